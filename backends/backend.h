@@ -1,0 +1,223 @@
+/* What a device can do for a model: memory, and one table of tensor operations.
+ *
+ * Layout. Activations are NHWC: a tensor is n·h·w pixels (or tokens) of c channels.
+ * `ld` is the distance in elements between two neighbouring pixels; ld > c means that
+ * the tensor is a slice of the channels of a wider one. Two tensors that are to be
+ * concatenated are therefore written side by side into one buffer from the start.
+ *
+ * Order. Operations are enqueued; each sees the results of those before it. Only
+ * device_read() and device_sync() wait. A buffer may be freed while operations that
+ * use it are still on their way.
+ *
+ * Numbers. Accumulation is in float32 everywhere; activations are stored in the dtype
+ * that the tensor says (F32, or F16 where the device reports it). No operation uses
+ * atomics: the same inputs on the same device give the same bytes.
+ *
+ * Errors. Every function returns 0 or a negative status with the message in err; a
+ * device that fails never ends the process. NULL arguments are the caller's fault,
+ * wrong shapes are answered with SUMI_INVALID. */
+#ifndef SUMI_BACKENDS_BACKEND_H
+#define SUMI_BACKENDS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
+
+/* Bytes of one element. */
+size_t dtype_size(enum dtype dtype);
+
+struct device;
+struct buffer;
+struct weight;
+
+struct tensor {
+	struct buffer *buffer; /* borrowed */
+	size_t offset;         /* elements from the start of the buffer */
+	int n, h, w, c;        /* [n, h, w, c]; tokens: n batches, h = 1, w = tokens */
+	int ld;                /* elements between pixels, >= c */
+	enum dtype dtype;
+};
+
+enum activation {
+	ACT_NONE,
+	ACT_SILU,
+	ACT_GELU,       /* exact: x·Φ(x), by erf */
+	ACT_QUICK_GELU, /* x·σ(1.702 x) */
+	ACT_RELU,
+	ACT_TANH3, /* 3·tanh(x / 3), the clamp of TAESD's decoder */
+	ACT_GEGLU, /* linear only: a·gelu(b), a and b being the halves of the output channels */
+};
+
+/* One convolution, kernel 1 or 3, zero padding.
+ * y = act(conv(x) + bias + add) + residual, then scaled. */
+struct conv2d_args {
+	struct tensor x; /* [n, h, w, cin] */
+	struct tensor y; /* [n, h', w', cout] */
+	const struct weight *weight;
+	const struct buffer *bias;   /* [cout] f32, or NULL */
+	struct tensor add;           /* [n, 1, 1, cout] a value per picture and channel (the
+	                                timestep embedding); buffer NULL: none */
+	struct tensor residual;      /* shape of y, added after the activation; buffer NULL: none */
+	enum activation act;         /* not ACT_GEGLU */
+	int stride;                  /* 1 or 2 */
+	bool upsample;               /* the input is read as if every pixel stood 2×2 times */
+	bool pad_end;                /* stride 2: pad right and bottom only (AutoencoderKL's encoder) */
+};
+
+/* y[r, :] = act(x[r, :]·Wᵀ + bias) + residual[r, :], rows r = n·h·w.
+ * With ACT_GEGLU the weight has 2·cout rows and y has cout channels. */
+struct linear_args {
+	struct tensor x; /* [rows, cin] */
+	struct tensor y; /* [rows, cout] */
+	const struct weight *weight;
+	const struct buffer *bias; /* [cout] f32 (ACT_GEGLU: [2·cout]), or NULL */
+	struct tensor residual;    /* shape of y; buffer NULL: none */
+	enum activation act;
+};
+
+/* Group normalisation over (h, w, c / groups) of each n; then SiLU if act says so. */
+struct group_norm_args {
+	struct tensor x, y; /* [n, h, w, c] */
+	const struct buffer *gamma, *beta; /* [c] f32 */
+	int groups;
+	float epsilon;
+	enum activation act; /* ACT_NONE or ACT_SILU */
+};
+
+/* Layer normalisation over c of each row. */
+struct layer_norm_args {
+	struct tensor x, y;
+	const struct buffer *gamma, *beta; /* [c] f32 */
+	float epsilon;
+};
+
+/* softmax(q·kᵀ·scale)·v for each n and head; channels are [heads, head_dim]. */
+struct attention_args {
+	struct tensor q, y; /* [n, 1, tq, heads·head_dim]; h and w may also be a picture's */
+	struct tensor k, v; /* [n, 1, tk, heads·head_dim] */
+	int heads;
+	float scale;
+	bool causal; /* token i sees tokens 0…i */
+};
+
+/* Elementwise over [n, h, w, c]: y = act(alpha·a + beta·b), b.buffer NULL: without b. */
+struct axpby_args {
+	struct tensor a, b, y;
+	float alpha, beta;
+	enum activation act; /* not ACT_GEGLU */
+};
+
+/* y[r] = table[ids[r]] + position[r mod tokens]. */
+struct embedding_args {
+	const struct weight *table;    /* [vocabulary, c] */
+	const struct weight *position; /* [tokens, c], or NULL */
+	const int32_t *ids;            /* host, [n·w]; checked against the vocabulary */
+	struct tensor y;               /* [n, 1, w, c] */
+};
+
+/* Sinusoidal embedding as in diffusers' get_timestep_embedding (max period 10000):
+ * first half cos when flip_sin_to_cos, else sin. */
+struct timestep_args {
+	const float *timesteps; /* host, [n] */
+	struct tensor y;        /* [n, 1, 1, c] */
+	bool flip_sin_to_cos;
+	float freq_shift;
+};
+
+/* y[b, a, :] = x[a, b, :] for every block of a·b rows: turns [frames, pixels] into
+ * [pixels, frames] for temporal attention and back. */
+struct permute_args {
+	struct tensor x, y; /* x: [n·a, h, w, c] seen as [n, a, b = h·w, c] */
+	int a, b;
+};
+
+/* A weight as it stands in a file. Rows are output channels.
+ * kernel 1: data is [cout, cin]; kernel 3: [cout, cin, 3, 3] (OIHW, as PyTorch stores it).
+ * The backend keeps a packed copy in a layout of its own; data may go away afterwards. */
+struct weight_desc {
+	const void *data;
+	enum dtype dtype;
+	int cout, cin, kernel;
+	bool geglu; /* a linear layer that will be used with ACT_GEGLU */
+	bool table; /* an embedding table: rows are looked up, never multiplied */
+};
+
+struct device_info {
+	char name[128];     /* as the driver reports it */
+	char platform[128]; /* "reference" for the scalar device */
+	char driver[128];
+	char selector[32]; /* what selects it: "opencl:0", "reference" */
+	uint64_t memory;   /* bytes in all */
+	uint64_t max_alloc;
+	bool is_cpu, has_f16;
+	int compute_units;
+};
+
+struct device_ops {
+	void (*close)(struct device *d);
+	int (*buffer_new)(struct device *d, size_t bytes, struct buffer **out, struct error *err);
+	void (*buffer_free)(struct device *d, struct buffer *b);
+	int (*write)(struct device *d, struct buffer *b, size_t offset, const void *data,
+	             size_t bytes, struct error *err);
+	int (*read)(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
+	            struct error *err);
+	int (*sync)(struct device *d, struct error *err);
+	int (*weight_new)(struct device *d, const struct weight_desc *desc, struct weight **out,
+	                  struct error *err);
+	void (*weight_free)(struct device *d, struct weight *w);
+	int (*conv2d)(struct device *d, const struct conv2d_args *a, struct error *err);
+	int (*linear)(struct device *d, const struct linear_args *a, struct error *err);
+	int (*group_norm)(struct device *d, const struct group_norm_args *a, struct error *err);
+	int (*layer_norm)(struct device *d, const struct layer_norm_args *a, struct error *err);
+	int (*attention)(struct device *d, const struct attention_args *a, struct error *err);
+	int (*axpby)(struct device *d, const struct axpby_args *a, struct error *err);
+	int (*embedding)(struct device *d, const struct embedding_args *a, struct error *err);
+	int (*timestep)(struct device *d, const struct timestep_args *a, struct error *err);
+	int (*permute)(struct device *d, const struct permute_args *a, struct error *err);
+};
+
+/* Every implementation's struct begins with this one. */
+struct device {
+	const struct device_ops *ops;
+	struct device_info info;
+	enum dtype activation_dtype; /* what models should store activations in */
+	size_t bytes_in_use, bytes_peak; /* buffers and weights; the implementation counts */
+};
+
+/* Lists devices: OpenCL ones first, then "reference". Writes at most max entries and
+ * returns how many there are (which may be more), or a negative status. */
+int device_list(struct device_info *out, int max, struct error *err);
+
+/* Opens a device by selector ("opencl:0", "reference"), by a part of its name in any
+ * case ("rtx", "pthread"), or the best one for NULL or "" ("auto"): a GPU before a CPU,
+ * OpenCL before the reference. The caller closes it with device_close(). SUMI_NOTFOUND
+ * lists what there is. */
+int device_open(const char *selector, struct device **out, struct error *err);
+void device_close(struct device *d); /* NULL is fine */
+
+/* Thin checked calls over the table: shapes are checked here once for every backend. */
+int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err);
+void device_buffer_free(struct device *d, struct buffer *b); /* NULL is fine */
+int device_write(struct device *d, struct buffer *b, size_t offset, const void *data, size_t bytes,
+                 struct error *err);
+int device_read(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
+                struct error *err);
+int device_sync(struct device *d, struct error *err);
+int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
+                      struct error *err);
+void device_weight_free(struct device *d, struct weight *w); /* NULL is fine */
+int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
+int device_linear(struct device *d, const struct linear_args *a, struct error *err);
+int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err);
+int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct error *err);
+int device_attention(struct device *d, const struct attention_args *a, struct error *err);
+int device_axpby(struct device *d, const struct axpby_args *a, struct error *err);
+int device_embedding(struct device *d, const struct embedding_args *a, struct error *err);
+int device_timestep(struct device *d, const struct timestep_args *a, struct error *err);
+int device_permute(struct device *d, const struct permute_args *a, struct error *err);
+
+#endif

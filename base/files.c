@@ -1,0 +1,206 @@
+/* Files and folders. */
+#define _GNU_SOURCE /* mkostemp */
+#include "base/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+int files_path(char out[FILES_PATH_MAX], struct error *err, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	int n = vsnprintf(out, FILES_PATH_MAX, format, ap);
+	va_end(ap);
+	if (n < 0 || n >= FILES_PATH_MAX)
+		return error_set(err, SUMI_TOOBIG, "path is longer than %d bytes: %.100s…",
+		                 FILES_PATH_MAX - 1, out);
+	return SUMI_OK;
+}
+
+static int read_all(int fd, char *data, size_t want, size_t *got)
+{
+	*got = 0;
+	while (*got < want) {
+		ssize_t n = read(fd, data + *got, want - *got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		*got += (size_t)n;
+	}
+	return 0;
+}
+
+int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err)
+{
+	int status = SUMI_OK;
+	char *buffer = NULL;
+	*data = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", path);
+	struct stat st;
+	if (fstat(fd, &st) != 0) {
+		status = error_errno(err, "%s", path);
+		goto done;
+	}
+	if (S_ISDIR(st.st_mode)) {
+		status = error_set(err, SUMI_INVALID, "%s: is a folder, not a file", path);
+		goto done;
+	}
+	/* Pipes and /dev/stdin have no size: read up to the limit. */
+	size_t want = S_ISREG(st.st_mode) ? (size_t)st.st_size : limit;
+	if (want > limit) {
+		status = error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %zu are allowed", path,
+		                   want, limit);
+		goto done;
+	}
+	buffer = malloc(want + 1);
+	if (!buffer) {
+		status = error_set(err, SUMI_NOMEM, "%s: no memory for %zu bytes", path, want);
+		goto done;
+	}
+	size_t got;
+	if (read_all(fd, buffer, want, &got) != 0) {
+		status = error_errno(err, "%s", path);
+		goto done;
+	}
+	buffer[got] = '\0';
+	*data = buffer;
+	buffer = NULL;
+	if (size)
+		*size = got;
+done:
+	free(buffer);
+	close(fd);
+	return status;
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int files_sync_parent(const char *path, struct error *err)
+{
+	char parent[FILES_PATH_MAX];
+	int status = files_path(parent, err, "%s", path);
+	if (status)
+		return status;
+	char *slash = strrchr(parent, '/');
+	if (!slash)
+		strcpy(parent, ".");
+	else if (slash == parent)
+		parent[1] = '\0';
+	else
+		*slash = '\0';
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", parent);
+	if (fsync(fd) != 0)
+		status = error_errno(err, "fsync %s", parent);
+	close(fd);
+	return status;
+}
+
+int files_write_durable(const char *path, const void *data, size_t size, struct error *err)
+{
+	char temp[FILES_PATH_MAX];
+	int status = files_path(temp, err, "%s.tmp.XXXXXX", path);
+	if (status)
+		return status;
+	int fd = mkostemp(temp, O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", path);
+	mode_t mask = umask(0);
+	umask(mask);
+	fchmod(fd, 0666 & ~mask);
+	if (write_all(fd, data, size) != 0 || fsync(fd) != 0) {
+		status = error_errno(err, "writing %s", path);
+		close(fd);
+		goto drop;
+	}
+	if (close(fd) != 0 || rename(temp, path) != 0) {
+		status = error_errno(err, "writing %s", path);
+		goto drop;
+	}
+	return files_sync_parent(path, err);
+drop:
+	unlink(temp);
+	return status;
+}
+
+int files_make_dirs(const char *path, unsigned mode, struct error *err)
+{
+	char partial[FILES_PATH_MAX];
+	int status = files_path(partial, err, "%s", path);
+	if (status)
+		return status;
+	for (char *p = partial + 1;; p++) {
+		if (*p != '/' && *p != '\0')
+			continue;
+		char saved = *p;
+		*p = '\0';
+		if (mkdir(partial, mode) != 0 && errno != EEXIST)
+			return error_errno(err, "making folder %s", partial);
+		*p = saved;
+		if (saved == '\0')
+			break;
+	}
+	struct stat st;
+	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+		return error_set(err, SUMI_INVALID, "%s: is not a folder", path);
+	return SUMI_OK;
+}
+
+int64_t files_free_space(const char *path)
+{
+	struct statvfs v;
+	if (statvfs(path, &v) != 0)
+		return -1;
+	return (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+}
+
+static int known_dir(char out[FILES_PATH_MAX], const char *own, const char *systemd,
+                     const char *xdg, const char *under_home, struct error *err)
+{
+	const char *value;
+	if ((value = getenv(own)) && *value)
+		return files_path(out, err, "%s", value);
+	if ((value = getenv(systemd)) && *value)
+		return files_path(out, err, "%s", value);
+	if ((value = getenv(xdg)) && *value == '/')
+		return files_path(out, err, "%s/sumi", value);
+	if ((value = getenv("HOME")) && *value)
+		return files_path(out, err, "%s/%s/sumi", value, under_home);
+	return error_set(err, SUMI_NOTFOUND, "neither HOME nor %s is set: set %s to a folder", xdg, own);
+}
+
+int files_state_dir(char out[FILES_PATH_MAX], struct error *err)
+{
+	return known_dir(out, "SUMI_STATE_DIR", "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state",
+	                 err);
+}
+
+int files_cache_dir(char out[FILES_PATH_MAX], struct error *err)
+{
+	return known_dir(out, "SUMI_CACHE_DIR", "CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache", err);
+}

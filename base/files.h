@@ -1,0 +1,40 @@
+/* Files and folders: whole-file reads with a bound, durable writes, the places
+ * where sumi keeps things. */
+#ifndef SUMI_BASE_FILES_H
+#define SUMI_BASE_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#define FILES_PATH_MAX 4096
+
+/* Reads a whole file of at most limit bytes into a new buffer with a NUL behind
+ * it; the caller frees *data. size may be NULL. SUMI_TOOBIG past the limit. */
+int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err);
+
+/* Writes path so that it is there whole or not at all, also after a power cut:
+ * temp file beside it, fsync, rename, fsync of the folder. */
+int files_write_durable(const char *path, const void *data, size_t size, struct error *err);
+
+/* fsyncs the folder that holds path. */
+int files_sync_parent(const char *path, struct error *err);
+
+/* mkdir -p with mode for the folders it makes. */
+int files_make_dirs(const char *path, unsigned mode, struct error *err);
+
+/* snprintf into a path buffer; SUMI_TOOBIG when it does not fit. */
+int files_path(char out[FILES_PATH_MAX], struct error *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Free bytes for this user on the file system of path; -1 when unknown. */
+int64_t files_free_space(const char *path);
+
+/* Where things are. Order: the environment's own variable (SUMI_STATE_DIR,
+ * SUMI_CACHE_DIR), systemd's (STATE_DIRECTORY, CACHE_DIRECTORY), the XDG folder
+ * with /sumi, or $HOME/.local/state/sumi and $HOME/.cache/sumi. The folder is not made. */
+int files_state_dir(char out[FILES_PATH_MAX], struct error *err);
+int files_cache_dir(char out[FILES_PATH_MAX], struct error *err);
+
+#endif

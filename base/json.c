@@ -1,0 +1,109 @@
+/* Reading JSON with errors a person can use. */
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+
+int json_read_text(const char *text, size_t size, const char *where, json_t **root,
+                   struct error *err)
+{
+	json_error_t e;
+	*root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+	if (*root)
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID, "%s:%d:%d: %s", where, e.line, e.column, e.text);
+}
+
+int json_read_file(const char *path, size_t limit, json_t **root, struct error *err)
+{
+	char *text;
+	size_t size;
+	*root = NULL;
+	int status = files_read(path, limit, &text, &size, err);
+	if (status)
+		return status;
+	status = json_read_text(text, size, path, root, err);
+	free(text);
+	return status;
+}
+
+static const json_t *field(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	return json_is_null(value) ? NULL : value;
+}
+
+int json_want_int(const json_t *object, const char *where, const char *key, int64_t min,
+                  int64_t max, int64_t *value, struct error *err)
+{
+	const json_t *f = field(object, key);
+	if (!f)
+		return SUMI_OK;
+	if (!json_is_integer(f))
+		return error_set(err, SUMI_INVALID, "%s: field '%s' must be a whole number", where, key);
+	int64_t v = json_integer_value(f);
+	if (v < min || v > max)
+		return error_set(err, SUMI_INVALID,
+		                 "%s: field '%s' is %lld, allowed are %lld to %lld", where, key,
+		                 (long long)v, (long long)min, (long long)max);
+	*value = v;
+	return SUMI_OK;
+}
+
+int json_want_number(const json_t *object, const char *where, const char *key, double min,
+                     double max, double *value, struct error *err)
+{
+	const json_t *f = field(object, key);
+	if (!f)
+		return SUMI_OK;
+	if (!json_is_number(f))
+		return error_set(err, SUMI_INVALID, "%s: field '%s' must be a number", where, key);
+	double v = json_number_value(f);
+	if (!isfinite(v) || v < min || v > max)
+		return error_set(err, SUMI_INVALID, "%s: field '%s' is %g, allowed are %g to %g", where,
+		                 key, v, min, max);
+	*value = v;
+	return SUMI_OK;
+}
+
+int json_want_bool(const json_t *object, const char *where, const char *key, bool *value,
+                   struct error *err)
+{
+	const json_t *f = field(object, key);
+	if (!f)
+		return SUMI_OK;
+	if (!json_is_boolean(f))
+		return error_set(err, SUMI_INVALID, "%s: field '%s' must be true or false", where, key);
+	*value = json_is_true(f);
+	return SUMI_OK;
+}
+
+int json_want_string(const json_t *object, const char *where, const char *key, const char **value,
+                     struct error *err)
+{
+	const json_t *f = field(object, key);
+	if (!f)
+		return SUMI_OK;
+	if (!json_is_string(f))
+		return error_set(err, SUMI_INVALID, "%s: field '%s' must be a text", where, key);
+	*value = json_string_value(f);
+	return SUMI_OK;
+}
+
+const char *json_unknown_field(const json_t *object, const char *const *names)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)object, key, value)
+	{
+		const char *const *n = names;
+		while (*n && strcmp(*n, key) != 0)
+			n++;
+		if (!*n)
+			return key;
+	}
+	return NULL;
+}

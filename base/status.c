@@ -1,0 +1,115 @@
+/* The status table's words and the one-line error messages. */
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	int status;
+	const char *word;
+} words[] = {
+#define X(name, value, word) {SUMI_##name, word},
+    SUMI_STATUS_MAP(X)
+#undef X
+};
+
+const char *status_word(int status)
+{
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (words[i].status == status)
+			return words[i].word;
+	return "unknown";
+}
+
+int status_from_word(const char *word)
+{
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(words[i].word, word) == 0)
+			return words[i].status;
+	return SUMI_INTERNAL;
+}
+
+/* vsnprintf may cut a UTF-8 sequence in half: drop what is left of it. */
+static void trim_utf8(char *text, size_t capacity)
+{
+	size_t n = strlen(text);
+	if (n + 1 < capacity)
+		return;
+	size_t i = n;
+	while (i > 0 && ((unsigned char)text[i - 1] & 0xC0) == 0x80)
+		i--;
+	if (i == 0)
+		return;
+	unsigned char lead = (unsigned char)text[i - 1];
+	size_t want = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+	if (n - (i - 1) < want)
+		text[i - 1] = '\0';
+}
+
+int error_set(struct error *err, int status, const char *format, ...)
+{
+	if (!err)
+		return status;
+	/* The arguments may point into err->text itself. */
+	char text[sizeof err->text];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	trim_utf8(text, sizeof text);
+	memcpy(err->text, text, sizeof text);
+	err->status = status;
+	return status;
+}
+
+static int status_of_errno(int e)
+{
+	switch (e) {
+	case ENOMEM:
+		return SUMI_NOMEM;
+	case ENOENT:
+	case ENOTDIR:
+		return SUMI_NOTFOUND;
+	case ENOSPC:
+	case EDQUOT:
+		return SUMI_FULL;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return SUMI_PERM;
+	case EEXIST:
+		return SUMI_EXISTS;
+	case ETIMEDOUT:
+		return SUMI_TIMEOUT;
+	default:
+		return SUMI_IO;
+	}
+}
+
+int error_errno(struct error *err, const char *format, ...)
+{
+	int saved = errno;
+	int status = status_of_errno(saved);
+	if (!err)
+		return status;
+	char text[sizeof err->text];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	return error_set(err, status, "%s: %s", text, strerror(saved));
+}
+
+int error_prefix(struct error *err, const char *format, ...)
+{
+	if (!err)
+		return SUMI_INTERNAL;
+	char prefix[sizeof err->text];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(prefix, sizeof prefix, format, ap);
+	va_end(ap);
+	return error_set(err, err->status, "%s: %s", prefix, err->text);
+}
