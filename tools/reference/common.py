@@ -89,6 +89,7 @@ def write_tensors(path, tensors):
             t = torch.from_numpy(np.ascontiguousarray(t))
         out[name] = t.detach().clone().contiguous()
     save_file(out, str(path), metadata={"format": "pt"})
+    path.chmod(0o644)
 
 
 def write_ppm(path, rgb):

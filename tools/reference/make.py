@@ -20,7 +20,8 @@ def main():
     parser.add_argument("only", nargs="*", help="parts (packs) or names of packs; all by default")
     args = parser.parse_args()
     common.setup()
-    parts = {"packs": lambda: __import__("packs").make(args.out)}
+    parts = {name: (lambda module: lambda: __import__(module).make(args.out))(module)
+             for name, module in (("packs", "packs"), ("rng", "rng"), ("tokens", "prompts"))}
     known = set(parts) | set(configs.PACKS)
     unknown = [name for name in args.only if name not in known]
     if unknown:
