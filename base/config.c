@@ -1,0 +1,190 @@
+/* sumi.conf, read through inih against one table. */
+#include "base/config.h"
+
+#include <ini.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum kind { TEXT, DURATION, COUNT, SIZE, LEVEL };
+
+static const struct setting {
+	const char *key;
+	enum kind kind;
+	size_t offset, size;
+	const char *fallback;
+	const char *help;
+} settings[] = {
+#define TEXT_FIELD(f) offsetof(struct config, f), sizeof((struct config *)0)->f
+#define NUMBER_FIELD(f) offsetof(struct config, f), 0
+    {"state_dir", TEXT, TEXT_FIELD(state_dir), "", "where database, files and the private Redis live"},
+    {"redis", TEXT, TEXT_FIELD(redis), "",
+     "redis://, rediss:// or unix:// URL; empty: a private redis-server in state_dir"},
+    {"prefix", TEXT, TEXT_FIELD(prefix), "{sumi}", "of every key in Redis"},
+    {"packs", TEXT, TEXT_FIELD(packs), "", "folders that hold model packs, separated by ':'"},
+    {"devices", TEXT, TEXT_FIELD(devices), "auto", "devices to use, separated by ','; see sumi devices"},
+    {"model_image", TEXT, TEXT_FIELD(model_image), "ink", "the model of image jobs that name none"},
+    {"model_video", TEXT, TEXT_FIELD(model_video), "ink-motion", "the same for video"},
+    {"model_audio", TEXT, TEXT_FIELD(model_audio), "ink-music", "the same for audio"},
+    {"log", LEVEL, TEXT_FIELD(log), "info", "error, warn, info or debug"},
+    {"lease", DURATION, NUMBER_FIELD(lease_ms), "30s", "a worker silent for so long has lost its job"},
+    {"step_limit", DURATION, NUMBER_FIELD(step_limit_ms), "0",
+     "longest time without progress before a worker is killed; 0: derived from the work"},
+    {"keep_done", DURATION, NUMBER_FIELD(keep_done_ms), "30d", "finished jobs stay in Redis for so long"},
+    {"keep_done_count", COUNT, NUMBER_FIELD(keep_done_count), "100000", "and at most so many of them"},
+    {"reserve", SIZE, NUMBER_FIELD(reserve_bytes), "256M", "free disk below which nothing is claimed"},
+    {"idle_unload", DURATION, NUMBER_FIELD(idle_unload_ms), "15m",
+     "a model unused for so long leaves the device"},
+    {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
+    {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s", "least time between two previews of a job; 0: none"},
+};
+
+enum { SETTINGS = sizeof settings / sizeof settings[0] };
+
+static int parse_size(const char *text, int64_t *bytes)
+{
+	char *end;
+	double v = strtod(text, &end);
+	static const char units[] = "KMGT";
+	if (end == text || v < 0 || v > 1e15)
+		return -1;
+	if (*end) {
+		const char *u = strchr(units, *end);
+		if (!u || end[1])
+			return -1;
+		for (int i = 0; i <= u - units; i++)
+			v *= 1024;
+	}
+	*bytes = (int64_t)v;
+	return 0;
+}
+
+static int apply(struct config *config, const struct setting *s, const char *value,
+                 struct error *err)
+{
+	char *text = (char *)config + s->offset;
+	int64_t *number = (int64_t *)(void *)((char *)config + s->offset);
+	char *end;
+	switch (s->kind) {
+	case LEVEL:
+		if (log_level_from_word(value) < 0)
+			return error_set(err, SUMI_INVALID,
+			                 "'%.40s' is not error, warn, info or debug", value);
+		/* fall through */
+	case TEXT:
+		if (strlen(value) >= s->size)
+			return error_set(err, SUMI_TOOBIG, "longer than %zu bytes", s->size - 1);
+		strcpy(text, value);
+		return SUMI_OK;
+	case DURATION:
+		return clock_parse_duration(value, number, err);
+	case COUNT:
+		*number = strtoll(value, &end, 10);
+		if (end == value || *end || *number < 0)
+			return error_set(err, SUMI_INVALID, "'%.40s' is not a whole number", value);
+		return SUMI_OK;
+	case SIZE:
+		if (parse_size(value, number))
+			return error_set(err, SUMI_INVALID,
+			                 "'%.40s' is not a size: write 512M or 2G", value);
+		return SUMI_OK;
+	}
+	return SUMI_OK;
+}
+
+struct reading {
+	struct config *config;
+	struct error *err;
+	int status;
+};
+
+static int on_pair(void *context, const char *section, const char *name, const char *value)
+{
+	struct reading *r = context;
+	(void)section; /* sections are for the reader's eye: keys are unique */
+	for (int i = 0; i < SETTINGS; i++)
+		if (strcmp(settings[i].key, name) == 0) {
+			r->status = apply(r->config, &settings[i], value, r->err);
+			if (r->status)
+				error_prefix(r->err, "%s", name);
+			return r->status == SUMI_OK;
+		}
+	r->status = error_set(r->err, SUMI_INVALID, "there is no setting '%.60s' (sumid --help lists them)",
+	                      name);
+	return 0;
+}
+
+static int find_file(const char *path, char out[FILES_PATH_MAX], struct error *err)
+{
+	const char *value;
+	if (!path)
+		path = getenv("SUMI_CONFIG");
+	if (path && *path)
+		return files_path(out, err, "%s", path);
+	if ((value = getenv("XDG_CONFIG_HOME")) && *value == '/') {
+		if (files_path(out, err, "%s/sumi/sumi.conf", value) == 0 && access(out, F_OK) == 0)
+			return SUMI_OK;
+	} else if ((value = getenv("HOME")) && *value) {
+		if (files_path(out, err, "%s/.config/sumi/sumi.conf", value) == 0 &&
+		    access(out, F_OK) == 0)
+			return SUMI_OK;
+	}
+	if (access("/etc/sumi/sumi.conf", F_OK) == 0)
+		return files_path(out, err, "/etc/sumi/sumi.conf");
+	out[0] = '\0';
+	return SUMI_OK;
+}
+
+static int finish(struct config *config, struct error *err)
+{
+	const char *value = getenv("SUMI_REDIS");
+	if (value && *value) {
+		if (strlen(value) >= sizeof config->redis)
+			return error_set(err, SUMI_TOOBIG, "SUMI_REDIS is too long");
+		strcpy(config->redis, value);
+	}
+	value = getenv("SUMI_STATE_DIR");
+	if ((value && *value) || !config->state_dir[0]) {
+		int status = files_state_dir(config->state_dir, err);
+		if (status)
+			return status;
+	}
+	if (config->lease_ms < 200)
+		return error_set(err, SUMI_INVALID, "lease must be at least 200ms");
+	if (config->max_attempts < 1)
+		return error_set(err, SUMI_INVALID, "max_attempts must be at least 1");
+	return SUMI_OK;
+}
+
+int config_load(const char *path, struct config *config, struct error *err)
+{
+	memset(config, 0, sizeof *config);
+	for (int i = 0; i < SETTINGS; i++)
+		apply(config, &settings[i], settings[i].fallback, NULL);
+	int status = find_file(path, config->file, err);
+	if (status)
+		return status;
+	if (config->file[0]) {
+		struct reading r = {config, err, SUMI_OK};
+		int line = ini_parse(config->file, on_pair, &r);
+		if (line == -1)
+			return error_errno(err, "%s", config->file);
+		if (line != 0)
+			return r.status ? error_prefix(err, "%s:%d", config->file, line)
+			                : error_set(err, SUMI_INVALID, "%s:%d: not 'key = value'",
+			                            config->file, line);
+	}
+	return finish(config, err);
+}
+
+void config_print_help(FILE *out)
+{
+	for (int i = 0; i < SETTINGS; i++)
+		fprintf(out, "  %-16s %s%s%s%s\n", settings[i].key, settings[i].help,
+		        *settings[i].fallback ? " (" : "", settings[i].fallback,
+		        *settings[i].fallback ? ")" : "");
+}

@@ -1,0 +1,41 @@
+/* sumi.conf: what daemon and CLI share of settings. One table holds every key with its
+ * default, its check and the line that `sumid --help` and the manual print.
+ *
+ * The file is looked for at --config, $SUMI_CONFIG, $XDG_CONFIG_HOME/sumi/sumi.conf,
+ * ~/.config/sumi/sumi.conf, /etc/sumi/sumi.conf; the first that exists is read. None is
+ * fine. $SUMI_STATE_DIR and $SUMI_REDIS win over the file. */
+#ifndef SUMI_BASE_CONFIG_H
+#define SUMI_BASE_CONFIG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/files.h"
+#include "base/status.h"
+
+struct config {
+	char file[FILES_PATH_MAX];      /* what was read; empty: nothing */
+	char state_dir[FILES_PATH_MAX]; /* database, artifacts, private Redis */
+	char redis[512];                /* URL; empty: a private redis-server in state_dir */
+	char prefix[64];                /* of every key in Redis */
+	char packs[FILES_PATH_MAX];     /* folders that hold model packs, separated by ':' */
+	char devices[512];              /* selectors separated by ',', or "auto" */
+	char model_image[128], model_video[128], model_audio[128]; /* defaults by modality */
+	char log[16];
+	int64_t lease_ms;         /* a worker that is silent for so long has lost its job */
+	int64_t step_limit_ms;    /* longest time without progress; 0: derived from the work */
+	int64_t keep_done_ms;     /* finished jobs stay in Redis for so long … */
+	int64_t keep_done_count;  /* … and at most so many */
+	int64_t reserve_bytes;    /* free disk below which nothing is claimed */
+	int64_t idle_unload_ms;   /* a model unused for so long leaves the device */
+	int64_t max_attempts;     /* for jobs that do not say */
+	int64_t preview_ms;       /* least time between two previews of a job; 0: none */
+};
+
+/* Fills config from path (NULL: the search above). Every mistake names file, line and key. */
+int config_load(const char *path, struct config *config, struct error *err);
+
+/* The table as text for --help: one line a key with its default. */
+void config_print_help(FILE *out);
+
+#endif
