@@ -1,0 +1,10 @@
+/* Named places where a test makes the process die as a power cut would: between every
+ * two durable actions of storage and daemon. */
+#ifndef SUMI_BASE_CRASHPOINT_H
+#define SUMI_BASE_CRASHPOINT_H
+
+/* With SUMI_CRASH_AT=name in the environment, the first call with that name kills this
+ * process with SIGKILL; SUMI_CRASH_AT=name:3 the third. Otherwise nothing happens. */
+void crash_point(const char *name);
+
+#endif
