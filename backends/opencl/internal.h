@@ -1,0 +1,203 @@
+/* What the files of the OpenCL backend share: the device, buffers, programs, launches.
+ *
+ * One thread uses a device at a time (PoCL's kernel objects are not safe to share).
+ * The queue is in order, so a buffer that is given back while commands still use it
+ * may be handed out again at once: the next user's commands stand behind them. */
+#ifndef SUMI_BACKENDS_OPENCL_INTERNAL_H
+#define SUMI_BACKENDS_OPENCL_INTERNAL_H
+
+#include <CL/cl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "backends/implement.h"
+#include "base/files.h"
+
+/* Kernels may read (never write) this many bytes past the end of a buffer: vector
+ * loads at a ragged end need no special case. The bytes' values are arbitrary. */
+#define CL_BUFFER_SLACK 64
+
+struct buffer {
+	struct buffer_head head; /* first */
+	cl_mem mem;
+	size_t capacity; /* allocated, slack included */
+	bool pooled;     /* goes back to the pool when freed */
+	struct buffer *next, *prev;
+};
+
+/* What is known about a device beyond device_info; filled in one place,
+ * cl_quirks_read() in opencl.c. */
+struct cl_quirks {
+	bool cpu_kernels;  /* CPU-shaped kernels: a register tile a work-item, work-groups of
+	                      one, no local memory. SUMI_KERNELS=cpu|gpu overrides. */
+	bool host_memory;  /* buffers are host memory: mapping copies nothing */
+	bool khr_fp16;     /* half arithmetic (half storage works everywhere) */
+	bool subgroups;    /* cl_khr_subgroups or cl_intel_subgroups */
+	bool nvidia, intel, amd, pocl, oclgrind;
+	size_t max_work_group; /* of the device; a kernel may allow less */
+	size_t local_bytes;    /* local memory of a work-group */
+	char options[128];     /* build options that every program gets */
+};
+
+struct cl_program_entry;
+
+struct cl_device {
+	struct device base; /* first: a struct device * is cast to this one */
+	cl_platform_id platform;
+	cl_device_id id;
+	cl_context context;
+	cl_command_queue queue; /* in order */
+	struct cl_quirks quirks;
+	struct cl_program_entry *programs; /* built in this process */
+	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
+	struct buffer *live, *pool;        /* lists; pool: most recently freed first */
+	size_t pool_bytes;
+	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
+};
+
+static inline struct cl_device *cl_device_of(struct device *d)
+{
+	return (struct cl_device *)d;
+}
+
+/* "CL_OUT_OF_RESOURCES" for a code, "CL error -9999" style for unknown ones. */
+const char *cl_error_name(cl_int code);
+
+/* Fills err with "call(what): CL_NAME" and returns SUMI_NOMEM for allocation failures,
+ * SUMI_DEVICE for the rest. */
+int cl_fail(struct error *err, const char *call, const char *what, cl_int code);
+
+/* --- memory (memory.c) --- */
+
+/* A buffer of at least bytes (> 0) plus CL_BUFFER_SLACK, with arbitrary content; from the
+ * pool if one fits. Freed with cl_buffer_free(). SUMI_NOMEM. */
+int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct error *err);
+
+/* The same for memory that lives as long as a model (packed weights): exact size, and
+ * given back to the driver when freed. */
+int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out,
+                        struct error *err);
+
+/* On quirks.host_memory devices: a read-only buffer over host memory (4096-byte aligned,
+ * with CL_BUFFER_SLACK readable bytes behind it) that the caller keeps alive. */
+int cl_buffer_wrap(struct cl_device *d, void *host, size_t bytes, struct buffer **out,
+                   struct error *err);
+
+void cl_buffer_free(struct cl_device *d, struct buffer *b); /* NULL is fine */
+
+/* Blocking copies in queue order; bounds are checked. */
+int cl_buffer_write(struct cl_device *d, struct buffer *b, size_t offset, const void *data,
+                    size_t bytes, struct error *err);
+int cl_buffer_read(struct cl_device *d, const struct buffer *b, size_t offset, void *data,
+                   size_t bytes, struct error *err);
+
+/* The whole buffer as host memory for writing (its old content is lost), after all
+ * commands before; cl_buffer_unmap() makes it the device's again. Free of copies on
+ * quirks.host_memory devices. */
+int cl_buffer_map(struct cl_device *d, struct buffer *b, void **host, struct error *err);
+int cl_buffer_unmap(struct cl_device *d, struct buffer *b, void *host, struct error *err);
+
+/* Gives every pooled buffer back to the driver. */
+void cl_pool_trim(struct cl_device *d);
+
+/* --- programs (program.c) --- */
+
+/* The kernel of kernels/<file>, built with "options" (such as "-D ACT=f16 -D TILE_M=6") on
+ * top of the device's own. common.cl stands before the file's text. Programs and kernels
+ * are kept for the device's life; *kernel is borrowed. A build failure is SUMI_DEVICE
+ * with the compiler's first error lines. */
+int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const char *options,
+                  cl_kernel *kernel, struct error *err);
+void cl_programs_free(struct cl_device *d);
+
+/* "f32", "f16", "bf16": the names that common.cl's macros take. */
+const char *cl_dtype_word(enum dtype dtype);
+
+/* --- launches (launch.c) --- */
+
+struct cl_arg {
+	size_t size;
+	union {
+		cl_mem mem;
+		cl_int i;
+		cl_ulong ul;
+		cl_float f;
+		cl_float8 f8;
+	} v;
+	bool local; /* size bytes of local memory */
+};
+
+static inline struct cl_arg arg_int(int i)
+{
+	return (struct cl_arg){.size = sizeof(cl_int), .v.i = i};
+}
+
+static inline struct cl_arg arg_ulong(size_t ul)
+{
+	return (struct cl_arg){.size = sizeof(cl_ulong), .v.ul = ul};
+}
+
+static inline struct cl_arg arg_float(float f)
+{
+	return (struct cl_arg){.size = sizeof(cl_float), .v.f = f};
+}
+
+static inline struct cl_arg arg_float8(cl_float8 f8)
+{
+	return (struct cl_arg){.size = sizeof(cl_float8), .v.f8 = f8};
+}
+
+/* NULL: the kernel gets a null pointer. */
+static inline struct cl_arg arg_buffer(const struct buffer *b)
+{
+	return (struct cl_arg){.size = sizeof(cl_mem), .v.mem = b ? b->mem : NULL};
+}
+
+static inline struct cl_arg arg_local(size_t bytes)
+{
+	return (struct cl_arg){.size = bytes, .local = true};
+}
+
+struct cl_range {
+	int dims;         /* 1…3 */
+	size_t global[3]; /* work-items; a multiple of local where that is given */
+	size_t local[3];  /* all 0: the driver chooses */
+};
+
+/* Sets count arguments and enqueues the kernel. Messages name the kernel:
+ * "clEnqueueNDRangeKernel(gemm): CL_OUT_OF_RESOURCES". A range with a 0 does nothing. */
+int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *range,
+              const struct cl_arg *args, int count, struct error *err);
+
+#define CL_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* a rounded up to a multiple of b. */
+static inline size_t cl_round_up(size_t a, size_t b)
+{
+	return (a + b - 1) / b * b;
+}
+
+/* --- operations: the entries of cl_device_ops (opencl.c). The wrappers of
+ * backends/device.c have checked every shape, that tensors lie inside their buffers, and
+ * that all tensors of a call have the same dtype (axpby excepted: it converts).
+ *
+ * struct weight stands in weights.h and begins with struct weight_head. --- */
+
+int cl_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
+                  struct error *err);
+void cl_weight_free(struct device *d, struct weight *w);
+
+/* The rows of a weight made with desc.table: [cout, cin], plain, in the weight's dtype. */
+const struct buffer *cl_weight_rows(const struct weight *w);
+
+int cl_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
+int cl_linear(struct device *d, const struct linear_args *a, struct error *err);
+int cl_attention(struct device *d, const struct attention_args *a, struct error *err);
+int cl_group_norm(struct device *d, const struct group_norm_args *a, struct error *err);
+int cl_layer_norm(struct device *d, const struct layer_norm_args *a, struct error *err);
+int cl_axpby(struct device *d, const struct axpby_args *a, struct error *err);
+int cl_embedding(struct device *d, const struct embedding_args *a, struct error *err);
+int cl_timestep(struct device *d, const struct timestep_args *a, struct error *err);
+int cl_permute(struct device *d, const struct permute_args *a, struct error *err);
+
+#endif

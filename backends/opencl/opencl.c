@@ -1,0 +1,227 @@
+/* OpenCL devices: finding them, opening one, what is peculiar to each, and the table of
+ * operations. */
+#include "backends/opencl/opencl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/opencl/internal.h"
+
+#define MAX_PLATFORMS 16
+#define MAX_DEVICES 64
+
+struct place {
+	cl_platform_id platform;
+	cl_device_id id;
+};
+
+static void device_text(cl_device_id id, cl_device_info what, char *out, size_t size)
+{
+	char text[4096] = "";
+	if (clGetDeviceInfo(id, what, sizeof text - 1, text, NULL) != CL_SUCCESS)
+		text[0] = '\0';
+	snprintf(out, size, "%.*s", (int)size - 1, text);
+}
+
+static bool has_extension(cl_device_id id, const char *name)
+{
+	size_t size = 0, n = strlen(name);
+	bool found = false;
+	if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) || size == 0)
+		return false;
+	char *all = calloc(1, size + 1);
+	if (!all)
+		return false;
+	if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, all, NULL) == CL_SUCCESS)
+		for (char *p = all; (p = strstr(p, name)) && !found; p += n)
+			found = (p == all || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0');
+	free(all);
+	return found;
+}
+
+/* Every usable device in the loader's order; usable means available, little-endian and
+ * with a compiler. Returns how many. */
+static int find_places(struct place places[MAX_DEVICES])
+{
+	cl_platform_id platforms[MAX_PLATFORMS];
+	cl_uint platform_count = 0;
+	int n = 0;
+	if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count) != CL_SUCCESS)
+		return 0; /* no platform at all is an error to the loader, not to us */
+	for (cl_uint p = 0; p < platform_count && p < MAX_PLATFORMS; p++) {
+		cl_device_id ids[MAX_DEVICES];
+		cl_uint count = 0;
+		if (clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &count))
+			continue;
+		for (cl_uint i = 0; i < count && i < MAX_DEVICES && n < MAX_DEVICES; i++) {
+			cl_bool available = CL_FALSE, compiler = CL_FALSE, little = CL_FALSE;
+			clGetDeviceInfo(ids[i], CL_DEVICE_AVAILABLE, sizeof available, &available, NULL);
+			clGetDeviceInfo(ids[i], CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler,
+			                NULL);
+			clGetDeviceInfo(ids[i], CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
+			if (available && compiler && little)
+				places[n++] = (struct place){platforms[p], ids[i]};
+		}
+	}
+	return n;
+}
+
+static void describe(const struct place *place, int index, struct device_info *info)
+{
+	*info = (struct device_info){0};
+	device_text(place->id, CL_DEVICE_NAME, info->name, sizeof info->name);
+	device_text(place->id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
+	clGetPlatformInfo(place->platform, CL_PLATFORM_NAME, sizeof info->platform - 1,
+	                  info->platform, NULL);
+	snprintf(info->selector, sizeof info->selector, "opencl:%d", index);
+	cl_ulong memory = 0, max_alloc = 0;
+	cl_uint units = 0;
+	cl_device_type type = 0;
+	clGetDeviceInfo(place->id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
+	clGetDeviceInfo(place->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof max_alloc, &max_alloc, NULL);
+	clGetDeviceInfo(place->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
+	clGetDeviceInfo(place->id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+	info->memory = memory;
+	info->max_alloc = max_alloc;
+	info->compute_units = (int)units;
+	info->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+	info->has_f16 = true; /* storage: vload_half is in every OpenCL C */
+}
+
+int opencl_list(struct device_info *out, int max, struct error *err)
+{
+	(void)err;
+	struct place places[MAX_DEVICES];
+	int n = find_places(places);
+	for (int i = 0; i < n && i < max; i++)
+		describe(&places[i], i, &out[i]);
+	return n;
+}
+
+/* Everything that differs between drivers and devices, in this one place. */
+static void cl_quirks_read(struct cl_device *d)
+{
+	struct cl_quirks *q = &d->quirks;
+	const struct device_info *info = &d->base.info;
+	char vendor[128];
+	device_text(d->id, CL_DEVICE_VENDOR, vendor, sizeof vendor);
+	cl_ulong local = 0;
+	cl_bool unified = CL_FALSE;
+	clGetDeviceInfo(d->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
+	clGetDeviceInfo(d->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
+	clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof q->max_work_group,
+	                &q->max_work_group, NULL);
+	q->local_bytes = (size_t)local;
+	q->pocl = strcmp(info->platform, "Portable Computing Language") == 0;
+	q->oclgrind = strcmp(info->platform, "Oclgrind") == 0;
+	q->nvidia = strstr(vendor, "NVIDIA") != NULL;
+	q->intel = strstr(vendor, "Intel") != NULL;
+	q->amd = strstr(vendor, "Advanced Micro Devices") != NULL;
+	q->khr_fp16 = has_extension(d->id, "cl_khr_fp16");
+	q->subgroups = has_extension(d->id, "cl_khr_subgroups") ||
+	               has_extension(d->id, "cl_intel_subgroups");
+	q->host_memory = info->is_cpu && unified;
+	q->cpu_kernels = info->is_cpu;
+	const char *forced = getenv("SUMI_KERNELS");
+	if (forced && strcmp(forced, "cpu") == 0)
+		q->cpu_kernels = true;
+	if (forced && strcmp(forced, "gpu") == 0)
+		q->cpu_kernels = false;
+	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable%s",
+	         q->khr_fp16 ? " -D HAVE_FP16" : "");
+	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
+	d->base.activation_dtype = info->is_cpu ? DTYPE_F32 : DTYPE_F16;
+}
+
+static void cl_close(struct device *base)
+{
+	struct cl_device *d = cl_device_of(base);
+	if (d->queue)
+		clFinish(d->queue);
+	cl_programs_free(d);
+	cl_pool_trim(d);
+	if (d->queue)
+		clReleaseCommandQueue(d->queue);
+	if (d->context)
+		clReleaseContext(d->context);
+	free(d);
+}
+
+static int op_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err)
+{
+	return cl_buffer_new(cl_device_of(d), bytes, out, err);
+}
+
+static void op_buffer_free(struct device *d, struct buffer *b)
+{
+	cl_buffer_free(cl_device_of(d), b);
+}
+
+static int op_write(struct device *d, struct buffer *b, size_t offset, const void *data,
+                    size_t bytes, struct error *err)
+{
+	return cl_buffer_write(cl_device_of(d), b, offset, data, bytes, err);
+}
+
+static int op_read(struct device *d, const struct buffer *b, size_t offset, void *data,
+                   size_t bytes, struct error *err)
+{
+	return cl_buffer_read(cl_device_of(d), b, offset, data, bytes, err);
+}
+
+static int op_sync(struct device *base, struct error *err)
+{
+	struct cl_device *d = cl_device_of(base);
+	cl_int code = clFinish(d->queue);
+	return code ? cl_fail(err, "clFinish", base->info.name, code) : SUMI_OK;
+}
+
+static const struct device_ops cl_device_ops = {
+	.close = cl_close,
+	.buffer_new = op_buffer_new,
+	.buffer_free = op_buffer_free,
+	.write = op_write,
+	.read = op_read,
+	.sync = op_sync,
+};
+
+int opencl_open(int index, struct device **out, struct error *err)
+{
+	struct place places[MAX_DEVICES];
+	int n = find_places(places), status;
+	*out = NULL;
+	if (index < 0 || index >= n)
+		return error_set(err, SUMI_NOTFOUND, "there is no OpenCL device %d", index);
+	struct cl_device *d = calloc(1, sizeof *d);
+	if (!d)
+		return error_set(err, SUMI_NOMEM, "no memory for an OpenCL device");
+	d->base.ops = &cl_device_ops;
+	d->platform = places[index].platform;
+	d->id = places[index].id;
+	describe(&places[index], index, &d->base.info);
+	cl_quirks_read(d);
+	char cache[FILES_PATH_MAX];
+	if (files_cache_dir(cache, NULL) != SUMI_OK ||
+	    files_path(d->cache_dir, NULL, "%s/programs", cache) != SUMI_OK)
+		d->cache_dir[0] = '\0'; /* no home, no cache */
+
+	cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+	                                      (cl_context_properties)d->platform, 0};
+	cl_int code;
+	d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
+	if (!d->context) {
+		status = cl_fail(err, "clCreateContext", d->base.info.name, code);
+		goto fail;
+	}
+	d->queue = clCreateCommandQueue(d->context, d->id, 0, &code);
+	if (!d->queue) {
+		status = cl_fail(err, "clCreateCommandQueue", d->base.info.name, code);
+		goto fail;
+	}
+	*out = &d->base;
+	return SUMI_OK;
+fail:
+	cl_close(&d->base);
+	return status;
+}
