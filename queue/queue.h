@@ -1,0 +1,292 @@
+/* The queue on Redis: one connection, one function per transition.
+ *
+ *     submit → intake ─admit→ ready | delayed | blocked ─claim→ running ─finish→ done
+ *
+ * Keys, states and the words of the protocol are in queue/PROTOCOL.md; every transition is
+ * one Lua script of queue/lua/. A struct queue serves one thread at a time: a heartbeat
+ * thread opens its own. Functions that talk to Redis reconnect on their own and try again
+ * for options.patience_ms, then return SUMI_CONNECT; all of them may be repeated safely. */
+#ifndef SUMI_QUEUE_QUEUE_H
+#define SUMI_QUEUE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "queue/job.h"
+
+#define QUEUE_TOKEN_SIZE 40
+#define QUEUE_NAME_SIZE 65
+#define QUEUE_CURSOR_SIZE 48
+#define QUEUE_PREFIX "{sumi}:"
+#define QUEUE_MAX_CLASSES 256
+
+struct queue;
+
+struct queue_options {
+	const char *url;    /* redis://user:password@host:6379/0, rediss://…, unix:///path,
+	                       redis+sentinel://host:port,host:port/master/0 */
+	const char *prefix; /* NULL: QUEUE_PREFIX; must hold a {tag} on Redis Cluster */
+	const char *ca_file;  /* rediss: NULL: the system's certificates */
+	int connect_ms;     /* 0: 2000 */
+	int command_ms;     /* 0: 5000 */
+	int patience_ms;    /* how long a call tries to reconnect; 0: 5000, −1: not at all */
+};
+
+/* Connects and loads the scripts. The caller closes *out. */
+int queue_open(const struct queue_options *options, struct queue **out, struct error *err);
+void queue_close(struct queue *queue); /* NULL is fine */
+
+/* Refuses (SUMI_UNSUPPORTED, with the command that mends it) a server that may lose jobs by
+ * eviction or is too old; fills warning (or "") where nothing is kept on disk. */
+int queue_check_server(struct queue *queue, char *warning, size_t warning_size,
+                       struct error *err);
+
+/* What queue_check_server() and `sumi doctor` look at. */
+struct queue_server {
+	char version[32], run_id[64], eviction[32], role[16], save[128], fsync[16];
+	bool aof, aof_ok, rdb_ok;
+	int64_t used_memory, max_memory; /* bytes; max 0: unlimited */
+	int64_t uptime_s;
+};
+int queue_server(struct queue *queue, struct queue_server *server, struct error *err);
+
+/* Counts up when Redis came back as another process (restart, failover): then whoever
+ * finished jobs lately asserts them again with queue_finish(). Checked at reconnect. */
+uint64_t queue_generation(const struct queue *queue);
+
+/* ---- senders ---------------------------------------------------------------------- */
+
+/* One XADD to the intake. A job without id is given one (job_complete). */
+int queue_submit(struct queue *queue, struct job *job, struct error *err);
+
+/* The same for many, pipelined. *sent says how many stand in the intake, also on failure. */
+int queue_submit_many(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
+                      struct error *err);
+
+enum queue_cancel_result { QUEUE_CANCELLED, QUEUE_CANCELLING, QUEUE_CANCEL_TOO_LATE };
+/* A waiting job at once, a running one at its next beat. SUMI_NOTFOUND for an id that no
+ * one has sent. */
+int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *result,
+                 struct error *err);
+
+/* Failed and cancelled jobs begin anew, a delayed one is due now. SUMI_INVALID for other
+ * states, SUMI_NOTFOUND. */
+int queue_retry(struct queue *queue, const char *id, struct error *err);
+
+/* Paused: nothing is claimed; what runs goes on. */
+int queue_pause(struct queue *queue, const char *reason, struct error *err);
+int queue_resume(struct queue *queue, struct error *err);
+
+/* ---- the intake and the clockwork: any daemon, any number of them -------------------- */
+
+struct queue_admitted {
+	size_t jobs, duplicates, operations, rejected;
+};
+/* Takes up to limit entries out of the intake. Entries that cannot be read go to the dead
+ * letters with the reason. */
+int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitted,
+                struct error *err);
+
+struct queue_reaped {
+	size_t promoted;  /* delayed → ready */
+	size_t recovered; /* leases that ended: to be run again */
+	size_t failed;    /* crashed too often, or past their deadline */
+	size_t recurred;  /* next occurrences made */
+	int64_t next_ms;  /* ms until the next delayed job or lease is due; −1: none */
+};
+/* Promotes, takes over ended leases, enforces deadlines, makes next occurrences. Call it
+ * about once a second. For hold_ms after a restart of Redis no lease is taken over. */
+int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped,
+               struct error *err);
+
+struct queue_trim_options {
+	int64_t max_age_ms;   /* final jobs older than this; 0: 30 days */
+	int64_t max_count;    /* of each final state; 0: 1,000,000 */
+	int64_t tombstone_ms; /* how long a purged id is remembered; 0: 90 days */
+	size_t limit;         /* jobs a call; 0: 1000 */
+};
+int queue_trim(struct queue *queue, const struct queue_trim_options *options, size_t *purged,
+               struct error *err);
+
+/* Blocks until something may be claimed or admitted, or timeout_ms. *rang says which.
+ * Uses a connection of its own. */
+int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error *err);
+
+/* ---- workers ------------------------------------------------------------------------ */
+
+struct queue_worker {
+	const char *name;           /* unique: "host.0"; ≤ 64 of [A-Za-z0-9._:-] */
+	const char *const *classes; /* "image/ink"; "image/" takes jobs that name no model */
+	size_t class_count;
+	const char *device;         /* for people; may be NULL */
+	const char *host;           /* may be NULL */
+	int64_t pid;
+};
+
+/* Tells that a worker lives and what it can do; at least every 5 s, idle or busy. */
+int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, struct error *err);
+int queue_worker_leave(struct queue *queue, const char *name, struct error *err);
+
+struct queue_lease {
+	char id[JOB_ID_SIZE];
+	char token[QUEUE_TOKEN_SIZE];
+	char worker[QUEUE_NAME_SIZE];
+	struct job job;
+	int64_t attempt;   /* 1… */
+	int64_t failures, crashes;
+	int64_t lease_ms;  /* as asked for at claim */
+	uint64_t variants_done; /* bit k: variant k has its result already */
+	char *state_json;  /* what the last worker left with queue_release(), or NULL */
+};
+void queue_lease_clear(struct queue_lease *lease);
+
+/* The best job that this worker can do now. SUMI_NOTFOUND when there is none (also while
+ * paused). The caller clears *lease. */
+int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
+                struct queue_lease *lease, struct error *err);
+
+struct queue_progress {
+	int64_t variant, step, steps;
+	double eta_s; /* NaN: unknown */
+};
+enum queue_hint {
+	QUEUE_GO_ON,
+	QUEUE_STOP_CANCEL,  /* then queue_fail(SUMI_CANCELLED) */
+	QUEUE_STOP_PREEMPT, /* an urgent job waits: save, queue_release("preempted") */
+	QUEUE_STOP_WINDOW   /* the window has closed: save, queue_release("window") */
+};
+/* Extends the lease and tells progress (NULL: none to tell). SUMI_LOST when the lease is
+ * not ours any more: stop, write nothing. */
+int queue_beat(struct queue *queue, const struct queue_lease *lease,
+               const struct queue_progress *progress, enum queue_hint *hint, struct error *err);
+
+/* One more event of a running job, such as a preview; data may be binary, at most 64 KiB.
+ * SUMI_LOST as above. */
+int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,
+                const char *name, const void *data, size_t size, struct error *err);
+
+/* Result number `variant` is there; result_json describes its files. Repeating is harmless. */
+int queue_variant(struct queue *queue, const struct queue_lease *lease, int variant,
+                  const char *result_json, struct error *err);
+
+enum queue_finish_result {
+	QUEUE_FINISHED,
+	QUEUE_ALREADY,   /* this very lease finished it before */
+	QUEUE_SUPERSEDED /* another lease finished it first, or it ended in another way */
+};
+struct queue_finish {
+	const char *id, *token, *worker;
+	const char *job_json;    /* lets a job that Redis forgot be entered again; may be NULL */
+	const char *result_json; /* may be NULL */
+};
+/* The first finisher wins, with or without a living lease. */
+int queue_finish(struct queue *queue, const struct queue_finish *finish,
+                 enum queue_finish_result *result, struct error *err);
+
+struct queue_failure {
+	int status;        /* SUMI_CANCELLED ends a job that is being cancelled */
+	const char *text;  /* one line for a person */
+	bool final;        /* no retry would help (bad parameters) */
+	double jitter;     /* 0…1, random */
+};
+/* *after: where the job stands now: delayed, failed or cancelled. */
+int queue_fail(struct queue *queue, const struct queue_lease *lease,
+               const struct queue_failure *failure, enum job_state *after, struct error *err);
+
+/* Gives a running job back without costing it an attempt. reason: "drain", "preempted",
+ * "window". state_json (may be NULL) is handed to the next worker. */
+int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
+                  const char *state_json, struct error *err);
+
+/* ---- looking ------------------------------------------------------------------------ */
+
+struct queue_entry {
+	char id[JOB_ID_SIZE];
+	enum job_state state;
+	struct job job;
+	int64_t created_ms, updated_ms, started_ms, finished_ms, due_ms; /* 0: not yet */
+	int64_t attempts, failures, crashes;
+	int64_t variant, step, steps; /* progress of the running attempt */
+	double eta_s;                 /* NaN: unknown */
+	int64_t variants;             /* results so far */
+	bool cancelling;
+	char worker[QUEUE_NAME_SIZE];
+	char error_code[32];
+	char *error;       /* one line, or NULL */
+	char *result_json; /* of finish, or NULL */
+	json_t *variant_results; /* array of what queue_variant() told, in order; may be empty */
+};
+void queue_entry_clear(struct queue_entry *entry);
+
+/* SUMI_NOTFOUND for an id that Redis does not know (any more). */
+int queue_get(struct queue *queue, const char *id, struct queue_entry *entry, struct error *err);
+
+/* Jobs of one state: running by lease, ready by turn, delayed by time, final ones latest
+ * first. *entries is an array of *count to be freed with queue_list_free(). */
+int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t limit,
+               struct queue_entry **entries, size_t *count, struct error *err);
+void queue_list_free(struct queue_entry *entries, size_t count);
+
+struct queue_stats {
+	int64_t intake; /* entries not yet admitted */
+	int64_t states[JOB_STATES];
+	int64_t dead_letters;
+	int64_t workers, workers_busy;
+	bool paused;
+	char pause_reason[128];
+	/* since the keys exist */
+	int64_t total_submitted, total_done, total_failed, total_cancelled, total_retried,
+	    total_crashed;
+};
+int queue_stats(struct queue *queue, struct queue_stats *stats, struct error *err);
+
+struct queue_worker_info {
+	char name[QUEUE_NAME_SIZE];
+	char device[128], host[64];
+	char job[JOB_ID_SIZE]; /* "" when idle */
+	int64_t pid, seen_ms_ago;
+};
+/* Workers heard of in the last 15 s; the caller frees *workers. */
+int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
+                  struct error *err);
+
+struct queue_dead_letter {
+	char entry[QUEUE_CURSOR_SIZE];
+	char id[JOB_ID_SIZE]; /* "" where none could be read */
+	char *reason, *text;  /* text: the intake entry or the job, as JSON */
+};
+/* The latest first; the caller frees with queue_dead_letters_free(). */
+int queue_dead_letters(struct queue *queue, size_t limit, struct queue_dead_letter **letters,
+                       size_t *count, struct error *err);
+void queue_dead_letters_free(struct queue_dead_letter *letters, size_t count);
+
+/* ---- following ---------------------------------------------------------------------- */
+
+struct queue_event_field {
+	const char *name, *value; /* value is NUL-terminated, and may hold NULs before that */
+	size_t size;
+};
+struct queue_event {
+	char cursor[QUEUE_CURSOR_SIZE]; /* Redis' id of the event: "1732312462103-0" */
+	char id[JOB_ID_SIZE];
+	const char *event; /* "ready", "running", "progress", "preview", "variant", "done", … */
+	struct queue_event_field fields[16];
+	size_t field_count;
+	void *reply; /* owner of the strings */
+};
+void queue_event_clear(struct queue_event *event);
+const char *queue_event_value(const struct queue_event *event, const char *name); /* or NULL */
+
+struct queue_follower;
+/* Follows one job, or with id NULL the state changes of all. from: "0" for all that is
+ * kept, "$" for new ones, or a cursor. Opens a connection of its own. */
+int queue_follow(struct queue *queue, const char *id, const char *from,
+                 struct queue_follower **out, struct error *err);
+/* SUMI_TIMEOUT when nothing happened for timeout_ms. The caller clears *event. */
+int queue_follow_next(struct queue_follower *follower, int timeout_ms, struct queue_event *event,
+                      struct error *err);
+void queue_follow_close(struct queue_follower *follower);
+
+#endif
