@@ -62,7 +62,7 @@ class Light:
         "night": ("0d1638", "1b2a5c", "33477f"),
     }
     TINT = {"dawn": ("ffd9c8", 0.92, 0.22), "day": ("ffffff", 1.0, 0.0), "sunset": ("5a1f4a", 0.75, 0.38),
-            "night": ("101c40", 0.52, 0.42)}
+            "night": ("1a2858", 0.62, 0.40)}
     GREY = {"dawn": "c9bfc4", "day": "aab6c2", "sunset": "8d6c78", "night": "2b3450"}
 
     def __init__(self, time, weather):

@@ -88,7 +88,7 @@ def oil(pic, ln, rng):
     buf[..., 2::-1] = (np.clip(base, 0, 1) * 255).astype(np.uint8)
     surf.mark_dirty()
     ctx.set_line_cap(cairo.LINE_CAP_ROUND)
-    for length, width, count in ((13, 7.5, 240), (8, 4.5, 420)):
+    for length, width, count in ((13, 7.5, 200), (7, 3.8, 560)):
         pts = rng.random((count, 2)) * n
         shade = rng.normal(0, 0.035, count)
         for (px, py), d in zip(pts, shade):
@@ -116,7 +116,7 @@ def pixel(pic, ln, rng):
     small = pic.reshape(32, cell, 32, cell, 3).mean((1, 3))
     mean = luma(small)[..., None]
     small = np.clip(mean + (small - mean) * 1.3, 0, 1)
-    small = np.round(small * 6) / 6
+    small = np.round(small * 8) / 8
     return small.repeat(cell, 0).repeat(cell, 1)
 
 
@@ -161,19 +161,19 @@ def falling(pic, style, weather, rng):
     ctx.set_source_rgba(1, 1, 1, 1)
     ctx.set_line_cap(cairo.LINE_CAP_ROUND)
     if weather == "rain":
-        grid = [(i, j) for i in range(5) for j in range(4)]
+        grid = [(i, j) for i in range(4) for j in range(4)]
         for i, j in grid:                             # a jittered grid: evenly spread, never clumped
-            x, y = (i + rng.uniform(0.1, 0.9)) / 5, (j + rng.uniform(0, 0.8)) / 4 - 0.05
-            length = rng.uniform(0.11, 0.17)
-            ctx.set_line_width(0.020)
+            x, y = (i + rng.uniform(0.1, 0.9)) / 4, (j + rng.uniform(0, 0.8)) / 4 - 0.05
+            length = rng.uniform(0.13, 0.18)
+            ctx.set_line_width(0.024)
             ctx.move_to(x, y)
             ctx.line_to(x - 0.4 * length, y + length)
             ctx.stroke()
     else:
-        for i in range(6):
-            for j in range(6):
-                x, y = (i + rng.uniform(0.1, 0.9)) / 6, (j + rng.uniform(0.1, 0.9)) / 6
-                ctx.arc(x, y, rng.uniform(0.013, 0.026), 0, 7)
+        for i in range(5):
+            for j in range(5):
+                x, y = (i + rng.uniform(0.1, 0.9)) / 5, (j + rng.uniform(0.1, 0.9)) / 5
+                ctx.arc(x, y, rng.uniform(0.016, 0.028), 0, 7)
                 ctx.fill()
     surf.flush()
     a = np.ndarray((n, surf.get_stride()), np.uint8, surf.get_data())[:, :n].astype(np.float32) / 255
@@ -190,6 +190,30 @@ def falling(pic, style, weather, rng):
     return pic * (1 - a) + np.array(rgb(col), np.float32) * a
 
 
+# Mist in each style: (colour by day, by night, strength)
+MIST = {"watercolour": ("f4f2ee", "66739a", 0.75), "ink": ("f3ecdc", "84848c", 0.85), "oil": ("e6e6ea", "5c6a96", 0.75),
+        "pixel": ("e2e4ea", "5c6a96", 0.8), "neon": ("8f7ad8", "6f6ac8", 0.62), "pencil": ("faf6ec", "b0b0b4", 0.85)}
+
+
+def mist(pic, style, time, rng):
+    """Two wavy banks of mist over the lower part of the picture."""
+    n = pic.shape[0]
+    cell = n // 32 if style == "pixel" else 1
+    day, night, k = MIST[style]
+    colour = np.array(rgb(night if time == "night" else day), np.float32)
+    if time in ("dawn", "sunset") and style in ("watercolour", "oil", "pixel"):
+        colour = colour * np.array((1.0, 0.86, 0.84) if time == "dawn" else (0.86, 0.64, 0.62), np.float32)
+    yy = np.linspace(0, 1, n, dtype=np.float32)[:, None]
+    sway = (noise(rng, n, 2, 1)[:1] - 0.5) * 0.14
+    a = np.zeros((n, n), np.float32)
+    for centre, half in ((0.50, 0.10), (0.80, 0.12)):
+        centre = centre + rng.uniform(-0.04, 0.04)
+        a = np.maximum(a, np.exp(-((yy - centre - sway) / half) ** 2))
+        sway = -sway
+    a = a[::cell, ::cell].repeat(cell, 0).repeat(cell, 1)[..., None] * k
+    return pic * (1 - a) + colour * a
+
+
 def palette(pic, name, strength=0.85):
     if name == "natural":
         return pic
@@ -202,6 +226,8 @@ def palette(pic, name, strength=0.85):
 
 def apply(pic, ln, attrs, rng):
     out = STYLE[attrs["style"]](pic, ln, rng)
+    if attrs["weather"] == "fog":
+        out = mist(out, attrs["style"], attrs["time"], rng)
     if attrs["weather"] in ("rain", "snow"):
         out = falling(out, attrs["style"], attrs["weather"], rng)
     return np.clip(palette(np.clip(out, 0, 1).astype(np.float32), attrs["palette"]), 0, 1)

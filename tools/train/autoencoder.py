@@ -1,0 +1,171 @@
+# autoencoder.py: trains the pack's autoencoder (diffusers' AutoencoderTiny: 4 latent channels, an eighth of the size) on crops of
+# the corpus, and measures it against the closed-form PCA of 8x8x3 blocks to 4 numbers.
+#   python tools/train/autoencoder.py --out DIR [--samples N]      trains, goes on from DIR/ae/last.pt
+#   python tools/train/autoencoder.py --out DIR --measure          PSNR of both, style by style, on pictures of another seed
+import argparse
+import json
+import os
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import common
+from corpus.attributes import STYLES
+
+
+def build(width):
+    from diffusers import AutoencoderTiny
+    return AutoencoderTiny(in_channels=3, out_channels=3, encoder_block_out_channels=(width,) * 4,
+                           decoder_block_out_channels=(width,) * 4, act_fn="relu", latent_channels=4, upsampling_scaling_factor=2,
+                           num_encoder_blocks=(0, 1, 2, 3), num_decoder_blocks=(3, 2, 1, 0), scaling_factor=1.0)
+
+
+def crops(pictures, rng, count, side):
+    """Random crops, half of them mirrored, as N x 3 x side x side in -1..1."""
+    n, h, w, _ = pictures.shape
+    out = np.empty((count, side, side, 3), np.uint8)
+    for k, i in enumerate(rng.integers(n, size=count)):
+        y, x = rng.integers(h - side + 1), rng.integers(w - side + 1)
+        c = pictures[i, y:y + side, x:x + side]
+        out[k] = c[:, ::-1] if rng.random() < 0.5 else c
+    return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def loss_of(model, x):
+    """Squared error, a little absolute error and gradients' error; latents held at mean 0 and deviation 1, with a little noise
+    on them so that the decoder forgives a UNet's small mistakes."""
+    z = model.encoder(x)
+    mean, var = z.mean((0, 2, 3)), z.var((0, 2, 3))
+    norm = mean.pow(2).mean() + (var.add(1e-4).sqrt() - 1).pow(2).mean()
+    y = model.decoder(z + 0.04 * torch.randn_like(z))
+    d = y - x
+    sq = d.pow(2).mean()
+    grad = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
+    return sq + 0.05 * d.abs().mean() + 0.05 * grad + 0.02 * norm, sq
+
+
+def psnr(sq):
+    """Of a mean squared error in -1..1."""
+    return 10 * np.log10(4 / sq)
+
+
+@torch.no_grad()
+def measure_model(model, pictures, dev):
+    """Mean squared error of each picture (in -1..1)."""
+    out = []
+    for i in range(0, len(pictures), 50):
+        x = torch.from_numpy(np.ascontiguousarray(pictures[i:i + 50])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        y = model.decoder(model.encoder(x)).clamp(-1, 1)
+        out.append((y - x).pow(2).mean((1, 2, 3)).cpu().numpy())
+    return np.concatenate(out)
+
+
+def blocks(pictures):
+    n, h, w, _ = pictures.shape
+    x = pictures.reshape(n, h // 8, 8, w // 8, 8, 3).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, -1, 192).astype(np.float32) / 127.5 - 1
+
+
+def measure_pca(train, test):
+    """The line to beat: the four best directions of 8x8x3 blocks, fitted on training pictures."""
+    b = blocks(train).reshape(-1, 192)
+    mean = b.mean(0)
+    _, vec = np.linalg.eigh(np.cov((b - mean).T))
+    base = vec[:, -4:].astype(np.float32)
+    out = []
+    for i in range(0, len(test), 100):
+        t = blocks(test[i:i + 100]) - mean
+        out.append(((t - t @ base @ base.T) ** 2).mean((1, 2)))
+    return np.concatenate(out)
+
+
+def measure(model, corpus, test, dev, limit=2000):
+    """PSNR table: style -> (PCA, autoencoder), mean squared error first, as PSNR over a set is defined."""
+    pics = np.load(os.path.join(test, "pictures.npy"), mmap_mode="r")[:limit]
+    codes = np.load(os.path.join(test, "codes.npy"))[:limit]
+    train = np.load(os.path.join(corpus, "pictures.npy"), mmap_mode="r")[:1500]
+    a, b = measure_pca(np.asarray(train), np.asarray(pics)), measure_model(model, pics, dev)
+    table = {"all": (psnr(a.mean()), psnr(b.mean()))}
+    for k, s in enumerate(STYLES):
+        on = codes[:, 3] == k
+        table[s] = (psnr(a[on].mean()), psnr(b[on].mean()))
+    return {k: (round(float(p), 2), round(float(q), 2)) for k, (p, q) in table.items()}
+
+
+def restore(out, width, dev):
+    """The averaged model of the last checkpoint."""
+    state = common.load(os.path.join(out, "ae", "last.pt"))
+    model = build(state["width"] if state else width).to(dev)
+    if state:
+        model.load_state_dict({**model.state_dict(), **state["average"]})
+    return model.eval(), state
+
+
+def train(out, samples, width=40, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000):
+    dev = common.device()
+    common.setup(threads)
+    folder = os.path.join(out, "ae")
+    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+    state = common.load(os.path.join(folder, "last.pt"))
+    model = build(state["width"] if state else width).to(dev, memory_format=torch.channels_last)
+    opt, avg, seen = common.Optimiser([model], lr), common.Average(model, 0.999), 0
+    if state:
+        model.load_state_dict(state["model"])
+        opt.load_state_dict(state["opt"])
+        avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
+    log = common.Log(os.path.join(folder, "log.jsonl"), "ae")
+
+    def keep():
+        common.save(os.path.join(folder, "last.pt"), {"model": model.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
+                                                      "steps": avg.steps, "seen": seen, "width": width})
+    while seen < samples:
+        rng = np.random.default_rng([7, seen])
+        x = crops(pictures, rng, batch, side).to(dev).contiguous(memory_format=torch.channels_last)
+        loss, sq = loss_of(model, x)
+        loss.backward()
+        opt.step(common.schedule(seen, samples))
+        avg.update(model)
+        seen += batch
+        log.add(batch, loss=loss.item(), sq=sq.item())
+        if seen % (batch * 125) == 0:
+            log.flush(seen, psnr=round(psnr(log.sums["sq"] / log.n), 2))
+            keep()
+        if seen % sheet_every < batch:
+            sheet(model, avg, width, pictures, os.path.join(folder, f"sheet-{seen:07d}.png"), dev)
+    keep()
+
+
+@torch.no_grad()
+def sheet(model, avg, width, pictures, path, dev):
+    copy = build(width).to(dev)
+    copy.load_state_dict({**model.state_dict(), **avg.shadow})
+    x = torch.from_numpy(np.asarray(pictures[:12])).to(dev).permute(0, 3, 1, 2).float() / 127.5 - 1
+    y = copy.decoder(copy.encoder(x))
+    both = torch.stack([x, y], 1).flatten(0, 1).add(1).div(2).permute(0, 2, 3, 1).cpu()
+    common.contact_sheet(path, both, 8)
+
+
+def main():
+    p = argparse.ArgumentParser(description="train or measure the autoencoder")
+    p.add_argument("--out", default="build/train/ink")
+    p.add_argument("--samples", type=int, default=120000)
+    p.add_argument("--width", type=int, default=40)
+    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--side", type=int, default=64)
+    p.add_argument("--lr", type=float, default=1.5e-3)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--measure", action="store_true")
+    a = p.parse_args()
+    if a.measure:
+        common.setup(a.threads)
+        dev = common.device()
+        model, state = restore(a.out, a.width, dev)
+        table = measure(model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev)
+        print(json.dumps({"seen": state["seen"] if state else 0, "psnr_pca_ae": table}, indent=1))
+    else:
+        train(a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads)
+
+
+if __name__ == "__main__":
+    main()

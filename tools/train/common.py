@@ -1,0 +1,167 @@
+# common.py: what every training stage shares: checkpoints that survive a kill at any moment, the optimiser (Muon for matrices,
+# AdamW for the rest), learning-rate schedule, running average of the weights, contact sheets and a log of losses.
+import json
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+
+def device():
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def setup(threads):
+    torch.manual_seed(0)
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+    else:
+        torch.set_num_threads(threads)
+
+
+def save(path, state):
+    """Writes a checkpoint beside `path`, then renames: a kill leaves the old one."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    torch.save(state, path + ".new")
+    os.replace(path + ".new", path)
+
+
+def load(path):
+    return torch.load(path, map_location=device(), weights_only=False) if os.path.exists(path) else None
+
+
+def orthogonal(g, steps=5):
+    """Newton-Schulz: a batch of matrices with all singular values pulled to about 1."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    turned = g.shape[-2] > g.shape[-1]
+    x = g.mT if turned else g
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        s = x @ x.mT
+        x = a * x + (b * s + c * s @ s) @ x
+    return x.mT if turned else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised, for weights of two or more dimensions; update size as AdamW's. Equal shapes go as one batch."""
+
+    def __init__(self, params, lr=1e-3, momentum=0.95, weight_decay=0.01):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            shapes = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    shapes.setdefault((p.shape[0], p.numel() // p.shape[0]), []).append(p)
+            for (rows, cols), ps in shapes.items():
+                for p in ps:
+                    buf = self.state[p].setdefault("m", torch.zeros(rows, cols, device=p.device))
+                    buf.mul_(group["momentum"]).add_(p.grad.reshape(rows, cols))
+                g = torch.stack([p.grad.reshape(rows, cols) + group["momentum"] * self.state[p]["m"] for p in ps])
+                u = orthogonal(g) * (0.2 * max(rows, cols) ** 0.5)
+                for p, d in zip(ps, u):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(d.reshape(p.shape), alpha=-group["lr"])
+
+
+class Optimiser:
+    """Muon on hidden matrices, AdamW on biases, norms, embeddings and layers named in `adam_names`."""
+
+    def __init__(self, modules, lr, adam_names=("embedding", "embed_positions")):
+        matrices, rest = [], []
+        for m in modules:
+            for name, p in m.named_parameters():
+                big = p.ndim >= 2 and min(p.shape[0], p.numel() // p.shape[0]) >= 8
+                (matrices if big and not any(k in name for k in adam_names) else rest).append(p)
+        self.lr = lr
+        self.parts = [Muon(matrices, lr), torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
+        self.params = matrices + rest
+
+    def step(self, factor, clip=1.0):
+        for o in self.parts:
+            for g in o.param_groups:
+                g["lr"] = self.lr * factor
+        torch.nn.utils.clip_grad_norm_(self.params, clip)
+        for o in self.parts:
+            o.step()
+            o.zero_grad(set_to_none=True)
+
+    def state_dict(self):
+        return [o.state_dict() for o in self.parts]
+
+    def load_state_dict(self, states):
+        for o, s in zip(self.parts, states):
+            o.load_state_dict(s)
+
+
+def schedule(seen, total, warm=2000, tail=0.3):
+    """Warm-up, a plateau, then linearly down to a fiftieth over the last `tail` of the samples."""
+    left = max(0.0, 1 - seen / total)
+    return min(1.0, (seen + 64) / warm, max(0.02, left / tail))
+
+
+class Average:
+    """A running average of the weights, quick at first, slow later."""
+
+    def __init__(self, module, decay):
+        self.decay, self.steps = decay, 0
+        self.shadow = {k: v.detach().clone().float() for k, v in module.state_dict().items() if v.is_floating_point()}
+
+    @torch.no_grad()
+    def update(self, module):
+        self.steps += 1
+        d = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        state = module.state_dict()
+        keys = list(self.shadow)
+        torch._foreach_lerp_([self.shadow[k] for k in keys], [state[k].float() for k in keys], 1 - d)
+
+    def copy_to(self, module):
+        module.load_state_dict({**module.state_dict(), **self.shadow})
+
+
+def contact_sheet(path, pictures, columns):
+    """pictures: N x H x W x 3 in 0..1 (or uint8)."""
+    from PIL import Image
+    if not isinstance(pictures, np.ndarray):
+        pictures = pictures.numpy()
+    if pictures.dtype != np.uint8:
+        pictures = (pictures.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    n, h, w, _ = pictures.shape
+    rows = (n + columns - 1) // columns
+    out = np.full((rows * (h + 2), columns * (w + 2), 3), 40, np.uint8)
+    for i, p in enumerate(pictures):
+        y, x = i // columns * (h + 2), i % columns * (w + 2)
+        out[y:y + h, x:x + w] = p
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    Image.fromarray(out).save(path)
+
+
+class Log:
+    """Running means on the terminal and as JSON lines in the stage's folder."""
+
+    def __init__(self, path, name):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.file, self.name, self.sums, self.n = open(path, "a"), name, {}, 0
+        self.at, self.samples = time.time(), 0
+
+    def add(self, samples, **values):
+        self.n += 1
+        self.samples += samples
+        for k, v in values.items():
+            self.sums[k] = self.sums.get(k, 0.0) + float(v)
+
+    def flush(self, seen, **more):
+        row = {"seen": seen, **{k: round(v / max(1, self.n), 5) for k, v in self.sums.items()},
+               "per_s": round(self.samples / (time.time() - self.at), 1), **more}
+        print(self.name, json.dumps(row), flush=True)
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        self.sums, self.n, self.at, self.samples = {}, 0, time.time(), 0
