@@ -1,0 +1,205 @@
+"""Trajectories of diffusers' schedulers over a tiny latent, with a model that C can repeat: see tests/vectors/README.md."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import f32, write_json, write_tensors
+
+SHAPE = (1, 4, 4, 4)
+NOISE_SEED, DRAW_SEED = 7, 99
+BASE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+        "prediction_type": "epsilon"}
+LEADING = {"timestep_spacing": "leading", "steps_offset": 1}
+TRAILING, LINSPACE = {"timestep_spacing": "trailing"}, {"timestep_spacing": "linspace"}
+KARRAS, EXPONENTIAL = {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}
+V, X0 = {"prediction_type": "v_prediction"}, {"prediction_type": "sample"}
+LINEAR = {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02}
+COSINE = {"beta_schedule": "squaredcos_cap_v2"}
+ZERO_SNR = {"rescale_betas_zero_snr": True}
+NO_CLIP = {"clip_sample": False}
+
+CLASSES = {
+    "ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "pndm": "PNDMScheduler", "euler": "EulerDiscreteScheduler",
+    "euler_a": "EulerAncestralDiscreteScheduler", "heun": "HeunDiscreteScheduler",
+    "dpmpp_2m": "DPMSolverMultistepScheduler", "dpmpp_2m_sde": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler", "lcm": "LCMScheduler", "tcd": "TCDScheduler",
+}
+ALWAYS = {"ddpm": NO_CLIP, "ddim": NO_CLIP, "pndm": {"skip_prk_steps": True},
+          "dpmpp_2m_sde": {"algorithm_type": "sde-dpmsolver++"}}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The cases: sampler -> (steps, config on top of BASE and ALWAYS, arguments of step())
+# ---------------------------------------------------------------------------------------------------------------------
+
+SIGMA_CASES = [
+    (5, {**LEADING}, {}), (10, {**LINSPACE}, {}), (4, {**TRAILING}, {}), (20, {**LEADING, **V}, {}),
+    (5, {**TRAILING, **COSINE, **V}, {}), (5, {**LEADING, **LINEAR}, {}),
+]
+SNR_CASE = (5, {**TRAILING, **ZERO_SNR, **V}, {})
+SPACED_SIGMA_CASES = [
+    (10, {**LEADING, **KARRAS}, {}), (5, {**LINSPACE, **KARRAS, **V}, {}), (5, {**LEADING, **EXPONENTIAL}, {}),
+    (4, {**TRAILING, **KARRAS, **LINEAR}, {}), (1, {**LEADING}, {}), (2, {**TRAILING, **KARRAS}, {}),
+]
+DPM_CASES = [
+    (5, {**LEADING, **X0}, {}), SNR_CASE, (20, {**LEADING, **KARRAS}, {}), (5, {**LEADING, "solver_type": "heun"}, {}),
+    (5, {**LEADING, "final_sigmas_type": "sigma_min"}, {}), (5, {**LEADING, "euler_at_final": True}, {}),
+    (5, {**LEADING, "lower_order_final": False}, {}), (5, {**LEADING, "solver_order": 1}, {}),
+]
+
+CASES = {
+    "ddpm": SIGMA_CASES + [SNR_CASE, (5, {**LEADING, **X0}, {}), (5, {**LEADING, "variance_type": "fixed_large"}, {})],
+    "ddim": SIGMA_CASES + [
+        SNR_CASE, (5, {**LEADING, **X0}, {}), (5, {**LEADING, "set_alpha_to_one": False}, {}),
+        (10, {**LEADING, "set_alpha_to_one": False}, {"eta": 1.0}), (5, {**TRAILING}, {"eta": 0.5}),
+        (5, {**TRAILING, **ZERO_SNR, **V}, {"eta": 1.0}), (1, {**LEADING}, {})],
+    "pndm": SIGMA_CASES + [(5, {**LEADING, "set_alpha_to_one": True}, {}), (1, {**LEADING}, {}), (2, {**LEADING}, {}),
+                           (10, {**LEADING, **COSINE}, {})],
+    "euler": SIGMA_CASES + SPACED_SIGMA_CASES + [
+        SNR_CASE, (5, {**LEADING, **X0}, {}), (5, {**LEADING, "final_sigmas_type": "sigma_min"}, {})],
+    "euler_a": SIGMA_CASES + [SNR_CASE, (1, {**LEADING}, {})],
+    "heun": SIGMA_CASES + SPACED_SIGMA_CASES + [(5, {**LEADING, **X0}, {})],
+    "dpmpp_2m": SIGMA_CASES + SPACED_SIGMA_CASES + DPM_CASES + [
+        (5, {**LEADING, "use_lu_lambdas": True}, {}), (5, {**LEADING, "solver_order": 3}, {})],
+    "dpmpp_2m_sde": SIGMA_CASES + SPACED_SIGMA_CASES + DPM_CASES,
+    "unipc": SIGMA_CASES + SPACED_SIGMA_CASES + [
+        SNR_CASE, (5, {**LEADING, **X0}, {}), (5, {**LEADING, "solver_type": "bh1", "final_sigmas_type": "sigma_min"}, {}),
+        (10, {**LEADING, "solver_order": 3}, {}), (5, {**LEADING, "solver_order": 1}, {}),
+        (10, {**LEADING, "disable_corrector": [0, 1]}, {}),
+        (5, {**LEADING, "lower_order_final": False, "final_sigmas_type": "sigma_min"}, {}),
+        (5, {**LEADING, "final_sigmas_type": "sigma_min"}, {}), (20, {**LEADING, **KARRAS}, {})],
+    "lcm": [(4, {}, {}), (1, {}, {}), (2, {}, {}), (8, {}, {}), (4, {**V}, {}), (4, {**X0}, {}), (4, {**COSINE}, {}),
+            (4, {"set_alpha_to_one": False}, {}), (4, {**ZERO_SNR, **V}, {}), (10, {"original_inference_steps": 100}, {}),
+            (4, {"timestep_scaling": 1.0}, {}), (5, {"original_inference_steps": 7}, {})],
+    "tcd": [(4, {}, {"eta": 0.3}), (4, {}, {"eta": 0.0}), (4, {}, {"eta": 1.0}), (1, {}, {"eta": 0.3}),
+            (8, {}, {"eta": 0.3}), (4, {**V}, {"eta": 0.3}), (4, {**X0}, {"eta": 0.3}),
+            (4, {**ZERO_SNR, **V}, {"eta": 0.3}), (4, {"set_alpha_to_one": False}, {"eta": 0.3})],
+}
+IMG2IMG = {name: (10, {**LEADING}, {"eta": 0.3} if name == "tcd" else {}) for name in CASES}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One trajectory
+# ---------------------------------------------------------------------------------------------------------------------
+
+WAVE = torch.from_numpy((np.float32(0.1) * np.sin(np.arange(64)).astype(np.float32)).reshape(SHAPE))
+
+
+def model(x, t):
+    """0.7·x + 0.1·sin(i) − 0.05·(t/1000), every operation in float32 in this order."""
+    shift = np.float32(0.05) * (np.float32(t) / np.float32(1000))
+    return (x * torch.tensor(0.7, dtype=torch.float32) + WAVE) - torch.tensor(shift)
+
+
+class Draws:
+    """Stands in for randn_tensor: the same numbers, and a note of which call of step() drew them."""
+
+    def __init__(self, module):
+        self.module, self.original = module, getattr(module, "randn_tensor", None)
+        self.generator, self.steps, self.now, self.noise = torch.Generator("cpu").manual_seed(DRAW_SEED), [], 0, []
+
+    def __call__(self, shape, generator=None, device=None, dtype=None, layout=None):
+        assert generator is self.generator and tuple(shape) == SHAPE
+        value = self.original(shape, generator=generator, device=device, dtype=dtype)
+        self.noise.append(value)
+        self.steps.append(self.now)
+        return value
+
+    def __enter__(self):
+        if self.original:
+            self.module.randn_tensor = self
+        return self
+
+    def __exit__(self, *_):
+        if self.original:
+            self.module.randn_tensor = self.original
+
+
+def accepted(function, values):
+    names = function.__code__.co_varnames[:function.__code__.co_argcount]
+    return {k: v for k, v in values.items() if k in names}
+
+
+def build(sampler, config):
+    import diffusers
+    config = {**BASE, **ALWAYS.get(sampler, {}), **config}
+    return getattr(diffusers, CLASSES[sampler])(**config), config
+
+
+def walk(scheduler, timesteps, x, arguments):
+    """Steps through; returns inputs, samples, the recorded draws and how often each timestep came."""
+    import sys
+    inputs, samples = [], []
+    with Draws(sys.modules[type(scheduler).__module__]) as draws:
+        for i, t in enumerate(timesteps):
+            draws.now = i
+            scaled = scheduler.scale_model_input(x, t)
+            extra = dict(arguments)
+            step = type(scheduler).step
+            if "generator" in getattr(step, "__wrapped__", step).__code__.co_varnames:
+                extra["generator"] = draws.generator
+            x = scheduler.step(model(scaled, t), t, x, **extra).prev_sample
+            inputs.append(scaled.reshape(64).clone())
+            samples.append(x.reshape(64).clone())
+    return torch.stack(inputs), torch.stack(samples), draws
+
+
+def all_draws(count):
+    g = torch.Generator("cpu").manual_seed(DRAW_SEED)
+    return torch.stack([torch.randn(SHAPE, generator=g).reshape(64) for _ in range(count)])
+
+
+def record(tensors, rows, sampler, case, start=0):
+    """One row of samplers.json and its tensors. start > 0: image to image from that step on."""
+    steps, config, arguments = case
+    scheduler, config = build(sampler, config)
+    scheduler.set_timesteps(steps)
+    name = f"{sampler}.{sum(r['sampler'] == sampler for r in rows)}"
+    noise = torch.randn(SHAPE, generator=torch.Generator("cpu").manual_seed(NOISE_SEED))
+    timesteps = scheduler.timesteps
+    x = noise * scheduler.init_noise_sigma
+    first = start * scheduler.order
+    if start:
+        timesteps = timesteps[first:]
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(first)
+        clean = torch.sin(torch.arange(64.0)).reshape(SHAPE)
+        x = scheduler.add_noise(clean, noise, timesteps[:1])
+        tensors[name + ".start"] = x.reshape(64)
+    inputs, samples, draws = walk(scheduler, timesteps, x, arguments)
+    assert torch.isfinite(samples).all() and samples.abs().max() < 1e4, name
+    if draws.noise:
+        assert torch.equal(torch.stack(draws.noise).reshape(-1, 64), all_draws(len(draws.noise)))
+    tensors[name + ".timesteps"] = f32(scheduler.timesteps)
+    if hasattr(scheduler, "sigmas"):
+        tensors[name + ".sigmas"] = f32(scheduler.sigmas)
+    if not torch.equal(inputs[1:], samples[:-1]) or start:
+        tensors[name + ".inputs"] = inputs
+    tensors[name + ".samples"] = samples
+    rows.append({"name": name, "sampler": sampler, "class": CLASSES[sampler], "steps": steps, "config": config,
+                 "arguments": arguments, "init_noise_sigma": float(scheduler.init_noise_sigma),
+                 "begin": first, "calls": len(timesteps), "order": scheduler.order, "draws_at": draws.steps})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The files
+# ---------------------------------------------------------------------------------------------------------------------
+
+def make(root):
+    tensors, rows = {}, []
+    for sampler, cases in CASES.items():
+        for case in cases:
+            record(tensors, rows, sampler, case)
+        record(tensors, rows, sampler, IMG2IMG[sampler], start=4)
+    noise = torch.randn(SHAPE, generator=torch.Generator("cpu").manual_seed(NOISE_SEED))
+    tensors["noise"], tensors["draws"], tensors["wave"] = noise.reshape(64), all_draws(40), WAVE.reshape(64)
+    tensors["clean"] = torch.sin(torch.arange(64.0))
+    for name, beta in (("scaled_linear", {}), ("linear", LINEAR), ("cosine", COSINE), ("zero_snr", ZERO_SNR)):
+        scheduler, _ = build("ddim", beta)
+        tensors["alphas_cumprod." + name] = scheduler.alphas_cumprod[::37].clone()
+    write_tensors(Path(root) / "samplers.safetensors", tensors)
+    lines = ",\n".join(__import__("json").dumps(row, separators=(",", ":")) for row in rows)
+    (Path(root) / "samplers.json").write_text("[\n" + lines + "\n]\n")
+    print("samplers", len(rows), "trajectories")
