@@ -1,0 +1,180 @@
+/* Choosing and opening a device, and the checked calls for memory and weights. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/implement.h"
+#include "backends/opencl/opencl.h"
+#include "backends/reference/reference.h"
+
+#define MAX_DEVICES 64
+
+size_t dtype_size(enum dtype dtype)
+{
+	return dtype == DTYPE_F32 ? 4 : 2;
+}
+
+int device_list(struct device_info *out, int max, struct error *err)
+{
+	int n = opencl_list(out, max, err);
+	if (n < 0)
+		return n;
+	if (n < max)
+		reference_info(&out[n]);
+	return n + 1;
+}
+
+/* Higher is better: GPUs by their memory, then other accelerators, CPUs, the reference. */
+static uint64_t rank(const struct device_info *info)
+{
+	if (strcmp(info->selector, "reference") == 0)
+		return 0;
+	return info->is_cpu ? 1 : 2 + info->memory;
+}
+
+static bool contains_any_case(const char *text, const char *part)
+{
+	for (; *text; text++) {
+		size_t i = 0;
+		while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+			i++;
+		if (!part[i])
+			return true;
+	}
+	return false;
+}
+
+static const struct device_info *choose(const struct device_info *list, int n,
+                                        const char *selector)
+{
+	const struct device_info *best = NULL;
+	if (!selector || !*selector || strcmp(selector, "auto") == 0) {
+		for (int i = 0; i < n; i++)
+			if (!best || rank(&list[i]) > rank(best))
+				best = &list[i];
+		return best;
+	}
+	for (int i = 0; i < n; i++)
+		if (strcmp(list[i].selector, selector) == 0)
+			return &list[i];
+	for (int i = 0; i < n; i++)
+		if (contains_any_case(list[i].name, selector))
+			return &list[i];
+	return NULL;
+}
+
+static int not_found(const struct device_info *list, int n, const char *selector,
+                     struct error *err)
+{
+	char all[300] = "";
+	for (int i = 0; i < n; i++) {
+		size_t used = strlen(all);
+		snprintf(all + used, sizeof all - used, "%s%s (%.40s)", i ? ", " : "",
+		         list[i].selector, list[i].name);
+	}
+	return error_set(err, SUMI_NOTFOUND, "no device matches '%.60s'; there is %s", selector, all);
+}
+
+int device_open(const char *selector, struct device **out, struct error *err)
+{
+	struct device_info *list = calloc(MAX_DEVICES, sizeof *list);
+	*out = NULL;
+	if (!list)
+		return error_set(err, SUMI_NOMEM, "no memory for the list of devices");
+	int n = device_list(list, MAX_DEVICES, err), status = n;
+	if (n < 0)
+		goto done;
+	if (n > MAX_DEVICES)
+		n = MAX_DEVICES;
+	const struct device_info *found = choose(list, n, selector);
+	if (!found)
+		status = not_found(list, n, selector, err);
+	else if (rank(found) == 0)
+		status = reference_open(out, err);
+	else
+		status = opencl_open((int)(found - list), out, err);
+done:
+	free(list);
+	return status;
+}
+
+void device_close(struct device *d)
+{
+	if (d)
+		d->ops->close(d);
+}
+
+int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err)
+{
+	*out = NULL;
+	return d->ops->buffer_new(d, bytes, out, err);
+}
+
+void device_buffer_free(struct device *d, struct buffer *b)
+{
+	if (b)
+		d->ops->buffer_free(d, b);
+}
+
+static int check_range(const struct buffer *b, const char *verb, size_t offset, size_t bytes,
+                       struct error *err)
+{
+	size_t size = buffer_head(b)->bytes;
+	if (offset > size || bytes > size - offset)
+		return error_set(err, SUMI_INVALID,
+		                 "%s of %zu bytes at %zu leaves the buffer of %zu bytes", verb,
+		                 bytes, offset, size);
+	return SUMI_OK;
+}
+
+int device_write(struct device *d, struct buffer *b, size_t offset, const void *data, size_t bytes,
+                 struct error *err)
+{
+	int status = check_range(b, "write", offset, bytes, err);
+	return status || bytes == 0 ? status : d->ops->write(d, b, offset, data, bytes, err);
+}
+
+int device_read(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
+                struct error *err)
+{
+	int status = check_range(b, "read", offset, bytes, err);
+	return status || bytes == 0 ? status : d->ops->read(d, b, offset, data, bytes, err);
+}
+
+int device_sync(struct device *d, struct error *err)
+{
+	return d->ops->sync(d, err);
+}
+
+int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
+                      struct error *err)
+{
+	*out = NULL;
+	if (!desc->data)
+		return error_set(err, SUMI_INVALID, "weight: no data");
+	if (desc->dtype != DTYPE_F32 && desc->dtype != DTYPE_F16 && desc->dtype != DTYPE_BF16)
+		return error_set(err, SUMI_INVALID, "weight: dtype %d is none", (int)desc->dtype);
+	if (desc->cout < 1 || desc->cin < 1)
+		return error_set(err, SUMI_INVALID, "weight: a shape of [%d, %d]", desc->cout,
+		                 desc->cin);
+	if (desc->kernel != 1 && desc->kernel != 3)
+		return error_set(err, SUMI_UNSUPPORTED, "weight: kernel size %d (1 or 3 can be used)",
+		                 desc->kernel);
+	if ((desc->geglu || desc->table) && desc->kernel != 1)
+		return error_set(err, SUMI_INVALID, "weight: a %s cannot have kernel size 3",
+		                 desc->table ? "table" : "GEGLU layer");
+	if (desc->geglu && (desc->table || desc->cout % 2))
+		return error_set(err, SUMI_INVALID,
+		                 "weight: a GEGLU layer needs an even number of rows, not %d",
+		                 desc->cout);
+	if (!d->ops->weight_new)
+		return error_set(err, SUMI_UNSUPPORTED, "weights on %s", d->info.name);
+	return d->ops->weight_new(d, desc, out, err);
+}
+
+void device_weight_free(struct device *d, struct weight *w)
+{
+	if (w)
+		d->ops->weight_free(d, w);
+}

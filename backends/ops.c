@@ -1,0 +1,370 @@
+/* The checked operations of backend.h: every rule about shapes stands here, once, so that
+ * an implementation can trust what it is given. */
+#include <limits.h>
+#include <math.h>
+
+#include "backends/implement.h"
+
+/* Returned by the wrappers when an implementation leaves an operation out. */
+static int missing(const struct device *d, const char *op, struct error *err)
+{
+	return error_set(err, SUMI_UNSUPPORTED, "%s: %s cannot do it", op, d->info.name);
+}
+
+static size_t rows_of(const struct tensor *t)
+{
+	return (size_t)t->n * (size_t)t->h * (size_t)t->w;
+}
+
+static int check_tensor(const char *op, const char *name, const struct tensor *t, enum dtype dtype,
+                        struct error *err)
+{
+	if (!t->buffer)
+		return error_set(err, SUMI_INVALID, "%s: %s has no buffer", op, name);
+	if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16)
+		return error_set(err, SUMI_INVALID, "%s: %s must be F32 or F16", op, name);
+	if (t->dtype != dtype)
+		return error_set(err, SUMI_INVALID, "%s: %s has another dtype than the rest", op, name);
+	if (t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1 || t->ld < t->c)
+		return error_set(err, SUMI_INVALID, "%s: %s has the shape [%d, %d, %d, %d] with ld %d",
+		                 op, name, t->n, t->h, t->w, t->c, t->ld);
+	size_t rows, last, end, bytes;
+	if (__builtin_mul_overflow((size_t)t->n * (size_t)t->h, (size_t)t->w, &rows) ||
+	    rows > INT_MAX || __builtin_mul_overflow(rows - 1, (size_t)t->ld, &last) ||
+	    __builtin_add_overflow(last + (size_t)t->c, t->offset, &end) ||
+	    __builtin_mul_overflow(end, dtype_size(t->dtype), &bytes) ||
+	    bytes > buffer_head(t->buffer)->bytes)
+		return error_set(err, SUMI_INVALID,
+		                 "%s: %s [%d, %d, %d, %d] with ld %d from %zu leaves its buffer of "
+		                 "%zu bytes",
+		                 op, name, t->n, t->h, t->w, t->c, t->ld, t->offset,
+		                 buffer_head(t->buffer)->bytes);
+	return SUMI_OK;
+}
+
+static int check_same_shape(const char *op, const char *name, const struct tensor *t,
+                            const struct tensor *y, struct error *err)
+{
+	if (t->n != y->n || t->h != y->h || t->w != y->w || t->c != y->c)
+		return error_set(err, SUMI_INVALID,
+		                 "%s: %s is [%d, %d, %d, %d], y is [%d, %d, %d, %d]", op, name, t->n,
+		                 t->h, t->w, t->c, y->n, y->h, y->w, y->c);
+	return SUMI_OK;
+}
+
+static int check_same_rows(const char *op, const char *name, const struct tensor *t,
+                           const struct tensor *y, struct error *err)
+{
+	if (rows_of(t) != rows_of(y))
+		return error_set(err, SUMI_INVALID, "%s: %s has %zu rows, y has %zu", op, name,
+		                 rows_of(t), rows_of(y));
+	return SUMI_OK;
+}
+
+static int check_vector(const char *op, const char *name, const struct buffer *b, int channels,
+                        struct error *err)
+{
+	size_t need = (size_t)channels * sizeof(float);
+	if (!b)
+		return error_set(err, SUMI_INVALID, "%s: there is no %s", op, name);
+	if (buffer_head(b)->bytes < need)
+		return error_set(err, SUMI_INVALID, "%s: %s holds %zu bytes, %d channels need %zu", op,
+		                 name, buffer_head(b)->bytes, channels, need);
+	return SUMI_OK;
+}
+
+static bool same_tensor(const struct tensor *a, const struct tensor *b)
+{
+	return a->buffer == b->buffer && a->offset == b->offset && a->ld == b->ld &&
+	       a->dtype == b->dtype && rows_of(a) == rows_of(b) && a->c == b->c;
+}
+
+/* Do two tensors share an element? Slices of one concatenation (same ld, other channels)
+ * do not, although their ranges of bytes cross. */
+static bool overlap(const struct tensor *a, const struct tensor *b)
+{
+	if (a->buffer != b->buffer)
+		return false;
+	size_t size_a = dtype_size(a->dtype), size_b = dtype_size(b->dtype);
+	size_t end_a = (a->offset + (rows_of(a) - 1) * (size_t)a->ld + (size_t)a->c) * size_a;
+	size_t end_b = (b->offset + (rows_of(b) - 1) * (size_t)b->ld + (size_t)b->c) * size_b;
+	if (end_a <= b->offset * size_b || end_b <= a->offset * size_a)
+		return false;
+	if (a->ld != b->ld || size_a != size_b)
+		return true;
+	size_t ld = (size_t)a->ld;
+	size_t from_a_to_b = (b->offset % ld + ld - a->offset % ld) % ld;
+	return from_a_to_b < (size_t)a->c || ld - from_a_to_b < (size_t)b->c;
+}
+
+/* in_place: t may be y itself, but not cross it in any other way. */
+static int check_apart(const char *op, const char *name, const struct tensor *t,
+                       const struct tensor *y, bool in_place, struct error *err)
+{
+	if (in_place && same_tensor(t, y))
+		return SUMI_OK;
+	if (overlap(t, y))
+		return error_set(err, SUMI_INVALID, "%s: y overlaps %s", op, name);
+	return SUMI_OK;
+}
+
+static int check_weight(const char *op, const struct weight *w, int cin, int cout, struct error *err)
+{
+	if (!w)
+		return error_set(err, SUMI_INVALID, "%s: there is no weight", op);
+	const struct weight_head *head = weight_head(w);
+	if (head->table)
+		return error_set(err, SUMI_INVALID, "%s: the weight is a table", op);
+	if (head->cin != cin || head->cout != cout)
+		return error_set(err, SUMI_INVALID,
+		                 "%s: the weight is [%d, %d], the tensors need [%d, %d]", op,
+		                 head->cout, head->cin, cout, cin);
+	return SUMI_OK;
+}
+
+static int check_activation(const char *op, enum activation act, bool geglu, struct error *err)
+{
+	if ((int)act < ACT_NONE || act > ACT_GEGLU || (act == ACT_GEGLU && !geglu))
+		return error_set(err, SUMI_INVALID, "%s: activation %d cannot be used here", op,
+		                 (int)act);
+	return SUMI_OK;
+}
+
+/* Rows or columns that a convolution gives for `in` of the input; 0: not possible. */
+static long long conv_extent(const struct conv2d_args *a, long long in)
+{
+	if (a->upsample)
+		in *= 2;
+	if (a->stride == 1)
+		return in;
+	if (a->pad_end)
+		return in / 2; /* (in + 1 - 3) / 2 + 1 */
+	return (in - 1) / 2 + 1; /* kernel 3 with a border of 1, and kernel 1 without */
+}
+
+int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err)
+{
+	static const char op[] = "conv2d";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
+	    (status = check_weight(op, a->weight, a->x.c, a->y.c, err)) ||
+	    (status = check_activation(op, a->act, false, err)) ||
+	    (status = check_apart(op, "x", &a->x, &a->y, false, err)))
+		return status;
+	int kernel = weight_head(a->weight)->kernel;
+	if (weight_head(a->weight)->geglu)
+		return error_set(err, SUMI_INVALID, "%s: the weight is a GEGLU layer's", op);
+	if (a->stride != 1 && a->stride != 2)
+		return error_set(err, SUMI_UNSUPPORTED, "%s: stride %d", op, a->stride);
+	if ((a->upsample && a->stride != 1) || (a->pad_end && (a->stride != 2 || kernel != 3)))
+		return error_set(err, SUMI_INVALID,
+		                 "%s: upsample needs stride 1, pad_end stride 2 and kernel 3", op);
+	long long h = conv_extent(a, a->x.h), w = conv_extent(a, a->x.w);
+	if (a->y.n != a->x.n || a->y.h != h || a->y.w != w || h < 1 || w < 1)
+		return error_set(err, SUMI_INVALID, "%s: y is [%d, %d, %d], must be [%d, %lld, %lld]", op,
+		                 a->y.n, a->y.h, a->y.w, a->x.n, h, w);
+	if (a->bias && (status = check_vector(op, "bias", a->bias, a->y.c, err)))
+		return status;
+	if (a->add.buffer) {
+		struct tensor want = {.n = a->y.n, .h = 1, .w = 1, .c = a->y.c};
+		if ((status = check_tensor(op, "add", &a->add, a->y.dtype, err)) ||
+		    (status = check_same_shape(op, "add", &a->add, &want, err)) ||
+		    (status = check_apart(op, "add", &a->add, &a->y, false, err)))
+			return status;
+	}
+	if (a->residual.buffer &&
+	    ((status = check_tensor(op, "residual", &a->residual, a->y.dtype, err)) ||
+	     (status = check_same_shape(op, "residual", &a->residual, &a->y, err)) ||
+	     (status = check_apart(op, "residual", &a->residual, &a->y, true, err))))
+		return status;
+	return d->ops->conv2d ? d->ops->conv2d(d, a, err) : missing(d, op, err);
+}
+
+int device_linear(struct device *d, const struct linear_args *a, struct error *err)
+{
+	static const char op[] = "linear";
+	bool geglu = a->act == ACT_GEGLU;
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
+	    (status = check_weight(op, a->weight, a->x.c, geglu ? 2 * a->y.c : a->y.c, err)) ||
+	    (status = check_activation(op, a->act, true, err)) ||
+	    (status = check_same_rows(op, "x", &a->x, &a->y, err)) ||
+	    (status = check_apart(op, "x", &a->x, &a->y, false, err)))
+		return status;
+	const struct weight_head *head = weight_head(a->weight);
+	if (head->kernel != 1 || head->geglu != geglu)
+		return error_set(err, SUMI_INVALID, "%s: the weight is a %s's", op,
+		                 head->kernel != 1 ? "convolution"
+		                 : head->geglu     ? "GEGLU layer"
+		                                   : "layer without GEGLU");
+	if (a->bias && (status = check_vector(op, "bias", a->bias, head->cout, err)))
+		return status;
+	if (a->residual.buffer) {
+		if ((status = check_tensor(op, "residual", &a->residual, a->y.dtype, err)) ||
+		    (status = check_same_rows(op, "residual", &a->residual, &a->y, err)) ||
+		    (status = check_apart(op, "residual", &a->residual, &a->y, true, err)))
+			return status;
+		if (a->residual.c != a->y.c)
+			return error_set(err, SUMI_INVALID, "%s: residual has %d channels, y has %d", op,
+			                 a->residual.c, a->y.c);
+	}
+	return d->ops->linear ? d->ops->linear(d, a, err) : missing(d, op, err);
+}
+
+int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err)
+{
+	static const char op[] = "group_norm";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
+	    (status = check_same_shape(op, "x", &a->x, &a->y, err)) ||
+	    (status = check_apart(op, "x", &a->x, &a->y, true, err)) ||
+	    (status = check_vector(op, "gamma", a->gamma, a->y.c, err)) ||
+	    (status = check_vector(op, "beta", a->beta, a->y.c, err)))
+		return status;
+	if (a->groups < 1 || a->y.c % a->groups)
+		return error_set(err, SUMI_INVALID, "%s: %d channels in %d groups", op, a->y.c,
+		                 a->groups);
+	if (!(a->epsilon >= 0) || !isfinite(a->epsilon))
+		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);
+	if (a->act != ACT_NONE && a->act != ACT_SILU)
+		return error_set(err, SUMI_UNSUPPORTED, "%s: activation %d", op, (int)a->act);
+	return d->ops->group_norm ? d->ops->group_norm(d, a, err) : missing(d, op, err);
+}
+
+int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct error *err)
+{
+	static const char op[] = "layer_norm";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
+	    (status = check_same_rows(op, "x", &a->x, &a->y, err)) ||
+	    (status = check_apart(op, "x", &a->x, &a->y, true, err)) ||
+	    (status = check_vector(op, "gamma", a->gamma, a->y.c, err)) ||
+	    (status = check_vector(op, "beta", a->beta, a->y.c, err)))
+		return status;
+	if (a->x.c != a->y.c)
+		return error_set(err, SUMI_INVALID, "%s: x has %d channels, y has %d", op, a->x.c,
+		                 a->y.c);
+	if (!(a->epsilon >= 0) || !isfinite(a->epsilon))
+		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);
+	return d->ops->layer_norm ? d->ops->layer_norm(d, a, err) : missing(d, op, err);
+}
+
+int device_attention(struct device *d, const struct attention_args *a, struct error *err)
+{
+	static const char op[] = "attention";
+	const struct {
+		const char *name;
+		const struct tensor *t;
+		const struct tensor *like; /* has as many tokens */
+	} parts[] = {{"q", &a->q, &a->y}, {"k", &a->k, &a->v}, {"v", &a->v, &a->k}};
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	for (int i = 0; i < 3 && !status; i++) {
+		const struct tensor *t = parts[i].t, *like = parts[i].like;
+		if ((status = check_tensor(op, parts[i].name, t, a->y.dtype, err)) ||
+		    (status = check_apart(op, parts[i].name, t, &a->y, false, err)))
+			return status;
+		if (t->n != a->y.n || t->c != a->y.c ||
+		    (long long)t->h * t->w != (long long)like->h * like->w)
+			return error_set(err, SUMI_INVALID,
+			                 "%s: %s is [%d, %d, %d, %d], which does not go with the rest",
+			                 op, parts[i].name, t->n, t->h, t->w, t->c);
+	}
+	if (status)
+		return status;
+	if (a->heads < 1 || a->y.c % a->heads)
+		return error_set(err, SUMI_INVALID, "%s: %d channels in %d heads", op, a->y.c, a->heads);
+	if (!isfinite(a->scale))
+		return error_set(err, SUMI_INVALID, "%s: scale %g", op, (double)a->scale);
+	return d->ops->attention ? d->ops->attention(d, a, err) : missing(d, op, err);
+}
+
+int device_axpby(struct device *d, const struct axpby_args *a, struct error *err)
+{
+	static const char op[] = "axpby";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status || (status = check_tensor(op, "a", &a->a, a->a.dtype, err)) ||
+	    (status = check_same_shape(op, "a", &a->a, &a->y, err)) ||
+	    (status = check_apart(op, "a", &a->a, &a->y, true, err)) ||
+	    (status = check_activation(op, a->act, false, err)))
+		return status;
+	if (a->b.buffer && ((status = check_tensor(op, "b", &a->b, a->b.dtype, err)) ||
+	                    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||
+	                    (status = check_apart(op, "b", &a->b, &a->y, true, err))))
+		return status;
+	return d->ops->axpby ? d->ops->axpby(d, a, err) : missing(d, op, err);
+}
+
+static int check_table(const char *name, const struct weight *w, int channels, struct error *err)
+{
+	const struct weight_head *head = weight_head(w);
+	if (!head->table)
+		return error_set(err, SUMI_INVALID, "embedding: the %s was not made as a table", name);
+	if (head->cin != channels)
+		return error_set(err, SUMI_INVALID, "embedding: the %s has %d channels, y has %d", name,
+		                 head->cin, channels);
+	return SUMI_OK;
+}
+
+int device_embedding(struct device *d, const struct embedding_args *a, struct error *err)
+{
+	static const char op[] = "embedding";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status)
+		return status;
+	if (!a->table || !a->ids)
+		return error_set(err, SUMI_INVALID, "%s: there is no %s", op, a->ids ? "table" : "id");
+	if ((status = check_table("table", a->table, a->y.c, err)) ||
+	    (a->position && (status = check_table("position", a->position, a->y.c, err))))
+		return status;
+	if (a->y.h != 1)
+		return error_set(err, SUMI_INVALID, "%s: y has h = %d, must be 1", op, a->y.h);
+	if (a->position && weight_head(a->position)->cout < a->y.w)
+		return error_set(err, SUMI_INVALID, "%s: %d tokens, but %d positions", op, a->y.w,
+		                 weight_head(a->position)->cout);
+	int vocabulary = weight_head(a->table)->cout;
+	for (size_t i = 0; i < rows_of(&a->y); i++)
+		if (a->ids[i] < 0 || a->ids[i] >= vocabulary)
+			return error_set(err, SUMI_INVALID,
+			                 "%s: id %d of token %zu is outside the vocabulary of %d", op,
+			                 (int)a->ids[i], i, vocabulary);
+	return d->ops->embedding ? d->ops->embedding(d, a, err) : missing(d, op, err);
+}
+
+int device_timestep(struct device *d, const struct timestep_args *a, struct error *err)
+{
+	static const char op[] = "timestep";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status)
+		return status;
+	if (!a->timesteps)
+		return error_set(err, SUMI_INVALID, "%s: there are no timesteps", op);
+	if (a->y.h != 1 || a->y.w != 1 || a->y.c % 2)
+		return error_set(err, SUMI_INVALID,
+		                 "%s: y is [%d, %d, %d, %d], must be [n, 1, 1, c] with an even c", op,
+		                 a->y.n, a->y.h, a->y.w, a->y.c);
+	if (!(a->freq_shift < (float)(a->y.c / 2)) || !isfinite(a->freq_shift))
+		return error_set(err, SUMI_INVALID, "%s: freq_shift %g for %d channels", op,
+		                 (double)a->freq_shift, a->y.c);
+	for (int i = 0; i < a->y.n; i++)
+		if (!isfinite(a->timesteps[i]))
+			return error_set(err, SUMI_INVALID, "%s: timestep %d is not finite", op, i);
+	return d->ops->timestep ? d->ops->timestep(d, a, err) : missing(d, op, err);
+}
+
+int device_permute(struct device *d, const struct permute_args *a, struct error *err)
+{
+	static const char op[] = "permute";
+	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
+	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
+	    (status = check_same_rows(op, "x", &a->x, &a->y, err)) ||
+	    (status = check_apart(op, "x", &a->x, &a->y, false, err)))
+		return status;
+	if (a->x.c != a->y.c)
+		return error_set(err, SUMI_INVALID, "%s: x has %d channels, y has %d", op, a->x.c,
+		                 a->y.c);
+	if (a->a < 1 || a->b < 1 || rows_of(&a->x) % (size_t)a->a ||
+	    rows_of(&a->x) / (size_t)a->a % (size_t)a->b)
+		return error_set(err, SUMI_INVALID, "%s: %zu rows are not blocks of %d times %d", op,
+		                 rows_of(&a->x), a->a, a->b);
+	return d->ops->permute ? d->ops->permute(d, a, err) : missing(d, op, err);
+}

@@ -1,0 +1,202 @@
+/* The reference device: memory, weights, and moving tensors to dense arrays and back. */
+#include "backends/reference/reference.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/reference/internal.h"
+#include "base/half.h"
+
+static float load(const void *data, size_t i, enum dtype dtype)
+{
+	if (dtype == DTYPE_F32)
+		return ((const float *)data)[i];
+	uint16_t bits = ((const uint16_t *)data)[i];
+	return dtype == DTYPE_F16 ? half_to_float(bits) : bfloat_to_float(bits);
+}
+
+int reference_array(size_t count, double **out, struct error *err)
+{
+	*out = calloc(count, sizeof **out);
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for %zu doubles", count);
+}
+
+int reference_unpack(const struct tensor *t, float **out, struct error *err)
+{
+	size_t rows = reference_rows(t), c = (size_t)t->c;
+	*out = calloc(rows * c, sizeof **out);
+	if (!*out)
+		return error_set(err, SUMI_NOMEM, "no memory for %zu floats", rows * c);
+	for (size_t r = 0; r < rows; r++)
+		for (size_t i = 0; i < c; i++)
+			(*out)[r * c + i] = load(t->buffer->data, t->offset + r * (size_t)t->ld + i,
+			                         t->dtype);
+	return SUMI_OK;
+}
+
+void reference_store(const struct tensor *t, size_t row, const double *values)
+{
+	size_t at = t->offset + row * (size_t)t->ld;
+	void *data = t->buffer->data;
+	for (int i = 0; i < t->c; i++) {
+		float value = (float)values[i];
+		if (t->dtype == DTYPE_F32)
+			((float *)data)[at + (size_t)i] = value;
+		else
+			((uint16_t *)data)[at + (size_t)i] = half_from_float(value);
+	}
+}
+
+double reference_activate(enum activation act, double x)
+{
+	switch (act) {
+	case ACT_SILU:
+		return x / (1 + exp(-x));
+	case ACT_GELU:
+	case ACT_GEGLU: /* of the gate */
+		return 0.5 * x * (1 + erf(x * 0.70710678118654752440));
+	case ACT_QUICK_GELU:
+		return x / (1 + exp(-1.702 * x));
+	case ACT_RELU:
+		return x > 0 ? x : 0;
+	case ACT_TANH3:
+		return 3 * tanh(x / 3);
+	case ACT_NONE:
+		break;
+	}
+	return x;
+}
+
+static void count_use(struct device *d, size_t bytes)
+{
+	d->bytes_in_use += bytes;
+	if (d->bytes_in_use > d->bytes_peak)
+		d->bytes_peak = d->bytes_in_use;
+}
+
+static int new_buffer(struct device *d, size_t bytes, struct buffer **out, struct error *err)
+{
+	if (bytes == 0)
+		return error_set(err, SUMI_INVALID, "a buffer of 0 bytes was asked for");
+	struct buffer *b = NULL;
+	if (bytes <= d->info.max_alloc)
+		b = malloc(sizeof *b + bytes);
+	if (!b)
+		return error_set(err, SUMI_NOMEM, "no memory for a buffer of %zu bytes", bytes);
+	b->head.bytes = bytes;
+	count_use(d, bytes);
+	*out = b;
+	return SUMI_OK;
+}
+
+static void free_buffer(struct device *d, struct buffer *b)
+{
+	d->bytes_in_use -= b->head.bytes;
+	free(b);
+}
+
+static int write_buffer(struct device *d, struct buffer *b, size_t offset, const void *data,
+                        size_t bytes, struct error *err)
+{
+	(void)d, (void)err;
+	memcpy(b->data + offset, data, bytes);
+	return SUMI_OK;
+}
+
+static int read_buffer(struct device *d, const struct buffer *b, size_t offset, void *data,
+                       size_t bytes, struct error *err)
+{
+	(void)d, (void)err;
+	memcpy(data, b->data + offset, bytes);
+	return SUMI_OK;
+}
+
+static int sync_device(struct device *d, struct error *err)
+{
+	(void)d, (void)err;
+	return SUMI_OK;
+}
+
+static size_t weight_bytes(const struct weight_head *head)
+{
+	size_t count = (size_t)head->cout * (size_t)head->cin;
+	return count * (size_t)(head->kernel * head->kernel) * sizeof(float);
+}
+
+static int new_weight(struct device *d, const struct weight_desc *desc, struct weight **out,
+                      struct error *err)
+{
+	struct weight_head head = {desc->dtype,  desc->cout,  desc->cin,
+	                           desc->kernel, desc->geglu, desc->table};
+	struct weight *w = malloc(sizeof *w + weight_bytes(&head));
+	if (!w)
+		return error_set(err, SUMI_NOMEM, "no memory for a weight of [%d, %d]", desc->cout,
+		                 desc->cin);
+	w->head = head;
+	size_t taps = (size_t)(desc->kernel * desc->kernel), cin = (size_t)desc->cin;
+	for (size_t o = 0; o < (size_t)desc->cout; o++)
+		for (size_t i = 0; i < cin; i++)
+			for (size_t t = 0; t < taps; t++)
+				w->data[(o * taps + t) * cin + i] =
+				    load(desc->data, (o * cin + i) * taps + t, desc->dtype);
+	count_use(d, weight_bytes(&head));
+	*out = w;
+	return SUMI_OK;
+}
+
+static void free_weight(struct device *d, struct weight *w)
+{
+	d->bytes_in_use -= weight_bytes(&w->head);
+	free(w);
+}
+
+static void close_device(struct device *d)
+{
+	free(d);
+}
+
+static const struct device_ops reference_ops = {
+	.close = close_device,
+	.buffer_new = new_buffer,
+	.buffer_free = free_buffer,
+	.write = write_buffer,
+	.read = read_buffer,
+	.sync = sync_device,
+	.weight_new = new_weight,
+	.weight_free = free_weight,
+	.conv2d = reference_conv2d,
+	.linear = reference_linear,
+	.group_norm = reference_group_norm,
+	.layer_norm = reference_layer_norm,
+	.attention = reference_attention,
+	.axpby = reference_axpby,
+	.embedding = reference_embedding,
+	.timestep = reference_timestep,
+	.permute = reference_permute,
+};
+
+void reference_info(struct device_info *info)
+{
+	*info = (struct device_info){.is_cpu = true, .has_f16 = true, .compute_units = 1};
+	snprintf(info->name, sizeof info->name, "scalar reference");
+	snprintf(info->platform, sizeof info->platform, "reference");
+	snprintf(info->driver, sizeof info->driver, "%s", SUMI_VERSION);
+	snprintf(info->selector, sizeof info->selector, "reference");
+	info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	info->max_alloc = info->memory;
+}
+
+int reference_open(struct device **out, struct error *err)
+{
+	struct device *d = calloc(1, sizeof *d);
+	*out = d;
+	if (!d)
+		return error_set(err, SUMI_NOMEM, "no memory for the reference device");
+	d->ops = &reference_ops;
+	d->activation_dtype = DTYPE_F32;
+	reference_info(&d->info);
+	return SUMI_OK;
+}
