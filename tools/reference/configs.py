@@ -67,12 +67,86 @@ NEGATIVE = "blurry, low quality"
 # Per pack:  the four configs;  dtype of unet, text encoder, vae;  size of stage dump and of the run in latent pixels;
 # steps and guidance of the run.  "share" names a pack whose folder is linked instead of written.
 PACKS = {
+    # Stable Diffusion 1.5 in small: four levels, eight heads everywhere, PNDM.
     "sd1-tiny": {
         "unet": unet((16, 16, 16, 32), "cccp", 8, 32, 16),
         "text": text(32, 2, 4, "quick_gelu"),
         "vae": vae((8, 16, 16, 16)),
         "scheduler": scheduler("PNDMScheduler", skip_prk_steps=True),
-        "dtypes": ("f16", "f32", "f16"), "stage": (16, 16), "run": (16, 16), "steps": 5, "guidance": 7.5,
+        "dtypes": ("f16", "f32", "f16"), "stage": (16, 16), "run": (16, 8), "steps": 5, "guidance": 7.5,
         "detail": True,
     },
+    # The same weights at a size that the levels do not divide (12x20, 6x10, 3x5, 2x3), another scheduler.
+    "sd1-odd": {
+        "share": {"unet": "sd1-tiny", "text_encoder": "sd1-tiny", "tokenizer": "sd1-tiny", "vae": "sd1-tiny"},
+        "scheduler": scheduler("DPMSolverMultistepScheduler", use_karras_sigmas=True, algorithm_type="dpmsolver++",
+                               clip_sample="absent", set_alpha_to_one="absent"),
+        "stage": (12, 20), "run": (10, 6), "steps": 4, "guidance": 4.0,
+        "prompt": "ночная река, луна над озером, " * 12, "negative": "",
+    },
+    # Stable Diffusion 2.1 in small: v-prediction, heads per level, linear projections, pad token "!", bf16.
+    "sd2-tiny": {
+        "unet": unet((8, 16, 24, 24), "cccp", [1, 2, 4, 4], 40, 96, layers=1, dual_cross_attention=False,
+                     num_class_embeds=None, only_cross_attention=False, upcast_attention=True,
+                     use_linear_projection=True),
+        "text": text(40, 3, 5, "gelu", intermediate_size=96, projection_dim=64, vocab_size=834),
+        "share": {"vae": "sd1-tiny"}, "tokenizer": {"pad": "!"},
+        "scheduler": scheduler("DDIMScheduler", prediction_type="v_prediction", skip_prk_steps=True),
+        "dtypes": ("bf16", "bf16", "f16"), "stage": (8, 16), "run": (8, 8), "steps": 4, "guidance": 7.5,
+        "prompt": "calm piano! a cat's house, 東京の夜", "negative": "",
+    },
+    # Two levels, the first without attention; a head of 30; other groups; shards; short positions; an end token that
+    # is not the highest id; text encoder and autoencoder with the other names of their weights.
+    "levels-tiny": {
+        "unet": unet((10, 30), "pc", [2, 1], 24, 32, layers=1, groups=5, norm_eps=1e-06,
+                     resnet_time_scale_shift="default", time_cond_proj_dim=None),
+        "text": text(24, 2, 2, "quick_gelu", max_position_embeddings=32, vocab_size=839, bos_token_id=832,
+                     eos_token_id=833, pad_token_id=833, layer_norm_eps=1e-06),
+        "vae": vae((8, 12, 16), groups=4, scaling_factor=0.5, layers=2),
+        "tokenizer": {"extra": 5, "max_length": 32},
+        "scheduler": scheduler("EulerDiscreteScheduler", timestep_spacing="leading", clip_sample="absent",
+                               set_alpha_to_one="absent"),
+        "dtypes": ("f16", "f16", "f16"), "stage": (10, 6), "run": (8, 12), "steps": 4, "guidance": 3.0,
+        "vae_stage": (6, 8), "img2img": 0.6,
+        "text_prefix": False, "deprecated_vae": True, "shard": {"unet": "150KB"},
+        "prompt": "an old tree in the snow, birds over the sea, a small house by the river, detailed, high quality",
+    },
+    # A distilled model: guidance as an embedding, no negative prompt, LCM, and the tiny autoencoder.
+    "taesd-tiny": {
+        "share": {"text_encoder": "sd1-tiny", "tokenizer": "sd1-tiny"},
+        "unet": unet((8, 16), "cc", 4, 32, 64, layers=1, groups=4, time_cond_proj_dim=16, only_cross_attention=False,
+                     resnet_time_scale_shift="default"),
+        "vae": {"_class_name": "AutoencoderTiny", "_diffusers_version": "0.20.0", "act_fn": "relu",
+                "decoder_block_out_channels": [8] * 4, "encoder_block_out_channels": [8] * 4,
+                "force_upcast": False, "in_channels": 3, "latent_channels": 4, "latent_magnitude": 3,
+                "latent_shift": 0.5, "num_decoder_blocks": [3, 3, 3, 1], "num_encoder_blocks": [1, 3, 3, 3],
+                "out_channels": 3, "scaling_factor": 1.0, "upsampling_scaling_factor": 2},
+        "scheduler": scheduler("LCMScheduler", original_inference_steps=50),
+        "dtypes": ("f32", "f32", "f32"), "stage": (8, 8), "vae_stage": (2, 3), "run": (8, 8), "steps": 4, "guidance": 7.5,
+        "negative": "",
+    },
+    # Three levels, zero terminal SNR, an empty prompt, a sampler that draws noise at every step.
+    "snr-tiny": {
+        "share": {"text_encoder": "sd2-tiny", "tokenizer": "sd2-tiny", "vae": "taesd-tiny"},
+        "unet": unet((8, 16, 16), "pcc", [1, 2, 4], 40, 32, layers=1, groups=4, use_linear_projection=True),
+        "scheduler": scheduler("EulerAncestralDiscreteScheduler", prediction_type="v_prediction",
+                               rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample="absent",
+                               set_alpha_to_one="absent"),
+        "dtypes": ("f16", "bf16", "f32"), "stage": (8, 4), "run": (12, 8), "steps": 5, "guidance": 5.0,
+        "prompt": "", "negative": "!!! 🐈",
+    },
 }
+
+
+def resolve():
+    """Fills the configs of shared parts from the pack that owns them."""
+    for spec in PACKS.values():
+        for part, key in (("unet", "unet"), ("vae", "vae"), ("text_encoder", "text")):
+            other = spec.get("share", {}).get(part)
+            if other:
+                spec[key] = PACKS[other][key]
+        if "dtypes" not in spec:
+            spec["dtypes"] = PACKS[spec["share"]["unet"]]["dtypes"]
+
+
+resolve()

@@ -50,11 +50,20 @@ def deprecated_names(weights):
     return out
 
 
+def tame(model):
+    """The tiny autoencoder has no norms, and its decoder writes 0..1: centre the picture there."""
+    last = model.decoder.layers[-1]
+    last.weight.mul_(0.15)
+    last.bias.mul_(0.2).add_(0.5)
+
+
 def write_model(folder, part, config, dtype, seed, spec):
     """The unet or the vae: config.json and safetensors, in several shards where the spec asks for it."""
     import diffusers
     cls = getattr(diffusers, config["_class_name"])
     model = healthy(cls.from_config(config), seed)
+    if config["_class_name"] == "AutoencoderTiny":
+        tame(model)
     limit = spec.get("shard", {}).get(part)
     if limit:
         model.to(DTYPES[dtype]).save_pretrained(folder / part, max_shard_size=limit)
@@ -110,11 +119,16 @@ def load_pipeline(folder):
 
 def check_loaded(pipe, spec, name):
     """The pipeline holds the very numbers that healthy() made (rounded to the file's dtype)."""
-    module = pipe.unet.conv_in
-    g = generator(spec.get("share", {}).get("unet", name) + "/unet", "conv_in", "weight")
-    want = torch.randn(module.weight.shape, generator=g) / (module.weight[0].numel() ** 0.5)
-    want = want.to(DTYPES[spec["dtypes"][0]]).float()
-    assert torch.equal(module.weight, want), name + ": the unet was not loaded"
+    parts = {"unet": (pipe.unet.conv_in, "conv_in", 0), "text_encoder": (
+        pipe.text_encoder.final_layer_norm, "final_layer_norm", 1)}
+    if spec["vae"]["_class_name"] == "AutoencoderKL":
+        parts["vae"] = (pipe.vae.decoder.mid_block.attentions[0].to_q, "decoder.mid_block.attentions.0.to_q", 2)
+    for part, (module, key, dtype) in parts.items():
+        noise = torch.randn(module.weight.shape, generator=generator(
+            spec.get("share", {}).get(part, name) + "/" + part, key, "weight"))
+        want = 1.0 + 0.1 * noise if noise.dim() == 1 else noise / (noise[0].numel() ** 0.5)
+        want = want.to(DTYPES[spec["dtypes"][dtype]]).float()
+        assert torch.equal(module.weight, want), f"{name}: the {part} was not loaded"
 
 
 def check_health(tensors, name):
@@ -132,11 +146,14 @@ def dump_pack(root, name, spec):
     pipe = load_pipeline(Path(root) / name)
     check_loaded(pipe, spec, name)
     rec = stages.Recorder()
-    stages.text_stages(rec, pipe, spec)
-    context = rec.tensors["text.last_hidden"]
-    stages.unet_stages(rec, pipe, spec, context)
-    stages.vae_stages(rec, pipe, spec)
+    share = spec.get("share", {})
+    stages.text_stages(rec, pipe, spec, full="text_encoder" not in share)
+    stages.unet_stages(rec, pipe, spec, rec.tensors["text.last_hidden"])
+    if "vae" not in share:
+        stages.vae_stages(rec, pipe, spec)
     rgb = stages.whole_run(rec, pipe, spec)
+    if spec.get("img2img"):
+        stages.image_run(rec, pipe, spec)
     check_health(rec.tensors, name)
     write_tensors(Path(root) / (name + ".safetensors"), rec.tensors)
     write_ppm(Path(root) / (name + ".ppm"), rgb)
@@ -146,7 +163,7 @@ def dump_pack(root, name, spec):
         "pack": name, "prompt": spec["prompt"], "negative_prompt": spec["negative"], "seed": spec["seed"],
         "steps": spec["steps"], "guidance_scale": spec["guidance"], "height": spec["run"][0] * scale,
         "width": spec["run"][1] * scale, "scheduler": spec["scheduler"]["_class_name"],
-        "scaling_factor": pipe.vae.config.scaling_factor, "text_ids": ids["text"], "negative_ids": ids["negative"],
+        "strength": spec.get("img2img"), "scaling_factor": pipe.vae.config.scaling_factor, "text_ids": ids["text"], "negative_ids": ids["negative"],
         "calls": len(rec.tensors["run.timesteps"]),
         "dtypes": dict(zip(("unet", "text_encoder", "vae"), spec["dtypes"]))}, indent=None)
 

@@ -47,8 +47,8 @@ def token_ids(tokenizer, prompt):
                      return_tensors="pt").input_ids
 
 
-def text_stages(rec, pipe, spec):
-    """Token ids, the text encoder's layers, and the two embeddings that clip skip chooses from."""
+def text_stages(rec, pipe, spec, full):
+    """Token ids and embeddings; in full: the text encoder's layers, and the embedding of clip skip."""
     encoder = pipe.text_encoder
     for key, prompt in (("text", spec["prompt"]), ("negative", spec["negative"])):
         ids = token_ids(pipe.tokenizer, prompt)
@@ -56,7 +56,7 @@ def text_stages(rec, pipe, spec):
         out = encoder(ids, output_hidden_states=True)
         rec.put(key + ".last_hidden", out.last_hidden_state)
         rec.put(key + ".pooled", out.pooler_output)
-        if key == "negative":
+        if key == "negative" or not full:
             continue
         for i, hidden in enumerate(out.hidden_states):
             rec.put(f"text.hidden.{i}", hidden)
@@ -182,3 +182,26 @@ def whole_run(rec, pipe, spec):
     image, rgb = decode_picture(pipe, latents)
     rec.put("run.image", image)
     return rgb
+
+
+def image_run(rec, pipe, spec):
+    """Image to image from `vae.enc.in`: the generator draws the posterior's noise first, then the noise to add."""
+    from diffusers import StableDiffusionImg2ImgPipeline
+    other = StableDiffusionImg2ImgPipeline.from_pipe(pipe)
+    other.set_progress_bar_config(disable=True)
+    image = rec.tensors["vae.enc.in"]
+
+    def before(_module, args, kwargs):
+        if "i2i.unet_in.0" not in rec.tensors:
+            rec.put("i2i.unet_in.0", args[0] if args else kwargs["sample"])
+
+    def step_end(_pipe, i, _t, values):
+        rec.put(f"i2i.latents.{i}", values["latents"])
+        return values
+
+    handle = pipe.unet.register_forward_pre_hook(before, with_kwargs=True)
+    other(prompt=spec["prompt"], negative_prompt=spec["negative"], image=image, strength=spec["img2img"],
+          num_inference_steps=spec["steps"] * 2, guidance_scale=spec["guidance"],
+          generator=torch.Generator("cpu").manual_seed(spec["seed"]), output_type="latent", callback_on_step_end=step_end)
+    handle.remove()
+    rec.put("i2i.timesteps", f32(other.scheduler.timesteps))
