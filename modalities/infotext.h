@@ -33,8 +33,8 @@ struct infotext {
 int infotext_write(const struct infotext *text, char **out, struct error *err);
 
 /* Fills *text with strings that infotext_free() releases. Prompts of several lines are fine;
- * without a line of parameters all of it is the prompt. As A1111 does, "Size: 512x768" becomes
- * "Size-1" and "Size-2". */
+ * without a line of parameters all of it is the prompt. A key that stands twice counts as it
+ * stands last. (A1111 splits "Size" in two on reading; here it stays "512x768".) */
 int infotext_parse(const char *in, size_t size, struct infotext *text, struct error *err);
 void infotext_free(struct infotext *text); /* what it holds, not text itself */
 

@@ -10,7 +10,7 @@
 #include "modalities/metadata.h"
 
 #define WEBP_MAX_SIDE      16383         /* the format's own limit */
-#define WEBP_MAX_PIXELS    (1u << 26)    /* of one frame: what the reader accepts */
+#define WEBP_MAX_PIXELS    (1u << 25)    /* of one frame: what the reader accepts */
 #define WEBP_MAX_FRAMES    4096
 
 struct webp_options {

@@ -1,0 +1,18 @@
+/* UTF-8: checking, decoding, encoding (RFC 3629: no surrogates, nothing overlong). */
+#ifndef SUMI_BASE_UTF8_H
+#define SUMI_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Decodes the character at text[0…size) into *code. Returns its length, 0 when the bytes are
+ * not UTF-8 or size is 0. */
+size_t utf8_decode(const char *text, size_t size, uint32_t *code);
+
+/* Writes code, at most 4 bytes. Returns the length, 0 for what is no character. */
+size_t utf8_encode(uint32_t code, char out[4]);
+
+bool utf8_valid(const char *text, size_t size);
+
+#endif
