@@ -1,0 +1,346 @@
+/* Running one case of one operation from seeded data.
+ *
+ * Inputs have NaN in every gap between rows and around them, outputs a pattern: what
+ * reads a gap into its result shows NaN, what writes there is seen by its bytes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "tests/unit/ops_harness.h"
+
+#define MAX_PARTS 8
+
+/* One run: what was made for it. The first failure sticks in status. */
+struct setup {
+	struct device *d;
+	struct error *err;
+	const struct ops_variant *v;
+	uint64_t random;
+	struct buffer *buffers[MAX_PARTS];
+	struct weight *weights[2];
+	int buffer_count, weight_count, status;
+	struct ops_result *out;
+	struct buffer *output;
+};
+
+/* Approximately normal, deviation 1: the sum of four uniform numbers (xorshift64*). */
+static float random_value(struct setup *s)
+{
+	s->random ^= s->random >> 12;
+	s->random ^= s->random << 25;
+	s->random ^= s->random >> 27;
+	uint64_t bits = s->random * 0x2545F4914F6CDD1Du;
+	int sum = 0;
+	for (int i = 0; i < 4; i++)
+		sum += (int)(bits >> 16 * i & 0xffff);
+	return ((float)sum - 131070.0f) / 37837.0f;
+}
+
+static void put(void *data, size_t i, enum dtype dtype, float value)
+{
+	uint32_t bits;
+	memcpy(&bits, &value, 4);
+	if (dtype == DTYPE_F32)
+		((float *)data)[i] = value;
+	else
+		((uint16_t *)data)[i] = dtype == DTYPE_F16 ? half_from_float(value)
+		                                           : (uint16_t)(bits >> 16);
+}
+
+static struct buffer *upload(struct setup *s, const void *data, size_t size)
+{
+	struct buffer *b = NULL;
+	if (s->status == SUMI_OK)
+		s->status = device_buffer_new(s->d, size, &b, s->err);
+	if (!b)
+		return NULL;
+	s->buffers[s->buffer_count++] = b;
+	s->status = device_write(s->d, b, 0, data, size, s->err);
+	return b;
+}
+
+/* Places a tensor in a buffer of its own and fills it; spread 0 leaves the pattern of an
+ * output. as_output: the result is read from here. */
+static struct tensor make(struct setup *s, int n, int h, int w, int c, enum dtype dtype, float mean,
+                          float spread, bool as_output)
+{
+	bool slices = s->v->slices;
+	struct tensor t = {.n = n, .h = h, .w = w, .c = c, .dtype = dtype};
+	t.ld = slices ? c + 5 : c;
+	t.offset = slices ? 13 : 0;
+	size_t rows = (size_t)n * (size_t)h * (size_t)w;
+	size_t count = t.offset + rows * (size_t)t.ld + 16, size = count * dtype_size(dtype);
+	unsigned char *data = malloc(size);
+	if (!data) {
+		s->status = error_set(s->err, SUMI_NOMEM, "no memory for a test");
+		return t;
+	}
+	for (size_t i = 0; i < size; i++)
+		data[i] = (unsigned char)(0xa5 ^ i);
+	for (size_t i = 0; spread > 0 && i < count; i++)
+		put(data, i, dtype, NAN);
+	for (size_t i = 0; spread > 0 && i < rows * (size_t)c; i++)
+		put(data, t.offset + i / (size_t)c * (size_t)t.ld + i % (size_t)c, dtype,
+		    mean + spread * random_value(s));
+	t.buffer = upload(s, data, size);
+	if (as_output) {
+		s->output = t.buffer;
+		*s->out = (struct ops_result){.before = data, .size = size, .y = t};
+	} else {
+		free(data);
+	}
+	return t;
+}
+
+static struct tensor input(struct setup *s, int n, int h, int w, int c)
+{
+	return make(s, n, h, w, c, s->v->dtype, 0, 1, false);
+}
+
+static struct tensor output(struct setup *s, int n, int h, int w, int c)
+{
+	return make(s, n, h, w, c, s->v->dtype, 0, 0, true);
+}
+
+/* x of the case; with OPS_IN_PLACE it is the output as well. */
+static struct tensor subject(struct setup *s, const struct ops_case *c)
+{
+	float mean = c->flags & OPS_FAR_MEAN ? 50.0f : 0.5f;
+	bool in_place = (c->flags & OPS_IN_PLACE) != 0;
+	return make(s, c->n, c->h, c->w, c->cin, s->v->dtype, mean, 1, in_place);
+}
+
+static struct buffer *vector(struct setup *s, int channels, float mean, float spread)
+{
+	size_t count = (size_t)channels, size = count * sizeof(float);
+	float *data = malloc(size);
+	if (!data) {
+		s->status = error_set(s->err, SUMI_NOMEM, "no memory for a test");
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		data[i] = mean + spread * random_value(s);
+	struct buffer *b = upload(s, data, size);
+	free(data);
+	return b;
+}
+
+static struct weight *weight(struct setup *s, struct weight_desc desc)
+{
+	size_t fan_in = (size_t)desc.cin * (size_t)(desc.kernel * desc.kernel);
+	size_t count = (size_t)desc.cout * fan_in;
+	float spread = desc.table ? 1.0f : 1.0f / sqrtf((float)fan_in);
+	void *data = malloc(count * dtype_size(desc.dtype));
+	if (!data) {
+		s->status = error_set(s->err, SUMI_NOMEM, "no memory for a test");
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		put(data, i, desc.dtype, spread * random_value(s));
+	desc.data = data;
+	struct weight *w = NULL;
+	if (s->status == SUMI_OK)
+		s->status = device_weight_new(s->d, &desc, &w, s->err);
+	if (w)
+		s->weights[s->weight_count++] = w;
+	/* The data may go away at once; make sure that it does. */
+	memset(data, 0xff, count * dtype_size(desc.dtype));
+	free(data);
+	return w;
+}
+
+static int out_extent(const struct ops_case *c, int in)
+{
+	if (c->flags & OPS_UPSAMPLE)
+		return 2 * in;
+	if (c->stride != 2)
+		return in;
+	return c->flags & OPS_PAD_END ? in / 2 : (in + 1) / 2;
+}
+
+/* The residual of a matrix operation: y itself or a tensor of its own. */
+static void output_and_residual(struct setup *s, const struct ops_case *c, int h, int w,
+                                struct tensor *y, struct tensor *residual)
+{
+	int cout = c->cout ? c->cout : c->cin;
+	bool in_place = (c->flags & OPS_IN_PLACE) != 0;
+	if (c->flags & OPS_RESIDUAL)
+		*residual = make(s, c->n, h, w, cout, s->v->dtype, 0, 1, in_place);
+	*y = (c->flags & OPS_RESIDUAL) && in_place ? *residual : output(s, c->n, h, w, cout);
+}
+
+static void run_conv2d(struct setup *s, const struct ops_case *c)
+{
+	int cout = c->cout ? c->cout : c->cin;
+	struct conv2d_args a = {.x = input(s, c->n, c->h, c->w, c->cin),
+	                        .act = c->act,
+	                        .stride = c->stride ? c->stride : 1,
+	                        .upsample = (c->flags & OPS_UPSAMPLE) != 0,
+	                        .pad_end = (c->flags & OPS_PAD_END) != 0};
+	a.weight = weight(s, (struct weight_desc){.dtype = c->weight,
+	                                          .cout = cout,
+	                                          .cin = c->cin,
+	                                          .kernel = c->kernel});
+	if (c->flags & OPS_BIAS)
+		a.bias = vector(s, cout, 0, 1);
+	if (c->flags & OPS_ADD)
+		a.add = input(s, c->n, 1, 1, cout);
+	output_and_residual(s, c, out_extent(c, c->h), out_extent(c, c->w), &a.y, &a.residual);
+	if (s->status == SUMI_OK)
+		s->status = device_conv2d(s->d, &a, s->err);
+}
+
+static void run_linear(struct setup *s, const struct ops_case *c)
+{
+	int cout = c->cout ? c->cout : c->cin;
+	bool geglu = c->act == ACT_GEGLU;
+	int rows = geglu ? 2 * cout : cout;
+	struct linear_args a = {.x = input(s, c->n, c->h, c->w, c->cin), .act = c->act};
+	a.weight = weight(s, (struct weight_desc){.dtype = c->weight,
+	                                          .cout = rows,
+	                                          .cin = c->cin,
+	                                          .kernel = 1,
+	                                          .geglu = geglu});
+	if (c->flags & OPS_BIAS)
+		a.bias = vector(s, rows, 0, 1);
+	output_and_residual(s, c, c->h, c->w, &a.y, &a.residual);
+	if (s->status == SUMI_OK)
+		s->status = device_linear(s->d, &a, s->err);
+}
+
+static void run_attention(struct setup *s, const struct ops_case *c)
+{
+	int keys = c->keys ? c->keys : c->h * c->w;
+	struct attention_args a = {.heads = c->heads,
+	                           .scale = 1.0f / sqrtf((float)c->cin / (float)c->heads),
+	                           .causal = (c->flags & OPS_CAUSAL) != 0};
+	a.q = input(s, c->n, c->h, c->w, c->cin);
+	a.k = input(s, c->n, 1, keys, c->cin);
+	a.v = input(s, c->n, 1, keys, c->cin);
+	a.y = output(s, c->n, c->h, c->w, c->cin);
+	if (s->status == SUMI_OK)
+		s->status = device_attention(s->d, &a, s->err);
+}
+
+static void run_group_norm(struct setup *s, const struct ops_case *c)
+{
+	struct group_norm_args a = {.x = subject(s, c),
+	                            .gamma = vector(s, c->cin, 1, 0.2f),
+	                            .beta = vector(s, c->cin, 0, 0.5f),
+	                            .groups = c->groups,
+	                            .epsilon = 1e-5f,
+	                            .act = c->act};
+	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, c->n, c->h, c->w, c->cin);
+	if (s->status == SUMI_OK)
+		s->status = device_group_norm(s->d, &a, s->err);
+}
+
+static void run_layer_norm(struct setup *s, const struct ops_case *c)
+{
+	struct layer_norm_args a = {.x = subject(s, c),
+	                            .gamma = vector(s, c->cin, 1, 0.2f),
+	                            .beta = vector(s, c->cin, 0, 0.5f),
+	                            .epsilon = 1e-5f};
+	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, c->n, c->h, c->w, c->cin);
+	if (s->status == SUMI_OK)
+		s->status = device_layer_norm(s->d, &a, s->err);
+}
+
+static void run_axpby(struct setup *s, const struct ops_case *c)
+{
+	struct axpby_args a = {.alpha = 0.75f, .beta = -1.5f, .act = c->act};
+	enum dtype own = s->v->dtype, other = own == DTYPE_F32 ? DTYPE_F16 : DTYPE_F32;
+	enum dtype dtype = c->flags & OPS_OTHER_B ? other : own;
+	if (c->flags & OPS_BESIDE) {
+		/* One buffer of 2·c channels, all of it filled: y is the second half. */
+		struct tensor both = make(s, c->n, c->h, c->w, 2 * c->cin, own, 0, 1, true);
+		both.c = c->cin;
+		a.a = a.y = both;
+		a.y.offset += (size_t)c->cin;
+		s->out->y = a.y;
+	} else {
+		bool in_place = (c->flags & OPS_IN_PLACE) != 0;
+		a.a = make(s, c->n, c->h, c->w, c->cin, dtype, 0, 1, in_place);
+		a.y = in_place ? a.a : output(s, c->n, c->h, c->w, c->cin);
+	}
+	if (c->flags & OPS_RESIDUAL)
+		a.b = make(s, c->n, c->h, c->w, c->cin, dtype, 0, 1, false);
+	if (s->status == SUMI_OK)
+		s->status = device_axpby(s->d, &a, s->err);
+}
+
+static void run_embedding(struct setup *s, const struct ops_case *c)
+{
+	enum { VOCABULARY = 101 };
+	int32_t ids[512];
+	int count = c->n * c->w;
+	for (int i = 0; i < count && i < 512; i++)
+		ids[i] = (i * 37 + 5) % VOCABULARY;
+	ids[count - 1] = VOCABULARY - 1;
+	struct embedding_args a = {.ids = ids, .y = output(s, c->n, 1, c->w, c->cin)};
+	a.table = weight(s, (struct weight_desc){.dtype = c->weight,
+	                                         .cout = VOCABULARY,
+	                                         .cin = c->cin,
+	                                         .kernel = 1,
+	                                         .table = true});
+	if (c->flags & OPS_BIAS)
+		a.position = weight(s, (struct weight_desc){.dtype = c->weight,
+		                                            .cout = c->w + 3,
+		                                            .cin = c->cin,
+		                                            .kernel = 1,
+		                                            .table = true});
+	if (s->status == SUMI_OK)
+		s->status = device_embedding(s->d, &a, s->err);
+}
+
+static void run_timestep(struct setup *s, const struct ops_case *c)
+{
+	float timesteps[32];
+	for (int i = 0; i < c->n && i < 32; i++)
+		timesteps[i] = 999.0f - 76.9f * (float)i;
+	timesteps[c->n - 1] = c->n > 1 ? 0.0f : 500.5f;
+	struct timestep_args a = {.timesteps = timesteps,
+	                          .y = output(s, c->n, 1, 1, c->cin),
+	                          .flip_sin_to_cos = (c->flags & OPS_FLIP) != 0,
+	                          .freq_shift = c->flags & OPS_FLIP ? 0.0f : 1.0f};
+	if (s->status == SUMI_OK)
+		s->status = device_timestep(s->d, &a, s->err);
+}
+
+static void run_permute(struct setup *s, const struct ops_case *c)
+{
+	struct permute_args p = {.a = c->a, .b = c->h * c->w};
+	p.x = input(s, c->n, c->h, c->w, c->cin);
+	p.y = output(s, c->n / c->a * p.b, 1, c->a, c->cin);
+	if (s->status == SUMI_OK)
+		s->status = device_permute(s->d, &p, s->err);
+}
+
+static void (*const runners[OPS_KINDS])(struct setup *, const struct ops_case *) = {
+	[OPS_CONV2D] = run_conv2d,         [OPS_LINEAR] = run_linear,
+	[OPS_ATTENTION] = run_attention,   [OPS_GROUP_NORM] = run_group_norm,
+	[OPS_LAYER_NORM] = run_layer_norm, [OPS_AXPBY] = run_axpby,
+	[OPS_EMBEDDING] = run_embedding,   [OPS_TIMESTEP] = run_timestep,
+	[OPS_PERMUTE] = run_permute,
+};
+
+int ops_run(enum ops_kind kind, const struct ops_case *c, const struct ops_variant *v,
+            struct device *d, struct ops_result *out, struct error *err)
+{
+	struct setup s = {.d = d, .err = err, .v = v, .random = 88172645463325252u, .out = out};
+	*out = (struct ops_result){0};
+	runners[kind](&s, c);
+	if (s.status == SUMI_OK) {
+		out->bytes = malloc(out->size);
+		s.status = out->bytes ? device_read(d, s.output, 0, out->bytes, out->size, err)
+		                      : error_set(err, SUMI_NOMEM, "no memory for a test");
+	}
+	while (s.weight_count > 0)
+		device_weight_free(d, s.weights[--s.weight_count]);
+	while (s.buffer_count > 0)
+		device_buffer_free(d, s.buffers[--s.buffer_count]);
+	if (s.status != SUMI_OK)
+		ops_result_free(out);
+	return s.status;
+}

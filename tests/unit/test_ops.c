@@ -1,0 +1,154 @@
+/* Every operation, at awkward shapes and in every dtype, against the scalar reference.
+ *
+ * SUMI_TEST_DEVICE  run on this device only (a selector; default: every OpenCL device)
+ * SUMI_KERNELS      cpu or gpu: only kernels of this shape (default: both, one after another)
+ * SUMI_TEST_OPS     only operations whose name contains this
+ * SUMI_TEST_SMALL   1: only the smallest cases, for oclgrind */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/ops_harness.h"
+
+#define MAX_DEVICES 8
+#define MAX_TESTS (MAX_DEVICES * 2 * OPS_KINDS)
+
+static const char *const flavours[] = {"cpu", "gpu"};
+
+/* One cmocka test: an operation on a device with one shape of kernels. */
+struct plan {
+	char name[96]; /* letters, digits and underscores: the runner's patterns count on it */
+	char selector[32];
+	const char *flavour;
+	enum ops_kind kind;
+};
+
+static struct plan plans[MAX_TESTS];
+static struct device *oracle, *device; /* device: that of device_key */
+static char device_key[64];
+
+/* The device of a plan, kept open over the tests that share it. */
+static void need_device(const struct plan *p)
+{
+	struct error err;
+	char key[64];
+	snprintf(key, sizeof key, "%s %s", p->selector, p->flavour);
+	if (device && strcmp(key, device_key) == 0)
+		return;
+	device_close(device);
+	device = NULL;
+	setenv("SUMI_KERNELS", p->flavour, 1);
+	if (device_open(p->selector, &device, &err) != SUMI_OK)
+		fail_msg("%s", err.text);
+	snprintf(device_key, sizeof device_key, "%s", key);
+}
+
+/* Runs one case on the oracle and twice on the device; says what is wrong, if anything. */
+static bool case_passes(enum ops_kind kind, const struct ops_case *c, const struct ops_variant *v)
+{
+	struct ops_result want = {0}, got = {0}, again = {0};
+	struct error err;
+	char what[256], why[512];
+	bool good = false;
+	ops_describe(c, v, what, sizeof what);
+	if (ops_run(kind, c, v, oracle, &want, &err) || ops_run(kind, c, v, device, &got, &err) ||
+	    ops_run(kind, c, v, device, &again, &err)) {
+		print_error("%s %s: %s\n", ops_tables[kind].name, what, err.text);
+		goto done;
+	}
+	good = ops_compare(kind, &got, &want, why, sizeof why);
+	if (!good) {
+		print_error("%s %s: %s\n", ops_tables[kind].name, what, why);
+	} else if (memcmp(got.bytes, again.bytes, got.size) != 0) {
+		print_error("%s %s: a second run gave other bytes\n", ops_tables[kind].name, what);
+		good = false;
+	}
+done:
+	ops_result_free(&again);
+	ops_result_free(&got);
+	ops_result_free(&want);
+	return good;
+}
+
+static void test_plan(void **state)
+{
+	const struct plan *p = *state;
+	const struct ops_table *table = &ops_tables[p->kind];
+	bool small = getenv("SUMI_TEST_SMALL") != NULL;
+	int bad = 0, run = 0;
+	need_device(p);
+	for (int i = 0; i < table->count; i++) {
+		if (small && !(table->cases[i].flags & OPS_SMALL))
+			continue;
+		for (int variant = 0; variant < 4; variant++) {
+			struct ops_variant v = {.dtype = variant & 1 ? DTYPE_F16 : DTYPE_F32,
+			                        .slices = (variant & 2) != 0};
+			run++;
+			bad += !case_passes(p->kind, &table->cases[i], &v);
+		}
+	}
+	assert_int_not_equal(run, 0);
+	assert_int_equal(bad, 0);
+}
+
+static int add_plans(int n, const char *selector)
+{
+	const char *only = getenv("SUMI_TEST_OPS"), *kernels = getenv("SUMI_KERNELS");
+	for (int f = 0; f < 2; f++)
+		for (int k = 0; k < OPS_KINDS && n < MAX_TESTS; k++) {
+			if ((only && !strstr(ops_tables[k].name, only)) ||
+			    (kernels && strcmp(kernels, flavours[f]) != 0))
+				continue;
+			struct plan *p = &plans[n++];
+			p->flavour = flavours[f];
+			p->kind = (enum ops_kind)k;
+			snprintf(p->selector, sizeof p->selector, "%s", selector);
+			snprintf(p->name, sizeof p->name, "%s_%s_%s", ops_tables[k].name, selector,
+			         flavours[f]);
+			for (char *c = p->name; *c; c++)
+				if (*c == ':' || *c == ' ' || *c == '-')
+					*c = '_';
+		}
+	return n;
+}
+
+static void no_device(void **state)
+{
+	(void)state;
+	print_message("there is no OpenCL device here\n");
+	skip();
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[MAX_TESTS];
+	struct device_info list[MAX_DEVICES];
+	struct error err;
+	char cache[256];
+	const char *build = getenv("BUILD"), *only = getenv("SUMI_TEST_DEVICE");
+	snprintf(cache, sizeof cache, "%.200s/test-cache", build ? build : "build");
+	setenv("SUMI_CACHE_DIR", cache, 0);
+
+	int n = 0, devices = device_list(list, MAX_DEVICES, &err);
+	if (devices < 0 || device_open("reference", &oracle, &err) != SUMI_OK) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	for (int i = 0; i < devices && i < MAX_DEVICES && !only; i++)
+		if (strcmp(list[i].selector, "reference") != 0)
+			n = add_plans(n, list[i].selector);
+	if (only)
+		n = add_plans(n, only);
+	for (int i = 0; i < n; i++)
+		tests[i] = (struct CMUnitTest){plans[i].name, test_plan, NULL, NULL, &plans[i]};
+	if (n == 0)
+		tests[n++] = (struct CMUnitTest){"ops_without_a_device", no_device, NULL, NULL, NULL};
+	int failed = _cmocka_run_group_tests("ops", tests, (size_t)n, NULL, NULL);
+	device_close(device);
+	device_close(oracle);
+	return failed;
+}
