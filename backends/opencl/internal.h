@@ -102,10 +102,11 @@ void cl_pool_trim(struct cl_device *d);
 
 /* --- programs (program.c) --- */
 
-/* The kernel of kernels/<file>, built with "options" (such as "-D ACT=f16 -D TILE_M=6") on
- * top of the device's own. common.cl stands before the file's text. Programs and kernels
- * are kept for the device's life; *kernel is borrowed. A build failure is SUMI_DEVICE
- * with the compiler's first error lines. */
+/* The kernel of kernels/<file>, or of several files one after the other
+ * ("tile_cpu.cl+gemm_cpu.cl"), built with "options" (such as "-D ACT=f16 -D TILE_M=6") on
+ * top of the device's own. common.cl stands before the first file's text. Programs and
+ * kernels are kept for the device's life; *kernel is borrowed. A build failure is
+ * SUMI_DEVICE with the compiler's first error lines. */
 int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const char *options,
                   cl_kernel *kernel, struct error *err);
 void cl_programs_free(struct cl_device *d);

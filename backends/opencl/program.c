@@ -147,23 +147,46 @@ static int build_source(struct cl_device *d, const char *file, const char *sourc
 	return SUMI_OK;
 }
 
+/* common.cl and the files that the '+' in files separate, each with line numbers of its
+ * own for the compiler's messages. The caller frees *out. */
+static int source_join(const char *files, char **out, struct error *err)
+{
+	const char *common = embedded_text(embedded_kernels, "common.cl");
+	char *source = common ? strdup(common) : NULL;
+	while (source && *files) {
+		char name[64];
+		size_t n = strcspn(files, "+");
+		snprintf(name, sizeof name, "%.*s", (int)n, files);
+		files += n + (files[n] == '+');
+		const char *text = embedded_text(embedded_kernels, name);
+		if (!text) {
+			free(source);
+			return error_set(err, SUMI_INTERNAL, "kernels/%s is not built in", name);
+		}
+		size_t size = strlen(source) + strlen(text) + 16;
+		char *longer = realloc(source, size);
+		if (!longer)
+			free(source);
+		else
+			snprintf(longer + strlen(longer), size - strlen(longer), "\n#line 1\n%s", text);
+		source = longer;
+	}
+	*out = source;
+	return source ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for the source of %s", files);
+}
+
 static int program_make(struct cl_device *d, const char *file, const char *extra, cl_program *out,
                         struct error *err)
 {
-	const char *common = embedded_text(embedded_kernels, "common.cl");
-	const char *text = embedded_text(embedded_kernels, file);
-	if (!common || !text)
-		return error_set(err, SUMI_INTERNAL, "kernels/%s is not built in", file);
-	size_t source_size = strlen(common) + strlen(text) + 32;
 	size_t options_size = strlen(d->quirks.options) + strlen(extra) + 2;
-	char *source = malloc(source_size), *options = malloc(options_size);
-	int status = SUMI_OK;
-	if (!source || !options) {
-		status = error_set(err, SUMI_NOMEM, "no memory for the source of %s", file);
+	char *source = NULL, *options = malloc(options_size);
+	int status = source_join(file, &source, err);
+	if (status)
+		goto done;
+	if (!options) {
+		status = error_set(err, SUMI_NOMEM, "no memory for the options of %s", file);
 		goto done;
 	}
-	/* #line: an error in the file is reported with the file's own line number. */
-	snprintf(source, source_size, "%s\n#line 1\n%s", common, text);
 	snprintf(options, options_size, "%s %s", d->quirks.options, extra);
 
 	char path[FILES_PATH_MAX] = "";

@@ -1,0 +1,147 @@
+/* Linear layers and direct convolutions for CPUs: one gathered matrix product.
+ *
+ * y[r, :] = Σ over taps x[pixel(r, tap), :]·W[tap]: a linear layer has one tap, a 3×3
+ * convolution nine, whose pixels are found by address, so that nothing like im2col is ever
+ * written. -D ACT: dtype of the activations, -D WEIGHT: dtype of the packed weights,
+ * [panels][taps][cin][16]. Needs tile_cpu.cl. */
+
+#define GEMM_ROWS 96   /* rows of a work-item: enough to pay for converting a panel's block */
+#define GEMM_DEPTH 320 /* terms of a sum that stay in the first-level cache: 20 KiB of panel */
+#define GEMM_GROUP 4   /* panels of a work-item: its rows stay in the second-level cache */
+
+typedef global const TYPE(ACT) *act_row;
+
+/* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·GEMM_ROWS + row] is
+ * a pixel's place, negative in the padding, which reads from `zero`. */
+#define DEFINE_GATHER(R)                                                                       \
+	INLINE void gather##R(act_row x, act_row zero, const int *at, int taps, int depth,         \
+	                      const float8 *b, float8 *c, int first)                               \
+	{                                                                                          \
+		float8 acc[R][2];                                                                      \
+		TILE_BEGIN(R, acc, c, first)                                                           \
+		for (int t = 0; t < taps; t++) {                                                       \
+			act_row row[R];                                                                    \
+			UNROLL(R) for (int i = 0; i < R; i++)                                              \
+			{                                                                                  \
+				int place = at[t * GEMM_ROWS + i];                                             \
+				row[i] = place < 0 ? zero : x + place;                                         \
+			}                                                                                  \
+			TILE_MULTIPLY(R, ACT, acc, row, b, depth)                                          \
+			b += 2 * depth;                                                                    \
+		}                                                                                      \
+		TILE_END(R, acc, c)                                                                    \
+	}
+TILE_ALL_ROWS(DEFINE_GATHER)
+
+/* The places of rows [r0, r0 + count) of a picture for every tap. geometry:
+ * { taps a side, stride, padding, log2 of the upsampling, input width, virtual height,
+ * virtual width, output width }. */
+INLINE void find_places(int *at, int8 geometry, int ldx, int r0, int count)
+{
+	int side = geometry.s0, up = geometry.s3;
+	for (int r = 0; r < count; r++) {
+		int oy = (r0 + r) / geometry.s7, ox = (r0 + r) % geometry.s7;
+		int top = oy * geometry.s1 - geometry.s2, left = ox * geometry.s1 - geometry.s2;
+		for (int ty = 0; ty < side; ty++)
+			for (int tx = 0; tx < side; tx++) {
+				int iy = top + ty, ix = left + tx;
+				bool inside = iy >= 0 && ix >= 0 && iy < geometry.s5 && ix < geometry.s6;
+				at[(ty * side + tx) * GEMM_ROWS + r] =
+				    inside ? ((iy >> up) * geometry.s4 + (ix >> up)) * ldx : -1;
+			}
+	}
+}
+
+/* Stores the first n ≤ 8 values of v. */
+INLINE void store_some(global TYPE(ACT) *y, float8 v, int n)
+{
+	if (n >= 8) {
+		STORE8(ACT, y, 0, v);
+		return;
+	}
+	float lanes[8];
+	vstore8(v, 0, lanes);
+	for (int i = 0; i < n; i++)
+		STORE1(ACT, y, i, lanes[i]);
+}
+
+/* y = act(sum + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
+ * panel's halves are value and gate of 8 output channels. All pointers stand at the
+ * panel's first channel (gate_bias at that of its second half), or are NULL. */
+INLINE void finish_panel(const float8 *c, int count, int columns, int act,
+                         global const float *bias, global const float *gate_bias, act_row add,
+                         act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
+{
+	float8 lo = bias ? vload8(0, bias) : 0.0f;
+	float8 hi = bias && (columns > 8 || act == ACT_GEGLU) ? vload8(0, gate_bias) : 0.0f;
+	if (add) {
+		lo += LOAD8(ACT, add, 0);
+		if (columns > 8)
+			hi += LOAD8(ACT, add, 8);
+	}
+	for (int r = 0; r < count; r++, y += ldy) {
+		float8 a = c[2 * r] + lo, b = c[2 * r + 1] + hi;
+		if (act == ACT_GEGLU) {
+			a *= gelu8(b);
+		} else if (act != ACT_NONE) {
+			a = activate8(a, act);
+			b = activate8(b, act);
+		}
+		if (residual) {
+			a += LOAD8(ACT, residual, 0);
+			if (columns > 8)
+				b += LOAD8(ACT, residual, 8);
+			residual += ldr;
+		}
+		store_some(y, a, columns);
+		if (columns > 8)
+			store_some(y + 8, b, columns - 8);
+	}
+}
+
+/* Work-items: [row blocks, panel groups, pictures], or the first two swapped, so that the
+ * larger of the operands is read once. geometry: see find_places. */
+kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
+                          int8 geometry, int rows, int block_rows, int group, int swapped,
+                          global const TYPE(WEIGHT) *weight, ulong zero_at, int cin, int cout,
+                          global const float *bias, int act, global const TYPE(ACT) *add,
+                          ulong add_at, int add_ld, global const TYPE(ACT) *residual,
+                          ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy)
+{
+	float8 b[GEMM_DEPTH * 2], c[GEMM_ROWS * 2];
+	int at[9 * GEMM_ROWS];
+	int picture = get_global_id(2);
+	/* Not `swapped ? … : …`: PoCL 3.1 cannot link a choice between two ids. */
+	int id0 = get_global_id(0), id1 = get_global_id(1);
+	int r0 = (id0 + swapped * (id1 - id0)) * block_rows;
+	int p0 = (id1 + swapped * (id0 - id1)) * group;
+	int count = min(block_rows, rows - r0);
+	int width = act == ACT_GEGLU ? PANEL / 2 : PANEL; /* output channels of a panel */
+	int p1 = min(p0 + group, (cout + width - 1) / width);
+	int taps = geometry.s0 * geometry.s0;
+	ulong first_row = (ulong)picture * rows + r0;
+
+	act_row zero = (act_row)(weight + zero_at);
+	x += x_at + x_picture * picture;
+	find_places(at, geometry, ldx, r0, count);
+	/* A step of the sum: several whole taps, or a part of one. */
+	int parts = (cin + GEMM_DEPTH - 1) / GEMM_DEPTH, depth = (cin + parts - 1) / parts;
+	int together = parts > 1 ? 1 : min(taps, GEMM_DEPTH / cin);
+
+	for (int p = p0; p < p1; p++) {
+		for (int t = 0; t < taps; t += together)
+			for (int k = 0; k < cin; k += depth) {
+				int n = min(together, taps - t), d = min(depth, cin - k);
+				global const TYPE(WEIGHT) *w = weight + (((ulong)p * taps + t) * cin + k) * PANEL;
+				for (int i = 0; i < n * d * 2; i++)
+					b[i] = LOAD8(WEIGHT, w, 8 * i);
+				TILE_SWEEP(count, row, gather, x + k, zero, at + t * GEMM_ROWS + row, n, d, b,
+				           c + 2 * row, t + k == 0)
+			}
+		finish_panel(c, count, min(width, cout - p * width), act, bias ? bias + p * width : 0,
+		             bias + p * width + (act == ACT_GEGLU ? cout : PANEL / 2),
+		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
+		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,
+		             y + y_at + first_row * ldy + p * width, ldy);
+	}
+}

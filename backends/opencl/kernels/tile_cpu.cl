@@ -1,0 +1,110 @@
+/* The register tile of the CPU-shaped kernels, and vector math for their epilogues.
+ *
+ * A work-item multiplies up to 6 rows by one panel of 16 columns. Twelve float8
+ * accumulators, two halves of a panel's row and one broadcast fill the 16 vector registers
+ * of AVX2; twelve chains of fused multiply-adds hide their latency of four cycles. */
+
+#define TILE_ROWS 6   /* rows of a full tile */
+#define PANEL 16      /* columns of a panel: two float8 */
+
+#define UNROLL(n) __attribute__((opencl_unroll_hint(n)))
+#define INLINE static inline __attribute__((always_inline))
+#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
+
+/* acc[i] += row[i][0…depth) · b for R rows of dtype T; b is [depth][2] float8. */
+#define TILE_MULTIPLY(R, T, acc, row, b, depth)                                                \
+	for (int k = 0; k < (depth); k++) {                                                        \
+		float8 b0 = (b)[2 * k], b1 = (b)[2 * k + 1];                                           \
+		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
+		{                                                                                      \
+			float8 a = (float8)(LOAD1(T, (row)[i], k));                                        \
+			acc[i][0] = fma(a, b0, acc[i][0]);                                                 \
+			acc[i][1] = fma(a, b1, acc[i][1]);                                                 \
+		}                                                                                      \
+	}
+
+/* The accumulators of R rows from c ([R][2]), or zero at the start of a sum. */
+#define TILE_BEGIN(R, acc, c, first)                                                           \
+	UNROLL(R) for (int i = 0; i < R; i++)                                                      \
+	{                                                                                          \
+		acc[i][0] = (first) ? (float8)(0.0f) : (c)[2 * i];                                     \
+		acc[i][1] = (first) ? (float8)(0.0f) : (c)[2 * i + 1];                                 \
+	}
+
+#define TILE_END(R, acc, c)                                                                    \
+	UNROLL(R) for (int i = 0; i < R; i++)                                                      \
+	{                                                                                          \
+		(c)[2 * i] = acc[i][0];                                                                \
+		(c)[2 * i + 1] = acc[i][1];                                                            \
+	}
+
+/* Calls f##6 … f##1 so that rows [0, count) are covered; `row` is the tile's first one. */
+#define TILE_SWEEP(count, row, f, ...)                                                         \
+	{                                                                                          \
+		int row = 0;                                                                           \
+		for (; row + TILE_ROWS <= (count); row += TILE_ROWS)                                   \
+			f##6(__VA_ARGS__);                                                                 \
+		switch ((count) - row) {                                                               \
+		case 5: f##5(__VA_ARGS__); break;                                                      \
+		case 4: f##4(__VA_ARGS__); break;                                                      \
+		case 3: f##3(__VA_ARGS__); break;                                                      \
+		case 2: f##2(__VA_ARGS__); break;                                                      \
+		case 1: f##1(__VA_ARGS__); break;                                                      \
+		}                                                                                      \
+	}
+
+#define TILE_ALL_ROWS(define) define(6) define(5) define(4) define(3) define(2) define(1)
+
+/* 2^x: the nearest integer goes into the exponent, a polynomial of degree 6 (minimax on
+ * [-1/2, 1/2], error below 2 ulp) covers the rest. The result of x < -126 is 0 or tiny. */
+INLINE float8 exp2_8(float8 x)
+{
+	x = clamp(x, -126.0f, 126.0f);
+	float8 shifted = x + 12582912.0f; /* 1.5 · 2^23: the integer stands in the low bits */
+	float8 f = x - (shifted - 12582912.0f);
+	float8 p = 1.535336188319500e-4f;
+	p = fma(p, f, 1.339887440266574e-3f);
+	p = fma(p, f, 9.618437357674640e-3f);
+	p = fma(p, f, 5.550332471162809e-2f);
+	p = fma(p, f, 2.402264791363012e-1f);
+	p = fma(p, f, 6.931472028550421e-1f);
+	p = fma(p, f, 1.0f);
+	return as_float8(as_int8(p) + (as_int8(shifted) << 23));
+}
+
+INLINE float8 sigmoid8(float8 x)
+{
+	return 1.0f / (1.0f + exp2_8(x * -1.4426950408889634f));
+}
+
+/* erf by Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7). */
+INLINE float8 erf8(float8 x)
+{
+	float8 a = fabs(x);
+	float8 t = 1.0f / fma(a, 0.3275911f, 1.0f);
+	float8 p = 1.061405429f;
+	p = fma(p, t, -1.453152027f);
+	p = fma(p, t, 1.421413741f);
+	p = fma(p, t, -0.284496736f);
+	p = fma(p, t, 0.254829592f);
+	return copysign(1.0f - p * t * exp2_8(a * a * -1.4426950408889634f), x);
+}
+
+INLINE float8 gelu8(float8 x)
+{
+	return 0.5f * x * (1.0f + erf8(x * 0.70710678118654752f));
+}
+
+/* A program serves every activation: the branch costs nothing beside the tile's sums, a
+ * program of its own for each would cost seconds of compiling at a cold start. */
+INLINE float8 activate8(float8 x, int act)
+{
+	switch (act) {
+	case ACT_SILU: return x * sigmoid8(x);
+	case ACT_GELU: return gelu8(x);
+	case ACT_QUICK_GELU: return x * sigmoid8(1.702f * x);
+	case ACT_RELU: return fmax(x, 0.0f);
+	case ACT_TANH3: return 3.0f * (2.0f * sigmoid8(x * (2.0f / 3.0f)) - 1.0f);
+	default: return x;
+	}
+}

@@ -1,0 +1,43 @@
+/* What the matrix-like operations share: packed weights, the gathered product behind
+ * linear layers and convolutions, and the constants of their kernels. */
+#ifndef SUMI_BACKENDS_OPENCL_MATRIX_H
+#define SUMI_BACKENDS_OPENCL_MATRIX_H
+
+#include "backends/opencl/internal.h"
+
+/* A weight in panels of PANEL (tile_cpu.cl) columns, in the dtype of the file:
+ * [panels][taps][cin][PANEL]. A column is an output channel; the panels of a GEGLU layer
+ * hold PANEL / 2 value channels and then the PANEL / 2 gates that belong to them, so that
+ * both meet in one register tile. Missing columns of the last panel are zero, and at least
+ * cin + PANEL floats of zeros follow the panels: what padding reads. A table is [cout][cin]. */
+struct weight {
+	struct weight_head head; /* first */
+	struct buffer *buffer;
+	int panels;
+	size_t zero_at; /* elements (of the weight's dtype) before the zeros */
+};
+
+/* The value of `#define name value` in kernels/<file>: the host has no copy of a tile's
+ * size. 0 when there is no such line. */
+int matrix_constant(const char *file, const char *name);
+
+/* cl_kernel_get() with -D ACT and -D WEIGHT. */
+int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
+                  enum dtype weight, cl_kernel *kernel, struct error *err);
+
+/* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] + bias + add) + residual for
+ * `pictures` pictures of rows = y.h·y.w pixels each. */
+struct gemm_job {
+	struct tensor x, y;
+	const struct weight *weight;
+	const struct buffer *bias;
+	struct tensor add, residual; /* buffer NULL: none */
+	enum activation act;
+	int side, stride, padding; /* taps a side; 1, 1, 0 for a linear layer */
+	int up;                    /* log2 of the upsampling of x */
+};
+
+/* Every picture of x and y must span fewer than 2^31 elements. */
+int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
+
+#endif

@@ -1,0 +1,135 @@
+/* Weights: packed once into the layout that the kernels read, see struct weight. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/opencl/matrix.h"
+#include "base/embed.h"
+
+int matrix_constant(const char *file, const char *name)
+{
+	const char *text = embedded_text(embedded_kernels, file);
+	char line[80];
+	int n = snprintf(line, sizeof line, "#define %s ", name);
+	const char *at = text ? strstr(text, line) : NULL;
+	return at ? atoi(at + n) : 0;
+}
+
+int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
+                  enum dtype weight, cl_kernel *kernel, struct error *err)
+{
+	char options[64];
+	snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s", cl_dtype_word(act),
+	         cl_dtype_word(weight));
+	return cl_kernel_get(d, files, name, options, kernel, err);
+}
+
+/* The output channel in a column of a panel; -1: none. */
+static int channel_of(const struct weight_head *head, int panel, int column, int columns)
+{
+	int half = columns / 2, channel;
+	if (!head->geglu) {
+		channel = panel * columns + column;
+		return channel < head->cout ? channel : -1;
+	}
+	channel = panel * half + column % half;
+	if (channel >= head->cout / 2)
+		return -1;
+	return column < half ? channel : channel + head->cout / 2;
+}
+
+/* One pass over a panel's sources for each size of element: the innermost loop is what
+ * loading a model takes. */
+#define DEFINE_PACK(type)                                                                          \
+	static void pack_panel_##type(const type *source, type *out, const int *channels,          \
+	                              int columns, int cin, int taps)                              \
+	{                                                                                          \
+		for (int t = 0; t < taps; t++)                                                     \
+			for (int i = 0; i < cin; i++, out += columns)                              \
+				for (int c = 0; c < columns; c++)                                  \
+					out[c] = channels[c] < 0                                   \
+					             ? 0                                           \
+					             : source[((size_t)channels[c] * (size_t)cin + \
+					                       (size_t)i) * (size_t)taps +         \
+					                      (size_t)t];                          \
+	}
+DEFINE_PACK(uint16_t)
+DEFINE_PACK(uint32_t)
+
+static void pack(const struct weight *w, const void *source, void *out, int columns)
+{
+	int taps = w->head.kernel * w->head.kernel, cin = w->head.cin;
+	size_t step = (size_t)taps * (size_t)cin * (size_t)columns;
+	int channels[64];
+	for (int p = 0; p < w->panels; p++) {
+		for (int c = 0; c < columns; c++)
+			channels[c] = channel_of(&w->head, p, c, columns);
+		if (w->head.dtype == DTYPE_F32)
+			pack_panel_uint32_t(source, (uint32_t *)out + step * (size_t)p, channels, columns,
+			                    cin, taps);
+		else
+			pack_panel_uint16_t(source, (uint16_t *)out + step * (size_t)p, channels, columns,
+			                    cin, taps);
+	}
+}
+
+int cl_weight_new(struct device *base, const struct weight_desc *desc, struct weight **out,
+                  struct error *err)
+{
+	struct cl_device *d = cl_device_of(base);
+	int columns = matrix_constant("tile_cpu.cl", "PANEL");
+	size_t size = dtype_size(desc->dtype), elements, zeros = 0;
+	*out = NULL;
+	struct weight *w = calloc(1, sizeof *w);
+	if (!w)
+		return error_set(err, SUMI_NOMEM, "no memory for a weight");
+	w->head = (struct weight_head){.dtype = desc->dtype, .cout = desc->cout, .cin = desc->cin,
+	                               .kernel = desc->kernel, .geglu = desc->geglu,
+	                               .table = desc->table};
+	elements = (size_t)desc->cout * (size_t)desc->cin;
+	if (!desc->table) {
+		int width = desc->geglu ? columns / 2 : columns;
+		w->panels = ((desc->geglu ? desc->cout / 2 : desc->cout) + width - 1) / width;
+		elements = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) *
+		           (size_t)desc->cin * (size_t)columns;
+		zeros = ((size_t)desc->cin + (size_t)columns) * sizeof(float);
+	}
+	w->zero_at = elements;
+	int status = cl_buffer_new_fixed(d, elements * size + zeros, &w->buffer, err);
+	if (status)
+		goto fail;
+	void *host = NULL;
+	status = cl_buffer_map(d, w->buffer, &host, err);
+	if (status)
+		goto fail_buffer;
+	if (desc->table)
+		memcpy(host, desc->data, elements * size);
+	else
+		pack(w, desc->data, host, columns);
+	memset((char *)host + elements * size, 0, zeros);
+	status = cl_buffer_unmap(d, w->buffer, host, err);
+	if (status)
+		goto fail_buffer;
+	*out = w;
+	return SUMI_OK;
+
+fail_buffer:
+	cl_buffer_free(d, w->buffer);
+fail:
+	free(w);
+	return status;
+}
+
+void cl_weight_free(struct device *d, struct weight *w)
+{
+	if (!w)
+		return;
+	cl_buffer_free(cl_device_of(d), w->buffer);
+	free(w);
+}
+
+const struct buffer *cl_weight_rows(const struct weight *w)
+{
+	return w->buffer;
+}
