@@ -1,0 +1,183 @@
+/* The heartbeat thread. */
+#include "daemon/beat.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	WORKER_BEAT_MS = 4000,   /* of the worker's own sign of life */
+	PROGRESS_BEAT_MS = 200   /* steps that follow each other faster share one beat */
+};
+
+struct beat {
+	struct beat_options options;
+	struct queue *queue;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	/* everything below: under lock */
+	bool stop, busy, lost, news;
+	bool sending; /* a beat of the present lease is on its way */
+	struct queue_lease lease; /* id, token, worker and lease_ms only */
+	struct queue_progress progress;
+	int64_t deadline_ms; /* boot clock: no progress until then is a hang */
+	enum queue_hint hint;
+};
+
+static void wait_ms(struct beat *b, int64_t ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += (ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	pthread_cond_timedwait(&b->wake, &b->lock, &t);
+}
+
+/* Called and returns with the lock held; lets go of it while Redis is asked. */
+static void beat_job(struct beat *b)
+{
+	struct queue_lease lease = b->lease;
+	struct queue_progress progress = b->progress;
+	bool tell = b->news;
+	enum queue_hint hint = QUEUE_GO_ON;
+	struct error err = {0};
+	b->news = false;
+	b->sending = true;
+	pthread_mutex_unlock(&b->lock);
+	int status = queue_beat(b->queue, &lease, tell ? &progress : NULL, &hint, &err);
+	pthread_mutex_lock(&b->lock);
+	b->sending = false;
+	pthread_cond_broadcast(&b->wake);
+	if (!b->busy || strcmp(b->lease.token, lease.token) != 0)
+		return;
+	if (status == SUMI_OK)
+		b->hint = hint;
+	else if (status == SUMI_LOST)
+		b->lost = true;
+	else
+		log_warn("beat.failed", "id=%s error=\"%s\"", lease.id, err.text);
+}
+
+static void *beat_main(void *context)
+{
+	struct beat *b = context;
+	int64_t next_worker = 0, next_job = 0;
+	pthread_mutex_lock(&b->lock);
+	while (!b->stop) {
+		int64_t now = clock_boot_ms();
+		if (b->busy && !b->lost && (b->news || now >= next_job) && now < b->deadline_ms) {
+			beat_job(b);
+			next_job = now + b->options.lease_ms / 3;
+		}
+		if (now >= next_worker) {
+			struct error err;
+			pthread_mutex_unlock(&b->lock);
+			if (queue_worker_beat(b->queue, b->options.worker, &err))
+				log_warn("beat.failed", "error=\"%s\"", err.text);
+			pthread_mutex_lock(&b->lock);
+			next_worker = now + WORKER_BEAT_MS;
+		}
+		if (!b->stop)
+			wait_ms(b, b->busy && b->options.lease_ms / 3 < PROGRESS_BEAT_MS
+			               ? b->options.lease_ms / 3
+			               : PROGRESS_BEAT_MS);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+int beat_start(const struct beat_options *options, struct beat **out, struct error *err)
+{
+	struct beat *b = calloc(1, sizeof *b);
+	if (!b)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	b->options = *options;
+	int status = queue_open(&options->queue, &b->queue, err);
+	if (status) {
+		free(b);
+		return status;
+	}
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&b->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&b->lock, NULL);
+	errno = pthread_create(&b->thread, NULL, beat_main, b);
+	if (errno != 0) {
+		status = error_errno(err, "starting the heartbeat thread");
+		queue_close(b->queue);
+		free(b);
+		return status;
+	}
+	*out = b;
+	return SUMI_OK;
+}
+
+void beat_stop(struct beat *b)
+{
+	if (!b)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->stop = true;
+	pthread_cond_broadcast(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+	pthread_join(b->thread, NULL);
+	pthread_mutex_destroy(&b->lock);
+	pthread_cond_destroy(&b->wake);
+	queue_close(b->queue);
+	free(b);
+}
+
+void beat_lease(struct beat *b, const struct queue_lease *lease, int64_t limit_ms)
+{
+	pthread_mutex_lock(&b->lock);
+	memset(&b->lease, 0, sizeof b->lease);
+	strcpy(b->lease.id, lease->id);
+	strcpy(b->lease.token, lease->token);
+	strcpy(b->lease.worker, lease->worker);
+	b->lease.lease_ms = lease->lease_ms;
+	b->busy = true;
+	b->lost = b->news = false;
+	b->hint = QUEUE_GO_ON;
+	b->deadline_ms = clock_boot_ms() + limit_ms;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void beat_progress(struct beat *b, const struct queue_progress *progress, int64_t limit_ms)
+{
+	pthread_mutex_lock(&b->lock);
+	b->progress = *progress;
+	b->news = true;
+	b->deadline_ms = clock_boot_ms() + limit_ms;
+	pthread_mutex_unlock(&b->lock);
+}
+
+enum queue_hint beat_hint(struct beat *b, bool *lost)
+{
+	pthread_mutex_lock(&b->lock);
+	enum queue_hint hint = b->hint;
+	*lost = b->lost;
+	pthread_mutex_unlock(&b->lock);
+	return hint;
+}
+
+void beat_release(struct beat *b)
+{
+	pthread_mutex_lock(&b->lock);
+	b->busy = false;
+	while (b->sending)
+		pthread_cond_wait(&b->wake, &b->lock);
+	pthread_mutex_unlock(&b->lock);
+}

@@ -1,0 +1,33 @@
+/* The heartbeat thread of a worker. It tells Redis that the worker lives and extends the
+ * lease of the job that runs, on a connection of its own, because a step may take longer
+ * than a lease. It stops extending when steps stop: a worker that hangs loses its job. */
+#ifndef SUMI_DAEMON_BEAT_H
+#define SUMI_DAEMON_BEAT_H
+
+#include "queue/queue.h"
+
+struct beat;
+
+struct beat_options {
+	struct queue_options queue;
+	const struct queue_worker *worker; /* borrowed for the life of the thread */
+	int64_t lease_ms;
+};
+
+int beat_start(const struct beat_options *options, struct beat **out, struct error *err);
+void beat_stop(struct beat *beat); /* NULL is fine */
+
+/* From now on this lease is extended, while beat_progress() is called at least every
+ * limit_ms. */
+void beat_lease(struct beat *beat, const struct queue_lease *lease, int64_t limit_ms);
+
+/* A step was made. limit_ms: how long the next one may take. */
+void beat_progress(struct beat *beat, const struct queue_progress *progress, int64_t limit_ms);
+
+/* What the queue last said of the job. *lost: the lease is not ours any more. */
+enum queue_hint beat_hint(struct beat *beat, bool *lost);
+
+/* The job has ended or was given back: nothing is extended any more when this returns. */
+void beat_release(struct beat *beat);
+
+#endif

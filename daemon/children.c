@@ -1,0 +1,178 @@
+/* The supervisor's worker processes. */
+#include "daemon/children.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	START_LIMIT_MS = 600000, /* until the first report */
+	PAUSE_MS = 500,          /* before the first restart; doubles … */
+	PAUSE_MAX_MS = 30000,    /* … up to here */
+	HEALTHY_MS = 60000,      /* who lived for so long did not fail in a row */
+};
+
+void children_init(struct children *c, const struct device_choice *devices)
+{
+	c->count = devices->count;
+	for (int i = 0; i < c->count; i++) {
+		memset(&c->list[i], 0, sizeof c->list[i]);
+		c->list[i].report_fd = -1;
+		snprintf(c->list[i].selector, sizeof c->list[i].selector, "%s",
+		         devices->selectors[i]);
+	}
+}
+
+static void exec_worker(const struct children *c, int index, int fd)
+{
+	char index_text[16], fd_text[16];
+	const char *args[16];
+	int n = 0;
+	snprintf(index_text, sizeof index_text, "%d", index);
+	snprintf(fd_text, sizeof fd_text, "%d", fd);
+	args[n++] = "sumid";
+	args[n++] = "--worker";
+	args[n++] = c->list[index].selector;
+	args[n++] = "--index";
+	args[n++] = index_text;
+	args[n++] = "--report-fd";
+	args[n++] = fd_text;
+	args[n++] = "--redis-url";
+	args[n++] = c->redis_url;
+	args[n++] = "--state-dir";
+	args[n++] = c->state_dir;
+	if (c->config_file) {
+		args[n++] = "--config";
+		args[n++] = c->config_file;
+	}
+	args[n] = NULL;
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(c->program, (char *const *)args);
+	_exit(127);
+}
+
+static void start(struct children *c, int index, int64_t now_ms)
+{
+	struct child *child = &c->list[index];
+	int ends[2];
+	if (pipe(ends) != 0) {
+		child->restart_ms = now_ms + PAUSE_MAX_MS;
+		return;
+	}
+	fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		exec_worker(c, index, ends[1]);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		child->restart_ms = now_ms + PAUSE_MAX_MS;
+		log_error("worker.fork", "device=%s", child->selector);
+		return;
+	}
+	child->pid = pid;
+	child->report_fd = ends[0];
+	child->started_ms = now_ms;
+	child->deadline_ms = now_ms + START_LIMIT_MS;
+	snprintf(child->text, sizeof child->text, "starting");
+	log_info("worker.started", "device=%s pid=%ld", child->selector, (long)pid);
+}
+
+static void listen(struct child *child, int64_t now_ms)
+{
+	struct worker_report r;
+	while (child->report_fd >= 0 && read(child->report_fd, &r, sizeof r) == (ssize_t)sizeof r) {
+		child->deadline_ms = now_ms + r.limit_ms;
+		r.text[sizeof r.text - 1] = '\0';
+		snprintf(child->text, sizeof child->text, "%s", r.text);
+	}
+}
+
+static void ended(struct children *c, struct child *child, int status, int64_t now_ms)
+{
+	if (WIFSIGNALED(status))
+		log_error("worker.died", "device=%s pid=%ld signal=%d", child->selector,
+		          (long)child->pid, WTERMSIG(status));
+	else
+		log_info("worker.ended", "device=%s pid=%ld exit=%d", child->selector,
+		         (long)child->pid, WEXITSTATUS(status));
+	close(child->report_fd);
+	child->report_fd = -1;
+	child->pid = 0;
+	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (clean || now_ms - child->started_ms > HEALTHY_MS)
+		child->failures = 0;
+	int64_t pause = PAUSE_MS;
+	for (int i = 0; i < child->failures && pause < PAUSE_MAX_MS; i++)
+		pause *= 2;
+	child->failures++;
+	child->restart_ms = now_ms + (clean ? 0 : pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
+	if (!clean && !c->draining)
+		log_warn("worker.restart", "device=%s in_ms=%lld", child->selector,
+		         (long long)(child->restart_ms - now_ms));
+}
+
+void children_tick(struct children *c, int64_t now_ms)
+{
+	for (int i = 0; i < c->count; i++) {
+		struct child *child = &c->list[i];
+		int status;
+		if (child->pid == 0) {
+			if (!c->draining && now_ms >= child->restart_ms)
+				start(c, i, now_ms);
+			continue;
+		}
+		listen(child, now_ms);
+		if (waitpid(child->pid, &status, WNOHANG) == child->pid) {
+			listen(child, now_ms);
+			ended(c, child, status, now_ms);
+		} else if (now_ms > child->deadline_ms) {
+			log_error("worker.hangs", "device=%s pid=%ld doing=\"%s\"", child->selector,
+			          (long)child->pid, child->text);
+			kill(child->pid, SIGKILL);
+			child->deadline_ms = now_ms + START_LIMIT_MS;
+		}
+	}
+}
+
+static void signal_all(struct children *c, int signal)
+{
+	for (int i = 0; i < c->count; i++)
+		if (c->list[i].pid > 0)
+			kill(c->list[i].pid, signal);
+}
+
+void children_drain(struct children *c)
+{
+	c->draining = true;
+	signal_all(c, SIGTERM);
+}
+
+void children_restart(struct children *c)
+{
+	signal_all(c, SIGTERM);
+}
+
+void children_kill(struct children *c)
+{
+	signal_all(c, SIGKILL);
+}
+
+bool children_any(const struct children *c)
+{
+	for (int i = 0; i < c->count; i++)
+		if (c->list[i].pid > 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,543 @@
+/* One job from claim to end.
+ *
+ *     claim → rows of job and attempt → for each variant: begin or restore, then
+ *     step, save, step, save … → file, row → variant told → … → row "stored" →
+ *     queue's finish → row "visible"
+ *
+ * A crash between any two of these repeats the later ones; crash points stand between them
+ * so that the tests can try each. */
+#include "daemon/execute.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crashpoint.h"
+#include "base/log.h"
+#include "daemon/timings.h"
+#include "modalities/modality.h"
+#include "modalities/webp.h"
+#include "queue/job_request.h"
+#include "queue/saved.h"
+
+enum {
+	FIRST_LIMIT_MS = 600000,    /* loading a model and compiling its kernels */
+	SHORTEST_LIMIT_MS = 30000,  /* a step's limit is never below this … */
+	LIMIT_FACTOR = 10,          /* … nor below so many times the longest step so far */
+	PREVIEW_PIXELS = 256 * 256, /* of latents: pictures of 2048×2048 */
+	JITTER_STEPS = 1000
+};
+
+/* A job in work. */
+struct work {
+	struct executor *x;
+	struct queue_lease *lease;
+	struct pack *pack;
+	const struct modality *modality;
+	struct timings timings;
+	int variant;
+	int outputs; /* files of this variant so far */
+	json_t *result; /* what is told about this variant: array of files */
+	uint64_t seed;
+	int64_t longest_ms, step_ms; /* of the steps so far; the last */
+	int64_t next_preview_ms;
+};
+
+/* Why the loop over steps ended. */
+enum stop { STOP_NO, STOP_CANCEL, STOP_PREEMPT, STOP_WINDOW, STOP_DRAIN, STOP_LOST };
+
+static int64_t step_limit(const struct work *w)
+{
+	if (w->x->config->step_limit_ms > 0)
+		return w->x->config->step_limit_ms;
+	if (w->longest_ms == 0)
+		return FIRST_LIMIT_MS;
+	int64_t limit = w->longest_ms * LIMIT_FACTOR;
+	return limit > SHORTEST_LIMIT_MS ? limit : SHORTEST_LIMIT_MS;
+}
+
+static void report(struct work *w, int64_t limit_ms, int step, int steps)
+{
+	char text[120];
+	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
+	         steps);
+	struct queue_progress p = {
+	    .variant = w->variant,
+	    .step = step,
+	    .steps = steps,
+	    .eta_s = w->step_ms && steps ? (double)w->step_ms / 1000 *
+	                                       (double)(steps - step +
+	                                                steps * (w->lease->job.n - 1 - w->variant))
+	                                 : NAN,
+	};
+	beat_progress(w->x->beat, &p, limit_ms);
+	w->x->report(w->x->report_context, limit_ms, text);
+}
+
+static enum stop should_stop(struct work *w)
+{
+	static const enum stop of_hint[] = {
+	    [QUEUE_GO_ON] = STOP_NO,
+	    [QUEUE_STOP_CANCEL] = STOP_CANCEL,
+	    [QUEUE_STOP_PREEMPT] = STOP_PREEMPT,
+	    [QUEUE_STOP_WINDOW] = STOP_WINDOW,
+	};
+	bool lost;
+	enum queue_hint hint = beat_hint(w->x->beat, &lost);
+	if (lost)
+		return STOP_LOST;
+	if (of_hint[hint] != STOP_NO)
+		return of_hint[hint];
+	return *w->x->drain ? STOP_DRAIN : STOP_NO;
+}
+
+static const char *model_of(const struct executor *x, const struct job *job)
+{
+	if (job->model)
+		return job->model;
+	return strcmp(job->modality, "video") == 0   ? x->config->model_video
+	       : strcmp(job->modality, "audio") == 0 ? x->config->model_audio
+	                                             : x->config->model_image;
+}
+
+/* ---- rows ------------------------------------------------------------------------ */
+
+/* Also when the pack could not be loaded: a job that fails has its rows too. */
+static int put_rows(struct work *w, struct error *err)
+{
+	const struct job *job = &w->lease->job;
+	const struct pack_info *info = w->pack ? pack_info_of(w->pack) : NULL;
+	struct executor *x = w->x;
+	char *params;
+	int status = job_to_json(job, &params, err);
+	if (status)
+		return status;
+	int64_t now = clock_wall_ms();
+	struct store_job row = {
+	    .id = w->lease->id,
+	    .modality = (char *)job->modality,
+	    .model = (char *)model_of(x, job),
+	    .prompt = (char *)job->prompt,
+	    .negative_prompt = (char *)job->negative_prompt,
+	    .submitter = (char *)job->submitter,
+	    .params = params,
+	    .token = w->lease->token,
+	    .tags = (char **)job->tags,
+	    .tag_count = job->tag_count,
+	    .priority = (int)job->priority,
+	    .variants = (int)job->n,
+	    .created = now,
+	    .started = now,
+	};
+	status = store_job_put(x->store, &row, err);
+	free(params);
+	if (status)
+		return status;
+	struct store_attempt attempt = {
+	    .job = w->lease->id,
+	    .token = w->lease->token,
+	    .worker = (char *)x->worker->name,
+	    .host = (char *)x->worker->host,
+	    .device = x->device->info.name,
+	    .driver = x->device->info.driver,
+	    .version = SUMI_VERSION,
+	    .model_digest = info ? (char *)info->digest : NULL,
+	    .started = now,
+	};
+	status = store_attempt_begin(x->store, &attempt, err);
+	if (status || !info)
+		return status;
+	struct store_model model = {
+	    .name = (char *)info->name,
+	    .digest = (char *)info->digest,
+	    .modality = (char *)info->modality,
+	    .last_used = now,
+	};
+	return store_model_put(x->store, &model, err);
+}
+
+/* ---- results --------------------------------------------------------------------- */
+
+static int on_output(void *context, const struct output *o, struct error *err)
+{
+	struct work *w = context;
+	enum store_put outcome;
+	int64_t start = clock_mono_us();
+	struct store_artifact a = {
+	    .job = w->lease->id,
+	    .variant = w->variant,
+	    .role = (char *)o->role,
+	    .number = o->number,
+	    .format = (char *)o->format,
+	    .mime = (char *)o->mime,
+	    .width = o->width,
+	    .height = o->height,
+	    .duration = o->duration,
+	    .seed = w->seed,
+	    .infotext = (char *)o->infotext,
+	    .metadata = (char *)o->metadata_json,
+	};
+	int status = store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err);
+	if (status)
+		return status;
+	w->outputs++;
+	json_array_append_new(w->result,
+	                      json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I}", "role", o->role,
+	                                "format", o->format, "mime", o->mime, "sha256", a.sha256,
+	                                "bytes", (json_int_t)o->size, "width", o->width, "height",
+	                                o->height, "seed", (json_int_t)w->seed));
+	timings_add(&w->timings, "store", clock_mono_us() - start);
+	report(w, step_limit(w), 0, 0);
+	return SUMI_OK;
+}
+
+static void tell_preview(struct work *w, const struct generation *g)
+{
+	int64_t now = clock_boot_ms(), every = w->x->config->preview_ms;
+	if (every == 0 || now < w->next_preview_ms || g->steps_done == g->steps)
+		return;
+	w->next_preview_ms = now + every;
+	struct error err;
+	uint8_t *webp = NULL, *rgb = malloc((size_t)PREVIEW_PIXELS * 3);
+	int width, height;
+	size_t size;
+	struct webp_options options = {.quality = 80};
+	/* A preview that cannot be made is not worth a word: the job is what counts. */
+	if (rgb && w->modality->preview(g, rgb, PREVIEW_PIXELS, &width, &height, &err) == 0 &&
+	    webp_encode(rgb, width, height, &options, NULL, &webp, &size, &err) == 0 &&
+	    queue_event(w->x->queue, w->lease, "preview", "webp", webp, size, &err) == 0)
+		timings_add(&w->timings, "preview", 0);
+	free(webp);
+	free(rgb);
+}
+
+static int save_state(struct work *w, const struct generation *g, struct error *err)
+{
+	void *data;
+	size_t size;
+	int status = w->modality->save(g, &data, &size, err);
+	if (status)
+		return status;
+	status = queue_save(w->x->queue, w->lease, w->variant, data, size, err);
+	free(data);
+	/* A state that is too large for the queue is a job that begins anew after a crash. */
+	return status == SUMI_TOOBIG ? SUMI_OK : status;
+}
+
+/* ---- one variant ------------------------------------------------------------------ */
+
+static int run_steps_of(struct work *w, struct generation *g, enum stop *stop, struct error *err)
+{
+	while (g->steps_done < g->steps) {
+		*stop = should_stop(w);
+		if (*stop != STOP_NO)
+			return SUMI_OK;
+		int64_t start = clock_mono_us();
+		int status = w->modality->step(g, err);
+		if (status)
+			return status;
+		int64_t spent = clock_mono_us() - start;
+		timings_add(&w->timings, "steps", spent);
+		w->step_ms = spent / 1000;
+		if (w->step_ms > w->longest_ms)
+			w->longest_ms = w->step_ms ? w->step_ms : 1;
+		crash_point("step");
+		start = clock_mono_us();
+		status = save_state(w, g, err);
+		if (status == SUMI_LOST) {
+			*stop = STOP_LOST;
+			return SUMI_OK;
+		}
+		if (status)
+			return status;
+		crash_point("step_saved");
+		tell_preview(w, g);
+		timings_add(&w->timings, "save", clock_mono_us() - start);
+		report(w, step_limit(w), g->steps_done, g->steps);
+	}
+	*stop = should_stop(w);
+	/* Everything but the decoding is done: only an order to throw the job away counts. */
+	if (*stop != STOP_CANCEL && *stop != STOP_LOST)
+		*stop = STOP_NO;
+	return SUMI_OK;
+}
+
+static int begin_variant(struct work *w, const struct request *r, struct generation **g,
+                         struct error *err)
+{
+	void *saved = NULL;
+	size_t size = 0;
+	struct error ignored;
+	int status = queue_saved(w->x->queue, w->lease->id, w->variant, &saved, &size, err);
+	if (status && status != SUMI_NOTFOUND)
+		return status;
+	int64_t start = clock_mono_us();
+	status = w->modality->begin(w->pack, r, saved, size, g, saved ? &ignored : err);
+	if (status && saved) {
+		/* Saved by another version, or damaged: begin anew, the bytes will be the same. */
+		log_warn("run.restart", "id=%s error=\"%s\"", w->lease->id, ignored.text);
+		status = w->modality->begin(w->pack, r, NULL, 0, g, err);
+	} else if (!status && saved) {
+		log_info("run.resumed", "id=%s variant=%d step=%d", w->lease->id, w->variant,
+		         (*g)->steps_done);
+	}
+	timings_add(&w->timings, "text", clock_mono_us() - start);
+	free(saved);
+	return status;
+}
+
+static int tell_variant(struct work *w, struct error *err)
+{
+	char *text = json_dumps(w->result, JSON_COMPACT);
+	if (!text)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	int status = store_variant_visible(w->x->store, w->lease->id, w->variant, err);
+	crash_point("variant_visible");
+	if (!status)
+		status = queue_variant(w->x->queue, w->lease, w->variant, text, err);
+	crash_point("variant_told");
+	free(text);
+	return status;
+}
+
+static int run_variant(struct work *w, enum stop *stop, struct error *err)
+{
+	struct generation *g = NULL;
+	struct request r = job_request(&w->lease->job, w->variant);
+	int status = w->modality->resolve(pack_info_of(w->pack), &r, err);
+	if (status)
+		return status;
+	w->seed = r.seed;
+	w->outputs = 0;
+	w->result = json_array();
+	w->next_preview_ms = 0;
+	if (!w->result)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	report(w, FIRST_LIMIT_MS, 0, 0);
+	if ((status = begin_variant(w, &r, &g, err)))
+		goto done;
+	crash_point("begun");
+	if ((status = run_steps_of(w, g, stop, err)) || *stop != STOP_NO)
+		goto done;
+	report(w, FIRST_LIMIT_MS, g->steps_done, g->steps);
+	struct sink sink = {.context = w, .output = on_output};
+	int64_t start = clock_mono_us();
+	if ((status = w->modality->finish(g, &sink, err)))
+		goto done;
+	timings_add(&w->timings, "decode", clock_mono_us() - start);
+	status = tell_variant(w, err);
+	if (status == SUMI_LOST) {
+		*stop = STOP_LOST;
+		status = SUMI_OK;
+	}
+done:
+	w->modality->free(g);
+	json_decref(w->result);
+	w->result = NULL;
+	return status;
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
+
+static int settle(struct store *store, struct queue *queue, const struct queue_finish *finish,
+                  struct error *err)
+{
+	enum queue_finish_result result;
+	int status = queue_finish(queue, finish, &result, err);
+	if (status)
+		return status;
+	crash_point("finished");
+	if (result == QUEUE_SUPERSEDED)
+		return store_job_superseded(store, finish->id, err);
+	status = store_job_visible(store, finish->id, err);
+	crash_point("visible");
+	return status;
+}
+
+static int finish_job(struct work *w, struct error *err)
+{
+	struct executor *x = w->x;
+	char *job_json = NULL, *timings = timings_text(&w->timings);
+	int status = store_job_stored(x->store, w->lease->id, w->lease->token, timings,
+	                              clock_wall_ms(), err);
+	crash_point("stored");
+	if (!status)
+		status = job_to_json(&w->lease->job, &job_json, err);
+	if (!status) {
+		struct queue_finish finish = {
+		    .id = w->lease->id,
+		    .token = w->lease->token,
+		    .worker = x->worker->name,
+		    .job_json = job_json,
+		};
+		status = settle(x->store, x->queue, &finish, err);
+	}
+	if (!status)
+		status = queue_saved_drop(x->queue, w->lease->id, err);
+	free(job_json);
+	free(timings);
+	return status;
+}
+
+int execute_replay(struct store *store, struct queue *queue, const char *worker,
+                   struct error *err)
+{
+	struct store_pending *list;
+	size_t count;
+	int status = store_pending(store, &list, &count, err);
+	if (status)
+		return status;
+	for (size_t i = 0; i < count && !status; i++) {
+		struct store_job job;
+		status = store_job_get(store, list[i].id, &job, err);
+		if (status)
+			break;
+		struct queue_finish finish = {
+		    .id = list[i].id,
+		    .token = list[i].token,
+		    .worker = worker,
+		    .job_json = job.params,
+		};
+		status = settle(store, queue, &finish, err);
+		if (!status)
+			log_info("job.replayed", "id=%s", list[i].id);
+		store_job_free(&job);
+	}
+	store_pending_free(list, count);
+	return status;
+}
+
+static void end_attempt(struct work *w, const char *outcome, const char *error)
+{
+	struct error err;
+	char *timings = timings_text(&w->timings);
+	if (store_attempt_end(w->x->store, w->lease->id, w->lease->token, outcome, error, timings,
+	                      clock_wall_ms(), &err))
+		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
+	free(timings);
+}
+
+static bool retry_helps(int status)
+{
+	static const int hopeless[] = {SUMI_INVALID, SUMI_NOTFOUND, SUMI_UNSUPPORTED, SUMI_TOOBIG,
+	                               SUMI_CORRUPT};
+	for (size_t i = 0; i < sizeof hopeless / sizeof hopeless[0]; i++)
+		if (status == hopeless[i])
+			return false;
+	return true;
+}
+
+/* Tells the queue of a failure and lets the store follow what became of the job. */
+static void fail_job(struct work *w, int failed, const struct error *why)
+{
+	struct error err;
+	enum job_state after = JOB_RUNNING;
+	struct queue_failure failure = {
+	    .status = failed,
+	    .text = why->text,
+	    .final = !retry_helps(failed),
+	    .jitter = (double)(clock_mono_us() % JITTER_STEPS) / JITTER_STEPS,
+	};
+	end_attempt(w, failed == SUMI_CANCELLED ? "cancelled" : "failed", why->text);
+	int status = queue_fail(w->x->queue, w->lease, &failure, &after, &err);
+	if (status) {
+		log_warn("job.fail", "id=%s error=\"%s\"", w->lease->id, err.text);
+		return;
+	}
+	if (job_state_is_final(after) &&
+	    (store_job_ended(w->x->store, w->lease->id, job_state_word(after), why->text,
+	                     clock_wall_ms(), &err) ||
+	     queue_saved_drop(w->x->queue, w->lease->id, &err)))
+		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
+	log_event(failed == SUMI_CANCELLED ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "job.ended",
+	          "id=%s state=%s error=\"%s\"", w->lease->id, job_state_word(after), why->text);
+}
+
+static void release_job(struct work *w, const char *reason)
+{
+	struct error err;
+	end_attempt(w, "released", reason);
+	if (queue_release(w->x->queue, w->lease, reason, NULL, &err))
+		log_warn("job.release", "id=%s error=\"%s\"", w->lease->id, err.text);
+	else
+		log_info("job.released", "id=%s reason=%s", w->lease->id, reason);
+}
+
+static void stop_job(struct work *w, enum stop stop)
+{
+	static const char *const reasons[] = {
+	    [STOP_PREEMPT] = "preempted",
+	    [STOP_WINDOW] = "window",
+	    [STOP_DRAIN] = "drain",
+	};
+	static const struct error cancelled = {SUMI_CANCELLED, "cancelled while it ran"};
+	if (stop == STOP_CANCEL) {
+		fail_job(w, SUMI_CANCELLED, &cancelled);
+	} else if (stop == STOP_LOST) {
+		end_attempt(w, "superseded", "the lease was lost");
+		log_warn("job.lost", "id=%s", w->lease->id);
+	} else {
+		release_job(w, reasons[stop]);
+	}
+}
+
+static int run_job(struct work *w, enum stop *stop, struct error *err)
+{
+	const struct job *job = &w->lease->job;
+	char folder[FILES_PATH_MAX];
+	struct error row_err;
+	int status;
+	w->modality = modality_find(job->modality);
+	if (!w->modality)
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'", job->modality);
+	report(w, FIRST_LIMIT_MS, 0, 0);
+	int64_t start = clock_mono_us();
+	status = catalogue_find(w->x->catalogue, model_of(w->x, job), folder, err);
+	if (!status)
+		status = models_get(w->x->models, folder, &w->pack, err);
+	timings_add(&w->timings, "load", clock_mono_us() - start);
+	int row_status = put_rows(w, &row_err);
+	if (!status && row_status)
+		status = error_set(err, row_status, "%s", row_err.text);
+	if (status)
+		return status;
+	crash_point("started");
+	for (w->variant = 0; w->variant < (int)job->n && !status && *stop == STOP_NO; w->variant++)
+		if (!(w->lease->variants_done >> w->variant & 1) &&
+		    ((status = run_variant(w, stop, err)) || *stop != STOP_NO))
+			break;
+	if (status || *stop != STOP_NO)
+		return status;
+	return finish_job(w, err);
+}
+
+enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
+{
+	struct error err = {0};
+	enum stop stop = STOP_NO;
+	struct work w = {.x = x, .lease = lease};
+	log_info("job.claimed", "id=%s modality=%s attempt=%lld", lease->id, lease->job.modality,
+	         (long long)lease->attempt);
+	beat_lease(x->beat, lease, FIRST_LIMIT_MS);
+	crash_point("claimed");
+	int64_t start = clock_mono_us();
+	int status = run_job(&w, &stop, &err);
+	beat_release(x->beat);
+	if (status == SUMI_FULL) {
+		release_job(&w, "disk full");
+		log_error("disk.full", "id=%s error=\"%s\"", lease->id, err.text);
+		return EXECUTE_NO_SPACE;
+	}
+	if (status == SUMI_LOST)
+		stop = STOP_LOST;
+	if (stop != STOP_NO)
+		stop_job(&w, stop);
+	else if (status)
+		fail_job(&w, status, &err);
+	else
+		log_info("job.done", "id=%s seconds=%.2f", lease->id,
+		         (double)(clock_mono_us() - start) / 1e6);
+	return status == SUMI_DEVICE ? EXECUTE_BROKEN : EXECUTE_ENDED;
+}

@@ -1,0 +1,44 @@
+/* One job from claim to end: its variants one after the other, step by step, each saved,
+ * each result durable before the next is begun. */
+#ifndef SUMI_DAEMON_EXECUTE_H
+#define SUMI_DAEMON_EXECUTE_H
+
+#include <signal.h>
+
+#include "base/config.h"
+#include "daemon/beat.h"
+#include "daemon/models.h"
+#include "storage/storage.h"
+
+struct executor {
+	const struct config *config;
+	struct device *device;
+	struct queue *queue;
+	struct store *store;
+	struct beat *beat;
+	struct models *models;
+	const struct catalogue *catalogue;
+	const struct queue_worker *worker;
+	const volatile sig_atomic_t *drain; /* set: save, give back, return */
+	/* Called after every step and wherever something long begins: I live, and may be
+	 * silent for limit_ms now. */
+	void (*report)(void *context, int64_t limit_ms, const char *text);
+	void *report_context;
+};
+
+enum execute_result {
+	EXECUTE_ENDED,    /* done, failed, cancelled, superseded or given back */
+	EXECUTE_NO_SPACE, /* given back because the disk is full: do not claim for a while */
+	EXECUTE_BROKEN,   /* the device failed: a fresh process should go on */
+};
+
+/* Runs the job of the lease. Whatever happens is told to queue and store; failures of those
+ * are retried until they answer or the lease is lost. */
+enum execute_result execute_job(struct executor *x, struct queue_lease *lease);
+
+/* Ends what a crash left between "stored" and "visible": tells the queue again and shows
+ * what it accepts. */
+int execute_replay(struct store *store, struct queue *queue, const char *worker,
+                   struct error *err);
+
+#endif

@@ -1,0 +1,138 @@
+/* The packs that a worker keeps on its device. */
+#include "daemon/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { SLOTS = 8 };
+
+struct slot {
+	struct pack *pack;
+	char folder[FILES_PATH_MAX];
+	int64_t used_ms;
+	uint64_t stamp; /* of the files that change when a pack is replaced */
+};
+
+struct models {
+	struct device *device;
+	uint64_t budget;
+	struct slot slots[SLOTS];
+};
+
+/* Whoever replaces a pack replaces one of these files: cheap to ask before every job. */
+static uint64_t folder_stamp(const char *folder)
+{
+	static const char *const files[] = {"model_index.json", "sumi.json", "unet",
+	                                    "unet/diffusion_pytorch_model.safetensors"};
+	uint64_t stamp = 0;
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		char path[FILES_PATH_MAX];
+		struct stat st;
+		if (files_path(path, NULL, "%s/%s", folder, files[i]) == 0 && stat(path, &st) == 0)
+			stamp = stamp * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000u +
+			        (uint64_t)st.st_mtim.tv_nsec + st.st_ino;
+	}
+	return stamp;
+}
+
+int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err)
+{
+	*out = calloc(1, sizeof **out);
+	if (!*out)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	(*out)->device = device;
+	(*out)->budget = budget;
+	return SUMI_OK;
+}
+
+static void unload(struct slot *s)
+{
+	if (!s->pack)
+		return;
+	log_info("model.unloaded", "model=%s", pack_info_of(s->pack)->name);
+	pack_close(s->pack);
+	s->pack = NULL;
+}
+
+void models_free(struct models *m)
+{
+	if (!m)
+		return;
+	for (int i = 0; i < SLOTS; i++)
+		pack_close(m->slots[i].pack);
+	free(m);
+}
+
+static struct slot *least_used(struct models *m)
+{
+	struct slot *oldest = NULL;
+	for (int i = 0; i < SLOTS; i++)
+		if (m->slots[i].pack && (!oldest || m->slots[i].used_ms < oldest->used_ms))
+			oldest = &m->slots[i];
+	return oldest;
+}
+
+static struct slot *free_slot(struct models *m)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (!m->slots[i].pack)
+			return &m->slots[i];
+	struct slot *s = least_used(m);
+	unload(s);
+	return s;
+}
+
+static int load(struct models *m, const char *folder, struct slot **out, struct error *err)
+{
+	int64_t start = clock_mono_us();
+	struct slot *s = free_slot(m);
+	int status;
+	/* A device that has no room gets it from the packs that nobody waits for. */
+	while ((status = pack_open(m->device, folder, &s->pack, err)) == SUMI_NOMEM) {
+		struct slot *victim = least_used(m);
+		if (!victim)
+			return status;
+		unload(victim);
+	}
+	if (status)
+		return status;
+	strcpy(s->folder, folder);
+	s->stamp = folder_stamp(folder);
+	struct slot *victim;
+	s->used_ms = INT64_MAX;
+	while (m->budget && m->device->bytes_in_use > m->budget && (victim = least_used(m)) != s)
+		unload(victim);
+	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu", pack_info_of(s->pack)->name,
+	         (double)(clock_mono_us() - start) / 1e6, m->device->bytes_in_use >> 20);
+	*out = s;
+	return SUMI_OK;
+}
+
+int models_get(struct models *m, const char *folder, struct pack **pack, struct error *err)
+{
+	struct slot *found = NULL;
+	for (int i = 0; i < SLOTS && !found; i++)
+		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0)
+			found = &m->slots[i];
+	if (found && found->stamp != folder_stamp(folder)) {
+		unload(found);
+		found = NULL;
+	}
+	int status = found ? SUMI_OK : load(m, folder, &found, err);
+	if (status)
+		return status;
+	found->used_ms = clock_mono_us() / 1000;
+	*pack = found->pack;
+	return SUMI_OK;
+}
+
+void models_unload_idle(struct models *m, int64_t now_ms, int64_t idle_ms)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (m->slots[i].pack && now_ms - m->slots[i].used_ms >= idle_ms)
+			unload(&m->slots[i]);
+}

@@ -1,0 +1,21 @@
+/* The packs that a worker keeps on its device between jobs: the least recently used one
+ * leaves when memory is needed, any leaves after idle_unload. */
+#ifndef SUMI_DAEMON_MODELS_H
+#define SUMI_DAEMON_MODELS_H
+
+#include "diffusion/catalogue.h"
+
+struct models;
+
+/* device is borrowed. budget: bytes that weights may take; 0: no limit of ours. */
+int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err);
+void models_free(struct models *m); /* NULL is fine */
+
+/* The pack of a folder, loaded if it is not there yet, again if its files have changed.
+ * Borrowed until the next call. */
+int models_get(struct models *m, const char *folder, struct pack **pack, struct error *err);
+
+/* Unloads what was last used before now_ms - idle_ms (monotonic milliseconds). */
+void models_unload_idle(struct models *m, int64_t now_ms, int64_t idle_ms);
+
+#endif

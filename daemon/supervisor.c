@@ -1,0 +1,313 @@
+/* The supervisor's life: prepare, loop, drain. */
+#include "daemon/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/children.h"
+#include "queue/private_redis.h"
+#include "queue/queue.h"
+#include "storage/storage.h"
+
+enum {
+	TICK_MS = 250,
+	REAP_MS = 1000,
+	TRIM_MS = 60000,
+	COLLECT_MS = 3600000,
+	ORPHAN_AGE_MS = 3600000,
+	REDIS_STOP_MS = 30000,
+	STOP_EXTEND_US = 60000000, /* asked of systemd while a step is being finished */
+	WARNING_SIZE = 512
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	struct config config;
+	int lock_fd, signal_fd;
+	bool private;
+	struct private_redis redis;
+	char url[FILES_PATH_MAX];
+	struct queue *queue;
+	struct store *store;
+	struct children children;
+	bool draining;
+	int64_t next_reap, next_trim, next_collect, next_redis;
+};
+
+static int load_config(struct supervisor *s, struct config *config, struct error *err)
+{
+	int status = config_load(s->options->config_file, config, err);
+	if (!status && s->options->state_dir)
+		status = files_path(config->state_dir, err, "%s", s->options->state_dir);
+	if (!status)
+		log_set_level((enum log_level)log_level_from_word(config->log));
+	return status;
+}
+
+/* One daemon a state directory: two would start two servers over one file. */
+static int lock_state(struct supervisor *s, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_make_dirs(s->config.state_dir, 0750, err);
+	if (!status)
+		status = files_path(path, err, "%s/sumid.lock", s->config.state_dir);
+	if (status)
+		return status;
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (s->lock_fd < 0)
+		return error_errno(err, "%s", path);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+		return error_set(err, SUMI_BUSY,
+		                 "another sumid serves %s: stop it, or give this one another "
+		                 "state_dir",
+		                 s->config.state_dir);
+	return SUMI_OK;
+}
+
+static int start_redis(struct supervisor *s, struct error *err)
+{
+	struct private_redis_options options = {.state_dir = s->config.state_dir};
+	int status = private_redis_start(&options, &s->redis, err);
+	if (!status)
+		log_info("redis.private", "socket=%s pid=%ld", s->redis.socket, (long)s->redis.pid);
+	return status;
+}
+
+static int open_queue(struct supervisor *s, struct error *err)
+{
+	char warning[WARNING_SIZE];
+	int status;
+	s->private = s->config.redis[0] == '\0';
+	if (s->private && (status = start_redis(s, err)))
+		return status;
+	status = files_path(s->url, err, "%s", s->private ? s->redis.url : s->config.redis);
+	if (status)
+		return status;
+	struct queue_options options = {.url = s->url, .prefix = s->config.prefix};
+	if ((status = queue_open(&options, &s->queue, err)) ||
+	    (status = queue_check_server(s->queue, warning, sizeof warning, err)))
+		return status;
+	if (warning[0])
+		log_warn("redis.settings", "warning=\"%s\"", warning);
+	return SUMI_OK;
+}
+
+static int open_store(struct supervisor *s, struct error *err)
+{
+	struct store_options options = {
+	    .dir = s->config.state_dir,
+	    .mode = STORE_WRITE,
+	    .reserve = s->config.reserve_bytes ? s->config.reserve_bytes : -1,
+	};
+	int status = store_open(&options, &s->store, err);
+	/* A full disk is a state to wait in, not a reason not to start. */
+	if (!status && store_ballast_fill(s->store, err))
+		log_warn("disk.ballast", "error=\"%s\"", err->text);
+	return status;
+}
+
+static int open_signals(struct supervisor *s, struct error *err)
+{
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		sigaddset(&set, taken[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal_fd < 0 ? error_errno(err, "signalfd") : SUMI_OK;
+}
+
+static int prepare(struct supervisor *s, struct error *err)
+{
+	struct device_choice devices;
+	int status;
+	if ((status = load_config(s, &s->config, err)) || (status = lock_state(s, err)) ||
+	    (status = open_queue(s, err)) || (status = open_store(s, err)) ||
+	    (status = devices_choose(s->config.devices, s->options->program, &devices, err)))
+		return status;
+	children_init(&s->children, &devices);
+	s->children.program = s->options->program;
+	s->children.config_file = s->config.file[0] ? s->config.file : NULL;
+	s->children.state_dir = s->config.state_dir;
+	s->children.redis_url = s->url;
+	return open_signals(s, err);
+}
+
+static void begin_drain(struct supervisor *s)
+{
+	if (s->draining) {
+		log_warn("drain.impatient", "again=1");
+		children_kill(&s->children);
+		return;
+	}
+	log_info("drain", "workers=%d", s->children.count);
+	s->draining = true;
+	sd_notify(0, "STOPPING=1\nSTATUS=finishing the current step");
+	children_drain(&s->children);
+}
+
+/* What can change without a restart of the supervisor: everything the workers read. */
+static void reload(struct supervisor *s)
+{
+	struct config fresh;
+	struct error err;
+	if (load_config(s, &fresh, &err)) {
+		log_error("reload.refused", "error=\"%s\"", err.text);
+		return;
+	}
+	if (strcmp(fresh.redis, s->config.redis) != 0 ||
+	    strcmp(fresh.state_dir, s->config.state_dir) != 0 ||
+	    strcmp(fresh.prefix, s->config.prefix) != 0 ||
+	    strcmp(fresh.devices, s->config.devices) != 0)
+		log_warn("reload.partial",
+		         "warning=\"redis, prefix, state_dir and devices change with a restart\"");
+	s->config.lease_ms = fresh.lease_ms;
+	s->config.keep_done_ms = fresh.keep_done_ms;
+	s->config.keep_done_count = fresh.keep_done_count;
+	log_info("reload", "file=%s", fresh.file);
+	children_restart(&s->children);
+}
+
+static void take_signals(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+	while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+			begin_drain(s);
+		else if (info.ssi_signo == SIGHUP && !s->draining)
+			reload(s);
+	}
+}
+
+static void keep_redis(struct supervisor *s, int64_t now)
+{
+	struct error err;
+	if (!s->private || now < s->next_redis || private_redis_alive(&s->redis))
+		return;
+	s->next_redis = now + REAP_MS;
+	log_error("redis.died", "pid=%ld", (long)s->redis.pid);
+	if (start_redis(s, &err))
+		log_error("redis.restart", "error=\"%s\"", err.text);
+}
+
+static void reap(struct supervisor *s)
+{
+	struct queue_reaped r;
+	struct queue_admitted admitted;
+	struct error err;
+	int status = queue_admit(s->queue, 1000, &admitted, &err);
+	if (!status)
+		status = queue_reap(s->queue, s->config.lease_ms, &r, &err);
+	if (status)
+		log_warn("reap.failed", "error=\"%s\"", err.text);
+	else if (r.recovered || r.failed)
+		log_info("reap", "recovered=%zu failed=%zu", r.recovered, r.failed);
+}
+
+static void trim(struct supervisor *s)
+{
+	size_t purged;
+	struct error err;
+	struct queue_trim_options options = {
+	    .max_age_ms = s->config.keep_done_ms,
+	    .max_count = s->config.keep_done_count,
+	};
+	if (queue_trim(s->queue, &options, &purged, &err))
+		log_warn("trim.failed", "error=\"%s\"", err.text);
+	else if (purged)
+		log_info("trim", "purged=%zu", purged);
+}
+
+static void collect(struct supervisor *s)
+{
+	struct store_collected c;
+	struct error err;
+	if (store_collect(s->store, ORPHAN_AGE_MS, &c, &err))
+		log_warn("collect.failed", "error=\"%s\"", err.text);
+	else if (c.temps || c.orphans || c.runs)
+		log_info("collect", "temps=%d orphans=%d runs=%d bytes=%lld", c.temps, c.orphans,
+		         c.runs, (long long)c.bytes);
+}
+
+static void tell_systemd(const struct supervisor *s)
+{
+	const char *doing = "idle";
+	for (int i = 0; i < s->children.count; i++)
+		if (s->children.list[i].pid && strcmp(s->children.list[i].text, "idle") != 0)
+			doing = s->children.list[i].text;
+	if (s->draining)
+		sd_notifyf(0, "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=%d", STOP_EXTEND_US);
+	else
+		sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s", doing);
+}
+
+static void clockwork(struct supervisor *s, int64_t now)
+{
+	if (s->draining || now < s->next_reap)
+		return;
+	s->next_reap = now + REAP_MS;
+	reap(s);
+	if (now >= s->next_trim) {
+		s->next_trim = now + TRIM_MS;
+		trim(s);
+	}
+	if (now >= s->next_collect) {
+		s->next_collect = now + COLLECT_MS;
+		collect(s);
+	}
+}
+
+static void loop(struct supervisor *s)
+{
+	while (!s->draining || children_any(&s->children)) {
+		struct pollfd fds[1 + DEVICES_MAX] = {{.fd = s->signal_fd, .events = POLLIN}};
+		nfds_t n = 1;
+		for (int i = 0; i < s->children.count; i++)
+			if (s->children.list[i].report_fd >= 0)
+				fds[n++] = (struct pollfd){.fd = s->children.list[i].report_fd,
+				                           .events = POLLIN};
+		poll(fds, n, TICK_MS);
+		int64_t now = clock_mono_us() / 1000;
+		take_signals(s);
+		keep_redis(s, now);
+		children_tick(&s->children, now);
+		clockwork(s, now);
+		tell_systemd(s);
+	}
+}
+
+int supervisor_run(const struct supervisor_options *options, struct error *err)
+{
+	struct supervisor s = {.options = options, .lock_fd = -1, .signal_fd = -1};
+	log_set_name("supervisor");
+	int status = prepare(&s, err);
+	if (!status) {
+		log_info("ready", "state_dir=%s redis=%s devices=%d version=%s", s.config.state_dir,
+		         s.private ? "private" : "configured", s.children.count, SUMI_VERSION);
+		sd_notify(0, "READY=1\nSTATUS=idle");
+		loop(&s);
+		log_info("stopped", "clean=1");
+	}
+	store_close(s.store);
+	queue_close(s.queue);
+	if (s.private && s.redis.pid > 0)
+		private_redis_stop(&s.redis, REDIS_STOP_MS);
+	if (s.signal_fd >= 0)
+		close(s.signal_fd);
+	if (s.lock_fd >= 0)
+		close(s.lock_fd);
+	return status;
+}

@@ -1,0 +1,256 @@
+/* One worker: claim, run, claim. */
+#include "daemon/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/execute.h"
+#include "modalities/modality.h"
+
+enum {
+	IDLE_LIMIT_MS = 60000,  /* an idle worker reports at least so often */
+	START_LIMIT_MS = 600000, /* opening a device may compile its kernels */
+	DOORBELL_MS = 1000,
+	NO_SPACE_MS = 5000,
+	ADMIT_BATCH = 1000
+};
+
+struct worker {
+	const struct worker_options *options;
+	struct queue_worker self;
+	char name[QUEUE_NAME_SIZE], host[64];
+	char (*classes)[sizeof((struct pack_info *)0)->name + sizeof((struct pack_info *)0)->modality];
+	const char **class_names;
+	struct device *device;
+	struct queue *queue;
+	struct store *store;
+	struct beat *beat;
+	struct models *models;
+	struct catalogue catalogue;
+	uint64_t generation;
+	int64_t no_claims_until; /* monotonic ms */
+};
+
+static volatile sig_atomic_t drain;
+
+static void on_drain(int signal)
+{
+	(void)signal;
+	drain = 1;
+}
+
+static void report(void *context, int64_t limit_ms, const char *text)
+{
+	struct worker *w = context;
+	struct worker_report r = {.limit_ms = limit_ms};
+	snprintf(r.text, sizeof r.text, "%s", text);
+	if (w->options->report_fd >= 0 &&
+	    write(w->options->report_fd, &r, sizeof r) != (ssize_t)sizeof r)
+		drain = 1; /* the supervisor is gone */
+}
+
+static void name_worker(struct worker *w)
+{
+	char host[48];
+	if (gethostname(host, sizeof host) != 0)
+		strcpy(host, "host");
+	host[sizeof host - 1] = '\0';
+	for (char *p = host; *p; p++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *p))
+			*p = '-';
+	/* Several daemons may share a host: the supervisor's process tells them apart. */
+	snprintf(w->name, sizeof w->name, "%s.%ld.%d", host, (long)getppid(), w->options->index);
+	snprintf(w->host, sizeof w->host, "%s", host);
+}
+
+static const char *default_model(const struct config *c, const char *modality)
+{
+	return strcmp(modality, "video") == 0   ? c->model_video
+	       : strcmp(modality, "audio") == 0 ? c->model_audio
+	                                        : c->model_image;
+}
+
+/* "image/ink" for every pack, "image/" where the modality's default model is there. A pack
+ * of a modality that this build cannot make is left out. */
+static int make_classes(struct worker *w, struct error *err)
+{
+	const struct catalogue *c = &w->catalogue;
+	size_t n = 0, room = (size_t)c->count * 2 + 1;
+	w->classes = calloc(room, sizeof *w->classes);
+	w->class_names = calloc(room, sizeof *w->class_names);
+	if (!w->classes || !w->class_names)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < c->count && n + 2 <= QUEUE_MAX_CLASSES; i++) {
+		const struct pack_info *p = &c->packs[i];
+		if (!modality_find(p->modality))
+			continue;
+		snprintf(w->classes[n++], sizeof *w->classes, "%s/%s", p->modality, p->name);
+		if (strcmp(p->name, default_model(w->options->config, p->modality)) == 0)
+			snprintf(w->classes[n++], sizeof *w->classes, "%s/", p->modality);
+	}
+	for (size_t i = 0; i < n; i++)
+		w->class_names[i] = w->classes[i];
+	w->self = (struct queue_worker){
+	    .name = w->name,
+	    .classes = w->class_names,
+	    .class_count = n,
+	    .device = w->device->info.name,
+	    .host = w->host,
+	    .pid = getpid(),
+	};
+	return SUMI_OK;
+}
+
+static void log_catalogue(const struct catalogue *c)
+{
+	for (int i = 0; i < c->count; i++)
+		log_info("model.found", "model=%s modality=%s path=%s", c->packs[i].name,
+		         c->packs[i].modality, c->packs[i].path);
+	for (int i = 0; i < c->problem_count; i++)
+		log_warn("model.unusable", "error=\"%s\"", c->problems[i]);
+}
+
+static int open_all(struct worker *w, struct error *err)
+{
+	const struct config *c = w->options->config;
+	struct queue_options queue = {.url = w->options->redis_url, .prefix = c->prefix};
+	struct store_options store = {
+	    .dir = c->state_dir,
+	    .mode = STORE_WRITE,
+	    .reserve = c->reserve_bytes ? c->reserve_bytes : -1,
+	};
+	int status;
+	if ((status = queue_open(&queue, &w->queue, err)) ||
+	    (status = store_open(&store, &w->store, err)) ||
+	    (status = catalogue_read(c->packs, c->state_dir, &w->catalogue, err)) ||
+	    (status = device_open(w->options->selector, &w->device, err)) ||
+	    (status = models_new(w->device, 0, &w->models, err)) || (status = make_classes(w, err)))
+		return status;
+	log_catalogue(&w->catalogue);
+	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};
+	return beat_start(&beat, &w->beat, err);
+}
+
+static void close_all(struct worker *w)
+{
+	struct error err;
+	beat_stop(w->beat);
+	if (w->queue && w->self.name && queue_worker_leave(w->queue, w->name, &err))
+		log_warn("worker.leave", "error=\"%s\"", err.text);
+	models_free(w->models);
+	device_close(w->device);
+	catalogue_free(&w->catalogue);
+	store_close(w->store);
+	queue_close(w->queue);
+	free(w->classes);
+	free(w->class_names);
+}
+
+/* After a restart of Redis results that it may have forgotten are told once more. */
+static int settle_pending(struct worker *w, struct error *err)
+{
+	w->generation = queue_generation(w->queue);
+	return execute_replay(w->store, w->queue, w->name, err);
+}
+
+static bool may_claim(struct worker *w)
+{
+	struct error err;
+	int64_t now = clock_mono_us() / 1000;
+	if (now < w->no_claims_until)
+		return false;
+	if (store_space(w->store, 0, &err) == 0)
+		return true;
+	log_error("disk.full", "error=\"%s\"", err.text);
+	w->no_claims_until = now + NO_SPACE_MS;
+	return false;
+}
+
+/* One claim and its job. SUMI_NOTFOUND: nothing to do. */
+static int work_once(struct worker *w, struct error *err)
+{
+	struct queue_lease lease;
+	if (!may_claim(w))
+		return SUMI_NOTFOUND;
+	int status = queue_claim(w->queue, &w->self, w->options->config->lease_ms, &lease, err);
+	if (status)
+		return status;
+	struct executor x = {
+	    .config = w->options->config,
+	    .device = w->device,
+	    .queue = w->queue,
+	    .store = w->store,
+	    .beat = w->beat,
+	    .models = w->models,
+	    .catalogue = &w->catalogue,
+	    .worker = &w->self,
+	    .drain = &drain,
+	    .report = report,
+	    .report_context = w,
+	};
+	enum execute_result result = execute_job(&x, &lease);
+	queue_lease_clear(&lease);
+	if (result == EXECUTE_NO_SPACE)
+		w->no_claims_until = clock_mono_us() / 1000 + NO_SPACE_MS;
+	return result == EXECUTE_BROKEN
+	           ? error_set(err, SUMI_DEVICE, "the device failed: starting afresh")
+	           : SUMI_OK;
+}
+
+static int serve(struct worker *w, struct error *err)
+{
+	while (!drain) {
+		bool rang;
+		struct queue_admitted admitted;
+		int64_t now = clock_mono_us() / 1000;
+		report(w, IDLE_LIMIT_MS, "idle");
+		int status = queue_admit(w->queue, ADMIT_BATCH, &admitted, err);
+		if (!status && queue_generation(w->queue) != w->generation)
+			status = settle_pending(w, err);
+		if (!status)
+			status = work_once(w, err);
+		if (status == SUMI_NOTFOUND) {
+			models_unload_idle(w->models, now, w->options->config->idle_unload_ms);
+			status = queue_doorbell(w->queue, DOORBELL_MS, &rang, err);
+		}
+		if (status == SUMI_CONNECT || status == SUMI_TIMEOUT) {
+			log_warn("redis.away", "error=\"%s\"", err->text);
+			clock_sleep_ms(DOORBELL_MS);
+		} else if (status) {
+			return status;
+		}
+	}
+	return SUMI_OK;
+}
+
+int worker_run(const struct worker_options *options, struct error *err)
+{
+	struct worker w = {.options = options};
+	char log_name[32];
+	snprintf(log_name, sizeof log_name, "worker.%d", options->index);
+	log_set_name(log_name);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* drain when the supervisor dies */
+	struct sigaction on_term = {.sa_handler = on_drain};
+	sigaction(SIGTERM, &on_term, NULL);
+	sigaction(SIGINT, &on_term, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	name_worker(&w);
+	report(&w, START_LIMIT_MS, "starting");
+	int status = open_all(&w, err);
+	if (!status)
+		status = settle_pending(&w, err);
+	if (!status) {
+		log_info("worker.ready", "device=\"%s\" models=%d", w.device->info.name,
+		         w.catalogue.count);
+		status = serve(&w, err);
+	}
+	close_all(&w);
+	return status;
+}

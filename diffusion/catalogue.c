@@ -1,0 +1,162 @@
+/* Finding model packs. */
+#include "diffusion/catalogue.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PACKS_MAX = 1024 };
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct pack_info *)a)->name, ((const struct pack_info *)b)->name);
+}
+
+static int add_problem(struct catalogue *c, const struct error *problem)
+{
+	void *grown = realloc(c->problems, (size_t)(c->problem_count + 1) * sizeof *c->problems);
+	if (!grown)
+		return SUMI_NOMEM;
+	c->problems = grown;
+	strcpy(c->problems[c->problem_count++], problem->text);
+	return SUMI_OK;
+}
+
+static int add_pack(struct catalogue *c, const char *folder, struct error *err)
+{
+	struct pack_info info;
+	struct error problem;
+	if (c->count >= PACKS_MAX)
+		return error_set(err, SUMI_TOOBIG, "more than %d model packs", PACKS_MAX);
+	if (pack_info_read(folder, &info, &problem) != 0)
+		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
+	for (int i = 0; i < c->count; i++)
+		if (strcmp(c->packs[i].name, info.name) == 0) {
+			pack_info_free(&info);
+			return SUMI_OK;
+		}
+	void *grown = realloc(c->packs, (size_t)(c->count + 1) * sizeof *c->packs);
+	if (!grown) {
+		pack_info_free(&info);
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	}
+	c->packs = grown;
+	c->packs[c->count++] = info;
+	return SUMI_OK;
+}
+
+static int scan_place(struct catalogue *c, const char *place, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	DIR *dir = opendir(place);
+	if (!dir)
+		return SUMI_OK;
+	struct dirent *e;
+	while (!status && (e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		if (files_path(path, NULL, "%s/%s/model_index.json", place, e->d_name) == 0 &&
+		    access(path, F_OK) == 0 &&
+		    files_path(path, NULL, "%s/%s", place, e->d_name) == 0)
+			status = add_pack(c, path, err);
+	}
+	closedir(dir);
+	return status;
+}
+
+static int scan_places(struct catalogue *c, const char *paths, struct error *err)
+{
+	int status = SUMI_OK;
+	while (!status && paths && *paths) {
+		size_t n = strcspn(paths, ":");
+		char place[FILES_PATH_MAX];
+		if (n > 0 && n < sizeof place) {
+			memcpy(place, paths, n);
+			place[n] = '\0';
+			status = scan_place(c, place, err);
+		}
+		paths += n + (paths[n] == ':');
+	}
+	return status;
+}
+
+/* …/build/bin/sumi → …/models */
+static void checkout_models(char out[FILES_PATH_MAX])
+{
+	char exe[FILES_PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	out[0] = '\0';
+	if (n <= 0)
+		return;
+	exe[n] = '\0';
+	for (int up = 0; up < 3; up++) {
+		char *slash = strrchr(exe, '/');
+		if (!slash)
+			return;
+		*slash = '\0';
+		/* A program under build/tests or build/asan/bin lies one level deeper or not. */
+		char *base = strrchr(exe, '/');
+		if (base && strcmp(base, "/build") == 0) {
+			*base = '\0';
+			if (files_path(out, NULL, "%s/models", exe))
+				out[0] = '\0';
+			return;
+		}
+	}
+}
+
+int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
+                   struct error *err)
+{
+	char place[FILES_PATH_MAX];
+	memset(out, 0, sizeof *out);
+	int status;
+	if ((status = scan_places(out, paths, err)) ||
+	    (status = scan_places(out, getenv("SUMI_PACKS"), err)))
+		goto fail;
+	if (state_dir && *state_dir) {
+		if ((status = files_path(place, err, "%s/models", state_dir)) ||
+		    (status = scan_place(out, place, err)))
+			goto fail;
+	}
+	if ((status = scan_place(out, SUMI_PREFIX "/share/sumi/models", err)))
+		goto fail;
+	checkout_models(place);
+	if (place[0] && (status = scan_place(out, place, err)))
+		goto fail;
+	if (out->count)
+		qsort(out->packs, (size_t)out->count, sizeof *out->packs, by_name);
+	return SUMI_OK;
+fail:
+	catalogue_free(out);
+	return status;
+}
+
+void catalogue_free(struct catalogue *c)
+{
+	for (int i = 0; i < c->count; i++)
+		pack_info_free(&c->packs[i]);
+	free(c->packs);
+	free(c->problems);
+	memset(c, 0, sizeof *c);
+}
+
+int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
+                   struct error *err)
+{
+	if (strchr(name, '/'))
+		return files_path(path, err, "%s", name);
+	char names[256] = "";
+	for (int i = 0; i < c->count; i++) {
+		if (strcmp(c->packs[i].name, name) == 0)
+			return files_path(path, err, "%s", c->packs[i].path);
+		size_t n = strlen(names);
+		snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", c->packs[i].name);
+	}
+	return error_set(err, SUMI_NOTFOUND, "there is no model '%.80s'; there %s%s", name,
+	                 c->count ? "are: " : "is none: give a folder with packs = … in sumi.conf",
+	                 names);
+}

@@ -1,0 +1,27 @@
+/* Which model packs there are: folders below a list of places, found by name. */
+#ifndef SUMI_DIFFUSION_CATALOGUE_H
+#define SUMI_DIFFUSION_CATALOGUE_H
+
+#include "diffusion/pack.h"
+
+struct catalogue {
+	struct pack_info *packs; /* sorted by name; of two with one name the first place wins */
+	int count;
+	char (*problems)[sizeof((struct error *)0)->text]; /* folders that look like packs and are not */
+	int problem_count;
+};
+
+/* Looks through the places in order: each part of `paths` (separated by ':'),
+ * $SUMI_PACKS likewise, state_dir/models, the models installed with the program, and
+ * models/ of the checkout that the program was built in. A pack that cannot be read is
+ * listed in problems and does not fail the call. */
+int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
+                   struct error *err);
+void catalogue_free(struct catalogue *c);
+
+/* A pack by name, or by folder when name holds a '/'. SUMI_NOTFOUND lists the names. The
+ * folder is written to path. */
+int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
+                   struct error *err);
+
+#endif

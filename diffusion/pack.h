@@ -1,0 +1,55 @@
+/* A model pack: a folder as Hugging Face diffusers writes it, with or without sumi.json.
+ *
+ * pack_info_read() looks at the small files only (for listings and plans); pack_open()
+ * puts the models on a device. The folder's own configs say what is built. */
+#ifndef SUMI_DIFFUSION_PACK_H
+#define SUMI_DIFFUSION_PACK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "backends/backend.h"
+#include "base/files.h"
+#include "base/hash.h"
+
+/* What a pack proposes where a request is silent. */
+struct pack_defaults {
+	int width, height;  /* pixels */
+	int steps;
+	double cfg_scale;
+	char sampler[32];  /* canonical name */
+	char schedule[32]; /* canonical name of the sigma schedule, "default": the checkpoint's own */
+};
+
+struct pack_info {
+	char path[FILES_PATH_MAX];
+	char name[128];           /* sumi.json "name", else the folder's name */
+	char modality[16];        /* "image", "video", "audio" */
+	char licence[64];         /* empty when the pack does not say */
+	char digest[SHA256_HEX_SIZE]; /* over names, sizes and contents of the config files and the
+	                             weights' headers and sizes: tells packs apart without reading
+	                             gigabytes */
+	struct pack_defaults defaults;
+	bool has_fast;            /* a second UNet, distilled to few steps ("fast" in sumi.json) */
+	char fast_unet[64];       /* its folder */
+	struct pack_defaults fast;
+	int latent_channels;
+	int scale;                /* pixels a latent pixel stands for, each way: 8 */
+	json_t *manifest;         /* sumi.json or an empty object; owned by the info */
+};
+
+/* Reads the small files of a pack. The caller releases info with pack_info_free(). */
+int pack_info_read(const char *folder, struct pack_info *info, struct error *err);
+void pack_info_free(struct pack_info *info);
+
+struct pack;
+
+/* Loads tokenizer, text encoder, UNet(s) and VAE of a pack onto the device. The pack
+ * borrows the device; the caller frees the pack first. */
+int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err);
+void pack_close(struct pack *pack); /* NULL is fine */
+
+const struct pack_info *pack_info_of(const struct pack *pack);
+struct device *pack_device(const struct pack *pack);
+
+#endif

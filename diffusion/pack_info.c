@@ -1,0 +1,295 @@
+/* What a pack's small files say: for listings, plans and defaults. No device involved. */
+#include "diffusion/pack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "diffusion/sampler.h"
+
+enum { CONFIG_LIMIT = 4 << 20 };
+
+/* Folders that may hold what decides the result. */
+static const char *const parts[] = {".",         "unet",    "unet_fast", "text_encoder",
+                                    "tokenizer", "vae",     "scheduler", "motion_adapter"};
+
+static int read_config(const char *folder, const char *name, json_t **root, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_path(path, err, "%s/%s", folder, name);
+	if (status)
+		return status;
+	status = json_read_file(path, CONFIG_LIMIT, root, err);
+	if (status)
+		return status;
+	if (!json_is_object(*root)) {
+		json_decref(*root);
+		*root = NULL;
+		return error_set(err, SUMI_INVALID, "%s: must hold one JSON object", path);
+	}
+	return SUMI_OK;
+}
+
+/* Files up to WHOLE bytes are hashed whole, larger ones by their size, their first block
+ * and SAMPLES blocks spread over them: retrained weights differ everywhere. */
+static int hash_file(EVP_MD_CTX *ctx, const char *path, struct error *err)
+{
+	enum { WHOLE = 32 << 20, BLOCK = 64 << 10, SAMPLES = 64 };
+	int status = SUMI_OK;
+	struct stat st;
+	unsigned char *block = malloc(BLOCK);
+	if (!block)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		status = error_errno(err, "%s", path);
+		goto done;
+	}
+	uint64_t size = (uint64_t)st.st_size;
+	EVP_DigestUpdate(ctx, &size, sizeof size);
+	uint64_t stride = size <= WHOLE ? BLOCK : size / SAMPLES;
+	for (uint64_t at = 0; at < size; at += stride) {
+		ssize_t n = pread(fd, block, BLOCK, (off_t)at);
+		if (n < 0) {
+			status = error_errno(err, "%s", path);
+			goto done;
+		}
+		EVP_DigestUpdate(ctx, block, (size_t)n);
+	}
+done:
+	if (fd >= 0)
+		close(fd);
+	free(block);
+	return status;
+}
+
+static int is_content(const struct dirent *e)
+{
+	const char *dot = strrchr(e->d_name, '.');
+	return dot && e->d_name[0] != '.' &&
+	       (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt"));
+}
+
+static int hash_folder(EVP_MD_CTX *ctx, const char *folder, const char *part, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_path(path, err, "%s/%s", folder, part);
+	if (status)
+		return status;
+	struct dirent **entries;
+	int n = scandir(path, &entries, is_content, alphasort);
+	if (n < 0)
+		return SUMI_OK; /* a pack without this part */
+	for (int i = 0; i < n; i++) {
+		if (!status)
+			status = files_path(path, err, "%s/%s/%s", folder, part, entries[i]->d_name);
+		if (!status) {
+			EVP_DigestUpdate(ctx, part, strlen(part) + 1);
+			EVP_DigestUpdate(ctx, entries[i]->d_name, strlen(entries[i]->d_name) + 1);
+			status = hash_file(ctx, path, err);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return status;
+}
+
+static int read_digest(struct pack_info *info, struct error *err)
+{
+	int status = SUMI_OK;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	if (!ctx)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
+	EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !status; i++)
+		status = hash_folder(ctx, info->path, parts[i], err);
+	EVP_DigestFinal_ex(ctx, digest, NULL);
+	EVP_MD_CTX_free(ctx);
+	for (int i = 0; i < 32; i++)
+		snprintf(info->digest + 2 * i, 3, "%02x", digest[i]);
+	return status;
+}
+
+/* Reads one block of defaults ("defaults" or "fast") over those that are already there. */
+static int read_defaults(const json_t *object, const char *where, struct pack_defaults *d,
+                         struct error *err)
+{
+	int64_t width = d->width, height = d->height, steps = d->steps;
+	const char *sampler = NULL, *schedule = NULL;
+	int status;
+	if ((status = json_want_int(object, where, "width", 8, 8192, &width, err)) ||
+	    (status = json_want_int(object, where, "height", 8, 8192, &height, err)) ||
+	    (status = json_want_int(object, where, "steps", 1, 1000, &steps, err)) ||
+	    (status = json_want_number(object, where, "cfg_scale", 0, 100, &d->cfg_scale, err)) ||
+	    (status = json_want_string(object, where, "sampler", &sampler, err)) ||
+	    (status = json_want_string(object, where, "scheduler", &schedule, err)))
+		return status;
+	d->width = (int)width;
+	d->height = (int)height;
+	d->steps = (int)steps;
+	if (sampler)
+		snprintf(d->sampler, sizeof d->sampler, "%s", sampler);
+	if (schedule)
+		snprintf(d->schedule, sizeof d->schedule, "%s", schedule);
+	return SUMI_OK;
+}
+
+static void copy_name(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text);
+}
+
+/* sumi.json is optional: a folder straight from diffusers is a pack too. */
+static int read_manifest(struct pack_info *info, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_path(path, err, "%s/sumi.json", info->path);
+	if (status)
+		return status;
+	if (access(path, F_OK) != 0) {
+		info->manifest = json_object();
+		return info->manifest ? SUMI_OK
+		                      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+	}
+	status = read_config(info->path, "sumi.json", &info->manifest, err);
+	if (status)
+		return status;
+	const char *name = NULL, *modality = NULL, *licence = NULL, *fast_unet = "unet_fast";
+	if ((status = json_want_string(info->manifest, path, "name", &name, err)) ||
+	    (status = json_want_string(info->manifest, path, "modality", &modality, err)) ||
+	    (status = json_want_string(info->manifest, path, "licence", &licence, err)))
+		return status;
+	if (name)
+		copy_name(info->name, sizeof info->name, name);
+	if (modality)
+		copy_name(info->modality, sizeof info->modality, modality);
+	if (licence)
+		copy_name(info->licence, sizeof info->licence, licence);
+	const json_t *defaults = json_object_get(info->manifest, "defaults");
+	if (defaults && (status = read_defaults(defaults, path, &info->defaults, err)))
+		return status;
+	const json_t *fast = json_object_get(info->manifest, "fast");
+	if (!fast)
+		return SUMI_OK;
+	info->fast = info->defaults;
+	if ((status = read_defaults(fast, path, &info->fast, err)) ||
+	    (status = json_want_string(fast, path, "unet", &fast_unet, err)))
+		return status;
+	if (!*fast_unet || strchr(fast_unet, '/') || fast_unet[0] == '.')
+		return error_set(err, SUMI_INVALID,
+		                 "%s: field 'unet' must name a folder of the pack, not '%.60s'", path,
+		                 fast_unet);
+	copy_name(info->fast_unet, sizeof info->fast_unet, fast_unet);
+	info->has_fast = true;
+	return SUMI_OK;
+}
+
+/* A VAE halves the picture between each two of its levels. */
+static int read_scale(struct pack_info *info, struct error *err)
+{
+	json_t *vae;
+	int status = read_config(info->path, "vae/config.json", &vae, err);
+	if (status)
+		return status;
+	const json_t *levels = json_object_get(vae, "block_out_channels");
+	if (!levels)
+		levels = json_object_get(vae, "encoder_block_out_channels");
+	size_t n = json_array_size(levels);
+	int64_t channels = 4;
+	status = json_want_int(vae, "vae/config.json", "latent_channels", 1, 64, &channels, err);
+	if (!status && (n < 1 || n > 6))
+		status = error_set(err, SUMI_INVALID,
+		                   "%s/vae/config.json: 'block_out_channels' must list 1 to 6 levels",
+		                   info->path);
+	json_decref(vae);
+	if (status)
+		return status;
+	info->scale = 1 << (n - 1);
+	info->latent_channels = (int)channels;
+	return SUMI_OK;
+}
+
+static int read_unet_size(struct pack_info *info, struct error *err)
+{
+	json_t *unet;
+	int status = read_config(info->path, "unet/config.json", &unet, err);
+	if (status)
+		return status;
+	int64_t width = 64, height = 64;
+	const json_t *size = json_object_get(unet, "sample_size");
+	if (json_is_array(size) && json_array_size(size) == 2) {
+		height = json_integer_value(json_array_get(size, 0));
+		width = json_integer_value(json_array_get(size, 1));
+	} else {
+		status = json_want_int(unet, "unet/config.json", "sample_size", 1, 1024, &width, err);
+		height = width;
+	}
+	json_decref(unet);
+	if (!status && (width < 1 || height < 1 || width > 1024 || height > 1024))
+		status = error_set(err, SUMI_INVALID,
+		                   "%s/unet/config.json: 'sample_size' must be 1 to 1024", info->path);
+	info->defaults.width = (int)width * info->scale;
+	info->defaults.height = (int)height * info->scale;
+	return status;
+}
+
+static int read_scheduler(struct pack_info *info, struct error *err)
+{
+	json_t *root;
+	struct sampler_config config;
+	int status = read_config(info->path, "scheduler/scheduler_config.json", &root, err);
+	if (status)
+		return status;
+	status = sampler_config_from_json(root, &config, err);
+	json_decref(root);
+	if (status)
+		return error_prefix(err, "%s/scheduler/scheduler_config.json", info->path);
+	copy_name(info->defaults.sampler, sizeof info->defaults.sampler, config.sampler);
+	return SUMI_OK;
+}
+
+int pack_info_read(const char *folder, struct pack_info *info, struct error *err)
+{
+	memset(info, 0, sizeof *info);
+	int status = files_path(info->path, err, "%s", folder);
+	if (status)
+		return status;
+	size_t n = strlen(info->path);
+	while (n > 1 && info->path[n - 1] == '/')
+		info->path[--n] = '\0';
+	struct stat st;
+	if (stat(info->path, &st) != 0)
+		return error_errno(err, "model pack %s", info->path);
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, SUMI_INVALID,
+		                 "%s: a model pack is a folder in the diffusers layout, not a file",
+		                 info->path);
+	const char *base = strrchr(info->path, '/');
+	copy_name(info->name, sizeof info->name, base ? base + 1 : info->path);
+	copy_name(info->modality, sizeof info->modality, "image");
+	info->defaults.steps = 20;
+	info->defaults.cfg_scale = 7.5;
+	copy_name(info->defaults.schedule, sizeof info->defaults.schedule, "default");
+	json_t *index;
+	if ((status = read_config(info->path, "model_index.json", &index, err)))
+		return error_prefix(err, "not a model pack");
+	json_decref(index);
+	if ((status = read_scale(info, err)) || (status = read_unet_size(info, err)) ||
+	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)) ||
+	    (status = read_digest(info, err)))
+		pack_info_free(info);
+	return status;
+}
+
+void pack_info_free(struct pack_info *info)
+{
+	json_decref(info->manifest);
+	info->manifest = NULL;
+}

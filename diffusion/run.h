@@ -1,0 +1,75 @@
+/* One generation as a state that advances step by step:
+ *
+ *     run_begin → run_step … run_step → run_decode → run_free
+ *                    ↕ run_save / run_restore, in any process
+ *
+ * The caller owns the loop: progress, previews, cancelling, preemption and resuming
+ * after a crash all follow from that. A run that was saved after step k, freed, restored
+ * in another process and finished gives the same bytes as one that was never interrupted.
+ *
+ * A step is one model evaluation (Heun takes two a timestep). */
+#ifndef SUMI_DIFFUSION_RUN_H
+#define SUMI_DIFFUSION_RUN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "diffusion/pack.h"
+
+struct run_params {
+	const char *prompt;          /* UTF-8 */
+	const char *negative_prompt; /* UTF-8 or NULL */
+	uint64_t seed;
+	int steps;
+	double cfg_scale;        /* 1: no guidance, and no second evaluation */
+	double guidance_rescale; /* 0…1, arXiv:2305.08891 §3.4; 0: off */
+	const char *sampler;     /* canonical name; NULL: the pack's */
+	const char *schedule;    /* canonical name; NULL: the pack's */
+	const char *rng;         /* "torch" (NULL) or "philox" */
+	int width, height;       /* pixels */
+	int frames;              /* pictures that are denoised together; 1 for a still */
+	int clip_skip;           /* layers of the text encoder left out at its end */
+	double eta;              /* DDIM and TCD */
+	bool fast;               /* use the pack's distilled UNet */
+	const float *init;       /* [frames, height, width, 3] in −1…1, or NULL; read in run_begin */
+	double strength;         /* with init: the part of the schedule that is run, 0…1 */
+};
+
+struct run;
+
+/* Checks the parameters, encodes the text, draws the noise. pack must outlive the run;
+ * the strings and init may go away after the call. */
+int run_begin(struct pack *pack, const struct run_params *params, struct run **out,
+              struct error *err);
+void run_free(struct run *run); /* NULL is fine */
+
+int run_steps(const struct run *run);      /* model evaluations in all */
+int run_steps_done(const struct run *run); /* 0 … run_steps() */
+
+/* One model evaluation and sampler step. On failure the run stands where it stood. */
+int run_step(struct run *run, struct error *err);
+
+/* The latents so far, [frames, height/8, width/8, channels], owned by the run.
+ * With denoised set: the sampler's present estimate of the final latents. */
+const float *run_latents(const struct run *run, bool denoised, size_t *count);
+
+/* Decodes one frame of the latents as they stand into out, [height, width, 3] in 0…1. */
+int run_decode(struct run *run, int frame, float *out, struct error *err);
+
+/* Decodes a small, rough picture of frame 0 as it forms, [height/8, width/8, 3] u8:
+ * a linear map of the latents, no model. */
+int run_preview(const struct run *run, uint8_t *out, struct error *err);
+
+/* The state as bytes: a header with a digest of pack and parameters, then latents, sampler
+ * history and generator. The caller frees *data. */
+int run_save(const struct run *run, void **data, size_t *size, struct error *err);
+
+/* Makes the run that params and data describe. SUMI_INVALID when data was saved with other
+ * parameters or another pack, SUMI_CORRUPT when it is damaged. */
+int run_restore(struct pack *pack, const struct run_params *params, const void *data, size_t size,
+                struct run **out, struct error *err);
+
+/* Bytes of device memory that the run will need at its peak beside the pack's weights. */
+uint64_t run_memory(const struct pack_info *info, const struct run_params *params);
+
+#endif

@@ -1,0 +1,94 @@
+/* A modality turns a request into files by driving runs of the diffusion core: pictures,
+ * videos, sound. One file each, entered in one table. Nothing here knows of queues or
+ * databases; results go to the sink that the caller passes in. */
+#ifndef SUMI_MODALITIES_MODALITY_H
+#define SUMI_MODALITIES_MODALITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "diffusion/pack.h"
+
+/* What is asked for. Zero, NULL and NaN mean "as the pack proposes"; request_resolve()
+ * replaces them, and the result is what the metadata record. Strings are borrowed. */
+struct request {
+	const char *modality; /* "image", "video", "audio" */
+	const char *prompt;
+	const char *negative_prompt; /* NULL: none */
+	uint64_t seed;
+	int steps;
+	double cfg_scale; /* NaN: the pack's */
+	double guidance_rescale;
+	const char *sampler, *schedule; /* canonical or any known alias */
+	const char *rng;                /* "torch", "philox" */
+	int width, height;
+	int clip_skip;
+	double eta;
+	bool fast;           /* the pack's distilled UNet */
+	const char *format;  /* "webp", "png", "ogg", "wav" */
+	double quality;      /* 0…100; NaN: the format's default */
+	bool lossless;
+	const char *init;    /* file to start from, or NULL */
+	double strength;
+	double duration;     /* seconds: audio */
+	const char *mood;    /* audio: a row of the pack's table */
+	int frames, fps;     /* video */
+	bool loop, reverse, boomerang;
+};
+
+struct output {
+	const char *role;   /* "main", "spectrogram", "frame" */
+	int number;         /* of several with one role: the frame; else 0 */
+	const char *format; /* "webp", … */
+	const char *mime;
+	const void *data;   /* borrowed for the call */
+	size_t size;
+	int width, height;
+	double duration;    /* seconds; 0 for stills */
+	const char *metadata_json; /* sumi's own JSON, as it stands in the file */
+	const char *infotext;      /* A1111's text, as it stands in the file */
+};
+
+/* Where a generation's files go. */
+struct sink {
+	void *context;
+	int (*output)(void *context, const struct output *output, struct error *err);
+};
+
+struct generation;
+
+struct modality {
+	const char *name;
+	const char *const *formats; /* NULL-terminated; the first is the default */
+	/* Fills in what the request leaves open and checks all of it against the pack. */
+	int (*resolve)(const struct pack_info *info, struct request *r, struct error *err);
+	/* Starts a resolved request, from saved bytes if there are any. */
+	int (*begin)(struct pack *pack, const struct request *r, const void *saved, size_t saved_size,
+	             struct generation **out, struct error *err);
+	int (*step)(struct generation *g, struct error *err);
+	int (*save)(const struct generation *g, void **data, size_t *size, struct error *err);
+	/* A small picture of what forms: the caller gives room for max_pixels·3 bytes. */
+	int (*preview)(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
+	               int *height, struct error *err);
+	/* After the last step: decodes, encodes and hands every file to the sink. */
+	int (*finish)(struct generation *g, const struct sink *sink, struct error *err);
+	void (*free)(struct generation *g); /* NULL is fine */
+};
+
+/* Every modality's generation begins with this. */
+struct generation {
+	const struct modality *modality;
+	int steps, steps_done; /* model evaluations */
+};
+
+/* NULL for a name that is none. */
+const struct modality *modality_find(const char *name);
+
+/* NULL-terminated. */
+extern const struct modality *const modality_table[];
+
+extern const struct modality modality_image;
+
+#endif

@@ -1,0 +1,34 @@
+/* What the modalities share: checks and defaults of a request, its run parameters, the
+ * texts that go into files. */
+#ifndef SUMI_MODALITIES_REQUEST_H
+#define SUMI_MODALITIES_REQUEST_H
+
+#include "diffusion/run.h"
+#include "modalities/modality.h"
+
+/* Canonical sampler names, ranges, sizes, defaults of the pack. */
+int request_resolve(const struct pack_info *info, struct request *r, struct error *err);
+
+/* The first of formats where r->format is NULL; SUMI_INVALID names the formats. Quality
+ * becomes the format's default where it is open. */
+int request_resolve_format(struct request *r, const char *const *formats, struct error *err);
+
+/* The core's parameters of a resolved request; init is left NULL. Strings are borrowed. */
+struct run_params request_run_params(const struct request *r);
+
+/* run_preview() with its sizes, for a request whose frames are pictures. SUMI_TOOBIG when
+ * max_pixels do not suffice. */
+int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
+                    size_t max_pixels, int *width, int *height, struct error *err);
+
+/* The JSON that goes into a file's metadata: the resolved request, the pack's name and
+ * digest, device and versions: enough to make the same bytes again. Field names are the
+ * job schema's. The caller frees *text. */
+int request_metadata(const struct pack *pack, const struct request *r, char **text,
+                     struct error *err);
+
+/* A1111's "parameters" text. The caller frees *text. */
+int request_infotext(const struct pack_info *info, const struct request *r, char **text,
+                     struct error *err);
+
+#endif

@@ -1,0 +1,35 @@
+/* A job's rendering parameters as the request of a modality. */
+#include "queue/job_request.h"
+
+struct request job_request(const struct job *job, int variant)
+{
+	return (struct request){
+	    .modality = job->modality,
+	    .prompt = job->prompt,
+	    .negative_prompt = job->negative_prompt,
+	    .seed = (uint64_t)job->seed + (uint64_t)variant,
+	    .steps = (int)job->steps,
+	    .cfg_scale = job->cfg_scale,
+	    .guidance_rescale = job->guidance_rescale,
+	    .sampler = job->sampler,
+	    .schedule = job->scheduler,
+	    .rng = job->rng,
+	    .width = (int)job->width,
+	    .height = (int)job->height,
+	    .clip_skip = (int)job->clip_skip,
+	    .eta = job->eta,
+	    .fast = job->fast,
+	    .format = job->format,
+	    .quality = job->quality,
+	    .lossless = job->lossless,
+	    .init = job->init,
+	    .strength = job->strength,
+	    .duration = job->duration,
+	    .mood = job->mood,
+	    .frames = (int)job->frames,
+	    .fps = (int)job->fps,
+	    .loop = job->loop,
+	    .reverse = job->reverse,
+	    .boomerang = job->boomerang,
+	};
+}
