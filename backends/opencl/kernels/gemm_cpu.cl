@@ -26,7 +26,7 @@ typedef global const TYPE(ACT) *act_row;
 				int place = at[t * GEMM_ROWS + i];                                             \
 				row[i] = place < 0 ? zero : x + place;                                         \
 			}                                                                                  \
-			TILE_MULTIPLY(R, ACT, acc, row, b, depth)                                          \
+			TILE_MULTIPLY(R, acc, b, depth, LOAD1(ACT, row[i], k))                             \
 			b += 2 * depth;                                                                    \
 		}                                                                                      \
 		TILE_END(R, acc, c)                                                                    \

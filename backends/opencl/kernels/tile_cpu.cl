@@ -11,13 +11,14 @@
 #define INLINE static inline __attribute__((always_inline))
 #define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
 
-/* acc[i] += row[i][0…depth) · b for R rows of dtype T; b is [depth][2] float8. */
-#define TILE_MULTIPLY(R, T, acc, row, b, depth)                                                \
+/* acc[i] += Σ over k < depth of term(i, k) · b[k] for R rows i; `term` is an expression in
+ * i and k, b is [depth][2] float8. */
+#define TILE_MULTIPLY(R, acc, b, depth, term)                                                  \
 	for (int k = 0; k < (depth); k++) {                                                        \
 		float8 b0 = (b)[2 * k], b1 = (b)[2 * k + 1];                                           \
 		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
 		{                                                                                      \
-			float8 a = (float8)(LOAD1(T, (row)[i], k));                                        \
+			float8 a = (float8)(term);                                                         \
 			acc[i][0] = fma(a, b0, acc[i][0]);                                                 \
 			acc[i][1] = fma(a, b1, acc[i][1]);                                                 \
 		}                                                                                      \
@@ -38,13 +39,25 @@
 		(c)[2 * i + 1] = acc[i][1];                                                            \
 	}
 
-/* Calls f##6 … f##1 so that rows [0, count) are covered; `row` is the tile's first one. */
+/* Calls f##6 … f##1 so that rows [0, count) are covered; `row` is the tile's first one.
+ * Fewer than four rows leave the multipliers waiting for their own results, so a rest of
+ * one to three is shared with the last full tile where there is one. */
 #define TILE_SWEEP(count, row, f, ...)                                                         \
 	{                                                                                          \
-		int row = 0;                                                                           \
-		for (; row + TILE_ROWS <= (count); row += TILE_ROWS)                                   \
+		int row = 0, rest = (count) % TILE_ROWS;                                               \
+		int full = (count) - rest;                                                             \
+		if (full > 0 && rest >= 1 && rest <= 3) {                                              \
+			full -= TILE_ROWS;                                                                 \
+			rest += TILE_ROWS;                                                                 \
+		}                                                                                      \
+		for (; row < full; row += TILE_ROWS)                                                   \
 			f##6(__VA_ARGS__);                                                                 \
-		switch ((count) - row) {                                                               \
+		if (rest > TILE_ROWS) {                                                                \
+			f##4(__VA_ARGS__);                                                                 \
+			row += 4;                                                                          \
+			rest -= 4;                                                                         \
+		}                                                                                      \
+		switch (rest) {                                                                        \
 		case 5: f##5(__VA_ARGS__); break;                                                      \
 		case 4: f##4(__VA_ARGS__); break;                                                      \
 		case 3: f##3(__VA_ARGS__); break;                                                      \
