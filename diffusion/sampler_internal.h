@@ -1,0 +1,102 @@
+/* What the families of samplers (sampler_*.c) share with sampler.c. Nobody else includes it. */
+#ifndef SUMI_DIFFUSION_SAMPLER_INTERNAL_H
+#define SUMI_DIFFUSION_SAMPLER_INTERNAL_H
+
+#include "diffusion/sampler.h"
+
+#define SAMPLER_SLOTS 6
+#define SAMPLER_COUNTERS 2
+
+struct sampler {
+	const struct sampler_ops *ops;
+	struct sampler_config config; /* resolved: nothing "default" is left; trained_betas NULL */
+	int steps;                    /* as asked for */
+
+	/* The schedule, made by ops->plan. */
+	float *alphas_cumprod; /* [config.train_steps] */
+	float final_alpha;     /* alphas_cumprod before timestep 0 */
+	int count;             /* calls of the whole schedule */
+	double *timesteps;     /* [count] */
+	float *sigmas;         /* [count + 1] or NULL for samplers that live on alphas */
+
+	int begin; /* index of the first call in the schedule */
+	int done;  /* calls since begin */
+
+	/* Made by the first step. */
+	size_t n;
+	float *denoised;             /* [n] */
+	float *slots[SAMPLER_SLOTS]; /* [n] each, ops->slots of them: the family's history */
+	float *noise;                /* [n], scratch */
+	int counters[SAMPLER_COUNTERS];
+};
+
+/* One step of an algorithm; index counts in the whole schedule. The caller has checked the
+ * arguments and made the slots, so a step cannot fail. */
+typedef void sampler_step_fn(struct sampler *s, int index, const float *model_output, float *x,
+                             struct rng *rng);
+
+struct sampler_ops {
+	const char *name;
+	/* diffusers' defaults of the class, for fields that the config leaves open. */
+	enum schedule_spacing spacing;
+	enum schedule_betas betas;
+	double beta_start, beta_end, eta;
+	bool clip_sample, alpha_to_one;
+	/* What it is. */
+	bool takes_sigmas;         /* has sigmas that can be spread by karras and the like */
+	bool ignores_file_sigmas;  /* …but diffusers' class has no such option */
+	bool scales_input;         /* x lives at scale sigma: the k-diffusion convention */
+	bool no_sample_prediction; /* cannot use a model that predicts the sample */
+	int order;                 /* calls for one timestep */
+	int slots;
+	int (*plan)(struct sampler *s, struct error *err);
+	sampler_step_fn *step;
+};
+
+extern const struct sampler_ops sampler_ddpm, sampler_ddim, sampler_pndm, sampler_euler,
+    sampler_euler_a, sampler_heun, sampler_dpmpp_2m, sampler_dpmpp_2m_sde, sampler_unipc,
+    sampler_lcm, sampler_tcd;
+
+/* Makes the arrays of the schedule for count calls. */
+int sampler_alloc_schedule(struct sampler *s, int count, bool with_sigmas, struct error *err);
+
+/* Timesteps on training steps and no sigmas: the plan of DDPM and DDIM. */
+int sampler_plan_whole(struct sampler *s, struct error *err);
+
+/* The plan of multistep solvers. last: training steps that are used, from the first. Karras
+ * timesteps are rounded (round_karras) or cut to whole ones, as are all others. Where the
+ * config ends at the smallest sigma, that is the table's, or the last one of the spread. */
+int sampler_plan_multistep(struct sampler *s, int last, bool round_karras, bool end_of_spread,
+                           struct error *err);
+
+/* Timesteps between training steps, with sigmas: the plan of Euler and of Heun's whole steps.
+ * Fills timesteps [s->steps] and sigmas [s->steps + 1]. */
+int sampler_plan_between(struct sampler *s, double *timesteps, float *sigmas, struct error *err);
+
+/* A point of the schedule of a multistep solver: x = alpha·x0 + sigma·noise. */
+struct sampler_point {
+	float alpha, sigma;
+	float lambda; /* log(alpha / sigma); infinite at the end */
+};
+struct sampler_point sampler_point_at(const struct sampler *s, int index);
+
+/* The alpha of a timestep; before the first, the config's final alpha. */
+float sampler_alpha(const struct sampler *s, double timestep);
+
+/* x0 and (where eps is not NULL) the noise that model_output means for x when
+ * x = root_alpha·x0 + root_beta·eps. All [s->n]. */
+void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,
+                     const float *model_output, const float *x, float *x0, float *eps);
+
+/* Clips the estimate where the config says so. */
+void sampler_clip(const struct sampler *s, float *x0);
+
+/* Fills s->noise. */
+const float *sampler_draw(struct sampler *s, struct rng *rng);
+
+/* float32 functions of one number, by way of double: the same everywhere. */
+float sampler_logf(float x);
+float sampler_expf(float x);
+float sampler_expm1f(float x);
+
+#endif

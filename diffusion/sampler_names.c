@@ -1,0 +1,146 @@
+/* Samplers: the names that people and other programs use for them. */
+#include "diffusion/sampler_internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FOLDED_SIZE 64
+
+/* Folded (lower case, letters and digits only, '+' as 'p', no leading "k") → canonical. The
+ * canonical names themselves fold to an entry as well. */
+static const struct {
+	const char *folded, *name;
+} aliases[] = {
+	{ "eulera", "euler_a" },
+	{ "eulerancestral", "euler_a" },
+	{ "euler", "euler" },
+	{ "heun", "heun" },
+	{ "dpmpp2m", "dpmpp_2m" },
+	{ "dpmpp", "dpmpp_2m" },
+	{ "dpmsolverpp", "dpmpp_2m" },
+	{ "dpmsolvermultistep", "dpmpp_2m" },
+	{ "dpmpp2msde", "dpmpp_2m_sde" },
+	{ "dpmpp2msdegpu", "dpmpp_2m_sde" },
+	{ "unipc", "unipc" },
+	{ "unipcbh2", "unipc" },
+	{ "ddim", "ddim" },
+	{ "pndm", "pndm" },
+	{ "plms", "pndm" },
+	{ "ddpm", "ddpm" },
+	{ "lcm", "lcm" },
+	{ "tcd", "tcd" },
+};
+
+static const struct {
+	const char *name, *folded;
+	enum schedule_sigmas sigmas;
+} schedules[] = {
+	{ "default", "default", SIGMAS_DEFAULT },
+	{ "normal", "normal", SIGMAS_NORMAL },
+	{ "karras", "karras", SIGMAS_KARRAS },
+	{ "exponential", "exponential", SIGMAS_EXPONENTIAL },
+	{ "sgm_uniform", "sgmuniform", SIGMAS_SGM_UNIFORM },
+	{ "simple", "simple", SIGMAS_SIMPLE },
+	{ "beta", "beta", SIGMAS_BETA },
+	{ "lu", "lu", SIGMAS_LU },
+};
+#define SCHEDULE_COUNT ((int)(sizeof schedules / sizeof *schedules))
+
+/* false when text does not fit, so that it cannot be a name. */
+static bool fold(const char *text, char out[FOLDED_SIZE])
+{
+	size_t n = 0;
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+		if (c == '+')
+			c = 'p';
+		if (!isalnum(c))
+			continue;
+		if (n + 1 >= FOLDED_SIZE)
+			return false;
+		out[n++] = (char)tolower(c);
+	}
+	out[n] = '\0';
+	return true;
+}
+
+static const char *find_alias(const char *folded)
+{
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+			if (strcmp(aliases[i].folded, folded) == 0)
+				return aliases[i].name;
+		if (*folded++ != 'k')
+			return NULL;
+	}
+	return NULL;
+}
+
+static int refuse(const char *what, const char *text, const char *(*name_at)(int),
+                  struct error *err)
+{
+	char list[256] = "";
+	for (int i = 0; name_at(i); i++) {
+		size_t used = strlen(list);
+		snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", name_at(i));
+	}
+	return error_set(err, SUMI_INVALID, "unknown %s '%.60s': use one of %s", what, text, list);
+}
+
+int sampler_parse_name(const char *text, const char **name, enum schedule_sigmas *sigmas,
+                       struct error *err)
+{
+	char folded[FOLDED_SIZE];
+	if (!fold(text, folded))
+		return refuse("sampler", text, sampler_name_at, err);
+	const char *found = find_alias(folded);
+	if (found) {
+		*name = found;
+		return SUMI_OK;
+	}
+	size_t size = strlen(folded);
+	for (int i = 0; i < SCHEDULE_COUNT; i++) {
+		size_t tail = strlen(schedules[i].folded);
+		if (size <= tail || strcmp(folded + size - tail, schedules[i].folded) != 0)
+			continue;
+		folded[size - tail] = '\0';
+		found = find_alias(folded);
+		if (!found)
+			break;
+		*name = found;
+		*sigmas = schedules[i].sigmas;
+		return SUMI_OK;
+	}
+	return refuse("sampler", text, sampler_name_at, err);
+}
+
+const char *sampler_sigmas_name_at(int index)
+{
+	return index >= 0 && index < SCHEDULE_COUNT ? schedules[index].name : NULL;
+}
+
+const char *sampler_sigmas_name(enum schedule_sigmas sigmas)
+{
+	for (int i = 0; i < SCHEDULE_COUNT; i++)
+		if (schedules[i].sigmas == sigmas)
+			return schedules[i].name;
+	return "default";
+}
+
+int sampler_parse_sigmas(const char *text, enum schedule_sigmas *sigmas, struct error *err)
+{
+	char folded[FOLDED_SIZE];
+	bool fits = fold(text, folded);
+	if (fits && strcmp(folded, "automatic") == 0) {
+		*sigmas = SIGMAS_DEFAULT; /* A1111's word */
+		return SUMI_OK;
+	}
+	for (int i = 0; fits && i < SCHEDULE_COUNT; i++) {
+		if (strcmp(schedules[i].folded, folded) == 0) {
+			*sigmas = schedules[i].sigmas;
+			return SUMI_OK;
+		}
+	}
+	return refuse("schedule", text, sampler_sigmas_name_at, err);
+}
