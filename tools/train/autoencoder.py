@@ -21,11 +21,17 @@ def build(width):
                            num_encoder_blocks=(0, 1, 2, 3), num_decoder_blocks=(3, 2, 1, 0), scaling_factor=1.0)
 
 
-def crops(pictures, rng, count, side):
+def pool_of(corpus):
+    """The pictures to draw crops from: pixel art counts three times, the PCA is strongest there."""
+    style = np.load(os.path.join(corpus, "codes.npy"))[:, 3]
+    return np.concatenate([np.arange(len(style))] + [np.flatnonzero(style == STYLES.index("pixel"))] * 2)
+
+
+def crops(pictures, pool, rng, count, side):
     """Random crops, half of them mirrored, as N x 3 x side x side in -1..1."""
-    n, h, w, _ = pictures.shape
+    _, h, w, _ = pictures.shape
     out = np.empty((count, side, side, 3), np.uint8)
-    for k, i in enumerate(rng.integers(n, size=count)):
+    for k, i in enumerate(rng.choice(pool, count)):
         y, x = rng.integers(h - side + 1), rng.integers(w - side + 1)
         c = pictures[i, y:y + side, x:x + side]
         out[k] = c[:, ::-1] if rng.random() < 0.5 else c
@@ -55,7 +61,7 @@ def measure_model(model, pictures, dev):
     """Mean squared error of each picture (in -1..1)."""
     out = []
     for i in range(0, len(pictures), 50):
-        x = torch.from_numpy(np.ascontiguousarray(pictures[i:i + 50])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        x = torch.from_numpy(np.array(pictures[i:i + 50])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
         y = model.decoder(model.encoder(x)).clamp(-1, 1)
         out.append((y - x).pow(2).mean((1, 2, 3)).cpu().numpy())
     return np.concatenate(out)
@@ -102,11 +108,12 @@ def restore(out, width, dev):
     return model.eval(), state
 
 
-def train(out, samples, width=40, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000):
+def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000, freeze=False):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "ae")
     pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+    pool = pool_of(os.path.join(out, "corpus"))
     state = common.load(os.path.join(folder, "last.pt"))
     model = build(state["width"] if state else width).to(dev, memory_format=torch.channels_last)
     opt, avg, seen = common.Optimiser([model], lr), common.Average(model, 0.999), 0
@@ -114,6 +121,7 @@ def train(out, samples, width=40, lr=1.5e-3, batch=16, side=64, threads=2, sheet
         model.load_state_dict(state["model"])
         opt.load_state_dict(state["opt"])
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
+    model.encoder.requires_grad_(not freeze)          # latents already in use: only the decoder may still gain
     log = common.Log(os.path.join(folder, "log.jsonl"), "ae")
 
     def keep():
@@ -121,7 +129,7 @@ def train(out, samples, width=40, lr=1.5e-3, batch=16, side=64, threads=2, sheet
                                                       "steps": avg.steps, "seen": seen, "width": width})
     while seen < samples:
         rng = np.random.default_rng([7, seen])
-        x = crops(pictures, rng, batch, side).to(dev).contiguous(memory_format=torch.channels_last)
+        x = crops(pictures, pool, rng, batch, side).to(dev).contiguous(memory_format=torch.channels_last)
         loss, sq = loss_of(model, x)
         loss.backward()
         opt.step(common.schedule(seen, samples))
@@ -140,7 +148,7 @@ def train(out, samples, width=40, lr=1.5e-3, batch=16, side=64, threads=2, sheet
 def sheet(model, avg, width, pictures, path, dev):
     copy = build(width).to(dev)
     copy.load_state_dict({**model.state_dict(), **avg.shadow})
-    x = torch.from_numpy(np.asarray(pictures[:12])).to(dev).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = torch.from_numpy(np.array(pictures[:12])).to(dev).permute(0, 3, 1, 2).float() / 127.5 - 1
     y = copy.decoder(copy.encoder(x))
     both = torch.stack([x, y], 1).flatten(0, 1).add(1).div(2).permute(0, 2, 3, 1).cpu()
     common.contact_sheet(path, both, 8)
@@ -150,11 +158,12 @@ def main():
     p = argparse.ArgumentParser(description="train or measure the autoencoder")
     p.add_argument("--out", default="build/train/ink")
     p.add_argument("--samples", type=int, default=120000)
-    p.add_argument("--width", type=int, default=40)
+    p.add_argument("--width", type=int, default=32)
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--side", type=int, default=64)
     p.add_argument("--lr", type=float, default=1.5e-3)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--freeze", action="store_true", help="train the decoder only: the latents stay as they are")
     p.add_argument("--measure", action="store_true")
     a = p.parse_args()
     if a.measure:
@@ -164,7 +173,7 @@ def main():
         table = measure(model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev)
         print(json.dumps({"seen": state["seen"] if state else 0, "psnr_pca_ae": table}, indent=1))
     else:
-        train(a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads)
+        train(a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads, freeze=a.freeze)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+# judge.py: a small classifier for every attribute of the picture corpus (subject, time, weather, style, palette).
+#   python tools/judge/judge.py train --out DIR                    on DIR/corpus, goes on from DIR/judge/last.pt
+#   python tools/judge/judge.py test --out DIR                     accuracy on DIR/corpus-test (another seed, all combinations)
+import argparse
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "train"))
+import common
+from corpus.attributes import CLASSES
+
+
+class Judge(nn.Module):
+    """One network for one attribute; pictures are brought to 64 x 64 first."""
+
+    def __init__(self, classes, width=24):
+        super().__init__()
+        layers, last = [], 3
+        for k, c in enumerate((width, 2 * width, 4 * width, 4 * width)):
+            layers += [nn.Conv2d(last, c, 3, padding=1, stride=1 if k else 2, bias=False), nn.BatchNorm2d(c), nn.ReLU(), nn.MaxPool2d(2)]
+            last = c
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(last * 4, classes))
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class Judges(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.each = nn.ModuleDict({k: Judge(len(v)) for k, v in CLASSES.items()})
+
+    def forward(self, x):
+        x = F.interpolate(x, size=(64, 64), mode="area")
+        return {k: j(x) for k, j in self.each.items()}
+
+
+def to_input(pictures, dev):
+    return torch.from_numpy(np.array(pictures)).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def train(out, samples, batch=64, lr=2e-3, threads=2):
+    dev = common.device()
+    common.setup(threads)
+    path = os.path.join(out, "judge", "last.pt")
+    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+    codes = np.load(os.path.join(out, "corpus", "codes.npy"))
+    net, seen, state = Judges().to(dev), 0, common.load(path)
+    opt = torch.optim.AdamW(net.parameters(), lr, weight_decay=0.01)
+    if state:
+        net.load_state_dict(state["model"])
+        opt.load_state_dict(state["opt"])
+        seen = state["seen"]
+    log = common.Log(os.path.join(out, "judge", "log.jsonl"), "judge")
+    while seen < samples:
+        rng = np.random.default_rng([23, seen])
+        which = np.sort(rng.integers(len(pictures), size=batch))
+        x = to_input(pictures[which], dev)
+        if rng.random() < 0.5:
+            x = x.flip(3)
+        x = x + 0.05 * rng.random() * torch.randn_like(x)
+        y = torch.from_numpy(codes[which].astype(np.int64)).to(dev)
+        answers = net(x)
+        loss = sum(F.cross_entropy(answers[k], torch.where(y[:, i] == 255, -100, y[:, i]), label_smoothing=0.02)
+                   for i, k in enumerate(CLASSES))
+        opt.param_groups[0]["lr"] = lr * common.schedule(seen, samples, 2000, tail=0.6)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        seen += batch
+        log.add(batch, loss=loss.item())
+        if seen % (batch * 50) == 0:
+            log.flush(seen)
+            common.save(path, {"model": net.state_dict(), "opt": opt.state_dict(), "seen": seen})
+    common.save(path, {"model": net.state_dict(), "opt": opt.state_dict(), "seen": seen})
+
+
+def restore(out, dev):
+    net = Judges().to(dev)
+    net.load_state_dict(common.load(os.path.join(out, "judge", "last.pt"))["model"])
+    return net.eval()
+
+
+@torch.no_grad()
+def answers(net, pictures, dev):
+    """Class numbers, N x 5, in the order of CLASSES. pictures: N x H x W x 3 uint8."""
+    rows = [torch.stack([v.argmax(1) for v in net(to_input(pictures[i:i + 100], dev)).values()], 1).cpu().numpy()
+            for i in range(0, len(pictures), 100)]
+    return np.concatenate(rows)
+
+
+def test(out):
+    dev = common.device()
+    pictures = np.load(os.path.join(out, "corpus-test", "pictures.npy"), mmap_mode="r")
+    codes = np.load(os.path.join(out, "corpus-test", "codes.npy"))
+    said = answers(restore(out, dev), pictures, dev)
+    table = {}
+    for i, (k, names) in enumerate(CLASSES.items()):
+        on = codes[:, i] != 255
+        right = said[on, i] == codes[on, i]
+        wrong = {}
+        for a, b in zip(codes[on, i][~right], said[on, i][~right]):
+            key = f"{names[a]} as {names[b]}"
+            wrong[key] = wrong.get(key, 0) + 1
+        table[k] = {"accuracy": round(100 * float(right.mean()), 2), "of": int(on.sum()),
+                    "wrong": dict(sorted(wrong.items(), key=lambda p: -p[1])[:5])}
+    print(json.dumps(table, indent=1))
+    return table
+
+
+def main():
+    p = argparse.ArgumentParser(description="train or test the judges")
+    p.add_argument("what", choices=["train", "test"])
+    p.add_argument("--out", default="build/train/ink")
+    p.add_argument("--samples", type=int, default=150000)
+    p.add_argument("--threads", type=int, default=2)
+    a = p.parse_args()
+    common.setup(a.threads)
+    train(a.out, a.samples, threads=a.threads) if a.what == "train" else test(a.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+# render.py: renders a file of prompts, through the C core (the proof) or through the training code's own networks (a quick look).
+#   python tools/judge/render.py --prompts p.jsonl --to DIR --sumi build/bin/sumi --pack models/ink --steps 20 --cfg-scale 3
+#   python tools/judge/render.py --prompts p.jsonl --to DIR --checkpoint DIR [--fast]
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "train"))
+
+
+def through_core(rows, a):
+    for r in rows:
+        path = os.path.join(a.to, os.path.splitext(r["file"])[0] + ".webp")
+        if os.path.exists(path):
+            continue
+        cmd = [a.sumi, "render", "--pack", a.pack, r["prompt"], "-o", path, "--steps", str(a.steps), "--cfg-scale", str(a.cfg_scale),
+               "--seed", str(r["seed"])] + a.extra
+        subprocess.run(cmd, check=True, stdout=subprocess.DEVNULL)
+
+
+def through_torch(rows, a):
+    import torch
+    from PIL import Image
+
+    import autoencoder
+    import common
+    import diffusion
+    import models
+    import vocabulary
+    common.setup(a.threads)
+    dev = common.device()
+    nets, state = diffusion.restore(a.checkpoint, a.profile, dev)
+    if a.fast:
+        nets.unet.load_state_dict({**nets.unet.state_dict(), **common.load(os.path.join(a.checkpoint, "fast", "last.pt"))["average"]})
+    vae, _ = autoencoder.restore(a.checkpoint, 32, dev)
+    tokens, alphas = vocabulary.Tokenizer(os.path.join(a.checkpoint, "tokenizer")), models.alphas_cumprod(dev)
+    side = models.SIZES[a.profile]["latent"]
+    for i in range(0, len(rows), 25):
+        part = rows[i:i + 25]
+        ids = torch.tensor([tokens(r["prompt"]) for r in part] + [tokens("")], device=dev)
+        noise = torch.stack([torch.randn((4, side, side), generator=torch.Generator().manual_seed(r["seed"])) for r in part]).to(dev)
+        with torch.no_grad():
+            text = nets.text(ids).last_hidden_state
+            if a.fast:
+                z = models.lcm(nets.unet, noise, text[:-1], a.steps, alphas)
+            else:
+                z = models.ddim(nets.unet, noise, text[:-1], text[-1:], a.steps, a.cfg_scale, alphas)
+            y = vae.decoder(z).add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        for r, pic in zip(part, y):
+            Image.fromarray(pic).save(os.path.join(a.to, r["file"]))
+
+
+def main():
+    p = argparse.ArgumentParser(description="render prompts")
+    p.add_argument("--prompts", required=True)
+    p.add_argument("--to", required=True)
+    p.add_argument("--sumi", default="build/bin/sumi")
+    p.add_argument("--pack", default="models/ink")
+    p.add_argument("--checkpoint")
+    p.add_argument("--profile", default="cpu")
+    p.add_argument("--fast", action="store_true")
+    p.add_argument("--steps", type=int, default=20)
+    p.add_argument("--cfg-scale", type=float, default=3.0)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("extra", nargs="*", help="more arguments for sumi render, after --")
+    a = p.parse_args()
+    os.makedirs(a.to, exist_ok=True)
+    rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
+    (through_torch if a.checkpoint else through_core)(rows, a)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+# score.py: how many of the attributes that prompts name are in the pictures made from them, seen and held-out combinations,
+# English and Russian apart; and whether any picture is a copy of a corpus picture.
+#   python tools/judge/score.py --out DIR --prompts p.jsonl --pictures FOLDER [--json result.json]
+import argparse
+import json
+import os
+
+import numpy as np
+
+import judge
+import common
+from corpus.attributes import CLASSES
+
+
+def load(rows, folder):
+    from PIL import Image
+    pics = []
+    for r in rows:
+        stem = os.path.join(folder, os.path.splitext(r["file"])[0])
+        path = next(stem + e for e in (".png", ".webp") if os.path.exists(stem + e))
+        pics.append(np.asarray(Image.open(path).convert("RGB").resize((128, 128))))
+    return np.stack(pics)
+
+
+def attributes_right(rows, said):
+    tally = {}
+    for r, codes in zip(rows, said):
+        for i, (k, names) in enumerate(CLASSES.items()):
+            if k in r["attrs"]:
+                ok = names[codes[i]] == r["attrs"][k]
+                for key in (("all",), (r["kind"],), (r["lang"],), (r["kind"], k)):
+                    t = tally.setdefault("/".join(key), [0, 0])
+                    t[0] += ok
+                    t[1] += 1
+    return {k: {"right": round(100 * a / b, 1), "of": b} for k, (a, b) in sorted(tally.items())}
+
+
+def small(pictures):
+    """16 x 16 thumbnails, as rows."""
+    p = np.asarray(pictures, np.float32) / 255
+    n, h, w, _ = p.shape
+    return p.reshape(n, 16, h // 16, 16, w // 16, 3).mean((2, 4)).reshape(n, -1)
+
+
+def nearest(made, corpus, chunk=2000):
+    """Root mean square distance of each thumbnail to its nearest corpus picture (or that picture's mirror image)."""
+    best = np.full(len(made), np.inf, np.float32)
+    mirrored = made.reshape(-1, 16, 16, 3)[:, :, ::-1].reshape(len(made), -1)
+    for i in range(0, len(corpus), chunk):
+        c = small(corpus[i:i + chunk])
+        for m in (made, mirrored):
+            d = (m ** 2).sum(1)[:, None] + (c ** 2).sum(1)[None] - 2 * m @ c.T
+            best = np.minimum(best, d.min(1))
+    return np.sqrt(np.maximum(best, 0) / made.shape[1])
+
+
+def main():
+    p = argparse.ArgumentParser(description="score generated pictures")
+    p.add_argument("--out", default="build/train/ink")
+    p.add_argument("--prompts", required=True)
+    p.add_argument("--pictures", required=True)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--copies", action="store_true", help="also look for copies of corpus pictures")
+    p.add_argument("--json")
+    a = p.parse_args()
+    common.setup(a.threads)
+    dev = common.device()
+    rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
+    pics = load(rows, a.pictures)
+    result = {"attributes": attributes_right(rows, judge.answers(judge.restore(a.out, dev), pics, dev))}
+    if a.copies:
+        corpus = np.load(os.path.join(a.out, "corpus", "pictures.npy"), mmap_mode="r")
+        real = np.load(os.path.join(a.out, "corpus-test", "pictures.npy"), mmap_mode="r")[:200]
+        for name, x in (("generated", pics), ("unseen corpus pictures", real)):
+            d = nearest(small(x), corpus)
+            result["nearest " + name] = {"min": round(float(d.min()), 4), "p5": round(float(np.percentile(d, 5)), 4),
+                                         "median": round(float(np.median(d)), 4)}
+    text = json.dumps(result, indent=1)
+    print(text)
+    if a.json:
+        with open(a.json, "w") as f:
+            f.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+# diffusion.py: trains the text encoder and the UNet together (v-prediction) on latents that are encoded once.
+#   python tools/train/diffusion.py --out DIR [--samples N]        trains, goes on from DIR/unet/last.pt
+#   python tools/train/diffusion.py --out DIR --encode             only writes the latents (after the encoder is settled)
+import argparse
+import os
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import autoencoder
+import common
+import models
+import vocabulary
+from corpus import attributes as A
+from corpus import captions
+
+SHEET = ["watercolour mountains in fog", "космический порт в туманности, одинокий корабль у доков", "neon city at night",
+         "пиксель-арт, одинокое дерево, день", "oil painting of the sea with a sailing boat at sunset", "яблоко на мольберте, карандаш",
+         "ink wash lighthouse in the rain", "капля чернил в стакане воды, акварель", "a forest in the snow, oil on canvas",
+         "неон, пустыня ночью", "pixel art mountains at sunset", "sumi-e a lone tree, violet tones",
+         "watercolour desert, golden tones", "город в тумане, масло", "pencil sketch sea, snow", "маяк на рассвете, синие тона"]
+
+
+@torch.no_grad()
+def encode(out, mirror=False, width=32):
+    """Latents of all pictures (and of their mirror images), half precision: DIR/latents.npy."""
+    path = os.path.join(out, "latents.npy")
+    if os.path.exists(path):
+        return
+    dev = common.device()
+    model, _ = autoencoder.restore(out, width, dev)
+    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+    n, h = pictures.shape[0], pictures.shape[1] // 8
+    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (1 + mirror, n, 4, h, h))
+    for i in range(0, n, 100):
+        x = torch.from_numpy(np.array(pictures[i:i + 100])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        z[0, i:i + 100] = model.encoder(x).half().cpu().numpy()
+        if mirror:
+            z[1, i:i + 100] = model.encoder(x.flip(3)).half().cpu().numpy()
+    z.flush()
+    os.replace(path + ".new", path)
+
+
+class Data:
+    """Latents on the training device, captions made on the way from the attributes; 10 % of them empty."""
+
+    def __init__(self, out, dev, drop=0.1):
+        self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
+        self.codes = np.load(os.path.join(out, "corpus", "codes.npy"))
+        self.tokens, self.dev, self.drop = vocabulary.Tokenizer(os.path.join(out, "tokenizer")), dev, drop
+
+    def batch(self, seen, count):
+        rng = np.random.default_rng([11, seen])
+        which = rng.integers(self.z.shape[1], size=count)
+        flip = rng.integers(self.z.shape[0], size=count)
+        ids = []
+        for i in which:
+            text = "" if rng.random() < self.drop else captions.caption_from_codes(self.codes[i], rng)[0]
+            ids.append(self.tokens(text))
+        z = self.z[torch.from_numpy(flip).to(self.dev), torch.from_numpy(which).to(self.dev)].float()
+        return z, torch.tensor(ids, device=self.dev), rng
+
+
+class Nets(torch.nn.Module):
+    """The text encoder and the UNet as one module."""
+
+    def __init__(self, profile, vocab_size):
+        super().__init__()
+        self.text, self.unet = models.text_encoder(profile, vocab_size), models.unet(profile)
+
+    def forward(self, x, t, ids):
+        return self.unet(x, t, self.text(ids).last_hidden_state).sample
+
+
+def noised(z, t, noise, alphas):
+    a = alphas[t].view(-1, 1, 1, 1)
+    return a.sqrt() * z + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * z
+
+
+def steps_by_lot(rng, count, dev):
+    """Time steps, evenly spread over each batch."""
+    u = (np.arange(count) + rng.random(count)) / count
+    return torch.from_numpy(np.minimum((u * models.STEPS).astype(np.int64), models.STEPS - 1)).to(dev)
+
+
+def amp(dev):
+    return torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda")
+
+
+def restore(out, profile, dev, stage="unet"):
+    """(nets with the averaged weights of a stage's last checkpoint, that checkpoint or None)."""
+    tokens = vocabulary.Tokenizer(os.path.join(out, "tokenizer"))
+    nets = Nets(profile, len(tokens.vocab)).to(dev)
+    state = common.load(os.path.join(out, stage, "last.pt"))
+    if state:
+        nets.load_state_dict({**nets.state_dict(), **state["average"]})
+    return nets.eval(), state
+
+
+def train(out, samples, profile="cpu", lr=1.5e-3, batch=96, threads=2, sheet_every=24000):
+    dev = common.device()
+    common.setup(threads)
+    folder = os.path.join(out, "unet")
+    data, alphas = Data(out, dev), models.alphas_cumprod(dev)
+    nets = Nets(profile, len(data.tokens.vocab)).to(dev)
+    nets.unet.to(memory_format=torch.channels_last)
+    opt, avg, seen = common.Optimiser([nets], lr), common.Average(nets, 0.9985), 0
+    state = common.load(os.path.join(folder, "last.pt"))
+    if state:
+        nets.load_state_dict(state["model"])
+        opt.load_state_dict(state["opt"])
+        avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
+    log = common.Log(os.path.join(folder, "log.jsonl"), "unet")
+
+    def keep():
+        common.save(os.path.join(folder, "last.pt"), {"model": nets.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
+                                                      "steps": avg.steps, "seen": seen, "profile": profile})
+    drawn = seen // sheet_every
+    while seen < samples:
+        z, ids, rng = data.batch(seen, batch)
+        t = steps_by_lot(rng, batch, dev)
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
+        x, v = noised(z, t, noise, alphas)
+        with amp(dev):
+            loss = F.mse_loss(nets(x.contiguous(memory_format=torch.channels_last), t, ids).float(), v)
+        loss.backward()
+        opt.step(common.schedule(seen, samples, warm=10000))
+        avg.update(nets)
+        seen += batch
+        log.add(batch, loss=loss.item())
+        if avg.steps % 25 == 0:
+            log.flush(seen)
+        if avg.steps % 50 == 0:
+            keep()
+        if seen // sheet_every > drawn:
+            drawn = seen // sheet_every
+            sheet(out, profile, nets, avg, os.path.join(folder, f"sheet-{seen:08d}.png"), dev)
+    keep()
+
+
+@torch.no_grad()
+def sheet(out, profile, nets, avg, path, dev, few=False, prompts=SHEET):
+    """What the averaged weights paint: 20 steps with guidance 3, or 4 distilled steps."""
+    tokens = vocabulary.Tokenizer(os.path.join(out, "tokenizer"))
+    copy = Nets(profile, len(tokens.vocab)).to(dev)
+    copy.load_state_dict({**nets.state_dict(), **(avg.shadow if avg else {})})
+    copy.eval()
+    vae, _ = autoencoder.restore(out, 32, dev)
+    ids = torch.tensor([tokens(p) for p in prompts] + [tokens("")], device=dev)
+    text = copy.text(ids).last_hidden_state
+    g = torch.Generator().manual_seed(1)
+    side = models.SIZES[profile]["latent"]
+    noise = torch.randn((len(prompts), 4, side, side), generator=g).to(dev)
+    alphas = models.alphas_cumprod(dev)
+    if few:
+        z = models.lcm(copy.unet, noise, text[:-1], 4, alphas)
+    else:
+        z = models.ddim(copy.unet, noise, text[:-1], text[-1:], 20, 3.0, alphas)
+    common.contact_sheet(path, vae.decoder(z).add(1).div(2).permute(0, 2, 3, 1).cpu(), 8)
+
+
+def main():
+    p = argparse.ArgumentParser(description="train text encoder and UNet")
+    p.add_argument("--out", default="build/train/ink")
+    p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
+    p.add_argument("--samples", type=int, default=500000)
+    p.add_argument("--batch", type=int, default=96)
+    p.add_argument("--lr", type=float, default=1.5e-3)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--encode", action="store_true")
+    a = p.parse_args()
+    common.setup(a.threads)
+    if not os.path.exists(os.path.join(a.out, "tokenizer", "vocab.json")):
+        vocabulary.write(os.path.join(a.out, "tokenizer"))
+    encode(a.out, mirror=a.profile == "gpu")
+    if not a.encode:
+        train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads)
+
+
+if __name__ == "__main__":
+    main()

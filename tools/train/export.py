@@ -1,0 +1,106 @@
+# export.py: writes the pack: half-precision safetensors in the folder layout of diffusers, and sumi.json.
+#   python tools/train/export.py --out DIR --pack models/ink
+import argparse
+import json
+import os
+import shutil
+
+import torch
+from safetensors.torch import save_file
+
+import autoencoder
+import common
+import diffusion
+import models
+from corpus.attributes import CORPUS_VERSION
+
+
+def tensors(module, prefix=""):
+    """Half precision, plain memory order, without buffers that are no weights."""
+    return {prefix + k: v.detach().cpu().half().contiguous() for k, v in module.state_dict().items() if v.is_floating_point()}
+
+
+def put(folder, name, weights, config):
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name)
+    save_file(weights, path + ".new", metadata={"format": "pt"})
+    os.replace(path + ".new", path)
+    write_json(os.path.join(folder, "config.json"), config)
+
+
+def write_json(path, value):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(value, f, indent=2, ensure_ascii=False, default=list)
+        f.write("\n")
+
+
+def config_of(model, name):
+    c = {k: v for k, v in dict(model.config).items() if not k.startswith("_")}
+    return {"_class_name": name, "_diffusers_version": "0.30.0", **c}
+
+
+def text_config(model):
+    keep = ("vocab_size", "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers", "num_attention_heads",
+            "max_position_embeddings", "hidden_act", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id")
+    return {"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "torch_dtype": "float16",
+            **{k: getattr(model.config, k) for k in keep}}
+
+
+def text_weights(model):
+    """The names that every version of transformers reads: with the prefix text_model."""
+    w = tensors(model)
+    return {k if k.startswith("text_model.") else "text_model." + k: v for k, v in w.items()}
+
+
+def sumi_json(profile, state, ae, fast, seed):
+    side = models.SIZES[profile]["picture"]
+    return {
+        "name": "ink", "modality": "image", "licence": "CC0-1.0 (weights and pictures); the code that made them: MIT",
+        "provenance": "Trained from nothing on pictures drawn by the program in tools/corpus; no scraped or photographed material.",
+        "corpus": {"version": CORPUS_VERSION, "seed": seed}, "languages": ["en", "ru"],
+        "command": f"python tools/train/chain.py --profile {profile} --seed {seed} --pack models/ink",
+        "trained": {"autoencoder_crops": ae["seen"], "unet_pictures": state["seen"], "fast_pictures": fast["seen"] if fast else 0},
+        "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side},
+        **({"fast": {"unet": "unet_fast", "sampler": "lcm", "steps": 4, "cfg_scale": 1.0}} if fast else {}),
+    }
+
+
+def export(out, pack, profile="cpu", seed=1):
+    dev = torch.device("cpu")
+    nets, state = diffusion.restore(out, profile, dev)
+    vae, ae = autoencoder.restore(out, 32, dev)
+    os.makedirs(pack, exist_ok=True)
+    put(os.path.join(pack, "unet"), "diffusion_pytorch_model.safetensors", tensors(nets.unet),
+        config_of(nets.unet, "UNet2DConditionModel"))
+    put(os.path.join(pack, "vae"), "diffusion_pytorch_model.safetensors", tensors(vae), config_of(vae, "AutoencoderTiny"))
+    put(os.path.join(pack, "text_encoder"), "model.safetensors", text_weights(nets.text), text_config(nets.text))
+    fast = common.load(os.path.join(out, "fast", "last.pt"))
+    if fast:
+        nets.unet.load_state_dict({**nets.unet.state_dict(), **fast["average"]})
+        put(os.path.join(pack, "unet_fast"), "diffusion_pytorch_model.safetensors", tensors(nets.unet),
+            config_of(nets.unet, "UNet2DConditionModel"))
+    shutil.copytree(os.path.join(out, "tokenizer"), os.path.join(pack, "tokenizer"), dirs_exist_ok=True)
+    os.makedirs(os.path.join(pack, "scheduler"), exist_ok=True)
+    write_json(os.path.join(pack, "scheduler", "scheduler_config.json"), models.SCHEDULER)
+    write_json(os.path.join(pack, "model_index.json"), {
+        "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.30.0", "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderTiny"], "safety_checker": [None, None],
+        "feature_extractor": [None, None], "image_encoder": [None, None], "requires_safety_checker": False})
+    write_json(os.path.join(pack, "sumi.json"), sumi_json(profile, state, ae, fast, seed))
+    size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
+    print(f"{pack}: {size / 1e6:.1f} MB, UNet after {state['seen']} pictures, fast {fast['seen'] if fast else 'none'}")
+
+
+def main():
+    p = argparse.ArgumentParser(description="write the pack")
+    p.add_argument("--out", default="build/train/ink")
+    p.add_argument("--pack", default="models/ink")
+    p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
+    p.add_argument("--seed", type=int, default=1)
+    a = p.parse_args()
+    export(a.out, a.pack, a.profile, a.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+# models.py: the networks of the pack and its noise schedule, in the terms of diffusers and transformers, in two sizes.
+import torch
+
+import vocabulary
+
+# cpu: trained on two cores at 128x128; gpu: trained on a data-centre GPU at 256x256.
+SIZES = {
+    "cpu": {"latent": 16, "channels": (64, 96, 128), "layers": 1, "heads": 4, "text_width": 128, "text_layers": 3, "picture": 128},
+    "gpu": {"latent": 32, "channels": (128, 256, 384), "layers": 2, "heads": 8, "text_width": 256, "text_layers": 4, "picture": 256},
+}
+STEPS = 1000
+SCHEDULER = {"_class_name": "DDIMScheduler", "_diffusers_version": "0.30.0", "num_train_timesteps": STEPS, "beta_start": 0.00085,
+             "beta_end": 0.018, "beta_schedule": "scaled_linear", "prediction_type": "v_prediction", "timestep_spacing": "trailing",
+             "rescale_betas_zero_snr": False, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 0,
+             "thresholding": False, "trained_betas": None}
+
+
+def alphas_cumprod(device="cpu"):
+    b = torch.linspace(SCHEDULER["beta_start"] ** 0.5, SCHEDULER["beta_end"] ** 0.5, STEPS, dtype=torch.float32) ** 2
+    return torch.cumprod(1 - b, 0).to(device)
+
+
+def unet(profile):
+    from diffusers import UNet2DConditionModel
+    s = SIZES[profile]
+    return UNet2DConditionModel(
+        sample_size=s["latent"], in_channels=4, out_channels=4, block_out_channels=s["channels"], layers_per_block=s["layers"],
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=s["text_width"], attention_head_dim=s["heads"], norm_num_groups=32)
+
+
+def text_encoder(profile, vocab_size):
+    from transformers import CLIPTextConfig, CLIPTextModel
+    s = SIZES[profile]
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=vocab_size, hidden_size=s["text_width"], intermediate_size=4 * s["text_width"], num_hidden_layers=s["text_layers"],
+        num_attention_heads=4, max_position_embeddings=vocabulary.LENGTH, hidden_act="quick_gelu", projection_dim=s["text_width"],
+        bos_token_id=vocab_size - 2, eos_token_id=vocab_size - 1, pad_token_id=vocab_size - 1))
+
+
+def from_v(x, v, a):
+    """(x0, noise) from a noisy latent and the predicted velocity; a: alphas_cumprod at each sample's step, N x 1 x 1 x 1."""
+    return a.sqrt() * x - (1 - a).sqrt() * v, (1 - a).sqrt() * x + a.sqrt() * v
+
+
+@torch.no_grad()
+def ddim(net, noise, text, empty, steps, scale, alphas):
+    """The plain deterministic sampler, with guidance, for teachers and contact sheets."""
+    n = len(noise)
+    ts = torch.linspace(STEPS, 0, steps + 1).round().long() - 1
+    x = noise
+    both = torch.cat([empty.expand(n, -1, -1), text])
+    for t, s in zip(ts[:-1], ts[1:]):
+        if scale == 1.0:
+            v = net(x, t, text).sample
+        else:
+            u, c = net(torch.cat([x, x]), t, both).sample.chunk(2)
+            v = u + scale * (c - u)
+        x0, eps = from_v(x, v, alphas[t])
+        a = alphas[s] if s >= 0 else alphas[0]
+        x = a.sqrt() * x0 + (1 - a).sqrt() * eps
+    return x0
+
+
+@torch.no_grad()
+def lcm(net, noise, text, steps, alphas, generator=None):
+    """Few steps with a distilled net: jump to the end, add fresh noise, jump again (diffusers' LCMScheduler without guidance)."""
+    origin = (torch.arange(1, 51) * (STEPS // 50) - 1).flip(0)
+    ts = origin[torch.floor(torch.linspace(0, 50, steps + 1)[:-1]).long()]
+    x = noise
+    for i, t in enumerate(ts):
+        x0, _ = from_v(x, net(x, t, text).sample, alphas[t])
+        if i + 1 < len(ts):
+            a = alphas[ts[i + 1]]
+            x = a.sqrt() * x0 + (1 - a).sqrt() * torch.randn(x.shape, generator=generator, device=x.device)
+    return x0
