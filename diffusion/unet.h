@@ -1,0 +1,49 @@
+/* UNet2DConditionModel of Stable Diffusion 1.x and 2.x: noisy latents, timestep and text to
+ * a prediction of the latents' size. */
+#ifndef SUMI_DIFFUSION_UNET_H
+#define SUMI_DIFFUSION_UNET_H
+
+#include <stdint.h>
+
+#include "backends/backend.h"
+#include "diffusion/config.h"
+#include "diffusion/pass.h"
+
+struct unet;
+
+/* Loads FOLDER/config.json and the weights beside it onto the device, which must outlive
+ * the UNet. Weights that contradict the config are SUMI_INVALID with file and tensor. */
+int unet_open(struct device *device, const char *folder, struct unet **out, struct error *err);
+void unet_close(struct unet *unet); /* NULL is fine */
+
+const struct unet_config *unet_config(const struct unet *unet);
+
+/* What the UNet keeps of a text for a whole run: keys and values of every cross-attention.
+ * Made once, used in every step, freed before the UNet. */
+struct unet_text;
+
+/* context: host, [n, tokens, config.context]; n texts, the unconditional one among them. */
+int unet_text_new(struct unet *unet, const float *context, int n, int tokens,
+		  struct unet_text **out, struct error *err);
+void unet_text_free(struct unet_text *text); /* NULL is fine */
+
+struct unet_input {
+	const float *latents;   /* host, [n, h, w, in_channels] */
+	int n, h, w;            /* n: a multiple of the text's; neighbours share a text */
+	const float *timesteps; /* host, [n] */
+	const float *time_cond; /* host, [n, config.time_cond], or NULL */
+	const struct unet_text *text;
+	struct tap tap; /* conv_in, down.I, mid, up.I, and module names */
+};
+
+/* prediction: host, [n, h, w, out_channels]. */
+int unet_forward(struct unet *unet, const struct unet_input *in, float *prediction,
+		 struct error *err);
+
+/* Bytes of temporaries that a forward pass takes at its peak, the text's keys and values
+ * included, without what the device's operations may need for themselves; 0 when there is
+ * no memory to find out. */
+uint64_t unet_memory(const struct unet_config *config, int n, int h, int w, int tokens,
+		     enum dtype dtype);
+
+#endif
