@@ -143,9 +143,12 @@ static inline struct cl_arg arg_float(float f)
 	return (struct cl_arg){.size = sizeof(cl_float), .v.f = f};
 }
 
-static inline struct cl_arg arg_float8(cl_float8 f8)
+static inline struct cl_arg arg_float8(const float f8[8])
 {
-	return (struct cl_arg){.size = sizeof(cl_float8), .v.f8 = f8};
+	struct cl_arg arg = {.size = sizeof(cl_float8)};
+	for (int i = 0; i < 8; i++)
+		arg.v.f8.s[i] = f8[i];
+	return arg;
 }
 
 /* NULL: the kernel gets a null pointer. */

@@ -128,8 +128,9 @@ static void cl_quirks_read(struct cl_device *d)
 		q->cpu_kernels = true;
 	if (forced && strcmp(forced, "gpu") == 0)
 		q->cpu_kernels = false;
-	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable%s",
-	         q->khr_fp16 ? " -D HAVE_FP16" : "");
+	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable%s%s",
+	         q->khr_fp16 ? " -D HAVE_FP16" : "",
+	         q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = info->is_cpu ? DTYPE_F32 : DTYPE_F16;
 }
@@ -184,6 +185,17 @@ static const struct device_ops cl_device_ops = {
 	.write = op_write,
 	.read = op_read,
 	.sync = op_sync,
+	.weight_new = cl_weight_new,
+	.weight_free = cl_weight_free,
+	.conv2d = cl_conv2d,
+	.linear = cl_linear,
+	.attention = cl_attention,
+	.group_norm = cl_group_norm,
+	.layer_norm = cl_layer_norm,
+	.axpby = cl_axpby,
+	.embedding = cl_embedding,
+	.timestep = cl_timestep,
+	.permute = cl_permute,
 };
 
 int opencl_open(int index, struct device **out, struct error *err)

@@ -1,0 +1,114 @@
+/* Operations that move or change rows of channels without looking at other rows.
+ *
+ * All share one walk. Dimension 1 of the range cuts the rows into contiguous blocks, one
+ * a work-item; dimension 0 walks along a row, V elements a step. A CPU device gets a few
+ * long blocks and one walker a row (long streams, V = 16), a GPU a block for each row and
+ * a walker for each vector (neighbours read neighbouring addresses, V = 4). */
+
+#define LOADV PASTE(LOAD, V)
+#define STOREV PASTE(STORE, V)
+
+#define FIRST_ROW(rows) ((ulong)(rows) * get_global_id(1) / get_global_size(1))
+#define LAST_ROW(rows) ((ulong)(rows) * (get_global_id(1) + 1) / get_global_size(1))
+
+/* for every vector of the row that is this walker's, then for every element of its end */
+#define WALK_VECTORS(i, c) for (ulong i = get_global_id(0) * V; i + V <= (c); i += get_global_size(0) * V)
+#define WALK_TAIL(i, c) for (ulong i = (c) / V * V + get_global_id(0); i < (c); i += get_global_size(0))
+
+#ifdef AXPBY /* -D A_T, B_T, Y_T: dtypes; HAS_B; ACTIVATION */
+/* rows of c elements, the last one of last_c: dense tensors come as rows of equal length. */
+kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
+                  global const TYPE(B_T) *b, ulong b_offset, ulong b_ld,
+                  global TYPE(Y_T) *y, ulong y_offset, ulong y_ld,
+                  ulong rows, ulong c, ulong last_c, float alpha, float beta)
+{
+	for (ulong row = FIRST_ROW(rows); row < LAST_ROW(rows); row++) {
+		global const TYPE(A_T) *ar = a + a_offset + row * a_ld;
+#if HAS_B
+		global const TYPE(B_T) *br = b + b_offset + row * b_ld;
+#endif
+		global TYPE(Y_T) *yr = y + y_offset + row * y_ld;
+		ulong end = row + 1 == rows ? last_c : c;
+		WALK_VECTORS(i, end)
+		{
+			PASTE(float, V) v = alpha * LOADV(A_T, ar, i);
+#if HAS_B
+			v += beta * LOADV(B_T, br, i);
+#endif
+			STOREV(Y_T, yr, i, ACTIVATE(v));
+		}
+		WALK_TAIL(i, end)
+		{
+			float v = alpha * LOAD1(A_T, ar, i);
+#if HAS_B
+			v += beta * LOAD1(B_T, br, i);
+#endif
+			STORE1(Y_T, yr, i, ACTIVATE(v));
+		}
+	}
+}
+#endif
+
+#ifdef EMBEDDING /* -D TABLE_T, POSITION_T, Y_T; HAS_POSITION */
+kernel void embedding(global const int *ids, global const TYPE(TABLE_T) *table,
+                      global const TYPE(POSITION_T) *position, global TYPE(Y_T) *y,
+                      ulong y_offset, ulong y_ld, ulong rows, ulong tokens, ulong c)
+{
+	for (ulong row = FIRST_ROW(rows); row < LAST_ROW(rows); row++) {
+		global const TYPE(TABLE_T) *t = table + (ulong)ids[row] * c;
+#if HAS_POSITION
+		global const TYPE(POSITION_T) *p = position + row % tokens * c;
+#endif
+		global TYPE(Y_T) *yr = y + y_offset + row * y_ld;
+		WALK_VECTORS(i, c)
+		{
+			PASTE(float, V) v = LOADV(TABLE_T, t, i);
+#if HAS_POSITION
+			v += LOADV(POSITION_T, p, i);
+#endif
+			STOREV(Y_T, yr, i, v);
+		}
+		WALK_TAIL(i, c)
+		{
+			float v = LOAD1(TABLE_T, t, i);
+#if HAS_POSITION
+			v += LOAD1(POSITION_T, p, i);
+#endif
+			STORE1(Y_T, yr, i, v);
+		}
+	}
+}
+#endif
+
+#ifdef PERMUTE /* -D BITS=uint or ushort: elements are moved, not converted */
+/* Row (block, i, j) of [blocks, high, wide] goes to (block, j, i). */
+kernel void permute(global const BITS *x, ulong x_offset, ulong x_ld, global BITS *y,
+                    ulong y_offset, ulong y_ld, ulong rows, ulong high, ulong wide, ulong c)
+{
+	for (ulong row = FIRST_ROW(rows); row < LAST_ROW(rows); row++) {
+		ulong block = row / (high * wide), j = row / high % wide, i = row % high;
+		global const BITS *xr = x + x_offset + ((block * high + i) * wide + j) * x_ld;
+		global BITS *yr = y + y_offset + row * y_ld;
+		WALK_VECTORS(k, c)
+			PASTE(vstore, V)(PASTE(vload, V)(0, xr + k), 0, yr + k);
+		WALK_TAIL(k, c)
+			yr[k] = xr[k];
+	}
+}
+#endif
+
+#ifdef TIMESTEP /* -D Y_T */
+/* Work-item (i, row): the pair of channels i and half_c + i; rows are at most eight. */
+kernel void timestep(float8 timesteps, global TYPE(Y_T) *y, ulong y_offset, ulong y_ld,
+                     int half_c, float denominator, int cos_first)
+{
+	int i = get_global_id(0), row = get_global_id(1);
+	float t[8];
+	vstore8(timesteps, 0, t);
+	/* ln 10000 */
+	float angle = t[row] * exp(-9.210340371976184f * (float)i / denominator);
+	global TYPE(Y_T) *yr = y + y_offset + row * y_ld;
+	STORE1(Y_T, yr, cos_first ? half_c + i : i, sin(angle));
+	STORE1(Y_T, yr, cos_first ? i : half_c + i, cos(angle));
+}
+#endif
