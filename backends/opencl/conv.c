@@ -22,5 +22,5 @@ int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *er
 	                       .stride = a->stride,
 	                       .padding = side == 3 && !a->pad_end,
 	                       .up = a->upsample};
-	return gemm_enqueue(d, &job, err);
+	return winograd_pays(d, &job) ? winograd_enqueue(d, &job, err) : gemm_enqueue(d, &job, err);
 }

@@ -40,4 +40,8 @@ struct gemm_job {
 /* Every picture of x and y must span fewer than 2^31 elements. */
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
+/* Is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
+bool winograd_pays(const struct cl_device *d, const struct gemm_job *job);
+int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
+
 #endif

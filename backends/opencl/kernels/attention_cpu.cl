@@ -12,8 +12,6 @@
 #define ATTENTION_PANELS 6  /* panels of queries of a work-item at most: they share k and v */
 #define ATTENTION_CELLS 3072 /* panels · channels of a head at most */
 
-typedef global const TYPE(ACT) *act_row;
-
 /* s[j] = k[j, :]·q for R keys j. */
 #define DEFINE_SCORE(R)                                                                        \
 	INLINE void score##R(act_row keys, ulong ld, int dim, const float8 *q, float8 *s)          \

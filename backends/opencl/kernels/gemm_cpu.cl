@@ -9,8 +9,6 @@
 #define GEMM_DEPTH 320 /* terms of a sum that stay in the first-level cache: 20 KiB of panel */
 #define GEMM_GROUP 4   /* panels of a work-item: its rows stay in the second-level cache */
 
-typedef global const TYPE(ACT) *act_row;
-
 /* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·GEMM_ROWS + row] is
  * a pixel's place, negative in the padding, which reads from `zero`. */
 #define DEFINE_GATHER(R)                                                                       \
@@ -49,53 +47,6 @@ INLINE void find_places(int *at, int8 geometry, int ldx, int r0, int count)
 				at[(ty * side + tx) * GEMM_ROWS + r] =
 				    inside ? ((iy >> up) * geometry.s4 + (ix >> up)) * ldx : -1;
 			}
-	}
-}
-
-/* Stores the first n ≤ 8 values of v. */
-INLINE void store_some(global TYPE(ACT) *y, float8 v, int n)
-{
-	if (n >= 8) {
-		STORE8(ACT, y, 0, v);
-		return;
-	}
-	float lanes[8];
-	vstore8(v, 0, lanes);
-	for (int i = 0; i < n; i++)
-		STORE1(ACT, y, i, lanes[i]);
-}
-
-/* y = act(sum + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
- * panel's halves are value and gate of 8 output channels. All pointers stand at the
- * panel's first channel (gate_bias at that of its second half), or are NULL. */
-INLINE void finish_panel(const float8 *c, int count, int columns, int act,
-                         global const float *bias, global const float *gate_bias, act_row add,
-                         act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
-{
-	float8 lo = bias ? vload8(0, bias) : 0.0f;
-	float8 hi = bias && (columns > 8 || act == ACT_GEGLU) ? vload8(0, gate_bias) : 0.0f;
-	if (add) {
-		lo += LOAD8(ACT, add, 0);
-		if (columns > 8)
-			hi += LOAD8(ACT, add, 8);
-	}
-	for (int r = 0; r < count; r++, y += ldy) {
-		float8 a = c[2 * r] + lo, b = c[2 * r + 1] + hi;
-		if (act == ACT_GEGLU) {
-			a *= gelu8(b);
-		} else if (act != ACT_NONE) {
-			a = activate8(a, act);
-			b = activate8(b, act);
-		}
-		if (residual) {
-			a += LOAD8(ACT, residual, 0);
-			if (columns > 8)
-				b += LOAD8(ACT, residual, 8);
-			residual += ldr;
-		}
-		store_some(y, a, columns);
-		if (columns > 8)
-			store_some(y + 8, b, columns - 8);
 	}
 }
 

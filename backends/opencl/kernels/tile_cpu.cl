@@ -11,6 +11,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
 
+typedef global const TYPE(ACT) *act_row; /* a pixel or token */
+
 /* acc[i] += Σ over k < depth of term(i, k) · b[k] for R rows i; `term` is an expression in
  * i and k, b is [depth][2] float8. */
 #define TILE_MULTIPLY(R, acc, b, depth, term)                                                  \
@@ -119,5 +121,52 @@ INLINE float8 activate8(float8 x, int act)
 	case ACT_RELU: return fmax(x, 0.0f);
 	case ACT_TANH3: return 3.0f * (2.0f * sigmoid8(x * (2.0f / 3.0f)) - 1.0f);
 	default: return x;
+	}
+}
+
+/* Stores the first n ≤ 8 values of v. */
+INLINE void store_some(global TYPE(ACT) *y, float8 v, int n)
+{
+	if (n >= 8) {
+		STORE8(ACT, y, 0, v);
+		return;
+	}
+	float lanes[8];
+	vstore8(v, 0, lanes);
+	for (int i = 0; i < n; i++)
+		STORE1(ACT, y, i, lanes[i]);
+}
+
+/* y = act(sum + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
+ * panel's halves are value and gate of 8 output channels. All pointers stand at the
+ * panel's first channel (gate_bias at that of its second half), or are NULL. */
+INLINE void finish_panel(const float8 *c, int count, int columns, int act,
+                         global const float *bias, global const float *gate_bias, act_row add,
+                         act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
+{
+	float8 lo = bias ? vload8(0, bias) : 0.0f;
+	float8 hi = bias && (columns > 8 || act == ACT_GEGLU) ? vload8(0, gate_bias) : 0.0f;
+	if (add) {
+		lo += LOAD8(ACT, add, 0);
+		if (columns > 8)
+			hi += LOAD8(ACT, add, 8);
+	}
+	for (int r = 0; r < count; r++, y += ldy) {
+		float8 a = c[2 * r] + lo, b = c[2 * r + 1] + hi;
+		if (act == ACT_GEGLU) {
+			a *= gelu8(b);
+		} else if (act != ACT_NONE) {
+			a = activate8(a, act);
+			b = activate8(b, act);
+		}
+		if (residual) {
+			a += LOAD8(ACT, residual, 0);
+			if (columns > 8)
+				b += LOAD8(ACT, residual, 8);
+			residual += ldr;
+		}
+		store_some(y, a, columns);
+		if (columns > 8)
+			store_some(y + 8, b, columns - 8);
 	}
 }

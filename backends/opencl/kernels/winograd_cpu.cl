@@ -1,0 +1,176 @@
+/* 3×3 convolutions with stride 1 by Winograd's F(4×4, 3×3) for CPUs: 36 products for 16
+ * outputs where the plain way takes 144. Lavin and Gray, "Fast Algorithms for Convolutional
+ * Neural Networks", arXiv:1509.09308; interpolation points 0, ±1, ±2, ∞.
+ *
+ * Two launches for each bounded chunk of tiles: the input's tiles go into a scratch buffer,
+ * then every work-item multiplies a block of tiles by a panel of output channels for all 36
+ * places and transforms its sums back while they are in the cache. The weights are
+ * transformed there and then: stored that way they would take four times the memory, and
+ * the block's tiles share the work. -D ACT, -D WEIGHT. Needs tile_cpu.cl. */
+
+#define WINOGRAD_TILES 64 /* tiles of a block at most; 4·4 outputs each */
+#define WINOGRAD_DEPTH 64 /* input channels of a step at most: 144 KiB of weights */
+#define WINOGRAD_SCRATCH 8388608 /* bytes of transformed input at a time: stays in the cache */
+
+#define PLACES 36
+/* A stride of a power of two would put all places into one set of the cache. */
+#define SUM_STRIDE ((WINOGRAD_TILES + 1) * 2)
+#define WEIGHT_STRIDE ((WINOGRAD_DEPTH + 1) * 2)
+
+/* Bᵀ: 6 inputs, `step` apart, to 6. */
+INLINE void transform_input(const float8 *d, int step, float8 *v)
+{
+	float8 d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
+	float8 d5 = d[5 * step];
+	float8 even = fma(d2, -4.0f, d4), odd = fma(d1, -4.0f, d3);
+	float8 even2 = d4 - d2, odd2 = 2.0f * (d3 - d1);
+	v[0] = fma(d0, 4.0f, fma(d2, -5.0f, d4));
+	v[1] = even + odd;
+	v[2] = even - odd;
+	v[3] = even2 + odd2;
+	v[4] = even2 - odd2;
+	v[5] = fma(d1, 4.0f, fma(d3, -5.0f, d5));
+}
+
+/* G: 3 weights to 6, written `step` apart. */
+INLINE void transform_weight(float8 g0, float8 g1, float8 g2, float8 *u, int step)
+{
+	float8 outer = (g0 + g2) * (-1.0f / 6), middle = g1 * (1.0f / 6);
+	float8 outer2 = fma(g0, 1.0f / 24, g2 * (1.0f / 6)), middle2 = g1 * (1.0f / 12);
+	u[0] = g0 * 0.25f;
+	u[step] = outer - middle;
+	u[2 * step] = outer + middle;
+	u[3 * step] = outer2 + middle2;
+	u[4 * step] = outer2 - middle2;
+	u[5 * step] = g2;
+}
+
+/* Aᵀ: 6 sums, `step` apart, to 4 outputs, `out_step` apart. */
+INLINE void transform_output(const float8 *m, int step, float8 *y, int out_step)
+{
+	float8 s = m[step] + m[2 * step], d = m[step] - m[2 * step];
+	float8 s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
+	y[0] = m[0] + s + s2;
+	y[out_step] = fma(d2, 2.0f, d);
+	y[2 * out_step] = fma(s2, 4.0f, s);
+	y[3 * out_step] = fma(d2, 8.0f, d) + m[5 * step];
+}
+
+/* The scratch buffer is [blocks][steps][PLACES][block_tiles][depth]: what one step of a
+ * block reads lies in one piece. `tiles` tiles from first_tile on; up: log2 of the
+ * upsampling of x. Work-items: [tiles]. */
+kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int ldx, int height,
+                                    int width, int up, global const TYPE(WEIGHT) *weight,
+                                    ulong zero_at, int cin, int depth, int block_tiles,
+                                    int tiles_down, int tiles_across, int first_tile,
+                                    global float *scratch)
+{
+	int id = get_global_id(0), tile = first_tile + id;
+	int across = tile % tiles_across, down = tile / tiles_across % tiles_down;
+	x += x_at + (ulong)(tile / (tiles_across * tiles_down)) * height * width * ldx;
+	act_row zero = (act_row)(weight + zero_at), from[PLACES];
+	for (int i = 0; i < PLACES; i++) {
+		int y = down * 4 - 1 + i / 6, column = across * 4 - 1 + i % 6;
+		bool inside = y >= 0 && column >= 0 && y < height << up && column < width << up;
+		from[i] = inside ? x + ((y >> up) * width + (column >> up)) * ldx : zero;
+	}
+	int steps = (cin + depth - 1) / depth;
+	global float *block = scratch + (ulong)(id / block_tiles) * steps * PLACES * block_tiles * depth +
+	                      id % block_tiles * depth;
+	for (int step = 0; step < steps; step++) {
+		for (int c = step * depth; c < min(cin, (step + 1) * depth); c += 8) {
+			float8 rows[PLACES], v[6];
+			for (int column = 0; column < 6; column++) {
+				float8 d[6];
+				UNROLL(6) for (int i = 0; i < 6; i++) d[i] = LOAD8(ACT, from[6 * i + column], c);
+				transform_input(d, 1, v);
+				UNROLL(6) for (int i = 0; i < 6; i++) rows[6 * i + column] = v[i];
+			}
+			global float *to = block + c - step * depth;
+			for (int i = 0; i < 6; i++) {
+				transform_input(rows + 6 * i, 1, v);
+				UNROLL(6) for (int j = 0; j < 6; j++)
+					vstore8(v[j], 0, to + (ulong)(6 * i + j) * block_tiles * depth);
+			}
+		}
+		block += (ulong)PLACES * block_tiles * depth;
+	}
+}
+
+#define DEFINE_PLACE(R)                                                                        \
+	INLINE void place##R(global const float *v, int stride, int depth, const float8 *u,        \
+	                     float8 *m, int first)                                                 \
+	{                                                                                          \
+		float8 acc[R][2];                                                                      \
+		TILE_BEGIN(R, acc, m, first)                                                           \
+		TILE_MULTIPLY(R, acc, u, depth, v[i * stride + k])                                     \
+		TILE_END(R, acc, m)                                                                    \
+	}
+TILE_ALL_ROWS(DEFINE_PLACE)
+
+/* One step's weights of a panel: u[place][channel][16]. */
+INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, float8 *u)
+{
+	for (int k = 0; k < count; k++)
+		for (int half_ = 0; half_ < 2; half_++) {
+			float8 rows[18]; /* [6][3] */
+			UNROLL(3) for (int j = 0; j < 3; j++)
+			{
+				global const TYPE(WEIGHT) *w = weight + (ulong)(j * cin + k) * PANEL + 8 * half_;
+				ulong down = 3 * (ulong)cin * PANEL;
+				transform_weight(LOAD8(WEIGHT, w, 0), LOAD8(WEIGHT, w, down),
+				                 LOAD8(WEIGHT, w, 2 * down), rows + j, 3);
+			}
+			UNROLL(6) for (int i = 0; i < 6; i++)
+				transform_weight(rows[3 * i], rows[3 * i + 1], rows[3 * i + 2],
+				                 u + 6 * i * WEIGHT_STRIDE + 2 * k + half_, WEIGHT_STRIDE);
+		}
+}
+
+/* Work-items: [panels, blocks]. first_tile and tiles: the chunk that the scratch buffer
+ * holds. */
+kernel ONE_ITEM void winograd_multiply(global const float *scratch, int depth, int block_tiles,
+                                       int first_tile, int tiles, int tiles_down,
+                                       int tiles_across, global const TYPE(WEIGHT) *weight,
+                                       int cin, int cout, global const float *bias, int act,
+                                       global const TYPE(ACT) *add, ulong add_at, int add_ld,
+                                       global const TYPE(ACT) *residual, ulong residual_at,
+                                       int ldr, global TYPE(ACT) *y, ulong y_at, int ldy,
+                                       int height, int width)
+{
+	float8 m[PLACES * SUM_STRIDE], u[PLACES * WEIGHT_STRIDE];
+	int p = get_global_id(0), block = get_global_id(1), channel = p * PANEL;
+	int count = min(block_tiles, tiles - block * block_tiles);
+	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
+	global const float *v = scratch + (ulong)block * steps * PLACES * block_tiles * depth;
+	weight += (ulong)p * 9 * cin * PANEL;
+
+	for (int k = 0; k < cin; k += depth) {
+		int terms = min(depth, cin - k);
+		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
+		for (int i = 0; i < PLACES; i++, v += block_tiles * depth)
+			TILE_SWEEP(count, row, place, v + row * depth, depth, terms, u + i * WEIGHT_STRIDE,
+			           m + i * SUM_STRIDE + 2 * row, k == 0)
+	}
+	for (int t = 0; t < count; t++) {
+		int tile = first_tile + block * block_tiles + t;
+		int x0 = tile % tiles_across * 4, y0 = tile / tiles_across % tiles_down * 4;
+		int picture = tile / (tiles_across * tiles_down);
+		float8 rows[24 * 2], out[16 * 2]; /* [4][6], [4][4] */
+		for (int half_ = 0; half_ < 2; half_++) {
+			UNROLL(6) for (int j = 0; j < 6; j++)
+				transform_output(m + j * SUM_STRIDE + 2 * t + half_, 6 * SUM_STRIDE,
+				                 rows + 2 * j + half_, 12);
+			UNROLL(4) for (int i = 0; i < 4; i++)
+				transform_output(rows + 12 * i + half_, 2, out + 8 * i + half_, 2);
+		}
+		for (int i = 0; i < min(4, height - y0); i++) {
+			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0;
+			finish_panel(out + 8 * i, min(4, width - x0), columns, act,
+			             bias ? bias + channel : 0, bias + channel + PANEL / 2,
+			             add ? add + add_at + (ulong)add_ld * picture + channel : 0,
+			             residual ? residual + residual_at + pixel * ldr + channel : 0, ldr,
+			             y + y_at + pixel * ldy + channel, ldy);
+		}
+	}
+}
