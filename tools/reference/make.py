@@ -21,7 +21,8 @@ def main():
     args = parser.parse_args()
     common.setup()
     parts = {name: (lambda module: lambda: __import__(module).make(args.out))(module)
-             for name, module in (("packs", "packs"), ("rng", "rng"), ("tokens", "prompts"), ("samplers", "samplers"))}
+             for name, module in (("packs", "packs"), ("rng", "rng"), ("tokens", "prompts"), ("samplers", "samplers"),
+                                  ("motion", "motion"))}
     known = set(parts) | set(configs.PACKS)
     unknown = [name for name in args.only if name not in known]
     if unknown:

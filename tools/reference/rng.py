@@ -50,6 +50,8 @@ def torch_part(tensors, info):
         g = torch.Generator("cpu").manual_seed(seed)
         for i, size in enumerate(CALLS):
             tensors[f"calls.{seed}.{i}"] = torch.randn(size, generator=g)
+    g = torch.Generator("cpu").manual_seed(42)
+    info["randperm"] = {"seed": 42, "calls": [torch.randperm(n, generator=g).tolist() for n in (4, 3, 1, 16, 5)]}
     info["calls"] = {"sizes": CALLS, "seeds": [0, 42]}
 
 

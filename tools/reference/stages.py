@@ -95,7 +95,7 @@ def detail(rec, unet):
     """The inside of the first block with attention and of the middle block, by the modules' own names."""
     for name, module in unet.named_modules():
         inside = name.startswith(("down_blocks.0.", "mid_block.attentions.0"))
-        leaf = name.split(".")[-1] in ("norm1", "conv1", "attn1", "attn2", "ff", "proj_in", "norm", "time_emb_proj")
+        leaf = name.split(".")[-1] in ("conv1", "attn1", "attn2", "ff", "proj_in", "time_emb_proj")
         block = name.split(".")[-2:-1] in (["resnets"], ["attentions"], ["downsamplers"])
         if inside and (block or leaf) and ".1." not in name and "attentions.1" not in name:
             rec.watch(module, "unet.module." + name)
