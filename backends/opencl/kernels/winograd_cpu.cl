@@ -1,6 +1,6 @@
 /* 3×3 convolutions with stride 1 by Winograd's F(4×4, 3×3) for CPUs: 36 products for 16
  * outputs where the plain way takes 144. Lavin and Gray, "Fast Algorithms for Convolutional
- * Neural Networks", arXiv:1509.09308; interpolation points 0, ±1, ±2, ∞.
+ * Neural Networks", arXiv:1509.09308.
  *
  * Two launches for each bounded chunk of tiles: the input's tiles go into a scratch buffer,
  * then every work-item multiplies a block of tiles by a panel of output channels for all 36
@@ -17,43 +17,50 @@
 #define SUM_STRIDE ((WINOGRAD_TILES + 1) * 2)
 #define WEIGHT_STRIDE ((WINOGRAD_DEPTH + 1) * 2)
 
-/* Bᵀ: 6 inputs, `step` apart, to 6. */
-INLINE void transform_input(const float8 *d, int step, float8 *v)
+/* The interpolation points are 0, ±A, ±B, ∞. Both are exact in float, and so are their
+ * squares. Against the usual ±1, ±2 they lose 2.3 times less precision (root mean square;
+ * the worst output of 1280 channels 4 times less). */
+#define A 0.625f
+#define B 1.5f
+#define AA (A * A)
+#define BB (B * B)
+
+/* Bᵀ: 6 inputs to 6. */
+INLINE void transform_input(const float8 *d, float8 *v)
 {
-	float8 d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
-	float8 d5 = d[5 * step];
-	float8 even = fma(d2, -4.0f, d4), odd = fma(d1, -4.0f, d3);
-	float8 even2 = d4 - d2, odd2 = 2.0f * (d3 - d1);
-	v[0] = fma(d0, 4.0f, fma(d2, -5.0f, d4));
-	v[1] = even + odd;
-	v[2] = even - odd;
-	v[3] = even2 + odd2;
-	v[4] = even2 - odd2;
-	v[5] = fma(d1, 4.0f, fma(d3, -5.0f, d5));
+	float8 even_a = fma(d[2], -BB, d[4]), odd_a = A * fma(d[1], -BB, d[3]);
+	float8 even_b = fma(d[2], -AA, d[4]), odd_b = B * fma(d[1], -AA, d[3]);
+	v[0] = fma(d[0], AA * BB, fma(d[2], -(AA + BB), d[4]));
+	v[1] = even_a + odd_a;
+	v[2] = even_a - odd_a;
+	v[3] = even_b + odd_b;
+	v[4] = even_b - odd_b;
+	v[5] = fma(d[1], AA * BB, fma(d[3], -(AA + BB), d[5]));
 }
 
 /* G: 3 weights to 6, written `step` apart. */
 INLINE void transform_weight(float8 g0, float8 g1, float8 g2, float8 *u, int step)
 {
-	float8 outer = (g0 + g2) * (-1.0f / 6), middle = g1 * (1.0f / 6);
-	float8 outer2 = fma(g0, 1.0f / 24, g2 * (1.0f / 6)), middle2 = g1 * (1.0f / 12);
-	u[0] = g0 * 0.25f;
-	u[step] = outer - middle;
-	u[2 * step] = outer + middle;
-	u[3 * step] = outer2 + middle2;
-	u[4 * step] = outer2 - middle2;
+	const float scale_a = 1.0f / (2 * AA * (AA - BB)), scale_b = 1.0f / (2 * BB * (BB - AA));
+	float8 even_a = scale_a * fma(g2, AA, g0), odd_a = scale_a * A * g1;
+	float8 even_b = scale_b * fma(g2, BB, g0), odd_b = scale_b * B * g1;
+	u[0] = g0 * (1.0f / (AA * BB));
+	u[step] = even_a + odd_a;
+	u[2 * step] = even_a - odd_a;
+	u[3 * step] = even_b + odd_b;
+	u[4 * step] = even_b - odd_b;
 	u[5 * step] = g2;
 }
 
 /* Aᵀ: 6 sums, `step` apart, to 4 outputs, `out_step` apart. */
 INLINE void transform_output(const float8 *m, int step, float8 *y, int out_step)
 {
-	float8 s = m[step] + m[2 * step], d = m[step] - m[2 * step];
-	float8 s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
-	y[0] = m[0] + s + s2;
-	y[out_step] = fma(d2, 2.0f, d);
-	y[2 * out_step] = fma(s2, 4.0f, s);
-	y[3 * out_step] = fma(d2, 8.0f, d) + m[5 * step];
+	float8 even_a = m[step] + m[2 * step], odd_a = m[step] - m[2 * step];
+	float8 even_b = m[3 * step] + m[4 * step], odd_b = m[3 * step] - m[4 * step];
+	y[0] = m[0] + even_a + even_b;
+	y[out_step] = fma(odd_a, A, odd_b * B);
+	y[2 * out_step] = fma(even_a, AA, even_b * BB);
+	y[3 * out_step] = fma(odd_a, A * AA, fma(odd_b, B * BB, m[5 * step]));
 }
 
 /* The scratch buffer is [blocks][steps][PLACES][block_tiles][depth]: what one step of a
@@ -83,12 +90,12 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 			for (int column = 0; column < 6; column++) {
 				float8 d[6];
 				UNROLL(6) for (int i = 0; i < 6; i++) d[i] = LOAD8(ACT, from[6 * i + column], c);
-				transform_input(d, 1, v);
+				transform_input(d, v);
 				UNROLL(6) for (int i = 0; i < 6; i++) rows[6 * i + column] = v[i];
 			}
 			global float *to = block + c - step * depth;
 			for (int i = 0; i < 6; i++) {
-				transform_input(rows + 6 * i, 1, v);
+				transform_input(rows + 6 * i, v);
 				UNROLL(6) for (int j = 0; j < 6; j++)
 					vstore8(v[j], 0, to + (ulong)(6 * i + j) * block_tiles * depth);
 			}
