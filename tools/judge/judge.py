@@ -70,7 +70,7 @@ def train(out, samples, batch=64, lr=2e-3, threads=2):
         answers = net(x)
         loss = sum(F.cross_entropy(answers[k], torch.where(y[:, i] == 255, -100, y[:, i]), label_smoothing=0.02)
                    for i, k in enumerate(CLASSES))
-        opt.param_groups[0]["lr"] = lr * common.schedule(seen, samples, 2000, tail=0.6)
+        opt.param_groups[0]["lr"] = lr * common.schedule(seen / samples, seen, 2000, tail=0.6)
         opt.zero_grad()
         loss.backward()
         opt.step()

@@ -108,7 +108,7 @@ def restore(out, width, dev):
     return model.eval(), state
 
 
-def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000, freeze=False):
+def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000, freeze=False, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "ae")
@@ -121,22 +121,24 @@ def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet
         model.load_state_dict(state["model"])
         opt.load_state_dict(state["opt"])
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
+    clock = common.Clock(samples, seconds, state["spent"] if state and "spent" in state else 0.0)
     model.encoder.requires_grad_(not freeze)          # latents already in use: only the decoder may still gain
     log = common.Log(os.path.join(folder, "log.jsonl"), "ae")
 
     def keep():
         common.save(os.path.join(folder, "last.pt"), {"model": model.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
-                                                      "steps": avg.steps, "seen": seen, "width": width})
-    while seen < samples:
+                                                      "steps": avg.steps, "seen": seen, "spent": clock.spent, "width": width})
+    while clock.progress(seen) < 1:
         rng = np.random.default_rng([7, seen])
         x = crops(pictures, pool, rng, batch, side).to(dev).contiguous(memory_format=torch.channels_last)
         loss, sq = loss_of(model, x)
         loss.backward()
-        opt.step(common.schedule(seen, samples))
+        opt.step(common.schedule(clock.progress(seen), seen, 2000))
         avg.update(model)
         seen += batch
         log.add(batch, loss=loss.item(), sq=sq.item())
-        if seen % (batch * 125) == 0:
+        clock.tick()
+        if clock.due():
             log.flush(seen, psnr=round(psnr(log.sums["sq"] / log.n), 2))
             keep()
         if seen % sheet_every < batch:
@@ -163,6 +165,7 @@ def main():
     p.add_argument("--side", type=int, default=64)
     p.add_argument("--lr", type=float, default=1.5e-3)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
     p.add_argument("--freeze", action="store_true", help="train the decoder only: the latents stay as they are")
     p.add_argument("--measure", action="store_true")
     a = p.parse_args()
@@ -173,7 +176,7 @@ def main():
         table = measure(model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev)
         print(json.dumps({"seen": state["seen"] if state else 0, "psnr_pca_ae": table}, indent=1))
     else:
-        train(a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads, freeze=a.freeze)
+        train(a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads, freeze=a.freeze, seconds=a.seconds)
 
 
 if __name__ == "__main__":

@@ -75,20 +75,20 @@ class Muon(torch.optim.Optimizer):
 class Optimiser:
     """Muon on hidden matrices, AdamW on biases, norms, embeddings and layers named in `adam_names`."""
 
-    def __init__(self, modules, lr, adam_names=("embedding", "embed_positions")):
+    def __init__(self, modules, lr, adam=1.0, adam_names=("embedding", "embed_positions")):
         matrices, rest = [], []
         for m in modules:
             for name, p in m.named_parameters():
                 big = p.ndim >= 2 and min(p.shape[0], p.numel() // p.shape[0]) >= 8
                 (matrices if big and not any(k in name for k in adam_names) else rest).append(p)
-        self.lr = lr
-        self.parts = [Muon(matrices, lr), torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
+        self.rates = (lr, lr * adam)
+        self.parts = [Muon(matrices, lr), torch.optim.AdamW(rest, lr * adam, betas=(0.9, 0.98), weight_decay=0.0)]
         self.params = matrices + rest
 
     def step(self, factor, clip=1.0):
-        for o in self.parts:
+        for o, rate in zip(self.parts, self.rates):
             for g in o.param_groups:
-                g["lr"] = self.lr * factor
+                g["lr"] = rate * factor
         torch.nn.utils.clip_grad_norm_(self.params, clip)
         for o in self.parts:
             o.step()
@@ -102,10 +102,32 @@ class Optimiser:
             o.load_state_dict(s)
 
 
-def schedule(seen, total, warm=2000, tail=0.3):
-    """Warm-up, a plateau, then linearly down to a fiftieth over the last `tail` of the samples."""
-    left = max(0.0, 1 - seen / total)
-    return min(1.0, (seen + 64) / warm, max(0.02, left / tail))
+class Clock:
+    """How far a stage is (0 to 1), by samples or by seconds of work, whichever is further; and when to keep a checkpoint."""
+
+    def __init__(self, samples, seconds=None, spent=0.0, every=45.0):
+        self.samples, self.seconds, self.spent, self.every = samples, seconds, spent, every
+        self.last = self.kept = time.time()
+
+    def tick(self):
+        now = time.time()
+        self.spent += min(now - self.last, 10.0)      # a process that was stopped for a while has not worked
+        self.last = now
+
+    def progress(self, seen):
+        return max(seen / self.samples, self.spent / self.seconds if self.seconds else 0.0)
+
+    def due(self):
+        """True every so many seconds: time for a log line and a checkpoint."""
+        if self.last - self.kept < self.every:
+            return False
+        self.kept = self.last
+        return True
+
+
+def schedule(progress, seen, warm, tail=0.3):
+    """Warm-up, a plateau, then linearly down to a fiftieth over the last `tail` of the way."""
+    return min(1.0, (seen + 64) / warm, max(0.02, (1 - progress) / tail))
 
 
 class Average:

@@ -98,26 +98,27 @@ def restore(out, profile, dev, stage="unet"):
     return nets.eval(), state
 
 
-def train(out, samples, profile="cpu", lr=1.5e-3, batch=96, threads=2, sheet_every=24000):
+def train(out, samples, profile="cpu", lr=3e-3, batch=64, threads=2, sheet_every=24000, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "unet")
     data, alphas = Data(out, dev), models.alphas_cumprod(dev)
     nets = Nets(profile, len(data.tokens.vocab)).to(dev)
     nets.unet.to(memory_format=torch.channels_last)
-    opt, avg, seen = common.Optimiser([nets], lr), common.Average(nets, 0.9985), 0
+    opt, avg, seen = common.Optimiser([nets], lr, adam=0.5), common.Average(nets, 0.9985), 0
     state = common.load(os.path.join(folder, "last.pt"))
     if state:
         nets.load_state_dict(state["model"])
         opt.load_state_dict(state["opt"])
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
+    clock = common.Clock(samples, seconds, state["spent"] if state else 0.0)
     log = common.Log(os.path.join(folder, "log.jsonl"), "unet")
 
     def keep():
         common.save(os.path.join(folder, "last.pt"), {"model": nets.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
-                                                      "steps": avg.steps, "seen": seen, "profile": profile})
+                                                      "steps": avg.steps, "seen": seen, "spent": clock.spent, "profile": profile})
     drawn = seen // sheet_every
-    while seen < samples:
+    while clock.progress(seen) < 1:
         z, ids, rng = data.batch(seen, batch)
         t = steps_by_lot(rng, batch, dev)
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
@@ -125,13 +126,13 @@ def train(out, samples, profile="cpu", lr=1.5e-3, batch=96, threads=2, sheet_eve
         with amp(dev):
             loss = F.mse_loss(nets(x.contiguous(memory_format=torch.channels_last), t, ids).float(), v)
         loss.backward()
-        opt.step(common.schedule(seen, samples, warm=10000))
+        opt.step(common.schedule(clock.progress(seen), seen, 100 * batch))
         avg.update(nets)
         seen += batch
         log.add(batch, loss=loss.item())
-        if avg.steps % 25 == 0:
+        clock.tick()
+        if clock.due():
             log.flush(seen)
-        if avg.steps % 50 == 0:
             keep()
         if seen // sheet_every > drawn:
             drawn = seen // sheet_every
@@ -165,9 +166,10 @@ def main():
     p.add_argument("--out", default="build/train/ink")
     p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
     p.add_argument("--samples", type=int, default=500000)
-    p.add_argument("--batch", type=int, default=96)
-    p.add_argument("--lr", type=float, default=1.5e-3)
+    p.add_argument("--batch", type=int, default=64)
+    p.add_argument("--lr", type=float, default=3e-3)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
     p.add_argument("--encode", action="store_true")
     a = p.parse_args()
     common.setup(a.threads)
@@ -175,7 +177,7 @@ def main():
         vocabulary.write(os.path.join(a.out, "tokenizer"))
     encode(a.out, mirror=a.profile == "gpu")
     if not a.encode:
-        train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads)
+        train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads, seconds=a.seconds)
 
 
 if __name__ == "__main__":

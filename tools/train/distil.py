@@ -45,7 +45,7 @@ def loss_of(student, target, batch, text, alphas):
     return (((mine - his) ** 2 + c * c).sqrt() - c).mean()
 
 
-def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, sheet_every=6000):
+def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, sheet_every=6000, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "fast")
@@ -66,6 +66,7 @@ def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, 
         seen = state["seen"]
         avg.steps = state["steps"]
         avg.shadow.update({"unet." + k: v for k, v in state["average"].items()})
+    clock = common.Clock(samples, seconds, state["spent"] if state else 0.0)
     log = common.Log(os.path.join(folder, "log.jsonl"), "fast")
     empty = teacher.text(torch.tensor([data.tokens("")], device=dev)).last_hidden_state.detach()
 
@@ -73,9 +74,9 @@ def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, 
         common.save(os.path.join(folder, "last.pt"), {
             "model": nets.unet.state_dict(), "target": target.unet.state_dict(), "opt": opt.state_dict(), "seen": seen,
             "average": {k[5:]: v for k, v in avg.shadow.items() if k.startswith("unet.")}, "steps": avg.steps, "profile": profile,
-            "teacher_seen": base["seen"], "scale": scale})
+            "teacher_seen": base["seen"], "scale": scale, "spent": clock.spent})
     drawn = seen // sheet_every
-    while seen < samples:
+    while clock.progress(seen) < 1:
         z, ids, rng = data.batch(seen + (1 << 40), batch)
         with torch.no_grad():
             text = teacher.text(ids).last_hidden_state
@@ -83,13 +84,14 @@ def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, 
             p = pair(teacher.unet, z, text, empty, rng, alphas, scale)
             loss = loss_of(nets.unet, target.unet, p, text, alphas)
         loss.backward()
-        opt.step(common.schedule(seen, samples))
+        opt.step(common.schedule(clock.progress(seen), seen, 20 * batch))
         avg.update(nets)
         with torch.no_grad():
             torch._foreach_lerp_(list(target.unet.parameters()), list(nets.unet.parameters()), 0.05)
         seen += batch
         log.add(batch, loss=loss.item())
-        if avg.steps % 25 == 0:
+        clock.tick()
+        if clock.due():
             log.flush(seen)
             keep()
         if seen // sheet_every > drawn:
@@ -105,10 +107,11 @@ def main():
     p.add_argument("--samples", type=int, default=60000)
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--lr", type=float, default=4e-4)
+    p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
     p.add_argument("--scale", type=float, default=3.0, help="guidance that is baked in")
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
-    train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads, a.scale)
+    train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads, a.scale, seconds=a.seconds)
 
 
 if __name__ == "__main__":

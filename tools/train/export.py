@@ -24,6 +24,7 @@ def put(folder, name, weights, config):
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, name)
     save_file(weights, path + ".new", metadata={"format": "pt"})
+    os.chmod(path + ".new", 0o644)
     os.replace(path + ".new", path)
     write_json(os.path.join(folder, "config.json"), config)
 

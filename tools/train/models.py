@@ -6,12 +6,12 @@ import vocabulary
 # cpu: trained on two cores at 128x128; gpu: trained on a data-centre GPU at 256x256.
 SIZES = {
     "cpu": {"latent": 16, "channels": (64, 96, 128), "layers": 1, "heads": 4, "text_width": 128, "text_layers": 3, "picture": 128},
-    "gpu": {"latent": 32, "channels": (128, 256, 384), "layers": 2, "heads": 8, "text_width": 256, "text_layers": 4, "picture": 256},
+    "gpu": {"latent": 32, "channels": (96, 128, 192), "layers": 1, "heads": 4, "text_width": 192, "text_layers": 4, "picture": 256},
 }
 STEPS = 1000
 SCHEDULER = {"_class_name": "DDIMScheduler", "_diffusers_version": "0.30.0", "num_train_timesteps": STEPS, "beta_start": 0.00085,
              "beta_end": 0.018, "beta_schedule": "scaled_linear", "prediction_type": "v_prediction", "timestep_spacing": "trailing",
-             "rescale_betas_zero_snr": False, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 0,
+             "rescale_betas_zero_snr": False, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1,
              "thresholding": False, "trained_betas": None}
 
 

@@ -1,0 +1,89 @@
+# chain.py: the whole way from nothing to the pack, in one command: corpus on all cores, autoencoder, UNet, distillation, export.
+#   python tools/train/chain.py --profile cpu                      two cores, hours; stop it whenever you like and start it again
+#   python tools/train/chain.py --profile gpu --minutes 25         a data-centre GPU, 256 x 256, within the minutes given
+# Each stage goes on from its own checkpoint. With --minutes the stages share the time that is left; --until ends one call early
+# (for machines that are lent for ten minutes at a time) after a checkpoint. --parts also cuts the pack into pieces of 16 MiB.
+import argparse
+import os
+import subprocess
+import sys
+import tarfile
+import time
+
+import common
+import models
+
+# count: pictures of the corpus; then samples of each stage and the batch that suits the machine.
+PROFILES = {
+    "cpu": {"count": 24000, "ae": 56000, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 64, "unet_lr": 3e-3,
+            "fast": 60000, "fast_batch": 64, "share": None},
+    "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,
+            "fast": 500000, "fast_batch": 256, "share": {"corpus": 0.28, "ae": 0.14, "encode": 0.03, "unet": 0.43, "fast": 0.12}},
+}
+
+
+def stages(a, p):
+    """(name, command) of each stage, in order. Every one is a process of its own: its memory is free when the next begins."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    py = [sys.executable]
+    size = str(models.SIZES[a.profile]["picture"])
+    draw = py + [os.path.join(here, "..", "corpus", "draw.py"), "build", "--size", size]
+    run = ["--out", a.out, "--threads", str(a.threads)]
+    net = run + ["--profile", a.profile]
+    yield "corpus", draw + ["--out", os.path.join(a.out, "corpus"), "--count", str(p["count"]), "--seed", str(a.seed)]
+    yield "corpus-test", draw + ["--out", os.path.join(a.out, "corpus-test"), "--count", "2000", "--seed", str(a.seed + 1),
+                                 "--which", "all"]
+    yield "ae", py + [os.path.join(here, "autoencoder.py"), "--samples", str(p["ae"]), "--batch", str(p["ae_batch"]), "--side",
+                      str(p["side"]), "--width", str(p["width"])] + run
+    yield "encode", py + [os.path.join(here, "diffusion.py"), "--encode"] + net
+    yield "unet", py + [os.path.join(here, "diffusion.py"), "--samples", str(p["unet"]), "--batch", str(p["batch"]), "--lr",
+                        str(p["unet_lr"])] + net
+    yield "fast", py + [os.path.join(here, "distil.py"), "--samples", str(p["fast"]), "--batch", str(p["fast_batch"])] + net
+    yield "export", py + [os.path.join(here, "export.py"), "--out", a.out, "--pack", a.pack, "--profile", a.profile, "--seed",
+                          str(a.seed)]
+
+
+def parts(pack, folder, size=16 << 20):
+    """The pack as one tar file, cut into pieces that travel: cat them together to have it back."""
+    os.makedirs(folder, exist_ok=True)
+    whole = os.path.join(folder, "pack.tar")
+    with tarfile.open(whole, "w") as t:
+        t.add(pack, arcname=os.path.basename(pack.rstrip("/")))
+    with open(whole, "rb") as f:
+        for i, block in enumerate(iter(lambda: f.read(size), b"")):
+            with open(f"{whole}.{i:02d}", "wb") as g:
+                g.write(block)
+    os.remove(whole)
+
+
+def main():
+    p = argparse.ArgumentParser(description="corpus, autoencoder, UNet, distillation, export")
+    p.add_argument("--profile", default="gpu" if common.device().type == "cuda" else "cpu", choices=list(PROFILES))
+    p.add_argument("--out", default="build/train/ink")
+    p.add_argument("--pack", default="models/ink")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--minutes", type=float, help="the whole chain's time: each stage is cut to its share (profile gpu)")
+    p.add_argument("--until", type=float, help="stop this call after so many minutes; the next one goes on")
+    p.add_argument("--parts", help="folder for the pack in pieces of at most 16 MiB")
+    a = p.parse_args()
+    profile, began = PROFILES[a.profile], time.time()
+    os.makedirs(a.out, exist_ok=True)
+    for name, cmd in stages(a, profile):
+        share = (profile["share"] or {}).get(name)
+        limit = a.minutes * 60 * share if a.minutes and share and name in ("ae", "unet", "fast") else None
+        if limit:
+            cmd = cmd + ["--seconds", str(int(limit))]
+        left = a.until * 60 - (time.time() - began) if a.until else None
+        print(f"== {name} ==", flush=True)
+        try:
+            subprocess.run(cmd, check=True, timeout=left)
+        except subprocess.TimeoutExpired:
+            print(f"time is up in stage {name}; the same command goes on from its checkpoint")
+            return
+    if a.parts:
+        parts(a.pack, a.parts)
+
+
+if __name__ == "__main__":
+    main()
