@@ -131,7 +131,7 @@ int sampler_new(const char *name, const struct sampler_config *config, int steps
 	enum schedule_sigmas sigmas = config->sigmas;
 	int status = SUMI_OK;
 	*out = NULL;
-	if (!name)
+	if (!name || !*name)
 		name = config->sampler;
 	if (!name)
 		return error_set(err, SUMI_UNSUPPORTED,

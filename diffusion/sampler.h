@@ -96,7 +96,8 @@ const char *sampler_sigmas_name(enum schedule_sigmas sigmas);
 struct sampler;
 
 /* Makes a sampler for a number of steps. name: as for sampler_parse_name() (its sigmas win
- * over config's), or NULL for the one of the config. config is only read. The caller frees *out. */
+ * over config's), or NULL or "" for the one of the config. config is only read. The caller
+ * frees *out. */
 int sampler_new(const char *name, const struct sampler_config *config, int steps,
                 struct sampler **out, struct error *err);
 void sampler_free(struct sampler *sampler); /* NULL is fine */

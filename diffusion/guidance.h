@@ -1,0 +1,18 @@
+/* Classifier-free guidance (arXiv:2207.12598): what is added of the difference that the
+ * prompt makes. */
+#ifndef SUMI_DIFFUSION_GUIDANCE_H
+#define SUMI_DIFFUSION_GUIDANCE_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+
+/* out [n] = uncond + scale·(cond − uncond), for one picture or clip of n values; out may be
+ * either input. rescale 0…1 mixes in the same with the standard deviation of cond
+ * (arXiv:2305.08891 §3.4, diffusers' guidance_rescale); 0: off. SUMI_INVALID for a scale or
+ * rescale that is not a number or out of range, SUMI_DEVICE when the result is not finite
+ * (out is then not to be used). */
+int guidance_combine(const float *uncond, const float *cond, size_t n, double scale,
+                     double rescale, float *out, struct error *err);
+
+#endif

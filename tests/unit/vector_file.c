@@ -1,0 +1,69 @@
+/* Reference vectors for the unit tests. */
+#include "tests/unit/vector_file.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+
+struct safetensors *vector_file_open(const char *name)
+{
+	char path[256];
+	struct safetensors *file = NULL;
+	struct error err = { 0 };
+	snprintf(path, sizeof path, "tests/vectors/%s", name);
+	if (safetensors_open(path, &file, &err))
+		fail_msg("%s", err.text);
+	return file;
+}
+
+json_t *vector_json_open(const char *name)
+{
+	char path[256];
+	json_t *root = NULL;
+	struct error err = { 0 };
+	snprintf(path, sizeof path, "tests/vectors/%s", name);
+	if (json_read_file(path, 64u << 20, &root, &err))
+		fail_msg("%s", err.text);
+	return root;
+}
+
+float *vector_copy_maybe(const struct safetensors *file, const char *name, size_t *count)
+{
+	const struct safetensors_entry *entry = safetensors_find(file, name);
+	*count = 0;
+	if (!entry)
+		return NULL;
+	assert_true(entry->usable && entry->dtype == DTYPE_F32);
+	float *copy = malloc(entry->bytes ? entry->bytes : 1);
+	assert_non_null(copy);
+	memcpy(copy, entry->data, entry->bytes);
+	*count = entry->bytes / sizeof *copy;
+	return copy;
+}
+
+float *vector_copy(const struct safetensors *file, const char *name, size_t *count)
+{
+	float *copy = vector_copy_maybe(file, name, count);
+	if (!copy)
+		fail_msg("%s: no tensor '%s'", safetensors_path(file), name);
+	return copy;
+}
+
+double vector_distance(const float *got, const float *want, size_t count)
+{
+	double worst = 0, largest = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!isfinite(got[i]) || !isfinite(want[i]))
+			return HUGE_VAL;
+		worst = fmax(worst, fabs((double)got[i] - want[i]));
+		largest = fmax(largest, fabs((double)want[i]));
+	}
+	return largest > 0 ? worst / largest : worst;
+}
