@@ -24,7 +24,7 @@ static const struct setting {
     {"state_dir", TEXT, TEXT_FIELD(state_dir), "", "where database, files and the private Redis live"},
     {"redis", TEXT, TEXT_FIELD(redis), "",
      "redis://, rediss:// or unix:// URL; empty: a private redis-server in state_dir"},
-    {"prefix", TEXT, TEXT_FIELD(prefix), "{sumi}", "of every key in Redis"},
+    {"prefix", TEXT, TEXT_FIELD(prefix), "{sumi}:", "of every key in Redis"},
     {"packs", TEXT, TEXT_FIELD(packs), "", "folders that hold model packs, separated by ':'"},
     {"devices", TEXT, TEXT_FIELD(devices), "auto", "devices to use, separated by ','; see sumi devices"},
     {"model_image", TEXT, TEXT_FIELD(model_image), "ink", "the model of image jobs that name none"},

@@ -222,8 +222,8 @@ static int save_state(struct work *w, const struct generation *g, struct error *
 		return status;
 	status = queue_save(w->x->queue, w->lease, w->variant, data, size, err);
 	free(data);
-	/* A state that is too large for the queue is a job that begins anew after a crash. */
-	return status == SUMI_TOOBIG ? SUMI_OK : status;
+	/* A state that does not fit into the queue is a job that begins anew after a crash. */
+	return status == SUMI_TOOBIG || status == SUMI_FULL ? SUMI_OK : status;
 }
 
 /* ---- one variant ------------------------------------------------------------------ */
@@ -350,7 +350,7 @@ static int settle(struct store *store, struct queue *queue, const struct queue_f
 		return status;
 	crash_point("finished");
 	if (result == QUEUE_SUPERSEDED)
-		return store_job_superseded(store, finish->id, err);
+		return store_job_superseded(store, finish->id, finish->token, err);
 	status = store_job_visible(store, finish->id, err);
 	crash_point("visible");
 	return status;

@@ -15,6 +15,9 @@
 
 enum { CONFIG_LIMIT = 4 << 20 };
 
+/* For a scheduler class that no sampler of ours is named after. */
+#define FALLBACK_SAMPLER "euler"
+
 /* Folders that may hold what decides the result. */
 static const char *const parts[] = {".",         "unet",    "unet_fast", "text_encoder",
                                     "tokenizer", "vae",     "scheduler", "motion_adapter"};
@@ -242,16 +245,14 @@ static int read_unet_size(struct pack_info *info, struct error *err)
 
 static int read_scheduler(struct pack_info *info, struct error *err)
 {
-	json_t *root;
+	char path[FILES_PATH_MAX];
 	struct sampler_config config;
-	int status = read_config(info->path, "scheduler/scheduler_config.json", &root, err);
-	if (status)
+	int status = files_path(path, err, "%s/scheduler/scheduler_config.json", info->path);
+	if (status || (status = sampler_config_read(path, &config, err)))
 		return status;
-	status = sampler_config_from_json(root, &config, err);
-	json_decref(root);
-	if (status)
-		return error_prefix(err, "%s/scheduler/scheduler_config.json", info->path);
-	copy_name(info->defaults.sampler, sizeof info->defaults.sampler, config.sampler);
+	copy_name(info->defaults.sampler, sizeof info->defaults.sampler,
+	          config.sampler ? config.sampler : FALLBACK_SAMPLER);
+	sampler_config_free(&config);
 	return SUMI_OK;
 }
 

@@ -22,16 +22,19 @@ static int resolve_size(const struct pack_info *info, const char *field, int *pi
 	return SUMI_OK;
 }
 
+/* "DPM++ 2M Karras" names a sampler and a schedule; an explicit schedule wins. */
 static int resolve_sampler(const struct pack_defaults *d, struct request *r, struct error *err)
 {
-	const char *sampler = r->sampler ? r->sampler : d->sampler;
+	enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
 	const char *schedule = r->schedule;
-	int status = sampler_canonical(sampler, &r->sampler, &schedule, err);
-	if (status)
-		return status;
-	if (!schedule)
+	int status = SUMI_OK;
+	if (!r->sampler && !schedule)
 		schedule = d->schedule;
-	return schedule_canonical(schedule, &r->schedule, err);
+	status = sampler_parse_name(r->sampler ? r->sampler : d->sampler, &r->sampler, &sigmas, err);
+	if (!status && schedule)
+		status = sampler_parse_sigmas(schedule, &sigmas, err);
+	r->schedule = sampler_sigmas_name(sigmas);
+	return status;
 }
 
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err)
@@ -191,6 +194,34 @@ int request_preview(const struct run *run, const struct request *r, int scale, u
 	return run_preview(run, rgb, err);
 }
 
+/* What stable-diffusion-webui calls our names; names that it does not have stay as they are. */
+static const struct label {
+	const char *name, *label;
+} sampler_labels[] = {{"ddpm", "DDPM"},
+                      {"ddim", "DDIM"},
+                      {"pndm", "PLMS"},
+                      {"euler", "Euler"},
+                      {"euler_a", "Euler a"},
+                      {"heun", "Heun"},
+                      {"dpmpp_2m", "DPM++ 2M"},
+                      {"dpmpp_2m_sde", "DPM++ 2M SDE"},
+                      {"unipc", "UniPC"},
+                      {"lcm", "LCM"},
+                      {"tcd", "TCD"},
+                      {NULL, NULL}},
+  schedule_labels[] = {{"normal", "Normal"},           {"karras", "Karras"},
+                       {"exponential", "Exponential"}, {"beta", "Beta"},
+                       {"sgm_uniform", "SGM Uniform"}, {"simple", "Simple"},
+                       {NULL, NULL}};
+
+static const char *label(const struct label *table, const char *name)
+{
+	for (; table->name; table++)
+		if (strcmp(table->name, name) == 0)
+			return table->label;
+	return name;
+}
+
 enum { INFOTEXT_VALUE = 96 };
 
 struct infotext_lines {
@@ -216,9 +247,9 @@ int request_infotext(const struct pack_info *info, const struct request *r, char
 {
 	struct infotext_lines l = {.count = 0};
 	put_line(&l, "Steps", "%d", r->steps);
-	put_line(&l, "Sampler", "%s", sampler_label(r->sampler));
+	put_line(&l, "Sampler", "%s", label(sampler_labels, r->sampler));
 	if (strcmp(r->schedule, "default") != 0)
-		put_line(&l, "Schedule type", "%s", schedule_label(r->schedule));
+		put_line(&l, "Schedule type", "%s", label(schedule_labels, r->schedule));
 	put_line(&l, "CFG scale", "%g", r->cfg_scale);
 	put_line(&l, "Seed", "%llu", (unsigned long long)r->seed);
 	put_line(&l, "Size", "%dx%d", r->width, r->height);

@@ -1,0 +1,73 @@
+/* sumi again: the same bytes once more, from what a file says of itself. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/follow.h"
+#include "cli/verbs.h"
+#include "modalities/metadata.h"
+
+static const struct cli_option again_options[] = {
+    {"output", 'o', "FILE|DIR", "save the result here (default: the present folder)"},
+    {"detach", 0, NULL, "print the job's id and return at once"},
+    {NULL, 0, NULL, NULL}};
+
+/* The file's own JSON without what describes its making; options given now win. */
+static int read_job(struct cli *cli, struct job *job, struct error *err)
+{
+	struct metadata meta;
+	json_t *object = NULL;
+	int status = metadata_read_file(cli->args[0], &meta, err);
+	if (status)
+		return status;
+	if (!meta.json)
+		status = error_set(err, SUMI_NOTFOUND,
+		                   "%s: it was not made by sumi: it has no parameters of ours inside",
+		                   cli->args[0]);
+	if (!status)
+		status = json_read_text(meta.json, strlen(meta.json), cli->args[0], &object, err);
+	metadata_free(&meta);
+	if (status)
+		return status;
+	json_object_del(object, "made_by");
+	json_object_update(object, cli->fields);
+	status = job_parse_object(object, job, err);
+	json_decref(object);
+	return status;
+}
+
+static int run_again(struct cli *cli)
+{
+	struct error err = {0};
+	struct queue *queue = NULL;
+	struct job job = {0};
+	int code, status = read_job(cli, &job, &err);
+	if (!status)
+		status = cli_queue(cli, &queue, &err);
+	if (!status)
+		status = queue_submit(queue, &job, &err);
+	if (status) {
+		code = cli_error(cli, &err);
+	} else if (cli_value(cli, "detach")) {
+		code = cli->json ? cli_print_json(json_pack("{s:s}", "id", job.id)) : EXIT_OK;
+		if (!cli->json)
+			printf("%s\n", job.id);
+	} else {
+		code = follow_and_fetch(cli, queue, job.id, cli_value(cli, "output"));
+	}
+	job_clear(&job);
+	queue_close(queue);
+	return code;
+}
+
+const struct verb verb_again = {
+    .name = "again",
+    .arguments = "FILE [options]",
+    .summary = "make the same bytes again from an artifact's own metadata",
+    .options = again_options,
+    .job_options = true,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_again,
+    .more = "Options change what they name: sumi again picture.webp --seed 8\n",
+};

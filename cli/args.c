@@ -1,0 +1,267 @@
+/* The words behind a verb: switches, values, job fields, positional arguments. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* Options of every verb. */
+static const struct cli_option common[] = {
+    {"json", 0, NULL, "print JSON for programs"},
+    {"quiet", 'q', NULL, "print results only"},
+    {"config", 'c', "FILE", "read this file instead of sumi.conf"},
+    {"state-dir", 0, "DIR", "the daemon's state directory"},
+    {"help", 'h', NULL, "show this help"},
+    {NULL, 0, NULL, NULL}};
+
+struct word {
+	const char *name;  /* of a long option, without dashes; NULL for a short one */
+	size_t name_size;
+	char letter;
+	const char *value; /* behind '=', or NULL */
+};
+
+static bool same_name(const char *option, const char *given, size_t size)
+{
+	/* --cfg_scale is as good as --cfg-scale */
+	if (strlen(option) != size)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if (option[i] != given[i] &&
+		    !((option[i] == '-' || option[i] == '_') && (given[i] == '-' || given[i] == '_')))
+			return false;
+	return true;
+}
+
+static int find(const struct cli_option *table, const struct word *w)
+{
+	for (int i = 0; table && table[i].name; i++)
+		if (w->name ? same_name(table[i].name, w->name, w->name_size)
+		            : table[i].letter == w->letter)
+			return i;
+	return -1;
+}
+
+static const struct job_field *find_field(const struct word *w)
+{
+	if (!w->name)
+		return w->letter == 'n' ? job_field_find("n") : NULL;
+	for (const struct job_field *f = job_fields; f->name; f++)
+		if (same_name(f->name, w->name, w->name_size))
+			return f;
+	return NULL;
+}
+
+/* The value behind '=' or in the next word. */
+static int take_value(const struct word *w, const char *shown, int argc, char **argv, int *at,
+                      const char **value, struct error *err)
+{
+	*value = w->value;
+	if (!*value && *at + 1 < argc)
+		*value = argv[++*at];
+	if (!*value)
+		return error_set(err, SUMI_INVALID, "%s needs a value", shown);
+	return SUMI_OK;
+}
+
+static int take_field(struct cli *cli, const struct job_field *f, const struct word *w,
+                      const char *shown, int argc, char **argv, int *at, struct error *err)
+{
+	const char *text = "true";
+	json_t *value;
+	int status = SUMI_OK;
+	if (f->type != JOB_BOOL || w->value)
+		status = take_value(w, shown, argc, argv, at, &text, err);
+	if (!status)
+		status = job_field_value(f, text, strlen(text), &value, err);
+	if (status)
+		return status;
+	json_t *before = json_object_get(cli->fields, f->name);
+	if (json_is_array(before) && json_is_array(value)) { /* --tag a --tag b */
+		json_array_extend(before, value);
+		json_decref(value);
+	} else {
+		json_object_set_new(cli->fields, f->name, value);
+	}
+	return SUMI_OK;
+}
+
+static int take_common(struct cli *cli, int index, const char *value)
+{
+	if (index == 0)
+		cli->json = true;
+	else if (index == 1)
+		cli->quiet = true;
+	else if (index == 2)
+		setenv("SUMI_CONFIG", value, 1);
+	else if (index == 3)
+		setenv("SUMI_STATE_DIR", value, 1);
+	else
+		return SUMI_CANCELLED; /* help was asked for */
+	return SUMI_OK;
+}
+
+static int take_option(struct cli *cli, const struct word *w, const char *shown, int argc,
+                       char **argv, int *at, struct error *err)
+{
+	const struct cli_option *table = cli->verb->options;
+	const struct job_field *field = cli->verb->job_options ? find_field(w) : NULL;
+	const char *value = "";
+	int status, i = find(table, w);
+	if (i < 0 && field)
+		return take_field(cli, field, w, shown, argc, argv, at, err);
+	bool own = i >= 0;
+	if (!own) {
+		table = common;
+		i = find(common, w);
+	}
+	if (i < 0) {
+		char name[64];
+		snprintf(name, sizeof name, "%.*s", (int)(w->name ? w->name_size : 0),
+		         w->name ? w->name : "");
+		for (char *p = name; *p; p++)
+			if (*p == '-')
+				*p = '_';
+		const char *near = cli->verb->job_options ? job_field_nearest(name) : NULL;
+		return error_set(err, SUMI_INVALID, "there is no option %s%s%s%s (sumi %s --help)",
+		                 shown, near ? ", did you mean --" : "", near ? near : "",
+		                 near ? "?" : "", cli->verb->name);
+	}
+	if (table[i].value) {
+		status = take_value(w, shown, argc, argv, at, &value, err);
+		if (status)
+			return status;
+	} else if (w->value) {
+		return error_set(err, SUMI_INVALID, "%s takes no value", shown);
+	}
+	if (!own)
+		return take_common(cli, i, value);
+	cli->values[i] = value;
+	return SUMI_OK;
+}
+
+static int take_word(struct cli *cli, int argc, char **argv, int *at, bool *plain,
+                     struct error *err)
+{
+	const char *text = argv[*at];
+	char shown[80];
+	snprintf(shown, sizeof shown, "%.*s", (int)strcspn(text, "="), text);
+	if (!*plain && strcmp(text, "--") == 0) {
+		*plain = true;
+		return SUMI_OK;
+	}
+	if (!*plain && strncmp(text, "--", 2) == 0) {
+		struct word w = {.name = text + 2, .name_size = strcspn(text + 2, "=")};
+		w.value = w.name[w.name_size] ? w.name + w.name_size + 1 : NULL;
+		return take_option(cli, &w, shown, argc, argv, at, err);
+	}
+	if (!*plain && text[0] == '-' && text[1]) {
+		struct word w = {.letter = text[1]};
+		w.value = text[2] == '=' ? text + 3 : text[2] ? text + 2 : NULL;
+		return take_option(cli, &w, shown, argc, argv, at, err);
+	}
+	if (cli->arg_count == (int)(sizeof cli->args / sizeof cli->args[0]))
+		return error_set(err, SUMI_TOOBIG, "too many arguments");
+	cli->args[cli->arg_count++] = text;
+	return SUMI_OK;
+}
+
+int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
+{
+	const struct verb *v = cli->verb;
+	bool plain = false;
+	int status = SUMI_OK;
+	cli->fields = json_object();
+	for (int i = 0; i < argc && !status; i++)
+		status = take_word(cli, argc, argv, &i, &plain, err);
+	if (status)
+		return status;
+	if (cli->arg_count < v->min_args)
+		return error_set(err, SUMI_INVALID, "usage: sumi %s %s", v->name, v->arguments);
+	if (v->max_args >= 0 && cli->arg_count > v->max_args)
+		return error_set(err, SUMI_INVALID,
+		                 "'%.60s' is one argument too many: put quotes around texts of several "
+		                 "words (usage: sumi %s %s)",
+		                 cli->args[v->max_args], v->name, v->arguments);
+	return SUMI_OK;
+}
+
+const char *cli_value(const struct cli *cli, const char *name)
+{
+	for (int i = 0; cli->verb->options && cli->verb->options[i].name; i++)
+		if (strcmp(cli->verb->options[i].name, name) == 0)
+			return cli->values[i];
+	return NULL;
+}
+
+int cli_number(const struct cli *cli, const char *name, long min, long max, long *value,
+               struct error *err)
+{
+	const char *text = cli_value(cli, name);
+	if (!text)
+		return SUMI_OK;
+	char *end;
+	long v = strtol(text, &end, 10);
+	if (end == text || *end || v < min || v > max)
+		return error_set(err, SUMI_INVALID, "--%s is '%.40s': it must be %ld to %ld", name, text,
+		                 min, max);
+	*value = v;
+	return SUMI_OK;
+}
+
+static void print_option(FILE *out, char letter, const char *name, const char *value,
+                         const char *help)
+{
+	char left[64];
+	snprintf(left, sizeof left, "%c%c%s--%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
+	         letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
+	for (char *p = left; *p; p++)
+		if (*p == '_')
+			*p = '-';
+	fprintf(out, "  %-28s %s\n", left, help);
+}
+
+static const char *placeholder(const struct job_field *f)
+{
+	static const char *const by_type[] = {
+	    [JOB_TEXT] = "TEXT",      [JOB_NAME] = "NAME",     [JOB_ID] = "ID",
+	    [JOB_WORD] = "WORD",      [JOB_RANK] = "WORD",     [JOB_INT] = "N",
+	    [JOB_NUMBER] = "X",       [JOB_BOOL] = NULL,       [JOB_TIME] = "TIME",
+	    [JOB_WINDOW] = "FROM-TO", [JOB_ZONE] = "ZONE",     [JOB_EVERY] = "TIME",
+	    [JOB_ID_LIST] = "ID,…",   [JOB_TEXT_LIST] = "A,B",
+	};
+	return by_type[f->type];
+}
+
+static void print_verb_help(FILE *out, const struct verb *v)
+{
+	fprintf(out, "usage: sumi %s %s\n\n%s\n", v->name, v->arguments, v->summary);
+	if (v->more)
+		fprintf(out, "\n%s", v->more);
+	if (v->options) {
+		fprintf(out, "\nOptions:\n");
+		for (const struct cli_option *o = v->options; o->name; o++)
+			print_option(out, o->letter, o->name, o->value, o->help);
+	}
+	if (v->job_options) {
+		fprintf(out, "\nOf the job (docs/job.schema.json has the limits):\n");
+		for (const struct job_field *f = job_fields; f->name; f++)
+			if (strcmp(f->name, "modality") != 0 && strcmp(f->name, "prompt") != 0)
+				print_option(out, strcmp(f->name, "n") == 0 ? 'n' : 0, f->name,
+				             placeholder(f), f->help);
+	}
+	fprintf(out, "\nOf every verb:\n");
+	for (const struct cli_option *o = common; o->name; o++)
+		print_option(out, o->letter, o->name, o->value, o->help);
+}
+
+void cli_print_help(FILE *out, const struct verb *verb)
+{
+	if (verb) {
+		print_verb_help(out, verb);
+		return;
+	}
+	fprintf(out, "usage: sumi VERB [arguments] [options]\n\n");
+	for (const struct verb *const *v = verb_table; *v; v++)
+		fprintf(out, "  %-10s %s\n", (*v)->name, (*v)->summary);
+	fprintf(out, "\nsumi VERB --help says more; man sumi has everything.\n");
+}

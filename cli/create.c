@@ -1,0 +1,81 @@
+/* sumi image, video, audio: a job from options, followed to its end. */
+#include <string.h>
+
+#include "cli/follow.h"
+#include "cli/verbs.h"
+
+static const struct cli_option create_options[] = {
+    {"output", 'o', "FILE|DIR", "save the results here (default: the present folder)"},
+    {"detach", 0, NULL, "print the job's id and return at once"},
+    {NULL, 0, NULL, NULL}};
+
+/* The file's ending chooses the format unless --format was given. */
+static void format_from_output(struct cli *cli, const char *output)
+{
+	const char *slash = output ? strrchr(output, '/') : NULL;
+	const char *dot = output ? strrchr(slash ? slash : output, '.') : NULL;
+	if (dot && dot[1] && dot != output && !json_object_get(cli->fields, "format"))
+		json_object_set_new(cli->fields, "format", json_string(dot + 1));
+}
+
+static int submit(struct cli *cli, struct queue *queue, struct job *job, struct error *err)
+{
+	const char *output = cli_value(cli, "output");
+	json_object_set_new(cli->fields, "modality", json_string(cli->verb->name));
+	if (cli->arg_count)
+		json_object_set_new(cli->fields, "prompt", json_string(cli->args[0]));
+	format_from_output(cli, output);
+	int status = job_parse_object(cli->fields, job, err);
+	if (!status && (status = queue_submit(queue, job, err)))
+		job_clear(job);
+	return status;
+}
+
+static int run_create(struct cli *cli)
+{
+	struct error err = {0};
+	struct queue *queue = NULL;
+	struct job job = {0};
+	int status = cli_queue(cli, &queue, &err), code;
+	if (!status)
+		status = submit(cli, queue, &job, &err);
+	if (status) {
+		code = cli_error(cli, &err);
+	} else if (cli_value(cli, "detach")) {
+		code = cli->json ? cli_print_json(json_pack("{s:s}", "id", job.id)) : EXIT_OK;
+		if (!cli->json)
+			printf("%s\n", job.id);
+	} else {
+		code = follow_and_fetch(cli, queue, job.id, cli_value(cli, "output"));
+	}
+	job_clear(&job);
+	queue_close(queue);
+	return code;
+}
+
+#define CREATE_VERB(word, text)                                                                    \
+	const struct verb verb_##word = {                                                          \
+	    .name = #word,                                                                         \
+	    .arguments = "PROMPT [options]",                                                       \
+	    .summary = text,                                                                       \
+	    .options = create_options,                                                             \
+	    .job_options = true,                                                                   \
+	    .min_args = 1,                                                                         \
+	    .max_args = 1,                                                                         \
+	    .run = run_create,                                                                     \
+	}
+
+CREATE_VERB(image, "paint pictures and save them");
+CREATE_VERB(video, "make a short video and save it");
+
+/* A mood alone is enough for music. */
+const struct verb verb_audio = {
+    .name = "audio",
+    .arguments = "[PROMPT] [--mood NAME] [options]",
+    .summary = "make a music clip and save it",
+    .options = create_options,
+    .job_options = true,
+    .min_args = 0,
+    .max_args = 1,
+    .run = run_create,
+};

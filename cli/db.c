@@ -1,0 +1,95 @@
+/* sumi db: looking after the store. */
+#include <string.h>
+
+#include "cli/verbs.h"
+
+static void print_line(void *context, const char *text)
+{
+	(void)context;
+	fprintf(stderr, "%s\n", text);
+}
+
+static int check(struct cli *cli, struct store_report *report, struct error *err)
+{
+	struct store *store;
+	int status = cli_store(cli, &store, err);
+	if (status)
+		return status;
+	status = store_check(store, true, report, err);
+	store_close(store);
+	if (!status && !cli->quiet)
+		printf("fine: %d jobs, %d files\n", report->jobs, report->artifacts);
+	return status;
+}
+
+static int backup(struct cli *cli, struct store_report *report, struct error *err)
+{
+	struct store *store;
+	(void)report;
+	if (cli->arg_count < 2)
+		return error_set(err, SUMI_INVALID, "usage: sumi db backup FILE");
+	int status = cli_store(cli, &store, err);
+	if (status)
+		return status;
+	status = store_backup(store, cli->args[1], err);
+	store_close(store);
+	if (!status && !cli->quiet)
+		printf("%s\n", cli->args[1]);
+	return status;
+}
+
+static int vacuum(struct cli *cli, struct store_report *report, struct error *err)
+{
+	struct store *store;
+	struct store_options options = {.dir = cli->config.state_dir, .mode = STORE_WRITE};
+	(void)report;
+	int status = store_open(&options, &store, err);
+	if (status)
+		return status;
+	status = store_vacuum(store, err);
+	store_close(store);
+	return status;
+}
+
+static int rebuild(struct cli *cli, struct store_report *report, struct error *err)
+{
+	char moved[FILES_PATH_MAX];
+	struct store_options options = {.dir = cli->config.state_dir, .mode = STORE_WRITE};
+	int status = store_rebuild(&options, moved, report, err);
+	if (!status && !cli->quiet)
+		printf("brought back %d jobs and %d files%s%s\n", report->jobs, report->artifacts,
+		       moved[0] ? "; the old database is " : "", moved);
+	return status;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *cli, struct store_report *report, struct error *err);
+} actions[] = {{"check", check}, {"backup", backup}, {"vacuum", vacuum}, {"rebuild", rebuild}};
+
+static int run_db(struct cli *cli)
+{
+	struct error err = {0};
+	struct store_report report = {.line = print_line};
+	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+		if (strcmp(actions[i].name, cli->args[0]) == 0) {
+			int status = actions[i].run(cli, &report, &err);
+			return status ? cli_error(cli, &err) : EXIT_OK;
+		}
+	error_set(&err, SUMI_INVALID, "'%.40s' is not check, backup, vacuum or rebuild",
+	          cli->args[0]);
+	return cli_error(cli, &err);
+}
+
+const struct verb verb_db = {
+    .name = "db",
+    .arguments = "check|backup FILE|vacuum|rebuild",
+    .summary = "check, copy, shrink or rebuild the database of results",
+    .min_args = 1,
+    .max_args = 2,
+    .run = run_db,
+    .more = "  check          the database, its search index, every file and its hash\n"
+            "  backup FILE    a consistent copy, also while sumid runs\n"
+            "  vacuum         give unused room back to the disk\n"
+            "  rebuild        make it anew from the files' own metadata (stop sumid first)\n",
+};

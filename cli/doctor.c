@@ -1,0 +1,134 @@
+/* sumi doctor: is everything there that sumi needs, and if not, what mends it. */
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backends/backend.h"
+#include "cli/verbs.h"
+#include "diffusion/catalogue.h"
+
+enum { LEVEL_FINE, LEVEL_WARNING, LEVEL_BROKEN };
+
+struct examination {
+	struct cli *cli;
+	json_t *findings;
+	int worst;
+};
+
+__attribute__((format(printf, 4, 5))) static void find(struct examination *x, int level,
+                                                       const char *what, const char *format, ...)
+{
+	static const char *const words[] = {"fine", "warning", "broken"};
+	char text[512];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (level > x->worst)
+		x->worst = level;
+	json_array_append_new(x->findings, json_pack("{s:s, s:s, s:s}", "what", what, "level",
+	                                             words[level], "text", text));
+	if (!x->cli->json && !(x->cli->quiet && level == LEVEL_FINE))
+		printf("%-8s %-8s %s\n", words[level], what, text);
+}
+
+static void examine_devices(struct examination *x)
+{
+	struct device_info info[16];
+	struct error err = {0};
+	int n = device_list(info, 16, &err), opencl = 0;
+	for (int i = 0; i < n && i < 16; i++)
+		if (strncmp(info[i].selector, "opencl", 6) == 0) {
+			opencl++;
+			find(x, LEVEL_FINE, "OpenCL", "%s: %s", info[i].selector, info[i].name);
+		}
+	if (n < 0)
+		find(x, LEVEL_BROKEN, "OpenCL", "%s", err.text);
+	else if (!opencl)
+		find(x, LEVEL_WARNING, "OpenCL",
+		     "no device: everything will be very slow. Install your GPU's driver, or for plain "
+		     "CPUs: apt-get install pocl-opencl-icd");
+}
+
+static void examine_models(struct examination *x)
+{
+	struct catalogue c;
+	struct error err = {0};
+	if (catalogue_read(x->cli->config.packs, x->cli->config.state_dir, &c, &err)) {
+		find(x, LEVEL_BROKEN, "models", "%s", err.text);
+		return;
+	}
+	for (int i = 0; i < c.count; i++)
+		find(x, LEVEL_FINE, "models", "%s (%s) in %s", c.packs[i].name, c.packs[i].modality,
+		     c.packs[i].path);
+	for (int i = 0; i < c.problem_count; i++)
+		find(x, LEVEL_WARNING, "models", "%s", c.problems[i]);
+	if (c.count == 0)
+		find(x, LEVEL_BROKEN, "models",
+		     "none found: put a pack's folder into %s/models, or name its parent with packs = … "
+		     "in sumi.conf",
+		     x->cli->config.state_dir);
+	catalogue_free(&c);
+}
+
+static void examine_redis(struct examination *x)
+{
+	struct queue *queue = NULL;
+	struct queue_server server;
+	struct error err = {0};
+	char warning[512];
+	if (cli_queue(x->cli, &queue, &err)) {
+		find(x, LEVEL_BROKEN, "Redis", "%s", err.text);
+		return;
+	}
+	if (queue_check_server(queue, warning, sizeof warning, &err))
+		find(x, LEVEL_BROKEN, "Redis", "%s", err.text);
+	else if (warning[0])
+		find(x, LEVEL_WARNING, "Redis", "%s", warning);
+	if (queue_server(queue, &server, &err) == 0)
+		find(x, LEVEL_FINE, "Redis", "version %s, eviction %s, append-only file %s (fsync %s)",
+		     server.version, server.eviction, server.aof ? "on" : "off", server.fsync);
+	struct queue_stats stats;
+	if (queue_stats(queue, &stats, &err) == 0)
+		find(x, stats.workers ? LEVEL_FINE : LEVEL_WARNING, "workers", "%lld alive%s",
+		     (long long)stats.workers, stats.workers ? "" : ": is sumid running?");
+	queue_close(queue);
+}
+
+static void examine_disk(struct examination *x)
+{
+	const char *dir = x->cli->config.state_dir;
+	struct stat st;
+	if (stat(dir, &st) != 0) {
+		find(x, LEVEL_WARNING, "disk", "%s is not there yet: sumid makes it when it starts", dir);
+		return;
+	}
+	int64_t space = files_free_space(dir);
+	bool low = space >= 0 && space < x->cli->config.reserve_bytes;
+	find(x, low ? LEVEL_BROKEN : LEVEL_FINE, "disk", "%s: %.1f GiB free%s", dir,
+	     (double)space / (1 << 30), low ? ": below the reserve, so nothing is rendered" : "");
+	if (access(dir, W_OK) != 0)
+		find(x, LEVEL_WARNING, "rights",
+		     "%s: you may read and not write it; sumid must run as its owner", dir);
+	else
+		find(x, LEVEL_FINE, "rights", "%s can be written", dir);
+}
+
+static int run_doctor(struct cli *cli)
+{
+	struct examination x = {.cli = cli, .findings = json_array()};
+	find(&x, LEVEL_FINE, "settings", "%s", cli->config.file[0] ? cli->config.file : "defaults");
+	examine_devices(&x);
+	examine_models(&x);
+	examine_disk(&x);
+	examine_redis(&x);
+	if (cli->json)
+		cli_print_json(json_incref(x.findings));
+	json_decref(x.findings);
+	return x.worst == LEVEL_BROKEN ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct verb verb_doctor = {.name = "doctor", .arguments = "",
+    .summary = "check OpenCL, models, Redis, disk and rights; say how to mend each",
+    .max_args = 0, .run = run_doctor};

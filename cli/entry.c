@@ -1,0 +1,102 @@
+/* Jobs as JSON and as lines for people. */
+#include "cli/entry.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static void put_time(json_t *o, const char *key, int64_t ms)
+{
+	char text[CLOCK_TEXT_SIZE];
+	if (ms <= 0)
+		return;
+	clock_text(ms, text);
+	json_object_set_new(o, key, json_string(text));
+}
+
+json_t *entry_json(const struct queue_entry *e)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "id", json_string(e->id));
+	json_object_set_new(o, "state", json_string(job_state_word(e->state)));
+	json_object_update_missing(o, e->job.fields);
+	put_time(o, "created", e->created_ms);
+	put_time(o, "started", e->started_ms);
+	put_time(o, "finished", e->finished_ms);
+	put_time(o, "due", e->due_ms);
+	json_object_set_new(o, "attempts_made", json_integer(e->attempts));
+	if (e->crashes)
+		json_object_set_new(o, "crashes", json_integer(e->crashes));
+	if (e->failures)
+		json_object_set_new(o, "failures", json_integer(e->failures));
+	json_object_set_new(o, "results", json_integer(e->variants));
+	if (e->state == JOB_RUNNING) {
+		json_object_set_new(o, "worker", json_string(e->worker));
+		json_object_set_new(o, "variant", json_integer(e->variant));
+		json_object_set_new(o, "step", json_integer(e->step));
+		json_object_set_new(o, "of_steps", json_integer(e->steps));
+		if (isfinite(e->eta_s))
+			json_object_set_new(o, "eta_s", json_real(e->eta_s));
+	}
+	if (e->cancelling)
+		json_object_set_new(o, "cancelling", json_true());
+	if (e->error)
+		json_object_set_new(o, "error", json_string(e->error));
+	return o;
+}
+
+static const char *text_of(const json_t *row, const char *key)
+{
+	const char *text = json_string_value(json_object_get(row, key));
+	return text ? text : "";
+}
+
+/* Counts characters, so that Cyrillic is not cut after half as many. */
+static int cut_utf8(const char *text, int characters)
+{
+	int i = 0;
+	while (text[i] && text[i] != '\n' && characters > 0) {
+		i++;
+		while (((unsigned char)text[i] & 0xC0) == 0x80)
+			i++;
+		characters--;
+	}
+	return i;
+}
+
+void entry_print_row(const json_t *row)
+{
+	enum { PROMPT = 60 };
+	const char *prompt = text_of(row, "prompt");
+	int n = cut_utf8(prompt, PROMPT);
+	printf("%s  %-9s %-5s  %.19s  %.*s%s\n", text_of(row, "id"), text_of(row, "state"),
+	       text_of(row, "modality"), text_of(row, "created"), n, prompt, prompt[n] ? "…" : "");
+}
+
+void entry_print_details(const json_t *row)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)row, key, value)
+	{
+		if (json_is_string(value)) {
+			printf("%-16s %s\n", key, json_string_value(value));
+		} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+			size_t i;
+			json_t *item;
+			json_array_foreach(value, i, item)
+			{
+				char *text = json_dumps(item, JSON_COMPACT);
+				printf("%-16s %s\n", i ? "" : key, text ? text : "");
+				free(text);
+			}
+		} else {
+			char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+			printf("%-16s %s\n", key, text ? text : "");
+			free(text);
+		}
+	}
+}

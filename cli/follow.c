@@ -1,0 +1,257 @@
+/* Waiting for a job. The event stream is the bell, the job's hash the truth. */
+#include "cli/follow.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/preview.h"
+
+enum {
+	WAKE_MS = 500,     /* look at the job at least so often */
+	BAR_CELLS = 24,
+	PREVIEW_ROWS = 12
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+struct view {
+	struct cli *cli;
+	bool terminal, previews;
+	enum job_state last_state;
+	bool shown;       /* a bar stands on the present line */
+	int preview_rows; /* of the preview above the bar */
+};
+
+static void draw_bar(struct view *v, const struct queue_entry *e)
+{
+	char bar[BAR_CELLS + 1], eta[32] = "";
+	int64_t n = e->job.n > 0 ? e->job.n : 1;
+	double part = e->steps > 0 ? (double)e->step / (double)e->steps : 0;
+	int filled = (int)(BAR_CELLS * ((double)e->variants + (e->variants < n ? part : 0)) / (double)n);
+	for (int i = 0; i < BAR_CELLS; i++)
+		bar[i] = i < filled ? '#' : '.';
+	bar[BAR_CELLS] = '\0';
+	if (isfinite(e->eta_s) && e->eta_s >= 1)
+		snprintf(eta, sizeof eta, "  %.0f s left", e->eta_s);
+	fprintf(stderr, "\r\033[K%s [%s] %s %lld/%lld step %lld/%lld%s", e->id, bar,
+	        job_state_word(e->state), (long long)e->variants, (long long)n, (long long)e->step,
+	        (long long)e->steps, eta);
+	v->shown = true;
+}
+
+static void show(struct view *v, const struct queue_entry *e)
+{
+	if (v->cli->quiet || v->cli->json)
+		return;
+	if (v->terminal)
+		draw_bar(v, e);
+	else if (e->state != v->last_state)
+		fprintf(stderr, "%s %s\n", e->id, job_state_word(e->state));
+	v->last_state = e->state;
+}
+
+static void end_line(struct view *v)
+{
+	if (v->shown)
+		fprintf(stderr, "\r\033[K");
+	v->shown = false;
+}
+
+static void show_preview(struct view *v, const struct queue_event *event)
+{
+	struct error ignored;
+	if (!v->previews)
+		return;
+	for (size_t i = 0; i < event->field_count; i++)
+		if (strcmp(event->fields[i].name, "webp") == 0) {
+			end_line(v);
+			/* over the one before */
+			if (v->preview_rows)
+				fprintf(stderr, "\033[%dA", v->preview_rows);
+			preview_draw(event->fields[i].value, event->fields[i].size, PREVIEW_ROWS,
+			             &v->preview_rows, &ignored);
+		}
+}
+
+static int take_events(struct view *v, struct queue_follower *follower, struct error *err)
+{
+	struct queue_event event;
+	int timeout = WAKE_MS, status;
+	while ((status = queue_follow_next(follower, timeout, &event, err)) == SUMI_OK) {
+		show_preview(v, &event);
+		queue_event_clear(&event);
+		timeout = 1; /* what else is there already */
+	}
+	return status == SUMI_TIMEOUT ? SUMI_OK : status;
+}
+
+int follow_job(struct cli *cli, struct queue *queue, const char *id,
+               const struct follow_options *options, struct queue_entry *entry,
+               struct error *err)
+{
+	struct view v = {.cli = cli, .terminal = isatty(STDERR_FILENO), .last_state = JOB_STATES};
+	struct sigaction act = {.sa_handler = on_interrupt}, old;
+	struct queue_follower *follower = NULL;
+	int64_t start = clock_boot_ms();
+	bool known = false;
+	v.previews = options->previews && v.terminal && !cli->quiet && !cli->json && preview_possible();
+	sigaction(SIGINT, &act, &old);
+	int status = queue_follow(queue, id, "0", &follower, err);
+	while (!status) {
+		status = queue_get(queue, id, entry, err);
+		if (status == SUMI_NOTFOUND && !known && clock_boot_ms() - start < 10 * WAKE_MS) {
+			/* sent, and not admitted yet */
+			status = take_events(&v, follower, err);
+			continue;
+		}
+		if (status)
+			break;
+		known = true;
+		show(&v, entry);
+		if (job_state_is_final(entry->state))
+			break;
+		queue_entry_clear(entry);
+		status = take_events(&v, follower, err);
+		if (!status && interrupted)
+			status = error_set(err, SUMI_BUSY,
+			                   "the job goes on: sumi watch %s, sumi cancel %s", id, id);
+		if (!status && options->timeout_ms && clock_boot_ms() - start > options->timeout_ms)
+			status = error_set(err, SUMI_TIMEOUT, "%s is not done yet", id);
+	}
+	end_line(&v);
+	queue_follow_close(follower);
+	sigaction(SIGINT, &old, NULL);
+	return status;
+}
+
+static int copy_file(const char *from, const char *to, struct error *err)
+{
+	enum { ARTIFACT_LIMIT = 1 << 30 };
+	char *data;
+	size_t size;
+	int status = files_read(from, ARTIFACT_LIMIT, &data, &size, err);
+	if (status)
+		return status;
+	status = files_write_durable(to, data, size, err);
+	free(data);
+	return status;
+}
+
+/* output: NULL → ./ID-1.webp; "dir/" or a folder → dir/ID-1.webp; "x.webp" → x.webp, x-2.webp. */
+static int target_path(const char *output, const struct store_artifact *a, size_t index,
+                       char out[FILES_PATH_MAX], struct error *err)
+{
+	char role[64] = "";
+	size_t n = output ? strlen(output) : 0;
+	bool folder = !output || (n && output[n - 1] == '/') || access(output, F_OK) == 0;
+	if (folder && output) {
+		char probe[FILES_PATH_MAX];
+		int status = files_path(probe, err, "%s/.", output);
+		if (status)
+			return status;
+		folder = output[n - 1] == '/' || access(probe, F_OK) == 0;
+	}
+	if (strcmp(a->role, "main") != 0)
+		snprintf(role, sizeof role, "-%.20s-%d", a->role, a->number);
+	if (folder)
+		return files_path(out, err, "%s%s%s-%d%s.%s", output ? output : "",
+		                  output && output[n - 1] != '/' ? "/" : "", a->job, a->variant + 1,
+		                  role, a->format);
+	if (index == 0)
+		return files_path(out, err, "%s", output);
+	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
+	int stem = dot && (!slash || dot > slash) ? (int)(dot - output) : (int)n;
+	return files_path(out, err, "%.*s-%d%s.%s", stem, output, a->variant + 1, role, a->format);
+}
+
+static int fetch_one(struct cli *cli, const struct store_artifact *a, const char *output,
+                     size_t index, json_t *paths, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = target_path(output, a, index, path, err);
+	if (!status && output && output[strlen(output) - 1] == '/')
+		status = files_make_dirs(output, 0777, err);
+	if (!status)
+		status = copy_file(a->path, path, err);
+	if (status)
+		return status;
+	if (paths)
+		json_array_append_new(paths, json_pack("{s:s, s:s, s:s, s:i, s:I}", "path", path,
+		                                       "sha256", a->sha256, "role", a->role, "variant",
+		                                       a->variant, "bytes", (json_int_t)a->bytes));
+	if (!cli->json)
+		printf("%s\n", path);
+	return SUMI_OK;
+}
+
+int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
+                struct error *err)
+{
+	struct store *store;
+	struct store_artifact *list = NULL;
+	size_t count = 0;
+	int status = cli_store(cli, &store, err);
+	if (status)
+		return status;
+	status = store_artifacts(store, id, false, &list, &count, err);
+	if (!status && count == 0)
+		status = error_set(err, SUMI_NOTFOUND,
+		                   "%s has no files here: run this on the host that made them, or "
+		                   "give --state-dir",
+		                   id);
+	for (size_t i = 0; i < count && !status; i++)
+		status = fetch_one(cli, &list[i], output, i, paths, err);
+	store_artifacts_free(list, count);
+	store_close(store);
+	return status;
+}
+
+int report_end(struct cli *cli, const struct queue_entry *entry)
+{
+	struct error err = {0};
+	if (entry->state == JOB_DONE)
+		return EXIT_OK;
+	if (entry->state == JOB_CANCELLED) {
+		error_set(&err, SUMI_CANCELLED, "%s was cancelled", entry->id);
+		cli_error(cli, &err);
+		return EXIT_JOB_CANCELLED;
+	}
+	error_set(&err, SUMI_INTERNAL, "%s failed: %s", entry->id,
+	          entry->error ? entry->error : "no reason was given");
+	cli_error(cli, &err);
+	return EXIT_JOB_FAILED;
+}
+
+int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const char *output)
+{
+	struct error err = {0};
+	struct queue_entry entry;
+	struct follow_options options = {.previews = true};
+	json_t *paths = cli->json ? json_array() : NULL;
+	int status = follow_job(cli, queue, id, &options, &entry, &err);
+	if (status) {
+		int code = cli_error(cli, &err);
+		json_decref(paths);
+		return status == SUMI_BUSY ? EXIT_INTERRUPTED : code;
+	}
+	int code = report_end(cli, &entry);
+	if (code == EXIT_OK && (status = fetch_files(cli, id, output, paths, &err)))
+		code = cli_error(cli, &err);
+	if (cli->json && code == EXIT_OK)
+		cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", id, "state",
+		                         job_state_word(entry.state), "modality", entry.job.modality,
+		                         "prompt", entry.job.prompt, "files", json_incref(paths)));
+	json_decref(paths);
+	queue_entry_clear(&entry);
+	return code;
+}

@@ -1,0 +1,32 @@
+/* Waiting for a job: progress bar, previews, and fetching what came out. */
+#ifndef SUMI_CLI_FOLLOW_H
+#define SUMI_CLI_FOLLOW_H
+
+#include "cli/cli.h"
+
+struct follow_options {
+	bool previews;      /* draw them, where the terminal can */
+	int64_t timeout_ms; /* give up after so long; 0: never */
+};
+
+/* Follows a job to its end and fills *entry, which the caller clears. SUMI_NOTFOUND,
+ * SUMI_TIMEOUT, SUMI_CONNECT; a job that failed is no error here: look at entry->state.
+ * After Ctrl-C SUMI_BUSY: the job goes on. */
+int follow_job(struct cli *cli, struct queue *queue, const char *id,
+               const struct follow_options *options, struct queue_entry *entry,
+               struct error *err);
+
+/* Copies a job's visible files to output: a file, a folder, or NULL for the present folder.
+ * Prints each path (or with json adds it to *paths, which may be NULL). SUMI_NOTFOUND when
+ * this host has none of them. */
+int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
+                struct error *err);
+
+/* follow_job, fetch_files, and the words and exit code that fit: what `sumi image` does
+ * after submitting. */
+int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const char *output);
+
+/* The exit code of a job's final state; prints why it failed. */
+int report_end(struct cli *cli, const struct queue_entry *entry);
+
+#endif

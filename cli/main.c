@@ -1,0 +1,124 @@
+/* sumi: the program that a person types. */
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/verbs.h"
+#include "queue/private_redis.h"
+
+const struct verb *const verb_table[] = {
+#define X(name) &verb_##name,
+    VERB_MAP(X)
+#undef X
+        NULL};
+
+static const struct {
+	int status, code;
+} exit_codes[] = {
+    {SUMI_OK, EXIT_OK},           {SUMI_INVALID, EXIT_USAGE},       {SUMI_UNSUPPORTED, EXIT_USAGE},
+    {SUMI_CORRUPT, EXIT_USAGE},   {SUMI_TOOBIG, EXIT_USAGE},        {SUMI_NOTFOUND, EXIT_NOT_FOUND},
+    {SUMI_CONNECT, EXIT_NO_DAEMON}, {SUMI_CANCELLED, EXIT_JOB_CANCELLED},
+};
+
+int cli_error(const struct cli *cli, const struct error *err)
+{
+	if (cli->json) {
+		json_t *o = json_pack("{s:{s:s, s:s}}", "error", "code", status_word(err->status),
+		                      "message", err->text);
+		char *text = json_dumps(o, JSON_COMPACT);
+		fprintf(stderr, "%s\n", text ? text : "{}");
+		free(text);
+		json_decref(o);
+	} else {
+		fprintf(stderr, "sumi: %s\n", err->text);
+	}
+	for (size_t i = 0; i < sizeof exit_codes / sizeof exit_codes[0]; i++)
+		if (exit_codes[i].status == err->status)
+			return exit_codes[i].code;
+	return EXIT_FAILED;
+}
+
+int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
+{
+	if (cli->config.redis[0])
+		return files_path(out, err, "%s", cli->config.redis);
+	return private_redis_url(cli->config.state_dir, out, err);
+}
+
+int cli_queue(struct cli *cli, struct queue **out, struct error *err)
+{
+	char url[FILES_PATH_MAX];
+	int status = cli_queue_url(cli, url, err);
+	if (status)
+		return status;
+	struct queue_options options = {.url = url, .prefix = cli->config.prefix, .patience_ms = -1};
+	status = queue_open(&options, out, err);
+	if (status == SUMI_CONNECT || status == SUMI_NOTFOUND)
+		return error_set(err, SUMI_CONNECT,
+		                 "no daemon answers at %s: start one with 'sumid &' or 'systemctl start "
+		                 "sumid' (%s)",
+		                 url, err->text);
+	return status;
+}
+
+int cli_store(struct cli *cli, struct store **out, struct error *err)
+{
+	struct store_options options = {.dir = cli->config.state_dir, .mode = STORE_READ};
+	return store_open(&options, out, err);
+}
+
+int cli_print_json(json_t *value)
+{
+	int failed = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	putchar('\n');
+	json_decref(value);
+	return failed ? EXIT_FAILED : EXIT_OK;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (const struct verb *const *v = verb_table; *v; v++)
+		if (strcmp((*v)->name, name) == 0)
+			return *v;
+	return NULL;
+}
+
+static int run_verb(struct cli *cli, int argc, char **argv)
+{
+	struct error err = {0};
+	int status = cli_parse(cli, argc, argv, &err);
+	if (status == SUMI_CANCELLED) {
+		cli_print_help(stdout, cli->verb);
+		return EXIT_OK;
+	}
+	if (!status)
+		status = config_load(NULL, &cli->config, &err);
+	return status ? cli_error(cli, &err) : cli->verb->run(cli);
+}
+
+int main(int argc, char **argv)
+{
+	static struct cli cli; /* static: it is large */
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		cli_print_help(stderr, NULL);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		cli_print_help(stdout, argc > 2 ? find_verb(argv[2]) : NULL);
+		return EXIT_OK;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("sumi %s\n", SUMI_VERSION);
+		return EXIT_OK;
+	}
+	cli.verb = find_verb(argv[1]);
+	if (!cli.verb) {
+		fprintf(stderr, "sumi: there is no verb '%.40s'; sumi --help lists them\n", argv[1]);
+		return EXIT_USAGE;
+	}
+	int code = run_verb(&cli, argc - 2, argv + 2);
+	json_decref(cli.fields);
+	return code;
+}

@@ -1,0 +1,180 @@
+/* sumi render: the diffusion core in this process, without daemon or queue. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/verbs.h"
+#include "diffusion/catalogue.h"
+#include "modalities/modality.h"
+#include "queue/job_request.h"
+
+static const struct cli_option render_options[] = {
+    {"output", 'o', "FILE", "write here; the ending chooses the format"},
+    {"pack", 'p', "DIR", "the model pack: a folder, or the name of an installed one"},
+    {"device", 'd', "NAME", "device to use (sumi devices lists them)"},
+    {NULL, 0, NULL, NULL}};
+
+struct render {
+	struct cli *cli;
+	struct job job;
+	const char *output;
+	struct device *device;
+	struct pack *pack;
+	int64_t start_us;
+};
+
+/* picture.webp, picture-2.webp, … for variants and further files of one. */
+static int output_path(const struct render *r, int variant, const struct output *o,
+                       char out[FILES_PATH_MAX], struct error *err)
+{
+	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
+	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
+	char number[32] = "", role[48] = "";
+	if (r->job.n > 1)
+		snprintf(number, sizeof number, "-%d", variant + 1);
+	if (strcmp(o->role, "main") != 0)
+		snprintf(role, sizeof role, "-%s%s%.0d", o->role, o->number ? "-" : "", o->number);
+	return files_path(out, err, "%.*s%s%s.%s", stem, r->output, number, role, o->format);
+}
+
+struct render_sink {
+	const struct render *render;
+	int variant;
+};
+
+static int on_output(void *context, const struct output *o, struct error *err)
+{
+	struct render_sink *s = context;
+	char path[FILES_PATH_MAX];
+	int status = output_path(s->render, s->variant, o, path, err);
+	if (!status)
+		status = files_write_durable(path, o->data, o->size, err);
+	if (!status && s->render->cli->json)
+		cli_print_json(json_pack("{s:s, s:s, s:I, s:o}", "path", path, "role", o->role, "bytes",
+		                         (json_int_t)o->size, "metadata",
+		                         json_loads(o->metadata_json, 0, NULL)));
+	else if (!status)
+		printf("%s\n", path);
+	return status;
+}
+
+static void show_progress(const struct render *r, int variant, const struct generation *g)
+{
+	if (r->cli->quiet || r->cli->json)
+		return;
+	fprintf(stderr, "\r%d/%d step %d/%d  %.1f s ", variant + 1, (int)r->job.n, g->steps_done,
+	        g->steps, (double)(clock_mono_us() - r->start_us) / 1e6);
+	if (g->steps_done == g->steps)
+		fputc('\n', stderr);
+}
+
+static int render_variant(struct render *r, int variant, struct error *err)
+{
+	struct request request = job_request(&r->job, variant);
+	const struct modality *m = modality_find(request.modality);
+	struct generation *g = NULL;
+	if (!m)
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'", request.modality);
+	int status = m->resolve(pack_info_of(r->pack), &request, err);
+	if (!status)
+		status = m->begin(r->pack, &request, NULL, 0, &g, err);
+	while (!status && g->steps_done < g->steps) {
+		status = m->step(g, err);
+		if (!status)
+			show_progress(r, variant, g);
+	}
+	struct render_sink context = {r, variant};
+	struct sink sink = {.context = &context, .output = on_output};
+	if (!status)
+		status = m->finish(g, &sink, err);
+	m->free(g);
+	return status;
+}
+
+/* The job that the options describe; format from the file's ending unless it was given. */
+static int make_job(struct render *r, const char *modality, struct error *err)
+{
+	json_t *fields = r->cli->fields;
+	const char *dot = strrchr(r->output, '.');
+	json_object_set_new(fields, "modality", json_string(modality));
+	if (r->cli->arg_count)
+		json_object_set_new(fields, "prompt", json_string(r->cli->args[0]));
+	if (dot && !strchr(dot, '/') && !json_object_get(fields, "format"))
+		json_object_set_new(fields, "format", json_string(dot + 1));
+	int status = job_parse_object(fields, &r->job, err);
+	return status ? status : job_complete(&r->job, err);
+}
+
+static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *err)
+{
+	const char *name = cli_value(r->cli, "pack");
+	const json_t *model = json_object_get(r->cli->fields, "model");
+	struct catalogue catalogue;
+	if (!name)
+		name = model ? json_string_value(model) : r->cli->config.model_image;
+	if (strchr(name, '/') || strcmp(name, ".") == 0)
+		return files_path(path, err, "%s", name);
+	int status = catalogue_read(r->cli->config.packs, r->cli->config.state_dir, &catalogue, err);
+	if (status)
+		return status;
+	status = catalogue_find(&catalogue, name, path, err);
+	catalogue_free(&catalogue);
+	/* "--pack ink" in a folder that holds one of that name */
+	if (status == SUMI_NOTFOUND) {
+		char index[FILES_PATH_MAX];
+		if (files_path(index, NULL, "%s/model_index.json", name) == 0) {
+			FILE *f = fopen(index, "r");
+			if (f) {
+				fclose(f);
+				return files_path(path, err, "%s", name);
+			}
+		}
+	}
+	return status;
+}
+
+static int render_all(struct render *r, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	struct pack_info info;
+	int status = find_pack(r, folder, err);
+	if (status || (status = pack_info_read(folder, &info, err)))
+		return status;
+	status = make_job(r, info.modality, err);
+	pack_info_free(&info);
+	if (status)
+		return status;
+	if ((status = device_open(cli_value(r->cli, "device"), &r->device, err)) ||
+	    (status = pack_open(r->device, folder, &r->pack, err)))
+		return status;
+	r->start_us = clock_mono_us();
+	for (int k = 0; k < (int)r->job.n && !status; k++)
+		status = render_variant(r, k, err);
+	return status;
+}
+
+static int run_render(struct cli *cli)
+{
+	struct error err = {0};
+	struct render r = {.cli = cli, .output = cli_value(cli, "output")};
+	int status;
+	if (!r.output)
+		status = error_set(&err, SUMI_INVALID, "say where the result goes: -o FILE");
+	else
+		status = render_all(&r, &err);
+	pack_close(r.pack);
+	device_close(r.device);
+	job_clear(&r.job);
+	return status ? cli_error(cli, &err) : EXIT_OK;
+}
+
+const struct verb verb_render = {
+    .name = "render",
+    .arguments = "PROMPT -o FILE [--pack DIR] [options]",
+    .summary = "make a file right here, without a daemon",
+    .options = render_options,
+    .job_options = true,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_render,
+};

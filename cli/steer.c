@@ -1,0 +1,255 @@
+/* sumi watch, wait, fetch, open, cancel, retry, pause, resume: one job, or the whole queue. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/entry.h"
+#include "cli/follow.h"
+#include "cli/verbs.h"
+
+/* The worst of several exit codes: a failed job counts more than a fine one. */
+static int worse(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+static int wait_for_all(struct cli *cli, struct queue *queue, const struct follow_options *options,
+                        json_t *rows, struct error *err, int *code)
+{
+	for (int i = 0; i < cli->arg_count; i++) {
+		struct queue_entry entry;
+		int status = follow_job(cli, queue, cli->args[i], options, &entry, err);
+		if (status)
+			return status;
+		*code = worse(*code, cli->json ? entry.state == JOB_DONE        ? EXIT_OK
+		                                 : entry.state == JOB_CANCELLED ? EXIT_JOB_CANCELLED
+		                                                                : EXIT_JOB_FAILED
+		                               : report_end(cli, &entry));
+		json_array_append_new(rows, entry_json(&entry));
+		if (!cli->json && !cli->quiet && entry.state == JOB_DONE)
+			printf("%s done\n", entry.id);
+		queue_entry_clear(&entry);
+	}
+	return SUMI_OK;
+}
+
+static int wait_or_watch(struct cli *cli, bool previews)
+{
+	struct error err = {0};
+	struct queue *queue = NULL;
+	struct follow_options options = {.previews = previews};
+	const char *timeout = cli_value(cli, "timeout");
+	json_t *rows = json_array();
+	int code = EXIT_OK, status = SUMI_OK;
+	if (timeout)
+		status = clock_parse_duration(timeout, &options.timeout_ms, &err);
+	if (!status)
+		status = cli_queue(cli, &queue, &err);
+	if (!status)
+		status = wait_for_all(cli, queue, &options, rows, &err, &code);
+	if (status) {
+		code = cli_error(cli, &err);
+		if (status == SUMI_BUSY)
+			code = EXIT_INTERRUPTED;
+	} else if (cli->json) {
+		cli_print_json(json_incref(rows));
+	}
+	json_decref(rows);
+	queue_close(queue);
+	return code;
+}
+
+static int run_wait(struct cli *cli)
+{
+	return wait_or_watch(cli, false);
+}
+
+static int run_watch(struct cli *cli)
+{
+	return wait_or_watch(cli, true);
+}
+
+static int run_fetch(struct cli *cli)
+{
+	struct error err = {0};
+	json_t *paths = json_array();
+	int status = SUMI_OK;
+	for (int i = 0; i < cli->arg_count && !status; i++)
+		status = fetch_files(cli, cli->args[i], cli_value(cli, "output"), paths, &err);
+	if (!status && cli->json)
+		cli_print_json(json_incref(paths));
+	json_decref(paths);
+	return status ? cli_error(cli, &err) : EXIT_OK;
+}
+
+/* xdg-open, so that the desktop's own viewer shows it. */
+static int open_file(const char *path, struct error *err)
+{
+	int result;
+	pid_t child = fork();
+	if (child < 0)
+		return error_errno(err, "starting xdg-open");
+	if (child == 0) {
+		execlp("xdg-open", "xdg-open", path, (char *)NULL);
+		_exit(127);
+	}
+	waitpid(child, &result, 0);
+	if (WIFEXITED(result) && WEXITSTATUS(result) == 0)
+		return SUMI_OK;
+	return error_set(err, SUMI_UNSUPPORTED, "no viewer could be started; the file is %s", path);
+}
+
+static int run_open(struct cli *cli)
+{
+	struct error err = {0};
+	struct store *store;
+	struct store_artifact *list = NULL;
+	size_t count = 0;
+	int status = cli_store(cli, &store, &err);
+	if (status)
+		return cli_error(cli, &err);
+	status = store_artifacts(store, cli->args[0], false, &list, &count, &err);
+	if (!status && count == 0)
+		status = error_set(&err, SUMI_NOTFOUND, "%s has no files here", cli->args[0]);
+	for (size_t i = 0; i < count && !status; i++)
+		if (strcmp(list[i].role, "main") == 0)
+			status = open_file(list[i].path, &err);
+	store_artifacts_free(list, count);
+	store_close(store);
+	return status ? cli_error(cli, &err) : EXIT_OK;
+}
+
+static int cancel_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
+                      struct error *err)
+{
+	static const char *const words[] = {
+	    [QUEUE_CANCELLED] = "cancelled",
+	    [QUEUE_CANCELLING] = "cancelling",
+	    [QUEUE_CANCEL_TOO_LATE] = "too late",
+	};
+	enum queue_cancel_result result;
+	struct queue_admitted admitted;
+	/* A job that was sent a moment ago may still stand in the intake. */
+	int status = queue_admit(queue, 1000, &admitted, err);
+	if (!status)
+		status = queue_cancel(queue, id, &result, err);
+	if (status)
+		return status;
+	if (result == QUEUE_CANCEL_TOO_LATE)
+		return error_set(err, SUMI_INVALID, "%s has ended already", id);
+	json_array_append_new(rows, json_pack("{s:s, s:s}", "id", id, "state", words[result]));
+	if (!cli->json && !cli->quiet)
+		printf("%s %s\n", id, words[result]);
+	return SUMI_OK;
+}
+
+static int retry_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
+                     struct error *err)
+{
+	int status = queue_retry(queue, id, err);
+	if (status)
+		return status;
+	json_array_append_new(rows, json_pack("{s:s, s:s}", "id", id, "state", "ready"));
+	if (!cli->json && !cli->quiet)
+		printf("%s ready\n", id);
+	return SUMI_OK;
+}
+
+static int for_each(struct cli *cli, int (*act)(struct cli *, struct queue *, const char *,
+                                                json_t *, struct error *))
+{
+	struct error err = {0};
+	struct queue *queue;
+	int code = EXIT_OK, status = cli_queue(cli, &queue, &err);
+	if (status)
+		return cli_error(cli, &err);
+	json_t *rows = json_array();
+	/* Each stands for itself: one that is too late does not save the others. */
+	for (int i = 0; i < cli->arg_count; i++)
+		if (act(cli, queue, cli->args[i], rows, &err))
+			code = worse(code, cli_error(cli, &err));
+	if (cli->json)
+		cli_print_json(json_incref(rows));
+	json_decref(rows);
+	queue_close(queue);
+	return code;
+}
+
+static int run_cancel(struct cli *cli)
+{
+	return for_each(cli, cancel_one);
+}
+
+static int run_retry(struct cli *cli)
+{
+	return for_each(cli, retry_one);
+}
+
+static int pause_or_resume(struct cli *cli, bool pause)
+{
+	struct error err = {0};
+	struct queue *queue;
+	int status = cli_queue(cli, &queue, &err);
+	if (status)
+		return cli_error(cli, &err);
+	status = pause ? queue_pause(queue, cli->arg_count ? cli->args[0] : "", &err)
+	               : queue_resume(queue, &err);
+	queue_close(queue);
+	if (status)
+		return cli_error(cli, &err);
+	if (cli->json)
+		return cli_print_json(json_pack("{s:b}", "paused", (int)pause));
+	if (!cli->quiet)
+		printf("%s\n", pause ? "paused: what runs goes on, nothing new is begun"
+		                     : "the queue goes on");
+	return EXIT_OK;
+}
+
+static int run_pause(struct cli *cli)
+{
+	return pause_or_resume(cli, true);
+}
+
+static int run_resume(struct cli *cli)
+{
+	return pause_or_resume(cli, false);
+}
+
+static const struct cli_option wait_options[] = {
+    {"timeout", 't', "TIME", "give up after so long: 90s, 15m"}, {NULL, 0, NULL, NULL}};
+
+static const struct cli_option fetch_options[] = {
+    {"output", 'o', "FILE|DIR", "where to (default: the present folder)"}, {NULL, 0, NULL, NULL}};
+
+const struct verb verb_watch = {.name = "watch", .arguments = "ID…",
+    .summary = "follow jobs to their end, with progress and previews",
+    .options = wait_options, .min_args = 1, .max_args = -1, .run = run_watch};
+
+const struct verb verb_wait = {.name = "wait", .arguments = "ID…",
+    .summary = "wait for jobs to end; the exit code says how",
+    .options = wait_options, .min_args = 1, .max_args = -1, .run = run_wait};
+
+const struct verb verb_fetch = {.name = "fetch", .arguments = "ID… [-o FILE|DIR]",
+    .summary = "save the results of finished jobs",
+    .options = fetch_options, .min_args = 1, .max_args = -1, .run = run_fetch};
+
+const struct verb verb_open = {.name = "open", .arguments = "ID",
+    .summary = "show a job's results in the desktop's viewer",
+    .min_args = 1, .max_args = 1, .run = run_open};
+
+const struct verb verb_cancel = {.name = "cancel", .arguments = "ID…",
+    .summary = "stop jobs: waiting ones at once, running ones within a step",
+    .min_args = 1, .max_args = -1, .run = run_cancel};
+
+const struct verb verb_retry = {.name = "retry", .arguments = "ID…",
+    .summary = "run failed or cancelled jobs again; delayed ones now",
+    .min_args = 1, .max_args = -1, .run = run_retry};
+
+const struct verb verb_pause = {.name = "pause", .arguments = "[REASON]",
+    .summary = "begin nothing new until sumi resume",
+    .max_args = 1, .run = run_pause};
+
+const struct verb verb_resume = {.name = "resume", .arguments = "",
+    .summary = "end a pause", .max_args = 0, .run = run_resume};

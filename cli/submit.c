@@ -1,0 +1,301 @@
+/* sumi submit and batch: jobs as JSON or CSV into the queue. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/verbs.h"
+
+enum {
+	FILE_LIMIT = 256 << 20,
+	CHUNK = 1000 /* jobs that are checked and sent together */
+};
+
+/* Jobs that were parsed and are yet to be sent. */
+struct load {
+	struct cli *cli;
+	struct queue *queue;
+	struct job jobs[CHUNK];
+	size_t count;
+	size_t sent;
+	json_t *ids; /* with --json */
+};
+
+static int flush(struct load *l, struct error *err)
+{
+	size_t sent = 0;
+	int status = queue_submit_many(l->queue, l->jobs, l->count, &sent, err);
+	for (size_t i = 0; i < l->count; i++) {
+		if (i < sent && l->ids)
+			json_array_append_new(l->ids, json_string(l->jobs[i].id));
+		else if (i < sent)
+			printf("%s\n", l->jobs[i].id);
+		job_clear(&l->jobs[i]);
+	}
+	l->sent += sent;
+	l->count = 0;
+	return status;
+}
+
+/* Options of the command line are defaults for jobs that do not say otherwise. */
+static int add_job(struct load *l, json_t *object, const char *where, long line,
+                   struct error *err)
+{
+	int status;
+	if (!json_is_object(object)) {
+		status = error_set(err, SUMI_INVALID, "a job is a JSON object, not this");
+	} else {
+		json_object_update_missing(object, l->cli->fields);
+		if (!json_object_get(object, "modality"))
+			json_object_set_new(object, "modality", json_string("image"));
+		status = job_parse_object(object, &l->jobs[l->count], err);
+	}
+	json_decref(object);
+	if (status)
+		return line ? error_prefix(err, "%s:%ld", where, line) : error_prefix(err, "%s", where);
+	if (++l->count == CHUNK)
+		return flush(l, err);
+	return SUMI_OK;
+}
+
+static int add_jsonl(struct load *l, char *text, const char *path, struct error *err)
+{
+	int status = SUMI_OK;
+	long line = 0;
+	for (char *at = text, *next; at && !status; at = next) {
+		line++;
+		next = strchr(at, '\n');
+		if (next)
+			*next++ = '\0';
+		if (at[strspn(at, " \t\r")] == '\0')
+			continue;
+		json_t *object;
+		status = json_read_text(at, strlen(at), path, &object, err);
+		if (status)
+			return error_set(err, SUMI_INVALID, "%s:%ld: not JSON: %.300s", path, line,
+			                 err->text);
+		status = add_job(l, object, path, line, err);
+	}
+	return status;
+}
+
+/* One field of a CSV line (RFC 4180), unquoted in place; *at moves behind it. Newlines inside
+ * quotes count on *line. */
+static char *csv_field(char **at, long *line, bool *last)
+{
+	char *p = *at, *out = p, *start = p;
+	bool quoted = *p == '"';
+	if (quoted)
+		p++;
+	while (*p) {
+		if (quoted && *p == '"' && p[1] == '"') {
+			p++;
+		} else if (quoted && *p == '"') {
+			quoted = false;
+			p++;
+			continue;
+		} else if (!quoted && (*p == ',' || *p == '\n')) {
+			break;
+		} else if (*p == '\n') {
+			(*line)++;
+		}
+		*out++ = *p++;
+	}
+	*last = *p != ',';
+	if (*p)
+		p++;
+	if (out > start && *last && out[-1] == '\r')
+		out--;
+	*out = '\0';
+	*at = p;
+	return start;
+}
+
+enum { COLUMNS = 64 };
+
+static int csv_header(char **at, long *line, const struct job_field *columns[COLUMNS], int *count,
+                      const char *path, struct error *err)
+{
+	bool last = false;
+	for (*count = 0; !last; (*count)++) {
+		char *name = csv_field(at, line, &last);
+		if (*count == COLUMNS)
+			return error_set(err, SUMI_TOOBIG, "%s:1: more than %d columns", path, COLUMNS);
+		columns[*count] = job_field_find(name);
+		if (!columns[*count]) {
+			const char *near = job_field_nearest(name);
+			return error_set(err, SUMI_INVALID, "%s:1: there is no field '%.60s'%s%s", path,
+			                 name, near ? ", did you mean " : "", near ? near : "");
+		}
+	}
+	return SUMI_OK;
+}
+
+static int add_csv(struct load *l, char *text, const char *path, struct error *err)
+{
+	const struct job_field *columns[COLUMNS];
+	long line = 1;
+	int count, status = csv_header(&text, &line, columns, &count, path, err);
+	while (!status && *text) {
+		json_t *object = json_object();
+		bool last = false;
+		long first = ++line;
+		for (int i = 0; !last && !status; i++) {
+			char *value = csv_field(&text, &line, &last);
+			json_t *v;
+			if (i >= count) {
+				status = error_set(err, SUMI_INVALID, "%s:%ld: more fields than columns",
+				                   path, first);
+			} else if (*value) {
+				status = job_field_value(columns[i], value, strlen(value), &v, err);
+				if (status)
+					error_prefix(err, "%s:%ld", path, first);
+				else
+					json_object_set_new(object, columns[i]->name, v);
+			}
+		}
+		if (status || json_object_size(object) == 0)
+			json_decref(object);
+		else
+			status = add_job(l, object, path, first, err);
+	}
+	return status;
+}
+
+static int add_file(struct load *l, const char *path, struct error *err)
+{
+	char *text;
+	size_t size;
+	const char *shown = strcmp(path, "-") == 0 ? "standard input" : path;
+	int status = files_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_LIMIT, &text, &size,
+	                        err);
+	if (status)
+		return status;
+	size_t n = strlen(path);
+	bool csv = n > 4 && strcmp(path + n - 4, ".csv") == 0;
+	status = csv ? add_csv(l, text, shown, err) : add_jsonl(l, text, shown, err);
+	free(text);
+	return status;
+}
+
+static int by_ending(const struct dirent *e)
+{
+	const char *dot = strrchr(e->d_name, '.');
+	return dot && e->d_name[0] != '.' && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".csv"));
+}
+
+/* Every file of a folder, each renamed to NAME.queued when it is in: a second run finds only
+ * what is new. */
+static int add_folder(struct load *l, const char *folder, struct error *err)
+{
+	struct dirent **entries;
+	int status = SUMI_OK, n = scandir(folder, &entries, by_ending, alphasort);
+	if (n < 0)
+		return error_errno(err, "%s", folder);
+	for (int i = 0; i < n; i++) {
+		char path[FILES_PATH_MAX], queued[FILES_PATH_MAX];
+		if (!status && !(status = files_path(path, err, "%s/%s", folder, entries[i]->d_name)) &&
+		    !(status = files_path(queued, err, "%s.queued", path)) &&
+		    !(status = add_file(l, path, err)) && !(status = flush(l, err)) &&
+		    rename(path, queued) != 0)
+			status = error_errno(err, "renaming %s", path);
+		free(entries[i]);
+	}
+	free(entries);
+	return status;
+}
+
+static int finish_load(struct load *l, int status, struct error *err)
+{
+	/* What is in the queue stays there: say how much it is. */
+	if (!status && l->count)
+		status = flush(l, err);
+	while (l->count)
+		job_clear(&l->jobs[--l->count]);
+	if (status && l->sent)
+		error_prefix(err, "%zu jobs are in the queue, then", l->sent);
+	int code = status ? cli_error(l->cli, err) : EXIT_OK;
+	if (l->ids)
+		cli_print_json(json_incref(l->ids));
+	else if (!status && !l->cli->quiet && l->sent > 1)
+		fprintf(stderr, "%zu jobs queued\n", l->sent);
+	json_decref(l->ids);
+	queue_close(l->queue);
+	free(l);
+	return code;
+}
+
+static int run_batch(struct cli *cli)
+{
+	struct error err = {0};
+	struct load *l = calloc(1, sizeof *l);
+	const char *folder = cli_value(cli, "folder");
+	if (!l) {
+		error_set(&err, SUMI_NOMEM, "out of memory");
+		return cli_error(cli, &err);
+	}
+	l->cli = cli;
+	l->ids = cli->json ? json_array() : NULL;
+	int status = SUMI_OK;
+	if (!folder && cli->arg_count == 0)
+		status = error_set(&err, SUMI_INVALID, "name a file, '-' or --folder DIR");
+	if (!status)
+		status = cli_queue(cli, &l->queue, &err);
+	for (int i = 0; i < cli->arg_count && !status; i++)
+		status = add_file(l, cli->args[i], &err);
+	if (!status && folder)
+		status = add_folder(l, folder, &err);
+	return finish_load(l, status, &err);
+}
+
+static int run_submit(struct cli *cli)
+{
+	struct error err = {0};
+	struct load *l = calloc(1, sizeof *l);
+	if (!l) {
+		error_set(&err, SUMI_NOMEM, "out of memory");
+		return cli_error(cli, &err);
+	}
+	l->cli = cli;
+	l->ids = cli->json ? json_array() : NULL;
+	int status = cli_queue(cli, &l->queue, &err);
+	if (!status && strcmp(cli->args[0], "-") == 0) {
+		status = add_file(l, "-", &err);
+	} else if (!status) {
+		json_t *object;
+		status = json_read_text(cli->args[0], strlen(cli->args[0]), "job", &object, &err);
+		if (!status)
+			status = add_job(l, object, "job", 0, &err);
+	}
+	return finish_load(l, status, &err);
+}
+
+const struct verb verb_submit = {
+    .name = "submit",
+    .arguments = "JSON|- [options]",
+    .summary = "put a job into the queue as it is written in JSON; prints its id",
+    .job_options = true,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_submit,
+    .more = "  sumi submit '{\"modality\":\"image\",\"prompt\":\"fog over a lake\"}'\n"
+            "Options fill in what the JSON leaves out. '-' reads one object a line.\n",
+};
+
+static const struct cli_option batch_options[] = {
+    {"folder", 0, "DIR", "every *.jsonl and *.csv in DIR; each is renamed to NAME.queued"},
+    {NULL, 0, NULL, NULL}};
+
+const struct verb verb_batch = {
+    .name = "batch",
+    .arguments = "FILE.jsonl|FILE.csv… [options]",
+    .summary = "put many jobs into the queue; prints their ids",
+    .options = batch_options,
+    .job_options = true,
+    .min_args = 0,
+    .max_args = -1,
+    .run = run_batch,
+    .more = "A CSV file's first line names the fields: prompt,seed,steps\n"
+            "Options are for jobs that do not say otherwise.\n",
+};

@@ -1,0 +1,36 @@
+/* The verbs, in the order of the help. */
+#ifndef SUMI_CLI_VERBS_H
+#define SUMI_CLI_VERBS_H
+
+#include "cli/cli.h"
+
+#define VERB_MAP(X)                                                                                \
+	X(image)                                                                                   \
+	X(video)                                                                                   \
+	X(audio)                                                                                   \
+	X(render)                                                                                  \
+	X(submit)                                                                                  \
+	X(batch)                                                                                   \
+	X(list)                                                                                    \
+	X(search)                                                                                  \
+	X(show)                                                                                    \
+	X(watch)                                                                                   \
+	X(wait)                                                                                    \
+	X(fetch)                                                                                   \
+	X(open)                                                                                    \
+	X(cancel)                                                                                  \
+	X(retry)                                                                                   \
+	X(again)                                                                                   \
+	X(pause)                                                                                   \
+	X(resume)                                                                                  \
+	X(models)                                                                                  \
+	X(devices)                                                                                 \
+	X(status)                                                                                  \
+	X(doctor)                                                                                  \
+	X(db)
+
+#define X(name) extern const struct verb verb_##name;
+VERB_MAP(X)
+#undef X
+
+#endif

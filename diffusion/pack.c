@@ -1,0 +1,112 @@
+/* A pack's models on a device. */
+#include "diffusion/pack.h"
+
+#include <stdlib.h>
+
+#include "diffusion/pack_internal.h"
+
+/* What one component needs must be what the other gives. */
+static int check_match(const struct pack *pack, struct error *err)
+{
+	const struct text_config *text = text_encoder_config(pack->text_encoder);
+	const struct unet_config *unet = unet_config(pack->unet);
+	const struct vae_config *vae = vae_config(pack->vae);
+	if (unet->context != text->width)
+		return error_set(err, SUMI_INVALID,
+		                 "%s: the UNet wants text embeddings of %d channels "
+		                 "(cross_attention_dim), the text encoder gives %d",
+		                 pack->info.path, unet->context, text->width);
+	if (unet->in_channels != vae->latent_channels || unet->out_channels != vae->latent_channels)
+		return error_set(err, SUMI_UNSUPPORTED,
+		                 "%s: the UNet takes %d and gives %d channels, the VAE's latents have "
+		                 "%d: inpainting and upscaling models are not supported",
+		                 pack->info.path, unet->in_channels, unet->out_channels,
+		                 vae->latent_channels);
+	return SUMI_OK;
+}
+
+static int open_part(struct pack *pack, const char *part, char folder[FILES_PATH_MAX],
+                     struct error *err)
+{
+	return files_path(folder, err, "%s/%s", pack->info.path, part);
+}
+
+static int open_models(struct pack *pack, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	int status;
+	if ((status = open_part(pack, "scheduler/scheduler_config.json", folder, err)) ||
+	    (status = sampler_config_read(folder, &pack->scheduler, err)) ||
+	    (status = open_part(pack, "tokenizer", folder, err)) ||
+	    (status = tokenizer_open(folder, &pack->tokenizer, err)) ||
+	    (status = open_part(pack, "text_encoder", folder, err)) ||
+	    (status = text_encoder_open(pack->device, folder, &pack->text_encoder, err)) ||
+	    (status = open_part(pack, "unet", folder, err)) ||
+	    (status = unet_open(pack->device, folder, &pack->unet, err)) ||
+	    (status = open_part(pack, "vae", folder, err)) ||
+	    (status = vae_open(pack->device, folder, &pack->vae, err)))
+		return status;
+	sampler_config_for_latents(&pack->scheduler);
+	return check_match(pack, err);
+}
+
+int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err)
+{
+	*out = NULL;
+	struct pack *pack = calloc(1, sizeof *pack);
+	if (!pack)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
+	pack->device = device;
+	sampler_config_init(&pack->scheduler);
+	int status = pack_info_read(folder, &pack->info, err);
+	if (!status)
+		status = open_models(pack, err);
+	if (status) {
+		pack_close(pack);
+		return status;
+	}
+	*out = pack;
+	return SUMI_OK;
+}
+
+void pack_close(struct pack *pack)
+{
+	if (!pack)
+		return;
+	vae_close(pack->vae);
+	unet_close(pack->fast);
+	unet_close(pack->unet);
+	text_encoder_close(pack->text_encoder);
+	tokenizer_close(pack->tokenizer);
+	sampler_config_free(&pack->scheduler);
+	pack_info_free(&pack->info);
+	free(pack);
+}
+
+int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	*out = pack->unet;
+	if (!fast)
+		return SUMI_OK;
+	if (!pack->info.has_fast)
+		return error_set(err, SUMI_INVALID, "model %s has no fast variant", pack->info.name);
+	if (!pack->fast) {
+		status = open_part(pack, pack->info.fast_unet, folder, err);
+		if (!status)
+			status = unet_open(pack->device, folder, &pack->fast, err);
+	}
+	*out = pack->fast;
+	return status;
+}
+
+const struct pack_info *pack_info_of(const struct pack *pack)
+{
+	return &pack->info;
+}
+
+struct device *pack_device(const struct pack *pack)
+{
+	return pack->device;
+}

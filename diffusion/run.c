@@ -1,0 +1,394 @@
+/* One generation, step by step.
+ *
+ * The latents x lie in the order in which torch draws their noise, [channels, frames, height,
+ * width] (for one frame that is diffusers' [1, c, h, w], for several AnimateDiff's
+ * [1, c, f, h, w]); the models see [frames, height, width, channels]. */
+#include "diffusion/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/guidance.h"
+#include "diffusion/pack_internal.h"
+#include "diffusion/run_internal.h"
+
+enum { FRAMES_MAX = 1024 };
+
+static size_t elements(const struct run *run)
+{
+	return (size_t)run->frames * (size_t)run->h * (size_t)run->w * (size_t)run->c;
+}
+
+/* [c, f, h, w] → [f, h, w, c] and back. */
+static void to_models(const struct run *run, const float *x, float *out)
+{
+	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c, f = (size_t)run->frames;
+	for (size_t k = 0; k < c; k++)
+		for (size_t i = 0; i < f * pixels; i++)
+			out[i * c + k] = x[k * f * pixels + i];
+}
+
+static void from_models(const struct run *run, const float *in, float *x)
+{
+	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c, f = (size_t)run->frames;
+	for (size_t k = 0; k < c; k++)
+		for (size_t i = 0; i < f * pixels; i++)
+			x[k * f * pixels + i] = in[i * c + k];
+}
+
+static int check_params(const struct pack_info *info, const struct run_params *p,
+                        struct error *err)
+{
+	if (p->width < info->scale || p->height < info->scale || p->width % info->scale ||
+	    p->height % info->scale || p->width > RUN_SIDE_MAX || p->height > RUN_SIDE_MAX)
+		return error_set(err, SUMI_INVALID,
+		                 "size %dx%d: width and height must be multiples of %d up to %d",
+		                 p->width, p->height, info->scale, RUN_SIDE_MAX);
+	if (p->frames < 1 || p->frames > FRAMES_MAX)
+		return error_set(err, SUMI_INVALID, "frames is %d, allowed are 1 to %d", p->frames,
+		                 FRAMES_MAX);
+	if (!isfinite(p->cfg_scale) || !isfinite(p->guidance_rescale) || !isfinite(p->eta))
+		return error_set(err, SUMI_INVALID, "cfg_scale, guidance_rescale and eta must be numbers");
+	if (p->init && !(p->strength > 0 && p->strength <= 1))
+		return error_set(err, SUMI_INVALID, "strength is %g, allowed are 0 (exclusive) to 1",
+		                 p->strength);
+	return SUMI_OK;
+}
+
+/* ---- text ------------------------------------------------------------------------- */
+
+/* Token ids of prompt and negative prompt, padded to the same number of chunks. */
+static int tokenize(const struct pack *pack, const struct run_params *p, int texts,
+                    struct tokens tokens[2], struct error *err)
+{
+	const char *both[2] = {p->negative_prompt ? p->negative_prompt : "", p->prompt};
+	int chunks = 1, status = SUMI_OK;
+	for (int pass = 0; pass < 2 && !status; pass++)
+		for (int i = 0; i < texts && !status; i++) {
+			const char *text = both[texts == 1 ? 1 : i];
+			tokens_free(&tokens[i]);
+			status = tokenizer_encode(pack->tokenizer, text, strlen(text), chunks,
+			                          &tokens[i], err);
+			if (!status && tokens[i].chunks > chunks)
+				chunks = tokens[i].chunks;
+		}
+	return status;
+}
+
+static int encode_text(struct run *run, const struct run_params *p, struct error *err)
+{
+	struct pack *pack = run->pack;
+	const struct text_config *config = text_encoder_config(pack->text_encoder);
+	struct tokens tokens[2] = {{0}};
+	float *context = NULL;
+	int texts = run->guided ? 2 : 1;
+	int status = tokenize(pack, p, texts, tokens, err);
+	if (status)
+		goto done;
+	int chunks = tokens[0].chunks, length = tokens[0].length;
+	size_t one = (size_t)chunks * (size_t)length * (size_t)config->width;
+	context = malloc(one * (size_t)texts * sizeof *context);
+	if (!context) {
+		status = error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+		goto done;
+	}
+	for (int i = 0; i < texts && !status; i++) {
+		struct text_input in = {
+		    .ids = tokens[i].ids,
+		    .n = chunks,
+		    .tokens = length,
+		    .clip_skip = p->clip_skip,
+		};
+		status = text_encoder_forward(pack->text_encoder, &in, context + (size_t)i * one, err);
+	}
+	if (!status)
+		status = unet_text_new(run->unet, context, texts, chunks * length, &run->text, err);
+done:
+	free(context);
+	tokens_free(&tokens[0]);
+	tokens_free(&tokens[1]);
+	return status;
+}
+
+/* ---- begin ------------------------------------------------------------------------ */
+
+static int make_sampler(struct run *run, const struct run_params *p, struct error *err)
+{
+	struct sampler_config config = run->pack->scheduler;
+	const char *name = p->sampler ? p->sampler
+	                   : p->fast  ? run->pack->info.fast.sampler
+	                              : run->pack->info.defaults.sampler;
+	if (p->schedule) {
+		int status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
+		if (status)
+			return status;
+	}
+	if (p->eta > 0)
+		config.eta = p->eta;
+	int status = sampler_new(name, &config, p->steps, &run->sampler, err);
+	if (!status && p->init)
+		status = sampler_start(run->sampler, p->strength, err);
+	return status;
+}
+
+/* What a distilled model wants to know of the guidance, instead of two evaluations:
+ * diffusers' get_guidance_scale_embedding of guidance − 1. */
+static int embed_guidance(struct run *run, double cfg_scale, struct error *err)
+{
+	int dim = unet_config(run->unet)->time_cond, half = dim / 2;
+	if (dim == 0)
+		return SUMI_OK;
+	run->time_cond = calloc((size_t)run->frames * (size_t)dim, sizeof(float));
+	if (!run->time_cond)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	float w = (float)(cfg_scale - 1) * 1000.0f;
+	for (int i = 0; i < half; i++) {
+		float frequency = expf((float)i * -(logf(10000.0f) / (float)(half - 1)));
+		for (int f = 0; f < run->frames; f++) {
+			run->time_cond[f * dim + i] = sinf(w * frequency);
+			run->time_cond[f * dim + half + i] = cosf(w * frequency);
+		}
+	}
+	return SUMI_OK;
+}
+
+/* The start from pictures: their latents, a sample of the VAE's distribution drawn before the
+ * noise that is added, as diffusers does it. */
+static int encode_init(struct run *run, const struct run_params *p, float *out, struct error *err)
+{
+	size_t n = elements(run);
+	float *mean = malloc(n * 4 * sizeof *mean);
+	if (!mean)
+		return error_set(err, SUMI_NOMEM, "no memory for the first picture's latents");
+	float *deviation = mean + n, *noise = mean + 2 * n, *sample = mean + 3 * n;
+	struct vae_input in = {
+	    .values = p->init,
+	    .n = run->frames,
+	    .h = p->height,
+	    .w = p->width,
+	};
+	int status = vae_encode(run->pack->vae, &in, mean, deviation, err);
+	if (!status) {
+		bool random = vae_config(run->pack->vae)->kind == VAE_KL;
+		from_models(run, mean, out);
+		from_models(run, deviation, sample);
+		if (random)
+			rng_randn(&run->rng, noise, n);
+		for (size_t i = 0; random && i < n; i++)
+			out[i] += sample[i] * noise[i];
+	}
+	free(mean);
+	return status;
+}
+
+static int first_latents(struct run *run, const struct run_params *p, struct error *err)
+{
+	enum rng_kind kind;
+	size_t n = elements(run);
+	int status = rng_kind_from_name(p->rng, &kind, err);
+	if (status)
+		return status;
+	rng_init(&run->rng, kind, p->seed);
+	if (p->init) {
+		float *clean = run->x, *noise = run->prediction;
+		if ((status = encode_init(run, p, clean, err)))
+			return status;
+		rng_randn(&run->rng, noise, n);
+		sampler_add_noise(run->sampler, clean, noise, run->x, n);
+		return SUMI_OK;
+	}
+	rng_randn(&run->rng, run->x, n);
+	float sigma = sampler_init_noise_sigma(run->sampler);
+	for (size_t i = 0; i < n; i++)
+		run->x[i] *= sigma;
+	return SUMI_OK;
+}
+
+static int allocate(struct run *run, struct error *err)
+{
+	size_t n = elements(run);
+	run->x = malloc(n * sizeof(float));
+	run->prediction = malloc(n * sizeof(float));
+	run->denoised = malloc(n * sizeof(float));
+	run->model_in = malloc(n * 2 * sizeof(float));
+	run->model_out = malloc(n * 2 * sizeof(float));
+	run->timesteps = malloc((size_t)run->frames * 2 * sizeof(float));
+	if (run->x && run->prediction && run->denoised && run->model_in && run->model_out &&
+	    run->timesteps)
+		return SUMI_OK;
+	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", run->w, run->h);
+}
+
+/* All but the first latents. */
+static int prepare(struct pack *pack, const struct run_params *p, struct run **out,
+                   struct error *err)
+{
+	int status = check_params(&pack->info, p, err);
+	if (status)
+		return status;
+	struct run *run = calloc(1, sizeof *run);
+	if (!run)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	run->pack = pack;
+	run->frames = p->frames;
+	run->h = p->height / pack->info.scale;
+	run->w = p->width / pack->info.scale;
+	run->c = pack->info.latent_channels;
+	run->cfg_scale = (float)p->cfg_scale;
+	run->guidance_rescale = (float)p->guidance_rescale;
+	run_digest(pack, p, run->digest);
+	if ((status = pack_unet(pack, p->fast, &run->unet, err)))
+		goto fail;
+	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
+	if ((status = allocate(run, err)) || (status = make_sampler(run, p, err)) ||
+	    (status = embed_guidance(run, p->cfg_scale, err)) || (status = encode_text(run, p, err)))
+		goto fail;
+	*out = run;
+	return SUMI_OK;
+fail:
+	run_free(run);
+	return status;
+}
+
+int run_begin(struct pack *pack, const struct run_params *params, struct run **out,
+              struct error *err)
+{
+	*out = NULL;
+	int status = prepare(pack, params, out, err);
+	if (!status && (status = first_latents(*out, params, err))) {
+		run_free(*out);
+		*out = NULL;
+	}
+	return status;
+}
+
+void run_free(struct run *run)
+{
+	if (!run)
+		return;
+	unet_text_free(run->text);
+	sampler_free(run->sampler);
+	free(run->x);
+	free(run->prediction);
+	free(run->denoised);
+	free(run->model_in);
+	free(run->model_out);
+	free(run->timesteps);
+	free(run->time_cond);
+	free(run);
+}
+
+int run_restore(struct pack *pack, const struct run_params *params, const void *data, size_t size,
+                struct run **out, struct error *err)
+{
+	*out = NULL;
+	int status = prepare(pack, params, out, err);
+	if (!status && (status = run_load(*out, elements(*out), data, size, err))) {
+		run_free(*out);
+		*out = NULL;
+	}
+	return status;
+}
+
+int run_save(const struct run *run, void **data, size_t *size, struct error *err)
+{
+	return run_store(run, elements(run), data, size, err);
+}
+
+/* ---- steps ------------------------------------------------------------------------ */
+
+int run_steps(const struct run *run)
+{
+	return sampler_calls(run->sampler);
+}
+
+int run_steps_done(const struct run *run)
+{
+	return sampler_done(run->sampler);
+}
+
+int run_step(struct run *run, struct error *err)
+{
+	int call = sampler_done(run->sampler), batch = run->frames * (run->guided ? 2 : 1);
+	size_t n = elements(run);
+	if (call >= sampler_calls(run->sampler))
+		return error_set(err, SUMI_INVALID, "the run has no step left");
+	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
+	to_models(run, run->prediction, run->model_in);
+	if (run->guided)
+		memcpy(run->model_in + n, run->model_in, n * sizeof(float));
+	for (int i = 0; i < batch; i++)
+		run->timesteps[i] = (float)sampler_timestep(run->sampler, call);
+	struct unet_input in = {
+	    .latents = run->model_in,
+	    .n = batch,
+	    .h = run->h,
+	    .w = run->w,
+	    .timesteps = run->timesteps,
+	    .time_cond = run->time_cond,
+	    .text = run->text,
+	};
+	int status = unet_forward(run->unet, &in, run->model_out, err);
+	if (status)
+		return status;
+	if (run->guided) {
+		status = guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
+		                          run->guidance_rescale, run->model_out, err);
+		if (status)
+			return status;
+	}
+	from_models(run, run->model_out, run->prediction);
+	return sampler_step(run->sampler, call, run->prediction, run->x, n, &run->rng, err);
+}
+
+const float *run_latents(const struct run *run, bool denoised, size_t *count)
+{
+	size_t n = elements(run), have = 0;
+	const float *estimate = denoised ? sampler_denoised(run->sampler, &have) : NULL;
+	to_models(run, estimate && have == n ? estimate : run->x, run->denoised);
+	*count = n;
+	return run->denoised;
+}
+
+int run_decode(struct run *run, int frame, float *out, struct error *err)
+{
+	size_t one = (size_t)run->h * (size_t)run->w * (size_t)run->c, count;
+	if (frame < 0 || frame >= run->frames)
+		return error_set(err, SUMI_INVALID, "there is no frame %d", frame);
+	const float *latents = run_latents(run, false, &count);
+	struct vae_input in = {
+	    .values = latents + (size_t)frame * one,
+	    .n = 1,
+	    .h = run->h,
+	    .w = run->w,
+	};
+	int status = vae_decode(run->pack->vae, &in, out, err);
+	size_t pixels = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
+	                (size_t)run->pack->info.scale * 3;
+	for (size_t i = 0; i < pixels && !status; i++) {
+		float v = out[i] * 0.5f + 0.5f;
+		out[i] = v < 0 ? 0 : v > 1 ? 1 : v;
+	}
+	return status;
+}
+
+uint64_t run_memory(const struct pack_info *info, const struct run_params *params)
+{
+	char folder[FILES_PATH_MAX];
+	struct unet_config unet;
+	struct vae_config vae;
+	struct error ignored;
+	int h = params->height / info->scale, w = params->width / info->scale;
+	int batch = params->frames * (params->cfg_scale != 1 ? 2 : 1);
+	const char *part = params->fast && info->has_fast ? info->fast_unet : "unet";
+	uint64_t step = 0, decode = 0;
+	if (files_path(folder, &ignored, "%s/%s", info->path, part) == 0 &&
+	    unet_config_read(folder, &unet, &ignored) == 0)
+		step = unet_memory(&unet, batch, h, w, TOKENS_USUAL, DTYPE_F32);
+	if (files_path(folder, &ignored, "%s/vae", info->path) == 0 &&
+	    vae_config_read(folder, &vae, &ignored) == 0)
+		decode = vae_memory(&vae, 1, h, w, DTYPE_F32);
+	return step > decode ? step : decode;
+}

@@ -1,0 +1,120 @@
+/* A run's state as bytes, and the rough picture of it.
+ *
+ *     "sumirun1"  8 bytes
+ *     digest      64 bytes, hexadecimal: pack and parameters
+ *     latents     count u64, float32 each
+ *     sampler     sampler_save()
+ *     generator   rng_save()
+ *     check       u64, FNV-1a of all before */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/run_internal.h"
+
+static const char magic[8] = {'s', 'u', 'm', 'i', 'r', 'u', 'n', '1'};
+
+static void add_text(struct bytes_writer *w, const char *text)
+{
+	size_t n = text ? strlen(text) : 0;
+	bytes_put_u64(w, n);
+	bytes_put(w, text, n);
+}
+
+void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE])
+{
+	struct bytes_writer w = {0};
+	size_t init = p->init ? (size_t)p->frames * (size_t)p->height * (size_t)p->width * 3 : 0;
+	add_text(&w, pack->info.digest);
+	add_text(&w, p->prompt);
+	add_text(&w, p->negative_prompt);
+	add_text(&w, p->sampler);
+	add_text(&w, p->schedule);
+	add_text(&w, p->rng);
+	bytes_put_u64(&w, p->seed);
+	bytes_put_u32(&w, (uint32_t)p->steps);
+	bytes_put_u32(&w, (uint32_t)p->width);
+	bytes_put_u32(&w, (uint32_t)p->height);
+	bytes_put_u32(&w, (uint32_t)p->frames);
+	bytes_put_u32(&w, (uint32_t)p->clip_skip);
+	bytes_put_u32(&w, p->fast);
+	bytes_put_f64(&w, p->cfg_scale);
+	bytes_put_f64(&w, p->guidance_rescale);
+	bytes_put_f64(&w, p->eta);
+	bytes_put_f64(&w, p->init ? p->strength : 0);
+	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
+	sha256_hex(w.data, w.size, out);
+	free(w.data);
+}
+
+int run_store(const struct run *run, size_t n, void **data, size_t *size, struct error *err)
+{
+	struct bytes_writer w = {0};
+	bytes_put(&w, magic, sizeof magic);
+	bytes_put(&w, run->digest, SHA256_HEX_SIZE - 1);
+	bytes_put_u64(&w, n);
+	bytes_put_f32s(&w, run->x, n);
+	sampler_save(run->sampler, &w);
+	rng_save(&run->rng, &w);
+	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, w.data, w.size));
+	if (w.failed) {
+		free(w.data);
+		return error_set(err, SUMI_NOMEM, "no memory to save a run");
+	}
+	*data = w.data;
+	*size = w.size;
+	return SUMI_OK;
+}
+
+static int check_frame(const struct run *run, const void *data, size_t size, struct error *err)
+{
+	enum { CHECK = 8, HEAD = sizeof magic + SHA256_HEX_SIZE - 1 };
+	if (size < HEAD + CHECK || memcmp(data, magic, sizeof magic) != 0)
+		return error_set(err, SUMI_CORRUPT, "saved run: these are not the bytes of one");
+	struct bytes_reader end = {.data = (const unsigned char *)data + size - CHECK, .size = CHECK};
+	if (bytes_get_u64(&end) != bytes_hash(BYTES_HASH_START, data, size - CHECK))
+		return error_set(err, SUMI_CORRUPT, "saved run: damaged, its checksum does not fit");
+	if (memcmp((const char *)data + sizeof magic, run->digest, SHA256_HEX_SIZE - 1) != 0)
+		return error_set(err, SUMI_INVALID,
+		                 "saved run: it was made with other parameters or another model");
+	return SUMI_OK;
+}
+
+int run_load(struct run *run, size_t n, const void *data, size_t size, struct error *err)
+{
+	int status = check_frame(run, data, size, err);
+	if (status)
+		return status;
+	struct bytes_reader r = {.data = data, .size = size - 8, .at = sizeof magic + SHA256_HEX_SIZE - 1};
+	if (bytes_get_u64(&r) != n)
+		return error_set(err, SUMI_CORRUPT, "saved run: its latents have another size");
+	bytes_get_f32s(&r, run->x, n);
+	if ((status = sampler_restore(run->sampler, &r, err)) ||
+	    (status = rng_restore(&run->rng, &r, err)))
+		return status;
+	return bytes_complete(&r) ? SUMI_OK
+	                          : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");
+}
+
+/* How the four latent channels of Stable Diffusion look, a linear fit that the field shares
+ * (discuss.huggingface.co/t/decoding-latents-to-rgb-without-upscaling/23204); other latents
+ * give false colours, which are enough to see a shape form. */
+static const float rgb_of_latent[4][3] = {
+    {0.298f, 0.207f, 0.208f}, {0.187f, 0.286f, 0.173f}, {-0.158f, 0.189f, 0.264f}, {-0.184f, -0.271f, -0.473f}};
+
+int run_preview(const struct run *run, uint8_t *out, struct error *err)
+{
+	size_t count, pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c;
+	if (run->c != 4)
+		return error_set(err, SUMI_UNSUPPORTED, "previews are for latents of four channels");
+	const float *z = run_latents(run, true, &count);
+	for (size_t i = 0; i < pixels; i++)
+		for (int k = 0; k < 3; k++) {
+			float v = 0;
+			for (size_t j = 0; j < c; j++)
+				v += z[i * c + j] * rgb_of_latent[j][k];
+			v = (v * 0.5f + 0.5f) * 255.0f;
+			out[i * 3 + (size_t)k] = v > 255 ? 255 : v > 0 ? (uint8_t)v : 0;
+		}
+	return SUMI_OK;
+}
