@@ -157,4 +157,7 @@ int job_schema_text(char **text, struct error *err);
 /* 1…64 of [A-Za-z0-9._:-]. */
 bool job_id_valid(const char *id);
 
+/* Length of an id without the ".20261122T220000Z" of a recurring job's later occurrences. */
+size_t job_series_length(const char *id);
+
 #endif

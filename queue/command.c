@@ -1,0 +1,157 @@
+/* Commands as bytes of Redis' protocol (RESP 2), and what comes back. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/internal.h"
+
+#define HEAD 16 /* room before the arguments for "*123\r\n" */
+
+static char *more(struct command *command, size_t size)
+{
+	if (command->failed)
+		return NULL;
+	if (!command->data)
+		command->size = HEAD;
+	if (command->size + size > command->room) {
+		size_t room = (command->size + size) * 2;
+		char *data = realloc(command->data, room);
+		if (!data) {
+			command->failed = true;
+			return NULL;
+		}
+		command->data = data;
+		command->room = room;
+	}
+	command->size += size;
+	return command->data + command->size - size;
+}
+
+void command_add(struct command *command, const void *data, size_t size)
+{
+	char head[32];
+	int n = snprintf(head, sizeof head, "$%zu\r\n", size);
+	char *at = more(command, (size_t)n + size + 2);
+	if (!at)
+		return;
+	memcpy(at, head, (size_t)n);
+	if (size)
+		memcpy(at + n, data, size);
+	memcpy(at + n + size, "\r\n", 2);
+	command->count++;
+}
+
+void command_text(struct command *command, const char *text)
+{
+	command_add(command, text, text ? strlen(text) : 0);
+}
+
+void command_int(struct command *command, int64_t value)
+{
+	char text[24];
+	command_add(command, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)value));
+}
+
+void command_number(struct command *command, double value)
+{
+	char text[40];
+	command_add(command, text,
+	            isnan(value) ? 0 : (size_t)snprintf(text, sizeof text, "%.3f", value));
+}
+
+void command_format(struct command *command, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, format);
+	int n = vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof text)
+		command->failed = true;
+	else
+		command_add(command, text, (size_t)n);
+}
+
+void command_key(struct command *command, const struct queue *queue, const char *name,
+                 const char *id)
+{
+	command_format(command, "%s%s%s", queue->prefix, name, id ? id : "");
+}
+
+void command_script(struct command *command, const struct queue *queue, enum queue_script script)
+{
+	command_text(command, "EVALSHA");
+	command_add(command, queue->sha[script], 40);
+	command_text(command, "1");
+	command_text(command, queue->prefix);
+}
+
+void command_free(struct command *command)
+{
+	free(command->data);
+	memset(command, 0, sizeof *command);
+}
+
+int link_append(struct queue *queue, struct command *command, struct error *err)
+{
+	if (command->failed || !command->count)
+		return error_set(err, SUMI_NOMEM, "redis: no memory for a command");
+	char head[HEAD + 1];
+	int n = snprintf(head, sizeof head, "*%zu\r\n", command->count);
+	char *start = command->data + HEAD - n;
+	memcpy(start, head, (size_t)n);
+	if (redisAppendFormattedCommand(queue->redis, start, command->size - (size_t)(HEAD - n)) !=
+	    REDIS_OK)
+		return error_set(err, SUMI_NOMEM, "redis: no memory for a command");
+	return SUMI_OK;
+}
+
+const char *reply_text(const redisReply *reply)
+{
+	if (reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
+	              reply->type == REDIS_REPLY_ERROR))
+		return reply->str;
+	return "";
+}
+
+int64_t reply_int(const redisReply *reply)
+{
+	if (reply && reply->type == REDIS_REPLY_INTEGER)
+		return reply->integer;
+	return strtoll(reply_text(reply), NULL, 10);
+}
+
+bool reply_is(const redisReply *reply, const char *word)
+{
+	return strcmp(reply_text(reply), word) == 0;
+}
+
+const redisReply *reply_at(const redisReply *reply, size_t index)
+{
+	return reply && reply->type == REDIS_REPLY_ARRAY && index < reply->elements
+	           ? reply->element[index]
+	           : NULL;
+}
+
+void reply_copy(const redisReply *reply, char *out, size_t size)
+{
+	snprintf(out, size, "%s", reply_text(reply));
+}
+
+int reply_error(const redisReply *reply, struct error *err)
+{
+	static const struct {
+		const char *start;
+		int status;
+	} known[] = {{"OOM", SUMI_FULL},        {"NOAUTH", SUMI_PERM},   {"NOPERM", SUMI_PERM},
+	             {"WRONGPASS", SUMI_PERM},  {"MISCONF", SUMI_FULL},  {"LOADING", SUMI_CONNECT},
+	             {"READONLY", SUMI_CONNECT}, {"MASTERDOWN", SUMI_CONNECT}};
+	int status = SUMI_INTERNAL;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strncmp(reply->str, known[i].start, strlen(known[i].start)) == 0)
+			status = known[i].status;
+	/* A script's error carries the script's digest behind its text. */
+	const char *end = strstr(reply->str, " script: ");
+	return error_set(err, status, "redis: %.*s", end ? (int)(end - reply->str) : 300, reply->str);
+}

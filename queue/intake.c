@@ -1,0 +1,466 @@
+/* Into the queue: submitting, and taking out of the intake what anybody has put there. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/ulid.h"
+#include "queue/internal.h"
+#include "queue/schedule.h"
+
+#define PIPELINE 256
+#define SUBMIT_PIPELINE 1000
+#define MAX_ENTRY_FIELDS 64
+#define LETTER_VALUE_MAX 1024 /* bytes of a field that are kept in a dead letter */
+
+double random_unit(void)
+{
+	uint32_t r = 0;
+	if (getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r)
+		r = (uint32_t)clock_mono_us();
+	return r / 4294967295.0;
+}
+
+void job_window_key(const struct job *job, char *out, size_t size)
+{
+	*out = '\0';
+	if (job->window)
+		snprintf(out, size, "|%s@%s", job->window, job->tz ? job->tz : "UTC");
+}
+
+void job_arguments(struct command *command, const struct job *job, const char *json,
+                   const struct job_entry_facts *facts)
+{
+	char window[SCHEDULE_ZONE_SIZE + 16], after[JOB_MAX_AFTER * JOB_ID_SIZE + 1] = "";
+	size_t used = 0;
+	job_window_key(job, window, sizeof window);
+	for (size_t i = 0; i < job->after_count; i++)
+		used += (size_t)snprintf(after + used, sizeof after - used, "%s ", job->after[i]);
+	command_text(command, job->id);
+	command_text(command, json);
+	command_format(command, "%s/%s", job->modality, job->model ? job->model : "");
+	command_text(command, window);
+	command_int(command, job->priority);
+	command_text(command, job->submitter);
+	command_int(command, job->n);
+	command_int(command, facts->due);
+	command_int(command, job->deadline);
+	command_int(command, job->max_attempts);
+	command_text(command, after);
+	command_text(command, !job->every ? "" : facts->seed_drawn ? "draw" : "fixed");
+}
+
+/* ---- submitting ------------------------------------------------------------------------ */
+
+/* The seed stays open: it is drawn where the job is admitted, once. */
+static int submit_command(struct queue *queue, struct job *job, struct command *command,
+                          struct error *err)
+{
+	char *json;
+	int status = SUMI_OK;
+	if (!job->id) {
+		char id[ULID_SIZE];
+		ulid_new(id);
+		status = job_set(job, "id", json_string(id), err);
+	}
+	if (status == SUMI_OK)
+		status = job_to_json(job, &json, err);
+	if (status)
+		return status;
+	command_text(command, "XADD");
+	command_key(command, queue, "in", NULL);
+	command_text(command, "*");
+	command_text(command, "job");
+	command_text(command, json);
+	free(json);
+	return SUMI_OK;
+}
+
+int queue_submit(struct queue *queue, struct job *job, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	int status = submit_command(queue, job, &command, err);
+	if (status == SUMI_OK)
+		status = link_call(queue, &command, &reply, err);
+	freeReplyObject(reply);
+	command_free(&command);
+	return status;
+}
+
+/* Sends jobs and reads their replies. *sent counts those that Redis has taken. */
+static int submit_chunk(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
+                        struct error *err)
+{
+	int status = link_need(queue, err);
+	size_t asked = 0;
+	for (; asked < count && status == SUMI_OK; asked++) {
+		struct command command = {0};
+		status = submit_command(queue, &jobs[asked], &command, err);
+		if (status == SUMI_OK)
+			status = link_append(queue, &command, err);
+		command_free(&command);
+		if (status)
+			break;
+	}
+	/* What was appended is answered even where a later job could not be sent. */
+	int failure = status;
+	for (size_t i = 0; i < asked && queue->redis; i++) {
+		redisReply *reply;
+		status = link_reply(queue, &reply, failure ? NULL : err);
+		if (status)
+			return failure ? failure : status;
+		if (reply->type == REDIS_REPLY_ERROR && !failure)
+			failure = reply_error(reply, err);
+		*sent += !failure;
+		freeReplyObject(reply);
+	}
+	return failure;
+}
+
+int queue_submit_many(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
+                      struct error *err)
+{
+	int status = SUMI_OK;
+	*sent = 0;
+	while (*sent < count && status == SUMI_OK) {
+		size_t left = count - *sent, before = *sent;
+		status = submit_chunk(queue, jobs + *sent, left < SUBMIT_PIPELINE ? left : SUBMIT_PIPELINE,
+		                      sent, err);
+		/* Sending a job twice makes one job, so a broken connection is tried once more; if
+		 * that brings nothing, the caller hears of it. */
+		if (status == SUMI_CONNECT && queue->patience_ms > 0) {
+			status = link_need(queue, err);
+			if (status == SUMI_OK && *sent == before)
+				status = submit_chunk(queue, jobs + *sent, 1, sent, err);
+		}
+	}
+	return status;
+}
+
+/* ---- admitting ------------------------------------------------------------------------- */
+
+/* One entry of the intake; texts are borrowed from the reply. */
+struct intake_entry {
+	const char *entry; /* its id in the stream */
+	struct job_text fields[MAX_ENTRY_FIELDS];
+	size_t count;
+	bool too_many;
+};
+
+static void read_entry(const redisReply *reply, struct intake_entry *e)
+{
+	const redisReply *pairs = reply_at(reply, 1);
+	e->entry = reply_text(reply_at(reply, 0));
+	e->count = 0;
+	e->too_many = pairs && pairs->elements / 2 > MAX_ENTRY_FIELDS;
+	for (size_t i = 0; pairs && i + 1 < pairs->elements && e->count < MAX_ENTRY_FIELDS; i += 2) {
+		const redisReply *name = pairs->element[i], *value = pairs->element[i + 1];
+		e->fields[e->count++] = (struct job_text){name->str, name->len, value->str, value->len};
+	}
+}
+
+static const struct job_text *entry_field(const struct intake_entry *e, const char *name)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (e->fields[i].name_size == strlen(name) &&
+		    memcmp(e->fields[i].name, name, e->fields[i].name_size) == 0)
+			return &e->fields[i];
+	return NULL;
+}
+
+static json_t *printable(const char *text, size_t size)
+{
+	char cut[LETTER_VALUE_MAX + 1];
+	size_t n = size < LETTER_VALUE_MAX ? size : LETTER_VALUE_MAX;
+	json_t *value = size <= LETTER_VALUE_MAX ? json_stringn(text, size) : NULL;
+	if (value)
+		return value;
+	for (size_t i = 0; i < n; i++)
+		cut[i] = text[i] >= 0x20 && text[i] < 0x7F ? text[i] : '?';
+	return json_stringn(cut, n);
+}
+
+/* The id that the sender of a bad entry may be waiting for, or "". */
+static void entry_id(const struct intake_entry *e, char out[JOB_ID_SIZE])
+{
+	const struct job_text *id = entry_field(e, "id"), *job = entry_field(e, "job");
+	json_t *root = NULL;
+	const char *text = NULL;
+	*out = '\0';
+	if (id && id->value_size <= JOB_ID_MAX) {
+		memcpy(out, id->value, id->value_size);
+		out[id->value_size] = '\0';
+	} else if (job && job->value_size <= JOB_JSON_MAX) {
+		root = json_loadb(job->value, job->value_size, 0, NULL);
+		text = json_string_value(json_object_get(root, "id"));
+		if (text && strlen(text) <= JOB_ID_MAX)
+			strcpy(out, text);
+		json_decref(root);
+	}
+	if (*out && !job_id_valid(out))
+		*out = '\0';
+}
+
+static void reject_command(struct queue *queue, const struct intake_entry *e, const char *reason,
+                           struct command *command)
+{
+	char id[JOB_ID_SIZE];
+	json_t *all = json_object();
+	for (size_t i = 0; i < e->count; i++) {
+		char name[65];
+		snprintf(name, sizeof name, "%.*s", (int)(e->fields[i].name_size < 64 ? e->fields[i].name_size : 64),
+		         e->fields[i].name);
+		json_object_set_new(all, name, printable(e->fields[i].value, e->fields[i].value_size));
+	}
+	char *text = json_dumps(all, JSON_COMPACT | JSON_ENSURE_ASCII);
+	entry_id(e, id);
+	command_script(command, queue, SCRIPT_REJECT);
+	command_text(command, "in");
+	command_text(command, e->entry);
+	command_text(command, id);
+	command_text(command, reason);
+	command_text(command, text);
+	free(text);
+	json_decref(all);
+}
+
+/* cancel, retry, pause, resume as intake entries. */
+static int operation_command(struct queue *queue, const struct intake_entry *e, const char *op,
+                             struct command *command, struct error *err)
+{
+	const struct job_text *id = entry_field(e, "id"), *reason = entry_field(e, "reason");
+	if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0) {
+		command_script(command, queue, SCRIPT_PAUSE);
+		command_text(command, e->entry);
+		command_text(command, op);
+		command_add(command, reason ? reason->value : "", reason ? reason->value_size : 0);
+		return SUMI_OK;
+	}
+	bool cancel = strcmp(op, "cancel") == 0;
+	if (!cancel && strcmp(op, "retry") != 0)
+		return error_set(err, SUMI_INVALID, "unknown op: write cancel, retry, pause or resume");
+	char text[JOB_ID_SIZE];
+	entry_id(e, text);
+	if (!id || !*text)
+		return error_set(err, SUMI_INVALID, "op %s needs the field id", op);
+	command_script(command, queue, cancel ? SCRIPT_CANCEL : SCRIPT_RETRY);
+	command_text(command, e->entry);
+	command_text(command, text);
+	return SUMI_OK;
+}
+
+static int parse_entry(const struct intake_entry *e, struct job *job, struct error *err)
+{
+	const struct job_text *json = entry_field(e, "job");
+	if (e->too_many)
+		return error_set(err, SUMI_INVALID, "job: more than %d fields", MAX_ENTRY_FIELDS);
+	if (!json)
+		return job_parse_flat(e->fields, e->count, job, err);
+	if (e->count > 1)
+		return error_set(err, SUMI_INVALID, "the field 'job' must stand alone");
+	return job_parse_json(json->value, json->value_size, job, err);
+}
+
+static int first_due(const struct job *job, int64_t *due, struct error *err)
+{
+	*due = job->not_before;
+	if (job->not_before || !job->every || !schedule_every_is_daily(job->every))
+		return SUMI_OK;
+	int64_t now = clock_wall_ms();
+	return schedule_every_next(job->every, job->tz, now, now, due, err);
+}
+
+static int job_command(struct queue *queue, const char *kind, const char *entry, struct job *job,
+                       struct command *command, struct error *err)
+{
+	struct job_entry_facts facts = {.seed_drawn = job->seed < 0};
+	char *json;
+	int status = job_complete(job, err);
+	if (status == SUMI_OK)
+		status = first_due(job, &facts.due, err);
+	if (status == SUMI_OK)
+		status = job_to_json(job, &json, err);
+	if (status)
+		return status;
+	command_script(command, queue, SCRIPT_ADMIT);
+	command_text(command, kind);
+	command_text(command, entry);
+	job_arguments(command, job, json, &facts);
+	free(json);
+	return SUMI_OK;
+}
+
+/* The command that deals with an entry, whatever it holds. */
+static void entry_command(struct queue *queue, const struct intake_entry *e,
+                          struct command *command)
+{
+	struct error why = {0};
+	struct job job = {0};
+	const struct job_text *op = entry_field(e, "op");
+	char word[16];
+	int status;
+	if (op) {
+		snprintf(word, sizeof word, "%.*s", (int)(op->value_size < 15 ? op->value_size : 15),
+		         op->value);
+		status = operation_command(queue, e, word, command, &why);
+	} else {
+		status = parse_entry(e, &job, &why);
+		if (status == SUMI_OK)
+			status = job_command(queue, "in", e->entry, &job, command, &why);
+		job_clear(&job);
+	}
+	if (status) {
+		command_free(command);
+		reject_command(queue, e, why.text, command);
+	}
+}
+
+static void count_reply(const redisReply *reply, struct queue_admitted *admitted)
+{
+	if (reply_is(reply, "gone"))
+		return;
+	if (reply_is(reply, "duplicate"))
+		admitted->duplicates++;
+	else if (reply_is(reply, "rejected"))
+		admitted->rejected++;
+	else if (reply_is(reply, "ready") || reply_is(reply, "delayed") || reply_is(reply, "blocked") ||
+	         reply_is(reply, "failed"))
+		admitted->jobs++;
+	else
+		admitted->operations++;
+}
+
+static int admit_chunk(struct queue *queue, const redisReply *entries,
+                       struct queue_admitted *admitted, struct error *err)
+{
+	struct intake_entry e;
+	size_t asked = 0;
+	int failure = SUMI_OK;
+	bool forgotten = false;
+	for (; asked < entries->elements; asked++) {
+		struct command command = {0};
+		read_entry(entries->element[asked], &e);
+		entry_command(queue, &e, &command);
+		failure = link_append(queue, &command, err);
+		command_free(&command);
+		if (failure)
+			break;
+	}
+	for (size_t i = 0; i < asked; i++) {
+		redisReply *reply;
+		int status = link_reply(queue, &reply, err);
+		if (status)
+			return status;
+		if (strncmp(reply_text(reply), "NOSCRIPT", 8) == 0)
+			forgotten = true;
+		else if (reply->type == REDIS_REPLY_ERROR && !failure)
+			failure = reply_error(reply, err);
+		else if (reply->type != REDIS_REPLY_ERROR)
+			count_reply(reply, admitted);
+		freeReplyObject(reply);
+	}
+	for (int i = 0; forgotten && i < SCRIPT_COUNT && !failure; i++)
+		failure = script_load(queue, (enum queue_script)i, err);
+	return failure;
+}
+
+int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitted,
+                struct error *err)
+{
+	int status = SUMI_OK;
+	memset(admitted, 0, sizeof *admitted);
+	for (size_t taken = 0; taken < limit && status == SUMI_OK;) {
+		struct command command = {0};
+		redisReply *entries = NULL;
+		command_text(&command, "XRANGE");
+		command_key(&command, queue, "in", NULL);
+		command_text(&command, "-");
+		command_text(&command, "+");
+		command_text(&command, "COUNT");
+		command_int(&command, limit - taken < PIPELINE ? (int64_t)(limit - taken) : PIPELINE);
+		status = link_call(queue, &command, &entries, err);
+		command_free(&command);
+		size_t count = status == SUMI_OK ? entries->elements : 0;
+		if (count)
+			status = admit_chunk(queue, entries, admitted, err);
+		freeReplyObject(entries);
+		if (!count)
+			break;
+		taken += count;
+	}
+	return status;
+}
+
+/* ---- recurring jobs -------------------------------------------------------------------- */
+
+/* Changes a job that has ended into its next occurrence. */
+static int next_occurrence(struct job *job, int64_t created_ms, bool draw, struct error *err)
+{
+	char id[JOB_ID_SIZE], stamp[32], time[CLOCK_TEXT_SIZE];
+	int64_t before = job->not_before ? job->not_before : created_ms, next;
+	int status = schedule_every_next(job->every, job->tz ? job->tz : "UTC", before, clock_wall_ms(),
+	                                 &next, err);
+	if (status)
+		return status;
+	clock_text(next, time); /* 2026-11-22T22:00:00.000Z → 20261122T220000Z */
+	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", time, time + 5, time + 8, time + 11,
+	         time + 14, time + 17);
+	snprintf(id, sizeof id, "%.*s.%s", (int)job_series_length(job->id), job->id, stamp);
+	int64_t deadline = job->deadline ? job->deadline - before + next : 0;
+	if (deadline) { /* first, so that it is never before not_before */
+		char text[CLOCK_TEXT_SIZE];
+		clock_text(deadline, text);
+		status = job_set(job, "deadline", json_string(text), err);
+	}
+	if (status == SUMI_OK)
+		status = job_set(job, "not_before", json_string(time), err);
+	if (status == SUMI_OK)
+		status = job_set(job, "id", json_string(id), err);
+	if (status == SUMI_OK && draw)
+		status = job_set(job, "seed", json_integer(-1), err);
+	return status;
+}
+
+int recur(struct queue *queue, const char *id, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	struct job job = {0};
+	struct error why = {0};
+	command_text(&command, "HMGET");
+	command_key(&command, queue, "job:", id);
+	command_text(&command, "job");
+	command_text(&command, "created");
+	command_text(&command, "every");
+	int status = link_call(queue, &command, &reply, err);
+	command_free(&command);
+	if (status)
+		return status;
+	const redisReply *json = reply_at(reply, 0);
+	int made = job_parse_json(reply_text(json), strlen(reply_text(json)), &job, &why);
+	if (made == SUMI_OK)
+		made = next_occurrence(&job, reply_int(reply_at(reply, 1)),
+		                       reply_is(reply_at(reply, 2), "draw"), &why);
+	if (made == SUMI_OK)
+		made = job_command(queue, "recur", id, &job, &command, &why);
+	enum queue_script script = SCRIPT_ADMIT;
+	if (made) { /* a series that cannot go on is told, not dropped */
+		command_free(&command);
+		script = SCRIPT_REJECT;
+		command_script(&command, queue, script);
+		command_text(&command, "recur");
+		command_text(&command, id);
+		command_text(&command, id);
+		command_format(&command, "next occurrence: %s", why.text);
+		command_text(&command, reply_text(json));
+	}
+	freeReplyObject(reply);
+	reply = NULL;
+	status = script_call(queue, script, &command, &reply, err);
+	freeReplyObject(reply);
+	command_free(&command);
+	job_clear(&job);
+	return status;
+}

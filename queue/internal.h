@@ -1,0 +1,156 @@
+/* Inside the queue: the connection, commands as bytes of the protocol, scripts. */
+#ifndef SUMI_QUEUE_INTERNAL_H
+#define SUMI_QUEUE_INTERNAL_H
+
+#include <hiredis/hiredis.h>
+#include <stdarg.h>
+
+#include "queue/queue.h"
+
+/* X(NAME, file, "1" when it must also run while Redis is out of memory: it frees memory, or
+ * records what must not be lost). */
+#define QUEUE_SCRIPT_MAP(X)                                                                        \
+	X(ADMIT, "admit.lua", 0)                                                                   \
+	X(REJECT, "reject.lua", 1)                                                                 \
+	X(CLAIM, "claim.lua", 0)                                                                   \
+	X(BEAT, "beat.lua", 1)                                                                     \
+	X(EVENT, "event.lua", 0)                                                                   \
+	X(VARIANT, "variant.lua", 1)                                                               \
+	X(SAVE, "save.lua", 0)                                                                     \
+	X(FINISH, "finish.lua", 1)                                                                 \
+	X(FAIL, "fail.lua", 1)                                                                     \
+	X(RELEASE, "release.lua", 1)                                                               \
+	X(CANCEL, "cancel.lua", 1)                                                                 \
+	X(RETRY, "retry.lua", 0)                                                                   \
+	X(PAUSE, "pause.lua", 1)                                                                   \
+	X(REAP, "reap.lua", 1)                                                                     \
+	X(TRIM, "trim.lua", 1)                                                                     \
+	X(WORKER, "worker.lua", 1)                                                                 \
+	X(READY, "ready.lua", 1)
+
+enum queue_script {
+#define X(name, file, oom) SCRIPT_##name,
+	QUEUE_SCRIPT_MAP(X)
+#undef X
+	SCRIPT_COUNT
+};
+
+/* ---- where Redis is (queue/url.c) ----------------------------------------------------- */
+
+#define URL_MAX_SENTINELS 8
+
+enum url_kind { URL_TCP, URL_TLS, URL_UNIX, URL_SENTINEL };
+
+struct queue_url {
+	enum url_kind kind;
+	char host[URL_MAX_SENTINELS][256]; /* [0] alone except for Sentinel */
+	int port[URL_MAX_SENTINELS];
+	int hosts;
+	char path[108]; /* of a Unix socket */
+	char master[128];
+	char user[128], password[256];
+	int db;
+};
+int url_parse(const char *text, struct queue_url *url, struct error *err);
+/* The URL without its password, for messages. */
+void url_describe(const struct queue_url *url, char *out, size_t size);
+
+/* ---- TLS (queue/tls.c) ---------------------------------------------------------------- */
+
+/* Connects, shakes hands, checks the certificate, and gives a plain socket whose other end
+ * a thread of its own carries through TLS. Closing the socket ends the thread. */
+int tls_open(const char *host, int port, const char *ca_file, int timeout_ms, int *fd,
+             struct error *err);
+
+/* ---- the connection (queue/connect.c) ------------------------------------------------- */
+
+struct queue {
+	struct queue_url url;
+	char *prefix, *ca_file;
+	int connect_ms, command_ms, patience_ms;
+	redisContext *redis; /* NULL: not connected */
+	redisContext *bell;  /* blocks in queue_doorbell() */
+	char bell_cursor[QUEUE_CURSOR_SIZE];
+	char run_id[64];
+	uint64_t generation;
+	char sha[SCRIPT_COUNT][41]; /* "" until loaded */
+	char **windows; /* [window_count] as in the keys: "|22:00-06:00@Europe/Moscow" */
+	size_t window_count;
+};
+
+/* A connection, authenticated and on the right database; the caller frees *out. */
+int link_open(const struct queue *queue, redisContext **out, struct error *err);
+
+/* queue->redis is connected, or the reason why it cannot be. Tries for patience_ms. */
+int link_need(struct queue *queue, struct error *err);
+void link_drop(struct queue *queue);
+
+/* One command in Redis' protocol. Begin with {0}; release with command_free(). */
+struct command {
+	char *data;
+	size_t size, room, count;
+	bool failed; /* out of memory on the way */
+};
+void command_add(struct command *command, const void *data, size_t size);
+void command_text(struct command *command, const char *text); /* NULL counts as "" */
+void command_int(struct command *command, int64_t value);
+void command_number(struct command *command, double value); /* NaN: "" */
+void command_format(struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The prefix and a name: a key. */
+void command_key(struct command *command, const struct queue *queue, const char *name,
+                 const char *id);
+/* EVALSHA of a script with its one key, the prefix; arguments follow. */
+void command_script(struct command *command, const struct queue *queue, enum queue_script script);
+void command_free(struct command *command);
+
+/* Sends without waiting; the reply comes with link_reply(). */
+int link_append(struct queue *queue, struct command *command, struct error *err);
+/* The next reply; the connection is dropped when there is none. Error replies too are replies. */
+int link_reply(struct queue *queue, redisReply **reply, struct error *err);
+
+/* Sends one command and waits; connects again and repeats it where the connection broke.
+ * An error reply becomes an error. The caller frees *reply. */
+int link_call(struct queue *queue, struct command *command, redisReply **reply, struct error *err);
+
+/* The same for a script. begin: command_script() and all arguments. The script is loaded
+ * where Redis does not have it. */
+int script_call(struct queue *queue, enum queue_script script, struct command *command,
+                redisReply **reply, struct error *err);
+int script_load(struct queue *queue, enum queue_script script, struct error *err);
+/* Loads every script that this connection has not loaded yet, for pipelines. */
+int script_load_all(struct queue *queue, struct error *err);
+
+/* An error reply of Redis as status and message. */
+int reply_error(const redisReply *reply, struct error *err);
+
+/* ---- replies --------------------------------------------------------------------------- */
+
+/* Text of a string, status or nil reply ("" for anything else). */
+const char *reply_text(const redisReply *reply);
+int64_t reply_int(const redisReply *reply);          /* integer, or text that is one; else 0 */
+bool reply_is(const redisReply *reply, const char *word);
+const redisReply *reply_at(const redisReply *reply, size_t index); /* NULL past the end */
+void reply_copy(const redisReply *reply, char *out, size_t size);
+
+/* ---- shared by the files of transitions ------------------------------------------------ */
+
+/* What the queue must know beside the job itself. */
+struct job_entry_facts {
+	int64_t due;     /* ms since 1970; 0: at once */
+	bool seed_drawn; /* later occurrences draw their own */
+};
+/* Appends the fields that enter() in common.lua reads. */
+void job_arguments(struct command *command, const struct job *job, const char *json,
+                   const struct job_entry_facts *facts);
+
+/* Random 0…1. */
+double random_unit(void);
+
+/* "|22:00-06:00@Europe/Moscow", or "" for a job without window. */
+void job_window_key(const struct job *job, char *out, size_t size);
+
+/* Makes the next occurrence of a recurring job that has ended (queue/intake.c). */
+int recur(struct queue *queue, const char *id, struct error *err);
+
+#endif

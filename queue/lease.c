@@ -1,0 +1,359 @@
+/* A worker's side: claim, beat, results, finish, fail, release. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "queue/internal.h"
+#include "queue/schedule.h"
+
+#define MAX_WINDOWS 4096
+#define MAX_EVENT_DATA (64 * 1024)
+#define MAX_UNREADABLE 16
+
+static int lost(const struct queue_lease *lease, struct error *err)
+{
+	return error_set(err, SUMI_LOST, "job %s: the lease of %s has ended", lease->id, lease->worker);
+}
+
+/* ---- claiming -------------------------------------------------------------------------- */
+
+/* "|22:00-06:00@Europe/Moscow"; one that cannot be read here counts as closed. */
+static bool window_is_open(const char *key)
+{
+	char window[12];
+	bool open = false;
+	if (strlen(key) < 14 || key[0] != '|' || key[12] != '@')
+		return false;
+	snprintf(window, sizeof window, "%.11s", key + 1);
+	return schedule_window_open(window, key + 13, clock_wall_ms(), &open, NULL) == SUMI_OK && open;
+}
+
+static int learn_windows(struct queue *queue, const redisReply *list, struct error *err)
+{
+	if (queue->window_count + list->elements > MAX_WINDOWS) { /* most of them are history */
+		for (size_t i = 0; i < queue->window_count; i++)
+			free(queue->windows[i]);
+		queue->window_count = 0;
+	}
+	char **windows = realloc(queue->windows,
+	                         (queue->window_count + list->elements) * sizeof *windows);
+	if (!windows)
+		return error_set(err, SUMI_NOMEM, "queue: no memory");
+	queue->windows = windows;
+	for (size_t i = 0; i < list->elements; i++) {
+		char *copy = strdup(reply_text(list->element[i]));
+		if (!copy)
+			return error_set(err, SUMI_NOMEM, "queue: no memory");
+		windows[queue->window_count++] = copy;
+	}
+	return SUMI_OK;
+}
+
+static int new_token(char out[QUEUE_TOKEN_SIZE], struct error *err)
+{
+	unsigned char bytes[16];
+	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+		return error_errno(err, "drawing a token");
+	for (size_t i = 0; i < sizeof bytes; i++)
+		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	return SUMI_OK;
+}
+
+static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *token,
+                      int64_t lease_ms, redisReply **reply, struct error *err)
+{
+	struct command command = {0};
+	bool *open = calloc(queue->window_count + 1, sizeof *open);
+	size_t open_count = 0;
+	if (!open)
+		return error_set(err, SUMI_NOMEM, "queue: no memory");
+	for (size_t i = 0; i < queue->window_count; i++)
+		open_count += open[i] = window_is_open(queue->windows[i]);
+	command_script(&command, queue, SCRIPT_CLAIM);
+	command_text(&command, worker->name);
+	command_text(&command, token);
+	command_int(&command, lease_ms);
+	command_int(&command, (int64_t)worker->class_count);
+	for (size_t i = 0; i < worker->class_count; i++)
+		command_text(&command, worker->classes[i]);
+	for (int pass = 1; pass >= 0; pass--) {
+		command_int(&command, (int64_t)(pass ? open_count : queue->window_count - open_count));
+		for (size_t i = 0; i < queue->window_count; i++)
+			if (open[i] == (pass == 1))
+				command_text(&command, queue->windows[i]);
+	}
+	int status = script_call(queue, SCRIPT_CLAIM, &command, reply, err);
+	command_free(&command);
+	free(open);
+	return status;
+}
+
+void queue_lease_clear(struct queue_lease *lease)
+{
+	job_clear(&lease->job);
+	free(lease->state_json);
+	memset(lease, 0, sizeof *lease);
+}
+
+static int read_lease(const redisReply *reply, struct queue_lease *lease, struct error *err)
+{
+	const redisReply *json = reply_at(reply, 2), *saved = reply_at(reply, 6);
+	const redisReply *done = reply_at(reply, 7);
+	reply_copy(reply_at(reply, 1), lease->id, sizeof lease->id);
+	lease->attempt = reply_int(reply_at(reply, 3));
+	lease->failures = reply_int(reply_at(reply, 4));
+	lease->crashes = reply_int(reply_at(reply, 5));
+	for (size_t i = 0; done && i < done->elements; i++)
+		lease->variants_done |= UINT64_C(1) << (reply_int(done->element[i]) & 63);
+	int status = job_parse_json(reply_text(json), json ? json->len : 0, &lease->job, err);
+	if (status)
+		return error_prefix(err, "job %s", lease->id);
+	if (*reply_text(saved) && !(lease->state_json = strdup(reply_text(saved)))) {
+		job_clear(&lease->job);
+		return error_set(err, SUMI_NOMEM, "job %s: no memory", lease->id);
+	}
+	return SUMI_OK;
+}
+
+static int claim_any(struct queue *queue, const struct queue_worker *worker,
+                     struct queue_lease *lease, struct error *err)
+{
+	for (;;) {
+		redisReply *reply = NULL;
+		int status = claim_once(queue, worker, lease->token, lease->lease_ms, &reply, err);
+		if (status)
+			return status;
+		const redisReply *kind = reply_at(reply, 0);
+		if (reply_is(kind, "windows"))
+			status = learn_windows(queue, reply_at(reply, 1), err);
+		else if (reply_is(kind, "job"))
+			status = read_lease(reply, lease, err);
+		else
+			status = error_set(err, SUMI_NOTFOUND,
+			                   reply_is(kind, "paused") ? "the queue is paused" : "no job to do");
+		bool again = status == SUMI_OK && reply_is(kind, "windows");
+		freeReplyObject(reply);
+		if (!again)
+			return status;
+	}
+}
+
+int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
+                struct queue_lease *lease, struct error *err)
+{
+	if (worker->class_count > QUEUE_MAX_CLASSES || strlen(worker->name) >= QUEUE_NAME_SIZE)
+		return error_set(err, SUMI_INVALID, "worker %.64s: name or list of models is too long",
+		                 worker->name);
+	for (int unreadable = 0;; unreadable++) {
+		memset(lease, 0, sizeof *lease);
+		snprintf(lease->worker, sizeof lease->worker, "%s", worker->name);
+		lease->lease_ms = lease_ms;
+		struct error why = {0};
+		int status = new_token(lease->token, &why);
+		if (status == SUMI_OK)
+			status = claim_any(queue, worker, lease, &why);
+		if (status == SUMI_OK)
+			return SUMI_OK;
+		/* A job that is held but cannot be read, such as one of another version of the
+		 * schema, is put aside, not kept until the lease ends. */
+		bool held = *lease->id != '\0';
+		if (held && status != SUMI_NOMEM && unreadable < MAX_UNREADABLE) {
+			struct queue_failure failure = {.status = status, .text = why.text, .final = true};
+			enum job_state after;
+			int told = queue_fail(queue, lease, &failure, &after, err);
+			queue_lease_clear(lease);
+			if (told == SUMI_OK || told == SUMI_LOST)
+				continue;
+			return told;
+		}
+		queue_lease_clear(lease);
+		return error_set(err, status, "%s", why.text);
+	}
+}
+
+/* ---- while it runs --------------------------------------------------------------------- */
+
+static void lease_command(struct command *command, struct queue *queue, enum queue_script script,
+                          const struct queue_lease *lease)
+{
+	command_script(command, queue, script);
+	command_text(command, lease->id);
+	command_text(command, lease->token);
+}
+
+/* Sends a script whose reply is a word; "lost" is an error. */
+static int lease_call(struct queue *queue, enum queue_script script, struct command *command,
+                      const struct queue_lease *lease, char word[16], struct error *err)
+{
+	redisReply *reply = NULL;
+	int status = script_call(queue, script, command, &reply, err);
+	command_free(command);
+	if (status == SUMI_OK)
+		reply_copy(reply, word, 16);
+	freeReplyObject(reply);
+	return status == SUMI_OK && strcmp(word, "lost") == 0 ? lost(lease, err) : status;
+}
+
+int queue_beat(struct queue *queue, const struct queue_lease *lease,
+               const struct queue_progress *progress, enum queue_hint *hint, struct error *err)
+{
+	struct command command = {0};
+	char word[16];
+	lease_command(&command, queue, SCRIPT_BEAT, lease);
+	command_int(&command, lease->lease_ms);
+	command_text(&command, lease->worker);
+	if (progress) {
+		command_int(&command, progress->variant);
+		command_int(&command, progress->step);
+		command_int(&command, progress->steps);
+		command_number(&command, progress->eta_s);
+	} else {
+		for (int i = 0; i < 4; i++)
+			command_text(&command, "");
+	}
+	*hint = QUEUE_GO_ON;
+	int status = lease_call(queue, SCRIPT_BEAT, &command, lease, word, err);
+	if (status)
+		return status;
+	char window[SCHEDULE_ZONE_SIZE + 16];
+	job_window_key(&lease->job, window, sizeof window);
+	if (strcmp(word, "cancel") == 0)
+		*hint = QUEUE_STOP_CANCEL;
+	else if (*window && !window_is_open(window))
+		*hint = QUEUE_STOP_WINDOW;
+	else if (strcmp(word, "preempt") == 0)
+		*hint = QUEUE_STOP_PREEMPT;
+	return SUMI_OK;
+}
+
+int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,
+                const char *name, const void *data, size_t size, struct error *err)
+{
+	struct command command = {0};
+	char word[16];
+	if (size > MAX_EVENT_DATA)
+		return error_set(err, SUMI_TOOBIG, "job %s: an event of %zu bytes, allowed are %d",
+		                 lease->id, size, MAX_EVENT_DATA);
+	lease_command(&command, queue, SCRIPT_EVENT, lease);
+	command_text(&command, event);
+	command_text(&command, name);
+	command_add(&command, data, size);
+	return lease_call(queue, SCRIPT_EVENT, &command, lease, word, err);
+}
+
+int queue_variant(struct queue *queue, const struct queue_lease *lease, int variant,
+                  const char *result_json, struct error *err)
+{
+	struct command command = {0};
+	char word[16];
+	if (variant < 0 || variant >= lease->job.n)
+		return error_set(err, SUMI_INVALID, "job %s has no variant %d", lease->id, variant);
+	lease_command(&command, queue, SCRIPT_VARIANT, lease);
+	command_int(&command, variant);
+	command_text(&command, result_json);
+	return lease_call(queue, SCRIPT_VARIANT, &command, lease, word, err);
+}
+
+/* ---- the end --------------------------------------------------------------------------- */
+
+int queue_finish(struct queue *queue, const struct queue_finish *finish,
+                 enum queue_finish_result *result, struct error *err)
+{
+	struct command command = {0};
+	struct job job = {0};
+	struct job_entry_facts facts = {0};
+	redisReply *reply = NULL;
+	const char *json = finish->job_json;
+	/* A description that cannot be read any more must not keep a result from being told. */
+	bool whole = json && job_parse_json(json, strlen(json), &job, NULL) == SUMI_OK && job.id &&
+	             strcmp(job.id, finish->id) == 0;
+	command_script(&command, queue, SCRIPT_FINISH);
+	command_text(&command, finish->token);
+	command_text(&command, finish->worker);
+	command_text(&command, finish->result_json);
+	command_text(&command, whole ? "1" : "0");
+	if (whole)
+		job_arguments(&command, &job, json, &facts);
+	else
+		command_text(&command, finish->id);
+	int status = script_call(queue, SCRIPT_FINISH, &command, &reply, err);
+	if (status == SUMI_OK && reply_is(reply, "missing"))
+		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", finish->id);
+	else if (status == SUMI_OK)
+		*result = reply_is(reply, "finished")  ? QUEUE_FINISHED
+		          : reply_is(reply, "already") ? QUEUE_ALREADY
+		                                       : QUEUE_SUPERSEDED;
+	freeReplyObject(reply);
+	command_free(&command);
+	job_clear(&job);
+	return status;
+}
+
+int queue_fail(struct queue *queue, const struct queue_lease *lease,
+               const struct queue_failure *failure, enum job_state *after, struct error *err)
+{
+	struct command command = {0};
+	char word[16];
+	lease_command(&command, queue, SCRIPT_FAIL, lease);
+	command_text(&command, status_word(failure->status));
+	command_text(&command, failure->text);
+	command_text(&command, failure->final ? "1" : "0");
+	command_int(&command, schedule_backoff_ms((int)lease->failures + 1, failure->jitter));
+	int status = lease_call(queue, SCRIPT_FAIL, &command, lease, word, err);
+	if (status)
+		return status;
+	*after = (enum job_state)job_state_from_word(word);
+	return SUMI_OK;
+}
+
+int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
+                  const char *state_json, struct error *err)
+{
+	struct command command = {0};
+	char word[16];
+	lease_command(&command, queue, SCRIPT_RELEASE, lease);
+	command_text(&command, reason);
+	command_text(&command, state_json);
+	return lease_call(queue, SCRIPT_RELEASE, &command, lease, word, err);
+}
+
+/* ---- the worker itself ------------------------------------------------------------------ */
+
+int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	size_t room = 1, used = 0;
+	for (size_t i = 0; i < worker->class_count; i++)
+		room += strlen(worker->classes[i]) + 1;
+	char *classes = calloc(room, 1);
+	if (!classes)
+		return error_set(err, SUMI_NOMEM, "worker %s: no memory", worker->name);
+	for (size_t i = 0; i < worker->class_count; i++)
+		used += (size_t)snprintf(classes + used, room - used, i ? " %s" : "%s", worker->classes[i]);
+	command_script(&command, queue, SCRIPT_WORKER);
+	command_text(&command, worker->name);
+	command_text(&command, classes);
+	command_text(&command, worker->device);
+	command_text(&command, worker->host);
+	command_int(&command, worker->pid);
+	int status = script_call(queue, SCRIPT_WORKER, &command, &reply, err);
+	freeReplyObject(reply);
+	command_free(&command);
+	free(classes);
+	return status;
+}
+
+int queue_worker_leave(struct queue *queue, const char *name, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	command_script(&command, queue, SCRIPT_WORKER);
+	command_text(&command, name);
+	int status = script_call(queue, SCRIPT_WORKER, &command, &reply, err);
+	freeReplyObject(reply);
+	command_free(&command);
+	return status;
+}

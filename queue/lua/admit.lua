@@ -1,0 +1,21 @@
+-- A new job out of the intake (ARGV[1] 'in', ARGV[2] the entry) or as the next occurrence of
+-- a recurring one ('recur', the job before). ARGV[3…]: see enter().
+if ARGV[1] == 'recur' then
+	if redis.call('ZREM', P .. 'recur', ARGV[2]) == 0 then
+		return 'gone'
+	end
+elseif not take_entry(ARGV[2]) then
+	return 'gone'
+end
+if redis.call('HEXISTS', job_key(ARGV[3]), 'state') == 1 then
+	return 'duplicate'
+end
+local id = enter(3)
+count('submitted')
+local h = redis.call('HMGET', job_key(id), 'due', 'deadline')
+if tonumber(h[2]) > 0 then
+	redis.call('ZADD', P .. 'deadline', h[2], id)
+end
+local state = place(id, tonumber(h[1]))
+settle()
+return state

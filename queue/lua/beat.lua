@@ -1,0 +1,70 @@
+-- Extends a lease. ARGV: id, token, lease in ms, worker, and progress as variant, step, steps,
+-- eta (all '' when there is none to tell). Returns what the worker shall do.
+local id, token, worker = ARGV[1], ARGV[2], ARGV[4]
+if not holds(id, token) then
+	return 'lost'
+end
+local key = job_key(id)
+redis.call('ZADD', P .. 'running', now + tonumber(ARGV[3]), id)
+redis.call('ZADD', P .. 'workers', now, worker)
+if ARGV[5] ~= '' then
+	local h = redis.call('HMGET', key, 'variant', 'step')
+	redis.call('HSET', key, 'variant', ARGV[5], 'step', ARGV[6], 'steps', ARGV[7], 'eta', ARGV[8],
+		'updated', now)
+	if h[1] ~= ARGV[5] or h[2] ~= ARGV[6] then
+		tell_job(id, 'progress', 'variant', ARGV[5], 'step', ARGV[6], 'steps', ARGV[7],
+			'eta', ARGV[8])
+	end
+end
+if redis.call('HEXISTS', key, 'cancel') == 1 then
+	return 'cancel'
+end
+
+-- Workers of a class that are free, and those that run a batch job, by what they told last.
+local function helpers(class)
+	local free, batch = 0, 0
+	for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'workers', now - 15000, '+inf')) do
+		local h = redis.call('HMGET', P .. 'worker:' .. name, 'classes', 'job', 'prio')
+		if h[1] and string.find(' ' .. h[1] .. ' ', ' ' .. class .. ' ', 1, true) then
+			if not h[2] then
+				free = free + 1
+			elseif h[3] == '2' then
+				batch = batch + 1
+			end
+		end
+	end
+	return free, batch
+end
+
+-- Shall this job make room? When more urgent jobs wait than free workers and workers that
+-- make room already; a normal job only when no batch job could do so instead.
+local function shall_yield()
+	local rank = tonumber(redis.call('HGET', key, 'prio'))
+	if rank == 0 or redis.call('EXISTS', P .. 'paused') == 1 then
+		return false
+	end
+	redis.call('ZREMRANGEBYSCORE', P .. 'preempting', '-inf', now)
+	local asked = redis.call('ZSCORE', P .. 'preempting', id)
+	local classes = redis.call('HGET', P .. 'worker:' .. worker, 'classes') or ''
+	for class in string.gmatch(classes, '%S+') do
+		local urgent = redis.call('ZCOUNT', ready_key(class), '-inf', '(' .. string.format('%.0f', RANK))
+		if urgent > 0 then
+			local free, batch = helpers(class)
+			local helped = free + redis.call('ZCARD', P .. 'preempting') - (asked and 1 or 0)
+			if rank == 1 then
+				helped = helped + batch
+			end
+			if urgent > helped then
+				return true
+			end
+		end
+	end
+	return false
+end
+
+if shall_yield() then
+	redis.call('ZADD', P .. 'preempting', now + tonumber(ARGV[3]), id)
+	return 'preempt'
+end
+redis.call('ZREM', P .. 'preempting', id)
+return 'ok'

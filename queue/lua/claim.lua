@@ -1,0 +1,98 @@
+-- The best job for a worker. ARGV: worker, token, lease in ms, then three lists, each with
+-- its length before it: classes, windows that are open, windows that are closed.
+local worker, token, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local worker_key = P .. 'worker:' .. worker
+local at = 4
+
+local function read_list()
+	local list, last = {}, at + tonumber(ARGV[at])
+	for i = at + 1, last do
+		list[#list + 1] = ARGV[i]
+	end
+	at = last + 1
+	return list
+end
+
+local function as_set(list)
+	local set = {}
+	for _, value in ipairs(list) do
+		set[value] = true
+	end
+	return set
+end
+
+local function describe(id)
+	local key = job_key(id)
+	local h = redis.call('HMGET', key, 'job', 'attempts', 'failures', 'crashes', 'saved', 'cost',
+		'variants')
+	local results = {}
+	if tonumber(h[7]) > 0 then
+		for k = 0, tonumber(h[6]) - 1 do
+			if redis.call('HEXISTS', key, 'v' .. k) == 1 then
+				results[#results + 1] = k
+			end
+		end
+	end
+	return { 'job', id, h[1], tonumber(h[2]), tonumber(h[3]), tonumber(h[4]), h[5] or '', results }
+end
+
+-- The reply to an earlier try may have been lost with the connection.
+local held = redis.call('HMGET', worker_key, 'job', 'token')
+if held[1] and held[2] == token and holds(held[1], token) then
+	return describe(held[1])
+end
+if redis.call('EXISTS', P .. 'paused') == 1 then
+	return { 'paused' }
+end
+
+local classes, open, shut = read_list(), as_set(read_list()), as_set(read_list())
+local queues, unknown = {}, {}
+for _, class in ipairs(classes) do
+	for _, window in ipairs(redis.call('SMEMBERS', P .. 'windows:' .. class)) do
+		if window == '' or open[window] then
+			queues[#queues + 1] = class .. window
+		elseif not shut[window] then
+			unknown[#unknown + 1] = window
+		end
+	end
+end
+if #unknown > 0 then
+	return { 'windows', unknown }
+end
+
+local function best()
+	local best_id, best_score
+	for _, queue in ipairs(queues) do
+		local head = redis.call('ZRANGE', ready_key(queue), 0, 0, 'WITHSCORES')
+		if head[1] and (not best_score or tonumber(head[2]) < best_score) then
+			best_id, best_score = head[1], tonumber(head[2])
+		end
+	end
+	return best_id, best_score
+end
+
+local id, score = best()
+while id do
+	local deadline = tonumber(redis.call('HGET', job_key(id), 'deadline'))
+	if deadline == 0 or deadline > now then
+		break
+	end
+	close(id, 'ready', 'failed', 'deadline', 'not started before its deadline')
+	id, score = best()
+end
+settle()
+if not id then
+	return { 'none' }
+end
+
+local key = job_key(id)
+unplace(id, 'ready')
+turn_served(score)
+enter_state(id, 'running', now + lease)
+local attempt = redis.call('HINCRBY', key, 'attempts', 1)
+redis.call('HSET', key, 'worker', worker, 'token', token, 'started', now)
+redis.call('HDEL', key, 'step', 'steps', 'variant', 'eta')
+redis.call('HSET', worker_key, 'job', id, 'token', token, 'prio', math.floor(score / RANK))
+redis.call('ZADD', P .. 'workers', now, worker)
+tell(id, 'running', 'worker', worker, 'attempt', attempt)
+return describe(id)

@@ -1,0 +1,22 @@
+-- ARGV: intake entry or '', id. Failed and cancelled jobs begin anew, a delayed one is due now.
+local entry, id = ARGV[1], ARGV[2]
+if not take_entry(entry) then
+	return 'gone'
+end
+local key = job_key(id)
+local state = redis.call('HGET', key, 'state')
+local fit = state == 'failed' or state == 'cancelled' or state == 'delayed'
+if not fit or redis.call('HEXISTS', key, 'job') == 0 then
+	if entry ~= '' then
+		dead_letter(id, 'rejected', 'retry: job ' .. id .. ' is ' .. (state or 'not there'), '')
+	end
+	return state or 'missing'
+end
+unplace(id, state)
+redis.call('HSET', key, 'failures', 0, 'crashes', 0, 'deadline', 0)
+redis.call('HDEL', key, 'error', 'error_code', 'cancel', 'finished', 'score')
+redis.call('ZREM', P .. 'deadline', id)
+redis.call('PERSIST', P .. 'ev:' .. id)
+place(id, 0)
+settle()
+return 'ok'

@@ -1,0 +1,147 @@
+/* Steering from outside: cancel, retry, pause; and the clockwork that every daemon winds. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/internal.h"
+#include "queue/schedule.h"
+
+#define CRASH_WAITS 8
+#define ADMIT_BEFORE_CANCEL 100000
+#define DAY_MS INT64_C(86400000)
+
+/* A script with two texts behind its key. */
+static int call_two(struct queue *queue, enum queue_script script, const char *one,
+                    const char *two, const char *three, redisReply **reply, struct error *err)
+{
+	struct command command = {0};
+	command_script(&command, queue, script);
+	command_text(&command, one);
+	command_text(&command, two);
+	if (three)
+		command_text(&command, three);
+	int status = script_call(queue, script, &command, reply, err);
+	command_free(&command);
+	return status;
+}
+
+int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *result,
+                 struct error *err)
+{
+	struct queue_admitted admitted;
+	redisReply *reply = NULL;
+	int status = call_two(queue, SCRIPT_CANCEL, "", id, NULL, &reply, err);
+	if (status == SUMI_OK && reply_is(reply, "missing")) {
+		/* It may still lie in the intake. */
+		freeReplyObject(reply);
+		reply = NULL;
+		status = queue_admit(queue, ADMIT_BEFORE_CANCEL, &admitted, err);
+		if (status == SUMI_OK)
+			status = call_two(queue, SCRIPT_CANCEL, "", id, NULL, &reply, err);
+	}
+	if (status)
+		return status;
+	if (reply_is(reply, "missing"))
+		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
+	else if (reply_is(reply, "cancelled"))
+		*result = QUEUE_CANCELLED;
+	else
+		*result = reply_is(reply, "late") ? QUEUE_CANCEL_TOO_LATE : QUEUE_CANCELLING;
+	freeReplyObject(reply);
+	return status;
+}
+
+int queue_retry(struct queue *queue, const char *id, struct error *err)
+{
+	redisReply *reply = NULL;
+	int status = call_two(queue, SCRIPT_RETRY, "", id, NULL, &reply, err);
+	if (status)
+		return status;
+	if (reply_is(reply, "missing"))
+		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
+	else if (!reply_is(reply, "ok"))
+		status = error_set(err, SUMI_INVALID,
+		                   "job %.64s is %s: only failed, cancelled and delayed jobs can be tried "
+		                   "again",
+		                   id, reply_text(reply));
+	freeReplyObject(reply);
+	return status;
+}
+
+static int set_paused(struct queue *queue, const char *op, const char *reason, struct error *err)
+{
+	redisReply *reply = NULL;
+	int status = call_two(queue, SCRIPT_PAUSE, "", op, reason, &reply, err);
+	freeReplyObject(reply);
+	return status;
+}
+
+int queue_pause(struct queue *queue, const char *reason, struct error *err)
+{
+	return set_paused(queue, "pause", reason ? reason : "", err);
+}
+
+int queue_resume(struct queue *queue, struct error *err)
+{
+	return set_paused(queue, "resume", "", err);
+}
+
+int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped,
+               struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	memset(reaped, 0, sizeof *reaped);
+	int status = link_need(queue, err); /* for run_id */
+	if (status)
+		return status;
+	command_script(&command, queue, SCRIPT_REAP);
+	command_text(&command, queue->run_id);
+	command_int(&command, hold_ms);
+	/* After the first crash another worker takes over at once: mostly it was the worker's. */
+	command_int(&command, 0);
+	for (int crash = 2; crash <= CRASH_WAITS; crash++)
+		command_int(&command, schedule_backoff_ms(crash - 1, random_unit()));
+	status = script_call(queue, SCRIPT_REAP, &command, &reply, err);
+	command_free(&command);
+	if (status)
+		return status;
+	reaped->promoted = (size_t)reply_int(reply_at(reply, 0));
+	reaped->recovered = (size_t)reply_int(reply_at(reply, 1));
+	reaped->failed = (size_t)reply_int(reply_at(reply, 2));
+	reaped->next_ms = reply_int(reply_at(reply, 3));
+	const redisReply *ended = reply_at(reply, 4);
+	for (size_t i = 0; ended && i < ended->elements && status == SUMI_OK; i++) {
+		status = recur(queue, ended->element[i]->str, err);
+		reaped->recurred += status == SUMI_OK;
+	}
+	freeReplyObject(reply);
+	return status;
+}
+
+static int64_t or_else(int64_t value, int64_t fallback)
+{
+	return value ? value : fallback;
+}
+
+int queue_trim(struct queue *queue, const struct queue_trim_options *options, size_t *purged,
+               struct error *err)
+{
+	static const enum job_state states[] = {JOB_DONE, JOB_FAILED, JOB_CANCELLED};
+	int status = SUMI_OK;
+	*purged = 0;
+	for (size_t i = 0; i < 3 && status == SUMI_OK; i++) {
+		struct command command = {0};
+		redisReply *reply = NULL;
+		command_script(&command, queue, SCRIPT_TRIM);
+		command_text(&command, job_state_word(states[i]));
+		command_int(&command, or_else(options->max_age_ms, 30 * DAY_MS));
+		command_int(&command, or_else(options->max_count, 1000000));
+		command_int(&command, or_else(options->tombstone_ms, 90 * DAY_MS));
+		command_int(&command, or_else((int64_t)options->limit, 1000));
+		status = script_call(queue, SCRIPT_TRIM, &command, &reply, err);
+		*purged += status == SUMI_OK ? (size_t)reply_int(reply) : 0;
+		freeReplyObject(reply);
+		command_free(&command);
+	}
+	return status;
+}

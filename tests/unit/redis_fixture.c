@@ -1,0 +1,164 @@
+/* A redis-server for tests. */
+#include "redis_fixture.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+
+static struct private_redis server;
+static char dir[64];
+static redisContext *plain;
+
+static void close_plain(void)
+{
+	if (plain)
+		redisFree(plain);
+	plain = NULL;
+}
+
+void redis_fixture_revive(void)
+{
+	struct error err = {0};
+	struct private_redis_options options = {.state_dir = dir, .fsync_always = true,
+	                                        .start_timeout_ms = 30000};
+	must(private_redis_start(&options, &server, &err), &err);
+}
+
+void redis_fixture_start(void)
+{
+	if (!*dir) {
+		strcpy(dir, "/tmp/sumi-test-XXXXXX");
+		assert_non_null(mkdtemp(dir));
+		redis_fixture_revive();
+	}
+	freeReplyObject(fixture_command("CONFIG SET maxmemory 0"));
+	freeReplyObject(fixture_command("FLUSHALL"));
+}
+
+void redis_fixture_stop(void)
+{
+	char command[128];
+	close_plain();
+	private_redis_stop(&server, 5000);
+	if (!*dir)
+		return;
+	snprintf(command, sizeof command, "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+	*dir = '\0';
+}
+
+void redis_fixture_kill(void)
+{
+	close_plain();
+	kill(server.pid, SIGKILL);
+	while (private_redis_alive(&server))
+		clock_sleep_ms(1);
+}
+
+void redis_fixture_crash(void)
+{
+	redis_fixture_kill();
+	redis_fixture_revive();
+}
+
+const char *redis_fixture_url(void)
+{
+	return server.url;
+}
+
+pid_t redis_fixture_pid(void)
+{
+	return server.pid;
+}
+
+const char *redis_fixture_dir(void)
+{
+	return dir;
+}
+
+struct queue *fixture_queue(void)
+{
+	struct error err = {0};
+	struct queue *q;
+	struct queue_options options = {.url = server.url, .patience_ms = 20000};
+	must(queue_open(&options, &q, &err), &err);
+	return q;
+}
+
+redisReply *fixture_command(const char *format, ...)
+{
+	va_list ap;
+	if (!plain)
+		plain = redisConnectUnix(server.socket);
+	assert_non_null(plain);
+	va_start(ap, format);
+	redisReply *reply = redisvCommand(plain, format, ap);
+	va_end(ap);
+	assert_non_null(reply);
+	if (reply->type == REDIS_REPLY_ERROR)
+		fail_msg("%s: %s", format, reply->str);
+	return reply;
+}
+
+int64_t fixture_int(const char *format, ...)
+{
+	va_list ap;
+	if (!plain)
+		plain = redisConnectUnix(server.socket);
+	va_start(ap, format);
+	redisReply *reply = redisvCommand(plain, format, ap);
+	va_end(ap);
+	assert_non_null(reply);
+	assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+	int64_t value = reply->integer;
+	freeReplyObject(reply);
+	return value;
+}
+
+void must_at(int status, const struct error *err, const char *file, int line)
+{
+	if (status)
+		print_error("%s (%s)\n", err->text, status_word(status));
+	_assert_int_equal(status, 0, file, line);
+}
+
+struct queue_worker fixture_worker(const char *name)
+{
+	static const char *const classes[] = {"image/ink", "image/"};
+	return (struct queue_worker){.name = name, .classes = classes, .class_count = 2, .pid = 1,
+	                             .device = "test", .host = "here"};
+}
+
+enum job_state fixture_state(struct queue *q, const char *id)
+{
+	struct error err = {0};
+	struct queue_entry entry;
+	must(queue_get(q, id, &entry, &err), &err);
+	enum job_state state = entry.state;
+	queue_entry_clear(&entry);
+	return state;
+}
+
+enum job_state fixture_submit(struct queue *q, const char *json)
+{
+	struct error err = {0};
+	struct job job;
+	struct queue_admitted admitted;
+	char id[JOB_ID_SIZE];
+	must(job_parse_json(json, strlen(json), &job, &err), &err);
+	must(queue_submit(q, &job, &err), &err);
+	snprintf(id, sizeof id, "%s", job.id);
+	job_clear(&job);
+	must(queue_admit(q, 1000, &admitted, &err), &err);
+	return fixture_state(q, id);
+}

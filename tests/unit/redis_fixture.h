@@ -1,0 +1,43 @@
+/* A redis-server of a test's own, in a folder that is removed afterwards, and short ways to
+ * say what tests of the queue say often. Failing calls fail the test with their message. */
+#ifndef SUMI_TESTS_REDIS_FIXTURE_H
+#define SUMI_TESTS_REDIS_FIXTURE_H
+
+#include <hiredis/hiredis.h>
+
+#include "queue/private_redis.h"
+#include "queue/queue.h"
+
+/* Starts the server (once a program) and empties it. */
+void redis_fixture_start(void);
+/* Stops it and removes its folder. */
+void redis_fixture_stop(void);
+/* SIGKILL, and a new server on the same files. */
+void redis_fixture_crash(void);
+/* SIGKILL only, and the new server only. */
+void redis_fixture_kill(void);
+void redis_fixture_revive(void);
+
+const char *redis_fixture_url(void);
+pid_t redis_fixture_pid(void);
+const char *redis_fixture_dir(void); /* the state directory */
+
+/* A queue with short patience; closed by the caller. */
+struct queue *fixture_queue(void);
+
+/* A plain command, as any client would send it; the caller frees the reply. */
+redisReply *fixture_command(const char *format, ...);
+int64_t fixture_int(const char *format, ...);
+
+/* Fails the test with the error's text unless status is 0. */
+#define must(call, err) must_at((call), (err), __FILE__, __LINE__)
+void must_at(int status, const struct error *err, const char *file, int line);
+
+/* A worker that does pictures with the model "ink" and those that name none. */
+struct queue_worker fixture_worker(const char *name);
+
+/* Submits from JSON and admits. Returns the state the job is in. */
+enum job_state fixture_submit(struct queue *q, const char *json);
+enum job_state fixture_state(struct queue *q, const char *id);
+
+#endif

@@ -1,0 +1,795 @@
+/* Every transition of the queue, against a real redis-server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "redis_fixture.h"
+
+#define JOB(id, more) "{\"id\":\"" id "\",\"modality\":\"image\",\"prompt\":\"fog\"" more "}"
+
+static struct error err;
+static struct queue *q;
+
+static int setup(void **state)
+{
+	(void)state;
+	redis_fixture_start();
+	q = fixture_queue();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	queue_close(q);
+	return 0;
+}
+
+static int teardown_group(void **state)
+{
+	(void)state;
+	redis_fixture_stop();
+	return 0;
+}
+
+/* Claims and checks that it is this job; NULL: that there is none. */
+static struct queue_lease claim(const char *worker_name, const char *id)
+{
+	struct queue_lease lease;
+	struct queue_worker worker = fixture_worker(worker_name);
+	int status = queue_claim(q, &worker, 60000, &lease, &err);
+	if (!id) {
+		assert_int_equal(status, SUMI_NOTFOUND);
+		return lease;
+	}
+	must(status, &err);
+	assert_string_equal(lease.id, id);
+	return lease;
+}
+
+static enum queue_finish_result finish(const struct queue_lease *lease)
+{
+	struct queue_finish f = {.id = lease->id, .token = lease->token, .worker = lease->worker,
+	                         .result_json = "{\"ok\":true}"};
+	enum queue_finish_result result;
+	must(queue_finish(q, &f, &result, &err), &err);
+	return result;
+}
+
+static void finish_next(const char *id)
+{
+	struct queue_lease lease = claim("w1", id);
+	assert_int_equal(finish(&lease), QUEUE_FINISHED);
+	queue_lease_clear(&lease);
+}
+
+static void test_submit_to_done(void **state)
+{
+	(void)state;
+	struct queue_entry entry;
+	assert_int_equal(fixture_submit(q, JOB("a", ",\"n\":2,\"seed\":7")), JOB_READY);
+	struct queue_lease lease = claim("w1", "a");
+	assert_int_equal(lease.attempt, 1);
+	assert_int_equal(lease.job.seed, 7);
+	assert_int_equal(fixture_state(q, "a"), JOB_RUNNING);
+	must(queue_variant(q, &lease, 1, "{\"file\":\"x\"}", &err), &err);
+	must(queue_variant(q, &lease, 1, "{\"file\":\"x\"}", &err), &err);
+	assert_int_equal(finish(&lease), QUEUE_FINISHED);
+	must(queue_get(q, "a", &entry, &err), &err);
+	assert_int_equal(entry.state, JOB_DONE);
+	assert_int_equal(entry.variants, 1);
+	assert_int_equal(json_array_size(entry.variant_results), 1);
+	assert_string_equal(entry.result_json, "{\"ok\":true}");
+	assert_string_equal(entry.worker, "w1");
+	queue_entry_clear(&entry);
+	queue_lease_clear(&lease);
+	claim("w1", NULL);
+}
+
+static void test_same_id_twice(void **state)
+{
+	(void)state;
+	struct queue_stats stats;
+	fixture_submit(q, JOB("a", ""));
+	fixture_submit(q, JOB("a", ",\"steps\":9"));
+	must(queue_stats(q, &stats, &err), &err);
+	assert_int_equal(stats.states[JOB_READY], 1);
+	assert_int_equal(stats.total_submitted, 1);
+	finish_next("a");
+	assert_int_equal(fixture_submit(q, JOB("a", "")), JOB_DONE);
+	claim("w1", NULL);
+}
+
+static void test_seed_is_drawn_once(void **state)
+{
+	(void)state;
+	struct queue_entry entry;
+	fixture_submit(q, JOB("a", ""));
+	must(queue_get(q, "a", &entry, &err), &err);
+	assert_true(entry.job.seed >= 0 && entry.job.seed <= UINT32_MAX);
+	struct queue_lease lease = claim("w1", "a");
+	assert_int_equal(lease.job.seed, entry.job.seed);
+	queue_entry_clear(&entry);
+	queue_lease_clear(&lease);
+}
+
+static void test_routing(void **state)
+{
+	(void)state;
+	static const char *const big[] = {"image/big", "audio/"};
+	struct queue_worker worker = {.name = "w2", .classes = big, .class_count = 2};
+	struct queue_lease lease;
+	fixture_submit(q, JOB("a", ",\"model\":\"big\""));
+	claim("w1", NULL);
+	must(queue_claim(q, &worker, 60000, &lease, &err), &err);
+	assert_string_equal(lease.id, "a");
+	queue_lease_clear(&lease);
+	fixture_submit(q, JOB("b", ""));
+	assert_int_equal(queue_claim(q, &worker, 60000, &lease, &err), SUMI_NOTFOUND);
+	finish_next("b");
+}
+
+static void test_priorities(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	fixture_submit(q, JOB("normal", ""));
+	fixture_submit(q, JOB("model", ",\"model\":\"ink\""));
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
+	finish_next("high");
+	finish_next("normal");
+	finish_next("model");
+	finish_next("batch");
+}
+
+static void test_fair_between_senders(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("a1", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("a2", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("a3", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("b1", ",\"submitter\":\"bob\""));
+	fixture_submit(q, JOB("b2", ",\"submitter\":\"bob\""));
+	finish_next("a1");
+	finish_next("b1");
+	finish_next("a2");
+	/* A third sender comes late: its turn is now, not after all the others and not before. */
+	fixture_submit(q, JOB("c1", ",\"submitter\":\"cid\""));
+	finish_next("b2");
+	finish_next("c1");
+	finish_next("a3");
+	claim("w1", NULL);
+}
+
+static void test_listing_of_ready_jobs_is_their_order(void **state)
+{
+	(void)state;
+	static const char *const order[] = {"high", "a1", "b1", "a2"};
+	struct queue_entry *entries;
+	size_t count;
+	fixture_submit(q, JOB("a1", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("a2", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("b1", ",\"submitter\":\"bob\""));
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\",\"model\":\"ink\""));
+	must(queue_list(q, JOB_READY, 0, 10, &entries, &count, &err), &err);
+	assert_int_equal(count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(entries[i].id, order[i]);
+	queue_list_free(entries, count);
+	must(queue_list(q, JOB_READY, 1, 2, &entries, &count, &err), &err);
+	assert_int_equal(count, 2);
+	assert_string_equal(entries[0].id, "a1");
+	assert_string_equal(entries[1].id, "b1");
+	queue_list_free(entries, count);
+}
+
+static void test_not_before(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	char json[256], time[CLOCK_TEXT_SIZE];
+	clock_text(clock_wall_ms() + 3600000, time);
+	snprintf(json, sizeof json, JOB("later", ",\"not_before\":\"%s\""), time);
+	assert_int_equal(fixture_submit(q, json), JOB_DELAYED);
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.promoted, 0);
+	assert_true(reaped.next_ms > 3500000 && reaped.next_ms <= 3600000);
+	claim("w1", NULL);
+	/* The hour passes. */
+	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 later"));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.promoted, 1);
+	finish_next("later");
+}
+
+static void test_retry_now_of_a_delayed_job(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("later", ",\"not_before\":\"2099-01-01\""));
+	must(queue_retry(q, "later", &err), &err);
+	finish_next("later");
+	assert_int_equal(queue_retry(q, "later", &err), SUMI_INVALID);
+	assert_int_equal(queue_retry(q, "nobody", &err), SUMI_NOTFOUND);
+}
+
+/* A window around now, and one on the other side of the day, in UTC. */
+static void window_text(char out[16], bool open)
+{
+	unsigned now = (unsigned)(clock_wall_ms() / 60000 % 1440);
+	unsigned start = (now + (open ? 1440 - 120 : 600)) % 1440, end = (start + 240) % 1440;
+	snprintf(out, 16, "%02u:%02u-%02u:%02u", start / 60 % 24, start % 60, end / 60 % 24, end % 60);
+}
+
+static void test_windows(void **state)
+{
+	(void)state;
+	char open[16], shut[16], json[256];
+	enum queue_hint hint;
+	window_text(open, true);
+	window_text(shut, false);
+	snprintf(json, sizeof json, JOB("shut", ",\"window\":\"%s\",\"tz\":\"UTC\""), shut);
+	assert_int_equal(fixture_submit(q, json), JOB_READY);
+	claim("w1", NULL);
+	snprintf(json, sizeof json, JOB("open", ",\"window\":\"%s\",\"tz\":\"UTC\""), open);
+	fixture_submit(q, json);
+	struct queue_lease lease = claim("w1", "open");
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	/* The same lease as it looks to a worker for which six o'clock has struck. */
+	must(job_set(&lease.job, "window", json_string(shut), &err), &err);
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_WINDOW);
+	queue_lease_clear(&lease);
+	claim("w1", NULL);
+}
+
+static void test_release_costs_no_attempt(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("a", ",\"max_attempts\":1"));
+	fixture_submit(q, JOB("b", ""));
+	for (int i = 0; i < 3; i++) {
+		struct queue_lease lease = claim("w1", "a"); /* before b: it keeps its turn */
+		assert_int_equal(lease.attempt, 1);
+		if (i > 0)
+			assert_string_equal(lease.state_json, "{\"step\":4}");
+		must(queue_release(q, &lease, "drain", "{\"step\":4}", &err), &err);
+		assert_int_equal(queue_release(q, &lease, "drain", NULL, &err), SUMI_LOST);
+		queue_lease_clear(&lease);
+	}
+	finish_next("a");
+}
+
+static void test_failures_are_retried_then_put_aside(void **state)
+{
+	(void)state;
+	struct queue_failure failure = {.status = SUMI_DEVICE, .text = "the device is on fire"};
+	struct queue_dead_letter *letters;
+	struct queue_entry entry;
+	struct queue_reaped reaped;
+	enum job_state after;
+	size_t count;
+	fixture_submit(q, JOB("a", ",\"max_attempts\":2"));
+	struct queue_lease lease = claim("w1", "a");
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	assert_int_equal(after, JOB_DELAYED);
+	assert_int_equal(queue_fail(q, &lease, &failure, &after, &err), SUMI_LOST);
+	queue_lease_clear(&lease);
+	must(queue_get(q, "a", &entry, &err), &err);
+	assert_in_range(entry.due_ms - clock_wall_ms(), 2000, 5001);
+	queue_entry_clear(&entry);
+	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 a"));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	lease = claim("w1", "a");
+	assert_int_equal(lease.failures, 1);
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	assert_int_equal(after, JOB_FAILED);
+	queue_lease_clear(&lease);
+	must(queue_get(q, "a", &entry, &err), &err);
+	assert_string_equal(entry.error, "the device is on fire");
+	assert_string_equal(entry.error_code, "device");
+	queue_entry_clear(&entry);
+	must(queue_dead_letters(q, 10, &letters, &count, &err), &err);
+	assert_int_equal(count, 1);
+	assert_string_equal(letters[0].id, "a");
+	assert_string_equal(letters[0].reason, "device: the device is on fire");
+	queue_dead_letters_free(letters, count);
+	/* By hand it begins anew, with all its attempts. */
+	must(queue_retry(q, "a", &err), &err);
+	lease = claim("w1", "a");
+	assert_int_equal(lease.failures, 0);
+	queue_lease_clear(&lease);
+}
+
+static void test_final_failure(void **state)
+{
+	(void)state;
+	struct queue_failure failure = {.status = SUMI_INVALID, .text = "no", .final = true};
+	enum job_state after;
+	fixture_submit(q, JOB("a", ""));
+	struct queue_lease lease = claim("w1", "a");
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	assert_int_equal(after, JOB_FAILED);
+	queue_lease_clear(&lease);
+}
+
+static void lapse(const char *id)
+{
+	freeReplyObject(fixture_command("ZADD {sumi}:running 1 %s", id));
+}
+
+static void test_lease_expiry_and_zombie(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	enum queue_hint hint;
+	enum job_state after;
+	fixture_submit(q, JOB("a", ""));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	struct queue_lease old = claim("w1", "a");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recovered, 0);
+	lapse("a");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recovered, 1);
+	struct queue_lease new = claim("w2", "a");
+	assert_int_equal(new.crashes, 1);
+	assert_int_equal(new.attempt, 2);
+	assert_string_not_equal(new.token, old.token);
+	/* The first worker was only frozen: everything it tries is refused. */
+	struct queue_failure failure = {.status = SUMI_IO, .text = "late"};
+	assert_int_equal(queue_beat(q, &old, NULL, &hint, &err), SUMI_LOST);
+	assert_int_equal(queue_fail(q, &old, &failure, &after, &err), SUMI_LOST);
+	assert_int_equal(queue_release(q, &old, "drain", NULL, &err), SUMI_LOST);
+	assert_int_equal(queue_variant(q, &old, 0, "{}", &err), SUMI_LOST);
+	assert_int_equal(queue_event(q, &old, "preview", "data", "x", 1, &err), SUMI_LOST);
+	must(queue_beat(q, &new, NULL, &hint, &err), &err);
+	assert_int_equal(finish(&new), QUEUE_FINISHED);
+	assert_int_equal(finish(&new), QUEUE_ALREADY);
+	assert_int_equal(finish(&old), QUEUE_SUPERSEDED);
+	queue_lease_clear(&old);
+	queue_lease_clear(&new);
+}
+
+static void test_zombie_that_finishes_first_wins(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	enum queue_hint hint;
+	fixture_submit(q, JOB("a", ""));
+	struct queue_lease old = claim("w1", "a");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	lapse("a");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	struct queue_lease new = claim("w2", "a");
+	assert_int_equal(finish(&old), QUEUE_FINISHED);
+	assert_int_equal(queue_beat(q, &new, NULL, &hint, &err), SUMI_LOST);
+	assert_int_equal(finish(&new), QUEUE_SUPERSEDED);
+	assert_int_equal(fixture_int("ZCARD {sumi}:running"), 0);
+	assert_int_equal(fixture_int("ZCARD {sumi}:done"), 1);
+	queue_lease_clear(&old);
+	queue_lease_clear(&new);
+}
+
+static void test_poison(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	struct queue_entry entry;
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	fixture_submit(q, JOB("a", ""));
+	for (int crash = 1; crash <= 3; crash++) {
+		struct queue_lease lease = claim("w1", "a");
+		queue_lease_clear(&lease);
+		lapse("a");
+		must(queue_reap(q, 0, &reaped, &err), &err);
+		assert_int_equal(reaped.recovered, crash < 3);
+		assert_int_equal(reaped.failed, crash == 3);
+		if (crash == 2) { /* from the second crash on it waits */
+			assert_int_equal(fixture_state(q, "a"), JOB_DELAYED);
+			must(queue_retry(q, "a", &err), &err);
+			freeReplyObject(fixture_command("HSET {sumi}:job:a crashes 2"));
+		}
+	}
+	must(queue_get(q, "a", &entry, &err), &err);
+	assert_int_equal(entry.state, JOB_FAILED);
+	assert_int_equal(entry.failures, 0);
+	assert_string_equal(entry.error_code, "crashed");
+	queue_entry_clear(&entry);
+}
+
+static void test_dependencies(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_submit(q, JOB("c", ",\"after\":[\"a\",\"b\",\"a\"]")), JOB_BLOCKED);
+	fixture_submit(q, JOB("a", ""));
+	fixture_submit(q, JOB("b", ""));
+	finish_next("a");
+	assert_int_equal(fixture_state(q, "c"), JOB_BLOCKED);
+	finish_next("b");
+	finish_next("c");
+	/* What is done already is not waited for. */
+	assert_int_equal(fixture_submit(q, JOB("d", ",\"after\":[\"a\"]")), JOB_READY);
+	assert_int_equal(fixture_int("EXISTS {sumi}:next:a {sumi}:next:b"), 0);
+}
+
+static void test_failed_dependencies(void **state)
+{
+	(void)state;
+	struct queue_entry entry;
+	struct queue_failure failure = {.status = SUMI_INVALID, .text = "no", .final = true};
+	enum job_state after;
+	fixture_submit(q, JOB("a", ""));
+	fixture_submit(q, JOB("b", ",\"after\":[\"a\"]"));
+	fixture_submit(q, JOB("c", ",\"after\":[\"b\"]"));
+	struct queue_lease lease = claim("w1", "a");
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	queue_lease_clear(&lease);
+	must(queue_get(q, "c", &entry, &err), &err);
+	assert_int_equal(entry.state, JOB_FAILED);
+	assert_string_equal(entry.error_code, "dependency");
+	assert_string_equal(entry.error, "job b is failed");
+	queue_entry_clear(&entry);
+	assert_int_equal(fixture_submit(q, JOB("d", ",\"after\":[\"a\"]")), JOB_FAILED);
+	/* Mended from the top, the chain runs. */
+	must(queue_retry(q, "a", &err), &err);
+	must(queue_retry(q, "b", &err), &err);
+	must(queue_retry(q, "c", &err), &err);
+	assert_int_equal(fixture_state(q, "c"), JOB_BLOCKED);
+	finish_next("a");
+	finish_next("b");
+	finish_next("c");
+}
+
+static void test_cancel_in_each_state(void **state)
+{
+	(void)state;
+	static const char *const jobs[] = {JOB("ready", ""), JOB("delayed", ",\"not_before\":4000000000000"),
+	                                   JOB("blocked", ",\"after\":[\"never\"]")};
+	static const char *const ids[] = {"ready", "delayed", "blocked"};
+	enum queue_cancel_result result;
+	enum queue_hint hint;
+	enum job_state after;
+	for (size_t i = 0; i < 3; i++) {
+		fixture_submit(q, jobs[i]);
+		must(queue_cancel(q, ids[i], &result, &err), &err);
+		assert_int_equal(result, QUEUE_CANCELLED);
+		assert_int_equal(fixture_state(q, ids[i]), JOB_CANCELLED);
+		must(queue_cancel(q, ids[i], &result, &err), &err);
+		assert_int_equal(result, QUEUE_CANCEL_TOO_LATE);
+	}
+	assert_int_equal(fixture_int("EXISTS {sumi}:next:never {sumi}:delayed {sumi}:blocked"), 0);
+	assert_int_equal(queue_cancel(q, "nobody", &result, &err), SUMI_NOTFOUND);
+
+	fixture_submit(q, JOB("running", ""));
+	struct queue_lease lease = claim("w1", "running");
+	must(queue_cancel(q, "running", &result, &err), &err);
+	assert_int_equal(result, QUEUE_CANCELLING);
+	assert_int_equal(fixture_state(q, "running"), JOB_RUNNING);
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_CANCEL);
+	struct queue_failure failure = {.status = SUMI_CANCELLED, .text = "cancelled"};
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	assert_int_equal(after, JOB_CANCELLED);
+	queue_lease_clear(&lease);
+}
+
+static void test_cancel_overtakes_nothing(void **state)
+{
+	(void)state;
+	struct queue_admitted admitted;
+	enum queue_cancel_result result;
+	/* Both still lie in the intake. */
+	freeReplyObject(fixture_command("XADD {sumi}:in * job %s", JOB("a", "")));
+	freeReplyObject(fixture_command("XADD {sumi}:in * op cancel id a"));
+	must(queue_admit(q, 10, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs, 1);
+	assert_int_equal(admitted.operations, 1);
+	assert_int_equal(fixture_state(q, "a"), JOB_CANCELLED);
+	/* The function finds a job that nobody has admitted yet. */
+	freeReplyObject(fixture_command("XADD {sumi}:in * job %s", JOB("b", "")));
+	must(queue_cancel(q, "b", &result, &err), &err);
+	assert_int_equal(result, QUEUE_CANCELLED);
+}
+
+static void test_cancelled_while_its_worker_dies(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	enum queue_cancel_result result;
+	fixture_submit(q, JOB("a", ""));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	struct queue_lease lease = claim("w1", "a");
+	queue_lease_clear(&lease);
+	must(queue_cancel(q, "a", &result, &err), &err);
+	lapse("a");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(fixture_state(q, "a"), JOB_CANCELLED);
+}
+
+static void test_deadlines(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	enum queue_hint hint;
+	enum job_state after;
+	struct queue_failure failure = {.status = SUMI_CANCELLED, .text = "cancelled"};
+	fixture_submit(q, JOB("waits", ",\"deadline\":4000000000000"));
+	fixture_submit(q, JOB("runs", ",\"deadline\":4000000000000,\"priority\":\"high\""));
+	struct queue_lease lease = claim("w1", "runs");
+	freeReplyObject(fixture_command("ZADD {sumi}:deadline 1 waits 1 runs"));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.failed, 1);
+	assert_int_equal(fixture_state(q, "waits"), JOB_FAILED);
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_CANCEL);
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	assert_int_equal(after, JOB_FAILED);
+	queue_lease_clear(&lease);
+	/* Past its deadline already when it is claimed. */
+	fixture_submit(q, JOB("past", ",\"deadline\":4000000000000"));
+	freeReplyObject(fixture_command("HSET {sumi}:job:past deadline 1"));
+	claim("w1", NULL);
+	assert_int_equal(fixture_state(q, "past"), JOB_FAILED);
+}
+
+static void test_pause(void **state)
+{
+	(void)state;
+	struct queue_stats stats;
+	fixture_submit(q, JOB("a", ""));
+	must(queue_pause(q, "moving house", &err), &err);
+	claim("w1", NULL);
+	must(queue_stats(q, &stats, &err), &err);
+	assert_true(stats.paused);
+	assert_string_equal(stats.pause_reason, "moving house");
+	must(queue_resume(q, &err), &err);
+	finish_next("a");
+}
+
+static void test_preemption(void **state)
+{
+	(void)state;
+	enum queue_hint hint;
+	struct queue_worker one = fixture_worker("w1"), two = fixture_worker("w2");
+	must(queue_worker_beat(q, &one, &err), &err);
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	struct queue_lease batch = claim("w1", "batch");
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	fixture_submit(q, JOB("normal", ""));
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
+	/* As long as another worker is free nobody has to stop. */
+	must(queue_worker_beat(q, &two, &err), &err);
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	must(queue_worker_leave(q, "w2", &err), &err);
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
+	must(queue_release(q, &batch, "preempted", "{\"step\":3}", &err), &err);
+	queue_lease_clear(&batch);
+	finish_next("high");
+	finish_next("normal");
+	batch = claim("w1", "batch");
+	assert_string_equal(batch.state_json, "{\"step\":3}");
+	queue_lease_clear(&batch);
+}
+
+static void test_one_urgent_job_stops_one_worker(void **state)
+{
+	(void)state;
+	enum queue_hint hint;
+	struct queue_worker one = fixture_worker("w1"), two = fixture_worker("w2");
+	must(queue_worker_beat(q, &one, &err), &err);
+	must(queue_worker_beat(q, &two, &err), &err);
+	fixture_submit(q, JOB("normal", ""));
+	struct queue_lease normal = claim("w1", "normal");
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	struct queue_lease batch = claim("w2", "batch");
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
+	must(queue_beat(q, &normal, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON); /* the batch job yields first */
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
+	must(queue_beat(q, &normal, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	queue_lease_clear(&normal);
+	queue_lease_clear(&batch);
+}
+
+static void test_recurring(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	struct queue_entry *entries, entry;
+	enum queue_cancel_result result;
+	size_t count;
+	fixture_submit(q, JOB("tick", ",\"every\":\"1h\""));
+	must(queue_get(q, "tick", &entry, &err), &err);
+	finish_next("tick");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 1);
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 0);
+	must(queue_list(q, JOB_DELAYED, 0, 10, &entries, &count, &err), &err);
+	assert_int_equal(count, 1);
+	assert_int_equal(entries[0].job.not_before, entry.created_ms + 3600000);
+	assert_int_equal(job_series_length(entries[0].id), 4);
+	assert_int_not_equal(entries[0].job.seed, entry.job.seed);
+	/* Cancelling an occurrence ends the series. */
+	must(queue_cancel(q, entries[0].id, &result, &err), &err);
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 0);
+	assert_int_equal(fixture_int("ZCARD {sumi}:delayed"), 0);
+	queue_list_free(entries, count);
+	queue_entry_clear(&entry);
+}
+
+static void test_recurring_daily_begins_at_its_time(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_submit(q, JOB("night", ",\"every\":\"22:00\",\"tz\":\"UTC\"")),
+	                 JOB_DELAYED);
+	struct queue_entry entry;
+	must(queue_get(q, "night", &entry, &err), &err);
+	assert_int_equal(entry.due_ms / 1000 % 86400, 22 * 3600);
+	queue_entry_clear(&entry);
+}
+
+static void test_claim_is_repeatable(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("a", ""));
+	struct queue_lease lease = claim("w1", "a");
+	/* The reply was lost: the same command comes again, with the same token. */
+	redisReply *sha = fixture_command("HGET {sumi}:job:a token");
+	assert_string_equal(sha->str, lease.token);
+	freeReplyObject(sha);
+	assert_int_equal(fixture_int("ZCARD {sumi}:running"), 1);
+	queue_lease_clear(&lease);
+}
+
+static void test_progress_and_events(void **state)
+{
+	(void)state;
+	struct queue_progress progress = {.step = 3, .steps = 20, .eta_s = 1.5};
+	struct queue_follower *follower;
+	struct queue_event event;
+	struct queue_entry entry;
+	enum queue_hint hint;
+	static const char *const expected[] = {"running", "progress", "preview", "variant", "done"};
+	must(queue_follow(q, "a", "0", &follower, &err), &err);
+	assert_int_equal(queue_follow_next(follower, 1, &event, &err), SUMI_TIMEOUT);
+	fixture_submit(q, JOB("a", ""));
+	struct queue_lease lease = claim("w1", "a");
+	must(queue_beat(q, &lease, &progress, &hint, &err), &err);
+	must(queue_beat(q, &lease, &progress, &hint, &err), &err); /* no news */
+	must(queue_get(q, "a", &entry, &err), &err);
+	assert_int_equal(entry.step, 3);
+	assert_int_equal(entry.steps, 20);
+	assert_true(entry.eta_s == 1.5);
+	queue_entry_clear(&entry);
+	must(queue_event(q, &lease, "preview", "webp", "\0\xff binary", 9, &err), &err);
+	must(queue_variant(q, &lease, 0, "{}", &err), &err);
+	finish(&lease);
+	for (size_t i = 0; i < 5; i++) {
+		must(queue_follow_next(follower, 5000, &event, &err), &err);
+		assert_string_equal(event.event, expected[i]);
+		assert_string_equal(event.id, "a");
+		if (i == 1)
+			assert_string_equal(queue_event_value(&event, "step"), "3");
+		if (i == 2) {
+			assert_int_equal(event.fields[0].size, 9);
+			assert_memory_equal(event.fields[0].value, "\0\xff binary", 9);
+		}
+		queue_event_clear(&event);
+	}
+	queue_follow_close(follower);
+	queue_lease_clear(&lease);
+}
+
+static void test_event_streams_are_bounded(void **state)
+{
+	(void)state;
+	enum queue_hint hint;
+	fixture_submit(q, JOB("a", ""));
+	struct queue_lease lease = claim("w1", "a");
+	for (int i = 0; i < 300; i++) {
+		struct queue_progress progress = {.step = i, .steps = 300};
+		must(queue_beat(q, &lease, &progress, &hint, &err), &err);
+	}
+	assert_int_equal(fixture_int("XLEN {sumi}:ev:a"), 128);
+	finish(&lease);
+	assert_in_range(fixture_int("TTL {sumi}:ev:a"), 1, 86400);
+	queue_lease_clear(&lease);
+}
+
+static void test_doorbell(void **state)
+{
+	(void)state;
+	struct queue_admitted admitted;
+	bool rang;
+	must(queue_doorbell(q, 1, &rang, &err), &err);
+	assert_false(rang);
+	freeReplyObject(fixture_command("XADD {sumi}:in * job %s", JOB("a", "")));
+	must(queue_doorbell(q, 5000, &rang, &err), &err);
+	assert_true(rang);
+	must(queue_admit(q, 10, &admitted, &err), &err);
+	must(queue_doorbell(q, 5000, &rang, &err), &err);
+	assert_true(rang); /* a is ready */
+	must(queue_doorbell(q, 1, &rang, &err), &err);
+	assert_false(rang);
+}
+
+static void test_workers(void **state)
+{
+	(void)state;
+	struct queue_worker worker = fixture_worker("w1");
+	struct queue_worker_info *list;
+	struct queue_stats stats;
+	size_t count;
+	must(queue_worker_beat(q, &worker, &err), &err);
+	fixture_submit(q, JOB("a", ""));
+	struct queue_lease lease = claim("w1", "a");
+	must(queue_workers(q, &list, &count, &err), &err);
+	assert_int_equal(count, 1);
+	assert_string_equal(list[0].name, "w1");
+	assert_string_equal(list[0].device, "test");
+	assert_string_equal(list[0].job, "a");
+	free(list);
+	finish(&lease);
+	must(queue_stats(q, &stats, &err), &err);
+	assert_int_equal(stats.workers, 1);
+	assert_int_equal(stats.workers_busy, 0);
+	queue_lease_clear(&lease);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_submit_to_done),
+	    TEST(test_same_id_twice),
+	    TEST(test_seed_is_drawn_once),
+	    TEST(test_routing),
+	    TEST(test_priorities),
+	    TEST(test_fair_between_senders),
+	    TEST(test_listing_of_ready_jobs_is_their_order),
+	    TEST(test_not_before),
+	    TEST(test_retry_now_of_a_delayed_job),
+	    TEST(test_windows),
+	    TEST(test_release_costs_no_attempt),
+	    TEST(test_failures_are_retried_then_put_aside),
+	    TEST(test_final_failure),
+	    TEST(test_lease_expiry_and_zombie),
+	    TEST(test_zombie_that_finishes_first_wins),
+	    TEST(test_poison),
+	    TEST(test_dependencies),
+	    TEST(test_failed_dependencies),
+	    TEST(test_cancel_in_each_state),
+	    TEST(test_cancel_overtakes_nothing),
+	    TEST(test_cancelled_while_its_worker_dies),
+	    TEST(test_deadlines),
+	    TEST(test_pause),
+	    TEST(test_preemption),
+	    TEST(test_one_urgent_job_stops_one_worker),
+	    TEST(test_recurring),
+	    TEST(test_recurring_daily_begins_at_its_time),
+	    TEST(test_claim_is_repeatable),
+	    TEST(test_progress_and_events),
+	    TEST(test_event_streams_are_bounded),
+	    TEST(test_doorbell),
+	    TEST(test_workers),
+	};
+	return cmocka_run_group_tests(tests, NULL, teardown_group);
+}
