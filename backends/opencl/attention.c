@@ -1,18 +1,32 @@
 /* Attention: one launch, whatever the number of tokens. */
+#include <stdio.h>
+
 #include "backends/opencl/matrix.h"
 
 #define LOG2_E 1.4426950408889634f
+#define TENSOR_ARGS 16 /* buffer, offset, ld and elements of a batch of q, k, v, y */
 
-static size_t batch_elements(const struct tensor *t)
+static size_t ceil_div(int a, int b)
 {
-	return (size_t)t->h * (size_t)t->w * (size_t)t->ld;
+	return (size_t)((a + b - 1) / b);
 }
 
-int cl_attention(struct device *base, const struct attention_args *a, struct error *err)
+static void tensor_args(const struct attention_args *a, struct cl_arg args[TENSOR_ARGS])
 {
-	struct cl_device *d = cl_device_of(base);
+	const struct tensor *tensors[] = {&a->q, &a->k, &a->v, &a->y};
+	for (int i = 0; i < CL_COUNT(tensors); i++) {
+		const struct tensor *t = tensors[i];
+		args[4 * i] = arg_buffer(t->buffer);
+		args[4 * i + 1] = arg_ulong(t->offset);
+		args[4 * i + 2] = arg_int(t->ld);
+		args[4 * i + 3] = arg_ulong((size_t)t->h * (size_t)t->w * (size_t)t->ld);
+	}
+}
+
+static int attention_cpu(struct cl_device *d, const struct attention_args *a, struct error *err)
+{
 	static const char file[] = "attention_cpu.cl";
-	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w, keys = a->k.h * a->k.w;
+	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
 	int columns = matrix_constant("tile_cpu.cl", "PANEL");
 	int panels = matrix_constant(file, "ATTENTION_PANELS");
 	int cells = matrix_constant(file, "ATTENTION_CELLS");
@@ -25,27 +39,57 @@ int cl_attention(struct device *base, const struct attention_args *a, struct err
 	if (status)
 		return status;
 	/* Few queries: smaller work-items, so that every compute unit has some. */
-	int all = (queries + columns - 1) / columns;
-	int wanted = 4 * d->base.info.compute_units;
+	int all = (int)ceil_div(queries, columns);
+	size_t wanted = 4 * (size_t)d->base.info.compute_units;
 	while (panels > 1 && (panels * dim > cells ||
-	                      (all + panels - 1) / panels * a->heads * a->q.n < wanted))
+	                      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->q.n < wanted))
 		panels--;
-	struct cl_arg args[] = {
-		arg_buffer(a->q.buffer), arg_ulong(a->q.offset), arg_int(a->q.ld),
-		arg_ulong(batch_elements(&a->q)),
-		arg_buffer(a->k.buffer), arg_ulong(a->k.offset), arg_int(a->k.ld),
-		arg_ulong(batch_elements(&a->k)),
-		arg_buffer(a->v.buffer), arg_ulong(a->v.offset), arg_int(a->v.ld),
-		arg_ulong(batch_elements(&a->v)),
-		arg_buffer(a->y.buffer), arg_ulong(a->y.offset), arg_int(a->y.ld),
-		arg_ulong(batch_elements(&a->y)),
-		arg_int(queries), arg_int(keys), arg_int(dim), arg_float(a->scale * LOG2_E),
-		arg_int(a->causal), arg_int(panels),
-	};
+	struct cl_arg args[TENSOR_ARGS + 6];
+	tensor_args(a, args);
+	args[TENSOR_ARGS] = arg_int(queries);
+	args[TENSOR_ARGS + 1] = arg_int(a->k.h * a->k.w);
+	args[TENSOR_ARGS + 2] = arg_int(dim);
+	args[TENSOR_ARGS + 3] = arg_float(a->scale * LOG2_E);
+	args[TENSOR_ARGS + 4] = arg_int(a->causal);
+	args[TENSOR_ARGS + 5] = arg_int(panels);
 	struct cl_range range = {
 		.dims = 3,
-		.global = {(size_t)((all + panels - 1) / panels), (size_t)a->heads, (size_t)a->q.n},
+		.global = {ceil_div(all, panels), (size_t)a->heads, (size_t)a->q.n},
 		.local = {1, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+}
+
+static int attention_gpu(struct cl_device *d, const struct attention_args *a, struct error *err)
+{
+	static const char file[] = "attention_gpu.cl";
+	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
+	bool wide = dim > matrix_constant(file, "ATTENTION_WIDE_DIM");
+	int tile = matrix_constant(file, wide ? "ATTENTION_WIDE_QUERIES" : "ATTENTION_QUERIES");
+	size_t side = (size_t)matrix_constant(file, "SIDE");
+	char options[128];
+	snprintf(options, sizeof options, "-D ACT=%s -D HEAD_DIM=%d -D ATTENTION_QUERIES=%d",
+	         cl_dtype_word(a->q.dtype), dim, tile);
+	cl_kernel kernel;
+	int status = cl_kernel_get(d, file, "attention", options, &kernel, err);
+	if (status)
+		return status;
+	struct cl_arg args[TENSOR_ARGS + 4];
+	tensor_args(a, args);
+	args[TENSOR_ARGS] = arg_int(queries);
+	args[TENSOR_ARGS + 1] = arg_int(a->k.h * a->k.w);
+	args[TENSOR_ARGS + 2] = arg_float(a->scale * LOG2_E);
+	args[TENSOR_ARGS + 3] = arg_int(a->causal);
+	struct cl_range range = {
+		.dims = 3,
+		.global = {ceil_div(queries, tile) * side, (size_t)a->heads * side, (size_t)a->q.n},
+		.local = {side, side, 1},
+	};
+	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+}
+
+int cl_attention(struct device *base, const struct attention_args *a, struct error *err)
+{
+	struct cl_device *d = cl_device_of(base);
+	return d->quirks.cpu_kernels ? attention_cpu(d, a, err) : attention_gpu(d, a, err);
 }

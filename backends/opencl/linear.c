@@ -46,7 +46,8 @@ static struct gemm_cut cut_cpu(const struct cl_device *d, const struct gemm_job 
 	return cut;
 }
 
-int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
+static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, const int geometry[8],
+                       struct error *err)
 {
 	const struct tensor *x = &job->x, *y = &job->y;
 	const struct weight *w = job->weight;
@@ -55,16 +56,13 @@ int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *
 	                           &kernel, err);
 	if (status)
 		return status;
-	int rows = y->h * y->w;
-	struct gemm_cut cut = cut_cpu(d, job, rows);
-	const int geometry[8] = {job->side,      job->stride,     job->padding,    job->up,
-	                         x->w, x->h << job->up, x->w << job->up, y->w};
+	struct gemm_cut cut = cut_cpu(d, job, y->h * y->w);
 	struct cl_arg args[] = {
 		arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld),
 		arg_ulong((size_t)x->h * (size_t)x->w * (size_t)x->ld), arg_int8(geometry),
-		arg_int(rows), arg_int(cut.block_rows), arg_int(cut.group), arg_int(cut.swapped),
-		arg_buffer(w->buffer), arg_ulong(w->zero_at), arg_int(x->c), arg_int(y->c),
-		arg_buffer(job->bias), arg_int(job->act),
+		arg_int(y->h * y->w), arg_int(cut.block_rows), arg_int(cut.group),
+		arg_int(cut.swapped), arg_buffer(w->buffer), arg_ulong(w->zero_at), arg_int(x->c),
+		arg_int(y->c), arg_buffer(job->bias), arg_int(job->act),
 		arg_buffer(job->add.buffer), arg_ulong(job->add.offset), arg_int(job->add.ld),
 		arg_buffer(job->residual.buffer), arg_ulong(job->residual.offset),
 		arg_int(job->residual.ld),
@@ -77,6 +75,48 @@ int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *
 		.local = {1, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+}
+
+static int enqueue_gpu(struct cl_device *d, const struct gemm_job *job, const int geometry[8],
+                       struct error *err)
+{
+	static const char file[] = "gemm_gpu.cl";
+	const struct tensor *x = &job->x, *y = &job->y;
+	const struct weight *w = job->weight;
+	cl_kernel kernel;
+	int status = matrix_kernel(d, file, "gemm", x->dtype, w->head.dtype, &kernel, err);
+	if (status)
+		return status;
+	int tile_m = matrix_constant(file, "GEMM_M"), tile_n = matrix_constant(file, "GEMM_N");
+	int item_m = matrix_constant(file, "ITEM_M"), item_n = matrix_constant(file, "ITEM_N");
+	int rows = y->h * y->w, columns = matrix_constant("tile_cpu.cl", "PANEL");
+	size_t items = (size_t)(tile_m / item_m * (tile_n / item_n));
+	struct cl_arg args[] = {
+		arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld),
+		arg_ulong((size_t)x->h * (size_t)x->w * (size_t)x->ld), arg_int8(geometry),
+		arg_int(rows), arg_buffer(w->buffer), arg_int(w->panels), arg_int(x->c),
+		arg_int(y->c), arg_buffer(job->bias), arg_int(job->act),
+		arg_buffer(job->add.buffer), arg_ulong(job->add.offset), arg_int(job->add.ld),
+		arg_buffer(job->residual.buffer), arg_ulong(job->residual.offset),
+		arg_int(job->residual.ld),
+		arg_buffer(y->buffer), arg_ulong(y->offset), arg_int(y->ld),
+	};
+	struct cl_range range = {
+		.dims = 3,
+		.global = {(size_t)ceil_div(w->panels * columns, tile_n) * items,
+		           (size_t)ceil_div(rows, tile_m), (size_t)y->n},
+		.local = {items, 1, 1},
+	};
+	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+}
+
+int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
+{
+	const struct tensor *x = &job->x;
+	const int geometry[8] = {job->side, job->stride,     job->padding,    job->up,
+	                         x->w,      x->h << job->up, x->w << job->up, job->y.w};
+	return d->quirks.cpu_kernels ? enqueue_cpu(d, job, geometry, err)
+	                             : enqueue_gpu(d, job, geometry, err);
 }
 
 /* Rows [first, first + count) of t, as one picture of one line. */
