@@ -29,7 +29,8 @@ WIDTH = {"f32": 4, "f16": 2, "bf16": 2}
 # ---------------------------------------------------------------------------------------------------------------------
 
 UNET = {
-    "_class_name": "UNet2DConditionModel", "_diffusers_version": "0.22.0", "act_fn": "silu", "center_input_sample": False,
+    "_class_name": "UNet2DConditionModel", "_diffusers_version": "0.22.0", "act_fn": "silu",
+    "center_input_sample": False,
     "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
     "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3, "downsample_padding": 1, "flip_sin_to_cos": True,
     "freq_shift": 0, "in_channels": 4, "layers_per_block": 2, "mid_block_scale_factor": 1, "norm_eps": 1e-05,

@@ -141,9 +141,9 @@ def griffin_lim(info):
             for pad_mode, key in (("constant", "librosa"), ("reflect", "torchaudio")):
                 target = np.abs(spectrum(y, layout, pad_mode))
                 if key == "librosa":
-                    found = librosa.griffinlim(target.astype(np.float32), n_iter=ITERATIONS, hop_length=hop, n_fft=n_fft,
-                                               win_length=window, momentum=MOMENTUM, init="random", random_state=0,
-                                               length=rate, pad_mode=pad_mode)
+                    found = librosa.griffinlim(target.astype(np.float32), n_iter=ITERATIONS, hop_length=hop,
+                                               n_fft=n_fft, win_length=window, momentum=MOMENTUM, init="random",
+                                               random_state=0, length=rate, pad_mode=pad_mode)
                 else:
                     found = torch_griffin_lim(target, layout, rate)
                 row[key] = round(convergence(found.astype(np.float64), target, layout, pad_mode), 6)

@@ -73,8 +73,8 @@ PACKS = {
         "text": text(32, 2, 4, "quick_gelu"),
         "vae": vae((8, 16, 16, 16)),
         "scheduler": scheduler("PNDMScheduler", skip_prk_steps=True),
-        "dtypes": ("f16", "f16", "f16"), "vae_stage": (3, 2), "stage": (16, 16), "run": (16, 8), "steps": 5, "guidance": 7.5,
-        "detail": True,
+        "dtypes": ("f16", "f16", "f16"), "vae_stage": (3, 2), "stage": (16, 16), "run": (16, 8), "steps": 5,
+        "guidance": 7.5, "detail": True,
     },
     # The same weights at a size that the levels do not divide (12x20, 6x10, 3x5, 2x3), another scheduler.
     "sd1-odd": {
@@ -122,8 +122,8 @@ PACKS = {
                 "latent_shift": 0.5, "num_decoder_blocks": [3, 3, 3, 1], "num_encoder_blocks": [1, 3, 3, 3],
                 "out_channels": 3, "scaling_factor": 1.0, "upsampling_scaling_factor": 2},
         "scheduler": scheduler("LCMScheduler", original_inference_steps=50),
-        "dtypes": ("f32", "f16", "f16"), "stage": (8, 8), "vae_stage": (2, 3), "run": (8, 8), "steps": 4, "guidance": 7.5,
-        "negative": "",
+        "dtypes": ("f32", "f16", "f16"), "stage": (8, 8), "vae_stage": (2, 3), "run": (8, 8), "steps": 4,
+        "guidance": 7.5, "negative": "",
     },
     # Three levels, zero terminal SNR, an empty prompt, a sampler that draws noise at every step.
     "snr-tiny": {

@@ -8,10 +8,8 @@ import torch
 
 import configs
 import stages
-from common import DTYPES, f32, generator, healthy, state, write_json, write_ppm, write_tensors
+from common import DTYPES, generator, healthy, state, write_json, write_ppm, write_tensors
 from vocab import write_tokenizer
-
-CLASSES = {"UNet2DConditionModel": "diffusers", "AutoencoderKL": "diffusers", "AutoencoderTiny": "diffusers"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -163,7 +161,8 @@ def dump_pack(root, name, spec):
         "pack": name, "prompt": spec["prompt"], "negative_prompt": spec["negative"], "seed": spec["seed"],
         "steps": spec["steps"], "guidance_scale": spec["guidance"], "height": spec["run"][0] * scale,
         "width": spec["run"][1] * scale, "scheduler": spec["scheduler"]["_class_name"],
-        "strength": spec.get("img2img"), "scaling_factor": pipe.vae.config.scaling_factor, "text_ids": ids["text"], "negative_ids": ids["negative"],
+        "strength": spec.get("img2img"), "scaling_factor": pipe.vae.config.scaling_factor,
+        "text_ids": ids["text"], "negative_ids": ids["negative"],
         "calls": len(rec.tensors["run.timesteps"]),
         "dtypes": dict(zip(("unet", "text_encoder", "vae"), spec["dtypes"]))}, indent=None)
 

@@ -9,32 +9,45 @@ from vocab import write_tokenizer
 # The prompts
 # ---------------------------------------------------------------------------------------------------------------------
 
-LATIN = """a photo of a cat|watercolor mountains in the fog|A PAINTING OF THE RIVER AT NIGHT|Portrait of a Woman, oil on canvas
-masterpiece, best quality, highly detailed|blurry, low quality, watermark, text|the quick brown fox jumps over the lazy dog
+LATIN = """a photo of a cat|watercolor mountains in the fog|A PAINTING OF THE RIVER AT NIGHT
+Portrait of a Woman, oil on canvas
+masterpiece, best quality, highly detailed|blurry, low quality, watermark, text
+the quick brown fox jumps over the lazy dog
 cat|cats|catcatcat|x|I|antidisestablishmentarianism|mountainsmountains|painting painting painting|ink on paper
-Sphinx of black quartz, judge my vow|cinematic lighting; wide shot: close-up|calm piano, slow strings|jazz with a double bass
-a house/a tree|foo_bar_baz|snake_case and CamelCase|kebab-case-words|trailing comma,|,leading comma|a,b,c|e.g. this"""
+Sphinx of black quartz, judge my vow|cinematic lighting; wide shot: close-up|calm piano, slow strings
+jazz with a double bass
+a house/a tree|foo_bar_baz|snake_case and CamelCase|kebab-case-words|trailing comma,|,leading comma|a,b,c
+e.g. this"""
 
-ACCENTS = """un château dans la forêt|für Elise, straße im Regen|niño en la playa, señor|coração de São Paulo|ÉTÉ À LA MONTAGNE
+ACCENTS = """un château dans la forêt|für Elise, straße im Regen|niño en la playa, señor|coração de São Paulo
+ÉTÉ À LA MONTAGNE
 smörgåsbord på svenska|Łódź, żółć, gęślą jaźń|příliš žluťoučký kůň|İstanbul'da bir kedi|IŞIK ığdır|naïve café résumé
 Ångström|ﬁne ligatures ﬂow|ǅ titlecase|ẞ großes Eszett|Æsir œuvre|Việt Nam đẹp lắm|Māori whānau"""
 
-CYRILLIC = """туман над рекой|горы в тумане, акварель|Портрет женщины с кошкой|НОЧНАЯ РЕКА И ЛУНА|ёлка, Ёжик|старое дерево в снегу, 4k
-спокойное фортепиано|подъезд, объявление|Київ, їжак, ґанок|Беларусь, ўзлёт|Љубљана и Ђоковић|a cat и кошка|кошкаcat|cat-кошка
+CYRILLIC = """туман над рекой|горы в тумане, акварель|Портрет женщины с кошкой|НОЧНАЯ РЕКА И ЛУНА|ёлка, Ёжик
+старое дерево в снегу, 4k
+спокойное фортепиано|подъезд, объявление|Київ, їжак, ґанок|Беларусь, ўзлёт|Љубљана и Ђоковић|a cat и кошка|кошкаcat
+cat-кошка
 съешь ещё этих мягких французских булок, да выпей чаю|Щука|ъ|музыка для сна; дождь по крыше"""
 
 OTHERS = """水墨画|一只猫坐在窗台上|東京の夜、雨|桜の木と青い空|한국의 산|고양이 한 마리|猫cat犬|日本語とEnglishの混在|ｆｕｌｌｗｉｄｔｈ　ｔｅｘｔ|カタカナ・ひらがな
-αβγ δ ΕΛΛΑΔΑ ΣΊΣΥΦΟΣ|ο ήλιος πάνω από τη θάλασσα|שלום עולם|עִבְרִית|مرحبا بالعالم|قطة جميلة على النافذة|नमस्ते दुनिया|हिन्दी में बिल्ली
+αβγ δ ΕΛΛΑΔΑ ΣΊΣΥΦΟΣ|ο ήλιος πάνω από τη θάλασσα|שלום עולם|עִבְרִית|مرحبا بالعالم|قطة جميلة على النافذة
+नमस्ते दुनिया|हिन्दी में बिल्ली
 ภาษาไทย สวัสดี|தமிழ் மொழி|ქართული ენა|Հայերեն լեզու|ᏣᎳᎩ|አማርኛ|ᚠᚢᚦᚨᚱᚲ|𝔣𝔯𝔞𝔨𝔱𝔲𝔯|𐐀𐐁𐐂 deseret|𠀋𠮷 rare"""
 
-EMOJI = """🐈|a cat 🐈 in the fog 🌫️|👨‍👩‍👧‍👦 family|👍🏽|🇯🇵🇺🇦|❤️|1️⃣2️⃣3️⃣|🐈🐈🐈|cat🐈cat|✨best quality✨|☕︎|:-) (^_^) ¯\\_(ツ)_/¯|→ ← ↑ ↓|★★★☆☆|©®™|𝄞 music"""
+EMOJI = """🐈|a cat 🐈 in the fog 🌫️|👨‍👩‍👧‍👦 family|👍🏽|🇯🇵🇺🇦|❤️|1️⃣2️⃣3️⃣|🐈🐈🐈|cat🐈cat|✨best quality✨|☕︎
+:-) (^_^) ¯\\_(ツ)_/¯|→ ← ↑ ↓|★★★☆☆|©®™|𝄞 music"""
 
-DIGITS = """2 cats|1234567890|4k, 8K, 16k|3.14159|1,000,000|f/1.8, 85mm, ISO 100|2024-01-31 23:59|x2 y3 z4|½ ¼ ¾|² ³ ¹|Ⅷ Ⅻ|٣٤٥|१२३|㊿ ①②③|0x1F|-5°C|100%|#1|50€ $20 £3 ¥100"""
+DIGITS = """2 cats|1234567890|4k, 8K, 16k|3.14159|1,000,000|f/1.8, 85mm, ISO 100|2024-01-31 23:59|x2 y3 z4|½ ¼ ¾
+² ³ ¹|Ⅷ Ⅻ|٣٤٥|१२३|㊿ ①②③|0x1F|-5°C|100%|#1|50€ $20 £3 ¥100"""
 
-PUNCTUATION = """!|!!|!!!|...|…|?!?!|(masterpiece:1.2)|((very detailed))|[low quality]|{a|b}|<lora:name:0.8>|a & b|a&amp;b|a &lt; b|"quoted"|“curly” ‘quotes’|'single'
---ar 16:9|path\\to\\file|http://example.com/a?b=c&d=e|user@example.com|~`@#$%^&*()-=+|a*b**c|¿qué?|¡hola!|«guillemets»|—em—dash–en|a—b|«тест»|、。「」|·•◦|§ 5 ¶|a​b zero width"""
+PUNCTUATION = """!|!!|!!!|...|…|?!?!|(masterpiece:1.2)|((very detailed))|[low quality]|{a|b}|<lora:name:0.8>|a & b
+a&amp;b|a &lt; b|"quoted"|“curly” ‘quotes’|'single'
+--ar 16:9|path\\to\\file|http://example.com/a?b=c&d=e|user@example.com|~`@#$%^&*()-=+|a*b**c|¿qué?|¡hola!
+«guillemets»|—em—dash–en|a—b|«тест»|、。「」|·•◦|§ 5 ¶|a\u200bb zero width"""
 
-CONTRACTIONS = """it's|It's the cat's house|they're here|we've seen it|I'm here|you'll see|I'd stay|don't|can't won't|'s|'t 're 've|'S 'T 'RE|rock'n'roll|o'clock
+CONTRACTIONS = """it's|It's the cat's house|they're here|we've seen it|I'm here|you'll see|I'd stay|don't
+can't won't|'s|'t 're 've|'S 'T 'RE|rock'n'roll|o'clock
 it’s curly|y'all'd've|'sound|'llama|'very|'model|''s|'s's's|d'artagnan|l'été|cat's's"""
 
 # Spaces and controls, and what tests the normaliser: written with escapes so that no editor changes them.

@@ -1,11 +1,13 @@
-"""Trajectories of diffusers' schedulers over a tiny latent, with a model that C can repeat: see tests/vectors/README.md."""
+"""Trajectories of diffusers' schedulers over a tiny latent, with a model that C can repeat."""
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from common import f32, write_json, write_tensors
+from common import f32, write_tensors
 
 SHAPE = (1, 4, 4, 4)
 NOISE_SEED, DRAW_SEED = 7, 99
@@ -65,13 +67,15 @@ CASES = {
         (5, {**LEADING, "use_lu_lambdas": True}, {}), (5, {**LEADING, "solver_order": 3}, {})],
     "dpmpp_2m_sde": SIGMA_CASES + SPACED_SIGMA_CASES + DPM_CASES,
     "unipc": SIGMA_CASES + SPACED_SIGMA_CASES + [
-        SNR_CASE, (5, {**LEADING, **X0}, {}), (5, {**LEADING, "solver_type": "bh1", "final_sigmas_type": "sigma_min"}, {}),
+        SNR_CASE, (5, {**LEADING, **X0}, {}),
+        (5, {**LEADING, "solver_type": "bh1", "final_sigmas_type": "sigma_min"}, {}),
         (10, {**LEADING, "solver_order": 3}, {}), (5, {**LEADING, "solver_order": 1}, {}),
         (10, {**LEADING, "disable_corrector": [0, 1]}, {}),
         (5, {**LEADING, "lower_order_final": False, "final_sigmas_type": "sigma_min"}, {}),
         (5, {**LEADING, "final_sigmas_type": "sigma_min"}, {}), (20, {**LEADING, **KARRAS}, {})],
     "lcm": [(4, {}, {}), (1, {}, {}), (2, {}, {}), (8, {}, {}), (4, {**V}, {}), (4, {**X0}, {}), (4, {**COSINE}, {}),
-            (4, {"set_alpha_to_one": False}, {}), (4, {**ZERO_SNR, **V}, {}), (10, {"original_inference_steps": 100}, {}),
+            (4, {"set_alpha_to_one": False}, {}), (4, {**ZERO_SNR, **V}, {}),
+            (10, {"original_inference_steps": 100}, {}),
             (4, {"timestep_scaling": 1.0}, {}), (5, {"original_inference_steps": 7}, {})],
     "tcd": [(4, {}, {"eta": 0.3}), (4, {}, {"eta": 0.0}), (4, {}, {"eta": 1.0}), (1, {}, {"eta": 0.3}),
             (8, {}, {"eta": 0.3}), (4, {**V}, {"eta": 0.3}), (4, {**X0}, {"eta": 0.3}),
@@ -130,7 +134,6 @@ def build(sampler, config):
 
 def walk(scheduler, timesteps, x, arguments):
     """Steps through; returns inputs, samples, the recorded draws and how often each timestep came."""
-    import sys
     inputs, samples = [], []
     with Draws(sys.modules[type(scheduler).__module__]) as draws:
         for i, t in enumerate(timesteps):
@@ -200,6 +203,6 @@ def make(root):
         scheduler, _ = build("ddim", beta)
         tensors["alphas_cumprod." + name] = scheduler.alphas_cumprod[::37].clone()
     write_tensors(Path(root) / "samplers.safetensors", tensors)
-    lines = ",\n".join(__import__("json").dumps(row, separators=(",", ":")) for row in rows)
+    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
     (Path(root) / "samplers.json").write_text("[\n" + lines + "\n]\n")
     print("samplers", len(rows), "trajectories")

@@ -202,6 +202,7 @@ def image_run(rec, pipe, spec):
     handle = pipe.unet.register_forward_pre_hook(before, with_kwargs=True)
     other(prompt=spec["prompt"], negative_prompt=spec["negative"], image=image, strength=spec["img2img"],
           num_inference_steps=spec["steps"] * 2, guidance_scale=spec["guidance"],
-          generator=torch.Generator("cpu").manual_seed(spec["seed"]), output_type="latent", callback_on_step_end=step_end)
+          generator=torch.Generator("cpu").manual_seed(spec["seed"]), output_type="latent",
+          callback_on_step_end=step_end)
     handle.remove()
     rec.put("i2i.timesteps", f32(other.scheduler.timesteps))
