@@ -15,8 +15,8 @@ VERSION := 0.1.0
 Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base backends backends/opencl backends/reference diffusion modalities queue storage
-PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc ogg libwebp libwebpmux libwebpdemux \
-         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libcrypto
+PKGS  := libssl hiredis sqlite3 OpenCL vorbis vorbisenc ogg libwebp libwebpmux libwebpdemux \
+         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libcrypto libutf8proc
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -104,12 +104,58 @@ asan:
 
 benches: $(BENCH)
 
+# Under two cores in half a minute: what a newcomer sees first.
+demo: bootstrap
+	$(MAKE) all
+	tools/demo.sh
+
+# Hours of kills; the short form of it is part of check.
+soak: all
+	tests/e2e/crash.py --long
+
+bench: bootstrap
+	$(MAKE) all benches
+	bench/run.sh
+
+SHARE := $(DESTDIR)$(PREFIX)/share
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+INSTALLED_UNITS := sumid.service sumi-nightly.service sumi-nightly.timer
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sumi/models $(SHARE)/doc/sumi $(UNITS) \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/man/man8 \
+		$(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions \
+		$(SHARE)/fish/vendor_completions.d
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	cp -R models/. $(SHARE)/sumi/models/
+	for u in $(INSTALLED_UNITS); do \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/$$u > $(UNITS)/$$u; done
+	install -m 644 systemd/sumi.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sumi.conf
+	install -m 644 docs/man/*.1 $(SHARE)/man/man1
+	install -m 644 docs/man/*.5 $(SHARE)/man/man5
+	install -m 644 docs/man/*.8 $(SHARE)/man/man8
+	install -m 644 README.md LICENSE queue/PROTOCOL.md docs/*.md docs/*.json $(SHARE)/doc/sumi
+	install -m 644 packaging/completion/sumi.bash $(SHARE)/bash-completion/completions/sumi
+	install -m 644 packaging/completion/_sumi $(SHARE)/zsh/site-functions/_sumi
+	install -m 644 packaging/completion/sumi.fish $(SHARE)/fish/vendor_completions.d/sumi.fish
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
+	rm -rf $(SHARE)/sumi $(SHARE)/doc/sumi
+	rm -f $(addprefix $(UNITS)/,$(INSTALLED_UNITS)) $(DESTDIR)$(PREFIX)/lib/sysusers.d/sumi.conf
+	rm -f $(patsubst docs/man/%.1,$(SHARE)/man/man1/%.1,$(wildcard docs/man/*.1)) \
+		$(patsubst docs/man/%.5,$(SHARE)/man/man5/%.5,$(wildcard docs/man/*.5)) \
+		$(patsubst docs/man/%.8,$(SHARE)/man/man8/%.8,$(wildcard docs/man/*.8))
+	rm -f $(SHARE)/bash-completion/completions/sumi $(SHARE)/zsh/site-functions/_sumi \
+		$(SHARE)/fish/vendor_completions.d/sumi.fish
+
 clean:
 	rm -rf $(BUILD)
 
 FORCE:
 
-.PHONY: all bootstrap check check-built unit asan benches clean FORCE
+.PHONY: all bootstrap check check-built unit asan benches bench demo soak install uninstall clean FORCE
 .SECONDARY:
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(patsubst %.o,%.d,$(LIB_OBJ)) $(wildcard $(BUILD)/obj/cli/*.d $(BUILD)/obj/daemon/*.d \
+         $(BUILD)/obj/tests/unit/*.d $(BUILD)/obj/bench/*.d)

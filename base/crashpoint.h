@@ -4,7 +4,9 @@
 #define SUMI_BASE_CRASHPOINT_H
 
 /* With SUMI_CRASH_AT=name in the environment, the first call with that name kills this
- * process with SIGKILL; SUMI_CRASH_AT=name:3 the third. Otherwise nothing happens. */
+ * process with SIGKILL; SUMI_CRASH_AT=name:3 the third. With SUMI_CRASH_ONCE=file only if
+ * that file does not exist yet (it is made), so that of a daemon's workers, which are
+ * replaced when they die, one dies once. Otherwise nothing happens. */
 void crash_point(const char *name);
 
 #endif

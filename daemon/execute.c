@@ -243,6 +243,8 @@ static int run_steps_of(struct work *w, struct generation *g, enum stop *stop, s
 		w->step_ms = spent / 1000;
 		if (w->step_ms > w->longest_ms)
 			w->longest_ms = w->step_ms ? w->step_ms : 1;
+		log_debug("step.made", "id=%s variant=%d step=%d", w->lease->id, w->variant,
+		          g->steps_done);
 		crash_point("step");
 		start = clock_mono_us();
 		status = save_state(w, g, err);

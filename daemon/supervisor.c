@@ -231,11 +231,12 @@ static void trim(struct supervisor *s)
 		log_info("trim", "purged=%zu", purged);
 }
 
-static void collect(struct supervisor *s)
+/* Removes what belongs to nobody. At the start nobody else is there, so age does not count. */
+static void collect(struct supervisor *s, int64_t older_than_ms)
 {
 	struct store_collected c;
 	struct error err;
-	if (store_collect(s->store, ORPHAN_AGE_MS, &c, &err))
+	if (store_collect(s->store, older_than_ms, &c, &err))
 		log_warn("collect.failed", "error=\"%s\"", err.text);
 	else if (c.temps || c.orphans || c.runs)
 		log_info("collect", "temps=%d orphans=%d runs=%d bytes=%lld", c.temps, c.orphans,
@@ -266,7 +267,7 @@ static void clockwork(struct supervisor *s, int64_t now)
 	}
 	if (now >= s->next_collect) {
 		s->next_collect = now + COLLECT_MS;
-		collect(s);
+		collect(s, ORPHAN_AGE_MS);
 	}
 }
 
@@ -297,6 +298,7 @@ int supervisor_run(const struct supervisor_options *options, struct error *err)
 	if (!status) {
 		log_info("ready", "state_dir=%s redis=%s devices=%d version=%s", s.config.state_dir,
 		         s.private ? "private" : "configured", s.children.count, SUMI_VERSION);
+		collect(&s, 0);
 		sd_notify(0, "READY=1\nSTATUS=idle");
 		loop(&s);
 		log_info("stopped", "clean=1");

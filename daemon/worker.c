@@ -235,7 +235,8 @@ int worker_run(const struct worker_options *options, struct error *err)
 	char log_name[32];
 	snprintf(log_name, sizeof log_name, "worker.%d", options->index);
 	log_set_name(log_name);
-	prctl(PR_SET_PDEATHSIG, SIGTERM); /* drain when the supervisor dies */
+	/* Without its supervisor a worker would write into a folder that another daemon takes over. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct sigaction on_term = {.sa_handler = on_drain};
 	sigaction(SIGTERM, &on_term, NULL);
 	sigaction(SIGINT, &on_term, NULL);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs every test program and script; closes with "N passed, N failed, N skipped".
 #
-# Unit tests are cmocka programs under $BUILD/tests; scripts are tests/e2e/*.sh and
-# tests/checks/*.sh. A script prints "ok NAME", "not ok NAME …" or "skip NAME …" lines and
+# Unit tests are cmocka programs under $BUILD/tests; scripts are the executable files of
+# tests/checks and tests/e2e. A script prints "ok NAME", "not ok NAME …" or "skip NAME …" lines and
 # counts as one failed test if it exits non-zero without having said so.
 # usage: run.sh [--unit-only] [NAME…]   (NAME: run only tests whose path contains it)
 set -u
@@ -42,7 +42,6 @@ run_unit() {
 }
 
 run_script() {
-	sh_start=$(date +%s)
 	"$1" >"$log" 2>&1
 	status=$?
 	p=$(count '^ok ') f=$(count '^not ok ') s=$(count '^skip ')
@@ -68,8 +67,8 @@ for t in "$BUILD"/tests/test_*; do
 	[ -x "$t" ] && wanted "$t" && run_unit "$t"
 done
 if [ $unit_only = 0 ]; then
-	for t in tests/checks/*.sh tests/e2e/*.sh; do
-		[ -x "$t" ] && wanted "$t" && run_script "$t"
+	for t in tests/checks/* tests/e2e/*; do
+		[ -f "$t" ] && [ -x "$t" ] && wanted "$t" && run_script "$t"
 	done
 fi
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -1,0 +1,192 @@
+"""What the end-to-end tests share: a scratch place, daemons as real processes, the programs
+as a user types them, and the audit of what they left behind."""
+import contextlib, hashlib, json, os, pathlib, shutil, signal, sqlite3, subprocess, sys, tempfile, time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
+BIN = (BUILD if BUILD.is_absolute() else ROOT / BUILD) / "bin"
+PACKS = ROOT / "tests" / "vectors"
+PACK = "sd1-tiny"
+
+failures = 0
+
+
+def check(condition, name, detail=""):
+    """Prints the line that the runner counts."""
+    global failures
+    if condition:
+        print(f"ok {name}", flush=True)
+    else:
+        failures += 1
+        print(f"not ok {name} {detail}", flush=True)
+    return condition
+
+
+def finish():
+    sys.exit(1 if failures else 0)
+
+
+def wait_for(condition, seconds=60, every=0.05):
+    """Polls until condition() is true; its last value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(every)
+
+
+class Place:
+    """A folder of its own with settings, so that nothing of the user's is touched. Compiled
+    kernels are shared between places: they are the same for all."""
+
+    cache = pathlib.Path(os.environ.get("SUMI_TEST_CACHE", BIN.parent / "test-cache"))
+
+    def __init__(self, name="state", redis="", parent=None, **settings):
+        self.parent = parent or pathlib.Path(tempfile.mkdtemp(prefix="sumi-e2e-"))
+        self.dir = self.parent / name
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.state = self.dir / "state"
+        self.conf = self.dir / "sumi.conf"
+        values = {"packs": str(PACKS), "model_image": PACK, "redis": redis, "log": "debug",
+                  "lease": "2s", "state_dir": str(self.state), "reserve": "1M", **settings}
+        self.conf.write_text("".join(f"{k} = {v}\n" for k, v in values.items() if v != ""))
+        self.log = self.dir / "sumid.log"
+        self.daemon = None
+
+    def env(self, **more):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SUMI_")}
+        env.update(SUMI_CONFIG=str(self.conf), SUMI_CACHE_DIR=str(self.cache), **more)
+        return env
+
+    def start(self, wait=True, **more):
+        """Starts sumid; with wait until a worker serves."""
+        self.log_start = self.log.stat().st_size if self.log.exists() else 0
+        with open(self.log, "ab") as log:
+            self.daemon = subprocess.Popen([BIN / "sumid"], env=self.env(**more), stderr=log,
+                                           stdout=log, cwd=self.dir, start_new_session=True)
+        if wait and not wait_for(lambda: b"worker.ready" in self.new_log() or
+                                 self.daemon.poll() is not None, 120):
+            raise RuntimeError("no worker came up:\n" + self.log.read_text()[-2000:])
+        return self
+
+    def new_log(self):
+        with open(self.log, "rb") as f:
+            f.seek(self.log_start)
+            return f.read()
+
+    def stop(self, timeout=60):
+        """SIGTERM and the exit status."""
+        if self.daemon is None:
+            return None
+        if self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGTERM)
+        try:
+            status = self.daemon.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        self.daemon = None
+        return status
+
+    def pids(self):
+        """The daemon's process group: supervisor, workers, private Redis."""
+        out = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], capture_output=True, text=True).stdout
+        rows = [line.split(None, 2) for line in out.splitlines()]
+        return {int(p): a for p, g, a in rows if self.daemon and int(g) == self.daemon.pid}
+
+    def workers(self):
+        return [p for p, args in self.pids().items() if "--worker" in args]
+
+    def kill(self):
+        """The power cut: everything of this daemon dies at once."""
+        for pid in list(self.pids()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.daemon:
+            self.daemon.wait()
+        self.daemon = None
+
+    def sumi(self, *args, input=None, timeout=120, **more):
+        """Runs the CLI; the CompletedProcess."""
+        return subprocess.run([BIN / "sumi", *map(str, args)], env=self.env(**more), input=input,
+                              capture_output=True, text=True, timeout=timeout, cwd=self.dir)
+
+    def json(self, *args, **more):
+        done = self.sumi(*args, "--json", **more)
+        if done.returncode:
+            raise RuntimeError(f"sumi {args}: exit {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def db(self):
+        con = sqlite3.connect(f"file:{self.state}/sumi.db?mode=ro", uri=True, timeout=30)
+        con.row_factory = sqlite3.Row
+        return con
+
+    def remove(self):
+        if self.daemon:
+            self.kill()
+        shutil.rmtree(self.parent, ignore_errors=True)
+
+
+class Redis:
+    """A redis-server of the test's own, outside any daemon."""
+
+    def __init__(self, parent, *options):
+        self.dir = pathlib.Path(parent) / "redis"
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.socket = self.dir / "r.sock"
+        self.url = f"unix://{self.socket}"
+        self.options = options or ("--appendonly", "yes", "--appendfsync", "always")
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.dir,
+             "--maxmemory-policy", "noeviction", "--save", "", *self.options],
+            stdout=open(self.dir / "log", "ab"), stderr=subprocess.STDOUT)
+        assert wait_for(lambda: self.cli("ping") == "PONG", 30), "redis-server did not start"
+        return self
+
+    def cli(self, *args, input=None):
+        done = subprocess.run(["redis-cli", "-s", self.socket, *map(str, args)], input=input,
+                              capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def kill(self, sig=signal.SIGKILL):
+        self.process.send_signal(sig)
+        if sig in (signal.SIGKILL, signal.SIGTERM):
+            self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+def sha256(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def visible(place):
+    """Visible results of a place: {job: [sha256 by variant]}."""
+    if not (place.state / "sumi.db").exists():
+        return {}
+    with contextlib.closing(place.db()) as con:
+        rows = con.execute("select j.id as id, a.variant as variant, a.sha256 as sha256 from artifacts a "
+                           "join jobs j on j.key = a.job "
+                           "where j.state = 'done' and j.publish = 'visible' and a.state = 'visible' "
+                           "order by j.id, a.variant").fetchall()
+    out = {}
+    for row in rows:
+        out.setdefault(row["id"], []).append(row["sha256"])
+    return out
+
+
+def orphans(place):
+    """Files under artifacts/ that no row names, and temp files."""
+    with contextlib.closing(place.db()) as con:
+        known = {row["sha256"] for row in con.execute("select sha256 from artifacts")}
+    files = [p for p in (place.state / "artifacts").rglob("*") if p.is_file()]
+    return [p for p in files if p.name.split(".")[0] not in known or "tmp" in p.parts[-2]]
