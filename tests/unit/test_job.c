@@ -1,0 +1,280 @@
+/* The job's schema: limits, errors that name the field, both intake forms, the JSON Schema. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/files.h"
+#include "queue/job.h"
+
+#define MINIMAL "\"modality\":\"image\",\"prompt\":\"fog\""
+
+static struct error err;
+
+static void parse(const char *json, struct job *job)
+{
+	memset(&err, 0, sizeof err);
+	if (job_parse_json(json, strlen(json), job, &err))
+		fail_msg("%s: %s", json, err.text);
+}
+
+/* The job is refused with this message. */
+static void refused(const char *json, const char *message)
+{
+	struct job job;
+	if (job_parse_json(json, strlen(json), &job, &err) == SUMI_OK) {
+		job_clear(&job);
+		fail_msg("accepted: %s", json);
+	}
+	assert_string_equal(err.text, message);
+}
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	struct job job;
+	parse("{" MINIMAL ",\"steps\":null}", &job);
+	assert_null(job.id);
+	assert_null(job.model);
+	assert_int_equal(job.seed, -1);
+	assert_int_equal(job.n, 1);
+	assert_int_equal(job.steps, 0);
+	assert_int_equal(job.max_attempts, 3);
+	assert_int_equal(job.priority, JOB_NORMAL);
+	assert_string_equal(job.submitter, "anonymous");
+	assert_true(isnan(job.cfg_scale) && isnan(job.quality));
+	assert_false(job.loop);
+	job_clear(&job);
+}
+
+static void test_every_field_of_the_table(void **state)
+{
+	(void)state;
+	static const char full[] =
+	    "{\"id\":\"my.job:1_a-b\",\"modality\":\"video\",\"prompt\":\"туман\","
+	    "\"negative_prompt\":\"rain\",\"model\":\"org/ink\",\"seed\":9223372036854775807,\"n\":64,"
+	    "\"steps\":20,\"cfg_scale\":7.3,\"guidance_rescale\":0.5,\"sampler\":\"dpm++2m\","
+	    "\"scheduler\":\"karras\",\"rng\":\"philox\",\"eta\":0.5,\"clip_skip\":1,\"fast\":true,"
+	    "\"width\":512,\"height\":768,\"format\":\"webp\",\"quality\":90,\"lossless\":true,"
+	    "\"init\":\"abc\",\"strength\":0.6,\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,\"fps\":8,"
+	    "\"loop\":true,\"reverse\":true,\"boomerang\":true,\"priority\":\"high\","
+	    "\"not_before\":\"2030-01-01T00:00:00.000Z\",\"deadline\":\"2030-01-02T00:00:00.000Z\","
+	    "\"window\":\"22:00-06:00\",\"tz\":\"Europe/Moscow\",\"after\":[\"a\",\"b\"],"
+	    "\"max_attempts\":5,\"tags\":[\"one\",\"two\"],\"notify\":\"https://example.org/hook\","
+	    "\"submitter\":\"ann\"}";
+	struct job job;
+	char *text;
+	parse(full, &job);
+	for (const struct job_field *f = job_fields; f->name; f++)
+		if (strcmp(f->name, "every") != 0) /* excludes 'after' */
+			assert_non_null(json_object_get(job.fields, f->name));
+	assert_int_equal(job.seed, INT64_MAX);
+	assert_int_equal(job.not_before, 1893456000000);
+	assert_int_equal(job.after_count, 2);
+	assert_string_equal(job.tags[1], "two");
+	assert_true(job.cfg_scale == 7.3);
+	assert_int_equal(job_to_json(&job, &text, &err), SUMI_OK);
+	assert_string_equal(text, full);
+	free(text);
+	job_clear(&job);
+}
+
+static void test_unknown_fields_are_named(void **state)
+{
+	(void)state;
+	refused("{" MINIMAL ",\"stepz\":3}", "job: unknown field 'stepz' (did you mean 'steps'?)");
+	refused("{" MINIMAL ",\"negative\":\"x\"}", "job: unknown field 'negative'");
+	refused("{" MINIMAL ",\"cfgscale\":3}", "job: unknown field 'cfgscale' (did you mean 'cfg_scale'?)");
+	refused("{" MINIMAL ",\"a\\nb\\u0416\":3}", "job: unknown field 'a?b?\?'");
+	refused("{\"promt\":\"x\"}", "job: unknown field 'promt' (did you mean 'prompt'?)");
+}
+
+static void test_missing_and_wrong(void **state)
+{
+	(void)state;
+	refused("[]", "job: must be a JSON object");
+	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: image, video or audio");
+	refused("{\"modality\":\"image\"}", "job: field 'prompt' is missing");
+	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
+	        "job: field 'modality' must be one of image, video, audio");
+	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");
+	refused("{" MINIMAL ",\"steps\":0}", "job: field 'steps' is 0, allowed are 1 to 1000");
+	refused("{" MINIMAL ",\"n\":65}", "job: field 'n' is 65, allowed are 1 to 64");
+	refused("{" MINIMAL ",\"seed\":-2}",
+	        "job: field 'seed' is -2, allowed are -1 to 9.22337203685478e+18");
+	refused("{" MINIMAL ",\"loop\":1}", "job: field 'loop' must be true or false");
+	refused("{" MINIMAL ",\"id\":\"a b\"}", "job: field 'id' must be made of A-Z a-z 0-9 . _ : - only");
+	refused("{" MINIMAL ",\"id\":\"\"}", "job: field 'id' is 0 bytes long, allowed are 1 to 64");
+	refused("{" MINIMAL ",\"after\":[\"a b\"]}", "job: field 'after' must be a list of job ids");
+	refused("{" MINIMAL ",\"id\":\"a\",\"after\":[\"a\"]}", "job: field 'after' names the job itself");
+	refused("{" MINIMAL ",\"window\":\"22-6\"}",
+	        "job: field 'window': '22-6' is no window: write one like 22:00-06:00");
+	refused("{" MINIMAL ",\"tz\":\"Moscow/Europe\"}",
+	        "job: field 'tz': time zone 'Moscow/Europe' is not in /usr/share/zoneinfo (is tzdata "
+	        "installed?)");
+	refused("{" MINIMAL ",\"tz\":\"../../etc/passwd\"}",
+	        "job: field 'tz': '../../etc/passwd' is no time zone: write one like Europe/Moscow");
+	refused("{" MINIMAL ",\"every\":\"10s\"}", "job: field 'every': '10s' is less than a minute");
+	refused("{" MINIMAL ",\"every\":\"25:00\"}",
+	        "job: field 'every': '25:00' is no time of day: write one like 22:00");
+	refused("{" MINIMAL ",\"notify\":\"file:///etc\"}", "job: field 'notify' must be an http or https URL");
+	refused("{" MINIMAL ",\"not_before\":\"2030-01-02\",\"deadline\":\"2030-01-01\"}",
+	        "job: field 'deadline' is not later than 'not_before'");
+	refused("{" MINIMAL ",\"not_before\":\"tomorrow\"}",
+	        "job: field 'not_before': 'tomorrow' is not a time: write 2026-01-31T22:00:00Z or "
+	        "2026-01-31T22:00:00+03:00");
+	refused("{" MINIMAL ",\"prompt\":\"y\"}", "job:1:43: duplicate object key near '\"prompt\"'");
+	refused("{\"modality\":", "job:1:12: string or '}' expected near end of file");
+}
+
+static void test_texts_that_are_too_long(void **state)
+{
+	(void)state;
+	char json[10000], message[] = "job: field 'prompt' is 8193 bytes long, allowed are 1 to 8192";
+	char prompt[8194];
+	struct job job;
+	memset(prompt, 'x', sizeof prompt);
+	prompt[8193] = '\0';
+	snprintf(json, sizeof json, "{\"modality\":\"image\",\"prompt\":\"%s\"}", prompt);
+	refused(json, message);
+	prompt[8192] = '\0';
+	snprintf(json, sizeof json, "{\"modality\":\"image\",\"prompt\":\"%s\"}", prompt);
+	parse(json, &job);
+	job_clear(&job);
+	char *huge = calloc(JOB_JSON_MAX + 2, 1);
+	memset(huge, ' ', JOB_JSON_MAX + 1);
+	assert_int_equal(job_parse_json(huge, JOB_JSON_MAX + 1, &job, &err), SUMI_TOOBIG);
+	free(huge);
+	/* Neither half characters nor NULs get in. */
+	assert_int_equal(job_parse_json("{\"prompt\":\"\xd0\"}", 13, &job, &err), SUMI_INVALID);
+	refused("{\"modality\":\"image\",\"prompt\":\"a\\u0000b\"}",
+	        "job:1:39: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"a\\u0000b\"'");
+}
+
+static int flat(const char *const *pairs, struct job *job)
+{
+	struct job_text fields[16];
+	size_t n = 0;
+	for (; pairs[2 * n]; n++)
+		fields[n] = (struct job_text){pairs[2 * n], strlen(pairs[2 * n]), pairs[2 * n + 1],
+		                              strlen(pairs[2 * n + 1])};
+	return job_parse_flat(fields, n, job, &err);
+}
+
+static void test_flat_fields(void **state)
+{
+	(void)state;
+	static const char *const good[] = {"modality", "audio", "prompt", "42", "n", "3", "cfg_scale",
+	                                   "4.5", "loop", "yes", "tags", "a, b,c", "after", "x",
+	                                   "not_before", "1893456000000", "priority", "batch", NULL};
+	static const struct {
+		const char *pairs[6];
+		const char *message;
+	} bad[] = {
+	    {{"modality", "audio", "n", "3x"}, "job: field 'n' must be a whole number"},
+	    {{"modality", "audio", "n", " 3"}, NULL},
+	    {{"n", "3", "n", "3"}, "job: field 'n' stands there twice"},
+	    {{"prompt", "\xff"}, "job: field 'prompt' must be valid UTF-8"},
+	    {{"loop", "maybe"}, "job: field 'loop' must be true or false"},
+	    {{"cfg_scale", "nan"}, "job: field 'cfg_scale' must be a number"},
+	    {{"promtp", "x"}, "job: unknown field 'promtp' (did you mean 'prompt'?)"},
+	};
+	struct job job;
+	assert_int_equal(flat(good, &job), SUMI_OK);
+	assert_string_equal(job.prompt, "42");
+	assert_int_equal(job.n, 3);
+	assert_true(job.cfg_scale == 4.5);
+	assert_true(job.loop);
+	assert_int_equal(job.tag_count, 3);
+	assert_string_equal(job.tags[1], "b");
+	assert_int_equal(job.not_before, 1893456000000);
+	assert_int_equal(job.priority, JOB_BATCH);
+	job_clear(&job);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(flat(bad[i].pairs, &job), SUMI_INVALID);
+		if (bad[i].message)
+			assert_string_equal(err.text, bad[i].message);
+	}
+}
+
+static void test_complete(void **state)
+{
+	(void)state;
+	struct job job, other;
+	parse("{" MINIMAL ",\"window\":\"22:00-06:00\"}", &job);
+	parse("{" MINIMAL "}", &other);
+	assert_int_equal(job_complete(&job, &err), SUMI_OK);
+	assert_int_equal(job_complete(&other, &err), SUMI_OK);
+	assert_int_equal(strlen(job.id), 26);
+	assert_string_not_equal(job.id, other.id);
+	assert_true(job.seed >= 0 && job.seed <= UINT32_MAX);
+	assert_non_null(job.tz);
+	assert_null(other.tz);
+	job_clear(&job);
+	job_clear(&other);
+	parse("{" MINIMAL ",\"id\":\"a\",\"seed\":5}", &job);
+	assert_int_equal(job_complete(&job, &err), SUMI_OK);
+	assert_string_equal(job.id, "a");
+	assert_int_equal(job.seed, 5);
+	job_clear(&job);
+}
+
+static void test_set_that_fails_changes_nothing(void **state)
+{
+	(void)state;
+	struct job job;
+	parse("{" MINIMAL ",\"n\":2}", &job);
+	assert_int_equal(job_set(&job, "n", json_integer(0), &err), SUMI_INVALID);
+	assert_int_equal(job.n, 2);
+	assert_string_equal(job.prompt, "fog");
+	job_clear(&job);
+}
+
+static void test_series_ids(void **state)
+{
+	(void)state;
+	assert_int_equal(job_series_length("night"), 5);
+	assert_int_equal(job_series_length("night.20261122T220000Z"), 5);
+	assert_int_equal(job_series_length("night.20261122T22000Z"), 21);
+	assert_int_equal(job_series_length(".20261122T220000Z"), 17);
+	refused("{" MINIMAL ",\"every\":\"1h\",\"id\":\"0123456789012345678901234567890123456789012345678\"}",
+	        "job: field 'id' of a recurring job is longer than 47 bytes");
+}
+
+/* To print it anew: SUMI_WRITE_SCHEMA=docs/job.schema.json build/tests/test_job */
+static void test_json_schema_is_that_of_the_table(void **state)
+{
+	(void)state;
+	char *text, *file;
+	assert_int_equal(job_schema_text(&text, &err), SUMI_OK);
+	const char *write_to = getenv("SUMI_WRITE_SCHEMA");
+	if (write_to)
+		assert_int_equal(files_write_durable(write_to, text, strlen(text), &err), SUMI_OK);
+	assert_int_equal(files_read("docs/job.schema.json", 1 << 20, &file, NULL, &err), SUMI_OK);
+	assert_string_equal(text, file);
+	free(file);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_every_field_of_the_table),
+	    cmocka_unit_test(test_unknown_fields_are_named),
+	    cmocka_unit_test(test_missing_and_wrong),
+	    cmocka_unit_test(test_texts_that_are_too_long),
+	    cmocka_unit_test(test_flat_fields),
+	    cmocka_unit_test(test_complete),
+	    cmocka_unit_test(test_set_that_fails_changes_nothing),
+	    cmocka_unit_test(test_series_ids),
+	    cmocka_unit_test(test_json_schema_is_that_of_the_table),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
