@@ -12,7 +12,7 @@
  * (arXiv:2305.08891 §3.4, diffusers' guidance_rescale); 0: off. SUMI_INVALID for a scale or
  * rescale that is not a number or out of range, SUMI_DEVICE when the result is not finite
  * (out is then not to be used). */
-int guidance_combine(const float *uncond, const float *cond, size_t n, double scale,
-                     double rescale, float *out, struct error *err);
+int guidance_combine(const float *uncond, const float *cond, size_t n, double scale, double rescale,
+		     float *out, struct error *err);
 
 #endif

@@ -12,8 +12,8 @@ static const struct {
 	const char *name;
 	enum rng_kind kind;
 } names[] = {
-	{ "torch", RNG_TORCH },   { "cpu", RNG_TORCH },   { "philox", RNG_PHILOX },
-	{ "nv", RNG_PHILOX },     { "cuda", RNG_PHILOX },
+    {"torch", RNG_TORCH}, {"cpu", RNG_TORCH},   {"philox", RNG_PHILOX},
+    {"nv", RNG_PHILOX},   {"cuda", RNG_PHILOX},
 };
 
 int rng_kind_from_name(const char *name, enum rng_kind *kind, struct error *err)
@@ -121,7 +121,7 @@ static double torch_normal(struct rng *rng)
 
 void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
-	uint32_t c[4], k[2] = { key[0], key[1] };
+	uint32_t c[4], k[2] = {key[0], key[1]};
 	memcpy(c, counter, sizeof c);
 	for (int round = 0; round < 10; round++) {
 		uint64_t a = (uint64_t)c[0] * 0xd2511f53u, b = (uint64_t)c[2] * 0xcd9e8d57u;
@@ -140,9 +140,9 @@ void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 static void philox_fill(struct rng *rng, float *out, size_t count)
 {
 	const double scale = 2.3283064e-10f, turn = (float)(2.3283064e-10 * 6.2831855);
-	const uint32_t key[2] = { (uint32_t)rng->seed, (uint32_t)(rng->seed >> 32) };
+	const uint32_t key[2] = {(uint32_t)rng->seed, (uint32_t)(rng->seed >> 32)};
 	for (size_t i = 0; i < count; i++) {
-		uint32_t counter[4] = { rng->draws, 0, (uint32_t)i, (uint32_t)((uint64_t)i >> 32) };
+		uint32_t counter[4] = {rng->draws, 0, (uint32_t)i, (uint32_t)((uint64_t)i >> 32)};
 		uint32_t word[4];
 		rng_philox(counter, key, word);
 		double u = word[0] * scale + scale / 2, v = word[1] * turn + turn / 2;
@@ -178,11 +178,11 @@ void rng_save(const struct rng *rng, struct bytes_writer *w)
 
 int rng_restore(struct rng *rng, struct bytes_reader *r, struct error *err)
 {
-	struct rng fresh = { 0 };
+	struct rng fresh = {0};
 	uint32_t version = bytes_get_u32(r);
 	if (version != STATE_VERSION)
-		return error_set(err, SUMI_CORRUPT, "generator state: version %u, expected %u", version,
-		                 STATE_VERSION);
+		return error_set(err, SUMI_CORRUPT, "generator state: version %u, expected %u",
+				 version, STATE_VERSION);
 	uint32_t kind = bytes_get_u32(r);
 	fresh.seed = bytes_get_u64(r);
 	for (int i = 0; i < RNG_MT_WORDS; i++)

@@ -10,9 +10,9 @@
 #define STEPS_MAX 10000
 
 static const struct sampler_ops *const table[] = {
-	&sampler_euler_a,      &sampler_euler,  &sampler_heun, &sampler_dpmpp_2m,
-	&sampler_dpmpp_2m_sde, &sampler_unipc,  &sampler_ddim, &sampler_pndm,
-	&sampler_ddpm,         &sampler_lcm,    &sampler_tcd,
+    &sampler_euler_a,      &sampler_euler, &sampler_heun, &sampler_dpmpp_2m,
+    &sampler_dpmpp_2m_sde, &sampler_unipc, &sampler_ddim, &sampler_pndm,
+    &sampler_ddpm,         &sampler_lcm,   &sampler_tcd,
 };
 #define TABLE_SIZE ((int)(sizeof table / sizeof *table))
 
@@ -41,14 +41,16 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 		asked = SIGMAS_NORMAL;
 	}
 	if (asked == SIGMAS_DEFAULT)
-		asked = ops->takes_sigmas && !ops->ignores_file_sigmas ? c->file_sigmas : SIGMAS_NORMAL;
+		asked =
+		    ops->takes_sigmas && !ops->ignores_file_sigmas ? c->file_sigmas : SIGMAS_NORMAL;
 	if (asked == SIGMAS_DEFAULT)
 		asked = SIGMAS_NORMAL;
 	if (asked != SIGMAS_NORMAL && !ops->takes_sigmas)
-		return error_set(err, SUMI_INVALID,
-		                 "sampler %s has no sigmas, so it takes no %s schedule: use euler, euler_a, "
-		                 "heun, dpmpp_2m, dpmpp_2m_sde or unipc",
-		                 ops->name, sampler_sigmas_name(asked));
+		return error_set(
+		    err, SUMI_INVALID,
+		    "sampler %s has no sigmas, so it takes no %s schedule: use euler, euler_a, "
+		    "heun, dpmpp_2m, dpmpp_2m_sde or unipc",
+		    ops->name, sampler_sigmas_name(asked));
 	c->sigmas = asked;
 	if (c->spacing == SPACING_DEFAULT)
 		c->spacing = ops->spacing;
@@ -68,23 +70,25 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 		return error_set(err, SUMI_INVALID, "eta is %g, allowed are 0 to 1", c->eta);
 	if (c->prediction == PREDICTION_SAMPLE && ops->no_sample_prediction)
 		return error_set(err, SUMI_UNSUPPORTED,
-		                 "sampler %s cannot run a model that predicts the sample: use ddim", ops->name);
+				 "sampler %s cannot run a model that predicts the sample: use ddim",
+				 ops->name);
 	if (c->thresholding)
-		return error_set(err, SUMI_UNSUPPORTED,
-		                 "scheduler_config.json: 'thresholding' is for models in pixel space and not "
-		                 "supported");
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "scheduler_config.json: 'thresholding' is for models in pixel space and not "
+		    "supported");
 	return SUMI_OK;
 }
 
 static int make_alphas(struct sampler *s, struct error *err)
 {
 	const struct sampler_config *c = &s->config;
-	struct schedule_alphas params = { .train_steps = c->train_steps,
-		                              .betas = c->betas,
-		                              .beta_start = c->beta_start,
-		                              .beta_end = c->beta_end,
-		                              .trained_betas = c->trained_betas,
-		                              .zero_terminal_snr = c->zero_terminal_snr };
+	struct schedule_alphas params = {.train_steps = c->train_steps,
+					 .betas = c->betas,
+					 .beta_start = c->beta_start,
+					 .beta_end = c->beta_end,
+					 .trained_betas = c->trained_betas,
+					 .zero_terminal_snr = c->zero_terminal_snr};
 	s->alphas_cumprod = malloc((size_t)c->train_steps * sizeof *s->alphas_cumprod);
 	if (!s->alphas_cumprod)
 		return error_set(err, SUMI_NOMEM, "no memory for the noise schedule");
@@ -108,25 +112,28 @@ static int check_plan(const struct sampler *s, struct error *err)
 		if (s->sigmas) {
 			if (!isfinite(t) || !isfinite(s->sigmas[i]) || !(s->sigmas[i] > 0))
 				return error_set(err, SUMI_INVALID,
-				                 "sampler %s: sigma %d of this schedule is %g; use another schedule "
-				                 "or fewer steps",
-				                 s->ops->name, i, (double)s->sigmas[i]);
+						 "sampler %s: sigma %d of this schedule is %g; use "
+						 "another schedule "
+						 "or fewer steps",
+						 s->ops->name, i, (double)s->sigmas[i]);
 			continue;
 		}
 		if (!(t >= 0 && t <= s->config.train_steps - 1))
-			return error_set(err, SUMI_INVALID,
-			                 "sampler %s: %d steps reach timestep %g of %d; use fewer steps",
-			                 s->ops->name, s->steps, t, s->config.train_steps);
+			return error_set(
+			    err, SUMI_INVALID,
+			    "sampler %s: %d steps reach timestep %g of %d; use fewer steps",
+			    s->ops->name, s->steps, t, s->config.train_steps);
 		if (s->config.prediction == PREDICTION_EPSILON && !(sampler_alpha(s, t) > 0))
-			return error_set(err, SUMI_INVALID,
-			                 "scheduler_config.json: rescale_betas_zero_snr needs a model that "
-			                 "predicts v or the sample, this one predicts epsilon");
+			return error_set(
+			    err, SUMI_INVALID,
+			    "scheduler_config.json: rescale_betas_zero_snr needs a model that "
+			    "predicts v or the sample, this one predicts epsilon");
 	}
 	return SUMI_OK;
 }
 
 int sampler_new(const char *name, const struct sampler_config *config, int steps,
-                struct sampler **out, struct error *err)
+		struct sampler **out, struct error *err)
 {
 	enum schedule_sigmas sigmas = config->sigmas;
 	int status = SUMI_OK;
@@ -134,19 +141,22 @@ int sampler_new(const char *name, const struct sampler_config *config, int steps
 	if (!name || !*name)
 		name = config->sampler;
 	if (!name)
-		return error_set(err, SUMI_UNSUPPORTED,
-		                 "scheduler_config.json: there is no sampler for class '%s'; name one, such as "
-		                 "euler_a or dpmpp_2m",
-		                 config->class_name);
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "scheduler_config.json: there is no sampler for class '%s'; name one, such as "
+		    "euler_a or dpmpp_2m",
+		    config->class_name);
 	status = sampler_parse_name(name, &name, &sigmas, err);
 	if (status)
 		return status;
 	if (config->train_steps < 2 || config->train_steps > SCHEDULE_TRAIN_STEPS_MAX)
-		return error_set(err, SUMI_INVALID, "scheduler_config.json: num_train_timesteps is %d",
-		                 config->train_steps);
+		return error_set(err, SUMI_INVALID,
+				 "scheduler_config.json: num_train_timesteps is %d",
+				 config->train_steps);
 	int most = config->train_steps < STEPS_MAX ? config->train_steps : STEPS_MAX;
 	if (steps < 1 || steps > most)
-		return error_set(err, SUMI_INVALID, "steps is %d, allowed are 1 to %d", steps, most);
+		return error_set(err, SUMI_INVALID, "steps is %d, allowed are 1 to %d", steps,
+				 most);
 	struct sampler *s = calloc(1, sizeof *s);
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "no memory for the sampler");
@@ -201,12 +211,14 @@ int sampler_start(struct sampler *s, double strength, struct error *err)
 	int kept = (int)(s->steps * strength);
 	int begin = (s->steps - kept) * s->ops->order;
 	if (kept < 1 || begin >= s->count)
-		return error_set(err, SUMI_INVALID,
-		                 "strength %g of %d steps leaves none; use more steps or a greater strength",
-		                 strength, s->steps);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "strength %g of %d steps leaves none; use more steps or a greater strength",
+		    strength, s->steps);
 	if (begin > 0 && s->ops == &sampler_pndm && !s->config.skip_prk_steps)
-		return error_set(err, SUMI_UNSUPPORTED,
-		                 "sampler pndm with Runge–Kutta steps cannot start from a picture; use ddim");
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "sampler pndm with Runge–Kutta steps cannot start from a picture; use ddim");
 	s->begin = begin;
 	return SUMI_OK;
 }
@@ -258,7 +270,7 @@ void sampler_scale_input(const struct sampler *s, int call, const float *x, floa
 }
 
 void sampler_add_noise(const struct sampler *s, const float *original, const float *noise,
-                       float *out, size_t n)
+		       float *out, size_t n)
 {
 	float keep, add;
 	if (s->ops->scales_input) {
@@ -298,28 +310,30 @@ static int make_tensors(struct sampler *s, size_t n, struct error *err)
 	}
 	if (!ok) {
 		free_tensors(s);
-		return error_set(err, SUMI_NOMEM, "no memory for the history of sampler %s (%zu values)",
-		                 s->ops->name, n);
+		return error_set(err, SUMI_NOMEM,
+				 "no memory for the history of sampler %s (%zu values)",
+				 s->ops->name, n);
 	}
 	s->n = n;
 	return SUMI_OK;
 }
 
 int sampler_step(struct sampler *s, int call, const float *model_output, float *x, size_t n,
-                 struct rng *rng, struct error *err)
+		 struct rng *rng, struct error *err)
 {
 	if (call != s->done || call >= sampler_calls(s))
-		return error_set(err, SUMI_INTERNAL, "sampler %s: call %d of %d, but %d is due", s->ops->name,
-		                 call, sampler_calls(s), s->done);
+		return error_set(err, SUMI_INTERNAL, "sampler %s: call %d of %d, but %d is due",
+				 s->ops->name, call, sampler_calls(s), s->done);
 	if (s->n && s->n != n)
-		return error_set(err, SUMI_INTERNAL, "sampler %s: %zu values, began with %zu", s->ops->name, n,
-		                 s->n);
+		return error_set(err, SUMI_INTERNAL, "sampler %s: %zu values, began with %zu",
+				 s->ops->name, n, s->n);
 	for (size_t i = 0; i < n; i++)
 		if (!isfinite(model_output[i]))
-			return error_set(err, SUMI_DEVICE,
-			                 "the model gave %s at step %d (value %zu): broken weights, or an "
-			                 "overflow in half precision",
-			                 isnan(model_output[i]) ? "NaN" : "infinity", call + 1, i);
+			return error_set(
+			    err, SUMI_DEVICE,
+			    "the model gave %s at step %d (value %zu): broken weights, or an "
+			    "overflow in half precision",
+			    isnan(model_output[i]) ? "NaN" : "infinity", call + 1, i);
 	if (!s->n) {
 		int status = make_tensors(s, n, err);
 		if (status)
@@ -339,7 +353,7 @@ float sampler_alpha(const struct sampler *s, double timestep)
 }
 
 void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,
-                     const float *model_output, const float *x, float *x0, float *eps)
+		     const float *model_output, const float *x, float *x0, float *eps)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		float m = model_output[i], v = x[i], e = m;
@@ -397,12 +411,25 @@ float sampler_expm1f(float x)
 static uint64_t fingerprint(const struct sampler *s)
 {
 	const struct sampler_config *c = &s->config;
-	const double numbers[] = { s->steps, s->count, s->begin, c->train_steps, c->prediction,
-		                       c->clip_sample, c->clip_sample_range, c->eta, c->variance,
-		                       c->skip_prk_steps, c->solver_order, c->solver_heun, c->solver_bh1,
-		                       c->lower_order_final, c->euler_at_final, c->final_sigma_min,
-		                       (double)c->no_corrector,
-		                       c->timestep_scaling, (double)s->final_alpha };
+	const double numbers[] = {s->steps,
+				  s->count,
+				  s->begin,
+				  c->train_steps,
+				  c->prediction,
+				  c->clip_sample,
+				  c->clip_sample_range,
+				  c->eta,
+				  c->variance,
+				  c->skip_prk_steps,
+				  c->solver_order,
+				  c->solver_heun,
+				  c->solver_bh1,
+				  c->lower_order_final,
+				  c->euler_at_final,
+				  c->final_sigma_min,
+				  (double)c->no_corrector,
+				  c->timestep_scaling,
+				  (double)s->final_alpha};
 	uint64_t h = bytes_hash(BYTES_HASH_START, numbers, sizeof numbers);
 	h = bytes_hash(h, s->alphas_cumprod, (size_t)c->train_steps * sizeof *s->alphas_cumprod);
 	h = bytes_hash(h, s->timesteps, (size_t)s->count * sizeof *s->timesteps);
@@ -442,17 +469,19 @@ int sampler_restore(struct sampler *s, struct bytes_reader *r, struct error *err
 	uint64_t n = bytes_get_u64(r);
 	if (r->failed || version != STATE_VERSION)
 		return error_set(err, SUMI_CORRUPT, "sampler state: cut off or not of version %u",
-		                 STATE_VERSION);
+				 STATE_VERSION);
 	if (strcmp(name, s->ops->name) != 0 || print != fingerprint(s))
-		return error_set(err, SUMI_INVALID,
-		                 "sampler state: saved by another sampler, schedule or number of steps");
+		return error_set(
+		    err, SUMI_INVALID,
+		    "sampler state: saved by another sampler, schedule or number of steps");
 	uint64_t left = r->size - r->at, tensors = (uint64_t)s->ops->slots + 1;
 	bool plausible = done <= (uint32_t)sampler_calls(s) && (done == 0) == (n == 0) &&
-	                 n <= left / sizeof(float) / tensors;
+			 n <= left / sizeof(float) / tensors;
 	for (int i = 0; i < SAMPLER_COUNTERS; i++)
 		plausible = plausible && counters[i] <= (uint32_t)s->count;
 	if (!plausible)
-		return error_set(err, SUMI_CORRUPT, "sampler state: position or sizes are out of range");
+		return error_set(err, SUMI_CORRUPT,
+				 "sampler state: position or sizes are out of range");
 	struct sampler fresh = *s;
 	fresh.denoised = fresh.noise = NULL;
 	memset(fresh.slots, 0, sizeof fresh.slots);

@@ -33,8 +33,8 @@ enum sampler_variance {
 /* What scheduler_config.json says. Start with sampler_config_init(); what a file does not say
  * stays "default" there, since each sampler has a default of its own. */
 struct sampler_config {
-	const char *sampler;      /* canonical name that fits the file's class, or NULL: none does */
-	char class_name[64];      /* the file's _class_name, for messages; may be empty */
+	const char *sampler; /* canonical name that fits the file's class, or NULL: none does */
+	char class_name[64]; /* the file's _class_name, for messages; may be empty */
 	int train_steps;
 	enum schedule_betas betas;
 	double beta_start, beta_end; /* 0: the sampler's default */
@@ -49,18 +49,18 @@ struct sampler_config {
 	bool final_sigma_min;             /* end at the smallest sigma instead of zero */
 	enum sampler_choice clip_sample, set_alpha_to_one;
 	double clip_sample_range;
-	bool thresholding;              /* refused: it is for models in pixels */
-	double eta;                     /* DDIM, TCD: the part of the noise that is new; < 0: default */
+	bool thresholding; /* refused: it is for models in pixels */
+	double eta;        /* DDIM, TCD: the part of the noise that is new; < 0: default */
 	enum sampler_variance variance; /* DDPM */
 	bool skip_prk_steps;            /* PNDM */
 	int solver_order;               /* DPM++ and UniPC: 1…3 */
 	bool solver_heun;               /* DPM++: solver_type "heun" */
 	bool solver_bh1;                /* UniPC: solver_type "bh1" */
 	bool lower_order_final, euler_at_final;
-	uint64_t no_corrector;          /* UniPC, bit i: what step i made is not corrected */
-	double lambda_min_clipped;      /* DPM++ */
-	int original_steps;             /* LCM, TCD: steps of the distillation's teacher */
-	double timestep_scaling;        /* LCM */
+	uint64_t no_corrector;     /* UniPC, bit i: what step i made is not corrected */
+	double lambda_min_clipped; /* DPM++ */
+	int original_steps;        /* LCM, TCD: steps of the distillation's teacher */
+	double timestep_scaling;   /* LCM */
 };
 
 void sampler_config_init(struct sampler_config *config);
@@ -71,7 +71,7 @@ void sampler_config_free(struct sampler_config *config);
  * schedulers' fields are common. SUMI_UNSUPPORTED for fields that would change the result
  * and are not implemented (flow matching, thresholding, learned variances …). */
 int sampler_config_from_json(const json_t *root, const char *where, struct sampler_config *config,
-                             struct error *err);
+			     struct error *err);
 
 /* The same from a file. Python writes -Infinity into JSON; that is read as "not given". */
 int sampler_config_read(const char *path, struct sampler_config *config, struct error *err);
@@ -88,7 +88,7 @@ const char *sampler_sigmas_name_at(int index);
  * canonical name, and the sigmas when the name says some (else *sigmas is left alone).
  * SUMI_INVALID with the list of names. */
 int sampler_parse_name(const char *text, const char **name, enum schedule_sigmas *sigmas,
-                       struct error *err);
+		       struct error *err);
 /* "default", "normal", "karras", "exponential", "beta", "sgm_uniform", "simple". */
 int sampler_parse_sigmas(const char *text, enum schedule_sigmas *sigmas, struct error *err);
 const char *sampler_sigmas_name(enum schedule_sigmas sigmas);
@@ -99,7 +99,7 @@ struct sampler;
  * over config's), or NULL or "" for the one of the config. config is only read. The caller
  * frees *out. */
 int sampler_new(const char *name, const struct sampler_config *config, int steps,
-                struct sampler **out, struct error *err);
+		struct sampler **out, struct error *err);
 void sampler_free(struct sampler *sampler); /* NULL is fine */
 
 /* Leaves out the beginning of the schedule, to start from a picture: strength 1 runs all of
@@ -118,17 +118,17 @@ float sampler_init_noise_sigma(const struct sampler *sampler);
 
 /* out [n] = what the model gets for x [n] at that call; out may be x. */
 void sampler_scale_input(const struct sampler *sampler, int call, const float *x, float *out,
-                         size_t n);
+			 size_t n);
 
 /* out [n] = original [n] with noise [n] as the first call expects it; out may be either. */
 void sampler_add_noise(const struct sampler *sampler, const float *original, const float *noise,
-                       float *out, size_t n);
+		       float *out, size_t n);
 
 /* Advances x [n] by one call with the model's output [n] (guidance already applied). call
  * must be sampler_done(). Draws from rng where the sampler needs noise. SUMI_DEVICE when the
  * output is not finite; on failure sampler, x and rng are as they were. */
 int sampler_step(struct sampler *sampler, int call, const float *model_output, float *x, size_t n,
-                 struct rng *rng, struct error *err);
+		 struct rng *rng, struct error *err);
 
 /* The estimate of the final latents [n] at the last step, owned by the sampler; NULL before. */
 const float *sampler_denoised(const struct sampler *sampler, size_t *n);

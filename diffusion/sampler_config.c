@@ -14,16 +14,16 @@
 static const struct {
 	const char *class_name, *sampler;
 } classes[] = {
-	{ "DDPMScheduler", "ddpm" },
-	{ "DDIMScheduler", "ddim" },
-	{ "PNDMScheduler", "pndm" },
-	{ "EulerDiscreteScheduler", "euler" },
-	{ "EulerAncestralDiscreteScheduler", "euler_a" },
-	{ "HeunDiscreteScheduler", "heun" },
-	{ "DPMSolverMultistepScheduler", "dpmpp_2m" },
-	{ "UniPCMultistepScheduler", "unipc" },
-	{ "LCMScheduler", "lcm" },
-	{ "TCDScheduler", "tcd" },
+    {"DDPMScheduler", "ddpm"},
+    {"DDIMScheduler", "ddim"},
+    {"PNDMScheduler", "pndm"},
+    {"EulerDiscreteScheduler", "euler"},
+    {"EulerAncestralDiscreteScheduler", "euler_a"},
+    {"HeunDiscreteScheduler", "heun"},
+    {"DPMSolverMultistepScheduler", "dpmpp_2m"},
+    {"UniPCMultistepScheduler", "unipc"},
+    {"LCMScheduler", "lcm"},
+    {"TCDScheduler", "tcd"},
 };
 
 struct word {
@@ -32,45 +32,45 @@ struct word {
 };
 
 static const struct word beta_words[] = {
-	{ "linear", BETAS_LINEAR },
-	{ "scaled_linear", BETAS_SCALED_LINEAR },
-	{ "squaredcos_cap_v2", BETAS_SQUAREDCOS },
-	{ NULL, 0 },
+    {"linear", BETAS_LINEAR},
+    {"scaled_linear", BETAS_SCALED_LINEAR},
+    {"squaredcos_cap_v2", BETAS_SQUAREDCOS},
+    {NULL, 0},
 };
 static const struct word prediction_words[] = {
-	{ "epsilon", PREDICTION_EPSILON },
-	{ "v_prediction", PREDICTION_V },
-	{ "sample", PREDICTION_SAMPLE },
-	{ "original_sample", PREDICTION_SAMPLE },
-	{ NULL, 0 },
+    {"epsilon", PREDICTION_EPSILON},
+    {"v_prediction", PREDICTION_V},
+    {"sample", PREDICTION_SAMPLE},
+    {"original_sample", PREDICTION_SAMPLE},
+    {NULL, 0},
 };
 static const struct word spacing_words[] = {
-	{ "leading", SPACING_LEADING },
-	{ "trailing", SPACING_TRAILING },
-	{ "linspace", SPACING_LINSPACE },
-	{ NULL, 0 },
+    {"leading", SPACING_LEADING},
+    {"trailing", SPACING_TRAILING},
+    {"linspace", SPACING_LINSPACE},
+    {NULL, 0},
 };
 static const struct word variance_words[] = {
-	{ "fixed_small", VARIANCE_FIXED_SMALL },
-	{ "fixed_small_log", VARIANCE_FIXED_SMALL_LOG },
-	{ "fixed_large", VARIANCE_FIXED_LARGE },
-	{ NULL, 0 },
+    {"fixed_small", VARIANCE_FIXED_SMALL},
+    {"fixed_small_log", VARIANCE_FIXED_SMALL_LOG},
+    {"fixed_large", VARIANCE_FIXED_LARGE},
+    {NULL, 0},
 };
-static const struct word final_words[] = { { "zero", 0 }, { "sigma_min", 1 }, { NULL, 0 } };
+static const struct word final_words[] = {{"zero", 0}, {"sigma_min", 1}, {NULL, 0}};
 
 /* diffusers maps the solver types of one class to those of the other in from_config(). */
 enum { SOLVER_HEUN = 1, SOLVER_BH1 = 2 };
 static const struct word solver_words[] = {
-	{ "midpoint", 0 }, { "heun", SOLVER_HEUN }, { "bh1", SOLVER_BH1 },
-	{ "bh2", 0 },      { "logrho", 0 },         { NULL, 0 },
+    {"midpoint", 0}, {"heun", SOLVER_HEUN}, {"bh1", SOLVER_BH1},
+    {"bh2", 0},      {"logrho", 0},         {NULL, 0},
 };
 
 enum { ALGORITHM_ODE, ALGORITHM_SDE };
 static const struct word algorithm_words[] = {
-	{ "dpmsolver++", ALGORITHM_ODE },
-	{ "deis", ALGORITHM_ODE },
-	{ "sde-dpmsolver++", ALGORITHM_SDE },
-	{ NULL, 0 },
+    {"dpmsolver++", ALGORITHM_ODE},
+    {"deis", ALGORITHM_ODE},
+    {"sde-dpmsolver++", ALGORITHM_SDE},
+    {NULL, 0},
 };
 
 /* Fields that other schedulers have and that would change the result. The value given here
@@ -78,23 +78,23 @@ static const struct word algorithm_words[] = {
 static const struct {
 	const char *key, *harmless;
 } refused[] = {
-	{ "use_flow_sigmas", NULL },
-	{ "use_dynamic_shifting", NULL },
-	{ "interpolation_type", "linear" },
-	{ "timestep_type", "discrete" },
+    {"use_flow_sigmas", NULL},
+    {"use_dynamic_shifting", NULL},
+    {"interpolation_type", "linear"},
+    {"timestep_type", "discrete"},
 };
 
 void sampler_config_init(struct sampler_config *config)
 {
 	*config = (struct sampler_config){
-		.train_steps = 1000,
-		.clip_sample_range = 1,
-		.eta = -1,
-		.solver_order = 2,
-		.lower_order_final = true,
-		.lambda_min_clipped = -HUGE_VAL,
-		.original_steps = 50,
-		.timestep_scaling = 10,
+	    .train_steps = 1000,
+	    .clip_sample_range = 1,
+	    .eta = -1,
+	    .solver_order = 2,
+	    .lower_order_final = true,
+	    .lambda_min_clipped = -HUGE_VAL,
+	    .original_steps = 50,
+	    .timestep_scaling = 10,
 	};
 }
 
@@ -112,7 +112,7 @@ void sampler_config_for_latents(struct sampler_config *config)
 
 /* Leaves *value alone when the field is missing. */
 static int want_word(const json_t *root, const char *where, const char *key,
-                     const struct word *words, int *value, struct error *err)
+		     const struct word *words, int *value, struct error *err)
 {
 	const char *text = NULL;
 	int status = json_want_string(root, where, key, &text, err);
@@ -124,12 +124,12 @@ static int want_word(const json_t *root, const char *where, const char *key,
 			return SUMI_OK;
 		}
 	}
-	return error_set(err, SUMI_UNSUPPORTED, "%s: field '%s' is '%.60s', which is not supported", where,
-	                 key, text);
+	return error_set(err, SUMI_UNSUPPORTED, "%s: field '%s' is '%.60s', which is not supported",
+			 where, key, text);
 }
 
 static int want_choice(const json_t *root, const char *where, const char *key,
-                       enum sampler_choice *value, struct error *err)
+		       enum sampler_choice *value, struct error *err)
 {
 	const json_t *field = json_object_get(root, key);
 	bool yes = false;
@@ -140,30 +140,33 @@ static int want_choice(const json_t *root, const char *where, const char *key,
 }
 
 static int read_words(const json_t *root, const char *where, struct sampler_config *c,
-                      struct error *err)
+		      struct error *err)
 {
-	int betas = c->betas, prediction = c->prediction, spacing = c->spacing, variance = c->variance;
+	int betas = c->betas, prediction = c->prediction, spacing = c->spacing,
+	    variance = c->variance;
 	int final = 0, solver = 0, algorithm = ALGORITHM_ODE;
 	const struct {
 		const char *key;
 		const struct word *words;
 		int *value;
 	} fields[] = {
-		{ "beta_schedule", beta_words, &betas },
-		{ "prediction_type", prediction_words, &prediction },
-		{ "timestep_spacing", spacing_words, &spacing },
-		{ "final_sigmas_type", final_words, &final },
-		{ "solver_type", solver_words, &solver },
-		{ "algorithm_type", algorithm_words, &algorithm },
+	    {"beta_schedule", beta_words, &betas},
+	    {"prediction_type", prediction_words, &prediction},
+	    {"timestep_spacing", spacing_words, &spacing},
+	    {"final_sigmas_type", final_words, &final},
+	    {"solver_type", solver_words, &solver},
+	    {"algorithm_type", algorithm_words, &algorithm},
 	};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-		int status = want_word(root, where, fields[i].key, fields[i].words, fields[i].value, err);
+		int status =
+		    want_word(root, where, fields[i].key, fields[i].words, fields[i].value, err);
 		if (status)
 			return status;
 	}
 	/* Only DDPM looks at it; DPM++ files carry other words there. */
 	if (c->sampler && strcmp(c->sampler, "ddpm") == 0) {
-		int status = want_word(root, where, "variance_type", variance_words, &variance, err);
+		int status =
+		    want_word(root, where, "variance_type", variance_words, &variance, err);
 		if (status)
 			return status;
 	}
@@ -180,20 +183,20 @@ static int read_words(const json_t *root, const char *where, struct sampler_conf
 }
 
 static int read_numbers(const json_t *root, const char *where, struct sampler_config *c,
-                        struct error *err)
+			struct error *err)
 {
 	const struct {
 		const char *key;
 		double min, max;
 		double *value;
 	} numbers[] = {
-		{ "beta_start", 1e-9, 0.999, &c->beta_start },
-		{ "beta_end", 1e-9, 0.9999, &c->beta_end },
-		{ "sigma_min", 0, 1e6, &c->sigma_min },
-		{ "sigma_max", 0, 1e6, &c->sigma_max },
-		{ "clip_sample_range", 1e-6, 1e6, &c->clip_sample_range },
-		{ "lambda_min_clipped", -1e6, 1e6, &c->lambda_min_clipped },
-		{ "timestep_scaling", 0, 1e6, &c->timestep_scaling },
+	    {"beta_start", 1e-9, 0.999, &c->beta_start},
+	    {"beta_end", 1e-9, 0.9999, &c->beta_end},
+	    {"sigma_min", 0, 1e6, &c->sigma_min},
+	    {"sigma_max", 0, 1e6, &c->sigma_max},
+	    {"clip_sample_range", 1e-6, 1e6, &c->clip_sample_range},
+	    {"lambda_min_clipped", -1e6, 1e6, &c->lambda_min_clipped},
+	    {"timestep_scaling", 0, 1e6, &c->timestep_scaling},
 	};
 	int64_t train = c->train_steps, offset = 0, order = c->solver_order;
 	int64_t original = c->original_steps;
@@ -201,20 +204,20 @@ static int read_numbers(const json_t *root, const char *where, struct sampler_co
 		const char *key;
 		int64_t min, max, *value;
 	} wholes[] = {
-		{ "num_train_timesteps", 2, SCHEDULE_TRAIN_STEPS_MAX, &train },
-		{ "steps_offset", 0, SCHEDULE_TRAIN_STEPS_MAX, &offset },
-		{ "solver_order", 1, 3, &order },
-		{ "original_inference_steps", 1, SCHEDULE_TRAIN_STEPS_MAX, &original },
+	    {"num_train_timesteps", 2, SCHEDULE_TRAIN_STEPS_MAX, &train},
+	    {"steps_offset", 0, SCHEDULE_TRAIN_STEPS_MAX, &offset},
+	    {"solver_order", 1, 3, &order},
+	    {"original_inference_steps", 1, SCHEDULE_TRAIN_STEPS_MAX, &original},
 	};
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-		int status = json_want_number(root, where, numbers[i].key, numbers[i].min, numbers[i].max,
-		                              numbers[i].value, err);
+		int status = json_want_number(root, where, numbers[i].key, numbers[i].min,
+					      numbers[i].max, numbers[i].value, err);
 		if (status)
 			return status;
 	}
 	for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
 		int status = json_want_int(root, where, wholes[i].key, wholes[i].min, wholes[i].max,
-		                           wholes[i].value, err);
+					   wholes[i].value, err);
 		if (status)
 			return status;
 	}
@@ -226,23 +229,23 @@ static int read_numbers(const json_t *root, const char *where, struct sampler_co
 }
 
 static int read_flags(const json_t *root, const char *where, struct sampler_config *c,
-                      struct error *err)
+		      struct error *err)
 {
 	bool karras = false, exponential = false, beta = false, lu = false, predict_x0 = true;
 	const struct {
 		const char *key;
 		bool *value;
 	} flags[] = {
-		{ "rescale_betas_zero_snr", &c->zero_terminal_snr },
-		{ "thresholding", &c->thresholding },
-		{ "skip_prk_steps", &c->skip_prk_steps },
-		{ "lower_order_final", &c->lower_order_final },
-		{ "euler_at_final", &c->euler_at_final },
-		{ "use_karras_sigmas", &karras },
-		{ "use_exponential_sigmas", &exponential },
-		{ "use_beta_sigmas", &beta },
-		{ "use_lu_lambdas", &lu },
-		{ "predict_x0", &predict_x0 },
+	    {"rescale_betas_zero_snr", &c->zero_terminal_snr},
+	    {"thresholding", &c->thresholding},
+	    {"skip_prk_steps", &c->skip_prk_steps},
+	    {"lower_order_final", &c->lower_order_final},
+	    {"euler_at_final", &c->euler_at_final},
+	    {"use_karras_sigmas", &karras},
+	    {"use_exponential_sigmas", &exponential},
+	    {"use_beta_sigmas", &beta},
+	    {"use_lu_lambdas", &lu},
+	    {"predict_x0", &predict_x0},
 	};
 	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
 		int status = json_want_bool(root, where, flags[i].key, flags[i].value, err);
@@ -251,54 +254,61 @@ static int read_flags(const json_t *root, const char *where, struct sampler_conf
 	}
 	if (karras + exponential + beta > 1)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: only one of use_karras_sigmas, use_exponential_sigmas and "
-		                 "use_beta_sigmas can be true",
-		                 where);
+				 "%s: only one of use_karras_sigmas, use_exponential_sigmas and "
+				 "use_beta_sigmas can be true",
+				 where);
 	if (!predict_x0)
-		return error_set(err, SUMI_UNSUPPORTED, "%s: predict_x0 false is not supported", where);
+		return error_set(err, SUMI_UNSUPPORTED, "%s: predict_x0 false is not supported",
+				 where);
 	c->file_sigmas = karras        ? SIGMAS_KARRAS
-	                 : lu          ? SIGMAS_LU
-	                 : exponential ? SIGMAS_EXPONENTIAL
-	                 : beta        ? SIGMAS_BETA
-	                               : SIGMAS_DEFAULT;
+			 : lu          ? SIGMAS_LU
+			 : exponential ? SIGMAS_EXPONENTIAL
+			 : beta        ? SIGMAS_BETA
+				       : SIGMAS_DEFAULT;
 	int status = want_choice(root, where, "clip_sample", &c->clip_sample, err);
 	return status ? status
-	              : want_choice(root, where, "set_alpha_to_one", &c->set_alpha_to_one, err);
+		      : want_choice(root, where, "set_alpha_to_one", &c->set_alpha_to_one, err);
 }
 
 static int read_lists(const json_t *root, const char *where, struct sampler_config *c,
-                      struct error *err)
+		      struct error *err)
 {
 	const json_t *betas = json_object_get(root, "trained_betas"), *entry;
 	const json_t *skipped = json_object_get(root, "disable_corrector");
 	size_t i;
 	if (betas && !json_is_null(betas)) {
 		if (!json_is_array(betas) || json_array_size(betas) != (size_t)c->train_steps)
-			return error_set(err, SUMI_INVALID,
-			                 "%s: field 'trained_betas' must be a list of num_train_timesteps (%d) "
-			                 "numbers",
-			                 where, c->train_steps);
+			return error_set(
+			    err, SUMI_INVALID,
+			    "%s: field 'trained_betas' must be a list of num_train_timesteps (%d) "
+			    "numbers",
+			    where, c->train_steps);
 		c->trained_betas = malloc((size_t)c->train_steps * sizeof *c->trained_betas);
 		if (!c->trained_betas)
-			return error_set(err, SUMI_NOMEM, "%s: no memory for 'trained_betas'", where);
+			return error_set(err, SUMI_NOMEM, "%s: no memory for 'trained_betas'",
+					 where);
 		json_array_foreach(betas, i, entry)
 		{
 			if (!json_is_number(entry))
-				return error_set(err, SUMI_INVALID, "%s: field 'trained_betas', entry %zu: not a number",
-				                 where, i);
+				return error_set(
+				    err, SUMI_INVALID,
+				    "%s: field 'trained_betas', entry %zu: not a number", where, i);
 			c->trained_betas[i] = (float)json_number_value(entry);
 		}
 	}
 	if (!skipped || json_is_null(skipped))
 		return SUMI_OK;
 	if (!json_is_array(skipped))
-		return error_set(err, SUMI_INVALID, "%s: field 'disable_corrector' must be a list", where);
+		return error_set(err, SUMI_INVALID, "%s: field 'disable_corrector' must be a list",
+				 where);
 	json_array_foreach(skipped, i, entry)
 	{
 		json_int_t step = json_is_integer(entry) ? json_integer_value(entry) : -1;
 		if (step < 0 || step > 63)
-			return error_set(err, SUMI_INVALID,
-			                 "%s: field 'disable_corrector', entry %zu: allowed are 0 to 63", where, i);
+			return error_set(
+			    err, SUMI_INVALID,
+			    "%s: field 'disable_corrector', entry %zu: allowed are 0 to 63", where,
+			    i);
 		c->no_corrector |= UINT64_C(1) << step;
 	}
 	return SUMI_OK;
@@ -312,14 +322,15 @@ static int refuse_others(const json_t *root, const char *where, struct error *er
 		if (!harmless && refused[i].harmless && json_is_string(field))
 			harmless = strcmp(json_string_value(field), refused[i].harmless) == 0;
 		if (!harmless)
-			return error_set(err, SUMI_UNSUPPORTED, "%s: this value of '%s' is not supported", where,
-			                 refused[i].key);
+			return error_set(err, SUMI_UNSUPPORTED,
+					 "%s: this value of '%s' is not supported", where,
+					 refused[i].key);
 	}
 	return SUMI_OK;
 }
 
 int sampler_config_from_json(const json_t *root, const char *where, struct sampler_config *config,
-                             struct error *err)
+			     struct error *err)
 {
 	sampler_config_init(config);
 	if (!json_is_object(root))
@@ -350,7 +361,7 @@ int sampler_config_from_json(const json_t *root, const char *where, struct sampl
 /* Overwrites -Infinity and Infinity outside of strings by null and spaces. */
 static void blank_infinities(char *text, size_t size)
 {
-	static const char *const words[] = { "-Infinity", "Infinity" };
+	static const char *const words[] = {"-Infinity", "Infinity"};
 	bool in_string = false;
 	for (size_t i = 0; i < size; i++) {
 		if (in_string && text[i] == '\\')

@@ -4,7 +4,7 @@
 #include <math.h>
 
 static void ddpm_step(struct sampler *s, int index, const float *model_output, float *x,
-                      struct rng *rng)
+		      struct rng *rng)
 {
 	double t = s->timesteps[index];
 	float alpha = sampler_alpha(s, t);
@@ -31,19 +31,19 @@ static void ddpm_step(struct sampler *s, int index, const float *model_output, f
 }
 
 const struct sampler_ops sampler_ddpm = {
-	.name = "ddpm",
-	.spacing = SPACING_LEADING,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.clip_sample = true,
-	.order = 1,
-	.plan = sampler_plan_whole,
-	.step = ddpm_step,
+    .name = "ddpm",
+    .spacing = SPACING_LEADING,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .clip_sample = true,
+    .order = 1,
+    .plan = sampler_plan_whole,
+    .step = ddpm_step,
 };
 
 static void ddim_step(struct sampler *s, int index, const float *model_output, float *x,
-                      struct rng *rng)
+		      struct rng *rng)
 {
 	double t = s->timesteps[index];
 	double t_prev = t - s->config.train_steps / s->steps;
@@ -67,15 +67,15 @@ static void ddim_step(struct sampler *s, int index, const float *model_output, f
 }
 
 const struct sampler_ops sampler_ddim = {
-	.name = "ddim",
-	.spacing = SPACING_LEADING,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.clip_sample = true,
-	.alpha_to_one = true,
-	.order = 1,
-	.slots = 1,
-	.plan = sampler_plan_whole,
-	.step = ddim_step,
+    .name = "ddim",
+    .spacing = SPACING_LEADING,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .clip_sample = true,
+    .alpha_to_one = true,
+    .order = 1,
+    .slots = 1,
+    .plan = sampler_plan_whole,
+    .step = ddim_step,
 };

@@ -28,16 +28,17 @@ static int dpm_plan(struct sampler *s, struct error *err)
 	int last = last_step(s);
 	if (last < 1)
 		return error_set(err, SUMI_INVALID,
-		                 "scheduler_config.json: lambda_min_clipped %g leaves no timestep",
-		                 s->config.lambda_min_clipped);
+				 "scheduler_config.json: lambda_min_clipped %g leaves no timestep",
+				 s->config.lambda_min_clipped);
 	return sampler_plan_multistep(s, last, s->config.betas != BETAS_SQUAREDCOS, false, err);
 }
 
 /* Coefficients of equation 9 and of the multistep updates in appendix B. */
-static struct update ode_update(struct sampler_point t, struct sampler_point s0, int order, bool heun)
+static struct update ode_update(struct sampler_point t, struct sampler_point s0, int order,
+				bool heun)
 {
 	float h = t.lambda - s0.lambda, decay = sampler_expf(-h) - 1;
-	struct update u = { .carry = t.sigma / s0.sigma, .d = { -(t.alpha * decay) } };
+	struct update u = {.carry = t.sigma / s0.sigma, .d = {-(t.alpha * decay)}};
 	if (order == 2 && !heun)
 		u.d[1] = -(0.5f * (t.alpha * decay));
 	else if (order >= 2)
@@ -47,10 +48,11 @@ static struct update ode_update(struct sampler_point t, struct sampler_point s0,
 	return u;
 }
 
-static struct update sde_update(struct sampler_point t, struct sampler_point s0, int order, bool heun)
+static struct update sde_update(struct sampler_point t, struct sampler_point s0, int order,
+				bool heun)
 {
 	float h = t.lambda - s0.lambda, decay = sampler_expf(-h), growth = 1 - sampler_expf(-2 * h);
-	struct update u = { .carry = t.sigma / s0.sigma * decay, .d = { t.alpha * growth } };
+	struct update u = {.carry = t.sigma / s0.sigma * decay, .d = {t.alpha * growth}};
 	u.noise = t.sigma * sqrtf(growth);
 	if (order == 2 && !heun)
 		u.d[1] = 0.5f * (t.alpha * growth);
@@ -76,7 +78,7 @@ static int order_at(const struct sampler *s, int index)
 }
 
 static void apply(struct sampler *s, int index, int order, struct update u, const float *noise,
-                  float *x)
+		  float *x)
 {
 	const float *m0 = s->slots[0], *m1 = s->slots[1], *m2 = s->slots[2];
 	struct sampler_point t = sampler_point_at(s, index + 1), p0 = sampler_point_at(s, index);
@@ -84,7 +86,9 @@ static void apply(struct sampler *s, int index, int order, struct update u, cons
 	if (order >= 2)
 		r0 = (p0.lambda - sampler_point_at(s, index - 1).lambda) / h;
 	if (order == 3)
-		r1 = (sampler_point_at(s, index - 1).lambda - sampler_point_at(s, index - 2).lambda) / h;
+		r1 = (sampler_point_at(s, index - 1).lambda -
+		      sampler_point_at(s, index - 2).lambda) /
+		     h;
 	for (size_t i = 0; i < s->n; i++) {
 		float next = u.carry * x[i] + u.d[0] * m0[i];
 		if (order == 2) {
@@ -99,7 +103,7 @@ static void apply(struct sampler *s, int index, int order, struct update u, cons
 }
 
 static void dpm_step(struct sampler *s, int index, const float *model_output, float *x,
-                     struct rng *rng, bool sde)
+		     struct rng *rng, bool sde)
 {
 	int order = order_at(s, index);
 	struct sampler_point t = sampler_point_at(s, index + 1), s0 = sampler_point_at(s, index);
@@ -118,39 +122,39 @@ static void dpm_step(struct sampler *s, int index, const float *model_output, fl
 }
 
 static void ode_step(struct sampler *s, int index, const float *model_output, float *x,
-                     struct rng *rng)
+		     struct rng *rng)
 {
 	dpm_step(s, index, model_output, x, rng, false);
 }
 
 static void sde_step(struct sampler *s, int index, const float *model_output, float *x,
-                     struct rng *rng)
+		     struct rng *rng)
 {
 	dpm_step(s, index, model_output, x, rng, true);
 }
 
 const struct sampler_ops sampler_dpmpp_2m = {
-	.name = "dpmpp_2m",
-	.spacing = SPACING_LINSPACE,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.takes_sigmas = true,
-	.order = 1,
-	.slots = 3,
-	.plan = dpm_plan,
-	.step = ode_step,
+    .name = "dpmpp_2m",
+    .spacing = SPACING_LINSPACE,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .takes_sigmas = true,
+    .order = 1,
+    .slots = 3,
+    .plan = dpm_plan,
+    .step = ode_step,
 };
 
 const struct sampler_ops sampler_dpmpp_2m_sde = {
-	.name = "dpmpp_2m_sde",
-	.spacing = SPACING_LINSPACE,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.takes_sigmas = true,
-	.order = 1,
-	.slots = 3,
-	.plan = dpm_plan,
-	.step = sde_step,
+    .name = "dpmpp_2m_sde",
+    .spacing = SPACING_LINSPACE,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .takes_sigmas = true,
+    .order = 1,
+    .slots = 3,
+    .plan = dpm_plan,
+    .step = sde_step,
 };

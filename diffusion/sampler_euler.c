@@ -8,7 +8,7 @@
 
 /* The estimate of x0 from x at sigma. */
 static void predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
-                             const float *x, float *x0)
+			     const float *x, float *x0)
 {
 	float square = sigma * sigma + 1, v_coeff = -sigma / sqrtf(square);
 	for (size_t i = 0; i < s->n; i++) {
@@ -31,7 +31,7 @@ static int euler_plan(struct sampler *s, struct error *err)
 }
 
 static void euler_step(struct sampler *s, int index, const float *model_output, float *x,
-                       struct rng *rng)
+		       struct rng *rng)
 {
 	(void)rng;
 	float sigma = s->sigmas[index], dt = s->sigmas[index + 1] - sigma;
@@ -41,16 +41,16 @@ static void euler_step(struct sampler *s, int index, const float *model_output, 
 }
 
 const struct sampler_ops sampler_euler = {
-	.name = "euler",
-	.spacing = SPACING_LINSPACE,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.takes_sigmas = true,
-	.scales_input = true,
-	.order = 1,
-	.plan = euler_plan,
-	.step = euler_step,
+    .name = "euler",
+    .spacing = SPACING_LINSPACE,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .takes_sigmas = true,
+    .scales_input = true,
+    .order = 1,
+    .plan = euler_plan,
+    .step = euler_step,
 };
 
 static int euler_a_plan(struct sampler *s, struct error *err)
@@ -60,7 +60,7 @@ static int euler_a_plan(struct sampler *s, struct error *err)
 }
 
 static void euler_a_step(struct sampler *s, int index, const float *model_output, float *x,
-                         struct rng *rng)
+			 struct rng *rng)
 {
 	float from = s->sigmas[index], to = s->sigmas[index + 1];
 	float up = sqrtf(to * to * (from * from - to * to) / (from * from));
@@ -74,17 +74,17 @@ static void euler_a_step(struct sampler *s, int index, const float *model_output
 }
 
 const struct sampler_ops sampler_euler_a = {
-	.name = "euler_a",
-	.spacing = SPACING_LINSPACE,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.takes_sigmas = true,
-	.ignores_file_sigmas = true,
-	.scales_input = true,
-	.order = 1,
-	.plan = euler_a_plan,
-	.step = euler_a_step,
+    .name = "euler_a",
+    .spacing = SPACING_LINSPACE,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .takes_sigmas = true,
+    .ignores_file_sigmas = true,
+    .scales_input = true,
+    .order = 1,
+    .plan = euler_a_plan,
+    .step = euler_a_step,
 };
 
 /* Heun visits every sigma but the first and the last twice: s0, s1, s1, s2, s2 … 0. */
@@ -108,7 +108,7 @@ static int heun_plan(struct sampler *s, struct error *err)
 }
 
 static void heun_step(struct sampler *s, int index, const float *model_output, float *x,
-                      struct rng *rng)
+		      struct rng *rng)
 {
 	(void)rng;
 	float *slope = s->slots[0], *start = s->slots[1];
@@ -134,15 +134,15 @@ static void heun_step(struct sampler *s, int index, const float *model_output, f
 }
 
 const struct sampler_ops sampler_heun = {
-	.name = "heun",
-	.spacing = SPACING_LINSPACE,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.00085,
-	.beta_end = 0.012,
-	.takes_sigmas = true,
-	.scales_input = true,
-	.order = 2,
-	.slots = 2,
-	.plan = heun_plan,
-	.step = heun_step,
+    .name = "heun",
+    .spacing = SPACING_LINSPACE,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.00085,
+    .beta_end = 0.012,
+    .takes_sigmas = true,
+    .scales_input = true,
+    .order = 2,
+    .slots = 2,
+    .plan = heun_plan,
+    .step = heun_step,
 };

@@ -33,7 +33,7 @@ struct sampler {
 /* One step of an algorithm; index counts in the whole schedule. The caller has checked the
  * arguments and made the slots, so a step cannot fail. */
 typedef void sampler_step_fn(struct sampler *s, int index, const float *model_output, float *x,
-                             struct rng *rng);
+			     struct rng *rng);
 
 struct sampler_ops {
 	const char *name;
@@ -67,7 +67,7 @@ int sampler_plan_whole(struct sampler *s, struct error *err);
  * timesteps are rounded (round_karras) or cut to whole ones, as are all others. Where the
  * config ends at the smallest sigma, that is the table's, or the last one of the spread. */
 int sampler_plan_multistep(struct sampler *s, int last, bool round_karras, bool end_of_spread,
-                           struct error *err);
+			   struct error *err);
 
 /* Timesteps between training steps, with sigmas: the plan of Euler and of Heun's whole steps.
  * Fills timesteps [s->steps] and sigmas [s->steps + 1]. */
@@ -86,7 +86,7 @@ float sampler_alpha(const struct sampler *s, double timestep);
 /* x0 and (where eps is not NULL) the noise that model_output means for x when
  * x = root_alpha·x0 + root_beta·eps. All [s->n]. */
 void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,
-                     const float *model_output, const float *x, float *x0, float *eps);
+		     const float *model_output, const float *x, float *x0, float *eps);
 
 /* Clips the estimate where the config says so. */
 void sampler_clip(const struct sampler *s, float *x0);

@@ -7,13 +7,15 @@ static int distilled_plan(struct sampler *s, struct error *err)
 {
 	int original = s->config.original_steps;
 	if (original < 1 || original > s->config.train_steps)
-		return error_set(err, SUMI_INVALID,
-		                 "scheduler_config.json: original_inference_steps is %d, allowed are 1 to %d",
-		                 original, s->config.train_steps);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "scheduler_config.json: original_inference_steps is %d, allowed are 1 to %d",
+		    original, s->config.train_steps);
 	if (s->steps > original)
-		return error_set(err, SUMI_INVALID,
-		                 "sampler %s: %d steps, but the model was distilled from %d; 4 to 8 are usual",
-		                 s->ops->name, s->steps, original);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "sampler %s: %d steps, but the model was distilled from %d; 4 to 8 are usual",
+		    s->ops->name, s->steps, original);
 	int status = sampler_alloc_schedule(s, s->steps, false, err);
 	if (status)
 		return status;
@@ -22,7 +24,7 @@ static int distilled_plan(struct sampler *s, struct error *err)
 }
 
 static void lcm_step(struct sampler *s, int index, const float *model_output, float *x,
-                     struct rng *rng)
+		     struct rng *rng)
 {
 	double t = s->timesteps[index];
 	bool last = index == s->count - 1;
@@ -43,19 +45,19 @@ static void lcm_step(struct sampler *s, int index, const float *model_output, fl
 }
 
 const struct sampler_ops sampler_lcm = {
-	.name = "lcm",
-	.spacing = SPACING_LEADING,
-	.betas = BETAS_SCALED_LINEAR,
-	.beta_start = 0.00085,
-	.beta_end = 0.012,
-	.alpha_to_one = true,
-	.order = 1,
-	.plan = distilled_plan,
-	.step = lcm_step,
+    .name = "lcm",
+    .spacing = SPACING_LEADING,
+    .betas = BETAS_SCALED_LINEAR,
+    .beta_start = 0.00085,
+    .beta_end = 0.012,
+    .alpha_to_one = true,
+    .order = 1,
+    .plan = distilled_plan,
+    .step = lcm_step,
 };
 
 static void tcd_step(struct sampler *s, int index, const float *model_output, float *x,
-                     struct rng *rng)
+		     struct rng *rng)
 {
 	double t = s->timesteps[index];
 	bool last = index == s->count - 1;
@@ -78,15 +80,15 @@ static void tcd_step(struct sampler *s, int index, const float *model_output, fl
 }
 
 const struct sampler_ops sampler_tcd = {
-	.name = "tcd",
-	.spacing = SPACING_LEADING,
-	.betas = BETAS_SCALED_LINEAR,
-	.beta_start = 0.00085,
-	.beta_end = 0.012,
-	.eta = 0.3,
-	.alpha_to_one = true,
-	.order = 1,
-	.slots = 1,
-	.plan = distilled_plan,
-	.step = tcd_step,
+    .name = "tcd",
+    .spacing = SPACING_LEADING,
+    .betas = BETAS_SCALED_LINEAR,
+    .beta_start = 0.00085,
+    .beta_end = 0.012,
+    .eta = 0.3,
+    .alpha_to_one = true,
+    .order = 1,
+    .slots = 1,
+    .plan = distilled_plan,
+    .step = tcd_step,
 };

@@ -12,38 +12,38 @@
 static const struct {
 	const char *folded, *name;
 } aliases[] = {
-	{ "eulera", "euler_a" },
-	{ "eulerancestral", "euler_a" },
-	{ "euler", "euler" },
-	{ "heun", "heun" },
-	{ "dpmpp2m", "dpmpp_2m" },
-	{ "dpmpp", "dpmpp_2m" },
-	{ "dpmsolverpp", "dpmpp_2m" },
-	{ "dpmsolvermultistep", "dpmpp_2m" },
-	{ "dpmpp2msde", "dpmpp_2m_sde" },
-	{ "dpmpp2msdegpu", "dpmpp_2m_sde" },
-	{ "unipc", "unipc" },
-	{ "unipcbh2", "unipc" },
-	{ "ddim", "ddim" },
-	{ "pndm", "pndm" },
-	{ "plms", "pndm" },
-	{ "ddpm", "ddpm" },
-	{ "lcm", "lcm" },
-	{ "tcd", "tcd" },
+    {"eulera", "euler_a"},
+    {"eulerancestral", "euler_a"},
+    {"euler", "euler"},
+    {"heun", "heun"},
+    {"dpmpp2m", "dpmpp_2m"},
+    {"dpmpp", "dpmpp_2m"},
+    {"dpmsolverpp", "dpmpp_2m"},
+    {"dpmsolvermultistep", "dpmpp_2m"},
+    {"dpmpp2msde", "dpmpp_2m_sde"},
+    {"dpmpp2msdegpu", "dpmpp_2m_sde"},
+    {"unipc", "unipc"},
+    {"unipcbh2", "unipc"},
+    {"ddim", "ddim"},
+    {"pndm", "pndm"},
+    {"plms", "pndm"},
+    {"ddpm", "ddpm"},
+    {"lcm", "lcm"},
+    {"tcd", "tcd"},
 };
 
 static const struct {
 	const char *name, *folded;
 	enum schedule_sigmas sigmas;
 } schedules[] = {
-	{ "default", "default", SIGMAS_DEFAULT },
-	{ "normal", "normal", SIGMAS_NORMAL },
-	{ "karras", "karras", SIGMAS_KARRAS },
-	{ "exponential", "exponential", SIGMAS_EXPONENTIAL },
-	{ "sgm_uniform", "sgmuniform", SIGMAS_SGM_UNIFORM },
-	{ "simple", "simple", SIGMAS_SIMPLE },
-	{ "beta", "beta", SIGMAS_BETA },
-	{ "lu", "lu", SIGMAS_LU },
+    {"default", "default", SIGMAS_DEFAULT},
+    {"normal", "normal", SIGMAS_NORMAL},
+    {"karras", "karras", SIGMAS_KARRAS},
+    {"exponential", "exponential", SIGMAS_EXPONENTIAL},
+    {"sgm_uniform", "sgmuniform", SIGMAS_SGM_UNIFORM},
+    {"simple", "simple", SIGMAS_SIMPLE},
+    {"beta", "beta", SIGMAS_BETA},
+    {"lu", "lu", SIGMAS_LU},
 };
 #define SCHEDULE_COUNT ((int)(sizeof schedules / sizeof *schedules))
 
@@ -78,7 +78,7 @@ static const char *find_alias(const char *folded)
 }
 
 static int refuse(const char *what, const char *text, const char *(*name_at)(int),
-                  struct error *err)
+		  struct error *err)
 {
 	char list[256] = "";
 	for (int i = 0; name_at(i); i++) {
@@ -89,7 +89,7 @@ static int refuse(const char *what, const char *text, const char *(*name_at)(int
 }
 
 int sampler_parse_name(const char *text, const char **name, enum schedule_sigmas *sigmas,
-                       struct error *err)
+		       struct error *err)
 {
 	char folded[FOLDED_SIZE];
 	if (!fold(text, folded))

@@ -10,7 +10,8 @@ int sampler_alloc_schedule(struct sampler *s, int count, bool with_sigmas, struc
 	s->timesteps = calloc((size_t)count, sizeof *s->timesteps);
 	s->sigmas = with_sigmas ? calloc((size_t)count + 1, sizeof *s->sigmas) : NULL;
 	if (!s->timesteps || (with_sigmas && !s->sigmas))
-		return error_set(err, SUMI_NOMEM, "no memory for the schedule of sampler %s", s->ops->name);
+		return error_set(err, SUMI_NOMEM, "no memory for the schedule of sampler %s",
+				 s->ops->name);
 	return SUMI_OK;
 }
 
@@ -20,14 +21,14 @@ int sampler_plan_whole(struct sampler *s, struct error *err)
 	if (status)
 		return status;
 	schedule_timesteps_whole(s->config.spacing, s->config.train_steps, s->steps,
-	                         s->config.steps_offset, s->timesteps);
+				 s->config.steps_offset, s->timesteps);
 	return SUMI_OK;
 }
 
 struct sampler_point sampler_point_at(const struct sampler *s, int index)
 {
 	float sigma = s->sigmas[index];
-	struct sampler_point p = { .alpha = 1 / sqrtf(sigma * sigma + 1) };
+	struct sampler_point p = {.alpha = 1 / sqrtf(sigma * sigma + 1)};
 	p.sigma = sigma * p.alpha;
 	p.lambda = sampler_logf(p.alpha) - sampler_logf(p.sigma);
 	return p;
@@ -47,15 +48,16 @@ static float *sigma_tables(const struct sampler *s, struct error *err)
 
 /* Replaces spread [s->steps] by the config's way of going from the largest to the smallest
  * sigma, and timesteps by those of the new sigmas. */
-static int spread(const struct sampler *s, const float *log_sigmas, double largest,
-                  double smallest, double *sigmas, double *timesteps, struct error *err)
+static int spread(const struct sampler *s, const float *log_sigmas, double largest, double smallest,
+		  double *sigmas, double *timesteps, struct error *err)
 {
 	const struct sampler_config *c = &s->config;
 	double max = c->sigma_max > 0 ? c->sigma_max : largest;
 	double min = c->sigma_min > 0 ? c->sigma_min : smallest;
 	if (min > max)
 		return error_set(err, SUMI_INVALID,
-		                 "scheduler_config.json: sigma_min %g is above sigma_max %g", min, max);
+				 "scheduler_config.json: sigma_min %g is above sigma_max %g", min,
+				 max);
 	schedule_spread_sigmas(c->sigmas, min, max, s->steps, sigmas);
 	for (int i = 0; i < s->steps; i++)
 		timesteps[i] = schedule_sigma_to_t(log_sigmas, c->train_steps, sigmas[i]);
@@ -72,11 +74,13 @@ int sampler_plan_between(struct sampler *s, double *timesteps, float *sigmas, st
 		status = error_set(err, SUMI_NOMEM, "no memory for the sigmas");
 		goto out;
 	}
-	schedule_timesteps_between(c->spacing, c->train_steps, s->steps, c->steps_offset, timesteps);
+	schedule_timesteps_between(c->spacing, c->train_steps, s->steps, c->steps_offset,
+				   timesteps);
 	for (int i = 0; i < s->steps; i++)
 		wide[i] = schedule_interpolate(tables, c->train_steps, timesteps[i]);
 	if (c->sigmas != SIGMAS_NORMAL)
-		status = spread(s, tables + c->train_steps, wide[0], wide[s->steps - 1], wide, timesteps, err);
+		status = spread(s, tables + c->train_steps, wide[0], wide[s->steps - 1], wide,
+				timesteps, err);
 	for (int i = 0; i < s->steps; i++) {
 		timesteps[i] = (float)timesteps[i];
 		sigmas[i] = (float)wide[i];
@@ -89,7 +93,7 @@ out:
 }
 
 int sampler_plan_multistep(struct sampler *s, int last, bool round_karras, bool end_of_spread,
-                           struct error *err)
+			   struct error *err)
 {
 	const struct sampler_config *c = &s->config;
 	int n = c->train_steps, status = sampler_alloc_schedule(s, s->steps, true, err);
@@ -114,7 +118,8 @@ int sampler_plan_multistep(struct sampler *s, int last, bool round_karras, bool 
 	}
 	s->sigmas[s->steps] = 0;
 	if (c->final_sigma_min)
-		s->sigmas[s->steps] = spreads && end_of_spread ? s->sigmas[s->steps - 1] : tables[0];
+		s->sigmas[s->steps] =
+		    spreads && end_of_spread ? s->sigmas[s->steps - 1] : tables[0];
 out:
 	free(wide);
 	free(tables);

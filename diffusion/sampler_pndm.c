@@ -17,7 +17,7 @@ static int pndm_plan(struct sampler *s, struct error *err)
 	int steps = s->steps, half = c->train_steps / steps / 2;
 	if (!c->skip_prk_steps && steps < 4)
 		return error_set(err, SUMI_INVALID,
-		                 "sampler pndm needs 4 steps or more when skip_prk_steps is off");
+				 "sampler pndm needs 4 steps or more when skip_prk_steps is off");
 	double *whole = malloc((size_t)steps * sizeof *whole);
 	if (!whole)
 		return error_set(err, SUMI_NOMEM, "no memory for the schedule of sampler pndm");
@@ -46,7 +46,7 @@ static int pndm_plan(struct sampler *s, struct error *err)
 
 /* Equation 9, from t to t_prev with the noise estimate e [n]; x is input and output. */
 static void transfer(const struct sampler *s, double t, double t_prev, const float *e,
-                     const float *from, float *x)
+		     const float *from, float *x)
 {
 	float alpha = sampler_alpha(s, t), alpha_prev = sampler_alpha(s, t_prev);
 	float beta = 1 - alpha, beta_prev = 1 - alpha_prev;
@@ -74,8 +74,8 @@ static void push_output(struct sampler *s, const float *model_output)
 
 static void prk_step(struct sampler *s, int index, const float *model_output, float *x)
 {
-	static const float weights[4] = { (float)(1.0 / 6), (float)(1.0 / 3), (float)(1.0 / 3),
-		                              (float)(1.0 / 6) };
+	static const float weights[4] = {(float)(1.0 / 6), (float)(1.0 / 3), (float)(1.0 / 3),
+					 (float)(1.0 / 6)};
 	int stage = index % 4, half = s->config.train_steps / s->steps / 2;
 	float *sum = s->slots[CUR_OUTPUT], *start = s->slots[CUR_SAMPLE];
 	if (stage == 0) {
@@ -107,7 +107,8 @@ static void multistep(const struct sampler *s, float *out)
 			out[i] = (23 * e0[i] - 16 * e1[i] + 5 * e2[i]) / 12;
 			break;
 		default:
-			out[i] = (float)(1.0 / 24) * (55 * e0[i] - 59 * e1[i] + 37 * e2[i] - 9 * e3[i]);
+			out[i] =
+			    (float)(1.0 / 24) * (55 * e0[i] - 59 * e1[i] + 37 * e2[i] - 9 * e3[i]);
 		}
 	}
 }
@@ -132,7 +133,7 @@ static void plms_step(struct sampler *s, int index, const float *model_output, f
 }
 
 static void pndm_step(struct sampler *s, int index, const float *model_output, float *x,
-                      struct rng *rng)
+		      struct rng *rng)
 {
 	(void)rng;
 	float alpha = sampler_alpha(s, s->timesteps[index]);
@@ -145,14 +146,14 @@ static void pndm_step(struct sampler *s, int index, const float *model_output, f
 }
 
 const struct sampler_ops sampler_pndm = {
-	.name = "pndm",
-	.spacing = SPACING_LEADING,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.no_sample_prediction = true,
-	.order = 1,
-	.slots = 6,
-	.plan = pndm_plan,
-	.step = pndm_step,
+    .name = "pndm",
+    .spacing = SPACING_LEADING,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .no_sample_prediction = true,
+    .order = 1,
+    .slots = 6,
+    .plan = pndm_plan,
+    .step = pndm_step,
 };

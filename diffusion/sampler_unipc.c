@@ -6,15 +6,17 @@
 #include <math.h>
 #include <string.h>
 
-enum { OUTPUTS = 0, LAST_SAMPLE = 3 };           /* slots: three estimates, newest first */
-enum { COUNTER_ORDERS = 0, COUNTER_ORDER = 1 };  /* steps behind us; order of the last step */
+enum { OUTPUTS = 0, LAST_SAMPLE = 3 };          /* slots: three estimates, newest first */
+enum { COUNTER_ORDERS = 0, COUNTER_ORDER = 1 }; /* steps behind us; order of the last step */
 
 static int unipc_plan(struct sampler *s, struct error *err)
 {
-	if (!s->config.lower_order_final && !s->config.final_sigma_min && s->config.solver_order > 1)
-		return error_set(err, SUMI_UNSUPPORTED,
-		                 "scheduler_config.json: unipc with lower_order_final off cannot end at "
-		                 "sigma zero");
+	if (!s->config.lower_order_final && !s->config.final_sigma_min &&
+	    s->config.solver_order > 1)
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "scheduler_config.json: unipc with lower_order_final off cannot end at "
+		    "sigma zero");
 	return sampler_plan_multistep(s, s->config.train_steps, true, true, err);
 }
 
@@ -63,7 +65,7 @@ static struct bh make_bh(const struct sampler *s, int from, int to, int order, i
 {
 	struct sampler_point t = sampler_point_at(s, to), s0 = sampler_point_at(s, from);
 	float h = t.lambda - s0.lambda, hh = -h;
-	struct bh c = { .carry = t.sigma / s0.sigma, .alpha = t.alpha, .rhos = { 0.5f } };
+	struct bh c = {.carry = t.sigma / s0.sigma, .alpha = t.alpha, .rhos = {0.5f}};
 	c.phi_1 = sampler_expm1f(hh);
 	c.b_h = s->config.solver_bh1 ? hh : c.phi_1;
 	for (int i = 1; i < order; i++)
@@ -71,7 +73,7 @@ static struct bh make_bh(const struct sampler *s, int from, int to, int order, i
 	c.r[order - 1] = 1;
 	if (size == 0)
 		return c;
-	float phi_k = c.phi_1 / hh - 1, factorial = 1, a[3][3] = { { 0 } };
+	float phi_k = c.phi_1 / hh - 1, factorial = 1, a[3][3] = {{0}};
 	for (int i = 0; i < order; i++) {
 		c.rhos[i] = phi_k * factorial / c.b_h;
 		for (int j = 0; j < order; j++)
@@ -92,14 +94,15 @@ static void predictor(const struct sampler *s, int index, int order, float *x)
 	for (size_t i = 0; i < s->n; i++) {
 		float differences = 0;
 		for (int k = 0; k < order - 1; k++)
-			differences += c.rhos[k] * ((s->slots[OUTPUTS + 1 + k][i] - m0[i]) / c.r[k]);
+			differences +=
+			    c.rhos[k] * ((s->slots[OUTPUTS + 1 + k][i] - m0[i]) / c.r[k]);
 		x[i] = c.carry * x[i] - model * m0[i] - outer * differences;
 	}
 }
 
 /* Replaces x by the corrected one, now that the model was called at its end. */
 static void corrector(const struct sampler *s, int index, int order, const float *estimate,
-                      float *x)
+		      float *x)
 {
 	const float *m0 = s->slots[OUTPUTS], *last = s->slots[LAST_SAMPLE];
 	struct bh c = make_bh(s, index - 1, index, order, order == 1 ? 0 : order);
@@ -107,14 +110,15 @@ static void corrector(const struct sampler *s, int index, int order, const float
 	for (size_t i = 0; i < s->n; i++) {
 		float differences = 0;
 		for (int k = 0; k < order - 1; k++)
-			differences += c.rhos[k] * ((s->slots[OUTPUTS + 1 + k][i] - m0[i]) / c.r[k]);
+			differences +=
+			    c.rhos[k] * ((s->slots[OUTPUTS + 1 + k][i] - m0[i]) / c.r[k]);
 		differences += c.rhos[order - 1] * (estimate[i] - m0[i]);
 		x[i] = c.carry * last[i] - model * m0[i] - outer * differences;
 	}
 }
 
 static void unipc_step(struct sampler *s, int index, const float *model_output, float *x,
-                       struct rng *rng)
+		       struct rng *rng)
 {
 	(void)rng;
 	const struct sampler_config *c = &s->config;
@@ -141,14 +145,14 @@ static void unipc_step(struct sampler *s, int index, const float *model_output, 
 }
 
 const struct sampler_ops sampler_unipc = {
-	.name = "unipc",
-	.spacing = SPACING_LINSPACE,
-	.betas = BETAS_LINEAR,
-	.beta_start = 0.0001,
-	.beta_end = 0.02,
-	.takes_sigmas = true,
-	.order = 1,
-	.slots = 4,
-	.plan = unipc_plan,
-	.step = unipc_step,
+    .name = "unipc",
+    .spacing = SPACING_LINSPACE,
+    .betas = BETAS_LINEAR,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .takes_sigmas = true,
+    .order = 1,
+    .slots = 4,
+    .plan = unipc_plan,
+    .step = unipc_step,
 };

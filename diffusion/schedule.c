@@ -18,7 +18,8 @@ static void linspace_f32(float start, float end, int count, float *out)
 {
 	float step = count > 1 ? (end - start) / (float)(count - 1) : 0;
 	for (int i = 0; i < count; i++)
-		out[i] = i < count / 2 ? start + step * (float)i : end - step * (float)(count - i - 1);
+		out[i] =
+		    i < count / 2 ? start + step * (float)i : end - step * (float)(count - i - 1);
 }
 
 static double alpha_bar_cosine(double t)
@@ -35,7 +36,8 @@ static void fill_betas(const struct schedule_alphas *p, float *betas)
 			betas[i] = p->trained_betas[i];
 	} else if (p->betas == BETAS_SQUAREDCOS) {
 		for (int i = 0; i < n; i++) {
-			double ratio = alpha_bar_cosine((i + 1.0) / n) / alpha_bar_cosine((double)i / n);
+			double ratio =
+			    alpha_bar_cosine((i + 1.0) / n) / alpha_bar_cosine((double)i / n);
 			betas[i] = (float)fmin(1 - ratio, 0.999);
 		}
 	} else if (p->betas == BETAS_SCALED_LINEAR) {
@@ -78,13 +80,14 @@ static void rescale_zero_snr(int n, float *alphas_cumprod, float *alphas)
 }
 
 int schedule_alphas_cumprod(const struct schedule_alphas *params, float *alphas_cumprod,
-                            struct error *err)
+			    struct error *err)
 {
 	static const char *where = "scheduler_config.json";
 	int n = params->train_steps;
 	if (n < 2 || n > SCHEDULE_TRAIN_STEPS_MAX)
-		return error_set(err, SUMI_INVALID, "%s: num_train_timesteps is %d, allowed are 2 to %d",
-		                 where, n, SCHEDULE_TRAIN_STEPS_MAX);
+		return error_set(err, SUMI_INVALID,
+				 "%s: num_train_timesteps is %d, allowed are 2 to %d", where, n,
+				 SCHEDULE_TRAIN_STEPS_MAX);
 	float *scratch = malloc((size_t)n * sizeof *scratch);
 	if (!scratch)
 		return error_set(err, SUMI_NOMEM, "no memory for the noise schedule");
@@ -92,8 +95,9 @@ int schedule_alphas_cumprod(const struct schedule_alphas *params, float *alphas_
 	fill_betas(params, scratch);
 	for (int i = 0; i < n; i++) {
 		if (!(scratch[i] > 0 && scratch[i] < 1)) {
-			status = error_set(err, SUMI_INVALID, "%s: beta %d is %g, must be between 0 and 1",
-			                   where, i, (double)scratch[i]);
+			status = error_set(err, SUMI_INVALID,
+					   "%s: beta %d is %g, must be between 0 and 1", where, i,
+					   (double)scratch[i]);
 			goto out;
 		}
 		scratch[i] = 1 - scratch[i];
@@ -127,22 +131,23 @@ static double arange_at(double start, double step, int i)
 	return start + i * delta;
 }
 
-void schedule_timesteps_whole(enum schedule_spacing spacing, int train_steps, int steps,
-                              int offset, double *timesteps)
+void schedule_timesteps_whole(enum schedule_spacing spacing, int train_steps, int steps, int offset,
+			      double *timesteps)
 {
 	for (int i = 0; i < steps; i++) {
 		int up = steps - 1 - i;
 		if (spacing == SPACING_LINSPACE)
 			timesteps[i] = rint(linspace_at(train_steps - 1, steps, up));
 		else if (spacing == SPACING_TRAILING)
-			timesteps[i] = rint(arange_at(train_steps, (double)train_steps / steps, i)) - 1;
+			timesteps[i] =
+			    rint(arange_at(train_steps, (double)train_steps / steps, i)) - 1;
 		else
 			timesteps[i] = up * (train_steps / steps) + offset;
 	}
 }
 
 void schedule_timesteps_between(enum schedule_spacing spacing, int train_steps, int steps,
-                                int offset, double *timesteps)
+				int offset, double *timesteps)
 {
 	if (spacing != SPACING_LINSPACE) {
 		schedule_timesteps_whole(spacing, train_steps, steps, offset, timesteps);
@@ -153,7 +158,7 @@ void schedule_timesteps_between(enum schedule_spacing spacing, int train_steps, 
 }
 
 void schedule_timesteps_open(enum schedule_spacing spacing, int train_steps, int last, int steps,
-                             int offset, double *timesteps)
+			     int offset, double *timesteps)
 {
 	for (int i = 0; i < steps; i++) {
 		int up = steps - i;
@@ -178,7 +183,7 @@ void schedule_timesteps_distilled(int train_steps, int original, int steps, doub
 /* ---- sigmas ---- */
 
 void schedule_sigma_table(const float *alphas_cumprod, int train_steps, float *sigmas,
-                          float *log_sigmas)
+			  float *log_sigmas)
 {
 	for (int i = 0; i < train_steps; i++) {
 		sigmas[i] = sqrtf((1 - alphas_cumprod[i]) / alphas_cumprod[i]);
@@ -213,7 +218,7 @@ double schedule_sigma_to_t(const float *log_sigmas, int train_steps, double sigm
 }
 
 void schedule_spread_sigmas(enum schedule_sigmas kind, double min, double max, int steps,
-                            double *sigmas)
+			    double *sigmas)
 {
 	const double rho = 7;
 	double low = pow(min, 1 / rho), high = pow(max, 1 / rho);
@@ -224,8 +229,9 @@ void schedule_spread_sigmas(enum schedule_sigmas kind, double min, double max, i
 			sigmas[i] = pow(high + ramp * (low - high), rho);
 		else if (kind == SIGMAS_EXPONENTIAL || kind == SIGMAS_LU)
 			sigmas[i] = exp(steps > 1 && i == steps - 1
-			                    ? log_low
-			                    : log_high + i * ((log_low - log_high) / (steps > 1 ? steps - 1 : 1)));
+					    ? log_low
+					    : log_high + i * ((log_low - log_high) /
+							      (steps > 1 ? steps - 1 : 1)));
 		else
 			sigmas[i] = min + schedule_beta_quantile(1 - ramp, 0.6) * (max - min);
 	}

@@ -39,21 +39,21 @@ struct schedule_alphas {
 
 /* Fills alphas_cumprod [train_steps]. SUMI_INVALID when a beta is not in 0…1. */
 int schedule_alphas_cumprod(const struct schedule_alphas *params, float *alphas_cumprod,
-                            struct error *err);
+			    struct error *err);
 
 /* Timesteps of the schedulers that land on training steps (DDPM, DDIM, PNDM): fills
  * timesteps [steps], largest first. */
-void schedule_timesteps_whole(enum schedule_spacing spacing, int train_steps, int steps,
-                              int offset, double *timesteps);
+void schedule_timesteps_whole(enum schedule_spacing spacing, int train_steps, int steps, int offset,
+			      double *timesteps);
 
 /* The same for those that interpolate between them (Euler, Heun): float32 values. */
 void schedule_timesteps_between(enum schedule_spacing spacing, int train_steps, int steps,
-                                int offset, double *timesteps);
+				int offset, double *timesteps);
 
 /* The same for multistep solvers, which leave out the last of steps + 1 points. last is the
  * number of training steps that are used, at most train_steps. */
 void schedule_timesteps_open(enum schedule_spacing spacing, int train_steps, int last, int steps,
-                             int offset, double *timesteps);
+			     int offset, double *timesteps);
 
 /* Timesteps of consistency models (LCM, TCD): every steps-th of the `original` steps that
  * the distillation was trained on. Needs steps <= original <= train_steps. */
@@ -61,7 +61,7 @@ void schedule_timesteps_distilled(int train_steps, int original, int steps, doub
 
 /* sigmas [train_steps] and their logarithms [train_steps] of a table of alphas. */
 void schedule_sigma_table(const float *alphas_cumprod, int train_steps, float *sigmas,
-                          float *log_sigmas);
+			  float *log_sigmas);
 
 /* Linear interpolation in a table [count] at position t; clamped at both ends. */
 double schedule_interpolate(const float *table, int count, double t);
@@ -71,7 +71,7 @@ double schedule_sigma_to_t(const float *log_sigmas, int train_steps, double sigm
 
 /* Fills sigmas [steps], from max down to min. kind: karras, exponential, lu or beta. */
 void schedule_spread_sigmas(enum schedule_sigmas kind, double min, double max, int steps,
-                            double *sigmas);
+			    double *sigmas);
 
 /* Quantile function of Beta(shape, shape). */
 double schedule_beta_quantile(double p, double shape);

@@ -10,14 +10,14 @@
 static bool is_space(utf8proc_int32_t c)
 {
 	return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
-	       c == 0x3000;
+	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+	       c == 0x205f || c == 0x3000;
 }
 
 /* NFC, then lower case character by character. One character grows: a capital I with dot
  * becomes i and a combining dot (SpecialCasing.txt). */
 int tokenizer_normalise(const char *text, size_t size, utf8proc_int32_t **points, size_t *count,
-                        struct error *err)
+			struct error *err)
 {
 	const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
 	const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
@@ -87,8 +87,9 @@ static bool starts_with(const utf8proc_int32_t *points, size_t count, const char
  * The byte-level step behind it splits the two marks once more, into "<|", word and "|>". */
 static size_t word_length(const utf8proc_int32_t *points, size_t count)
 {
-	static const char *const endings[] = { "'s", "'t", "'re", "'ve", "'m", "'ll", "'d" };
-	if (starts_with(points, count, "<|startoftext|>") || starts_with(points, count, "<|endoftext|>"))
+	static const char *const endings[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+	if (starts_with(points, count, "<|startoftext|>") ||
+	    starts_with(points, count, "<|endoftext|>"))
 		return 2;
 	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
 		if (starts_with(points, count, endings[i]))
@@ -104,7 +105,7 @@ static size_t word_length(const utf8proc_int32_t *points, size_t count)
 
 /* Words of normalised text without special tokens in it. */
 static int encode_words(const struct tokenizer *t, const utf8proc_int32_t *points, size_t count,
-                        struct tokenizer_ids *out, struct error *err)
+			struct tokenizer_ids *out, struct error *err)
 {
 	int status = SUMI_OK;
 	unsigned char *bytes = malloc(4 * count + 1);
@@ -132,9 +133,8 @@ static int encode_words(const struct tokenizer *t, const utf8proc_int32_t *point
 /* ---- special tokens ---- */
 
 /* The longest special token at the start of normalised text, or NULL. */
-static const struct tokenizer_special *special_in_points(const struct tokenizer *t,
-                                                         const utf8proc_int32_t *points,
-                                                         size_t count)
+static const struct tokenizer_special *
+special_in_points(const struct tokenizer *t, const utf8proc_int32_t *points, size_t count)
 {
 	const struct tokenizer_special *best = NULL;
 	for (int i = 0; i < t->special_count; i++) {
@@ -147,8 +147,8 @@ static const struct tokenizer_special *special_in_points(const struct tokenizer 
 	return best;
 }
 
-static const struct tokenizer_special *special_in_text(const struct tokenizer *t,
-                                                       const char *text, size_t size)
+static const struct tokenizer_special *special_in_text(const struct tokenizer *t, const char *text,
+						       size_t size)
 {
 	const struct tokenizer_special *best = NULL;
 	for (int i = 0; i < t->special_count; i++) {
@@ -162,7 +162,7 @@ static const struct tokenizer_special *special_in_text(const struct tokenizer *t
 
 /* Text between special tokens of the raw kind. */
 static int encode_between(const struct tokenizer *t, const char *text, size_t size,
-                          struct tokenizer_ids *out, struct error *err)
+			  struct tokenizer_ids *out, struct error *err)
 {
 	utf8proc_int32_t *points;
 	size_t count, start = 0;
@@ -185,7 +185,7 @@ static int encode_between(const struct tokenizer *t, const char *text, size_t si
 }
 
 static int encode_text(const struct tokenizer *t, const char *text, size_t size,
-                       struct tokenizer_ids *out, struct error *err)
+		       struct tokenizer_ids *out, struct error *err)
 {
 	int status = SUMI_OK;
 	size_t start = 0;
@@ -213,17 +213,18 @@ static int check_utf8(const char *text, size_t size, struct error *err)
 	for (size_t i = 0; i < size;) {
 		utf8proc_int32_t c;
 		utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text + i,
-		                                      (utf8proc_ssize_t)(size - i), &c);
+						      (utf8proc_ssize_t)(size - i), &c);
 		if (n < 1)
-			return error_set(err, SUMI_INVALID, "prompt: byte %zu (0x%02x) is not valid UTF-8", i,
-			                 (unsigned char)text[i]);
+			return error_set(err, SUMI_INVALID,
+					 "prompt: byte %zu (0x%02x) is not valid UTF-8", i,
+					 (unsigned char)text[i]);
 		i += (size_t)n;
 	}
 	return SUMI_OK;
 }
 
 static int make_chunks(const struct tokenizer *t, const struct tokenizer_ids *ids, int min_chunks,
-                       struct tokens *out, struct error *err)
+		       struct tokens *out, struct error *err)
 {
 	size_t room = (size_t)t->length - 2, count = ids->count;
 	size_t chunks = count ? (count + room - 1) / room : 1;
@@ -232,7 +233,7 @@ static int make_chunks(const struct tokenizer *t, const struct tokenizer_ids *id
 	int32_t *row = calloc(chunks * (size_t)t->length, sizeof *row);
 	if (!row)
 		return error_set(err, SUMI_NOMEM, "no memory for the prompt's tokens");
-	*out = (struct tokens){ row, (int)chunks, t->length, (int)count };
+	*out = (struct tokens){row, (int)chunks, t->length, (int)count};
 	for (size_t c = 0; c < chunks; c++, row += t->length) {
 		size_t from = c * room, n = from < count ? count - from : 0;
 		if (n > room)
@@ -248,13 +249,13 @@ static int make_chunks(const struct tokenizer *t, const struct tokenizer_ids *id
 }
 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, int min_chunks,
-                     struct tokens *out, struct error *err)
+		     struct tokens *out, struct error *err)
 {
-	struct tokenizer_ids ids = { 0 };
-	*out = (struct tokens){ 0 };
+	struct tokenizer_ids ids = {0};
+	*out = (struct tokens){0};
 	if (size > TOKENIZER_TEXT_MAX || min_chunks > TOKENIZER_TEXT_MAX)
 		return error_set(err, SUMI_TOOBIG, "prompt: %zu bytes, allowed are %d", size,
-		                 TOKENIZER_TEXT_MAX);
+				 TOKENIZER_TEXT_MAX);
 	int status = check_utf8(text, size, err);
 	if (!status)
 		status = encode_text(t, text, size, &ids, err);
@@ -267,7 +268,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, i
 void tokens_free(struct tokens *tokens)
 {
 	free(tokens->ids);
-	*tokens = (struct tokens){ 0 };
+	*tokens = (struct tokens){0};
 }
 
 int tokenizer_length(const struct tokenizer *t)

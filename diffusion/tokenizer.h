@@ -35,7 +35,7 @@ int tokenizer_vocab_size(const struct tokenizer *tokenizer); /* greatest id + 1 
  * tokens_free(). SUMI_INVALID with the offset of the first byte that is not UTF-8, SUMI_TOOBIG
  * above TOKENIZER_TEXT_MAX. Safe from several threads at once. */
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size,
-                     int min_chunks, struct tokens *out, struct error *err);
+		     int min_chunks, struct tokens *out, struct error *err);
 void tokens_free(struct tokens *tokens); /* also zeroed ones */
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 struct symbol {
-	int32_t id; /* −1: merged into its left neighbour */
+	int32_t id;     /* −1: merged into its left neighbour */
 	int prev, next; /* −1 at the ends */
 };
 
@@ -54,14 +54,14 @@ static struct candidate heap_pop(struct heap *h)
 
 /* Notes the merge of the symbol at i with its right neighbour, if there is one. */
 static void consider(const struct tokenizer *t, const struct symbol *symbols, int i,
-                     struct heap *heap)
+		     struct heap *heap)
 {
 	if (i < 0 || symbols[i].next < 0)
 		return;
 	const struct tokenizer_merge *m =
 	    tokenizer_find_merge(t, symbols[i].id, symbols[symbols[i].next].id);
 	if (m)
-		heap_push(heap, (struct candidate){ m->rank, i, m->id });
+		heap_push(heap, (struct candidate){m->rank, i, m->id});
 }
 
 static void merge_all(const struct tokenizer *t, struct symbol *symbols, struct heap *heap)
@@ -101,20 +101,20 @@ int tokenizer_push_id(struct tokenizer_ids *out, int32_t id, struct error *err)
 }
 
 int tokenizer_encode_word(const struct tokenizer *t, const unsigned char *bytes, size_t size,
-                          struct tokenizer_ids *out, struct error *err)
+			  struct tokenizer_ids *out, struct error *err)
 {
 	int status = SUMI_OK, n = (int)size;
 	/* n − 1 pairs at first, and at most two new ones with each of n − 1 merges. */
 	struct symbol *symbols = malloc(size * sizeof *symbols);
-	struct heap heap = { .items = malloc(3 * size * sizeof *heap.items) };
+	struct heap heap = {.items = malloc(3 * size * sizeof *heap.items)};
 	if (!symbols || !heap.items) {
 		status = error_set(err, SUMI_NOMEM, "no memory for the prompt's tokens");
 		goto out;
 	}
 	for (int i = 0; i < n; i++)
-		symbols[i] = (struct symbol){ .id = t->byte_ids[bytes[i]][i == n - 1],
-			                          .prev = i - 1,
-			                          .next = i == n - 1 ? -1 : i + 1 };
+		symbols[i] = (struct symbol){.id = t->byte_ids[bytes[i]][i == n - 1],
+					     .prev = i - 1,
+					     .next = i == n - 1 ? -1 : i + 1};
 	for (int i = 0; i < n; i++)
 		consider(t, symbols, i, &heap);
 	merge_all(t, symbols, &heap);

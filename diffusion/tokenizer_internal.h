@@ -20,8 +20,8 @@ struct tokenizer_special {
 	char *text; /* UTF-8; owned */
 	size_t size;
 	int32_t id;
-	bool normalized;                 /* looked for after lower-casing, else before */
-	utf8proc_int32_t *points;        /* [point_count], normalised; owned */
+	bool normalized;          /* looked for after lower-casing, else before */
+	utf8proc_int32_t *points; /* [point_count], normalised; owned */
 	size_t point_count;
 };
 
@@ -37,11 +37,11 @@ struct tokenizer {
 
 /* The merge of two neighbours, or NULL. */
 const struct tokenizer_merge *tokenizer_find_merge(const struct tokenizer *t, int32_t left,
-                                                   int32_t right);
+						   int32_t right);
 
 /* Normalises valid UTF-8 into a new array, which the caller frees. SUMI_NOMEM. */
 int tokenizer_normalise(const char *text, size_t size, utf8proc_int32_t **points, size_t *count,
-                        struct error *err);
+			struct error *err);
 
 /* ids that grow. */
 struct tokenizer_ids {
@@ -51,7 +51,7 @@ struct tokenizer_ids {
 
 /* Encodes one word, given as bytes, and appends its ids. SUMI_NOMEM. */
 int tokenizer_encode_word(const struct tokenizer *t, const unsigned char *bytes, size_t size,
-                          struct tokenizer_ids *out, struct error *err);
+			  struct tokenizer_ids *out, struct error *err);
 int tokenizer_push_id(struct tokenizer_ids *out, int32_t id, struct error *err);
 
 #endif

@@ -27,7 +27,7 @@ struct loader {
 static int read_optional(const char *folder, const char *name, json_t **root, struct error *err)
 {
 	char path[FILES_PATH_MAX];
-	struct error own = { 0 };
+	struct error own = {0};
 	int status = files_path(path, err, "%s/%s", folder, name);
 	if (status)
 		return status;
@@ -59,14 +59,17 @@ static int check_vocab(struct loader *l, struct error *err)
 	{
 		json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
 		if (id < 0 || id >= VOCAB_MAX)
-			status = error_set(err, SUMI_INVALID, "%s: token '%.60s': not an id of 0 to %d", path,
-			                   key, VOCAB_MAX - 1);
+			status =
+			    error_set(err, SUMI_INVALID, "%s: token '%.60s': not an id of 0 to %d",
+				      path, key, VOCAB_MAX - 1);
 		else if (seen[id])
-			status = error_set(err, SUMI_INVALID, "%s: token '%.60s': id %d is taken twice", path,
-			                   key, (int)id);
+			status =
+			    error_set(err, SUMI_INVALID, "%s: token '%.60s': id %d is taken twice",
+				      path, key, (int)id);
 		else if (strlen(key) > PIECE_MAX)
-			status = error_set(err, SUMI_INVALID, "%s: the token of id %d is longer than %d bytes",
-			                   path, (int)id, PIECE_MAX);
+			status = error_set(err, SUMI_INVALID,
+					   "%s: the token of id %d is longer than %d bytes", path,
+					   (int)id, PIECE_MAX);
 		if (status)
 			break;
 		seen[id] = 1;
@@ -113,7 +116,8 @@ static void map_unknown_bytes(struct tokenizer *t)
 
 static uint32_t merge_hash(int32_t left, int32_t right)
 {
-	uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h =
+	    ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
 	return (uint32_t)(h >> 32) ^ (uint32_t)(h >> 15);
 }
 
@@ -128,7 +132,7 @@ static struct tokenizer_merge *merge_place(const struct tokenizer *t, int32_t le
 }
 
 const struct tokenizer_merge *tokenizer_find_merge(const struct tokenizer *t, int32_t left,
-                                                   int32_t right)
+						   int32_t right)
 {
 	const struct tokenizer_merge *m = merge_place(t, left, right);
 	return m->rank == TOKENIZER_NO_RANK ? NULL : m;
@@ -136,35 +140,38 @@ const struct tokenizer_merge *tokenizer_find_merge(const struct tokenizer *t, in
 
 /* "left right" of one line, which is cut into its parts. */
 static int add_merge(struct loader *l, const char *path, int number, char *line, uint32_t rank,
-                     struct error *err)
+		     struct error *err)
 {
 	char *space = strchr(line, ' '), joined[2 * PIECE_MAX + 1];
 	if (!space || space == line || !space[1] || strchr(space + 1, ' '))
-		return error_set(err, SUMI_INVALID, "%s:%d: not two tokens with a space between them", path,
-		                 number);
+		return error_set(err, SUMI_INVALID,
+				 "%s:%d: not two tokens with a space between them", path, number);
 	*space = '\0';
-	const char *parts[2] = { line, space + 1 };
+	const char *parts[2] = {line, space + 1};
 	int32_t ids[2];
 	for (int i = 0; i < 2; i++) {
 		ids[i] = strlen(parts[i]) > PIECE_MAX ? -1 : id_of(l, parts[i]);
 		if (ids[i] < 0)
-			return error_set(err, SUMI_INVALID, "%s:%d: token '%.60s' is not in vocab.json", path,
-			                 number, parts[i]);
+			return error_set(err, SUMI_INVALID,
+					 "%s:%d: token '%.60s' is not in vocab.json", path, number,
+					 parts[i]);
 	}
 	snprintf(joined, sizeof joined, "%s%s", parts[0], parts[1]);
 	int32_t id = id_of(l, joined);
 	if (id < 0)
-		return error_set(err, SUMI_INVALID, "%s:%d: the merged token '%.60s' is not in vocab.json",
-		                 path, number, joined);
+		return error_set(err, SUMI_INVALID,
+				 "%s:%d: the merged token '%.60s' is not in vocab.json", path,
+				 number, joined);
 	struct tokenizer_merge *place = merge_place(l->t, ids[0], ids[1]);
 	if (place->rank != TOKENIZER_NO_RANK)
-		return error_set(err, SUMI_INVALID, "%s:%d: the same merge as before", path, number);
-	*place = (struct tokenizer_merge){ ids[0], ids[1], id, rank };
+		return error_set(err, SUMI_INVALID, "%s:%d: the same merge as before", path,
+				 number);
+	*place = (struct tokenizer_merge){ids[0], ids[1], id, rank};
 	return SUMI_OK;
 }
 
 static int load_merges(struct loader *l, const char *path, char *text, size_t size,
-                       struct error *err)
+		       struct error *err)
 {
 	size_t lines = 1, capacity = 64;
 	if (memchr(text, '\0', size))
@@ -219,26 +226,27 @@ static int read_merges(struct loader *l, const char *folder, struct error *err)
 
 /* Registers a token once; a second time only its id is checked. */
 static int add_special(struct loader *l, const char *text, int32_t id, bool normalized,
-                       struct error *err)
+		       struct error *err)
 {
 	struct tokenizer *t = l->t;
 	if (!*text || strlen(text) > PIECE_MAX)
-		return error_set(err, SUMI_INVALID, "%s: a special token is empty or longer than %d bytes",
-		                 l->vocab_path, PIECE_MAX);
+		return error_set(err, SUMI_INVALID,
+				 "%s: a special token is empty or longer than %d bytes",
+				 l->vocab_path, PIECE_MAX);
 	for (int i = 0; i < t->special_count; i++)
 		if (strcmp(t->specials[i].text, text) == 0)
 			return SUMI_OK;
 	if (t->special_count >= SPECIALS_MAX)
 		return error_set(err, SUMI_TOOBIG, "%s: more than %d special tokens", l->vocab_path,
-		                 SPECIALS_MAX);
+				 SPECIALS_MAX);
 	struct tokenizer_special *grown =
 	    realloc(t->specials, ((size_t)t->special_count + 1) * sizeof *grown);
 	if (!grown)
 		return error_set(err, SUMI_NOMEM, "no memory for the special tokens");
 	t->specials = grown;
 	struct tokenizer_special *s = &grown[t->special_count];
-	*s = (struct tokenizer_special){ .text = strdup(text), .size = strlen(text), .id = id,
-		                             .normalized = normalized };
+	*s = (struct tokenizer_special){
+	    .text = strdup(text), .size = strlen(text), .id = id, .normalized = normalized};
 	if (!s->text)
 		return error_set(err, SUMI_NOMEM, "no memory for the special tokens");
 	t->special_count++;
@@ -257,7 +265,8 @@ static int add_decoder_tokens(struct loader *l, struct error *err)
 	if (!decoder || json_is_null(decoder))
 		return SUMI_OK;
 	if (!json_is_object(decoder))
-		return error_set(err, SUMI_INVALID, "%s: 'added_tokens_decoder' must be an object", where);
+		return error_set(err, SUMI_INVALID, "%s: 'added_tokens_decoder' must be an object",
+				 where);
 	json_object_foreach((json_t *)decoder, key, entry)
 	{
 		char *end;
@@ -275,14 +284,17 @@ static int add_decoder_tokens(struct loader *l, struct error *err)
 		if (status)
 			return status;
 		if (*end || end == key || id < 0 || id >= VOCAB_MAX || !text)
-			return error_set(err, SUMI_INVALID, "%s: added token '%.40s' has no id or content", where,
-			                 key);
+			return error_set(err, SUMI_INVALID,
+					 "%s: added token '%.40s' has no id or content", where,
+					 key);
 		if (single)
-			return error_set(err, SUMI_UNSUPPORTED, "%s: added token '%.40s': single_word", where, key);
+			return error_set(err, SUMI_UNSUPPORTED,
+					 "%s: added token '%.40s': single_word", where, key);
 		int32_t known = id_of(l, text);
 		if (known >= 0 && known != id)
-			return error_set(err, SUMI_INVALID, "%s: added token '%.40s' is id %d in vocab.json", where,
-			                 key, (int)known);
+			return error_set(err, SUMI_INVALID,
+					 "%s: added token '%.40s' is id %d in vocab.json", where,
+					 key, (int)known);
 		status = add_special(l, text, (int32_t)id, normalized, err);
 		if (status)
 			return status;
@@ -292,7 +304,7 @@ static int add_decoder_tokens(struct loader *l, struct error *err)
 
 /* A special token stands in a file as a text or as an object with "content". */
 static int want_special(const json_t *root, const char *where, const char *key, const char **text,
-                        bool *normalized, struct error *err)
+			bool *normalized, struct error *err)
 {
 	const json_t *value = json_object_get(root, key);
 	if (!json_is_object(value))
@@ -303,17 +315,17 @@ static int want_special(const json_t *root, const char *where, const char *key, 
 }
 
 static int find_special(struct loader *l, const char *key, const char *fallback, int32_t *id,
-                        struct error *err)
+			struct error *err)
 {
-	static const char *const names[2] = { "tokenizer_config.json", "special_tokens_map.json" };
-	const json_t *roots[2] = { l->config, l->map };
+	static const char *const names[2] = {"tokenizer_config.json", "special_tokens_map.json"};
+	const json_t *roots[2] = {l->config, l->map};
 	const char *text = fallback;
 	bool normalized = false;
 	/* The later file wins, unless the first one is of the newer kind that lists all tokens. */
 	bool newer = json_object_get(l->config, "added_tokens_decoder") != NULL;
 	for (int i = 0; i < 2; i++) {
-		int status = want_special(roots[newer ? 1 - i : i], names[newer ? 1 - i : i], key, &text,
-		                          &normalized, err);
+		int status = want_special(roots[newer ? 1 - i : i], names[newer ? 1 - i : i], key,
+					  &text, &normalized, err);
 		if (status)
 			return status;
 	}
@@ -322,8 +334,8 @@ static int find_special(struct loader *l, const char *key, const char *fallback,
 		if (*id < 0 && strcmp(l->t->specials[i].text, text) == 0)
 			*id = l->t->specials[i].id;
 	if (*id < 0)
-		return error_set(err, SUMI_INVALID, "%s: special token '%.60s' (%s) is missing", l->vocab_path,
-		                 text, key);
+		return error_set(err, SUMI_INVALID, "%s: special token '%.60s' (%s) is missing",
+				 l->vocab_path, text, key);
 	return add_special(l, text, *id, normalized, err);
 }
 
@@ -336,8 +348,8 @@ static int read_specials(struct loader *l, const char *folder, struct error *err
 	if (!status)
 		status = read_optional(folder, "special_tokens_map.json", &l->map, err);
 	if (!status && l->config)
-		status = json_want_int(l->config, "tokenizer_config.json", "model_max_length", 3, LENGTH_MAX,
-		                       &length, err);
+		status = json_want_int(l->config, "tokenizer_config.json", "model_max_length", 3,
+				       LENGTH_MAX, &length, err);
 	if (!status)
 		status = add_decoder_tokens(l, err);
 	if (!status)
@@ -356,7 +368,7 @@ static int read_specials(struct loader *l, const char *folder, struct error *err
 
 int tokenizer_open(const char *folder, struct tokenizer **out, struct error *err)
 {
-	struct loader l = { 0 };
+	struct loader l = {0};
 	*out = NULL;
 	l.t = calloc(1, sizeof *l.t);
 	if (!l.t)

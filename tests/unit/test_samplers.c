@@ -77,7 +77,7 @@ static struct sampler *sampler_of(const json_t *row)
 {
 	struct sampler_config config;
 	struct sampler *s = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	json_t *file = json_copy(json_object_get(row, "config"));
 	json_object_set_new(file, "_class_name", json_string(text_of(row, "class")));
 	if (sampler_config_from_json(file, text_of(row, "name"), &config, &err))
@@ -96,7 +96,7 @@ static struct sampler *sampler_of(const json_t *row)
 
 static void start(struct sampler *s, const json_t *row)
 {
-	struct error err = { 0 };
+	struct error err = {0};
 	int steps = whole_of(row, "steps"), begin = whole_of(row, "begin");
 	double kept = steps - (double)begin / whole_of(row, "order");
 	if (begin > 0 && sampler_start(s, (kept + 0.01) / steps, &err))
@@ -105,7 +105,7 @@ static void start(struct sampler *s, const json_t *row)
 }
 
 static void begin_latents(const struct fixture *f, const struct sampler *s, const json_t *row,
-                          float x[N])
+			  float x[N])
 {
 	if (whole_of(row, "begin") > 0) {
 		sampler_add_noise(s, f->clean, f->noise, x, N);
@@ -116,10 +116,10 @@ static void begin_latents(const struct fixture *f, const struct sampler *s, cons
 }
 
 static void advance(const struct fixture *f, struct sampler *s, int call, float x[N],
-                    struct rng *rng)
+		    struct rng *rng)
 {
 	float input[N], output[N];
-	struct error err = { 0 };
+	struct error err = {0};
 	sampler_scale_input(s, call, x, input, N);
 	model(f, input, sampler_timestep(s, call), output);
 	if (sampler_step(s, call, output, x, N, rng, &err))
@@ -133,12 +133,12 @@ static double tolerance_of(const char *name)
 	return strcmp(name, "pndm.4") == 0 ? 2e-3 : TOLERANCE;
 }
 
-static void near(const json_t *row, const char *what, int call, const float *got,
-                 const float *want)
+static void near(const json_t *row, const char *what, int call, const float *got, const float *want)
 {
 	double distance = vector_distance(got, want, N);
 	if (!(distance <= tolerance_of(text_of(row, "name"))))
-		fail_msg("%s: %s of call %d is off by %.3g", text_of(row, "name"), what, call, distance);
+		fail_msg("%s: %s of call %d is off by %.3g", text_of(row, "name"), what, call,
+			 distance);
 }
 
 static void check_timesteps(const struct fixture *f, const struct sampler *s, const json_t *row)
@@ -151,7 +151,7 @@ static void check_timesteps(const struct fixture *f, const struct sampler *s, co
 	for (size_t i = 0; i < count; i++)
 		if (!(fabs(sampler_timestep(s, (int)i) - want[i]) <= 1e-3))
 			fail_msg("%s: timestep %zu is %g, want %g", text_of(row, "name"), i,
-			         sampler_timestep(s, (int)i), (double)want[i]);
+				 sampler_timestep(s, (int)i), (double)want[i]);
 	free(want);
 }
 
@@ -180,7 +180,7 @@ static void trajectories_equal_diffusers(void **state)
 		double sigma = json_number_value(json_object_get(row, "init_noise_sigma"));
 		if (!(fabs(sampler_init_noise_sigma(s) - sigma) <= TOLERANCE * sigma))
 			fail_msg("%s: init_noise_sigma is %g, want %g", text_of(row, "name"),
-			         (double)sampler_init_noise_sigma(s), sigma);
+				 (double)sampler_init_noise_sigma(s), sigma);
 		begin_latents(f, s, row, x);
 		if (begun)
 			near(row, "start", 0, x, begun);
@@ -202,7 +202,7 @@ static void trajectories_equal_diffusers(void **state)
 
 static void save_all(const struct sampler *s, const struct rng *rng, struct bytes_writer *w)
 {
-	*w = (struct bytes_writer){ 0 };
+	*w = (struct bytes_writer){0};
 	sampler_save(s, w);
 	rng_save(rng, w);
 	assert_false(w->failed);
@@ -212,7 +212,7 @@ static void save_all(const struct sampler *s, const struct rng *rng, struct byte
 static void run_interrupted(const struct fixture *f, const json_t *row, float x[N])
 {
 	struct rng rng;
-	struct error err = { 0 };
+	struct error err = {0};
 	struct sampler *s = sampler_of(row);
 	start(s, row);
 	int calls = sampler_calls(s);
@@ -225,7 +225,7 @@ static void run_interrupted(const struct fixture *f, const json_t *row, float x[
 		memset(&rng, 0xaa, sizeof rng);
 		s = sampler_of(row);
 		start(s, row);
-		struct bytes_reader r = { .data = saved.data, .size = saved.size };
+		struct bytes_reader r = {.data = saved.data, .size = saved.size};
 		if (sampler_restore(s, &r, &err) || rng_restore(&rng, &r, &err))
 			fail_msg("%s, call %d: %s", text_of(row, "name"), call, err.text);
 		assert_true(bytes_complete(&r));
@@ -269,7 +269,7 @@ static struct sampler *quick(const char *name, int steps)
 {
 	struct sampler_config config;
 	struct sampler *s = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	sampler_config_init(&config);
 	config.betas = BETAS_SCALED_LINEAR;
 	config.beta_start = 0.00085;
@@ -284,10 +284,11 @@ static void damaged_states_are_refused(void **state)
 {
 	const struct fixture *f = *state;
 	for (int i = 0; sampler_name_at(i); i++) {
-		struct sampler *s = quick(sampler_name_at(i), 5), *other = quick(sampler_name_at(i), 6);
+		struct sampler *s = quick(sampler_name_at(i), 5),
+			       *other = quick(sampler_name_at(i), 6);
 		struct sampler *stranger = quick(sampler_name_at(i ? 0 : 1), 5);
-		struct bytes_writer w = { 0 };
-		struct error err = { 0 };
+		struct bytes_writer w = {0};
+		struct error err = {0};
 		struct rng rng;
 		float x[N];
 		rng_init(&rng, RNG_TORCH, 3);
@@ -295,17 +296,17 @@ static void damaged_states_are_refused(void **state)
 		advance(f, s, 0, x, &rng);
 		sampler_save(s, &w);
 		for (size_t size = 0; size < w.size; size += 1 + size / 8) {
-			struct bytes_reader r = { .data = w.data, .size = size };
+			struct bytes_reader r = {.data = w.data, .size = size};
 			assert_int_equal(sampler_restore(s, &r, &err), SUMI_CORRUPT);
 		}
-		struct bytes_reader r = { .data = w.data, .size = w.size };
+		struct bytes_reader r = {.data = w.data, .size = w.size};
 		assert_int_equal(sampler_restore(other, &r, &err), SUMI_INVALID);
-		r = (struct bytes_reader){ .data = w.data, .size = w.size };
+		r = (struct bytes_reader){.data = w.data, .size = w.size};
 		assert_int_equal(sampler_restore(stranger, &r, &err), SUMI_INVALID);
 		/* Calls done, a counter and the number of values: bytes 28, 32 and 40. */
 		for (size_t at = 28; at <= 44; at += at == 32 ? 8 : 4) {
 			w.data[at + 3] ^= 0x40;
-			r = (struct bytes_reader){ .data = w.data, .size = w.size };
+			r = (struct bytes_reader){.data = w.data, .size = w.size};
 			assert_int_equal(sampler_restore(s, &r, &err), SUMI_CORRUPT);
 			w.data[at + 3] ^= 0x40;
 		}
@@ -322,7 +323,7 @@ static void bad_steps_change_nothing(void **state)
 {
 	const struct fixture *f = *state;
 	struct sampler *s = quick("euler_a", 4);
-	struct error err = { 0 };
+	struct error err = {0};
 	struct rng rng, kept;
 	float x[N], bad[N];
 	rng_init(&rng, RNG_TORCH, 3);
@@ -353,14 +354,15 @@ static void every_schedule_runs(void **state)
 			for (int steps = 1; steps <= 30; steps += steps < 4 ? 1 : 13) {
 				struct sampler_config config;
 				struct sampler *s = NULL;
-				struct error err = { 0 };
+				struct error err = {0};
 				struct rng rng;
 				float x[N];
 				sampler_config_init(&config);
 				sampler_config_for_latents(&config);
 				config.skip_prk_steps = true;
-				assert_int_equal(
-				    sampler_parse_sigmas(sampler_sigmas_name_at(k), &config.sigmas, &err), SUMI_OK);
+				assert_int_equal(sampler_parse_sigmas(sampler_sigmas_name_at(k),
+								      &config.sigmas, &err),
+						 SUMI_OK);
 				if (sampler_new(sampler_name_at(i), &config, steps, &s, &err)) {
 					assert_int_equal(err.status, SUMI_INVALID);
 					assert_non_null(strstr(err.text, "has no sigmas"));
@@ -374,7 +376,8 @@ static void every_schedule_runs(void **state)
 				for (int j = 0; j < N; j++)
 					if (!isfinite(x[j]))
 						fail_msg("%s, %s, %d steps: %g", sampler_name(s),
-						         sampler_sigmas_name_at(k), steps, (double)x[j]);
+							 sampler_sigmas_name_at(k), steps,
+							 (double)x[j]);
 				sampler_free(s);
 			}
 		}
@@ -388,27 +391,33 @@ static void names_are_understood(void **state)
 		const char *text, *name;
 		enum schedule_sigmas sigmas;
 	} good[] = {
-		{ "euler_a", "euler_a", SIGMAS_DEFAULT },
-		{ "Euler a", "euler_a", SIGMAS_DEFAULT },
-		{ "k_euler_a", "euler_a", SIGMAS_DEFAULT },
-		{ "k_euler_ancestral", "euler_a", SIGMAS_DEFAULT },
-		{ "Euler", "euler", SIGMAS_DEFAULT },
-		{ "DPM++ 2M", "dpmpp_2m", SIGMAS_DEFAULT },
-		{ "DPM++ 2M Karras", "dpmpp_2m", SIGMAS_KARRAS },
-		{ "DPM++ 2M SDE Exponential", "dpmpp_2m_sde", SIGMAS_EXPONENTIAL },
-		{ "dpmpp_2m_sde_gpu", "dpmpp_2m_sde", SIGMAS_DEFAULT },
-		{ "k_dpmpp_2m", "dpmpp_2m", SIGMAS_DEFAULT },
-		{ "euler SGM Uniform", "euler", SIGMAS_SGM_UNIFORM },
-		{ "PLMS", "pndm", SIGMAS_DEFAULT },
-		{ "uni_pc", "unipc", SIGMAS_DEFAULT },
-		{ "UniPC", "unipc", SIGMAS_DEFAULT },
-		{ "Heun", "heun", SIGMAS_DEFAULT },
-		{ "LCM", "lcm", SIGMAS_DEFAULT },
+	    {"euler_a", "euler_a", SIGMAS_DEFAULT},
+	    {"Euler a", "euler_a", SIGMAS_DEFAULT},
+	    {"k_euler_a", "euler_a", SIGMAS_DEFAULT},
+	    {"k_euler_ancestral", "euler_a", SIGMAS_DEFAULT},
+	    {"Euler", "euler", SIGMAS_DEFAULT},
+	    {"DPM++ 2M", "dpmpp_2m", SIGMAS_DEFAULT},
+	    {"DPM++ 2M Karras", "dpmpp_2m", SIGMAS_KARRAS},
+	    {"DPM++ 2M SDE Exponential", "dpmpp_2m_sde", SIGMAS_EXPONENTIAL},
+	    {"dpmpp_2m_sde_gpu", "dpmpp_2m_sde", SIGMAS_DEFAULT},
+	    {"k_dpmpp_2m", "dpmpp_2m", SIGMAS_DEFAULT},
+	    {"euler SGM Uniform", "euler", SIGMAS_SGM_UNIFORM},
+	    {"PLMS", "pndm", SIGMAS_DEFAULT},
+	    {"uni_pc", "unipc", SIGMAS_DEFAULT},
+	    {"UniPC", "unipc", SIGMAS_DEFAULT},
+	    {"Heun", "heun", SIGMAS_DEFAULT},
+	    {"LCM", "lcm", SIGMAS_DEFAULT},
 	};
-	static const char *const bad[] = { "", "k", "karras", "eulerr", "DPM++ 3M", "Euler a Karrass",
-		                               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		                               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
-	struct error err = { 0 };
+	static const char *const bad[] = {
+	    "",
+	    "k",
+	    "karras",
+	    "eulerr",
+	    "DPM++ 3M",
+	    "Euler a Karrass",
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	struct error err = {0};
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		const char *name = NULL;
 		enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
@@ -427,7 +436,8 @@ static void names_are_understood(void **state)
 	for (int i = 0; sampler_name_at(i); i++) {
 		const char *name = NULL;
 		enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
-		assert_int_equal(sampler_parse_name(sampler_name_at(i), &name, &sigmas, &err), SUMI_OK);
+		assert_int_equal(sampler_parse_name(sampler_name_at(i), &name, &sigmas, &err),
+				 SUMI_OK);
 		assert_string_equal(name, sampler_name_at(i));
 	}
 }
@@ -439,35 +449,37 @@ static void bad_configs_are_refused(void **state)
 	static const struct {
 		const char *text, *word;
 	} bad[] = {
-		{ "[]", "object" },
-		{ "{\"num_train_timesteps\": 1}", "num_train_timesteps" },
-		{ "{\"num_train_timesteps\": 1e3}", "num_train_timesteps" },
-		{ "{\"num_train_timesteps\": 99999999999}", "num_train_timesteps" },
-		{ "{\"beta_start\": -1}", "beta_start" },
-		{ "{\"beta_end\": \"high\"}", "beta_end" },
-		{ "{\"beta_schedule\": \"sigmoid\"}", "beta_schedule" },
-		{ "{\"prediction_type\": \"flow_prediction\"}", "prediction_type" },
-		{ "{\"prediction_type\": 5}", "prediction_type" },
-		{ "{\"timestep_spacing\": \"odd\"}", "timestep_spacing" },
-		{ "{\"use_flow_sigmas\": true}", "use_flow_sigmas" },
-		{ "{\"use_karras_sigmas\": true, \"use_beta_sigmas\": true}", "use_karras_sigmas" },
-		{ "{\"use_karras_sigmas\": 1}", "use_karras_sigmas" },
-		{ "{\"trained_betas\": [0.1, 0.2]}", "trained_betas" },
-		{ "{\"trained_betas\": [0.1, null], \"num_train_timesteps\": 2}", "entry 1" },
-		{ "{\"disable_corrector\": [64]}", "disable_corrector" },
-		{ "{\"disable_corrector\": 1}", "disable_corrector" },
-		{ "{\"solver_order\": 4}", "solver_order" },
-		{ "{\"timestep_type\": \"continuous\"}", "timestep_type" },
-		{ "{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned\"}", "variance_type" },
-		{ "{\"algorithm_type\": \"dpmsolver\"}", "algorithm_type" },
-		{ "{\"clip_sample\": \"no\"}", "clip_sample" },
-		{ "{\"_class_name\": 1}", "_class_name" },
+	    {"[]", "object"},
+	    {"{\"num_train_timesteps\": 1}", "num_train_timesteps"},
+	    {"{\"num_train_timesteps\": 1e3}", "num_train_timesteps"},
+	    {"{\"num_train_timesteps\": 99999999999}", "num_train_timesteps"},
+	    {"{\"beta_start\": -1}", "beta_start"},
+	    {"{\"beta_end\": \"high\"}", "beta_end"},
+	    {"{\"beta_schedule\": \"sigmoid\"}", "beta_schedule"},
+	    {"{\"prediction_type\": \"flow_prediction\"}", "prediction_type"},
+	    {"{\"prediction_type\": 5}", "prediction_type"},
+	    {"{\"timestep_spacing\": \"odd\"}", "timestep_spacing"},
+	    {"{\"use_flow_sigmas\": true}", "use_flow_sigmas"},
+	    {"{\"use_karras_sigmas\": true, \"use_beta_sigmas\": true}", "use_karras_sigmas"},
+	    {"{\"use_karras_sigmas\": 1}", "use_karras_sigmas"},
+	    {"{\"trained_betas\": [0.1, 0.2]}", "trained_betas"},
+	    {"{\"trained_betas\": [0.1, null], \"num_train_timesteps\": 2}", "entry 1"},
+	    {"{\"disable_corrector\": [64]}", "disable_corrector"},
+	    {"{\"disable_corrector\": 1}", "disable_corrector"},
+	    {"{\"solver_order\": 4}", "solver_order"},
+	    {"{\"timestep_type\": \"continuous\"}", "timestep_type"},
+	    {"{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned\"}",
+	     "variance_type"},
+	    {"{\"algorithm_type\": \"dpmsolver\"}", "algorithm_type"},
+	    {"{\"clip_sample\": \"no\"}", "clip_sample"},
+	    {"{\"_class_name\": 1}", "_class_name"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct sampler_config config;
-		struct error err = { 0 };
+		struct error err = {0};
 		json_t *root = NULL;
-		assert_int_equal(json_read_text(bad[i].text, strlen(bad[i].text), "t", &root, &err), SUMI_OK);
+		assert_int_equal(json_read_text(bad[i].text, strlen(bad[i].text), "t", &root, &err),
+				 SUMI_OK);
 		int status = sampler_config_from_json(root, "scheduler_config.json", &config, &err);
 		if (!status || !strstr(err.text, bad[i].word))
 			fail_msg("%s: status %d, '%s'", bad[i].text, status, err.text);
@@ -500,38 +512,39 @@ static void impossible_runs_are_refused(void **state)
 		int steps, status;
 		const char *word;
 	} bad[] = {
-		{ "{}", "euler", 0, SUMI_INVALID, "steps" },
-		{ "{}", "euler", -5, SUMI_INVALID, "steps" },
-		{ "{}", "euler", 1001, SUMI_INVALID, "steps" },
-		{ "{}", NULL, 5, SUMI_UNSUPPORTED, "class" },
-		{ "{\"_class_name\": \"LMSDiscreteScheduler\"}", NULL, 5, SUMI_UNSUPPORTED, "LMSDiscrete" },
-		{ "{}", "nope", 5, SUMI_INVALID, "nope" },
-		{ "{}", "ddim karras", 5, SUMI_INVALID, "karras" },
-		{ "{}", "lcm", 51, SUMI_INVALID, "50" },
-		{ "{\"original_inference_steps\": 2000}", "lcm", 4, SUMI_INVALID, "original" },
-		{ "{\"thresholding\": true}", "ddim", 4, SUMI_UNSUPPORTED, "thresholding" },
-		{ "{\"prediction_type\": \"sample\"}", "pndm", 4, SUMI_UNSUPPORTED, "pndm" },
-		{ "{}", "pndm", 3, SUMI_INVALID, "skip_prk_steps" },
-		{ "{\"steps_offset\": 1}", "ddim", 1000, SUMI_INVALID, "timestep" },
-		{ "{\"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}", "ddim", 4,
-		  SUMI_INVALID, "rescale_betas_zero_snr" },
-		{ "{\"lower_order_final\": false}", "unipc", 4, SUMI_UNSUPPORTED, "lower_order_final" },
-		{ "{\"num_train_timesteps\": 2, \"trained_betas\": [0, 0.1]}", "ddim", 1, SUMI_INVALID,
-		  "beta 0" },
-		{ "{\"num_train_timesteps\": 2, \"trained_betas\": [0.1, 1.5]}", "ddim", 1, SUMI_INVALID,
-		  "beta 1" },
-		{ "{\"sigma_min\": 20, \"sigma_max\": 2}", "euler karras", 4, SUMI_INVALID, "sigma_min" },
-		{ "{\"lambda_min_clipped\": 100}", "dpmpp_2m", 4, SUMI_INVALID, "lambda_min_clipped" },
+	    {"{}", "euler", 0, SUMI_INVALID, "steps"},
+	    {"{}", "euler", -5, SUMI_INVALID, "steps"},
+	    {"{}", "euler", 1001, SUMI_INVALID, "steps"},
+	    {"{}", NULL, 5, SUMI_UNSUPPORTED, "class"},
+	    {"{\"_class_name\": \"LMSDiscreteScheduler\"}", NULL, 5, SUMI_UNSUPPORTED,
+	     "LMSDiscrete"},
+	    {"{}", "nope", 5, SUMI_INVALID, "nope"},
+	    {"{}", "ddim karras", 5, SUMI_INVALID, "karras"},
+	    {"{}", "lcm", 51, SUMI_INVALID, "50"},
+	    {"{\"original_inference_steps\": 2000}", "lcm", 4, SUMI_INVALID, "original"},
+	    {"{\"thresholding\": true}", "ddim", 4, SUMI_UNSUPPORTED, "thresholding"},
+	    {"{\"prediction_type\": \"sample\"}", "pndm", 4, SUMI_UNSUPPORTED, "pndm"},
+	    {"{}", "pndm", 3, SUMI_INVALID, "skip_prk_steps"},
+	    {"{\"steps_offset\": 1}", "ddim", 1000, SUMI_INVALID, "timestep"},
+	    {"{\"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}", "ddim", 4,
+	     SUMI_INVALID, "rescale_betas_zero_snr"},
+	    {"{\"lower_order_final\": false}", "unipc", 4, SUMI_UNSUPPORTED, "lower_order_final"},
+	    {"{\"num_train_timesteps\": 2, \"trained_betas\": [0, 0.1]}", "ddim", 1, SUMI_INVALID,
+	     "beta 0"},
+	    {"{\"num_train_timesteps\": 2, \"trained_betas\": [0.1, 1.5]}", "ddim", 1, SUMI_INVALID,
+	     "beta 1"},
+	    {"{\"sigma_min\": 20, \"sigma_max\": 2}", "euler karras", 4, SUMI_INVALID, "sigma_min"},
+	    {"{\"lambda_min_clipped\": 100}", "dpmpp_2m", 4, SUMI_INVALID, "lambda_min_clipped"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		struct error err = { 0 };
+		struct error err = {0};
 		int status = try_new(bad[i].config, bad[i].name, bad[i].steps, &err);
 		if (status != bad[i].status || !strstr(err.text, bad[i].word))
-			fail_msg("%s %s: status %d, '%s'", bad[i].config, bad[i].name ? bad[i].name : "",
-			         status, err.text);
+			fail_msg("%s %s: status %d, '%s'", bad[i].config,
+				 bad[i].name ? bad[i].name : "", status, err.text);
 	}
 	struct sampler *s = quick("dpmpp_2m", 10);
-	struct error err = { 0 };
+	struct error err = {0};
 	assert_int_equal(sampler_start(s, NAN, &err), SUMI_INVALID);
 	assert_int_equal(sampler_start(s, 1.5, &err), SUMI_INVALID);
 	assert_int_equal(sampler_start(s, 0.05, &err), SUMI_INVALID);
@@ -545,12 +558,14 @@ static void real_files_are_read(void **state)
 {
 	(void)state;
 	static const char text[] =
-	    "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"sde-dpmsolver++\","
+	    "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": "
+	    "\"sde-dpmsolver++\","
 	    "\"lambda_min_clipped\": -Infinity, \"note\": \"-Infinity \\\" Infinity\","
-	    "\"variance_type\": null, \"interpolation_type\": \"linear\", \"use_karras_sigmas\": true,"
+	    "\"variance_type\": null, \"interpolation_type\": \"linear\", \"use_karras_sigmas\": "
+	    "true,"
 	    "\"use_flow_sigmas\": false, \"solver_type\": \"midpoint\", \"clip_sample\": false}";
 	struct sampler_config config;
-	struct error err = { 0 };
+	struct error err = {0};
 	char path[] = "/tmp/sumi-scheduler-XXXXXX";
 	int fd = mkstemp(path);
 	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -565,14 +580,15 @@ static void real_files_are_read(void **state)
 	assert_true(isinf(config.lambda_min_clipped));
 	assert_int_equal(config.clip_sample, CHOICE_NO);
 	sampler_config_free(&config);
-	assert_int_equal(sampler_config_read("tests/vectors/nowhere.json", &config, &err), SUMI_NOTFOUND);
+	assert_int_equal(sampler_config_read("tests/vectors/nowhere.json", &config, &err),
+			 SUMI_NOTFOUND);
 	sampler_config_free(&config);
 }
 
 static void check_alphas(const struct fixture *f, const char *name, struct schedule_alphas params)
 {
 	float *alphas = malloc((size_t)params.train_steps * sizeof *alphas), *want;
-	struct error err = { 0 };
+	struct error err = {0};
 	size_t count;
 	assert_non_null(alphas);
 	if (schedule_alphas_cumprod(&params, alphas, &err))
@@ -581,7 +597,8 @@ static void check_alphas(const struct fixture *f, const char *name, struct sched
 	assert_int_equal(count, 28);
 	for (size_t i = 0; i < count; i++)
 		if (!(fabsf(alphas[i * 37] - want[i]) <= 2e-6f * want[i] + 1e-9f))
-			fail_msg("%s[%zu] is %.9g, want %.9g", name, i, (double)alphas[i * 37], (double)want[i]);
+			fail_msg("%s[%zu] is %.9g, want %.9g", name, i, (double)alphas[i * 37],
+				 (double)want[i]);
 	free(want);
 	free(alphas);
 }
@@ -589,10 +606,10 @@ static void check_alphas(const struct fixture *f, const char *name, struct sched
 static void alphas_equal_diffusers(void **state)
 {
 	const struct fixture *f = *state;
-	struct schedule_alphas p = { .train_steps = 1000,
-		                         .betas = BETAS_SCALED_LINEAR,
-		                         .beta_start = 0.00085,
-		                         .beta_end = 0.012 };
+	struct schedule_alphas p = {.train_steps = 1000,
+				    .betas = BETAS_SCALED_LINEAR,
+				    .beta_start = 0.00085,
+				    .beta_end = 0.012};
 	check_alphas(f, "alphas_cumprod.scaled_linear", p);
 	p.zero_terminal_snr = true;
 	check_alphas(f, "alphas_cumprod.zero_snr", p);
@@ -610,17 +627,12 @@ static void beta_quantiles_equal_scipy(void **state)
 {
 	(void)state;
 	static const double want[][2] = {
-		{ 0.001, 1.855873851745199e-05 },
-		{ 0.01, 0.00086123882154290593 },
-		{ 0.1, 0.039584405588780847 },
-		{ 0.25, 0.17568037865269498 },
-		{ 0.4, 0.36270099075321433 },
-		{ 0.5, 0.50000000000000011 },
-		{ 0.6, 0.63729900924678562 },
-		{ 0.75, 0.82431962134730496 },
-		{ 0.9, 0.96041559441121915 },
-		{ 0.99, 0.99913876117845712 },
-		{ 0.999, 0.99998144126148258 },
+	    {0.001, 1.855873851745199e-05}, {0.01, 0.00086123882154290593},
+	    {0.1, 0.039584405588780847},    {0.25, 0.17568037865269498},
+	    {0.4, 0.36270099075321433},     {0.5, 0.50000000000000011},
+	    {0.6, 0.63729900924678562},     {0.75, 0.82431962134730496},
+	    {0.9, 0.96041559441121915},     {0.99, 0.99913876117845712},
+	    {0.999, 0.99998144126148258},
 	};
 	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
 		assert_true(fabs(schedule_beta_quantile(want[i][0], 0.6) - want[i][1]) < 1e-12);
@@ -630,9 +642,9 @@ static void beta_quantiles_equal_scipy(void **state)
 static void guidance_combines(void **state)
 {
 	(void)state;
-	const float uncond[3] = { 0, 0, 0 }, cond[3] = { -1, 0, 1 };
+	const float uncond[3] = {0, 0, 0}, cond[3] = {-1, 0, 1};
 	float out[3];
-	struct error err = { 0 };
+	struct error err = {0};
 	assert_int_equal(guidance_combine(uncond, cond, 3, 3, 0, out, &err), SUMI_OK);
 	assert_true(out[0] == -3 && out[1] == 0 && out[2] == 3);
 	assert_int_equal(guidance_combine(uncond, cond, 3, 3, 0.5, out, &err), SUMI_OK);
@@ -642,11 +654,11 @@ static void guidance_combines(void **state)
 	assert_memory_equal(out, cond, sizeof out);
 	assert_int_equal(guidance_combine(uncond, uncond, 3, 5, 1, out, &err), SUMI_OK);
 	assert_memory_equal(out, uncond, sizeof out);
-	const double bad[][2] = { { NAN, 0 }, { INFINITY, 0 }, { 5000, 0 }, { 3, NAN }, { 3, 2 } };
+	const double bad[][2] = {{NAN, 0}, {INFINITY, 0}, {5000, 0}, {3, NAN}, {3, 2}};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(guidance_combine(uncond, cond, 3, bad[i][0], bad[i][1], out, &err),
-		                 SUMI_INVALID);
-	const float broken[3] = { 0, NAN, 0 };
+				 SUMI_INVALID);
+	const float broken[3] = {0, NAN, 0};
 	assert_int_equal(guidance_combine(uncond, broken, 3, 3, 0, out, &err), SUMI_DEVICE);
 	assert_non_null(strstr(err.text, "value 1"));
 }
@@ -654,18 +666,18 @@ static void guidance_combines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trajectories_equal_diffusers),
-		cmocka_unit_test(saved_runs_give_the_same_bytes),
-		cmocka_unit_test(damaged_states_are_refused),
-		cmocka_unit_test(bad_steps_change_nothing),
-		cmocka_unit_test(every_schedule_runs),
-		cmocka_unit_test(guidance_combines),
-		cmocka_unit_test(names_are_understood),
-		cmocka_unit_test(bad_configs_are_refused),
-		cmocka_unit_test(impossible_runs_are_refused),
-		cmocka_unit_test(real_files_are_read),
-		cmocka_unit_test(alphas_equal_diffusers),
-		cmocka_unit_test(beta_quantiles_equal_scipy),
+	    cmocka_unit_test(trajectories_equal_diffusers),
+	    cmocka_unit_test(saved_runs_give_the_same_bytes),
+	    cmocka_unit_test(damaged_states_are_refused),
+	    cmocka_unit_test(bad_steps_change_nothing),
+	    cmocka_unit_test(every_schedule_runs),
+	    cmocka_unit_test(guidance_combines),
+	    cmocka_unit_test(names_are_understood),
+	    cmocka_unit_test(bad_configs_are_refused),
+	    cmocka_unit_test(impossible_runs_are_refused),
+	    cmocka_unit_test(real_files_are_read),
+	    cmocka_unit_test(alphas_equal_diffusers),
+	    cmocka_unit_test(beta_quantiles_equal_scipy),
 	};
 	return cmocka_run_group_tests(tests, open_vectors, close_vectors);
 }

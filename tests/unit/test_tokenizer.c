@@ -19,7 +19,7 @@
 static struct tokenizer *open_folder(const char *folder)
 {
 	struct tokenizer *t = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	if (tokenizer_open(folder, &t, &err))
 		fail_msg("%s", err.text);
 	return t;
@@ -28,7 +28,7 @@ static struct tokenizer *open_folder(const char *folder)
 static struct tokens encode(const struct tokenizer *t, const char *text, int min_chunks)
 {
 	struct tokens tokens;
-	struct error err = { 0 };
+	struct error err = {0};
 	if (tokenizer_encode(t, text, strlen(text), min_chunks, &tokens, &err))
 		fail_msg("'%s': %s", text, err.text);
 	return tokens;
@@ -69,12 +69,13 @@ static void ids_equal_transformers(void **state)
 	assert_int_equal(tokenizer_length(t), 77);
 	for (ssize_t n; (n = getline(&line, &room, file)) > 0; lines++) {
 		json_t *row = NULL;
-		struct error err = { 0 };
+		struct error err = {0};
 		struct tokens tokens;
 		if (json_read_text(line, (size_t)n, "tokens.jsonl", &row, &err))
 			fail_msg("%s", err.text);
 		const json_t *text = json_object_get(row, "text");
-		if (tokenizer_encode(t, json_string_value(text), json_string_length(text), 0, &tokens, &err))
+		if (tokenizer_encode(t, json_string_value(text), json_string_length(text), 0,
+				     &tokens, &err))
 			fail_msg("'%s': %s", json_string_value(text), err.text);
 		compare_ids(json_string_value(text), &tokens, json_object_get(row, "ids"));
 		tokens_free(&tokens);
@@ -148,20 +149,17 @@ static void bad_utf8_names_its_byte(void **state)
 		size_t size;
 		const char *where;
 	} bad[] = {
-		{ "\xff", 1, "byte 0 (0xff)" },
-		{ "cat \xc3", 5, "byte 4" },
-		{ "ab\xc0\x80", 4, "byte 2" },
-		{ "\xed\xa0\x80", 3, "byte 0" },
-		{ "\xf4\x90\x80\x80", 4, "byte 0" },
-		{ "\xd0\xba\x80", 3, "byte 2" },
-		{ "\xf0\x9f\x90", 3, "byte 0" },
+	    {"\xff", 1, "byte 0 (0xff)"},      {"cat \xc3", 5, "byte 4"},
+	    {"ab\xc0\x80", 4, "byte 2"},       {"\xed\xa0\x80", 3, "byte 0"},
+	    {"\xf4\x90\x80\x80", 4, "byte 0"}, {"\xd0\xba\x80", 3, "byte 2"},
+	    {"\xf0\x9f\x90", 3, "byte 0"},
 	};
 	struct tokenizer *t = open_folder(SD1);
 	struct tokens tokens;
-	struct error err = { 0 };
+	struct error err = {0};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_int_equal(tokenizer_encode(t, bad[i].text, bad[i].size, 0, &tokens, &err),
-		                 SUMI_INVALID);
+				 SUMI_INVALID);
 		if (!strstr(err.text, bad[i].where))
 			fail_msg("'%s' does not say '%s'", err.text, bad[i].where);
 		assert_null(tokens.ids);
@@ -179,11 +177,11 @@ static void long_words_are_quick(void **state)
 	struct tokenizer *t = open_folder(SD1);
 	char *text = malloc(TOKENIZER_TEXT_MAX + 1);
 	struct tokens tokens;
-	struct error err = { 0 };
+	struct error err = {0};
 	assert_non_null(text);
 	memset(text, 'a', TOKENIZER_TEXT_MAX + 1);
 	assert_int_equal(tokenizer_encode(t, text, TOKENIZER_TEXT_MAX + 1, 0, &tokens, &err),
-	                 SUMI_TOOBIG);
+			 SUMI_TOOBIG);
 	assert_int_equal(tokenizer_encode(t, text, TOKENIZER_TEXT_MAX, 0, &tokens, &err), SUMI_OK);
 	assert_true(tokens.count > 1000);
 	tokens_free(&tokens);
@@ -215,8 +213,8 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
 	(void)state;
-	static const char *const names[] = { "vocab.json", "merges.txt", "tokenizer_config.json",
-		                                 "special_tokens_map.json" };
+	static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
+					    "special_tokens_map.json"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		char path[128];
 		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -226,7 +224,7 @@ static int remove_folder(void **state)
 }
 
 #define VOCAB                                                                                      \
-	"{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 3, \"ab\": 4, \"ab</w>\": 5, "                  \
+	"{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 3, \"ab\": 4, \"ab</w>\": 5, "              \
 	"\"<|startoftext|>\": 6, \"<|endoftext|>\": 7}"
 #define MERGES "#version: 0.2\na b\na b</w>\n"
 
@@ -237,46 +235,50 @@ static void bad_folders_are_refused(void **state)
 		const char *vocab, *merges, *config, *map;
 		const char *word;
 	} bad[] = {
-		{ "[]", MERGES, "{}", "{}", "vocab.json" },
-		{ "{}", MERGES, "{}", "{}", "vocab.json" },
-		{ "{\"a\": 0, \"a\": 1}", MERGES, "{}", "{}", "vocab.json" },
-		{ "{\"a\": 0, \"b\": 0}", MERGES, "{}", "{}", "taken twice" },
-		{ "{\"a\": -1}", MERGES, "{}", "{}", "'a'" },
-		{ "{\"a\": 99999999}", MERGES, "{}", "{}", "'a'" },
-		{ "{\"a\": \"0\"}", MERGES, "{}", "{}", "'a'" },
-		{ "{\"a\": 0", MERGES, "{}", "{}", "vocab.json" },
-		{ "{\"a\": 0}", "", "{}", "{}", "<|startoftext|>" },
-		{ VOCAB, "a c\n", "{}", "{}", "merges.txt:1: token 'c'" },
-		{ VOCAB, "#version\nb a\n", "{}", "{}", "merges.txt:2: the merged token 'ba'" },
-		{ VOCAB, "a b\na b\n", "{}", "{}", "merges.txt:2: the same" },
-		{ VOCAB, "ab\n", "{}", "{}", "merges.txt:1" },
-		{ VOCAB, "a b c\n", "{}", "{}", "merges.txt:1" },
-		{ VOCAB, " a\n", "{}", "{}", "merges.txt:1" },
-		{ VOCAB, "a \n", "{}", "{}", "merges.txt:1" },
-		{ VOCAB, MERGES, "{\"model_max_length\": 2}", "{}", "model_max_length" },
-		{ VOCAB, MERGES, "{\"model_max_length\": 1000000}", "{}", "model_max_length" },
-		{ VOCAB, MERGES, "[]", "{}", "tokenizer_config.json" },
-		{ VOCAB, MERGES, "{}", "nonsense", "special_tokens_map.json" },
-		{ VOCAB, MERGES, "{\"eos_token\": 5}", "{}", "eos_token" },
-		{ VOCAB, MERGES, "{}", "{\"pad_token\": \"<pad>\"}", "pad_token" },
-		{ VOCAB, MERGES, "{}", "{\"bos_token\": {\"content\": \"<s>\"}}", "bos_token" },
-		{ VOCAB, MERGES, "{}", "{\"bos_token\": {\"content\": 7}}", "content" },
-		{ VOCAB, MERGES, "{\"added_tokens_decoder\": []}", "{}", "added_tokens_decoder" },
-		{ VOCAB, MERGES, "{\"added_tokens_decoder\": {\"x\": {\"content\": \"q\"}}}", "{}", "'x'" },
-		{ VOCAB, MERGES, "{\"added_tokens_decoder\": {\"9\": {}}}", "{}", "'9'" },
-		{ VOCAB, MERGES, "{\"added_tokens_decoder\": {\"9\": {\"content\": \"a\"}}}", "{}", "id 0" },
-		{ VOCAB, MERGES, "{\"added_tokens_decoder\": {\"9\": {\"content\": \"\"}}}", "{}", "empty" },
+	    {"[]", MERGES, "{}", "{}", "vocab.json"},
+	    {"{}", MERGES, "{}", "{}", "vocab.json"},
+	    {"{\"a\": 0, \"a\": 1}", MERGES, "{}", "{}", "vocab.json"},
+	    {"{\"a\": 0, \"b\": 0}", MERGES, "{}", "{}", "taken twice"},
+	    {"{\"a\": -1}", MERGES, "{}", "{}", "'a'"},
+	    {"{\"a\": 99999999}", MERGES, "{}", "{}", "'a'"},
+	    {"{\"a\": \"0\"}", MERGES, "{}", "{}", "'a'"},
+	    {"{\"a\": 0", MERGES, "{}", "{}", "vocab.json"},
+	    {"{\"a\": 0}", "", "{}", "{}", "<|startoftext|>"},
+	    {VOCAB, "a c\n", "{}", "{}", "merges.txt:1: token 'c'"},
+	    {VOCAB, "#version\nb a\n", "{}", "{}", "merges.txt:2: the merged token 'ba'"},
+	    {VOCAB, "a b\na b\n", "{}", "{}", "merges.txt:2: the same"},
+	    {VOCAB, "ab\n", "{}", "{}", "merges.txt:1"},
+	    {VOCAB, "a b c\n", "{}", "{}", "merges.txt:1"},
+	    {VOCAB, " a\n", "{}", "{}", "merges.txt:1"},
+	    {VOCAB, "a \n", "{}", "{}", "merges.txt:1"},
+	    {VOCAB, MERGES, "{\"model_max_length\": 2}", "{}", "model_max_length"},
+	    {VOCAB, MERGES, "{\"model_max_length\": 1000000}", "{}", "model_max_length"},
+	    {VOCAB, MERGES, "[]", "{}", "tokenizer_config.json"},
+	    {VOCAB, MERGES, "{}", "nonsense", "special_tokens_map.json"},
+	    {VOCAB, MERGES, "{\"eos_token\": 5}", "{}", "eos_token"},
+	    {VOCAB, MERGES, "{}", "{\"pad_token\": \"<pad>\"}", "pad_token"},
+	    {VOCAB, MERGES, "{}", "{\"bos_token\": {\"content\": \"<s>\"}}", "bos_token"},
+	    {VOCAB, MERGES, "{}", "{\"bos_token\": {\"content\": 7}}", "content"},
+	    {VOCAB, MERGES, "{\"added_tokens_decoder\": []}", "{}", "added_tokens_decoder"},
+	    {VOCAB, MERGES, "{\"added_tokens_decoder\": {\"x\": {\"content\": \"q\"}}}", "{}",
+	     "'x'"},
+	    {VOCAB, MERGES, "{\"added_tokens_decoder\": {\"9\": {}}}", "{}", "'9'"},
+	    {VOCAB, MERGES, "{\"added_tokens_decoder\": {\"9\": {\"content\": \"a\"}}}", "{}",
+	     "id 0"},
+	    {VOCAB, MERGES, "{\"added_tokens_decoder\": {\"9\": {\"content\": \"\"}}}", "{}",
+	     "empty"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct tokenizer *t = NULL;
-		struct error err = { 0 };
+		struct error err = {0};
 		put("vocab.json", bad[i].vocab);
 		put("merges.txt", bad[i].merges);
 		put("tokenizer_config.json", bad[i].config);
 		put("special_tokens_map.json", bad[i].map);
 		int status = tokenizer_open(folder, &t, &err);
 		if (!status || !strstr(err.text, bad[i].word))
-			fail_msg("case %zu: status %d, '%s' does not say '%s'", i, status, err.text, bad[i].word);
+			fail_msg("case %zu: status %d, '%s' does not say '%s'", i, status, err.text,
+				 bad[i].word);
 		assert_null(t);
 	}
 }
@@ -285,7 +287,7 @@ static void missing_files(void **state)
 {
 	(void)state;
 	struct tokenizer *t = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	assert_int_equal(tokenizer_open(folder, &t, &err), SUMI_NOTFOUND);
 	assert_non_null(strstr(err.text, "vocab.json"));
 	put("vocab.json", VOCAB);
@@ -319,7 +321,7 @@ static void added_tokens(void **state)
 	put("special_tokens_map.json", "{\"pad_token\": {\"content\": \"<|endoftext|>\"}}");
 	struct tokenizer *t = open_folder(folder);
 	struct tokens tokens = encode(t, "b<THING>ab<p>", 0);
-	const int32_t want[8] = { 6, 3, 9, 5, 8, 7, 8, 8 };
+	const int32_t want[8] = {6, 3, 9, 5, 8, 7, 8, 8};
 	assert_int_equal(tokenizer_vocab_size(t), 10);
 	assert_int_equal(tokens.chunks, 1);
 	assert_memory_equal(tokens.ids, want, sizeof want);
@@ -330,14 +332,14 @@ static void added_tokens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ids_equal_transformers),
-		cmocka_unit_test(packs_have_their_own_marks),
-		cmocka_unit_test(chunks_are_padded_apart),
-		cmocka_unit_test(bad_utf8_names_its_byte),
-		cmocka_unit_test(long_words_are_quick),
-		cmocka_unit_test_setup_teardown(bad_folders_are_refused, make_folder, remove_folder),
-		cmocka_unit_test_setup_teardown(missing_files, make_folder, remove_folder),
-		cmocka_unit_test_setup_teardown(added_tokens, make_folder, remove_folder),
+	    cmocka_unit_test(ids_equal_transformers),
+	    cmocka_unit_test(packs_have_their_own_marks),
+	    cmocka_unit_test(chunks_are_padded_apart),
+	    cmocka_unit_test(bad_utf8_names_its_byte),
+	    cmocka_unit_test(long_words_are_quick),
+	    cmocka_unit_test_setup_teardown(bad_folders_are_refused, make_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(missing_files, make_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(added_tokens, make_folder, remove_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ struct safetensors *vector_file_open(const char *name)
 {
 	char path[256];
 	struct safetensors *file = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	snprintf(path, sizeof path, "tests/vectors/%s", name);
 	if (safetensors_open(path, &file, &err))
 		fail_msg("%s", err.text);
@@ -27,7 +27,7 @@ json_t *vector_json_open(const char *name)
 {
 	char path[256];
 	json_t *root = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	snprintf(path, sizeof path, "tests/vectors/%s", name);
 	if (json_read_file(path, 64u << 20, &root, &err))
 		fail_msg("%s", err.text);
