@@ -1,6 +1,14 @@
 /* A job's rendering parameters as the request of a modality. */
 #include "queue/job_request.h"
 
+#include <math.h>
+
+/* A job's NaN is "not given"; a request has zero for these. */
+static double given(double value)
+{
+	return isnan(value) ? 0 : value;
+}
+
 struct request job_request(const struct job *job, int variant)
 {
 	return (struct request){
@@ -10,21 +18,21 @@ struct request job_request(const struct job *job, int variant)
 	    .seed = (uint64_t)job->seed + (uint64_t)variant,
 	    .steps = (int)job->steps,
 	    .cfg_scale = job->cfg_scale,
-	    .guidance_rescale = job->guidance_rescale,
+	    .guidance_rescale = given(job->guidance_rescale),
 	    .sampler = job->sampler,
 	    .schedule = job->scheduler,
 	    .rng = job->rng,
 	    .width = (int)job->width,
 	    .height = (int)job->height,
 	    .clip_skip = (int)job->clip_skip,
-	    .eta = job->eta,
+	    .eta = given(job->eta),
 	    .fast = job->fast,
 	    .format = job->format,
 	    .quality = job->quality,
 	    .lossless = job->lossless,
 	    .init = job->init,
 	    .strength = job->strength,
-	    .duration = job->duration,
+	    .duration = given(job->duration),
 	    .mood = job->mood,
 	    .frames = (int)job->frames,
 	    .fps = (int)job->fps,
