@@ -6,6 +6,9 @@ import sys
 import time
 
 import numpy as np
+
+# Threads that spin while they wait are ruinous beside other work (measured: 1.6 pictures a second instead of 20).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))

@@ -23,20 +23,23 @@ SHEET = ["watercolour mountains in fog", "космический порт в т�
 
 
 @torch.no_grad()
-def encode(out, mirror=False, width=32):
-    """Latents of all pictures (and of their mirror images), half precision: DIR/latents.npy."""
+def encode(out, count=None, mirror=False, width=32):
+    """Latents of the first `count` pictures (and of their mirror images), half precision, in DIR/latents.npy. What is there
+    already is kept: a run may begin with part of the corpus and go on with more."""
     path = os.path.join(out, "latents.npy")
-    if os.path.exists(path):
+    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+    n, h = min(count or len(pictures), len(pictures)), pictures.shape[1] // 8
+    old = np.load(path) if os.path.exists(path) else np.zeros((1 + mirror, 0, 4, h, h), np.float16)
+    if old.shape[1] >= n:
         return
     dev = common.device()
     model, _ = autoencoder.restore(out, width, dev)
-    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
-    n, h = pictures.shape[0], pictures.shape[1] // 8
-    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (1 + mirror, n, 4, h, h))
-    for i in range(0, n, 100):
-        x = torch.from_numpy(np.array(pictures[i:i + 100])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (old.shape[0], n, 4, h, h))
+    z[:, :old.shape[1]] = old
+    for i in range(old.shape[1], n, 100):
+        x = torch.from_numpy(np.array(pictures[i:min(n, i + 100)])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
         z[0, i:i + 100] = model.encoder(x).half().cpu().numpy()
-        if mirror:
+        if old.shape[0] == 2:
             z[1, i:i + 100] = model.encoder(x.flip(3)).half().cpu().numpy()
     z.flush()
     os.replace(path + ".new", path)
@@ -170,13 +173,14 @@ def main():
     p.add_argument("--lr", type=float, default=3e-3)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
+    p.add_argument("--pictures", type=int, help="use only the first so many pictures of the corpus")
     p.add_argument("--encode", action="store_true")
     a = p.parse_args()
     common.setup(a.threads)
     if not os.path.exists(os.path.join(a.out, "tokenizer", "vocab.json")):
         vocabulary.write(os.path.join(a.out, "tokenizer"))
-    encode(a.out, mirror=a.profile == "gpu")
-    if not a.encode:
+    encode(a.out, a.pictures, mirror=a.profile == "gpu")
+    if not a.encode:                                  # (--pictures smaller than an earlier run's changes nothing)
         train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads, seconds=a.seconds)
 
 
