@@ -14,7 +14,9 @@
  *         (the queue's finish)
  *     store_job_visible       listings show it
  *
- * After a crash store_pending() names the jobs that stand between the last two.
+ * After a crash store_pending() names the jobs that stand between the last two. Crash points
+ * (base/crashpoint.h), in this order: temp_written, temp_synced, renamed, folder_synced,
+ * artifact_row, job_stored, history_written, job_visible; and run_saved.
  *
  * A struct store is one connection: one thread at a time, never carried over fork. Texts are
  * UTF-8; times are milliseconds since 1970, 0 meaning "not yet". */
@@ -89,8 +91,8 @@ void store_job_free(struct store_job *job); /* what it holds, not job itself */
 /* The job as an object of the schema's names plus id, state, times, tags; NULL: no memory. */
 json_t *store_job_json(const struct store_job *job);
 
-/* Enters a job when a worker starts it, or brings its row up to date. A job that is done
- * already stays as it is. */
+/* Enters a job when a worker starts it, or brings its row up to date; one that had failed or
+ * was cancelled runs again. A job that is stored or done stays as it is. */
 int store_job_put(struct store *s, const struct store_job *job, struct error *err);
 
 struct store_attempt {
@@ -163,10 +165,11 @@ int store_job_stored(struct store *s, const char *id, const char *token, const c
                      int64_t finished, struct error *err);
 /* The queue took the result (or had it already from here). Also writes the history line. */
 int store_job_visible(struct store *s, const char *id, struct error *err);
-/* The queue has another winner: what is stored here is not shown. */
-int store_job_superseded(struct store *s, const char *id, struct error *err);
-/* A job ends without a result: state is "failed" or "cancelled"; visible at once. A job that is
- * done stays done. */
+/* The queue has another winner than token: what that lease stored here is not shown, its attempt
+ * is closed as "superseded". What another lease has stored since is left alone. */
+int store_job_superseded(struct store *s, const char *id, const char *token, struct error *err);
+/* A job ends before all results are there: state is "failed" or "cancelled"; visible at once, and
+ * with it what results there are. A job that is done stays done. */
 int store_job_ended(struct store *s, const char *id, const char *state, const char *error,
                     int64_t finished, struct error *err);
 

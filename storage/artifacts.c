@@ -1,0 +1,320 @@
+/* Artifacts: content-addressed files and their rows. */
+#define _GNU_SOURCE /* mkostemp */
+#include "storage/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crashpoint.h"
+
+int store_artifact_path(const struct store *s, const char *sha256, const char *format,
+                        char out[FILES_PATH_MAX], struct error *err)
+{
+	return files_path(out, err, "%s/artifacts/%.2s/%.2s/%s.%s", s->dir, sha256, sha256 + 2, sha256,
+	                  format);
+}
+
+/* ---- files ---- */
+
+static int write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Makes the two folders over path; the names of new ones are durable when it returns. */
+static int make_parents(const struct store *s, const char *sha256, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	for (int depth = 1; depth <= 2; depth++) {
+		int status = files_path(path, err, "%s/artifacts/%.2s%s%.*s", s->dir, sha256,
+		                        depth == 2 ? "/" : "", depth == 2 ? 2 : 0, sha256 + 2);
+		if (status)
+			return status;
+		if (mkdir(path, 0750) != 0) {
+			if (errno == EEXIST)
+				continue;
+			return error_errno(err, "making folder %s", path);
+		}
+		if ((status = files_sync_parent(path, err)))
+			return status;
+	}
+	return SUMI_OK;
+}
+
+/* files_write_durable() with the temp file in a folder of its own, where store_collect() finds
+ * it, and with crash points. */
+static int write_file(const struct store *s, const char *sha256, const char *path,
+                      const void *data, size_t size, struct error *err)
+{
+	char temp[FILES_PATH_MAX];
+	int status = make_parents(s, sha256, err);
+	if (!status)
+		status = files_path(temp, err, "%s/artifacts/tmp/%.16s.XXXXXX", s->dir, sha256);
+	if (status)
+		return status;
+	int fd = mkostemp(temp, O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", temp);
+	fchmod(fd, 0640);
+	if (write_all(fd, data, size) != 0) {
+		status = error_errno(err, "writing %s", path);
+		goto drop;
+	}
+	crash_point("temp_written");
+	if (fsync(fd) != 0) {
+		status = error_errno(err, "writing %s", path);
+		goto drop;
+	}
+	crash_point("temp_synced");
+	if (rename(temp, path) != 0) {
+		status = error_errno(err, "writing %s", path);
+		goto drop;
+	}
+	close(fd);
+	crash_point("renamed");
+	status = files_sync_parent(path, err);
+	crash_point("folder_synced");
+	return status;
+drop:
+	close(fd);
+	unlink(temp);
+	return status;
+}
+
+static bool file_stands(const char *path, int64_t bytes)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == bytes;
+}
+
+/* ---- rows ---- */
+
+static int check_artifact(const struct store_artifact *a, struct error *err)
+{
+	static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	size_t n = a->format ? strlen(a->format) : 0;
+	if (n < 1 || n > 8 || strspn(a->format, lower) != n)
+		return error_set(err, SUMI_INVALID, "artifact: format '%.20s' is no file extension",
+		                 a->format ? a->format : "");
+	if (!a->role || !*a->role || a->variant < 0 || a->number < 0)
+		return error_set(err, SUMI_INVALID, "artifact of job %.40s: role or number is missing",
+		                 a->job ? a->job : "");
+	return store_check_id(a->job, err);
+}
+
+/* What stands in the place of a: *id of its row (0: none), whether it is the same, whether
+ * people have seen it. */
+static int look_up(struct store *s, const struct store_artifact *a, int64_t key, int64_t *id,
+                   bool *same, bool *visible, struct error *err)
+{
+	sqlite3_stmt *statement;
+	bool row;
+	*id = 0;
+	int status = db_query(s, &statement, err,
+	                      "SELECT id, sha256 = ?5, state = 'visible' FROM artifacts "
+	                      "WHERE job = ?1 AND variant = ?2 AND role = ?3 AND number = ?4",
+	                      I(key), I(a->variant), T(a->role), I(a->number), T(a->sha256));
+	if (status)
+		return status;
+	status = db_step(s, statement, &row, err);
+	if (!status && row) {
+		*id = sqlite3_column_int64(statement, 0);
+		*same = sqlite3_column_int(statement, 1);
+		*visible = sqlite3_column_int(statement, 2);
+	}
+	sqlite3_finalize(statement);
+	return status;
+}
+
+/* Removes a file unless a row needs it. Inside a transaction. */
+static int drop_unnamed(struct store *s, const char *sha256, const char *path, struct error *err)
+{
+	int64_t named = 0;
+	int status = db_int(s, &named, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?",
+	                    T(sha256));
+	if (!status && !named && unlink(path) != 0 && errno != ENOENT)
+		status = error_errno(err, "%s", path);
+	return status;
+}
+
+/* Inside a transaction, which keeps store_collect() away. *missing: the file is gone. */
+static int put_row(struct store *s, const struct store_artifact *a, const char *path,
+                   enum store_put *outcome, bool *missing, struct error *err)
+{
+	int64_t key, id, settled = 0;
+	bool same = false, visible = false;
+	*missing = false;
+	int status = store_job_key(s, a->job, &key, err);
+	if (!status)
+		status = db_int(s, &settled, err,
+		                "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
+		                I(key));
+	if (!status)
+		status = look_up(s, a, key, &id, &same, &visible, err);
+	if (status)
+		return status;
+	*outcome = id == 0 ? STORE_PUT_NEW : same ? STORE_PUT_SAME : STORE_PUT_REPLACED;
+	if (*outcome != STORE_PUT_SAME && (visible || settled)) {
+		*outcome = STORE_PUT_SUPERSEDED;
+		return drop_unnamed(s, a->sha256, path, err);
+	}
+	if (!file_stands(path, a->bytes)) {
+		*missing = true;
+		return SUMI_OK;
+	}
+	if (*outcome == STORE_PUT_SAME)
+		return SUMI_OK;
+	struct store_artifact row = *a;
+	row.state = "stored";
+	if (id != 0)
+		status = db_run(s, err, "DELETE FROM artifacts WHERE id = ?", I(id));
+	if (!status)
+		status = store_insert(s, "artifacts", store_artifact_columns, &row, "job",
+		                      DB_VALUES(I(key)), err);
+	return status;
+}
+
+int store_artifact_put(struct store *s, struct store_artifact *a, const void *data, size_t size,
+                       enum store_put *outcome, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int64_t key;
+	bool missing = true;
+	int status = check_artifact(a, err);
+	if (!status)
+		status = store_job_key(s, a->job, &key, err);
+	if (status)
+		return status;
+	sha256_hex(data, size, a->sha256);
+	a->bytes = (int64_t)size;
+	a->created = a->created ? a->created : clock_wall_ms();
+	status = store_artifact_path(s, a->sha256, a->format, path, err);
+	/* The file may be there from an earlier attempt, and may then be collected as an orphan
+	 * until the row stands: look again under the lock. */
+	for (int round = 0; !status && missing && round < 3; round++) {
+		if (!file_stands(path, a->bytes)) {
+			status = store_space(s, a->bytes, err);
+			if (!status)
+				status = write_file(s, a->sha256, path, data, size, err);
+		}
+		if (!status)
+			status = db_begin(s, err);
+		if (!status)
+			status = db_end(s, put_row(s, a, path, outcome, &missing, err), err);
+	}
+	if (!status && missing)
+		status = error_set(err, SUMI_IO, "%s: was written and is gone again", path);
+	crash_point("artifact_row");
+	return status;
+}
+
+/* ---- reading ---- */
+
+static int read_artifact(struct store *s, sqlite3_stmt *statement, struct store_artifact *a,
+                         struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = store_set_text(&a->job, (const char *)sqlite3_column_text(statement, 0), err);
+	if (!status)
+		status = store_read_columns(statement, 1, store_artifact_columns, a, err);
+	if (!status)
+		status = store_artifact_path(s, a->sha256, a->format, path, err);
+	if (!status)
+		status = store_set_text(&a->path, path, err);
+	a->present = !status && file_stands(path, a->bytes);
+	return status;
+}
+
+static int read_artifacts(struct store *s, sqlite3_stmt *statement, struct store_artifact **list,
+                          size_t *count, struct error *err)
+{
+	bool row;
+	int status;
+	while (!(status = db_step(s, statement, &row, err)) && row) {
+		struct store_artifact *grown = store_grow(*list, *count, sizeof **list);
+		if (!grown) {
+			status = error_set(err, SUMI_NOMEM, "no memory for %zu artifacts", *count);
+			break;
+		}
+		*list = grown;
+		if ((status = read_artifact(s, statement, &grown[(*count)++], err)))
+			break;
+	}
+	sqlite3_finalize(statement);
+	if (status) {
+		store_artifacts_free(*list, *count);
+		*list = NULL;
+		*count = 0;
+	}
+	return status;
+}
+
+int store_artifacts(struct store *s, const char *job, bool all, struct store_artifact **list,
+                    size_t *count, struct error *err)
+{
+	char columns[512], sql[1024];
+	int64_t key;
+	sqlite3_stmt *statement;
+	*list = NULL;
+	*count = 0;
+	int status = store_job_key(s, job, &key, err);
+	if (status)
+		return status;
+	store_column_list(store_artifact_columns, "a", columns);
+	snprintf(sql, sizeof sql,
+	         "SELECT ?2, %s FROM artifacts a WHERE a.job = ?1%s "
+	         "ORDER BY a.variant, a.role, a.number",
+	         columns, all ? "" : " AND a.state = 'visible'");
+	status = db_query(s, &statement, err, sql, I(key), T(job));
+	return status ? status : read_artifacts(s, statement, list, count, err);
+}
+
+int store_artifact_find(struct store *s, const char *sha256, struct store_artifact *a,
+                        struct error *err)
+{
+	char columns[512], sql[1024], end[SHA256_HEX_SIZE + 1];
+	struct store_artifact *list = NULL;
+	size_t count = 0, n = strlen(sha256);
+	sqlite3_stmt *statement;
+	if (n < 4 || n > 64 || strspn(sha256, "0123456789abcdef") != n)
+		return error_set(err, SUMI_INVALID, "'%.70s' are not 4 to 64 digits of a SHA-256", sha256);
+	snprintf(end, sizeof end, "%s", sha256);
+	end[n - 1]++; /* the first text that does not begin so, as an index can look for it */
+	store_column_list(store_artifact_columns, "a", columns);
+	snprintf(sql, sizeof sql,
+	         "SELECT j.id, %s FROM artifacts a JOIN jobs j ON j.key = a.job "
+	         "WHERE a.sha256 >= ?1 AND a.sha256 < ?2 AND a.state = 'visible' "
+	         "ORDER BY a.sha256, a.id LIMIT 2",
+	         columns);
+	int status = db_query(s, &statement, err, sql, T(sha256), T(end));
+	if (!status)
+		status = read_artifacts(s, statement, &list, &count, err);
+	if (status)
+		return status;
+	if (count == 0)
+		status = error_set(err, SUMI_NOTFOUND, "no artifact's SHA-256 begins with %s", sha256);
+	else if (count == 2 && strcmp(list[0].sha256, list[1].sha256) != 0)
+		status = error_set(err, SUMI_INVALID, "several artifacts begin with %s: give more digits",
+		                   sha256);
+	if (!status) {
+		*a = list[0];
+		list[0] = (struct store_artifact){0};
+	}
+	store_artifacts_free(list, count);
+	return status;
+}
