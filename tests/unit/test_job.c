@@ -130,7 +130,7 @@ static void test_missing_and_wrong(void **state)
 	        "job: field 'not_before': 'tomorrow' is not a time: write 2026-01-31T22:00:00Z or "
 	        "2026-01-31T22:00:00+03:00");
 	refused("{" MINIMAL ",\"prompt\":\"y\"}", "job:1:43: duplicate object key near '\"prompt\"'");
-	refused("{\"modality\":", "job:1:12: string or '}' expected near end of file");
+	refused("{\"modality\":", "job:1:12: unexpected token near end of file");
 }
 
 static void test_texts_that_are_too_long(void **state)
