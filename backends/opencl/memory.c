@@ -135,7 +135,10 @@ int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct
 	int status = check_size(d, bytes, err);
 	if (status)
 		return status;
-	size_t capacity = size_class(bytes + CL_BUFFER_SLACK);
+	/* oclgrind sees what leaves a buffer only where the buffer really ends. */
+	size_t capacity = bytes + CL_BUFFER_SLACK;
+	if (!d->quirks.oclgrind)
+		capacity = size_class(capacity);
 	if (capacity > d->base.info.max_alloc)
 		capacity = bytes + CL_BUFFER_SLACK;
 	struct buffer *b = pool_take(d, capacity);

@@ -15,8 +15,9 @@
 static const struct ops_case conv2d_cases[] = {
 	{.n = 1, .h = 1, .w = 1, .cin = 1, .cout = 1, .kernel = 3, .flags = S},
 	{.n = 1, .h = 3, .w = 5, .cin = 3, .cout = 7, .kernel = 3, .flags = B | S},
-	{.n = 1, .h = 7, .w = 7, .cin = 4, .cout = 16, .kernel = 3, .weight = H, .flags = B},
+	{.n = 1, .h = 7, .w = 7, .cin = 4, .cout = 16, .kernel = 3, .weight = H, .flags = B | S},
 	{.n = 2, .h = 8, .w = 8, .cin = 32, .cout = 33, .kernel = 3, .weight = BF, .flags = B | A},
+	{.n = 2, .h = 6, .w = 9, .cin = 9, .cout = 17, .kernel = 3, .weight = BF, .flags = B | A | S},
 	{.n = 2, .h = 9, .w = 13, .cin = 16, .cout = 32, .kernel = 3, .weight = H,
 	 .act = ACT_SILU, .flags = B | A | R},
 	{.n = 1, .h = 16, .w = 16, .cin = 64, .cout = 64, .kernel = 3, .weight = H, .flags = B | R | I},
@@ -38,7 +39,7 @@ static const struct ops_case conv2d_cases[] = {
 	 .flags = B | S | OPS_PAD_END},
 	{.n = 1, .h = 16, .w = 18, .cin = 32, .cout = 32, .kernel = 3, .stride = 2, .weight = H,
 	 .flags = B | OPS_PAD_END},
-	{.n = 1, .h = 9, .w = 12, .cin = 20, .cout = 24, .kernel = 1, .stride = 2, .flags = B},
+	{.n = 1, .h = 9, .w = 12, .cin = 20, .cout = 24, .kernel = 1, .stride = 2, .flags = B | S},
 	/* upsample */
 	{.n = 1, .h = 2, .w = 3, .cin = 3, .cout = 4, .kernel = 3, .flags = B | S | OPS_UPSAMPLE},
 	{.n = 2, .h = 8, .w = 7, .cin = 16, .cout = 24, .kernel = 3, .weight = H,
@@ -67,6 +68,7 @@ static const struct ops_case linear_cases[] = {
 	{.n = 1, .h = 1, .w = 5, .cin = 32, .cout = 16, .weight = H, .act = ACT_GELU, .flags = B},
 	{.n = 3, .h = 5, .w = 7, .cin = 40, .cout = 33, .weight = H, .act = ACT_RELU, .flags = 0},
 	{.n = 1, .h = 1, .w = 65, .cin = 66, .cout = 67, .act = ACT_TANH3, .flags = B},
+	{.n = 1, .h = 1, .w = 66, .cin = 17, .cout = 67, .weight = H, .flags = B | R | S},
 	{.n = 1, .h = 1, .w = 127, .cin = 257, .cout = 129, .weight = H, .flags = B},
 	{.n = 1, .h = 16, .w = 16, .cin = 320, .cout = 320, .weight = H, .flags = B | R},
 	{.n = 1, .h = 1, .w = 64, .cin = 1030, .cout = 64, .weight = H, .flags = B},
@@ -87,6 +89,7 @@ static const struct ops_case attention_cases[] = {
 	{.n = 2, .h = 8, .w = 9, .cin = 320, .heads = 8, .keys = 77, .flags = 0},
 	{.n = 1, .h = 16, .w = 16, .cin = 160, .heads = 4, .flags = 0},
 	{.n = 1, .h = 1, .w = 93, .cin = 240, .heads = 3, .keys = 154, .flags = 0},
+	{.n = 1, .h = 1, .w = 33, .cin = 18, .heads = 2, .keys = 70, .flags = S},
 	{.n = 1, .h = 8, .w = 8, .cin = 320, .heads = 2, .flags = 0},
 	{.n = 1, .h = 11, .w = 13, .cin = 512, .heads = 1, .flags = 0},
 	{.n = 3, .h = 1, .w = 16, .cin = 40, .heads = 8, .flags = 0},
@@ -99,9 +102,9 @@ static const struct ops_case group_norm_cases[] = {
 	{.n = 1, .h = 1, .w = 1, .cin = 2, .groups = 1, .flags = S},
 	{.n = 1, .h = 3, .w = 3, .cin = 12, .groups = 4, .act = ACT_SILU, .flags = S},
 	{.n = 2, .h = 2, .w = 5, .cin = 7, .groups = 7, .flags = S},
-	{.n = 2, .h = 7, .w = 11, .cin = 32, .groups = 32, .act = ACT_SILU},
+	{.n = 2, .h = 7, .w = 11, .cin = 32, .groups = 32, .act = ACT_SILU, .flags = S},
 	{.n = 1, .h = 16, .w = 16, .cin = 320, .groups = 32, .act = ACT_SILU},
-	{.n = 1, .h = 9, .w = 9, .cin = 93, .groups = 3, .flags = I},
+	{.n = 1, .h = 9, .w = 9, .cin = 93, .groups = 3, .flags = I | S},
 	{.n = 2, .h = 8, .w = 8, .cin = 1280, .groups = 32, .flags = I},
 	{.n = 1, .h = 64, .w = 65, .cin = 64, .groups = 32, .act = ACT_SILU},
 	{.n = 1, .h = 33, .w = 31, .cin = 40, .groups = 8, .flags = OPS_FAR_MEAN},
@@ -119,17 +122,17 @@ static const struct ops_case layer_norm_cases[] = {
 	{.n = 1, .h = 1, .w = 3, .cin = 35, .flags = S},
 	{.n = 2, .h = 1, .w = 77, .cin = 768},
 	{.n = 1, .h = 16, .w = 16, .cin = 320, .flags = I},
-	{.n = 1, .h = 1, .w = 93, .cin = 93, .flags = OPS_FAR_MEAN},
+	{.n = 1, .h = 1, .w = 93, .cin = 93, .flags = OPS_FAR_MEAN | S},
 	{.n = 1, .h = 1, .w = 5, .cin = 1283, .flags = OPS_FAR_MEAN},
 	{.n = 1, .h = 1, .w = 77, .cin = 1024, .flags = I},
-	{.n = 3, .h = 5, .w = 7, .cin = 64},
+	{.n = 3, .h = 5, .w = 7, .cin = 64, .flags = S},
 };
 
 static const struct ops_case axpby_cases[] = {
 	{.n = 1, .h = 1, .w = 1, .cin = 1, .flags = S},
 	{.n = 1, .h = 1, .w = 3, .cin = 17, .flags = R | S},
 	{.n = 2, .h = 3, .w = 5, .cin = 7, .act = ACT_SILU},
-	{.n = 1, .h = 7, .w = 11, .cin = 93, .act = ACT_GELU, .flags = R},
+	{.n = 1, .h = 7, .w = 11, .cin = 93, .act = ACT_GELU, .flags = R | S},
 	{.n = 1, .h = 1, .w = 77, .cin = 64, .act = ACT_QUICK_GELU, .flags = R | I},
 	{.n = 1, .h = 9, .w = 9, .cin = 40, .act = ACT_RELU, .flags = I},
 	{.n = 1, .h = 8, .w = 8, .cin = 4, .act = ACT_TANH3},
@@ -144,7 +147,7 @@ static const struct ops_case embedding_cases[] = {
 	{.n = 1, .w = 3, .cin = 5, .flags = S},
 	{.n = 2, .w = 4, .cin = 17, .weight = H, .flags = B | S},
 	{.n = 1, .w = 77, .cin = 768, .weight = H, .flags = B},
-	{.n = 3, .w = 77, .cin = 33, .weight = BF, .flags = B},
+	{.n = 3, .w = 77, .cin = 33, .weight = BF, .flags = B | S},
 	{.n = 2, .w = 93, .cin = 64, .flags = B},
 };
 
@@ -152,14 +155,14 @@ static const struct ops_case timestep_cases[] = {
 	{.n = 1, .cin = 2, .flags = S | OPS_FLIP},
 	{.n = 2, .cin = 14, .flags = S},
 	{.n = 1, .cin = 320, .flags = OPS_FLIP},
-	{.n = 8, .cin = 320, .flags = OPS_FLIP},
+	{.n = 8, .cin = 320, .flags = OPS_FLIP | S},
 	{.n = 11, .cin = 186},
 };
 
 static const struct ops_case permute_cases[] = {
 	{.n = 2, .h = 1, .w = 3, .cin = 5, .a = 2, .flags = S},
 	{.n = 6, .h = 2, .w = 2, .cin = 9, .a = 3, .flags = S},
-	{.n = 16, .h = 7, .w = 11, .cin = 93, .a = 16},
+	{.n = 16, .h = 7, .w = 11, .cin = 93, .a = 16, .flags = S},
 	{.n = 32, .h = 8, .w = 8, .cin = 64, .a = 16},
 	{.n = 77, .h = 1, .w = 1, .cin = 8, .a = 77},
 };

@@ -3,7 +3,7 @@
  * SUMI_TEST_DEVICE  run on this device only (a selector; default: every OpenCL device)
  * SUMI_KERNELS      cpu or gpu: only kernels of this shape (default: both, one after another)
  * SUMI_TEST_OPS     only operations whose name contains this
- * SUMI_TEST_SMALL   1: only the smallest cases, for oclgrind */
+ * SUMI_TEST_SMALL   1: only the smallest cases, dense F32 and sliced F16, for oclgrind */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,23 +47,25 @@ static void need_device(const struct plan *p)
 	snprintf(device_key, sizeof device_key, "%s", key);
 }
 
-/* Runs one case on the oracle and twice on the device; says what is wrong, if anything. */
+/* Runs one case on the oracle and twice on the device (once where that is slow and looks for
+ * races anyway); says what is wrong, if anything. */
 static bool case_passes(enum ops_kind kind, const struct ops_case *c, const struct ops_variant *v)
 {
+	bool once = getenv("SUMI_TEST_SMALL") != NULL;
 	struct ops_result want = {0}, got = {0}, again = {0};
 	struct error err;
 	char what[256], why[512];
 	bool good = false;
 	ops_describe(c, v, what, sizeof what);
 	if (ops_run(kind, c, v, oracle, &want, &err) || ops_run(kind, c, v, device, &got, &err) ||
-	    ops_run(kind, c, v, device, &again, &err)) {
+	    (!once && ops_run(kind, c, v, device, &again, &err))) {
 		print_error("%s %s: %s\n", ops_tables[kind].name, what, err.text);
 		goto done;
 	}
 	good = ops_compare(kind, &got, &want, why, sizeof why);
 	if (!good) {
 		print_error("%s %s: %s\n", ops_tables[kind].name, what, why);
-	} else if (memcmp(got.bytes, again.bytes, got.size) != 0) {
+	} else if (!once && memcmp(got.bytes, again.bytes, got.size) != 0) {
 		print_error("%s %s: a second run gave other bytes\n", ops_tables[kind].name, what);
 		good = false;
 	}
@@ -84,7 +86,7 @@ static void test_plan(void **state)
 	for (int i = 0; i < table->count; i++) {
 		if (small && !(table->cases[i].flags & OPS_SMALL))
 			continue;
-		for (int variant = 0; variant < 4; variant++) {
+		for (int variant = 0; variant < 4; variant += small ? 3 : 1) {
 			struct ops_variant v = {.dtype = variant & 1 ? DTYPE_F16 : DTYPE_F32,
 			                        .slices = (variant & 2) != 0};
 			run++;

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Runs the operations' harness on oclgrind's simulated device, smallest cases, with its
+# checks for races between work-items, accesses outside of buffers and wrong API calls.
+# Anything that it reports is a failure.
+set -u
+BUILD=${BUILD:-build}
+name=oclgrind
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+if ! command -v oclgrind >/dev/null; then
+	echo "skip $name: oclgrind is not installed"
+	exit 0
+fi
+
+# A kernel that races and one that leaves its buffer: were they not reported, silence
+# about ours would mean nothing.
+cat >"$dir/bad.cl" <<'KERNEL'
+kernel void race(global int *x) { x[0] = get_global_id(0); }
+kernel void outside(global int *x) { x[get_global_id(0) + 1] = 0; }
+KERNEL
+for kernel in race outside; do
+	printf 'bad.cl %s\n4 1 1\n1 1 1\n<size=16 fill=0 int>\n' $kernel >"$dir/$kernel.sim"
+done
+race=$(cd "$dir" && oclgrind-kernel --data-races race.sim 2>&1)
+outside=$(cd "$dir" && oclgrind-kernel outside.sim 2>&1)
+case $race in
+*"data race"*) echo "ok $name sees a race" ;;
+*) echo "not ok $name sees a race: $race" ;;
+esac
+case $outside in
+*"Invalid write"*) echo "ok $name sees a write outside of a buffer" ;;
+*) echo "not ok $name sees a write outside of a buffer: $outside" ;;
+esac
+
+export SUMI_CACHE_DIR="$BUILD/test-cache/oclgrind" SUMI_TEST_SMALL=1
+unset SUMI_KERNELS SUMI_TEST_DEVICE SUMI_TEST_OPS
+SUMI_TEST_DEVICE=oclgrind oclgrind --data-races --check-api --log "$dir/log" \
+	"$BUILD/tests/test_ops" >"$dir/out" 2>&1
+status=$?
+if [ -s "$dir/log" ]; then
+	echo "not ok $name: $(grep -c . "$dir/log") lines of reports"
+	head -40 "$dir/log"
+elif [ $status -ne 0 ] || ! grep -q 'PASSED' "$dir/out"; then
+	echo "not ok $name: exit $status"
+	tail -40 "$dir/out"
+else
+	grep '^\[       OK \]' "$dir/out" | sed "s/^\[       OK \]/ok $name/"
+fi
