@@ -49,7 +49,7 @@ static int read_variants(const redisReply *fields, struct queue_entry *entry, st
 {
 	entry->variant_results = json_array();
 	for (int k = 0; entry->variant_results && k < 64 && entry->variants > 0; k++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof name, "v%d", k);
 		for (size_t i = 0; i + 1 < fields->elements; i += 2) {
 			if (!reply_is(fields->element[i], name))
