@@ -1,0 +1,446 @@
+/* Artifact files: content addressing, the order at the end of a job under SIGKILL at every
+ * crash point, collecting, saved runs, full disks. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/files.h"
+#include "storage/storage.h"
+#include "tests/unit/store_helper.h"
+
+static char folder[64];
+
+static int setup(void **state)
+{
+	(void)state;
+	store_test_folder(folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	umount2(folder, MNT_DETACH); /* check_full_disk that failed halfway; else there is none */
+	store_test_remove(folder);
+	return 0;
+}
+
+static void put_job(struct store *s, const char *id, const char *token)
+{
+	struct error err = {0};
+	struct store_job job = {.id = (char *)id,
+	                        .token = (char *)token,
+	                        .prompt = "fog",
+	                        .variants = 2,
+	                        .created = STORE_TEST_TIME};
+	store_test_ok(store_job_put(s, &job, &err), &err);
+}
+
+static enum store_put put(struct store *s, const char *id, int variant, const char *data)
+{
+	struct error err = {0};
+	enum store_put outcome;
+	struct store_artifact a = {.job = (char *)id, .variant = variant, .role = "main",
+	                           .format = "webp", .mime = "image/webp", .created = 5};
+	store_test_ok(store_artifact_put(s, &a, data, strlen(data), &outcome, &err), &err);
+	assert_int_equal(a.bytes, strlen(data));
+	assert_int_equal(strlen(a.sha256), 64);
+	return outcome;
+}
+
+static void finish(struct store *s, const char *id, const char *token)
+{
+	struct error err = {0};
+	store_test_ok(store_job_stored(s, id, token, NULL, STORE_TEST_TIME + 9, &err), &err);
+	store_test_ok(store_job_visible(s, id, &err), &err);
+}
+
+/* Number of artifacts of a job, and in *text the contents of the first. */
+static size_t artifacts(struct store *s, const char *id, bool all, char text[64])
+{
+	struct store_artifact *list;
+	struct error err = {0};
+	size_t count;
+	store_test_ok(store_artifacts(s, id, all, &list, &count, &err), &err);
+	for (size_t i = 0; i < count; i++)
+		assert_true(list[i].present);
+	if (count > 0 && text) {
+		char *data;
+		store_test_ok(files_read(list[0].path, 63, &data, NULL, &err), &err);
+		strcpy(text, data);
+		free(data);
+	}
+	store_artifacts_free(list, count);
+	return count;
+}
+
+static int files_in(const char *sub)
+{
+	char command[128], line[32] = "";
+	snprintf(command, sizeof command, "find %s/%s -type f | wc -l", folder, sub);
+	FILE *p = popen(command, "r");
+	assert_non_null(p);
+	assert_non_null(fgets(line, sizeof line, p));
+	pclose(p);
+	return atoi(line);
+}
+
+static void check_put(void **state)
+{
+	(void)state;
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	struct error err = {0};
+	char text[64];
+	enum store_put outcome;
+	put_job(s, "a", "t1");
+	assert_int_equal(put(s, "a", 0, "one"), STORE_PUT_NEW);
+	assert_int_equal(put(s, "a", 0, "one"), STORE_PUT_SAME);
+	assert_int_equal(put(s, "a", 0, "two"), STORE_PUT_REPLACED);
+	assert_int_equal(put(s, "a", 1, "two"), STORE_PUT_NEW); /* one file, two rows */
+	assert_int_equal(artifacts(s, "a", false, NULL), 0);
+	assert_int_equal(artifacts(s, "a", true, text), 2);
+	assert_string_equal(text, "two");
+	assert_int_equal(files_in("artifacts"), 2); /* "one" waits for the collector */
+	store_test_ok(store_variant_visible(s, "a", 0, &err), &err);
+	assert_int_equal(artifacts(s, "a", false, NULL), 1);
+	assert_int_equal(put(s, "a", 0, "three"), STORE_PUT_SUPERSEDED);
+	assert_int_equal(put(s, "a", 0, "two"), STORE_PUT_SAME);
+	assert_int_equal(files_in("artifacts"), 2); /* the loser's file is gone at once */
+	finish(s, "a", "t1");
+	assert_int_equal(artifacts(s, "a", false, NULL), 2);
+	assert_int_equal(put(s, "a", 1, "late"), STORE_PUT_SUPERSEDED);
+	assert_int_equal(put(s, "a", 2, "new"), STORE_PUT_SUPERSEDED);
+	assert_int_equal(artifacts(s, "a", true, text), 2);
+
+	struct store_artifact found, bad = {.job = "a", .role = "main", .format = "../x"};
+	const char *sha256 = "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3";
+	store_test_ok(store_artifact_find(s, "3fc4", &found, &err), &err); /* of "two" */
+	assert_string_equal(found.sha256, sha256);
+	assert_string_equal(found.job, "a");
+	store_artifact_free(&found);
+	assert_int_equal(store_artifact_find(s, "3fc5", &found, &err), SUMI_NOTFOUND);
+	assert_int_equal(store_artifact_find(s, "3f", &found, &err), SUMI_INVALID);
+	assert_int_equal(store_artifact_find(s, "ZZZZ", &found, &err), SUMI_INVALID);
+	assert_int_equal(store_artifact_put(s, &bad, "x", 1, &outcome, &err), SUMI_INVALID);
+	bad.format = "webp";
+	bad.job = "nobody";
+	assert_int_equal(store_artifact_put(s, &bad, "x", 1, &outcome, &err), SUMI_NOTFOUND);
+	assert_int_equal(files_in("artifacts"), 2);
+	store_close(s);
+}
+
+/* A file that went missing is written again by the same result. */
+static void check_missing_comes_back(void **state)
+{
+	(void)state;
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	char command[128];
+	put_job(s, "a", "t1");
+	put(s, "a", 0, "one");
+	finish(s, "a", "t1");
+	snprintf(command, sizeof command, "find %s/artifacts -type f -delete", folder);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(put(s, "a", 0, "one"), STORE_PUT_SAME);
+	assert_int_equal(artifacts(s, "a", false, NULL), 1);
+	store_close(s);
+}
+
+/* ---- crash points ---- */
+
+/* What a worker does, from the claim to the end; any number of times. */
+static void work(void)
+{
+	struct error err = {0};
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	struct store_attempt attempt = {.job = "job", .token = "t1", .started = 1};
+	put_job(s, "job", "t1");
+	store_test_ok(store_attempt_begin(s, &attempt, &err), &err);
+	store_test_ok(store_run_save(s, "job", 0, "state", 5, &err), &err);
+	put(s, "job", 0, "first result");
+	put(s, "job", 1, "second result");
+	finish(s, "job", "t1");
+	store_test_ok(store_run_drop(s, "job", -1, &err), &err);
+	store_close(s);
+}
+
+/* What the daemon does when it starts again: the queue took every stored job. */
+static void recover(void)
+{
+	struct error err = {0};
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	struct store_pending *pending;
+	size_t count;
+	struct store_collected collected;
+	store_test_ok(store_pending(s, &pending, &count, &err), &err);
+	for (size_t i = 0; i < count; i++)
+		store_test_ok(store_job_visible(s, pending[i].id, &err), &err);
+	store_pending_free(pending, count);
+	store_test_ok(store_collect(s, 0, &collected, &err), &err);
+	store_close(s);
+}
+
+static void assert_whole(void)
+{
+	struct error err = {0};
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	struct store_page page;
+	struct store_filter filter = {0};
+	char text[64];
+	store_test_ok(store_list(s, &filter, &page, &err), &err);
+	assert_int_equal(page.count, 1);
+	assert_string_equal(page.jobs[0].state, "done");
+	assert_int_equal(page.jobs[0].attempts, 1);
+	store_page_free(&page);
+	assert_int_equal(artifacts(s, "job", false, text), 2);
+	assert_string_equal(text, "first result");
+	store_test_ok(store_check(s, true, NULL, &err), &err);
+	store_close(s);
+	assert_int_equal(files_in("artifacts"), 2);
+	assert_int_equal(files_in("runs"), 0);
+}
+
+static void crash_at(const char *point)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		setenv("SUMI_CRASH_AT", point, 1);
+		work();
+		_exit(0);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
+static void check_crash_points(void **state)
+{
+	(void)state;
+	static const char *const points[] = {
+	    "run_saved", "temp_written",   "temp_synced",  "renamed",     "folder_synced",
+	    "renamed:2", "artifact_row",   "artifact_row:2", "job_stored", "history_written",
+	    "job_visible",
+	};
+	for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+		/* Recovery, then the job's next run. */
+		crash_at(points[i]);
+		recover();
+		work();
+		recover();
+		assert_whole();
+		/* The next run, before anything was collected. */
+		store_test_remove(folder);
+		store_test_folder(folder);
+		crash_at(points[i]);
+		work();
+		recover();
+		assert_whole();
+		/* The history knows all of it. */
+		struct store_options options = {.dir = folder, .reserve = -1};
+		struct error err = {0};
+		struct store_report report = {0};
+		store_test_ok(store_rebuild(&options, NULL, &report, &err), &err);
+		assert_int_equal(report.problems, 0);
+		assert_whole();
+		store_test_remove(folder);
+		store_test_folder(folder);
+	}
+}
+
+/* ---- collecting ---- */
+
+static void write_file(const char *name, const char *text)
+{
+	char path[192];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void check_collect(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct store_collected c;
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	put_job(s, "a", "t1");
+	put(s, "a", 0, "one");
+	put(s, "a", 0, "two"); /* leaves "one" without a row */
+	put(s, "a", 1, "three");
+	put_job(s, "ended", "t1");
+	store_test_ok(store_job_ended(s, "ended", "cancelled", NULL, 0, &err), &err);
+	store_test_ok(store_run_save(s, "a", 0, "x", 1, &err), &err);
+	store_test_ok(store_run_save(s, "ended", 0, "x", 1, &err), &err);
+	store_test_ok(store_run_save(s, "unknown", 0, "x", 1, &err), &err);
+	write_file("artifacts/tmp/left.abc", "half");
+	write_file("runs/a.0.tmp.QwErTy", "half");
+	write_file("artifacts/README", "not ours");
+
+	store_test_ok(store_collect(s, 3600 * 1000, &c, &err), &err);
+	assert_int_equal(c.temps + c.orphans + c.runs, 0); /* all of it is young */
+	store_test_ok(store_collect(s, 0, &c, &err), &err);
+	assert_int_equal(c.temps, 2);
+	assert_int_equal(c.orphans, 1);
+	assert_int_equal(c.runs, 1);
+	assert_int_equal(c.bytes, 4 + 4 + 3 + 1);
+	assert_int_equal(files_in("artifacts"), 3);
+	assert_int_equal(files_in("runs"), 2);
+	assert_int_equal(artifacts(s, "a", true, NULL), 2);
+	store_close(s);
+	s = store_test_open(folder, STORE_READ);
+	assert_int_equal(store_collect(s, 0, &c, &err), SUMI_PERM);
+	store_close(s);
+}
+
+static void check_runs(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	void *data;
+	size_t size;
+	assert_int_equal(store_run_load(s, "a", 0, &data, &size, &err), SUMI_NOTFOUND);
+	store_test_ok(store_run_save(s, "a", 0, "old", 3, &err), &err);
+	store_test_ok(store_run_save(s, "a", 0, "n\0w!", 4, &err), &err);
+	store_test_ok(store_run_save(s, "a", 12, "other", 5, &err), &err);
+	store_test_ok(store_run_save(s, "a.1", 0, "another job", 11, &err), &err);
+	store_test_ok(store_run_load(s, "a", 0, &data, &size, &err), &err);
+	assert_int_equal(size, 4);
+	assert_memory_equal(data, "n\0w!", 4);
+	free(data);
+	store_test_ok(store_run_drop(s, "a", 3, &err), &err);
+	store_test_ok(store_run_drop(s, "a", -1, &err), &err);
+	assert_int_equal(store_run_load(s, "a", 12, &data, &size, &err), SUMI_NOTFOUND);
+	store_test_ok(store_run_load(s, "a.1", 0, &data, &size, &err), &err);
+	free(data);
+	assert_int_equal(store_run_save(s, "../a", 0, "x", 1, &err), SUMI_INVALID);
+	assert_int_equal(store_run_load(s, ".", 0, &data, &size, &err), SUMI_INVALID);
+	store_close(s);
+}
+
+/* ---- full disks ---- */
+
+static void check_reserve(void **state)
+{
+	(void)state;
+	struct store_options options = {.dir = folder, .reserve = (int64_t)1 << 60, .ballast = 4096};
+	struct error err = {0};
+	struct store *s;
+	enum store_put outcome;
+	store_test_ok(store_open(&options, &s, &err), &err);
+	assert_int_equal(store_space(s, 0, &err), SUMI_FULL);
+	assert_non_null(strstr(err.text, "free some space"));
+	put_job(s, "a", "t");
+	struct store_artifact a = {.job = "a", .role = "main", .format = "webp"};
+	assert_int_equal(store_artifact_put(s, &a, "x", 1, &outcome, &err), SUMI_FULL);
+	assert_int_equal(store_run_save(s, "a", 0, "x", 1, &err), SUMI_FULL);
+	assert_int_equal(store_ballast_fill(s, &err), SUMI_FULL);
+	assert_int_equal(files_in("artifacts"), 0);
+	store_close(s);
+}
+
+static void check_ballast(void **state)
+{
+	(void)state;
+	struct store_options options = {.dir = folder, .reserve = -1, .ballast = 8192};
+	struct error err = {0};
+	struct store *s;
+	struct stat st;
+	char path[128];
+	snprintf(path, sizeof path, "%s/ballast", folder);
+	store_test_ok(store_open(&options, &s, &err), &err);
+	store_test_ok(store_ballast_fill(s, &err), &err);
+	store_test_ok(store_ballast_fill(s, &err), &err);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 8192);
+	assert_true(st.st_blocks * 512 >= 8192);
+	store_test_ok(store_ballast_drop(s, &err), &err);
+	store_test_ok(store_ballast_drop(s, &err), &err);
+	assert_int_equal(access(path, F_OK), -1);
+	store_close(s);
+}
+
+/* Fills the file system of folder to the last byte. */
+static void fill_disk(void)
+{
+	char path[128], block[512] = {1};
+	snprintf(path, sizeof path, "%s/filler", folder);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	assert_true(fd >= 0);
+	while (write(fd, block, sizeof block) > 0)
+		;
+	close(fd);
+}
+
+static void check_full_disk(void **state)
+{
+	(void)state;
+	if (getuid() != 0 || mount("tmpfs", folder, "tmpfs", 0, "size=2m") != 0)
+		skip();
+	struct store_options options = {.dir = folder, .reserve = -1, .ballast = 256 << 10};
+	struct error err = {0};
+	struct store *s;
+	enum store_put outcome;
+	char *big = calloc(1, 3 << 20), path[128];
+	store_test_ok(store_open(&options, &s, &err), &err);
+	store_test_ok(store_ballast_fill(s, &err), &err);
+	put_job(s, "a", "t");
+	put(s, "a", 0, "fits");
+	struct store_artifact a = {.job = "a", .variant = 1, .role = "main", .format = "webp"};
+	int status = store_artifact_put(s, &a, big, 3 << 20, &outcome, &err);
+	assert_int_equal(status, SUMI_FULL);
+	assert_int_equal(files_in("artifacts"), 1); /* nothing half-written */
+
+	fill_disk();
+	struct store_job job = {.id = "b", .prompt = big, .created = STORE_TEST_TIME};
+	memset(big, 'x', 1 << 20);
+	assert_int_equal(store_job_put(s, &job, &err), SUMI_FULL);
+	assert_non_null(strstr(err.text, "free some space"));
+	status = store_job_stored(s, "a", "t", NULL, 0, &err);
+	if (!status) /* pages of the file may have had room; the history needs more */
+		status = store_job_visible(s, "a", &err);
+	assert_int_equal(status, SUMI_FULL);
+	assert_int_equal(artifacts(s, "a", false, NULL), 0);
+
+	/* The ballast gives the result room; the cause gone, all goes on. */
+	store_test_ok(store_ballast_drop(s, &err), &err);
+	finish(s, "a", "t");
+	assert_int_equal(artifacts(s, "a", false, NULL), 1);
+	snprintf(path, sizeof path, "%s/filler", folder);
+	assert_int_equal(unlink(path), 0);
+	store_test_ok(store_ballast_fill(s, &err), &err);
+	put_job(s, "c", "t");
+	put(s, "c", 0, "again");
+	finish(s, "c", "t");
+	store_test_ok(store_check(s, true, NULL, &err), &err);
+	store_close(s);
+	free(big);
+	assert_int_equal(umount(folder), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(check_put),     TEST(check_missing_comes_back),
+	    TEST(check_collect), TEST(check_crash_points),
+	    TEST(check_runs),    TEST(check_reserve),
+	    TEST(check_ballast), TEST(check_full_disk),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
