@@ -381,7 +381,7 @@ static void check_digest_and_models(void **state)
 
 /* ---- listings ---- */
 
-enum { LISTED = 300 };
+enum { LISTED = 300 }; /* no multiple of 7 */
 
 /* Job i's properties, the same for filling and for checking. */
 static const char *modality_of(int i)
@@ -407,9 +407,8 @@ static const char *prompt_of(int i)
 static void fill_listing(struct store *s)
 {
 	for (int i = 0; i < LISTED; i++) {
-		char id[16], *tags[] = {i % 5 == 0 ? "five" : "other", "every"};
-		snprintf(id, sizeof id, "job%d", i);
-		/* Entered in another order than created; some in the same millisecond. */
+		char id[32], *tags[] = {i % 5 == 0 ? "five" : "other", "every"};
+		/* Entered in another order than created; two of them in each millisecond. */
 		int n = i * 7 % LISTED;
 		snprintf(id, sizeof id, "job%d", n);
 		tags[0] = n % 5 == 0 ? "five" : "other";
@@ -644,7 +643,7 @@ static void fill_varied(struct store *s)
 	struct error err = {0};
 	char *tags[] = {"night", "ночь"};
 	for (int i = 0; i < 30; i++) {
-		char id[16], token[16], data[64];
+		char id[32], token[32], data[64];
 		snprintf(id, sizeof id, "v%d", i);
 		snprintf(token, sizeof token, "token%d", i);
 		struct store_job job = {.id = id,
