@@ -201,12 +201,13 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 		return status;
 	if (a->residual.buffer) {
 		if ((status = check_tensor(op, "residual", &a->residual, a->y.dtype, err)) ||
-		    (status = check_same_rows(op, "residual", &a->residual, &a->y, err)) ||
-		    (status = check_apart(op, "residual", &a->residual, &a->y, true, err)))
+		    (status = check_same_rows(op, "residual", &a->residual, &a->y, err)))
 			return status;
 		if (a->residual.c != a->y.c)
 			return error_set(err, SUMI_INVALID, "%s: residual has %d channels, y has %d", op,
 			                 a->residual.c, a->y.c);
+		if ((status = check_apart(op, "residual", &a->residual, &a->y, true, err)))
+			return status;
 	}
 	return d->ops->linear ? d->ops->linear(d, a, err) : missing(d, op, err);
 }

@@ -1,7 +1,8 @@
 /* Device memory: buffers, and the pool that hands freed ones out again.
  *
  * The pool's rule: what is in use plus what is pooled never exceeds the most that was
- * ever in use at once, so pooling costs no memory beyond the peak. */
+ * ever in use at once by more than an eighth. Without the eighth, one small allocation
+ * at the peak would drive out a large buffer that the next step wants again. */
 #include <stdlib.h>
 
 #include "backends/opencl/internal.h"
@@ -76,6 +77,7 @@ static void pool_shrink(struct cl_device *d, size_t capacity)
 {
 	size_t in_use = d->base.bytes_in_use + capacity;
 	size_t ceiling = in_use > d->base.bytes_peak ? in_use : d->base.bytes_peak;
+	ceiling += ceiling / 8;
 	while (d->pool && in_use + d->pool_bytes > ceiling) {
 		struct buffer *last = d->pool;
 		while (last->next)

@@ -1,0 +1,590 @@
+/* Devices: choosing one, memory and its pool, the cache of programs, and what wrong
+ * arguments and failures get. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backends/opencl/internal.h"
+
+static char scratch[64]; /* a folder of this run */
+
+/* The first OpenCL device with programs/ in cache_dir; skips where there is none. */
+static struct device *open_opencl(const char *cache_dir)
+{
+	struct device *d = NULL;
+	struct device_info list[4];
+	struct error err;
+	setenv("SUMI_CACHE_DIR", cache_dir, 1);
+	if (device_list(list, 4, &err) < 2)
+		skip();
+	if (device_open("opencl:0", &d, &err) != SUMI_OK)
+		fail_msg("%s", err.text);
+	return d;
+}
+
+static struct tensor tensor_of(struct buffer *b, int n, int h, int w, int c)
+{
+	return (struct tensor){.buffer = b, .n = n, .h = h, .w = w, .c = c, .ld = c};
+}
+
+/* y = 2·x on eight numbers; builds one program. */
+static void double_it(struct device *d)
+{
+	float x[8], y[8];
+	struct buffer *b = NULL;
+	struct error err = {0};
+	for (int i = 0; i < 8; i++)
+		x[i] = (float)i - 3.5f;
+	assert_int_equal(device_buffer_new(d, sizeof x, &b, &err), SUMI_OK);
+	assert_int_equal(device_write(d, b, 0, x, sizeof x, &err), SUMI_OK);
+	struct tensor t = tensor_of(b, 1, 1, 2, 4);
+	struct axpby_args a = {.a = t, .y = t, .alpha = 2};
+	if (device_axpby(d, &a, &err) != SUMI_OK || device_read(d, b, 0, y, sizeof y, &err) != SUMI_OK)
+		fail_msg("%s", err.text);
+	for (int i = 0; i < 8; i++)
+		assert_true(y[i] == 2 * x[i]);
+	device_buffer_free(d, b);
+}
+
+static void selects_by_name_and_index(void **state)
+{
+	(void)state;
+	struct device *d = NULL;
+	struct error err = {0};
+	const char *const reference[] = {"reference", "SCALAR", "lar Ref"};
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(device_open(reference[i], &d, &err), SUMI_OK);
+		assert_string_equal(d->info.selector, "reference");
+		device_close(d);
+	}
+	const char *const wrong[] = {"opencl:99", "opencl:-1", "opencl:", "no such device", "\xff"};
+	for (int i = 0; i < 5; i++) {
+		int status = device_open(wrong[i], &d, &err);
+		if (status == SUMI_OK)
+			fail_msg("'%s' opened %s", wrong[i], d->info.name);
+		assert_int_equal(status, SUMI_NOTFOUND);
+		assert_null(d);
+		assert_non_null(strstr(err.text, wrong[i]));
+		assert_non_null(strstr(err.text, "reference"));
+	}
+	char absurd[5000];
+	memset(absurd, 'x', sizeof absurd - 1);
+	absurd[sizeof absurd - 1] = '\0';
+	assert_int_equal(device_open(absurd, &d, &err), SUMI_NOTFOUND);
+	device_close(NULL);
+}
+
+static void prefers_opencl(void **state)
+{
+	(void)state;
+	struct device *first = open_opencl(scratch), *d = NULL;
+	struct error err;
+	const char *const automatic[] = {NULL, "", "auto"};
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(device_open(automatic[i], &d, &err), SUMI_OK);
+		assert_int_equal(strncmp(d->info.selector, "opencl:", 7), 0);
+		device_close(d);
+	}
+	/* A part of the name, whatever its case. */
+	char part[6] = "";
+	snprintf(part, sizeof part, "%.5s", first->info.name);
+	for (char *p = part; *p; p++)
+		*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+	assert_int_equal(device_open(part, &d, &err), SUMI_OK);
+	assert_string_equal(d->info.selector, "opencl:0");
+	device_close(d);
+	device_close(first);
+}
+
+/* The loader reads its list of drivers once, so a machine without any is another process. */
+static void lives_without_opencl(void **state)
+{
+	(void)state;
+	char self[4096] = "", command[4300], line[256] = "";
+	assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+	snprintf(command, sizeof command, "OCL_ICD_VENDORS=/nonexistent '%s' --list", self);
+	FILE *f = popen(command, "r");
+	assert_non_null(f);
+	char *got = fgets(line, sizeof line, f);
+	int status = pclose(f);
+	assert_non_null(got);
+	assert_int_equal(status, 0);
+	assert_string_equal(line, "1 reference\n");
+}
+
+static int list_devices(void)
+{
+	struct device_info list[4];
+	struct error err;
+	struct device *d;
+	int n = device_list(list, 4, &err);
+	if (n < 1 || device_open(NULL, &d, &err) != SUMI_OK)
+		return 1;
+	printf("%d %s\n", n, d->info.selector);
+	device_close(d);
+	return 0;
+}
+
+/* The only file in <cache>/programs. */
+static void cached_program(const char *cache, char path[512])
+{
+	char dir[300];
+	snprintf(dir, sizeof dir, "%s/programs", cache);
+	DIR *d = opendir(dir);
+	assert_non_null(d);
+	int files = 0;
+	for (struct dirent *e; (e = readdir(d));)
+		if (e->d_name[0] != '.') {
+			snprintf(path, 512, "%s/%.200s", dir, e->d_name);
+			files++;
+		}
+	closedir(d);
+	assert_int_equal(files, 1);
+}
+
+/* Opens the device, runs the one program, and says whether it came from the disk. */
+static bool runs_from_cache(const char *cache)
+{
+	struct device *d = open_opencl(cache);
+	double_it(d);
+	double_it(d); /* the second time from memory */
+	struct cl_device *cl = cl_device_of(d);
+	assert_int_equal(cl->programs_built + cl->programs_loaded, 1);
+	bool loaded = cl->programs_loaded == 1;
+	device_close(d);
+	return loaded;
+}
+
+static void keeps_programs_on_disk(void **state)
+{
+	(void)state;
+	char cache[128], path[512];
+	snprintf(cache, sizeof cache, "%s/programs-test", scratch);
+	assert_false(runs_from_cache(cache));
+	assert_true(runs_from_cache(cache));
+	cached_program(cache, path);
+	char dir[300];
+	struct stat st;
+	snprintf(dir, sizeof dir, "%s/programs", cache);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 077, 0); /* binaries that are run: nobody else's to write */
+
+	/* A flipped bit, a file cut short, one of nothing, one of something else: rebuilt,
+	 * and good the next time. */
+	const char *const damage[] = {
+	    "printf X | dd of='%s' bs=1 seek=200 conv=notrunc 2>/dev/null",
+	    "printf X | dd of='%s' bs=1 seek=3 conv=notrunc 2>/dev/null", "truncate -s 1000 '%s'",
+	    "truncate -s 65 '%s'", ": > '%s'", "echo something else > '%s'"};
+	for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+		char command[700];
+		snprintf(command, sizeof command, damage[i], path);
+		assert_int_equal(system(command), 0);
+		assert_false(runs_from_cache(cache));
+		assert_true(runs_from_cache(cache));
+	}
+}
+
+/* A binary whose hash is right but that no driver made. */
+static void survives_a_foreign_binary(void **state)
+{
+	(void)state;
+	char cache[128], path[512], command[1300];
+	snprintf(cache, sizeof cache, "%s/foreign-test", scratch);
+	assert_false(runs_from_cache(cache));
+	cached_program(cache, path);
+	snprintf(command, sizeof command,
+	         "h=$(printf 'not a binary' | sha256sum | cut -c1-64) && "
+	         "printf '%%s\\nnot a binary' \"$h\" > '%s'",
+	         path);
+	assert_int_equal(system(command), 0);
+	assert_false(runs_from_cache(cache));
+}
+
+static void runs_without_a_cache(void **state)
+{
+	(void)state;
+	char cache[128];
+	snprintf(cache, sizeof cache, "%s/a-file", scratch);
+	FILE *f = fopen(cache, "w");
+	assert_non_null(f);
+	fclose(f);
+	assert_false(runs_from_cache(cache)); /* the folder cannot be made */
+	assert_false(runs_from_cache(cache));
+}
+
+static void pools_buffers(void **state)
+{
+	(void)state;
+	struct device *d = open_opencl(scratch);
+	struct cl_device *cl = cl_device_of(d);
+	struct buffer *a, *b, *c;
+	struct error err;
+	assert_int_equal(device_buffer_new(d, 1000000, &a, &err), SUMI_OK);
+	assert_int_equal(device_buffer_new(d, 3000, &b, &err), SUMI_OK);
+	cl_mem first = a->mem;
+	size_t peak = d->bytes_peak;
+	assert_true(d->bytes_in_use >= 1003000 + 2 * CL_BUFFER_SLACK);
+	device_buffer_free(d, a);
+	assert_true(d->bytes_in_use < 1000000);
+	if (!cl->quirks.oclgrind) {
+		/* A similar size gets the same memory, a very different one does not. */
+		assert_int_equal(device_buffer_new(d, 950000, &c, &err), SUMI_OK);
+		assert_ptr_equal(c->mem, first);
+		device_buffer_free(d, c);
+		assert_int_equal(device_buffer_new(d, 5000, &c, &err), SUMI_OK);
+		assert_ptr_not_equal(c->mem, first);
+		device_buffer_free(d, c);
+	}
+	/* The pool's rule (memory.c). */
+	for (int i = 1; i < 40; i++) {
+		assert_int_equal(device_buffer_new(d, (size_t)i * 100000, &c, &err), SUMI_OK);
+		peak = d->bytes_peak;
+		device_buffer_free(d, c);
+		assert_true(d->bytes_in_use + cl->pool_bytes <= peak + peak / 8);
+	}
+	device_buffer_free(d, b);
+	device_buffer_free(d, NULL);
+	assert_int_equal(d->bytes_in_use, 0);
+	cl_pool_trim(cl);
+	assert_int_equal(cl->pool_bytes, 0);
+	assert_null(cl->pool);
+	device_close(d);
+}
+
+static void refuses_too_much_memory(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct buffer *b = NULL;
+	struct device *devices[2] = {NULL, open_opencl(scratch)};
+	assert_int_equal(device_open("reference", &devices[0], &err), SUMI_OK);
+	for (int i = 0; i < 2; i++) {
+		const size_t sizes[] = {(size_t)1 << 50, SIZE_MAX, SIZE_MAX - 10};
+		for (int k = 0; k < 3; k++) {
+			assert_int_equal(device_buffer_new(devices[i], sizes[k], &b, &err), SUMI_NOMEM);
+			assert_null(b);
+			assert_non_null(strstr(err.text, "bytes"));
+		}
+		assert_int_equal(device_buffer_new(devices[i], 0, &b, &err), SUMI_INVALID);
+		assert_int_equal(devices[i]->bytes_in_use, 0);
+		double_it(devices[i]); /* and it goes on */
+	}
+	device_close(devices[1]);
+	device_close(devices[0]);
+}
+
+static void keeps_to_its_buffers(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	char data[64] = "ink";
+	struct device *devices[2] = {NULL, open_opencl(scratch)};
+	assert_int_equal(device_open("reference", &devices[0], &err), SUMI_OK);
+	for (int i = 0; i < 2; i++) {
+		struct buffer *b;
+		assert_int_equal(device_buffer_new(devices[i], 32, &b, &err), SUMI_OK);
+		assert_int_equal(device_write(devices[i], b, 28, data, 4, &err), SUMI_OK);
+		assert_int_equal(device_write(devices[i], b, 29, data, 4, &err), SUMI_INVALID);
+		assert_int_equal(device_write(devices[i], b, 33, data, 0, &err), SUMI_INVALID);
+		assert_int_equal(device_read(devices[i], b, SIZE_MAX, data, 2, &err), SUMI_INVALID);
+		assert_int_equal(device_read(devices[i], b, 1, data, SIZE_MAX, &err), SUMI_INVALID);
+		memset(data, 0, sizeof data);
+		assert_int_equal(device_read(devices[i], b, 28, data, 4, &err), SUMI_OK);
+		assert_string_equal(data, "ink");
+		assert_int_equal(device_sync(devices[i], &err), SUMI_OK);
+		device_buffer_free(devices[i], b);
+	}
+	device_close(devices[1]);
+	device_close(devices[0]);
+}
+
+static void says_why_a_kernel_does_not_build(void **state)
+{
+	(void)state;
+	struct device *d = open_opencl(scratch);
+	struct cl_device *cl = cl_device_of(d);
+	struct error err = {0};
+	cl_kernel kernel = NULL;
+	int status = cl_kernel_get(cl, "elementwise.cl", "permute", "-D PERMUTE -D V=4 -D BITS=sumi",
+	                           &kernel, &err);
+	assert_int_equal(status, SUMI_DEVICE);
+	assert_null(kernel);
+	assert_non_null(strstr(err.text, "clBuildProgram(elementwise.cl)"));
+	assert_non_null(strstr(err.text, "sumi")); /* the compiler's own words */
+	assert_null(strchr(err.text, '\n'));
+	status = cl_kernel_get(cl, "elementwise.cl", "no_kernel", "-D PERMUTE -D V=4 -D BITS=uint",
+	                       &kernel, &err);
+	assert_int_equal(status, SUMI_DEVICE);
+	assert_non_null(strstr(err.text, "clCreateKernel(no_kernel): CL_INVALID_KERNEL_NAME"));
+	assert_int_equal(cl_kernel_get(cl, "none.cl", "x", "", &kernel, &err), SUMI_INTERNAL);
+
+	/* A work-group that no device can run. */
+	status = cl_kernel_get(cl, "elementwise.cl", "permute", "-D PERMUTE -D V=4 -D BITS=uint",
+	                       &kernel, &err);
+	assert_int_equal(status, SUMI_OK);
+	const struct cl_arg args[] = {arg_buffer(NULL), arg_ulong(0), arg_ulong(0), arg_buffer(NULL),
+	                              arg_ulong(0), arg_ulong(0), arg_ulong(0), arg_ulong(1),
+	                              arg_ulong(1), arg_ulong(0)};
+	struct cl_range range = {.dims = 1, .global = {1 << 24}, .local = {1 << 24}};
+	status = cl_launch(cl, kernel, &range, args, CL_COUNT(args), &err);
+	assert_int_equal(status, SUMI_DEVICE);
+	assert_non_null(strstr(err.text, "clEnqueueNDRangeKernel(permute): CL_INVALID_WORK"));
+	double_it(d);
+	device_close(d);
+}
+
+/* One matrix product by hand: what the oracle itself is measured by. */
+static void reference_knows_its_sums(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct device *d;
+	struct buffer *x, *y, *bias;
+	struct weight *w;
+	const float data[] = {1, 2, 3, 4, 5, 6}, b[] = {0.5f, -1};
+	const float rows[] = {1, 0, -1, 2, 1, 0};
+	float got[4];
+	assert_int_equal(device_open("reference", &d, &err), SUMI_OK);
+	struct weight_desc desc = {.data = rows, .cout = 2, .cin = 3, .kernel = 1};
+	assert_int_equal(device_weight_new(d, &desc, &w, &err), SUMI_OK);
+	assert_int_equal(device_buffer_new(d, sizeof data, &x, &err), SUMI_OK);
+	assert_int_equal(device_buffer_new(d, sizeof got, &y, &err), SUMI_OK);
+	assert_int_equal(device_buffer_new(d, sizeof b, &bias, &err), SUMI_OK);
+	device_write(d, x, 0, data, sizeof data, &err);
+	device_write(d, bias, 0, b, sizeof b, &err);
+	struct linear_args a = {.x = tensor_of(x, 1, 1, 2, 3), .y = tensor_of(y, 1, 1, 2, 2),
+	                        .weight = w, .bias = bias};
+	assert_int_equal(device_linear(d, &a, &err), SUMI_OK);
+	device_read(d, y, 0, got, sizeof got, &err);
+	const float want[] = {-1.5f, 3, -1.5f, 12};
+	assert_memory_equal(got, want, sizeof got);
+	device_weight_free(d, w);
+
+	/* A 3×3 convolution of a picture of one row: taps that fall outside count nothing. */
+	const float taps[] = {9, 9, 9, 1, 10, 100, 9, 9, 9};
+	desc = (struct weight_desc){.data = taps, .cout = 1, .cin = 1, .kernel = 3};
+	assert_int_equal(device_weight_new(d, &desc, &w, &err), SUMI_OK);
+	struct conv2d_args c = {.x = tensor_of(x, 1, 1, 4, 1), .y = tensor_of(y, 1, 1, 4, 1),
+	                        .weight = w, .stride = 1};
+	assert_int_equal(device_conv2d(d, &c, &err), SUMI_OK);
+	device_read(d, y, 0, got, sizeof got, &err);
+	const float line[] = {210, 321, 432, 43};
+	assert_memory_equal(got, line, sizeof got);
+	/* Stride 2 with the border at the end only: windows begin at 0 and 2, the row above
+	 * the picture does not exist, so the kernel's first row meets it. */
+	c.x.h = c.x.w = 2;
+	c.y.h = c.y.w = 1;
+	c.stride = 2;
+	c.pad_end = true;
+	assert_int_equal(device_conv2d(d, &c, &err), SUMI_OK);
+	device_read(d, y, 0, got, sizeof got[0], &err);
+	assert_true(got[0] == 9 * 1 + 9 * 2 + 1 * 3 + 10 * 4);
+	device_weight_free(d, w);
+	device_buffer_free(d, bias);
+	device_buffer_free(d, y);
+	device_buffer_free(d, x);
+	device_close(d);
+}
+
+/* What the wrong calls of refuses_wrong_shapes() are made from. */
+struct shapes {
+	struct device *d;
+	struct buffer *x, *y, *v; /* 4096, 4096 and 64 bytes */
+	struct weight *w, *conv, *geglu, *table;
+	struct error err;
+};
+
+static void expect(struct shapes *s, int status, const char *part)
+{
+	if (status != SUMI_INVALID && status != SUMI_UNSUPPORTED)
+		fail_msg("status %d where '%s' was to be said", status, part);
+	if (!strstr(s->err.text, part))
+		fail_msg("'%s' does not say '%s'", s->err.text, part);
+}
+
+static void wrong_matrix_calls(struct shapes *s)
+{
+	struct linear_args good = {.x = tensor_of(s->x, 1, 1, 4, 8), .y = tensor_of(s->y, 1, 1, 4, 16),
+	                           .weight = s->w, .bias = s->v};
+	struct linear_args a = good;
+	assert_int_equal(device_linear(s->d, &a, &s->err), SUMI_OK);
+#define LINEAR(change, text) (a = good, change, expect(s, device_linear(s->d, &a, &s->err), text))
+	LINEAR(a.x.buffer = NULL, "x has no buffer");
+	LINEAR(a.x.w = 0, "x has the shape [1, 1, 0, 8]");
+	LINEAR(a.x.ld = 7, "ld 7");
+	LINEAR(a.x.dtype = DTYPE_F16, "another dtype");
+	LINEAR((a.x.dtype = a.y.dtype = DTYPE_BF16), "F32 or F16");
+	LINEAR(a.x.offset = 1000, "leaves its buffer of 4096 bytes");
+	LINEAR(a.x.offset = SIZE_MAX / 2, "leaves its buffer");
+	LINEAR((a.x.n = a.x.h = a.x.w = 1 << 30), "leaves its buffer");
+	LINEAR(a.x.w = 3, "x has 3 rows, y has 4");
+	LINEAR(a.x.c = 7, "weight is [16, 8], the tensors need [16, 7]");
+	LINEAR(a.weight = s->table, "is a table");
+	LINEAR(a.weight = NULL, "no weight");
+	LINEAR(a.weight = s->conv, "convolution");
+	LINEAR((a.weight = s->geglu, a.y.c = 8, a.act = ACT_NONE), "weight is [16, 8]");
+	LINEAR(a.act = ACT_GEGLU, "need [32, 8]");
+	LINEAR(a.act = (enum activation)99, "activation 99");
+	LINEAR((a.y.buffer = s->x), "y overlaps x");
+	LINEAR((a.residual = good.y, a.residual.c = 15), "residual has 15 channels");
+	LINEAR((a.residual = good.y, a.residual.w = 3), "residual has 3 rows");
+	LINEAR((a.residual = good.y, a.residual.offset = 1), "y overlaps residual");
+#undef LINEAR
+	struct conv2d_args fine = {.x = tensor_of(s->x, 1, 4, 4, 8), .y = tensor_of(s->y, 1, 4, 4, 16),
+	                           .weight = s->conv, .stride = 1};
+	struct conv2d_args c = fine;
+	assert_int_equal(device_conv2d(s->d, &c, &s->err), SUMI_OK);
+#define CONV(change, text) (c = fine, change, expect(s, device_conv2d(s->d, &c, &s->err), text))
+	CONV(c.stride = 0, "stride 0");
+	CONV(c.stride = 2, "must be [1, 2, 2]");
+	CONV(c.upsample = true, "must be [1, 8, 8]");
+	CONV(c.pad_end = true, "pad_end stride 2");
+	CONV(c.act = ACT_GEGLU, "activation 6");
+	CONV((c.add = fine.y), "add is [1, 4, 4, 16]");
+	CONV((c.residual = fine.x), "residual is [1, 4, 4, 8]");
+	CONV((c.stride = 2, c.pad_end = true, c.x.h = 1, c.y.h = 1, c.y.w = 2), "must be [1, 0, 2]");
+#undef CONV
+	struct attention_args t = {.q = tensor_of(s->x, 1, 1, 4, 8), .k = tensor_of(s->x, 1, 1, 5, 8),
+	                           .v = tensor_of(s->x, 1, 1, 6, 8), .y = tensor_of(s->y, 1, 1, 4, 8),
+	                           .heads = 2, .scale = 1};
+	expect(s, device_attention(s->d, &t, &s->err), "does not go with the rest");
+	t.v.w = 5;
+	t.heads = 3;
+	expect(s, device_attention(s->d, &t, &s->err), "8 channels in 3 heads");
+}
+
+static void wrong_plain_calls(struct shapes *s)
+{
+	struct tensor x = tensor_of(s->x, 1, 2, 2, 16), y = tensor_of(s->y, 1, 2, 2, 16);
+	struct group_norm_args g = {.x = x, .y = y, .gamma = s->v, .beta = s->v, .groups = 5};
+	expect(s, device_group_norm(s->d, &g, &s->err), "16 channels in 5 groups");
+	g.groups = 0;
+	expect(s, device_group_norm(s->d, &g, &s->err), "16 channels in 0 groups");
+	g.groups = 4;
+	g.epsilon = -1;
+	expect(s, device_group_norm(s->d, &g, &s->err), "epsilon -1");
+	g.gamma = NULL;
+	expect(s, device_group_norm(s->d, &g, &s->err), "no gamma");
+	struct layer_norm_args l = {.x = tensor_of(s->x, 1, 1, 2, 17),
+	                            .y = tensor_of(s->y, 1, 1, 2, 17), .gamma = s->v, .beta = s->v};
+	expect(s, device_layer_norm(s->d, &l, &s->err), "gamma holds 64 bytes, 17 channels need 68");
+	struct axpby_args b = {.a = x, .b = x, .y = y};
+	b.b.c = 15;
+	expect(s, device_axpby(s->d, &b, &s->err), "b is [1, 2, 2, 15]");
+
+	const int32_t ids[] = {0, 9, 10, -1};
+	struct embedding_args e = {.table = s->table, .ids = ids, .y = tensor_of(s->y, 1, 1, 3, 8)};
+	expect(s, device_embedding(s->d, &e, &s->err), "id 10 of token 2");
+	e.ids = ids + 3;
+	expect(s, device_embedding(s->d, &e, &s->err), "id -1 of token 0");
+	e.table = s->w;
+	expect(s, device_embedding(s->d, &e, &s->err), "not made as a table");
+	e.ids = NULL;
+	expect(s, device_embedding(s->d, &e, &s->err), "no id");
+	const float steps[] = {1, 0.0f / 0.0f};
+	struct timestep_args t = {.timesteps = steps, .y = tensor_of(s->y, 2, 1, 1, 8)};
+	expect(s, device_timestep(s->d, &t, &s->err), "timestep 1 is not finite");
+	t.y.c = t.y.ld = 7;
+	expect(s, device_timestep(s->d, &t, &s->err), "even c");
+	struct permute_args p = {.x = x, .y = y, .a = 3, .b = 1};
+	expect(s, device_permute(s->d, &p, &s->err), "blocks of 3 times 1");
+	p.a = 0;
+	expect(s, device_permute(s->d, &p, &s->err), "blocks of 0");
+
+	struct weight *w;
+	const float data[16] = {0};
+	const struct {
+		struct weight_desc desc;
+		const char *text;
+	} weights[] = {
+	    {{.cout = 1, .cin = 1, .kernel = 1}, "no data"},
+	    {{.data = data, .cout = 0, .cin = 1, .kernel = 1}, "[0, 1]"},
+	    {{.data = data, .cout = 1, .cin = 1, .kernel = 5}, "kernel size 5"},
+	    {{.data = data, .cout = 3, .cin = 1, .kernel = 1, .geglu = true}, "not 3"},
+	    {{.data = data, .cout = 1, .cin = 1, .kernel = 3, .table = true}, "table cannot"},
+	    {{.data = data, .cout = 1, .cin = 1, .kernel = 1, .dtype = (enum dtype)7}, "dtype 7"},
+	};
+	for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+		expect(s, device_weight_new(s->d, &weights[i].desc, &w, &s->err), weights[i].text);
+}
+
+static void refuses_wrong_shapes(void **state)
+{
+	(void)state;
+	struct shapes s = {0};
+	static const float zeros[16 * 8 * 9];
+	const struct {
+		struct weight **out;
+		struct weight_desc desc;
+	} weights[] = {
+	    {&s.w, {.cout = 16, .cin = 8, .kernel = 1}},
+	    {&s.conv, {.cout = 16, .cin = 8, .kernel = 3}},
+	    {&s.geglu, {.cout = 16, .cin = 8, .kernel = 1, .geglu = true}},
+	    {&s.table, {.cout = 10, .cin = 8, .kernel = 1, .table = true}},
+	};
+	assert_int_equal(device_open("reference", &s.d, &s.err), SUMI_OK);
+	for (int i = 0; i < 4; i++) {
+		struct weight_desc desc = weights[i].desc;
+		desc.data = zeros;
+		assert_int_equal(device_weight_new(s.d, &desc, weights[i].out, &s.err), SUMI_OK);
+	}
+	static const char blank[4096];
+	assert_int_equal(device_buffer_new(s.d, 4096, &s.x, &s.err), SUMI_OK);
+	assert_int_equal(device_buffer_new(s.d, 4096, &s.y, &s.err), SUMI_OK);
+	assert_int_equal(device_buffer_new(s.d, 64, &s.v, &s.err), SUMI_OK);
+	device_write(s.d, s.x, 0, blank, 4096, &s.err);
+	device_write(s.d, s.v, 0, blank, 64, &s.err);
+	wrong_matrix_calls(&s);
+	wrong_plain_calls(&s);
+	for (int i = 0; i < 4; i++)
+		device_weight_free(s.d, *weights[i].out);
+	device_buffer_free(s.d, s.x);
+	device_buffer_free(s.d, s.y);
+	device_buffer_free(s.d, s.v);
+	assert_int_equal(s.d->bytes_in_use, 0);
+	assert_true(s.d->bytes_peak > 0);
+	device_close(s.d);
+}
+
+static int make_scratch(void **state)
+{
+	(void)state;
+	snprintf(scratch, sizeof scratch, "/tmp/sumi-device-XXXXXX");
+	return mkdtemp(scratch) ? 0 : -1;
+}
+
+static int remove_scratch(void **state)
+{
+	(void)state;
+	char command[128];
+	snprintf(command, sizeof command, "rm -r '%s'", scratch);
+	return system(command);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "--list") == 0)
+		return list_devices();
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(selects_by_name_and_index),
+	    cmocka_unit_test(prefers_opencl),
+	    cmocka_unit_test(lives_without_opencl),
+	    cmocka_unit_test(keeps_programs_on_disk),
+	    cmocka_unit_test(survives_a_foreign_binary),
+	    cmocka_unit_test(runs_without_a_cache),
+	    cmocka_unit_test(pools_buffers),
+	    cmocka_unit_test(refuses_too_much_memory),
+	    cmocka_unit_test(keeps_to_its_buffers),
+	    cmocka_unit_test(says_why_a_kernel_does_not_build),
+	    cmocka_unit_test(reference_knows_its_sums),
+	    cmocka_unit_test(refuses_wrong_shapes),
+	};
+	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
+}
