@@ -205,53 +205,50 @@ static void add_value(struct query *q, const char *condition, struct db_value va
 	q->values[q->count++] = value;
 }
 
-/* Rows of an index up to ESTIMATE_LIMIT. */
-static int estimate(struct store *s, const char *column, const char *value, int64_t *rows,
+/* What a filter asks for, by the condition that its index answers. The tag's index leads over
+ * job_tags; where it does not lead, the tag is looked up for every row. */
+enum { SUBMITTER, MODEL, MODALITY, STATE, TAG, FILTERS };
+static const char *const columns[FILTERS] = {"submitter", "model", "modality", "state", NULL};
+
+#define TAG_ID "(SELECT id FROM tags WHERE name = ?)"
+
+/* How many rows a filter leaves, counted up to ESTIMATE_LIMIT. */
+static int estimate(struct store *s, int filter, const char *value, int64_t *rows,
                     struct error *err)
 {
 	char sql[256];
-	snprintf(sql, sizeof sql,
-	         "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE publish = 'visible' AND %s = ? "
-	         "LIMIT %d)",
-	         column, ESTIMATE_LIMIT);
+	if (filter == TAG)
+		snprintf(sql, sizeof sql,
+		         "SELECT count(*) FROM (SELECT 1 FROM job_tags WHERE tag = " TAG_ID " LIMIT %d)",
+		         ESTIMATE_LIMIT);
+	else
+		snprintf(sql, sizeof sql,
+		         "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE publish = 'visible' AND %s = ? "
+		         "LIMIT %d)",
+		         columns[filter], ESTIMATE_LIMIT);
 	return db_int(s, rows, err, sql, T(value));
 }
 
-/* Conditions on plain columns. Only the narrowest may use its index ('+' keeps SQLite from the
- * others), and none may where tags or words lead already. */
-static int add_columns(struct store *s, const struct store_filter *f, bool led, struct query *q,
-                       struct error *err)
+/* The narrowest of the filters that are given, -1 when there is none. */
+static int choose(struct store *s, const char *const wanted[FILTERS], int *best,
+                  struct error *err)
 {
-	const struct {
-		const char *column, *value;
-	} wanted[] = {{"submitter", f->submitter},
-	              {"model", f->model},
-	              {"modality", f->modality},
-	              {"state", f->state}};
-	enum { COUNT = sizeof wanted / sizeof wanted[0] };
-	int best = -1, given = 0;
+	int given = 0;
 	int64_t least = 0;
-	for (int i = 0; i < COUNT; i++)
-		given += wanted[i].value != NULL;
-	for (int i = 0; i < COUNT && !led; i++) {
+	*best = -1;
+	for (int i = 0; i < FILTERS; i++)
+		given += wanted[i] != NULL;
+	for (int i = 0; i < FILTERS; i++) {
 		int64_t rows = 0;
-		if (!wanted[i].value)
+		if (!wanted[i])
 			continue;
-		int status = given > 1 ? estimate(s, wanted[i].column, wanted[i].value, &rows, err) : 0;
+		int status = given > 1 ? estimate(s, i, wanted[i], &rows, err) : SUMI_OK;
 		if (status)
 			return status;
-		if (best < 0 || rows < least) {
-			best = i;
+		if (*best < 0 || rows < least) {
+			*best = i;
 			least = rows;
 		}
-	}
-	for (int i = 0; i < COUNT; i++) {
-		char condition[64];
-		if (!wanted[i].value)
-			continue;
-		snprintf(condition, sizeof condition, " AND %sj.%s = ?", i == best ? "" : "+",
-		         wanted[i].column);
-		add_value(q, condition, T(wanted[i].value));
 	}
 	return SUMI_OK;
 }
@@ -261,32 +258,38 @@ static int64_t key_of_time(int64_t time)
 	return time >= (int64_t)1 << 42 ? INT64_MAX : time << STORE_KEY_SHIFT;
 }
 
-/* The words lead where there are any, else the tag, else the narrowest column. */
+/* Words lead where there are any, else the narrowest filter. '+' keeps SQLite from the indexes
+ * of the others. */
 static int build_page(struct store *s, const struct store_filter *f, const char *match, int limit,
                       struct query *q, struct error *err)
 {
-	const char *key = match ? "prompts.rowid" : f->tag ? "t.job" : "j.key";
+	const char *const wanted[FILTERS] = {f->submitter, f->model, f->modality, f->state, f->tag};
+	int leader = -1;
 	char line[128];
+	int status = match ? SUMI_OK : choose(s, wanted, &leader, err);
+	if (status)
+		return status;
+	const char *key = match ? "prompts.rowid" : leader == TAG ? "t.job" : "j.key";
 	store_job_select(q->sql);
 	q->used = strlen(q->sql);
 	if (match)
 		add_value(q, "prompts CROSS JOIN jobs j ON j.key = prompts.rowid WHERE prompts MATCH ?",
 		          T(match));
-	else if (f->tag)
-		add_value(q, "job_tags t CROSS JOIN jobs j ON j.key = t.job "
-		             "WHERE t.tag = (SELECT id FROM tags WHERE name = ?)",
+	else if (leader == TAG)
+		add_value(q, "job_tags t CROSS JOIN jobs j ON j.key = t.job WHERE t.tag = " TAG_ID,
 		          T(f->tag));
 	else
 		add(q, "jobs j WHERE 1");
-	if (match && f->tag)
-		add_value(q, " AND EXISTS (SELECT 1 FROM job_tags WHERE job = j.key AND "
-		             "tag = (SELECT id FROM tags WHERE name = ?))",
+	if (f->tag && leader != TAG)
+		add_value(q, " AND EXISTS (SELECT 1 FROM job_tags WHERE job = j.key AND tag = " TAG_ID ")",
 		          T(f->tag));
+	for (int i = 0; i < TAG; i++) {
+		snprintf(line, sizeof line, " AND %sj.%s = ?", i == leader ? "" : "+", columns[i]);
+		if (wanted[i])
+			add_value(q, line, T(wanted[i]));
+	}
 	if (!f->all)
 		add(q, " AND j.publish = 'visible'");
-	int status = add_columns(s, f, match || f->tag, q, err);
-	if (status)
-		return status;
 	int64_t below = f->before ? f->before : INT64_MAX;
 	if (f->until && key_of_time(f->until) < below)
 		below = key_of_time(f->until);
