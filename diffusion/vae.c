@@ -106,9 +106,8 @@ static void decode(struct pass *p, const struct vae_half *half, const struct vae
 		tiny_decode(p, &half->tiny, c, x);
 }
 
-/* Decodes one dense block of latents that are already as the decoder wants them. */
-static int decode_block(struct vae *vae, const struct tap *tap, const float *latents, int n, int h,
-			int w, float *pictures, struct error *err)
+int vae_decode_block(struct vae *vae, const struct tap *tap, const float *latents, int n, int h,
+		     int w, float *pictures, struct error *err)
 {
 	struct pass p = pass_begin(vae->decoder.set.device, tap, err);
 	struct tensor x = pass_upload(&p, latents, n, h, w, vae->config.latent_channels);
@@ -125,13 +124,22 @@ int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, str
 	int status = check_size("latents", in, 1, err);
 	if (status)
 		return status;
+	if (in->tile != 0 && in->tile < VAE_TILE_MIN)
+		return error_set(err, SUMI_INVALID,
+				 "a tile of %d latent pixels: at least %d are needed", in->tile,
+				 VAE_TILE_MIN);
 	size_t count = (size_t)in->n * (size_t)in->h * (size_t)in->w * (size_t)c->latent_channels;
 	float *latents = malloc(count * sizeof *latents);
 	if (!latents)
 		return error_set(err, SUMI_NOMEM, "out of memory for %zu latents", count);
 	for (size_t i = 0; i < count; i++)
 		latents[i] = (float)(in->values[i] / c->scaling + c->shift);
-	status = decode_block(vae, &in->tap, latents, in->n, in->h, in->w, pictures, err);
+	if (in->tile && (in->h > in->tile || in->w > in->tile))
+		status =
+		    vae_decode_tiled(vae, latents, in->n, in->h, in->w, in->tile, pictures, err);
+	else
+		status =
+		    vae_decode_block(vae, &in->tap, latents, in->n, in->h, in->w, pictures, err);
 	free(latents);
 	return status;
 }

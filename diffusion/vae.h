@@ -8,6 +8,8 @@
 #include "diffusion/config.h"
 #include "diffusion/pass.h"
 
+#define VAE_TILE_MIN 16
+
 struct vae;
 
 /* Loads FOLDER/config.json and the decoder's weights beside it onto the device, which must
@@ -24,7 +26,7 @@ struct vae_input {
 				in_channels] with h and w multiples of config.scale */
 	int n, h, w;
 	int tile;       /* decoding: latent pixels a side that are decoded at once, overlapping and
-			   blended; 0: everything at once */
+			   mixed, at least VAE_TILE_MIN; 0: everything at once. No taps in tiles. */
 	struct tap tap; /* conv_in, mid, up.I or down.I; AutoencoderTiny: layer.I */
 };
 
@@ -40,5 +42,10 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 /* Bytes of temporaries that decoding n × h × w latent pixels takes at its peak, without what
  * the device's operations may need for themselves; 0 when there is no memory to find out. */
 uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype);
+
+/* The largest tile with which decoding h × w latent pixels takes at most so many bytes (as
+ * vae_memory() counts them); 0 when no tiles are needed, -1 when even the smallest is too
+ * large. */
+int vae_tile_size(const struct vae_config *config, int h, int w, uint64_t bytes, enum dtype dtype);
 
 #endif

@@ -443,6 +443,60 @@ static void test_vaes(void **state)
 	on_all(check_vae);
 }
 
+/* 8 × 28 latents in tiles of 16 are two tiles that overlap by four: the picture must be
+ * theirs, mixed along a ramp. */
+static void test_tiles(void **state)
+{
+	(void)state;
+	enum { H = 8, W = 28, T = 16, S = 8, SECOND = W - T };
+	struct error err = {0};
+	struct vae *vae;
+	static float latents[H * W * 4], part[2][H * T * 4];
+	static float picture[H * S * W * S * 3], parts_out[2][H * S * T * S * 3];
+	assert_ok(vae_open(devices[device_count - 1], folder("taesd-tiny", "vae"), &vae, &err),
+		  err);
+	for (int i = 0; i < H * W * 4; i++)
+		latents[i] = sinf((float)i * 0.37f);
+	struct vae_input in = {.values = latents, .n = 1, .h = H, .w = W, .tile = T};
+	assert_ok(vae_decode(vae, &in, picture, &err), err);
+	for (int k = 0; k < 2; k++) {
+		for (int y = 0; y < H; y++)
+			memcpy(part[k] + y * T * 4, latents + (y * W + k * SECOND) * 4,
+			       T * 4 * sizeof(float));
+		struct vae_input one = {.values = part[k], .n = 1, .h = H, .w = T, .tile = T};
+		assert_ok(vae_decode(vae, &one, parts_out[k], &err), err);
+	}
+	for (int y = 0; y < H * S; y++)
+		for (int x = 0; x < W * S; x++) {
+			float ramp = ((float)(x - SECOND * S) + 0.5f) / (float)((T - SECOND) * S);
+			float w = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp; /* of the second tile */
+			const float *a = parts_out[0] + (y * T * S + x) * 3;
+			const float *b = parts_out[1] + (y * T * S + x - SECOND * S) * 3;
+			float want = w == 0 ? a[1] : w == 1 ? b[1] : a[1] * (1 - w) + b[1] * w;
+			if (!(fabsf(picture[(y * W * S + x) * 3 + 1] - want) < 1e-5f))
+				fail_msg("pixel %d,%d is %g, want %g", x, y,
+					 (double)picture[(y * W * S + x) * 3 + 1], (double)want);
+		}
+	in.tile = 8;
+	assert_int_equal(vae_decode(vae, &in, picture, &err), SUMI_INVALID);
+	vae_close(vae);
+}
+
+static void test_tile_size(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct vae_config c;
+	assert_ok(vae_config_read(folder("sd1-tiny", "vae"), &c, &err), err);
+	uint64_t whole = vae_memory(&c, 1, 64, 96, DTYPE_F32);
+	assert_true(whole > 0);
+	assert_int_equal(vae_tile_size(&c, 64, 96, whole, DTYPE_F32), 0);
+	int tile = vae_tile_size(&c, 64, 96, whole / 3, DTYPE_F32);
+	assert_in_range(tile, VAE_TILE_MIN, 64);
+	assert_true(vae_memory(&c, 1, tile, tile, DTYPE_F32) <= whole / 3);
+	assert_int_equal(vae_tile_size(&c, 64, 96, 1000, DTYPE_F32), -1);
+}
+
 static int open_devices(void **state)
 {
 	(void)state;
@@ -475,9 +529,9 @@ static int close_devices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_text_encoders),
-	    cmocka_unit_test(test_unets),
-	    cmocka_unit_test(test_vaes),
+	    cmocka_unit_test(test_text_encoders), cmocka_unit_test(test_unets),
+	    cmocka_unit_test(test_vaes),          cmocka_unit_test(test_tiles),
+	    cmocka_unit_test(test_tile_size),
 	};
 	return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
