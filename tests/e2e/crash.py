@@ -21,7 +21,7 @@ def submit(redis, jobs):
     """Jobs as a stranger's client would send them."""
     for id, seed, n in jobs:
         assert redis.cli("XADD", "{sumi}:in", "*", "id", id, "modality", "image", "prompt", "ink in water",
-                         "seed", seed, "n", n, "steps", STEPS, "width", 64, "height", 64, "lossless", "true",
+                         "seed", seed, "n", n, "steps", STEPS, "width", 64, "height", 64, "lossless", "true", "sampler", "ddim",
                          "max_attempts", 50)
 
 
