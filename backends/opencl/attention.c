@@ -44,6 +44,7 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	while (panels > 1 && (panels * dim > cells ||
 	                      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->q.n < wanted))
 		panels--;
+	panels = (int)ceil_div(all, (int)ceil_div(all, panels)); /* equal shares */
 	struct cl_arg args[TENSOR_ARGS + 6];
 	tensor_args(a, args);
 	args[TENSOR_ARGS] = arg_int(queries);
