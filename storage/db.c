@@ -13,9 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
-#define BUSY_MS 10000
+#define BUSY_MS 60000 /* a check of a large database may hold its lock for that long */
 
 /* ---- errors ---- */
 
@@ -214,6 +215,7 @@ int store_open_named(const struct store_options *options, const char *name, stru
 	struct store *s = calloc(1, sizeof *s);
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "no memory for the store");
+	s->lock = -1;
 	s->mode = options->mode;
 	s->reserve = options->reserve < 0 ? 0 : options->reserve ? options->reserve : STORE_RESERVE;
 	s->ballast = options->ballast < 0 ? 0 : options->ballast ? options->ballast : STORE_BALLAST;
@@ -258,9 +260,45 @@ fail:
 	return status;
 }
 
+int store_lock(const char *dir, bool alone, int *fd, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_path(path, err, "%s/store.lock", dir);
+	if (status)
+		return status;
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (*fd < 0)
+		return error_errno(err, "%s", path);
+	if (flock(*fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+		return SUMI_OK;
+	if (errno == EWOULDBLOCK)
+		status = error_set(err, SUMI_BUSY, alone ? "%s: the store is in use: stop sumid first"
+		                                         : "%s: the database is being rebuilt: wait for that",
+		                   dir);
+	else
+		status = error_errno(err, "%s", path);
+	close(*fd);
+	*fd = -1;
+	return status;
+}
+
 int store_open(const struct store_options *options, struct store **out, struct error *err)
 {
-	return store_open_named(options, STORE_DB_NAME, out, err);
+	int lock = -1;
+	*out = NULL;
+	int status = SUMI_OK;
+	if (options->mode == STORE_WRITE) {
+		status = files_make_dirs(options->dir, 0750, err);
+		if (!status)
+			status = store_lock(options->dir, false, &lock, err);
+	}
+	if (!status)
+		status = store_open_named(options, STORE_DB_NAME, out, err);
+	if (!status)
+		(*out)->lock = lock;
+	else if (lock >= 0)
+		close(lock);
+	return status;
 }
 
 void store_close(struct store *s)
@@ -268,6 +306,8 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	sqlite3_close(s->db);
+	if (s->lock >= 0)
+		close(s->lock);
 	free(s);
 }
 

@@ -13,6 +13,7 @@
 struct store {
 	sqlite3 *db;
 	enum store_mode mode;
+	int lock; /* open file, or -1 */
 	int64_t reserve, ballast; /* bytes, 0: none */
 	char dir[FILES_PATH_MAX];
 };
@@ -22,6 +23,10 @@ struct store {
 /* Opens DIR/name; store_open() with its usual name, store_rebuild() with another. */
 int store_open_named(const struct store_options *options, const char *name, struct store **out,
                      struct error *err);
+
+/* Writers share a lock on DIR/store.lock, a rebuild wants it alone. The caller closes *fd.
+ * SUMI_BUSY. */
+int store_lock(const char *dir, bool alone, int *fd, struct error *err);
 
 /* The error of the connection's last call, in sumi's words. */
 int db_error(struct store *s, struct error *err);

@@ -162,10 +162,11 @@ static int remove_file(const char *dir, const char *name, struct error *err)
 	return status;
 }
 
-/* The broken file keeps its journal: SQLite finds it under the new name too. */
+/* The old file gets a second name, which keeps its journal: SQLite finds that under the new name
+ * too. Where there are no second names, it is moved. */
 static int move_aside(const char *dir, char moved[FILES_PATH_MAX], struct error *err)
 {
-	static const char *const suffixes[] = {"-journal", "-wal", ""};
+	static const char *const suffixes[] = {"", "-journal", "-wal"};
 	char from[FILES_PATH_MAX], to[FILES_PATH_MAX], when[CLOCK_TEXT_SIZE], stamp[16];
 	clock_text(clock_wall_ms(), when);
 	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2sT%.2s%.2s%.2s", when, when + 5, when + 8, when + 11,
@@ -177,11 +178,28 @@ static int move_aside(const char *dir, char moved[FILES_PATH_MAX], struct error 
 			                    suffixes[i]);
 		if (status)
 			return status;
+		if (i == 0)
+			memcpy(moved, to, FILES_PATH_MAX);
+		if (i == 0 && link(from, to) == 0)
+			continue;
 		if (rename(from, to) != 0 && errno != ENOENT)
 			return error_errno(err, "moving %s aside", from);
 	}
-	memcpy(moved, to, FILES_PATH_MAX);
 	return SUMI_OK;
+}
+
+/* At every moment the old database or the new one is there. */
+static int replace(const char *dir, char moved[FILES_PATH_MAX], struct error *err)
+{
+	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
+	int status = files_path(from, err, "%s/%s", dir, REBUILD_NAME);
+	if (!status)
+		status = files_path(to, err, "%s/%s", dir, STORE_DB_NAME);
+	if (!status)
+		status = move_aside(dir, moved, err);
+	if (!status && rename(from, to) != 0)
+		status = error_errno(err, "%s", to);
+	return status ? status : files_sync_parent(to, err);
 }
 
 int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX],
@@ -189,12 +207,16 @@ int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX
 {
 	struct store_options writing = *options;
 	struct store_report silent = {0};
-	char from[FILES_PATH_MAX], to[FILES_PATH_MAX], aside[FILES_PATH_MAX];
+	char aside[FILES_PATH_MAX];
+	int lock = -1;
 	report = report ? report : &silent;
 	report->problems = report->jobs = report->artifacts = 0;
 	writing.mode = STORE_WRITE;
+	int status = store_lock(options->dir, true, &lock, err);
+	if (status)
+		return status;
 	/* A rebuild that was cut off left one. */
-	int status = remove_file(options->dir, REBUILD_NAME, err);
+	status = remove_file(options->dir, REBUILD_NAME, err);
 	if (!status)
 		status = remove_file(options->dir, REBUILD_NAME "-journal", err);
 	if (!status)
@@ -202,16 +224,9 @@ int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX
 	if (!status)
 		status = remove_file(options->dir, REBUILD_NAME "-journal", err);
 	if (!status)
-		status = files_path(from, err, "%s/%s", options->dir, REBUILD_NAME);
-	if (!status)
-		status = files_path(to, err, "%s/%s", options->dir, STORE_DB_NAME);
-	if (!status)
-		status = move_aside(options->dir, aside, err);
-	if (!status && rename(from, to) != 0)
-		status = error_errno(err, "%s", to);
-	if (!status)
-		status = files_sync_parent(to, err);
+		status = replace(options->dir, aside, err);
 	if (!status && moved)
 		memcpy(moved, aside, sizeof aside);
+	close(lock);
 	return status;
 }

@@ -51,7 +51,7 @@ struct store_options {
 	enum store_mode mode;
 	int64_t reserve;  /* bytes of the disk left to others; 0: STORE_RESERVE; <0: none */
 	int64_t ballast;  /* bytes; 0: STORE_BALLAST; <0: none */
-	int busy_ms;      /* how long to wait for another writer; 0: 10 s */
+	int busy_ms;      /* how long to wait for another writer; 0: 60 s */
 };
 
 /* SUMI_CORRUPT names `sumi db check` and `sumi db rebuild`; SUMI_UNSUPPORTED is a database of a
@@ -282,7 +282,7 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
 int store_backup(struct store *s, const char *path, struct error *err);
 int store_vacuum(struct store *s, struct error *err);
 /* Moves the database aside (path in *moved, may be NULL) and makes it anew from the history and
- * the metadata inside the artifact files. Nobody may have it open: stop sumid first. */
+ * the metadata inside the artifact files. SUMI_BUSY while somebody has it open for writing. */
 int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX],
                   struct store_report *report, struct error *err);
 

@@ -1,6 +1,7 @@
 /* The database: migrations, jobs, attempts, listings, search, readers beside writers, damage,
  * backup and rebuild. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -590,6 +591,42 @@ static void check_readers_and_writers(void **state)
 	store_close(s);
 }
 
+/* A writer that is killed in the middle of a transaction, its pages half in the file: whoever
+ * comes next, a reader too, sees the state before it. */
+static void check_killed_writer(void **state)
+{
+	(void)state;
+	char path[128];
+	struct stat st;
+	struct store *s = open_store();
+	store_test_done(s, "a", 0, &(struct store_job){.prompt = "before"});
+	store_close(s);
+	snprintf(path, sizeof path, "%s/sumi.db", folder);
+	pid_t pid = fork();
+	if (pid == 0) {
+		sqlite3 *db;
+		sqlite3_open(path, &db);
+		sqlite3_exec(db,
+		             "PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 1; BEGIN IMMEDIATE;"
+		             "UPDATE jobs SET prompt = 'after', error = hex(zeroblob(100000));"
+		             "CREATE TABLE big (x); INSERT INTO big VALUES (zeroblob(400000));",
+		             NULL, NULL, NULL);
+		raise(SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	snprintf(path, sizeof path, "%s/sumi.db-journal", folder);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > 0);
+	s = store_test_open(folder, STORE_READ);
+	struct store_job job;
+	struct error err = {0};
+	store_test_ok(store_job_get(s, "a", &job, &err), &err);
+	assert_string_equal(job.prompt, "before");
+	store_job_free(&job);
+	store_test_ok(store_check(s, true, NULL, &err), &err);
+	store_close(s);
+}
+
 static void check_read_only_folder(void **state)
 {
 	(void)state;
@@ -739,6 +776,11 @@ static void check_rebuild(void **state)
 	char *before = snapshot(s);
 	store_close(s);
 
+	struct store_options options = {.dir = folder, .reserve = -1};
+	s = open_store();
+	assert_int_equal(store_rebuild(&options, NULL, NULL, &err), SUMI_BUSY);
+	assert_non_null(strstr(err.text, "stop sumid"));
+	store_close(s);
 	overwrite("sumi.db", 0, 512);
 	assert_int_equal(try_open(STORE_WRITE, &err), SUMI_CORRUPT);
 	assert_non_null(strstr(err.text, "sumi db rebuild"));
@@ -927,6 +969,7 @@ int main(void)
 	    TEST(check_pages),
 	    TEST(check_search),
 	    TEST(check_readers_and_writers),
+	    TEST(check_killed_writer),
 	    TEST(check_read_only_folder),
 	    TEST(check_rebuild),
 	    TEST(check_rebuild_damaged_history),
