@@ -1,7 +1,6 @@
 /* The blocks that UNet and autoencoder are made of. */
 #include "diffusion/blocks.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* Epsilon of the group norm before a transformer, fixed in diffusers' Transformer2DModel. */
@@ -136,7 +135,7 @@ static void self_attention(struct pass *p, const struct transformer_block *t,
 			      .v = tensor_tokens(tensor_slice(qkv, 2 * c, c), h.n),
 			      .y = tensor_tokens(a, h.n),
 			      .heads = t->heads,
-			      .scale = 1.0f / sqrtf((float)(c / t->heads)),
+			      .scale = head_scale(c, t->heads),
 			  });
 	pass_free(p, &qkv);
 	pass_linear(p, &layer->out1, (struct linear_args){.x = a, .y = h, .residual = h});
@@ -159,7 +158,7 @@ static void cross_attention(struct pass *p, const struct transformer_block *t,
 			      .v = tensor_slice(kv, c, c),
 			      .y = tensor_tokens(a, text->n),
 			      .heads = t->heads,
-			      .scale = 1.0f / sqrtf((float)(c / t->heads)),
+			      .scale = head_scale(c, t->heads),
 			  });
 	pass_free(p, &q);
 	pass_linear(p, &layer->out2, (struct linear_args){.x = a, .y = h, .residual = h});
@@ -227,7 +226,7 @@ void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, st
 			      .v = tensor_tokens(tensor_slice(qkv, 2 * c, c), x.n),
 			      .y = tensor_tokens(h, x.n),
 			      .heads = 1,
-			      .scale = 1.0f / sqrtf((float)c),
+			      .scale = head_scale(c, 1),
 			  });
 	pass_free(p, &qkv);
 	pass_linear(p, &a->out, (struct linear_args){.x = h, .y = y, .residual = x});

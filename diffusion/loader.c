@@ -142,7 +142,7 @@ static void add_vector(struct loader *l, struct buffer **out, int c, float delta
 {
 	if (l->status || !l->files)
 		return;
-	float *values = malloc((size_t)c * sizeof *values);
+	float *values = calloc((size_t)c, sizeof *values);
 	if (!values) {
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s%s'", name, suffix);
 		return;

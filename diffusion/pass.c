@@ -1,6 +1,7 @@
 /* One forward pass of a model. */
 #include "diffusion/pass.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -182,6 +183,12 @@ void pass_timestep(struct pass *p, const struct timestep_args *args)
 {
 	if (!idle(p))
 		p->status = device_timestep(p->device, args, p->err);
+}
+
+float head_scale(int channels, int heads)
+{
+	int width = channels / heads;
+	return 1.0f / sqrtf((float)width);
 }
 
 /* Copies count pixels of x from x_first to every second pixel of y from y_first. */

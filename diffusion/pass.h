@@ -65,6 +65,9 @@ void pass_timestep(struct pass *p, const struct timestep_args *args);
  * one row or column less. */
 void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct tensor x, struct tensor y);
 
+/* Attention's usual scale: 1 / √(channels of a head). */
+float head_scale(int channels, int heads);
+
 /* Hands a stage's result to the tap, under a name given by format. */
 void pass_tap(struct pass *p, const struct tensor *t, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

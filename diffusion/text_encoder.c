@@ -1,7 +1,6 @@
 /* CLIPTextModel. */
 #include "diffusion/text_encoder.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 struct text_layer {
@@ -116,7 +115,7 @@ static void layer_forward(struct pass *p, const struct text_encoder *te, const s
 			      .v = tensor_slice(qkv, 2 * c, c),
 			      .y = a,
 			      .heads = te->config.heads,
-			      .scale = 1.0f / sqrtf((float)(c / te->config.heads)),
+			      .scale = head_scale(c, te->config.heads),
 			      .causal = true,
 			  });
 	pass_free(p, &qkv);

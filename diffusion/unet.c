@@ -255,7 +255,7 @@ static struct tensor input_forward(struct pass *p, const struct unet *u,
 {
 	const struct unet_config *c = &u->config;
 	struct tensor x = pass_upload(p, in->latents, in->n, in->h, in->w, c->in_channels);
-	if (!c->center_input || !p->device || p->status)
+	if (!c->center_input || !in->latents || p->status)
 		return x;
 	size_t count = (size_t)in->n * (size_t)in->h * (size_t)in->w * (size_t)c->in_channels;
 	float *centred = malloc(count * sizeof *centred);

@@ -313,6 +313,35 @@ static void test_unet_calls(void **state)
 	unet_close(unet);
 }
 
+/* With center_input_sample the UNet sees 2·x − 1. */
+static void test_centred_input(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	static float context[3 * 32], latents[4 * 6 * 4], plain[4 * 6 * 4], centred[4 * 6 * 4];
+	const float timestep = 7;
+	for (int i = 0; i < 96; i++) {
+		context[i] = (float)(i % 7) - 3;
+		latents[i] = (float)(i % 5) * 0.25f;
+	}
+	for (int round = 0; round < 2; round++) {
+		struct unet *unet;
+		struct unet_text *text;
+		prepare(UNET, "center_input_sample", round ? "true" : "false");
+		assert_int_equal(unet_open(device, dir, &unet, &err), SUMI_OK);
+		assert_int_equal(unet_text_new(unet, context, 1, 3, &text, &err), SUMI_OK);
+		float given[4 * 6 * 4];
+		for (int i = 0; i < 96; i++)
+			given[i] = round ? latents[i] : 2 * latents[i] - 1;
+		struct unet_input in = {
+		    .latents = given, .n = 1, .h = 4, .w = 6, .timesteps = &timestep, .text = text};
+		assert_int_equal(unet_forward(unet, &in, round ? centred : plain, &err), SUMI_OK);
+		unet_text_free(text);
+		unet_close(unet);
+	}
+	assert_memory_equal(plain, centred, sizeof plain);
+}
+
 static void test_other_calls(void **state)
 {
 	(void)state;
@@ -384,9 +413,10 @@ static void test_memory_plans(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_configs),     cmocka_unit_test(test_configs_that_are_none),
-	    cmocka_unit_test(test_weights),     cmocka_unit_test(test_unet_calls),
-	    cmocka_unit_test(test_other_calls), cmocka_unit_test(test_memory_plans),
+	    cmocka_unit_test(test_configs),       cmocka_unit_test(test_configs_that_are_none),
+	    cmocka_unit_test(test_weights),       cmocka_unit_test(test_unet_calls),
+	    cmocka_unit_test(test_centred_input), cmocka_unit_test(test_other_calls),
+	    cmocka_unit_test(test_memory_plans),
 	};
 	return cmocka_run_group_tests(tests, open_all, close_all);
 }
