@@ -112,12 +112,13 @@ static void run_server(const char *program, const struct private_redis *r, bool 
 	/* Its own session: Ctrl-C at a terminal is for the daemon, which stops it in order. */
 	setsid();
 	umask(0077);
+	/* A job's hash is kept packed up to that length of a field: 0.8 KB a job instead of 2. */
 	execlp(program, program, "--port", "0", "--unixsocket", r->socket, "--unixsocketperm", "700",
 	       "--dir", r->dir, "--pidfile", "redis.pid", "--logfile", "redis.log", "--daemonize", "no",
 	       "--supervised", "no", "--appendonly", "yes", "--appendfsync",
 	       always ? "always" : "everysec", "--maxmemory-policy", "noeviction", "--save", "",
-	       "--auto-aof-rewrite-min-size", "16mb", "--loglevel", "notice", "--set-proc-title", "no",
-	       (char *)NULL);
+	       "--auto-aof-rewrite-min-size", "16mb", "--hash-max-listpack-value", "1024",
+	       "--loglevel", "notice", "--set-proc-title", "no", (char *)NULL);
 	_exit(127);
 }
 

@@ -1,0 +1,373 @@
+/* Which job is next and when: priorities, fairness, classes, time, windows, urgent jobs,
+ * recurrence; against a real redis-server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "redis_fixture.h"
+
+#define JOB(id, more) "{\"id\":\"" id "\",\"modality\":\"image\",\"prompt\":\"fog\"" more "}"
+
+static struct error err;
+static struct queue *q;
+
+static int setup(void **state)
+{
+	(void)state;
+	redis_fixture_start();
+	q = fixture_queue();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	queue_close(q);
+	return 0;
+}
+
+static int teardown_group(void **state)
+{
+	(void)state;
+	redis_fixture_stop();
+	return 0;
+}
+
+/* Claims and checks that it is this job; NULL: that there is none. */
+static struct queue_lease claim(const char *worker_name, const char *id)
+{
+	struct queue_lease lease;
+	struct queue_worker worker = fixture_worker(worker_name);
+	int status = queue_claim(q, &worker, 60000, &lease, &err);
+	if (!id) {
+		assert_int_equal(status, SUMI_NOTFOUND);
+		return lease;
+	}
+	must(status, &err);
+	assert_string_equal(lease.id, id);
+	return lease;
+}
+
+static enum queue_finish_result finish(const struct queue_lease *lease)
+{
+	struct queue_finish f = {.id = lease->id, .token = lease->token, .worker = lease->worker,
+	                         .result_json = "{\"ok\":true}"};
+	enum queue_finish_result result;
+	must(queue_finish(q, &f, &result, &err), &err);
+	return result;
+}
+
+static void finish_next(const char *id)
+{
+	struct queue_lease lease = claim("w1", id);
+	assert_int_equal(finish(&lease), QUEUE_FINISHED);
+	queue_lease_clear(&lease);
+}
+
+static void test_routing(void **state)
+{
+	(void)state;
+	static const char *const big[] = {"image/big", "audio/"};
+	struct queue_worker worker = {.name = "w2", .classes = big, .class_count = 2};
+	struct queue_lease lease;
+	fixture_submit(q, JOB("a", ",\"model\":\"big\""));
+	claim("w1", NULL);
+	must(queue_claim(q, &worker, 60000, &lease, &err), &err);
+	assert_string_equal(lease.id, "a");
+	queue_lease_clear(&lease);
+	fixture_submit(q, JOB("b", ""));
+	assert_int_equal(queue_claim(q, &worker, 60000, &lease, &err), SUMI_NOTFOUND);
+	finish_next("b");
+}
+
+static void test_priorities(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	fixture_submit(q, JOB("normal", ""));
+	fixture_submit(q, JOB("model", ",\"model\":\"ink\""));
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
+	finish_next("high");
+	finish_next("normal");
+	finish_next("model");
+	finish_next("batch");
+}
+
+static void test_fair_between_senders(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("a1", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("a2", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("a3", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("b1", ",\"submitter\":\"bob\""));
+	fixture_submit(q, JOB("b2", ",\"submitter\":\"bob\""));
+	finish_next("a1");
+	finish_next("b1");
+	finish_next("a2");
+	/* A third sender comes late: its turn is now, not after all the others and not before. */
+	fixture_submit(q, JOB("c1", ",\"submitter\":\"cid\""));
+	finish_next("b2");
+	finish_next("c1");
+	finish_next("a3");
+	claim("w1", NULL);
+}
+
+static void test_listing_of_ready_jobs_is_their_order(void **state)
+{
+	(void)state;
+	static const char *const order[] = {"high", "a1", "b1", "a2"};
+	struct queue_entry *entries;
+	size_t count;
+	fixture_submit(q, JOB("a1", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("a2", ",\"submitter\":\"ann\""));
+	fixture_submit(q, JOB("b1", ",\"submitter\":\"bob\""));
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\",\"model\":\"ink\""));
+	must(queue_list(q, JOB_READY, 0, 10, &entries, &count, &err), &err);
+	assert_int_equal(count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(entries[i].id, order[i]);
+	queue_list_free(entries, count);
+	must(queue_list(q, JOB_READY, 1, 2, &entries, &count, &err), &err);
+	assert_int_equal(count, 2);
+	assert_string_equal(entries[0].id, "a1");
+	assert_string_equal(entries[1].id, "b1");
+	queue_list_free(entries, count);
+}
+
+static void test_not_before(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	char json[256], time[CLOCK_TEXT_SIZE];
+	clock_text(clock_wall_ms() + 3600000, time);
+	snprintf(json, sizeof json, JOB("later", ",\"not_before\":\"%s\""), time);
+	assert_int_equal(fixture_submit(q, json), JOB_DELAYED);
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.promoted, 0);
+	assert_true(reaped.next_ms > 3500000 && reaped.next_ms <= 3600000);
+	claim("w1", NULL);
+	/* The hour passes. */
+	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 later"));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.promoted, 1);
+	finish_next("later");
+}
+
+static void test_retry_now_of_a_delayed_job(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("later", ",\"not_before\":\"2099-01-01\""));
+	must(queue_retry(q, "later", &err), &err);
+	finish_next("later");
+	assert_int_equal(queue_retry(q, "later", &err), SUMI_INVALID);
+	assert_int_equal(queue_retry(q, "nobody", &err), SUMI_NOTFOUND);
+}
+
+/* A window around now, and one on the other side of the day, in UTC. */
+static void window_text(char out[16], bool open)
+{
+	unsigned now = (unsigned)(clock_wall_ms() / 60000 % 1440);
+	unsigned start = (now + (open ? 1440 - 120 : 600)) % 1440, end = (start + 240) % 1440;
+	snprintf(out, 16, "%02u:%02u-%02u:%02u", start / 60 % 24, start % 60, end / 60 % 24, end % 60);
+}
+
+static void test_windows(void **state)
+{
+	(void)state;
+	char open[16], shut[16], json[256];
+	enum queue_hint hint;
+	window_text(open, true);
+	window_text(shut, false);
+	snprintf(json, sizeof json, JOB("shut", ",\"window\":\"%s\",\"tz\":\"UTC\""), shut);
+	assert_int_equal(fixture_submit(q, json), JOB_READY);
+	claim("w1", NULL);
+	snprintf(json, sizeof json, JOB("open", ",\"window\":\"%s\",\"tz\":\"UTC\""), open);
+	fixture_submit(q, json);
+	struct queue_lease lease = claim("w1", "open");
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	/* The same lease as it looks to a worker for which six o'clock has struck. */
+	must(job_set(&lease.job, "window", json_string(shut), &err), &err);
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_WINDOW);
+	queue_lease_clear(&lease);
+	claim("w1", NULL);
+}
+
+static void test_deadlines(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	enum queue_hint hint;
+	enum job_state after;
+	struct queue_failure failure = {.status = SUMI_CANCELLED, .text = "cancelled"};
+	fixture_submit(q, JOB("waits", ",\"deadline\":4000000000000"));
+	fixture_submit(q, JOB("runs", ",\"deadline\":4000000000000,\"priority\":\"high\""));
+	struct queue_lease lease = claim("w1", "runs");
+	freeReplyObject(fixture_command("ZADD {sumi}:deadline 1 waits 1 runs"));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.failed, 1);
+	assert_int_equal(fixture_state(q, "waits"), JOB_FAILED);
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_CANCEL);
+	must(queue_fail(q, &lease, &failure, &after, &err), &err);
+	assert_int_equal(after, JOB_FAILED);
+	queue_lease_clear(&lease);
+	/* Past its deadline already when it is claimed. */
+	fixture_submit(q, JOB("past", ",\"deadline\":4000000000000"));
+	freeReplyObject(fixture_command("HSET {sumi}:job:past deadline 1"));
+	claim("w1", NULL);
+	assert_int_equal(fixture_state(q, "past"), JOB_FAILED);
+}
+
+static void test_pause(void **state)
+{
+	(void)state;
+	struct queue_stats stats;
+	fixture_submit(q, JOB("a", ""));
+	must(queue_pause(q, "moving house", &err), &err);
+	claim("w1", NULL);
+	must(queue_stats(q, &stats, &err), &err);
+	assert_true(stats.paused);
+	assert_string_equal(stats.pause_reason, "moving house");
+	must(queue_resume(q, &err), &err);
+	finish_next("a");
+}
+
+static void test_preemption(void **state)
+{
+	(void)state;
+	enum queue_hint hint;
+	struct queue_worker one = fixture_worker("w1"), two = fixture_worker("w2");
+	must(queue_worker_beat(q, &one, &err), &err);
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	struct queue_lease batch = claim("w1", "batch");
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	fixture_submit(q, JOB("normal", ""));
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
+	/* As long as another worker is free nobody has to stop. */
+	must(queue_worker_beat(q, &two, &err), &err);
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	must(queue_worker_leave(q, "w2", &err), &err);
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
+	must(queue_release(q, &batch, "preempted", "{\"step\":3}", &err), &err);
+	queue_lease_clear(&batch);
+	finish_next("high");
+	finish_next("normal");
+	batch = claim("w1", "batch");
+	assert_string_equal(batch.state_json, "{\"step\":3}");
+	queue_lease_clear(&batch);
+}
+
+static void test_one_urgent_job_stops_one_worker(void **state)
+{
+	(void)state;
+	enum queue_hint hint;
+	struct queue_worker one = fixture_worker("w1"), two = fixture_worker("w2");
+	must(queue_worker_beat(q, &one, &err), &err);
+	must(queue_worker_beat(q, &two, &err), &err);
+	fixture_submit(q, JOB("normal", ""));
+	struct queue_lease normal = claim("w1", "normal");
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	struct queue_lease batch = claim("w2", "batch");
+	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
+	must(queue_beat(q, &normal, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON); /* the batch job yields first */
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
+	must(queue_beat(q, &normal, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	queue_lease_clear(&normal);
+	queue_lease_clear(&batch);
+}
+
+static void test_recurring(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	struct queue_entry *entries, entry;
+	enum queue_cancel_result result;
+	size_t count;
+	fixture_submit(q, JOB("tick", ",\"every\":\"1h\""));
+	must(queue_get(q, "tick", &entry, &err), &err);
+	finish_next("tick");
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 1);
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 0);
+	must(queue_list(q, JOB_DELAYED, 0, 10, &entries, &count, &err), &err);
+	assert_int_equal(count, 1);
+	assert_int_equal(entries[0].job.not_before, entry.created_ms + 3600000);
+	assert_int_equal(job_series_length(entries[0].id), 4);
+	assert_int_not_equal(entries[0].job.seed, entry.job.seed);
+	/* Cancelling an occurrence ends the series. */
+	must(queue_cancel(q, entries[0].id, &result, &err), &err);
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 0);
+	assert_int_equal(fixture_int("ZCARD {sumi}:delayed"), 0);
+	queue_list_free(entries, count);
+	queue_entry_clear(&entry);
+}
+
+static void test_recurring_daily_begins_at_its_time(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_submit(q, JOB("night", ",\"every\":\"22:00\",\"tz\":\"UTC\"")),
+	                 JOB_DELAYED);
+	struct queue_entry entry;
+	must(queue_get(q, "night", &entry, &err), &err);
+	assert_int_equal(entry.due_ms / 1000 % 86400, 22 * 3600);
+	queue_entry_clear(&entry);
+}
+
+static void test_doorbell(void **state)
+{
+	(void)state;
+	struct queue_admitted admitted;
+	bool rang;
+	must(queue_doorbell(q, 1, &rang, &err), &err);
+	assert_false(rang);
+	freeReplyObject(fixture_command("XADD {sumi}:in * job %s", JOB("a", "")));
+	must(queue_doorbell(q, 5000, &rang, &err), &err);
+	assert_true(rang);
+	must(queue_admit(q, 10, &admitted, &err), &err);
+	must(queue_doorbell(q, 5000, &rang, &err), &err);
+	assert_true(rang); /* a is ready */
+	must(queue_doorbell(q, 1, &rang, &err), &err);
+	assert_false(rang);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_routing),
+	    TEST(test_priorities),
+	    TEST(test_fair_between_senders),
+	    TEST(test_listing_of_ready_jobs_is_their_order),
+	    TEST(test_not_before),
+	    TEST(test_retry_now_of_a_delayed_job),
+	    TEST(test_windows),
+	    TEST(test_deadlines),
+	    TEST(test_pause),
+	    TEST(test_preemption),
+	    TEST(test_one_urgent_job_stops_one_worker),
+	    TEST(test_recurring),
+	    TEST(test_recurring_daily_begins_at_its_time),
+	    TEST(test_doorbell),
+	};
+	return cmocka_run_group_tests(tests, NULL, teardown_group);
+}
