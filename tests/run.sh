@@ -1,18 +1,26 @@
 #!/bin/sh
 # Runs every test program and script; closes with "N passed, N failed, N skipped".
 #
-# Unit tests are cmocka programs under $BUILD/tests; scripts are the executable files of
+# Unit tests are cmocka programs under $BUILD/tests and, built with sanitizers, under
+# $BUILD/asan/tests; scripts are the executable files of
 # tests/checks and tests/e2e. A script prints "ok NAME", "not ok NAME …" or "skip NAME …" lines and
 # counts as one failed test if it exits non-zero without having said so.
-# usage: run.sh [--unit-only] [NAME…]   (NAME: run only tests whose path contains it)
+# usage: run.sh [--unit-only|--asan-only] [NAME…]   (NAME: run only tests whose path contains it)
 set -u
 BUILD=${BUILD:-build}
 export BUILD
-unit_only=0
-if [ "${1:-}" = --unit-only ]; then
-	unit_only=1
+folders="$BUILD/tests $BUILD/asan/tests"
+scripts=1
+case ${1:-} in
+--unit-only)
+	folders=$BUILD/tests scripts=0
 	shift
-fi
+	;;
+--asan-only)
+	folders=$BUILD/asan/tests scripts=0
+	shift
+	;;
+esac
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -63,13 +71,15 @@ tally() {
 	fi
 }
 
-for t in "$BUILD"/tests/test_*; do
-	[ -x "$t" ] && wanted "$t" && run_unit "$t"
+for folder in $folders; do
+	for t in "$folder"/test_*; do
+		[ -x "$t" ] && wanted "$t" && run_unit "$t"
+	done
 done
-if [ $unit_only = 0 ]; then
+if [ $scripts = 1 ]; then
 	for t in tests/checks/* tests/e2e/*; do
 		[ -f "$t" ] && [ -x "$t" ] && wanted "$t" && run_script "$t"
 	done
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
