@@ -22,7 +22,8 @@ double random_unit(void)
 	return r / 4294967295.0;
 }
 
-void job_window_key(const struct job *job, char *out, size_t size)
+/* "|22:00-06:00@Europe/Moscow", or "" for a job without window. */
+static void job_window_key(const struct job *job, char *out, size_t size)
 {
 	*out = '\0';
 	if (job->window)

@@ -147,9 +147,6 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 /* Random 0…1. */
 double random_unit(void);
 
-/* "|22:00-06:00@Europe/Moscow", or "" for a job without window. */
-void job_window_key(const struct job *job, char *out, size_t size);
-
 /* Makes the next occurrence of a recurring job that has ended (queue/intake.c). */
 int recur(struct queue *queue, const char *id, struct error *err);
 

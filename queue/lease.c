@@ -200,7 +200,7 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
                const struct queue_progress *progress, enum queue_hint *hint, struct error *err)
 {
 	struct command command = {0};
-	char word[16];
+	redisReply *reply = NULL;
 	lease_command(&command, queue, SCRIPT_BEAT, lease);
 	command_int(&command, lease->lease_ms);
 	command_text(&command, lease->worker);
@@ -214,18 +214,21 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
 			command_text(&command, "");
 	}
 	*hint = QUEUE_GO_ON;
-	int status = lease_call(queue, SCRIPT_BEAT, &command, lease, word, err);
+	int status = script_call(queue, SCRIPT_BEAT, &command, &reply, err);
+	command_free(&command);
 	if (status)
 		return status;
-	char window[SCHEDULE_ZONE_SIZE + 16];
-	job_window_key(&lease->job, window, sizeof window);
-	if (strcmp(word, "cancel") == 0)
+	const redisReply *word = reply_at(reply, 0), *window = reply_at(reply, 1);
+	if (reply_is(word, "lost"))
+		status = lost(lease, err);
+	else if (reply_is(word, "cancel"))
 		*hint = QUEUE_STOP_CANCEL;
-	else if (*window && !window_is_open(window))
+	else if (*reply_text(window) && !window_is_open(reply_text(window)))
 		*hint = QUEUE_STOP_WINDOW;
-	else if (strcmp(word, "preempt") == 0)
+	else if (reply_is(word, "preempt"))
 		*hint = QUEUE_STOP_PREEMPT;
-	return SUMI_OK;
+	freeReplyObject(reply);
+	return status;
 }
 
 int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,

@@ -157,8 +157,8 @@ enum queue_hint {
 	QUEUE_STOP_PREEMPT, /* an urgent job waits: save, queue_release("preempted") */
 	QUEUE_STOP_WINDOW   /* the window has closed: save, queue_release("window") */
 };
-/* Extends the lease and tells progress (NULL: none to tell). SUMI_LOST when the lease is
- * not ours any more: stop, write nothing. */
+/* Extends the lease and tells progress (NULL: none to tell). Of the lease it needs id, token,
+ * worker and lease_ms. SUMI_LOST when the lease is not ours any more: stop, write nothing. */
 int queue_beat(struct queue *queue, const struct queue_lease *lease,
                const struct queue_progress *progress, enum queue_hint *hint, struct error *err);
 

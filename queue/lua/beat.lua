@@ -1,10 +1,12 @@
 -- Extends a lease. ARGV: id, token, lease in ms, worker, and progress as variant, step, steps,
--- eta (all '' when there is none to tell). Returns what the worker shall do.
+-- eta (all '' when there is none to tell). Returns what the worker shall do, and the window
+-- that the job must keep to.
 local id, token, worker = ARGV[1], ARGV[2], ARGV[4]
 if not holds(id, token) then
-	return 'lost'
+	return { 'lost', '' }
 end
 local key = job_key(id)
+local window = redis.call('HGET', key, 'window')
 redis.call('ZADD', P .. 'running', now + tonumber(ARGV[3]), id)
 redis.call('ZADD', P .. 'workers', now, worker)
 if ARGV[5] ~= '' then
@@ -17,7 +19,7 @@ if ARGV[5] ~= '' then
 	end
 end
 if redis.call('HEXISTS', key, 'cancel') == 1 then
-	return 'cancel'
+	return { 'cancel', window }
 end
 
 -- Workers of a class that are free, and those that run a batch job, by what they told last.
@@ -64,7 +66,7 @@ end
 
 if shall_yield() then
 	redis.call('ZADD', P .. 'preempting', now + tonumber(ARGV[3]), id)
-	return 'preempt'
+	return { 'preempt', window }
 end
 redis.call('ZREM', P .. 'preempting', id)
-return 'ok'
+return { 'ok', window }
