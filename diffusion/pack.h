@@ -33,6 +33,7 @@ struct pack_info {
 	bool has_fast;            /* a second UNet, distilled to few steps ("fast" in sumi.json) */
 	char fast_unet[64];       /* its folder */
 	struct pack_defaults fast;
+	bool has_motion;          /* motion_adapter/: frames of one run know of each other */
 	int latent_channels;
 	int scale;                /* pixels a latent pixel stands for, each way: 8 */
 	json_t *manifest;         /* sumi.json or an empty object; owned by the info */

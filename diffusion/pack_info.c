@@ -258,6 +258,7 @@ static int read_scheduler(struct pack_info *info, struct error *err)
 
 int pack_info_read(const char *folder, struct pack_info *info, struct error *err)
 {
+	char motion[FILES_PATH_MAX];
 	memset(info, 0, sizeof *info);
 	int status = files_path(info->path, err, "%s", folder);
 	if (status)
@@ -274,10 +275,13 @@ int pack_info_read(const char *folder, struct pack_info *info, struct error *err
 		                 info->path);
 	const char *base = strrchr(info->path, '/');
 	copy_name(info->name, sizeof info->name, base ? base + 1 : info->path);
-	copy_name(info->modality, sizeof info->modality, "image");
 	info->defaults.steps = 20;
 	info->defaults.cfg_scale = 7.5;
 	copy_name(info->defaults.schedule, sizeof info->defaults.schedule, "default");
+	if ((status = files_path(motion, err, "%s/motion_adapter/config.json", info->path)))
+		return status;
+	info->has_motion = access(motion, F_OK) == 0;
+	copy_name(info->modality, sizeof info->modality, info->has_motion ? "video" : "image");
 	json_t *index;
 	if ((status = read_config(info->path, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");

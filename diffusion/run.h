@@ -28,6 +28,7 @@ struct run_params {
 	const char *rng;         /* "torch" (NULL) or "philox" */
 	int width, height;       /* pixels */
 	int frames;              /* pictures that are denoised together; 1 for a still */
+	bool circular;           /* frames: the last one is followed by the first */
 	int clip_skip;           /* layers of the text encoder left out at its end */
 	double eta;              /* DDIM and TCD */
 	bool fast;               /* use the pack's distilled UNet */

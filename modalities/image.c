@@ -3,21 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diffusion/run.h"
 #include "modalities/metadata.h"
 #include "modalities/modality.h"
 #include "modalities/picture.h"
 #include "modalities/png.h"
 #include "modalities/request.h"
+#include "modalities/single_run.h"
 #include "modalities/webp.h"
-
-struct image {
-	struct generation base;
-	struct pack *pack;
-	struct run *run;
-	struct request request;
-	char *metadata, *infotext;
-};
 
 static const char *const image_formats[] = {"webp", "png", NULL};
 
@@ -33,70 +25,26 @@ static int image_resolve(const struct pack_info *info, struct request *r, struct
 	return SUMI_OK;
 }
 
-static void image_free(struct generation *g)
-{
-	struct image *image = (struct image *)g;
-	if (!image)
-		return;
-	run_free(image->run);
-	free(image->metadata);
-	free(image->infotext);
-	free(image);
-}
-
 static int image_begin(struct pack *pack, const struct request *r, const void *saved,
                        size_t saved_size, struct generation **out, struct error *err)
 {
-	int status;
 	float *init = NULL;
-	struct image *image = calloc(1, sizeof *image);
-	if (!image)
-		return error_set(err, SUMI_NOMEM, "out of memory");
-	image->base.modality = &modality_image;
-	image->pack = pack;
-	image->request = *r;
-	if (r->init && (status = picture_load(r->init, r->width, r->height, &init, err)))
-		goto fail;
-	struct run_params params = request_run_params(r);
-	params.init = init;
-	status = saved ? run_restore(pack, &params, saved, saved_size, &image->run, err)
-	               : run_begin(pack, &params, &image->run, err);
-	if (status || (status = request_metadata(pack, r, &image->metadata, err)) ||
-	    (status = request_infotext(pack_info_of(pack), r, &image->infotext, err)))
-		goto fail;
+	int status = SUMI_OK;
+	if (r->init)
+		status = picture_load(r->init, r->width, r->height, &init, err);
+	struct single_run_start start = {
+	    .modality = &modality_image,
+	    .init = init,
+	    .saved = saved,
+	    .saved_size = saved_size,
+	};
+	if (!status)
+		status = single_run_begin(pack, r, &start, out, err);
 	free(init);
-	image->base.steps = run_steps(image->run);
-	image->base.steps_done = run_steps_done(image->run);
-	*out = &image->base;
-	return SUMI_OK;
-fail:
-	free(init);
-	image_free(&image->base);
 	return status;
 }
 
-static int image_step(struct generation *g, struct error *err)
-{
-	struct image *image = (struct image *)g;
-	int status = run_step(image->run, err);
-	g->steps_done = run_steps_done(image->run);
-	return status;
-}
-
-static int image_save(const struct generation *g, void **data, size_t *size, struct error *err)
-{
-	return run_save(((const struct image *)g)->run, data, size, err);
-}
-
-static int image_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
-                         int *height, struct error *err)
-{
-	const struct image *image = (const struct image *)g;
-	return request_preview(image->run, &image->request, pack_info_of(image->pack)->scale, rgb,
-	                       max_pixels, width, height, err);
-}
-
-static int encode(const struct image *image, const uint8_t *rgb, void **data, size_t *size,
+static int encode(const struct single_run *image, const uint8_t *rgb, void **data, size_t *size,
                   struct error *err)
 {
 	const struct request *r = &image->request;
@@ -115,7 +63,7 @@ static int encode(const struct image *image, const uint8_t *rgb, void **data, si
 
 static int image_finish(struct generation *g, const struct sink *sink, struct error *err)
 {
-	struct image *image = (struct image *)g;
+	struct single_run *image = (struct single_run *)g;
 	const struct request *r = &image->request;
 	size_t count = (size_t)r->width * (size_t)r->height * 3, size;
 	void *data = NULL;
@@ -157,9 +105,9 @@ const struct modality modality_image = {
     .formats = image_formats,
     .resolve = image_resolve,
     .begin = image_begin,
-    .step = image_step,
-    .save = image_save,
-    .preview = image_preview,
+    .step = single_run_step,
+    .save = single_run_save,
+    .preview = single_run_preview,
     .finish = image_finish,
-    .free = image_free,
+    .free = single_run_free,
 };

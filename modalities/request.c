@@ -149,6 +149,7 @@ struct run_params request_run_params(const struct request *r)
 	    .width = r->width,
 	    .height = r->height,
 	    .frames = r->frames > 1 ? r->frames : 1,
+	    .circular = r->loop,
 	    .clip_skip = r->clip_skip,
 	    .eta = r->eta,
 	    .fast = r->fast,

@@ -1,0 +1,64 @@
+/* A generation that is one run of the core. */
+#include "modalities/single_run.h"
+
+#include <stdlib.h>
+
+#include "modalities/request.h"
+
+int single_run_begin(struct pack *pack, const struct request *r,
+                     const struct single_run_start *start, struct generation **out,
+                     struct error *err)
+{
+	struct single_run *s = calloc(1, sizeof *s);
+	if (!s)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	s->base.modality = start->modality;
+	s->pack = pack;
+	s->request = *r;
+	struct run_params params = request_run_params(r);
+	params.init = start->init;
+	int status = start->saved ? run_restore(pack, &params, start->saved, start->saved_size,
+	                                        &s->run, err)
+	                          : run_begin(pack, &params, &s->run, err);
+	if (status || (status = request_metadata(pack, r, &s->metadata, err)) ||
+	    (status = request_infotext(pack_info_of(pack), r, &s->infotext, err))) {
+		single_run_free(&s->base);
+		return status;
+	}
+	s->base.steps = run_steps(s->run);
+	s->base.steps_done = run_steps_done(s->run);
+	*out = &s->base;
+	return SUMI_OK;
+}
+
+void single_run_free(struct generation *g)
+{
+	struct single_run *s = (struct single_run *)g;
+	if (!s)
+		return;
+	run_free(s->run);
+	free(s->metadata);
+	free(s->infotext);
+	free(s);
+}
+
+int single_run_step(struct generation *g, struct error *err)
+{
+	struct single_run *s = (struct single_run *)g;
+	int status = run_step(s->run, err);
+	g->steps_done = run_steps_done(s->run);
+	return status;
+}
+
+int single_run_save(const struct generation *g, void **data, size_t *size, struct error *err)
+{
+	return run_save(((const struct single_run *)g)->run, data, size, err);
+}
+
+int single_run_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
+                       int *height, struct error *err)
+{
+	const struct single_run *s = (const struct single_run *)g;
+	return request_preview(s->run, &s->request, pack_info_of(s->pack)->scale, rgb, max_pixels,
+	                       width, height, err);
+}
