@@ -10,12 +10,11 @@ end
 if redis.call('HEXISTS', job_key(ARGV[3]), 'state') == 1 then
 	return 'duplicate'
 end
-local id = enter(3)
+local id, due, deadline = enter(3), tonumber(ARGV[10]), tonumber(ARGV[11])
 count('submitted')
-local h = redis.call('HMGET', job_key(id), 'due', 'deadline')
-if tonumber(h[2]) > 0 then
-	redis.call('ZADD', P .. 'deadline', h[2], id)
+if deadline > 0 then
+	redis.call('ZADD', P .. 'deadline', deadline, id)
 end
-local state = place(id, tonumber(h[1]))
+local state = place(id, due)
 settle()
 return state

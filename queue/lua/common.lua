@@ -60,20 +60,12 @@ end
 -- Start-time fair queueing between senders of one priority (Goyal, Vin and Cheng, 1996): a
 -- sender's next job starts where its last one ended, but not before the turn that is being
 -- served now. So one job of a second sender does not wait behind four hundred of the first.
--- A job that has had its turn before keeps it.
-local function turn_of(id, queue, rank, submitter, cost)
-	local score = redis.call('HGET', job_key(id), 'score')
-	if score then
-		return score
-	end
+local function next_turn(queue, rank, submitter, cost)
 	local served = tonumber(redis.call('HGET', P .. 'turn', rank) or 0)
 	local sender = queue .. '\n' .. submitter
 	local start = math.max(served, tonumber(redis.call('ZSCORE', P .. 'fair:' .. rank, sender) or 0))
 	redis.call('ZADD', P .. 'fair:' .. rank, start + cost, sender)
-	local sequence = redis.call('INCR', P .. 'seq') % TURN
-	score = rank * RANK + start * TURN + sequence
-	redis.call('HSET', job_key(id), 'score', score)
-	return score
+	return rank * RANK + start * TURN + redis.call('INCR', P .. 'seq') % TURN
 end
 
 local function turn_served(score)
@@ -83,24 +75,6 @@ local function turn_served(score)
 		redis.call('HSET', P .. 'turn', rank, start)
 		redis.call('ZREMRANGEBYSCORE', P .. 'fair:' .. rank, '-inf', start)
 	end
-end
-
-local function after_list(id)
-	local list = {}
-	for other in string.gmatch(redis.call('HGET', job_key(id), 'after') or '', '%S+') do
-		list[#list + 1] = other
-	end
-	return list
-end
-
-local function ready_add(id)
-	local h = redis.call('HMGET', job_key(id), 'class', 'window', 'prio', 'submitter', 'cost')
-	local queue = h[1] .. h[2]
-	local score = turn_of(id, queue, tonumber(h[3]), h[4], tonumber(h[5]))
-	redis.call('ZADD', ready_key(queue), score, id)
-	redis.call('SADD', P .. 'queues', queue)
-	redis.call('SADD', P .. 'windows:' .. h[1], h[2])
-	ring()
 end
 
 local function ready_remove(id)
@@ -121,7 +95,7 @@ local function unplace(id, state)
 	end
 	redis.call('ZREM', P .. state, id)
 	if state == 'blocked' then
-		for _, other in ipairs(after_list(id)) do
+		for other in string.gmatch(redis.call('HGET', job_key(id), 'after'), '%S+') do
 			redis.call('SREM', P .. 'next:' .. other, id)
 		end
 	elseif state == 'running' then
@@ -171,11 +145,12 @@ end
 -- Puts a job that is in no structure where it belongs now: blocked, delayed or ready, or
 -- failed where a job that it needs has failed. due: ms since 1970, 0 for at once.
 local function place(id, due)
-	local waits = 0
-	for _, other in ipairs(after_list(id)) do
+	local key, waits = job_key(id), 0
+	local h = redis.call('HMGET', key, 'after', 'class', 'window', 'prio', 'submitter', 'cost', 'score')
+	for other in string.gmatch(h[1], '%S+') do
 		local state = redis.call('HGET', job_key(other), 'state')
 		if state == 'failed' or state == 'cancelled' then
-			redis.call('HSET', job_key(id), 'state', 'blocked')
+			redis.call('HSET', key, 'state', 'blocked')
 			close(id, 'blocked', 'failed', 'dependency', 'job ' .. other .. ' is ' .. state)
 			return 'failed'
 		elseif state ~= 'done' then
@@ -183,18 +158,25 @@ local function place(id, due)
 			waits = waits + 1
 		end
 	end
-	redis.call('HSET', job_key(id), 'due', due)
 	if waits > 0 then
-		enter_state(id, 'blocked', now)
+		redis.call('HSET', key, 'state', 'blocked', 'updated', now, 'due', due)
+		redis.call('ZADD', P .. 'blocked', now, id)
 		tell_all(id, 'blocked')
 		return 'blocked'
 	elseif due > now then
-		enter_state(id, 'delayed', due)
+		redis.call('HSET', key, 'state', 'delayed', 'updated', now, 'due', due)
+		redis.call('ZADD', P .. 'delayed', due, id)
 		tell_all(id, 'delayed', 'due', due)
 		return 'delayed'
 	end
-	redis.call('HSET', job_key(id), 'state', 'ready', 'updated', now)
-	ready_add(id)
+	local queue = h[2] .. h[3]
+	-- A job that has had its turn before keeps it.
+	local score = h[7] or next_turn(queue, tonumber(h[4]), h[5], tonumber(h[6]))
+	redis.call('HSET', key, 'state', 'ready', 'updated', now, 'due', due, 'score', score)
+	redis.call('ZADD', ready_key(queue), score, id)
+	redis.call('SADD', P .. 'queues', queue)
+	redis.call('SADD', P .. 'windows:' .. h[2], h[3])
+	ring()
 	tell_all(id, 'ready')
 	return 'ready'
 end
