@@ -1,0 +1,94 @@
+#!/bin/sh
+# What `make demo` shows: a daemon of its own, a few prompts in two languages, pictures in a
+# folder. Nothing outside build/demo is touched.
+# usage: tools/demo.sh   (BUILD=… for another build folder)
+set -eu
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+mkdir -p "$build/demo"
+demo=$(cd "$build/demo" && pwd)
+bin=$(cd "$build/bin" && pwd)
+pictures=$demo/pictures
+
+# A Unix socket's path may have 107 bytes: in a deep folder the queue lives elsewhere.
+state=$demo/state
+other_state=
+if [ "$(printf %s "$state" | wc -c)" -gt 80 ]; then
+	other_state=$(mktemp -d)
+	state=$other_state
+fi
+
+if [ -f models/ink/model_index.json ]; then
+	packs=$PWD/models model=ink
+	# unet_fast is the same model in a few steps, when the pack has it.
+	if [ -d models/ink/unet_fast ]; then manner=--fast; else manner=; fi
+else
+	packs=$PWD/tests/vectors model=sd1-tiny
+	manner='--width 128 --height 128 --steps 8'
+	echo "demo: no trained pack is in models/ yet: this uses a random one, so the pictures"
+	echo "      are coloured noise. Everything else is as it will be."
+fi
+
+# The demo's own settings: what you have set up for yourself does not matter here.
+for name in $(env | sed -n 's/^\(SUMI_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+export SUMI_CONFIG="$demo/sumi.conf" SUMI_CACHE_DIR="$demo/cache" PATH="$bin:$PATH"
+cat >"$SUMI_CONFIG" <<END
+# Written by tools/demo.sh
+state_dir = $state
+packs = $packs
+model_image = $model
+reserve = 16M
+END
+
+daemon=
+stop() {
+	trap '' INT TERM
+	if [ -n "$daemon" ]; then
+		kill "$daemon" 2>/dev/null || true
+		wait "$daemon" 2>/dev/null || true
+		daemon=
+	fi
+	[ -z "$other_state" ] || rm -rf "$other_state"
+}
+trap stop EXIT
+trap 'stop; echo; echo "demo: stopped"; exit 130' INT TERM
+
+rm -rf "$state" "$pictures"
+mkdir -p "$pictures"
+# setsid: Ctrl-C reaches this script, which ends the daemon in its own time.
+setsid sumid 2>"$demo/sumid.log" &
+daemon=$!
+echo "demo: sumid runs in $demo (its log: $demo/sumid.log)"
+tries=0
+until sumi status >/dev/null 2>&1; do
+	tries=$((tries + 1))
+	if ! kill -0 "$daemon" 2>/dev/null || [ $tries -gt 600 ]; then
+		echo "demo: sumid did not start; the end of its log:" >&2
+		tail -5 "$demo/sumid.log" >&2
+		exit 1
+	fi
+	sleep 0.1
+done
+
+jobs=
+queue() { # name, variants, prompt
+	# shellcheck disable=SC2086 # $manner is several words
+	id=$(sumi image "$3" -n "$2" --seed 7 $manner --detach)
+	jobs="$jobs $1=$id"
+	echo "queued  $3$([ "$2" -eq 1 ] || echo "  ($2 variants)")"
+}
+queue mountains 5 "watercolour mountains in fog"
+queue docks 1 "космический порт в туманности, одинокий корабль у доков"
+queue city 1 "neon city at night in the rain"
+queue tree 1 "одинокое дерево в поле, тушь"
+queue lighthouse 1 "pencil drawing of a lighthouse at dawn"
+echo
+
+for job in $jobs; do
+	sumi watch "${job#*=}" >/dev/null
+	sumi fetch "${job#*=}" -o "$pictures/${job%%=*}.webp"
+done
+
+echo
+echo "Each file knows how it was made. With the daemon running, this makes the same bytes again:"
+echo "  sumi again FILE"
