@@ -2,6 +2,7 @@
  * behind it can be trusted with a queue. */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,27 +270,59 @@ int link_call(struct queue *queue, struct command *command, redisReply **reply, 
 
 /* ---- scripts -------------------------------------------------------------------------- */
 
-int script_load(struct queue *queue, enum queue_script script, struct error *err)
+/* The script as Redis shall have it; the caller frees it. */
+static char *script_text(enum queue_script script, size_t *size, struct error *err)
 {
 	const char *common = embedded_text(embedded_lua, "common.lua");
 	const char *body = embedded_text(embedded_lua, scripts[script].file);
-	if (!common || !body)
-		return error_set(err, SUMI_INTERNAL, "script %s is not built in", scripts[script].file);
 	const char *first = scripts[script].oom ? "#!lua flags=allow-oom\n" : "#!lua\n";
-	size_t size = strlen(first) + strlen(common) + strlen(body) + 1;
-	char *text = malloc(size);
-	if (!text)
-		return error_set(err, SUMI_NOMEM, "script %s: no memory", scripts[script].file);
-	snprintf(text, size, "%s%s%s", first, common, body);
+	if (!common || !body) {
+		error_set(err, SUMI_INTERNAL, "script %s is not built in", scripts[script].file);
+		return NULL;
+	}
+	*size = strlen(first) + strlen(common) + strlen(body);
+	char *text = malloc(*size + 1);
+	if (text)
+		snprintf(text, *size + 1, "%s%s%s", first, common, body);
+	else
+		error_set(err, SUMI_NOMEM, "script %s: no memory", scripts[script].file);
+	return text;
+}
+
+/* The names of the scripts, which are their SHA-1. So nothing has to be sent at the start:
+ * the server mostly has them already. */
+static int name_scripts(struct queue *queue, struct error *err)
+{
+	for (int i = 0; i < SCRIPT_COUNT; i++) {
+		unsigned char digest[20];
+		size_t size;
+		char *text = script_text((enum queue_script)i, &size, err);
+		if (!text)
+			return err ? err->status : SUMI_NOMEM;
+		EVP_Digest(text, size, digest, NULL, EVP_sha1(), NULL);
+		free(text);
+		for (size_t k = 0; k < sizeof digest; k++)
+			snprintf(queue->sha[i] + 2 * k, 3, "%02x", digest[k]);
+	}
+	return SUMI_OK;
+}
+
+int script_load(struct queue *queue, enum queue_script script, struct error *err)
+{
 	struct command command = {0};
 	redisReply *reply = NULL;
+	size_t size;
+	char *text = script_text(script, &size, err);
+	if (!text)
+		return err ? err->status : SUMI_NOMEM;
 	command_text(&command, "SCRIPT");
 	command_text(&command, "LOAD");
-	command_add(&command, text, size - 1);
+	command_add(&command, text, size);
 	int status = link_call(queue, &command, &reply, err);
-	if (status == SUMI_OK)
-		reply_copy(reply, queue->sha[script], sizeof queue->sha[script]);
-	else
+	if (status == SUMI_OK && !reply_is(reply, queue->sha[script]))
+		status = error_set(err, SUMI_INTERNAL, "redis names it %s, not %s", reply_text(reply),
+		                   queue->sha[script]);
+	if (status)
 		error_prefix(err, "script %s", scripts[script].file);
 	freeReplyObject(reply);
 	command_free(&command);
@@ -299,10 +332,9 @@ int script_load(struct queue *queue, enum queue_script script, struct error *err
 
 int script_load_all(struct queue *queue, struct error *err)
 {
-	int status = link_need(queue, err);
+	int status = SUMI_OK;
 	for (int i = 0; i < SCRIPT_COUNT && status == SUMI_OK; i++)
-		if (!*queue->sha[i])
-			status = script_load(queue, (enum queue_script)i, err);
+		status = script_load(queue, (enum queue_script)i, err);
 	return status;
 }
 
@@ -315,7 +347,6 @@ int script_call(struct queue *queue, enum queue_script script, struct command *c
 			return status;
 		if (tries == 3 || strncmp(reply_text(*reply), "NOSCRIPT", 8) != 0)
 			return errors_out(reply, err);
-		/* The digest in the command stays right: it is that of the text built in. */
 		freeReplyObject(*reply);
 		*reply = NULL;
 		status = script_load(queue, script, err);
@@ -348,7 +379,9 @@ int queue_open(const struct queue_options *options, struct queue **out, struct e
 	if (status == SUMI_OK && (!queue->prefix || strlen(queue->prefix) > 128))
 		status = error_set(err, SUMI_INVALID, "queue: the prefix is longer than 128 bytes");
 	if (status == SUMI_OK)
-		status = script_load_all(queue, err);
+		status = name_scripts(queue, err);
+	if (status == SUMI_OK)
+		status = link_need(queue, err);
 	if (status) {
 		queue_close(queue);
 		return status;

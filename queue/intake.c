@@ -333,13 +333,14 @@ static void count_reply(const redisReply *reply, struct queue_admitted *admitted
 		admitted->operations++;
 }
 
+/* *forgotten: Redis did not know the scripts, so the entries are there still; now it does. */
 static int admit_chunk(struct queue *queue, const redisReply *entries,
-                       struct queue_admitted *admitted, struct error *err)
+                       struct queue_admitted *admitted, bool *forgotten, struct error *err)
 {
 	struct intake_entry e;
 	size_t asked = 0;
 	int failure = SUMI_OK;
-	bool forgotten = false;
+	*forgotten = false;
 	for (; asked < entries->elements; asked++) {
 		struct command command = {0};
 		read_entry(entries->element[asked], &e);
@@ -355,16 +356,14 @@ static int admit_chunk(struct queue *queue, const redisReply *entries,
 		if (status)
 			return status;
 		if (strncmp(reply_text(reply), "NOSCRIPT", 8) == 0)
-			forgotten = true;
+			*forgotten = true;
 		else if (reply->type == REDIS_REPLY_ERROR && !failure)
 			failure = reply_error(reply, err);
 		else if (reply->type != REDIS_REPLY_ERROR)
 			count_reply(reply, admitted);
 		freeReplyObject(reply);
 	}
-	for (int i = 0; forgotten && i < SCRIPT_COUNT && !failure; i++)
-		failure = script_load(queue, (enum queue_script)i, err);
-	return failure;
+	return *forgotten && !failure ? script_load_all(queue, err) : failure;
 }
 
 int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitted,
@@ -375,6 +374,7 @@ int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitt
 	for (size_t taken = 0; taken < limit && status == SUMI_OK;) {
 		struct command command = {0};
 		redisReply *entries = NULL;
+		bool forgotten = false;
 		command_text(&command, "XRANGE");
 		command_key(&command, queue, "in", NULL);
 		command_text(&command, "-");
@@ -385,11 +385,11 @@ int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitt
 		command_free(&command);
 		size_t count = status == SUMI_OK ? entries->elements : 0;
 		if (count)
-			status = admit_chunk(queue, entries, admitted, err);
+			status = admit_chunk(queue, entries, admitted, &forgotten, err);
 		freeReplyObject(entries);
 		if (!count)
 			break;
-		taken += count;
+		taken += forgotten ? 0 : count;
 	}
 	return status;
 }

@@ -73,7 +73,7 @@ struct queue {
 	char bell_cursor[QUEUE_CURSOR_SIZE];
 	char run_id[64];
 	uint64_t generation;
-	char sha[SCRIPT_COUNT][41]; /* "" until loaded */
+	char sha[SCRIPT_COUNT][41];
 	char **windows; /* [window_count] as in the keys: "|22:00-06:00@Europe/Moscow" */
 	size_t window_count;
 };
@@ -118,7 +118,7 @@ int link_call(struct queue *queue, struct command *command, redisReply **reply, 
 int script_call(struct queue *queue, enum queue_script script, struct command *command,
                 redisReply **reply, struct error *err);
 int script_load(struct queue *queue, enum queue_script script, struct error *err);
-/* Loads every script that this connection has not loaded yet, for pipelines. */
+/* For pipelines, which cannot load in between. */
 int script_load_all(struct queue *queue, struct error *err);
 
 /* An error reply of Redis as status and message. */

@@ -34,7 +34,7 @@ struct queue_options {
 	int patience_ms;    /* how long a call tries to reconnect; 0: 5000, −1: not at all */
 };
 
-/* Connects and loads the scripts. The caller closes *out. */
+/* Connects. The caller closes *out. */
 int queue_open(const struct queue_options *options, struct queue **out, struct error *err);
 void queue_close(struct queue *queue); /* NULL is fine */
 

@@ -188,7 +188,7 @@ static void test_scripts_that_redis_forgot(void **state)
 	/* In a pipeline … */
 	freeReplyObject(fixture_command("XADD {sumi}:in * job %s", JOB("a", "")));
 	must(queue_admit(q, 1, &admitted, &err), &err);
-	must(queue_admit(q, 100, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs, 1);
 	assert_int_equal(fixture_state(q, "a"), JOB_READY);
 	/* … and in a single call. */
 	freeReplyObject(fixture_command("SCRIPT FLUSH"));
