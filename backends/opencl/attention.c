@@ -30,7 +30,8 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	int columns = matrix_constant("tile_cpu.cl", "PANEL");
 	int panels = matrix_constant(file, "ATTENTION_PANELS");
 	int cells = matrix_constant(file, "ATTENTION_CELLS");
-	if (dim > cells)
+	int covered = dim < 4 ? 4 : dim + dim % 2; /* TILE_COVER */
+	if (covered > cells)
 		return error_set(err, SUMI_UNSUPPORTED, "attention: %d channels a head, at most %d", dim,
 		                 cells);
 	cl_kernel kernel;
@@ -41,7 +42,7 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	/* Few queries: smaller work-items, so that every compute unit has some. */
 	int all = (int)ceil_div(queries, columns);
 	size_t wanted = 4 * (size_t)d->base.info.compute_units;
-	while (panels > 1 && (panels * dim > cells ||
+	while (panels > 1 && (panels * covered > cells ||
 	                      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->q.n < wanted))
 		panels--;
 	panels = (int)ceil_div(all, (int)ceil_div(all, panels)); /* equal shares */

@@ -110,8 +110,10 @@ int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct err
 	struct winograd_cut cut = cut_tiles(d, job);
 	int most = cut.chunk < cut.tiles ? cut.chunk : cut.tiles;
 	struct buffer *scratch = NULL;
-	int status = cl_buffer_new(d, ceil_div((size_t)most, (size_t)cut.block) * cut.block_bytes,
-	                           &scratch, err);
+	/* The last tiles' rows are read as if there were up to three more. */
+	size_t bytes = ceil_div((size_t)most, (size_t)cut.block) * cut.block_bytes +
+	               3 * (size_t)cut.depth * sizeof(float);
+	int status = cl_buffer_new(d, bytes, &scratch, err);
 	for (int first = 0; first < cut.tiles && !status; first += cut.chunk) {
 		int tiles = cut.tiles - first < cut.chunk ? cut.tiles - first : cut.chunk;
 		status = transform_chunk(d, job, &cut, first, tiles, scratch, err);

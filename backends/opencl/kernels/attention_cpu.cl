@@ -12,16 +12,17 @@
 
 #define ATTENTION_KEYS 128  /* keys of a block: 8 KiB of scores */
 #define ATTENTION_PANELS 24  /* panels of queries of a work-item at most: they share k and v */
-#define ATTENTION_CELLS 3072  /* panels · channels of a head at most */
+#define ATTENTION_CELLS 3072  /* panels · covered channels of a head at most */
 #define ATTENTION_BLOCK 32768 /* numbers of k, and of v, in a block at most */
 
 /* s[j] = k[j, :]·q for R keys j; top is the largest so far of every column. */
 #define DEFINE_SCORE(R)                                                                        \
-	INLINE void score##R(const float *keys, int dim, const float8 *q, float8 *s, float8 *top)  \
+	INLINE void score##R(const float *keys, int wide, int dim, const float8 *q, float8 *s,     \
+	                     float8 *top)                                                          \
 	{                                                                                          \
 		float8 acc[R][2];                                                                      \
 		TILE_BEGIN(R, acc, s, true)                                                            \
-		TILE_MULTIPLY(R, acc, q, dim, keys[i * dim + k])                                       \
+		TILE_MULTIPLY(R, acc, q, dim, keys[i * wide + k])                                      \
 		TILE_END(R, acc, s)                                                                    \
 		float8 top0 = top[0], top1 = top[1];                                                   \
 		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
@@ -36,7 +37,7 @@ TILE_ALL_ROWS(DEFINE_SCORE)
 
 /* out[c] = out[c]·shrink + Σ over keys of v[key, c]·p[key] for R channels c. */
 #define DEFINE_MIX(R)                                                                          \
-	INLINE void mix##R(const float *values, int dim, int keys, const float8 *p,                \
+	INLINE void mix##R(const float *values, int wide, int keys, const float8 *p,               \
 	                   float8 shrink0, float8 shrink1, float8 *out)                            \
 	{                                                                                          \
 		float8 acc[R][2];                                                                      \
@@ -45,17 +46,19 @@ TILE_ALL_ROWS(DEFINE_SCORE)
 			acc[i][0] = out[2 * i] * shrink0;                                                  \
 			acc[i][1] = out[2 * i + 1] * shrink1;                                              \
 		}                                                                                      \
-		TILE_MULTIPLY(R, acc, p, keys, values[k * dim + i])                                    \
+		TILE_MULTIPLY(R, acc, p, keys, values[k * wide + i])                                   \
 		TILE_END(R, acc, out)                                                                  \
 	}
 TILE_ALL_ROWS(DEFINE_MIX)
 
-/* to[r][dim] = `count` rows of a head. Writes up to seven numbers more. */
-INLINE void copy_rows(act_row from, int ld, int count, int dim, float *to)
+/* to[r][wide] = `count` rows of a head, and the last one again for the rows that tiles
+ * cover beyond. Channels past dim are not used: they give rows of a tile too many. Writes
+ * up to seven numbers more. */
+INLINE void copy_rows(act_row from, int ld, int count, int dim, int wide, float *to)
 {
-	for (int r = 0; r < count; r++)
+	for (int r = 0; r < TILE_COVER(count); r++)
 		for (int i = 0; i < dim; i += 8)
-			vstore8(LOAD8(ACT, from + (ulong)r * ld, i), 0, to + r * dim + i);
+			vstore8(LOAD8(ACT, from + (ulong)min(r, count - 1) * ld, i), 0, to + r * wide + i);
 }
 
 /* The queries of a panel, scaled, as columns: to[channel][16]. */
@@ -100,6 +103,7 @@ kernel ONE_ITEM void attention(global const TYPE(ACT) *q, ulong q_at, int ldq, u
 	float8 columns[ATTENTION_CELLS * 2], out[ATTENTION_CELLS * 2];
 	float8 s[ATTENTION_KEYS * 2];
 	float key_rows[ATTENTION_BLOCK + 8], value_rows[ATTENTION_BLOCK + 8];
+	int wide = TILE_COVER(dim);
 	float8 top[ATTENTION_PANELS * 2], sum[ATTENTION_PANELS * 2];
 	int head = get_global_id(1), batch = get_global_id(2);
 	int first = get_global_id(0) * panels * PANEL;
@@ -111,25 +115,26 @@ kernel ONE_ITEM void attention(global const TYPE(ACT) *q, ulong q_at, int ldq, u
 
 	for (int p = 0; p < mine; p++)
 		load_queries(q + (ulong)p * PANEL * ldq, ldq, queries - first - p * PANEL, dim, scale,
-		             (float *)(columns + 2 * p * dim));
-	for (int i = 0; i < mine * dim * 2; i++)
+		             (float *)(columns + 2 * p * wide));
+	for (int i = 0; i < mine * wide * 2; i++)
 		out[i] = 0.0f;
 	for (int i = 0; i < mine * 2; i++) {
 		top[i] = -1e30f;
 		sum[i] = 0.0f;
 	}
-	int most = min(ATTENTION_KEYS, ATTENTION_BLOCK / dim);
+	/* Even, and not less than four: what tiles cover. */
+	int most = min(ATTENTION_KEYS, ATTENTION_BLOCK / wide / 2 * 2);
 	int last = causal ? min(keys, first + mine * PANEL) : keys;
 	for (int j = 0; j < last; j += most) {
 		int count = min(most, last - j);
-		copy_rows(k + (ulong)j * ldk, ldk, count, dim, key_rows);
-		copy_rows(v + (ulong)j * ldv, ldv, count, dim, value_rows);
+		copy_rows(k + (ulong)j * ldk, ldk, count, dim, wide, key_rows);
+		copy_rows(v + (ulong)j * ldv, ldv, count, dim, wide, value_rows);
 		for (int p = 0; p < mine; p++) {
 			int query0 = first + p * PANEL;
 			if (causal && query0 + PANEL <= j)
 				continue;
 			float8 highest[2] = {top[2 * p], top[2 * p + 1]};
-			TILE_SWEEP(count, row, score, key_rows + row * dim, dim, columns + 2 * p * dim,
+			TILE_SWEEP(count, row, score, key_rows + row * wide, wide, dim, columns + 2 * p * wide,
 			           s + 2 * row, highest)
 			if (causal && query0 < j + count) {
 				highest[0] = top[2 * p];
@@ -146,11 +151,11 @@ kernel ONE_ITEM void attention(global const TYPE(ACT) *q, ulong q_at, int ldq, u
 			sum[2 * p + 1] = fma(sum[2 * p + 1], shrink1, sum1);
 			top[2 * p] = top0;
 			top[2 * p + 1] = top1;
-			TILE_SWEEP(dim, row, mix, value_rows + row, dim, count, s, shrink0, shrink1,
-			           out + 2 * (p * dim + row))
+			TILE_SWEEP(dim, row, mix, value_rows + row, wide, count, s, shrink0, shrink1,
+			           out + 2 * (p * wide + row))
 		}
 	}
 	for (int p = 0; p < mine; p++)
 		store_result(y + (ulong)p * PANEL * ldy, ldy, min(PANEL, queries - first - p * PANEL),
-		             dim, (const float *)(out + 2 * p * dim), sum[2 * p], sum[2 * p + 1]);
+		             dim, (const float *)(out + 2 * p * wide), sum[2 * p], sum[2 * p + 1]);
 }

@@ -41,34 +41,25 @@ typedef global const TYPE(ACT) *act_row; /* a pixel or token */
 		(c)[2 * i + 1] = acc[i][1];                                                            \
 	}
 
-/* Calls f##6 … f##1 so that rows [0, count) are covered; `row` is the tile's first one.
- * Fewer than four rows leave the multipliers waiting for their own results, so a rest of
- * one to three is shared with the last full tile where there is one. */
+/* Calls f##6 and f##4 so that rows [0, count) are covered; `row` is the tile's first one.
+ * A tile of fewer than four rows takes as long as one of four, because the multipliers wait
+ * for their own results, so there is none: count is in effect rounded up to TILE_COVER, and
+ * the caller provides memory for the rows too many. */
 #define TILE_SWEEP(count, row, f, ...)                                                         \
-	{                                                                                          \
-		int row = 0, rest = (count) % TILE_ROWS;                                               \
-		int full = (count) - rest;                                                             \
-		if (full > 0 && rest >= 1 && rest <= 3) {                                              \
-			full -= TILE_ROWS;                                                                 \
-			rest += TILE_ROWS;                                                                 \
-		}                                                                                      \
-		for (; row < full; row += TILE_ROWS)                                                   \
+	for (int row = 0, left_ = (count); left_ > 0;) {                                           \
+		if (left_ > 8 || left_ == 5 || left_ == 6) {                                           \
 			f##6(__VA_ARGS__);                                                                 \
-		if (rest > TILE_ROWS) {                                                                \
+			row += 6;                                                                          \
+			left_ -= 6;                                                                        \
+		} else {                                                                               \
 			f##4(__VA_ARGS__);                                                                 \
 			row += 4;                                                                          \
-			rest -= 4;                                                                         \
-		}                                                                                      \
-		switch (rest) {                                                                        \
-		case 5: f##5(__VA_ARGS__); break;                                                      \
-		case 4: f##4(__VA_ARGS__); break;                                                      \
-		case 3: f##3(__VA_ARGS__); break;                                                      \
-		case 2: f##2(__VA_ARGS__); break;                                                      \
-		case 1: f##1(__VA_ARGS__); break;                                                      \
+			left_ -= 4;                                                                        \
 		}                                                                                      \
 	}
+#define TILE_COVER(count) max(4, ((count) + 1) / 2 * 2)
 
-#define TILE_ALL_ROWS(define) define(6) define(5) define(4) define(3) define(2) define(1)
+#define TILE_ALL_ROWS(define) define(6) define(4)
 
 /* 2^x for x ≤ 126: the nearest integer goes into the exponent, a polynomial of degree 5
  * (minimax on [-1/2, 1/2], error 3e-7) covers the rest. Below x = -126 it stays at 2^-126. */
