@@ -55,7 +55,7 @@ static void make_job(struct job *job, size_t number)
 {
 	char json[256];
 	int n = snprintf(json, sizeof json,
-	                 "{\"modality\":\"image\",\"prompt\":\"watercolour mountains in fog, number %zu\","
+	                 "{\"modality\":\"image\",\"prompt\":\"watercolour mountains, number %zu\","
 	                 "\"steps\":20,\"width\":512,\"height\":512,\"submitter\":\"s%zu\"}",
 	                 number, number % 10);
 	must(job_parse_json(json, (size_t)n, job, &err));

@@ -211,7 +211,8 @@ static void reject_command(struct queue *queue, const struct intake_entry *e, co
 	json_t *all = json_object();
 	for (size_t i = 0; i < e->count; i++) {
 		char name[65];
-		snprintf(name, sizeof name, "%.*s", (int)(e->fields[i].name_size < 64 ? e->fields[i].name_size : 64),
+		snprintf(name, sizeof name, "%.*s",
+		         (int)(e->fields[i].name_size < 64 ? e->fields[i].name_size : 64),
 		         e->fields[i].name);
 		json_object_set_new(all, name, printable(e->fields[i].value, e->fields[i].value_size));
 	}

@@ -241,8 +241,9 @@ static int check_text(const struct job_field *f, const char *text, size_t size, 
 	case JOB_RANK:
 		return check_words(f, text, err);
 	case JOB_WINDOW:
-		return schedule_parse_window(text, &from, &to, err) ? error_prefix(err, "job: field 'window'")
-		                                                    : SUMI_OK;
+		return schedule_parse_window(text, &from, &to, err)
+		           ? error_prefix(err, "job: field 'window'")
+		           : SUMI_OK;
 	case JOB_ZONE:
 		return check_zone(text, err);
 	case JOB_EVERY:
@@ -278,7 +279,8 @@ static int canonical_time(const struct job_field *f, json_t *value, json_t **out
 	else if (clock_parse(json_string_value(value), &ms, err))
 		return error_prefix(err, "job: field '%s'", f->name);
 	if (ms <= 0 || ms > INT64_C(4102444800000))
-		return error_set(err, SUMI_INVALID, "job: field '%s' is not between 1970 and 2100", f->name);
+		return error_set(err, SUMI_INVALID, "job: field '%s' is not between 1970 and 2100",
+		                 f->name);
 	clock_text(ms, text);
 	*out = json_string(text);
 	return SUMI_OK;
@@ -302,8 +304,9 @@ static int canonical_list(const struct job_field *f, json_t *value, json_t **out
 		                           : !ok || !*text || strlen(text) > 64 || strchr(text, ',')) {
 			json_decref(list);
 			return wrong(f, err,
-			             f->type == JOB_ID_LIST ? "a list of job ids"
-			                                    : "a list of texts of 1 to 64 bytes without commas");
+			             f->type == JOB_ID_LIST
+			                 ? "a list of job ids"
+			                 : "a list of texts of 1 to 64 bytes without commas");
 		}
 		bool twice = false;
 		for (size_t k = 0; k < json_array_size(list); k++)
@@ -481,7 +484,8 @@ static void fill_fallback(struct job *job, const struct job_field *f)
 static int check_together(const struct job *job, struct error *err)
 {
 	if (!job->modality)
-		return error_set(err, SUMI_INVALID, "job: field 'modality' is missing: image, video or audio");
+		return error_set(err, SUMI_INVALID,
+		                 "job: field 'modality' is missing: image, video or audio");
 	if (!job->prompt)
 		return error_set(err, SUMI_INVALID, "job: field 'prompt' is missing");
 	if (job->deadline && job->deadline <= job->not_before)

@@ -23,7 +23,8 @@ static json_t *text_type(const struct job_field *f, const char *pattern)
 {
 	json_t *t = json_pack("{s:s}", "type", "string");
 	if (f->min > 0)
-		json_object_set_new(t, "minLength", json_integer((json_int_t)(f->type == JOB_TEXT ? 1 : f->min)));
+		json_object_set_new(t, "minLength",
+		                    json_integer((json_int_t)(f->type == JOB_TEXT ? 1 : f->min)));
 	/* JSON Schema counts characters, the queue bytes: as an upper bound it holds. */
 	if (f->max > 0)
 		json_object_set_new(t, "maxLength", json_integer((json_int_t)f->max));

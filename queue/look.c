@@ -261,8 +261,8 @@ int queue_stats(struct queue *queue, struct queue_stats *stats, struct error *er
 		status = one_number(queue, "XLEN", "dead", NULL, &stats->dead_letters, err);
 	for (int s = 0; s < JOB_STATES && status == SUMI_OK; s++)
 		status = s == JOB_READY ? count_ready(queue, &stats->states[s], err)
-		                        : one_number(queue, "ZCARD", job_state_word((enum job_state)s), NULL,
-		                                     &stats->states[s], err);
+		                        : one_number(queue, "ZCARD", job_state_word((enum job_state)s),
+		                                     NULL, &stats->states[s], err);
 	if (status)
 		return status;
 	command_text(&command, "GET");
@@ -374,7 +374,8 @@ static int read_letter(const redisReply *reply, struct queue_dead_letter *letter
 	const redisReply *fields = reply_at(reply, 1);
 	reply_copy(reply_at(reply, 0), letter->entry, sizeof letter->entry);
 	for (size_t i = 0; fields && i + 1 < fields->elements; i += 2) {
-		const char *name = reply_text(fields->element[i]), *value = reply_text(fields->element[i + 1]);
+		const char *name = reply_text(fields->element[i]);
+		const char *value = reply_text(fields->element[i + 1]);
 		if (strcmp(name, "id") == 0)
 			snprintf(letter->id, sizeof letter->id, "%s", value);
 		else if (strcmp(name, "reason") == 0 && !letter->reason)

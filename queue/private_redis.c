@@ -87,8 +87,8 @@ static int died(const struct private_redis *r, int exit_status, struct error *er
 	char path[FILES_PATH_MAX], *text = NULL, *last = NULL;
 	if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == 127)
 		return error_set(err, SUMI_NOTFOUND,
-		                 "there is no redis-server: apt-get install redis-server, or name a Redis in "
-		                 "sumi.conf (redis = redis://host:6379/0)");
+		                 "there is no redis-server: apt-get install redis-server, or name a "
+		                 "Redis in sumi.conf (redis = redis://host:6379/0)");
 	if (files_path(path, NULL, "%s/redis.log", r->dir) == SUMI_OK &&
 	    files_read(path, 16 << 20, &text, NULL, NULL) == SUMI_OK) {
 		for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
@@ -169,7 +169,8 @@ int private_redis_start(const struct private_redis_options *options, struct priv
 	if (out->pid < 0)
 		return error_errno(err, "starting redis-server");
 	if (out->pid == 0)
-		run_server(options->program ? options->program : "redis-server", out, options->fsync_always);
+		run_server(options->program ? options->program : "redis-server", out,
+		           options->fsync_always);
 	out->child = true;
 	status = wait_until_up(out, timeout, err);
 	if (status == SUMI_TIMEOUT)

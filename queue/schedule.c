@@ -37,9 +37,11 @@ int schedule_parse_window(const char *text, int *from, int *to, struct error *er
 		*to = minute_of(text + 6);
 	}
 	if (*from < 0 || *to < 0 || *from == MINUTES)
-		return error_set(err, SUMI_INVALID, "'%.40s' is no window: write one like 22:00-06:00", text);
+		return error_set(err, SUMI_INVALID, "'%.40s' is no window: write one like 22:00-06:00",
+		                 text);
 	if (*from == *to)
-		return error_set(err, SUMI_INVALID, "'%s' never opens: write 00:00-24:00 for all day", text);
+		return error_set(err, SUMI_INVALID, "'%s' never opens: write 00:00-24:00 for all day",
+		                 text);
 	return SUMI_OK;
 }
 

@@ -282,7 +282,8 @@ int zone_load(const char *name, struct zone **out, struct error *err)
 		status = error_set(err, SUMI_NOTFOUND,
 		                   "time zone '%s' is not in " ZONE_DIR " (is tzdata installed?)", name);
 	if (status == SUMI_OK && !read_file(zone, data, size))
-		status = error_set(err, SUMI_CORRUPT, "%s: not a time zone file of version 2 or later", path);
+		status = error_set(err, SUMI_CORRUPT, "%s: not a time zone file (version 2 or later)",
+		                   path);
 	free(data);
 	if (status) {
 		zone_free(zone);
@@ -319,7 +320,8 @@ int32_t zone_offset(const struct zone *zone, int64_t utc)
 int64_t zone_moment(const struct zone *zone, int64_t day, int minute)
 {
 	int64_t local = day * DAY + (int64_t)minute * 60;
-	int64_t one = local - zone_offset(zone, local - DAY), two = local - zone_offset(zone, local + DAY);
+	int64_t one = local - zone_offset(zone, local - DAY);
+	int64_t two = local - zone_offset(zone, local + DAY);
 	int64_t early = one < two ? one : two, late = one < two ? two : one;
 	if (early + zone_offset(zone, early) == local)
 		return early;

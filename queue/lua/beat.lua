@@ -47,9 +47,10 @@ local function shall_yield()
 	end
 	redis.call('ZREMRANGEBYSCORE', P .. 'preempting', '-inf', now)
 	local asked = redis.call('ZSCORE', P .. 'preempting', id)
+	local below_normal = '(' .. string.format('%.0f', RANK)
 	local classes = redis.call('HGET', P .. 'worker:' .. worker, 'classes') or ''
 	for class in string.gmatch(classes, '%S+') do
-		local urgent = redis.call('ZCOUNT', ready_key(class), '-inf', '(' .. string.format('%.0f', RANK))
+		local urgent = redis.call('ZCOUNT', ready_key(class), '-inf', below_normal)
 		if urgent > 0 then
 			local free, batch = helpers(class)
 			local helped = free + redis.call('ZCARD', P .. 'preempting') - (asked and 1 or 0)

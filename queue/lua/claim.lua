@@ -61,24 +61,27 @@ if #unknown > 0 then
 end
 
 local function best()
-	local best_id, best_score
+	local best_id, best_score, best_queue
 	for _, queue in ipairs(queues) do
 		local head = redis.call('ZRANGE', ready_key(queue), 0, 0, 'WITHSCORES')
 		if head[1] and (not best_score or tonumber(head[2]) < best_score) then
-			best_id, best_score = head[1], tonumber(head[2])
+			best_id, best_score, best_queue = head[1], tonumber(head[2]), queue
 		end
 	end
-	return best_id, best_score
+	return best_id, best_score, best_queue
 end
 
-local id, score = best()
+local id, score, queue = best()
 while id do
-	local deadline = tonumber(redis.call('HGET', job_key(id), 'deadline'))
+	local deadline = tonumber(redis.call('HGET', job_key(id), 'deadline') or -1)
 	if deadline == 0 or deadline > now then
 		break
+	elseif deadline < 0 then -- somebody has deleted the job by hand
+		redis.call('ZREM', ready_key(queue), id)
+	else
+		close(id, 'ready', 'failed', 'deadline', 'not started before its deadline')
 	end
-	close(id, 'ready', 'failed', 'deadline', 'not started before its deadline')
-	id, score = best()
+	id, score, queue = best()
 end
 settle()
 if not id then

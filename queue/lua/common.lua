@@ -63,7 +63,8 @@ end
 local function next_turn(queue, rank, submitter, cost)
 	local served = tonumber(redis.call('HGET', P .. 'turn', rank) or 0)
 	local sender = queue .. '\n' .. submitter
-	local start = math.max(served, tonumber(redis.call('ZSCORE', P .. 'fair:' .. rank, sender) or 0))
+	local ended = tonumber(redis.call('ZSCORE', P .. 'fair:' .. rank, sender) or 0)
+	local start = math.max(served, ended)
 	redis.call('ZADD', P .. 'fair:' .. rank, start + cost, sender)
 	return rank * RANK + start * TURN + redis.call('INCR', P .. 'seq') % TURN
 end
@@ -146,7 +147,8 @@ end
 -- failed where a job that it needs has failed. due: ms since 1970, 0 for at once.
 local function place(id, due)
 	local key, waits = job_key(id), 0
-	local h = redis.call('HMGET', key, 'after', 'class', 'window', 'prio', 'submitter', 'cost', 'score')
+	local h = redis.call('HMGET', key, 'after', 'class', 'window', 'prio', 'submitter', 'cost',
+		'score')
 	for other in string.gmatch(h[1], '%S+') do
 		local state = redis.call('HGET', job_key(other), 'state')
 		if state == 'failed' or state == 'cancelled' then

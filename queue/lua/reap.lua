@@ -11,6 +11,20 @@ if redis.call('HGET', meta, 'run_id') ~= ARGV[1] then
 	redis.call('HSET', meta, 'run_id', ARGV[1], 'hold', now + tonumber(ARGV[2]))
 end
 
+-- What is due. Ids whose job somebody has deleted by hand are dropped: one of them must not
+-- stop the clock.
+local function due(name)
+	local there = {}
+	for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. name, '-inf', now, 'LIMIT', 0, CHUNK)) do
+		if redis.call('HEXISTS', job_key(id), 'job') == 1 then
+			there[#there + 1] = id
+		else
+			redis.call('ZREM', P .. name, id)
+		end
+	end
+	return there
+end
+
 local function recover(id)
 	local key = job_key(id)
 	local h = redis.call('HMGET', key, 'cancel', 'max_attempts', 'worker')
@@ -32,12 +46,12 @@ local function recover(id)
 end
 
 if now >= tonumber(redis.call('HGET', meta, 'hold')) then
-	for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'running', '-inf', now, 'LIMIT', 0, CHUNK)) do
+	for _, id in ipairs(due('running')) do
 		recover(id)
 	end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'deadline', '-inf', now, 'LIMIT', 0, CHUNK)) do
+for _, id in ipairs(due('deadline')) do
 	local state = redis.call('HGET', job_key(id), 'state')
 	redis.call('ZREM', P .. 'deadline', id)
 	if state == 'running' then
@@ -48,7 +62,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'deadline', '-inf', now, 'L
 	end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now, 'LIMIT', 0, CHUNK)) do
+for _, id in ipairs(due('delayed')) do
 	unplace(id, 'delayed')
 	place(id, 0)
 	promoted = promoted + 1

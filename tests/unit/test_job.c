@@ -62,7 +62,8 @@ static void test_every_field_of_the_table(void **state)
 	    "\"steps\":20,\"cfg_scale\":7.3,\"guidance_rescale\":0.5,\"sampler\":\"dpm++2m\","
 	    "\"scheduler\":\"karras\",\"rng\":\"philox\",\"eta\":0.5,\"clip_skip\":1,\"fast\":true,"
 	    "\"width\":512,\"height\":768,\"format\":\"webp\",\"quality\":90,\"lossless\":true,"
-	    "\"init\":\"abc\",\"strength\":0.6,\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,\"fps\":8,"
+	    "\"init\":\"abc\",\"strength\":0.6,\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,"
+	    "\"fps\":8,"
 	    "\"loop\":true,\"reverse\":true,\"boomerang\":true,\"priority\":\"high\","
 	    "\"not_before\":\"2030-01-01T00:00:00.000Z\",\"deadline\":\"2030-01-02T00:00:00.000Z\","
 	    "\"window\":\"22:00-06:00\",\"tz\":\"Europe/Moscow\",\"after\":[\"a\",\"b\"],"
@@ -90,7 +91,8 @@ static void test_unknown_fields_are_named(void **state)
 	(void)state;
 	refused("{" MINIMAL ",\"stepz\":3}", "job: unknown field 'stepz' (did you mean 'steps'?)");
 	refused("{" MINIMAL ",\"negative\":\"x\"}", "job: unknown field 'negative'");
-	refused("{" MINIMAL ",\"cfgscale\":3}", "job: unknown field 'cfgscale' (did you mean 'cfg_scale'?)");
+	refused("{" MINIMAL ",\"cfgscale\":3}",
+	        "job: unknown field 'cfgscale' (did you mean 'cfg_scale'?)");
 	refused("{" MINIMAL ",\"a\\nb\\u0416\":3}", "job: unknown field 'a?b?\?'");
 	refused("{\"promt\":\"x\"}", "job: unknown field 'promt' (did you mean 'prompt'?)");
 }
@@ -109,10 +111,12 @@ static void test_missing_and_wrong(void **state)
 	refused("{" MINIMAL ",\"seed\":-2}",
 	        "job: field 'seed' is -2, allowed are -1 to 9.22337203685478e+18");
 	refused("{" MINIMAL ",\"loop\":1}", "job: field 'loop' must be true or false");
-	refused("{" MINIMAL ",\"id\":\"a b\"}", "job: field 'id' must be made of A-Z a-z 0-9 . _ : - only");
+	refused("{" MINIMAL ",\"id\":\"a b\"}",
+	        "job: field 'id' must be made of A-Z a-z 0-9 . _ : - only");
 	refused("{" MINIMAL ",\"id\":\"\"}", "job: field 'id' is 0 bytes long, allowed are 1 to 64");
 	refused("{" MINIMAL ",\"after\":[\"a b\"]}", "job: field 'after' must be a list of job ids");
-	refused("{" MINIMAL ",\"id\":\"a\",\"after\":[\"a\"]}", "job: field 'after' names the job itself");
+	refused("{" MINIMAL ",\"id\":\"a\",\"after\":[\"a\"]}",
+	        "job: field 'after' names the job itself");
 	refused("{" MINIMAL ",\"window\":\"22-6\"}",
 	        "job: field 'window': '22-6' is no window: write one like 22:00-06:00");
 	refused("{" MINIMAL ",\"tz\":\"Moscow/Europe\"}",
@@ -123,7 +127,8 @@ static void test_missing_and_wrong(void **state)
 	refused("{" MINIMAL ",\"every\":\"10s\"}", "job: field 'every': '10s' is less than a minute");
 	refused("{" MINIMAL ",\"every\":\"25:00\"}",
 	        "job: field 'every': '25:00' is no time of day: write one like 22:00");
-	refused("{" MINIMAL ",\"notify\":\"file:///etc\"}", "job: field 'notify' must be an http or https URL");
+	refused("{" MINIMAL ",\"notify\":\"file:///etc\"}",
+	        "job: field 'notify' must be an http or https URL");
 	refused("{" MINIMAL ",\"not_before\":\"2030-01-02\",\"deadline\":\"2030-01-01\"}",
 	        "job: field 'deadline' is not later than 'not_before'");
 	refused("{" MINIMAL ",\"not_before\":\"tomorrow\"}",
@@ -243,7 +248,8 @@ static void test_series_ids(void **state)
 	assert_int_equal(job_series_length("night.20261122T220000Z"), 5);
 	assert_int_equal(job_series_length("night.20261122T22000Z"), 21);
 	assert_int_equal(job_series_length(".20261122T220000Z"), 17);
-	refused("{" MINIMAL ",\"every\":\"1h\",\"id\":\"0123456789012345678901234567890123456789012345678\"}",
+	refused("{" MINIMAL
+	        ",\"every\":\"1h\",\"id\":\"0123456789012345678901234567890123456789012345678\"}",
 	        "job: field 'id' of a recurring job is longer than 47 bytes");
 }
 

@@ -322,7 +322,8 @@ static void test_failed_dependencies(void **state)
 static void test_cancel_in_each_state(void **state)
 {
 	(void)state;
-	static const char *const jobs[] = {JOB("ready", ""), JOB("delayed", ",\"not_before\":4000000000000"),
+	static const char *const jobs[] = {JOB("ready", ""),
+	                                   JOB("delayed", ",\"not_before\":4000000000000"),
 	                                   JOB("blocked", ",\"after\":[\"never\"]")};
 	static const char *const ids[] = {"ready", "delayed", "blocked"};
 	enum queue_cancel_result result;

@@ -78,7 +78,8 @@ static void test_bad_entries_become_dead_letters(void **state)
 	size_t count;
 	freeReplyObject(fixture_command("XADD {sumi}:in * job nonsense"));
 	freeReplyObject(fixture_command("XADD {sumi}:in * id mine modality image prompt x colour red"));
-	freeReplyObject(fixture_command("XADD {sumi}:in * modality image prompt %b", "\xff\x00", (size_t)2));
+	freeReplyObject(
+		fixture_command("XADD {sumi}:in * modality image prompt %b", "\xff\x00", (size_t)2));
 	freeReplyObject(fixture_command("XADD {sumi}:in * job %s id a", JOB("a", "")));
 	freeReplyObject(fixture_command("XADD {sumi}:in * op cancel"));
 	freeReplyObject(fixture_command("XADD {sumi}:in * op explode id a"));
@@ -96,8 +97,9 @@ static void test_bad_entries_become_dead_letters(void **state)
 		else
 			assert_memory_equal(letters[i].reason, "job:1:", 6);
 	assert_string_equal(letters[5].id, "mine");
-	assert_string_equal(letters[5].text,
-	                    "{\"id\":\"mine\",\"modality\":\"image\",\"prompt\":\"x\",\"colour\":\"red\"}");
+	assert_string_equal(
+		letters[5].text,
+		"{\"id\":\"mine\",\"modality\":\"image\",\"prompt\":\"x\",\"colour\":\"red\"}");
 	queue_dead_letters_free(letters, count);
 	/* Whoever follows that id hears of it. */
 	struct queue_follower *follower;
@@ -315,6 +317,27 @@ static void test_a_stored_job_that_cannot_be_read(void **state)
 	queue_lease_clear(&lease);
 }
 
+static void test_jobs_deleted_by_hand(void **state)
+{
+	(void)state;
+	struct queue_reaped reaped;
+	fixture_submit(q, JOB("running", ",\"priority\":\"high\""));
+	struct queue_lease lease = claim("w1");
+	queue_lease_clear(&lease);
+	fixture_submit(q, JOB("ready", ",\"priority\":\"high\",\"deadline\":4000000000000"));
+	fixture_submit(q, JOB("delayed", ",\"not_before\":4000000000000"));
+	fixture_submit(q, JOB("well", ""));
+	freeReplyObject(fixture_command("DEL {sumi}:job:running {sumi}:job:ready {sumi}:job:delayed"));
+	freeReplyObject(fixture_command("ZADD {sumi}:running 1 running"));
+	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 delayed"));
+	freeReplyObject(fixture_command("ZADD {sumi}:deadline 1 ready"));
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	lease = claim("w1");
+	assert_string_equal(lease.id, "well");
+	assert_int_equal(fixture_int("EXISTS {sumi}:delayed {sumi}:deadline {sumi}:job:ready"), 0);
+	queue_lease_clear(&lease);
+}
+
 static void test_server_check(void **state)
 {
 	(void)state;
@@ -410,6 +433,7 @@ int main(void)
 	    TEST(test_redis_that_lost_the_job),
 	    TEST(test_trim),
 	    TEST(test_a_stored_job_that_cannot_be_read),
+	    TEST(test_jobs_deleted_by_hand),
 	    TEST(test_server_check),
 	    TEST(test_private_server),
 	    cmocka_unit_test(test_urls),

@@ -335,8 +335,8 @@ static void drain(struct model *m)
 	}
 	must(queue_stats(m->q, &stats, &err), &err);
 	assert_int_equal(stats.intake, 0);
-	assert_int_equal(stats.states[JOB_DONE] + stats.states[JOB_FAILED] + stats.states[JOB_CANCELLED],
-	                 m->sent);
+	assert_int_equal(
+		stats.states[JOB_DONE] + stats.states[JOB_FAILED] + stats.states[JOB_CANCELLED], m->sent);
 	assert_int_equal(stats.total_submitted, m->sent);
 }
 
