@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "storage/storage.h"
 
-#define REPEAT   200
+#define REPEAT 200
 #define FIRST_MS 1700000000000ll
 
 /* Prompts of two languages, a rare model, a rare state, a tag in a hundred. */
@@ -107,7 +107,8 @@ static int measure_all(struct store *s, long long rows)
 	    {"audio of one user", {.modality = "audio", .submitter = "user3"}},
 	    {"tag", {.tag = "night"}},
 	    {"tag of all, failed", {.tag = "all", .state = "failed"}},
-	    {"an hour of the past", {.since = FIRST_MS + rows * 300, .until = FIRST_MS + rows * 310}},
+	    {"an hour of the past",
+	     {.since = FIRST_MS + rows * 300, .until = FIRST_MS + rows * 310}},
 	    {"text: mountains fog", {.text = "mountains fog"}},
 	    {"text: lighthouse", {.text = "lighthouse"}},
 	    {"text: lighthouse mountains", {.text = "lighthouse mountains"}},

@@ -13,11 +13,34 @@
 
 /* NULL: the place of keys that are not in the table. */
 static const char *const field_order[] = {
-    "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed",
-    "Face restoration", "Size", "Model hash", "Model", "VAE hash", "VAE", "Variation seed",
-    "Variation seed strength", "Seed resize from", "Denoising strength",
-    "Conditional mask weight", "Clip skip", "ENSD", "Token merging ratio",
-    "Token merging ratio hr", "Init image hash", "RNG", "NGMS", "Tiling", NULL, "Version", "User",
+    "Steps",
+    "Sampler",
+    "Schedule type",
+    "CFG scale",
+    "Image CFG scale",
+    "Seed",
+    "Face restoration",
+    "Size",
+    "Model hash",
+    "Model",
+    "VAE hash",
+    "VAE",
+    "Variation seed",
+    "Variation seed strength",
+    "Seed resize from",
+    "Denoising strength",
+    "Conditional mask weight",
+    "Clip skip",
+    "ENSD",
+    "Token merging ratio",
+    "Token merging ratio hr",
+    "Init image hash",
+    "RNG",
+    "NGMS",
+    "Tiling",
+    NULL,
+    "Version",
+    "User",
 };
 enum { ORDER_COUNT = sizeof field_order / sizeof field_order[0] };
 
@@ -53,7 +76,8 @@ static int put_field(FILE *out, const struct infotext_field *f, bool first, stru
 	char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
 	json_decref(string);
 	if (!quoted)
-		return error_set(err, SUMI_INVALID, "infotext: field '%s' is not valid UTF-8", f->key);
+		return error_set(err, SUMI_INVALID, "infotext: field '%s' is not valid UTF-8",
+				 f->key);
 	fputs(quoted, out);
 	free(quoted);
 	return SUMI_OK;
@@ -187,7 +211,7 @@ static int add_field(struct infotext *text, struct span key, struct span value, 
 		}
 	if (text->count == INFOTEXT_MAX_FIELDS) {
 		status = error_set(err, SUMI_TOOBIG, "infotext: more than %d fields",
-		                   INFOTEXT_MAX_FIELDS);
+				   INFOTEXT_MAX_FIELDS);
 		goto fail;
 	}
 	text->fields[text->count++] = (struct infotext_field){k, v};
@@ -248,10 +272,10 @@ int infotext_parse(const char *in, size_t size, struct infotext *text, struct er
 	if (pairs < 3)
 		last.at = last.end;
 	struct span lines = {all.at, last.at};
-	int status = SUMI_OK;
 	text->fields = calloc(INFOTEXT_MAX_FIELDS, sizeof *text->fields);
 	if (!text->fields)
-		status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
+		return error_set(err, SUMI_NOMEM, "no memory for the infotext");
+	int status = SUMI_OK;
 	while (!status && next_pair(&last, &key, &value))
 		status = add_field(text, key, value, err);
 	if (!status)

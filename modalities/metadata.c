@@ -24,7 +24,7 @@ void metadata_free(struct metadata *m)
 /* ---- which kind of file ---- */
 
 typedef int read_function(const void *data, size_t size, const char *where, struct metadata *m,
-                          struct error *err);
+			  struct error *err);
 
 static const struct {
 	size_t at;
@@ -37,7 +37,7 @@ static const struct {
 };
 
 int metadata_read(const void *data, size_t size, const char *where, struct metadata *m,
-                  struct error *err)
+		  struct error *err)
 {
 	*m = (struct metadata){0};
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -48,7 +48,7 @@ int metadata_read(const void *data, size_t size, const char *where, struct metad
 		int status = kinds[i].read(data, size, where, m, err);
 		if (!status && !m->infotext && !m->json)
 			status = error_set(err, SUMI_NOTFOUND,
-			                   "%s: holds no parameters of sumi or A1111", where);
+					   "%s: holds no parameters of sumi or A1111", where);
 		if (status)
 			metadata_free(m);
 		return status;
@@ -73,8 +73,9 @@ static int check_text(const char *name, const char *text, struct error *err)
 {
 	size_t size = strlen(text);
 	if (size > METADATA_TEXT_MAX)
-		return error_set(err, SUMI_TOOBIG, "metadata: %s has %zu bytes, at most %d are allowed",
-		                 name, size, METADATA_TEXT_MAX);
+		return error_set(err, SUMI_TOOBIG,
+				 "metadata: %s has %zu bytes, at most %d are allowed", name, size,
+				 METADATA_TEXT_MAX);
 	if (!utf8_valid(text, size))
 		return error_set(err, SUMI_INVALID, "metadata: %s is not valid UTF-8", name);
 	return SUMI_OK;
@@ -114,7 +115,8 @@ int metadata_write_xmp(const struct metadata *m, char **xmp, size_t *size, struc
 	    "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">"
 	    "<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
 	    "<rdf:Description rdf:about=\"\" xmlns:sumi=\"" XMP_NAMESPACE "\">\n";
-	static const char tail[] = "</rdf:Description></rdf:RDF></x:xmpmeta>\n<?xpacket end=\"r\"?>\n";
+	static const char tail[] =
+	    "</rdf:Description></rdf:RDF></x:xmpmeta>\n<?xpacket end=\"r\"?>\n";
 	const struct {
 		const char *name, *text;
 	} parts[] = {{"parameters", m->infotext}, {"json", m->json}};
@@ -149,7 +151,8 @@ static size_t put_unescaped(FILE *out, const char *p, size_t left)
 	static const struct {
 		const char *entity;
 		char c;
-	} named[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+	} named[] = {
+	    {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
 	for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
 		size_t n = strlen(named[i].entity);
 		if (left >= n && memcmp(p, named[i].entity, n) == 0) {
@@ -201,7 +204,7 @@ static int xmp_value(const char *xmp, size_t size, const char *name, char **text
 		return error_set(err, SUMI_CORRUPT, "XMP: %s has no end", name);
 	if (close - p > 6 * METADATA_TEXT_MAX)
 		return error_set(err, SUMI_TOOBIG, "XMP: %s is longer than %d bytes", name,
-		                 METADATA_TEXT_MAX);
+				 METADATA_TEXT_MAX);
 	size_t length;
 	FILE *out = open_memstream(text, &length);
 	if (!out)
@@ -239,15 +242,20 @@ enum { TAG_EXIF_IFD = 0x8769, TAG_USER_COMMENT = 0x9286, TYPE_LONG = 4, TYPE_UND
 /* Big-endian TIFF, because A1111's reader takes the UTF-16 of the comment as big-endian
  * whatever the file says. */
 int metadata_write_exif(const struct metadata *m, unsigned char **exif, size_t *size,
-                        struct error *err)
+			struct error *err)
 {
 	static const unsigned char head[] = {
-	    'M', 'M', 0, 42, 0, 0, 0, 8,                                /* IFD0 at 8 */
-	    0, 1, 0x87, 0x69, 0, TYPE_LONG, 0, 0, 0, 1, 0, 0, 0, 26,    /* one entry: Exif IFD at 26 */
-	    0, 0, 0, 0,                                                 /* no IFD1 */
-	    0, 1, 0x92, 0x86, 0, TYPE_UNDEFINED, 0, 0, 0, 0, 0, 0, 0, 44, /* UserComment at 44 */
-	    0, 0, 0, 0,
-	    'U', 'N', 'I', 'C', 'O', 'D', 'E', 0,
+	    'M', 'M', 0,    42,   0,   0,
+	    0,   8, /* IFD0 at 8 */
+	    0,   1,   0x87, 0x69, 0,   TYPE_LONG,
+	    0,   0,   0,    1,    0,   0,
+	    0,   26,           /* one entry: Exif IFD at 26 */
+	    0,   0,   0,    0, /* no IFD1 */
+	    0,   1,   0x92, 0x86, 0,   TYPE_UNDEFINED,
+	    0,   0,   0,    0,    0,   0,
+	    0,   44, /* UserComment at 44 */
+	    0,   0,   0,    0,    'U', 'N',
+	    'I', 'C', 'O',  'D',  'E', 0,
 	};
 	*exif = NULL;
 	*size = 0;
@@ -301,7 +309,7 @@ static uint32_t tiff_number(const struct tiff *t, size_t at, int bytes)
 
 /* Finds tag in the directory at `at`; false when it is not there or the directory is cut. */
 static bool tiff_find(const struct tiff *t, size_t at, unsigned tag, uint32_t *count,
-                      uint32_t *value)
+		      uint32_t *value)
 {
 	if (at > t->size || t->size - at < 2)
 		return false;
@@ -336,14 +344,15 @@ static char *from_utf16(const unsigned char *s, size_t size)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i + 1 < size; i += 2) {
-		uint32_t unit = little ? s[i] | (uint32_t)s[i + 1] << 8 : (uint32_t)s[i] << 8 | s[i + 1];
+		uint32_t unit =
+		    little ? s[i] | (uint32_t)s[i + 1] << 8 : (uint32_t)s[i] << 8 | s[i + 1];
 		if (unit == 0)
 			break;
 		if (unit == 0xFEFF && i == 0)
 			continue;
 		if (unit >= 0xD800 && unit < 0xDC00 && i + 3 < size) {
 			uint32_t low = little ? s[i + 2] | (uint32_t)s[i + 3] << 8
-			                      : (uint32_t)s[i + 2] << 8 | s[i + 3];
+					      : (uint32_t)s[i + 2] << 8 | s[i + 3];
 			if (low >= 0xDC00 && low < 0xE000) {
 				unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
 				i += 2;
@@ -361,7 +370,7 @@ static char *from_utf16(const unsigned char *s, size_t size)
 }
 
 int metadata_read_exif(const unsigned char *exif, size_t size, struct metadata *m,
-                       struct error *err)
+		       struct error *err)
 {
 	if (m->infotext)
 		return SUMI_OK;

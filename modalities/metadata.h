@@ -16,9 +16,9 @@
 #define METADATA_FILE_MAX (1 << 30) /* bytes of a file that metadata_read_file() opens */
 
 #define METADATA_PNG_INFOTEXT "parameters"
-#define METADATA_PNG_JSON     "sumi"
+#define METADATA_PNG_JSON "sumi"
 #define METADATA_OGG_INFOTEXT "PARAMETERS"
-#define METADATA_OGG_JSON     "SUMI"
+#define METADATA_OGG_JSON "SUMI"
 
 /* UTF-8 without NUL inside; either may be NULL. For writing, the strings are borrowed; after
  * reading, they belong to the struct. */
@@ -36,17 +36,17 @@ int metadata_read_file(const char *path, struct metadata *m, struct error *err);
 
 /* The same from memory; `where` names the file in messages. */
 int metadata_read(const void *data, size_t size, const char *where, struct metadata *m,
-                  struct error *err);
+		  struct error *err);
 
 /* The packets that stand in a WebP file, new buffers that the caller frees. *exif is NULL
  * when there is no infotext. SUMI_INVALID for a text that is not UTF-8. */
 int metadata_write_xmp(const struct metadata *m, char **xmp, size_t *size, struct error *err);
 int metadata_write_exif(const struct metadata *m, unsigned char **exif, size_t *size,
-                        struct error *err);
+			struct error *err);
 
 /* Reads such packets; what m holds already is left alone. */
 int metadata_read_xmp(const char *xmp, size_t size, struct metadata *m, struct error *err);
 int metadata_read_exif(const unsigned char *exif, size_t size, struct metadata *m,
-                       struct error *err);
+		       struct error *err);
 
 #endif

@@ -12,23 +12,25 @@
 #define HEADERS_MAX (16u << 20)
 
 static int keep_comment(vorbis_comment *comments, const char *name, const char *where, char **text,
-                        struct error *err)
+			struct error *err)
 {
 	const char *value = vorbis_comment_query(comments, name, 0);
 	if (*text || !value)
 		return SUMI_OK;
 	size_t length = strlen(value);
 	if (length > METADATA_TEXT_MAX)
-		return error_set(err, SUMI_TOOBIG, "%s: comment %s has %zu bytes", where, name, length);
+		return error_set(err, SUMI_TOOBIG, "%s: comment %s has %zu bytes", where, name,
+				 length);
 	if (!utf8_valid(value, length))
-		return error_set(err, SUMI_CORRUPT, "%s: comment %s is not valid UTF-8", where, name);
+		return error_set(err, SUMI_CORRUPT, "%s: comment %s is not valid UTF-8", where,
+				 name);
 	*text = strdup(value);
 	return *text ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for metadata");
 }
 
 /* Feeds the pages of the first stream until the comment header (the second packet) is read. */
 static int read_headers(ogg_sync_state *sync, ogg_stream_state *stream, vorbis_info *info,
-                        vorbis_comment *comments, const char *where, struct error *err)
+			vorbis_comment *comments, const char *where, struct error *err)
 {
 	int packets = 0;
 	ogg_page page;
@@ -48,9 +50,11 @@ static int read_headers(ogg_sync_state *sync, ogg_stream_state *stream, vorbis_i
 			continue; /* a page of another stream */
 		while (packets < 2 && ogg_stream_packetout(stream, &packet) == 1) {
 			if (packets == 0 && !vorbis_synthesis_idheader(&packet))
-				return error_set(err, SUMI_UNSUPPORTED, "%s: Ogg, but not Vorbis", where);
+				return error_set(err, SUMI_UNSUPPORTED, "%s: Ogg, but not Vorbis",
+						 where);
 			if (vorbis_synthesis_headerin(info, comments, &packet) != 0)
-				return error_set(err, SUMI_CORRUPT, "%s: damaged Vorbis header", where);
+				return error_set(err, SUMI_CORRUPT, "%s: damaged Vorbis header",
+						 where);
 			packets++;
 		}
 	}
@@ -58,7 +62,7 @@ static int read_headers(ogg_sync_state *sync, ogg_stream_state *stream, vorbis_i
 }
 
 int ogg_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-                      struct error *err)
+		      struct error *err)
 {
 	if (size > HEADERS_MAX)
 		size = HEADERS_MAX;

@@ -10,6 +10,6 @@
 /* Adds to m the comments PARAMETERS and SUMI. SUMI_UNSUPPORTED for an Ogg file that is not
  * Vorbis, SUMI_CORRUPT for a damaged one. */
 int ogg_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-                      struct error *err);
+		      struct error *err);
 
 #endif

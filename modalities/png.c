@@ -50,8 +50,8 @@ static void put_bytes(png_structp png, png_bytep bytes, size_t count)
 		size_t capacity = 2 * (job->size + count);
 		uint8_t *grown = realloc(job->out, capacity);
 		if (!grown) {
-			job->status = error_set(job->err, SUMI_NOMEM, "PNG: no memory for %zu bytes",
-			                        capacity);
+			job->status = error_set(job->err, SUMI_NOMEM,
+						"PNG: no memory for %zu bytes", capacity);
 			png_error(png, "no memory");
 		}
 		job->out = grown;
@@ -101,14 +101,14 @@ static int check_text(const char *text, struct error *err)
 }
 
 static void write_picture(struct job *job, const uint8_t *rgb, int width, int height,
-                          png_text *texts, int text_count)
+			  png_text *texts, int text_count)
 {
 	if (setjmp(png_jmpbuf(job->png)))
 		return;
 	png_set_write_fn(job->png, job, put_bytes, flush_nothing);
 	png_set_IHDR(job->png, job->info, (png_uint_32)width, (png_uint_32)height, 8,
-	             PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-	             PNG_FILTER_TYPE_DEFAULT);
+		     PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+		     PNG_FILTER_TYPE_DEFAULT);
 	png_set_text(job->png, job->info, texts, text_count);
 	png_write_info(job->png, job->info);
 	for (int y = 0; y < height; y++)
@@ -117,13 +117,13 @@ static void write_picture(struct job *job, const uint8_t *rgb, int width, int he
 }
 
 int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
-               uint8_t **data, size_t *size, struct error *err)
+	       uint8_t **data, size_t *size, struct error *err)
 {
 	*data = NULL;
 	*size = 0;
 	if (width < 1 || height < 1 || width > PNG_MAX_SIDE || height > PNG_MAX_SIDE)
 		return error_set(err, SUMI_INVALID, "PNG: %dx%d, a side has 1 to %d pixels", width,
-		                 height, PNG_MAX_SIDE);
+				 height, PNG_MAX_SIDE);
 	const struct metadata none = {0};
 	meta = meta ? meta : &none;
 	int status;
@@ -139,8 +139,8 @@ int png_encode(const uint8_t *rgb, int width, int height, const struct metadata 
 		if (!values[i])
 			continue;
 		latin[i] = to_latin1(values[i]);
-		texts[count].compression = latin[i] ? PNG_TEXT_COMPRESSION_NONE
-		                                    : PNG_ITXT_COMPRESSION_NONE;
+		texts[count].compression =
+		    latin[i] ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
 		texts[count].key = keys[i];
 		texts[count++].text = latin[i] ? latin[i] : values[i];
 	}
@@ -198,8 +198,9 @@ static void read_picture(struct job *job)
 	size_t width = png_get_image_width(job->png, job->info);
 	size_t height = png_get_image_height(job->png, job->info);
 	if (width * height > PNG_MAX_PIXELS) {
-		job->status = error_set(job->err, SUMI_TOOBIG, "%s: %zux%zu pixels, at most %u are allowed",
-		                        job->where, width, height, PNG_MAX_PIXELS);
+		job->status =
+		    error_set(job->err, SUMI_TOOBIG, "%s: %zux%zu pixels, at most %u are allowed",
+			      job->where, width, height, PNG_MAX_PIXELS);
 		return;
 	}
 	png_set_expand(job->png);
@@ -214,7 +215,7 @@ static void read_picture(struct job *job)
 	job->out = malloc(3 * width * height);
 	if (!job->out) {
 		job->status = error_set(job->err, SUMI_NOMEM, "%s: no memory for %zux%zu pixels",
-		                        job->where, width, height);
+					job->where, width, height);
 		return;
 	}
 	while (passes-- > 0)
@@ -224,7 +225,7 @@ static void read_picture(struct job *job)
 }
 
 int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
-               int *height, struct error *err)
+	       int *height, struct error *err)
 {
 	struct job job = {.where = where, .err = err, .in = data, .left = size};
 	*rgb = NULL;
@@ -265,7 +266,7 @@ static char *from_chunk(const png_text *chunk)
 }
 
 int png_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-                      struct error *err)
+		      struct error *err)
 {
 	struct job job = {.where = where, .err = err, .in = data, .left = size};
 	job.status = begin_reading(&job);
@@ -277,13 +278,13 @@ int png_read_metadata(const void *data, size_t size, const char *where, struct m
 		png_get_text(job.png, job.info, &chunks, &count);
 	for (int i = 0; i < count && !job.status; i++) {
 		char **text = strcmp(chunks[i].key, METADATA_PNG_INFOTEXT) == 0 ? &m->infotext
-		              : strcmp(chunks[i].key, METADATA_PNG_JSON) == 0   ? &m->json
-		                                                                : NULL;
+			      : strcmp(chunks[i].key, METADATA_PNG_JSON) == 0   ? &m->json
+										: NULL;
 		if (!text || *text)
 			continue;
 		if (strlen(chunks[i].text) > METADATA_TEXT_MAX)
-			job.status = error_set(err, SUMI_TOOBIG, "%s: text chunk '%s' is too long", where,
-			                       chunks[i].key);
+			job.status = error_set(err, SUMI_TOOBIG, "%s: text chunk '%s' is too long",
+					       where, chunks[i].key);
 		else if (!(*text = from_chunk(&chunks[i])))
 			job.status = error_set(err, SUMI_NOMEM, "no memory for metadata");
 	}

@@ -15,7 +15,7 @@ static int check_size(int width, int height, struct error *err)
 {
 	if (width < 1 || height < 1 || width > WEBP_MAX_SIDE || height > WEBP_MAX_SIDE)
 		return error_set(err, SUMI_INVALID, "WebP: %dx%d, a side has 1 to %d pixels", width,
-		                 height, WEBP_MAX_SIDE);
+				 height, WEBP_MAX_SIDE);
 	return SUMI_OK;
 }
 
@@ -29,12 +29,12 @@ static int set_config(WebPConfig *config, const struct webp_options *options, st
 		config->quality = options->quality;
 	if (!WebPValidateConfig(config))
 		return error_set(err, SUMI_INVALID, "WebP: quality is %g, allowed are 0 to 100",
-		                 (double)options->quality);
+				 (double)options->quality);
 	return SUMI_OK;
 }
 
 static int set_picture(WebPPicture *picture, const uint8_t *rgb, int width, int height,
-                       bool lossless, struct error *err)
+		       bool lossless, struct error *err)
 {
 	if (!WebPPictureInit(picture))
 		return error_set(err, SUMI_UNSUPPORTED, "WebP: libwebp is older than its headers");
@@ -42,12 +42,13 @@ static int set_picture(WebPPicture *picture, const uint8_t *rgb, int width, int 
 	picture->width = width;
 	picture->height = height;
 	if (!WebPPictureImportRGB(picture, rgb, 3 * width))
-		return error_set(err, SUMI_NOMEM, "WebP: no memory for %dx%d pixels", width, height);
+		return error_set(err, SUMI_NOMEM, "WebP: no memory for %dx%d pixels", width,
+				 height);
 	return SUMI_OK;
 }
 
 static int set_chunk(WebPMux *mux, const char fourcc[4], const void *bytes, size_t size,
-                     struct error *err)
+		     struct error *err)
 {
 	WebPData chunk = {bytes, size};
 	if (size > 0 && WebPMuxSetChunk(mux, fourcc, &chunk, 1) != WEBP_MUX_OK)
@@ -94,7 +95,7 @@ done:
 /* libwebp's memory goes with WebPFree(); callers free() theirs. */
 static int hand_over(const WebPData *file, uint8_t **data, size_t *size, struct error *err)
 {
-	*data = malloc(file->size);
+	*data = file->size ? malloc(file->size) : NULL;
 	if (!*data)
 		return error_set(err, SUMI_NOMEM, "WebP: no memory for %zu bytes", file->size);
 	memcpy(*data, file->bytes, file->size);
@@ -103,7 +104,7 @@ static int hand_over(const WebPData *file, uint8_t **data, size_t *size, struct 
 }
 
 int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_options *options,
-                const struct metadata *meta, uint8_t **data, size_t *size, struct error *err)
+		const struct metadata *meta, uint8_t **data, size_t *size, struct error *err)
 {
 	WebPConfig config;
 	WebPPicture picture = {0};
@@ -123,7 +124,7 @@ int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_opt
 	picture.custom_ptr = &writer;
 	if (!WebPEncode(&config, &picture)) {
 		status = error_set(err, SUMI_NOMEM, "WebP: encoder failed with libwebp's error %d",
-		                   (int)picture.error_code);
+				   (int)picture.error_code);
 		goto done;
 	}
 	file = (WebPData){writer.mem, writer.size};
@@ -146,18 +147,19 @@ struct webp_animation {
 };
 
 int webp_animation_new(int width, int height, const struct webp_animation_options *options,
-                       struct webp_animation **out, struct error *err)
+		       struct webp_animation **out, struct error *err)
 {
 	*out = NULL;
 	int status = check_size(width, height, err);
 	if (status)
 		return status;
 	if (options->frame_ms < 1 || options->frame_ms > 65535)
-		return error_set(err, SUMI_INVALID, "WebP: a frame of %d ms, allowed are 1 to 65535",
-		                 options->frame_ms);
+		return error_set(err, SUMI_INVALID,
+				 "WebP: a frame of %d ms, allowed are 1 to 65535",
+				 options->frame_ms);
 	if (options->loop_count < 0 || options->loop_count > 65535)
 		return error_set(err, SUMI_INVALID, "WebP: loop count %d, allowed are 0 to 65535",
-		                 options->loop_count);
+				 options->loop_count);
 	struct webp_animation *a = calloc(1, sizeof *a);
 	if (!a)
 		return error_set(err, SUMI_NOMEM, "WebP: no memory for an animation");
@@ -176,7 +178,8 @@ int webp_animation_new(int width, int height, const struct webp_animation_option
 	anim.kmax = !own ? options->kmax : lossless ? 17 : 5;
 	a->encoder = WebPAnimEncoderNew(width, height, &anim);
 	if (!a->encoder) {
-		status = error_set(err, SUMI_NOMEM, "WebP: no memory for frames of %dx%d", width, height);
+		status = error_set(err, SUMI_NOMEM, "WebP: no memory for frames of %dx%d", width,
+				   height);
 		goto fail;
 	}
 	*out = a;
@@ -198,14 +201,14 @@ int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct erro
 {
 	if (a->frames >= WEBP_MAX_FRAMES || (int64_t)(a->frames + 1) * a->frame_ms > INT_MAX)
 		return error_set(err, SUMI_TOOBIG, "WebP: frame %d does not fit into an animation",
-		                 a->frames);
+				 a->frames);
 	WebPPicture picture;
 	/* The animation encoder compares and crops ARGB whatever it writes. */
 	int status = set_picture(&picture, rgb, a->width, a->height, true, err);
 	if (!status &&
 	    !WebPAnimEncoderAdd(a->encoder, &picture, a->frames * a->frame_ms, &a->config))
 		status = error_set(err, SUMI_INTERNAL, "WebP: frame %d: %s", a->frames,
-		                   WebPAnimEncoderGetError(a->encoder));
+				   WebPAnimEncoderGetError(a->encoder));
 	WebPPictureFree(&picture);
 	if (!status)
 		a->frames++;
@@ -213,7 +216,7 @@ int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct erro
 }
 
 int webp_animation_finish(struct webp_animation *a, const struct metadata *meta, uint8_t **data,
-                          size_t *size, struct error *err)
+			  size_t *size, struct error *err)
 {
 	WebPData file;
 	*data = NULL;
@@ -224,7 +227,8 @@ int webp_animation_finish(struct webp_animation *a, const struct metadata *meta,
 	int status = SUMI_OK;
 	if (!WebPAnimEncoderAdd(a->encoder, NULL, a->frames * a->frame_ms, NULL) ||
 	    !WebPAnimEncoderAssemble(a->encoder, &file))
-		status = error_set(err, SUMI_INTERNAL, "WebP: %s", WebPAnimEncoderGetError(a->encoder));
+		status =
+		    error_set(err, SUMI_INTERNAL, "WebP: %s", WebPAnimEncoderGetError(a->encoder));
 	if (!status)
 		status = add_metadata(&file, meta, err);
 	if (!status)
@@ -243,7 +247,7 @@ struct webp_reader {
 
 /* The container's own words, looked at before memory is spent on the pictures. */
 static int check_container(const WebPData *file, const char *where, struct webp_info *info,
-                           struct error *err)
+			   struct error *err)
 {
 	WebPDemuxer *demuxer = WebPDemux(file);
 	if (!demuxer)
@@ -257,12 +261,12 @@ static int check_container(const WebPData *file, const char *where, struct webp_
 	if (width == 0 || height == 0 || frames == 0)
 		status = error_set(err, SUMI_CORRUPT, "%s: WebP file without a picture", where);
 	else if (width > WEBP_MAX_SIDE || height > WEBP_MAX_SIDE ||
-	         (uint64_t)width * height > WEBP_MAX_PIXELS)
-		status = error_set(err, SUMI_TOOBIG, "%s: %ux%u pixels, at most %u are allowed", where,
-		                   width, height, WEBP_MAX_PIXELS);
+		 (uint64_t)width * height > WEBP_MAX_PIXELS)
+		status = error_set(err, SUMI_TOOBIG, "%s: %ux%u pixels, at most %u are allowed",
+				   where, width, height, WEBP_MAX_PIXELS);
 	else if (frames > WEBP_MAX_FRAMES)
 		status = error_set(err, SUMI_TOOBIG, "%s: %u frames, at most %d are allowed", where,
-		                   frames, WEBP_MAX_FRAMES);
+				   frames, WEBP_MAX_FRAMES);
 	WebPIterator i;
 	if (!status && WebPDemuxGetFrame(demuxer, 1, &i)) {
 		do
@@ -271,12 +275,14 @@ static int check_container(const WebPData *file, const char *where, struct webp_
 		WebPDemuxReleaseIterator(&i);
 	}
 	if (!status && duration > INT_MAX)
-		status = error_set(err, SUMI_TOOBIG, "%s: plays for %lld ms", where, (long long)duration);
+		status = error_set(err, SUMI_TOOBIG, "%s: plays for %lld ms", where,
+				   (long long)duration);
 	*info = (struct webp_info){
 	    .width = (int)width,
 	    .height = (int)height,
 	    .frames = (int)frames,
-	    .loop_count = flags & ANIMATION_FLAG ? (int)WebPDemuxGetI(demuxer, WEBP_FF_LOOP_COUNT) : 0,
+	    .loop_count =
+		flags & ANIMATION_FLAG ? (int)WebPDemuxGetI(demuxer, WEBP_FF_LOOP_COUNT) : 0,
 	    .duration_ms = flags & ANIMATION_FLAG ? (int)duration : 0,
 	};
 	WebPDemuxDelete(demuxer);
@@ -284,7 +290,7 @@ static int check_container(const WebPData *file, const char *where, struct webp_
 }
 
 int webp_reader_new(const void *data, size_t size, const char *where, struct webp_reader **out,
-                    struct error *err)
+		    struct error *err)
 {
 	WebPData file = {data, size};
 	*out = NULL;
@@ -331,7 +337,8 @@ int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct er
 	if (!WebPAnimDecoderHasMoreFrames(r->decoder))
 		return error_set(err, SUMI_NOTFOUND, "%s: no more frames", r->where);
 	if (!WebPAnimDecoderGetNext(r->decoder, &rgba, &end))
-		return error_set(err, SUMI_CORRUPT, "%s: a frame of the WebP file is damaged", r->where);
+		return error_set(err, SUMI_CORRUPT, "%s: a frame of the WebP file is damaged",
+				 r->where);
 	size_t pixels = (size_t)r->info.width * (size_t)r->info.height;
 	for (size_t i = 0; i < pixels; i++)
 		for (size_t c = 0; c < 3; c++)
@@ -342,7 +349,7 @@ int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct er
 }
 
 int webp_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-                       struct error *err)
+		       struct error *err)
 {
 	WebPData file = {data, size};
 	WebPDemuxer *demuxer = WebPDemux(&file);
@@ -351,7 +358,8 @@ int webp_read_metadata(const void *data, size_t size, const char *where, struct 
 	WebPChunkIterator chunk;
 	int status = SUMI_OK;
 	if (WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
-		status = metadata_read_xmp((const char *)chunk.chunk.bytes, chunk.chunk.size, m, err);
+		status =
+		    metadata_read_xmp((const char *)chunk.chunk.bytes, chunk.chunk.size, m, err);
 		WebPDemuxReleaseChunkIterator(&chunk);
 	}
 	if (!status && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {

@@ -9,9 +9,9 @@
 #include "base/status.h"
 #include "modalities/metadata.h"
 
-#define WEBP_MAX_SIDE      16383         /* the format's own limit */
-#define WEBP_MAX_PIXELS    (1u << 25)    /* of one frame: what the reader accepts */
-#define WEBP_MAX_FRAMES    4096
+#define WEBP_MAX_SIDE 16383        /* the format's own limit */
+#define WEBP_MAX_PIXELS (1u << 25) /* of one frame: what the reader accepts */
+#define WEBP_MAX_FRAMES 4096
 
 struct webp_options {
 	bool lossless; /* exact RGB; quality then means effort and is not used */
@@ -28,17 +28,17 @@ struct webp_animation_options {
 
 /* rgb is [height, width, 3]. meta may be NULL. The caller frees *data. */
 int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_options *options,
-                const struct metadata *meta, uint8_t **data, size_t *size, struct error *err);
+		const struct metadata *meta, uint8_t **data, size_t *size, struct error *err);
 
 /* An animation that grows frame by frame; only the encoder's window of frames is kept. */
 struct webp_animation;
 int webp_animation_new(int width, int height, const struct webp_animation_options *options,
-                       struct webp_animation **out, struct error *err);
+		       struct webp_animation **out, struct error *err);
 /* rgb is [height, width, 3], read during the call. */
 int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct error *err);
 /* After the last frame, once. The caller frees *data. */
 int webp_animation_finish(struct webp_animation *a, const struct metadata *meta, uint8_t **data,
-                          size_t *size, struct error *err);
+			  size_t *size, struct error *err);
 void webp_animation_free(struct webp_animation *a); /* NULL is fine */
 
 struct webp_info {
@@ -52,7 +52,7 @@ struct webp_info {
  * from strangers: SUMI_TOOBIG past the limits above, SUMI_CORRUPT for what cannot be decoded. */
 struct webp_reader;
 int webp_reader_new(const void *data, size_t size, const char *where, struct webp_reader **out,
-                    struct error *err);
+		    struct error *err);
 const struct webp_info *webp_reader_info(const struct webp_reader *r);
 /* The next frame, whole, into rgb [height, width, 3] (transparency over black); *end_ms, which
  * may be NULL, is when it gives way. SUMI_NOTFOUND after the last. */
@@ -61,6 +61,6 @@ void webp_reader_free(struct webp_reader *r); /* NULL is fine */
 
 /* Adds to m what XMP and EXIF chunks hold (see metadata.h). */
 int webp_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-                       struct error *err);
+		       struct error *err);
 
 #endif

@@ -14,10 +14,10 @@
 #include "base/crashpoint.h"
 
 int store_artifact_path(const struct store *s, const char *sha256, const char *format,
-                        char out[FILES_PATH_MAX], struct error *err)
+			char out[FILES_PATH_MAX], struct error *err)
 {
-	return files_path(out, err, "%s/artifacts/%.2s/%.2s/%s.%s", s->dir, sha256, sha256 + 2, sha256,
-	                  format);
+	return files_path(out, err, "%s/artifacts/%.2s/%.2s/%s.%s", s->dir, sha256, sha256 + 2,
+			  sha256, format);
 }
 
 /* ---- files ---- */
@@ -42,7 +42,7 @@ static int make_parents(const struct store *s, const char *sha256, struct error 
 	char path[FILES_PATH_MAX];
 	for (int depth = 1; depth <= 2; depth++) {
 		int status = files_path(path, err, "%s/artifacts/%.2s%s%.*s", s->dir, sha256,
-		                        depth == 2 ? "/" : "", depth == 2 ? 2 : 0, sha256 + 2);
+					depth == 2 ? "/" : "", depth == 2 ? 2 : 0, sha256 + 2);
 		if (status)
 			return status;
 		if (mkdir(path, 0750) != 0) {
@@ -58,8 +58,8 @@ static int make_parents(const struct store *s, const char *sha256, struct error 
 
 /* files_write_durable() with the temp file in a folder of its own, where store_collect() finds
  * it, and with crash points. */
-static int write_file(const struct store *s, const char *sha256, const char *path,
-                      const void *data, size_t size, struct error *err)
+static int write_file(const struct store *s, const char *sha256, const char *path, const void *data,
+		      size_t size, struct error *err)
 {
 	char temp[FILES_PATH_MAX];
 	int status = make_parents(s, sha256, err);
@@ -110,25 +110,26 @@ static int check_artifact(const struct store_artifact *a, struct error *err)
 	size_t n = a->format ? strlen(a->format) : 0;
 	if (n < 1 || n > 8 || strspn(a->format, lower) != n)
 		return error_set(err, SUMI_INVALID, "artifact: format '%.20s' is no file extension",
-		                 a->format ? a->format : "");
+				 a->format ? a->format : "");
 	if (!a->role || !*a->role || a->variant < 0 || a->number < 0)
-		return error_set(err, SUMI_INVALID, "artifact of job %.40s: role or number is missing",
-		                 a->job ? a->job : "");
+		return error_set(err, SUMI_INVALID,
+				 "artifact of job %.40s: role or number is missing",
+				 a->job ? a->job : "");
 	return store_check_id(a->job, err);
 }
 
 /* What stands in the place of a: *id of its row (0: none), whether it is the same, whether
  * people have seen it. */
 static int look_up(struct store *s, const struct store_artifact *a, int64_t key, int64_t *id,
-                   bool *same, bool *visible, struct error *err)
+		   bool *same, bool *visible, struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
 	*id = 0;
 	int status = db_query(s, &statement, err,
-	                      "SELECT id, sha256 = ?5, state = 'visible' FROM artifacts "
-	                      "WHERE job = ?1 AND variant = ?2 AND role = ?3 AND number = ?4",
-	                      I(key), I(a->variant), T(a->role), I(a->number), T(a->sha256));
+			      "SELECT id, sha256 = ?5, state = 'visible' FROM artifacts "
+			      "WHERE job = ?1 AND variant = ?2 AND role = ?3 AND number = ?4",
+			      I(key), I(a->variant), T(a->role), I(a->number), T(a->sha256));
 	if (status)
 		return status;
 	status = db_step(s, statement, &row, err);
@@ -145,8 +146,8 @@ static int look_up(struct store *s, const struct store_artifact *a, int64_t key,
 static int drop_unnamed(struct store *s, const char *sha256, const char *path, struct error *err)
 {
 	int64_t named = 0;
-	int status = db_int(s, &named, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?",
-	                    T(sha256));
+	int status =
+	    db_int(s, &named, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?", T(sha256));
 	if (!status && !named && unlink(path) != 0 && errno != ENOENT)
 		status = error_errno(err, "%s", path);
 	return status;
@@ -154,16 +155,17 @@ static int drop_unnamed(struct store *s, const char *sha256, const char *path, s
 
 /* Inside a transaction, which keeps store_collect() away. *missing: the file is gone. */
 static int put_row(struct store *s, const struct store_artifact *a, const char *path,
-                   enum store_put *outcome, bool *missing, struct error *err)
+		   enum store_put *outcome, bool *missing, struct error *err)
 {
 	int64_t key, id, settled = 0;
 	bool same = false, visible = false;
 	*missing = false;
 	int status = store_job_key(s, a->job, &key, err);
 	if (!status)
-		status = db_int(s, &settled, err,
-		                "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
-		                I(key));
+		status =
+		    db_int(s, &settled, err,
+			   "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
+			   I(key));
 	if (!status)
 		status = look_up(s, a, key, &id, &same, &visible, err);
 	if (status)
@@ -185,12 +187,12 @@ static int put_row(struct store *s, const struct store_artifact *a, const char *
 		status = db_run(s, err, "DELETE FROM artifacts WHERE id = ?", I(id));
 	if (!status)
 		status = store_insert(s, "artifacts", store_artifact_columns, &row, "job",
-		                      DB_VALUES(I(key)), err);
+				      DB_VALUES(I(key)), err);
 	return status;
 }
 
 int store_artifact_put(struct store *s, struct store_artifact *a, const void *data, size_t size,
-                       enum store_put *outcome, struct error *err)
+		       enum store_put *outcome, struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	int64_t key;
@@ -226,7 +228,7 @@ int store_artifact_put(struct store *s, struct store_artifact *a, const void *da
 /* ---- reading ---- */
 
 static int read_artifact(struct store *s, sqlite3_stmt *statement, struct store_artifact *a,
-                         struct error *err)
+			 struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	int status = store_set_text(&a->job, (const char *)sqlite3_column_text(statement, 0), err);
@@ -241,7 +243,7 @@ static int read_artifact(struct store *s, sqlite3_stmt *statement, struct store_
 }
 
 static int read_artifacts(struct store *s, sqlite3_stmt *statement, struct store_artifact **list,
-                          size_t *count, struct error *err)
+			  size_t *count, struct error *err)
 {
 	bool row;
 	int status;
@@ -265,7 +267,7 @@ static int read_artifacts(struct store *s, sqlite3_stmt *statement, struct store
 }
 
 int store_artifacts(struct store *s, const char *job, bool all, struct store_artifact **list,
-                    size_t *count, struct error *err)
+		    size_t *count, struct error *err)
 {
 	char columns[512], sql[1024];
 	int64_t key;
@@ -277,41 +279,43 @@ int store_artifacts(struct store *s, const char *job, bool all, struct store_art
 		return status;
 	store_column_list(store_artifact_columns, "a", columns);
 	snprintf(sql, sizeof sql,
-	         "SELECT ?2, %s FROM artifacts a WHERE a.job = ?1%s "
-	         "ORDER BY a.variant, a.role, a.number",
-	         columns, all ? "" : " AND a.state = 'visible'");
+		 "SELECT ?2, %s FROM artifacts a WHERE a.job = ?1%s "
+		 "ORDER BY a.variant, a.role, a.number",
+		 columns, all ? "" : " AND a.state = 'visible'");
 	status = db_query(s, &statement, err, sql, I(key), T(job));
 	return status ? status : read_artifacts(s, statement, list, count, err);
 }
 
 int store_artifact_find(struct store *s, const char *sha256, struct store_artifact *a,
-                        struct error *err)
+			struct error *err)
 {
 	char columns[512], sql[1024], end[SHA256_HEX_SIZE + 1];
 	struct store_artifact *list = NULL;
 	size_t count = 0, n = strlen(sha256);
 	sqlite3_stmt *statement;
 	if (n < 4 || n > 64 || strspn(sha256, "0123456789abcdef") != n)
-		return error_set(err, SUMI_INVALID, "'%.70s' are not 4 to 64 digits of a SHA-256", sha256);
+		return error_set(err, SUMI_INVALID, "'%.70s' are not 4 to 64 digits of a SHA-256",
+				 sha256);
 	snprintf(end, sizeof end, "%s", sha256);
 	end[n - 1]++; /* the first text that does not begin so, as an index can look for it */
 	store_column_list(store_artifact_columns, "a", columns);
 	snprintf(sql, sizeof sql,
-	         "SELECT j.id, %s FROM artifacts a JOIN jobs j ON j.key = a.job "
-	         "WHERE a.sha256 >= ?1 AND a.sha256 < ?2 AND a.state = 'visible' "
-	         "ORDER BY a.sha256, a.id LIMIT 2",
-	         columns);
+		 "SELECT j.id, %s FROM artifacts a JOIN jobs j ON j.key = a.job "
+		 "WHERE a.sha256 >= ?1 AND a.sha256 < ?2 AND a.state = 'visible' "
+		 "ORDER BY a.sha256, a.id LIMIT 2",
+		 columns);
 	int status = db_query(s, &statement, err, sql, T(sha256), T(end));
 	if (!status)
 		status = read_artifacts(s, statement, &list, &count, err);
 	if (status)
 		return status;
 	if (count == 0)
-		status = error_set(err, SUMI_NOTFOUND, "no artifact's SHA-256 begins with %s", sha256);
+		status =
+		    error_set(err, SUMI_NOTFOUND, "no artifact's SHA-256 begins with %s", sha256);
 	else if (count == 2 && strcmp(list[0].sha256, list[1].sha256) != 0)
-		status = error_set(err, SUMI_INVALID, "several artifacts begin with %s: give more digits",
-		                   sha256);
-	if (!status) {
+		status = error_set(err, SUMI_INVALID,
+				   "several artifacts begin with %s: give more digits", sha256);
+	if (!status && count > 0) {
 		*a = list[0];
 		list[0] = (struct store_artifact){0};
 	}

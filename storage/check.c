@@ -12,28 +12,27 @@
 #include "base/clock.h"
 
 #define FILES_AT_ONCE 256 /* rows read under one lock */
-#define BACKUP_PAGES  512 /* copied under one lock */
+#define BACKUP_PAGES 512  /* copied under one lock */
 
 void store_say(struct store_report *report, bool problem, const char *format, ...)
 {
 	char text[FILES_PATH_MAX + 512];
-	if (!report)
-		return;
-	report->problems += problem;
-	if (!report->line)
-		return;
 	va_list ap;
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	report->line(report->context, text);
+	if (!report)
+		return;
+	report->problems += problem;
+	if (report->line)
+		report->line(report->context, text);
 }
 
 /* ---- check ---- */
 
 /* Runs a pragma that answers with a line for every fault. */
 static int check_pragma(struct store *s, const char *sql, const char *good,
-                        struct store_report *report, struct error *err)
+			struct store_report *report, struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
@@ -43,7 +42,8 @@ static int check_pragma(struct store *s, const char *sql, const char *good,
 	while (!(status = db_step(s, statement, &row, err)) && row) {
 		const char *text = (const char *)sqlite3_column_text(statement, 0);
 		if (!text || strcmp(text, good) != 0)
-			store_say(report, true, "%s: %s: %s", STORE_DB_NAME, sql, text ? text : "?");
+			store_say(report, true, "%s: %s: %s", STORE_DB_NAME, sql,
+				  text ? text : "?");
 	}
 	sqlite3_finalize(statement);
 	return status;
@@ -54,15 +54,15 @@ static int check_search(struct store *s, struct store_report *report, struct err
 {
 	if (sqlite3_db_readonly(s->db, "main") == 1) {
 		store_say(report, false, "%s: search index not checked: the file is read-only",
-		          STORE_DB_NAME);
+			  STORE_DB_NAME);
 		return SUMI_OK;
 	}
 	int status = SUMI_OK;
 	if (s->mode == STORE_READ)
 		status = db_exec(s, "PRAGMA query_only=OFF", err);
 	if (!status)
-		status = db_exec(s, "INSERT INTO prompts (prompts, rank) VALUES ('integrity-check', 1)",
-		                 err);
+		status = db_exec(
+		    s, "INSERT INTO prompts (prompts, rank) VALUES ('integrity-check', 1)", err);
 	if (s->mode == STORE_READ)
 		sqlite3_exec(s->db, "PRAGMA query_only=ON", NULL, NULL, NULL);
 	return status;
@@ -74,35 +74,35 @@ static void check_file(const struct store_artifact *a, bool hashes, struct store
 	struct stat st;
 	struct error bad;
 	if (stat(a->path, &st) != 0)
-		store_say(report, true, "%s: job %s variant %d: the file is missing", a->path, a->job,
-		          a->variant);
+		store_say(report, true, "%s: job %s variant %d: the file is missing", a->path,
+			  a->job, a->variant);
 	else if (st.st_size != a->bytes)
-		store_say(report, true, "%s: job %s variant %d: %lld bytes, %lld were stored", a->path,
-		          a->job, a->variant, (long long)st.st_size, (long long)a->bytes);
+		store_say(report, true, "%s: job %s variant %d: %lld bytes, %lld were stored",
+			  a->path, a->job, a->variant, (long long)st.st_size, (long long)a->bytes);
 	else if (hashes && sha256_file(a->path, hash, &bad) != 0)
 		store_say(report, true, "%s", bad.text);
 	else if (hashes && strcmp(hash, a->sha256) != 0)
 		store_say(report, true, "%s: job %s variant %d: the bytes are not what was stored",
-		          a->path, a->job, a->variant);
+			  a->path, a->job, a->variant);
 }
 
 /* Reads rows in portions: no lock is held while files are looked at. */
 static int next_files(struct store *s, int64_t *id, struct store_artifact *list, size_t *count,
-                      struct error *err)
+		      struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
 	char path[FILES_PATH_MAX];
 	*count = 0;
 	int status = db_query(s, &statement, err,
-	                      "SELECT a.id, j.id, a.variant, a.sha256, a.format, a.bytes "
-	                      "FROM artifacts a JOIN jobs j ON j.key = a.job WHERE a.id > ? "
-	                      "ORDER BY a.id LIMIT ?",
-	                      I(*id), I(FILES_AT_ONCE));
+			      "SELECT a.id, j.id, a.variant, a.sha256, a.format, a.bytes "
+			      "FROM artifacts a JOIN jobs j ON j.key = a.job WHERE a.id > ? "
+			      "ORDER BY a.id LIMIT ?",
+			      I(*id), I(FILES_AT_ONCE));
 	while (!status && !(status = db_step(s, statement, &row, err)) && row) {
 		struct store_artifact *a = &list[(*count)++];
 		*a = (struct store_artifact){.variant = sqlite3_column_int(statement, 2),
-		                             .bytes = sqlite3_column_int64(statement, 5)};
+					     .bytes = sqlite3_column_int64(statement, 5)};
 		*id = sqlite3_column_int64(statement, 0);
 		const char *sha256 = (const char *)sqlite3_column_text(statement, 3);
 		const char *format = (const char *)sqlite3_column_text(statement, 4);
@@ -111,14 +111,14 @@ static int next_files(struct store *s, int64_t *id, struct store_artifact *list,
 		if (!status)
 			status = store_set_text(&a->path, path, err);
 		if (!status)
-			status = store_set_text(&a->job, (const char *)sqlite3_column_text(statement, 1), err);
+			status = store_set_text(
+			    &a->job, (const char *)sqlite3_column_text(statement, 1), err);
 	}
 	sqlite3_finalize(statement);
 	return status;
 }
 
-int store_check_files(struct store *s, bool hashes, struct store_report *report,
-                      struct error *err)
+int store_check_files(struct store *s, bool hashes, struct store_report *report, struct error *err)
 {
 	struct store_artifact list[FILES_AT_ONCE];
 	size_t count;
@@ -140,7 +140,7 @@ int store_check_files(struct store *s, bool hashes, struct store_report *report,
 /* A damaged page stops a check with an error of its own: that is a finding, and the next
  * check may still tell more. */
 static int as_finding(int status, const struct error *bad, struct store_report *report,
-                      struct error *err)
+		      struct error *err)
 {
 	if (status != SUMI_CORRUPT && status != SUMI_OK)
 		return error_set(err, status, "%s", bad->text);
@@ -168,9 +168,10 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
 		status = store_check_files(s, hashes, report, &bad);
 	status = as_finding(status, &bad, report, err);
 	if (!status && report->problems > 0)
-		status = error_set(err, SUMI_CORRUPT,
-		                   "%s: %d problem%s found: 'sumi db rebuild' makes the database anew",
-		                   s->dir, report->problems, report->problems == 1 ? "" : "s");
+		status =
+		    error_set(err, SUMI_CORRUPT,
+			      "%s: %d problem%s found: 'sumi db rebuild' makes the database anew",
+			      s->dir, report->problems, report->problems == 1 ? "" : "s");
 	return status;
 }
 
@@ -200,9 +201,11 @@ int store_backup(struct store *s, const char *path, struct error *err)
 			clock_sleep_ms(20);
 	sqlite3_backup_finish(backup);
 	if (rc != SQLITE_DONE)
-		status = error_set(err, rc == SQLITE_FULL ? SUMI_FULL : rc == SQLITE_CORRUPT ? SUMI_CORRUPT
-		                                                                             : SUMI_IO,
-		                   "backup to %s: %s", path, sqlite3_errstr(rc));
+		status = error_set(err,
+				   rc == SQLITE_FULL      ? SUMI_FULL
+				   : rc == SQLITE_CORRUPT ? SUMI_CORRUPT
+							  : SUMI_IO,
+				   "backup to %s: %s", path, sqlite3_errstr(rc));
 done:
 	sqlite3_close(copy);
 	if (!status)

@@ -17,11 +17,11 @@
 
 /* Calls back for the regular files of one folder, dot files left out; a folder that is not there
  * is empty. */
-typedef int entry_function(void *context, const char *path, const char *name,
-                           const struct stat *st, struct error *err);
+typedef int entry_function(void *context, const char *path, const char *name, const struct stat *st,
+			   struct error *err);
 
 static int walk(const char *folder, bool folders, entry_function *each, void *context,
-                struct error *err)
+		struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	struct stat st;
@@ -53,7 +53,7 @@ struct walker {
 };
 
 static int on_artifact(void *context, const char *path, const char *name, const struct stat *st,
-                       struct error *err)
+		       struct error *err)
 {
 	struct walker *w = context;
 	char sha256[SHA256_HEX_SIZE];
@@ -65,21 +65,21 @@ static int on_artifact(void *context, const char *path, const char *name, const 
 }
 
 static int on_inner(void *context, const char *path, const char *name, const struct stat *st,
-                    struct error *err)
+		    struct error *err)
 {
 	(void)st;
 	return strlen(name) == 2 ? walk(path, false, on_artifact, context, err) : SUMI_OK;
 }
 
 static int on_outer(void *context, const char *path, const char *name, const struct stat *st,
-                    struct error *err)
+		    struct error *err)
 {
 	(void)st;
 	return strlen(name) == 2 ? walk(path, true, on_inner, context, err) : SUMI_OK;
 }
 
 int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
-                         struct error *err)
+			 struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	struct walker w = {each, context};
@@ -96,7 +96,7 @@ struct collection {
 };
 
 static int collect_file(struct collection *c, const char *path, int64_t bytes, int *counter,
-                        struct error *err)
+			struct error *err)
 {
 	if (unlink(path) != 0)
 		return errno == ENOENT ? SUMI_OK : error_errno(err, "%s", path);
@@ -106,7 +106,7 @@ static int collect_file(struct collection *c, const char *path, int64_t bytes, i
 }
 
 static int collect_temp(void *context, const char *path, const char *name, const struct stat *st,
-                        struct error *err)
+			struct error *err)
 {
 	struct collection *c = context;
 	(void)name;
@@ -142,7 +142,7 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 
 /* "JOB.VARIANT", or that with ".tmp.XXXXXX" behind it when the writer was killed. */
 static int collect_run(void *context, const char *path, const char *name, const struct stat *st,
-                       struct error *err)
+		       struct error *err)
 {
 	struct collection *c = context;
 	char job[STORE_ID_MAX + 16];
@@ -155,15 +155,15 @@ static int collect_run(void *context, const char *path, const char *name, const 
 	if (!dot || (size_t)(dot - name) >= sizeof job)
 		return SUMI_OK;
 	snprintf(job, sizeof job, "%.*s", (int)(dot - name), name);
-	int status = db_int(c->s, &ended, err, "SELECT publish <> 'none' FROM jobs WHERE id = ?",
-	                    T(job));
+	int status =
+	    db_int(c->s, &ended, err, "SELECT publish <> 'none' FROM jobs WHERE id = ?", T(job));
 	if (!status && (ended || age >= FORGOTTEN_RUN_MS))
 		status = collect_file(c, path, (int64_t)st->st_size, &c->out->runs, err);
 	return status;
 }
 
 int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
-                  struct error *err)
+		  struct error *err)
 {
 	struct collection c = {s, clock_wall_ms(), older_than_ms, out};
 	char path[FILES_PATH_MAX];

@@ -79,8 +79,8 @@ int db_error(struct store *s, struct error *err)
 		break;
 	}
 	const char *path = sqlite3_db_filename(s->db, "main");
-	return error_set(err, status, "%s: %s%s", path && *path ? path : s->dir, sqlite3_errmsg(s->db),
-	                 hint);
+	return error_set(err, status, "%s: %s%s", path && *path ? path : s->dir,
+			 sqlite3_errmsg(s->db), hint);
 }
 
 /* ---- statements ---- */
@@ -91,7 +91,7 @@ int db_exec(struct store *s, const char *sql, struct error *err)
 }
 
 int db_query_values(struct store *s, sqlite3_stmt **out, struct error *err, const char *sql,
-                    const struct db_value *values, size_t count)
+		    const struct db_value *values, size_t count)
 {
 	if (sqlite3_prepare_v2(s->db, sql, -1, out, NULL) != SQLITE_OK)
 		return db_error(s, err);
@@ -127,7 +127,7 @@ int db_step(struct store *s, sqlite3_stmt *statement, bool *row, struct error *e
 }
 
 int db_run_values(struct store *s, struct error *err, const char *sql,
-                  const struct db_value *values, size_t count)
+		  const struct db_value *values, size_t count)
 {
 	sqlite3_stmt *statement;
 	bool row;
@@ -140,7 +140,7 @@ int db_run_values(struct store *s, struct error *err, const char *sql,
 }
 
 int db_int_values(struct store *s, int64_t *value, struct error *err, const char *sql,
-                  const struct db_value *values, size_t count)
+		  const struct db_value *values, size_t count)
 {
 	sqlite3_stmt *statement;
 	bool row;
@@ -195,9 +195,9 @@ static int configure(struct store *s, int busy_ms, struct error *err)
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, 64 << 20);
 	int status = db_exec(s,
-	                     "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-	                     "PRAGMA cell_size_check=ON; PRAGMA synchronous=FULL;",
-	                     err);
+			     "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+			     "PRAGMA cell_size_check=ON; PRAGMA synchronous=FULL;",
+			     err);
 	if (!status && s->mode == STORE_WRITE)
 		status = db_exec(s, "PRAGMA journal_mode=TRUNCATE", err);
 	/* A reader keeps the right to write to the file, if it has it: only so can it roll back
@@ -208,7 +208,7 @@ static int configure(struct store *s, int busy_ms, struct error *err)
 }
 
 int store_open_named(const struct store_options *options, const char *name, struct store **out,
-                     struct error *err)
+		     struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	*out = NULL;
@@ -232,20 +232,23 @@ int store_open_named(const struct store_options *options, const char *name, stru
 		status = make_folders(s, err);
 	if (!status && s->mode == STORE_READ && access(path, F_OK) != 0)
 		status = errno == ENOENT
-		             ? error_set(err, SUMI_NOTFOUND, "%s: there is no database yet: start sumid", path)
-		             : error_errno(err, "%s", path);
+			     ? error_set(err, SUMI_NOTFOUND,
+					 "%s: there is no database yet: start sumid", path)
+			     : error_errno(err, "%s", path);
 	if (status)
 		goto fail;
 	int flags = SQLITE_OPEN_READWRITE | (s->mode == STORE_WRITE ? SQLITE_OPEN_CREATE : 0);
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
-		status = s->db ? db_error(s, err) : error_set(err, SUMI_NOMEM, "no memory for the store");
+		status = s->db ? db_error(s, err)
+			       : error_set(err, SUMI_NOMEM, "no memory for the store");
 		goto fail;
 	}
 	/* SQLite opens what it may not write for reading, without a word. */
 	if (s->mode == STORE_WRITE &&
 	    (sqlite3_db_readonly(s->db, "main") == 1 || access(s->dir, W_OK) != 0)) {
-		status = error_set(err, SUMI_PERM, "%s: the folder and %s must be writable for this user",
-		                   s->dir, name);
+		status =
+		    error_set(err, SUMI_PERM,
+			      "%s: the folder and %s must be writable for this user", s->dir, name);
 		goto fail;
 	}
 	status = configure(s, options->busy_ms, err);
@@ -272,9 +275,10 @@ int store_lock(const char *dir, bool alone, int *fd, struct error *err)
 	if (flock(*fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
 		return SUMI_OK;
 	if (errno == EWOULDBLOCK)
-		status = error_set(err, SUMI_BUSY, alone ? "%s: the store is in use: stop sumid first"
-		                                         : "%s: the database is being rebuilt: wait for that",
-		                   dir);
+		status = error_set(err, SUMI_BUSY,
+				   alone ? "%s: the store is in use: stop sumid first"
+					 : "%s: the database is being rebuilt: wait for that",
+				   dir);
 	else
 		status = error_errno(err, "%s", path);
 	close(*fd);
@@ -294,7 +298,7 @@ int store_open(const struct store_options *options, struct store **out, struct e
 	}
 	if (!status)
 		status = store_open_named(options, STORE_DB_NAME, out, err);
-	if (!status)
+	if (*out)
 		(*out)->lock = lock;
 	else if (lock >= 0)
 		close(lock);
@@ -323,11 +327,12 @@ int store_space(struct store *s, int64_t need, struct error *err)
 	int64_t available = files_free_space(s->dir);
 	if (available < 0 || s->reserve == 0 || available - need >= s->reserve)
 		return SUMI_OK;
-	return error_set(err, SUMI_FULL,
-	                 "%s: %.1f MiB free, %.1f MiB wanted and %.1f MiB are kept in reserve: free some "
-	                 "space; work goes on by itself then",
-	                 s->dir, (double)available / (1 << 20), (double)need / (1 << 20),
-	                 (double)s->reserve / (1 << 20));
+	return error_set(
+	    err, SUMI_FULL,
+	    "%s: %.1f MiB free, %.1f MiB wanted and %.1f MiB are kept in reserve: free some "
+	    "space; work goes on by itself then",
+	    s->dir, (double)available / (1 << 20), (double)need / (1 << 20),
+	    (double)s->reserve / (1 << 20));
 }
 
 int store_ballast_fill(struct store *s, struct error *err)

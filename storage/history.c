@@ -36,7 +36,7 @@ static int job_line(struct store *s, const struct store_job *job, char **line, s
 	array = json_object_get(root, "artifacts");
 	for (size_t i = 0; i < artifact_count; i++)
 		json_array_append_new(array,
-		                      store_columns_json(store_artifact_columns, &artifacts[i]));
+				      store_columns_json(store_artifact_columns, &artifacts[i]));
 	*line = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	if (!*line)
 		status = error_set(err, SUMI_NOMEM, "no memory for the history of job %s", job->id);
@@ -121,41 +121,41 @@ static int replay_tags(const json_t *object, struct store_job *job, struct error
 }
 
 static int replay_attempts(struct store *s, int64_t key, const json_t *list, const char *where,
-                           struct error *err)
+			   struct error *err)
 {
 	int status = SUMI_OK;
 	for (size_t i = 0; i < json_array_size(list) && !status; i++) {
 		struct store_attempt a = {0};
-		status = store_columns_from_json(store_attempt_columns, json_array_get(list, i), where, &a,
-		                                 err);
+		status = store_columns_from_json(store_attempt_columns, json_array_get(list, i),
+						 where, &a, err);
 		if (!status)
 			status = store_insert(s, "attempts", store_attempt_columns, &a, "job",
-			                      DB_VALUES(I(key)), err);
+					      DB_VALUES(I(key)), err);
 		store_attempt_free(&a);
 	}
 	return status;
 }
 
 static int replay_artifacts(struct store *s, int64_t key, const json_t *list, const char *where,
-                            struct error *err)
+			    struct error *err)
 {
 	int status = SUMI_OK;
 	for (size_t i = 0; i < json_array_size(list) && !status; i++) {
 		struct store_artifact a = {0};
-		status = store_columns_from_json(store_artifact_columns, json_array_get(list, i), where, &a,
-		                                 err);
+		status = store_columns_from_json(store_artifact_columns, json_array_get(list, i),
+						 where, &a, err);
 		if (!status)
 			status = store_set_text(&a.state, "visible", err);
 		if (!status)
 			status = store_insert(s, "artifacts", store_artifact_columns, &a, "job",
-			                      DB_VALUES(I(key)), err);
+					      DB_VALUES(I(key)), err);
 		store_artifact_free(&a);
 	}
 	return status;
 }
 
 static int replay_line(struct store *s, const char *line, size_t size, const char *where,
-                       struct error *err)
+		       struct error *err)
 {
 	json_t *root;
 	struct store_job job = {0};
@@ -184,7 +184,7 @@ static int replay_line(struct store *s, const char *line, size_t size, const cha
 
 /* A damaged line costs that line alone. */
 static int replay_file(struct store *s, const char *path, struct store_report *report,
-                       struct error *err)
+		       struct error *err)
 {
 	char *line = NULL;
 	size_t capacity = 0;

@@ -6,14 +6,14 @@
 
 #include "storage/storage.h"
 
-#define STORE_DB_NAME        "sumi.db"
+#define STORE_DB_NAME "sumi.db"
 #define STORE_APPLICATION_ID 0x73756d69 /* "sumi" */
-#define STORE_KEY_SHIFT      20         /* jobs.key: created << 20 | number */
+#define STORE_KEY_SHIFT 20              /* jobs.key: created << 20 | number */
 
 struct store {
 	sqlite3 *db;
 	enum store_mode mode;
-	int lock; /* open file, or -1 */
+	int lock;                 /* open file, or -1 */
 	int64_t reserve, ballast; /* bytes, 0: none */
 	char dir[FILES_PATH_MAX];
 };
@@ -22,7 +22,7 @@ struct store {
 
 /* Opens DIR/name; store_open() with its usual name, store_rebuild() with another. */
 int store_open_named(const struct store_options *options, const char *name, struct store **out,
-                     struct error *err);
+		     struct error *err);
 
 /* Writers share a lock on DIR/store.lock, a rebuild wants it alone. The caller closes *fd.
  * SUMI_BUSY. */
@@ -42,20 +42,20 @@ struct db_value {
 #define I(x) ((struct db_value){.kind = DB_INT, .integer = (int64_t)(x)})
 #define R(x) ((struct db_value){.kind = DB_REAL, .real = (x)})
 #define DB_VALUES(...)                                                                             \
-	(const struct db_value[]){__VA_ARGS__},                                                        \
+	(const struct db_value[]){__VA_ARGS__},                                                    \
 	    sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
 
 /* Prepares and binds; texts are borrowed until the statement is finalised. */
 int db_query_values(struct store *s, sqlite3_stmt **out, struct error *err, const char *sql,
-                    const struct db_value *values, size_t count);
+		    const struct db_value *values, size_t count);
 /* Runs a statement that gives no rows. */
 int db_run_values(struct store *s, struct error *err, const char *sql,
-                  const struct db_value *values, size_t count);
+		  const struct db_value *values, size_t count);
 /* The first column of the only row; *value stays as it is when there is no row. */
 int db_int_values(struct store *s, int64_t *value, struct error *err, const char *sql,
-                  const struct db_value *values, size_t count);
+		  const struct db_value *values, size_t count);
 #define db_query(s, out, err, sql, ...) db_query_values(s, out, err, sql, DB_VALUES(__VA_ARGS__))
-#define db_run(s, err, sql, ...)        db_run_values(s, err, sql, DB_VALUES(__VA_ARGS__))
+#define db_run(s, err, sql, ...) db_run_values(s, err, sql, DB_VALUES(__VA_ARGS__))
 #define db_int(s, value, err, sql, ...) db_int_values(s, value, err, sql, DB_VALUES(__VA_ARGS__))
 
 int db_exec(struct store *s, const char *sql, struct error *err);
@@ -98,19 +98,19 @@ extern const struct store_column store_model_columns[];
 void store_column_list(const struct store_column *columns, const char *table, char out[512]);
 /* Reads a row's columns, from number first on, into *row, which was all zero. */
 int store_read_columns(sqlite3_stmt *statement, int first, const struct store_column *columns,
-                       void *row, struct error *err);
+		       void *row, struct error *err);
 void store_free_columns(const struct store_column *columns, void *row);
 /* One value of the row, to bind. */
 struct db_value store_column_value(const struct store_column *column, const void *row);
 json_t *store_columns_json(const struct store_column *columns, const void *row);
 /* The reverse; where names the line in messages. */
 int store_columns_from_json(const struct store_column *columns, const json_t *object,
-                            const char *where, void *row, struct error *err);
+			    const char *where, void *row, struct error *err);
 /* INSERT of a whole row: the columns of the table, then the extra ones named in `extra`
  * ("job, publish") with their values. */
 int store_insert(struct store *s, const char *table, const struct store_column *columns,
-                 const void *row, const char *extra, const struct db_value *values, size_t count,
-                 struct error *err);
+		 const void *row, const char *extra, const struct db_value *values, size_t count,
+		 struct error *err);
 
 /* Copies a text into *slot, freeing what stood there. */
 int store_set_text(char **slot, const char *text, struct error *err);
@@ -126,21 +126,22 @@ int store_check_id(const char *id, struct error *err);
 int store_job_key(struct store *s, const char *id, int64_t *key, struct error *err);
 /* Inserts a job's row with a new key, and its tags. Inside a transaction. */
 int store_job_insert(struct store *s, const struct store_job *job, const char *publish,
-                     int64_t *key, struct error *err);
+		     int64_t *key, struct error *err);
 /* Deletes a job's rows, if there are any. Inside a transaction. */
 int store_job_delete(struct store *s, const char *id, struct error *err);
 
 /* ---- artifacts.c ---- */
 
 int store_artifact_path(const struct store *s, const char *sha256, const char *format,
-                        char out[FILES_PATH_MAX], struct error *err);
+			char out[FILES_PATH_MAX], struct error *err);
 
 /* ---- search.c ---- */
 
 /* A job's row as store_job_select() lists its columns. */
 int store_read_job(sqlite3_stmt *statement, struct store_job *job, struct error *err);
-/* "SELECT … FROM": the caller goes on with tables, where jobs is called j. */
-void store_job_select(char out[1024]);
+/* "SELECT … FROM rest", where jobs is called j. */
+#define STORE_SQL_SIZE 4096
+void store_job_select(char out[STORE_SQL_SIZE], const char *rest);
 
 /* ---- history.c ---- */
 
@@ -156,8 +157,7 @@ int store_history_replay(struct store *s, struct store_report *report, struct er
 void store_say(struct store_report *report, bool problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Every artifact's row against its file, with hashes against its bytes. */
-int store_check_files(struct store *s, bool hashes, struct store_report *report,
-                      struct error *err);
+int store_check_files(struct store *s, bool hashes, struct store_report *report, struct error *err);
 
 /* ---- collect.c ---- */
 
@@ -168,6 +168,6 @@ struct store_file {
 typedef int store_file_function(void *context, const struct store_file *file, struct error *err);
 /* Calls back for every file under DIR/artifacts that has the name of an artifact. */
 int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
-                         struct error *err);
+			 struct error *err);
 
 #endif

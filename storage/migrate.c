@@ -30,18 +30,20 @@ static int read_version(struct store *s, int64_t *version, struct error *err)
 	if (!status)
 		status = db_int_values(s, &application, err, "PRAGMA application_id", NULL, 0);
 	if (!status)
-		status = db_int_values(s, &tables, err, "SELECT count(*) FROM sqlite_schema", NULL, 0);
+		status =
+		    db_int_values(s, &tables, err, "SELECT count(*) FROM sqlite_schema", NULL, 0);
 	if (status)
 		return status;
-	if (application != STORE_APPLICATION_ID && (application != 0 || *version != 0 || tables != 0))
+	if (application != STORE_APPLICATION_ID &&
+	    (application != 0 || *version != 0 || tables != 0))
 		return error_set(err, SUMI_INVALID, "%s: is a database, but not sumi's",
-		                 sqlite3_db_filename(s->db, "main"));
+				 sqlite3_db_filename(s->db, "main"));
 	if (*version > latest_version())
-		return error_set(err, SUMI_UNSUPPORTED,
-		                 "%s: was written by a newer sumi (version %lld, this one knows %d): "
-		                 "install that one again",
-		                 sqlite3_db_filename(s->db, "main"), (long long)*version,
-		                 latest_version());
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "%s: was written by a newer sumi (version %lld, this one knows %d): "
+		    "install that one again",
+		    sqlite3_db_filename(s->db, "main"), (long long)*version, latest_version());
 	return SUMI_OK;
 }
 
@@ -58,11 +60,13 @@ static int migrate_step(struct store *s, struct error *err)
 	if (!status && version < latest_version()) {
 		const char *sql = migration((int)version + 1);
 		if (!sql)
-			status = error_set(err, SUMI_INTERNAL, "migration %d is missing", (int)version + 1);
+			status = error_set(err, SUMI_INTERNAL, "migration %d is missing",
+					   (int)version + 1);
 		else
 			status = db_exec(s, sql, err);
-		snprintf(pragmas, sizeof pragmas, "PRAGMA application_id=%d; PRAGMA user_version=%d",
-		         STORE_APPLICATION_ID, (int)version + 1);
+		snprintf(pragmas, sizeof pragmas,
+			 "PRAGMA application_id=%d; PRAGMA user_version=%d", STORE_APPLICATION_ID,
+			 (int)version + 1);
 		if (!status)
 			status = db_exec(s, pragmas, err);
 	}
@@ -77,11 +81,12 @@ int store_migrate(struct store *s, const char *name, struct error *err)
 		return status;
 	if (s->mode == STORE_READ)
 		return version == 0
-		           ? error_set(err, SUMI_NOTFOUND, "%s/%s: there is no database yet: start sumid",
-		                       s->dir, name)
-		           : error_set(err, SUMI_UNSUPPORTED,
-		                       "%s/%s: is of an older sumi: start sumid, which brings it up to date",
-		                       s->dir, name);
+			   ? error_set(err, SUMI_NOTFOUND,
+				       "%s/%s: there is no database yet: start sumid", s->dir, name)
+			   : error_set(err, SUMI_UNSUPPORTED,
+				       "%s/%s: is of an older sumi: start sumid, which brings it "
+				       "up to date",
+				       s->dir, name);
 	if (version > 0) {
 		char path[FILES_PATH_MAX];
 		status = files_path(path, err, "%s/%s.version%d", s->dir, name, (int)version);

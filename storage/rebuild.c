@@ -15,7 +15,7 @@
 
 /* What the metadata inside a file says; strings borrowed from root. */
 static int job_of_metadata(const json_t *root, const struct store_file *file, struct store_job *job,
-                           struct store_artifact *a, struct error *err)
+			   struct store_artifact *a, struct error *err)
 {
 	const char *text[4] = {NULL, NULL, NULL, NULL};
 	static const char *const names[4] = {"modality", "model", "prompt", "negative_prompt"};
@@ -41,16 +41,16 @@ static int job_of_metadata(const json_t *root, const struct store_file *file, st
 	a->duration = duration;
 	const json_t *seed = json_object_get(root, "seed");
 	a->seed = json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10)
-	                               : (uint64_t)json_integer_value(seed);
+				       : (uint64_t)json_integer_value(seed);
 	return SUMI_OK;
 }
 
 static const char *mime_of(const char *format)
 {
 	static const char *const known[][2] = {{"webp", "image/webp"},
-	                                       {"png", "image/png"},
-	                                       {"ogg", "audio/ogg"},
-	                                       {"wav", "audio/wav"}};
+					       {"png", "image/png"},
+					       {"ogg", "audio/ogg"},
+					       {"wav", "audio/wav"}};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (strcmp(known[i][0], format) == 0)
 			return known[i][1];
@@ -66,7 +66,8 @@ static int adopt_file(struct store *s, const struct store_file *file, struct err
 	int64_t key;
 	int status = sha256_file(file->path, hash, err);
 	if (!status && strcmp(hash, file->sha256) != 0)
-		status = error_set(err, SUMI_CORRUPT, "%s: the bytes are not what was stored", file->path);
+		status = error_set(err, SUMI_CORRUPT, "%s: the bytes are not what was stored",
+				   file->path);
 	if (status)
 		return status;
 	if ((status = metadata_read_file(file->path, &m, err)))
@@ -77,20 +78,20 @@ static int adopt_file(struct store *s, const struct store_file *file, struct err
 		root = json_object();
 	snprintf(id, sizeof id, "file-%.16s", file->sha256);
 	struct store_job job = {.id = id,
-	                        .state = "done",
-	                        .params = m.json,
-	                        .variants = 1,
-	                        .created = file->changed,
-	                        .started = file->changed,
-	                        .finished = file->changed};
+				.state = "done",
+				.params = m.json,
+				.variants = 1,
+				.created = file->changed,
+				.started = file->changed,
+				.finished = file->changed};
 	struct store_artifact a = {.role = "main",
-	                           .format = (char *)file->format,
-	                           .mime = (char *)mime_of(file->format),
-	                           .bytes = file->bytes,
-	                           .infotext = m.infotext,
-	                           .metadata = m.json,
-	                           .state = "visible",
-	                           .created = file->changed};
+				   .format = (char *)file->format,
+				   .mime = (char *)mime_of(file->format),
+				   .bytes = file->bytes,
+				   .infotext = m.infotext,
+				   .metadata = m.json,
+				   .state = "visible",
+				   .created = file->changed};
 	memcpy(a.sha256, file->sha256, sizeof a.sha256);
 	if (!status)
 		status = job_of_metadata(root, file, &job, &a, err);
@@ -98,7 +99,7 @@ static int adopt_file(struct store *s, const struct store_file *file, struct err
 		status = store_job_insert(s, &job, "visible", &key, err);
 	if (!status)
 		status = store_insert(s, "artifacts", store_artifact_columns, &a, "job",
-		                      DB_VALUES(I(key)), err);
+				      DB_VALUES(I(key)), err);
 	json_decref(root);
 	metadata_free(&m);
 	return status;
@@ -115,7 +116,7 @@ static int on_file(void *context, const struct store_file *file, struct error *e
 	struct error bad;
 	int64_t rows = 0;
 	int status = db_int(r->s, &rows, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?",
-	                    T(file->sha256));
+			    T(file->sha256));
 	if (status || rows > 0)
 		return status;
 	status = db_begin(r->s, err);
@@ -127,8 +128,8 @@ static int on_file(void *context, const struct store_file *file, struct error *e
 	if (status)
 		store_say(r->report, true, "%s", bad.text);
 	else
-		store_say(r->report, false, "%s: not in the history, brought back from its metadata",
-		          file->path);
+		store_say(r->report, false,
+			  "%s: not in the history, brought back from its metadata", file->path);
 	return SUMI_OK;
 }
 
@@ -169,13 +170,13 @@ static int move_aside(const char *dir, char moved[FILES_PATH_MAX], struct error 
 	static const char *const suffixes[] = {"", "-journal", "-wal"};
 	char from[FILES_PATH_MAX], to[FILES_PATH_MAX], when[CLOCK_TEXT_SIZE], stamp[16];
 	clock_text(clock_wall_ms(), when);
-	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2sT%.2s%.2s%.2s", when, when + 5, when + 8, when + 11,
-	         when + 14, when + 17);
+	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2sT%.2s%.2s%.2s", when, when + 5, when + 8,
+		 when + 11, when + 14, when + 17);
 	for (int i = 0; i < 3; i++) {
 		int status = files_path(from, err, "%s/%s%s", dir, STORE_DB_NAME, suffixes[i]);
 		if (!status)
 			status = files_path(to, err, "%s/%s.broken-%s%s", dir, STORE_DB_NAME, stamp,
-			                    suffixes[i]);
+					    suffixes[i]);
 		if (status)
 			return status;
 		if (i == 0)
@@ -203,7 +204,7 @@ static int replace(const char *dir, char moved[FILES_PATH_MAX], struct error *er
 }
 
 int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX],
-                  struct store_report *report, struct error *err)
+		  struct store_report *report, struct error *err)
 {
 	struct store_options writing = *options;
 	struct store_report silent = {0};

@@ -11,45 +11,59 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define COLUMN(type, kind, field) {#field, KIND_##kind, offsetof(struct type, field)}
+#define COLUMN(type, kind, field)                                                                  \
+	{                                                                                          \
+#field, KIND_##kind, offsetof(struct type, field)                                  \
+	}
 
 const struct store_column store_job_columns[] = {
-    COLUMN(store_job, TEXT, id),          COLUMN(store_job, TEXT, state),
-    COLUMN(store_job, TEXT, modality),    COLUMN(store_job, TEXT, model),
-    COLUMN(store_job, TEXT, prompt),      COLUMN(store_job, TEXT, negative_prompt),
-    COLUMN(store_job, TEXT, submitter),   COLUMN(store_job, JSON, params),
-    COLUMN(store_job, TEXT, digest),      COLUMN(store_job, TEXT, token),
-    COLUMN(store_job, TEXT, error),       COLUMN(store_job, INT, priority),
-    COLUMN(store_job, INT, variants),     COLUMN(store_job, TIME, created),
-    COLUMN(store_job, TIME, started),     COLUMN(store_job, TIME, finished),
+    COLUMN(store_job, TEXT, id),
+    COLUMN(store_job, TEXT, state),
+    COLUMN(store_job, TEXT, modality),
+    COLUMN(store_job, TEXT, model),
+    COLUMN(store_job, TEXT, prompt),
+    COLUMN(store_job, TEXT, negative_prompt),
+    COLUMN(store_job, TEXT, submitter),
+    COLUMN(store_job, JSON, params),
+    COLUMN(store_job, TEXT, digest),
+    COLUMN(store_job, TEXT, token),
+    COLUMN(store_job, TEXT, error),
+    COLUMN(store_job, INT, priority),
+    COLUMN(store_job, INT, variants),
+    COLUMN(store_job, TIME, created),
+    COLUMN(store_job, TIME, started),
+    COLUMN(store_job, TIME, finished),
     {NULL, 0, 0},
 };
 
 const struct store_column store_attempt_columns[] = {
-    COLUMN(store_attempt, INT, n),             COLUMN(store_attempt, TEXT, token),
-    COLUMN(store_attempt, TEXT, worker),       COLUMN(store_attempt, TEXT, host),
-    COLUMN(store_attempt, TEXT, device),       COLUMN(store_attempt, TEXT, driver),
-    COLUMN(store_attempt, TEXT, version),      COLUMN(store_attempt, TEXT, model_digest),
-    COLUMN(store_attempt, TEXT, outcome),      COLUMN(store_attempt, TEXT, error),
-    COLUMN(store_attempt, JSON, timings),      COLUMN(store_attempt, TIME, started),
-    COLUMN(store_attempt, TIME, ended),        {NULL, 0, 0},
+    COLUMN(store_attempt, INT, n),        COLUMN(store_attempt, TEXT, token),
+    COLUMN(store_attempt, TEXT, worker),  COLUMN(store_attempt, TEXT, host),
+    COLUMN(store_attempt, TEXT, device),  COLUMN(store_attempt, TEXT, driver),
+    COLUMN(store_attempt, TEXT, version), COLUMN(store_attempt, TEXT, model_digest),
+    COLUMN(store_attempt, TEXT, outcome), COLUMN(store_attempt, TEXT, error),
+    COLUMN(store_attempt, JSON, timings), COLUMN(store_attempt, TIME, started),
+    COLUMN(store_attempt, TIME, ended),   {NULL, 0, 0},
 };
 
 const struct store_column store_artifact_columns[] = {
-    COLUMN(store_artifact, INT, variant),      COLUMN(store_artifact, TEXT, role),
-    COLUMN(store_artifact, INT, number),       COLUMN(store_artifact, TEXT, format),
-    COLUMN(store_artifact, TEXT, mime),        COLUMN(store_artifact, SHA256, sha256),
-    COLUMN(store_artifact, BYTES, bytes),      COLUMN(store_artifact, INT, width),
-    COLUMN(store_artifact, INT, height),       COLUMN(store_artifact, REAL, duration),
-    COLUMN(store_artifact, SEED, seed),        COLUMN(store_artifact, TEXT, infotext),
-    COLUMN(store_artifact, TEXT, metadata),    COLUMN(store_artifact, TEXT, state),
-    COLUMN(store_artifact, TIME, created),     {NULL, 0, 0},
+    COLUMN(store_artifact, INT, variant),   COLUMN(store_artifact, TEXT, role),
+    COLUMN(store_artifact, INT, number),    COLUMN(store_artifact, TEXT, format),
+    COLUMN(store_artifact, TEXT, mime),     COLUMN(store_artifact, SHA256, sha256),
+    COLUMN(store_artifact, BYTES, bytes),   COLUMN(store_artifact, INT, width),
+    COLUMN(store_artifact, INT, height),    COLUMN(store_artifact, REAL, duration),
+    COLUMN(store_artifact, SEED, seed),     COLUMN(store_artifact, TEXT, infotext),
+    COLUMN(store_artifact, TEXT, metadata), COLUMN(store_artifact, TEXT, state),
+    COLUMN(store_artifact, TIME, created),  {NULL, 0, 0},
 };
 
 const struct store_column store_model_columns[] = {
-    COLUMN(store_model, TEXT, name),       COLUMN(store_model, TEXT, digest),
-    COLUMN(store_model, TEXT, modality),   COLUMN(store_model, JSON, info),
-    COLUMN(store_model, TIME, first_used), COLUMN(store_model, TIME, last_used),
+    COLUMN(store_model, TEXT, name),
+    COLUMN(store_model, TEXT, digest),
+    COLUMN(store_model, TEXT, modality),
+    COLUMN(store_model, JSON, info),
+    COLUMN(store_model, TIME, first_used),
+    COLUMN(store_model, TIME, last_used),
     {NULL, 0, 0},
 };
 
@@ -86,14 +100,15 @@ void store_column_list(const struct store_column *columns, const char *table, ch
 }
 
 int store_read_columns(sqlite3_stmt *statement, int first, const struct store_column *columns,
-                       void *row, struct error *err)
+		       void *row, struct error *err)
 {
 	for (const struct store_column *c = columns; c->name; c++, first++) {
 		void *at = slot(c, row);
 		switch (c->kind) {
 		case KIND_TEXT:
 		case KIND_JSON:
-			if (store_set_text(at, (const char *)sqlite3_column_text(statement, first), err))
+			if (store_set_text(at, (const char *)sqlite3_column_text(statement, first),
+					   err))
 				return SUMI_NOMEM;
 			break;
 		case KIND_INT:
@@ -148,8 +163,8 @@ struct db_value store_column_value(const struct store_column *column, const void
 }
 
 int store_insert(struct store *s, const char *table, const struct store_column *columns,
-                 const void *row, const char *extra, const struct db_value *values, size_t count,
-                 struct error *err)
+		 const void *row, const char *extra, const struct db_value *values, size_t count,
+		 struct error *err)
 {
 	char sql[1024];
 	struct db_value all[32];
@@ -157,7 +172,8 @@ int store_insert(struct store *s, const char *table, const struct store_column *
 	memcpy(all, values, count * sizeof *values);
 	n = count;
 	for (const struct store_column *c = columns; c->name; c++) {
-		used += (size_t)snprintf(sql + used, sizeof sql - used, "%s%s", n ? ", " : "", c->name);
+		used +=
+		    (size_t)snprintf(sql + used, sizeof sql - used, "%s%s", n ? ", " : "", c->name);
 		all[n++] = store_column_value(c, row);
 	}
 	used += (size_t)snprintf(sql + used, sizeof sql - used, ") VALUES (");
@@ -228,7 +244,7 @@ json_t *store_columns_json(const struct store_column *columns, const void *row)
 }
 
 static int column_from_json(const struct store_column *c, const json_t *object, const char *where,
-                            void *row, struct error *err)
+			    void *row, struct error *err)
 {
 	void *at = slot(c, row);
 	const char *text = NULL;
@@ -265,8 +281,9 @@ static int column_from_json(const struct store_column *c, const json_t *object, 
 		return status;
 	case KIND_SEED: {
 		const json_t *value = json_object_get(object, c->name);
-		*(uint64_t *)at = json_is_string(value) ? strtoull(json_string_value(value), NULL, 10)
-		                                        : (uint64_t)json_integer_value(value);
+		*(uint64_t *)at = json_is_string(value)
+				      ? strtoull(json_string_value(value), NULL, 10)
+				      : (uint64_t)json_integer_value(value);
 		return SUMI_OK;
 	}
 	default:
@@ -274,13 +291,14 @@ static int column_from_json(const struct store_column *c, const json_t *object, 
 		if (!status && text && strspn(text, "0123456789abcdef") == 64 && text[64] == '\0')
 			memcpy(at, text, SHA256_HEX_SIZE);
 		else if (!status)
-			status = error_set(err, SUMI_INVALID, "%s: field '%s' is no SHA-256", where, c->name);
+			status = error_set(err, SUMI_INVALID, "%s: field '%s' is no SHA-256", where,
+					   c->name);
 		return status;
 	}
 }
 
 int store_columns_from_json(const struct store_column *columns, const json_t *object,
-                            const char *where, void *row, struct error *err)
+			    const char *where, void *row, struct error *err)
 {
 	if (!json_is_object(object))
 		return error_set(err, SUMI_INVALID, "%s: is not an object", where);

@@ -12,22 +12,22 @@
 #include "base/crashpoint.h"
 
 static int run_path(const struct store *s, const char *job, int variant, char out[FILES_PATH_MAX],
-                    struct error *err)
+		    struct error *err)
 {
 	int status = store_check_id(job, err);
 	return status ? status : files_path(out, err, "%s/runs/%s.%d", s->dir, job, variant);
 }
 
 int store_run_save(struct store *s, const char *job, int variant, const void *data, size_t size,
-                   struct error *err)
+		   struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	int status = run_path(s, job, variant, path, err);
 	if (status)
 		return status;
 	if (size > STORE_RUN_MAX)
-		return error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %u are allowed", path, size,
-		                 STORE_RUN_MAX);
+		return error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %u are allowed", path,
+				 size, STORE_RUN_MAX);
 	status = store_space(s, (int64_t)size, err);
 	if (!status)
 		status = files_write_durable(path, data, size, err);
@@ -36,7 +36,7 @@ int store_run_save(struct store *s, const char *job, int variant, const void *da
 }
 
 int store_run_load(struct store *s, const char *job, int variant, void **data, size_t *size,
-                   struct error *err)
+		   struct error *err)
 {
 	char path[FILES_PATH_MAX], *bytes;
 	*data = NULL;

@@ -20,22 +20,23 @@
 
 /* ---- rows ---- */
 
-void store_job_select(char out[1024])
+void store_job_select(char out[STORE_SQL_SIZE], const char *rest)
 {
 	char columns[512];
 	store_column_list(store_job_columns, "j", columns);
-	snprintf(out, 1024,
-	         "SELECT %s, (SELECT json_group_array(name) FROM (SELECT name FROM job_tags "
-	         "JOIN tags ON id = tag WHERE job = j.key ORDER BY name)), "
-	         "(SELECT count(*) FROM attempts WHERE job = j.key), "
-	         "(SELECT count(*) FROM artifacts WHERE job = j.key), j.key FROM ",
-	         columns);
+	snprintf(out, STORE_SQL_SIZE,
+		 "SELECT %s, (SELECT json_group_array(name) FROM (SELECT name FROM job_tags "
+		 "JOIN tags ON id = tag WHERE job = j.key ORDER BY name)), "
+		 "(SELECT count(*) FROM attempts WHERE job = j.key), "
+		 "(SELECT count(*) FROM artifacts WHERE job = j.key), j.key FROM %s",
+		 columns, rest);
 }
 
 static int read_tags(const char *text, struct store_job *job, struct error *err)
 {
 	json_t *tags;
-	int status = json_read_text(text ? text : "[]", text ? strlen(text) : 2, "tags", &tags, err);
+	int status =
+	    json_read_text(text ? text : "[]", text ? strlen(text) : 2, "tags", &tags, err);
 	if (status)
 		return status;
 	size_t count = json_array_size(tags);
@@ -43,7 +44,8 @@ static int read_tags(const char *text, struct store_job *job, struct error *err)
 	if (count && !job->tags)
 		status = error_set(err, SUMI_NOMEM, "no memory for a row");
 	for (size_t i = 0; i < count && !status; i++) {
-		status = store_set_text(&job->tags[i], json_string_value(json_array_get(tags, i)), err);
+		status =
+		    store_set_text(&job->tags[i], json_string_value(json_array_get(tags, i)), err);
 		job->tag_count = i + 1;
 	}
 	json_decref(tags);
@@ -66,7 +68,7 @@ int store_read_job(sqlite3_stmt *statement, struct store_job *job, struct error 
 
 /* The only row of a query of store_job_select(), or SUMI_NOTFOUND without a message. */
 static int read_one(struct store *s, sqlite3_stmt *statement, struct store_job *job,
-                    struct error *err)
+		    struct error *err)
 {
 	bool row;
 	*job = (struct store_job){0};
@@ -81,10 +83,9 @@ static int read_one(struct store *s, sqlite3_stmt *statement, struct store_job *
 
 int store_job_get(struct store *s, const char *id, struct store_job *job, struct error *err)
 {
-	char sql[1200];
+	char sql[STORE_SQL_SIZE];
 	sqlite3_stmt *statement;
-	store_job_select(sql);
-	strcat(sql, "jobs j WHERE j.id = ?");
+	store_job_select(sql, "jobs j WHERE j.id = ?");
 	int status = db_query(s, &statement, err, sql, T(id));
 	if (!status)
 		status = read_one(s, statement, job, err);
@@ -93,14 +94,13 @@ int store_job_get(struct store *s, const char *id, struct store_job *job, struct
 	return status;
 }
 
-int store_find_digest(struct store *s, const char *digest, struct store_job *job,
-                      struct error *err)
+int store_find_digest(struct store *s, const char *digest, struct store_job *job, struct error *err)
 {
-	char sql[1200];
+	char sql[STORE_SQL_SIZE];
 	sqlite3_stmt *statement;
-	store_job_select(sql);
-	strcat(sql, "jobs j WHERE j.digest = ? AND j.publish = 'visible' AND +j.state = 'done' "
-	            "ORDER BY j.key DESC LIMIT 1");
+	store_job_select(
+	    sql, "jobs j WHERE j.digest = ? AND j.publish = 'visible' AND +j.state = 'done' "
+		 "ORDER BY j.key DESC LIMIT 1");
 	int status = db_query(s, &statement, err, sql, T(digest));
 	if (!status)
 		status = read_one(s, statement, job, err);
@@ -130,8 +130,8 @@ static size_t cyrillic_letters(const char *word, size_t size)
  * searched as a beginning. Both letters of a Cyrillic pair have two bytes. */
 static bool russian_stem(const char *word, size_t *size)
 {
-	static const char *const endings[] = {"а", "е", "ё", "и", "й", "о", "у",
-	                                      "ы", "ь", "э", "ю", "я"};
+	static const char *const endings[] = {"а", "е", "ё", "и", "й", "о",
+					      "у", "ы", "ь", "э", "ю", "я"};
 	if (cyrillic_letters(word, *size) < 5)
 		return false;
 	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
@@ -188,7 +188,7 @@ static int match_expression(const char *text, char **match, struct error *err)
 /* ---- pages ---- */
 
 struct query {
-	char sql[4096];
+	char sql[STORE_SQL_SIZE];
 	size_t used;
 	struct db_value values[16];
 	size_t count;
@@ -214,24 +214,25 @@ static const char *const columns[FILTERS] = {"submitter", "model", "modality", "
 
 /* How many rows a filter leaves, counted up to ESTIMATE_LIMIT. */
 static int estimate(struct store *s, int filter, const char *value, int64_t *rows,
-                    struct error *err)
+		    struct error *err)
 {
 	char sql[256];
 	if (filter == TAG)
 		snprintf(sql, sizeof sql,
-		         "SELECT count(*) FROM (SELECT 1 FROM job_tags WHERE tag = " TAG_ID " LIMIT %d)",
-		         ESTIMATE_LIMIT);
+			 "SELECT count(*) FROM (SELECT 1 FROM job_tags WHERE tag = " TAG_ID
+			 " LIMIT %d)",
+			 ESTIMATE_LIMIT);
 	else
-		snprintf(sql, sizeof sql,
-		         "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE publish = 'visible' AND %s = ? "
-		         "LIMIT %d)",
-		         columns[filter], ESTIMATE_LIMIT);
+		snprintf(
+		    sql, sizeof sql,
+		    "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE publish = 'visible' AND %s = ? "
+		    "LIMIT %d)",
+		    columns[filter], ESTIMATE_LIMIT);
 	return db_int(s, rows, err, sql, T(value));
 }
 
 /* The narrowest of the filters that are given, -1 when there is none. */
-static int choose(struct store *s, const char *const wanted[FILTERS], int *best,
-                  struct error *err)
+static int choose(struct store *s, const char *const wanted[FILTERS], int *best, struct error *err)
 {
 	int given = 0;
 	int64_t least = 0;
@@ -261,7 +262,7 @@ static int64_t key_of_time(int64_t time)
 /* Words lead where there are any, else the narrowest filter. '+' keeps SQLite from the indexes
  * of the others. */
 static int build_page(struct store *s, const struct store_filter *f, const char *match, int limit,
-                      struct query *q, struct error *err)
+		      struct query *q, struct error *err)
 {
 	const char *const wanted[FILTERS] = {f->submitter, f->model, f->modality, f->state, f->tag};
 	int leader = -1;
@@ -270,19 +271,22 @@ static int build_page(struct store *s, const struct store_filter *f, const char 
 	if (status)
 		return status;
 	const char *key = match ? "prompts.rowid" : leader == TAG ? "t.job" : "j.key";
-	store_job_select(q->sql);
+	store_job_select(q->sql, "");
 	q->used = strlen(q->sql);
 	if (match)
-		add_value(q, "prompts CROSS JOIN jobs j ON j.key = prompts.rowid WHERE prompts MATCH ?",
-		          T(match));
+		add_value(
+		    q, "prompts CROSS JOIN jobs j ON j.key = prompts.rowid WHERE prompts MATCH ?",
+		    T(match));
 	else if (leader == TAG)
 		add_value(q, "job_tags t CROSS JOIN jobs j ON j.key = t.job WHERE t.tag = " TAG_ID,
-		          T(f->tag));
+			  T(f->tag));
 	else
 		add(q, "jobs j WHERE 1");
 	if (f->tag && leader != TAG)
-		add_value(q, " AND EXISTS (SELECT 1 FROM job_tags WHERE job = j.key AND tag = " TAG_ID ")",
-		          T(f->tag));
+		add_value(q,
+			  " AND EXISTS (SELECT 1 FROM job_tags WHERE job = j.key AND tag = " TAG_ID
+			  ")",
+			  T(f->tag));
 	for (int i = 0; i < TAG; i++) {
 		snprintf(line, sizeof line, " AND %sj.%s = ?", i == leader ? "" : "+", columns[i]);
 		if (wanted[i])
@@ -305,7 +309,7 @@ static int build_page(struct store *s, const struct store_filter *f, const char 
 }
 
 int store_list(struct store *s, const struct store_filter *f, struct store_page *page,
-               struct error *err)
+	       struct error *err)
 {
 	struct query q = {.used = 0};
 	char *match = NULL;
@@ -328,7 +332,8 @@ int store_list(struct store *s, const struct store_filter *f, struct store_page 
 		goto done;
 	}
 	while (!(status = db_step(s, statement, &row, err)) && row) {
-		if (page->count == (size_t)limit) { /* one more than asked for: there is a next page */
+		if (page->count ==
+		    (size_t)limit) { /* one more than asked for: there is a next page */
 			page->next = page->jobs[limit - 1].key;
 			break;
 		}
@@ -346,7 +351,7 @@ done:
 /* ---- attempts, counts, models ---- */
 
 int store_attempts(struct store *s, const char *job, struct store_attempt **list, size_t *count,
-                   struct error *err)
+		   struct error *err)
 {
 	char columns[512], sql[768];
 	int64_t key;
@@ -358,7 +363,8 @@ int store_attempts(struct store *s, const char *job, struct store_attempt **list
 	if (status)
 		return status;
 	store_column_list(store_attempt_columns, "a", columns);
-	snprintf(sql, sizeof sql, "SELECT %s FROM attempts a WHERE a.job = ? ORDER BY a.n", columns);
+	snprintf(sql, sizeof sql, "SELECT %s FROM attempts a WHERE a.job = ? ORDER BY a.n",
+		 columns);
 	status = db_query(s, &statement, err, sql, I(key));
 	while (!status && !(status = db_step(s, statement, &row, err)) && row) {
 		struct store_attempt *grown = store_grow(*list, *count, sizeof **list);
@@ -387,13 +393,15 @@ int store_count(struct store *s, struct store_counts *counts, struct error *err)
 		const char *sql;
 		int64_t *to;
 	} questions[] = {
-	    {"SELECT count(*) FROM jobs WHERE publish = 'visible' AND state = 'done'", &counts->done},
+	    {"SELECT count(*) FROM jobs WHERE publish = 'visible' AND state = 'done'",
+	     &counts->done},
 	    {"SELECT count(*) FROM jobs WHERE publish = 'visible' AND state = 'failed'",
 	     &counts->failed},
 	    {"SELECT count(*) FROM jobs WHERE publish = 'visible' AND state = 'cancelled'",
 	     &counts->cancelled},
 	    {"SELECT count(*) FROM artifacts WHERE state = 'visible'", &counts->artifacts},
-	    {"SELECT coalesce(sum(bytes), 0) FROM artifacts WHERE state = 'visible'", &counts->bytes},
+	    {"SELECT coalesce(sum(bytes), 0) FROM artifacts WHERE state = 'visible'",
+	     &counts->bytes},
 	};
 	*counts = (struct store_counts){0};
 	for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
@@ -412,13 +420,13 @@ int store_model_put(struct store *s, const struct store_model *m, struct error *
 	if (status)
 		return status;
 	status = db_run(s, err,
-	                "INSERT INTO models (name, digest, modality, info, first_used, last_used) "
-	                "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET "
-	                "modality = coalesce(excluded.modality, modality), "
-	                "info = coalesce(excluded.info, info), "
-	                "last_used = max(last_used, excluded.last_used)",
-	                T(m->name), T(m->digest), T(m->modality), T(m->info), I(m->first_used),
-	                I(m->last_used));
+			"INSERT INTO models (name, digest, modality, info, first_used, last_used) "
+			"VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET "
+			"modality = coalesce(excluded.modality, modality), "
+			"info = coalesce(excluded.info, info), "
+			"last_used = max(last_used, excluded.last_used)",
+			T(m->name), T(m->digest), T(m->modality), T(m->info), I(m->first_used),
+			I(m->last_used));
 	return db_end(s, status, err);
 }
 
@@ -430,7 +438,8 @@ int store_models(struct store *s, struct store_model **list, size_t *count, stru
 	*list = NULL;
 	*count = 0;
 	store_column_list(store_model_columns, "m", columns);
-	snprintf(sql, sizeof sql, "SELECT %s FROM models m ORDER BY m.last_used DESC, m.name", columns);
+	snprintf(sql, sizeof sql, "SELECT %s FROM models m ORDER BY m.last_used DESC, m.name",
+		 columns);
 	int status = db_query_values(s, &statement, err, sql, NULL, 0);
 	while (!status && !(status = db_step(s, statement, &row, err)) && row) {
 		struct store_model *grown = store_grow(*list, *count, sizeof **list);
@@ -439,7 +448,8 @@ int store_models(struct store *s, struct store_model **list, size_t *count, stru
 			break;
 		}
 		*list = grown;
-		status = store_read_columns(statement, 0, store_model_columns, &grown[(*count)++], err);
+		status =
+		    store_read_columns(statement, 0, store_model_columns, &grown[(*count)++], err);
 	}
 	sqlite3_finalize(statement);
 	if (status) {

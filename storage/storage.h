@@ -33,11 +33,11 @@
 #include "base/hash.h"
 #include "base/status.h"
 
-#define STORE_ID_MAX        128           /* bytes of a job id: [A-Za-z0-9._:-], no dot first */
-#define STORE_RUN_MAX       (256u << 20)  /* bytes of one saved run */
-#define STORE_PAGE_MAX      1000          /* rows of one page of a listing */
-#define STORE_RESERVE       (256ll << 20) /* default for store_options.reserve */
-#define STORE_BALLAST       (8ll << 20)   /* default for store_options.ballast */
+#define STORE_ID_MAX 128            /* bytes of a job id: [A-Za-z0-9._:-], no dot first */
+#define STORE_RUN_MAX (256u << 20)  /* bytes of one saved run */
+#define STORE_PAGE_MAX 1000         /* rows of one page of a listing */
+#define STORE_RESERVE (256ll << 20) /* default for store_options.reserve */
+#define STORE_BALLAST (8ll << 20)   /* default for store_options.ballast */
 
 struct store;
 
@@ -47,11 +47,11 @@ enum store_mode {
 };
 
 struct store_options {
-	const char *dir;  /* the state directory */
+	const char *dir; /* the state directory */
 	enum store_mode mode;
-	int64_t reserve;  /* bytes of the disk left to others; 0: STORE_RESERVE; <0: none */
-	int64_t ballast;  /* bytes; 0: STORE_BALLAST; <0: none */
-	int busy_ms;      /* how long to wait for another writer; 0: 60 s */
+	int64_t reserve; /* bytes of the disk left to others; 0: STORE_RESERVE; <0: none */
+	int64_t ballast; /* bytes; 0: STORE_BALLAST; <0: none */
+	int busy_ms;     /* how long to wait for another writer; 0: 60 s */
 };
 
 /* SUMI_CORRUPT names `sumi db check` and `sumi db rebuild`; SUMI_UNSUPPORTED is a database of a
@@ -66,25 +66,25 @@ void store_close(struct store *s); /* NULL is fine */
  * has when a job is put again. */
 struct store_job {
 	char *id;
-	char *state;           /* "running", "done", "failed", "cancelled"; read only: the writing
-	                          functions set it */
-	char *modality;        /* "image", "video", "audio" */
-	char *model;           /* name of the pack */
+	char *state;    /* "running", "done", "failed", "cancelled"; read only: the writing
+			   functions set it */
+	char *modality; /* "image", "video", "audio" */
+	char *model;    /* name of the pack */
 	char *prompt;
 	char *negative_prompt;
 	char *submitter;
-	char *params;          /* the whole job as JSON; kept in canonical form (sorted keys) */
-	char *digest;          /* of the resolved request, for store_find_digest(); may be NULL */
-	char *token;           /* the lease that wrote last */
-	char *error;           /* why it failed */
-	char **tags;           /* tag_count strings */
+	char *params; /* the whole job as JSON; kept in canonical form (sorted keys) */
+	char *digest; /* of the resolved request, for store_find_digest(); may be NULL */
+	char *token;  /* the lease that wrote last */
+	char *error;  /* why it failed */
+	char **tags;  /* tag_count strings */
 	size_t tag_count;
 	int priority;
-	int variants;          /* how many results were asked for */
-	int attempts;          /* read only: rows of attempts */
-	int artifacts;         /* read only: results that stand in the store */
+	int variants;  /* how many results were asked for */
+	int attempts;  /* read only: rows of attempts */
+	int artifacts; /* read only: results that stand in the store */
 	int64_t created, started, finished;
-	int64_t key;           /* read only: place in the order of listings, newest highest */
+	int64_t key; /* read only: place in the order of listings, newest highest */
 };
 void store_job_free(struct store_job *job); /* what it holds, not job itself */
 
@@ -97,14 +97,14 @@ int store_job_put(struct store *s, const struct store_job *job, struct error *er
 
 struct store_attempt {
 	char *job;
-	int n;                /* 1, 2, …; store_attempt_begin() sets it */
-	char *token;          /* of the lease; one attempt a token */
+	int n;       /* 1, 2, …; store_attempt_begin() sets it */
+	char *token; /* of the lease; one attempt a token */
 	char *worker, *host, *device, *driver, *version;
 	char *model_digest;
-	char *outcome;        /* "running", "done", "failed", "crashed", "released", "cancelled",
-	                         "superseded" */
+	char *outcome; /* "running", "done", "failed", "crashed", "released", "cancelled",
+			  "superseded" */
 	char *error;
-	char *timings;        /* JSON: stage → milliseconds */
+	char *timings; /* JSON: stage → milliseconds */
 	int64_t started, ended;
 };
 void store_attempt_free(struct store_attempt *a);
@@ -115,27 +115,27 @@ json_t *store_attempt_json(const struct store_attempt *a);
 int store_attempt_begin(struct store *s, struct store_attempt *a, struct error *err);
 /* Closes it with outcome, error and timings (each may be NULL except outcome). */
 int store_attempt_end(struct store *s, const char *job, const char *token, const char *outcome,
-                      const char *error, const char *timings, int64_t ended, struct error *err);
+		      const char *error, const char *timings, int64_t ended, struct error *err);
 
 /* ---- artifacts ---- */
 
 struct store_artifact {
 	char *job;
-	int variant;          /* 0 … variants-1 */
-	char *role;           /* "main", "spectrogram", "frame" */
-	int number;           /* of several with one role: the frame; else 0 */
-	char *format;         /* "webp": the file's extension */
+	int variant;  /* 0 … variants-1 */
+	char *role;   /* "main", "spectrogram", "frame" */
+	int number;   /* of several with one role: the frame; else 0 */
+	char *format; /* "webp": the file's extension */
 	char *mime;
 	char sha256[SHA256_HEX_SIZE];
 	int64_t bytes;
 	int width, height;
-	double duration;      /* seconds */
+	double duration; /* seconds */
 	uint64_t seed;
 	char *infotext, *metadata; /* as they stand in the file */
-	char *state;          /* "stored", "visible" */
+	char *state;               /* "stored", "visible" */
 	int64_t created;
-	char *path;           /* absolute; read only */
-	bool present;         /* read only: the file is there with that size */
+	char *path;   /* absolute; read only */
+	bool present; /* read only: the file is there with that size */
 };
 void store_artifact_free(struct store_artifact *a);
 json_t *store_artifact_json(const struct store_artifact *a);
@@ -152,7 +152,7 @@ enum store_put {
  * in. Repeating it with the same bytes changes nothing. SUMI_FULL before anything is
  * written when the disk's reserve would be touched. */
 int store_artifact_put(struct store *s, struct store_artifact *a, const void *data, size_t size,
-                       enum store_put *outcome, struct error *err);
+		       enum store_put *outcome, struct error *err);
 
 /* Shows the results of one variant before the whole job is done. */
 int store_variant_visible(struct store *s, const char *job, int variant, struct error *err);
@@ -162,7 +162,7 @@ int store_variant_visible(struct store *s, const char *job, int variant, struct 
 /* All artifacts are in: the job waits for the queue's word. Its attempt is closed as "done".
  * A job that is visible already stays as it is. */
 int store_job_stored(struct store *s, const char *id, const char *token, const char *timings,
-                     int64_t finished, struct error *err);
+		     int64_t finished, struct error *err);
 /* The queue took the result (or had it already from here). Also writes the history line. */
 int store_job_visible(struct store *s, const char *id, struct error *err);
 /* The queue has another winner than token: what that lease stored here is not shown, its attempt
@@ -171,7 +171,7 @@ int store_job_superseded(struct store *s, const char *id, const char *token, str
 /* A job ends before all results are there: state is "failed" or "cancelled"; visible at once, and
  * with it what results there are. A job that is done stays done. */
 int store_job_ended(struct store *s, const char *id, const char *state, const char *error,
-                    int64_t finished, struct error *err);
+		    int64_t finished, struct error *err);
 
 struct store_pending {
 	char *id, *token;
@@ -186,39 +186,39 @@ void store_pending_free(struct store_pending *list, size_t count);
 
 struct store_filter {
 	const char *state, *modality, *model, *tag, *submitter; /* NULL: any */
-	const char *text;        /* words of the prompt, all of them; "wor*" for beginnings */
-	int64_t since, until;    /* created, since ≤ t < until; 0: open */
-	int64_t before;          /* key of the last row of the page before; 0: the first page */
-	int limit;               /* rows, 0: 50; at most STORE_PAGE_MAX */
-	bool all;                /* also what is not visible (running, waiting for the queue) */
+	const char *text;     /* words of the prompt, all of them; "wor*" for beginnings */
+	int64_t since, until; /* created, since ≤ t < until; 0: open */
+	int64_t before;       /* key of the last row of the page before; 0: the first page */
+	int limit;            /* rows, 0: 50; at most STORE_PAGE_MAX */
+	bool all;             /* also what is not visible (running, waiting for the queue) */
 };
 
 struct store_page {
 	struct store_job *jobs; /* newest first */
 	size_t count;
-	int64_t next;           /* store_filter.before of the next page; 0: this was the last */
+	int64_t next; /* store_filter.before of the next page; 0: this was the last */
 };
 int store_list(struct store *s, const struct store_filter *filter, struct store_page *page,
-               struct error *err);
+	       struct error *err);
 void store_page_free(struct store_page *page);
 
 /* SUMI_NOTFOUND when the store does not know the job. */
 int store_job_get(struct store *s, const char *id, struct store_job *job, struct error *err);
 /* The newest visible done job whose digest is this: an identical request's result. */
 int store_find_digest(struct store *s, const char *digest, struct store_job *job,
-                      struct error *err);
+		      struct error *err);
 
 /* By variant, role, number. all: also what is not visible. */
 int store_artifacts(struct store *s, const char *job, bool all, struct store_artifact **list,
-                    size_t *count, struct error *err);
+		    size_t *count, struct error *err);
 void store_artifacts_free(struct store_artifact *list, size_t count);
 /* A visible artifact by the first digits of its SHA-256 (at least 4); SUMI_INVALID when several
  * begin so. */
 int store_artifact_find(struct store *s, const char *sha256, struct store_artifact *a,
-                        struct error *err);
+			struct error *err);
 
 int store_attempts(struct store *s, const char *job, struct store_attempt **list, size_t *count,
-                   struct error *err);
+		   struct error *err);
 void store_attempts_free(struct store_attempt *list, size_t count);
 
 struct store_counts {
@@ -242,10 +242,10 @@ void store_models_free(struct store_model *list, size_t count);
 
 /* Written so that the old bytes or the new ones are there whole, also after a power cut. */
 int store_run_save(struct store *s, const char *job, int variant, const void *data, size_t size,
-                   struct error *err);
+		   struct error *err);
 /* SUMI_NOTFOUND when there is none. The caller frees *data. */
 int store_run_load(struct store *s, const char *job, int variant, void **data, size_t *size,
-                   struct error *err);
+		   struct error *err);
 /* Drops one, or all of the job's with variant < 0. None there is fine. */
 int store_run_drop(struct store *s, const char *job, int variant, struct error *err);
 
@@ -266,13 +266,13 @@ struct store_collected {
 /* Removes temp files, artifacts that no row names and saved runs of ended jobs, each only if it
  * has not changed for older_than_ms (an hour is safe: nobody writes a file for that long). */
 int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
-                  struct error *err);
+		  struct error *err);
 
 /* `sumi db …`. Findings go to report, one line each, as they are found; it may be NULL. */
 struct store_report {
 	void *context;
 	void (*line)(void *context, const char *text);
-	int problems;  /* counted by check and rebuild */
+	int problems;        /* counted by check and rebuild */
 	int jobs, artifacts; /* looked at by check, brought back by rebuild */
 };
 /* SQLite's integrity check, the search index, every row's file and, with hashes, its bytes.
@@ -284,7 +284,7 @@ int store_vacuum(struct store *s, struct error *err);
 /* Moves the database aside (path in *moved, may be NULL) and makes it anew from the history and
  * the metadata inside the artifact files. SUMI_BUSY while somebody has it open for writing. */
 int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX],
-                  struct store_report *report, struct error *err);
+		  struct store_report *report, struct error *err);
 
 const char *store_dir(const struct store *s);
 

@@ -62,7 +62,8 @@ void store_test_done(struct store *s, const char *id, int64_t at, const struct s
 	job.prompt = job.prompt ? job.prompt : "mountains in fog";
 	store_test_ok(store_job_put(s, &job, &err), &err);
 	if (job.state && strcmp(job.state, "done") != 0) {
-		store_test_ok(store_job_ended(s, id, job.state, job.error, job.created + 5000, &err), &err);
+		store_test_ok(
+		    store_job_ended(s, id, job.state, job.error, job.created + 5000, &err), &err);
 		return;
 	}
 	store_test_ok(store_job_stored(s, id, "token", NULL, job.created + 5000, &err), &err);

@@ -41,10 +41,10 @@ static void put_job(struct store *s, const char *id, const char *token)
 {
 	struct error err = {0};
 	struct store_job job = {.id = (char *)id,
-	                        .token = (char *)token,
-	                        .prompt = "fog",
-	                        .variants = 2,
-	                        .created = STORE_TEST_TIME};
+				.token = (char *)token,
+				.prompt = "fog",
+				.variants = 2,
+				.created = STORE_TEST_TIME};
 	store_test_ok(store_job_put(s, &job, &err), &err);
 }
 
@@ -52,8 +52,12 @@ static enum store_put put(struct store *s, const char *id, int variant, const ch
 {
 	struct error err = {0};
 	enum store_put outcome;
-	struct store_artifact a = {.job = (char *)id, .variant = variant, .role = "main",
-	                           .format = "webp", .mime = "image/webp", .created = 5};
+	struct store_artifact a = {.job = (char *)id,
+				   .variant = variant,
+				   .role = "main",
+				   .format = "webp",
+				   .mime = "image/webp",
+				   .created = 5};
 	store_test_ok(store_artifact_put(s, &a, data, strlen(data), &outcome, &err), &err);
 	assert_int_equal(a.bytes, strlen(data));
 	assert_int_equal(strlen(a.sha256), 64);
@@ -229,9 +233,9 @@ static void check_crash_points(void **state)
 {
 	(void)state;
 	static const char *const points[] = {
-	    "run_saved", "temp_written",   "temp_synced",  "renamed",     "folder_synced",
-	    "renamed:2", "artifact_row",   "artifact_row:2", "job_stored", "history_written",
-	    "job_visible",
+	    "run_saved",     "temp_written",    "temp_synced",  "renamed",
+	    "folder_synced", "renamed:2",       "artifact_row", "artifact_row:2",
+	    "job_stored",    "history_written", "job_visible",
 	};
 	for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
 		/* Recovery, then the job's next run. */
@@ -337,7 +341,8 @@ static void check_runs(void **state)
 static void check_reserve(void **state)
 {
 	(void)state;
-	struct store_options options = {.dir = folder, .reserve = (int64_t)1 << 60, .ballast = 4096};
+	struct store_options options = {
+	    .dir = folder, .reserve = (int64_t)1 << 60, .ballast = 4096};
 	struct error err = {0};
 	struct store *s;
 	enum store_put outcome;

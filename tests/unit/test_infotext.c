@@ -30,9 +30,9 @@ static void check_writer_order(void **state)
 	char *text;
 	assert_int_equal(infotext_write(&t, &text, NULL), 0);
 	assert_string_equal(text,
-	                    "a cat\nNegative prompt: blurry\n"
-	                    "Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 7.5, "
-	                    "Seed: 7, Size: 512x768, Mood: calm, Version: sumi 0.1");
+			    "a cat\nNegative prompt: blurry\n"
+			    "Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 7.5, "
+			    "Seed: 7, Size: 512x768, Mood: calm, Version: sumi 0.1");
 	free(text);
 	t.negative_prompt = NULL;
 	t.count = 1;
@@ -45,9 +45,10 @@ static void check_quoting(void **state)
 {
 	(void)state;
 	struct infotext_field fields[] = {
-	    {"Steps", "1"},          {"Model", "ink, the \"small\" one"}, {"User", "two\nlines"},
-	    {"Tiling", "a:b"},       {"VAE", " spaces "},                 {"Мood", "туман, горы"},
-	    {"NGMS", "\"quoted\""},  {"Seed", "1\\2"},
+	    {"Steps", "1"},         {"Model", "ink, the \"small\" one"},
+	    {"User", "two\nlines"}, {"Tiling", "a:b"},
+	    {"VAE", " spaces "},    {"Мood", "туман, горы"},
+	    {"NGMS", "\"quoted\""}, {"Seed", "1\\2"},
 	};
 	struct infotext t = {"п, \"q\": 墨\nsecond line", "плохо, \"x\"\n: y", fields, 8}, back;
 	char *text;
@@ -107,7 +108,8 @@ static void check_odd_values(void **state)
 {
 	(void)state;
 	struct infotext t;
-	parse("p\nSteps: 4, Seed: , Model: \"open, User: \"a\"b, Seed: 9, X: 1, Ab: \"\", RNG: CPU", &t);
+	parse("p\nSteps: 4, Seed: , Model: \"open, User: \"a\"b, Seed: 9, X: 1, Ab: \"\", RNG: CPU",
+	      &t);
 	assert_string_equal(infotext_get(&t, "Steps"), "4");
 	assert_string_equal(infotext_get(&t, "Seed"), "9");
 	assert_string_equal(infotext_get(&t, "Model"), "\"open");
@@ -153,9 +155,9 @@ static void check_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(check_writer_order), cmocka_unit_test(check_quoting),
+	    cmocka_unit_test(check_writer_order),  cmocka_unit_test(check_quoting),
 	    cmocka_unit_test(check_parse_foreign), cmocka_unit_test(check_no_parameters),
-	    cmocka_unit_test(check_odd_values),   cmocka_unit_test(check_hostile),
+	    cmocka_unit_test(check_odd_values),    cmocka_unit_test(check_hostile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,8 +108,10 @@ static void check_migrations(void **state)
 	char path[128];
 	raw(embedded_text(embedded_sql, "001_store.sql"));
 	raw("PRAGMA application_id = 1937075561; PRAGMA user_version = 1;"
-	    "INSERT INTO jobs (key, id, state, publish, prompt, priority, variants, created, started,"
-	    " finished) VALUES (1048576, 'old', 'done', 'visible', 'an old castle', 0, 1, 1, 1, 1)");
+	    "INSERT INTO jobs (key, id, state, publish, prompt, priority, variants, created, "
+	    "started,"
+	    " finished) VALUES (1048576, 'old', 'done', 'visible', 'an old castle', 0, 1, 1, 1, "
+	    "1)");
 	assert_int_equal(try_open(STORE_READ, &err), SUMI_UNSUPPORTED);
 	assert_non_null(strstr(err.text, "older"));
 	struct store *s = open_store();
@@ -165,20 +167,20 @@ static void check_job_fields(void **state)
 	struct error err = {0};
 	char *tags[] = {"b-tag", "горы", "b-tag"};
 	struct store_job in = {.id = "01J:x.y-z_9",
-	                       .modality = "image",
-	                       .model = "ink",
-	                       .prompt = "горы, \"fog\"",
-	                       .negative_prompt = "blurry",
-	                       .submitter = "me",
-	                       .params = "{\"z\": 1, \"a\": [1.5, \"x\"]}",
-	                       .digest = "d1",
-	                       .token = "t1",
-	                       .tags = tags,
-	                       .tag_count = 3,
-	                       .priority = -5,
-	                       .variants = 4,
-	                       .created = STORE_TEST_TIME,
-	                       .started = STORE_TEST_TIME + 7};
+			       .modality = "image",
+			       .model = "ink",
+			       .prompt = "горы, \"fog\"",
+			       .negative_prompt = "blurry",
+			       .submitter = "me",
+			       .params = "{\"z\": 1, \"a\": [1.5, \"x\"]}",
+			       .digest = "d1",
+			       .token = "t1",
+			       .tags = tags,
+			       .tag_count = 3,
+			       .priority = -5,
+			       .variants = 4,
+			       .created = STORE_TEST_TIME,
+			       .started = STORE_TEST_TIME + 7};
 	struct store_job out;
 	store_test_ok(store_job_put(s, &in, &err), &err);
 	store_test_ok(store_job_put(s, &in, &err), &err);
@@ -195,8 +197,9 @@ static void check_job_fields(void **state)
 
 	json_t *json = store_job_json(&out);
 	assert_string_equal(json_string_value(json_object_get(json, "created")),
-	                    "2026-09-21T14:13:20.000Z");
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "params"), "z")), 1);
+			    "2026-09-21T14:13:20.000Z");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "params"), "z")),
+			 1);
 	assert_int_equal(json_array_size(json_object_get(json, "tags")), 2);
 	assert_null(json_object_get(json, "finished"));
 	json_decref(json);
@@ -278,7 +281,8 @@ static void check_states(void **state)
 	/* Failed, retried, done. */
 	job.id = "b";
 	store_test_ok(store_job_put(s, &job, &err), &err);
-	store_test_ok(store_job_ended(s, "b", "failed", "no memory", STORE_TEST_TIME + 2, &err), &err);
+	store_test_ok(store_job_ended(s, "b", "failed", "no memory", STORE_TEST_TIME + 2, &err),
+		      &err);
 	assert_state(s, "b", "failed");
 	assert_int_equal(visible_jobs(s), 2);
 	job.token = "t2";
@@ -312,14 +316,20 @@ static void check_attempts(void **state)
 	struct store_attempt *list;
 	size_t count;
 	struct store_job job = {.id = "a", .created = STORE_TEST_TIME};
-	struct store_attempt a = {.job = "a", .token = "t1", .worker = "w0", .device = "PoCL",
-	                          .driver = "3.1", .version = "0.1", .started = 1000};
+	struct store_attempt a = {.job = "a",
+				  .token = "t1",
+				  .worker = "w0",
+				  .device = "PoCL",
+				  .driver = "3.1",
+				  .version = "0.1",
+				  .started = 1000};
 	assert_int_equal(store_attempt_begin(s, &a, &err), SUMI_NOTFOUND);
 	store_test_ok(store_job_put(s, &job, &err), &err);
 	store_test_ok(store_attempt_begin(s, &a, &err), &err);
 	store_test_ok(store_attempt_begin(s, &a, &err), &err);
 	assert_int_equal(a.n, 1);
-	store_test_ok(store_attempt_end(s, "a", "t1", "failed", "device lost", NULL, 2000, &err), &err);
+	store_test_ok(store_attempt_end(s, "a", "t1", "failed", "device lost", NULL, 2000, &err),
+		      &err);
 	a.token = "t2";
 	store_test_ok(store_attempt_begin(s, &a, &err), &err);
 	assert_int_equal(a.n, 2);
@@ -327,8 +337,8 @@ static void check_attempts(void **state)
 	a.started = 3000;
 	store_test_ok(store_attempt_begin(s, &a, &err), &err);
 	assert_int_equal(a.n, 3);
-	store_test_ok(store_job_stored(s, "a", "t3", "{\"steps\": 900, \"decode\": 30}", 4000, &err),
-	              &err);
+	store_test_ok(
+	    store_job_stored(s, "a", "t3", "{\"steps\": 900, \"decode\": 30}", 4000, &err), &err);
 	assert_int_equal(store_attempt_end(s, "a", "t3", "done", NULL, "{", 0, &err), SUMI_INVALID);
 
 	store_test_ok(store_attempts(s, "a", &list, &count, &err), &err);
@@ -359,8 +369,11 @@ static void check_digest_and_models(void **state)
 	store_job_free(&job);
 	assert_int_equal(store_find_digest(s, "e", &job, &err), SUMI_NOTFOUND);
 
-	struct store_model *models, m = {.name = "ink", .digest = "abc", .modality = "image",
-	                                 .first_used = 5, .last_used = 6};
+	struct store_model *models, m = {.name = "ink",
+					 .digest = "abc",
+					 .modality = "image",
+					 .first_used = 5,
+					 .last_used = 6};
 	size_t count;
 	store_test_ok(store_model_put(s, &m, &err), &err);
 	m.first_used = m.last_used = 9;
@@ -414,12 +427,12 @@ static void fill_listing(struct store *s)
 		snprintf(id, sizeof id, "job%d", n);
 		tags[0] = n % 5 == 0 ? "five" : "other";
 		struct store_job job = {.modality = (char *)modality_of(n),
-		                        .model = (char *)model_of(n),
-		                        .state = (char *)state_of(n),
-		                        .prompt = (char *)prompt_of(n),
-		                        .submitter = n % 2 ? "odd" : "even",
-		                        .tags = tags,
-		                        .tag_count = 2};
+					.model = (char *)model_of(n),
+					.state = (char *)state_of(n),
+					.prompt = (char *)prompt_of(n),
+					.submitter = n % 2 ? "odd" : "even",
+					.tags = tags,
+					.tag_count = 2};
 		store_test_done(s, id, n / 2 * 2000, &job);
 	}
 }
@@ -432,7 +445,7 @@ static bool matches(int i, const struct store_filter *f)
 	       (!f->state || strcmp(f->state, state_of(i)) == 0) &&
 	       (!f->submitter || strcmp(f->submitter, i % 2 ? "odd" : "even") == 0) &&
 	       (!f->tag || (strcmp(f->tag, "five") == 0 && i % 5 == 0) ||
-	        strcmp(f->tag, "every") == 0) &&
+		strcmp(f->tag, "every") == 0) &&
 	       (!f->text || strncmp(prompt_of(i), f->text, 3) == 0) &&
 	       (!f->since || created >= f->since) && (!f->until || created < f->until);
 }
@@ -506,10 +519,9 @@ static void check_search(void **state)
 	struct store *s = open_store();
 	struct error err = {0};
 	store_test_done(s, "a", 0, &(struct store_job){.prompt = "Watercolour mountains in fog"});
-	store_test_done(
-	    s, "b", 1,
-	    &(struct store_job){
-	        .prompt = "космический порт в туманности, одинокий корабль у доков"});
+	store_test_done(s, "b", 1,
+			&(struct store_job){
+			    .prompt = "космический порт в туманности, одинокий корабль у доков"});
 	store_test_done(s, "c", 2, &(struct store_job){.prompt = "Горный перевал; ёлки в снегу"});
 	store_test_done(s, "d", 3, &(struct store_job){.prompt = "crème brûlée, \"still life\""});
 	assert_int_equal(found(s, "mountain"), 1);
@@ -606,11 +618,12 @@ static void check_killed_writer(void **state)
 	if (pid == 0) {
 		sqlite3 *db;
 		sqlite3_open(path, &db);
-		sqlite3_exec(db,
-		             "PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 1; BEGIN IMMEDIATE;"
-		             "UPDATE jobs SET prompt = 'after', error = hex(zeroblob(100000));"
-		             "CREATE TABLE big (x); INSERT INTO big VALUES (zeroblob(400000));",
-		             NULL, NULL, NULL);
+		sqlite3_exec(
+		    db,
+		    "PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 1; BEGIN IMMEDIATE;"
+		    "UPDATE jobs SET prompt = 'after', error = hex(zeroblob(100000));"
+		    "CREATE TABLE big (x); INSERT INTO big VALUES (zeroblob(400000));",
+		    NULL, NULL, NULL);
 		raise(SIGKILL);
 	}
 	waitpid(pid, NULL, 0);
@@ -684,37 +697,46 @@ static void fill_varied(struct store *s)
 		snprintf(id, sizeof id, "v%d", i);
 		snprintf(token, sizeof token, "token%d", i);
 		struct store_job job = {.id = id,
-		                        .modality = "image",
-		                        .model = "ink",
-		                        .prompt = i % 2 ? "туманность" : "mountains",
-		                        .params = "{\"seed\":1}",
-		                        .digest = id,
-		                        .token = token,
-		                        .tags = tags,
-		                        .tag_count = (size_t)(i % 3),
-		                        .variants = 2,
-		                        .created = STORE_TEST_TIME + i * 86400000ll,
-		                        .started = STORE_TEST_TIME + i * 86400000ll + 5};
+					.modality = "image",
+					.model = "ink",
+					.prompt = i % 2 ? "туманность" : "mountains",
+					.params = "{\"seed\":1}",
+					.digest = id,
+					.token = token,
+					.tags = tags,
+					.tag_count = (size_t)(i % 3),
+					.variants = 2,
+					.created = STORE_TEST_TIME + i * 86400000ll,
+					.started = STORE_TEST_TIME + i * 86400000ll + 5};
 		struct store_attempt a = {.job = id, .token = token, .device = "d", .started = 77};
 		store_test_ok(store_job_put(s, &job, &err), &err);
 		store_test_ok(store_attempt_begin(s, &a, &err), &err);
 		if (i % 6 == 5) {
-			store_test_ok(store_job_ended(s, id, "failed", "why", job.created + 9, &err), &err);
+			store_test_ok(
+			    store_job_ended(s, id, "failed", "why", job.created + 9, &err), &err);
 			continue;
 		}
 		for (int v = 0; v < 2; v++) {
 			enum store_put outcome;
 			snprintf(data, sizeof data, "bytes of %d/%d", i, v);
-			struct store_artifact art = {.job = id, .variant = v, .role = "main",
-			                             .format = "webp", .mime = "image/webp", .width = 64,
-			                             .height = 64, .duration = 0.1,
-			                             .seed = UINT64_MAX - (uint64_t)i, .infotext = "text",
-			                             .metadata = "{\"b\": 1, \"a\": 0.1}",
-			                             .created = 12345 + i};
-			store_test_ok(store_artifact_put(s, &art, data, strlen(data), &outcome, &err), &err);
+			struct store_artifact art = {.job = id,
+						     .variant = v,
+						     .role = "main",
+						     .format = "webp",
+						     .mime = "image/webp",
+						     .width = 64,
+						     .height = 64,
+						     .duration = 0.1,
+						     .seed = UINT64_MAX - (uint64_t)i,
+						     .infotext = "text",
+						     .metadata = "{\"b\": 1, \"a\": 0.1}",
+						     .created = 12345 + i};
+			store_test_ok(
+			    store_artifact_put(s, &art, data, strlen(data), &outcome, &err), &err);
 			assert_int_equal(outcome, STORE_PUT_NEW);
 		}
-		store_test_ok(store_job_stored(s, id, token, "{\"x\":1}", job.created + 9, &err), &err);
+		store_test_ok(store_job_stored(s, id, token, "{\"x\":1}", job.created + 9, &err),
+			      &err);
 		store_test_ok(store_job_visible(s, id, &err), &err);
 	}
 }
@@ -732,7 +754,8 @@ static char *snapshot(struct store *s)
 		struct store_attempt *attempts;
 		size_t n, m;
 		json_array_append_new(all, store_job_json(&page.jobs[i]));
-		store_test_ok(store_artifacts(s, page.jobs[i].id, false, &artifacts, &n, &err), &err);
+		store_test_ok(store_artifacts(s, page.jobs[i].id, false, &artifacts, &n, &err),
+			      &err);
 		for (size_t k = 0; k < n; k++)
 			json_array_append_new(all, store_artifact_json(&artifacts[k]));
 		store_artifacts_free(artifacts, n);
@@ -817,7 +840,8 @@ static void check_rebuild_damaged_history(void **state)
 	store_close(s);
 	f = fopen(path, "a");
 	fputs("{\"job\":{\"id\":\"../evil\",\"state\":\"done\",\"created\":\"2026-01-01\"}}\n"
-	      "{\"job\":{\"id\":\"x\",\"state\":\"odd\",\"created\":\"2026-01-01\"}}\n[]\n\n", f);
+	      "{\"job\":{\"id\":\"x\",\"state\":\"odd\",\"created\":\"2026-01-01\"}}\n[]\n\n",
+	      f);
 	fclose(f);
 	rebuild(&lines, &report);
 	assert_int_equal(report.problems, 4);
@@ -838,9 +862,10 @@ static void check_rebuild_from_files(void **state)
 	char command[128];
 	uint8_t rgb[8 * 8 * 3] = {0}, *data;
 	size_t size;
-	struct metadata meta = {"fog\nSteps: 4, Seed: 9, Size: 8x8",
-	                        "{\"modality\":\"image\",\"model\":\"ink\",\"prompt\":\"fog at sea\","
-	                        "\"seed\":9,\"width\":8,\"height\":8}"};
+	struct metadata meta = {
+	    "fog\nSteps: 4, Seed: 9, Size: 8x8",
+	    "{\"modality\":\"image\",\"model\":\"ink\",\"prompt\":\"fog at sea\","
+	    "\"seed\":9,\"width\":8,\"height\":8}"};
 	struct webp_options options = {.lossless = true};
 	store_test_ok(webp_encode(rgb, 8, 8, &options, &meta, &data, &size, &err), &err);
 	struct store *s = open_store();

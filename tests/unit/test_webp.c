@@ -62,7 +62,7 @@ static void still(bool lossless, const struct metadata *m, uint8_t **data, size_
 }
 
 static void animation(int frames, bool lossless, const struct metadata *m, uint8_t **data,
-                      size_t *size)
+		      size_t *size)
 {
 	uint8_t rgb[3 * PIXELS];
 	struct error err = {0};
@@ -257,14 +257,14 @@ static void check_xmp(void **state)
 	struct metadata m = {0};
 	struct error err = {0};
 	const char attribute[] = "<rdf:Description sumi:json='{&quot;a&quot;:1}' "
-	                         "sumi:parameters=\"x &#x434;&#10;y &bogus; &#0; &#\"/>";
+				 "sumi:parameters=\"x &#x434;&#10;y &bogus; &#0; &#\"/>";
 	assert_int_equal(metadata_read_xmp(attribute, sizeof attribute - 1, &m, NULL), 0);
 	assert_string_equal(m.json, "{\"a\":1}");
 	assert_string_equal(m.infotext, "x д\ny &bogus; &#0; &#");
 	metadata_free(&m);
 	assert_int_equal(metadata_read_xmp("<sumi:json>{}", 13, &m, &err), SUMI_CORRUPT);
 	assert_int_equal(metadata_read_xmp("<sumi:json>\xff</sumi:json>", 24, &m, &err),
-	                 SUMI_INVALID);
+			 SUMI_INVALID);
 	assert_int_equal(metadata_read_xmp("sumi:json", 9, &m, &err), 0);
 	assert_null(m.json);
 }
@@ -323,7 +323,8 @@ static void abuse(const uint8_t *data, size_t size)
 		if (webp_reader_new(copy, n, "t", &reader, NULL) == 0) {
 			const struct webp_info *info = webp_reader_info(reader);
 			if (info->width * info->height <= WEBP_MAX_SIDE * 4)
-				for (int i = 0; i < 40 && !webp_reader_next(reader, rgb, NULL, NULL); i++)
+				for (int i = 0;
+				     i < 40 && !webp_reader_next(reader, rgb, NULL, NULL); i++)
 					;
 			webp_reader_free(reader);
 		}
@@ -365,7 +366,8 @@ static void check_hostile(void **state)
 static void check_bombs(void **state)
 {
 	(void)state;
-	static const uint8_t webp[] = "RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\xff\xff\xff\xff\x3f\0";
+	static const uint8_t webp[] =
+	    "RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\xff\xff\xff\xff\x3f\0";
 	struct webp_reader *r;
 	struct error err = {0};
 	assert_true(webp_reader_new(webp, sizeof webp - 1, "bomb", &r, &err) < 0);
@@ -417,8 +419,7 @@ static void check_independent_decoder(void **state)
 	still(true, &sample, &data, &size);
 	write_file(path, data, size);
 	free(data);
-	snprintf(command, sizeof command, "dwebp -quiet -ppm %s -o %s.ppm",
-	         path, path);
+	snprintf(command, sizeof command, "dwebp -quiet -ppm %s -o %s.ppm", path, path);
 	assert_int_equal(system(command), 0);
 	char ppm[80], *pixels;
 	snprintf(ppm, sizeof ppm, "%s.ppm", path);
@@ -435,11 +436,11 @@ static void check_independent_decoder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(check_still),         cmocka_unit_test(check_animation),
-	    cmocka_unit_test(check_options),       cmocka_unit_test(check_metadata_webp),
-	    cmocka_unit_test(check_exif),          cmocka_unit_test(check_xmp),
-	    cmocka_unit_test(check_png),           cmocka_unit_test(check_hostile),
-	    cmocka_unit_test(check_bombs),         cmocka_unit_test(check_independent_decoder),
+	    cmocka_unit_test(check_still),   cmocka_unit_test(check_animation),
+	    cmocka_unit_test(check_options), cmocka_unit_test(check_metadata_webp),
+	    cmocka_unit_test(check_exif),    cmocka_unit_test(check_xmp),
+	    cmocka_unit_test(check_png),     cmocka_unit_test(check_hostile),
+	    cmocka_unit_test(check_bombs),   cmocka_unit_test(check_independent_decoder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
