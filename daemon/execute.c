@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
+#include "daemon/settle.h"
 #include "daemon/timings.h"
 #include "modalities/modality.h"
 #include "modalities/webp.h"
@@ -183,11 +184,15 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	if (status)
 		return status;
 	w->outputs++;
+	char mark[SETTLE_MARK_SIZE];
+	settle_mark(w->lease->token, mark);
 	json_array_append_new(w->result,
-	                      json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I}", "role", o->role,
-	                                "format", o->format, "mime", o->mime, "sha256", a.sha256,
-	                                "bytes", (json_int_t)o->size, "width", o->width, "height",
-	                                o->height, "seed", (json_int_t)w->seed));
+	                      json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:s}",
+	                                "variant", w->variant, "role", o->role, "format",
+	                                o->format, "mime", o->mime, "sha256", a.sha256, "bytes",
+	                                (json_int_t)o->size, "width", o->width, "height",
+	                                o->height, "seed", (json_int_t)w->seed, "host",
+	                                w->x->worker->host, "lease", mark));
 	timings_add(&w->timings, "store", clock_mono_us() - start);
 	report(w, step_limit(w), 0, 0);
 	return SUMI_OK;
@@ -343,21 +348,6 @@ done:
 
 /* ---- the end ---------------------------------------------------------------------- */
 
-static int settle(struct store *store, struct queue *queue, const struct queue_finish *finish,
-                  struct error *err)
-{
-	enum queue_finish_result result;
-	int status = queue_finish(queue, finish, &result, err);
-	if (status)
-		return status;
-	crash_point("finished");
-	if (result == QUEUE_SUPERSEDED)
-		return store_job_superseded(store, finish->id, finish->token, err);
-	status = store_job_visible(store, finish->id, err);
-	crash_point("visible");
-	return status;
-}
-
 static int finish_job(struct work *w, struct error *err)
 {
 	struct executor *x = w->x;
@@ -374,40 +364,12 @@ static int finish_job(struct work *w, struct error *err)
 		    .worker = x->worker->name,
 		    .job_json = job_json,
 		};
-		status = settle(x->store, x->queue, &finish, err);
+		status = settle_finish(x->store, x->queue, &finish, err);
 	}
 	if (!status)
 		status = queue_saved_drop(x->queue, w->lease->id, err);
 	free(job_json);
 	free(timings);
-	return status;
-}
-
-int execute_replay(struct store *store, struct queue *queue, const char *worker,
-                   struct error *err)
-{
-	struct store_pending *list;
-	size_t count;
-	int status = store_pending(store, &list, &count, err);
-	if (status)
-		return status;
-	for (size_t i = 0; i < count && !status; i++) {
-		struct store_job job;
-		status = store_job_get(store, list[i].id, &job, err);
-		if (status)
-			break;
-		struct queue_finish finish = {
-		    .id = list[i].id,
-		    .token = list[i].token,
-		    .worker = worker,
-		    .job_json = job.params,
-		};
-		status = settle(store, queue, &finish, err);
-		if (!status)
-			log_info("job.replayed", "id=%s", list[i].id);
-		store_job_free(&job);
-	}
-	store_pending_free(list, count);
 	return status;
 }
 

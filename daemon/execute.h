@@ -36,9 +36,4 @@ enum execute_result {
  * are retried until they answer or the lease is lost. */
 enum execute_result execute_job(struct executor *x, struct queue_lease *lease);
 
-/* Ends what a crash left between "stored" and "visible": tells the queue again and shows
- * what it accepts. */
-int execute_replay(struct store *store, struct queue *queue, const char *worker,
-                   struct error *err);
-
 #endif

@@ -16,6 +16,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/children.h"
+#include "daemon/notify.h"
+#include "daemon/settle.h"
 #include "queue/private_redis.h"
 #include "queue/queue.h"
 #include "storage/storage.h"
@@ -23,6 +25,7 @@
 enum {
 	TICK_MS = 250,
 	REAP_MS = 1000,
+	SETTLE_MS = 15000,
 	TRIM_MS = 60000,
 	COLLECT_MS = 3600000,
 	ORPHAN_AGE_MS = 3600000,
@@ -41,8 +44,9 @@ struct supervisor {
 	struct queue *queue;
 	struct store *store;
 	struct children children;
+	struct notifier *notifier;
 	bool draining;
-	int64_t next_reap, next_trim, next_collect, next_redis;
+	int64_t next_reap, next_settle, next_trim, next_collect, next_redis;
 };
 
 static int load_config(struct supervisor *s, struct config *config, struct error *err)
@@ -231,6 +235,13 @@ static void trim(struct supervisor *s)
 		log_info("trim", "purged=%zu", purged);
 }
 
+static void settle(struct supervisor *s)
+{
+	struct error err;
+	if (settle_strays(s->store, s->queue, s->config.keep_done_ms, &err))
+		log_warn("settle.failed", "error=\"%s\"", err.text);
+}
+
 /* Removes what belongs to nobody. At the start nobody else is there, so age does not count. */
 static void collect(struct supervisor *s, int64_t older_than_ms)
 {
@@ -261,6 +272,10 @@ static void clockwork(struct supervisor *s, int64_t now)
 		return;
 	s->next_reap = now + REAP_MS;
 	reap(s);
+	if (now >= s->next_settle) {
+		s->next_settle = now + SETTLE_MS;
+		settle(s);
+	}
 	if (now >= s->next_trim) {
 		s->next_trim = now + TRIM_MS;
 		trim(s);
@@ -290,6 +305,15 @@ static void loop(struct supervisor *s)
 	}
 }
 
+/* Without it jobs are rendered all the same. */
+static void start_notifier(struct supervisor *s)
+{
+	struct error err;
+	struct queue_options options = {.url = s->url, .prefix = s->config.prefix};
+	if (notifier_start(&options, &s->notifier, &err))
+		log_warn("notify.start", "error=\"%s\"", err.text);
+}
+
 int supervisor_run(const struct supervisor_options *options, struct error *err)
 {
 	struct supervisor s = {.options = options, .lock_fd = -1, .signal_fd = -1};
@@ -299,10 +323,12 @@ int supervisor_run(const struct supervisor_options *options, struct error *err)
 		log_info("ready", "state_dir=%s redis=%s devices=%d version=%s", s.config.state_dir,
 		         s.private ? "private" : "configured", s.children.count, SUMI_VERSION);
 		collect(&s, 0);
+		start_notifier(&s);
 		sd_notify(0, "READY=1\nSTATUS=idle");
 		loop(&s);
 		log_info("stopped", "clean=1");
 	}
+	notifier_stop(s.notifier);
 	store_close(s.store);
 	queue_close(s.queue);
 	if (s.private && s.redis.pid > 0)

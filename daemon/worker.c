@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/execute.h"
+#include "daemon/settle.h"
 #include "modalities/modality.h"
 
 enum {
@@ -153,10 +154,10 @@ static void close_all(struct worker *w)
 }
 
 /* After a restart of Redis results that it may have forgotten are told once more. */
-static int settle_pending(struct worker *w, struct error *err)
+static int settle(struct worker *w, struct error *err)
 {
 	w->generation = queue_generation(w->queue);
-	return execute_replay(w->store, w->queue, w->name, err);
+	return settle_pending(w->store, w->queue, w->name, err);
 }
 
 static bool may_claim(struct worker *w)
@@ -212,7 +213,7 @@ static int serve(struct worker *w, struct error *err)
 		report(w, IDLE_LIMIT_MS, "idle");
 		int status = queue_admit(w->queue, ADMIT_BATCH, &admitted, err);
 		if (!status && queue_generation(w->queue) != w->generation)
-			status = settle_pending(w, err);
+			status = settle(w, err);
 		if (!status)
 			status = work_once(w, err);
 		if (status == SUMI_NOTFOUND) {
@@ -246,7 +247,7 @@ int worker_run(const struct worker_options *options, struct error *err)
 	report(&w, START_LIMIT_MS, "starting");
 	int status = open_all(&w, err);
 	if (!status)
-		status = settle_pending(&w, err);
+		status = settle(&w, err);
 	if (!status) {
 		log_info("worker.ready", "device=\"%s\" models=%d", w.device->info.name,
 		         w.catalogue.count);

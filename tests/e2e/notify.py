@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""A job's notify URL is told of its end, once, and again when it was run again."""
+import http.server, threading
+
+from lib import *
+
+heard = []
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        # The first notice of all is refused: it has to be tried again.
+        self.send_response(500 if len(heard) == 1 else 204)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}/told"
+place = Place().start()
+try:
+    done = place.sumi("image", "ink", "--steps", 2, "--width", 64, "--height", 64, "--id", "told", "--notify", url)
+    check(done.returncode == 0, "a job with a notify URL is rendered", done.stderr)
+    wait_for(lambda: len(heard) >= 2, 30)
+    check([h.get("id") for h in heard] == ["told", "told"], "a refused notice is tried again", str(heard))
+    check(heard and heard[-1]["state"] == "done" and heard[-1]["results"], "and says what came out", str(heard))
+    heard.append(None)
+    place.sumi("image", "ink", "--id", "bad", "--notify", url, "--fast")
+    wait_for(lambda: len(heard) >= 4, 30)
+    check(heard[-1] and heard[-1]["state"] == "failed" and "fast" in heard[-1]["error"],
+          "a failed job is told with its reason", str(heard[-1]))
+    place.stop()
+    place.start()
+    time.sleep(1.5)
+    check(len(heard) == 4, "a restart tells nothing twice", str(heard))
+finally:
+    place.remove()
+finish()
