@@ -38,23 +38,28 @@ def steps_made(*places):
     return sum(len(re.findall(rb" step.made ", p.log.read_bytes())) for p in places if p.log.exists())
 
 
-def audit(name, jobs, expected, places, redis, kills=None, reruns=0):
+def audit(name, jobs, expected, places, redis, kills=None):
     """The daemons have been stopped and started once more before: what is in limbo is settled."""
     found, twice = {}, []
     for place in places:
-        for id, hashes in visible(place).items():
-            if id in found:
-                twice.append(id)
-            found[id] = hashes
+        for id, results in visible(place).items():
+            for variant, sha256 in results.items():
+                if (id, variant) in found:
+                    twice.append((id, variant))
+                found[id, variant] = sha256
     states = {id: state_of(redis, id) for id, _, _ in jobs}
     bad_states = {i: s for i, s in states.items() if s != "done"}
     check(not bad_states, f"{name}: every job is done in the queue", str(bad_states)[:300])
-    lost = [id for id, _, _ in jobs if id not in found]
+    # Results of a job may be on two hosts: each of them on exactly one.
+    results = [(id, seed, n, variant) for id, seed, n in jobs for variant in range(n)]
+    lost = [(id, v) for id, _, _, v in results if (id, v) not in found]
     check(not lost, f"{name}: nothing lost", str(lost)[:300])
     check(not twice, f"{name}: nothing twice", str(twice)[:300])
-    # A job whose variants were made on both hosts has the second part of them here.
-    wrong = [id for id, seed, n in jobs if id in found and not set(found[id]) <= set(expected[seed, n])]
+    wrong = [(id, v) for id, seed, n, v in results
+             if (id, v) in found and found[id, v] != expected[seed, n].get(v)]
     check(not wrong, f"{name}: bytes equal to the undisturbed run", str(wrong)[:300])
+    limbo = [id for place in places for id in unsettled(place)]
+    check(not limbo, f"{name}: no job in limbo", str(limbo)[:300])
     left = [str(p) for place in places for p in orphans(place)]
     check(not left, f"{name}: no orphan files", str(left)[:300])
     if kills is not None:
@@ -99,7 +104,7 @@ def undisturbed(kinds):
     submit(ground.redis, jobs)
     ground.finish(jobs)
     found = visible(ground.places[0])
-    expected = {(seed, n): found.get(id, []) for id, seed, n in jobs}
+    expected = {(seed, n): found.get(id, {}) for id, seed, n in jobs}
     check(all(len(h) == n for (_, n), h in expected.items()), "an undisturbed run makes every result")
     check(steps_made(ground.places[0]) == sum(n for _, n in kinds) * STEPS, "and no step too many")
     ground.close()

@@ -170,7 +170,7 @@ def sha256(path):
 
 
 def visible(place):
-    """Visible results of a place: {job: [sha256 by variant]}."""
+    """Visible results of a place: {job: {variant: sha256}}."""
     if not (place.state / "sumi.db").exists():
         return {}
     with contextlib.closing(place.db()) as con:
@@ -180,8 +180,14 @@ def visible(place):
                            "order by j.id, a.variant").fetchall()
     out = {}
     for row in rows:
-        out.setdefault(row["id"], []).append(row["sha256"])
+        out.setdefault(row["id"], {})[row["variant"]] = row["sha256"]
     return out
+
+
+def unsettled(place):
+    """Jobs that the store still thinks are being made."""
+    with contextlib.closing(place.db()) as con:
+        return [row["id"] for row in con.execute("select id from jobs where publish in ('none', 'stored')")]
 
 
 def orphans(place):
