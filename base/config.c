@@ -181,6 +181,19 @@ int config_load(const char *path, struct config *config, struct error *err)
 	return finish(config, err);
 }
 
+const char *config_model(const struct config *config, const char *modality)
+{
+	const struct {
+		const char *modality, *model;
+	} table[] = {{"image", config->model_image},
+	             {"video", config->model_video},
+	             {"audio", config->model_audio}};
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (strcmp(table[i].modality, modality) == 0)
+			return table[i].model;
+	return "";
+}
+
 void config_print_help(FILE *out)
 {
 	for (int i = 0; i < SETTINGS; i++)

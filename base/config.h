@@ -35,6 +35,9 @@ struct config {
 /* Fills config from path (NULL: the search above). Every mistake names file, line and key. */
 int config_load(const char *path, struct config *config, struct error *err);
 
+/* The configured default model of a modality; "" for a modality that has none. Borrowed. */
+const char *config_model(const struct config *config, const char *modality);
+
 /* The table as text for --help: one line a key with its default. */
 void config_print_help(FILE *out);
 

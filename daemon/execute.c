@@ -94,13 +94,13 @@ static enum stop should_stop(struct work *w)
 	return *w->x->drain ? STOP_DRAIN : STOP_NO;
 }
 
+/* The name of the pack that makes the job. */
 static const char *model_of(const struct executor *x, const struct job *job)
 {
-	if (job->model)
-		return job->model;
-	return strcmp(job->modality, "video") == 0   ? x->config->model_video
-	       : strcmp(job->modality, "audio") == 0 ? x->config->model_audio
-	                                             : x->config->model_image;
+	const char *preferred = config_model(x->config, job->modality);
+	const struct pack_info *pack =
+	    job->model ? NULL : catalogue_default(x->catalogue, preferred, job->modality);
+	return job->model ? job->model : pack ? pack->name : preferred;
 }
 
 /* ---- rows ------------------------------------------------------------------------ */

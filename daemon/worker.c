@@ -70,15 +70,8 @@ static void name_worker(struct worker *w)
 	snprintf(w->host, sizeof w->host, "%s", host);
 }
 
-static const char *default_model(const struct config *c, const char *modality)
-{
-	return strcmp(modality, "video") == 0   ? c->model_video
-	       : strcmp(modality, "audio") == 0 ? c->model_audio
-	                                        : c->model_image;
-}
-
-/* "image/ink" for every pack, "image/" where the modality's default model is there. A pack
- * of a modality that this build cannot make is left out. */
+/* "image/ink" for every pack, and "image/" once for the one that jobs without a model get. A
+ * pack of a modality that this build cannot make is left out. */
 static int make_classes(struct worker *w, struct error *err)
 {
 	const struct catalogue *c = &w->catalogue;
@@ -92,7 +85,8 @@ static int make_classes(struct worker *w, struct error *err)
 		if (!modality_find(p->modality))
 			continue;
 		snprintf(w->classes[n++], sizeof *w->classes, "%s/%s", p->modality, p->name);
-		if (strcmp(p->name, default_model(w->options->config, p->modality)) == 0)
+		const char *preferred = config_model(w->options->config, p->modality);
+		if (catalogue_default(c, preferred, p->modality) == p)
 			snprintf(w->classes[n++], sizeof *w->classes, "%s/", p->modality);
 	}
 	for (size_t i = 0; i < n; i++)

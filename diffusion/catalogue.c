@@ -144,6 +144,21 @@ void catalogue_free(struct catalogue *c)
 	memset(c, 0, sizeof *c);
 }
 
+const struct pack_info *catalogue_default(const struct catalogue *c, const char *preferred,
+                                          const char *modality)
+{
+	const struct pack_info *first = NULL;
+	for (int i = 0; i < c->count; i++) {
+		if (strcmp(c->packs[i].modality, modality) != 0)
+			continue;
+		if (strcmp(c->packs[i].name, preferred) == 0)
+			return &c->packs[i];
+		if (!first)
+			first = &c->packs[i];
+	}
+	return first;
+}
+
 int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
                    struct error *err)
 {

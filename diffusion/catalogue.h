@@ -19,6 +19,11 @@ int catalogue_read(const char *paths, const char *state_dir, struct catalogue *o
                    struct error *err);
 void catalogue_free(struct catalogue *c);
 
+/* The model of jobs that name none: preferred where it is installed, else the first of that
+ * modality by name. NULL when there is none. Borrowed. */
+const struct pack_info *catalogue_default(const struct catalogue *c, const char *preferred,
+                                          const char *modality);
+
 /* A pack by name, or by folder when name holds a '/'. SUMI_NOTFOUND lists the names. The
  * folder is written to path. */
 int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
