@@ -19,7 +19,7 @@ struct group_plan {
 	const struct group_norm_args *a;
 	size_t pixels, chunks;
 	int c, wide; /* channels, channels of a group */
-	char options[160];
+	char sum_options[128], apply_options[80];
 	struct buffer *partial; /* [n, chunks, 3, c] f32 */
 	struct buffer *factors; /* [n, 2, c] f32 */
 };
@@ -39,18 +39,21 @@ static void plan_group_norm(const struct cl_device *d, const struct group_norm_a
 	most = p->pixels / CHUNK_PIXELS + 1;
 	p->chunks = cpu ? units * 4 : units * 4 / lanes + 1;
 	p->chunks = p->chunks < most ? p->chunks : most;
-	snprintf(p->options, sizeof p->options,
-	         "-D GROUP_NORM -D T=%s -D V=%d -D ACTIVATION=%d -D JOIN_LANES=%d -D SUM_LANES=%d "
-	         "-D SUM_ROWS=%d%s",
-	         cl_dtype_word(a->x.dtype), cpu ? 16 : 4, (int)a->act, cpu ? 1 : JOIN_LANES,
-	         SUM_LANES, SUM_ROWS, cpu ? " -D CPU" : "");
+	/* Two programs: the sums are the same for every activation. */
+	snprintf(p->sum_options, sizeof p->sum_options,
+	         "-D GROUP_SUMS -D T=%s -D V=%d -D JOIN_LANES=%d -D SUM_LANES=%d -D SUM_ROWS=%d%s",
+	         cl_dtype_word(a->x.dtype), cpu ? 16 : 4, cpu ? 1 : JOIN_LANES, SUM_LANES, SUM_ROWS,
+	         cpu ? " -D CPU" : "");
+	snprintf(p->apply_options, sizeof p->apply_options,
+	         "-D GROUP_APPLY -D T=%s -D V=%d -D ACTIVATION=%d", cl_dtype_word(a->x.dtype),
+	         cpu ? 16 : 4, (int)a->act);
 }
 
 static int launch_sums(struct cl_device *d, const struct group_plan *p, struct error *err)
 {
 	const struct tensor *x = &p->a->x;
 	cl_kernel kernel;
-	int status = cl_kernel_get(d, FILE_NAME, "group_sums", p->options, &kernel, err);
+	int status = cl_kernel_get(d, FILE_NAME, "group_sums", p->sum_options, &kernel, err);
 	if (status)
 		return status;
 	bool cpu = d->quirks.cpu_kernels;
@@ -72,7 +75,7 @@ static int launch_join(struct cl_device *d, const struct group_plan *p, struct e
 {
 	const struct group_norm_args *a = p->a;
 	cl_kernel kernel;
-	int status = cl_kernel_get(d, FILE_NAME, "group_join", p->options, &kernel, err);
+	int status = cl_kernel_get(d, FILE_NAME, "group_join", p->sum_options, &kernel, err);
 	if (status)
 		return status;
 	const struct cl_arg args[] = {
@@ -90,7 +93,7 @@ static int launch_apply(struct cl_device *d, const struct group_plan *p, struct 
 {
 	const struct tensor *x = &p->a->x, *y = &p->a->y;
 	cl_kernel kernel;
-	int status = cl_kernel_get(d, FILE_NAME, "group_apply", p->options, &kernel, err);
+	int status = cl_kernel_get(d, FILE_NAME, "group_apply", p->apply_options, &kernel, err);
 	if (status)
 		return status;
 	const struct cl_arg args[] = {

@@ -12,7 +12,7 @@
 #define VLOADV(i, p) PASTE_VECTOR(vload, V)(0, (p) + (i))
 #define VSTOREV(value, i, p) PASTE_VECTOR(vstore, V)(value, 0, (p) + (i))
 
-#ifdef GROUP_NORM
+#ifdef GROUP_SUMS
 
 /* Pixels that a CPU's work-item sums in registers before it touches its sums in memory:
  * 16 pixels of 320 channels stay in the first-level cache while channels are walked. */
@@ -130,6 +130,9 @@ kernel void group_join(global const float *partial, global const float *gamma,
 	}
 }
 
+#endif
+
+#ifdef GROUP_APPLY
 /* Rows and channels are walked as in elementwise.cl; dimension 2 is the picture. */
 kernel void group_apply(global const TYPE(T) *x, ulong x_offset, ulong x_ld,
                         global TYPE(T) *y, ulong y_offset, ulong y_ld,
