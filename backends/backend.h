@@ -6,12 +6,18 @@
  * concatenated are therefore written side by side into one buffer from the start.
  *
  * Order. Operations are enqueued; each sees the results of those before it. Only
- * device_read() and device_sync() wait. A buffer may be freed while operations that
- * use it are still on their way.
+ * device_write(), device_read(), device_sync() and device_embedding() wait. A buffer may
+ * be freed while operations that use it are still on their way. One thread uses a device
+ * at a time.
  *
  * Numbers. Accumulation is in float32 everywhere; activations are stored in the dtype
- * that the tensor says (F32, or F16 where the device reports it). No operation uses
- * atomics: the same inputs on the same device give the same bytes.
+ * that the tensor says (F32, or F16 where the device reports it); all tensors of a call
+ * have the same dtype, except those of axpby, which converts. No operation uses atomics:
+ * the same inputs on the same device give the same bytes.
+ *
+ * Overlap. The output shares no element with an input, with these exceptions, where it may
+ * be the very same tensor: x of the norms, a and b of axpby, residual of convolution and
+ * linear layer. Slices of one buffer with the same ld and other channels do not overlap.
  *
  * Errors. Every function returns 0 or a negative status with the message in err; a
  * device that fails never ends the process. NULL arguments are the caller's fault,
@@ -53,7 +59,7 @@ enum activation {
 };
 
 /* One convolution, kernel 1 or 3, zero padding.
- * y = act(conv(x) + bias + add) + residual, then scaled. */
+ * y = act(conv(x) + bias + add) + residual. */
 struct conv2d_args {
 	struct tensor x; /* [n, h, w, cin] */
 	struct tensor y; /* [n, h', w', cout] */
@@ -166,6 +172,7 @@ struct device_ops {
 	int (*read)(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
 	            struct error *err);
 	int (*sync)(struct device *d, struct error *err);
+	void (*trim)(struct device *d); /* NULL: nothing is kept */
 	int (*weight_new)(struct device *d, const struct weight_desc *desc, struct weight **out,
 	                  struct error *err);
 	void (*weight_free)(struct device *d, struct weight *w);
@@ -207,6 +214,9 @@ int device_write(struct device *d, struct buffer *b, size_t offset, const void *
 int device_read(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
                 struct error *err);
 int device_sync(struct device *d, struct error *err);
+/* Gives memory that is kept for the next buffers back to the system: for a device that
+ * will be idle. What is in use is not touched. */
+void device_trim(struct device *d);
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
                       struct error *err);
 void device_weight_free(struct device *d, struct weight *w); /* NULL is fine */

@@ -147,6 +147,12 @@ int device_sync(struct device *d, struct error *err)
 	return d->ops->sync(d, err);
 }
 
+void device_trim(struct device *d)
+{
+	if (d->ops->trim)
+		d->ops->trim(d);
+}
+
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
                       struct error *err)
 {

@@ -178,6 +178,11 @@ static int op_sync(struct device *base, struct error *err)
 	return code ? cl_fail(err, "clFinish", base->info.name, code) : SUMI_OK;
 }
 
+static void op_trim(struct device *d)
+{
+	cl_pool_trim(cl_device_of(d));
+}
+
 static const struct device_ops cl_device_ops = {
 	.close = cl_close,
 	.buffer_new = op_buffer_new,
@@ -185,6 +190,7 @@ static const struct device_ops cl_device_ops = {
 	.write = op_write,
 	.read = op_read,
 	.sync = op_sync,
+	.trim = op_trim,
 	.weight_new = cl_weight_new,
 	.weight_free = cl_weight_free,
 	.conv2d = cl_conv2d,

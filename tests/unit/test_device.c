@@ -252,7 +252,7 @@ static void pools_buffers(void **state)
 	device_buffer_free(d, b);
 	device_buffer_free(d, NULL);
 	assert_int_equal(d->bytes_in_use, 0);
-	cl_pool_trim(cl);
+	device_trim(d);
 	assert_int_equal(cl->pool_bytes, 0);
 	assert_null(cl->pool);
 	device_close(d);
