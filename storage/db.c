@@ -165,6 +165,9 @@ int db_end(struct store *s, int status, struct error *err)
 {
 	if (!status)
 		status = db_exec(s, "COMMIT", err);
+	/* The next try, of this or of something smaller, finds the ballast's room. */
+	if (status == SUMI_FULL)
+		store_ballast_drop(s, NULL);
 	/* Some errors have rolled back already; err keeps the first message. */
 	if (status && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);

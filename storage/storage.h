@@ -254,8 +254,9 @@ int store_run_drop(struct store *s, const char *job, int variant, struct error *
 /* SUMI_FULL, with figures and what to do, unless need more bytes fit beside the reserve. Ask it
  * before claiming a job. */
 int store_space(struct store *s, int64_t need, struct error *err);
-/* The ballast file gives the database room to write its last rows when the disk is full: drop it
- * then; fill writes it again once store_space() is content. Both may be repeated. */
+/* The ballast file keeps room for the database's last rows: a write that finds the disk full drops
+ * it by itself, so that the next try succeeds. Fill it at the start and every now and then; it
+ * stays away, with SUMI_FULL, until store_space() is content. Both may be repeated. */
 int store_ballast_fill(struct store *s, struct error *err);
 int store_ballast_drop(struct store *s, struct error *err);
 
