@@ -227,7 +227,7 @@ static const char *placeholder(const struct job_field *f)
 	    [JOB_WORD] = "WORD",      [JOB_RANK] = "WORD",     [JOB_INT] = "N",
 	    [JOB_NUMBER] = "X",       [JOB_BOOL] = NULL,       [JOB_TIME] = "TIME",
 	    [JOB_WINDOW] = "FROM-TO", [JOB_ZONE] = "ZONE",     [JOB_EVERY] = "TIME",
-	    [JOB_ID_LIST] = "ID,…",   [JOB_TEXT_LIST] = "A,B",
+	    [JOB_ID_LIST] = "ID,ID",   [JOB_TEXT_LIST] = "A,B",
 	};
 	return by_type[f->type];
 }

@@ -47,6 +47,74 @@ static int add_stored(struct cli *cli, const struct store_filter *filter, json_t
 	return status;
 }
 
+/* Newest first. */
+static int by_created(const void *a, const void *b)
+{
+	const char *x = json_string_value(json_object_get(*(json_t *const *)a, "created"));
+	const char *y = json_string_value(json_object_get(*(json_t *const *)b, "created"));
+	return strcmp(y ? y : "", x ? x : "");
+}
+
+static bool has_job(const json_t *rows, const char *id)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(rows, i, row)
+		if (strcmp(json_string_value(json_object_get(row, "id")), id) == 0)
+			return true;
+	return false;
+}
+
+/* Ended jobs that this host's store does not have: cancelled before they began, put aside, made
+ * elsewhere. */
+static int add_ended(struct queue *queue, const struct store_filter *filter, json_t *ended,
+                     struct error *err)
+{
+	static const enum job_state states[] = {JOB_DONE, JOB_FAILED, JOB_CANCELLED};
+	for (size_t k = 0; k < sizeof states / sizeof states[0]; k++) {
+		struct queue_entry *entries;
+		size_t count;
+		if (filter->state && strcmp(filter->state, job_state_word(states[k])) != 0)
+			continue;
+		int status = queue_list(queue, states[k], 0, (size_t)filter->limit, &entries, &count, err);
+		if (status)
+			return status;
+		for (size_t i = 0; i < count; i++)
+			if ((!filter->modality ||
+			     strcmp(entries[i].job.modality, filter->modality) == 0) &&
+			    !has_job(ended, entries[i].id))
+				json_array_append_new(ended, entry_json(&entries[i]));
+		queue_list_free(entries, count);
+	}
+	return SUMI_OK;
+}
+
+/* The page of ended jobs: the store's and, where it is asked for nothing that only a store can
+ * answer, the queue's. */
+static int add_page(struct cli *cli, struct queue *queue, const struct store_filter *filter,
+                    json_t *rows, struct error *err)
+{
+	json_t *ended = json_array();
+	bool store_only = filter->model || filter->tag || filter->since || filter->until;
+	int status = add_stored(cli, filter, ended, err);
+	if (!status && queue && !store_only)
+		status = add_ended(queue, filter, ended, err);
+	size_t count = json_array_size(ended);
+	json_t **sorted = count ? malloc(count * sizeof(json_t *)) : NULL;
+	if (!status && count && !sorted)
+		status = error_set(err, SUMI_NOMEM, "out of memory");
+	if (!status && count) {
+		for (size_t i = 0; i < count; i++)
+			sorted[i] = json_array_get(ended, i);
+		qsort(sorted, count, sizeof *sorted, by_created);
+		for (size_t i = 0; i < count && i < (size_t)filter->limit; i++)
+			json_array_append(rows, sorted[i]);
+	}
+	free(sorted);
+	json_decref(ended);
+	return status;
+}
+
 static int parse_filter(const struct cli *cli, struct store_filter *f, struct error *err)
 {
 	const char *since = cli_value(cli, "since"), *until = cli_value(cli, "until");
@@ -97,10 +165,10 @@ static int run_list(struct cli *cli)
 		                   "failed or cancelled",
 		                   word);
 	bool live = !word || !job_state_is_final((enum job_state)only);
-	if (!status && live)
+	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	/* Without a daemon there is still what the store has. */
-	if (status == SUMI_CONNECT && !word) {
+	if (status == SUMI_CONNECT && (!word || !live)) {
 		live = false;
 		status = SUMI_OK;
 	}
@@ -110,7 +178,7 @@ static int run_list(struct cli *cli)
 			                  rows, &err);
 	filter.state = word;
 	if (!status && (!word || !live))
-		status = add_stored(cli, &filter, rows, &err);
+		status = add_page(cli, queue, &filter, rows, &err);
 	if (!status)
 		print_rows(cli, rows);
 	json_decref(rows);

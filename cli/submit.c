@@ -28,7 +28,11 @@ static int flush(struct load *l, struct error *err)
 	int status = queue_submit_many(l->queue, l->jobs, l->count, &sent, err);
 	for (size_t i = 0; i < l->count; i++) {
 		if (i < sent && l->ids)
-			json_array_append_new(l->ids, json_string(l->jobs[i].id));
+			json_array_append_new(l->ids, json_pack("{s:s, s:s, s:s}", "id", l->jobs[i].id,
+			                                        "modality", l->jobs[i].modality,
+			                                        "prompt",
+			                                        l->jobs[i].prompt ? l->jobs[i].prompt
+			                                                          : ""));
 		else if (i < sent)
 			printf("%s\n", l->jobs[i].id);
 		job_clear(&l->jobs[i]);
