@@ -1,6 +1,6 @@
 /* One job from claim to end.
  *
- *     claim → rows of job and attempt → for each variant: begin or restore, then
+ *     claim → for each variant: begin or restore, step, rows of job and attempt, then
  *     step, save, step, save … → file, row → variant told → … → row "stored" →
  *     queue's finish → row "visible"
  *
@@ -36,6 +36,7 @@ struct work {
 	struct executor *x;
 	struct queue_lease *lease;
 	struct pack *pack;
+	bool has_rows; /* job and attempt stand in the store */
 	const struct modality *modality;
 	struct timings timings;
 	int variant;
@@ -159,6 +160,19 @@ static int put_rows(struct work *w, struct error *err)
 	return store_model_put(x->store, &model, err);
 }
 
+/* The rows are written behind the first step: their fsyncs would stand between the sender and
+ * its first preview, and what a crash before them loses is the knowledge of an attempt. */
+static int need_rows(struct work *w, struct error *err)
+{
+	if (w->has_rows)
+		return SUMI_OK;
+	int status = put_rows(w, err);
+	w->has_rows = status == SUMI_OK;
+	if (w->has_rows)
+		crash_point("started");
+	return status;
+}
+
 /* ---- results --------------------------------------------------------------------- */
 
 static int on_output(void *context, const struct output *o, struct error *err)
@@ -180,7 +194,9 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	    .infotext = (char *)o->infotext,
 	    .metadata = (char *)o->metadata_json,
 	};
-	int status = store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err);
+	int status = need_rows(w, err);
+	if (!status)
+		status = store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err);
 	if (status)
 		return status;
 	w->outputs++;
@@ -260,6 +276,8 @@ static int run_steps_of(struct work *w, struct generation *g, enum stop *stop, s
 		if (status)
 			return status;
 		crash_point("step_saved");
+		if ((status = need_rows(w, err)))
+			return status;
 		tell_preview(w, g);
 		timings_add(&w->timings, "save", clock_mono_us() - start);
 		report(w, step_limit(w), g->steps_done, g->steps);
@@ -352,8 +370,10 @@ static int finish_job(struct work *w, struct error *err)
 {
 	struct executor *x = w->x;
 	char *job_json = NULL, *timings = timings_text(&w->timings);
-	int status = store_job_stored(x->store, w->lease->id, w->lease->token, timings,
-	                              clock_wall_ms(), err);
+	int status = need_rows(w, err);
+	if (!status)
+		status = store_job_stored(x->store, w->lease->id, w->lease->token, timings,
+		                          clock_wall_ms(), err);
 	crash_point("stored");
 	if (!status)
 		status = job_to_json(&w->lease->job, &job_json, err);
@@ -451,7 +471,6 @@ static int run_job(struct work *w, enum stop *stop, struct error *err)
 {
 	const struct job *job = &w->lease->job;
 	char folder[FILES_PATH_MAX];
-	struct error row_err;
 	int status;
 	w->modality = modality_find(job->modality);
 	if (!w->modality)
@@ -462,12 +481,8 @@ static int run_job(struct work *w, enum stop *stop, struct error *err)
 	if (!status)
 		status = models_get(w->x->models, folder, &w->pack, err);
 	timings_add(&w->timings, "load", clock_mono_us() - start);
-	int row_status = put_rows(w, &row_err);
-	if (!status && row_status)
-		status = error_set(err, row_status, "%s", row_err.text);
 	if (status)
 		return status;
-	crash_point("started");
 	for (w->variant = 0; w->variant < (int)job->n && !status && *stop == STOP_NO; w->variant++)
 		if (!(w->lease->variants_done >> w->variant & 1) &&
 		    ((status = run_variant(w, stop, err)) || *stop != STOP_NO))
@@ -479,7 +494,7 @@ static int run_job(struct work *w, enum stop *stop, struct error *err)
 
 enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 {
-	struct error err = {0};
+	struct error err = {0}, row_err;
 	enum stop stop = STOP_NO;
 	struct work w = {.x = x, .lease = lease};
 	log_info("job.claimed", "id=%s modality=%s attempt=%lld", lease->id, lease->job.modality,
@@ -489,6 +504,8 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 	int64_t start = clock_mono_us();
 	int status = run_job(&w, &stop, &err);
 	beat_release(x->beat);
+	if (need_rows(&w, &row_err))
+		log_warn("store.failed", "id=%s error=\"%s\"", lease->id, row_err.text);
 	if (status == SUMI_FULL) {
 		release_job(&w, "disk full");
 		log_error("disk.full", "id=%s error=\"%s\"", lease->id, err.text);
