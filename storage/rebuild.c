@@ -183,8 +183,12 @@ static int move_aside(const char *dir, char moved[FILES_PATH_MAX], struct error 
 			memcpy(moved, to, FILES_PATH_MAX);
 		if (i == 0 && link(from, to) == 0)
 			continue;
-		if (rename(from, to) != 0 && errno != ENOENT)
+		if (rename(from, to) == 0)
+			continue;
+		if (errno != ENOENT)
 			return error_errno(err, "moving %s aside", from);
+		if (i == 0)
+			moved[0] = '\0';
 	}
 	return SUMI_OK;
 }

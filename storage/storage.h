@@ -282,8 +282,9 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
 /* A consistent copy of the database (not of the files) while it is in use. path must not exist. */
 int store_backup(struct store *s, const char *path, struct error *err);
 int store_vacuum(struct store *s, struct error *err);
-/* Moves the database aside (path in *moved, may be NULL) and makes it anew from the history and
- * the metadata inside the artifact files. SUMI_BUSY while somebody has it open for writing. */
+/* Moves the database aside (its new path in moved, which may be NULL; empty: there was none) and
+ * makes it anew from the history and the metadata inside the artifact files. SUMI_BUSY while
+ * somebody has it open for writing. */
 int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX],
 		  struct store_report *report, struct error *err);
 

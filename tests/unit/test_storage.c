@@ -800,6 +800,11 @@ static void check_rebuild(void **state)
 	store_close(s);
 
 	struct store_options options = {.dir = folder, .reserve = -1};
+	char moved[FILES_PATH_MAX];
+	snprintf(moved, sizeof moved, "%s/sumi.db", folder);
+	assert_int_equal(unlink(moved), 0); /* lost altogether is no worse than broken */
+	store_test_ok(store_rebuild(&options, moved, NULL, &err), &err);
+	assert_string_equal(moved, "");
 	s = open_store();
 	assert_int_equal(store_rebuild(&options, NULL, NULL, &err), SUMI_BUSY);
 	assert_non_null(strstr(err.text, "stop sumid"));
