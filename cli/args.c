@@ -75,6 +75,11 @@ static int take_field(struct cli *cli, const struct job_field *f, const struct w
 		status = job_field_value(f, text, strlen(text), &value, err);
 	if (status)
 		return status;
+	/* The daemon has another working directory. */
+	char *path = strcmp(f->name, "init") == 0 ? realpath(text, NULL) : NULL;
+	if (path)
+		json_string_set(value, path);
+	free(path);
 	json_t *before = json_object_get(cli->fields, f->name);
 	if (json_is_array(before) && json_is_array(value)) { /* --tag a --tag b */
 		json_array_extend(before, value);

@@ -327,11 +327,34 @@ static int tell_variant(struct work *w, struct error *err)
 	return status;
 }
 
+/* An init that is no path is the id of a job: its first result is meant. */
+static int find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
+                     struct error *err)
+{
+	struct store_artifact *list;
+	size_t count;
+	if (!r->init || strchr(r->init, '/'))
+		return SUMI_OK;
+	int status = store_artifacts(w->x->store, r->init, false, &list, &count, err);
+	if (status)
+		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;
+	if (count == 0)
+		status = error_set(err, SUMI_NOTFOUND, "init: job %s has no results here", r->init);
+	else
+		status = files_path(path, err, "%s", list[0].path);
+	store_artifacts_free(list, count);
+	r->init = path;
+	return status;
+}
+
 static int run_variant(struct work *w, enum stop *stop, struct error *err)
 {
 	struct generation *g = NULL;
+	char init[FILES_PATH_MAX];
 	struct request r = job_request(&w->lease->job, w->variant);
-	int status = w->modality->resolve(pack_info_of(w->pack), &r, err);
+	int status = find_init(w, &r, init, err);
+	if (!status)
+		status = w->modality->resolve(pack_info_of(w->pack), &r, err);
 	if (status)
 		return status;
 	w->seed = r.seed;

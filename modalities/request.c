@@ -10,6 +10,8 @@
 #include "diffusion/sampler.h"
 #include "modalities/infotext.h"
 
+#define STRENGTH_DEFAULT 0.75
+
 static int resolve_size(const struct pack_info *info, const char *field, int *pixels, int fallback,
                         struct error *err)
 {
@@ -70,6 +72,8 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	if (r->clip_skip < 0 || r->clip_skip > 11)
 		return error_set(err, SUMI_INVALID, "clip_skip is %d, allowed are 0 to 11",
 		                 r->clip_skip);
+	if (r->init && isnan(r->strength))
+		r->strength = STRENGTH_DEFAULT;
 	if (r->init && (!isfinite(r->strength) || r->strength <= 0 || r->strength > 1))
 		return error_set(err, SUMI_INVALID, "strength is %g, allowed are 0 (exclusive) to 1",
 		                 r->strength);
