@@ -130,7 +130,7 @@ static int put_rows(struct work *w, struct error *err)
 	    .tag_count = job->tag_count,
 	    .priority = (int)job->priority,
 	    .variants = (int)job->n,
-	    .created = now,
+	    .created = w->lease->created_ms ? w->lease->created_ms : now,
 	    .started = now,
 	};
 	status = store_job_put(x->store, &row, err);

@@ -107,6 +107,14 @@ static int open_queue(struct supervisor *s, struct error *err)
 	return SUMI_OK;
 }
 
+/* A full disk is a state to wait in, not a reason not to start. */
+static void fill_ballast(struct supervisor *s)
+{
+	struct error err;
+	if (store_ballast_fill(s->store, &err))
+		log_warn("disk.ballast", "error=\"%s\"", err.text);
+}
+
 static int open_store(struct supervisor *s, struct error *err)
 {
 	struct store_options options = {
@@ -115,9 +123,8 @@ static int open_store(struct supervisor *s, struct error *err)
 	    .reserve = s->config.reserve_bytes ? s->config.reserve_bytes : -1,
 	};
 	int status = store_open(&options, &s->store, err);
-	/* A full disk is a state to wait in, not a reason not to start. */
-	if (!status && store_ballast_fill(s->store, err))
-		log_warn("disk.ballast", "error=\"%s\"", err->text);
+	if (!status)
+		fill_ballast(s);
 	return status;
 }
 
@@ -249,9 +256,9 @@ static void collect(struct supervisor *s, int64_t older_than_ms)
 	struct error err;
 	if (store_collect(s->store, older_than_ms, &c, &err))
 		log_warn("collect.failed", "error=\"%s\"", err.text);
-	else if (c.temps || c.orphans || c.runs)
-		log_info("collect", "temps=%d orphans=%d runs=%d bytes=%lld", c.temps, c.orphans,
-		         c.runs, (long long)c.bytes);
+	else if (c.temps || c.orphans)
+		log_info("collect", "temps=%d orphans=%d bytes=%lld", c.temps, c.orphans,
+		         (long long)c.bytes);
 }
 
 static void tell_systemd(const struct supervisor *s)
@@ -279,6 +286,7 @@ static void clockwork(struct supervisor *s, int64_t now)
 	if (now >= s->next_trim) {
 		s->next_trim = now + TRIM_MS;
 		trim(s);
+		fill_ballast(s);
 	}
 	if (now >= s->next_collect) {
 		s->next_collect = now + COLLECT_MS;

@@ -105,6 +105,7 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 	lease->attempt = reply_int(reply_at(reply, 3));
 	lease->failures = reply_int(reply_at(reply, 4));
 	lease->crashes = reply_int(reply_at(reply, 5));
+	lease->created_ms = reply_int(reply_at(reply, 8));
 	for (size_t i = 0; done && i < done->elements; i++)
 		lease->variants_done |= UINT64_C(1) << (reply_int(done->element[i]) & 63);
 	int status = job_parse_json(reply_text(json), json ? json->len : 0, &lease->job, err);

@@ -137,6 +137,7 @@ struct queue_lease {
 	int64_t attempt;   /* 1… */
 	int64_t failures, crashes;
 	int64_t lease_ms;  /* as asked for at claim */
+	int64_t created_ms; /* when the job was admitted, Redis' clock */
 	uint64_t variants_done; /* bit k: variant k has its result already */
 	char *state_json;  /* what the last worker left with queue_release(), or NULL */
 };

@@ -1,4 +1,4 @@
-/* Collecting what crashes left behind: temp files, artifacts without rows, runs of ended jobs. */
+/* Collecting what crashes left behind: temp files and artifacts without rows. */
 #include "storage/internal.h"
 
 #include <dirent.h>
@@ -11,7 +11,6 @@
 #include "base/clock.h"
 
 /* Runs of jobs that are not known to have ended: another host may have finished them. */
-#define FORGOTTEN_RUN_MS (30ll * 24 * 3600 * 1000)
 
 /* ---- walking ---- */
 
@@ -140,28 +139,6 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 	return db_end(c->s, status, err);
 }
 
-/* "JOB.VARIANT", or that with ".tmp.XXXXXX" behind it when the writer was killed. */
-static int collect_run(void *context, const char *path, const char *name, const struct stat *st,
-		       struct error *err)
-{
-	struct collection *c = context;
-	char job[STORE_ID_MAX + 16];
-	int64_t ended = 0, age = c->now - changed_ms(st);
-	if (age < c->older_than_ms)
-		return SUMI_OK;
-	if (strstr(name, ".tmp."))
-		return collect_file(c, path, (int64_t)st->st_size, &c->out->temps, err);
-	const char *dot = strrchr(name, '.');
-	if (!dot || (size_t)(dot - name) >= sizeof job)
-		return SUMI_OK;
-	snprintf(job, sizeof job, "%.*s", (int)(dot - name), name);
-	int status =
-	    db_int(c->s, &ended, err, "SELECT publish <> 'none' FROM jobs WHERE id = ?", T(job));
-	if (!status && (ended || age >= FORGOTTEN_RUN_MS))
-		status = collect_file(c, path, (int64_t)st->st_size, &c->out->runs, err);
-	return status;
-}
-
 int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
 		  struct error *err)
 {
@@ -175,9 +152,5 @@ int store_collect(struct store *s, int64_t older_than_ms, struct store_collected
 		status = walk(path, false, collect_temp, &c, err);
 	if (!status)
 		status = store_walk_artifacts(s, collect_orphan, &c, err);
-	if (!status)
-		status = files_path(path, err, "%s/runs", s->dir);
-	if (!status)
-		status = walk(path, false, collect_run, &c, err);
 	return status;
 }

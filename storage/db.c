@@ -178,7 +178,7 @@ int db_end(struct store *s, int status, struct error *err)
 
 static int make_folders(const struct store *s, struct error *err)
 {
-	static const char *const names[] = {"artifacts/tmp", "runs", "history"};
+	static const char *const names[] = {"artifacts/tmp", "history"};
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		char path[FILES_PATH_MAX];
 		int status = files_path(path, err, "%s/%s", s->dir, names[i]);

@@ -3,7 +3,6 @@
  *     DIR/sumi.db                         jobs, attempts, artifacts, models, search
  *     DIR/artifacts/ab/cd/abcd….webp      results, named by their SHA-256
  *     DIR/artifacts/tmp/                  files that are being written
- *     DIR/runs/JOB.VARIANT                saved steps of half-done renders
  *     DIR/history/2026-11.jsonl           one line a finished job: what `db rebuild` reads
  *     DIR/ballast                         room kept for the database when the disk is full
  *
@@ -16,7 +15,7 @@
  *
  * After a crash store_pending() names the jobs that stand between the last two. Crash points
  * (base/crashpoint.h), in this order: temp_written, temp_synced, renamed, folder_synced,
- * artifact_row, job_stored, history_written, job_visible; and run_saved.
+ * artifact_row, job_stored, history_written, job_visible.
  *
  * A struct store is one connection: one thread at a time, never carried over fork. Texts are
  * UTF-8; times are milliseconds since 1970, 0 meaning "not yet". */
@@ -34,7 +33,6 @@
 #include "base/status.h"
 
 #define STORE_ID_MAX 128            /* bytes of a job id: [A-Za-z0-9._:-], no dot first */
-#define STORE_RUN_MAX (256u << 20)  /* bytes of one saved run */
 #define STORE_PAGE_MAX 1000         /* rows of one page of a listing */
 #define STORE_RESERVE (256ll << 20) /* default for store_options.reserve */
 #define STORE_BALLAST (8ll << 20)   /* default for store_options.ballast */
@@ -238,17 +236,6 @@ int store_model_put(struct store *s, const struct store_model *m, struct error *
 int store_models(struct store *s, struct store_model **list, size_t *count, struct error *err);
 void store_models_free(struct store_model *list, size_t count);
 
-/* ---- saved runs ---- */
-
-/* Written so that the old bytes or the new ones are there whole, also after a power cut. */
-int store_run_save(struct store *s, const char *job, int variant, const void *data, size_t size,
-		   struct error *err);
-/* SUMI_NOTFOUND when there is none. The caller frees *data. */
-int store_run_load(struct store *s, const char *job, int variant, void **data, size_t *size,
-		   struct error *err);
-/* Drops one, or all of the job's with variant < 0. None there is fine. */
-int store_run_drop(struct store *s, const char *job, int variant, struct error *err);
-
 /* ---- upkeep ---- */
 
 /* SUMI_FULL, with figures and what to do, unless need more bytes fit beside the reserve. Ask it
@@ -261,11 +248,10 @@ int store_ballast_fill(struct store *s, struct error *err);
 int store_ballast_drop(struct store *s, struct error *err);
 
 struct store_collected {
-	int temps, orphans, runs; /* files removed */
+	int temps, orphans; /* files removed */
 	int64_t bytes;
 };
-/* Removes temp files, artifacts that no row names and saved runs of ended jobs, each only if it
- * has not changed for older_than_ms (an hour is safe: nobody writes a file for that long). */
+/* Removes temp files and artifacts that no row names, each only if it has not changed for older_than_ms (an hour is safe: nobody writes a file for that long). */
 int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
 		  struct error *err);
 

@@ -24,7 +24,7 @@ end
 local function describe(id)
 	local key = job_key(id)
 	local h = redis.call('HMGET', key, 'job', 'attempts', 'failures', 'crashes', 'saved', 'cost',
-		'variants')
+		'variants', 'created')
 	local results = {}
 	if tonumber(h[7]) > 0 then
 		for k = 0, tonumber(h[6]) - 1 do
@@ -33,7 +33,8 @@ local function describe(id)
 			end
 		end
 	end
-	return { 'job', id, h[1], tonumber(h[2]), tonumber(h[3]), tonumber(h[4]), h[5] or '', results }
+	return { 'job', id, h[1], tonumber(h[2]), tonumber(h[3]), tonumber(h[4]), h[5] or '', results,
+		tonumber(h[8]) }
 end
 
 -- The reply to an earlier try may have been lost with the connection.

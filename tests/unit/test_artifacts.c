@@ -1,5 +1,5 @@
 /* Artifact files: content addressing, the order at the end of a job under SIGKILL at every
- * crash point, collecting, saved runs, full disks. */
+ * crash point, collecting, full disks. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -171,11 +171,9 @@ static void work(void)
 	struct store_attempt attempt = {.job = "job", .token = "t1", .started = 1};
 	put_job(s, "job", "t1");
 	store_test_ok(store_attempt_begin(s, &attempt, &err), &err);
-	store_test_ok(store_run_save(s, "job", 0, "state", 5, &err), &err);
 	put(s, "job", 0, "first result");
 	put(s, "job", 1, "second result");
 	finish(s, "job", "t1");
-	store_test_ok(store_run_drop(s, "job", -1, &err), &err);
 	store_close(s);
 }
 
@@ -212,7 +210,6 @@ static void assert_whole(void)
 	store_test_ok(store_check(s, true, NULL, &err), &err);
 	store_close(s);
 	assert_int_equal(files_in("artifacts"), 2);
-	assert_int_equal(files_in("runs"), 0);
 }
 
 static void crash_at(const char *point)
@@ -233,7 +230,7 @@ static void check_crash_points(void **state)
 {
 	(void)state;
 	static const char *const points[] = {
-	    "run_saved",     "temp_written",    "temp_synced",  "renamed",
+	    "temp_written",    "temp_synced",  "renamed",
 	    "folder_synced", "renamed:2",       "artifact_row", "artifact_row:2",
 	    "job_stored",    "history_written", "job_visible",
 	};
@@ -287,52 +284,20 @@ static void check_collect(void **state)
 	put(s, "a", 1, "three");
 	put_job(s, "ended", "t1");
 	store_test_ok(store_job_ended(s, "ended", "cancelled", NULL, 0, &err), &err);
-	store_test_ok(store_run_save(s, "a", 0, "x", 1, &err), &err);
-	store_test_ok(store_run_save(s, "ended", 0, "x", 1, &err), &err);
-	store_test_ok(store_run_save(s, "unknown", 0, "x", 1, &err), &err);
 	write_file("artifacts/tmp/left.abc", "half");
-	write_file("runs/a.0.tmp.QwErTy", "half");
 	write_file("artifacts/README", "not ours");
 
 	store_test_ok(store_collect(s, 3600 * 1000, &c, &err), &err);
-	assert_int_equal(c.temps + c.orphans + c.runs, 0); /* all of it is young */
+	assert_int_equal(c.temps + c.orphans, 0); /* all of it is young */
 	store_test_ok(store_collect(s, 0, &c, &err), &err);
-	assert_int_equal(c.temps, 2);
+	assert_int_equal(c.temps, 1);
 	assert_int_equal(c.orphans, 1);
-	assert_int_equal(c.runs, 1);
-	assert_int_equal(c.bytes, 4 + 4 + 3 + 1);
+	assert_int_equal(c.bytes, 4 + 3);
 	assert_int_equal(files_in("artifacts"), 3);
-	assert_int_equal(files_in("runs"), 2);
 	assert_int_equal(artifacts(s, "a", true, NULL), 2);
 	store_close(s);
 	s = store_test_open(folder, STORE_READ);
 	assert_int_equal(store_collect(s, 0, &c, &err), SUMI_PERM);
-	store_close(s);
-}
-
-static void check_runs(void **state)
-{
-	(void)state;
-	struct error err = {0};
-	struct store *s = store_test_open(folder, STORE_WRITE);
-	void *data;
-	size_t size;
-	assert_int_equal(store_run_load(s, "a", 0, &data, &size, &err), SUMI_NOTFOUND);
-	store_test_ok(store_run_save(s, "a", 0, "old", 3, &err), &err);
-	store_test_ok(store_run_save(s, "a", 0, "n\0w!", 4, &err), &err);
-	store_test_ok(store_run_save(s, "a", 12, "other", 5, &err), &err);
-	store_test_ok(store_run_save(s, "a.1", 0, "another job", 11, &err), &err);
-	store_test_ok(store_run_load(s, "a", 0, &data, &size, &err), &err);
-	assert_int_equal(size, 4);
-	assert_memory_equal(data, "n\0w!", 4);
-	free(data);
-	store_test_ok(store_run_drop(s, "a", 3, &err), &err);
-	store_test_ok(store_run_drop(s, "a", -1, &err), &err);
-	assert_int_equal(store_run_load(s, "a", 12, &data, &size, &err), SUMI_NOTFOUND);
-	store_test_ok(store_run_load(s, "a.1", 0, &data, &size, &err), &err);
-	free(data);
-	assert_int_equal(store_run_save(s, "../a", 0, "x", 1, &err), SUMI_INVALID);
-	assert_int_equal(store_run_load(s, ".", 0, &data, &size, &err), SUMI_INVALID);
 	store_close(s);
 }
 
@@ -352,7 +317,6 @@ static void check_reserve(void **state)
 	put_job(s, "a", "t");
 	struct store_artifact a = {.job = "a", .role = "main", .format = "webp"};
 	assert_int_equal(store_artifact_put(s, &a, "x", 1, &outcome, &err), SUMI_FULL);
-	assert_int_equal(store_run_save(s, "a", 0, "x", 1, &err), SUMI_FULL);
 	assert_int_equal(store_ballast_fill(s, &err), SUMI_FULL);
 	assert_int_equal(files_in("artifacts"), 0);
 	store_close(s);
@@ -444,7 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(check_put),     TEST(check_missing_comes_back),
 	    TEST(check_collect), TEST(check_crash_points),
-	    TEST(check_runs),    TEST(check_reserve),
+	    TEST(check_reserve),
 	    TEST(check_ballast), TEST(check_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
