@@ -90,10 +90,11 @@ class Place:
         return status
 
     def pids(self):
-        """The daemon's process group: supervisor, workers, private Redis."""
+        """Supervisor, workers, and the private Redis, which lives in a session of its own."""
         out = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], capture_output=True, text=True).stdout
         rows = [line.split(None, 2) for line in out.splitlines()]
-        return {int(p): a for p, g, a in rows if self.daemon and int(g) == self.daemon.pid}
+        return {int(p): a for p, g, a in rows if self.daemon and int(g) == self.daemon.pid or
+                "redis-server" in a and str(self.state) in a}
 
     def workers(self):
         return [p for p, args in self.pids().items() if "--worker" in args]
@@ -124,8 +125,7 @@ class Place:
         return con
 
     def remove(self):
-        if self.daemon:
-            self.kill()
+        self.kill()
         shutil.rmtree(self.parent, ignore_errors=True)
 
 
