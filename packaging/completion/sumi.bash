@@ -1,0 +1,38 @@
+# bash completion for sumi(1). What there is to choose from is asked of the program itself.
+
+_sumi() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		COMPREPLY=($(compgen -W "$(sumi --help 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p')" -- "$word"))
+		return
+	fi
+	case $before in
+	--state | -s)
+		COMPREPLY=($(compgen -W 'ready delayed blocked running done failed cancelled' -- "$word"))
+		return ;;
+	--model | -m)
+		COMPREPLY=($(compgen -W "$(sumi models 2>/dev/null | sed 's/ .*//')" -- "$word"))
+		return ;;
+	--device | -d)
+		COMPREPLY=($(compgen -W "$(sumi devices 2>/dev/null | sed 's/ .*//')" -- "$word"))
+		return ;;
+	--modality)
+		COMPREPLY=($(compgen -W 'image video audio' -- "$word"))
+		return ;;
+	--priority)
+		COMPREPLY=($(compgen -W 'high normal batch' -- "$word"))
+		return ;;
+	esac
+	if [[ $word == -* ]]; then
+		COMPREPLY=($(compgen -W "$(sumi "$verb" --help 2>/dev/null |
+			sed -n 's/^  \(-., \|    \)\(--[a-z-]*\).*/\2/p')" -- "$word"))
+		return
+	fi
+	case $verb in
+	show | watch | wait | fetch | open | cancel | retry)
+		COMPREPLY=($(compgen -W "$(sumi list --quiet 2>/dev/null)" -- "$word")) ;;
+	db) COMPREPLY=($(compgen -W 'check backup vacuum rebuild' -- "$word")) ;;
+	esac
+}
+complete -o default -F _sumi sumi

@@ -1,0 +1,17 @@
+# fish completion for sumi(1). What there is to choose from is asked of the program itself.
+
+function __sumi_verbs
+	sumi --help 2>/dev/null | string replace -rf '^  ([a-z]+) +(.*)$' '$1\t$2'
+end
+function __sumi_verb
+	set -l words (commandline -opc)
+	test (count $words) -gt 1; and echo $words[2]
+end
+function __sumi_options
+	sumi (__sumi_verb) --help 2>/dev/null | string replace -rf '^  (?:-., |    )(--[a-z-]+)(?: \S+)?  +(.*)$' '$1\t$2'
+end
+
+complete -c sumi -n 'test (count (commandline -opc)) -eq 1' -f -a '(__sumi_verbs)'
+complete -c sumi -n 'string match -q -- "-*" (commandline -ct)' -a '(__sumi_options)'
+complete -c sumi -n 'contains -- (__sumi_verb) show watch wait fetch open cancel retry' -f -a '(sumi list --quiet 2>/dev/null)'
+complete -c sumi -n 'test (__sumi_verb) = db' -f -a 'check backup vacuum rebuild'

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Manual pages and completion against what the programs say of themselves."""
+import os, pathlib, re, subprocess, sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
+BIN = (BUILD if BUILD.is_absolute() else ROOT / BUILD) / "bin"
+failed = 0
+
+
+def check(condition, name, detail=""):
+    global failed
+    failed += not condition
+    print(f"ok {name}" if condition else f"not ok {name}: {detail}")
+
+
+def help_of(program, *words):
+    return subprocess.run([BIN / program, *words, "--help"], capture_output=True, text=True).stdout
+
+
+def options(text):
+    return set(re.findall(r"^ +(?:-\w, +)?(--[a-z][a-z-]*)", text, re.M))
+
+
+def page(name):
+    text = (ROOT / "docs" / "man" / name).read_text()
+    return re.sub(r"\\f[BIR]", "", text).replace("\\-", "-").replace("\\&", "").replace("\\e", "\\")
+
+
+def tagged(text):
+    """What stands as a tag of its own: options, settings."""
+    return re.findall(r"^\.TP\n(?:\.B )?(.*)$", text, re.M)
+
+
+verbs = re.findall(r"^  ([a-z]+) ", help_of("sumi"), re.M)
+sumi = page("sumi.1")
+check(verbs == re.findall(r"^\.SS (\S+)", sumi, re.M), "sumi.1 has the verbs of --help", str(verbs))
+wanted = set().union(*(options(help_of("sumi", v)) for v in verbs))
+written = {o for tag in tagged(sumi) for o in re.findall(r"--[a-z][a-z-]*", tag)}
+check(wanted == written, "sumi.1 has the options of --help", str(wanted ^ written))
+for verb in verbs:
+    section = re.search(rf"^\.SS {verb}\n(.*?)^\.S[SH]", sumi, re.M | re.S).group(1)
+    own = help_of("sumi", verb).split("\nOptions:\n")
+    own = options(own[1].split("\nOf ")[0]) if len(own) > 1 else set()
+    there = {o for tag in tagged(section) for o in re.findall(r"--[a-z][a-z-]*", tag)}
+    check(own == there, f"sumi.1: options of {verb}", str(own ^ there))
+
+daemon_help = help_of("sumid")
+wanted = set(re.findall(r"--[a-z][a-z-]*", daemon_help.split("Settings of")[0]))
+written = {o for tag in tagged(page("sumid.8")) for o in re.findall(r"--[a-z][a-z-]*", tag)}
+check(wanted == written, "sumid.8 has the options of --help", str(wanted ^ written))
+settings = re.findall(r"^  ([a-z_]+) ", daemon_help.split("Settings of")[1], re.M)
+check(settings == tagged(page("sumi.conf.5")), "sumi.conf.5 has the settings of --help", str(settings))
+guide = (ROOT / "docs" / "configuration.md").read_text()
+missing = [s for s in settings if f"`{s}`" not in guide]
+check(not missing, "docs/configuration.md names every setting", str(missing))
+
+
+def complete(*words):
+    """What bash would offer for the last word."""
+    script = f"""source {ROOT}/packaging/completion/sumi.bash
+COMP_WORDS=({' '.join(f"'{w}'" for w in words)}); COMP_CWORD={len(words) - 1}; _sumi; printf '%s\\n' "${{COMPREPLY[@]}}\""""
+    env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    return set(subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env).stdout.split())
+
+
+check(complete("sumi", "") == set(verbs), "bash completes verbs", str(complete("sumi", "")))
+for verb in ["image", "list", "db"]:
+    check(complete("sumi", verb, "--") == options(help_of("sumi", verb)), f"bash completes options of {verb}",
+          str(complete("sumi", verb, "--") ^ options(help_of("sumi", verb))))
+check(complete("sumi", "list", "--state", "r") == {"ready", "running"}, "bash completes states")
+for shell, file in [("bash", "sumi.bash"), ("zsh", "_sumi"), ("fish", "sumi.fish")]:
+    if subprocess.run(["which", shell], capture_output=True).returncode:
+        print(f"skip {file}: no {shell} here")
+        continue
+    done = subprocess.run([shell, "-n", ROOT / "packaging" / "completion" / file], capture_output=True, text=True)
+    check(done.returncode == 0, f"{file} is valid {shell}", done.stderr)
+sys.exit(1 if failed else 0)
