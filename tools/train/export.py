@@ -56,7 +56,7 @@ def text_weights(model):
 def sumi_json(profile, state, ae, fast, seed):
     side = models.SIZES[profile]["picture"]
     return {
-        "name": "ink", "modality": "image", "licence": "CC0-1.0 (weights and pictures); the code that made them: MIT",
+        "name": "ink", "modality": "image", "licence": "CC0-1.0", "licence_of_the_code": "MIT",
         "provenance": "Trained from nothing on pictures drawn by the program in tools/corpus; no scraped or photographed material.",
         "corpus": {"version": CORPUS_VERSION, "seed": seed}, "languages": ["en", "ru"],
         "command": f"python tools/train/chain.py --profile {profile} --seed {seed} --pack models/ink",
