@@ -13,6 +13,7 @@
 #include "diffusion/guidance.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/run_internal.h"
+#include "diffusion/run_window.h"
 
 enum { FRAMES_MAX = 1024 };
 
@@ -41,11 +42,12 @@ static void from_models(const struct run *run, const float *in, float *x)
 static int check_params(const struct pack_info *info, const struct run_params *p,
                         struct error *err)
 {
+	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX;
 	if (p->width < info->scale || p->height < info->scale || p->width % info->scale ||
-	    p->height % info->scale || p->width > RUN_SIDE_MAX || p->height > RUN_SIDE_MAX)
+	    p->height % info->scale || p->width > width_max || p->height > RUN_SIDE_MAX)
 		return error_set(err, SUMI_INVALID,
 		                 "size %dx%d: width and height must be multiples of %d up to %d",
-		                 p->width, p->height, info->scale, RUN_SIDE_MAX);
+		                 p->width, p->height, info->scale, width_max);
 	if (p->frames < 1 || p->frames > FRAMES_MAX)
 		return error_set(err, SUMI_INVALID, "frames is %d, allowed are 1 to %d", p->frames,
 		                 FRAMES_MAX);
@@ -54,7 +56,7 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID, "strength is %g, allowed are 0 (exclusive) to 1",
 		                 p->strength);
-	return SUMI_OK;
+	return window_check(info, p, err);
 }
 
 /* ---- text ------------------------------------------------------------------------- */
@@ -169,7 +171,8 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	    .h = p->height,
 	    .w = p->width,
 	};
-	int status = vae_encode(run->pack->vae, &in, mean, deviation, err);
+	int status = run->window.w ? window_encode(run, p->init, mean, deviation, err)
+	                           : vae_encode(run->pack->vae, &in, mean, deviation, err);
 	if (!status) {
 		bool random = vae_config(run->pack->vae)->kind == VAE_KL;
 		from_models(run, mean, out);
@@ -242,7 +245,8 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	if ((status = pack_unet(pack, p->fast, &run->unet, err)))
 		goto fail;
 	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
-	if ((status = allocate(run, err)) || (status = make_sampler(run, p, err)) ||
+	if ((status = allocate(run, err)) || (status = window_new(run, p, err)) ||
+	    (status = make_sampler(run, p, err)) ||
 	    (status = embed_guidance(run, p->cfg_scale, err)) || (status = encode_text(run, p, err)))
 		goto fail;
 	*out = run;
@@ -277,6 +281,7 @@ void run_free(struct run *run)
 	free(run->model_out);
 	free(run->timesteps);
 	free(run->time_cond);
+	window_free(&run->window);
 	free(run);
 }
 
@@ -309,18 +314,13 @@ int run_steps_done(const struct run *run)
 	return sampler_done(run->sampler);
 }
 
-int run_step(struct run *run, struct error *err)
+/* run->model_in, one set of latents, → run->model_out, guidance applied. */
+static int predict(struct run *run, struct error *err)
 {
-	int call = sampler_done(run->sampler), batch = run->frames * (run->guided ? 2 : 1);
 	size_t n = elements(run);
-	if (call >= sampler_calls(run->sampler))
-		return error_set(err, SUMI_INVALID, "the run has no step left");
-	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
-	to_models(run, run->prediction, run->model_in);
+	int batch = run->frames * (run->guided ? 2 : 1);
 	if (run->guided)
 		memcpy(run->model_in + n, run->model_in, n * sizeof(float));
-	for (int i = 0; i < batch; i++)
-		run->timesteps[i] = (float)sampler_timestep(run->sampler, call);
 	struct unet_input in = {
 	    .latents = run->model_in,
 	    .n = batch,
@@ -331,14 +331,25 @@ int run_step(struct run *run, struct error *err)
 	    .text = run->text,
 	};
 	int status = unet_forward(run->unet, &in, run->model_out, err);
-	if (status)
-		return status;
-	if (run->guided) {
+	if (!status && run->guided)
 		status = guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
 		                          run->guidance_rescale, run->model_out, err);
-		if (status)
-			return status;
-	}
+	return status;
+}
+
+int run_step(struct run *run, struct error *err)
+{
+	int call = sampler_done(run->sampler);
+	size_t n = elements(run);
+	if (call >= sampler_calls(run->sampler))
+		return error_set(err, SUMI_INVALID, "the run has no step left");
+	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
+	to_models(run, run->prediction, run->model_in);
+	for (int i = 0; i < run->frames * 2; i++)
+		run->timesteps[i] = (float)sampler_timestep(run->sampler, call);
+	int status = run->window.w ? window_predict(run, call, err) : predict(run, err);
+	if (status)
+		return status;
 	from_models(run, run->model_out, run->prediction);
 	return sampler_step(run->sampler, call, run->prediction, run->x, n, &run->rng, err);
 }
@@ -364,7 +375,8 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	    .h = run->h,
 	    .w = run->w,
 	};
-	int status = vae_decode(run->pack->vae, &in, out, err);
+	int status = run->window.w ? window_decode(run, latents, out, err)
+	                           : vae_decode(run->pack->vae, &in, out, err);
 	size_t pixels = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
 	                (size_t)run->pack->info.scale * 3;
 	for (size_t i = 0; i < pixels && !status; i++) {
@@ -380,7 +392,8 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *param
 	struct unet_config unet;
 	struct vae_config vae;
 	struct error ignored;
-	int h = params->height / info->scale, w = params->width / info->scale;
+	int h = params->height / info->scale;
+	int w = (params->window ? params->window : params->width) / info->scale;
 	int batch = params->frames * (params->cfg_scale != 1 ? 2 : 1);
 	const char *part = params->fast && info->has_fast ? info->fast_unet : "unet";
 	uint64_t step = 0, decode = 0;

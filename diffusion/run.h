@@ -28,7 +28,10 @@ struct run_params {
 	const char *rng;         /* "torch" (NULL) or "philox" */
 	int width, height;       /* pixels */
 	int frames;              /* pictures that are denoised together; 1 for a still */
-	bool circular;           /* frames: the last one is followed by the first */
+	bool circular;           /* the last frame, or in windows the last column, is followed by
+	                            the first */
+	int window, overlap;     /* pixels of the width that the model sees at once, and that two
+	                            such windows share; 0: all of it. For one frame only */
 	int clip_skip;           /* layers of the text encoder left out at its end */
 	double eta;              /* DDIM and TCD */
 	bool fast;               /* use the pack's distilled UNet */

@@ -6,7 +6,17 @@
 #include "diffusion/run.h"
 
 #define RUN_SIDE_MAX 8192
+#define RUN_WINDOWED_MAX 65536 /* columns, where the model sees a window of them */
 #define TOKENS_USUAL 77 /* of a prompt, when memory is planned */
+
+/* The part of the width that the model sees at once; w is 0 where it sees all. */
+struct window {
+	int w;     /* latent pixels */
+	int count; /* of windows */
+	bool circular;
+	float *in, *out; /* [2, h, window.w, c] */
+	float *weights;  /* [w of the run] */
+};
 
 struct run {
 	struct pack *pack; /* borrowed */
@@ -25,6 +35,7 @@ struct run {
 	float *model_out;  /* [2·frames, h, w, c] */
 	float *timesteps;  /* [2·frames] */
 	float *time_cond;  /* [frames, time_cond] or NULL */
+	struct window window;
 };
 
 /* Of everything that decides the result. */

@@ -39,6 +39,8 @@ void run_digest(const struct pack *pack, const struct run_params *p, char out[SH
 	bytes_put_u32(&w, (uint32_t)p->clip_skip);
 	bytes_put_u32(&w, p->fast);
 	bytes_put_u32(&w, p->circular);
+	bytes_put_u32(&w, (uint32_t)p->window);
+	bytes_put_u32(&w, (uint32_t)p->overlap);
 	bytes_put_f64(&w, p->cfg_scale);
 	bytes_put_f64(&w, p->guidance_rescale);
 	bytes_put_f64(&w, p->eta);
