@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "queue/aof.h"
 
 #define POLL_MS 20
 
@@ -164,6 +165,10 @@ int private_redis_start(const struct private_redis_options *options, struct priv
 		if (status == SUMI_OK || private_redis_alive(out))
 			return status;
 	}
+	out->pid = 0;
+	status = aof_mend(out->dir, &out->cut_bytes, err);
+	if (status)
+		return status;
 	unlink(out->socket);
 	out->pid = fork();
 	if (out->pid < 0)

@@ -4,6 +4,7 @@
 #define SUMI_QUEUE_PRIVATE_REDIS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/files.h"
@@ -19,6 +20,7 @@ struct private_redis_options {
 struct private_redis {
 	pid_t pid;  /* of the server, also when it was adopted */
 	bool child; /* started by this process: its exit is seen by waitpid() */
+	int64_t cut_bytes; /* an unfinished end that a power cut left of its file, removed */
 	char url[FILES_PATH_MAX];    /* unix:///…/redis/redis.sock */
 	char socket[FILES_PATH_MAX];
 	char dir[FILES_PATH_MAX];

@@ -1,6 +1,7 @@
 /* A redis-server for tests. */
 #include "redis_fixture.h"
 
+#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +31,6 @@ static void close_plain(void)
 void redis_fixture_revive(void)
 {
 	struct error err = {0};
-	/* A killed process loses nothing that it has written: fsync would only cost time. */
 	struct private_redis_options options = {.state_dir = dir, .start_timeout_ms = 30000};
 	must(private_redis_start(&options, &server, &err), &err);
 }
@@ -67,7 +68,26 @@ void redis_fixture_kill(void)
 
 void redis_fixture_crash(void)
 {
+	/* While it waits for an fsync, Redis answers before it has written. */
+	freeReplyObject(fixture_command("CONFIG SET appendfsync always"));
+	freeReplyObject(fixture_command("SET written 1"));
 	redis_fixture_kill();
+	redis_fixture_revive();
+}
+
+void redis_fixture_rewind(size_t bytes)
+{
+	glob_t found;
+	char pattern[160];
+	struct stat st;
+	redis_fixture_kill();
+	snprintf(pattern, sizeof pattern, "%s/redis/appendonlydir/*.incr.aof", dir);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	const char *path = found.gl_pathv[found.gl_pathc - 1];
+	assert_int_equal(stat(path, &st), 0);
+	off_t left = st.st_size > (off_t)bytes ? st.st_size - (off_t)bytes : 0;
+	assert_int_equal(truncate(path, left), 0);
+	globfree(&found);
 	redis_fixture_revive();
 }
 

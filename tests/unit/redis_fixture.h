@@ -12,8 +12,10 @@
 void redis_fixture_start(void);
 /* Stops it and removes its folder. */
 void redis_fixture_stop(void);
-/* SIGKILL, and a new server on the same files. */
+/* SIGKILL, and a new server on the same files, which hold all that was answered. */
 void redis_fixture_crash(void);
+/* The same, with the last bytes of its append-only file lost, as by a power cut. */
+void redis_fixture_rewind(size_t bytes);
 /* SIGKILL only, and the new server only. */
 void redis_fixture_kill(void);
 void redis_fixture_revive(void);

@@ -253,6 +253,36 @@ static void test_series_ids(void **state)
 	        "job: field 'id' of a recurring job is longer than 47 bytes");
 }
 
+/* Random damage: what is still accepted must read back as the same job. */
+static void test_damaged_json(void **state)
+{
+	(void)state;
+	static const char whole[] =
+	    "{\"id\":\"a\",\"modality\":\"audio\",\"prompt\":\"\\u0442\",\"seed\":12,\"cfg_scale\":1.5e0,"
+	    "\"after\":[\"b\"],\"tags\":[\"t\"],\"window\":\"01:00-02:00\",\"tz\":\"UTC\",\"loop\":true}";
+	static const char letters[] = "0123456789-.eE+:,[]{}\"\\atz\x7f\x80\xd0\n ";
+	uint32_t random = 1, accepted = 0;
+	for (int round = 0; round < 20000; round++) {
+		char damaged[sizeof whole], *text, *again;
+		struct job job, second;
+		memcpy(damaged, whole, sizeof whole);
+		random = random * 1664525 + 1013904223;
+		damaged[(random >> 8) % (sizeof whole - 1)] = letters[(random >> 24) % (sizeof letters - 1)];
+		if (job_parse_json(damaged, sizeof whole - 1, &job, &err))
+			continue;
+		accepted++;
+		assert_int_equal(job_to_json(&job, &text, &err), SUMI_OK);
+		parse(text, &second);
+		assert_int_equal(job_to_json(&second, &again, &err), SUMI_OK);
+		assert_string_equal(text, again);
+		free(text);
+		free(again);
+		job_clear(&job);
+		job_clear(&second);
+	}
+	assert_in_range(accepted, 1000, 15000);
+}
+
 /* To print it anew: SUMI_WRITE_SCHEMA=docs/job.schema.json build/tests/test_job */
 static void test_json_schema_is_that_of_the_table(void **state)
 {
@@ -280,6 +310,7 @@ int main(void)
 	    cmocka_unit_test(test_complete),
 	    cmocka_unit_test(test_set_that_fails_changes_nothing),
 	    cmocka_unit_test(test_series_ids),
+	    cmocka_unit_test(test_damaged_json),
 	    cmocka_unit_test(test_json_schema_is_that_of_the_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "queue/aof.h"
 #include "queue/internal.h"
 #include "redis_fixture.h"
 
@@ -378,6 +379,60 @@ static void test_private_server(void **state)
 	assert_int_equal(system("rm -r /tmp/sumi-test-no-redis"), 0);
 }
 
+static int64_t mended(const char *name, const char *aof, size_t size, char **left)
+{
+	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX];
+	static const char manifest[] = "file a.rdb seq 1 type b\nfile old.aof seq 1 type i\n"
+	                               "file new.aof seq 2 type i\n";
+	int64_t cut;
+	must(files_path(folder, &err, "%s/%s", redis_fixture_dir(), name), &err);
+	must(files_path(path, &err, "%s/appendonlydir", folder), &err);
+	must(files_make_dirs(path, 0700, &err), &err);
+	must(files_path(path, &err, "%s/appendonlydir/appendonly.aof.manifest", folder), &err);
+	must(files_write_durable(path, manifest, strlen(manifest), &err), &err);
+	must(files_path(path, &err, "%s/appendonlydir/new.aof", folder), &err);
+	must(files_write_durable(path, aof, size, &err), &err);
+	must(aof_mend(folder, &cut, &err), &err);
+	must(files_read(path, 1000, left, NULL, &err), &err);
+	return cut;
+}
+
+#define SET "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
+#define MULTI "*1\r\n$5\r\nMULTI\r\n"
+#define EXEC "*1\r\n$4\r\nEXEC\r\n"
+
+static void test_append_only_file_after_a_power_cut(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *whole, *torn;
+		size_t torn_size;
+		bool kept; /* not ours to judge */
+	} cases[] = {
+	    {SET MULTI SET EXEC, "", 0, false},
+	    {SET, "*3\r\n$3\r\nSE", 11, false},
+	    {SET, MULTI SET "*3\r\n$3", 15 + 27 + 6, false},
+	    {SET, MULTI SET, 15 + 27, false},
+	    {SET MULTI SET EXEC, MULTI, 15, false},
+	    {SET "#TS:1\r\n" SET, "#TS", 3, true},
+	    {SET, "\0\0\0\0\0", 5, false},
+	    {SET, MULTI "\0\0\0", 15 + 3, false},
+	    {SET, "rubbish" SET, 7 + 27, true},
+	    {"", MULTI, 15, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char aof[256], name[16], *left;
+		size_t size = strlen(cases[i].whole);
+		memcpy(aof, cases[i].whole, size);
+		memcpy(aof + size, cases[i].torn, cases[i].torn_size);
+		snprintf(name, sizeof name, "aof%zu", i);
+		int64_t cut = mended(name, aof, size + cases[i].torn_size, &left);
+		assert_int_equal(cut, cases[i].kept ? 0 : cases[i].torn_size);
+		assert_memory_equal(left, cases[i].whole, size);
+		free(left);
+	}
+}
+
 static void test_urls(void **state)
 {
 	(void)state;
@@ -436,6 +491,7 @@ int main(void)
 	    TEST(test_jobs_deleted_by_hand),
 	    TEST(test_server_check),
 	    TEST(test_private_server),
+	    TEST(test_append_only_file_after_a_power_cut),
 	    cmocka_unit_test(test_urls),
 	};
 	return cmocka_run_group_tests(tests, NULL, teardown_group);
