@@ -105,6 +105,8 @@ struct reading {
 static int on_pair(void *context, const char *section, const char *name, const char *value)
 {
 	struct reading *r = context;
+	if (r->status)
+		return 0; /* inih reads on: the first error is the one to tell */
 	(void)section; /* sections are for the reader's eye: keys are unique */
 	for (int i = 0; i < SETTINGS; i++)
 		if (strcmp(settings[i].key, name) == 0) {
