@@ -111,7 +111,7 @@ static int want_levels(const json_t *root, const char *where, const char *key, i
 
 /* How many levels a list has; with the list missing, the fallback list is used. */
 static int want_level_list(const json_t *root, const char *where, const char *key,
-			   const int *fallback, int fallback_count, int *count, int *out,
+			   const int *fallback, int fallback_count, int low, int *count, int *out,
 			   struct error *err)
 {
 	const json_t *value = json_object_get(root, key);
@@ -125,7 +125,7 @@ static int want_level_list(const json_t *root, const char *where, const char *ke
 		return error_set(err, SUMI_INVALID, "%s: field '%s' must list 1 to %d levels",
 				 where, key, CONFIG_LEVELS_MAX);
 	*count = (int)n;
-	return want_levels(root, where, key, 1, CHANNELS_MAX, 0, (int)n, out, err);
+	return want_levels(root, where, key, low, CHANNELS_MAX, 0, (int)n, out, err);
 }
 
 static int open_config(const char *folder, char path[FILES_PATH_MAX], json_t **root,
@@ -265,7 +265,7 @@ static int want_unet_levels(const json_t *root, const char *path, struct unet_co
 {
 	static const int default_channels[] = {320, 640, 1280, 1280};
 	int contexts[CONFIG_LEVELS_MAX];
-	int status = want_level_list(root, path, "block_out_channels", default_channels, 4,
+	int status = want_level_list(root, path, "block_out_channels", default_channels, 4, 1,
 				     &c->levels, c->channels, err);
 	if (status ||
 	    (status =
@@ -423,7 +423,7 @@ static int parse_kl(const json_t *root, const char *path, struct vae_config *c, 
 				 .mid_attention = true};
 	int status = check_rules(root, path, kl_rules, RULE_COUNT(kl_rules), err);
 	if (status || (status = want_vae_common(root, path, c, err)) ||
-	    (status = want_level_list(root, path, "block_out_channels", default_channels, 1,
+	    (status = want_level_list(root, path, "block_out_channels", default_channels, 1, 1,
 				      &c->levels, c->channels, err)) ||
 	    (status = want_int(root, path, "layers_per_block", 1, LAYERS_MAX, &c->layers, err)) ||
 	    (status = want_int(root, path, "norm_num_groups", 1, CHANNELS_MAX, &c->groups, err)) ||
@@ -460,13 +460,13 @@ static int parse_tiny(const json_t *root, const char *path, struct vae_config *c
 				 .scaling = 1};
 	int status = check_rules(root, path, tiny_rules, RULE_COUNT(tiny_rules), err);
 	if (status || (status = want_vae_common(root, path, c, err)) ||
-	    (status = want_level_list(root, path, "encoder_block_out_channels", default_channels, 4,
+	    (status = want_level_list(root, path, "encoder_block_out_channels", default_channels, 4, 1,
 				      &counts[0], c->channels, err)) ||
-	    (status = want_level_list(root, path, "decoder_block_out_channels", default_channels, 4,
+	    (status = want_level_list(root, path, "decoder_block_out_channels", default_channels, 4, 1,
 				      &counts[1], c->decoder_channels, err)) ||
-	    (status = want_level_list(root, path, "num_encoder_blocks", down, 4, &counts[2],
+	    (status = want_level_list(root, path, "num_encoder_blocks", down, 4, 0, &counts[2],
 				      c->encoder_blocks, err)) ||
-	    (status = want_level_list(root, path, "num_decoder_blocks", up, 4, &counts[3],
+	    (status = want_level_list(root, path, "num_decoder_blocks", up, 4, 0, &counts[3],
 				      c->decoder_blocks, err)) ||
 	    (status = check_tiny_width(path, "encoder_block_out_channels", c->channels, counts[0],
 				       err)) ||
