@@ -15,6 +15,8 @@ import models
 
 # count: pictures of the corpus; then samples of each stage and the batch that suits the machine.
 PROFILES = {
+    "try": {"count": 128, "ae": 64, "ae_batch": 16, "side": 64, "width": 32, "unet": 64, "batch": 32, "unet_lr": 3e-3, "fast": 64,
+            "fast_batch": 32, "share": None},
     "cpu": {"count": 24000, "ae": 56000, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 64, "unet_lr": 3e-3,
             "fast": 60000, "fast_batch": 64, "share": None},
     "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,
@@ -31,7 +33,7 @@ def stages(a, p):
     run = ["--out", a.out, "--threads", str(a.threads)]
     net = run + ["--profile", a.profile]
     yield "corpus", draw + ["--out", os.path.join(a.out, "corpus"), "--count", str(p["count"]), "--seed", str(a.seed)]
-    yield "corpus-test", draw + ["--out", os.path.join(a.out, "corpus-test"), "--count", "2000", "--seed", str(a.seed + 1),
+    yield "corpus-test", draw + ["--out", os.path.join(a.out, "corpus-test"), "--count", str(min(2000, p["count"])), "--seed", str(a.seed + 1),
                                  "--which", "all"]
     yield "ae", py + [os.path.join(here, "autoencoder.py"), "--samples", str(p["ae"]), "--batch", str(p["ae_batch"]), "--side",
                       str(p["side"]), "--width", str(p["width"])] + run

@@ -3,8 +3,9 @@ import torch
 
 import vocabulary
 
-# cpu: trained on two cores at 128x128; gpu: trained on a data-centre GPU at 256x256.
+# cpu: trained on two cores at 128x128; gpu: trained on a data-centre GPU at 256x256; try: a minute, to see the chain run.
 SIZES = {
+    "try": {"latent": 16, "channels": (32, 32, 64), "layers": 1, "heads": 2, "text_width": 64, "text_layers": 1, "picture": 128},
     "cpu": {"latent": 16, "channels": (64, 96, 128), "layers": 1, "heads": 4, "text_width": 128, "text_layers": 3, "picture": 128},
     "gpu": {"latent": 32, "channels": (96, 128, 192), "layers": 1, "heads": 4, "text_width": 192, "text_layers": 4, "picture": 256},
 }
