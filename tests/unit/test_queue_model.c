@@ -78,12 +78,20 @@ static void submit(struct model *m, int i)
 	j->sent = true;
 }
 
+static enum queue_finish_result assert_finish(struct model *m, const char *id, const char *token)
+{
+	char json[80];
+	enum queue_finish_result result;
+	snprintf(json, sizeof json, "{\"id\":\"%s\",\"modality\":\"image\",\"prompt\":\"x\"}", id);
+	struct queue_finish f = {.id = id, .token = token, .worker = "w", .result_json = "{}",
+	                         .job_json = json};
+	must(queue_finish(m->q, &f, &result, &err), &err);
+	return result;
+}
+
 static void note_finish(struct model *m, const struct queue_lease *lease)
 {
-	struct queue_finish f = {.id = lease->id, .token = lease->token, .worker = lease->worker,
-	                         .result_json = "{}"};
-	enum queue_finish_result result;
-	must(queue_finish(m->q, &f, &result, &err), &err);
+	enum queue_finish_result result = assert_finish(m, lease->id, lease->token);
 	struct model_job *j = &m->jobs[job_index(lease->id)];
 	if (result == QUEUE_FINISHED) {
 		j->finished++;
@@ -217,16 +225,10 @@ static void crash_redis(struct model *m)
 	m->paused = fixture_int("EXISTS {sumi}:paused") == 1;
 	for (int i = 0; i < m->sent; i++) {
 		struct model_job *j = &m->jobs[i];
-		enum queue_finish_result result;
-		char id[16], json[80];
+		char id[16];
 		job_name(i, id);
-		snprintf(json, sizeof json, "{\"id\":\"%s\",\"modality\":\"image\",\"prompt\":\"x\"}", id);
-		struct queue_finish f = {.id = id, .token = j->winner, .worker = "w", .job_json = json};
 		submit(m, i);
-		if (!j->finished)
-			continue;
-		must(queue_finish(m->q, &f, &result, &err), &err);
-		if (result != QUEUE_SUPERSEDED)
+		if (!j->finished || assert_finish(m, id, j->winner) != QUEUE_SUPERSEDED)
 			continue;
 		/* Back at an end that it had come to before somebody had it tried again. */
 		enum job_state state = fixture_state(m->q, id);
