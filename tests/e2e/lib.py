@@ -48,16 +48,19 @@ class Place:
         self.dir.mkdir(parents=True, exist_ok=True)
         self.state = self.dir / "state"
         self.conf = self.dir / "sumi.conf"
-        values = {"packs": str(PACKS), "model_image": PACK, "redis": redis, "log": "debug",
+        self.settings = {"packs": str(PACKS), "model_image": PACK, "redis": redis, "log": "debug",
                   "lease": "2s", "state_dir": str(self.state), "reserve": "1M", **settings}
-        self.conf.write_text("".join(f"{k} = {v}\n" for k, v in values.items() if v != ""))
+        self.configure()
         self.log = self.dir / "sumid.log"
         self.daemon = None
 
+    def configure(self, **settings):
+        self.settings.update(settings)
+        self.conf.write_text("".join(f"{k} = {v}\n" for k, v in self.settings.items() if v != ""))
+
     def env(self, **more):
         env = {k: v for k, v in os.environ.items() if not k.startswith("SUMI_")}
-        env.update(SUMI_CONFIG=str(self.conf), SUMI_CACHE_DIR=str(self.cache), **more)
-        return env
+        return {**env, "SUMI_CONFIG": str(self.conf), "SUMI_CACHE_DIR": str(self.cache), **more}
 
     def start(self, wait=True, **more):
         """Starts sumid; with wait until a worker serves."""

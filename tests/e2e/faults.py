@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""The daemon in bad days: stopped, hung, killed, misconfigured, without disk; and what it says."""
+import os, re, signal, subprocess, time
+
+from lib import *
+
+SLOW = ["--steps", 40, "--width", 256, "--height", 256, "--sampler", "ddim", "--seed", 3, "--lossless"]
+QUICK = ["--steps", 2, "--width", 64, "--height", 64, "--sampler", "ddim"]
+
+
+def detach(place, *options):
+    return place.sumi("image", "slow one", "--detach", *options).stdout.strip()
+
+
+def reaches(place, id, step):
+    return wait_for(lambda: place.json("show", id).get("step", 0) >= step, 60, 0.05)
+
+
+def steps_of(place, id):
+    return len(re.findall(rf" step\.made .*id={id} ", place.log.read_text()))
+
+
+def same_bytes(place, id, expected, name):
+    code = place.sumi("wait", id, "--timeout", "90s").returncode
+    check(code == 0, f"{name}: the job is finished", f"exit {code}")
+    place.sumi("fetch", id, "-o", f"{id}.webp")
+    file = place.dir / f"{id}.webp"
+    check(file.exists() and sha256(file) == expected, f"{name}: the bytes are the same")
+
+
+def interruptions():
+    place = Place(step_limit="4s")
+    place.start()
+    alone = place.sumi("image", "slow one", *SLOW, "-o", "alone.webp")
+    check(alone.returncode == 0, "undisturbed", alone.stderr)
+    expected = sha256(place.dir / "alone.webp")
+
+    id = detach(place, *SLOW)
+    reaches(place, id, 3)
+    start = time.monotonic()
+    status = place.stop()
+    check(status == 0 and time.monotonic() - start < 10, "SIGTERM: exit 0 within a step", f"{status}")
+    place.start()
+    same_bytes(place, id, expected, "after a drain")
+    check(steps_of(place, id) == 40, "after a drain: no step twice", str(steps_of(place, id)))
+    row = place.json("show", id)
+    check([a["outcome"] for a in row["attempts"]] == ["released", "done"] and not row.get("crashes") and
+          not row.get("failures"), "a drain costs no attempt", str(row["attempts"]))
+
+    id = detach(place, *SLOW)
+    reaches(place, id, 3)
+    os.kill(place.workers()[0], signal.SIGSTOP)
+    same_bytes(place, id, expected, "a hung worker")
+    check("worker.hangs" in place.log.read_text(), "the supervisor killed it")
+
+    id = detach(place, *SLOW)
+    reaches(place, id, 3)
+    os.kill(place.workers()[0], signal.SIGKILL)
+    same_bytes(place, id, expected, "a worker killed for want of memory")
+    check(steps_of(place, id) <= 41, "at most one step twice", str(steps_of(place, id)))
+    check(place.json("show", id)["crashes"] == 1, "it counts as a crash")
+
+    id = detach(place, *SLOW)
+    reaches(place, id, 3)
+    time.sleep(1.5)  # the private Redis syncs once a second
+    place.kill()
+    place.start()
+    same_bytes(place, id, expected, "a power cut")
+
+    id = detach(place, *SLOW)
+    reaches(place, id, 3)
+    place.configure(idle_unload="5m")
+    place.daemon.send_signal(signal.SIGHUP)
+    same_bytes(place, id, expected, "SIGHUP in the middle")
+    place.conf.write_text(place.conf.read_text() + "nonsense = 1\n")
+    place.daemon.send_signal(signal.SIGHUP)
+    check(wait_for(lambda: "reload.refused" in place.log.read_text(), 10) and place.daemon.poll() is None,
+          "SIGHUP with a wrong file: refused, and it goes on")
+    place.configure()
+    place.remove()
+
+
+def crashing_job():
+    place = Place()
+    place.start(SUMI_CRASH_AT="begun")
+    id = detach(place, *QUICK, "--max-attempts", 2)
+    code = place.sumi("wait", id, "--timeout", "60s").returncode
+    row = place.json("show", id)
+    check(code == 5 and row["state"] == "failed" and row["crashes"] == 2,
+          "a job that kills its worker is put aside after max_attempts", f"exit {code} {row}")
+    check(row.get("error"), "with a reason", str(row))
+    place.stop()
+    place.start()
+    check(id in [r["id"] for r in place.json("list", "--state", "failed")], "and is listed as failed")
+    check(place.sumi("retry", id).returncode == 0 and place.sumi("wait", id).returncode == 0,
+          "retry, when the cause is gone")
+    place.remove()
+
+
+def strangers():
+    """Jobs from redis-cli and redis-py, and what cannot be read."""
+    place = Place()
+    place.start()
+    redis = Redis(place.parent)
+    redis.socket = place.state / "redis" / "redis.sock"
+    check(oct(redis.socket.parent.stat().st_mode & 0o777) == "0o700", "the private Redis is private")
+    redis.cli("XADD", "{sumi}:in", "*", "id", "cli-1", "modality", "image", "prompt", "туман", "seed", 7, "steps", 2,
+              "width", 64, "height", 64)
+    check(place.sumi("wait", "cli-1").returncode == 0, "a job by redis-cli")
+    try:
+        import redis as redis_py
+        client = redis_py.Redis(unix_socket_path=str(redis.socket), decode_responses=True)
+        client.xadd("{sumi}:in", {"job": json.dumps({"id": "py-1", "modality": "image", "prompt": "fog", "seed": 7,
+                                                     "steps": 2, "width": 64, "height": 64})})
+        done = wait_for(lambda: client.hget("{sumi}:job:py-1", "state") == "done", 30)
+        check(done and json.loads(client.hget("{sumi}:job:py-1", "v0"))[0]["sha256"], "a job by redis-py")
+    except ImportError:
+        # Debian's python3-redis belongs to Debian's python3.
+        code = ("import json,sys,redis\nc=redis.Redis(unix_socket_path=sys.argv[1])\n"
+                "c.xadd('{sumi}:in',{'job':json.dumps({'id':'py-1','modality':'image','prompt':'fog','steps':2,"
+                "'width':64,'height':64})})")
+        done = subprocess.run(["/usr/bin/python3", "-c", code, redis.socket], capture_output=True, text=True)
+        if "No module" in done.stderr:
+            print("skip a job by redis-py: it is not installed")
+        else:
+            check(done.returncode == 0 and place.sumi("wait", "py-1").returncode == 0, "a job by redis-py", done.stderr)
+    redis.cli("XADD", "{sumi}:in", "*", "id", "bad-1", "modality", "image", "prompt", "x", "stepps", 3)
+    redis.cli("XADD", "{sumi}:in", "*", "complete", "nonsense")
+    check(wait_for(lambda: place.json("status")["unreadable"] == 2, 10), "what cannot be read is a dead letter")
+    letters = redis.cli("XRANGE", "{sumi}:dead", "-", "+")
+    check("stepps" in letters and "bad-1" in letters, "with the reason", letters)
+    redis.cli("XADD", "{sumi}:in", "*", "op", "cancel", "id", "nobody")
+    check(place.sumi("image", "still alive", *QUICK).returncode == 0, "and the daemon goes on")
+    place.remove()
+
+
+def refuses(place, name, *words, status=(1,), **env):
+    """Starts a daemon that must end by itself with one clear line."""
+    done = subprocess.run([BIN / "sumid"], env=place.env(**env), capture_output=True, text=True, timeout=60,
+                          cwd=place.dir)
+    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
+    check(done.returncode in status and all(w in last for w in words), name, f"exit {done.returncode}: {last}")
+
+
+def refusals():
+    place = Place()
+    place.start()
+    refuses(place, "a second daemon on one state directory", "another sumid serves", str(place.state))
+    place.stop()
+    place.configure(leese="3s")
+    refuses(place, "a wrong key", "sumi.conf:", "leese", status=(2,))
+    done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
+    check(done.returncode == 2 and "leese" in done.stderr, "sumid --check finds it", done.stderr)
+    done = place.sumi("list")
+    check(done.returncode == 2 and "leese" in done.stderr, "and sumi says so too", done.stderr)
+    del place.settings["leese"]
+    place.configure(lease="soon")
+    refuses(place, "a wrong value", "sumi.conf:", "lease", "soon", status=(2,))
+    place.configure(lease="2s")
+    refuses(place, "a configuration that is not there", "nowhere.conf", status=(1, 2), SUMI_CONFIG="/nowhere.conf")
+    refuses(place, "no redis-server", "apt-get install redis-server", PATH="/nowhere")
+    place.configure(devices="opencl:77")
+    place.start(wait=False)
+    check(wait_for(lambda: re.search(rb" error .*opencl:77", place.new_log()), 20) and place.daemon.poll() is None,
+          "a device that is not there is named, and tried again", place.new_log().decode()[-500:])
+    place.stop()
+    place.configure(devices="auto", redis=f"unix://{place.parent}/none.sock")
+    refuses(place, "a Redis that is not there", "none.sock")
+    evicting = Redis(place.parent, "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru").start()
+    place.configure(redis=evicting.url)
+    refuses(place, "a Redis that may throw jobs away", "noeviction", status=(1, 2))
+    evicting.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    place.start()
+    check("redis.settings" in place.log.read_text() and "appendonly" in place.log.read_text(),
+          "a Redis that keeps nothing on disk: a warning")
+    done = place.json("doctor")
+    check(any(f["what"] == "Redis" and f["level"] == "warning" for f in done), "doctor warns too", str(done))
+    place.remove()
+    evicting.stop()
+
+
+def damaged():
+    place = Place()
+    place.start()
+    made = place.json("image", "to be damaged", *QUICK)
+    artifact = place.json("show", made["id"])["artifacts"][0]
+    path = pathlib.Path(artifact["path"])
+    hidden = path.read_bytes()
+    path.unlink()
+    done = place.sumi("fetch", made["id"], "-o", "gone.webp")
+    check(done.returncode != 0 and artifact["sha256"] in done.stderr and not (place.dir / "gone.webp").exists(),
+          "a missing artifact is named", done.stderr)
+    done = place.sumi("db", "check")
+    check(done.returncode != 0 and artifact["sha256"] in done.stderr, "db check finds it", done.stderr)
+    check(place.sumi("image", "another", *QUICK).returncode == 0, "and the daemon goes on")
+    path.write_bytes(hidden)
+    place.stop()
+    with open(place.state / "sumi.db", "r+b") as f:
+        f.write(b"not a database" * 100)
+    refuses(place, "a damaged database", "sumi db rebuild")
+    done = place.sumi("list")
+    check(done.returncode != 0 and "sumi db rebuild" in done.stderr, "sumi list says how to mend it", done.stderr)
+    done = place.sumi("db", "rebuild")
+    check(done.returncode == 0, "db rebuild", done.stderr)
+    place.start()
+    check(made["id"] in [r["id"] for r in place.json("list")], "the job is back")
+    check(place.sumi("again", path, "-o", "again.webp").returncode == 0 and
+          (place.dir / "again.webp").read_bytes() == hidden, "and can be made again")
+    place.remove()
+
+
+def disk_full():
+    place = Place(reserve="8M")
+    place.state.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", place.state], capture_output=True)
+    if mounted.returncode:
+        print("skip disk full: no right to mount a small file system")
+        place.remove()
+        return
+    try:
+        place.start()
+        check(place.sumi("image", "before", *QUICK).returncode == 0, "with room")
+        fill = place.state / "fill"
+        free = os.statvfs(place.state).f_bavail * os.statvfs(place.state).f_frsize
+        fill.write_bytes(b"x" * (free - (4 << 20)))
+        time.sleep(1)
+        id = detach(place, *QUICK)
+        check(wait_for(lambda: "disk.full" in place.log.read_text(), 20), "disk full: said in the log")
+        check(place.json("show", id)["state"] in ("ready", "delayed"), "the job waits", place.json("show", id)["state"])
+        check(any(f["what"] == "disk" and f["level"] == "broken" for f in json.loads(place.sumi("doctor", "--json").stdout)),
+              "doctor says so")
+        fill.unlink()
+        check(place.sumi("wait", id, "--timeout", "30s").returncode == 0, "and goes on when there is room")
+        place.stop()
+        subprocess.run(["mount", "-o", "remount,ro", place.state], check=True)
+        refuses(place, "a read-only state directory", "Read-only")
+        check(place.sumi("list").returncode == 0, "what is there can still be listed", place.sumi("list").stderr)
+    finally:
+        if place.daemon:
+            place.kill()
+        time.sleep(0.3)
+        subprocess.run(["umount", "-l", place.state])
+        place.remove()
+
+
+def main():
+    for part in (refusals, strangers, damaged, crashing_job, disk_full, interruptions):
+        part()
+    finish()
+
+
+main()
