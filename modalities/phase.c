@@ -1,0 +1,320 @@
+/* Short-time spectra and Griffin–Lim.
+ *
+ * The fast algorithm keeps the spectra of two iterations and extrapolates,
+ * angle(t − β t₋₁). A spectrum is linear in its signal, so here the two signals are
+ * extrapolated instead: no spectrum outlives its frame, and memory is a few signals. */
+#include "modalities/phase.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <kissfft/kiss_fftr.h>
+
+#include "modalities/phase_guess.h"
+
+#define TURN 6.283185307179586
+
+enum { PARTS = 2 }; /* of the frames, one thread each; fixed, as sums depend on it */
+
+struct stft {
+	struct stft_options o;
+	int bins, offset; /* offset: of the window in a frame */
+	float *window;    /* [window] */
+	float *frame;     /* [n_fft] */
+	kiss_fft_cpx *spectrum; /* [bins] */
+	kiss_fftr_cfg forward, inverse;
+};
+
+int stft_new(const struct stft_options *o, struct stft **out, struct error *err)
+{
+	struct stft *s = calloc(1, sizeof *s);
+	*out = s;
+	if (!s)
+		return error_set(err, SUMI_NOMEM, "no memory for spectra");
+	s->o = *o;
+	s->bins = o->n_fft / 2 + 1;
+	s->offset = (o->n_fft - o->window) / 2;
+	s->window = malloc((size_t)o->window * sizeof *s->window);
+	s->frame = calloc((size_t)o->n_fft, sizeof *s->frame);
+	s->spectrum = malloc((size_t)s->bins * sizeof *s->spectrum);
+	s->forward = kiss_fftr_alloc(o->n_fft, 0, NULL, NULL);
+	s->inverse = kiss_fftr_alloc(o->n_fft, 1, NULL, NULL);
+	if (!s->window || !s->frame || !s->spectrum || !s->forward || !s->inverse) {
+		stft_free(s);
+		*out = NULL;
+		return error_set(err, SUMI_NOMEM, "no memory for spectra of %d bins", o->n_fft / 2 + 1);
+	}
+	for (int i = 0; i < o->window; i++)
+		s->window[i] = (float)(0.5 - 0.5 * cos(TURN * i / o->window));
+	return SUMI_OK;
+}
+
+void stft_free(struct stft *s)
+{
+	if (!s)
+		return;
+	free(s->window);
+	free(s->frame);
+	free(s->spectrum);
+	kiss_fftr_free(s->forward);
+	kiss_fftr_free(s->inverse);
+	free(s);
+}
+
+static long long first_sample(const struct stft *s, int t)
+{
+	return (long long)t * s->o.hop - s->o.n_fft / 2 + s->offset;
+}
+
+/* A sample beyond the ends. */
+static float beyond(const struct stft *s, const float *x, long long length, long long i)
+{
+	switch (s->o.edge) {
+	case STFT_CIRCLE:
+		return x[(i % length + length) % length];
+	case STFT_REFLECT:
+		for (long long last = length - 1; i < 0 || i > last;) {
+			if (last == 0)
+				return x[0];
+			i = i < 0 ? -i : 2 * last - i;
+		}
+		return x[i];
+	case STFT_ZERO:
+		break;
+	}
+	return 0;
+}
+
+/* s->spectrum of frame t. */
+static void analyse(struct stft *s, const float *x, size_t length, int t)
+{
+	long long first = first_sample(s, t), n = (long long)length;
+	float *frame = s->frame + s->offset;
+	int w = s->o.window;
+	memset(s->frame, 0, (size_t)s->o.n_fft * sizeof *s->frame);
+	if (first >= 0 && first + w <= n)
+		for (int i = 0; i < w; i++)
+			frame[i] = s->window[i] * x[first + i];
+	else
+		for (int i = 0; i < w; i++) {
+			long long at = first + i;
+			frame[i] = s->window[i] * (at >= 0 && at < n ? x[at] : beyond(s, x, n, at));
+		}
+	kiss_fftr(s->forward, s->frame, s->spectrum);
+}
+
+void stft_magnitudes(struct stft *s, const float *samples, size_t length, int frames, float *out)
+{
+	for (int t = 0; t < frames; t++) {
+		analyse(s, samples, length, t);
+		for (int k = 0; k < s->bins; k++)
+			out[(size_t)t * (size_t)s->bins + (size_t)k] = hypotf(s->spectrum[k].r, s->spectrum[k].i);
+	}
+}
+
+/* ---- reconstruction ---------------------------------------------------------------- */
+
+struct rebuild;
+
+/* A run of frames and the sum of what they say. */
+struct part {
+	struct rebuild *whole;
+	struct stft *stft;
+	int first, count;  /* frames */
+	long long base;    /* the sample at which sum begins */
+	size_t size;
+	float *sum; /* [size] */
+};
+
+struct rebuild {
+	const struct phase_options *o;
+	const float *magnitudes; /* [frames, bins] */
+	struct part parts[PARTS];
+	float *input;   /* [length] what the frames are taken from */
+	float *newest;  /* [length] */
+	float *before;  /* [length] the iteration before that */
+	float *overlap; /* [length] 1 / sum of the windows' squares */
+};
+
+/* Adds the signal of p's spectrum. */
+static void synthesise(struct part *p, int t)
+{
+	struct stft *s = p->stft;
+	long long at = first_sample(s, t) - p->base;
+	kiss_fftri(s->inverse, s->spectrum, s->frame);
+	const float *frame = s->frame + s->offset;
+	for (int i = 0; i < s->o.window; i++)
+		p->sum[at + i] += s->window[i] * frame[i];
+}
+
+/* The spectrum that the signal has now, with the magnitudes that it should have. */
+static void project(struct part *p, int t)
+{
+	struct stft *s = p->stft;
+	const struct rebuild *r = p->whole;
+	const float *want = r->magnitudes + (size_t)t * (size_t)r->o->bins;
+	float scale = 1.0f / (float)s->o.n_fft;
+	analyse(s, r->input, r->o->length, t);
+	for (int k = 0; k < r->o->bins; k++) {
+		kiss_fft_cpx *z = &s->spectrum[k];
+		float f = want[k] * scale / sqrtf(z->r * z->r + z->i * z->i + 1e-30f);
+		z->r *= f;
+		z->i *= f;
+	}
+	memset(s->spectrum + r->o->bins, 0, (size_t)(s->bins - r->o->bins) * sizeof *s->spectrum);
+	synthesise(p, t);
+}
+
+static void *project_part(void *context)
+{
+	struct part *p = context;
+	memset(p->sum, 0, p->size * sizeof *p->sum);
+	for (int t = p->first; t < p->first + p->count; t++)
+		project(p, t);
+	return NULL;
+}
+
+static void guess_frame(struct part *p, struct phase_guess *g, int t)
+{
+	struct stft *s = p->stft;
+	const struct phase_options *o = p->whole->o;
+	size_t bins = (size_t)o->bins;
+	int t0 = t > 0 ? t - 1 : 0, t1 = t + 1 < o->frames ? t + 1 : t;
+	const float *all = p->whole->magnitudes, *frame = all + (size_t)t * bins;
+	const float *phase =
+	    phase_guess_next(g, all + (size_t)t0 * bins, frame, all + (size_t)t1 * bins);
+	memset(s->spectrum, 0, (size_t)s->bins * sizeof *s->spectrum);
+	for (int k = 0; k < o->bins; k++) {
+		/* A frame's middle is its sample n_fft/2: odd bins stand there the other way around. */
+		float f = (k & 1 ? -1.0f : 1.0f) * frame[k] / (float)s->o.n_fft;
+		s->spectrum[k].r = f * cosf(phase[k]);
+		s->spectrum[k].i = f * sinf(phase[k]);
+	}
+	synthesise(p, t);
+}
+
+/* The signal's index of sample i of a part; −1 where it has none. */
+static long long place(const struct rebuild *r, long long i)
+{
+	long long n = (long long)r->o->length;
+	if (r->o->stft.edge == STFT_CIRCLE)
+		return (i % n + n) % n;
+	return i >= 0 && i < n ? i : -1;
+}
+
+/* newest = the parts' sums over the windows'. */
+static void combine(struct rebuild *r)
+{
+	memset(r->newest, 0, r->o->length * sizeof *r->newest);
+	for (int k = 0; k < PARTS; k++)
+		for (size_t i = 0; i < r->parts[k].size; i++) {
+			long long at = place(r, r->parts[k].base + (long long)i);
+			if (at >= 0)
+				r->newest[at] += r->parts[k].sum[i];
+		}
+	for (size_t i = 0; i < r->o->length; i++)
+		r->newest[i] *= r->overlap[i];
+}
+
+static void weigh_overlap(struct rebuild *r)
+{
+	const struct stft *s = r->parts[0].stft;
+	for (int t = 0; t < r->o->frames; t++)
+		for (int i = 0; i < s->o.window; i++) {
+			long long at = place(r, first_sample(s, t) + i);
+			if (at >= 0)
+				r->overlap[at] += s->window[i] * s->window[i];
+		}
+	for (size_t i = 0; i < r->o->length; i++)
+		r->overlap[i] = r->overlap[i] > 1e-6f ? 1 / r->overlap[i] : 1;
+}
+
+static int make_parts(struct rebuild *r, struct error *err)
+{
+	const struct phase_options *o = r->o;
+	for (int k = 0, first = 0; k < PARTS; k++) {
+		struct part *p = &r->parts[k];
+		int end = (int)((long long)o->frames * (k + 1) / PARTS), status;
+		p->whole = r;
+		p->first = first;
+		p->count = end - first;
+		first = end;
+		if ((status = stft_new(&o->stft, &p->stft, err)))
+			return status;
+		p->base = first_sample(p->stft, p->first);
+		p->size = (size_t)p->count * (size_t)o->stft.hop + (size_t)o->stft.window;
+		p->sum = calloc(p->size, sizeof *p->sum);
+		if (!p->sum)
+			return error_set(err, SUMI_NOMEM, "no memory for %zu samples", o->length);
+	}
+	r->input = calloc(o->length, sizeof(float));
+	r->newest = calloc(o->length, sizeof(float));
+	r->before = calloc(o->length, sizeof(float));
+	r->overlap = calloc(o->length, sizeof(float));
+	return r->input && r->newest && r->before && r->overlap
+	           ? SUMI_OK
+	           : error_set(err, SUMI_NOMEM, "no memory for %zu samples", o->length);
+}
+
+static int first_guess(struct rebuild *r, struct error *err)
+{
+	struct phase_guess *g;
+	int status = phase_guess_new(&r->o->stft, r->o->bins, &g, err);
+	if (status)
+		return status;
+	for (int k = 0; k < PARTS; k++)
+		for (int t = r->parts[k].first; t < r->parts[k].first + r->parts[k].count; t++)
+			guess_frame(&r->parts[k], g, t);
+	combine(r);
+	phase_guess_free(g);
+	return SUMI_OK;
+}
+
+/* One iteration; a thread that cannot be had is done without. */
+static void iterate(struct rebuild *r, float beta)
+{
+	float *other = r->before;
+	pthread_t threads[PARTS];
+	int started[PARTS] = {0};
+	for (size_t i = 0; i < r->o->length; i++)
+		r->input[i] = r->newest[i] - beta * r->before[i];
+	for (int k = 1; k < PARTS; k++)
+		started[k] = pthread_create(&threads[k], NULL, project_part, &r->parts[k]) == 0;
+	for (int k = 0; k < PARTS; k++)
+		if (!started[k])
+			project_part(&r->parts[k]);
+	for (int k = 1; k < PARTS; k++)
+		if (started[k])
+			pthread_join(threads[k], NULL);
+	r->before = r->newest;
+	r->newest = other;
+	combine(r);
+}
+
+int phase_reconstruct(const struct phase_options *o, const float *magnitudes, float *samples,
+                      struct error *err)
+{
+	struct rebuild r = {.o = o, .magnitudes = magnitudes};
+	int status = make_parts(&r, err);
+	if (status)
+		goto done;
+	weigh_overlap(&r);
+	if ((status = first_guess(&r, err)))
+		goto done;
+	/* t + α (t − t₋₁) has the angles of t − α/(1 + α) t₋₁; the first step knows one only. */
+	for (int i = 0; i < o->iterations; i++)
+		iterate(&r, i ? (float)(o->momentum / (1 + o->momentum)) : 0);
+	memcpy(samples, r.newest, o->length * sizeof *samples);
+done:
+	for (int k = 0; k < PARTS; k++) {
+		stft_free(r.parts[k].stft);
+		free(r.parts[k].sum);
+	}
+	free(r.input);
+	free(r.newest);
+	free(r.before);
+	free(r.overlap);
+	return status;
+}

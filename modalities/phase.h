@@ -1,0 +1,46 @@
+/* Short-time spectra, and sound from their magnitudes alone.
+ *
+ * Frame t stands around sample t · hop; its Hann window (periodic) is centred in n_fft
+ * numbers, padded with zeros, as librosa's and torch's stft with center=True do it. */
+#ifndef SUMI_MODALITIES_PHASE_H
+#define SUMI_MODALITIES_PHASE_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+
+/* What lies beyond the first and the last sample. */
+enum stft_edge { STFT_ZERO, STFT_REFLECT, STFT_CIRCLE };
+
+struct stft_options {
+	int n_fft;  /* even */
+	int window; /* samples, at most n_fft */
+	int hop;
+	enum stft_edge edge;
+};
+
+struct stft;
+int stft_new(const struct stft_options *options, struct stft **out, struct error *err);
+void stft_free(struct stft *stft); /* NULL is fine */
+
+/* samples [length] → out [frames, n_fft/2 + 1] */
+void stft_magnitudes(struct stft *stft, const float *samples, size_t length, int frames,
+                     float *out);
+
+struct phase_options {
+	struct stft_options stft;
+	int frames;
+	int bins;        /* that magnitudes holds, the lowest ones; those above are silent */
+	size_t length;   /* samples wanted; on a circle frames · hop */
+	int iterations;  /* of Griffin–Lim; 0: the first guess as it is */
+	double momentum; /* 0 … 1; 0.99 is usual */
+};
+
+/* A signal whose magnitudes come near magnitudes [frames, bins]: fast Griffin–Lim (Perraudin,
+ * Balazs, Søndergaard 2013) from phases that are integrated along the magnitudes' gradients
+ * (Průša, Søndergaard 2016). Two threads; the same samples on any machine with the same
+ * arithmetic. samples [length]. SUMI_NOMEM. */
+int phase_reconstruct(const struct phase_options *options, const float *magnitudes, float *samples,
+                      struct error *err);
+
+#endif

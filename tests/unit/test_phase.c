@@ -1,0 +1,245 @@
+/* Spectra against librosa's and torch's; Griffin–Lim against theirs, at equal iterations. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "modalities/phase.h"
+#include "tests/unit/sound_clips.h"
+#include "tests/unit/vector_file.h"
+
+#define SPECTRUM_TOLERANCE 1e-5 /* of the loudest bin */
+
+static json_t *facts;
+static struct safetensors *vectors;
+
+static double number(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+static struct stft_options layout_options(const json_t *layout, enum stft_edge edge)
+{
+	return (struct stft_options){
+	    .n_fft = (int)number(layout, "n_fft"),
+	    .window = (int)number(layout, "window"),
+	    .hop = (int)number(layout, "hop"),
+	    .edge = edge,
+	};
+}
+
+/* [frames, bins] of a clip, 1 + rate/hop frames. */
+static float *clip_magnitudes(const struct stft_options *o, const float *samples, int rate,
+                              int *frames)
+{
+	struct error err;
+	struct stft *stft;
+	*frames = 1 + rate / o->hop;
+	float *out = malloc((size_t)*frames * (size_t)(o->n_fft / 2 + 1) * sizeof *out);
+	assert_non_null(out);
+	assert_int_equal(stft_new(o, &stft, &err), 0);
+	stft_magnitudes(stft, samples, (size_t)rate, *frames, out);
+	stft_free(stft);
+	return out;
+}
+
+static void clips_are_the_vectors(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 20; k++) {
+		char name[32];
+		size_t count;
+		snprintf(name, sizeof name, "clip.%d.first64", k);
+		float *want = vector_copy(vectors, name, &count), *got = sound_clip(k, 22050);
+		assert_int_equal(count, 64);
+		assert_true(vector_distance(got, want, 64) < 1e-5);
+		free(want);
+		free(got);
+	}
+}
+
+static void compare_spectrum(const char *name, const json_t *o)
+{
+	char key[64];
+	size_t count, i;
+	int frames, rate = (int)number(o, "sample_rate"), every = (int)number(o, "every_bin");
+	struct stft_options options = layout_options(o, strstr(name, "reflect") ? STFT_REFLECT : STFT_ZERO);
+	int bins = options.n_fft / 2 + 1, kept = (bins + every - 1) / every;
+	json_t *frame;
+	snprintf(key, sizeof key, "stft.%s", name);
+	float *want = vector_copy(vectors, key, &count);
+	float *got = malloc(count * sizeof *got), *samples = sound_clip((int)number(o, "clip"), rate);
+	float *all = clip_magnitudes(&options, samples, rate, &frames);
+	double sum = 0;
+	json_array_foreach(json_object_get(o, "frames"), i, frame)
+		for (int k = 0; k < kept; k++)
+			got[i * (size_t)kept + (size_t)k] =
+			    all[(size_t)json_integer_value(frame) * (size_t)bins + (size_t)(k * every)];
+	assert_int_equal(count, json_array_size(json_object_get(o, "frames")) * (size_t)kept);
+	for (size_t k = 0; k < (size_t)frames * (size_t)bins; k++)
+		sum += all[k];
+	print_message("%s: %.2g\n", name, vector_distance(got, want, count));
+	assert_true(vector_distance(got, want, count) <= SPECTRUM_TOLERANCE);
+	assert_true(fabs(sum / number(o, "sum") - 1) <= SPECTRUM_TOLERANCE);
+	free(want);
+	free(got);
+	free(samples);
+	free(all);
+}
+
+static void spectra_are_librosas(void **state)
+{
+	(void)state;
+	const char *name;
+	json_t *o;
+	int n = 0;
+	json_object_foreach(json_object_get(facts, "stft"), name, o) {
+		compare_spectrum(name, o);
+		n++;
+	}
+	assert_int_equal(n, 4);
+}
+
+static double convergence(const float *want, const float *got, size_t n)
+{
+	double distance = 0, norm = 0;
+	for (size_t i = 0; i < n; i++) {
+		distance += (want[i] - got[i]) * (double)(want[i] - got[i]);
+		norm += want[i] * (double)want[i];
+	}
+	return sqrt(distance / norm);
+}
+
+/* Every step-th bin of [frames, bins]. */
+static float *thin(const float *in, int frames, int bins, int step)
+{
+	int kept = (bins - 1) / step + 1;
+	float *out = malloc((size_t)frames * (size_t)kept * sizeof *out);
+	assert_non_null(out);
+	for (int t = 0; t < frames; t++)
+		for (int k = 0; k < kept; k++)
+			out[(size_t)t * (size_t)kept + (size_t)k] =
+			    in[(size_t)t * (size_t)bins + (size_t)(k * step)];
+	return out;
+}
+
+/* Spectral convergence, measured with all bins although the iterations see every step-th. */
+static double griffin_lim(const json_t *layout, int clip, int step)
+{
+	int frames, again, rate = (int)number(layout, "sample_rate");
+	struct stft_options full = layout_options(layout, STFT_ZERO);
+	struct error err;
+	struct phase_options o = {
+	    .stft = full,
+	    .length = (size_t)rate,
+	    .iterations = (int)number(layout, "iterations"),
+	    .momentum = number(layout, "momentum"),
+	};
+	float *samples = sound_clip(clip, rate);
+	float *want = clip_magnitudes(&full, samples, rate, &frames);
+	float *thinned = thin(want, frames, full.n_fft / 2 + 1, step);
+	o.stft.n_fft /= step;
+	o.frames = frames;
+	o.bins = o.stft.n_fft / 2 + 1;
+	assert_int_equal(phase_reconstruct(&o, thinned, samples, &err), 0);
+	float *got = clip_magnitudes(&full, samples, rate, &again);
+	double c = convergence(want, got, (size_t)frames * (size_t)(full.n_fft / 2 + 1));
+	free(samples);
+	free(want);
+	free(thinned);
+	free(got);
+	return c;
+}
+
+static void compare_griffin_lim(const char *name, int step)
+{
+	const json_t *layout = json_object_get(json_object_get(facts, "griffin_lim"), name);
+	json_t *row;
+	size_t i;
+	int better = 0;
+	json_array_foreach(json_object_get(layout, "clips"), i, row) {
+		double got = griffin_lim(layout, (int)i, step);
+		double librosa = number(row, "librosa"), torch = number(row, "torchaudio");
+		print_message("%s clip %zu: %.4f, librosa %.4f, torchaudio %.4f\n", name, i, got, librosa,
+		              torch);
+		better += got <= librosa && got <= torch;
+	}
+	assert_int_equal(i, 20);
+	assert_int_equal(better, 20);
+}
+
+static void griffin_lim_is_as_good_as_theirs(void **state)
+{
+	(void)state;
+	compare_griffin_lim("small", 1);
+}
+
+/* A window of 4,410 in 17,640 numbers: a quarter of the bins says the same. */
+static void griffin_lim_of_long_transforms(void **state)
+{
+	(void)state;
+	compare_griffin_lim("wide", 4);
+}
+
+static void same_input_same_samples(void **state)
+{
+	(void)state;
+	const json_t *layout = json_object_get(json_object_get(facts, "griffin_lim"), "small");
+	double first = griffin_lim(layout, 4, 1);
+	for (int i = 0; i < 3; i++)
+		assert_true(griffin_lim(layout, 4, 1) == first);
+}
+
+/* A tone that fits the circle goes on across its seam. */
+static void circles_have_no_seam(void **state)
+{
+	(void)state;
+	enum { HOP = 256, FRAMES = 64, LENGTH = HOP * FRAMES };
+	struct error err;
+	struct stft *stft;
+	struct phase_options o = {
+	    .stft = {.n_fft = 1024, .window = 1024, .hop = HOP, .edge = STFT_CIRCLE},
+	    .frames = FRAMES,
+	    .bins = 513,
+	    .length = LENGTH,
+	    .iterations = 32,
+	    .momentum = 0.99,
+	};
+	float *samples = malloc(LENGTH * sizeof *samples);
+	float *magnitudes = malloc(513 * FRAMES * sizeof *magnitudes);
+	for (int i = 0; i < LENGTH; i++)
+		samples[i] = (float)(0.5 * sin(6.283185307179586 * 333 * i / LENGTH));
+	assert_int_equal(stft_new(&o.stft, &stft, &err), 0);
+	stft_magnitudes(stft, samples, LENGTH, FRAMES, magnitudes);
+	assert_int_equal(phase_reconstruct(&o, magnitudes, samples, &err), 0);
+	double largest = 0;
+	for (int i = 1; i < LENGTH; i++)
+		largest = fmax(largest, fabs(samples[i] - samples[i - 1]));
+	assert_true(largest > 0.01);
+	assert_true(fabs(samples[0] - samples[LENGTH - 1]) <= largest);
+	stft_free(stft);
+	free(samples);
+	free(magnitudes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(clips_are_the_vectors),
+	    cmocka_unit_test(spectra_are_librosas),
+	    cmocka_unit_test(griffin_lim_is_as_good_as_theirs),
+	    cmocka_unit_test(griffin_lim_of_long_transforms),
+	    cmocka_unit_test(same_input_same_samples),
+	    cmocka_unit_test(circles_have_no_seam),
+	};
+	facts = vector_json_open("audio.json");
+	vectors = vector_file_open("audio.safetensors");
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	json_decref(facts);
+	safetensors_close(vectors);
+	return failed;
+}
