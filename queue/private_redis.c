@@ -64,9 +64,10 @@ static pid_t ask_pid(const char *socket)
 	return pid;
 }
 
-/* The pid that redis-server has written, if a process of that name lives. */
-static pid_t read_pidfile(const struct private_redis *r)
+/* The pid that the server has written, if a process of that name lives. */
+static pid_t read_pidfile(const struct private_redis *r, const char *program)
 {
+	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
 	char path[FILES_PATH_MAX], comm[64], *text = NULL;
 	if (files_path(path, NULL, "%s/redis.pid", r->dir) ||
 	    files_read(path, 64, &text, NULL, NULL))
@@ -77,7 +78,7 @@ static pid_t read_pidfile(const struct private_redis *r)
 	    files_read(path, sizeof comm, &text, NULL, NULL))
 		return 0;
 	/* The number may have gone to another process since. */
-	bool ours = strncmp(text, "redis-server", 12) == 0;
+	bool ours = strncmp(text, name, strlen(name) < 15 ? strlen(name) : 15) == 0;
 	free(text);
 	return ours ? pid : 0;
 }
@@ -133,6 +134,8 @@ static int wait_until_up(struct private_redis *r, int timeout_ms, struct error *
 			r->pid = pid;
 			return SUMI_OK;
 		}
+		if (pid < 0) /* it loads: a million jobs take longer than a server that hangs may */
+			end = clock_boot_ms() + timeout_ms;
 		if (r->child && waitpid(r->pid, &exit_status, WNOHANG) == r->pid)
 			return died(r, exit_status, err);
 		if (clock_boot_ms() >= end)
@@ -145,6 +148,7 @@ static int wait_until_up(struct private_redis *r, int timeout_ms, struct error *
 int private_redis_start(const struct private_redis_options *options, struct private_redis *out,
                         struct error *err)
 {
+	const char *program = options->program ? options->program : "redis-server";
 	int timeout = options->start_timeout_ms ? options->start_timeout_ms : 10000;
 	memset(out, 0, sizeof *out);
 	int status = fill_paths(options->state_dir, out, err);
@@ -159,7 +163,7 @@ int private_redis_start(const struct private_redis_options *options, struct priv
 		return SUMI_OK;
 	/* A server that still loads, or is shutting down, does not answer yet: two on one
 	 * append-only file would ruin it. */
-	out->pid = read_pidfile(out);
+	out->pid = read_pidfile(out, program);
 	if (out->pid > 0) {
 		status = wait_until_up(out, timeout, err);
 		if (status == SUMI_OK || private_redis_alive(out))
@@ -174,8 +178,7 @@ int private_redis_start(const struct private_redis_options *options, struct priv
 	if (out->pid < 0)
 		return error_errno(err, "starting redis-server");
 	if (out->pid == 0)
-		run_server(options->program ? options->program : "redis-server", out,
-		           options->fsync_always);
+		run_server(program, out, options->fsync_always);
 	out->child = true;
 	status = wait_until_up(out, timeout, err);
 	if (status == SUMI_TIMEOUT)

@@ -14,7 +14,7 @@ struct private_redis_options {
 	const char *state_dir; /* the server's files go to state_dir/redis, mode 0700 */
 	const char *program;   /* NULL: "redis-server" of PATH */
 	bool fsync_always;     /* appendfsync always instead of everysec */
-	int start_timeout_ms;  /* 0: 10 s, loading a large file included */
+	int start_timeout_ms;  /* without a sign of life; 0: 10 s */
 };
 
 struct private_redis {
