@@ -5,7 +5,7 @@
  * written. -D ACT: dtype of the activations, -D WEIGHT: dtype of the packed weights,
  * [panels][taps][cin][16]. Needs tile_cpu.cl. */
 
-#define GEMM_ROWS 96   /* rows of a work-item: enough to pay for converting a panel's block */
+#define GEMM_ROWS 144  /* rows of a work-item: enough to pay for converting a panel's block */
 #define GEMM_DEPTH 320 /* terms of a sum that stay in the first-level cache: 20 KiB of panel */
 #define GEMM_GROUP 4   /* panels of a work-item: its rows stay in the second-level cache */
 
