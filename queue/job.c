@@ -102,11 +102,6 @@ bool job_state_is_final(enum job_state state)
 	return state == JOB_DONE || state == JOB_FAILED || state == JOB_CANCELLED;
 }
 
-const char *job_priority_word(enum job_priority priority)
-{
-	return (unsigned)priority < JOB_PRIORITIES ? priority_words[priority] : "unknown";
-}
-
 const struct job_field *job_field_find(const char *name)
 {
 	for (const struct job_field *f = job_fields; f->name; f++)

@@ -13,7 +13,6 @@
 
 #include "base/status.h"
 
-#define JOB_SCHEMA_VERSION 1
 #define JOB_ID_MAX 64
 #define JOB_ID_SIZE (JOB_ID_MAX + 1)
 #define JOB_JSON_MAX (64 * 1024) /* bytes of a whole job as JSON */
@@ -41,8 +40,7 @@ const char *job_state_word(enum job_state state);
 int job_state_from_word(const char *word); /* -1 for a word that is none */
 bool job_state_is_final(enum job_state state);
 
-enum job_priority { JOB_HIGH, JOB_NORMAL, JOB_BATCH, JOB_PRIORITIES };
-const char *job_priority_word(enum job_priority priority);
+enum job_priority { JOB_HIGH, JOB_NORMAL, JOB_BATCH };
 
 /* What a sender asks for. Strings and lists are owned by the job (they point into
  * `fields`); 0, NULL, NaN and false mean "not given: as the pack proposes". */

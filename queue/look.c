@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "queue/internal.h"
+#include "queue/schedule.h"
 
 #define WORKER_SEEN_MS 15000
 
@@ -101,6 +103,10 @@ static int read_hash(const char *id, const redisReply *fields, struct queue_entr
 	} else {
 		entry->state = (enum job_state)state;
 		status = job_parse_json(json->str, json->len, &entry->job, err);
+		/* A window that cannot be judged here leaves the time unknown. */
+		if (status == SUMI_OK && entry->state == JOB_READY && entry->job.window)
+			schedule_window_next(entry->job.window, entry->job.tz ? entry->job.tz : "UTC",
+			                     clock_wall_ms(), &entry->due_ms, NULL);
 		if (status == SUMI_OK)
 			status = read_variants(fields, entry, err);
 	}

@@ -207,7 +207,8 @@ struct queue_entry {
 	char id[JOB_ID_SIZE];
 	enum job_state state;
 	struct job job;
-	int64_t created_ms, updated_ms, started_ms, finished_ms, due_ms; /* 0: not yet */
+	int64_t created_ms, updated_ms, started_ms, finished_ms; /* 0: not yet */
+	int64_t due_ms; /* delayed: when it is due; ready: when its window opens; 0: none */
 	int64_t attempts, failures, crashes;
 	int64_t variant, step, steps; /* progress of the running attempt */
 	double eta_s;                 /* NaN: unknown */

@@ -187,6 +187,10 @@ static void test_windows(void **state)
 	window_text(shut, false);
 	snprintf(json, sizeof json, JOB("shut", ",\"window\":\"%s\",\"tz\":\"UTC\""), shut);
 	assert_int_equal(fixture_submit(q, json), JOB_READY);
+	struct queue_entry entry;
+	must(queue_get(q, "shut", &entry, &err), &err);
+	assert_in_range(entry.due_ms - clock_wall_ms(), 598 * 60000, 600 * 60000);
+	queue_entry_clear(&entry);
 	claim("w1", NULL);
 	snprintf(json, sizeof json, JOB("open", ",\"window\":\"%s\",\"tz\":\"UTC\""), open);
 	fixture_submit(q, json);
