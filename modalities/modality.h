@@ -89,6 +89,6 @@ const struct modality *modality_find(const char *name);
 /* NULL-terminated. */
 extern const struct modality *const modality_table[];
 
-extern const struct modality modality_image, modality_video;
+extern const struct modality modality_image, modality_video, modality_audio;
 
 #endif

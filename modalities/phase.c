@@ -105,13 +105,17 @@ static void analyse(struct stft *s, const float *x, size_t length, int t)
 	kiss_fftr(s->forward, s->frame, s->spectrum);
 }
 
+void stft_magnitude(struct stft *s, const float *samples, size_t length, int t, float *out)
+{
+	analyse(s, samples, length, t);
+	for (int k = 0; k < s->bins; k++)
+		out[k] = hypotf(s->spectrum[k].r, s->spectrum[k].i);
+}
+
 void stft_magnitudes(struct stft *s, const float *samples, size_t length, int frames, float *out)
 {
-	for (int t = 0; t < frames; t++) {
-		analyse(s, samples, length, t);
-		for (int k = 0; k < s->bins; k++)
-			out[(size_t)t * (size_t)s->bins + (size_t)k] = hypotf(s->spectrum[k].r, s->spectrum[k].i);
-	}
+	for (int t = 0; t < frames; t++)
+		stft_magnitude(s, samples, length, t, out + (size_t)t * (size_t)s->bins);
 }
 
 /* ---- reconstruction ---------------------------------------------------------------- */

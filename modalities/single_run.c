@@ -17,6 +17,10 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	s->request = *r;
 	struct run_params params = request_run_params(r);
 	params.init = start->init;
+	params.window = start->window;
+	params.overlap = start->overlap;
+	if (start->width)
+		params.width = start->width;
 	int status = start->saved ? run_restore(pack, &params, start->saved, start->saved_size,
 	                                        &s->run, err)
 	                          : run_begin(pack, &params, &s->run, err);

@@ -17,6 +17,8 @@ struct single_run {
 struct single_run_start {
 	const struct modality *modality;
 	const float *init; /* [frames, height, width, 3] in −1…1, or NULL */
+	int width;           /* of the run where it is not the request's; else 0 */
+	int window, overlap; /* as in struct run_params */
 	const void *saved; /* of single_run_save(), or NULL */
 	size_t saved_size;
 };

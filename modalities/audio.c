@@ -1,0 +1,333 @@
+/* Music and sounds: a run that paints a mel spectrogram, and the sound of it.
+ *
+ * Clips longer than the model's window are one run whose windows overlap; a loop is one
+ * whose windows go around in a circle, and so do its spectra, phases and samples. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "modalities/modality.h"
+#include "modalities/picture.h"
+#include "modalities/request.h"
+#include "modalities/single_run.h"
+#include "modalities/spectrogram.h"
+#include "modalities/vorbis.h"
+#include "modalities/wav.h"
+#include "modalities/webp.h"
+
+#define DURATION_MIN 1.0   /* seconds */
+#define DURATION_MAX 300.0
+#define FADE_SECONDS 0.005 /* at the ends of what is no loop */
+#define SPECTROGRAM_QUALITY 90
+
+enum { COLUMNS_MAX = 65536 };
+
+static const char *const audio_formats[] = {"ogg", "wav", NULL};
+
+/* ---- moods ------------------------------------------------------------------------- */
+
+struct mood {
+	const char *prompt, *negative_prompt; /* borrowed from the manifest */
+	double tempo;                         /* beats a minute; 0: none */
+};
+
+static int list_moods(const struct pack_info *info, const char *name, struct error *err)
+{
+	char names[240] = "";
+	const char *key;
+	json_t *ignored;
+	json_object_foreach(json_object_get(info->manifest, "moods"), key, ignored) {
+		size_t n = strlen(names);
+		snprintf(names + n, sizeof names - n, "%s%.32s", n ? ", " : "", key);
+	}
+	if (!*names)
+		return error_set(err, SUMI_INVALID, "model %s has no moods: give a prompt", info->name);
+	return error_set(err, SUMI_INVALID, "mood is '%.60s', model %s has: %s", name, info->name, names);
+}
+
+static int find_mood(const struct pack_info *info, const char *name, struct mood *m,
+                     struct error *err)
+{
+	char where[200];
+	*m = (struct mood){0};
+	if (!name)
+		return SUMI_OK;
+	const json_t *row = json_object_get(json_object_get(info->manifest, "moods"), name);
+	if (!json_is_object(row))
+		return list_moods(info, name, err);
+	snprintf(where, sizeof where, "%.100s/sumi.json, mood '%.60s'", info->path, name);
+	int status;
+	if ((status = json_want_string(row, where, "prompt", &m->prompt, err)) ||
+	    (status = json_want_string(row, where, "negative_prompt", &m->negative_prompt, err)) ||
+	    (status = json_want_number(row, where, "tempo", 20, 300, &m->tempo, err)))
+		return status;
+	return m->prompt ? SUMI_OK
+	                 : error_set(err, SUMI_INVALID, "%s: field 'prompt' is missing", where);
+}
+
+/* ---- resolving --------------------------------------------------------------------- */
+
+static int resolve_duration(const struct spectrogram *s, const struct mood *mood, struct request *r,
+                            struct error *err)
+{
+	if (r->duration == 0)
+		r->duration = fmax(DURATION_MIN, (double)s->window_columns * s->hop / s->rate);
+	if (!(r->duration >= DURATION_MIN && r->duration <= DURATION_MAX))
+		return error_set(err, SUMI_INVALID, "duration is %g, allowed are %g to %g seconds",
+		                 r->duration, DURATION_MIN, DURATION_MAX);
+	/* A loop of whole beats keeps its rhythm where it begins again. */
+	if (r->loop && mood->tempo > 0) {
+		double beat = 60 / mood->tempo, beats = fmax(ceil(DURATION_MIN / beat), round(r->duration / beat));
+		r->duration = fmin(beats, floor(DURATION_MAX / beat)) * beat;
+	}
+	if (r->duration * s->rate / s->hop + s->window_columns > COLUMNS_MAX)
+		return error_set(err, SUMI_TOOBIG, "duration %g: more than %d columns of %d samples",
+		                 r->duration, COLUMNS_MAX, s->hop);
+	return SUMI_OK;
+}
+
+static int audio_resolve(const struct pack_info *info, struct request *r, struct error *err)
+{
+	struct spectrogram s;
+	struct mood mood;
+	if (r->frames > 0 || r->fps > 0 || r->reverse || r->boomerang)
+		return error_set(err, SUMI_INVALID,
+		                 "a clip of sound has neither frames nor fps, reverse or boomerang");
+	if (strcmp(info->modality, "audio") != 0)
+		return error_set(err, SUMI_INVALID,
+		                 "model %s does not make sound: its sumi.json must say \"modality\": \"audio\"",
+		                 info->name);
+	int status;
+	if ((status = spectrogram_read(info, &s, err)) || (status = find_mood(info, r->mood, &mood, err)))
+		return status;
+	if (!r->prompt)
+		r->prompt = mood.prompt;
+	if (!r->negative_prompt)
+		r->negative_prompt = mood.negative_prompt;
+	if ((r->width && r->width != s.window_columns) || (r->height && r->height != s.bands))
+		return error_set(err, SUMI_INVALID,
+		                 "width and height of a spectrogram are the model's, %dx%d: give a duration",
+		                 s.window_columns, s.bands);
+	r->width = s.window_columns;
+	r->height = s.bands;
+	if ((status = request_resolve(info, r, err)) ||
+	    (status = request_resolve_format(r, audio_formats, err)))
+		return status;
+	return resolve_duration(&s, &mood, r, err);
+}
+
+static int round_up(int value, int multiple)
+{
+	return (value + multiple - 1) / multiple * multiple;
+}
+
+static struct spectrogram_shape shape_of(const struct pack_info *info, const struct spectrogram *s,
+                                         const struct request *r)
+{
+	struct spectrogram_shape shape = {.circular = r->loop};
+	double frames = r->duration * s->rate / s->hop;
+	if (r->loop) {
+		shape.frames = (int)round(frames);
+		shape.length = (size_t)shape.frames * (size_t)s->hop;
+		shape.columns = round_up(shape.frames - info->scale / 2, info->scale);
+	} else {
+		shape.frames = (int)ceil(frames);
+		shape.length = (size_t)round(r->duration * s->rate);
+		/* The model knows whole windows: a shorter clip is the beginning of one. */
+		shape.columns = round_up(shape.frames, info->scale);
+		if (shape.columns < s->window_columns)
+			shape.columns = s->window_columns;
+	}
+	return shape;
+}
+
+/* ---- beginning --------------------------------------------------------------------- */
+
+/* The clip to start from as a picture in −1 … 1. */
+static int load_init(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                     const char *path, float **out, struct error *err)
+{
+	size_t count = (size_t)s->bands * (size_t)shape->columns * 3;
+	struct sound sound;
+	int status = sound_load(path, s->rate, s->stereo ? 2 : 1, &sound, err);
+	if (status)
+		return status;
+	*out = malloc(count * sizeof **out);
+	if (!*out)
+		status = error_set(err, SUMI_NOMEM, "%s: no memory for its spectrogram", path);
+	else
+		status = spectrogram_of_sound(s, shape, &sound, *out, err);
+	for (size_t i = 0; i < count && !status; i++)
+		(*out)[i] = (*out)[i] * 2 - 1;
+	sound_free(&sound);
+	return status;
+}
+
+static int audio_begin(struct pack *pack, const struct request *r, const void *saved,
+                       size_t saved_size, struct generation **out, struct error *err)
+{
+	const struct pack_info *info = pack_info_of(pack);
+	struct spectrogram s;
+	float *init = NULL;
+	int status = spectrogram_read(info, &s, err);
+	if (status)
+		return status;
+	struct spectrogram_shape shape = shape_of(info, &s, r);
+	if (r->init)
+		status = load_init(&s, &shape, r->init, &init, err);
+	struct single_run_start start = {
+	    .modality = &modality_audio,
+	    .init = init,
+	    .width = shape.columns,
+	    .window = s.window_columns,
+	    .overlap = s.overlap_columns,
+	    .saved = saved,
+	    .saved_size = saved_size,
+	};
+	if (!status)
+		status = single_run_begin(pack, r, &start, out, err);
+	free(init);
+	return status;
+}
+
+/* The spectrogram as it forms; of a long clip every so many columns. */
+static int audio_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
+                         int *height, struct error *err)
+{
+	const struct single_run *audio = (const struct single_run *)g;
+	const struct pack_info *info = pack_info_of(audio->pack);
+	struct spectrogram s;
+	int status = spectrogram_read(info, &s, err);
+	if (status)
+		return status;
+	int columns = shape_of(info, &s, &audio->request).columns / info->scale;
+	int rows = s.bands / info->scale, step = 1;
+	while ((size_t)(columns / step) * (size_t)rows > max_pixels && step < columns)
+		step++;
+	*width = columns / step;
+	*height = rows;
+	uint8_t *whole = malloc((size_t)columns * (size_t)rows * 3);
+	if (!whole)
+		return error_set(err, SUMI_NOMEM, "no memory for a preview");
+	status = run_preview(audio->run, whole, err);
+	for (int y = 0; y < rows && !status; y++)
+		for (int x = 0; x < *width; x++)
+			memcpy(rgb + ((size_t)y * (size_t)*width + (size_t)x) * 3,
+			       whole + ((size_t)y * (size_t)columns + (size_t)(x * step)) * 3, 3);
+	free(whole);
+	return status;
+}
+
+/* ---- finishing --------------------------------------------------------------------- */
+
+/* What is cut out of a longer sound begins and ends without a click. */
+static void fade_ends(struct sound *sound)
+{
+	size_t n = (size_t)(FADE_SECONDS * sound->rate);
+	for (int c = 0; c < sound->channels; c++) {
+		float *x = sound->samples + (size_t)c * sound->length;
+		for (size_t i = 0; i < n && i < sound->length; i++) {
+			float f = (float)(0.5 - 0.5 * cos(3.141592653589793 * ((double)i + 0.5) / (double)n));
+			x[i] *= f;
+			x[sound->length - 1 - i] *= f;
+		}
+	}
+}
+
+static int emit(const struct single_run *audio, const struct sink *sink, struct output *o,
+                struct error *err)
+{
+	o->metadata_json = audio->metadata;
+	o->infotext = audio->infotext;
+	return sink->output(sink->context, o, err);
+}
+
+static int emit_sound(const struct single_run *audio, const struct sound *sound,
+                      const struct sink *sink, struct error *err)
+{
+	const struct request *r = &audio->request;
+	struct metadata meta = {.infotext = audio->infotext, .json = audio->metadata};
+	bool wav = strcmp(r->format, "wav") == 0;
+	struct output o = {
+	    .role = "main",
+	    .format = r->format,
+	    .mime = wav ? "audio/wav" : "audio/ogg",
+	    .duration = (double)sound->length / sound->rate,
+	};
+	uint8_t *data;
+	int status = wav ? wav_encode(sound, &data, &o.size, err)
+	                 : vorbis_encode(sound, r->quality, &meta, &data, &o.size, err);
+	if (status)
+		return status;
+	o.data = data;
+	status = emit(audio, sink, &o, err);
+	free(data);
+	return status;
+}
+
+/* What the clip is made of; columns that WebP has no room for are left out evenly. */
+static int emit_spectrogram(const struct single_run *audio, const float *picture, int columns,
+                            int rows, const struct sink *sink, struct error *err)
+{
+	struct metadata meta = {.infotext = audio->infotext, .json = audio->metadata};
+	struct webp_options options = {.quality = SPECTROGRAM_QUALITY};
+	int step = (columns + WEBP_MAX_SIDE - 1) / WEBP_MAX_SIDE, width = columns / step;
+	struct output o = {
+	    .role = "spectrogram", .format = "webp", .mime = "image/webp", .width = width, .height = rows};
+	uint8_t *data, *rgb = malloc((size_t)width * (size_t)rows * 3);
+	if (!rgb)
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %dx%d", width, rows);
+	for (int y = 0; y < rows; y++)
+		for (int x = 0; x < width; x++)
+			picture_to_bytes(picture + ((size_t)y * (size_t)columns + (size_t)(x * step)) * 3,
+			                 rgb + ((size_t)y * (size_t)width + (size_t)x) * 3, 3);
+	int status = webp_encode(rgb, width, rows, &options, &meta, &data, &o.size, err);
+	free(rgb);
+	if (status)
+		return status;
+	o.data = data;
+	status = emit(audio, sink, &o, err);
+	free(data);
+	return status;
+}
+
+static int audio_finish(struct generation *g, const struct sink *sink, struct error *err)
+{
+	struct single_run *audio = (struct single_run *)g;
+	const struct pack_info *info = pack_info_of(audio->pack);
+	struct spectrogram s;
+	struct sound sound = {0};
+	int status = spectrogram_read(info, &s, err);
+	if (status)
+		return status;
+	struct spectrogram_shape shape = shape_of(info, &s, &audio->request);
+	float *picture = malloc((size_t)s.bands * (size_t)shape.columns * 3 * sizeof *picture);
+	if (!picture)
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns", shape.columns);
+	if ((status = run_decode(audio->run, 0, picture, err)) ||
+	    (status = spectrogram_to_sound(&s, &shape, picture, &sound, err)))
+		goto done;
+	if (!shape.circular)
+		fade_ends(&sound);
+	if ((status = sound_normalise(&sound, shape.circular, err)) ||
+	    (status = emit_sound(audio, &sound, sink, err)))
+		goto done;
+	status = emit_spectrogram(audio, picture, shape.columns, s.bands, sink, err);
+done:
+	sound_free(&sound);
+	free(picture);
+	return status;
+}
+
+const struct modality modality_audio = {
+    .name = "audio",
+    .formats = audio_formats,
+    .resolve = audio_resolve,
+    .begin = audio_begin,
+    .step = single_run_step,
+    .save = single_run_save,
+    .preview = audio_preview,
+    .finish = audio_finish,
+    .free = single_run_free,
+};

@@ -1,0 +1,33 @@
+/* Sound as numbers. */
+#ifndef SUMI_MODALITIES_SOUND_H
+#define SUMI_MODALITIES_SOUND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+#define SOUND_RATE_MIN 8000
+#define SOUND_RATE_MAX 192000
+#define SOUND_LENGTH_MAX ((size_t)192000 * 600) /* samples of a channel that a file may have */
+
+struct sound {
+	int rate;       /* samples a second */
+	int channels;   /* 1 or 2 */
+	size_t length;  /* samples of a channel */
+	float *samples; /* [channels, length], full scale is 1; owned */
+};
+
+/* Silence. */
+int sound_new(struct sound *s, int rate, int channels, size_t length, struct error *err);
+void sound_free(struct sound *s); /* the samples, not s */
+
+/* Reads an Ogg Vorbis or WAV file at another rate and number of channels. SUMI_UNSUPPORTED
+ * when it is neither, SUMI_CORRUPT, SUMI_TOOBIG; the message names the file. */
+int sound_load(const char *path, int rate, int channels, struct sound *out, struct error *err);
+
+/* EBU R 128 loudness to −16 LUFS. Peaks above −1 dB (true peak) are turned down around
+ * themselves. circular: the end meets the beginning. Silence stays as it is. */
+int sound_normalise(struct sound *s, bool circular, struct error *err);
+
+#endif

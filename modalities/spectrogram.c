@@ -1,0 +1,214 @@
+/* From a picture to sound: brightness → mel bands → magnitudes → phases; and back. */
+#include "modalities/spectrogram.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modalities/mel.h"
+#include "modalities/phase.h"
+
+enum { ITERATIONS = 32 };
+#define MOMENTUM 0.99
+
+static struct mel_options mel_options(const struct spectrogram *s)
+{
+	return (struct mel_options){
+	    .sample_rate = s->rate,
+	    .n_fft = s->n_fft,
+	    .bands = s->bands,
+	    .low = s->low,
+	    .high = s->high,
+	    .slaney = s->slaney,
+	    .area_norm = s->area_norm,
+	};
+}
+
+/* ---- pictures and bands ------------------------------------------------------------ */
+
+static size_t pixel(const struct spectrogram *s, int columns, int band, int column)
+{
+	int row = s->low_at_bottom ? s->bands - 1 - band : band;
+	return ((size_t)row * (size_t)columns + (size_t)column) * 3;
+}
+
+/* The picture's brightness for a channel at a place between columns. */
+static float brightness(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                        const float *picture, int channel, int band, double at)
+{
+	int left = (int)at, right = left + 1 < shape->columns ? left + 1 : shape->circular ? 0 : left;
+	float part = (float)(at - left), value[2];
+	for (int i = 0; i < 2; i++) {
+		const float *p = picture + pixel(s, shape->columns, band, i ? right : left);
+		value[i] = s->stereo ? p[1 + channel] : (p[0] + p[1] + p[2]) / 3;
+	}
+	float v = value[0] + (value[1] - value[0]) * part;
+	return s->black_is_loud ? 1 - v : v;
+}
+
+/* Sound's frame as a place in the picture. */
+static double column_of_frame(const struct spectrogram_shape *shape, int frame)
+{
+	return shape->circular ? (double)frame * shape->columns / shape->frames : frame;
+}
+
+static void read_bands(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                       const float *picture, int channel, int frame, float *bands)
+{
+	double at = column_of_frame(shape, frame), power = 1 / s->power;
+	for (int b = 0; b < s->bands; b++) {
+		float v = brightness(s, shape, picture, channel, b, at);
+		bands[b] = v > 0 ? (float)pow(v < 1 ? v : 1, power) : 0;
+	}
+}
+
+/* ---- to sound ---------------------------------------------------------------------- */
+
+/* A window in a longer transform: every step-th bin tells the same of it. The largest step
+ * for which the window still fits and the transform stays even. */
+static int thinning(const struct spectrogram *s)
+{
+	for (int step = s->n_fft / s->window; step > 1; step--)
+		if (s->n_fft % (2 * step) == 0)
+			return step;
+	return 1;
+}
+
+/* [frames, bins] of one channel. */
+static int magnitudes_of(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                         const float *picture, int channel, int bins, float *out, struct error *err)
+{
+	struct mel_options options = mel_options(s);
+	struct mel *mel;
+	int step = thinning(s), status = mel_new(&options, &mel, err);
+	if (status)
+		return status;
+	float *bands = malloc((size_t)s->bands * sizeof *bands);
+	float *all = malloc((size_t)mel_bins(mel) * sizeof *all);
+	if (!bands || !all)
+		status = error_set(err, SUMI_NOMEM, "no memory for a spectrum");
+	for (int f = 0; f < shape->frames && !status; f++) {
+		read_bands(s, shape, picture, channel, f, bands);
+		status = mel_invert(mel, bands, all, err);
+		for (int k = 0; k < bins && !status; k++)
+			out[(size_t)f * (size_t)bins + (size_t)k] = all[k * step];
+	}
+	free(bands);
+	free(all);
+	mel_free(mel);
+	return status;
+}
+
+static int channel_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                            const float *picture, int channel, float *samples, struct error *err)
+{
+	struct phase_options o = {
+	    .stft = {.n_fft = s->n_fft / thinning(s),
+	             .window = s->window,
+	             .hop = s->hop,
+	             .edge = shape->circular ? STFT_CIRCLE : STFT_ZERO},
+	    .frames = shape->frames,
+	    .length = shape->length,
+	    .iterations = ITERATIONS,
+	    .momentum = MOMENTUM,
+	};
+	o.bins = (int)ceil(s->high * o.stft.n_fft / s->rate) + 1;
+	if (o.bins > o.stft.n_fft / 2 + 1)
+		o.bins = o.stft.n_fft / 2 + 1;
+	float *magnitudes = malloc((size_t)o.frames * (size_t)o.bins * sizeof *magnitudes);
+	if (!magnitudes)
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrum of %d frames", o.frames);
+	int status = magnitudes_of(s, shape, picture, channel, o.bins, magnitudes, err);
+	if (!status)
+		status = phase_reconstruct(&o, magnitudes, samples, err);
+	free(magnitudes);
+	return status;
+}
+
+int spectrogram_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                         const float *picture, struct sound *out, struct error *err)
+{
+	int status = sound_new(out, s->rate, s->stereo ? 2 : 1, shape->length, err);
+	for (int c = 0; c < out->channels && !status; c++)
+		status = channel_to_sound(s, shape, picture, c, out->samples + (size_t)c * shape->length, err);
+	if (status)
+		sound_free(out);
+	return status;
+}
+
+/* ---- from sound -------------------------------------------------------------------- */
+
+/* Bands of one channel, [frames, bands], of the sound repeated to `length` samples. */
+static int bands_of(const struct spectrogram *s, const struct sound *sound, int channel,
+                    size_t length, int frames, enum stft_edge edge, float *bands, struct error *err)
+{
+	struct stft_options options = {
+	    .n_fft = s->n_fft, .window = s->window, .hop = s->hop, .edge = edge};
+	struct mel_options filters = mel_options(s);
+	struct stft *stft = NULL;
+	struct mel *mel = NULL;
+	size_t bins = (size_t)s->n_fft / 2 + 1;
+	float *samples = malloc(length * sizeof *samples);
+	float *spectrum = malloc(bins * sizeof *spectrum);
+	int status = SUMI_OK;
+	if (!samples || !spectrum)
+		status = error_set(err, SUMI_NOMEM, "no memory for %zu samples", length);
+	if (!status && !(status = stft_new(&options, &stft, err)))
+		status = mel_new(&filters, &mel, err);
+	for (size_t i = 0; i < length && !status; i++)
+		samples[i] = sound->samples[(size_t)channel * sound->length + i % sound->length];
+	for (int f = 0; f < frames && !status; f++) {
+		stft_magnitude(stft, samples, length, f, spectrum);
+		mel_apply(mel, spectrum, bands + (size_t)f * (size_t)s->bands);
+	}
+	stft_free(stft);
+	mel_free(mel);
+	free(samples);
+	free(spectrum);
+	return status;
+}
+
+/* One channel's bands into the picture; a column lies where its frame does. */
+static void paint(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                  const float *bands, int frames, float loudest, int channel, float *picture)
+{
+	for (int x = 0; x < shape->columns; x++) {
+		double at = shape->circular ? (double)x * frames / shape->columns : x;
+		int left = (int)at, right = (left + 1) % frames;
+		float part = (float)(at - left);
+		for (int b = 0; b < s->bands; b++) {
+			float v0 = bands[(size_t)left * (size_t)s->bands + (size_t)b];
+			float v1 = bands[(size_t)right * (size_t)s->bands + (size_t)b];
+			float v = powf(fminf((v0 + (v1 - v0) * part) / loudest, 1), (float)s->power);
+			float *p = picture + pixel(s, shape->columns, b, x);
+			v = s->black_is_loud ? 1 - v : v;
+			if (s->stereo)
+				p[1 + channel] = v;
+			else
+				p[0] = p[1] = p[2] = v;
+		}
+	}
+}
+
+int spectrogram_of_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
+                         const struct sound *sound, float *picture, struct error *err)
+{
+	int frames = shape->circular ? shape->frames : shape->columns, status = SUMI_OK;
+	size_t length = (size_t)frames * (size_t)s->hop, one = (size_t)frames * (size_t)s->bands;
+	enum stft_edge edge = shape->circular ? STFT_CIRCLE : STFT_REFLECT;
+	float loudest = 1e-9f;
+	float *bands = malloc(one * (size_t)sound->channels * sizeof *bands);
+	if (!bands)
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns", frames);
+	memset(picture, 0, (size_t)s->bands * (size_t)shape->columns * 3 * sizeof *picture);
+	for (int c = 0; c < sound->channels && !status; c++)
+		status = bands_of(s, sound, c, length, frames, edge, bands + (size_t)c * one, err);
+	for (size_t i = 0; i < one * (size_t)sound->channels && !status; i++)
+		loudest = fmaxf(loudest, bands[i]);
+	if (s->max_value > 0)
+		loudest = (float)s->max_value;
+	for (int c = 0; c < sound->channels && !status; c++)
+		paint(s, shape, bands + (size_t)c * one, frames, loudest, c, picture);
+	free(bands);
+	return status;
+}

@@ -1,0 +1,16 @@
+/* WAV: PCM in RIFF, written with 16 bits, read with 8 to 32 or as floats. */
+#ifndef SUMI_MODALITIES_WAV_H
+#define SUMI_MODALITIES_WAV_H
+
+#include <stdint.h>
+
+#include "modalities/sound.h"
+
+/* The caller frees *data. */
+int wav_encode(const struct sound *sound, uint8_t **data, size_t *size, struct error *err);
+
+/* where names the file in messages. The caller frees out by sound_free(). */
+int wav_decode(const void *data, size_t size, const char *where, struct sound *out,
+               struct error *err);
+
+#endif
