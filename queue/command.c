@@ -146,7 +146,8 @@ int reply_error(const redisReply *reply, struct error *err)
 		int status;
 	} known[] = {{"OOM", SUMI_FULL},        {"NOAUTH", SUMI_PERM},   {"NOPERM", SUMI_PERM},
 	             {"WRONGPASS", SUMI_PERM},  {"MISCONF", SUMI_FULL},  {"LOADING", SUMI_CONNECT},
-	             {"READONLY", SUMI_CONNECT}, {"MASTERDOWN", SUMI_CONNECT}};
+	             {"READONLY", SUMI_CONNECT}, {"MASTERDOWN", SUMI_CONNECT}, {"BUSY ", SUMI_CONNECT},
+	             {"MOVED", SUMI_UNSUPPORTED}};
 	int status = SUMI_INTERNAL;
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (strncmp(reply->str, known[i].start, strlen(known[i].start)) == 0)

@@ -64,7 +64,7 @@ local function next_turn(queue, rank, submitter, cost)
 	local served = tonumber(redis.call('HGET', P .. 'turn', rank) or 0)
 	local sender = queue .. '\n' .. submitter
 	local ended = tonumber(redis.call('ZSCORE', P .. 'fair:' .. rank, sender) or 0)
-	local start = math.max(served, ended)
+	local start = math.min(math.max(served, ended), RANK / TURN - 1) -- stays in its priority
 	redis.call('ZADD', P .. 'fair:' .. rank, start + cost, sender)
 	return rank * RANK + start * TURN + redis.call('INCR', P .. 'seq') % TURN
 end
