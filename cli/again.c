@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "cli/follow.h"
+#include "cli/preflight.h"
 #include "cli/verbs.h"
 #include "modalities/metadata.h"
 
@@ -42,6 +43,8 @@ static int run_again(struct cli *cli)
 	struct queue *queue = NULL;
 	struct job job = {0};
 	int code, status = read_job(cli, &job, &err);
+	if (!status)
+		status = preflight(cli, &job, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)

@@ -213,6 +213,17 @@ int cli_number(const struct cli *cli, const char *name, long min, long max, long
 	return SUMI_OK;
 }
 
+int cli_prompt(struct cli *cli, struct error *err)
+{
+	if (cli->arg_count == 0)
+		return SUMI_OK;
+	json_t *prompt = json_string(cli->args[0]);
+	if (!prompt)
+		return error_set(err, SUMI_INVALID, "the prompt is not valid UTF-8");
+	json_object_set_new(cli->fields, "prompt", prompt);
+	return SUMI_OK;
+}
+
 static void print_option(FILE *out, char letter, const char *name, const char *value,
                          const char *help)
 {

@@ -69,6 +69,9 @@ const char *cli_value(const struct cli *cli, const char *name);
 int cli_number(const struct cli *cli, const char *name, long min, long max, long *value,
                struct error *err);
 
+/* Makes the first argument the prompt among the job's fields. */
+int cli_prompt(struct cli *cli, struct error *err);
+
 /* Prints "sumi: message" (or, with --json, {"error": …}) on stderr; returns the exit code
  * that fits the status. */
 int cli_error(const struct cli *cli, const struct error *err);

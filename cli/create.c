@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/follow.h"
+#include "cli/preflight.h"
 #include "cli/verbs.h"
 
 static const struct cli_option create_options[] = {
@@ -22,11 +23,13 @@ static int submit(struct cli *cli, struct queue *queue, struct job *job, struct 
 {
 	const char *output = cli_value(cli, "output");
 	json_object_set_new(cli->fields, "modality", json_string(cli->verb->name));
-	if (cli->arg_count)
-		json_object_set_new(cli->fields, "prompt", json_string(cli->args[0]));
 	format_from_output(cli, output);
-	int status = job_parse_object(cli->fields, job, err);
-	if (!status && (status = queue_submit(queue, job, err)))
+	int status = cli_prompt(cli, err);
+	if (!status)
+		status = job_parse_object(cli->fields, job, err);
+	if (status)
+		return status;
+	if ((status = preflight(cli, job, err)) || (status = queue_submit(queue, job, err)))
 		job_clear(job);
 	return status;
 }

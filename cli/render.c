@@ -97,11 +97,11 @@ static int make_job(struct render *r, const char *modality, struct error *err)
 	json_t *fields = r->cli->fields;
 	const char *dot = strrchr(r->output, '.');
 	json_object_set_new(fields, "modality", json_string(modality));
-	if (r->cli->arg_count)
-		json_object_set_new(fields, "prompt", json_string(r->cli->args[0]));
 	if (dot && !strchr(dot, '/') && !json_object_get(fields, "format"))
 		json_object_set_new(fields, "format", json_string(dot + 1));
-	int status = job_parse_object(fields, &r->job, err);
+	int status = cli_prompt(r->cli, err);
+	if (!status)
+		status = job_parse_object(fields, &r->job, err);
 	return status ? status : job_complete(&r->job, err);
 }
 

@@ -210,8 +210,10 @@ static int check_zone(const char *name, struct error *err)
 {
 	struct zone *zone;
 	int status = zone_load(name, &zone, err);
-	if (status)
-		return error_prefix(err, "job: field 'tz'");
+	if (status) {
+		error_prefix(err, "job: field 'tz'");
+		return err->status = status == SUMI_NOTFOUND ? SUMI_INVALID : status;
+	}
 	zone_free(zone);
 	return SUMI_OK;
 }

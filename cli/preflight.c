@@ -1,0 +1,56 @@
+/* Better refused now, with the terminal still open, than failed in the night. */
+#include "cli/preflight.h"
+
+#include <string.h>
+
+#include "diffusion/catalogue.h"
+#include "modalities/modality.h"
+#include "queue/job_request.h"
+
+static const struct pack_info *find_pack(const struct cli *cli, const struct catalogue *c,
+                                         const struct job *job)
+{
+	if (!job->model)
+		return catalogue_default(c, config_model(&cli->config, job->modality), job->modality);
+	for (int i = 0; i < c->count; i++)
+		if (strcmp(c->packs[i].name, job->model) == 0)
+			return &c->packs[i];
+	return NULL;
+}
+
+static int not_installed(const struct cli *cli, const struct catalogue *c, const struct job *job,
+                         struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	if (cli->config.redis[0])
+		return SUMI_OK;
+	if (job->model)
+		return catalogue_find(c, job->model, path, err);
+	return error_set(err, SUMI_NOTFOUND,
+	                 "no model pack for %s is installed: put one into %s/models, or name its "
+	                 "parent with packs = … in sumi.conf",
+	                 job->modality, cli->config.state_dir);
+}
+
+int preflight(const struct cli *cli, const struct job *job, struct error *err)
+{
+	const struct modality *m = modality_find(job->modality);
+	struct catalogue c;
+	struct error ignored;
+	if (!m)
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%.20s' yet",
+		                 job->modality);
+	/* Whether the packs can be read here is the worker's business. */
+	if (catalogue_read(cli->config.packs, cli->config.state_dir, &c, &ignored))
+		return SUMI_OK;
+	const struct pack_info *info = find_pack(cli, &c, job);
+	int status;
+	if (info) {
+		struct request r = job_request(job, 0);
+		status = m->resolve(info, &r, err);
+	} else {
+		status = not_installed(cli, &c, job, err);
+	}
+	catalogue_free(&c);
+	return status;
+}

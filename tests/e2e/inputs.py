@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""What bad input gets: one clear line that names it, exit status 2, nothing half-written."""
+import os, shutil, struct, subprocess
+
+from lib import *
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+def run(place, *args):
+    # bytes: some arguments are no UTF-8
+    return subprocess.run([BIN / "sumi", *[a if isinstance(a, bytes) else str(a) for a in args]], env=place.env(),
+                          capture_output=True, cwd=place.dir, timeout=60)
+
+
+def refused(place, name, *args, words=(), status=2):
+    before = sorted(os.listdir(place.dir))
+    done = run(place, *args)
+    text = done.stderr.decode(errors="replace")
+    fine = (done.returncode == status and text.count("\n") == 1 and all(w in text for w in words) and
+            sorted(os.listdir(place.dir)) == before and not done.stdout)
+    check(fine, name, f"exit {done.returncode}: {text}")
+
+
+def parameters(place):
+    """The same answers with and without a daemon."""
+    render = ["render", "--pack", PACKS / PACK, "-o", "x.webp"]
+    for how, verb in [("render", render), ("image", ["image", "-o", "x.webp"])]:
+        def bad(name, *options, words, prompt="ink"):
+            refused(place, f"{how}: {name}", verb[0], prompt, *verb[1:], *options, words=words)
+        bad("a prompt that is no UTF-8", prompt=b"ink \xff\xfe", words=["prompt", "UTF-8"])
+        bad("a width not divisible by 8", "--width", 63, words=["width", "63"])
+        bad("width 0", "--width", 0, words=["width"])
+        bad("a negative height", "--height", -64, words=["height", "-64"])
+        bad("an absurd width", "--width", 1000000, words=["width", "1000000"])
+        bad("a width that is no number", "--width", "wide", words=["width", "number"])
+        bad("NaN guidance", "--cfg-scale", "nan", words=["cfg_scale"])
+        bad("infinite guidance", "--cfg-scale", "inf", words=["cfg_scale"])
+        bad("steps 0", "--steps", 0, words=["steps"])
+        bad("an absurd number of steps", "--steps", 10**9, words=["steps"])
+        bad("an unknown sampler", "--sampler", "magic", words=["sampler", "magic"])
+        bad("too many variants", "-n", 1000, words=["n"])
+        bad("an unknown format", "--format", "bmp", words=["format", "webp"])
+        bad("an option that does not exist", "--stepps", 3, words=["--stepps", "--steps"])
+        bad("an option without its value", "--seed", words=["--seed", "value"])
+        bad("a huge prompt", prompt="ink " * 30000, words=["prompt"])
+    refused(place, "a second prompt", "image", "one", "two", words=["two", "quotes"])
+    refused(place, "a verb that does not exist", "imagine", "ink", words=["imagine", "--help"])
+    refused(place, "a wrong time", "image", "ink", "--not-before", "tomorrow", words=["not_before", "tomorrow"])
+    refused(place, "a wrong window", "image", "ink", "--window", "late", words=["window", "late"])
+    refused(place, "a wrong time zone", "image", "ink", "--tz", "Mars/Olympus", words=["Mars/Olympus"])
+    refused(place, "a wrong id", "image", "ink", "--id", "a b", words=["id"])
+    refused(place, "JSON that is none", "submit", "{prompt}", words=["job"])
+    refused(place, "JSON of another kind", "submit", "[1]", words=["object"])
+    refused(place, "a field that does not exist", "submit", '{"prompt":"x","widht":64}', words=["widht", "width"])
+    refused(place, "again with a file that is not there", "again", "nothing.webp", words=["nothing.webp"], status=3)
+    refused(place, "a pack that is not there", *render[:1], "ink", "--pack", "/nowhere/pack", "-o", "x.webp",
+            words=["/nowhere/pack"], status=3)
+    refused(place, "render without -o", "render", "ink", words=["-o"])
+    refused(place, "a folder that is not there", "render", "ink", "--pack", PACKS / PACK, "--steps", 1, "--width", 64,
+            "--height", 64, "-q", "-o", "no/such/folder/x.webp", words=["no/such/folder"], status=3)
+    (place.dir / "plain.webp").write_bytes(b"RIFF\x04\0\0\0WEBP")
+    refused(place, "again with a file of somebody else", "again", "plain.webp", words=["plain.webp"])
+    (place.dir / "text.webp").write_bytes(b"hello")
+    refused(place, "again with something else", "again", "text.webp", words=["text.webp"])
+
+
+def header_of(data):
+    size, = struct.unpack("<Q", data[:8])
+    return json.loads(data[8:8 + size]), data[8 + size:]
+
+
+def with_header(header, body):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def packs(place):
+    whole = (PACKS / PACK / UNET).read_bytes()
+    header, body = header_of(whole)
+    names = [n for n in header if n != "__metadata__"]
+    first, second = names[0], names[1]
+
+    def changed(**fields):
+        new = json.loads(json.dumps(header))
+        new[first].update(fields)
+        return with_header(new, body)
+    cases = [
+        ("truncated", whole[:len(whole) // 2], [UNET]),
+        ("cut within its header", whole[:100], [UNET]),
+        ("empty", b"", [UNET]),
+        ("with a header of 2^60 bytes", struct.pack("<Q", 1 << 60) + whole[8:], [UNET]),
+        ("with a header that is no JSON", struct.pack("<Q", 16) + b"{" * 16, [UNET]),
+        ("with overlapping tensors", changed(data_offsets=header[second]["data_offsets"]), [UNET]),
+        ("with offsets past its end", changed(data_offsets=[0, 1 << 40]), [UNET, first]),
+        ("with a wrong dtype", changed(dtype="F31"), [UNET, first]),
+        ("with a wrong shape", changed(shape=[1 << 31, 1 << 31]), [UNET, first]),
+        ("without a tensor", with_header({n: v for n, v in header.items() if n != first}, body), [UNET]),
+    ]
+    pack = place.parent / "pack"
+    shutil.copytree(PACKS / PACK, pack)
+    quick = ["--width", 64, "--height", 64, "--steps", 1, "-o", "x.webp", "-q"]
+    for name, data, words in cases:
+        (pack / UNET).write_bytes(data)
+        refused(place, f"weights {name}", "render", "ink", "--pack", pack, *quick, words=words)
+    (pack / UNET).write_bytes(whole)
+    config = pack / "unet" / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"sample_size"', '"sample_sice"')[:-10])
+    refused(place, "a config that is cut off", "render", "ink", "--pack", pack, *quick, words=["unet/config.json"])
+    wrong = json.loads(text)
+    wrong["block_out_channels"] = [c * 2 for c in wrong["block_out_channels"]]
+    config.write_text(json.dumps(wrong))
+    refused(place, "a config that contradicts the weights", "render", "ink", "--pack", pack, *quick, words=[UNET])
+    config.unlink()
+    refused(place, "no config", "render", "ink", "--pack", pack, *quick, words=["unet/config.json"], status=3)
+    (pack / UNET).unlink()
+    config.write_text(text)
+    (pack / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
+    done = run(place, "render", "ink", "--pack", pack, *quick)
+    check(done.returncode in (2, 3) and b"safetensors" in done.stderr, "pickled weights are refused with what converts",
+          done.stderr.decode())
+
+
+def through_the_daemon(place):
+    """A job whose pack is damaged fails at once, with the reason, and the daemon goes on."""
+    shutil.copytree(PACKS / PACK, place.dir / "packs" / "broken")
+    shutil.copytree(PACKS / PACK, place.dir / "packs" / PACK)
+    unet = place.dir / "packs" / "broken" / UNET
+    unet.write_bytes(unet.read_bytes()[:1000])
+    place.configure(packs=str(place.dir / "packs"))
+    place.start()
+    quick = ["--width", 64, "--height", 64, "--steps", 1]
+    done = place.sumi("image", "ink", "--model", "broken", "--id", "broken-1", *quick, timeout=60)
+    check(done.returncode == 5 and "safetensors" in done.stderr, "a damaged pack fails the job with the reason",
+          f"exit {done.returncode}: {done.stderr}")
+    rows = [r["id"] for r in place.json("list", "--state", "failed")]
+    check(rows == ["broken-1"] and "safetensors" in place.json("show", "broken-1")["error"], "and it is listed",
+          str(rows))
+    done = place.sumi("image", "ink", "--model", "nosuch", *quick)
+    check(done.returncode == 3 and "nosuch" in done.stderr and PACK in done.stderr,
+          "a model that is not installed is refused with those that are", done.stderr)
+    done = place.sumi("image", "ink", "--width", 68, "--height", 64)
+    check(done.returncode in (2, 5) and "width" in done.stderr, "a size that the model cannot make", done.stderr)
+    check(place.sumi("image", "ink", *quick).returncode == 0, "the next job is made")
+
+
+def main():
+    place = Place()
+    try:
+        place.start()
+        parameters(place)
+        place.stop()
+        packs(place)
+        through_the_daemon(place)
+    finally:
+        place.remove()
+    finish()
+
+
+main()
