@@ -82,6 +82,7 @@ queue docks 1 "космический порт в туманности, один
 queue city 1 "neon city at night in the rain"
 queue tree 1 "одинокое дерево в поле, тушь"
 queue lighthouse 1 "pencil drawing of a lighthouse at dawn"
+queue apple 1 "an apple on an easel, oil painting"
 echo
 
 for job in $jobs; do
