@@ -37,7 +37,8 @@ static bool contains_any_case(const char *text, const char *part)
 {
 	for (; *text; text++) {
 		size_t i = 0;
-		while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+		while (part[i] &&
+		       tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
 			i++;
 		if (!part[i])
 			return true;
@@ -45,8 +46,7 @@ static bool contains_any_case(const char *text, const char *part)
 	return false;
 }
 
-static const struct device_info *choose(const struct device_info *list, int n,
-                                        const char *selector)
+static const struct device_info *choose(const struct device_info *list, int n, const char *selector)
 {
 	const struct device_info *best = NULL;
 	if (!selector || !*selector || strcmp(selector, "auto") == 0) {
@@ -64,16 +64,16 @@ static const struct device_info *choose(const struct device_info *list, int n,
 	return NULL;
 }
 
-static int not_found(const struct device_info *list, int n, const char *selector,
-                     struct error *err)
+static int not_found(const struct device_info *list, int n, const char *selector, struct error *err)
 {
 	char all[300] = "";
 	for (int i = 0; i < n; i++) {
 		size_t used = strlen(all);
 		snprintf(all + used, sizeof all - used, "%s%s (%.40s)", i ? ", " : "",
-		         list[i].selector, list[i].name);
+			 list[i].selector, list[i].name);
 	}
-	return error_set(err, SUMI_NOTFOUND, "no device matches '%.60s'; there is %s", selector, all);
+	return error_set(err, SUMI_NOTFOUND, "no device matches '%.60s'; there is %s", selector,
+			 all);
 }
 
 int device_open(const char *selector, struct device **out, struct error *err)
@@ -118,25 +118,25 @@ void device_buffer_free(struct device *d, struct buffer *b)
 }
 
 static int check_range(const struct buffer *b, const char *verb, size_t offset, size_t bytes,
-                       struct error *err)
+		       struct error *err)
 {
 	size_t size = buffer_head(b)->bytes;
 	if (offset > size || bytes > size - offset)
 		return error_set(err, SUMI_INVALID,
-		                 "%s of %zu bytes at %zu leaves the buffer of %zu bytes", verb,
-		                 bytes, offset, size);
+				 "%s of %zu bytes at %zu leaves the buffer of %zu bytes", verb,
+				 bytes, offset, size);
 	return SUMI_OK;
 }
 
 int device_write(struct device *d, struct buffer *b, size_t offset, const void *data, size_t bytes,
-                 struct error *err)
+		 struct error *err)
 {
 	int status = check_range(b, "write", offset, bytes, err);
 	return status || bytes == 0 ? status : d->ops->write(d, b, offset, data, bytes, err);
 }
 
 int device_read(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
-                struct error *err)
+		struct error *err)
 {
 	int status = check_range(b, "read", offset, bytes, err);
 	return status || bytes == 0 ? status : d->ops->read(d, b, offset, data, bytes, err);
@@ -154,7 +154,7 @@ void device_trim(struct device *d)
 }
 
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
-                      struct error *err)
+		      struct error *err)
 {
 	*out = NULL;
 	if (!desc->data)
@@ -163,17 +163,17 @@ int device_weight_new(struct device *d, const struct weight_desc *desc, struct w
 		return error_set(err, SUMI_INVALID, "weight: dtype %d is none", (int)desc->dtype);
 	if (desc->cout < 1 || desc->cin < 1)
 		return error_set(err, SUMI_INVALID, "weight: a shape of [%d, %d]", desc->cout,
-		                 desc->cin);
+				 desc->cin);
 	if (desc->kernel != 1 && desc->kernel != 3)
-		return error_set(err, SUMI_UNSUPPORTED, "weight: kernel size %d (1 or 3 can be used)",
-		                 desc->kernel);
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "weight: kernel size %d (1 or 3 can be used)", desc->kernel);
 	if ((desc->geglu || desc->table) && desc->kernel != 1)
 		return error_set(err, SUMI_INVALID, "weight: a %s cannot have kernel size 3",
-		                 desc->table ? "table" : "GEGLU layer");
+				 desc->table ? "table" : "GEGLU layer");
 	if (desc->geglu && (desc->table || desc->cout % 2))
 		return error_set(err, SUMI_INVALID,
-		                 "weight: a GEGLU layer needs an even number of rows, not %d",
-		                 desc->cout);
+				 "weight: a GEGLU layer needs an even number of rows, not %d",
+				 desc->cout);
 	if (!d->ops->weight_new)
 		return error_set(err, SUMI_UNSUPPORTED, "weights on %s", d->info.name);
 	return d->ops->weight_new(d, desc, out, err);

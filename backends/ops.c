@@ -17,17 +17,19 @@ static size_t rows_of(const struct tensor *t)
 }
 
 static int check_tensor(const char *op, const char *name, const struct tensor *t, enum dtype dtype,
-                        struct error *err)
+			struct error *err)
 {
 	if (!t->buffer)
 		return error_set(err, SUMI_INVALID, "%s: %s has no buffer", op, name);
 	if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16)
 		return error_set(err, SUMI_INVALID, "%s: %s must be F32 or F16", op, name);
 	if (t->dtype != dtype)
-		return error_set(err, SUMI_INVALID, "%s: %s has another dtype than the rest", op, name);
+		return error_set(err, SUMI_INVALID, "%s: %s has another dtype than the rest", op,
+				 name);
 	if (t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1 || t->ld < t->c)
-		return error_set(err, SUMI_INVALID, "%s: %s has the shape [%d, %d, %d, %d] with ld %d",
-		                 op, name, t->n, t->h, t->w, t->c, t->ld);
+		return error_set(err, SUMI_INVALID,
+				 "%s: %s has the shape [%d, %d, %d, %d] with ld %d", op, name, t->n,
+				 t->h, t->w, t->c, t->ld);
 	size_t rows, last, end, bytes;
 	if (__builtin_mul_overflow((size_t)t->n * (size_t)t->h, (size_t)t->w, &rows) ||
 	    rows > INT_MAX || __builtin_mul_overflow(rows - 1, (size_t)t->ld, &last) ||
@@ -35,41 +37,41 @@ static int check_tensor(const char *op, const char *name, const struct tensor *t
 	    __builtin_mul_overflow(end, dtype_size(t->dtype), &bytes) ||
 	    bytes > buffer_head(t->buffer)->bytes)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: %s [%d, %d, %d, %d] with ld %d from %zu leaves its buffer of "
-		                 "%zu bytes",
-		                 op, name, t->n, t->h, t->w, t->c, t->ld, t->offset,
-		                 buffer_head(t->buffer)->bytes);
+				 "%s: %s [%d, %d, %d, %d] with ld %d from %zu leaves its buffer of "
+				 "%zu bytes",
+				 op, name, t->n, t->h, t->w, t->c, t->ld, t->offset,
+				 buffer_head(t->buffer)->bytes);
 	return SUMI_OK;
 }
 
 static int check_same_shape(const char *op, const char *name, const struct tensor *t,
-                            const struct tensor *y, struct error *err)
+			    const struct tensor *y, struct error *err)
 {
 	if (t->n != y->n || t->h != y->h || t->w != y->w || t->c != y->c)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: %s is [%d, %d, %d, %d], y is [%d, %d, %d, %d]", op, name, t->n,
-		                 t->h, t->w, t->c, y->n, y->h, y->w, y->c);
+				 "%s: %s is [%d, %d, %d, %d], y is [%d, %d, %d, %d]", op, name,
+				 t->n, t->h, t->w, t->c, y->n, y->h, y->w, y->c);
 	return SUMI_OK;
 }
 
 static int check_same_rows(const char *op, const char *name, const struct tensor *t,
-                           const struct tensor *y, struct error *err)
+			   const struct tensor *y, struct error *err)
 {
 	if (rows_of(t) != rows_of(y))
 		return error_set(err, SUMI_INVALID, "%s: %s has %zu rows, y has %zu", op, name,
-		                 rows_of(t), rows_of(y));
+				 rows_of(t), rows_of(y));
 	return SUMI_OK;
 }
 
 static int check_vector(const char *op, const char *name, const struct buffer *b, int channels,
-                        struct error *err)
+			struct error *err)
 {
 	size_t need = (size_t)channels * sizeof(float);
 	if (!b)
 		return error_set(err, SUMI_INVALID, "%s: there is no %s", op, name);
 	if (buffer_head(b)->bytes < need)
-		return error_set(err, SUMI_INVALID, "%s: %s holds %zu bytes, %d channels need %zu", op,
-		                 name, buffer_head(b)->bytes, channels, need);
+		return error_set(err, SUMI_INVALID, "%s: %s holds %zu bytes, %d channels need %zu",
+				 op, name, buffer_head(b)->bytes, channels, need);
 	return SUMI_OK;
 }
 
@@ -99,7 +101,7 @@ static bool overlap(const struct tensor *a, const struct tensor *b)
 
 /* in_place: t may be y itself, but not cross it in any other way. */
 static int check_apart(const char *op, const char *name, const struct tensor *t,
-                       const struct tensor *y, bool in_place, struct error *err)
+		       const struct tensor *y, bool in_place, struct error *err)
 {
 	if (in_place && same_tensor(t, y))
 		return SUMI_OK;
@@ -108,7 +110,8 @@ static int check_apart(const char *op, const char *name, const struct tensor *t,
 	return SUMI_OK;
 }
 
-static int check_weight(const char *op, const struct weight *w, int cin, int cout, struct error *err)
+static int check_weight(const char *op, const struct weight *w, int cin, int cout,
+			struct error *err)
 {
 	if (!w)
 		return error_set(err, SUMI_INVALID, "%s: there is no weight", op);
@@ -117,8 +120,8 @@ static int check_weight(const char *op, const struct weight *w, int cin, int cou
 		return error_set(err, SUMI_INVALID, "%s: the weight is a table", op);
 	if (head->cin != cin || head->cout != cout)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: the weight is [%d, %d], the tensors need [%d, %d]", op,
-		                 head->cout, head->cin, cout, cin);
+				 "%s: the weight is [%d, %d], the tensors need [%d, %d]", op,
+				 head->cout, head->cin, cout, cin);
 	return SUMI_OK;
 }
 
@@ -126,7 +129,7 @@ static int check_activation(const char *op, enum activation act, bool geglu, str
 {
 	if ((int)act < ACT_NONE || act > ACT_GEGLU || (act == ACT_GEGLU && !geglu))
 		return error_set(err, SUMI_INVALID, "%s: activation %d cannot be used here", op,
-		                 (int)act);
+				 (int)act);
 	return SUMI_OK;
 }
 
@@ -138,7 +141,7 @@ static long long conv_extent(const struct conv2d_args *a, long long in)
 	if (a->stride == 1)
 		return in;
 	if (a->pad_end)
-		return in / 2; /* (in + 1 - 3) / 2 + 1 */
+		return in / 2;   /* (in + 1 - 3) / 2 + 1 */
 	return (in - 1) / 2 + 1; /* kernel 3 with a border of 1, and kernel 1 without */
 }
 
@@ -158,11 +161,12 @@ int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *e
 		return error_set(err, SUMI_UNSUPPORTED, "%s: stride %d", op, a->stride);
 	if ((a->upsample && a->stride != 1) || (a->pad_end && (a->stride != 2 || kernel != 3)))
 		return error_set(err, SUMI_INVALID,
-		                 "%s: upsample needs stride 1, pad_end stride 2 and kernel 3", op);
+				 "%s: upsample needs stride 1, pad_end stride 2 and kernel 3", op);
 	long long h = conv_extent(a, a->x.h), w = conv_extent(a, a->x.w);
 	if (a->y.n != a->x.n || a->y.h != h || a->y.w != w || h < 1 || w < 1)
-		return error_set(err, SUMI_INVALID, "%s: y is [%d, %d, %d], must be [%d, %lld, %lld]", op,
-		                 a->y.n, a->y.h, a->y.w, a->x.n, h, w);
+		return error_set(err, SUMI_INVALID,
+				 "%s: y is [%d, %d, %d], must be [%d, %lld, %lld]", op, a->y.n,
+				 a->y.h, a->y.w, a->x.n, h, w);
 	if (a->bias && (status = check_vector(op, "bias", a->bias, a->y.c, err)))
 		return status;
 	if (a->add.buffer) {
@@ -194,9 +198,9 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 	const struct weight_head *head = weight_head(a->weight);
 	if (head->kernel != 1 || head->geglu != geglu)
 		return error_set(err, SUMI_INVALID, "%s: the weight is a %s's", op,
-		                 head->kernel != 1 ? "convolution"
-		                 : head->geglu     ? "GEGLU layer"
-		                                   : "layer without GEGLU");
+				 head->kernel != 1 ? "convolution"
+				 : head->geglu     ? "GEGLU layer"
+						   : "layer without GEGLU");
 	if (a->bias && (status = check_vector(op, "bias", a->bias, head->cout, err)))
 		return status;
 	if (a->residual.buffer) {
@@ -204,8 +208,9 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 		    (status = check_same_rows(op, "residual", &a->residual, &a->y, err)))
 			return status;
 		if (a->residual.c != a->y.c)
-			return error_set(err, SUMI_INVALID, "%s: residual has %d channels, y has %d", op,
-			                 a->residual.c, a->y.c);
+			return error_set(err, SUMI_INVALID,
+					 "%s: residual has %d channels, y has %d", op,
+					 a->residual.c, a->y.c);
 		if ((status = check_apart(op, "residual", &a->residual, &a->y, true, err)))
 			return status;
 	}
@@ -224,7 +229,7 @@ int device_group_norm(struct device *d, const struct group_norm_args *a, struct 
 		return status;
 	if (a->groups < 1 || a->y.c % a->groups)
 		return error_set(err, SUMI_INVALID, "%s: %d channels in %d groups", op, a->y.c,
-		                 a->groups);
+				 a->groups);
 	if (!(a->epsilon >= 0) || !isfinite(a->epsilon))
 		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);
 	if (a->act != ACT_NONE && a->act != ACT_SILU)
@@ -244,7 +249,7 @@ int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct 
 		return status;
 	if (a->x.c != a->y.c)
 		return error_set(err, SUMI_INVALID, "%s: x has %d channels, y has %d", op, a->x.c,
-		                 a->y.c);
+				 a->y.c);
 	if (!(a->epsilon >= 0) || !isfinite(a->epsilon))
 		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);
 	return d->ops->layer_norm ? d->ops->layer_norm(d, a, err) : missing(d, op, err);
@@ -266,14 +271,16 @@ int device_attention(struct device *d, const struct attention_args *a, struct er
 			return status;
 		if (t->n != a->y.n || t->c != a->y.c ||
 		    (long long)t->h * t->w != (long long)like->h * like->w)
-			return error_set(err, SUMI_INVALID,
-			                 "%s: %s is [%d, %d, %d, %d], which does not go with the rest",
-			                 op, parts[i].name, t->n, t->h, t->w, t->c);
+			return error_set(
+			    err, SUMI_INVALID,
+			    "%s: %s is [%d, %d, %d, %d], which does not go with the rest", op,
+			    parts[i].name, t->n, t->h, t->w, t->c);
 	}
 	if (status)
 		return status;
 	if (a->heads < 1 || a->y.c % a->heads)
-		return error_set(err, SUMI_INVALID, "%s: %d channels in %d heads", op, a->y.c, a->heads);
+		return error_set(err, SUMI_INVALID, "%s: %d channels in %d heads", op, a->y.c,
+				 a->heads);
 	if (!isfinite(a->scale))
 		return error_set(err, SUMI_INVALID, "%s: scale %g", op, (double)a->scale);
 	return d->ops->attention ? d->ops->attention(d, a, err) : missing(d, op, err);
@@ -289,8 +296,8 @@ int device_axpby(struct device *d, const struct axpby_args *a, struct error *err
 	    (status = check_activation(op, a->act, false, err)))
 		return status;
 	if (a->b.buffer && ((status = check_tensor(op, "b", &a->b, a->b.dtype, err)) ||
-	                    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||
-	                    (status = check_apart(op, "b", &a->b, &a->y, true, err))))
+			    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||
+			    (status = check_apart(op, "b", &a->b, &a->y, true, err))))
 		return status;
 	return d->ops->axpby ? d->ops->axpby(d, a, err) : missing(d, op, err);
 }
@@ -299,10 +306,11 @@ static int check_table(const char *name, const struct weight *w, int channels, s
 {
 	const struct weight_head *head = weight_head(w);
 	if (!head->table)
-		return error_set(err, SUMI_INVALID, "embedding: the %s was not made as a table", name);
+		return error_set(err, SUMI_INVALID, "embedding: the %s was not made as a table",
+				 name);
 	if (head->cin != channels)
-		return error_set(err, SUMI_INVALID, "embedding: the %s has %d channels, y has %d", name,
-		                 head->cin, channels);
+		return error_set(err, SUMI_INVALID, "embedding: the %s has %d channels, y has %d",
+				 name, head->cin, channels);
 	return SUMI_OK;
 }
 
@@ -313,7 +321,8 @@ int device_embedding(struct device *d, const struct embedding_args *a, struct er
 	if (status)
 		return status;
 	if (!a->table || !a->ids)
-		return error_set(err, SUMI_INVALID, "%s: there is no %s", op, a->ids ? "table" : "id");
+		return error_set(err, SUMI_INVALID, "%s: there is no %s", op,
+				 a->ids ? "table" : "id");
 	if ((status = check_table("table", a->table, a->y.c, err)) ||
 	    (a->position && (status = check_table("position", a->position, a->y.c, err))))
 		return status;
@@ -321,13 +330,13 @@ int device_embedding(struct device *d, const struct embedding_args *a, struct er
 		return error_set(err, SUMI_INVALID, "%s: y has h = %d, must be 1", op, a->y.h);
 	if (a->position && weight_head(a->position)->cout < a->y.w)
 		return error_set(err, SUMI_INVALID, "%s: %d tokens, but %d positions", op, a->y.w,
-		                 weight_head(a->position)->cout);
+				 weight_head(a->position)->cout);
 	int vocabulary = weight_head(a->table)->cout;
 	for (size_t i = 0; i < rows_of(&a->y); i++)
 		if (a->ids[i] < 0 || a->ids[i] >= vocabulary)
 			return error_set(err, SUMI_INVALID,
-			                 "%s: id %d of token %zu is outside the vocabulary of %d", op,
-			                 (int)a->ids[i], i, vocabulary);
+					 "%s: id %d of token %zu is outside the vocabulary of %d",
+					 op, (int)a->ids[i], i, vocabulary);
 	return d->ops->embedding ? d->ops->embedding(d, a, err) : missing(d, op, err);
 }
 
@@ -341,11 +350,12 @@ int device_timestep(struct device *d, const struct timestep_args *a, struct erro
 		return error_set(err, SUMI_INVALID, "%s: there are no timesteps", op);
 	if (a->y.h != 1 || a->y.w != 1 || a->y.c % 2)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: y is [%d, %d, %d, %d], must be [n, 1, 1, c] with an even c", op,
-		                 a->y.n, a->y.h, a->y.w, a->y.c);
-	if (!(a->freq_shift < (float)(a->y.c / 2)) || !isfinite(a->freq_shift))
+				 "%s: y is [%d, %d, %d, %d], must be [n, 1, 1, c] with an even c",
+				 op, a->y.n, a->y.h, a->y.w, a->y.c);
+	int frequencies = a->y.c / 2;
+	if (!(a->freq_shift < (float)frequencies) || !isfinite(a->freq_shift))
 		return error_set(err, SUMI_INVALID, "%s: freq_shift %g for %d channels", op,
-		                 (double)a->freq_shift, a->y.c);
+				 (double)a->freq_shift, a->y.c);
 	for (int i = 0; i < a->y.n; i++)
 		if (!isfinite(a->timesteps[i]))
 			return error_set(err, SUMI_INVALID, "%s: timestep %d is not finite", op, i);
@@ -362,10 +372,10 @@ int device_permute(struct device *d, const struct permute_args *a, struct error 
 		return status;
 	if (a->x.c != a->y.c)
 		return error_set(err, SUMI_INVALID, "%s: x has %d channels, y has %d", op, a->x.c,
-		                 a->y.c);
+				 a->y.c);
 	if (a->a < 1 || a->b < 1 || rows_of(&a->x) % (size_t)a->a ||
 	    rows_of(&a->x) / (size_t)a->a % (size_t)a->b)
-		return error_set(err, SUMI_INVALID, "%s: %zu rows are not blocks of %d times %d", op,
-		                 rows_of(&a->x), a->a, a->b);
+		return error_set(err, SUMI_INVALID, "%s: %zu rows are not blocks of %d times %d",
+				 op, rows_of(&a->x), a->a, a->b);
 	return d->ops->permute ? d->ops->permute(d, a, err) : missing(d, op, err);
 }

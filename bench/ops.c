@@ -28,51 +28,51 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{CONV, 1, 64, 0, 4, .cout = 320, .kernel = 3},
-	{CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3},
-	{CONV, 1, 64, 0, 960, .cout = 320, .kernel = 3},
-	{CONV, 1, 32, 0, 640, .cout = 640, .kernel = 3},
-	{CONV, 1, 32, 0, 1920, .cout = 640, .kernel = 3},
-	{CONV, 1, 16, 0, 1280, .cout = 1280, .kernel = 3},
-	{CONV, 1, 16, 0, 2560, .cout = 1280, .kernel = 3},
-	{CONV, 1, 8, 0, 1280, .cout = 1280, .kernel = 3},
-	{CONV, 1, 8, 0, 2560, .cout = 1280, .kernel = 3},
-	{CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3, .stride = 2},
-	{CONV, 1, 32, 0, 640, .cout = 640, .kernel = 3, .upsample = true},
-	{CONV, 1, 64, 0, 640, .cout = 320, .kernel = 1},
-	{CONV, 1, 64, 0, 512, .cout = 512, .kernel = 3},
-	{CONV, 1, 256, 0, 256, .cout = 256, .kernel = 3},
-	{CONV, 1, 512, 0, 128, .cout = 128, .kernel = 3},
-	{CONV, 1, 512, 0, 128, .cout = 3, .kernel = 3},
-	{LINEAR, 1, 64, 0, 320, .cout = 320},
-	{LINEAR, 1, 64, 0, 320, .cout = 1280, .act = ACT_GEGLU},
-	{LINEAR, 1, 64, 0, 1280, .cout = 320},
-	{LINEAR, 1, 32, 0, 640, .cout = 640},
-	{LINEAR, 1, 32, 0, 640, .cout = 2560, .act = ACT_GEGLU},
-	{LINEAR, 1, 16, 0, 1280, .cout = 1280},
-	{LINEAR, 1, 16, 0, 1280, .cout = 5120, .act = ACT_GEGLU},
-	{LINEAR, 1, 16, 0, 5120, .cout = 1280},
-	{LINEAR, 1, 0, 77, 768, .cout = 320},
-	{LINEAR, 1, 0, 1, 320, .cout = 1280, .act = ACT_SILU},
-	{ATTENTION, 1, 64, 0, 320, .cout = 320, .heads = 8},
-	{ATTENTION, 1, 64, 0, 320, .cout = 320, .heads = 8, .keys = 77},
-	{ATTENTION, 1, 32, 0, 640, .cout = 640, .heads = 8},
-	{ATTENTION, 1, 16, 0, 1280, .cout = 1280, .heads = 8},
-	{ATTENTION, 1, 64, 0, 512, .cout = 512, .heads = 1},
-	{GROUP_NORM, 1, 64, 0, 320, .cout = 320, .act = ACT_SILU},
-	{GROUP_NORM, 1, 64, 0, 960, .cout = 960, .act = ACT_SILU},
-	{GROUP_NORM, 1, 16, 0, 1280, .cout = 1280, .act = ACT_SILU},
-	{GROUP_NORM, 1, 8, 0, 1280, .cout = 1280},
-	{GROUP_NORM, 1, 512, 0, 128, .cout = 128, .act = ACT_SILU},
-	{LAYER_NORM, 1, 64, 0, 320, .cout = 320},
-	{LAYER_NORM, 1, 16, 0, 1280, .cout = 1280},
-	{AXPBY, 1, 64, 0, 320, .cout = 320},
-	{AXPBY, 1, 512, 0, 128, .cout = 128, .act = ACT_SILU},
-	{PERMUTE, 16, 32, 0, 320, .cout = 320},
+    {CONV, 1, 64, 0, 4, .cout = 320, .kernel = 3},
+    {CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3},
+    {CONV, 1, 64, 0, 960, .cout = 320, .kernel = 3},
+    {CONV, 1, 32, 0, 640, .cout = 640, .kernel = 3},
+    {CONV, 1, 32, 0, 1920, .cout = 640, .kernel = 3},
+    {CONV, 1, 16, 0, 1280, .cout = 1280, .kernel = 3},
+    {CONV, 1, 16, 0, 2560, .cout = 1280, .kernel = 3},
+    {CONV, 1, 8, 0, 1280, .cout = 1280, .kernel = 3},
+    {CONV, 1, 8, 0, 2560, .cout = 1280, .kernel = 3},
+    {CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3, .stride = 2},
+    {CONV, 1, 32, 0, 640, .cout = 640, .kernel = 3, .upsample = true},
+    {CONV, 1, 64, 0, 640, .cout = 320, .kernel = 1},
+    {CONV, 1, 64, 0, 512, .cout = 512, .kernel = 3},
+    {CONV, 1, 256, 0, 256, .cout = 256, .kernel = 3},
+    {CONV, 1, 512, 0, 128, .cout = 128, .kernel = 3},
+    {CONV, 1, 512, 0, 128, .cout = 3, .kernel = 3},
+    {LINEAR, 1, 64, 0, 320, .cout = 320},
+    {LINEAR, 1, 64, 0, 320, .cout = 1280, .act = ACT_GEGLU},
+    {LINEAR, 1, 64, 0, 1280, .cout = 320},
+    {LINEAR, 1, 32, 0, 640, .cout = 640},
+    {LINEAR, 1, 32, 0, 640, .cout = 2560, .act = ACT_GEGLU},
+    {LINEAR, 1, 16, 0, 1280, .cout = 1280},
+    {LINEAR, 1, 16, 0, 1280, .cout = 5120, .act = ACT_GEGLU},
+    {LINEAR, 1, 16, 0, 5120, .cout = 1280},
+    {LINEAR, 1, 0, 77, 768, .cout = 320},
+    {LINEAR, 1, 0, 1, 320, .cout = 1280, .act = ACT_SILU},
+    {ATTENTION, 1, 64, 0, 320, .cout = 320, .heads = 8},
+    {ATTENTION, 1, 64, 0, 320, .cout = 320, .heads = 8, .keys = 77},
+    {ATTENTION, 1, 32, 0, 640, .cout = 640, .heads = 8},
+    {ATTENTION, 1, 16, 0, 1280, .cout = 1280, .heads = 8},
+    {ATTENTION, 1, 64, 0, 512, .cout = 512, .heads = 1},
+    {GROUP_NORM, 1, 64, 0, 320, .cout = 320, .act = ACT_SILU},
+    {GROUP_NORM, 1, 64, 0, 960, .cout = 960, .act = ACT_SILU},
+    {GROUP_NORM, 1, 16, 0, 1280, .cout = 1280, .act = ACT_SILU},
+    {GROUP_NORM, 1, 8, 0, 1280, .cout = 1280},
+    {GROUP_NORM, 1, 512, 0, 128, .cout = 128, .act = ACT_SILU},
+    {LAYER_NORM, 1, 64, 0, 320, .cout = 320},
+    {LAYER_NORM, 1, 16, 0, 1280, .cout = 1280},
+    {AXPBY, 1, 64, 0, 320, .cout = 320},
+    {AXPBY, 1, 512, 0, 128, .cout = 128, .act = ACT_SILU},
+    {PERMUTE, 16, 32, 0, 320, .cout = 320},
 };
 
-static const char *const kind_words[] = {"conv", "linear", "attention", "group_norm",
-                                         "layer_norm", "axpby", "permute"};
+static const char *const kind_words[] = {"conv",       "linear", "attention", "group_norm",
+					 "layer_norm", "axpby",  "permute"};
 
 struct options {
 	const char *device, *json, *only;
@@ -104,10 +104,11 @@ static unsigned next_random(unsigned *state)
 
 /* Values in -1…1, in the given dtype, on the device. */
 static int random_tensor(struct bench *b, int n, int h, int w, int c, struct tensor *t,
-                         struct error *err)
+			 struct error *err)
 {
 	enum dtype dtype = b->options.dtype;
-	size_t count = (size_t)n * (size_t)h * (size_t)w * (size_t)c, size = count * dtype_size(dtype);
+	size_t count = (size_t)n * (size_t)h * (size_t)w * (size_t)c,
+	       size = count * dtype_size(dtype);
 	*t = (struct tensor){.n = n, .h = h, .w = w, .c = c, .ld = c, .dtype = dtype};
 	void *data = malloc(size);
 	if (!data)
@@ -128,14 +129,14 @@ static int random_tensor(struct bench *b, int n, int h, int w, int c, struct ten
 }
 
 static int random_weight(struct bench *b, const struct row *r, struct weight **out,
-                         struct error *err)
+			 struct error *err)
 {
 	bool geglu = r->act == ACT_GEGLU;
 	struct weight_desc desc = {.dtype = DTYPE_F16,
-	                           .cout = geglu ? 2 * r->cout : r->cout,
-	                           .cin = r->cin,
-	                           .kernel = r->kernel ? r->kernel : 1,
-	                           .geglu = geglu};
+				   .cout = geglu ? 2 * r->cout : r->cout,
+				   .cin = r->cin,
+				   .kernel = r->kernel ? r->kernel : 1,
+				   .geglu = geglu};
 	size_t count = (size_t)desc.cout * (size_t)desc.cin * (size_t)(desc.kernel * desc.kernel);
 	uint16_t *data = malloc(count * sizeof *data);
 	if (!data)
@@ -168,7 +169,7 @@ static void describe(const struct row *r, char *out, size_t size)
 	size -= (size_t)used;
 	if (r->kind == CONV)
 		snprintf(out, size, "->%d k%d%s%s", r->cout, r->kernel, r->stride == 2 ? " s2" : "",
-		         r->upsample ? " up" : "");
+			 r->upsample ? " up" : "");
 	else if (r->kind == LINEAR)
 		snprintf(out, size, "->%d%s", r->cout, r->act == ACT_GEGLU ? " geglu" : "");
 	else if (r->kind == ATTENTION)
@@ -233,28 +234,38 @@ static int work_run(struct bench *b, const struct work *w, struct error *err)
 	const struct row *r = w->row;
 	switch (r->kind) {
 	case CONV: {
-		struct conv2d_args a = {.x = w->x, .y = w->y, .weight = w->weight, .bias = w->vector,
-		                        .stride = r->stride ? r->stride : 1, .upsample = r->upsample};
+		struct conv2d_args a = {.x = w->x,
+					.y = w->y,
+					.weight = w->weight,
+					.bias = w->vector,
+					.stride = r->stride ? r->stride : 1,
+					.upsample = r->upsample};
 		return device_conv2d(b->d, &a, err);
 	}
 	case LINEAR: {
-		struct linear_args a = {.x = w->x, .y = w->y, .weight = w->weight, .bias = w->vector,
-		                        .act = r->act};
+		struct linear_args a = {
+		    .x = w->x, .y = w->y, .weight = w->weight, .bias = w->vector, .act = r->act};
 		return device_linear(b->d, &a, err);
 	}
 	case ATTENTION: {
-		struct attention_args a = {.q = w->x, .k = w->k, .v = w->v, .y = w->y, .heads = r->heads};
+		struct attention_args a = {
+		    .q = w->x, .k = w->k, .v = w->v, .y = w->y, .heads = r->heads};
 		a.scale = 1.0f / sqrtf((float)r->cin / (float)r->heads);
 		return device_attention(b->d, &a, err);
 	}
 	case GROUP_NORM: {
-		struct group_norm_args a = {.x = w->x, .y = w->y, .gamma = w->vector, .beta = w->vector,
-		                            .groups = 32, .epsilon = 1e-5f, .act = r->act};
+		struct group_norm_args a = {.x = w->x,
+					    .y = w->y,
+					    .gamma = w->vector,
+					    .beta = w->vector,
+					    .groups = 32,
+					    .epsilon = 1e-5f,
+					    .act = r->act};
 		return device_group_norm(b->d, &a, err);
 	}
 	case LAYER_NORM: {
-		struct layer_norm_args a = {.x = w->x, .y = w->y, .gamma = w->vector, .beta = w->vector,
-		                            .epsilon = 1e-5f};
+		struct layer_norm_args a = {
+		    .x = w->x, .y = w->y, .gamma = w->vector, .beta = w->vector, .epsilon = 1e-5f};
 		return device_layer_norm(b->d, &a, err);
 	}
 	case AXPBY: {
@@ -279,7 +290,7 @@ static int run_work(struct bench *b, const void *what, struct error *err)
 /* The best time of one call in seconds: a first call that is not counted, then batches of
  * at least 20 ms until the time for a row is used up, three of them at least. */
 static int best_time(struct bench *b, run_function *run, const void *what, double *seconds,
-                     struct error *err)
+		     struct error *err)
 {
 	int status = run(b, what, err), calls = 1;
 	if (!status)
@@ -383,9 +394,9 @@ static int measure_row(struct bench *b, const struct row *r, struct error *err)
 		       matrix ? gflops : gbytes, matrix ? "GFLOP/s" : "GB/s", 100 * share);
 		fflush(stdout);
 		json_array_append_new(b->results,
-		                      json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", name, "seconds",
-		                                seconds, "gflops", gflops, "gbytes", gbytes, "share",
-		                                share));
+				      json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", name,
+						"seconds", seconds, "gflops", gflops, "gbytes",
+						gbytes, "share", share));
 	} else {
 		error_prefix(err, "%s", name);
 	}
@@ -396,12 +407,12 @@ static int measure_row(struct bench *b, const struct row *r, struct error *err)
 static int write_json(const struct bench *b, struct error *err)
 {
 	const struct device_info *info = &b->d->info;
-	json_t *root = json_pack("{s:{s:s, s:s, s:s, s:i, s:b}, s:s, s:f, s:f, s:O}", "device", "name",
-	                         info->name, "platform", info->platform, "driver", info->driver,
-	                         "compute_units", info->compute_units, "cpu_kernels",
-	                         cl_device_of(b->d)->quirks.cpu_kernels, "activations",
-	                         cl_dtype_word(b->options.dtype), "peak_gflops", b->peak_gflops,
-	                         "peak_gbytes", b->peak_gbytes, "operations", b->results);
+	json_t *root = json_pack("{s:{s:s, s:s, s:s, s:i, s:b}, s:s, s:f, s:f, s:O}", "device",
+				 "name", info->name, "platform", info->platform, "driver",
+				 info->driver, "compute_units", info->compute_units, "cpu_kernels",
+				 cl_device_of(b->d)->quirks.cpu_kernels, "activations",
+				 cl_dtype_word(b->options.dtype), "peak_gflops", b->peak_gflops,
+				 "peak_gbytes", b->peak_gbytes, "operations", b->results);
 	int status = SUMI_OK;
 	if (!root || json_dump_file(root, b->options.json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
 		status = error_set(err, SUMI_IO, "%s: cannot be written", b->options.json);
@@ -423,13 +434,13 @@ static int parse(int argc, char **argv, struct options *o)
 		} else if (value && strcmp(argv[i], "--seconds") == 0) {
 			o->seconds = atof(value);
 		} else if (value && strcmp(argv[i], "--dtype") == 0 &&
-		           (strcmp(value, "f16") == 0 || strcmp(value, "f32") == 0)) {
+			   (strcmp(value, "f16") == 0 || strcmp(value, "f32") == 0)) {
 			o->dtype = strcmp(value, "f16") == 0 ? DTYPE_F16 : DTYPE_F32;
 			o->dtype_given = true;
 		} else {
 			fprintf(stderr,
-			        "usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
-			        "[--dtype f32|f16] [--seconds S]\n");
+				"usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
+				"[--dtype f32|f16] [--seconds S]\n");
 			return 2;
 		}
 	}
@@ -445,7 +456,7 @@ int main(int argc, char **argv)
 	int status = device_open(b.options.device, &b.d, &err);
 	if (!status && strncmp(b.d->info.selector, "opencl:", 7) != 0)
 		status = error_set(&err, SUMI_UNSUPPORTED, "%s: only OpenCL devices are measured",
-		                   b.d->info.name);
+				   b.d->info.name);
 	if (status)
 		goto done;
 	if (!b.options.dtype_given)

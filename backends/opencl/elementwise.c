@@ -48,9 +48,9 @@ int cl_axpby(struct device *base, const struct axpby_args *a, struct error *err)
 	char options[160];
 	cl_kernel kernel;
 	snprintf(options, sizeof options,
-	         "-D AXPBY -D V=%d -D A_T=%s -D B_T=%s -D Y_T=%s -D HAS_B=%d -D ACTIVATION=%d",
-	         vector_width(d), cl_dtype_word(a->a.dtype), cl_dtype_word(b->dtype),
-	         cl_dtype_word(a->y.dtype), a->b.buffer != NULL, (int)a->act);
+		 "-D AXPBY -D V=%d -D A_T=%s -D B_T=%s -D Y_T=%s -D HAS_B=%d -D ACTIVATION=%d",
+		 vector_width(d), cl_dtype_word(a->a.dtype), cl_dtype_word(b->dtype),
+		 cl_dtype_word(a->y.dtype), a->b.buffer != NULL, (int)a->act);
 	int status = cl_kernel_get(d, FILE_NAME, "axpby", options, &kernel, err);
 	if (status)
 		return status;
@@ -79,10 +79,10 @@ int cl_embedding(struct device *base, const struct embedding_args *a, struct err
 	char options[160];
 	cl_kernel kernel;
 	snprintf(options, sizeof options,
-	         "-D EMBEDDING -D V=%d -D TABLE_T=%s -D POSITION_T=%s -D Y_T=%s -D HAS_POSITION=%d",
-	         vector_width(d), cl_dtype_word(weight_head(a->table)->dtype),
-	         cl_dtype_word(weight_head(position)->dtype), cl_dtype_word(a->y.dtype),
-	         a->position != NULL);
+		 "-D EMBEDDING -D V=%d -D TABLE_T=%s -D POSITION_T=%s -D Y_T=%s -D HAS_POSITION=%d",
+		 vector_width(d), cl_dtype_word(weight_head(a->table)->dtype),
+		 cl_dtype_word(weight_head(position)->dtype), cl_dtype_word(a->y.dtype),
+		 a->position != NULL);
 	int status = cl_kernel_get(d, FILE_NAME, "embedding", options, &kernel, err);
 	if (!status)
 		status = cl_buffer_new(d, rows * sizeof *a->ids, &ids, err);
@@ -90,11 +90,15 @@ int cl_embedding(struct device *base, const struct embedding_args *a, struct err
 		status = cl_buffer_write(d, ids, 0, a->ids, rows * sizeof *a->ids, err);
 	if (status)
 		goto done;
-	const struct cl_arg args[] = {
-	    arg_buffer(ids), arg_buffer(cl_weight_rows(a->table)),
-	    arg_buffer(cl_weight_rows(position)), arg_buffer(a->y.buffer),
-	    arg_ulong(a->y.offset), arg_ulong((size_t)a->y.ld),
-	    arg_ulong(rows), arg_ulong((size_t)a->y.w), arg_ulong(c)};
+	const struct cl_arg args[] = {arg_buffer(ids),
+				      arg_buffer(cl_weight_rows(a->table)),
+				      arg_buffer(cl_weight_rows(position)),
+				      arg_buffer(a->y.buffer),
+				      arg_ulong(a->y.offset),
+				      arg_ulong((size_t)a->y.ld),
+				      arg_ulong(rows),
+				      arg_ulong((size_t)a->y.w),
+				      arg_ulong(c)};
 	struct cl_range range = walk(d, rows, c);
 	status = cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 done:
@@ -109,14 +113,20 @@ int cl_permute(struct device *base, const struct permute_args *a, struct error *
 	char options[80];
 	cl_kernel kernel;
 	snprintf(options, sizeof options, "-D PERMUTE -D V=%d -D BITS=%s", vector_width(d),
-	         a->x.dtype == DTYPE_F32 ? "uint" : "ushort");
+		 a->x.dtype == DTYPE_F32 ? "uint" : "ushort");
 	int status = cl_kernel_get(d, FILE_NAME, "permute", options, &kernel, err);
 	if (status)
 		return status;
-	const struct cl_arg args[] = {
-	    arg_buffer(a->x.buffer), arg_ulong(a->x.offset), arg_ulong((size_t)a->x.ld),
-	    arg_buffer(a->y.buffer), arg_ulong(a->y.offset), arg_ulong((size_t)a->y.ld),
-	    arg_ulong(rows), arg_ulong((size_t)a->a), arg_ulong((size_t)a->b), arg_ulong(c)};
+	const struct cl_arg args[] = {arg_buffer(a->x.buffer),
+				      arg_ulong(a->x.offset),
+				      arg_ulong((size_t)a->x.ld),
+				      arg_buffer(a->y.buffer),
+				      arg_ulong(a->y.offset),
+				      arg_ulong((size_t)a->y.ld),
+				      arg_ulong(rows),
+				      arg_ulong((size_t)a->a),
+				      arg_ulong((size_t)a->b),
+				      arg_ulong(c)};
 	struct cl_range range = walk(d, rows, c);
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
@@ -128,7 +138,8 @@ int cl_timestep(struct device *base, const struct timestep_args *a, struct error
 	int half_c = a->y.c / 2;
 	char options[80];
 	cl_kernel kernel;
-	snprintf(options, sizeof options, "-D TIMESTEP -D V=4 -D Y_T=%s", cl_dtype_word(a->y.dtype));
+	snprintf(options, sizeof options, "-D TIMESTEP -D V=4 -D Y_T=%s",
+		 cl_dtype_word(a->y.dtype));
 	int status = cl_kernel_get(d, FILE_NAME, "timestep", options, &kernel, err);
 	for (int first = 0; !status && first < a->y.n; first += 8) {
 		int rows = a->y.n - first < 8 ? a->y.n - first : 8;
@@ -136,10 +147,13 @@ int cl_timestep(struct device *base, const struct timestep_args *a, struct error
 		for (int i = 0; i < rows; i++)
 			timesteps[i] = a->timesteps[first + i];
 		const struct cl_arg args[] = {
-		    arg_float8(timesteps), arg_buffer(a->y.buffer),
+		    arg_float8(timesteps),
+		    arg_buffer(a->y.buffer),
 		    arg_ulong(a->y.offset + (size_t)first * (size_t)a->y.ld),
-		    arg_ulong((size_t)a->y.ld), arg_int(half_c),
-		    arg_float((float)half_c - a->freq_shift), arg_int(a->flip_sin_to_cos)};
+		    arg_ulong((size_t)a->y.ld),
+		    arg_int(half_c),
+		    arg_float((float)half_c - a->freq_shift),
+		    arg_int(a->flip_sin_to_cos)};
 		struct cl_range range = {.dims = 2, .global = {(size_t)half_c, (size_t)rows}};
 		status = cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 	}

@@ -28,11 +28,11 @@ struct buffer {
 /* What is known about a device beyond device_info; filled in one place,
  * cl_quirks_read() in opencl.c. */
 struct cl_quirks {
-	bool cpu_kernels;  /* CPU-shaped kernels: a register tile a work-item, work-groups of
-	                      one, no local memory. SUMI_KERNELS=cpu|gpu overrides. */
-	bool host_memory;  /* buffers are host memory: mapping copies nothing */
-	bool khr_fp16;     /* half arithmetic (half storage works everywhere) */
-	bool subgroups;    /* cl_khr_subgroups or cl_intel_subgroups */
+	bool cpu_kernels; /* CPU-shaped kernels: a register tile a work-item, work-groups of
+			     one, no local memory. SUMI_KERNELS=cpu|gpu overrides. */
+	bool host_memory; /* buffers are host memory: mapping copies nothing */
+	bool khr_fp16;    /* half arithmetic (half storage works everywhere) */
+	bool subgroups;   /* cl_khr_subgroups or cl_intel_subgroups */
 	bool nvidia, intel, amd, pocl, oclgrind;
 	size_t max_work_group; /* of the device; a kernel may allow less */
 	size_t local_bytes;    /* local memory of a work-group */
@@ -48,9 +48,9 @@ struct cl_device {
 	cl_context context;
 	cl_command_queue queue; /* in order */
 	struct cl_quirks quirks;
-	struct cl_program_entry *programs; /* built in this process */
+	struct cl_program_entry *programs;   /* built in this process */
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
-	struct buffer *live, *pool;        /* lists; pool: most recently freed first */
+	struct buffer *live, *pool;          /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
 };
@@ -75,21 +75,20 @@ int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct
 
 /* The same for memory that lives as long as a model (packed weights): exact size, and
  * given back to the driver when freed. */
-int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out,
-                        struct error *err);
+int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out, struct error *err);
 
 /* On quirks.host_memory devices: a read-only buffer over host memory (4096-byte aligned,
  * with CL_BUFFER_SLACK readable bytes behind it) that the caller keeps alive. */
 int cl_buffer_wrap(struct cl_device *d, void *host, size_t bytes, struct buffer **out,
-                   struct error *err);
+		   struct error *err);
 
 void cl_buffer_free(struct cl_device *d, struct buffer *b); /* NULL is fine */
 
 /* Blocking copies in queue order; bounds are checked. */
 int cl_buffer_write(struct cl_device *d, struct buffer *b, size_t offset, const void *data,
-                    size_t bytes, struct error *err);
+		    size_t bytes, struct error *err);
 int cl_buffer_read(struct cl_device *d, const struct buffer *b, size_t offset, void *data,
-                   size_t bytes, struct error *err);
+		   size_t bytes, struct error *err);
 
 /* The whole buffer as host memory for writing (its old content is lost), after all
  * commands before; cl_buffer_unmap() makes it the device's again. Free of copies on
@@ -108,7 +107,7 @@ void cl_pool_trim(struct cl_device *d);
  * kernels are kept for the device's life; *kernel is borrowed. A build failure is
  * SUMI_DEVICE with the compiler's first error lines. */
 int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const char *options,
-                  cl_kernel *kernel, struct error *err);
+		  cl_kernel *kernel, struct error *err);
 void cl_programs_free(struct cl_device *d);
 
 /* "f32", "f16", "bf16": the names that common.cl's macros take. */
@@ -171,7 +170,7 @@ struct cl_range {
 /* Sets count arguments and enqueues the kernel. Messages name the kernel:
  * "clEnqueueNDRangeKernel(gemm): CL_OUT_OF_RESOURCES". A range with a 0 does nothing. */
 int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *range,
-              const struct cl_arg *args, int count, struct error *err);
+	      const struct cl_arg *args, int count, struct error *err);
 
 #define CL_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
@@ -188,7 +187,7 @@ static inline size_t cl_round_up(size_t a, size_t b)
  * struct weight stands in weights.h and begins with struct weight_head. --- */
 
 int cl_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
-                  struct error *err);
+		  struct error *err);
 void cl_weight_free(struct device *d, struct weight *w);
 
 /* The rows of a weight made with desc.table: [cout, cin], plain, in the weight's dtype. */

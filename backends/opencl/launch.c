@@ -1,6 +1,7 @@
 /* Kernel launches, and OpenCL's error codes as words. */
 #include "backends/opencl/internal.h"
 
+/* clang-format off */
 #define CL_CODES(X)                                                                                \
 	X(CL_DEVICE_NOT_FOUND) X(CL_DEVICE_NOT_AVAILABLE) X(CL_COMPILER_NOT_AVAILABLE)             \
 	X(CL_MEM_OBJECT_ALLOCATION_FAILURE) X(CL_OUT_OF_RESOURCES) X(CL_OUT_OF_HOST_MEMORY)        \
@@ -19,6 +20,7 @@
 	X(CL_INVALID_EVENT) X(CL_INVALID_OPERATION) X(CL_INVALID_BUFFER_SIZE)                      \
 	X(CL_INVALID_GLOBAL_WORK_SIZE) X(CL_INVALID_PROPERTY) X(CL_INVALID_COMPILER_OPTIONS)       \
 	X(CL_INVALID_LINKER_OPTIONS)
+/* clang-format on */
 
 const char *cl_error_name(cl_int code)
 {
@@ -41,7 +43,7 @@ int cl_fail(struct error *err, const char *call, const char *what, cl_int code)
 {
 	bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY;
 	return error_set(err, memory ? SUMI_NOMEM : SUMI_DEVICE, "%s(%s): %s", call, what,
-	                 cl_error_name(code));
+			 cl_error_name(code));
 }
 
 static int fail_kernel(struct error *err, const char *call, cl_kernel kernel, cl_int code)
@@ -52,21 +54,21 @@ static int fail_kernel(struct error *err, const char *call, cl_kernel kernel, cl
 }
 
 int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *range,
-              const struct cl_arg *args, int count, struct error *err)
+	      const struct cl_arg *args, int count, struct error *err)
 {
 	for (int i = 0; i < range->dims; i++)
 		if (range->global[i] == 0)
 			return SUMI_OK;
 	for (int i = 0; i < count; i++) {
 		cl_int code = clSetKernelArg(kernel, (cl_uint)i, args[i].size,
-		                             args[i].local ? NULL : (const void *)&args[i].v);
+					     args[i].local ? NULL : (const void *)&args[i].v);
 		if (code) {
 			int status = fail_kernel(err, "clSetKernelArg", kernel, code);
 			return status ? error_prefix(err, "argument %d", i) : status;
 		}
 	}
-	cl_int code = clEnqueueNDRangeKernel(d->queue, kernel, (cl_uint)range->dims, NULL,
-	                                     range->global, range->local[0] ? range->local : NULL,
-	                                     0, NULL, NULL);
+	cl_int code =
+	    clEnqueueNDRangeKernel(d->queue, kernel, (cl_uint)range->dims, NULL, range->global,
+				   range->local[0] ? range->local : NULL, 0, NULL, NULL);
 	return code ? fail_kernel(err, "clEnqueueNDRangeKernel", kernel, code) : SUMI_OK;
 }

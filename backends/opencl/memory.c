@@ -53,8 +53,10 @@ static void pool_drop(struct cl_device *d, struct buffer *b)
 
 void cl_pool_trim(struct cl_device *d)
 {
-	while (d->pool)
-		pool_drop(d, d->pool);
+	for (struct buffer *b = d->pool, *next; b; b = next) {
+		next = b->next;
+		pool_drop(d, b);
+	}
 }
 
 /* The smallest pooled buffer that fits without wasting more than a quarter. */
@@ -78,16 +80,18 @@ static void pool_shrink(struct cl_device *d, size_t capacity)
 	size_t in_use = d->base.bytes_in_use + capacity;
 	size_t ceiling = in_use > d->base.bytes_peak ? in_use : d->base.bytes_peak;
 	ceiling += ceiling / 8;
-	while (d->pool && in_use + d->pool_bytes > ceiling) {
-		struct buffer *last = d->pool;
-		while (last->next)
-			last = last->next;
+	struct buffer *last = d->pool;
+	while (last && last->next)
+		last = last->next;
+	while (last && in_use + d->pool_bytes > ceiling) {
+		struct buffer *before = last->prev;
 		pool_drop(d, last);
+		last = before;
 	}
 }
 
 static int create(struct cl_device *d, cl_mem_flags flags, size_t bytes, size_t capacity,
-                  void *host, struct buffer **out, struct error *err)
+		  void *host, struct buffer **out, struct error *err)
 {
 	struct buffer *b = calloc(1, sizeof *b);
 	if (!b)
@@ -102,8 +106,8 @@ static int create(struct cl_device *d, cl_mem_flags flags, size_t bytes, size_t 
 	if (code) {
 		free(b);
 		return error_set(err, SUMI_NOMEM, "clCreateBuffer(%zu bytes; %zu in use on %s): %s",
-		                 bytes, d->base.bytes_in_use, d->base.info.name,
-		                 cl_error_name(code));
+				 bytes, d->base.bytes_in_use, d->base.info.name,
+				 cl_error_name(code));
 	}
 	b->head.bytes = bytes;
 	b->capacity = capacity;
@@ -124,10 +128,9 @@ static int check_size(const struct cl_device *d, size_t bytes, struct error *err
 	if (bytes == 0)
 		return error_set(err, SUMI_INVALID, "a buffer of 0 bytes was asked for");
 	if (bytes > d->base.info.max_alloc - CL_BUFFER_SLACK)
-		return error_set(err, SUMI_NOMEM,
-		                 "a buffer of %zu bytes: %s allows at most %llu in one piece",
-		                 bytes, d->base.info.name,
-		                 (unsigned long long)d->base.info.max_alloc);
+		return error_set(
+		    err, SUMI_NOMEM, "a buffer of %zu bytes: %s allows at most %llu in one piece",
+		    bytes, d->base.info.name, (unsigned long long)d->base.info.max_alloc);
 	return SUMI_OK;
 }
 
@@ -152,13 +155,12 @@ int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct
 	}
 	pool_shrink(d, capacity);
 	status = create(d, flags_of(d), bytes, capacity, NULL, out, err);
-	if (status == SUMI_OK)
+	if (*out)
 		(*out)->pooled = true;
 	return status;
 }
 
-int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out,
-                        struct error *err)
+int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out, struct error *err)
 {
 	*out = NULL;
 	int status = check_size(d, bytes, err);
@@ -169,14 +171,14 @@ int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out,
 }
 
 int cl_buffer_wrap(struct cl_device *d, void *host, size_t bytes, struct buffer **out,
-                   struct error *err)
+		   struct error *err)
 {
 	*out = NULL;
 	int status = check_size(d, bytes, err);
 	if (status)
 		return status;
 	return create(d, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, bytes + CL_BUFFER_SLACK,
-	              host, out, err);
+		      host, out, err);
 }
 
 void cl_buffer_free(struct cl_device *d, struct buffer *b)
@@ -195,34 +197,34 @@ void cl_buffer_free(struct cl_device *d, struct buffer *b)
 }
 
 static int check_range(const struct buffer *b, const char *verb, size_t offset, size_t bytes,
-                       struct error *err)
+		       struct error *err)
 {
 	if (offset > b->head.bytes || bytes > b->head.bytes - offset)
 		return error_set(err, SUMI_INVALID,
-		                 "%s of %zu bytes at %zu leaves the buffer of %zu bytes", verb,
-		                 bytes, offset, b->head.bytes);
+				 "%s of %zu bytes at %zu leaves the buffer of %zu bytes", verb,
+				 bytes, offset, b->head.bytes);
 	return SUMI_OK;
 }
 
 int cl_buffer_write(struct cl_device *d, struct buffer *b, size_t offset, const void *data,
-                    size_t bytes, struct error *err)
+		    size_t bytes, struct error *err)
 {
 	int status = check_range(b, "write", offset, bytes, err);
 	if (status || bytes == 0)
 		return status;
-	cl_int code = clEnqueueWriteBuffer(d->queue, b->mem, CL_TRUE, offset, bytes, data, 0, NULL,
-	                                   NULL);
+	cl_int code =
+	    clEnqueueWriteBuffer(d->queue, b->mem, CL_TRUE, offset, bytes, data, 0, NULL, NULL);
 	return code ? cl_fail(err, "clEnqueueWriteBuffer", d->base.info.name, code) : SUMI_OK;
 }
 
 int cl_buffer_read(struct cl_device *d, const struct buffer *b, size_t offset, void *data,
-                   size_t bytes, struct error *err)
+		   size_t bytes, struct error *err)
 {
 	int status = check_range(b, "read", offset, bytes, err);
 	if (status || bytes == 0)
 		return status;
-	cl_int code = clEnqueueReadBuffer(d->queue, b->mem, CL_TRUE, offset, bytes, data, 0, NULL,
-	                                  NULL);
+	cl_int code =
+	    clEnqueueReadBuffer(d->queue, b->mem, CL_TRUE, offset, bytes, data, 0, NULL, NULL);
 	return code ? cl_fail(err, "clEnqueueReadBuffer", d->base.info.name, code) : SUMI_OK;
 }
 
@@ -230,7 +232,7 @@ int cl_buffer_map(struct cl_device *d, struct buffer *b, void **host, struct err
 {
 	cl_int code;
 	*host = clEnqueueMapBuffer(d->queue, b->mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0,
-	                           b->head.bytes, 0, NULL, NULL, &code);
+				   b->head.bytes, 0, NULL, NULL, &code);
 	return code ? cl_fail(err, "clEnqueueMapBuffer", d->base.info.name, code) : SUMI_OK;
 }
 

@@ -25,7 +25,7 @@ struct group_plan {
 };
 
 static void plan_group_norm(const struct cl_device *d, const struct group_norm_args *a,
-                            struct group_plan *p)
+			    struct group_plan *p)
 {
 	bool cpu = d->quirks.cpu_kernels;
 	size_t units = (size_t)d->base.info.compute_units, most;
@@ -41,12 +41,12 @@ static void plan_group_norm(const struct cl_device *d, const struct group_norm_a
 	p->chunks = p->chunks < most ? p->chunks : most;
 	/* Two programs: the sums are the same for every activation. */
 	snprintf(p->sum_options, sizeof p->sum_options,
-	         "-D GROUP_SUMS -D T=%s -D V=%d -D JOIN_LANES=%d -D SUM_LANES=%d -D SUM_ROWS=%d%s",
-	         cl_dtype_word(a->x.dtype), cpu ? 16 : 4, cpu ? 1 : JOIN_LANES, SUM_LANES, SUM_ROWS,
-	         cpu ? " -D CPU" : "");
+		 "-D GROUP_SUMS -D T=%s -D V=%d -D JOIN_LANES=%d -D SUM_LANES=%d -D SUM_ROWS=%d%s",
+		 cl_dtype_word(a->x.dtype), cpu ? 16 : 4, cpu ? 1 : JOIN_LANES, SUM_LANES, SUM_ROWS,
+		 cpu ? " -D CPU" : "");
 	snprintf(p->apply_options, sizeof p->apply_options,
-	         "-D GROUP_APPLY -D T=%s -D V=%d -D ACTIVATION=%d", cl_dtype_word(a->x.dtype),
-	         cpu ? 16 : 4, (int)a->act);
+		 "-D GROUP_APPLY -D T=%s -D V=%d -D ACTIVATION=%d", cl_dtype_word(a->x.dtype),
+		 cpu ? 16 : 4, (int)a->act);
 }
 
 static int launch_sums(struct cl_device *d, const struct group_plan *p, struct error *err)
@@ -58,9 +58,10 @@ static int launch_sums(struct cl_device *d, const struct group_plan *p, struct e
 		return status;
 	bool cpu = d->quirks.cpu_kernels;
 	const struct cl_arg args[] = {
-	    arg_buffer(x->buffer), arg_ulong(x->offset), arg_ulong((size_t)x->ld),
-	    arg_buffer(p->partial), arg_ulong(p->pixels), arg_int(p->c), arg_int(p->wide),
-	    arg_int((int)p->chunks)}; /* the last: GPU only, the CPU's range says it */
+	    arg_buffer(x->buffer),  arg_ulong(x->offset),   arg_ulong((size_t)x->ld),
+	    arg_buffer(p->partial), arg_ulong(p->pixels),   arg_int(p->c),
+	    arg_int(p->wide),       arg_int((int)p->chunks)}; /* the last: GPU only, the CPU's range
+								 says it */
 	size_t n = (size_t)x->n;
 	struct cl_range on_cpu = {.dims = 2, .global = {p->chunks, n}, .local = {1, 1}};
 	struct cl_range on_gpu = {
@@ -68,7 +69,7 @@ static int launch_sums(struct cl_device *d, const struct group_plan *p, struct e
 	    .global = {cl_round_up((size_t)p->c, SUM_LANES), p->chunks * n * SUM_ROWS},
 	    .local = {SUM_LANES, SUM_ROWS}};
 	return cl_launch(d, kernel, cpu ? &on_cpu : &on_gpu, args, CL_COUNT(args) - (cpu ? 1 : 0),
-	                 err);
+			 err);
 }
 
 static int launch_join(struct cl_device *d, const struct group_plan *p, struct error *err)
@@ -81,11 +82,10 @@ static int launch_join(struct cl_device *d, const struct group_plan *p, struct e
 	const struct cl_arg args[] = {
 	    arg_buffer(p->partial), arg_buffer(a->gamma), arg_buffer(a->beta),
 	    arg_buffer(p->factors), arg_ulong(p->pixels), arg_int((int)p->chunks),
-	    arg_int(p->c), arg_int(p->wide), arg_float(a->epsilon)};
+	    arg_int(p->c),          arg_int(p->wide),     arg_float(a->epsilon)};
 	size_t lanes = d->quirks.cpu_kernels ? 1 : JOIN_LANES;
-	struct cl_range range = {.dims = 2,
-	                         .global = {(size_t)a->groups * lanes, (size_t)a->x.n},
-	                         .local = {lanes, 1}};
+	struct cl_range range = {
+	    .dims = 2, .global = {(size_t)a->groups * lanes, (size_t)a->x.n}, .local = {lanes, 1}};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
@@ -97,8 +97,8 @@ static int launch_apply(struct cl_device *d, const struct group_plan *p, struct 
 	if (status)
 		return status;
 	const struct cl_arg args[] = {
-	    arg_buffer(x->buffer), arg_ulong(x->offset), arg_ulong((size_t)x->ld),
-	    arg_buffer(y->buffer), arg_ulong(y->offset), arg_ulong((size_t)y->ld),
+	    arg_buffer(x->buffer),  arg_ulong(x->offset), arg_ulong((size_t)x->ld),
+	    arg_buffer(y->buffer),  arg_ulong(y->offset), arg_ulong((size_t)y->ld),
 	    arg_buffer(p->factors), arg_ulong(p->pixels), arg_int(p->c)};
 	size_t n = (size_t)x->n, walkers = cl_round_up(((size_t)p->c + 3) / 4, 32);
 	struct cl_range range = {.dims = 3, .global = {1, p->chunks, n}, .local = {1, 1, 1}};
@@ -138,17 +138,18 @@ int cl_layer_norm(struct device *base, const struct layer_norm_args *a, struct e
 	char options[128];
 	cl_kernel kernel;
 	snprintf(options, sizeof options, "-D LAYER_NORM -D T=%s -D V=%d -D LANES=%d%s",
-	         cl_dtype_word(a->x.dtype), cpu ? 16 : 4, NORM_LANES, cpu ? " -D CPU" : "");
+		 cl_dtype_word(a->x.dtype), cpu ? 16 : 4, NORM_LANES, cpu ? " -D CPU" : "");
 	int status = cl_kernel_get(d, FILE_NAME, "layer_norm", options, &kernel, err);
 	if (status)
 		return status;
 	const struct cl_arg args[] = {
 	    arg_buffer(a->x.buffer), arg_ulong(a->x.offset), arg_ulong((size_t)a->x.ld),
 	    arg_buffer(a->y.buffer), arg_ulong(a->y.offset), arg_ulong((size_t)a->y.ld),
-	    arg_buffer(a->gamma), arg_buffer(a->beta), arg_ulong(rows), arg_int(a->x.c),
-	    arg_float(a->epsilon)};
+	    arg_buffer(a->gamma),    arg_buffer(a->beta),    arg_ulong(rows),
+	    arg_int(a->x.c),         arg_float(a->epsilon)};
 	size_t blocks = (size_t)d->base.info.compute_units * 4;
-	struct cl_range on_cpu = {.dims = 1, .global = {blocks < rows ? blocks : rows}, .local = {1}};
+	struct cl_range on_cpu = {
+	    .dims = 1, .global = {blocks < rows ? blocks : rows}, .local = {1}};
 	struct cl_range on_gpu = {.dims = 1, .global = {rows * NORM_LANES}, .local = {NORM_LANES}};
 	return cl_launch(d, kernel, cpu ? &on_cpu : &on_gpu, args, CL_COUNT(args), err);
 }

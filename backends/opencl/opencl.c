@@ -56,10 +56,12 @@ static int find_places(struct place places[MAX_DEVICES])
 			continue;
 		for (cl_uint i = 0; i < count && i < MAX_DEVICES && n < MAX_DEVICES; i++) {
 			cl_bool available = CL_FALSE, compiler = CL_FALSE, little = CL_FALSE;
-			clGetDeviceInfo(ids[i], CL_DEVICE_AVAILABLE, sizeof available, &available, NULL);
-			clGetDeviceInfo(ids[i], CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler,
-			                NULL);
-			clGetDeviceInfo(ids[i], CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
+			clGetDeviceInfo(ids[i], CL_DEVICE_AVAILABLE, sizeof available, &available,
+					NULL);
+			clGetDeviceInfo(ids[i], CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler,
+					&compiler, NULL);
+			clGetDeviceInfo(ids[i], CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little,
+					NULL);
 			if (available && compiler && little)
 				places[n++] = (struct place){platforms[p], ids[i]};
 		}
@@ -73,13 +75,14 @@ static void describe(const struct place *place, int index, struct device_info *i
 	device_text(place->id, CL_DEVICE_NAME, info->name, sizeof info->name);
 	device_text(place->id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
 	clGetPlatformInfo(place->platform, CL_PLATFORM_NAME, sizeof info->platform - 1,
-	                  info->platform, NULL);
+			  info->platform, NULL);
 	snprintf(info->selector, sizeof info->selector, "opencl:%d", index);
 	cl_ulong memory = 0, max_alloc = 0;
 	cl_uint units = 0;
 	cl_device_type type = 0;
 	clGetDeviceInfo(place->id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
-	clGetDeviceInfo(place->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof max_alloc, &max_alloc, NULL);
+	clGetDeviceInfo(place->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof max_alloc, &max_alloc,
+			NULL);
 	clGetDeviceInfo(place->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
 	clGetDeviceInfo(place->id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
 	info->memory = memory;
@@ -111,7 +114,7 @@ static void cl_quirks_read(struct cl_device *d)
 	clGetDeviceInfo(d->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
 	clGetDeviceInfo(d->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
 	clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof q->max_work_group,
-	                &q->max_work_group, NULL);
+			&q->max_work_group, NULL);
 	q->local_bytes = (size_t)local;
 	q->pocl = strcmp(info->platform, "Portable Computing Language") == 0;
 	q->oclgrind = strcmp(info->platform, "Oclgrind") == 0;
@@ -119,8 +122,8 @@ static void cl_quirks_read(struct cl_device *d)
 	q->intel = strstr(vendor, "Intel") != NULL;
 	q->amd = strstr(vendor, "Advanced Micro Devices") != NULL;
 	q->khr_fp16 = has_extension(d->id, "cl_khr_fp16");
-	q->subgroups = has_extension(d->id, "cl_khr_subgroups") ||
-	               has_extension(d->id, "cl_intel_subgroups");
+	q->subgroups =
+	    has_extension(d->id, "cl_khr_subgroups") || has_extension(d->id, "cl_intel_subgroups");
 	q->host_memory = info->is_cpu && unified;
 	q->cpu_kernels = info->is_cpu;
 	const char *forced = getenv("SUMI_KERNELS");
@@ -129,8 +132,8 @@ static void cl_quirks_read(struct cl_device *d)
 	if (forced && strcmp(forced, "gpu") == 0)
 		q->cpu_kernels = false;
 	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable%s%s",
-	         q->khr_fp16 ? " -D HAVE_FP16" : "",
-	         q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
+		 q->khr_fp16 ? " -D HAVE_FP16" : "",
+		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = info->is_cpu ? DTYPE_F32 : DTYPE_F16;
 }
@@ -160,13 +163,13 @@ static void op_buffer_free(struct device *d, struct buffer *b)
 }
 
 static int op_write(struct device *d, struct buffer *b, size_t offset, const void *data,
-                    size_t bytes, struct error *err)
+		    size_t bytes, struct error *err)
 {
 	return cl_buffer_write(cl_device_of(d), b, offset, data, bytes, err);
 }
 
 static int op_read(struct device *d, const struct buffer *b, size_t offset, void *data,
-                   size_t bytes, struct error *err)
+		   size_t bytes, struct error *err)
 {
 	return cl_buffer_read(cl_device_of(d), b, offset, data, bytes, err);
 }
@@ -184,24 +187,24 @@ static void op_trim(struct device *d)
 }
 
 static const struct device_ops cl_device_ops = {
-	.close = cl_close,
-	.buffer_new = op_buffer_new,
-	.buffer_free = op_buffer_free,
-	.write = op_write,
-	.read = op_read,
-	.sync = op_sync,
-	.trim = op_trim,
-	.weight_new = cl_weight_new,
-	.weight_free = cl_weight_free,
-	.conv2d = cl_conv2d,
-	.linear = cl_linear,
-	.attention = cl_attention,
-	.group_norm = cl_group_norm,
-	.layer_norm = cl_layer_norm,
-	.axpby = cl_axpby,
-	.embedding = cl_embedding,
-	.timestep = cl_timestep,
-	.permute = cl_permute,
+    .close = cl_close,
+    .buffer_new = op_buffer_new,
+    .buffer_free = op_buffer_free,
+    .write = op_write,
+    .read = op_read,
+    .sync = op_sync,
+    .trim = op_trim,
+    .weight_new = cl_weight_new,
+    .weight_free = cl_weight_free,
+    .conv2d = cl_conv2d,
+    .linear = cl_linear,
+    .attention = cl_attention,
+    .group_norm = cl_group_norm,
+    .layer_norm = cl_layer_norm,
+    .axpby = cl_axpby,
+    .embedding = cl_embedding,
+    .timestep = cl_timestep,
+    .permute = cl_permute,
 };
 
 int opencl_open(int index, struct device **out, struct error *err)
@@ -225,7 +228,7 @@ int opencl_open(int index, struct device **out, struct error *err)
 		d->cache_dir[0] = '\0'; /* no home, no cache */
 
 	cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
-	                                      (cl_context_properties)d->platform, 0};
+					      (cl_context_properties)d->platform, 0};
 	cl_int code;
 	d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
 	if (!d->context) {

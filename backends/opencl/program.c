@@ -38,7 +38,7 @@ const char *cl_dtype_word(enum dtype dtype)
 /* Compilers' logs are long: the first error line and what follows fits into err, with
  * the line breaks made spaces. */
 static int build_failed(struct cl_device *d, cl_program program, const char *file, cl_int code,
-                        struct error *err)
+			struct error *err)
 {
 	size_t size = 0;
 	char *log = NULL;
@@ -49,7 +49,10 @@ static int build_failed(struct cl_device *d, cl_program program, const char *fil
 	while (first && first > log && first[-1] != '\n')
 		first--;
 	error_set(err, SUMI_DEVICE, "clBuildProgram(%s) on %.60s: %s: %.300s", file,
-	          d->base.info.name, cl_error_name(code), first ? first : log ? log : "no log");
+		  d->base.info.name, cl_error_name(code),
+		  first ? first
+		  : log ? log
+			: "no log");
 	if (err)
 		for (char *p = err->text; *p; p++)
 			if (*p == '\n' || *p == '\t')
@@ -59,10 +62,10 @@ static int build_failed(struct cl_device *d, cl_program program, const char *fil
 }
 
 static int cache_path(const struct cl_device *d, const char *source, const char *options,
-                      char path[FILES_PATH_MAX], struct error *err)
+		      char path[FILES_PATH_MAX], struct error *err)
 {
 	const char *const parts[] = {source, options, d->base.info.name, d->base.info.driver,
-	                             d->base.info.platform};
+				     d->base.info.platform};
 	size_t size = 0, at = 0;
 	for (int i = 0; i < CL_COUNT(parts); i++)
 		size += strlen(parts[i]) + 1;
@@ -98,10 +101,11 @@ static cl_program load_binary(struct cl_device *d, const char *path, const char 
 	size_t binary_size = size - CACHE_HEADER;
 	cl_int accepted, code;
 	program = clCreateProgramWithBinary(d->context, 1, &d->id, &binary_size, &binary, &accepted,
-	                                    &code);
+					    &code);
 	if (!program)
 		goto done;
-	if (code || accepted || clBuildProgram(program, 1, &d->id, options, NULL, NULL) != CL_SUCCESS) {
+	if (code || accepted ||
+	    clBuildProgram(program, 1, &d->id, options, NULL, NULL) != CL_SUCCESS) {
 		clReleaseProgram(program);
 		program = NULL;
 	}
@@ -114,8 +118,8 @@ done:
 static void save_binary(struct cl_device *d, cl_program program, const char *path)
 {
 	size_t size = 0;
-	if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) || size == 0 ||
-	    size > BINARY_LIMIT - CACHE_HEADER)
+	if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) ||
+	    size == 0 || size > BINARY_LIMIT - CACHE_HEADER)
 		return;
 	char *data = malloc(CACHE_HEADER + size);
 	if (!data)
@@ -131,7 +135,7 @@ static void save_binary(struct cl_device *d, cl_program program, const char *pat
 }
 
 static int build_source(struct cl_device *d, const char *file, const char *source,
-                        const char *options, cl_program *out, struct error *err)
+			const char *options, cl_program *out, struct error *err)
 {
 	cl_int code;
 	cl_program program = clCreateProgramWithSource(d->context, 1, &source, NULL, &code);
@@ -168,20 +172,22 @@ static int source_join(const char *files, char **out, struct error *err)
 		if (!longer)
 			free(source);
 		else
-			snprintf(longer + strlen(longer), size - strlen(longer), "\n#line 1\n%s", text);
+			snprintf(longer + strlen(longer), size - strlen(longer), "\n#line 1\n%s",
+				 text);
 		source = longer;
 	}
 	*out = source;
-	return source ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for the source of %s", files);
+	return source ? SUMI_OK
+		      : error_set(err, SUMI_NOMEM, "no memory for the source of %s", files);
 }
 
 static int program_make(struct cl_device *d, const char *file, const char *extra, cl_program *out,
-                        struct error *err)
+			struct error *err)
 {
 	size_t options_size = strlen(d->quirks.options) + strlen(extra) + 2;
 	char *source = NULL, *options = malloc(options_size);
 	int status = source_join(file, &source, err);
-	if (status)
+	if (!source)
 		goto done;
 	if (!options) {
 		status = error_set(err, SUMI_NOMEM, "no memory for the options of %s", file);
@@ -210,7 +216,7 @@ done:
 }
 
 static int program_get(struct cl_device *d, const char *file, const char *options,
-                       struct cl_program_entry **out, struct error *err)
+		       struct cl_program_entry **out, struct error *err)
 {
 	size_t n = strlen(file);
 	for (struct cl_program_entry *p = d->programs; p; p = p->next)
@@ -236,11 +242,11 @@ static int program_get(struct cl_device *d, const char *file, const char *option
 }
 
 int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const char *options,
-                  cl_kernel *kernel, struct error *err)
+		  cl_kernel *kernel, struct error *err)
 {
 	struct cl_program_entry *p = NULL;
-	int status = program_get(d, file, options ? options : "", &p, err);
-	if (status)
+	int status = program_get(d, file, options, &p, err);
+	if (!p)
 		return status;
 	for (struct cl_kernel_entry *k = p->kernels; k; k = k->next)
 		if (strcmp(k->name, name) == 0) {
@@ -250,7 +256,7 @@ int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const
 	struct cl_kernel_entry *k = calloc(1, sizeof *k + strlen(name) + 1);
 	if (!k)
 		return error_set(err, SUMI_NOMEM, "no memory for kernel %s", name);
-	strcpy(k->name, name);
+	memcpy(k->name, name, strlen(name) + 1);
 	cl_int code;
 	k->kernel = clCreateKernel(p->program, name, &code);
 	if (!k->kernel) {

@@ -31,14 +31,16 @@ static void conv_pixel(const struct conv *k, int n, int oy, int ox)
 		double sum = bias ? (double)bias[o] : 0;
 		for (int ky = 0; ky < k->kernel; ky++)
 			for (int kx = 0; kx < k->kernel; kx++) {
-				int iy = oy * a->stride + ky - k->pad, ix = ox * a->stride + kx - k->pad;
+				int iy = oy * a->stride + ky - k->pad,
+				    ix = ox * a->stride + kx - k->pad;
 				if (iy < 0 || ix < 0 || iy >= a->x.h * up || ix >= a->x.w * up)
 					continue;
 				size_t at = ((size_t)n * (size_t)a->x.h + (size_t)(iy / up)) *
-				                (size_t)a->x.w +
-				            (size_t)(ix / up);
-				size_t tap = (o * (size_t)k->kernel + (size_t)ky) * (size_t)k->kernel +
-				             (size_t)kx;
+						(size_t)a->x.w +
+					    (size_t)(ix / up);
+				size_t tap =
+				    (o * (size_t)k->kernel + (size_t)ky) * (size_t)k->kernel +
+				    (size_t)kx;
 				sum += dot(k->x + at * cin, a->weight->data + tap * cin, cin);
 			}
 		if (k->add)
@@ -134,7 +136,7 @@ static void attend_token(const struct attend *s, size_t t, int seen)
 		double most = -INFINITY, sum = 0;
 		for (int j = 0; j < seen; j++) {
 			s->scores[j] = s->scale * dot(s->q + t * width + h * dim,
-			                              s->k + (size_t)j * width + h * dim, dim);
+						      s->k + (size_t)j * width + h * dim, dim);
 			most = fmax(most, s->scores[j]);
 		}
 		for (int j = 0; j < seen; j++)
@@ -142,7 +144,8 @@ static void attend_token(const struct attend *s, size_t t, int seen)
 		for (size_t i = 0; i < dim; i++) {
 			double value = 0;
 			for (int j = 0; j < seen; j++)
-				value += s->scores[j] * (double)s->v[(size_t)j * width + h * dim + i];
+				value +=
+				    s->scores[j] * (double)s->v[(size_t)j * width + h * dim + i];
 			s->row[h * dim + i] = value / sum;
 		}
 	}
@@ -152,8 +155,8 @@ int reference_attention(struct device *d, const struct attention_args *a, struct
 {
 	(void)d;
 	float *q = NULL, *k = NULL, *v = NULL;
-	struct attend s = {.keys = a->k.h * a->k.w, .width = a->y.c, .heads = a->heads,
-	                   .scale = (double)a->scale};
+	struct attend s = {
+	    .keys = a->k.h * a->k.w, .width = a->y.c, .heads = a->heads, .scale = (double)a->scale};
 	int tokens = a->y.h * a->y.w, status = reference_unpack(&a->q, &q, err);
 	if (!status)
 		status = reference_unpack(&a->k, &k, err);

@@ -6,7 +6,7 @@
 
 /* Mean and 1/√(variance + ε) of a block of `height` rows, ld apart, `width` wide. */
 static void moments(const float *x, size_t height, size_t width, size_t ld, float epsilon,
-                    double *mean, double *scale)
+		    double *mean, double *scale)
 {
 	double sum = 0, squares = 0, count = (double)(height * width);
 	for (size_t r = 0; r < height; r++)
@@ -36,14 +36,15 @@ int reference_group_norm(struct device *d, const struct group_norm_args *a, stru
 		status = reference_array(2 * groups, &means, err);
 	for (size_t n = 0; !status && n < (size_t)a->y.n; n++) {
 		for (size_t g = 0; g < groups; g++)
-			moments(x + n * pixels * c + g * wide, pixels, wide, c, a->epsilon, &means[g],
-			        &means[groups + g]);
+			moments(x + n * pixels * c + g * wide, pixels, wide, c, a->epsilon,
+				&means[g], &means[groups + g]);
 		for (size_t p = n * pixels; p < (n + 1) * pixels; p++) {
 			for (size_t i = 0; i < c; i++) {
 				size_t g = i / wide;
-				double value = ((double)x[p * c + i] - means[g]) * means[groups + g];
-				row[i] = reference_activate(
-				    a->act, value * (double)gamma[i] + (double)beta[i]);
+				double value =
+				    ((double)x[p * c + i] - means[g]) * means[groups + g];
+				row[i] = reference_activate(a->act, value * (double)gamma[i] +
+									(double)beta[i]);
 			}
 			reference_store(&a->y, p, row);
 		}
@@ -69,7 +70,7 @@ int reference_layer_norm(struct device *d, const struct layer_norm_args *a, stru
 		moments(x + r * c, 1, c, c, a->epsilon, &mean, &scale);
 		for (size_t i = 0; i < c; i++)
 			row[i] = ((double)x[r * c + i] - mean) * scale * (double)gamma[i] +
-			         (double)beta[i];
+				 (double)beta[i];
 		reference_store(&a->y, r, row);
 	}
 	free(row);

@@ -32,8 +32,8 @@ int reference_unpack(const struct tensor *t, float **out, struct error *err)
 		return error_set(err, SUMI_NOMEM, "no memory for %zu floats", rows * c);
 	for (size_t r = 0; r < rows; r++)
 		for (size_t i = 0; i < c; i++)
-			(*out)[r * c + i] = load(t->buffer->data, t->offset + r * (size_t)t->ld + i,
-			                         t->dtype);
+			(*out)[r * c + i] =
+			    load(t->buffer->data, t->offset + r * (size_t)t->ld + i, t->dtype);
 	return SUMI_OK;
 }
 
@@ -99,7 +99,7 @@ static void free_buffer(struct device *d, struct buffer *b)
 }
 
 static int write_buffer(struct device *d, struct buffer *b, size_t offset, const void *data,
-                        size_t bytes, struct error *err)
+			size_t bytes, struct error *err)
 {
 	(void)d, (void)err;
 	memcpy(b->data + offset, data, bytes);
@@ -107,7 +107,7 @@ static int write_buffer(struct device *d, struct buffer *b, size_t offset, const
 }
 
 static int read_buffer(struct device *d, const struct buffer *b, size_t offset, void *data,
-                       size_t bytes, struct error *err)
+		       size_t bytes, struct error *err)
 {
 	(void)d, (void)err;
 	memcpy(data, b->data + offset, bytes);
@@ -123,20 +123,20 @@ static int sync_device(struct device *d, struct error *err)
 static size_t weight_bytes(const struct weight_head *head)
 {
 	size_t count = (size_t)head->cout * (size_t)head->cin;
-	return count * (size_t)(head->kernel * head->kernel) * sizeof(float);
+	return count * (size_t)head->kernel * (size_t)head->kernel * sizeof(float);
 }
 
 static int new_weight(struct device *d, const struct weight_desc *desc, struct weight **out,
-                      struct error *err)
+		      struct error *err)
 {
 	struct weight_head head = {desc->dtype,  desc->cout,  desc->cin,
-	                           desc->kernel, desc->geglu, desc->table};
+				   desc->kernel, desc->geglu, desc->table};
 	struct weight *w = malloc(sizeof *w + weight_bytes(&head));
 	if (!w)
 		return error_set(err, SUMI_NOMEM, "no memory for a weight of [%d, %d]", desc->cout,
-		                 desc->cin);
+				 desc->cin);
 	w->head = head;
-	size_t taps = (size_t)(desc->kernel * desc->kernel), cin = (size_t)desc->cin;
+	size_t taps = (size_t)desc->kernel * (size_t)desc->kernel, cin = (size_t)desc->cin;
 	for (size_t o = 0; o < (size_t)desc->cout; o++)
 		for (size_t i = 0; i < cin; i++)
 			for (size_t t = 0; t < taps; t++)
@@ -159,23 +159,23 @@ static void close_device(struct device *d)
 }
 
 static const struct device_ops reference_ops = {
-	.close = close_device,
-	.buffer_new = new_buffer,
-	.buffer_free = free_buffer,
-	.write = write_buffer,
-	.read = read_buffer,
-	.sync = sync_device,
-	.weight_new = new_weight,
-	.weight_free = free_weight,
-	.conv2d = reference_conv2d,
-	.linear = reference_linear,
-	.group_norm = reference_group_norm,
-	.layer_norm = reference_layer_norm,
-	.attention = reference_attention,
-	.axpby = reference_axpby,
-	.embedding = reference_embedding,
-	.timestep = reference_timestep,
-	.permute = reference_permute,
+    .close = close_device,
+    .buffer_new = new_buffer,
+    .buffer_free = free_buffer,
+    .write = write_buffer,
+    .read = read_buffer,
+    .sync = sync_device,
+    .weight_new = new_weight,
+    .weight_free = free_weight,
+    .conv2d = reference_conv2d,
+    .linear = reference_linear,
+    .group_norm = reference_group_norm,
+    .layer_norm = reference_layer_norm,
+    .attention = reference_attention,
+    .axpby = reference_axpby,
+    .embedding = reference_embedding,
+    .timestep = reference_timestep,
+    .permute = reference_permute,
 };
 
 void reference_info(struct device_info *info)

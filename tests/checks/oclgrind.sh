@@ -33,17 +33,25 @@ case $outside in
 *) echo "not ok $name sees a write outside of a buffer: $outside" ;;
 esac
 
-export SUMI_CACHE_DIR="$BUILD/test-cache/oclgrind" SUMI_TEST_SMALL=1
-unset SUMI_KERNELS SUMI_TEST_DEVICE SUMI_TEST_OPS
-SUMI_TEST_DEVICE=oclgrind oclgrind --data-races --check-api --log "$dir/log" \
-	"$BUILD/tests/test_ops" >"$dir/out" 2>&1
-status=$?
-if [ -s "$dir/log" ]; then
-	echo "not ok $name: $(grep -c . "$dir/log") lines of reports"
-	head -40 "$dir/log"
-elif [ $status -ne 0 ] || ! grep -q 'PASSED' "$dir/out"; then
-	echo "not ok $name: exit $status"
-	tail -40 "$dir/out"
-else
-	grep '^\[       OK \]' "$dir/out" | sed "s/^\[       OK \]/ok $name/"
-fi
+export SUMI_CACHE_DIR="$BUILD/test-cache/oclgrind" SUMI_TEST_SMALL=1 SUMI_TEST_DEVICE=oclgrind
+unset SUMI_TEST_OPS
+for kernels in cpu gpu; do
+	(
+		SUMI_KERNELS=$kernels oclgrind --data-races --check-api --log "$dir/log.$kernels" \
+			"$BUILD/tests/test_ops" >"$dir/out.$kernels" 2>&1
+		echo $? >"$dir/status.$kernels"
+	) &
+done
+wait
+for kernels in cpu gpu; do
+	log="$dir/log.$kernels" out="$dir/out.$kernels" status=$(cat "$dir/status.$kernels")
+	if [ -s "$log" ]; then
+		echo "not ok $name $kernels: $(grep -c . "$log") lines of reports"
+		head -40 "$log"
+	elif [ "$status" -ne 0 ] || ! grep -q 'PASSED' "$out"; then
+		echo "not ok $name $kernels: exit $status"
+		tail -40 "$out"
+	else
+		sed -n "s/^\[       OK \]/ok $name/p" "$out"
+	fi
+done

@@ -15,16 +15,16 @@ struct tolerance {
 /* float32: rounding of sums, F(4×4) Winograd's loss of about one digit, and the drivers'
  * exp, erf and sin. float16: the output's own rounding (2⁻¹² of the value). 0: the bytes. */
 static const struct tolerance tolerances[OPS_KINDS][2] = {
-	/*                   float32          float16 */
-	[OPS_CONV2D] = {{1e-10, 2e-4}, {2e-7, 4e-3}},
-	[OPS_LINEAR] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
-	[OPS_ATTENTION] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
-	[OPS_GROUP_NORM] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
-	[OPS_LAYER_NORM] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
-	[OPS_AXPBY] = {{1e-13, 5e-6}, {2e-7, 4e-3}},
-	[OPS_EMBEDDING] = {{0, 0}, {0, 0}},
-	[OPS_TIMESTEP] = {{1e-9, 2e-4}, {2e-7, 1e-3}},
-	[OPS_PERMUTE] = {{0, 0}, {0, 0}},
+    /*                   float32          float16 */
+    [OPS_CONV2D] = {{1e-10, 2e-4}, {2e-7, 4e-3}},
+    [OPS_LINEAR] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
+    [OPS_ATTENTION] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
+    [OPS_GROUP_NORM] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
+    [OPS_LAYER_NORM] = {{1e-11, 5e-5}, {2e-7, 4e-3}},
+    [OPS_AXPBY] = {{1e-13, 5e-6}, {2e-7, 4e-3}},
+    [OPS_EMBEDDING] = {{0, 0}, {0, 0}},
+    [OPS_TIMESTEP] = {{1e-9, 2e-4}, {2e-7, 1e-3}},
+    [OPS_PERMUTE] = {{0, 0}, {0, 0}},
 };
 
 static double value_at(const struct ops_result *r, size_t i)
@@ -50,8 +50,9 @@ static bool surroundings_kept(const struct ops_result *r, char *text, size_t siz
 		size_t end = row < rows ? begin : r->size;
 		for (; at < end; at++)
 			if (r->bytes[at] != r->before[at]) {
-				snprintf(text, size, "wrote outside of y: byte %zu, before row %zu of %zu",
-				         at, row, rows);
+				snprintf(text, size,
+					 "wrote outside of y: byte %zu, before row %zu of %zu", at,
+					 row, rows);
 				return false;
 			}
 		at = begin + (size_t)y->c * unit;
@@ -60,7 +61,7 @@ static bool surroundings_kept(const struct ops_result *r, char *text, size_t siz
 }
 
 bool ops_compare(enum ops_kind kind, const struct ops_result *got, const struct ops_result *want,
-                 char *text, size_t size)
+		 char *text, size_t size)
 {
 	const struct tensor *y = &got->y;
 	const struct tolerance *limit = &tolerances[kind][y->dtype == DTYPE_F32 ? 0 : 1];
@@ -70,7 +71,8 @@ bool ops_compare(enum ops_kind kind, const struct ops_result *got, const struct 
 		size_t at = y->offset + i / c * (size_t)y->ld + i % c;
 		double g = value_at(got, at), w = value_at(want, at), apart = fabs(g - w);
 		if (!isfinite(g) || !isfinite(w)) {
-			snprintf(text, size, "row %zu channel %zu is %g, should be %g", i / c, i % c, g, w);
+			snprintf(text, size, "row %zu channel %zu is %g, should be %g", i / c,
+				 i % c, g, w);
 			return false;
 		}
 		error += apart * apart;
@@ -84,11 +86,11 @@ bool ops_compare(enum ops_kind kind, const struct ops_result *got, const struct 
 	if (error > limit->nmse * energy || most > limit->most * rms) {
 		size_t at = y->offset + worst / c * (size_t)y->ld + worst % c;
 		snprintf(text, size,
-		         "NMSE %.2g (limit %.2g), worst %.2g of rms %.3g (limit %.2g) at row %zu "
-		         "channel %zu: %.9g, should be %.9g",
-		         energy > 0 ? error / energy : INFINITY, limit->nmse,
-		         rms > 0 ? most / rms : INFINITY, rms, limit->most, worst / c, worst % c,
-		         value_at(got, at), value_at(want, at));
+			 "NMSE %.2g (limit %.2g), worst %.2g of rms %.3g (limit %.2g) at row %zu "
+			 "channel %zu: %.9g, should be %.9g",
+			 energy > 0 ? error / energy : INFINITY, limit->nmse,
+			 rms > 0 ? most / rms : INFINITY, rms, limit->most, worst / c, worst % c,
+			 value_at(got, at), value_at(want, at));
 		return false;
 	}
 	return surroundings_kept(got, text, size);
@@ -104,10 +106,11 @@ void ops_result_free(struct ops_result *r)
 void ops_describe(const struct ops_case *c, const struct ops_variant *v, char *out, size_t size)
 {
 	static const char *const words[] = {"f32", "f16", "bf16"};
-	snprintf(out, size,
-	         "[%d,%d,%d] %d->%d kernel %d stride %d heads %d keys %d groups %d a %d act %d weight "
-	         "%s flags %#x, activations %s%s",
-	         c->n, c->h, c->w, c->cin, c->cout ? c->cout : c->cin, c->kernel, c->stride, c->heads,
-	         c->keys, c->groups, c->a, (int)c->act, words[c->weight], c->flags, words[v->dtype],
-	         v->slices ? ", slices" : "");
+	snprintf(
+	    out, size,
+	    "[%d,%d,%d] %d->%d kernel %d stride %d heads %d keys %d groups %d a %d act %d weight "
+	    "%s flags %#x, activations %s%s",
+	    c->n, c->h, c->w, c->cin, c->cout ? c->cout : c->cin, c->kernel, c->stride, c->heads,
+	    c->keys, c->groups, c->a, (int)c->act, words[c->weight], c->flags, words[v->dtype],
+	    v->slices ? ", slices" : "");
 }

@@ -20,17 +20,17 @@ enum ops_kind {
 
 enum ops_flag {
 	OPS_BIAS = 1,
-	OPS_ADD = 2,         /* conv2d: a value per picture and channel */
-	OPS_RESIDUAL = 4,    /* axpby: with b */
-	OPS_IN_PLACE = 8,    /* y is x; with OPS_RESIDUAL of matrix operations: y is the residual */
+	OPS_ADD = 2,      /* conv2d: a value per picture and channel */
+	OPS_RESIDUAL = 4, /* axpby: with b */
+	OPS_IN_PLACE = 8, /* y is x; with OPS_RESIDUAL of matrix operations: y is the residual */
 	OPS_UPSAMPLE = 16,
 	OPS_PAD_END = 32,
 	OPS_CAUSAL = 64,
-	OPS_FAR_MEAN = 128,  /* norms: a mean 50 times the deviation */
-	OPS_BESIDE = 256,    /* axpby: a and y are slices of one concatenation */
-	OPS_FLIP = 512,      /* timestep: cos first */
-	OPS_SMALL = 1024,    /* also run under oclgrind */
-	OPS_OTHER_B = 2048,  /* axpby: a and b have the other dtype */
+	OPS_FAR_MEAN = 128, /* norms: a mean 50 times the deviation */
+	OPS_BESIDE = 256,   /* axpby: a and y are slices of one concatenation */
+	OPS_FLIP = 512,     /* timestep: cos first */
+	OPS_SMALL = 1024,   /* also run under oclgrind */
+	OPS_OTHER_B = 2048, /* axpby: a and b have the other dtype */
 };
 
 /* Fields that an operation does not use are 0. */
@@ -69,7 +69,7 @@ extern const struct ops_table ops_tables[OPS_KINDS];
 
 /* Runs a case; the caller frees the result with ops_result_free(). */
 int ops_run(enum ops_kind kind, const struct ops_case *c, const struct ops_variant *v,
-            struct device *d, struct ops_result *out, struct error *err);
+	    struct device *d, struct ops_result *out, struct error *err);
 void ops_result_free(struct ops_result *r);
 
 /* One line that tells a case from the others of its table. */
@@ -78,6 +78,6 @@ void ops_describe(const struct ops_case *c, const struct ops_variant *v, char *o
 /* Compares a result with the oracle's: values by the tolerance of the kind and dtype,
  * everything outside of y by the byte. false with the reason in text. */
 bool ops_compare(enum ops_kind kind, const struct ops_result *got, const struct ops_result *want,
-                 char *text, size_t size);
+		 char *text, size_t size);
 
 #endif

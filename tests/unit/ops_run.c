@@ -44,8 +44,8 @@ static void put(void *data, size_t i, enum dtype dtype, float value)
 	if (dtype == DTYPE_F32)
 		((float *)data)[i] = value;
 	else
-		((uint16_t *)data)[i] = dtype == DTYPE_F16 ? half_from_float(value)
-		                                           : (uint16_t)(bits >> 16);
+		((uint16_t *)data)[i] =
+		    dtype == DTYPE_F16 ? half_from_float(value) : (uint16_t)(bits >> 16);
 }
 
 static struct buffer *upload(struct setup *s, const void *data, size_t size)
@@ -63,7 +63,7 @@ static struct buffer *upload(struct setup *s, const void *data, size_t size)
 /* Places a tensor in a buffer of its own and fills it; spread 0 leaves the pattern of an
  * output. as_output: the result is read from here. */
 static struct tensor make(struct setup *s, int n, int h, int w, int c, enum dtype dtype, float mean,
-                          float spread, bool as_output)
+			  float spread, bool as_output)
 {
 	bool slices = s->v->slices;
 	struct tensor t = {.n = n, .h = h, .w = w, .c = c, .dtype = dtype};
@@ -161,7 +161,7 @@ static int out_extent(const struct ops_case *c, int in)
 
 /* The residual of a matrix operation: y itself or a tensor of its own. */
 static void output_and_residual(struct setup *s, const struct ops_case *c, int h, int w,
-                                struct tensor *y, struct tensor *residual)
+				struct tensor *y, struct tensor *residual)
 {
 	int cout = c->cout ? c->cout : c->cin;
 	bool in_place = (c->flags & OPS_IN_PLACE) != 0;
@@ -174,14 +174,13 @@ static void run_conv2d(struct setup *s, const struct ops_case *c)
 {
 	int cout = c->cout ? c->cout : c->cin;
 	struct conv2d_args a = {.x = input(s, c->n, c->h, c->w, c->cin),
-	                        .act = c->act,
-	                        .stride = c->stride ? c->stride : 1,
-	                        .upsample = (c->flags & OPS_UPSAMPLE) != 0,
-	                        .pad_end = (c->flags & OPS_PAD_END) != 0};
-	a.weight = weight(s, (struct weight_desc){.dtype = c->weight,
-	                                          .cout = cout,
-	                                          .cin = c->cin,
-	                                          .kernel = c->kernel});
+				.act = c->act,
+				.stride = c->stride ? c->stride : 1,
+				.upsample = (c->flags & OPS_UPSAMPLE) != 0,
+				.pad_end = (c->flags & OPS_PAD_END) != 0};
+	a.weight =
+	    weight(s, (struct weight_desc){
+			  .dtype = c->weight, .cout = cout, .cin = c->cin, .kernel = c->kernel});
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, cout, 0, 1);
 	if (c->flags & OPS_ADD)
@@ -197,11 +196,9 @@ static void run_linear(struct setup *s, const struct ops_case *c)
 	bool geglu = c->act == ACT_GEGLU;
 	int rows = geglu ? 2 * cout : cout;
 	struct linear_args a = {.x = input(s, c->n, c->h, c->w, c->cin), .act = c->act};
-	a.weight = weight(s, (struct weight_desc){.dtype = c->weight,
-	                                          .cout = rows,
-	                                          .cin = c->cin,
-	                                          .kernel = 1,
-	                                          .geglu = geglu});
+	a.weight = weight(
+	    s, (struct weight_desc){
+		   .dtype = c->weight, .cout = rows, .cin = c->cin, .kernel = 1, .geglu = geglu});
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, rows, 0, 1);
 	output_and_residual(s, c, c->h, c->w, &a.y, &a.residual);
@@ -213,8 +210,8 @@ static void run_attention(struct setup *s, const struct ops_case *c)
 {
 	int keys = c->keys ? c->keys : c->h * c->w;
 	struct attention_args a = {.heads = c->heads,
-	                           .scale = 1.0f / sqrtf((float)c->cin / (float)c->heads),
-	                           .causal = (c->flags & OPS_CAUSAL) != 0};
+				   .scale = 1.0f / sqrtf((float)c->cin / (float)c->heads),
+				   .causal = (c->flags & OPS_CAUSAL) != 0};
 	a.q = input(s, c->n, c->h, c->w, c->cin);
 	a.k = input(s, c->n, 1, keys, c->cin);
 	a.v = input(s, c->n, 1, keys, c->cin);
@@ -226,11 +223,11 @@ static void run_attention(struct setup *s, const struct ops_case *c)
 static void run_group_norm(struct setup *s, const struct ops_case *c)
 {
 	struct group_norm_args a = {.x = subject(s, c),
-	                            .gamma = vector(s, c->cin, 1, 0.2f),
-	                            .beta = vector(s, c->cin, 0, 0.5f),
-	                            .groups = c->groups,
-	                            .epsilon = 1e-5f,
-	                            .act = c->act};
+				    .gamma = vector(s, c->cin, 1, 0.2f),
+				    .beta = vector(s, c->cin, 0, 0.5f),
+				    .groups = c->groups,
+				    .epsilon = 1e-5f,
+				    .act = c->act};
 	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, c->n, c->h, c->w, c->cin);
 	if (s->status == SUMI_OK)
 		s->status = device_group_norm(s->d, &a, s->err);
@@ -239,9 +236,9 @@ static void run_group_norm(struct setup *s, const struct ops_case *c)
 static void run_layer_norm(struct setup *s, const struct ops_case *c)
 {
 	struct layer_norm_args a = {.x = subject(s, c),
-	                            .gamma = vector(s, c->cin, 1, 0.2f),
-	                            .beta = vector(s, c->cin, 0, 0.5f),
-	                            .epsilon = 1e-5f};
+				    .gamma = vector(s, c->cin, 1, 0.2f),
+				    .beta = vector(s, c->cin, 0, 0.5f),
+				    .epsilon = 1e-5f};
 	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, c->n, c->h, c->w, c->cin);
 	if (s->status == SUMI_OK)
 		s->status = device_layer_norm(s->d, &a, s->err);
@@ -279,17 +276,16 @@ static void run_embedding(struct setup *s, const struct ops_case *c)
 		ids[i] = (i * 37 + 5) % VOCABULARY;
 	ids[count - 1] = VOCABULARY - 1;
 	struct embedding_args a = {.ids = ids, .y = output(s, c->n, 1, c->w, c->cin)};
-	a.table = weight(s, (struct weight_desc){.dtype = c->weight,
-	                                         .cout = VOCABULARY,
-	                                         .cin = c->cin,
-	                                         .kernel = 1,
-	                                         .table = true});
+	a.table = weight(
+	    s,
+	    (struct weight_desc){
+		.dtype = c->weight, .cout = VOCABULARY, .cin = c->cin, .kernel = 1, .table = true});
 	if (c->flags & OPS_BIAS)
 		a.position = weight(s, (struct weight_desc){.dtype = c->weight,
-		                                            .cout = c->w + 3,
-		                                            .cin = c->cin,
-		                                            .kernel = 1,
-		                                            .table = true});
+							    .cout = c->w + 3,
+							    .cin = c->cin,
+							    .kernel = 1,
+							    .table = true});
 	if (s->status == SUMI_OK)
 		s->status = device_embedding(s->d, &a, s->err);
 }
@@ -301,9 +297,9 @@ static void run_timestep(struct setup *s, const struct ops_case *c)
 		timesteps[i] = 999.0f - 76.9f * (float)i;
 	timesteps[c->n - 1] = c->n > 1 ? 0.0f : 500.5f;
 	struct timestep_args a = {.timesteps = timesteps,
-	                          .y = output(s, c->n, 1, 1, c->cin),
-	                          .flip_sin_to_cos = (c->flags & OPS_FLIP) != 0,
-	                          .freq_shift = c->flags & OPS_FLIP ? 0.0f : 1.0f};
+				  .y = output(s, c->n, 1, 1, c->cin),
+				  .flip_sin_to_cos = (c->flags & OPS_FLIP) != 0,
+				  .freq_shift = c->flags & OPS_FLIP ? 0.0f : 1.0f};
 	if (s->status == SUMI_OK)
 		s->status = device_timestep(s->d, &a, s->err);
 }
@@ -318,15 +314,15 @@ static void run_permute(struct setup *s, const struct ops_case *c)
 }
 
 static void (*const runners[OPS_KINDS])(struct setup *, const struct ops_case *) = {
-	[OPS_CONV2D] = run_conv2d,         [OPS_LINEAR] = run_linear,
-	[OPS_ATTENTION] = run_attention,   [OPS_GROUP_NORM] = run_group_norm,
-	[OPS_LAYER_NORM] = run_layer_norm, [OPS_AXPBY] = run_axpby,
-	[OPS_EMBEDDING] = run_embedding,   [OPS_TIMESTEP] = run_timestep,
-	[OPS_PERMUTE] = run_permute,
+    [OPS_CONV2D] = run_conv2d,         [OPS_LINEAR] = run_linear,
+    [OPS_ATTENTION] = run_attention,   [OPS_GROUP_NORM] = run_group_norm,
+    [OPS_LAYER_NORM] = run_layer_norm, [OPS_AXPBY] = run_axpby,
+    [OPS_EMBEDDING] = run_embedding,   [OPS_TIMESTEP] = run_timestep,
+    [OPS_PERMUTE] = run_permute,
 };
 
 int ops_run(enum ops_kind kind, const struct ops_case *c, const struct ops_variant *v,
-            struct device *d, struct ops_result *out, struct error *err)
+	    struct device *d, struct ops_result *out, struct error *err)
 {
 	struct setup s = {.d = d, .err = err, .v = v, .random = 88172645463325252u, .out = out};
 	*out = (struct ops_result){0};
@@ -334,7 +330,7 @@ int ops_run(enum ops_kind kind, const struct ops_case *c, const struct ops_varia
 	if (s.status == SUMI_OK) {
 		out->bytes = malloc(out->size);
 		s.status = out->bytes ? device_read(d, s.output, 0, out->bytes, out->size, err)
-		                      : error_set(err, SUMI_NOMEM, "no memory for a test");
+				      : error_set(err, SUMI_NOMEM, "no memory for a test");
 	}
 	while (s.weight_count > 0)
 		device_weight_free(d, s.weights[--s.weight_count]);

@@ -46,7 +46,8 @@ static void double_it(struct device *d)
 	assert_int_equal(device_write(d, b, 0, x, sizeof x, &err), SUMI_OK);
 	struct tensor t = tensor_of(b, 1, 1, 2, 4);
 	struct axpby_args a = {.a = t, .y = t, .alpha = 2};
-	if (device_axpby(d, &a, &err) != SUMI_OK || device_read(d, b, 0, y, sizeof y, &err) != SUMI_OK)
+	if (device_axpby(d, &a, &err) != SUMI_OK ||
+	    device_read(d, b, 0, y, sizeof y, &err) != SUMI_OK)
 		fail_msg("%s", err.text);
 	for (int i = 0; i < 8; i++)
 		assert_true(y[i] == 2 * x[i]);
@@ -180,8 +181,11 @@ static void keeps_programs_on_disk(void **state)
 	 * and good the next time. */
 	const char *const damage[] = {
 	    "printf X | dd of='%s' bs=1 seek=200 conv=notrunc 2>/dev/null",
-	    "printf X | dd of='%s' bs=1 seek=3 conv=notrunc 2>/dev/null", "truncate -s 1000 '%s'",
-	    "truncate -s 65 '%s'", ": > '%s'", "echo something else > '%s'"};
+	    "printf X | dd of='%s' bs=1 seek=3 conv=notrunc 2>/dev/null",
+	    "truncate -s 1000 '%s'",
+	    "truncate -s 65 '%s'",
+	    ": > '%s'",
+	    "echo something else > '%s'"};
 	for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
 		char command[700];
 		snprintf(command, sizeof command, damage[i], path);
@@ -200,9 +204,9 @@ static void survives_a_foreign_binary(void **state)
 	assert_false(runs_from_cache(cache));
 	cached_program(cache, path);
 	snprintf(command, sizeof command,
-	         "h=$(printf 'not a binary' | sha256sum | cut -c1-64) && "
-	         "printf '%%s\\nnot a binary' \"$h\" > '%s'",
-	         path);
+		 "h=$(printf 'not a binary' | sha256sum | cut -c1-64) && "
+		 "printf '%%s\\nnot a binary' \"$h\" > '%s'",
+		 path);
 	assert_int_equal(system(command), 0);
 	assert_false(runs_from_cache(cache));
 }
@@ -268,7 +272,8 @@ static void refuses_too_much_memory(void **state)
 	for (int i = 0; i < 2; i++) {
 		const size_t sizes[] = {(size_t)1 << 50, SIZE_MAX, SIZE_MAX - 10};
 		for (int k = 0; k < 3; k++) {
-			assert_int_equal(device_buffer_new(devices[i], sizes[k], &b, &err), SUMI_NOMEM);
+			assert_int_equal(device_buffer_new(devices[i], sizes[k], &b, &err),
+					 SUMI_NOMEM);
 			assert_null(b);
 			assert_non_null(strstr(err.text, "bytes"));
 		}
@@ -312,26 +317,26 @@ static void says_why_a_kernel_does_not_build(void **state)
 	struct cl_device *cl = cl_device_of(d);
 	struct error err = {0};
 	cl_kernel kernel = NULL;
-	int status = cl_kernel_get(cl, "elementwise.cl", "permute", "-D PERMUTE -D V=4 -D BITS=sumi",
-	                           &kernel, &err);
+	int status = cl_kernel_get(cl, "elementwise.cl", "permute",
+				   "-D PERMUTE -D V=4 -D BITS=sumi", &kernel, &err);
 	assert_int_equal(status, SUMI_DEVICE);
 	assert_null(kernel);
 	assert_non_null(strstr(err.text, "clBuildProgram(elementwise.cl)"));
 	assert_non_null(strstr(err.text, "sumi")); /* the compiler's own words */
 	assert_null(strchr(err.text, '\n'));
 	status = cl_kernel_get(cl, "elementwise.cl", "no_kernel", "-D PERMUTE -D V=4 -D BITS=uint",
-	                       &kernel, &err);
+			       &kernel, &err);
 	assert_int_equal(status, SUMI_DEVICE);
 	assert_non_null(strstr(err.text, "clCreateKernel(no_kernel): CL_INVALID_KERNEL_NAME"));
 	assert_int_equal(cl_kernel_get(cl, "none.cl", "x", "", &kernel, &err), SUMI_INTERNAL);
 
 	/* A work-group that no device can run. */
 	status = cl_kernel_get(cl, "elementwise.cl", "permute", "-D PERMUTE -D V=4 -D BITS=uint",
-	                       &kernel, &err);
+			       &kernel, &err);
 	assert_int_equal(status, SUMI_OK);
-	const struct cl_arg args[] = {arg_buffer(NULL), arg_ulong(0), arg_ulong(0), arg_buffer(NULL),
-	                              arg_ulong(0), arg_ulong(0), arg_ulong(0), arg_ulong(1),
-	                              arg_ulong(1), arg_ulong(0)};
+	const struct cl_arg args[] = {
+	    arg_buffer(NULL), arg_ulong(0), arg_ulong(0), arg_buffer(NULL), arg_ulong(0),
+	    arg_ulong(0),     arg_ulong(0), arg_ulong(1), arg_ulong(1),     arg_ulong(0)};
 	struct cl_range range = {.dims = 1, .global = {1 << 24}, .local = {1 << 24}};
 	status = cl_launch(cl, kernel, &range, args, CL_COUNT(args), &err);
 	assert_int_equal(status, SUMI_DEVICE);
@@ -359,8 +364,10 @@ static void reference_knows_its_sums(void **state)
 	assert_int_equal(device_buffer_new(d, sizeof b, &bias, &err), SUMI_OK);
 	device_write(d, x, 0, data, sizeof data, &err);
 	device_write(d, bias, 0, b, sizeof b, &err);
-	struct linear_args a = {.x = tensor_of(x, 1, 1, 2, 3), .y = tensor_of(y, 1, 1, 2, 2),
-	                        .weight = w, .bias = bias};
+	struct linear_args a = {.x = tensor_of(x, 1, 1, 2, 3),
+				.y = tensor_of(y, 1, 1, 2, 2),
+				.weight = w,
+				.bias = bias};
 	assert_int_equal(device_linear(d, &a, &err), SUMI_OK);
 	device_read(d, y, 0, got, sizeof got, &err);
 	const float want[] = {-1.5f, 3, -1.5f, 12};
@@ -371,8 +378,8 @@ static void reference_knows_its_sums(void **state)
 	const float taps[] = {9, 9, 9, 1, 10, 100, 9, 9, 9};
 	desc = (struct weight_desc){.data = taps, .cout = 1, .cin = 1, .kernel = 3};
 	assert_int_equal(device_weight_new(d, &desc, &w, &err), SUMI_OK);
-	struct conv2d_args c = {.x = tensor_of(x, 1, 1, 4, 1), .y = tensor_of(y, 1, 1, 4, 1),
-	                        .weight = w, .stride = 1};
+	struct conv2d_args c = {
+	    .x = tensor_of(x, 1, 1, 4, 1), .y = tensor_of(y, 1, 1, 4, 1), .weight = w, .stride = 1};
 	assert_int_equal(device_conv2d(d, &c, &err), SUMI_OK);
 	device_read(d, y, 0, got, sizeof got, &err);
 	const float line[] = {210, 321, 432, 43};
@@ -411,8 +418,10 @@ static void expect(struct shapes *s, int status, const char *part)
 
 static void wrong_matrix_calls(struct shapes *s)
 {
-	struct linear_args good = {.x = tensor_of(s->x, 1, 1, 4, 8), .y = tensor_of(s->y, 1, 1, 4, 16),
-	                           .weight = s->w, .bias = s->v};
+	struct linear_args good = {.x = tensor_of(s->x, 1, 1, 4, 8),
+				   .y = tensor_of(s->y, 1, 1, 4, 16),
+				   .weight = s->w,
+				   .bias = s->v};
 	struct linear_args a = good;
 	assert_int_equal(device_linear(s->d, &a, &s->err), SUMI_OK);
 #define LINEAR(change, text) (a = good, change, expect(s, device_linear(s->d, &a, &s->err), text))
@@ -437,8 +446,10 @@ static void wrong_matrix_calls(struct shapes *s)
 	LINEAR((a.residual = good.y, a.residual.w = 3), "residual has 3 rows");
 	LINEAR((a.residual = good.y, a.residual.offset = 1), "y overlaps residual");
 #undef LINEAR
-	struct conv2d_args fine = {.x = tensor_of(s->x, 1, 4, 4, 8), .y = tensor_of(s->y, 1, 4, 4, 16),
-	                           .weight = s->conv, .stride = 1};
+	struct conv2d_args fine = {.x = tensor_of(s->x, 1, 4, 4, 8),
+				   .y = tensor_of(s->y, 1, 4, 4, 16),
+				   .weight = s->conv,
+				   .stride = 1};
 	struct conv2d_args c = fine;
 	assert_int_equal(device_conv2d(s->d, &c, &s->err), SUMI_OK);
 #define CONV(change, text) (c = fine, change, expect(s, device_conv2d(s->d, &c, &s->err), text))
@@ -449,11 +460,15 @@ static void wrong_matrix_calls(struct shapes *s)
 	CONV(c.act = ACT_GEGLU, "activation 6");
 	CONV((c.add = fine.y), "add is [1, 4, 4, 16]");
 	CONV((c.residual = fine.x), "residual is [1, 4, 4, 8]");
-	CONV((c.stride = 2, c.pad_end = true, c.x.h = 1, c.y.h = 1, c.y.w = 2), "must be [1, 0, 2]");
+	CONV((c.stride = 2, c.pad_end = true, c.x.h = 1, c.y.h = 1, c.y.w = 2),
+	     "must be [1, 0, 2]");
 #undef CONV
-	struct attention_args t = {.q = tensor_of(s->x, 1, 1, 4, 8), .k = tensor_of(s->x, 1, 1, 5, 8),
-	                           .v = tensor_of(s->x, 1, 1, 6, 8), .y = tensor_of(s->y, 1, 1, 4, 8),
-	                           .heads = 2, .scale = 1};
+	struct attention_args t = {.q = tensor_of(s->x, 1, 1, 4, 8),
+				   .k = tensor_of(s->x, 1, 1, 5, 8),
+				   .v = tensor_of(s->x, 1, 1, 6, 8),
+				   .y = tensor_of(s->y, 1, 1, 4, 8),
+				   .heads = 2,
+				   .scale = 1};
 	expect(s, device_attention(s->d, &t, &s->err), "does not go with the rest");
 	t.v.w = 5;
 	t.heads = 3;
@@ -473,8 +488,11 @@ static void wrong_plain_calls(struct shapes *s)
 	g.gamma = NULL;
 	expect(s, device_group_norm(s->d, &g, &s->err), "no gamma");
 	struct layer_norm_args l = {.x = tensor_of(s->x, 1, 1, 2, 17),
-	                            .y = tensor_of(s->y, 1, 1, 2, 17), .gamma = s->v, .beta = s->v};
-	expect(s, device_layer_norm(s->d, &l, &s->err), "gamma holds 64 bytes, 17 channels need 68");
+				    .y = tensor_of(s->y, 1, 1, 2, 17),
+				    .gamma = s->v,
+				    .beta = s->v};
+	expect(s, device_layer_norm(s->d, &l, &s->err),
+	       "gamma holds 64 bytes, 17 channels need 68");
 	struct axpby_args b = {.a = x, .b = x, .y = y};
 	b.b.c = 15;
 	expect(s, device_axpby(s->d, &b, &s->err), "b is [1, 2, 2, 15]");

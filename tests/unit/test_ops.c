@@ -88,7 +88,7 @@ static void test_plan(void **state)
 			continue;
 		for (int variant = 0; variant < 4; variant += small ? 3 : 1) {
 			struct ops_variant v = {.dtype = variant & 1 ? DTYPE_F16 : DTYPE_F32,
-			                        .slices = (variant & 2) != 0};
+						.slices = (variant & 2) != 0};
 			run++;
 			bad += !case_passes(p->kind, &table->cases[i], &v);
 		}
@@ -110,7 +110,7 @@ static int add_plans(int n, const char *selector)
 			p->kind = (enum ops_kind)k;
 			snprintf(p->selector, sizeof p->selector, "%s", selector);
 			snprintf(p->name, sizeof p->name, "%s_%s_%s", ops_tables[k].name, selector,
-			         flavours[f]);
+				 flavours[f]);
 			for (char *c = p->name; *c; c++)
 				if (*c == ':' || *c == ' ' || *c == '-')
 					*c = '_';
@@ -148,7 +148,8 @@ int main(void)
 	for (int i = 0; i < n; i++)
 		tests[i] = (struct CMUnitTest){plans[i].name, test_plan, NULL, NULL, &plans[i]};
 	if (n == 0)
-		tests[n++] = (struct CMUnitTest){"ops_without_a_device", no_device, NULL, NULL, NULL};
+		tests[n++] =
+		    (struct CMUnitTest){"ops_without_a_device", no_device, NULL, NULL, NULL};
 	int failed = _cmocka_run_group_tests("ops", tests, (size_t)n, NULL, NULL);
 	device_close(device);
 	device_close(oracle);

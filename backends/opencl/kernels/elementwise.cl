@@ -12,8 +12,10 @@
 #define LAST_ROW(rows) ((ulong)(rows) * (get_global_id(1) + 1) / get_global_size(1))
 
 /* for every vector of the row that is this walker's, then for every element of its end */
-#define WALK_VECTORS(i, c) for (ulong i = get_global_id(0) * V; i + V <= (c); i += get_global_size(0) * V)
-#define WALK_TAIL(i, c) for (ulong i = (c) / V * V + get_global_id(0); i < (c); i += get_global_size(0))
+#define WALK_VECTORS(i, c) \
+	for (ulong i = get_global_id(0) * V; i + V <= (c); i += get_global_size(0) * V)
+#define WALK_TAIL(i, c) \
+	for (ulong i = (c) / V * V + get_global_id(0); i < (c); i += get_global_size(0))
 
 #ifdef AXPBY /* -D A_T, B_T, Y_T: dtypes; HAS_B; ACTIVATION */
 /* rows of c elements, the last one of last_c: dense tensors come as rows of equal length. */
