@@ -174,7 +174,7 @@ const struct verb verb_render = {
     .summary = "make a file right here, without a daemon",
     .options = render_options,
     .job_options = true,
-    .min_args = 1,
+    .min_args = 0, /* a mood may stand for the prompt */
     .max_args = 1,
     .run = run_render,
 };

@@ -118,6 +118,35 @@ void stft_magnitudes(struct stft *s, const float *samples, size_t length, int fr
 		stft_magnitude(s, samples, length, t, out + (size_t)t * (size_t)s->bins);
 }
 
+/* ---- another transform ------------------------------------------------------------- */
+
+static int is_quick(int n)
+{
+	for (int p = 2; p <= 5; p++)
+		while (n % p == 0)
+			n /= p;
+	return n == 1;
+}
+
+int phase_transform(int window, int n_fft)
+{
+	int n = (window + 7) / 8 * 8;
+	while (!is_quick(n))
+		n += 8;
+	/* Between bins that stand three times as close as they must, a line is near enough. */
+	return n_fft % n == 0 || (n < n_fft && n_fft / 3 >= window) ? n : n_fft;
+}
+
+void phase_regrid(const float *in, int n_in, int n_out, int bins, float *out)
+{
+	for (int k = 0; k < bins; k++) {
+		long long at = (long long)k * n_in;
+		int left = (int)(at / n_out), rest = (int)(at % n_out);
+		float part = (float)rest / (float)n_out;
+		out[k] = rest ? in[left] + (in[left + 1] - in[left]) * part : in[left];
+	}
+}
+
 /* ---- reconstruction ---------------------------------------------------------------- */
 
 struct rebuild;

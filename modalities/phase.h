@@ -30,6 +30,14 @@ void stft_magnitude(struct stft *stft, const float *samples, size_t length, int 
 void stft_magnitudes(struct stft *stft, const float *samples, size_t length, int frames,
                      float *out);
 
+/* A transform that says as much of a window as one of n_fft numbers does, and is quicker:
+ * longer ones only stand closer together. n_fft itself where there is none. */
+int phase_transform(int window, int n_fft);
+
+/* Magnitudes in [n_in/2 + 1] of a frame as the transform of n_out numbers has them, the lowest
+ * `bins` of it. */
+void phase_regrid(const float *in, int n_in, int n_out, int bins, float *out);
+
 struct phase_options {
 	struct stft_options stft;
 	int frames;

@@ -64,23 +64,14 @@ static void read_bands(const struct spectrogram *s, const struct spectrogram_sha
 
 /* ---- to sound ---------------------------------------------------------------------- */
 
-/* A window in a longer transform: every step-th bin tells the same of it. The largest step
- * for which the window still fits and the transform stays even. */
-static int thinning(const struct spectrogram *s)
-{
-	for (int step = s->n_fft / s->window; step > 1; step--)
-		if (s->n_fft % (2 * step) == 0)
-			return step;
-	return 1;
-}
-
-/* [frames, bins] of one channel. */
+/* [frames, bins] of one channel, for a transform of n_fft numbers. */
 static int magnitudes_of(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                         const float *picture, int channel, int bins, float *out, struct error *err)
+                         const float *picture, int channel, int n_fft, int bins, float *out,
+                         struct error *err)
 {
 	struct mel_options options = mel_options(s);
 	struct mel *mel;
-	int step = thinning(s), status = mel_new(&options, &mel, err);
+	int status = mel_new(&options, &mel, err);
 	if (status)
 		return status;
 	float *bands = malloc((size_t)s->bands * sizeof *bands);
@@ -90,8 +81,8 @@ static int magnitudes_of(const struct spectrogram *s, const struct spectrogram_s
 	for (int f = 0; f < shape->frames && !status; f++) {
 		read_bands(s, shape, picture, channel, f, bands);
 		status = mel_invert(mel, bands, all, err);
-		for (int k = 0; k < bins && !status; k++)
-			out[(size_t)f * (size_t)bins + (size_t)k] = all[k * step];
+		if (!status)
+			phase_regrid(all, s->n_fft, n_fft, bins, out + (size_t)f * (size_t)bins);
 	}
 	free(bands);
 	free(all);
@@ -103,7 +94,7 @@ static int channel_to_sound(const struct spectrogram *s, const struct spectrogra
                             const float *picture, int channel, float *samples, struct error *err)
 {
 	struct phase_options o = {
-	    .stft = {.n_fft = s->n_fft / thinning(s),
+	    .stft = {.n_fft = phase_transform(s->window, s->n_fft),
 	             .window = s->window,
 	             .hop = s->hop,
 	             .edge = shape->circular ? STFT_CIRCLE : STFT_ZERO},
@@ -118,7 +109,7 @@ static int channel_to_sound(const struct spectrogram *s, const struct spectrogra
 	float *magnitudes = malloc((size_t)o.frames * (size_t)o.bins * sizeof *magnitudes);
 	if (!magnitudes)
 		return error_set(err, SUMI_NOMEM, "no memory for a spectrum of %d frames", o.frames);
-	int status = magnitudes_of(s, shape, picture, channel, o.bins, magnitudes, err);
+	int status = magnitudes_of(s, shape, picture, channel, o.stft.n_fft, o.bins, magnitudes, err);
 	if (!status)
 		status = phase_reconstruct(&o, magnitudes, samples, err);
 	free(magnitudes);

@@ -483,7 +483,8 @@ static int check_together(const struct job *job, struct error *err)
 	if (!job->modality)
 		return error_set(err, SUMI_INVALID,
 		                 "job: field 'modality' is missing: image, video or audio");
-	if (!job->prompt)
+	/* A mood brings its own. */
+	if (!job->prompt && !job->mood)
 		return error_set(err, SUMI_INVALID, "job: field 'prompt' is missing");
 	if (job->deadline && job->deadline <= job->not_before)
 		return error_set(err, SUMI_INVALID, "job: field 'deadline' is not later than 'not_before'");

@@ -90,10 +90,11 @@ int job_schema_text(char **text, struct error *err)
 			json_object_set_new(property, "default", fallback);
 		json_object_set_new(properties, f->name, property);
 	}
-	json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s, s], s:o}", "$schema",
+	json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s], s:[{s:[s]}, {s:[s]}], s:o}", "$schema",
 	                         "https://json-schema.org/draft/2020-12/schema", "title", "sumi job",
 	                         "description", "One job of sumi's queue, version 1.", "type", "object",
-	                         "additionalProperties", 0, "required", "modality", "prompt",
+	                         "additionalProperties", 0, "required", "modality", "anyOf",
+	                         "required", "prompt", "required", "mood",
 	                         "properties", properties);
 	char *body = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
 	json_decref(root);

@@ -103,6 +103,12 @@ static void test_missing_and_wrong(void **state)
 	refused("[]", "job: must be a JSON object");
 	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: image, video or audio");
 	refused("{\"modality\":\"image\"}", "job: field 'prompt' is missing");
+	struct job mood;
+	struct error err;
+	const char *text = "{\"modality\":\"audio\",\"mood\":\"calm\",\"duration\":10}";
+	assert_int_equal(job_parse_json(text, strlen(text), &mood, &err), SUMI_OK);
+	assert_null(mood.prompt);
+	job_clear(&mood);
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
 	        "job: field 'modality' must be one of image, video, audio");
 	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");
