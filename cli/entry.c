@@ -76,27 +76,65 @@ void entry_print_row(const json_t *row)
 	       text_of(row, "modality"), text_of(row, "created"), n, prompt, prompt[n] ? "…" : "");
 }
 
+static double number_of(const json_t *row, const char *key)
+{
+	return json_number_value(json_object_get(row, key));
+}
+
+static void print_artifact(const json_t *a)
+{
+	printf("%.0f  %s%s%s", number_of(a, "variant") + 1, text_of(a, "format"),
+	       strcmp(text_of(a, "role"), "main") ? " " : "",
+	       strcmp(text_of(a, "role"), "main") ? text_of(a, "role") : "");
+	if (number_of(a, "width") > 0)
+		printf("  %.0fx%.0f", number_of(a, "width"), number_of(a, "height"));
+	if (number_of(a, "duration") > 0)
+		printf("  %.1f s", number_of(a, "duration"));
+	printf("  seed %" JSON_INTEGER_FORMAT "  %s%s\n",
+	       json_integer_value(json_object_get(a, "seed")), text_of(a, "path"),
+	       json_is_false(json_object_get(a, "present")) ? "  (missing)" : "");
+}
+
+static void print_attempt(const json_t *a)
+{
+	printf("%.0f  %s  %.19s  %s on %s%s%s\n", number_of(a, "n"), text_of(a, "outcome"),
+	       text_of(a, "started"), text_of(a, "device"), text_of(a, "host"),
+	       *text_of(a, "error") ? "  " : "", text_of(a, "error"));
+}
+
+static void print_compact(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	printf("%s\n", text ? text : "");
+	free(text);
+}
+
 void entry_print_details(const json_t *row)
 {
+	static const struct {
+		const char *key;
+		void (*print)(const json_t *item);
+	} lists[] = {{"artifacts", print_artifact}, {"attempts", print_attempt}};
 	const char *key;
-	json_t *value;
+	json_t *value, *item;
+	size_t i;
 	json_object_foreach((json_t *)row, key, value)
 	{
+		void (*print)(const json_t *) = NULL;
+		for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++)
+			if (strcmp(key, lists[k].key) == 0)
+				print = lists[k].print;
 		if (json_is_string(value)) {
 			printf("%-16s %s\n", key, json_string_value(value));
-		} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-			size_t i;
-			json_t *item;
+		} else if (json_is_array(value) && print) {
 			json_array_foreach(value, i, item)
 			{
-				char *text = json_dumps(item, JSON_COMPACT);
-				printf("%-16s %s\n", i ? "" : key, text ? text : "");
-				free(text);
+				printf("%-16s ", i ? "" : key);
+				print(item);
 			}
 		} else {
-			char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-			printf("%-16s %s\n", key, text ? text : "");
-			free(text);
+			printf("%-16s ", key);
+			print_compact(value);
 		}
 	}
 }
