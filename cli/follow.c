@@ -13,7 +13,8 @@
 enum {
 	WAKE_MS = 500,     /* look at the job at least so often */
 	BAR_CELLS = 24,
-	PREVIEW_ROWS = 12
+	PREVIEW_ROWS = 12,
+	PUZZLED_MS = 3000 /* waiting for so long, a person wants to know what for */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -30,6 +31,7 @@ struct view {
 	enum job_state last_state;
 	bool shown;       /* a bar stands on the present line */
 	int preview_rows; /* of the preview above the bar */
+	bool explained;
 };
 
 static void draw_bar(struct view *v, const struct queue_entry *e)
@@ -65,6 +67,28 @@ static void end_line(struct view *v)
 	if (v->shown)
 		fprintf(stderr, "\r\033[K");
 	v->shown = false;
+}
+
+/* Once, and only when there is a reason that a person can do something about. */
+static void explain_waiting(struct view *v, struct queue *queue, const struct queue_entry *e)
+{
+	struct queue_stats stats;
+	struct error ignored;
+	if (v->explained || v->cli->quiet || v->cli->json || e->state != JOB_READY)
+		return;
+	v->explained = true;
+	if (queue_stats(queue, &stats, &ignored))
+		return;
+	end_line(v);
+	if (stats.paused)
+		fprintf(stderr, "it waits: the queue is paused%s%s (sumi resume ends that)\n",
+		        stats.pause_reason[0] ? ": " : "", stats.pause_reason);
+	else if (stats.workers == 0)
+		fprintf(stderr, "it waits: no worker is alive (is sumid running?)\n");
+	else if (e->job.window)
+		fprintf(stderr, "it waits for its window, %s\n", e->job.window);
+	else if (stats.workers_busy < stats.workers)
+		fprintf(stderr, "it waits: no idle worker has its model (sumi models)\n");
 }
 
 static void show_preview(struct view *v, const struct queue_event *event)
@@ -120,6 +144,8 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 		show(&v, entry);
 		if (job_state_is_final(entry->state))
 			break;
+		if (clock_boot_ms() - start > PUZZLED_MS)
+			explain_waiting(&v, queue, entry);
 		queue_entry_clear(entry);
 		status = take_events(&v, follower, err);
 		if (!status && interrupted)
