@@ -15,7 +15,7 @@ VERSION := 0.1.0
 Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base backends backends/opencl backends/reference diffusion modalities queue storage
-PKGS  := libssl hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
+PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
          jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libcrypto libutf8proc
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

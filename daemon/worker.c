@@ -214,7 +214,8 @@ static int serve(struct worker *w, struct error *err)
 			models_unload_idle(w->models, now, w->options->config->idle_unload_ms);
 			status = queue_doorbell(w->queue, DOORBELL_MS, &rang, err);
 		}
-		if (status == SUMI_CONNECT || status == SUMI_TIMEOUT) {
+		if (status == SUMI_CONNECT || status == SUMI_TIMEOUT || status == SUMI_FULL) {
+			/* Away, or out of memory or disk: it comes back, a fresh worker would not help. */
 			log_warn("redis.away", "error=\"%s\"", err->text);
 			clock_sleep_ms(DOORBELL_MS);
 		} else if (status) {
