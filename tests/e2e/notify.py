@@ -29,7 +29,8 @@ try:
     check([h.get("id") for h in heard] == ["told", "told"], "a refused notice is tried again", str(heard))
     check(heard and heard[-1]["state"] == "done" and heard[-1]["results"], "and says what came out", str(heard))
     heard.append(None)
-    place.sumi("image", "ink", "--id", "bad", "--notify", url, "--fast")
+    # Not with `image`, which would refuse it before it is sent.
+    place.sumi("submit", json.dumps({"prompt": "ink", "id": "bad", "notify": url, "fast": True}))
     wait_for(lambda: len(heard) >= 4, 30)
     check(heard[-1] and heard[-1]["state"] == "failed" and "fast" in heard[-1]["error"],
           "a failed job is told with its reason", str(heard[-1]))

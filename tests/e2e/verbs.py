@@ -5,7 +5,8 @@ import json, os, pathlib, re, time
 from lib import *
 
 QUICK = ["--steps", 3, "--width", 64, "--height", 64, "--sampler", "ddim"]
-SLOW = ["--steps", 60, "--width", 256, "--height", 256, "--sampler", "ddim"]
+STEPS = 40
+SLOW = ["--steps", STEPS, "--width", 256, "--height", 256, "--sampler", "ddim"]
 
 
 def state(place, id):
@@ -147,6 +148,24 @@ def pausing(place):
     check(place.sumi("watch", id).returncode == 0, "watch of a finished job")
 
 
+def by_the_clock(place):
+    place.sumi("pause")
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    late = detach(place, "too late", *QUICK, "--deadline", soon)
+    check(becomes(place, late, "failed", seconds=20), "a job past its deadline fails", state(place, late))
+    check("deadline" in place.json("show", late).get("error", ""), "and says so", str(place.json("show", late)))
+    place.sumi("resume")
+    detach(place, "again and again", *QUICK, "--every", "1h", "--id", "ever")
+
+    def next_of():
+        return [r["id"] for r in place.json("list", "--state", "delayed") if r["id"].startswith("ever.")]
+    check(place.sumi("wait", "ever").returncode == 0 and wait_for(next_of, 10, 0.2),
+          "a recurring job: its next occurrence is waiting")
+    place.sumi("cancel", *next_of())
+    time.sleep(2.5)
+    check(not next_of(), "until that is cancelled")
+
+
 def urgent(place):
     """An urgent job interrupts a batch job, which goes on from its saved step."""
     options = ["--seed", 3, *SLOW, "--lossless"]
@@ -160,7 +179,7 @@ def urgent(place):
     place.sumi("fetch", slow, "-o", "interrupted.webp")
     check(sha256(place.dir / "interrupted.webp") == sha256(place.dir / "alone.webp"), "and its bytes are the same")
     made = len(re.findall(rf" step\.made .*id={slow} ", place.log.read_text()))
-    check(made == 60, "no step was made twice", str(made))
+    check(made == STEPS, "no step was made twice", str(made))
     outcomes = [a["outcome"] for a in place.json("show", slow)["attempts"]]
     check(outcomes == ["released", "done"], "its attempts: released, done", str(outcomes))
 
@@ -236,6 +255,7 @@ def main():
         looking(place, id)
         states(place)
         pausing(place)
+        by_the_clock(place)
         urgent(place)
         many(place)
         variants(place)
