@@ -7,7 +7,7 @@
 
 /* Work-group shapes of the GPU kernels; handed to them by -D. */
 #define SUM_LANES 64
-#define SUM_ROWS 4
+#define SUM_ROWS 4 /* fewer where a work-group of 256 is too large */
 #define JOIN_LANES 64
 #define NORM_LANES 64
 
@@ -17,7 +17,7 @@
 
 struct group_plan {
 	const struct group_norm_args *a;
-	size_t pixels, chunks;
+	size_t pixels, chunks, sum_rows;
 	int c, wide; /* channels, channels of a group */
 	char sum_options[128], apply_options[80];
 	struct buffer *partial; /* [n, chunks, 3, c] f32 */
@@ -39,11 +39,13 @@ static void plan_group_norm(const struct cl_device *d, const struct group_norm_a
 	most = p->pixels / CHUNK_PIXELS + 1;
 	p->chunks = cpu ? units * 4 : units * 4 / lanes + 1;
 	p->chunks = p->chunks < most ? p->chunks : most;
+	p->sum_rows = d->quirks.max_work_group / SUM_LANES;
+	p->sum_rows = p->sum_rows > SUM_ROWS ? SUM_ROWS : p->sum_rows < 1 ? 1 : p->sum_rows;
 	/* Two programs: the sums are the same for every activation. */
 	snprintf(p->sum_options, sizeof p->sum_options,
-		 "-D GROUP_SUMS -D T=%s -D V=%d -D JOIN_LANES=%d -D SUM_LANES=%d -D SUM_ROWS=%d%s",
-		 cl_dtype_word(a->x.dtype), cpu ? 16 : 4, cpu ? 1 : JOIN_LANES, SUM_LANES, SUM_ROWS,
-		 cpu ? " -D CPU" : "");
+		 "-D GROUP_SUMS -D T=%s -D V=%d -D JOIN_LANES=%d -D SUM_LANES=%d -D SUM_ROWS=%zu%s",
+		 cl_dtype_word(a->x.dtype), cpu ? 16 : 4, cpu ? 1 : JOIN_LANES, SUM_LANES,
+		 p->sum_rows, cpu ? " -D CPU" : "");
 	snprintf(p->apply_options, sizeof p->apply_options,
 		 "-D GROUP_APPLY -D T=%s -D V=%d -D ACTIVATION=%d", cl_dtype_word(a->x.dtype),
 		 cpu ? 16 : 4, (int)a->act);
@@ -66,8 +68,8 @@ static int launch_sums(struct cl_device *d, const struct group_plan *p, struct e
 	struct cl_range on_cpu = {.dims = 2, .global = {p->chunks, n}, .local = {1, 1}};
 	struct cl_range on_gpu = {
 	    .dims = 2,
-	    .global = {cl_round_up((size_t)p->c, SUM_LANES), p->chunks * n * SUM_ROWS},
-	    .local = {SUM_LANES, SUM_ROWS}};
+	    .global = {cl_round_up((size_t)p->c, SUM_LANES), p->chunks * n * p->sum_rows},
+	    .local = {SUM_LANES, p->sum_rows}};
 	return cl_launch(d, kernel, cpu ? &on_cpu : &on_gpu, args, CL_COUNT(args) - (cpu ? 1 : 0),
 			 err);
 }
