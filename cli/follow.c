@@ -274,7 +274,7 @@ int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const
 	if (code == EXIT_OK && (status = fetch_files(cli, id, output, paths, &err)))
 		code = cli_error(cli, &err);
 	if (cli->json && code == EXIT_OK)
-		cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", id, "state",
+		cli_print_json(json_pack("{s:s, s:s, s:s, s:s?, s:o}", "id", id, "state",
 		                         job_state_word(entry.state), "modality", entry.job.modality,
 		                         "prompt", entry.job.prompt, "files", json_incref(paths)));
 	json_decref(paths);

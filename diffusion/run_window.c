@@ -165,20 +165,22 @@ enum { MARGIN = 8 };
 int window_decode(struct run *run, const float *latents, float *out, struct error *err)
 {
 	const struct window *win = &run->window;
-	int scale = run->pack->info.scale, margin = win->circular ? MARGIN : 0;
+	int scale = run->pack->info.scale, margin = win->circular ? MARGIN : 0, status;
 	int wide = run->w + 2 * margin, tile = win->w > run->h ? win->w : run->h;
+	struct vae_input in = {.values = latents, .n = 1, .h = run->h, .w = wide};
+	if (wide > tile && tile >= VAE_TILE_MIN)
+		in.tile = tile;
+	if (!win->circular)
+		return vae_decode(run->pack->vae, &in, out, err);
 	size_t rows = (size_t)run->h * (size_t)scale, pixels = rows * (size_t)(wide * scale);
 	float *padded = malloc((size_t)run->h * (size_t)wide * (size_t)run->c * sizeof *padded);
 	float *picture = malloc(pixels * 3 * sizeof *picture);
-	int status;
 	if (!padded || !picture) {
 		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns", wide * scale);
 		goto done;
 	}
-	cut_columns(latents, run->h, run->w, -margin, wide, win->circular, (size_t)run->c, padded);
-	struct vae_input in = {.values = padded, .n = 1, .h = run->h, .w = wide};
-	if (wide > tile && tile >= VAE_TILE_MIN)
-		in.tile = tile;
+	cut_columns(latents, run->h, run->w, -margin, wide, true, (size_t)run->c, padded);
+	in.values = padded;
 	status = vae_decode(run->pack->vae, &in, picture, err);
 	if (!status)
 		cut_columns(picture, (int)rows, wide * scale, margin * scale, run->w * scale, false, 3, out);
