@@ -1,7 +1,7 @@
 /* Every operation, at awkward shapes and in every dtype, against the scalar reference.
  *
  * SUMI_TEST_DEVICE  run on this device only (a selector; default: every OpenCL device)
- * SUMI_KERNELS      cpu or gpu: only kernels of this shape (default: both, one after another)
+ * SUMI_KERNELS      cpu or gpu: only kernels of this shape (default: gpu on GPUs, on CPUs both)
  * SUMI_TEST_OPS     only operations whose name contains this
  * SUMI_TEST_SMALL   1: only the smallest cases, dense F32 and sliced F16, for oclgrind */
 #include <setjmp.h>
@@ -97,13 +97,14 @@ static void test_plan(void **state)
 	assert_int_equal(bad, 0);
 }
 
-static int add_plans(int n, const char *selector)
+/* Appends the tests of a device: on CPUs both shapes of kernels are run, on GPUs theirs. */
+static int add_plans(int n, const char *selector, bool is_cpu)
 {
 	const char *only = getenv("SUMI_TEST_OPS"), *kernels = getenv("SUMI_KERNELS");
 	for (int f = 0; f < 2; f++)
 		for (int k = 0; k < OPS_KINDS && n < MAX_TESTS; k++) {
 			if ((only && !strstr(ops_tables[k].name, only)) ||
-			    (kernels && strcmp(kernels, flavours[f]) != 0))
+			    (kernels ? strcmp(kernels, flavours[f]) != 0 : f == 0 && !is_cpu))
 				continue;
 			struct plan *p = &plans[n++];
 			p->flavour = flavours[f];
@@ -142,9 +143,16 @@ int main(void)
 	}
 	for (int i = 0; i < devices && i < MAX_DEVICES && !only; i++)
 		if (strcmp(list[i].selector, "reference") != 0)
-			n = add_plans(n, list[i].selector);
-	if (only)
-		n = add_plans(n, only);
+			n = add_plans(n, list[i].selector, list[i].is_cpu);
+	if (only) {
+		struct device *d;
+		if (device_open(only, &d, &err) != SUMI_OK) {
+			fprintf(stderr, "%s\n", err.text);
+			return 1;
+		}
+		n = add_plans(n, only, d->info.is_cpu);
+		device_close(d);
+	}
 	for (int i = 0; i < n; i++)
 		tests[i] = (struct CMUnitTest){plans[i].name, test_plan, NULL, NULL, &plans[i]};
 	if (n == 0)
