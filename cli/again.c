@@ -22,9 +22,10 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	if (status)
 		return status;
 	if (!meta.json)
-		status = error_set(err, SUMI_NOTFOUND,
-		                   "%s: it was not made by sumi: it has no parameters of ours inside",
-		                   cli->args[0]);
+		status =
+		    error_set(err, SUMI_NOTFOUND,
+			      "%s: it was not made by sumi: it has no parameters of ours inside",
+			      cli->args[0]);
 	if (!status)
 		status = json_read_text(meta.json, strlen(meta.json), cli->args[0], &object, err);
 	metadata_free(&meta);
@@ -42,7 +43,9 @@ static int run_again(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct job job = {0};
-	int code, status = read_job(cli, &job, &err);
+	int code, status = cli_check_output(cli_value(cli, "output"), &err);
+	if (!status)
+		status = read_job(cli, &job, &err);
 	if (!status)
 		status = preflight(cli, &job, &err);
 	if (!status)

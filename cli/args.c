@@ -1,6 +1,8 @@
 /* The words behind a verb: switches, values, job fields, positional arguments. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -14,7 +16,7 @@ static const struct cli_option common[] = {
     {NULL, 0, NULL, NULL}};
 
 struct word {
-	const char *name;  /* of a long option, without dashes; NULL for a short one */
+	const char *name; /* of a long option, without dashes; NULL for a short one */
 	size_t name_size;
 	char letter;
 	const char *value; /* behind '=', or NULL */
@@ -26,8 +28,8 @@ static bool same_name(const char *option, const char *given, size_t size)
 	if (strlen(option) != size)
 		return false;
 	for (size_t i = 0; i < size; i++)
-		if (option[i] != given[i] &&
-		    !((option[i] == '-' || option[i] == '_') && (given[i] == '-' || given[i] == '_')))
+		if (option[i] != given[i] && !((option[i] == '-' || option[i] == '_') &&
+					       (given[i] == '-' || given[i] == '_')))
 			return false;
 	return true;
 }
@@ -36,7 +38,7 @@ static int find(const struct cli_option *table, const struct word *w)
 {
 	for (int i = 0; table && table[i].name; i++)
 		if (w->name ? same_name(table[i].name, w->name, w->name_size)
-		            : table[i].letter == w->letter)
+			    : table[i].letter == w->letter)
 			return i;
 	return -1;
 }
@@ -53,7 +55,7 @@ static const struct job_field *find_field(const struct word *w)
 
 /* The value behind '=' or in the next word. */
 static int take_value(const struct word *w, const char *shown, int argc, char **argv, int *at,
-                      const char **value, struct error *err)
+		      const char **value, struct error *err)
 {
 	*value = w->value;
 	if (!*value && *at + 1 < argc)
@@ -64,7 +66,7 @@ static int take_value(const struct word *w, const char *shown, int argc, char **
 }
 
 static int take_field(struct cli *cli, const struct job_field *f, const struct word *w,
-                      const char *shown, int argc, char **argv, int *at, struct error *err)
+		      const char *shown, int argc, char **argv, int *at, struct error *err)
 {
 	const char *text = "true";
 	json_t *value;
@@ -106,7 +108,7 @@ static int take_common(struct cli *cli, int index, const char *value)
 }
 
 static int take_option(struct cli *cli, const struct word *w, const char *shown, int argc,
-                       char **argv, int *at, struct error *err)
+		       char **argv, int *at, struct error *err)
 {
 	const struct cli_option *table = cli->verb->options;
 	const struct job_field *field = cli->verb->job_options ? find_field(w) : NULL;
@@ -122,14 +124,14 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 	if (i < 0) {
 		char name[64];
 		snprintf(name, sizeof name, "%.*s", (int)(w->name ? w->name_size : 0),
-		         w->name ? w->name : "");
+			 w->name ? w->name : "");
 		for (char *p = name; *p; p++)
 			if (*p == '-')
 				*p = '_';
 		const char *near = cli->verb->job_options ? job_field_nearest(name) : NULL;
 		return error_set(err, SUMI_INVALID, "there is no option %s%s%s%s (sumi %s --help)",
-		                 shown, near ? ", did you mean --" : "", near ? near : "",
-		                 near ? "?" : "", cli->verb->name);
+				 shown, near ? ", did you mean --" : "", near ? near : "",
+				 near ? "?" : "", cli->verb->name);
 	}
 	if (table[i].value) {
 		status = take_value(w, shown, argc, argv, at, &value, err);
@@ -145,7 +147,7 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 }
 
 static int take_word(struct cli *cli, int argc, char **argv, int *at, bool *plain,
-                     struct error *err)
+		     struct error *err)
 {
 	const char *text = argv[*at];
 	char shown[80];
@@ -183,10 +185,11 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 	if (cli->arg_count < v->min_args)
 		return error_set(err, SUMI_INVALID, "usage: sumi %s %s", v->name, v->arguments);
 	if (v->max_args >= 0 && cli->arg_count > v->max_args)
-		return error_set(err, SUMI_INVALID,
-		                 "'%.60s' is one argument too many: put quotes around texts of several "
-		                 "words (usage: sumi %s %s)",
-		                 cli->args[v->max_args], v->name, v->arguments);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "'%.60s' is one argument too many: put quotes around texts of several "
+		    "words (usage: sumi %s %s)",
+		    cli->args[v->max_args], v->name, v->arguments);
 	return SUMI_OK;
 }
 
@@ -199,7 +202,7 @@ const char *cli_value(const struct cli *cli, const char *name)
 }
 
 int cli_number(const struct cli *cli, const char *name, long min, long max, long *value,
-               struct error *err)
+	       struct error *err)
 {
 	const char *text = cli_value(cli, name);
 	if (!text)
@@ -207,8 +210,8 @@ int cli_number(const struct cli *cli, const char *name, long min, long max, long
 	char *end;
 	long v = strtol(text, &end, 10);
 	if (end == text || *end || v < min || v > max)
-		return error_set(err, SUMI_INVALID, "--%s is '%.40s': it must be %ld to %ld", name, text,
-		                 min, max);
+		return error_set(err, SUMI_INVALID, "--%s is '%.40s': it must be %ld to %ld", name,
+				 text, min, max);
 	*value = v;
 	return SUMI_OK;
 }
@@ -224,12 +227,27 @@ int cli_prompt(struct cli *cli, struct error *err)
 	return SUMI_OK;
 }
 
+int cli_check_output(const char *output, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	const char *slash = output ? strrchr(output, '/') : NULL;
+	if (slash && !slash[1])
+		return SUMI_OK;
+	int status = slash && slash > output
+			 ? files_path(folder, err, "%.*s", (int)(slash - output), output)
+			 : files_path(folder, err, "%s", slash ? "/" : ".");
+	if (!status && access(folder, W_OK | X_OK) != 0)
+		status = error_set(err, SUMI_INVALID, "nothing can be written to %s: %s", folder,
+				   strerror(errno));
+	return status;
+}
+
 static void print_option(FILE *out, char letter, const char *name, const char *value,
-                         const char *help)
+			 const char *help)
 {
 	char left[64];
 	snprintf(left, sizeof left, "%c%c%s--%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
-	         letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
+		 letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
 	for (char *p = left; *p; p++)
 		if (*p == '_')
 			*p = '-';
@@ -243,7 +261,7 @@ static const char *placeholder(const struct job_field *f)
 	    [JOB_WORD] = "WORD",      [JOB_RANK] = "WORD",     [JOB_INT] = "N",
 	    [JOB_NUMBER] = "X",       [JOB_BOOL] = NULL,       [JOB_TIME] = "TIME",
 	    [JOB_WINDOW] = "FROM-TO", [JOB_ZONE] = "ZONE",     [JOB_EVERY] = "TIME",
-	    [JOB_ID_LIST] = "ID,ID",   [JOB_TEXT_LIST] = "A,B",
+	    [JOB_ID_LIST] = "ID,ID",  [JOB_TEXT_LIST] = "A,B",
 	};
 	return by_type[f->type];
 }
@@ -263,7 +281,7 @@ static void print_verb_help(FILE *out, const struct verb *v)
 		for (const struct job_field *f = job_fields; f->name; f++)
 			if (strcmp(f->name, "modality") != 0 && strcmp(f->name, "prompt") != 0)
 				print_option(out, strcmp(f->name, "n") == 0 ? 'n' : 0, f->name,
-				             placeholder(f), f->help);
+					     placeholder(f), f->help);
 	}
 	fprintf(out, "\nOf every verb:\n");
 	for (const struct cli_option *o = common; o->name; o++)

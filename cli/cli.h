@@ -37,11 +37,11 @@ struct cli;
 
 struct verb {
 	const char *name;
-	const char *arguments; /* "PROMPT [options]" */
-	const char *summary;   /* one line */
+	const char *arguments;            /* "PROMPT [options]" */
+	const char *summary;              /* one line */
 	const struct cli_option *options; /* may be NULL */
-	bool job_options;      /* also takes the schema's fields as options */
-	int min_args, max_args; /* positional; max -1: any number */
+	bool job_options;                 /* also takes the schema's fields as options */
+	int min_args, max_args;           /* positional; max -1: any number */
 	/* Returns an exit code; has printed its own error with cli_error(). */
 	int (*run)(struct cli *cli);
 	const char *more; /* further help, may be NULL */
@@ -67,10 +67,14 @@ const char *cli_value(const struct cli *cli, const char *name);
 
 /* The same as a whole number between min and max; *value stays when it was not given. */
 int cli_number(const struct cli *cli, const char *name, long min, long max, long *value,
-               struct error *err);
+	       struct error *err);
 
 /* Makes the first argument the prompt among the job's fields. */
 int cli_prompt(struct cli *cli, struct error *err);
+
+/* Whether a file could be written to output: asked before hours are spent on it. A path that
+ * ends in '/' is a folder that will be made; NULL is the present folder. */
+int cli_check_output(const char *output, struct error *err);
 
 /* Prints "sumi: message" (or, with --json, {"error": …}) on stderr; returns the exit code
  * that fits the status. */

@@ -39,7 +39,11 @@ static int run_create(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct job job = {0};
-	int status = cli_queue(cli, &queue, &err), code;
+	int status =
+	    cli_value(cli, "detach") ? SUMI_OK : cli_check_output(cli_value(cli, "output"), &err);
+	int code;
+	if (!status)
+		status = cli_queue(cli, &queue, &err);
 	if (!status)
 		status = submit(cli, queue, &job, &err);
 	if (status) {

@@ -77,7 +77,7 @@ static int run_db(struct cli *cli)
 			return status ? cli_error(cli, &err) : EXIT_OK;
 		}
 	error_set(&err, SUMI_INVALID, "'%.40s' is not check, backup, vacuum or rebuild",
-	          cli->args[0]);
+		  cli->args[0]);
 	return cli_error(cli, &err);
 }
 
@@ -89,7 +89,7 @@ const struct verb verb_db = {
     .max_args = 2,
     .run = run_db,
     .more = "  check          the database, its search index, every file and its hash\n"
-            "  backup FILE    a consistent copy, also while sumid runs\n"
-            "  vacuum         give unused room back to the disk\n"
-            "  rebuild        make it anew from the files' own metadata (stop sumid first)\n",
+	    "  backup FILE    a consistent copy, also while sumid runs\n"
+	    "  vacuum         give unused room back to the disk\n"
+	    "  rebuild        make it anew from the files' own metadata (stop sumid first)\n",
 };

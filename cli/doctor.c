@@ -17,7 +17,7 @@ struct examination {
 };
 
 __attribute__((format(printf, 4, 5))) static void find(struct examination *x, int level,
-                                                       const char *what, const char *format, ...)
+						       const char *what, const char *format, ...)
 {
 	static const char *const words[] = {"fine", "warning", "broken"};
 	char text[512];
@@ -28,7 +28,7 @@ __attribute__((format(printf, 4, 5))) static void find(struct examination *x, in
 	if (level > x->worst)
 		x->worst = level;
 	json_array_append_new(x->findings, json_pack("{s:s, s:s, s:s}", "what", what, "level",
-	                                             words[level], "text", text));
+						     words[level], "text", text));
 	if (!x->cli->json && !(x->cli->quiet && level == LEVEL_FINE))
 		printf("%-8s %-8s %s\n", words[level], what, text);
 }
@@ -47,7 +47,8 @@ static void examine_devices(struct examination *x)
 		find(x, LEVEL_BROKEN, "OpenCL", "%s", err.text);
 	else if (!opencl)
 		find(x, LEVEL_WARNING, "OpenCL",
-		     "no device: everything will be very slow. Install your GPU's driver, or for plain "
+		     "no device: everything will be very slow. Install your GPU's driver, or for "
+		     "plain "
 		     "CPUs: apt-get install pocl-opencl-icd");
 }
 
@@ -66,7 +67,8 @@ static void examine_models(struct examination *x)
 		find(x, LEVEL_WARNING, "models", "%s", c.problems[i]);
 	if (c.count == 0)
 		find(x, LEVEL_BROKEN, "models",
-		     "none found: put a pack's folder into %s/models, or name its parent with packs = … "
+		     "none found: put a pack's folder into %s/models, or name its parent with "
+		     "packs = … "
 		     "in sumi.conf",
 		     x->cli->config.state_dir);
 	catalogue_free(&c);
@@ -87,8 +89,9 @@ static void examine_redis(struct examination *x)
 	else if (warning[0])
 		find(x, LEVEL_WARNING, "Redis", "%s", warning);
 	if (queue_server(queue, &server, &err) == 0)
-		find(x, LEVEL_FINE, "Redis", "version %s, eviction %s, append-only file %s (fsync %s)",
-		     server.version, server.eviction, server.aof ? "on" : "off", server.fsync);
+		find(x, LEVEL_FINE, "Redis",
+		     "version %s, eviction %s, append-only file %s (fsync %s)", server.version,
+		     server.eviction, server.aof ? "on" : "off", server.fsync);
 	struct queue_stats stats;
 	if (queue_stats(queue, &stats, &err) == 0)
 		find(x, stats.workers ? LEVEL_FINE : LEVEL_WARNING, "workers", "%lld alive%s",
@@ -101,7 +104,8 @@ static void examine_disk(struct examination *x)
 	const char *dir = x->cli->config.state_dir;
 	struct stat st;
 	if (stat(dir, &st) != 0) {
-		find(x, LEVEL_WARNING, "disk", "%s is not there yet: sumid makes it when it starts", dir);
+		find(x, LEVEL_WARNING, "disk", "%s is not there yet: sumid makes it when it starts",
+		     dir);
 		return;
 	}
 	int64_t space = files_free_space(dir);
@@ -129,6 +133,9 @@ static int run_doctor(struct cli *cli)
 	return x.worst == LEVEL_BROKEN ? EXIT_FAILED : EXIT_OK;
 }
 
-const struct verb verb_doctor = {.name = "doctor", .arguments = "",
+const struct verb verb_doctor = {
+    .name = "doctor",
+    .arguments = "",
     .summary = "check OpenCL, models, Redis, disk and rights; say how to mend each",
-    .max_args = 0, .run = run_doctor};
+    .max_args = 0,
+    .run = run_doctor};

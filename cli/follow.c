@@ -11,7 +11,7 @@
 #include "cli/preview.h"
 
 enum {
-	WAKE_MS = 500,     /* look at the job at least so often */
+	WAKE_MS = 500, /* look at the job at least so often */
 	BAR_CELLS = 24,
 	PREVIEW_ROWS = 12,
 	PUZZLED_MS = 3000 /* waiting for so long, a person wants to know what for */
@@ -39,15 +39,16 @@ static void draw_bar(struct view *v, const struct queue_entry *e)
 	char bar[BAR_CELLS + 1], eta[32] = "";
 	int64_t n = e->job.n > 0 ? e->job.n : 1;
 	double part = e->steps > 0 ? (double)e->step / (double)e->steps : 0;
-	int filled = (int)(BAR_CELLS * ((double)e->variants + (e->variants < n ? part : 0)) / (double)n);
+	int filled =
+	    (int)(BAR_CELLS * ((double)e->variants + (e->variants < n ? part : 0)) / (double)n);
 	for (int i = 0; i < BAR_CELLS; i++)
 		bar[i] = i < filled ? '#' : '.';
 	bar[BAR_CELLS] = '\0';
 	if (isfinite(e->eta_s) && e->eta_s >= 1)
 		snprintf(eta, sizeof eta, "  %.0f s left", e->eta_s);
 	fprintf(stderr, "\r\033[K%s [%s] %s %lld/%lld step %lld/%lld%s", e->id, bar,
-	        job_state_word(e->state), (long long)e->variants, (long long)n, (long long)e->step,
-	        (long long)e->steps, eta);
+		job_state_word(e->state), (long long)e->variants, (long long)n, (long long)e->step,
+		(long long)e->steps, eta);
 	v->shown = true;
 }
 
@@ -82,7 +83,7 @@ static void explain_waiting(struct view *v, struct queue *queue, const struct qu
 	end_line(v);
 	if (stats.paused)
 		fprintf(stderr, "it waits: the queue is paused%s%s (sumi resume ends that)\n",
-		        stats.pause_reason[0] ? ": " : "", stats.pause_reason);
+			stats.pause_reason[0] ? ": " : "", stats.pause_reason);
 	else if (stats.workers == 0)
 		fprintf(stderr, "it waits: no worker is alive (is sumid running?)\n");
 	else if (e->job.window)
@@ -103,7 +104,7 @@ static void show_preview(struct view *v, const struct queue_event *event)
 			if (v->preview_rows)
 				fprintf(stderr, "\033[%dA", v->preview_rows);
 			preview_draw(event->fields[i].value, event->fields[i].size, PREVIEW_ROWS,
-			             &v->preview_rows, &ignored);
+				     &v->preview_rows, &ignored);
 		}
 }
 
@@ -120,15 +121,15 @@ static int take_events(struct view *v, struct queue_follower *follower, struct e
 }
 
 int follow_job(struct cli *cli, struct queue *queue, const char *id,
-               const struct follow_options *options, struct queue_entry *entry,
-               struct error *err)
+	       const struct follow_options *options, struct queue_entry *entry, struct error *err)
 {
 	struct view v = {.cli = cli, .terminal = isatty(STDERR_FILENO), .last_state = JOB_STATES};
 	struct sigaction act = {.sa_handler = on_interrupt}, old;
 	struct queue_follower *follower = NULL;
 	int64_t start = clock_boot_ms();
 	bool known = false;
-	v.previews = options->previews && v.terminal && !cli->quiet && !cli->json && preview_possible();
+	v.previews =
+	    options->previews && v.terminal && !cli->quiet && !cli->json && preview_possible();
 	sigaction(SIGINT, &act, &old);
 	int status = queue_follow(queue, id, "0", &follower, err);
 	while (!status) {
@@ -149,8 +150,9 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 		queue_entry_clear(entry);
 		status = take_events(&v, follower, err);
 		if (!status && interrupted)
-			status = error_set(err, SUMI_BUSY,
-			                   "the job goes on: sumi watch %s, sumi cancel %s", id, id);
+			status =
+			    error_set(err, SUMI_BUSY,
+				      "the job goes on: sumi watch %s, sumi cancel %s", id, id);
 		if (!status && options->timeout_ms && clock_boot_ms() - start > options->timeout_ms)
 			status = error_set(err, SUMI_TIMEOUT, "%s is not done yet", id);
 	}
@@ -173,9 +175,9 @@ static int copy_file(const char *from, const char *to, struct error *err)
 	return status;
 }
 
-/* output: NULL → ./ID-1.webp; "dir/" or a folder → dir/ID-1.webp; "x.webp" → x.webp, x-2.webp. */
+/* output: NULL → ./ID-1.webp; "dir/" or a folder → dir/ID-1.webp; "x.webp" → x.webp, x-2.webp */
 static int target_path(const char *output, const struct store_artifact *a, size_t index,
-                       char out[FILES_PATH_MAX], struct error *err)
+		       char out[FILES_PATH_MAX], struct error *err)
 {
 	char role[64] = "";
 	size_t n = output ? strlen(output) : 0;
@@ -191,8 +193,8 @@ static int target_path(const char *output, const struct store_artifact *a, size_
 		snprintf(role, sizeof role, "-%.20s-%d", a->role, a->number);
 	if (folder)
 		return files_path(out, err, "%s%s%s-%d%s.%s", output ? output : "",
-		                  output && output[n - 1] != '/' ? "/" : "", a->job, a->variant + 1,
-		                  role, a->format);
+				  output && output[n - 1] != '/' ? "/" : "", a->job, a->variant + 1,
+				  role, a->format);
 	if (index == 0)
 		return files_path(out, err, "%s", output);
 	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
@@ -201,7 +203,7 @@ static int target_path(const char *output, const struct store_artifact *a, size_
 }
 
 static int fetch_one(struct cli *cli, const struct store_artifact *a, const char *output,
-                     size_t index, json_t *paths, struct error *err)
+		     size_t index, json_t *paths, struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	int status = target_path(output, a, index, path, err);
@@ -212,16 +214,17 @@ static int fetch_one(struct cli *cli, const struct store_artifact *a, const char
 	if (status)
 		return status;
 	if (paths)
-		json_array_append_new(paths, json_pack("{s:s, s:s, s:s, s:i, s:I}", "path", path,
-		                                       "sha256", a->sha256, "role", a->role, "variant",
-		                                       a->variant, "bytes", (json_int_t)a->bytes));
+		json_array_append_new(paths,
+				      json_pack("{s:s, s:s, s:s, s:i, s:I}", "path", path, "sha256",
+						a->sha256, "role", a->role, "variant", a->variant,
+						"bytes", (json_int_t)a->bytes));
 	if (!cli->json)
 		printf("%s\n", path);
 	return SUMI_OK;
 }
 
 int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
-                struct error *err)
+		struct error *err)
 {
 	struct store *store;
 	struct store_artifact *list = NULL;
@@ -232,9 +235,9 @@ int fetch_files(struct cli *cli, const char *id, const char *output, json_t *pat
 	status = store_artifacts(store, id, false, &list, &count, err);
 	if (!status && count == 0)
 		status = error_set(err, SUMI_NOTFOUND,
-		                   "%s has no files here: run this on the host that made them, or "
-		                   "give --state-dir",
-		                   id);
+				   "%s has no files here: run this on the host that made them, or "
+				   "give --state-dir",
+				   id);
 	for (size_t i = 0; i < count && !status; i++)
 		status = fetch_one(cli, &list[i], output, i, paths, err);
 	store_artifacts_free(list, count);
@@ -253,7 +256,7 @@ int report_end(struct cli *cli, const struct queue_entry *entry)
 		return EXIT_JOB_CANCELLED;
 	}
 	error_set(&err, SUMI_INTERNAL, "%s failed: %s", entry->id,
-	          entry->error ? entry->error : "no reason was given");
+		  entry->error ? entry->error : "no reason was given");
 	cli_error(cli, &err);
 	return EXIT_JOB_FAILED;
 }
@@ -275,8 +278,9 @@ int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const
 		code = cli_error(cli, &err);
 	if (cli->json && code == EXIT_OK)
 		cli_print_json(json_pack("{s:s, s:s, s:s, s:s?, s:o}", "id", id, "state",
-		                         job_state_word(entry.state), "modality", entry.job.modality,
-		                         "prompt", entry.job.prompt, "files", json_incref(paths)));
+					 job_state_word(entry.state), "modality",
+					 entry.job.modality, "prompt", entry.job.prompt, "files",
+					 json_incref(paths)));
 	json_decref(paths);
 	queue_entry_clear(&entry);
 	return code;

@@ -13,14 +13,13 @@ struct follow_options {
  * SUMI_TIMEOUT, SUMI_CONNECT; a job that failed is no error here: look at entry->state.
  * After Ctrl-C SUMI_BUSY: the job goes on. */
 int follow_job(struct cli *cli, struct queue *queue, const char *id,
-               const struct follow_options *options, struct queue_entry *entry,
-               struct error *err);
+	       const struct follow_options *options, struct queue_entry *entry, struct error *err);
 
 /* Copies a job's visible files to output: a file, a folder, or NULL for the present folder.
  * Prints each path (or with json adds it to *paths, which may be NULL). SUMI_NOTFOUND when
  * this host has none of them. */
 int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
-                struct error *err);
+		struct error *err);
 
 /* follow_job, fetch_files, and the words and exit code that fit: what `sumi image` does
  * after submitting. */

@@ -19,23 +19,26 @@ static int run_models(struct cli *cli)
 	for (int i = 0; i < c.count; i++) {
 		const struct pack_info *p = &c.packs[i];
 		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b}", "name",
-		                    p->name, "modality", p->modality, "path", p->path, "digest",
-		                    p->digest, "licence", p->licence, "width", p->defaults.width,
-		                    "height", p->defaults.height, "steps", p->defaults.steps,
-		                    "cfg_scale", p->defaults.cfg_scale, "sampler",
-		                    p->defaults.sampler, "fast", (int)p->has_fast));
+		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b}",
+				    "name", p->name, "modality", p->modality, "path", p->path,
+				    "digest", p->digest, "licence", p->licence, "width",
+				    p->defaults.width, "height", p->defaults.height, "steps",
+				    p->defaults.steps, "cfg_scale", p->defaults.cfg_scale,
+				    "sampler", p->defaults.sampler, "fast", (int)p->has_fast));
 		if (!cli->json)
-			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality, p->defaults.width,
-			       p->defaults.height, p->path, p->has_fast ? "  (has a fast variant)" : "");
+			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
+			       p->defaults.width, p->defaults.height, p->path,
+			       p->has_fast ? "  (has a fast variant)" : "");
 	}
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
 	if (cli->json)
 		cli_print_json(json_incref(rows));
 	else if (c.count == 0)
-		fprintf(stderr, "no model packs: put folders in %s/models or name them with packs = … "
-		                "in sumi.conf\n", cli->config.state_dir);
+		fprintf(stderr,
+			"no model packs: put folders in %s/models or name them with packs = … "
+			"in sumi.conf\n",
+			cli->config.state_dir);
 	json_decref(rows);
 	catalogue_free(&c);
 	return EXIT_OK;
@@ -51,15 +54,15 @@ static int run_devices(struct cli *cli)
 	json_t *rows = json_array();
 	for (int i = 0; i < n && i < DEVICES; i++) {
 		const struct device_info *d = &info[i];
-		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:i}", "selector", d->selector,
-		                    "name", d->name, "platform", d->platform, "driver", d->driver,
-		                    "kind", d->is_cpu ? "cpu" : "gpu", "memory",
-		                    (json_int_t)d->memory, "f16", (int)d->has_f16, "compute_units",
-		                    d->compute_units));
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:i}",
+						      "selector", d->selector, "name", d->name,
+						      "platform", d->platform, "driver", d->driver,
+						      "kind", d->is_cpu ? "cpu" : "gpu", "memory",
+						      (json_int_t)d->memory, "f16", (int)d->has_f16,
+						      "compute_units", d->compute_units));
 		if (!cli->json)
-			printf("%-12s %s  %s  %.1f GiB\n", d->selector, d->is_cpu ? "cpu" : "gpu", d->name,
-			       (double)d->memory / (1 << 30));
+			printf("%-12s %s  %s  %.1f GiB\n", d->selector, d->is_cpu ? "cpu" : "gpu",
+			       d->name, (double)d->memory / (1 << 30));
 	}
 	if (cli->json)
 		cli_print_json(json_incref(rows));
@@ -75,12 +78,11 @@ static json_t *workers_json(struct queue *queue, struct error *err)
 		return NULL;
 	json_t *rows = json_array();
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name",
-		                                      workers[i].name, "device", workers[i].device,
-		                                      "host", workers[i].host, "job", workers[i].job,
-		                                      "pid", (json_int_t)workers[i].pid,
-		                                      "seen_ms_ago",
-		                                      (json_int_t)workers[i].seen_ms_ago));
+		json_array_append_new(
+		    rows, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", workers[i].name,
+				    "device", workers[i].device, "host", workers[i].host, "job",
+				    workers[i].job, "pid", (json_int_t)workers[i].pid,
+				    "seen_ms_ago", (json_int_t)workers[i].seen_ms_ago));
 	free(workers);
 	return rows;
 }
@@ -131,18 +133,27 @@ static int run_status(struct cli *cli)
 	json_t *states = json_object();
 	for (int state = 0; state < JOB_STATES; state++)
 		json_object_set_new(states, job_state_word((enum job_state)state),
-		                    json_integer(s.states[state]));
+				    json_integer(s.states[state]));
 	return cli_print_json(json_pack("{s:b, s:s, s:I, s:o, s:I, s:o}", "paused", (int)s.paused,
-	                                "pause_reason", s.pause_reason, "arriving",
-	                                (json_int_t)s.intake, "states", states, "unreadable",
-	                                (json_int_t)s.dead_letters, "workers", workers));
+					"pause_reason", s.pause_reason, "arriving",
+					(json_int_t)s.intake, "states", states, "unreadable",
+					(json_int_t)s.dead_letters, "workers", workers));
 }
 
-const struct verb verb_models = {.name = "models", .arguments = "",
-    .summary = "the model packs that are installed", .max_args = 0, .run = run_models};
+const struct verb verb_models = {.name = "models",
+				 .arguments = "",
+				 .summary = "the model packs that are installed",
+				 .max_args = 0,
+				 .run = run_models};
 
-const struct verb verb_devices = {.name = "devices", .arguments = "",
-    .summary = "the devices that could be used", .max_args = 0, .run = run_devices};
+const struct verb verb_devices = {.name = "devices",
+				  .arguments = "",
+				  .summary = "the devices that could be used",
+				  .max_args = 0,
+				  .run = run_devices};
 
-const struct verb verb_status = {.name = "status", .arguments = "",
-    .summary = "how full the queue is and who works on it", .max_args = 0, .run = run_status};
+const struct verb verb_status = {.name = "status",
+				 .arguments = "",
+				 .summary = "how full the queue is and who works on it",
+				 .max_args = 0,
+				 .run = run_status};

@@ -13,7 +13,7 @@ enum { LIMIT_DEFAULT = 50 };
 static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
 
 static int add_live(struct queue *queue, enum job_state state, size_t limit, const char *modality,
-                    json_t *rows, struct error *err)
+		    json_t *rows, struct error *err)
 {
 	struct queue_entry *entries;
 	size_t count;
@@ -28,7 +28,7 @@ static int add_live(struct queue *queue, enum job_state state, size_t limit, con
 }
 
 static int add_stored(struct cli *cli, const struct store_filter *filter, json_t *rows,
-                      struct error *err)
+		      struct error *err)
 {
 	struct store *store;
 	struct store_page page;
@@ -59,16 +59,15 @@ static bool has_job(const json_t *rows, const char *id)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(rows, i, row)
-		if (strcmp(json_string_value(json_object_get(row, "id")), id) == 0)
-			return true;
+	json_array_foreach(rows, i, row) if (strcmp(json_string_value(json_object_get(row, "id")),
+						    id) == 0) return true;
 	return false;
 }
 
 /* Ended jobs that this host's store does not have: cancelled before they began, put aside, made
  * elsewhere. */
 static int add_ended(struct queue *queue, const struct store_filter *filter, json_t *ended,
-                     struct error *err)
+		     struct error *err)
 {
 	static const enum job_state states[] = {JOB_DONE, JOB_FAILED, JOB_CANCELLED};
 	for (size_t k = 0; k < sizeof states / sizeof states[0]; k++) {
@@ -76,7 +75,8 @@ static int add_ended(struct queue *queue, const struct store_filter *filter, jso
 		size_t count;
 		if (filter->state && strcmp(filter->state, job_state_word(states[k])) != 0)
 			continue;
-		int status = queue_list(queue, states[k], 0, (size_t)filter->limit, &entries, &count, err);
+		int status =
+		    queue_list(queue, states[k], 0, (size_t)filter->limit, &entries, &count, err);
 		if (status)
 			return status;
 		for (size_t i = 0; i < count; i++)
@@ -92,7 +92,7 @@ static int add_ended(struct queue *queue, const struct store_filter *filter, jso
 /* The page of ended jobs: the store's and, where it is asked for nothing that only a store can
  * answer, the queue's. */
 static int add_page(struct cli *cli, struct queue *queue, const struct store_filter *filter,
-                    json_t *rows, struct error *err)
+		    json_t *rows, struct error *err)
 {
 	json_t *ended = json_array();
 	bool store_only = filter->model || filter->tag || filter->since || filter->until;
@@ -160,10 +160,11 @@ static int run_list(struct cli *cli)
 	json_t *rows = json_array();
 	int status = parse_filter(cli, &filter, &err);
 	if (!status && word && only < 0)
-		status = error_set(&err, SUMI_INVALID,
-		                   "--state is '%.40s': it must be ready, delayed, blocked, running, done, "
-		                   "failed or cancelled",
-		                   word);
+		status = error_set(
+		    &err, SUMI_INVALID,
+		    "--state is '%.40s': it must be ready, delayed, blocked, running, done, "
+		    "failed or cancelled",
+		    word);
 	bool live = !word || !job_state_is_final((enum job_state)only);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
@@ -174,8 +175,8 @@ static int run_list(struct cli *cli)
 	}
 	for (size_t i = 0; live && i < sizeof live_states / sizeof live_states[0] && !status; i++)
 		if (!word || (enum job_state)only == live_states[i])
-			status = add_live(queue, live_states[i], (size_t)filter.limit, filter.modality,
-			                  rows, &err);
+			status = add_live(queue, live_states[i], (size_t)filter.limit,
+					  filter.modality, rows, &err);
 	filter.state = word;
 	if (!status && (!word || !live))
 		status = add_page(cli, queue, &filter, rows, &err);
@@ -251,7 +252,8 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 		return SUMI_OK;
 	if (in_queue == SUMI_CONNECT && in_store == SUMI_NOTFOUND)
 		return error_set(err, SUMI_NOTFOUND,
-		                 "the store has no job %.64s, and no daemon answers for the queue", id);
+				 "the store has no job %.64s, and no daemon answers for the queue",
+				 id);
 	*err = in_store == SUMI_NOTFOUND ? queue_err : store_err;
 	return err->status;
 }

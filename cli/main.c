@@ -11,21 +11,26 @@ const struct verb *const verb_table[] = {
 #define X(name) &verb_##name,
     VERB_MAP(X)
 #undef X
-        NULL};
+	NULL};
 
 static const struct {
 	int status, code;
 } exit_codes[] = {
-    {SUMI_OK, EXIT_OK},           {SUMI_INVALID, EXIT_USAGE},       {SUMI_UNSUPPORTED, EXIT_USAGE},
-    {SUMI_CORRUPT, EXIT_USAGE},   {SUMI_TOOBIG, EXIT_USAGE},        {SUMI_NOTFOUND, EXIT_NOT_FOUND},
-    {SUMI_CONNECT, EXIT_NO_DAEMON}, {SUMI_CANCELLED, EXIT_JOB_CANCELLED},
+    {SUMI_OK, EXIT_OK},
+    {SUMI_INVALID, EXIT_USAGE},
+    {SUMI_UNSUPPORTED, EXIT_USAGE},
+    {SUMI_CORRUPT, EXIT_USAGE},
+    {SUMI_TOOBIG, EXIT_USAGE},
+    {SUMI_NOTFOUND, EXIT_NOT_FOUND},
+    {SUMI_CONNECT, EXIT_NO_DAEMON},
+    {SUMI_CANCELLED, EXIT_JOB_CANCELLED},
 };
 
 int cli_error(const struct cli *cli, const struct error *err)
 {
 	if (cli->json) {
 		json_t *o = json_pack("{s:{s:s, s:s}}", "error", "code", status_word(err->status),
-		                      "message", err->text);
+				      "message", err->text);
 		char *text = json_dumps(o, JSON_COMPACT);
 		fprintf(stderr, "%s\n", text ? text : "{}");
 		free(text);
@@ -52,13 +57,15 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	int status = cli_queue_url(cli, url, err);
 	if (status)
 		return status;
-	struct queue_options options = {.url = url, .prefix = cli->config.prefix, .patience_ms = -1};
+	struct queue_options options = {
+	    .url = url, .prefix = cli->config.prefix, .patience_ms = -1};
 	status = queue_open(&options, out, err);
 	if (status == SUMI_CONNECT || status == SUMI_NOTFOUND)
-		return error_set(err, SUMI_CONNECT,
-		                 "no daemon answers at %s: start one with 'sumid &' or 'systemctl start "
-		                 "sumid' (%s)",
-		                 url, err->text);
+		return error_set(
+		    err, SUMI_CONNECT,
+		    "no daemon answers at %s: start one with 'sumid &' or 'systemctl start "
+		    "sumid' (%s)",
+		    url, err->text);
 	return status;
 }
 
@@ -115,7 +122,8 @@ int main(int argc, char **argv)
 	}
 	cli.verb = find_verb(argv[1]);
 	if (!cli.verb) {
-		fprintf(stderr, "sumi: there is no verb '%.40s'; sumi --help lists them\n", argv[1]);
+		fprintf(stderr, "sumi: there is no verb '%.40s'; sumi --help lists them\n",
+			argv[1]);
 		return EXIT_USAGE;
 	}
 	int code = run_verb(&cli, argc - 2, argv + 2);

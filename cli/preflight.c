@@ -8,10 +8,11 @@
 #include "queue/job_request.h"
 
 static const struct pack_info *find_pack(const struct cli *cli, const struct catalogue *c,
-                                         const struct job *job)
+					 const struct job *job)
 {
 	if (!job->model)
-		return catalogue_default(c, config_model(&cli->config, job->modality), job->modality);
+		return catalogue_default(c, config_model(&cli->config, job->modality),
+					 job->modality);
 	for (int i = 0; i < c->count; i++)
 		if (strcmp(c->packs[i].name, job->model) == 0)
 			return &c->packs[i];
@@ -19,7 +20,7 @@ static const struct pack_info *find_pack(const struct cli *cli, const struct cat
 }
 
 static int not_installed(const struct cli *cli, const struct catalogue *c, const struct job *job,
-                         struct error *err)
+			 struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	if (cli->config.redis[0])
@@ -27,9 +28,9 @@ static int not_installed(const struct cli *cli, const struct catalogue *c, const
 	if (job->model)
 		return catalogue_find(c, job->model, path, err);
 	return error_set(err, SUMI_NOTFOUND,
-	                 "no model pack for %s is installed: put one into %s/models, or name its "
-	                 "parent with packs = … in sumi.conf",
-	                 job->modality, cli->config.state_dir);
+			 "no model pack for %s is installed: put one into %s/models, or name its "
+			 "parent with packs = … in sumi.conf",
+			 job->modality, cli->config.state_dir);
 }
 
 int preflight(const struct cli *cli, const struct job *job, struct error *err)
@@ -39,7 +40,7 @@ int preflight(const struct cli *cli, const struct job *job, struct error *err)
 	struct error ignored;
 	if (!m)
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%.20s' yet",
-		                 job->modality);
+				 job->modality);
 	/* Whether the packs can be read here is the worker's business. */
 	if (catalogue_read(cli->config.packs, cli->config.state_dir, &c, &ignored))
 		return SUMI_OK;

@@ -20,7 +20,7 @@ bool preview_possible(void)
 }
 
 static int decode(const void *data, size_t size, uint8_t **rgb, int *width, int *height,
-                  struct error *err)
+		  struct error *err)
 {
 	if (size >= 4 && memcmp(data, "\x89PNG", 4) == 0)
 		return png_decode(data, size, "preview", rgb, width, height, err);
@@ -32,7 +32,7 @@ static int decode(const void *data, size_t size, uint8_t **rgb, int *width, int 
 	*height = webp_reader_info(reader)->height;
 	*rgb = malloc((size_t)*width * (size_t)*height * 3);
 	status = *rgb ? webp_reader_next(reader, *rgb, NULL, err)
-	              : error_set(err, SUMI_NOMEM, "out of memory");
+		      : error_set(err, SUMI_NOMEM, "out of memory");
 	if (status) {
 		free(*rgb);
 		*rgb = NULL;
@@ -44,7 +44,8 @@ static int decode(const void *data, size_t size, uint8_t **rgb, int *width, int 
 static void fit(int width, int height, int rows, int *cells_w, int *cells_h)
 {
 	struct winsize size = {0};
-	int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+	int columns =
+	    ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 	*cells_h = rows;
 	*cells_w = width * rows * CELL_RATIO / height;
 	if (*cells_w > columns) {

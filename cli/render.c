@@ -25,7 +25,7 @@ struct render {
 
 /* picture.webp, picture-2.webp, … for variants and further files of one. */
 static int output_path(const struct render *r, int variant, const struct output *o,
-                       char out[FILES_PATH_MAX], struct error *err)
+		       char out[FILES_PATH_MAX], struct error *err)
 {
 	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
 	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
@@ -50,9 +50,9 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	if (!status)
 		status = files_write_durable(path, o->data, o->size, err);
 	if (!status && s->render->cli->json)
-		cli_print_json(json_pack("{s:s, s:s, s:I, s:o}", "path", path, "role", o->role, "bytes",
-		                         (json_int_t)o->size, "metadata",
-		                         json_loads(o->metadata_json, 0, NULL)));
+		cli_print_json(json_pack("{s:s, s:s, s:I, s:o}", "path", path, "role", o->role,
+					 "bytes", (json_int_t)o->size, "metadata",
+					 json_loads(o->metadata_json, 0, NULL)));
 	else if (!status)
 		printf("%s\n", path);
 	return status;
@@ -63,7 +63,7 @@ static void show_progress(const struct render *r, int variant, const struct gene
 	if (r->cli->quiet || r->cli->json)
 		return;
 	fprintf(stderr, "\r%d/%d step %d/%d  %.1f s ", variant + 1, (int)r->job.n, g->steps_done,
-	        g->steps, (double)(clock_mono_us() - r->start_us) / 1e6);
+		g->steps, (double)(clock_mono_us() - r->start_us) / 1e6);
 	if (g->steps_done == g->steps)
 		fputc('\n', stderr);
 }
@@ -74,7 +74,8 @@ static int render_variant(struct render *r, int variant, struct error *err)
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)
-		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'", request.modality);
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
+				 request.modality);
 	int status = m->resolve(pack_info_of(r->pack), &request, err);
 	if (!status)
 		status = m->begin(r->pack, &request, NULL, 0, &g, err);
@@ -114,7 +115,8 @@ static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *
 		name = model ? json_string_value(model) : r->cli->config.model_image;
 	if (strchr(name, '/') || strcmp(name, ".") == 0)
 		return files_path(path, err, "%s", name);
-	int status = catalogue_read(r->cli->config.packs, r->cli->config.state_dir, &catalogue, err);
+	int status =
+	    catalogue_read(r->cli->config.packs, r->cli->config.state_dir, &catalogue, err);
 	if (status)
 		return status;
 	status = catalogue_find(&catalogue, name, path, err);
@@ -160,7 +162,7 @@ static int run_render(struct cli *cli)
 	int status;
 	if (!r.output)
 		status = error_set(&err, SUMI_INVALID, "say where the result goes: -o FILE");
-	else
+	else if (!(status = cli_check_output(r.output, &err)))
 		status = render_all(&r, &err);
 	pack_close(r.pack);
 	device_close(r.device);

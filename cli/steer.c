@@ -16,7 +16,7 @@ static int worse(int a, int b)
 }
 
 static int wait_for_all(struct cli *cli, struct queue *queue, const struct follow_options *options,
-                        json_t *rows, struct error *err, int *code)
+			json_t *rows, struct error *err, int *code)
 {
 	for (int i = 0; i < cli->arg_count; i++) {
 		struct queue_entry entry;
@@ -24,9 +24,9 @@ static int wait_for_all(struct cli *cli, struct queue *queue, const struct follo
 		if (status)
 			return status;
 		*code = worse(*code, cli->json ? entry.state == JOB_DONE        ? EXIT_OK
-		                                 : entry.state == JOB_CANCELLED ? EXIT_JOB_CANCELLED
-		                                                                : EXIT_JOB_FAILED
-		                               : report_end(cli, &entry));
+						 : entry.state == JOB_CANCELLED ? EXIT_JOB_CANCELLED
+										: EXIT_JOB_FAILED
+					       : report_end(cli, &entry));
 		json_array_append_new(rows, entry_json(&entry));
 		if (!cli->json && !cli->quiet && entry.state == JOB_DONE)
 			printf("%s done\n", entry.id);
@@ -122,7 +122,7 @@ static int run_open(struct cli *cli)
 }
 
 static int cancel_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
-                      struct error *err)
+		      struct error *err)
 {
 	static const char *const words[] = {
 	    [QUEUE_CANCELLED] = "cancelled",
@@ -146,7 +146,7 @@ static int cancel_one(struct cli *cli, struct queue *queue, const char *id, json
 }
 
 static int retry_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
-                     struct error *err)
+		     struct error *err)
 {
 	int status = queue_retry(queue, id, err);
 	if (status)
@@ -158,7 +158,7 @@ static int retry_one(struct cli *cli, struct queue *queue, const char *id, json_
 }
 
 static int for_each(struct cli *cli, int (*act)(struct cli *, struct queue *, const char *,
-                                                json_t *, struct error *))
+						json_t *, struct error *))
 {
 	struct error err = {0};
 	struct queue *queue;
@@ -195,7 +195,7 @@ static int pause_or_resume(struct cli *cli, bool pause)
 	if (status)
 		return cli_error(cli, &err);
 	status = pause ? queue_pause(queue, cli->arg_count ? cli->args[0] : "", &err)
-	               : queue_resume(queue, &err);
+		       : queue_resume(queue, &err);
 	queue_close(queue);
 	if (status)
 		return cli_error(cli, &err);
@@ -203,7 +203,7 @@ static int pause_or_resume(struct cli *cli, bool pause)
 		return cli_print_json(json_pack("{s:b}", "paused", (int)pause));
 	if (!cli->quiet)
 		printf("%s\n", pause ? "paused: what runs goes on, nothing new is begun"
-		                     : "the queue goes on");
+				     : "the queue goes on");
 	return EXIT_OK;
 }
 
@@ -223,33 +223,57 @@ static const struct cli_option wait_options[] = {
 static const struct cli_option fetch_options[] = {
     {"output", 'o', "FILE|DIR", "where to (default: the present folder)"}, {NULL, 0, NULL, NULL}};
 
-const struct verb verb_watch = {.name = "watch", .arguments = "ID…",
-    .summary = "follow jobs to their end, with progress and previews",
-    .options = wait_options, .min_args = 1, .max_args = -1, .run = run_watch};
+const struct verb verb_watch = {.name = "watch",
+				.arguments = "ID…",
+				.summary = "follow jobs to their end, with progress and previews",
+				.options = wait_options,
+				.min_args = 1,
+				.max_args = -1,
+				.run = run_watch};
 
-const struct verb verb_wait = {.name = "wait", .arguments = "ID…",
-    .summary = "wait for jobs to end; the exit code says how",
-    .options = wait_options, .min_args = 1, .max_args = -1, .run = run_wait};
+const struct verb verb_wait = {.name = "wait",
+			       .arguments = "ID…",
+			       .summary = "wait for jobs to end; the exit code says how",
+			       .options = wait_options,
+			       .min_args = 1,
+			       .max_args = -1,
+			       .run = run_wait};
 
-const struct verb verb_fetch = {.name = "fetch", .arguments = "ID… [-o FILE|DIR]",
-    .summary = "save the results of finished jobs",
-    .options = fetch_options, .min_args = 1, .max_args = -1, .run = run_fetch};
+const struct verb verb_fetch = {.name = "fetch",
+				.arguments = "ID… [-o FILE|DIR]",
+				.summary = "save the results of finished jobs",
+				.options = fetch_options,
+				.min_args = 1,
+				.max_args = -1,
+				.run = run_fetch};
 
-const struct verb verb_open = {.name = "open", .arguments = "ID",
-    .summary = "show a job's results in the desktop's viewer",
-    .min_args = 1, .max_args = 1, .run = run_open};
+const struct verb verb_open = {.name = "open",
+			       .arguments = "ID",
+			       .summary = "show a job's results in the desktop's viewer",
+			       .min_args = 1,
+			       .max_args = 1,
+			       .run = run_open};
 
-const struct verb verb_cancel = {.name = "cancel", .arguments = "ID…",
-    .summary = "stop jobs: waiting ones at once, running ones within a step",
-    .min_args = 1, .max_args = -1, .run = run_cancel};
+const struct verb verb_cancel = {.name = "cancel",
+				 .arguments = "ID…",
+				 .summary =
+				     "stop jobs: waiting ones at once, running ones within a step",
+				 .min_args = 1,
+				 .max_args = -1,
+				 .run = run_cancel};
 
-const struct verb verb_retry = {.name = "retry", .arguments = "ID…",
-    .summary = "run failed or cancelled jobs again; delayed ones now",
-    .min_args = 1, .max_args = -1, .run = run_retry};
+const struct verb verb_retry = {.name = "retry",
+				.arguments = "ID…",
+				.summary = "run failed or cancelled jobs again; delayed ones now",
+				.min_args = 1,
+				.max_args = -1,
+				.run = run_retry};
 
-const struct verb verb_pause = {.name = "pause", .arguments = "[REASON]",
-    .summary = "begin nothing new until sumi resume",
-    .max_args = 1, .run = run_pause};
+const struct verb verb_pause = {.name = "pause",
+				.arguments = "[REASON]",
+				.summary = "begin nothing new until sumi resume",
+				.max_args = 1,
+				.run = run_pause};
 
-const struct verb verb_resume = {.name = "resume", .arguments = "",
-    .summary = "end a pause", .max_args = 0, .run = run_resume};
+const struct verb verb_resume = {
+    .name = "resume", .arguments = "", .summary = "end a pause", .max_args = 0, .run = run_resume};

@@ -28,11 +28,10 @@ static int flush(struct load *l, struct error *err)
 	int status = queue_submit_many(l->queue, l->jobs, l->count, &sent, err);
 	for (size_t i = 0; i < l->count; i++) {
 		if (i < sent && l->ids)
-			json_array_append_new(l->ids, json_pack("{s:s, s:s, s:s}", "id", l->jobs[i].id,
-			                                        "modality", l->jobs[i].modality,
-			                                        "prompt",
-			                                        l->jobs[i].prompt ? l->jobs[i].prompt
-			                                                          : ""));
+			json_array_append_new(
+			    l->ids, json_pack("{s:s, s:s, s:s}", "id", l->jobs[i].id, "modality",
+					      l->jobs[i].modality, "prompt",
+					      l->jobs[i].prompt ? l->jobs[i].prompt : ""));
 		else if (i < sent)
 			printf("%s\n", l->jobs[i].id);
 		job_clear(&l->jobs[i]);
@@ -43,8 +42,7 @@ static int flush(struct load *l, struct error *err)
 }
 
 /* Options of the command line are defaults for jobs that do not say otherwise. */
-static int add_job(struct load *l, json_t *object, const char *where, long line,
-                   struct error *err)
+static int add_job(struct load *l, json_t *object, const char *where, long line, struct error *err)
 {
 	int status;
 	if (!json_is_object(object)) {
@@ -57,7 +55,8 @@ static int add_job(struct load *l, json_t *object, const char *where, long line,
 	}
 	json_decref(object);
 	if (status)
-		return line ? error_prefix(err, "%s:%ld", where, line) : error_prefix(err, "%s", where);
+		return line ? error_prefix(err, "%s:%ld", where, line)
+			    : error_prefix(err, "%s", where);
 	if (++l->count == CHUNK)
 		return flush(l, err);
 	return SUMI_OK;
@@ -78,7 +77,7 @@ static int add_jsonl(struct load *l, char *text, const char *path, struct error 
 		status = json_read_text(at, strlen(at), path, &object, err);
 		if (status)
 			return error_set(err, SUMI_INVALID, "%s:%ld: not JSON: %.300s", path, line,
-			                 err->text);
+					 err->text);
 		status = add_job(l, object, path, line, err);
 	}
 	return status;
@@ -119,18 +118,20 @@ static char *csv_field(char **at, long *line, bool *last)
 enum { COLUMNS = 64 };
 
 static int csv_header(char **at, long *line, const struct job_field *columns[COLUMNS], int *count,
-                      const char *path, struct error *err)
+		      const char *path, struct error *err)
 {
 	bool last = false;
 	for (*count = 0; !last; (*count)++) {
 		char *name = csv_field(at, line, &last);
 		if (*count == COLUMNS)
-			return error_set(err, SUMI_TOOBIG, "%s:1: more than %d columns", path, COLUMNS);
+			return error_set(err, SUMI_TOOBIG, "%s:1: more than %d columns", path,
+					 COLUMNS);
 		columns[*count] = job_field_find(name);
 		if (!columns[*count]) {
 			const char *near = job_field_nearest(name);
-			return error_set(err, SUMI_INVALID, "%s:1: there is no field '%.60s'%s%s", path,
-			                 name, near ? ", did you mean " : "", near ? near : "");
+			return error_set(err, SUMI_INVALID, "%s:1: there is no field '%.60s'%s%s",
+					 path, name, near ? ", did you mean " : "",
+					 near ? near : "");
 		}
 	}
 	return SUMI_OK;
@@ -149,8 +150,8 @@ static int add_csv(struct load *l, char *text, const char *path, struct error *e
 			char *value = csv_field(&text, &line, &last);
 			json_t *v;
 			if (i >= count) {
-				status = error_set(err, SUMI_INVALID, "%s:%ld: more fields than columns",
-				                   path, first);
+				status = error_set(err, SUMI_INVALID,
+						   "%s:%ld: more fields than columns", path, first);
 			} else if (*value) {
 				status = job_field_value(columns[i], value, strlen(value), &v, err);
 				if (status)
@@ -172,8 +173,8 @@ static int add_file(struct load *l, const char *path, struct error *err)
 	char *text;
 	size_t size;
 	const char *shown = strcmp(path, "-") == 0 ? "standard input" : path;
-	int status = files_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_LIMIT, &text, &size,
-	                        err);
+	int status =
+	    files_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_LIMIT, &text, &size, err);
 	if (status)
 		return status;
 	size_t n = strlen(path);
@@ -199,7 +200,8 @@ static int add_folder(struct load *l, const char *folder, struct error *err)
 		return error_errno(err, "%s", folder);
 	for (int i = 0; i < n; i++) {
 		char path[FILES_PATH_MAX], queued[FILES_PATH_MAX];
-		if (!status && !(status = files_path(path, err, "%s/%s", folder, entries[i]->d_name)) &&
+		if (!status &&
+		    !(status = files_path(path, err, "%s/%s", folder, entries[i]->d_name)) &&
 		    !(status = files_path(queued, err, "%s.queued", path)) &&
 		    !(status = add_file(l, path, err)) && !(status = flush(l, err)) &&
 		    rename(path, queued) != 0)
@@ -284,7 +286,7 @@ const struct verb verb_submit = {
     .max_args = 1,
     .run = run_submit,
     .more = "  sumi submit '{\"modality\":\"image\",\"prompt\":\"fog over a lake\"}'\n"
-            "Options fill in what the JSON leaves out. '-' reads one object a line.\n",
+	    "Options fill in what the JSON leaves out. '-' reads one object a line.\n",
 };
 
 static const struct cli_option batch_options[] = {
@@ -301,5 +303,5 @@ const struct verb verb_batch = {
     .max_args = -1,
     .run = run_batch,
     .more = "A CSV file's first line names the fields: prompt,seed,steps\n"
-            "Options are for jobs that do not say otherwise.\n",
+	    "Options are for jobs that do not say otherwise.\n",
 };

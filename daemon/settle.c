@@ -33,7 +33,7 @@ static bool made_here(const struct store_attempt *attempts, size_t count, const 
 /* Bit k: result k came from here. Results that nobody told of (Redis forgot them) count as the
  * winner's. */
 static int find_ours(struct store *store, const struct queue_entry *entry, const char *id,
-                     bool winner, uint64_t *ours, struct error *err)
+		     bool winner, uint64_t *ours, struct error *err)
 {
 	struct store_attempt *attempts;
 	size_t count, i;
@@ -57,7 +57,7 @@ static int find_ours(struct store *store, const struct queue_entry *entry, const
 }
 
 static int settle_done(struct store *store, struct queue *queue, const char *id, bool winner,
-                       struct error *err)
+		       struct error *err)
 {
 	struct queue_entry entry;
 	uint64_t ours;
@@ -70,7 +70,7 @@ static int settle_done(struct store *store, struct queue *queue, const char *id,
 }
 
 int settle_finish(struct store *store, struct queue *queue, const struct queue_finish *finish,
-                  struct error *err)
+		  struct error *err)
 {
 	enum queue_finish_result result;
 	int status = queue_finish(queue, finish, &result, err);
@@ -82,8 +82,7 @@ int settle_finish(struct store *store, struct queue *queue, const struct queue_f
 	return status;
 }
 
-int settle_pending(struct store *store, struct queue *queue, const char *worker,
-                   struct error *err)
+int settle_pending(struct store *store, struct queue *queue, const char *worker, struct error *err)
 {
 	struct store_pending *list;
 	size_t count;
@@ -111,8 +110,7 @@ int settle_pending(struct store *store, struct queue *queue, const char *worker,
 }
 
 /* Redis came back without the job: what the store knows of it is enough to send it again. */
-static int send_again(struct store *store, struct queue *queue, const char *id,
-                      struct error *err)
+static int send_again(struct store *store, struct queue *queue, const char *id, struct error *err)
 {
 	struct store_job row;
 	struct job job = {0};
@@ -130,7 +128,7 @@ static int send_again(struct store *store, struct queue *queue, const char *id,
 }
 
 static int settle_stray(struct store *store, struct queue *queue, const struct store_pending *p,
-                        int64_t remembered_ms, struct error *err)
+			int64_t remembered_ms, struct error *err)
 {
 	struct queue_entry entry;
 	int status = queue_get(queue, p->id, &entry, err);
@@ -138,13 +136,13 @@ static int settle_stray(struct store *store, struct queue *queue, const struct s
 		return send_again(store, queue, p->id, err);
 	if (status == SUMI_NOTFOUND)
 		return store_job_ended(store, p->id, "failed", "the queue has forgotten the job", 0,
-		                       err);
+				       err);
 	if (status)
 		return status;
 	enum job_state state = entry.state;
 	if (state == JOB_FAILED || state == JOB_CANCELLED)
 		status = store_job_ended(store, p->id, job_state_word(state), entry.error,
-		                         entry.finished_ms, err);
+					 entry.finished_ms, err);
 	queue_entry_clear(&entry);
 	if (state == JOB_DONE)
 		status = settle_done(store, queue, p->id, false, err);
@@ -154,7 +152,7 @@ static int settle_stray(struct store *store, struct queue *queue, const struct s
 }
 
 int settle_strays(struct store *store, struct queue *queue, int64_t remembered_ms,
-                  struct error *err)
+		  struct error *err)
 {
 	struct store_pending *list;
 	size_t count;

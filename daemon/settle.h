@@ -14,16 +14,15 @@ void settle_mark(const char *token, char out[SETTLE_MARK_SIZE]);
 
 /* The queue's finish for a job that is stored, and then the store's last step. */
 int settle_finish(struct store *store, struct queue *queue, const struct queue_finish *finish,
-                  struct error *err);
+		  struct error *err);
 
 /* settle_finish() for all that a crash left between the two. */
-int settle_pending(struct store *store, struct queue *queue, const char *worker,
-                   struct error *err);
+int settle_pending(struct store *store, struct queue *queue, const char *worker, struct error *err);
 
 /* Jobs that were begun here and ended elsewhere: finished by another host, put aside after too
  * many crashes, cancelled. Those that Redis lost, and that are younger than remembered_ms, are
  * sent again. */
 int settle_strays(struct store *store, struct queue *queue, int64_t remembered_ms,
-                  struct error *err);
+		  struct error *err);
 
 #endif

@@ -6,33 +6,34 @@
 
 /* Inside a transaction. *shown: whether the job is to be made visible. */
 static int settle(struct store *s, int64_t key, uint64_t ours, bool winner, bool *shown,
-                  struct error *err)
+		  struct error *err)
 {
 	int64_t left = 0, now = clock_wall_ms();
-	int status = db_run(s, err,
-	                    "DELETE FROM artifacts WHERE job = ?1 AND (?2 >> variant) & 1 = 0",
-	                    I(key), I(ours));
+	int status =
+	    db_run(s, err, "DELETE FROM artifacts WHERE job = ?1 AND (?2 >> variant) & 1 = 0",
+		   I(key), I(ours));
 	if (!status)
-		status = db_int(s, &left, err, "SELECT count(*) FROM artifacts WHERE job = ?", I(key));
+		status =
+		    db_int(s, &left, err, "SELECT count(*) FROM artifacts WHERE job = ?", I(key));
 	*shown = winner || left > 0;
 	if (!status && *shown)
 		status = db_run(s, err,
-		                "UPDATE jobs SET state = 'done', publish = 'stored', error = NULL, "
-		                "finished = CASE finished WHEN 0 THEN ?2 ELSE finished END "
-		                "WHERE key = ?1",
-		                I(key), I(now));
+				"UPDATE jobs SET state = 'done', publish = 'stored', error = NULL, "
+				"finished = CASE finished WHEN 0 THEN ?2 ELSE finished END "
+				"WHERE key = ?1",
+				I(key), I(now));
 	else if (!status)
-		status = db_run(s, err, "UPDATE jobs SET publish = 'superseded' WHERE key = ?", I(key));
+		status =
+		    db_run(s, err, "UPDATE jobs SET publish = 'superseded' WHERE key = ?", I(key));
 	if (!status)
 		status = db_run(s, err,
-		                "UPDATE attempts SET outcome = ?2, ended = ?3 "
-		                "WHERE job = ?1 AND outcome = 'running'",
-		                I(key), T(*shown ? "crashed" : "superseded"), I(now));
+				"UPDATE attempts SET outcome = ?2, ended = ?3 "
+				"WHERE job = ?1 AND outcome = 'running'",
+				I(key), T(*shown ? "crashed" : "superseded"), I(now));
 	return status;
 }
 
-int store_job_settle(struct store *s, const char *id, uint64_t ours, bool winner,
-                     struct error *err)
+int store_job_settle(struct store *s, const char *id, uint64_t ours, bool winner, struct error *err)
 {
 	int64_t key, visible = 0;
 	bool shown = false;
@@ -41,26 +42,26 @@ int store_job_settle(struct store *s, const char *id, uint64_t ours, bool winner
 		return status;
 	status = store_job_key(s, id, &key, err);
 	if (!status)
-		status = db_int(s, &visible, err,
-		                "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
-		                I(key));
+		status =
+		    db_int(s, &visible, err,
+			   "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
+			   I(key));
 	if (!status && !visible)
 		status = settle(s, key, ours, winner, &shown, err);
 	status = db_end(s, status, err);
 	return !status && shown ? store_job_visible(s, id, err) : status;
 }
 
-int store_unsettled(struct store *s, struct store_pending **list, size_t *count,
-                    struct error *err)
+int store_unsettled(struct store *s, struct store_pending **list, size_t *count, struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
 	*list = NULL;
 	*count = 0;
 	int status = db_query_values(s, &statement, err,
-	                             "SELECT id, token, created FROM jobs WHERE publish = 'none' "
-	                             "ORDER BY created",
-	                             NULL, 0);
+				     "SELECT id, token, created FROM jobs WHERE publish = 'none' "
+				     "ORDER BY created",
+				     NULL, 0);
 	if (status)
 		return status;
 	while (!(status = db_step(s, statement, &row, err)) && row) {
@@ -72,10 +73,10 @@ int store_unsettled(struct store *s, struct store_pending **list, size_t *count,
 		*list = grown;
 		struct store_pending *p = &grown[(*count)++];
 		p->finished = sqlite3_column_int64(statement, 2);
-		if ((status = store_set_text(&p->id, (const char *)sqlite3_column_text(statement, 0),
-		                             err)) ||
+		if ((status = store_set_text(
+			 &p->id, (const char *)sqlite3_column_text(statement, 0), err)) ||
 		    (status = store_set_text(&p->token,
-		                             (const char *)sqlite3_column_text(statement, 1), err)))
+					     (const char *)sqlite3_column_text(statement, 1), err)))
 			break;
 	}
 	sqlite3_finalize(statement);

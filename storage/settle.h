@@ -9,11 +9,10 @@
  * of which nothing is left here becomes superseded, unless the last lease was ours (winner): then
  * it is shown without files. A job that is visible already stays as it is. */
 int store_job_settle(struct store *s, const char *id, uint64_t ours, bool winner,
-                     struct error *err);
+		     struct error *err);
 
 /* Jobs that a worker of this host began and that have not ended here, oldest first; finished
  * holds when they were entered. The caller frees *list with store_pending_free(). */
-int store_unsettled(struct store *s, struct store_pending **list, size_t *count,
-                    struct error *err);
+int store_unsettled(struct store *s, struct store_pending **list, size_t *count, struct error *err);
 
 #endif

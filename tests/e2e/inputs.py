@@ -58,7 +58,8 @@ def parameters(place):
             words=["/nowhere/pack"], status=3)
     refused(place, "render without -o", "render", "ink", words=["-o"])
     refused(place, "a folder that is not there", "render", "ink", "--pack", PACKS / PACK, "--steps", 1, "--width", 64,
-            "--height", 64, "-q", "-o", "no/such/folder/x.webp", words=["no/such/folder"], status=3)
+            "--height", 64, "-q", "-o", "no/such/folder/x.webp", words=["no/such/folder"])
+    refused(place, "and the same with a daemon", "image", "ink", "-o", "no/such/folder/x.webp", words=["no/such/folder"])
     (place.dir / "plain.webp").write_bytes(b"RIFF\x04\0\0\0WEBP")
     refused(place, "again with a file of somebody else", "again", "plain.webp", words=["plain.webp"])
     (place.dir / "text.webp").write_bytes(b"hello")
