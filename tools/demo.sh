@@ -71,23 +71,35 @@ until sumi status >/dev/null 2>&1; do
 done
 
 jobs=
-queue() { # name, variants, prompt
-	# shellcheck disable=SC2086 # $manner is several words
-	id=$(sumi image "$3" -n "$2" --seed 7 $manner --detach)
+queue() { # file, variants, prompt, modality, options
+	# shellcheck disable=SC2086 # options are several words
+	id=$(sumi "$4" "$3" -n "$2" --seed 7 $5 --detach)
 	jobs="$jobs $1=$id"
 	echo "queued  $3$([ "$2" -eq 1 ] || echo "  ($2 variants)")"
 }
-queue mountains 5 "watercolour mountains in fog"
-queue docks 1 "космический порт в туманности, одинокий корабль у доков"
-queue city 1 "neon city at night in the rain"
-queue tree 1 "одинокое дерево в поле, тушь"
-queue lighthouse 1 "pencil drawing of a lighthouse at dawn"
-queue apple 1 "an apple on an easel, oil painting"
+picture() { queue "$1.webp" "$2" "$3" image "$manner"; }
+picture mountains 5 "watercolour mountains in fog"
+picture docks 1 "космический порт в туманности, одинокий корабль у доков"
+picture city 1 "neon city at night in the rain"
+picture tree 1 "одинокое дерево в поле, тушь"
+picture lighthouse 1 "pencil drawing of a lighthouse at dawn"
+picture apple 1 "an apple on an easel, oil painting"
+# What else is in the box. Where a pack is missing, so is its part of the demo.
+if [ -f models/ink-motion/model_index.json ]; then
+	queue waves.webp 1 "neon sea at night, slow waves" video ""
+fi
+if [ -f models/ink-music/model_index.json ]; then
+	queue piano.ogg 1 "calm piano, rain" audio ""
+fi
 echo
 
 for job in $jobs; do
-	sumi watch "${job#*=}" >/dev/null
-	sumi fetch "${job#*=}" -o "$pictures/${job%%=*}.webp"
+	if [ -t 2 ]; then
+		sumi watch "${job#*=}" >/dev/null
+	else
+		sumi wait --quiet "${job#*=}"
+	fi
+	sumi fetch "${job#*=}" -o "$pictures/${job%%=*}"
 done
 
 echo
