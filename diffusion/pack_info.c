@@ -146,7 +146,7 @@ static int read_defaults(const json_t *object, const char *where, struct pack_de
 
 static void copy_name(char *out, size_t size, const char *text)
 {
-	snprintf(out, size, "%s", text);
+	snprintf(out, size, "%.*s", (int)size - 1, text);
 }
 
 /* sumi.json is optional: a folder straight from diffusers is a pack too. */
