@@ -41,6 +41,12 @@ struct cl_quirks {
 
 struct cl_program_entry;
 
+/* The tile of gemm_gpu.cl: rows and columns of a work-group, terms in local memory, rows
+ * and columns of a work-item. */
+struct gemm_tile {
+	int m, n, k, item_m, item_n;
+};
+
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */
 	cl_platform_id platform;
@@ -50,6 +56,7 @@ struct cl_device {
 	struct cl_quirks quirks;
 	struct cl_program_entry *programs;   /* built in this process */
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
+	struct gemm_tile gemm_tile;          /* m = 0: not asked for yet, see tune_gemm() */
 	struct buffer *live, *pool;          /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */

@@ -1,5 +1,6 @@
 /* Linear layers, and the gathered matrix product that they share with convolutions. */
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/opencl/matrix.h"
@@ -46,8 +47,15 @@ static struct gemm_cut cut_cpu(const struct cl_device *d, const struct gemm_job 
 	return cut;
 }
 
-static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, const int geometry[8],
-                       struct error *err)
+static void find_geometry(const struct gemm_job *job, int geometry[8])
+{
+	const struct tensor *x = &job->x;
+	const int values[8] = {job->side, job->stride,     job->padding,    job->up,
+	                       x->w,      x->h << job->up, x->w << job->up, job->y.w};
+	memcpy(geometry, values, sizeof values);
+}
+
+static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct error *err)
 {
 	const struct tensor *x = &job->x, *y = &job->y;
 	const struct weight *w = job->weight;
@@ -57,6 +65,8 @@ static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, const in
 	if (status)
 		return status;
 	struct gemm_cut cut = cut_cpu(d, job, y->h * y->w);
+	int geometry[8];
+	find_geometry(job, geometry);
 	struct cl_arg args[] = {
 		arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld),
 		arg_ulong((size_t)x->h * (size_t)x->w * (size_t)x->ld), arg_int8(geometry),
@@ -77,20 +87,24 @@ static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, const in
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
-static int enqueue_gpu(struct cl_device *d, const struct gemm_job *job, const int geometry[8],
-                       struct error *err)
+int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job,
+                      const struct gemm_tile *tile, struct error *err)
 {
-	static const char file[] = "gemm_gpu.cl";
 	const struct tensor *x = &job->x, *y = &job->y;
 	const struct weight *w = job->weight;
+	char options[160];
+	int geometry[8], rows = y->h * y->w, columns = matrix_constant("tile_cpu.cl", "PANEL");
+	snprintf(options, sizeof options,
+	         "-D ACT=%s -D WEIGHT=%s -D GEMM_M=%d -D GEMM_N=%d -D GEMM_K=%d -D ITEM_M=%d "
+	         "-D ITEM_N=%d",
+	         cl_dtype_word(x->dtype), cl_dtype_word(w->head.dtype), tile->m, tile->n, tile->k,
+	         tile->item_m, tile->item_n);
 	cl_kernel kernel;
-	int status = matrix_kernel(d, file, "gemm", x->dtype, w->head.dtype, &kernel, err);
+	int status = cl_kernel_get(d, "gemm_gpu.cl", "gemm", options, &kernel, err);
 	if (status)
 		return status;
-	int tile_m = matrix_constant(file, "GEMM_M"), tile_n = matrix_constant(file, "GEMM_N");
-	int item_m = matrix_constant(file, "ITEM_M"), item_n = matrix_constant(file, "ITEM_N");
-	int rows = y->h * y->w, columns = matrix_constant("tile_cpu.cl", "PANEL");
-	size_t items = (size_t)(tile_m / item_m * (tile_n / item_n));
+	find_geometry(job, geometry);
+	size_t items = (size_t)(tile->m / tile->item_m * (tile->n / tile->item_n));
 	struct cl_arg args[] = {
 		arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld),
 		arg_ulong((size_t)x->h * (size_t)x->w * (size_t)x->ld), arg_int8(geometry),
@@ -103,8 +117,8 @@ static int enqueue_gpu(struct cl_device *d, const struct gemm_job *job, const in
 	};
 	struct cl_range range = {
 		.dims = 3,
-		.global = {(size_t)ceil_div(w->panels * columns, tile_n) * items,
-		           (size_t)ceil_div(rows, tile_m), (size_t)y->n},
+		.global = {(size_t)ceil_div(w->panels * columns, tile->n) * items,
+		           (size_t)ceil_div(rows, tile->m), (size_t)y->n},
 		.local = {items, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
@@ -112,11 +126,11 @@ static int enqueue_gpu(struct cl_device *d, const struct gemm_job *job, const in
 
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
 {
-	const struct tensor *x = &job->x;
-	const int geometry[8] = {job->side, job->stride,     job->padding,    job->up,
-	                         x->w,      x->h << job->up, x->w << job->up, job->y.w};
-	return d->quirks.cpu_kernels ? enqueue_cpu(d, job, geometry, err)
-	                             : enqueue_gpu(d, job, geometry, err);
+	if (d->quirks.cpu_kernels)
+		return enqueue_cpu(d, job, err);
+	if (!d->gemm_tile.m)
+		d->gemm_tile = tune_gemm(d);
+	return gemm_enqueue_tile(d, job, &d->gemm_tile, err);
 }
 
 /* Rows [first, first + count) of t, as one picture of one line. */

@@ -40,6 +40,14 @@ struct gemm_job {
 /* Every picture of x and y must span fewer than 2^31 elements. */
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
+/* gemm_enqueue() with the GPU kernel and this tile, whatever the tuner says. */
+int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job,
+                      const struct gemm_tile *tile, struct error *err);
+
+/* The tile for this device: from the cache directory, or by trial (tune.c). What fails in a
+ * trial only costs the gain: there is always the kernel's default. */
+struct gemm_tile tune_gemm(struct cl_device *d);
+
 /* Is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
 bool winograd_pays(const struct cl_device *d, const struct gemm_job *job);
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);

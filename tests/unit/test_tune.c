@@ -1,0 +1,152 @@
+/* The tuner of the GPU's matrix product, on a device that plays a GPU: it remembers, it
+ * believes only what it knows, and what it chooses computes the right thing. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <dirent.h>
+
+#include <cmocka.h>
+
+#include "backends/opencl/internal.h"
+#include "base/files.h"
+
+#define ROWS 70
+#define COLS 33
+#define DEPTH 20
+
+static char cache[] = "/tmp/sumi-tune-XXXXXX";
+
+/* The one file in cache/tuning; the trial's only result. */
+static void tuning_file(char path[FILES_PATH_MAX])
+{
+	char folder[FILES_PATH_MAX];
+	assert_int_equal(files_path(folder, NULL, "%s/tuning", cache), 0);
+	DIR *d = opendir(folder);
+	assert_non_null(d);
+	int files = 0;
+	for (struct dirent *e; (e = readdir(d));)
+		if (e->d_name[0] != '.') {
+			assert_int_equal(files_path(path, NULL, "%s/%s", folder, e->d_name), 0);
+			files++;
+		}
+	closedir(d);
+	assert_int_equal(files, 1);
+}
+
+/* Opens the device, multiplies two matrices, and returns the tile that did it. */
+static struct gemm_tile multiply(int *programs)
+{
+	static float x[ROWS * DEPTH], w[COLS * DEPTH], y[ROWS * COLS];
+	struct device *d = NULL;
+	struct error err = {0};
+	struct buffer *bx = NULL, *by = NULL;
+	struct weight *weight = NULL;
+	for (int i = 0; i < ROWS * DEPTH; i++)
+		x[i] = (float)(i % 17) - 8;
+	for (int i = 0; i < COLS * DEPTH; i++)
+		w[i] = (float)(i % 13) - 6;
+	struct weight_desc desc = {.data = w, .cout = COLS, .cin = DEPTH, .kernel = 1};
+	assert_int_equal(device_open("opencl:0", &d, &err), 0);
+	assert_int_equal(device_buffer_new(d, sizeof x, &bx, &err), 0);
+	assert_int_equal(device_buffer_new(d, sizeof y, &by, &err), 0);
+	assert_int_equal(device_write(d, bx, 0, x, sizeof x, &err), 0);
+	assert_int_equal(device_weight_new(d, &desc, &weight, &err), 0);
+	struct linear_args args = {
+		.x = {.buffer = bx, .n = 1, .h = 1, .w = ROWS, .c = DEPTH, .ld = DEPTH},
+		.y = {.buffer = by, .n = 1, .h = 1, .w = ROWS, .c = COLS, .ld = COLS},
+		.weight = weight,
+	};
+	assert_int_equal(device_linear(d, &args, &err), 0);
+	assert_int_equal(device_read(d, by, 0, y, sizeof y, &err), 0);
+	for (int r = 0; r < ROWS; r++)
+		for (int c = 0; c < COLS; c++) {
+			float want = 0; /* small integers: exact in any order */
+			for (int k = 0; k < DEPTH; k++)
+				want += x[r * DEPTH + k] * w[c * DEPTH + k];
+			assert_true(y[r * COLS + c] == want);
+		}
+	struct gemm_tile tile = cl_device_of(d)->gemm_tile;
+	*programs = cl_device_of(d)->programs_built + cl_device_of(d)->programs_loaded;
+	device_weight_free(d, weight);
+	device_buffer_free(d, by);
+	device_buffer_free(d, bx);
+	device_close(d);
+	return tile;
+}
+
+static void test_tries_once_and_remembers(void **state)
+{
+	(void)state;
+	char path[FILES_PATH_MAX];
+	int programs = 0;
+	struct gemm_tile first = multiply(&programs);
+	assert_true(first.m > 0);
+	assert_true(programs >= 2); /* the default and a candidate */
+	tuning_file(path);
+	struct gemm_tile second = multiply(&programs);
+	assert_memory_equal(&first, &second, sizeof first);
+	assert_int_equal(programs, 1); /* no trial */
+}
+
+static void test_takes_a_remembered_candidate(void **state)
+{
+	(void)state;
+	char path[FILES_PATH_MAX];
+	int programs = 0;
+	tuning_file(path);
+	assert_int_equal(files_write_durable(path, "32 64 16 4 4\n", 13, NULL), 0);
+	struct gemm_tile tile = multiply(&programs);
+	assert_int_equal(tile.m, 32);
+	assert_int_equal(programs, 1);
+}
+
+static void test_does_not_believe_a_damaged_file(void **state)
+{
+	(void)state;
+	static const char *const damaged[] = {"", "32 64 16", "1 1 1 0 0\n", "32 64 16 4 4\nx"};
+	char path[FILES_PATH_MAX], *data = NULL;
+	int programs = 0;
+	tuning_file(path);
+	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+		assert_int_equal(files_write_durable(path, damaged[i], strlen(damaged[i]), NULL), 0);
+		assert_true(multiply(&programs).m >= 32);
+		assert_true(programs >= 2); /* tried again */
+		assert_int_equal(files_read(path, 80, &data, NULL, NULL), 0);
+		assert_string_not_equal(data, damaged[i]);
+		free(data);
+	}
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (!mkdtemp(cache))
+		return -1;
+	setenv("SUMI_CACHE_DIR", cache, 1);
+	setenv("SUMI_KERNELS", "gpu", 1);
+	setenv("SUMI_TUNE", "1", 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	char command[64];
+	snprintf(command, sizeof command, "rm -rf %s", cache);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tries_once_and_remembers),
+		cmocka_unit_test(test_takes_a_remembered_candidate),
+		cmocka_unit_test(test_does_not_believe_a_damaged_file),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
