@@ -256,7 +256,7 @@ static int emit_sound(const struct single_run *audio, const struct sound *sound,
 	    .duration = (double)sound->length / sound->rate,
 	};
 	uint8_t *data;
-	int status = wav ? wav_encode(sound, &data, &o.size, err)
+	int status = wav ? wav_encode(sound, &meta, &data, &o.size, err)
 	                 : vorbis_encode(sound, r->quality, &meta, &data, &o.size, err);
 	if (status)
 		return status;

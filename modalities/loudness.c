@@ -131,6 +131,12 @@ static int limit(struct sound *s, double ceiling, bool circular, struct error *e
 int sound_normalise(struct sound *s, bool circular, struct error *err)
 {
 	struct measure m;
+	float peak = 0;
+	for (size_t i = 0; i < (size_t)s->channels * s->length; i++)
+		peak = fmaxf(peak, fabsf(s->samples[i]));
+	/* What is quieter than -70 LUFS does not count as loudness, so begin at full scale. */
+	if (peak > 0)
+		scale(s, 1 / (double)peak);
 	int status = measure(s, &m, err);
 	for (int round = 0; round < ROUNDS && !status; round++) {
 		if (!isfinite(m.loudness) ||

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "modalities/metadata_ogg.h"
 #include "modalities/png.h"
+#include "modalities/wav.h"
 #include "modalities/webp.h"
 
 void metadata_free(struct metadata *m)
@@ -34,6 +35,7 @@ static const struct {
     {8, "WEBP", webp_read_metadata},
     {1, "PNG\r\n\x1a\n", png_read_metadata},
     {0, "OggS", ogg_read_metadata},
+    {8, "WAVE", wav_read_metadata},
 };
 
 int metadata_read(const void *data, size_t size, const char *where, struct metadata *m,
@@ -53,7 +55,7 @@ int metadata_read(const void *data, size_t size, const char *where, struct metad
 			metadata_free(m);
 		return status;
 	}
-	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither WebP nor PNG nor Ogg", where);
+	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither WebP, PNG, Ogg nor WAV", where);
 }
 
 int metadata_read_file(const char *path, struct metadata *m, struct error *err)

@@ -4,6 +4,7 @@
  *     WebP  XMP packet with both; EXIF UserComment with the infotext (A1111's place)
  *     PNG   text chunks "parameters" (A1111's place) and "sumi"
  *     Ogg   Vorbis comments PARAMETERS and SUMI
+ *     WAV   the comment of the list INFO, and a chunk "sumi"
  */
 #ifndef SUMI_MODALITIES_METADATA_H
 #define SUMI_MODALITIES_METADATA_H
@@ -29,7 +30,7 @@ struct metadata {
 
 void metadata_free(struct metadata *m); /* the strings, not m */
 
-/* Reads what the file holds, WebP, PNG or Ogg told apart by the first bytes. *m is emptied
+/* Reads what the file holds, WebP, PNG, Ogg or WAV told apart by the first bytes. *m is emptied
  * first. SUMI_NOTFOUND when there is neither text, SUMI_UNSUPPORTED for another kind of file,
  * SUMI_CORRUPT when the file is damaged. */
 int metadata_read_file(const char *path, struct metadata *m, struct error *err);

@@ -294,7 +294,7 @@ static int make_parts(struct rebuild *r, struct error *err)
 static int first_guess(struct rebuild *r, struct error *err)
 {
 	struct phase_guess *g;
-	int status = phase_guess_new(&r->o->stft, r->o->bins, &g, err);
+	int status = phase_guess_new(&r->o->stft, r->o->bins, r->o->blurred, &g, err);
 	if (status)
 		return status;
 	for (int k = 0; k < PARTS; k++)

@@ -5,6 +5,7 @@
 #ifndef SUMI_MODALITIES_PHASE_H
 #define SUMI_MODALITIES_PHASE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -45,6 +46,8 @@ struct phase_options {
 	size_t length;   /* samples wanted; on a circle frames · hop */
 	int iterations;  /* of Griffin–Lim; 0: the first guess as it is */
 	double momentum; /* 0 … 1; 0.99 is usual */
+	bool blurred;    /* flat magnitudes are noise that was smoothed, as models and mel bands do,
+	                    and shall hiss; else they may be what they say, such as a fast sweep */
 };
 
 /* A signal whose magnitudes come near magnitudes [frames, bins]: fast Griffin–Lim (Perraudin,

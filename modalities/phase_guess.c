@@ -15,6 +15,7 @@
 #define TURN 6.283185307179586
 #define HANN_GAMMA 0.25645 /* of the window squared: the Gaussian that is nearest to Hann's */
 #define QUIET 1e-6f        /* of the loudest: below it gradients mean nothing */
+#define FLAT 0.05f         /* squared change of logarithms that is none */
 
 struct entry {
 	float priority;
@@ -23,6 +24,7 @@ struct entry {
 
 struct phase_guess {
 	int bins;
+	bool blurred;
 	float time_scale, frequency_scale, advance; /* see gradients() */
 	uint32_t random;
 	int frames;
@@ -35,8 +37,8 @@ struct phase_guess {
 	int heap_size;
 };
 
-int phase_guess_new(const struct stft_options *o, int bins, struct phase_guess **out,
-                    struct error *err)
+int phase_guess_new(const struct stft_options *o, int bins, bool blurred,
+                    struct phase_guess **out, struct error *err)
 {
 	size_t n = (size_t)bins;
 	double gamma = HANN_GAMMA * o->window * o->window;
@@ -45,6 +47,7 @@ int phase_guess_new(const struct stft_options *o, int bins, struct phase_guess *
 	if (!g)
 		return error_set(err, SUMI_NOMEM, "no memory for a spectrum's phases");
 	g->bins = bins;
+	g->blurred = blurred;
 	g->time_scale = (float)((double)o->hop * o->n_fft / gamma / 2);
 	g->frequency_scale = (float)(-gamma / ((double)o->hop * o->n_fft) / 2);
 	g->advance = (float)(TURN * o->hop / o->n_fft);
@@ -114,14 +117,25 @@ static void logarithms(const float *in, int bins, float floor, float *out)
 		out[m] = logf(in[m] > floor ? in[m] : floor);
 }
 
-/* Equations 3 and 4 of the paper, in phases per hop and per bin. */
+/* Phases that no gradient tells: any will do, as long as they are the same each time. */
+static float random_phase(struct phase_guess *g)
+{
+	g->random = 1664525u * g->random + 1013904223u;
+	return (float)((double)g->random / 4294967296.0 * TURN);
+}
+
+/* Equations 3 and 4 of the paper, in phases per hop and per bin. Where magnitudes are flat
+ * both ways these make a click of each frame; noise that was blurred gets noise's phases. */
 static void gradients(struct phase_guess *g)
 {
 	int n = g->bins;
 	for (int m = 0; m < n; m++) {
 		float below = g->log_frame[m > 0 ? m - 1 : 0], above = g->log_frame[m + 1 < n ? m + 1 : m];
-		g->time[m] = g->time_scale * (above - below) + g->advance * (float)m;
-		g->frequency[m] = g->frequency_scale * (g->log_after[m] - g->log_before[m]);
+		float up = above - below, on = g->log_after[m] - g->log_before[m];
+		float bend = above + below - 2 * g->log_frame[m]; /* a tone's peak has no slope, but that */
+		float flat = !g->blurred ? 0 : expf(-(up * up + on * on + bend * bend) / FLAT);
+		g->time[m] = g->time_scale * up + g->advance * (float)m;
+		g->frequency[m] = g->frequency_scale * on + flat * random_phase(g);
 	}
 }
 
@@ -148,13 +162,6 @@ static void integrate(struct phase_guess *g, const float *frame)
 			push(g, frame[bin], g->bins + bin);
 		}
 	}
-}
-
-/* Phases that no gradient reaches: any will do, as long as they are the same each time. */
-static float random_phase(struct phase_guess *g)
-{
-	g->random = 1664525u * g->random + 1013904223u;
-	return (float)((double)g->random / 4294967296.0 * TURN);
 }
 
 static void start(struct phase_guess *g, const float *before, const float *frame, float floor)

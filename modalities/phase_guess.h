@@ -5,8 +5,9 @@
 #include "modalities/phase.h"
 
 struct phase_guess;
-int phase_guess_new(const struct stft_options *options, int bins, struct phase_guess **out,
-                    struct error *err);
+/* blurred: as in struct phase_options. */
+int phase_guess_new(const struct stft_options *options, int bins, bool blurred,
+                    struct phase_guess **out, struct error *err);
 void phase_guess_free(struct phase_guess *g); /* NULL is fine */
 
 /* The phases of the next frame, [bins], in radians, relative to the frame's middle; valid

@@ -102,6 +102,7 @@ static int channel_to_sound(const struct spectrogram *s, const struct spectrogra
 	    .length = shape->length,
 	    .iterations = ITERATIONS,
 	    .momentum = MOMENTUM,
+	    .blurred = true,
 	};
 	o.bins = (int)ceil(s->high * o.stft.n_fft / s->rate) + 1;
 	if (o.bins > o.stft.n_fft / 2 + 1)

@@ -5,12 +5,81 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT_PCM = 1, FORMAT_FLOAT = 3, FORMAT_EXTENSIBLE = 0xFFFE, HEAD = 44 };
+#include "base/utf8.h"
+#include "diffusion/bytes.h"
 
-static void put(uint8_t *out, uint32_t value, int bytes)
+enum { FORMAT_PCM = 1, FORMAT_FLOAT = 3, FORMAT_EXTENSIBLE = 0xFFFE };
+
+/* Where the two texts stand: the comment of the list of information, and a chunk of our own. */
+#define CHUNK_INFOTEXT "ICMT"
+#define CHUNK_JSON "sumi"
+
+static void put_u16(struct bytes_writer *w, int value)
 {
-	for (int i = 0; i < bytes; i++)
-		out[i] = (uint8_t)(value >> (8 * i));
+	uint8_t bytes[2] = {(uint8_t)value, (uint8_t)(value >> 8)};
+	bytes_put(w, bytes, sizeof bytes);
+}
+
+static void put_chunk(struct bytes_writer *w, const char *id, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	bytes_put(w, id, 4);
+	bytes_put_u32(w, (uint32_t)size);
+	bytes_put(w, text, size);
+	if (size & 1)
+		bytes_put(w, "", 1);
+}
+
+static void put_metadata(struct bytes_writer *w, const struct metadata *meta)
+{
+	if (meta->infotext) {
+		size_t size = strlen(meta->infotext) + 1;
+		bytes_put(w, "LIST", 4);
+		bytes_put_u32(w, (uint32_t)(12 + size + (size & 1)));
+		bytes_put(w, "INFO", 4);
+		put_chunk(w, CHUNK_INFOTEXT, meta->infotext);
+	}
+	if (meta->json)
+		put_chunk(w, CHUNK_JSON, meta->json);
+}
+
+static void put_format(struct bytes_writer *w, const struct sound *s)
+{
+	bytes_put(w, "fmt ", 4);
+	bytes_put_u32(w, 16);
+	put_u16(w, FORMAT_PCM);
+	put_u16(w, s->channels);
+	bytes_put_u32(w, (uint32_t)s->rate);
+	bytes_put_u32(w, (uint32_t)(s->rate * s->channels * 2));
+	put_u16(w, s->channels * 2);
+	put_u16(w, 16);
+}
+
+int wav_encode(const struct sound *s, const struct metadata *meta, uint8_t **data, size_t *size,
+               struct error *err)
+{
+	struct bytes_writer w = {0};
+	size_t channels = (size_t)s->channels;
+	bytes_put(&w, "RIFF....WAVE", 12);
+	put_format(&w, s);
+	if (meta)
+		put_metadata(&w, meta);
+	bytes_put(&w, "data", 4);
+	bytes_put_u32(&w, (uint32_t)(s->length * channels * 2));
+	for (size_t i = 0; i < s->length; i++)
+		for (size_t c = 0; c < channels; c++) {
+			float v = s->samples[c * s->length + i] * 32767.0f;
+			put_u16(&w, (int)lrintf(v < -32767 ? -32767 : v > 32767 ? 32767 : v));
+		}
+	if (w.failed) {
+		free(w.data);
+		return error_set(err, SUMI_NOMEM, "no memory for a WAV file");
+	}
+	for (int i = 0; i < 4; i++)
+		w.data[4 + i] = (uint8_t)((w.size - 8) >> (8 * i));
+	*data = w.data;
+	*size = w.size;
+	return SUMI_OK;
 }
 
 static uint32_t get(const uint8_t *in, int bytes)
@@ -19,34 +88,6 @@ static uint32_t get(const uint8_t *in, int bytes)
 	for (int i = 0; i < bytes; i++)
 		value |= (uint32_t)in[i] << (8 * i);
 	return value;
-}
-
-int wav_encode(const struct sound *s, uint8_t **data, size_t *size, struct error *err)
-{
-	size_t channels = (size_t)s->channels, bytes = s->length * channels * 2;
-	uint8_t *out = malloc(HEAD + bytes);
-	if (!out)
-		return error_set(err, SUMI_NOMEM, "no memory for a WAV file");
-	memcpy(out, "RIFF....WAVEfmt ", 16);
-	put(out + 4, (uint32_t)(HEAD - 8 + bytes), 4);
-	put(out + 16, 16, 4);
-	put(out + 20, FORMAT_PCM, 2);
-	put(out + 22, (uint32_t)s->channels, 2);
-	put(out + 24, (uint32_t)s->rate, 4);
-	put(out + 28, (uint32_t)(s->rate * s->channels * 2), 4);
-	put(out + 32, (uint32_t)(s->channels * 2), 2);
-	put(out + 34, 16, 2);
-	memcpy(out + 36, "data", 4);
-	put(out + 40, (uint32_t)bytes, 4);
-	for (size_t i = 0; i < s->length; i++)
-		for (size_t c = 0; c < channels; c++) {
-			float v = s->samples[c * s->length + i] * 32767.0f;
-			long rounded = lrintf(v < -32767 ? -32767 : v > 32767 ? 32767 : v);
-			put(out + HEAD + (i * channels + c) * 2, (uint32_t)rounded & 0xffff, 2);
-		}
-	*data = out;
-	*size = HEAD + bytes;
-	return SUMI_OK;
 }
 
 /* ---- reading ----------------------------------------------------------------------- */
@@ -143,4 +184,44 @@ int wav_decode(const void *data, size_t size, const char *where, struct sound *o
 			out->samples[(size_t)c * length + i] =
 			    sample(&w, w.data + i * frame + (size_t)(c * (w.bits / 8)));
 	return SUMI_OK;
+}
+
+/* ---- metadata ---------------------------------------------------------------------- */
+
+static int keep_text(const uint8_t *chunk, size_t size, const char *where, char **text,
+                     struct error *err)
+{
+	while (size > 0 && chunk[size - 1] == 0)
+		size--;
+	if (*text || size == 0)
+		return SUMI_OK;
+	if (size > METADATA_TEXT_MAX)
+		return error_set(err, SUMI_TOOBIG, "%s: a text of %zu bytes", where, size);
+	if (memchr(chunk, 0, size) || !utf8_valid((const char *)chunk, size))
+		return error_set(err, SUMI_CORRUPT, "%s: a text that is not valid UTF-8", where);
+	*text = strndup((const char *)chunk, size);
+	return *text ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for metadata");
+}
+
+int wav_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
+                      struct error *err)
+{
+	const uint8_t *in = data;
+	int status = SUMI_OK;
+	for (size_t at = 12; at + 8 <= size && !status;) {
+		size_t length = get(in + at + 4, 4), left = size - at - 8;
+		/* A list is stepped into. */
+		if (memcmp(in + at, "LIST", 4) == 0 && left >= 4) {
+			at += 12;
+			continue;
+		}
+		if (length > left)
+			break;
+		if (memcmp(in + at, CHUNK_INFOTEXT, 4) == 0)
+			status = keep_text(in + at + 8, length, where, &m->infotext, err);
+		else if (memcmp(in + at, CHUNK_JSON, 4) == 0)
+			status = keep_text(in + at + 8, length, where, &m->json, err);
+		at += 8 + length + (length & 1);
+	}
+	return status;
 }

@@ -63,6 +63,9 @@ def clips(place):
     done = place.sumi("audio", "bells", "--duration", 2, "--init", place.dir / "calm.ogg", "--strength", 0.5, "-o", "bells.wav")
     with wave.open(str(place.dir / "bells.wav")) as w:
         check((w.getnframes(), w.getsampwidth()) == (32000, 2), "a WAV from another clip", done.stderr)
+    done = place.sumi("again", "bells.wav", "-o", "bells-again.wav")
+    check(done.returncode == 0 and sha256(place.dir / "bells-again.wav") == sha256(place.dir / "bells.wav"),
+          "again with a WAV: the same bytes", done.stderr)
 
 
 def refusals(place, redis):

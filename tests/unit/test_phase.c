@@ -185,6 +185,37 @@ static void same_input_same_samples(void **state)
 		assert_true(griffin_lim(layout, 4) == first);
 }
 
+/* What a model paints of a hiss is smooth. It must hiss, and not click once a frame. */
+static void flat_spectra_hiss(void **state)
+{
+	(void)state;
+	enum { HOP = 256, FRAMES = 64, LENGTH = HOP * FRAMES, BINS = 513 };
+	struct error err;
+	struct phase_options o = {
+	    .stft = {.n_fft = 1024, .window = 1024, .hop = HOP},
+	    .frames = FRAMES,
+	    .bins = BINS,
+	    .length = LENGTH,
+	    .iterations = 32,
+	    .momentum = 0.99,
+	    .blurred = true,
+	};
+	float *samples = malloc(LENGTH * sizeof *samples), peak = 0;
+	float *magnitudes = malloc(BINS * FRAMES * sizeof *magnitudes);
+	double power = 0;
+	for (int i = 0; i < BINS * FRAMES; i++)
+		magnitudes[i] = 1;
+	assert_int_equal(phase_reconstruct(&o, magnitudes, samples, &err), 0);
+	for (int i = HOP; i < LENGTH - HOP; i++) {
+		peak = fmaxf(peak, fabsf(samples[i]));
+		power += samples[i] * (double)samples[i] / (LENGTH - 2 * HOP);
+	}
+	print_message("crest factor %.1f\n", peak / sqrt(power));
+	assert_true(peak < 7 * sqrt(power));
+	free(samples);
+	free(magnitudes);
+}
+
 /* A tone that fits the circle goes on across its seam. */
 static void circles_have_no_seam(void **state)
 {
@@ -225,6 +256,7 @@ int main(void)
 	    cmocka_unit_test(griffin_lim_is_as_good_as_theirs),
 	    cmocka_unit_test(griffin_lim_of_long_transforms),
 	    cmocka_unit_test(same_input_same_samples),
+	    cmocka_unit_test(flat_spectra_hiss),
 	    cmocka_unit_test(circles_have_no_seam),
 	};
 	facts = vector_json_open("audio.json");
