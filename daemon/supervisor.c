@@ -249,7 +249,7 @@ static void settle(struct supervisor *s)
 		log_warn("settle.failed", "error=\"%s\"", err.text);
 }
 
-/* Removes what belongs to nobody. At the start nobody else is there, so age does not count. */
+/* Removes what belongs to nobody. */
 static void collect(struct supervisor *s, int64_t older_than_ms)
 {
 	struct store_collected c;
@@ -259,6 +259,17 @@ static void collect(struct supervisor *s, int64_t older_than_ms)
 	else if (c.temps || c.orphans)
 		log_info("collect", "temps=%d orphans=%d bytes=%lld", c.temps, c.orphans,
 		         (long long)c.bytes);
+}
+
+/* Before any worker runs: what a crash left between two steps goes on to its end, and then
+ * every file that no row names belongs to nobody, however young it is. */
+static void recover(struct supervisor *s)
+{
+	struct error err;
+	if (settle_pending(s->store, s->queue, "supervisor", &err))
+		log_warn("settle.failed", "error=\"%s\"", err.text);
+	settle(s);
+	collect(s, 0);
 }
 
 static void tell_systemd(const struct supervisor *s)
@@ -330,7 +341,7 @@ int supervisor_run(const struct supervisor_options *options, struct error *err)
 	if (!status) {
 		log_info("ready", "state_dir=%s redis=%s devices=%d version=%s", s.config.state_dir,
 		         s.private ? "private" : "configured", s.children.count, SUMI_VERSION);
-		collect(&s, 0);
+		recover(&s);
 		start_notifier(&s);
 		sd_notify(0, "READY=1\nSTATUS=idle");
 		loop(&s);
