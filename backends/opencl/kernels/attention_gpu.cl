@@ -17,6 +17,19 @@
 #define ITEM_C ((HEAD_DIM + SIDE - 1) / SIDE)
 #define LOWEST -1e30f
 
+/* to[channel][tile + 1] = `tile` rows from row0 on, channels [c0, c0 + ATTENTION_DEPTH); zero
+ * past the last row and channel. */
+static void load_part(global const TYPE(ACT) *from, int ld, int row0, int rows, int tile, int c0,
+                      float scale, int item, local float *to)
+{
+	for (int i = item; i < tile * ATTENTION_DEPTH; i += SIDE * SIDE) {
+		int c = i % ATTENTION_DEPTH, r = i / ATTENTION_DEPTH;
+		bool there = c0 + c < HEAD_DIM && row0 + r < rows;
+		to[c * (tile + 1) + r] =
+		    there ? LOAD1(ACT, from, (ulong)(row0 + r) * ld + c0 + c) * scale : 0.0f;
+	}
+}
+
 /* Work-groups: [query tiles, heads, n]. scale includes log2(e). Queries and keys of a
  * work-item are SIDE apart, so are its channels. */
 kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1)))
@@ -53,16 +66,8 @@ void attention(global const TYPE(ACT) *q, ulong q_at, int ldq, ulong q_batch,
 				s[i][j] = 0.0f;
 		for (int c0 = 0; c0 < HEAD_DIM; c0 += ATTENTION_DEPTH) {
 			barrier(CLK_LOCAL_MEM_FENCE);
-			for (int i = item; i < ATTENTION_QUERIES * ATTENTION_DEPTH; i += SIDE * SIDE) {
-				int c = i % ATTENTION_DEPTH, r = i / ATTENTION_DEPTH;
-				bool there = c0 + c < HEAD_DIM && first + r < queries;
-				q_part[c][r] = there ? LOAD1(ACT, q, (ulong)(first + r) * ldq + c0 + c) * scale : 0.0f;
-			}
-			for (int i = item; i < ATTENTION_KEYS * ATTENTION_DEPTH; i += SIDE * SIDE) {
-				int c = i % ATTENTION_DEPTH, r = i / ATTENTION_DEPTH;
-				bool there = c0 + c < HEAD_DIM && key0 + r < keys;
-				k_part[c][r] = there ? LOAD1(ACT, k, (ulong)(key0 + r) * ldk + c0 + c) : 0.0f;
-			}
+			load_part(q, ldq, first, queries, ATTENTION_QUERIES, c0, scale, item, &q_part[0][0]);
+			load_part(k, ldk, key0, keys, ATTENTION_KEYS, c0, 1.0f, item, &k_part[0][0]);
 			barrier(CLK_LOCAL_MEM_FENCE);
 			for (int c = 0; c < ATTENTION_DEPTH; c++)
 				for (int i = 0; i < ITEM_Q; i++) {

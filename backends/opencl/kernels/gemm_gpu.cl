@@ -98,10 +98,10 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 			for (int i = item; i < GEMM_N * GEMM_K / 4; i += ITEMS) {
 				int c = i % (PANEL / 4) * 4, k = i / (PANEL / 4) % GEMM_K;
 				int p = i / (PANEL / 4 * GEMM_K);
+				ulong line = ((ulong)(panel0 + p) * side * side + tap) * cin + k0 + k;
 				float4 v = 0.0f;
 				if (panel0 + p < panels && k0 + k < cin)
-					v = LOAD4(WEIGHT, weight,
-					          (((ulong)(panel0 + p) * side * side + tap) * cin + k0 + k) * PANEL + c);
+					v = LOAD4(WEIGHT, weight, line * PANEL + c);
 				vstore4(v, 0, &b[k][p * PANEL + c]);
 			}
 			barrier(CLK_LOCAL_MEM_FENCE);

@@ -16,7 +16,8 @@ typedef global const TYPE(ACT) *act_row; /* a pixel or token */
 /* acc[i] += Σ over k < depth of term(i, k) · b[k] for R rows i; `term` is an expression in
  * i and k, b is [depth][2] float8. */
 #define TILE_MULTIPLY(R, acc, b, depth, term)                                                  \
-	UNROLL(2) for (int k = 0; k < (depth); k++) {                                                        \
+	UNROLL(2) for (int k = 0; k < (depth); k++)                                                \
+	{                                                                                          \
 		float8 b0 = (b)[2 * k], b1 = (b)[2 * k + 1];                                           \
 		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
 		{                                                                                      \

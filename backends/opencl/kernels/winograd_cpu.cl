@@ -82,8 +82,8 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 		from[i] = inside ? x + ((y >> up) * width + (column >> up)) * ldx : zero;
 	}
 	int steps = (cin + depth - 1) / depth;
-	global float *block = scratch + (ulong)(id / block_tiles) * steps * PLACES * block_tiles * depth +
-	                      id % block_tiles * depth;
+	ulong block_size = (ulong)steps * PLACES * block_tiles * depth;
+	global float *block = scratch + id / block_tiles * block_size + id % block_tiles * depth;
 	for (int step = 0; step < steps; step++) {
 		for (int c = step * depth; c < min(cin, (step + 1) * depth); c += 8) {
 			float8 rows[PLACES], v[6];
