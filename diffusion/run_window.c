@@ -66,7 +66,8 @@ static int window_start(const struct run *run, int i, int call)
 {
 	const struct window *win = &run->window;
 	if (win->circular)
-		return (int)(((long long)i * run->w / win->count + (long long)call * CIRCLE_SHIFT) % run->w);
+		return (int)(((long long)i * run->w / win->count + (long long)call * CIRCLE_SHIFT) %
+		             run->w);
 	return win->count == 1 ? 0 : (int)((long long)i * (run->w - win->w) / (win->count - 1));
 }
 
@@ -83,7 +84,8 @@ static void gather(struct run *run, int start)
 	for (int y = 0; y < run->h; y++)
 		for (int x = 0; x < win->w; x++)
 			memcpy(win->in + ((size_t)y * (size_t)win->w + (size_t)x) * c,
-			       run->model_in + ((size_t)y * (size_t)run->w + (size_t)((start + x) % run->w)) * c,
+			       run->model_in +
+			           ((size_t)y * (size_t)run->w + (size_t)((start + x) % run->w)) * c,
 			       c * sizeof(float));
 }
 
@@ -183,7 +185,8 @@ int window_decode(struct run *run, const float *latents, float *out, struct erro
 	in.values = padded;
 	status = vae_decode(run->pack->vae, &in, picture, err);
 	if (!status)
-		cut_columns(picture, (int)rows, wide * scale, margin * scale, run->w * scale, false, 3, out);
+		cut_columns(picture, (int)rows, wide * scale, margin * scale, run->w * scale, false, 3,
+		            out);
 done:
 	free(padded);
 	free(picture);

@@ -43,7 +43,8 @@ static int list_moods(const struct pack_info *info, const char *name, struct err
 	}
 	if (!*names)
 		return error_set(err, SUMI_INVALID, "model %s has no moods: give a prompt", info->name);
-	return error_set(err, SUMI_INVALID, "mood is '%.60s', model %s has: %s", name, info->name, names);
+	return error_set(err, SUMI_INVALID, "mood is '%.60s', model %s has: %s", name, info->name,
+	                 names);
 }
 
 static int find_mood(const struct pack_info *info, const char *name, struct mood *m,
@@ -78,7 +79,8 @@ static int resolve_duration(const struct spectrogram *s, const struct mood *mood
 		                 r->duration, DURATION_MIN, DURATION_MAX);
 	/* A loop of whole beats keeps its rhythm where it begins again. */
 	if (r->loop && mood->tempo > 0) {
-		double beat = 60 / mood->tempo, beats = fmax(ceil(DURATION_MIN / beat), round(r->duration / beat));
+		double beat = 60 / mood->tempo, beats = round(r->duration / beat);
+		beats = fmax(beats, ceil(DURATION_MIN / beat));
 		r->duration = fmin(beats, floor(DURATION_MAX / beat)) * beat;
 	}
 	if (r->duration * s->rate / s->hop + s->window_columns > COLUMNS_MAX)
@@ -96,10 +98,11 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 		                 "a clip of sound has neither frames nor fps, reverse or boomerang");
 	if (strcmp(info->modality, "audio") != 0)
 		return error_set(err, SUMI_INVALID,
-		                 "model %s does not make sound: its sumi.json must say \"modality\": \"audio\"",
+		                 "model %s makes no sound: its sumi.json must say \"modality\": \"audio\"",
 		                 info->name);
 	int status;
-	if ((status = spectrogram_read(info, &s, err)) || (status = find_mood(info, r->mood, &mood, err)))
+	if ((status = spectrogram_read(info, &s, err)) ||
+	    (status = find_mood(info, r->mood, &mood, err)))
 		return status;
 	if (!r->prompt)
 		r->prompt = mood.prompt;
@@ -107,7 +110,7 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 		r->negative_prompt = mood.negative_prompt;
 	if ((r->width && r->width != s.window_columns) || (r->height && r->height != s.bands))
 		return error_set(err, SUMI_INVALID,
-		                 "width and height of a spectrogram are the model's, %dx%d: give a duration",
+		                 "width and height of a spectrogram are the model's, %dx%d: give duration",
 		                 s.window_columns, s.bands);
 	r->width = s.window_columns;
 	r->height = s.bands;
@@ -274,7 +277,12 @@ static int emit_spectrogram(const struct single_run *audio, const float *picture
 	struct webp_options options = {.quality = SPECTROGRAM_QUALITY};
 	int step = (columns + WEBP_MAX_SIDE - 1) / WEBP_MAX_SIDE, width = columns / step;
 	struct output o = {
-	    .role = "spectrogram", .format = "webp", .mime = "image/webp", .width = width, .height = rows};
+	    .role = "spectrogram",
+	    .format = "webp",
+	    .mime = "image/webp",
+	    .width = width,
+	    .height = rows,
+	};
 	uint8_t *data, *rgb = malloc((size_t)width * (size_t)rows * 3);
 	if (!rgb)
 		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %dx%d", width, rows);
@@ -304,7 +312,8 @@ static int audio_finish(struct generation *g, const struct sink *sink, struct er
 	struct spectrogram_shape shape = shape_of(info, &s, &audio->request);
 	float *picture = malloc((size_t)s.bands * (size_t)shape.columns * 3 * sizeof *picture);
 	if (!picture)
-		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns", shape.columns);
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns",
+		                 shape.columns);
 	if ((status = run_decode(audio->run, 0, picture, err)) ||
 	    (status = spectrogram_to_sound(&s, &shape, picture, &sound, err)))
 		goto done;

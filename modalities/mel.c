@@ -195,12 +195,13 @@ static void linearise(struct inverse *v)
 		const float *w = mel->weights + mel->offset[i];
 		int start = mel->start[i], end = start + mel->count[i];
 		int next = i + 1 < mel->bands && mel->count[i + 1] > 0 ? mel->start[i + 1] : end;
+		const float *beyond = i + 1 < mel->bands ? mel->weights + mel->offset[i + 1] : w;
 		double own = mel->ridge, shared = 0;
 		for (int k = start; k < end; k++)
 			own += v->dual[k] > 0 ? (double)w[k - start] * w[k - start] : 0;
 		for (int k = next; k < end; k++)
 			if (v->dual[k] > 0)
-				shared += (double)w[k - start] * mel->weights[mel->offset[i + 1] + (size_t)(k - next)];
+				shared += (double)w[k - start] * beyond[k - next];
 		v->diagonal[i] = own;
 		v->beside[i] = shared;
 	}

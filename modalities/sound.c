@@ -109,7 +109,8 @@ int sound_load(const char *path, int rate, int channels, struct sound *out, stru
 	else if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WAVE", 4) == 0)
 		status = wav_decode(data, size, path, out, err);
 	else
-		status = error_set(err, SUMI_UNSUPPORTED, "%s: is neither an Ogg Vorbis nor a WAV file", path);
+		status = error_set(err, SUMI_UNSUPPORTED, "%s: is neither an Ogg Vorbis nor a WAV file",
+		                   path);
 	free(data);
 	if (!status && out->length == 0)
 		status = error_set(err, SUMI_INVALID, "%s: holds no sound", path);

@@ -122,7 +122,8 @@ int spectrogram_to_sound(const struct spectrogram *s, const struct spectrogram_s
 {
 	int status = sound_new(out, s->rate, s->stereo ? 2 : 1, shape->length, err);
 	for (int c = 0; c < out->channels && !status; c++)
-		status = channel_to_sound(s, shape, picture, c, out->samples + (size_t)c * shape->length, err);
+		status = channel_to_sound(s, shape, picture, c, out->samples + (size_t)c * shape->length,
+		                          err);
 	if (status)
 		sound_free(out);
 	return status;

@@ -91,10 +91,11 @@ static int read_window(const json_t *o, const char *where, const struct pack_inf
 	                  &s->overlap_columns, err);
 	if (status)
 		return status;
-	if (s->bands % info->scale || s->window_columns % info->scale || s->overlap_columns % info->scale)
+	if (s->bands % info->scale || s->window_columns % info->scale ||
+	    s->overlap_columns % info->scale)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: n_mels %d, window_columns %d and overlap_columns %d must be multiples "
-		                 "of %d",
+		                 "%s: n_mels %d, window_columns %d and overlap_columns %d must be "
+		                 "multiples of %d",
 		                 where, s->bands, s->window_columns, s->overlap_columns, info->scale);
 	return SUMI_OK;
 }

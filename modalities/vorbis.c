@@ -29,8 +29,8 @@ static int serial_number(const struct sound *s, const struct metadata *meta)
 	return (int)(h & 0x7fffffff);
 }
 
-static void put_headers(vorbis_dsp_state *dsp, ogg_stream_state *stream, const struct metadata *meta,
-                        struct bytes_writer *out)
+static void put_headers(vorbis_dsp_state *dsp, ogg_stream_state *stream,
+                        const struct metadata *meta, struct bytes_writer *out)
 {
 	vorbis_comment comments;
 	ogg_packet id, text, books;

@@ -186,7 +186,7 @@ static double convergence(const float *want, const float *got, size_t n)
 	return sqrt(distance / norm);
 }
 
-/* Sound → picture → sound → picture: how far the second picture's brightness is from the first's. */
+/* Sound → picture → sound → picture: how far the second picture is from the first. */
 static double there_and_back(struct spectrogram s, bool circular)
 {
 	enum { FRAMES = 60 };
@@ -494,9 +494,10 @@ static void loops_have_no_seam(void **state)
 static void write_clip(char path[64])
 {
 	struct error err;
-	struct sound s = {.rate = 22050, .channels = 1, .length = 22050, .samples = sound_clip(2, 22050)};
+	struct sound s = {.rate = 22050, .channels = 1, .length = 22050};
 	uint8_t *data;
 	size_t size;
+	s.samples = sound_clip(2, 22050);
 	snprintf(path, 64, "/tmp/sumi-init-%d", (int)getpid());
 	assert_int_equal(vorbis_encode(&s, 60, NULL, &data, &size, &err), 0);
 	assert_int_equal(files_write_durable(path, data, size, &err), 0);

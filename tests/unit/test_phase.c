@@ -67,7 +67,8 @@ static void compare_spectrum(const char *name, const json_t *o)
 	char key[64];
 	size_t count, i;
 	int frames, rate = (int)number(o, "sample_rate"), every = (int)number(o, "every_bin");
-	struct stft_options options = layout_options(o, strstr(name, "reflect") ? STFT_REFLECT : STFT_ZERO);
+	enum stft_edge edge = strstr(name, "reflect") ? STFT_REFLECT : STFT_ZERO;
+	struct stft_options options = layout_options(o, edge);
 	int bins = options.n_fft / 2 + 1, kept = (bins + every - 1) / every;
 	json_t *frame;
 	snprintf(key, sizeof key, "stft.%s", name);

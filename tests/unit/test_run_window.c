@@ -53,7 +53,8 @@ static void one_window_is_a_plain_run(void **state)
 	(void)state;
 	size_t count, n;
 	struct run_params plain = params(64, 0, 0), windowed = params(64, 64, 32);
-	float *first = malloc(64 * 64 * 3 * sizeof *first), *second = malloc(64 * 64 * 3 * sizeof *second);
+	float *first = malloc(64 * 64 * 3 * sizeof *first);
+	float *second = malloc(64 * 64 * 3 * sizeof *second);
 	float *want = finish(&plain, first, &count), *got = finish(&windowed, second, &n);
 	assert_int_equal(n, count);
 	assert_true(vector_distance(got, want, count) < 1e-5);
