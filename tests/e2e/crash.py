@@ -30,8 +30,9 @@ def state_of(redis, id):
 
 
 def all_ended(redis, jobs):
-    # the intake is read by the daemons: a job may not have a hash yet
-    return all(state_of(redis, id) in ("done", "failed", "cancelled") for id, _, _ in jobs)
+    # Counted, not asked one by one: there may be hundreds.
+    counts = [redis.cli("ZCARD", f"{{sumi}}:{state}") for state in ("done", "failed", "cancelled")]
+    return all(c.isdigit() for c in counts) and sum(map(int, counts)) >= len(jobs)
 
 
 def steps_made(*places):
