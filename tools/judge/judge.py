@@ -1,5 +1,5 @@
 # judge.py: a small classifier for every attribute of the picture corpus (subject, time, weather, style, palette).
-#   python tools/judge/judge.py train --out DIR                    on DIR/corpus, goes on from DIR/judge/last.pt
+#   python tools/judge/judge.py train --out DIR                    on DIR/corpus-judge, goes on from DIR/judge/last.pt
 #   python tools/judge/judge.py test --out DIR                     accuracy on DIR/corpus-test (another seed, all combinations)
 import argparse
 import json
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "train"))
 import common
+from corpus import draw
 from corpus.attributes import CLASSES
 
 
@@ -46,12 +47,15 @@ def to_input(pictures, dev):
     return torch.from_numpy(np.array(pictures)).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def train(out, samples, batch=64, lr=2e-3, threads=2):
+def train(out, samples, batch=64, lr=2e-3, threads=2, count=20000):
     dev = common.device()
     common.setup(threads)
     path = os.path.join(out, "judge", "last.pt")
-    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
-    codes = np.load(os.path.join(out, "corpus", "codes.npy"))
+    # Judges must know every combination, also those that the painter never sees: they have a corpus of their own.
+    corpus = os.path.join(out, "corpus-judge")
+    draw.build(corpus, count, seed=3, which="all")
+    pictures = np.load(os.path.join(corpus, "pictures.npy"), mmap_mode="r")
+    codes = np.load(os.path.join(corpus, "codes.npy"))
     net, seen, state = Judges().to(dev), 0, common.load(path)
     opt = torch.optim.AdamW(net.parameters(), lr, weight_decay=0.01)
     if state:

@@ -119,7 +119,8 @@ def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet
     opt, avg, seen = common.Optimiser([model], lr), common.Average(model, 0.999), 0
     if state:
         model.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+        if state["opt"]:
+            opt.load_state_dict(state["opt"])
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
     clock = common.Clock(samples, seconds, state["spent"] if state and "spent" in state else 0.0)
     model.encoder.requires_grad_(not freeze)          # latents already in use: only the decoder may still gain

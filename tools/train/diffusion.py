@@ -101,7 +101,7 @@ def restore(out, profile, dev, stage="unet"):
     return nets.eval(), state
 
 
-def train(out, samples, profile="cpu", lr=3e-3, batch=64, threads=2, sheet_every=24000, seconds=None):
+def train(out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, sheet_every=24000, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "unet")
@@ -112,7 +112,8 @@ def train(out, samples, profile="cpu", lr=3e-3, batch=64, threads=2, sheet_every
     state = common.load(os.path.join(folder, "last.pt"))
     if state:
         nets.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+        if state["opt"]:
+            opt.load_state_dict(state["opt"])
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
     clock = common.Clock(samples, seconds, state["spent"] if state else 0.0)
     log = common.Log(os.path.join(folder, "log.jsonl"), "unet")
@@ -169,8 +170,8 @@ def main():
     p.add_argument("--out", default="build/train/ink")
     p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
     p.add_argument("--samples", type=int, default=500000)
-    p.add_argument("--batch", type=int, default=64)
-    p.add_argument("--lr", type=float, default=3e-3)
+    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
     p.add_argument("--pictures", type=int, help="use only the first so many pictures of the corpus")
