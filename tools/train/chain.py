@@ -14,10 +14,11 @@ import common
 import models
 
 # count: pictures of the corpus; then samples of each stage and the batch that suits the machine.
+# cpu "ae": where the encoder of the committed pack was settled; more would move the latents under the UNet (use --freeze).
 PROFILES = {
     "try": {"count": 128, "ae": 64, "ae_batch": 16, "side": 64, "width": 32, "unet": 64, "batch": 32, "unet_lr": 3e-3, "fast": 64,
             "fast_batch": 32, "share": None},
-    "cpu": {"count": 24000, "ae": 56000, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 32, "unet_lr": 2e-3,
+    "cpu": {"count": 24000, "ae": 37504, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 32, "unet_lr": 2e-3,
             "fast": 60000, "fast_batch": 64, "share": None},
     "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,
             "fast": 500000, "fast_batch": 256, "share": {"corpus": 0.28, "ae": 0.14, "encode": 0.03, "unet": 0.43, "fast": 0.12}},
