@@ -377,6 +377,69 @@ int unet_config_read(const char *folder, struct unet_config *out, struct error *
 	return status;
 }
 
+/* --- MotionAdapter --- */
+
+static const struct rule motion_rules[] = {{"conv_in_channels", "null"}};
+
+static int parse_motion(const json_t *root, const char *where, const struct unet_config *u,
+			struct motion_config *c, struct error *err)
+{
+	int channels[CONFIG_LEVELS_MAX], levels, status, middle = 1;
+	static const int usual[] = {320, 640, 1280, 1280};
+	bool has_middle = true;
+	if ((status = check_rules(root, where, motion_rules, RULE_COUNT(motion_rules), err)) ||
+	    (status = want_level_list(root, where, "block_out_channels", usual, 4, 1, &levels,
+				      channels, err)) ||
+	    (status = want_levels(root, where, "motion_layers_per_block", 1, LAYERS_MAX, 2, levels,
+				  c->layers, err)) ||
+	    (status = want_levels(root, where, "motion_transformer_layers_per_block", 1, LAYERS_MAX,
+				  1, levels, c->transformer_layers, err)) ||
+	    (status = want_int(root, where, "motion_transformer_layers_per_mid_block", 1,
+			       LAYERS_MAX, &c->mid_transformer_layers, err)) ||
+	    (status = want_int(root, where, "motion_mid_block_layers_per_block", 1, 1, &middle,
+			       err)) ||
+	    (status = want_int(root, where, "motion_num_attention_heads", 1, CHANNELS_MAX,
+			       &c->heads, err)) ||
+	    (status = want_int(root, where, "motion_norm_num_groups", 1, CHANNELS_MAX, &c->groups,
+			       err)) ||
+	    (status = want_int(root, where, "motion_max_seq_length", 1, 1024, &c->positions,
+			       err)) ||
+	    (status = json_want_bool(root, where, "use_motion_mid_block", &has_middle, err)))
+		return status;
+	if (!has_middle)
+		c->mid_transformer_layers = 0;
+	bool fits = levels == u->levels;
+	for (int i = 0; fits && i < levels; i++)
+		fits = channels[i] == u->channels[i] && c->layers[i] == u->layers[i];
+	if (!fits)
+		return error_set(err, SUMI_INVALID,
+				 "%s: block_out_channels and motion_layers_per_block are not those of "
+				 "the UNet: the adapter is for another model",
+				 where);
+	for (int i = 0; i < levels; i++)
+		if (channels[i] % c->heads != 0 || channels[i] % c->groups != 0)
+			return error_set(err, SUMI_INVALID,
+					 "%s: %d channels do not form %d attention heads and %d "
+					 "groups",
+					 where, channels[i], c->heads, c->groups);
+	return SUMI_OK;
+}
+
+int motion_config_read(const char *folder, const struct unet_config *unet,
+		       struct motion_config *out, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	json_t *root = NULL;
+	int status = open_config(folder, path, &root, err);
+	if (status)
+		return status;
+	*out = (struct motion_config){
+	    .heads = 8, .groups = 32, .positions = 32, .mid_transformer_layers = 1};
+	status = parse_motion(root, path, unet, out, err);
+	json_decref(root);
+	return status;
+}
+
 /* --- AutoencoderKL, AutoencoderTiny --- */
 
 static const struct rule kl_rules[] = {

@@ -45,6 +45,15 @@ struct unet_config {
 	int sample_height, sample_width; /* latent pixels it was trained at */
 };
 
+/* MotionAdapter (AnimateDiff), for a UNet with the same levels. */
+struct motion_config {
+	int heads, groups;
+	int positions; /* frames that the position table knows */
+	int layers[CONFIG_LEVELS_MAX];             /* modules of a block on the way down */
+	int transformer_layers[CONFIG_LEVELS_MAX]; /* in each */
+	int mid_transformer_layers;                /* 0: no module in the middle */
+};
+
 enum vae_kind { VAE_KL, VAE_TINY };
 
 /* AutoencoderKL or AutoencoderTiny. */
@@ -69,5 +78,9 @@ struct vae_config {
 int text_config_read(const char *folder, struct text_config *out, struct error *err);
 int unet_config_read(const char *folder, struct unet_config *out, struct error *err);
 int vae_config_read(const char *folder, struct vae_config *out, struct error *err);
+
+/* The same; the adapter must fit the UNet. */
+int motion_config_read(const char *folder, const struct unet_config *unet,
+		       struct motion_config *out, struct error *err);
 
 #endif

@@ -165,6 +165,18 @@ void load_vector(struct loader *l, struct buffer **out, int c, float delta, cons
 	add_vector(l, out, c, delta, name, "");
 }
 
+void load_values(struct loader *l, float *out, const int *shape, int rank, const char *name)
+{
+	if (l->status || !l->files)
+		return;
+	const struct safetensors_entry *e = take(l, name, "", shape, rank);
+	size_t count = 1;
+	for (int i = 0; i < rank; i++)
+		count *= (size_t)shape[i];
+	if (e)
+		convert(out, e->data, e->dtype, count);
+}
+
 /* Uploads one tensor as a weight. The format does not align data; backends may expect it. */
 static void add_weight(struct loader *l, struct weight **out, const struct safetensors_entry *e,
 		       struct weight_desc *desc)

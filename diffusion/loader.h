@@ -89,4 +89,7 @@ void load_linear_stack(struct loader *l, struct linear_layer *out, const struct 
 void load_vector(struct loader *l, struct buffer **out, int c, float delta, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* The tensor of that name and shape as float32 into out, which the caller owns. */
+void load_values(struct loader *l, float *out, const int *shape, int rank, const char *name);
+
 #endif

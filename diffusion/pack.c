@@ -43,6 +43,9 @@ static int open_models(struct pack *pack, struct error *err)
 	    (status = text_encoder_open(pack->device, folder, &pack->text_encoder, err)) ||
 	    (status = open_part(pack, "unet", folder, err)) ||
 	    (status = unet_open(pack->device, folder, &pack->unet, err)) ||
+	    (pack->info.has_motion &&
+	     ((status = open_part(pack, "motion_adapter", folder, err)) ||
+	      (status = unet_motion_open(pack->unet, folder, err)))) ||
 	    (status = open_part(pack, "vae", folder, err)) ||
 	    (status = vae_open(pack->device, folder, &pack->vae, err)))
 		return status;
@@ -96,6 +99,13 @@ int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err
 		status = open_part(pack, pack->info.fast_unet, folder, err);
 		if (!status)
 			status = unet_open(pack->device, folder, &pack->fast, err);
+		if (!status && pack->info.has_motion &&
+		    !(status = open_part(pack, "motion_adapter", folder, err)))
+			status = unet_motion_open(pack->fast, folder, err);
+		if (status) {
+			unet_close(pack->fast);
+			pack->fast = NULL;
+		}
 	}
 	*out = pack->fast;
 	return status;

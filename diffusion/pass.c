@@ -179,6 +179,12 @@ void pass_embedding(struct pass *p, const struct embedding_args *args)
 		p->status = device_embedding(p->device, args, p->err);
 }
 
+void pass_permute(struct pass *p, const struct permute_args *args)
+{
+	if (!idle(p))
+		p->status = device_permute(p->device, args, p->err);
+}
+
 void pass_timestep(struct pass *p, const struct timestep_args *args)
 {
 	if (!idle(p))

@@ -59,6 +59,7 @@ void pass_norm(struct pass *p, const struct norm_layer *layer, struct tensor x, 
 void pass_attention(struct pass *p, const struct attention_args *args);
 void pass_axpby(struct pass *p, const struct axpby_args *args);
 void pass_embedding(struct pass *p, const struct embedding_args *args);
+void pass_permute(struct pass *p, const struct permute_args *args);
 void pass_timestep(struct pass *p, const struct timestep_args *args);
 
 /* 3×3 convolution of x seen at y's size, nearest neighbour: y is twice as large as x, or

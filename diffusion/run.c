@@ -15,7 +15,8 @@
 #include "diffusion/run_internal.h"
 #include "diffusion/run_window.h"
 
-enum { FRAMES_MAX = 1024 };
+/* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
+enum { FRAMES_MAX = MOTION_FRAMES_MAX, CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
 
 static size_t elements(const struct run *run)
 {
@@ -186,6 +187,22 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	return status;
 }
 
+/* Which frames see each other: all, or where that is too many, FreeNoise's windows. */
+static int plan_motion(struct run *run, const struct run_params *p, struct error *err)
+{
+	int positions = unet_motion_positions(run->unet);
+	if (positions == 0 || run->frames < 2)
+		return SUMI_OK;
+	int length = positions < CONTEXT_LENGTH ? positions : CONTEXT_LENGTH;
+	run->motion = (struct motion_context){.frames = run->frames};
+	if (run->frames > length) {
+		run->motion.length = length;
+		run->motion.stride = length > CONTEXT_STRIDE ? CONTEXT_STRIDE : 1;
+		run->motion.circular = p->circular;
+	}
+	return motion_context_check(&run->motion, positions, err);
+}
+
 static int first_latents(struct run *run, const struct run_params *p, struct error *err)
 {
 	enum rng_kind kind;
@@ -203,6 +220,9 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 		return SUMI_OK;
 	}
 	rng_randn(&run->rng, run->x, n);
+	if (run->motion.length)
+		run_shuffle_noise(&run->rng, run->x, run->c, run->frames,
+		                  (size_t)run->h * (size_t)run->w, &run->motion);
 	float sigma = sampler_init_noise_sigma(run->sampler);
 	for (size_t i = 0; i < n; i++)
 		run->x[i] *= sigma;
@@ -245,7 +265,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	if ((status = pack_unet(pack, p->fast, &run->unet, err)))
 		goto fail;
 	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
-	if ((status = allocate(run, err)) || (status = window_new(run, p, err)) ||
+	if ((status = plan_motion(run, p, err)) || (status = allocate(run, err)) || (status = window_new(run, p, err)) ||
 	    (status = make_sampler(run, p, err)) ||
 	    (status = embed_guidance(run, p->cfg_scale, err)) || (status = encode_text(run, p, err)))
 		goto fail;
@@ -329,6 +349,7 @@ static int predict(struct run *run, struct error *err)
 	    .timesteps = run->timesteps,
 	    .time_cond = run->time_cond,
 	    .text = run->text,
+	    .motion = run->motion,
 	};
 	int status = unet_forward(run->unet, &in, run->model_out, err);
 	if (!status && run->guided)

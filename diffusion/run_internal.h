@@ -36,7 +36,13 @@ struct run {
 	float *timesteps;  /* [2·frames] */
 	float *time_cond;  /* [frames, time_cond] or NULL */
 	struct window window;
+	struct motion_context motion; /* frames 0: no motion modules */
 };
+
+/* FreeNoise (arXiv:2310.15169) as diffusers' "shuffle_context": frames of x [c, frames, pixels]
+ * behind the first window are replaced by shuffled earlier ones, the order drawn from rng. */
+void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
+                       const struct motion_context *motion);
 
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);

@@ -43,6 +43,25 @@ void unet_close(struct unet *u)
 	free(u);
 }
 
+int unet_motion_open(struct unet *u, const char *folder, struct error *err)
+{
+	struct weights *files = NULL;
+	int status = motion_config_read(folder, &u->config, &u->motion, err);
+	if (!status)
+		status = weights_open(folder, &files, err);
+	if (!status)
+		status = unet_build_motion(u, files, err);
+	if (!status)
+		status = weights_check_unused(files, "", err);
+	weights_close(files);
+	return status;
+}
+
+int unet_motion_positions(const struct unet *u)
+{
+	return u->motion.positions;
+}
+
 const struct unet_config *unet_config(const struct unet *u)
 {
 	return &u->config;
@@ -118,6 +137,7 @@ void unet_text_free(struct unet_text *text)
 struct flow {
 	const struct unet *u;
 	const struct text_cache *text;
+	const struct motion_context *motion;
 	struct tensor time;                   /* [n, 1, 1, all blocks' channels] */
 	struct tensor joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
 	int made; /* skips that the way down has made, less those used */
@@ -168,6 +188,16 @@ static struct tensor next_up(const struct flow *f)
 	return tensor_slice(f->joined[f->made - 1], 0, f->u->skips[f->made - 1].up);
 }
 
+/* The motion module after a block, in place, where there is one. */
+static void add_motion(struct pass *p, const struct flow *f, const struct motion_block *m,
+		       struct tensor y, const char *stage, int index)
+{
+	if (m->count == 0 || f->motion->frames < 2)
+		return;
+	motion_forward(p, m, f->motion, y, y);
+	pass_tap(p, &y, "%s.motion_modules.%d", stage, index);
+}
+
 static void layer_forward(struct pass *p, const struct flow *f, const struct unet_layer *layer,
 			  struct tensor x, struct tensor y, const char *stage, int index)
 {
@@ -175,6 +205,7 @@ static void layer_forward(struct pass *p, const struct flow *f, const struct une
 	if (layer->attention.count == 0) {
 		resnet_forward(p, &layer->resnet, x, f->time, y);
 		pass_tap(p, &y, "%s.resnets.%d", stage, index);
+		add_motion(p, f, &layer->motion, y, stage, index);
 		return;
 	}
 	struct tensor h = pass_new(p, x.n, x.h, x.w, layer->resnet.cout);
@@ -184,6 +215,7 @@ static void layer_forward(struct pass *p, const struct flow *f, const struct une
 	transformer_forward(p, &layer->attention, h, f->text, y, name);
 	pass_tap(p, &y, "%s", name);
 	pass_free(p, &h);
+	add_motion(p, f, &layer->motion, y, stage, index);
 }
 
 static struct tensor down_forward(struct pass *p, struct flow *f, int level, struct tensor x)
@@ -216,6 +248,7 @@ static void middle_forward(struct pass *p, struct flow *f, struct tensor x)
 	transformer_forward(p, &u->mid_attention, a, f->text, b, "mid_block.attentions.0");
 	pass_tap(p, &b, "mid_block.attentions.0");
 	pass_free(p, &a);
+	add_motion(p, f, &u->mid_motion, b, "mid_block", 0);
 	resnet_forward(p, &u->mid2, b, f->time, y);
 	pass_free(p, &b);
 	pass_tap(p, &y, "mid");
@@ -308,11 +341,21 @@ int unet_forward(struct unet *u, const struct unet_input *in, float *prediction,
 		return error_set(
 		    err, SUMI_INVALID,
 		    "this UNet takes no guidance embedding (time_cond_proj_dim is null)");
+	if (u->motion.positions && in->motion.frames > 1) {
+		if (in->n % in->motion.frames != 0)
+			return error_set(err, SUMI_INVALID,
+					 "latents: %d pictures are not videos of %d frames", in->n,
+					 in->motion.frames);
+		int status = motion_context_check(&in->motion, u->motion.positions, err);
+		if (status)
+			return status;
+	}
 	struct flow *f = calloc(1, sizeof *f);
 	if (!f)
 		return error_set(err, SUMI_NOMEM, "out of memory for a forward pass");
 	f->u = u;
 	f->text = &in->text->cache;
+	f->motion = &in->motion;
 	struct pass p = pass_begin(u->set.device, &in->tap, err);
 	forward(&p, f, in, prediction);
 	free(f);
@@ -340,6 +383,7 @@ uint64_t unet_memory(const struct unet_config *config, int n, int h, int w, int 
 	cache.n = n;
 	f->u = u;
 	f->text = &cache;
+	f->motion = &(struct motion_context){0};
 	fill_cache(&p, u, NULL, &cache);
 	forward(&p, f, &(struct unet_input){.n = n, .h = h, .w = w}, NULL);
 	bytes = p.bytes_peak;

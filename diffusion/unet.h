@@ -7,6 +7,7 @@
 
 #include "backends/backend.h"
 #include "diffusion/config.h"
+#include "diffusion/motion.h"
 #include "diffusion/pass.h"
 
 struct unet;
@@ -15,6 +16,13 @@ struct unet;
  * the UNet. Weights that contradict the config are SUMI_INVALID with file and tensor. */
 int unet_open(struct device *device, const char *folder, struct unet **out, struct error *err);
 void unet_close(struct unet *unet); /* NULL is fine */
+
+/* Adds the motion modules of FOLDER (motion_adapter/) to the UNet. After a failure the UNet
+ * may only be closed. */
+int unet_motion_open(struct unet *unet, const char *folder, struct error *err);
+
+/* Frames that the motion modules take at once at most; 0: there are no modules. */
+int unet_motion_positions(const struct unet *unet);
 
 const struct unet_config *unet_config(const struct unet *unet);
 
@@ -33,6 +41,7 @@ struct unet_input {
 	const float *timesteps; /* host, [n] */
 	const float *time_cond; /* host, [n, config.time_cond], or NULL */
 	const struct unet_text *text;
+	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
 	struct tap tap; /* conv_in, down.I, mid, up.I, and module names */
 };
 

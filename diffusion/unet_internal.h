@@ -3,12 +3,14 @@
 #define SUMI_DIFFUSION_UNET_INTERNAL_H
 
 #include "diffusion/blocks.h"
+#include "diffusion/motion.h"
 #include "diffusion/unet.h"
 
 /* A residual block and what follows it: attention where the level has it. */
 struct unet_layer {
 	struct resnet_block resnet;
 	struct transformer_block attention; /* count 0: none */
+	struct motion_block motion;         /* count 0: none */
 };
 
 /* One of down_blocks or up_blocks. */
@@ -39,6 +41,8 @@ struct unet {
 	struct unet_stage down[CONFIG_LEVELS_MAX]; /* from the top down */
 	struct resnet_block mid1, mid2;
 	struct transformer_block mid_attention;
+	struct motion_block mid_motion; /* count 0: none */
+	struct motion_config motion;    /* positions 0: there are no motion modules */
 	struct unet_stage up[CONFIG_LEVELS_MAX]; /* from the bottom up */
 	struct norm_layer norm_out;
 	struct unet_skip skips[UNET_SKIPS_MAX]; /* in the order in which the way down makes them */
@@ -50,5 +54,8 @@ struct unet {
  * with unet_clear(), also after a failure. */
 int unet_build(struct unet *unet, struct weights *files, struct error *err);
 void unet_clear(struct unet *unet);
+
+/* Loads the motion modules that unet->motion describes; the same rules. */
+int unet_build_motion(struct unet *unet, struct weights *files, struct error *err);
 
 #endif

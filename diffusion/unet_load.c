@@ -146,10 +146,40 @@ int unet_build(struct unet *u, struct weights *files, struct error *err)
 	return l.status;
 }
 
+static void build_stage_motion(struct loader *l, struct unet *u, struct unet_stage *s,
+			       int level, const char *prefix)
+{
+	char name[WEIGHT_NAME_MAX];
+	for (int i = 0; i < s->count; i++) {
+		weight_name(name, "%s.motion_modules.%d", prefix, i);
+		motion_load(l, &s->layers[i].motion, &u->motion, s->channels,
+			    u->motion.transformer_layers[level], name);
+	}
+}
+
+int unet_build_motion(struct unet *u, struct weights *files, struct error *err)
+{
+	struct loader l = {.files = files, .set = &u->set, .err = err};
+	int levels = u->config.levels;
+	char name[WEIGHT_NAME_MAX];
+	for (int i = 0; i < levels; i++) {
+		weight_name(name, "down_blocks.%d", i);
+		build_stage_motion(&l, u, &u->down[i], i, name);
+		weight_name(name, "up_blocks.%d", i);
+		build_stage_motion(&l, u, &u->up[i], levels - 1 - i, name);
+	}
+	if (u->motion.mid_transformer_layers > 0)
+		motion_load(&l, &u->mid_motion, &u->motion, u->config.channels[levels - 1],
+			    u->motion.mid_transformer_layers, "mid_block.motion_modules.0");
+	return l.status;
+}
+
 static void clear_stage(struct unet_stage *s)
 {
-	for (int i = 0; i < s->count; i++)
+	for (int i = 0; i < s->count; i++) {
 		transformer_clear(&s->layers[i].attention);
+		motion_clear(&s->layers[i].motion);
+	}
 	free(s->layers);
 }
 
@@ -157,6 +187,7 @@ void unet_clear(struct unet *u)
 {
 	weight_set_clear(&u->set);
 	transformer_clear(&u->mid_attention);
+	motion_clear(&u->mid_motion);
 	for (int i = 0; i < CONFIG_LEVELS_MAX; i++) {
 		clear_stage(&u->down[i]);
 		clear_stage(&u->up[i]);

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-const struct modality *const modality_table[] = {&modality_image, &modality_audio, NULL};
+const struct modality *const modality_table[] = {&modality_image, &modality_video, &modality_audio,
+                                                NULL};
 
 const struct modality *modality_find(const char *name)
 {

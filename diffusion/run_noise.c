@@ -1,0 +1,37 @@
+/* The first noise of videos that are longer than what their motion modules see at once. */
+#include <string.h>
+
+#include "diffusion/run_internal.h"
+
+/* torch.randperm of n numbers from first on. */
+static void shuffle(struct rng *rng, int first, int n, int *out)
+{
+	for (int i = 0; i < n; i++)
+		out[i] = first + i;
+	for (int i = 0; i < n - 1; i++) {
+		int with = i + (int)(rng_mt_next(rng) % (uint32_t)(n - i)), kept = out[i];
+		out[i] = out[with];
+		out[with] = kept;
+	}
+}
+
+void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
+                       const struct motion_context *motion)
+{
+	/* Philox has no stream of integers: the order then comes from torch's of the same seed. */
+	struct rng own;
+	int order[MOTION_FRAMES_MAX];
+	if (rng->kind != RNG_TORCH) {
+		rng_init(&own, RNG_TORCH, rng->seed);
+		rng = &own;
+	}
+	for (int at = motion->length; at < frames; at += motion->stride) {
+		shuffle(rng, at - motion->length, motion->stride, order);
+		for (int i = 0; i < motion->stride && at + i < frames; i++)
+			for (int k = 0; k < c; k++) {
+				float *channel = x + (size_t)k * (size_t)frames * pixels;
+				memcpy(channel + (size_t)(at + i) * pixels,
+				       channel + (size_t)order[i] * pixels, pixels * sizeof *x);
+			}
+	}
+}

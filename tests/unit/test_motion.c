@@ -1,0 +1,273 @@
+/* Motion modules against diffusers' (tests/vectors/README.md), on every device here. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "diffusion/run_internal.h"
+#include "tests/unit/vector_file.h"
+
+#define TOLERANCE 1e-4
+
+static const char *const packs[] = {"motion-tiny", "motion3-tiny"};
+static struct device *devices[2];
+static int device_count;
+
+struct check {
+	struct safetensors *dump;
+	struct device *device;
+	int compared;
+	double worst;
+};
+
+#define assert_ok(call, err)                                                                       \
+	do {                                                                                       \
+		if (call)                                                                          \
+			fail_msg("%s", (err).text);                                                \
+	} while (0)
+
+/* torch's layouts of a video, [c, f, h, w], and of frames as a batch, [f, c, h, w], in ours:
+ * [f, h, w, c]. */
+static float *channels_last(const float *x, int frames, int c, int pixels, bool video)
+{
+	float *y = malloc((size_t)frames * (size_t)c * (size_t)pixels * sizeof *y);
+	assert_non_null(y);
+	for (int f = 0; f < frames; f++)
+		for (int k = 0; k < c; k++)
+			for (int i = 0; i < pixels; i++)
+				y[(f * pixels + i) * c + k] =
+				    x[((video ? k * frames + f : f * c + k)) * pixels + i];
+	return y;
+}
+
+static void on_stage(void *user, const char *name, const struct tensor *t)
+{
+	struct check *check = user;
+	char full[256];
+	size_t count;
+	snprintf(full, sizeof full, "motion.%s",
+		 strcmp(name, "down_blocks.0.motion_modules.0") == 0 ? "first.out" : name);
+	float *want = vector_copy_maybe(check->dump, full, &count);
+	if (!want)
+		return;
+	float *got = malloc(count * sizeof *got);
+	float *ours = channels_last(want, t->n, t->c, t->h * t->w, false);
+	struct pass p = pass_begin(check->device, NULL, NULL);
+	pass_download(&p, t, got);
+	double distance = vector_distance(got, ours, count);
+	if (!(distance <= check->worst))
+		check->worst = distance;
+	check->compared++;
+	free(got);
+	free(ours);
+	free(want);
+}
+
+/* One call over the first frames of the input; its distance from the dump's name. */
+static double compare(struct unet *u, struct check *check, const struct motion_context *motion,
+		      const char *name, bool stages)
+{
+	enum { PIXELS = 24, C = 4, ALL = 16 };
+	struct error err = {0};
+	size_t count;
+	int n = motion->frames;
+	float *sample = vector_copy(check->dump, "motion.in.sample", &count);
+	float *context = vector_copy(check->dump, "motion.in.context", &count);
+	float *latents = channels_last(sample, ALL, C, PIXELS, true);
+	float *raw = vector_copy(check->dump, name, &count);
+	float *want = channels_last(raw, n, C, PIXELS, true);
+	float *got = malloc(2 * count * sizeof *got), *both = malloc(2 * count * sizeof *both);
+	float *texts = malloc((size_t)2 * 77 * 40 * sizeof *texts);
+	float timesteps[2 * ALL];
+	struct unet_text *text;
+	/* Without taps, two sets at once, as under guidance. */
+	int sets = stages ? 1 : 2;
+	for (int i = 0; i < 2 * ALL; i++)
+		timesteps[i] = 501;
+	for (int i = 0; i < 2; i++) {
+		memcpy(both + (size_t)i * count, latents, count * sizeof *both);
+		memcpy(texts + (size_t)i * 77 * 40, context, (size_t)77 * 40 * sizeof *texts);
+	}
+	assert_ok(unet_text_new(u, texts, sets, 77, &text, &err), err);
+	struct unet_input in = {.latents = both, .n = n * sets, .h = 6, .w = 4,
+				.timesteps = timesteps, .text = text, .motion = *motion};
+	if (stages)
+		in.tap = (struct tap){.call = on_stage, .user = check};
+	assert_ok(unet_forward(u, &in, got, &err), err);
+	double distance = 0;
+	for (int i = 0; i < sets; i++)
+		distance = fmax(distance, vector_distance(got + (size_t)i * count, want, count));
+	unet_text_free(text);
+	free(sample);
+	free(context);
+	free(latents);
+	free(raw);
+	free(want);
+	free(got);
+	free(both);
+	free(texts);
+	return distance;
+}
+
+static void check_all(struct device *device, const char *pack, const char *adapter)
+{
+	struct error err = {0};
+	char path[256], name[64];
+	struct unet *u;
+	snprintf(name, sizeof name, "%s.safetensors", pack);
+	struct check check = {.dump = vector_file_open(name), .device = device};
+	snprintf(path, sizeof path, "tests/vectors/%s/unet", pack);
+	assert_ok(unet_open(device, path, &u, &err), err);
+	assert_ok(unet_motion_open(u, adapter, &err), err);
+	double eight = compare(u, &check, &(struct motion_context){.frames = 8}, "motion.out.8", true);
+	double all = compare(u, &check, &(struct motion_context){.frames = 16}, "motion.out.16", false);
+	double windows = compare(
+	    u, &check, &(struct motion_context){.frames = 12, .length = 8, .stride = 3},
+	    "motion.out.12.free", false);
+	print_message("%s on %s: stages %.1e, 8 frames %.1e, 16 %.1e, windows %.1e\n", pack,
+		      device->info.selector, check.worst, eight, all, windows);
+	assert_int_equal(check.compared, 8);
+	assert_true(check.worst < TOLERANCE);
+	assert_true(eight < TOLERANCE);
+	assert_true(all < TOLERANCE);
+	assert_true(windows < TOLERANCE);
+	unet_close(u);
+	safetensors_close(check.dump);
+}
+
+static void modules_equal_diffusers(void **state)
+{
+	(void)state;
+	for (int d = 0; d < device_count; d++)
+		for (int i = 0; i < 2; i++) {
+			char adapter[128];
+			snprintf(adapter, sizeof adapter, "tests/vectors/%s/motion_adapter", packs[i]);
+			check_all(devices[d], packs[i], adapter);
+		}
+}
+
+static void link_to(const char *folder, const char *name, const char *target)
+{
+	char path[256], cwd[512], full[1024];
+	assert_non_null(getcwd(cwd, sizeof cwd));
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	snprintf(full, sizeof full, "%s/tests/vectors/%s", cwd, target);
+	assert_int_equal(symlink(full, path), 0);
+}
+
+static void original_names_are_read(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/sumi-motion-XXXXXX", path[256];
+	static const char *const names[] = {"config.json", "diffusion_pytorch_model.safetensors"};
+	assert_non_null(mkdtemp(folder));
+	link_to(folder, names[0], "motion3-tiny/motion_adapter/config.json");
+	link_to(folder, names[1], "motion3-tiny.original.safetensors");
+	check_all(devices[0], "motion3-tiny", folder);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		unlink(path);
+	}
+	rmdir(folder);
+}
+
+static void noise_is_shuffled_as_in_diffusers(void **state)
+{
+	(void)state;
+	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
+	struct motion_context motion = {.frames = 12, .length = 8, .stride = 3};
+	size_t count;
+	float *want = vector_copy(dump, "free.noise", &count);
+	float *got = malloc(count * sizeof *got);
+	struct rng rng;
+	rng_init(&rng, RNG_TORCH, 5);
+	rng_randn(&rng, got, count);
+	run_shuffle_noise(&rng, got, 4, 12, 4, &motion);
+	assert_true(vector_distance(got, want, count) < 1e-5);
+	free(want);
+	free(got);
+	safetensors_close(dump);
+}
+
+static void shares_of_a_frame_make_a_whole(void **state)
+{
+	(void)state;
+	for (int frames = 9; frames < 40; frames++) {
+		struct motion_context c = {.frames = frames, .length = 8, .stride = 3, .circular = true};
+		int starts[40], count = motion_windows(&c, starts);
+		float sums[40] = {0};
+		for (int i = 0; i < count; i++)
+			for (int k = 0; k < 8; k++)
+				sums[(starts[i] + k) % frames] += motion_share(&c, starts, count, i, k);
+		for (int f = 0; f < frames; f++)
+			assert_true(fabsf(sums[f] - 1) < 1e-5f);
+	}
+}
+
+static void whole_videos_equal_diffusers(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
+	struct pack *pack;
+	struct run *run;
+	struct run_params p = {.prompt = "birds over the sea, ветер и волны",
+			       .negative_prompt = "blurry", .seed = 77, .steps = 3, .cfg_scale = 7.5,
+			       .sampler = "ddim", .width = 32, .height = 48, .frames = 8};
+	assert_ok(pack_open(devices[0], "tests/vectors/motion-tiny", &pack, &err), err);
+	assert_ok(run_begin(pack, &p, &run, &err), err);
+	for (int i = 0; i < 3; i++) {
+		char name[64];
+		size_t count, n;
+		void *saved;
+		snprintf(name, sizeof name, "video.latents.%d", i);
+		assert_ok(run_step(run, &err), err);
+		float *raw = vector_copy(dump, name, &count);
+		float *want = channels_last(raw, 8, 4, 24, true);
+		const float *got = run_latents(run, false, &n);
+		assert_int_equal(n, count);
+		double distance = vector_distance(got, want, count);
+		print_message("%s: %.1e\n", name, distance);
+		assert_true(distance < 1e-3);
+		free(raw);
+		free(want);
+		/* Every step goes on from what was saved. */
+		assert_ok(run_save(run, &saved, &n, &err), err);
+		run_free(run);
+		assert_ok(run_restore(pack, &p, saved, n, &run, &err), err);
+		free(saved);
+	}
+	run_free(run);
+	pack_close(pack);
+	safetensors_close(dump);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(modules_equal_diffusers),
+	    cmocka_unit_test(original_names_are_read),
+	    cmocka_unit_test(noise_is_shuffled_as_in_diffusers),
+	    cmocka_unit_test(shares_of_a_frame_make_a_whole),
+	    cmocka_unit_test(whole_videos_equal_diffusers),
+	};
+	static const char *const selectors[] = {"opencl:0", "reference"};
+	struct error err = {0};
+	for (int i = 0; i < 2; i++)
+		if (device_open(selectors[i], &devices[device_count], &err) == 0)
+			device_count++;
+	if (device_count == 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	for (int i = 0; i < device_count; i++)
+		device_close(devices[i]);
+	return failed;
+}
