@@ -195,6 +195,9 @@ static int plan_motion(struct run *run, const struct run_params *p, struct error
 		return SUMI_OK;
 	int length = positions < CONTEXT_LENGTH ? positions : CONTEXT_LENGTH;
 	run->motion = (struct motion_context){.frames = run->frames};
+	/* A circle needs windows that reach across its seam, also where all frames would fit. */
+	if (p->circular && run->frames <= length)
+		length = (run->frames + 1) / 2;
 	if (run->frames > length) {
 		run->motion.length = length;
 		run->motion.stride = length > CONTEXT_STRIDE ? CONTEXT_STRIDE : 1;
@@ -384,6 +387,31 @@ const float *run_latents(const struct run *run, bool denoised, size_t *count)
 	return run->denoised;
 }
 
+/* Decodes in tiles where the whole picture would take more than half of the device's memory,
+ * or a larger buffer than it gives. What is in use at the moment does not count: the same run
+ * must give the same bytes. */
+static int plan_tile(const struct run *run, int *tile, struct error *err)
+{
+	const struct device_info *d = &run->pack->device->info;
+	const struct vae_config *c = vae_config(run->pack->vae);
+	enum dtype dtype = run->pack->device->activation_dtype;
+	uint64_t bytes = d->memory / 2;
+	int widest = c->channels[c->levels > 1] > c->channels[0] ? c->channels[c->levels > 1]
+	                                                         : c->channels[0];
+	uint64_t largest = (uint64_t)run->h * (uint64_t)run->w * (uint64_t)c->scale *
+	                   (uint64_t)c->scale * (uint64_t)widest * dtype_size(dtype);
+	*tile = 0;
+	if (d->max_alloc > 0 && largest > d->max_alloc && (bytes == 0 || bytes > d->max_alloc))
+		bytes = d->max_alloc;
+	if (bytes > 0)
+		*tile = vae_tile_size(c, run->h, run->w, bytes, dtype);
+	if (*tile < 0)
+		return error_set(err, SUMI_NOMEM,
+		                 "%s has too little memory to decode even a small tile: %llu MiB",
+		                 d->name, (unsigned long long)(d->memory >> 20));
+	return SUMI_OK;
+}
+
 int run_decode(struct run *run, int frame, float *out, struct error *err)
 {
 	size_t one = (size_t)run->h * (size_t)run->w * (size_t)run->c, count;
@@ -396,8 +424,10 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	    .h = run->h,
 	    .w = run->w,
 	};
-	int status = run->window.w ? window_decode(run, latents, out, err)
-	                           : vae_decode(run->pack->vae, &in, out, err);
+	int status = run->window.w ? SUMI_OK : plan_tile(run, &in.tile, err);
+	if (!status)
+		status = run->window.w ? window_decode(run, latents, out, err)
+		                       : vae_decode(run->pack->vae, &in, out, err);
 	size_t pixels = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
 	                (size_t)run->pack->info.scale * 3;
 	for (size_t i = 0; i < pixels && !status; i++) {
