@@ -64,14 +64,14 @@ struct conv2d_args {
 	struct tensor x; /* [n, h, w, cin] */
 	struct tensor y; /* [n, h', w', cout] */
 	const struct weight *weight;
-	const struct buffer *bias;   /* [cout] f32, or NULL */
-	struct tensor add;           /* [n, 1, 1, cout] a value per picture and channel (the
-	                                timestep embedding); buffer NULL: none */
-	struct tensor residual;      /* shape of y, added after the activation; buffer NULL: none */
-	enum activation act;         /* not ACT_GEGLU */
-	int stride;                  /* 1 or 2 */
-	bool upsample;               /* the input is read as if every pixel stood 2×2 times */
-	bool pad_end;                /* stride 2: pad right and bottom only (AutoencoderKL's encoder) */
+	const struct buffer *bias; /* [cout] f32, or NULL */
+	struct tensor add;         /* [n, 1, 1, cout] a value per picture and channel (the
+				      timestep embedding); buffer NULL: none */
+	struct tensor residual;    /* shape of y, added after the activation; buffer NULL: none */
+	enum activation act;       /* not ACT_GEGLU */
+	int stride;                /* 1 or 2 */
+	bool upsample;             /* the input is read as if every pixel stood 2×2 times */
+	bool pad_end; /* stride 2: pad right and bottom only (AutoencoderKL's encoder) */
 };
 
 /* y[r, :] = act(x[r, :]·Wᵀ + bias) + residual[r, :], rows r = n·h·w.
@@ -87,7 +87,7 @@ struct linear_args {
 
 /* Group normalisation over (h, w, c / groups) of each n; then SiLU if act says so. */
 struct group_norm_args {
-	struct tensor x, y; /* [n, h, w, c] */
+	struct tensor x, y;                /* [n, h, w, c] */
 	const struct buffer *gamma, *beta; /* [c] f32 */
 	int groups;
 	float epsilon;
@@ -168,13 +168,13 @@ struct device_ops {
 	int (*buffer_new)(struct device *d, size_t bytes, struct buffer **out, struct error *err);
 	void (*buffer_free)(struct device *d, struct buffer *b);
 	int (*write)(struct device *d, struct buffer *b, size_t offset, const void *data,
-	             size_t bytes, struct error *err);
-	int (*read)(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
-	            struct error *err);
+		     size_t bytes, struct error *err);
+	int (*read)(struct device *d, const struct buffer *b, size_t offset, void *data,
+		    size_t bytes, struct error *err);
 	int (*sync)(struct device *d, struct error *err);
 	void (*trim)(struct device *d); /* NULL: nothing is kept */
 	int (*weight_new)(struct device *d, const struct weight_desc *desc, struct weight **out,
-	                  struct error *err);
+			  struct error *err);
 	void (*weight_free)(struct device *d, struct weight *w);
 	int (*conv2d)(struct device *d, const struct conv2d_args *a, struct error *err);
 	int (*linear)(struct device *d, const struct linear_args *a, struct error *err);
@@ -191,7 +191,7 @@ struct device_ops {
 struct device {
 	const struct device_ops *ops;
 	struct device_info info;
-	enum dtype activation_dtype; /* what models should store activations in */
+	enum dtype activation_dtype;     /* what models should store activations in */
 	size_t bytes_in_use, bytes_peak; /* buffers and weights; the implementation counts */
 };
 
@@ -210,15 +210,15 @@ void device_close(struct device *d); /* NULL is fine */
 int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err);
 void device_buffer_free(struct device *d, struct buffer *b); /* NULL is fine */
 int device_write(struct device *d, struct buffer *b, size_t offset, const void *data, size_t bytes,
-                 struct error *err);
+		 struct error *err);
 int device_read(struct device *d, const struct buffer *b, size_t offset, void *data, size_t bytes,
-                struct error *err);
+		struct error *err);
 int device_sync(struct device *d, struct error *err);
 /* Gives memory that is kept for the next buffers back to the system: for a device that
  * will be idle. What is in use is not touched. */
 void device_trim(struct device *d);
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
-                      struct error *err);
+		      struct error *err);
 void device_weight_free(struct device *d, struct weight *w); /* NULL is fine */
 int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
 int device_linear(struct device *d, const struct linear_args *a, struct error *err);

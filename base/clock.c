@@ -125,9 +125,9 @@ int clock_parse(const char *text, int64_t *wall_ms, struct error *err)
 	*wall_ms = (seconds - (int64_t)zone * 60) * 1000 + ms;
 	return SUMI_OK;
 bad:
-	return error_set(err, SUMI_INVALID,
-	                 "'%.60s' is not a time: write 2026-01-31T22:00:00Z or 2026-01-31T22:00:00+03:00",
-	                 text);
+	return error_set(
+	    err, SUMI_INVALID,
+	    "'%.60s' is not a time: write 2026-01-31T22:00:00Z or 2026-01-31T22:00:00+03:00", text);
 }
 
 int clock_parse_duration(const char *text, int64_t *ms, struct error *err)
@@ -145,5 +145,6 @@ int clock_parse_duration(const char *text, int64_t *ms, struct error *err)
 				*ms = (int64_t)(value * units[i].seconds * 1000 + 0.5);
 				return SUMI_OK;
 			}
-	return error_set(err, SUMI_INVALID, "'%.60s' is not a duration: write 90s, 15m, 2h or 7d", text);
+	return error_set(err, SUMI_INVALID, "'%.60s' is not a duration: write 90s, 15m, 2h or 7d",
+			 text);
 }

@@ -21,26 +21,33 @@ static const struct setting {
 } settings[] = {
 #define TEXT_FIELD(f) offsetof(struct config, f), sizeof((struct config *)0)->f
 #define NUMBER_FIELD(f) offsetof(struct config, f), 0
-    {"state_dir", TEXT, TEXT_FIELD(state_dir), "", "where database, files and the private Redis live"},
+    {"state_dir", TEXT, TEXT_FIELD(state_dir), "",
+     "where database, files and the private Redis live"},
     {"redis", TEXT, TEXT_FIELD(redis), "",
      "redis://, rediss:// or unix:// URL; empty: a private redis-server in state_dir"},
     {"prefix", TEXT, TEXT_FIELD(prefix), "{sumi}:", "of every key in Redis"},
     {"packs", TEXT, TEXT_FIELD(packs), "", "folders that hold model packs, separated by ':'"},
-    {"devices", TEXT, TEXT_FIELD(devices), "auto", "devices to use, separated by ','; see sumi devices"},
+    {"devices", TEXT, TEXT_FIELD(devices), "auto",
+     "devices to use, separated by ','; see sumi devices"},
     {"model_image", TEXT, TEXT_FIELD(model_image), "ink", "the model of image jobs that name none"},
     {"model_video", TEXT, TEXT_FIELD(model_video), "ink-motion", "the same for video"},
     {"model_audio", TEXT, TEXT_FIELD(model_audio), "ink-music", "the same for audio"},
     {"log", LEVEL, TEXT_FIELD(log), "info", "error, warn, info or debug"},
-    {"lease", DURATION, NUMBER_FIELD(lease_ms), "30s", "a worker silent for so long has lost its job"},
+    {"lease", DURATION, NUMBER_FIELD(lease_ms), "30s",
+     "a worker silent for so long has lost its job"},
     {"step_limit", DURATION, NUMBER_FIELD(step_limit_ms), "0",
      "longest time without progress before a worker is killed; 0: derived from the work"},
-    {"keep_done", DURATION, NUMBER_FIELD(keep_done_ms), "30d", "finished jobs stay in Redis for so long"},
-    {"keep_done_count", COUNT, NUMBER_FIELD(keep_done_count), "100000", "and at most so many of them"},
-    {"reserve", SIZE, NUMBER_FIELD(reserve_bytes), "256M", "free disk below which nothing is claimed"},
+    {"keep_done", DURATION, NUMBER_FIELD(keep_done_ms), "30d",
+     "finished jobs stay in Redis for so long"},
+    {"keep_done_count", COUNT, NUMBER_FIELD(keep_done_count), "100000",
+     "and at most so many of them"},
+    {"reserve", SIZE, NUMBER_FIELD(reserve_bytes), "256M",
+     "free disk below which nothing is claimed"},
     {"idle_unload", DURATION, NUMBER_FIELD(idle_unload_ms), "15m",
      "a model unused for so long leaves the device"},
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
-    {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s", "least time between two previews of a job; 0: none"},
+    {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
+     "least time between two previews of a job; 0: none"},
 };
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
@@ -64,7 +71,7 @@ static int parse_size(const char *text, int64_t *bytes)
 }
 
 static int apply(struct config *config, const struct setting *s, const char *value,
-                 struct error *err)
+		 struct error *err)
 {
 	char *text = (char *)config + s->offset;
 	int64_t *number = (int64_t *)(void *)((char *)config + s->offset);
@@ -73,7 +80,7 @@ static int apply(struct config *config, const struct setting *s, const char *val
 	case LEVEL:
 		if (log_level_from_word(value) < 0)
 			return error_set(err, SUMI_INVALID,
-			                 "'%.40s' is not error, warn, info or debug", value);
+					 "'%.40s' is not error, warn, info or debug", value);
 		/* fall through */
 	case TEXT:
 		if (strlen(value) >= s->size)
@@ -90,7 +97,7 @@ static int apply(struct config *config, const struct setting *s, const char *val
 	case SIZE:
 		if (parse_size(value, number))
 			return error_set(err, SUMI_INVALID,
-			                 "'%.40s' is not a size: write 512M or 2G", value);
+					 "'%.40s' is not a size: write 512M or 2G", value);
 		return SUMI_OK;
 	}
 	return SUMI_OK;
@@ -107,7 +114,7 @@ static int on_pair(void *context, const char *section, const char *name, const c
 	struct reading *r = context;
 	if (r->status)
 		return 0; /* inih reads on: the first error is the one to tell */
-	(void)section; /* sections are for the reader's eye: keys are unique */
+	(void)section;    /* sections are for the reader's eye: keys are unique */
 	for (int i = 0; i < SETTINGS; i++)
 		if (strcmp(settings[i].key, name) == 0) {
 			r->status = apply(r->config, &settings[i], value, r->err);
@@ -115,8 +122,8 @@ static int on_pair(void *context, const char *section, const char *name, const c
 				error_prefix(r->err, "%s", name);
 			return r->status == SUMI_OK;
 		}
-	r->status = error_set(r->err, SUMI_INVALID, "there is no setting '%.60s' (sumid --help lists them)",
-	                      name);
+	r->status = error_set(r->err, SUMI_INVALID,
+			      "there is no setting '%.60s' (sumid --help lists them)", name);
 	return 0;
 }
 
@@ -177,8 +184,8 @@ int config_load(const char *path, struct config *config, struct error *err)
 			return error_errno(err, "%s", config->file);
 		if (line != 0)
 			return r.status ? error_prefix(err, "%s:%d", config->file, line)
-			                : error_set(err, SUMI_INVALID, "%s:%d: not 'key = value'",
-			                            config->file, line);
+					: error_set(err, SUMI_INVALID, "%s:%d: not 'key = value'",
+						    config->file, line);
 	}
 	return finish(config, err);
 }
@@ -188,8 +195,8 @@ const char *config_model(const struct config *config, const char *modality)
 	const struct {
 		const char *modality, *model;
 	} table[] = {{"image", config->model_image},
-	             {"video", config->model_video},
-	             {"audio", config->model_audio}};
+		     {"video", config->model_video},
+		     {"audio", config->model_audio}};
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (strcmp(table[i].modality, modality) == 0)
 			return table[i].model;
@@ -200,6 +207,6 @@ void config_print_help(FILE *out)
 {
 	for (int i = 0; i < SETTINGS; i++)
 		fprintf(out, "  %-16s %s%s%s%s\n", settings[i].key, settings[i].help,
-		        *settings[i].fallback ? " (" : "", settings[i].fallback,
-		        *settings[i].fallback ? ")" : "");
+			*settings[i].fallback ? " (" : "", settings[i].fallback,
+			*settings[i].fallback ? ")" : "");
 }

@@ -20,7 +20,7 @@ int files_path(char out[FILES_PATH_MAX], struct error *err, const char *format, 
 	va_end(ap);
 	if (n < 0 || n >= FILES_PATH_MAX)
 		return error_set(err, SUMI_TOOBIG, "path is longer than %d bytes: %.100s…",
-		                 FILES_PATH_MAX - 1, out);
+				 FILES_PATH_MAX - 1, out);
 	return SUMI_OK;
 }
 
@@ -61,7 +61,7 @@ int files_read(const char *path, size_t limit, char **data, size_t *size, struct
 	size_t want = S_ISREG(st.st_mode) ? (size_t)st.st_size : limit;
 	if (want > limit) {
 		status = error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %zu are allowed", path,
-		                   want, limit);
+				   want, limit);
 		goto done;
 	}
 	buffer = malloc(want + 1);
@@ -180,7 +180,7 @@ int64_t files_free_space(const char *path)
 }
 
 static int known_dir(char out[FILES_PATH_MAX], const char *own, const char *systemd,
-                     const char *xdg, const char *under_home, struct error *err)
+		     const char *xdg, const char *under_home, struct error *err)
 {
 	const char *value;
 	if ((value = getenv(own)) && *value)
@@ -191,13 +191,14 @@ static int known_dir(char out[FILES_PATH_MAX], const char *own, const char *syst
 		return files_path(out, err, "%s/sumi", value);
 	if ((value = getenv("HOME")) && *value)
 		return files_path(out, err, "%s/%s/sumi", value, under_home);
-	return error_set(err, SUMI_NOTFOUND, "neither HOME nor %s is set: set %s to a folder", xdg, own);
+	return error_set(err, SUMI_NOTFOUND, "neither HOME nor %s is set: set %s to a folder", xdg,
+			 own);
 }
 
 int files_state_dir(char out[FILES_PATH_MAX], struct error *err)
 {
 	return known_dir(out, "SUMI_STATE_DIR", "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state",
-	                 err);
+			 err);
 }
 
 int files_cache_dir(char out[FILES_PATH_MAX], struct error *err)

@@ -8,7 +8,7 @@
 #include "base/files.h"
 
 int json_read_text(const char *text, size_t size, const char *where, json_t **root,
-                   struct error *err)
+		   struct error *err)
 {
 	json_error_t e;
 	*root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
@@ -37,24 +37,25 @@ static const json_t *field(const json_t *object, const char *key)
 }
 
 int json_want_int(const json_t *object, const char *where, const char *key, int64_t min,
-                  int64_t max, int64_t *value, struct error *err)
+		  int64_t max, int64_t *value, struct error *err)
 {
 	const json_t *f = field(object, key);
 	if (!f)
 		return SUMI_OK;
 	if (!json_is_integer(f))
-		return error_set(err, SUMI_INVALID, "%s: field '%s' must be a whole number", where, key);
+		return error_set(err, SUMI_INVALID, "%s: field '%s' must be a whole number", where,
+				 key);
 	int64_t v = json_integer_value(f);
 	if (v < min || v > max)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: field '%s' is %lld, allowed are %lld to %lld", where, key,
-		                 (long long)v, (long long)min, (long long)max);
+				 "%s: field '%s' is %lld, allowed are %lld to %lld", where, key,
+				 (long long)v, (long long)min, (long long)max);
 	*value = v;
 	return SUMI_OK;
 }
 
 int json_want_number(const json_t *object, const char *where, const char *key, double min,
-                     double max, double *value, struct error *err)
+		     double max, double *value, struct error *err)
 {
 	const json_t *f = field(object, key);
 	if (!f)
@@ -63,26 +64,27 @@ int json_want_number(const json_t *object, const char *where, const char *key, d
 		return error_set(err, SUMI_INVALID, "%s: field '%s' must be a number", where, key);
 	double v = json_number_value(f);
 	if (!isfinite(v) || v < min || v > max)
-		return error_set(err, SUMI_INVALID, "%s: field '%s' is %g, allowed are %g to %g", where,
-		                 key, v, min, max);
+		return error_set(err, SUMI_INVALID, "%s: field '%s' is %g, allowed are %g to %g",
+				 where, key, v, min, max);
 	*value = v;
 	return SUMI_OK;
 }
 
 int json_want_bool(const json_t *object, const char *where, const char *key, bool *value,
-                   struct error *err)
+		   struct error *err)
 {
 	const json_t *f = field(object, key);
 	if (!f)
 		return SUMI_OK;
 	if (!json_is_boolean(f))
-		return error_set(err, SUMI_INVALID, "%s: field '%s' must be true or false", where, key);
+		return error_set(err, SUMI_INVALID, "%s: field '%s' must be true or false", where,
+				 key);
 	*value = json_is_true(f);
 	return SUMI_OK;
 }
 
 int json_want_string(const json_t *object, const char *where, const char *key, const char **value,
-                     struct error *err)
+		     struct error *err)
 {
 	const json_t *f = field(object, key);
 	if (!f)

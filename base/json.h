@@ -15,19 +15,19 @@ int json_read_file(const char *path, size_t limit, json_t **root, struct error *
 
 /* Parses text of the given length. Messages read "where:line:column: reason". */
 int json_read_text(const char *text, size_t size, const char *where, json_t **root,
-                   struct error *err);
+		   struct error *err);
 
 /* Each of these leaves *value as it was when the field is missing or null, and
  * returns SUMI_INVALID with "where: field 'key' …" for a wrong type or range. */
 int json_want_int(const json_t *object, const char *where, const char *key, int64_t min,
-                  int64_t max, int64_t *value, struct error *err);
+		  int64_t max, int64_t *value, struct error *err);
 int json_want_number(const json_t *object, const char *where, const char *key, double min,
-                     double max, double *value, struct error *err);
+		     double max, double *value, struct error *err);
 int json_want_bool(const json_t *object, const char *where, const char *key, bool *value,
-                   struct error *err);
+		   struct error *err);
 /* *value borrows from object. */
 int json_want_string(const json_t *object, const char *where, const char *key, const char **value,
-                     struct error *err);
+		     struct error *err);
 
 /* The name of the first field of object that is not in names (NULL-terminated),
  * or NULL. Borrowed from object. */

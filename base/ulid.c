@@ -30,8 +30,10 @@ void ulid_new(char out[ULID_SIZE])
 		now = last_ms;
 		increment(last_random, sizeof last_random);
 	} else if (getentropy(last_random, sizeof last_random) != 0) {
-		/* Without the kernel's entropy a time-based value still keeps ids of one host apart. */
-		uint64_t fallback = (uint64_t)clock_mono_us() * 2654435761u ^ (uint64_t)getpid() << 40;
+		/* Without the kernel's entropy a time-based value still keeps ids of one host
+		 * apart. */
+		uint64_t fallback = (uint64_t)clock_mono_us() * 2654435761u ^ (uint64_t)getpid()
+										  << 40;
 		memcpy(last_random, &fallback, sizeof fallback);
 	}
 	last_ms = now;

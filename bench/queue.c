@@ -42,8 +42,8 @@ static int by_value(const void *a, const void *b)
 static void print_times(const char *what, int64_t *us, size_t count)
 {
 	qsort(us, count, sizeof *us, by_value);
-	printf("%-8s p50 %7.3f ms   p99 %7.3f ms   (%zu times)\n", what, (double)us[count / 2] / 1e3,
-	       (double)us[count * 99 / 100] / 1e3, count);
+	printf("%-8s p50 %7.3f ms   p99 %7.3f ms   (%zu times)\n", what,
+	       (double)us[count / 2] / 1e3, (double)us[count * 99 / 100] / 1e3, count);
 }
 
 static void print_rate(const char *what, size_t count, int64_t us)
@@ -55,9 +55,9 @@ static void make_job(struct job *job, size_t number)
 {
 	char json[256];
 	int n = snprintf(json, sizeof json,
-	                 "{\"modality\":\"image\",\"prompt\":\"watercolour mountains, number %zu\","
-	                 "\"steps\":20,\"width\":512,\"height\":512,\"submitter\":\"s%zu\"}",
-	                 number, number % 10);
+			 "{\"modality\":\"image\",\"prompt\":\"watercolour mountains, number %zu\","
+			 "\"steps\":20,\"width\":512,\"height\":512,\"submitter\":\"s%zu\"}",
+			 number, number % 10);
 	must(job_parse_json(json, (size_t)n, job, &err));
 }
 
@@ -145,8 +145,8 @@ static void *pickup_worker(void *argument)
 
 static void bench_pickup(struct queue *q, const char *url)
 {
-	struct pickup p = {.url = url, .lock = PTHREAD_MUTEX_INITIALIZER,
-	                   .changed = PTHREAD_COND_INITIALIZER};
+	struct pickup p = {
+	    .url = url, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	static int64_t us[PICKUPS];
 	pthread_t thread;
 	pthread_create(&thread, NULL, pickup_worker, &p);
@@ -176,7 +176,8 @@ static void bench_listing(struct queue *q, const char *socket, size_t finished)
 	static const char fill[] =
 	    "for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do local id = 'f' .. i "
 	    "redis.call('HSET', '{sumi}:job:' .. id, 'job', '{\"id\":\"' .. id .. "
-	    "'\",\"modality\":\"image\",\"prompt\":\"mountains in fog\",\"seed\":7}', 'state', 'done', "
+	    "'\",\"modality\":\"image\",\"prompt\":\"mountains in fog\",\"seed\":7}', 'state', "
+	    "'done', "
 	    "'created', 1, 'finished', i, 'attempts', 1, 'result', '{}') "
 	    "redis.call('ZADD', '{sumi}:done', i, id) end";
 	static int64_t us[LISTINGS];
@@ -188,7 +189,8 @@ static void bench_listing(struct queue *q, const char *socket, size_t finished)
 		struct queue_entry *entries;
 		size_t count;
 		int64_t start = clock_mono_us();
-		must(queue_list(q, JOB_DONE, i * (finished / LISTINGS), PAGE, &entries, &count, &err));
+		must(queue_list(q, JOB_DONE, i * (finished / LISTINGS), PAGE, &entries, &count,
+				&err));
 		us[i] = clock_mono_us() - start;
 		queue_list_free(entries, count);
 	}

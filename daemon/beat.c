@@ -12,8 +12,8 @@
 #include "base/log.h"
 
 enum {
-	WORKER_BEAT_MS = 4000,   /* of the worker's own sign of life */
-	PROGRESS_BEAT_MS = 200   /* steps that follow each other faster share one beat */
+	WORKER_BEAT_MS = 4000, /* of the worker's own sign of life */
+	PROGRESS_BEAT_MS = 200 /* steps that follow each other faster share one beat */
 };
 
 struct beat {
@@ -24,7 +24,7 @@ struct beat {
 	pthread_cond_t wake;
 	/* everything below: under lock */
 	bool stop, busy, lost, news;
-	bool sending; /* a beat of the present lease is on its way */
+	bool sending;             /* a beat of the present lease is on its way */
 	struct queue_lease lease; /* id, token, worker and lease_ms only */
 	struct queue_progress progress;
 	int64_t deadline_ms; /* boot clock: no progress until then is a hang */
@@ -90,8 +90,8 @@ static void *beat_main(void *context)
 		}
 		if (!b->stop)
 			wait_ms(b, b->busy && b->options.lease_ms / 3 < PROGRESS_BEAT_MS
-			               ? b->options.lease_ms / 3
-			               : PROGRESS_BEAT_MS);
+				       ? b->options.lease_ms / 3
+				       : PROGRESS_BEAT_MS);
 	}
 	pthread_mutex_unlock(&b->lock);
 	return NULL;

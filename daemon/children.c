@@ -25,7 +25,7 @@ void children_init(struct children *c, const struct device_choice *devices)
 		memset(&c->list[i], 0, sizeof c->list[i]);
 		c->list[i].report_fd = -1;
 		snprintf(c->list[i].selector, sizeof c->list[i].selector, "%s",
-		         devices->selectors[i]);
+			 devices->selectors[i]);
 	}
 }
 
@@ -103,10 +103,10 @@ static void ended(struct children *c, struct child *child, int status, int64_t n
 {
 	if (WIFSIGNALED(status))
 		log_error("worker.died", "device=%s pid=%ld signal=%d", child->selector,
-		          (long)child->pid, WTERMSIG(status));
+			  (long)child->pid, WTERMSIG(status));
 	else
 		log_info("worker.ended", "device=%s pid=%ld exit=%d", child->selector,
-		         (long)child->pid, WEXITSTATUS(status));
+			 (long)child->pid, WEXITSTATUS(status));
 	close(child->report_fd);
 	child->report_fd = -1;
 	child->pid = 0;
@@ -120,7 +120,7 @@ static void ended(struct children *c, struct child *child, int status, int64_t n
 	child->restart_ms = now_ms + (clean ? 0 : pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
 	if (!clean && !c->draining)
 		log_warn("worker.restart", "device=%s in_ms=%lld", child->selector,
-		         (long long)(child->restart_ms - now_ms));
+			 (long long)(child->restart_ms - now_ms));
 }
 
 void children_tick(struct children *c, int64_t now_ms)
@@ -139,7 +139,7 @@ void children_tick(struct children *c, int64_t now_ms)
 			ended(c, child, status, now_ms);
 		} else if (now_ms > child->deadline_ms) {
 			log_error("worker.hangs", "device=%s pid=%ld doing=\"%s\"", child->selector,
-			          (long)child->pid, child->text);
+				  (long)child->pid, child->text);
 			kill(child->pid, SIGKILL);
 			child->deadline_ms = now_ms + START_LIMIT_MS;
 		}

@@ -11,12 +11,12 @@
 
 struct child {
 	char selector[32];
-	pid_t pid;             /* 0: not running */
+	pid_t pid; /* 0: not running */
 	int report_fd;
-	int64_t deadline_ms;   /* monotonic: it hangs if it has not reported by then */
-	int64_t restart_ms;    /* when it may be started again */
+	int64_t deadline_ms; /* monotonic: it hangs if it has not reported by then */
+	int64_t restart_ms;  /* when it may be started again */
 	int64_t started_ms;
-	int failures;          /* in a row, for the growing pause before a restart */
+	int failures; /* in a row, for the growing pause before a restart */
 	char text[sizeof((struct worker_report *)0)->text];
 };
 

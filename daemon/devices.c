@@ -23,8 +23,8 @@ static int add(struct device_choice *out, const char *selector, size_t n, struct
 {
 	if (out->count == DEVICES_MAX || n >= sizeof out->selectors[0])
 		return error_set(err, SUMI_INVALID,
-		                 "devices: more than %d, or a name longer than %zu bytes", DEVICES_MAX,
-		                 sizeof out->selectors[0] - 1);
+				 "devices: more than %d, or a name longer than %zu bytes",
+				 DEVICES_MAX, sizeof out->selectors[0] - 1);
 	memcpy(out->selectors[out->count], selector, n);
 	out->selectors[out->count++][n] = '\0';
 	return SUMI_OK;
@@ -71,7 +71,7 @@ static pid_t start_listing(const char *program, FILE **lines, struct error *err)
 }
 
 static int find_all(const char *program, struct device_choice *gpus, struct device_choice *cpus,
-                    struct error *err)
+		    struct error *err)
 {
 	FILE *lines;
 	int status = SUMI_OK, exit_status;
@@ -80,19 +80,20 @@ static int find_all(const char *program, struct device_choice *gpus, struct devi
 		return err->status;
 	char selector[32], kind[8];
 	while (!status && lines && fscanf(lines, "%31s %7s", selector, kind) == 2)
-		status = add(strcmp(kind, "gpu") == 0 ? gpus : cpus, selector, strlen(selector), err);
+		status =
+		    add(strcmp(kind, "gpu") == 0 ? gpus : cpus, selector, strlen(selector), err);
 	if (lines)
 		fclose(lines);
 	waitpid(child, &exit_status, 0);
 	if (!status && gpus->count + cpus->count == 0)
 		status = error_set(err, SUMI_DEVICE,
-		                   "listing the devices failed: an OpenCL driver may be broken; "
-		                   "'devices = reference' in sumi.conf does without");
+				   "listing the devices failed: an OpenCL driver may be broken; "
+				   "'devices = reference' in sumi.conf does without");
 	return status;
 }
 
 int devices_choose(const char *devices, const char *program, struct device_choice *out,
-                   struct error *err)
+		   struct error *err)
 {
 	struct device_choice cpus = {.count = 0};
 	out->count = 0;

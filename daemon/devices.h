@@ -14,7 +14,7 @@ struct device_choice {
 /* devices: "auto" or selectors separated by ','. auto takes every GPU; without one the best
  * CPU device; without OpenCL the reference device. program is run with --list-devices. */
 int devices_choose(const char *devices, const char *program, struct device_choice *out,
-                   struct error *err);
+		   struct error *err);
 
 /* What the child does: one line a device on stdout, "SELECTOR cpu|gpu". */
 int devices_print(struct error *err);

@@ -40,7 +40,7 @@ struct work {
 	const struct modality *modality;
 	struct timings timings;
 	int variant;
-	int outputs; /* files of this variant so far */
+	int outputs;    /* files of this variant so far */
 	json_t *result; /* what is told about this variant: array of files */
 	uint64_t seed;
 	int64_t longest_ms, step_ms; /* of the steps so far; the last */
@@ -64,15 +64,15 @@ static void report(struct work *w, int64_t limit_ms, int step, int steps)
 {
 	char text[120];
 	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
-	         steps);
+		 steps);
 	struct queue_progress p = {
 	    .variant = w->variant,
 	    .step = step,
 	    .steps = steps,
-	    .eta_s = w->step_ms && steps ? (double)w->step_ms / 1000 *
-	                                       (double)(steps - step +
-	                                                steps * (w->lease->job.n - 1 - w->variant))
-	                                 : NAN,
+	    .eta_s = w->step_ms && steps
+			 ? (double)w->step_ms / 1000 *
+			       (double)(steps - step + steps * (w->lease->job.n - 1 - w->variant))
+			 : NAN,
 	};
 	beat_progress(w->x->beat, &p, limit_ms);
 	w->x->report(w->x->report_context, limit_ms, text);
@@ -202,13 +202,12 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	w->outputs++;
 	char mark[SETTLE_MARK_SIZE];
 	settle_mark(w->lease->token, mark);
-	json_array_append_new(w->result,
-	                      json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:s}",
-	                                "variant", w->variant, "role", o->role, "format",
-	                                o->format, "mime", o->mime, "sha256", a.sha256, "bytes",
-	                                (json_int_t)o->size, "width", o->width, "height",
-	                                o->height, "seed", (json_int_t)w->seed, "host",
-	                                w->x->worker->host, "lease", mark));
+	json_array_append_new(
+	    w->result, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:s}",
+				 "variant", w->variant, "role", o->role, "format", o->format,
+				 "mime", o->mime, "sha256", a.sha256, "bytes", (json_int_t)o->size,
+				 "width", o->width, "height", o->height, "seed",
+				 (json_int_t)w->seed, "host", w->x->worker->host, "lease", mark));
 	timings_add(&w->timings, "store", clock_mono_us() - start);
 	report(w, step_limit(w), 0, 0);
 	return SUMI_OK;
@@ -265,7 +264,7 @@ static int run_steps_of(struct work *w, struct generation *g, enum stop *stop, s
 		if (w->step_ms > w->longest_ms)
 			w->longest_ms = w->step_ms ? w->step_ms : 1;
 		log_debug("step.made", "id=%s variant=%d step=%d", w->lease->id, w->variant,
-		          g->steps_done);
+			  g->steps_done);
 		crash_point("step");
 		start = clock_mono_us();
 		status = save_state(w, g, err);
@@ -290,7 +289,7 @@ static int run_steps_of(struct work *w, struct generation *g, enum stop *stop, s
 }
 
 static int begin_variant(struct work *w, const struct request *r, struct generation **g,
-                         struct error *err)
+			 struct error *err)
 {
 	void *saved = NULL;
 	size_t size = 0;
@@ -306,7 +305,7 @@ static int begin_variant(struct work *w, const struct request *r, struct generat
 		status = w->modality->begin(w->pack, r, NULL, 0, g, err);
 	} else if (!status && saved) {
 		log_info("run.resumed", "id=%s variant=%d step=%d", w->lease->id, w->variant,
-		         (*g)->steps_done);
+			 (*g)->steps_done);
 	}
 	timings_add(&w->timings, "text", clock_mono_us() - start);
 	free(saved);
@@ -329,7 +328,7 @@ static int tell_variant(struct work *w, struct error *err)
 
 /* An init that is no path is the id of a job: its first result is meant. */
 static int find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
-                     struct error *err)
+		     struct error *err)
 {
 	struct store_artifact *list;
 	size_t count;
@@ -396,7 +395,7 @@ static int finish_job(struct work *w, struct error *err)
 	int status = need_rows(w, err);
 	if (!status)
 		status = store_job_stored(x->store, w->lease->id, w->lease->token, timings,
-		                          clock_wall_ms(), err);
+					  clock_wall_ms(), err);
 	crash_point("stored");
 	if (!status)
 		status = job_to_json(&w->lease->job, &job_json, err);
@@ -421,7 +420,7 @@ static void end_attempt(struct work *w, const char *outcome, const char *error)
 	struct error err;
 	char *timings = timings_text(&w->timings);
 	if (store_attempt_end(w->x->store, w->lease->id, w->lease->token, outcome, error, timings,
-	                      clock_wall_ms(), &err))
+			      clock_wall_ms(), &err))
 		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
 	free(timings);
 }
@@ -429,7 +428,7 @@ static void end_attempt(struct work *w, const char *outcome, const char *error)
 static bool retry_helps(int status)
 {
 	static const int hopeless[] = {SUMI_INVALID, SUMI_NOTFOUND, SUMI_UNSUPPORTED, SUMI_TOOBIG,
-	                               SUMI_CORRUPT};
+				       SUMI_CORRUPT};
 	for (size_t i = 0; i < sizeof hopeless / sizeof hopeless[0]; i++)
 		if (status == hopeless[i])
 			return false;
@@ -455,11 +454,11 @@ static void fail_job(struct work *w, int failed, const struct error *why)
 	}
 	if (job_state_is_final(after) &&
 	    (store_job_ended(w->x->store, w->lease->id, job_state_word(after), why->text,
-	                     clock_wall_ms(), &err) ||
+			     clock_wall_ms(), &err) ||
 	     queue_saved_drop(w->x->queue, w->lease->id, &err)))
 		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
 	log_event(failed == SUMI_CANCELLED ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "job.ended",
-	          "id=%s state=%s error=\"%s\"", w->lease->id, job_state_word(after), why->text);
+		  "id=%s state=%s error=\"%s\"", w->lease->id, job_state_word(after), why->text);
 }
 
 static void release_job(struct work *w, const char *reason)
@@ -497,7 +496,8 @@ static int run_job(struct work *w, enum stop *stop, struct error *err)
 	int status;
 	w->modality = modality_find(job->modality);
 	if (!w->modality)
-		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'", job->modality);
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
+				 job->modality);
 	report(w, FIRST_LIMIT_MS, 0, 0);
 	int64_t start = clock_mono_us();
 	status = catalogue_find(w->x->catalogue, model_of(w->x, job), folder, err);
@@ -521,7 +521,7 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 	enum stop stop = STOP_NO;
 	struct work w = {.x = x, .lease = lease};
 	log_info("job.claimed", "id=%s modality=%s attempt=%lld", lease->id, lease->job.modality,
-	         (long long)lease->attempt);
+		 (long long)lease->attempt);
 	beat_lease(x->beat, lease, FIRST_LIMIT_MS);
 	crash_point("claimed");
 	int64_t start = clock_mono_us();
@@ -542,6 +542,6 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 		fail_job(&w, status, &err);
 	else
 		log_info("job.done", "id=%s seconds=%.2f", lease->id,
-		         (double)(clock_mono_us() - start) / 1e6);
+			 (double)(clock_mono_us() - start) / 1e6);
 	return status == SUMI_DEVICE ? EXECUTE_BROKEN : EXECUTE_ENDED;
 }

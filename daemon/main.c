@@ -17,30 +17,35 @@ struct arguments {
 	enum { SERVE, CHECK, LIST_DEVICES, WORKER, VERSION, HELP, WRONG } mode;
 };
 
-static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},     {"state-dir", required_argument, NULL, 's'},
-    {"check", no_argument, NULL, 'k'},            {"list-devices", no_argument, NULL, 'l'},
-    {"worker", required_argument, NULL, 'w'},     {"index", required_argument, NULL, 'i'},
-    {"report-fd", required_argument, NULL, 'r'},  {"redis-url", required_argument, NULL, 'u'},
-    {"version", no_argument, NULL, 'V'},          {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+					{"state-dir", required_argument, NULL, 's'},
+					{"check", no_argument, NULL, 'k'},
+					{"list-devices", no_argument, NULL, 'l'},
+					{"worker", required_argument, NULL, 'w'},
+					{"index", required_argument, NULL, 'i'},
+					{"report-fd", required_argument, NULL, 'r'},
+					{"redis-url", required_argument, NULL, 'u'},
+					{"version", no_argument, NULL, 'V'},
+					{"help", no_argument, NULL, 'h'},
+					{NULL, 0, NULL, 0}};
 
 static void print_help(void)
 {
-	printf("usage: sumid [--config FILE] [--state-dir DIR]\n"
-	       "\n"
-	       "Takes jobs out of the queue and renders them. Without any configuration it keeps\n"
-	       "everything in one folder and starts a Redis of its own there.\n"
-	       "\n"
-	       "  -c, --config FILE    read this file instead of sumi.conf\n"
-	       "  -s, --state-dir DIR  where database, files and the private Redis live\n"
-	       "      --check          read the configuration, say what is wrong with it, and exit\n"
-	       "      --list-devices   print the devices there are, one a line, and exit\n"
-	       "      --version, --help\n"
-	       "\n"
-	       "SIGTERM ends it at the next step boundary, SIGHUP reads the configuration again.\n"
-	       "\n"
-	       "Settings of sumi.conf (key = value, default in brackets):\n");
+	printf(
+	    "usage: sumid [--config FILE] [--state-dir DIR]\n"
+	    "\n"
+	    "Takes jobs out of the queue and renders them. Without any configuration it keeps\n"
+	    "everything in one folder and starts a Redis of its own there.\n"
+	    "\n"
+	    "  -c, --config FILE    read this file instead of sumi.conf\n"
+	    "  -s, --state-dir DIR  where database, files and the private Redis live\n"
+	    "      --check          read the configuration, say what is wrong with it, and exit\n"
+	    "      --list-devices   print the devices there are, one a line, and exit\n"
+	    "      --version, --help\n"
+	    "\n"
+	    "SIGTERM ends it at the next step boundary, SIGHUP reads the configuration again.\n"
+	    "\n"
+	    "Settings of sumi.conf (key = value, default in brackets):\n");
 	config_print_help(stdout);
 }
 
@@ -87,7 +92,7 @@ static void parse(int argc, char **argv, struct arguments *a)
 		}
 	if (optind < argc) {
 		fprintf(stderr, "sumid: '%s' is not an option; sumid --help lists them\n",
-		        argv[optind]);
+			argv[optind]);
 		a->mode = WRONG;
 	}
 }

@@ -27,14 +27,14 @@ struct models {
 static uint64_t folder_stamp(const char *folder)
 {
 	static const char *const files[] = {"model_index.json", "sumi.json", "unet",
-	                                    "unet/diffusion_pytorch_model.safetensors"};
+					    "unet/diffusion_pytorch_model.safetensors"};
 	uint64_t stamp = 0;
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
 		char path[FILES_PATH_MAX];
 		struct stat st;
 		if (files_path(path, NULL, "%s/%s", folder, files[i]) == 0 && stat(path, &st) == 0)
 			stamp = stamp * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-			        (uint64_t)st.st_mtim.tv_nsec + st.st_ino;
+				(uint64_t)st.st_mtim.tv_nsec + st.st_ino;
 	}
 	return stamp;
 }
@@ -106,8 +106,9 @@ static int load(struct models *m, const char *folder, struct slot **out, struct 
 	s->used_ms = INT64_MAX;
 	while (m->budget && m->device->bytes_in_use > m->budget && (victim = least_used(m)) != s)
 		unload(victim);
-	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu", pack_info_of(s->pack)->name,
-	         (double)(clock_mono_us() - start) / 1e6, m->device->bytes_in_use >> 20);
+	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu",
+		 pack_info_of(s->pack)->name, (double)(clock_mono_us() - start) / 1e6,
+		 m->device->bytes_in_use >> 20);
 	*out = s;
 	return SUMI_OK;
 }

@@ -34,8 +34,8 @@ static size_t ignore_body(char *data, size_t size, size_t count, void *context)
 static char *notice_text(const struct queue_entry *e)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:O}", "id", e->id, "state",
-	                      job_state_word(e->state), "modality", e->job.modality, "prompt",
-	                      e->job.prompt ? e->job.prompt : "", "results", e->variant_results);
+			      job_state_word(e->state), "modality", e->job.modality, "prompt",
+			      e->job.prompt ? e->job.prompt : "", "results", e->variant_results);
 	if (o && e->error)
 		json_object_set_new(o, "error", json_string(e->error));
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
@@ -88,7 +88,7 @@ static void send_notice(struct notifier *n, const struct queue_entry *e)
 }
 
 static int take_event(struct notifier *n, struct queue *queue, const struct queue_event *event,
-                      struct error *err)
+		      struct error *err)
 {
 	struct queue_entry entry;
 	bool taken = false;

@@ -73,9 +73,9 @@ static int lock_state(struct supervisor *s, struct error *err)
 		return error_errno(err, "%s", path);
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
 		return error_set(err, SUMI_BUSY,
-		                 "another sumid serves %s: stop it, or give this one another "
-		                 "state_dir",
-		                 s->config.state_dir);
+				 "another sumid serves %s: stop it, or give this one another "
+				 "state_dir",
+				 s->config.state_dir);
 	return SUMI_OK;
 }
 
@@ -184,7 +184,7 @@ static void reload(struct supervisor *s)
 	    strcmp(fresh.prefix, s->config.prefix) != 0 ||
 	    strcmp(fresh.devices, s->config.devices) != 0)
 		log_warn("reload.partial",
-		         "warning=\"redis, prefix, state_dir and devices change with a restart\"");
+			 "warning=\"redis, prefix, state_dir and devices change with a restart\"");
 	s->config.lease_ms = fresh.lease_ms;
 	s->config.keep_done_ms = fresh.keep_done_ms;
 	s->config.keep_done_count = fresh.keep_done_count;
@@ -258,7 +258,7 @@ static void collect(struct supervisor *s, int64_t older_than_ms)
 		log_warn("collect.failed", "error=\"%s\"", err.text);
 	else if (c.temps || c.orphans)
 		log_info("collect", "temps=%d orphans=%d bytes=%lld", c.temps, c.orphans,
-		         (long long)c.bytes);
+			 (long long)c.bytes);
 }
 
 /* Before any worker runs: what a crash left between two steps goes on to its end, and then
@@ -313,7 +313,7 @@ static void loop(struct supervisor *s)
 		for (int i = 0; i < s->children.count; i++)
 			if (s->children.list[i].report_fd >= 0)
 				fds[n++] = (struct pollfd){.fd = s->children.list[i].report_fd,
-				                           .events = POLLIN};
+							   .events = POLLIN};
 		poll(fds, n, TICK_MS);
 		int64_t now = clock_mono_us() / 1000;
 		take_signals(s);
@@ -340,7 +340,7 @@ int supervisor_run(const struct supervisor_options *options, struct error *err)
 	int status = prepare(&s, err);
 	if (!status) {
 		log_info("ready", "state_dir=%s redis=%s devices=%d version=%s", s.config.state_dir,
-		         s.private ? "private" : "configured", s.children.count, SUMI_VERSION);
+			 s.private ? "private" : "configured", s.children.count, SUMI_VERSION);
 		recover(&s);
 		start_notifier(&s);
 		sd_notify(0, "READY=1\nSTATUS=idle");

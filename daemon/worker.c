@@ -15,7 +15,7 @@
 #include "modalities/modality.h"
 
 enum {
-	IDLE_LIMIT_MS = 60000,  /* an idle worker reports at least so often */
+	IDLE_LIMIT_MS = 60000,   /* an idle worker reports at least so often */
 	START_LIMIT_MS = 600000, /* opening a device may compile its kernels */
 	DOORBELL_MS = 1000,
 	NO_SPACE_MS = 5000,
@@ -26,7 +26,8 @@ struct worker {
 	const struct worker_options *options;
 	struct queue_worker self;
 	char name[QUEUE_NAME_SIZE], host[64];
-	char (*classes)[sizeof((struct pack_info *)0)->name + sizeof((struct pack_info *)0)->modality];
+	char (*classes)[sizeof((struct pack_info *)0)->name +
+			sizeof((struct pack_info *)0)->modality];
 	const char **class_names;
 	struct device *device;
 	struct queue *queue;
@@ -63,7 +64,8 @@ static void name_worker(struct worker *w)
 		strcpy(host, "host");
 	host[sizeof host - 1] = '\0';
 	for (char *p = host; *p; p++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *p))
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
+			    *p))
 			*p = '-';
 	/* Several daemons may share a host: the supervisor's process tells them apart. */
 	snprintf(w->name, sizeof w->name, "%s.%ld.%d", host, (long)getppid(), w->options->index);
@@ -106,7 +108,7 @@ static void log_catalogue(const struct catalogue *c)
 {
 	for (int i = 0; i < c->count; i++)
 		log_info("model.found", "model=%s modality=%s path=%s", c->packs[i].name,
-		         c->packs[i].modality, c->packs[i].path);
+			 c->packs[i].modality, c->packs[i].path);
 	for (int i = 0; i < c->problem_count; i++)
 		log_warn("model.unusable", "error=\"%s\"", c->problems[i]);
 }
@@ -194,8 +196,8 @@ static int work_once(struct worker *w, struct error *err)
 	if (result == EXECUTE_NO_SPACE)
 		w->no_claims_until = clock_mono_us() / 1000 + NO_SPACE_MS;
 	return result == EXECUTE_BROKEN
-	           ? error_set(err, SUMI_DEVICE, "the device failed: starting afresh")
-	           : SUMI_OK;
+		   ? error_set(err, SUMI_DEVICE, "the device failed: starting afresh")
+		   : SUMI_OK;
 }
 
 static int serve(struct worker *w, struct error *err)
@@ -215,7 +217,8 @@ static int serve(struct worker *w, struct error *err)
 			status = queue_doorbell(w->queue, DOORBELL_MS, &rang, err);
 		}
 		if (status == SUMI_CONNECT || status == SUMI_TIMEOUT || status == SUMI_FULL) {
-			/* Away, or out of memory or disk: it comes back, a fresh worker would not help. */
+			/* Away, or out of memory or disk: it comes back, a fresh worker would not
+			 * help. */
 			log_warn("redis.away", "error=\"%s\"", err->text);
 			clock_sleep_ms(DOORBELL_MS);
 		} else if (status) {
@@ -231,7 +234,8 @@ int worker_run(const struct worker_options *options, struct error *err)
 	char log_name[32];
 	snprintf(log_name, sizeof log_name, "worker.%d", options->index);
 	log_set_name(log_name);
-	/* Without its supervisor a worker would write into a folder that another daemon takes over. */
+	/* Without its supervisor a worker would write into a folder that another daemon takes over.
+	 */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct sigaction on_term = {.sa_handler = on_drain};
 	sigaction(SIGTERM, &on_term, NULL);
@@ -245,7 +249,7 @@ int worker_run(const struct worker_options *options, struct error *err)
 		status = settle(&w, err);
 	if (!status) {
 		log_info("worker.ready", "device=\"%s\" models=%d", w.device->info.name,
-		         w.catalogue.count);
+			 w.catalogue.count);
 		status = serve(&w, err);
 	}
 	close_all(&w);

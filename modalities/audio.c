@@ -16,7 +16,7 @@
 #include "modalities/wav.h"
 #include "modalities/webp.h"
 
-#define DURATION_MIN 1.0   /* seconds */
+#define DURATION_MIN 1.0 /* seconds */
 #define DURATION_MAX 300.0
 #define FADE_SECONDS 0.005 /* at the ends of what is no loop */
 #define SPECTROGRAM_QUALITY 90
@@ -37,18 +37,20 @@ static int list_moods(const struct pack_info *info, const char *name, struct err
 	char names[240] = "";
 	const char *key;
 	json_t *ignored;
-	json_object_foreach(json_object_get(info->manifest, "moods"), key, ignored) {
+	json_object_foreach(json_object_get(info->manifest, "moods"), key, ignored)
+	{
 		size_t n = strlen(names);
 		snprintf(names + n, sizeof names - n, "%s%.32s", n ? ", " : "", key);
 	}
 	if (!*names)
-		return error_set(err, SUMI_INVALID, "model %s has no moods: give a prompt", info->name);
+		return error_set(err, SUMI_INVALID, "model %s has no moods: give a prompt",
+				 info->name);
 	return error_set(err, SUMI_INVALID, "mood is '%.60s', model %s has: %s", name, info->name,
-	                 names);
+			 names);
 }
 
 static int find_mood(const struct pack_info *info, const char *name, struct mood *m,
-                     struct error *err)
+		     struct error *err)
 {
 	char where[200];
 	*m = (struct mood){0};
@@ -64,19 +66,19 @@ static int find_mood(const struct pack_info *info, const char *name, struct mood
 	    (status = json_want_number(row, where, "tempo", 20, 300, &m->tempo, err)))
 		return status;
 	return m->prompt ? SUMI_OK
-	                 : error_set(err, SUMI_INVALID, "%s: field 'prompt' is missing", where);
+			 : error_set(err, SUMI_INVALID, "%s: field 'prompt' is missing", where);
 }
 
 /* ---- resolving --------------------------------------------------------------------- */
 
 static int resolve_duration(const struct spectrogram *s, const struct mood *mood, struct request *r,
-                            struct error *err)
+			    struct error *err)
 {
 	if (r->duration == 0)
 		r->duration = fmax(DURATION_MIN, (double)s->window_columns * s->hop / s->rate);
 	if (!(r->duration >= DURATION_MIN && r->duration <= DURATION_MAX))
 		return error_set(err, SUMI_INVALID, "duration is %g, allowed are %g to %g seconds",
-		                 r->duration, DURATION_MIN, DURATION_MAX);
+				 r->duration, DURATION_MIN, DURATION_MAX);
 	/* A loop of whole beats keeps its rhythm where it begins again. */
 	if (r->loop && mood->tempo > 0) {
 		double beat = 60 / mood->tempo, beats = round(r->duration / beat);
@@ -84,8 +86,9 @@ static int resolve_duration(const struct spectrogram *s, const struct mood *mood
 		r->duration = fmin(beats, floor(DURATION_MAX / beat)) * beat;
 	}
 	if (r->duration * s->rate / s->hop + s->window_columns > COLUMNS_MAX)
-		return error_set(err, SUMI_TOOBIG, "duration %g: more than %d columns of %d samples",
-		                 r->duration, COLUMNS_MAX, s->hop);
+		return error_set(err, SUMI_TOOBIG,
+				 "duration %g: more than %d columns of %d samples", r->duration,
+				 COLUMNS_MAX, s->hop);
 	return SUMI_OK;
 }
 
@@ -94,12 +97,14 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 	struct spectrogram s;
 	struct mood mood;
 	if (r->frames > 0 || r->fps > 0 || r->reverse || r->boomerang)
-		return error_set(err, SUMI_INVALID,
-		                 "a clip of sound has neither frames nor fps, reverse or boomerang");
+		return error_set(
+		    err, SUMI_INVALID,
+		    "a clip of sound has neither frames nor fps, reverse or boomerang");
 	if (strcmp(info->modality, "audio") != 0)
-		return error_set(err, SUMI_INVALID,
-		                 "model %s makes no sound: its sumi.json must say \"modality\": \"audio\"",
-		                 info->name);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "model %s makes no sound: its sumi.json must say \"modality\": \"audio\"",
+		    info->name);
 	int status;
 	if ((status = spectrogram_read(info, &s, err)) ||
 	    (status = find_mood(info, r->mood, &mood, err)))
@@ -109,9 +114,10 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 	if (!r->negative_prompt)
 		r->negative_prompt = mood.negative_prompt;
 	if ((r->width && r->width != s.window_columns) || (r->height && r->height != s.bands))
-		return error_set(err, SUMI_INVALID,
-		                 "width and height of a spectrogram are the model's, %dx%d: give duration",
-		                 s.window_columns, s.bands);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "width and height of a spectrogram are the model's, %dx%d: give duration",
+		    s.window_columns, s.bands);
 	r->width = s.window_columns;
 	r->height = s.bands;
 	if ((status = request_resolve(info, r, err)) ||
@@ -126,7 +132,7 @@ static int round_up(int value, int multiple)
 }
 
 static struct spectrogram_shape shape_of(const struct pack_info *info, const struct spectrogram *s,
-                                         const struct request *r)
+					 const struct request *r)
 {
 	struct spectrogram_shape shape = {.circular = r->loop};
 	double frames = r->duration * s->rate / s->hop;
@@ -149,7 +155,7 @@ static struct spectrogram_shape shape_of(const struct pack_info *info, const str
 
 /* The clip to start from as a picture in −1 … 1. */
 static int load_init(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                     const char *path, float **out, struct error *err)
+		     const char *path, float **out, struct error *err)
 {
 	size_t count = (size_t)s->bands * (size_t)shape->columns * 3;
 	struct sound sound;
@@ -168,7 +174,7 @@ static int load_init(const struct spectrogram *s, const struct spectrogram_shape
 }
 
 static int audio_begin(struct pack *pack, const struct request *r, const void *saved,
-                       size_t saved_size, struct generation **out, struct error *err)
+		       size_t saved_size, struct generation **out, struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
 	struct spectrogram s;
@@ -196,7 +202,7 @@ static int audio_begin(struct pack *pack, const struct request *r, const void *s
 
 /* The spectrogram as it forms; of a long clip every so many columns. */
 static int audio_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
-                         int *height, struct error *err)
+			 int *height, struct error *err)
 {
 	const struct single_run *audio = (const struct single_run *)g;
 	const struct pack_info *info = pack_info_of(audio->pack);
@@ -231,7 +237,8 @@ static void fade_ends(struct sound *sound)
 	for (int c = 0; c < sound->channels; c++) {
 		float *x = sound->samples + (size_t)c * sound->length;
 		for (size_t i = 0; i < n && i < sound->length; i++) {
-			float f = (float)(0.5 - 0.5 * cos(3.141592653589793 * ((double)i + 0.5) / (double)n));
+			float f = (float)(0.5 - 0.5 * cos(3.141592653589793 * ((double)i + 0.5) /
+							  (double)n));
 			x[i] *= f;
 			x[sound->length - 1 - i] *= f;
 		}
@@ -239,7 +246,7 @@ static void fade_ends(struct sound *sound)
 }
 
 static int emit(const struct single_run *audio, const struct sink *sink, struct output *o,
-                struct error *err)
+		struct error *err)
 {
 	o->metadata_json = audio->metadata;
 	o->infotext = audio->infotext;
@@ -247,7 +254,7 @@ static int emit(const struct single_run *audio, const struct sink *sink, struct 
 }
 
 static int emit_sound(const struct single_run *audio, const struct sound *sound,
-                      const struct sink *sink, struct error *err)
+		      const struct sink *sink, struct error *err)
 {
 	const struct request *r = &audio->request;
 	struct metadata meta = {.infotext = audio->infotext, .json = audio->metadata};
@@ -260,7 +267,7 @@ static int emit_sound(const struct single_run *audio, const struct sound *sound,
 	};
 	uint8_t *data;
 	int status = wav ? wav_encode(sound, &meta, &data, &o.size, err)
-	                 : vorbis_encode(sound, r->quality, &meta, &data, &o.size, err);
+			 : vorbis_encode(sound, r->quality, &meta, &data, &o.size, err);
 	if (status)
 		return status;
 	o.data = data;
@@ -271,7 +278,7 @@ static int emit_sound(const struct single_run *audio, const struct sound *sound,
 
 /* What the clip is made of; columns that WebP has no room for are left out evenly. */
 static int emit_spectrogram(const struct single_run *audio, const float *picture, int columns,
-                            int rows, const struct sink *sink, struct error *err)
+			    int rows, const struct sink *sink, struct error *err)
 {
 	struct metadata meta = {.infotext = audio->infotext, .json = audio->metadata};
 	struct webp_options options = {.quality = SPECTROGRAM_QUALITY};
@@ -285,11 +292,13 @@ static int emit_spectrogram(const struct single_run *audio, const float *picture
 	};
 	uint8_t *data, *rgb = malloc((size_t)width * (size_t)rows * 3);
 	if (!rgb)
-		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %dx%d", width, rows);
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %dx%d", width,
+				 rows);
 	for (int y = 0; y < rows; y++)
 		for (int x = 0; x < width; x++)
-			picture_to_bytes(picture + ((size_t)y * (size_t)columns + (size_t)(x * step)) * 3,
-			                 rgb + ((size_t)y * (size_t)width + (size_t)x) * 3, 3);
+			picture_to_bytes(picture +
+					     ((size_t)y * (size_t)columns + (size_t)(x * step)) * 3,
+					 rgb + ((size_t)y * (size_t)width + (size_t)x) * 3, 3);
 	int status = webp_encode(rgb, width, rows, &options, &meta, &data, &o.size, err);
 	free(rgb);
 	if (status)
@@ -313,7 +322,7 @@ static int audio_finish(struct generation *g, const struct sink *sink, struct er
 	float *picture = malloc((size_t)s.bands * (size_t)shape.columns * 3 * sizeof *picture);
 	if (!picture)
 		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns",
-		                 shape.columns);
+				 shape.columns);
 	if ((status = run_decode(audio->run, 0, picture, err)) ||
 	    (status = spectrogram_to_sound(&s, &shape, picture, &sound, err)))
 		goto done;

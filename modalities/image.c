@@ -26,7 +26,7 @@ static int image_resolve(const struct pack_info *info, struct request *r, struct
 }
 
 static int image_begin(struct pack *pack, const struct request *r, const void *saved,
-                       size_t saved_size, struct generation **out, struct error *err)
+		       size_t saved_size, struct generation **out, struct error *err)
 {
 	float *init = NULL;
 	int status = SUMI_OK;
@@ -45,7 +45,7 @@ static int image_begin(struct pack *pack, const struct request *r, const void *s
 }
 
 static int encode(const struct single_run *image, const uint8_t *rgb, void **data, size_t *size,
-                  struct error *err)
+		  struct error *err)
 {
 	const struct request *r = &image->request;
 	struct metadata meta = {.infotext = image->infotext, .json = image->metadata};
@@ -54,7 +54,8 @@ static int encode(const struct single_run *image, const uint8_t *rgb, void **dat
 	if (strcmp(r->format, "png") == 0) {
 		status = png_encode(rgb, r->width, r->height, &meta, &bytes, size, err);
 	} else {
-		struct webp_options options = {.lossless = r->lossless, .quality = (float)r->quality};
+		struct webp_options options = {.lossless = r->lossless,
+					       .quality = (float)r->quality};
 		status = webp_encode(rgb, r->width, r->height, &options, &meta, &bytes, size, err);
 	}
 	*data = bytes;
@@ -72,7 +73,7 @@ static int image_finish(struct generation *g, const struct sink *sink, struct er
 	uint8_t *rgb = malloc(count);
 	if (!pixels || !rgb) {
 		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d", r->width,
-		                   r->height);
+				   r->height);
 		goto done;
 	}
 	if ((status = run_decode(image->run, 0, pixels, err)))

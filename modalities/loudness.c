@@ -68,12 +68,13 @@ static size_t index_at(long long i, size_t n, bool circular)
 /* out[i] = the least of in over i − reach … i + reach: a queue of candidates, each larger
  * than those before it. queue: room for 2·reach + 2. */
 static void least_around(const float *in, size_t n, int reach, bool circular, long long *queue,
-                         float *out)
+			 float *out)
 {
 	size_t room = 2 * (size_t)reach + 2, head = 0, count = 0;
 	for (long long k = -reach; k < (long long)n + reach; k++) {
 		float value = in[index_at(k, n, circular)];
-		while (count && in[index_at(queue[(head + count - 1) % room], n, circular)] >= value)
+		while (count &&
+		       in[index_at(queue[(head + count - 1) % room], n, circular)] >= value)
 			count--;
 		queue[(head + count++) % room] = k;
 		if (queue[head] < k - 2 * reach) {
@@ -145,7 +146,8 @@ int sound_normalise(struct sound *s, bool circular, struct error *err)
 		scale(s, pow(10, (TARGET_LUFS - m.loudness) / 20));
 		if ((status = measure(s, &m, err)) || m.peak <= CEILING)
 			continue;
-		/* Between samples the wave is higher than at them: as much lower is the ceiling there. */
+		/* Between samples the wave is higher than at them: as much lower is the ceiling
+		 * there. */
 		if (!(status = limit(s, CEILING * 0.97, circular, err)))
 			status = measure(s, &m, err);
 	}

@@ -68,7 +68,8 @@ static double triangle(const struct mel_options *o, int band, int bin)
 static void extent(const struct mel_options *o, int bins, int band, int *start, int *count)
 {
 	double per_hz = (double)o->n_fft / o->sample_rate;
-	int first = (int)floor(edge(o, band) * per_hz), last = (int)ceil(edge(o, band + 2) * per_hz);
+	int first = (int)floor(edge(o, band) * per_hz),
+	    last = (int)ceil(edge(o, band + 2) * per_hz);
 	if (last > bins - 1)
 		last = bins - 1;
 	while (first <= last && triangle(o, band, first) <= 0)
@@ -154,11 +155,11 @@ void mel_apply(const struct mel *mel, const float *magnitudes, float *bands)
 
 struct inverse {
 	const struct mel *mel;
-	const float *target;            /* [bands] */
-	double *lambda, *trial, *step;  /* [bands] */
-	double *gradient;               /* [bands] F max(0, Fᵀλ) + ελ − m */
-	double *diagonal, *beside;      /* [bands] of F D Fᵀ + ε; beside[i] between i and i + 1 */
-	double *dual;                   /* [bins] Fᵀλ */
+	const float *target;           /* [bands] */
+	double *lambda, *trial, *step; /* [bands] */
+	double *gradient;              /* [bands] F max(0, Fᵀλ) + ελ − m */
+	double *diagonal, *beside;     /* [bands] of F D Fᵀ + ε; beside[i] between i and i + 1 */
+	double *dual;                  /* [bins] Fᵀλ */
 };
 
 /* Everything at λ; returns ½|max(0, Fᵀλ)|² + ε/2 |λ|² − m·λ, whose gradient this is. */

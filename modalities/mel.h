@@ -12,7 +12,8 @@ struct mel_options {
 	int bands;
 	double low, high; /* Hz: where the first band begins and the last ends */
 	bool slaney;      /* the scale of Slaney's Auditory Toolbox; else HTK's */
-	bool area_norm;   /* bands divided by half their width ("slaney" in librosa); else peaks of 1 */
+	bool area_norm; /* bands divided by half their width ("slaney" in librosa); else peaks of 1
+			 */
 };
 
 struct mel; /* triangles, as librosa.filters.mel and torchaudio's MelScale define them */

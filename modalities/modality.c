@@ -4,7 +4,7 @@
 #include <string.h>
 
 const struct modality *const modality_table[] = {&modality_image, &modality_video, &modality_audio,
-                                                NULL};
+						 NULL};
 
 const struct modality *modality_find(const char *name)
 {

@@ -26,15 +26,15 @@ struct request {
 	int width, height;
 	int clip_skip;
 	double eta;
-	bool fast;           /* the pack's distilled UNet */
-	const char *format;  /* "webp", "png", "ogg", "wav" */
-	double quality;      /* 0…100; NaN: the format's default */
+	bool fast;          /* the pack's distilled UNet */
+	const char *format; /* "webp", "png", "ogg", "wav" */
+	double quality;     /* 0…100; NaN: the format's default */
 	bool lossless;
-	const char *init;    /* file to start from, or NULL */
+	const char *init; /* file to start from, or NULL */
 	double strength;
-	double duration;     /* seconds: audio */
-	const char *mood;    /* audio: a row of the pack's table */
-	int frames, fps;     /* video */
+	double duration;  /* seconds: audio */
+	const char *mood; /* audio: a row of the pack's table */
+	int frames, fps;  /* video */
 	bool loop, reverse, boomerang;
 };
 
@@ -43,10 +43,10 @@ struct output {
 	int number;         /* of several with one role: the frame; else 0 */
 	const char *format; /* "webp", … */
 	const char *mime;
-	const void *data;   /* borrowed for the call */
+	const void *data; /* borrowed for the call */
 	size_t size;
 	int width, height;
-	double duration;    /* seconds; 0 for stills */
+	double duration;           /* seconds; 0 for stills */
 	const char *metadata_json; /* sumi's own JSON, as it stands in the file */
 	const char *infotext;      /* A1111's text, as it stands in the file */
 };
@@ -65,13 +65,13 @@ struct modality {
 	/* Fills in what the request leaves open and checks all of it against the pack. */
 	int (*resolve)(const struct pack_info *info, struct request *r, struct error *err);
 	/* Starts a resolved request, from saved bytes if there are any. */
-	int (*begin)(struct pack *pack, const struct request *r, const void *saved, size_t saved_size,
-	             struct generation **out, struct error *err);
+	int (*begin)(struct pack *pack, const struct request *r, const void *saved,
+		     size_t saved_size, struct generation **out, struct error *err);
 	int (*step)(struct generation *g, struct error *err);
 	int (*save)(const struct generation *g, void **data, size_t *size, struct error *err);
 	/* A small picture of what forms: the caller gives room for max_pixels·3 bytes. */
 	int (*preview)(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
-	               int *height, struct error *err);
+		       int *height, struct error *err);
 	/* After the last step: decodes, encodes and hands every file to the sink. */
 	int (*finish)(struct generation *g, const struct sink *sink, struct error *err);
 	void (*free)(struct generation *g); /* NULL is fine */

@@ -20,9 +20,9 @@ enum { PARTS = 2 }; /* of the frames, one thread each; fixed, as sums depend on 
 
 struct stft {
 	struct stft_options o;
-	int bins, offset; /* offset: of the window in a frame */
-	float *window;    /* [window] */
-	float *frame;     /* [n_fft] */
+	int bins, offset;       /* offset: of the window in a frame */
+	float *window;          /* [window] */
+	float *frame;           /* [n_fft] */
 	kiss_fft_cpx *spectrum; /* [bins] */
 	kiss_fftr_cfg forward, inverse;
 };
@@ -44,7 +44,8 @@ int stft_new(const struct stft_options *o, struct stft **out, struct error *err)
 	if (!s->window || !s->frame || !s->spectrum || !s->forward || !s->inverse) {
 		stft_free(s);
 		*out = NULL;
-		return error_set(err, SUMI_NOMEM, "no memory for spectra of %d bins", o->n_fft / 2 + 1);
+		return error_set(err, SUMI_NOMEM, "no memory for spectra of %d bins",
+				 o->n_fft / 2 + 1);
 	}
 	for (int i = 0; i < o->window; i++)
 		s->window[i] = (float)(0.5 - 0.5 * cos(TURN * i / o->window));
@@ -155,8 +156,8 @@ struct rebuild;
 struct part {
 	struct rebuild *whole;
 	struct stft *stft;
-	int first, count;  /* frames */
-	long long base;    /* the sample at which sum begins */
+	int first, count; /* frames */
+	long long base;   /* the sample at which sum begins */
 	size_t size;
 	float *sum; /* [size] */
 };
@@ -220,7 +221,8 @@ static void guess_frame(struct part *p, struct phase_guess *g, int t)
 	    phase_guess_next(g, all + (size_t)t0 * bins, frame, all + (size_t)t1 * bins);
 	memset(s->spectrum, 0, (size_t)s->bins * sizeof *s->spectrum);
 	for (int k = 0; k < o->bins; k++) {
-		/* A frame's middle is its sample n_fft/2: odd bins stand there the other way around. */
+		/* A frame's middle is its sample n_fft/2: odd bins stand there the other way
+		 * around. */
 		float f = (k & 1 ? -1.0f : 1.0f) * frame[k] / (float)s->o.n_fft;
 		s->spectrum[k].r = f * cosf(phase[k]);
 		s->spectrum[k].i = f * sinf(phase[k]);
@@ -287,8 +289,8 @@ static int make_parts(struct rebuild *r, struct error *err)
 	r->before = calloc(o->length, sizeof(float));
 	r->overlap = calloc(o->length, sizeof(float));
 	return r->input && r->newest && r->before && r->overlap
-	           ? SUMI_OK
-	           : error_set(err, SUMI_NOMEM, "no memory for %zu samples", o->length);
+		   ? SUMI_OK
+		   : error_set(err, SUMI_NOMEM, "no memory for %zu samples", o->length);
 }
 
 static int first_guess(struct rebuild *r, struct error *err)
@@ -327,7 +329,7 @@ static void iterate(struct rebuild *r, float beta)
 }
 
 int phase_reconstruct(const struct phase_options *o, const float *magnitudes, float *samples,
-                      struct error *err)
+		      struct error *err)
 {
 	struct rebuild r = {.o = o, .magnitudes = magnitudes};
 	int status = make_parts(&r, err);

@@ -29,7 +29,7 @@ void stft_magnitude(struct stft *stft, const float *samples, size_t length, int 
 
 /* samples [length] → out [frames, n_fft/2 + 1] */
 void stft_magnitudes(struct stft *stft, const float *samples, size_t length, int frames,
-                     float *out);
+		     float *out);
 
 /* A transform that says as much of a window as one of n_fft numbers does, and is quicker:
  * longer ones only stand closer together. n_fft itself where there is none. */
@@ -47,7 +47,7 @@ struct phase_options {
 	int iterations;  /* of Griffin–Lim; 0: the first guess as it is */
 	double momentum; /* 0 … 1; 0.99 is usual */
 	bool blurred;    /* flat magnitudes are noise that was smoothed, as models and mel bands do,
-	                    and shall hiss; else they may be what they say, such as a fast sweep */
+			    and shall hiss; else they may be what they say, such as a fast sweep */
 };
 
 /* A signal whose magnitudes come near magnitudes [frames, bins]: fast Griffin–Lim (Perraudin,
@@ -55,6 +55,6 @@ struct phase_options {
  * (Průša, Søndergaard 2016). Two threads; the same samples on any machine with the same
  * arithmetic. samples [length]. SUMI_NOMEM. */
 int phase_reconstruct(const struct phase_options *options, const float *magnitudes, float *samples,
-                      struct error *err);
+		      struct error *err);
 
 #endif

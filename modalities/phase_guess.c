@@ -28,17 +28,17 @@ struct phase_guess {
 	float time_scale, frequency_scale, advance; /* see gradients() */
 	uint32_t random;
 	int frames;
-	float *phase, *phase_before;       /* [bins] */
-	float *time, *time_before;         /* [bins] change of phase to the next frame */
-	float *frequency;                  /* [bins] change of phase to the next bin */
+	float *phase, *phase_before;               /* [bins] */
+	float *time, *time_before;                 /* [bins] change of phase to the next frame */
+	float *frequency;                          /* [bins] change of phase to the next bin */
 	float *log_before, *log_frame, *log_after; /* [bins] */
-	unsigned char *done;               /* [bins] */
-	struct entry *heap;                /* [2 · bins] */
+	unsigned char *done;                       /* [bins] */
+	struct entry *heap;                        /* [2 · bins] */
 	int heap_size;
 };
 
-int phase_guess_new(const struct stft_options *o, int bins, bool blurred,
-                    struct phase_guess **out, struct error *err)
+int phase_guess_new(const struct stft_options *o, int bins, bool blurred, struct phase_guess **out,
+		    struct error *err)
 {
 	size_t n = (size_t)bins;
 	double gamma = HANN_GAMMA * o->window * o->window;
@@ -98,7 +98,8 @@ static struct entry pop(struct phase_guess *g)
 	struct entry top = g->heap[0], last = g->heap[--g->heap_size];
 	int i = 0, child;
 	while ((child = 2 * i + 1) < g->heap_size) {
-		if (child + 1 < g->heap_size && g->heap[child + 1].priority > g->heap[child].priority)
+		if (child + 1 < g->heap_size &&
+		    g->heap[child + 1].priority > g->heap[child].priority)
 			child++;
 		if (g->heap[child].priority <= last.priority)
 			break;
@@ -130,9 +131,11 @@ static void gradients(struct phase_guess *g)
 {
 	int n = g->bins;
 	for (int m = 0; m < n; m++) {
-		float below = g->log_frame[m > 0 ? m - 1 : 0], above = g->log_frame[m + 1 < n ? m + 1 : m];
+		float below = g->log_frame[m > 0 ? m - 1 : 0],
+		      above = g->log_frame[m + 1 < n ? m + 1 : m];
 		float up = above - below, on = g->log_after[m] - g->log_before[m];
-		float bend = above + below - 2 * g->log_frame[m]; /* a tone's peak has no slope, but that */
+		float bend =
+		    above + below - 2 * g->log_frame[m]; /* a tone's peak has no slope, but that */
 		float flat = !g->blurred ? 0 : expf(-(up * up + on * on + bend * bend) / FLAT);
 		g->time[m] = g->time_scale * up + g->advance * (float)m;
 		g->frequency[m] = g->frequency_scale * on + flat * random_phase(g);
@@ -157,7 +160,8 @@ static void integrate(struct phase_guess *g, const float *frame)
 			spread(g, frame, bin - g->bins, bin - g->bins + 1);
 			spread(g, frame, bin - g->bins, bin - g->bins - 1);
 		} else if (!g->done[bin]) {
-			g->phase[bin] = g->phase_before[bin] + (g->time_before[bin] + g->time[bin]) / 2;
+			g->phase[bin] =
+			    g->phase_before[bin] + (g->time_before[bin] + g->time[bin]) / 2;
 			g->done[bin] = 1;
 			push(g, frame[bin], g->bins + bin);
 		}
@@ -183,7 +187,7 @@ static void start(struct phase_guess *g, const float *before, const float *frame
 }
 
 const float *phase_guess_next(struct phase_guess *g, const float *before, const float *frame,
-                              const float *after)
+			      const float *after)
 {
 	float loudest = 0, *other = g->phase_before;
 	g->phase_before = g->phase;

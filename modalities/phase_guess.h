@@ -7,13 +7,13 @@
 struct phase_guess;
 /* blurred: as in struct phase_options. */
 int phase_guess_new(const struct stft_options *options, int bins, bool blurred,
-                    struct phase_guess **out, struct error *err);
+		    struct phase_guess **out, struct error *err);
 void phase_guess_free(struct phase_guess *g); /* NULL is fine */
 
 /* The phases of the next frame, [bins], in radians, relative to the frame's middle; valid
  * until the next call. before and after are its neighbours' magnitudes [bins]; at the ends
  * the frame itself. */
 const float *phase_guess_next(struct phase_guess *g, const float *before, const float *frame,
-                              const float *after);
+			      const float *after);
 
 #endif

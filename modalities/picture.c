@@ -20,7 +20,7 @@ void picture_to_bytes(const float *in, uint8_t *out, size_t count)
 }
 
 static int decode_webp(const char *data, size_t size, const char *path, uint8_t **rgb, int *width,
-                       int *height, struct error *err)
+		       int *height, struct error *err)
 {
 	struct webp_reader *reader;
 	int status = webp_reader_new(data, size, path, &reader, err);
@@ -51,7 +51,8 @@ static int decode(const char *path, uint8_t **rgb, int *width, int *height, stru
 	else if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0)
 		status = decode_webp(data, size, path, rgb, width, height, err);
 	else
-		status = error_set(err, SUMI_UNSUPPORTED, "%s: is neither a WebP nor a PNG picture", path);
+		status = error_set(err, SUMI_UNSUPPORTED, "%s: is neither a WebP nor a PNG picture",
+				   path);
 	free(data);
 	return status;
 }
@@ -66,13 +67,18 @@ static double overlap(int i, double from, double to)
 /* The mean of the source over one target pixel; a magnified picture is sampled with boxes at
  * least one source pixel wide, which is linear interpolation. */
 static void sample_box(const uint8_t *rgb, int w, int h, double x, double y, double size,
-                       float out[3])
+		       float out[3])
 {
 	double half = size > 1 ? size / 2 : 0.5, sum[3] = {0}, weight = 0;
 	for (int j = (int)floor(y - half); j <= (int)floor(y + half); j++)
 		for (int i = (int)floor(x - half); i <= (int)floor(x + half); i++) {
 			double k = overlap(i, x - half, x + half) * overlap(j, y - half, y + half);
-			int ci = i < 0 ? 0 : i >= w ? w - 1 : i, cj = j < 0 ? 0 : j >= h ? h - 1 : j;
+			int ci = i < 0    ? 0
+				 : i >= w ? w - 1
+					  : i,
+			    cj = j < 0    ? 0
+				 : j >= h ? h - 1
+					  : j;
 			const uint8_t *p = rgb + ((size_t)cj * (size_t)w + (size_t)ci) * 3;
 			for (int c = 0; c < 3; c++)
 				sum[c] += k * p[c];
@@ -98,7 +104,7 @@ int picture_load(const char *path, int width, int height, float **out, struct er
 	for (int y = 0; y < height; y++)
 		for (int x = 0; x < width; x++)
 			sample_box(rgb, w, h, left + (x + 0.5) * s, top + (y + 0.5) * s, s,
-			           *out + ((size_t)y * (size_t)width + (size_t)x) * 3);
+				   *out + ((size_t)y * (size_t)width + (size_t)x) * 3);
 	free(rgb);
 	return SUMI_OK;
 }

@@ -13,14 +13,14 @@
 #define STRENGTH_DEFAULT 0.75
 
 static int resolve_size(const struct pack_info *info, const char *field, int *pixels, int fallback,
-                        struct error *err)
+			struct error *err)
 {
 	if (*pixels == 0)
 		*pixels = fallback;
 	if (*pixels < info->scale || *pixels > 8192 || *pixels % info->scale != 0)
 		return error_set(err, SUMI_INVALID,
-		                 "%s is %d: it must be a multiple of %d between %d and 8192", field,
-		                 *pixels, info->scale, info->scale);
+				 "%s is %d: it must be a multiple of %d between %d and 8192", field,
+				 *pixels, info->scale, info->scale);
 	return SUMI_OK;
 }
 
@@ -32,7 +32,8 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 	int status = SUMI_OK;
 	if (!r->sampler && !schedule)
 		schedule = d->schedule;
-	status = sampler_parse_name(r->sampler ? r->sampler : d->sampler, &r->sampler, &sigmas, err);
+	status =
+	    sampler_parse_name(r->sampler ? r->sampler : d->sampler, &r->sampler, &sigmas, err);
 	if (!status && schedule)
 		status = sampler_parse_sigmas(schedule, &sigmas, err);
 	r->schedule = sampler_sigmas_name(sigmas);
@@ -42,9 +43,10 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	if (r->fast && !info->has_fast)
-		return error_set(err, SUMI_INVALID,
-		                 "model %s has no fast variant: leave out 'fast' and give more steps",
-		                 info->name);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "model %s has no fast variant: leave out 'fast' and give more steps",
+		    info->name);
 	const struct pack_defaults *d = r->fast ? &info->fast : &info->defaults;
 	if (!r->prompt)
 		return error_set(err, SUMI_INVALID, "there is no prompt");
@@ -63,20 +65,20 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		r->cfg_scale = d->cfg_scale;
 	if (!isfinite(r->cfg_scale) || r->cfg_scale < 0 || r->cfg_scale > 100)
 		return error_set(err, SUMI_INVALID, "cfg_scale is %g, allowed are 0 to 100",
-		                 r->cfg_scale);
+				 r->cfg_scale);
 	if (!r->rng)
 		r->rng = "torch";
 	if (strcmp(r->rng, "torch") != 0 && strcmp(r->rng, "philox") != 0)
 		return error_set(err, SUMI_INVALID, "rng is '%.40s', allowed are torch and philox",
-		                 r->rng);
+				 r->rng);
 	if (r->clip_skip < 0 || r->clip_skip > 11)
 		return error_set(err, SUMI_INVALID, "clip_skip is %d, allowed are 0 to 11",
-		                 r->clip_skip);
+				 r->clip_skip);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
 	if (r->init && (!isfinite(r->strength) || r->strength <= 0 || r->strength > 1))
-		return error_set(err, SUMI_INVALID, "strength is %g, allowed are 0 (exclusive) to 1",
-		                 r->strength);
+		return error_set(err, SUMI_INVALID,
+				 "strength is %g, allowed are 0 (exclusive) to 1", r->strength);
 	return SUMI_OK;
 }
 
@@ -121,7 +123,7 @@ static void put_request(json_t *o, const struct request *r)
 }
 
 int request_metadata(const struct pack *pack, const struct request *r, char **text,
-                     struct error *err)
+		     struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
 	const struct device_info *device = &pack_device(pack)->info;
@@ -129,10 +131,10 @@ int request_metadata(const struct pack *pack, const struct request *r, char **te
 	put_request(o, r);
 	json_object_set_new(o, "model", json_string(info->name));
 	json_object_set_new(o, "made_by",
-	                    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "software", "sumi", "version",
-	                              SUMI_VERSION, "model_digest", info->digest, "device",
-	                              device->name, "platform", device->platform, "driver",
-	                              device->driver));
+			    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "software", "sumi",
+				      "version", SUMI_VERSION, "model_digest", info->digest,
+				      "device", device->name, "platform", device->platform,
+				      "driver", device->driver));
 	*text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	json_decref(o);
 	return *text ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
@@ -179,9 +181,10 @@ int request_resolve_format(struct request *r, const char *const *formats, struct
 	}
 	if (!*f)
 		return error_set(err, SUMI_INVALID, "format is '%.40s', allowed for %s are: %s",
-		                 r->format, r->modality, names);
+				 r->format, r->modality, names);
 	if (!isnan(r->quality) && (r->quality < 0 || r->quality > 100))
-		return error_set(err, SUMI_INVALID, "quality is %g, allowed are 0 to 100", r->quality);
+		return error_set(err, SUMI_INVALID, "quality is %g, allowed are 0 to 100",
+				 r->quality);
 	for (size_t i = 0; i < sizeof format_defaults / sizeof format_defaults[0]; i++)
 		if (strcmp(format_defaults[i].format, r->format) == 0 &&
 		    (isnan(r->quality) || isnan(format_defaults[i].quality)))
@@ -190,34 +193,29 @@ int request_resolve_format(struct request *r, const char *const *formats, struct
 }
 
 int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
-                    size_t max_pixels, int *width, int *height, struct error *err)
+		    size_t max_pixels, int *width, int *height, struct error *err)
 {
 	*width = r->width / scale;
 	*height = r->height / scale;
 	if ((size_t)*width * (size_t)*height > max_pixels)
-		return error_set(err, SUMI_TOOBIG, "a preview of %dx%d does not fit", *width, *height);
+		return error_set(err, SUMI_TOOBIG, "a preview of %dx%d does not fit", *width,
+				 *height);
 	return run_preview(run, rgb, err);
 }
 
 /* What stable-diffusion-webui calls our names; names that it does not have stay as they are. */
 static const struct label {
 	const char *name, *label;
-} sampler_labels[] = {{"ddpm", "DDPM"},
-                      {"ddim", "DDIM"},
-                      {"pndm", "PLMS"},
-                      {"euler", "Euler"},
-                      {"euler_a", "Euler a"},
-                      {"heun", "Heun"},
-                      {"dpmpp_2m", "DPM++ 2M"},
-                      {"dpmpp_2m_sde", "DPM++ 2M SDE"},
-                      {"unipc", "UniPC"},
-                      {"lcm", "LCM"},
-                      {"tcd", "TCD"},
-                      {NULL, NULL}},
-  schedule_labels[] = {{"normal", "Normal"},           {"karras", "Karras"},
-                       {"exponential", "Exponential"}, {"beta", "Beta"},
-                       {"sgm_uniform", "SGM Uniform"}, {"simple", "Simple"},
-                       {NULL, NULL}};
+} sampler_labels[] = {{"ddpm", "DDPM"},         {"ddim", "DDIM"},
+		      {"pndm", "PLMS"},         {"euler", "Euler"},
+		      {"euler_a", "Euler a"},   {"heun", "Heun"},
+		      {"dpmpp_2m", "DPM++ 2M"}, {"dpmpp_2m_sde", "DPM++ 2M SDE"},
+		      {"unipc", "UniPC"},       {"lcm", "LCM"},
+		      {"tcd", "TCD"},           {NULL, NULL}},
+  schedule_labels[] = {
+      {"normal", "Normal"}, {"karras", "Karras"},           {"exponential", "Exponential"},
+      {"beta", "Beta"},     {"sgm_uniform", "SGM Uniform"}, {"simple", "Simple"},
+      {NULL, NULL}};
 
 static const char *label(const struct label *table, const char *name)
 {
@@ -235,8 +233,8 @@ struct infotext_lines {
 	size_t count;
 };
 
-__attribute__((format(printf, 3, 4))) static void put_line(struct infotext_lines *l,
-                                                           char *key, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void put_line(struct infotext_lines *l, char *key,
+							   const char *format, ...)
 {
 	va_list ap;
 	va_start(ap, format);
@@ -248,7 +246,7 @@ __attribute__((format(printf, 3, 4))) static void put_line(struct infotext_lines
 }
 
 int request_infotext(const struct pack_info *info, const struct request *r, char **text,
-                     struct error *err)
+		     struct error *err)
 {
 	struct infotext_lines l = {.count = 0};
 	put_line(&l, "Steps", "%d", r->steps);

@@ -19,16 +19,16 @@ struct run_params request_run_params(const struct request *r);
 /* run_preview() with its sizes, for a request whose frames are pictures. SUMI_TOOBIG when
  * max_pixels do not suffice. */
 int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
-                    size_t max_pixels, int *width, int *height, struct error *err);
+		    size_t max_pixels, int *width, int *height, struct error *err);
 
 /* The JSON that goes into a file's metadata: the resolved request, the pack's name and
  * digest, device and versions: enough to make the same bytes again. Field names are the
  * job schema's. The caller frees *text. */
 int request_metadata(const struct pack *pack, const struct request *r, char **text,
-                     struct error *err);
+		     struct error *err);
 
 /* A1111's "parameters" text. The caller frees *text. */
 int request_infotext(const struct pack_info *info, const struct request *r, char **text,
-                     struct error *err);
+		     struct error *err);
 
 #endif

@@ -6,8 +6,8 @@
 #include "modalities/request.h"
 
 int single_run_begin(struct pack *pack, const struct request *r,
-                     const struct single_run_start *start, struct generation **out,
-                     struct error *err)
+		     const struct single_run_start *start, struct generation **out,
+		     struct error *err)
 {
 	struct single_run *s = calloc(1, sizeof *s);
 	if (!s)
@@ -21,9 +21,9 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	params.overlap = start->overlap;
 	if (start->width)
 		params.width = start->width;
-	int status = start->saved ? run_restore(pack, &params, start->saved, start->saved_size,
-	                                        &s->run, err)
-	                          : run_begin(pack, &params, &s->run, err);
+	int status = start->saved
+			 ? run_restore(pack, &params, start->saved, start->saved_size, &s->run, err)
+			 : run_begin(pack, &params, &s->run, err);
 	if (status || (status = request_metadata(pack, r, &s->metadata, err)) ||
 	    (status = request_infotext(pack_info_of(pack), r, &s->infotext, err))) {
 		single_run_free(&s->base);
@@ -60,9 +60,9 @@ int single_run_save(const struct generation *g, void **data, size_t *size, struc
 }
 
 int single_run_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
-                       int *height, struct error *err)
+		       int *height, struct error *err)
 {
 	const struct single_run *s = (const struct single_run *)g;
 	return request_preview(s->run, &s->request, pack_info_of(s->pack)->scale, rgb, max_pixels,
-	                       width, height, err);
+			       width, height, err);
 }

@@ -16,22 +16,22 @@ struct single_run {
 /* How a modality's `begin` fills in what the request alone does not say. */
 struct single_run_start {
 	const struct modality *modality;
-	const float *init; /* [frames, height, width, 3] in −1…1, or NULL */
+	const float *init;   /* [frames, height, width, 3] in −1…1, or NULL */
 	int width;           /* of the run where it is not the request's; else 0 */
 	int window, overlap; /* as in struct run_params */
-	const void *saved; /* of single_run_save(), or NULL */
+	const void *saved;   /* of single_run_save(), or NULL */
 	size_t saved_size;
 };
 
 int single_run_begin(struct pack *pack, const struct request *r,
-                     const struct single_run_start *start, struct generation **out,
-                     struct error *err);
+		     const struct single_run_start *start, struct generation **out,
+		     struct error *err);
 
 /* Entries of the modality's table. */
 int single_run_step(struct generation *g, struct error *err);
 int single_run_save(const struct generation *g, void **data, size_t *size, struct error *err);
 int single_run_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
-                       int *height, struct error *err);
+		       int *height, struct error *err);
 void single_run_free(struct generation *g);
 
 #endif

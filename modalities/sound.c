@@ -15,7 +15,8 @@ int sound_new(struct sound *s, int rate, int channels, size_t length, struct err
 {
 	*s = (struct sound){.rate = rate, .channels = channels, .length = length};
 	s->samples = calloc((size_t)channels * length + 1, sizeof *s->samples);
-	return s->samples ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for %zu samples", length);
+	return s->samples ? SUMI_OK
+			  : error_set(err, SUMI_NOMEM, "no memory for %zu samples", length);
 }
 
 void sound_free(struct sound *s)
@@ -35,7 +36,8 @@ static int mix(struct sound *s, int channels, struct error *err)
 	if (status)
 		return status;
 	for (size_t i = 0; i < s->length; i++) {
-		float left = s->samples[i], right = s->channels == 2 ? s->samples[s->length + i] : left;
+		float left = s->samples[i],
+		      right = s->channels == 2 ? s->samples[s->length + i] : left;
 		out.samples[i] = (left + right) / 2;
 		if (channels == 2)
 			out.samples[s->length + i] = out.samples[i];
@@ -61,7 +63,7 @@ static float *make_kernel(void)
 }
 
 static void resample_channel(const float *in, size_t length, double step, const float *kernel,
-                             float *out, size_t out_length)
+			     float *out, size_t out_length)
 {
 	double narrow = step > 1 ? 1 / step : 1; /* of the kernel: what the lower rate can hold */
 	for (size_t i = 0; i < out_length; i++) {
@@ -88,8 +90,9 @@ static int resample(struct sound *s, int rate, struct error *err)
 		return error_set(err, SUMI_NOMEM, "no memory for another sample rate");
 	}
 	for (int c = 0; c < s->channels; c++)
-		resample_channel(s->samples + (size_t)c * s->length, s->length, (double)s->rate / rate,
-		                 kernel, out.samples + (size_t)c * length, length);
+		resample_channel(s->samples + (size_t)c * s->length, s->length,
+				 (double)s->rate / rate, kernel, out.samples + (size_t)c * length,
+				 length);
 	free(kernel);
 	sound_free(s);
 	*s = out;
@@ -109,8 +112,8 @@ int sound_load(const char *path, int rate, int channels, struct sound *out, stru
 	else if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WAVE", 4) == 0)
 		status = wav_decode(data, size, path, out, err);
 	else
-		status = error_set(err, SUMI_UNSUPPORTED, "%s: is neither an Ogg Vorbis nor a WAV file",
-		                   path);
+		status = error_set(err, SUMI_UNSUPPORTED,
+				   "%s: is neither an Ogg Vorbis nor a WAV file", path);
 	free(data);
 	if (!status && out->length == 0)
 		status = error_set(err, SUMI_INVALID, "%s: holds no sound", path);

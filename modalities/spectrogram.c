@@ -34,9 +34,11 @@ static size_t pixel(const struct spectrogram *s, int columns, int band, int colu
 
 /* The picture's brightness for a channel at a place between columns. */
 static float brightness(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                        const float *picture, int channel, int band, double at)
+			const float *picture, int channel, int band, double at)
 {
-	int left = (int)at, right = left + 1 < shape->columns ? left + 1 : shape->circular ? 0 : left;
+	int left = (int)at, right = left + 1 < shape->columns ? left + 1
+				    : shape->circular         ? 0
+							      : left;
 	float part = (float)(at - left), value[2];
 	for (int i = 0; i < 2; i++) {
 		const float *p = picture + pixel(s, shape->columns, band, i ? right : left);
@@ -53,7 +55,7 @@ static double column_of_frame(const struct spectrogram_shape *shape, int frame)
 }
 
 static void read_bands(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                       const float *picture, int channel, int frame, float *bands)
+		       const float *picture, int channel, int frame, float *bands)
 {
 	double at = column_of_frame(shape, frame), power = 1 / s->power;
 	for (int b = 0; b < s->bands; b++) {
@@ -66,8 +68,8 @@ static void read_bands(const struct spectrogram *s, const struct spectrogram_sha
 
 /* [frames, bins] of one channel, for a transform of n_fft numbers. */
 static int magnitudes_of(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                         const float *picture, int channel, int n_fft, int bins, float *out,
-                         struct error *err)
+			 const float *picture, int channel, int n_fft, int bins, float *out,
+			 struct error *err)
 {
 	struct mel_options options = mel_options(s);
 	struct mel *mel;
@@ -91,13 +93,13 @@ static int magnitudes_of(const struct spectrogram *s, const struct spectrogram_s
 }
 
 static int channel_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                            const float *picture, int channel, float *samples, struct error *err)
+			    const float *picture, int channel, float *samples, struct error *err)
 {
 	struct phase_options o = {
 	    .stft = {.n_fft = phase_transform(s->window, s->n_fft),
-	             .window = s->window,
-	             .hop = s->hop,
-	             .edge = shape->circular ? STFT_CIRCLE : STFT_ZERO},
+		     .window = s->window,
+		     .hop = s->hop,
+		     .edge = shape->circular ? STFT_CIRCLE : STFT_ZERO},
 	    .frames = shape->frames,
 	    .length = shape->length,
 	    .iterations = ITERATIONS,
@@ -109,8 +111,10 @@ static int channel_to_sound(const struct spectrogram *s, const struct spectrogra
 		o.bins = o.stft.n_fft / 2 + 1;
 	float *magnitudes = malloc((size_t)o.frames * (size_t)o.bins * sizeof *magnitudes);
 	if (!magnitudes)
-		return error_set(err, SUMI_NOMEM, "no memory for a spectrum of %d frames", o.frames);
-	int status = magnitudes_of(s, shape, picture, channel, o.stft.n_fft, o.bins, magnitudes, err);
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrum of %d frames",
+				 o.frames);
+	int status =
+	    magnitudes_of(s, shape, picture, channel, o.stft.n_fft, o.bins, magnitudes, err);
 	if (!status)
 		status = phase_reconstruct(&o, magnitudes, samples, err);
 	free(magnitudes);
@@ -118,12 +122,12 @@ static int channel_to_sound(const struct spectrogram *s, const struct spectrogra
 }
 
 int spectrogram_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                         const float *picture, struct sound *out, struct error *err)
+			 const float *picture, struct sound *out, struct error *err)
 {
 	int status = sound_new(out, s->rate, s->stereo ? 2 : 1, shape->length, err);
 	for (int c = 0; c < out->channels && !status; c++)
-		status = channel_to_sound(s, shape, picture, c, out->samples + (size_t)c * shape->length,
-		                          err);
+		status = channel_to_sound(s, shape, picture, c,
+					  out->samples + (size_t)c * shape->length, err);
 	if (status)
 		sound_free(out);
 	return status;
@@ -133,7 +137,7 @@ int spectrogram_to_sound(const struct spectrogram *s, const struct spectrogram_s
 
 /* Bands of one channel, [frames, bands], of the sound repeated to `length` samples. */
 static int bands_of(const struct spectrogram *s, const struct sound *sound, int channel,
-                    size_t length, int frames, enum stft_edge edge, float *bands, struct error *err)
+		    size_t length, int frames, enum stft_edge edge, float *bands, struct error *err)
 {
 	struct stft_options options = {
 	    .n_fft = s->n_fft, .window = s->window, .hop = s->hop, .edge = edge};
@@ -163,7 +167,7 @@ static int bands_of(const struct spectrogram *s, const struct sound *sound, int 
 
 /* One channel's bands into the picture; a column lies where its frame does. */
 static void paint(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                  const float *bands, int frames, float loudest, int channel, float *picture)
+		  const float *bands, int frames, float loudest, int channel, float *picture)
 {
 	for (int x = 0; x < shape->columns; x++) {
 		double at = shape->circular ? (double)x * frames / shape->columns : x;
@@ -172,7 +176,8 @@ static void paint(const struct spectrogram *s, const struct spectrogram_shape *s
 		for (int b = 0; b < s->bands; b++) {
 			float v0 = bands[(size_t)left * (size_t)s->bands + (size_t)b];
 			float v1 = bands[(size_t)right * (size_t)s->bands + (size_t)b];
-			float v = powf(fminf((v0 + (v1 - v0) * part) / loudest, 1), (float)s->power);
+			float v =
+			    powf(fminf((v0 + (v1 - v0) * part) / loudest, 1), (float)s->power);
 			float *p = picture + pixel(s, shape->columns, b, x);
 			v = s->black_is_loud ? 1 - v : v;
 			if (s->stereo)
@@ -184,7 +189,7 @@ static void paint(const struct spectrogram *s, const struct spectrogram_shape *s
 }
 
 int spectrogram_of_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                         const struct sound *sound, float *picture, struct error *err)
+			 const struct sound *sound, float *picture, struct error *err)
 {
 	int frames = shape->circular ? shape->frames : shape->columns, status = SUMI_OK;
 	size_t length = (size_t)frames * (size_t)s->hop, one = (size_t)frames * (size_t)s->bands;
@@ -192,7 +197,8 @@ int spectrogram_of_sound(const struct spectrogram *s, const struct spectrogram_s
 	float loudest = 1e-9f;
 	float *bands = malloc(one * (size_t)sound->channels * sizeof *bands);
 	if (!bands)
-		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns", frames);
+		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns",
+				 frames);
 	memset(picture, 0, (size_t)s->bands * (size_t)shape->columns * 3 * sizeof *picture);
 	for (int c = 0; c < sound->channels && !status; c++)
 		status = bands_of(s, sound, c, length, frames, edge, bands + (size_t)c * one, err);

@@ -9,16 +9,16 @@
 
 struct spectrogram {
 	int rate, hop, window, n_fft;
-	int bands;            /* rows of the picture */
-	double low, high;     /* Hz */
-	bool slaney;          /* mel scale; else HTK's */
-	bool area_norm;       /* of the mel filters */
-	double power;         /* brightness = (amplitude / loudest)^power */
-	double max_value;     /* the amplitude of full brightness; 0: the clip's own loudest */
+	int bands;        /* rows of the picture */
+	double low, high; /* Hz */
+	bool slaney;      /* mel scale; else HTK's */
+	bool area_norm;   /* of the mel filters */
+	double power;     /* brightness = (amplitude / loudest)^power */
+	double max_value; /* the amplitude of full brightness; 0: the clip's own loudest */
 	bool black_is_loud, low_at_bottom;
-	bool stereo;          /* left in the green channel, right in the blue one */
-	int window_columns;   /* what the model sees at once */
-	int overlap_columns;  /* of two neighbouring windows */
+	bool stereo;         /* left in the green channel, right in the blue one */
+	int window_columns;  /* what the model sees at once */
+	int overlap_columns; /* of two neighbouring windows */
 };
 
 /* SUMI_INVALID with the file and the field for values that no sound can be made of. */
@@ -35,11 +35,11 @@ struct spectrogram_shape {
 
 /* picture [bands, columns, 3] in 0 … 1 → sound. The caller frees it by sound_free(). */
 int spectrogram_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                         const float *picture, struct sound *out, struct error *err);
+			 const float *picture, struct sound *out, struct error *err);
 
 /* sound, repeated until it is long enough → picture [bands, columns, 3] in 0 … 1. It must have
  * the spectrogram's rate and channels. */
 int spectrogram_of_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
-                         const struct sound *sound, float *picture, struct error *err);
+			 const struct sound *sound, float *picture, struct error *err);
 
 #endif

@@ -9,13 +9,13 @@
 enum { BANDS_MAX = 1024, N_FFT_MAX = 65536 };
 
 static const char *const known[] = {
-    "sample_rate", "hop_length", "win_length", "n_fft",         "n_mels",         "mel_scale",
-    "mel_norm",    "f_min",      "f_max",      "power",         "max_value",      "loud",
+    "sample_rate", "hop_length", "win_length",     "n_fft",           "n_mels",    "mel_scale",
+    "mel_norm",    "f_min",      "f_max",          "power",           "max_value", "loud",
     "low",         "stereo",     "window_columns", "overlap_columns", NULL};
 
 /* A field that is one of two words; *second tells which. */
 static int want_choice(const json_t *o, const char *where, const char *key, const char *first,
-                       const char *other, bool *second, struct error *err)
+		       const char *other, bool *second, struct error *err)
 {
 	const char *word = NULL;
 	int status = json_want_string(o, where, key, &word, err);
@@ -23,13 +23,14 @@ static int want_choice(const json_t *o, const char *where, const char *key, cons
 		return status;
 	*second = strcmp(word, other) == 0;
 	if (!*second && strcmp(word, first) != 0)
-		return error_set(err, SUMI_INVALID, "%s: field '%s' is '%.40s', allowed are %s and %s",
-		                 where, key, word, first, other);
+		return error_set(err, SUMI_INVALID,
+				 "%s: field '%s' is '%.40s', allowed are %s and %s", where, key,
+				 word, first, other);
 	return SUMI_OK;
 }
 
 static int want_int(const json_t *o, const char *where, const char *key, int64_t min, int64_t max,
-                    int *value, struct error *err)
+		    int *value, struct error *err)
 {
 	int64_t wide = *value;
 	int status = json_want_int(o, where, key, min, max, &wide, err);
@@ -48,10 +49,11 @@ static int read_layout(const json_t *o, const char *where, struct spectrogram *s
 		return status;
 	/* One that the file leaves out may still not fit those that it gives. */
 	if (s->n_fft % 2 || s->window > s->n_fft || s->hop > s->window / 2)
-		return error_set(err, SUMI_INVALID,
-		                 "%s: n_fft %d must be even and at least win_length %d, and that at least "
-		                 "twice hop_length %d",
-		                 where, s->n_fft, s->window, s->hop);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "%s: n_fft %d must be even and at least win_length %d, and that at least "
+		    "twice hop_length %d",
+		    where, s->n_fft, s->window, s->hop);
 	return SUMI_OK;
 }
 
@@ -75,28 +77,30 @@ static int read_scale(const json_t *o, const char *where, struct spectrogram *s,
 	if (s->high > half)
 		s->high = half;
 	if (s->high - s->low < 1)
-		return error_set(err, SUMI_INVALID, "%s: field 'f_max' is %g, not above f_min, which is %g",
-		                 where, s->high, s->low);
+		return error_set(err, SUMI_INVALID,
+				 "%s: field 'f_max' is %g, not above f_min, which is %g", where,
+				 s->high, s->low);
 	return SUMI_OK;
 }
 
 static int read_window(const json_t *o, const char *where, const struct pack_info *info,
-                       struct spectrogram *s, struct error *err)
+		       struct spectrogram *s, struct error *err)
 {
 	int status = want_int(o, where, "window_columns", 16, 8192, &s->window_columns, err);
 	if (status)
 		return status;
 	s->overlap_columns = s->window_columns / 2 / info->scale * info->scale;
 	status = want_int(o, where, "overlap_columns", 0, s->window_columns - info->scale,
-	                  &s->overlap_columns, err);
+			  &s->overlap_columns, err);
 	if (status)
 		return status;
 	if (s->bands % info->scale || s->window_columns % info->scale ||
 	    s->overlap_columns % info->scale)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: n_mels %d, window_columns %d and overlap_columns %d must be "
-		                 "multiples of %d",
-		                 where, s->bands, s->window_columns, s->overlap_columns, info->scale);
+				 "%s: n_mels %d, window_columns %d and overlap_columns %d must be "
+				 "multiples of %d",
+				 where, s->bands, s->window_columns, s->overlap_columns,
+				 info->scale);
 	return SUMI_OK;
 }
 
@@ -121,7 +125,8 @@ int spectrogram_read(const struct pack_info *info, struct spectrogram *s, struct
 		return error_set(err, SUMI_INVALID, "%s: must be an object", where);
 	const char *stranger = o ? json_unknown_field(o, known) : NULL;
 	if (stranger)
-		return error_set(err, SUMI_INVALID, "%s: field '%.60s' is not known", where, stranger);
+		return error_set(err, SUMI_INVALID, "%s: field '%.60s' is not known", where,
+				 stranger);
 	int status = read_layout(o, where, s, err);
 	if (!status)
 		status = read_scale(o, where, s, err);

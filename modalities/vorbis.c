@@ -23,14 +23,14 @@ static void put_page(struct bytes_writer *out, const ogg_page *page)
 static int serial_number(const struct sound *s, const struct metadata *meta)
 {
 	uint64_t h = bytes_hash(BYTES_HASH_START, s->samples,
-	                        (size_t)s->channels * s->length * sizeof *s->samples);
+				(size_t)s->channels * s->length * sizeof *s->samples);
 	if (meta && meta->json)
 		h = bytes_hash(h, meta->json, strlen(meta->json));
 	return (int)(h & 0x7fffffff);
 }
 
 static void put_headers(vorbis_dsp_state *dsp, ogg_stream_state *stream,
-                        const struct metadata *meta, struct bytes_writer *out)
+			const struct metadata *meta, struct bytes_writer *out)
 {
 	vorbis_comment comments;
 	ogg_packet id, text, books;
@@ -51,7 +51,7 @@ static void put_headers(vorbis_dsp_state *dsp, ogg_stream_state *stream,
 }
 
 static void put_blocks(vorbis_dsp_state *dsp, vorbis_block *block, ogg_stream_state *stream,
-                       struct bytes_writer *out)
+		       struct bytes_writer *out)
 {
 	ogg_packet packet;
 	ogg_page page;
@@ -67,7 +67,7 @@ static void put_blocks(vorbis_dsp_state *dsp, vorbis_block *block, ogg_stream_st
 }
 
 static void put_sound(const struct sound *s, vorbis_dsp_state *dsp, vorbis_block *block,
-                      ogg_stream_state *stream, struct bytes_writer *out)
+		      ogg_stream_state *stream, struct bytes_writer *out)
 {
 	enum { CHUNK = 4096 };
 	ogg_page page;
@@ -86,7 +86,7 @@ static void put_sound(const struct sound *s, vorbis_dsp_state *dsp, vorbis_block
 }
 
 int vorbis_encode(const struct sound *s, double quality, const struct metadata *meta,
-                  uint8_t **data, size_t *size, struct error *err)
+		  uint8_t **data, size_t *size, struct error *err)
 {
 	vorbis_info info;
 	vorbis_dsp_state dsp;
@@ -95,10 +95,12 @@ int vorbis_encode(const struct sound *s, double quality, const struct metadata *
 	struct bytes_writer out = {0};
 	*data = NULL;
 	vorbis_info_init(&info);
-	if (vorbis_encode_init_vbr(&info, s->channels, s->rate, (float)(quality / 100 * 1.1 - 0.1))) {
+	if (vorbis_encode_init_vbr(&info, s->channels, s->rate,
+				   (float)(quality / 100 * 1.1 - 0.1))) {
 		vorbis_info_clear(&info);
-		return error_set(err, SUMI_UNSUPPORTED, "Vorbis has no mode for %d channels at %d Hz",
-		                 s->channels, s->rate);
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "Vorbis has no mode for %d channels at %d Hz", s->channels,
+				 s->rate);
 	}
 	vorbis_analysis_init(&dsp, &info);
 	vorbis_block_init(&dsp, &block);
@@ -140,8 +142,8 @@ static int memory_seek(void *source, ogg_int64_t offset, int whence)
 {
 	struct memory_file *f = source;
 	ogg_int64_t base = whence == SEEK_SET   ? 0
-	                   : whence == SEEK_CUR ? (ogg_int64_t)f->at
-	                                        : (ogg_int64_t)f->size;
+			   : whence == SEEK_CUR ? (ogg_int64_t)f->at
+						: (ogg_int64_t)f->size;
 	if (base + offset < 0 || base + offset > (ogg_int64_t)f->size)
 		return -1;
 	f->at = (size_t)(base + offset);
@@ -169,32 +171,34 @@ static int read_all(OggVorbis_File *file, const char *where, struct sound *out, 
 			break;
 		size_t take = (size_t)n < out->length - at ? (size_t)n : out->length - at;
 		for (int c = 0; c < out->channels; c++)
-			memcpy(out->samples + (size_t)c * out->length + at, pcm[c], take * sizeof(float));
+			memcpy(out->samples + (size_t)c * out->length + at, pcm[c],
+			       take * sizeof(float));
 		at += take;
 	}
 	return SUMI_OK;
 }
 
 int vorbis_decode(const void *data, size_t size, const char *where, struct sound *out,
-                  struct error *err)
+		  struct error *err)
 {
 	struct memory_file source = {.data = data, .size = size};
 	ov_callbacks callbacks = {memory_read, memory_seek, NULL, memory_tell};
 	OggVorbis_File file;
 	*out = (struct sound){0};
 	if (ov_open_callbacks(&source, &file, NULL, 0, callbacks) != 0)
-		return error_set(err, SUMI_UNSUPPORTED, "%s: no Ogg Vorbis that could be read", where);
+		return error_set(err, SUMI_UNSUPPORTED, "%s: no Ogg Vorbis that could be read",
+				 where);
 	const vorbis_info *info = ov_info(&file, 0);
 	ogg_int64_t total = ov_pcm_total(&file, 0);
 	int status;
 	if (!info || info->channels < 1 || info->channels > 2 || info->rate < SOUND_RATE_MIN ||
 	    info->rate > SOUND_RATE_MAX)
 		status = error_set(err, SUMI_UNSUPPORTED,
-		                   "%s: must have one or two channels at %d to %d Hz", where,
-		                   SOUND_RATE_MIN, SOUND_RATE_MAX);
+				   "%s: must have one or two channels at %d to %d Hz", where,
+				   SOUND_RATE_MIN, SOUND_RATE_MAX);
 	else if (total < 0 || (size_t)total > SOUND_LENGTH_MAX)
 		status = error_set(err, SUMI_TOOBIG, "%s: says that it has %lld samples", where,
-		                   (long long)total);
+				   (long long)total);
 	else
 		status = sound_new(out, (int)info->rate, info->channels, (size_t)total, err);
 	if (!status)

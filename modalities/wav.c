@@ -56,7 +56,7 @@ static void put_format(struct bytes_writer *w, const struct sound *s)
 }
 
 int wav_encode(const struct sound *s, const struct metadata *meta, uint8_t **data, size_t *size,
-               struct error *err)
+	       struct error *err)
 {
 	struct bytes_writer w = {0};
 	size_t channels = (size_t)s->channels;
@@ -113,7 +113,7 @@ static float sample(const struct wav *w, const uint8_t *at)
 }
 
 static int read_format(struct wav *w, const uint8_t *chunk, size_t size, const char *where,
-                       struct error *err)
+		       struct error *err)
 {
 	if (size < 16)
 		return error_set(err, SUMI_CORRUPT, "%s: chunk 'fmt ' has %zu bytes", where, size);
@@ -124,18 +124,21 @@ static int read_format(struct wav *w, const uint8_t *chunk, size_t size, const c
 	if (w->format == FORMAT_EXTENSIBLE && size >= 26)
 		w->format = (int)get(chunk + 24, 2);
 	bool pcm = w->format == FORMAT_PCM &&
-	           (w->bits == 8 || w->bits == 16 || w->bits == 24 || w->bits == 32);
+		   (w->bits == 8 || w->bits == 16 || w->bits == 24 || w->bits == 32);
 	if (!pcm && !(w->format == FORMAT_FLOAT && w->bits == 32))
-		return error_set(err, SUMI_UNSUPPORTED, "%s: format %d with %d bits; plain PCM is needed",
-		                 where, w->format, w->bits);
-	if (w->channels < 1 || w->channels > 2 || w->rate < SOUND_RATE_MIN || w->rate > SOUND_RATE_MAX)
-		return error_set(err, SUMI_UNSUPPORTED, "%s: must have one or two channels at %d to %d Hz",
-		                 where, SOUND_RATE_MIN, SOUND_RATE_MAX);
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: format %d with %d bits; plain PCM is needed", where,
+				 w->format, w->bits);
+	if (w->channels < 1 || w->channels > 2 || w->rate < SOUND_RATE_MIN ||
+	    w->rate > SOUND_RATE_MAX)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: must have one or two channels at %d to %d Hz", where,
+				 SOUND_RATE_MIN, SOUND_RATE_MAX);
 	return SUMI_OK;
 }
 
 static int read_chunks(struct wav *w, const uint8_t *in, size_t size, const char *where,
-                       struct error *err)
+		       struct error *err)
 {
 	for (size_t at = 12; at + 8 <= size;) {
 		size_t length = get(in + at + 4, 4), left = size - at - 8;
@@ -145,8 +148,8 @@ static int read_chunks(struct wav *w, const uint8_t *in, size_t size, const char
 		if (sound && length > left)
 			length = left;
 		if (length > left)
-			return error_set(err, SUMI_CORRUPT, "%s: a chunk at byte %zu ends beyond the file",
-			                 where, at);
+			return error_set(err, SUMI_CORRUPT,
+					 "%s: a chunk at byte %zu ends beyond the file", where, at);
 		if (memcmp(in + at, "fmt ", 4) == 0) {
 			int status = read_format(w, chunk, length, where, err);
 			if (status)
@@ -160,16 +163,18 @@ static int read_chunks(struct wav *w, const uint8_t *in, size_t size, const char
 		at += 8 + length + (length & 1);
 	}
 	return w->channels && w->data
-	           ? SUMI_OK
-	           : error_set(err, SUMI_CORRUPT, "%s: has no chunk 'fmt ' before one 'data'", where);
+		   ? SUMI_OK
+		   : error_set(err, SUMI_CORRUPT, "%s: has no chunk 'fmt ' before one 'data'",
+			       where);
 }
 
 int wav_decode(const void *data, size_t size, const char *where, struct sound *out,
-               struct error *err)
+	       struct error *err)
 {
 	struct wav w = {0};
 	*out = (struct sound){0};
-	if (size < 12 || memcmp(data, "RIFF", 4) != 0 || memcmp((const char *)data + 8, "WAVE", 4) != 0)
+	if (size < 12 || memcmp(data, "RIFF", 4) != 0 ||
+	    memcmp((const char *)data + 8, "WAVE", 4) != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: is not a WAV file", where);
 	int status = read_chunks(&w, data, size, where, err);
 	if (status)
@@ -189,7 +194,7 @@ int wav_decode(const void *data, size_t size, const char *where, struct sound *o
 /* ---- metadata ---------------------------------------------------------------------- */
 
 static int keep_text(const uint8_t *chunk, size_t size, const char *where, char **text,
-                     struct error *err)
+		     struct error *err)
 {
 	while (size > 0 && chunk[size - 1] == 0)
 		size--;
@@ -204,7 +209,7 @@ static int keep_text(const uint8_t *chunk, size_t size, const char *where, char 
 }
 
 int wav_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-                      struct error *err)
+		      struct error *err)
 {
 	const uint8_t *in = data;
 	int status = SUMI_OK;

@@ -79,7 +79,8 @@ static size_t sound_size(const char *data, size_t size)
 	char name[8];
 	while (c.at < size) {
 		size_t start = c.at;
-		const char *line_end = data[start] == '#' ? memchr(data + start, '\n', size - start) : NULL;
+		const char *line_end =
+		    data[start] == '#' ? memchr(data + start, '\n', size - start) : NULL;
 		enum scan scan = SCAN_WHOLE;
 		if (line_end) /* an annotation, such as a time */
 			c.at = (size_t)(line_end - data) + 1;

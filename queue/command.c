@@ -57,7 +57,7 @@ void command_number(struct command *command, double value)
 {
 	char text[40];
 	command_add(command, text,
-	            isnan(value) ? 0 : (size_t)snprintf(text, sizeof text, "%.3f", value));
+		    isnan(value) ? 0 : (size_t)snprintf(text, sizeof text, "%.3f", value));
 }
 
 void command_format(struct command *command, const char *format, ...)
@@ -74,7 +74,7 @@ void command_format(struct command *command, const char *format, ...)
 }
 
 void command_key(struct command *command, const struct queue *queue, const char *name,
-                 const char *id)
+		 const char *id)
 {
 	command_format(command, "%s%s%s", queue->prefix, name, id ? id : "");
 }
@@ -110,7 +110,7 @@ int link_append(struct queue *queue, struct command *command, struct error *err)
 const char *reply_text(const redisReply *reply)
 {
 	if (reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
-	              reply->type == REDIS_REPLY_ERROR))
+		      reply->type == REDIS_REPLY_ERROR))
 		return reply->str;
 	return "";
 }
@@ -130,8 +130,8 @@ bool reply_is(const redisReply *reply, const char *word)
 const redisReply *reply_at(const redisReply *reply, size_t index)
 {
 	return reply && reply->type == REDIS_REPLY_ARRAY && index < reply->elements
-	           ? reply->element[index]
-	           : NULL;
+		   ? reply->element[index]
+		   : NULL;
 }
 
 void reply_copy(const redisReply *reply, char *out, size_t size)
@@ -144,15 +144,17 @@ int reply_error(const redisReply *reply, struct error *err)
 	static const struct {
 		const char *start;
 		int status;
-	} known[] = {{"OOM", SUMI_FULL},        {"NOAUTH", SUMI_PERM},   {"NOPERM", SUMI_PERM},
-	             {"WRONGPASS", SUMI_PERM},  {"MISCONF", SUMI_FULL},  {"LOADING", SUMI_CONNECT},
-	             {"READONLY", SUMI_CONNECT}, {"MASTERDOWN", SUMI_CONNECT}, {"BUSY ", SUMI_CONNECT},
-	             {"MOVED", SUMI_UNSUPPORTED}};
+	} known[] = {{"OOM", SUMI_FULL},         {"NOAUTH", SUMI_PERM},
+		     {"NOPERM", SUMI_PERM},      {"WRONGPASS", SUMI_PERM},
+		     {"MISCONF", SUMI_FULL},     {"LOADING", SUMI_CONNECT},
+		     {"READONLY", SUMI_CONNECT}, {"MASTERDOWN", SUMI_CONNECT},
+		     {"BUSY ", SUMI_CONNECT},    {"MOVED", SUMI_UNSUPPORTED}};
 	int status = SUMI_INTERNAL;
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (strncmp(reply->str, known[i].start, strlen(known[i].start)) == 0)
 			status = known[i].status;
 	/* A script's error carries the script's digest behind its text. */
 	const char *end = strstr(reply->str, " script: ");
-	return error_set(err, status, "redis: %.*s", end ? (int)(end - reply->str) : 300, reply->str);
+	return error_set(err, status, "redis: %.*s", end ? (int)(end - reply->str) : 300,
+			 reply->str);
 }

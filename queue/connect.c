@@ -31,7 +31,7 @@ static struct timeval timeval_ms(int ms)
 }
 
 static int plain_open(const struct queue *queue, const char *host, int port, redisContext **out,
-                      struct error *err)
+		      struct error *err)
 {
 	const struct queue_url *url = &queue->url;
 	struct timeval timeout = timeval_ms(queue->connect_ms);
@@ -86,7 +86,7 @@ static int sign_in(const struct queue *queue, redisContext *c, struct error *err
 	struct error why = {0};
 	if (*url->password || *url->user) {
 		reply = *url->user ? ask(c, &why, "AUTH %s %s", url->user, url->password)
-		                   : ask(c, &why, "AUTH %s", url->password);
+				   : ask(c, &why, "AUTH %s", url->password);
 		if (!reply)
 			return error_set(err, why.status, "signing in: %s", why.text);
 		freeReplyObject(reply);
@@ -109,7 +109,8 @@ static int sentinel_open(const struct queue *queue, redisContext **out, struct e
 		redisContext *sentinel;
 		if (plain_open(queue, url->host[i], url->port[i], &sentinel, err))
 			continue;
-		redisReply *reply = ask(sentinel, err, "SENTINEL get-master-addr-by-name %s", url->master);
+		redisReply *reply =
+		    ask(sentinel, err, "SENTINEL get-master-addr-by-name %s", url->master);
 		redisFree(sentinel);
 		char host[256] = "";
 		int port = 0;
@@ -117,8 +118,8 @@ static int sentinel_open(const struct queue *queue, redisContext **out, struct e
 			reply_copy(reply_at(reply, 0), host, sizeof host);
 			port = (int)reply_int(reply_at(reply, 1));
 		} else if (reply) {
-			error_set(err, SUMI_CONNECT, "Sentinel %s knows no master '%s'", url->host[i],
-			          url->master);
+			error_set(err, SUMI_CONNECT, "Sentinel %s knows no master '%s'",
+				  url->host[i], url->master);
 		}
 		freeReplyObject(reply);
 		if (!port || plain_open(queue, host, port, out, err))
@@ -128,7 +129,8 @@ static int sentinel_open(const struct queue *queue, redisContext **out, struct e
 			freeReplyObject(reply);
 			if (master)
 				return SUMI_OK;
-			error_set(err, SUMI_CONNECT, "%s:%d is not the master any more", host, port);
+			error_set(err, SUMI_CONNECT, "%s:%d is not the master any more", host,
+				  port);
 		}
 		redisFree(*out);
 		*out = NULL;
@@ -169,7 +171,8 @@ static void copy_line(const char *info, const char *name, char *out, size_t size
 	const char *p = strstr(info, name);
 	*out = '\0';
 	if (p)
-		snprintf(out, size, "%.*s", (int)strcspn(p + strlen(name), "\r\n"), p + strlen(name));
+		snprintf(out, size, "%.*s", (int)strcspn(p + strlen(name), "\r\n"),
+			 p + strlen(name));
 }
 
 /* One try. Notices that the server is another process than last time. */
@@ -225,7 +228,7 @@ int link_reply(struct queue *queue, redisReply **reply, struct error *err)
 /* One command, sent again on a new connection where the old one broke. *reply may be an
  * error reply, but none that says "not now". */
 static int exchange(struct queue *queue, struct command *command, redisReply **reply,
-                    struct error *err)
+		    struct error *err)
 {
 	int64_t end = clock_boot_ms() + queue->patience_ms;
 	int64_t wait = RETRY_FIRST_MS;
@@ -238,7 +241,7 @@ static int exchange(struct queue *queue, struct command *command, redisReply **r
 		status = link_reply(queue, reply, err);
 		if (status == SUMI_OK) {
 			bool later = (*reply)->type == REDIS_REPLY_ERROR &&
-			             reply_error(*reply, err) == SUMI_CONNECT;
+				     reply_error(*reply, err) == SUMI_CONNECT;
 			if (!later)
 				return SUMI_OK;
 			freeReplyObject(*reply);
@@ -320,8 +323,8 @@ int script_load(struct queue *queue, enum queue_script script, struct error *err
 	command_add(&command, text, size);
 	int status = link_call(queue, &command, &reply, err);
 	if (status == SUMI_OK && !reply_is(reply, queue->sha[script]))
-		status = error_set(err, SUMI_INTERNAL, "redis names it %s, not %s", reply_text(reply),
-		                   queue->sha[script]);
+		status = error_set(err, SUMI_INTERNAL, "redis names it %s, not %s",
+				   reply_text(reply), queue->sha[script]);
 	if (status)
 		error_prefix(err, "script %s", scripts[script].file);
 	freeReplyObject(reply);
@@ -339,7 +342,7 @@ int script_load_all(struct queue *queue, struct error *err)
 }
 
 int script_call(struct queue *queue, enum queue_script script, struct command *command,
-                redisReply **reply, struct error *err)
+		redisReply **reply, struct error *err)
 {
 	for (int tries = 0;; tries++) {
 		int status = exchange(queue, command, reply, err);
@@ -419,7 +422,7 @@ static int64_t info_int(const char *info, const char *name)
 
 /* CONFIG may be forbidden to us by a hosting service: then *out stays "". */
 static int config_value(struct queue *queue, const char *name, char *out, size_t size,
-                        struct error *err)
+			struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
@@ -462,12 +465,12 @@ int queue_server(struct queue *queue, struct queue_server *server, struct error 
 	freeReplyObject(reply);
 	status = config_value(queue, "save", server->save, sizeof server->save, err);
 	if (status == SUMI_OK)
-		status = config_value(queue, "appendfsync", server->fsync, sizeof server->fsync, err);
+		status =
+		    config_value(queue, "appendfsync", server->fsync, sizeof server->fsync, err);
 	return status;
 }
 
-int queue_check_server(struct queue *queue, char *warning, size_t warning_size,
-                       struct error *err)
+int queue_check_server(struct queue *queue, char *warning, size_t warning_size, struct error *err)
 {
 	struct queue_server server;
 	*warning = '\0';
@@ -475,28 +478,32 @@ int queue_check_server(struct queue *queue, char *warning, size_t warning_size,
 	if (status)
 		return status;
 	if (strtol(server.version, NULL, 10) < 7)
-		return error_set(err, SUMI_UNSUPPORTED, "redis is version %s, sumi needs 7.0 or later",
-		                 server.version);
-	if (strcmp(server.eviction, "noeviction") != 0)
 		return error_set(err, SUMI_UNSUPPORTED,
-		                 "redis would throw jobs away when its memory is full (maxmemory-policy is "
-		                 "%s). Mend it: redis-cli CONFIG SET maxmemory-policy noeviction, and the "
-		                 "same in redis.conf",
-		                 server.eviction);
+				 "redis is version %s, sumi needs 7.0 or later", server.version);
+	if (strcmp(server.eviction, "noeviction") != 0)
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "redis would throw jobs away when its memory is full (maxmemory-policy is "
+		    "%s). Mend it: redis-cli CONFIG SET maxmemory-policy noeviction, and the "
+		    "same in redis.conf",
+		    server.eviction);
 	if (strcmp(server.role, "master") != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "redis is a %s: name its master in the URL",
-		                 server.role);
+				 server.role);
 	if (server.aof && !server.aof_ok)
 		snprintf(warning, warning_size,
-		         "redis cannot write its append-only file (disk full?): jobs may be lost");
+			 "redis cannot write its append-only file (disk full?): jobs may be lost");
 	else if (!server.aof && !*server.save)
 		snprintf(warning, warning_size,
-		         "redis keeps nothing on disk: a restart loses all jobs. Mend it: redis-cli CONFIG "
-		         "SET appendonly yes, and the same in redis.conf");
+			 "redis keeps nothing on disk: a restart loses all jobs. Mend it: "
+			 "redis-cli CONFIG "
+			 "SET appendonly yes, and the same in redis.conf");
 	else if (!server.aof)
-		snprintf(warning, warning_size,
-		         "redis writes snapshots only (save %s): a power cut loses the jobs since the last "
-		         "one. Mend it: redis-cli CONFIG SET appendonly yes, and the same in redis.conf",
-		         server.save);
+		snprintf(
+		    warning, warning_size,
+		    "redis writes snapshots only (save %s): a power cut loses the jobs since the "
+		    "last "
+		    "one. Mend it: redis-cli CONFIG SET appendonly yes, and the same in redis.conf",
+		    server.save);
 	return SUMI_OK;
 }

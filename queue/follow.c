@@ -12,7 +12,7 @@
 /* XREAD on a connection whose read timeout lies behind Redis' own. *reply is NULL, with 0,
  * when nothing came. */
 static int blocking_read(const struct queue *queue, redisContext **link, int timeout_ms,
-                         const char *command, size_t size, redisReply **reply, struct error *err)
+			 const char *command, size_t size, redisReply **reply, struct error *err)
 {
 	int wait = timeout_ms + queue->command_ms, status = SUMI_OK;
 	*reply = NULL;
@@ -20,7 +20,8 @@ static int blocking_read(const struct queue *queue, redisContext **link, int tim
 		status = link_open(queue, link, err);
 	if (status)
 		return status;
-	redisSetTimeout(*link, (struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
+	redisSetTimeout(*link,
+			(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
 	redisReply *got = NULL;
 	if (redisAppendFormattedCommand(*link, command, size) != REDIS_OK ||
 	    redisGetReply(*link, (void **)&got) != REDIS_OK) {
@@ -48,11 +49,13 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 	snprintf(bell, sizeof bell, "%sbell", queue->prefix);
 	/* The intake from its beginning: an entry that lies there rings. The bell from where it was
 	 * heard last: what rang between two calls is not missed. BLOCK 0 would be for ever. */
-	int size = redisFormatCommand(&command, "XREAD COUNT 16 BLOCK %d STREAMS %s %s 0-0 %s",
-	                              timeout_ms > 0 ? timeout_ms : 1, in, bell, queue->bell_cursor);
+	int size =
+	    redisFormatCommand(&command, "XREAD COUNT 16 BLOCK %d STREAMS %s %s 0-0 %s",
+			       timeout_ms > 0 ? timeout_ms : 1, in, bell, queue->bell_cursor);
 	if (size < 0)
 		return error_set(err, SUMI_NOMEM, "queue: no memory");
-	int status = blocking_read(queue, &queue->bell, timeout_ms, command, (size_t)size, &reply, err);
+	int status =
+	    blocking_read(queue, &queue->bell, timeout_ms, command, (size_t)size, &reply, err);
 	redisFreeCommand(command);
 	if (status || !reply)
 		return status;
@@ -60,8 +63,8 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 	for (size_t i = 0; i < reply->elements; i++) {
 		const redisReply *entries = reply_at(reply->element[i], 1);
 		if (reply_is(reply_at(reply->element[i], 0), bell) && entries && entries->elements)
-			reply_copy(reply_at(entries->element[entries->elements - 1], 0), queue->bell_cursor,
-			           sizeof queue->bell_cursor);
+			reply_copy(reply_at(entries->element[entries->elements - 1], 0),
+				   queue->bell_cursor, sizeof queue->bell_cursor);
 	}
 	freeReplyObject(reply);
 	return SUMI_OK;
@@ -90,8 +93,8 @@ static int latest_cursor(struct queue_follower *f, struct error *err)
 	return status;
 }
 
-int queue_follow(struct queue *queue, const char *id, const char *from,
-                 struct queue_follower **out, struct error *err)
+int queue_follow(struct queue *queue, const char *id, const char *from, struct queue_follower **out,
+		 struct error *err)
 {
 	*out = NULL;
 	if (id && !job_id_valid(id))
@@ -156,7 +159,7 @@ static void read_event(redisReply *reply, struct queue_event *event)
 }
 
 int queue_follow_next(struct queue_follower *f, int timeout_ms, struct queue_event *event,
-                      struct error *err)
+		      struct error *err)
 {
 	int64_t end = clock_boot_ms() + timeout_ms;
 	memset(event, 0, sizeof *event);
@@ -165,11 +168,11 @@ int queue_follow_next(struct queue_follower *f, int timeout_ms, struct queue_eve
 		redisReply *reply;
 		int64_t left = end - clock_boot_ms();
 		int size = redisFormatCommand(&command, "XREAD COUNT 1 BLOCK %d STREAMS %s %s",
-		                              left > 0 ? (int)left : 1, f->key, f->cursor);
+					      left > 0 ? (int)left : 1, f->key, f->cursor);
 		if (size < 0)
 			return error_set(err, SUMI_NOMEM, "queue: no memory");
 		int status = blocking_read(f->queue, &f->link, left > 0 ? (int)left : 1, command,
-		                           (size_t)size, &reply, err);
+					   (size_t)size, &reply, err);
 		redisFreeCommand(command);
 		if (reply) {
 			read_event(reply, event);
@@ -178,7 +181,9 @@ int queue_follow_next(struct queue_follower *f, int timeout_ms, struct queue_eve
 		}
 		left = end - clock_boot_ms();
 		if (left <= 0)
-			return status ? status : error_set(err, SUMI_TIMEOUT, "no event in %d ms", timeout_ms);
+			return status
+				   ? status
+				   : error_set(err, SUMI_TIMEOUT, "no event in %d ms", timeout_ms);
 		if (status != SUMI_OK && status != SUMI_CONNECT)
 			return status;
 		if (status) /* Redis is away: it may come back in time */

@@ -31,7 +31,7 @@ static void job_window_key(const struct job *job, char *out, size_t size)
 }
 
 void job_arguments(struct command *command, const struct job *job, const char *json,
-                   const struct job_entry_facts *facts)
+		   const struct job_entry_facts *facts)
 {
 	char window[SCHEDULE_ZONE_SIZE + 16], after[JOB_MAX_AFTER * JOB_ID_SIZE + 1] = "";
 	size_t used = 0;
@@ -56,7 +56,7 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 
 /* The seed stays open: it is drawn where the job is admitted, once. */
 static int submit_command(struct queue *queue, struct job *job, struct command *command,
-                          struct error *err)
+			  struct error *err)
 {
 	char *json;
 	int status = SUMI_OK;
@@ -92,7 +92,7 @@ int queue_submit(struct queue *queue, struct job *job, struct error *err)
 
 /* Sends jobs and reads their replies. *sent counts those that Redis has taken. */
 static int submit_chunk(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
-                        struct error *err)
+			struct error *err)
 {
 	int status = link_need(queue, err);
 	size_t asked = 0;
@@ -121,14 +121,14 @@ static int submit_chunk(struct queue *queue, struct job *jobs, size_t count, siz
 }
 
 int queue_submit_many(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
-                      struct error *err)
+		      struct error *err)
 {
 	int status = SUMI_OK;
 	*sent = 0;
 	while (*sent < count && status == SUMI_OK) {
 		size_t left = count - *sent, before = *sent;
-		status = submit_chunk(queue, jobs + *sent, left < SUBMIT_PIPELINE ? left : SUBMIT_PIPELINE,
-		                      sent, err);
+		status = submit_chunk(queue, jobs + *sent,
+				      left < SUBMIT_PIPELINE ? left : SUBMIT_PIPELINE, sent, err);
 		/* Sending a job twice makes one job, so a broken connection is tried once more; if
 		 * that brings nothing, the caller hears of it. */
 		if (status == SUMI_CONNECT && queue->patience_ms > 0) {
@@ -156,9 +156,11 @@ static void read_entry(const redisReply *reply, struct intake_entry *e)
 	e->entry = reply_text(reply_at(reply, 0));
 	e->count = 0;
 	e->too_many = pairs && pairs->elements / 2 > MAX_ENTRY_FIELDS;
-	for (size_t i = 0; pairs && i + 1 < pairs->elements && e->count < MAX_ENTRY_FIELDS; i += 2) {
+	for (size_t i = 0; pairs && i + 1 < pairs->elements && e->count < MAX_ENTRY_FIELDS;
+	     i += 2) {
 		const redisReply *name = pairs->element[i], *value = pairs->element[i + 1];
-		e->fields[e->count++] = (struct job_text){name->str, name->len, value->str, value->len};
+		e->fields[e->count++] =
+		    (struct job_text){name->str, name->len, value->str, value->len};
 	}
 }
 
@@ -205,16 +207,17 @@ static void entry_id(const struct intake_entry *e, char out[JOB_ID_SIZE])
 }
 
 static void reject_command(struct queue *queue, const struct intake_entry *e, const char *reason,
-                           struct command *command)
+			   struct command *command)
 {
 	char id[JOB_ID_SIZE];
 	json_t *all = json_object();
 	for (size_t i = 0; i < e->count; i++) {
 		char name[65];
 		snprintf(name, sizeof name, "%.*s",
-		         (int)(e->fields[i].name_size < 64 ? e->fields[i].name_size : 64),
-		         e->fields[i].name);
-		json_object_set_new(all, name, printable(e->fields[i].value, e->fields[i].value_size));
+			 (int)(e->fields[i].name_size < 64 ? e->fields[i].name_size : 64),
+			 e->fields[i].name);
+		json_object_set_new(all, name,
+				    printable(e->fields[i].value, e->fields[i].value_size));
 	}
 	char *text = json_dumps(all, JSON_COMPACT | JSON_ENSURE_ASCII);
 	entry_id(e, id);
@@ -230,7 +233,7 @@ static void reject_command(struct queue *queue, const struct intake_entry *e, co
 
 /* cancel, retry, pause, resume as intake entries. */
 static int operation_command(struct queue *queue, const struct intake_entry *e, const char *op,
-                             struct command *command, struct error *err)
+			     struct command *command, struct error *err)
 {
 	const struct job_text *id = entry_field(e, "id"), *reason = entry_field(e, "reason");
 	if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0) {
@@ -242,7 +245,8 @@ static int operation_command(struct queue *queue, const struct intake_entry *e, 
 	}
 	bool cancel = strcmp(op, "cancel") == 0;
 	if (!cancel && strcmp(op, "retry") != 0)
-		return error_set(err, SUMI_INVALID, "unknown op: write cancel, retry, pause or resume");
+		return error_set(err, SUMI_INVALID,
+				 "unknown op: write cancel, retry, pause or resume");
 	char text[JOB_ID_SIZE];
 	entry_id(e, text);
 	if (!id || !*text)
@@ -275,7 +279,7 @@ static int first_due(const struct job *job, int64_t *due, struct error *err)
 }
 
 static int job_command(struct queue *queue, const char *kind, const char *entry, struct job *job,
-                       struct command *command, struct error *err)
+		       struct command *command, struct error *err)
 {
 	struct job_entry_facts facts = {.seed_drawn = job->seed < 0};
 	char *json;
@@ -296,7 +300,7 @@ static int job_command(struct queue *queue, const char *kind, const char *entry,
 
 /* The command that deals with an entry, whatever it holds. */
 static void entry_command(struct queue *queue, const struct intake_entry *e,
-                          struct command *command)
+			  struct command *command)
 {
 	struct error why = {0};
 	struct job job = {0};
@@ -304,8 +308,8 @@ static void entry_command(struct queue *queue, const struct intake_entry *e,
 	char word[16];
 	int status;
 	if (op) {
-		snprintf(word, sizeof word, "%.*s", (int)(op->value_size < 15 ? op->value_size : 15),
-		         op->value);
+		snprintf(word, sizeof word, "%.*s",
+			 (int)(op->value_size < 15 ? op->value_size : 15), op->value);
 		status = operation_command(queue, e, word, command, &why);
 	} else {
 		status = parse_entry(e, &job, &why);
@@ -327,8 +331,8 @@ static void count_reply(const redisReply *reply, struct queue_admitted *admitted
 		admitted->duplicates++;
 	else if (reply_is(reply, "rejected"))
 		admitted->rejected++;
-	else if (reply_is(reply, "ready") || reply_is(reply, "delayed") || reply_is(reply, "blocked") ||
-	         reply_is(reply, "failed"))
+	else if (reply_is(reply, "ready") || reply_is(reply, "delayed") ||
+		 reply_is(reply, "blocked") || reply_is(reply, "failed"))
 		admitted->jobs++;
 	else
 		admitted->operations++;
@@ -336,7 +340,7 @@ static void count_reply(const redisReply *reply, struct queue_admitted *admitted
 
 /* *forgotten: Redis did not know the scripts, so the entries are there still; now it does. */
 static int admit_chunk(struct queue *queue, const redisReply *entries,
-                       struct queue_admitted *admitted, bool *forgotten, struct error *err)
+		       struct queue_admitted *admitted, bool *forgotten, struct error *err)
 {
 	struct intake_entry e;
 	size_t asked = 0;
@@ -368,7 +372,7 @@ static int admit_chunk(struct queue *queue, const redisReply *entries,
 }
 
 int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitted,
-                struct error *err)
+		struct error *err)
 {
 	int status = SUMI_OK;
 	memset(admitted, 0, sizeof *admitted);
@@ -381,7 +385,8 @@ int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitt
 		command_text(&command, "-");
 		command_text(&command, "+");
 		command_text(&command, "COUNT");
-		command_int(&command, limit - taken < PIPELINE ? (int64_t)(limit - taken) : PIPELINE);
+		command_int(&command,
+			    limit - taken < PIPELINE ? (int64_t)(limit - taken) : PIPELINE);
 		status = link_call(queue, &command, &entries, err);
 		command_free(&command);
 		size_t count = status == SUMI_OK ? entries->elements : 0;
@@ -402,13 +407,13 @@ static int next_occurrence(struct job *job, int64_t created_ms, bool draw, struc
 {
 	char id[JOB_ID_SIZE], stamp[32], time[CLOCK_TEXT_SIZE];
 	int64_t before = job->not_before ? job->not_before : created_ms, next;
-	int status = schedule_every_next(job->every, job->tz ? job->tz : "UTC", before, clock_wall_ms(),
-	                                 &next, err);
+	int status = schedule_every_next(job->every, job->tz ? job->tz : "UTC", before,
+					 clock_wall_ms(), &next, err);
 	if (status)
 		return status;
 	clock_text(next, time); /* 2026-11-22T22:00:00.000Z → 20261122T220000Z */
-	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", time, time + 5, time + 8, time + 11,
-	         time + 14, time + 17);
+	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", time, time + 5, time + 8,
+		 time + 11, time + 14, time + 17);
 	snprintf(id, sizeof id, "%.*s.%s", (int)job_series_length(job->id), job->id, stamp);
 	int64_t deadline = job->deadline ? job->deadline - before + next : 0;
 	if (deadline) { /* first, so that it is never before not_before */
@@ -444,7 +449,7 @@ int recur(struct queue *queue, const char *id, struct error *err)
 	int made = job_parse_json(reply_text(json), strlen(reply_text(json)), &job, &why);
 	if (made == SUMI_OK)
 		made = next_occurrence(&job, reply_int(reply_at(reply, 1)),
-		                       reply_is(reply_at(reply, 2), "draw"), &why);
+				       reply_is(reply_at(reply, 2), "draw"), &why);
 	if (made == SUMI_OK)
 		made = job_command(queue, "recur", id, &job, &command, &why);
 	enum queue_script script = SCRIPT_ADMIT;

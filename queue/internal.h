@@ -32,7 +32,7 @@ enum queue_script {
 #define X(name, file, oom) SCRIPT_##name,
 	QUEUE_SCRIPT_MAP(X)
 #undef X
-	SCRIPT_COUNT
+	    SCRIPT_COUNT
 };
 
 /* ---- where Redis is (queue/url.c) ----------------------------------------------------- */
@@ -60,7 +60,7 @@ void url_describe(const struct queue_url *url, char *out, size_t size);
 /* Connects, shakes hands, checks the certificate, and gives a plain socket whose other end
  * a thread of its own carries through TLS. Closing the socket ends the thread. */
 int tls_open(const char *host, int port, const char *ca_file, int timeout_ms, int *fd,
-             struct error *err);
+	     struct error *err);
 
 /* ---- the connection (queue/connect.c) ------------------------------------------------- */
 
@@ -99,7 +99,7 @@ void command_format(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The prefix and a name: a key. */
 void command_key(struct command *command, const struct queue *queue, const char *name,
-                 const char *id);
+		 const char *id);
 /* EVALSHA of a script with its one key, the prefix; arguments follow. */
 void command_script(struct command *command, const struct queue *queue, enum queue_script script);
 void command_free(struct command *command);
@@ -116,7 +116,7 @@ int link_call(struct queue *queue, struct command *command, redisReply **reply, 
 /* The same for a script. begin: command_script() and all arguments. The script is loaded
  * where Redis does not have it. */
 int script_call(struct queue *queue, enum queue_script script, struct command *command,
-                redisReply **reply, struct error *err);
+		redisReply **reply, struct error *err);
 int script_load(struct queue *queue, enum queue_script script, struct error *err);
 /* For pipelines, which cannot load in between. */
 int script_load_all(struct queue *queue, struct error *err);
@@ -128,7 +128,7 @@ int reply_error(const redisReply *reply, struct error *err);
 
 /* Text of a string, status or nil reply ("" for anything else). */
 const char *reply_text(const redisReply *reply);
-int64_t reply_int(const redisReply *reply);          /* integer, or text that is one; else 0 */
+int64_t reply_int(const redisReply *reply); /* integer, or text that is one; else 0 */
 bool reply_is(const redisReply *reply, const char *word);
 const redisReply *reply_at(const redisReply *reply, size_t index); /* NULL past the end */
 void reply_copy(const redisReply *reply, char *out, size_t size);
@@ -142,7 +142,7 @@ struct job_entry_facts {
 };
 /* Appends the fields that enter() in common.lua reads. */
 void job_arguments(struct command *command, const struct job *job, const char *json,
-                   const struct job_entry_facts *facts);
+		   const struct job_entry_facts *facts);
 
 /* Random 0…1. */
 double random_unit(void);

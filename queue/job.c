@@ -23,22 +23,24 @@ static const char *const format_words[] = {"webp", "png", "ogg", "wav", NULL};
 static const char *const priority_words[] = {"high", "normal", "batch", NULL};
 
 #define ROW(name, type, min, max, words, fallback, render, help)                                   \
-	{#name, type, min, max, words, fallback, render, help, offsetof(struct job, name)}
+	{                                                                                          \
+#name, type, min, max, words, fallback, render, help, offsetof(struct job, name)   \
+	}
 
 const struct job_field job_fields[] = {
     ROW(id, JOB_ID, 1, JOB_ID_MAX, NULL, NULL, false,
-        "the sender's own id; sending it twice makes one job; a ULID when not given"),
+	"the sender's own id; sending it twice makes one job; a ULID when not given"),
     ROW(modality, JOB_WORD, 0, 0, modality_words, NULL, true, "what is to be made; required"),
     ROW(prompt, JOB_TEXT, 1, 8 * KIB, NULL, NULL, true, "what it shall show; required"),
     ROW(negative_prompt, JOB_TEXT, 0, 8 * KIB, NULL, NULL, true, "what it shall not show"),
     ROW(model, JOB_NAME, 1, 128, NULL, NULL, true, "model pack; the worker's own when not given"),
     ROW(seed, JOB_INT, -1, INT63_MAX, NULL, "-1", true,
-        "-1 draws one and records it; variant k uses seed + k"),
+	"-1 draws one and records it; variant k uses seed + k"),
     ROW(n, JOB_INT, 1, 64, NULL, "1", true, "variants"),
     ROW(steps, JOB_INT, 1, 1000, NULL, NULL, true, "sampler steps"),
     ROW(cfg_scale, JOB_NUMBER, 0, 100, NULL, NULL, true, "weight of the prompt; 1 is unguided"),
     ROW(guidance_rescale, JOB_NUMBER, 0, 1, NULL, NULL, true,
-        "against overexposure by high cfg_scale"),
+	"against overexposure by high cfg_scale"),
     ROW(sampler, JOB_NAME, 1, 64, NULL, NULL, true, "sampler, such as euler or dpm++2m"),
     ROW(scheduler, JOB_NAME, 1, 64, NULL, NULL, true, "spacing of the steps, such as karras"),
     ROW(rng, JOB_WORD, 0, 0, rng_words, NULL, true, "source of the noise"),
@@ -60,22 +62,22 @@ const struct job_field job_fields[] = {
     ROW(reverse, JOB_BOOL, 0, 0, NULL, NULL, true, "video: backwards"),
     ROW(boomerang, JOB_BOOL, 0, 0, NULL, NULL, true, "video: forwards, then backwards"),
     ROW(priority, JOB_RANK, 0, 0, priority_words, "normal", false,
-        "high goes first and may interrupt; batch waits for all others"),
+	"high goes first and may interrupt; batch waits for all others"),
     ROW(not_before, JOB_TIME, 0, 0, NULL, NULL, false, "earliest start"),
     ROW(deadline, JOB_TIME, 0, 0, NULL, NULL, false, "fails when not done by then"),
     ROW(window, JOB_WINDOW, 1, 32, NULL, NULL, false,
-        "time of day in which it runs; unfinished, it goes on the next day"),
+	"time of day in which it runs; unfinished, it goes on the next day"),
     ROW(tz, JOB_ZONE, 1, SCHEDULE_ZONE_SIZE - 1, NULL, NULL, false,
-        "time zone of window and every; the daemon's when not given"),
+	"time zone of window and every; the daemon's when not given"),
     ROW(every, JOB_EVERY, 1, 32, NULL, NULL, false, "again after a duration, or daily at a time"),
     ROW(after, JOB_ID_LIST, 1, JOB_MAX_AFTER, NULL, NULL, false,
-        "waits for these jobs; fails when one of them does"),
+	"waits for these jobs; fails when one of them does"),
     ROW(max_attempts, JOB_INT, 1, 100, NULL, "3", false,
-        "failures, and apart from them crashes, until it is put aside"),
+	"failures, and apart from them crashes, until it is put aside"),
     ROW(tags, JOB_TEXT_LIST, 1, JOB_MAX_TAGS, NULL, NULL, false, "words to find it by"),
     ROW(notify, JOB_TEXT, 8, 1024, NULL, NULL, false, "http(s) URL that is told of the end"),
     ROW(submitter, JOB_ID, 1, JOB_ID_MAX, NULL, "anonymous", false,
-        "who sends it; senders of one priority take turns"),
+	"who sends it; senders of one priority take turns"),
     {NULL, JOB_TEXT, 0, 0, NULL, NULL, false, NULL, 0}};
 
 static const char *const state_words[] = {
@@ -155,7 +157,7 @@ static int unknown_field(const char *name, struct error *err)
 	const char *nearest = job_field_nearest(name);
 	if (nearest)
 		return error_set(err, SUMI_INVALID, "job: unknown field '%s' (did you mean '%s'?)",
-		                 shown, nearest);
+				 shown, nearest);
 	return error_set(err, SUMI_INVALID, "job: unknown field '%s'", shown);
 }
 
@@ -225,26 +227,28 @@ static int check_text(const struct job_field *f, const char *text, size_t size, 
 		return wrong(f, err, "text without NUL characters");
 	if ((double)size < f->min || (f->max > 0 && (double)size > f->max))
 		return error_set(err, SUMI_INVALID,
-		                 "job: field '%s' is %zu bytes long, allowed are %.0f to %.0f", f->name,
-		                 size, f->min, f->max);
+				 "job: field '%s' is %zu bytes long, allowed are %.0f to %.0f",
+				 f->name, size, f->min, f->max);
 	switch (f->type) {
 	case JOB_ID:
 		return all_of(text, "._:-") ? SUMI_OK
-		                            : wrong(f, err, "made of A-Z a-z 0-9 . _ : - only");
+					    : wrong(f, err, "made of A-Z a-z 0-9 . _ : - only");
 	case JOB_NAME:
-		return all_of(text, "._:/+-") ? SUMI_OK
-		                              : wrong(f, err, "made of A-Z a-z 0-9 . _ : / + - only");
+		return all_of(text, "._:/+-")
+			   ? SUMI_OK
+			   : wrong(f, err, "made of A-Z a-z 0-9 . _ : / + - only");
 	case JOB_WORD:
 	case JOB_RANK:
 		return check_words(f, text, err);
 	case JOB_WINDOW:
 		return schedule_parse_window(text, &from, &to, err)
-		           ? error_prefix(err, "job: field 'window'")
-		           : SUMI_OK;
+			   ? error_prefix(err, "job: field 'window'")
+			   : SUMI_OK;
 	case JOB_ZONE:
 		return check_zone(text, err);
 	case JOB_EVERY:
-		return schedule_check_every(text, err) ? error_prefix(err, "job: field 'every'") : SUMI_OK;
+		return schedule_check_every(text, err) ? error_prefix(err, "job: field 'every'")
+						       : SUMI_OK;
 	default:
 		return SUMI_OK;
 	}
@@ -258,14 +262,14 @@ static int check_number(const struct job_field *f, const json_t *value, struct e
 		return wrong(f, err, "a number");
 	double v = json_number_value(value);
 	if (!(v >= f->min && v <= f->max))
-		return error_set(err, SUMI_INVALID, "job: field '%s' is %.15g, allowed are %.15g to %.15g",
-		                 f->name, v, f->min, f->max);
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s' is %.15g, allowed are %.15g to %.15g", f->name, v,
+				 f->min, f->max);
 	return SUMI_OK;
 }
 
 /* Times become text in UTC, whatever form they came in. */
-static int canonical_time(const struct job_field *f, json_t *value, json_t **out,
-                          struct error *err)
+static int canonical_time(const struct job_field *f, json_t *value, json_t **out, struct error *err)
 {
 	char text[CLOCK_TEXT_SIZE];
 	int64_t ms = 0;
@@ -277,37 +281,39 @@ static int canonical_time(const struct job_field *f, json_t *value, json_t **out
 		return error_prefix(err, "job: field '%s'", f->name);
 	if (ms <= 0 || ms > INT64_C(4102444800000))
 		return error_set(err, SUMI_INVALID, "job: field '%s' is not between 1970 and 2100",
-		                 f->name);
+				 f->name);
 	clock_text(ms, text);
 	*out = json_string(text);
 	return SUMI_OK;
 }
 
-static int canonical_list(const struct job_field *f, json_t *value, json_t **out,
-                          struct error *err)
+static int canonical_list(const struct job_field *f, json_t *value, json_t **out, struct error *err)
 {
 	if (!json_is_array(value))
 		return wrong(f, err, "a list");
 	size_t count = json_array_size(value);
 	if (count > (size_t)f->max)
-		return error_set(err, SUMI_INVALID, "job: field '%s' has %zu entries, allowed are %.0f",
-		                 f->name, count, f->max);
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s' has %zu entries, allowed are %.0f", f->name,
+				 count, f->max);
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < count; i++) {
 		const json_t *entry = json_array_get(value, i);
 		const char *text = json_string_value(entry);
 		bool ok = text && strlen(text) == json_string_length(entry);
-		if (f->type == JOB_ID_LIST ? !ok || !job_id_valid(text)
-		                           : !ok || !*text || strlen(text) > 64 || strchr(text, ',')) {
+		if (f->type == JOB_ID_LIST
+			? !ok || !job_id_valid(text)
+			: !ok || !*text || strlen(text) > 64 || strchr(text, ',')) {
 			json_decref(list);
 			return wrong(f, err,
-			             f->type == JOB_ID_LIST
-			                 ? "a list of job ids"
-			                 : "a list of texts of 1 to 64 bytes without commas");
+				     f->type == JOB_ID_LIST
+					 ? "a list of job ids"
+					 : "a list of texts of 1 to 64 bytes without commas");
 		}
 		bool twice = false;
 		for (size_t k = 0; k < json_array_size(list); k++)
-			twice = twice || strcmp(json_string_value(json_array_get(list, k)), text) == 0;
+			twice =
+			    twice || strcmp(json_string_value(json_array_get(list, k)), text) == 0;
 		if (!twice)
 			json_array_append_new(list, json_string(text));
 	}
@@ -371,8 +377,8 @@ static int list_from_text(const char *text, size_t size, json_t **value)
 
 static json_t *bool_from_text(const char *text, size_t size)
 {
-	static const char *const yes[] = {"true", "1", "yes", "on"}, *const no[] = {"false", "0", "no",
-	                                                                            "off"};
+	static const char *const yes[] = {"true", "1", "yes", "on"}, *const no[] = {"false", "0",
+										    "no", "off"};
 	for (size_t i = 0; i < 4; i++) {
 		if (strlen(yes[i]) == size && memcmp(yes[i], text, size) == 0)
 			return json_true();
@@ -383,7 +389,7 @@ static json_t *bool_from_text(const char *text, size_t size)
 }
 
 int job_field_value(const struct job_field *f, const char *text, size_t size, json_t **value,
-                    struct error *err)
+		    struct error *err)
 {
 	json_t *raw = NULL;
 	*value = NULL;
@@ -396,7 +402,8 @@ int job_field_value(const struct job_field *f, const char *text, size_t size, js
 		if (!json_is_number(raw)) {
 			json_decref(raw);
 			if (f->type != JOB_TIME)
-				return wrong(f, err, f->type == JOB_INT ? "a whole number" : "a number");
+				return wrong(f, err,
+					     f->type == JOB_INT ? "a whole number" : "a number");
 			raw = json_stringn(text, size);
 		}
 		break;
@@ -482,23 +489,28 @@ static int check_together(const struct job *job, struct error *err)
 {
 	if (!job->modality)
 		return error_set(err, SUMI_INVALID,
-		                 "job: field 'modality' is missing: image, video or audio");
+				 "job: field 'modality' is missing: image, video or audio");
 	/* A mood brings its own. */
 	if (!job->prompt && !job->mood)
 		return error_set(err, SUMI_INVALID, "job: field 'prompt' is missing");
 	if (job->deadline && job->deadline <= job->not_before)
-		return error_set(err, SUMI_INVALID, "job: field 'deadline' is not later than 'not_before'");
+		return error_set(err, SUMI_INVALID,
+				 "job: field 'deadline' is not later than 'not_before'");
 	if (job->every && job->id && job_series_length(job->id) + EVERY_SUFFIX_SIZE > JOB_ID_MAX)
 		return error_set(err, SUMI_INVALID,
-		                 "job: field 'id' of a recurring job is longer than %d bytes",
-		                 JOB_ID_MAX - EVERY_SUFFIX_SIZE);
+				 "job: field 'id' of a recurring job is longer than %d bytes",
+				 JOB_ID_MAX - EVERY_SUFFIX_SIZE);
 	if (job->every && job->after_count)
-		return error_set(err, SUMI_INVALID, "job: fields 'every' and 'after' exclude each other");
-	if (job->notify && strncmp(job->notify, "http://", 7) && strncmp(job->notify, "https://", 8))
-		return error_set(err, SUMI_INVALID, "job: field 'notify' must be an http or https URL");
+		return error_set(err, SUMI_INVALID,
+				 "job: fields 'every' and 'after' exclude each other");
+	if (job->notify && strncmp(job->notify, "http://", 7) &&
+	    strncmp(job->notify, "https://", 8))
+		return error_set(err, SUMI_INVALID,
+				 "job: field 'notify' must be an http or https URL");
 	for (size_t i = 0; job->id && i < job->after_count; i++)
 		if (strcmp(job->after[i], job->id) == 0)
-			return error_set(err, SUMI_INVALID, "job: field 'after' names the job itself");
+			return error_set(err, SUMI_INVALID,
+					 "job: field 'after' names the job itself");
 	return SUMI_OK;
 }
 
@@ -546,7 +558,7 @@ int job_parse_json(const char *text, size_t size, struct job *job, struct error 
 	memset(job, 0, sizeof *job);
 	if (size > JOB_JSON_MAX)
 		return error_set(err, SUMI_TOOBIG, "job: %zu bytes of JSON, allowed are %d", size,
-		                 JOB_JSON_MAX);
+				 JOB_JSON_MAX);
 	int status = json_read_text(text, size, "job", &root, err);
 	if (status)
 		return status;
@@ -568,12 +580,12 @@ static int add_flat(json_t *object, const struct job_text *t, struct error *err)
 	int status = job_field_value(f, t->value, t->value_size, &value, err);
 	if (status)
 		return status;
-	return json_object_set_new(object, name, value) ? error_set(err, SUMI_NOMEM, "job: no memory")
-	                                                : SUMI_OK;
+	return json_object_set_new(object, name, value)
+		   ? error_set(err, SUMI_NOMEM, "job: no memory")
+		   : SUMI_OK;
 }
 
-int job_parse_flat(const struct job_text *fields, size_t count, struct job *job,
-                   struct error *err)
+int job_parse_flat(const struct job_text *fields, size_t count, struct job *job, struct error *err)
 {
 	int status = SUMI_OK;
 	memset(job, 0, sizeof *job);

@@ -33,7 +33,7 @@ enum job_state {
 #define X(name, word) JOB_##name,
 	JOB_STATE_MAP(X)
 #undef X
-	JOB_STATES
+	    JOB_STATES
 };
 
 const char *job_state_word(enum job_state state);
@@ -82,18 +82,18 @@ struct job {
 };
 
 enum job_field_type {
-	JOB_TEXT,     /* UTF-8 string */
-	JOB_NAME,     /* [A-Za-z0-9._:/+-] */
-	JOB_ID,       /* [A-Za-z0-9._:-]{1,64} */
-	JOB_WORD,     /* one of words */
-	JOB_RANK,     /* one of words, held as its index */
+	JOB_TEXT, /* UTF-8 string */
+	JOB_NAME, /* [A-Za-z0-9._:/+-] */
+	JOB_ID,   /* [A-Za-z0-9._:-]{1,64} */
+	JOB_WORD, /* one of words */
+	JOB_RANK, /* one of words, held as its index */
 	JOB_INT,
 	JOB_NUMBER,
 	JOB_BOOL,
-	JOB_TIME,     /* RFC 3339 text, or ms since 1970 */
-	JOB_WINDOW,   /* HH:MM-HH:MM */
-	JOB_ZONE,     /* name of the tz database */
-	JOB_EVERY,    /* duration or HH:MM */
+	JOB_TIME,   /* RFC 3339 text, or ms since 1970 */
+	JOB_WINDOW, /* HH:MM-HH:MM */
+	JOB_ZONE,   /* name of the tz database */
+	JOB_EVERY,  /* duration or HH:MM */
 	JOB_ID_LIST,
 	JOB_TEXT_LIST
 };
@@ -120,7 +120,7 @@ const char *job_field_nearest(const char *name);
 /* Text as it stands in a flat intake entry or behind a command-line option → the JSON value
  * of the field's type (lists: separated by commas). The caller releases *value. */
 int job_field_value(const struct job_field *field, const char *text, size_t size, json_t **value,
-                    struct error *err);
+		    struct error *err);
 
 /* Each fills *job (to be released with job_clear()), or leaves nothing to release and
  * returns SUMI_INVALID / SUMI_TOOBIG with "job: field 'x' …". modality and prompt are
@@ -134,8 +134,7 @@ struct job_text { /* one flat field; bytes are borrowed and need no terminator *
 	const char *value;
 	size_t value_size;
 };
-int job_parse_flat(const struct job_text *fields, size_t count, struct job *job,
-                   struct error *err);
+int job_parse_flat(const struct job_text *fields, size_t count, struct job *job, struct error *err);
 
 void job_clear(struct job *job);
 

@@ -8,7 +8,8 @@ static json_t *number(double value)
 {
 	if (value >= 9e18) /* 2^63 − 1 has no exact double */
 		return json_integer(INT64_MAX);
-	return value == (double)(json_int_t)value ? json_integer((json_int_t)value) : json_real(value);
+	return value == (double)(json_int_t)value ? json_integer((json_int_t)value)
+						  : json_real(value);
 }
 
 static json_t *word_list(const char *const *words)
@@ -24,7 +25,7 @@ static json_t *text_type(const struct job_field *f, const char *pattern)
 	json_t *t = json_pack("{s:s}", "type", "string");
 	if (f->min > 0)
 		json_object_set_new(t, "minLength",
-		                    json_integer((json_int_t)(f->type == JOB_TEXT ? 1 : f->min)));
+				    json_integer((json_int_t)(f->type == JOB_TEXT ? 1 : f->min)));
 	/* JSON Schema counts characters, the queue bytes: as an upper bound it holds. */
 	if (f->max > 0)
 		json_object_set_new(t, "maxLength", json_integer((json_int_t)f->max));
@@ -35,9 +36,10 @@ static json_t *text_type(const struct job_field *f, const char *pattern)
 
 static json_t *list_type(const struct job_field *f, const char *pattern)
 {
-	json_t *entry = json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1, "maxLength",
-	                          64, "pattern", pattern);
-	return json_pack("{s:s, s:o, s:i}", "type", "array", "items", entry, "maxItems", (int)f->max);
+	json_t *entry = json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1,
+				  "maxLength", 64, "pattern", pattern);
+	return json_pack("{s:s, s:o, s:i}", "type", "array", "items", entry, "maxItems",
+			 (int)f->max);
 }
 
 static json_t *type_of(const struct job_field *f)
@@ -45,16 +47,17 @@ static json_t *type_of(const struct job_field *f)
 	switch (f->type) {
 	case JOB_INT:
 	case JOB_NUMBER:
-		return json_pack("{s:s, s:o, s:o}", "type", f->type == JOB_INT ? "integer" : "number",
-		                 "minimum", number(f->min), "maximum", number(f->max));
+		return json_pack("{s:s, s:o, s:o}", "type",
+				 f->type == JOB_INT ? "integer" : "number", "minimum",
+				 number(f->min), "maximum", number(f->max));
 	case JOB_BOOL:
 		return json_pack("{s:s}", "type", "boolean");
 	case JOB_WORD:
 	case JOB_RANK:
 		return json_pack("{s:o}", "enum", word_list(f->words));
 	case JOB_TIME:
-		return json_pack("{s:[{s:s, s:s}, {s:s, s:i}]}", "anyOf", "type", "string", "format",
-		                 "date-time", "type", "integer", "minimum", 1);
+		return json_pack("{s:[{s:s, s:s}, {s:s, s:i}]}", "anyOf", "type", "string",
+				 "format", "date-time", "type", "integer", "minimum", 1);
 	case JOB_ID_LIST:
 		return list_type(f, "^[A-Za-z0-9._:-]+$");
 	case JOB_TEXT_LIST:
@@ -90,12 +93,12 @@ int job_schema_text(char **text, struct error *err)
 			json_object_set_new(property, "default", fallback);
 		json_object_set_new(properties, f->name, property);
 	}
-	json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s], s:[{s:[s]}, {s:[s]}], s:o}", "$schema",
-	                         "https://json-schema.org/draft/2020-12/schema", "title", "sumi job",
-	                         "description", "One job of sumi's queue, version 1.", "type", "object",
-	                         "additionalProperties", 0, "required", "modality", "anyOf",
-	                         "required", "prompt", "required", "mood",
-	                         "properties", properties);
+	json_t *root =
+	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s], s:[{s:[s]}, {s:[s]}], s:o}", "$schema",
+		      "https://json-schema.org/draft/2020-12/schema", "title", "sumi job",
+		      "description", "One job of sumi's queue, version 1.", "type", "object",
+		      "additionalProperties", 0, "required", "modality", "anyOf", "required",
+		      "prompt", "required", "mood", "properties", properties);
 	char *body = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
 	json_decref(root);
 	if (!body)

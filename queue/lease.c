@@ -14,7 +14,8 @@
 
 static int lost(const struct queue_lease *lease, struct error *err)
 {
-	return error_set(err, SUMI_LOST, "job %s: the lease of %s has ended", lease->id, lease->worker);
+	return error_set(err, SUMI_LOST, "job %s: the lease of %s has ended", lease->id,
+			 lease->worker);
 }
 
 /* ---- claiming -------------------------------------------------------------------------- */
@@ -27,7 +28,8 @@ static bool window_is_open(const char *key)
 	if (strlen(key) < 14 || key[0] != '|' || key[12] != '@')
 		return false;
 	snprintf(window, sizeof window, "%.11s", key + 1);
-	return schedule_window_open(window, key + 13, clock_wall_ms(), &open, NULL) == SUMI_OK && open;
+	return schedule_window_open(window, key + 13, clock_wall_ms(), &open, NULL) == SUMI_OK &&
+	       open;
 }
 
 static int learn_windows(struct queue *queue, const redisReply *list, struct error *err)
@@ -37,8 +39,8 @@ static int learn_windows(struct queue *queue, const redisReply *list, struct err
 			free(queue->windows[i]);
 		queue->window_count = 0;
 	}
-	char **windows = realloc(queue->windows,
-	                         (queue->window_count + list->elements) * sizeof *windows);
+	char **windows =
+	    realloc(queue->windows, (queue->window_count + list->elements) * sizeof *windows);
 	if (!windows)
 		return error_set(err, SUMI_NOMEM, "queue: no memory");
 	queue->windows = windows;
@@ -62,7 +64,7 @@ static int new_token(char out[QUEUE_TOKEN_SIZE], struct error *err)
 }
 
 static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *token,
-                      int64_t lease_ms, redisReply **reply, struct error *err)
+		      int64_t lease_ms, redisReply **reply, struct error *err)
 {
 	struct command command = {0};
 	bool *open = calloc(queue->window_count + 1, sizeof *open);
@@ -79,7 +81,8 @@ static int claim_once(struct queue *queue, const struct queue_worker *worker, co
 	for (size_t i = 0; i < worker->class_count; i++)
 		command_text(&command, worker->classes[i]);
 	for (int pass = 1; pass >= 0; pass--) {
-		command_int(&command, (int64_t)(pass ? open_count : queue->window_count - open_count));
+		command_int(&command,
+			    (int64_t)(pass ? open_count : queue->window_count - open_count));
 		for (size_t i = 0; i < queue->window_count; i++)
 			if (open[i] == (pass == 1))
 				command_text(&command, queue->windows[i]);
@@ -119,7 +122,7 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 }
 
 static int claim_any(struct queue *queue, const struct queue_worker *worker,
-                     struct queue_lease *lease, struct error *err)
+		     struct queue_lease *lease, struct error *err)
 {
 	for (;;) {
 		redisReply *reply = NULL;
@@ -133,7 +136,8 @@ static int claim_any(struct queue *queue, const struct queue_worker *worker,
 			status = read_lease(reply, lease, err);
 		else
 			status = error_set(err, SUMI_NOTFOUND,
-			                   reply_is(kind, "paused") ? "the queue is paused" : "no job to do");
+					   reply_is(kind, "paused") ? "the queue is paused"
+								    : "no job to do");
 		bool again = status == SUMI_OK && reply_is(kind, "windows");
 		freeReplyObject(reply);
 		if (!again)
@@ -142,11 +146,11 @@ static int claim_any(struct queue *queue, const struct queue_worker *worker,
 }
 
 int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
-                struct queue_lease *lease, struct error *err)
+		struct queue_lease *lease, struct error *err)
 {
 	if (worker->class_count > QUEUE_MAX_CLASSES || strlen(worker->name) >= QUEUE_NAME_SIZE)
-		return error_set(err, SUMI_INVALID, "worker %.64s: name or list of models is too long",
-		                 worker->name);
+		return error_set(err, SUMI_INVALID,
+				 "worker %.64s: name or list of models is too long", worker->name);
 	for (int unreadable = 0;; unreadable++) {
 		memset(lease, 0, sizeof *lease);
 		snprintf(lease->worker, sizeof lease->worker, "%s", worker->name);
@@ -161,7 +165,8 @@ int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t 
 		 * schema, is put aside, not kept until the lease ends. */
 		bool held = *lease->id != '\0';
 		if (held && status != SUMI_NOMEM && unreadable < MAX_UNREADABLE) {
-			struct queue_failure failure = {.status = status, .text = why.text, .final = true};
+			struct queue_failure failure = {
+			    .status = status, .text = why.text, .final = true};
 			enum job_state after;
 			int told = queue_fail(queue, lease, &failure, &after, err);
 			queue_lease_clear(lease);
@@ -177,7 +182,7 @@ int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t 
 /* ---- while it runs --------------------------------------------------------------------- */
 
 static void lease_command(struct command *command, struct queue *queue, enum queue_script script,
-                          const struct queue_lease *lease)
+			  const struct queue_lease *lease)
 {
 	command_script(command, queue, script);
 	command_text(command, lease->id);
@@ -186,7 +191,7 @@ static void lease_command(struct command *command, struct queue *queue, enum que
 
 /* Sends a script whose reply is a word; "lost" is an error. */
 static int lease_call(struct queue *queue, enum queue_script script, struct command *command,
-                      const struct queue_lease *lease, char word[16], struct error *err)
+		      const struct queue_lease *lease, char word[16], struct error *err)
 {
 	redisReply *reply = NULL;
 	int status = script_call(queue, script, command, &reply, err);
@@ -198,7 +203,7 @@ static int lease_call(struct queue *queue, enum queue_script script, struct comm
 }
 
 int queue_beat(struct queue *queue, const struct queue_lease *lease,
-               const struct queue_progress *progress, enum queue_hint *hint, struct error *err)
+	       const struct queue_progress *progress, enum queue_hint *hint, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
@@ -233,13 +238,13 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
 }
 
 int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,
-                const char *name, const void *data, size_t size, struct error *err)
+		const char *name, const void *data, size_t size, struct error *err)
 {
 	struct command command = {0};
 	char word[16];
 	if (size > MAX_EVENT_DATA)
 		return error_set(err, SUMI_TOOBIG, "job %s: an event of %zu bytes, allowed are %d",
-		                 lease->id, size, MAX_EVENT_DATA);
+				 lease->id, size, MAX_EVENT_DATA);
 	lease_command(&command, queue, SCRIPT_EVENT, lease);
 	command_text(&command, event);
 	command_text(&command, name);
@@ -248,7 +253,7 @@ int queue_event(struct queue *queue, const struct queue_lease *lease, const char
 }
 
 int queue_variant(struct queue *queue, const struct queue_lease *lease, int variant,
-                  const char *result_json, struct error *err)
+		  const char *result_json, struct error *err)
 {
 	struct command command = {0};
 	char word[16];
@@ -263,7 +268,7 @@ int queue_variant(struct queue *queue, const struct queue_lease *lease, int vari
 /* ---- the end --------------------------------------------------------------------------- */
 
 int queue_finish(struct queue *queue, const struct queue_finish *finish,
-                 enum queue_finish_result *result, struct error *err)
+		 enum queue_finish_result *result, struct error *err)
 {
 	struct command command = {0};
 	struct job job = {0};
@@ -272,7 +277,7 @@ int queue_finish(struct queue *queue, const struct queue_finish *finish,
 	const char *json = finish->job_json;
 	/* A description that cannot be read any more must not keep a result from being told. */
 	bool whole = json && job_parse_json(json, strlen(json), &job, NULL) == SUMI_OK && job.id &&
-	             strcmp(job.id, finish->id) == 0;
+		     strcmp(job.id, finish->id) == 0;
 	command_script(&command, queue, SCRIPT_FINISH);
 	command_text(&command, finish->token);
 	command_text(&command, finish->worker);
@@ -287,8 +292,8 @@ int queue_finish(struct queue *queue, const struct queue_finish *finish,
 		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", finish->id);
 	else if (status == SUMI_OK)
 		*result = reply_is(reply, "finished")  ? QUEUE_FINISHED
-		          : reply_is(reply, "already") ? QUEUE_ALREADY
-		                                       : QUEUE_SUPERSEDED;
+			  : reply_is(reply, "already") ? QUEUE_ALREADY
+						       : QUEUE_SUPERSEDED;
 	freeReplyObject(reply);
 	command_free(&command);
 	job_clear(&job);
@@ -296,7 +301,7 @@ int queue_finish(struct queue *queue, const struct queue_finish *finish,
 }
 
 int queue_fail(struct queue *queue, const struct queue_lease *lease,
-               const struct queue_failure *failure, enum job_state *after, struct error *err)
+	       const struct queue_failure *failure, enum job_state *after, struct error *err)
 {
 	struct command command = {0};
 	char word[16];
@@ -313,7 +318,7 @@ int queue_fail(struct queue *queue, const struct queue_lease *lease,
 }
 
 int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
-                  const char *state_json, struct error *err)
+		  const char *state_json, struct error *err)
 {
 	struct command command = {0};
 	char word[16];
@@ -336,7 +341,8 @@ int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, st
 	if (!classes)
 		return error_set(err, SUMI_NOMEM, "worker %s: no memory", worker->name);
 	for (size_t i = 0; i < worker->class_count; i++)
-		used += (size_t)snprintf(classes + used, room - used, i ? " %s" : "%s", worker->classes[i]);
+		used += (size_t)snprintf(classes + used, room - used, i ? " %s" : "%s",
+					 worker->classes[i]);
 	command_script(&command, queue, SCRIPT_WORKER);
 	command_text(&command, worker->name);
 	command_text(&command, classes);

@@ -11,7 +11,7 @@
 #define WORKER_SEEN_MS 15000
 
 static int call_simple(struct queue *queue, struct command *command, redisReply **reply,
-                       struct error *err)
+		       struct error *err)
 {
 	*reply = NULL;
 	int status = link_call(queue, command, reply, err);
@@ -35,12 +35,12 @@ static void entry_number(struct queue_entry *entry, const char *name, const redi
 	const struct {
 		const char *name;
 		int64_t *at;
-	} numbers[] = {{"created", &entry->created_ms},   {"updated", &entry->updated_ms},
-	               {"started", &entry->started_ms},   {"finished", &entry->finished_ms},
-	               {"due", &entry->due_ms},           {"attempts", &entry->attempts},
-	               {"failures", &entry->failures},    {"crashes", &entry->crashes},
-	               {"variant", &entry->variant},      {"step", &entry->step},
-	               {"steps", &entry->steps},          {"variants", &entry->variants}};
+	} numbers[] = {{"created", &entry->created_ms}, {"updated", &entry->updated_ms},
+		       {"started", &entry->started_ms}, {"finished", &entry->finished_ms},
+		       {"due", &entry->due_ms},         {"attempts", &entry->attempts},
+		       {"failures", &entry->failures},  {"crashes", &entry->crashes},
+		       {"variant", &entry->variant},    {"step", &entry->step},
+		       {"steps", &entry->steps},        {"variants", &entry->variants}};
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		if (strcmp(numbers[i].name, name) == 0)
 			*numbers[i].at = reply_int(value);
@@ -68,7 +68,7 @@ static int read_variants(const redisReply *fields, struct queue_entry *entry, st
 
 /* fields: the reply to HGETALL. */
 static int read_hash(const char *id, const redisReply *fields, struct queue_entry *entry,
-                     struct error *err)
+		     struct error *err)
 {
 	const redisReply *json = NULL;
 	int state = -1;
@@ -105,8 +105,9 @@ static int read_hash(const char *id, const redisReply *fields, struct queue_entr
 		status = job_parse_json(json->str, json->len, &entry->job, err);
 		/* A window that cannot be judged here leaves the time unknown. */
 		if (status == SUMI_OK && entry->state == JOB_READY && entry->job.window)
-			schedule_window_next(entry->job.window, entry->job.tz ? entry->job.tz : "UTC",
-			                     clock_wall_ms(), &entry->due_ms, NULL);
+			schedule_window_next(entry->job.window,
+					     entry->job.tz ? entry->job.tz : "UTC", clock_wall_ms(),
+					     &entry->due_ms, NULL);
 		if (status == SUMI_OK)
 			status = read_variants(fields, entry, err);
 	}
@@ -138,7 +139,7 @@ int queue_get(struct queue *queue, const char *id, struct queue_entry *entry, st
 /* ---- listings --------------------------------------------------------------------------- */
 
 static int page_ids(struct queue *queue, enum job_state state, size_t offset, size_t limit,
-                    redisReply **ids, struct error *err)
+		    redisReply **ids, struct error *err)
 {
 	struct command command = {0};
 	if (state == JOB_READY) {
@@ -157,7 +158,7 @@ static int page_ids(struct queue *queue, enum job_state state, size_t offset, si
 }
 
 int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t limit,
-               struct queue_entry **entries, size_t *count, struct error *err)
+	       struct queue_entry **entries, size_t *count, struct error *err)
 {
 	redisReply *ids = NULL;
 	*entries = NULL;
@@ -206,7 +207,7 @@ void queue_list_free(struct queue_entry *entries, size_t count)
 /* ---- counts ------------------------------------------------------------------------------ */
 
 static int one_number(struct queue *queue, const char *what, const char *name, const char *id,
-                      int64_t *value, struct error *err)
+		      int64_t *value, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply;
@@ -241,9 +242,10 @@ static int read_counters(struct queue *queue, struct queue_stats *stats, struct 
 	const struct {
 		const char *name;
 		int64_t *at;
-	} counters[] = {{"submitted", &stats->total_submitted}, {"done", &stats->total_done},
-	                {"failed", &stats->total_failed},       {"cancelled", &stats->total_cancelled},
-	                {"retried", &stats->total_retried},     {"crashed", &stats->total_crashed}};
+	} counters[] = {
+	    {"submitted", &stats->total_submitted}, {"done", &stats->total_done},
+	    {"failed", &stats->total_failed},       {"cancelled", &stats->total_cancelled},
+	    {"retried", &stats->total_retried},     {"crashed", &stats->total_crashed}};
 	struct command command = {0};
 	redisReply *reply;
 	command_text(&command, "HGETALL");
@@ -266,9 +268,10 @@ int queue_stats(struct queue *queue, struct queue_stats *stats, struct error *er
 	if (status == SUMI_OK)
 		status = one_number(queue, "XLEN", "dead", NULL, &stats->dead_letters, err);
 	for (int s = 0; s < JOB_STATES && status == SUMI_OK; s++)
-		status = s == JOB_READY ? count_ready(queue, &stats->states[s], err)
-		                        : one_number(queue, "ZCARD", job_state_word((enum job_state)s),
-		                                     NULL, &stats->states[s], err);
+		status = s == JOB_READY
+			     ? count_ready(queue, &stats->states[s], err)
+			     : one_number(queue, "ZCARD", job_state_word((enum job_state)s), NULL,
+					  &stats->states[s], err);
 	if (status)
 		return status;
 	command_text(&command, "GET");
@@ -320,13 +323,14 @@ static int redis_now(struct queue *queue, int64_t *now_ms, struct error *err)
 	command_text(&command, "TIME");
 	int status = call_simple(queue, &command, &reply, err);
 	if (status == SUMI_OK)
-		*now_ms = reply_int(reply_at(reply, 0)) * 1000 + reply_int(reply_at(reply, 1)) / 1000;
+		*now_ms =
+		    reply_int(reply_at(reply, 0)) * 1000 + reply_int(reply_at(reply, 1)) / 1000;
 	freeReplyObject(reply);
 	return status;
 }
 
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
-                  struct error *err)
+		  struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
@@ -374,8 +378,7 @@ void queue_dead_letters_free(struct queue_dead_letter *letters, size_t count)
 	free(letters);
 }
 
-static int read_letter(const redisReply *reply, struct queue_dead_letter *letter,
-                       struct error *err)
+static int read_letter(const redisReply *reply, struct queue_dead_letter *letter, struct error *err)
 {
 	const redisReply *fields = reply_at(reply, 1);
 	reply_copy(reply_at(reply, 0), letter->entry, sizeof letter->entry);
@@ -394,11 +397,11 @@ static int read_letter(const redisReply *reply, struct queue_dead_letter *letter
 	if (!letter->text)
 		letter->text = strdup("");
 	return letter->reason && letter->text ? SUMI_OK
-	                                      : error_set(err, SUMI_NOMEM, "queue: no memory");
+					      : error_set(err, SUMI_NOMEM, "queue: no memory");
 }
 
 int queue_dead_letters(struct queue *queue, size_t limit, struct queue_dead_letter **letters,
-                       size_t *count, struct error *err)
+		       size_t *count, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply;

@@ -7,7 +7,7 @@
 #include "queue/internal.h"
 
 static int call_one(struct queue *queue, struct command *command, redisReply **reply,
-                    struct error *err)
+		    struct error *err)
 {
 	int status = link_call(queue, command, reply, err);
 	command_free(command);
@@ -15,7 +15,7 @@ static int call_one(struct queue *queue, struct command *command, redisReply **r
 }
 
 int queue_notice_take(struct queue *queue, const struct queue_entry *entry, bool *taken,
-                      struct error *err)
+		      struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply;

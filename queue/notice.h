@@ -7,7 +7,7 @@
 /* True in *taken for the one caller who shall send the notice of a job's present end. A job
  * that was run again ends again, and is told again. */
 int queue_notice_take(struct queue *queue, const struct queue_entry *entry, bool *taken,
-                      struct error *err);
+		      struct error *err);
 
 /* Where in the event stream the last daemon stood: "$" when none has been here. */
 int queue_notice_cursor(struct queue *queue, char cursor[QUEUE_CURSOR_SIZE], struct error *err);

@@ -27,9 +27,9 @@ static int fill_paths(const char *state_dir, struct private_redis *r, struct err
 		status = files_path(r->url, err, "unix://%s/redis/redis.sock", state_dir);
 	if (status == SUMI_OK && strlen(r->socket) >= sizeof((struct sockaddr_un *)0)->sun_path)
 		status = error_set(err, SUMI_TOOBIG,
-		                   "%s: longer than a Unix socket's path may be (107 bytes): set "
-		                   "SUMI_STATE_DIR to a shorter folder",
-		                   r->socket);
+				   "%s: longer than a Unix socket's path may be (107 bytes): set "
+				   "SUMI_STATE_DIR to a shorter folder",
+				   r->socket);
 	return status;
 }
 
@@ -88,9 +88,10 @@ static int died(const struct private_redis *r, int exit_status, struct error *er
 {
 	char path[FILES_PATH_MAX], *text = NULL, *last = NULL;
 	if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == 127)
-		return error_set(err, SUMI_NOTFOUND,
-		                 "there is no redis-server: apt-get install redis-server, or name a "
-		                 "Redis in sumi.conf (redis = redis://host:6379/0)");
+		return error_set(
+		    err, SUMI_NOTFOUND,
+		    "there is no redis-server: apt-get install redis-server, or name a "
+		    "Redis in sumi.conf (redis = redis://host:6379/0)");
 	if (files_path(path, NULL, "%s/redis.log", r->dir) == SUMI_OK &&
 	    files_read(path, 16 << 20, &text, NULL, NULL) == SUMI_OK) {
 		for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
@@ -98,7 +99,7 @@ static int died(const struct private_redis *r, int exit_status, struct error *er
 				last = line;
 	}
 	int status = error_set(err, SUMI_IO, "redis-server does not start: %.300s (log: %.100s)",
-	                       last ? last : "no reason in its log", path);
+			       last ? last : "no reason in its log", path);
 	free(text);
 	return status;
 }
@@ -115,9 +116,9 @@ static void run_server(const char *program, const struct private_redis *r, bool 
 	setsid();
 	umask(0077);
 	/* A job's hash is kept packed up to that length of a field: 0.8 KB a job instead of 2. */
-	execlp(program, program, "--port", "0", "--unixsocket", r->socket, "--unixsocketperm", "700",
-	       "--dir", r->dir, "--pidfile", "redis.pid", "--logfile", "redis.log", "--daemonize", "no",
-	       "--supervised", "no", "--appendonly", "yes", "--appendfsync",
+	execlp(program, program, "--port", "0", "--unixsocket", r->socket, "--unixsocketperm",
+	       "700", "--dir", r->dir, "--pidfile", "redis.pid", "--logfile", "redis.log",
+	       "--daemonize", "no", "--supervised", "no", "--appendonly", "yes", "--appendfsync",
 	       always ? "always" : "everysec", "--maxmemory-policy", "noeviction", "--save", "",
 	       "--auto-aof-rewrite-min-size", "16mb", "--hash-max-listpack-value", "1024",
 	       "--loglevel", "notice", "--set-proc-title", "no", (char *)NULL);
@@ -139,14 +140,15 @@ static int wait_until_up(struct private_redis *r, int timeout_ms, struct error *
 		if (r->child && waitpid(r->pid, &exit_status, WNOHANG) == r->pid)
 			return died(r, exit_status, err);
 		if (clock_boot_ms() >= end)
-			return error_set(err, SUMI_TIMEOUT, "redis-server does not answer at %s within %d ms",
-			                 r->socket, timeout_ms);
+			return error_set(err, SUMI_TIMEOUT,
+					 "redis-server does not answer at %s within %d ms",
+					 r->socket, timeout_ms);
 		clock_sleep_ms(POLL_MS);
 	}
 }
 
 int private_redis_start(const struct private_redis_options *options, struct private_redis *out,
-                        struct error *err)
+			struct error *err)
 {
 	const char *program = options->program ? options->program : "redis-server";
 	int timeout = options->start_timeout_ms ? options->start_timeout_ms : 10000;
@@ -190,7 +192,8 @@ bool private_redis_alive(struct private_redis *redis)
 {
 	if (redis->pid <= 0)
 		return false;
-	bool alive = redis->child ? waitpid(redis->pid, NULL, WNOHANG) == 0 : kill(redis->pid, 0) == 0;
+	bool alive =
+	    redis->child ? waitpid(redis->pid, NULL, WNOHANG) == 0 : kill(redis->pid, 0) == 0;
 	if (!alive)
 		redis->pid = 0;
 	return alive;

@@ -18,10 +18,10 @@ struct private_redis_options {
 };
 
 struct private_redis {
-	pid_t pid;  /* of the server, also when it was adopted */
-	bool child; /* started by this process: its exit is seen by waitpid() */
-	int64_t cut_bytes; /* an unfinished end that a power cut left of its file, removed */
-	char url[FILES_PATH_MAX];    /* unix:///…/redis/redis.sock */
+	pid_t pid;                /* of the server, also when it was adopted */
+	bool child;               /* started by this process: its exit is seen by waitpid() */
+	int64_t cut_bytes;        /* an unfinished end that a power cut left of its file, removed */
+	char url[FILES_PATH_MAX]; /* unix:///…/redis/redis.sock */
 	char socket[FILES_PATH_MAX];
 	char dir[FILES_PATH_MAX];
 };
@@ -30,7 +30,7 @@ struct private_redis {
  * answers PING. SUMI_NOTFOUND with the package to install when there is no redis-server;
  * a server that dies at once is reported with the last line of its log. */
 int private_redis_start(const struct private_redis_options *options, struct private_redis *out,
-                        struct error *err);
+			struct error *err);
 
 /* Is the process still there? Reaps it when it is a child. */
 bool private_redis_alive(struct private_redis *redis);

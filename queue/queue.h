@@ -25,13 +25,13 @@
 struct queue;
 
 struct queue_options {
-	const char *url;    /* redis://user:password@host:6379/0, rediss://…, unix:///path,
-	                       redis+sentinel://host:port,host:port/master/0 */
-	const char *prefix; /* NULL: QUEUE_PREFIX; must hold a {tag} on Redis Cluster */
-	const char *ca_file;  /* rediss: NULL: the system's certificates */
-	int connect_ms;     /* 0: 2000 */
-	int command_ms;     /* 0: 5000 */
-	int patience_ms;    /* how long a call tries to reconnect; 0: 5000, −1: not at all */
+	const char *url;     /* redis://user:password@host:6379/0, rediss://…, unix:///path,
+				redis+sentinel://host:port,host:port/master/0 */
+	const char *prefix;  /* NULL: QUEUE_PREFIX; must hold a {tag} on Redis Cluster */
+	const char *ca_file; /* rediss: NULL: the system's certificates */
+	int connect_ms;      /* 0: 2000 */
+	int command_ms;      /* 0: 5000 */
+	int patience_ms;     /* how long a call tries to reconnect; 0: 5000, −1: not at all */
 };
 
 /* Connects. The caller closes *out. */
@@ -40,8 +40,7 @@ void queue_close(struct queue *queue); /* NULL is fine */
 
 /* Refuses (SUMI_UNSUPPORTED, with the command that mends it) a server that may lose jobs by
  * eviction or is too old; fills warning (or "") where nothing is kept on disk. */
-int queue_check_server(struct queue *queue, char *warning, size_t warning_size,
-                       struct error *err);
+int queue_check_server(struct queue *queue, char *warning, size_t warning_size, struct error *err);
 
 /* What queue_check_server() and `sumi doctor` look at. */
 struct queue_server {
@@ -63,13 +62,13 @@ int queue_submit(struct queue *queue, struct job *job, struct error *err);
 
 /* The same for many, pipelined. *sent says how many stand in the intake, also on failure. */
 int queue_submit_many(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
-                      struct error *err);
+		      struct error *err);
 
 enum queue_cancel_result { QUEUE_CANCELLED, QUEUE_CANCELLING, QUEUE_CANCEL_TOO_LATE };
 /* A waiting job at once, a running one at its next beat. SUMI_NOTFOUND for an id that no
  * one has sent. */
 int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *result,
-                 struct error *err);
+		 struct error *err);
 
 /* Failed and cancelled jobs begin anew, a delayed one is due now. SUMI_INVALID for other
  * states, SUMI_NOTFOUND. */
@@ -87,7 +86,7 @@ struct queue_admitted {
 /* Takes up to limit entries out of the intake. Entries that cannot be read go to the dead
  * letters with the reason. */
 int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitted,
-                struct error *err);
+		struct error *err);
 
 struct queue_reaped {
 	size_t promoted;  /* delayed → ready */
@@ -99,7 +98,7 @@ struct queue_reaped {
 /* Promotes, takes over ended leases, enforces deadlines, makes next occurrences. Call it
  * about once a second. For hold_ms after a restart of Redis no lease is taken over. */
 int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped,
-               struct error *err);
+	       struct error *err);
 
 struct queue_trim_options {
 	int64_t max_age_ms;   /* final jobs older than this; 0: 30 days */
@@ -108,7 +107,7 @@ struct queue_trim_options {
 	size_t limit;         /* jobs a call; 0: 1000 */
 };
 int queue_trim(struct queue *queue, const struct queue_trim_options *options, size_t *purged,
-               struct error *err);
+	       struct error *err);
 
 /* Blocks until something may be claimed or admitted, or timeout_ms. *rang says which.
  * Uses a connection of its own. */
@@ -120,8 +119,8 @@ struct queue_worker {
 	const char *name;           /* unique: "host.0"; ≤ 64 of [A-Za-z0-9._:-] */
 	const char *const *classes; /* "image/ink"; "image/" takes jobs that name no model */
 	size_t class_count;
-	const char *device;         /* for people; may be NULL */
-	const char *host;           /* may be NULL */
+	const char *device; /* for people; may be NULL */
+	const char *host;   /* may be NULL */
 	int64_t pid;
 };
 
@@ -134,19 +133,19 @@ struct queue_lease {
 	char token[QUEUE_TOKEN_SIZE];
 	char worker[QUEUE_NAME_SIZE];
 	struct job job;
-	int64_t attempt;   /* 1… */
+	int64_t attempt; /* 1… */
 	int64_t failures, crashes;
-	int64_t lease_ms;  /* as asked for at claim */
-	int64_t created_ms; /* when the job was admitted, Redis' clock */
+	int64_t lease_ms;       /* as asked for at claim */
+	int64_t created_ms;     /* when the job was admitted, Redis' clock */
 	uint64_t variants_done; /* bit k: variant k has its result already */
-	char *state_json;  /* what the last worker left with queue_release(), or NULL */
+	char *state_json;       /* what the last worker left with queue_release(), or NULL */
 };
 void queue_lease_clear(struct queue_lease *lease);
 
 /* The best job that this worker can do now. SUMI_NOTFOUND when there is none (also while
  * paused). The caller clears *lease. */
 int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
-                struct queue_lease *lease, struct error *err);
+		struct queue_lease *lease, struct error *err);
 
 struct queue_progress {
 	int64_t variant, step, steps;
@@ -161,16 +160,16 @@ enum queue_hint {
 /* Extends the lease and tells progress (NULL: none to tell). Of the lease it needs id, token,
  * worker and lease_ms. SUMI_LOST when the lease is not ours any more: stop, write nothing. */
 int queue_beat(struct queue *queue, const struct queue_lease *lease,
-               const struct queue_progress *progress, enum queue_hint *hint, struct error *err);
+	       const struct queue_progress *progress, enum queue_hint *hint, struct error *err);
 
 /* One more event of a running job, such as a preview; data may be binary, at most 64 KiB.
  * SUMI_LOST as above. */
 int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,
-                const char *name, const void *data, size_t size, struct error *err);
+		const char *name, const void *data, size_t size, struct error *err);
 
 /* Result number `variant` is there; result_json describes its files. Repeating is harmless. */
 int queue_variant(struct queue *queue, const struct queue_lease *lease, int variant,
-                  const char *result_json, struct error *err);
+		  const char *result_json, struct error *err);
 
 enum queue_finish_result {
 	QUEUE_FINISHED,
@@ -184,22 +183,22 @@ struct queue_finish {
 };
 /* The first finisher wins, with or without a living lease. */
 int queue_finish(struct queue *queue, const struct queue_finish *finish,
-                 enum queue_finish_result *result, struct error *err);
+		 enum queue_finish_result *result, struct error *err);
 
 struct queue_failure {
-	int status;        /* SUMI_CANCELLED ends a job that is being cancelled */
-	const char *text;  /* one line for a person */
-	bool final;        /* no retry would help (bad parameters) */
-	double jitter;     /* 0…1, random */
+	int status;       /* SUMI_CANCELLED ends a job that is being cancelled */
+	const char *text; /* one line for a person */
+	bool final;       /* no retry would help (bad parameters) */
+	double jitter;    /* 0…1, random */
 };
 /* *after: where the job stands now: delayed, failed or cancelled. */
 int queue_fail(struct queue *queue, const struct queue_lease *lease,
-               const struct queue_failure *failure, enum job_state *after, struct error *err);
+	       const struct queue_failure *failure, enum job_state *after, struct error *err);
 
 /* Gives a running job back without costing it an attempt. reason: "drain", "preempted",
  * "window". state_json (may be NULL) is handed to the next worker. */
 int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
-                  const char *state_json, struct error *err);
+		  const char *state_json, struct error *err);
 
 /* ---- looking ------------------------------------------------------------------------ */
 
@@ -216,8 +215,8 @@ struct queue_entry {
 	bool cancelling;
 	char worker[QUEUE_NAME_SIZE];
 	char error_code[32];
-	char *error;       /* one line, or NULL */
-	char *result_json; /* of finish, or NULL */
+	char *error;             /* one line, or NULL */
+	char *result_json;       /* of finish, or NULL */
 	json_t *variant_results; /* array of what queue_variant() told, in order; may be empty */
 };
 void queue_entry_clear(struct queue_entry *entry);
@@ -228,7 +227,7 @@ int queue_get(struct queue *queue, const char *id, struct queue_entry *entry, st
 /* Jobs of one state: running by lease, ready by turn, delayed by time, final ones latest
  * first. *entries is an array of *count to be freed with queue_list_free(). */
 int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t limit,
-               struct queue_entry **entries, size_t *count, struct error *err);
+	       struct queue_entry **entries, size_t *count, struct error *err);
 void queue_list_free(struct queue_entry *entries, size_t count);
 
 struct queue_stats {
@@ -252,7 +251,7 @@ struct queue_worker_info {
 };
 /* Workers heard of in the last 15 s; the caller frees *workers. */
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
-                  struct error *err);
+		  struct error *err);
 
 struct queue_dead_letter {
 	char entry[QUEUE_CURSOR_SIZE];
@@ -261,7 +260,7 @@ struct queue_dead_letter {
 };
 /* The latest first; the caller frees with queue_dead_letters_free(). */
 int queue_dead_letters(struct queue *queue, size_t limit, struct queue_dead_letter **letters,
-                       size_t *count, struct error *err);
+		       size_t *count, struct error *err);
 void queue_dead_letters_free(struct queue_dead_letter *letters, size_t count);
 
 /* ---- following ---------------------------------------------------------------------- */
@@ -284,11 +283,11 @@ const char *queue_event_value(const struct queue_event *event, const char *name)
 struct queue_follower;
 /* Follows one job, or with id NULL the state changes of all. from: "0" for all that is
  * kept, "$" for new ones, or a cursor. Opens a connection of its own. */
-int queue_follow(struct queue *queue, const char *id, const char *from,
-                 struct queue_follower **out, struct error *err);
+int queue_follow(struct queue *queue, const char *id, const char *from, struct queue_follower **out,
+		 struct error *err);
 /* SUMI_TIMEOUT when nothing happened for timeout_ms. The caller clears *event. */
 int queue_follow_next(struct queue_follower *follower, int timeout_ms, struct queue_event *event,
-                      struct error *err);
+		      struct error *err);
 void queue_follow_close(struct queue_follower *follower);
 
 #endif

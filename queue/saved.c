@@ -7,11 +7,12 @@
 #include "queue/internal.h"
 
 int queue_save(struct queue *queue, const struct queue_lease *lease, int variant, const void *data,
-               size_t size, struct error *err)
+	       size_t size, struct error *err)
 {
 	if (size > QUEUE_SAVED_MAX)
-		return error_set(err, SUMI_TOOBIG, "job %s: a saved state of %zu bytes, at most %u fit",
-		                 lease->id, size, QUEUE_SAVED_MAX);
+		return error_set(err, SUMI_TOOBIG,
+				 "job %s: a saved state of %zu bytes, at most %u fit", lease->id,
+				 size, QUEUE_SAVED_MAX);
 	struct command command = {0};
 	redisReply *reply;
 	command_script(&command, queue, SCRIPT_SAVE);
@@ -30,7 +31,7 @@ int queue_save(struct queue *queue, const struct queue_lease *lease, int variant
 }
 
 int queue_saved(struct queue *queue, const char *id, int variant, void **data, size_t *size,
-                struct error *err)
+		struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply;
@@ -47,7 +48,7 @@ int queue_saved(struct queue *queue, const char *id, int variant, void **data, s
 	if (!of || of->type != REDIS_REPLY_STRING || !bytes || bytes->type != REDIS_REPLY_STRING ||
 	    reply_int(of) != variant) {
 		status = error_set(err, SUMI_NOTFOUND, "job %s: nothing is saved of variant %d", id,
-		                   variant);
+				   variant);
 		goto done;
 	}
 	*size = (size_t)bytes->len;

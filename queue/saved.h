@@ -11,11 +11,11 @@
 /* Puts the state of one variant, in place of what was saved before (of any variant of the
  * job). SUMI_LOST when the lease is not ours any more, SUMI_TOOBIG past QUEUE_SAVED_MAX. */
 int queue_save(struct queue *queue, const struct queue_lease *lease, int variant, const void *data,
-               size_t size, struct error *err);
+	       size_t size, struct error *err);
 
 /* SUMI_NOTFOUND when nothing is saved for that variant. The caller frees *data. */
 int queue_saved(struct queue *queue, const char *id, int variant, void **data, size_t *size,
-                struct error *err);
+		struct error *err);
 
 /* After the job's end. Nothing there is fine. */
 int queue_saved_drop(struct queue *queue, const char *id, struct error *err);

@@ -37,11 +37,11 @@ int schedule_parse_window(const char *text, int *from, int *to, struct error *er
 		*to = minute_of(text + 6);
 	}
 	if (*from < 0 || *to < 0 || *from == MINUTES)
-		return error_set(err, SUMI_INVALID, "'%.40s' is no window: write one like 22:00-06:00",
-		                 text);
+		return error_set(err, SUMI_INVALID,
+				 "'%.40s' is no window: write one like 22:00-06:00", text);
 	if (*from == *to)
-		return error_set(err, SUMI_INVALID, "'%s' never opens: write 00:00-24:00 for all day",
-		                 text);
+		return error_set(err, SUMI_INVALID,
+				 "'%s' never opens: write 00:00-24:00 for all day", text);
 	return SUMI_OK;
 }
 
@@ -53,7 +53,7 @@ static bool open_at(const struct zone *zone, int from, int to, int64_t seconds)
 }
 
 int schedule_window_open(const char *window, const char *zone_name, int64_t now_ms, bool *open,
-                         struct error *err)
+			 struct error *err)
 {
 	struct zone *zone;
 	int from, to, status = schedule_parse_window(window, &from, &to, err);
@@ -67,7 +67,7 @@ int schedule_window_open(const char *window, const char *zone_name, int64_t now_
 }
 
 int schedule_window_next(const char *window, const char *zone_name, int64_t now_ms,
-                         int64_t *opens_ms, struct error *err)
+			 int64_t *opens_ms, struct error *err)
 {
 	struct zone *zone;
 	int from, to, status = schedule_parse_window(window, &from, &to, err);
@@ -88,8 +88,8 @@ int schedule_window_next(const char *window, const char *zone_name, int64_t now_
 			goto done;
 		}
 	}
-	status = error_set(err, SUMI_INTERNAL, "window %s in %s does not open within four days", window,
-	                   zone_name);
+	status = error_set(err, SUMI_INTERNAL, "window %s in %s does not open within four days",
+			   window, zone_name);
 done:
 	zone_free(zone);
 	return status;
@@ -106,9 +106,9 @@ int schedule_check_every(const char *every, struct error *err)
 	if (schedule_every_is_daily(every)) {
 		int minute = strlen(every) == 5 ? minute_of(every) : -1;
 		return minute >= 0 && minute < MINUTES
-		           ? SUMI_OK
-		           : error_set(err, SUMI_INVALID, "'%.40s' is no time of day: write one like 22:00",
-		                       every);
+			   ? SUMI_OK
+			   : error_set(err, SUMI_INVALID,
+				       "'%.40s' is no time of day: write one like 22:00", every);
 	}
 	int status = clock_parse_duration(every, &ms, err);
 	if (status == SUMI_OK && ms < EVERY_LEAST_MS)
@@ -117,7 +117,7 @@ int schedule_check_every(const char *every, struct error *err)
 }
 
 int schedule_every_next(const char *every, const char *zone_name, int64_t previous_ms,
-                        int64_t now_ms, int64_t *next_ms, struct error *err)
+			int64_t now_ms, int64_t *next_ms, struct error *err)
 {
 	struct zone *zone;
 	int64_t period;

@@ -37,11 +37,11 @@ int schedule_parse_window(const char *text, int *from, int *to, struct error *er
 /* Open at from ≤ wall clock < to (over midnight when to < from). On days of a DST change
  * the wall clock decides. */
 int schedule_window_open(const char *window, const char *zone, int64_t now_ms, bool *open,
-                         struct error *err);
+			 struct error *err);
 
 /* now_ms when open, else the next moment at which it opens. */
 int schedule_window_next(const char *window, const char *zone, int64_t now_ms, int64_t *opens_ms,
-                         struct error *err);
+			 struct error *err);
 
 /* "24h", "15m" (a duration of at least one minute) or "22:00" (daily): checks only. */
 int schedule_check_every(const char *every, struct error *err);
@@ -50,7 +50,7 @@ bool schedule_every_is_daily(const char *every);
 /* The first occurrence after now_ms. A duration keeps the phase of previous_ms; missed
  * occurrences are left out, not made up for. zone is used by daily times only. */
 int schedule_every_next(const char *every, const char *zone, int64_t previous_ms, int64_t now_ms,
-                        int64_t *next_ms, struct error *err);
+			int64_t *next_ms, struct error *err);
 
 /* Wait before retry number `failure` (1…): 5 s doubling to 10 min, times 0.5…1 by
  * jitter in 0…1 ("equal jitter"), so that a failed herd does not come back as one. */

@@ -10,8 +10,8 @@
 #define DAY_MS INT64_C(86400000)
 
 /* A script with two texts behind its key. */
-static int call_two(struct queue *queue, enum queue_script script, const char *one,
-                    const char *two, const char *three, redisReply **reply, struct error *err)
+static int call_two(struct queue *queue, enum queue_script script, const char *one, const char *two,
+		    const char *three, redisReply **reply, struct error *err)
 {
 	struct command command = {0};
 	command_script(&command, queue, script);
@@ -25,7 +25,7 @@ static int call_two(struct queue *queue, enum queue_script script, const char *o
 }
 
 int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *result,
-                 struct error *err)
+		 struct error *err)
 {
 	struct queue_admitted admitted;
 	redisReply *reply = NULL;
@@ -59,10 +59,11 @@ int queue_retry(struct queue *queue, const char *id, struct error *err)
 	if (reply_is(reply, "missing"))
 		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
 	else if (!reply_is(reply, "ok"))
-		status = error_set(err, SUMI_INVALID,
-		                   "job %.64s is %s: only failed, cancelled and delayed jobs can be tried "
-		                   "again",
-		                   id, reply_text(reply));
+		status = error_set(
+		    err, SUMI_INVALID,
+		    "job %.64s is %s: only failed, cancelled and delayed jobs can be tried "
+		    "again",
+		    id, reply_text(reply));
 	freeReplyObject(reply);
 	return status;
 }
@@ -85,8 +86,7 @@ int queue_resume(struct queue *queue, struct error *err)
 	return set_paused(queue, "resume", "", err);
 }
 
-int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped,
-               struct error *err)
+int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
@@ -124,7 +124,7 @@ static int64_t or_else(int64_t value, int64_t fallback)
 }
 
 int queue_trim(struct queue *queue, const struct queue_trim_options *options, size_t *purged,
-               struct error *err)
+	       struct error *err)
 {
 	static const enum job_state states[] = {JOB_DONE, JOB_FAILED, JOB_CANCELLED};
 	int status = SUMI_OK;

@@ -74,7 +74,7 @@ static void *pump_main(void *argument)
 	bool alive = true;
 	while (alive) {
 		struct pollfd p[2] = {{.fd = pump->plain, .events = POLLIN},
-		                      {.fd = pump->secret, .events = POLLIN}};
+				      {.fd = pump->secret, .events = POLLIN}};
 		if (poll(p, 2, -1) < 0) {
 			alive = errno == EINTR;
 			continue;
@@ -94,7 +94,7 @@ static void *pump_main(void *argument)
 }
 
 static int connect_tls(struct pump *pump, const char *host, int port, const char *ca_file,
-                       int timeout_ms, struct error *err)
+		       int timeout_ms, struct error *err)
 {
 	char url[320], reason[CURL_ERROR_SIZE] = "";
 	curl_socket_t secret = CURL_SOCKET_BAD;
@@ -116,12 +116,13 @@ static int connect_tls(struct pump *pump, const char *host, int port, const char
 	curl_easy_setopt(pump->curl, CURLOPT_ERRORBUFFER, NULL);
 	pump->secret = (int)secret;
 	if (code != CURLE_OK)
-		return error_set(err, SUMI_CONNECT, "%s", *reason ? reason : curl_easy_strerror(code));
+		return error_set(err, SUMI_CONNECT, "%s",
+				 *reason ? reason : curl_easy_strerror(code));
 	return SUMI_OK;
 }
 
 int tls_open(const char *host, int port, const char *ca_file, int timeout_ms, int *fd,
-             struct error *err)
+	     struct error *err)
 {
 	int pair[2] = {-1, -1}, status;
 	pthread_t thread;

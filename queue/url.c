@@ -8,9 +8,9 @@
 static int bad(const char *why, struct error *err)
 {
 	return error_set(err, SUMI_INVALID,
-	                 "redis URL: %s (write redis://user:password@host:6379/0, rediss://…, "
-	                 "unix:///path or redis+sentinel://host:26379,host:26379/master/0)",
-	                 why);
+			 "redis URL: %s (write redis://user:password@host:6379/0, rediss://…, "
+			 "unix:///path or redis+sentinel://host:26379,host:26379/master/0)",
+			 why);
 }
 
 static int hex_digit(char c)
@@ -53,7 +53,7 @@ static bool whole_number(const char *text, size_t size, int max, int *value)
 
 /* host, host:port, [v6], [v6]:port */
 static int read_host(const char *p, size_t size, int fallback_port, struct queue_url *url,
-                     struct error *err)
+		     struct error *err)
 {
 	const char *host = p, *port = NULL, *end = p + size;
 	size_t host_size;
@@ -111,7 +111,8 @@ static int read_unix(const char *p, struct queue_url *url, struct error *err)
 	const char *query = strstr(p, "?db=");
 	size_t n = query ? (size_t)(query - p) : strlen(p);
 	if (*p != '/' || !decode(p, n, url->path, sizeof url->path))
-		return bad("the path of a Unix socket must be absolute and shorter than 108 bytes", err);
+		return bad("the path of a Unix socket must be absolute and shorter than 108 bytes",
+			   err);
 	if (query && !whole_number(query + 4, strlen(query + 4), 1 << 20, &url->db))
 		return bad("the database is no number", err);
 	return SUMI_OK;
@@ -124,9 +125,9 @@ int url_parse(const char *text, struct queue_url *url, struct error *err)
 		enum url_kind kind;
 		int port;
 	} schemes[] = {{"redis://", URL_TCP, 6379},
-	               {"rediss://", URL_TLS, 6379},
-	               {"unix://", URL_UNIX, 0},
-	               {"redis+sentinel://", URL_SENTINEL, 26379}};
+		       {"rediss://", URL_TLS, 6379},
+		       {"unix://", URL_UNIX, 0},
+		       {"redis+sentinel://", URL_SENTINEL, 26379}};
 	memset(url, 0, sizeof *url);
 	size_t i = 0;
 	while (i < 4 && strncmp(text, schemes[i].scheme, strlen(schemes[i].scheme)) != 0)
@@ -165,7 +166,8 @@ void url_describe(const struct queue_url *url, char *out, size_t size)
 	if (url->kind == URL_UNIX)
 		snprintf(out, size, "unix://%s", url->path);
 	else if (url->kind == URL_SENTINEL)
-		snprintf(out, size, "redis+sentinel://%s:%d…/%s", url->host[0], url->port[0], url->master);
+		snprintf(out, size, "redis+sentinel://%s:%d…/%s", url->host[0], url->port[0],
+			 url->master);
 	else
 		snprintf(out, size, "%s://%s:%d", scheme[url->kind], url->host[0], url->port[0]);
 }

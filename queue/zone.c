@@ -197,17 +197,17 @@ struct counts {
 
 /* Reads a header and says how long the data behind it are; 0 when it is none. */
 static bool read_header(const unsigned char *p, size_t left, size_t time_size, struct counts *c,
-                        size_t *body)
+			size_t *body)
 {
 	if (left < 44 || memcmp(p, "TZif", 4) != 0)
 		return false;
 	*c = (struct counts){be32(p + 20), be32(p + 24), be32(p + 28),
-	                     be32(p + 32), be32(p + 36), be32(p + 40)};
-	if (c->time > 100000 || c->type == 0 || c->type > 256 || c->chars > 4096 || c->leap > 10000 ||
-	    c->isut > 256 || c->isstd > 256)
+			     be32(p + 32), be32(p + 36), be32(p + 40)};
+	if (c->time > 100000 || c->type == 0 || c->type > 256 || c->chars > 4096 ||
+	    c->leap > 10000 || c->isut > 256 || c->isstd > 256)
 		return false;
 	*body = c->time * (time_size + 1) + c->type * 6 + c->chars + c->leap * (time_size + 4) +
-	        c->isstd + c->isut;
+		c->isstd + c->isut;
 	return *body <= left - 44;
 }
 
@@ -243,7 +243,8 @@ static bool read_file(struct zone *zone, const char *data, size_t size)
 		return false;
 	const char *footer = (const char *)p + 44 + body;
 	char rule[128];
-	const char *end = size > 44 + body + 1 ? memchr(footer + 1, '\n', size - 44 - body - 1) : NULL;
+	const char *end =
+	    size > 44 + body + 1 ? memchr(footer + 1, '\n', size - 44 - body - 1) : NULL;
 	if (!end || footer[0] != '\n' || (size_t)(end - footer) > sizeof rule)
 		return false;
 	memcpy(rule, footer + 1, (size_t)(end - footer) - 1);
@@ -254,7 +255,8 @@ static bool read_file(struct zone *zone, const char *data, size_t size)
 static bool good_name(const char *name)
 {
 	size_t n = strlen(name);
-	if (n == 0 || n >= SCHEDULE_ZONE_SIZE || !isalpha((unsigned char)name[0]) || strstr(name, ".."))
+	if (n == 0 || n >= SCHEDULE_ZONE_SIZE || !isalpha((unsigned char)name[0]) ||
+	    strstr(name, ".."))
 		return false;
 	for (; *name; name++)
 		if (!isalnum((unsigned char)*name) && !strchr("_+-/", *name))
@@ -268,8 +270,8 @@ int zone_load(const char *name, struct zone **out, struct error *err)
 	size_t size;
 	*out = NULL;
 	if (!good_name(name))
-		return error_set(err, SUMI_INVALID, "'%.60s' is no time zone: write one like Europe/Moscow",
-		                 name);
+		return error_set(err, SUMI_INVALID,
+				 "'%.60s' is no time zone: write one like Europe/Moscow", name);
 	struct zone *zone = calloc(1, sizeof *zone);
 	if (!zone)
 		return error_set(err, SUMI_NOMEM, "time zone %s: no memory", name);
@@ -279,11 +281,12 @@ int zone_load(const char *name, struct zone **out, struct error *err)
 	}
 	int status = files_path(path, err, ZONE_DIR "/%s", name);
 	if (status == SUMI_OK && files_read(path, ZONE_FILE_MAX, &data, &size, NULL))
-		status = error_set(err, SUMI_NOTFOUND,
-		                   "time zone '%s' is not in " ZONE_DIR " (is tzdata installed?)", name);
+		status =
+		    error_set(err, SUMI_NOTFOUND,
+			      "time zone '%s' is not in " ZONE_DIR " (is tzdata installed?)", name);
 	if (status == SUMI_OK && !read_file(zone, data, size))
-		status = error_set(err, SUMI_CORRUPT, "%s: not a time zone file (version 2 or later)",
-		                   path);
+		status = error_set(err, SUMI_CORRUPT,
+				   "%s: not a time zone file (version 2 or later)", path);
 	free(data);
 	if (status) {
 		zone_free(zone);
@@ -361,7 +364,8 @@ void zone_local_name(char out[SCHEDULE_ZONE_SIZE])
 	if (n > 0) {
 		link[n] = '\0';
 		const char *name = strstr(link, "zoneinfo/");
-		snprintf(out, SCHEDULE_ZONE_SIZE, "%.*s", SCHEDULE_ZONE_SIZE - 1, name ? name + 9 : "");
+		snprintf(out, SCHEDULE_ZONE_SIZE, "%.*s", SCHEDULE_ZONE_SIZE - 1,
+			 name ? name + 9 : "");
 		if (loads(out))
 			return;
 	}

@@ -251,7 +251,8 @@ struct store_collected {
 	int temps, orphans; /* files removed */
 	int64_t bytes;
 };
-/* Removes temp files and artifacts that no row names, each only if it has not changed for older_than_ms (an hour is safe: nobody writes a file for that long). */
+/* Removes temp files and artifacts that no row names, each only if it has not changed for
+ * older_than_ms (an hour is safe: nobody writes a file for that long). */
 int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
 		  struct error *err);
 

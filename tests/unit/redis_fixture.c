@@ -155,8 +155,12 @@ void must_at(int status, const struct error *err, const char *file, int line)
 struct queue_worker fixture_worker(const char *name)
 {
 	static const char *const classes[] = {"image/ink", "image/"};
-	return (struct queue_worker){.name = name, .classes = classes, .class_count = 2, .pid = 1,
-	                             .device = "test", .host = "here"};
+	return (struct queue_worker){.name = name,
+				     .classes = classes,
+				     .class_count = 2,
+				     .pid = 1,
+				     .device = "test",
+				     .host = "here"};
 }
 
 enum job_state fixture_state(struct queue *q, const char *id)

@@ -41,7 +41,8 @@ static double value(int kind, int v, double t, double noise)
 	case 3:
 		return noise * 0.4 * (0.5 + 0.5 * cos(TURN * (v + 1) * t));
 	default:
-		return 0.5 * exp(-2 * t) * sin(TURN * f * t + 3 * exp(-3 * t) * sin(TURN * 1.4 * f * t)) +
+		return 0.5 * exp(-2 * t) *
+			   sin(TURN * f * t + 3 * exp(-3 * t) * sin(TURN * 1.4 * f * t)) +
 		       0.02 * noise;
 	}
 }

@@ -230,9 +230,8 @@ static void check_crash_points(void **state)
 {
 	(void)state;
 	static const char *const points[] = {
-	    "temp_written",    "temp_synced",  "renamed",
-	    "folder_synced", "renamed:2",       "artifact_row", "artifact_row:2",
-	    "job_stored",    "history_written", "job_visible",
+	    "temp_written", "temp_synced",    "renamed",    "folder_synced",   "renamed:2",
+	    "artifact_row", "artifact_row:2", "job_stored", "history_written", "job_visible",
 	};
 	for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
 		/* Recovery, then the job's next run. */
@@ -406,10 +405,10 @@ static void check_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(check_put),     TEST(check_missing_comes_back),
-	    TEST(check_collect), TEST(check_crash_points),
-	    TEST(check_reserve),
-	    TEST(check_ballast), TEST(check_full_disk),
+	    TEST(check_put),       TEST(check_missing_comes_back),
+	    TEST(check_collect),   TEST(check_crash_points),
+	    TEST(check_reserve),   TEST(check_ballast),
+	    TEST(check_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,7 +250,8 @@ static void pictures_lie_as_riffusions(void **state)
 	struct sound sound;
 	assert_int_equal(spectrogram_read(pack_info_of(pack), &s, &err), 0);
 	s.stereo = true;
-	struct spectrogram_shape shape = {.columns = 32, .frames = 32, .length = 32 * (size_t)s.hop};
+	struct spectrogram_shape shape = {
+	    .columns = 32, .frames = 32, .length = 32 * (size_t)s.hop};
 	float *picture = malloc((size_t)s.bands * 32 * 3 * sizeof *picture);
 	assert_int_equal(sound_new(&sound, s.rate, 2, (size_t)s.rate, &err), 0);
 	for (int i = 0; i < s.rate; i++) {
@@ -366,7 +367,8 @@ static void clips_are_as_long_as_asked(void **state)
 		assert_string_equal(c.role[0], "main");
 		assert_string_equal(c.role[1], "spectrogram");
 		assert_int_equal(k % 2 ? wav_decode(c.data[0], c.size[0], "test", &s, &err)
-		                       : vorbis_decode(c.data[0], c.size[0], "test", &s, &err), 0);
+				       : vorbis_decode(c.data[0], c.size[0], "test", &s, &err),
+				 0);
 		assert_int_equal(s.length, lround(durations[k / 2] * 16000));
 		assert_true(fabs(c.duration[0] - durations[k / 2]) < 1e-4);
 		struct webp_reader *reader;
@@ -419,7 +421,8 @@ static float *spectral_flux(const struct sound *s, int frames)
 static void check_seam(const struct sound *s, bool smooth)
 {
 	int frames = (int)(s->length / 256);
-	float *steps = malloc(s->length * sizeof *steps), *jumps = malloc(s->length * sizeof *jumps);
+	float *steps = malloc(s->length * sizeof *steps),
+	      *jumps = malloc(s->length * sizeof *jumps);
 	for (size_t i = 0; i < s->length; i++) {
 		steps[i] = fabsf(s->samples[(i + 1) % s->length] - s->samples[i]);
 		jumps[i] = jump(s, i);
@@ -430,8 +433,9 @@ static void check_seam(const struct sound *s, bool smooth)
 	float median = steps[s->length / 2], most = jumps[s->length - 1 - s->length / 1000];
 	float *flux = spectral_flux(s, frames), change = flux[0];
 	qsort(flux + 1, (size_t)frames - 1, sizeof *flux, compare_floats);
-	print_message("seam jumps %.5f (elsewhere to %.5f), median step %.5f; flux %.2f of %.2f … %.2f\n",
-	              seam, most, median, change, flux[1], flux[frames - 1]);
+	print_message(
+	    "seam jumps %.5f (elsewhere to %.5f), median step %.5f; flux %.2f of %.2f … %.2f\n",
+	    seam, most, median, change, flux[1], flux[frames - 1]);
 	assert_true(median > 0 && seam <= (smooth ? median : most));
 	assert_true(change <= flux[frames - 1]);
 	free(steps);
@@ -453,7 +457,8 @@ static void smooth_loops_have_no_seam(void **state)
 	assert_int_equal(sound_new(&chord, s.rate, 1, shape.length, &err), 0);
 	for (size_t i = 0; i < chord.length; i++)
 		for (int k = 0; k < 3; k++)
-			chord.samples[i] += (float)(0.2 * sin(TURN * (300.3 + 117.7 * k) * (double)i / s.rate));
+			chord.samples[i] +=
+			    (float)(0.2 * sin(TURN * (300.3 + 117.7 * k) * (double)i / s.rate));
 	assert_int_equal(spectrogram_of_sound(&s, &shape, &chord, picture, &err), 0);
 	assert_int_equal(spectrogram_to_sound(&s, &shape, picture, &loop, &err), 0);
 	assert_int_equal(sound_normalise(&loop, true, &err), 0);
@@ -482,7 +487,8 @@ static void loops_have_no_seam(void **state)
 		r.format = k % 2 ? "ogg" : "wav";
 		struct collected c = generate(r, false);
 		assert_int_equal(k % 2 ? vorbis_decode(c.data[0], c.size[0], "test", &s, &err)
-		                       : wav_decode(c.data[0], c.size[0], "test", &s, &err), 0);
+				       : wav_decode(c.data[0], c.size[0], "test", &s, &err),
+				 0);
 		assert_int_equal(s.length % 256, 0);
 		assert_true(fabs((double)s.length / 16000 - r.duration) <= 128.5 / 16000);
 		check_seam(&s, false);
@@ -520,8 +526,10 @@ static void clips_begin_from_clips(void **state)
 	struct collected half = generate(r, false);
 	r.strength = 0.9;
 	struct collected more = generate(r, false);
-	assert_true(half.size[0] != plain.size[0] || memcmp(half.data[0], plain.data[0], half.size[0]));
-	assert_true(half.size[0] != more.size[0] || memcmp(half.data[0], more.data[0], half.size[0]));
+	assert_true(half.size[0] != plain.size[0] ||
+		    memcmp(half.data[0], plain.data[0], half.size[0]));
+	assert_true(half.size[0] != more.size[0] ||
+		    memcmp(half.data[0], more.data[0], half.size[0]));
 	discard(&plain);
 	discard(&half);
 	discard(&more);

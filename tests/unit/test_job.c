@@ -1,9 +1,9 @@
 /* The job's schema: limits, errors that name the field, both intake forms, the JSON Schema. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,8 @@ static void test_every_field_of_the_table(void **state)
 	(void)state;
 	static const char full[] =
 	    "{\"id\":\"my.job:1_a-b\",\"modality\":\"video\",\"prompt\":\"туман\","
-	    "\"negative_prompt\":\"rain\",\"model\":\"org/ink\",\"seed\":9223372036854775807,\"n\":64,"
+	    "\"negative_prompt\":\"rain\",\"model\":\"org/"
+	    "ink\",\"seed\":9223372036854775807,\"n\":64,"
 	    "\"steps\":20,\"cfg_scale\":7.3,\"guidance_rescale\":0.5,\"sampler\":\"dpm++2m\","
 	    "\"scheduler\":\"karras\",\"rng\":\"philox\",\"eta\":0.5,\"clip_skip\":1,\"fast\":true,"
 	    "\"width\":512,\"height\":768,\"format\":\"webp\",\"quality\":90,\"lossless\":true,"
@@ -92,7 +93,7 @@ static void test_unknown_fields_are_named(void **state)
 	refused("{" MINIMAL ",\"stepz\":3}", "job: unknown field 'stepz' (did you mean 'steps'?)");
 	refused("{" MINIMAL ",\"negative\":\"x\"}", "job: unknown field 'negative'");
 	refused("{" MINIMAL ",\"cfgscale\":3}",
-	        "job: unknown field 'cfgscale' (did you mean 'cfg_scale'?)");
+		"job: unknown field 'cfgscale' (did you mean 'cfg_scale'?)");
 	refused("{" MINIMAL ",\"a\\nb\\u0416\":3}", "job: unknown field 'a?b?\?'");
 	refused("{\"promt\":\"x\"}", "job: unknown field 'promt' (did you mean 'prompt'?)");
 }
@@ -110,44 +111,51 @@ static void test_missing_and_wrong(void **state)
 	assert_null(mood.prompt);
 	job_clear(&mood);
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
-	        "job: field 'modality' must be one of image, video, audio");
+		"job: field 'modality' must be one of image, video, audio");
 	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");
 	refused("{" MINIMAL ",\"steps\":0}", "job: field 'steps' is 0, allowed are 1 to 1000");
 	refused("{" MINIMAL ",\"n\":65}", "job: field 'n' is 65, allowed are 1 to 64");
 	refused("{" MINIMAL ",\"seed\":-2}",
-	        "job: field 'seed' is -2, allowed are -1 to 9.22337203685478e+18");
+		"job: field 'seed' is -2, allowed are -1 to 9.22337203685478e+18");
 	refused("{" MINIMAL ",\"loop\":1}", "job: field 'loop' must be true or false");
 	refused("{" MINIMAL ",\"id\":\"a b\"}",
-	        "job: field 'id' must be made of A-Z a-z 0-9 . _ : - only");
-	refused("{" MINIMAL ",\"id\":\"\"}", "job: field 'id' is 0 bytes long, allowed are 1 to 64");
-	refused("{" MINIMAL ",\"after\":[\"a b\"]}", "job: field 'after' must be a list of job ids");
+		"job: field 'id' must be made of A-Z a-z 0-9 . _ : - only");
+	refused("{" MINIMAL ",\"id\":\"\"}",
+		"job: field 'id' is 0 bytes long, allowed are 1 to 64");
+	refused("{" MINIMAL ",\"after\":[\"a b\"]}",
+		"job: field 'after' must be a list of job ids");
 	refused("{" MINIMAL ",\"id\":\"a\",\"after\":[\"a\"]}",
-	        "job: field 'after' names the job itself");
+		"job: field 'after' names the job itself");
 	refused("{" MINIMAL ",\"window\":\"22-6\"}",
-	        "job: field 'window': '22-6' is no window: write one like 22:00-06:00");
-	refused("{" MINIMAL ",\"tz\":\"Moscow/Europe\"}",
-	        "job: field 'tz': time zone 'Moscow/Europe' is not in /usr/share/zoneinfo (is tzdata "
-	        "installed?)");
-	refused("{" MINIMAL ",\"tz\":\"../../etc/passwd\"}",
-	        "job: field 'tz': '../../etc/passwd' is no time zone: write one like Europe/Moscow");
-	refused("{" MINIMAL ",\"every\":\"10s\"}", "job: field 'every': '10s' is less than a minute");
+		"job: field 'window': '22-6' is no window: write one like 22:00-06:00");
+	refused(
+	    "{" MINIMAL ",\"tz\":\"Moscow/Europe\"}",
+	    "job: field 'tz': time zone 'Moscow/Europe' is not in /usr/share/zoneinfo (is tzdata "
+	    "installed?)");
+	refused(
+	    "{" MINIMAL ",\"tz\":\"../../etc/passwd\"}",
+	    "job: field 'tz': '../../etc/passwd' is no time zone: write one like Europe/Moscow");
+	refused("{" MINIMAL ",\"every\":\"10s\"}",
+		"job: field 'every': '10s' is less than a minute");
 	refused("{" MINIMAL ",\"every\":\"25:00\"}",
-	        "job: field 'every': '25:00' is no time of day: write one like 22:00");
+		"job: field 'every': '25:00' is no time of day: write one like 22:00");
 	refused("{" MINIMAL ",\"notify\":\"file:///etc\"}",
-	        "job: field 'notify' must be an http or https URL");
+		"job: field 'notify' must be an http or https URL");
 	refused("{" MINIMAL ",\"not_before\":\"2030-01-02\",\"deadline\":\"2030-01-01\"}",
-	        "job: field 'deadline' is not later than 'not_before'");
+		"job: field 'deadline' is not later than 'not_before'");
 	refused("{" MINIMAL ",\"not_before\":\"tomorrow\"}",
-	        "job: field 'not_before': 'tomorrow' is not a time: write 2026-01-31T22:00:00Z or "
-	        "2026-01-31T22:00:00+03:00");
-	refused("{" MINIMAL ",\"prompt\":\"y\"}", "job:1:43: duplicate object key near '\"prompt\"'");
+		"job: field 'not_before': 'tomorrow' is not a time: write 2026-01-31T22:00:00Z or "
+		"2026-01-31T22:00:00+03:00");
+	refused("{" MINIMAL ",\"prompt\":\"y\"}",
+		"job:1:43: duplicate object key near '\"prompt\"'");
 	refused("{\"modality\":", "job:1:12: unexpected token near end of file");
 }
 
 static void test_texts_that_are_too_long(void **state)
 {
 	(void)state;
-	char json[10000], message[] = "job: field 'prompt' is 8193 bytes long, allowed are 1 to 8192";
+	char json[10000],
+	    message[] = "job: field 'prompt' is 8193 bytes long, allowed are 1 to 8192";
 	char prompt[8194];
 	struct job job;
 	memset(prompt, 'x', sizeof prompt);
@@ -165,7 +173,7 @@ static void test_texts_that_are_too_long(void **state)
 	/* Neither half characters nor NULs get in. */
 	assert_int_equal(job_parse_json("{\"prompt\":\"\xd0\"}", 13, &job, &err), SUMI_INVALID);
 	refused("{\"modality\":\"image\",\"prompt\":\"a\\u0000b\"}",
-	        "job:1:39: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"a\\u0000b\"'");
+		"job:1:39: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"a\\u0000b\"'");
 }
 
 static int flat(const char *const *pairs, struct job *job)
@@ -174,16 +182,17 @@ static int flat(const char *const *pairs, struct job *job)
 	size_t n = 0;
 	for (; pairs[2 * n]; n++)
 		fields[n] = (struct job_text){pairs[2 * n], strlen(pairs[2 * n]), pairs[2 * n + 1],
-		                              strlen(pairs[2 * n + 1])};
+					      strlen(pairs[2 * n + 1])};
 	return job_parse_flat(fields, n, job, &err);
 }
 
 static void test_flat_fields(void **state)
 {
 	(void)state;
-	static const char *const good[] = {"modality", "audio", "prompt", "42", "n", "3", "cfg_scale",
-	                                   "4.5", "loop", "yes", "tags", "a, b,c", "after", "x",
-	                                   "not_before", "1893456000000", "priority", "batch", NULL};
+	static const char *const good[] = {
+	    "modality",   "audio",         "prompt",   "42",    "n",      "3",     "cfg_scale",
+	    "4.5",        "loop",          "yes",      "tags",  "a, b,c", "after", "x",
+	    "not_before", "1893456000000", "priority", "batch", NULL};
 	static const struct {
 		const char *pairs[6];
 		const char *message;
@@ -255,17 +264,18 @@ static void test_series_ids(void **state)
 	assert_int_equal(job_series_length("night.20261122T22000Z"), 21);
 	assert_int_equal(job_series_length(".20261122T220000Z"), 17);
 	refused("{" MINIMAL
-	        ",\"every\":\"1h\",\"id\":\"0123456789012345678901234567890123456789012345678\"}",
-	        "job: field 'id' of a recurring job is longer than 47 bytes");
+		",\"every\":\"1h\",\"id\":\"0123456789012345678901234567890123456789012345678\"}",
+		"job: field 'id' of a recurring job is longer than 47 bytes");
 }
 
 /* Random damage: what is still accepted must read back as the same job. */
 static void test_damaged_json(void **state)
 {
 	(void)state;
-	static const char whole[] =
-	    "{\"id\":\"a\",\"modality\":\"audio\",\"prompt\":\"\\u0442\",\"seed\":12,\"cfg_scale\":1.5e0,"
-	    "\"after\":[\"b\"],\"tags\":[\"t\"],\"window\":\"01:00-02:00\",\"tz\":\"UTC\",\"loop\":true}";
+	static const char whole[] = "{\"id\":\"a\",\"modality\":\"audio\",\"prompt\":\"\\u0442\","
+				    "\"seed\":12,\"cfg_scale\":1.5e0,"
+				    "\"after\":[\"b\"],\"tags\":[\"t\"],\"window\":\"01:00-02:00\","
+				    "\"tz\":\"UTC\",\"loop\":true}";
 	static const char letters[] = "0123456789-.eE+:,[]{}\"\\atz\x7f\x80\xd0\n ";
 	uint32_t random = 1, accepted = 0;
 	for (int round = 0; round < 20000; round++) {
@@ -273,7 +283,8 @@ static void test_damaged_json(void **state)
 		struct job job, second;
 		memcpy(damaged, whole, sizeof whole);
 		random = random * 1664525 + 1013904223;
-		damaged[(random >> 8) % (sizeof whole - 1)] = letters[(random >> 24) % (sizeof letters - 1)];
+		damaged[(random >> 8) % (sizeof whole - 1)] =
+		    letters[(random >> 24) % (sizeof letters - 1)];
 		if (job_parse_json(damaged, sizeof whole - 1, &job, &err))
 			continue;
 		accepted++;

@@ -58,7 +58,8 @@ static void compare_bank(const char *name)
 	for (size_t i = 0; i < bands; i++) {
 		int start, n;
 		const float *got = mel_band(mel, (int)i, &start, &n);
-		/* Compared bin by bin: at a triangle's foot rounding decides whether a bin counts. */
+		/* Compared bin by bin: at a triangle's foot rounding decides whether a bin counts.
+		 */
 		for (int k = 0; k < mel_bins(mel); k++) {
 			int want_at = k - (int)starts[i], got_at = k - start;
 			double want = want_at >= 0 && want_at < (int)counts[i] ? row[want_at] : 0;
@@ -82,7 +83,8 @@ static void banks_are_librosas(void **state)
 	const char *name;
 	json_t *bank;
 	int n = 0;
-	json_object_foreach(json_object_get(facts, "mel"), name, bank) {
+	json_object_foreach(json_object_get(facts, "mel"), name, bank)
+	{
 		compare_bank(name);
 		n++;
 	}
@@ -131,7 +133,8 @@ static double clip_residual(const char *bank, const json_t *layout, const struct
 	assert_int_equal(stft_new(&o, &stft, &err), 0);
 	stft_magnitudes(stft, clip_samples, rate, frames, magnitudes);
 	for (int f = 0; f < frames; f++)
-		mel_apply(mel, magnitudes + (size_t)f * (size_t)bins, mels + (size_t)f * (size_t)bands);
+		mel_apply(mel, magnitudes + (size_t)f * (size_t)bins,
+			  mels + (size_t)f * (size_t)bands);
 	double r = residual(mel, mels, frames, bands);
 	stft_free(stft);
 	free(clip_samples);
@@ -147,13 +150,17 @@ static void inverse_is_as_good_as_nnls(void **state)
 	const char *name;
 	json_t *rows, *row;
 	size_t i;
-	json_object_foreach(json_object_get(facts, "inverse_mel"), name, rows) {
+	json_object_foreach(json_object_get(facts, "inverse_mel"), name, rows)
+	{
 		const char *layout = strncmp(name, "wide", 4) == 0 ? "wide" : "small";
-		const json_t *sizes = json_object_get(json_object_get(facts, "griffin_lim"), layout);
+		const json_t *sizes =
+		    json_object_get(json_object_get(facts, "griffin_lim"), layout);
 		struct mel *mel = open_bank(name);
-		json_array_foreach(rows, i, row) {
+		json_array_foreach(rows, i, row)
+		{
 			const json_t *best = json_object_get(row, "nnls");
-			double want = json_number_value(best ? best : json_object_get(row, "lstsq"));
+			double want =
+			    json_number_value(best ? best : json_object_get(row, "lstsq"));
 			int clip = (int)number(row, "clip");
 			double got = clip_residual(name, sizes, mel, clip);
 			print_message("%s clip %d: %.2g, theirs %.2g\n", name, clip, got, want);

@@ -34,7 +34,7 @@ static struct stft_options layout_options(const json_t *layout, enum stft_edge e
 
 /* [frames, bins] of a clip, 1 + rate/hop frames. */
 static float *clip_magnitudes(const struct stft_options *o, const float *samples, int rate,
-                              int *frames)
+			      int *frames)
 {
 	struct error err;
 	struct stft *stft;
@@ -73,13 +73,13 @@ static void compare_spectrum(const char *name, const json_t *o)
 	json_t *frame;
 	snprintf(key, sizeof key, "stft.%s", name);
 	float *want = vector_copy(vectors, key, &count);
-	float *got = malloc(count * sizeof *got), *samples = sound_clip((int)number(o, "clip"), rate);
+	float *got = malloc(count * sizeof *got),
+	      *samples = sound_clip((int)number(o, "clip"), rate);
 	float *all = clip_magnitudes(&options, samples, rate, &frames);
 	double sum = 0;
-	json_array_foreach(json_object_get(o, "frames"), i, frame)
-		for (int k = 0; k < kept; k++)
-			got[i * (size_t)kept + (size_t)k] =
-			    all[(size_t)json_integer_value(frame) * (size_t)bins + (size_t)(k * every)];
+	json_array_foreach(json_object_get(o, "frames"), i, frame) for (int k = 0; k < kept; k++)
+	    got[i * (size_t)kept + (size_t)k] =
+		all[(size_t)json_integer_value(frame) * (size_t)bins + (size_t)(k * every)];
 	assert_int_equal(count, json_array_size(json_object_get(o, "frames")) * (size_t)kept);
 	for (size_t k = 0; k < (size_t)frames * (size_t)bins; k++)
 		sum += all[k];
@@ -98,7 +98,8 @@ static void spectra_are_librosas(void **state)
 	const char *name;
 	json_t *o;
 	int n = 0;
-	json_object_foreach(json_object_get(facts, "stft"), name, o) {
+	json_object_foreach(json_object_get(facts, "stft"), name, o)
+	{
 		compare_spectrum(name, o);
 		n++;
 	}
@@ -135,8 +136,8 @@ static double griffin_lim(const json_t *layout, int clip)
 	o.bins = o.stft.n_fft / 2 + 1;
 	float *thinned = malloc((size_t)frames * (size_t)o.bins * sizeof *thinned);
 	for (int t = 0; t < frames; t++)
-		phase_regrid(want + (size_t)t * (size_t)(full.n_fft / 2 + 1), full.n_fft, o.stft.n_fft,
-		             o.bins, thinned + (size_t)t * (size_t)o.bins);
+		phase_regrid(want + (size_t)t * (size_t)(full.n_fft / 2 + 1), full.n_fft,
+			     o.stft.n_fft, o.bins, thinned + (size_t)t * (size_t)o.bins);
 	assert_int_equal(phase_reconstruct(&o, thinned, samples, &err), 0);
 	float *got = clip_magnitudes(&full, samples, rate, &again);
 	double c = convergence(want, got, (size_t)frames * (size_t)(full.n_fft / 2 + 1));
@@ -153,11 +154,12 @@ static void compare_griffin_lim(const char *name)
 	json_t *row;
 	size_t i;
 	int better = 0;
-	json_array_foreach(json_object_get(layout, "clips"), i, row) {
+	json_array_foreach(json_object_get(layout, "clips"), i, row)
+	{
 		double got = griffin_lim(layout, (int)i);
 		double librosa = number(row, "librosa"), torch = number(row, "torchaudio");
-		print_message("%s clip %zu: %.4f, librosa %.4f, torchaudio %.4f\n", name, i, got, librosa,
-		              torch);
+		print_message("%s clip %zu: %.4f, librosa %.4f, torchaudio %.4f\n", name, i, got,
+			      librosa, torch);
 		better += got <= librosa && got <= torch;
 	}
 	assert_int_equal(i, 20);

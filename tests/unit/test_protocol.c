@@ -67,7 +67,7 @@ static void make_cli(void)
 	must(files_make_dirs(bin, 0700, &err), &err);
 	must(files_path(path, &err, "%s/redis-cli", bin), &err);
 	must(files_path(text, &err, "#!/bin/sh\nPATH=${PATH#*:}\nexec redis-cli -s %s \"$@\"\n",
-	                redis_fixture_url() + strlen("unix://")),
+			redis_fixture_url() + strlen("unix://")),
 	     &err);
 	must(files_write_durable(path, text, strlen(text), &err), &err);
 	assert_int_equal(chmod(path, 0755), 0);
@@ -98,7 +98,8 @@ static void work_once(void)
 	if (queue_claim(q, &worker, 60000, &lease, &err))
 		return;
 	for (int k = 0; k < lease.job.n; k++)
-		must(queue_variant(q, &lease, k, "[{\"role\":\"main\",\"sha256\":\"ab\"}]", &err), &err);
+		must(queue_variant(q, &lease, k, "[{\"role\":\"main\",\"sha256\":\"ab\"}]", &err),
+		     &err);
 	struct queue_finish finish = {.id = lease.id, .token = lease.token, .worker = "w1"};
 	enum queue_finish_result result;
 	must(queue_finish(q, &finish, &result, &err), &err);
@@ -154,7 +155,8 @@ static void test_python(void **state)
 	static const char *const candidates[] = {"python3", "/usr/bin/python3"};
 	char command[128];
 	for (size_t i = 0; i < 2; i++) {
-		snprintf(command, sizeof command, "%s -c 'import redis' 2>/dev/null", candidates[i]);
+		snprintf(command, sizeof command, "%s -c 'import redis' 2>/dev/null",
+			 candidates[i]);
 		if (system(command) != 0)
 			continue;
 		run_example(candidates[i], "python", 0);

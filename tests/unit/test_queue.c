@@ -57,8 +57,10 @@ static struct queue_lease claim(const char *worker_name, const char *id)
 
 static enum queue_finish_result finish(const struct queue_lease *lease)
 {
-	struct queue_finish f = {.id = lease->id, .token = lease->token, .worker = lease->worker,
-	                         .result_json = "{\"ok\":true}"};
+	struct queue_finish f = {.id = lease->id,
+				 .token = lease->token,
+				 .worker = lease->worker,
+				 .result_json = "{\"ok\":true}"};
 	enum queue_finish_result result;
 	must(queue_finish(q, &f, &result, &err), &err);
 	return result;
@@ -279,7 +281,8 @@ static void test_poison(void **state)
 static void test_dependencies(void **state)
 {
 	(void)state;
-	assert_int_equal(fixture_submit(q, JOB("c", ",\"after\":[\"a\",\"b\",\"a\"]")), JOB_BLOCKED);
+	assert_int_equal(fixture_submit(q, JOB("c", ",\"after\":[\"a\",\"b\",\"a\"]")),
+			 JOB_BLOCKED);
 	fixture_submit(q, JOB("a", ""));
 	fixture_submit(q, JOB("b", ""));
 	finish_next("a");
@@ -323,8 +326,8 @@ static void test_cancel_in_each_state(void **state)
 {
 	(void)state;
 	static const char *const jobs[] = {JOB("ready", ""),
-	                                   JOB("delayed", ",\"not_before\":4000000000000"),
-	                                   JOB("blocked", ",\"after\":[\"never\"]")};
+					   JOB("delayed", ",\"not_before\":4000000000000"),
+					   JOB("blocked", ",\"after\":[\"never\"]")};
 	static const char *const ids[] = {"ready", "delayed", "blocked"};
 	enum queue_cancel_result result;
 	enum queue_hint hint;

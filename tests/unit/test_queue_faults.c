@@ -54,8 +54,8 @@ static struct queue_lease claim(const char *worker_name)
 
 static enum queue_finish_result finish(const char *id, const char *token, const char *job_json)
 {
-	struct queue_finish f = {.id = id, .token = token, .worker = "w1", .job_json = job_json,
-	                         .result_json = "{}"};
+	struct queue_finish f = {
+	    .id = id, .token = token, .worker = "w1", .job_json = job_json, .result_json = "{}"};
 	enum queue_finish_result result;
 	must(queue_finish(q, &f, &result, &err), &err);
 	return result;
@@ -78,9 +78,10 @@ static void test_bad_entries_become_dead_letters(void **state)
 	struct queue_dead_letter *letters;
 	size_t count;
 	freeReplyObject(fixture_command("XADD {sumi}:in * job nonsense"));
-	freeReplyObject(fixture_command("XADD {sumi}:in * id mine modality image prompt x colour red"));
 	freeReplyObject(
-		fixture_command("XADD {sumi}:in * modality image prompt %b", "\xff\x00", (size_t)2));
+	    fixture_command("XADD {sumi}:in * id mine modality image prompt x colour red"));
+	freeReplyObject(
+	    fixture_command("XADD {sumi}:in * modality image prompt %b", "\xff\x00", (size_t)2));
 	freeReplyObject(fixture_command("XADD {sumi}:in * job %s id a", JOB("a", "")));
 	freeReplyObject(fixture_command("XADD {sumi}:in * op cancel"));
 	freeReplyObject(fixture_command("XADD {sumi}:in * op explode id a"));
@@ -99,8 +100,8 @@ static void test_bad_entries_become_dead_letters(void **state)
 			assert_memory_equal(letters[i].reason, "job:1:", 6);
 	assert_string_equal(letters[5].id, "mine");
 	assert_string_equal(
-		letters[5].text,
-		"{\"id\":\"mine\",\"modality\":\"image\",\"prompt\":\"x\",\"colour\":\"red\"}");
+	    letters[5].text,
+	    "{\"id\":\"mine\",\"modality\":\"image\",\"prompt\":\"x\",\"colour\":\"red\"}");
 	queue_dead_letters_free(letters, count);
 	/* Whoever follows that id hears of it. */
 	struct queue_follower *follower;
@@ -151,7 +152,8 @@ static void test_two_daemons_admit_one_intake(void **state)
 	assert_int_equal(others.jobs, 25);
 	assert_int_equal(mine.jobs, 15);
 	for (size_t i = 0; i < entries->elements; i++)
-		assert_int_equal(fixture_int("XDEL {sumi}:in %s", entries->element[i]->element[0]->str), 0);
+		assert_int_equal(
+		    fixture_int("XDEL {sumi}:in %s", entries->element[i]->element[0]->str), 0);
 	freeReplyObject(entries);
 	for (int i = 0; i < 40; i++)
 		job_clear(&jobs[i]);
@@ -328,7 +330,8 @@ static void test_jobs_deleted_by_hand(void **state)
 	fixture_submit(q, JOB("ready", ",\"priority\":\"high\",\"deadline\":4000000000000"));
 	fixture_submit(q, JOB("delayed", ",\"not_before\":4000000000000"));
 	fixture_submit(q, JOB("well", ""));
-	freeReplyObject(fixture_command("DEL {sumi}:job:running {sumi}:job:ready {sumi}:job:delayed"));
+	freeReplyObject(
+	    fixture_command("DEL {sumi}:job:running {sumi}:job:ready {sumi}:job:delayed"));
 	freeReplyObject(fixture_command("ZADD {sumi}:running 1 running"));
 	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 delayed"));
 	freeReplyObject(fixture_command("ZADD {sumi}:deadline 1 ready"));
@@ -383,7 +386,7 @@ static int64_t mended(const char *name, const char *aof, size_t size, char **lef
 {
 	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX];
 	static const char manifest[] = "file a.rdb seq 1 type b\nfile old.aof seq 1 type i\n"
-	                               "file new.aof seq 2 type i\n";
+				       "file new.aof seq 2 type i\n";
 	int64_t cut;
 	must(files_path(folder, &err, "%s/%s", redis_fixture_dir(), name), &err);
 	must(files_path(path, &err, "%s/appendonlydir", folder), &err);
@@ -437,15 +440,15 @@ static void test_urls(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {"",
-	                                  "localhost",
-	                                  "http://x",
-	                                  "redis://x:port",
-	                                  "redis://x:99999",
-	                                  "redis://x/zero",
-	                                  "redis://%zz@x",
-	                                  "redis://[::1",
-	                                  "unix://relative",
-	                                  "redis+sentinel://a,b"};
+					  "localhost",
+					  "http://x",
+					  "redis://x:port",
+					  "redis://x:99999",
+					  "redis://x/zero",
+					  "redis://%zz@x",
+					  "redis://[::1",
+					  "unix://relative",
+					  "redis+sentinel://a,b"};
 	struct queue_url url;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(url_parse(bad[i], &url, &err), SUMI_INVALID);

@@ -1,11 +1,11 @@
 /* Ways to a Redis of one's own: TCP with a password, TLS, Sentinel. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,8 @@ static void use(struct queue *q)
 	assert_int_equal(queue_follow(q, "a", "$", &follower, &err), SUMI_OK);
 	memset(big, 'x', sizeof big);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(queue_event(q, &lease, "preview", "webp", big, sizeof big, &err), SUMI_OK);
+		assert_int_equal(queue_event(q, &lease, "preview", "webp", big, sizeof big, &err),
+				 SUMI_OK);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(queue_follow_next(follower, 5000, &event, &err), SUMI_OK);
 		assert_int_equal(event.fields[0].size, sizeof big);
@@ -126,8 +127,9 @@ static void test_password(void **state)
 	struct queue *q;
 	int port = free_port();
 	snprintf(config, sizeof config,
-	         "port %d\nbind 127.0.0.1\nsave \"\"\nuser default off\n"
-	         "user ann on >s3cret/word ~* &* +@all\n", port);
+		 "port %d\nbind 127.0.0.1\nsave \"\"\nuser default off\n"
+		 "user ann on >s3cret/word ~* &* +@all\n",
+		 port);
 	start("plain", false, config);
 	snprintf(url, sizeof url, "redis://ann:s3cret%%2Fword@127.0.0.1:%d/3", port);
 	assert_int_equal(open_with(url, NULL, 20000, &q), SUMI_OK);
@@ -149,14 +151,15 @@ static void test_tls(void **state)
 		skip();
 	for (int i = 0; i < 2; i++) {
 		snprintf(ca, sizeof ca, "%s/%s", dir, i ? "other" : "own");
-		shell("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
-		      "subjectAltName=DNS:localhost -keyout %1$s.key -out %1$s.crt 2>/dev/null",
-		      ca);
+		shell(
+		    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+		    "subjectAltName=DNS:localhost -keyout %1$s.key -out %1$s.crt 2>/dev/null",
+		    ca);
 	}
 	snprintf(config, sizeof config,
-	         "port 0\ntls-port %d\nbind 127.0.0.1\nsave \"\"\ntls-auth-clients no\n"
-	         "tls-cert-file %s/own.crt\ntls-key-file %s/own.key\ntls-ca-cert-file %s/own.crt\n",
-	         port, dir, dir, dir);
+		 "port 0\ntls-port %d\nbind 127.0.0.1\nsave \"\"\ntls-auth-clients no\n"
+		 "tls-cert-file %s/own.crt\ntls-key-file %s/own.key\ntls-ca-cert-file %s/own.crt\n",
+		 port, dir, dir, dir);
 	start("tls", false, config);
 	snprintf(url, sizeof url, "rediss://localhost:%d", port);
 	snprintf(ca, sizeof ca, "%s/own.crt", dir);
@@ -181,10 +184,12 @@ static void test_sentinel(void **state)
 	snprintf(config, sizeof config, "port %d\nbind 127.0.0.1\nsave \"\"\n", master);
 	start("master", false, config);
 	snprintf(config, sizeof config,
-	         "port %d\nbind 127.0.0.1\nsentinel monitor ink 127.0.0.1 %d 1\n", sentinel, master);
+		 "port %d\nbind 127.0.0.1\nsentinel monitor ink 127.0.0.1 %d 1\n", sentinel,
+		 master);
 	start("sentinel", true, config);
 	/* The first one named does not answer. */
-	snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d/ink/0", nobody, sentinel);
+	snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d/ink/0", nobody,
+		 sentinel);
 	assert_int_equal(open_with(url, NULL, 20000, &q), SUMI_OK);
 	use(q);
 	queue_close(q);

@@ -1,6 +1,7 @@
 /* A random walk through the queue with workers that are killed, frozen and woken, and a Redis
- * that is killed and loses what it wrote last: whatever happens, every job stands in exactly one place, the one that its state names, and is
- * finished exactly once. Each seed is a walk of its own and always the same one. */
+ * that is killed and loses what it wrote last: whatever happens, every job stands in exactly one
+ * place, the one that its state names, and is finished exactly once. Each seed is a walk of its own
+ * and always the same one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,10 +23,10 @@
 
 struct model_job {
 	bool sent;
-	int finished;                   /* times that QUEUE_FINISHED was returned */
+	int finished; /* times that QUEUE_FINISHED was returned */
 	char winner[QUEUE_TOKEN_SIZE];
-	int after;                      /* index of the job it waits for, or −1 */
-	int seen;                       /* places where check() has found it */
+	int after; /* index of the job it waits for, or −1 */
+	int seen;  /* places where check() has found it */
 	char place[16];
 };
 
@@ -83,8 +84,8 @@ static enum queue_finish_result assert_finish(struct model *m, const char *id, c
 	char json[80];
 	enum queue_finish_result result;
 	snprintf(json, sizeof json, "{\"id\":\"%s\",\"modality\":\"image\",\"prompt\":\"x\"}", id);
-	struct queue_finish f = {.id = id, .token = token, .worker = "w", .result_json = "{}",
-	                         .job_json = json};
+	struct queue_finish f = {
+	    .id = id, .token = token, .worker = "w", .result_json = "{}", .job_json = json};
 	must(queue_finish(m->q, &f, &result, &err), &err);
 	return result;
 }
@@ -206,7 +207,8 @@ static void clockwork(struct model *m)
 	if (draw(m, 3) == 0) { /* time passes for one delayed job */
 		redisReply *first = fixture_command("ZRANGE {sumi}:delayed 0 0");
 		if (first->elements)
-			freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 %s", first->element[0]->str));
+			freeReplyObject(
+			    fixture_command("ZADD {sumi}:delayed 1 %s", first->element[0]->str));
 		freeReplyObject(first);
 	}
 	must(queue_reap(m->q, 0, &reaped, &err), &err);
@@ -263,7 +265,8 @@ static void step(struct model *m)
 	case 7:
 		if (draw(m, 10) == 0) {
 			m->paused = !m->paused;
-			must(m->paused ? queue_pause(m->q, "", &err) : queue_resume(m->q, &err), &err);
+			must(m->paused ? queue_pause(m->q, "", &err) : queue_resume(m->q, &err),
+			     &err);
 		} else if (draw(m, 40) == 0) {
 			crash_redis(m);
 		}
@@ -295,7 +298,8 @@ static void check_job(struct model *m, int i)
 		assert_int_equal(j->seen, 0);
 	} else {
 		if (j->seen != 1 || strcmp(j->place, state) != 0)
-			fail_msg("job j%d is %s, found in %d places, last %s", i, state, j->seen, j->place);
+			fail_msg("job j%d is %s, found in %d places, last %s", i, state, j->seen,
+				 j->place);
 		assert_int_equal(token != NULL, strcmp(state, "running") == 0);
 		assert_int_equal(j->finished, strcmp(state, "done") == 0);
 		if (j->finished)
@@ -308,8 +312,8 @@ static void check_job(struct model *m, int i)
 
 static void check(struct model *m)
 {
-	static const char *const places[] = {"delayed", "blocked", "running", "done", "failed",
-	                                     "cancelled"};
+	static const char *const places[] = {"delayed", "blocked", "running",
+					     "done",    "failed",  "cancelled"};
 	for (int i = 0; i < JOBS; i++)
 		m->jobs[i].seen = 0;
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
@@ -327,7 +331,8 @@ static void check(struct model *m)
 	for (int w = 0; w < WORKERS; w++) {
 		redisReply *h = fixture_command("HMGET {sumi}:worker:w%d job token", w);
 		if (h->element[0]->str) {
-			redisReply *token = fixture_command("HGET {sumi}:job:%s token", h->element[0]->str);
+			redisReply *token =
+			    fixture_command("HGET {sumi}:job:%s token", h->element[0]->str);
 			assert_string_equal(token->str, h->element[1]->str);
 			freeReplyObject(token);
 		}
@@ -347,7 +352,8 @@ static void drain(struct model *m)
 		forget(&m->zombies[--m->zombie_count]);
 	redisReply *running = fixture_command("ZRANGE {sumi}:running 0 -1");
 	for (size_t i = 0; i < running->elements; i++)
-		freeReplyObject(fixture_command("ZADD {sumi}:running 1 %s", running->element[i]->str));
+		freeReplyObject(
+		    fixture_command("ZADD {sumi}:running 1 %s", running->element[i]->str));
 	freeReplyObject(running);
 	must(queue_resume(m->q, &err), &err);
 	m->paused = false;
@@ -355,7 +361,8 @@ static void drain(struct model *m)
 		must(queue_admit(m->q, 1000, &admitted, &err), &err);
 		redisReply *delayed = fixture_command("ZRANGE {sumi}:delayed 0 -1");
 		for (size_t i = 0; i < delayed->elements; i++)
-			freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 %s", delayed->element[i]->str));
+			freeReplyObject(
+			    fixture_command("ZADD {sumi}:delayed 1 %s", delayed->element[i]->str));
 		freeReplyObject(delayed);
 		must(queue_reap(m->q, 0, &reaped, &err), &err);
 		struct queue_worker worker = fixture_worker("w0");
@@ -366,8 +373,9 @@ static void drain(struct model *m)
 	}
 	must(queue_stats(m->q, &stats, &err), &err);
 	assert_int_equal(stats.intake, 0);
-	assert_int_equal(
-		stats.states[JOB_DONE] + stats.states[JOB_FAILED] + stats.states[JOB_CANCELLED], m->sent);
+	assert_int_equal(stats.states[JOB_DONE] + stats.states[JOB_FAILED] +
+			     stats.states[JOB_CANCELLED],
+			 m->sent);
 	assert_int_equal(stats.total_submitted, m->sent);
 }
 

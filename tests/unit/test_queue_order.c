@@ -57,8 +57,10 @@ static struct queue_lease claim(const char *worker_name, const char *id)
 
 static enum queue_finish_result finish(const struct queue_lease *lease)
 {
-	struct queue_finish f = {.id = lease->id, .token = lease->token, .worker = lease->worker,
-	                         .result_json = "{\"ok\":true}"};
+	struct queue_finish f = {.id = lease->id,
+				 .token = lease->token,
+				 .worker = lease->worker,
+				 .result_json = "{\"ok\":true}"};
 	enum queue_finish_result result;
 	must(queue_finish(q, &f, &result, &err), &err);
 	return result;
@@ -175,7 +177,8 @@ static void window_text(char out[16], bool open)
 {
 	unsigned now = (unsigned)(clock_wall_ms() / 60000 % 1440);
 	unsigned start = (now + (open ? 1440 - 120 : 600)) % 1440, end = (start + 240) % 1440;
-	snprintf(out, 16, "%02u:%02u-%02u:%02u", start / 60 % 24, start % 60, end / 60 % 24, end % 60);
+	snprintf(out, 16, "%02u:%02u-%02u:%02u", start / 60 % 24, start % 60, end / 60 % 24,
+		 end % 60);
 }
 
 static void test_windows(void **state)
@@ -329,7 +332,7 @@ static void test_recurring_daily_begins_at_its_time(void **state)
 {
 	(void)state;
 	assert_int_equal(fixture_submit(q, JOB("night", ",\"every\":\"22:00\",\"tz\":\"UTC\"")),
-	                 JOB_DELAYED);
+			 JOB_DELAYED);
 	struct queue_entry entry;
 	must(queue_get(q, "night", &entry, &err), &err);
 	assert_int_equal(entry.due_ms / 1000 % 86400, 22 * 3600);

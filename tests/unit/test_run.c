@@ -41,7 +41,8 @@ static void shorten(struct reference *r)
 	assert_int_equal(files_path(path, &err, "%s/tokenizer", r->folder), 0);
 	assert_int_equal(tokenizer_open(path, &t, &err), 0);
 	for (;;) {
-		assert_int_equal(tokenizer_encode(t, r->prompt, strlen(r->prompt), 1, &tokens, &err), 0);
+		assert_int_equal(
+		    tokenizer_encode(t, r->prompt, strlen(r->prompt), 1, &tokens, &err), 0);
 		int chunks = tokens.chunks;
 		tokens_free(&tokens);
 		if (chunks == 1)
@@ -89,8 +90,8 @@ static void free_reference(struct reference *r)
 	free(r->negative);
 }
 
-static double latents_error(const struct run *run, const struct safetensors *dump,
-                            const char *name, int h, int w, int c)
+static double latents_error(const struct run *run, const struct safetensors *dump, const char *name,
+			    int h, int w, int c)
 {
 	size_t count, have;
 	float *want = vector_copy(dump, name, &count);
@@ -141,10 +142,10 @@ static void follow(struct device *device, const char *name)
 			fail_msg("%s step %d: %s", name, i, err.text);
 		snprintf(tensor, sizeof tensor, "run.latents.%d", i);
 		double e = latents_error(run, r.dump, tensor, r.params.height / scale,
-		                         r.params.width / scale, c);
+					 r.params.width / scale, c);
 		if (!(e < LATENTS_TOLERANCE))
-			fail_msg("%s on %s, step %d: latents off by %.2e", name, device->info.selector, i,
-			         e);
+			fail_msg("%s on %s, step %d: latents off by %.2e", name,
+				 device->info.selector, i, e);
 	}
 	double psnr = picture_psnr(run, &r);
 	if (!(psnr >= PICTURE_PSNR))
@@ -157,7 +158,7 @@ static void follow(struct device *device, const char *name)
 static void whole_pictures(void **state)
 {
 	static const char *const packs[] = {"sd1-tiny", "sd1-odd",     "sd2-tiny",
-	                                    "snr-tiny", "levels-tiny", "taesd-tiny"};
+					    "snr-tiny", "levels-tiny", "taesd-tiny"};
 	(void)state;
 	for (int d = 0; d < device_count; d++)
 		for (size_t i = 0; i < sizeof packs / sizeof packs[0]; i++)
@@ -191,8 +192,9 @@ static void image_to_image(void **state)
 		char tensor[64];
 		assert_int_equal(run_step(run, &err), 0);
 		snprintf(tensor, sizeof tensor, "i2i.latents.%d", i);
-		double e = latents_error(run, r.dump, tensor, r.params.height / scale,
-		                         r.params.width / scale, pack_info_of(pack)->latent_channels);
+		double e =
+		    latents_error(run, r.dump, tensor, r.params.height / scale,
+				  r.params.width / scale, pack_info_of(pack)->latent_channels);
 		if (!(e < LATENTS_TOLERANCE))
 			fail_msg("step %d: latents off by %.2e", i, e);
 	}
@@ -219,7 +221,8 @@ static void interrupted(const char *sampler)
 	r.params.sampler = sampler;
 	r.params.eta = 0.5;
 	pixels = (size_t)(r.params.width * r.params.height) * 3;
-	float *straight = malloc(pixels * sizeof *straight), *pieces = malloc(pixels * sizeof *pieces);
+	float *straight = malloc(pixels * sizeof *straight),
+	      *pieces = malloc(pixels * sizeof *pieces);
 	assert_int_equal(pack_open(devices[0], r.folder, &pack, &err), 0);
 	if (run_begin(pack, &r.params, &run, &err))
 		fail_msg("%s: %s", sampler, err.text);
@@ -252,9 +255,9 @@ static void interrupted(const char *sampler)
 
 static void interrupted_runs(void **state)
 {
-	static const char *const samplers[] = {"ddpm",     "ddim",         "pndm",  "euler",
-	                                       "euler_a",  "heun",         "lcm",   "tcd",
-	                                       "dpmpp_2m", "dpmpp_2m_sde", "unipc"};
+	static const char *const samplers[] = {"ddpm",     "ddim",         "pndm", "euler",
+					       "euler_a",  "heun",         "lcm",  "tcd",
+					       "dpmpp_2m", "dpmpp_2m_sde", "unipc"};
 	(void)state;
 	for (size_t i = 0; i < sizeof samplers / sizeof samplers[0]; i++)
 		interrupted(samplers[i]);
@@ -283,7 +286,8 @@ static void refused_states(void **state)
 		assert_int_equal(run_restore(pack, &r.params, saved, n, &run, &err), SUMI_CORRUPT);
 	for (size_t n = 0; n < size; n += 41) {
 		saved[n] ^= 4;
-		assert_int_equal(run_restore(pack, &r.params, saved, size, &run, &err), SUMI_CORRUPT);
+		assert_int_equal(run_restore(pack, &r.params, saved, size, &run, &err),
+				 SUMI_CORRUPT);
 		saved[n] ^= 4;
 	}
 	assert_int_equal(run_restore(pack, &r.params, saved, size, &run, &err), 0);
@@ -301,10 +305,14 @@ static void refused_parameters(void **state)
 		const char *prompt, *sampler;
 		const char *says;
 	} rows[] = {
-	    {63, 64, 4, 1, "x", NULL, "multiples of 8"}, {64, 0, 4, 1, "x", NULL, "multiples of 8"},
-	    {64, -8, 4, 1, "x", NULL, "multiples of 8"}, {1 << 20, 64, 4, 1, "x", NULL, "8192"},
-	    {64, 64, 0, 1, "x", NULL, "steps"},          {64, 64, 4, (double)NAN, "x", NULL, "cfg_scale"},
-	    {64, 64, 4, 1, "a\xff", NULL, "UTF-8"},      {64, 64, 4, 1, "x", "nonsense", "nonsense"},
+	    {63, 64, 4, 1, "x", NULL, "multiples of 8"},
+	    {64, 0, 4, 1, "x", NULL, "multiples of 8"},
+	    {64, -8, 4, 1, "x", NULL, "multiples of 8"},
+	    {1 << 20, 64, 4, 1, "x", NULL, "8192"},
+	    {64, 64, 0, 1, "x", NULL, "steps"},
+	    {64, 64, 4, (double)NAN, "x", NULL, "cfg_scale"},
+	    {64, 64, 4, 1, "a\xff", NULL, "UTF-8"},
+	    {64, 64, 4, 1, "x", "nonsense", "nonsense"},
 	};
 	struct reference r;
 	struct error err = {0};
@@ -353,8 +361,8 @@ static int close_devices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(whole_pictures),    cmocka_unit_test(image_to_image),
-	    cmocka_unit_test(interrupted_runs),  cmocka_unit_test(refused_states),
+	    cmocka_unit_test(whole_pictures),     cmocka_unit_test(image_to_image),
+	    cmocka_unit_test(interrupted_runs),   cmocka_unit_test(refused_states),
 	    cmocka_unit_test(refused_parameters),
 	};
 	return cmocka_run_group_tests(tests, open_devices, close_devices);

@@ -74,7 +74,7 @@ static void column_steps(const float *picture, int width, int height, double *me
 		for (int i = 0; i < height * 3; i++) {
 			int y = i / 3, c = i % 3;
 			sum += fabsf(picture[(y * width + x) * 3 + c] -
-			             picture[(y * width + (x + 1) % width) * 3 + c]);
+				     picture[(y * width + (x + 1) % width) * 3 + c]);
 		}
 		if (x == width - 1)
 			*seam = sum;
@@ -98,8 +98,8 @@ static void circles_have_no_edge(void **state)
 		column_steps(picture, w, 64, &mean, &seam);
 		free(finish(&plain, picture, &count));
 		column_steps(picture, w, 64, &(double){0}, &plain_seam);
-		print_message("width %d: seam %.3f of the mean, without a circle %.3f\n", w, seam / mean,
-		              plain_seam / mean);
+		print_message("width %d: seam %.3f of the mean, without a circle %.3f\n", w,
+			      seam / mean, plain_seam / mean);
 		assert_true(seam < 3 * mean);
 		assert_true(seam < plain_seam);
 		free(picture);

@@ -47,7 +47,7 @@ static void opens(const char *window, const char *zone, const char *time, const 
 }
 
 static void next(const char *every, const char *zone, const char *before, const char *now,
-                 const char *expected)
+		 const char *expected)
 {
 	int64_t ms = 0;
 	if (schedule_every_next(every, zone, at(before), at(now), &ms, &err))
@@ -146,9 +146,9 @@ static void test_next_opening(void **state)
 static void test_bad_windows(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"",            "22:00",       "22:00-22:00", "24:00-06:00",
-	                                  "22:60-06:00", "22:00-24:01", "2200-0600",   "22:00-06:00 ",
-	                                  "+2:00-06:00"};
+	static const char *const bad[] = {
+	    "",          "22:00",        "22:00-22:00", "24:00-06:00", "22:60-06:00", "22:00-24:01",
+	    "2200-0600", "22:00-06:00 ", "+2:00-06:00"};
 	int from, to;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(schedule_parse_window(bad[i], &from, &to, &err), SUMI_INVALID);
@@ -196,7 +196,9 @@ static void test_local_zone(void **state)
 	setenv("TZ", ":Asia/Tokyo", 1);
 	zone_local_name(name);
 	assert_string_equal(name, "Asia/Tokyo");
-	setenv("TZ", "no zone at all, and longer than any name of a zone could ever be in the database", 1);
+	setenv("TZ",
+	       "no zone at all, and longer than any name of a zone could ever be in the database",
+	       1);
 	zone_local_name(name); /* whatever the system says: one that can be read */
 	struct zone *zone;
 	assert_int_equal(zone_load(name, &zone, &err), SUMI_OK);
@@ -206,14 +208,10 @@ static void test_local_zone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_offsets),
-	    cmocka_unit_test(test_zones_that_are_none),
-	    cmocka_unit_test(test_windows),
-	    cmocka_unit_test(test_windows_over_dst),
-	    cmocka_unit_test(test_next_opening),
-	    cmocka_unit_test(test_bad_windows),
-	    cmocka_unit_test(test_every),
-	    cmocka_unit_test(test_backoff),
+	    cmocka_unit_test(test_offsets),      cmocka_unit_test(test_zones_that_are_none),
+	    cmocka_unit_test(test_windows),      cmocka_unit_test(test_windows_over_dst),
+	    cmocka_unit_test(test_next_opening), cmocka_unit_test(test_bad_windows),
+	    cmocka_unit_test(test_every),        cmocka_unit_test(test_backoff),
 	    cmocka_unit_test(test_local_zone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

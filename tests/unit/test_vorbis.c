@@ -160,7 +160,7 @@ static void damaged_files_are_refused_or_read(void **state)
 				uint8_t *exact = malloc(size + !size);
 				memcpy(exact, cut ? files[k] : copy, size);
 				int status = k ? wav_decode(exact, size, "test", &got, &err)
-				               : vorbis_decode(exact, size, "test", &got, &err);
+					       : vorbis_decode(exact, size, "test", &got, &err);
 				refused += status != 0;
 				struct metadata m;
 				if (status)
@@ -206,7 +206,7 @@ static void loading_mixes_and_resamples(void **state)
 		double worst = 0;
 		for (int i = 100; i < rate - 100; i++)
 			worst = fmax(worst, fabs(got.samples[rate + i] -
-			                         0.5 * sin(6.283185307179586 * 1000 * i / rate)));
+						 0.5 * sin(6.283185307179586 * 1000 * i / rate)));
 		assert_true(worst < 2e-3);
 		sound_free(&got);
 	}
@@ -239,8 +239,8 @@ static void loudness_is_minus_16(void **state)
 	for (int k = 0; k < 3; k++) {
 		assert_int_equal(sound_new(&s, 48000, 2, 48000 * 3, &err), 0);
 		for (size_t i = 0; i < 2 * s.length; i++)
-			s.samples[i] = (float)(amplitudes[k] *
-			                       sin(6.283185307179586 * 1000 * (double)(i % s.length) / 48000));
+			s.samples[i] = (float)(amplitudes[k] * sin(6.283185307179586 * 1000 *
+								   (double)(i % s.length) / 48000));
 		assert_int_equal(sound_normalise(&s, false, &err), 0);
 		assert_true(fabs(rms_db(&s) - (-16 - 3.01)) < 0.15);
 		sound_free(&s);
