@@ -31,7 +31,8 @@ static int add_pack(struct catalogue *c, const char *folder, struct error *err)
 	if (c->count >= PACKS_MAX)
 		return error_set(err, SUMI_TOOBIG, "more than %d model packs", PACKS_MAX);
 	if (pack_info_read(folder, &info, &problem) != 0)
-		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
+		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory")
+						: SUMI_OK;
 	for (int i = 0; i < c->count; i++)
 		if (strcmp(c->packs[i].name, info.name) == 0) {
 			pack_info_free(&info);
@@ -109,7 +110,7 @@ static void checkout_models(char out[FILES_PATH_MAX])
 }
 
 int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
-                   struct error *err)
+		   struct error *err)
 {
 	char place[FILES_PATH_MAX];
 	memset(out, 0, sizeof *out);
@@ -145,7 +146,7 @@ void catalogue_free(struct catalogue *c)
 }
 
 const struct pack_info *catalogue_default(const struct catalogue *c, const char *preferred,
-                                          const char *modality)
+					  const char *modality)
 {
 	const struct pack_info *first = NULL;
 	for (int i = 0; i < c->count; i++) {
@@ -160,7 +161,7 @@ const struct pack_info *catalogue_default(const struct catalogue *c, const char 
 }
 
 int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
-                   struct error *err)
+		   struct error *err)
 {
 	if (strchr(name, '/'))
 		return files_path(path, err, "%s", name);
@@ -172,6 +173,6 @@ int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_
 		snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", c->packs[i].name);
 	}
 	return error_set(err, SUMI_NOTFOUND, "there is no model '%.80s'; there %s%s", name,
-	                 c->count ? "are: " : "is none: give a folder with packs = … in sumi.conf",
-	                 names);
+			 c->count ? "are: " : "is none: give a folder with packs = … in sumi.conf",
+			 names);
 }

@@ -7,7 +7,8 @@
 struct catalogue {
 	struct pack_info *packs; /* sorted by name; of two with one name the first place wins */
 	int count;
-	char (*problems)[sizeof((struct error *)0)->text]; /* folders that look like packs and are not */
+	char (*problems)[sizeof((struct error *)0)->text]; /* folders that look like packs and are
+							      not */
 	int problem_count;
 };
 
@@ -16,17 +17,17 @@ struct catalogue {
  * models/ of the checkout that the program was built in. A pack that cannot be read is
  * listed in problems and does not fail the call. */
 int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
-                   struct error *err);
+		   struct error *err);
 void catalogue_free(struct catalogue *c);
 
 /* The model of jobs that name none: preferred where it is installed, else the first of that
  * modality by name. NULL when there is none. Borrowed. */
 const struct pack_info *catalogue_default(const struct catalogue *c, const char *preferred,
-                                          const char *modality);
+					  const char *modality);
 
 /* A pack by name, or by folder when name holds a '/'. SUMI_NOTFOUND lists the names. The
  * folder is written to path. */
 int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
-                   struct error *err);
+		   struct error *err);
 
 #endif

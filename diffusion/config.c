@@ -396,14 +396,14 @@ static int parse_motion(const json_t *root, const char *where, const struct unet
 				  1, levels, c->transformer_layers, err)) ||
 	    (status = want_int(root, where, "motion_transformer_layers_per_mid_block", 1,
 			       LAYERS_MAX, &c->mid_transformer_layers, err)) ||
-	    (status = want_int(root, where, "motion_mid_block_layers_per_block", 1, 1, &middle,
-			       err)) ||
+	    (status =
+		 want_int(root, where, "motion_mid_block_layers_per_block", 1, 1, &middle, err)) ||
 	    (status = want_int(root, where, "motion_num_attention_heads", 1, CHANNELS_MAX,
 			       &c->heads, err)) ||
 	    (status = want_int(root, where, "motion_norm_num_groups", 1, CHANNELS_MAX, &c->groups,
 			       err)) ||
-	    (status = want_int(root, where, "motion_max_seq_length", 1, 1024, &c->positions,
-			       err)) ||
+	    (status =
+		 want_int(root, where, "motion_max_seq_length", 1, 1024, &c->positions, err)) ||
 	    (status = json_want_bool(root, where, "use_motion_mid_block", &has_middle, err)))
 		return status;
 	if (!has_middle)
@@ -412,10 +412,11 @@ static int parse_motion(const json_t *root, const char *where, const struct unet
 	for (int i = 0; fits && i < levels; i++)
 		fits = channels[i] == u->channels[i] && c->layers[i] == u->layers[i];
 	if (!fits)
-		return error_set(err, SUMI_INVALID,
-				 "%s: block_out_channels and motion_layers_per_block are not those of "
-				 "the UNet: the adapter is for another model",
-				 where);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "%s: block_out_channels and motion_layers_per_block are not those of "
+		    "the UNet: the adapter is for another model",
+		    where);
 	for (int i = 0; i < levels; i++)
 		if (channels[i] % c->heads != 0 || channels[i] % c->groups != 0)
 			return error_set(err, SUMI_INVALID,
@@ -523,10 +524,10 @@ static int parse_tiny(const json_t *root, const char *path, struct vae_config *c
 				 .scaling = 1};
 	int status = check_rules(root, path, tiny_rules, RULE_COUNT(tiny_rules), err);
 	if (status || (status = want_vae_common(root, path, c, err)) ||
-	    (status = want_level_list(root, path, "encoder_block_out_channels", default_channels, 4, 1,
-				      &counts[0], c->channels, err)) ||
-	    (status = want_level_list(root, path, "decoder_block_out_channels", default_channels, 4, 1,
-				      &counts[1], c->decoder_channels, err)) ||
+	    (status = want_level_list(root, path, "encoder_block_out_channels", default_channels, 4,
+				      1, &counts[0], c->channels, err)) ||
+	    (status = want_level_list(root, path, "decoder_block_out_channels", default_channels, 4,
+				      1, &counts[1], c->decoder_channels, err)) ||
 	    (status = want_level_list(root, path, "num_encoder_blocks", down, 4, 0, &counts[2],
 				      c->encoder_blocks, err)) ||
 	    (status = want_level_list(root, path, "num_decoder_blocks", up, 4, 0, &counts[3],

@@ -48,7 +48,7 @@ struct unet_config {
 /* MotionAdapter (AnimateDiff), for a UNet with the same levels. */
 struct motion_config {
 	int heads, groups;
-	int positions; /* frames that the position table knows */
+	int positions;                             /* frames that the position table knows */
 	int layers[CONFIG_LEVELS_MAX];             /* modules of a block on the way down */
 	int transformer_layers[CONFIG_LEVELS_MAX]; /* in each */
 	int mid_transformer_layers;                /* 0: no module in the middle */

@@ -43,8 +43,7 @@ static void fill_table(float *table, int positions, int channels)
 		}
 }
 
-static void load_table(struct loader *l, float **out, int positions, int channels,
-		       const char *name)
+static void load_table(struct loader *l, float **out, int positions, int channels, const char *name)
 {
 	if (l->status || !l->files)
 		return;

@@ -13,20 +13,20 @@ static int check_match(const struct pack *pack, struct error *err)
 	const struct vae_config *vae = vae_config(pack->vae);
 	if (unet->context != text->width)
 		return error_set(err, SUMI_INVALID,
-		                 "%s: the UNet wants text embeddings of %d channels "
-		                 "(cross_attention_dim), the text encoder gives %d",
-		                 pack->info.path, unet->context, text->width);
+				 "%s: the UNet wants text embeddings of %d channels "
+				 "(cross_attention_dim), the text encoder gives %d",
+				 pack->info.path, unet->context, text->width);
 	if (unet->in_channels != vae->latent_channels || unet->out_channels != vae->latent_channels)
-		return error_set(err, SUMI_UNSUPPORTED,
-		                 "%s: the UNet takes %d and gives %d channels, the VAE's latents have "
-		                 "%d: inpainting and upscaling models are not supported",
-		                 pack->info.path, unet->in_channels, unet->out_channels,
-		                 vae->latent_channels);
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "%s: the UNet takes %d and gives %d channels, the VAE's latents have "
+		    "%d: inpainting and upscaling models are not supported",
+		    pack->info.path, unet->in_channels, unet->out_channels, vae->latent_channels);
 	return SUMI_OK;
 }
 
 static int open_part(struct pack *pack, const char *part, char folder[FILES_PATH_MAX],
-                     struct error *err)
+		     struct error *err)
 {
 	return files_path(folder, err, "%s/%s", pack->info.path, part);
 }
@@ -43,9 +43,8 @@ static int open_models(struct pack *pack, struct error *err)
 	    (status = text_encoder_open(pack->device, folder, &pack->text_encoder, err)) ||
 	    (status = open_part(pack, "unet", folder, err)) ||
 	    (status = unet_open(pack->device, folder, &pack->unet, err)) ||
-	    (pack->info.has_motion &&
-	     ((status = open_part(pack, "motion_adapter", folder, err)) ||
-	      (status = unet_motion_open(pack->unet, folder, err)))) ||
+	    (pack->info.has_motion && ((status = open_part(pack, "motion_adapter", folder, err)) ||
+				       (status = unet_motion_open(pack->unet, folder, err)))) ||
 	    (status = open_part(pack, "vae", folder, err)) ||
 	    (status = vae_open(pack->device, folder, &pack->vae, err)))
 		return status;
@@ -94,7 +93,8 @@ int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err
 	if (!fast)
 		return SUMI_OK;
 	if (!pack->info.has_fast)
-		return error_set(err, SUMI_INVALID, "model %s has no fast variant", pack->info.name);
+		return error_set(err, SUMI_INVALID, "model %s has no fast variant",
+				 pack->info.name);
 	if (!pack->fast) {
 		status = open_part(pack, pack->info.fast_unet, folder, err);
 		if (!status)

@@ -14,29 +14,30 @@
 
 /* What a pack proposes where a request is silent. */
 struct pack_defaults {
-	int width, height;  /* pixels */
+	int width, height; /* pixels */
 	int steps;
 	double cfg_scale;
 	char sampler[32];  /* canonical name */
-	char schedule[32]; /* canonical name of the sigma schedule, "default": the checkpoint's own */
+	char schedule[32]; /* canonical name of the sigma schedule, "default": the checkpoint's own
+			    */
 };
 
 struct pack_info {
 	char path[FILES_PATH_MAX];
-	char name[128];           /* sumi.json "name", else the folder's name */
-	char modality[16];        /* "image", "video", "audio" */
-	char licence[64];         /* empty when the pack does not say */
+	char name[128];               /* sumi.json "name", else the folder's name */
+	char modality[16];            /* "image", "video", "audio" */
+	char licence[64];             /* empty when the pack does not say */
 	char digest[SHA256_HEX_SIZE]; /* over names, sizes and contents of the config files and the
-	                             weights' headers and sizes: tells packs apart without reading
-	                             gigabytes */
+				     weights' headers and sizes: tells packs apart without reading
+				     gigabytes */
 	struct pack_defaults defaults;
-	bool has_fast;            /* a second UNet, distilled to few steps ("fast" in sumi.json) */
-	char fast_unet[64];       /* its folder */
+	bool has_fast;      /* a second UNet, distilled to few steps ("fast" in sumi.json) */
+	char fast_unet[64]; /* its folder */
 	struct pack_defaults fast;
-	bool has_motion;          /* motion_adapter/: frames of one run know of each other */
+	bool has_motion; /* motion_adapter/: frames of one run know of each other */
 	int latent_channels;
-	int scale;                /* pixels a latent pixel stands for, each way: 8 */
-	json_t *manifest;         /* sumi.json or an empty object; owned by the info */
+	int scale;        /* pixels a latent pixel stands for, each way: 8 */
+	json_t *manifest; /* sumi.json or an empty object; owned by the info */
 };
 
 /* Reads the small files of a pack. The caller releases info with pack_info_free(). */

@@ -19,8 +19,8 @@ enum { CONFIG_LIMIT = 4 << 20 };
 #define FALLBACK_SAMPLER "euler"
 
 /* Folders that may hold what decides the result. */
-static const char *const parts[] = {".",         "unet",    "unet_fast", "text_encoder",
-                                    "tokenizer", "vae",     "scheduler", "motion_adapter"};
+static const char *const parts[] = {".",         "unet", "unet_fast", "text_encoder",
+				    "tokenizer", "vae",  "scheduler", "motion_adapter"};
 
 static int read_config(const char *folder, const char *name, json_t **root, struct error *err)
 {
@@ -91,7 +91,8 @@ static int hash_folder(EVP_MD_CTX *ctx, const char *folder, const char *part, st
 		return SUMI_OK; /* a pack without this part */
 	for (int i = 0; i < n; i++) {
 		if (!status)
-			status = files_path(path, err, "%s/%s/%s", folder, part, entries[i]->d_name);
+			status =
+			    files_path(path, err, "%s/%s/%s", folder, part, entries[i]->d_name);
 		if (!status) {
 			EVP_DigestUpdate(ctx, part, strlen(part) + 1);
 			EVP_DigestUpdate(ctx, entries[i]->d_name, strlen(entries[i]->d_name) + 1);
@@ -122,7 +123,7 @@ static int read_digest(struct pack_info *info, struct error *err)
 
 /* Reads one block of defaults ("defaults" or "fast") over those that are already there. */
 static int read_defaults(const json_t *object, const char *where, struct pack_defaults *d,
-                         struct error *err)
+			 struct error *err)
 {
 	int64_t width = d->width, height = d->height, steps = d->steps;
 	const char *sampler = NULL, *schedule = NULL;
@@ -159,7 +160,7 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	if (access(path, F_OK) != 0) {
 		info->manifest = json_object();
 		return info->manifest ? SUMI_OK
-		                      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+				      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
 	status = read_config(info->path, "sumi.json", &info->manifest, err);
 	if (status)
@@ -187,8 +188,8 @@ static int read_manifest(struct pack_info *info, struct error *err)
 		return status;
 	if (!*fast_unet || strchr(fast_unet, '/') || fast_unet[0] == '.')
 		return error_set(err, SUMI_INVALID,
-		                 "%s: field 'unet' must name a folder of the pack, not '%.60s'", path,
-		                 fast_unet);
+				 "%s: field 'unet' must name a folder of the pack, not '%.60s'",
+				 path, fast_unet);
 	copy_name(info->fast_unet, sizeof info->fast_unet, fast_unet);
 	info->has_fast = true;
 	return SUMI_OK;
@@ -208,9 +209,9 @@ static int read_scale(struct pack_info *info, struct error *err)
 	int64_t channels = 4;
 	status = json_want_int(vae, "vae/config.json", "latent_channels", 1, 64, &channels, err);
 	if (!status && (n < 1 || n > 6))
-		status = error_set(err, SUMI_INVALID,
-		                   "%s/vae/config.json: 'block_out_channels' must list 1 to 6 levels",
-		                   info->path);
+		status = error_set(
+		    err, SUMI_INVALID,
+		    "%s/vae/config.json: 'block_out_channels' must list 1 to 6 levels", info->path);
 	json_decref(vae);
 	if (status)
 		return status;
@@ -231,13 +232,15 @@ static int read_unet_size(struct pack_info *info, struct error *err)
 		height = json_integer_value(json_array_get(size, 0));
 		width = json_integer_value(json_array_get(size, 1));
 	} else {
-		status = json_want_int(unet, "unet/config.json", "sample_size", 1, 1024, &width, err);
+		status =
+		    json_want_int(unet, "unet/config.json", "sample_size", 1, 1024, &width, err);
 		height = width;
 	}
 	json_decref(unet);
 	if (!status && (width < 1 || height < 1 || width > 1024 || height > 1024))
-		status = error_set(err, SUMI_INVALID,
-		                   "%s/unet/config.json: 'sample_size' must be 1 to 1024", info->path);
+		status =
+		    error_set(err, SUMI_INVALID,
+			      "%s/unet/config.json: 'sample_size' must be 1 to 1024", info->path);
 	info->defaults.width = (int)width * info->scale;
 	info->defaults.height = (int)height * info->scale;
 	return status;
@@ -251,7 +254,7 @@ static int read_scheduler(struct pack_info *info, struct error *err)
 	if (status || (status = sampler_config_read(path, &config, err)))
 		return status;
 	copy_name(info->defaults.sampler, sizeof info->defaults.sampler,
-	          config.sampler ? config.sampler : FALLBACK_SAMPLER);
+		  config.sampler ? config.sampler : FALLBACK_SAMPLER);
 	sampler_config_free(&config);
 	return SUMI_OK;
 }
@@ -271,8 +274,8 @@ int pack_info_read(const char *folder, struct pack_info *info, struct error *err
 		return error_errno(err, "model pack %s", info->path);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, SUMI_INVALID,
-		                 "%s: a model pack is a folder in the diffusers layout, not a file",
-		                 info->path);
+				 "%s: a model pack is a folder in the diffusers layout, not a file",
+				 info->path);
 	const char *base = strrchr(info->path, '/');
 	copy_name(info->name, sizeof info->name, base ? base + 1 : info->path);
 	info->defaults.steps = 20;

@@ -26,7 +26,8 @@ static size_t elements(const struct run *run)
 /* [c, f, h, w] → [f, h, w, c] and back. */
 static void to_models(const struct run *run, const float *x, float *out)
 {
-	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c, f = (size_t)run->frames;
+	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c,
+	       f = (size_t)run->frames;
 	for (size_t k = 0; k < c; k++)
 		for (size_t i = 0; i < f * pixels; i++)
 			out[i * c + k] = x[k * f * pixels + i];
@@ -34,29 +35,30 @@ static void to_models(const struct run *run, const float *x, float *out)
 
 static void from_models(const struct run *run, const float *in, float *x)
 {
-	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c, f = (size_t)run->frames;
+	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c,
+	       f = (size_t)run->frames;
 	for (size_t k = 0; k < c; k++)
 		for (size_t i = 0; i < f * pixels; i++)
 			x[k * f * pixels + i] = in[i * c + k];
 }
 
-static int check_params(const struct pack_info *info, const struct run_params *p,
-                        struct error *err)
+static int check_params(const struct pack_info *info, const struct run_params *p, struct error *err)
 {
 	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX;
 	if (p->width < info->scale || p->height < info->scale || p->width % info->scale ||
 	    p->height % info->scale || p->width > width_max || p->height > RUN_SIDE_MAX)
 		return error_set(err, SUMI_INVALID,
-		                 "size %dx%d: width and height must be multiples of %d up to %d",
-		                 p->width, p->height, info->scale, width_max);
+				 "size %dx%d: width and height must be multiples of %d up to %d",
+				 p->width, p->height, info->scale, width_max);
 	if (p->frames < 1 || p->frames > FRAMES_MAX)
 		return error_set(err, SUMI_INVALID, "frames is %d, allowed are 1 to %d", p->frames,
-		                 FRAMES_MAX);
+				 FRAMES_MAX);
 	if (!isfinite(p->cfg_scale) || !isfinite(p->guidance_rescale) || !isfinite(p->eta))
-		return error_set(err, SUMI_INVALID, "cfg_scale, guidance_rescale and eta must be numbers");
+		return error_set(err, SUMI_INVALID,
+				 "cfg_scale, guidance_rescale and eta must be numbers");
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
-		return error_set(err, SUMI_INVALID, "strength is %g, allowed are 0 (exclusive) to 1",
-		                 p->strength);
+		return error_set(err, SUMI_INVALID,
+				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
 	return window_check(info, p, err);
 }
 
@@ -64,7 +66,7 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 
 /* Token ids of prompt and negative prompt, padded to the same number of chunks. */
 static int tokenize(const struct pack *pack, const struct run_params *p, int texts,
-                    struct tokens tokens[2], struct error *err)
+		    struct tokens tokens[2], struct error *err)
 {
 	const char *both[2] = {p->negative_prompt ? p->negative_prompt : "", p->prompt};
 	int chunks = 1, status = SUMI_OK;
@@ -73,7 +75,7 @@ static int tokenize(const struct pack *pack, const struct run_params *p, int tex
 			const char *text = both[texts == 1 ? 1 : i];
 			tokens_free(&tokens[i]);
 			status = tokenizer_encode(pack->tokenizer, text, strlen(text), chunks,
-			                          &tokens[i], err);
+						  &tokens[i], err);
 			if (!status && tokens[i].chunks > chunks)
 				chunks = tokens[i].chunks;
 		}
@@ -104,7 +106,8 @@ static int encode_text(struct run *run, const struct run_params *p, struct error
 		    .tokens = length,
 		    .clip_skip = p->clip_skip,
 		};
-		status = text_encoder_forward(pack->text_encoder, &in, context + (size_t)i * one, err);
+		status =
+		    text_encoder_forward(pack->text_encoder, &in, context + (size_t)i * one, err);
 	}
 	if (!status)
 		status = unet_text_new(run->unet, context, texts, chunks * length, &run->text, err);
@@ -121,8 +124,8 @@ static int make_sampler(struct run *run, const struct run_params *p, struct erro
 {
 	struct sampler_config config = run->pack->scheduler;
 	const char *name = p->sampler ? p->sampler
-	                   : p->fast  ? run->pack->info.fast.sampler
-	                              : run->pack->info.defaults.sampler;
+			   : p->fast  ? run->pack->info.fast.sampler
+				      : run->pack->info.defaults.sampler;
 	if (p->schedule) {
 		int status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
 		if (status)
@@ -173,7 +176,7 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	    .w = p->width,
 	};
 	int status = run->window.w ? window_encode(run, p->init, mean, deviation, err)
-	                           : vae_encode(run->pack->vae, &in, mean, deviation, err);
+				   : vae_encode(run->pack->vae, &in, mean, deviation, err);
 	if (!status) {
 		bool random = vae_config(run->pack->vae)->kind == VAE_KL;
 		from_models(run, mean, out);
@@ -225,7 +228,7 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 	rng_randn(&run->rng, run->x, n);
 	if (run->motion.length)
 		run_shuffle_noise(&run->rng, run->x, run->c, run->frames,
-		                  (size_t)run->h * (size_t)run->w, &run->motion);
+				  (size_t)run->h * (size_t)run->w, &run->motion);
 	float sigma = sampler_init_noise_sigma(run->sampler);
 	for (size_t i = 0; i < n; i++)
 		run->x[i] *= sigma;
@@ -249,7 +252,7 @@ static int allocate(struct run *run, struct error *err)
 
 /* All but the first latents. */
 static int prepare(struct pack *pack, const struct run_params *p, struct run **out,
-                   struct error *err)
+		   struct error *err)
 {
 	int status = check_params(&pack->info, p, err);
 	if (status)
@@ -268,9 +271,10 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	if ((status = pack_unet(pack, p->fast, &run->unet, err)))
 		goto fail;
 	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
-	if ((status = plan_motion(run, p, err)) || (status = allocate(run, err)) || (status = window_new(run, p, err)) ||
-	    (status = make_sampler(run, p, err)) ||
-	    (status = embed_guidance(run, p->cfg_scale, err)) || (status = encode_text(run, p, err)))
+	if ((status = plan_motion(run, p, err)) || (status = allocate(run, err)) ||
+	    (status = window_new(run, p, err)) || (status = make_sampler(run, p, err)) ||
+	    (status = embed_guidance(run, p->cfg_scale, err)) ||
+	    (status = encode_text(run, p, err)))
 		goto fail;
 	*out = run;
 	return SUMI_OK;
@@ -280,7 +284,7 @@ fail:
 }
 
 int run_begin(struct pack *pack, const struct run_params *params, struct run **out,
-              struct error *err)
+	      struct error *err)
 {
 	*out = NULL;
 	int status = prepare(pack, params, out, err);
@@ -309,7 +313,7 @@ void run_free(struct run *run)
 }
 
 int run_restore(struct pack *pack, const struct run_params *params, const void *data, size_t size,
-                struct run **out, struct error *err)
+		struct run **out, struct error *err)
 {
 	*out = NULL;
 	int status = prepare(pack, params, out, err);
@@ -357,7 +361,7 @@ static int predict(struct run *run, struct error *err)
 	int status = unet_forward(run->unet, &in, run->model_out, err);
 	if (!status && run->guided)
 		status = guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
-		                          run->guidance_rescale, run->model_out, err);
+					  run->guidance_rescale, run->model_out, err);
 	return status;
 }
 
@@ -397,9 +401,9 @@ static int plan_tile(const struct run *run, int *tile, struct error *err)
 	enum dtype dtype = run->pack->device->activation_dtype;
 	uint64_t bytes = d->memory / 2;
 	int widest = c->channels[c->levels > 1] > c->channels[0] ? c->channels[c->levels > 1]
-	                                                         : c->channels[0];
+								 : c->channels[0];
 	uint64_t largest = (uint64_t)run->h * (uint64_t)run->w * (uint64_t)c->scale *
-	                   (uint64_t)c->scale * (uint64_t)widest * dtype_size(dtype);
+			   (uint64_t)c->scale * (uint64_t)widest * dtype_size(dtype);
 	*tile = 0;
 	if (d->max_alloc > 0 && largest > d->max_alloc && (bytes == 0 || bytes > d->max_alloc))
 		bytes = d->max_alloc;
@@ -407,8 +411,8 @@ static int plan_tile(const struct run *run, int *tile, struct error *err)
 		*tile = vae_tile_size(c, run->h, run->w, bytes, dtype);
 	if (*tile < 0)
 		return error_set(err, SUMI_NOMEM,
-		                 "%s has too little memory to decode even a small tile: %llu MiB",
-		                 d->name, (unsigned long long)(d->memory >> 20));
+				 "%s has too little memory to decode even a small tile: %llu MiB",
+				 d->name, (unsigned long long)(d->memory >> 20));
 	return SUMI_OK;
 }
 
@@ -427,9 +431,9 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	int status = run->window.w ? SUMI_OK : plan_tile(run, &in.tile, err);
 	if (!status)
 		status = run->window.w ? window_decode(run, latents, out, err)
-		                       : vae_decode(run->pack->vae, &in, out, err);
+				       : vae_decode(run->pack->vae, &in, out, err);
 	size_t pixels = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
-	                (size_t)run->pack->info.scale * 3;
+			(size_t)run->pack->info.scale * 3;
 	for (size_t i = 0; i < pixels && !status; i++) {
 		float v = out[i] * 0.5f + 0.5f;
 		out[i] = v < 0 ? 0 : v > 1 ? 1 : v;

@@ -29,14 +29,14 @@ struct run_params {
 	int width, height;       /* pixels */
 	int frames;              /* pictures that are denoised together; 1 for a still */
 	bool circular;           /* the last frame, or in windows the last column, is followed by
-	                            the first */
+				    the first */
 	int window, overlap;     /* pixels of the width that the model sees at once, and that two
-	                            such windows share; 0: all of it. For one frame only */
+				    such windows share; 0: all of it. For one frame only */
 	int clip_skip;           /* layers of the text encoder left out at its end */
 	double eta;              /* DDIM and TCD */
 	bool fast;               /* use the pack's distilled UNet */
-	const float *init;       /* [frames, height, width, 3] in −1…1, or NULL; read in run_begin */
-	double strength;         /* with init: the part of the schedule that is run, 0…1 */
+	const float *init; /* [frames, height, width, 3] in −1…1, or NULL; read in run_begin */
+	double strength;   /* with init: the part of the schedule that is run, 0…1 */
 };
 
 struct run;
@@ -44,7 +44,7 @@ struct run;
 /* Checks the parameters, encodes the text, draws the noise. pack must outlive the run;
  * the strings and init may go away after the call. */
 int run_begin(struct pack *pack, const struct run_params *params, struct run **out,
-              struct error *err);
+	      struct error *err);
 void run_free(struct run *run); /* NULL is fine */
 
 int run_steps(const struct run *run);      /* model evaluations in all */
@@ -71,7 +71,7 @@ int run_save(const struct run *run, void **data, size_t *size, struct error *err
 /* Makes the run that params and data describe. SUMI_INVALID when data was saved with other
  * parameters or another pack, SUMI_CORRUPT when it is damaged. */
 int run_restore(struct pack *pack, const struct run_params *params, const void *data, size_t size,
-                struct run **out, struct error *err);
+		struct run **out, struct error *err);
 
 /* Bytes of device memory that the run will need at its peak beside the pack's weights. */
 uint64_t run_memory(const struct pack_info *info, const struct run_params *params);

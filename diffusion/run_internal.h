@@ -7,7 +7,7 @@
 
 #define RUN_SIDE_MAX 8192
 #define RUN_WINDOWED_MAX 65536 /* columns, where the model sees a window of them */
-#define TOKENS_USUAL 77 /* of a prompt, when memory is planned */
+#define TOKENS_USUAL 77        /* of a prompt, when memory is planned */
 
 /* The part of the width that the model sees at once; w is 0 where it sees all. */
 struct window {
@@ -42,7 +42,7 @@ struct run {
 /* FreeNoise (arXiv:2310.15169) as diffusers' "shuffle_context": frames of x [c, frames, pixels]
  * behind the first window are replaced by shuffled earlier ones, the order drawn from rng. */
 void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
-                       const struct motion_context *motion);
+		       const struct motion_context *motion);
 
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);

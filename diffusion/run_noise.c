@@ -16,7 +16,7 @@ static void shuffle(struct rng *rng, int first, int n, int *out)
 }
 
 void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
-                       const struct motion_context *motion)
+		       const struct motion_context *motion)
 {
 	/* Philox has no stream of integers: the order then comes from torch's of the same seed. */
 	struct rng own;

@@ -74,12 +74,14 @@ static int check_frame(const struct run *run, const void *data, size_t size, str
 	enum { CHECK = 8, HEAD = sizeof magic + SHA256_HEX_SIZE - 1 };
 	if (size < HEAD + CHECK || memcmp(data, magic, sizeof magic) != 0)
 		return error_set(err, SUMI_CORRUPT, "saved run: these are not the bytes of one");
-	struct bytes_reader end = {.data = (const unsigned char *)data + size - CHECK, .size = CHECK};
+	struct bytes_reader end = {.data = (const unsigned char *)data + size - CHECK,
+				   .size = CHECK};
 	if (bytes_get_u64(&end) != bytes_hash(BYTES_HASH_START, data, size - CHECK))
-		return error_set(err, SUMI_CORRUPT, "saved run: damaged, its checksum does not fit");
+		return error_set(err, SUMI_CORRUPT,
+				 "saved run: damaged, its checksum does not fit");
 	if (memcmp((const char *)data + sizeof magic, run->digest, SHA256_HEX_SIZE - 1) != 0)
 		return error_set(err, SUMI_INVALID,
-		                 "saved run: it was made with other parameters or another model");
+				 "saved run: it was made with other parameters or another model");
 	return SUMI_OK;
 }
 
@@ -88,28 +90,33 @@ int run_load(struct run *run, size_t n, const void *data, size_t size, struct er
 	int status = check_frame(run, data, size, err);
 	if (status)
 		return status;
-	struct bytes_reader r = {.data = data, .size = size - 8, .at = sizeof magic + SHA256_HEX_SIZE - 1};
+	struct bytes_reader r = {
+	    .data = data, .size = size - 8, .at = sizeof magic + SHA256_HEX_SIZE - 1};
 	if (bytes_get_u64(&r) != n)
 		return error_set(err, SUMI_CORRUPT, "saved run: its latents have another size");
 	bytes_get_f32s(&r, run->x, n);
 	if ((status = sampler_restore(run->sampler, &r, err)) ||
 	    (status = rng_restore(&run->rng, &r, err)))
 		return status;
-	return bytes_complete(&r) ? SUMI_OK
-	                          : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");
+	return bytes_complete(&r)
+		   ? SUMI_OK
+		   : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");
 }
 
 /* How the four latent channels of Stable Diffusion look, a linear fit that the field shares
  * (discuss.huggingface.co/t/decoding-latents-to-rgb-without-upscaling/23204); other latents
  * give false colours, which are enough to see a shape form. */
-static const float rgb_of_latent[4][3] = {
-    {0.298f, 0.207f, 0.208f}, {0.187f, 0.286f, 0.173f}, {-0.158f, 0.189f, 0.264f}, {-0.184f, -0.271f, -0.473f}};
+static const float rgb_of_latent[4][3] = {{0.298f, 0.207f, 0.208f},
+					  {0.187f, 0.286f, 0.173f},
+					  {-0.158f, 0.189f, 0.264f},
+					  {-0.184f, -0.271f, -0.473f}};
 
 int run_preview(const struct run *run, uint8_t *out, struct error *err)
 {
 	size_t count, pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c;
 	if (run->c != 4)
-		return error_set(err, SUMI_UNSUPPORTED, "previews are for latents of four channels");
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "previews are for latents of four channels");
 	const float *z = run_latents(run, true, &count);
 	for (size_t i = 0; i < pixels; i++)
 		for (int k = 0; k < 3; k++) {

@@ -21,14 +21,15 @@ int window_check(const struct pack_info *info, const struct run_params *p, struc
 		return SUMI_OK;
 	if (p->window < info->scale || p->window % info->scale || p->overlap % info->scale ||
 	    p->overlap < 0 || p->overlap >= p->window)
-		return error_set(err, SUMI_INVALID,
-		                 "window %d with overlap %d: both must be multiples of %d, the overlap the "
-		                 "smaller one",
-		                 p->window, p->overlap, info->scale);
+		return error_set(
+		    err, SUMI_INVALID,
+		    "window %d with overlap %d: both must be multiples of %d, the overlap the "
+		    "smaller one",
+		    p->window, p->overlap, info->scale);
 	if (p->frames != 1 || (!p->circular && p->width < p->window))
 		return error_set(err, SUMI_INVALID,
-		                 "windows of %d are for one picture at least as wide, not %d", p->window,
-		                 p->width);
+				 "windows of %d are for one picture at least as wide, not %d",
+				 p->window, p->width);
 	return SUMI_OK;
 }
 
@@ -51,8 +52,8 @@ int window_new(struct run *run, const struct run_params *p, struct error *err)
 	win->out = malloc(one * 2 * sizeof(float));
 	win->weights = malloc((size_t)run->w * sizeof(float));
 	return win->in && win->out && win->weights
-	           ? SUMI_OK
-	           : error_set(err, SUMI_NOMEM, "no memory for windows of %d", p->window);
+		   ? SUMI_OK
+		   : error_set(err, SUMI_NOMEM, "no memory for windows of %d", p->window);
 }
 
 void window_free(struct window *win)
@@ -67,7 +68,7 @@ static int window_start(const struct run *run, int i, int call)
 	const struct window *win = &run->window;
 	if (win->circular)
 		return (int)(((long long)i * run->w / win->count + (long long)call * CIRCLE_SHIFT) %
-		             run->w);
+			     run->w);
 	return win->count == 1 ? 0 : (int)((long long)i * (run->w - win->w) / (win->count - 1));
 }
 
@@ -85,7 +86,8 @@ static void gather(struct run *run, int start)
 		for (int x = 0; x < win->w; x++)
 			memcpy(win->in + ((size_t)y * (size_t)win->w + (size_t)x) * c,
 			       run->model_in +
-			           ((size_t)y * (size_t)run->w + (size_t)((start + x) % run->w)) * c,
+				   ((size_t)y * (size_t)run->w + (size_t)((start + x) % run->w)) *
+				       c,
 			       c * sizeof(float));
 }
 
@@ -129,7 +131,7 @@ int window_predict(struct run *run, int call, struct error *err)
 		int status = unet_forward(run->unet, &in, win->out, err);
 		if (!status && run->guided)
 			status = guidance_combine(win->out, win->out + one, one, run->cfg_scale,
-			                          run->guidance_rescale, win->out, err);
+						  run->guidance_rescale, win->out, err);
 		if (status)
 			return status;
 		scatter(run, start);
@@ -137,7 +139,8 @@ int window_predict(struct run *run, int call, struct error *err)
 	for (int y = 0; y < run->h; y++)
 		for (int x = 0; x < run->w; x++)
 			for (size_t k = 0; k < c; k++)
-				run->model_out[((size_t)y * (size_t)run->w + (size_t)x) * c + k] /= win->weights[x];
+				run->model_out[((size_t)y * (size_t)run->w + (size_t)x) * c + k] /=
+				    win->weights[x];
 	return SUMI_OK;
 }
 
@@ -146,7 +149,7 @@ int window_predict(struct run *run, int call, struct error *err)
 /* Columns first … first + width of a picture of `columns` columns into out; beyond the edges
  * the picture goes around (circular) or stands still. cell: floats of a pixel. */
 static void cut_columns(const float *in, int rows, int columns, int first, int width, bool circular,
-                        size_t cell, float *out)
+			size_t cell, float *out)
 {
 	for (int y = 0; y < rows; y++)
 		for (int x = 0; x < width; x++) {
@@ -156,7 +159,8 @@ static void cut_columns(const float *in, int rows, int columns, int first, int w
 			else
 				from = from < 0 ? 0 : from >= columns ? columns - 1 : from;
 			memcpy(out + ((size_t)y * (size_t)width + (size_t)x) * cell,
-			       in + ((size_t)y * (size_t)columns + (size_t)from) * cell, cell * sizeof(float));
+			       in + ((size_t)y * (size_t)columns + (size_t)from) * cell,
+			       cell * sizeof(float));
 		}
 }
 
@@ -178,15 +182,16 @@ int window_decode(struct run *run, const float *latents, float *out, struct erro
 	float *padded = malloc((size_t)run->h * (size_t)wide * (size_t)run->c * sizeof *padded);
 	float *picture = malloc(pixels * 3 * sizeof *picture);
 	if (!padded || !picture) {
-		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns", wide * scale);
+		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns",
+				   wide * scale);
 		goto done;
 	}
 	cut_columns(latents, run->h, run->w, -margin, wide, true, (size_t)run->c, padded);
 	in.values = padded;
 	status = vae_decode(run->pack->vae, &in, picture, err);
 	if (!status)
-		cut_columns(picture, (int)rows, wide * scale, margin * scale, run->w * scale, false, 3,
-		            out);
+		cut_columns(picture, (int)rows, wide * scale, margin * scale, run->w * scale, false,
+			    3, out);
 done:
 	free(padded);
 	free(picture);
@@ -194,27 +199,32 @@ done:
 }
 
 int window_encode(struct run *run, const float *picture, float *mean, float *deviation,
-                  struct error *err)
+		  struct error *err)
 {
 	const struct window *win = &run->window;
 	int scale = run->pack->info.scale, wide = win->w + 2 * MARGIN, status = SUMI_OK;
 	size_t c = (size_t)run->c, latents = (size_t)run->h * (size_t)wide * c;
-	float *piece = malloc((size_t)(run->h * scale) * (size_t)(wide * scale) * 3 * sizeof *piece);
+	float *piece =
+	    malloc((size_t)(run->h * scale) * (size_t)(wide * scale) * 3 * sizeof *piece);
 	float *part = malloc(latents * 2 * sizeof *part);
 	if (!piece || !part)
-		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns", wide * scale);
+		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns",
+				   wide * scale);
 	for (int first = 0; first < run->w && !status; first += win->w) {
 		int width = run->w - first < win->w ? run->w - first : win->w;
-		struct vae_input in = {
-		    .values = piece, .n = 1, .h = run->h * scale, .w = (width + 2 * MARGIN) * scale};
-		cut_columns(picture, in.h, run->w * scale, (first - MARGIN) * scale, in.w, win->circular, 3,
-		            piece);
+		struct vae_input in = {.values = piece,
+				       .n = 1,
+				       .h = run->h * scale,
+				       .w = (width + 2 * MARGIN) * scale};
+		cut_columns(picture, in.h, run->w * scale, (first - MARGIN) * scale, in.w,
+			    win->circular, 3, piece);
 		status = vae_encode(run->pack->vae, &in, part, part + latents, err);
 		for (int y = 0; y < run->h && !status; y++) {
 			size_t to = ((size_t)y * (size_t)run->w + (size_t)first) * c;
 			size_t from = ((size_t)y * (size_t)(width + 2 * MARGIN) + MARGIN) * c;
 			memcpy(mean + to, part + from, (size_t)width * c * sizeof(float));
-			memcpy(deviation + to, part + latents + from, (size_t)width * c * sizeof(float));
+			memcpy(deviation + to, part + latents + from,
+			       (size_t)width * c * sizeof(float));
 		}
 	}
 	free(piece);

@@ -19,6 +19,6 @@ int window_decode(struct run *run, const float *latents, float *out, struct erro
 
 /* picture [h·scale, w·scale, 3] → mean and deviation [h, w, c]. */
 int window_encode(struct run *run, const float *picture, float *mean, float *deviation,
-                  struct error *err);
+		  struct error *err);
 
 #endif

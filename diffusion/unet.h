@@ -42,7 +42,7 @@ struct unet_input {
 	const float *time_cond; /* host, [n, config.time_cond], or NULL */
 	const struct unet_text *text;
 	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
-	struct tap tap; /* conv_in, down.I, mid, up.I, and module names */
+	struct tap tap;               /* conv_in, down.I, mid, up.I, and module names */
 };
 
 /* prediction: host, [n, h, w, out_channels]. */

@@ -41,8 +41,8 @@ struct unet {
 	struct unet_stage down[CONFIG_LEVELS_MAX]; /* from the top down */
 	struct resnet_block mid1, mid2;
 	struct transformer_block mid_attention;
-	struct motion_block mid_motion; /* count 0: none */
-	struct motion_config motion;    /* positions 0: there are no motion modules */
+	struct motion_block mid_motion;          /* count 0: none */
+	struct motion_config motion;             /* positions 0: there are no motion modules */
 	struct unet_stage up[CONFIG_LEVELS_MAX]; /* from the bottom up */
 	struct norm_layer norm_out;
 	struct unet_skip skips[UNET_SKIPS_MAX]; /* in the order in which the way down makes them */

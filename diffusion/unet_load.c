@@ -146,8 +146,8 @@ int unet_build(struct unet *u, struct weights *files, struct error *err)
 	return l.status;
 }
 
-static void build_stage_motion(struct loader *l, struct unet *u, struct unet_stage *s,
-			       int level, const char *prefix)
+static void build_stage_motion(struct loader *l, struct unet *u, struct unet_stage *s, int level,
+			       const char *prefix)
 {
 	char name[WEIGHT_NAME_MAX];
 	for (int i = 0; i < s->count; i++) {

@@ -26,9 +26,9 @@ static int video_resolve(const struct pack_info *info, struct request *r, struct
 		return status;
 	if (!info->has_motion)
 		return error_set(err, SUMI_INVALID,
-		                 "model %s makes still pictures: a video needs a pack with a "
-		                 "motion_adapter folder",
-		                 info->name);
+				 "model %s makes still pictures: a video needs a pack with a "
+				 "motion_adapter folder",
+				 info->name);
 	if (r->duration > 0)
 		return error_set(err, SUMI_INVALID, "a video's length is given by frames and fps");
 	if (r->frames == 0)
@@ -37,9 +37,10 @@ static int video_resolve(const struct pack_info *info, struct request *r, struct
 		r->fps = FPS_DEFAULT;
 	if (r->frames < FRAMES_MIN || r->frames > FRAMES_MAX)
 		return error_set(err, SUMI_INVALID, "frames is %d, allowed are %d to %d", r->frames,
-		                 FRAMES_MIN, FRAMES_MAX);
+				 FRAMES_MIN, FRAMES_MAX);
 	if (r->fps < 1 || r->fps > FPS_MAX)
-		return error_set(err, SUMI_INVALID, "fps is %d, allowed are 1 to %d", r->fps, FPS_MAX);
+		return error_set(err, SUMI_INVALID, "fps is %d, allowed are 1 to %d", r->fps,
+				 FPS_MAX);
 	return SUMI_OK;
 }
 
@@ -59,7 +60,7 @@ static int load_init(const struct request *r, float **out, struct error *err)
 }
 
 static int video_begin(struct pack *pack, const struct request *r, const void *saved,
-                       size_t saved_size, struct generation **out, struct error *err)
+		       size_t saved_size, struct generation **out, struct error *err)
 {
 	float *init = NULL;
 	int status = r->init ? load_init(r, &init, err) : SUMI_OK;
@@ -78,7 +79,7 @@ static int video_begin(struct pack *pack, const struct request *r, const void *s
 /* ---- encoding ---------------------------------------------------------------------- */
 
 static int decode_frame(struct single_run *video, int frame, float *pixels, uint8_t *rgb,
-                        struct error *err)
+			struct error *err)
 {
 	const struct request *r = &video->request;
 	int status = run_decode(video->run, frame, pixels, err);
@@ -99,7 +100,8 @@ static int order_frames(const struct request *r, int order[2 * FRAMES_MAX])
 	return n;
 }
 
-static int emit(struct single_run *video, const struct sink *sink, struct output *o, struct error *err)
+static int emit(struct single_run *video, const struct sink *sink, struct output *o,
+		struct error *err)
 {
 	o->width = video->request.width;
 	o->height = video->request.height;
@@ -108,15 +110,16 @@ static int emit(struct single_run *video, const struct sink *sink, struct output
 	return sink->output(sink->context, o, err);
 }
 
-static int finish_frames(struct single_run *video, const struct sink *sink, float *pixels, uint8_t *rgb,
-                         struct error *err)
+static int finish_frames(struct single_run *video, const struct sink *sink, float *pixels,
+			 uint8_t *rgb, struct error *err)
 {
 	const struct request *r = &video->request;
 	struct metadata meta = {.infotext = video->infotext, .json = video->metadata};
 	int order[2 * FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
 	for (int i = 0; i < n && !status; i++) {
 		uint8_t *data;
-		struct output o = {.role = "frame", .number = i + 1, .format = "png", .mime = "image/png"};
+		struct output o = {
+		    .role = "frame", .number = i + 1, .format = "png", .mime = "image/png"};
 		status = decode_frame(video, order[i], pixels, rgb, err);
 		if (!status)
 			status = png_encode(rgb, r->width, r->height, &meta, &data, &o.size, err);
@@ -131,7 +134,7 @@ static int finish_frames(struct single_run *video, const struct sink *sink, floa
 
 /* Forwards, frames go from decoder to encoder one at a time; otherwise their bytes are kept. */
 static int finish_animation(struct single_run *video, const struct sink *sink, float *pixels,
-                            uint8_t *rgb, struct error *err)
+			    uint8_t *rgb, struct error *err)
 {
 	const struct request *r = &video->request;
 	size_t one = (size_t)r->width * (size_t)r->height * 3;
@@ -144,8 +147,8 @@ static int finish_animation(struct single_run *video, const struct sink *sink, f
 	    .frame_ms = (1000 + r->fps / 2) / r->fps,
 	};
 	struct metadata meta = {.infotext = video->infotext, .json = video->metadata};
-	struct output o = {.role = "main", .format = "webp", .mime = "image/webp",
-	                   .duration = (double)n / r->fps};
+	struct output o = {
+	    .role = "main", .format = "webp", .mime = "image/webp", .duration = (double)n / r->fps};
 	if (keep && !kept)
 		return error_set(err, SUMI_NOMEM, "no memory for %d frames", r->frames);
 	status = webp_animation_new(r->width, r->height, &options, &animation, err);
@@ -154,7 +157,8 @@ static int finish_animation(struct single_run *video, const struct sink *sink, f
 	for (int i = 0; i < n && !status; i++) {
 		if (!keep && (status = decode_frame(video, order[i], pixels, rgb, err)))
 			break;
-		status = webp_animation_add(animation, keep ? kept + (size_t)order[i] * one : rgb, err);
+		status =
+		    webp_animation_add(animation, keep ? kept + (size_t)order[i] * one : rgb, err);
 	}
 	if (!status)
 		status = webp_animation_finish(animation, &meta, &data, &o.size, err);
@@ -176,7 +180,8 @@ static int video_finish(struct generation *g, const struct sink *sink, struct er
 	uint8_t *rgb = malloc(count);
 	int status;
 	if (!pixels || !rgb)
-		status = error_set(err, SUMI_NOMEM, "no memory for a frame of %dx%d", r->width, r->height);
+		status = error_set(err, SUMI_NOMEM, "no memory for a frame of %dx%d", r->width,
+				   r->height);
 	else if (strcmp(r->format, "png") == 0)
 		status = finish_frames(video, sink, pixels, rgb, err);
 	else

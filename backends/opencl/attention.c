@@ -32,18 +32,18 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	int cells = matrix_constant(file, "ATTENTION_CELLS");
 	int covered = dim < 4 ? 4 : dim + dim % 2; /* TILE_COVER */
 	if (covered > cells)
-		return error_set(err, SUMI_UNSUPPORTED, "attention: %d channels a head, at most %d", dim,
-		                 cells);
+		return error_set(err, SUMI_UNSUPPORTED, "attention: %d channels a head, at most %d",
+				 dim, cells);
 	cl_kernel kernel;
 	int status = matrix_kernel(d, "tile_cpu.cl+attention_cpu.cl", "attention", a->q.dtype,
-	                           DTYPE_F32, &kernel, err);
+				   DTYPE_F32, &kernel, err);
 	if (status)
 		return status;
 	/* Few queries: smaller work-items, so that every compute unit has some. */
 	int all = (int)ceil_div(queries, columns);
 	size_t wanted = 4 * (size_t)d->base.info.compute_units;
 	while (panels > 1 && (panels * covered > cells ||
-	                      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->q.n < wanted))
+			      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->q.n < wanted))
 		panels--;
 	panels = (int)ceil_div(all, (int)ceil_div(all, panels)); /* equal shares */
 	struct cl_arg args[TENSOR_ARGS + 6];
@@ -55,9 +55,9 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	args[TENSOR_ARGS + 4] = arg_int(a->causal);
 	args[TENSOR_ARGS + 5] = arg_int(panels);
 	struct cl_range range = {
-		.dims = 3,
-		.global = {ceil_div(all, panels), (size_t)a->heads, (size_t)a->q.n},
-		.local = {1, 1, 1},
+	    .dims = 3,
+	    .global = {ceil_div(all, panels), (size_t)a->heads, (size_t)a->q.n},
+	    .local = {1, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
@@ -71,7 +71,7 @@ static int attention_gpu(struct cl_device *d, const struct attention_args *a, st
 	size_t side = (size_t)matrix_constant(file, "SIDE");
 	char options[128];
 	snprintf(options, sizeof options, "-D ACT=%s -D HEAD_DIM=%d -D ATTENTION_QUERIES=%d",
-	         cl_dtype_word(a->q.dtype), dim, tile);
+		 cl_dtype_word(a->q.dtype), dim, tile);
 	cl_kernel kernel;
 	int status = cl_kernel_get(d, file, "attention", options, &kernel, err);
 	if (status)
@@ -83,9 +83,9 @@ static int attention_gpu(struct cl_device *d, const struct attention_args *a, st
 	args[TENSOR_ARGS + 2] = arg_float(a->scale * LOG2_E);
 	args[TENSOR_ARGS + 3] = arg_int(a->causal);
 	struct cl_range range = {
-		.dims = 3,
-		.global = {ceil_div(queries, tile) * side, (size_t)a->heads * side, (size_t)a->q.n},
-		.local = {side, side, 1},
+	    .dims = 3,
+	    .global = {ceil_div(queries, tile) * side, (size_t)a->heads * side, (size_t)a->q.n},
+	    .local = {side, side, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }

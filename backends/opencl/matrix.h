@@ -23,7 +23,7 @@ int matrix_constant(const char *file, const char *name);
 
 /* cl_kernel_get() with -D ACT and -D WEIGHT. */
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
-                  enum dtype weight, cl_kernel *kernel, struct error *err);
+		  enum dtype weight, cl_kernel *kernel, struct error *err);
 
 /* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] + bias + add) + residual for
  * `pictures` pictures of rows = y.h·y.w pixels each. */
@@ -41,8 +41,8 @@ struct gemm_job {
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
 /* gemm_enqueue() with the GPU kernel and this tile, whatever the tuner says. */
-int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job,
-                      const struct gemm_tile *tile, struct error *err);
+int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const struct gemm_tile *tile,
+		      struct error *err);
 
 /* The tile for this device: from the cache directory, or by trial (tune.c). What fails in a
  * trial only costs the gain: there is always the kernel's default. */

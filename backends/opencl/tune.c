@@ -20,10 +20,10 @@
 
 /* After the kernel's own default, which comes first. */
 static const struct gemm_tile candidates[] = {
-	{.m = 32, .n = 64, .k = 16, .item_m = 4, .item_n = 4},
-	{.m = 128, .n = 128, .k = 16, .item_m = 8, .item_n = 8},
-	{.m = 128, .n = 64, .k = 16, .item_m = 8, .item_n = 4},
-	{.m = 64, .n = 64, .k = 32, .item_m = 4, .item_n = 4},
+    {.m = 32, .n = 64, .k = 16, .item_m = 4, .item_n = 4},
+    {.m = 128, .n = 128, .k = 16, .item_m = 8, .item_n = 8},
+    {.m = 128, .n = 64, .k = 16, .item_m = 8, .item_n = 4},
+    {.m = 64, .n = 64, .k = 32, .item_m = 4, .item_n = 4},
 };
 
 /* A CPU that plays a GPU compiles for ten seconds a candidate: it tries one. */
@@ -35,11 +35,11 @@ static int candidates_of(const struct cl_device *d)
 static struct gemm_tile default_tile(void)
 {
 	return (struct gemm_tile){
-		.m = matrix_constant(FILE_NAME, "GEMM_M"),
-		.n = matrix_constant(FILE_NAME, "GEMM_N"),
-		.k = matrix_constant(FILE_NAME, "GEMM_K"),
-		.item_m = matrix_constant(FILE_NAME, "ITEM_M"),
-		.item_n = matrix_constant(FILE_NAME, "ITEM_N"),
+	    .m = matrix_constant(FILE_NAME, "GEMM_M"),
+	    .n = matrix_constant(FILE_NAME, "GEMM_N"),
+	    .k = matrix_constant(FILE_NAME, "GEMM_K"),
+	    .item_m = matrix_constant(FILE_NAME, "ITEM_M"),
+	    .item_n = matrix_constant(FILE_NAME, "ITEM_N"),
 	};
 }
 
@@ -62,7 +62,7 @@ static int tuning_path(const struct cl_device *d, char path[FILES_PATH_MAX], str
 		return status;
 	sha256_hex(source, strlen(source), sum);
 	snprintf(text, sizeof text, "%s\n%s\n%s\n%s", sum, d->base.info.name, d->base.info.driver,
-	         d->base.info.platform);
+		 d->base.info.platform);
 	sha256_hex(text, strlen(text), hex);
 	return files_path(path, err, "%s/tuning/%s", cache, hex);
 }
@@ -125,8 +125,8 @@ static int trial_new(struct cl_device *d, struct trial *t, struct error *err)
 {
 	/* Sizes that no tile divides, small ones for a CPU that plays a GPU. */
 	*t = (struct trial){.rows = d->base.info.is_cpu ? 150 : 2000,
-	                    .cols = d->base.info.is_cpu ? 140 : 1000,
-	                    .depth = d->base.info.is_cpu ? 90 : 600};
+			    .cols = d->base.info.is_cpu ? 140 : 1000,
+			    .depth = d->base.info.is_cpu ? 90 : 600};
 	size_t x_size = (size_t)t->rows * (size_t)t->depth;
 	size_t w_size = (size_t)t->cols * (size_t)t->depth;
 	size_t y_size = (size_t)t->rows * (size_t)t->cols;
@@ -137,19 +137,24 @@ static int trial_new(struct cl_device *d, struct trial *t, struct error *err)
 		return error_set(err, SUMI_NOMEM, "no memory for the tuner's matrices");
 	fill(t->x, x_size, 1);
 	fill(t->w, w_size, 2);
-	struct weight_desc desc = {.data = t->w, .dtype = DTYPE_F32, .cout = t->cols,
-	                           .cin = t->depth, .kernel = 1};
+	struct weight_desc desc = {
+	    .data = t->w, .dtype = DTYPE_F32, .cout = t->cols, .cin = t->depth, .kernel = 1};
 	int status = cl_buffer_new(d, x_size * sizeof(float), &t->x_buffer, err);
 	if (status || (status = cl_buffer_new(d, y_size * sizeof(float), &t->y_buffer, err)) ||
 	    (status = cl_buffer_write(d, t->x_buffer, 0, t->x, x_size * sizeof(float), err)) ||
 	    (status = cl_weight_new(&d->base, &desc, &t->weight, err)))
 		return status;
 	t->job = (struct gemm_job){
-		.x = {.buffer = t->x_buffer, .n = 1, .h = 1, .w = t->rows, .c = t->depth, .ld = t->depth},
-		.y = {.buffer = t->y_buffer, .n = 1, .h = 1, .w = t->rows, .c = t->cols, .ld = t->cols},
-		.weight = t->weight,
-		.side = 1,
-		.stride = 1,
+	    .x = {.buffer = t->x_buffer,
+		  .n = 1,
+		  .h = 1,
+		  .w = t->rows,
+		  .c = t->depth,
+		  .ld = t->depth},
+	    .y = {.buffer = t->y_buffer, .n = 1, .h = 1, .w = t->rows, .c = t->cols, .ld = t->cols},
+	    .weight = t->weight,
+	    .side = 1,
+	    .stride = 1,
 	};
 	return SUMI_OK;
 }
@@ -161,7 +166,8 @@ static bool trial_right(struct cl_device *d, struct trial *t)
 	if (cl_buffer_read(d, t->y_buffer, 0, t->y, y_size * sizeof(float), NULL) != SUMI_OK)
 		return false;
 	for (int s = 0; s < SAMPLES; s++) {
-		size_t at = s == SAMPLES - 1 ? y_size - 1 : y_size / SAMPLES * (size_t)s + (size_t)(7 * s);
+		size_t at =
+		    s == SAMPLES - 1 ? y_size - 1 : y_size / SAMPLES * (size_t)s + (size_t)(7 * s);
 		const float *x = t->x + at / (size_t)t->cols * (size_t)t->depth;
 		const float *w = t->w + at % (size_t)t->cols * (size_t)t->depth;
 		double want = 0;

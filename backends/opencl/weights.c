@@ -17,11 +17,11 @@ int matrix_constant(const char *file, const char *name)
 }
 
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
-                  enum dtype weight, cl_kernel *kernel, struct error *err)
+		  enum dtype weight, cl_kernel *kernel, struct error *err)
 {
 	char options[64];
 	snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s", cl_dtype_word(act),
-	         cl_dtype_word(weight));
+		 cl_dtype_word(weight));
 	return cl_kernel_get(d, files, name, options, kernel, err);
 }
 
@@ -46,7 +46,7 @@ static int channel_of(const struct weight_head *head, int panel, int column, int
  * is zero before. */
 #define DEFINE_PACK(type)                                                                          \
 	static void pack_panel_##type(const type *source, type *out, const int *channels,          \
-	                              size_t columns, size_t cin, size_t taps)                     \
+				      size_t columns, size_t cin, size_t taps)                     \
 	{                                                                                          \
 		for (size_t first = 0; first < cin; first += PACK_CHANNELS) {                      \
 			size_t end = first + PACK_CHANNELS < cin ? first + PACK_CHANNELS : cin;    \
@@ -77,15 +77,15 @@ static void pack(const struct weight *w, const void *source, void *out, int colu
 			channels[c] = channel_of(&w->head, p, c, columns);
 		if (w->head.dtype == DTYPE_F32)
 			pack_panel_uint32_t(source, (uint32_t *)out + step * (size_t)p, channels,
-			                    (size_t)columns, cin, taps);
+					    (size_t)columns, cin, taps);
 		else
 			pack_panel_uint16_t(source, (uint16_t *)out + step * (size_t)p, channels,
-			                    (size_t)columns, cin, taps);
+					    (size_t)columns, cin, taps);
 	}
 }
 
 int cl_weight_new(struct device *base, const struct weight_desc *desc, struct weight **out,
-                  struct error *err)
+		  struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
 	int columns = matrix_constant("tile_cpu.cl", "PANEL");
@@ -94,15 +94,18 @@ int cl_weight_new(struct device *base, const struct weight_desc *desc, struct we
 	struct weight *w = calloc(1, sizeof *w);
 	if (!w)
 		return error_set(err, SUMI_NOMEM, "no memory for a weight");
-	w->head = (struct weight_head){.dtype = desc->dtype, .cout = desc->cout, .cin = desc->cin,
-	                               .kernel = desc->kernel, .geglu = desc->geglu,
-	                               .table = desc->table};
+	w->head = (struct weight_head){.dtype = desc->dtype,
+				       .cout = desc->cout,
+				       .cin = desc->cin,
+				       .kernel = desc->kernel,
+				       .geglu = desc->geglu,
+				       .table = desc->table};
 	elements = (size_t)desc->cout * (size_t)desc->cin;
 	if (!desc->table) {
 		int width = desc->geglu ? columns / 2 : columns;
 		w->panels = ((desc->geglu ? desc->cout / 2 : desc->cout) + width - 1) / width;
 		elements = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) *
-		           (size_t)desc->cin * (size_t)columns;
+			   (size_t)desc->cin * (size_t)columns;
 		zeros = ((size_t)desc->cin + (size_t)columns) * sizeof(float);
 	}
 	w->zero_at = elements;

@@ -34,8 +34,8 @@ struct winograd_cut {
 static struct winograd_cut cut_tiles(const struct cl_device *d, const struct gemm_job *job)
 {
 	struct winograd_cut cut = {
-		.down = (int)ceil_div((size_t)job->y.h, 4),
-		.across = (int)ceil_div((size_t)job->y.w, 4),
+	    .down = (int)ceil_div((size_t)job->y.h, 4),
+	    .across = (int)ceil_div((size_t)job->y.w, 4),
 	};
 	size_t most_depth = (size_t)matrix_constant(file, "WINOGRAD_DEPTH");
 	size_t most_tiles = (size_t)matrix_constant(file, "WINOGRAD_TILES");
@@ -56,51 +56,67 @@ static struct winograd_cut cut_tiles(const struct cl_device *d, const struct gem
 }
 
 static int transform_chunk(struct cl_device *d, const struct gemm_job *job,
-                           const struct winograd_cut *cut, int first, int tiles,
-                           struct buffer *scratch, struct error *err)
+			   const struct winograd_cut *cut, int first, int tiles,
+			   struct buffer *scratch, struct error *err)
 {
 	cl_kernel kernel;
 	const struct tensor *x = &job->x;
 	const struct weight *w = job->weight;
 	int status = matrix_kernel(d, "tile_cpu.cl+winograd_cpu.cl", "winograd_input", x->dtype,
-	                           w->head.dtype, &kernel, err);
+				   w->head.dtype, &kernel, err);
 	if (status)
 		return status;
 	struct cl_arg args[] = {
-		arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld), arg_int(x->h),
-		arg_int(x->w), arg_int(job->up), arg_buffer(w->buffer), arg_ulong(w->zero_at),
-		arg_int(x->c), arg_int(cut->depth), arg_int(cut->block), arg_int(cut->down),
-		arg_int(cut->across), arg_int(first), arg_buffer(scratch),
+	    arg_buffer(x->buffer), arg_ulong(x->offset),  arg_int(x->ld),
+	    arg_int(x->h),         arg_int(x->w),         arg_int(job->up),
+	    arg_buffer(w->buffer), arg_ulong(w->zero_at), arg_int(x->c),
+	    arg_int(cut->depth),   arg_int(cut->block),   arg_int(cut->down),
+	    arg_int(cut->across),  arg_int(first),        arg_buffer(scratch),
 	};
 	struct cl_range range = {.dims = 1, .global = {(size_t)tiles}, .local = {1}};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
 static int multiply_chunk(struct cl_device *d, const struct gemm_job *job,
-                          const struct winograd_cut *cut, int first, int tiles,
-                          const struct buffer *scratch, struct error *err)
+			  const struct winograd_cut *cut, int first, int tiles,
+			  const struct buffer *scratch, struct error *err)
 {
 	cl_kernel kernel;
 	const struct tensor *y = &job->y;
 	const struct weight *w = job->weight;
 	int status = matrix_kernel(d, "tile_cpu.cl+winograd_cpu.cl", "winograd_multiply", y->dtype,
-	                           w->head.dtype, &kernel, err);
+				   w->head.dtype, &kernel, err);
 	if (status)
 		return status;
 	struct cl_arg args[] = {
-		arg_buffer(scratch), arg_int(cut->depth), arg_int(cut->block), arg_int(first),
-		arg_int(tiles), arg_int(cut->down), arg_int(cut->across), arg_buffer(w->buffer),
-		arg_int(job->x.c), arg_int(y->c), arg_buffer(job->bias), arg_int(job->act),
-		arg_buffer(job->add.buffer), arg_ulong(job->add.offset), arg_int(job->add.ld),
-		arg_buffer(job->residual.buffer), arg_ulong(job->residual.offset),
-		arg_int(job->residual.ld),
-		arg_buffer(y->buffer), arg_ulong(y->offset), arg_int(y->ld), arg_int(y->h),
-		arg_int(y->w),
+	    arg_buffer(scratch),
+	    arg_int(cut->depth),
+	    arg_int(cut->block),
+	    arg_int(first),
+	    arg_int(tiles),
+	    arg_int(cut->down),
+	    arg_int(cut->across),
+	    arg_buffer(w->buffer),
+	    arg_int(job->x.c),
+	    arg_int(y->c),
+	    arg_buffer(job->bias),
+	    arg_int(job->act),
+	    arg_buffer(job->add.buffer),
+	    arg_ulong(job->add.offset),
+	    arg_int(job->add.ld),
+	    arg_buffer(job->residual.buffer),
+	    arg_ulong(job->residual.offset),
+	    arg_int(job->residual.ld),
+	    arg_buffer(y->buffer),
+	    arg_ulong(y->offset),
+	    arg_int(y->ld),
+	    arg_int(y->h),
+	    arg_int(y->w),
 	};
 	struct cl_range range = {
-		.dims = 2,
-		.global = {(size_t)w->panels, ceil_div((size_t)tiles, (size_t)cut->block)},
-		.local = {1, 1},
+	    .dims = 2,
+	    .global = {(size_t)w->panels, ceil_div((size_t)tiles, (size_t)cut->block)},
+	    .local = {1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
@@ -112,7 +128,7 @@ int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct err
 	struct buffer *scratch = NULL;
 	/* The last tiles' rows are read as if there were up to three more. */
 	size_t bytes = ceil_div((size_t)most, (size_t)cut.block) * cut.block_bytes +
-	               3 * (size_t)cut.depth * sizeof(float);
+		       3 * (size_t)cut.depth * sizeof(float);
 	int status = cl_buffer_new(d, bytes, &scratch, err);
 	for (int first = 0; first < cut.tiles && !status; first += cut.chunk) {
 		int tiles = cut.tiles - first < cut.chunk ? cut.tiles - first : cut.chunk;

@@ -95,8 +95,13 @@ static double compare(struct unet *u, struct check *check, const struct motion_c
 		memcpy(texts + (size_t)i * 77 * 40, context, (size_t)77 * 40 * sizeof *texts);
 	}
 	assert_ok(unet_text_new(u, texts, sets, 77, &text, &err), err);
-	struct unet_input in = {.latents = both, .n = n * sets, .h = 6, .w = 4,
-				.timesteps = timesteps, .text = text, .motion = *motion};
+	struct unet_input in = {.latents = both,
+				.n = n * sets,
+				.h = 6,
+				.w = 4,
+				.timesteps = timesteps,
+				.text = text,
+				.motion = *motion};
 	if (stages)
 		in.tap = (struct tap){.call = on_stage, .user = check};
 	assert_ok(unet_forward(u, &in, got, &err), err);
@@ -125,11 +130,13 @@ static void check_all(struct device *device, const char *pack, const char *adapt
 	snprintf(path, sizeof path, "tests/vectors/%s/unet", pack);
 	assert_ok(unet_open(device, path, &u, &err), err);
 	assert_ok(unet_motion_open(u, adapter, &err), err);
-	double eight = compare(u, &check, &(struct motion_context){.frames = 8}, "motion.out.8", true);
-	double all = compare(u, &check, &(struct motion_context){.frames = 16}, "motion.out.16", false);
-	double windows = compare(
-	    u, &check, &(struct motion_context){.frames = 12, .length = 8, .stride = 3},
-	    "motion.out.12.free", false);
+	double eight =
+	    compare(u, &check, &(struct motion_context){.frames = 8}, "motion.out.8", true);
+	double all =
+	    compare(u, &check, &(struct motion_context){.frames = 16}, "motion.out.16", false);
+	double windows =
+	    compare(u, &check, &(struct motion_context){.frames = 12, .length = 8, .stride = 3},
+		    "motion.out.12.free", false);
 	print_message("%s on %s: stages %.1e, 8 frames %.1e, 16 %.1e, windows %.1e\n", pack,
 		      device->info.selector, check.worst, eight, all, windows);
 	assert_int_equal(check.compared, 8);
@@ -147,7 +154,8 @@ static void modules_equal_diffusers(void **state)
 	for (int d = 0; d < device_count; d++)
 		for (int i = 0; i < 2; i++) {
 			char adapter[128];
-			snprintf(adapter, sizeof adapter, "tests/vectors/%s/motion_adapter", packs[i]);
+			snprintf(adapter, sizeof adapter, "tests/vectors/%s/motion_adapter",
+				 packs[i]);
 			check_all(devices[d], packs[i], adapter);
 		}
 }
@@ -199,12 +207,14 @@ static void shares_of_a_frame_make_a_whole(void **state)
 {
 	(void)state;
 	for (int frames = 9; frames < 40; frames++) {
-		struct motion_context c = {.frames = frames, .length = 8, .stride = 3, .circular = true};
+		struct motion_context c = {
+		    .frames = frames, .length = 8, .stride = 3, .circular = true};
 		int starts[40], count = motion_windows(&c, starts);
 		float sums[40] = {0};
 		for (int i = 0; i < count; i++)
 			for (int k = 0; k < 8; k++)
-				sums[(starts[i] + k) % frames] += motion_share(&c, starts, count, i, k);
+				sums[(starts[i] + k) % frames] +=
+				    motion_share(&c, starts, count, i, k);
 		for (int f = 0; f < frames; f++)
 			assert_true(fabsf(sums[f] - 1) < 1e-5f);
 	}
@@ -218,8 +228,14 @@ static void whole_videos_equal_diffusers(void **state)
 	struct pack *pack;
 	struct run *run;
 	struct run_params p = {.prompt = "birds over the sea, ветер и волны",
-			       .negative_prompt = "blurry", .seed = 77, .steps = 3, .cfg_scale = 7.5,
-			       .sampler = "ddim", .width = 32, .height = 48, .frames = 8};
+			       .negative_prompt = "blurry",
+			       .seed = 77,
+			       .steps = 3,
+			       .cfg_scale = 7.5,
+			       .sampler = "ddim",
+			       .width = 32,
+			       .height = 48,
+			       .frames = 8};
 	assert_ok(pack_open(devices[0], "tests/vectors/motion-tiny", &pack, &err), err);
 	assert_ok(run_begin(pack, &p, &run, &err), err);
 	for (int i = 0; i < 3; i++) {

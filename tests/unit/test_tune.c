@@ -1,5 +1,6 @@
 /* The tuner of the GPU's matrix product, on a device that plays a GPU: it remembers, it
  * believes only what it knows, and what it chooses computes the right thing. */
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <dirent.h>
 
 #include <cmocka.h>
 
@@ -57,9 +57,9 @@ static struct gemm_tile multiply(int *programs)
 	assert_int_equal(device_write(d, bx, 0, x, sizeof x, &err), 0);
 	assert_int_equal(device_weight_new(d, &desc, &weight, &err), 0);
 	struct linear_args args = {
-		.x = {.buffer = bx, .n = 1, .h = 1, .w = ROWS, .c = DEPTH, .ld = DEPTH},
-		.y = {.buffer = by, .n = 1, .h = 1, .w = ROWS, .c = COLS, .ld = COLS},
-		.weight = weight,
+	    .x = {.buffer = bx, .n = 1, .h = 1, .w = ROWS, .c = DEPTH, .ld = DEPTH},
+	    .y = {.buffer = by, .n = 1, .h = 1, .w = ROWS, .c = COLS, .ld = COLS},
+	    .weight = weight,
 	};
 	assert_int_equal(device_linear(d, &args, &err), 0);
 	assert_int_equal(device_read(d, by, 0, y, sizeof y, &err), 0);
@@ -113,7 +113,8 @@ static void test_does_not_believe_a_damaged_file(void **state)
 	int programs = 0;
 	tuning_file(path);
 	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
-		assert_int_equal(files_write_durable(path, damaged[i], strlen(damaged[i]), NULL), 0);
+		assert_int_equal(files_write_durable(path, damaged[i], strlen(damaged[i]), NULL),
+				 0);
 		assert_true(multiply(&programs).m >= 32);
 		assert_true(programs >= 2); /* tried again */
 		assert_int_equal(files_read(path, 80, &data, NULL, NULL), 0);
@@ -144,9 +145,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tries_once_and_remembers),
-		cmocka_unit_test(test_takes_a_remembered_candidate),
-		cmocka_unit_test(test_does_not_believe_a_damaged_file),
+	    cmocka_unit_test(test_tries_once_and_remembers),
+	    cmocka_unit_test(test_takes_a_remembered_candidate),
+	    cmocka_unit_test(test_does_not_believe_a_damaged_file),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
