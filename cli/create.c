@@ -46,15 +46,7 @@ static int run_create(struct cli *cli)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
 		status = submit(cli, queue, &job, &err);
-	if (status) {
-		code = cli_error(cli, &err);
-	} else if (cli_value(cli, "detach")) {
-		code = cli->json ? cli_print_json(json_pack("{s:s}", "id", job.id)) : EXIT_OK;
-		if (!cli->json)
-			printf("%s\n", job.id);
-	} else {
-		code = follow_and_fetch(cli, queue, job.id, cli_value(cli, "output"));
-	}
+	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);
 	job_clear(&job);
 	queue_close(queue);
 	return code;

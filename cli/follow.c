@@ -261,7 +261,8 @@ int report_end(struct cli *cli, const struct queue_entry *entry)
 	return EXIT_JOB_FAILED;
 }
 
-int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const char *output)
+static int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id,
+			    const char *output)
 {
 	struct error err = {0};
 	struct queue_entry entry;
@@ -284,4 +285,14 @@ int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const
 	json_decref(paths);
 	queue_entry_clear(&entry);
 	return code;
+}
+
+int follow_submitted(struct cli *cli, struct queue *queue, const char *id)
+{
+	if (!cli_value(cli, "detach"))
+		return follow_and_fetch(cli, queue, id, cli_value(cli, "output"));
+	if (cli->json)
+		return cli_print_json(json_pack("{s:s}", "id", id));
+	printf("%s\n", id);
+	return EXIT_OK;
 }

@@ -21,9 +21,9 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
 		struct error *err);
 
-/* follow_job, fetch_files, and the words and exit code that fit: what `sumi image` does
- * after submitting. */
-int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id, const char *output);
+/* The end of the verbs that submit one job: with --detach its id; else follow_job(),
+ * fetch_files() to --output, and the words and exit code that fit. */
+int follow_submitted(struct cli *cli, struct queue *queue, const char *id);
 
 /* The exit code of a job's final state; prints why it failed. */
 int report_end(struct cli *cli, const struct queue_entry *entry);
