@@ -11,9 +11,11 @@
 #include <cmocka.h>
 
 #include "diffusion/run_internal.h"
+#include "modalities/picture.h"
 #include "tests/unit/vector_file.h"
 
 #define TOLERANCE 1e-4
+#define VIDEO_PSNR 60.0 /* dB over all frames */
 
 static const char *const packs[] = {"motion-tiny", "motion3-tiny"};
 static struct device *devices[2];
@@ -220,47 +222,164 @@ static void shares_of_a_frame_make_a_whole(void **state)
 	}
 }
 
+/* What tests/vectors/motion-tiny.json says about a video. */
+static struct run_params video_params(const json_t *facts, const json_t *sizes)
+{
+	return (struct run_params){
+	    .prompt = json_string_value(json_object_get(facts, "prompt")),
+	    .negative_prompt = json_string_value(json_object_get(facts, "negative_prompt")),
+	    .seed = (uint64_t)json_integer_value(json_object_get(sizes, "seed")),
+	    .steps = (int)json_integer_value(json_object_get(facts, "steps")),
+	    .cfg_scale = json_number_value(json_object_get(facts, "guidance_scale")),
+	    .width = (int)json_integer_value(json_object_get(sizes, "width")),
+	    .height = (int)json_integer_value(json_object_get(sizes, "height")),
+	    .frames = (int)json_integer_value(json_object_get(sizes, "frames")),
+	};
+}
+
+/* Frames of the run against a PPM that has them below each other. */
+static double video_psnr(struct run *run, const struct run_params *p, const char *name)
+{
+	struct error err = {0};
+	char path[128];
+	int width, height;
+	size_t one = (size_t)p->width * (size_t)p->height * 3;
+	snprintf(path, sizeof path, "tests/vectors/%s", name);
+	FILE *f = fopen(path, "rb");
+	float *pixels = malloc(one * sizeof *pixels);
+	uint8_t *got = malloc(one), *want = malloc(one);
+	double sum = 0;
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "P6 %d %d 255", &width, &height), 2);
+	assert_int_equal(fgetc(f), '\n');
+	assert_int_equal(width, p->width);
+	assert_int_equal(height, p->height * p->frames);
+	for (int k = 0; k < p->frames; k++) {
+		assert_ok(run_decode(run, k, pixels, &err), err);
+		picture_to_bytes(pixels, got, one);
+		assert_int_equal(fread(want, 1, one, f), one);
+		for (size_t i = 0; i < one; i++)
+			sum += (double)(want[i] - got[i]) * (want[i] - got[i]);
+	}
+	fclose(f);
+	free(pixels);
+	free(got);
+	free(want);
+	return sum > 0 ? 10 * log10(255.0 * 255 * (double)one * p->frames / sum) : INFINITY;
+}
+
+static void compare_latents(const struct run *run, const struct safetensors *dump, int step)
+{
+	char name[64];
+	size_t count, n;
+	snprintf(name, sizeof name, "video.latents.%d", step);
+	float *raw = vector_copy(dump, name, &count);
+	float *want = channels_last(raw, 8, 4, 24, true);
+	const float *got = run_latents(run, false, &n);
+	assert_int_equal(n, count);
+	double distance = vector_distance(got, want, count);
+	print_message("%s: %.1e\n", name, distance);
+	assert_true(distance < 1e-3);
+	free(raw);
+	free(want);
+}
+
+/* Every step goes on from what was saved after the one before. dump: of the latents, or NULL. */
+static void check_video(struct device *device, const struct run_params *p,
+			const struct safetensors *dump, const char *frames)
+{
+	struct error err = {0};
+	struct pack *pack;
+	struct run *run;
+	assert_ok(pack_open(device, "tests/vectors/motion-tiny", &pack, &err), err);
+	assert_ok(run_begin(pack, p, &run, &err), err);
+	for (int i = 0; i < p->steps; i++) {
+		void *saved;
+		size_t n;
+		assert_ok(run_step(run, &err), err);
+		if (dump)
+			compare_latents(run, dump, i);
+		assert_ok(run_save(run, &saved, &n, &err), err);
+		run_free(run);
+		assert_ok(run_restore(pack, p, saved, n, &run, &err), err);
+		free(saved);
+	}
+	double psnr = video_psnr(run, p, frames);
+	print_message("%s on %s: %.1f dB\n", frames, device->info.selector, psnr);
+	assert_true(psnr >= VIDEO_PSNR);
+	run_free(run);
+	pack_close(pack);
+}
+
 static void whole_videos_equal_diffusers(void **state)
 {
 	(void)state;
-	struct error err = {0};
 	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
-	struct pack *pack;
-	struct run *run;
-	struct run_params p = {.prompt = "birds over the sea, ветер и волны",
-			       .negative_prompt = "blurry",
-			       .seed = 77,
-			       .steps = 3,
-			       .cfg_scale = 7.5,
-			       .sampler = "ddim",
-			       .width = 32,
-			       .height = 48,
-			       .frames = 8};
-	assert_ok(pack_open(devices[0], "tests/vectors/motion-tiny", &pack, &err), err);
-	assert_ok(run_begin(pack, &p, &run, &err), err);
-	for (int i = 0; i < 3; i++) {
-		char name[64];
-		size_t count, n;
-		void *saved;
-		snprintf(name, sizeof name, "video.latents.%d", i);
-		assert_ok(run_step(run, &err), err);
-		float *raw = vector_copy(dump, name, &count);
-		float *want = channels_last(raw, 8, 4, 24, true);
-		const float *got = run_latents(run, false, &n);
-		assert_int_equal(n, count);
-		double distance = vector_distance(got, want, count);
-		print_message("%s: %.1e\n", name, distance);
-		assert_true(distance < 1e-3);
-		free(raw);
-		free(want);
-		/* Every step goes on from what was saved. */
-		assert_ok(run_save(run, &saved, &n, &err), err);
-		run_free(run);
-		assert_ok(run_restore(pack, &p, saved, n, &run, &err), err);
-		free(saved);
+	json_t *facts = vector_json_open("motion-tiny.json");
+	struct run_params p = video_params(facts, facts);
+	for (int d = 0; d < device_count; d++)
+		check_video(devices[d], &p, dump, "motion-tiny.ppm");
+	safetensors_close(dump);
+	json_decref(facts);
+}
+
+/* 21 frames: FreeNoise's shuffled noise, three windows, the last one moved back. */
+static void long_videos_equal_diffusers(void **state)
+{
+	(void)state;
+	json_t *facts = vector_json_open("motion-tiny.json");
+	struct run_params p = video_params(facts, json_object_get(facts, "long"));
+	for (int d = 0; d < device_count; d++)
+		check_video(devices[d], &p, NULL, "motion-tiny.long.ppm");
+	json_decref(facts);
+}
+
+/* diffusers has no circular windows to compare with, but a circle has no beginning: frames
+ * that are turned by a window's distance must come out turned, and otherwise the same. */
+static void a_circle_has_no_beginning(void **state)
+{
+	enum { FRAMES = 12, TURN = 4, PIXELS = 24, C = 4, ONE = PIXELS * C };
+	(void)state;
+	struct error err = {0};
+	struct unet *u;
+	struct unet_text *text;
+	size_t count;
+	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
+	float *sample = vector_copy(dump, "motion.in.sample", &count);
+	float *context = vector_copy(dump, "motion.in.context", &count);
+	float *latents = channels_last(sample, 16, C, PIXELS, true);
+	float turned[FRAMES * ONE], out[FRAMES * ONE], straight[FRAMES * ONE];
+	float timesteps[FRAMES], want[FRAMES * ONE];
+	assert_ok(unet_open(devices[0], "tests/vectors/motion-tiny/unet", &u, &err), err);
+	assert_ok(unet_motion_open(u, "tests/vectors/motion-tiny/motion_adapter", &err), err);
+	assert_ok(unet_text_new(u, context, 1, 77, &text, &err), err);
+	for (int f = 0; f < FRAMES; f++) {
+		timesteps[f] = 501;
+		memcpy(turned + f * ONE, latents + (f + TURN) % FRAMES * ONE, ONE * sizeof(float));
 	}
-	run_free(run);
-	pack_close(pack);
+	struct unet_input in = {
+	    .latents = latents,
+	    .n = FRAMES,
+	    .h = 6,
+	    .w = 4,
+	    .timesteps = timesteps,
+	    .text = text,
+	    .motion = {.frames = FRAMES, .length = 8, .stride = TURN, .circular = true}};
+	assert_ok(unet_forward(u, &in, out, &err), err);
+	in.latents = turned;
+	assert_ok(unet_forward(u, &in, straight, &err), err);
+	for (int f = 0; f < FRAMES; f++)
+		memcpy(want + f * ONE, out + (f + TURN) % FRAMES * ONE, ONE * sizeof(float));
+	assert_true(vector_distance(straight, want, FRAMES * ONE) < TOLERANCE);
+	/* Not so where the windows end with the last frame. */
+	in.motion.circular = false;
+	assert_ok(unet_forward(u, &in, straight, &err), err);
+	assert_true(vector_distance(straight, want, FRAMES * ONE) > 100 * TOLERANCE);
+	unet_text_free(text);
+	unet_close(u);
+	free(sample);
+	free(context);
+	free(latents);
 	safetensors_close(dump);
 }
 
@@ -272,6 +391,8 @@ int main(void)
 	    cmocka_unit_test(noise_is_shuffled_as_in_diffusers),
 	    cmocka_unit_test(shares_of_a_frame_make_a_whole),
 	    cmocka_unit_test(whole_videos_equal_diffusers),
+	    cmocka_unit_test(long_videos_equal_diffusers),
+	    cmocka_unit_test(a_circle_has_no_beginning),
 	};
 	static const char *const selectors[] = {"opencl:0", "reference"};
 	struct error err = {0};

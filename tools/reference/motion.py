@@ -25,7 +25,8 @@ def adapter_config(**more):
 
 # v1/v2 have a module in the middle block (24 and 32 positions), v3 has none.
 PACKS = {
-    "motion-tiny": {"adapter": adapter_config(), "steps": 3, "frames": 8, "guidance": 7.5, "video": (6, 4)},
+    "motion-tiny": {"adapter": adapter_config(), "steps": 3, "frames": 8, "guidance": 7.5, "video": (6, 4),
+                    "long": {"frames": 21, "video": (2, 4), "seed": 78}},
     "motion3-tiny": {"adapter": adapter_config(use_motion_mid_block=False, motion_max_seq_length=16,
                                                motion_num_attention_heads=2), "original": True},
 }
@@ -126,6 +127,23 @@ def unet_part(rec, pipe, name):
         pipe.disable_free_noise()
 
 
+def tall_picture(frames):
+    """Frames [f, height, width, 3] in 0..1 below each other, as bytes."""
+    tall = (frames * 255).round().astype(np.uint8)
+    return tall.reshape(-1, tall.shape[2], 3)
+
+
+def long_part(pipe, spec):
+    """A whole video through FreeNoise's windows of 16 frames, 4 apart, its noise shuffled: frames as one tall picture."""
+    long, scale = spec["long"], pipe.vae_scale_factor
+    pipe.enable_free_noise(context_length=16, context_stride=4)
+    frames = pipe(prompt=PROMPT, negative_prompt=NEGATIVE, num_frames=long["frames"], height=long["video"][0] * scale,
+                  width=long["video"][1] * scale, num_inference_steps=spec["steps"], guidance_scale=spec["guidance"],
+                  generator=torch.Generator("cpu").manual_seed(long["seed"]), output_type="np").frames
+    pipe.disable_free_noise()
+    return tall_picture(frames[0])
+
+
 def video_part(rec, pipe, spec, seed):
     """A whole video: latents after every step, and the frames as one tall picture."""
     def step_end(_pipe, i, t, values):
@@ -143,8 +161,7 @@ def video_part(rec, pipe, spec, seed):
                   generator=torch.Generator("cpu").manual_seed(seed), output_type="np",
                   callback_on_step_end=step_end).frames
     rec.put("video.timesteps", f32(timesteps))
-    tall = (frames[0] * 255).round().astype(np.uint8)
-    return tall.reshape(-1, tall.shape[2], 3)
+    return tall_picture(frames[0])
 
 
 def dump(root, name, spec):
@@ -159,6 +176,9 @@ def dump(root, name, spec):
         scale = pipe.vae_scale_factor
         info.update({"seed": seed, "steps": spec["steps"], "frames": spec["frames"], "guidance_scale": spec["guidance"],
                      "height": spec["video"][0] * scale, "width": spec["video"][1] * scale})
+        write_ppm(Path(root) / (name + ".long.ppm"), long_part(pipe, spec))
+        info["long"] = {"seed": spec["long"]["seed"], "frames": spec["long"]["frames"],
+                        "height": spec["long"]["video"][0] * scale, "width": spec["long"]["video"][1] * scale}
     packs.check_health(rec.tensors, name)
     still = rec.tensors["motion.out.8"]
     assert (still[:, :, 0] - still[:, :, 1]).std() > 0.1
