@@ -37,14 +37,15 @@ PROGRAMS    := $(if $(wildcard cli/*.c),$(BUILD)/bin/sumi) $(if $(wildcard daemo
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 UNIT        := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 UNIT_COMMON := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-BENCH       := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+BENCH_COMMON := $(patsubst %.h,%.c,$(wildcard bench/*.h))
+BENCH       := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out $(BENCH_COMMON),$(wildcard bench/*.c)))
 
 all: $(PROGRAMS)
 
 $(BUILD)/bin/sumi: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c)) $(LIB)
 $(BUILD)/bin/sumid: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard daemon/*.c)) $(LIB)
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
-$(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIB)
+$(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(UNIT): LDLIBS += -lcmocka
 
 $(BUILD)/bin/% $(BUILD)/tests/% $(BUILD)/bench/%:
@@ -92,7 +93,7 @@ bootstrap:
 check: bootstrap
 	$(MAKE) check-built
 
-check-built: all unit unit-asan
+check-built: all unit unit-asan $(BUILD)/bench/floors
 	BUILD=$(BUILD) tests/run.sh
 
 unit: $(UNIT)
