@@ -336,9 +336,14 @@ static int bench_unet(struct bench *b, int scale, struct error *err)
 				   .text = text};
 	if (!status)
 		status = measure(b, "UNet step", call_unet, &c, err);
-	printf("UNet plan: %.0f MiB of temporaries\n",
-	       (double)unet_memory(config, b->batch, h, w, 77, b->device.activation_dtype) /
-		   1048576);
+	struct unet_plan plan = {.config = config,
+				 .texts = b->batch,
+				 .tokens = 77,
+				 .n = b->batch,
+				 .h = h,
+				 .w = w,
+				 .dtype = b->device.activation_dtype};
+	printf("UNet plan: %.0f MiB of temporaries\n", (double)unet_memory(&plan, NULL) / 1048576);
 	unet_text_free(text);
 	free(context);
 	free(timesteps);

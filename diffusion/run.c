@@ -15,8 +15,7 @@
 #include "diffusion/run_internal.h"
 #include "diffusion/run_window.h"
 
-/* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
-enum { FRAMES_MAX = MOTION_FRAMES_MAX, CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
+enum { FRAMES_MAX = MOTION_FRAMES_MAX };
 
 static size_t elements(const struct run *run)
 {
@@ -190,25 +189,6 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	return status;
 }
 
-/* Which frames see each other: all, or where that is too many, FreeNoise's windows. */
-static int plan_motion(struct run *run, const struct run_params *p, struct error *err)
-{
-	int positions = unet_motion_positions(run->unet);
-	if (positions == 0 || run->frames < 2)
-		return SUMI_OK;
-	int length = positions < CONTEXT_LENGTH ? positions : CONTEXT_LENGTH;
-	run->motion = (struct motion_context){.frames = run->frames};
-	/* A circle needs windows that reach across its seam, also where all frames would fit. */
-	if (p->circular && run->frames <= length)
-		length = (run->frames + 1) / 2;
-	if (run->frames > length) {
-		run->motion.length = length;
-		run->motion.stride = length > CONTEXT_STRIDE ? CONTEXT_STRIDE : 1;
-		run->motion.circular = p->circular;
-	}
-	return motion_context_check(&run->motion, positions, err);
-}
-
 static int first_latents(struct run *run, const struct run_params *p, struct error *err)
 {
 	enum rng_kind kind;
@@ -255,7 +235,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 		   struct error *err)
 {
 	int status = check_params(&pack->info, p, err);
-	if (status)
+	if (status || (status = run_plan_fits(pack, p, err)))
 		return status;
 	struct run *run = calloc(1, sizeof *run);
 	if (!run)
@@ -271,7 +251,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	if ((status = pack_unet(pack, p->fast, &run->unet, err)))
 		goto fail;
 	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
-	if ((status = plan_motion(run, p, err)) || (status = allocate(run, err)) ||
+	if ((status = run_plan_motion(run, p, err)) || (status = allocate(run, err)) ||
 	    (status = window_new(run, p, err)) || (status = make_sampler(run, p, err)) ||
 	    (status = embed_guidance(run, p->cfg_scale, err)) ||
 	    (status = encode_text(run, p, err)))
@@ -391,31 +371,6 @@ const float *run_latents(const struct run *run, bool denoised, size_t *count)
 	return run->denoised;
 }
 
-/* Decodes in tiles where the whole picture would take more than half of the device's memory,
- * or a larger buffer than it gives. What is in use at the moment does not count: the same run
- * must give the same bytes. */
-static int plan_tile(const struct run *run, int *tile, struct error *err)
-{
-	const struct device_info *d = &run->pack->device->info;
-	const struct vae_config *c = vae_config(run->pack->vae);
-	enum dtype dtype = run->pack->device->activation_dtype;
-	uint64_t bytes = d->memory / 2;
-	int widest = c->channels[c->levels > 1] > c->channels[0] ? c->channels[c->levels > 1]
-								 : c->channels[0];
-	uint64_t largest = (uint64_t)run->h * (uint64_t)run->w * (uint64_t)c->scale *
-			   (uint64_t)c->scale * (uint64_t)widest * dtype_size(dtype);
-	*tile = 0;
-	if (d->max_alloc > 0 && largest > d->max_alloc && (bytes == 0 || bytes > d->max_alloc))
-		bytes = d->max_alloc;
-	if (bytes > 0)
-		*tile = vae_tile_size(c, run->h, run->w, bytes, dtype);
-	if (*tile < 0)
-		return error_set(err, SUMI_NOMEM,
-				 "%s has too little memory to decode even a small tile: %llu MiB",
-				 d->name, (unsigned long long)(d->memory >> 20));
-	return SUMI_OK;
-}
-
 int run_decode(struct run *run, int frame, float *out, struct error *err)
 {
 	size_t one = (size_t)run->h * (size_t)run->w * (size_t)run->c, count;
@@ -428,7 +383,7 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	    .h = run->h,
 	    .w = run->w,
 	};
-	int status = run->window.w ? SUMI_OK : plan_tile(run, &in.tile, err);
+	int status = run->window.w ? SUMI_OK : run_plan_tile(run, &in.tile, err);
 	if (!status)
 		status = run->window.w ? window_decode(run, latents, out, err)
 				       : vae_decode(run->pack->vae, &in, out, err);
@@ -439,24 +394,4 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 		out[i] = v < 0 ? 0 : v > 1 ? 1 : v;
 	}
 	return status;
-}
-
-uint64_t run_memory(const struct pack_info *info, const struct run_params *params)
-{
-	char folder[FILES_PATH_MAX];
-	struct unet_config unet;
-	struct vae_config vae;
-	struct error ignored;
-	int h = params->height / info->scale;
-	int w = (params->window ? params->window : params->width) / info->scale;
-	int batch = params->frames * (params->cfg_scale != 1 ? 2 : 1);
-	const char *part = params->fast && info->has_fast ? info->fast_unet : "unet";
-	uint64_t step = 0, decode = 0;
-	if (files_path(folder, &ignored, "%s/%s", info->path, part) == 0 &&
-	    unet_config_read(folder, &unet, &ignored) == 0)
-		step = unet_memory(&unet, batch, h, w, TOKENS_USUAL, DTYPE_F32);
-	if (files_path(folder, &ignored, "%s/vae", info->path) == 0 &&
-	    vae_config_read(folder, &vae, &ignored) == 0)
-		decode = vae_memory(&vae, 1, h, w, DTYPE_F32);
-	return step > decode ? step : decode;
 }

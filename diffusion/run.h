@@ -73,7 +73,8 @@ int run_save(const struct run *run, void **data, size_t *size, struct error *err
 int run_restore(struct pack *pack, const struct run_params *params, const void *data, size_t size,
 		struct run **out, struct error *err);
 
-/* Bytes of device memory that the run will need at its peak beside the pack's weights. */
+/* Bytes of device memory that the run's steps and the decoding of a frame will need at their
+ * peak, beside the pack's weights and where activations are float32. */
 uint64_t run_memory(const struct pack_info *info, const struct run_params *params);
 
 #endif

@@ -44,6 +44,15 @@ struct run {
 void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
 		       const struct motion_context *motion);
 
+/* run->motion: which frames see each other. */
+int run_plan_motion(struct run *run, const struct run_params *p, struct error *err);
+
+/* The side of the tiles in which a frame is decoded; 0: as a whole. SUMI_NOMEM. */
+int run_plan_tile(const struct run *run, int *tile, struct error *err);
+
+/* SUMI_TOOBIG, with the figures, when a step would need more than the device has. */
+int run_plan_fits(const struct pack *pack, const struct run_params *p, struct error *err);
+
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);
 

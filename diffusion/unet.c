@@ -364,28 +364,30 @@ int unet_forward(struct unet *u, const struct unet_input *in, float *prediction,
 
 /* --- planning --- */
 
-uint64_t unet_memory(const struct unet_config *config, int n, int h, int w, int tokens,
-		     enum dtype dtype)
+uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text)
 {
 	uint64_t bytes = 0;
-	struct pass p = pass_plan(dtype);
-	struct text_cache cache = {.n = 1, .tokens = tokens};
+	struct pass p = pass_plan(plan->dtype);
+	struct text_cache cache = {.n = plan->texts, .tokens = plan->tokens};
 	struct flow *f = calloc(1, sizeof *f);
 	struct unet *u = calloc(1, sizeof *u);
 	if (!f || !u)
 		goto done;
-	u->config = *config;
-	if (unet_build(u, NULL, NULL))
+	u->config = *plan->config;
+	if (plan->adapter)
+		u->motion = *plan->adapter;
+	if (unet_build(u, NULL, NULL) || (plan->adapter && unet_build_motion(u, NULL, NULL)))
 		goto clear;
 	cache.kv = calloc((size_t)u->text_count, sizeof *cache.kv);
 	if (!cache.kv)
 		goto clear;
-	cache.n = n;
 	f->u = u;
 	f->text = &cache;
-	f->motion = &(struct motion_context){0};
+	f->motion = &plan->motion;
 	fill_cache(&p, u, NULL, &cache);
-	forward(&p, f, &(struct unet_input){.n = n, .h = h, .w = w}, NULL);
+	if (text)
+		*text = p.bytes;
+	forward(&p, f, &(struct unet_input){.n = plan->n, .h = plan->h, .w = plan->w}, NULL);
 	bytes = p.bytes_peak;
 	free(cache.kv);
 clear:

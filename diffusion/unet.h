@@ -49,10 +49,19 @@ struct unet_input {
 int unet_forward(struct unet *unet, const struct unet_input *in, float *prediction,
 		 struct error *err);
 
+struct unet_plan {
+	const struct unet_config *config;
+	const struct motion_config *adapter; /* NULL: no motion modules */
+	struct motion_context motion;
+	int texts, tokens; /* rows of text, and tokens of each; texts divide n */
+	int n, h, w;       /* as in struct unet_input */
+	enum dtype dtype;  /* of activations */
+};
+
 /* Bytes of temporaries that a forward pass takes at its peak, the text's keys and values
  * included, without what the device's operations may need for themselves; 0 when there is
- * no memory to find out. */
-uint64_t unet_memory(const struct unet_config *config, int n, int h, int w, int tokens,
-		     enum dtype dtype);
+ * no memory to find out. *text, unless text is NULL, gets the part that keys and values take
+ * from the first step to the run's end. */
+uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text);
 
 #endif

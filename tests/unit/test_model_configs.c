@@ -391,8 +391,14 @@ static void test_memory_plans(void **state)
 	struct unet_input in = {
 	    .latents = latents, .n = 2, .h = 16, .w = 16, .timesteps = timesteps, .text = text};
 	assert_int_equal(unet_forward(unet, &in, out, &err), SUMI_OK);
-	uint64_t planned = unet_memory(unet_config(unet), 2, 16, 16, 77, DTYPE_F32);
-	assert_int_equal(own->bytes_peak - weights, planned);
+	struct unet_plan plan = {.config = unet_config(unet),
+				 .texts = 2,
+				 .tokens = 77,
+				 .n = 2,
+				 .h = 16,
+				 .w = 16,
+				 .dtype = DTYPE_F32};
+	assert_int_equal(own->bytes_peak - weights, unet_memory(&plan, NULL));
 	unet_text_free(text);
 	unet_close(unet);
 	device_close(own);

@@ -383,6 +383,70 @@ static void a_circle_has_no_beginning(void **state)
 	safetensors_close(dump);
 }
 
+/* The plan counts what steps and decoding then take, the modules' share included. */
+static void planned_memory_is_what_is_taken(void **state)
+{
+	(void)state;
+	static const struct {
+		int frames;
+		bool circular;
+	} cases[] = {{1, false}, {16, false}, {24, false}, {24, true}, {40, false}};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct error err = {0};
+		struct device *own;
+		struct pack *pack;
+		struct run *run;
+		float out[32 * 48 * 3];
+		struct run_params p = {.prompt = "birds",
+				       .steps = 1,
+				       .cfg_scale = 7.5,
+				       .width = 32,
+				       .height = 48,
+				       .frames = cases[i].frames,
+				       .circular = cases[i].circular};
+		assert_ok(device_open("reference", &own, &err), err);
+		assert_ok(pack_open(own, "tests/vectors/motion-tiny", &pack, &err), err);
+		size_t weights = own->bytes_in_use;
+		assert_ok(run_begin(pack, &p, &run, &err), err);
+		own->bytes_peak = own->bytes_in_use; /* without the text encoder */
+		assert_ok(run_step(run, &err), err);
+		assert_ok(run_decode(run, 0, out, &err), err);
+		size_t taken = own->bytes_peak - weights;
+		print_message("%d frames: %zu bytes\n", p.frames, taken);
+		assert_int_equal(taken, run_memory(pack_info_of(pack), &p));
+		struct pack_info without = *pack_info_of(pack);
+		without.has_motion = false;
+		if (p.frames >= 24)
+			assert_true(run_memory(&without, &p) < taken);
+		run_free(run);
+		pack_close(pack);
+		device_close(own);
+	}
+}
+
+static void what_cannot_fit_is_refused_with_figures(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct device *own;
+	struct pack *pack;
+	struct run *run;
+	struct run_params p = {.prompt = "birds",
+			       .steps = 1,
+			       .cfg_scale = 7.5,
+			       .width = 512,
+			       .height = 512,
+			       .frames = 64};
+	assert_ok(device_open("reference", &own, &err), err);
+	assert_ok(pack_open(own, "tests/vectors/motion-tiny", &pack, &err), err);
+	own->info.memory = 64 << 20;
+	assert_int_equal(run_begin(pack, &p, &run, &err), SUMI_TOOBIG);
+	assert_non_null(strstr(err.text, "64 frames of 512x512 need"));
+	assert_non_null(strstr(err.text, "has 64"));
+	pack_close(pack);
+	device_close(own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +457,8 @@ int main(void)
 	    cmocka_unit_test(whole_videos_equal_diffusers),
 	    cmocka_unit_test(long_videos_equal_diffusers),
 	    cmocka_unit_test(a_circle_has_no_beginning),
+	    cmocka_unit_test(planned_memory_is_what_is_taken),
+	    cmocka_unit_test(what_cannot_fit_is_refused_with_figures),
 	};
 	static const char *const selectors[] = {"opencl:0", "reference"};
 	struct error err = {0};
