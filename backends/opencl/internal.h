@@ -34,6 +34,8 @@ struct cl_quirks {
 	bool khr_fp16;    /* half arithmetic (half storage works everywhere) */
 	bool subgroups;   /* cl_khr_subgroups or cl_intel_subgroups */
 	bool nvidia, intel, amd, pocl, oclgrind;
+	const char *mma;       /* options of mma.cl; NULL: no matrix instruction */
+	bool mma_emulated;     /* SUMI_KERNELS asks for its emulation: for tests */
 	size_t max_work_group; /* of the device; a kernel may allow less */
 	size_t local_bytes;    /* local memory of a work-group */
 	char options[128];     /* build options that every program gets */
@@ -41,11 +43,16 @@ struct cl_quirks {
 
 struct cl_program_entry;
 
-/* The tile of gemm_gpu.cl: rows and columns of a work-group, terms in local memory, rows
- * and columns of a work-item. */
+/* The tile of gemm_gpu.cl or gemm_mma.cl: rows and columns of a work-group, terms in local
+ * memory, rows and columns of a work-item (a warp or subgroup of gemm_mma.cl). */
 struct gemm_tile {
 	int m, n, k, item_m, item_n;
+	bool mma; /* gemm_mma.cl */
 };
+
+/* What the tuner keeps apart: dtypes of activations, and sizes of a product. */
+#define TUNE_DTYPES 2
+#define TUNE_CLASSES 4
 
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */
@@ -56,7 +63,8 @@ struct cl_device {
 	struct cl_quirks quirks;
 	struct cl_program_entry *programs;   /* built in this process */
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
-	struct gemm_tile gemm_tile;          /* m = 0: not asked for yet, see tune_gemm() */
+	/* m = 0: not asked for yet, see tune_gemm() */
+	struct gemm_tile gemm_tiles[TUNE_DTYPES][TUNE_CLASSES];
 	struct buffer *live, *pool;          /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */

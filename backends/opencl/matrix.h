@@ -35,6 +35,8 @@ struct gemm_job {
 	enum activation act;
 	int side, stride, padding; /* taps a side; 1, 1, 0 for a linear layer */
 	int up;                    /* log2 of the upsampling of x */
+	bool own_panels;           /* GPU only: the weight has panels for one picture after the
+				      other, not the same for all */
 };
 
 /* Every picture of x and y must span fewer than 2^31 elements. */
@@ -44,9 +46,14 @@ int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *
 int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const struct gemm_tile *tile,
 		      struct error *err);
 
-/* The tile for this device: from the cache directory, or by trial (tune.c). What fails in a
- * trial only costs the gain: there is always the kernel's default. */
-struct gemm_tile tune_gemm(struct cl_device *d);
+/* The last GEMM_TAIL arguments of every kernel that ends a product: bias, activation, add,
+ * residual and y. Returns the argument behind them. */
+#define GEMM_TAIL 11
+struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args);
+
+/* The tile for job on this device: from the cache directory, or by trial (tune.c). What fails
+ * in a trial only costs the gain: there is always the kernel's default. */
+struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job);
 
 /* Is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
 bool winograd_pays(const struct cl_device *d, const struct gemm_job *job);

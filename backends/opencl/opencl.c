@@ -102,6 +102,63 @@ int opencl_list(struct device_info *out, int max, struct error *err)
 	return n;
 }
 
+/* cl_nv_device_attribute_query, cl_intel_required_subgroup_size: not in every cl_ext.h */
+#define COMPUTE_CAPABILITY_MAJOR_NV 0x4000
+#define COMPUTE_CAPABILITY_MINOR_NV 0x4001
+#define SUB_GROUP_SIZES_INTEL 0x4108
+
+/* The matrix instructions that mma.cl knows, and the words of SUMI_KERNELS for their
+ * emulation. */
+static const struct matrix_instruction {
+	const char *emulated, *options;
+} matrix_instructions[] = {
+    {"mma-emulated", "-D MMA_NVIDIA -D MMA_TERMS=16"},
+    {"mma8-emulated", "-D MMA_NVIDIA -D MMA_TERMS=8"},
+    {"xmx-emulated", "-D MMA_INTEL -D MMA_LANES=8"},
+    {"xmx16-emulated", "-D MMA_INTEL -D MMA_LANES=16"},
+};
+
+/* mma.sync of f16 by PTX: m16n8k8 from compute capability 7.5 on, m16n8k16 from 8.0.
+ * Intel's has as many columns as the smallest subgroup has lanes. */
+static const char *find_mma(cl_device_id id, const struct cl_quirks *q)
+{
+	cl_uint major = 0, minor = 0;
+	size_t sizes[16] = {0}, size = 0;
+	if (q->nvidia && has_extension(id, "cl_nv_device_attribute_query")) {
+		clGetDeviceInfo(id, COMPUTE_CAPABILITY_MAJOR_NV, sizeof major, &major, NULL);
+		clGetDeviceInfo(id, COMPUTE_CAPABILITY_MINOR_NV, sizeof minor, &minor, NULL);
+		if (major >= 8)
+			return matrix_instructions[0].options;
+		return major == 7 && minor >= 5 ? matrix_instructions[1].options : NULL;
+	}
+	if (!has_extension(id, "cl_intel_subgroup_matrix_multiply_accumulate") ||
+	    clGetDeviceInfo(id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &size) || size == 0)
+		return NULL;
+	size_t least = sizes[0];
+	for (size_t i = 1; i < size / sizeof *sizes; i++)
+		least = sizes[i] < least ? sizes[i] : least;
+	return least == 8    ? matrix_instructions[2].options
+	       : least == 16 ? matrix_instructions[3].options
+			     : NULL;
+}
+
+/* SUMI_KERNELS: cpu, gpu, or the emulation of a matrix instruction. */
+static void force_kernels(struct cl_quirks *q, const char *forced)
+{
+	if (!forced)
+		return;
+	if (strcmp(forced, "cpu") == 0)
+		q->cpu_kernels = true;
+	if (strcmp(forced, "gpu") == 0)
+		q->cpu_kernels = false;
+	for (int i = 0; i < CL_COUNT(matrix_instructions); i++)
+		if (strcmp(forced, matrix_instructions[i].emulated) == 0) {
+			q->cpu_kernels = false;
+			q->mma_emulated = true;
+			q->mma = matrix_instructions[i].options;
+		}
+}
+
 /* Everything that differs between drivers and devices, in this one place. */
 static void cl_quirks_read(struct cl_device *d)
 {
@@ -126,16 +183,13 @@ static void cl_quirks_read(struct cl_device *d)
 	    has_extension(d->id, "cl_khr_subgroups") || has_extension(d->id, "cl_intel_subgroups");
 	q->host_memory = info->is_cpu && unified;
 	q->cpu_kernels = info->is_cpu;
-	const char *forced = getenv("SUMI_KERNELS");
-	if (forced && strcmp(forced, "cpu") == 0)
-		q->cpu_kernels = true;
-	if (forced && strcmp(forced, "gpu") == 0)
-		q->cpu_kernels = false;
+	q->mma = find_mma(d->id, q);
+	force_kernels(q, getenv("SUMI_KERNELS"));
 	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable%s%s",
 		 q->khr_fp16 ? " -D HAVE_FP16" : "",
 		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
-	d->base.activation_dtype = info->is_cpu ? DTYPE_F32 : DTYPE_F16;
+	d->base.activation_dtype = q->cpu_kernels ? DTYPE_F32 : DTYPE_F16;
 }
 
 static void cl_close(struct device *base)

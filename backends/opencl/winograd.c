@@ -88,37 +88,20 @@ static int multiply_chunk(struct cl_device *d, const struct gemm_job *job,
 				   w->head.dtype, &kernel, err);
 	if (status)
 		return status;
-	struct cl_arg args[] = {
-	    arg_buffer(scratch),
-	    arg_int(cut->depth),
-	    arg_int(cut->block),
-	    arg_int(first),
-	    arg_int(tiles),
-	    arg_int(cut->down),
-	    arg_int(cut->across),
-	    arg_buffer(w->buffer),
-	    arg_int(job->x.c),
-	    arg_int(y->c),
-	    arg_buffer(job->bias),
-	    arg_int(job->act),
-	    arg_buffer(job->add.buffer),
-	    arg_ulong(job->add.offset),
-	    arg_int(job->add.ld),
-	    arg_buffer(job->residual.buffer),
-	    arg_ulong(job->residual.offset),
-	    arg_int(job->residual.ld),
-	    arg_buffer(y->buffer),
-	    arg_ulong(y->offset),
-	    arg_int(y->ld),
-	    arg_int(y->h),
-	    arg_int(y->w),
+	struct cl_arg args[10 + GEMM_TAIL + 2] = {
+	    arg_buffer(scratch), arg_int(cut->depth), arg_int(cut->block),  arg_int(first),
+	    arg_int(tiles),      arg_int(cut->down),  arg_int(cut->across), arg_buffer(w->buffer),
+	    arg_int(job->x.c),   arg_int(y->c),
 	};
+	struct cl_arg *at = gemm_tail(job, args + 10);
+	*at++ = arg_int(y->h);
+	*at++ = arg_int(y->w);
 	struct cl_range range = {
 	    .dims = 2,
 	    .global = {(size_t)w->panels, ceil_div((size_t)tiles, (size_t)cut->block)},
 	    .local = {1, 1},
 	};
-	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
 
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)

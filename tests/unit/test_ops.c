@@ -1,7 +1,8 @@
 /* Every operation, at awkward shapes and in every dtype, against the scalar reference.
  *
  * SUMI_TEST_DEVICE  run on this device only (a selector; default: every OpenCL device)
- * SUMI_KERNELS      cpu or gpu: only kernels of this shape (default: gpu on GPUs, on CPUs both)
+ * SUMI_KERNELS      only kernels of this shape: cpu, gpu, or a matrix instruction's emulation
+ *                   (default: gpu on GPUs, on CPUs all of them)
  * SUMI_TEST_OPS     only operations whose name contains this
  * SUMI_TEST_SMALL   1: only the smallest cases, dense F32 and sliced F16, for oclgrind */
 #include <setjmp.h>
@@ -15,15 +16,31 @@
 #include "tests/unit/ops_harness.h"
 
 #define MAX_DEVICES 8
-#define MAX_TESTS (MAX_DEVICES * 2 * OPS_KINDS)
+#define MAX_TESTS (MAX_DEVICES * 5 * OPS_KINDS)
 
-static const char *const flavours[] = {"cpu", "gpu"};
+/* Shapes of kernels. The emulations of matrix instructions are for operations that have
+ * such a kernel, and for activations that it takes; the rest is the same as with gpu. The
+ * second and third differ from the first in their layouts only: small cases see them all. */
+static const struct {
+	const char *name;
+	bool emulated, small;
+} flavours[] = {
+    {"cpu", false, false},        {"gpu", false, false},          {"mma-emulated", true, false},
+    {"xmx-emulated", true, true}, {"xmx16-emulated", true, true},
+};
+#define FLAVOURS (int)(sizeof flavours / sizeof *flavours)
+
+static bool has_matrix_kernel(enum ops_kind kind)
+{
+	return kind == OPS_CONV2D || kind == OPS_LINEAR;
+}
 
 /* One cmocka test: an operation on a device with one shape of kernels. */
 struct plan {
 	char name[96]; /* letters, digits and underscores: the runner's patterns count on it */
 	char selector[32];
 	const char *flavour;
+	bool f16_only, small;
 	enum ops_kind kind;
 };
 
@@ -80,7 +97,7 @@ static void test_plan(void **state)
 {
 	const struct plan *p = *state;
 	const struct ops_table *table = &ops_tables[p->kind];
-	bool small = getenv("SUMI_TEST_SMALL") != NULL;
+	bool small = p->small || getenv("SUMI_TEST_SMALL");
 	int bad = 0, run = 0;
 	need_device(p);
 	for (int i = 0; i < table->count; i++) {
@@ -89,6 +106,8 @@ static void test_plan(void **state)
 		for (int variant = 0; variant < 4; variant += small ? 3 : 1) {
 			struct ops_variant v = {.dtype = variant & 1 ? DTYPE_F16 : DTYPE_F32,
 						.slices = (variant & 2) != 0};
+			if (p->f16_only && v.dtype != DTYPE_F16)
+				continue;
 			run++;
 			bad += !case_passes(p->kind, &table->cases[i], &v);
 		}
@@ -97,21 +116,25 @@ static void test_plan(void **state)
 	assert_int_equal(bad, 0);
 }
 
-/* Appends the tests of a device: on CPUs both shapes of kernels are run, on GPUs theirs. */
+/* Appends the tests of a device: on CPUs all shapes of kernels are run, on GPUs theirs. */
 static int add_plans(int n, const char *selector, bool is_cpu)
 {
 	const char *only = getenv("SUMI_TEST_OPS"), *kernels = getenv("SUMI_KERNELS");
-	for (int f = 0; f < 2; f++)
+	for (int f = 0; f < FLAVOURS; f++)
 		for (int k = 0; k < OPS_KINDS && n < MAX_TESTS; k++) {
 			if ((only && !strstr(ops_tables[k].name, only)) ||
-			    (kernels ? strcmp(kernels, flavours[f]) != 0 : f == 0 && !is_cpu))
+			    (kernels ? strcmp(kernels, flavours[f].name) != 0
+				     : !is_cpu && strcmp("gpu", flavours[f].name) != 0) ||
+			    (flavours[f].emulated && !has_matrix_kernel((enum ops_kind)k)))
 				continue;
 			struct plan *p = &plans[n++];
-			p->flavour = flavours[f];
+			p->flavour = flavours[f].name;
+			p->f16_only = flavours[f].emulated;
+			p->small = flavours[f].small;
 			p->kind = (enum ops_kind)k;
 			snprintf(p->selector, sizeof p->selector, "%s", selector);
 			snprintf(p->name, sizeof p->name, "%s_%s_%s", ops_tables[k].name, selector,
-				 flavours[f]);
+				 flavours[f].name);
 			for (char *c = p->name; *c; c++)
 				if (*c == ':' || *c == ' ' || *c == '-')
 					*c = '_';

@@ -70,7 +70,7 @@ static struct gemm_tile multiply(int *programs)
 				want += x[r * DEPTH + k] * w[c * DEPTH + k];
 			assert_true(y[r * COLS + c] == want);
 		}
-	struct gemm_tile tile = cl_device_of(d)->gemm_tile;
+	struct gemm_tile tile = cl_device_of(d)->gemm_tiles[DTYPE_F32][0];
 	*programs = cl_device_of(d)->programs_built + cl_device_of(d)->programs_loaded;
 	device_weight_free(d, weight);
 	device_buffer_free(d, by);
@@ -99,7 +99,7 @@ static void test_takes_a_remembered_candidate(void **state)
 	char path[FILES_PATH_MAX];
 	int programs = 0;
 	tuning_file(path);
-	assert_int_equal(files_write_durable(path, "32 64 16 4 4\n", 13, NULL), 0);
+	assert_int_equal(files_write_durable(path, "32 64 16 4 4 0\n", 15, NULL), 0);
 	struct gemm_tile tile = multiply(&programs);
 	assert_int_equal(tile.m, 32);
 	assert_int_equal(programs, 1);
@@ -108,7 +108,8 @@ static void test_takes_a_remembered_candidate(void **state)
 static void test_does_not_believe_a_damaged_file(void **state)
 {
 	(void)state;
-	static const char *const damaged[] = {"", "32 64 16", "1 1 1 0 0\n", "32 64 16 4 4\nx"};
+	static const char *const damaged[] = {"", "32 64 16", "1 1 1 0 0 0\n", "32 64 16 4 4 0\nx",
+					      "64 64 32 32 32 1\n"};
 	char path[FILES_PATH_MAX], *data = NULL;
 	int programs = 0;
 	tuning_file(path);

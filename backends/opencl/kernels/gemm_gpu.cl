@@ -3,7 +3,8 @@
  *
  * A work-item owns ITEM_M rows, GEMM_M / ITEM_M apart, and ITEM_N columns: half of them in
  * the first half of a panel, half in the second, so that with ACT_GEGLU it holds the gates
- * of its values. -D ACT, -D WEIGHT: dtypes; the rest has defaults here. */
+ * of its values. -D ACT, -D WEIGHT: dtypes; the rest has defaults here.
+ * Needs gather_gpu.cl. */
 
 #ifndef GEMM_M
 #define GEMM_M 64 /* rows of a work-group */
@@ -21,24 +22,13 @@
 #define ITEM_N 4 /* columns of a work-item: 4 or 8 */
 #endif
 
-#define PANEL 16 /* as in tile_cpu.cl, which says how weights are packed */
 #define ITEMS_M (GEMM_M / ITEM_M)
 #define ITEMS_N (GEMM_N / ITEM_N)
 #define ITEMS (ITEMS_M * ITEMS_N)
 #define HALF_N (ITEM_N / 2)
 #define PAD 4 /* keeps the columns of a out of one bank of local memory */
 
-static float activate(float x, int act)
-{
-	switch (act) {
-	case ACT_SILU: return x * SIGMOID(x);
-	case ACT_GELU: return GELU(x);
-	case ACT_QUICK_GELU: return x * SIGMOID(1.702f * x);
-	case ACT_RELU: return fmax(x, 0.0f);
-	case ACT_TANH3: return 3.0f * tanh(x * (1.0f / 3.0f));
-	default: return x;
-	}
-}
+DEFINE_ACTIVATE(float)
 
 /* v without what stands past n elements: it may be a NaN. */
 static float4 first_of(float4 v, int n)
@@ -46,22 +36,19 @@ static float4 first_of(float4 v, int n)
 	return select((float4)(0.0f), v, (int4)(0, 1, 2, 3) < n);
 }
 
-/* Where tap (ty, tx) of an output pixel stands in its picture, or -1. geometry: see
- * find_places in gemm_cpu.cl. */
+/* Where tap (ty, tx) of an output pixel stands in its picture, or -1. */
 static int place_of(int8 geometry, int ldx, int pixel, int ty, int tx)
 {
-	int y = pixel / geometry.s7 * geometry.s1 - geometry.s2 + ty;
-	int x = pixel % geometry.s7 * geometry.s1 - geometry.s2 + tx;
-	if (y < 0 || x < 0 || y >= geometry.s5 || x >= geometry.s6)
-		return -1;
-	return ((y >> geometry.s3) * geometry.s4 + (x >> geometry.s3)) * ldx;
+	return place_at(geometry, ldx, pixel / geometry.s7 * geometry.s1 - geometry.s2 + ty,
+	                pixel % geometry.s7 * geometry.s1 - geometry.s2 + tx);
 }
 
-/* Work-groups: [column tiles, row tiles, pictures] of ITEMS work-items. */
+/* Work-groups: [column tiles, row tiles, pictures] of ITEMS work-items. Every picture may
+ * have weights of its own, weight_picture elements apart. */
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 geometry,
-          int rows, global const TYPE(WEIGHT) *weight, int panels, int cin, int cout,
-          global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
+          int rows, global const TYPE(WEIGHT) *weight, ulong weight_picture, int panels, int cin,
+          int cout, global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
           int add_ld, global const TYPE(ACT) *residual, ulong residual_at, int ldr,
           global TYPE(ACT) *y, ulong y_at, int ldy)
 {
@@ -74,6 +61,7 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 	float acc[ITEM_M][2][HALF_N];
 
 	x += x_at + x_picture * picture;
+	weight += weight_picture * picture;
 	for (int i = 0; i < ITEM_M; i++)
 		for (int j = 0; j < HALF_N; j++)
 			acc[i][0][j] = acc[i][1][j] = 0.0f;
@@ -137,8 +125,8 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 				if (add)
 					v += LOAD1(ACT, add, add_at + (ulong)add_ld * picture + c);
 				v = act == ACT_GEGLU
-				        ? v * activate(acc[i][1][j] + (bias ? bias[cout + c] : 0.0f), ACT_GELU)
-				        : activate(v, act);
+				        ? v * activate_float(acc[i][1][j] + (bias ? bias[cout + c] : 0.0f), ACT_GELU)
+				        : activate_float(v, act);
 				if (residual)
 					v += LOAD1(ACT, residual, residual_at + at * ldr + c);
 				STORE1(ACT, y, y_at + at * ldy + c, v);

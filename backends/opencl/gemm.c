@@ -1,0 +1,193 @@
+/* The gathered matrix product behind linear layers and convolutions: how it is cut, and the
+ * arguments of its kernels. */
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/opencl/matrix.h"
+
+static int ceil_div(int a, int b)
+{
+	return (a + b - 1) / b;
+}
+
+static struct cl_arg arg_int8(const int v[8])
+{
+	struct cl_arg arg = {.size = sizeof(cl_int8)};
+	memcpy(&arg.v, v, sizeof(cl_int8));
+	return arg;
+}
+
+/* How a product is cut into work-items of [block rows] × [group panels]. */
+struct gemm_cut {
+	int block_rows, blocks; /* rows of a work-item, and how many such blocks */
+	int group, groups;      /* panels of a work-item */
+	bool swapped;           /* panels vary fastest: the rows stay in the cache */
+};
+
+/* Large blocks reuse what they load, but every compute unit needs a few work-items, and
+ * equal ones. */
+static struct gemm_cut cut_cpu(const struct cl_device *d, const struct gemm_job *job, int rows)
+{
+	int most = matrix_constant("gemm_cpu.cl", "GEMM_ROWS");
+	int tile = matrix_constant("tile_cpu.cl", "TILE_ROWS");
+	int wanted = 4 * d->base.info.compute_units, panels = job->weight->panels;
+	struct gemm_cut cut = {.group = matrix_constant("gemm_cpu.cl", "GEMM_GROUP")};
+	cut.blocks = ceil_div(rows, most);
+	if (cut.blocks * panels * job->y.n < wanted)
+		cut.blocks = ceil_div(wanted, panels * job->y.n);
+	cut.block_rows = (int)cl_round_up((size_t)ceil_div(rows, cut.blocks), (size_t)tile);
+	cut.blocks = ceil_div(rows, cut.block_rows);
+	while (cut.group > 1 && cut.blocks * job->y.n * ceil_div(panels, cut.group) < wanted)
+		cut.group /= 2;
+	cut.groups = ceil_div(panels, cut.group);
+	size_t x_bytes = (size_t)job->x.h * (size_t)job->x.w * dtype_size(job->x.dtype);
+	size_t w_bytes = (size_t)job->weight->head.cout * dtype_size(job->weight->head.dtype) *
+			 (size_t)(job->side * job->side);
+	cut.swapped = x_bytes > w_bytes;
+	return cut;
+}
+
+static void find_geometry(const struct gemm_job *job, int geometry[8])
+{
+	const struct tensor *x = &job->x;
+	const int values[8] = {job->side, job->stride,     job->padding,    job->up,
+			       x->w,      x->h << job->up, x->w << job->up, job->y.w};
+	memcpy(geometry, values, sizeof values);
+}
+
+struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args)
+{
+	const struct tensor *y = &job->y, *add = &job->add, *residual = &job->residual;
+	*args++ = arg_buffer(job->bias);
+	*args++ = arg_int(job->act);
+	const struct tensor *const tensors[] = {add, residual, y};
+	for (int i = 0; i < CL_COUNT(tensors); i++) {
+		*args++ = arg_buffer(tensors[i]->buffer);
+		*args++ = arg_ulong(tensors[i]->offset);
+		*args++ = arg_int(tensors[i]->ld);
+	}
+	return args;
+}
+
+/* The first GEMM_HEAD arguments of both shapes of kernels: x and its geometry. */
+#define GEMM_HEAD 6
+static struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args)
+{
+	const struct tensor *x = &job->x;
+	int geometry[8];
+	find_geometry(job, geometry);
+	*args++ = arg_buffer(x->buffer);
+	*args++ = arg_ulong(x->offset);
+	*args++ = arg_int(x->ld);
+	*args++ = arg_ulong((size_t)x->h * (size_t)x->w * (size_t)x->ld);
+	*args++ = arg_int8(geometry);
+	*args++ = arg_int(job->y.h * job->y.w);
+	return args;
+}
+
+static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct error *err)
+{
+	const struct tensor *y = &job->y;
+	const struct weight *w = job->weight;
+	cl_kernel kernel;
+	int status = matrix_kernel(d, "tile_cpu.cl+gemm_cpu.cl", "gemm", y->dtype, w->head.dtype,
+				   &kernel, err);
+	if (status)
+		return status;
+	struct gemm_cut cut = cut_cpu(d, job, y->h * y->w);
+	struct cl_arg args[GEMM_HEAD + 7 + GEMM_TAIL], *at = gemm_head(job, args);
+	*at++ = arg_int(cut.block_rows);
+	*at++ = arg_int(cut.group);
+	*at++ = arg_int(cut.swapped);
+	*at++ = arg_buffer(w->buffer);
+	*at++ = arg_ulong(w->zero_at);
+	*at++ = arg_int(job->x.c);
+	*at++ = arg_int(y->c);
+	at = gemm_tail(job, at);
+	struct cl_range range = {
+	    .dims = 3,
+	    .global = {(size_t)(cut.swapped ? cut.groups : cut.blocks),
+		       (size_t)(cut.swapped ? cut.blocks : cut.groups), (size_t)y->n},
+	    .local = {1, 1, 1},
+	};
+	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
+}
+
+/* May gemm_mma.cl read and write eight numbers of every tensor at once? */
+static bool aligned(const struct gemm_job *job)
+{
+	const struct tensor *const tensors[] = {&job->x, &job->y, &job->residual};
+	size_t all = (size_t)job->x.c;
+	for (int i = 0; i < CL_COUNT(tensors); i++)
+		all |= tensors[i]->offset | (size_t)tensors[i]->ld;
+	return all % 8 == 0;
+}
+
+static int tile_kernel(struct cl_device *d, const struct gemm_job *job,
+		       const struct gemm_tile *tile, cl_kernel *kernel, struct error *err)
+{
+	char options[256];
+	enum dtype weight = job->weight->head.dtype;
+	int used = snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s ",
+			    cl_dtype_word(job->x.dtype), cl_dtype_word(weight));
+	char *more = options + used;
+	size_t size = sizeof options - (size_t)used;
+	if (!tile->mma) {
+		snprintf(more, size,
+			 "-D GEMM_M=%d -D GEMM_N=%d -D GEMM_K=%d -D ITEM_M=%d -D ITEM_N=%d",
+			 tile->m, tile->n, tile->k, tile->item_m, tile->item_n);
+		return cl_kernel_get(d, "gather_gpu.cl+gemm_gpu.cl", "gemm", options, kernel, err);
+	}
+	snprintf(more, size,
+		 "%s%s%s -D ALIGNED=%d -D MMA_TILE_M=%d -D MMA_TILE_N=%d -D MMA_TILE_K=%d "
+		 "-D MMA_WARP_M=%d -D MMA_WARP_N=%d",
+		 d->quirks.mma, d->quirks.mma_emulated ? " -D MMA_EMULATED" : "",
+		 weight == DTYPE_F16 ? " -D HALF_WEIGHT" : "", aligned(job), tile->m, tile->n,
+		 tile->k, tile->item_m, tile->item_n);
+	return cl_kernel_get(d, "gather_gpu.cl+mma.cl+gemm_mma.cl", "gemm", options, kernel, err);
+}
+
+/* Work-items of a work-group: as the kernel was built. */
+static int tile_items(const struct cl_device *d, cl_kernel kernel, size_t *items, struct error *err)
+{
+	size_t sizes[3] = {0};
+	cl_int code = clGetKernelWorkGroupInfo(kernel, d->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
+					       sizeof sizes, sizes, NULL);
+	*items = sizes[0];
+	return code ? cl_fail(err, "clGetKernelWorkGroupInfo", "gemm", code) : SUMI_OK;
+}
+
+int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const struct gemm_tile *tile,
+		      struct error *err)
+{
+	const struct weight *w = job->weight;
+	int rows = job->y.h * job->y.w, columns = matrix_constant("tile_cpu.cl", "PANEL");
+	int panels = w->panels / (job->own_panels ? job->y.n : 1);
+	size_t items, picture = (size_t)panels * (size_t)job->x.c * (size_t)columns;
+	cl_kernel kernel;
+	int status = tile_kernel(d, job, tile, &kernel, err);
+	if (status || (status = tile_items(d, kernel, &items, err)))
+		return status;
+	struct cl_arg args[GEMM_HEAD + 5 + GEMM_TAIL], *at = gemm_head(job, args);
+	*at++ = arg_buffer(w->buffer);
+	*at++ = arg_ulong(job->own_panels ? picture : 0);
+	*at++ = arg_int(panels);
+	*at++ = arg_int(job->x.c);
+	*at++ = arg_int(job->y.c);
+	at = gemm_tail(job, at);
+	struct cl_range range = {
+	    .dims = 3,
+	    .global = {(size_t)ceil_div(panels * columns, tile->n) * items,
+		       (size_t)ceil_div(rows, tile->m), (size_t)job->y.n},
+	    .local = {items, 1, 1},
+	};
+	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
+}
+
+int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
+{
+	if (d->quirks.cpu_kernels)
+		return enqueue_cpu(d, job, err);
+	struct gemm_tile tile = tune_gemm(d, job);
+	return gemm_enqueue_tile(d, job, &tile, err);
+}
