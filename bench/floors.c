@@ -34,8 +34,8 @@ static const struct floor {
      {CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3, .stride = 2},
      .floor = 0.45,
      .ceiling = 1.1},
-    {"self-attention", {ATTENTION, 1, 32, 0, 640, .cout = 640, .heads = 8}, .floor = 0.35},
-    {"VAE attention", {ATTENTION, 1, 32, 0, 512, .cout = 512, .heads = 1}, .floor = 0.35},
+    {"self-attention", {ATTENTION, 1, 32, 0, 640, .cout = 640, .heads = 8}, .floor = 0.4},
+    {"VAE attention", {ATTENTION, 1, 32, 0, 512, .cout = 512, .heads = 1}, .floor = 0.4},
 };
 
 struct options {
