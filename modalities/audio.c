@@ -245,14 +245,6 @@ static void fade_ends(struct sound *sound)
 	}
 }
 
-static int emit(const struct single_run *audio, const struct sink *sink, struct output *o,
-		struct error *err)
-{
-	o->metadata_json = audio->metadata;
-	o->infotext = audio->infotext;
-	return sink->output(sink->context, o, err);
-}
-
 static int emit_sound(const struct single_run *audio, const struct sound *sound,
 		      const struct sink *sink, struct error *err)
 {
@@ -271,7 +263,7 @@ static int emit_sound(const struct single_run *audio, const struct sound *sound,
 	if (status)
 		return status;
 	o.data = data;
-	status = emit(audio, sink, &o, err);
+	status = single_run_emit(audio, &o, sink, err);
 	free(data);
 	return status;
 }
@@ -304,7 +296,7 @@ static int emit_spectrogram(const struct single_run *audio, const float *picture
 	if (status)
 		return status;
 	o.data = data;
-	status = emit(audio, sink, &o, err);
+	status = single_run_emit(audio, &o, sink, err);
 	free(data);
 	return status;
 }

@@ -51,10 +51,19 @@ struct output {
 	const char *infotext;      /* A1111's text, as it stands in the file */
 };
 
+/* A frame of a video, as it was decoded and before all of them make a file. */
+struct frame {
+	int number, count;  /* 1 … count: its place in the video */
+	const uint8_t *rgb; /* [height, width, 3], borrowed for the call */
+	int width, height;
+};
+
 /* Where a generation's files go. */
 struct sink {
 	void *context;
 	int (*output)(void *context, const struct output *output, struct error *err);
+	/* Of a video, each frame when it is decoded; may be NULL. */
+	int (*frame)(void *context, const struct frame *frame, struct error *err);
 };
 
 struct generation;

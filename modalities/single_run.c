@@ -46,6 +46,14 @@ void single_run_free(struct generation *g)
 	free(s);
 }
 
+int single_run_emit(const struct single_run *s, struct output *o, const struct sink *sink,
+		    struct error *err)
+{
+	o->metadata_json = s->metadata;
+	o->infotext = s->infotext;
+	return sink->output(sink->context, o, err);
+}
+
 int single_run_step(struct generation *g, struct error *err)
 {
 	struct single_run *s = (struct single_run *)g;

@@ -27,6 +27,10 @@ int single_run_begin(struct pack *pack, const struct request *r,
 		     const struct single_run_start *start, struct generation **out,
 		     struct error *err);
 
+/* Hands a file to the sink with the texts that stand in it. */
+int single_run_emit(const struct single_run *s, struct output *o, const struct sink *sink,
+		    struct error *err);
+
 /* Entries of the modality's table. */
 int single_run_step(struct generation *g, struct error *err);
 int single_run_save(const struct generation *g, void **data, size_t *size, struct error *err);

@@ -1,15 +1,12 @@
 /* Short videos: one run of several frames through the pack's motion modules, decoded frame
  * by frame, as an animated WebP or as one file a frame. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "modalities/frames.h"
 #include "modalities/metadata.h"
-#include "modalities/modality.h"
 #include "modalities/picture.h"
-#include "modalities/png.h"
 #include "modalities/request.h"
-#include "modalities/single_run.h"
 #include "modalities/webp.h"
 
 enum { FRAMES_MIN = 2, FRAMES_MAX = 64, FRAMES_DEFAULT = 16, FPS_DEFAULT = 8, FPS_MAX = 60 };
@@ -78,16 +75,6 @@ static int video_begin(struct pack *pack, const struct request *r, const void *s
 
 /* ---- encoding ---------------------------------------------------------------------- */
 
-static int decode_frame(struct single_run *video, int frame, float *pixels, uint8_t *rgb,
-			struct error *err)
-{
-	const struct request *r = &video->request;
-	int status = run_decode(video->run, frame, pixels, err);
-	if (!status)
-		picture_to_bytes(pixels, rgb, (size_t)r->width * (size_t)r->height * 3);
-	return status;
-}
-
 /* The order in which the frames are shown: forwards, backwards, there and back. */
 static int order_frames(const struct request *r, int order[2 * FRAMES_MAX])
 {
@@ -100,94 +87,102 @@ static int order_frames(const struct request *r, int order[2 * FRAMES_MAX])
 	return n;
 }
 
-static int emit(struct single_run *video, const struct sink *sink, struct output *o,
-		struct error *err)
+static int tell_frame(const struct frames *f, int number, const struct sink *sink,
+		      struct error *err)
 {
-	o->width = video->request.width;
-	o->height = video->request.height;
-	o->metadata_json = video->metadata;
-	o->infotext = video->infotext;
-	return sink->output(sink->context, o, err);
+	const struct request *r = &f->run->request;
+	struct frame frame = {.number = number,
+			      .count = r->frames,
+			      .rgb = f->rgb,
+			      .width = r->width,
+			      .height = r->height};
+	return sink->frame ? sink->frame(sink->context, &frame, err) : SUMI_OK;
 }
 
-static int finish_frames(struct single_run *video, const struct sink *sink, float *pixels,
-			 uint8_t *rgb, struct error *err)
+/* The way back of a boomerang decodes its frames again: cheaper than to keep them all. */
+static int finish_frames(struct frames *f, const struct sink *sink, struct error *err)
 {
-	const struct request *r = &video->request;
-	struct metadata meta = {.infotext = video->infotext, .json = video->metadata};
+	const struct request *r = &f->run->request;
 	int order[2 * FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
 	for (int i = 0; i < n && !status; i++) {
-		uint8_t *data;
-		struct output o = {
-		    .role = "frame", .number = i + 1, .format = "png", .mime = "image/png"};
-		status = decode_frame(video, order[i], pixels, rgb, err);
+		struct output o = {.role = "frame", .number = i + 1};
+		status = frames_decode(f, order[i], err);
 		if (!status)
-			status = png_encode(rgb, r->width, r->height, &meta, &data, &o.size, err);
-		if (status)
-			break;
-		o.data = data;
-		status = emit(video, sink, &o, err);
-		free(data);
+			status = frames_emit(f, &o, sink, err);
+		if (!status && i < r->frames)
+			status = tell_frame(f, i + 1, sink, err);
 	}
 	return status;
 }
 
-/* Forwards, frames go from decoder to encoder one at a time; otherwise their bytes are kept. */
-static int finish_animation(struct single_run *video, const struct sink *sink, float *pixels,
-			    uint8_t *rgb, struct error *err)
+/* Frames go from decoder to encoder one at a time; a boomerang's come again, so their bytes
+ * are kept. */
+static int add_frames(struct frames *f, struct webp_animation *animation, const struct sink *sink,
+		      struct error *err)
 {
-	const struct request *r = &video->request;
+	const struct request *r = &f->run->request;
 	size_t one = (size_t)r->width * (size_t)r->height * 3;
 	int order[2 * FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
-	bool keep = r->reverse || r->boomerang;
-	uint8_t *data = NULL, *kept = keep ? malloc(one * (size_t)r->frames) : NULL;
-	struct webp_animation *animation = NULL;
+	uint8_t *kept = r->boomerang ? malloc(one * (size_t)r->frames) : NULL;
+	if (r->boomerang && !kept)
+		return error_set(err, SUMI_NOMEM, "no memory for %d frames", r->frames);
+	for (int i = 0; i < n && !status; i++) {
+		if (i < r->frames) {
+			status = frames_decode(f, order[i], err);
+			if (!status)
+				status = tell_frame(f, i + 1, sink, err);
+			if (kept)
+				memcpy(kept + (size_t)order[i] * one, f->rgb, one);
+		}
+		if (!status)
+			status = webp_animation_add(
+			    animation, kept ? kept + (size_t)order[i] * one : f->rgb, err);
+	}
+	free(kept);
+	return status;
+}
+
+static int finish_animation(struct frames *f, const struct sink *sink, struct error *err)
+{
+	const struct request *r = &f->run->request;
+	int order[2 * FRAMES_MAX];
+	uint8_t *data = NULL;
+	struct webp_animation *animation;
 	struct webp_animation_options options = {
 	    .picture = {.lossless = r->lossless, .quality = (float)r->quality},
-	    .frame_ms = (1000 + r->fps / 2) / r->fps,
+	    .frame_ms = 1000.0 / r->fps,
 	};
-	struct metadata meta = {.infotext = video->infotext, .json = video->metadata};
-	struct output o = {
-	    .role = "main", .format = "webp", .mime = "image/webp", .duration = (double)n / r->fps};
-	if (keep && !kept)
-		return error_set(err, SUMI_NOMEM, "no memory for %d frames", r->frames);
-	status = webp_animation_new(r->width, r->height, &options, &animation, err);
-	for (int f = 0; keep && f < r->frames && !status; f++)
-		status = decode_frame(video, f, pixels, kept + (size_t)f * one, err);
-	for (int i = 0; i < n && !status; i++) {
-		if (!keep && (status = decode_frame(video, order[i], pixels, rgb, err)))
-			break;
-		status =
-		    webp_animation_add(animation, keep ? kept + (size_t)order[i] * one : rgb, err);
-	}
+	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
+	struct output o = {.role = "main",
+			   .format = "webp",
+			   .mime = "image/webp",
+			   .width = r->width,
+			   .height = r->height,
+			   .duration = (double)order_frames(r, order) / r->fps};
+	int status = webp_animation_new(r->width, r->height, &options, &animation, err);
+	if (status)
+		return status;
+	status = add_frames(f, animation, sink, err);
 	if (!status)
 		status = webp_animation_finish(animation, &meta, &data, &o.size, err);
 	o.data = data;
 	if (!status)
-		status = emit(video, sink, &o, err);
+		status = single_run_emit(f->run, &o, sink, err);
 	webp_animation_free(animation);
 	free(data);
-	free(kept);
 	return status;
 }
 
 static int video_finish(struct generation *g, const struct sink *sink, struct error *err)
 {
 	struct single_run *video = (struct single_run *)g;
-	const struct request *r = &video->request;
-	size_t count = (size_t)r->width * (size_t)r->height * 3;
-	float *pixels = malloc(count * sizeof *pixels);
-	uint8_t *rgb = malloc(count);
-	int status;
-	if (!pixels || !rgb)
-		status = error_set(err, SUMI_NOMEM, "no memory for a frame of %dx%d", r->width,
-				   r->height);
-	else if (strcmp(r->format, "png") == 0)
-		status = finish_frames(video, sink, pixels, rgb, err);
-	else
-		status = finish_animation(video, sink, pixels, rgb, err);
-	free(rgb);
-	free(pixels);
+	struct frames f = {0};
+	int status = frames_init(&f, video, err);
+	if (!status && strcmp(video->request.format, "png") == 0)
+		status = finish_frames(&f, sink, err);
+	else if (!status)
+		status = finish_animation(&f, sink, err);
+	frames_clear(&f);
 	return status;
 }
 

@@ -2,6 +2,7 @@
 #include "modalities/webp.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +143,8 @@ done:
 struct webp_animation {
 	WebPAnimEncoder *encoder;
 	WebPConfig config;
-	int width, height, frame_ms;
+	int width, height;
+	double frame_ms;
 	int frames;
 };
 
@@ -153,9 +155,9 @@ int webp_animation_new(int width, int height, const struct webp_animation_option
 	int status = check_size(width, height, err);
 	if (status)
 		return status;
-	if (options->frame_ms < 1 || options->frame_ms > 65535)
+	if (!(options->frame_ms >= 1 && options->frame_ms <= 65535))
 		return error_set(err, SUMI_INVALID,
-				 "WebP: a frame of %d ms, allowed are 1 to 65535",
+				 "WebP: a frame of %g ms, allowed are 1 to 65535",
 				 options->frame_ms);
 	if (options->loop_count < 0 || options->loop_count > 65535)
 		return error_set(err, SUMI_INVALID, "WebP: loop count %d, allowed are 0 to 65535",
@@ -197,16 +199,21 @@ void webp_animation_free(struct webp_animation *a)
 	free(a);
 }
 
+/* When the next frame begins. */
+static int next_begin(const struct webp_animation *a)
+{
+	return (int)lround(a->frames * a->frame_ms);
+}
+
 int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct error *err)
 {
-	if (a->frames >= WEBP_MAX_FRAMES || (int64_t)(a->frames + 1) * a->frame_ms > INT_MAX)
+	if (a->frames >= WEBP_MAX_FRAMES || (a->frames + 1) * a->frame_ms > INT_MAX)
 		return error_set(err, SUMI_TOOBIG, "WebP: frame %d does not fit into an animation",
 				 a->frames);
 	WebPPicture picture;
 	/* The animation encoder compares and crops ARGB whatever it writes. */
 	int status = set_picture(&picture, rgb, a->width, a->height, true, err);
-	if (!status &&
-	    !WebPAnimEncoderAdd(a->encoder, &picture, a->frames * a->frame_ms, &a->config))
+	if (!status && !WebPAnimEncoderAdd(a->encoder, &picture, next_begin(a), &a->config))
 		status = error_set(err, SUMI_INTERNAL, "WebP: frame %d: %s", a->frames,
 				   WebPAnimEncoderGetError(a->encoder));
 	WebPPictureFree(&picture);
@@ -225,7 +232,7 @@ int webp_animation_finish(struct webp_animation *a, const struct metadata *meta,
 	if (a->frames == 0)
 		return error_set(err, SUMI_INVALID, "WebP: an animation without frames");
 	int status = SUMI_OK;
-	if (!WebPAnimEncoderAdd(a->encoder, NULL, a->frames * a->frame_ms, NULL) ||
+	if (!WebPAnimEncoderAdd(a->encoder, NULL, next_begin(a), NULL) ||
 	    !WebPAnimEncoderAssemble(a->encoder, &file))
 		status =
 		    error_set(err, SUMI_INTERNAL, "WebP: %s", WebPAnimEncoderGetError(a->encoder));

@@ -21,9 +21,9 @@ struct webp_options {
 /* Animations: key frames at fixed distances, so that bytes depend on the frames alone. */
 struct webp_animation_options {
 	struct webp_options picture;
-	int frame_ms;   /* how long a frame stands, 1…65535 */
-	int loop_count; /* 0: for ever */
-	int kmin, kmax; /* distance of key frames; both 0: 9 and 17 lossless, 3 and 5 lossy */
+	double frame_ms; /* how long a frame stands, 1…65535; each begins at the nearest ms */
+	int loop_count;  /* 0: for ever */
+	int kmin, kmax;  /* distance of key frames; both 0: 9 and 17 lossless, 3 and 5 lossy */
 };
 
 /* rgb is [height, width, 3]. meta may be NULL. The caller frees *data. */

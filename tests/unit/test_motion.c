@@ -334,53 +334,122 @@ static void long_videos_equal_diffusers(void **state)
 	json_decref(facts);
 }
 
-/* diffusers has no circular windows to compare with, but a circle has no beginning: frames
- * that are turned by a window's distance must come out turned, and otherwise the same. */
-static void a_circle_has_no_beginning(void **state)
-{
-	enum { FRAMES = 12, TURN = 4, PIXELS = 24, C = 4, ONE = PIXELS * C };
-	(void)state;
-	struct error err = {0};
+/* ---- loops: diffusers has no circular windows to compare with ---- */
+
+enum { LOOP_FRAMES = 24, LOOP_STRIDE = 4, LOOP_ONE = 24 * 4, LOOP_ALL = LOOP_FRAMES * LOOP_ONE };
+
+/* A call of the tiny UNet over LOOP_FRAMES frames of noise. */
+struct loop {
 	struct unet *u;
 	struct unet_text *text;
-	size_t count;
+	float latents[LOOP_ALL], timesteps[LOOP_FRAMES];
+};
+
+static void loop_open(struct loop *l)
+{
+	struct error err = {0};
 	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
-	float *sample = vector_copy(dump, "motion.in.sample", &count);
+	struct rng rng;
+	size_t count;
 	float *context = vector_copy(dump, "motion.in.context", &count);
-	float *latents = channels_last(sample, 16, C, PIXELS, true);
-	float turned[FRAMES * ONE], out[FRAMES * ONE], straight[FRAMES * ONE];
-	float timesteps[FRAMES], want[FRAMES * ONE];
-	assert_ok(unet_open(devices[0], "tests/vectors/motion-tiny/unet", &u, &err), err);
-	assert_ok(unet_motion_open(u, "tests/vectors/motion-tiny/motion_adapter", &err), err);
-	assert_ok(unet_text_new(u, context, 1, 77, &text, &err), err);
-	for (int f = 0; f < FRAMES; f++) {
-		timesteps[f] = 501;
-		memcpy(turned + f * ONE, latents + (f + TURN) % FRAMES * ONE, ONE * sizeof(float));
-	}
+	assert_ok(unet_open(devices[0], "tests/vectors/motion-tiny/unet", &l->u, &err), err);
+	assert_ok(unet_motion_open(l->u, "tests/vectors/motion-tiny/motion_adapter", &err), err);
+	assert_ok(unet_text_new(l->u, context, 1, 77, &l->text, &err), err);
+	rng_init(&rng, RNG_TORCH, 11);
+	rng_randn(&rng, l->latents, LOOP_ALL);
+	for (int f = 0; f < LOOP_FRAMES; f++)
+		l->timesteps[f] = 501;
+	free(context);
+	safetensors_close(dump);
+}
+
+static void loop_close(struct loop *l)
+{
+	unet_text_free(l->text);
+	unet_close(l->u);
+}
+
+static void loop_call(const struct loop *l, bool circular, float out[LOOP_ALL])
+{
+	struct error err = {0};
 	struct unet_input in = {
-	    .latents = latents,
-	    .n = FRAMES,
+	    .latents = l->latents,
+	    .n = LOOP_FRAMES,
 	    .h = 6,
 	    .w = 4,
-	    .timesteps = timesteps,
-	    .text = text,
-	    .motion = {.frames = FRAMES, .length = 8, .stride = TURN, .circular = true}};
-	assert_ok(unet_forward(u, &in, out, &err), err);
-	in.latents = turned;
-	assert_ok(unet_forward(u, &in, straight, &err), err);
-	for (int f = 0; f < FRAMES; f++)
-		memcpy(want + f * ONE, out + (f + TURN) % FRAMES * ONE, ONE * sizeof(float));
-	assert_true(vector_distance(straight, want, FRAMES * ONE) < TOLERANCE);
+	    .timesteps = l->timesteps,
+	    .text = l->text,
+	    .motion = {
+		.frames = LOOP_FRAMES, .length = 8, .stride = LOOP_STRIDE, .circular = circular}};
+	assert_ok(unet_forward(l->u, &in, out, &err), err);
+}
+
+/* Frames that begin `by` later, around the circle. */
+static void turn(const float *in, int by, float *out)
+{
+	for (int f = 0; f < LOOP_FRAMES; f++)
+		memcpy(out + f * LOOP_ONE, in + (f + by) % LOOP_FRAMES * LOOP_ONE,
+		       LOOP_ONE * sizeof *out);
+}
+
+/* A circle has no beginning: frames that are turned by a window's distance come out turned,
+ * and otherwise the same. */
+static void a_circle_has_no_beginning(void **state)
+{
+	(void)state;
+	struct loop l;
+	float turned[LOOP_ALL], out[LOOP_ALL], want[LOOP_ALL];
+	loop_open(&l);
+	loop_call(&l, true, out);
+	turn(out, LOOP_STRIDE, want);
+	turn(l.latents, LOOP_STRIDE, turned);
+	memcpy(l.latents, turned, sizeof turned);
+	loop_call(&l, true, out);
+	assert_true(vector_distance(out, want, LOOP_ALL) < TOLERANCE);
 	/* Not so where the windows end with the last frame. */
-	in.motion.circular = false;
-	assert_ok(unet_forward(u, &in, straight, &err), err);
-	assert_true(vector_distance(straight, want, FRAMES * ONE) > 100 * TOLERANCE);
-	unet_text_free(text);
-	unet_close(u);
-	free(sample);
-	free(context);
-	free(latents);
-	safetensors_close(dump);
+	loop_call(&l, false, out);
+	assert_true(vector_distance(out, want, LOOP_ALL) > 100 * TOLERANCE);
+	loop_close(&l);
+}
+
+/* How much the frame before f changes when f does. */
+static double influence(struct loop *l, bool circular, const float still[LOOP_ALL], int f)
+{
+	float out[LOOP_ALL];
+	int before = (f + LOOP_FRAMES - 1) % LOOP_FRAMES;
+	double sum = 0;
+	for (int i = 0; i < LOOP_ONE; i++)
+		l->latents[f * LOOP_ONE + i] += 0.5f;
+	loop_call(l, circular, out);
+	for (int i = 0; i < LOOP_ONE; i++)
+		l->latents[f * LOOP_ONE + i] -= 0.5f;
+	for (int i = before * LOOP_ONE; i < (before + 1) * LOOP_ONE; i++)
+		sum += fabs(out[i] - still[i]);
+	return sum / LOOP_ONE;
+}
+
+/* What makes a loop's seam as smooth as its other frames: the last one sees the first as any
+ * frame sees the next, within the clip's own range; without `circular` it hardly does. */
+static void the_last_frame_sees_the_first(void **state)
+{
+	(void)state;
+	struct loop l;
+	float still[LOOP_ALL];
+	double least = INFINITY, most = 0;
+	loop_open(&l);
+	loop_call(&l, true, still);
+	for (int f = 1; f < LOOP_FRAMES; f++) {
+		double other = influence(&l, true, still, f);
+		least = fmin(least, other);
+		most = fmax(most, other);
+	}
+	double seam = influence(&l, true, still, 0);
+	loop_call(&l, false, still);
+	double open = influence(&l, false, still, 0);
+	print_message("seam %.4f, others %.4f to %.4f; no loop %.4f\n", seam, least, most, open);
+	assert_true(seam >= least && seam <= most);
+	assert_true(open < least / 2);
+	loop_close(&l);
 }
 
 /* The plan counts what steps and decoding then take, the modules' share included. */
@@ -457,6 +526,7 @@ int main(void)
 	    cmocka_unit_test(whole_videos_equal_diffusers),
 	    cmocka_unit_test(long_videos_equal_diffusers),
 	    cmocka_unit_test(a_circle_has_no_beginning),
+	    cmocka_unit_test(the_last_frame_sees_the_first),
 	    cmocka_unit_test(planned_memory_is_what_is_taken),
 	    cmocka_unit_test(what_cannot_fit_is_refused_with_figures),
 	};

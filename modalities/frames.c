@@ -1,0 +1,63 @@
+/* From a run's latents to files. */
+#include "modalities/frames.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "modalities/metadata.h"
+#include "modalities/picture.h"
+#include "modalities/png.h"
+#include "modalities/webp.h"
+
+static size_t values(const struct frames *f)
+{
+	const struct request *r = &f->run->request;
+	return (size_t)r->width * (size_t)r->height * 3;
+}
+
+int frames_init(struct frames *f, struct single_run *run, struct error *err)
+{
+	f->run = run;
+	f->pixels = malloc(values(f) * sizeof *f->pixels);
+	f->rgb = malloc(values(f));
+	return f->pixels && f->rgb ? SUMI_OK
+				   : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
+					       run->request.width, run->request.height);
+}
+
+void frames_clear(struct frames *f)
+{
+	free(f->pixels);
+	free(f->rgb);
+}
+
+int frames_decode(struct frames *f, int frame, struct error *err)
+{
+	int status = run_decode(f->run->run, frame, f->pixels, err);
+	if (!status)
+		picture_to_bytes(f->pixels, f->rgb, values(f));
+	return status;
+}
+
+int frames_emit(const struct frames *f, struct output *o, const struct sink *sink,
+		struct error *err)
+{
+	const struct request *r = &f->run->request;
+	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
+	struct webp_options options = {.lossless = r->lossless, .quality = (float)r->quality};
+	bool png = strcmp(r->format, "png") == 0;
+	uint8_t *data;
+	int status =
+	    png ? png_encode(f->rgb, r->width, r->height, &meta, &data, &o->size, err)
+		: webp_encode(f->rgb, r->width, r->height, &options, &meta, &data, &o->size, err);
+	if (status)
+		return status;
+	o->format = r->format;
+	o->mime = png ? "image/png" : "image/webp";
+	o->data = data;
+	o->width = r->width;
+	o->height = r->height;
+	status = single_run_emit(f->run, o, sink, err);
+	free(data);
+	return status;
+}
