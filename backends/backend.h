@@ -150,7 +150,15 @@ struct weight_desc {
 	int cout, cin, kernel;
 	bool geglu; /* a linear layer that will be used with ACT_GEGLU */
 	bool table; /* an embedding table: rows are looked up, never multiplied */
+	/* What device_weight_pack() wrote for this desc, taken instead of data; or NULL. A device
+	 * whose memory is the host's uses it where it lies: at a multiple of 4096, with
+	 * WEIGHT_PACKED_SLACK readable bytes behind it, until the weight is freed and
+	 * device_sync() has returned. */
+	const void *packed;
 };
+
+#define WEIGHT_PACKED_SLACK 64
+#define WEIGHT_LAYOUT_SIZE 64
 
 struct device_info {
 	char name[128];     /* as the driver reports it */
@@ -176,6 +184,10 @@ struct device_ops {
 	int (*weight_new)(struct device *d, const struct weight_desc *desc, struct weight **out,
 			  struct error *err);
 	void (*weight_free)(struct device *d, struct weight *w);
+	/* All three or none. */
+	void (*weight_layout)(const struct device *d, char out[WEIGHT_LAYOUT_SIZE]);
+	size_t (*weight_packed_size)(const struct device *d, const struct weight_desc *desc);
+	void (*weight_pack)(const struct device *d, const struct weight_desc *desc, void *out);
 	int (*conv2d)(struct device *d, const struct conv2d_args *a, struct error *err);
 	int (*linear)(struct device *d, const struct linear_args *a, struct error *err);
 	int (*group_norm)(struct device *d, const struct group_norm_args *a, struct error *err);
@@ -220,6 +232,14 @@ void device_trim(struct device *d);
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
 		      struct error *err);
 void device_weight_free(struct device *d, struct weight *w); /* NULL is fine */
+
+/* Packing apart from uploading, for those who keep the packed form. The layout is a text that
+ * changes whenever the packed bytes of some desc do; false: this device packs nothing. */
+bool device_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE]);
+size_t device_weight_packed_size(const struct device *d, const struct weight_desc *desc);
+/* Writes that many bytes. The desc is checked as in device_weight_new(). */
+int device_weight_pack(struct device *d, const struct weight_desc *desc, void *out,
+		       struct error *err);
 int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
 int device_linear(struct device *d, const struct linear_args *a, struct error *err);
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err);

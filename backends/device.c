@@ -153,11 +153,9 @@ void device_trim(struct device *d)
 		d->ops->trim(d);
 }
 
-int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
-		      struct error *err)
+static int check_weight(const struct weight_desc *desc, struct error *err)
 {
-	*out = NULL;
-	if (!desc->data)
+	if (!desc->data && !desc->packed)
 		return error_set(err, SUMI_INVALID, "weight: no data");
 	if (desc->dtype != DTYPE_F32 && desc->dtype != DTYPE_F16 && desc->dtype != DTYPE_BF16)
 		return error_set(err, SUMI_INVALID, "weight: dtype %d is none", (int)desc->dtype);
@@ -174,6 +172,16 @@ int device_weight_new(struct device *d, const struct weight_desc *desc, struct w
 		return error_set(err, SUMI_INVALID,
 				 "weight: a GEGLU layer needs an even number of rows, not %d",
 				 desc->cout);
+	return SUMI_OK;
+}
+
+int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
+		      struct error *err)
+{
+	*out = NULL;
+	int status = check_weight(desc, err);
+	if (status)
+		return status;
 	if (!d->ops->weight_new)
 		return error_set(err, SUMI_UNSUPPORTED, "weights on %s", d->info.name);
 	return d->ops->weight_new(d, desc, out, err);
@@ -183,4 +191,26 @@ void device_weight_free(struct device *d, struct weight *w)
 {
 	if (w)
 		d->ops->weight_free(d, w);
+}
+
+bool device_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE])
+{
+	if (d->ops->weight_layout)
+		d->ops->weight_layout(d, out);
+	return d->ops->weight_layout != NULL;
+}
+
+size_t device_weight_packed_size(const struct device *d, const struct weight_desc *desc)
+{
+	return d->ops->weight_packed_size(d, desc);
+}
+
+int device_weight_pack(struct device *d, const struct weight_desc *desc, void *out,
+		       struct error *err)
+{
+	int status = desc->data ? check_weight(desc, err)
+				: error_set(err, SUMI_INVALID, "weight: no data to pack");
+	if (!status)
+		d->ops->weight_pack(d, desc, out);
+	return status;
 }

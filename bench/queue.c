@@ -4,15 +4,24 @@
  *   submit     jobs a second, pipelined, each checked and written as JSON
  *   admit      jobs a second from the intake to ready
  *   pickup     from one client's XADD to the claim by a waiting worker, p50 and p99
+ *   begin      from XADD to the moment at which an idle sumid turns to the job's prompt: taken in,
+ *              claimed, its model found
+ *   first step from XADD to the beginning of the first step, the prompt encoded and the run begun;
+ *              sumid is a real one, with the tiny pack of the tests
  *   cycle      claim + beat + finish, jobs a second of one worker
  *   listing    a page of 50 out of the finished jobs, p50 and p99
+ *
+ * Run it in the root of the sources, when sumid is built.
  *
  * usage: queue [JOBS] [FINISHED]     default 100000 200000 */
 #include <hiredis/hiredis.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "queue/private_redis.h"
@@ -21,6 +30,7 @@
 #define CHUNK 1000
 #define PICKUPS 1000
 #define LISTINGS 200
+#define STARTS 300
 #define PAGE 50
 
 static struct error err;
@@ -42,13 +52,13 @@ static int by_value(const void *a, const void *b)
 static void print_times(const char *what, int64_t *us, size_t count)
 {
 	qsort(us, count, sizeof *us, by_value);
-	printf("%-8s p50 %7.3f ms   p99 %7.3f ms   (%zu times)\n", what,
+	printf("%-10s p50 %7.3f ms   p99 %7.3f ms   (%zu times)\n", what,
 	       (double)us[count / 2] / 1e3, (double)us[count * 99 / 100] / 1e3, count);
 }
 
 static void print_rate(const char *what, size_t count, int64_t us)
 {
-	printf("%-8s %9.0f jobs/s   (%zu jobs)\n", what, (double)count * 1e6 / (double)us, count);
+	printf("%-10s %9.0f jobs/s   (%zu jobs)\n", what, (double)count * 1e6 / (double)us, count);
 }
 
 static void make_job(struct job *job, size_t number)
@@ -170,6 +180,108 @@ static void bench_pickup(struct queue *q, const char *url)
 	print_times("pickup", us, PICKUPS);
 }
 
+/* ---- a whole daemon -------------------------------------------------------------------- */
+
+/* sumid with a folder of its own; its debug log says when a job got how far. */
+struct daemon {
+	char dir[32];
+	pid_t pid;
+	FILE *log;
+};
+
+static void daemon_start(struct daemon *d, const char *program, const char *packs)
+{
+	char path[64];
+	int ends[2];
+	strcpy(d->dir, "/tmp/sumi-bench-XXXXXX");
+	if (!mkdtemp(d->dir) || pipe(ends) != 0)
+		exit(1);
+	snprintf(path, sizeof path, "%s/sumi.conf", d->dir);
+	FILE *conf = fopen(path, "w");
+	fprintf(conf,
+		"packs = %s\nmodel_image = sd1-tiny\nstate_dir = %s/state\nlog = debug\n"
+		"reserve = 1M\n",
+		packs, d->dir);
+	fclose(conf);
+	d->pid = fork();
+	if (d->pid == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		execl(program, "sumid", "--config", path, (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	d->log = fdopen(ends[0], "r");
+}
+
+static void daemon_stop(struct daemon *d)
+{
+	char command[64];
+	kill(d->pid, SIGTERM);
+	waitpid(d->pid, NULL, 0);
+	fclose(d->log);
+	snprintf(command, sizeof command, "rm -r %s", d->dir);
+	if (system(command) != 0)
+		exit(1);
+}
+
+/* Reads the log up to the line of an event, about a job or (id NULL) about anything; the
+ * moment that it tells, or 0. */
+static int64_t daemon_says(struct daemon *d, const char *event, const char *id)
+{
+	char line[1024], name[80], mark[96] = "";
+	snprintf(name, sizeof name, " %s ", event);
+	if (id)
+		snprintf(mark, sizeof mark, " id=%s ", id);
+	while (fgets(line, sizeof line, d->log)) {
+		const char *us = strstr(line, " us=");
+		if (strstr(line, name) && strstr(line, mark))
+			return us ? strtoll(us + 4, NULL, 10) : 0;
+	}
+	fprintf(stderr, "bench queue: sumid ended before it said %s\n", event);
+	exit(1);
+}
+
+/* Each job has a prompt of its own, so that none is found encoded already. */
+static void bench_starts(const char *program, const char *packs)
+{
+	static int64_t begin_us[STARTS], step_us[STARTS];
+	struct daemon d;
+	struct queue *q;
+	char url[FILES_PATH_MAX], state[64];
+	daemon_start(&d, program, packs);
+	daemon_says(&d, "worker.ready", NULL);
+	snprintf(state, sizeof state, "%s/state", d.dir);
+	must(private_redis_url(state, url, &err));
+	must(queue_open(&(struct queue_options){.url = url}, &q, &err));
+	for (int i = -1; i < STARTS; i++) { /* the first one loads the model and does not count */
+		char json[256];
+		struct job job;
+		int n =
+		    snprintf(json, sizeof json,
+			     "{\"modality\":\"image\",\"prompt\":\"fog over lake %d\",\"steps\":1,"
+			     "\"width\":64,\"height\":64,\"id\":\"b%d\"}",
+			     i, i);
+		must(job_parse_json(json, (size_t)n, &job, &err));
+		int64_t start = clock_mono_us();
+		must(queue_submit(q, &job, &err));
+		int64_t begin = daemon_says(&d, "run.begins", job.id);
+		int64_t step = daemon_says(&d, "steps.begin", job.id);
+		daemon_says(&d, "job.done", job.id);
+		clock_sleep_ms(20); /* an idle daemon */
+		if (i >= 0) {
+			begin_us[i] = begin - start;
+			step_us[i] = step - start;
+		}
+		job_clear(&job);
+	}
+	queue_close(q);
+	daemon_stop(&d);
+	print_times("begin", begin_us, STARTS);
+	print_times("first step", step_us, STARTS);
+}
+
 static void bench_listing(struct queue *q, const char *socket, size_t finished)
 {
 	/* Finished jobs as the scripts leave them, written by one loop inside Redis. */
@@ -202,8 +314,13 @@ int main(int argc, char **argv)
 	size_t jobs = argc > 1 ? strtoul(argv[1], NULL, 10) / CHUNK * CHUNK : 100000;
 	size_t finished = argc > 2 ? strtoul(argv[2], NULL, 10) : 200000;
 	char dir[] = "/tmp/sumi-bench-XXXXXX", command[64];
+	const char *slash = strrchr(argv[0], '/');
+	char program[512];
 	struct private_redis redis;
 	struct queue *q;
+	snprintf(program, sizeof program, "%.*s../bin/sumid",
+		 slash ? (int)(slash + 1 - argv[0]) : 0, argv[0]);
+	bench_starts(program, "tests/vectors");
 	if (!mkdtemp(dir))
 		return 1;
 	struct private_redis_options server = {.state_dir = dir};

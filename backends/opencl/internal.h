@@ -204,6 +204,9 @@ static inline size_t cl_round_up(size_t a, size_t b)
 int cl_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
 		  struct error *err);
 void cl_weight_free(struct device *d, struct weight *w);
+void cl_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE]);
+size_t cl_weight_packed_size(const struct device *d, const struct weight_desc *desc);
+void cl_weight_pack(const struct device *d, const struct weight_desc *desc, void *out);
 
 /* The rows of a weight made with desc.table: [cout, cin], plain, in the weight's dtype. */
 const struct buffer *cl_weight_rows(const struct weight *w);

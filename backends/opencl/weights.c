@@ -84,54 +84,96 @@ static void pack(const struct weight *w, const void *source, void *out, int colu
 	}
 }
 
+/* Everything but the buffer; returns the bytes that it takes. */
+static size_t plan(const struct weight_desc *desc, struct weight *w)
+{
+	int columns = matrix_constant("tile_cpu.cl", "PANEL");
+	size_t size = dtype_size(desc->dtype), zeros = 0;
+	*w = (struct weight){.head = {.dtype = desc->dtype,
+				      .cout = desc->cout,
+				      .cin = desc->cin,
+				      .kernel = desc->kernel,
+				      .geglu = desc->geglu,
+				      .table = desc->table}};
+	w->zero_at = (size_t)desc->cout * (size_t)desc->cin;
+	if (!desc->table) {
+		int width = desc->geglu ? columns / 2 : columns;
+		w->panels = ((desc->geglu ? desc->cout / 2 : desc->cout) + width - 1) / width;
+		w->zero_at = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) *
+			     (size_t)desc->cin * (size_t)columns;
+		zeros = ((size_t)desc->cin + (size_t)columns) * sizeof(float);
+	}
+	return w->zero_at * size + zeros;
+}
+
+/* Raise it with every change of plan() or pack(): files with older bytes are then left alone. */
+enum { LAYOUT_VERSION = 1 };
+
+void cl_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE])
+{
+	(void)d;
+	snprintf(out, WEIGHT_LAYOUT_SIZE, "opencl, panels of %d, layout %d",
+		 matrix_constant("tile_cpu.cl", "PANEL"), LAYOUT_VERSION);
+}
+
+size_t cl_weight_packed_size(const struct device *d, const struct weight_desc *desc)
+{
+	struct weight w;
+	(void)d;
+	return plan(desc, &w);
+}
+
+void cl_weight_pack(const struct device *d, const struct weight_desc *desc, void *out)
+{
+	struct weight w;
+	(void)d;
+	size_t bytes = plan(desc, &w), used = w.zero_at * dtype_size(desc->dtype);
+	if (desc->table)
+		memcpy(out, desc->data, used);
+	else
+		pack(&w, desc->data, out, matrix_constant("tile_cpu.cl", "PANEL"));
+	memset((char *)out + used, 0, bytes - used);
+}
+
+static int upload(struct cl_device *d, const struct weight_desc *desc, size_t bytes,
+		  struct buffer *buffer, struct error *err)
+{
+	void *host = NULL;
+	int status = cl_buffer_map(d, buffer, &host, err);
+	if (status)
+		return status;
+	if (desc->packed)
+		memcpy(host, desc->packed, bytes);
+	else
+		cl_weight_pack(&d->base, desc, host);
+	return cl_buffer_unmap(d, buffer, host, err);
+}
+
 int cl_weight_new(struct device *base, const struct weight_desc *desc, struct weight **out,
 		  struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
-	int columns = matrix_constant("tile_cpu.cl", "PANEL");
-	size_t size = dtype_size(desc->dtype), elements, zeros = 0;
+	int status;
 	*out = NULL;
 	struct weight *w = calloc(1, sizeof *w);
 	if (!w)
 		return error_set(err, SUMI_NOMEM, "no memory for a weight");
-	w->head = (struct weight_head){.dtype = desc->dtype,
-				       .cout = desc->cout,
-				       .cin = desc->cin,
-				       .kernel = desc->kernel,
-				       .geglu = desc->geglu,
-				       .table = desc->table};
-	elements = (size_t)desc->cout * (size_t)desc->cin;
-	if (!desc->table) {
-		int width = desc->geglu ? columns / 2 : columns;
-		w->panels = ((desc->geglu ? desc->cout / 2 : desc->cout) + width - 1) / width;
-		elements = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) *
-			   (size_t)desc->cin * (size_t)columns;
-		zeros = ((size_t)desc->cin + (size_t)columns) * sizeof(float);
+	size_t bytes = plan(desc, w);
+	if (desc->packed && d->quirks.host_memory) {
+		/* Kernels only read weights: the pages may be a file's. */
+		status = cl_buffer_wrap(d, (void *)(uintptr_t)desc->packed, bytes, &w->buffer, err);
+	} else {
+		status = cl_buffer_new_fixed(d, bytes, &w->buffer, err);
+		if (!status)
+			status = upload(d, desc, bytes, w->buffer, err);
 	}
-	w->zero_at = elements;
-	int status = cl_buffer_new_fixed(d, elements * size + zeros, &w->buffer, err);
-	if (status)
-		goto fail;
-	void *host = NULL;
-	status = cl_buffer_map(d, w->buffer, &host, err);
-	if (status)
-		goto fail_buffer;
-	if (desc->table)
-		memcpy(host, desc->data, elements * size);
-	else
-		pack(w, desc->data, host, columns);
-	memset((char *)host + elements * size, 0, zeros);
-	status = cl_buffer_unmap(d, w->buffer, host, err);
-	if (status)
-		goto fail_buffer;
+	if (status) {
+		cl_buffer_free(d, w->buffer);
+		free(w);
+		return status;
+	}
 	*out = w;
 	return SUMI_OK;
-
-fail_buffer:
-	cl_buffer_free(d, w->buffer);
-fail:
-	free(w);
-	return status;
 }
 
 void cl_weight_free(struct device *d, struct weight *w)
