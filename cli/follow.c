@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/event_json.h"
 #include "cli/preview.h"
 
 enum {
@@ -27,7 +28,7 @@ static void on_interrupt(int signal)
 
 struct view {
 	struct cli *cli;
-	bool terminal, previews;
+	bool terminal, previews, events;
 	enum job_state last_state;
 	bool shown;       /* a bar stands on the present line */
 	int preview_rows; /* of the preview above the bar */
@@ -108,12 +109,26 @@ static void show_preview(struct view *v, const struct queue_event *event)
 		}
 }
 
-static int take_events(struct view *v, struct queue_follower *follower, struct error *err)
+/* Programs read line by line, so each goes out at once. */
+static void print_event(const struct view *v, const struct queue_event *event)
+{
+	json_t *o = v->events ? event_json(event) : NULL;
+	if (!o)
+		return;
+	json_dumpf(o, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(o);
+}
+
+static int take_events(struct view *v, struct queue_follower *follower, int timeout,
+		       struct error *err)
 {
 	struct queue_event event;
-	int timeout = WAKE_MS, status;
+	int status;
 	while ((status = queue_follow_next(follower, timeout, &event, err)) == SUMI_OK) {
 		show_preview(v, &event);
+		print_event(v, &event);
 		queue_event_clear(&event);
 		timeout = 1; /* what else is there already */
 	}
@@ -130,25 +145,30 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 	bool known = false;
 	v.previews =
 	    options->previews && v.terminal && !cli->quiet && !cli->json && preview_possible();
+	v.events = options->events && cli->json;
 	sigaction(SIGINT, &act, &old);
 	int status = queue_follow(queue, id, "0", &follower, err);
 	while (!status) {
 		status = queue_get(queue, id, entry, err);
 		if (status == SUMI_NOTFOUND && !known && clock_boot_ms() - start < 10 * WAKE_MS) {
 			/* sent, and not admitted yet */
-			status = take_events(&v, follower, err);
+			status = take_events(&v, follower, WAKE_MS, err);
 			continue;
 		}
 		if (status)
 			break;
 		known = true;
 		show(&v, entry);
-		if (job_state_is_final(entry->state))
+		if (job_state_is_final(entry->state)) {
+			struct error ignored;
+			if (v.events)
+				take_events(&v, follower, 1, &ignored);
 			break;
+		}
 		if (clock_boot_ms() - start > PUZZLED_MS)
 			explain_waiting(&v, queue, entry);
 		queue_entry_clear(entry);
-		status = take_events(&v, follower, err);
+		status = take_events(&v, follower, WAKE_MS, err);
 		if (!status && interrupted)
 			status =
 			    error_set(err, SUMI_BUSY,

@@ -6,6 +6,7 @@
 
 struct follow_options {
 	bool previews;      /* draw them, where the terminal can */
+	bool events;        /* with --json: print each event as a line of its own */
 	int64_t timeout_ms; /* give up after so long; 0: never */
 };
 

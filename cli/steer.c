@@ -39,7 +39,7 @@ static int wait_or_watch(struct cli *cli, bool previews)
 {
 	struct error err = {0};
 	struct queue *queue = NULL;
-	struct follow_options options = {.previews = previews};
+	struct follow_options options = {.previews = previews, .events = previews};
 	const char *timeout = cli_value(cli, "timeout");
 	json_t *rows = json_array();
 	int code = EXIT_OK, status = SUMI_OK;

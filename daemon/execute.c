@@ -17,6 +17,7 @@
 #include "base/crashpoint.h"
 #include "base/log.h"
 #include "daemon/settle.h"
+#include "daemon/show.h"
 #include "daemon/timings.h"
 #include "modalities/modality.h"
 #include "modalities/webp.h"
@@ -40,8 +41,11 @@ struct work {
 	const struct modality *modality;
 	struct timings timings;
 	int variant;
-	int outputs;    /* files of this variant so far */
-	json_t *result; /* what is told about this variant: array of files */
+	int steps;   /* of this variant, once they are made */
+	int outputs; /* files of this variant so far */
+
+	json_t *result;                     /* what is told about this variant: array of files */
+	char frame_sha256[SHA256_HEX_SIZE]; /* of the frame's file that was stored last, or "" */
 	uint64_t seed;
 	int64_t longest_ms, step_ms; /* of the steps so far; the last */
 	int64_t next_preview_ms;
@@ -200,6 +204,8 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	if (status)
 		return status;
 	w->outputs++;
+	if (strcmp(o->role, "frame") == 0)
+		memcpy(w->frame_sha256, a.sha256, sizeof a.sha256);
 	char mark[SETTLE_MARK_SIZE];
 	settle_mark(w->lease->token, mark);
 	json_array_append_new(
@@ -209,8 +215,27 @@ static int on_output(void *context, const struct output *o, struct error *err)
 				 "width", o->width, "height", o->height, "seed",
 				 (json_int_t)w->seed, "host", w->x->worker->host, "lease", mark));
 	timings_add(&w->timings, "store", clock_mono_us() - start);
-	report(w, step_limit(w), 0, 0);
+	report(w, step_limit(w), w->steps, w->steps);
 	return SUMI_OK;
+}
+
+/* Also the place where a video that is being decoded hears that nobody wants it any more. */
+static int on_frame(void *context, const struct frame *frame, struct error *err)
+{
+	struct work *w = context;
+	enum stop stop = should_stop(w);
+	if (stop == STOP_CANCEL)
+		return error_set(err, SUMI_CANCELLED, "cancelled while it was decoded");
+	if (stop == STOP_LOST)
+		return error_set(err, SUMI_LOST, "the lease was lost");
+	int64_t start = clock_mono_us();
+	const char *sha256 = w->frame_sha256[0] ? w->frame_sha256 : NULL;
+	int status = show_frame(w->x->queue, w->lease, w->variant, frame, sha256, err);
+	w->frame_sha256[0] = '\0';
+	timings_add(&w->timings, "preview", clock_mono_us() - start);
+	report(w, FIRST_LIMIT_MS, w->steps, w->steps);
+	/* A frame that cannot be shown is not worth a word, unless the job is lost. */
+	return status == SUMI_LOST ? status : SUMI_OK;
 }
 
 static void tell_preview(struct work *w, const struct generation *g)
@@ -357,6 +382,7 @@ static int run_variant(struct work *w, enum stop *stop, struct error *err)
 	if (status)
 		return status;
 	w->seed = r.seed;
+	w->steps = 0;
 	w->outputs = 0;
 	w->result = json_array();
 	w->next_preview_ms = 0;
@@ -368,8 +394,9 @@ static int run_variant(struct work *w, enum stop *stop, struct error *err)
 	crash_point("begun");
 	if ((status = run_steps_of(w, g, stop, err)) || *stop != STOP_NO)
 		goto done;
-	report(w, FIRST_LIMIT_MS, g->steps_done, g->steps);
-	struct sink sink = {.context = w, .output = on_output};
+	w->steps = g->steps;
+	report(w, FIRST_LIMIT_MS, w->steps, w->steps);
+	struct sink sink = {.context = w, .output = on_output, .frame = on_frame};
 	int64_t start = clock_mono_us();
 	if ((status = w->modality->finish(g, &sink, err)))
 		goto done;

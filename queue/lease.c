@@ -240,15 +240,27 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
 int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,
 		const char *name, const void *data, size_t size, struct error *err)
 {
+	struct queue_event_field field = {.name = name, .value = data, .size = size};
+	return queue_event_fields(queue, lease, event, &field, 1, err);
+}
+
+int queue_event_fields(struct queue *queue, const struct queue_lease *lease, const char *event,
+		       const struct queue_event_field *fields, size_t count, struct error *err)
+{
 	struct command command = {0};
 	char word[16];
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += fields[i].size;
 	if (size > MAX_EVENT_DATA)
 		return error_set(err, SUMI_TOOBIG, "job %s: an event of %zu bytes, allowed are %d",
 				 lease->id, size, MAX_EVENT_DATA);
 	lease_command(&command, queue, SCRIPT_EVENT, lease);
 	command_text(&command, event);
-	command_text(&command, name);
-	command_add(&command, data, size);
+	for (size_t i = 0; i < count; i++) {
+		command_text(&command, fields[i].name);
+		command_add(&command, fields[i].value, fields[i].size);
+	}
 	return lease_call(queue, SCRIPT_EVENT, &command, lease, word, err);
 }
 

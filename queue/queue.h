@@ -167,6 +167,15 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
 int queue_event(struct queue *queue, const struct queue_lease *lease, const char *event,
 		const char *name, const void *data, size_t size, struct error *err);
 
+struct queue_event_field {
+	const char *name, *value; /* of a received event, value is NUL-terminated, and may hold
+				     NULs before that */
+	size_t size;
+};
+/* The same with several fields, 64 KiB in all. */
+int queue_event_fields(struct queue *queue, const struct queue_lease *lease, const char *event,
+		       const struct queue_event_field *fields, size_t count, struct error *err);
+
 /* Result number `variant` is there; result_json describes its files. Repeating is harmless. */
 int queue_variant(struct queue *queue, const struct queue_lease *lease, int variant,
 		  const char *result_json, struct error *err);
@@ -265,10 +274,6 @@ void queue_dead_letters_free(struct queue_dead_letter *letters, size_t count);
 
 /* ---- following ---------------------------------------------------------------------- */
 
-struct queue_event_field {
-	const char *name, *value; /* value is NUL-terminated, and may hold NULs before that */
-	size_t size;
-};
 struct queue_event {
 	char cursor[QUEUE_CURSOR_SIZE]; /* Redis' id of the event: "1732312462103-0" */
 	char id[JOB_ID_SIZE];

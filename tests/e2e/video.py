@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Videos through the daemon: animations open elsewhere with the right count, loops, and what is refused."""
-import json, subprocess, tempfile
+import base64, json, re, subprocess, tempfile
 
 from lib import *
 
@@ -8,36 +8,99 @@ PACK = "motion-tiny"
 SMALL = ["--width", 32, "--height", 48, "--steps", 2, "--seed", 3]
 
 
-def frames_of(path):
+def animation(path):
+    """Durations of the frames in ms, and the loop count, by webpmux; webpinfo must find no fault."""
+    if subprocess.run(["webpinfo", "-quiet", path], capture_output=True).returncode:
+        return [], -1
     out = subprocess.run(["webpmux", "-info", path], capture_output=True, text=True).stdout
-    for line in out.splitlines():
-        if line.startswith("Number of frames:"):
-            return int(line.split(":")[1])
-    return 0
+    rows = re.findall(r"^ *\d+: +\d+ +\d+ +\w+ +\d+ +\d+ +(\d+) ", out, re.M)
+    loop = re.search(r"Loop Count *: *(\d+)", out)
+    return [int(ms) for ms in rows], int(loop.group(1)) if loop else -1
+
+
+def decode_all(place, path, frames):
+    """anim_dump writes every frame as a file; not every Debian release has it."""
+    if not shutil.which("anim_dump"):
+        print("skip anim_dump: not installed")
+        return
+    folder = place.dir / "dump"
+    folder.mkdir()
+    subprocess.run(["anim_dump", "-folder", folder, path], capture_output=True)
+    check(len(list(folder.iterdir())) == frames, "anim_dump decodes every frame")
 
 
 def videos(place):
     for name, options, count in (("plain", ["--frames", 8], 8), ("there", ["--frames", 8, "--boomerang"], 14),
-                                 ("loop", ["--frames", 8, "--loop"], 8), ("long", ["--frames", 20], 20)):
+                                 ("loop", ["--frames", 8, "--loop"], 8), ("long", ["--frames", 20], 20),
+                                 ("exact", ["--frames", 8, "--lossless"], 8)):
         path = place.dir / f"{name}.webp"
         done = place.sumi("video", "birds", *options, "--fps", 8, *SMALL, "-o", path)
-        check(done.returncode == 0 and frames_of(path) == count, f"{name}: {count} frames", done.stderr)
+        found = animation(path)
+        check(done.returncode == 0 and found == ([125] * count, 0), f"{name}: {count} frames of 125 ms, for ever",
+              f"{found} {done.stderr}")
+    decode_all(place, place.dir / "long.webp", 20)
+    place.sumi("video", "birds", "--frames", 6, "--fps", 60, *SMALL, "-o", "fast.webp")
+    durations, _ = animation(place.dir / "fast.webp")
+    check(len(durations) == 6 and sum(durations) == 100, "60 frames a second last as long as they should", str(durations))
     check(sha256(place.dir / "loop.webp") != sha256(place.dir / "plain.webp"), "a loop is another video")
     done = place.sumi("render", "birds", "--pack", PACKS / PACK, "--frames", 8, "--fps", 8, *SMALL, "-o", "render.webp")
     check(done.returncode == 0 and sha256(place.dir / "render.webp") == sha256(place.dir / "plain.webp"),
           "render makes the daemon's bytes", done.stderr)
+    done = place.sumi("video", "birds", "--init", place.dir / "plain.webp", "--strength", 0.5, "--frames", 4, *SMALL,
+                      "-o", "from.webp")
+    check(done.returncode == 0 and len(animation(place.dir / "from.webp")[0]) == 4, "a video from a picture", done.stderr)
 
 
-def refusals(redis):
-    for number, (fields, word) in enumerate((({"frames": 1}, "frames"), ({"frames": 4000}, "frames"),
-                                             ({"fps": 1000}, "fps"), ({"init": "/none.png", "strength": 0.5}, "none.png"))):
-        id = f"bad-{number}"
-        job = {"id": id, "modality": "video", "prompt": "x", "model": PACK, "max_attempts": 1, **fields}
-        redis.cli("XADD", "{sumi}:in", "*", "job", json.dumps(job))
-        events = lambda: redis.cli("XRANGE", f"{{sumi}}:ev:{id}", "-", "+")
-        wait_for(lambda: redis.cli("HGET", f"{{sumi}}:job:{id}", "state") == "failed" or "rejected" in events(), 30)
-        said = redis.cli("HGET", f"{{sumi}}:job:{id}", "error") + events()
-        check(word in said, f"refused: {fields}", said)
+def shown_frames(place, *options):
+    """The frame events of a new job, as `sumi watch --json` prints them, and the job's id."""
+    id = place.sumi("video", "gulls", *options, *SMALL, "--detach").stdout.strip()
+    done = place.sumi("watch", id, "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
+    return [e for e in events if e["event"] == "frame"], id
+
+
+def events(place, redis):
+    frames, id = shown_frames(place, "--frames", 8)
+    check([(e["number"], e["count"], e["variant"]) for e in frames] == [(k + 1, 8, 0) for k in range(8)],
+          "an event for each frame as it is decoded", str(frames)[:300])
+    pictures = [base64.b64decode(e["webp"]) for e in frames]
+    path = place.dir / "preview.webp"
+    path.write_bytes(pictures[-1] if pictures else b"")
+    opened = subprocess.run(["dwebp", "-quiet", path, "-ppm", "-o", "-"], capture_output=True).stdout
+    check(opened.startswith(b"P6\n32 48\n"), "with a picture of it")
+    # As large as pictures of noise can be: an event stays small.
+    frames, _ = shown_frames(place, "--frames", 2, "--width", 640, "--height", 256)
+    sizes = [len(base64.b64decode(e["webp"])) for e in frames]
+    check(len(sizes) == 2 and max(sizes) <= 12 * 1024, "events of large frames are small", str(sizes))
+    frames, id = shown_frames(place, "--frames", 4, "--format", "png")
+    files = json.loads(redis.cli("HGET", f"{{sumi}}:job:{id}", "v0"))
+    check([e.get("sha256") for e in frames] == [f["sha256"] for f in files] and len(files) == 4,
+          "frames as files: the event names the file", f"{frames} {files}"[:300])
+    frames, id = shown_frames(place, "--frames", 64, "-n", 3)
+    count = int(redis.cli("XLEN", f"{{sumi}}:ev:{id}"))
+    check(len(frames) == 192 and count <= 128, "192 frames are told, and the stream stays bounded", f"{len(frames)} {count}")
+
+
+def refusals(place, redis):
+    (place.dir / "half.webp").write_bytes((place.dir / "plain.webp").read_bytes()[:2000])
+    (place.dir / "text.png").write_text("no picture")
+    cases = {
+        "one frame": ({"frames": 1}, "frames"),
+        "no frames": ({"frames": 0}, "frames"),
+        "4000 frames": ({"frames": 4000}, "frames"),
+        "1e9 frames": ({"frames": 1e9}, "frames"),
+        "1000 fps": ({"fps": 1000}, "fps"),
+        "a duration": ({"duration": 4}, "frames and fps"),
+        "cfg_scale NaN": ('{"id": "ID", "modality": "video", "prompt": "x", "cfg_scale": NaN}', "NaN"),
+        "cfg_scale 1e400": ('{"id": "ID", "modality": "video", "prompt": "x", "cfg_scale": 1e400}', "overflow"),
+        "an init that is not there": ({"init": "/none.png", "strength": 0.5}, "none.png"),
+        "an init that is no picture": ({"init": str(place.dir / "text.png"), "strength": 0.5}, "text.png"),
+        "an init that is cut off": ({"init": str(place.dir / "half.webp"), "strength": 0.5}, "half.webp"),
+        "strength 7": ({"init": str(place.dir / "plain.webp"), "strength": 7}, "strength"),
+    }
+    for number, (name, (fields, word)) in enumerate(cases.items()):
+        said = refused_job(redis, f"bad-{number}", {"modality": "video", "prompt": "x", "model": PACK}, fields)
+        check(word in said, f"refused: {name}", said)
 
 
 def main():
@@ -46,7 +109,8 @@ def main():
     place = Place(redis=redis.url, parent=pathlib.Path(parent), model_video=PACK).start()
     try:
         videos(place)
-        refusals(redis)
+        events(place, redis)
+        refusals(place, redis)
     finally:
         place.stop()
         redis.stop()
