@@ -45,6 +45,10 @@ static const struct setting {
      "free disk below which nothing is claimed"},
     {"idle_unload", DURATION, NUMBER_FIELD(idle_unload_ms), "15m",
      "a model unused for so long leaves the device"},
+    {"weight_cache", SIZE, NUMBER_FIELD(weight_cache_bytes), "16G",
+     "weights in a device's layout are kept on disk up to so much; 0: not at all"},
+    {"weight_cache_dir", TEXT, TEXT_FIELD(weight_cache_dir), "",
+     "where; empty: weights in the cache folder"},
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
@@ -148,8 +152,30 @@ static int find_file(const char *path, char out[FILES_PATH_MAX], struct error *e
 	return SUMI_OK;
 }
 
+/* Without a folder to write to nothing is kept: no reason to fail. */
+static int finish_cache(struct config *config, struct error *err)
+{
+	char cache[FILES_PATH_MAX];
+	const char *value = getenv("SUMI_WEIGHT_CACHE");
+	if (value && *value && parse_size(value, &config->weight_cache_bytes))
+		return error_set(
+		    err, SUMI_INVALID,
+		    "SUMI_WEIGHT_CACHE: '%.40s' is not a size: write 4G, or 0 for none", value);
+	value = getenv("SUMI_WEIGHT_CACHE_DIR");
+	if (value && *value)
+		return files_path(config->weight_cache_dir, err, "%s", value);
+	if (!config->weight_cache_dir[0] &&
+	    (files_cache_dir(cache, NULL) ||
+	     files_path(config->weight_cache_dir, NULL, "%s/weights", cache)))
+		config->weight_cache_dir[0] = '\0';
+	return SUMI_OK;
+}
+
 static int finish(struct config *config, struct error *err)
 {
+	int status = finish_cache(config, err);
+	if (status)
+		return status;
 	const char *value = getenv("SUMI_REDIS");
 	if (value && *value) {
 		if (strlen(value) >= sizeof config->redis)
@@ -158,7 +184,7 @@ static int finish(struct config *config, struct error *err)
 	}
 	value = getenv("SUMI_STATE_DIR");
 	if ((value && *value) || !config->state_dir[0]) {
-		int status = files_state_dir(config->state_dir, err);
+		status = files_state_dir(config->state_dir, err);
 		if (status)
 			return status;
 	}

@@ -3,7 +3,8 @@
  *
  * The file is looked for at --config, $SUMI_CONFIG, $XDG_CONFIG_HOME/sumi/sumi.conf,
  * ~/.config/sumi/sumi.conf, /etc/sumi/sumi.conf; the first that exists is read. None is
- * fine. $SUMI_STATE_DIR and $SUMI_REDIS win over the file. */
+ * fine. $SUMI_STATE_DIR, $SUMI_REDIS, $SUMI_WEIGHT_CACHE and $SUMI_WEIGHT_CACHE_DIR win over
+ * the file. */
 #ifndef SUMI_BASE_CONFIG_H
 #define SUMI_BASE_CONFIG_H
 
@@ -22,14 +23,17 @@ struct config {
 	char devices[512];              /* selectors separated by ',', or "auto" */
 	char model_image[128], model_video[128], model_audio[128]; /* defaults by modality */
 	char log[16];
-	int64_t lease_ms;        /* a worker that is silent for so long has lost its job */
-	int64_t step_limit_ms;   /* longest time without progress; 0: derived from the work */
-	int64_t keep_done_ms;    /* finished jobs stay in Redis for so long … */
-	int64_t keep_done_count; /* … and at most so many */
-	int64_t reserve_bytes;   /* free disk below which nothing is claimed */
-	int64_t idle_unload_ms;  /* a model unused for so long leaves the device */
-	int64_t max_attempts;    /* for jobs that do not say */
-	int64_t preview_ms;      /* least time between two previews of a job; 0: none */
+	int64_t lease_ms;           /* a worker that is silent for so long has lost its job */
+	int64_t step_limit_ms;      /* longest time without progress; 0: derived from the work */
+	int64_t keep_done_ms;       /* finished jobs stay in Redis for so long … */
+	int64_t keep_done_count;    /* … and at most so many */
+	int64_t reserve_bytes;      /* free disk below which nothing is claimed */
+	int64_t idle_unload_ms;     /* a model unused for so long leaves the device */
+	int64_t max_attempts;       /* for jobs that do not say */
+	int64_t weight_cache_bytes; /* packed weights on disk take at most so much;
+				       0: none are kept */
+	char weight_cache_dir[FILES_PATH_MAX]; /* where; empty when there is no place */
+	int64_t preview_ms; /* least time between two previews of a job; 0: none */
 };
 
 /* Fills config from path (NULL: the search above). Every mistake names file, line and key. */

@@ -7,6 +7,7 @@
 #include "backends/backend.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/packed.h"
 
 enum { LEVEL_FINE, LEVEL_WARNING, LEVEL_BROKEN };
 
@@ -74,6 +75,21 @@ static void examine_models(struct examination *x)
 	catalogue_free(&c);
 }
 
+static void examine_weight_cache(struct examination *x)
+{
+	const struct config *c = &x->cli->config;
+	struct packed_usage usage;
+	struct error err = {0};
+	packed_configure(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes);
+	if (packed_usage(&usage, &err))
+		find(x, LEVEL_FINE, "cache", "%s: models load more slowly (weight_cache)",
+		     err.text);
+	else
+		find(x, LEVEL_FINE, "cache", "%s: packed weights, %d files, %.1f of %.1f GiB",
+		     usage.dir, usage.files, (double)usage.bytes / (1 << 30),
+		     (double)usage.limit / (1 << 30));
+}
+
 static void examine_redis(struct examination *x)
 {
 	struct queue *queue = NULL;
@@ -126,6 +142,7 @@ static int run_doctor(struct cli *cli)
 	examine_devices(&x);
 	examine_models(&x);
 	examine_disk(&x);
+	examine_weight_cache(&x);
 	examine_redis(&x);
 	if (cli->json)
 		cli_print_json(json_incref(x.findings));

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/packed.h"
 #include "modalities/modality.h"
 #include "queue/job_request.h"
 
@@ -146,6 +147,8 @@ static int render_all(struct render *r, struct error *err)
 	pack_info_free(&info);
 	if (status)
 		return status;
+	const struct config *config = &r->cli->config;
+	packed_configure(config->weight_cache_dir, (uint64_t)config->weight_cache_bytes);
 	if ((status = device_open(cli_value(r->cli, "device"), &r->device, err)) ||
 	    (status = pack_open(r->device, folder, &r->pack, err)))
 		return status;

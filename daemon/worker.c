@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/execute.h"
 #include "daemon/settle.h"
+#include "diffusion/packed.h"
 #include "modalities/modality.h"
 
 enum {
@@ -123,6 +124,7 @@ static int open_all(struct worker *w, struct error *err)
 	    .reserve = c->reserve_bytes ? c->reserve_bytes : -1,
 	};
 	int status;
+	packed_configure(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes);
 	if ((status = queue_open(&queue, &w->queue, err)) ||
 	    (status = store_open(&store, &w->store, err)) ||
 	    (status = catalogue_read(c->packs, c->state_dir, &w->catalogue, err)) ||

@@ -26,6 +26,7 @@ static int grow(void **list, size_t count, struct error *err)
 static int set_weight(struct weight_set *set, const struct weight_desc *desc, struct weight **out,
 		      struct error *err)
 {
+	*out = NULL;
 	int status = grow((void **)&set->weights, set->weight_count, err);
 	if (!status)
 		status = device_weight_new(set->device, desc, out, err);
@@ -52,9 +53,34 @@ void weight_set_clear(struct weight_set *set)
 		device_weight_free(set->device, set->weights[i]);
 	for (size_t i = 0; i < set->buffer_count; i++)
 		device_buffer_free(set->device, set->buffers[i]);
+	/* Commands that still run may read the mapping. */
+	if (set->packed)
+		device_sync(set->device, NULL);
+	packed_free(set->packed);
 	free(set->weights);
 	free(set->buffers);
 	*set = (struct weight_set){.device = set->device};
+}
+
+/* --- packed weights --- */
+
+/* Whether the weight of that name is kept in its packed form; if so desc->packed is set. */
+static bool find_packed(struct loader *l, const char *name, struct weight_desc *desc)
+{
+	if (!l->begun) {
+		l->begun = true;
+		l->packed = packed_open(l->set->device, l->files, l->part ? l->part : "");
+		if (l->packed)
+			l->set->packed = packed_link(l->packed, l->set->packed);
+	}
+	return packed_find(l->packed, name, desc);
+}
+
+int loader_end(struct loader *l)
+{
+	if (!l->status)
+		packed_complete(l->packed);
+	return l->status;
 }
 
 /* --- one tensor --- */
@@ -184,7 +210,8 @@ static void add_weight(struct loader *l, struct weight **out, const struct safet
 	void *copy = NULL;
 	desc->data = e->data;
 	desc->dtype = e->dtype;
-	if ((uintptr_t)e->data % dtype_size(e->dtype) != 0) {
+	bool found = find_packed(l, e->name, desc);
+	if (!found && (uintptr_t)e->data % dtype_size(e->dtype) != 0) {
 		copy = malloc(e->bytes);
 		if (!copy) {
 			loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
@@ -193,6 +220,8 @@ static void add_weight(struct loader *l, struct weight **out, const struct safet
 		memcpy(copy, e->data, e->bytes);
 		desc->data = copy;
 	}
+	if (!found)
+		packed_add(l->packed, e->name, desc);
 	l->status = set_weight(l->set, desc, out, l->err);
 	if (l->status)
 		error_prefix(l->err, "%s: tensor '%.100s'", weights_folder(l->files), e->name);
@@ -280,24 +309,21 @@ static enum dtype stack_dtype(struct loader *l, const struct stack_part *parts, 
 	return dtype;
 }
 
-static void stack_weights(struct loader *l, struct linear_layer *out,
-			  const struct stack_part *parts, int count)
+/* The parts' rows one after the other in one piece of memory, which the caller frees; NULL with
+ * the loader failed. */
+static char *stack_rows(struct loader *l, const struct weight_desc *desc,
+			const struct stack_part *parts, int count)
 {
-	enum dtype dtype = stack_dtype(l, parts, count, out->cin);
-	if (l->status)
-		return;
-	size_t row = (size_t)out->cin * dtype_size(dtype);
-	char *data = malloc((size_t)out->cout * row), *at = data;
-	if (!data) {
+	size_t row = (size_t)desc->cin * dtype_size(desc->dtype);
+	char *data = malloc((size_t)desc->cout * row), *at = data;
+	if (!data)
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);
-		return;
-	}
 	for (int i = 0; i < count && !l->status; i++) {
-		const int shape[] = {parts[i].cout, out->cin};
+		const int shape[] = {parts[i].cout, desc->cin};
 		const struct safetensors_entry *e = take(l, parts[i].name, ".weight", shape, 2);
 		if (!e)
 			break;
-		if (e->dtype == dtype)
+		if (e->dtype == desc->dtype)
 			memcpy(at, e->data, e->bytes);
 		else
 			convert((float *)(void *)at, e->data, e->dtype,
@@ -305,14 +331,32 @@ static void stack_weights(struct loader *l, struct linear_layer *out,
 		safetensors_release(weights_file_of(l->files, e), e);
 		at += (size_t)parts[i].cout * row;
 	}
-	struct weight_desc desc = {
-	    .data = data, .dtype = dtype, .cout = out->cout, .cin = out->cin, .kernel = 1};
-	if (!l->status) {
-		l->status = set_weight(l->set, &desc, &out->weight, l->err);
-		if (l->status)
-			error_prefix(l->err, "%s: tensor '%s.weight'", weights_folder(l->files),
-				     parts[0].name);
+	if (!l->status)
+		return data;
+	free(data);
+	return NULL;
+}
+
+static void stack_weights(struct loader *l, struct linear_layer *out,
+			  const struct stack_part *parts, int count)
+{
+	char *data = NULL;
+	struct weight_desc desc = {.dtype = stack_dtype(l, parts, count, out->cin),
+				   .cout = out->cout,
+				   .cin = out->cin,
+				   .kernel = 1};
+	if (l->status)
+		return;
+	if (!find_packed(l, parts[0].name, &desc)) {
+		desc.data = data = stack_rows(l, &desc, parts, count);
+		if (!data)
+			return;
+		packed_add(l->packed, parts[0].name, &desc);
 	}
+	l->status = set_weight(l->set, &desc, &out->weight, l->err);
+	if (l->status)
+		error_prefix(l->err, "%s: tensor '%s.weight'", weights_folder(l->files),
+			     parts[0].name);
 	free(data);
 }
 

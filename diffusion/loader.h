@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "backends/backend.h"
+#include "diffusion/packed.h"
 #include "diffusion/weights.h"
 
 struct weight_set {
@@ -19,6 +20,7 @@ struct weight_set {
 	struct weight **weights;
 	struct buffer **buffers;
 	size_t weight_count, buffer_count;
+	struct packed *packed; /* list: where weights may lie that the device did not copy */
 };
 
 /* Frees everything in the set. An all-zero set is fine. */
@@ -46,6 +48,9 @@ struct norm_layer {
 struct loader {
 	struct weights *files;  /* borrowed; NULL: only the shapes are filled in (for plans) */
 	struct weight_set *set; /* what is loaded is added here */
+	const char *part;       /* of the files, where a load takes only one; NULL: all */
+	struct packed *packed;  /* of the set; NULL until the first weight, or for good */
+	bool begun;             /* the first weight has come */
 	int status;             /* SUMI_OK until the first failure */
 	struct error *err;
 };
@@ -55,6 +60,9 @@ enum load_flags {
 	LOAD_GEGLU = 2,   /* will be used with ACT_GEGLU */
 	LOAD_TABLE = 4,   /* an embedding: rows are looked up; no bias */
 };
+
+/* Ends a load: keeps what was packed when all went well. Returns l->status. */
+int loader_end(struct loader *l);
 
 /* Fails the load with a message of the caller's. */
 void loader_fail(struct loader *l, int status, const char *format, ...)

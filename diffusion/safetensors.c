@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 
 /* The largest published checkpoints have headers below 1 MiB; parsed JSON takes some
@@ -22,6 +23,7 @@ struct safetensors {
 	char *path;
 	void *map;
 	size_t map_size;
+	struct stat stat; /* of the file when it was mapped */
 	const char *data; /* behind the header */
 	size_t data_size;
 	json_t *header; /* owns the names */
@@ -286,6 +288,7 @@ static int map_file(struct safetensors *st, struct error *err)
 		} else {
 			st->map = map;
 			st->map_size = (size_t)s.st_size;
+			st->stat = s;
 		}
 	}
 	close(fd);
@@ -354,6 +357,37 @@ void safetensors_release(const struct safetensors *st, const struct safetensors_
 	uintptr_t end = ((uintptr_t)entry->data + entry->bytes) / page * page;
 	if (begin < end && begin >= (uintptr_t)st->map)
 		madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+int64_t safetensors_identity(const struct safetensors *st, struct bytes_writer *out)
+{
+	enum { BLOCKS = 32, BLOCK = 4096 };
+	char hex[SHA256_HEX_SIZE];
+	const struct stat *s = &st->stat;
+	size_t head = st->map_size - st->data_size;
+	uint64_t sum = BYTES_HASH_START;
+	for (size_t i = 0; i < BLOCKS && st->data_size >= BLOCK; i++)
+		sum = bytes_hash(sum, st->data + (st->data_size - BLOCK) / (BLOCKS - 1) * i, BLOCK);
+	sha256_hex(st->map, head, hex);
+	bytes_put(out, hex, sizeof hex);
+	bytes_put_u64(out, sum);
+	bytes_put_u64(out, st->map_size);
+	bytes_put_u64(out, (uint64_t)s->st_ino);
+	bytes_put_u64(out, (uint64_t)s->st_mtim.tv_sec);
+	bytes_put_u64(out, (uint64_t)s->st_mtim.tv_nsec);
+	bytes_put_u64(out, (uint64_t)s->st_ctim.tv_sec);
+	bytes_put_u64(out, (uint64_t)s->st_ctim.tv_nsec);
+	return (int64_t)s->st_ctim.tv_sec * 1000 + s->st_ctim.tv_nsec / 1000000;
+}
+
+bool safetensors_unchanged(const struct safetensors *st)
+{
+	struct stat now;
+	const struct stat *then = &st->stat;
+	return stat(st->path, &now) == 0 && now.st_ino == then->st_ino &&
+	       now.st_dev == then->st_dev && now.st_size == then->st_size &&
+	       now.st_ctim.tv_sec == then->st_ctim.tv_sec &&
+	       now.st_ctim.tv_nsec == then->st_ctim.tv_nsec;
 }
 
 const char *safetensors_shape_text(const struct safetensors_entry *entry, char *out, size_t size)

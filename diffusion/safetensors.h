@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "backends/backend.h"
+#include "diffusion/bytes.h"
 
 #define SAFETENSORS_RANK_MAX 8
 
@@ -46,6 +47,15 @@ const struct safetensors_entry *safetensors_find(const struct safetensors *st, c
 /* Tells the kernel that an entry's pages are not needed any more, so that a model's file
  * does not stand in memory beside its uploaded weights. The data stays readable. */
 void safetensors_release(const struct safetensors *st, const struct safetensors_entry *entry);
+
+/* Appends what changes when the file's content does, without reading all of it: inode, size,
+ * times of change, the header's hash and one of blocks spread over the data. ctime cannot be
+ * set, so a copy that keeps mtime and size is noticed too. Returns the time of the last change
+ * in ms since 1970: a file that was changed just now may change again within the clock's grain. */
+int64_t safetensors_identity(const struct safetensors *st, struct bytes_writer *out);
+
+/* Whether the file at that path is still the one that was mapped, as it was then. */
+bool safetensors_unchanged(const struct safetensors *st);
 
 /* Writes "[320, 4, 3, 3]"; a long shape is cut. Returns out. */
 const char *safetensors_shape_text(const struct safetensors_entry *entry, char *out, size_t size);

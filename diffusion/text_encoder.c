@@ -52,7 +52,7 @@ static int build(struct text_encoder *te, struct weights *files, struct error *e
 	for (int i = 0; i < c->layers; i++)
 		load_layer(&l, &te->layers[i], c, i);
 	load_norm(&l, &te->final_norm, c->width, 0, c->epsilon, "text_model.final_layer_norm");
-	return l.status;
+	return loader_end(&l);
 }
 
 int text_encoder_open(struct device *device, const char *folder, struct text_encoder **out,

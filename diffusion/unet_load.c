@@ -143,7 +143,7 @@ int unet_build(struct unet *u, struct weights *files, struct error *err)
 	load_conv(&l, &u->conv_out, c->out_channels, top, c->conv_out_kernel, 0, "conv_out");
 	load_linear_stack(&l, &u->time_all, times.parts, times.count, c->time_width, 0);
 	free(times.parts);
-	return l.status;
+	return loader_end(&l);
 }
 
 static void build_stage_motion(struct loader *l, struct unet *u, struct unet_stage *s, int level,
@@ -171,7 +171,7 @@ int unet_build_motion(struct unet *u, struct weights *files, struct error *err)
 	if (u->motion.mid_transformer_layers > 0)
 		motion_load(&l, &u->mid_motion, &u->motion, u->config.channels[levels - 1],
 			    u->motion.mid_transformer_layers, "mid_block.motion_modules.0");
-	return l.status;
+	return loader_end(&l);
 }
 
 static void clear_stage(struct unet_stage *s)

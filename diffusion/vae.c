@@ -24,9 +24,14 @@ static int open_half(struct vae *vae, struct vae_half *half, bool encoder, struc
 	int status = weights_open(vae->folder, &files, err);
 	if (status)
 		return status;
-	struct loader l = {.files = files, .set = &half->set, .err = err};
+	struct loader l = {
+	    .files = files,
+	    .set = &half->set,
+	    .part = encoder ? "encoder" : "decoder",
+	    .err = err,
+	};
 	load_half(&l, half, &vae->config, encoder);
-	status = l.status;
+	status = loader_end(&l);
 	if (!status)
 		status = weights_check_unused(files, encoder ? "encoder." : "decoder.", err);
 	weights_close(files);

@@ -254,6 +254,41 @@ const char *weights_folder(const struct weights *w)
 	return w->folder;
 }
 
+size_t weights_tensors(const struct weights *w)
+{
+	size_t tensors = 0;
+	for (size_t i = 0; i < w->count; i++)
+		tensors += safetensors_count(w->shards[i].file);
+	return tensors;
+}
+
+uint64_t weights_bytes(const struct weights *w)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < w->count; i++)
+		for (size_t k = 0; k < safetensors_count(w->shards[i].file); k++)
+			bytes += safetensors_at(w->shards[i].file, k)->bytes;
+	return bytes;
+}
+
+void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t *changed_ms)
+{
+	*changed_ms = 0;
+	for (size_t i = 0; i < w->count; i++) {
+		int64_t ms = safetensors_identity(w->shards[i].file, out);
+		if (ms > *changed_ms)
+			*changed_ms = ms;
+	}
+}
+
+bool weights_unchanged(const struct weights *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		if (!safetensors_unchanged(w->shards[i].file))
+			return false;
+	return true;
+}
+
 /* Constants that old files carry; nothing is computed with them. */
 static bool is_constant(const char *name)
 {

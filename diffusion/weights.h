@@ -33,4 +33,15 @@ const char *weights_folder(const struct weights *w);
  * asked for: then the config describes another model. */
 int weights_check_unused(const struct weights *w, const char *prefix, struct error *err);
 
+/* Tensors in all files, and bytes of their data. */
+size_t weights_tensors(const struct weights *w);
+uint64_t weights_bytes(const struct weights *w);
+
+/* Appends what identifies the files' content, see safetensors_identity(); *changed_ms becomes
+ * the latest change of any of them. */
+void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t *changed_ms);
+
+/* Whether the files are still those that were opened. */
+bool weights_unchanged(const struct weights *w);
+
 #endif
