@@ -35,7 +35,8 @@ struct cl_quirks {
 	bool subgroups;   /* cl_khr_subgroups or cl_intel_subgroups */
 	bool nvidia, intel, amd, pocl, oclgrind;
 	const char *mma;       /* options of mma.cl; NULL: no matrix instruction */
-	bool mma_emulated;     /* SUMI_KERNELS asks for its emulation: for tests */
+	/* What SUMI_KERNELS asks for in tests: the emulation of mma; Winograd in any case. */
+	bool mma_emulated, winograd_forced;
 	size_t max_work_group; /* of the device; a kernel may allow less */
 	size_t local_bytes;    /* local memory of a work-group */
 	char options[128];     /* build options that every program gets */
@@ -65,6 +66,7 @@ struct cl_device {
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
 	/* m = 0: not asked for yet, see tune_gemm() */
 	struct gemm_tile gemm_tiles[TUNE_DTYPES][TUNE_CLASSES];
+	unsigned char conv_ways[TUNE_DTYPES][TUNE_CLASSES]; /* 0: likewise, tune_winograd() */
 	struct buffer *live, *pool;          /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */

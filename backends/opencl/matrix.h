@@ -55,8 +55,12 @@ struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args);
  * in a trial only costs the gain: there is always the kernel's default. */
 struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job);
 
+/* Is the GPU's Winograd faster than its gemm_enqueue() for convolutions like job? */
+bool tune_winograd(struct cl_device *d, const struct gemm_job *job);
+
 /* Is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
-bool winograd_pays(const struct cl_device *d, const struct gemm_job *job);
+bool winograd_pays(struct cl_device *d, const struct gemm_job *job);
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
+int winograd_enqueue_gpu(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
 #endif

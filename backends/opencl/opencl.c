@@ -142,14 +142,16 @@ static const char *find_mma(cl_device_id id, const struct cl_quirks *q)
 			     : NULL;
 }
 
-/* SUMI_KERNELS: cpu, gpu, or the emulation of a matrix instruction. */
+/* SUMI_KERNELS: cpu, gpu, gpu-winograd (wherever it is possible), or the emulation of a
+ * matrix instruction. */
 static void force_kernels(struct cl_quirks *q, const char *forced)
 {
 	if (!forced)
 		return;
 	if (strcmp(forced, "cpu") == 0)
 		q->cpu_kernels = true;
-	if (strcmp(forced, "gpu") == 0)
+	q->winograd_forced = strcmp(forced, "gpu-winograd") == 0;
+	if (strcmp(forced, "gpu") == 0 || q->winograd_forced)
 		q->cpu_kernels = false;
 	for (int i = 0; i < CL_COUNT(matrix_instructions); i++)
 		if (strcmp(forced, matrix_instructions[i].emulated) == 0) {

@@ -1,10 +1,12 @@
-/* The tuner: tries a few tiles of the GPU's matrix products on the device, throws away those
- * whose results are wrong, and remembers the fastest in the cache directory: one for each dtype
- * of activations and class of sizes, tried when the first such product is asked for.
+/* The tuner: tries a few tiles of the GPU's matrix products on the device, and Winograd
+ * against the plain convolution, throws away what gives wrong results, and remembers the
+ * fastest in the cache directory: one for each dtype of activations and class of sizes, tried
+ * when the first such operation is asked for.
  *
  * The file is cache/tuning/<key>, the key being the SHA-256 of the kernels' sources, the
- * device's and driver's names, the dtype and the class; it holds the tile as six numbers. A
- * file that does not name one of the candidates is made anew. */
+ * device's and driver's names, what was tried, the dtype and the class; it holds the tile as
+ * six numbers, or one of the words of `ways`. A file that does not name one of the candidates
+ * is made anew. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,17 +51,18 @@ static const struct {
  * rows and columns; the depth is one that vector loads reach. */
 static const struct tune_class {
 	size_t outputs;
-	int rows, cols, depth;
+	int rows, cols, depth; /* of a linear layer */
+	int side, channels;    /* of a convolution */
 } classes[TUNE_CLASSES] = {
-    {(size_t)1 << 17, 70, 1288, 1280},
-    {(size_t)1 << 19, 250, 1288, 1280},
-    {(size_t)1 << 21, 4090, 328, 640},
-    {SIZE_MAX, 4090, 2568, 640},
+    {(size_t)1 << 17, 70, 1288, 1280, 8, 1280},
+    {(size_t)1 << 19, 250, 1288, 1280, 16, 1280},
+    {(size_t)1 << 21, 4090, 328, 640, 64, 320},
+    {SIZE_MAX, 4090, 2568, 640, 256, 256},
 };
 
 /* A CPU that plays a GPU computes small ones, and compiles ten seconds for a candidate: it
  * tries one. */
-static const struct tune_class on_cpu = {SIZE_MAX, 150, 140, 88};
+static const struct tune_class on_cpu = {SIZE_MAX, 150, 140, 88, 11, 24};
 #define CANDIDATES_ON_CPU 1
 
 static bool suits(const struct cl_device *d, enum dtype dtype, enum tile_for instruction)
@@ -107,16 +110,18 @@ static void tile_text(const struct gemm_tile *t, char out[80])
 	snprintf(out, 80, "%d %d %d %d %d %d\n", t->m, t->n, t->k, t->item_m, t->item_n, t->mma);
 }
 
-static int tuning_path(const struct cl_device *d, enum dtype dtype, int class,
+static int tuning_path(const struct cl_device *d, const char *what, enum dtype dtype, int class,
 		       char path[FILES_PATH_MAX], struct error *err)
 {
-	static const char *const files[] = {"gather_gpu.cl", FILE_NAME, "mma.cl", "gemm_mma.cl"};
+	static const char *const files[] = {"gather_gpu.cl", FILE_NAME, "mma.cl", "gemm_mma.cl",
+					    "winograd_gpu.cl"};
 	char cache[FILES_PATH_MAX], hex[SHA256_HEX_SIZE], text[1024];
 	int status = files_cache_dir(cache, err), used;
 	if (status)
 		return status;
-	used = snprintf(text, sizeof text, "%s\n%s\n%s\n%s %d\n", d->base.info.name,
-			d->base.info.driver, d->base.info.platform, cl_dtype_word(dtype), class);
+	used =
+	    snprintf(text, sizeof text, "%s\n%s\n%s\n%s %s %d\n", d->base.info.name,
+		     d->base.info.driver, d->base.info.platform, what, cl_dtype_word(dtype), class);
 	for (int i = 0; i < CL_COUNT(files); i++) {
 		const char *source = embedded_text(embedded_kernels, files[i]);
 		sha256_hex(source, strlen(source), hex);
@@ -142,29 +147,32 @@ static bool load(const struct cl_device *d, enum dtype dtype, const char *path,
 }
 
 /* Not being able to keep the result costs the trial again at the next start: silent. */
-static void save(const char *path, const struct gemm_tile *tile)
+static void save(const char *path, const char *text)
 {
-	char text[80], folder[FILES_PATH_MAX];
-	tile_text(tile, text);
+	char folder[FILES_PATH_MAX];
 	snprintf(folder, sizeof folder, "%s", path);
 	*strrchr(folder, '/') = '\0';
 	if (files_make_dirs(folder, 0700, NULL) == SUMI_OK)
 		files_write_durable(path, text, strlen(text), NULL);
 }
 
-/* The trial: y [rows, cols] = x [rows, depth]·wᵀ. */
+/* The trial: y [rows, cols] = x [rows, depth]·wᵀ, or with kernel 3 the convolution of a square
+ * picture of rows pixels. */
 struct trial {
-	enum dtype dtype; /* of x and w; y is in it too */
-	int rows, cols, depth;
+	enum dtype dtype; /* of x, w and y */
+	int rows, cols, depth, side, kernel;
 	void *x, *w, *y;
 	struct buffer *x_buffer, *y_buffer;
 	struct weight *weight;
 	struct gemm_job job;
 };
 
-/* How far a result may lie from the sum in double, as a share of it: the sums are exact in
- * float (see value()), so only the rounding of the result is left. */
-static const double tolerances[TUNE_DTYPES] = {[DTYPE_F32] = 1e-6, [DTYPE_F16] = 5e-4};
+/* How far a result may lie from the sum in double: `own` as a share of it (a linear layer's
+ * sums are exact in float, see value(), so only the rounding of the result is left), `all` as
+ * a share of the results' root mean square (Winograd's transforms round before they add). */
+static const struct {
+	double own, all;
+} tolerances[TUNE_DTYPES] = {[DTYPE_F32] = {1e-6, 2e-5}, [DTYPE_F16] = {5e-4, 1e-2}};
 
 static void trial_free(struct cl_device *d, struct trial *t)
 {
@@ -197,70 +205,115 @@ static void *values(size_t n, enum dtype dtype, uint32_t seed)
 
 enum { SEED_X = 1, SEED_W = 77777 };
 
-static int trial_new(struct cl_device *d, enum dtype dtype, int class, struct trial *t,
+static int trial_new(struct cl_device *d, enum dtype dtype, int class, int kernel, struct trial *t,
 		     struct error *err)
 {
 	const struct tune_class *c = d->base.info.is_cpu ? &on_cpu : &classes[class];
-	*t = (struct trial){.dtype = dtype, .rows = c->rows, .cols = c->cols, .depth = c->depth};
+	*t = (struct trial){.dtype = dtype, .kernel = kernel, .rows = c->rows, .side = 1};
+	t->cols = kernel == 3 ? c->channels : c->cols;
+	t->depth = kernel == 3 ? c->channels : c->depth;
+	if (kernel == 3) {
+		t->side = c->side;
+		t->rows = c->side * c->side;
+	}
 	size_t unit = dtype_size(dtype), x_size = (size_t)t->rows * (size_t)t->depth;
 	size_t y_size = (size_t)t->rows * (size_t)t->cols;
 	t->x = values(x_size, dtype, SEED_X);
-	t->w = values((size_t)t->cols * (size_t)t->depth, dtype, SEED_W);
+	t->w =
+	    values((size_t)t->cols * (size_t)t->depth * (size_t)(kernel * kernel), dtype, SEED_W);
 	t->y = malloc(y_size * unit);
 	if (!t->x || !t->w || !t->y)
 		return error_set(err, SUMI_NOMEM, "no memory for the tuner's matrices");
 	struct weight_desc desc = {
-	    .data = t->w, .dtype = dtype, .cout = t->cols, .cin = t->depth, .kernel = 1};
+	    .data = t->w, .dtype = dtype, .cout = t->cols, .cin = t->depth, .kernel = kernel};
 	int status = cl_buffer_new(d, x_size * unit, &t->x_buffer, err);
 	if (status || (status = cl_buffer_new(d, y_size * unit, &t->y_buffer, err)) ||
 	    (status = cl_buffer_write(d, t->x_buffer, 0, t->x, x_size * unit, err)) ||
 	    (status = cl_weight_new(&d->base, &desc, &t->weight, err)))
 		return status;
-	struct tensor x = {.buffer = t->x_buffer, .n = 1, .h = 1, .w = t->rows, .dtype = dtype};
+	struct tensor x = {.buffer = t->x_buffer, .n = 1, .dtype = dtype};
+	x.h = t->side;
+	x.w = t->rows / t->side;
 	struct tensor y = x;
 	x.c = x.ld = t->depth;
 	y.buffer = t->y_buffer;
 	y.c = y.ld = t->cols;
-	t->job = (struct gemm_job){.x = x, .y = y, .weight = t->weight, .side = 1, .stride = 1};
+	t->job = (struct gemm_job){.x = x, .y = y, .weight = t->weight, .stride = 1};
+	t->job.side = kernel;
+	t->job.padding = kernel / 2;
 	return SUMI_OK;
+}
+
+/* One output of the trial in double. */
+static double oracle(const struct trial *t, int row, int column)
+{
+	int wide = t->rows / t->side, border = t->kernel / 2;
+	double sum = 0;
+	for (int tap = 0; tap < t->kernel * t->kernel; tap++) {
+		int y = row / wide + tap / t->kernel - border;
+		int x = row % wide + tap % t->kernel - border;
+		if (y < 0 || y >= t->side || x < 0 || x >= wide)
+			continue;
+		size_t pixel = (size_t)(y * wide + x) * (size_t)t->depth;
+		size_t weight = (size_t)column * (size_t)t->depth;
+		for (size_t k = 0; k < (size_t)t->depth; k++)
+			sum += (double)value(pixel + k, SEED_X) *
+			       (double)value((weight + k) * (size_t)(t->kernel * t->kernel) +
+						 (size_t)tap,
+					     SEED_W);
+	}
+	return sum;
 }
 
 /* Compares outputs spread over the whole of y with sums in double. */
 static bool trial_right(struct cl_device *d, struct trial *t)
 {
-	size_t y_size = (size_t)t->rows * (size_t)t->cols, depth = (size_t)t->depth;
+	size_t y_size = (size_t)t->rows * (size_t)t->cols, cols = (size_t)t->cols;
 	size_t bytes = y_size * dtype_size(t->dtype);
+	double rms = sqrt((double)(t->kernel * t->kernel * t->depth)) / 12;
+	double slack = t->kernel == 3 ? tolerances[t->dtype].all * rms : 1e-6;
 	if (cl_buffer_read(d, t->y_buffer, 0, t->y, bytes, NULL) != SUMI_OK)
 		return false;
 	for (size_t s = 0; s < SAMPLES; s++) {
-		size_t at = s == SAMPLES - 1 ? y_size - 1 : y_size / SAMPLES * s + 7 * s;
-		size_t row = at / (size_t)t->cols, column = at % (size_t)t->cols;
-		double want = 0, got = t->dtype == DTYPE_F32
-					   ? (double)((float *)t->y)[at]
-					   : (double)half_to_float(((uint16_t *)t->y)[at]);
-		for (size_t k = 0; k < depth; k++)
-			want += (double)value(row * depth + k, SEED_X) *
-				(double)value(column * depth + k, SEED_W);
-		if (!(fabs(got - want) <= tolerances[t->dtype] * fabs(want) + 1e-6))
+		size_t at = s == 0 ? y_size - 1 : (y_size / SAMPLES * s + 7 * s) % y_size;
+		double want = oracle(t, (int)(at / cols), (int)(at % cols));
+		double got = t->dtype == DTYPE_F32 ? (double)((float *)t->y)[at]
+						   : (double)half_to_float(((uint16_t *)t->y)[at]);
+		if (!(fabs(got - want) <= tolerances[t->dtype].own * fabs(want) + slack))
 			return false;
 	}
 	return true;
 }
 
+/* What is tried: a tile, or one of the ways of a convolution. */
+enum way { WAY_UNKNOWN, WAY_DIRECT, WAY_WINOGRAD };
+static const char *const ways[] = {
+    [WAY_UNKNOWN] = "", [WAY_DIRECT] = "direct\n", [WAY_WINOGRAD] = "winograd\n"};
+
+static int attempt(struct cl_device *d, const struct trial *t, const struct gemm_tile *tile,
+		   enum way way)
+{
+	if (tile)
+		return gemm_enqueue_tile(d, &t->job, tile, NULL);
+	return way == WAY_WINOGRAD ? winograd_enqueue_gpu(d, &t->job, NULL)
+				   : gemm_enqueue(d, &t->job, NULL);
+}
+
 /* Microseconds of the fastest of a few runs; negative: wrong, or not possible. */
-static int64_t trial_time(struct cl_device *d, struct trial *t, const struct gemm_tile *tile)
+static int64_t trial_time(struct cl_device *d, struct trial *t, const struct gemm_tile *tile,
+			  enum way way)
 {
 	int64_t best = -1;
 	int launches = d->base.info.is_cpu ? 1 : BATCH;
 	size_t bytes = (size_t)t->rows * (size_t)t->cols * dtype_size(t->dtype);
 	memset(t->y, 0xff, bytes); /* NaN: what is not written is wrong */
 	if (cl_buffer_write(d, t->y_buffer, 0, t->y, bytes, NULL) != SUMI_OK ||
-	    gemm_enqueue_tile(d, &t->job, tile, NULL) != SUMI_OK || !trial_right(d, t))
+	    attempt(d, t, tile, way) != SUMI_OK || !trial_right(d, t))
 		return -1;
 	for (int i = 0; i < REPEATS; i++) {
 		int64_t begin = clock_mono_us();
 		for (int j = 0; j < launches; j++)
-			if (gemm_enqueue_tile(d, &t->job, tile, NULL) != SUMI_OK)
+			if (attempt(d, t, tile, way) != SUMI_OK)
 				return -1;
 		if (clFinish(d->queue))
 			return -1;
@@ -280,42 +333,97 @@ static bool wanted(const struct cl_device *d)
 	return !d->base.info.is_cpu;
 }
 
-static struct gemm_tile tune(struct cl_device *d, enum dtype dtype, int class)
+static struct gemm_tile try_tiles(struct cl_device *d, enum dtype dtype, int class)
 {
 	struct gemm_tile best = default_tile(d, dtype), tile;
-	char path[FILES_PATH_MAX] = "";
+	char path[FILES_PATH_MAX] = "", text[80];
 	struct trial trial = {0};
 	int64_t shortest = -1;
 	if (!wanted(d))
 		return best;
-	if (tuning_path(d, dtype, class, path, NULL) == SUMI_OK && load(d, dtype, path, &tile))
+	if (tuning_path(d, "gemm", dtype, class, path, NULL) == SUMI_OK &&
+	    load(d, dtype, path, &tile))
 		return tile;
-	if (trial_new(d, dtype, class, &trial, NULL) == SUMI_OK)
+	if (trial_new(d, dtype, class, 1, &trial, NULL) == SUMI_OK)
 		for (int i = 0; candidate(d, dtype, i, &tile); i++) {
 			if (d->base.info.is_cpu && i > CANDIDATES_ON_CPU)
 				break;
-			int64_t time = trial_time(d, &trial, &tile);
+			int64_t time = trial_time(d, &trial, &tile, WAY_UNKNOWN);
 			if (time >= 0 && (shortest < 0 || time < shortest)) {
 				shortest = time;
 				best = tile;
 			}
 		}
 	trial_free(d, &trial);
+	tile_text(&best, text);
 	if (shortest >= 0 && path[0])
-		save(path, &best);
+		save(path, text);
 	return best;
 }
 
-struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job)
+static enum way try_ways(struct cl_device *d, enum dtype dtype, int class)
 {
-	enum dtype dtype = job->x.dtype == DTYPE_F16 ? DTYPE_F16 : DTYPE_F32;
+	enum way best = WAY_DIRECT;
+	char path[FILES_PATH_MAX] = "", *data = NULL;
+	struct trial trial = {0};
+	int64_t shortest = -1;
+	if (!wanted(d))
+		return best;
+	if (tuning_path(d, "conv", dtype, class, path, NULL) == SUMI_OK &&
+	    files_read(path, 80, &data, NULL, NULL) == SUMI_OK) {
+		best = strcmp(data, ways[WAY_DIRECT]) == 0     ? WAY_DIRECT
+		       : strcmp(data, ways[WAY_WINOGRAD]) == 0 ? WAY_WINOGRAD
+							       : WAY_UNKNOWN;
+		free(data);
+		if (best != WAY_UNKNOWN)
+			return best;
+		best = WAY_DIRECT;
+	}
+	if (trial_new(d, dtype, class, 3, &trial, NULL) == SUMI_OK)
+		for (enum way way = WAY_DIRECT; way <= WAY_WINOGRAD; way++) {
+			int64_t time = trial_time(d, &trial, NULL, way);
+			if (time >= 0 && (shortest < 0 || time < shortest)) {
+				shortest = time;
+				best = way;
+			}
+		}
+	trial_free(d, &trial);
+	if (shortest >= 0 && path[0])
+		save(path, ways[best]);
+	return best;
+}
+
+static enum dtype dtype_of(const struct gemm_job *job)
+{
+	return job->x.dtype == DTYPE_F16 ? DTYPE_F16 : DTYPE_F32;
+}
+
+static int class_of(const struct gemm_job *job)
+{
 	size_t outputs =
 	    (size_t)job->y.n * (size_t)job->y.h * (size_t)job->y.w * (size_t)job->weight->head.cout;
 	int class = 0;
 	while (outputs > classes[class].outputs)
 		class ++;
-	struct gemm_tile *tile = &d->gemm_tiles[dtype][class];
+	return class;
+}
+
+struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job)
+{
+	int class = class_of(job);
+	struct gemm_tile *tile = &d->gemm_tiles[dtype_of(job)][class];
 	if (!tile->m)
-		*tile = tune(d, dtype, class);
+		*tile = try_tiles(d, dtype_of(job), class);
 	return *tile;
+}
+
+bool tune_winograd(struct cl_device *d, const struct gemm_job *job)
+{
+	int class = class_of(job);
+	unsigned char *way = &d->conv_ways[dtype_of(job)][class];
+	if (d->quirks.winograd_forced)
+		return true;
+	if (*way == WAY_UNKNOWN)
+		*way = (unsigned char)try_ways(d, dtype_of(job), class);
+	return *way == WAY_WINOGRAD;
 }

@@ -1,7 +1,7 @@
 /* Every operation, at awkward shapes and in every dtype, against the scalar reference.
  *
  * SUMI_TEST_DEVICE  run on this device only (a selector; default: every OpenCL device)
- * SUMI_KERNELS      only kernels of this shape: cpu, gpu, or a matrix instruction's emulation
+ * SUMI_KERNELS      only kernels of this shape: a name in flavours
  *                   (default: gpu on GPUs, on CPUs all of them)
  * SUMI_TEST_OPS     only operations whose name contains this
  * SUMI_TEST_SMALL   1: only the smallest cases, dense F32 and sliced F16, for oclgrind */
@@ -16,31 +16,30 @@
 #include "tests/unit/ops_harness.h"
 
 #define MAX_DEVICES 8
-#define MAX_TESTS (MAX_DEVICES * 5 * OPS_KINDS)
 
-/* Shapes of kernels. The emulations of matrix instructions are for operations that have
- * such a kernel, and for activations that it takes; the rest is the same as with gpu. The
+/* Shapes of kernels. Those after gpu run the operations that they have kernels of their own
+ * for; the rest is the same as with gpu. The emulations of matrix instructions take f16; the
  * second and third differ from the first in their layouts only: small cases see them all. */
-static const struct {
+static const struct flavour {
 	const char *name;
-	bool emulated, small;
+	unsigned operations; /* bits of enum ops_kind */
+	bool f16_only, small;
 } flavours[] = {
-    {"cpu", false, false},        {"gpu", false, false},          {"mma-emulated", true, false},
-    {"xmx-emulated", true, true}, {"xmx16-emulated", true, true},
+    {"cpu", ~0u, false, false},
+    {"gpu", ~0u, false, false},
+    {"gpu-winograd", 1u << OPS_CONV2D, false, false},
+    {"mma-emulated", 1u << OPS_CONV2D | 1u << OPS_LINEAR, true, false},
+    {"xmx-emulated", 1u << OPS_CONV2D | 1u << OPS_LINEAR, true, true},
+    {"xmx16-emulated", 1u << OPS_CONV2D | 1u << OPS_LINEAR, true, true},
 };
 #define FLAVOURS (int)(sizeof flavours / sizeof *flavours)
-
-static bool has_matrix_kernel(enum ops_kind kind)
-{
-	return kind == OPS_CONV2D || kind == OPS_LINEAR;
-}
+#define MAX_TESTS (MAX_DEVICES * FLAVOURS * OPS_KINDS)
 
 /* One cmocka test: an operation on a device with one shape of kernels. */
 struct plan {
 	char name[96]; /* letters, digits and underscores: the runner's patterns count on it */
 	char selector[32];
-	const char *flavour;
-	bool f16_only, small;
+	const struct flavour *flavour;
 	enum ops_kind kind;
 };
 
@@ -53,12 +52,12 @@ static void need_device(const struct plan *p)
 {
 	struct error err;
 	char key[64];
-	snprintf(key, sizeof key, "%s %s", p->selector, p->flavour);
+	snprintf(key, sizeof key, "%s %s", p->selector, p->flavour->name);
 	if (device && strcmp(key, device_key) == 0)
 		return;
 	device_close(device);
 	device = NULL;
-	setenv("SUMI_KERNELS", p->flavour, 1);
+	setenv("SUMI_KERNELS", p->flavour->name, 1);
 	if (device_open(p->selector, &device, &err) != SUMI_OK)
 		fail_msg("%s", err.text);
 	snprintf(device_key, sizeof device_key, "%s", key);
@@ -97,17 +96,18 @@ static void test_plan(void **state)
 {
 	const struct plan *p = *state;
 	const struct ops_table *table = &ops_tables[p->kind];
-	bool small = p->small || getenv("SUMI_TEST_SMALL");
+	bool small = p->flavour->small || getenv("SUMI_TEST_SMALL");
 	int bad = 0, run = 0;
 	need_device(p);
 	for (int i = 0; i < table->count; i++) {
 		if (small && !(table->cases[i].flags & OPS_SMALL))
 			continue;
-		for (int variant = 0; variant < 4; variant += small ? 3 : 1) {
+		/* Small: dense and sliced, with a dtype each where there are two. */
+		bool f16_only = p->flavour->f16_only;
+		int first = f16_only ? 1 : 0, step = f16_only ? 2 : small ? 3 : 1;
+		for (int variant = first; variant < 4; variant += step) {
 			struct ops_variant v = {.dtype = variant & 1 ? DTYPE_F16 : DTYPE_F32,
 						.slices = (variant & 2) != 0};
-			if (p->f16_only && v.dtype != DTYPE_F16)
-				continue;
 			run++;
 			bad += !case_passes(p->kind, &table->cases[i], &v);
 		}
@@ -125,12 +125,10 @@ static int add_plans(int n, const char *selector, bool is_cpu)
 			if ((only && !strstr(ops_tables[k].name, only)) ||
 			    (kernels ? strcmp(kernels, flavours[f].name) != 0
 				     : !is_cpu && strcmp("gpu", flavours[f].name) != 0) ||
-			    (flavours[f].emulated && !has_matrix_kernel((enum ops_kind)k)))
+			    !(flavours[f].operations >> k & 1))
 				continue;
 			struct plan *p = &plans[n++];
-			p->flavour = flavours[f].name;
-			p->f16_only = flavours[f].emulated;
-			p->small = flavours[f].small;
+			p->flavour = &flavours[f];
 			p->kind = (enum ops_kind)k;
 			snprintf(p->selector, sizeof p->selector, "%s", selector);
 			snprintf(p->name, sizeof p->name, "%s_%s_%s", ops_tables[k].name, selector,

@@ -21,19 +21,25 @@
 
 static char cache[] = "/tmp/sumi-tune-XXXXXX";
 
-/* The one file in cache/tuning; the trial's only result. */
-static void tuning_file(char path[FILES_PATH_MAX])
+/* A file in cache/tuning that holds a tile (a number first), or a way of convolutions. */
+static void tuning_file(bool tile, char path[FILES_PATH_MAX])
 {
-	char folder[FILES_PATH_MAX];
+	char folder[FILES_PATH_MAX], *data = NULL, each[FILES_PATH_MAX];
 	assert_int_equal(files_path(folder, NULL, "%s/tuning", cache), 0);
 	DIR *d = opendir(folder);
 	assert_non_null(d);
 	int files = 0;
-	for (struct dirent *e; (e = readdir(d));)
-		if (e->d_name[0] != '.') {
-			assert_int_equal(files_path(path, NULL, "%s/%s", folder, e->d_name), 0);
+	for (struct dirent *e; (e = readdir(d));) {
+		if (e->d_name[0] == '.')
+			continue;
+		assert_int_equal(files_path(each, NULL, "%s/%s", folder, e->d_name), 0);
+		assert_int_equal(files_read(each, 80, &data, NULL, NULL), 0);
+		if ((data[0] >= '0' && data[0] <= '9') == tile) {
+			memcpy(path, each, FILES_PATH_MAX);
 			files++;
 		}
+		free(data);
+	}
 	closedir(d);
 	assert_int_equal(files, 1);
 }
@@ -87,7 +93,7 @@ static void test_tries_once_and_remembers(void **state)
 	struct gemm_tile first = multiply(&programs);
 	assert_true(first.m > 0);
 	assert_true(programs >= 2); /* the default and a candidate */
-	tuning_file(path);
+	tuning_file(true, path);
 	struct gemm_tile second = multiply(&programs);
 	assert_memory_equal(&first, &second, sizeof first);
 	assert_int_equal(programs, 1); /* no trial */
@@ -98,7 +104,7 @@ static void test_takes_a_remembered_candidate(void **state)
 	(void)state;
 	char path[FILES_PATH_MAX];
 	int programs = 0;
-	tuning_file(path);
+	tuning_file(true, path);
 	assert_int_equal(files_write_durable(path, "32 64 16 4 4 0\n", 15, NULL), 0);
 	struct gemm_tile tile = multiply(&programs);
 	assert_int_equal(tile.m, 32);
@@ -112,7 +118,7 @@ static void test_does_not_believe_a_damaged_file(void **state)
 					      "64 64 32 32 32 1\n"};
 	char path[FILES_PATH_MAX], *data = NULL;
 	int programs = 0;
-	tuning_file(path);
+	tuning_file(true, path);
 	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
 		assert_int_equal(files_write_durable(path, damaged[i], strlen(damaged[i]), NULL),
 				 0);
@@ -122,6 +128,65 @@ static void test_does_not_believe_a_damaged_file(void **state)
 		assert_string_not_equal(data, damaged[i]);
 		free(data);
 	}
+}
+
+/* A 3×3 convolution of ones by ones: every output counts the pixels and channels below it. */
+static unsigned char convolve(void)
+{
+	enum { SIDE = 5, CIN = 8, COUT = 3 };
+	static float x[SIDE * SIDE * CIN], w[COUT * CIN * 9], y[SIDE * SIDE * COUT];
+	struct device *d = NULL;
+	struct error err = {0};
+	struct buffer *bx = NULL, *by = NULL;
+	struct weight *weight = NULL;
+	for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+		x[i] = 1;
+	for (size_t i = 0; i < sizeof w / sizeof *w; i++)
+		w[i] = 1;
+	struct weight_desc desc = {.data = w, .cout = COUT, .cin = CIN, .kernel = 3};
+	assert_int_equal(device_open("opencl:0", &d, &err), 0);
+	assert_int_equal(device_buffer_new(d, sizeof x, &bx, &err), 0);
+	assert_int_equal(device_buffer_new(d, sizeof y, &by, &err), 0);
+	assert_int_equal(device_write(d, bx, 0, x, sizeof x, &err), 0);
+	assert_int_equal(device_weight_new(d, &desc, &weight, &err), 0);
+	struct conv2d_args args = {
+	    .x = {.buffer = bx, .n = 1, .h = SIDE, .w = SIDE, .c = CIN, .ld = CIN},
+	    .y = {.buffer = by, .n = 1, .h = SIDE, .w = SIDE, .c = COUT, .ld = COUT},
+	    .weight = weight,
+	    .stride = 1,
+	};
+	assert_int_equal(device_conv2d(d, &args, &err), 0);
+	assert_int_equal(device_read(d, by, 0, y, sizeof y, &err), 0);
+	for (int i = 0; i < SIDE * SIDE; i++) {
+		int rows = i / SIDE % (SIDE - 1) ? 3 : 2, columns = i % SIDE % (SIDE - 1) ? 3 : 2;
+		assert_true(y[i * COUT] == (float)(rows * columns * CIN));
+	}
+	unsigned char way = cl_device_of(d)->conv_ways[DTYPE_F32][0];
+	device_weight_free(d, weight);
+	device_buffer_free(d, by);
+	device_buffer_free(d, bx);
+	device_close(d);
+	return way;
+}
+
+static void test_tries_winograd_and_remembers(void **state)
+{
+	(void)state;
+	char path[FILES_PATH_MAX], *data = NULL;
+	static const char *const ways[] = {"direct\n", "winograd\n"};
+	unsigned char chosen[2];
+	assert_true(convolve() > 0);
+	tuning_file(false, path);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(files_write_durable(path, ways[i], strlen(ways[i]), NULL), 0);
+		chosen[i] = convolve();
+	}
+	assert_int_not_equal(chosen[0], chosen[1]);
+	assert_int_equal(files_write_durable(path, "Winograd", 8, NULL), 0);
+	assert_true(convolve() > 0); /* tried again */
+	assert_int_equal(files_read(path, 80, &data, NULL, NULL), 0);
+	assert_true(strcmp(data, ways[0]) == 0 || strcmp(data, ways[1]) == 0);
+	free(data);
 }
 
 static int setup(void **state)
@@ -149,6 +214,7 @@ int main(void)
 	    cmocka_unit_test(test_tries_once_and_remembers),
 	    cmocka_unit_test(test_takes_a_remembered_candidate),
 	    cmocka_unit_test(test_does_not_believe_a_damaged_file),
+	    cmocka_unit_test(test_tries_winograd_and_remembers),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
