@@ -3,14 +3,14 @@
 #   python tools/corpus/draw.py build --out DIR --count 20000    pictures.npy (uint8, N x S x S x 3) and codes.npy (N x 5)
 # Picture `index` of a `seed` depends on nothing else; which = train leaves out the held-out combinations, held draws only those.
 import argparse
-import multiprocessing as mp
+import functools
 import os
 import sys
-import time
-
-import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from corpus import build as builder                   # before numpy: it settles the threads
+import numpy as np
+
 from corpus import attributes as A
 from corpus import scenes, styles
 
@@ -27,35 +27,14 @@ def sample(seed, index, which="train", size=128):
     return picture(attrs, seed, index, size), attrs
 
 
-def _fill(job):
-    out, seed, which, size, lo, hi = job
-    pics = np.load(os.path.join(out, "pictures.npy"), mmap_mode="r+")
-    codes = np.load(os.path.join(out, "codes.npy"), mmap_mode="r+")
-    for i in range(lo, hi):
-        pics[i], attrs = sample(seed, i, which, size)
-        codes[i] = A.to_codes(attrs)
-    return hi - lo
+def _coded(seed, which, size, index):
+    pic, attrs = sample(seed, index, which, size)
+    return pic, A.to_codes(attrs)
 
 
 def build(out, count, seed=1, which="train", size=128, workers=None):
-    """Draws `count` pictures into `out` on all cores; a folder that is complete is left as it is."""
-    done = os.path.join(out, "done")
     stamp = f"{A.CORPUS_VERSION} {count} {seed} {which} {size}\n"
-    if os.path.exists(done) and open(done).read() == stamp:
-        return
-    os.makedirs(out, exist_ok=True)
-    np.lib.format.open_memmap(os.path.join(out, "pictures.npy"), "w+", np.uint8, (count, size, size, 3))
-    np.lib.format.open_memmap(os.path.join(out, "codes.npy"), "w+", np.uint8, (count, len(A.CLASSES)))
-    step = 64
-    jobs = [(out, seed, which, size, lo, min(count, lo + step)) for lo in range(0, count, step)]
-    began, n = time.time(), 0
-    with mp.get_context("fork").Pool(workers or os.cpu_count()) as pool:
-        for k in pool.imap_unordered(_fill, jobs):
-            n += k
-            if n % (step * 20) < step:
-                print(f"corpus {which} {n}/{count} {n / (time.time() - began):.0f}/s", flush=True)
-    with open(done, "w") as f:
-        f.write(stamp)
+    builder.build(out, count, functools.partial(_coded, seed, which, size), stamp, which, workers)
 
 
 def sheet(path, cells, size, columns):

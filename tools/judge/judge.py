@@ -1,6 +1,7 @@
-# judge.py: a small classifier for every attribute of the picture corpus (subject, time, weather, style, palette).
-#   python tools/judge/judge.py train --out DIR                    on DIR/corpus-judge, goes on from DIR/judge/last.pt
-#   python tools/judge/judge.py test --out DIR                     accuracy on DIR/corpus-test (another seed, all combinations)
+# judge.py: small classifiers for the attributes of a corpus: subject, time, weather, style and palette of pictures; mood and
+# instruments of music.
+#   python tools/judge/judge.py train --kind KIND                  on OUT/corpus-judge, goes on from OUT/judge/last.pt
+#   python tools/judge/judge.py test --kind KIND                   accuracy on OUT/corpus-test (another seed, all combinations)
 import argparse
 import json
 import os
@@ -13,50 +14,51 @@ import torch.nn.functional as F
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "train"))
 import common
-from corpus import draw
-from corpus.attributes import CLASSES
+import domains
 
 
 class Judge(nn.Module):
-    """One network for one attribute; pictures are brought to 64 x 64 first."""
+    """One network for one attribute or a few that are seen by the same features."""
 
-    def __init__(self, classes, width=24):
+    def __init__(self, classes, size, width=24):
         super().__init__()
         layers, last = [], 3
         for k, c in enumerate((width, 2 * width, 4 * width, 4 * width)):
             layers += [nn.Conv2d(last, c, 3, padding=1, stride=1 if k else 2, bias=False), nn.BatchNorm2d(c), nn.ReLU(), nn.MaxPool2d(2)]
             last = c
+        self.classes = {k: len(v) for k, v in classes.items()}
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(last * 4, classes))
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(last * (size[0] // 32) * (size[1] // 32), sum(self.classes.values())))
 
     def forward(self, x):
-        return self.head(self.body(x))
+        return dict(zip(self.classes, self.head(self.body(x)).split(list(self.classes.values()), 1)))
 
 
 class Judges(nn.Module):
-    def __init__(self):
+    """Answers of all attributes, in the order of the domain's classes; pictures are brought to the domain's size first."""
+
+    def __init__(self, domain):
         super().__init__()
-        self.each = nn.ModuleDict({k: Judge(len(v)) for k, v in CLASSES.items()})
+        self.size = domain.judge_size
+        self.each = nn.ModuleDict({k: Judge(v, self.size) for k, v in domain.judges.items()})
 
     def forward(self, x):
-        x = F.interpolate(x, size=(64, 64), mode="area")
-        return {k: j(x) for k, j in self.each.items()}
+        x, out = F.interpolate(x, size=self.size, mode="area"), {}
+        for j in self.each.values():
+            out.update(j(x))
+        return out
 
 
-def to_input(pictures, dev):
-    return torch.from_numpy(np.array(pictures)).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-
-def train(out, samples, batch=64, lr=2e-3, threads=2, count=20000):
+def train(domain, out, samples, batch=64, lr=2e-3, threads=2, count=20000):
     dev = common.device()
     common.setup(threads)
     path = os.path.join(out, "judge", "last.pt")
     # Judges must know every combination, also those that the painter never sees: they have a corpus of their own.
     corpus = os.path.join(out, "corpus-judge")
-    draw.build(corpus, count, seed=3, which="all")
+    domain.build(corpus, count, 3, "all")
     pictures = np.load(os.path.join(corpus, "pictures.npy"), mmap_mode="r")
-    codes = np.load(os.path.join(corpus, "codes.npy"))
-    net, seen, state = Judges().to(dev), 0, common.load(path)
+    codes = domain.judged(np.load(os.path.join(corpus, "codes.npy")))
+    net, seen, state = Judges(domain).to(dev), 0, common.load(path)
     opt = torch.optim.AdamW(net.parameters(), lr, weight_decay=0.01)
     if state:
         net.load_state_dict(state["model"])
@@ -66,14 +68,16 @@ def train(out, samples, batch=64, lr=2e-3, threads=2, count=20000):
     while seen < samples:
         rng = np.random.default_rng([23, seen])
         which = np.sort(rng.integers(len(pictures), size=batch))
-        x = to_input(pictures[which], dev)
-        if rng.random() < 0.5:
+        x = common.to_tensor(pictures[which], dev)
+        if domain.mirror and rng.random() < 0.5:
             x = x.flip(3)
+        if domain.roll:
+            x = x.roll(int(rng.integers(x.shape[3] // 8)) * 8, 3)
         x = x + 0.05 * rng.random() * torch.randn_like(x)
         y = torch.from_numpy(codes[which].astype(np.int64)).to(dev)
         answers = net(x)
         loss = sum(F.cross_entropy(answers[k], torch.where(y[:, i] == 255, -100, y[:, i]), label_smoothing=0.02)
-                   for i, k in enumerate(CLASSES))
+                   for i, k in enumerate(domain.A.CLASSES))
         opt.param_groups[0]["lr"] = lr * common.schedule(seen / samples, seen, 2000, tail=0.6)
         opt.zero_grad()
         loss.backward()
@@ -86,27 +90,27 @@ def train(out, samples, batch=64, lr=2e-3, threads=2, count=20000):
     common.save(path, {"model": net.state_dict(), "opt": opt.state_dict(), "seen": seen})
 
 
-def restore(out, dev):
-    net = Judges().to(dev)
+def restore(domain, out, dev):
+    net = Judges(domain).to(dev)
     net.load_state_dict(common.load(os.path.join(out, "judge", "last.pt"))["model"])
     return net.eval()
 
 
 @torch.no_grad()
 def answers(net, pictures, dev):
-    """Class numbers, N x 5, in the order of CLASSES. pictures: N x H x W x 3 uint8."""
-    rows = [torch.stack([v.argmax(1) for v in net(to_input(pictures[i:i + 100], dev)).values()], 1).cpu().numpy()
+    """Class numbers, one column for each attribute in the order of the domain's CLASSES. pictures: N x H x W x C uint8."""
+    rows = [torch.stack([v.argmax(1) for v in net(common.to_tensor(pictures[i:i + 100], dev)).values()], 1).cpu().numpy()
             for i in range(0, len(pictures), 100)]
     return np.concatenate(rows)
 
 
-def test(out):
+def test(domain, out):
     dev = common.device()
     pictures = np.load(os.path.join(out, "corpus-test", "pictures.npy"), mmap_mode="r")
-    codes = np.load(os.path.join(out, "corpus-test", "codes.npy"))
-    said = answers(restore(out, dev), pictures, dev)
+    codes = domain.judged(np.load(os.path.join(out, "corpus-test", "codes.npy")))
+    said = answers(restore(domain, out, dev), pictures, dev)
     table = {}
-    for i, (k, names) in enumerate(CLASSES.items()):
+    for i, (k, names) in enumerate(domain.A.CLASSES.items()):
         on = codes[:, i] != 255
         right = said[on, i] == codes[on, i]
         wrong = {}
@@ -122,12 +126,17 @@ def test(out):
 def main():
     p = argparse.ArgumentParser(description="train or test the judges")
     p.add_argument("what", choices=["train", "test"])
-    p.add_argument("--out", default="build/train/ink")
+    domains.add_arguments(p)
     p.add_argument("--samples", type=int, default=150000)
+    p.add_argument("--count", type=int, default=20000, help="pictures of the judges' own corpus")
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
+    domain = domains.from_arguments(a)
     common.setup(a.threads)
-    train(a.out, a.samples, threads=a.threads) if a.what == "train" else test(a.out)
+    if a.what == "train":
+        train(domain, a.out, a.samples, threads=a.threads, count=a.count)
+    else:
+        test(domain, a.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # render.py: renders a file of prompts, through the C core (the proof) or through the training code's own networks (a quick look).
 #   python tools/judge/render.py --prompts p.jsonl --to DIR --sumi build/bin/sumi --pack models/ink --steps 20 --cfg-scale 3
 #   python tools/judge/render.py --prompts p.jsonl --to DIR --checkpoint DIR [--fast]
+# With --kind music clips of sound, and their spectrograms, which are what the judges look at.
 import argparse
 import json
 import os
@@ -8,19 +9,20 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "train"))
+import domains
 
 
-def through_core(rows, a):
+def through_core(domain, rows, a):
     for r in rows:
-        path = os.path.join(a.to, os.path.splitext(r["file"])[0] + ".webp")
+        path = os.path.join(a.to, os.path.splitext(r["file"])[0] + domain.file_type)
         if os.path.exists(path):
             continue
-        cmd = [a.sumi, "render", "--pack", a.pack, r["prompt"], "-o", path, "--steps", str(a.steps), "--cfg-scale", str(a.cfg_scale),
+        cmd = [a.sumi, "render", "--modality", domain.modality, "--pack", a.pack or domain.pack, r["prompt"], "-o", path, "--steps", str(a.steps), "--cfg-scale", str(a.cfg_scale),
                "--seed", str(r["seed"])] + a.extra
         subprocess.run(cmd, check=True, stdout=subprocess.DEVNULL)
 
 
-def through_torch(rows, a):
+def through_torch(domain, rows, a):
     import torch
     from PIL import Image
 
@@ -36,11 +38,11 @@ def through_torch(rows, a):
         nets.unet.load_state_dict({**nets.unet.state_dict(), **common.load(os.path.join(a.checkpoint, "fast", "last.pt"))["average"]})
     vae, _ = autoencoder.restore(a.checkpoint, 32, dev)
     tokens, alphas = vocabulary.Tokenizer(os.path.join(a.checkpoint, "tokenizer")), models.alphas_cumprod(dev)
-    side = models.SIZES[a.profile]["latent"]
+    latent = domain.latent(a.profile)
     for i in range(0, len(rows), 25):
         part = rows[i:i + 25]
         ids = torch.tensor([tokens(r["prompt"]) for r in part] + [tokens("")], device=dev)
-        noise = torch.stack([torch.randn((4, side, side), generator=torch.Generator().manual_seed(r["seed"])) for r in part]).to(dev)
+        noise = torch.stack([torch.randn((4, *latent), generator=torch.Generator().manual_seed(r["seed"])) for r in part]).to(dev)
         with torch.no_grad():
             text = nets.text(ids).last_hidden_state
             if a.fast:
@@ -54,10 +56,11 @@ def through_torch(rows, a):
 
 def main():
     p = argparse.ArgumentParser(description="render prompts")
+    p.add_argument("--kind", default="picture", choices=list(domains.KINDS))
     p.add_argument("--prompts", required=True)
     p.add_argument("--to", required=True)
     p.add_argument("--sumi", default="build/bin/sumi")
-    p.add_argument("--pack", default="models/ink")
+    p.add_argument("--pack")
     p.add_argument("--checkpoint")
     p.add_argument("--profile", default="cpu")
     p.add_argument("--fast", action="store_true")
@@ -68,7 +71,7 @@ def main():
     a = p.parse_args()
     os.makedirs(a.to, exist_ok=True)
     rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
-    (through_torch if a.checkpoint else through_core)(rows, a)
+    (through_torch if a.checkpoint else through_core)(domains.of(a.kind), rows, a)
 
 
 if __name__ == "__main__":

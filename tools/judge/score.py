@@ -1,6 +1,6 @@
 # score.py: how many of the attributes that prompts name are in the pictures made from them, seen and held-out combinations,
 # English and Russian apart; and whether any picture is a copy of a corpus picture.
-#   python tools/judge/score.py --out DIR --prompts p.jsonl --pictures FOLDER [--json result.json]
+#   python tools/judge/score.py --kind KIND --prompts p.jsonl --pictures FOLDER [--json result.json]
 import argparse
 import json
 import os
@@ -9,26 +9,29 @@ import numpy as np
 
 import judge
 import common
-from corpus.attributes import CLASSES
+import domains
 
 
-def load(rows, folder):
+def load(rows, folder, size):
+    """The pictures that `rows` name, N x H x W x 3; of a clip of sound the spectrogram that lies beside it."""
     from PIL import Image
     pics = []
     for r in rows:
         stem = os.path.join(folder, os.path.splitext(r["file"])[0])
-        path = next(stem + e for e in (".png", ".webp") if os.path.exists(stem + e))
-        pics.append(np.asarray(Image.open(path).convert("RGB").resize((128, 128))))
+        path = next(stem + e for e in (".png", "-spectrogram.webp", ".webp") if os.path.exists(stem + e))
+        pics.append(np.asarray(Image.open(path).convert("RGB").resize(size[::-1])))
     return np.stack(pics)
 
 
-def attributes_right(rows, said):
+def attributes_right(domain, rows, said):
     tally = {}
     for r, codes in zip(rows, said):
-        for i, (k, names) in enumerate(CLASSES.items()):
+        for i, (k, names) in enumerate(domain.A.CLASSES.items()):
             if k in r["attrs"]:
                 ok = names[codes[i]] == r["attrs"][k]
-                for key in (("all",), (r["kind"],), (r["lang"],), (r["kind"], k)):
+                # What shall be absent says little by itself: most of it is absent from any clip.
+                keys = (("all",), (r["kind"],), (r["lang"],), (r["kind"], k))
+                for key in (("absent",),) if r["attrs"][k] == "absent" else keys:
                     t = tally.setdefault("/".join(key), [0, 0])
                     t[0] += ok
                     t[1] += 1
@@ -38,8 +41,9 @@ def attributes_right(rows, said):
 def small(pictures):
     """16 x 16 thumbnails, as rows."""
     p = np.asarray(pictures, np.float32) / 255
-    n, h, w, _ = p.shape
-    return p.reshape(n, 16, h // 16, 16, w // 16, 3).mean((2, 4)).reshape(n, -1)
+    n, h, w, c = p.shape
+    p = p.reshape(n, 16, h // 16, 16, w // 16, c).mean((2, 4))
+    return np.broadcast_to(p, (n, 16, 16, 3)).reshape(n, -1)
 
 
 def nearest(made, corpus, chunk=2000):
@@ -56,18 +60,19 @@ def nearest(made, corpus, chunk=2000):
 
 def main():
     p = argparse.ArgumentParser(description="score generated pictures")
-    p.add_argument("--out", default="build/train/ink")
+    domains.add_arguments(p)
     p.add_argument("--prompts", required=True)
     p.add_argument("--pictures", required=True)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--copies", action="store_true", help="also look for copies of corpus pictures")
     p.add_argument("--json")
     a = p.parse_args()
+    domain = domains.from_arguments(a)
     common.setup(a.threads)
     dev = common.device()
     rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
-    pics = load(rows, a.pictures)
-    result = {"attributes": attributes_right(rows, judge.answers(judge.restore(a.out, dev), pics, dev))}
+    pics = load(rows, a.pictures, tuple(8 * n for n in domain.latent("cpu")))
+    result = {"attributes": attributes_right(domain, rows, judge.answers(judge.restore(domain, a.out, dev), pics, dev))}
     if a.copies:
         corpus = np.load(os.path.join(a.out, "corpus", "pictures.npy"), mmap_mode="r")
         real = np.load(os.path.join(a.out, "corpus-test", "pictures.npy"), mmap_mode="r")[:200]

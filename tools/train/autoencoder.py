@@ -1,7 +1,7 @@
 # autoencoder.py: trains the pack's autoencoder (diffusers' AutoencoderTiny: 4 latent channels, an eighth of the size) on crops of
-# the corpus, and measures it against the closed-form PCA of 8x8x3 blocks to 4 numbers.
-#   python tools/train/autoencoder.py --out DIR [--samples N]      trains, goes on from DIR/ae/last.pt
-#   python tools/train/autoencoder.py --out DIR --measure          PSNR of both, style by style, on pictures of another seed
+# the corpus, and measures it against the closed-form PCA of 8x8 blocks to 4 numbers.
+#   python tools/train/autoencoder.py --kind KIND [--samples N]    trains, goes on from OUT/ae/last.pt
+#   python tools/train/autoencoder.py --kind KIND --measure        PSNR of both, by style (mood), on pictures of another seed
 import argparse
 import json
 import os
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import common
-from corpus.attributes import STYLES
+import domains
 
 
 def build(width):
@@ -21,21 +21,15 @@ def build(width):
                            num_encoder_blocks=(0, 1, 2, 3), num_decoder_blocks=(3, 2, 1, 0), scaling_factor=1.0)
 
 
-def pool_of(corpus):
-    """The pictures to draw crops from: pixel art counts three times, the PCA is strongest there."""
-    style = np.load(os.path.join(corpus, "codes.npy"))[:, 3]
-    return np.concatenate([np.arange(len(style))] + [np.flatnonzero(style == STYLES.index("pixel"))] * 2)
-
-
-def crops(pictures, pool, rng, count, side):
-    """Random crops, half of them mirrored, as N x 3 x side x side in -1..1."""
-    _, h, w, _ = pictures.shape
-    out = np.empty((count, side, side, 3), np.uint8)
+def crops(pictures, pool, rng, count, side, mirror=True):
+    """Random crops as N x 3 x side x side in -1..1; mirror: half of them mirrored."""
+    _, h, w, c = pictures.shape
+    out = np.empty((count, side, side, c), np.uint8)
     for k, i in enumerate(rng.choice(pool, count)):
         y, x = rng.integers(h - side + 1), rng.integers(w - side + 1)
-        c = pictures[i, y:y + side, x:x + side]
-        out[k] = c[:, ::-1] if rng.random() < 0.5 else c
-    return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        part = pictures[i, y:y + side, x:x + side]
+        out[k] = part[:, ::-1] if mirror and rng.random() < 0.5 else part
+    return common.to_tensor(out)
 
 
 def loss_of(model, x):
@@ -61,21 +55,22 @@ def measure_model(model, pictures, dev):
     """Mean squared error of each picture (in -1..1)."""
     out = []
     for i in range(0, len(pictures), 50):
-        x = torch.from_numpy(np.array(pictures[i:i + 50])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        x = common.to_tensor(pictures[i:i + 50], dev)
         y = model.decoder(model.encoder(x)).clamp(-1, 1)
         out.append((y - x).pow(2).mean((1, 2, 3)).cpu().numpy())
     return np.concatenate(out)
 
 
 def blocks(pictures):
-    n, h, w, _ = pictures.shape
-    x = pictures.reshape(n, h // 8, 8, w // 8, 8, 3).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(n, -1, 192).astype(np.float32) / 127.5 - 1
+    n, h, w, c = pictures.shape
+    x = pictures.reshape(n, h // 8, 8, w // 8, 8, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, -1, 64 * c).astype(np.float32) / 127.5 - 1
 
 
 def measure_pca(train, test):
-    """The line to beat: the four best directions of 8x8x3 blocks, fitted on training pictures."""
-    b = blocks(train).reshape(-1, 192)
+    """The line to beat: the four best directions of 8x8 blocks, fitted on training pictures."""
+    b = blocks(train)
+    b = b.reshape(-1, b.shape[-1])
     mean = b.mean(0)
     _, vec = np.linalg.eigh(np.cov((b - mean).T))
     base = vec[:, -4:].astype(np.float32)
@@ -86,16 +81,15 @@ def measure_pca(train, test):
     return np.concatenate(out)
 
 
-def measure(model, corpus, test, dev, limit=2000):
-    """PSNR table: style -> (PCA, autoencoder), mean squared error first, as PSNR over a set is defined."""
+def measure(domain, model, corpus, test, dev, limit=2000):
+    """PSNR table: group -> (PCA, autoencoder), mean squared error first, as PSNR over a set is defined."""
     pics = np.load(os.path.join(test, "pictures.npy"), mmap_mode="r")[:limit]
     codes = np.load(os.path.join(test, "codes.npy"))[:limit]
     train = np.load(os.path.join(corpus, "pictures.npy"), mmap_mode="r")[:1500]
     a, b = measure_pca(np.asarray(train), np.asarray(pics)), measure_model(model, pics, dev)
     table = {"all": (psnr(a.mean()), psnr(b.mean()))}
-    for k, s in enumerate(STYLES):
-        on = codes[:, 3] == k
-        table[s] = (psnr(a[on].mean()), psnr(b[on].mean()))
+    for name, on in domain.groups(codes).items():
+        table[name] = (psnr(a[on].mean()), psnr(b[on].mean()))
     return {k: (round(float(p), 2), round(float(q), 2)) for k, (p, q) in table.items()}
 
 
@@ -108,12 +102,12 @@ def restore(out, width, dev):
     return model.eval(), state
 
 
-def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000, freeze=False, seconds=None):
+def train(domain, out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet_every=10000, freeze=False, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "ae")
     pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
-    pool = pool_of(os.path.join(out, "corpus"))
+    pool = domain.pool(np.load(os.path.join(out, "corpus", "codes.npy")))
     state = common.load(os.path.join(folder, "last.pt"))
     model = build(state["width"] if state else width).to(dev, memory_format=torch.channels_last)
     opt, avg, seen = common.Optimiser([model], lr), common.Average(model, 0.999), 0
@@ -131,7 +125,7 @@ def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet
                                                       "steps": avg.steps, "seen": seen, "spent": clock.spent, "width": width})
     while clock.progress(seen) < 1:
         rng = np.random.default_rng([7, seen])
-        x = crops(pictures, pool, rng, batch, side).to(dev).contiguous(memory_format=torch.channels_last)
+        x = crops(pictures, pool, rng, batch, side, domain.mirror).to(dev).contiguous(memory_format=torch.channels_last)
         loss, sq = loss_of(model, x)
         loss.backward()
         opt.step(common.schedule(clock.progress(seen), seen, 2000))
@@ -151,7 +145,7 @@ def train(out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=2, sheet
 def sheet(model, avg, width, pictures, path, dev):
     copy = build(width).to(dev)
     copy.load_state_dict({**model.state_dict(), **avg.shadow})
-    x = torch.from_numpy(np.array(pictures[:12])).to(dev).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = common.to_tensor(pictures[:12], dev)
     y = copy.decoder(copy.encoder(x))
     both = torch.stack([x, y], 1).flatten(0, 1).add(1).div(2).permute(0, 2, 3, 1).cpu()
     common.contact_sheet(path, both, 8)
@@ -159,7 +153,7 @@ def sheet(model, avg, width, pictures, path, dev):
 
 def main():
     p = argparse.ArgumentParser(description="train or measure the autoencoder")
-    p.add_argument("--out", default="build/train/ink")
+    domains.add_arguments(p)
     p.add_argument("--samples", type=int, default=120000)
     p.add_argument("--width", type=int, default=32)
     p.add_argument("--batch", type=int, default=16)
@@ -170,14 +164,15 @@ def main():
     p.add_argument("--freeze", action="store_true", help="train the decoder only: the latents stay as they are")
     p.add_argument("--measure", action="store_true")
     a = p.parse_args()
+    domain = domains.from_arguments(a)
     if a.measure:
         common.setup(a.threads)
         dev = common.device()
         model, state = restore(a.out, a.width, dev)
-        table = measure(model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev)
+        table = measure(domain, model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev)
         print(json.dumps({"seen": state["seen"] if state else 0, "psnr_pca_ae": table}, indent=1))
     else:
-        train(a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads, freeze=a.freeze, seconds=a.seconds)
+        train(domain, a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads, freeze=a.freeze, seconds=a.seconds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # chain.py: the whole way from nothing to the pack, in one command: corpus on all cores, autoencoder, UNet, distillation, export.
 #   python tools/train/chain.py --profile cpu                      two cores, hours; stop it whenever you like and start it again
 #   python tools/train/chain.py --profile gpu --minutes 25         a data-centre GPU, 256 x 256, within the minutes given
+#   python tools/train/chain.py --kind music ...                   the same for models/ink-music
 # Each stage goes on from its own checkpoint. With --minutes the stages share the time that is left; --until ends one call early
 # (for machines that are lent for ten minutes at a time) after a checkpoint. --parts also cuts the pack into pieces of 16 MiB.
 import argparse
@@ -11,38 +12,44 @@ import tarfile
 import time
 
 import common
-import models
+import domains
 
 # count: pictures of the corpus; then samples of each stage and the batch that suits the machine.
+# music: what differs for clips of music.
 # cpu "ae": where the encoder of the committed pack was settled; more would move the latents under the UNet (use --freeze).
 PROFILES = {
     "try": {"count": 128, "ae": 64, "ae_batch": 16, "side": 64, "width": 32, "unet": 64, "batch": 32, "unet_lr": 3e-3, "fast": 64,
-            "fast_batch": 32, "share": None},
+            "fast_batch": 32, "share": None, "music": {}},
     "cpu": {"count": 24000, "ae": 37504, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 32, "unet_lr": 2e-3,
-            "fast": 60000, "fast_batch": 64, "share": None},
+            "fast": 60000, "fast_batch": 64, "share": None, "music": {"count": 12000, "ae": 60000, "unet": 400000, "unet_lr": 2.5e-3,
+                                                                      "batch": 64}},
     "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,
-            "fast": 500000, "fast_batch": 256, "share": {"corpus": 0.28, "ae": 0.14, "encode": 0.03, "unet": 0.43, "fast": 0.12}},
+            "fast": 500000, "fast_batch": 256, "share": {"corpus": 0.28, "ae": 0.14, "encode": 0.03, "unet": 0.43, "fast": 0.12},
+            "music": {"count": 20000}},
 }
 
 
-def stages(a, p):
+def draw(domain, a, folder, count, seed, which):
+    """The command that draws a corpus."""
+    code = f"import domains; domains.of({domain.name!r}).build({folder!r}, {count}, {seed}, {which!r}, {a.profile!r})"
+    return [sys.executable, "-c", f"import sys; sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r}); {code}"]
+
+
+def stages(domain, a, p):
     """(name, command) of each stage, in order. Every one is a process of its own: its memory is free when the next begins."""
     here = os.path.dirname(os.path.abspath(__file__))
     py = [sys.executable]
-    size = str(models.SIZES[a.profile]["picture"])
-    draw = py + [os.path.join(here, "..", "corpus", "draw.py"), "build", "--size", size]
-    run = ["--out", a.out, "--threads", str(a.threads)]
+    run = ["--kind", a.kind, "--out", a.out, "--threads", str(a.threads)]
     net = run + ["--profile", a.profile]
-    yield "corpus", draw + ["--out", os.path.join(a.out, "corpus"), "--count", str(p["count"]), "--seed", str(a.seed)]
-    yield "corpus-test", draw + ["--out", os.path.join(a.out, "corpus-test"), "--count", str(min(2000, p["count"])), "--seed", str(a.seed + 1),
-                                 "--which", "all"]
+    yield "corpus", draw(domain, a, os.path.join(a.out, "corpus"), p["count"], a.seed, "train")
+    yield "corpus-test", draw(domain, a, os.path.join(a.out, "corpus-test"), min(2000, p["count"]), a.seed + 1, "all")
     yield "ae", py + [os.path.join(here, "autoencoder.py"), "--samples", str(p["ae"]), "--batch", str(p["ae_batch"]), "--side",
                       str(p["side"]), "--width", str(p["width"])] + run
     yield "encode", py + [os.path.join(here, "diffusion.py"), "--encode"] + net
     yield "unet", py + [os.path.join(here, "diffusion.py"), "--samples", str(p["unet"]), "--batch", str(p["batch"]), "--lr",
                         str(p["unet_lr"])] + net
     yield "fast", py + [os.path.join(here, "distil.py"), "--samples", str(p["fast"]), "--batch", str(p["fast_batch"])] + net
-    yield "export", py + [os.path.join(here, "export.py"), "--out", a.out, "--pack", a.pack, "--profile", a.profile, "--seed",
+    yield "export", py + [os.path.join(here, "export.py"), "--kind", a.kind, "--out", a.out, "--pack", a.pack, "--profile", a.profile, "--seed",
                           str(a.seed)]
 
 
@@ -62,17 +69,19 @@ def parts(pack, folder, size=16 << 20):
 def main():
     p = argparse.ArgumentParser(description="corpus, autoencoder, UNet, distillation, export")
     p.add_argument("--profile", default="gpu" if common.device().type == "cuda" else "cpu", choices=list(PROFILES))
-    p.add_argument("--out", default="build/train/ink")
-    p.add_argument("--pack", default="models/ink")
+    domains.add_arguments(p)
+    p.add_argument("--pack", help="where the pack goes (models/ink or models/ink-music)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--minutes", type=float, help="the whole chain's time: each stage is cut to its share (profile gpu)")
     p.add_argument("--until", type=float, help="stop this call after so many minutes; the next one goes on")
     p.add_argument("--parts", help="folder for the pack in pieces of at most 16 MiB")
     a = p.parse_args()
-    profile, began = PROFILES[a.profile], time.time()
+    domain = domains.from_arguments(a)
+    a.pack = a.pack or domain.pack
+    profile, began = {**PROFILES[a.profile], **PROFILES[a.profile].get(a.kind, {})}, time.time()
     os.makedirs(a.out, exist_ok=True)
-    for name, cmd in stages(a, profile):
+    for name, cmd in stages(domain, a, profile):
         share = (profile["share"] or {}).get(name)
         limit = a.minutes * 60 * share if a.minutes and share and name in ("ae", "unet", "fast") else None
         if limit:

@@ -169,6 +169,12 @@ def contact_sheet(path, pictures, columns):
     Image.fromarray(out).save(path)
 
 
+def to_tensor(pictures, dev="cpu"):
+    """N x H x W x C bytes as N x 3 x H x W in -1..1; grey ones (C = 1) have three equal channels."""
+    x = torch.from_numpy(np.array(pictures)).to(dev).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return x if x.shape[1] == 3 else x.expand(-1, 3, -1, -1).contiguous()
+
+
 class Log:
     """Running means on the terminal and as JSON lines in the stage's folder."""
 

@@ -1,6 +1,6 @@
 # diffusion.py: trains the text encoder and the UNet together (v-prediction) on latents that are encoded once.
-#   python tools/train/diffusion.py --out DIR [--samples N]        trains, goes on from DIR/unet/last.pt
-#   python tools/train/diffusion.py --out DIR --encode             only writes the latents (after the encoder is settled)
+#   python tools/train/diffusion.py --kind KIND [--samples N]      trains, goes on from OUT/unet/last.pt
+#   python tools/train/diffusion.py --kind KIND --encode           only writes the latents (after the encoder is settled)
 import argparse
 import os
 
@@ -10,16 +10,9 @@ import torch.nn.functional as F
 
 import autoencoder
 import common
+import domains
 import models
 import vocabulary
-from corpus import attributes as A
-from corpus import captions
-
-SHEET = ["watercolour mountains in fog", "космический порт в туманности, одинокий корабль у доков", "neon city at night",
-         "пиксель-арт, одинокое дерево, день", "oil painting of the sea with a sailing boat at sunset", "яблоко на мольберте, карандаш",
-         "ink wash lighthouse in the rain", "капля чернил в стакане воды, акварель", "a forest in the snow, oil on canvas",
-         "неон, пустыня ночью", "pixel art mountains at sunset", "sumi-e a lone tree, violet tones",
-         "watercolour desert, golden tones", "город в тумане, масло", "pencil sketch sea, snow", "маяк на рассвете, синие тона"]
 
 
 @torch.no_grad()
@@ -28,16 +21,16 @@ def encode(out, count=None, mirror=False, width=32):
     already is kept: a run may begin with part of the corpus and go on with more."""
     path = os.path.join(out, "latents.npy")
     pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
-    n, h = min(count or len(pictures), len(pictures)), pictures.shape[1] // 8
-    old = np.load(path) if os.path.exists(path) else np.zeros((1 + mirror, 0, 4, h, h), np.float16)
+    n, h, w = min(count or len(pictures), len(pictures)), pictures.shape[1] // 8, pictures.shape[2] // 8
+    old = np.load(path) if os.path.exists(path) else np.zeros((1 + mirror, 0, 4, h, w), np.float16)
     if old.shape[1] >= n:
         return
     dev = common.device()
     model, _ = autoencoder.restore(out, width, dev)
-    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (old.shape[0], n, 4, h, h))
+    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (old.shape[0], n, 4, h, w))
     z[:, :old.shape[1]] = old
     for i in range(old.shape[1], n, 100):
-        x = torch.from_numpy(np.array(pictures[i:min(n, i + 100)])).to(dev).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        x = common.to_tensor(pictures[i:min(n, i + 100)], dev)
         z[0, i:i + 100] = model.encoder(x).half().cpu().numpy()
         if old.shape[0] == 2:
             z[1, i:i + 100] = model.encoder(x.flip(3)).half().cpu().numpy()
@@ -48,9 +41,10 @@ def encode(out, count=None, mirror=False, width=32):
 class Data:
     """Latents on the training device, captions made on the way from the attributes; 10 % of them empty."""
 
-    def __init__(self, out, dev, drop=0.1):
+    def __init__(self, domain, out, dev, drop=0.1):
         self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
         self.codes = np.load(os.path.join(out, "corpus", "codes.npy"))
+        self.domain = domain
         self.tokens, self.dev, self.drop = vocabulary.Tokenizer(os.path.join(out, "tokenizer")), dev, drop
 
     def batch(self, seen, count):
@@ -59,18 +53,21 @@ class Data:
         flip = rng.integers(self.z.shape[0], size=count)
         ids = []
         for i in which:
-            text = "" if rng.random() < self.drop else captions.caption_from_codes(self.codes[i], rng)[0]
+            text = "" if rng.random() < self.drop else self.domain.captions.caption_from_codes(self.codes[i], rng)[0]
             ids.append(self.tokens(text))
         z = self.z[torch.from_numpy(flip).to(self.dev), torch.from_numpy(which).to(self.dev)].float()
+        if self.domain.roll:                          # a loop may begin anywhere
+            shifts = rng.integers(z.shape[3] // self.domain.roll, size=count) * self.domain.roll
+            z = torch.stack([torch.roll(one, int(s), 2) for one, s in zip(z, shifts)])
         return z, torch.tensor(ids, device=self.dev), rng
 
 
 class Nets(torch.nn.Module):
     """The text encoder and the UNet as one module."""
 
-    def __init__(self, profile, vocab_size):
+    def __init__(self, profile, vocab_size, latent=None):
         super().__init__()
-        self.text, self.unet = models.text_encoder(profile, vocab_size), models.unet(profile)
+        self.text, self.unet = models.text_encoder(profile, vocab_size), models.unet(profile, latent)
 
     def forward(self, x, t, ids):
         return self.unet(x, t, self.text(ids).last_hidden_state).sample
@@ -91,21 +88,21 @@ def amp(dev):
     return torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda")
 
 
-def restore(out, profile, dev, stage="unet"):
+def restore(out, profile, dev, stage="unet", latent=None):
     """(nets with the averaged weights of a stage's last checkpoint, that checkpoint or None)."""
     tokens = vocabulary.Tokenizer(os.path.join(out, "tokenizer"))
-    nets = Nets(profile, len(tokens.vocab)).to(dev)
+    nets = Nets(profile, len(tokens.vocab), latent).to(dev)
     state = common.load(os.path.join(out, stage, "last.pt"))
     if state:
         nets.load_state_dict({**nets.state_dict(), **state["average"]})
     return nets.eval(), state
 
 
-def train(out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, sheet_every=24000, seconds=None):
+def train(domain, out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, sheet_every=24000, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "unet")
-    data, alphas = Data(out, dev), models.alphas_cumprod(dev)
+    data, alphas = Data(domain, out, dev), models.alphas_cumprod(dev)
     nets = Nets(profile, len(data.tokens.vocab)).to(dev)
     nets.unet.to(memory_format=torch.channels_last)
     opt, avg, seen = common.Optimiser([nets], lr, adam=0.5), common.Average(nets, 0.9985), 0
@@ -140,13 +137,14 @@ def train(out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, sheet_every
             keep()
         if seen // sheet_every > drawn:
             drawn = seen // sheet_every
-            sheet(out, profile, nets, avg, os.path.join(folder, f"sheet-{seen:08d}.png"), dev)
+            sheet(domain, out, profile, nets, avg, os.path.join(folder, f"sheet-{seen:08d}.png"), dev)
     keep()
 
 
 @torch.no_grad()
-def sheet(out, profile, nets, avg, path, dev, few=False, prompts=SHEET):
+def sheet(domain, out, profile, nets, avg, path, dev, few=False):
     """What the averaged weights paint: 20 steps with guidance 3, or 4 distilled steps."""
+    prompts = domain.sheet
     tokens = vocabulary.Tokenizer(os.path.join(out, "tokenizer"))
     copy = Nets(profile, len(tokens.vocab)).to(dev)
     copy.load_state_dict({**nets.state_dict(), **(avg.shadow if avg else {})})
@@ -155,8 +153,7 @@ def sheet(out, profile, nets, avg, path, dev, few=False, prompts=SHEET):
     ids = torch.tensor([tokens(p) for p in prompts] + [tokens("")], device=dev)
     text = copy.text(ids).last_hidden_state
     g = torch.Generator().manual_seed(1)
-    side = models.SIZES[profile]["latent"]
-    noise = torch.randn((len(prompts), 4, side, side), generator=g).to(dev)
+    noise = torch.randn((len(prompts), 4, *domain.latent(profile)), generator=g).to(dev)
     alphas = models.alphas_cumprod(dev)
     if few:
         z = models.lcm(copy.unet, noise, text[:-1], 4, alphas)
@@ -167,7 +164,7 @@ def sheet(out, profile, nets, avg, path, dev, few=False, prompts=SHEET):
 
 def main():
     p = argparse.ArgumentParser(description="train text encoder and UNet")
-    p.add_argument("--out", default="build/train/ink")
+    domains.add_arguments(p)
     p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
     p.add_argument("--samples", type=int, default=500000)
     p.add_argument("--batch", type=int, default=32)
@@ -177,12 +174,13 @@ def main():
     p.add_argument("--pictures", type=int, help="use only the first so many pictures of the corpus")
     p.add_argument("--encode", action="store_true")
     a = p.parse_args()
+    domain = domains.from_arguments(a)
     common.setup(a.threads)
     if not os.path.exists(os.path.join(a.out, "tokenizer", "vocab.json")):
-        vocabulary.write(os.path.join(a.out, "tokenizer"))
-    encode(a.out, a.pictures, mirror=a.profile == "gpu")
+        vocabulary.write(os.path.join(a.out, "tokenizer"), domain)
+    encode(a.out, a.pictures, mirror=domain.mirror and a.profile == "gpu")
     if not a.encode:                                  # (--pictures smaller than an earlier run's changes nothing)
-        train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads, seconds=a.seconds)
+        train(domain, a.out, a.samples, a.profile, a.lr, a.batch, a.threads, seconds=a.seconds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # distil.py: distils the guided UNet into one that needs four steps and no guidance (latent consistency: the student's answer at
 # one step must equal its slowly moving copy's answer one guided DDIM step later).
-#   python tools/train/distil.py --out DIR [--samples N]           goes on from DIR/fast/last.pt; the teacher is DIR/unet/last.pt
+#   python tools/train/distil.py --kind KIND [--samples N]         goes on from OUT/fast/last.pt; the teacher is OUT/unet/last.pt
 import argparse
 import os
 
@@ -9,6 +9,7 @@ import torch
 
 import common
 import diffusion
+import domains
 import models
 
 GRID = 50                                             # DDIM steps of the teacher between noise and picture
@@ -45,11 +46,11 @@ def loss_of(student, target, batch, text, alphas):
     return (((mine - his) ** 2 + c * c).sqrt() - c).mean()
 
 
-def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, sheet_every=6000, seconds=None):
+def train(domain, out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, sheet_every=6000, seconds=None):
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "fast")
-    data, alphas = diffusion.Data(out, dev, drop=0.05), models.alphas_cumprod(dev)
+    data, alphas = diffusion.Data(domain, out, dev, drop=0.05), models.alphas_cumprod(dev)
     teacher, base = diffusion.restore(out, profile, dev)
     teacher.requires_grad_(False)
     nets, _ = diffusion.restore(out, profile, dev)     # the student begins as the teacher; the text encoder stays
@@ -96,13 +97,13 @@ def train(out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, scale=3.0, 
             keep()
         if seen // sheet_every > drawn:
             drawn = seen // sheet_every
-            diffusion.sheet(out, profile, nets, avg, os.path.join(folder, f"sheet-{seen:07d}.png"), dev, few=True)
+            diffusion.sheet(domain, out, profile, nets, avg, os.path.join(folder, f"sheet-{seen:07d}.png"), dev, few=True)
     keep()
 
 
 def main():
     p = argparse.ArgumentParser(description="distil the UNet to four steps")
-    p.add_argument("--out", default="build/train/ink")
+    domains.add_arguments(p)
     p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
     p.add_argument("--samples", type=int, default=60000)
     p.add_argument("--batch", type=int, default=64)
@@ -111,7 +112,7 @@ def main():
     p.add_argument("--scale", type=float, default=3.0, help="guidance that is baked in")
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
-    train(a.out, a.samples, a.profile, a.lr, a.batch, a.threads, a.scale, seconds=a.seconds)
+    train(domains.from_arguments(a), a.out, a.samples, a.profile, a.lr, a.batch, a.threads, a.scale, seconds=a.seconds)
 
 
 if __name__ == "__main__":

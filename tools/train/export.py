@@ -1,5 +1,5 @@
 # export.py: writes the pack: half-precision safetensors in the folder layout of diffusers, and sumi.json.
-#   python tools/train/export.py --out DIR --pack models/ink
+#   python tools/train/export.py --kind KIND [--out DIR --pack DIR]
 import argparse
 import json
 import os
@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 import autoencoder
 import common
 import diffusion
+import domains
 import models
-from corpus.attributes import CORPUS_VERSION
 
 
 def tensors(module, prefix=""):
@@ -53,22 +53,23 @@ def text_weights(model):
     return {k if k.startswith("text_model.") else "text_model." + k: v for k, v in w.items()}
 
 
-def sumi_json(profile, state, ae, fast, seed):
-    side = models.SIZES[profile]["picture"]
+def sumi_json(domain, profile, state, ae, fast, seed):
+    own = domain.manifest(profile)
     return {
-        "name": "ink", "modality": "image", "licence": "CC0-1.0", "licence_of_the_code": "MIT",
-        "provenance": "Trained from nothing on pictures drawn by the program in tools/corpus; no scraped or photographed material.",
-        "corpus": {"version": CORPUS_VERSION, "seed": seed}, "languages": ["en", "ru"],
-        "command": f"python tools/train/chain.py --profile {profile} --seed {seed} --pack models/ink",
-        "trained": {"autoencoder_crops": ae["seen"], "unet_pictures": state["seen"], "fast_pictures": fast["seen"] if fast else 0},
-        "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side},
+        "name": own.pop("name"), "modality": own.pop("modality"), "licence": "CC0-1.0", "licence_of_the_code": "MIT",
+        "provenance": own.pop("provenance"), "corpus": {"version": domain.A.CORPUS_VERSION, "seed": seed}, "languages": ["en", "ru"],
+        "command": f"python tools/train/chain.py --kind {domain.name} --profile {profile} --seed {seed} --pack {domain.pack}",
+        "trained": {"autoencoder_crops": ae["seen"], f"unet_{domain.what}": state["seen"],
+                    f"fast_{domain.what}": fast["seen"] if fast else 0},
+        "defaults": own.pop("defaults"),
         **({"fast": {"unet": "unet_fast", "sampler": "lcm", "steps": 4, "cfg_scale": 1.0}} if fast else {}),
+        **own,
     }
 
 
-def export(out, pack, profile="cpu", seed=1):
+def export(domain, out, pack, profile="cpu", seed=1):
     dev = torch.device("cpu")
-    nets, state = diffusion.restore(out, profile, dev)
+    nets, state = diffusion.restore(out, profile, dev, latent=domain.latent(profile))
     vae, ae = autoencoder.restore(out, 32, dev)
     os.makedirs(pack, exist_ok=True)
     put(os.path.join(pack, "unet"), "diffusion_pytorch_model.safetensors", tensors(nets.unet),
@@ -88,19 +89,20 @@ def export(out, pack, profile="cpu", seed=1):
         "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderTiny"], "safety_checker": [None, None],
         "feature_extractor": [None, None], "image_encoder": [None, None], "requires_safety_checker": False})
-    write_json(os.path.join(pack, "sumi.json"), sumi_json(profile, state, ae, fast, seed))
+    write_json(os.path.join(pack, "sumi.json"), sumi_json(domain, profile, state, ae, fast, seed))
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
-    print(f"{pack}: {size / 1e6:.1f} MB, UNet after {state['seen']} pictures, fast {fast['seen'] if fast else 'none'}")
+    print(f"{pack}: {size / 1e6:.1f} MB, UNet after {state['seen']} {domain.what}, fast {fast['seen'] if fast else 'none'}")
 
 
 def main():
     p = argparse.ArgumentParser(description="write the pack")
-    p.add_argument("--out", default="build/train/ink")
-    p.add_argument("--pack", default="models/ink")
+    domains.add_arguments(p)
+    p.add_argument("--pack")
     p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
     p.add_argument("--seed", type=int, default=1)
     a = p.parse_args()
-    export(a.out, a.pack, a.profile, a.seed)
+    domain = domains.from_arguments(a)
+    export(domain, a.out, a.pack or domain.pack, a.profile, a.seed)
 
 
 if __name__ == "__main__":

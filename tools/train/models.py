@@ -21,11 +21,12 @@ def alphas_cumprod(device="cpu"):
     return torch.cumprod(1 - b, 0).to(device)
 
 
-def unet(profile):
+def unet(profile, latent=None):
+    """latent: height and width where they are not the profile's."""
     from diffusers import UNet2DConditionModel
     s = SIZES[profile]
     return UNet2DConditionModel(
-        sample_size=s["latent"], in_channels=4, out_channels=4, block_out_channels=s["channels"], layers_per_block=s["layers"],
+        sample_size=s["latent"] if latent is None or latent[0] == latent[1] else latent, in_channels=4, out_channels=4, block_out_channels=s["channels"], layers_per_block=s["layers"],
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=s["text_width"], attention_head_dim=s["heads"], norm_num_groups=32)

@@ -1,6 +1,9 @@
 # revive.py: makes checkpoints out of a pack, so that training goes on from the committed weights where the checkpoints are gone
 # (the optimiser's momentum begins anew; the corpus is drawn again by chain.py).
 #   python tools/train/revive.py --pack models/ink --out DIR
+# With --fresh the weights are only the beginning of something new: counts begin at 0, and the text encoder and its tokens are new.
+# That is how music began (music latents are not pictures, but edges, noise levels and attention are what they were):
+#   python tools/train/revive.py --pack models/ink --kind music --fresh
 import argparse
 import json
 import os
@@ -10,6 +13,8 @@ from safetensors.torch import load_file
 
 import autoencoder
 import common
+import domains
+import vocabulary
 
 
 def weights(pack, part, name="diffusion_pytorch_model.safetensors"):
@@ -24,28 +29,36 @@ def fitting(module, w):
 
 def main():
     p = argparse.ArgumentParser(description="checkpoints out of a pack")
-    p.add_argument("--pack", default="models/ink")
-    p.add_argument("--out", default="build/train/ink")
+    domains.add_arguments(p)
+    p.add_argument("--pack")
     p.add_argument("--profile", default="cpu")
+    p.add_argument("--fresh", action="store_true", help="begin another pack with these weights")
     a = p.parse_args()
+    domain = domains.from_arguments(a)
+    a.pack = a.pack or domain.pack
     if os.path.exists(os.path.join(a.out, "unet", "last.pt")):
         raise SystemExit(f"{a.out} has checkpoints already")
     import diffusion
     with open(os.path.join(a.pack, "sumi.json"), encoding="utf-8") as f:
         trained = json.load(f)["trained"]
-    shutil.copytree(os.path.join(a.pack, "tokenizer"), os.path.join(a.out, "tokenizer"), dirs_exist_ok=True)
+    seen = {"ae": 0, "unet": 0} if a.fresh else {"ae": trained["autoencoder_crops"], "unet": trained[f"unet_{domain.what}"]}
+    tokens, steps = os.path.join(a.out, "tokenizer"), 0 if a.fresh else 1000
+    if a.fresh:
+        vocabulary.write(tokens, domain)
+    else:
+        shutil.copytree(os.path.join(a.pack, "tokenizer"), tokens, dirs_exist_ok=True)
     vae = weights(a.pack, "vae")
     width = vae["encoder.layers.0.weight"].shape[0]
     common.save(os.path.join(a.out, "ae", "last.pt"), {"model": {**autoencoder.build(width).state_dict(), **vae}, "opt": None,
-                                                       "average": vae, "steps": 1000, "seen": trained["autoencoder_crops"],
-                                                       "width": width})
+                                                       "average": vae, "steps": steps, "seen": seen["ae"], "width": width})
     nets, _ = diffusion.restore(a.out, a.profile, common.device())
     nets.unet.load_state_dict(weights(a.pack, "unet"), strict=True)
-    own = nets.text.state_dict()
-    nets.text.load_state_dict({**own, **fitting(nets.text, weights(a.pack, "text_encoder", "model.safetensors"))})
+    if not a.fresh:
+        own = nets.text.state_dict()
+        nets.text.load_state_dict({**own, **fitting(nets.text, weights(a.pack, "text_encoder", "model.safetensors"))})
     average = common.Average(nets, 0.9985)
     common.save(os.path.join(a.out, "unet", "last.pt"), {"model": nets.state_dict(), "opt": None, "average": average.shadow, "spent": 0.0,
-                                                         "steps": 1000, "seen": trained["unet_pictures"], "profile": a.profile})
+                                                         "steps": steps, "seen": seen["unet"], "profile": a.profile})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ import os
 
 import regex
 
-import common
-from corpus import attributes as A
-from corpus import captions
+import domains
 
 LENGTH = 48                                           # tokens of a caption, with both marks
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -27,18 +25,18 @@ def byte_letters():
     return {b: table[b] for b in keep + [b for b in range(256) if b not in keep]}
 
 
-def count_words(count=20000):
-    words = collections.Counter()
+def count_words(domain, count=20000):
+    words, A = collections.Counter(), domain.A
     for i in range(count):
-        text, _ = captions.caption(A.attributes(1, i, "all"), A.rng_for(1, i, 2))
+        text, _ = domain.captions.caption(A.attributes(1, i, "all"), A.rng_for(1, i, 2))
         words.update(WORD.findall(text.lower()))
     return words
 
 
-def train(size=4000):
+def train(domain, size=4000):
     letters = byte_letters()
     split = {}
-    for w, n in count_words().items():
+    for w, n in count_words(domain).items():
         s = [letters[b] for b in w.encode()]
         split[tuple(s[:-1] + [s[-1] + "</w>"])] = n
     merges = []
@@ -69,9 +67,9 @@ def _merge(s, pair):
     return tuple(out)
 
 
-def write(folder):
+def write(folder, domain):
     os.makedirs(folder, exist_ok=True)
-    vocab, merges = train()
+    vocab, merges = train(domain)
     with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as f:
         json.dump(vocab, f, ensure_ascii=False, separators=(",", ":"))
     with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as f:
@@ -111,8 +109,3 @@ class Tokenizer:
             ids += self.word(w)
         ids = ids[:LENGTH - 1] + [self.end]
         return ids + [self.end] * (LENGTH - len(ids))
-
-
-if __name__ == "__main__":
-    import sys
-    write(sys.argv[1])

@@ -1,0 +1,127 @@
+# domains.py: what differs between the kinds of packs that are trained from a corpus: where the corpus comes from, the size of its
+# pictures, what a training picture may undergo, what is measured and judged, and what sumi.json says.
+import functools
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+
+class Picture:
+    name, pack, out = "picture", "models/ink", "build/train/ink"
+    what, modality, file_type = "pictures", "image", ".webp"
+    mirror, roll = True, 0                            # pictures may be mirrored, never shifted
+    sheet = ["watercolour mountains in fog", "космический порт в туманности, одинокий корабль у доков", "neon city at night",
+             "пиксель-арт, одинокое дерево, день", "oil painting of the sea with a sailing boat at sunset", "яблоко на мольберте, карандаш",
+             "ink wash lighthouse in the rain", "капля чернил в стакане воды, акварель", "a forest in the snow, oil on canvas",
+             "неон, пустыня ночью", "pixel art mountains at sunset", "sumi-e a lone tree, violet tones",
+             "watercolour desert, golden tones", "город в тумане, масло", "pencil sketch sea, snow", "маяк на рассвете, синие тона"]
+    judge_size = (64, 64)
+
+    def __init__(self):
+        from corpus import attributes, captions
+        self.A, self.captions = attributes, captions
+        self.judges = {k: {k: v} for k, v in attributes.CLASSES.items()}      # a network for each attribute
+
+    def build(self, out, count, seed, which, profile="cpu"):
+        import models
+        from corpus import draw
+        draw.build(out, count, seed, which, models.SIZES[profile]["picture"])
+
+    def latent(self, profile):
+        """Height and width of the latents."""
+        import models
+        return (models.SIZES[profile]["latent"],) * 2
+
+    def pool(self, codes):
+        """The pictures that crops are taken from: pixel art counts five times, the PCA is strongest there."""
+        return np.concatenate([np.arange(len(codes))] + [np.flatnonzero(codes[:, 3] == self.A.STYLES.index("pixel"))] * 4)
+
+    def groups(self, codes):
+        """What the autoencoder is measured on apart: name -> which pictures."""
+        return {s: codes[:, 3] == k for k, s in enumerate(self.A.STYLES)}
+
+    def judged(self, codes):
+        """Codes as the class numbers that judges learn: a column for each of A.CLASSES, 255 where it does not apply."""
+        return codes
+
+    def wanted(self, attrs, named):
+        """What a judge must find after a prompt that names these attributes."""
+        return {k: v for k, v in attrs.items() if k in named}
+
+    def manifest(self, profile):
+        side = 8 * self.latent(profile)[0]
+        return {"name": "ink", "modality": "image",
+                "provenance": "Trained from nothing on pictures drawn by the program in tools/corpus; no scraped or photographed "
+                              "material.",
+                "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}}
+
+
+class Music:
+    name, pack, out = "music", "models/ink-music", "build/train/ink-music"
+    what, modality, file_type = "clips", "audio", ".ogg"
+    mirror, roll = False, 4                           # a loop may begin at any fourth latent column (0.64 s)
+    sheet = ["calm piano", "энергичная гитара с барабанами", "sad strings, slow", "таинственная музыка, колокольчики", "happy flute",
+             "эпические струнные с барабанами", "dreamy synth pad", "тревожное пианино", "cheerful guitar, 141 bpm",
+             "печальное фортепиано", "energetic piano with drums", "мечтательная флейта", "tense strings", "спокойная гитара",
+             "mysterious flute and bells", "героическая музыка на синтезаторе"]
+    judge_size = (64, 128)
+
+    def __init__(self):
+        from corpus_music import attributes, captions
+        self.A, self.captions = attributes, captions
+        classes = attributes.CLASSES
+        self.judges = {"mood": {"mood": classes["mood"]}, "instruments": {k: v for k, v in classes.items() if k != "mood"}}
+
+    def build(self, out, count, seed, which, profile="cpu"):
+        from corpus_music import render
+        render.build(out, count, seed, which)
+
+    def latent(self, profile):
+        from corpus_music import spectrogram
+        return spectrogram.ROWS // 8, spectrogram.COLUMNS // 8
+
+    def pool(self, codes):
+        return np.arange(len(codes))
+
+    def groups(self, codes):
+        return {m: codes[:, 0] == k for k, m in enumerate(self.A.MOODS)}
+
+    def judged(self, codes):
+        return self.A.judged(codes)
+
+    def wanted(self, attrs, named):
+        out, on = {"mood": attrs["mood"]} if "mood" in named else {}, self.A.instruments(attrs)
+        return {**out, **{i: "present" if i in on else "absent" for i in self.A.INSTRUMENTS}} if "instruments" in named else out
+
+    def manifest(self, profile):
+        from corpus_music import moods, spectrogram
+        return {"name": "ink-music", "modality": "audio",
+                "provenance": "Trained from nothing on music composed and synthesised by the program in tools/corpus_music; no "
+                              "recordings.",
+                "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": spectrogram.COLUMNS,
+                             "height": spectrogram.ROWS},
+                "spectrogram": spectrogram.PARAMETERS, "moods": moods.TABLE}
+
+
+KINDS = {d.name: d for d in (Picture, Music)}
+
+
+@functools.lru_cache(maxsize=None)
+def of(kind):
+    return KINDS[kind]()
+
+
+def add_arguments(parser):
+    """--kind and --out, the same for every stage."""
+    parser.add_argument("--kind", default="picture", choices=list(KINDS))
+    parser.add_argument("--out", help="folder of the training (build/train/ink or build/train/ink-music)")
+
+
+def from_arguments(a):
+    """The domain; a.out gets its default."""
+    domain = of(a.kind)
+    a.out = a.out or domain.out
+    return domain
