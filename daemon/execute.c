@@ -319,10 +319,14 @@ static int begin_variant(struct work *w, const struct request *r, struct generat
 	void *saved = NULL;
 	size_t size = 0;
 	struct error ignored;
-	int status = queue_saved(w->x->queue, w->lease->id, w->variant, &saved, &size, err);
+	int status = SUMI_OK;
+	if (w->variant == w->lease->saved_variant)
+		status = queue_saved(w->x->queue, w->lease->id, w->variant, &saved, &size, err);
 	if (status && status != SUMI_NOTFOUND)
 		return status;
 	int64_t start = clock_mono_us();
+	log_debug("run.begins", "id=%s variant=%d us=%lld", w->lease->id, w->variant,
+		  (long long)start);
 	status = w->modality->begin(w->pack, r, saved, size, g, saved ? &ignored : err);
 	if (status && saved) {
 		/* Saved by another version, or damaged: begin anew, the bytes will be the same. */
@@ -392,6 +396,8 @@ static int run_variant(struct work *w, enum stop *stop, struct error *err)
 	if ((status = begin_variant(w, &r, &g, err)))
 		goto done;
 	crash_point("begun");
+	log_debug("steps.begin", "id=%s variant=%d us=%lld", w->lease->id, w->variant,
+		  (long long)clock_mono_us());
 	if ((status = run_steps_of(w, g, stop, err)) || *stop != STOP_NO)
 		goto done;
 	w->steps = g->steps;

@@ -376,26 +376,26 @@ int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitt
 {
 	int status = SUMI_OK;
 	memset(admitted, 0, sizeof *admitted);
-	for (size_t taken = 0; taken < limit && status == SUMI_OK;) {
+	bool more = true;
+	for (size_t taken = 0; more && taken < limit && status == SUMI_OK;) {
 		struct command command = {0};
 		redisReply *entries = NULL;
 		bool forgotten = false;
+		size_t asked = limit - taken < PIPELINE ? limit - taken : PIPELINE;
 		command_text(&command, "XRANGE");
 		command_key(&command, queue, "in", NULL);
 		command_text(&command, "-");
 		command_text(&command, "+");
 		command_text(&command, "COUNT");
-		command_int(&command,
-			    limit - taken < PIPELINE ? (int64_t)(limit - taken) : PIPELINE);
+		command_int(&command, (int64_t)asked);
 		status = link_call(queue, &command, &entries, err);
 		command_free(&command);
 		size_t count = status == SUMI_OK ? entries->elements : 0;
 		if (count)
 			status = admit_chunk(queue, entries, admitted, &forgotten, err);
 		freeReplyObject(entries);
-		if (!count)
-			break;
 		taken += forgotten ? 0 : count;
+		more = forgotten || count == asked;
 	}
 	return status;
 }

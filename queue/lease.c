@@ -34,7 +34,7 @@ static bool window_is_open(const char *key)
 
 static int learn_windows(struct queue *queue, const redisReply *list, struct error *err)
 {
-	if (queue->window_count + list->elements > MAX_WINDOWS) { /* most of them are history */
+	if (queue->window_count > MAX_WINDOWS) { /* most of them are history */
 		for (size_t i = 0; i < queue->window_count; i++)
 			free(queue->windows[i]);
 		queue->window_count = 0;
@@ -63,16 +63,30 @@ static int new_token(char out[QUEUE_TOKEN_SIZE], struct error *err)
 	return SUMI_OK;
 }
 
-static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *token,
-		      int64_t lease_ms, redisReply **reply, struct error *err)
+/* The windows known here: those that are open now, those that are closed. */
+static int window_arguments(struct command *command, const struct queue *queue, struct error *err)
 {
-	struct command command = {0};
 	bool *open = calloc(queue->window_count + 1, sizeof *open);
 	size_t open_count = 0;
 	if (!open)
 		return error_set(err, SUMI_NOMEM, "queue: no memory");
 	for (size_t i = 0; i < queue->window_count; i++)
 		open_count += open[i] = window_is_open(queue->windows[i]);
+	for (int pass = 1; pass >= 0; pass--) {
+		command_int(command,
+			    (int64_t)(pass ? open_count : queue->window_count - open_count));
+		for (size_t i = 0; i < queue->window_count; i++)
+			if (open[i] == (pass == 1))
+				command_text(command, queue->windows[i]);
+	}
+	free(open);
+	return SUMI_OK;
+}
+
+static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *token,
+		      int64_t lease_ms, redisReply **reply, struct error *err)
+{
+	struct command command = {0};
 	command_script(&command, queue, SCRIPT_CLAIM);
 	command_text(&command, worker->name);
 	command_text(&command, token);
@@ -80,16 +94,10 @@ static int claim_once(struct queue *queue, const struct queue_worker *worker, co
 	command_int(&command, (int64_t)worker->class_count);
 	for (size_t i = 0; i < worker->class_count; i++)
 		command_text(&command, worker->classes[i]);
-	for (int pass = 1; pass >= 0; pass--) {
-		command_int(&command,
-			    (int64_t)(pass ? open_count : queue->window_count - open_count));
-		for (size_t i = 0; i < queue->window_count; i++)
-			if (open[i] == (pass == 1))
-				command_text(&command, queue->windows[i]);
-	}
-	int status = script_call(queue, SCRIPT_CLAIM, &command, reply, err);
+	int status = window_arguments(&command, queue, err);
+	if (!status)
+		status = script_call(queue, SCRIPT_CLAIM, &command, reply, err);
 	command_free(&command);
-	free(open);
 	return status;
 }
 
@@ -109,6 +117,7 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 	lease->failures = reply_int(reply_at(reply, 4));
 	lease->crashes = reply_int(reply_at(reply, 5));
 	lease->created_ms = reply_int(reply_at(reply, 8));
+	lease->saved_variant = reply_int(reply_at(reply, 9));
 	for (size_t i = 0; done && i < done->elements; i++)
 		lease->variants_done |= UINT64_C(1) << (reply_int(done->element[i]) & 63);
 	int status = job_parse_json(reply_text(json), json ? json->len : 0, &lease->job, err);
@@ -202,11 +211,10 @@ static int lease_call(struct queue *queue, enum queue_script script, struct comm
 	return status == SUMI_OK && strcmp(word, "lost") == 0 ? lost(lease, err) : status;
 }
 
-int queue_beat(struct queue *queue, const struct queue_lease *lease,
-	       const struct queue_progress *progress, enum queue_hint *hint, struct error *err)
+static int beat_once(struct queue *queue, const struct queue_lease *lease,
+		     const struct queue_progress *progress, redisReply **reply, struct error *err)
 {
 	struct command command = {0};
-	redisReply *reply = NULL;
 	lease_command(&command, queue, SCRIPT_BEAT, lease);
 	command_int(&command, lease->lease_ms);
 	command_text(&command, lease->worker);
@@ -219,13 +227,28 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
 		for (int i = 0; i < 4; i++)
 			command_text(&command, "");
 	}
-	*hint = QUEUE_GO_ON;
-	int status = script_call(queue, SCRIPT_BEAT, &command, &reply, err);
+	int status = window_arguments(&command, queue, err);
+	if (!status)
+		status = script_call(queue, SCRIPT_BEAT, &command, reply, err);
 	command_free(&command);
-	if (status)
-		return status;
+	return status;
+}
+
+int queue_beat(struct queue *queue, const struct queue_lease *lease,
+	       const struct queue_progress *progress, enum queue_hint *hint, struct error *err)
+{
+	redisReply *reply = NULL;
+	*hint = QUEUE_GO_ON;
+	int status = beat_once(queue, lease, progress, &reply, err);
+	const redisReply *unknown = reply_at(reply, 2);
+	if (!status && unknown && unknown->elements &&
+	    !(status = learn_windows(queue, unknown, err))) {
+		freeReplyObject(reply);
+		reply = NULL;
+		status = beat_once(queue, lease, progress, &reply, err);
+	}
 	const redisReply *word = reply_at(reply, 0), *window = reply_at(reply, 1);
-	if (reply_is(word, "lost"))
+	if (!status && reply_is(word, "lost"))
 		status = lost(lease, err);
 	else if (reply_is(word, "cancel"))
 		*hint = QUEUE_STOP_CANCEL;

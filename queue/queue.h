@@ -138,6 +138,7 @@ struct queue_lease {
 	int64_t lease_ms;       /* as asked for at claim */
 	int64_t created_ms;     /* when the job was admitted, Redis' clock */
 	uint64_t variants_done; /* bit k: variant k has its result already */
+	int64_t saved_variant;  /* whose steps queue_saved() has; −1: nobody's */
 	char *state_json;       /* what the last worker left with queue_release(), or NULL */
 };
 void queue_lease_clear(struct queue_lease *lease);

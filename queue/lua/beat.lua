@@ -1,11 +1,12 @@
 -- Extends a lease. ARGV: id, token, lease in ms, worker, and progress as variant, step, steps,
--- eta (all '' when there is none to tell). Returns what the worker shall do, and the window
--- that the job must keep to.
+-- eta (all '' when there is none to tell), then windows: see read_windows(). Returns what the
+-- worker shall do, the window that the job must keep to, and windows of urgent jobs that the
+-- worker shall judge and beat again.
 local id, token, worker = ARGV[1], ARGV[2], ARGV[4]
 if not holds(id, token) then
-	return { 'lost', '' }
+	return { 'lost', '', {} }
 end
-local key = job_key(id)
+local key, unknown = job_key(id), {}
 local window = redis.call('HGET', key, 'window')
 redis.call('ZADD', P .. 'running', now + tonumber(ARGV[3]), id)
 redis.call('ZADD', P .. 'workers', now, worker)
@@ -19,7 +20,7 @@ if ARGV[5] ~= '' then
 	end
 end
 if redis.call('HEXISTS', key, 'cancel') == 1 then
-	return { 'cancel', window }
+	return { 'cancel', window, {} }
 end
 
 -- Workers of a class that are free, and those that run a batch job, by what they told last.
@@ -38,6 +39,20 @@ local function helpers(class)
 	return free, batch
 end
 
+local is_open = read_windows(9, unknown)
+
+-- Urgent jobs of a class that could begin now.
+local function urgent_of(class)
+	local below_normal, urgent = '(' .. string.format('%.0f', RANK), 0
+	for _, other in ipairs(redis.call('SMEMBERS', P .. 'windows:' .. class)) do
+		local waiting = redis.call('ZCOUNT', ready_key(class .. other), '-inf', below_normal)
+		if waiting > 0 and is_open(other) then
+			urgent = urgent + waiting
+		end
+	end
+	return urgent
+end
+
 -- Shall this job make room? When more urgent jobs wait than free workers and workers that
 -- make room already; a normal job only when no batch job could do so instead.
 local function shall_yield()
@@ -47,10 +62,9 @@ local function shall_yield()
 	end
 	redis.call('ZREMRANGEBYSCORE', P .. 'preempting', '-inf', now)
 	local asked = redis.call('ZSCORE', P .. 'preempting', id)
-	local below_normal = '(' .. string.format('%.0f', RANK)
 	local classes = redis.call('HGET', P .. 'worker:' .. worker, 'classes') or ''
 	for class in string.gmatch(classes, '%S+') do
-		local urgent = redis.call('ZCOUNT', ready_key(class), '-inf', below_normal)
+		local urgent = urgent_of(class)
 		if urgent > 0 then
 			local free, batch = helpers(class)
 			local helped = free + redis.call('ZCARD', P .. 'preempting') - (asked and 1 or 0)
@@ -67,7 +81,7 @@ end
 
 if shall_yield() then
 	redis.call('ZADD', P .. 'preempting', now + tonumber(ARGV[3]), id)
-	return { 'preempt', window }
+	return { 'preempt', window, {} }
 end
 redis.call('ZREM', P .. 'preempting', id)
-return { 'ok', window }
+return { 'ok', window, unknown }

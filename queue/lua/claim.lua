@@ -2,25 +2,6 @@
 -- its length before it: classes, windows that are open, windows that are closed.
 local worker, token, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local worker_key = P .. 'worker:' .. worker
-local at = 4
-
-local function read_list()
-	local list, last = {}, at + tonumber(ARGV[at])
-	for i = at + 1, last do
-		list[#list + 1] = ARGV[i]
-	end
-	at = last + 1
-	return list
-end
-
-local function as_set(list)
-	local set = {}
-	for _, value in ipairs(list) do
-		set[value] = true
-	end
-	return set
-end
-
 local function describe(id)
 	local key = job_key(id)
 	local h = redis.call('HMGET', key, 'job', 'attempts', 'failures', 'crashes', 'saved', 'cost',
@@ -33,8 +14,9 @@ local function describe(id)
 			end
 		end
 	end
+	local saved = redis.call('HGET', P .. 'saved:' .. id, 'variant')
 	return { 'job', id, h[1], tonumber(h[2]), tonumber(h[3]), tonumber(h[4]), h[5] or '', results,
-		tonumber(h[8]) }
+		tonumber(h[8]), tonumber(saved or -1) }
 end
 
 -- The reply to an earlier try may have been lost with the connection.
@@ -46,14 +28,13 @@ if redis.call('EXISTS', P .. 'paused') == 1 then
 	return { 'paused' }
 end
 
-local classes, open, shut = read_list(), as_set(read_list()), as_set(read_list())
 local queues, unknown = {}, {}
+local classes, at = read_list(4)
+local is_open = read_windows(at, unknown)
 for _, class in ipairs(classes) do
 	for _, window in ipairs(redis.call('SMEMBERS', P .. 'windows:' .. class)) do
-		if window == '' or open[window] then
+		if is_open(window) then
 			queues[#queues + 1] = class .. window
-		elseif not shut[window] then
-			unknown[#unknown + 1] = window
 		end
 	end
 end

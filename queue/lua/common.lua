@@ -114,6 +114,34 @@ local function enter_state(id, state, score)
 	redis.call('ZADD', P .. state, score, id)
 end
 
+-- The list that begins at ARGV[at] with its length, and where the next one begins.
+local function read_list(at)
+	local list, last = {}, at + tonumber(ARGV[at])
+	for i = at + 1, last do
+		list[#list + 1] = ARGV[i]
+	end
+	return list, last + 1
+end
+
+-- A function that says of a window whether it is open, by two lists of ARGV: those that the
+-- caller knows to be open and those it knows to be closed. Others are noted in unknown.
+local function read_windows(at, unknown)
+	local open, known = { [''] = true }, { [''] = true }
+	local list, next_at = read_list(at)
+	for _, window in ipairs(list) do
+		open[window], known[window] = true, true
+	end
+	for _, window in ipairs(read_list(next_at)) do
+		known[window] = true
+	end
+	return function(window)
+		if not known[window] then
+			unknown[#unknown + 1] = window
+		end
+		return open[window]
+	end
+end
+
 local closed = {}
 
 -- Ends a job, wherever it stands. settle() must follow for the jobs that wait for it.

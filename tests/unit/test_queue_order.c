@@ -278,6 +278,54 @@ static void test_preemption(void **state)
 	queue_lease_clear(&batch);
 }
 
+/* Urgent is urgent, whatever else a job asks for, as soon as it could begin. */
+static void test_urgent_jobs_with_conditions_preempt_too(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *id, *condition;
+		bool windowed, open;
+		enum queue_hint hint;
+	} cases[] = {
+	    {"shut", "", true, false, QUEUE_GO_ON}, /* it could not begin */
+	    {"open", "", true, true, QUEUE_STOP_PREEMPT},
+	    {"past", ",\"not_before\":\"2020-01-01\"", false, false, QUEUE_STOP_PREEMPT},
+	    {"next", ",\"after\":[\"open\"]", false, false, QUEUE_STOP_PREEMPT},
+	};
+	enum queue_hint hint;
+	struct queue_worker one = fixture_worker("w1");
+	must(queue_worker_beat(q, &one, &err), &err);
+	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[16], window[64] = "", json[256];
+		struct queue_lease batch = claim("w1", "batch");
+		window_text(text, cases[i].open);
+		if (cases[i].windowed)
+			snprintf(window, sizeof window, ",\"window\":\"%s\",\"tz\":\"UTC\"", text);
+		snprintf(json, sizeof json, JOB("%s", ",\"priority\":\"high\"%s%s"), cases[i].id,
+			 window, cases[i].condition);
+		assert_int_equal(fixture_submit(q, json), JOB_READY);
+		must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+		assert_int_equal(hint, cases[i].hint);
+		must(queue_release(q, &batch, "preempted", NULL, &err), &err);
+		queue_lease_clear(&batch);
+		if (hint == QUEUE_STOP_PREEMPT)
+			finish_next(cases[i].id);
+	}
+	/* A job that waits for another is urgent from the moment that that is done. */
+	fixture_submit(q, JOB("last", ",\"priority\":\"high\",\"after\":[\"slow\"]"));
+	struct queue_lease batch = claim("w1", "batch");
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_GO_ON);
+	fixture_submit(q, JOB("slow", ""));
+	struct queue_lease slow = claim("w2", "slow");
+	assert_int_equal(finish(&slow), QUEUE_FINISHED);
+	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
+	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
+	queue_lease_clear(&slow);
+	queue_lease_clear(&batch);
+}
+
 static void test_one_urgent_job_stops_one_worker(void **state)
 {
 	(void)state;
@@ -371,6 +419,7 @@ int main(void)
 	    TEST(test_deadlines),
 	    TEST(test_pause),
 	    TEST(test_preemption),
+	    TEST(test_urgent_jobs_with_conditions_preempt_too),
 	    TEST(test_one_urgent_job_stops_one_worker),
 	    TEST(test_recurring),
 	    TEST(test_recurring_daily_begins_at_its_time),
