@@ -3,6 +3,7 @@
  *
  *   submit     jobs a second, pipelined, each checked and written as JSON
  *   admit      jobs a second from the intake to ready
+ *   ping       one round trip to Redis and back: what the machine adds to any of the following
  *   pickup     from one client's XADD to the claim by a waiting worker, p50 and p99
  *   begin      from XADD to the moment at which an idle sumid turns to the job's prompt: taken in,
  *              claimed, its model found
@@ -116,6 +117,20 @@ static void bench_cycle(struct queue *q)
 		count++;
 	}
 	print_rate("cycle", count, clock_mono_us() - start);
+}
+
+static void bench_ping(const char *socket)
+{
+	static int64_t us[PICKUPS];
+	redisContext *c = redisConnectUnix(socket);
+	for (int i = 0; i < PICKUPS; i++) {
+		clock_sleep_ms(2);
+		int64_t start = clock_mono_us();
+		freeReplyObject(redisCommand(c, "PING"));
+		us[i] = clock_mono_us() - start;
+	}
+	redisFree(c);
+	print_times("ping", us, PICKUPS);
 }
 
 struct pickup {
@@ -327,6 +342,7 @@ int main(int argc, char **argv)
 	must(private_redis_start(&server, &redis, &err));
 	struct queue_options options = {.url = redis.url};
 	must(queue_open(&options, &q, &err));
+	bench_ping(redis.socket);
 	bench_pickup(q, redis.url);
 	bench_submit(q, jobs);
 	bench_cycle(q);
