@@ -121,7 +121,7 @@ soak: all
 
 bench: bootstrap
 	$(MAKE) all benches
-	bench/run.sh
+	BUILD=$(BUILD) bench/run.py
 
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system

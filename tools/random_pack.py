@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Writes a full-size pack with random weights in the diffusers layout, for benches and memory tests.
 
-    python3 tools/random_pack.py --arch sd15|sd21|sdxl [--dtype f16|bf16|f32] [--seed N] OUT
+    python3 tools/random_pack.py --arch sd15|sd21|sdxl [--dtype f16|bf16|f32] [--seed N]
+                                 [--motion] [--audio] [--share PACK] OUT
+
+--motion adds AnimateDiff's modules (sd15), --audio makes the pack one of sound, as Riffusion is; with --share the
+models are links to those of another pack.
 
 Shapes come from diffusers and transformers (on the meta device); the numbers are drawn and written in pieces, so that
 memory stays at a few hundred MiB whatever the model. The tokenizer has a small vocabulary; its marks have the usual
@@ -10,6 +14,7 @@ ids 49406 and 49407. Weights are scaled so that activations stay healthy in half
 
 import argparse
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -53,6 +58,11 @@ SCHEDULER = {
     "_class_name": "PNDMScheduler", "_diffusers_version": "0.22.0", "beta_end": 0.012, "beta_schedule": "scaled_linear",
     "beta_start": 0.00085, "clip_sample": False, "num_train_timesteps": 1000, "set_alpha_to_one": False,
     "skip_prk_steps": True, "steps_offset": 1, "trained_betas": None,
+}
+MOTION = {
+    "_class_name": "MotionAdapter", "_diffusers_version": "0.22.0", "block_out_channels": [320, 640, 1280, 1280],
+    "motion_layers_per_block": 2, "motion_max_seq_length": 32, "motion_mid_block_layers_per_block": 1,
+    "motion_norm_num_groups": 32, "motion_num_attention_heads": 8, "use_motion_mid_block": True,
 }
 WIDE_TEXT = {**TEXT, "hidden_act": "gelu", "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16,
              "num_hidden_layers": 23, "projection_dim": 512}
@@ -153,27 +163,47 @@ def write_weights(path, rows, dtype, seed):
     return path.stat().st_size
 
 
-def write_pack(root, arch, dtype, seed):
-    root, spec = Path(root), ARCHS[arch]
+def link(root, other, part):
+    """root/part → other/part, relative where both stand below one folder."""
+    place = root / part
+    if place.is_symlink():
+        place.unlink()
+    place.symlink_to(os.path.relpath(other.resolve() / part, root.resolve()))
+
+
+def write_part(root, part, config, dtype, seed, share):
+    """The config and weights of one model; returns what model_index.json says of it."""
+    text = "architectures" in config
+    if share:
+        link(root, share, part)
+    else:
+        name = "model.safetensors" if text else "diffusion_pytorch_model.safetensors"
+        write_json(root / part / "config.json", config)
+        size = write_weights(root / part / name, plan(config), dtype, seed)
+        print(f"{part}: {size / 2**20:.0f} MiB", flush=True)
+    return ["transformers", config["architectures"][0]] if text else ["diffusers", config["_class_name"]]
+
+
+def write_pack(root, args):
+    spec, share = ARCHS[args.arch], args.share and Path(args.share)
     index = {"_class_name": spec["pipeline"], "_diffusers_version": "0.22.0"}
     write_json(root / "scheduler/scheduler_config.json", spec["scheduler"])
     index["scheduler"] = ["diffusers", spec["scheduler"]["_class_name"]]
     for number, part in enumerate(("text_encoder", "text_encoder_2", "unet", "vae")):
-        config = spec.get(part)
-        if not config:
+        if part not in spec:
             continue
-        text = "architectures" in config
-        name = "model.safetensors" if text else "diffusion_pytorch_model.safetensors"
-        write_json(root / part / "config.json", config)
-        size = write_weights(root / part / name, plan(config), dtype, [seed, number])
-        index[part] = ["transformers", config["architectures"][0]] if text else ["diffusers", config["_class_name"]]
-        if text:
+        index[part] = write_part(root, part, spec[part], args.dtype, [args.seed, number], share)
+        if "architectures" in spec[part]:
             tokenizer = part.replace("text_encoder", "tokenizer")
             pad = "!" if part == "text_encoder_2" else spec.get("pad", "<|endoftext|>")
             write_tokenizer(root / tokenizer, pad=pad, at=(49406, 49407))
             index[tokenizer] = ["transformers", "CLIPTokenizer"]
-        print(f"{part}: {size / 2**20:.0f} MiB")
-    if arch != "sdxl":
+    if args.motion:
+        index["motion_adapter"] = write_part(root, "motion_adapter", MOTION, args.dtype, [args.seed, 4], None)
+        index["_class_name"] = "AnimateDiffPipeline"
+    if args.audio:
+        write_json(root / "sumi.json", {"modality": "audio"})
+    if args.arch != "sdxl":
         index.update({"feature_extractor": [None, None], "safety_checker": [None, None]})
     write_json(root / "model_index.json", index)
 
@@ -183,11 +213,16 @@ def main():
     parser.add_argument("--arch", required=True, choices=sorted(ARCHS))
     parser.add_argument("--dtype", default="f16", choices=sorted(WIDTH))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--motion", action="store_true")
+    parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--share", metavar="PACK")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
     if args.seed < 0:
         parser.error("--seed must not be negative")
-    write_pack(args.out, args.arch, args.dtype, args.seed)
+    if args.motion and args.arch != "sd15":
+        parser.error("--motion goes with --arch sd15")
+    write_pack(Path(args.out), args)
 
 
 if __name__ == "__main__":

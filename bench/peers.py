@@ -1,0 +1,92 @@
+"""Other programs with the same weights, turn by turn with sumi in one run: the ratio of each pair, not two times of
+different hours."""
+
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+
+import process
+from packs import ROOT, python
+
+PROMPT = "mountains in fog"
+SDCPP_MARKS = [("step", r"(?<!\d)(\d+)/\d+ - "), ("sampled", r"sampling completed"),
+               ("decoded", r"decode_first_stage completed|latent 1 decoded")]
+SUMI_MARKS = [("step", r"step (\d+)/")]
+
+
+def turns():
+    return int(os.environ.get("SUMI_BENCH_TURNS", "2"))
+
+
+def phases(run, steps, decoded):
+    """What both programs are compared by; each (wall, cpu)."""
+    return {"step": run.between(f"step{steps - 1}", f"step{steps}"), "decode": run.between(f"step{steps}", decoded),
+            "whole": (run.wall, run.cpu), "rss_mib": run.rss}
+
+
+def sumi_turn(sumi, pack, steps, out):
+    run = process.Run([sumi, "render", PROMPT, "-p", pack, "-o", out / "turn.png", "--width", "512", "--height", "512",
+                       "--sampler", "euler", "--steps", str(steps), "--cfg-scale", "1", "--seed", "1"], SUMI_MARKS)
+    return phases(run, steps, "end")  # writing the file is counted as decoding
+
+
+def sdcpp_turn(program, pack, steps, out):
+    options = os.environ.get("SDCPP_OPTIONS", "--diffusion-fa").split()
+    threads = os.environ.get("SDCPP_THREADS", str(os.cpu_count()))
+    run = process.Run([program, "-m", pack, "-p", PROMPT, "-o", out / "sdcpp.png", "-W", "512", "-H", "512",
+                       "--sampling-method", "euler", "--steps", str(steps), "--cfg-scale", "1", "-s", "1",
+                       "-t", threads, *options], SDCPP_MARKS)
+    return phases(run, steps, "decoded")
+
+
+def compare(rows, units):
+    """{step: {sumi, peer: best seconds by wall and busy time, ratio: medians of the pairs}} of [(sumi, peer)]."""
+    result = {}
+    for phase in ("step", "decode", "encode", "text", "whole"):
+        pairs = [(a[phase], b[phase]) for a, b in rows if a.get(phase) and b.get(phase)]
+        if not pairs:
+            continue
+        entry = {"turns": len(pairs)}
+        for place, clock in enumerate(("wall", "busy")):
+            share = units if clock == "busy" else 1
+            entry[clock] = {"sumi": min(a[place] for a, _ in pairs) / share,
+                            "peer": min(b[place] for _, b in pairs) / share,
+                            "ratio": median(b[place] / a[place] for a, b in pairs)}
+        result[phase] = entry
+    for who, index in (("sumi", 0), ("peer", 1)):
+        sizes = [row[index]["rss_mib"] for row in rows if row[index].get("rss_mib")]
+        if sizes:
+            result.setdefault("rss_mib", {})[who] = max(sizes)
+    return result
+
+
+def sdcpp(sumi, pack, units, out):
+    """None without SDCPP."""
+    program = os.environ.get("SDCPP")
+    if not program:
+        return None
+    steps, rows = 2, []
+    for turn in range(turns()):
+        print(f"stable-diffusion.cpp: turn {turn + 1} of {turns()}", flush=True)
+        rows.append((sumi_turn(sumi, pack, steps, out), sdcpp_turn(program, pack, steps, out)))
+    missing = [k for k in ("step", "decode") if not rows[0][1][k]]
+    if missing:
+        print(f"{program} says nothing of its {' and '.join(missing)}: its messages changed", file=sys.stderr)
+    return {"program": "stable-diffusion.cpp", "options": os.environ.get("SDCPP_OPTIONS", "--diffusion-fa"),
+            **compare(rows, units)}
+
+
+def diffusers(models, pack, units, out):
+    """[results] of tools/bench_diffusers.py; empty without DIFFUSERS."""
+    wanted = os.environ.get("DIFFUSERS")
+    if not wanted or wanted == "0":
+        return []
+    place = out / "diffusers.json"
+    command = [python(), str(ROOT / "tools/bench_diffusers.py"), str(pack), "--sumi", str(models), "--json", str(place),
+               "--turns", str(turns()), "--units", str(units)]
+    for engine in (wanted if wanted != "1" else "torch").split(","):
+        command += ["--engine", engine]
+    failed = subprocess.run(command, env=process.environment()).returncode
+    return [] if failed else json.loads(place.read_text())

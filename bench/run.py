@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Figures of this machine, one bench after the other, as tables and as build/bench/bench.json.
+
+Compare shares and ratios: absolute times are a machine's mood of the hour. "Busy" is processor time divided by the
+device's compute units, the wall clock that a quiet machine would show. docs/performance.md explains the JSON.
+
+    SUMI_BENCH_BIG=0          without models of Stable Diffusion 1.5's size (1: even where memory looks too small)
+    SUMI_BENCH_PACKS="DIR…"   other packs to time (default: those in models/)
+    SUMI_BENCH_ONLY="PART…"   of operations models whole cold peers queue storage
+    SUMI_BENCH_SD15=DIR       a pack of Stable Diffusion 1.5's shape (default: random weights in build/bench/sd15)
+    SUMI_BENCH_PYTHON=FILE    a Python with tools/requirements.txt (default: .venv/bin/python)
+    SUMI_BENCH_TURNS=N        pairs a peer is measured in (default 2)
+    SUMI_BENCH_OUT=FILE       where the JSON goes
+    SDCPP=FILE                stable-diffusion.cpp's sd-cli, measured with the same weights
+    SDCPP_OPTIONS, _THREADS   its options (default --diffusion-fa) and threads (default: all)
+    DIFFUSERS=1               diffusers too; or engines of tools/bench_diffusers.py, such as "torch,openvino"
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import packs
+import peers
+import process
+import report
+
+BUILD = Path(os.environ.get("BUILD", "build"))
+OUT = BUILD / "bench"
+SUMI = BUILD / "bin/sumi"
+PARTS = ("operations", "models", "whole", "cold", "peers", "queue", "storage")
+
+# name, which of the big packs, arguments of sumi render, the file's ending
+WHOLE = [
+    ("picture 512x512, 4 steps", "image", ["--width", "512", "--height", "512", "--steps", "4"], "webp"),
+    ("video 256x256, 16 frames, 2 steps", "video", ["--width", "256", "--height", "256", "--frames", "16",
+                                                    "--steps", "2"], "webp"),
+    ("clip of 5 s, 4 steps", "audio", ["--duration", "5", "--steps", "4"], "ogg"),
+]
+
+
+class Bench:
+    def __init__(self):
+        self.result = {"schema": 1, "machine": report.machine()}
+        self.units = os.cpu_count()
+        self.big = packs.big(OUT)
+        wanted = os.environ.get("SUMI_BENCH_PACKS")
+        self.packs = [Path(p) for p in (wanted.split() if wanted else sorted(Path("models").glob("*")))]
+        self.packs = [p for p in self.packs if (p / "model_index.json").exists()]
+
+    def program(self, name, *arguments):
+        """Runs one of the C benches, whose table goes to the terminal as it comes, and reads its JSON."""
+        place = OUT / f"{name}.json"
+        print(f"\n== {name} {' '.join(map(str, arguments))}", flush=True)
+        process.Run([OUT / name, *arguments, "--json", place], echo=True)
+        return json.loads(place.read_text())
+
+    def operations(self):
+        self.result["operations"] = found = self.program("ops")
+        self.units = found["device"]["compute_units"]
+
+    def models(self):
+        rows = [self.program("models", self.big["image"], "--repeat", "2")] if self.big else []
+        for pack in self.packs:
+            info = json.loads((pack / "sumi.json").read_text()) if (pack / "sumi.json").exists() else {}
+            size = info.get("defaults", {})
+            rows.append(self.program("models", pack, "--size", f"{size.get('width', 512)}x{size.get('height', 512)}"))
+        self.result["models"] = rows
+
+    def render(self, pack, arguments, ending, **environment):
+        return process.Run([SUMI, "render", peers.PROMPT, "-p", pack, "-o", OUT / f"whole.{ending}", "--seed", "1",
+                            *arguments], peers.SUMI_MARKS, process.environment(**environment))
+
+    def whole_row(self, name, pack, arguments, ending):
+        print(f"{name} ({pack})", flush=True)
+        run = self.render(pack, arguments, ending)
+        last = max((int(n[4:]) for n in run.stamps if n.startswith("step")), default=1)
+        steps = run.between("step1", f"step{last}") if last > 1 else None
+        return {"name": f"{pack.name}: {name}", "wall_seconds": run.wall, "busy_seconds": run.cpu / self.units,
+                "step_wall_seconds": steps and steps[0] / (last - 1),
+                "step_busy_seconds": steps and steps[1] / (last - 1) / self.units, "peak_resident_mib": run.rss}
+
+    def whole(self):
+        print("\n== whole results", flush=True)
+        rows = [self.whole_row(name, self.big[kind], [*arguments, "--cfg-scale", "1", "--sampler", "euler"], ending)
+                for name, kind, arguments, ending in WHOLE if kind in self.big]
+        for pack in self.packs:
+            info = json.loads((pack / "sumi.json").read_text()) if (pack / "sumi.json").exists() else {}
+            audio = info.get("modality") == "audio"
+            rows.append(self.whole_row("5 s as the pack proposes" if audio else "as the pack proposes", pack,
+                                       ["--duration", "5"] if audio else [], "ogg" if audio else "webp"))
+        self.result["whole"] = rows
+
+    def cold(self):
+        """Twice with the same cache folder: sumi's programs and packed weights, and the driver's own cache."""
+        place, rows = OUT / "cold", []
+        for pack in [*([self.big["image"]] if self.big else []), *self.packs[:1]]:
+            print(f"\n== cold start ({pack})", flush=True)
+            shutil.rmtree(place, ignore_errors=True)
+            caches = {"SUMI_CACHE_DIR": str(place / "sumi"), "POCL_CACHE_DIR": str(place / "pocl")}
+            row = {"pack": pack.name}
+            for when in ("empty", "full"):
+                (place / "sumi").mkdir(parents=True, exist_ok=True)
+                (place / "pocl").mkdir(parents=True, exist_ok=True)
+                run = self.render(pack, ["--steps", "1", "--cfg-scale", "1", "--sampler", "euler"], "webp", **caches)
+                wall, cpu = run.stamps["step1"]
+                row[when] = {"wall_seconds": wall, "busy_seconds": cpu / self.units}
+            rows.append(row)
+        shutil.rmtree(place, ignore_errors=True)
+        self.result["cold_start"] = rows
+
+    def peers(self):
+        found = []
+        if self.big:
+            sdcpp = peers.sdcpp(SUMI, self.big["image"], self.units, OUT)
+            found = [sdcpp] if sdcpp else []
+            found += peers.diffusers(OUT / "models", self.big["image"], self.units, OUT)
+        self.result["peers"] = found
+
+    def text(self, name):
+        print(f"\n== {name}", flush=True)
+        self.result[name] = process.Run([OUT / name], echo=True).text.splitlines()
+
+    def queue(self):
+        self.text("queue")
+
+    def storage(self):
+        self.text("storage")
+
+
+def main():
+    os.chdir(packs.ROOT)
+    OUT.mkdir(parents=True, exist_ok=True)
+    parts = os.environ.get("SUMI_BENCH_ONLY", " ".join(PARTS)).split()
+    unknown = [p for p in parts if p not in PARTS]
+    if unknown:
+        sys.exit(f"SUMI_BENCH_ONLY: {' '.join(unknown)} is none of {' '.join(PARTS)}")
+    bench, failures = Bench(), []
+    for part in parts:
+        try:
+            getattr(bench, part)()
+        except (OSError, RuntimeError, ValueError, KeyError) as failure:
+            failures.append(f"{part}: {failure}")
+            print(failures[-1], file=sys.stderr)
+    report.summary(bench.result)
+    place = Path(os.environ.get("SUMI_BENCH_OUT") or OUT / "bench.json")
+    place.write_text(json.dumps(bench.result, indent=1) + "\n")
+    print(f"\n{place}")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

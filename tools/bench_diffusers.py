@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""sumi's models against the same pack in diffusers and OpenVINO, turn by turn in one run.
+
+    python3 tools/bench_diffusers.py PACK [--engine torch|openvino|cuda]… [--sumi PROGRAM] [--size N]
+                                     [--batch N] [--turns N] [--units N] [--json FILE]
+
+torch: PyTorch on the CPU, float32 (what it is fastest in without bfloat16 instructions), channels-last, SDPA.
+openvino: the same models converted to OpenVINO, weights compressed to half, on the CPU (pip install openvino).
+cuda: half precision, channels-last, SDPA, torch.compile.
+Each model is called once to warm up; then sumi (build/bench/models) and the engine take turns. On CPUs the ratios are of
+processor time and of wall time, elsewhere both are wall time. Set OMP_WAIT_POLICY=passive: threads that spin count as
+work.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import peers
+import report
+
+WORDS = {"step": "UNet step", "decode": "VAE decode", "encode": "VAE encode", "text": "text encoding"}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The models as functions of nothing
+# ---------------------------------------------------------------------------------------------------------------------
+
+def load(pack, dtype):
+    """(UNet, VAE, text encoder) of a pack."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+    import torch
+    unet = UNet2DConditionModel.from_pretrained(pack, subfolder="unet", torch_dtype=dtype)
+    vae = AutoencoderKL.from_pretrained(pack, subfolder="vae", torch_dtype=dtype)
+    text = CLIPTextModel.from_pretrained(pack, subfolder="text_encoder", torch_dtype=dtype)
+    return [m.eval().to(memory_format=torch.channels_last) for m in (unet, vae)] + [text.eval()]
+
+
+def inputs(unet, size, batch, dtype, device):
+    """{word: arguments of that model}."""
+    import torch
+    torch.manual_seed(0)
+    side = size // 8
+
+    def pixels(n, channels, wide):
+        t = torch.randn(n, channels, wide, wide, dtype=dtype, device=device)
+        return t.contiguous(memory_format=torch.channels_last)
+
+    context = torch.randn(batch, 77, unet.config.cross_attention_dim, dtype=dtype, device=device)
+    return {"step": (pixels(batch, 4, side), torch.tensor(500, device=device), context),
+            "decode": (pixels(1, 4, side),), "encode": (pixels(1, 3, size),),
+            "text": (torch.zeros(1, 77, dtype=torch.int64, device=device),)}
+
+
+def modules(unet, vae, text):
+    """{word: a module that takes those arguments and returns one tensor}."""
+    import torch
+
+    class Part(torch.nn.Module):
+        def __init__(self, owner, call):
+            super().__init__()
+            self.owner, self.call = owner, call
+
+        def forward(self, *args):
+            return self.call(self.owner, *args)
+
+    return {"step": Part(unet, lambda m, x, t, c: m(x, t, c, return_dict=False)[0]),
+            "decode": Part(vae, lambda m, x: m.decode(x, return_dict=False)[0]),
+            "encode": Part(vae, lambda m, x: m.encode(x, return_dict=False)[0].mean),
+            "text": Part(text, lambda m, ids: m(ids, return_dict=False)[0])}
+
+
+def torch_engine(pack, args, device="cpu"):
+    import torch
+    torch.set_num_threads(os.cpu_count())
+    dtype = torch.float32 if device == "cpu" else torch.float16
+    models = [m.to(device) for m in load(pack, dtype)]
+    parts, given = modules(*models), inputs(models[0], args.size, args.batch, dtype, device)
+    if device != "cpu":
+        parts = {word: torch.compile(part) for word, part in parts.items()}
+
+    def call(word):
+        with torch.inference_mode():
+            parts[word](*given[word])
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    return call
+
+
+def openvino_engine(pack, args):
+    import openvino
+    import torch
+    models = load(pack, torch.float32)
+    given, core, ready = inputs(models[0], args.size, args.batch, torch.float32, "cpu"), openvino.Core(), {}
+    settings = {"INFERENCE_NUM_THREADS": os.cpu_count(), "PERFORMANCE_HINT": "LATENCY"}
+    for word, part in modules(*models).items():
+        with torch.inference_mode():
+            converted = openvino.convert_model(part, example_input=given[word])
+        openvino.save_model(converted, args.scratch / f"{word}.xml", compress_to_fp16=True)
+        compiled = core.compile_model(args.scratch / f"{word}.xml", "CPU", settings)
+        ready[word] = compiled, [t.contiguous().numpy() for t in given[word]]
+
+    def call(word):
+        compiled, values = ready[word]
+        compiled(values)
+
+    return call
+
+
+ENGINES = {"torch": torch_engine, "openvino": openvino_engine,
+           "cuda": lambda pack, args: torch_engine(pack, args, "cuda")}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Turns
+# ---------------------------------------------------------------------------------------------------------------------
+
+class Sumi:
+    """build/bench/models --serve: one line in, one call."""
+
+    def __init__(self, program, pack, args):
+        command = [program, pack, "--serve", "yes", "--size", f"{args.size}x{args.size}", "--batch", str(args.batch)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.units = args.units
+
+    def turn(self, word):
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().split()
+        if len(answer) != 2:
+            sys.exit("bench/models ended before its turn")
+        return float(answer[0]), float(answer[1]) * self.units
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def timed(call, word, units, cpu):
+    """(wall, processor seconds) of one call; off the CPU the wall clock as if all units had worked."""
+    wall, busy = time.monotonic(), time.process_time()
+    call(word)
+    wall, busy = time.monotonic() - wall, time.process_time() - busy
+    return wall, busy if cpu else wall * units
+
+
+def measure(name, args, sumi):
+    call = ENGINES[name](args.pack, args)
+    rows = []
+    for turn in range(args.turns + 1):  # the first warms both up
+        row = {}, {}
+        for word in WORDS:
+            row[0][word] = sumi.turn(word)
+            row[1][word] = timed(call, word, args.units, name != "cuda")
+            print(f"{name}: {WORDS[word]}, turn {turn}: {row[1][word][0]:.2f} s", flush=True)
+        rows.append(row)
+    result = {"program": "diffusers" if name != "openvino" else "OpenVINO", "options": name, "size": args.size,
+              "batch": args.batch, **peers.compare(rows[1:], args.units)}
+    report.summary({"peers": [result]})
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack", metavar="PACK")
+    parser.add_argument("--engine", action="append", choices=sorted(ENGINES))
+    parser.add_argument("--sumi", metavar="PROGRAM", default=ROOT / "build/bench/models")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--units", type=int, default=os.cpu_count())
+    parser.add_argument("--json", metavar="FILE", type=Path)
+    parser.add_argument("--scratch", metavar="DIR", type=Path, default=ROOT / "build/bench/openvino")
+    args = parser.parse_args()
+    args.scratch.mkdir(parents=True, exist_ok=True)
+    sumi = Sumi(args.sumi, args.pack, args)
+    results = [measure(name, args, sumi) for name in args.engine or ["torch"]]
+    sumi.close()
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
