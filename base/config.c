@@ -45,6 +45,8 @@ static const struct setting {
      "free disk below which nothing is claimed"},
     {"idle_unload", DURATION, NUMBER_FIELD(idle_unload_ms), "15m",
      "a model unused for so long leaves the device"},
+    {"model_memory", SIZE, NUMBER_FIELD(model_memory), "0",
+     "models together take at most so much of a device; 0: 3/4 of a GPU's memory, 1/2 of a CPU's"},
     {"weight_cache", SIZE, NUMBER_FIELD(weight_cache_bytes), "16G",
      "weights in a device's layout are kept on disk up to so much; 0: not at all"},
     {"weight_cache_dir", TEXT, TEXT_FIELD(weight_cache_dir), "",

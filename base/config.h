@@ -28,6 +28,7 @@ struct config {
 	int64_t keep_done_ms;       /* finished jobs stay in Redis for so long … */
 	int64_t keep_done_count;    /* … and at most so many */
 	int64_t reserve_bytes;      /* free disk below which nothing is claimed */
+	int64_t model_memory;       /* bytes that models may take on a device; 0: derived */
 	int64_t idle_unload_ms;     /* a model unused for so long leaves the device */
 	int64_t max_attempts;       /* for jobs that do not say */
 	int64_t weight_cache_bytes; /* packed weights on disk take at most so much;

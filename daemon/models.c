@@ -13,13 +13,14 @@ enum { SLOTS = 8 };
 struct slot {
 	struct pack *pack;
 	char folder[FILES_PATH_MAX];
-	int64_t used_ms;
-	uint64_t stamp; /* of the files that change when a pack is replaced */
+	int64_t used_ms; /* monotonic */
+	uint64_t turn;   /* of models_get(): orders uses within a millisecond */
+	uint64_t stamp;  /* of the files that change when a pack is replaced */
 };
 
 struct models {
 	struct device *device;
-	uint64_t budget;
+	uint64_t budget, turn;
 	struct slot slots[SLOTS];
 };
 
@@ -37,6 +38,11 @@ static uint64_t folder_stamp(const char *folder)
 				(uint64_t)st.st_mtim.tv_nsec + st.st_ino;
 	}
 	return stamp;
+}
+
+uint64_t models_budget(const struct device_info *info)
+{
+	return info->is_cpu ? info->memory / 2 : info->memory / 4 * 3;
 }
 
 int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err)
@@ -67,12 +73,15 @@ void models_free(struct models *m)
 	free(m);
 }
 
-static struct slot *least_used(struct models *m)
+/* The one that was used longest ago, but for `kept`; NULL: there is none. */
+static struct slot *least_used(struct models *m, const struct slot *kept)
 {
 	struct slot *oldest = NULL;
-	for (int i = 0; i < SLOTS; i++)
-		if (m->slots[i].pack && (!oldest || m->slots[i].used_ms < oldest->used_ms))
-			oldest = &m->slots[i];
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot *s = &m->slots[i];
+		if (s->pack && s != kept && (!oldest || s->turn < oldest->turn))
+			oldest = s;
+	}
 	return oldest;
 }
 
@@ -81,9 +90,18 @@ static struct slot *free_slot(struct models *m)
 	for (int i = 0; i < SLOTS; i++)
 		if (!m->slots[i].pack)
 			return &m->slots[i];
-	struct slot *s = least_used(m);
+	struct slot *s = least_used(m, NULL);
 	unload(s);
 	return s;
+}
+
+/* Until `more` bytes fit beside what stays, or only `kept` is left. */
+static void make_room(struct models *m, uint64_t more, const struct slot *kept)
+{
+	struct slot *victim;
+	while (m->budget && m->device->bytes_in_use + more > m->budget &&
+	       (victim = least_used(m, kept)))
+		unload(victim);
 }
 
 static int load(struct models *m, const char *folder, struct slot **out, struct error *err)
@@ -91,9 +109,11 @@ static int load(struct models *m, const char *folder, struct slot **out, struct 
 	int64_t start = clock_mono_us();
 	struct slot *s = free_slot(m);
 	int status;
+	/* Before, and not when both are there: host memory is promised beyond what there is. */
+	make_room(m, pack_weight_bytes(folder), NULL);
 	/* A device that has no room gets it from the packs that nobody waits for. */
 	while ((status = pack_open(m->device, folder, &s->pack, err)) == SUMI_NOMEM) {
-		struct slot *victim = least_used(m);
+		struct slot *victim = least_used(m, NULL);
 		if (!victim)
 			return status;
 		unload(victim);
@@ -102,10 +122,6 @@ static int load(struct models *m, const char *folder, struct slot **out, struct 
 		return status;
 	strcpy(s->folder, folder);
 	s->stamp = folder_stamp(folder);
-	struct slot *victim;
-	s->used_ms = INT64_MAX;
-	while (m->budget && m->device->bytes_in_use > m->budget && (victim = least_used(m)) != s)
-		unload(victim);
 	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu",
 		 pack_info_of(s->pack)->name, (double)(clock_mono_us() - start) / 1e6,
 		 m->device->bytes_in_use >> 20);
@@ -126,6 +142,8 @@ int models_get(struct models *m, const char *folder, struct pack **pack, struct 
 	int status = found ? SUMI_OK : load(m, folder, &found, err);
 	if (status)
 		return status;
+	found->turn = ++m->turn;
+	make_room(m, 0, found); /* a distilled UNet may have come to it since */
 	found->used_ms = clock_mono_us() / 1000;
 	*pack = found->pack;
 	return SUMI_OK;

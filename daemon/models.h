@@ -7,7 +7,12 @@
 
 struct models;
 
-/* device is borrowed. budget: bytes that weights may take; 0: no limit of ours. */
+/* What weights may take of a device when the settings do not say: most of a GPU's memory, half
+ * of a CPU's, which is everybody's. The rest is for the steps. */
+uint64_t models_budget(const struct device_info *info);
+
+/* device is borrowed. budget: bytes that weights may take; 0: no limit of ours. A pack that is
+ * larger is loaded nevertheless, alone. */
 int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err);
 void models_free(struct models *m); /* NULL is fine */
 

@@ -114,6 +114,12 @@ static void log_catalogue(const struct catalogue *c)
 		log_warn("model.unusable", "error=\"%s\"", c->problems[i]);
 }
 
+static uint64_t model_memory(const struct worker *w)
+{
+	int64_t bytes = w->options->config->model_memory;
+	return bytes ? (uint64_t)bytes : models_budget(&w->device->info);
+}
+
 static int open_all(struct worker *w, struct error *err)
 {
 	const struct config *c = w->options->config;
@@ -129,7 +135,8 @@ static int open_all(struct worker *w, struct error *err)
 	    (status = store_open(&store, &w->store, err)) ||
 	    (status = catalogue_read(c->packs, c->state_dir, &w->catalogue, err)) ||
 	    (status = device_open(w->options->selector, &w->device, err)) ||
-	    (status = models_new(w->device, 0, &w->models, err)) || (status = make_classes(w, err)))
+	    (status = models_new(w->device, model_memory(w), &w->models, err)) ||
+	    (status = make_classes(w, err)))
 		return status;
 	log_catalogue(&w->catalogue);
 	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};

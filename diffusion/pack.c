@@ -5,6 +5,9 @@
 
 #include "diffusion/pack_internal.h"
 
+/* Some 34 texts of Stable Diffusion 1.5. */
+enum { TEXTS_BYTES = 8 << 20 };
+
 /* What one component needs must be what the other gives. */
 static int check_match(const struct pack *pack, struct error *err)
 {
@@ -41,6 +44,7 @@ static int open_models(struct pack *pack, struct error *err)
 	    (status = tokenizer_open(folder, &pack->tokenizer, err)) ||
 	    (status = open_part(pack, "text_encoder", folder, err)) ||
 	    (status = text_encoder_open(pack->device, folder, &pack->text_encoder, err)) ||
+	    (status = text_memory_new(TEXTS_BYTES, &pack->texts, err)) ||
 	    (status = open_part(pack, "unet", folder, err)) ||
 	    (status = unet_open(pack->device, folder, &pack->unet, err)) ||
 	    (pack->info.has_motion && ((status = open_part(pack, "motion_adapter", folder, err)) ||
@@ -78,6 +82,7 @@ void pack_close(struct pack *pack)
 	vae_close(pack->vae);
 	unet_close(pack->fast);
 	unet_close(pack->unet);
+	text_memory_free(pack->texts);
 	text_encoder_close(pack->text_encoder);
 	tokenizer_close(pack->tokenizer);
 	sampler_config_free(&pack->scheduler);

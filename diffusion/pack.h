@@ -44,6 +44,10 @@ struct pack_info {
 int pack_info_read(const char *folder, struct pack_info *info, struct error *err);
 void pack_info_free(struct pack_info *info);
 
+/* Bytes of the weight files that opening the pack in a folder would load: about what it takes
+ * on a device. 0 for a folder without any. */
+uint64_t pack_weight_bytes(const char *folder);
+
 struct pack;
 
 /* Loads tokenizer, text encoder, UNet(s) and VAE of a pack onto the device. The pack

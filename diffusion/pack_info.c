@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "diffusion/sampler.h"
+#include "diffusion/weights.h"
 
 enum { CONFIG_LIMIT = 4 << 20 };
 
@@ -119,6 +120,23 @@ static int read_digest(struct pack_info *info, struct error *err)
 	for (int i = 0; i < 32; i++)
 		snprintf(info->digest + 2 * i, 3, "%02x", digest[i]);
 	return status;
+}
+
+/* The distilled UNet is loaded when it is first asked for, not with the pack. */
+uint64_t pack_weight_bytes(const char *folder)
+{
+	static const char *const loaded[] = {"unet", "text_encoder", "vae", "motion_adapter"};
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < sizeof loaded / sizeof loaded[0]; i++) {
+		char path[FILES_PATH_MAX];
+		struct weights *files;
+		if (files_path(path, NULL, "%s/%s", folder, loaded[i]) ||
+		    weights_open(path, &files, NULL))
+			continue;
+		bytes += weights_bytes(files);
+		weights_close(files);
+	}
+	return bytes;
 }
 
 /* Reads one block of defaults ("defaults" or "fast") over those that are already there. */

@@ -5,6 +5,7 @@
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
 #include "diffusion/text_encoder.h"
+#include "diffusion/text_memory.h"
 #include "diffusion/tokenizer.h"
 #include "diffusion/unet.h"
 #include "diffusion/vae.h"
@@ -15,6 +16,7 @@ struct pack {
 	struct sampler_config scheduler;
 	struct tokenizer *tokenizer;
 	struct text_encoder *text_encoder;
+	struct text_memory *texts; /* what it gave last */
 	struct unet *unet;
 	struct unet *fast; /* loaded when it is first asked for */
 	struct vae *vae;

@@ -81,6 +81,28 @@ static int tokenize(const struct pack *pack, const struct run_params *p, int tex
 	return status;
 }
 
+/* The embedding of a text, [chunks·length, width], from the encoder or from its last results. */
+static int embed(struct pack *pack, const struct tokens *tokens, int clip_skip, float *out,
+		 size_t floats, struct error *err)
+{
+	size_t count = (size_t)tokens->chunks * (size_t)tokens->length;
+	const float *known = text_memory_find(pack->texts, tokens->ids, count, clip_skip, floats);
+	if (known) {
+		memcpy(out, known, floats * sizeof *out);
+		return SUMI_OK;
+	}
+	struct text_input in = {
+	    .ids = tokens->ids,
+	    .n = tokens->chunks,
+	    .tokens = tokens->length,
+	    .clip_skip = clip_skip,
+	};
+	int status = text_encoder_forward(pack->text_encoder, &in, out, err);
+	if (!status)
+		text_memory_keep(pack->texts, tokens->ids, count, clip_skip, out, floats);
+	return status;
+}
+
 static int encode_text(struct run *run, const struct run_params *p, struct error *err)
 {
 	struct pack *pack = run->pack;
@@ -98,16 +120,8 @@ static int encode_text(struct run *run, const struct run_params *p, struct error
 		status = error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
 		goto done;
 	}
-	for (int i = 0; i < texts && !status; i++) {
-		struct text_input in = {
-		    .ids = tokens[i].ids,
-		    .n = chunks,
-		    .tokens = length,
-		    .clip_skip = p->clip_skip,
-		};
-		status =
-		    text_encoder_forward(pack->text_encoder, &in, context + (size_t)i * one, err);
-	}
+	for (int i = 0; i < texts && !status; i++)
+		status = embed(pack, &tokens[i], p->clip_skip, context + (size_t)i * one, one, err);
 	if (!status)
 		status = unet_text_new(run->unet, context, texts, chunks * length, &run->text, err);
 done:

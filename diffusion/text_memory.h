@@ -1,0 +1,27 @@
+/* Embeddings of the texts that were encoded last: variants, repeated prompts and the empty
+ * negative prompt need no second pass through the text encoder. What is kept are the encoder's
+ * own bytes, so a result does not depend on whether its text was found here. */
+#ifndef SUMI_DIFFUSION_TEXT_MEMORY_H
+#define SUMI_DIFFUSION_TEXT_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct text_memory;
+
+/* budget: bytes that embeddings may take together; the one used longest ago makes room. */
+int text_memory_new(size_t budget, struct text_memory **out, struct error *err);
+void text_memory_free(struct text_memory *m); /* NULL is fine */
+
+/* The embedding [floats] of ids [count] with clip_skip, borrowed until the next call with m, or
+ * NULL. */
+const float *text_memory_find(struct text_memory *m, const int32_t *ids, size_t count,
+			      int clip_skip, size_t floats);
+
+/* Keeps a copy. What does not fit or finds no memory is not kept. */
+void text_memory_keep(struct text_memory *m, const int32_t *ids, size_t count, int clip_skip,
+		      const float *embedding, size_t floats);
+
+#endif

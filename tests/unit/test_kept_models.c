@@ -1,0 +1,252 @@
+/* What a worker keeps between jobs: packs within a budget, the least recently used one leaving
+ * first, and the embeddings of its last texts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "daemon/models.h"
+#include "diffusion/run.h"
+#include "diffusion/text_memory.h"
+
+static const char *const folders[] = {"tests/vectors/sd1-tiny", "tests/vectors/sd2-tiny",
+				      "tests/vectors/snr-tiny"};
+enum { PACKS = 3 };
+
+static struct device *device;
+static size_t sizes[PACKS]; /* on the device */
+
+static int set_up(void **state)
+{
+	(void)state;
+	assert_int_equal(device_open("reference", &device, NULL), 0);
+	for (int i = 0; i < PACKS; i++) {
+		struct pack *pack;
+		assert_int_equal(pack_open(device, folders[i], &pack, NULL), 0);
+		sizes[i] = device->bytes_in_use;
+		pack_close(pack);
+	}
+	assert_int_equal(device->bytes_in_use, 0);
+	device->bytes_peak = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	device_close(device);
+	return 0;
+}
+
+static struct pack *get(struct models *m, int i)
+{
+	struct pack *pack;
+	struct error err = {0};
+	if (models_get(m, folders[i], &pack, &err))
+		fail_msg("%s", err.text);
+	assert_string_equal(pack_info_of(pack)->path, folders[i]);
+	return pack;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The one that leaves does so before the other one comes. */
+static void test_two_that_do_not_fit_together(void **state)
+{
+	struct models *m;
+	(void)state;
+	/* The files tell roughly how large the one that comes will be. */
+	size_t budget = larger(sizes[0], sizes[1]) + 1;
+	assert_int_equal(models_new(device, budget, &m, NULL), 0);
+	for (int turn = 0; turn < 3; turn++)
+		for (int i = 0; i < 2; i++) {
+			get(m, i);
+			assert_int_equal(device->bytes_in_use, sizes[i]);
+		}
+	assert_in_range(device->bytes_peak, budget - 1, budget);
+	models_free(m);
+	assert_int_equal(device->bytes_in_use, 0);
+}
+
+static void test_longest_unused_leaves(void **state)
+{
+	struct models *m;
+	(void)state;
+	size_t all = sizes[0] + sizes[1] + sizes[2];
+	assert_int_equal(models_new(device, all - 1, &m, NULL), 0);
+	struct pack *first = get(m, 0);
+	get(m, 1);
+	assert_ptr_equal(get(m, 0), first);
+	assert_int_equal(device->bytes_in_use, sizes[0] + sizes[1]);
+	get(m, 2);
+	assert_int_equal(device->bytes_in_use, sizes[0] + sizes[2]);
+	assert_ptr_equal(get(m, 0), first);
+	models_free(m);
+}
+
+static void test_larger_than_the_budget(void **state)
+{
+	struct models *m;
+	(void)state;
+	assert_int_equal(models_new(device, 1, &m, NULL), 0);
+	struct pack *pack = get(m, 0);
+	assert_ptr_equal(get(m, 0), pack);
+	get(m, 1);
+	assert_int_equal(device->bytes_in_use, sizes[1]);
+	models_free(m);
+}
+
+static void test_no_budget(void **state)
+{
+	struct models *m;
+	(void)state;
+	assert_int_equal(models_new(device, 0, &m, NULL), 0);
+	for (int i = 0; i < PACKS; i++)
+		get(m, i);
+	assert_int_equal(device->bytes_in_use, sizes[0] + sizes[1] + sizes[2]);
+	models_free(m);
+}
+
+static void test_idle(void **state)
+{
+	enum { IDLE_MS = 60000 };
+	struct models *m;
+	(void)state;
+	assert_int_equal(models_new(device, 0, &m, NULL), 0);
+	int64_t before = clock_mono_us() / 1000;
+	get(m, 0);
+	int64_t after = clock_mono_us() / 1000;
+	models_unload_idle(m, before + IDLE_MS - 1, IDLE_MS);
+	assert_int_equal(device->bytes_in_use, sizes[0]);
+	models_unload_idle(m, after + IDLE_MS, IDLE_MS);
+	assert_int_equal(device->bytes_in_use, 0);
+	get(m, 0);
+	assert_int_equal(device->bytes_in_use, sizes[0]);
+	models_free(m);
+}
+
+static void test_default_budget(void **state)
+{
+	(void)state;
+	struct device_info gpu = {.memory = 8000}, cpu = {.memory = 8000, .is_cpu = true};
+	assert_int_equal(models_budget(&gpu), 6000);
+	assert_int_equal(models_budget(&cpu), 4000);
+}
+
+static void test_size_before_loading(void **state)
+{
+	(void)state;
+	for (int i = 0; i < PACKS; i++)
+		assert_in_range(pack_weight_bytes(folders[i]), sizes[i] / 2, sizes[i] * 2);
+	assert_int_equal(pack_weight_bytes("tests/vectors/there-is-none"), 0);
+}
+
+/* ---- texts ------------------------------------------------------------------------- */
+
+static void test_texts(void **state)
+{
+	enum { IDS = 4, FLOATS = 256 };
+	(void)state;
+	struct text_memory *m;
+	int32_t a[IDS] = {1, 2, 3, 4}, b[IDS] = {1, 2, 3, 5}, c[IDS] = {9, 9, 9, 9};
+	float x[FLOATS] = {1}, y[FLOATS] = {2}, z[FLOATS] = {3};
+	/* Room for two and not for three. */
+	assert_int_equal(text_memory_new(FLOATS * sizeof(float) * 5 / 2, &m, NULL), 0);
+	assert_null(text_memory_find(m, a, IDS, 0, FLOATS));
+	text_memory_keep(m, a, IDS, 0, x, FLOATS);
+	text_memory_keep(m, b, IDS, 0, y, FLOATS);
+	assert_memory_equal(text_memory_find(m, b, IDS, 0, FLOATS), y, sizeof y);
+	assert_memory_equal(text_memory_find(m, a, IDS, 0, FLOATS), x, sizeof x);
+	assert_null(text_memory_find(m, a, IDS, 1, FLOATS));
+	assert_null(text_memory_find(m, a, IDS - 1, 0, FLOATS));
+	assert_null(text_memory_find(m, a, IDS, 0, FLOATS - 1));
+	text_memory_keep(m, c, IDS, 0, z, FLOATS);
+	assert_null(text_memory_find(m, b, IDS, 0, FLOATS));
+	assert_memory_equal(text_memory_find(m, a, IDS, 0, FLOATS), x, sizeof x);
+	assert_memory_equal(text_memory_find(m, c, IDS, 0, FLOATS), z, sizeof z);
+	text_memory_free(m);
+	assert_int_equal(text_memory_new(FLOATS * sizeof(float) / 2, &m, NULL), 0);
+	text_memory_keep(m, a, IDS, 0, x, FLOATS);
+	assert_null(text_memory_find(m, a, IDS, 0, FLOATS));
+	text_memory_free(m);
+}
+
+/* Counts the work of a device by its embedding lookups: one for each text that is encoded. */
+static int lookups;
+static const struct device_ops *real_ops;
+
+static int count_embedding(struct device *d, const struct embedding_args *a, struct error *err)
+{
+	lookups++;
+	return real_ops->embedding(d, a, err);
+}
+
+static void begin(struct pack *pack, const char *prompt, const char *negative, float first[16])
+{
+	struct run_params p = {
+	    .prompt = prompt,
+	    .negative_prompt = negative,
+	    .seed = 5,
+	    .steps = 1,
+	    .cfg_scale = 5,
+	    .sampler = "euler",
+	    .width = 64,
+	    .height = 64,
+	    .frames = 1,
+	};
+	struct run *run;
+	struct error err = {0};
+	size_t count;
+	if (run_begin(pack, &p, &run, &err) || run_step(run, &err))
+		fail_msg("%s", err.text);
+	memcpy(first, run_latents(run, false, &count), 16 * sizeof *first);
+	run_free(run);
+}
+
+static void test_text_is_encoded_once(void **state)
+{
+	(void)state;
+	struct pack *pack;
+	float first[16], second[16], third[16];
+	struct device_ops counting = *device->ops;
+	real_ops = device->ops;
+	counting.embedding = count_embedding;
+	device->ops = &counting;
+	assert_int_equal(pack_open(device, folders[0], &pack, NULL), 0);
+	lookups = 0;
+	begin(pack, "a lone tree", NULL, first);
+	assert_int_equal(lookups, 2);
+	begin(pack, "a lone tree", "", second);
+	assert_int_equal(lookups, 2);
+	assert_memory_equal(first, second, sizeof first);
+	begin(pack, "two trees", "", third);
+	assert_int_equal(lookups, 3);
+	assert_memory_not_equal(first, third, sizeof first);
+	pack_close(pack);
+	device->ops = real_ops;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_two_that_do_not_fit_together, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_longest_unused_leaves, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_larger_than_the_budget, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_budget, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_text_is_encoded_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_size_before_loading, set_up, tear_down),
+	    cmocka_unit_test(test_default_budget),
+	    cmocka_unit_test(test_texts),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
