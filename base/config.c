@@ -54,6 +54,8 @@ static const struct setting {
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
+    {"reuse", DURATION, NUMBER_FIELD(reuse_ms), "30d",
+     "results this young answer identical requests; 0: each is made anew"},
 };
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };

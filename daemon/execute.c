@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
+#include "daemon/answer.h"
 #include "daemon/settle.h"
 #include "daemon/show.h"
 #include "daemon/timings.h"
@@ -36,8 +37,10 @@ enum {
 struct work {
 	struct executor *x;
 	struct queue_lease *lease;
-	struct pack *pack;
-	bool has_rows; /* job and attempt stand in the store */
+	char folder[FILES_PATH_MAX]; /* of the pack */
+	struct pack *pack;           /* NULL until it is needed */
+	struct answer answer;        /* what an identical job has made */
+	bool has_rows;               /* job and attempt stand in the store */
 	const struct modality *modality;
 	struct timings timings;
 	int variant;
@@ -130,6 +133,7 @@ static int put_rows(struct work *w, struct error *err)
 	    .submitter = (char *)job->submitter,
 	    .params = params,
 	    .token = w->lease->token,
+	    .digest = w->answer.digest[0] ? w->answer.digest : NULL,
 	    .tags = (char **)job->tags,
 	    .tag_count = job->tag_count,
 	    .priority = (int)job->priority,
@@ -419,6 +423,67 @@ done:
 	return status;
 }
 
+/* ---- answers from the store -------------------------------------------------------- */
+
+static void find_answer(struct work *w)
+{
+	struct request r = job_request(&w->lease->job, 0);
+	char init[FILES_PATH_MAX];
+	struct error ignored;
+	int64_t now = clock_wall_ms(), start = clock_mono_us();
+	if (w->x->config->reuse_ms == 0 || find_init(w, &r, init, &ignored))
+		return;
+	answer_find(&(struct answer_query){.store = w->x->store,
+					   .folder = w->folder,
+					   .modality = w->modality,
+					   .request = &r,
+					   .variants = (int)w->lease->job.n,
+					   .oldest_ms = now - w->x->config->reuse_ms,
+					   .newest_ms = now},
+		    &w->answer);
+	timings_add(&w->timings, "look", clock_mono_us() - start);
+	if (w->answer.count == 0)
+		return;
+	log_info("job.answered", "id=%s from=%s", w->lease->id, w->answer.from);
+	queue_event(w->x->queue, w->lease, "answered", "from", w->answer.from,
+		    strlen(w->answer.from), &ignored);
+}
+
+/* The same results under this job's own name. */
+static int answer_variant(struct work *w, struct error *err)
+{
+	struct sink sink = {.context = w, .output = on_output};
+	w->seed = (uint64_t)w->lease->job.seed + (uint64_t)w->variant;
+	w->steps = 0;
+	w->outputs = 0;
+	w->result = json_array();
+	if (!w->result)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	report(w, FIRST_LIMIT_MS, 0, 0);
+	int status = answer_emit(&w->answer, w->variant, &sink, err);
+	if (!status)
+		status = tell_variant(w, err);
+	json_decref(w->result);
+	w->result = NULL;
+	return status;
+}
+
+static int make_variant(struct work *w, enum stop *stop, struct error *err)
+{
+	if (w->answer.count > 0) {
+		int status = answer_variant(w, err);
+		if (status == SUMI_OK || status == SUMI_LOST || status == SUMI_FULL)
+			return status;
+		/* A file that went away meanwhile: the job is made like any other. */
+		log_warn("answer.failed", "id=%s error=\"%s\"", w->lease->id, err->text);
+		answer_clear(&w->answer);
+	}
+	int64_t start = clock_mono_us();
+	int status = w->pack ? SUMI_OK : models_get(w->x->models, w->folder, &w->pack, err);
+	timings_add(&w->timings, "load", clock_mono_us() - start);
+	return status ? status : run_variant(w, stop, err);
+}
+
 /* ---- the end ---------------------------------------------------------------------- */
 
 static int finish_job(struct work *w, struct error *err)
@@ -525,23 +590,18 @@ static void stop_job(struct work *w, enum stop stop)
 static int run_job(struct work *w, enum stop *stop, struct error *err)
 {
 	const struct job *job = &w->lease->job;
-	char folder[FILES_PATH_MAX];
-	int status;
 	w->modality = modality_find(job->modality);
 	if (!w->modality)
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
 				 job->modality);
 	report(w, FIRST_LIMIT_MS, 0, 0);
-	int64_t start = clock_mono_us();
-	status = catalogue_find(w->x->catalogue, model_of(w->x, job), folder, err);
-	if (!status)
-		status = models_get(w->x->models, folder, &w->pack, err);
-	timings_add(&w->timings, "load", clock_mono_us() - start);
+	int status = catalogue_find(w->x->catalogue, model_of(w->x, job), w->folder, err);
 	if (status)
 		return status;
+	find_answer(w);
 	for (w->variant = 0; w->variant < (int)job->n && !status && *stop == STOP_NO; w->variant++)
 		if (!(w->lease->variants_done >> w->variant & 1) &&
-		    ((status = run_variant(w, stop, err)) || *stop != STOP_NO))
+		    ((status = make_variant(w, stop, err)) || *stop != STOP_NO))
 			break;
 	if (status || *stop != STOP_NO)
 		return status;
@@ -559,6 +619,7 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 	crash_point("claimed");
 	int64_t start = clock_mono_us();
 	int status = run_job(&w, &stop, &err);
+	answer_clear(&w.answer);
 	beat_release(x->beat);
 	if (need_rows(&w, &row_err))
 		log_warn("store.failed", "id=%s error=\"%s\"", lease->id, row_err.text);

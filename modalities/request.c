@@ -122,13 +122,20 @@ static void put_request(json_t *o, const struct request *r)
 	put(o, "boomerang", r->boomerang, json_true());
 }
 
+json_t *request_json(const struct request *r)
+{
+	json_t *o = json_object();
+	if (o)
+		put_request(o, r);
+	return o;
+}
+
 int request_metadata(const struct pack *pack, const struct request *r, char **text,
 		     struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
 	const struct device_info *device = &pack_device(pack)->info;
-	json_t *o = json_object();
-	put_request(o, r);
+	json_t *o = request_json(r);
 	json_object_set_new(o, "model", json_string(info->name));
 	json_object_set_new(o, "made_by",
 			    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "software", "sumi",

@@ -21,6 +21,9 @@ struct run_params request_run_params(const struct request *r);
 int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
 		    size_t max_pixels, int *width, int *height, struct error *err);
 
+/* The resolved request as an object of the job schema's names; NULL: no memory. */
+json_t *request_json(const struct request *r);
+
 /* The JSON that goes into a file's metadata: the resolved request, the pack's name and
  * digest, device and versions: enough to make the same bytes again. Field names are the
  * job schema's. The caller frees *text. */

@@ -49,7 +49,7 @@ class Place:
         self.state = self.dir / "state"
         self.conf = self.dir / "sumi.conf"
         self.settings = {"packs": str(PACKS), "model_image": PACK, "redis": redis, "log": "debug",
-                  "lease": "2s", "state_dir": str(self.state), "reserve": "1M", **settings}
+                  "lease": "2s", "state_dir": str(self.state), "reserve": "1M", "reuse": "0", **settings}
         self.configure()
         self.log = self.dir / "sumid.log"
         self.daemon = None

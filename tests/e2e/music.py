@@ -24,6 +24,25 @@ def free_port():
         return s.getsockname()[1]
 
 
+def ogg_crc(page):
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04c11db7 if crc & 0x80000000 else 0)) & 0xffffffff
+    return crc
+
+
+def with_length(ogg, samples):
+    """The file with another granule position in its last page."""
+    at = ogg.rindex(b"OggS")
+    page = bytearray(ogg[at:])
+    page[6:14] = samples.to_bytes(8, "little")
+    page[22:26] = bytes(4)
+    page[22:26] = ogg_crc(page).to_bytes(4, "little")
+    return ogg[:at] + bytes(page)
+
+
 def decoded(place, path):
     """Frames, rate and channels of an Ogg file, by oggdec."""
     out = place.dir / "decoded.wav"
@@ -57,6 +76,10 @@ def clips(place):
                       "--pack", PACKS / PACK, "-o", "render.ogg")
     check(done.returncode == 0 and (place.dir / "render.ogg").read_bytes() == first, "render makes the daemon's bytes",
           done.stderr)
+    if shutil.which("oggz-validate"):
+        check(subprocess.run(["oggz-validate", place.dir / "calm.ogg"], capture_output=True).returncode == 0, "oggz-validate")
+    else:
+        print("skip oggz-validate: not installed")
     info = subprocess.run(["ogginfo", place.dir / "calm.ogg"], capture_output=True, text=True)
     check(info.returncode == 0 and "SUMI=" in info.stdout and "PARAMETERS=calm piano" in info.stdout,
           "ogginfo finds no fault, and the parameters", info.stdout)
@@ -68,33 +91,96 @@ def clips(place):
           "again with a WAV: the same bytes", done.stderr)
 
 
+def send(place, redis, id, **fields):
+    """Sends a job and waits for its end; SHA-256 of its sound, steps that were made for it."""
+    job = {"id": id, "modality": "audio", "mood": "calm", "duration": 2, "seed": 9, **fields}
+    redis.cli("XADD", "{sumi}:in", "*", "job", json.dumps(job))
+    wait_for(lambda: redis.cli("HGET", f"{{sumi}}:job:{id}", "state") in ("done", "failed"), 60)
+    files = json.loads(redis.cli("HGET", f"{{sumi}}:job:{id}", "v0") or "[]")
+    sha = next((f["sha256"] for f in files if f["role"] == "main"), None)
+    return sha, len(re.findall(rf" step.made .*id={id} ", place.log.read_text()))
+
+
+def answers(place, redis):
+    """The cache for identical requests."""
+    first, steps = send(place, redis, "ask-1")
+    check(first and steps == 3, "a first request is made", f"{first} {steps}")
+    again, steps = send(place, redis, "ask-2")
+    check(again == first and steps == 0, "an identical one is answered without a step", f"{again} {steps}")
+    events = redis.cli("XRANGE", "{sumi}:ev:ask-2", "-", "+")
+    check("answered" in events and "ask-1" in events and events.count("done") == 1, "and says where from, and ends once", events)
+    own = place.json("show", "ask-2")
+    check([f["sha256"] for f in own.get("artifacts", [])][:1] and visible(place).get("ask-2") == visible(place).get("ask-1"),
+          "it has rows of its own", json.dumps(own)[:300])
+    for name, fields in (("other steps", {"steps": 2}), ("another seed", {"seed": 10}), ("a loop", {"loop": True}),
+                         ("more variants", {"n": 2})):
+        sha, steps = send(place, redis, f"ask-{name.replace(' ', '-')}", **fields)
+        check(steps > 0, f"{name}: made anew", f"{sha} {steps}")
+    drawn = [send(place, redis, f"drawn-{k}", seed=-1) for k in range(2)]
+    check(drawn[0][0] != drawn[1][0] and drawn[1][1] == 3, "seed -1 is always made anew", str(drawn))
+    path = place.state / "artifacts" / first[:2] / first[2:4] / f"{first}.ogg"
+    path.write_bytes(path.read_bytes()[:100])
+    sha, steps = send(place, redis, "ask-3")
+    check(sha == first and steps == 3 and sha256(path) == first, "a damaged file is made anew", f"{sha} {steps}")
+    path.unlink()
+    sha, steps = send(place, redis, "ask-4")
+    check(sha == first and steps == 3 and sha256(path) == first, "a missing file is made anew", f"{sha} {steps}")
+    mine, _ = send(place, redis, "own-1", model="own")
+    _, steps = send(place, redis, "own-2", model="own")
+    check(steps == 0, "a pack of one's own answers as well")
+    (place.dir / "packs/own/vae/diffusion_pytorch_model.safetensors").touch()
+    sha, steps = send(place, redis, "own-3", model="own")
+    check(sha == mine and steps == 3, "a pack whose weights were replaced is asked itself", f"{sha} {steps}")
+
+
+def own_pack(place):
+    """A copy of the pack that a test may change."""
+    folder = place.dir / "packs" / "own"
+    shutil.copytree(PACKS / PACK, folder)
+    manifest = json.loads((folder / "sumi.json").read_text())
+    (folder / "sumi.json").write_text(json.dumps({**manifest, "name": "own"}))
+
+
 def refusals(place, redis):
+    sound = (place.dir / "calm.ogg").read_bytes()
     (place.dir / "text.ogg").write_text("no sound")
+    (place.dir / "half.ogg").write_bytes(sound[:700])
+    # The last page says that the stream has 2^31 samples; its checksum is made to fit.
+    (place.dir / "long.ogg").write_bytes(with_length(sound, 2**31))
+    (place.dir / "huge.wav").write_bytes(b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0"
+                                         b"\2\0\x10\0data\xff\xff\xff\xff")
+    start = lambda name: {"prompt": "x", "init": str(place.dir / name), "strength": 0.5}
     jobs = {
         "duration 0": ({"prompt": "x", "duration": 0}, "duration"),
         "duration 1e9": ({"prompt": "x", "duration": 1e9}, "duration"),
         "duration 400": ({"prompt": "x", "duration": 400}, "300"),
+        "duration NaN": ('{"id": "ID", "modality": "audio", "prompt": "x", "duration": NaN}', "NaN"),
+        "duration in words": ({"prompt": "x", "duration": "ten"}, "duration"),
         "frames": ({"prompt": "x", "frames": 16}, "frames"),
         "an unknown mood": ({"mood": "gloomy"}, "calm, bright"),
-        "an init file that is no sound": ({"prompt": "x", "init": str(place.dir / "text.ogg"), "strength": 0.5}, "text.ogg"),
+        "an init file that is no sound": (start("text.ogg"), "text.ogg"),
+        "an init file that is cut off": (start("half.ogg"), "half.ogg"),
+        "an init file that says it has 2^31 samples": (start("long.ogg"), "long.ogg"),
+        "an init file that says it has 4 GiB": (start("huge.wav"), "huge.wav"),
+        "an init file that is not there": (start("none.ogg"), "none.ogg"),
         "neither prompt nor mood": ({}, "prompt"),
     }
     for number, (name, (fields, word)) in enumerate(jobs.items()):
-        id = f"bad-{number}"
-        redis.cli("XADD", "{sumi}:in", "*", "job", json.dumps({"id": id, "modality": "audio", "max_attempts": 1, **fields}))
-        wait_for(lambda: redis.cli("HGET", f"{{sumi}}:job:{id}", "state") == "failed" or
-                 "rejected" in redis.cli("XRANGE", f"{{sumi}}:ev:{id}", "-", "+"), 60)
-        said = redis.cli("HGET", f"{{sumi}}:job:{id}", "error") + redis.cli("XRANGE", f"{{sumi}}:ev:{id}", "-", "+")
+        said = refused_job(redis, f"bad-{number}", {"modality": "audio"}, fields)
         check(word in said, f"refused: {name}", said)
 
 
 def main():
     parent, port = tempfile.mkdtemp(prefix="sumi-e2e-"), free_port()
     redis = Redis(parent, "--port", str(port)).start()
-    place = Place(redis=redis.url, parent=pathlib.Path(parent), model_audio=PACK).start()
+    place = Place(redis=redis.url, parent=pathlib.Path(parent), model_audio=PACK, reuse="30d")
+    own_pack(place)
+    place.configure(packs=f"{PACKS}:{place.dir}/packs")
+    place.start()
     try:
         examples(place, port)
         clips(place)
+        answers(place, redis)
         refusals(place, redis)
     finally:
         place.stop()
