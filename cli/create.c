@@ -46,6 +46,8 @@ static int run_create(struct cli *cli)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
 		status = submit(cli, queue, &job, &err);
+	if (!status)
+		preflight_warn(cli, queue, &job, NULL);
 	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);
 	job_clear(&job);
 	queue_close(queue);

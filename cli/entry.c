@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 static void put_time(json_t *o, const char *key, int64_t ms)
 {
@@ -54,6 +55,19 @@ static const char *text_of(const json_t *row, const char *key)
 	return text ? text : "";
 }
 
+void entry_print_text(const char *text, size_t size)
+{
+	for (size_t n, left = strnlen(text, size); left; text += n, left -= n) {
+		uint32_t code = 0;
+		n = utf8_decode(text, left, &code);
+		if (n && code >= 0x20 && (code < 0x7F || code > 0x9F))
+			fwrite(text, 1, n, stdout);
+		else
+			putchar(code == '\n' || code == '\t' ? ' ' : '?');
+		n = n ? n : 1;
+	}
+}
+
 /* Counts characters, so that Cyrillic is not cut after half as many. */
 static int cut_utf8(const char *text, int characters)
 {
@@ -72,8 +86,10 @@ void entry_print_row(const json_t *row)
 	enum { PROMPT = 60 };
 	const char *prompt = text_of(row, "prompt");
 	int n = cut_utf8(prompt, PROMPT);
-	printf("%s  %-9s %-5s  %.19s  %.*s%s\n", text_of(row, "id"), text_of(row, "state"),
-	       text_of(row, "modality"), text_of(row, "created"), n, prompt, prompt[n] ? "…" : "");
+	printf("%s  %-9s %-5s  %.19s  ", text_of(row, "id"), text_of(row, "state"),
+	       text_of(row, "modality"), text_of(row, "created"));
+	entry_print_text(prompt, (size_t)n);
+	printf("%s\n", prompt[n] ? "…" : "");
 }
 
 static double number_of(const json_t *row, const char *key)
@@ -125,7 +141,9 @@ void entry_print_details(const json_t *row)
 			if (strcmp(key, lists[k].key) == 0)
 				print = lists[k].print;
 		if (json_is_string(value)) {
-			printf("%-16s %s\n", key, json_string_value(value));
+			printf("%-16s ", key);
+			entry_print_text(json_string_value(value), SIZE_MAX);
+			putchar('\n');
 		} else if (json_is_array(value) && print) {
 			json_array_foreach(value, i, item)
 			{

@@ -16,4 +16,8 @@ void entry_print_row(const json_t *row);
 /* All fields, one a line. */
 void entry_print_details(const json_t *row);
 
+/* Prints text that somebody else has written: control characters, which a terminal would obey,
+ * and what is not UTF-8 become '?'. size: bytes at most. */
+void entry_print_text(const char *text, size_t size);
+
 #endif

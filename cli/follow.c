@@ -76,10 +76,12 @@ static void explain_waiting(struct view *v, struct queue *queue, const struct qu
 {
 	struct queue_stats stats;
 	struct error ignored;
+	bool served = true;
 	if (v->explained || v->cli->quiet || v->cli->json || e->state != JOB_READY)
 		return;
 	v->explained = true;
-	if (queue_stats(queue, &stats, &ignored))
+	if (queue_stats(queue, &stats, &ignored) ||
+	    queue_served(queue, e->job.modality, e->job.model, &served, &ignored))
 		return;
 	end_line(v);
 	if (stats.paused)
@@ -87,10 +89,10 @@ static void explain_waiting(struct view *v, struct queue *queue, const struct qu
 			stats.pause_reason[0] ? ": " : "", stats.pause_reason);
 	else if (stats.workers == 0)
 		fprintf(stderr, "it waits: no worker is alive (is sumid running?)\n");
+	else if (!served)
+		fprintf(stderr, "it waits: no living worker has its model (sumi status)\n");
 	else if (e->job.window)
 		fprintf(stderr, "it waits for its window, %s\n", e->job.window);
-	else if (stats.workers_busy < stats.workers)
-		fprintf(stderr, "it waits: no idle worker has its model (sumi models)\n");
 }
 
 static void show_preview(struct view *v, const struct queue_event *event)

@@ -87,7 +87,37 @@ static json_t *workers_json(struct queue *queue, struct error *err)
 	return rows;
 }
 
-static void print_status(const struct queue_stats *s, const json_t *workers)
+/* Jobs that wait for a worker with their model, and none lives. */
+static json_t *unserved_json(struct queue *queue, struct error *err)
+{
+	struct queue_unserved *list;
+	size_t count;
+	if (queue_unserved(queue, &list, &count, err))
+		return NULL;
+	json_t *rows = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(rows, json_pack("{s:s, s:I}", "class", list[i].class, "jobs",
+						      (json_int_t)list[i].jobs));
+	free(list);
+	return rows;
+}
+
+static void print_unserved(const json_t *unserved)
+{
+	size_t i;
+	json_t *u;
+	json_array_foreach(unserved, i, u)
+	{
+		const char *class = json_string_value(json_object_get(u, "class"));
+		bool named = class[strlen(class) - 1] != '/';
+		printf("%" JSON_INTEGER_FORMAT " of the ready jobs wait for %s%s: no living worker "
+		       "has %s (sumi models)\n",
+		       json_integer_value(json_object_get(u, "jobs")), class, named ? "" : "…",
+		       named ? "this model" : "a model for this");
+	}
+}
+
+static void print_status(const struct queue_stats *s, const json_t *workers, const json_t *unserved)
 {
 	size_t i;
 	json_t *w;
@@ -100,7 +130,7 @@ static void print_status(const struct queue_stats *s, const json_t *workers)
 	if (s->intake)
 		printf("%-10s %lld\n", "arriving", (long long)s->intake);
 	if (s->dead_letters)
-		printf("%-10s %lld\n", "unreadable", (long long)s->dead_letters);
+		printf("%-10s %lld (sumi dead-letters)\n", "put aside", (long long)s->dead_letters);
 	json_array_foreach(workers, i, w)
 	{
 		const char *job = json_string_value(json_object_get(w, "job"));
@@ -109,6 +139,7 @@ static void print_status(const struct queue_stats *s, const json_t *workers)
 	}
 	if (json_array_size(workers) == 0)
 		printf("no worker is alive: is sumid running?\n");
+	print_unserved(unserved);
 }
 
 static int run_status(struct cli *cli)
@@ -116,28 +147,30 @@ static int run_status(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct queue_stats s;
-	json_t *workers = NULL;
+	json_t *workers = NULL, *unserved = NULL;
 	int status = cli_queue(cli, &queue, &err);
 	if (!status)
 		status = queue_stats(queue, &s, &err);
-	if (!status && !(workers = workers_json(queue, &err)))
+	if (!status &&
+	    (!(workers = workers_json(queue, &err)) || !(unserved = unserved_json(queue, &err))))
 		status = err.status;
 	queue_close(queue);
-	if (status)
-		return cli_error(cli, &err);
-	if (!cli->json) {
-		print_status(&s, workers);
+	if (status || !cli->json) {
+		int code = status ? cli_error(cli, &err) : EXIT_OK;
+		if (!status)
+			print_status(&s, workers, unserved);
 		json_decref(workers);
-		return EXIT_OK;
+		json_decref(unserved);
+		return code;
 	}
 	json_t *states = json_object();
 	for (int state = 0; state < JOB_STATES; state++)
 		json_object_set_new(states, job_state_word((enum job_state)state),
 				    json_integer(s.states[state]));
-	return cli_print_json(json_pack("{s:b, s:s, s:I, s:o, s:I, s:o}", "paused", (int)s.paused,
-					"pause_reason", s.pause_reason, "arriving",
-					(json_int_t)s.intake, "states", states, "unreadable",
-					(json_int_t)s.dead_letters, "workers", workers));
+	return cli_print_json(json_pack(
+	    "{s:b, s:s, s:I, s:o, s:I, s:o, s:o}", "paused", (int)s.paused, "pause_reason",
+	    s.pause_reason, "arriving", (json_int_t)s.intake, "states", states, "dead_letters",
+	    (json_int_t)s.dead_letters, "workers", workers, "unserved", unserved));
 }
 
 const struct verb verb_models = {.name = "models",

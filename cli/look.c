@@ -234,6 +234,17 @@ close:
 	return status;
 }
 
+/* A reason that no patience mends. */
+static void add_waiting(struct queue *queue, const struct job *job, json_t *row)
+{
+	struct error ignored;
+	bool served;
+	if (queue_served(queue, job->modality, job->model, &served, &ignored) == SUMI_OK && !served)
+		json_object_set_new(row, "waiting",
+				    json_string("no living worker has its model (sumi models, sumi "
+						"status)"));
+}
+
 /* What the queue knows and what the store knows; at least one must know the job. */
 static int find_job(struct cli *cli, const char *id, json_t **job, struct error *err)
 {
@@ -244,6 +255,8 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 	int in_queue = cli_queue(cli, &queue, &queue_err);
 	if (!in_queue && !(in_queue = queue_get(queue, id, &entry, &queue_err))) {
 		*job = entry_json(&entry);
+		if (entry.state == JOB_READY)
+			add_waiting(queue, &entry.job, *job);
 		queue_entry_clear(&entry);
 	}
 	queue_close(queue);

@@ -55,3 +55,27 @@ int preflight(const struct cli *cli, const struct job *job, struct error *err)
 	catalogue_free(&c);
 	return status;
 }
+
+void preflight_warn(const struct cli *cli, struct queue *queue, const struct job *job, json_t *told)
+{
+	char class[QUEUE_CLASS_SIZE];
+	struct error ignored;
+	bool served = true;
+	snprintf(class, sizeof class, "%s/%s", job->modality, job->model ? job->model : "");
+	if (cli->quiet || (told && json_object_get(told, class)))
+		return;
+	json_object_set_new(told, class, json_true());
+	if (queue_served(queue, job->modality, job->model, &served, &ignored) || served)
+		return;
+	if (job->model)
+		fprintf(stderr,
+			"sumi: warning: no living worker has the model '%s' for %s: the job waits "
+			"until one comes (sumi models, sumi status)\n",
+			job->model, job->modality);
+	else
+		fprintf(
+		    stderr,
+		    "sumi: warning: no living worker has a model for %s: the job waits until one "
+		    "comes (sumi models, sumi status)\n",
+		    job->modality);
+}

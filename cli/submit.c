@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cli/preflight.h"
 #include "cli/verbs.h"
 
 enum {
@@ -19,7 +20,8 @@ struct load {
 	struct job jobs[CHUNK];
 	size_t count;
 	size_t sent;
-	json_t *ids; /* with --json */
+	json_t *ids;  /* with --json */
+	json_t *told; /* models that were asked about */
 };
 
 static int flush(struct load *l, struct error *err)
@@ -27,6 +29,8 @@ static int flush(struct load *l, struct error *err)
 	size_t sent = 0;
 	int status = queue_submit_many(l->queue, l->jobs, l->count, &sent, err);
 	for (size_t i = 0; i < l->count; i++) {
+		if (i < sent)
+			preflight_warn(l->cli, l->queue, &l->jobs[i], l->told);
 		if (i < sent && l->ids)
 			json_array_append_new(
 			    l->ids, json_pack("{s:s, s:s, s:s}", "id", l->jobs[i].id, "modality",
@@ -227,6 +231,7 @@ static int finish_load(struct load *l, int status, struct error *err)
 	else if (!status && !l->cli->quiet && l->sent > 1)
 		fprintf(stderr, "%zu jobs queued\n", l->sent);
 	json_decref(l->ids);
+	json_decref(l->told);
 	queue_close(l->queue);
 	free(l);
 	return code;
@@ -243,6 +248,7 @@ static int run_batch(struct cli *cli)
 	}
 	l->cli = cli;
 	l->ids = cli->json ? json_array() : NULL;
+	l->told = json_object();
 	int status = SUMI_OK;
 	if (!folder && cli->arg_count == 0)
 		status = error_set(&err, SUMI_INVALID, "name a file, '-' or --folder DIR");
@@ -265,6 +271,7 @@ static int run_submit(struct cli *cli)
 	}
 	l->cli = cli;
 	l->ids = cli->json ? json_array() : NULL;
+	l->told = json_object();
 	int status = cli_queue(cli, &l->queue, &err);
 	if (!status && strcmp(cli->args[0], "-") == 0) {
 		status = add_file(l, "-", &err);

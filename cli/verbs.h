@@ -20,6 +20,7 @@
 	X(open)                                                                                    \
 	X(cancel)                                                                                  \
 	X(retry)                                                                                   \
+	X(dead_letters)                                                                            \
 	X(again)                                                                                   \
 	X(pause)                                                                                   \
 	X(resume)                                                                                  \

@@ -382,11 +382,15 @@ static int read_letter(const redisReply *reply, struct queue_dead_letter *letter
 {
 	const redisReply *fields = reply_at(reply, 1);
 	reply_copy(reply_at(reply, 0), letter->entry, sizeof letter->entry);
+	letter->at_ms =
+	    strtoll(letter->entry, NULL, 10); /* Redis makes entries' ids of its clock */
 	for (size_t i = 0; fields && i + 1 < fields->elements; i += 2) {
 		const char *name = reply_text(fields->element[i]);
 		const char *value = reply_text(fields->element[i + 1]);
 		if (strcmp(name, "id") == 0)
 			snprintf(letter->id, sizeof letter->id, "%s", value);
+		else if (strcmp(name, "kind") == 0)
+			snprintf(letter->kind, sizeof letter->kind, "%s", value);
 		else if (strcmp(name, "reason") == 0 && !letter->reason)
 			letter->reason = strdup(value);
 		else if (strcmp(name, "text") == 0 && !letter->text)

@@ -21,6 +21,7 @@
 #define QUEUE_CURSOR_SIZE 48
 #define QUEUE_PREFIX "{sumi}:"
 #define QUEUE_MAX_CLASSES 256
+#define QUEUE_CLASS_SIZE 192 /* of "modality/model" */
 
 struct queue;
 
@@ -263,8 +264,24 @@ struct queue_worker_info {
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
 		  struct error *err);
 
+/* Whether a living worker does jobs of this modality and model (NULL: those that name none).
+ * Where no worker lives at all that is the trouble, and this says yes. */
+int queue_served(struct queue *queue, const char *modality, const char *model, bool *served,
+		 struct error *err);
+
+struct queue_unserved {
+	char class[QUEUE_CLASS_SIZE]; /* "image/ink"; "image/" for jobs that name no model */
+	int64_t jobs;
+};
+/* Jobs that are ready and that none of the living workers can do; none where no worker lives.
+ * The caller frees *list. */
+int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *count,
+		   struct error *err);
+
 struct queue_dead_letter {
 	char entry[QUEUE_CURSOR_SIZE];
+	int64_t at_ms;        /* since 1970 */
+	char kind[16];        /* "rejected": could not be read; "failed": a job was put aside */
 	char id[JOB_ID_SIZE]; /* "" where none could be read */
 	char *reason, *text;  /* text: the intake entry or the job, as JSON */
 };

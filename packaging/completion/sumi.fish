@@ -1,7 +1,7 @@
 # fish completion for sumi(1). What there is to choose from is asked of the program itself.
 
 function __sumi_verbs
-	sumi --help 2>/dev/null | string replace -rf '^  ([a-z]+) +(.*)$' '$1\t$2'
+	sumi --help 2>/dev/null | string replace -rf '^  ([a-z-]+) +(.*)$' '$1\t$2'
 end
 function __sumi_verb
 	set -l words (commandline -opc)

@@ -32,7 +32,7 @@ def tagged(text):
     return re.findall(r"^\.TP\n(?:\.B )?(.*)$", text, re.M)
 
 
-verbs = re.findall(r"^  ([a-z]+) ", help_of("sumi"), re.M)
+verbs = re.findall(r"^  ([a-z-]+) ", help_of("sumi"), re.M)
 sumi = page("sumi.1")
 check(verbs == re.findall(r"^\.SS (\S+)", sumi, re.M), "sumi.1 has the verbs of --help", str(verbs))
 wanted = set().union(*(options(help_of("sumi", v)) for v in verbs))

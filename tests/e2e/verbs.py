@@ -148,6 +148,47 @@ def pausing(place):
     check(place.sumi("watch", id).returncode == 0, "watch of a finished job")
 
 
+def nobody_has_the_model(place):
+    """A job whose model is nowhere waits, and whoever looks is told why."""
+    done = place.sumi("submit", '{"modality":"image","prompt":"elsewhere","model":"nowhere","id":"lost-1"}')
+    check(done.returncode == 0 and done.stdout == "lost-1\n" and "'nowhere'" in done.stderr,
+          "submit warns of a model that no worker has", done.stderr)
+    check(becomes(place, "lost-1", "ready", seconds=10), "and the job waits", state(place, "lost-1"))
+    check("no living worker has its model" in place.sumi("show", "lost-1").stdout, "show says why")
+    check("image/nowhere" in place.sumi("status").stdout, "status says so")
+    check(place.json("status")["unserved"] == [{"class": "image/nowhere", "jobs": 1}], "status --json says so")
+    done = place.sumi("wait", "lost-1", "--timeout", "4s")
+    check(done.returncode == 1 and "no living worker has its model" in done.stderr, "wait says so", done.stderr)
+    (place.dir / "lost.jsonl").write_text('{"prompt":"a","model":"nowhere","id":"lost-2"}\n'
+                                          '{"prompt":"b","model":"nowhere","id":"lost-3"}\n')
+    done = place.sumi("batch", "lost.jsonl")
+    check(done.stderr.count("warning") == 1, "batch warns once", done.stderr)
+    done = place.sumi("image", "not here", "--model", "nowhere", "--detach")
+    check(done.returncode == 3 and "nowhere" in done.stderr, "image refuses what the own daemon cannot do", done.stderr)
+    place.sumi("cancel", "lost-1", "lost-2", "lost-3")
+    check(place.json("status")["unserved"] == [], "nobody waits any more")
+
+
+def dead_letters(place):
+    """What could not be read is there to be looked at."""
+    redis = Redis(place.parent)
+    redis.socket = place.state / "redis" / "redis.sock"
+    before = place.json("dead-letters", "--limit", 1000)
+    redis.cli("XADD", "{sumi}:in", "*", "id", "torn", "modality", "image", "prompt", "x", "stepps", 3)
+    check(wait_for(lambda: len(place.json("dead-letters", "--limit", 1000)) > len(before), 10), "a dead letter")
+    letter = place.json("dead-letters", "--limit", 1)[0]
+    check(letter["id"] == "torn" and letter["kind"] == "rejected" and "stepps" in letter["reason"] and
+          letter["text"]["prompt"] == "x", "dead-letters --json: id, kind, reason, what was sent", str(letter))
+    check(re.fullmatch(r"20\d\d-\d\d-\d\dT.*Z", letter["time"]), "and when", letter["time"])
+    line = place.sumi("dead-letters", "--limit", 1).stdout
+    check("rejected  torn" in line and "stepps" in line, "dead-letters for people", line)
+    check({x["kind"] for x in before} == {"failed"}, "jobs that were put aside are among them", str(before)[:300])
+    redis.cli("XADD", "{sumi}:in", "*", "id", "esc", "modality", "image", "prompt", "x\x1b[31m", "co\x1blour", 3)
+    wait_for(lambda: place.json("dead-letters", "--limit", 1)[0]["id"] == "esc", 10)
+    check("\x1b" not in place.sumi("dead-letters").stdout, "what a terminal would obey is not printed")
+    check("dead-letters" in place.sumi("status").stdout, "status points there")
+
+
 def by_the_clock(place):
     place.sumi("pause")
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
@@ -255,6 +296,8 @@ def main():
         looking(place, id)
         states(place)
         pausing(place)
+        nobody_has_the_model(place)
+        dead_letters(place)
         by_the_clock(place)
         urgent(place)
         many(place)
