@@ -89,7 +89,7 @@ if [ -f models/ink-motion/model_index.json ]; then
 	queue waves.webp 1 "neon sea at night, slow waves" video ""
 fi
 if [ -f models/ink-music/model_index.json ]; then
-	queue piano.ogg 1 "calm piano, rain" audio ""
+	queue piano.ogg 1 "calm piano" audio ""
 fi
 echo
 

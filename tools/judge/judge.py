@@ -28,7 +28,8 @@ class Judge(nn.Module):
             last = c
         self.classes = {k: len(v) for k, v in classes.items()}
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(last * (size[0] // 32) * (size[1] // 32), sum(self.classes.values())))
+        flat = last * (size[0] // 32) * (size[1] // 32)
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(flat, sum(self.classes.values())))
 
     def forward(self, x):
         return dict(zip(self.classes, self.head(self.body(x)).split(list(self.classes.values()), 1)))

@@ -49,8 +49,8 @@ def stages(domain, a, p):
     yield "unet", py + [os.path.join(here, "diffusion.py"), "--samples", str(p["unet"]), "--batch", str(p["batch"]), "--lr",
                         str(p["unet_lr"])] + net
     yield "fast", py + [os.path.join(here, "distil.py"), "--samples", str(p["fast"]), "--batch", str(p["fast_batch"])] + net
-    yield "export", py + [os.path.join(here, "export.py"), "--kind", a.kind, "--out", a.out, "--pack", a.pack, "--profile", a.profile, "--seed",
-                          str(a.seed)]
+    yield "export", py + [os.path.join(here, "export.py"), "--kind", a.kind, "--out", a.out, "--pack", a.pack, "--profile", a.profile,
+                          "--seed", str(a.seed)]
 
 
 def parts(pack, folder, size=16 << 20):
