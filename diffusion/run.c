@@ -55,6 +55,12 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	if (!isfinite(p->cfg_scale) || !isfinite(p->guidance_rescale) || !isfinite(p->eta))
 		return error_set(err, SUMI_INVALID,
 				 "cfg_scale, guidance_rescale and eta must be numbers");
+	if (!(p->guidance_start >= 0 && p->guidance_end <= 1 && p->guidance_end >= 0) ||
+	    (p->guidance_end != 0 ? p->guidance_start >= p->guidance_end : p->guidance_start >= 1))
+		return error_set(err, SUMI_INVALID,
+				 "guidance from %g to %g: guidance_start and guidance_end are "
+				 "parts of the run, 0 to 1, the start before the end",
+				 p->guidance_start, p->guidance_end != 0 ? p->guidance_end : 1);
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
@@ -244,6 +250,13 @@ static int allocate(struct run *run, struct error *err)
 	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", run->w, run->h);
 }
 
+static void plan_guidance(struct run *run, const struct run_params *p)
+{
+	int calls = sampler_calls(run->sampler);
+	run->guided_from = (int)(p->guidance_start * calls);
+	run->guided_to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls;
+}
+
 /* All but the first latents. */
 static int prepare(struct pack *pack, const struct run_params *p, struct run **out,
 		   struct error *err)
@@ -266,8 +279,10 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 		goto fail;
 	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
 	if ((status = run_plan_motion(run, p, err)) || (status = allocate(run, err)) ||
-	    (status = window_new(run, p, err)) || (status = make_sampler(run, p, err)) ||
-	    (status = embed_guidance(run, p->cfg_scale, err)) ||
+	    (status = window_new(run, p, err)) || (status = make_sampler(run, p, err)))
+		goto fail;
+	plan_guidance(run, p);
+	if ((status = embed_guidance(run, p->cfg_scale, err)) ||
 	    (status = encode_text(run, p, err)))
 		goto fail;
 	*out = run;
@@ -335,12 +350,18 @@ int run_steps_done(const struct run *run)
 	return sampler_done(run->sampler);
 }
 
+bool run_is_guided(const struct run *run, int call)
+{
+	return run->guided && call >= run->guided_from && call < run->guided_to;
+}
+
 /* run->model_in, one set of latents, → run->model_out, guidance applied. */
-static int predict(struct run *run, struct error *err)
+static int predict(struct run *run, int call, struct error *err)
 {
 	size_t n = elements(run);
-	int batch = run->frames * (run->guided ? 2 : 1);
-	if (run->guided)
+	bool guided = run_is_guided(run, call);
+	int batch = run->frames * (guided ? 2 : 1);
+	if (guided)
 		memcpy(run->model_in + n, run->model_in, n * sizeof(float));
 	struct unet_input in = {
 	    .latents = run->model_in,
@@ -350,10 +371,11 @@ static int predict(struct run *run, struct error *err)
 	    .timesteps = run->timesteps,
 	    .time_cond = run->time_cond,
 	    .text = run->text,
+	    .only_text = run->guided && !guided ? PROMPT_TEXT : 0,
 	    .motion = run->motion,
 	};
 	int status = unet_forward(run->unet, &in, run->model_out, err);
-	if (!status && run->guided)
+	if (!status && guided)
 		status = guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
 					  run->guidance_rescale, run->model_out, err);
 	return status;
@@ -369,7 +391,7 @@ int run_step(struct run *run, struct error *err)
 	to_models(run, run->prediction, run->model_in);
 	for (int i = 0; i < run->frames * 2; i++)
 		run->timesteps[i] = (float)sampler_timestep(run->sampler, call);
-	int status = run->window.w ? window_predict(run, call, err) : predict(run, err);
+	int status = run->window.w ? window_predict(run, call, err) : predict(run, call, err);
 	if (status)
 		return status;
 	from_models(run, run->model_out, run->prediction);

@@ -23,18 +23,22 @@ struct run_params {
 	int steps;
 	double cfg_scale;        /* 1: no guidance, and no second evaluation */
 	double guidance_rescale; /* 0…1, arXiv:2305.08891 §3.4; 0: off */
-	const char *sampler;     /* canonical name; NULL: the pack's */
-	const char *schedule;    /* canonical name; NULL: the pack's */
-	const char *rng;         /* "torch" (NULL) or "philox" */
-	int width, height;       /* pixels */
-	int frames;              /* pictures that are denoised together; 1 for a still */
-	bool circular;           /* the last frame, or in windows the last column, is followed by
-				    the first */
-	int window, overlap;     /* pixels of the width that the model sees at once, and that two
-				    such windows share; 0: all of it. For one frame only */
-	int clip_skip;           /* layers of the text encoder left out at its end */
-	double eta;              /* DDIM and TCD */
-	bool fast;               /* use the pack's distilled UNet */
+	/* The part of the run that is guided (arXiv:2404.07724): evaluation i of n is when
+	 * ⌊start·n⌋ <= i < ⌊end·n⌋, as diffusers' guiders count it; the others see the prompt only.
+	 * 0 <= start < end <= 1; end 0: 1. */
+	double guidance_start, guidance_end;
+	const char *sampler;  /* canonical name; NULL: the pack's */
+	const char *schedule; /* canonical name; NULL: the pack's */
+	const char *rng;      /* "torch" (NULL) or "philox" */
+	int width, height;    /* pixels */
+	int frames;           /* pictures that are denoised together; 1 for a still */
+	bool circular;        /* the last frame, or in windows the last column, is followed by
+				 the first */
+	int window, overlap;  /* pixels of the width that the model sees at once, and that two
+				 such windows share; 0: all of it. For one frame only */
+	int clip_skip;        /* layers of the text encoder left out at its end */
+	double eta;           /* DDIM and TCD */
+	bool fast;            /* use the pack's distilled UNet */
 	const float *init; /* [frames, height, width, 3] in −1…1, or NULL; read in run_begin */
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
 };

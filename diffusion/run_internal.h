@@ -8,6 +8,7 @@
 #define RUN_SIDE_MAX 8192
 #define RUN_WINDOWED_MAX 65536 /* columns, where the model sees a window of them */
 #define TOKENS_USUAL 77        /* of a prompt, when memory is planned */
+#define PROMPT_TEXT 2          /* of a guided run's texts: the other is the negative prompt */
 
 /* The part of the width that the model sees at once; w is 0 where it sees all. */
 struct window {
@@ -26,7 +27,8 @@ struct run {
 	struct rng rng;
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
 	int frames, h, w, c;          /* of the latents */
-	bool guided;                  /* two evaluations a step */
+	bool guided;                  /* two texts: two evaluations a step, … */
+	int guided_from, guided_to;   /* … in calls from … to less one */
 	float cfg_scale, guidance_rescale;
 	float *x;          /* [c, frames, h, w] */
 	float *prediction; /* [c, frames, h, w] */
@@ -52,6 +54,9 @@ int run_plan_tile(const struct run *run, int *tile, struct error *err);
 
 /* SUMI_TOOBIG, with the figures, when a step would need more than the device has. */
 int run_plan_fits(const struct pack *pack, const struct run_params *p, struct error *err);
+
+/* Whether the model sees both texts in that call. */
+bool run_is_guided(const struct run *run, int call);
 
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);

@@ -43,6 +43,8 @@ void run_digest(const struct pack *pack, const struct run_params *p, char out[SH
 	bytes_put_u32(&w, (uint32_t)p->overlap);
 	bytes_put_f64(&w, p->cfg_scale);
 	bytes_put_f64(&w, p->guidance_rescale);
+	bytes_put_f64(&w, p->guidance_start);
+	bytes_put_f64(&w, p->guidance_end != 0 ? p->guidance_end : 1);
 	bytes_put_f64(&w, p->eta);
 	bytes_put_f64(&w, p->init ? p->strength : 0);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));

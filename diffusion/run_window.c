@@ -112,24 +112,26 @@ int window_predict(struct run *run, int call, struct error *err)
 {
 	struct window *win = &run->window;
 	size_t one = (size_t)run->h * (size_t)win->w * (size_t)run->c, c = (size_t)run->c;
+	bool guided = run_is_guided(run, call);
 	struct unet_input in = {
 	    .latents = win->in,
-	    .n = run->guided ? 2 : 1,
+	    .n = guided ? 2 : 1,
 	    .h = run->h,
 	    .w = win->w,
 	    .timesteps = run->timesteps,
 	    .time_cond = run->time_cond,
 	    .text = run->text,
+	    .only_text = run->guided && !guided ? PROMPT_TEXT : 0,
 	};
 	memset(run->model_out, 0, (size_t)run->h * (size_t)run->w * c * sizeof(float));
 	memset(win->weights, 0, (size_t)run->w * sizeof(float));
 	for (int i = 0; i < win->count; i++) {
 		int start = window_start(run, i, call);
 		gather(run, start);
-		if (run->guided)
+		if (guided)
 			memcpy(win->in + one, win->in, one * sizeof(float));
 		int status = unet_forward(run->unet, &in, win->out, err);
-		if (!status && run->guided)
+		if (!status && guided)
 			status = guidance_combine(win->out, win->out + one, one, run->cfg_scale,
 						  run->guidance_rescale, win->out, err);
 		if (status)

@@ -329,14 +329,36 @@ static void forward(struct pass *p, struct flow *f, const struct unet_input *in,
 	pass_free(p, &y);
 }
 
-int unet_forward(struct unet *u, const struct unet_input *in, float *prediction, struct error *err)
+/* One text of several: a view, whose kv the caller frees. */
+static int narrow_text(const struct text_cache *all, int only, struct text_cache *out,
+		       struct error *err)
+{
+	*out = *all;
+	if (only < 1 || only > all->n)
+		return error_set(err, SUMI_INVALID, "text: there is no text %d of %d", only,
+				 all->n);
+	out->kv = malloc((size_t)all->count * sizeof *out->kv);
+	if (!out->kv)
+		return error_set(err, SUMI_NOMEM, "out of memory for a text");
+	out->n = 1;
+	for (int i = 0; i < all->count; i++) {
+		struct tensor *t = &out->kv[i];
+		*t = all->kv[i];
+		t->offset += (size_t)(only - 1) * (size_t)t->h * (size_t)t->w * (size_t)t->ld;
+		t->n = 1;
+	}
+	return SUMI_OK;
+}
+
+static int check_input(const struct unet *u, const struct unet_input *in, int texts,
+		       struct error *err)
 {
 	if (in->n < 1 || in->h < 1 || in->w < 1 || in->h > 65536 || in->w > 65536)
 		return error_set(err, SUMI_INVALID, "latents: [%d, %d, %d] is not a size", in->n,
 				 in->h, in->w);
-	if (in->n % in->text->cache.n != 0)
+	if (in->n % texts != 0)
 		return error_set(err, SUMI_INVALID, "latents: %d pictures cannot share %d texts",
-				 in->n, in->text->cache.n);
+				 in->n, texts);
 	if (in->time_cond && !u->config.time_cond)
 		return error_set(
 		    err, SUMI_INVALID,
@@ -346,20 +368,36 @@ int unet_forward(struct unet *u, const struct unet_input *in, float *prediction,
 			return error_set(err, SUMI_INVALID,
 					 "latents: %d pictures are not videos of %d frames", in->n,
 					 in->motion.frames);
-		int status = motion_context_check(&in->motion, u->motion.positions, err);
-		if (status)
-			return status;
+		return motion_context_check(&in->motion, u->motion.positions, err);
 	}
-	struct flow *f = calloc(1, sizeof *f);
-	if (!f)
-		return error_set(err, SUMI_NOMEM, "out of memory for a forward pass");
+	return SUMI_OK;
+}
+
+int unet_forward(struct unet *u, const struct unet_input *in, float *prediction, struct error *err)
+{
+	struct text_cache one = {0};
+	int status = SUMI_OK;
+	if (in->only_text && (status = narrow_text(&in->text->cache, in->only_text, &one, err)))
+		return status;
+	const struct text_cache *text = in->only_text ? &one : &in->text->cache;
+	struct flow *f = NULL;
+	if ((status = check_input(u, in, text->n, err)))
+		goto done;
+	f = calloc(1, sizeof *f);
+	if (!f) {
+		status = error_set(err, SUMI_NOMEM, "out of memory for a forward pass");
+		goto done;
+	}
 	f->u = u;
-	f->text = &in->text->cache;
+	f->text = text;
 	f->motion = &in->motion;
 	struct pass p = pass_begin(u->set.device, &in->tap, err);
 	forward(&p, f, in, prediction);
+	status = p.status;
+done:
 	free(f);
-	return p.status;
+	free(one.kv);
+	return status;
 }
 
 /* --- planning --- */

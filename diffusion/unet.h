@@ -41,6 +41,7 @@ struct unet_input {
 	const float *timesteps; /* host, [n] */
 	const float *time_cond; /* host, [n, config.time_cond], or NULL */
 	const struct unet_text *text;
+	int only_text;                /* 1 … the text's n: this one alone is used; 0: all */
 	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
 	struct tap tap;               /* conv_in, down.I, mid, up.I, and module names */
 };

@@ -21,8 +21,9 @@ struct request {
 	int steps;
 	double cfg_scale; /* NaN: the pack's */
 	double guidance_rescale;
-	const char *sampler, *schedule; /* canonical or any known alias */
-	const char *rng;                /* "torch", "philox" */
+	double guidance_start, guidance_end; /* parts of the run; end 0: 1 */
+	const char *sampler, *schedule;      /* canonical or any known alias */
+	const char *rng;                     /* "torch", "philox" */
 	int width, height;
 	int clip_skip;
 	double eta;

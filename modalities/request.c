@@ -40,6 +40,20 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 	return status;
 }
 
+/* Which part of the run is guided. */
+static int resolve_guidance(struct request *r, struct error *err)
+{
+	if (r->guidance_end == 0)
+		r->guidance_end = 1;
+	if (!(r->guidance_start >= 0 && r->guidance_start < r->guidance_end &&
+	      r->guidance_end <= 1))
+		return error_set(err, SUMI_INVALID,
+				 "guidance_start is %g and guidance_end %g: both are parts of the "
+				 "run, 0 to 1, the start before the end",
+				 r->guidance_start, r->guidance_end);
+	return SUMI_OK;
+}
+
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	if (r->fast && !info->has_fast)
@@ -66,6 +80,8 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	if (!isfinite(r->cfg_scale) || r->cfg_scale < 0 || r->cfg_scale > 100)
 		return error_set(err, SUMI_INVALID, "cfg_scale is %g, allowed are 0 to 100",
 				 r->cfg_scale);
+	if ((status = resolve_guidance(r, err)))
+		return status;
 	if (!r->rng)
 		r->rng = "torch";
 	if (strcmp(r->rng, "torch") != 0 && strcmp(r->rng, "philox") != 0)
@@ -100,6 +116,8 @@ static void put_request(json_t *o, const struct request *r)
 	json_object_set_new(o, "steps", json_integer(r->steps));
 	json_object_set_new(o, "cfg_scale", json_real(r->cfg_scale));
 	put(o, "guidance_rescale", r->guidance_rescale != 0, json_real(r->guidance_rescale));
+	put(o, "guidance_start", r->guidance_start != 0, json_real(r->guidance_start));
+	put(o, "guidance_end", r->guidance_end != 1, json_real(r->guidance_end));
 	json_object_set_new(o, "sampler", json_string(r->sampler));
 	json_object_set_new(o, "scheduler", json_string(r->schedule));
 	json_object_set_new(o, "rng", json_string(r->rng));
@@ -156,6 +174,8 @@ struct run_params request_run_params(const struct request *r)
 	    .steps = r->steps,
 	    .cfg_scale = r->cfg_scale,
 	    .guidance_rescale = r->guidance_rescale,
+	    .guidance_start = r->guidance_start,
+	    .guidance_end = r->guidance_end,
 	    .sampler = r->sampler,
 	    .schedule = r->schedule,
 	    .rng = r->rng,
@@ -261,6 +281,8 @@ int request_infotext(const struct pack_info *info, const struct request *r, char
 	if (strcmp(r->schedule, "default") != 0)
 		put_line(&l, "Schedule type", "%s", label(schedule_labels, r->schedule));
 	put_line(&l, "CFG scale", "%g", r->cfg_scale);
+	if (r->guidance_start != 0 || r->guidance_end != 1)
+		put_line(&l, "Guidance interval", "%g-%g", r->guidance_start, r->guidance_end);
 	put_line(&l, "Seed", "%llu", (unsigned long long)r->seed);
 	put_line(&l, "Size", "%dx%d", r->width, r->height);
 	put_line(&l, "Model hash", "%.10s", info->digest);

@@ -19,6 +19,8 @@ struct request job_request(const struct job *job, int variant)
 	    .steps = (int)job->steps,
 	    .cfg_scale = job->cfg_scale,
 	    .guidance_rescale = given(job->guidance_rescale),
+	    .guidance_start = given(job->guidance_start),
+	    .guidance_end = given(job->guidance_end),
 	    .sampler = job->sampler,
 	    .schedule = job->scheduler,
 	    .rng = job->rng,
