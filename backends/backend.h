@@ -211,6 +211,9 @@ struct device {
  * returns how many there are (which may be more), or a negative status. */
 int device_list(struct device_info *out, int max, struct error *err);
 
+/* Which of the n devices of a list device_open() would take, or SUMI_NOTFOUND. */
+int device_match(const struct device_info *list, int n, const char *selector, struct error *err);
+
 /* Opens a device by selector ("opencl:0", "reference"), by a part of its name in any
  * case ("rtx", "pthread"), or the best one for NULL or "" ("auto"): a GPU before a CPU,
  * OpenCL before the reference. The caller closes it with device_close(). SUMI_NOTFOUND

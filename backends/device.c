@@ -46,22 +46,22 @@ static bool contains_any_case(const char *text, const char *part)
 	return false;
 }
 
-static const struct device_info *choose(const struct device_info *list, int n, const char *selector)
+static int choose(const struct device_info *list, int n, const char *selector)
 {
-	const struct device_info *best = NULL;
+	int best = -1;
 	if (!selector || !*selector || strcmp(selector, "auto") == 0) {
 		for (int i = 0; i < n; i++)
-			if (!best || rank(&list[i]) > rank(best))
-				best = &list[i];
+			if (best < 0 || rank(&list[i]) > rank(&list[best]))
+				best = i;
 		return best;
 	}
 	for (int i = 0; i < n; i++)
 		if (strcmp(list[i].selector, selector) == 0)
-			return &list[i];
+			return i;
 	for (int i = 0; i < n; i++)
 		if (contains_any_case(list[i].name, selector))
-			return &list[i];
-	return NULL;
+			return i;
+	return -1;
 }
 
 static int not_found(const struct device_info *list, int n, const char *selector, struct error *err)
@@ -76,6 +76,12 @@ static int not_found(const struct device_info *list, int n, const char *selector
 			 all);
 }
 
+int device_match(const struct device_info *list, int n, const char *selector, struct error *err)
+{
+	int i = choose(list, n, selector);
+	return i < 0 ? not_found(list, n, selector, err) : i;
+}
+
 int device_open(const char *selector, struct device **out, struct error *err)
 {
 	struct device_info *list = calloc(MAX_DEVICES, sizeof *list);
@@ -87,13 +93,10 @@ int device_open(const char *selector, struct device **out, struct error *err)
 		goto done;
 	if (n > MAX_DEVICES)
 		n = MAX_DEVICES;
-	const struct device_info *found = choose(list, n, selector);
-	if (!found)
-		status = not_found(list, n, selector, err);
-	else if (rank(found) == 0)
-		status = reference_open(out, err);
-	else
-		status = opencl_open((int)(found - list), out, err);
+	status = device_match(list, n, selector, err);
+	if (status >= 0)
+		status = rank(&list[status]) == 0 ? reference_open(out, err)
+						  : opencl_open(status, out, err);
 done:
 	free(list);
 	return status;

@@ -233,6 +233,19 @@ const char *config_model(const struct config *config, const char *modality)
 	return "";
 }
 
+const char *config_next_device(const char *list, char entry[CONFIG_DEVICE_SIZE])
+{
+	list += strspn(list, ", \t");
+	size_t n = strcspn(list, ",");
+	if (!n)
+		return NULL;
+	const char *rest = list + n;
+	while (n && strchr(" \t", list[n - 1]))
+		n--;
+	snprintf(entry, CONFIG_DEVICE_SIZE, "%.*s", (int)n, list);
+	return rest;
+}
+
 void config_print_help(FILE *out)
 {
 	for (int i = 0; i < SETTINGS; i++)

@@ -44,6 +44,12 @@ int config_load(const char *path, struct config *config, struct error *err);
 /* The configured default model of a modality; "" for a modality that has none. Borrowed. */
 const char *config_model(const struct config *config, const char *modality);
 
+#define CONFIG_DEVICE_SIZE 128
+
+/* The next entry of the list `devices`, without the spaces around it, and what follows it; NULL
+ * behind the last one. Begin with config->devices. */
+const char *config_next_device(const char *list, char entry[CONFIG_DEVICE_SIZE]);
+
 /* The table as text for --help: one line a key with its default. */
 void config_print_help(FILE *out);
 

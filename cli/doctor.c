@@ -34,6 +34,15 @@ __attribute__((format(printf, 4, 5))) static void find(struct examination *x, in
 		printf("%-8s %-8s %s\n", words[level], what, text);
 }
 
+static void examine_choice(struct examination *x, const struct device_info *info, int n)
+{
+	struct error err;
+	char entry[CONFIG_DEVICE_SIZE];
+	for (const char *at = x->cli->config.devices; (at = config_next_device(at, entry));)
+		if (device_match(info, n, entry, &err) < 0)
+			find(x, LEVEL_BROKEN, "devices", "in sumi.conf: %s", err.text);
+}
+
 static void examine_devices(struct examination *x)
 {
 	struct device_info info[16];
@@ -51,6 +60,8 @@ static void examine_devices(struct examination *x)
 		     "no device: everything will be very slow. Install your GPU's driver, or for "
 		     "plain "
 		     "CPUs: apt-get install pocl-opencl-icd");
+	if (n > 0)
+		examine_choice(x, info, n < 16 ? n : 16);
 }
 
 static void examine_models(struct examination *x)

@@ -10,7 +10,7 @@
 #include "daemon/worker.h"
 
 struct child {
-	char selector[32];
+	char selector[CONFIG_DEVICE_SIZE];
 	pid_t pid; /* 0: not running */
 	int report_fd;
 	int64_t deadline_ms; /* monotonic: it hangs if it has not reported by then */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backends/backend.h"
+#include "base/log.h"
 
 int devices_print(struct error *err)
 {
@@ -19,32 +20,72 @@ int devices_print(struct error *err)
 	return SUMI_OK;
 }
 
-static int add(struct device_choice *out, const char *selector, size_t n, struct error *err)
+/* Calls back for each entry of the list that means no device; the sum of what that returns, or a
+ * negative status. */
+static int each_unmatched(const char *devices, void (*tell)(const char *text), struct error *err)
 {
-	if (out->count == DEVICES_MAX || n >= sizeof out->selectors[0])
-		return error_set(err, SUMI_INVALID,
-				 "devices: more than %d, or a name longer than %zu bytes",
-				 DEVICES_MAX, sizeof out->selectors[0] - 1);
-	memcpy(out->selectors[out->count], selector, n);
-	out->selectors[out->count++][n] = '\0';
+	struct device_info info[DEVICES_MAX];
+	struct error why;
+	char entry[CONFIG_DEVICE_SIZE];
+	int n = device_list(info, DEVICES_MAX, err), unmatched = 0;
+	if (n < 0)
+		return n;
+	if (n > DEVICES_MAX)
+		n = DEVICES_MAX;
+	for (const char *at = devices; (at = config_next_device(at, entry));)
+		if (device_match(info, n, entry, &why) < 0) {
+			if (!unmatched++ && err)
+				*err = why;
+			if (tell)
+				tell(why.text);
+		}
+	return unmatched;
+}
+
+static void print_line(const char *text)
+{
+	printf("%s\n", text);
+}
+
+int devices_print_unmatched(const char *devices, struct error *err)
+{
+	int n = each_unmatched(devices, print_line, err);
+	return n < 0 ? n : SUMI_OK;
+}
+
+int devices_check(const char *devices, struct error *err)
+{
+	int n = each_unmatched(devices, NULL, err);
+	if (n <= 0)
+		return n;
+	err->status = SUMI_INVALID;
+	return error_prefix(err, "devices");
+}
+
+static int add(struct device_choice *out, const char *selector, struct error *err)
+{
+	if (out->count == DEVICES_MAX)
+		return error_set(err, SUMI_INVALID, "devices: more than %d", DEVICES_MAX);
+	snprintf(out->selectors[out->count++], sizeof out->selectors[0], "%s", selector);
 	return SUMI_OK;
 }
 
 static int split(const char *devices, struct device_choice *out, struct error *err)
 {
-	while (*devices) {
-		devices += strspn(devices, ", ");
-		size_t n = strcspn(devices, ",");
-		int status = n ? add(out, devices, n, err) : SUMI_OK;
-		if (status)
-			return status;
-		devices += n;
-	}
-	return out->count ? SUMI_OK : error_set(err, SUMI_INVALID, "devices: the list is empty");
+	char entry[CONFIG_DEVICE_SIZE];
+	int status = SUMI_OK;
+	for (const char *at = devices; !status && (at = config_next_device(at, entry));)
+		status = add(out, entry, err);
+	if (!status && !out->count)
+		status =
+		    error_set(err, SUMI_INVALID,
+			      "devices: the list is empty: write auto, or names of `sumi devices`");
+	return status;
 }
 
-/* Starts `program --list-devices`; *lines is its standard output. */
-static pid_t start_listing(const char *program, FILE **lines, struct error *err)
+/* Starts `program OPTION [ARGUMENT]`; *lines is its standard output. */
+static pid_t start_listing(const char *program, const char *option, const char *argument,
+			   FILE **lines, struct error *err)
 {
 	int ends[2];
 	if (pipe(ends) != 0) {
@@ -62,7 +103,7 @@ static pid_t start_listing(const char *program, FILE **lines, struct error *err)
 		dup2(ends[1], STDOUT_FILENO);
 		close(ends[0]);
 		close(ends[1]);
-		execl(program, "sumid", "--list-devices", (char *)NULL);
+		execl(program, "sumid", option, argument, (char *)NULL);
 		_exit(127);
 	}
 	close(ends[1]);
@@ -75,13 +116,12 @@ static int find_all(const char *program, struct device_choice *gpus, struct devi
 {
 	FILE *lines;
 	int status = SUMI_OK, exit_status;
-	pid_t child = start_listing(program, &lines, err);
+	pid_t child = start_listing(program, "--list-devices", NULL, &lines, err);
 	if (child < 0)
 		return err->status;
 	char selector[32], kind[8];
 	while (!status && lines && fscanf(lines, "%31s %7s", selector, kind) == 2)
-		status =
-		    add(strcmp(kind, "gpu") == 0 ? gpus : cpus, selector, strlen(selector), err);
+		status = add(strcmp(kind, "gpu") == 0 ? gpus : cpus, selector, err);
 	if (lines)
 		fclose(lines);
 	waitpid(child, &exit_status, 0);
@@ -102,6 +142,24 @@ int devices_choose(const char *devices, const char *program, struct device_choic
 	int status = find_all(program, out, &cpus, err);
 	/* The list has the best CPU device first and the reference last. */
 	if (!status && out->count == 0)
-		status = add(out, cpus.selectors[0], strlen(cpus.selectors[0]), err);
+		status = add(out, cpus.selectors[0], err);
 	return status;
+}
+
+void devices_warn(const char *devices, const char *program)
+{
+	struct error err;
+	FILE *lines;
+	char line[sizeof err.text];
+	int exit_status;
+	pid_t child = start_listing(program, "--unmatched-devices", devices, &lines, &err);
+	if (child < 0)
+		return;
+	while (lines && fgets(line, sizeof line, lines)) {
+		line[strcspn(line, "\n")] = '\0';
+		log_warn("devices.unknown", "warning=\"devices: %s\"", line);
+	}
+	if (lines)
+		fclose(lines);
+	waitpid(child, &exit_status, 0);
 }

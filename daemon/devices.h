@@ -2,12 +2,14 @@
 #ifndef SUMI_DAEMON_DEVICES_H
 #define SUMI_DAEMON_DEVICES_H
 
-#include "base/status.h"
+#include <stdio.h>
+
+#include "base/config.h"
 
 enum { DEVICES_MAX = 32 };
 
 struct device_choice {
-	char selectors[DEVICES_MAX][32];
+	char selectors[DEVICES_MAX][CONFIG_DEVICE_SIZE];
 	int count;
 };
 
@@ -16,7 +18,16 @@ struct device_choice {
 int devices_choose(const char *devices, const char *program, struct device_choice *out,
 		   struct error *err);
 
-/* What the child does: one line a device on stdout, "SELECTOR cpu|gpu". */
+/* Logs a warning for each entry that means no device. Not an error: a device may come later, and
+ * until then its worker is started again and again. */
+void devices_warn(const char *devices, const char *program);
+
+/* What the children do: one line a device on stdout, "SELECTOR cpu|gpu" … */
 int devices_print(struct error *err);
+/* … and one line for each entry that means no device, with those that are there. */
+int devices_print_unmatched(const char *devices, struct error *err);
+
+/* For `sumid --check`: SUMI_INVALID for the first entry that means no device. */
+int devices_check(const char *devices, struct error *err);
 
 #endif

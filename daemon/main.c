@@ -12,15 +12,17 @@
 
 struct arguments {
 	const char *config_file, *state_dir;
-	const char *worker, *redis_url; /* of the processes that the daemon starts itself */
+	/* of the processes that the daemon starts itself */
+	const char *worker, *redis_url, *devices;
 	int index, report_fd;
-	enum { SERVE, CHECK, LIST_DEVICES, WORKER, VERSION, HELP, WRONG } mode;
+	enum { SERVE, CHECK, LIST_DEVICES, UNMATCHED_DEVICES, WORKER, VERSION, HELP, WRONG } mode;
 };
 
 static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 					{"state-dir", required_argument, NULL, 's'},
 					{"check", no_argument, NULL, 'k'},
 					{"list-devices", no_argument, NULL, 'l'},
+					{"unmatched-devices", required_argument, NULL, 'm'},
 					{"worker", required_argument, NULL, 'w'},
 					{"index", required_argument, NULL, 'i'},
 					{"report-fd", required_argument, NULL, 'r'},
@@ -66,6 +68,10 @@ static void parse(int argc, char **argv, struct arguments *a)
 			break;
 		case 'l':
 			a->mode = LIST_DEVICES;
+			break;
+		case 'm':
+			a->mode = UNMATCHED_DEVICES;
+			a->devices = optarg;
 			break;
 		case 'w':
 			a->mode = WORKER;
@@ -130,6 +136,8 @@ static int check(const struct arguments *a, struct error *err)
 {
 	struct config config;
 	int status = config_load(a->config_file, &config, err);
+	if (!status && (status = devices_check(config.devices, err)) && config.file[0])
+		error_prefix(err, "%s", config.file);
 	if (!status)
 		printf("%s: fine\n", config.file[0] ? config.file : "no configuration file");
 	return status;
@@ -153,6 +161,9 @@ int main(int argc, char **argv)
 		break;
 	case LIST_DEVICES:
 		status = devices_print(&err);
+		break;
+	case UNMATCHED_DEVICES:
+		status = devices_print_unmatched(a.devices, &err);
 		break;
 	case VERSION:
 		printf("sumid %s\n", SUMI_VERSION);

@@ -149,6 +149,7 @@ static int prepare(struct supervisor *s, struct error *err)
 	    (status = open_queue(s, err)) || (status = open_store(s, err)) ||
 	    (status = devices_choose(s->config.devices, s->options->program, &devices, err)))
 		return status;
+	devices_warn(s->config.devices, s->options->program);
 	children_init(&s->children, &devices);
 	s->children.program = s->options->program;
 	s->children.config_file = s->config.file[0] ? s->config.file : NULL;
