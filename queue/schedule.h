@@ -1,8 +1,8 @@
 /* Policy without input or output: is a window open, when does it open, how long to wait
  * after a failure, when does a recurring job run next.
  *
- * Times are milliseconds since 1970; zones are read from the system's tz database
- * (TZif, RFC 8536), so the process's own TZ is neither used nor changed. */
+ * Times are milliseconds since 1970; zones are read from the system's tz database ($TZDIR, else
+ * /usr/share/zoneinfo; TZif, RFC 8536), so the process's own TZ is neither used nor changed. */
 #ifndef SUMI_QUEUE_SCHEDULE_H
 #define SUMI_QUEUE_SCHEDULE_H
 

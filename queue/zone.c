@@ -264,6 +264,13 @@ static bool good_name(const char *name)
 	return true;
 }
 
+/* Where the C library looks too. */
+static const char *zone_dir(void)
+{
+	const char *dir = getenv("TZDIR");
+	return dir && *dir == '/' ? dir : ZONE_DIR;
+}
+
 int zone_load(const char *name, struct zone **out, struct error *err)
 {
 	char path[FILES_PATH_MAX], *data = NULL;
@@ -279,11 +286,11 @@ int zone_load(const char *name, struct zone **out, struct error *err)
 		*out = zone;
 		return SUMI_OK;
 	}
-	int status = files_path(path, err, ZONE_DIR "/%s", name);
+	int status = files_path(path, err, "%s/%s", zone_dir(), name);
 	if (status == SUMI_OK && files_read(path, ZONE_FILE_MAX, &data, &size, NULL))
-		status =
-		    error_set(err, SUMI_NOTFOUND,
-			      "time zone '%s' is not in " ZONE_DIR " (is tzdata installed?)", name);
+		status = error_set(err, SUMI_NOTFOUND,
+				   "time zone '%s' is not in %s (is tzdata installed?)", name,
+				   zone_dir());
 	if (status == SUMI_OK && !read_file(zone, data, size))
 		status = error_set(err, SUMI_CORRUPT,
 				   "%s: not a time zone file (version 2 or later)", path);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The daemon in bad days: stopped, hung, killed, misconfigured, without disk; and what it says."""
-import os, re, signal, subprocess, time
+import os, re, signal, struct, subprocess, time
 
 from lib import *
 
@@ -81,6 +81,46 @@ def interruptions():
     place.remove()
 
 
+def set_clock(folder, hour):
+    """A time zone, Test/Clock, in which it is the given hour now (RFC 8536; the offset in its footer)."""
+    east = (hour - time.gmtime().tm_hour + 12) % 24 - 12
+    block = struct.pack(">4sc15x6L", b"TZif", b"2", 0, 0, 0, 0, 1, 1) + struct.pack(">lbB", east * 3600, 0, 0) + b"\0"
+    (folder / "Test").mkdir(exist_ok=True)
+    fresh = folder / "Test" / "fresh"
+    fresh.write_bytes(block * 2 + f"\n<TST>{-east}\n".encode())
+    fresh.rename(folder / "Test" / "Clock")
+
+
+def window_closes():
+    """A daily window that closes in the middle of a job: no waiting for a clock, the zone's time is set."""
+    place = Place()
+    zones = place.dir / "zones"
+    zones.mkdir()
+    set_clock(zones, 12)
+    os.environ["TZDIR"] = str(zones)
+    place.start()
+    done = place.sumi("image", "slow one", *SLOW, "-o", "alone.webp")
+    check(done.returncode == 0, "undisturbed", done.stderr)
+    id = detach(place, *SLOW, "--window", "10:00-14:00", "--tz", "Test/Clock")
+    reaches(place, id, 3)
+    set_clock(zones, 18)
+    check(wait_for(lambda: place.json("show", id)["state"] == "ready", 30), "the window closes: the job waits",
+          str(place.json("show", id)))
+    made = steps_of(place, id)
+    time.sleep(2.5)
+    row = place.json("show", id)
+    check(row["state"] == "ready" and 3 <= steps_of(place, id) == made < STEPS, "and nothing is done for it", str(row))
+    set_clock(zones, 12)
+    same_bytes(place, id, sha256(place.dir / "alone.webp"), "the window opens again")
+    row = place.json("show", id)
+    check(steps_of(place, id) == STEPS, "no step twice", str(steps_of(place, id)))
+    check(row["attempts_made"] == 1 and not row.get("crashes") and not row.get("failures") and
+          [(a["outcome"], a.get("error")) for a in row["attempts"]] == [("released", "window"), ("done", None)],
+          "and it has cost no attempt", str(row))
+    del os.environ["TZDIR"]
+    place.remove()
+
+
 def crashing_job():
     place = Place()
     place.start(SUMI_CRASH_AT="begun")
@@ -127,7 +167,7 @@ def strangers():
             check(done.returncode == 0 and place.sumi("wait", "py-1").returncode == 0, "a job by redis-py", done.stderr)
     redis.cli("XADD", "{sumi}:in", "*", "id", "bad-1", "modality", "image", "prompt", "x", "stepps", 3)
     redis.cli("XADD", "{sumi}:in", "*", "complete", "nonsense")
-    check(wait_for(lambda: place.json("status")["unreadable"] == 2, 10), "what cannot be read is a dead letter")
+    check(wait_for(lambda: place.json("status")["dead_letters"] == 2, 10), "what cannot be read is a dead letter")
     letters = redis.cli("XRANGE", "{sumi}:dead", "-", "+")
     check("stepps" in letters and "bad-1" in letters, "with the reason", letters)
     redis.cli("XADD", "{sumi}:in", "*", "op", "cancel", "id", "nobody")
@@ -164,6 +204,17 @@ def refusals():
     place.start(wait=False)
     check(wait_for(lambda: re.search(rb" error .*opencl:77", place.new_log()), 20) and place.daemon.poll() is None,
           "a device that is not there is named, and tried again", place.new_log().decode()[-500:])
+    place.stop()
+    place.configure(devices="reference , no such card")
+    done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
+    check(done.returncode == 2 and "'no such card'" in done.stderr and "there is" in done.stderr and
+          "reference (" in done.stderr, "sumid --check names it and what there is", done.stderr)
+    found = [f["text"] for f in json.loads(place.sumi("doctor", "--json").stdout) if f["what"] == "devices"]
+    check(len(found) == 1 and "no such card" in found[0], "doctor too", str(found))
+    place.start()
+    warned = re.findall(r" warn devices\.unknown .*", place.new_log().decode())
+    check(len(warned) == 1 and "no such card" in warned[0] and "reference" in warned[0],
+          "the daemon warns of one that means nothing, and serves with the others", str(warned))
     place.stop()
     place.configure(devices="auto", redis=f"unix://{place.parent}/none.sock")
     refuses(place, "a Redis that is not there", "none.sock")
@@ -245,7 +296,7 @@ def disk_full():
 
 
 def main():
-    for part in (refusals, strangers, damaged, crashing_job, disk_full, interruptions):
+    for part in (refusals, strangers, damaged, crashing_job, disk_full, interruptions, window_closes):
         part()
     finish()
 
