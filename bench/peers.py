@@ -11,7 +11,7 @@ import process
 from packs import ROOT, python
 
 PROMPT = "mountains in fog"
-SDCPP_MARKS = [("step", r"(?<!\d)(\d+)/\d+ - "), ("sampled", r"sampling completed"),
+SDCPP_MARKS = [("step", r"(?<!\d)(\d+)/\d+ - [\d.]+(?:s/it|it/s)"), ("sampled", r"sampling completed"),
                ("decoded", r"decode_first_stage completed|latent 1 decoded")]
 SUMI_MARKS = [("step", r"step (\d+)/")]
 

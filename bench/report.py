@@ -1,5 +1,6 @@
 """The bench's tables, and what the machine is."""
 
+import json
 import os
 import subprocess
 import time
@@ -22,6 +23,19 @@ def output(*command):
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def rounded(value):
+    """The same with numbers of five digits: a time has no more that mean something."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def write_json(path, value):
+    Path(path).write_text(json.dumps(rounded(value), indent=1, ensure_ascii=False) + "\n")
 
 
 def machine():

@@ -146,7 +146,7 @@ def main():
             print(failures[-1], file=sys.stderr)
     report.summary(bench.result)
     place = Path(os.environ.get("SUMI_BENCH_OUT") or OUT / "bench.json")
-    place.write_text(json.dumps(bench.result, indent=1) + "\n")
+    report.write_json(place, bench.result)
     print(f"\n{place}")
     sys.exit(1 if failures else 0)
 

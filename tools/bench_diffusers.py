@@ -13,7 +13,6 @@ work.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import peers
 import report
@@ -187,7 +187,7 @@ def main():
     results = [measure(name, args, sumi) for name in args.engine or ["torch"]]
     sumi.close()
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + "\n")
+        report.write_json(args.json, results)
 
 
 if __name__ == "__main__":
