@@ -34,13 +34,16 @@ static const struct {
     {PLAIN, {.m = 128, .n = 128, .k = 16, .item_m = 8, .item_n = 8}},
     {PLAIN, {.m = 128, .n = 64, .k = 16, .item_m = 8, .item_n = 4}},
     {PLAIN, {.m = 64, .n = 64, .k = 32, .item_m = 4, .item_n = 4}},
-    /* Eight numbers of D a lane and tile of m16n8: warps of 64 × 32 hold 64 in registers. */
+    /* The first of an instruction is also what its emulation runs: small. A lane holds 64
+     * numbers of D in registers for a warp's 64 × 32. */
+    {NVIDIA, {.m = 32, .n = 32, .k = 32, .item_m = 16, .item_n = 16, .mma = true}},
     {NVIDIA, {.m = 64, .n = 64, .k = 32, .item_m = 32, .item_n = 32, .mma = true}},
     {NVIDIA, {.m = 128, .n = 128, .k = 32, .item_m = 64, .item_n = 32, .mma = true}},
     {NVIDIA, {.m = 128, .n = 64, .k = 32, .item_m = 32, .item_n = 32, .mma = true}},
     {NVIDIA, {.m = 64, .n = 128, .k = 32, .item_m = 32, .item_n = 32, .mma = true}},
     {NVIDIA, {.m = 32, .n = 64, .k = 64, .item_m = 16, .item_n = 32, .mma = true}},
     /* A subgroup of 8 lanes holds 32 × 16 in half of its registers. */
+    {INTEL, {.m = 32, .n = 32, .k = 32, .item_m = 16, .item_n = 16, .mma = true}},
     {INTEL, {.m = 64, .n = 64, .k = 32, .item_m = 32, .item_n = 16, .mma = true}},
     {INTEL, {.m = 64, .n = 64, .k = 32, .item_m = 16, .item_n = 16, .mma = true}},
     {INTEL, {.m = 64, .n = 64, .k = 32, .item_m = 32, .item_n = 32, .mma = true}},

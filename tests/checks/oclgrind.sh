@@ -35,15 +35,15 @@ esac
 
 export SUMI_CACHE_DIR="$BUILD/test-cache/oclgrind" SUMI_TEST_SMALL=1 SUMI_TEST_DEVICE=oclgrind
 unset SUMI_TEST_OPS
-for kernels in cpu gpu; do
-	(
-		SUMI_KERNELS=$kernels oclgrind --data-races --check-api --log "$dir/log.$kernels" \
-			"$BUILD/tests/test_ops" >"$dir/out.$kernels" 2>&1
-		echo $? >"$dir/status.$kernels"
-	) &
-done
-wait
-for kernels in cpu gpu; do
+shapes="cpu gpu gpu-winograd mma-emulated xmx-emulated xmx16-emulated"
+cat >"$dir/run" <<'RUN'
+SUMI_KERNELS=$2 oclgrind --data-races --check-api --log "$1/log.$2" \
+	"$BUILD/tests/test_ops" >"$1/out.$2" 2>&1
+echo $? >"$1/status.$2"
+RUN
+export BUILD
+printf '%s\n' $shapes | xargs -P "$(nproc)" -I{} sh "$dir/run" "$dir" {}
+for kernels in $shapes; do
 	log="$dir/log.$kernels" out="$dir/out.$kernels" status=$(cat "$dir/status.$kernels")
 	if [ -s "$log" ]; then
 		echo "not ok $name $kernels: $(grep -c . "$log") lines of reports"
