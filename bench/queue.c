@@ -6,7 +6,7 @@
  *   ping       one round trip to Redis and back: what the machine adds to any of the following
  *   pickup     from one client's XADD to the claim by a waiting worker, p50 and p99
  *   begin      from XADD to the moment at which an idle sumid turns to the job's prompt: taken in,
- *              claimed, its model found
+ *              claimed, its model found, no finished job found that asked for the same
  *   first step from XADD to the beginning of the first step, the prompt encoded and the run begun;
  *              sumid is a real one, with the tiny pack of the tests
  *   cycle      claim + beat + finish, jobs a second of one worker

@@ -39,23 +39,36 @@ static uint64_t stamp_folder(const char *folder, int depth)
 	return stamp;
 }
 
+/* What the worker read of the pack when it started: reading it again, tokenizer and all, would
+ * take longer than everything else before the first step. Where somebody has replaced the pack
+ * since, the stamp is another one and no answer of before fits. */
+static const struct pack_info *known_info(const struct answer_query *q)
+{
+	for (int i = 0; i < q->catalogue->count; i++)
+		if (strcmp(q->catalogue->packs[i].path, q->folder) == 0)
+			return &q->catalogue->packs[i];
+	return NULL;
+}
+
 /* The digest of everything that decides the result, or "". */
 static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 {
 	struct error ignored;
-	struct pack_info info;
+	struct pack_info fresh = {0};
+	const struct pack_info *info = known_info(q);
 	struct request r = *q->request;
 	char init[SHA256_HEX_SIZE] = "", *text = NULL;
 	json_t *o = NULL;
-	if (pack_info_read(q->folder, &info, &ignored))
+	if (!info && pack_info_read(q->folder, &fresh, &ignored))
 		return;
-	if (q->modality->resolve(&info, &r, &ignored) == 0 &&
+	info = info ? info : &fresh;
+	if (q->modality->resolve(info, &r, &ignored) == 0 &&
 	    (!r.init || sha256_file(r.init, init, &ignored) == 0))
 		o = request_json(&r);
 	if (o) {
 		json_object_set_new(o, "init", json_string(init));
 		json_object_set_new(o, "variants", json_integer(q->variants));
-		json_object_set_new(o, "model_digest", json_string(info.digest));
+		json_object_set_new(o, "model_digest", json_string(info->digest));
 		json_object_set_new(o, "model_stamp",
 				    json_integer((json_int_t)stamp_folder(q->folder, DEPTH)));
 		json_object_set_new(o, "version", json_string(SUMI_VERSION));
@@ -65,7 +78,8 @@ static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 	if (text)
 		sha256_hex(text, strlen(text), out);
 	free(text);
-	pack_info_free(&info);
+	if (info == &fresh)
+		pack_info_free(&fresh);
 }
 
 /* Every variant has files, and every file is what it was. */

@@ -3,6 +3,7 @@
 #ifndef SUMI_DAEMON_ANSWER_H
 #define SUMI_DAEMON_ANSWER_H
 
+#include "diffusion/catalogue.h"
 #include "modalities/modality.h"
 #include "storage/storage.h"
 
@@ -15,6 +16,7 @@ struct answer {
 
 struct answer_query {
 	struct store *store;
+	const struct catalogue *catalogue;
 	const char *folder; /* of the pack */
 	const struct modality *modality;
 	const struct request *request; /* of variant 0, as it came */

@@ -434,6 +434,7 @@ static void find_answer(struct work *w)
 	if (w->x->config->reuse_ms == 0 || find_init(w, &r, init, &ignored))
 		return;
 	answer_find(&(struct answer_query){.store = w->x->store,
+					   .catalogue = w->x->catalogue,
 					   .folder = w->folder,
 					   .modality = w->modality,
 					   .request = &r,
