@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diffusion/guidance.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/run_internal.h"
 #include "diffusion/run_window.h"
@@ -61,6 +60,16 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 				 "guidance from %g to %g: guidance_start and guidance_end are "
 				 "parts of the run, 0 to 1, the start before the end",
 				 p->guidance_start, p->guidance_end != 0 ? p->guidance_end : 1);
+	if (p->deep_cache < 0 || p->deep_cache > RUN_CACHE_MAX || p->deep_cache_level < 0)
+		return error_set(err, SUMI_INVALID,
+				 "deep_cache is %d, allowed are 1 (off) to %d, deep_cache_level "
+				 "from 1",
+				 p->deep_cache, RUN_CACHE_MAX);
+	if (p->deep_cache > 1 && p->window)
+		return error_set(err, SUMI_INVALID,
+				 "deep_cache does not go together with windows: a picture of %d "
+				 "columns is made in windows of %d",
+				 p->width, p->window);
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
@@ -282,7 +291,8 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	    (status = window_new(run, p, err)) || (status = make_sampler(run, p, err)))
 		goto fail;
 	plan_guidance(run, p);
-	if ((status = embed_guidance(run, p->cfg_scale, err)) ||
+	if ((status = run_plan_features(run, p, elements(run), err)) ||
+	    (status = embed_guidance(run, p->cfg_scale, err)) ||
 	    (status = encode_text(run, p, err)))
 		goto fail;
 	*out = run;
@@ -309,6 +319,8 @@ void run_free(struct run *run)
 	if (!run)
 		return;
 	unet_text_free(run->text);
+	unet_features_free(run->features);
+	free(run->anchor);
 	sampler_free(run->sampler);
 	free(run->x);
 	free(run->prediction);
@@ -350,49 +362,18 @@ int run_steps_done(const struct run *run)
 	return sampler_done(run->sampler);
 }
 
-bool run_is_guided(const struct run *run, int call)
-{
-	return run->guided && call >= run->guided_from && call < run->guided_to;
-}
-
-/* run->model_in, one set of latents, → run->model_out, guidance applied. */
-static int predict(struct run *run, int call, struct error *err)
-{
-	size_t n = elements(run);
-	bool guided = run_is_guided(run, call);
-	int batch = run->frames * (guided ? 2 : 1);
-	if (guided)
-		memcpy(run->model_in + n, run->model_in, n * sizeof(float));
-	struct unet_input in = {
-	    .latents = run->model_in,
-	    .n = batch,
-	    .h = run->h,
-	    .w = run->w,
-	    .timesteps = run->timesteps,
-	    .time_cond = run->time_cond,
-	    .text = run->text,
-	    .only_text = run->guided && !guided ? PROMPT_TEXT : 0,
-	    .motion = run->motion,
-	};
-	int status = unet_forward(run->unet, &in, run->model_out, err);
-	if (!status && guided)
-		status = guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
-					  run->guidance_rescale, run->model_out, err);
-	return status;
-}
-
 int run_step(struct run *run, struct error *err)
 {
 	int call = sampler_done(run->sampler);
 	size_t n = elements(run);
 	if (call >= sampler_calls(run->sampler))
 		return error_set(err, SUMI_INVALID, "the run has no step left");
+	int status = run_recall_features(run, call, n, err);
+	if (status)
+		return status;
 	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
 	to_models(run, run->prediction, run->model_in);
-	for (int i = 0; i < run->frames * 2; i++)
-		run->timesteps[i] = (float)sampler_timestep(run->sampler, call);
-	int status = run->window.w ? window_predict(run, call, err) : predict(run, call, err);
-	if (status)
+	if ((status = run_predict(run, call, n, err)))
 		return status;
 	from_models(run, run->model_out, run->prediction);
 	return sampler_step(run->sampler, call, run->prediction, run->x, n, &run->rng, err);

@@ -27,6 +27,10 @@ struct run_params {
 	 * ⌊start·n⌋ <= i < ⌊end·n⌋, as diffusers' guiders count it; the others see the prompt only.
 	 * 0 <= start < end <= 1; end 0: 1. */
 	double guidance_start, guidance_end;
+	/* Deep-feature reuse: every so many evaluations the whole UNet runs, between them its
+	 * uppermost deep_cache_level skip connections (0: 1) with what lies below as it was. 0, 1:
+	 * always all. Not with windows. */
+	int deep_cache, deep_cache_level;
 	const char *sampler;  /* canonical name; NULL: the pack's */
 	const char *schedule; /* canonical name; NULL: the pack's */
 	const char *rng;      /* "torch" (NULL) or "philox" */

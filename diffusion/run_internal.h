@@ -8,6 +8,7 @@
 #define RUN_SIDE_MAX 8192
 #define RUN_WINDOWED_MAX 65536 /* columns, where the model sees a window of them */
 #define TOKENS_USUAL 77        /* of a prompt, when memory is planned */
+#define RUN_CACHE_MAX 10       /* evaluations for which features may be reused */
 #define PROMPT_TEXT 2          /* of a guided run's texts: the other is the negative prompt */
 
 /* The part of the width that the model sees at once; w is 0 where it sees all. */
@@ -30,13 +31,17 @@ struct run {
 	bool guided;                  /* two texts: two evaluations a step, … */
 	int guided_from, guided_to;   /* … in calls from … to less one */
 	float cfg_scale, guidance_rescale;
-	float *x;          /* [c, frames, h, w] */
-	float *prediction; /* [c, frames, h, w] */
-	float *denoised;   /* [frames, h, w, c], what run_latents() gives out */
-	float *model_in;   /* [2·frames, h, w, c] */
-	float *model_out;  /* [2·frames, h, w, c] */
-	float *timesteps;  /* [2·frames] */
-	float *time_cond;  /* [frames, time_cond] or NULL */
+	int cache_every;                /* < 2: no features are reused */
+	struct unet_features *features; /* NULL: none are */
+	int features_call;              /* that made them; -1: they must be made again */
+	float *anchor;                  /* [frames, h, w, c], its input */
+	float *x;                       /* [c, frames, h, w] */
+	float *prediction;              /* [c, frames, h, w] */
+	float *denoised;                /* [frames, h, w, c], what run_latents() gives out */
+	float *model_in;                /* [2·frames, h, w, c] */
+	float *model_out;               /* [2·frames, h, w, c] */
+	float *timesteps;               /* [2·frames] */
+	float *time_cond;               /* [frames, time_cond] or NULL */
 	struct window window;
 	struct motion_context motion; /* frames 0: no motion modules */
 };
@@ -57,6 +62,21 @@ int run_plan_fits(const struct pack *pack, const struct run_params *p, struct er
 
 /* Whether the model sees both texts in that call. */
 bool run_is_guided(const struct run *run, int call);
+
+/* Whether that call runs the whole UNet. */
+bool run_is_whole(const struct run *run, int call);
+
+/* Whether the next call needs features, and a saved state therefore the anchor. */
+bool run_needs_anchor(const struct run *run);
+
+/* Sets run->features and what belongs to them; n: values of the latents. */
+int run_plan_features(struct run *run, const struct run_params *p, size_t n, struct error *err);
+
+/* Makes the features that call needs once more after a restore; changes model_in, model_out. */
+int run_recall_features(struct run *run, int call, size_t n, struct error *err);
+
+/* model_in [n], one set of latents, → model_out [n], guidance applied. */
+int run_predict(struct run *run, int call, size_t n, struct error *err);
 
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);

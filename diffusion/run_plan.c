@@ -74,6 +74,9 @@ static uint64_t step_memory(const struct pack_info *info, const struct run_param
 	    .tokens = TOKENS_USUAL,
 	    .h = p->height / info->scale,
 	    .w = (p->window ? p->window : p->width) / info->scale,
+	    .level = p->deep_cache < 2     ? 0
+		     : p->deep_cache_level ? p->deep_cache_level
+					   : 1,
 	    .dtype = dtype,
 	};
 	plan.n = plan.texts * p->frames;

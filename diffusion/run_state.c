@@ -1,10 +1,11 @@
 /* A run's state as bytes, and the rough picture of it.
  *
- *     "sumirun1"  8 bytes
+ *     "sumirun2"  8 bytes
  *     digest      64 bytes, hexadecimal: pack and parameters
  *     latents     count u64, float32 each
  *     sampler     sampler_save()
  *     generator   rng_save()
+ *     anchor      count u64 (0 where the next evaluation is a whole one), float32 each
  *     check       u64, FNV-1a of all before */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 #include "diffusion/run_internal.h"
 
-static const char magic[8] = {'s', 'u', 'm', 'i', 'r', 'u', 'n', '1'};
+static const char magic[8] = {'s', 'u', 'm', 'i', 'r', 'u', 'n', '2'};
 
 static void add_text(struct bytes_writer *w, const char *text)
 {
@@ -45,6 +46,8 @@ void run_digest(const struct pack *pack, const struct run_params *p, char out[SH
 	bytes_put_f64(&w, p->guidance_rescale);
 	bytes_put_f64(&w, p->guidance_start);
 	bytes_put_f64(&w, p->guidance_end != 0 ? p->guidance_end : 1);
+	bytes_put_u32(&w, (uint32_t)(p->deep_cache > 1 ? p->deep_cache : 1));
+	bytes_put_u32(&w, (uint32_t)(p->deep_cache > 1 ? p->deep_cache_level : 0));
 	bytes_put_f64(&w, p->eta);
 	bytes_put_f64(&w, p->init ? p->strength : 0);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
@@ -61,6 +64,10 @@ int run_store(const struct run *run, size_t n, void **data, size_t *size, struct
 	bytes_put_f32s(&w, run->x, n);
 	sampler_save(run->sampler, &w);
 	rng_save(&run->rng, &w);
+	bool anchored = run_needs_anchor(run);
+	bytes_put_u64(&w, anchored ? n : 0);
+	if (anchored)
+		bytes_put_f32s(&w, run->anchor, n);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, w.data, w.size));
 	if (w.failed) {
 		free(w.data);
@@ -100,6 +107,13 @@ int run_load(struct run *run, size_t n, const void *data, size_t size, struct er
 	if ((status = sampler_restore(run->sampler, &r, err)) ||
 	    (status = rng_restore(&run->rng, &r, err)))
 		return status;
+	/* The sampler knows by now how far the run is. */
+	bool anchored = run_needs_anchor(run);
+	if (bytes_get_u64(&r) != (anchored ? n : 0))
+		return error_set(err, SUMI_CORRUPT,
+				 "saved run: the input of its features has another size");
+	if (anchored)
+		bytes_get_f32s(&r, run->anchor, n);
 	return bytes_complete(&r)
 		   ? SUMI_OK
 		   : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");

@@ -131,6 +131,37 @@ void unet_text_free(struct unet_text *text)
 	free(text);
 }
 
+/* --- features --- */
+
+struct unet_features {
+	struct device *device; /* borrowed */
+	int level;
+	struct tensor kept; /* [n, h, w, up] of skip level - 1; buffer NULL: not made yet */
+};
+
+int unet_features_new(struct unet *u, int level, struct unet_features **out, struct error *err)
+{
+	*out = NULL;
+	if (level < 1 || level >= u->skip_count)
+		return error_set(err, SUMI_INVALID,
+				 "deep_cache_level is %d, this model has 1 to %d", level,
+				 u->skip_count - 1);
+	*out = calloc(1, sizeof **out);
+	if (!*out)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	(*out)->device = u->set.device;
+	(*out)->level = level;
+	return SUMI_OK;
+}
+
+void unet_features_free(struct unet_features *features)
+{
+	if (!features)
+		return;
+	device_buffer_free(features->device, features->kept.buffer);
+	free(features);
+}
+
 /* --- forward --- */
 
 /* What travels through the stages. */
@@ -140,8 +171,32 @@ struct flow {
 	const struct motion_context *motion;
 	struct tensor time;                   /* [n, 1, 1, all blocks' channels] */
 	struct tensor joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
-	int made; /* skips that the way down has made, less those used */
+	int made;                       /* skips that the way down has made, less those used */
+	int depth;                      /* skips that this pass runs: all, or the features' level */
+	struct unet_features *features; /* NULL: none */
 };
+
+static bool is_like(const struct tensor *a, const struct tensor *b)
+{
+	return a->n == b->n && a->h == b->h && a->w == b->w && a->c == b->c && a->dtype == b->dtype;
+}
+
+/* Between the features and their place in a skip: kept by a whole pass, put back by another. */
+static void exchange_features(struct pass *p, const struct flow *f, struct tensor place)
+{
+	struct tensor *kept = &f->features->kept;
+	bool shallow = f->depth < f->u->skip_count;
+	if (shallow && p->device && !(kept->buffer && is_like(kept, &place))) {
+		pass_fail(p, SUMI_INVALID, "there are no features of latents of this size");
+		return;
+	}
+	if (!shallow && !(kept->buffer && is_like(kept, &place))) {
+		pass_free(p, kept);
+		*kept = pass_new(p, place.n, place.h, place.w, place.c);
+	}
+	pass_axpby(p, &(struct axpby_args){
+			  .a = shallow ? *kept : place, .y = shallow ? place : *kept, .alpha = 1});
+}
 
 /* [n, 1, 1, all blocks' channels]: silu(time embedding) through every block's projection. */
 static struct tensor time_forward(struct pass *p, const struct unet *u, const struct unet_input *in)
@@ -223,12 +278,12 @@ static struct tensor down_forward(struct pass *p, struct flow *f, int level, str
 	const struct unet_stage *s = &f->u->down[level];
 	char stage[WEIGHT_NAME_MAX];
 	weight_name(stage, "down_blocks.%d", level);
-	for (int i = 0; i < s->count; i++) {
+	for (int i = 0; i < s->count && f->made < f->depth; i++) {
 		struct tensor y = next_skip(p, f, x.n, x.h, x.w);
 		layer_forward(p, f, &s->layers[i], x, y, stage, i);
 		x = y;
 	}
-	if (s->resamples) {
+	if (s->resamples && f->made < f->depth) {
 		struct tensor y = next_skip(p, f, x.n, (x.h + 1) / 2, (x.w + 1) / 2);
 		pass_conv(p, &s->resample, (struct conv2d_args){.x = x, .y = y, .stride = 2});
 		pass_tap(p, &y, "%s.downsamplers.0", stage);
@@ -254,16 +309,20 @@ static void middle_forward(struct pass *p, struct flow *f, struct tensor x)
 	pass_tap(p, &y, "mid");
 }
 
-/* Runs one stage of the way up. Its last result goes to the next stage's first place or,
- * at the top, into *out, a new temporary. */
+/* Runs one stage of the way up, or what of it lies above the features. Its last result goes to the
+ * next stage's first place or, at the top, into *out, a new temporary. */
 static void up_forward(struct pass *p, struct flow *f, int index, struct tensor *out)
 {
 	const struct unet_stage *s = &f->u->up[index];
 	char stage[WEIGHT_NAME_MAX];
 	weight_name(stage, "up_blocks.%d", index);
 	for (int i = 0; i < s->count; i++) {
-		struct tensor x = f->joined[--f->made], y;
+		if (--f->made >= f->depth)
+			continue;
+		struct tensor x = f->joined[f->made], y;
 		bool last = i == s->count - 1;
+		if (f->features && f->made == f->features->level - 1)
+			exchange_features(p, f, tensor_slice(x, 0, f->u->skips[f->made].up));
 		if (last)
 			y = pass_new(p, x.n, x.h, x.w, s->channels);
 		else
@@ -273,6 +332,8 @@ static void up_forward(struct pass *p, struct flow *f, int index, struct tensor 
 		if (last)
 			*out = y;
 	}
+	if (f->made >= f->depth)
+		return;
 	if (s->resamples) {
 		struct tensor y = next_up(f);
 		pass_conv_up(p, &s->resample, *out, y);
@@ -307,15 +368,19 @@ static struct tensor input_forward(struct pass *p, const struct unet *u,
 static void forward(struct pass *p, struct flow *f, const struct unet_input *in, float *prediction)
 {
 	const struct unet *u = f->u;
+	f->features = in->features;
+	f->depth = in->shallow ? in->features->level : u->skip_count;
 	f->time = time_forward(p, u, in);
 	struct tensor latents = input_forward(p, u, in);
 	struct tensor x = next_skip(p, f, in->n, in->h, in->w);
 	pass_conv(p, &u->conv_in, (struct conv2d_args){.x = latents, .y = x});
 	pass_free(p, &latents);
 	pass_tap(p, &x, "conv_in");
-	for (int i = 0; i < u->config.levels; i++)
+	for (int i = 0; i < u->config.levels && f->made < f->depth; i++)
 		x = down_forward(p, f, i, x);
-	middle_forward(p, f, x);
+	if (!in->shallow)
+		middle_forward(p, f, x);
+	f->made = u->skip_count;
 	struct tensor out = {0};
 	for (int i = 0; i < u->config.levels; i++)
 		up_forward(p, f, i, &out);
@@ -359,6 +424,8 @@ static int check_input(const struct unet *u, const struct unet_input *in, int te
 	if (in->n % texts != 0)
 		return error_set(err, SUMI_INVALID, "latents: %d pictures cannot share %d texts",
 				 in->n, texts);
+	if (in->shallow && !in->features)
+		return error_set(err, SUMI_INVALID, "a shallow pass needs features");
 	if (in->time_cond && !u->config.time_cond)
 		return error_set(
 		    err, SUMI_INVALID,
@@ -419,13 +486,18 @@ uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text)
 	cache.kv = calloc((size_t)u->text_count, sizeof *cache.kv);
 	if (!cache.kv)
 		goto clear;
-	f->u = u;
-	f->text = &cache;
-	f->motion = &plan->motion;
 	fill_cache(&p, u, NULL, &cache);
 	if (text)
 		*text = p.bytes;
-	forward(&p, f, &(struct unet_input){.n = plan->n, .h = plan->h, .w = plan->w}, NULL);
+	struct unet_input in = {.n = plan->n, .h = plan->h, .w = plan->w};
+	struct unet_features features = {.level = plan->level};
+	if (plan->level)
+		in.features = &features;
+	/* The second time the features are there from the beginning. */
+	for (int i = 0; i < (plan->level ? 2 : 1); i++) {
+		*f = (struct flow){.u = u, .text = &cache, .motion = &plan->motion};
+		forward(&p, f, &in, NULL);
+	}
 	bytes = p.bytes_peak;
 	free(cache.kv);
 clear:

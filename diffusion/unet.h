@@ -35,13 +35,23 @@ int unet_text_new(struct unet *unet, const float *context, int n, int tokens,
 		  struct unet_text **out, struct error *err);
 void unet_text_free(struct unet_text *text); /* NULL is fine */
 
+/* What a whole pass leaves for shallow ones: the input of the way up at one skip connection. */
+struct unet_features;
+
+/* level: skip connections, counted from the top, that a shallow pass still runs; SUMI_INVALID
+ * when the UNet has not more. Freed before the UNet. */
+int unet_features_new(struct unet *unet, int level, struct unet_features **out, struct error *err);
+void unet_features_free(struct unet_features *features); /* NULL is fine */
+
 struct unet_input {
 	const float *latents;   /* host, [n, h, w, in_channels] */
 	int n, h, w;            /* n: a multiple of the text's; neighbours share a text */
 	const float *timesteps; /* host, [n] */
 	const float *time_cond; /* host, [n, config.time_cond], or NULL */
 	const struct unet_text *text;
-	int only_text;                /* 1 … the text's n: this one alone is used; 0: all */
+	int only_text;                  /* 1 … the text's n: this one alone is used; 0: all */
+	struct unet_features *features; /* written by a whole pass, read by a shallow one; NULL */
+	bool shallow; /* only the layers above features, which are of the same n, h and w */
 	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
 	struct tap tap;               /* conv_in, down.I, mid, up.I, and module names */
 };
@@ -56,6 +66,7 @@ struct unet_plan {
 	struct motion_context motion;
 	int texts, tokens; /* rows of text, and tokens of each; texts divide n */
 	int n, h, w;       /* as in struct unet_input */
+	int level;         /* of features, 0: none */
 	enum dtype dtype;  /* of activations */
 };
 

@@ -22,6 +22,8 @@ struct request {
 	double cfg_scale; /* NaN: the pack's */
 	double guidance_rescale;
 	double guidance_start, guidance_end; /* parts of the run; end 0: 1 */
+	int deep_cache, deep_cache_level;    /* every so many steps are whole; uppermost skips that
+						always run. 0: 1, which is off */
 	const char *sampler, *schedule;      /* canonical or any known alias */
 	const char *rng;                     /* "torch", "philox" */
 	int width, height;

@@ -82,6 +82,8 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 				 r->cfg_scale);
 	if ((status = resolve_guidance(r, err)))
 		return status;
+	if (r->deep_cache > 1 && r->deep_cache_level == 0)
+		r->deep_cache_level = 1;
 	if (!r->rng)
 		r->rng = "torch";
 	if (strcmp(r->rng, "torch") != 0 && strcmp(r->rng, "philox") != 0)
@@ -118,6 +120,8 @@ static void put_request(json_t *o, const struct request *r)
 	put(o, "guidance_rescale", r->guidance_rescale != 0, json_real(r->guidance_rescale));
 	put(o, "guidance_start", r->guidance_start != 0, json_real(r->guidance_start));
 	put(o, "guidance_end", r->guidance_end != 1, json_real(r->guidance_end));
+	put(o, "deep_cache", r->deep_cache > 1, json_integer(r->deep_cache));
+	put(o, "deep_cache_level", r->deep_cache > 1, json_integer(r->deep_cache_level));
 	json_object_set_new(o, "sampler", json_string(r->sampler));
 	json_object_set_new(o, "scheduler", json_string(r->schedule));
 	json_object_set_new(o, "rng", json_string(r->rng));
@@ -176,6 +180,8 @@ struct run_params request_run_params(const struct request *r)
 	    .guidance_rescale = r->guidance_rescale,
 	    .guidance_start = r->guidance_start,
 	    .guidance_end = r->guidance_end,
+	    .deep_cache = r->deep_cache,
+	    .deep_cache_level = r->deep_cache_level,
 	    .sampler = r->sampler,
 	    .schedule = r->schedule,
 	    .rng = r->rng,
@@ -283,6 +289,8 @@ int request_infotext(const struct pack_info *info, const struct request *r, char
 	put_line(&l, "CFG scale", "%g", r->cfg_scale);
 	if (r->guidance_start != 0 || r->guidance_end != 1)
 		put_line(&l, "Guidance interval", "%g-%g", r->guidance_start, r->guidance_end);
+	if (r->deep_cache > 1)
+		put_line(&l, "DeepCache", "%d, level %d", r->deep_cache, r->deep_cache_level);
 	put_line(&l, "Seed", "%llu", (unsigned long long)r->seed);
 	put_line(&l, "Size", "%dx%d", r->width, r->height);
 	put_line(&l, "Model hash", "%.10s", info->digest);

@@ -54,6 +54,7 @@ struct job {
 	int64_t seed; /* −1: to be drawn; variant k of a job uses seed + k */
 	int64_t n;    /* variants, 1…64 */
 	int64_t steps, width, height, clip_skip;
+	int64_t deep_cache, deep_cache_level;
 	double cfg_scale, guidance_rescale, guidance_start, guidance_end, eta;
 	const char *sampler, *scheduler, *rng;
 	bool fast;

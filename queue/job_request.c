@@ -21,6 +21,8 @@ struct request job_request(const struct job *job, int variant)
 	    .guidance_rescale = given(job->guidance_rescale),
 	    .guidance_start = given(job->guidance_start),
 	    .guidance_end = given(job->guidance_end),
+	    .deep_cache = (int)job->deep_cache,
+	    .deep_cache_level = (int)job->deep_cache_level,
 	    .sampler = job->sampler,
 	    .schedule = job->scheduler,
 	    .rng = job->rng,
