@@ -12,7 +12,7 @@ void phase_guess_free(struct phase_guess *g); /* NULL is fine */
 
 /* The phases of the next frame, [bins], in radians, relative to the frame's middle; valid
  * until the next call. before and after are its neighbours' magnitudes [bins]; at the ends
- * the frame itself. */
+ * the frame itself. Frames follow each other: this call's before is the last one's frame. */
 const float *phase_guess_next(struct phase_guess *g, const float *before, const float *frame,
 			      const float *after);
 

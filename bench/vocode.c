@@ -1,0 +1,176 @@
+/* Where the time of a clip of sound goes, and how fast phases are found.
+ *
+ *     build/bench/vocode clip PACK DEVICE STEPS SECONDS     processor time of each stage
+ *     build/bench/vocode phases FILE                        see tools/bench_phase.py
+ *
+ * FILE holds seven int32 (n_fft, window, hop, edge, frames, length, iterations) and the
+ * magnitudes [frames, n_fft/2 + 1], float32; the samples [length] take their place in FILE.out,
+ * and the processor time in ms is printed. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "diffusion/run.h"
+#include "modalities/phase.h"
+#include "modalities/spectrogram.h"
+#include "modalities/vorbis.h"
+
+/* Processor time of all threads: a wall clock would measure the machine's other work too. */
+static double since(double *mark)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	double now = (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6, ms = now - *mark;
+	*mark = now;
+	return ms;
+}
+
+/* ---- stages of a clip -------------------------------------------------------------- */
+
+static int measure(struct pack *pack, const struct run_params *p, double seconds, struct error *err)
+{
+	struct spectrogram s;
+	struct sound sound = {0};
+	struct run *run = NULL;
+	uint8_t *ogg = NULL;
+	size_t size;
+	double ms[6];
+	struct metadata none = {NULL, NULL};
+	double mark = 0, all = 0;
+	since(&mark);
+	int status = spectrogram_read(pack_info_of(pack), &s, err);
+	if (status)
+		return status;
+	struct spectrogram_shape shape = {.columns = p->width};
+	shape.frames = (int)ceil(seconds * s.rate / s.hop);
+	shape.length = (size_t)round(seconds * s.rate);
+	float *picture = malloc((size_t)s.bands * (size_t)shape.columns * 3 * sizeof *picture);
+	if (!picture)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	status = run_begin(pack, p, &run, err);
+	ms[0] = since(&mark);
+	while (!status && run_steps_done(run) < run_steps(run))
+		status = run_step(run, err);
+	ms[1] = since(&mark);
+	if (!status)
+		status = run_decode(run, 0, picture, err);
+	ms[2] = since(&mark);
+	if (!status)
+		status = spectrogram_to_sound(&s, &shape, picture, &sound, err);
+	ms[3] = since(&mark);
+	if (!status)
+		status = sound_normalise(&sound, false, err);
+	ms[4] = since(&mark);
+	if (!status)
+		status = vorbis_encode(&sound, 60, &none, &ogg, &size, err);
+	ms[5] = since(&mark);
+	for (int i = 0; i < 6; i++)
+		all += ms[i];
+	if (!status)
+		printf("begin %.0f, %d steps %.0f, decode %.0f, vocode %.0f, loudness %.0f, "
+		       "encode %.0f ms; vocoding is %.1f %% of %.0f ms\n",
+		       ms[0], run_steps(run), ms[1], ms[2], ms[3], ms[4], ms[5], 100 * ms[3] / all,
+		       all);
+	free(ogg);
+	sound_free(&sound);
+	free(picture);
+	run_free(run);
+	return status;
+}
+
+static int clip(char **words, struct error *err)
+{
+	struct device *device = NULL;
+	struct pack *pack = NULL;
+	int status;
+	if ((status = device_open(words[1], &device, err)) ||
+	    (status = pack_open(device, words[0], &pack, err)))
+		goto done;
+	const struct pack_info *info = pack_info_of(pack);
+	struct spectrogram s;
+	if ((status = spectrogram_read(info, &s, err)))
+		goto done;
+	double seconds = atof(words[3]);
+	int columns = (int)ceil(seconds * s.rate / s.hop);
+	struct run_params p = {
+	    .prompt = "calm piano",
+	    .seed = 1,
+	    .steps = atoi(words[2]),
+	    .cfg_scale = info->defaults.cfg_scale,
+	    .height = s.bands,
+	    .width = (columns + info->scale - 1) / info->scale * info->scale,
+	    .frames = 1,
+	    .window = s.window_columns,
+	    .overlap = s.overlap_columns,
+	};
+	if (p.width < s.window_columns)
+		p.width = s.window_columns;
+	/* The first round compiles kernels and warms caches. */
+	for (int round = 0; round < 3 && !status; round++)
+		status = measure(pack, &p, seconds, err);
+done:
+	pack_close(pack);
+	device_close(device);
+	return status;
+}
+
+/* ---- phases of given spectra ------------------------------------------------------- */
+
+static int phases(const char *path, struct error *err)
+{
+	char out[4096];
+	int head[7], status = SUMI_OK;
+	float *magnitudes = NULL, *samples = NULL;
+	FILE *f = fopen(path, "rb");
+	if (!f || fread(head, sizeof head, 1, f) != 1) {
+		status = error_set(err, SUMI_IO, "%s: cannot be read", path);
+		goto done;
+	}
+	struct phase_options o = {
+	    .stft = {.n_fft = head[0], .window = head[1], .hop = head[2], .edge = head[3]},
+	    .frames = head[4],
+	    .bins = head[0] / 2 + 1,
+	    .length = (size_t)head[5],
+	    .iterations = head[6],
+	    .momentum = 0.99,
+	};
+	size_t count = (size_t)o.frames * (size_t)o.bins;
+	magnitudes = malloc(count * sizeof *magnitudes);
+	samples = malloc(o.length * sizeof *samples);
+	if (!magnitudes || !samples || fread(magnitudes, sizeof *magnitudes, count, f) != count) {
+		status = error_set(err, SUMI_IO, "%s: too short", path);
+		goto done;
+	}
+	double mark = 0;
+	since(&mark);
+	status = phase_reconstruct(&o, magnitudes, samples, err);
+	printf("%.3f\n", since(&mark));
+	snprintf(out, sizeof out, "%s.out", path);
+	FILE *g = fopen(out, "wb");
+	if (!g || fwrite(samples, sizeof *samples, o.length, g) != o.length || fclose(g) != 0)
+		status = error_set(err, SUMI_IO, "%s: cannot be written", out);
+done:
+	if (f)
+		fclose(f);
+	free(magnitudes);
+	free(samples);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct error err = {0};
+	int status = SUMI_INVALID;
+	if (argc == 6 && strcmp(argv[1], "clip") == 0)
+		status = clip(argv + 2, &err);
+	else if (argc == 3 && strcmp(argv[1], "phases") == 0)
+		status = phases(argv[2], &err);
+	else
+		error_set(&err, status,
+			  "usage: vocode clip PACK DEVICE STEPS SECONDS | phases FILE");
+	if (status)
+		fprintf(stderr, "%s\n", err.text);
+	return status != SUMI_OK;
+}
