@@ -145,7 +145,7 @@ static int write_json(const struct bench *b, struct error *err)
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	*o = (struct options){.device = "opencl:0", .seconds = 0.3};
+	*o = (struct options){.seconds = 0.3};
 	for (int i = 1; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 		if (value && strcmp(argv[i], "--device") == 0) {

@@ -11,7 +11,7 @@ import process
 from packs import ROOT, python
 
 PROMPT = "mountains in fog"
-SDCPP_MARKS = [("step", r"(?<!\d)(\d+)/\d+ - [\d.]+(?:s/it|it/s)"), ("sampled", r"sampling completed"),
+SDCPP_MARKS = [("step", r"(?<!\d)(\d+)/\d+ - [\d.]+(?:s/it|it/s)"),
                ("decoded", r"decode_first_stage completed|latent 1 decoded")]
 SUMI_MARKS = [("step", r"step (\d+)/")]
 
@@ -26,9 +26,10 @@ def phases(run, steps, decoded):
             "whole": (run.wall, run.cpu), "rss_mib": run.rss}
 
 
-def sumi_turn(sumi, pack, steps, out):
-    run = process.Run([sumi, "render", PROMPT, "-p", pack, "-o", out / "turn.png", "--width", "512", "--height", "512",
-                       "--sampler", "euler", "--steps", str(steps), "--cfg-scale", "1", "--seed", "1"], SUMI_MARKS)
+def sumi_turn(sumi, pack, device, steps, out):
+    command = [sumi, "render", PROMPT, "-p", pack, "-d", device["selector"], "-o", out / "turn.png", "--width", "512",
+               "--height", "512", "--sampler", "euler", "--steps", str(steps), "--cfg-scale", "1", "--seed", "1"]
+    run = process.Run(command, SUMI_MARKS)
     return phases(run, steps, "end")  # writing the file is counted as decoding
 
 
@@ -62,30 +63,30 @@ def compare(rows, units):
     return result
 
 
-def sdcpp(sumi, pack, units, out):
-    """None without SDCPP."""
+def sdcpp(sumi, pack, device, out):
+    """None without SDCPP. On a GPU only its ratios of wall time mean something."""
     program = os.environ.get("SDCPP")
     if not program:
         return None
     steps, rows = 2, []
     for turn in range(turns()):
         print(f"stable-diffusion.cpp: turn {turn + 1} of {turns()}", flush=True)
-        rows.append((sumi_turn(sumi, pack, steps, out), sdcpp_turn(program, pack, steps, out)))
+        rows.append((sumi_turn(sumi, pack, device, steps, out), sdcpp_turn(program, pack, steps, out)))
     missing = [k for k in ("step", "decode") if not rows[0][1][k]]
     if missing:
         print(f"{program} says nothing of its {' and '.join(missing)}: its messages changed", file=sys.stderr)
     return {"program": "stable-diffusion.cpp", "options": os.environ.get("SDCPP_OPTIONS", "--diffusion-fa"),
-            **compare(rows, units)}
+            **compare(rows, device["compute_units"])}
 
 
-def diffusers(models, pack, units, out):
+def diffusers(models, pack, device, out):
     """[results] of tools/bench_diffusers.py; empty without DIFFUSERS."""
     wanted = os.environ.get("DIFFUSERS")
     if not wanted or wanted == "0":
         return []
     place = out / "diffusers.json"
     command = [python(), str(ROOT / "tools/bench_diffusers.py"), str(pack), "--sumi", str(models), "--json", str(place),
-               "--turns", str(turns()), "--units", str(units)]
+               "--turns", str(turns()), "--units", str(device["compute_units"]), "--device", device["selector"]]
     for engine in (wanted if wanted != "1" else "torch").split(","):
         command += ["--engine", engine]
     failed = subprocess.run(command, env=process.environment()).returncode

@@ -25,6 +25,18 @@ def output(*command):
         return ""
 
 
+def device(sumi):
+    """Of those that sumi lists, the one to measure: selector, name, kind, compute_units, …"""
+    listed = json.loads(output(str(sumi), "devices", "--json"))
+    wanted = os.environ.get("SUMI_BENCH_DEVICE")
+    if wanted:
+        found = [d for d in listed if d["selector"] == wanted]
+        if not found:
+            raise SystemExit(f"SUMI_BENCH_DEVICE={wanted}: none of {' '.join(d['selector'] for d in listed)}")
+        return found[0]
+    return next((d for d in listed if d["kind"] == "gpu"), listed[0])
+
+
 def rounded(value):
     """The same with numbers of five digits: a time has no more that mean something."""
     if isinstance(value, dict):

@@ -4,6 +4,7 @@
 Compare shares and ratios: absolute times are a machine's mood of the hour. "Busy" is processor time divided by the
 device's compute units, the wall clock that a quiet machine would show. docs/performance.md explains the JSON.
 
+    SUMI_BENCH_DEVICE=SEL     a device of "sumi devices", such as opencl:1 (default: the first GPU, else the first)
     SUMI_BENCH_BIG=0          without models of Stable Diffusion 1.5's size (1: even where memory looks too small)
     SUMI_BENCH_PACKS="DIR…"   other packs to time (default: those in models/)
     SUMI_BENCH_ONLY="PART…"   of operations models whole cold peers queue storage
@@ -43,23 +44,26 @@ WHOLE = [
 
 class Bench:
     def __init__(self):
-        self.result = {"schema": 1, "machine": report.machine()}
-        self.units = os.cpu_count()
+        self.device = report.device(SUMI)
+        self.result = {"schema": 1, "machine": report.machine(), "device": self.device}
         self.big = packs.big(OUT)
         wanted = os.environ.get("SUMI_BENCH_PACKS")
         self.packs = [Path(p) for p in (wanted.split() if wanted else sorted(Path("models").glob("*")))]
         self.packs = [p for p in self.packs if (p / "model_index.json").exists()]
 
+    def busy(self, wall, cpu):
+        """What bench/meter.h means by it."""
+        return cpu / self.device["compute_units"] if self.device["kind"] == "cpu" else wall
+
     def program(self, name, *arguments):
         """Runs one of the C benches, whose table goes to the terminal as it comes, and reads its JSON."""
         place = OUT / f"{name}.json"
         print(f"\n== {name} {' '.join(map(str, arguments))}", flush=True)
-        process.Run([OUT / name, *arguments, "--json", place], echo=True)
+        process.Run([OUT / name, *arguments, "--device", self.device["selector"], "--json", place], echo=True)
         return json.loads(place.read_text())
 
     def operations(self):
-        self.result["operations"] = found = self.program("ops")
-        self.units = found["device"]["compute_units"]
+        self.result["operations"] = self.program("ops")
 
     def models(self):
         rows = [self.program("models", self.big["image"], "--repeat", "2")] if self.big else []
@@ -70,17 +74,18 @@ class Bench:
         self.result["models"] = rows
 
     def render(self, pack, arguments, ending, **environment):
-        return process.Run([SUMI, "render", peers.PROMPT, "-p", pack, "-o", OUT / f"whole.{ending}", "--seed", "1",
-                            *arguments], peers.SUMI_MARKS, process.environment(**environment))
+        command = [SUMI, "render", peers.PROMPT, "-p", pack, "-d", self.device["selector"], "--seed", "1",
+                   "-o", OUT / f"whole.{ending}", *arguments]
+        return process.Run(command, peers.SUMI_MARKS, process.environment(**environment))
 
     def whole_row(self, name, pack, arguments, ending):
         print(f"{name} ({pack})", flush=True)
         run = self.render(pack, arguments, ending)
         last = max((int(n[4:]) for n in run.stamps if n.startswith("step")), default=1)
         steps = run.between("step1", f"step{last}") if last > 1 else None
-        return {"name": f"{pack.name}: {name}", "wall_seconds": run.wall, "busy_seconds": run.cpu / self.units,
+        return {"name": f"{pack.name}: {name}", "wall_seconds": run.wall, "busy_seconds": self.busy(run.wall, run.cpu),
                 "step_wall_seconds": steps and steps[0] / (last - 1),
-                "step_busy_seconds": steps and steps[1] / (last - 1) / self.units, "peak_resident_mib": run.rss}
+                "step_busy_seconds": steps and self.busy(*steps) / (last - 1), "peak_resident_mib": run.rss}
 
     def whole(self):
         print("\n== whole results", flush=True)
@@ -105,8 +110,8 @@ class Bench:
                 (place / "sumi").mkdir(parents=True, exist_ok=True)
                 (place / "pocl").mkdir(parents=True, exist_ok=True)
                 run = self.render(pack, ["--steps", "1", "--cfg-scale", "1", "--sampler", "euler"], "webp", **caches)
-                wall, cpu = run.stamps["step1"]
-                row[when] = {"wall_seconds": wall, "busy_seconds": cpu / self.units}
+                first = run.stamps["step1"]
+                row[when] = {"wall_seconds": first[0], "busy_seconds": self.busy(*first)}
             rows.append(row)
         shutil.rmtree(place, ignore_errors=True)
         self.result["cold_start"] = rows
@@ -114,9 +119,9 @@ class Bench:
     def peers(self):
         found = []
         if self.big:
-            sdcpp = peers.sdcpp(SUMI, self.big["image"], self.units, OUT)
+            sdcpp = peers.sdcpp(SUMI, self.big["image"], self.device, OUT)
             found = [sdcpp] if sdcpp else []
-            found += peers.diffusers(OUT / "models", self.big["image"], self.units, OUT)
+            found += peers.diffusers(OUT / "models", self.big["image"], self.device, OUT)
         self.result["peers"] = found
 
     def text(self, name):

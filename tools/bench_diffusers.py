@@ -2,14 +2,14 @@
 """sumi's models against the same pack in diffusers and OpenVINO, turn by turn in one run.
 
     python3 tools/bench_diffusers.py PACK [--engine torch|openvino|cuda]… [--sumi PROGRAM] [--size N]
-                                     [--batch N] [--turns N] [--units N] [--json FILE]
+                                     [--batch N] [--turns N] [--units N] [--device NAME] [--json FILE]
 
 torch: PyTorch on the CPU, float32 (what it is fastest in without bfloat16 instructions), channels-last, SDPA.
 openvino: the same models converted to OpenVINO, weights compressed to half, on the CPU (pip install openvino).
 cuda: half precision, channels-last, SDPA, torch.compile.
-Each model is called once to warm up; then sumi (build/bench/models) and the engine take turns. On CPUs the ratios are of
-processor time and of wall time, elsewhere both are wall time. Set OMP_WAIT_POLICY=passive: threads that spin count as
-work.
+Each model is called once to warm up; then sumi (build/bench/models) and the engine take turns. On CPUs the ratios are
+of processor time and of wall time, elsewhere both are wall time. Set OMP_WAIT_POLICY=passive: threads that spin count
+as work.
 """
 
 import argparse
@@ -130,6 +130,7 @@ class Sumi:
 
     def __init__(self, program, pack, args):
         command = [program, pack, "--serve", "yes", "--size", f"{args.size}x{args.size}", "--batch", str(args.batch)]
+        command += ["--device", args.device] if args.device else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.units = args.units
 
@@ -175,6 +176,7 @@ def main():
     parser.add_argument("pack", metavar="PACK")
     parser.add_argument("--engine", action="append", choices=sorted(ENGINES))
     parser.add_argument("--sumi", metavar="PROGRAM", default=ROOT / "build/bench/models")
+    parser.add_argument("--device", metavar="NAME", help="sumi's")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--turns", type=int, default=2)
