@@ -132,6 +132,7 @@ static int limit(struct sound *s, double ceiling, bool circular, struct error *e
 int sound_normalise(struct sound *s, bool circular, struct error *err)
 {
 	struct measure m;
+	double ceiling = CEILING * 0.97;
 	float peak = 0;
 	for (size_t i = 0; i < (size_t)s->channels * s->length; i++)
 		peak = fmaxf(peak, fabsf(s->samples[i]));
@@ -147,9 +148,11 @@ int sound_normalise(struct sound *s, bool circular, struct error *err)
 		if ((status = measure(s, &m, err)) || m.peak <= CEILING)
 			continue;
 		/* Between samples the wave is higher than at them: as much lower is the ceiling
-		 * there. */
-		if (!(status = limit(s, CEILING * 0.97, circular, err)))
+		 * there. How much that is shows only behind the limiter. */
+		if (!(status = limit(s, ceiling, circular, err)))
 			status = measure(s, &m, err);
+		if (m.peak > CEILING)
+			ceiling *= CEILING / m.peak;
 	}
 	if (!status && m.peak > CEILING)
 		scale(s, CEILING / m.peak);
