@@ -8,9 +8,9 @@ import time
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def environment(**changes):
+def environment():
     """Threads that spin while they wait for others would be counted as work on a machine that is not quiet."""
-    return {**os.environ, "OMP_WAIT_POLICY": "passive", **changes}
+    return {**os.environ, "OMP_WAIT_POLICY": "passive"}
 
 
 def processor_seconds(pid):
@@ -26,14 +26,14 @@ def processor_seconds(pid):
 class Run:
     """wall, cpu: seconds; rss: MiB at the peak; stamps: {name: (wall, cpu) since the start}; text: all it printed."""
 
-    def __init__(self, command, marks=(), env=None, echo=False):
+    def __init__(self, command, marks=(), echo=False):
         """marks: [(name, regular expression)] that are looked for in what it prints; the first match counts. A group
         in the expression is appended to the name: ("step", r"step (\\d+)/") stamps step1, step2, … echo: what it
         prints goes to the terminal too."""
         self.stamps, self.text = {}, ""
         start = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   env=env or environment())
+                                   env=environment())
         while chunk := os.read(process.stdout.fileno(), 65536):
             moment = time.monotonic() - start, processor_seconds(process.pid)
             self.text += chunk.decode(errors="replace")

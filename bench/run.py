@@ -7,7 +7,7 @@ device's compute units, the wall clock that a quiet machine would show. docs/per
     SUMI_BENCH_DEVICE=SEL     a device of "sumi devices", such as opencl:1 (default: the first GPU, else the first)
     SUMI_BENCH_BIG=0          without models of Stable Diffusion 1.5's size (1: even where memory looks too small)
     SUMI_BENCH_PACKS="DIR…"   other packs to time (default: those in models/)
-    SUMI_BENCH_ONLY="PART…"   of operations models whole cold peers queue storage
+    SUMI_BENCH_ONLY="PART…"   of operations models cold whole peers queue storage
     SUMI_BENCH_SD15=DIR       a pack of Stable Diffusion 1.5's shape (default: random weights in build/bench/sd15)
     SUMI_BENCH_PYTHON=FILE    a Python with tools/requirements.txt (default: .venv/bin/python)
     SUMI_BENCH_TURNS=N        pairs a peer is measured in (default 2)
@@ -30,8 +30,9 @@ import report
 
 BUILD = Path(os.environ.get("BUILD", "build"))
 OUT = BUILD / "bench"
+CACHE = (OUT / "cache").absolute()  # sumi's and PoCL's, apart from the user's
 SUMI = BUILD / "bin/sumi"
-PARTS = ("operations", "models", "whole", "cold", "peers", "queue", "storage")
+PARTS = ("operations", "models", "cold", "whole", "peers", "queue", "storage")
 
 # name, which of the big packs, arguments of sumi render, the file's ending
 WHOLE = [
@@ -40,6 +41,12 @@ WHOLE = [
                                                     "--steps", "2"], "webp"),
     ("clip of 5 s, 4 steps", "audio", ["--duration", "5", "--steps", "4"], "ogg"),
 ]
+
+
+def make_caches():
+    for name, variable in (("sumi", "SUMI_CACHE_DIR"), ("pocl", "POCL_CACHE_DIR")):
+        (CACHE / name).mkdir(parents=True, exist_ok=True)
+        os.environ[variable] = str(CACHE / name)
 
 
 class Bench:
@@ -73,10 +80,10 @@ class Bench:
             rows.append(self.program("models", pack, "--size", f"{size.get('width', 512)}x{size.get('height', 512)}"))
         self.result["models"] = rows
 
-    def render(self, pack, arguments, ending, **environment):
+    def render(self, pack, arguments, ending):
         command = [SUMI, "render", peers.PROMPT, "-p", pack, "-d", self.device["selector"], "--seed", "1",
                    "-o", OUT / f"whole.{ending}", *arguments]
-        return process.Run(command, peers.SUMI_MARKS, process.environment(**environment))
+        return process.Run(command, peers.SUMI_MARKS)
 
     def whole_row(self, name, pack, arguments, ending):
         print(f"{name} ({pack})", flush=True)
@@ -99,21 +106,19 @@ class Bench:
         self.result["whole"] = rows
 
     def cold(self):
-        """Twice with the same cache folder: sumi's programs and packed weights, and the driver's own cache."""
-        place, rows = OUT / "cold", []
-        for pack in [*([self.big["image"]] if self.big else []), *self.packs[:1]]:
+        """Twice with the same caches: sumi's programs and packed weights, and the driver's own. The largest pack comes
+        last, and so the later parts find them full."""
+        rows = []
+        for pack in [*self.packs[:1], *([self.big["image"]] if self.big else [])]:
             print(f"\n== cold start ({pack})", flush=True)
-            shutil.rmtree(place, ignore_errors=True)
-            caches = {"SUMI_CACHE_DIR": str(place / "sumi"), "POCL_CACHE_DIR": str(place / "pocl")}
+            shutil.rmtree(CACHE, ignore_errors=True)
             row = {"pack": pack.name}
             for when in ("empty", "full"):
-                (place / "sumi").mkdir(parents=True, exist_ok=True)
-                (place / "pocl").mkdir(parents=True, exist_ok=True)
-                run = self.render(pack, ["--steps", "1", "--cfg-scale", "1", "--sampler", "euler"], "webp", **caches)
+                make_caches()
+                run = self.render(pack, ["--steps", "1", "--cfg-scale", "1", "--sampler", "euler"], "webp")
                 first = run.stamps["step1"]
                 row[when] = {"wall_seconds": first[0], "busy_seconds": self.busy(*first)}
             rows.append(row)
-        shutil.rmtree(place, ignore_errors=True)
         self.result["cold_start"] = rows
 
     def peers(self):
@@ -137,7 +142,7 @@ class Bench:
 
 def main():
     os.chdir(packs.ROOT)
-    OUT.mkdir(parents=True, exist_ok=True)
+    make_caches()
     parts = os.environ.get("SUMI_BENCH_ONLY", " ".join(PARTS)).split()
     unknown = [p for p in parts if p not in PARTS]
     if unknown:
