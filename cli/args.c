@@ -183,13 +183,14 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 	if (status)
 		return status;
 	if (cli->arg_count < v->min_args)
-		return error_set(err, SUMI_INVALID, "usage: sumi %s %s", v->name, v->arguments);
+		return error_set(err, SUMI_INVALID, "usage: sumi %s%s%s", v->name,
+				 *v->arguments ? " " : "", v->arguments);
 	if (v->max_args >= 0 && cli->arg_count > v->max_args)
 		return error_set(
 		    err, SUMI_INVALID,
 		    "'%.60s' is one argument too many: put quotes around texts of several "
-		    "words (usage: sumi %s %s)",
-		    cli->args[v->max_args], v->name, v->arguments);
+		    "words (usage: sumi %s%s%s)",
+		    cli->args[v->max_args], v->name, *v->arguments ? " " : "", v->arguments);
 	return SUMI_OK;
 }
 

@@ -15,7 +15,8 @@ enum {
 	WAKE_MS = 500, /* look at the job at least so often */
 	BAR_CELLS = 24,
 	PREVIEW_ROWS = 12,
-	PUZZLED_MS = 3000 /* waiting for so long, a person wants to know what for */
+	PUZZLED_MS = 3000, /* waiting for so long, a person wants to know what for */
+	AWAY_MS = 600000   /* a queue that does not answer for so long is gone */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -33,6 +34,8 @@ struct view {
 	bool shown;       /* a bar stands on the present line */
 	int preview_rows; /* of the preview above the bar */
 	bool explained;
+	bool known;                /* the queue has told of the job */
+	int64_t start, away_since; /* boot clock; 0: the queue is there */
 };
 
 static void draw_bar(struct view *v, const struct queue_entry *e)
@@ -137,45 +140,77 @@ static int take_events(struct view *v, struct queue_follower *follower, int time
 	return status == SUMI_TIMEOUT ? SUMI_OK : status;
 }
 
+/* A queue that is away for a while, restarted or behind a network that breaks, comes back, and the
+ * job has gone on meanwhile: whoever waits for it through the night shall not be the one to give
+ * up. */
+static bool may_come_back(struct view *v)
+{
+	int64_t now = clock_boot_ms();
+	if (!v->away_since) {
+		v->away_since = now;
+		end_line(v);
+		if (!v->cli->quiet)
+			fprintf(stderr, "the queue does not answer: waiting for it\n");
+	}
+	clock_sleep_ms(WAKE_MS);
+	return now - v->away_since < AWAY_MS;
+}
+
+/* Shows where the job stands and waits for what happens next. *ended: entry is the last one, the
+ * caller's; otherwise it is cleared. */
+static int look(struct view *v, struct queue *queue, const char *id,
+		struct queue_follower *follower, struct queue_entry *entry, bool *ended,
+		struct error *err)
+{
+	struct error ignored;
+	int status = queue_get(queue, id, entry, err);
+	if (status == SUMI_NOTFOUND && !v->known && clock_boot_ms() - v->start < 10 * WAKE_MS)
+		return take_events(v, follower, WAKE_MS, err); /* sent, and not admitted yet */
+	if (status == SUMI_CONNECT && v->known && may_come_back(v))
+		return SUMI_OK;
+	if (status)
+		return status;
+	v->known = true;
+	v->away_since = 0;
+	show(v, entry);
+	*ended = job_state_is_final(entry->state);
+	if (*ended) {
+		if (v->events)
+			take_events(v, follower, 1, &ignored);
+		return SUMI_OK;
+	}
+	if (clock_boot_ms() - v->start > PUZZLED_MS)
+		explain_waiting(v, queue, entry);
+	queue_entry_clear(entry);
+	status = take_events(v, follower, WAKE_MS, err);
+	return status == SUMI_CONNECT ? SUMI_OK : status; /* the next look tells, if it lasts */
+}
+
 int follow_job(struct cli *cli, struct queue *queue, const char *id,
 	       const struct follow_options *options, struct queue_entry *entry, struct error *err)
 {
-	struct view v = {.cli = cli, .terminal = isatty(STDERR_FILENO), .last_state = JOB_STATES};
+	struct view v = {.cli = cli,
+			 .terminal = isatty(STDERR_FILENO),
+			 .last_state = JOB_STATES,
+			 .start = clock_boot_ms()};
 	struct sigaction act = {.sa_handler = on_interrupt}, old;
 	struct queue_follower *follower = NULL;
-	int64_t start = clock_boot_ms();
-	bool known = false;
+	bool ended = false;
 	v.previews =
 	    options->previews && v.terminal && !cli->quiet && !cli->json && preview_possible();
 	v.events = options->events && cli->json;
 	sigaction(SIGINT, &act, &old);
 	int status = queue_follow(queue, id, "0", &follower, err);
 	while (!status) {
-		status = queue_get(queue, id, entry, err);
-		if (status == SUMI_NOTFOUND && !known && clock_boot_ms() - start < 10 * WAKE_MS) {
-			/* sent, and not admitted yet */
-			status = take_events(&v, follower, WAKE_MS, err);
-			continue;
-		}
-		if (status)
+		status = look(&v, queue, id, follower, entry, &ended, err);
+		if (ended)
 			break;
-		known = true;
-		show(&v, entry);
-		if (job_state_is_final(entry->state)) {
-			struct error ignored;
-			if (v.events)
-				take_events(&v, follower, 1, &ignored);
-			break;
-		}
-		if (clock_boot_ms() - start > PUZZLED_MS)
-			explain_waiting(&v, queue, entry);
-		queue_entry_clear(entry);
-		status = take_events(&v, follower, WAKE_MS, err);
 		if (!status && interrupted)
 			status =
 			    error_set(err, SUMI_BUSY,
 				      "the job goes on: sumi watch %s, sumi cancel %s", id, id);
-		if (!status && options->timeout_ms && clock_boot_ms() - start > options->timeout_ms)
+		if (!status && options->timeout_ms &&
+		    clock_boot_ms() - v.start > options->timeout_ms)
 			status = error_set(err, SUMI_TIMEOUT, "%s is not done yet", id);
 	}
 	end_line(&v);
@@ -297,8 +332,11 @@ static int follow_and_fetch(struct cli *cli, struct queue *queue, const char *id
 		return status == SUMI_BUSY ? EXIT_INTERRUPTED : code;
 	}
 	int code = report_end(cli, &entry);
-	if (code == EXIT_OK && (status = fetch_files(cli, id, output, paths, &err)))
+	if (code == EXIT_OK && (status = fetch_files(cli, id, output, paths, &err))) {
+		error_set(&err, status, "%s (the result is kept: sumi fetch %s -o FILE)", err.text,
+			  id);
 		code = cli_error(cli, &err);
+	}
 	if (cli->json && code == EXIT_OK)
 		cli_print_json(json_pack("{s:s, s:s, s:s, s:s?, s:o}", "id", id, "state",
 					 job_state_word(entry.state), "modality",

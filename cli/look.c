@@ -234,6 +234,19 @@ close:
 	return status;
 }
 
+/* A job that was sent a moment ago may still stand in the intake. */
+static int get_or_admit(struct queue *queue, const char *id, struct queue_entry *entry,
+			struct error *err)
+{
+	struct queue_admitted admitted;
+	struct error ignored;
+	int status = queue_get(queue, id, entry, err);
+	if (status != SUMI_NOTFOUND || queue_admit(queue, 1000, &admitted, &ignored) ||
+	    admitted.jobs == 0)
+		return status;
+	return queue_get(queue, id, entry, err);
+}
+
 /* A reason that no patience mends. */
 static void add_waiting(struct queue *queue, const struct job *job, json_t *row)
 {
@@ -253,7 +266,7 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 	struct error queue_err, store_err;
 	*job = NULL;
 	int in_queue = cli_queue(cli, &queue, &queue_err);
-	if (!in_queue && !(in_queue = queue_get(queue, id, &entry, &queue_err))) {
+	if (!in_queue && !(in_queue = get_or_admit(queue, id, &entry, &queue_err))) {
 		*job = entry_json(&entry);
 		if (entry.state == JOB_READY)
 			add_waiting(queue, &entry.job, *job);

@@ -59,8 +59,7 @@ static int add_job(struct load *l, json_t *object, const char *where, long line,
 	}
 	json_decref(object);
 	if (status)
-		return line ? error_prefix(err, "%s:%ld", where, line)
-			    : error_prefix(err, "%s", where);
+		return line ? error_prefix(err, "%s:%ld", where, line) : status;
 	if (++l->count == CHUNK)
 		return flush(l, err);
 	return SUMI_OK;

@@ -1,6 +1,7 @@
 /* Which devices the workers are to use. */
 #include "daemon/devices.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -100,6 +101,9 @@ static pid_t start_listing(const char *program, const char *option, const char *
 		return -1;
 	}
 	if (child == 0) {
+		sigset_t none; /* the supervisor reads its signals from a descriptor */
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
 		dup2(ends[1], STDOUT_FILENO);
 		close(ends[0]);
 		close(ends[1]);

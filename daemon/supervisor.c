@@ -145,8 +145,10 @@ static int prepare(struct supervisor *s, struct error *err)
 {
 	struct device_choice devices;
 	int status;
-	if ((status = load_config(s, &s->config, err)) || (status = lock_state(s, err)) ||
-	    (status = open_queue(s, err)) || (status = open_store(s, err)) ||
+	/* First: who is told to stop while he starts shall stop in order too. */
+	if ((status = open_signals(s, err)) || (status = load_config(s, &s->config, err)) ||
+	    (status = lock_state(s, err)) || (status = open_queue(s, err)) ||
+	    (status = open_store(s, err)) ||
 	    (status = devices_choose(s->config.devices, s->options->program, &devices, err)))
 		return status;
 	devices_warn(s->config.devices, s->options->program);
@@ -155,7 +157,7 @@ static int prepare(struct supervisor *s, struct error *err)
 	s->children.config_file = s->config.file[0] ? s->config.file : NULL;
 	s->children.state_dir = s->config.state_dir;
 	s->children.redis_url = s->url;
-	return open_signals(s, err);
+	return SUMI_OK;
 }
 
 static void begin_drain(struct supervisor *s)
@@ -207,10 +209,11 @@ static void take_signals(struct supervisor *s)
 static void keep_redis(struct supervisor *s, int64_t now)
 {
 	struct error err;
+	pid_t pid = s->redis.pid;
 	if (!s->private || now < s->next_redis || private_redis_alive(&s->redis))
 		return;
 	s->next_redis = now + REAP_MS;
-	log_error("redis.died", "pid=%ld", (long)s->redis.pid);
+	log_error("redis.died", "pid=%ld", (long)pid);
 	if (start_redis(s, &err))
 		log_error("redis.restart", "error=\"%s\"", err.text);
 }

@@ -70,6 +70,18 @@ def interruptions():
 
     id = detach(place, *SLOW)
     reaches(place, id, 3)
+    waiting = subprocess.Popen([BIN / "sumi", "wait", id], env=place.env(), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)  # its last second of writes is lost
+    for pid in [p for p, args in place.pids().items() if "redis-server" in args]:
+        os.kill(pid, signal.SIGKILL)
+    out = waiting.communicate(timeout=120)
+    check(waiting.returncode == 0, "who waits for a job outlives that", str(out))
+    same_bytes(place, id, expected, "the private Redis killed")
+    check("redis.died" in place.log.read_text(), "and the daemon starts it anew")
+
+    id = detach(place, *SLOW)
+    reaches(place, id, 3)
     place.configure(idle_unload="5m")
     place.daemon.send_signal(signal.SIGHUP)
     same_bytes(place, id, expected, "SIGHUP in the middle")
@@ -216,6 +228,11 @@ def refusals():
     check(len(warned) == 1 and "no such card" in warned[0] and "reference" in warned[0],
           "the daemon warns of one that means nothing, and serves with the others", str(warned))
     place.stop()
+    place.start(wait=False)
+    wait_for(lambda: b"redis.private" in place.new_log(), 20)
+    status = place.stop()
+    check(status == 0 and not [a for a in place.pids().values() if "redis-server" in a],
+          "SIGTERM while it starts: it stops in order", f"{status} {place.pids()}")
     place.configure(devices="auto", redis=f"unix://{place.parent}/none.sock")
     refuses(place, "a Redis that is not there", "none.sock")
     evicting = Redis(place.parent, "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru").start()
