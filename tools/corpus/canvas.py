@@ -26,13 +26,13 @@ def noise(rng, size, cells, octaves=2):
     return (total - total.min()) / (total.max() - total.min() + 1e-6)
 
 
-def wave_line(rng, base, height, bumps, n=48, rough=0.5):
-    """Points of a ridge across the picture: a sum of sines, `bumps` across."""
+def wave_line(rng, base, height, bumps, n=48, rough=0.5, travel=0.0):
+    """Points of a ridge across the picture: a sum of sines, `bumps` across, moved to the right by `travel` pictures."""
     x = np.linspace(-0.05, 1.05, n)
     y = np.zeros(n)
     amp = 1.0
     for o in range(4):
-        y += amp * np.sin(2 * math.pi * (bumps * 2 ** o * x + rng.random()))
+        y += amp * np.sin(2 * math.pi * (bumps * 2 ** o * (x - travel) + rng.random()))
         amp *= rough
     y = (y - y.min()) / (y.max() - y.min())
     return list(zip(x, base - height * y))
@@ -87,9 +87,22 @@ class Light:
         return mix(colour, self.haze, fade)
 
 
+class Moment:
+    """How far things of a scene have moved. A still picture is the moment at which nothing has: no number of it changes."""
+
+    def __init__(self, waves=0.0, turn=0.0, spread=1.0):
+        self.waves = waves                            # the nearest wave has travelled so many pictures
+        self.turn = turn                              # the stars have turned by this angle
+        self.spread = spread                          # how wide the ink is, of its width in a still picture
+
+    def bob(self, phase, height=0.014):
+        """How much lower something that swims is now."""
+        return height * math.sin(2 * math.pi * (2.5 * self.waves + phase)) if self.waves else 0.0
+
+
 class Canvas:
-    def __init__(self, size, light):
-        self.size, self.light = size, light
+    def __init__(self, size, light, moment=None):
+        self.size, self.light, self.moment = size, light, moment or Moment()
         self.colour = cairo.ImageSurface(cairo.FORMAT_RGB24, size, size)
         self.lines = cairo.ImageSurface(cairo.FORMAT_ARGB32, size, size)
         self.c, self.l = cairo.Context(self.colour), cairo.Context(self.lines)

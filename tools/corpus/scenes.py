@@ -69,11 +69,19 @@ def _sunset(c, rng, x, horizon, dim):
                 line=0)
 
 
+def _turned(x, y, px, py, angle):
+    if not angle:
+        return x, y
+    dx, dy, co, si = x - px, y - py, math.cos(angle), math.sin(angle)
+    return px + dx * co - dy * si, py + dx * si + dy * co
+
+
 def _night(c, rng, x, horizon, dim):
     for i in range(5):                                # stars on a jittered grid
         for j in range(3):
             sx, sy = (i + rng.uniform(0.15, 0.85)) / 5, (j + rng.uniform(0.15, 0.85)) / 3 * horizon * 0.8
             r = rng.uniform(0.010, 0.016)
+            sx, sy = _turned(sx, sy, 0.5, horizon * 0.5, c.moment.turn)
             c.disc(sx, sy, r, mix(c.light.sky[0], (1, 1, 0.9), 0.95 * dim), line=0.012, line_rgb=(1, 1, 0.9))
     y = rng.uniform(0.16, 0.24)
     c.glow(x, y, 0.34, (1, 0.95, 0.7), 0.5 * dim)
@@ -134,10 +142,10 @@ def sea(c, rng):
         w = 0.05 + 0.035 * i
         c.stroke([(sx - w, y), (sx + w, y)], mix(L.sky[2], (1, 1, 0.9), 0.5), 0.028, alpha=0.8, line=False)
     fog(c, rng, [h + 0.04, h + 0.2])
-    sailboat(c, bx, h + rng.uniform(0.14, 0.22), rng.uniform(0.34, 0.42), rng)
+    sailboat(c, bx, h + rng.uniform(0.14, 0.22) + c.moment.bob(0.0), rng.uniform(0.34, 0.42), rng)
     for i in range(3):
-        y = h + 0.24 + 0.11 * i
-        pts = wave_line(rng, y, 0.035, 2.5 - 0.4 * i, rough=0.3)
+        y = h + 0.24 + 0.11 * i + c.moment.bob(0.3 * i)
+        pts = wave_line(rng, y, 0.035, 2.5 - 0.4 * i, rough=0.3, travel=c.moment.waves * (0.6 + 0.2 * i))
         c.shape(to_ground(pts), mix(on(rgb("4aa7b8"), 0.15), deep, i / 3), deep, line=0.014, line_rgb=(0.4, 0.9, 1))
     fog(c, rng, [0.95])
 
@@ -274,7 +282,7 @@ def lighthouse(c, rng):
     c.shape([(x - 0.05, y - th * 0.9), (x + 0.05, y - th * 0.9), (x + 0.05, lamp - 0.03), (x - 0.05, lamp - 0.03)], (1, 0.93, 0.55))
     c.shape([(x - 0.07, lamp - 0.03), (x + 0.07, lamp - 0.03), (x, lamp - 0.1)], red)
     for i in range(2):
-        pts = wave_line(rng, 0.86 + 0.1 * i, 0.03, 2.2, rough=0.3)
+        pts = wave_line(rng, 0.86 + 0.1 * i + c.moment.bob(0.3 * i), 0.03, 2.2, rough=0.3, travel=c.moment.waves * (0.7 + 0.3 * i))
         c.shape(to_ground(pts), mix(on(rgb("4aa0bb"), 0.1), deep, 0.4 * i), deep, line=0.014, line_rgb=(0.4, 0.9, 1))
     fog(c, rng, [0.88])
 
@@ -383,13 +391,15 @@ def inkglass(c, rng):
             water, line_rgb=(0.3, 0.7, 1))
     col = rgb(("1a1a3a", "2a1450", "101018", "5a1030")[rng.integers(4)])
     ix, end = x + rng.uniform(-0.05, 0.05), rng.uniform(0.62, 0.74)
-    pts = [(ix, level)]
+    wide = c.moment.spread
+    if wide != 1.0:
+        end = level + (end - level) * min(1.0, 1.1 * wide)
     for i in range(3):                                # the plume: a stem and three pairs of curls, wider below
         k = (i + 1) / 3
         y = level + (end - level) * k
         s = 0.05 + 0.065 * k
         for sgn in (-1, 1):
-            c.disc(ix + sgn * s * rng.uniform(0.7, 1.1), y + rng.uniform(-0.02, 0.02), 0.04 + 0.03 * k, mix(col, water, 0.30), bottom=col,
+            c.disc(ix + sgn * s * rng.uniform(0.7, 1.1) * wide, y + rng.uniform(-0.02, 0.02), (0.04 + 0.03 * k) * wide, mix(col, water, 0.30), bottom=col,
                    squash=0.85, line=0.014, line_rgb=(0.75, 0.4, 1))
     c.shape([(ix - 0.035, level), (ix + 0.035, level), (ix + 0.06, end), (ix, end + 0.06), (ix - 0.06, end)], col, line=0)
     c.disc(ix, 0.11, 0.038, col, line_rgb=(0.75, 0.4, 1))
@@ -401,8 +411,8 @@ SCENE = {"mountains": mountains, "sea": sea, "forest": forest, "city": city, "de
          "tree": tree, "spaceport": spaceport, "easel": easel, "inkglass": inkglass}
 
 
-def draw(attrs, rng, size):
-    c = Canvas(size, Light(attrs["time"], attrs["weather"]))
+def draw(attrs, rng, size, moment=None):
+    c = Canvas(size, Light(attrs["time"], attrs["weather"]), moment)
     SCENE[attrs["subject"]](c, rng)
     c.colour.flush()
     c.lines.flush()

@@ -120,7 +120,8 @@ def pixel(pic, ln, rng):
     return small.repeat(cell, 0).repeat(cell, 1)
 
 
-def neon(pic, ln, rng):
+def neon_parts(pic, ln):
+    """The dark picture behind, the tubes' glow around and on them: a tube that flickers dims the last two."""
     n = pic.shape[0]
     y = luma(pic)[..., None]
     back = np.clip(y + (pic - y) * 1.5, 0, 1) * np.array([0.40, 0.30, 0.50], np.float32)
@@ -130,7 +131,12 @@ def neon(pic, ln, rng):
     mean = luma(colour)[..., None]
     colour = np.clip(mean + (colour - mean) * 2.4 + 0.1 * a, 0, 1)
     glow = blur(colour, n / 128 * 5) * 1.2 + blur(colour, n / 128 * 1.6) * 0.7
-    return np.clip(back * (1 - 0.4 * a) + glow + blur(colour, n / 128 * 0.5) * 0.75, 0, 1)
+    return back * (1 - 0.4 * a), glow, blur(colour, n / 128 * 0.5) * 0.75
+
+
+def neon(pic, ln, rng):
+    back, glow, tubes = neon_parts(pic, ln)
+    return np.clip(back + glow + tubes, 0, 1)
 
 
 def pencil(pic, ln, rng):
@@ -152,8 +158,9 @@ FALL = {"watercolour": ("5a7396", 0.55, "ffffff", 0.95), "ink": ("2c2c34", 0.55,
         "pencil": ("3c4250", 0.6, "ffffff", 1.0), "pixel": ("cfe2f4", 0.8, "ffffff", 1.0)}
 
 
-def falling(pic, style, weather, rng):
-    """Coarse slanted streaks of rain, or big soft flakes of snow."""
+def falling(pic, style, weather, rng, fallen=0.0):
+    """Coarse slanted streaks of rain, or big soft flakes of snow; `fallen`: how far, in pictures, since the first frame. What
+    leaves below comes in again above."""
     n = pic.shape[0]
     surf = cairo.ImageSurface(cairo.FORMAT_A8, n, n)
     ctx = cairo.Context(surf)
@@ -165,6 +172,8 @@ def falling(pic, style, weather, rng):
         for i, j in grid:                             # a jittered grid: evenly spread, never clumped
             x, y = (i + rng.uniform(0.1, 0.9)) / 4, (j + rng.uniform(0, 0.8)) / 4 - 0.05
             length = rng.uniform(0.13, 0.18)
+            if fallen:
+                x, y = (x - 0.4 * fallen + 0.1) % 1.2 - 0.1, (y + fallen + 0.2) % 1.25 - 0.2
             ctx.set_line_width(0.024)
             ctx.move_to(x, y)
             ctx.line_to(x - 0.4 * length, y + length)
@@ -173,6 +182,8 @@ def falling(pic, style, weather, rng):
         for i in range(5):
             for j in range(5):
                 x, y = (i + rng.uniform(0.1, 0.9)) / 5, (j + rng.uniform(0.1, 0.9)) / 5
+                if fallen:
+                    x, y = x + 0.02 * math.sin(9 * fallen + i + 2 * j), (y + fallen + 0.05) % 1.1 - 0.05
                 ctx.arc(x, y, rng.uniform(0.016, 0.028), 0, 7)
                 ctx.fill()
     surf.flush()
@@ -195,8 +206,8 @@ MIST = {"watercolour": ("f4f2ee", "66739a", 0.75), "ink": ("f3ecdc", "84848c", 0
         "pixel": ("e2e4ea", "5c6a96", 0.8), "neon": ("8f7ad8", "6f6ac8", 0.62), "pencil": ("faf6ec", "b0b0b4", 0.85)}
 
 
-def mist(pic, style, time, rng):
-    """Two wavy banks of mist over the lower part of the picture."""
+def mist(pic, style, time, rng, drift=0.0, sway_by=0.14):
+    """Two wavy banks of mist over the lower part of the picture, which have drifted so many pictures to the right."""
     n = pic.shape[0]
     cell = n // 32 if style == "pixel" else 1
     day, night, k = MIST[style]
@@ -204,7 +215,9 @@ def mist(pic, style, time, rng):
     if time in ("dawn", "sunset") and style in ("watercolour", "oil", "pixel"):
         colour = colour * np.array((1.0, 0.86, 0.84) if time == "dawn" else (0.86, 0.64, 0.62), np.float32)
     yy = np.linspace(0, 1, n, dtype=np.float32)[:, None]
-    sway = (noise(rng, n, 2, 1)[:1] - 0.5) * 0.14
+    sway = (noise(rng, n, 2, 1)[:1] - 0.5) * sway_by
+    if drift:                                         # there and back again: a row without an edge
+        sway = np.roll(np.concatenate([sway, sway[:, ::-1]], 1), round(drift * n), 1)[:, :n]
     a = np.zeros((n, n), np.float32)
     for centre, half in ((0.50, 0.10), (0.80, 0.12)):
         centre = centre + rng.uniform(-0.04, 0.04)
