@@ -11,6 +11,7 @@
 #include "backends/backend.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "diffusion/preview.h"
 
 /* What a pack proposes where a request is silent. */
 struct pack_defaults {
@@ -36,8 +37,9 @@ struct pack_info {
 	struct pack_defaults fast;
 	bool has_motion; /* motion_adapter/: frames of one run know of each other */
 	int latent_channels;
-	int scale;        /* pixels a latent pixel stands for, each way: 8 */
-	json_t *manifest; /* sumi.json or an empty object; owned by the info */
+	int scale;                  /* pixels a latent pixel stands for, each way: 8 */
+	struct preview_map preview; /* colours of its latents */
+	json_t *manifest;           /* sumi.json or an empty object; owned by the info */
 };
 
 /* Reads the small files of a pack. The caller releases info with pack_info_free(). */

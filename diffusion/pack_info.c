@@ -177,7 +177,8 @@ static int read_manifest(struct pack_info *info, struct error *err)
 		return status;
 	if (access(path, F_OK) != 0) {
 		info->manifest = json_object();
-		return info->manifest ? SUMI_OK
+		return info->manifest ? preview_map_read(info->manifest, path,
+							 info->latent_channels, &info->preview, err)
 				      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
 	status = read_config(info->path, "sumi.json", &info->manifest, err);
@@ -186,7 +187,9 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	const char *name = NULL, *modality = NULL, *licence = NULL, *fast_unet = "unet_fast";
 	if ((status = json_want_string(info->manifest, path, "name", &name, err)) ||
 	    (status = json_want_string(info->manifest, path, "modality", &modality, err)) ||
-	    (status = json_want_string(info->manifest, path, "licence", &licence, err)))
+	    (status = json_want_string(info->manifest, path, "licence", &licence, err)) ||
+	    (status = preview_map_read(info->manifest, path, info->latent_channels, &info->preview,
+				       err)))
 		return status;
 	if (name)
 		copy_name(info->name, sizeof info->name, name);

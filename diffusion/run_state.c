@@ -119,28 +119,16 @@ int run_load(struct run *run, size_t n, const void *data, size_t size, struct er
 		   : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");
 }
 
-/* How the four latent channels of Stable Diffusion look, a linear fit that the field shares
- * (discuss.huggingface.co/t/decoding-latents-to-rgb-without-upscaling/23204); other latents
- * give false colours, which are enough to see a shape form. */
-static const float rgb_of_latent[4][3] = {{0.298f, 0.207f, 0.208f},
-					  {0.187f, 0.286f, 0.173f},
-					  {-0.158f, 0.189f, 0.264f},
-					  {-0.184f, -0.271f, -0.473f}};
-
 int run_preview(const struct run *run, uint8_t *out, struct error *err)
 {
-	size_t count, pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c;
-	if (run->c != 4)
+	const struct preview_map *map = &run->pack->info.preview;
+	size_t count;
+	if (map->channels != run->c)
 		return error_set(err, SUMI_UNSUPPORTED,
-				 "previews are for latents of four channels");
-	const float *z = run_latents(run, true, &count);
-	for (size_t i = 0; i < pixels; i++)
-		for (int k = 0; k < 3; k++) {
-			float v = 0;
-			for (size_t j = 0; j < c; j++)
-				v += z[i * c + j] * rgb_of_latent[j][k];
-			v = (v * 0.5f + 0.5f) * 255.0f;
-			out[i * 3 + (size_t)k] = v > 255 ? 255 : v > 0 ? (uint8_t)v : 0;
-		}
+				 "model %s has no 'preview' in its sumi.json for latents of %d "
+				 "channels",
+				 run->pack->info.name, run->c);
+	preview_map_apply(map, run_latents(run, true, &count), (size_t)run->h * (size_t)run->w,
+			  out);
 	return SUMI_OK;
 }
