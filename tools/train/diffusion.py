@@ -58,7 +58,8 @@ class Data:
         z = self.z[torch.from_numpy(flip).to(self.dev), torch.from_numpy(which).to(self.dev)].float()
         if self.domain.roll:                          # a loop may begin anywhere
             shifts = rng.integers(z.shape[3] // self.domain.roll, size=count) * self.domain.roll
-            z = torch.stack([torch.roll(one, int(s), 2) for one, s in zip(z, shifts)])
+            columns = (np.arange(z.shape[3])[None] - shifts[:, None]) % z.shape[3]
+            z = z.gather(3, torch.from_numpy(columns).to(self.dev)[:, None, None].expand_as(z))
         return z, torch.tensor(ids, device=self.dev), rng
 
 

@@ -45,6 +45,8 @@ def main():
     tokens, steps = os.path.join(a.out, "tokenizer"), 0 if a.fresh else 1000
     if a.fresh:
         vocabulary.write(tokens, domain)
+        with open(os.path.join(a.out, "begun_from"), "w") as f:
+            f.write(a.pack + "\n")                    # for sumi.json
     else:
         shutil.copytree(os.path.join(a.pack, "tokenizer"), tokens, dirs_exist_ok=True)
     vae = weights(a.pack, "vae")
