@@ -28,28 +28,23 @@ static int check_match(const struct pack *pack, struct error *err)
 	return SUMI_OK;
 }
 
-static int open_part(struct pack *pack, const char *part, char folder[FILES_PATH_MAX],
-		     struct error *err)
-{
-	return files_path(folder, err, "%s/%s", pack->info.path, part);
-}
-
 static int open_models(struct pack *pack, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	int status;
-	if ((status = open_part(pack, "scheduler/scheduler_config.json", folder, err)) ||
+	if ((status = pack_part(&pack->info, "scheduler/scheduler_config.json", folder, err)) ||
 	    (status = sampler_config_read(folder, &pack->scheduler, err)) ||
-	    (status = open_part(pack, "tokenizer", folder, err)) ||
+	    (status = pack_part(&pack->info, "tokenizer", folder, err)) ||
 	    (status = tokenizer_open(folder, &pack->tokenizer, err)) ||
-	    (status = open_part(pack, "text_encoder", folder, err)) ||
+	    (status = pack_part(&pack->info, "text_encoder", folder, err)) ||
 	    (status = text_encoder_open(pack->device, folder, &pack->text_encoder, err)) ||
 	    (status = text_memory_new(TEXTS_BYTES, &pack->texts, err)) ||
-	    (status = open_part(pack, "unet", folder, err)) ||
+	    (status = pack_part(&pack->info, "unet", folder, err)) ||
 	    (status = unet_open(pack->device, folder, &pack->unet, err)) ||
-	    (pack->info.has_motion && ((status = open_part(pack, "motion_adapter", folder, err)) ||
-				       (status = unet_motion_open(pack->unet, folder, err)))) ||
-	    (status = open_part(pack, "vae", folder, err)) ||
+	    (pack->info.has_motion &&
+	     ((status = pack_part(&pack->info, "motion_adapter", folder, err)) ||
+	      (status = unet_motion_open(pack->unet, folder, err)))) ||
+	    (status = pack_part(&pack->info, "vae", folder, err)) ||
 	    (status = vae_open(pack->device, folder, &pack->vae, err)))
 		return status;
 	sampler_config_for_latents(&pack->scheduler);
@@ -101,11 +96,11 @@ int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err
 		return error_set(err, SUMI_INVALID, "model %s has no fast variant",
 				 pack->info.name);
 	if (!pack->fast) {
-		status = open_part(pack, pack->info.fast_unet, folder, err);
+		status = pack_part(&pack->info, pack->info.fast_unet, folder, err);
 		if (!status)
 			status = unet_open(pack->device, folder, &pack->fast, err);
 		if (!status && pack->info.has_motion &&
-		    !(status = open_part(pack, "motion_adapter", folder, err)))
+		    !(status = pack_part(&pack->info, "motion_adapter", folder, err)))
 			status = unet_motion_open(pack->fast, folder, err);
 		if (status) {
 			unet_close(pack->fast);

@@ -25,9 +25,10 @@ struct pack_defaults {
 
 struct pack_info {
 	char path[FILES_PATH_MAX];
-	char name[128];               /* sumi.json "name", else the folder's name */
-	char modality[16];            /* "image", "video", "audio" */
-	char licence[64];             /* empty when the pack does not say */
+	char base[FILES_PATH_MAX]; /* the pack that has the parts which this one lacks; or empty */
+	char name[128];            /* sumi.json "name", else the folder's name */
+	char modality[16];         /* "image", "video", "audio" */
+	char licence[64];          /* empty when the pack does not say */
 	char digest[SHA256_HEX_SIZE]; /* over names, sizes and contents of the config files and the
 				     weights' headers and sizes: tells packs apart without reading
 				     gigabytes */
@@ -44,7 +45,16 @@ struct pack_info {
 
 /* Reads the small files of a pack. The caller releases info with pack_info_free(). */
 int pack_info_read(const char *folder, struct pack_info *info, struct error *err);
+
+/* The same in two parts, for those who need no digest: it reads megabytes of weights. */
+int pack_info_read_plain(const char *folder, struct pack_info *info, struct error *err);
+int pack_info_digest(struct pack_info *info, struct error *err);
 void pack_info_free(struct pack_info *info);
+
+/* Where a part of the pack ("unet", "vae/config.json") lies: in its own folder, or in that of the
+ * pack that sumi.json names as "base" where its own lacks it. SUMI_TOOBIG: the path is too long. */
+int pack_part(const struct pack_info *info, const char *part, char out[FILES_PATH_MAX],
+	      struct error *err);
 
 /* Bytes of the weight files that opening the pack in a folder would load: about what it takes
  * on a device. 0 for a folder without any. */

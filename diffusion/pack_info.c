@@ -23,10 +23,20 @@ enum { CONFIG_LIMIT = 4 << 20 };
 static const char *const parts[] = {".",         "unet", "unet_fast", "text_encoder",
 				    "tokenizer", "vae",  "scheduler", "motion_adapter"};
 
-static int read_config(const char *folder, const char *name, json_t **root, struct error *err)
+int pack_part(const struct pack_info *info, const char *part, char out[FILES_PATH_MAX],
+	      struct error *err)
+{
+	int status = files_path(out, err, "%s/%s", info->path, part);
+	if (status || !*info->base || access(out, F_OK) == 0)
+		return status;
+	return files_path(out, err, "%s/%s", info->base, part);
+}
+
+static int read_config(const struct pack_info *info, const char *name, json_t **root,
+		       struct error *err)
 {
 	char path[FILES_PATH_MAX];
-	int status = files_path(path, err, "%s/%s", folder, name);
+	int status = pack_part(info, name, path, err);
 	if (status)
 		return status;
 	status = json_read_file(path, CONFIG_LIMIT, root, err);
@@ -80,20 +90,20 @@ static int is_content(const struct dirent *e)
 	       (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt"));
 }
 
-static int hash_folder(EVP_MD_CTX *ctx, const char *folder, const char *part, struct error *err)
+static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const char *part,
+		       struct error *err)
 {
-	char path[FILES_PATH_MAX];
-	int status = files_path(path, err, "%s/%s", folder, part);
+	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX];
+	int status = pack_part(info, part, folder, err);
 	if (status)
 		return status;
 	struct dirent **entries;
-	int n = scandir(path, &entries, is_content, alphasort);
+	int n = scandir(folder, &entries, is_content, alphasort);
 	if (n < 0)
 		return SUMI_OK; /* a pack without this part */
 	for (int i = 0; i < n; i++) {
 		if (!status)
-			status =
-			    files_path(path, err, "%s/%s/%s", folder, part, entries[i]->d_name);
+			status = files_path(path, err, "%s/%s", folder, entries[i]->d_name);
 		if (!status) {
 			EVP_DigestUpdate(ctx, part, strlen(part) + 1);
 			EVP_DigestUpdate(ctx, entries[i]->d_name, strlen(entries[i]->d_name) + 1);
@@ -105,7 +115,7 @@ static int hash_folder(EVP_MD_CTX *ctx, const char *folder, const char *part, st
 	return status;
 }
 
-static int read_digest(struct pack_info *info, struct error *err)
+int pack_info_digest(struct pack_info *info, struct error *err)
 {
 	int status = SUMI_OK;
 	unsigned char digest[EVP_MAX_MD_SIZE];
@@ -114,29 +124,12 @@ static int read_digest(struct pack_info *info, struct error *err)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
 	EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !status; i++)
-		status = hash_folder(ctx, info->path, parts[i], err);
+		status = hash_folder(ctx, info, parts[i], err);
 	EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
 	for (int i = 0; i < 32; i++)
 		snprintf(info->digest + 2 * i, 3, "%02x", digest[i]);
 	return status;
-}
-
-/* The distilled UNet is loaded when it is first asked for, not with the pack. */
-uint64_t pack_weight_bytes(const char *folder)
-{
-	static const char *const loaded[] = {"unet", "text_encoder", "vae", "motion_adapter"};
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < sizeof loaded / sizeof loaded[0]; i++) {
-		char path[FILES_PATH_MAX];
-		struct weights *files;
-		if (files_path(path, NULL, "%s/%s", folder, loaded[i]) ||
-		    weights_open(path, &files, NULL))
-			continue;
-		bytes += weights_bytes(files);
-		weights_close(files);
-	}
-	return bytes;
 }
 
 /* Reads one block of defaults ("defaults" or "fast") over those that are already there. */
@@ -168,8 +161,44 @@ static void copy_name(char *out, size_t size, const char *text)
 	snprintf(out, size, "%.*s", (int)size - 1, text);
 }
 
+static int set_folder(struct pack_info *info, const char *folder, struct error *err)
+{
+	int status = files_path(info->path, err, "%s", folder);
+	size_t n = status ? 0 : strlen(info->path);
+	while (n > 1 && info->path[n - 1] == '/')
+		info->path[--n] = '\0';
+	return status;
+}
+
+/* A folder beside this pack's, by its plain name: a pack never reaches out of the folder that
+ * packs lie in. */
+static int read_base(struct pack_info *info, const char *where, struct error *err)
+{
+	const char *base = NULL;
+	char index[FILES_PATH_MAX];
+	int status = json_want_string(info->manifest, where, "base", &base, err);
+	if (status || !base)
+		return status;
+	const char *slash = strrchr(info->path, '/');
+	int n = slash ? (int)(slash - info->path) : 1;
+	if (!*base || strlen(base) > 255 || strchr(base, '/') || base[0] == '.')
+		return error_set(err, SUMI_INVALID,
+				 "%s: field 'base' must name a pack's folder beside this one, not "
+				 "'%.60s'",
+				 where, base);
+	if ((status = files_path(info->base, err, "%.*s/%s", n, slash ? info->path : ".", base)) ||
+	    (status = files_path(index, err, "%s/model_index.json", info->base)))
+		return status;
+	if (strcmp(info->base, info->path) == 0 || access(index, F_OK) != 0)
+		return error_set(err, SUMI_INVALID,
+				 "%s: field 'base' wants the pack '%.60s' beside this one, and "
+				 "there is none",
+				 where, base);
+	return SUMI_OK;
+}
+
 /* sumi.json is optional: a folder straight from diffusers is a pack too. */
-static int read_manifest(struct pack_info *info, struct error *err)
+static int open_manifest(struct pack_info *info, struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	int status = files_path(path, err, "%s/sumi.json", info->path);
@@ -181,7 +210,14 @@ static int read_manifest(struct pack_info *info, struct error *err)
 							 info->latent_channels, &info->preview, err)
 				      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
-	status = read_config(info->path, "sumi.json", &info->manifest, err);
+	status = read_config(info, "sumi.json", &info->manifest, err);
+	return status ? status : read_base(info, path, err);
+}
+
+static int read_manifest(struct pack_info *info, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_path(path, err, "%s/sumi.json", info->path);
 	if (status)
 		return status;
 	const char *name = NULL, *modality = NULL, *licence = NULL, *fast_unet = "unet_fast";
@@ -216,11 +252,31 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
+/* The distilled UNet is loaded when it is first asked for, not with the pack. */
+uint64_t pack_weight_bytes(const char *folder)
+{
+	static const char *const loaded[] = {"unet", "text_encoder", "vae", "motion_adapter"};
+	uint64_t bytes = 0;
+	struct pack_info info = {0};
+	if (!set_folder(&info, folder, NULL) && !open_manifest(&info, NULL))
+		for (size_t i = 0; i < sizeof loaded / sizeof loaded[0]; i++) {
+			char path[FILES_PATH_MAX];
+			struct weights *files;
+			if (pack_part(&info, loaded[i], path, NULL) ||
+			    weights_open(path, &files, NULL))
+				continue;
+			bytes += weights_bytes(files);
+			weights_close(files);
+		}
+	pack_info_free(&info);
+	return bytes;
+}
+
 /* A VAE halves the picture between each two of its levels. */
 static int read_scale(struct pack_info *info, struct error *err)
 {
 	json_t *vae;
-	int status = read_config(info->path, "vae/config.json", &vae, err);
+	int status = read_config(info, "vae/config.json", &vae, err);
 	if (status)
 		return status;
 	const json_t *levels = json_object_get(vae, "block_out_channels");
@@ -230,9 +286,10 @@ static int read_scale(struct pack_info *info, struct error *err)
 	int64_t channels = 4;
 	status = json_want_int(vae, "vae/config.json", "latent_channels", 1, 64, &channels, err);
 	if (!status && (n < 1 || n > 6))
-		status = error_set(
-		    err, SUMI_INVALID,
-		    "%s/vae/config.json: 'block_out_channels' must list 1 to 6 levels", info->path);
+		status =
+		    error_set(err, SUMI_INVALID,
+			      "%s: vae/config.json: 'block_out_channels' must list 1 to 6 levels",
+			      info->path);
 	json_decref(vae);
 	if (status)
 		return status;
@@ -244,7 +301,7 @@ static int read_scale(struct pack_info *info, struct error *err)
 static int read_unet_size(struct pack_info *info, struct error *err)
 {
 	json_t *unet;
-	int status = read_config(info->path, "unet/config.json", &unet, err);
+	int status = read_config(info, "unet/config.json", &unet, err);
 	if (status)
 		return status;
 	int64_t width = 64, height = 64;
@@ -261,7 +318,7 @@ static int read_unet_size(struct pack_info *info, struct error *err)
 	if (!status && (width < 1 || height < 1 || width > 1024 || height > 1024))
 		status =
 		    error_set(err, SUMI_INVALID,
-			      "%s/unet/config.json: 'sample_size' must be 1 to 1024", info->path);
+			      "%s: unet/config.json: 'sample_size' must be 1 to 1024", info->path);
 	info->defaults.width = (int)width * info->scale;
 	info->defaults.height = (int)height * info->scale;
 	return status;
@@ -271,7 +328,7 @@ static int read_scheduler(struct pack_info *info, struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	struct sampler_config config;
-	int status = files_path(path, err, "%s/scheduler/scheduler_config.json", info->path);
+	int status = pack_part(info, "scheduler/scheduler_config.json", path, err);
 	if (status || (status = sampler_config_read(path, &config, err)))
 		return status;
 	copy_name(info->defaults.sampler, sizeof info->defaults.sampler,
@@ -280,16 +337,13 @@ static int read_scheduler(struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
-int pack_info_read(const char *folder, struct pack_info *info, struct error *err)
+int pack_info_read_plain(const char *folder, struct pack_info *info, struct error *err)
 {
 	char motion[FILES_PATH_MAX];
 	memset(info, 0, sizeof *info);
-	int status = files_path(info->path, err, "%s", folder);
+	int status = set_folder(info, folder, err);
 	if (status)
 		return status;
-	size_t n = strlen(info->path);
-	while (n > 1 && info->path[n - 1] == '/')
-		info->path[--n] = '\0';
 	struct stat st;
 	if (stat(info->path, &st) != 0)
 		return error_errno(err, "model pack %s", info->path);
@@ -307,12 +361,20 @@ int pack_info_read(const char *folder, struct pack_info *info, struct error *err
 	info->has_motion = access(motion, F_OK) == 0;
 	copy_name(info->modality, sizeof info->modality, info->has_motion ? "video" : "image");
 	json_t *index;
-	if ((status = read_config(info->path, "model_index.json", &index, err)))
+	if ((status = read_config(info, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");
 	json_decref(index);
-	if ((status = read_scale(info, err)) || (status = read_unet_size(info, err)) ||
-	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)) ||
-	    (status = read_digest(info, err)))
+	if ((status = open_manifest(info, err)) || (status = read_scale(info, err)) ||
+	    (status = read_unet_size(info, err)) || (status = read_scheduler(info, err)) ||
+	    (status = read_manifest(info, err)))
+		pack_info_free(info);
+	return status;
+}
+
+int pack_info_read(const char *folder, struct pack_info *info, struct error *err)
+{
+	int status = pack_info_read_plain(folder, info, err);
+	if (!status && (status = pack_info_digest(info, err)))
 		pack_info_free(info);
 	return status;
 }

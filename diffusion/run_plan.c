@@ -65,8 +65,7 @@ static uint64_t step_memory(const struct pack_info *info, const struct run_param
 	struct motion_config adapter;
 	struct error ignored;
 	const char *part = p->fast && info->has_fast ? info->fast_unet : "unet";
-	if (files_path(folder, &ignored, "%s/%s", info->path, part) ||
-	    unet_config_read(folder, &unet, &ignored))
+	if (pack_part(info, part, folder, &ignored) || unet_config_read(folder, &unet, &ignored))
 		return 0;
 	struct unet_plan plan = {
 	    .config = &unet,
@@ -80,7 +79,7 @@ static uint64_t step_memory(const struct pack_info *info, const struct run_param
 	    .dtype = dtype,
 	};
 	plan.n = plan.texts * p->frames;
-	if (info->has_motion && (files_path(folder, &ignored, "%s/motion_adapter", info->path) ||
+	if (info->has_motion && (pack_part(info, "motion_adapter", folder, &ignored) ||
 				 motion_config_read(folder, &unet, &adapter, &ignored)))
 		return 0;
 	if (info->has_motion) {
@@ -115,7 +114,7 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 	struct error ignored;
 	int h = p->height / info->scale, w = (p->window ? p->window : p->width) / info->scale;
 	uint64_t text = 0, step = step_memory(info, p, DTYPE_F32, &text), decode = 0;
-	if (files_path(folder, &ignored, "%s/vae", info->path) == 0 &&
+	if (pack_part(info, "vae", folder, &ignored) == 0 &&
 	    vae_config_read(folder, &vae, &ignored) == 0)
 		decode = text + vae_memory(&vae, 1, h, w, DTYPE_F32);
 	return step > decode ? step : decode;

@@ -1,0 +1,159 @@
+/* Packs that borrow parts from another: "base" in sumi.json names a folder beside the pack's own,
+ * and nothing else. */
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backends/backend.h"
+#include "diffusion/pack.h"
+
+#define VECTORS "tests/vectors/motion-tiny"
+
+struct place {
+	char root[64], moving[128]; /* a folder of packs, the borrower in it */
+};
+
+static void write_text(const char *folder, const char *name, const char *text)
+{
+	char path[512];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A link to a part of the committed pack. */
+static void link_part(const char *part, const char *folder, const char *name)
+{
+	char target[PATH_MAX], path[512], relative[256];
+	snprintf(relative, sizeof relative, VECTORS "%s", part);
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	assert_non_null(realpath(relative, target));
+	assert_int_equal(symlink(target, path), 0);
+}
+
+static int setup(void **state)
+{
+	struct place *p = calloc(1, sizeof *p);
+	if (!p)
+		return -1;
+	snprintf(p->root, sizeof p->root, "/tmp/sumi-base-XXXXXX");
+	assert_non_null(mkdtemp(p->root));
+	snprintf(p->moving, sizeof p->moving, "%s/moving", p->root);
+	assert_int_equal(mkdir(p->moving, 0700), 0);
+	link_part("", p->root, "still");
+	link_part("/motion_adapter", p->moving, "motion_adapter");
+	write_text(p->moving, "model_index.json", "{}");
+	write_text(p->moving, "sumi.json", "{\"base\": \"still\", \"modality\": \"video\"}");
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = {"moving/motion_adapter",
+					    "moving/model_index.json",
+					    "moving/sumi.json",
+					    "moving/scheduler",
+					    "moving",
+					    "still"};
+	struct place *p = *state;
+	char path[256];
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		snprintf(path, sizeof path, "%s/%s", p->root, names[i]);
+		remove(path);
+	}
+	remove(p->root);
+	free(p);
+	return 0;
+}
+
+static void own_parts_come_first(void **state)
+{
+	const struct place *p = *state;
+	struct pack_info info;
+	struct error err = {0};
+	char path[FILES_PATH_MAX], wanted[FILES_PATH_MAX];
+	assert_int_equal(pack_info_read(p->moving, &info, &err), SUMI_OK);
+	assert_true(info.has_motion);
+	assert_int_equal(pack_part(&info, "motion_adapter", path, &err), SUMI_OK);
+	snprintf(wanted, sizeof wanted, "%s/motion_adapter", p->moving);
+	assert_string_equal(path, wanted);
+	assert_int_equal(pack_part(&info, "unet", path, &err), SUMI_OK);
+	snprintf(wanted, sizeof wanted, "%s/still/unet", p->root);
+	assert_string_equal(path, wanted);
+	pack_info_free(&info);
+}
+
+static void borrowed_parts_open_and_count(void **state)
+{
+	const struct place *p = *state;
+	struct device *device;
+	struct pack *pack;
+	struct error err = {0};
+	char slash[160];
+	assert_int_equal(device_open("reference", &device, &err), SUMI_OK);
+	if (pack_open(device, p->moving, &pack, &err))
+		fail_msg("%s", err.text);
+	pack_close(pack);
+	device_close(device);
+	snprintf(slash, sizeof slash, "%s/", p->moving);
+	assert_true(pack_weight_bytes(VECTORS) > 0);
+	assert_int_equal(pack_weight_bytes(p->moving), pack_weight_bytes(VECTORS));
+	assert_int_equal(pack_weight_bytes(slash), pack_weight_bytes(VECTORS));
+}
+
+/* A result belongs to the borrowed weights too: with another part it is another pack. */
+static void borrowed_parts_are_in_the_digest(void **state)
+{
+	const struct place *p = *state;
+	struct pack_info a, b;
+	struct error err = {0};
+	assert_int_equal(pack_info_read(p->moving, &a, &err), SUMI_OK);
+	char path[256], other[PATH_MAX];
+	assert_non_null(realpath("tests/vectors/sd1-tiny/scheduler", other));
+	snprintf(path, sizeof path, "%s/scheduler", p->moving);
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(pack_info_read(p->moving, &b, &err), SUMI_OK);
+	assert_string_not_equal(a.digest, b.digest);
+	pack_info_free(&a);
+	pack_info_free(&b);
+}
+
+static void only_a_neighbours_name_is_a_base(void **state)
+{
+	static const char *const bad[] = {"\"../still\"", "\"/tmp\"", "\"..\"",     "\".\"",
+					  "\"\"",         "\"a/b\"",  "\"still/\"", "\"moving\"",
+					  "\"nobody\"",   "7",        "[\"still\"]"};
+	const struct place *p = *state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct pack_info info;
+		struct error err = {0};
+		char text[64];
+		snprintf(text, sizeof text, "{\"base\": %s}", bad[i]);
+		write_text(p->moving, "sumi.json", text);
+		assert_int_equal(pack_info_read(p->moving, &info, &err), SUMI_INVALID);
+		assert_non_null(strstr(err.text, "base"));
+		assert_int_equal(pack_weight_bytes(p->moving), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(own_parts_come_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(borrowed_parts_open_and_count, setup, teardown),
+	    cmocka_unit_test_setup_teardown(borrowed_parts_are_in_the_digest, setup, teardown),
+	    cmocka_unit_test_setup_teardown(only_a_neighbours_name_is_a_base, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
