@@ -3,6 +3,8 @@
 
 #include "backends/opencl/matrix.h"
 
+static const char matrix_file[] = "attention_mma.cl";
+
 #define LOG2_E 1.4426950408889634f
 #define TENSOR_ARGS 16 /* buffer, offset, ld and elements of a batch of q, k, v, y */
 
@@ -21,6 +23,17 @@ static void tensor_args(const struct attention_args *a, struct cl_arg args[TENSO
 		args[4 * i + 2] = arg_int(t->ld);
 		args[4 * i + 3] = arg_ulong((size_t)t->h * (size_t)t->w * (size_t)t->ld);
 	}
+}
+
+/* The arguments of both kernels for GPUs. */
+#define GPU_ARGS 4
+static void gpu_args(const struct attention_args *a, struct cl_arg args[TENSOR_ARGS + GPU_ARGS])
+{
+	tensor_args(a, args);
+	args[TENSOR_ARGS] = arg_int(a->q.h * a->q.w);
+	args[TENSOR_ARGS + 1] = arg_int(a->k.h * a->k.w);
+	args[TENSOR_ARGS + 2] = arg_float(a->scale * LOG2_E);
+	args[TENSOR_ARGS + 3] = arg_int(a->causal);
 }
 
 static int attention_cpu(struct cl_device *d, const struct attention_args *a, struct error *err)
@@ -62,7 +75,7 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
-static int attention_gpu(struct cl_device *d, const struct attention_args *a, struct error *err)
+static int attention_plain(struct cl_device *d, const struct attention_args *a, struct error *err)
 {
 	static const char file[] = "attention_gpu.cl";
 	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
@@ -76,12 +89,8 @@ static int attention_gpu(struct cl_device *d, const struct attention_args *a, st
 	int status = cl_kernel_get(d, file, "attention", options, &kernel, err);
 	if (status)
 		return status;
-	struct cl_arg args[TENSOR_ARGS + 4];
-	tensor_args(a, args);
-	args[TENSOR_ARGS] = arg_int(queries);
-	args[TENSOR_ARGS + 1] = arg_int(a->k.h * a->k.w);
-	args[TENSOR_ARGS + 2] = arg_float(a->scale * LOG2_E);
-	args[TENSOR_ARGS + 3] = arg_int(a->causal);
+	struct cl_arg args[TENSOR_ARGS + GPU_ARGS];
+	gpu_args(a, args);
 	struct cl_range range = {
 	    .dims = 3,
 	    .global = {ceil_div(queries, tile) * side, (size_t)a->heads * side, (size_t)a->q.n},
@@ -90,8 +99,48 @@ static int attention_gpu(struct cl_device *d, const struct attention_args *a, st
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
+static bool matrix_possible(const struct cl_device *d, const struct attention_args *a)
+{
+	return d->quirks.mma && a->q.dtype == DTYPE_F16 &&
+	       a->q.c / a->heads <= matrix_constant(matrix_file, "ATTENTION_MMA_DIM");
+}
+
+static int attention_matrix(struct cl_device *d, const struct attention_args *a, struct error *err)
+{
+	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
+	int tile = matrix_constant(matrix_file, "ATTENTION_MMA_QUERIES");
+	const struct tensor *const tensors[] = {&a->q, &a->k, &a->v, &a->y};
+	size_t all = (size_t)dim, items;
+	for (int i = 0; i < CL_COUNT(tensors); i++)
+		all |= tensors[i]->offset | (size_t)tensors[i]->ld;
+	char options[160];
+	snprintf(options, sizeof options, "-D ACT=f16 -D HEAD_DIM=%d -D ALIGNED=%d %s%s", dim,
+		 all % 8 == 0, d->quirks.mma, d->quirks.mma_emulated ? " -D MMA_EMULATED" : "");
+	cl_kernel kernel;
+	int status =
+	    cl_kernel_get(d, "mma.cl+attention_mma.cl", "attention", options, &kernel, err);
+	if (status || (status = cl_kernel_items(d, kernel, &items, err)))
+		return status;
+	struct cl_arg args[TENSOR_ARGS + GPU_ARGS];
+	gpu_args(a, args);
+	struct cl_range range = {
+	    .dims = 3,
+	    .global = {ceil_div(queries, tile) * items, (size_t)a->heads, (size_t)a->q.n},
+	    .local = {items, 1, 1},
+	};
+	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+}
+
+int attention_gpu(struct cl_device *d, const struct attention_args *a, bool matrix,
+		  struct error *err)
+{
+	return matrix ? attention_matrix(d, a, err) : attention_plain(d, a, err);
+}
+
 int cl_attention(struct device *base, const struct attention_args *a, struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
-	return d->quirks.cpu_kernels ? attention_cpu(d, a, err) : attention_gpu(d, a, err);
+	if (d->quirks.cpu_kernels)
+		return attention_cpu(d, a, err);
+	return attention_gpu(d, a, matrix_possible(d, a) && tune_attention(d), err);
 }

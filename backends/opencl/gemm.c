@@ -147,16 +147,6 @@ static int tile_kernel(struct cl_device *d, const struct gemm_job *job,
 	return cl_kernel_get(d, "gather_gpu.cl+mma.cl+gemm_mma.cl", "gemm", options, kernel, err);
 }
 
-/* Work-items of a work-group: as the kernel was built. */
-static int tile_items(const struct cl_device *d, cl_kernel kernel, size_t *items, struct error *err)
-{
-	size_t sizes[3] = {0};
-	cl_int code = clGetKernelWorkGroupInfo(kernel, d->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
-					       sizeof sizes, sizes, NULL);
-	*items = sizes[0];
-	return code ? cl_fail(err, "clGetKernelWorkGroupInfo", "gemm", code) : SUMI_OK;
-}
-
 int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const struct gemm_tile *tile,
 		      struct error *err)
 {
@@ -166,7 +156,7 @@ int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const str
 	size_t items, picture = (size_t)panels * (size_t)job->x.c * (size_t)columns;
 	cl_kernel kernel;
 	int status = tile_kernel(d, job, tile, &kernel, err);
-	if (status || (status = tile_items(d, kernel, &items, err)))
+	if (status || (status = cl_kernel_items(d, kernel, &items, err)))
 		return status;
 	struct cl_arg args[GEMM_HEAD + 5 + GEMM_TAIL], *at = gemm_head(job, args);
 	*at++ = arg_buffer(w->buffer);

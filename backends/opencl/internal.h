@@ -67,6 +67,7 @@ struct cl_device {
 	/* m = 0: not asked for yet, see tune_gemm() */
 	struct gemm_tile gemm_tiles[TUNE_DTYPES][TUNE_CLASSES];
 	unsigned char conv_ways[TUNE_DTYPES][TUNE_CLASSES]; /* 0: likewise, tune_winograd() */
+	unsigned char attention_way;                        /* 0: likewise, tune_attention() */
 	struct buffer *live, *pool;          /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
@@ -188,6 +189,9 @@ struct cl_range {
  * "clEnqueueNDRangeKernel(gemm): CL_OUT_OF_RESOURCES". A range with a 0 does nothing. */
 int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *range,
 	      const struct cl_arg *args, int count, struct error *err);
+
+/* Work-items of a work-group, as the kernel's source requires them. */
+int cl_kernel_items(const struct cl_device *d, cl_kernel kernel, size_t *items, struct error *err);
 
 #define CL_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 

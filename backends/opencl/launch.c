@@ -53,6 +53,15 @@ static int fail_kernel(struct error *err, const char *call, cl_kernel kernel, cl
 	return cl_fail(err, call, name, code);
 }
 
+int cl_kernel_items(const struct cl_device *d, cl_kernel kernel, size_t *items, struct error *err)
+{
+	size_t sizes[3] = {0};
+	cl_int code = clGetKernelWorkGroupInfo(kernel, d->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
+					       sizeof sizes, sizes, NULL);
+	*items = sizes[0] * sizes[1] * sizes[2];
+	return code ? fail_kernel(err, "clGetKernelWorkGroupInfo", kernel, code) : SUMI_OK;
+}
+
 int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *range,
 	      const struct cl_arg *args, int count, struct error *err)
 {

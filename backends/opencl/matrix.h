@@ -58,6 +58,13 @@ struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job);
 /* Is the GPU's Winograd faster than its gemm_enqueue() for convolutions like job? */
 bool tune_winograd(struct cl_device *d, const struct gemm_job *job);
 
+/* Attention by attention_mma.cl (matrix: where it is possible) or attention_gpu.cl. */
+int attention_gpu(struct cl_device *d, const struct attention_args *a, bool matrix,
+		  struct error *err);
+
+/* Is the former right on this device, and faster? */
+bool tune_attention(struct cl_device *d);
+
 /* Is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
 bool winograd_pays(struct cl_device *d, const struct gemm_job *job);
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);

@@ -12,15 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/opencl/matrix.h"
+#include "backends/opencl/tune.h"
 #include "base/clock.h"
 #include "base/embed.h"
 #include "base/half.h"
 #include "base/hash.h"
 
 #define FILE_NAME "gemm_gpu.cl"
-#define REPEATS 3
-#define BATCH 8    /* launches of a timed run: one alone is mostly the driver's time */
 #define SAMPLES 64 /* outputs that are compared with the oracle's */
 
 enum tile_for { PLAIN, NVIDIA, INTEL };
@@ -116,8 +114,9 @@ static void tile_text(const struct gemm_tile *t, char out[80])
 static int tuning_path(const struct cl_device *d, const char *what, enum dtype dtype, int class,
 		       char path[FILES_PATH_MAX], struct error *err)
 {
-	static const char *const files[] = {"gather_gpu.cl", FILE_NAME, "mma.cl", "gemm_mma.cl",
-					    "winograd_gpu.cl"};
+	static const char *const files[] = {
+	    "gather_gpu.cl",   FILE_NAME,          "mma.cl",          "gemm_mma.cl",
+	    "winograd_gpu.cl", "attention_gpu.cl", "attention_mma.cl"};
 	char cache[FILES_PATH_MAX], hex[SHA256_HEX_SIZE], text[1024];
 	int status = files_cache_dir(cache, err), used;
 	if (status)
@@ -159,6 +158,56 @@ static void save(const char *path, const char *text)
 		files_write_durable(path, text, strlen(text), NULL);
 }
 
+bool tune_wanted(const struct cl_device *d)
+{
+	const char *forced = getenv("SUMI_TUNE");
+	if (forced && *forced)
+		return strcmp(forced, "0") != 0;
+	return !d->base.info.is_cpu;
+}
+
+float tune_value(size_t i, uint32_t seed)
+{
+	uint32_t mixed = ((uint32_t)i + seed) * 2654435761u;
+	return (float)((mixed ^ mixed >> 15) * 2246822519u >> 24) / 256.0f - 0.5f;
+}
+
+void *tune_values(size_t n, enum dtype dtype, uint32_t seed)
+{
+	void *data = malloc(n * dtype_size(dtype));
+	for (size_t i = 0; data && i < n; i++)
+		if (dtype == DTYPE_F32)
+			((float *)data)[i] = tune_value(i, seed);
+		else
+			((uint16_t *)data)[i] = half_from_float(tune_value(i, seed));
+	return data;
+}
+
+static const char *const ways[] = {
+    [WAY_UNKNOWN] = "", [WAY_PLAIN] = "plain\n", [WAY_SPECIAL] = "special\n"};
+
+enum way tune_recall(const struct cl_device *d, const char *what, enum dtype dtype, int class,
+		     char path[FILES_PATH_MAX])
+{
+	char *data = NULL;
+	enum way way = WAY_UNKNOWN;
+	path[0] = '\0';
+	if (tuning_path(d, what, dtype, class, path, NULL) != SUMI_OK)
+		path[0] = '\0';
+	else if (files_read(path, 80, &data, NULL, NULL) == SUMI_OK)
+		way = strcmp(data, ways[WAY_PLAIN]) == 0     ? WAY_PLAIN
+		      : strcmp(data, ways[WAY_SPECIAL]) == 0 ? WAY_SPECIAL
+							     : WAY_UNKNOWN;
+	free(data);
+	return way;
+}
+
+void tune_keep(const char *path, enum way way)
+{
+	if (path[0])
+		save(path, ways[way]);
+}
+
 /* The trial: y [rows, cols] = x [rows, depth]·wᵀ, or with kernel 3 the convolution of a square
  * picture of rows pixels. */
 struct trial {
@@ -171,7 +220,7 @@ struct trial {
 };
 
 /* How far a result may lie from the sum in double: `own` as a share of it (a linear layer's
- * sums are exact in float, see value(), so only the rounding of the result is left), `all` as
+ * sums are exact in float, see tune_value(), so only the rounding of the result is left), `all` as
  * a share of the results' root mean square (Winograd's transforms round before they add). */
 static const struct {
 	double own, all;
@@ -185,25 +234,6 @@ static void trial_free(struct cl_device *d, struct trial *t)
 	free(t->x);
 	free(t->w);
 	free(t->y);
-}
-
-/* Multiples of 1/256 from -1/2 to 1/2, the same everywhere: products and sums of some
- * hundreds of them are exact in float. */
-static float value(size_t i, uint32_t seed)
-{
-	uint32_t mixed = ((uint32_t)i + seed) * 2654435761u;
-	return (float)((mixed ^ mixed >> 15) * 2246822519u >> 24) / 256.0f - 0.5f;
-}
-
-static void *values(size_t n, enum dtype dtype, uint32_t seed)
-{
-	void *data = malloc(n * dtype_size(dtype));
-	for (size_t i = 0; data && i < n; i++)
-		if (dtype == DTYPE_F32)
-			((float *)data)[i] = value(i, seed);
-		else
-			((uint16_t *)data)[i] = half_from_float(value(i, seed));
-	return data;
 }
 
 enum { SEED_X = 1, SEED_W = 77777 };
@@ -221,9 +251,9 @@ static int trial_new(struct cl_device *d, enum dtype dtype, int class, int kerne
 	}
 	size_t unit = dtype_size(dtype), x_size = (size_t)t->rows * (size_t)t->depth;
 	size_t y_size = (size_t)t->rows * (size_t)t->cols;
-	t->x = values(x_size, dtype, SEED_X);
-	t->w =
-	    values((size_t)t->cols * (size_t)t->depth * (size_t)(kernel * kernel), dtype, SEED_W);
+	t->x = tune_values(x_size, dtype, SEED_X);
+	t->w = tune_values((size_t)t->cols * (size_t)t->depth * (size_t)(kernel * kernel), dtype,
+			   SEED_W);
 	t->y = malloc(y_size * unit);
 	if (!t->x || !t->w || !t->y)
 		return error_set(err, SUMI_NOMEM, "no memory for the tuner's matrices");
@@ -260,10 +290,10 @@ static double oracle(const struct trial *t, int row, int column)
 		size_t pixel = (size_t)(y * wide + x) * (size_t)t->depth;
 		size_t weight = (size_t)column * (size_t)t->depth;
 		for (size_t k = 0; k < (size_t)t->depth; k++)
-			sum += (double)value(pixel + k, SEED_X) *
-			       (double)value((weight + k) * (size_t)(t->kernel * t->kernel) +
-						 (size_t)tap,
-					     SEED_W);
+			sum += (double)tune_value(pixel + k, SEED_X) *
+			       (double)tune_value((weight + k) * (size_t)(t->kernel * t->kernel) +
+						      (size_t)tap,
+						  SEED_W);
 	}
 	return sum;
 }
@@ -289,17 +319,13 @@ static bool trial_right(struct cl_device *d, struct trial *t)
 }
 
 /* What is tried: a tile, or one of the ways of a convolution. */
-enum way { WAY_UNKNOWN, WAY_DIRECT, WAY_WINOGRAD };
-static const char *const ways[] = {
-    [WAY_UNKNOWN] = "", [WAY_DIRECT] = "direct\n", [WAY_WINOGRAD] = "winograd\n"};
-
 static int attempt(struct cl_device *d, const struct trial *t, const struct gemm_tile *tile,
 		   enum way way)
 {
 	if (tile)
 		return gemm_enqueue_tile(d, &t->job, tile, NULL);
-	return way == WAY_WINOGRAD ? winograd_enqueue_gpu(d, &t->job, NULL)
-				   : gemm_enqueue(d, &t->job, NULL);
+	return way == WAY_SPECIAL ? winograd_enqueue_gpu(d, &t->job, NULL)
+				  : gemm_enqueue(d, &t->job, NULL);
 }
 
 /* Microseconds of the fastest of a few runs; negative: wrong, or not possible. */
@@ -307,13 +333,13 @@ static int64_t trial_time(struct cl_device *d, struct trial *t, const struct gem
 			  enum way way)
 {
 	int64_t best = -1;
-	int launches = d->base.info.is_cpu ? 1 : BATCH;
+	int launches = d->base.info.is_cpu ? 1 : TUNE_BATCH;
 	size_t bytes = (size_t)t->rows * (size_t)t->cols * dtype_size(t->dtype);
 	memset(t->y, 0xff, bytes); /* NaN: what is not written is wrong */
 	if (cl_buffer_write(d, t->y_buffer, 0, t->y, bytes, NULL) != SUMI_OK ||
 	    attempt(d, t, tile, way) != SUMI_OK || !trial_right(d, t))
 		return -1;
-	for (int i = 0; i < REPEATS; i++) {
+	for (int i = 0; i < TUNE_REPEATS; i++) {
 		int64_t begin = clock_mono_us();
 		for (int j = 0; j < launches; j++)
 			if (attempt(d, t, tile, way) != SUMI_OK)
@@ -327,22 +353,13 @@ static int64_t trial_time(struct cl_device *d, struct trial *t, const struct gem
 	return best;
 }
 
-/* Drivers' simulators gain nothing from a trial; SUMI_TUNE=1 and 0 decide otherwise. */
-static bool wanted(const struct cl_device *d)
-{
-	const char *forced = getenv("SUMI_TUNE");
-	if (forced && *forced)
-		return strcmp(forced, "0") != 0;
-	return !d->base.info.is_cpu;
-}
-
 static struct gemm_tile try_tiles(struct cl_device *d, enum dtype dtype, int class)
 {
 	struct gemm_tile best = default_tile(d, dtype), tile;
 	char path[FILES_PATH_MAX] = "", text[80];
 	struct trial trial = {0};
 	int64_t shortest = -1;
-	if (!wanted(d))
+	if (!tune_wanted(d))
 		return best;
 	if (tuning_path(d, "gemm", dtype, class, path, NULL) == SUMI_OK &&
 	    load(d, dtype, path, &tile))
@@ -366,24 +383,16 @@ static struct gemm_tile try_tiles(struct cl_device *d, enum dtype dtype, int cla
 
 static enum way try_ways(struct cl_device *d, enum dtype dtype, int class)
 {
-	enum way best = WAY_DIRECT;
-	char path[FILES_PATH_MAX] = "", *data = NULL;
+	char path[FILES_PATH_MAX];
 	struct trial trial = {0};
 	int64_t shortest = -1;
-	if (!wanted(d))
+	if (!tune_wanted(d))
+		return WAY_PLAIN;
+	enum way best = tune_recall(d, "conv", dtype, class, path);
+	if (best != WAY_UNKNOWN)
 		return best;
-	if (tuning_path(d, "conv", dtype, class, path, NULL) == SUMI_OK &&
-	    files_read(path, 80, &data, NULL, NULL) == SUMI_OK) {
-		best = strcmp(data, ways[WAY_DIRECT]) == 0     ? WAY_DIRECT
-		       : strcmp(data, ways[WAY_WINOGRAD]) == 0 ? WAY_WINOGRAD
-							       : WAY_UNKNOWN;
-		free(data);
-		if (best != WAY_UNKNOWN)
-			return best;
-		best = WAY_DIRECT;
-	}
 	if (trial_new(d, dtype, class, 3, &trial, NULL) == SUMI_OK)
-		for (enum way way = WAY_DIRECT; way <= WAY_WINOGRAD; way++) {
+		for (enum way way = WAY_PLAIN; way <= WAY_SPECIAL; way++) {
 			int64_t time = trial_time(d, &trial, NULL, way);
 			if (time >= 0 && (shortest < 0 || time < shortest)) {
 				shortest = time;
@@ -391,8 +400,9 @@ static enum way try_ways(struct cl_device *d, enum dtype dtype, int class)
 			}
 		}
 	trial_free(d, &trial);
-	if (shortest >= 0 && path[0])
-		save(path, ways[best]);
+	if (best == WAY_UNKNOWN)
+		return WAY_PLAIN;
+	tune_keep(path, best);
 	return best;
 }
 
@@ -428,5 +438,5 @@ bool tune_winograd(struct cl_device *d, const struct gemm_job *job)
 		return true;
 	if (*way == WAY_UNKNOWN)
 		*way = (unsigned char)try_ways(d, dtype_of(job), class);
-	return *way == WAY_WINOGRAD;
+	return *way == WAY_SPECIAL;
 }

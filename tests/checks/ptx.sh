@@ -20,15 +20,14 @@ if [ ! -f "$header" ] || ! clang --print-targets | grep -q nvptx64; then
 	exit 0
 fi
 
-# assemble NAME ARCHITECTURE TERMS OPTIONS…: leaves the log in $dir/log
+# assemble NAME ARCHITECTURE TERMS FILES OPTIONS…: leaves the log in $dir/log
 assemble() {
-	arch=$2 terms=$3
-	shift 3
-	for f in common gather_gpu mma gemm_mma; do cat $kernels/$f.cl; done >"$dir/k.cl"
+	arch=$2 terms=$3 files=$4
+	shift 4
+	for f in common $files; do cat $kernels/$f.cl; done >"$dir/k.cl"
 	clang -target nvptx64-nvidia-cuda -x cl -cl-std=CL1.2 -cl-no-stdinc -include "$header" \
 		-Xclang -target-cpu -Xclang "$arch" -Xclang -target-feature -Xclang +ptx70 -O2 -S \
-		-cl-mad-enable -D ACT=f16 -D MMA_NVIDIA -D MMA_TERMS="$terms" -D MMA_TILE_M=64 \
-		-D MMA_TILE_N=64 -D MMA_TILE_K=32 -D MMA_WARP_M=32 -D MMA_WARP_N=32 "$@" \
+		-cl-mad-enable -D ACT=f16 -D MMA_NVIDIA -D MMA_TERMS="$terms" "$@" \
 		"$dir/k.cl" -o "$dir/k.ptx" >"$dir/log" 2>&1 &&
 		grep -q 'mma\.sync' "$dir/k.ptx" &&
 		ptxas -arch="$arch" -c "$dir/k.ptx" -o "$dir/k.cubin" >>"$dir/log" 2>&1
@@ -43,13 +42,17 @@ check() {
 	fi
 }
 
-check m16n8k16 sm_80 16 -D WEIGHT=f16 -D HALF_WEIGHT -D ALIGNED=1
-check m16n8k16_unaligned sm_80 16 -D WEIGHT=f32 -D ALIGNED=0
-check m16n8k8 sm_75 8 -D WEIGHT=bf16 -D ALIGNED=1
+gemm="gather_gpu mma gemm_mma" attention="mma attention_mma"
+tile="-D MMA_TILE_M=64 -D MMA_TILE_N=64 -D MMA_TILE_K=32 -D MMA_WARP_M=32 -D MMA_WARP_N=32"
+check m16n8k16 sm_80 16 "$gemm" $tile -D WEIGHT=f16 -D HALF_WEIGHT -D ALIGNED=1
+check m16n8k16_unaligned sm_80 16 "$gemm" $tile -D WEIGHT=f32 -D ALIGNED=0
+check m16n8k8 sm_75 8 "$gemm" $tile -D WEIGHT=bf16 -D ALIGNED=1
+check attention_m16n8k16 sm_80 16 "$attention" -D HEAD_DIM=40 -D ALIGNED=1
+check attention_m16n8k8 sm_75 8 "$attention" -D HEAD_DIM=160 -D ALIGNED=1
 
 # The larger instruction does not exist on the older architecture: were that not reported,
 # silence about ours would mean nothing.
-if assemble none sm_75 16 -D WEIGHT=f16 -D HALF_WEIGHT -D ALIGNED=1; then
+if assemble none sm_75 16 "$gemm" $tile -D WEIGHT=f16 -D HALF_WEIGHT -D ALIGNED=1; then
 	echo "not ok $name sees an instruction that is not there"
 else
 	echo "ok $name sees an instruction that is not there"

@@ -17,6 +17,8 @@
 
 #define MAX_DEVICES 8
 
+#define MATRIX (1u << OPS_CONV2D | 1u << OPS_LINEAR | 1u << OPS_ATTENTION)
+
 /* Shapes of kernels. Those after gpu run the operations that they have kernels of their own
  * for; the rest is the same as with gpu. The emulations of matrix instructions take f16; the
  * second and third differ from the first in their layouts only: small cases see them all. */
@@ -28,9 +30,9 @@ static const struct flavour {
     {"cpu", ~0u, false, false},
     {"gpu", ~0u, false, false},
     {"gpu-winograd", 1u << OPS_CONV2D, false, false},
-    {"mma-emulated", 1u << OPS_CONV2D | 1u << OPS_LINEAR, true, false},
-    {"xmx-emulated", 1u << OPS_CONV2D | 1u << OPS_LINEAR, true, true},
-    {"xmx16-emulated", 1u << OPS_CONV2D | 1u << OPS_LINEAR, true, true},
+    {"mma-emulated", MATRIX, true, false},
+    {"xmx-emulated", MATRIX, true, true},
+    {"xmx16-emulated", MATRIX, true, true},
 };
 #define FLAVOURS (int)(sizeof flavours / sizeof *flavours)
 #define MAX_TESTS (MAX_DEVICES * FLAVOURS * OPS_KINDS)

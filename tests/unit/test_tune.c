@@ -173,7 +173,7 @@ static void test_tries_winograd_and_remembers(void **state)
 {
 	(void)state;
 	char path[FILES_PATH_MAX], *data = NULL;
-	static const char *const ways[] = {"direct\n", "winograd\n"};
+	static const char *const ways[] = {"plain\n", "special\n"};
 	unsigned char chosen[2];
 	assert_true(convolve() > 0);
 	tuning_file(false, path);

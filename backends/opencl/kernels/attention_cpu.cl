@@ -27,8 +27,8 @@
 		float8 top0 = top[0], top1 = top[1];                                                   \
 		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
 		{                                                                                      \
-			top0 = fmax(top0, acc[i][0]);                                                      \
-			top1 = fmax(top1, acc[i][1]);                                                      \
+			top0 = MAX8(acc[i][0], top0);                                                      \
+			top1 = MAX8(acc[i][1], top1);                                                      \
 		}                                                                                      \
 		top[0] = top0;                                                                         \
 		top[1] = top1;                                                                         \
@@ -88,7 +88,7 @@ INLINE void mask_future(float8 *s, int key0, int keys, int query0, float8 *top)
 		for (int h = 0; h < 2; h++) {
 			s[2 * j + h] = select(s[2 * j + h], (float8)(-1e30f),
 			                      lane + query0 + 8 * h < key0 + j);
-			top[h] = fmax(top[h], s[2 * j + h]);
+			top[h] = MAX8(s[2 * j + h], top[h]);
 		}
 }
 

@@ -4,8 +4,8 @@
  * A work-group owns MMA_TILE_M rows × MMA_TILE_N columns, a warp or subgroup MMA_WARP_M ×
  * MMA_WARP_N of them in registers. Two buffers of MMA_TILE_K terms lie in local memory: while
  * one is multiplied, the next terms are on their way from global memory into registers.
- * -D ACT=f16, -D WEIGHT, -D HALF_WEIGHT if that is f16; -D ALIGNED=1: all offsets, distances between pixels and cin are
- * multiples of 8. Needs gather_gpu.cl, mma.cl. */
+ * -D ACT=f16, -D WEIGHT, -D HALF_WEIGHT if that is f16; -D ALIGNED=1: all offsets, distances
+ * between pixels and cin are multiples of 8. Needs gather_gpu.cl, mma.cl. */
 
 #define TERMS 16 /* of MMA() */
 #define WORDS (MMA_TILE_K / 2)
@@ -25,29 +25,6 @@
 
 DEFINE_ACTIVATE(float8)
 
-/* 8 floats as f16, two a word. */
-static uint4 pack_halves(float8 v)
-{
-	uint words[4];
-	vstore_half8_rte(v, 0, (half *)words);
-	return (uint4)(words[0], words[1], words[2], words[3]);
-}
-
-/* 8 terms of a pixel from channel k on; zero from cin on. */
-static uint4 load_terms(global const TYPE(ACT) *x, int place, int k, int cin)
-{
-	if (place < 0 || k >= cin)
-		return 0;
-#if ALIGNED
-	return *(global const uint4 *)(x + place + k);
-#else
-	float lanes[8];
-	for (int i = 0; i < 8; i++)
-		lanes[i] = k + i < cin ? LOAD1(ACT, x, place + k + i) : 0.0f;
-	return pack_halves(vload8(0, lanes));
-#endif
-}
-
 /* 8 columns of one term as f16. */
 static ushort8 load_columns(global const TYPE(WEIGHT) *w)
 {
@@ -55,32 +32,6 @@ static ushort8 load_columns(global const TYPE(WEIGHT) *w)
 	return as_ushort8(*(global const uint4 *)w);
 #else
 	return as_ushort8(pack_halves(LOAD8(WEIGHT, w, 0)));
-#endif
-}
-
-static void store_halves(global TYPE(ACT) *y, float8 v, int n)
-{
-	if (n < 8) {
-		float lanes[8];
-		vstore8(v, 0, lanes);
-		for (int i = 0; i < n; i++)
-			STORE1(ACT, y, i, lanes[i]);
-		return;
-	}
-#if ALIGNED
-	*(global uint4 *)y = pack_halves(v);
-#else
-	STORE8(ACT, y, 0, v);
-#endif
-}
-
-static float8 load_halves(global const TYPE(ACT) *x)
-{
-#if ALIGNED
-	uint4 words = *(global const uint4 *)x;
-	return vload_half8(0, (const half *)&words);
-#else
-	return LOAD8(ACT, x, 0);
 #endif
 }
 
@@ -149,7 +100,7 @@ UNROLL
 			for (int i = 0; i < MINE(ROW_PIECES); i++) {
 				int k = (item + i * ITEMS) % (MMA_TILE_K / 8) * 8;
 				int place = place_at(geometry, ldx, top[i] + tap / side, left[i] + tap % side);
-				next_rows[i] = load_terms(x, place, k0 + k, cin);
+				next_rows[i] = load_halves(x + place + k0 + k, place < 0 ? 0 : cin - k0 - k);
 			}
 UNROLL
 			for (int i = 0; i < MINE(COLUMN_PIECES); i++) {
@@ -213,8 +164,11 @@ UNROLL
 			} else {
 				v = activate_float8(v, act);
 			}
-			if (residual)
-				v += load_halves(residual + residual_at + at * ldr + channel);
+			if (residual) {
+				uint4 words =
+				    load_halves(residual + residual_at + at * ldr + channel, cout - channel);
+				v += vload_half8(0, (const half *)&words);
+			}
 			store_halves(y + y_at + at * ldy + channel, v, cout - channel);
 		}
 	}

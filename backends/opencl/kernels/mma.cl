@@ -5,10 +5,12 @@
  *     mma_b mma_load_b(tile, stride, lane)    B's part
  *     MMA(d, a, b)                            d += a·b; every lane of the work-group calls it
  *     mma_store(to, stride, lane, d)          D as floats
+ *     mma_d mma_scale(d, factors, lane)       every row of D times its factor
  *
  * Tiles lie in local memory as words of two terms that follow each other, the earlier one
  * in the low half: tile[row of A or column of B][k / 2], `stride` words apart.
  *
+ * -D ACT=f16; -D ALIGNED=1: pixels and pieces of eight numbers start at multiples of 8.
  * -D MMA_NVIDIA -D MMA_TERMS=16 or 8 (terms of one instruction), or -D MMA_INTEL
  * -D MMA_LANES=8 or 16. -D MMA_EMULATED puts arithmetic in the place of the instruction
  * and nothing else: it collects the lanes' parts in local memory by the instruction's
@@ -112,6 +114,57 @@ static void mma_store(local float *to, int stride, int lane, mma_d d)
 		to[mma_row(lane, i) * stride + mma_column(lane, i)] = cells[i];
 }
 
+static mma_d mma_scale(mma_d d, local const float *factors, int lane)
+{
+	float *cells = (float *)&d;
+	UNROLL
+	for (int i = 0; i < MMA_CELLS; i++)
+		cells[i] *= factors[mma_row(lane, i)];
+	return d;
+}
+
+/* 8 floats as f16, two a word. */
+static uint4 pack_halves(float8 v)
+{
+	uint words[4];
+	vstore_half8_rte(v, 0, (half *)words);
+	return (uint4)(words[0], words[1], words[2], words[3]);
+}
+
+/* 8 numbers of f16, of which the first n are there (with ALIGNED all or none); zero for the
+ * rest. */
+static uint4 load_halves(global const TYPE(ACT) *x, int n)
+{
+	if (n <= 0)
+		return 0;
+#if ALIGNED
+	return *(global const uint4 *)x;
+#else
+	global const ushort *bits = (global const ushort *)x;
+	ushort lanes[8];
+	for (int i = 0; i < 8; i++)
+		lanes[i] = i < n ? bits[i] : 0;
+	return as_uint4(vload8(0, lanes));
+#endif
+}
+
+/* Stores the first n of 8 numbers. */
+static void store_halves(global TYPE(ACT) *y, float8 v, int n)
+{
+	if (n < 8) {
+		float lanes[8];
+		vstore8(v, 0, lanes);
+		for (int i = 0; i < n; i++)
+			STORE1(ACT, y, i, lanes[i]);
+		return;
+	}
+#if ALIGNED
+	*(global uint4 *)y = pack_halves(v);
+#else
+	STORE8(ACT, y, 0, v);
+#endif
+}
+
 #ifdef MMA_EMULATED
 
 #define MMA_WARP ((int)get_local_id(0) / MMA_LANES)
@@ -120,7 +173,7 @@ static void mma_store(local float *to, int stride, int lane, mma_d d)
 #define MMA_EXCHANGE(warps) local float exchange[warps][(MMA_M + MMA_N) * 16];
 #define MMA(d, a, b) mma_emulated(d, a, b, MMA_LANE, exchange[MMA_WARP])
 
-/* Element i of a lane's part of A is A[MMA_A_ROW][MMA_A_TERM], of B: B[MMA_B_TERM][MMA_B_COLUMN]. */
+/* Element i of a lane's part: A[MMA_A_ROW][MMA_A_TERM], B[MMA_B_TERM][MMA_B_COLUMN]. */
 #ifdef MMA_NVIDIA
 #define MMA_A_HALVES 8
 #define MMA_B_HALVES 4
