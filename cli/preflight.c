@@ -42,7 +42,7 @@ int preflight(const struct cli *cli, const struct job *job, struct error *err)
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%.20s' yet",
 				 job->modality);
 	/* Whether the packs can be read here is the worker's business. */
-	if (catalogue_read(cli->config.packs, cli->config.state_dir, &c, &ignored))
+	if (catalogue_list(cli->config.packs, cli->config.state_dir, &c, &ignored))
 		return SUMI_OK;
 	const struct pack_info *info = find_pack(cli, &c, job);
 	int status;

@@ -117,7 +117,7 @@ static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *
 	if (strchr(name, '/') || strcmp(name, ".") == 0)
 		return files_path(path, err, "%s", name);
 	int status =
-	    catalogue_read(r->cli->config.packs, r->cli->config.state_dir, &catalogue, err);
+	    catalogue_list(r->cli->config.packs, r->cli->config.state_dir, &catalogue, err);
 	if (status)
 		return status;
 	status = catalogue_find(&catalogue, name, path, err);
@@ -141,7 +141,7 @@ static int render_all(struct render *r, struct error *err)
 	char folder[FILES_PATH_MAX];
 	struct pack_info info;
 	int status = find_pack(r, folder, err);
-	if (status || (status = pack_info_read(folder, &info, err)))
+	if (status || (status = pack_info_read_plain(folder, &info, err)))
 		return status;
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);

@@ -30,14 +30,17 @@ static int add_pack(struct catalogue *c, const char *folder, struct error *err)
 	struct error problem;
 	if (c->count >= PACKS_MAX)
 		return error_set(err, SUMI_TOOBIG, "more than %d model packs", PACKS_MAX);
-	if (pack_info_read(folder, &info, &problem) != 0)
-		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory")
-						: SUMI_OK;
-	for (int i = 0; i < c->count; i++)
+	int status = pack_info_read_plain(folder, &info, &problem);
+	for (int i = 0; i < c->count && !status; i++)
 		if (strcmp(c->packs[i].name, info.name) == 0) {
 			pack_info_free(&info);
 			return SUMI_OK;
 		}
+	if (!status && !c->plain && (status = pack_info_digest(&info, &problem)))
+		pack_info_free(&info);
+	if (status)
+		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory")
+						: SUMI_OK;
 	void *grown = realloc(c->packs, (size_t)(c->count + 1) * sizeof *c->packs);
 	if (!grown) {
 		pack_info_free(&info);
@@ -109,11 +112,10 @@ static void checkout_models(char out[FILES_PATH_MAX])
 	}
 }
 
-int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
-		   struct error *err)
+static int read_all(const char *paths, const char *state_dir, struct catalogue *out,
+		    struct error *err)
 {
 	char place[FILES_PATH_MAX];
-	memset(out, 0, sizeof *out);
 	int status;
 	if ((status = scan_places(out, paths, err)) ||
 	    (status = scan_places(out, getenv("SUMI_PACKS"), err)))
@@ -134,6 +136,20 @@ int catalogue_read(const char *paths, const char *state_dir, struct catalogue *o
 fail:
 	catalogue_free(out);
 	return status;
+}
+
+int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
+		   struct error *err)
+{
+	*out = (struct catalogue){.plain = false};
+	return read_all(paths, state_dir, out, err);
+}
+
+int catalogue_list(const char *paths, const char *state_dir, struct catalogue *out,
+		   struct error *err)
+{
+	*out = (struct catalogue){.plain = true};
+	return read_all(paths, state_dir, out, err);
 }
 
 void catalogue_free(struct catalogue *c)

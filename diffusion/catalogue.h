@@ -10,6 +10,7 @@ struct catalogue {
 	char (*problems)[sizeof((struct error *)0)->text]; /* folders that look like packs and are
 							      not */
 	int problem_count;
+	bool plain; /* read by catalogue_list() */
 };
 
 /* Looks through the places in order: each part of `paths` (separated by ':'),
@@ -17,6 +18,9 @@ struct catalogue {
  * models/ of the checkout that the program was built in. A pack that cannot be read is
  * listed in problems and does not fail the call. */
 int catalogue_read(const char *paths, const char *state_dir, struct catalogue *out,
+		   struct error *err);
+/* The same without the packs' digests, which take a look into their weights. */
+int catalogue_list(const char *paths, const char *state_dir, struct catalogue *out,
 		   struct error *err);
 void catalogue_free(struct catalogue *c);
 

@@ -150,6 +150,30 @@ static void test_size_before_loading(void **state)
 	assert_int_equal(pack_weight_bytes("tests/vectors/there-is-none"), 0);
 }
 
+/* Who only wants to know which packs there are does not look into their weights. */
+static void test_listing_without_digests(void **state)
+{
+	struct catalogue listed, read;
+	struct pack_info info;
+	(void)state;
+	assert_int_equal(catalogue_list("tests/vectors", NULL, &listed, NULL), 0);
+	assert_int_equal(catalogue_read("tests/vectors", NULL, &read, NULL), 0);
+	assert_true(listed.count >= PACKS);
+	assert_int_equal(listed.count, read.count);
+	for (int i = 0; i < listed.count; i++) {
+		assert_string_equal(listed.packs[i].path, read.packs[i].path);
+		assert_string_equal(listed.packs[i].digest, "");
+		assert_int_equal(pack_info_digest(&listed.packs[i], NULL), 0);
+		assert_string_equal(listed.packs[i].digest, read.packs[i].digest);
+		assert_int_equal(strlen(read.packs[i].digest), SHA256_HEX_SIZE - 1);
+	}
+	catalogue_free(&listed);
+	catalogue_free(&read);
+	assert_int_equal(pack_info_read(folders[0], &info, NULL), 0);
+	assert_int_equal(strlen(info.digest), SHA256_HEX_SIZE - 1);
+	pack_info_free(&info);
+}
+
 /* ---- texts ------------------------------------------------------------------------- */
 
 static void test_texts(void **state)
@@ -246,6 +270,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_text_is_encoded_once, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_size_before_loading, set_up, tear_down),
 	    cmocka_unit_test(test_default_budget),
+	    cmocka_unit_test(test_listing_without_digests),
 	    cmocka_unit_test(test_texts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
