@@ -68,7 +68,7 @@ static void examine_models(struct examination *x)
 {
 	struct catalogue c;
 	struct error err = {0};
-	if (catalogue_read(x->cli->config.packs, x->cli->config.state_dir, &c, &err)) {
+	if (catalogue_list(x->cli->config.packs, x->cli->config.state_dir, &c, &err)) {
 		find(x, LEVEL_BROKEN, "models", "%s", err.text);
 		return;
 	}
