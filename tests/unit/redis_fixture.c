@@ -106,6 +106,30 @@ const char *redis_fixture_dir(void)
 	return dir;
 }
 
+struct queue *q;
+
+int fixture_setup(void **state)
+{
+	(void)state;
+	redis_fixture_start();
+	q = fixture_queue();
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	(void)state;
+	queue_close(q);
+	return 0;
+}
+
+int fixture_stop(void **state)
+{
+	(void)state;
+	redis_fixture_stop();
+	return 0;
+}
+
 struct queue *fixture_queue(void)
 {
 	struct error err = {0};
@@ -185,4 +209,38 @@ enum job_state fixture_submit(struct queue *q, const char *json)
 	job_clear(&job);
 	must(queue_admit(q, 1000, &admitted, &err), &err);
 	return fixture_state(q, id);
+}
+
+struct queue_lease fixture_claim(const char *name, const char *id)
+{
+	struct error err = {0};
+	struct queue_lease lease;
+	struct queue_worker worker = fixture_worker(name);
+	int status = queue_claim(q, &worker, 60000, &lease, &err);
+	if (!id) {
+		assert_int_equal(status, SUMI_NOTFOUND);
+		return lease;
+	}
+	must(status, &err);
+	assert_string_equal(lease.id, id);
+	return lease;
+}
+
+enum queue_finish_result fixture_finish(const struct queue_lease *lease)
+{
+	struct error err = {0};
+	struct queue_finish f = {.id = lease->id,
+				 .token = lease->token,
+				 .worker = lease->worker,
+				 .result_json = "{\"ok\":true}"};
+	enum queue_finish_result result;
+	must(queue_finish(q, &f, &result, &err), &err);
+	return result;
+}
+
+void fixture_finish_next(const char *id)
+{
+	struct queue_lease lease = fixture_claim("w1", id);
+	assert_int_equal(fixture_finish(&lease), QUEUE_FINISHED);
+	queue_lease_clear(&lease);
 }

@@ -42,4 +42,20 @@ struct queue_worker fixture_worker(const char *name);
 enum job_state fixture_submit(struct queue *q, const char *json);
 enum job_state fixture_state(struct queue *q, const char *id);
 
+/* cmocka's fixtures: the server, emptied, and q around each test; behind the last one the server is
+ * stopped. */
+extern struct queue *q;
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+int fixture_stop(void **state);
+
+/* A picture's job as JSON; more begins with a comma. */
+#define JOB(id, more) "{\"id\":\"" id "\",\"modality\":\"image\",\"prompt\":\"fog\"" more "}"
+
+/* Claims from q and checks that it is this job; NULL: that there is none. */
+struct queue_lease fixture_claim(const char *worker, const char *id);
+enum queue_finish_result fixture_finish(const struct queue_lease *lease);
+/* Worker w1 claims this job and finishes it. */
+void fixture_finish_next(const char *id);
+
 #endif

@@ -17,30 +17,7 @@
 #include "redis_fixture.h"
 
 static struct error err;
-static struct queue *q;
 static char bin[FILES_PATH_MAX];
-
-static int setup(void **state)
-{
-	(void)state;
-	redis_fixture_start();
-	q = fixture_queue();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	queue_close(q);
-	return 0;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	redis_fixture_stop();
-	return 0;
-}
 
 /* Example number n of a language, written to a file. */
 static void extract(const char *language, int n, char path[FILES_PATH_MAX])
@@ -166,7 +143,7 @@ static void test_python(void **state)
 	skip(); /* no redis-py */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -175,5 +152,5 @@ int main(void)
 	    TEST(test_shell_steers),
 	    TEST(test_python),
 	};
-	return cmocka_run_group_tests(tests, NULL, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }

@@ -3,88 +3,29 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "queue/internal.h"
+#include "queue/saved.h"
 #include "redis_fixture.h"
 
-#define JOB(id, more) "{\"id\":\"" id "\",\"modality\":\"image\",\"prompt\":\"fog\"" more "}"
-
 static struct error err;
-static struct queue *q;
-
-static int setup(void **state)
-{
-	(void)state;
-	redis_fixture_start();
-	q = fixture_queue();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	queue_close(q);
-	return 0;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	redis_fixture_stop();
-	return 0;
-}
-
-/* Claims and checks that it is this job; NULL: that there is none. */
-static struct queue_lease claim(const char *worker_name, const char *id)
-{
-	struct queue_lease lease;
-	struct queue_worker worker = fixture_worker(worker_name);
-	int status = queue_claim(q, &worker, 60000, &lease, &err);
-	if (!id) {
-		assert_int_equal(status, SUMI_NOTFOUND);
-		return lease;
-	}
-	must(status, &err);
-	assert_string_equal(lease.id, id);
-	return lease;
-}
-
-static enum queue_finish_result finish(const struct queue_lease *lease)
-{
-	struct queue_finish f = {.id = lease->id,
-				 .token = lease->token,
-				 .worker = lease->worker,
-				 .result_json = "{\"ok\":true}"};
-	enum queue_finish_result result;
-	must(queue_finish(q, &f, &result, &err), &err);
-	return result;
-}
-
-static void finish_next(const char *id)
-{
-	struct queue_lease lease = claim("w1", id);
-	assert_int_equal(finish(&lease), QUEUE_FINISHED);
-	queue_lease_clear(&lease);
-}
 
 static void test_submit_to_done(void **state)
 {
 	(void)state;
 	struct queue_entry entry;
 	assert_int_equal(fixture_submit(q, JOB("a", ",\"n\":2,\"seed\":7")), JOB_READY);
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	assert_int_equal(lease.attempt, 1);
 	assert_int_equal(lease.job.seed, 7);
 	assert_int_equal(fixture_state(q, "a"), JOB_RUNNING);
 	must(queue_variant(q, &lease, 1, "{\"file\":\"x\"}", &err), &err);
 	must(queue_variant(q, &lease, 1, "{\"file\":\"x\"}", &err), &err);
-	assert_int_equal(finish(&lease), QUEUE_FINISHED);
+	assert_int_equal(fixture_finish(&lease), QUEUE_FINISHED);
 	must(queue_get(q, "a", &entry, &err), &err);
 	assert_int_equal(entry.state, JOB_DONE);
 	assert_int_equal(entry.variants, 1);
@@ -93,7 +34,7 @@ static void test_submit_to_done(void **state)
 	assert_string_equal(entry.worker, "w1");
 	queue_entry_clear(&entry);
 	queue_lease_clear(&lease);
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 }
 
 static void test_same_id_twice(void **state)
@@ -105,9 +46,9 @@ static void test_same_id_twice(void **state)
 	must(queue_stats(q, &stats, &err), &err);
 	assert_int_equal(stats.states[JOB_READY], 1);
 	assert_int_equal(stats.total_submitted, 1);
-	finish_next("a");
+	fixture_finish_next("a");
 	assert_int_equal(fixture_submit(q, JOB("a", "")), JOB_DONE);
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 }
 
 static void test_seed_is_drawn_once(void **state)
@@ -117,7 +58,7 @@ static void test_seed_is_drawn_once(void **state)
 	fixture_submit(q, JOB("a", ""));
 	must(queue_get(q, "a", &entry, &err), &err);
 	assert_true(entry.job.seed >= 0 && entry.job.seed <= UINT32_MAX);
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	assert_int_equal(lease.job.seed, entry.job.seed);
 	queue_entry_clear(&entry);
 	queue_lease_clear(&lease);
@@ -129,7 +70,8 @@ static void test_release_costs_no_attempt(void **state)
 	fixture_submit(q, JOB("a", ",\"max_attempts\":1"));
 	fixture_submit(q, JOB("b", ""));
 	for (int i = 0; i < 3; i++) {
-		struct queue_lease lease = claim("w1", "a"); /* before b: it keeps its turn */
+		struct queue_lease lease =
+		    fixture_claim("w1", "a"); /* before b: it keeps its turn */
 		assert_int_equal(lease.attempt, 1);
 		if (i > 0)
 			assert_string_equal(lease.state_json, "{\"step\":4}");
@@ -137,7 +79,32 @@ static void test_release_costs_no_attempt(void **state)
 		assert_int_equal(queue_release(q, &lease, "drain", NULL, &err), SUMI_LOST);
 		queue_lease_clear(&lease);
 	}
-	finish_next("a");
+	fixture_finish_next("a");
+}
+
+/* Saved steps belong to one variant, are there for the next worker, and go with the job. */
+static void test_saved_steps(void **state)
+{
+	(void)state;
+	void *data;
+	size_t size;
+	fixture_submit(q, JOB("a", ",\"n\":3"));
+	struct queue_lease lease = fixture_claim("w1", "a");
+	assert_int_equal(lease.saved_variant, -1);
+	must(queue_save(q, &lease, 1, "latents\0", 8, &err), &err);
+	must(queue_release(q, &lease, "drain", NULL, &err), &err);
+	assert_int_equal(queue_save(q, &lease, 1, "late", 4, &err), SUMI_LOST);
+	queue_lease_clear(&lease);
+	lease = fixture_claim("w2", "a");
+	assert_int_equal(lease.saved_variant, 1);
+	assert_int_equal(queue_saved(q, "a", 2, &data, &size, &err), SUMI_NOTFOUND);
+	must(queue_saved(q, "a", 1, &data, &size, &err), &err);
+	assert_int_equal(size, 8);
+	assert_memory_equal(data, "latents\0", 8);
+	free(data);
+	assert_int_equal(fixture_finish(&lease), QUEUE_FINISHED);
+	assert_int_equal(fixture_int("EXISTS {sumi}:saved:a"), 0);
+	queue_lease_clear(&lease);
 }
 
 static void test_failures_are_retried_then_put_aside(void **state)
@@ -150,7 +117,7 @@ static void test_failures_are_retried_then_put_aside(void **state)
 	enum job_state after;
 	size_t count;
 	fixture_submit(q, JOB("a", ",\"max_attempts\":2"));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	must(queue_fail(q, &lease, &failure, &after, &err), &err);
 	assert_int_equal(after, JOB_DELAYED);
 	assert_int_equal(queue_fail(q, &lease, &failure, &after, &err), SUMI_LOST);
@@ -160,7 +127,7 @@ static void test_failures_are_retried_then_put_aside(void **state)
 	queue_entry_clear(&entry);
 	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 a"));
 	must(queue_reap(q, 0, &reaped, &err), &err);
-	lease = claim("w1", "a");
+	lease = fixture_claim("w1", "a");
 	assert_int_equal(lease.failures, 1);
 	must(queue_fail(q, &lease, &failure, &after, &err), &err);
 	assert_int_equal(after, JOB_FAILED);
@@ -176,7 +143,7 @@ static void test_failures_are_retried_then_put_aside(void **state)
 	queue_dead_letters_free(letters, count);
 	/* By hand it begins anew, with all its attempts. */
 	must(queue_retry(q, "a", &err), &err);
-	lease = claim("w1", "a");
+	lease = fixture_claim("w1", "a");
 	assert_int_equal(lease.failures, 0);
 	queue_lease_clear(&lease);
 }
@@ -187,7 +154,7 @@ static void test_final_failure(void **state)
 	struct queue_failure failure = {.status = SUMI_INVALID, .text = "no", .final = true};
 	enum job_state after;
 	fixture_submit(q, JOB("a", ""));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	must(queue_fail(q, &lease, &failure, &after, &err), &err);
 	assert_int_equal(after, JOB_FAILED);
 	queue_lease_clear(&lease);
@@ -206,13 +173,13 @@ static void test_lease_expiry_and_zombie(void **state)
 	enum job_state after;
 	fixture_submit(q, JOB("a", ""));
 	must(queue_reap(q, 0, &reaped, &err), &err);
-	struct queue_lease old = claim("w1", "a");
+	struct queue_lease old = fixture_claim("w1", "a");
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	assert_int_equal(reaped.recovered, 0);
 	lapse("a");
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	assert_int_equal(reaped.recovered, 1);
-	struct queue_lease new = claim("w2", "a");
+	struct queue_lease new = fixture_claim("w2", "a");
 	assert_int_equal(new.crashes, 1);
 	assert_int_equal(new.attempt, 2);
 	assert_string_not_equal(new.token, old.token);
@@ -224,9 +191,9 @@ static void test_lease_expiry_and_zombie(void **state)
 	assert_int_equal(queue_variant(q, &old, 0, "{}", &err), SUMI_LOST);
 	assert_int_equal(queue_event(q, &old, "preview", "data", "x", 1, &err), SUMI_LOST);
 	must(queue_beat(q, &new, NULL, &hint, &err), &err);
-	assert_int_equal(finish(&new), QUEUE_FINISHED);
-	assert_int_equal(finish(&new), QUEUE_ALREADY);
-	assert_int_equal(finish(&old), QUEUE_SUPERSEDED);
+	assert_int_equal(fixture_finish(&new), QUEUE_FINISHED);
+	assert_int_equal(fixture_finish(&new), QUEUE_ALREADY);
+	assert_int_equal(fixture_finish(&old), QUEUE_SUPERSEDED);
 	queue_lease_clear(&old);
 	queue_lease_clear(&new);
 }
@@ -237,14 +204,14 @@ static void test_zombie_that_finishes_first_wins(void **state)
 	struct queue_reaped reaped;
 	enum queue_hint hint;
 	fixture_submit(q, JOB("a", ""));
-	struct queue_lease old = claim("w1", "a");
+	struct queue_lease old = fixture_claim("w1", "a");
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	lapse("a");
 	must(queue_reap(q, 0, &reaped, &err), &err);
-	struct queue_lease new = claim("w2", "a");
-	assert_int_equal(finish(&old), QUEUE_FINISHED);
+	struct queue_lease new = fixture_claim("w2", "a");
+	assert_int_equal(fixture_finish(&old), QUEUE_FINISHED);
 	assert_int_equal(queue_beat(q, &new, NULL, &hint, &err), SUMI_LOST);
-	assert_int_equal(finish(&new), QUEUE_SUPERSEDED);
+	assert_int_equal(fixture_finish(&new), QUEUE_SUPERSEDED);
 	assert_int_equal(fixture_int("ZCARD {sumi}:running"), 0);
 	assert_int_equal(fixture_int("ZCARD {sumi}:done"), 1);
 	queue_lease_clear(&old);
@@ -259,7 +226,7 @@ static void test_poison(void **state)
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	fixture_submit(q, JOB("a", ""));
 	for (int crash = 1; crash <= 3; crash++) {
-		struct queue_lease lease = claim("w1", "a");
+		struct queue_lease lease = fixture_claim("w1", "a");
 		queue_lease_clear(&lease);
 		lapse("a");
 		must(queue_reap(q, 0, &reaped, &err), &err);
@@ -285,10 +252,10 @@ static void test_dependencies(void **state)
 			 JOB_BLOCKED);
 	fixture_submit(q, JOB("a", ""));
 	fixture_submit(q, JOB("b", ""));
-	finish_next("a");
+	fixture_finish_next("a");
 	assert_int_equal(fixture_state(q, "c"), JOB_BLOCKED);
-	finish_next("b");
-	finish_next("c");
+	fixture_finish_next("b");
+	fixture_finish_next("c");
 	/* What is done already is not waited for. */
 	assert_int_equal(fixture_submit(q, JOB("d", ",\"after\":[\"a\"]")), JOB_READY);
 	assert_int_equal(fixture_int("EXISTS {sumi}:next:a {sumi}:next:b"), 0);
@@ -303,7 +270,7 @@ static void test_failed_dependencies(void **state)
 	fixture_submit(q, JOB("a", ""));
 	fixture_submit(q, JOB("b", ",\"after\":[\"a\"]"));
 	fixture_submit(q, JOB("c", ",\"after\":[\"b\"]"));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	must(queue_fail(q, &lease, &failure, &after, &err), &err);
 	queue_lease_clear(&lease);
 	must(queue_get(q, "c", &entry, &err), &err);
@@ -317,9 +284,9 @@ static void test_failed_dependencies(void **state)
 	must(queue_retry(q, "b", &err), &err);
 	must(queue_retry(q, "c", &err), &err);
 	assert_int_equal(fixture_state(q, "c"), JOB_BLOCKED);
-	finish_next("a");
-	finish_next("b");
-	finish_next("c");
+	fixture_finish_next("a");
+	fixture_finish_next("b");
+	fixture_finish_next("c");
 }
 
 static void test_cancel_in_each_state(void **state)
@@ -344,7 +311,7 @@ static void test_cancel_in_each_state(void **state)
 	assert_int_equal(queue_cancel(q, "nobody", &result, &err), SUMI_NOTFOUND);
 
 	fixture_submit(q, JOB("running", ""));
-	struct queue_lease lease = claim("w1", "running");
+	struct queue_lease lease = fixture_claim("w1", "running");
 	must(queue_cancel(q, "running", &result, &err), &err);
 	assert_int_equal(result, QUEUE_CANCELLING);
 	assert_int_equal(fixture_state(q, "running"), JOB_RUNNING);
@@ -381,7 +348,7 @@ static void test_cancelled_while_its_worker_dies(void **state)
 	enum queue_cancel_result result;
 	fixture_submit(q, JOB("a", ""));
 	must(queue_reap(q, 0, &reaped, &err), &err);
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	queue_lease_clear(&lease);
 	must(queue_cancel(q, "a", &result, &err), &err);
 	lapse("a");
@@ -394,7 +361,7 @@ static void test_claim_is_repeatable(void **state)
 	(void)state;
 	fixture_submit(q, JOB("a", ""));
 	fixture_submit(q, JOB("b", ""));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	/* The reply was lost with the connection: the same command goes out once more. */
 	struct command command = {0};
 	redisReply *reply = NULL;
@@ -423,7 +390,7 @@ static void test_progress_and_events(void **state)
 	must(queue_follow(q, "a", "0", &follower, &err), &err);
 	assert_int_equal(queue_follow_next(follower, 1, &event, &err), SUMI_TIMEOUT);
 	fixture_submit(q, JOB("a", ""));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	must(queue_beat(q, &lease, &progress, &hint, &err), &err);
 	must(queue_beat(q, &lease, &progress, &hint, &err), &err); /* no news */
 	must(queue_get(q, "a", &entry, &err), &err);
@@ -433,7 +400,7 @@ static void test_progress_and_events(void **state)
 	queue_entry_clear(&entry);
 	must(queue_event(q, &lease, "preview", "webp", "\0\xff binary", 9, &err), &err);
 	must(queue_variant(q, &lease, 0, "{}", &err), &err);
-	finish(&lease);
+	fixture_finish(&lease);
 	for (size_t i = 0; i < 5; i++) {
 		must(queue_follow_next(follower, 5000, &event, &err), &err);
 		assert_string_equal(event.event, expected[i]);
@@ -455,13 +422,13 @@ static void test_event_streams_are_bounded(void **state)
 	(void)state;
 	enum queue_hint hint;
 	fixture_submit(q, JOB("a", ""));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	for (int i = 0; i < 300; i++) {
 		struct queue_progress progress = {.step = i, .steps = 300};
 		must(queue_beat(q, &lease, &progress, &hint, &err), &err);
 	}
 	assert_int_equal(fixture_int("XLEN {sumi}:ev:a"), 128);
-	finish(&lease);
+	fixture_finish(&lease);
 	assert_in_range(fixture_int("TTL {sumi}:ev:a"), 1, 86400);
 	queue_lease_clear(&lease);
 }
@@ -475,21 +442,50 @@ static void test_workers(void **state)
 	size_t count;
 	must(queue_worker_beat(q, &worker, &err), &err);
 	fixture_submit(q, JOB("a", ""));
-	struct queue_lease lease = claim("w1", "a");
+	struct queue_lease lease = fixture_claim("w1", "a");
 	must(queue_workers(q, &list, &count, &err), &err);
 	assert_int_equal(count, 1);
 	assert_string_equal(list[0].name, "w1");
 	assert_string_equal(list[0].device, "test");
 	assert_string_equal(list[0].job, "a");
 	free(list);
-	finish(&lease);
+	fixture_finish(&lease);
 	must(queue_stats(q, &stats, &err), &err);
 	assert_int_equal(stats.workers, 1);
 	assert_int_equal(stats.workers_busy, 0);
 	queue_lease_clear(&lease);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+static void test_models_that_nobody_has(void **state)
+{
+	(void)state;
+	struct queue_worker worker = fixture_worker("w1");
+	struct queue_unserved *list;
+	size_t count;
+	bool served;
+	fixture_submit(q, JOB("a", ",\"model\":\"inkling\""));
+	fixture_submit(q, JOB("b", ",\"model\":\"inkling\",\"window\":\"00:00-24:00\""));
+	fixture_submit(q, JOB("c", ",\"model\":\"ink\""));
+	/* Without any worker the missing model is not the trouble. */
+	must(queue_unserved(q, &list, &count, &err), &err);
+	assert_int_equal(count, 0);
+	free(list);
+	must(queue_worker_beat(q, &worker, &err), &err);
+	must(queue_unserved(q, &list, &count, &err), &err);
+	assert_int_equal(count, 1);
+	assert_string_equal(list[0].class, "image/inkling");
+	assert_int_equal(list[0].jobs, 2);
+	free(list);
+	must(queue_served(q, "image", "inkling", &served, &err), &err);
+	assert_false(served);
+	must(queue_served(q, "image", NULL, &served, &err), &err);
+	assert_true(served);
+	must(queue_served(q, "audio", NULL, &served, &err), &err);
+	assert_false(served);
+	fixture_finish_next("c");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -498,6 +494,7 @@ int main(void)
 	    TEST(test_same_id_twice),
 	    TEST(test_seed_is_drawn_once),
 	    TEST(test_release_costs_no_attempt),
+	    TEST(test_saved_steps),
 	    TEST(test_failures_are_retried_then_put_aside),
 	    TEST(test_final_failure),
 	    TEST(test_lease_expiry_and_zombie),
@@ -512,6 +509,7 @@ int main(void)
 	    TEST(test_progress_and_events),
 	    TEST(test_event_streams_are_bounded),
 	    TEST(test_workers),
+	    TEST(test_models_that_nobody_has),
 	};
-	return cmocka_run_group_tests(tests, NULL, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,32 +16,7 @@
 #include "queue/internal.h"
 #include "redis_fixture.h"
 
-#define JOB(id, more) "{\"id\":\"" id "\",\"modality\":\"image\",\"prompt\":\"fog\"" more "}"
-
 static struct error err;
-static struct queue *q;
-
-static int setup(void **state)
-{
-	(void)state;
-	redis_fixture_start();
-	q = fixture_queue();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	queue_close(q);
-	return 0;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	redis_fixture_stop();
-	return 0;
-}
 
 static struct queue_lease claim(const char *worker_name)
 {
@@ -476,7 +450,7 @@ static void test_urls(void **state)
 	assert_int_equal(url.db, 4);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -497,5 +471,5 @@ int main(void)
 	    TEST(test_append_only_file_after_a_power_cut),
 	    cmocka_unit_test(test_urls),
 	};
-	return cmocka_run_group_tests(tests, NULL, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }

@@ -418,13 +418,6 @@ static void test_walk_3(void **state)
 	walk(3);
 }
 
-static int teardown_group(void **state)
-{
-	(void)state;
-	redis_fixture_stop();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,5 +425,5 @@ int main(void)
 	    cmocka_unit_test(test_walk_2),
 	    cmocka_unit_test(test_walk_3),
 	};
-	return cmocka_run_group_tests(tests, NULL, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }

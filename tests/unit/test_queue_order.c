@@ -5,73 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "redis_fixture.h"
 
-#define JOB(id, more) "{\"id\":\"" id "\",\"modality\":\"image\",\"prompt\":\"fog\"" more "}"
-
 static struct error err;
-static struct queue *q;
-
-static int setup(void **state)
-{
-	(void)state;
-	redis_fixture_start();
-	q = fixture_queue();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	queue_close(q);
-	return 0;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	redis_fixture_stop();
-	return 0;
-}
-
-/* Claims and checks that it is this job; NULL: that there is none. */
-static struct queue_lease claim(const char *worker_name, const char *id)
-{
-	struct queue_lease lease;
-	struct queue_worker worker = fixture_worker(worker_name);
-	int status = queue_claim(q, &worker, 60000, &lease, &err);
-	if (!id) {
-		assert_int_equal(status, SUMI_NOTFOUND);
-		return lease;
-	}
-	must(status, &err);
-	assert_string_equal(lease.id, id);
-	return lease;
-}
-
-static enum queue_finish_result finish(const struct queue_lease *lease)
-{
-	struct queue_finish f = {.id = lease->id,
-				 .token = lease->token,
-				 .worker = lease->worker,
-				 .result_json = "{\"ok\":true}"};
-	enum queue_finish_result result;
-	must(queue_finish(q, &f, &result, &err), &err);
-	return result;
-}
-
-static void finish_next(const char *id)
-{
-	struct queue_lease lease = claim("w1", id);
-	assert_int_equal(finish(&lease), QUEUE_FINISHED);
-	queue_lease_clear(&lease);
-}
 
 static void test_routing(void **state)
 {
@@ -80,13 +20,13 @@ static void test_routing(void **state)
 	struct queue_worker worker = {.name = "w2", .classes = big, .class_count = 2};
 	struct queue_lease lease;
 	fixture_submit(q, JOB("a", ",\"model\":\"big\""));
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 	must(queue_claim(q, &worker, 60000, &lease, &err), &err);
 	assert_string_equal(lease.id, "a");
 	queue_lease_clear(&lease);
 	fixture_submit(q, JOB("b", ""));
 	assert_int_equal(queue_claim(q, &worker, 60000, &lease, &err), SUMI_NOTFOUND);
-	finish_next("b");
+	fixture_finish_next("b");
 }
 
 static void test_priorities(void **state)
@@ -96,10 +36,10 @@ static void test_priorities(void **state)
 	fixture_submit(q, JOB("normal", ""));
 	fixture_submit(q, JOB("model", ",\"model\":\"ink\""));
 	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
-	finish_next("high");
-	finish_next("normal");
-	finish_next("model");
-	finish_next("batch");
+	fixture_finish_next("high");
+	fixture_finish_next("normal");
+	fixture_finish_next("model");
+	fixture_finish_next("batch");
 }
 
 static void test_fair_between_senders(void **state)
@@ -110,15 +50,15 @@ static void test_fair_between_senders(void **state)
 	fixture_submit(q, JOB("a3", ",\"submitter\":\"ann\""));
 	fixture_submit(q, JOB("b1", ",\"submitter\":\"bob\""));
 	fixture_submit(q, JOB("b2", ",\"submitter\":\"bob\""));
-	finish_next("a1");
-	finish_next("b1");
-	finish_next("a2");
+	fixture_finish_next("a1");
+	fixture_finish_next("b1");
+	fixture_finish_next("a2");
 	/* A third sender comes late: its turn is now, not after all the others and not before. */
 	fixture_submit(q, JOB("c1", ",\"submitter\":\"cid\""));
-	finish_next("b2");
-	finish_next("c1");
-	finish_next("a3");
-	claim("w1", NULL);
+	fixture_finish_next("b2");
+	fixture_finish_next("c1");
+	fixture_finish_next("a3");
+	fixture_claim("w1", NULL);
 }
 
 static void test_listing_of_ready_jobs_is_their_order(void **state)
@@ -154,12 +94,12 @@ static void test_not_before(void **state)
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	assert_int_equal(reaped.promoted, 0);
 	assert_true(reaped.next_ms > 3500000 && reaped.next_ms <= 3600000);
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 	/* The hour passes. */
 	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 later"));
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	assert_int_equal(reaped.promoted, 1);
-	finish_next("later");
+	fixture_finish_next("later");
 }
 
 static void test_retry_now_of_a_delayed_job(void **state)
@@ -167,7 +107,7 @@ static void test_retry_now_of_a_delayed_job(void **state)
 	(void)state;
 	fixture_submit(q, JOB("later", ",\"not_before\":\"2099-01-01\""));
 	must(queue_retry(q, "later", &err), &err);
-	finish_next("later");
+	fixture_finish_next("later");
 	assert_int_equal(queue_retry(q, "later", &err), SUMI_INVALID);
 	assert_int_equal(queue_retry(q, "nobody", &err), SUMI_NOTFOUND);
 }
@@ -194,10 +134,10 @@ static void test_windows(void **state)
 	must(queue_get(q, "shut", &entry, &err), &err);
 	assert_in_range(entry.due_ms - clock_wall_ms(), 598 * 60000, 600 * 60000);
 	queue_entry_clear(&entry);
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 	snprintf(json, sizeof json, JOB("open", ",\"window\":\"%s\",\"tz\":\"UTC\""), open);
 	fixture_submit(q, json);
-	struct queue_lease lease = claim("w1", "open");
+	struct queue_lease lease = fixture_claim("w1", "open");
 	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
 	assert_int_equal(hint, QUEUE_GO_ON);
 	/* Six o'clock strikes: the window is another one. */
@@ -205,7 +145,7 @@ static void test_windows(void **state)
 	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
 	assert_int_equal(hint, QUEUE_STOP_WINDOW);
 	queue_lease_clear(&lease);
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 }
 
 static void test_deadlines(void **state)
@@ -217,7 +157,7 @@ static void test_deadlines(void **state)
 	struct queue_failure failure = {.status = SUMI_CANCELLED, .text = "cancelled"};
 	fixture_submit(q, JOB("waits", ",\"deadline\":4000000000000"));
 	fixture_submit(q, JOB("runs", ",\"deadline\":4000000000000,\"priority\":\"high\""));
-	struct queue_lease lease = claim("w1", "runs");
+	struct queue_lease lease = fixture_claim("w1", "runs");
 	freeReplyObject(fixture_command("ZADD {sumi}:deadline 1 waits 1 runs"));
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	assert_int_equal(reaped.failed, 1);
@@ -230,7 +170,7 @@ static void test_deadlines(void **state)
 	/* Past its deadline already when it is claimed. */
 	fixture_submit(q, JOB("past", ",\"deadline\":4000000000000"));
 	freeReplyObject(fixture_command("HSET {sumi}:job:past deadline 1"));
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 	assert_int_equal(fixture_state(q, "past"), JOB_FAILED);
 }
 
@@ -240,12 +180,12 @@ static void test_pause(void **state)
 	struct queue_stats stats;
 	fixture_submit(q, JOB("a", ""));
 	must(queue_pause(q, "moving house", &err), &err);
-	claim("w1", NULL);
+	fixture_claim("w1", NULL);
 	must(queue_stats(q, &stats, &err), &err);
 	assert_true(stats.paused);
 	assert_string_equal(stats.pause_reason, "moving house");
 	must(queue_resume(q, &err), &err);
-	finish_next("a");
+	fixture_finish_next("a");
 }
 
 static void test_preemption(void **state)
@@ -255,7 +195,7 @@ static void test_preemption(void **state)
 	struct queue_worker one = fixture_worker("w1"), two = fixture_worker("w2");
 	must(queue_worker_beat(q, &one, &err), &err);
 	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
-	struct queue_lease batch = claim("w1", "batch");
+	struct queue_lease batch = fixture_claim("w1", "batch");
 	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
 	assert_int_equal(hint, QUEUE_GO_ON);
 	fixture_submit(q, JOB("normal", ""));
@@ -271,9 +211,9 @@ static void test_preemption(void **state)
 	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
 	must(queue_release(q, &batch, "preempted", "{\"step\":3}", &err), &err);
 	queue_lease_clear(&batch);
-	finish_next("high");
-	finish_next("normal");
-	batch = claim("w1", "batch");
+	fixture_finish_next("high");
+	fixture_finish_next("normal");
+	batch = fixture_claim("w1", "batch");
 	assert_string_equal(batch.state_json, "{\"step\":3}");
 	queue_lease_clear(&batch);
 }
@@ -298,7 +238,7 @@ static void test_urgent_jobs_with_conditions_preempt_too(void **state)
 	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char text[16], window[64] = "", json[256];
-		struct queue_lease batch = claim("w1", "batch");
+		struct queue_lease batch = fixture_claim("w1", "batch");
 		window_text(text, cases[i].open);
 		if (cases[i].windowed)
 			snprintf(window, sizeof window, ",\"window\":\"%s\",\"tz\":\"UTC\"", text);
@@ -310,16 +250,16 @@ static void test_urgent_jobs_with_conditions_preempt_too(void **state)
 		must(queue_release(q, &batch, "preempted", NULL, &err), &err);
 		queue_lease_clear(&batch);
 		if (hint == QUEUE_STOP_PREEMPT)
-			finish_next(cases[i].id);
+			fixture_finish_next(cases[i].id);
 	}
 	/* A job that waits for another is urgent from the moment that that is done. */
 	fixture_submit(q, JOB("last", ",\"priority\":\"high\",\"after\":[\"slow\"]"));
-	struct queue_lease batch = claim("w1", "batch");
+	struct queue_lease batch = fixture_claim("w1", "batch");
 	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
 	assert_int_equal(hint, QUEUE_GO_ON);
 	fixture_submit(q, JOB("slow", ""));
-	struct queue_lease slow = claim("w2", "slow");
-	assert_int_equal(finish(&slow), QUEUE_FINISHED);
+	struct queue_lease slow = fixture_claim("w2", "slow");
+	assert_int_equal(fixture_finish(&slow), QUEUE_FINISHED);
 	must(queue_beat(q, &batch, NULL, &hint, &err), &err);
 	assert_int_equal(hint, QUEUE_STOP_PREEMPT);
 	queue_lease_clear(&slow);
@@ -334,9 +274,9 @@ static void test_one_urgent_job_stops_one_worker(void **state)
 	must(queue_worker_beat(q, &one, &err), &err);
 	must(queue_worker_beat(q, &two, &err), &err);
 	fixture_submit(q, JOB("normal", ""));
-	struct queue_lease normal = claim("w1", "normal");
+	struct queue_lease normal = fixture_claim("w1", "normal");
 	fixture_submit(q, JOB("batch", ",\"priority\":\"batch\""));
-	struct queue_lease batch = claim("w2", "batch");
+	struct queue_lease batch = fixture_claim("w2", "batch");
 	fixture_submit(q, JOB("high", ",\"priority\":\"high\""));
 	must(queue_beat(q, &normal, NULL, &hint, &err), &err);
 	assert_int_equal(hint, QUEUE_GO_ON); /* the batch job yields first */
@@ -357,7 +297,7 @@ static void test_recurring(void **state)
 	size_t count;
 	fixture_submit(q, JOB("tick", ",\"every\":\"1h\""));
 	must(queue_get(q, "tick", &entry, &err), &err);
-	finish_next("tick");
+	fixture_finish_next("tick");
 	must(queue_reap(q, 0, &reaped, &err), &err);
 	assert_int_equal(reaped.recurred, 1);
 	must(queue_reap(q, 0, &reaped, &err), &err);
@@ -404,7 +344,7 @@ static void test_doorbell(void **state)
 	assert_false(rang);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -425,5 +365,5 @@ int main(void)
 	    TEST(test_recurring_daily_begins_at_its_time),
 	    TEST(test_doorbell),
 	};
-	return cmocka_run_group_tests(tests, NULL, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }
