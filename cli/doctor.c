@@ -1,4 +1,5 @@
 /* sumi doctor: is everything there that sumi needs, and if not, what mends it. */
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,6 +65,19 @@ static void examine_devices(struct examination *x)
 		examine_choice(x, info, n < 16 ? n : 16);
 }
 
+static void examine_places(struct examination *x)
+{
+	char place[FILES_PATH_MAX];
+	for (const char *at = x->cli->config.packs; *at; at += *at == ':') {
+		size_t n = strcspn(at, ":");
+		snprintf(place, sizeof place, "%.*s", (int)n, at);
+		if (n && access(place, R_OK | X_OK) != 0)
+			find(x, LEVEL_WARNING, "models", "packs in sumi.conf: %s: %s", place,
+			     strerror(errno));
+		at += n;
+	}
+}
+
 static void examine_models(struct examination *x)
 {
 	struct catalogue c;
@@ -75,6 +89,7 @@ static void examine_models(struct examination *x)
 	for (int i = 0; i < c.count; i++)
 		find(x, LEVEL_FINE, "models", "%s (%s) in %s", c.packs[i].name, c.packs[i].modality,
 		     c.packs[i].path);
+	examine_places(x);
 	for (int i = 0; i < c.problem_count; i++)
 		find(x, LEVEL_WARNING, "models", "%s", c.problems[i]);
 	if (c.count == 0)

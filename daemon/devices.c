@@ -54,15 +54,6 @@ int devices_print_unmatched(const char *devices, struct error *err)
 	return n < 0 ? n : SUMI_OK;
 }
 
-int devices_check(const char *devices, struct error *err)
-{
-	int n = each_unmatched(devices, NULL, err);
-	if (n <= 0)
-		return n;
-	err->status = SUMI_INVALID;
-	return error_prefix(err, "devices");
-}
-
 static int add(struct device_choice *out, const char *selector, struct error *err)
 {
 	if (out->count == DEVICES_MAX)
@@ -82,6 +73,18 @@ static int split(const char *devices, struct device_choice *out, struct error *e
 		    error_set(err, SUMI_INVALID,
 			      "devices: the list is empty: write auto, or names of `sumi devices`");
 	return status;
+}
+
+int devices_check(const char *devices, struct error *err)
+{
+	struct device_choice choice = {.count = 0};
+	int n = split(devices, &choice, err);
+	if (!n)
+		n = each_unmatched(devices, NULL, err);
+	if (n <= 0)
+		return n;
+	err->status = SUMI_INVALID;
+	return error_prefix(err, "devices");
 }
 
 /* Starts `program OPTION [ARGUMENT]`; *lines is its standard output. */

@@ -9,6 +9,7 @@
 #include "daemon/devices.h"
 #include "daemon/supervisor.h"
 #include "daemon/worker.h"
+#include "queue/queue.h"
 
 struct arguments {
 	const char *config_file, *state_dir;
@@ -136,7 +137,10 @@ static int check(const struct arguments *a, struct error *err)
 {
 	struct config config;
 	int status = config_load(a->config_file, &config, err);
-	if (!status && (status = devices_check(config.devices, err)) && config.file[0])
+	if (!status &&
+	    ((config.redis[0] && (status = queue_url_check(config.redis, err))) ||
+	     (status = devices_check(config.devices, err))) &&
+	    config.file[0])
 		error_prefix(err, "%s", config.file);
 	if (!status)
 		printf("%s: fine\n", config.file[0] ? config.file : "no configuration file");

@@ -35,6 +35,9 @@ struct queue_options {
 	int patience_ms;     /* how long a call tries to reconnect; 0: 5000, −1: not at all */
 };
 
+/* Whether a URL can be read: SUMI_INVALID says what one looks like. Connects to nothing. */
+int queue_url_check(const char *url, struct error *err);
+
 /* Connects. The caller closes *out. */
 int queue_open(const struct queue_options *options, struct queue **out, struct error *err);
 void queue_close(struct queue *queue); /* NULL is fine */

@@ -160,6 +160,12 @@ int url_parse(const char *text, struct queue_url *url, struct error *err)
 	return status ? status : read_path(rest, url, err);
 }
 
+int queue_url_check(const char *url, struct error *err)
+{
+	struct queue_url parsed;
+	return url_parse(url, &parsed, err);
+}
+
 void url_describe(const struct queue_url *url, char *out, size_t size)
 {
 	static const char *const scheme[] = {"redis", "rediss", "unix", "redis+sentinel"};

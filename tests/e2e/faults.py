@@ -217,6 +217,13 @@ def refusals():
     check(wait_for(lambda: re.search(rb" error .*opencl:77", place.new_log()), 20) and place.daemon.poll() is None,
           "a device that is not there is named, and tried again", place.new_log().decode()[-500:])
     place.stop()
+    for key, value, word in (("devices", ",", "auto"), ("redis", "http://x", "unix://")):
+        before = place.settings[key]
+        place.configure(**{key: value})
+        done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
+        check(done.returncode == 2 and "sumi.conf" in done.stderr and word in done.stderr,
+              f"sumid --check: {key} = {value}", done.stderr)
+        place.configure(**{key: before})
     place.configure(devices="reference , no such card")
     done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
     check(done.returncode == 2 and "'no such card'" in done.stderr and "there is" in done.stderr and
