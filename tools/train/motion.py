@@ -1,0 +1,269 @@
+# motion.py: trains AnimateDiff's motion modules (arXiv:2307.04725) over the frozen picture UNet of a pack, on the clips of
+# tools/corpus/motion.py, and writes a pack that holds nothing but them: the rest is borrowed from the picture pack ("base").
+#   python tools/train/motion.py train [--profile cpu|gpu|try]     corpus, latents, training; goes on from OUT/motion/last.pt
+#   python tools/train/motion.py look --to FILE.webp               what the averaged weights make of a few prompts
+#   python tools/train/motion.py export --pack models/ink-motion
+# With --profile gpu --minutes 20 --pack DIR all of it by one command. When the base pack has newer weights the same command goes on
+# from the old modules over the new UNet; give a larger --samples. Latents are made anew when the encoder is another.
+import argparse
+import hashlib
+import os
+import time
+
+import common                                         # before torch: it settles how threads wait
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import diffusion
+import export as packs
+import models
+import vocabulary
+from corpus import attributes as A
+from corpus import motion as M
+
+# count: clips of the corpus; samples: clips seen; batch: clips of 16 frames.
+PROFILES = {
+    "try": {"count": 20, "samples": 4, "batch": 2, "lr": 1e-3},
+    "cpu": {"count": 4000, "samples": 60000, "batch": 2, "lr": 1e-3},
+    "gpu": {"count": 10000, "samples": 400000, "batch": 24, "lr": 2e-3},
+}
+HEADS, POSITIONS = 4, 32
+LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
+
+
+class Base:
+    """The frozen parts of a pack, as its own files say."""
+
+    def __init__(self, pack, dev):
+        from diffusers import AutoencoderTiny, UNet2DConditionModel
+        from transformers import CLIPTextModel
+        self.pack = pack
+        self.unet = UNet2DConditionModel.from_pretrained(pack, subfolder="unet").float()
+        self.text = CLIPTextModel.from_pretrained(pack, subfolder="text_encoder").float().to(dev).eval().requires_grad_(False)
+        self.vae = AutoencoderTiny.from_pretrained(pack, subfolder="vae").float().to(dev).eval().requires_grad_(False)
+        self.tokens = vocabulary.Tokenizer(os.path.join(pack, "tokenizer"))
+        self.latent = self.unet.config.sample_size
+
+    def digest(self, part):
+        with open(os.path.join(self.pack, part, "diffusion_pytorch_model.safetensors"), "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()[:16]
+
+
+def build(base, dev):
+    """(UNet with motion modules, the modules alone under the names of diffusers' MotionAdapter). They share their weights."""
+    from diffusers import MotionAdapter, UNetMotionModel
+    c = base.unet.config
+    adapter = MotionAdapter(
+        block_out_channels=c.block_out_channels, motion_layers_per_block=c.layers_per_block, motion_mid_block_layers_per_block=1,
+        motion_num_attention_heads=HEADS, motion_norm_num_groups=32, motion_max_seq_length=POSITIONS, use_motion_mid_block=True)
+    for name, p in adapter.named_parameters():
+        if ".proj_out." in name:                      # at first the modules change nothing
+            torch.nn.init.zeros_(p)
+    net = UNetMotionModel.from_unet2d(base.unet, adapter).float()
+    for own, theirs in ((adapter.down_blocks, net.down_blocks), (adapter.up_blocks, net.up_blocks), ([adapter.mid_block], [net.mid_block])):
+        for a, b in zip(own, theirs):
+            a.motion_modules = b.motion_modules
+    net.requires_grad_(False)
+    adapter.requires_grad_(True)
+    net.to(dev)
+    return net, adapter
+
+
+def velocity(net, z, t, text):
+    """The UNet's answer to clips z [n, frames, 4, h, w] at time steps t [n] with texts [n, tokens, width]."""
+    return net(z.transpose(1, 2), t, text.repeat_interleave(z.shape[1], 0)).sample.transpose(1, 2)
+
+
+@torch.no_grad()
+def encode(base, out, dev):
+    """Latents of the whole corpus [N, frames, 4, h, w], half precision; kept while corpus and encoder are the same."""
+    path, stamp = os.path.join(out, "latents.npy"), os.path.join(out, "latents.stamp")
+    with open(os.path.join(out, "corpus", "done")) as f:
+        wanted = f.read() + base.digest("vae")
+    if os.path.exists(stamp) and open(stamp).read() == wanted:
+        return
+    clips = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (*clips.shape[:2], 4, base.latent, base.latent))
+    began = time.time()
+    for i in range(0, len(clips), 4):
+        x = common.to_tensor(clips[i:i + 4].reshape(-1, *clips.shape[2:]), dev)
+        z[i:i + 4] = base.vae.encoder(x).half().cpu().numpy().reshape(-1, *z.shape[1:])
+        if i % 400 == 0:
+            print(f"latents {i}/{len(clips)} {i / (time.time() - began):.1f}/s", flush=True)
+    z.flush()
+    os.replace(path + ".new", path)
+    with open(stamp, "w") as f:
+        f.write(wanted)
+
+
+class Data:
+    """Clips' latents, and captions made on the way; 10 % of them empty. Batch `seen` depends on nothing else."""
+
+    def __init__(self, base, out, dev, drop=0.1):
+        self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
+        self.codes = np.load(os.path.join(out, "corpus", "codes.npy"))
+        self.base, self.dev, self.drop = base, dev, drop
+
+    @torch.no_grad()
+    def batch(self, seen, count):
+        rng = np.random.default_rng([31, seen])
+        which = rng.integers(len(self.z), size=count)
+        texts = ["" if rng.random() < self.drop else M.caption(A.from_codes(self.codes[i][:-1]), rng)[0] for i in which]
+        ids = torch.tensor([self.base.tokens(t) for t in texts], device=self.dev)
+        return self.z[torch.from_numpy(which).to(self.dev)].float(), self.base.text(ids).last_hidden_state, rng
+
+
+def train(base, out, profile, samples, seconds=None):
+    dev, p = common.device(), PROFILES[profile]
+    folder, batch = os.path.join(out, "motion"), p["batch"]
+    net, adapter = build(base, dev)
+    data, alphas = Data(base, out, dev), models.alphas_cumprod(dev)
+    opt, avg, seen = common.Optimiser([adapter], p["lr"], adam=0.5), common.Average(adapter, 0.998), 0
+    state, unet = common.load(os.path.join(folder, "last.pt")), base.digest("unet")
+    if state:
+        adapter.load_state_dict(state["model"])
+        opt.load_state_dict(state["opt"])
+        avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
+        if state["base"] != unet:
+            print(f"the base pack's UNet is another than before: the modules go on over it after {seen} clips", flush=True)
+    clock = common.Clock(samples, seconds, state["spent"] if state and not seconds else 0.0)
+    log = common.Log(os.path.join(folder, "log.jsonl"), "motion")
+
+    def keep():
+        common.save(os.path.join(folder, "last.pt"), {"model": adapter.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
+                                                      "steps": avg.steps, "seen": seen, "spent": clock.spent, "base": unet})
+    while clock.progress(seen) < 1:
+        z, text, rng = data.batch(seen, batch)
+        t = diffusion.steps_by_lot(rng, batch, dev)
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
+        a = alphas[t].view(-1, 1, 1, 1, 1)
+        x, v = a.sqrt() * z + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * z
+        with diffusion.amp(dev):
+            loss = F.mse_loss(velocity(net, x, t, text).float(), v)
+        loss.backward()
+        opt.step(common.schedule(clock.progress(seen), seen, 100 * batch))
+        avg.update(adapter)
+        seen += batch
+        log.add(batch, loss=loss.item())
+        clock.tick()
+        if clock.due():
+            log.flush(seen)
+            keep()
+    log.flush(seen)
+    keep()
+
+
+def restore(base, out, dev):
+    """(UNet with the averaged modules, the modules, the checkpoint)."""
+    net, adapter = build(base, dev)
+    state = common.load(os.path.join(out, "motion", "last.pt"))
+    if not state:
+        raise SystemExit(f"{out} has no motion/last.pt: train first")
+    adapter.load_state_dict({**adapter.state_dict(), **state["average"]})
+    return net.eval(), adapter, state
+
+
+@torch.no_grad()
+def loss_of(net, base, out, dev, batches=40):
+    """Mean loss on fixed noise over clips of OUT/corpus, in steps of two clips: compares modules with none."""
+    data, alphas, total = Data(base, out, dev, drop=0.0), models.alphas_cumprod(dev), 0.0
+    for k in range(batches):
+        z, text, rng = data.batch(10 ** 9 + 2 * k, 2)
+        t = diffusion.steps_by_lot(rng, 2, dev)
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
+        a = alphas[t].view(-1, 1, 1, 1, 1)
+        v = velocity(net, a.sqrt() * z + (1 - a).sqrt() * noise, t, text)
+        total += F.mse_loss(v, a.sqrt() * noise - (1 - a).sqrt() * z).item()
+    return total / batches
+
+
+@torch.no_grad()
+def paint(net, base, prompts, dev, steps=20, scale=3.0, seed=1):
+    """Clips [n, frames, h, w, 3] in 0..1 by plain DDIM with guidance, one prompt at a time."""
+    alphas = models.alphas_cumprod(dev)
+    ids = torch.tensor([base.tokens(p) for p in prompts] + [base.tokens("")], device=dev)
+    text, out = base.text(ids).last_hidden_state, []
+    ts = torch.linspace(models.STEPS, 0, steps + 1).round().long() - 1
+    for i in range(len(prompts)):
+        both = torch.stack([text[-1], text[i]])
+        x = torch.randn((1, M.FRAMES, 4, base.latent, base.latent), generator=torch.Generator().manual_seed(seed + i)).to(dev)
+        for t, s in zip(ts[:-1], ts[1:]):
+            u, c = velocity(net, torch.cat([x, x]), t.to(dev).expand(2), both).chunk(2)
+            x0, eps = models.from_v(x, u + scale * (c - u), alphas[t])
+            a = alphas[max(int(s), 0)]
+            x = a.sqrt() * x0 + (1 - a).sqrt() * eps
+        out.append(base.vae.decoder(x0[0]).add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+    return np.stack(out)
+
+
+def save_clips(path, clips, fps=8):
+    """Clips beside each other as one animated WebP."""
+    from PIL import Image
+    frames = [Image.fromarray((np.concatenate(list(f), 1) * 255 + 0.5).astype(np.uint8)) for f in clips.transpose(1, 0, 2, 3, 4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=1000 // fps, loop=0, quality=80)
+
+
+def export(base, out, pack, profile, seed):
+    if os.path.dirname(os.path.abspath(base.pack)) != os.path.dirname(os.path.abspath(pack)):
+        raise SystemExit(f"{pack} must lie beside {base.pack}: a pack names its base without a path")
+    _, adapter, state = restore(base, out, torch.device("cpu"))
+    if state["base"] != base.digest("unet"):
+        raise SystemExit(f"the modules were trained over another UNet than that of {base.pack}: run train once more, with a larger --samples")
+    packs.put(os.path.join(pack, "motion_adapter"), "diffusion_pytorch_model.safetensors", packs.tensors(adapter),
+              packs.config_of(adapter, "MotionAdapter"))
+    packs.write_json(os.path.join(pack, "model_index.json"), {
+        "_class_name": "AnimateDiffPipeline", "_diffusers_version": "0.30.0", "motion_adapter": ["diffusers", "MotionAdapter"]})
+    side = 8 * base.latent
+    packs.write_json(os.path.join(pack, "sumi.json"), {
+        "name": os.path.basename(os.path.abspath(pack)), "base": os.path.basename(os.path.abspath(base.pack)), "modality": "video",
+        "licence": "CC0-1.0", "licence_of_the_code": "MIT",
+        "provenance": "Trained from nothing on clips drawn by the program in tools/corpus; no filmed material.",
+        "corpus": {"version": M.VERSION, "seed": seed}, "languages": ["en", "ru"],
+        "command": f"python tools/train/motion.py train --profile {profile} --seed {seed} --base {base.pack} --pack {pack}",
+        "trained": {"motion_clips": state["seen"], "over_unet": state["base"]},
+        "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}})
+    size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
+    print(f"{pack}: {size / 1e6:.1f} MB, after {state['seen']} clips")
+
+
+def main():
+    p = argparse.ArgumentParser(description="motion modules over a picture pack")
+    p.add_argument("what", choices=["train", "look", "compare", "export"])
+    p.add_argument("--base", default="models/ink", help="the picture pack")
+    p.add_argument("--out", default="build/train/ink-motion")
+    p.add_argument("--pack", help="where the motion pack goes, beside the base (train: after training)")
+    p.add_argument("--profile", default="gpu" if common.device().type == "cuda" else "cpu", choices=list(PROFILES))
+    p.add_argument("--samples", type=int, help="clips to see, all in all")
+    p.add_argument("--minutes", type=float, help="for this call, the drawing of the corpus included")
+    p.add_argument("--count", type=int, help="clips of the corpus")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--to", default="look.webp")
+    a = p.parse_args()
+    began, dev = time.time(), common.device()
+    if a.what == "train":                             # the corpus first: it forks, which a process with threads should not
+        from diffusers import UNet2DConditionModel
+        side = 8 * UNet2DConditionModel.load_config(a.base, subfolder="unet")["sample_size"]
+        M.build(os.path.join(a.out, "corpus"), a.count or PROFILES[a.profile]["count"], a.seed, "train", side,
+                a.threads if dev.type == "cpu" else None)
+    common.setup(a.threads)
+    base = Base(a.base, dev)
+    if a.what == "train":
+        encode(base, a.out, dev)
+        left = a.minutes * 60 - (time.time() - began) if a.minutes else None
+        if left is None or left > 0:
+            train(base, a.out, a.profile, a.samples or PROFILES[a.profile]["samples"], left)
+        if a.pack:
+            export(base, a.out, a.pack, a.profile, a.seed)
+    elif a.what == "look":
+        save_clips(a.to, paint(restore(base, a.out, dev)[0], base, LOOK, dev))
+    elif a.what == "compare":
+        print({"without": round(loss_of(build(base, dev)[0].eval(), base, a.out, dev), 5),
+               "with": round(loss_of(restore(base, a.out, dev)[0], base, a.out, dev), 5)})
+    else:
+        export(base, a.out, a.pack or "models/ink-motion", a.profile, a.seed)
+
+
+if __name__ == "__main__":
+    main()
