@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-CORPUS_VERSION = "ink-music-1"
+CORPUS_VERSION = "ink-music-2"
 
 MOODS = ["calm", "happy", "sad", "tense", "epic", "mysterious", "energetic", "dreamy"]
 PITCHED = ["piano", "strings", "guitar", "flute", "pad", "bells"]

@@ -41,6 +41,10 @@ PATTERNS = {
 }
 
 
+# Where one instrument leads and another accompanies, the accompaniment steps back (factors of the samples), or it drowns the lead.
+LEAD_GAIN, BACK_GAIN = 1.5, 0.55
+
+
 @dataclasses.dataclass
 class Note:
     instrument: str
@@ -49,6 +53,7 @@ class Note:
     pitch: int
     loud: float
     attack: float = 1.0                               # of the instrument's own
+    gain: float = 1.0                                 # of the samples: louder, not brighter
 
 
 @dataclasses.dataclass
@@ -90,7 +95,8 @@ class Writer:
         return self.style["bass"] + (root - self.style["bass"]) % 12
 
     def add(self, instrument, start, beats, pitch, accent=1.0, attack=1.0):
-        self.notes.append(Note(instrument, start % self.beats, beats, int(pitch), self.loud(start % self.beats, accent), attack))
+        gain = 1.0 if self.lead == self.back else LEAD_GAIN if instrument == self.lead else BACK_GAIN
+        self.notes.append(Note(instrument, start % self.beats, beats, int(pitch), self.loud(start % self.beats, accent), attack, gain))
 
 
 def flowing(w):

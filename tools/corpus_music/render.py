@@ -25,7 +25,7 @@ def sound(attrs, seed, index):
     for n in clip.notes:
         at = max(0, int(n.start * beat + rng.normal(0, 60)))
         y = synth.note(n.instrument, n.pitch, n.beats * beat / synth.RATE, n.loud, n.attack)
-        x[at:at + len(y)] += y
+        x[at:at + len(y)] += n.gain * y
     for start, name, loud in clip.hits:
         at, y = int(start * beat), synth.drum(name)
         x[at:at + len(y)] += 0.55 * loud * y
