@@ -86,7 +86,7 @@ picture lighthouse 1 "pencil drawing of a lighthouse at dawn"
 picture apple 1 "an apple on an easel, oil painting"
 # What else is in the box. Where a pack is missing, so is its part of the demo.
 if [ -f models/ink-motion/model_index.json ]; then
-	queue waves.webp 1 "neon sea at night, slow waves" video ""
+	queue ink.webp 1 "an ink drop in a glass of water, watercolour" video ""
 fi
 if [ -f models/ink-music/model_index.json ]; then
 	queue piano.ogg 1 "calm piano" audio ""
