@@ -40,6 +40,7 @@ struct work {
 	char folder[FILES_PATH_MAX]; /* of the pack */
 	struct pack *pack;           /* NULL until it is needed */
 	struct answer answer;        /* what an identical job has made */
+	bool store_failed;           /* itself, not because of this job */
 	bool has_rows;               /* job and attempt stand in the store */
 	const struct modality *modality;
 	struct timings timings;
@@ -168,13 +169,22 @@ static int put_rows(struct work *w, struct error *err)
 	return store_model_put(x->store, &model, err);
 }
 
+/* Notes a failure that the next job would meet too. */
+static int of_store(struct work *w, int status)
+{
+	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY};
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+		w->store_failed |= status == own[i];
+	return status;
+}
+
 /* The rows are written behind the first step: their fsyncs would stand between the sender and
  * its first preview, and what a crash before them loses is the knowledge of an attempt. */
 static int need_rows(struct work *w, struct error *err)
 {
 	if (w->has_rows)
 		return SUMI_OK;
-	int status = put_rows(w, err);
+	int status = of_store(w, put_rows(w, err));
 	w->has_rows = status == SUMI_OK;
 	if (w->has_rows)
 		crash_point("started");
@@ -204,7 +214,8 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	};
 	int status = need_rows(w, err);
 	if (!status)
-		status = store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err);
+		status = of_store(
+		    w, store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err));
 	if (status)
 		return status;
 	w->outputs++;
@@ -350,7 +361,7 @@ static int tell_variant(struct work *w, struct error *err)
 	char *text = json_dumps(w->result, JSON_COMPACT);
 	if (!text)
 		return error_set(err, SUMI_NOMEM, "out of memory");
-	int status = store_variant_visible(w->x->store, w->lease->id, w->variant, err);
+	int status = of_store(w, store_variant_visible(w->x->store, w->lease->id, w->variant, err));
 	crash_point("variant_visible");
 	if (!status)
 		status = queue_variant(w->x->queue, w->lease, w->variant, text, err);
@@ -493,8 +504,8 @@ static int finish_job(struct work *w, struct error *err)
 	char *job_json = NULL, *timings = timings_text(&w->timings);
 	int status = need_rows(w, err);
 	if (!status)
-		status = store_job_stored(x->store, w->lease->id, w->lease->token, timings,
-					  clock_wall_ms(), err);
+		status = of_store(w, store_job_stored(x->store, w->lease->id, w->lease->token,
+						      timings, clock_wall_ms(), err));
 	crash_point("stored");
 	if (!status)
 		status = job_to_json(&w->lease->job, &job_json, err);
@@ -609,6 +620,26 @@ static int run_job(struct work *w, enum stop *stop, struct error *err)
 	return finish_job(w, err);
 }
 
+/* What is not the job's fault: it is given back, costs nothing, and goes on when that is mended. */
+static const struct hindrance {
+	int status; /* 0: the store's own failure */
+	const char *reason, *event;
+	enum execute_result result;
+} hindrances[] = {
+    {SUMI_FULL, "disk full", "disk.full", EXECUTE_NO_SPACE},
+    {SUMI_CONNECT, "queue away", "queue.away", EXECUTE_ENDED},
+    {SUMI_TIMEOUT, "queue away", "queue.away", EXECUTE_ENDED},
+    {0, "store broken", "store.broken", EXECUTE_BROKEN},
+};
+
+static const struct hindrance *find_hindrance(const struct work *w, int status)
+{
+	for (size_t i = 0; i < sizeof hindrances / sizeof hindrances[0]; i++)
+		if (hindrances[i].status ? hindrances[i].status == status : w->store_failed)
+			return &hindrances[i];
+	return NULL;
+}
+
 enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 {
 	struct error err = {0}, row_err;
@@ -624,10 +655,13 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 	beat_release(x->beat);
 	if (need_rows(&w, &row_err))
 		log_warn("store.failed", "id=%s error=\"%s\"", lease->id, row_err.text);
-	if (status == SUMI_FULL) {
-		release_job(&w, "disk full");
-		log_error("disk.full", "id=%s error=\"%s\"", lease->id, err.text);
-		return EXECUTE_NO_SPACE;
+	if (status) {
+		const struct hindrance *h = find_hindrance(&w, status);
+		if (h) {
+			release_job(&w, h->reason);
+			log_error(h->event, "id=%s error=\"%s\"", lease->id, err.text);
+			return h->result;
+		}
 	}
 	if (status == SUMI_LOST)
 		stop = STOP_LOST;

@@ -29,7 +29,7 @@ struct executor {
 enum execute_result {
 	EXECUTE_ENDED,    /* done, failed, cancelled, superseded or given back */
 	EXECUTE_NO_SPACE, /* given back because the disk is full: do not claim for a while */
-	EXECUTE_BROKEN,   /* the device failed: a fresh process should go on */
+	EXECUTE_BROKEN,   /* device or store failed: a fresh process should go on */
 };
 
 /* Runs the job of the lease. Whatever happens is told to queue and store; failures of those

@@ -205,7 +205,7 @@ static int work_once(struct worker *w, struct error *err)
 	if (result == EXECUTE_NO_SPACE)
 		w->no_claims_until = clock_mono_us() / 1000 + NO_SPACE_MS;
 	return result == EXECUTE_BROKEN
-		   ? error_set(err, SUMI_DEVICE, "the device failed: starting afresh")
+		   ? error_set(err, SUMI_DEVICE, "the device or the store failed: starting afresh")
 		   : SUMI_OK;
 }
 

@@ -270,9 +270,14 @@ def damaged():
     check(done.returncode != 0 and artifact["sha256"] in done.stderr, "db check finds it", done.stderr)
     check(place.sumi("image", "another", *QUICK).returncode == 0, "and the daemon goes on")
     path.write_bytes(hidden)
-    place.stop()
     with open(place.state / "sumi.db", "r+b") as f:
         f.write(b"not a database" * 100)
+    kept = detach(place, *QUICK, "--max-attempts", 1)
+    check(wait_for(lambda: b" error store.broken " in place.new_log(), 30), "a database that breaks while it runs: said",
+          place.new_log().decode()[-500:])
+    row = place.json("show", kept)
+    check(row["state"] in ("ready", "running") and not row.get("failures"), "and its jobs wait, at no cost", str(row))
+    place.stop()
     refuses(place, "a damaged database", "sumi db rebuild")
     done = place.sumi("list")
     check(done.returncode != 0 and "sumi db rebuild" in done.stderr, "sumi list says how to mend it", done.stderr)
@@ -280,6 +285,7 @@ def damaged():
     check(done.returncode == 0, "db rebuild", done.stderr)
     place.start()
     check(made["id"] in [r["id"] for r in place.json("list")], "the job is back")
+    check(place.sumi("wait", kept, "--timeout", "60s").returncode == 0, "and what waited is made")
     check(place.sumi("again", path, "-o", "again.webp").returncode == 0 and
           (place.dir / "again.webp").read_bytes() == hidden, "and can be made again")
     place.remove()
