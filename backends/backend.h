@@ -174,6 +174,9 @@ struct device_info {
 struct device_ops {
 	void (*close)(struct device *d);
 	int (*buffer_new)(struct device *d, size_t bytes, struct buffer **out, struct error *err);
+	/* NULL: buffer_new and write */
+	int (*buffer_of)(struct device *d, const void *data, size_t bytes, struct buffer **out,
+			 struct error *err);
 	void (*buffer_free)(struct device *d, struct buffer *b);
 	int (*write)(struct device *d, struct buffer *b, size_t offset, const void *data,
 		     size_t bytes, struct error *err);
@@ -223,6 +226,10 @@ void device_close(struct device *d); /* NULL is fine */
 
 /* Thin checked calls over the table: shapes are checked here once for every backend. */
 int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err);
+/* A buffer that holds a copy of data, made without waiting for the device: for what a model
+ * keeps for its life. */
+int device_buffer_of(struct device *d, const void *data, size_t bytes, struct buffer **out,
+		     struct error *err);
 void device_buffer_free(struct device *d, struct buffer *b); /* NULL is fine */
 int device_write(struct device *d, struct buffer *b, size_t offset, const void *data, size_t bytes,
 		 struct error *err);

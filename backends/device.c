@@ -114,6 +114,20 @@ int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struc
 	return d->ops->buffer_new(d, bytes, out, err);
 }
 
+int device_buffer_of(struct device *d, const void *data, size_t bytes, struct buffer **out,
+		     struct error *err)
+{
+	*out = NULL;
+	if (d->ops->buffer_of)
+		return d->ops->buffer_of(d, data, bytes, out, err);
+	int status = d->ops->buffer_new(d, bytes, out, err);
+	if (!status && (status = d->ops->write(d, *out, 0, data, bytes, err))) {
+		d->ops->buffer_free(d, *out);
+		*out = NULL;
+	}
+	return status;
+}
+
 void device_buffer_free(struct device *d, struct buffer *b)
 {
 	if (b)

@@ -40,11 +40,10 @@ static int set_buffer(struct weight_set *set, const float *data, size_t count, s
 {
 	int status = grow((void **)&set->buffers, set->buffer_count, err);
 	if (!status)
-		status = device_buffer_new(set->device, count * sizeof *data, out, err);
-	if (status)
-		return status;
-	set->buffers[set->buffer_count++] = *out;
-	return device_write(set->device, *out, 0, data, count * sizeof *data, err);
+		status = device_buffer_of(set->device, data, count * sizeof *data, out, err);
+	if (!status)
+		set->buffers[set->buffer_count++] = *out;
+	return status;
 }
 
 void weight_set_clear(struct weight_set *set)

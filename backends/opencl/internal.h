@@ -34,7 +34,7 @@ struct cl_quirks {
 	bool khr_fp16;    /* half arithmetic (half storage works everywhere) */
 	bool subgroups;   /* cl_khr_subgroups or cl_intel_subgroups */
 	bool nvidia, intel, amd, pocl, oclgrind;
-	const char *mma;       /* options of mma.cl; NULL: no matrix instruction */
+	const char *mma; /* options of mma.cl; NULL: no matrix instruction */
 	/* What SUMI_KERNELS asks for in tests: the emulation of mma; Winograd in any case. */
 	bool mma_emulated, winograd_forced;
 	size_t max_work_group; /* of the device; a kernel may allow less */
@@ -68,7 +68,7 @@ struct cl_device {
 	struct gemm_tile gemm_tiles[TUNE_DTYPES][TUNE_CLASSES];
 	unsigned char conv_ways[TUNE_DTYPES][TUNE_CLASSES]; /* 0: likewise, tune_winograd() */
 	unsigned char attention_way;                        /* 0: likewise, tune_attention() */
-	struct buffer *live, *pool;          /* lists; pool: most recently freed first */
+	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
 };
@@ -99,6 +99,11 @@ int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out, 
  * with CL_BUFFER_SLACK readable bytes behind it) that the caller keeps alive. */
 int cl_buffer_wrap(struct cl_device *d, void *host, size_t bytes, struct buffer **out,
 		   struct error *err);
+
+/* Like cl_buffer_new_fixed(), with a copy of data: no command is enqueued, where a write would
+ * wake the driver's thread and wait for it. */
+int cl_buffer_new_of(struct cl_device *d, const void *data, size_t bytes, struct buffer **out,
+		     struct error *err);
 
 void cl_buffer_free(struct cl_device *d, struct buffer *b); /* NULL is fine */
 

@@ -4,6 +4,7 @@
  * ever in use at once by more than an eighth. Without the eighth, one small allocation
  * at the peak would drive out a large buffer that the next step wants again. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "backends/opencl/internal.h"
 
@@ -168,6 +169,25 @@ int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out, 
 		return status;
 	pool_shrink(d, bytes + CL_BUFFER_SLACK);
 	return create(d, flags_of(d), bytes, bytes + CL_BUFFER_SLACK, NULL, out, err);
+}
+
+int cl_buffer_new_of(struct cl_device *d, const void *data, size_t bytes, struct buffer **out,
+		     struct error *err)
+{
+	*out = NULL;
+	int status = check_size(d, bytes, err);
+	if (status)
+		return status;
+	/* The driver copies the slack too. */
+	char *host = calloc(1, bytes + CL_BUFFER_SLACK);
+	if (!host)
+		return error_set(err, SUMI_NOMEM, "no memory for a buffer of %zu bytes", bytes);
+	memcpy(host, data, bytes);
+	pool_shrink(d, bytes + CL_BUFFER_SLACK);
+	status = create(d, flags_of(d) | CL_MEM_COPY_HOST_PTR, bytes, bytes + CL_BUFFER_SLACK, host,
+			out, err);
+	free(host);
+	return status;
 }
 
 int cl_buffer_wrap(struct cl_device *d, void *host, size_t bytes, struct buffer **out,

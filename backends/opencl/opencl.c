@@ -213,6 +213,12 @@ static int op_buffer_new(struct device *d, size_t bytes, struct buffer **out, st
 	return cl_buffer_new(cl_device_of(d), bytes, out, err);
 }
 
+static int op_buffer_of(struct device *d, const void *data, size_t bytes, struct buffer **out,
+			struct error *err)
+{
+	return cl_buffer_new_of(cl_device_of(d), data, bytes, out, err);
+}
+
 static void op_buffer_free(struct device *d, struct buffer *b)
 {
 	cl_buffer_free(cl_device_of(d), b);
@@ -245,6 +251,7 @@ static void op_trim(struct device *d)
 static const struct device_ops cl_device_ops = {
     .close = cl_close,
     .buffer_new = op_buffer_new,
+    .buffer_of = op_buffer_of,
     .buffer_free = op_buffer_free,
     .write = op_write,
     .read = op_read,

@@ -54,6 +54,41 @@ static void double_it(struct device *d)
 	device_buffer_free(d, b);
 }
 
+/* What a buffer is made of may go away at once, and all of it counts as memory in use. */
+static void makes_buffers_of_data(void **state)
+{
+	(void)state;
+	struct device *devices[2] = {open_opencl(scratch), NULL};
+	struct error err = {0};
+	assert_int_equal(device_open("reference", &devices[1], &err), SUMI_OK);
+	for (int i = 0; i < 2; i++) {
+		struct device *d = devices[i];
+		struct buffer *b = NULL;
+		size_t before = d->bytes_in_use;
+		for (size_t bytes = 1; bytes < 9000; bytes = bytes * 3 + 1) {
+			unsigned char *data = malloc(bytes), *back = calloc(1, bytes);
+			for (size_t k = 0; k < bytes; k++)
+				data[k] = (unsigned char)(k * 7 + bytes);
+			unsigned char *copy = malloc(bytes);
+			memcpy(copy, data, bytes);
+			if (device_buffer_of(d, data, bytes, &b, &err))
+				fail_msg("%s", err.text);
+			memset(data, 0, bytes);
+			free(data);
+			assert_in_range(d->bytes_in_use - before, bytes, bytes + 128);
+			assert_int_equal(device_read(d, b, 0, back, bytes, &err), SUMI_OK);
+			assert_memory_equal(back, copy, bytes);
+			assert_int_equal(device_write(d, b, bytes - 1, "x", 1, &err), SUMI_OK);
+			assert_int_equal(device_write(d, b, bytes, "x", 1, &err), SUMI_INVALID);
+			device_buffer_free(d, b);
+			assert_int_equal(d->bytes_in_use, before);
+			free(copy);
+			free(back);
+		}
+		device_close(d);
+	}
+}
+
 static void selects_by_name_and_index(void **state)
 {
 	(void)state;
@@ -592,6 +627,7 @@ int main(int argc, char **argv)
 		return list_devices();
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(selects_by_name_and_index),
+	    cmocka_unit_test(makes_buffers_of_data),
 	    cmocka_unit_test(prefers_opencl),
 	    cmocka_unit_test(lives_without_opencl),
 	    cmocka_unit_test(keeps_programs_on_disk),
