@@ -37,9 +37,9 @@ class Judge(nn.Module):
     def __init__(self, width=48):
         super().__init__()
         layers, last = [], 2 * M.FRAMES
-        for c in (width, 2 * width, 2 * width):
-            layers += [nn.Conv2d(last, c, 5 if last == 2 * M.FRAMES else 3, padding="same", bias=False), nn.BatchNorm2d(c), nn.ReLU(),
-                       nn.MaxPool2d(2)]
+        for k, c in enumerate((width, 2 * width, 2 * width)):
+            layers += [nn.Conv2d(last, c, 3 if k else 5, stride=1 if k else 2, padding=1 if k else 2, bias=False), nn.BatchNorm2d(c),
+                       nn.ReLU(), nn.MaxPool2d(2)]
             last = c
         self.body = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(3 * last, len(CLASSES)))
@@ -51,7 +51,7 @@ class Judge(nn.Module):
 
 def grey(clips):
     """N x frames x H x W x 3 bytes as N x frames x SIDE x SIDE."""
-    y = torch.from_numpy(np.asarray(clips)).float().div_(255) @ torch.tensor([0.3, 0.59, 0.11])
+    y = torch.from_numpy(np.array(clips)).float().div_(255) @ torch.tensor([0.3, 0.59, 0.11])
     return F.interpolate(y, size=(SIDE, SIDE), mode="area")
 
 

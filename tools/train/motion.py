@@ -187,13 +187,15 @@ def paint(net, base, prompts, dev, steps=20, scale=3.0, seed=1):
     ts = torch.linspace(models.STEPS, 0, steps + 1).round().long() - 1
     for i in range(len(prompts)):
         both = torch.stack([text[-1], text[i]])
-        x = torch.randn((1, M.FRAMES, 4, base.latent, base.latent), generator=torch.Generator().manual_seed(seed + i)).to(dev)
+        # In diffusers' order of numbers, and so in sumi's: a seed gives the same clip.
+        x = torch.randn((1, 4, M.FRAMES, base.latent, base.latent), generator=torch.Generator().manual_seed(seed + i))
+        x = x.transpose(1, 2).to(dev)
         for t, s in zip(ts[:-1], ts[1:]):
             u, c = velocity(net, torch.cat([x, x]), t.to(dev).expand(2), both).chunk(2)
             x0, eps = models.from_v(x, u + scale * (c - u), alphas[t])
             a = alphas[max(int(s), 0)]
             x = a.sqrt() * x0 + (1 - a).sqrt() * eps
-        out.append(base.vae.decoder(x0[0]).add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+        out.append(base.vae.decoder(x[0]).add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
     return np.stack(out)
 
 
