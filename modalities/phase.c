@@ -12,6 +12,7 @@
 
 #include <kissfft/kiss_fftr.h>
 
+#include "modalities/fft.h"
 #include "modalities/phase_guess.h"
 
 #define TURN 6.283185307179586
@@ -156,6 +157,7 @@ struct rebuild;
 struct part {
 	struct rebuild *whole;
 	struct stft *stft;
+	struct fft *fft;
 	int first, count; /* frames */
 	long long base;   /* the sample at which sum begins */
 	size_t size;
@@ -183,30 +185,60 @@ static void synthesise(struct part *p, int t)
 		p->sum[at + i] += s->window[i] * frame[i];
 }
 
-/* The spectrum that the signal has now, with the magnitudes that it should have. */
-static void project(struct part *p, int t)
+/* The windowed samples of frame t beside those of others, as number `lane`. */
+static void lay_frame(const struct part *p, int t, float *samples, int lane)
 {
-	struct stft *s = p->stft;
+	const struct stft *s = p->stft;
+	const float *x = p->whole->input;
+	long long first = first_sample(s, t), n = (long long)p->whole->o->length;
+	float *to = samples + (size_t)s->offset * FFT_FRAMES + lane;
+	int w = s->o.window;
+	if (first >= 0 && first + w <= n)
+		for (int i = 0; i < w; i++)
+			to[(size_t)i * FFT_FRAMES] = s->window[i] * x[first + i];
+	else
+		for (int i = 0; i < w; i++) {
+			long long at = first + i;
+			to[(size_t)i * FFT_FRAMES] =
+			    s->window[i] * (at >= 0 && at < n ? x[at] : beyond(s, x, n, at));
+		}
+}
+
+static void take_frame(struct part *p, int t, const float *samples, int lane)
+{
+	const struct stft *s = p->stft;
+	float *sum = p->sum + (first_sample(s, t) - p->base);
+	const float *from = samples + (size_t)s->offset * FFT_FRAMES + lane;
+	for (int i = 0; i < s->o.window; i++)
+		sum[i] += s->window[i] * from[(size_t)i * FFT_FRAMES];
+}
+
+/* Adds frames t … t + count − 1 of the signal, with the magnitudes that they should have. */
+static void project(struct part *p, int t, int count)
+{
+	const struct stft *s = p->stft;
 	const struct rebuild *r = p->whole;
-	const float *want = r->magnitudes + (size_t)t * (size_t)r->o->bins;
-	float scale = 1.0f / (float)s->o.n_fft;
-	analyse(s, r->input, r->o->length, t);
-	for (int k = 0; k < r->o->bins; k++) {
-		kiss_fft_cpx *z = &s->spectrum[k];
-		float f = want[k] * scale / sqrtf(z->r * z->r + z->i * z->i + 1e-30f);
-		z->r *= f;
-		z->i *= f;
+	const float *wanted[FFT_FRAMES] = {NULL};
+	float *samples = fft_samples(p->fft);
+	memset(samples, 0, (size_t)s->o.n_fft * FFT_FRAMES * sizeof *samples);
+	for (int k = 0; k < count; k++) {
+		lay_frame(p, t + k, samples, k);
+		wanted[k] = r->magnitudes + (size_t)(t + k) * (size_t)r->o->bins;
 	}
-	memset(s->spectrum + r->o->bins, 0, (size_t)(s->bins - r->o->bins) * sizeof *s->spectrum);
-	synthesise(p, t);
+	fft_forward(p->fft);
+	fft_reshape(p->fft, wanted, r->o->bins, 1.0f / (float)s->o.n_fft);
+	fft_inverse(p->fft);
+	samples = fft_samples(p->fft);
+	for (int k = 0; k < count; k++)
+		take_frame(p, t + k, samples, k);
 }
 
 static void *project_part(void *context)
 {
 	struct part *p = context;
 	memset(p->sum, 0, p->size * sizeof *p->sum);
-	for (int t = p->first; t < p->first + p->count; t++)
-		project(p, t);
+	for (int t = 0; t < p->count; t += FFT_FRAMES)
+		project(p, p->first + t, p->count - t < FFT_FRAMES ? p->count - t : FFT_FRAMES);
 	return NULL;
 }
 
@@ -276,7 +308,8 @@ static int make_parts(struct rebuild *r, struct error *err)
 		p->first = first;
 		p->count = end - first;
 		first = end;
-		if ((status = stft_new(&o->stft, &p->stft, err)))
+		if ((status = stft_new(&o->stft, &p->stft, err)) ||
+		    (status = fft_new(o->stft.n_fft, &p->fft, err)))
 			return status;
 		p->base = first_sample(p->stft, p->first);
 		p->size = (size_t)p->count * (size_t)o->stft.hop + (size_t)o->stft.window;
@@ -345,6 +378,7 @@ int phase_reconstruct(const struct phase_options *o, const float *magnitudes, fl
 done:
 	for (int k = 0; k < PARTS; k++) {
 		stft_free(r.parts[k].stft);
+		fft_free(r.parts[k].fft);
 		free(r.parts[k].sum);
 	}
 	free(r.input);
