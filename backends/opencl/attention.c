@@ -15,9 +15,9 @@ static size_t ceil_div(int a, int b)
 
 static void tensor_args(const struct attention_args *a, struct cl_arg args[TENSOR_ARGS])
 {
-	const struct tensor *tensors[] = {&a->q, &a->k, &a->v, &a->y};
+	const struct tensor tensors[] = {a->q, a->k, a->v, a->y};
 	for (int i = 0; i < CL_COUNT(tensors); i++) {
-		const struct tensor *t = tensors[i];
+		const struct tensor *t = &tensors[i];
 		args[4 * i] = arg_buffer(t->buffer);
 		args[4 * i + 1] = arg_ulong(t->offset);
 		args[4 * i + 2] = arg_int(t->ld);
@@ -109,10 +109,10 @@ static int attention_matrix(struct cl_device *d, const struct attention_args *a,
 {
 	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
 	int tile = matrix_constant(matrix_file, "ATTENTION_MMA_QUERIES");
-	const struct tensor *const tensors[] = {&a->q, &a->k, &a->v, &a->y};
+	const struct tensor tensors[] = {a->q, a->k, a->v, a->y};
 	size_t all = (size_t)dim, items;
 	for (int i = 0; i < CL_COUNT(tensors); i++)
-		all |= tensors[i]->offset | (size_t)tensors[i]->ld;
+		all |= tensors[i].offset | (size_t)tensors[i].ld;
 	char options[160];
 	snprintf(options, sizeof options, "-D ACT=f16 -D HEAD_DIM=%d -D ALIGNED=%d %s%s", dim,
 		 all % 8 == 0, d->quirks.mma, d->quirks.mma_emulated ? " -D MMA_EMULATED" : "");

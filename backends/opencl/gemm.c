@@ -57,14 +57,13 @@ static void find_geometry(const struct gemm_job *job, int geometry[8])
 
 struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args)
 {
-	const struct tensor *y = &job->y, *add = &job->add, *residual = &job->residual;
+	const struct tensor tensors[] = {job->add, job->residual, job->y};
 	*args++ = arg_buffer(job->bias);
 	*args++ = arg_int(job->act);
-	const struct tensor *const tensors[] = {add, residual, y};
 	for (int i = 0; i < CL_COUNT(tensors); i++) {
-		*args++ = arg_buffer(tensors[i]->buffer);
-		*args++ = arg_ulong(tensors[i]->offset);
-		*args++ = arg_int(tensors[i]->ld);
+		*args++ = arg_buffer(tensors[i].buffer);
+		*args++ = arg_ulong(tensors[i].offset);
+		*args++ = arg_int(tensors[i].ld);
 	}
 	return args;
 }
@@ -116,10 +115,10 @@ static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct e
 /* May gemm_mma.cl read and write eight numbers of every tensor at once? */
 static bool aligned(const struct gemm_job *job)
 {
-	const struct tensor *const tensors[] = {&job->x, &job->y, &job->residual};
+	const struct tensor tensors[] = {job->x, job->y, job->residual};
 	size_t all = (size_t)job->x.c;
 	for (int i = 0; i < CL_COUNT(tensors); i++)
-		all |= tensors[i]->offset | (size_t)tensors[i]->ld;
+		all |= tensors[i].offset | (size_t)tensors[i].ld;
 	return all % 8 == 0;
 }
 

@@ -41,32 +41,30 @@ static int channel_of(const struct weight_head *head, int panel, int column, int
 
 #define PACK_CHANNELS 64 /* input channels at a time: their 9 taps of a panel fit into L1 */
 
-/* A panel of [taps][cin][columns] from rows of [cin][taps]. One column at a time and few
- * input channels at a time: reads in order, and writes that stay in the cache. The panel
- * is zero before. */
-#define DEFINE_PACK(type)                                                                          \
-	static void pack_panel_##type(const type *source, type *out, const int *channels,          \
-				      size_t columns, size_t cin, size_t taps)                     \
-	{                                                                                          \
-		for (size_t first = 0; first < cin; first += PACK_CHANNELS) {                      \
-			size_t end = first + PACK_CHANNELS < cin ? first + PACK_CHANNELS : cin;    \
-			for (size_t c = 0; c < columns; c++) {                                     \
-				if (channels[c] < 0)                                               \
-					continue;                                                  \
-				const type *row = source + (size_t)channels[c] * cin * taps;       \
-				for (size_t i = first; i < end; i++)                               \
-					for (size_t t = 0; t < taps; t++)                          \
-						out[(t * cin + i) * columns + c] =                 \
-						    row[i * taps + t];                             \
-			}                                                                          \
-		}                                                                                  \
+/* A panel of [taps][cin][columns] from rows of [cin][taps], numbers of `unit` bytes (a
+ * constant where it is called: the copies become single moves). One column at a time and few
+ * input channels at a time: reads in order, and writes that stay in the cache. The panel is
+ * zero before. */
+static inline void pack_panel(const char *source, char *out, const int *channels, size_t columns,
+			      size_t cin, size_t taps, size_t unit)
+{
+	for (size_t first = 0; first < cin; first += PACK_CHANNELS) {
+		size_t end = first + PACK_CHANNELS < cin ? first + PACK_CHANNELS : cin;
+		for (size_t c = 0; c < columns; c++) {
+			if (channels[c] < 0)
+				continue;
+			const char *row = source + (size_t)channels[c] * cin * taps * unit;
+			for (size_t i = first; i < end; i++)
+				for (size_t t = 0; t < taps; t++)
+					memcpy(out + ((t * cin + i) * columns + c) * unit,
+					       row + (i * taps + t) * unit, unit);
+		}
 	}
-DEFINE_PACK(uint16_t)
-DEFINE_PACK(uint32_t)
+}
 
 static void pack(const struct weight *w, const void *source, void *out, int columns)
 {
-	size_t taps = (size_t)(w->head.kernel * w->head.kernel), cin = (size_t)w->head.cin;
+	size_t side = (size_t)w->head.kernel, cin = (size_t)w->head.cin, taps = side * side;
 	size_t step = taps * cin * (size_t)columns;
 	int channels[64];
 	/* Only the last panel has columns to spare. */
@@ -76,18 +74,25 @@ static void pack(const struct weight *w, const void *source, void *out, int colu
 		for (int c = 0; c < columns; c++)
 			channels[c] = channel_of(&w->head, p, c, columns);
 		if (w->head.dtype == DTYPE_F32)
-			pack_panel_uint32_t(source, (uint32_t *)out + step * (size_t)p, channels,
-					    (size_t)columns, cin, taps);
+			pack_panel(source, (char *)out + step * (size_t)p * 4, channels,
+				   (size_t)columns, cin, taps, 4);
 		else
-			pack_panel_uint16_t(source, (uint16_t *)out + step * (size_t)p, channels,
-					    (size_t)columns, cin, taps);
+			pack_panel(source, (char *)out + step * (size_t)p * 2, channels,
+				   (size_t)columns, cin, taps, 2);
 	}
+}
+
+/* Never 0: divisions follow. (The kernels' text is always built in.) */
+static int panel_columns(void)
+{
+	int columns = matrix_constant("tile_cpu.cl", "PANEL");
+	return columns > 1 ? columns : 2;
 }
 
 /* Everything but the buffer; returns the bytes that it takes. */
 static size_t plan(const struct weight_desc *desc, struct weight *w)
 {
-	int columns = matrix_constant("tile_cpu.cl", "PANEL");
+	int columns = panel_columns();
 	size_t size = dtype_size(desc->dtype), zeros = 0;
 	*w = (struct weight){.head = {.dtype = desc->dtype,
 				      .cout = desc->cout,
@@ -112,8 +117,8 @@ enum { LAYOUT_VERSION = 1 };
 void cl_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE])
 {
 	(void)d;
-	snprintf(out, WEIGHT_LAYOUT_SIZE, "opencl, panels of %d, layout %d",
-		 matrix_constant("tile_cpu.cl", "PANEL"), LAYOUT_VERSION);
+	snprintf(out, WEIGHT_LAYOUT_SIZE, "opencl, panels of %d, layout %d", panel_columns(),
+		 LAYOUT_VERSION);
 }
 
 size_t cl_weight_packed_size(const struct device *d, const struct weight_desc *desc)
@@ -131,7 +136,7 @@ void cl_weight_pack(const struct device *d, const struct weight_desc *desc, void
 	if (desc->table)
 		memcpy(out, desc->data, used);
 	else
-		pack(&w, desc->data, out, matrix_constant("tile_cpu.cl", "PANEL"));
+		pack(&w, desc->data, out, panel_columns());
 	memset((char *)out + used, 0, bytes - used);
 }
 
