@@ -101,16 +101,19 @@ static void listen(struct child *child, int64_t now_ms)
 
 static void ended(struct children *c, struct child *child, int status, int64_t now_ms)
 {
-	if (WIFSIGNALED(status))
+	/* Told to stop before it had anything to give back. */
+	bool stopped =
+	    WIFSIGNALED(status) && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT);
+	if (WIFSIGNALED(status) && !stopped)
 		log_error("worker.died", "device=%s pid=%ld signal=%d", child->selector,
 			  (long)child->pid, WTERMSIG(status));
 	else
 		log_info("worker.ended", "device=%s pid=%ld exit=%d", child->selector,
-			 (long)child->pid, WEXITSTATUS(status));
+			 (long)child->pid, stopped ? 0 : WEXITSTATUS(status));
 	close(child->report_fd);
 	child->report_fd = -1;
 	child->pid = 0;
-	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool clean = stopped || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	if (clean || now_ms - child->started_ms > HEALTHY_MS)
 		child->failures = 0;
 	int64_t pause = PAUSE_MS;

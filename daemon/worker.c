@@ -246,14 +246,15 @@ int worker_run(const struct worker_options *options, struct error *err)
 	/* Without its supervisor a worker would write into a folder that another daemon takes over.
 	 */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	struct sigaction on_term = {.sa_handler = on_drain};
-	sigaction(SIGTERM, &on_term, NULL);
-	sigaction(SIGINT, &on_term, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	name_worker(&w);
 	report(&w, START_LIMIT_MS, "starting");
 	int status = open_all(&w, err);
+	/* Only now: until then it holds nothing, and compiling kernels may take minutes. */
+	struct sigaction on_term = {.sa_handler = on_drain};
+	sigaction(SIGTERM, &on_term, NULL);
+	sigaction(SIGINT, &on_term, NULL);
 	if (!status)
 		status = settle(&w, err);
 	if (!status) {

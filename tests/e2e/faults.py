@@ -240,6 +240,12 @@ def refusals():
     status = place.stop()
     check(status == 0 and not [a for a in place.pids().values() if "redis-server" in a],
           "SIGTERM while it starts: it stops in order", f"{status} {place.pids()}")
+    place.configure(devices="reference")
+    place.start(wait=False)
+    wait_for(lambda: b"worker.started" in place.new_log(), 20)
+    status = place.stop()
+    check(status == 0 and b" error " not in place.new_log(), "SIGTERM while its worker starts",
+          f"{status} {place.new_log()[-300:]}")
     place.configure(devices="auto", redis=f"unix://{place.parent}/none.sock")
     refuses(place, "a Redis that is not there", "none.sock")
     evicting = Redis(place.parent, "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru").start()
