@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Videos through the daemon: animations open elsewhere with the right count, loops, and what is refused."""
-import base64, json, re, subprocess, tempfile
+import base64, json, re, struct, subprocess, tempfile, zlib
 
 from lib import *
 
@@ -81,6 +81,43 @@ def events(place, redis):
     check(len(frames) == 192 and count <= 128, "192 frames are told, and the stream stays bounded", f"{len(frames)} {count}")
 
 
+def png_bytes(path):
+    """The pixels of an 8-bit RGB PNG."""
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IHDR":
+            width, height = struct.unpack_from(">II", data, at + 8)
+        packed += data[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += size + 12
+    raw, line, out = zlib.decompress(packed), bytearray(width * 3), bytearray()
+    for y in range(height):
+        row = raw[y * (width * 3 + 1):(y + 1) * (width * 3 + 1)]
+        above, line = line, bytearray(row[1:])
+        for x in range(width * 3):
+            a, b, c = line[x - 3] if x > 2 else 0, above[x], above[x - 3] if x > 2 else 0
+            p = a + b - c
+            paeth = a if abs(p - a) <= min(abs(p - b), abs(p - c)) else b if abs(p - b) <= abs(p - c) else c
+            line[x] = line[x] + (0, a, b, (a + b) // 2, paeth)[row[0]] & 255
+        out += line
+    return bytes(out)
+
+
+def seam(place):
+    """With the pack in the box: from the last frame to the first it moves no more than within the clip."""
+    pack = ROOT / "models" / "ink-motion"
+    if not (pack / "model_index.json").exists():
+        print("skip seam of a loop: no models/ink-motion")
+        return
+    done = place.sumi("render", "sea waves under clouds", "--pack", pack, "--frames", 16, "--loop", "--seed", 5,
+                      "-o", "loop.png", timeout=600)
+    files = sorted(place.dir.glob("loop-frame-*.png"), key=lambda p: int(p.stem.rsplit("-", 1)[1]))
+    frames = [png_bytes(p) for p in files]
+    moves = [sum(abs(a - b) for a, b in zip(f, g)) / len(f) for f, g in zip(frames, frames[1:] + frames[:1])]
+    check(len(frames) == 16 and moves[-1] <= max(moves[:-1]), "a loop's seam is like its other frames",
+          f"{done.stderr} {[round(m, 2) for m in moves]}")
+
+
 def refusals(place, redis):
     (place.dir / "half.webp").write_bytes((place.dir / "plain.webp").read_bytes()[:2000])
     (place.dir / "text.png").write_text("no picture")
@@ -110,6 +147,7 @@ def main():
     try:
         videos(place)
         events(place, redis)
+        seam(place)
         refusals(place, redis)
     finally:
         place.stop()
