@@ -127,6 +127,7 @@ def train(base, out, profile, samples, seconds=None):
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
         if state["base"] != unet:
             print(f"the base pack's UNet is another than before: the modules go on over it after {seen} clips", flush=True)
+    begun = seen
     clock = common.Clock(samples, seconds, state["spent"] if state and not seconds else 0.0)
     log = common.Log(os.path.join(folder, "log.jsonl"), "motion")
 
@@ -150,8 +151,12 @@ def train(base, out, profile, samples, seconds=None):
         if clock.due():
             log.flush(seen)
             keep()
-    log.flush(seen)
-    keep()
+    if log.n:                                         # else modules that were not trained over this UNet would be taken for such
+        log.flush(seen)
+    if seen > begun:
+        keep()
+    else:
+        print(f"{seen} clips have been seen already: give a larger --samples", flush=True)
 
 
 def restore(base, out, dev):
