@@ -115,7 +115,7 @@ def _falling(clip):
 def _drifting(clip):
     still, speed = clip.styled(*clip.scene()), clip.rng.uniform(0.03, 0.045)
     for t in range(FRAMES):
-        yield styles.mist(still, clip.attrs["style"], clip.attrs["time"], clip.lot(13), speed * t, sway_by=0.26)
+        yield styles.mist(still, clip.attrs["style"], clip.attrs["time"], clip.lot(13), speed * t)
 
 
 def _scenes(clip, moment):

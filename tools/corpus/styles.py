@@ -206,8 +206,9 @@ MIST = {"watercolour": ("f4f2ee", "66739a", 0.75), "ink": ("f3ecdc", "84848c", 0
         "pixel": ("e2e4ea", "5c6a96", 0.8), "neon": ("8f7ad8", "6f6ac8", 0.62), "pencil": ("faf6ec", "b0b0b4", 0.85)}
 
 
-def mist(pic, style, time, rng, drift=0.0, sway_by=0.14):
-    """Two wavy banks of mist over the lower part of the picture, which have drifted so many pictures to the right."""
+def mist(pic, style, time, rng, drift=None):
+    """Two wavy banks of mist over the lower part of the picture; drift: how far they have come to the right, in pictures, in a clip
+    (where they are always wavy, so that they can be seen to move)."""
     n = pic.shape[0]
     cell = n // 32 if style == "pixel" else 1
     day, night, k = MIST[style]
@@ -215,8 +216,9 @@ def mist(pic, style, time, rng, drift=0.0, sway_by=0.14):
     if time in ("dawn", "sunset") and style in ("watercolour", "oil", "pixel"):
         colour = colour * np.array((1.0, 0.86, 0.84) if time == "dawn" else (0.86, 0.64, 0.62), np.float32)
     yy = np.linspace(0, 1, n, dtype=np.float32)[:, None]
-    sway = (noise(rng, n, 2, 1)[:1] - 0.5) * sway_by
-    if drift:                                         # there and back again: a row without an edge
+    sway = (noise(rng, n, 2, 1)[:1] - 0.5) * 0.14
+    if drift is not None:                             # there and back again: a row without an edge
+        sway = (sway - sway.min()) / (np.ptp(sway) + 1e-6) * 0.18 - 0.09
         sway = np.roll(np.concatenate([sway, sway[:, ::-1]], 1), round(drift * n), 1)[:, :n]
     a = np.zeros((n, n), np.float32)
     for centre, half in ((0.50, 0.10), (0.80, 0.12)):
