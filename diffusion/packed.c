@@ -385,6 +385,13 @@ struct packed *packed_link(struct packed *p, struct packed *list)
 	return p;
 }
 
+void packed_rest(const struct packed *p)
+{
+	for (; p; p = p->next)
+		if (p->map)
+			madvise(p->map, p->map_size, MADV_DONTNEED);
+}
+
 void packed_free(struct packed *p)
 {
 	while (p) {

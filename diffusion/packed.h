@@ -55,6 +55,10 @@ void packed_add(struct packed *p, const char *name, struct weight_desc *desc);
 /* All weights were found or added: puts a file that was written to its place. */
 void packed_complete(struct packed *p);
 
+/* Takes the mapped pages of p and of those that hang on p->next out of the process's resident
+ * memory; they come back from the page cache when they are read again. NULL is fine. */
+void packed_rest(const struct packed *p);
+
 /* Unmaps p and those that hang on p->next. NULL is fine. No weight may use it any more. */
 void packed_free(struct packed *p);
 

@@ -400,6 +400,8 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	    .h = run->h,
 	    .w = run->w,
 	};
+	/* Decoding takes more memory than a step, and the two need not be in it at once. */
+	unet_rest(run->unet);
 	int status = run->window.w ? SUMI_OK : run_plan_tile(run, &in.tile, err);
 	if (!status)
 		status = run->window.w ? window_decode(run, latents, out, err)

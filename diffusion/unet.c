@@ -67,6 +67,11 @@ const struct unet_config *unet_config(const struct unet *u)
 	return &u->config;
 }
 
+void unet_rest(const struct unet *u)
+{
+	packed_rest(u->set.packed);
+}
+
 /* --- the text's keys and values --- */
 
 static void cache_attention(struct pass *p, const struct transformer_block *t, struct tensor text,

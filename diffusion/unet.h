@@ -26,6 +26,10 @@ int unet_motion_positions(const struct unet *unet);
 
 const struct unet_config *unet_config(const struct unet *unet);
 
+/* To be called when others will need memory before the UNet is called again: weights that are
+ * mapped from a file leave the process until then. */
+void unet_rest(const struct unet *unet);
+
 /* What the UNet keeps of a text for a whole run: keys and values of every cross-attention.
  * Made once, used in every step, freed before the UNet. */
 struct unet_text;
