@@ -51,7 +51,8 @@ static struct winograd_cut cut_tiles(const struct cl_device *d, const struct gem
 	if (blocks * (size_t)job->weight->panels < wanted)
 		blocks = ceil_div(wanted, (size_t)job->weight->panels);
 	cut.block = (int)ceil_div((size_t)cut.tiles, blocks);
-	cut.block_bytes = 36 * (size_t)cut.block * steps * (size_t)cut.depth * sizeof(float);
+	size_t place = (size_t)(cut.block * cut.depth + matrix_constant(file, "WINOGRAD_PAD"));
+	cut.block_bytes = 36 * steps * place * sizeof(float);
 	size_t together = scratch / cut.block_bytes;
 	cut.chunk = cut.block * (int)(together ? together : 1);
 	return cut;

@@ -12,8 +12,12 @@
 #define WINOGRAD_DEPTH 64 /* input channels of a step at most: 144 KiB of weights */
 #define WINOGRAD_SCRATCH 8388608 /* bytes of transformed input at a time: stays in the cache */
 
+/* A stride of a power of two would put all places into one set of the cache: floats between
+ * two places of the scratch buffer's step beyond its tiles. */
+#define WINOGRAD_PAD 16
+
 #define PLACES 36
-/* A stride of a power of two would put all places into one set of the cache. */
+#define PLACE_STRIDE(tiles, depth) ((tiles) * (depth) + WINOGRAD_PAD)
 #define SUM_STRIDE ((WINOGRAD_TILES + 1) * 2)
 #define WEIGHT_STRIDE ((WINOGRAD_DEPTH + 1) * 2)
 
@@ -63,8 +67,8 @@ INLINE void transform_output(const float8 *m, int step, float8 *y, int out_step)
 	y[3 * out_step] = fma(odd_a, A * AA, fma(odd_b, B * BB, m[5 * step]));
 }
 
-/* The scratch buffer is [blocks][steps][PLACES][block_tiles][depth]: what one step of a
- * block reads lies in one piece. `tiles` tiles from first_tile on; up: log2 of the
+/* The scratch buffer is [blocks][steps][PLACES][block_tiles · depth + WINOGRAD_PAD]: what one
+ * step of a block reads lies in one piece. `tiles` tiles from first_tile on; up: log2 of the
  * upsampling of x. Work-items: [tiles]. */
 kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int ldx, int height,
                                     int width, int up, global const TYPE(WEIGHT) *weight,
@@ -81,8 +85,8 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 		bool inside = y >= 0 && column >= 0 && y < height << up && column < width << up;
 		from[i] = inside ? x + ((y >> up) * width + (column >> up)) * ldx : zero;
 	}
-	int steps = (cin + depth - 1) / depth;
-	ulong block_size = (ulong)steps * PLACES * block_tiles * depth;
+	int steps = (cin + depth - 1) / depth, place = PLACE_STRIDE(block_tiles, depth);
+	ulong block_size = (ulong)steps * PLACES * place;
 	global float *block = scratch + id / block_tiles * block_size + id % block_tiles * depth;
 	for (int step = 0; step < steps; step++) {
 		for (int c = step * depth; c < min(cin, (step + 1) * depth); c += 8) {
@@ -97,10 +101,10 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 			for (int i = 0; i < 6; i++) {
 				transform_input(rows + 6 * i, v);
 				UNROLL(6) for (int j = 0; j < 6; j++)
-					vstore8(v[j], 0, to + (ulong)(6 * i + j) * block_tiles * depth);
+					vstore8(v[j], 0, to + (6 * i + j) * place);
 			}
 		}
-		block += (ulong)PLACES * block_tiles * depth;
+		block += PLACES * place;
 	}
 }
 
@@ -149,13 +153,14 @@ kernel ONE_ITEM void winograd_multiply(global const float *scratch, int depth, i
 	int p = get_global_id(0), block = get_global_id(1), channel = p * PANEL;
 	int count = min(block_tiles, tiles - block * block_tiles);
 	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
-	global const float *v = scratch + (ulong)block * steps * PLACES * block_tiles * depth;
+	int place = PLACE_STRIDE(block_tiles, depth);
+	global const float *v = scratch + (ulong)block * steps * PLACES * place;
 	weight += (ulong)p * 9 * cin * PANEL;
 
 	for (int k = 0; k < cin; k += depth) {
 		int terms = min(depth, cin - k);
 		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
-		for (int i = 0; i < PLACES; i++, v += block_tiles * depth)
+		for (int i = 0; i < PLACES; i++, v += place)
 			TILE_SWEEP(count, row, place, v + row * depth, depth, terms, u + i * WEIGHT_STRIDE,
 			           m + i * SUM_STRIDE + 2 * row, k == 0)
 	}
