@@ -96,10 +96,10 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 {
 	struct spectrogram s;
 	struct mood mood;
-	if (r->frames > 0 || r->fps > 0 || r->reverse || r->boomerang)
+	if (r->frames > 0 || r->fps > 0 || r->loop_count > 0 || r->reverse || r->boomerang)
 		return error_set(
 		    err, SUMI_INVALID,
-		    "a clip of sound has neither frames nor fps, reverse or boomerang");
+		    "a clip of sound has neither frames nor fps, loop_count, reverse or boomerang");
 	if (strcmp(info->modality, "audio") != 0)
 		return error_set(
 		    err, SUMI_INVALID,

@@ -38,6 +38,7 @@ struct request {
 	double duration;  /* seconds: audio */
 	const char *mood; /* audio: a row of the pack's table */
 	int frames, fps;  /* video */
+	int loop_count;   /* of an animation, 0: for ever */
 	bool loop, reverse, boomerang;
 };
 

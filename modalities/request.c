@@ -142,6 +142,7 @@ static void put_request(json_t *o, const struct request *r)
 	put(o, "loop", r->loop, json_true());
 	put(o, "reverse", r->reverse, json_true());
 	put(o, "boomerang", r->boomerang, json_true());
+	put(o, "loop_count", r->loop_count != 0, json_integer(r->loop_count));
 }
 
 json_t *request_json(const struct request *r)

@@ -10,6 +10,7 @@
 #include "modalities/webp.h"
 
 enum { FRAMES_MIN = 2, FRAMES_MAX = 64, FRAMES_DEFAULT = 16, FPS_DEFAULT = 8, FPS_MAX = 60 };
+enum { LOOP_COUNT_MAX = 65535 }; /* of the WebP format */
 
 /* png: one file a frame. */
 static const char *const video_formats[] = {"webp", "png", NULL};
@@ -38,6 +39,9 @@ static int video_resolve(const struct pack_info *info, struct request *r, struct
 	if (r->fps < 1 || r->fps > FPS_MAX)
 		return error_set(err, SUMI_INVALID, "fps is %d, allowed are 1 to %d", r->fps,
 				 FPS_MAX);
+	if (r->loop_count < 0 || r->loop_count > LOOP_COUNT_MAX)
+		return error_set(err, SUMI_INVALID, "loop_count is %d, allowed are 0 to %d",
+				 r->loop_count, LOOP_COUNT_MAX);
 	return SUMI_OK;
 }
 
@@ -151,6 +155,7 @@ static int finish_animation(struct frames *f, const struct sink *sink, struct er
 	struct webp_animation_options options = {
 	    .picture = {.lossless = r->lossless, .quality = (float)r->quality},
 	    .frame_ms = 1000.0 / r->fps,
+	    .loop_count = r->loop_count,
 	};
 	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
 	struct output o = {.role = "main",

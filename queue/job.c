@@ -69,6 +69,8 @@ const struct job_field job_fields[] = {
     ROW(loop, JOB_BOOL, 0, 0, NULL, NULL, true, "the end joins the beginning"),
     ROW(reverse, JOB_BOOL, 0, 0, NULL, NULL, true, "video: backwards"),
     ROW(boomerang, JOB_BOOL, 0, 0, NULL, NULL, true, "video: forwards, then backwards"),
+    ROW(loop_count, JOB_INT, 0, 65535, NULL, NULL, true,
+	"video: how often a player shows it; 0: for ever"),
     ROW(priority, JOB_RANK, 0, 0, priority_words, "normal", false,
 	"high goes first and may interrupt; batch waits for all others"),
     ROW(not_before, JOB_TIME, 0, 0, NULL, NULL, false, "earliest start"),

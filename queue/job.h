@@ -65,7 +65,7 @@ struct job {
 	double strength;
 	double duration; /* seconds */
 	const char *mood;
-	int64_t frames, fps;
+	int64_t frames, fps, loop_count;
 	bool loop, reverse, boomerang;
 
 	int64_t priority;             /* enum job_priority */

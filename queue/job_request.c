@@ -40,6 +40,7 @@ struct request job_request(const struct job *job, int variant)
 	    .mood = job->mood,
 	    .frames = (int)job->frames,
 	    .fps = (int)job->fps,
+	    .loop_count = (int)job->loop_count,
 	    .loop = job->loop,
 	    .reverse = job->reverse,
 	    .boomerang = job->boomerang,

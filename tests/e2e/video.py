@@ -127,6 +127,7 @@ def refusals(place, redis):
         "4000 frames": ({"frames": 4000}, "frames"),
         "1e9 frames": ({"frames": 1e9}, "frames"),
         "1000 fps": ({"fps": 1000}, "fps"),
+        "70000 loops": ({"loop_count": 70000}, "loop_count"),
         "a duration": ({"duration": 4}, "frames and fps"),
         "cfg_scale NaN": ('{"id": "ID", "modality": "video", "prompt": "x", "cfg_scale": NaN}', "NaN"),
         "cfg_scale 1e400": ('{"id": "ID", "modality": "video", "prompt": "x", "cfg_scale": 1e400}', "overflow"),

@@ -59,6 +59,9 @@ static void bad_requests_get_a_clear_line(void **state)
 	r.fps = -1;
 	check_refused(pack, r, "fps");
 	r = request(8);
+	r.loop_count = 65536;
+	check_refused(pack, r, "loop_count");
+	r = request(8);
 	r.duration = 3;
 	check_refused(pack, r, "frames and fps");
 	r = request(8);
@@ -251,10 +254,11 @@ static void animations_hold_their_frames(void **state)
 		r.reverse = k & 2;
 		r.boomerang = k & 4;
 		r.fps = 10;
+		r.loop_count = k;
 		struct collected c = generate(r, false);
 		uint8_t *frames = read_animation(&c, &info, ends);
 		assert_int_equal(info.frames, shown);
-		assert_int_equal(info.loop_count, 0);
+		assert_int_equal(info.loop_count, k);
 		assert_int_equal(info.duration_ms, 100 * shown);
 		assert_true(fabs(c.duration[0] - 0.1 * shown) < 1e-9);
 		for (int f = 0; f < shown; f++) {
