@@ -53,12 +53,18 @@ def text_weights(model):
     return {k if k.startswith("text_model.") else "text_model." + k: v for k, v in w.items()}
 
 
-def sumi_json(domain, profile, state, ae, fast, seed, begun_from=None):
-    """begun_from: the pack whose weights training began with (revive.py --fresh)."""
+def corpus_version(domain, out):
+    """Of the corpus that lies in `out`, which may be older than the program."""
+    done = os.path.join(out, "corpus", "done")
+    return open(done).read().split()[0] if os.path.exists(done) else domain.A.CORPUS_VERSION
+
+
+def sumi_json(domain, profile, state, ae, fast, seed, version, begun_from=None):
+    """version: of the corpus. begun_from: the pack whose weights training began with (revive.py --fresh)."""
     own = domain.manifest(profile)
     return {
         "name": own.pop("name"), "modality": own.pop("modality"), "licence": "CC0-1.0", "licence_of_the_code": "MIT",
-        "provenance": own.pop("provenance"), "corpus": {"version": domain.A.CORPUS_VERSION, "seed": seed}, "languages": ["en", "ru"],
+        "provenance": own.pop("provenance"), "corpus": {"version": version, "seed": seed}, "languages": ["en", "ru"],
         "command": f"python tools/train/chain.py --kind {domain.name} --profile {profile} --seed {seed} --pack {domain.pack}",
         "trained": {"autoencoder_crops": ae["seen"], f"unet_{domain.what}": state["seen"],
                     f"fast_{domain.what}": fast["seen"] if fast else 0, **({"begun_from": begun_from} if begun_from else {})},
@@ -92,7 +98,8 @@ def export(domain, out, pack, profile="cpu", seed=1):
         "feature_extractor": [None, None], "image_encoder": [None, None], "requires_safety_checker": False})
     begun = os.path.join(out, "begun_from")
     begun_from = open(begun).read().strip() if os.path.exists(begun) else None
-    write_json(os.path.join(pack, "sumi.json"), sumi_json(domain, profile, state, ae, fast, seed, begun_from))
+    write_json(os.path.join(pack, "sumi.json"), sumi_json(domain, profile, state, ae, fast, seed,
+                                                        corpus_version(domain, out), begun_from))
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
     print(f"{pack}: {size / 1e6:.1f} MB, UNet after {state['seen']} {domain.what}, fast {fast['seen'] if fast else 'none'}")
 
