@@ -17,6 +17,14 @@ def reaches(place, id, step):
     return wait_for(lambda: place.json("show", id).get("step", 0) >= step, 60, 0.05)
 
 
+def freeze(place):
+    """Time for the private Redis to write what it knows, once a second, while the job stays where it is."""
+    worker = place.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(1.5)
+    return worker
+
+
 def steps_of(place, id):
     return len(re.findall(rf" step\.made .*id={id} ", place.log.read_text()))
 
@@ -63,7 +71,7 @@ def interruptions():
 
     id = detach(place, *SLOW)
     reaches(place, id, 3)
-    time.sleep(1.5)  # the private Redis syncs once a second
+    freeze(place)
     place.kill()
     place.start()
     same_bytes(place, id, expected, "a power cut")
@@ -72,9 +80,10 @@ def interruptions():
     reaches(place, id, 3)
     waiting = subprocess.Popen([BIN / "sumi", "wait", id], env=place.env(), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)  # its last second of writes is lost
+    worker = freeze(place)
     for pid in [p for p, args in place.pids().items() if "redis-server" in args]:
         os.kill(pid, signal.SIGKILL)
+    os.kill(worker, signal.SIGCONT)
     out = waiting.communicate(timeout=120)
     check(waiting.returncode == 0, "who waits for a job outlives that", str(out))
     same_bytes(place, id, expected, "the private Redis killed")
