@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -13,6 +14,7 @@ import common
 import diffusion
 import domains
 import models
+import preview_map
 
 
 def tensors(module, prefix=""):
@@ -59,6 +61,16 @@ def corpus_version(domain, out):
     return open(done).read().split()[0] if os.path.exists(done) else domain.A.CORPUS_VERSION
 
 
+def preview(out, vae, count=300):
+    """How latents look while they form, fitted on corpus pictures where they lie in `out`."""
+    path = os.path.join(out, "corpus", "pictures.npy")
+    if not os.path.exists(path):
+        return {}
+    pictures = np.load(path, mmap_mode="r")[:count]
+    found, _, _ = preview_map.fit(lambda x: vae.encoder(x)[0], (common.to_tensor(pictures[i:i + 1], "cpu") for i in range(len(pictures))))
+    return {"preview": found}
+
+
 def sumi_json(domain, profile, state, ae, fast, seed, version, begun_from=None):
     """version: of the corpus. begun_from: the pack whose weights training began with (revive.py --fresh)."""
     own = domain.manifest(profile)
@@ -98,8 +110,8 @@ def export(domain, out, pack, profile="cpu", seed=1):
         "feature_extractor": [None, None], "image_encoder": [None, None], "requires_safety_checker": False})
     begun = os.path.join(out, "begun_from")
     begun_from = open(begun).read().strip() if os.path.exists(begun) else None
-    write_json(os.path.join(pack, "sumi.json"), sumi_json(domain, profile, state, ae, fast, seed,
-                                                        corpus_version(domain, out), begun_from))
+    manifest = sumi_json(domain, profile, state, ae, fast, seed, corpus_version(domain, out), begun_from)
+    write_json(os.path.join(pack, "sumi.json"), {**manifest, **preview(out, vae)})
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
     print(f"{pack}: {size / 1e6:.1f} MB, UNet after {state['seen']} {domain.what}, fast {fast['seen'] if fast else 'none'}")
 
