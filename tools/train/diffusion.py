@@ -75,7 +75,8 @@ class Nets(torch.nn.Module):
 
 
 def noised(z, t, noise, alphas):
-    a = alphas[t].view(-1, 1, 1, 1)
+    """(noisy latents, the velocity to predict); z: N x ..., pictures or clips."""
+    a = alphas[t].view(-1, *[1] * (z.ndim - 1))
     return a.sqrt() * z + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * z
 
 

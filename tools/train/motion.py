@@ -138,8 +138,7 @@ def train(base, out, profile, samples, seconds=None):
         z, text, rng = data.batch(seen, batch)
         t = diffusion.steps_by_lot(rng, batch, dev)
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
-        a = alphas[t].view(-1, 1, 1, 1, 1)
-        x, v = a.sqrt() * z + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * z
+        x, v = diffusion.noised(z, t, noise, alphas)
         with diffusion.amp(dev):
             loss = F.mse_loss(velocity(net, x, t, text).float(), v)
         loss.backward()
@@ -177,9 +176,8 @@ def loss_of(net, base, out, dev, batches=40):
         z, text, rng = data.batch(10 ** 9 + 2 * k, 2)
         t = diffusion.steps_by_lot(rng, 2, dev)
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
-        a = alphas[t].view(-1, 1, 1, 1, 1)
-        v = velocity(net, a.sqrt() * z + (1 - a).sqrt() * noise, t, text)
-        total += F.mse_loss(v, a.sqrt() * noise - (1 - a).sqrt() * z).item()
+        x, v = diffusion.noised(z, t, noise, alphas)
+        total += F.mse_loss(velocity(net, x, t, text), v).item()
     return total / batches
 
 
