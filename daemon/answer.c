@@ -1,43 +1,15 @@
 /* Answers from the store. */
 #include "daemon/answer.h"
 
-#include <dirent.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/files.h"
 #include "modalities/request.h"
 
-enum { FILE_LIMIT = 1 << 30, DEPTH = 2 };
-
-/* A pack's digest does not read its weights; this changes when somebody replaces them. */
-static uint64_t stamp_folder(const char *folder, int depth)
-{
-	uint64_t stamp = 0;
-	struct dirent *entry;
-	DIR *dir = opendir(folder);
-	while (dir && (entry = readdir(dir))) {
-		char path[FILES_PATH_MAX];
-		struct stat st;
-		if (entry->d_name[0] == '.' ||
-		    files_path(path, NULL, "%s/%s", folder, entry->d_name) || stat(path, &st))
-			continue;
-		/* A sum: folders are read in no certain order. */
-		if (S_ISDIR(st.st_mode) && depth > 0)
-			stamp += stamp_folder(path, depth - 1) * 31;
-		else if (S_ISREG(st.st_mode))
-			stamp += ((uint64_t)st.st_mtim.tv_sec * 1000000000u +
-				  (uint64_t)st.st_mtim.tv_nsec) *
-				     (2 * (uint64_t)st.st_ino + 1) +
-				 (uint64_t)st.st_size;
-	}
-	if (dir)
-		closedir(dir);
-	return stamp;
-}
+enum { FILE_LIMIT = 1 << 30 };
 
 /* What the worker read of the pack when it started: reading it again, tokenizer and all, would
  * take longer than everything else before the first step. Where somebody has replaced the pack
@@ -69,8 +41,8 @@ static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 		json_object_set_new(o, "init", json_string(init));
 		json_object_set_new(o, "variants", json_integer(q->variants));
 		json_object_set_new(o, "model_digest", json_string(info->digest));
-		json_object_set_new(o, "model_stamp",
-				    json_integer((json_int_t)stamp_folder(q->folder, DEPTH)));
+		/* The digest does not read the weights; the stamp changes with them. */
+		json_object_set_new(o, "model_stamp", json_integer((json_int_t)pack_stamp(info)));
 		json_object_set_new(o, "version", json_string(SUMI_VERSION));
 		text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
 		json_decref(o);

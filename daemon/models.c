@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,22 +22,6 @@ struct models {
 	uint64_t budget, turn;
 	struct slot slots[SLOTS];
 };
-
-/* Whoever replaces a pack replaces one of these files: cheap to ask before every job. */
-static uint64_t folder_stamp(const char *folder)
-{
-	static const char *const files[] = {"model_index.json", "sumi.json", "unet",
-					    "unet/diffusion_pytorch_model.safetensors"};
-	uint64_t stamp = 0;
-	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-		char path[FILES_PATH_MAX];
-		struct stat st;
-		if (files_path(path, NULL, "%s/%s", folder, files[i]) == 0 && stat(path, &st) == 0)
-			stamp = stamp * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-				(uint64_t)st.st_mtim.tv_nsec + st.st_ino;
-	}
-	return stamp;
-}
 
 uint64_t models_budget(const struct device_info *info)
 {
@@ -121,7 +104,7 @@ static int load(struct models *m, const char *folder, struct slot **out, struct 
 	if (status)
 		return status;
 	strcpy(s->folder, folder);
-	s->stamp = folder_stamp(folder);
+	s->stamp = pack_stamp(pack_info_of(s->pack));
 	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu",
 		 pack_info_of(s->pack)->name, (double)(clock_mono_us() - start) / 1e6,
 		 m->device->bytes_in_use >> 20);
@@ -135,7 +118,7 @@ int models_get(struct models *m, const char *folder, struct pack **pack, struct 
 	for (int i = 0; i < SLOTS && !found; i++)
 		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0)
 			found = &m->slots[i];
-	if (found && found->stamp != folder_stamp(folder)) {
+	if (found && found->stamp != pack_stamp(pack_info_of(found->pack))) {
 		unload(found);
 		found = NULL;
 	}

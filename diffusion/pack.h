@@ -60,6 +60,10 @@ int pack_part(const struct pack_info *info, const char *part, char out[FILES_PAT
  * on a device. 0 for a folder without any. */
 uint64_t pack_weight_bytes(const char *folder);
 
+/* A number that changes when somebody replaces a file of the pack or of its base: made of inodes,
+ * sizes and times of change, so it is cheap enough to ask before every job. */
+uint64_t pack_stamp(const struct pack_info *info);
+
 struct pack;
 
 /* Loads tokenizer, text encoder, UNet(s) and VAE of a pack onto the device. The pack

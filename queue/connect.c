@@ -398,6 +398,7 @@ void queue_close(struct queue *queue)
 	if (!queue)
 		return;
 	link_drop(queue);
+	freeReplyObject(queue->rung);
 	if (queue->bell)
 		redisFree(queue->bell);
 	for (size_t i = 0; i < queue->window_count; i++)

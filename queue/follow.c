@@ -45,12 +45,14 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 	char *command, in[192], bell[192];
 	redisReply *reply;
 	*rang = false;
+	freeReplyObject(queue->rung);
+	queue->rung = NULL;
 	snprintf(in, sizeof in, "%sin", queue->prefix);
 	snprintf(bell, sizeof bell, "%sbell", queue->prefix);
 	/* The intake from its beginning: an entry that lies there rings. The bell from where it was
 	 * heard last: what rang between two calls is not missed. BLOCK 0 would be for ever. */
 	int size =
-	    redisFormatCommand(&command, "XREAD COUNT 16 BLOCK %d STREAMS %s %s 0-0 %s",
+	    redisFormatCommand(&command, "XREAD COUNT %d BLOCK %d STREAMS %s %s 0-0 %s", RUNG_MAX,
 			       timeout_ms > 0 ? timeout_ms : 1, in, bell, queue->bell_cursor);
 	if (size < 0)
 		return error_set(err, SUMI_NOMEM, "queue: no memory");
@@ -66,7 +68,7 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 			reply_copy(reply_at(entries->element[entries->elements - 1], 0),
 				   queue->bell_cursor, sizeof queue->bell_cursor);
 	}
-	freeReplyObject(reply);
+	queue->rung = reply;
 	return SUMI_OK;
 }
 

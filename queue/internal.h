@@ -64,6 +64,8 @@ int tls_open(const char *host, int port, const char *ca_file, int timeout_ms, in
 
 /* ---- the connection (queue/connect.c) ------------------------------------------------- */
 
+#define RUNG_MAX 16 /* entries that the doorbell reads at once */
+
 struct queue {
 	struct queue_url url;
 	char *prefix, *ca_file;
@@ -71,6 +73,7 @@ struct queue {
 	redisContext *redis; /* NULL: not connected */
 	redisContext *bell;  /* blocks in queue_doorbell() */
 	char bell_cursor[QUEUE_CURSOR_SIZE];
+	redisReply *rung; /* what it last heard, for queue_admit() to begin with; or NULL */
 	char run_id[64];
 	uint64_t generation;
 	char sha[SCRIPT_COUNT][41];

@@ -344,6 +344,39 @@ static void test_doorbell(void **state)
 	assert_false(rang);
 }
 
+static void ring(int jobs)
+{
+	bool rang;
+	for (int i = 0; i < jobs; i++)
+		freeReplyObject(fixture_command("XADD {sumi}:in * modality image prompt p%d", i));
+	must(queue_doorbell(q, 5000, &rang, &err), &err);
+	assert_true(rang);
+}
+
+/* What the doorbell read is a beginning, not all that there is, and may be old. */
+static void test_admitting_what_rang(void **state)
+{
+	(void)state;
+	struct queue *other = fixture_queue();
+	struct queue_admitted admitted;
+	ring(3);
+	must(queue_admit(q, 100, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs, 3);
+	ring(40);
+	must(queue_admit(q, 100, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs, 40);
+	ring(2);
+	must(queue_admit(other, 100, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs, 2);
+	must(queue_admit(q, 100, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs + admitted.duplicates + admitted.rejected, 0);
+	ring(2);
+	freeReplyObject(fixture_command("SCRIPT FLUSH"));
+	must(queue_admit(q, 100, &admitted, &err), &err);
+	assert_int_equal(admitted.jobs, 2);
+	queue_close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -364,6 +397,7 @@ int main(void)
 	    TEST(test_recurring),
 	    TEST(test_recurring_daily_begins_at_its_time),
 	    TEST(test_doorbell),
+	    TEST(test_admitting_what_rang),
 	};
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }
