@@ -459,6 +459,7 @@ static void find_answer(struct work *w)
 	log_info("job.answered", "id=%s from=%s", w->lease->id, w->answer.from);
 	queue_event(w->x->queue, w->lease, "answered", "from", w->answer.from,
 		    strlen(w->answer.from), &ignored);
+	crash_point("answered");
 }
 
 /* The same results under this job's own name. */
