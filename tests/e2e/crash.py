@@ -16,6 +16,10 @@ POINTS = ["claimed", "started", "begun", "step", "step_saved", "temp_written", "
           "folder_synced", "artifact_row", "variant_visible", "variant_told", "job_stored", "stored",
           "finished", "history_written", "job_visible", "visible"]
 
+# Of a job that is answered from the store: its files lie there already.
+ANSWERING = ["answered", "started", "artifact_row", "variant_visible", "variant_told", "job_stored", "stored",
+             "finished", "history_written", "job_visible", "visible"]
+
 
 def submit(redis, jobs):
     """Jobs as a stranger's client would send them."""
@@ -124,6 +128,30 @@ def crash_points(expected):
         ground.finish(jobs)
         audit(point, jobs, expected, ground.places, ground.redis, kills=1)
         ground.close()
+
+
+def answered(expected):
+    """Identical jobs, each killed at another point while it is answered: not one step is made for them."""
+    ground = Ground(reuse="30d")
+    place = ground.places[0]
+    place.start()
+    jobs = [("first", 1, 2)]
+    submit(ground.redis, jobs)
+    check(wait_for(lambda: all_ended(ground.redis, jobs), 60), "the first of identical jobs is made")
+    for point in ANSWERING:
+        # What the last kill left is taken up by the next daemon, which dies elsewhere.
+        place.kill()
+        once = place.dir / f"crashed-{point}"
+        place.start(SUMI_CRASH_AT=point, SUMI_CRASH_ONCE=str(once))
+        jobs.append((f"same-{point}", 1, 2))
+        submit(ground.redis, jobs[-1:])
+        check(wait_for(once.exists, 60), f"answering, {point}: is reached")
+    place.kill()
+    place.start()
+    ground.finish(jobs)
+    audit(f"{len(ANSWERING)} kills while jobs were answered", jobs, expected, ground.places, ground.redis)
+    check(steps_made(place) == 2 * STEPS, "and none of them made a step", str(steps_made(place)))
+    ground.close()
 
 
 def random_kills(expected, rng, job_count, kill_count):
@@ -237,6 +265,7 @@ def main():
     rng = random.Random(args.seed)
     expected = undisturbed([(seed, n) for seed in (1, 2, 3, 4) for n in (1, 2)])
     crash_points(expected)
+    answered(expected)
     redis_killed(expected)
     redis_paused(expected)
     redis_rewound(expected)
