@@ -102,6 +102,15 @@ static bool file_stands(const char *path, int64_t bytes)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == bytes;
 }
 
+/* A file that lay there for years may have its size and other bytes. */
+static bool file_holds(const char *path, const struct store_artifact *a)
+{
+	struct error ignored;
+	char sha256[SHA256_HEX_SIZE];
+	return file_stands(path, a->bytes) && sha256_file(path, sha256, &ignored) == 0 &&
+	       strcmp(sha256, a->sha256) == 0;
+}
+
 /* ---- rows ---- */
 
 static int check_artifact(const struct store_artifact *a, struct error *err)
@@ -209,7 +218,7 @@ int store_artifact_put(struct store *s, struct store_artifact *a, const void *da
 	/* The file may be there from an earlier attempt, and may then be collected as an orphan
 	 * until the row stands: look again under the lock. */
 	for (int round = 0; !status && missing && round < 3; round++) {
-		if (!file_stands(path, a->bytes)) {
+		if (!file_holds(path, a)) {
 			status = store_space(s, a->bytes, err);
 			if (!status)
 				status = write_file(s, a->sha256, path, data, size, err);

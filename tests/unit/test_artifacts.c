@@ -145,19 +145,23 @@ static void check_put(void **state)
 	store_close(s);
 }
 
-/* A file that went missing is written again by the same result. */
-static void check_missing_comes_back(void **state)
+/* A file that went missing, or has other bytes, is written again by the same result. */
+static void check_lost_comes_back(void **state)
 {
-	(void)state;
+	static const char *const harms[] = {"-delete", "-exec sh -c 'printf eno >{}' \\;"};
 	struct store *s = store_test_open(folder, STORE_WRITE);
-	char command[128];
+	char command[160], text[64];
+	(void)state;
 	put_job(s, "a", "t1");
 	put(s, "a", 0, "one");
 	finish(s, "a", "t1");
-	snprintf(command, sizeof command, "find %s/artifacts -type f -delete", folder);
-	assert_int_equal(system(command), 0);
-	assert_int_equal(put(s, "a", 0, "one"), STORE_PUT_SAME);
-	assert_int_equal(artifacts(s, "a", false, NULL), 1);
+	for (size_t i = 0; i < sizeof harms / sizeof harms[0]; i++) {
+		snprintf(command, sizeof command, "find %s/artifacts -type f %s", folder, harms[i]);
+		assert_int_equal(system(command), 0);
+		assert_int_equal(put(s, "a", 0, "one"), STORE_PUT_SAME);
+		assert_int_equal(artifacts(s, "a", false, text), 1);
+		assert_string_equal(text, "one");
+	}
 	store_close(s);
 }
 
@@ -405,9 +409,8 @@ static void check_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(check_put),       TEST(check_missing_comes_back),
-	    TEST(check_collect),   TEST(check_crash_points),
-	    TEST(check_reserve),   TEST(check_ballast),
+	    TEST(check_put),          TEST(check_lost_comes_back), TEST(check_collect),
+	    TEST(check_crash_points), TEST(check_reserve),         TEST(check_ballast),
 	    TEST(check_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
