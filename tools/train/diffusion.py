@@ -44,12 +44,12 @@ class Data:
     def __init__(self, domain, out, dev, drop=0.1):
         self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
         self.codes = np.load(os.path.join(out, "corpus", "codes.npy"))
-        self.domain = domain
+        self.domain, self.pool = domain, domain.painted(self.codes[:self.z.shape[1]])
         self.tokens, self.dev, self.drop = vocabulary.Tokenizer(os.path.join(out, "tokenizer")), dev, drop
 
     def batch(self, seen, count):
         rng = np.random.default_rng([11, seen])
-        which = rng.integers(self.z.shape[1], size=count)
+        which = rng.choice(self.pool, count)
         flip = rng.integers(self.z.shape[0], size=count)
         ids = []
         for i in which:

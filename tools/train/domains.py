@@ -39,6 +39,11 @@ class Picture:
         """The pictures that crops are taken from: pixel art counts five times, the PCA is strongest there."""
         return np.concatenate([np.arange(len(codes))] + [np.flatnonzero(codes[:, 3] == self.A.STYLES.index("pixel"))] * 4)
 
+    def painted(self, codes):
+        """The pictures that the UNet learns from: rain and pixel art, whose latents say most, count three times."""
+        hard = (codes[:, 3] == self.A.STYLES.index("pixel")) | (codes[:, 2] == self.A.WEATHERS.index("rain"))
+        return np.concatenate([np.arange(len(codes))] + [np.flatnonzero(hard)] * 2)
+
     def groups(self, codes):
         """What the autoencoder is measured on apart: name -> which pictures."""
         return {s: codes[:, 3] == k for k, s in enumerate(self.A.STYLES)}
@@ -85,6 +90,8 @@ class Music:
 
     def pool(self, codes):
         return np.arange(len(codes))
+
+    painted = pool
 
     def groups(self, codes):
         return {m: codes[:, 0] == k for k, m in enumerate(self.A.MOODS)}
