@@ -202,10 +202,23 @@ enum way tune_recall(const struct cl_device *d, const char *what, enum dtype dty
 	return way;
 }
 
-void tune_keep(const char *path, enum way way)
+enum way tune_choose(struct cl_device *d, int64_t (*time)(struct cl_device *, void *, enum way),
+		     void *trial, const char *path)
 {
+	enum way best = WAY_UNKNOWN;
+	int64_t shortest = -1;
+	for (enum way way = WAY_PLAIN; way <= WAY_SPECIAL; way++) {
+		int64_t us = time(d, trial, way);
+		if (us >= 0 && (shortest < 0 || us < shortest)) {
+			shortest = us;
+			best = way;
+		}
+	}
+	if (best == WAY_UNKNOWN)
+		return WAY_PLAIN;
 	if (path[0])
-		save(path, ways[way]);
+		save(path, ways[best]);
+	return best;
 }
 
 /* The trial: y [rows, cols] = x [rows, depth]·wᵀ, or with kernel 3 the convolution of a square
@@ -381,28 +394,24 @@ static struct gemm_tile try_tiles(struct cl_device *d, enum dtype dtype, int cla
 	return best;
 }
 
+static int64_t conv_time(struct cl_device *d, void *trial, enum way way)
+{
+	return trial_time(d, trial, NULL, way);
+}
+
 static enum way try_ways(struct cl_device *d, enum dtype dtype, int class)
 {
 	char path[FILES_PATH_MAX];
 	struct trial trial = {0};
-	int64_t shortest = -1;
 	if (!tune_wanted(d))
 		return WAY_PLAIN;
 	enum way best = tune_recall(d, "conv", dtype, class, path);
 	if (best != WAY_UNKNOWN)
 		return best;
+	best = WAY_PLAIN;
 	if (trial_new(d, dtype, class, 3, &trial, NULL) == SUMI_OK)
-		for (enum way way = WAY_PLAIN; way <= WAY_SPECIAL; way++) {
-			int64_t time = trial_time(d, &trial, NULL, way);
-			if (time >= 0 && (shortest < 0 || time < shortest)) {
-				shortest = time;
-				best = way;
-			}
-		}
+		best = tune_choose(d, conv_time, &trial, path);
 	trial_free(d, &trial);
-	if (best == WAY_UNKNOWN)
-		return WAY_PLAIN;
-	tune_keep(path, best);
 	return best;
 }
 

@@ -16,10 +16,14 @@ enum way { WAY_UNKNOWN, WAY_PLAIN, WAY_SPECIAL };
 bool tune_wanted(const struct cl_device *d);
 
 /* What is remembered for an operation, dtype and class; WAY_UNKNOWN: nothing. path: where
- * tune_keep() is to write, "" when there is no cache directory. */
+ * tune_choose() is to write, "" when there is no cache directory. */
 enum way tune_recall(const struct cl_device *d, const char *what, enum dtype dtype, int class,
 		     char path[FILES_PATH_MAX]);
-void tune_keep(const char *path, enum way way);
+
+/* The quickest way by `time` (microseconds; negative: wrong, or not possible), written to path
+ * where that is not ""; WAY_PLAIN when none could be timed. */
+enum way tune_choose(struct cl_device *d, int64_t (*time)(struct cl_device *, void *, enum way),
+		     void *trial, const char *path);
 
 /* Number i of a trial's operand: multiples of 1/256 from -1/2 to 1/2, the same everywhere.
  * Products and sums of some hundreds of them are exact in float. */

@@ -114,8 +114,9 @@ static bool trial_right(struct cl_device *d, struct trial *t)
 }
 
 /* Microseconds of the fastest of a few runs; negative: wrong, or not possible. */
-static int64_t trial_time(struct cl_device *d, struct trial *t, enum way way)
+static int64_t trial_time(struct cl_device *d, void *trial, enum way way)
 {
+	struct trial *t = trial;
 	int64_t best = -1;
 	size_t bytes = count(t) * sizeof(uint16_t);
 	bool matrix = way == WAY_SPECIAL;
@@ -141,24 +142,15 @@ static enum way try_ways(struct cl_device *d)
 {
 	char path[FILES_PATH_MAX];
 	struct trial trial = {0};
-	int64_t shortest = -1;
 	if (!tune_wanted(d))
 		return d->quirks.mma_emulated ? WAY_SPECIAL : WAY_PLAIN;
 	enum way best = tune_recall(d, "attention", DTYPE_F16, 0, path);
 	if (best != WAY_UNKNOWN)
 		return best;
+	best = WAY_PLAIN;
 	if (trial_new(d, &trial, NULL) == SUMI_OK)
-		for (enum way way = WAY_PLAIN; way <= WAY_SPECIAL; way++) {
-			int64_t time = trial_time(d, &trial, way);
-			if (time >= 0 && (shortest < 0 || time < shortest)) {
-				shortest = time;
-				best = way;
-			}
-		}
+		best = tune_choose(d, trial_time, &trial, path);
 	trial_free(d, &trial);
-	if (best == WAY_UNKNOWN)
-		return WAY_PLAIN;
-	tune_keep(path, best);
 	return best;
 }
 
