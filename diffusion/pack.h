@@ -36,7 +36,8 @@ struct pack_info {
 	bool has_fast;      /* a second UNet, distilled to few steps ("fast" in sumi.json) */
 	char fast_unet[64]; /* its folder */
 	struct pack_defaults fast;
-	bool has_motion; /* motion_adapter/: frames of one run know of each other */
+	bool has_motion;     /* motion_adapter/: frames of one run know of each other */
+	double noise_shared; /* of the variance of a video's first noise: the same for all frames */
 	int latent_channels;
 	int scale;                  /* pixels a latent pixel stands for, each way: 8 */
 	struct preview_map preview; /* colours of its latents */

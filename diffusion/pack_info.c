@@ -224,6 +224,8 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	if ((status = json_want_string(info->manifest, path, "name", &name, err)) ||
 	    (status = json_want_string(info->manifest, path, "modality", &modality, err)) ||
 	    (status = json_want_string(info->manifest, path, "licence", &licence, err)) ||
+	    (status = json_want_number(info->manifest, path, "noise_shared", 0, 1,
+				       &info->noise_shared, err)) ||
 	    (status = preview_map_read(info->manifest, path, info->latent_channels, &info->preview,
 				       err)))
 		return status;

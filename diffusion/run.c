@@ -218,6 +218,17 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	return status;
 }
 
+/* Each frame's noise, and the part of it that they share. */
+static void draw_noise(struct run *run, float *noise)
+{
+	size_t pixels = (size_t)run->h * (size_t)run->w;
+	double share = pack_info_of(run->pack)->noise_shared;
+	rng_randn(&run->rng, noise, elements(run));
+	if (share > 0 && run->motion.frames)
+		run_share_noise(&run->rng, noise, run->denoised, run->c, run->frames, pixels,
+				(float)share);
+}
+
 static int first_latents(struct run *run, const struct run_params *p, struct error *err)
 {
 	enum rng_kind kind;
@@ -230,11 +241,11 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 		float *clean = run->x, *noise = run->prediction;
 		if ((status = encode_init(run, p, clean, err)))
 			return status;
-		rng_randn(&run->rng, noise, n);
+		draw_noise(run, noise);
 		sampler_add_noise(run->sampler, clean, noise, run->x, n);
 		return SUMI_OK;
 	}
-	rng_randn(&run->rng, run->x, n);
+	draw_noise(run, run->x);
 	if (run->motion.length)
 		run_shuffle_noise(&run->rng, run->x, run->c, run->frames,
 				  (size_t)run->h * (size_t)run->w, &run->motion);
@@ -362,6 +373,14 @@ int run_steps_done(const struct run *run)
 	return sampler_done(run->sampler);
 }
 
+/* The latents as the model wants them, in model_in. */
+static void scale_input(struct run *run, int call)
+{
+	size_t n = elements(run);
+	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
+	to_models(run, run->prediction, run->model_in);
+}
+
 int run_step(struct run *run, struct error *err)
 {
 	int call = sampler_done(run->sampler);
@@ -371,12 +390,48 @@ int run_step(struct run *run, struct error *err)
 	int status = run_recall_features(run, call, n, err);
 	if (status)
 		return status;
-	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
-	to_models(run, run->prediction, run->model_in);
+	scale_input(run, call);
 	if ((status = run_predict(run, call, n, err)))
 		return status;
 	from_models(run, run->model_out, run->prediction);
 	return sampler_step(run->sampler, call, run->prediction, run->x, n, &run->rng, err);
+}
+
+bool run_joins(const struct run *a, const struct run *b)
+{
+	return a->unet == b->unet && a->h == b->h && a->w == b->w && a->frames == 1 &&
+	       b->frames == 1 && !a->window.w && !b->window.w && a->cache_every < 2 &&
+	       b->cache_every < 2;
+}
+
+int run_step_together(struct run *const *runs, int count, struct error *err)
+{
+	size_t n = elements(runs[0]);
+	int status = SUMI_OK, *calls = calloc((size_t)count, sizeof *calls);
+	if (!calls)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < count && !status; i++) {
+		calls[i] = sampler_done(runs[i]->sampler);
+		if (calls[i] >= sampler_calls(runs[i]->sampler))
+			status = error_set(err, SUMI_INVALID, "the run has no step left");
+		else if (!run_joins(runs[0], runs[i]))
+			status =
+			    error_set(err, SUMI_INVALID, "run %d does not join the first", i + 1);
+		else
+			scale_input(runs[i], calls[i]);
+	}
+	if (!status)
+		status = run_predict_together(runs, calls, count, n, err);
+	/* Nobody moves before all can. */
+	for (int i = 0; i < count && !status; i++) {
+		from_models(runs[i], runs[i]->model_out, runs[i]->prediction);
+		status = sampler_check(runs[i]->sampler, calls[i], runs[i]->prediction, n, err);
+	}
+	for (int i = 0; i < count && !status; i++)
+		status = sampler_step(runs[i]->sampler, calls[i], runs[i]->prediction, runs[i]->x,
+				      n, &runs[i]->rng, err);
+	free(calls);
+	return status;
 }
 
 const float *run_latents(const struct run *run, bool denoised, size_t *count)

@@ -51,6 +51,11 @@ struct run {
 void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
 		       const struct motion_context *motion);
 
+/* Mixed noise (arXiv:2305.10474, eq. 3): share, 0…1, of the variance of x [c, frames, pixels]
+ * becomes the same for all frames, drawn from rng after x was. common [c, pixels] is scratch. */
+void run_share_noise(struct rng *rng, float *x, float *common, int c, int frames, size_t pixels,
+		     float share);
+
 /* run->motion: which frames see each other. */
 int run_plan_motion(struct run *run, const struct run_params *p, struct error *err);
 
@@ -77,6 +82,11 @@ int run_recall_features(struct run *run, int call, size_t n, struct error *err);
 
 /* model_in [n], one set of latents, → model_out [n], guidance applied. */
 int run_predict(struct run *run, int call, size_t n, struct error *err);
+
+/* The same for several runs, each with its own model_in, in one evaluation of the model; calls:
+ * the number of each. */
+int run_predict_together(struct run *const *runs, const int *calls, int count, size_t n,
+			 struct error *err);
 
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);

@@ -1,4 +1,6 @@
-/* The first noise of videos that are longer than what their motion modules see at once. */
+/* The first noise of videos: what frames have in common, and how it goes on where a video is
+ * longer than what its motion modules see at once. */
+#include <math.h>
 #include <string.h>
 
 #include "diffusion/run_internal.h"
@@ -34,4 +36,17 @@ void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixe
 				       channel + (size_t)order[i] * pixels, pixels * sizeof *x);
 			}
 	}
+}
+
+void run_share_noise(struct rng *rng, float *x, float *common, int c, int frames, size_t pixels,
+		     float share)
+{
+	float theirs = sqrtf(share), own = sqrtf(1 - share);
+	rng_randn(rng, common, (size_t)c * pixels);
+	for (int k = 0; k < c; k++)
+		for (int f = 0; f < frames; f++) {
+			float *frame = x + ((size_t)k * (size_t)frames + (size_t)f) * pixels;
+			for (size_t i = 0; i < pixels; i++)
+				frame[i] = theirs * common[(size_t)k * pixels + i] + own * frame[i];
+		}
 }

@@ -1,7 +1,8 @@
 /* Packs that borrow parts from another: "base" in sumi.json names a folder beside the pack's own,
- * and nothing else. */
+ * and nothing else; and what a motion pack says about its noise. */
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,8 +15,11 @@
 
 #include "backends/backend.h"
 #include "diffusion/pack.h"
+#include "diffusion/run.h"
 
 #define VECTORS "tests/vectors/motion-tiny"
+
+enum { CLIP_FRAMES = 4 };
 
 struct place {
 	char root[64], moving[128]; /* a folder of packs, the borrower in it */
@@ -147,6 +151,65 @@ static void only_a_neighbours_name_is_a_base(void **state)
 	}
 }
 
+/* The first latents of a clip by a pack with this share; the caller frees them. */
+static float *first_latents(const struct place *p, double share, size_t *count)
+{
+	struct run_params params = {.prompt = "waves",
+				    .seed = 3,
+				    .steps = 2,
+				    .cfg_scale = 1,
+				    .sampler = "ddim",
+				    .width = 32,
+				    .height = 32,
+				    .frames = CLIP_FRAMES};
+	struct device *device;
+	struct pack *pack;
+	struct run *run;
+	struct error err = {0};
+	char text[128];
+	snprintf(text, sizeof text,
+		 "{\"base\": \"still\", \"modality\": \"video\", \"noise_shared\": %g}", share);
+	write_text(p->moving, "sumi.json", text);
+	if (device_open("reference", &device, &err) || pack_open(device, p->moving, &pack, &err) ||
+	    run_begin(pack, &params, &run, &err))
+		fail_msg("%s", err.text);
+	const float *x = run_latents(run, false, count);
+	float *copy = malloc(*count * sizeof *copy);
+	assert_non_null(copy);
+	memcpy(copy, x, *count * sizeof *copy);
+	run_free(run);
+	pack_close(pack);
+	device_close(device);
+	return copy;
+}
+
+static void frames_share_as_much_noise_as_the_pack_says(void **state)
+{
+	size_t count;
+	float *own = first_latents(*state, 0, &count), *same = first_latents(*state, 1, &count);
+	float *mixed = first_latents(*state, 0.75, &count);
+	size_t frame = count / CLIP_FRAMES;
+	assert_memory_not_equal(own, own + frame, frame * sizeof *own);
+	for (int f = 1; f < CLIP_FRAMES; f++)
+		assert_memory_equal(same, same + (size_t)f * frame, frame * sizeof *same);
+	assert_memory_not_equal(own, same, frame * sizeof *own);
+	for (size_t i = 0; i < count; i++)
+		assert_float_equal(mixed[i], sqrtf(0.75f) * same[i] + 0.5f * own[i], 1e-5);
+	free(own);
+	free(same);
+	free(mixed);
+}
+
+static void a_share_is_from_0_to_1(void **state)
+{
+	const struct place *p = *state;
+	struct pack_info info;
+	struct error err = {0};
+	write_text(p->moving, "sumi.json", "{\"base\": \"still\", \"noise_shared\": 1.5}");
+	assert_int_equal(pack_info_read(p->moving, &info, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "noise_shared"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +217,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(borrowed_parts_open_and_count, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_are_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(only_a_neighbours_name_is_a_base, setup, teardown),
+	    cmocka_unit_test_setup_teardown(frames_share_as_much_noise_as_the_pack_says, setup,
+					    teardown),
+	    cmocka_unit_test_setup_teardown(a_share_is_from_0_to_1, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

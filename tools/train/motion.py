@@ -29,6 +29,7 @@ PROFILES = {
     "gpu": {"count": 10000, "samples": 400000, "batch": 24, "lr": 2e-3},
 }
 HEADS, POSITIONS = 4, 32
+SHARED = 0.75                                         # of the noise's variance: the same for all frames (arXiv:2305.10474)
 LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
 
 
@@ -73,6 +74,16 @@ def build(base, dev):
 def velocity(net, z, t, text):
     """The UNet's answer to clips z [n, frames, 4, h, w] at time steps t [n] with texts [n, tokens, width]."""
     return net(z.transpose(1, 2), t, text.repeat_interleave(z.shape[1], 0)).sample.transpose(1, 2)
+
+
+def mixed(own, common):
+    """Noise [n, frames, 4, h, w] of which frames have a part [n, 1, 4, h, w] in common."""
+    return SHARED ** 0.5 * common + (1 - SHARED) ** 0.5 * own
+
+
+def noise_like(z, rng):
+    own, common = (rng.standard_normal((z.shape[0], f, *z.shape[2:]), dtype=np.float32) for f in (z.shape[1], 1))
+    return torch.from_numpy(mixed(own, common)).to(z.device)
 
 
 @torch.no_grad()
@@ -137,7 +148,7 @@ def train(base, out, profile, samples, seconds=None):
     while clock.progress(seen) < 1:
         z, text, rng = data.batch(seen, batch)
         t = diffusion.steps_by_lot(rng, batch, dev)
-        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
+        noise = noise_like(z, rng)
         x, v = diffusion.noised(z, t, noise, alphas)
         with diffusion.amp(dev):
             loss = F.mse_loss(velocity(net, x, t, text).float(), v)
@@ -175,7 +186,7 @@ def loss_of(net, base, out, dev, batches=40):
     for k in range(batches):
         z, text, rng = data.batch(10 ** 9 + 2 * k, 2)
         t = diffusion.steps_by_lot(rng, 2, dev)
-        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
+        noise = noise_like(z, rng)
         x, v = diffusion.noised(z, t, noise, alphas)
         total += F.mse_loss(velocity(net, x, t, text), v).item()
     return total / batches
@@ -191,8 +202,9 @@ def paint(net, base, prompts, dev, steps=20, scale=3.0, seed=1):
     for i in range(len(prompts)):
         both = torch.stack([text[-1], text[i]])
         # In diffusers' order of numbers, and so in sumi's: a seed gives the same clip.
-        x = torch.randn((1, 4, M.FRAMES, base.latent, base.latent), generator=torch.Generator().manual_seed(seed + i))
-        x = x.transpose(1, 2).to(dev)
+        g = torch.Generator().manual_seed(seed + i)
+        own, common = (torch.randn((1, 4, f, base.latent, base.latent), generator=g) for f in (M.FRAMES, 1))
+        x = mixed(own, common).transpose(1, 2).to(dev)
         for t, s in zip(ts[:-1], ts[1:]):
             u, c = velocity(net, torch.cat([x, x]), t.to(dev).expand(2), both).chunk(2)
             x0, eps = models.from_v(x, u + scale * (c - u), alphas[t])
@@ -227,7 +239,7 @@ def export(base, out, pack, profile, seed):
         "corpus": {"version": M.VERSION, "seed": seed}, "languages": ["en", "ru"],
         "command": f"python tools/train/motion.py train --profile {profile} --seed {seed} --base {base.pack} --pack {pack}",
         "trained": {"motion_clips": state["seen"], "over_unet": state["base"]},
-        "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}})
+        "noise_shared": SHARED, "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}})
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
     print(f"{pack}: {size / 1e6:.1f} MB, after {state['seen']} clips")
 
