@@ -107,23 +107,58 @@ static int make_job(struct render *r, const char *modality, struct error *err)
 	return status ? status : job_complete(&r->job, err);
 }
 
+/* What is wanted where no pack is named: by a field that only one modality has, or by the
+ * file's ending. */
+static const char *wanted_modality(const struct render *r)
+{
+	static const struct {
+		const char *field, *ending, *modality;
+	} signs[] = {
+	    {"mood", ".ogg", "audio"},     {"duration", ".wav", "audio"},
+	    {"frames", NULL, "video"},     {"fps", NULL, "video"},
+	    {"reverse", NULL, "video"},    {"boomerang", NULL, "video"},
+	    {"loop_count", NULL, "video"},
+	};
+	const char *dot = strrchr(r->output, '.');
+	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+		if (json_object_get(r->cli->fields, signs[i].field) ||
+		    (dot && signs[i].ending && strcmp(dot, signs[i].ending) == 0))
+			return signs[i].modality;
+	return "image";
+}
+
+static int find_default(const struct render *r, const struct catalogue *c,
+			char path[FILES_PATH_MAX], struct error *err)
+{
+	const char *modality = wanted_modality(r);
+	const char *preferred = config_model(&r->cli->config, modality);
+	const struct pack_info *pack = catalogue_default(c, preferred, modality);
+	if (pack)
+		return files_path(path, err, "%s", pack->path);
+	return error_set(err, SUMI_NOTFOUND,
+			 "no model pack for %s is installed (sumi models lists them): name its "
+			 "folder with --pack",
+			 modality);
+}
+
 static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *err)
 {
 	const char *name = cli_value(r->cli, "pack");
 	const json_t *model = json_object_get(r->cli->fields, "model");
 	struct catalogue catalogue;
-	if (!name)
-		name = model ? json_string_value(model) : r->cli->config.model_image;
-	if (strchr(name, '/') || strcmp(name, ".") == 0)
+	if (!name && model)
+		name = json_string_value(model);
+	if (name && (strchr(name, '/') || strcmp(name, ".") == 0))
 		return files_path(path, err, "%s", name);
 	int status =
 	    catalogue_list(r->cli->config.packs, r->cli->config.state_dir, &catalogue, err);
 	if (status)
 		return status;
-	status = catalogue_find(&catalogue, name, path, err);
+	status = name ? catalogue_find(&catalogue, name, path, err)
+		      : find_default(r, &catalogue, path, err);
 	catalogue_free(&catalogue);
 	/* "--pack ink" in a folder that holds one of that name */
-	if (status == SUMI_NOTFOUND) {
+	if (name && status == SUMI_NOTFOUND) {
 		char index[FILES_PATH_MAX];
 		if (files_path(index, NULL, "%s/model_index.json", name) == 0) {
 			FILE *f = fopen(index, "r");

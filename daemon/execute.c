@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
@@ -376,8 +377,15 @@ static int find_init(const struct work *w, struct request *r, char path[FILES_PA
 {
 	struct store_artifact *list;
 	size_t count;
-	if (!r->init || strchr(r->init, '/'))
+	struct stat st;
+	if (!r->init)
 		return SUMI_OK;
+	if (strchr(r->init, '/')) {
+		/* A pipe would hold the worker until somebody writes into it. */
+		if (stat(r->init, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+			return error_set(err, SUMI_INVALID, "init: %s is no plain file", r->init);
+		return SUMI_OK;
+	}
 	int status = store_artifacts(w->x->store, r->init, false, &list, &count, err);
 	if (status)
 		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;

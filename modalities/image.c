@@ -14,8 +14,12 @@ static int image_resolve(const struct pack_info *info, struct request *r, struct
 		status = request_resolve_format(r, image_formats, err);
 	if (status)
 		return status;
-	if (r->frames > 1 || r->duration > 0)
-		return error_set(err, SUMI_INVALID, "an image has neither frames nor a duration");
+	if (r->frames > 0 || r->fps > 0 || r->loop || r->loop_count > 0 || r->reverse ||
+	    r->boomerang || r->duration > 0 || r->mood)
+		return error_set(err, SUMI_INVALID,
+				 "model %s makes still pictures: they have neither frames, fps nor "
+				 "loops, neither duration nor mood",
+				 info->name);
 	return SUMI_OK;
 }
 

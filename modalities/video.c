@@ -29,6 +29,8 @@ static int video_resolve(const struct pack_info *info, struct request *r, struct
 				 info->name);
 	if (r->duration > 0)
 		return error_set(err, SUMI_INVALID, "a video's length is given by frames and fps");
+	if (r->mood)
+		return error_set(err, SUMI_INVALID, "mood is for sound: a video has a prompt");
 	if (r->frames == 0)
 		r->frames = FRAMES_DEFAULT;
 	if (r->fps == 0)

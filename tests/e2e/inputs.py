@@ -46,6 +46,7 @@ def parameters(place):
         bad("a huge prompt", prompt="ink " * 30000, words=["prompt"])
     refused(place, "a second prompt", "image", "one", "two", words=["two", "quotes"])
     refused(place, "a verb that does not exist", "imagine", "ink", words=["imagine", "--help"])
+    refused(place, "a model of another modality", "image", "ink", "--model", "sound-tiny", words=["sound-tiny", "audio"])
     refused(place, "a wrong time", "image", "ink", "--not-before", "tomorrow", words=["not_before", "tomorrow"])
     refused(place, "a wrong window", "image", "ink", "--window", "late", words=["window", "late"])
     refused(place, "a wrong time zone", "image", "ink", "--tz", "Mars/Olympus", words=["Mars/Olympus"])

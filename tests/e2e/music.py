@@ -73,8 +73,8 @@ def clips(place):
     done = place.sumi("again", "calm.ogg", "-o", "again.ogg")
     check(done.returncode == 0 and (place.dir / "again.ogg").read_bytes() == first, "again: the same bytes", done.stderr)
     done = place.sumi("render", "calm piano", "--negative-prompt", "drums", "--mood", "calm", "--duration", 4, "--seed", 5,
-                      "--pack", PACKS / PACK, "-o", "render.ogg")
-    check(done.returncode == 0 and (place.dir / "render.ogg").read_bytes() == first, "render makes the daemon's bytes",
+                      "-o", "render.ogg")
+    check(done.returncode == 0 and (place.dir / "render.ogg").read_bytes() == first, "render takes the pack for sound, and makes the daemon's bytes",
           done.stderr)
     if shutil.which("oggz-validate"):
         check(subprocess.run(["oggz-validate", place.dir / "calm.ogg"], capture_output=True).returncode == 0, "oggz-validate")
@@ -152,6 +152,7 @@ def refusals(place, redis):
     (place.dir / "long.ogg").write_bytes(with_length(sound, 2**31))
     (place.dir / "huge.wav").write_bytes(b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0"
                                          b"\2\0\x10\0data\xff\xff\xff\xff")
+    os.mkfifo(place.dir / "pipe")
     start = lambda name: {"prompt": "x", "init": str(place.dir / name), "strength": 0.5}
     jobs = {
         "duration 0": ({"prompt": "x", "duration": 0}, "duration"),
@@ -165,6 +166,10 @@ def refusals(place, redis):
         "an init file that is cut off": (start("half.ogg"), "half.ogg"),
         "an init file that says it has 2^31 samples": (start("long.ogg"), "long.ogg"),
         "an init file that says it has 4 GiB": (start("huge.wav"), "huge.wav"),
+        "an init file that is a pipe": (start("pipe"), "pipe"),
+        "an init file that is a folder": (start("packs"), "folder"),
+        "a mood for a picture": ({"modality": "image", "prompt": "x", "mood": "calm"}, "mood"),
+        "a loop of a picture": ({"modality": "image", "prompt": "x", "loop": True}, "loops"),
         "an init file that is not there": (start("none.ogg"), "none.ogg"),
         "neither prompt nor mood": ({}, "prompt"),
     }

@@ -48,9 +48,9 @@ def videos(place):
     durations, _ = animation(place.dir / "fast.webp")
     check(len(durations) == 6 and sum(durations) == 100, "60 frames a second last as long as they should", str(durations))
     check(sha256(place.dir / "loop.webp") != sha256(place.dir / "plain.webp"), "a loop is another video")
-    done = place.sumi("render", "birds", "--pack", PACKS / PACK, "--frames", 8, "--fps", 8, *SMALL, "-o", "render.webp")
+    done = place.sumi("render", "birds", "--frames", 8, "--fps", 8, *SMALL, "-o", "render.webp")
     check(done.returncode == 0 and sha256(place.dir / "render.webp") == sha256(place.dir / "plain.webp"),
-          "render makes the daemon's bytes", done.stderr)
+          "render takes the pack for videos, and makes the daemon's bytes", done.stderr)
     done = place.sumi("video", "birds", "--init", place.dir / "plain.webp", "--strength", 0.5, "--frames", 4, *SMALL,
                       "-o", "from.webp")
     check(done.returncode == 0 and len(animation(place.dir / "from.webp")[0]) == 4, "a video from a picture", done.stderr)
@@ -133,6 +133,7 @@ def refusals(place, redis):
         "1e9 frames": ({"frames": 1e9}, "frames"),
         "1000 fps": ({"fps": 1000}, "fps"),
         "70000 loops": ({"loop_count": 70000}, "loop_count"),
+        "a mood": ({"mood": "calm"}, "mood"),
         "a duration": ({"duration": 4}, "frames and fps"),
         "cfg_scale NaN": ('{"id": "ID", "modality": "video", "prompt": "x", "cfg_scale": NaN}', "NaN"),
         "cfg_scale 1e400": ('{"id": "ID", "modality": "video", "prompt": "x", "cfg_scale": 1e400}', "overflow"),
