@@ -3,7 +3,6 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,29 +10,9 @@
 
 #include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
+#include "tests/unit/counted_pack.h"
 
 enum { SIDE = 8, LATENTS = SIDE * SIDE * 4, STEPS = 7 };
-
-static struct device *device;
-static struct pack *pack;
-
-/* Convolutions of each forward pass. */
-static int passes, convolutions[256];
-static const struct device_ops *real_ops;
-static struct device_ops counting_ops;
-
-static int count_timestep(struct device *d, const struct timestep_args *a, struct error *err)
-{
-	convolutions[passes++] = 0;
-	return real_ops->timestep(d, a, err);
-}
-
-static int count_conv2d(struct device *d, const struct conv2d_args *a, struct error *err)
-{
-	if (passes > 0)
-		convolutions[passes - 1]++;
-	return real_ops->conv2d(d, a, err);
-}
 
 /* ---- one pass ---------------------------------------------------------------------- */
 
@@ -78,7 +57,7 @@ static void test_same_input_same_bytes(void **state)
 	assert_true(last_level() >= 3);
 	for (int level = 1; level <= last_level(); level++) {
 		assert_int_equal(unet_features_new(pack->unet, level, &in.features, NULL), 0);
-		passes = 0;
+		pass_count = 0;
 		in.shallow = false;
 		assert_int_equal(unet_forward(pack->unet, &in, whole, NULL), 0);
 		in.shallow = true;
@@ -86,8 +65,9 @@ static void test_same_input_same_bytes(void **state)
 		assert_int_equal(unet_forward(pack->unet, &in, shallow, NULL), 0);
 		assert_memory_equal(shallow, whole, sizeof whole);
 		/* conv_in, conv_out and a residual block at least; more with each level */
-		assert_in_range(convolutions[1], before ? before : 4, convolutions[0] - 1);
-		before = convolutions[1];
+		assert_in_range(passes[1].convolutions, before ? before : 4,
+				passes[0].convolutions - 1);
+		before = passes[1].convolutions;
 		/* again, from features that are still there */
 		assert_int_equal(unet_forward(pack->unet, &in, shallow, NULL), 0);
 		assert_memory_equal(shallow, whole, sizeof whole);
@@ -165,7 +145,7 @@ static void finish(const struct run_params *p, unsigned stops, float out[LATENTS
 	struct run *run;
 	struct error err = {0};
 	size_t count;
-	passes = 0;
+	pass_count = 0;
 	if (run_begin(pack, p, &run, &err))
 		fail_msg("%s", err.text);
 	while (run_steps_done(run) < run_steps(run)) {
@@ -204,11 +184,11 @@ static void check_whole(const struct run_params *p, const char *want)
 	float out[LATENTS];
 	int most = 0;
 	finish(p, 0, out);
-	assert_int_equal(passes, (int)strlen(want));
-	for (int i = 0; i < passes; i++)
-		most = convolutions[i] > most ? convolutions[i] : most;
-	for (int i = 0; i < passes; i++)
-		if ((convolutions[i] == most) != (want[i] == 'W'))
+	assert_int_equal(pass_count, (int)strlen(want));
+	for (int i = 0; i < pass_count; i++)
+		most = passes[i].convolutions > most ? passes[i].convolutions : most;
+	for (int i = 0; i < pass_count; i++)
+		if ((passes[i].convolutions == most) != (want[i] == 'W'))
 			fail_msg("every %d, pass %d: expected %s", p->deep_cache, i, want);
 }
 
@@ -328,7 +308,6 @@ static void test_memory(void **state)
 
 int main(void)
 {
-	struct error err = {0};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_same_input_same_bytes),
 	    cmocka_unit_test(test_refused_passes),
@@ -339,19 +318,5 @@ int main(void)
 	    cmocka_unit_test(test_refused_runs),
 	    cmocka_unit_test(test_memory),
 	};
-	if (device_open("reference", &device, &err) ||
-	    pack_open(device, "tests/vectors/sd1-tiny", &pack, &err)) {
-		fprintf(stderr, "%s\n", err.text);
-		return 1;
-	}
-	real_ops = device->ops;
-	counting_ops = *real_ops;
-	counting_ops.timestep = count_timestep;
-	counting_ops.conv2d = count_conv2d;
-	device->ops = &counting_ops;
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	pack_close(pack);
-	device->ops = real_ops;
-	device_close(device);
-	return failed;
+	return cmocka_run_group_tests(tests, counted_setup, counted_teardown);
 }

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,25 +10,12 @@
 
 #include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
+#include "tests/unit/counted_pack.h"
 #include "tests/unit/vector_file.h"
 
 enum { SIDE = 8, CHANNELS = 4, LATENTS = SIDE * SIDE * CHANNELS, STEPS = 5 };
 
 static const char prompt[] = "a lone tree", negative[] = "fog";
-
-static struct device *device;
-static struct pack *pack;
-
-/* The batch of every forward pass, seen at the timesteps. */
-static int batches[64], batch_count;
-static const struct device_ops *real_ops;
-static struct device_ops counting_ops;
-
-static int count_timestep(struct device *d, const struct timestep_args *a, struct error *err)
-{
-	batches[batch_count++] = a->y.n;
-	return real_ops->timestep(d, a, err);
-}
 
 static struct run_params params(double start, double end)
 {
@@ -129,7 +115,7 @@ static void by_run(const struct run_params *p, int stop, float out[LATENTS])
 	struct run *run;
 	struct error err = {0};
 	size_t count;
-	batch_count = 0;
+	pass_count = 0;
 	if (run_begin(pack, p, &run, &err))
 		fail_msg("%s", err.text);
 	while (run_steps_done(run) < run_steps(run)) {
@@ -164,9 +150,9 @@ static void test_as_by_hand(void **state)
 		struct run_params p = params(intervals[i].start, intervals[i].end);
 		by_hand(intervals[i].from, intervals[i].to, want);
 		by_run(&p, 0, got);
-		assert_int_equal(batch_count, STEPS);
+		assert_int_equal(pass_count, STEPS);
 		for (int call = 0; call < STEPS; call++)
-			assert_int_equal(batches[call],
+			assert_int_equal(passes[call].batch,
 					 1 + (call >= intervals[i].from && call < intervals[i].to));
 		if (vector_distance(got, want, LATENTS) > 1e-5)
 			fail_msg("interval %zu: distance %g", i,
@@ -244,7 +230,6 @@ static void test_text_that_is_not_there(void **state)
 
 int main(void)
 {
-	struct error err = {0};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_as_by_hand),
 	    cmocka_unit_test(test_one_window),
@@ -252,18 +237,5 @@ int main(void)
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_text_that_is_not_there),
 	};
-	if (device_open("reference", &device, &err) ||
-	    pack_open(device, "tests/vectors/sd1-tiny", &pack, &err)) {
-		fprintf(stderr, "%s\n", err.text);
-		return 1;
-	}
-	real_ops = device->ops;
-	counting_ops = *real_ops;
-	counting_ops.timestep = count_timestep;
-	device->ops = &counting_ops;
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	pack_close(pack);
-	device->ops = real_ops;
-	device_close(device);
-	return failed;
+	return cmocka_run_group_tests(tests, counted_setup, counted_teardown);
 }
