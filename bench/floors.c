@@ -10,9 +10,9 @@
  * another one's operations against the first OpenCL CPU's peak. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "bench/options.h"
 #include "bench/peak.h"
 #include "bench/work.h"
 
@@ -129,32 +129,24 @@ static int check_all(struct bench *b, struct error *err)
 	return status;
 }
 
-static int parse(int argc, char **argv, struct options *o)
+static bool parse(int argc, char **argv, struct options *o)
 {
 	*o = (struct options){.tries = 12};
-	for (int i = 1; i < argc; i += 2) {
-		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-		if (value && strcmp(argv[i], "--device") == 0) {
-			o->device = value;
-		} else if (value && strcmp(argv[i], "--only") == 0) {
-			o->only = value;
-		} else if (value && strcmp(argv[i], "--tries") == 0 && atoi(value) > 0) {
-			o->tries = atoi(value);
-		} else {
-			fprintf(stderr,
-				"usage: floors [--device SELECTOR] [--only PART] [--tries N]\n");
-			return 2;
-		}
-	}
-	return 0;
+	const struct bench_option table[] = {{"--device", &o->device, NULL},
+					     {"--only", &o->only, NULL},
+					     {"--tries", NULL, &o->tries},
+					     {NULL, NULL, NULL}};
+	return bench_options(argc, argv, 1, table);
 }
 
 int main(int argc, char **argv)
 {
 	struct bench b = {0};
 	struct error err = {0};
-	if (parse(argc, argv, &b.options))
+	if (!parse(argc, argv, &b.options)) {
+		fprintf(stderr, "usage: floors [--device SELECTOR] [--only PART] [--tries N]\n");
 		return 2;
+	}
 	int status = check_all(&b, &err);
 	if (status)
 		fprintf(stderr, "%s\n", err.text);

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "bench/meter.h"
+#include "bench/options.h"
 #include "bench/profile.h"
 #include "bench/subject.h"
 
@@ -155,35 +156,29 @@ static int serve(struct bench *b, struct error *err)
 	return status;
 }
 
-static int parse(int argc, char **argv, struct options *o)
+static bool parse(int argc, char **argv, struct options *o)
 {
-	*o = (struct options){.size = {512, 512, 1}, .repeat = 3};
-	o->pack = argc >= 2 ? argv[1] : NULL;
-	for (int i = 2; i + 1 < argc; i += 2) {
-		const char *value = argv[i + 1];
-		if (strcmp(argv[i], "--device") == 0)
-			o->device = value;
-		else if (strcmp(argv[i], "--batch") == 0)
-			o->size.batch = atoi(value);
-		else if (strcmp(argv[i], "--repeat") == 0)
-			o->repeat = atoi(value);
-		else if (strcmp(argv[i], "--json") == 0)
-			o->json = value;
-		else if (strcmp(argv[i], "--serve") == 0)
-			o->serve = value;
-		else if (strcmp(argv[i], "--size") != 0 ||
-			 sscanf(value, "%dx%d", &o->size.width, &o->size.height) != 2)
-			return -1;
-	}
-	bool good = o->pack && argc % 2 == 0 && o->size.batch > 0 && o->repeat > 0;
-	return good && o->size.width > 0 && o->size.height > 0 ? 0 : -1;
+	const char *size = "512x512";
+	*o = (struct options){.size.batch = 1, .repeat = 3};
+	const struct bench_option table[] = {{"--device", &o->device, NULL},
+					     {"--batch", NULL, &o->size.batch},
+					     {"--repeat", NULL, &o->repeat},
+					     {"--json", &o->json, NULL},
+					     {"--serve", &o->serve, NULL},
+					     {"--size", &size, NULL},
+					     {NULL, NULL, NULL}};
+	if (argc < 2 || !bench_options(argc, argv, 2, table))
+		return false;
+	o->pack = argv[1];
+	return sscanf(size, "%dx%d", &o->size.width, &o->size.height) == 2 && o->size.width > 0 &&
+	       o->size.height > 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct error err = {0};
 	struct bench b = {0};
-	if (parse(argc, argv, &b.options)) {
+	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr,
 			"usage: models PACK [--device NAME] [--size WxH] [--batch N] [--repeat N] "
 			"[--json FILE] [--serve yes]\n");

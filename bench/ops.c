@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "backends/opencl/internal.h"
+#include "bench/options.h"
 #include "bench/peak.h"
 #include "bench/work.h"
 
@@ -143,31 +144,20 @@ static int write_json(const struct bench *b, struct error *err)
 	return status;
 }
 
-static int parse(int argc, char **argv, struct options *o)
+static bool parse(int argc, char **argv, struct options *o)
 {
-	*o = (struct options){.seconds = 0.3};
-	for (int i = 1; i < argc; i += 2) {
-		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-		if (value && strcmp(argv[i], "--device") == 0) {
-			o->device = value;
-		} else if (value && strcmp(argv[i], "--json") == 0) {
-			o->json = value;
-		} else if (value && strcmp(argv[i], "--only") == 0) {
-			o->only = value;
-		} else if (value && strcmp(argv[i], "--seconds") == 0) {
-			o->seconds = atof(value);
-		} else if (value && strcmp(argv[i], "--dtype") == 0 &&
-			   (strcmp(value, "f16") == 0 || strcmp(value, "f32") == 0)) {
-			o->dtype = strcmp(value, "f16") == 0 ? DTYPE_F16 : DTYPE_F32;
-			o->dtype_given = true;
-		} else {
-			fprintf(stderr,
-				"usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
-				"[--dtype f32|f16] [--seconds S]\n");
-			return 2;
-		}
-	}
-	return 0;
+	const char *seconds = "0.3", *dtype = NULL;
+	*o = (struct options){.dtype_given = false};
+	const struct bench_option table[] = {
+	    {"--device", &o->device, NULL}, {"--json", &o->json, NULL}, {"--only", &o->only, NULL},
+	    {"--seconds", &seconds, NULL},  {"--dtype", &dtype, NULL},  {NULL, NULL, NULL}};
+	if (!bench_options(argc, argv, 1, table))
+		return false;
+	o->seconds = atof(seconds);
+	o->dtype_given = dtype != NULL;
+	if (dtype)
+		o->dtype = strcmp(dtype, "f16") == 0 ? DTYPE_F16 : DTYPE_F32;
+	return !dtype || strcmp(dtype, cl_dtype_word(o->dtype)) == 0;
 }
 
 static int measure_all(struct bench *b, struct error *err)
@@ -192,8 +182,11 @@ int main(int argc, char **argv)
 {
 	struct bench b = {0};
 	struct error err = {0};
-	if (parse(argc, argv, &b.options))
+	if (!parse(argc, argv, &b.options)) {
+		fprintf(stderr, "usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
+				"[--dtype f32|f16] [--seconds S]\n");
 		return 2;
+	}
 	int status = device_open(b.options.device, &b.d, &err);
 	if (status)
 		goto done;
