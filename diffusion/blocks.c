@@ -141,25 +141,36 @@ static void self_attention(struct pass *p, const struct transformer_block *t,
 	pass_linear(p, &layer->out1, (struct linear_args){.x = a, .y = h, .residual = h});
 }
 
-/* h += out2(attention of the pixels to the text). */
-static void cross_attention(struct pass *p, const struct transformer_block *t,
-			    const struct transformer_layer *layer, const struct text_cache *text,
-			    struct tensor h, struct tensor a)
+/* y = attention of the pixels of a part's pictures, q, to its text. */
+static void attend_text(struct pass *p, const struct transformer_block *t, struct tensor kv,
+			struct tensor q, struct tensor y)
 {
 	int c = t->channels;
-	struct tensor kv = text->kv[layer->text_index];
-	struct tensor q = pass_new(p, h.n, h.h, h.w, c);
-	pass_norm(p, &layer->norm2, h, a, ACT_NONE);
-	pass_linear(p, &layer->q, (struct linear_args){.x = a, .y = q});
 	/* Pixels do not see each other here, so pictures with one text are one long row. */
 	pass_attention(p, &(struct attention_args){
-			      .q = tensor_tokens(q, text->n),
+			      .q = tensor_tokens(q, kv.n),
 			      .k = tensor_slice(kv, 0, c),
 			      .v = tensor_slice(kv, c, c),
-			      .y = tensor_tokens(a, text->n),
+			      .y = tensor_tokens(y, kv.n),
 			      .heads = t->heads,
 			      .scale = head_scale(c, t->heads),
 			  });
+}
+
+/* h += out2(attention of the pixels to the texts). */
+static void cross_attention(struct pass *p, const struct transformer_block *t,
+			    const struct transformer_layer *layer, const struct text_batch *texts,
+			    struct tensor h, struct tensor a)
+{
+	struct tensor q = pass_new(p, h.n, h.h, h.w, t->channels);
+	pass_norm(p, &layer->norm2, h, a, ACT_NONE);
+	pass_linear(p, &layer->q, (struct linear_args){.x = a, .y = q});
+	for (int i = 0, first = 0; i < texts->count; first += texts->parts[i++].pictures) {
+		const struct text_part *part = &texts->parts[i];
+		attend_text(p, t, part->cache.kv[layer->text_index],
+			    tensor_pictures(q, first, part->pictures),
+			    tensor_pictures(a, first, part->pictures));
+	}
 	pass_free(p, &q);
 	pass_linear(p, &layer->out2, (struct linear_args){.x = a, .y = h, .residual = h});
 }
@@ -176,7 +187,7 @@ static void feed_forward(struct pass *p, const struct transformer_layer *layer, 
 }
 
 void transformer_forward(struct pass *p, const struct transformer_block *t, struct tensor x,
-			 const struct text_cache *text, struct tensor y, const char *prefix)
+			 const struct text_batch *texts, struct tensor y, const char *prefix)
 {
 	struct tensor a = pass_new(p, x.n, x.h, x.w, t->channels);
 	struct tensor h = pass_new(p, x.n, x.h, x.w, t->channels);
@@ -186,7 +197,7 @@ void transformer_forward(struct pass *p, const struct transformer_block *t, stru
 	pass_tap(p, &h, "%s.proj_in", prefix);
 	for (int i = 0; i < t->count; i++) {
 		self_attention(p, t, &t->layers[i], h, a);
-		cross_attention(p, t, &t->layers[i], text, h, a);
+		cross_attention(p, t, &t->layers[i], texts, h, a);
 		feed_forward(p, &t->layers[i], h, a);
 		pass_tap(p, &h, "%s.transformer_blocks.%d", prefix, i);
 	}

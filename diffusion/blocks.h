@@ -55,15 +55,27 @@ struct text_cache {
 	int count, n, tokens;
 };
 
+/* Texts of a batch whose pictures belong to several: those of a part stand behind those of the
+ * part before it. */
+struct text_part {
+	struct text_cache cache;
+	int pictures; /* a multiple of cache.n: neighbouring pictures share a text */
+};
+
+struct text_batch {
+	const struct text_part *parts;
+	int count;
+};
+
 /* Loads the block named prefix; *text_index counts the layers of a model. */
 void transformer_load(struct loader *l, struct transformer_block *t, int channels, int heads,
 		      int count, int context, int groups, const char *prefix, int *text_index);
 void transformer_clear(struct transformer_block *t);
 
-/* x [n, h, w, c] → y of the same shape, not x's memory. n must be a multiple of text->n:
- * neighbouring pictures share a text. prefix names the block for taps. */
+/* x [n, h, w, c] → y of the same shape, not x's memory; n is the sum of the texts' pictures.
+ * prefix names the block for taps. */
 void transformer_forward(struct pass *p, const struct transformer_block *t, struct tensor x,
-			 const struct text_cache *text, struct tensor y, const char *prefix);
+			 const struct text_batch *texts, struct tensor y, const char *prefix);
 
 /* --- Attention over a picture's pixels, as in AutoencoderKL's middle block --- */
 

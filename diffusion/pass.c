@@ -100,6 +100,13 @@ struct tensor tensor_slice(struct tensor t, int first, int c)
 	return t;
 }
 
+struct tensor tensor_pictures(struct tensor t, int first, int n)
+{
+	t.offset += (size_t)first * (size_t)t.h * (size_t)t.w * (size_t)t.ld;
+	t.n = n;
+	return t;
+}
+
 struct tensor tensor_tokens(struct tensor t, int n)
 {
 	t.w = (int)((long long)t.n * t.h * t.w / n);

@@ -47,6 +47,9 @@ void pass_download(struct pass *p, const struct tensor *t, float *values);
 /* Channels first … first + c - 1 of t. */
 struct tensor tensor_slice(struct tensor t, int first, int c);
 
+/* Pictures first … first + n - 1 of t. */
+struct tensor tensor_pictures(struct tensor t, int first, int n);
+
 /* The same memory as n batches of tokens: [n, 1, n_old·h·w / n, c]. */
 struct tensor tensor_tokens(struct tensor t, int n);
 

@@ -61,6 +61,15 @@ int run_steps_done(const struct run *run); /* 0 … run_steps() */
 /* One model evaluation and sampler step. On failure the run stands where it stood. */
 int run_step(struct run *run, struct error *err);
 
+/* Whether the two may make their next steps together: stills of one size, made by one UNet of one
+ * pack, neither in windows nor with features that are kept from step to step. Seeds, texts,
+ * samplers, timesteps and guidance may differ. */
+bool run_joins(const struct run *a, const struct run *b);
+
+/* The next step of each of several runs that all join the first, with one evaluation of the
+ * model: the same bytes as run_step() of each. On failure every run stands where it stood. */
+int run_step_together(struct run *const *runs, int count, struct error *err);
+
 /* The latents so far, [frames, height/8, width/8, channels], owned by the run.
  * With denoised set: the sampler's present estimate of the final latents. */
 const float *run_latents(const struct run *run, bool denoised, size_t *count);

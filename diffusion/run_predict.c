@@ -47,17 +47,15 @@ int run_plan_features(struct run *run, const struct run_params *p, size_t n, str
 				 &run->features, err);
 }
 
-/* model_in, one set of latents of n values, → model_out, one or two predictions. */
-static int evaluate(struct run *run, int call, size_t n, struct error *err)
+/* What the model is asked in that call, with model_in's one set of latents of n values. */
+static struct unet_input question(struct run *run, int call, size_t n)
 {
-	bool guided = run_is_guided(run, call), whole = run_is_whole(run, call);
+	bool guided = run_is_guided(run, call);
 	for (int i = 0; i < run->frames * 2; i++)
 		run->timesteps[i] = (float)sampler_timestep(run->sampler, call);
 	if (guided)
 		memcpy(run->model_in + n, run->model_in, n * sizeof(float));
-	if (whole)
-		run->features_call = -1; /* what a failure leaves is of no use */
-	struct unet_input in = {
+	return (struct unet_input){
 	    .latents = run->model_in,
 	    .n = run->frames * (guided ? 2 : 1),
 	    .h = run->h,
@@ -67,15 +65,32 @@ static int evaluate(struct run *run, int call, size_t n, struct error *err)
 	    .text = run->text,
 	    .only_text = run->guided && !guided ? PROMPT_TEXT : 0,
 	    .features = run->features,
-	    .shallow = !whole,
+	    .shallow = !run_is_whole(run, call),
 	    .motion = run->motion,
 	};
+}
+
+/* model_in → model_out, one or two predictions. */
+static int evaluate(struct run *run, int call, size_t n, struct error *err)
+{
+	struct unet_input in = question(run, call, n);
+	if (!in.shallow)
+		run->features_call = -1; /* what a failure leaves is of no use */
 	int status = unet_forward(run->unet, &in, run->model_out, err);
-	if (status || !whole || run->cache_every < 2)
+	if (status || in.shallow || run->cache_every < 2)
 		return status;
 	run->features_call = call;
 	memcpy(run->anchor, run->model_in, n * sizeof(float));
 	return SUMI_OK;
+}
+
+/* model_out, one or two predictions → one. */
+static int guide(struct run *run, int call, size_t n, struct error *err)
+{
+	if (!run_is_guided(run, call))
+		return SUMI_OK;
+	return guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
+				run->guidance_rescale, run->model_out, err);
 }
 
 int run_recall_features(struct run *run, int call, size_t n, struct error *err)
@@ -96,8 +111,26 @@ int run_predict(struct run *run, int call, size_t n, struct error *err)
 		return window_predict(run, call, err);
 	}
 	int status = evaluate(run, call, n, err);
-	if (!status && run_is_guided(run, call))
-		status = guidance_combine(run->model_out, run->model_out + n, n, run->cfg_scale,
-					  run->guidance_rescale, run->model_out, err);
+	return status ? status : guide(run, call, n, err);
+}
+
+int run_predict_together(struct run *const *runs, const int *calls, int count, size_t n,
+			 struct error *err)
+{
+	struct unet_input *in = calloc((size_t)count, sizeof *in);
+	float **out = calloc((size_t)count, sizeof *out);
+	int status = SUMI_OK;
+	if (!in || !out)
+		status = error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < count && !status; i++) {
+		in[i] = question(runs[i], calls[i], n);
+		out[i] = runs[i]->model_out;
+	}
+	if (!status)
+		status = unet_forward_many(runs[0]->unet, in, count, out, err);
+	for (int i = 0; i < count && !status; i++)
+		status = guide(runs[i], calls[i], n, err);
+	free(out);
+	free(in);
 	return status;
 }

@@ -318,8 +318,8 @@ static int make_tensors(struct sampler *s, size_t n, struct error *err)
 	return SUMI_OK;
 }
 
-int sampler_step(struct sampler *s, int call, const float *model_output, float *x, size_t n,
-		 struct rng *rng, struct error *err)
+int sampler_check(struct sampler *s, int call, const float *model_output, size_t n,
+		  struct error *err)
 {
 	if (call != s->done || call >= sampler_calls(s))
 		return error_set(err, SUMI_INTERNAL, "sampler %s: call %d of %d, but %d is due",
@@ -334,11 +334,15 @@ int sampler_step(struct sampler *s, int call, const float *model_output, float *
 			    "the model gave %s at step %d (value %zu): broken weights, or an "
 			    "overflow in half precision",
 			    isnan(model_output[i]) ? "NaN" : "infinity", call + 1, i);
-	if (!s->n) {
-		int status = make_tensors(s, n, err);
-		if (status)
-			return status;
-	}
+	return s->n ? SUMI_OK : make_tensors(s, n, err);
+}
+
+int sampler_step(struct sampler *s, int call, const float *model_output, float *x, size_t n,
+		 struct rng *rng, struct error *err)
+{
+	int status = sampler_check(s, call, model_output, n, err);
+	if (status)
+		return status;
 	s->ops->step(s, s->begin + call, model_output, x, rng);
 	s->done++;
 	return SUMI_OK;

@@ -124,6 +124,10 @@ void sampler_scale_input(const struct sampler *sampler, int call, const float *x
 void sampler_add_noise(const struct sampler *sampler, const float *original, const float *noise,
 		       float *out, size_t n);
 
+/* All that sampler_step() may fail with: after SUMI_OK the same call cannot. Changes no state. */
+int sampler_check(struct sampler *sampler, int call, const float *model_output, size_t n,
+		  struct error *err);
+
 /* Advances x [n] by one call with the model's output [n] (guidance already applied). call
  * must be sampler_done(). Draws from rng where the sampler needs noise. SUMI_DEVICE when the
  * output is not finite; on failure sampler, x and rng are as they were. */

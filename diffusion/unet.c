@@ -2,6 +2,7 @@
 #include "diffusion/unet.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "diffusion/unet_internal.h"
 
@@ -172,7 +173,7 @@ void unet_features_free(struct unet_features *features)
 /* What travels through the stages. */
 struct flow {
 	const struct unet *u;
-	const struct text_cache *text;
+	struct text_batch texts;
 	const struct motion_context *motion;
 	struct tensor time;                   /* [n, 1, 1, all blocks' channels] */
 	struct tensor joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
@@ -272,7 +273,7 @@ static void layer_forward(struct pass *p, const struct flow *f, const struct une
 	resnet_forward(p, &layer->resnet, x, f->time, h);
 	pass_tap(p, &h, "%s.resnets.%d", stage, index);
 	weight_name(name, "%s.attentions.%d", stage, index);
-	transformer_forward(p, &layer->attention, h, f->text, y, name);
+	transformer_forward(p, &layer->attention, h, &f->texts, y, name);
 	pass_tap(p, &y, "%s", name);
 	pass_free(p, &h);
 	add_motion(p, f, &layer->motion, y, stage, index);
@@ -305,7 +306,7 @@ static void middle_forward(struct pass *p, struct flow *f, struct tensor x)
 	struct tensor b = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
 	struct tensor y = next_up(f);
 	resnet_forward(p, &u->mid1, x, f->time, a);
-	transformer_forward(p, &u->mid_attention, a, f->text, b, "mid_block.attentions.0");
+	transformer_forward(p, &u->mid_attention, a, &f->texts, b, "mid_block.attentions.0");
 	pass_tap(p, &b, "mid_block.attentions.0");
 	pass_free(p, &a);
 	add_motion(p, f, &u->mid_motion, b, "mid_block", 0);
@@ -411,12 +412,8 @@ static int narrow_text(const struct text_cache *all, int only, struct text_cache
 	if (!out->kv)
 		return error_set(err, SUMI_NOMEM, "out of memory for a text");
 	out->n = 1;
-	for (int i = 0; i < all->count; i++) {
-		struct tensor *t = &out->kv[i];
-		*t = all->kv[i];
-		t->offset += (size_t)(only - 1) * (size_t)t->h * (size_t)t->w * (size_t)t->ld;
-		t->n = 1;
-	}
+	for (int i = 0; i < all->count; i++)
+		out->kv[i] = tensor_pictures(all->kv[i], only - 1, 1);
 	return SUMI_OK;
 }
 
@@ -445,30 +442,127 @@ static int check_input(const struct unet *u, const struct unet_input *in, int te
 	return SUMI_OK;
 }
 
-int unet_forward(struct unet *u, const struct unet_input *in, float *prediction, struct error *err)
+/* The text that an input's pictures see. */
+static int take_text(const struct unet *u, const struct unet_input *in, struct text_part *part,
+		     struct error *err)
 {
-	struct text_cache one = {0};
-	int status = SUMI_OK;
-	if (in->only_text && (status = narrow_text(&in->text->cache, in->only_text, &one, err)))
-		return status;
-	const struct text_cache *text = in->only_text ? &one : &in->text->cache;
-	struct flow *f = NULL;
-	if ((status = check_input(u, in, text->n, err)))
-		goto done;
-	f = calloc(1, sizeof *f);
-	if (!f) {
-		status = error_set(err, SUMI_NOMEM, "out of memory for a forward pass");
-		goto done;
-	}
+	part->cache = in->text->cache;
+	part->pictures = in->n;
+	int status = check_input(u, in, in->only_text ? 1 : part->cache.n, err);
+	return status || !in->only_text
+		   ? status
+		   : narrow_text(&in->text->cache, in->only_text, &part->cache, err);
+}
+
+/* `texts`: those of the batch, part by part. */
+static int run_pass(struct unet *u, const struct unet_input *in, struct text_batch texts,
+		    float *prediction, struct error *err)
+{
+	struct flow *f = calloc(1, sizeof *f);
+	if (!f)
+		return error_set(err, SUMI_NOMEM, "out of memory for a forward pass");
 	f->u = u;
-	f->text = text;
+	f->texts = texts;
 	f->motion = &in->motion;
 	struct pass p = pass_begin(u->set.device, &in->tap, err);
 	forward(&p, f, in, prediction);
-	status = p.status;
-done:
 	free(f);
-	free(one.kv);
+	return p.status;
+}
+
+int unet_forward(struct unet *u, const struct unet_input *in, float *prediction, struct error *err)
+{
+	struct text_part part;
+	int status = take_text(u, in, &part, err);
+	if (status)
+		return status;
+	status = run_pass(u, in, (struct text_batch){&part, 1}, prediction, err);
+	if (in->only_text)
+		free(part.cache.kv);
+	return status;
+}
+
+/* --- several inputs --- */
+
+/* One input made of all, and its prediction. */
+struct joint {
+	struct unet_input in;
+	float *memory; /* what in's pointers and prediction lie in */
+	float *prediction;
+	struct text_part *parts; /* [count] */
+	int count;               /* of parts that are taken */
+};
+
+static int joint_new(struct joint *j, const struct unet *u, const struct unet_input *in, int count,
+		     struct error *err)
+{
+	const struct unet_config *c = &u->config;
+	int n = 0;
+	for (int i = 0; i < count; i++) {
+		if (in[i].h != in->h || in[i].w != in->w || in[i].features || in[i].tap.call ||
+		    in[i].motion.frames > 1 || !in[i].time_cond != !in->time_cond)
+			return error_set(err, SUMI_INVALID,
+					 "latents: input %d cannot be evaluated beside the first",
+					 i + 1);
+		n += in[i].n;
+	}
+	size_t pixels = (size_t)n * (size_t)in->h * (size_t)in->w;
+	size_t latents = pixels * (size_t)c->in_channels, times = (size_t)n;
+	size_t cond = in->time_cond ? times * (size_t)c->time_cond : 0;
+	j->parts = calloc((size_t)count, sizeof *j->parts);
+	j->memory =
+	    malloc((latents + times + cond + pixels * (size_t)c->out_channels) * sizeof *j->memory);
+	if (!j->parts || !j->memory)
+		return error_set(err, SUMI_NOMEM, "out of memory for latents");
+	float *to = j->memory, *time = to + latents, *to_cond = time + times;
+	j->prediction = to_cond + cond;
+	j->in = (struct unet_input){.latents = to, .n = n, .h = in->h, .w = in->w};
+	j->in.timesteps = time;
+	j->in.time_cond = in->time_cond ? to_cond : NULL;
+	for (int i = 0; i < count; i++) {
+		int status = take_text(u, &in[i], &j->parts[i], err);
+		if (status)
+			return status;
+		j->count++;
+		size_t own = (size_t)in[i].n, values = latents / times * own;
+		memcpy(to, in[i].latents, values * sizeof *to);
+		memcpy(time, in[i].timesteps, own * sizeof *time);
+		if (cond > 0)
+			memcpy(to_cond, in[i].time_cond, cond / times * own * sizeof *to_cond);
+		to += values;
+		time += own;
+		to_cond += cond / times * own;
+	}
+	return SUMI_OK;
+}
+
+static void joint_free(struct joint *j, const struct unet_input *in)
+{
+	for (int i = 0; i < j->count; i++)
+		if (in[i].only_text)
+			free(j->parts[i].cache.kv);
+	free(j->parts);
+	free(j->memory);
+}
+
+int unet_forward_many(struct unet *u, const struct unet_input *in, int count,
+		      float *const *predictions, struct error *err)
+{
+	struct joint j = {0};
+	if (count == 1)
+		return unet_forward(u, in, predictions[0], err);
+	int status = joint_new(&j, u, in, count, err);
+	if (!status)
+		status =
+		    run_pass(u, &j.in, (struct text_batch){j.parts, j.count}, j.prediction, err);
+	const float *from = j.prediction;
+	for (int i = 0; i < count && !status; i++) {
+		size_t values = (size_t)in[i].n * (size_t)in->h * (size_t)in->w *
+				(size_t)u->config.out_channels;
+		memcpy(predictions[i], from, values * sizeof *from);
+		from += values;
+	}
+	joint_free(&j, in);
 	return status;
 }
 
@@ -495,12 +589,13 @@ uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text)
 	if (text)
 		*text = p.bytes;
 	struct unet_input in = {.n = plan->n, .h = plan->h, .w = plan->w};
+	const struct text_part part = {cache, plan->n};
 	struct unet_features features = {.level = plan->level};
 	if (plan->level)
 		in.features = &features;
 	/* The second time the features are there from the beginning. */
 	for (int i = 0; i < (plan->level ? 2 : 1); i++) {
-		*f = (struct flow){.u = u, .text = &cache, .motion = &plan->motion};
+		*f = (struct flow){.u = u, .texts = {&part, 1}, .motion = &plan->motion};
 		forward(&p, f, &in, NULL);
 	}
 	bytes = p.bytes_peak;

@@ -64,6 +64,11 @@ struct unet_input {
 int unet_forward(struct unet *unet, const struct unet_input *in, float *prediction,
 		 struct error *err);
 
+/* The same for the pictures of several inputs at once: what each gets is what unet_forward() would
+ * give it alone, bit for bit. Of one h and w; none with features, a tap or motion. */
+int unet_forward_many(struct unet *unet, const struct unet_input *in, int count,
+		      float *const *predictions, struct error *err);
+
 struct unet_plan {
 	const struct unet_config *config;
 	const struct motion_config *adapter; /* NULL: no motion modules */
