@@ -366,6 +366,18 @@ static int64_t trial_time(struct cl_device *d, struct trial *t, const struct gem
 	return best;
 }
 
+/* Matrix instructions round otherwise than the plain kernel, while tiles of one kind all add in
+ * the same order. So one class of sizes decides for all, and a picture's bytes do not depend on
+ * how many are computed at once. */
+#define DECIDING_CLASS 2
+
+static bool is_decided(const struct cl_device *d, enum dtype dtype, int class)
+{
+	return class != DECIDING_CLASS && dtype == DTYPE_F16 && d->quirks.mma;
+}
+
+static struct gemm_tile tile_of(struct cl_device *d, enum dtype dtype, int class);
+
 static struct gemm_tile try_tiles(struct cl_device *d, enum dtype dtype, int class)
 {
 	struct gemm_tile best = default_tile(d, dtype), tile;
@@ -374,13 +386,19 @@ static struct gemm_tile try_tiles(struct cl_device *d, enum dtype dtype, int cla
 	int64_t shortest = -1;
 	if (!tune_wanted(d))
 		return best;
+	bool decided = is_decided(d, dtype, class);
+	if (decided)
+		best = tile_of(d, dtype, DECIDING_CLASS);
+	bool mma = best.mma;
 	if (tuning_path(d, "gemm", dtype, class, path, NULL) == SUMI_OK &&
-	    load(d, dtype, path, &tile))
+	    load(d, dtype, path, &tile) && !(decided && tile.mma != mma))
 		return tile;
 	if (trial_new(d, dtype, class, 1, &trial, NULL) == SUMI_OK)
 		for (int i = 0; candidate(d, dtype, i, &tile); i++) {
 			if (d->base.info.is_cpu && i > CANDIDATES_ON_CPU)
 				break;
+			if (decided && tile.mma != mma)
+				continue;
 			int64_t time = trial_time(d, &trial, &tile, WAY_UNKNOWN);
 			if (time >= 0 && (shortest < 0 || time < shortest)) {
 				shortest = time;
@@ -420,28 +438,33 @@ static enum dtype dtype_of(const struct gemm_job *job)
 	return job->x.dtype == DTYPE_F16 ? DTYPE_F16 : DTYPE_F32;
 }
 
-static int class_of(const struct gemm_job *job)
+/* Of products of so many pictures. */
+static int class_of(const struct gemm_job *job, int pictures)
 {
 	size_t outputs =
-	    (size_t)job->y.n * (size_t)job->y.h * (size_t)job->y.w * (size_t)job->weight->head.cout;
+	    (size_t)pictures * (size_t)job->y.h * (size_t)job->y.w * (size_t)job->weight->head.cout;
 	int class = 0;
 	while (outputs > classes[class].outputs)
 		class ++;
 	return class;
 }
 
+static struct gemm_tile tile_of(struct cl_device *d, enum dtype dtype, int class)
+{
+	struct gemm_tile *tile = &d->gemm_tiles[dtype][class];
+	if (!tile->m)
+		*tile = try_tiles(d, dtype, class);
+	return *tile;
+}
+
 struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job)
 {
-	int class = class_of(job);
-	struct gemm_tile *tile = &d->gemm_tiles[dtype_of(job)][class];
-	if (!tile->m)
-		*tile = try_tiles(d, dtype_of(job), class);
-	return *tile;
+	return tile_of(d, dtype_of(job), class_of(job, job->y.n));
 }
 
 bool tune_winograd(struct cl_device *d, const struct gemm_job *job)
 {
-	int class = class_of(job);
+	int class = class_of(job, 1); /* the ways round differently: see DECIDING_CLASS */
 	unsigned char *way = &d->conv_ways[dtype_of(job)][class];
 	if (d->quirks.winograd_forced)
 		return true;

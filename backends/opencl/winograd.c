@@ -8,6 +8,11 @@ static size_t ceil_div(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
+/* Pictures that share a transformed weight, as a guided one's two evaluations do. Not those of
+ * the call: the ways round differently, and a picture's bytes must not depend on what is
+ * computed beside it. */
+#define SHARED_BY 2.0
+
 /* Costs of a layer in fused multiply-adds for every way, measured on Zen 3: transforming
  * one weight takes as long as 150, an input or output channel of a tile 400. */
 bool winograd_pays(struct cl_device *d, const struct gemm_job *job)
@@ -17,10 +22,11 @@ bool winograd_pays(struct cl_device *d, const struct gemm_job *job)
 	if (!d->quirks.cpu_kernels)
 		return tune_winograd(d, job);
 	int columns = matrix_constant("tile_cpu.cl", "PANEL");
-	double cin = job->x.c, cout = (double)job->weight->panels * columns, n = job->y.n;
-	double tiles = n * (double)(ceil_div((size_t)job->y.h, 4) * ceil_div((size_t)job->y.w, 4));
-	double direct = 9.0 * n * job->y.h * job->y.w * cin * cout;
-	return (36 * tiles + 150) * cin * cout + 400 * tiles * (cin + cout) < direct;
+	double cin = job->x.c, cout = (double)job->weight->panels * columns;
+	double tiles = (double)(ceil_div((size_t)job->y.h, 4) * ceil_div((size_t)job->y.w, 4));
+	double direct = 9.0 * job->y.h * job->y.w * cin * cout;
+	double weights = 150 / SHARED_BY;
+	return (36 * tiles + weights) * cin * cout + 400 * tiles * (cin + cout) < direct;
 }
 
 /* How the tiles are cut: chunks that share the scratch buffer, made of blocks. */
