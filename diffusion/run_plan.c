@@ -4,6 +4,15 @@
 /* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
 enum { CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
 
+enum { TOGETHER_MAX = 16 };
+
+/* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
+ * after the other (docs/performance.md). */
+#define CPU_LATENTS_TOGETHER (32 * 32)
+
+/* Part of the device's memory that steps made together may take. */
+#define MEMORY_SHARE 4
+
 /* All frames at once, or where that is too many, FreeNoise's windows. positions: frames that the
  * motion modules know, 0: there are none. */
 static struct motion_context context_of(const struct run_params *p, int positions)
@@ -105,6 +114,28 @@ int run_plan_fits(const struct pack *pack, const struct run_params *p, struct er
 			 p->frames, p->window ? p->window : p->width, p->height,
 			 (unsigned long long)(need >> 20), pack->device->info.name,
 			 (unsigned long long)(memory >> 20));
+}
+
+int run_most_together(const struct run *run)
+{
+	const struct device *device = run->pack->device;
+	if (!run_joins(run, run) || (device->info.is_cpu && run->h * run->w > CPU_LATENTS_TOGETHER))
+		return 1;
+	struct unet_plan plan = {
+	    .config = unet_config(run->unet),
+	    .texts = run->guided ? 2 : 1,
+	    .tokens = TOKENS_USUAL,
+	    .h = run->h,
+	    .w = run->w,
+	    .dtype = device->activation_dtype,
+	};
+	plan.n = plan.texts;
+	uint64_t bytes = unet_memory(&plan, NULL), most = TOGETHER_MAX;
+	if (bytes == 0)
+		return 1;
+	if (device->info.memory > 0 && device->info.memory / MEMORY_SHARE / bytes < most)
+		most = device->info.memory / MEMORY_SHARE / bytes;
+	return most > 1 ? (int)most : 1;
 }
 
 uint64_t run_memory(const struct pack_info *info, const struct run_params *p)

@@ -81,6 +81,12 @@ struct modality {
 	int (*begin)(struct pack *pack, const struct request *r, const void *saved,
 		     size_t saved_size, struct generation **out, struct error *err);
 	int (*step)(struct generation *g, struct error *err);
+	/* Several of one pack that make their next steps at once; NULL: this modality does not.
+	 * Results are the same, bit for bit. After a failure all stand where they stood. */
+	bool (*joins)(const struct generation *a, const struct generation *b);
+	int (*step_together)(struct generation *const *all, int count, struct error *err);
+	/* How many like this one the device had better make together. */
+	int (*most_together)(const struct generation *g);
 	int (*save)(const struct generation *g, void **data, size_t *size, struct error *err);
 	/* A small picture of what forms: the caller gives room for max_pixels·3 bytes. */
 	int (*preview)(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,

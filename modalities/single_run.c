@@ -62,6 +62,31 @@ int single_run_step(struct generation *g, struct error *err)
 	return status;
 }
 
+bool single_run_joins(const struct generation *a, const struct generation *b)
+{
+	return a->modality == b->modality &&
+	       run_joins(((const struct single_run *)a)->run, ((const struct single_run *)b)->run);
+}
+
+int single_run_step_together(struct generation *const *all, int count, struct error *err)
+{
+	struct run **runs = calloc((size_t)count, sizeof(struct run *));
+	if (!runs)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < count; i++)
+		runs[i] = ((struct single_run *)all[i])->run;
+	int status = run_step_together(runs, count, err);
+	for (int i = 0; i < count; i++)
+		all[i]->steps_done = run_steps_done(runs[i]);
+	free(runs);
+	return status;
+}
+
+int single_run_most_together(const struct generation *g)
+{
+	return run_most_together(((const struct single_run *)g)->run);
+}
+
 int single_run_save(const struct generation *g, void **data, size_t *size, struct error *err)
 {
 	return run_save(((const struct single_run *)g)->run, data, size, err);

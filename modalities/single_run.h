@@ -33,6 +33,9 @@ int single_run_emit(const struct single_run *s, struct output *o, const struct s
 
 /* Entries of the modality's table. */
 int single_run_step(struct generation *g, struct error *err);
+bool single_run_joins(const struct generation *a, const struct generation *b);
+int single_run_step_together(struct generation *const *all, int count, struct error *err);
+int single_run_most_together(const struct generation *g);
 int single_run_save(const struct generation *g, void **data, size_t *size, struct error *err);
 int single_run_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
 		       int *height, struct error *err);

@@ -165,6 +165,7 @@ static void test_what_does_not_join(void **state)
 	(void)state;
 	assert_int_equal(pack_open(device, "models/ink", &pack, &err), 0);
 	struct run *still = begin(pack, 0, 128);
+	assert_true(run_most_together(still) > 1);
 	static const struct run_params others[] = {
 	    {.width = 136, .height = 128},
 	    {.width = 128, .height = 128, .deep_cache = 2},
@@ -178,12 +179,18 @@ static void test_what_does_not_join(void **state)
 		p.frames = 1;
 		assert_int_equal(run_begin(pack, &p, &run, &err), 0);
 		assert_false(run_joins(still, run));
+		assert_true(i == 0 || run_most_together(run) == 1);
 		struct run *both[] = {still, run};
 		struct saved before = save(still);
 		assert_int_equal(run_step_together(both, 2, &err), SUMI_INVALID);
 		same(still, &before, "after a refusal", 0, 2);
 		free(before.data);
 		run_free(run);
+	}
+	if (device->info.is_cpu) { /* busy with one */
+		struct run *large = begin(pack, 0, 512);
+		assert_int_equal(run_most_together(large), 1);
+		run_free(large);
 	}
 	/* One that is at its end stops all, and none has moved. */
 	struct run_params p = params_of(2, 128);
