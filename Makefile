@@ -45,6 +45,7 @@ all: $(PROGRAMS)
 $(BUILD)/bin/sumi: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c)) $(LIB)
 $(BUILD)/bin/sumid: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard daemon/*.c)) $(LIB)
 $(BUILD)/tests/test_kept_models: $(BUILD)/obj/daemon/models.o
+$(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(UNIT): LDLIBS += -lcmocka

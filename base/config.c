@@ -54,6 +54,8 @@ static const struct setting {
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
+    {"batch", COUNT, NUMBER_FIELD(batch), "4",
+     "variants of a picture that are made at once where the device gains by it; 1: never"},
     {"reuse", DURATION, NUMBER_FIELD(reuse_ms), "30d",
      "results this young answer identical requests; 0: each is made anew"},
 };

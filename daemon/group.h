@@ -1,0 +1,47 @@
+/* Variants of a job that make their steps together, and their saved state: that of one as the
+ * modality wrote it, of several
+ *
+ *     "sumigrp1"   8 bytes
+ *     count        u64
+ *     for each: variant u64, size u64, the modality's bytes
+ *
+ * in the host's byte order (a state is only read on hosts of one kind; another begins anew). */
+#ifndef SUMI_DAEMON_GROUP_H
+#define SUMI_DAEMON_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "modalities/modality.h"
+
+#define GROUP_MAX 16
+
+struct group_member {
+	int variant;
+	uint64_t seed;
+	struct generation *g; /* owned */
+};
+
+struct group {
+	struct group_member members[GROUP_MAX];
+	int count;
+};
+
+void group_clear(struct group *group);
+
+/* The member that has made the fewest steps: it says how far the group is. */
+const struct generation *group_last(const struct group *group);
+
+/* The next step of every member that has one left. */
+int group_step(struct group *group, struct error *err);
+
+/* The caller frees *data. */
+int group_save(const struct group *group, void **data, size_t *size, struct error *err);
+
+/* The part of what group_save() wrote under `saved` (the group's first variant) that belongs to
+ * `variant`; it lies in data. False: there is none, or data is damaged. */
+bool group_find(const void *data, size_t size, int saved, int variant, const void **part,
+		size_t *part_size);
+
+#endif

@@ -1,0 +1,479 @@
+/* The variants of a job that is in work: steps, previews, saved states, files, rows. */
+#include "daemon/work.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/crashpoint.h"
+#include "base/log.h"
+#include "daemon/settle.h"
+#include "daemon/show.h"
+#include "modalities/webp.h"
+#include "queue/job_request.h"
+#include "queue/saved.h"
+
+enum {
+	SHORTEST_LIMIT_MS = 30000, /* a step's limit is never below this … */
+	LIMIT_FACTOR = 10,         /* … nor below so many times the longest step so far */
+	PREVIEW_PIXELS = 256 * 256 /* of latents: pictures of 2048×2048 */
+};
+
+static int64_t step_limit(const struct work *w)
+{
+	if (w->x->config->step_limit_ms > 0)
+		return w->x->config->step_limit_ms;
+	if (w->longest_ms == 0)
+		return WORK_FIRST_LIMIT_MS;
+	int64_t limit = w->longest_ms * LIMIT_FACTOR;
+	return limit > SHORTEST_LIMIT_MS ? limit : SHORTEST_LIMIT_MS;
+}
+
+void work_report(struct work *w, int64_t limit_ms, int step, int steps)
+{
+	char text[120];
+	/* A step serves the whole group, and later ones are expected to be as large. */
+	int together = w->group.count > 1 ? w->group.count : 1;
+	int left = (int)w->lease->job.n - together - w->variant;
+	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
+		 steps);
+	struct queue_progress p = {
+	    .variant = w->variant,
+	    .step = step,
+	    .steps = steps,
+	    .eta_s = w->step_ms && steps ? (double)w->step_ms / 1000 *
+					       ((double)(steps - step) +
+						(double)steps * (left > 0 ? left : 0) / together)
+					 : NAN,
+	};
+	beat_progress(w->x->beat, &p, limit_ms);
+	w->x->report(w->x->report_context, limit_ms, text);
+}
+
+static enum stop should_stop(struct work *w)
+{
+	static const enum stop of_hint[] = {
+	    [QUEUE_GO_ON] = STOP_NO,
+	    [QUEUE_STOP_CANCEL] = STOP_CANCEL,
+	    [QUEUE_STOP_PREEMPT] = STOP_PREEMPT,
+	    [QUEUE_STOP_WINDOW] = STOP_WINDOW,
+	};
+	bool lost;
+	enum queue_hint hint = beat_hint(w->x->beat, &lost);
+	if (lost)
+		return STOP_LOST;
+	if (of_hint[hint] != STOP_NO)
+		return of_hint[hint];
+	return *w->x->drain ? STOP_DRAIN : STOP_NO;
+}
+
+/* The name of the pack that makes the job. */
+const char *work_model(const struct executor *x, const struct job *job)
+{
+	const char *preferred = config_model(x->config, job->modality);
+	const struct pack_info *pack =
+	    job->model ? NULL : catalogue_default(x->catalogue, preferred, job->modality);
+	return job->model ? job->model : pack ? pack->name : preferred;
+}
+
+/* ---- rows ------------------------------------------------------------------------ */
+
+/* Also when the pack could not be loaded: a job that fails has its rows too. */
+static int put_rows(struct work *w, struct error *err)
+{
+	const struct job *job = &w->lease->job;
+	const struct pack_info *info = w->pack ? pack_info_of(w->pack) : NULL;
+	struct executor *x = w->x;
+	char *params;
+	int status = job_to_json(job, &params, err);
+	if (status)
+		return status;
+	int64_t now = clock_wall_ms();
+	struct store_job row = {
+	    .id = w->lease->id,
+	    .modality = (char *)job->modality,
+	    .model = (char *)work_model(x, job),
+	    .prompt = (char *)job->prompt,
+	    .negative_prompt = (char *)job->negative_prompt,
+	    .submitter = (char *)job->submitter,
+	    .params = params,
+	    .token = w->lease->token,
+	    .digest = w->answer.digest[0] ? w->answer.digest : NULL,
+	    .tags = (char **)job->tags,
+	    .tag_count = job->tag_count,
+	    .priority = (int)job->priority,
+	    .variants = (int)job->n,
+	    .created = w->lease->created_ms ? w->lease->created_ms : now,
+	    .started = now,
+	};
+	status = store_job_put(x->store, &row, err);
+	free(params);
+	if (status)
+		return status;
+	struct store_attempt attempt = {
+	    .job = w->lease->id,
+	    .token = w->lease->token,
+	    .worker = (char *)x->worker->name,
+	    .host = (char *)x->worker->host,
+	    .device = x->device->info.name,
+	    .driver = x->device->info.driver,
+	    .version = SUMI_VERSION,
+	    .model_digest = info ? (char *)info->digest : NULL,
+	    .started = now,
+	};
+	status = store_attempt_begin(x->store, &attempt, err);
+	if (status || !info)
+		return status;
+	struct store_model model = {
+	    .name = (char *)info->name,
+	    .digest = (char *)info->digest,
+	    .modality = (char *)info->modality,
+	    .last_used = now,
+	};
+	return store_model_put(x->store, &model, err);
+}
+
+/* Notes a failure that the next job would meet too. */
+int work_of_store(struct work *w, int status)
+{
+	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY};
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+		w->store_failed |= status == own[i];
+	return status;
+}
+
+/* The rows are written behind the first step: their fsyncs would stand between the sender and
+ * its first preview, and what a crash before them loses is the knowledge of an attempt. */
+int work_need_rows(struct work *w, struct error *err)
+{
+	if (w->has_rows)
+		return SUMI_OK;
+	int status = work_of_store(w, put_rows(w, err));
+	w->has_rows = status == SUMI_OK;
+	if (w->has_rows)
+		crash_point("started");
+	return status;
+}
+
+/* ---- results --------------------------------------------------------------------- */
+
+int work_output(void *context, const struct output *o, struct error *err)
+{
+	struct work *w = context;
+	enum store_put outcome;
+	int64_t start = clock_mono_us();
+	struct store_artifact a = {
+	    .job = w->lease->id,
+	    .variant = w->variant,
+	    .role = (char *)o->role,
+	    .number = o->number,
+	    .format = (char *)o->format,
+	    .mime = (char *)o->mime,
+	    .width = o->width,
+	    .height = o->height,
+	    .duration = o->duration,
+	    .seed = w->seed,
+	    .infotext = (char *)o->infotext,
+	    .metadata = (char *)o->metadata_json,
+	};
+	int status = work_need_rows(w, err);
+	if (!status)
+		status = work_of_store(
+		    w, store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err));
+	if (status)
+		return status;
+	w->outputs++;
+	if (strcmp(o->role, "frame") == 0)
+		memcpy(w->frame_sha256, a.sha256, sizeof a.sha256);
+	char mark[SETTLE_MARK_SIZE];
+	settle_mark(w->lease->token, mark);
+	json_array_append_new(
+	    w->result, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:s}",
+				 "variant", w->variant, "role", o->role, "format", o->format,
+				 "mime", o->mime, "sha256", a.sha256, "bytes", (json_int_t)o->size,
+				 "width", o->width, "height", o->height, "seed",
+				 (json_int_t)w->seed, "host", w->x->worker->host, "lease", mark));
+	timings_add(&w->timings, "store", clock_mono_us() - start);
+	work_report(w, step_limit(w), w->steps, w->steps);
+	return SUMI_OK;
+}
+
+/* Also the place where a video that is being decoded hears that nobody wants it any more. */
+static int on_frame(void *context, const struct frame *frame, struct error *err)
+{
+	struct work *w = context;
+	enum stop stop = should_stop(w);
+	if (stop == STOP_CANCEL)
+		return error_set(err, SUMI_CANCELLED, "cancelled while it was decoded");
+	if (stop == STOP_LOST)
+		return error_set(err, SUMI_LOST, "the lease was lost");
+	int64_t start = clock_mono_us();
+	const char *sha256 = w->frame_sha256[0] ? w->frame_sha256 : NULL;
+	int status = show_frame(w->x->queue, w->lease, w->variant, frame, sha256, err);
+	w->frame_sha256[0] = '\0';
+	timings_add(&w->timings, "preview", clock_mono_us() - start);
+	work_report(w, WORK_FIRST_LIMIT_MS, w->steps, w->steps);
+	/* A frame that cannot be shown is not worth a word, unless the job is lost. */
+	return status == SUMI_LOST ? status : SUMI_OK;
+}
+
+static void tell_preview(struct work *w, const struct generation *g)
+{
+	int64_t now = clock_boot_ms(), every = w->x->config->preview_ms;
+	if (every == 0 || now < w->next_preview_ms || g->steps_done == g->steps)
+		return;
+	w->next_preview_ms = now + every;
+	struct error err;
+	uint8_t *webp = NULL, *rgb = malloc((size_t)PREVIEW_PIXELS * 3);
+	int width, height;
+	size_t size;
+	struct webp_options options = {.quality = 80};
+	/* A preview that cannot be made is not worth a word: the job is what counts. */
+	if (rgb && w->modality->preview(g, rgb, PREVIEW_PIXELS, &width, &height, &err) == 0 &&
+	    webp_encode(rgb, width, height, &options, NULL, &webp, &size, &err) == 0 &&
+	    queue_event(w->x->queue, w->lease, "preview", "webp", webp, size, &err) == 0)
+		timings_add(&w->timings, "preview", 0);
+	free(webp);
+	free(rgb);
+}
+
+static int save_state(struct work *w, struct error *err)
+{
+	void *data;
+	size_t size;
+	int status = group_save(&w->group, &data, &size, err);
+	if (status)
+		return status;
+	status = queue_save(w->x->queue, w->lease, w->variant, data, size, err);
+	free(data);
+	/* A state that does not fit into the queue is a job that begins anew after a crash. */
+	return status == SUMI_TOOBIG || status == SUMI_FULL ? SUMI_OK : status;
+}
+
+/* ---- a group of variants ---------------------------------------------------------- */
+
+static int run_steps_of(struct work *w, enum stop *stop, struct error *err)
+{
+	const struct generation *g = group_last(&w->group);
+	while (g->steps_done < g->steps) {
+		*stop = should_stop(w);
+		if (*stop != STOP_NO)
+			return SUMI_OK;
+		int64_t start = clock_mono_us();
+		int status = group_step(&w->group, err);
+		if (status)
+			return status;
+		g = group_last(&w->group);
+		int64_t spent = clock_mono_us() - start;
+		timings_add(&w->timings, "steps", spent);
+		w->step_ms = spent / 1000;
+		if (w->step_ms > w->longest_ms)
+			w->longest_ms = w->step_ms ? w->step_ms : 1;
+		log_debug("step.made", "id=%s variant=%d together=%d step=%d", w->lease->id,
+			  w->variant, w->group.count, g->steps_done);
+		crash_point("step");
+		start = clock_mono_us();
+		status = save_state(w, err);
+		if (status == SUMI_LOST) {
+			*stop = STOP_LOST;
+			return SUMI_OK;
+		}
+		if (status)
+			return status;
+		crash_point("step_saved");
+		if ((status = work_need_rows(w, err)))
+			return status;
+		tell_preview(w, g);
+		timings_add(&w->timings, "save", clock_mono_us() - start);
+		work_report(w, step_limit(w), g->steps_done, g->steps);
+	}
+	*stop = should_stop(w);
+	/* Everything but the decoding is done: only an order to throw the job away counts. */
+	if (*stop != STOP_CANCEL && *stop != STOP_LOST)
+		*stop = STOP_NO;
+	return SUMI_OK;
+}
+
+/* What an earlier attempt left, read once. */
+static int load_state(struct work *w, struct error *err)
+{
+	if (w->saved || w->lease->saved_variant < 0)
+		return SUMI_OK;
+	int status = queue_saved(w->x->queue, w->lease->id, (int)w->lease->saved_variant, &w->saved,
+				 &w->saved_size, err);
+	return status == SUMI_NOTFOUND ? SUMI_OK : status;
+}
+
+static int begin_variant(struct work *w, int variant, const struct request *r,
+			 struct generation **g, struct error *err)
+{
+	const void *saved = NULL;
+	size_t size = 0;
+	struct error ignored;
+	int status = load_state(w, err);
+	if (status)
+		return status;
+	bool found = group_find(w->saved, w->saved_size, (int)w->lease->saved_variant, variant,
+				&saved, &size);
+	int64_t start = clock_mono_us();
+	log_debug("run.begins", "id=%s variant=%d us=%lld", w->lease->id, variant,
+		  (long long)start);
+	status =
+	    w->modality->begin(w->pack, r, found ? saved : NULL, size, g, found ? &ignored : err);
+	if (status && found) {
+		/* Saved by another version, or damaged: begin anew, the bytes will be the same. */
+		log_warn("run.restart", "id=%s error=\"%s\"", w->lease->id, ignored.text);
+		status = w->modality->begin(w->pack, r, NULL, 0, g, err);
+	} else if (!status && found) {
+		log_info("run.resumed", "id=%s variant=%d step=%d", w->lease->id, variant,
+			 (*g)->steps_done);
+	}
+	timings_add(&w->timings, "text", clock_mono_us() - start);
+	return status;
+}
+
+int work_tell(struct work *w, struct error *err)
+{
+	char *text = json_dumps(w->result, JSON_COMPACT);
+	if (!text)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	int status =
+	    work_of_store(w, store_variant_visible(w->x->store, w->lease->id, w->variant, err));
+	crash_point("variant_visible");
+	if (!status)
+		status = queue_variant(w->x->queue, w->lease, w->variant, text, err);
+	crash_point("variant_told");
+	free(text);
+	return status;
+}
+
+/* An init that is no path is the id of a job: its first result is meant. */
+int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
+		   struct error *err)
+{
+	struct store_artifact *list;
+	size_t count;
+	struct stat st;
+	if (!r->init)
+		return SUMI_OK;
+	if (strchr(r->init, '/')) {
+		/* A pipe would hold the worker until somebody writes into it. */
+		if (stat(r->init, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+			return error_set(err, SUMI_INVALID, "init: %s is no plain file", r->init);
+		return SUMI_OK;
+	}
+	int status = store_artifacts(w->x->store, r->init, false, &list, &count, err);
+	if (status)
+		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;
+	if (count == 0)
+		status = error_set(err, SUMI_NOTFOUND, "init: job %s has no results here", r->init);
+	else
+		status = files_path(path, err, "%s", list[0].path);
+	store_artifacts_free(list, count);
+	r->init = path;
+	return status;
+}
+
+/* Begins a variant and takes it into the group, unless it does not go together with those that
+ * are in it: *joined is false then, and its turn comes later. */
+static int join_variant(struct work *w, int variant, bool *joined, struct error *err)
+{
+	struct group *group = &w->group;
+	struct group_member *m = &group->members[group->count];
+	char init[FILES_PATH_MAX];
+	struct request r = job_request(&w->lease->job, variant);
+	*joined = false;
+	int status = work_find_init(w, &r, init, err);
+	if (!status)
+		status = w->modality->resolve(pack_info_of(w->pack), &r, err);
+	if (!status)
+		status = begin_variant(w, variant, &r, &m->g, err);
+	if (status)
+		return status;
+	*joined = group->count == 0 || w->modality->joins(group->members[0].g, m->g);
+	if (!*joined) {
+		w->modality->free(m->g);
+		return SUMI_OK;
+	}
+	m->variant = variant;
+	m->seed = r.seed;
+	group->count++;
+	return SUMI_OK;
+}
+
+/* The variant that is due, and as many that are not made yet as pay. */
+static int form_group(struct work *w, struct error *err)
+{
+	const struct generation *g;
+	bool joined;
+	int status = join_variant(w, w->variant, &joined, err);
+	if (status || !w->modality->most_together)
+		return status;
+	g = w->group.members[0].g;
+	int64_t most = w->x->config->batch;
+	if (w->group.count < (int)w->lease->job.n && most > 1) {
+		int pays = w->modality->most_together(g);
+		most = most < pays ? most : pays;
+	}
+	for (int k = w->variant + 1; k < (int)w->lease->job.n && joined && !status; k++)
+		if (w->group.count < most && w->group.count < GROUP_MAX &&
+		    !(w->lease->variants_done >> k & 1))
+			status = join_variant(w, k, &joined, err);
+	return status;
+}
+
+/* Decodes a member of the group and tells its result. */
+static int finish_variant(struct work *w, const struct group_member *m, struct error *err)
+{
+	struct sink sink = {.context = w, .output = work_output, .frame = on_frame};
+	w->variant = m->variant;
+	w->seed = m->seed;
+	w->steps = m->g->steps;
+	w->outputs = 0;
+	w->result = json_array();
+	if (!w->result)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	work_report(w, WORK_FIRST_LIMIT_MS, w->steps, w->steps);
+	int64_t start = clock_mono_us();
+	int status = w->modality->finish(m->g, &sink, err);
+	timings_add(&w->timings, "decode", clock_mono_us() - start);
+	if (!status)
+		status = work_tell(w, err);
+	if (!status)
+		w->lease->variants_done |= UINT64_C(1) << m->variant;
+	json_decref(w->result);
+	w->result = NULL;
+	return status;
+}
+
+/* Makes the variant that is due, and those that join it. */
+int work_make_group(struct work *w, enum stop *stop, struct error *err)
+{
+	w->steps = 0;
+	w->next_preview_ms = 0;
+	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
+	int status = form_group(w, err);
+	if (status)
+		goto done;
+	crash_point("begun");
+	log_debug("steps.begin", "id=%s variant=%d together=%d us=%lld", w->lease->id, w->variant,
+		  w->group.count, (long long)clock_mono_us());
+	if ((status = run_steps_of(w, stop, err)) || *stop != STOP_NO)
+		goto done;
+	for (int i = 0; i < w->group.count && !status && *stop == STOP_NO; i++) {
+		if (i > 0 && ((*stop = should_stop(w)) == STOP_CANCEL || *stop == STOP_LOST))
+			break;
+		*stop = STOP_NO;
+		status = finish_variant(w, &w->group.members[i], err);
+	}
+	if (status == SUMI_LOST) {
+		*stop = STOP_LOST;
+		status = SUMI_OK;
+	}
+done:
+	group_clear(&w->group);
+	return status;
+}
