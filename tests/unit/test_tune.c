@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "backends/opencl/internal.h"
+#include "backends/opencl/matrix.h"
 #include "base/files.h"
 
 #define ROWS 70
@@ -189,6 +189,26 @@ static void test_tries_winograd_and_remembers(void **state)
 	free(data);
 }
 
+/* A picture's bytes must not depend on what is computed beside it, and the ways round
+ * differently. */
+static void test_the_way_is_one_pictures(void **state)
+{
+	(void)state;
+	struct device *d = NULL;
+	struct error err = {0};
+	assert_int_equal(device_open("opencl:0", &d, &err), 0);
+	const unsigned char *ways = cl_device_of(d)->conv_ways[DTYPE_F32];
+	const struct weight weight = {.head = {.cout = 64, .kernel = 3}};
+	struct gemm_job job = {.y = {.n = 1, .h = 32, .w = 32}, .weight = &weight, .side = 3};
+	bool alone = tune_winograd(cl_device_of(d), &job);
+	assert_true(ways[0] > 0);
+	job.y.n = 1000;
+	assert_int_equal(tune_winograd(cl_device_of(d), &job), alone);
+	for (int class = 1; class < TUNE_CLASSES; class ++)
+		assert_int_equal(ways[class], 0);
+	device_close(d);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -215,6 +235,7 @@ int main(void)
 	    cmocka_unit_test(test_takes_a_remembered_candidate),
 	    cmocka_unit_test(test_does_not_believe_a_damaged_file),
 	    cmocka_unit_test(test_tries_winograd_and_remembers),
+	    cmocka_unit_test(test_the_way_is_one_pictures),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
