@@ -70,7 +70,6 @@ static enum stop should_stop(struct work *w)
 	return *w->x->drain ? STOP_DRAIN : STOP_NO;
 }
 
-/* The name of the pack that makes the job. */
 const char *work_model(const struct executor *x, const struct job *job)
 {
 	const char *preferred = config_model(x->config, job->modality);
@@ -136,7 +135,6 @@ static int put_rows(struct work *w, struct error *err)
 	return store_model_put(x->store, &model, err);
 }
 
-/* Notes a failure that the next job would meet too. */
 int work_of_store(struct work *w, int status)
 {
 	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY};
@@ -145,8 +143,6 @@ int work_of_store(struct work *w, int status)
 	return status;
 }
 
-/* The rows are written behind the first step: their fsyncs would stand between the sender and
- * its first preview, and what a crash before them loses is the knowledge of an attempt. */
 int work_need_rows(struct work *w, struct error *err)
 {
 	if (w->has_rows)
@@ -350,7 +346,6 @@ int work_tell(struct work *w, struct error *err)
 	return status;
 }
 
-/* An init that is no path is the id of a job: its first result is meant. */
 int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
 		   struct error *err)
 {
@@ -449,7 +444,6 @@ static int finish_variant(struct work *w, const struct group_member *m, struct e
 	return status;
 }
 
-/* Makes the variant that is due, and those that join it. */
 int work_make_group(struct work *w, enum stop *stop, struct error *err)
 {
 	w->steps = 0;
