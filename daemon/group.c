@@ -8,11 +8,22 @@ static const char magic[8] = {'s', 'u', 'm', 'i', 'g', 'r', 'p', '1'};
 
 enum { HEAD = sizeof magic + sizeof(uint64_t), MEMBER = 2 * sizeof(uint64_t) };
 
+static void keep(struct group *group, int count)
+{
+	while (group->count > count) {
+		struct generation *g = group->members[--group->count].g;
+		g->modality->free(g);
+	}
+}
+
 void group_clear(struct group *group)
 {
-	for (int i = 0; i < group->count; i++)
-		group->members[i].g->modality->free(group->members[i].g);
-	group->count = 0;
+	keep(group, 0);
+}
+
+void group_keep_first(struct group *group)
+{
+	keep(group, 1);
 }
 
 const struct generation *group_last(const struct group *group)

@@ -30,6 +30,9 @@ struct group {
 
 void group_clear(struct group *group);
 
+/* Lets all members go but the first. */
+void group_keep_first(struct group *group);
+
 /* The member that has made the fewest steps: it says how far the group is. */
 const struct generation *group_last(const struct group *group);
 

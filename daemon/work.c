@@ -37,7 +37,8 @@ void work_report(struct work *w, int64_t limit_ms, int step, int steps)
 	char text[120];
 	/* A step serves the whole group, and later ones are expected to be as large. */
 	int together = w->group.count > 1 ? w->group.count : 1;
-	int left = (int)w->lease->job.n - together - w->variant;
+	int first = w->group.count > 0 ? w->group.members[0].variant : w->variant;
+	int left = (int)w->lease->job.n - together - first;
 	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
 		 steps);
 	struct queue_progress p = {
@@ -251,6 +252,20 @@ static int save_state(struct work *w, struct error *err)
 
 /* ---- a group of variants ---------------------------------------------------------- */
 
+/* What one variant lacks, or memory for all of them, must not cost the others their results: the
+ * first goes on alone, and the rest begin anew behind it. */
+static int step_group(struct work *w, struct error *err)
+{
+	int status = group_step(&w->group, err);
+	if (!status || w->group.count == 1)
+		return status;
+	log_warn("group.parted", "id=%s variant=%d together=%d error=\"%s\"", w->lease->id,
+		 w->variant, w->group.count, err->text);
+	w->alone = true;
+	group_keep_first(&w->group);
+	return group_step(&w->group, err);
+}
+
 static int run_steps_of(struct work *w, enum stop *stop, struct error *err)
 {
 	const struct generation *g = group_last(&w->group);
@@ -259,7 +274,7 @@ static int run_steps_of(struct work *w, enum stop *stop, struct error *err)
 		if (*stop != STOP_NO)
 			return SUMI_OK;
 		int64_t start = clock_mono_us();
-		int status = group_step(&w->group, err);
+		int status = step_group(w, err);
 		if (status)
 			return status;
 		g = group_last(&w->group);
@@ -408,7 +423,7 @@ static int form_group(struct work *w, struct error *err)
 	if (status || !w->modality->most_together)
 		return status;
 	g = w->group.members[0].g;
-	int64_t most = w->x->config->batch;
+	int64_t most = w->alone ? 1 : w->x->config->batch;
 	if (w->group.count < (int)w->lease->job.n && most > 1) {
 		int pays = w->modality->most_together(g);
 		most = most < pays ? most : pays;

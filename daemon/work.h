@@ -22,6 +22,7 @@ struct work {
 	const struct modality *modality;
 	struct timings timings;
 	struct group group; /* the variants that are being made */
+	bool alone;         /* a step of several failed: no more groups */
 	void *saved;        /* group_save()'s of an earlier attempt, or NULL */
 	size_t saved_size;
 	int variant; /* in work; while steps are made, the group's first */

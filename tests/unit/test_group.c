@@ -44,8 +44,20 @@ static int fake_step_together(struct generation *const *all, int count, struct e
 	return SUMI_OK;
 }
 
+static int freed;
+
+static void fake_free(struct generation *g)
+{
+	freed += g->steps;
+}
+
 static const struct modality fakes = {
-    .name = "fake", .step = fake_step, .step_together = fake_step_together, .save = fake_save};
+    .name = "fake",
+    .step = fake_step,
+    .step_together = fake_step_together,
+    .save = fake_save,
+    .free = fake_free,
+};
 
 static struct fake all[3] = {
     {{&fakes, 4, 0}, "of zero"}, {{&fakes, 4, 0}, ""}, {{&fakes, 4, 0}, "of five, longer"}};
@@ -135,12 +147,27 @@ static void test_steps(void **state)
 	assert_int_equal(all[2].base.steps_done, 4);
 }
 
+static void test_the_first_stays(void **state)
+{
+	struct group group = three();
+	(void)state;
+	freed = 0;
+	group_keep_first(&group);
+	assert_int_equal(freed, all[1].base.steps + all[2].base.steps);
+	assert_int_equal(group.count, 1);
+	assert_ptr_equal(group.members[0].g, &all[0].base);
+	group_clear(&group);
+	assert_int_equal(freed, all[0].base.steps + all[1].base.steps + all[2].base.steps);
+	assert_int_equal(group.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_each_finds_its_own),
 	    cmocka_unit_test(test_damaged_states),
 	    cmocka_unit_test(test_steps),
+	    cmocka_unit_test(test_the_first_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
