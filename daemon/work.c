@@ -418,6 +418,7 @@ static int join_variant(struct work *w, int variant, bool *joined, struct error 
 static int form_group(struct work *w, struct error *err)
 {
 	const struct generation *g;
+	struct error ignored;
 	bool joined;
 	int status = join_variant(w, w->variant, &joined, err);
 	if (status || !w->modality->most_together)
@@ -428,11 +429,12 @@ static int form_group(struct work *w, struct error *err)
 		int pays = w->modality->most_together(g);
 		most = most < pays ? most : pays;
 	}
-	for (int k = w->variant + 1; k < (int)w->lease->job.n && joined && !status; k++)
+	/* One that cannot begin says so when its turn comes: those before it are made first. */
+	for (int k = w->variant + 1; k < (int)w->lease->job.n && joined; k++)
 		if (w->group.count < most && w->group.count < GROUP_MAX &&
-		    !(w->lease->variants_done >> k & 1))
-			status = join_variant(w, k, &joined, err);
-	return status;
+		    !(w->lease->variants_done >> k & 1) && join_variant(w, k, &joined, &ignored))
+			break;
+	return SUMI_OK;
 }
 
 /* Decodes a member of the group and tells its result. */
