@@ -29,7 +29,7 @@ PROFILES = {
     "gpu": {"count": 10000, "samples": 400000, "batch": 24, "lr": 2e-3},
 }
 HEADS, POSITIONS = 4, 32
-SHARED = 0.75                                         # of the noise's variance: the same for all frames (arXiv:2305.10474)
+SHARED = 0.9                                          # of the noise's variance: the same for all frames (arXiv:2305.10474)
 LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
 
 
