@@ -49,8 +49,7 @@ int preflight(const struct cli *cli, const struct job *job, struct error *err)
 	if (info) {
 		struct request r = job_request(job, 0);
 		status = m->resolve(info, &r, err);
-		/* Workers offer a pack for its own modality only: such a job would wait for ever.
-		 */
+		/* Workers offer a pack for its own modality only: it would wait for ever. */
 		if (!status && strcmp(info->modality, job->modality) != 0)
 			status = error_set(err, SUMI_INVALID, "model %s is for %s, not for %s",
 					   info->name, info->modality, job->modality);
