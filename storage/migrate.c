@@ -1,8 +1,9 @@
-/* Numbered migrations under user_version, each in one transaction. */
+/* Numbered migrations under user_version, in one transaction. */
 #include "storage/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/embed.h"
 
@@ -47,36 +48,72 @@ static int read_version(struct store *s, int64_t *version, struct error *err)
 	return SUMI_OK;
 }
 
-/* One step. Another process may have taken it meanwhile: the version counts that is read under
- * the lock. */
-static int migrate_step(struct store *s, struct error *err)
+/* The same, of one moment: read one by one, the three numbers would belong to different moments
+ * of a database that another process is just making. */
+static int read_version_alone(struct store *s, int64_t *version, struct error *err)
 {
-	int64_t version = 0;
-	char pragmas[96];
-	int status = db_begin(s, err);
+	int status = db_exec(s, "BEGIN", err);
 	if (status)
 		return status;
-	status = read_version(s, &version, err);
-	if (!status && version < latest_version()) {
-		const char *sql = migration((int)version + 1);
+	return db_end(s, read_version(s, version, err), err);
+}
+
+/* A copy of the database as it was, beside it. The caller holds the lock for writing and has not
+ * written yet, so that the copy is of the version that it is named after. */
+static int keep_old(struct store *s, const char *name, int64_t version, struct error *err)
+{
+	char path[FILES_PATH_MAX], part[FILES_PATH_MAX];
+	struct store old = {.lock = -1};
+	int status = files_path(path, err, "%s/%s.version%d", s->dir, name, (int)version);
+	if (!status)
+		status = files_path(part, err, "%s.part", path);
+	if (!status)
+		status = files_path(old.dir, err, "%s", s->dir);
+	if (status)
+		return status;
+	unlink(part); /* of a try that was cut off */
+	/* Through a connection of its own: SQLite copies nothing from within a transaction. */
+	if (sqlite3_open_v2(sqlite3_db_filename(s->db, "main"), &old.db, SQLITE_OPEN_READWRITE,
+			    NULL) != SQLITE_OK)
+		status =
+		    old.db ? db_error(&old, err) : error_set(err, SUMI_NOMEM, "no memory to copy");
+	if (!status)
+		status = store_backup(&old, part, err);
+	if (!status && rename(part, path) != 0)
+		status = error_errno(err, "%s", path);
+	if (!status)
+		status = files_sync_parent(path, err);
+	sqlite3_close(old.db);
+	return status;
+}
+
+/* All steps in one transaction: nobody ever sees a database between two versions. */
+static int migrate(struct store *s, const char *name, struct error *err)
+{
+	int64_t version = 0;
+	int status = read_version(s, &version, err);
+	if (!status && version > 0 && version < latest_version())
+		status = keep_old(s, name, version, err);
+	while (!status && version < latest_version()) {
+		char pragmas[96];
+		const char *sql = migration((int)++version);
 		if (!sql)
-			status = error_set(err, SUMI_INTERNAL, "migration %d is missing",
-					   (int)version + 1);
-		else
-			status = db_exec(s, sql, err);
+			return error_set(err, SUMI_INTERNAL, "migration %d is missing",
+					 (int)version);
+		status = db_exec(s, sql, err);
 		snprintf(pragmas, sizeof pragmas,
 			 "PRAGMA application_id=%d; PRAGMA user_version=%d", STORE_APPLICATION_ID,
-			 (int)version + 1);
+			 (int)version);
 		if (!status)
 			status = db_exec(s, pragmas, err);
 	}
-	return db_end(s, status, err);
+	return status;
 }
 
 int store_migrate(struct store *s, const char *name, struct error *err)
 {
 	int64_t version = 0;
-	int status = read_version(s, &version, err);
+	int status = read_version_alone(s, &version, err);
 	if (status || version == latest_version())
 		return status;
 	if (s->mode == STORE_READ)
@@ -87,18 +124,8 @@ int store_migrate(struct store *s, const char *name, struct error *err)
 				       "%s/%s: is of an older sumi: start sumid, which brings it "
 				       "up to date",
 				       s->dir, name);
-	if (version > 0) {
-		char path[FILES_PATH_MAX];
-		status = files_path(path, err, "%s/%s.version%d", s->dir, name, (int)version);
-		if (!status)
-			status = store_backup(s, path, err);
-		if (status == SUMI_EXISTS) /* made when the last try was cut off */
-			status = SUMI_OK;
-	}
-	while (!status && version < latest_version()) {
-		status = migrate_step(s, err);
-		if (!status)
-			status = read_version(s, &version, err);
-	}
-	return status;
+	status = db_begin(s, err);
+	/* Another process may have done it meanwhile: the version counts that is read under the
+	 * lock. */
+	return status ? status : db_end(s, migrate(s, name, err), err);
 }

@@ -95,23 +95,52 @@ static void check_migrations(void **state)
 	}
 }
 
-/* Several processes that open an empty folder at once all get a whole database. */
-static void check_open_race(void **state)
+/* Several processes that open a folder at once, empty or of an older version, all get a whole
+ * database. */
+static void open_at_once(void)
 {
-	(void)state;
-	pid_t pids[6];
-	for (int i = 0; i < 6; i++) {
+	pid_t pids[8];
+	for (int i = 0; i < 8; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
 			struct error err = {0};
-			_exit(store_test_try(STORE_WRITE, &err) == 0 ? 0 : 1);
+			int status = store_test_try(STORE_WRITE, &err);
+			if (status)
+				fprintf(stderr, "open: %d: %s\n", status, err.text);
+			_exit(status ? 1 : 0);
 		}
 	}
-	for (int i = 0; i < 6; i++) {
+	int failed = 0;
+	for (int i = 0; i < 8; i++) {
 		int status;
 		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-		assert_int_equal(status, 0);
+		failed += status != 0;
 	}
+	assert_int_equal(failed, 0);
+}
+
+static void check_open_race(void **state)
+{
+	(void)state;
+	char path[128];
+	snprintf(path, sizeof path, "%s/sumi.db", store_test_dir);
+	for (int round = 0; round < 100; round++) {
+		open_at_once();
+		assert_int_equal(unlink(path), 0);
+	}
+	store_test_sql(embedded_text(embedded_sql, "001_store.sql"));
+	store_test_sql("PRAGMA application_id = 1937075561; PRAGMA user_version = 1");
+	open_at_once();
+	/* What was kept is of the version that it is named after. */
+	sqlite3 *old;
+	snprintf(path, sizeof path, "%s/sumi.db.version1", store_test_dir);
+	assert_int_equal(sqlite3_open(path, &old), SQLITE_OK);
+	sqlite3_stmt *asked;
+	assert_int_equal(sqlite3_prepare_v2(old, "PRAGMA user_version", -1, &asked, NULL), 0);
+	assert_int_equal(sqlite3_step(asked), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(asked, 0), 1);
+	sqlite3_finalize(asked);
+	sqlite3_close(old);
 }
 
 /* ---- jobs ---- */
