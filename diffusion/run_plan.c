@@ -65,16 +65,19 @@ int run_plan_tile(const struct run *run, int *tile, struct error *err)
 }
 
 /* Bytes of one step, and of those what the text keeps; 0 where the pack's configs cannot be
- * read. */
-static uint64_t step_memory(const struct pack_info *info, const struct run_params *p,
-			    enum dtype dtype, uint64_t *text)
+ * read. known: the UNet's config where it is loaded already, or NULL. */
+static uint64_t step_memory(const struct pack_info *info, const struct unet_config *known,
+			    const struct run_params *p, enum dtype dtype, uint64_t *text)
 {
 	char folder[FILES_PATH_MAX];
 	struct unet_config unet;
 	struct motion_config adapter;
 	struct error ignored;
 	const char *part = p->fast && info->has_fast ? info->fast_unet : "unet";
-	if (pack_part(info, part, folder, &ignored) || unet_config_read(folder, &unet, &ignored))
+	if (known)
+		unet = *known;
+	else if (pack_part(info, part, folder, &ignored) ||
+		 unet_config_read(folder, &unet, &ignored))
 		return 0;
 	struct unet_plan plan = {
 	    .config = &unet,
@@ -105,7 +108,9 @@ int run_plan_fits(const struct pack *pack, const struct run_params *p, struct er
 	uint64_t memory = pack->device->info.memory;
 	if (memory == 0)
 		return SUMI_OK;
-	uint64_t need = step_memory(&pack->info, p, pack->device->activation_dtype, NULL);
+	const struct unet *unet = p->fast && pack->info.has_fast ? pack->fast : pack->unet;
+	uint64_t need = step_memory(&pack->info, unet ? unet_config(unet) : NULL, p,
+				    pack->device->activation_dtype, NULL);
 	if (need <= memory)
 		return SUMI_OK;
 	return error_set(err, SUMI_TOOBIG,
@@ -144,7 +149,7 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 	struct vae_config vae;
 	struct error ignored;
 	int h = p->height / info->scale, w = (p->window ? p->window : p->width) / info->scale;
-	uint64_t text = 0, step = step_memory(info, p, DTYPE_F32, &text), decode = 0;
+	uint64_t text = 0, step = step_memory(info, NULL, p, DTYPE_F32, &text), decode = 0;
 	if (pack_part(info, "vae", folder, &ignored) == 0 &&
 	    vae_config_read(folder, &vae, &ignored) == 0)
 		decode = text + vae_memory(&vae, 1, h, w, DTYPE_F32);
