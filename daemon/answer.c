@@ -11,23 +11,15 @@
 
 enum { FILE_LIMIT = 1 << 30 };
 
-/* What the worker read of the pack when it started: reading it again, tokenizer and all, would
- * take longer than everything else before the first step. Where somebody has replaced the pack
- * since, the stamp is another one and no answer of before fits. */
-static const struct pack_info *known_info(const struct answer_query *q)
-{
-	for (int i = 0; i < q->catalogue->count; i++)
-		if (strcmp(q->catalogue->packs[i].path, q->folder) == 0)
-			return &q->catalogue->packs[i];
-	return NULL;
-}
-
 /* The digest of everything that decides the result, or "". */
 static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 {
 	struct error ignored;
 	struct pack_info fresh = {0};
-	const struct pack_info *info = known_info(q);
+	/* What the worker read of the pack when it started: reading it again, tokenizer and all,
+	 * would take longer than everything else before the first step. Where somebody has replaced
+	 * the pack since, the stamp is another one and no answer of before fits. */
+	const struct pack_info *info = catalogue_at(q->catalogue, q->folder);
 	struct request r = *q->request;
 	char init[SHA256_HEX_SIZE] = "", *text = NULL;
 	json_t *o = NULL;
@@ -42,7 +34,7 @@ static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 		json_object_set_new(o, "variants", json_integer(q->variants));
 		json_object_set_new(o, "model_digest", json_string(info->digest));
 		/* The digest does not read the weights; the stamp changes with them. */
-		json_object_set_new(o, "model_stamp", json_integer((json_int_t)pack_stamp(info)));
+		json_object_set_new(o, "model_stamp", json_integer((json_int_t)q->stamp));
 		json_object_set_new(o, "version", json_string(SUMI_VERSION));
 		text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
 		json_decref(o);

@@ -18,6 +18,7 @@ struct answer_query {
 	struct store *store;
 	const struct catalogue *catalogue;
 	const char *folder; /* of the pack */
+	uint64_t stamp;     /* catalogue_stamp() of it */
 	const struct modality *modality;
 	const struct request *request; /* of variant 0, as it came */
 	int variants;

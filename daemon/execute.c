@@ -34,6 +34,7 @@ static void find_answer(struct work *w)
 	answer_find(&(struct answer_query){.store = w->x->store,
 					   .catalogue = w->x->catalogue,
 					   .folder = w->folder,
+					   .stamp = w->stamp,
 					   .modality = w->modality,
 					   .request = &r,
 					   .variants = (int)w->lease->job.n,
@@ -79,7 +80,8 @@ static int make_variant(struct work *w, enum stop *stop, struct error *err)
 		answer_clear(&w->answer);
 	}
 	int64_t start = clock_mono_us();
-	int status = w->pack ? SUMI_OK : models_get(w->x->models, w->folder, &w->pack, err);
+	int status =
+	    w->pack ? SUMI_OK : models_get(w->x->models, w->folder, w->stamp, &w->pack, err);
 	timings_add(&w->timings, "load", clock_mono_us() - start);
 	return status ? status : work_make_group(w, stop, err);
 }
@@ -198,6 +200,7 @@ static int run_job(struct work *w, enum stop *stop, struct error *err)
 	int status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->folder, err);
 	if (status)
 		return status;
+	w->stamp = catalogue_stamp(w->x->catalogue, w->folder);
 	find_answer(w);
 	for (w->variant = 0; w->variant < (int)job->n && !status && *stop == STOP_NO; w->variant++)
 		if (!(w->lease->variants_done >> w->variant & 1) &&

@@ -87,7 +87,8 @@ static void make_room(struct models *m, uint64_t more, const struct slot *kept)
 		unload(victim);
 }
 
-static int load(struct models *m, const char *folder, struct slot **out, struct error *err)
+static int load(struct models *m, const char *folder, uint64_t stamp, struct slot **out,
+		struct error *err)
 {
 	int64_t start = clock_mono_us();
 	struct slot *s = free_slot(m);
@@ -104,7 +105,7 @@ static int load(struct models *m, const char *folder, struct slot **out, struct 
 	if (status)
 		return status;
 	strcpy(s->folder, folder);
-	s->stamp = pack_stamp(pack_info_of(s->pack));
+	s->stamp = stamp; /* of before: files replaced meanwhile are loaded the next time */
 	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu",
 		 pack_info_of(s->pack)->name, (double)(clock_mono_us() - start) / 1e6,
 		 m->device->bytes_in_use >> 20);
@@ -112,17 +113,18 @@ static int load(struct models *m, const char *folder, struct slot **out, struct 
 	return SUMI_OK;
 }
 
-int models_get(struct models *m, const char *folder, struct pack **pack, struct error *err)
+int models_get(struct models *m, const char *folder, uint64_t stamp, struct pack **pack,
+	       struct error *err)
 {
 	struct slot *found = NULL;
 	for (int i = 0; i < SLOTS && !found; i++)
 		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0)
 			found = &m->slots[i];
-	if (found && found->stamp != pack_stamp(pack_info_of(found->pack))) {
+	if (found && found->stamp != stamp) {
 		unload(found);
 		found = NULL;
 	}
-	int status = found ? SUMI_OK : load(m, folder, &found, err);
+	int status = found ? SUMI_OK : load(m, folder, stamp, &found, err);
 	if (status)
 		return status;
 	found->turn = ++m->turn;

@@ -15,6 +15,7 @@ struct work {
 	struct executor *x;
 	struct queue_lease *lease;
 	char folder[FILES_PATH_MAX]; /* of the pack */
+	uint64_t stamp;              /* of its files when the job was begun */
 	struct pack *pack;           /* NULL until it is needed */
 	struct answer answer;        /* what an identical job has made */
 	bool store_failed;           /* itself, not because of this job */

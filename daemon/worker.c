@@ -20,7 +20,8 @@ enum {
 	START_LIMIT_MS = 600000, /* opening a device may compile its kernels */
 	DOORBELL_MS = 1000,
 	NO_SPACE_MS = 5000,
-	ADMIT_BATCH = 1000
+	ADMIT_BATCH = 1000,
+	REPEAT_SHARE = 16 /* part of its limit within which a report need not be repeated */
 };
 
 struct worker {
@@ -36,6 +37,8 @@ struct worker {
 	struct beat *beat;
 	struct models *models;
 	struct catalogue catalogue;
+	struct worker_report told; /* to the supervisor, last */
+	int64_t told_ms;           /* when; monotonic */
 	uint64_t generation;
 	int64_t no_claims_until; /* monotonic ms */
 };
@@ -52,7 +55,14 @@ static void report(void *context, int64_t limit_ms, const char *text)
 {
 	struct worker *w = context;
 	struct worker_report r = {.limit_ms = limit_ms};
+	int64_t now = clock_mono_us() / 1000;
 	snprintf(r.text, sizeof r.text, "%s", text);
+	/* Each report wakes the supervisor, which takes a core from a job that is just beginning.
+	 */
+	if (memcmp(&r, &w->told, sizeof r) == 0 && now - w->told_ms < limit_ms / REPEAT_SHARE)
+		return;
+	w->told = r;
+	w->told_ms = now;
 	if (w->options->report_fd >= 0 &&
 	    write(w->options->report_fd, &r, sizeof r) != (ssize_t)sizeof r)
 		drain = 1; /* the supervisor is gone */

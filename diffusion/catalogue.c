@@ -192,3 +192,24 @@ int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_
 			 c->count ? "are: " : "is none: give a folder with packs = … in sumi.conf",
 			 names);
 }
+
+const struct pack_info *catalogue_at(const struct catalogue *c, const char *folder)
+{
+	for (int i = 0; i < c->count; i++)
+		if (strcmp(c->packs[i].path, folder) == 0)
+			return &c->packs[i];
+	return NULL;
+}
+
+uint64_t catalogue_stamp(const struct catalogue *c, const char *folder)
+{
+	struct pack_info read;
+	const struct pack_info *known = catalogue_at(c, folder);
+	if (known)
+		return pack_stamp(known);
+	if (pack_info_read_plain(folder, &read, NULL))
+		return 0;
+	uint64_t stamp = pack_stamp(&read);
+	pack_info_free(&read);
+	return stamp;
+}

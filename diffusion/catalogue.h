@@ -34,4 +34,10 @@ const struct pack_info *catalogue_default(const struct catalogue *c, const char 
 int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
 		   struct error *err);
 
+/* The pack in a folder, as it was when the catalogue was read; NULL where it is not listed. */
+const struct pack_info *catalogue_at(const struct catalogue *c, const char *folder);
+
+/* pack_stamp() of the pack in a folder, listed or not; 0 where there is none. */
+uint64_t catalogue_stamp(const struct catalogue *c, const char *folder);
+
 #endif

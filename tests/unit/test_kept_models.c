@@ -17,7 +17,7 @@
 
 static const char *const folders[] = {"tests/vectors/sd1-tiny", "tests/vectors/sd2-tiny",
 				      "tests/vectors/snr-tiny"};
-enum { PACKS = 3 };
+enum { PACKS = 3, STAMP = 7 };
 
 static struct device *device;
 static size_t sizes[PACKS]; /* on the device */
@@ -48,7 +48,7 @@ static struct pack *get(struct models *m, int i)
 {
 	struct pack *pack;
 	struct error err = {0};
-	if (models_get(m, folders[i], &pack, &err))
+	if (models_get(m, folders[i], STAMP, &pack, &err))
 		fail_msg("%s", err.text);
 	assert_string_equal(pack_info_of(pack)->path, folders[i]);
 	return pack;
@@ -259,6 +259,47 @@ static void test_text_is_encoded_once(void **state)
 	device->ops = real_ops;
 }
 
+/* A pack is loaded anew when its files are others than they were before it was loaded: what the
+ * old one remembers of texts is gone then. */
+static void test_replaced_pack(void **state)
+{
+	static const int stamps[] = {STAMP, STAMP, STAMP + 1, STAMP + 1};
+	static const int texts[] = {2, 0, 2, 0};
+	(void)state;
+	struct models *m;
+	struct device_ops counting = *device->ops;
+	float first[16];
+	real_ops = device->ops;
+	counting.embedding = count_embedding;
+	device->ops = &counting;
+	assert_int_equal(models_new(device, 0, &m, NULL), 0);
+	for (int i = 0; i < 4; i++) {
+		struct pack *pack;
+		lookups = 0;
+		assert_int_equal(models_get(m, folders[0], (uint64_t)stamps[i], &pack, NULL), 0);
+		begin(pack, "a lake", "", first);
+		assert_int_equal(lookups, texts[i]);
+	}
+	models_free(m);
+	device->ops = real_ops;
+}
+
+static void test_stamp(void **state)
+{
+	struct catalogue listed, none = {0};
+	(void)state;
+	assert_int_equal(catalogue_list("tests/vectors", NULL, &listed, NULL), 0);
+	for (int i = 0; i < PACKS; i++) {
+		const struct pack_info *info = catalogue_at(&listed, folders[i]);
+		assert_non_null(info);
+		assert_true(catalogue_stamp(&listed, folders[i]) == pack_stamp(info));
+		assert_true(catalogue_stamp(&none, folders[i]) == pack_stamp(info));
+	}
+	assert_int_equal(catalogue_stamp(&none, "tests/vectors/there-is-none"), 0);
+	assert_true(catalogue_stamp(&listed, folders[0]) != catalogue_stamp(&listed, folders[1]));
+	catalogue_free(&listed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,7 +309,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_budget, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_text_is_encoded_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_replaced_pack, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_size_before_loading, set_up, tear_down),
+	    cmocka_unit_test(test_stamp),
 	    cmocka_unit_test(test_default_budget),
 	    cmocka_unit_test(test_listing_without_digests),
 	    cmocka_unit_test(test_texts),
