@@ -80,7 +80,7 @@ static void *beat_main(void *context)
 			beat_job(b);
 			next_job = now + b->options.lease_ms / 3;
 		}
-		if (now >= next_worker) {
+		if (now >= next_worker && !b->options.seat) {
 			struct error err;
 			pthread_mutex_unlock(&b->lock);
 			if (queue_worker_beat(b->queue, b->options.worker, &err))

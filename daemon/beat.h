@@ -12,6 +12,7 @@ struct beat_options {
 	struct queue_options queue;
 	const struct queue_worker *worker; /* borrowed for the life of the thread */
 	int64_t lease_ms;
+	bool seat; /* the worker is one (queue_claim_fellow()), and not told to live */
 };
 
 int beat_start(const struct beat_options *options, struct beat **out, struct error *err);

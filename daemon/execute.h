@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "daemon/beat.h"
 #include "daemon/models.h"
+#include "daemon/seats.h"
 #include "storage/storage.h"
 
 struct executor {
@@ -19,6 +20,7 @@ struct executor {
 	struct models *models;
 	const struct catalogue *catalogue;
 	const struct queue_worker *worker;
+	struct seats *seats; /* for the jobs that are made beside the one that was claimed */
 	const volatile sig_atomic_t *drain; /* set: save, give back, return */
 	/* Called after every step and wherever something long begins: I live, and may be
 	 * silent for limit_ms now. */

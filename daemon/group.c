@@ -1,4 +1,4 @@
-/* Variants that make their steps together. */
+/* Members, their steps, their saved states. */
 #include "daemon/group.h"
 
 #include <stdlib.h>
@@ -8,30 +8,47 @@ static const char magic[8] = {'s', 'u', 'm', 'i', 'g', 'r', 'p', '1'};
 
 enum { HEAD = sizeof magic + sizeof(uint64_t), MEMBER = 2 * sizeof(uint64_t) };
 
-static void keep(struct group *group, int count)
+void group_remove(struct group *group, const void *owner)
 {
-	while (group->count > count) {
+	int kept = 0;
+	for (int i = 0; i < group->count; i++) {
+		struct generation *g = group->members[i].g;
+		if (group->members[i].owner == owner)
+			g->modality->free(g);
+		else
+			group->members[kept++] = group->members[i];
+	}
+	group->count = kept;
+}
+
+void group_keep_first(struct group *group)
+{
+	while (group->count > 1) {
 		struct generation *g = group->members[--group->count].g;
 		g->modality->free(g);
 	}
 }
 
-void group_clear(struct group *group)
+int group_count(const struct group *group, const void *owner, int *first)
 {
-	keep(group, 0);
+	int count = 0;
+	*first = -1;
+	for (int i = group->count - 1; i >= 0; i--)
+		if (group->members[i].owner == owner) {
+			*first = i;
+			count++;
+		}
+	return count;
 }
 
-void group_keep_first(struct group *group)
+const struct generation *group_last(const struct group *group, const void *owner)
 {
-	keep(group, 1);
-}
-
-const struct generation *group_last(const struct group *group)
-{
-	const struct generation *last = group->members[0].g;
-	for (int i = 1; i < group->count; i++)
-		if (group->members[i].g->steps_done < last->steps_done)
-			last = group->members[i].g;
+	const struct generation *last = NULL;
+	for (int i = 0; i < group->count; i++) {
+		const struct group_member *m = &group->members[i];
+		if (m->owner == owner && (!last || m->g->steps_done < last->steps_done))
+			last = m->g;
+	}
 	return last;
 }
 
@@ -63,30 +80,33 @@ static uint64_t get_u64(const unsigned char *from)
 	return value;
 }
 
-static int save_several(const struct group *group, void **data, size_t *size, struct error *err)
+static int save_several(const struct group *group, const void *owner, int count, void **data,
+			size_t *size, struct error *err)
 {
 	void *parts[GROUP_MAX] = {NULL};
 	size_t sizes[GROUP_MAX], all = HEAD;
 	int status = SUMI_OK;
 	for (int i = 0; i < group->count && !status; i++) {
 		const struct generation *g = group->members[i].g;
+		if (group->members[i].owner != owner)
+			continue;
 		status = g->modality->save(g, &parts[i], &sizes[i], err);
 		if (!status)
 			all += MEMBER + sizes[i];
 	}
 	unsigned char *to = status ? NULL : malloc(all);
 	if (!status && !to)
-		status = error_set(err, SUMI_NOMEM, "no memory for the state of %d variants",
-				   group->count);
+		status =
+		    error_set(err, SUMI_NOMEM, "no memory for the state of %d variants", count);
 	if (!status) {
 		*data = to;
 		*size = all;
 		memcpy(to, magic, sizeof magic);
 		to += sizeof magic;
-		put_u64(&to, (uint64_t)group->count);
+		put_u64(&to, (uint64_t)count);
 	}
 	for (int i = 0; i < group->count; i++) {
-		if (!status) {
+		if (!status && group->members[i].owner == owner) {
 			put_u64(&to, (uint64_t)group->members[i].variant);
 			put_u64(&to, sizes[i]);
 			memcpy(to, parts[i], sizes[i]);
@@ -97,11 +117,14 @@ static int save_several(const struct group *group, void **data, size_t *size, st
 	return status;
 }
 
-int group_save(const struct group *group, void **data, size_t *size, struct error *err)
+int group_save(const struct group *group, const void *owner, void **data, size_t *size,
+	       struct error *err)
 {
-	const struct generation *first = group->members[0].g;
-	return group->count == 1 ? first->modality->save(first, data, size, err)
-				 : save_several(group, data, size, err);
+	int first, count = group_count(group, owner, &first);
+	if (count > 1)
+		return save_several(group, owner, count, data, size, err);
+	const struct generation *g = group->members[first].g;
+	return g->modality->save(g, data, size, err);
 }
 
 bool group_find(const void *data, size_t size, int saved, int variant, const void **part,

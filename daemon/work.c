@@ -1,4 +1,4 @@
-/* The variants of a job that is in work: steps, previews, saved states, files, rows. */
+/* The variants of a job that is in work: beginning, previews, saved states, files, rows. */
 #include "daemon/work.h"
 
 #include <math.h>
@@ -32,13 +32,31 @@ static int64_t step_limit(const struct work *w)
 	return limit > SHORTEST_LIMIT_MS ? limit : SHORTEST_LIMIT_MS;
 }
 
+void work_claimed(struct work *w)
+{
+	log_info("job.claimed", "id=%s modality=%s attempt=%lld", w->lease->id,
+		 w->lease->job.modality, (long long)w->lease->attempt);
+	beat_lease(w->x->beat, w->lease, WORK_FIRST_LIMIT_MS);
+	w->claimed_us = clock_mono_us();
+}
+
+/* Variants from `first` on that have no result yet. */
+static int variants_left(const struct work *w, int first)
+{
+	int left = 0;
+	for (int k = first; k < (int)w->lease->job.n; k++)
+		left += !(w->lease->variants_done >> k & 1);
+	return left;
+}
+
 void work_report(struct work *w, int64_t limit_ms, int step, int steps)
 {
 	char text[120];
 	/* A step serves the whole group, and later ones are expected to be as large. */
-	int together = w->group.count > 1 ? w->group.count : 1;
-	int first = w->group.count > 0 ? w->group.members[0].variant : w->variant;
-	int left = (int)w->lease->job.n - together - first;
+	int at = -1, together = w->group ? group_count(w->group, w, &at) : 0;
+	int first = at >= 0 ? w->group->members[at].variant : w->variant;
+	together = together > 1 ? together : 1;
+	int left = variants_left(w, first) - together;
 	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
 		 steps);
 	struct queue_progress p = {
@@ -54,7 +72,7 @@ void work_report(struct work *w, int64_t limit_ms, int step, int steps)
 	w->x->report(w->x->report_context, limit_ms, text);
 }
 
-static enum stop should_stop(struct work *w)
+enum stop work_should_stop(struct work *w)
 {
 	static const enum stop of_hint[] = {
 	    [QUEUE_GO_ON] = STOP_NO,
@@ -202,7 +220,7 @@ int work_output(void *context, const struct output *o, struct error *err)
 static int on_frame(void *context, const struct frame *frame, struct error *err)
 {
 	struct work *w = context;
-	enum stop stop = should_stop(w);
+	enum stop stop = work_should_stop(w);
 	if (stop == STOP_CANCEL)
 		return error_set(err, SUMI_CANCELLED, "cancelled while it was decoded");
 	if (stop == STOP_LOST)
@@ -241,72 +259,42 @@ static int save_state(struct work *w, struct error *err)
 {
 	void *data;
 	size_t size;
-	int status = group_save(&w->group, &data, &size, err);
+	int status = group_save(w->group, w, &data, &size, err);
 	if (status)
 		return status;
 	status = queue_save(w->x->queue, w->lease, w->variant, data, size, err);
 	free(data);
 	/* A state that does not fit into the queue is a job that begins anew after a crash. */
-	return status == SUMI_TOOBIG || status == SUMI_FULL ? SUMI_OK : status;
-}
-
-/* ---- a group of variants ---------------------------------------------------------- */
-
-/* What one variant lacks, or memory for all of them, must not cost the others their results: the
- * first goes on alone, and the rest begin anew behind it. */
-static int step_group(struct work *w, struct error *err)
-{
-	int status = group_step(&w->group, err);
-	if (!status || w->group.count == 1)
+	if (status != SUMI_TOOBIG && status != SUMI_FULL)
 		return status;
-	log_warn("group.parted", "id=%s variant=%d together=%d error=\"%s\"", w->lease->id,
-		 w->variant, w->group.count, err->text);
-	w->alone = true;
-	group_keep_first(&w->group);
-	return group_step(&w->group, err);
-}
-
-static int run_steps_of(struct work *w, enum stop *stop, struct error *err)
-{
-	const struct generation *g = group_last(&w->group);
-	while (g->steps_done < g->steps) {
-		*stop = should_stop(w);
-		if (*stop != STOP_NO)
-			return SUMI_OK;
-		int64_t start = clock_mono_us();
-		int status = step_group(w, err);
-		if (status)
-			return status;
-		g = group_last(&w->group);
-		int64_t spent = clock_mono_us() - start;
-		timings_add(&w->timings, "steps", spent);
-		w->step_ms = spent / 1000;
-		if (w->step_ms > w->longest_ms)
-			w->longest_ms = w->step_ms ? w->step_ms : 1;
-		log_debug("step.made", "id=%s variant=%d together=%d step=%d", w->lease->id,
-			  w->variant, w->group.count, g->steps_done);
-		crash_point("step");
-		start = clock_mono_us();
-		status = save_state(w, err);
-		if (status == SUMI_LOST) {
-			*stop = STOP_LOST;
-			return SUMI_OK;
-		}
-		if (status)
-			return status;
-		crash_point("step_saved");
-		if ((status = work_need_rows(w, err)))
-			return status;
-		tell_preview(w, g);
-		timings_add(&w->timings, "save", clock_mono_us() - start);
-		work_report(w, step_limit(w), g->steps_done, g->steps);
-	}
-	*stop = should_stop(w);
-	/* Everything but the decoding is done: only an order to throw the job away counts. */
-	if (*stop != STOP_CANCEL && *stop != STOP_LOST)
-		*stop = STOP_NO;
+	log_debug("step.unsaved", "id=%s error=\"%s\"", w->lease->id, err->text);
 	return SUMI_OK;
 }
+
+int work_stepped(struct work *w, int64_t us, struct error *err)
+{
+	const struct generation *g = group_last(w->group, w);
+	timings_add(&w->timings, "steps", us);
+	w->step_ms = us / 1000;
+	if (w->step_ms > w->longest_ms)
+		w->longest_ms = w->step_ms ? w->step_ms : 1;
+	log_debug("step.made", "id=%s variant=%d together=%d step=%d", w->lease->id, w->variant,
+		  w->group->count, g->steps_done);
+	crash_point("step");
+	int64_t start = clock_mono_us();
+	int status = save_state(w, err);
+	if (status)
+		return status;
+	crash_point("step_saved");
+	if ((status = work_need_rows(w, err)))
+		return status;
+	tell_preview(w, g);
+	timings_add(&w->timings, "save", clock_mono_us() - start);
+	work_report(w, step_limit(w), g->steps_done, g->steps);
+	return SUMI_OK;
+}
+
+/* ---- a variant -------------------------------------------------------------------- */
 
 /* What an earlier attempt left, read once. */
 static int load_state(struct work *w, struct error *err)
@@ -387,58 +375,48 @@ int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH
 	return status;
 }
 
-/* Begins a variant and takes it into the group, unless it does not go together with those that
- * are in it: *joined is false then, and its turn comes later. */
-static int join_variant(struct work *w, int variant, bool *joined, struct error *err)
+void work_find_answer(struct work *w)
 {
-	struct group *group = &w->group;
-	struct group_member *m = &group->members[group->count];
+	struct request r = job_request(&w->lease->job, 0);
+	char init[FILES_PATH_MAX];
+	struct error ignored;
+	int64_t now = clock_wall_ms(), start = clock_mono_us();
+	if (w->x->config->reuse_ms == 0 || work_find_init(w, &r, init, &ignored))
+		return;
+	answer_find(&(struct answer_query){.store = w->x->store,
+					   .catalogue = w->x->catalogue,
+					   .folder = w->folder,
+					   .stamp = w->stamp,
+					   .modality = w->modality,
+					   .request = &r,
+					   .variants = (int)w->lease->job.n,
+					   .oldest_ms = now - w->x->config->reuse_ms,
+					   .newest_ms = now},
+		    &w->answer);
+	timings_add(&w->timings, "look", clock_mono_us() - start);
+	if (w->answer.count == 0)
+		return;
+	log_info("job.answered", "id=%s from=%s", w->lease->id, w->answer.from);
+	queue_event(w->x->queue, w->lease, "answered", "from", w->answer.from,
+		    strlen(w->answer.from), &ignored);
+	crash_point("answered");
+}
+
+int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
+	       struct error *err)
+{
 	char init[FILES_PATH_MAX];
 	struct request r = job_request(&w->lease->job, variant);
-	*joined = false;
 	int status = work_find_init(w, &r, init, err);
 	if (!status)
 		status = w->modality->resolve(pack_info_of(w->pack), &r, err);
 	if (!status)
-		status = begin_variant(w, variant, &r, &m->g, err);
-	if (status)
-		return status;
-	*joined = group->count == 0 || w->modality->joins(group->members[0].g, m->g);
-	if (!*joined) {
-		w->modality->free(m->g);
-		return SUMI_OK;
-	}
-	m->variant = variant;
-	m->seed = r.seed;
-	group->count++;
-	return SUMI_OK;
+		status = begin_variant(w, variant, &r, g, err);
+	*seed = r.seed;
+	return status;
 }
 
-/* The variant that is due, and as many that are not made yet as pay. */
-static int form_group(struct work *w, struct error *err)
-{
-	const struct generation *g;
-	struct error ignored;
-	bool joined;
-	int status = join_variant(w, w->variant, &joined, err);
-	if (status || !w->modality->most_together)
-		return status;
-	g = w->group.members[0].g;
-	int64_t most = w->alone ? 1 : w->x->config->batch;
-	if (w->group.count < (int)w->lease->job.n && most > 1) {
-		int pays = w->modality->most_together(g);
-		most = most < pays ? most : pays;
-	}
-	/* One that cannot begin says so when its turn comes: those before it are made first. */
-	for (int k = w->variant + 1; k < (int)w->lease->job.n && joined; k++)
-		if (w->group.count < most && w->group.count < GROUP_MAX &&
-		    !(w->lease->variants_done >> k & 1) && join_variant(w, k, &joined, &ignored))
-			break;
-	return SUMI_OK;
-}
-
-/* Decodes a member of the group and tells its result. */
-static int finish_variant(struct work *w, const struct group_member *m, struct error *err)
+int work_finish(struct work *w, const struct group_member *m, struct error *err)
 {
 	struct sink sink = {.context = w, .output = work_output, .frame = on_frame};
 	w->variant = m->variant;
@@ -458,33 +436,5 @@ static int finish_variant(struct work *w, const struct group_member *m, struct e
 		w->lease->variants_done |= UINT64_C(1) << m->variant;
 	json_decref(w->result);
 	w->result = NULL;
-	return status;
-}
-
-int work_make_group(struct work *w, enum stop *stop, struct error *err)
-{
-	w->steps = 0;
-	w->next_preview_ms = 0;
-	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
-	int status = form_group(w, err);
-	if (status)
-		goto done;
-	crash_point("begun");
-	log_debug("steps.begin", "id=%s variant=%d together=%d us=%lld", w->lease->id, w->variant,
-		  w->group.count, (long long)clock_mono_us());
-	if ((status = run_steps_of(w, stop, err)) || *stop != STOP_NO)
-		goto done;
-	for (int i = 0; i < w->group.count && !status && *stop == STOP_NO; i++) {
-		if (i > 0 && ((*stop = should_stop(w)) == STOP_CANCEL || *stop == STOP_LOST))
-			break;
-		*stop = STOP_NO;
-		status = finish_variant(w, &w->group.members[i], err);
-	}
-	if (status == SUMI_LOST) {
-		*stop = STOP_LOST;
-		status = SUMI_OK;
-	}
-done:
-	group_clear(&w->group);
 	return status;
 }

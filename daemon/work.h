@@ -1,4 +1,5 @@
-/* What execute.c (a job from claim to end) and work.c (its variants) share: a job in work. */
+/* A job in work: what execute.c (from claim to end), team.c (steps that are made together), work.c
+ * (its variants) and conclude.c (its end) share. */
 #ifndef SUMI_DAEMON_WORK_H
 #define SUMI_DAEMON_WORK_H
 
@@ -11,22 +12,27 @@
 
 #define WORK_FIRST_LIMIT_MS 600000 /* loading a model and compiling its kernels */
 
+/* Why the loop over steps ended. */
+enum stop { STOP_NO, STOP_CANCEL, STOP_PREEMPT, STOP_WINDOW, STOP_DRAIN, STOP_LOST };
+
 struct work {
 	struct executor *x;
 	struct queue_lease *lease;
 	char folder[FILES_PATH_MAX]; /* of the pack */
 	uint64_t stamp;              /* of its files when the job was begun */
+	int64_t claimed_us;          /* monotonic */
 	struct pack *pack;           /* NULL until it is needed */
 	struct answer answer;        /* what an identical job has made */
 	bool store_failed;           /* itself, not because of this job */
 	bool has_rows;               /* job and attempt stand in the store */
 	const struct modality *modality;
 	struct timings timings;
-	struct group group; /* the variants that are being made */
-	bool alone;         /* a step of several failed: no more groups */
-	void *saved;        /* group_save()'s of an earlier attempt, or NULL */
+	const struct group
+	    *group;  /* that its variants are in while they are made; NULL: none yet */
+	bool alone;  /* a step of several failed: no more groups */
+	void *saved; /* group_save()'s of an earlier attempt, or NULL */
 	size_t saved_size;
-	int variant; /* in work; while steps are made, the group's first */
+	int variant; /* in work; while steps are made, the first of them */
 	int steps;   /* of this variant, once they are made */
 	int outputs; /* files of this variant so far */
 
@@ -37,11 +43,15 @@ struct work {
 	int64_t next_preview_ms;
 };
 
-/* Why the loop over steps ended. */
-enum stop { STOP_NO, STOP_CANCEL, STOP_PREEMPT, STOP_WINDOW, STOP_DRAIN, STOP_LOST };
+/* The lease is held from now on: it is told and extended. */
+void work_claimed(struct work *w);
 
 /* Tells the heartbeat how far the job is, and that it may be silent for limit_ms now. */
 void work_report(struct work *w, int64_t limit_ms, int step, int steps);
+
+/* What stands against the next step: the sender's word, an urgent job, the window, the lease, the
+ * end of the worker. */
+enum stop work_should_stop(struct work *w);
 
 /* The name of the pack that makes the job. */
 const char *work_model(const struct executor *x, const struct job *job);
@@ -59,13 +69,24 @@ int work_of_store(struct work *w, int status);
 int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
 		   struct error *err);
 
+/* Looks for the results of an identical job, into w->answer. */
+void work_find_answer(struct work *w);
+
+/* Begins a variant, or goes on with it where an earlier attempt left it; the caller frees *g. */
+int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
+	       struct error *err);
+
+/* After each step of its variants in w->group: saves them, writes the rows, tells progress and
+ * previews. us: how long the step took. SUMI_LOST. */
+int work_stepped(struct work *w, int64_t us, struct error *err);
+
 /* A sink's output(): into the store and into w->result. context is the work. */
 int work_output(void *context, const struct output *o, struct error *err);
 
 /* Tells the queue what w->result says of w->variant. */
 int work_tell(struct work *w, struct error *err);
 
-/* Makes the variant that is due, and those that join it; w->variant is the last of them then. */
-int work_make_group(struct work *w, enum stop *stop, struct error *err);
+/* Decodes a variant whose steps are made, and tells its result. */
+int work_finish(struct work *w, const struct group_member *m, struct error *err);
 
 #endif

@@ -35,6 +35,7 @@ struct worker {
 	struct queue *queue;
 	struct store *store;
 	struct beat *beat;
+	struct seats *seats;
 	struct models *models;
 	struct catalogue catalogue;
 	struct worker_report told; /* to the supervisor, last */
@@ -150,12 +151,15 @@ static int open_all(struct worker *w, struct error *err)
 		return status;
 	log_catalogue(&w->catalogue);
 	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};
+	if ((status = seats_new(&beat, &w->seats, err)))
+		return status;
 	return beat_start(&beat, &w->beat, err);
 }
 
 static void close_all(struct worker *w)
 {
 	struct error err;
+	seats_free(w->seats);
 	beat_stop(w->beat);
 	if (w->queue && w->self.name && queue_worker_leave(w->queue, w->name, &err))
 		log_warn("worker.leave", "error=\"%s\"", err.text);
@@ -206,6 +210,7 @@ static int work_once(struct worker *w, struct error *err)
 	    .models = w->models,
 	    .catalogue = &w->catalogue,
 	    .worker = &w->self,
+	    .seats = w->seats,
 	    .drain = &drain,
 	    .report = report,
 	    .report_context = w,

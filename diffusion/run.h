@@ -70,8 +70,10 @@ bool run_joins(const struct run *a, const struct run *b);
  * model: the same bytes as run_step() of each. On failure every run stands where it stood. */
 int run_step_together(struct run *const *runs, int count, struct error *err);
 
-/* How many runs like this one the device had better make together: 1 where it gains nothing by
- * more, or has no memory for their steps. */
+#define RUN_TOGETHER_MAX 16
+
+/* How many runs like this one the device had better make together, at most RUN_TOGETHER_MAX: 1
+ * where it gains nothing by more, or has no memory for their steps. */
 int run_most_together(const struct run *run);
 
 /* The latents so far, [frames, height/8, width/8, channels], owned by the run.

@@ -4,8 +4,6 @@
 /* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
 enum { CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
 
-enum { TOGETHER_MAX = 16 };
-
 /* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
  * after the other (docs/performance.md). */
 #define CPU_LATENTS_TOGETHER (32 * 32)
@@ -135,7 +133,7 @@ int run_most_together(const struct run *run)
 	    .dtype = device->activation_dtype,
 	};
 	plan.n = plan.texts;
-	uint64_t bytes = unet_memory(&plan, NULL), most = TOGETHER_MAX;
+	uint64_t bytes = unet_memory(&plan, NULL), most = RUN_TOGETHER_MAX;
 	if (bytes == 0)
 		return 1;
 	if (device->info.memory > 0 && device->info.memory / MEMORY_SHARE / bytes < most)

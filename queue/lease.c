@@ -83,18 +83,19 @@ static int window_arguments(struct command *command, const struct queue *queue, 
 	return SUMI_OK;
 }
 
-static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *token,
-		      int64_t lease_ms, redisReply **reply, struct error *err)
+static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *fellow,
+		      const struct queue_lease *lease, redisReply **reply, struct error *err)
 {
 	struct command command = {0};
 	command_script(&command, queue, SCRIPT_CLAIM);
 	command_text(&command, worker->name);
-	command_text(&command, token);
-	command_int(&command, lease_ms);
+	command_text(&command, lease->token);
+	command_int(&command, lease->lease_ms);
 	command_int(&command, (int64_t)worker->class_count);
 	for (size_t i = 0; i < worker->class_count; i++)
 		command_text(&command, worker->classes[i]);
 	int status = window_arguments(&command, queue, err);
+	command_text(&command, fellow);
 	if (!status)
 		status = script_call(queue, SCRIPT_CLAIM, &command, reply, err);
 	command_free(&command);
@@ -118,6 +119,7 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 	lease->crashes = reply_int(reply_at(reply, 5));
 	lease->created_ms = reply_int(reply_at(reply, 8));
 	lease->saved_variant = reply_int(reply_at(reply, 9));
+	lease->waiting = reply_int(reply_at(reply, 10));
 	for (size_t i = 0; done && i < done->elements; i++)
 		lease->variants_done |= UINT64_C(1) << (reply_int(done->element[i]) & 63);
 	int status = job_parse_json(reply_text(json), json ? json->len : 0, &lease->job, err);
@@ -130,12 +132,12 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 	return SUMI_OK;
 }
 
-static int claim_any(struct queue *queue, const struct queue_worker *worker,
+static int claim_any(struct queue *queue, const struct queue_worker *worker, const char *fellow,
 		     struct queue_lease *lease, struct error *err)
 {
 	for (;;) {
 		redisReply *reply = NULL;
-		int status = claim_once(queue, worker, lease->token, lease->lease_ms, &reply, err);
+		int status = claim_once(queue, worker, fellow, lease, &reply, err);
 		if (status)
 			return status;
 		const redisReply *kind = reply_at(reply, 0);
@@ -154,8 +156,8 @@ static int claim_any(struct queue *queue, const struct queue_worker *worker,
 	}
 }
 
-int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
-		struct queue_lease *lease, struct error *err)
+static int claim(struct queue *queue, const struct queue_worker *worker, const char *fellow,
+		 int64_t lease_ms, struct queue_lease *lease, struct error *err)
 {
 	if (worker->class_count > QUEUE_MAX_CLASSES || strlen(worker->name) >= QUEUE_NAME_SIZE)
 		return error_set(err, SUMI_INVALID,
@@ -167,7 +169,7 @@ int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t 
 		struct error why = {0};
 		int status = new_token(lease->token, &why);
 		if (status == SUMI_OK)
-			status = claim_any(queue, worker, lease, &why);
+			status = claim_any(queue, worker, fellow, lease, &why);
 		if (status == SUMI_OK)
 			return SUMI_OK;
 		/* A job that is held but cannot be read, such as one of another version of the
@@ -186,6 +188,19 @@ int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t 
 		queue_lease_clear(lease);
 		return error_set(err, status, "%s", why.text);
 	}
+}
+
+int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
+		struct queue_lease *lease, struct error *err)
+{
+	return claim(queue, worker, "", lease_ms, lease, err);
+}
+
+int queue_claim_fellow(struct queue *queue, const struct queue_worker *seat,
+		       const struct queue_lease *fellow, struct queue_lease *lease,
+		       struct error *err)
+{
+	return claim(queue, seat, fellow->id, fellow->lease_ms, lease, err);
 }
 
 /* ---- while it runs --------------------------------------------------------------------- */

@@ -142,6 +142,7 @@ struct queue_lease {
 	int64_t lease_ms;       /* as asked for at claim */
 	int64_t created_ms;     /* when the job was admitted, Redis' clock */
 	uint64_t variants_done; /* bit k: variant k has its result already */
+	int64_t waiting;        /* jobs of its class that waited when it was claimed */
 	int64_t saved_variant;  /* whose steps queue_saved() has; −1: nobody's */
 	char *state_json;       /* what the last worker left with queue_release(), or NULL */
 };
@@ -151,6 +152,14 @@ void queue_lease_clear(struct queue_lease *lease);
  * paused). The caller clears *lease. */
 int queue_claim(struct queue *queue, const struct queue_worker *worker, int64_t lease_ms,
 		struct queue_lease *lease, struct error *err);
+
+/* One more for the same worker, to be made beside the fellow that it holds: the best job that it
+ * can do now, if that one has the fellow's class, priority and shape, one variant and nothing made
+ * of it. SUMI_NOTFOUND: the best is another one, there is none, or another worker is free. seat:
+ * as the worker, but with a name of its own that no worker has and that holds no job. */
+int queue_claim_fellow(struct queue *queue, const struct queue_worker *seat,
+		       const struct queue_lease *fellow, struct queue_lease *lease,
+		       struct error *err);
 
 struct queue_progress {
 	int64_t variant, step, steps;

@@ -9,7 +9,7 @@ end
 local key, unknown = job_key(id), {}
 local window = redis.call('HGET', key, 'window')
 redis.call('ZADD', P .. 'running', now + tonumber(ARGV[3]), id)
-redis.call('ZADD', P .. 'workers', now, worker)
+redis.call('ZADD', P .. 'workers', 'XX', now, worker) -- a seat is not listed
 if ARGV[5] ~= '' then
 	local h = redis.call('HMGET', key, 'variant', 'step')
 	redis.call('HSET', key, 'variant', ARGV[5], 'step', ARGV[6], 'steps', ARGV[7], 'eta', ARGV[8],
@@ -21,22 +21,6 @@ if ARGV[5] ~= '' then
 end
 if redis.call('HEXISTS', key, 'cancel') == 1 then
 	return { 'cancel', window, {} }
-end
-
--- Workers of a class that are free, and those that run a batch job, by what they told last.
-local function helpers(class)
-	local free, batch = 0, 0
-	for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'workers', now - 15000, '+inf')) do
-		local h = redis.call('HMGET', P .. 'worker:' .. name, 'classes', 'job', 'prio')
-		if h[1] and string.find(' ' .. h[1] .. ' ', ' ' .. class .. ' ', 1, true) then
-			if not h[2] then
-				free = free + 1
-			elseif h[3] == '2' then
-				batch = batch + 1
-			end
-		end
-	end
-	return free, batch
 end
 
 local is_open = read_windows(9, unknown)

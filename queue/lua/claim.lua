@@ -1,11 +1,13 @@
 -- The best job for a worker. ARGV: worker, token, lease in ms, then three lists, each with
--- its length before it: classes, windows that are open, windows that are closed.
-local worker, token, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- its length before it: classes, windows that are open, windows that are closed; last the fellow:
+-- the job beside which it is to be made, or ''. For a fellow the worker is a seat (PROTOCOL.md),
+-- and the best job is given only if it fits.
+local worker, token, lease, fellow = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[#ARGV]
 local worker_key = P .. 'worker:' .. worker
 local function describe(id)
 	local key = job_key(id)
 	local h = redis.call('HMGET', key, 'job', 'attempts', 'failures', 'crashes', 'saved', 'cost',
-		'variants', 'created')
+		'variants', 'created', 'class', 'window')
 	local results = {}
 	if tonumber(h[7]) > 0 then
 		for k = 0, tonumber(h[6]) - 1 do
@@ -16,7 +18,28 @@ local function describe(id)
 	end
 	local saved = redis.call('HGET', P .. 'saved:' .. id, 'variant')
 	return { 'job', id, h[1], tonumber(h[2]), tonumber(h[3]), tonumber(h[4]), h[5] or '', results,
-		tonumber(h[8]), tonumber(saved or -1) }
+		tonumber(h[8]), tonumber(saved or -1), redis.call('ZCARD', ready_key(h[9] .. h[10])) }
+end
+
+-- One variant of the same model and shape, of the same priority, of which nothing is made yet.
+-- A job that has taken a worker with it goes alone: it must not take its neighbours too. Where
+-- another worker is free, that one shall have the job.
+local ALIKE = { 'width', 'height', 'steps', 'fast' }
+local function fits(id)
+	local fields = { 'class', 'prio', 'crashes', 'variants', 'job' }
+	local a = redis.call('HMGET', job_key(id), unpack(fields))
+	local b = redis.call('HMGET', job_key(fellow), unpack(fields))
+	if a[1] ~= b[1] or a[2] ~= b[2] or a[3] ~= '0' or b[3] ~= '0' or a[4] ~= '0' or
+		redis.call('EXISTS', P .. 'saved:' .. id) == 1 or helpers(a[1]) > 0 then
+		return false
+	end
+	local mine, his = cjson.decode(a[5]), cjson.decode(b[5])
+	for _, field in ipairs(ALIKE) do
+		if (mine[field] or false) ~= (his[field] or false) then
+			return false
+		end
+	end
+	return (mine.n or 1) == 1
 end
 
 -- The reply to an earlier try may have been lost with the connection.
@@ -66,7 +89,7 @@ while id do
 	id, score, queue = best()
 end
 settle()
-if not id then
+if not id or fellow ~= '' and not fits(id) then
 	return { 'none' }
 end
 
@@ -78,6 +101,8 @@ local attempt = redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('HSET', key, 'worker', worker, 'token', token, 'started', now)
 redis.call('HDEL', key, 'step', 'steps', 'variant', 'eta')
 redis.call('HSET', worker_key, 'job', id, 'token', token, 'prio', math.floor(score / RANK))
-redis.call('ZADD', P .. 'workers', now, worker)
+if fellow == '' then
+	redis.call('ZADD', P .. 'workers', now, worker)
+end
 tell(id, 'running', 'worker', worker, 'attempt', attempt)
 return describe(id)

@@ -114,6 +114,22 @@ local function enter_state(id, state, score)
 	redis.call('ZADD', P .. state, score, id)
 end
 
+-- Workers of a class that are free, and those that run a batch job, by what they told last.
+local function helpers(class)
+	local free, batch = 0, 0
+	for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'workers', now - 15000, '+inf')) do
+		local h = redis.call('HMGET', P .. 'worker:' .. name, 'classes', 'job', 'prio')
+		if h[1] and string.find(' ' .. h[1] .. ' ', ' ' .. class .. ' ', 1, true) then
+			if not h[2] then
+				free = free + 1
+			elseif h[3] == '2' then
+				batch = batch + 1
+			end
+		end
+	end
+	return free, batch
+end
+
 -- The list that begins at ARGV[at] with its length, and where the next one begins.
 local function read_list(at)
 	local list, last = {}, at + tonumber(ARGV[at])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Variants that are made at once: the same files as one after the other, whatever happens in between."""
+"""Variants and jobs that are made at once: the same files as one after the other, whatever happens in between."""
 import os, re, signal
 
 from lib import *
@@ -28,7 +28,117 @@ def files_of(place, id, name):
     return {a["variant"]: a["sha256"] for a in place.json("show", id)["artifacts"]}
 
 
+PROMPTS = ["birches in fog", "a boat at night", "snow on a roof", "дом у моря"]
+
+
+def queue_up(place, *more, names=PROMPTS):
+    """Jobs of several senders, none of which begins before all wait."""
+    place.sumi("pause")
+    ids = [place.sumi("image", prompt, "--detach", "--steps", STEPS - 4 * (i % 2 and bool(more)), "--width", 256,
+                      "--height", 256, "--sampler", ("euler_a", "dpm++2m")[i % 2], "--seed", 20 + i, "--lossless",
+                      "--cfg-scale", 1 + 2 * (i % 3), "--submitter", f"sender{i}", *more).stdout.strip()
+           for i, prompt in enumerate(names)]
+    wait_for(lambda: place.json("status")["states"]["ready"] >= len(ids))
+    place.sumi("resume")
+    return ids
+
+
+def all_files(place, ids, name):
+    return [files_of(place, id, f"{name}, job {i + 1}") for i, id in enumerate(ids)]
+
+
+def shared(place, id):
+    """The most jobs with which it shared a step."""
+    return max(steps_of(place, id), default=0)
+
+
+def audit(place, ids, name):
+    """Each has ended once, with one result, and nothing is held any more."""
+    rows = [place.json("show", id) for id in ids]
+    done = [sum(a["outcome"] == "done" for a in r["attempts"]) for r in rows]
+    check(all(r["state"] == "done" and len(r["artifacts"]) == 1 for r in rows) and done == [1] * len(ids),
+          f"{name}: each is done once", str([(r["state"], r["attempts"]) for r in rows]))
+    status = place.json("status")
+    check(status["states"]["running"] == 0 and status["workers"] and len(status["workers"]) == 1, f"{name}: nobody holds anything",
+          str(status))
+
+
+def jobs():
+    alone = Place(batch=1).start()
+    ids = queue_up(alone)
+    expected = all_files(alone, ids, "jobs alone")
+    check([shared(alone, id) for id in ids] == [1] * 4, "jobs alone: nobody shares a step")
+    alone.remove()
+
+    place = Place(batch=4).start()
+    ids = queue_up(place)
+    check(all_files(place, ids, "four jobs at once") == expected, "four jobs at once: the bytes are the same")
+    check(all(steps_of(place, id) == [4] * STEPS for id in ids), "four jobs at once: they share every step",
+          str([steps_of(place, id) for id in ids]))
+    audit(place, ids, "four jobs at once")
+
+    ids = queue_up(place)
+    reaches(place, ids[0], 3)
+    os.kill(place.workers()[0], signal.SIGKILL)
+    check(all_files(place, ids, "jobs killed in the middle") == expected, "jobs killed in the middle: the bytes are the same")
+    made = [steps_of(place, id) for id in ids]
+    check(all(STEPS <= len(m) <= STEPS + 1 and m[-1] == 1 for m in made),
+          "jobs killed in the middle: each goes on alone, with at most one step twice", str(made))
+    audit(place, ids, "jobs killed in the middle")
+
+    ids = queue_up(place)
+    reaches(place, ids[0], 3)
+    check(place.stop() == 0, "SIGTERM while jobs share steps: exit 0")
+    place.start()
+    check(all_files(place, ids, "jobs after a drain") == expected, "jobs after a drain: the bytes are the same")
+    rows = [place.json("show", id) for id in ids]
+    check(all(len(steps_of(place, id)) == STEPS for id in ids) and not any(r.get("crashes") for r in rows)
+          and all([a["outcome"] for a in r["attempts"]] == ["released", "done"] for r in rows),
+          "jobs after a drain: no step twice, no attempt lost", str([r["attempts"] for r in rows]))
+
+    for which in (0, 2):
+        name = f"job {which + 1} of four is cancelled"
+        ids = queue_up(place)
+        reaches(place, ids[0], 3)
+        place.sumi("cancel", ids[which])
+        rest = [i for i in range(4) if i != which]
+        check([files_of(place, ids[i], name) for i in rest] == [expected[i] for i in rest],
+              f"{name}: the others' bytes are the same")
+        row = place.json("show", ids[which])
+        check(row["state"] == "cancelled" and not row.get("artifacts") and len(steps_of(place, ids[which])) < STEPS,
+              f"{name}: it stops and leaves nothing", str(row))
+        audit(place, [ids[i] for i in rest], name)
+
+    ids = queue_up(place)
+    reaches(place, ids[0], 3)
+    urgent = place.sumi("image", "now", "--detach", "--steps", 2, "--width", 64, "--height", 64, "--priority",
+                        "high").stdout.strip()
+    files_of(place, urgent, "an urgent job")
+    states = [place.json("show", id)["state"] for id in ids]
+    check("done" not in states, "an urgent job is done before the jobs that share steps", str(states))
+    check(all_files(place, ids, "jobs interrupted") == expected, "jobs interrupted: the bytes are the same")
+    audit(place, ids, "jobs interrupted")
+
+    place.stop()
+    for point in ("fellow_claimed", "visible"):
+        once = place.dir / point
+        place.start(SUMI_CRASH_AT=f"{point}:2", SUMI_CRASH_ONCE=str(once))
+        ids = queue_up(place)
+        check(all_files(place, ids, f"killed at {point}") == expected and once.exists(),
+              f"killed at {point}: the bytes are the same")
+        audit(place, ids, f"killed at {point}")
+        place.stop()
+
+    place.start()
+    ids = queue_up(place, "--tags", "mixed")
+    all_files(place, ids, "other numbers of steps")
+    check(all(shared(place, id) == 1 for id in ids), "jobs of other numbers of steps are not made together",
+          str([steps_of(place, id) for id in ids]))
+    place.remove()
+
+
 def main():
+    jobs()
     alone = Place(batch=1).start()
     id = detach(alone)
     expected = files_of(alone, id, "one after the other")

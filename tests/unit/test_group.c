@@ -88,7 +88,7 @@ static void test_each_finds_its_own(void **state)
 	void *data;
 	size_t size, bytes;
 	(void)state;
-	assert_int_equal(group_save(&group, &data, &size, &err), 0);
+	assert_int_equal(group_save(&group, NULL, &data, &size, &err), 0);
 	finds(data, size, 0, "of zero");
 	finds(data, size, 2, "");
 	finds(data, size, 5, "of five, longer");
@@ -96,7 +96,7 @@ static void test_each_finds_its_own(void **state)
 	assert_false(group_find(NULL, 0, -1, 0, &part, &bytes));
 	free(data);
 	group.count = 1;
-	assert_int_equal(group_save(&group, &data, &size, &err), 0);
+	assert_int_equal(group_save(&group, NULL, &data, &size, &err), 0);
 	finds(data, size, 0, "of zero");
 	assert_false(group_find(data, size, 0, 1, &part, &bytes));
 	free(data);
@@ -111,7 +111,7 @@ static void test_damaged_states(void **state)
 	void *data;
 	size_t size, bytes;
 	(void)state;
-	assert_int_equal(group_save(&group, &data, &size, &err), 0);
+	assert_int_equal(group_save(&group, NULL, &data, &size, &err), 0);
 	for (size_t cut = 8; cut < size; cut++) {
 		unsigned char *copy = malloc(cut);
 		assert_non_null(copy);
@@ -137,7 +137,7 @@ static void test_steps(void **state)
 	all[0].base.steps_done = 3;
 	all[1].base.steps_done = 1;
 	all[2].base.steps_done = 4;
-	assert_ptr_equal(group_last(&group), &all[1].base);
+	assert_ptr_equal(group_last(&group, NULL), &all[1].base);
 	assert_int_equal(group_step(&group, &err), 0);
 	assert_int_equal(together, 2);
 	assert_int_equal(group_step(&group, &err), 0);
@@ -156,7 +156,7 @@ static void test_the_first_stays(void **state)
 	assert_int_equal(freed, all[1].base.steps + all[2].base.steps);
 	assert_int_equal(group.count, 1);
 	assert_ptr_equal(group.members[0].g, &all[0].base);
-	group_clear(&group);
+	group_remove(&group, NULL);
 	assert_int_equal(freed, all[0].base.steps + all[1].base.steps + all[2].base.steps);
 	assert_int_equal(group.count, 0);
 }
