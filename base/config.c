@@ -55,7 +55,8 @@ static const struct setting {
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
     {"batch", COUNT, NUMBER_FIELD(batch), "4",
-     "variants of a picture that are made at once where the device gains by it; 1: never"},
+     "pictures that are made at once where the device gains by it: variants of a job, jobs of one "
+     "model and shape; 1: never"},
     {"reuse", DURATION, NUMBER_FIELD(reuse_ms), "30d",
      "results this young answer identical requests; 0: each is made anew"},
 };

@@ -19,6 +19,17 @@
 
 /* ---- answers from the store -------------------------------------------------------- */
 
+static void tell_answer(struct work *w)
+{
+	struct error ignored;
+	if (w->answer.count == 0)
+		return;
+	log_info("job.answered", "id=%s from=%s", w->lease->id, w->answer.from);
+	queue_event(w->x->queue, w->lease, "answered", "from", w->answer.from,
+		    strlen(w->answer.from), &ignored);
+	crash_point("answered");
+}
+
 /* The same results under this job's own name. */
 static int answer_variant(struct work *w, struct error *err)
 {
@@ -68,6 +79,7 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 		return status;
 	w->stamp = catalogue_stamp(w->x->catalogue, w->folder);
 	work_find_answer(w);
+	tell_answer(w);
 	for (w->variant = 0; w->variant < (int)job->n && !status && *stop == STOP_NO; w->variant++)
 		if (!(w->lease->variants_done >> w->variant & 1) &&
 		    ((status = make_variant(w, team, stop, err)) || *stop != STOP_NO))

@@ -394,12 +394,6 @@ void work_find_answer(struct work *w)
 					   .newest_ms = now},
 		    &w->answer);
 	timings_add(&w->timings, "look", clock_mono_us() - start);
-	if (w->answer.count == 0)
-		return;
-	log_info("job.answered", "id=%s from=%s", w->lease->id, w->answer.from);
-	queue_event(w->x->queue, w->lease, "answered", "from", w->answer.from,
-		    strlen(w->answer.from), &ignored);
-	crash_point("answered");
 }
 
 int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,

@@ -69,7 +69,7 @@ int work_of_store(struct work *w, int status);
 int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
 		   struct error *err);
 
-/* Looks for the results of an identical job, into w->answer. */
+/* Looks for the results of an identical job: w->answer.count is 0 where there are none. */
 void work_find_answer(struct work *w);
 
 /* Begins a variant, or goes on with it where an earlier attempt left it; the caller frees *g. */

@@ -21,12 +21,16 @@ def build(width):
                            num_encoder_blocks=(0, 1, 2, 3), num_decoder_blocks=(3, 2, 1, 0), scaling_factor=1.0)
 
 
+SQUARE = 8  # pixels of a latent, each way
+
+
 def crops(pictures, pool, rng, count, side, mirror=True):
-    """Random crops as N x 3 x side x side in -1..1; mirror: half of them mirrored."""
+    """Random crops as N x 3 x side x side in -1..1; mirror: half of them mirrored. They begin where a latent of the whole picture
+    begins: what lies on a grid, as the squares of pixel art do, always lies the same way under the latents."""
     _, h, w, c = pictures.shape
     out = np.empty((count, side, side, c), np.uint8)
     for k, i in enumerate(rng.choice(pool, count)):
-        y, x = rng.integers(h - side + 1), rng.integers(w - side + 1)
+        y, x = SQUARE * rng.integers((h - side) // SQUARE + 1), SQUARE * rng.integers((w - side) // SQUARE + 1)
         part = pictures[i, y:y + side, x:x + side]
         out[k] = part[:, ::-1] if mirror and rng.random() < 0.5 else part
     return common.to_tensor(out)
