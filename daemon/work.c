@@ -273,13 +273,14 @@ static int save_state(struct work *w, struct error *err)
 
 int work_stepped(struct work *w, int64_t us, struct error *err)
 {
+	int first, own = group_count(w->group, w, &first);
 	const struct generation *g = group_last(w->group, w);
 	timings_add(&w->timings, "steps", us);
 	w->step_ms = us / 1000;
 	if (w->step_ms > w->longest_ms)
 		w->longest_ms = w->step_ms ? w->step_ms : 1;
-	log_debug("step.made", "id=%s variant=%d together=%d step=%d", w->lease->id, w->variant,
-		  w->group->count, g->steps_done);
+	log_debug("step.made", "id=%s variant=%d variants=%d together=%d step=%d", w->lease->id,
+		  w->variant, own, w->group->count, g->steps_done);
 	crash_point("step");
 	int64_t start = clock_mono_us();
 	int status = save_state(w, err);

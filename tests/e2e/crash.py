@@ -40,10 +40,10 @@ def all_ended(redis, jobs):
 
 
 def steps_made(*places):
-    """Of every variant; and how many of them share a step at most."""
-    together = [int(n) for p in places if p.log.exists()
-                for n in re.findall(rb" step.made .* together=(\d+)", p.log.read_bytes())]
-    return sum(together), max(together, default=1)
+    """Of every variant; and how many variants, of one job or of several, share a step at most."""
+    made = [(int(own), int(all)) for p in places if p.log.exists()
+            for own, all in re.findall(rb" step.made .* variants=(\d+) together=(\d+)", p.log.read_bytes())]
+    return sum(own for own, _ in made), max((all for _, all in made), default=1)
 
 
 def audit(name, jobs, expected, places, redis, kills=None):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Variants and jobs that are made at once: the same files as one after the other, whatever happens in between."""
-import os, re, signal
+import json, os, re, shutil, signal, struct
 
 from lib import *
 
@@ -58,9 +58,50 @@ def audit(place, ids, name):
     done = [sum(a["outcome"] == "done" for a in r["attempts"]) for r in rows]
     check(all(r["state"] == "done" and len(r["artifacts"]) == 1 for r in rows) and done == [1] * len(ids),
           f"{name}: each is done once", str([(r["state"], r["attempts"]) for r in rows]))
+    # A worker whose device gave no numbers is replaced.
+    wait_for(lambda: len(place.json("status")["workers"]) == 1)
     status = place.json("status")
-    check(status["states"]["running"] == 0 and status["workers"] and len(status["workers"]) == 1, f"{name}: nobody holds anything",
-          str(status))
+    check(status["states"]["running"] == 0 and len(status["workers"]) == 1, f"{name}: nobody holds anything", str(status))
+
+
+def poison(place, word):
+    """A pack of the place's own, whose text encoder makes no number of one word."""
+    pack = place.dir / "packs" / PACK
+    shutil.copytree(PACKS / PACK, pack)
+    file = pack / "text_encoder" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    begin = 8 + struct.unpack("<Q", data[:8])[0]
+    table = json.loads(data[8:begin])["text_model.embeddings.token_embedding.weight"]
+    width = table["shape"][1]
+    at = begin + table["data_offsets"][0] + json.loads((pack / "tokenizer/vocab.json").read_text())[word + "</w>"] * 2 * width
+    data[at:at + 2 * width] = b"\x00\x7e" * width
+    file.write_bytes(data)
+    place.configure(packs=str(pack.parent))
+
+
+def failing():
+    """One of four jobs spoils the step that it shares, as the first of them and as another one."""
+    place = Place(batch=1)
+    poison(place, "z")
+    expected = all_files(place.start(), queue_up(place), "none of four fails")
+    place.stop()
+    place.configure(batch=4)
+    place.start()
+    for bad in (0, 2):
+        name = f"job {bad + 1} of four fails"
+        parted = place.log.read_text().count("group.parted")
+        ids = queue_up(place, names=[p if i != bad else "z" for i, p in enumerate(PROMPTS)])
+        rest = [i for i in range(4) if i != bad]
+        check([files_of(place, ids[i], name) for i in rest] == [expected[i] for i in rest],
+              f"{name}: the others' bytes are the same")
+        wait_for(lambda: place.json("show", ids[bad])["state"] in ("failed", "delayed"))
+        row = place.json("show", ids[bad])
+        check(place.log.read_text().count("group.parted") > parted and not row.get("artifacts") and row["failures"] >= 1,
+              f"{name}: only that one does", str(row))
+        check(not any(place.json("show", ids[i]).get("failures") for i in rest), f"{name}: it costs the others nothing")
+        place.sumi("cancel", ids[bad])
+        audit(place, [ids[i] for i in rest], name)
+    place.remove()
 
 
 def jobs():
@@ -69,6 +110,7 @@ def jobs():
     expected = all_files(alone, ids, "jobs alone")
     check([shared(alone, id) for id in ids] == [1] * 4, "jobs alone: nobody shares a step")
     alone.remove()
+    failing()
 
     place = Place(batch=4).start()
     ids = queue_up(place)
