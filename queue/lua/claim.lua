@@ -21,19 +21,25 @@ local function describe(id)
 		tonumber(h[8]), tonumber(saved or -1), redis.call('ZCARD', ready_key(h[9] .. h[10])) }
 end
 
+-- A job that has taken a worker with it goes alone: it must not take its neighbours too. So does
+-- one that may not crash once: a neighbour's crash would put it aside.
+local function may_share(crashes, max_attempts)
+	return crashes == '0' and tonumber(max_attempts) > 1
+end
+
 -- One variant of the same model and shape, of the same priority, of which nothing is made yet.
--- A job that has taken a worker with it goes alone: it must not take its neighbours too. Where
--- another worker is free, that one shall have the job.
+-- Where another worker is free, that one shall have the job.
 local ALIKE = { 'width', 'height', 'steps', 'fast' }
 local function fits(id)
-	local fields = { 'class', 'prio', 'crashes', 'variants', 'job' }
+	local fields = { 'class', 'prio', 'crashes', 'max_attempts', 'variants', 'job' }
 	local a = redis.call('HMGET', job_key(id), unpack(fields))
 	local b = redis.call('HMGET', job_key(fellow), unpack(fields))
-	if a[1] ~= b[1] or a[2] ~= b[2] or a[3] ~= '0' or b[3] ~= '0' or a[4] ~= '0' or
-		redis.call('EXISTS', P .. 'saved:' .. id) == 1 or helpers(a[1]) > 0 then
+	if a[1] ~= b[1] or a[2] ~= b[2] or a[5] ~= '0' or not may_share(a[3], a[4]) or
+		not may_share(b[3], b[4]) or redis.call('EXISTS', P .. 'saved:' .. id) == 1 or
+		helpers(a[1]) > 0 then
 		return false
 	end
-	local mine, his = cjson.decode(a[5]), cjson.decode(b[5])
+	local mine, his = cjson.decode(a[6]), cjson.decode(b[6])
 	for _, field in ipairs(ALIKE) do
 		if (mine[field] or false) ~= (his[field] or false) then
 			return false

@@ -137,6 +137,23 @@ static void test_not_what_was_begun_or_crashed(void **state)
 	queue_lease_clear(&b);
 }
 
+static void test_not_what_may_not_crash_once(void **state)
+{
+	(void)state;
+	struct queue_lease a, b;
+	fixture_submit(q, JOB("a", SHAPE ",\"max_attempts\":1"));
+	fixture_submit(q, JOB("b", SHAPE));
+	a = fixture_claim("w1", "a");
+	refused(&a);
+	assert_int_equal(fixture_finish(&a), QUEUE_FINISHED);
+	queue_lease_clear(&a);
+	fixture_submit(q, JOB("c", SHAPE ",\"max_attempts\":1"));
+	b = fixture_claim("w1", "b");
+	refused(&b);
+	assert_int_equal(fixture_state(q, "c"), JOB_READY);
+	queue_lease_clear(&b);
+}
+
 static void test_a_free_worker_comes_first(void **state)
 {
 	(void)state;
@@ -161,6 +178,7 @@ int main(void)
 	    TEST(test_two_at_once),
 	    TEST(test_only_what_fits),
 	    TEST(test_not_what_was_begun_or_crashed),
+	    TEST(test_not_what_may_not_crash_once),
 	    TEST(test_a_free_worker_comes_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
