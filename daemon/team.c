@@ -14,7 +14,7 @@ struct follower {
 	struct work work;
 	struct executor x; /* the leader's, with the seat's name and heartbeat */
 	struct queue_lease lease;
-	enum stop stop; /* why it is not in the group any more */
+	bool ended; /* told, and not in the group any more */
 };
 
 /* ---- who is in it ----------------------------------------------------------------- */
@@ -41,10 +41,21 @@ static int join(struct team *t, struct work *w, int variant, bool *joined, struc
 	return SUMI_OK;
 }
 
-static void follower_free(struct follower *f)
+static bool is_in(const struct team *t, const struct follower *f)
 {
-	queue_lease_clear(&f->lease);
-	free(f);
+	return group_last(&t->group, &f->work) != NULL;
+}
+
+/* At once: others may be able to take what is given back, and its sender waits for an answer. */
+static void leave(struct team *t, struct follower *f, enum stop stop)
+{
+	static const struct error none;
+	group_remove(&t->group, &f->work);
+	if (stop != STOP_NO)
+		conclude(&f->work, SUMI_OK, stop, &none);
+	else
+		conclude_release(&f->work, "parted");
+	f->ended = true;
 }
 
 static int claim_follower(struct team *t, struct follower **out, struct error *err)
@@ -84,8 +95,8 @@ static int claim_follower(struct team *t, struct follower **out, struct error *e
 static void fill(struct team *t, int64_t most)
 {
 	struct error err;
-	bool joined = true;
-	while (joined && t->group.count < most && t->count < t->leader->lease->waiting &&
+	bool joined;
+	while (t->group.count < most && t->count < t->leader->lease->waiting &&
 	       t->count < GROUP_MAX - 1) {
 		struct follower *f = NULL;
 		int status = claim_follower(t, &f, &err);
@@ -96,9 +107,10 @@ static void fill(struct team *t, int64_t most)
 		}
 		t->followers[t->count++] = f;
 		work_find_answer(&f->work);
-		joined = false;
-		if (f->work.answer.count > 0 || join(t, &f->work, 0, &joined, &err))
+		if (f->work.answer.count > 0 || join(t, &f->work, 0, &joined, &err) || !joined) {
+			leave(t, f, STOP_NO);
 			return;
+		}
 	}
 }
 
@@ -125,7 +137,9 @@ static int form(struct team *t, struct error *err)
 		    join(t, w, k, &joined, &ignored) || !joined)
 			return SUMI_OK;
 	}
-	fill(t, most < GROUP_MAX ? most : GROUP_MAX);
+	/* What joined a job that goes on where it was left off would itself be left off with it. */
+	if (t->group.members[0].g->steps_done == 0)
+		fill(t, most < GROUP_MAX ? most : GROUP_MAX);
 	return SUMI_OK;
 }
 
@@ -144,18 +158,10 @@ static int step(struct team *t, struct error *err)
 		 w->variant, t->group.count, err->text);
 	w->alone = true;
 	group_keep_first(&t->group);
+	for (int i = 0; i < t->count; i++)
+		if (!t->followers[i]->ended)
+			leave(t, t->followers[i], STOP_NO);
 	return group_step(&t->group, err);
-}
-
-static bool is_in(const struct team *t, const struct follower *f)
-{
-	return group_last(&t->group, &f->work) != NULL;
-}
-
-static void leave(struct team *t, struct follower *f, enum stop stop)
-{
-	group_remove(&t->group, &f->work);
-	f->stop = stop;
 }
 
 static void followers_stop(struct team *t)
@@ -278,22 +284,23 @@ static enum execute_result conclude_follower(struct team *t, struct follower *f)
 	return conclude(w, status, stop, &err);
 }
 
+static void follower_free(struct follower *f)
+{
+	queue_lease_clear(&f->lease);
+	free(f);
+}
+
 enum execute_result team_conclude(struct team *t, enum execute_result result, enum stop stop)
 {
-	static const struct error none;
 	bool leaves = stop == STOP_PREEMPT || stop == STOP_DRAIN;
 	for (int i = 0; i < t->count; i++) {
 		struct follower *f = t->followers[i];
 		const struct generation *g = group_last(&t->group, &f->work);
 		followers_wait(t, i);
-		if (f->stop != STOP_NO)
-			conclude(&f->work, 0, f->stop, &none);
-		else if (leaves)
-			conclude(&f->work, 0, stop, &none);
-		else if (result == EXECUTE_ENDED && g && g->steps_done == g->steps)
+		if (result == EXECUTE_ENDED && !leaves && g && g->steps_done == g->steps)
 			result = conclude_follower(t, f);
-		else
-			conclude_release(&f->work, "parted");
+		else if (!f->ended)
+			leave(t, f, leaves ? stop : STOP_NO);
 		group_remove(&t->group, &f->work);
 		follower_free(f);
 	}

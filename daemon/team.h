@@ -16,7 +16,8 @@ struct team {
 };
 
 /* Makes the leader's variant that is due and those that join it, and tells their results; the
- * leader's `variant` is the last of them then. Followers join the last variants. */
+ * leader's `variant` is the last of them then. Followers join the last variants, before their first
+ * step; one that must stop, or cannot join, is told so or given back at once. */
 int team_make(struct team *team, enum stop *stop, struct error *err);
 
 /* When the leader has ended with that result and that stop: tells the results of the followers

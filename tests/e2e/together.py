@@ -144,6 +144,9 @@ def jobs():
         reaches(place, ids[0], 3)
         place.sumi("cancel", ids[which])
         rest = [i for i in range(4) if i != which]
+        wait_for(lambda: place.json("show", ids[which])["state"] == "cancelled")
+        states = [place.json("show", ids[i])["state"] for i in rest]
+        check("done" not in states, f"{name}: that is told while the others are being made", str(states))
         check([files_of(place, ids[i], name) for i in rest] == [expected[i] for i in rest],
               f"{name}: the others' bytes are the same")
         row = place.json("show", ids[which])
