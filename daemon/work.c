@@ -40,12 +40,16 @@ void work_claimed(struct work *w)
 	w->claimed_us = clock_mono_us();
 }
 
-/* Variants from `first` on that have no result yet. */
-static int variants_left(const struct work *w, int first)
+/* Variants that have no result yet and that the present steps do not make. */
+static int variants_left(const struct work *w)
 {
+	uint64_t not_left = w->lease->variants_done | UINT64_C(1) << w->variant;
 	int left = 0;
-	for (int k = first; k < (int)w->lease->job.n; k++)
-		left += !(w->lease->variants_done >> k & 1);
+	for (int i = 0; w->group && i < w->group->count; i++)
+		if (w->group->members[i].owner == w)
+			not_left |= UINT64_C(1) << w->group->members[i].variant;
+	for (int k = 0; k < (int)w->lease->job.n; k++)
+		left += !(not_left >> k & 1);
 	return left;
 }
 
@@ -53,10 +57,8 @@ void work_report(struct work *w, int64_t limit_ms, int step, int steps)
 {
 	char text[120];
 	/* A step serves the whole group, and later ones are expected to be as large. */
-	int at = -1, together = w->group ? group_count(w->group, w, &at) : 0;
-	int first = at >= 0 ? w->group->members[at].variant : w->variant;
+	int first, together = w->group ? group_count(w->group, w, &first) : 0;
 	together = together > 1 ? together : 1;
-	int left = variants_left(w, first) - together;
 	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
 		 steps);
 	struct queue_progress p = {
@@ -65,7 +67,7 @@ void work_report(struct work *w, int64_t limit_ms, int step, int steps)
 	    .steps = steps,
 	    .eta_s = w->step_ms && steps ? (double)w->step_ms / 1000 *
 					       ((double)(steps - step) +
-						(double)steps * (left > 0 ? left : 0) / together)
+						(double)steps * variants_left(w) / together)
 					 : NAN,
 	};
 	beat_progress(w->x->beat, &p, limit_ms);
@@ -267,7 +269,9 @@ static int save_state(struct work *w, struct error *err)
 	/* A state that does not fit into the queue is a job that begins anew after a crash. */
 	if (status != SUMI_TOOBIG && status != SUMI_FULL)
 		return status;
-	log_debug("step.unsaved", "id=%s error=\"%s\"", w->lease->id, err->text);
+	if (!w->unsaved)
+		log_warn("step.unsaved", "id=%s error=\"%s\"", w->lease->id, err->text);
+	w->unsaved = true;
 	return SUMI_OK;
 }
 
@@ -275,7 +279,8 @@ int work_stepped(struct work *w, int64_t us, struct error *err)
 {
 	int first, own = group_count(w->group, w, &first);
 	const struct generation *g = group_last(w->group, w);
-	timings_add(&w->timings, "steps", us);
+	/* Of what several jobs share each counts its part: the sum is what the device spent. */
+	timings_add(&w->timings, "steps", us * own / w->group->count);
 	w->step_ms = us / 1000;
 	if (w->step_ms > w->longest_ms)
 		w->longest_ms = w->step_ms ? w->step_ms : 1;

@@ -25,6 +25,7 @@ struct work {
 	struct answer answer;        /* what an identical job has made */
 	bool store_failed;           /* itself, not because of this job */
 	bool has_rows;               /* job and attempt stand in the store */
+	bool unsaved;                /* a state of it did not fit into the queue, as is logged */
 	const struct modality *modality;
 	struct timings timings;
 	const struct group
