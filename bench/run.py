@@ -75,6 +75,8 @@ class Bench:
     def models(self):
         rows = [self.program("models", self.big["image"], "--repeat", "2")] if self.big else []
         for pack in self.packs:
+            if not (pack / "unet").is_dir():  # its models are those of its base
+                continue
             info = json.loads((pack / "sumi.json").read_text()) if (pack / "sumi.json").exists() else {}
             size = info.get("defaults", {})
             rows.append(self.program("models", pack, "--size", f"{size.get('width', 512)}x{size.get('height', 512)}"))
@@ -99,6 +101,8 @@ class Bench:
         rows = [self.whole_row(name, self.big[kind], [*arguments, "--cfg-scale", "1", "--sampler", "euler"], ending)
                 for name, kind, arguments, ending in WHOLE if kind in self.big]
         for pack in self.packs:
+            if not (pack / "unet").is_dir():  # its models are those of its base
+                continue
             info = json.loads((pack / "sumi.json").read_text()) if (pack / "sumi.json").exists() else {}
             audio = info.get("modality") == "audio"
             rows.append(self.whole_row("5 s as the pack proposes" if audio else "as the pack proposes", pack,

@@ -1,6 +1,7 @@
 # motion.py: trains AnimateDiff's motion modules (arXiv:2307.04725) over the frozen picture UNet of a pack, on the clips of
 # tools/corpus/motion.py, and writes a pack that holds nothing but them: the rest is borrowed from the picture pack ("base").
 #   python tools/train/motion.py train [--profile cpu|gpu|try]     corpus, latents, training; goes on from OUT/motion/last.pt
+#   torchrun --nproc-per-node 2 tools/train/motion.py train --threads 1      the same, a process for each core: 1.6 times as fast
 #   python tools/train/motion.py look --to FILE.webp               what the averaged weights make of a few prompts
 #   python tools/train/motion.py export --pack models/ink-motion
 # With --profile gpu --minutes 20 --pack DIR all of it by one command. When the base pack has newer weights the same command goes on
@@ -22,12 +23,15 @@ import vocabulary
 from corpus import attributes as A
 from corpus import motion as M
 
-# count: clips of the corpus; samples: clips seen; batch: clips of 16 frames.
+# count: clips of the corpus; samples: clips seen; batch: clips of FEW frames, fewer where all frames are shown.
 PROFILES = {
-    "try": {"count": 20, "samples": 4, "batch": 2, "lr": 1e-3},
-    "cpu": {"count": 4000, "samples": 60000, "batch": 2, "lr": 1e-3},
-    "gpu": {"count": 10000, "samples": 400000, "batch": 24, "lr": 2e-3},
+    "try": {"count": 20, "samples": 8, "batch": 3, "lr": 1e-3},
+    "cpu": {"count": 4000, "samples": 60000, "batch": 6, "lr": 1.5e-3},
+    "gpu": {"count": 10000, "samples": 600000, "batch": 64, "lr": 2e-3},
 }
+FEW, ALL_SHARE = 6, 0.2                               # frames of a batch; the share of batches that have all of them
+MOVES = 4.0                                           # weight of what differs between frames against what they have in common
+LATE = 1.5                                            # time steps lean to noise, where it is settled what moves
 HEADS, POSITIONS = 4, 32
 SHARED = 0.9                                          # of the noise's variance: the same for all frames (arXiv:2305.10474)
 LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
@@ -51,6 +55,18 @@ class Base:
             return hashlib.sha256(f.read()).hexdigest()[:16]
 
 
+class Positions(torch.nn.Module):
+    """diffusers' positions of frames, for clips of which some frames are left out: `shown` says which are there."""
+    shown = None
+
+    def __init__(self, table):
+        super().__init__()
+        self.register_buffer("pe", table)
+
+    def forward(self, x):
+        return x + (self.pe[:, :x.shape[1]] if Positions.shown is None else self.pe[:, Positions.shown])
+
+
 def build(base, dev):
     """(UNet with motion modules, the modules alone under the names of diffusers' MotionAdapter). They share their weights."""
     from diffusers import MotionAdapter, UNetMotionModel
@@ -65,20 +81,47 @@ def build(base, dev):
     for own, theirs in ((adapter.down_blocks, net.down_blocks), (adapter.up_blocks, net.up_blocks), ([adapter.mid_block], [net.mid_block])):
         for a, b in zip(own, theirs):
             a.motion_modules = b.motion_modules
+    for block in net.modules():
+        if getattr(block, "pos_embed", None) is not None:
+            block.pos_embed = Positions(block.pos_embed.pe)
     net.requires_grad_(False)
     adapter.requires_grad_(True)
     net.to(dev)
     return net, adapter
 
 
-def velocity(net, z, t, text):
-    """The UNet's answer to clips z [n, frames, 4, h, w] at time steps t [n] with texts [n, tokens, width]."""
+def velocity(net, z, t, text, shown=None):
+    """The UNet's answer to clips z [n, frames, 4, h, w] at time steps t [n] with texts [n, tokens, width]. shown: which frames of a
+    longer clip these are; None: its first."""
+    Positions.shown = shown
     return net(z.transpose(1, 2), t, text.repeat_interleave(z.shape[1], 0)).sample.transpose(1, 2)
 
 
 def mixed(own, common):
     """Noise [n, frames, 4, h, w] of which frames have a part [n, 1, 4, h, w] in common."""
     return SHARED ** 0.5 * common + (1 - SHARED) ** 0.5 * own
+
+
+def frames_by_lot(rng):
+    """Which frames of a clip a batch shows: all, or FEW of them, as often in a row as from anywhere. Attention does not count its
+    frames, so that modules learn from a few at the price of a few what they do with all."""
+    if rng.random() < ALL_SHARE:
+        return np.arange(M.FRAMES)
+    if rng.random() < 0.5:
+        return np.sort(rng.choice(M.FRAMES, FEW, replace=False))
+    return np.arange(FEW) + rng.integers(M.FRAMES - FEW + 1)
+
+
+def late(t):
+    """Evenly spread time steps, moved towards noise."""
+    return ((1 - (1 - t / models.STEPS) ** LATE) * models.STEPS).long().clamp(max=models.STEPS - 1)
+
+
+def loss_between(got, wanted):
+    """Mean square error, in which what differs between frames counts more than what they have in common."""
+    error = got - wanted
+    own = error - error.mean(1, keepdim=True)
+    return error.square().mean() + (MOVES - 1) * own.square().mean(), own.square().mean()
 
 
 def noise_like(z, rng):
@@ -109,7 +152,7 @@ def encode(base, out, dev):
 
 
 class Data:
-    """Clips' latents, and captions made on the way; 10 % of them empty. Batch `seen` depends on nothing else."""
+    """Clips' latents, and captions made on the way; 10 % of them empty."""
 
     def __init__(self, base, out, dev, drop=0.1):
         self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
@@ -117,20 +160,19 @@ class Data:
         self.base, self.dev, self.drop = base, dev, drop
 
     @torch.no_grad()
-    def batch(self, seen, count):
-        rng = np.random.default_rng([31, seen])
+    def batch(self, rng, count):
         which = rng.integers(len(self.z), size=count)
         texts = ["" if rng.random() < self.drop else M.caption(A.from_codes(self.codes[i][:-1]), rng)[0] for i in which]
         ids = torch.tensor([self.base.tokens(t) for t in texts], device=self.dev)
-        return self.z[torch.from_numpy(which).to(self.dev)].float(), self.base.text(ids).last_hidden_state, rng
+        return self.z[torch.from_numpy(which).to(self.dev)].float(), self.base.text(ids).last_hidden_state
 
 
-def train(base, out, profile, samples, seconds=None):
+def train(base, out, profile, samples, seconds, team):
     dev, p = common.device(), PROFILES[profile]
     folder, batch = os.path.join(out, "motion"), p["batch"]
     net, adapter = build(base, dev)
     data, alphas = Data(base, out, dev), models.alphas_cumprod(dev)
-    opt, avg, seen = common.Optimiser([adapter], p["lr"], adam=0.5), common.Average(adapter, 0.998), 0
+    opt, avg, seen = common.Optimiser([adapter], p["lr"], adam=0.5), common.Average(adapter, 0.999), 0
     state, unet = common.load(os.path.join(folder, "last.pt")), base.digest("unet")
     if state:
         adapter.load_state_dict(state["model"])
@@ -140,27 +182,37 @@ def train(base, out, profile, samples, seconds=None):
             print(f"the base pack's UNet is another than before: the modules go on over it after {seen} clips", flush=True)
     begun = seen
     clock = common.Clock(samples, seconds, state["spent"] if state and not seconds else 0.0)
-    log = common.Log(os.path.join(folder, "log.jsonl"), "motion")
+    log = common.Log(os.path.join(folder, "log.jsonl") if team.rank == 0 else os.devnull, "motion")
 
     def keep():
         common.save(os.path.join(folder, "last.pt"), {"model": adapter.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
                                                       "steps": avg.steps, "seen": seen, "spent": clock.spent, "base": unet})
-    while clock.progress(seen) < 1:
-        z, text, rng = data.batch(seen, batch)
-        t = diffusion.steps_by_lot(rng, batch, dev)
+    while True:
+        progress = team.mean(torch.tensor(clock.progress(seen))).item()
+        if progress >= 1:
+            break
+        shown = frames_by_lot(np.random.default_rng([33, seen]))
+        rng = np.random.default_rng([31, seen, team.rank])   # a batch depends on nothing but what was seen before it
+        count = max(1, batch * FEW // len(shown))
+        z, text = data.batch(rng, count)
+        z = z[:, shown]
+        t = late(diffusion.steps_by_lot(rng, count, dev))
         noise = noise_like(z, rng)
         x, v = diffusion.noised(z, t, noise, alphas)
         with diffusion.amp(dev):
-            loss = F.mse_loss(velocity(net, x, t, text).float(), v)
+            loss, moving = loss_between(velocity(net, x, t, text, shown).float(), v)
         loss.backward()
-        opt.step(common.schedule(clock.progress(seen), seen, 100 * batch))
+        team.share_gradients(opt.params)
+        opt.step(common.schedule(progress, seen, 100 * batch))
         avg.update(adapter)
-        seen += batch
-        log.add(batch, loss=loss.item())
+        seen += count * team.size
+        log.add(count, loss=loss.item(), moving=moving.item())
         clock.tick()
-        if clock.due():
+        if clock.due() and team.rank == 0:
             log.flush(seen)
             keep()
+    if team.rank:
+        return
     if log.n:                                         # else modules that were not trained over this UNet would be taken for such
         log.flush(seen)
     if seen > begun:
@@ -184,7 +236,8 @@ def loss_of(net, base, out, dev, batches=40):
     """Mean loss on fixed noise over clips of OUT/corpus, in steps of two clips: compares modules with none."""
     data, alphas, total = Data(base, out, dev, drop=0.0), models.alphas_cumprod(dev), 0.0
     for k in range(batches):
-        z, text, rng = data.batch(10 ** 9 + 2 * k, 2)
+        rng = np.random.default_rng([32, k])
+        z, text = data.batch(rng, 2)
         t = diffusion.steps_by_lot(rng, 2, dev)
         noise = noise_like(z, rng)
         x, v = diffusion.noised(z, t, noise, alphas)
@@ -258,8 +311,8 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--to", default="look.webp")
     a = p.parse_args()
-    began, dev = time.time(), common.device()
-    if a.what == "train":                             # the corpus first: it forks, which a process with threads should not
+    began, dev, team = time.time(), common.device(), common.Team()
+    if a.what == "train" and team.rank == 0:          # the corpus first: it forks, which a process with threads should not
         from diffusers import UNet2DConditionModel
         side = 8 * UNet2DConditionModel.load_config(a.base, subfolder="unet")["sample_size"]
         M.build(os.path.join(a.out, "corpus"), a.count or PROFILES[a.profile]["count"], a.seed, "train", side,
@@ -267,11 +320,13 @@ def main():
     common.setup(a.threads)
     base = Base(a.base, dev)
     if a.what == "train":
-        encode(base, a.out, dev)
+        if team.rank == 0:
+            encode(base, a.out, dev)
+        team.wait()
         left = a.minutes * 60 - (time.time() - began) if a.minutes else None
         if left is None or left > 0:
-            train(base, a.out, a.profile, a.samples or PROFILES[a.profile]["samples"], left)
-        if a.pack:
+            train(base, a.out, a.profile, a.samples or PROFILES[a.profile]["samples"], left, team)
+        if a.pack and team.rank == 0:
             export(base, a.out, a.pack, a.profile, a.seed)
     elif a.what == "look":
         save_clips(a.to, paint(restore(base, a.out, dev)[0], base, LOOK, dev))
