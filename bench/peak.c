@@ -37,17 +37,16 @@ static void plan_launches(struct peak *p, int chains)
 	struct cl_device *d = cl_device_of(p->device);
 	bool cpu = d->quirks.cpu_kernels;
 	size_t items = (size_t)p->device->info.compute_units * (cpu ? 16 : 1024);
-	const float a[8] = {0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f};
 	p->fma.device = p->copy.device = d;
 	p->fma.range = p->copy.range = (struct cl_range){1, {items}, {cpu ? 1 : 64}};
 	p->fma.args[0] = arg_buffer(p->y);
-	p->fma.args[1] = p->fma.args[2] = arg_float8(a);
+	p->fma.args[1] = p->fma.args[2] = arg_float(0.5f);
 	p->fma.args[3] = arg_int(ROUNDS);
 	p->copy.args[0] = arg_buffer(p->x);
 	p->copy.args[1] = arg_buffer(p->y);
 	p->copy.args[2] = arg_ulong(COPY_VECTORS);
 	p->copy.args[3] = arg_int(cpu);
-	p->flops = 16.0 * chains * ROUNDS * (double)items;
+	p->flops = 2.0 * d->quirks.lanes * chains * ROUNDS * (double)items;
 }
 
 int peak_open(struct device *d, struct peak **out, struct error *err)

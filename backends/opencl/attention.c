@@ -40,10 +40,10 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 {
 	static const char file[] = "attention_cpu.cl";
 	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
-	int columns = matrix_constant("tile_cpu.cl", "PANEL");
-	int panels = matrix_constant(file, "ATTENTION_PANELS");
-	int cells = matrix_constant(file, "ATTENTION_CELLS");
-	int covered = dim < 4 ? 4 : dim + dim % 2; /* TILE_COVER */
+	int columns = matrix_panel(d);
+	int panels = matrix_constant(file, "ATTENTION_QUERIES") / columns;
+	int cells = matrix_constant(file, "ATTENTION_CELLS") / columns; /* of one panel */
+	int covered = matrix_tile_cover(d, dim);
 	if (covered > cells)
 		return error_set(err, SUMI_UNSUPPORTED, "attention: %d channels a head, at most %d",
 				 dim, cells);

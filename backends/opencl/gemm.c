@@ -29,7 +29,7 @@ struct gemm_cut {
 static struct gemm_cut cut_cpu(const struct cl_device *d, const struct gemm_job *job, int rows)
 {
 	int most = matrix_constant("gemm_cpu.cl", "GEMM_ROWS");
-	int tile = matrix_constant("tile_cpu.cl", "TILE_ROWS");
+	int tile = matrix_tile_rows(d);
 	int wanted = 4 * d->base.info.compute_units, panels = job->weight->panels;
 	struct gemm_cut cut = {.group = matrix_constant("gemm_cpu.cl", "GEMM_GROUP")};
 	cut.blocks = ceil_div(rows, most);
@@ -150,7 +150,7 @@ int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const str
 		      struct error *err)
 {
 	const struct weight *w = job->weight;
-	int rows = job->y.h * job->y.w, columns = matrix_constant("tile_cpu.cl", "PANEL");
+	int rows = job->y.h * job->y.w, columns = matrix_panel(d);
 	int panels = w->panels / (job->own_panels ? job->y.n : 1);
 	size_t items, picture = (size_t)panels * (size_t)job->x.c * (size_t)columns;
 	cl_kernel kernel;

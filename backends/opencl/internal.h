@@ -29,7 +29,8 @@ struct buffer {
  * cl_quirks_read() in opencl.c. */
 struct cl_quirks {
 	bool cpu_kernels; /* CPU-shaped kernels: a register tile a work-item, work-groups of
-			     one, no local memory. SUMI_KERNELS=cpu|gpu overrides. */
+			     one, no local memory. SUMI_KERNELS overrides. */
+	int lanes;        /* numbers of a vector of tile_cpu.cl: 8, or 16; for GPUs 8 */
 	bool host_memory; /* buffers are host memory: mapping copies nothing */
 	bool khr_fp16;    /* half arithmetic (half storage works everywhere) */
 	bool subgroups;   /* cl_khr_subgroups or cl_intel_subgroups */

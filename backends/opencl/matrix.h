@@ -5,7 +5,7 @@
 
 #include "backends/opencl/internal.h"
 
-/* A weight in panels of PANEL (tile_cpu.cl) columns, in the dtype of the file:
+/* A weight in panels of PANEL (matrix_panel()) columns, in the dtype of the file:
  * [panels][taps][cin][PANEL]. A column is an output channel; the panels of a GEGLU layer
  * hold PANEL / 2 value channels and then the PANEL / 2 gates that belong to them, so that
  * both meet in one register tile. Missing columns of the last panel are zero, and at least
@@ -20,6 +20,13 @@ struct weight {
 /* The value of `#define name value` in kernels/<file>: the host has no copy of a tile's
  * size. 0 when there is no such line. */
 int matrix_constant(const char *file, const char *name);
+
+/* PANEL: columns of a panel on this device. */
+int matrix_panel(const struct cl_device *d);
+
+/* TILE_ROWS and TILE_COVER(rows) of tile_cpu.cl on this device. */
+int matrix_tile_rows(const struct cl_device *d);
+int matrix_tile_cover(const struct cl_device *d, int rows);
 
 /* cl_kernel_get() with -D ACT and -D WEIGHT. */
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,

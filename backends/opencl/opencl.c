@@ -142,14 +142,16 @@ static const char *find_mma(cl_device_id id, const struct cl_quirks *q)
 			     : NULL;
 }
 
-/* SUMI_KERNELS: cpu, gpu, gpu-winograd (wherever it is possible), or the emulation of a
- * matrix instruction. */
+/* SUMI_KERNELS: cpu, cpu8 or cpu16 (for vectors of so many numbers), gpu, gpu-winograd (wherever
+ * it is possible), or the emulation of a matrix instruction. */
 static void force_kernels(struct cl_quirks *q, const char *forced)
 {
 	if (!forced)
 		return;
-	if (strcmp(forced, "cpu") == 0)
+	if (strncmp(forced, "cpu", 3) == 0)
 		q->cpu_kernels = true;
+	if (strcmp(forced, "cpu8") == 0 || strcmp(forced, "cpu16") == 0)
+		q->lanes = atoi(forced + 3);
 	q->winograd_forced = strcmp(forced, "gpu-winograd") == 0;
 	if (strcmp(forced, "gpu") == 0 || q->winograd_forced)
 		q->cpu_kernels = false;
@@ -169,6 +171,7 @@ static void cl_quirks_read(struct cl_device *d)
 	char vendor[128];
 	device_text(d->id, CL_DEVICE_VENDOR, vendor, sizeof vendor);
 	cl_ulong local = 0;
+	cl_uint native = 0;
 	cl_bool unified = CL_FALSE;
 	clGetDeviceInfo(d->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
 	clGetDeviceInfo(d->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
@@ -186,9 +189,13 @@ static void cl_quirks_read(struct cl_device *d)
 	q->host_memory = info->is_cpu && unified;
 	q->cpu_kernels = info->is_cpu;
 	q->mma = find_mma(d->id, q);
+	clGetDeviceInfo(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof native, &native, NULL);
+	q->lanes = native >= 16 ? 16 : 8;
 	force_kernels(q, getenv("SUMI_KERNELS"));
-	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable%s%s",
-		 q->khr_fp16 ? " -D HAVE_FP16" : "",
+	if (!q->cpu_kernels)
+		q->lanes = 8; /* their panels */
+	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s%s",
+		 q->lanes, q->khr_fp16 ? " -D HAVE_FP16" : "",
 		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = q->cpu_kernels ? DTYPE_F32 : DTYPE_F16;

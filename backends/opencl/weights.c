@@ -16,6 +16,25 @@ int matrix_constant(const char *file, const char *name)
 	return at ? atoi(at + n) : 0;
 }
 
+int matrix_panel(const struct cl_device *d)
+{
+	return 2 * d->quirks.lanes;
+}
+
+int matrix_tile_rows(const struct cl_device *d)
+{
+	return matrix_constant("tile_cpu.cl",
+			       d->quirks.lanes == 16 ? "TILE_ROWS_16" : "TILE_ROWS_8");
+}
+
+int matrix_tile_cover(const struct cl_device *d, int rows)
+{
+	int small = matrix_constant("tile_cpu.cl", "TILE_SMALL");
+	int unit = matrix_tile_rows(d) - small;
+	int covered = (rows + unit - 1) / unit * unit;
+	return covered < small ? small : covered;
+}
+
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err)
 {
@@ -82,17 +101,10 @@ static void pack(const struct weight *w, const void *source, void *out, int colu
 	}
 }
 
-/* Never 0: divisions follow. (The kernels' text is always built in.) */
-static int panel_columns(void)
-{
-	int columns = matrix_constant("tile_cpu.cl", "PANEL");
-	return columns > 1 ? columns : 2;
-}
-
 /* Everything but the buffer; returns the bytes that it takes. */
-static size_t plan(const struct weight_desc *desc, struct weight *w)
+static size_t plan(const struct cl_device *d, const struct weight_desc *desc, struct weight *w)
 {
-	int columns = panel_columns();
+	int columns = matrix_panel(d);
 	size_t size = dtype_size(desc->dtype), zeros = 0;
 	*w = (struct weight){.head = {.dtype = desc->dtype,
 				      .cout = desc->cout,
@@ -116,27 +128,25 @@ enum { LAYOUT_VERSION = 1 };
 
 void cl_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE])
 {
-	(void)d;
-	snprintf(out, WEIGHT_LAYOUT_SIZE, "opencl, panels of %d, layout %d", panel_columns(),
-		 LAYOUT_VERSION);
+	snprintf(out, WEIGHT_LAYOUT_SIZE, "opencl, panels of %d, layout %d",
+		 matrix_panel((const struct cl_device *)d), LAYOUT_VERSION);
 }
 
 size_t cl_weight_packed_size(const struct device *d, const struct weight_desc *desc)
 {
 	struct weight w;
-	(void)d;
-	return plan(desc, &w);
+	return plan((const struct cl_device *)d, desc, &w);
 }
 
 void cl_weight_pack(const struct device *d, const struct weight_desc *desc, void *out)
 {
 	struct weight w;
-	(void)d;
-	size_t bytes = plan(desc, &w), used = w.zero_at * dtype_size(desc->dtype);
+	const struct cl_device *own = (const struct cl_device *)d;
+	size_t bytes = plan(own, desc, &w), used = w.zero_at * dtype_size(desc->dtype);
 	if (desc->table)
 		memcpy(out, desc->data, used);
 	else
-		pack(&w, desc->data, out, panel_columns());
+		pack(&w, desc->data, out, matrix_panel(own));
 	memset((char *)out + used, 0, bytes - used);
 }
 
@@ -163,7 +173,7 @@ int cl_weight_new(struct device *base, const struct weight_desc *desc, struct we
 	struct weight *w = calloc(1, sizeof *w);
 	if (!w)
 		return error_set(err, SUMI_NOMEM, "no memory for a weight");
-	size_t bytes = plan(desc, w);
+	size_t bytes = plan(d, desc, w);
 	if (desc->packed && d->quirks.host_memory) {
 		/* Kernels only read weights: the pages may be a file's. */
 		status = cl_buffer_wrap(d, (void *)(uintptr_t)desc->packed, bytes, &w->buffer, err);

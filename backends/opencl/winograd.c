@@ -21,7 +21,7 @@ bool winograd_pays(struct cl_device *d, const struct gemm_job *job)
 		return false;
 	if (!d->quirks.cpu_kernels)
 		return tune_winograd(d, job);
-	int columns = matrix_constant("tile_cpu.cl", "PANEL");
+	int columns = matrix_panel(d);
 	double cin = job->x.c, cout = (double)job->weight->panels * columns;
 	double tiles = (double)(ceil_div((size_t)job->y.h, 4) * ceil_div((size_t)job->y.w, 4));
 	double direct = 9.0 * job->y.h * job->y.w * cin * cout;

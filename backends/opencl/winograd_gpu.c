@@ -47,7 +47,7 @@ static int transform_weights(struct cl_device *d, const struct plan *p, struct e
 		return status;
 	struct cl_arg args[] = {arg_buffer(w->buffer), arg_int(p->job->x.c),
 				arg_buffer(p->weight.buffer)};
-	size_t columns = (size_t)matrix_constant("tile_cpu.cl", "PANEL");
+	size_t columns = (size_t)matrix_panel(d);
 	struct cl_range range = channels_by((size_t)p->job->x.c * columns, (size_t)w->panels);
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
@@ -106,7 +106,7 @@ int winograd_enqueue_gpu(struct cl_device *d, const struct gemm_job *job, struct
 {
 	const struct weight *w = job->weight;
 	size_t unit = dtype_size(job->x.dtype);
-	size_t panel = (size_t)job->x.c * (size_t)matrix_constant("tile_cpu.cl", "PANEL") * unit;
+	size_t panel = (size_t)job->x.c * (size_t)matrix_panel(d) * unit;
 	struct plan p = {.weight = {.head = w->head, .panels = PLACES * w->panels}};
 	plan_tiles(&p, job);
 	p.weight.head.dtype = job->x.dtype;

@@ -19,15 +19,16 @@
 
 #define MATRIX (1u << OPS_CONV2D | 1u << OPS_LINEAR | 1u << OPS_ATTENTION)
 
-/* Shapes of kernels. Those after gpu run the operations that they have kernels of their own
- * for; the rest is the same as with gpu. The emulations of matrix instructions take f16; the
+/* Shapes of kernels. cpu16 and those after gpu run the operations that they have kernels of
+ * their own for; the rest is the same as with cpu8 and gpu. The emulations of matrix instructions take f16; the
  * second and third differ from the first in their layouts only: small cases see them all. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */
 	bool f16_only, small;
 } flavours[] = {
-    {"cpu", ~0u, false, false},
+    {"cpu8", ~0u, false, false},
+    {"cpu16", MATRIX, false, false},
     {"gpu", ~0u, false, false},
     {"gpu-winograd", 1u << OPS_CONV2D, false, false},
     {"mma-emulated", MATRIX, true, false},

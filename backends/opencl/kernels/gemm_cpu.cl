@@ -6,16 +6,16 @@
  * [panels][taps][cin][16]. Needs tile_cpu.cl. */
 
 #define GEMM_ROWS 144  /* rows of a work-item: enough to pay for converting a panel's block */
-#define GEMM_DEPTH 320 /* terms of a sum that stay in the first-level cache: 20 KiB of panel */
+#define GEMM_DEPTH (2560 / LANES) /* terms of a sum at a time: 20 KiB of panel stay in L1 */
 #define GEMM_GROUP 4   /* panels of a work-item: its rows stay in the second-level cache */
 
 /* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·GEMM_ROWS + row] is
  * a pixel's place, negative in the padding, which reads from `zero`. */
-#define DEFINE_GATHER(R)                                                                       \
-	INLINE void gather##R(act_row x, act_row zero, const int *at, int taps, int depth,         \
-	                      const float8 *b, float8 *c, int first)                               \
+#define DEFINE_GATHER(size, R)                                                                       \
+	INLINE void gather_##size(act_row x, act_row zero, const int *at, int taps, int depth,     \
+	                          const vec *b, vec *c, int first)                                 \
 	{                                                                                          \
-		float8 acc[R][2];                                                                      \
+		vec acc[R][PARTS];                                                                     \
 		TILE_BEGIN(R, acc, c, first)                                                           \
 		for (int t = 0; t < taps; t++) {                                                       \
 			act_row row[R];                                                                    \
@@ -25,11 +25,11 @@
 				row[i] = place < 0 ? zero : x + place;                                         \
 			}                                                                                  \
 			TILE_MULTIPLY(R, acc, b, depth, LOAD1(ACT, row[i], k))                             \
-			b += 2 * depth;                                                                    \
+			b += PARTS * depth;                                                                \
 		}                                                                                      \
 		TILE_END(R, acc, c)                                                                    \
 	}
-TILE_ALL_ROWS(DEFINE_GATHER)
+TILE_BOTH(DEFINE_GATHER)
 
 /* The places of rows [r0, r0 + count) of a picture for every tap; rows too many count as
  * padding. geometry:
@@ -61,7 +61,7 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
                           ulong add_at, int add_ld, global const TYPE(ACT) *residual,
                           ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy)
 {
-	float8 b[GEMM_DEPTH * 2], c[GEMM_ROWS * 2];
+	vec b[GEMM_DEPTH * PARTS], c[GEMM_ROWS * PARTS];
 	int at[9 * GEMM_ROWS];
 	int picture = get_global_id(2);
 	/* Not `swapped ? … : …`: PoCL 3.1 cannot link a choice between two ids. */
@@ -86,10 +86,10 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 			for (int k = 0; k < cin; k += depth) {
 				int n = min(together, taps - t), d = min(depth, cin - k);
 				global const TYPE(WEIGHT) *w = weight + (((ulong)p * taps + t) * cin + k) * PANEL;
-				for (int i = 0; i < n * d * 2; i++)
-					b[i] = LOAD8(WEIGHT, w, 8 * i);
+				for (int i = 0; i < n * d * PARTS; i++)
+					b[i] = LOADV(WEIGHT, w, LANES * i);
 				TILE_SWEEP(count, row, gather, x + k, zero, at + t * GEMM_ROWS + row, n, d, b,
-				           c + 2 * row, t + k == 0)
+				           c + PARTS * row, t + k == 0)
 			}
 		finish_panel(c, count, min(width, cout - p * width), act, bias ? bias + p * width : 0,
 		             bias + p * width + (act == ACT_GEGLU ? cout : PANEL / 2),

@@ -1,20 +1,22 @@
 /* What the device can do at most, for benches: multiply-adds a second and bytes a second.
  * -D CHAINS: independent sums of a work-item, enough to hide the latency of one. */
 
-kernel void peak_fma(global float *out, float8 a, float8 b, int rounds)
+typedef PASTE(float, LANES) vec;
+
+kernel void peak_fma(global float *out, float a, float b, int rounds)
 {
-	float8 sums[CHAINS];
+	vec sums[CHAINS];
 	for (int i = 0; i < CHAINS; i++)
 		sums[i] = a * (float)(i + 1);
 	for (int r = 0; r < rounds; r++) {
 #pragma unroll
 		for (int i = 0; i < CHAINS; i++)
-			sums[i] = fma(sums[i], a, b);
+			sums[i] = fma(sums[i], (vec)(a), (vec)(b));
 	}
-	float8 total = 0;
+	vec total = 0;
 	for (int i = 0; i < CHAINS; i++)
 		total += sums[i];
-	vstore8(total, get_global_id(0), out);
+	PASTE(vstore, LANES)(total, get_global_id(0), out);
 }
 
 /* y = 2·x, as blocks of contiguous vectors a work-item (blocks) or with neighbours side by

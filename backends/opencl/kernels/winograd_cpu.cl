@@ -18,8 +18,8 @@
 
 #define PLACES 36
 #define PLACE_STRIDE(tiles, depth) ((tiles) * (depth) + WINOGRAD_PAD)
-#define SUM_STRIDE ((WINOGRAD_TILES + 1) * 2)
-#define WEIGHT_STRIDE ((WINOGRAD_DEPTH + 1) * 2)
+#define SUM_STRIDE ((WINOGRAD_TILES + 1) * PARTS)
+#define WEIGHT_STRIDE ((WINOGRAD_DEPTH + 1) * PARTS)
 
 /* The interpolation points are 0, ±A, ±B, ∞. Both are exact in float, and so are their
  * squares. Against the usual ±1, ±2 they lose 2.3 times less precision (root mean square;
@@ -43,11 +43,11 @@ INLINE void transform_input(const float8 *d, float8 *v)
 }
 
 /* G: 3 weights to 6, written `step` apart. */
-INLINE void transform_weight(float8 g0, float8 g1, float8 g2, float8 *u, int step)
+INLINE void transform_weight(vec g0, vec g1, vec g2, vec *u, int step)
 {
 	const float scale_a = 1.0f / (2 * AA * (AA - BB)), scale_b = 1.0f / (2 * BB * (BB - AA));
-	float8 even_a = scale_a * fma(g2, AA, g0), odd_a = scale_a * A * g1;
-	float8 even_b = scale_b * fma(g2, BB, g0), odd_b = scale_b * B * g1;
+	vec even_a = scale_a * fma(g2, AA, g0), odd_a = scale_a * A * g1;
+	vec even_b = scale_b * fma(g2, BB, g0), odd_b = scale_b * B * g1;
 	u[0] = g0 * (1.0f / (AA * BB));
 	u[step] = even_a + odd_a;
 	u[2 * step] = even_a - odd_a;
@@ -57,10 +57,10 @@ INLINE void transform_weight(float8 g0, float8 g1, float8 g2, float8 *u, int ste
 }
 
 /* Aᵀ: 6 sums, `step` apart, to 4 outputs, `out_step` apart. */
-INLINE void transform_output(const float8 *m, int step, float8 *y, int out_step)
+INLINE void transform_output(const vec *m, int step, vec *y, int out_step)
 {
-	float8 even_a = m[step] + m[2 * step], odd_a = m[step] - m[2 * step];
-	float8 even_b = m[3 * step] + m[4 * step], odd_b = m[3 * step] - m[4 * step];
+	vec even_a = m[step] + m[2 * step], odd_a = m[step] - m[2 * step];
+	vec even_b = m[3 * step] + m[4 * step], odd_b = m[3 * step] - m[4 * step];
 	y[0] = m[0] + even_a + even_b;
 	y[out_step] = fma(odd_a, A, odd_b * B);
 	y[2 * out_step] = fma(even_a, AA, even_b * BB);
@@ -108,33 +108,34 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 	}
 }
 
-#define DEFINE_PLACE(R)                                                                        \
-	INLINE void place##R(global const float *v, int stride, int depth, const float8 *u,        \
-	                     float8 *m, int first)                                                 \
+#define DEFINE_PLACE(size, R)                                                                        \
+	INLINE void place_##size(global const float *v, int stride, int depth, const vec *u,       \
+	                         vec *m, int first)                                                \
 	{                                                                                          \
-		float8 acc[R][2];                                                                      \
+		vec acc[R][PARTS];                                                                     \
 		TILE_BEGIN(R, acc, m, first)                                                           \
 		TILE_MULTIPLY(R, acc, u, depth, v[i * stride + k])                                     \
 		TILE_END(R, acc, m)                                                                    \
 	}
-TILE_ALL_ROWS(DEFINE_PLACE)
+TILE_BOTH(DEFINE_PLACE)
 
-/* One step's weights of a panel: u[place][channel][16]. */
-INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, float8 *u)
+/* One step's weights of a panel: u[place][channel][PANEL]. */
+INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, vec *u)
 {
 	for (int k = 0; k < count; k++)
-		for (int half_ = 0; half_ < 2; half_++) {
-			float8 rows[18]; /* [6][3] */
+		for (int part = 0; part < PARTS; part++) {
+			vec rows[18]; /* [6][3] */
 			UNROLL(3) for (int j = 0; j < 3; j++)
 			{
-				global const TYPE(WEIGHT) *w = weight + (ulong)(j * cin + k) * PANEL + 8 * half_;
+				global const TYPE(WEIGHT) *w =
+				    weight + (ulong)(j * cin + k) * PANEL + LANES * part;
 				ulong down = 3 * (ulong)cin * PANEL;
-				transform_weight(LOAD8(WEIGHT, w, 0), LOAD8(WEIGHT, w, down),
-				                 LOAD8(WEIGHT, w, 2 * down), rows + j, 3);
+				transform_weight(LOADV(WEIGHT, w, 0), LOADV(WEIGHT, w, down),
+				                 LOADV(WEIGHT, w, 2 * down), rows + j, 3);
 			}
 			UNROLL(6) for (int i = 0; i < 6; i++)
 				transform_weight(rows[3 * i], rows[3 * i + 1], rows[3 * i + 2],
-				                 u + 6 * i * WEIGHT_STRIDE + 2 * k + half_, WEIGHT_STRIDE);
+				                 u + 6 * i * WEIGHT_STRIDE + PARTS * k + part, WEIGHT_STRIDE);
 		}
 }
 
@@ -149,7 +150,7 @@ kernel ONE_ITEM void winograd_multiply(global const float *scratch, int depth, i
                                        int ldr, global TYPE(ACT) *y, ulong y_at, int ldy,
                                        int height, int width)
 {
-	float8 m[PLACES * SUM_STRIDE], u[PLACES * WEIGHT_STRIDE];
+	vec m[PLACES * SUM_STRIDE], u[PLACES * WEIGHT_STRIDE];
 	int p = get_global_id(0), block = get_global_id(1), channel = p * PANEL;
 	int count = min(block_tiles, tiles - block * block_tiles);
 	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
@@ -162,23 +163,24 @@ kernel ONE_ITEM void winograd_multiply(global const float *scratch, int depth, i
 		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
 		for (int i = 0; i < PLACES; i++, v += place)
 			TILE_SWEEP(count, row, place, v + row * depth, depth, terms, u + i * WEIGHT_STRIDE,
-			           m + i * SUM_STRIDE + 2 * row, k == 0)
+			           m + i * SUM_STRIDE + PARTS * row, k == 0)
 	}
 	for (int t = 0; t < count; t++) {
 		int tile = first_tile + block * block_tiles + t;
 		int x0 = tile % tiles_across * 4, y0 = tile / tiles_across % tiles_down * 4;
 		int picture = tile / (tiles_across * tiles_down);
-		float8 rows[24 * 2], out[16 * 2]; /* [4][6], [4][4] */
-		for (int half_ = 0; half_ < 2; half_++) {
+		vec rows[24 * PARTS], out[16 * PARTS]; /* [4][6], [4][4] */
+		for (int part = 0; part < PARTS; part++) {
 			UNROLL(6) for (int j = 0; j < 6; j++)
-				transform_output(m + j * SUM_STRIDE + 2 * t + half_, 6 * SUM_STRIDE,
-				                 rows + 2 * j + half_, 12);
+				transform_output(m + j * SUM_STRIDE + PARTS * t + part, 6 * SUM_STRIDE,
+				                 rows + PARTS * j + part, 6 * PARTS);
 			UNROLL(4) for (int i = 0; i < 4; i++)
-				transform_output(rows + 12 * i + half_, 2, out + 8 * i + half_, 2);
+				transform_output(rows + 6 * PARTS * i + part, PARTS, out + 4 * PARTS * i + part,
+				                 PARTS);
 		}
 		for (int i = 0; i < min(4, height - y0); i++) {
 			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0;
-			finish_panel(out + 8 * i, min(4, width - x0), columns, act,
+			finish_panel(out + 4 * PARTS * i, min(4, width - x0), columns, act,
 			             bias ? bias + channel : 0, bias + channel + PANEL / 2,
 			             add ? add + add_at + (ulong)add_ld * picture + channel : 0,
 			             residual ? residual + residual_at + pixel * ldr + channel : 0, ldr,
