@@ -10,13 +10,13 @@
  * Running maximum and sum over blocks of keys: Milakov and Gimelshein, "Online normalizer
  * calculation for softmax", arXiv:1805.02867. */
 
-#define ATTENTION_KEYS 128  /* keys of a block: 8 KiB of scores */
+#define ATTENTION_KEYS 128 /* keys of a block: 8 KiB of scores, or 16 */
 #define ATTENTION_QUERIES 384 /* of a work-item at most: they share k and v */
 #define ATTENTION_CELLS 49152 /* covered queries · covered channels of a head at most */
 #define ATTENTION_BLOCK 32768 /* numbers of k, and of v, in a block at most */
 
 /* s[j] = k[j, :]·q for R keys j; top is the largest so far of every column. */
-#define DEFINE_SCORE(size, R)                                                                        \
+#define DEFINE_SCORE(size, R)                                                                  \
 	INLINE void score_##size(const float *keys, int wide, int dim, const vec *q, vec *s,       \
 	                         vec *top)                                                         \
 	{                                                                                          \
@@ -31,7 +31,7 @@
 TILE_BOTH(DEFINE_SCORE)
 
 /* out[c] = out[c]·shrink + Σ over keys of v[key, c]·p[key] for R channels c. */
-#define DEFINE_MIX(size, R)                                                                          \
+#define DEFINE_MIX(size, R)                                                                    \
 	INLINE void mix_##size(const float *values, int wide, int keys, const vec *p,              \
 	                       const vec *shrink, vec *out)                                        \
 	{                                                                                          \

@@ -3,15 +3,15 @@
  * y[r, :] = Σ over taps x[pixel(r, tap), :]·W[tap]: a linear layer has one tap, a 3×3
  * convolution nine, whose pixels are found by address, so that nothing like im2col is ever
  * written. -D ACT: dtype of the activations, -D WEIGHT: dtype of the packed weights,
- * [panels][taps][cin][16]. Needs tile_cpu.cl. */
+ * [panels][taps][cin][PANEL]. Needs tile_cpu.cl. */
 
-#define GEMM_ROWS 144  /* rows of a work-item: enough to pay for converting a panel's block */
+#define GEMM_ROWS 144 /* rows of a work-item: enough to pay for converting a panel's block */
+#define GEMM_GROUP 4  /* panels of a work-item: its rows stay in the second-level cache */
 #define GEMM_DEPTH (2560 / LANES) /* terms of a sum at a time: 20 KiB of panel stay in L1 */
-#define GEMM_GROUP 4   /* panels of a work-item: its rows stay in the second-level cache */
 
 /* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·GEMM_ROWS + row] is
  * a pixel's place, negative in the padding, which reads from `zero`. */
-#define DEFINE_GATHER(size, R)                                                                       \
+#define DEFINE_GATHER(size, R)                                                                 \
 	INLINE void gather_##size(act_row x, act_row zero, const int *at, int taps, int depth,     \
 	                          const vec *b, vec *c, int first)                                 \
 	{                                                                                          \

@@ -23,13 +23,6 @@ typedef PASTE(float, LANES) vec;
 
 #define UNROLL(n) __attribute__((opencl_unroll_hint(n)))
 #define INLINE static inline __attribute__((always_inline))
-
-#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
-
-typedef global const TYPE(ACT) *act_row; /* a pixel or token */
-
-#define UNROLL(n) __attribute__((opencl_unroll_hint(n)))
-#define INLINE static inline __attribute__((always_inline))
 #define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
 
 typedef global const TYPE(ACT) *act_row; /* a pixel or token */

@@ -9,7 +9,7 @@
  * the block's tiles share the work. -D ACT, -D WEIGHT. Needs tile_cpu.cl. */
 
 #define WINOGRAD_TILES 64 /* tiles of a block at most; 4·4 outputs each */
-#define WINOGRAD_DEPTH 64 /* input channels of a step at most: 144 KiB of weights */
+#define WINOGRAD_DEPTH 64 /* input channels of a step at most: 144 KiB of weights, or 288 */
 #define WINOGRAD_SCRATCH 8388608 /* bytes of transformed input at a time: stays in the cache */
 
 /* A stride of a power of two would put all places into one set of the cache: floats between
@@ -108,7 +108,7 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 	}
 }
 
-#define DEFINE_PLACE(size, R)                                                                        \
+#define DEFINE_PLACE(size, R)                                                                  \
 	INLINE void place_##size(global const float *v, int stride, int depth, const vec *u,       \
 	                         vec *m, int first)                                                \
 	{                                                                                          \
