@@ -56,15 +56,15 @@ class Base:
 
 
 class Positions(torch.nn.Module):
-    """diffusers' positions of frames, for clips of which some frames are left out: `shown` says which are there."""
-    shown = None
+    """diffusers' positions of frames, for clips of which some frames are left out: `shown` says which are there, None: the first."""
 
     def __init__(self, table):
         super().__init__()
         self.register_buffer("pe", table)
+        self.shown = None
 
     def forward(self, x):
-        return x + (self.pe[:, :x.shape[1]] if Positions.shown is None else self.pe[:, Positions.shown])
+        return x + (self.pe[:, :x.shape[1]] if self.shown is None else self.pe[:, self.shown])
 
 
 def build(base, dev):
@@ -93,7 +93,9 @@ def build(base, dev):
 def velocity(net, z, t, text, shown=None):
     """The UNet's answer to clips z [n, frames, 4, h, w] at time steps t [n] with texts [n, tokens, width]. shown: which frames of a
     longer clip these are; None: its first."""
-    Positions.shown = shown
+    for part in net.modules():
+        if isinstance(part, Positions):
+            part.shown = shown
     return net(z.transpose(1, 2), t, text.repeat_interleave(z.shape[1], 0)).sample.transpose(1, 2)
 
 
