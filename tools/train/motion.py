@@ -2,12 +2,14 @@
 # tools/corpus/motion.py, and writes a pack that holds nothing but them: the rest is borrowed from the picture pack ("base").
 #   python tools/train/motion.py train [--profile cpu|gpu|try]     corpus, latents, training; goes on from OUT/motion/last.pt
 #   torchrun --nproc-per-node 2 tools/train/motion.py train --threads 1      the same, a process for each core: 1.6 times as fast
+#   python tools/train/motion.py train --begin models/ink-motion   the same where the checkpoints are gone
 #   python tools/train/motion.py look --to FILE.webp               what the averaged weights make of a few prompts
 #   python tools/train/motion.py export --pack models/ink-motion
 # With --profile gpu --minutes 20 --pack DIR all of it by one command. When the base pack has newer weights the same command goes on
 # from the old modules over the new UNet; give a larger --samples. Latents are made anew when the encoder is another.
 import argparse
 import hashlib
+import json
 import os
 import time
 
@@ -169,7 +171,16 @@ class Data:
         return self.z[torch.from_numpy(which).to(self.dev)].float(), self.base.text(ids).last_hidden_state
 
 
-def train(base, out, profile, samples, seconds, team):
+def from_pack(pack, adapter):
+    """Clips that the modules of a pack have seen, its weights put into `adapter`: where checkpoints are gone training goes on from
+    there; the optimiser's momentum begins anew."""
+    import revive
+    adapter.load_state_dict({**adapter.state_dict(), **revive.weights(pack, "motion_adapter")})
+    with open(os.path.join(pack, "sumi.json"), encoding="utf-8") as f:
+        return json.load(f)["trained"]["motion_clips"]
+
+
+def train(base, out, profile, samples, seconds, team, begin=None):
     dev, p = common.device(), PROFILES[profile]
     folder, batch = os.path.join(out, "motion"), p["batch"]
     net, adapter = build(base, dev)
@@ -182,6 +193,10 @@ def train(base, out, profile, samples, seconds, team):
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
         if state["base"] != unet:
             print(f"the base pack's UNet is another than before: the modules go on over it after {seen} clips", flush=True)
+    elif begin:
+        seen = from_pack(begin, adapter)
+        avg = common.Average(adapter, 0.999)
+        avg.steps = 1000                              # slow from the start
     begun = seen
     clock = common.Clock(samples, seconds, state["spent"] if state and not seconds else 0.0)
     log = common.Log(os.path.join(folder, "log.jsonl") if team.rank == 0 else os.devnull, "motion")
@@ -305,6 +320,7 @@ def main():
     p.add_argument("--base", default="models/ink", help="the picture pack")
     p.add_argument("--out", default="build/train/ink-motion")
     p.add_argument("--pack", help="where the motion pack goes, beside the base (train: after training)")
+    p.add_argument("--begin", help="train: a motion pack to go on from where --out has no checkpoint")
     p.add_argument("--profile", default="gpu" if common.device().type == "cuda" else "cpu", choices=list(PROFILES))
     p.add_argument("--samples", type=int, help="clips to see, all in all")
     p.add_argument("--minutes", type=float, help="for this call, the drawing of the corpus included")
@@ -327,7 +343,7 @@ def main():
         team.wait()
         left = a.minutes * 60 - (time.time() - began) if a.minutes else None
         if left is None or left > 0:
-            train(base, a.out, a.profile, a.samples or PROFILES[a.profile]["samples"], left, team)
+            train(base, a.out, a.profile, a.samples or PROFILES[a.profile]["samples"], left, team, a.begin)
         if a.pack and team.rank == 0:
             export(base, a.out, a.pack, a.profile, a.seed)
     elif a.what == "look":
