@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -12,6 +13,8 @@ enum {
 	FILE_LIMIT = 256 << 20,
 	CHUNK = 1000 /* jobs that are checked and sent together */
 };
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 /* Jobs that were parsed and are yet to be sent. */
 struct load {
@@ -144,6 +147,9 @@ static int add_csv(struct load *l, char *text, const char *path, struct error *e
 {
 	const struct job_field *columns[COLUMNS];
 	long line = 1;
+	if (!*text)
+		return error_set(err, SUMI_INVALID,
+				 "%s: is empty: its first line names the columns", path);
 	int count, status = csv_header(&text, &line, columns, &count, path, err);
 	while (!status && *text) {
 		json_t *object = json_object();
@@ -180,9 +186,12 @@ static int add_file(struct load *l, const char *path, struct error *err)
 	    files_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_LIMIT, &text, &size, err);
 	if (status)
 		return status;
+	/* Spreadsheets begin what they export with a mark. */
+	size_t mark = strlen(BYTE_ORDER_MARK);
+	char *first = strncmp(text, BYTE_ORDER_MARK, mark) ? text : text + mark;
 	size_t n = strlen(path);
-	bool csv = n > 4 && strcmp(path + n - 4, ".csv") == 0;
-	status = csv ? add_csv(l, text, shown, err) : add_jsonl(l, text, shown, err);
+	bool csv = n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
+	status = csv ? add_csv(l, first, shown, err) : add_jsonl(l, first, shown, err);
 	free(text);
 	return status;
 }

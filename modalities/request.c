@@ -19,8 +19,8 @@ static int resolve_size(const struct pack_info *info, const char *field, int *pi
 		*pixels = fallback;
 	if (*pixels < info->scale || *pixels > 8192 || *pixels % info->scale != 0)
 		return error_set(err, SUMI_INVALID,
-				 "%s is %d: it must be a multiple of %d between %d and 8192", field,
-				 *pixels, info->scale, info->scale);
+				 "%s is %d: it must be a multiple of %d, at most 8192", field,
+				 *pixels, info->scale);
 	return SUMI_OK;
 }
 
