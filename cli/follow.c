@@ -91,7 +91,9 @@ static void explain_waiting(struct view *v, struct queue *queue, const struct qu
 		fprintf(stderr, "it waits: the queue is paused%s%s (sumi resume ends that)\n",
 			stats.pause_reason[0] ? ": " : "", stats.pause_reason);
 	else if (stats.workers == 0)
-		fprintf(stderr, "it waits: no worker is alive (is sumid running?)\n");
+		fprintf(
+		    stderr,
+		    "it waits: no worker is alive (is sumid running? if so, its log says why)\n");
 	else if (!served)
 		fprintf(stderr, "it waits: no living worker has its model (sumi status)\n");
 	else if (e->job.window)

@@ -138,7 +138,7 @@ static void print_status(const struct queue_stats *s, const json_t *workers, con
 		       json_string_value(json_object_get(w, "device")), *job ? job : "idle");
 	}
 	if (json_array_size(workers) == 0)
-		printf("no worker is alive: is sumid running?\n");
+		printf("no worker is alive (is sumid running? if so, its log says why)\n");
 	print_unserved(unserved);
 }
 
