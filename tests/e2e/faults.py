@@ -13,10 +13,6 @@ def detach(place, *options):
     return place.sumi("image", "slow one", "--detach", *options).stdout.strip()
 
 
-def reaches(place, id, step):
-    return wait_for(lambda: place.json("show", id).get("step", 0) >= step, 60, 0.05)
-
-
 def freeze(place):
     """Time for the private Redis to write what it knows, once a second, while the job stays where it is."""
     worker = place.workers()[0]
@@ -45,7 +41,7 @@ def interruptions():
     expected = sha256(place.dir / "alone.webp")
 
     id = detach(place, *SLOW)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     start = time.monotonic()
     status = place.stop()
     check(status == 0 and time.monotonic() - start < 10, "SIGTERM: exit 0 within a step", f"{status}")
@@ -57,27 +53,27 @@ def interruptions():
           not row.get("failures"), "a drain costs no attempt", str(row["attempts"]))
 
     id = detach(place, *SLOW)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     os.kill(place.workers()[0], signal.SIGSTOP)
     same_bytes(place, id, expected, "a hung worker")
     check("worker.hangs" in place.log.read_text(), "the supervisor killed it")
 
     id = detach(place, *SLOW)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     os.kill(place.workers()[0], signal.SIGKILL)
     same_bytes(place, id, expected, "a worker killed for want of memory")
     check(steps_of(place, id) <= STEPS + 1, "at most one step twice", str(steps_of(place, id)))
     check(place.json("show", id)["crashes"] == 1, "it counts as a crash")
 
     id = detach(place, *SLOW)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     freeze(place)
     place.kill()
     place.start()
     same_bytes(place, id, expected, "a power cut")
 
     id = detach(place, *SLOW)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     waiting = subprocess.Popen([BIN / "sumi", "wait", id], env=place.env(), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     worker = freeze(place)
@@ -90,7 +86,7 @@ def interruptions():
     check("redis.died" in place.log.read_text(), "and the daemon starts it anew")
 
     id = detach(place, *SLOW)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     place.configure(idle_unload="5m")
     place.daemon.send_signal(signal.SIGHUP)
     same_bytes(place, id, expected, "SIGHUP in the middle")
@@ -123,7 +119,7 @@ def window_closes():
     done = place.sumi("image", "slow one", *SLOW, "-o", "alone.webp")
     check(done.returncode == 0, "undisturbed", done.stderr)
     id = detach(place, *SLOW, "--window", "10:00-14:00", "--tz", "Test/Clock")
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     set_clock(zones, 18)
     check(wait_for(lambda: place.json("show", id)["state"] == "ready", 30), "the window closes: the job waits",
           str(place.json("show", id)))

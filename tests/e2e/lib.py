@@ -1,6 +1,6 @@
 """What the end-to-end tests share: a scratch place, daemons as real processes, the programs
 as a user types them, and the audit of what they left behind."""
-import contextlib, hashlib, json, os, pathlib, shutil, signal, sqlite3, subprocess, sys, tempfile, time
+import contextlib, hashlib, json, os, pathlib, re, shutil, signal, sqlite3, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
@@ -101,6 +101,22 @@ class Place:
 
     def workers(self):
         return [p for p, args in self.pids().items() if "--worker" in args]
+
+    def reaches(self, id, step):
+        """Waits until that many steps of a running job are made: by the log, which is told sooner than `sumi show`."""
+        made = re.compile(rf" step\.made .*id={id} .*step=(\d+)")
+        return wait_for(lambda: any(int(n) >= step for n in made.findall(self.log.read_text())), 60, 0.005)
+
+    @contextlib.contextmanager
+    def still(self, id, step):
+        """The worker is stopped at a step of a job, so that what is typed meanwhile always comes before its end."""
+        worker = self.workers()[0]
+        self.reaches(id, step)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
 
     def kill(self):
         """The power cut: everything of this daemon dies at once."""

@@ -13,10 +13,6 @@ def detach(place):
     return place.sumi("image", "birches in fog", "--detach", *JOB).stdout.strip()
 
 
-def reaches(place, id, step):
-    return wait_for(lambda: place.json("show", id).get("step", 0) >= step, 60, 0.02)
-
-
 def steps_of(place, id):
     """How many variants shared each step that was made."""
     return [int(n) for n in re.findall(rf" step\.made .*id={id} .*together=(\d+)", place.log.read_text())]
@@ -120,7 +116,7 @@ def jobs():
     audit(place, ids, "four jobs at once")
 
     ids = queue_up(place)
-    reaches(place, ids[0], 3)
+    place.reaches(ids[0], 3)
     os.kill(place.workers()[0], signal.SIGKILL)
     check(all_files(place, ids, "jobs killed in the middle") == expected, "jobs killed in the middle: the bytes are the same")
     made = [steps_of(place, id) for id in ids]
@@ -129,7 +125,7 @@ def jobs():
     audit(place, ids, "jobs killed in the middle")
 
     ids = queue_up(place)
-    reaches(place, ids[0], 3)
+    place.reaches(ids[0], 3)
     check(place.stop() == 0, "SIGTERM while jobs share steps: exit 0")
     place.start()
     check(all_files(place, ids, "jobs after a drain") == expected, "jobs after a drain: the bytes are the same")
@@ -141,27 +137,26 @@ def jobs():
     for which in (0, 2):
         name = f"job {which + 1} of four is cancelled"
         ids = queue_up(place)
-        reaches(place, ids[0], 3)
-        place.sumi("cancel", ids[which])
+        with place.still(ids[0], 3):
+            place.sumi("cancel", ids[which])
         rest = [i for i in range(4) if i != which]
-        wait_for(lambda: place.json("show", ids[which])["state"] == "cancelled")
-        states = [place.json("show", ids[i])["state"] for i in rest]
-        check("done" not in states, f"{name}: that is told while the others are being made", str(states))
         check([files_of(place, ids[i], name) for i in rest] == [expected[i] for i in rest],
               f"{name}: the others' bytes are the same")
+        ends = [place.json("show", id)["finished"] for id in ids]
+        check(ends[which] < min(ends[i] for i in rest), f"{name}: that is told while the others are being made", str(ends))
         row = place.json("show", ids[which])
         check(row["state"] == "cancelled" and not row.get("artifacts") and len(steps_of(place, ids[which])) < STEPS,
               f"{name}: it stops and leaves nothing", str(row))
         audit(place, [ids[i] for i in rest], name)
 
     ids = queue_up(place)
-    reaches(place, ids[0], 3)
-    urgent = place.sumi("image", "now", "--detach", "--steps", 2, "--width", 64, "--height", 64, "--priority",
-                        "high").stdout.strip()
+    with place.still(ids[0], 3):
+        urgent = place.sumi("image", "now", "--detach", "--steps", 2, "--width", 64, "--height", 64, "--priority",
+                            "high").stdout.strip()
     files_of(place, urgent, "an urgent job")
-    states = [place.json("show", id)["state"] for id in ids]
-    check("done" not in states, "an urgent job is done before the jobs that share steps", str(states))
     check(all_files(place, ids, "jobs interrupted") == expected, "jobs interrupted: the bytes are the same")
+    first, *others = [place.json("show", id)["finished"] for id in (urgent, *ids)]
+    check(first < min(others), "an urgent job is done before the jobs that share steps", str([first, *others]))
     audit(place, ids, "jobs interrupted")
 
     place.stop()
@@ -198,7 +193,7 @@ def main():
           str(steps_of(place, id)))
 
     id = detach(place)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     os.kill(place.workers()[0], signal.SIGKILL)
     check(files_of(place, id, "killed in the middle") == expected, "killed in the middle: the bytes are the same")
     made = steps_of(place, id)
@@ -206,7 +201,7 @@ def main():
     check(place.json("show", id)["crashes"] == 1, "killed in the middle: a crash")
 
     id = detach(place)
-    reaches(place, id, 3)
+    place.reaches(id, 3)
     check(place.stop() == 0, "SIGTERM in the middle: exit 0")
     place.start()
     check(files_of(place, id, "after a drain") == expected, "after a drain: the bytes are the same")
@@ -224,8 +219,8 @@ def main():
     check(len(steps_of(place, id)) == 2 * STEPS, "killed between two results: no step twice", str(steps_of(place, id)))
 
     id = detach(place)
-    reaches(place, id, 3)
-    place.sumi("cancel", id)
+    with place.still(id, 3):
+        place.sumi("cancel", id)
     wait_for(lambda: place.json("show", id)["state"] == "cancelled")
     row = place.json("show", id)
     check(row["state"] == "cancelled" and not row.get("artifacts") and len(steps_of(place, id)) < STEPS,

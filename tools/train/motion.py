@@ -35,6 +35,7 @@ FEW, ALL_SHARE = 6, 0.2                               # frames of a batch; the s
 MOVES = 4.0                                           # weight of what differs between frames against what they have in common
 LATE = 1.5                                            # time steps lean to noise, where it is settled what moves
 HEADS, POSITIONS = 4, 32
+SHOWN = {"waves": 2, "rain": 2.5, "stars": 2.5, "flicker": 3}   # how often against the others: what is small is learned last
 SHARED = 0.9                                          # of the noise's variance: the same for all frames (arXiv:2305.10474)
 LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
 
@@ -161,11 +162,13 @@ class Data:
     def __init__(self, base, out, dev, drop=0.1):
         self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
         self.codes = np.load(os.path.join(out, "corpus", "codes.npy"))
+        often = np.array([SHOWN.get(M.MOTIONS[c], 1) for c in self.codes[:, -1]], float)
+        self.chance = often / often.sum()
         self.base, self.dev, self.drop = base, dev, drop
 
     @torch.no_grad()
     def batch(self, rng, count):
-        which = rng.integers(len(self.z), size=count)
+        which = rng.choice(len(self.z), size=count, p=self.chance)
         texts = ["" if rng.random() < self.drop else M.caption(A.from_codes(self.codes[i][:-1]), rng)[0] for i in which]
         ids = torch.tensor([self.base.tokens(t) for t in texts], device=self.dev)
         return self.z[torch.from_numpy(which).to(self.dev)].float(), self.base.text(ids).last_hidden_state
