@@ -187,8 +187,32 @@ local function close(id, from, state, code, text)
 	closed[#closed + 1] = id
 end
 
+-- The job by which a new one waits for itself, or nil. Only a job for which others wait already can close a
+-- circle; what is looked at is limited, as Redis serves nobody else meanwhile.
+local function circle(id)
+	local seen, open, left = {}, {id}, 10000
+	if redis.call('EXISTS', P .. 'next:' .. id) == 0 then
+		return nil
+	end
+	while #open > 0 do
+		local waiting = table.remove(open)
+		for other in string.gmatch(redis.call('HGET', job_key(waiting), 'after'), '%S+') do
+			if other == id then
+				return waiting
+			end
+			left = left - 1
+			if left == 0 then
+				return nil
+			elseif not seen[other] and redis.call('HGET', job_key(other), 'state') == 'blocked' then
+				seen[other] = true
+				table.insert(open, other)
+			end
+		end
+	end
+end
+
 -- Puts a job that is in no structure where it belongs now: blocked, delayed or ready, or
--- failed where a job that it needs has failed. due: ms since 1970, 0 for at once.
+-- failed where a job that it needs has failed or waits for it. due: ms since 1970, 0 for at once.
 local function place(id, due)
 	local key, waits = job_key(id), 0
 	local h = redis.call('HMGET', key, 'after', 'class', 'window', 'prio', 'submitter', 'cost',
@@ -204,7 +228,12 @@ local function place(id, due)
 			waits = waits + 1
 		end
 	end
-	if waits > 0 then
+	local through = waits > 0 and circle(id)
+	if through then
+		redis.call('HSET', key, 'state', 'blocked')
+		close(id, 'blocked', 'failed', 'dependency', 'job ' .. through .. ', for which it waits, waits for it')
+		return 'failed'
+	elseif waits > 0 then
 		redis.call('HSET', key, 'state', 'blocked', 'updated', now, 'due', due)
 		redis.call('ZADD', P .. 'blocked', now, id)
 		tell_all(id, 'blocked')

@@ -289,6 +289,33 @@ static void test_failed_dependencies(void **state)
 	fixture_finish_next("c");
 }
 
+static void test_circles(void **state)
+{
+	(void)state;
+	struct queue_entry entry;
+	fixture_submit(q, JOB("a", ",\"after\":[\"c\"]"));
+	fixture_submit(q, JOB("b", ",\"after\":[\"a\",\"x\"]"));
+	fixture_submit(q, JOB("far", ",\"after\":[\"b\"]"));
+	assert_int_equal(fixture_submit(q, JOB("c", ",\"after\":[\"b\"]")), JOB_FAILED);
+	must(queue_get(q, "c", &entry, &err), &err);
+	assert_string_equal(entry.error_code, "dependency");
+	assert_string_equal(entry.error, "job a, for which it waits, waits for it");
+	queue_entry_clear(&entry);
+	assert_int_equal(fixture_state(q, "a"), JOB_FAILED);
+	assert_int_equal(fixture_state(q, "b"), JOB_FAILED);
+	assert_int_equal(fixture_state(q, "far"), JOB_FAILED);
+	assert_int_equal(fixture_int("EXISTS {sumi}:next:a {sumi}:next:b {sumi}:next:c {sumi}:next:x"), 0);
+	/* Two ways to one job are no circle, in whatever order they come. */
+	fixture_submit(q, JOB("end", ",\"after\":[\"left\",\"right\"]"));
+	fixture_submit(q, JOB("left", ",\"after\":[\"begin\"]"));
+	fixture_submit(q, JOB("right", ",\"after\":[\"begin\",\"left\"]"));
+	assert_int_equal(fixture_submit(q, JOB("begin", "")), JOB_READY);
+	fixture_finish_next("begin");
+	fixture_finish_next("left");
+	fixture_finish_next("right");
+	fixture_finish_next("end");
+}
+
 static void test_cancel_in_each_state(void **state)
 {
 	(void)state;
@@ -502,6 +529,7 @@ int main(void)
 	    TEST(test_poison),
 	    TEST(test_dependencies),
 	    TEST(test_failed_dependencies),
+	    TEST(test_circles),
 	    TEST(test_cancel_in_each_state),
 	    TEST(test_cancel_overtakes_nothing),
 	    TEST(test_cancelled_while_its_worker_dies),
