@@ -13,6 +13,20 @@ static const struct cli_option again_options[] = {
     {"detach", 0, NULL, "print the job's id and return at once"},
     {NULL, 0, NULL, NULL}};
 
+/* Files come from anywhere: one says what is in it, not when or for whom it is made again. */
+static void keep_parameters(json_t *object)
+{
+	const char *name;
+	json_t *value;
+	void *next;
+	json_object_foreach_safe(object, next, name, value)
+	{
+		const struct job_field *field = job_field_find(name);
+		if (field && !field->render)
+			json_object_del(object, name);
+	}
+}
+
 /* The file's own JSON without what describes its making; options given now win. */
 static int read_job(struct cli *cli, struct job *job, struct error *err)
 {
@@ -32,6 +46,7 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	if (status)
 		return status;
 	json_object_del(object, "made_by");
+	keep_parameters(object);
 	json_object_update(object, cli->fields);
 	status = job_parse_object(object, job, err);
 	json_decref(object);
@@ -43,7 +58,9 @@ static int run_again(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct job job = {0};
-	int code, status = cli_check_output(cli_value(cli, "output"), &err);
+	int code;
+	int status =
+	    cli_value(cli, "detach") ? SUMI_OK : cli_check_output(cli_value(cli, "output"), &err);
 	if (!status)
 		status = read_job(cli, &job, &err);
 	if (!status)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -228,15 +229,23 @@ int cli_prompt(struct cli *cli, struct error *err)
 	return SUMI_OK;
 }
 
+bool cli_is_folder(const char *path)
+{
+	struct stat there;
+	size_t n = strlen(path);
+	return (n && path[n - 1] == '/') || (stat(path, &there) == 0 && S_ISDIR(there.st_mode));
+}
+
 int cli_check_output(const char *output, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	const char *slash = output ? strrchr(output, '/') : NULL;
+	int length = slash && slash > output ? (int)(slash - output) : 1;
 	if (slash && !slash[1])
 		return SUMI_OK;
-	int status = slash && slash > output
-			 ? files_path(folder, err, "%.*s", (int)(slash - output), output)
-			 : files_path(folder, err, "%s", slash ? "/" : ".");
+	int status = output && cli_is_folder(output)
+			 ? files_path(folder, err, "%s", output)
+			 : files_path(folder, err, "%.*s", length, slash ? output : ".");
 	if (!status && access(folder, W_OK | X_OK) != 0)
 		status = error_set(err, SUMI_INVALID, "nothing can be written to %s: %s", folder,
 				   strerror(errno));

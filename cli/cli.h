@@ -72,6 +72,9 @@ int cli_number(const struct cli *cli, const char *name, long min, long max, long
 /* Makes the first argument the prompt among the job's fields. */
 int cli_prompt(struct cli *cli, struct error *err);
 
+/* A folder that is there, or a path that ends in '/'. */
+bool cli_is_folder(const char *path);
+
 /* Whether a file could be written to output: asked before hours are spent on it. A path that
  * ends in '/' is a folder that will be made; NULL is the present folder. */
 int cli_check_output(const char *output, struct error *err);

@@ -211,8 +211,7 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 			status =
 			    error_set(err, SUMI_BUSY,
 				      "the job goes on: sumi watch %s, sumi cancel %s", id, id);
-		if (!status && options->timeout_ms &&
-		    clock_boot_ms() - v.start > options->timeout_ms)
+		if (!status && options->until_ms && clock_boot_ms() > options->until_ms)
 			status = error_set(err, SUMI_TIMEOUT, "%s is not done yet", id);
 	}
 	end_line(&v);
@@ -240,17 +239,9 @@ static int target_path(const char *output, const struct store_artifact *a, size_
 {
 	char role[64] = "";
 	size_t n = output ? strlen(output) : 0;
-	bool folder = !output || (n && output[n - 1] == '/') || access(output, F_OK) == 0;
-	if (folder && output) {
-		char probe[FILES_PATH_MAX];
-		int status = files_path(probe, err, "%s/.", output);
-		if (status)
-			return status;
-		folder = output[n - 1] == '/' || access(probe, F_OK) == 0;
-	}
 	if (strcmp(a->role, "main") != 0)
 		snprintf(role, sizeof role, "-%.20s-%d", a->role, a->number);
-	if (folder)
+	if (!output || cli_is_folder(output))
 		return files_path(out, err, "%s%s%s-%d%s.%s", output ? output : "",
 				  output && output[n - 1] != '/' ? "/" : "", a->job, a->variant + 1,
 				  role, a->format);

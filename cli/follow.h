@@ -7,7 +7,7 @@
 struct follow_options {
 	bool previews;      /* draw them, where the terminal can */
 	bool events;        /* with --json: print each event as a line of its own */
-	int64_t timeout_ms; /* give up after so long; 0: never */
+	int64_t until_ms;   /* give up then, by clock_boot_ms(); 0: never */
 };
 
 /* Follows a job to its end and fills *entry, which the caller clears. SUMI_NOTFOUND,

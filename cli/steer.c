@@ -44,7 +44,9 @@ static int wait_or_watch(struct cli *cli, bool previews)
 	json_t *rows = json_array();
 	int code = EXIT_OK, status = SUMI_OK;
 	if (timeout)
-		status = clock_parse_duration(timeout, &options.timeout_ms, &err);
+		status = clock_parse_duration(timeout, &options.until_ms, &err);
+	if (options.until_ms)
+		options.until_ms += clock_boot_ms();
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
@@ -75,9 +77,15 @@ static int run_fetch(struct cli *cli)
 {
 	struct error err = {0};
 	json_t *paths = json_array();
+	const char *output = cli_value(cli, "output");
 	int status = SUMI_OK;
+	if (cli->arg_count > 1 && output && !cli_is_folder(output))
+		status = error_set(
+		    &err, SUMI_INVALID,
+		    "the files of several jobs need a folder: -o %s is none (a new one ends in /)",
+		    output);
 	for (int i = 0; i < cli->arg_count && !status; i++)
-		status = fetch_files(cli, cli->args[i], cli_value(cli, "output"), paths, &err);
+		status = fetch_files(cli, cli->args[i], output, paths, &err);
 	if (!status && cli->json)
 		cli_print_json(json_incref(paths));
 	json_decref(paths);

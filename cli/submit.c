@@ -186,6 +186,11 @@ static int add_file(struct load *l, const char *path, struct error *err)
 	    files_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_LIMIT, &text, &size, err);
 	if (status)
 		return status;
+	if (memchr(text, 0, size)) {
+		free(text);
+		return error_set(err, SUMI_INVALID,
+				 "%s: has NUL bytes: save it as UTF-8, not as UTF-16", shown);
+	}
 	/* Spreadsheets begin what they export with a mark. */
 	size_t mark = strlen(BYTE_ORDER_MARK);
 	char *first = strncmp(text, BYTE_ORDER_MARK, mark) ? text : text + mark;
@@ -199,7 +204,8 @@ static int add_file(struct load *l, const char *path, struct error *err)
 static int by_ending(const struct dirent *e)
 {
 	const char *dot = strrchr(e->d_name, '.');
-	return dot && e->d_name[0] != '.' && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".csv"));
+	return dot && e->d_name[0] != '.' &&
+	       (!strcasecmp(dot, ".jsonl") || !strcasecmp(dot, ".csv"));
 }
 
 /* Every file of a folder, each renamed to NAME.queued when it is in: a second run finds only

@@ -9,10 +9,10 @@
 enum { TEXTS_BYTES = 8 << 20 };
 
 /* What one component needs must be what the other gives. */
-static int check_match(const struct pack *pack, struct error *err)
+static int check_unet(const struct pack *pack, const struct unet *model, struct error *err)
 {
 	const struct text_config *text = text_encoder_config(pack->text_encoder);
-	const struct unet_config *unet = unet_config(pack->unet);
+	const struct unet_config *unet = unet_config(model);
 	const struct vae_config *vae = vae_config(pack->vae);
 	if (unet->context != text->width)
 		return error_set(err, SUMI_INVALID,
@@ -25,6 +25,23 @@ static int check_match(const struct pack *pack, struct error *err)
 		    "%s: the UNet takes %d and gives %d channels, the VAE's latents have "
 		    "%d: inpainting and upscaling models are not supported",
 		    pack->info.path, unet->in_channels, unet->out_channels, vae->latent_channels);
+	return SUMI_OK;
+}
+
+/* Sizes of pictures and latents are planned by what pack_info_read() found in the VAE's file. */
+static int check_vae(const struct pack *pack, struct error *err)
+{
+	const struct vae_config *vae = vae_config(pack->vae);
+	if (vae->in_channels != 3 || vae->out_channels != 3)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: the VAE takes %d and gives %d channels, pictures have 3",
+				 pack->info.path, vae->in_channels, vae->out_channels);
+	if (vae->scale != pack->info.scale || vae->latent_channels != pack->info.latent_channels)
+		return error_set(
+		    err, SUMI_INVALID,
+		    "%s: vae/config.json: 'block_out_channels' lists other levels than "
+		    "'encoder_block_out_channels'",
+		    pack->info.path);
 	return SUMI_OK;
 }
 
@@ -48,7 +65,8 @@ static int open_models(struct pack *pack, struct error *err)
 	    (status = vae_open(pack->device, folder, &pack->vae, err)))
 		return status;
 	sampler_config_for_latents(&pack->scheduler);
-	return check_match(pack, err);
+	status = check_vae(pack, err);
+	return status ? status : check_unet(pack, pack->unet, err);
 }
 
 int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err)
@@ -99,6 +117,8 @@ int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err
 		status = pack_part(&pack->info, pack->info.fast_unet, folder, err);
 		if (!status)
 			status = unet_open(pack->device, folder, &pack->fast, err);
+		if (!status)
+			status = check_unet(pack, pack->fast, err);
 		if (!status && pack->info.has_motion &&
 		    !(status = pack_part(&pack->info, "motion_adapter", folder, err)))
 			status = unet_motion_open(pack->fast, folder, err);

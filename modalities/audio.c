@@ -71,8 +71,33 @@ static int find_mood(const struct pack_info *info, const char *name, struct mood
 
 /* ---- resolving --------------------------------------------------------------------- */
 
-static int resolve_duration(const struct spectrogram *s, const struct mood *mood, struct request *r,
-			    struct error *err)
+static int round_up(int value, int multiple)
+{
+	return (value + multiple - 1) / multiple * multiple;
+}
+
+static struct spectrogram_shape shape_of(const struct pack_info *info, const struct spectrogram *s,
+					 const struct request *r)
+{
+	struct spectrogram_shape shape = {.circular = r->loop};
+	double frames = r->duration * s->rate / s->hop;
+	if (r->loop) {
+		shape.frames = (int)round(frames);
+		shape.length = (size_t)shape.frames * (size_t)s->hop;
+		shape.columns = round_up(shape.frames - info->scale / 2, info->scale);
+	} else {
+		shape.frames = (int)ceil(frames);
+		shape.length = (size_t)round(r->duration * s->rate);
+		/* The model knows whole windows: a shorter clip is the beginning of one. */
+		shape.columns = round_up(shape.frames, info->scale);
+		if (shape.columns < s->window_columns)
+			shape.columns = s->window_columns;
+	}
+	return shape;
+}
+
+static int resolve_duration(const struct pack_info *info, const struct spectrogram *s,
+			    const struct mood *mood, struct request *r, struct error *err)
 {
 	if (r->duration == 0)
 		r->duration = fmax(DURATION_MIN, (double)s->window_columns * s->hop / s->rate);
@@ -89,6 +114,12 @@ static int resolve_duration(const struct spectrogram *s, const struct mood *mood
 		return error_set(err, SUMI_TOOBIG,
 				 "duration %g: more than %d columns of %d samples", r->duration,
 				 COLUMNS_MAX, s->hop);
+	if (shape_of(info, s, r).columns < info->scale)
+		return error_set(
+		    err, SUMI_INVALID,
+		    "a loop of %g s has less than %d columns of %d samples: give a longer "
+		    "duration",
+		    r->duration, info->scale, s->hop);
 	return SUMI_OK;
 }
 
@@ -123,32 +154,7 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 	if ((status = request_resolve(info, r, err)) ||
 	    (status = request_resolve_format(r, audio_formats, err)))
 		return status;
-	return resolve_duration(&s, &mood, r, err);
-}
-
-static int round_up(int value, int multiple)
-{
-	return (value + multiple - 1) / multiple * multiple;
-}
-
-static struct spectrogram_shape shape_of(const struct pack_info *info, const struct spectrogram *s,
-					 const struct request *r)
-{
-	struct spectrogram_shape shape = {.circular = r->loop};
-	double frames = r->duration * s->rate / s->hop;
-	if (r->loop) {
-		shape.frames = (int)round(frames);
-		shape.length = (size_t)shape.frames * (size_t)s->hop;
-		shape.columns = round_up(shape.frames - info->scale / 2, info->scale);
-	} else {
-		shape.frames = (int)ceil(frames);
-		shape.length = (size_t)round(r->duration * s->rate);
-		/* The model knows whole windows: a shorter clip is the beginning of one. */
-		shape.columns = round_up(shape.frames, info->scale);
-		if (shape.columns < s->window_columns)
-			shape.columns = s->window_columns;
-	}
-	return shape;
+	return resolve_duration(info, &s, &mood, r, err);
 }
 
 /* ---- beginning --------------------------------------------------------------------- */

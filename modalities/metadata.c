@@ -183,24 +183,41 @@ static size_t put_unescaped(FILE *out, const char *p, size_t left)
 	return 1;
 }
 
-/* The text of element or attribute `name` in *text, a new string, or NULL when there is none.
- * Programs that rewrite XMP may turn a simple element into an attribute. */
+/* Where the text of element or attribute `name` begins, and the character that ends it. Programs
+ * that rewrite XMP may turn a simple element into an attribute. What others hold is stepped over: a
+ * prompt may have the name in it. NULL when there is none. */
+static const char *xmp_find(const char *p, const char *end, const char *name, char *stop)
+{
+	size_t n = strlen(name);
+	while ((p = memchr(p, '<', (size_t)(end - p)))) {
+		const char *tag = ++p;
+		if ((size_t)(end - tag) > n && memcmp(tag, name, n) == 0 && tag[n] == '>') {
+			*stop = '<';
+			return tag + n + 1;
+		}
+		for (; p < end && *p != '>'; p++) {
+			if (*p != '"' && *p != '\'')
+				continue;
+			*stop = *p++;
+			if ((size_t)(p - tag) > n + 2 && p[-2] == '=' &&
+			    memcmp(p - 2 - n, name, n) == 0 && strchr(" \t\r\n", *(p - 3 - n)))
+				return p;
+			p = memchr(p, *stop, (size_t)(end - p));
+			if (!p)
+				return NULL;
+		}
+	}
+	return NULL;
+}
+
+/* That text in *text, a new string, or NULL when there is none. */
 static int xmp_value(const char *xmp, size_t size, const char *name, char **text, struct error *err)
 {
+	char stop;
+	const char *end = xmp + size, *p = xmp_find(xmp, end, name, &stop);
 	*text = NULL;
-	const char *at = memmem(xmp, size, name, strlen(name));
-	if (!at)
+	if (!p)
 		return SUMI_OK;
-	const char *p = at + strlen(name), *end = xmp + size;
-	char stop = '<';
-	if (end - p >= 2 && p[0] == '=' && (p[1] == '"' || p[1] == '\'')) {
-		stop = p[1];
-		p += 2;
-	} else if (p < end && *p == '>') {
-		p++;
-	} else {
-		return SUMI_OK;
-	}
 	const char *close = memchr(p, stop, (size_t)(end - p));
 	if (!close)
 		return error_set(err, SUMI_CORRUPT, "XMP: %s has no end", name);

@@ -9,7 +9,7 @@
 
 #define SOUND_RATE_MIN 8000
 #define SOUND_RATE_MAX 192000
-#define SOUND_LENGTH_MAX ((size_t)192000 * 600) /* samples of a channel that a file may have */
+#define SOUND_SECONDS_MAX 600 /* of a file from outside */
 
 struct sound {
 	int rate;       /* samples a second */

@@ -158,7 +158,7 @@ static long memory_tell(void *source)
 static int read_all(OggVorbis_File *file, const char *where, struct sound *out, struct error *err)
 {
 	size_t at = 0;
-	int link = 0, first = -1;
+	int link = 0;
 	while (at < out->length) {
 		float **pcm;
 		long n = ov_read_float(file, &pcm, 4096, &link);
@@ -166,8 +166,9 @@ static int read_all(OggVorbis_File *file, const char *where, struct sound *out, 
 			continue;
 		if (n < 0)
 			return error_set(err, SUMI_CORRUPT, "%s: damaged Vorbis data", where);
-		first = first < 0 ? link : first;
-		if (n == 0 || link != first)
+		/* Of a chain of streams the first alone was measured: another may have fewer
+		 * channels. */
+		if (n == 0 || link != 0)
 			break;
 		size_t take = (size_t)n < out->length - at ? (size_t)n : out->length - at;
 		for (int c = 0; c < out->channels; c++)
@@ -196,9 +197,10 @@ int vorbis_decode(const void *data, size_t size, const char *where, struct sound
 		status = error_set(err, SUMI_UNSUPPORTED,
 				   "%s: must have one or two channels at %d to %d Hz", where,
 				   SOUND_RATE_MIN, SOUND_RATE_MAX);
-	else if (total < 0 || (size_t)total > SOUND_LENGTH_MAX)
-		status = error_set(err, SUMI_TOOBIG, "%s: says that it has %lld samples", where,
-				   (long long)total);
+	else if (total < 0 || total > (ogg_int64_t)SOUND_SECONDS_MAX * info->rate)
+		status = error_set(err, SUMI_TOOBIG,
+				   "%s: says that it has %lld samples at %ld Hz, longer than %d s",
+				   where, (long long)total, info->rate, SOUND_SECONDS_MAX);
 	else
 		status = sound_new(out, (int)info->rate, info->channels, (size_t)total, err);
 	if (!status)

@@ -180,8 +180,9 @@ int wav_decode(const void *data, size_t size, const char *where, struct sound *o
 	if (status)
 		return status;
 	size_t frame = (size_t)w.channels * (size_t)(w.bits / 8), length = w.bytes / frame;
-	if (length > SOUND_LENGTH_MAX)
-		return error_set(err, SUMI_TOOBIG, "%s: has %zu samples", where, length);
+	if (length > (size_t)SOUND_SECONDS_MAX * (size_t)w.rate)
+		return error_set(err, SUMI_TOOBIG, "%s: has %zu samples at %d Hz, longer than %d s",
+				 where, length, w.rate, SOUND_SECONDS_MAX);
 	if ((status = sound_new(out, w.rate, w.channels, length, err)))
 		return status;
 	for (size_t i = 0; i < length; i++)

@@ -56,6 +56,18 @@ static int make_parents(const struct store *s, const char *sha256, struct error 
 	return SUMI_OK;
 }
 
+/* The same for a file that is there: who renamed it may have died before he could say so. */
+static int sync_names(const char *file, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = files_path(path, err, "%s", file);
+	for (int depth = 0; depth < 3 && !status; depth++) {
+		status = files_sync_parent(path, err);
+		*strrchr(path, '/') = '\0';
+	}
+	return status;
+}
+
 /* files_write_durable() with the temp file in a folder of its own, where store_collect() finds
  * it, and with crash points. */
 static int write_file(const struct store *s, const char *sha256, const char *path, const void *data,
@@ -218,7 +230,9 @@ int store_artifact_put(struct store *s, struct store_artifact *a, const void *da
 	/* The file may be there from an earlier attempt, and may then be collected as an orphan
 	 * until the row stands: look again under the lock. */
 	for (int round = 0; !status && missing && round < 3; round++) {
-		if (!file_holds(path, a)) {
+		if (file_holds(path, a)) {
+			status = sync_names(path, err);
+		} else {
 			status = store_space(s, a->bytes, err);
 			if (!status)
 				status = write_file(s, a->sha256, path, data, size, err);
@@ -293,41 +307,4 @@ int store_artifacts(struct store *s, const char *job, bool all, struct store_art
 		 columns, all ? "" : " AND a.state = 'visible'");
 	status = db_query(s, &statement, err, sql, I(key), T(job));
 	return status ? status : read_artifacts(s, statement, list, count, err);
-}
-
-int store_artifact_find(struct store *s, const char *sha256, struct store_artifact *a,
-			struct error *err)
-{
-	char columns[512], sql[1024], end[SHA256_HEX_SIZE + 1];
-	struct store_artifact *list = NULL;
-	size_t count = 0, n = strlen(sha256);
-	sqlite3_stmt *statement;
-	if (n < 4 || n > 64 || strspn(sha256, "0123456789abcdef") != n)
-		return error_set(err, SUMI_INVALID, "'%.70s' are not 4 to 64 digits of a SHA-256",
-				 sha256);
-	snprintf(end, sizeof end, "%s", sha256);
-	end[n - 1]++; /* the first text that does not begin so, as an index can look for it */
-	store_column_list(store_artifact_columns, "a", columns);
-	snprintf(sql, sizeof sql,
-		 "SELECT j.id, %s FROM artifacts a JOIN jobs j ON j.key = a.job "
-		 "WHERE a.sha256 >= ?1 AND a.sha256 < ?2 AND a.state = 'visible' "
-		 "ORDER BY a.sha256, a.id LIMIT 2",
-		 columns);
-	int status = db_query(s, &statement, err, sql, T(sha256), T(end));
-	if (!status)
-		status = read_artifacts(s, statement, &list, &count, err);
-	if (status)
-		return status;
-	if (count == 0)
-		status =
-		    error_set(err, SUMI_NOTFOUND, "no artifact's SHA-256 begins with %s", sha256);
-	else if (count == 2 && strcmp(list[0].sha256, list[1].sha256) != 0)
-		status = error_set(err, SUMI_INVALID,
-				   "several artifacts begin with %s: give more digits", sha256);
-	if (!status && count > 0) {
-		*a = list[0];
-		list[0] = (struct store_artifact){0};
-	}
-	store_artifacts_free(list, count);
-	return status;
 }

@@ -210,10 +210,6 @@ int store_find_digest(struct store *s, const char *digest, struct store_job *job
 int store_artifacts(struct store *s, const char *job, bool all, struct store_artifact **list,
 		    size_t *count, struct error *err);
 void store_artifacts_free(struct store_artifact *list, size_t count);
-/* A visible artifact by the first digits of its SHA-256 (at least 4); SUMI_INVALID when several
- * begin so. */
-int store_artifact_find(struct store *s, const char *sha256, struct store_artifact *a,
-			struct error *err);
 
 int store_attempts(struct store *s, const char *job, struct store_attempt **list, size_t *count,
 		   struct error *err);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What bad input gets: one clear line that names it, exit status 2, nothing half-written."""
-import os, shutil, struct, subprocess
+import math, os, shutil, struct, subprocess
 
 from lib import *
 
@@ -124,6 +124,93 @@ def packs(place):
           done.stderr.decode())
 
 
+def reshaped(data, shapes):
+    """Weights with other shapes for some tensors, filled with zeros."""
+    header, body = header_of(data)
+    new, parts, at = {}, [], 0
+    for name, row in sorted(header.items()):
+        if name == "__metadata__":
+            continue
+        begin, end = row["data_offsets"]
+        part = body[begin:end]
+        if name in shapes:
+            size = (end - begin) // math.prod(row["shape"])
+            part = bytes(size * math.prod(shapes[name]))
+            row = {**row, "shape": shapes[name]}
+        new[name] = {**row, "data_offsets": [at, at + len(part)]}
+        parts.append(part)
+        at += len(part)
+    return with_header(new, b"".join(parts))
+
+
+def parts_that_do_not_match(place):
+    """Each part is sound by itself; what is planned for one would be overrun by another."""
+    quick = ["--width", 64, "--height", 64, "--steps", 1, "-o", "x.webp", "-q"]
+    at = place.parent / "mismatched"
+
+    def copy(pack, changes):
+        shutil.rmtree(at, ignore_errors=True)
+        shutil.copytree(PACKS / pack, at)
+        for file, fields in changes.items():
+            path = at / file
+            path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    copy(PACK, {"vae/config.json": {"out_channels": 64}})
+    weights = at / "vae/diffusion_pytorch_model.safetensors"
+    last = {n: r["shape"] for n, r in header_of(weights.read_bytes())[0].items() if n.startswith("decoder.conv_out")}
+    weights.write_bytes(reshaped(weights.read_bytes(), {n: [64, *shape[1:]] for n, shape in last.items()}))
+    refused(place, "a VAE that gives 64 channels", "render", "ink", "--pack", at, *quick, words=["VAE", "64"])
+
+    copy("taesd-tiny", {"vae/config.json": {"block_out_channels": [8]}})
+    refused(place, "a VAE with two lists of levels", "render", "ink", "--pack", at, *quick, words=["block_out_channels"])
+
+    copy(PACK, {})
+    (at / "sumi.json").write_text('{"fast": {"steps": 1, "cfg_scale": 1}}')
+    shutil.copytree(at / "unet", at / "unet_fast")
+    config, weights = at / "unet_fast/config.json", at / "unet_fast/diffusion_pytorch_model.safetensors"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "out_channels": 64}))
+    last = {n: r["shape"] for n, r in header_of(weights.read_bytes())[0].items() if n.startswith("conv_out")}
+    weights.write_bytes(reshaped(weights.read_bytes(), {n: [64, *shape[1:]] for n, shape in last.items()}))
+    refused(place, "a fast UNet that gives 64 channels", "render", "ink", "--fast", "--pack", at, *quick,
+            words=["UNet", "64"])
+    check(run(place, "render", "ink", "--pack", at, *quick).returncode == 0, "the pack's other UNet is used")
+    (place.dir / "x.webp").unlink()
+
+    sound = {"sample_rate": 8000, "hop_length": 2048, "win_length": 4096, "n_fft": 4096, "f_max": 4000}
+    manifest = json.loads((PACKS / "sound-tiny/sumi.json").read_text())
+    copy("sound-tiny", {"sumi.json": {"spectrogram": {**manifest["spectrogram"], **sound}}})
+    refused(place, "a loop shorter than a latent column", "render", "ink", "--pack", at, "--loop", "--duration", 1,
+            "-o", "x.ogg", "-q", words=["loop", "duration"])
+
+
+def files_of_others(place):
+    """What a file says of its making is believed, what it says about the queue is not."""
+    quick = ["--width", 64, "--height", 64, "--steps", 1]
+    check(place.sumi("image", "ink", *quick, "-o", "own.webp").returncode == 0, "a picture to make again")
+    data = (place.dir / "own.webp").read_bytes()
+    begin = data.index(b"<sumi:json>{") + len(b"<sumi:json>{")
+    more = b'"every":"1h","notify":"http://127.0.0.1:9/","priority":"high","tags":["x"],"submitter":"me",'
+    chunk = data.rindex(b"XMP ", 0, begin)
+    size, = struct.unpack("<I", data[chunk + 4:chunk + 8])
+    body = data[chunk + 8:begin] + more + data[begin:chunk + 8 + size]
+    rest = data[chunk + 8 + size + size % 2:]
+    data = data[:chunk + 4] + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2) + rest
+    (place.dir / "foreign.webp").write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    id = place.sumi("again", "foreign.webp", "--detach").stdout.strip()
+    place.sumi("wait", id)
+    row = place.json("show", id)
+    check(row["state"] == "done" and row["prompt"] == "ink" and row.get("priority", "normal") == "normal" and
+          row.get("submitter", "anonymous") == "anonymous" and not {"every", "notify", "tags"} & set(row),
+          "again: a foreign file does not choose when, for whom or how often", str(row))
+
+    (place.dir / "utf16.jsonl").write_bytes('{"modality":"image","prompt":"ink"}\n'.encode("utf-16-le"))
+    refused(place, "a batch file in UTF-16", "batch", "utf16.jsonl", words=["utf16.jsonl", "UTF-8"])
+    refused(place, "several jobs' files under one name", "fetch", id, id, "-o", "one.webp", words=["one.webp", "folder"])
+    (place.dir / "closed" / "open").mkdir(parents=True)
+    done = place.sumi("fetch", id, id, "-o", "closed/open")
+    check(done.returncode == 0 and len(os.listdir(place.dir / "closed" / "open")) == 1, "a folder takes them", done.stderr)
+
+
 def through_the_daemon(place):
     """A job whose pack is damaged fails at once, with the reason, and the daemon goes on."""
     shutil.copytree(PACKS / PACK, place.dir / "packs" / "broken")
@@ -145,6 +232,7 @@ def through_the_daemon(place):
     done = place.sumi("image", "ink", "--width", 68, "--height", 64)
     check(done.returncode in (2, 5) and "width" in done.stderr, "a size that the model cannot make", done.stderr)
     check(place.sumi("image", "ink", *quick).returncode == 0, "the next job is made")
+    files_of_others(place)
 
 
 def main():
@@ -154,6 +242,7 @@ def main():
         parameters(place)
         place.stop()
         packs(place)
+        parts_that_do_not_match(place)
         through_the_daemon(place)
     finally:
         place.remove()

@@ -267,6 +267,18 @@ static void check_xmp(void **state)
 			 SUMI_INVALID);
 	assert_int_equal(metadata_read_xmp("sumi:json", 9, &m, &err), 0);
 	assert_null(m.json);
+	/* Names in others' text and values, where a prompt may have put them. */
+	const char element[] = "<a b='1'>x sumi:json=\"no\"</a><sumi:json>{}</sumi:json>";
+	assert_int_equal(metadata_read_xmp(element, sizeof element - 1, &m, &err), 0);
+	assert_string_equal(m.json, "{}");
+	metadata_free(&m);
+	const char value[] = "<a sumi:parameters=\"x <sumi:json>no sumi:json='no' y\" sumi:json='{}'/>";
+	assert_int_equal(metadata_read_xmp(value, sizeof value - 1, &m, &err), 0);
+	assert_string_equal(m.json, "{}");
+	metadata_free(&m);
+	const char unended[] = "<a b='1 sumi:json=\"no\">";
+	assert_int_equal(metadata_read_xmp(unended, sizeof unended - 1, &m, &err), 0);
+	assert_null(m.json);
 }
 
 static void check_png(void **state)
