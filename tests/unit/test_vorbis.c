@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <ogg/ogg.h>
 
 #include "base/files.h"
 #include "modalities/vorbis.h"
@@ -186,6 +187,77 @@ static void write_file(char path[64], const void *data, size_t size)
 	assert_int_equal(files_write_durable(path, data, size, &err), 0);
 }
 
+/* Two streams one after the other, of which the first says that it is sound and has none: its
+ * packets are marked as something else. */
+static void a_chain_is_its_first_stream(void **state)
+{
+	(void)state;
+	struct error err;
+	struct sound two = make_sound(0, 2, 8), one = make_sound(0, 1, 1), got;
+	uint8_t *first, *second;
+	size_t first_size, second_size;
+	ogg_sync_state sync;
+	ogg_page page;
+	assert_int_equal(vorbis_encode(&two, 60, NULL, &first, &first_size, &err), 0);
+	assert_int_equal(vorbis_encode(&one, 60, NULL, &second, &second_size, &err), 0);
+	uint8_t *chain = malloc(first_size + second_size);
+	size_t at = 0;
+	for (int hollow = 0; hollow < 2; hollow++) {
+		ogg_sync_init(&sync);
+		memcpy(ogg_sync_buffer(&sync, (long)first_size), first, first_size);
+		ogg_sync_wrote(&sync, (long)first_size);
+		for (at = 0; ogg_sync_pageout(&sync, &page) == 1; at += (size_t)page.body_len) {
+			if (hollow && ogg_page_granulepos(&page) > 0) {
+				memset(page.body, 1, (size_t)page.body_len);
+				ogg_page_checksum_set(&page);
+			}
+			memcpy(chain + at, page.header, (size_t)page.header_len);
+			at += (size_t)page.header_len;
+			memcpy(chain + at, page.body, (size_t)page.body_len);
+		}
+		ogg_sync_clear(&sync);
+		assert_int_equal(at, first_size);
+		memcpy(chain + at, second, second_size);
+		assert_int_equal(vorbis_decode(chain, at + second_size, "test", &got, &err), 0);
+		assert_int_equal(got.channels, 2);
+		assert_true(hollow ? got.length > 0 : got.length == two.length);
+		for (size_t i = 0; hollow && i < 2 * got.length; i++)
+			assert_true(got.samples[i] == 0);
+		sound_free(&got);
+	}
+	free(chain);
+	free(first);
+	free(second);
+	sound_free(&two);
+	sound_free(&one);
+}
+
+static void a_file_is_limited_in_seconds(void **state)
+{
+	(void)state;
+	struct error err;
+	struct sound s = make_sound(0, 1, 1), got;
+	uint8_t *data;
+	size_t size, more = (size_t)SOUND_RATE_MIN * SOUND_SECONDS_MAX * 2;
+	assert_int_equal(wav_encode(&s, NULL, &data, &size, &err), 0);
+	sound_free(&s);
+	uint8_t *wav = calloc(1, 44 + more + 2);
+	memcpy(wav, data, 44);
+	free(data);
+	for (int beyond = 0; beyond <= 2; beyond += 2) {
+		uint32_t rate = SOUND_RATE_MIN, bytes = (uint32_t)more + (uint32_t)beyond,
+			 riff = bytes + 36;
+		memcpy(wav + 4, &riff, 4);
+		memcpy(wav + 24, &rate, 4);
+		memcpy(wav + 40, &bytes, 4);
+		assert_int_equal(wav_decode(wav, 44 + bytes, "test", &got, &err),
+				 beyond ? SUMI_TOOBIG : SUMI_OK);
+		if (!beyond)
+			sound_free(&got);
+	}
+	free(wav);
+}
+
 static void loading_mixes_and_resamples(void **state)
 {
 	(void)state;
@@ -286,6 +358,8 @@ int main(void)
 	    cmocka_unit_test(wav_says_what_it_is),
 	    cmocka_unit_test(wav_round_trips),
 	    cmocka_unit_test(damaged_files_are_refused_or_read),
+	    cmocka_unit_test(a_chain_is_its_first_stream),
+	    cmocka_unit_test(a_file_is_limited_in_seconds),
 	    cmocka_unit_test(loading_mixes_and_resamples),
 	    cmocka_unit_test(loudness_is_minus_16),
 	    cmocka_unit_test(nothing_clips),
