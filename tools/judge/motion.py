@@ -3,6 +3,7 @@
 #   python tools/judge/motion.py test --out DIR                    on DIR/corpus-test: another seed, all combinations
 #   python tools/judge/motion.py prompts --count 60 --to p.jsonl   half of them combinations that training never saw
 #   python tools/judge/motion.py render --prompts p.jsonl --clips FOLDER     through the C core; --pack, --steps, --sumi
+#   python tools/judge/motion.py sheet --prompts p.jsonl --clips FOLDER --to sheet.webp     the first clip of each motion, five in a row
 #   python tools/judge/motion.py score --out DIR --prompts p.jsonl --clips FOLDER [--json result.json]
 # The judge sees how each frame differs from the clip's mean and
 # nothing else: it cannot read "snow" from flakes that hang in the air. Its class "still" has clips that do not move, or only flicker
@@ -203,6 +204,15 @@ def read_clip(path):
     return np.stack(frames[:M.FRAMES])
 
 
+def sheet(rows, folder, path, columns=5):
+    first = {}
+    for r in rows:
+        first.setdefault(r["motion"], r)
+    clips = [read_clip(os.path.join(folder, first[m]["file"])) for m in M.MOTIONS if m in first]
+    lines = [np.concatenate(clips[i:i + columns], 2) for i in range(0, len(clips) - len(clips) % columns, columns)]
+    common.save_clips(path, np.concatenate(lines, 1)[None] / 255.0)
+
+
 def score(out, rows, folder):
     net, maps = restore(out)
     clips = np.stack([read_clip(os.path.join(folder, r["file"])) for r in rows])
@@ -221,7 +231,7 @@ def score(out, rows, folder):
 
 def main():
     p = argparse.ArgumentParser(description="judges of motion")
-    p.add_argument("what", choices=["train", "test", "prompts", "render", "score"])
+    p.add_argument("what", choices=["train", "test", "prompts", "render", "sheet", "score"])
     p.add_argument("--out", default="build/train/ink-motion")
     p.add_argument("--samples", type=int, default=40000)
     p.add_argument("--clips-in-corpus", type=int, default=3000, help="train: clips of the judge's own corpus")
@@ -247,6 +257,9 @@ def main():
         rows = [json.loads(line) for line in f]
     if a.what == "render":
         render(rows, a.clips, a.sumi, a.pack, a.steps)
+        return
+    if a.what == "sheet":
+        sheet(rows, a.clips, a.to or p.error("sheet wants --to"))
         return
     text = json.dumps(score(a.out, rows, a.clips), indent=1)
     print(text)

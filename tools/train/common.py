@@ -196,6 +196,13 @@ def contact_sheet(path, pictures, columns):
     Image.fromarray(out).save(path)
 
 
+def save_clips(path, clips, fps=8):
+    """Clips beside each other as one animated WebP."""
+    from PIL import Image
+    frames = [Image.fromarray((np.concatenate(list(f), 1) * 255 + 0.5).astype(np.uint8)) for f in clips.transpose(1, 0, 2, 3, 4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=1000 // fps, loop=0, quality=80)
+
+
 def to_tensor(pictures, dev="cpu"):
     """N x H x W x C bytes as N x 3 x H x W in -1..1; grey ones (C = 1) have three equal channels."""
     x = torch.from_numpy(np.array(pictures)).to(dev).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -287,13 +287,6 @@ def paint(net, base, prompts, dev, steps=20, scale=3.0, seed=1):
     return np.stack(out)
 
 
-def save_clips(path, clips, fps=8):
-    """Clips beside each other as one animated WebP."""
-    from PIL import Image
-    frames = [Image.fromarray((np.concatenate(list(f), 1) * 255 + 0.5).astype(np.uint8)) for f in clips.transpose(1, 0, 2, 3, 4)]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=1000 // fps, loop=0, quality=80)
-
-
 def export(base, out, pack, profile, seed):
     if os.path.dirname(os.path.abspath(base.pack)) != os.path.dirname(os.path.abspath(pack)):
         raise SystemExit(f"{pack} must lie beside {base.pack}: a pack names its base without a path")
@@ -350,7 +343,7 @@ def main():
         if a.pack and team.rank == 0:
             export(base, a.out, a.pack, a.profile, a.seed)
     elif a.what == "look":
-        save_clips(a.to, paint(restore(base, a.out, dev)[0], base, LOOK, dev))
+        common.save_clips(a.to, paint(restore(base, a.out, dev)[0], base, LOOK, dev))
     elif a.what == "compare":
         print({"without": round(loss_of(build(base, dev)[0].eval(), base, a.out, dev), 5),
                "with": round(loss_of(restore(base, a.out, dev)[0], base, a.out, dev), 5)})
