@@ -2,6 +2,7 @@
 #include "diffusion/pack.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "diffusion/pack_internal.h"
 
@@ -113,6 +114,9 @@ int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err
 	if (!pack->info.has_fast)
 		return error_set(err, SUMI_INVALID, "model %s has no fast variant",
 				 pack->info.name);
+	/* A pack may be fast by its settings alone. */
+	if (strcmp(pack->info.fast_unet, "unet") == 0)
+		return SUMI_OK;
 	if (!pack->fast) {
 		status = pack_part(&pack->info, pack->info.fast_unet, folder, err);
 		if (!status)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "backends/backend.h"
-#include "diffusion/pack.h"
+#include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
 
 #define VECTORS "tests/vectors/motion-tiny"
@@ -116,6 +116,27 @@ static void borrowed_parts_open_and_count(void **state)
 	assert_int_equal(pack_weight_bytes(slash), pack_weight_bytes(VECTORS));
 }
 
+/* "fast" may name the pack's own UNet: other settings, the same model. */
+static void fast_may_be_the_same_model(void **state)
+{
+	const struct place *p = *state;
+	struct device *device;
+	struct pack *pack;
+	struct unet *usual, *fast;
+	struct error err = {0};
+	write_text(p->moving, "sumi.json",
+		   "{\"base\": \"still\", \"modality\": \"video\", "
+		   "\"fast\": {\"unet\": \"unet\", \"steps\": 3}}");
+	assert_int_equal(device_open("reference", &device, &err), SUMI_OK);
+	if (pack_open(device, p->moving, &pack, &err) || pack_unet(pack, false, &usual, &err) ||
+	    pack_unet(pack, true, &fast, &err))
+		fail_msg("%s", err.text);
+	assert_ptr_equal(usual, fast);
+	assert_int_equal(pack_info_of(pack)->fast.steps, 3);
+	pack_close(pack);
+	device_close(device);
+}
+
 /* A result belongs to the borrowed weights too: with another part it is another pack. */
 static void borrowed_parts_are_in_the_digest(void **state)
 {
@@ -215,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(own_parts_come_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_open_and_count, setup, teardown),
+	    cmocka_unit_test_setup_teardown(fast_may_be_the_same_model, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_are_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(only_a_neighbours_name_is_a_base, setup, teardown),
 	    cmocka_unit_test_setup_teardown(frames_share_as_much_noise_as_the_pack_says, setup,
