@@ -234,15 +234,15 @@ close:
 	return status;
 }
 
-/* A job that was sent a moment ago may still stand in the intake. */
+/* A job that was sent a moment ago may still stand in the intake, or have been taken out of it, by
+ * this call or by the daemon, since it was looked for first. */
 static int get_or_admit(struct queue *queue, const char *id, struct queue_entry *entry,
 			struct error *err)
 {
 	struct queue_admitted admitted;
 	struct error ignored;
 	int status = queue_get(queue, id, entry, err);
-	if (status != SUMI_NOTFOUND || queue_admit(queue, 1000, &admitted, &ignored) ||
-	    admitted.jobs == 0)
+	if (status != SUMI_NOTFOUND || queue_admit(queue, 1000, &admitted, &ignored))
 		return status;
 	return queue_get(queue, id, entry, err);
 }
