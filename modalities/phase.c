@@ -242,15 +242,25 @@ static void *project_part(void *context)
 	return NULL;
 }
 
+/* Phases of frame t, which comes after those of frame t - 1. */
+static const float *guess_phases(const struct rebuild *r, struct phase_guess *g, int t)
+{
+	const struct phase_options *o = r->o;
+	size_t bins = (size_t)o->bins;
+	bool circle = o->stft.edge == STFT_CIRCLE;
+	int last = o->frames - 1;
+	int t0 = t > 0 ? t - 1 : circle ? last : 0, t1 = t < last ? t + 1 : circle ? 0 : last;
+	const float *all = r->magnitudes;
+	return phase_guess_next(g, all + (size_t)t0 * bins, all + (size_t)t * bins,
+				all + (size_t)t1 * bins);
+}
+
 static void guess_frame(struct part *p, struct phase_guess *g, int t)
 {
 	struct stft *s = p->stft;
 	const struct phase_options *o = p->whole->o;
-	size_t bins = (size_t)o->bins;
-	int t0 = t > 0 ? t - 1 : 0, t1 = t + 1 < o->frames ? t + 1 : t;
-	const float *all = p->whole->magnitudes, *frame = all + (size_t)t * bins;
-	const float *phase =
-	    phase_guess_next(g, all + (size_t)t0 * bins, frame, all + (size_t)t1 * bins);
+	const float *frame = p->whole->magnitudes + (size_t)t * (size_t)o->bins;
+	const float *phase = guess_phases(p->whole, g, t);
 	memset(s->spectrum, 0, (size_t)s->bins * sizeof *s->spectrum);
 	for (int k = 0; k < o->bins; k++) {
 		/* A frame's middle is its sample n_fft/2: odd bins stand there the other way
@@ -332,6 +342,14 @@ static int first_guess(struct rebuild *r, struct error *err)
 	int status = phase_guess_new(&r->o->stft, r->o->bins, r->o->blurred, &g, err);
 	if (status)
 		return status;
+	/* All phases begin in step, which makes a pulse. A circle shall not have one at its seam:
+	 * there they have gone on for some frames already. */
+	enum { LEAD_IN = 32 };
+	int lead = r->o->stft.edge != STFT_CIRCLE ? 0
+		   : r->o->frames < LEAD_IN       ? r->o->frames
+						  : LEAD_IN;
+	for (int t = r->o->frames - lead; t < r->o->frames; t++)
+		guess_phases(r, g, t);
 	for (int k = 0; k < PARTS; k++)
 		for (int t = r->parts[k].first; t < r->parts[k].first + r->parts[k].count; t++)
 			guess_frame(&r->parts[k], g, t);

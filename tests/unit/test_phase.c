@@ -251,6 +251,44 @@ static void circles_have_no_seam(void **state)
 	free(magnitudes);
 }
 
+/* Harmonics that all begin in step are a pulse: on a circle it would tick once a lap. */
+static void circles_begin_without_a_pulse(void **state)
+{
+	(void)state;
+	enum { HOP = 256, FRAMES = 64, LENGTH = HOP * FRAMES, HARMONICS = 70 };
+	struct error err;
+	struct stft *stft;
+	struct phase_options o = {
+	    .stft = {.n_fft = 1024, .window = 1024, .hop = HOP, .edge = STFT_CIRCLE},
+	    .frames = FRAMES,
+	    .bins = 513,
+	    .length = LENGTH,
+	    .iterations = 6,
+	    .momentum = 0.99,
+	    .blurred = true,
+	};
+	float *samples = calloc(LENGTH, sizeof *samples), peak = 0;
+	float *magnitudes = malloc(513 * FRAMES * sizeof *magnitudes);
+	double power = 0;
+	for (int k = 1; k <= HARMONICS; k++)
+		for (int i = 0; i < LENGTH; i++)
+			samples[i] +=
+			    (float)cos(6.283185307179586 *
+				       ((double)(i * 83L * k % LENGTH) / LENGTH + 0.37 * k * k));
+	assert_int_equal(stft_new(&o.stft, &stft, &err), 0);
+	stft_magnitudes(stft, samples, LENGTH, FRAMES, magnitudes);
+	assert_int_equal(phase_reconstruct(&o, magnitudes, samples, &err), 0);
+	for (int i = 0; i < LENGTH; i++)
+		power += samples[i] * (double)samples[i] / LENGTH;
+	for (int i = -4; i <= 4; i++)
+		peak = fmaxf(peak, fabsf(samples[(i + LENGTH) % LENGTH]));
+	print_message("at the seam %.1f times the usual\n", peak / sqrt(power));
+	assert_true(peak < 4 * sqrt(power));
+	stft_free(stft);
+	free(samples);
+	free(magnitudes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +299,7 @@ int main(void)
 	    cmocka_unit_test(same_input_same_samples),
 	    cmocka_unit_test(flat_spectra_hiss),
 	    cmocka_unit_test(circles_have_no_seam),
+	    cmocka_unit_test(circles_begin_without_a_pulse),
 	};
 	facts = vector_json_open("audio.json");
 	vectors = vector_file_open("audio.safetensors");
