@@ -251,6 +251,43 @@ static void fade_ends(struct sound *sound)
 	}
 }
 
+/* How much the wave moves from sample i − 1 to sample i, and how sharply it bends there. */
+static float unrest(const struct sound *s, size_t i)
+{
+	size_t n = s->length;
+	float sum = 0;
+	for (int c = 0; c < s->channels; c++) {
+		const float *x = s->samples + (size_t)c * n;
+		float a = x[(i + n - 2) % n], b = x[(i + n - 1) % n], d = x[i % n],
+		      e = x[(i + 1) % n];
+		sum += fabsf(d - b) + fabsf(d - 2 * b + a) + fabsf(e - 2 * d + b);
+	}
+	return sum;
+}
+
+/* A loop is cut where the wave is calmest within half a column of its beginning: what a player
+ * or an encoder adds at the ends then disturbs least. */
+static int cut_at_rest(struct sound *s, int hop, struct error *err)
+{
+	size_t n = s->length, around = (size_t)hop / 2, cut = 0;
+	for (size_t k = 1; k <= 2 * around; k++) {
+		size_t at = k <= around ? k : n - (k - around);
+		if (unrest(s, at) < unrest(s, cut))
+			cut = at;
+	}
+	float *turned = malloc(n * sizeof *turned);
+	if (!turned)
+		return error_set(err, SUMI_NOMEM, "no memory for %zu samples", n);
+	for (int c = 0; c < s->channels; c++) {
+		float *x = s->samples + (size_t)c * n;
+		memcpy(turned, x + cut, (n - cut) * sizeof *x);
+		memcpy(turned + n - cut, x, cut * sizeof *x);
+		memcpy(x, turned, n * sizeof *x);
+	}
+	free(turned);
+	return SUMI_OK;
+}
+
 static int emit_sound(const struct single_run *audio, const struct sound *sound,
 		      const struct sink *sink, struct error *err)
 {
@@ -326,6 +363,8 @@ static int audio_finish(struct generation *g, const struct sink *sink, struct er
 		goto done;
 	if (!shape.circular)
 		fade_ends(&sound);
+	else if ((status = cut_at_rest(&sound, s.hop, err)))
+		goto done;
 	if ((status = sound_normalise(&sound, shape.circular, err)) ||
 	    (status = emit_sound(audio, &sound, sink, err)))
 		goto done;
