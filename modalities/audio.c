@@ -60,6 +60,11 @@ static int find_mood(const struct pack_info *info, const char *name, struct mood
 	if (!json_is_object(row))
 		return list_moods(info, name, err);
 	snprintf(where, sizeof where, "%.100s/sumi.json, mood '%.60s'", info->path, name);
+	static const char *const known[] = {"prompt", "negative_prompt", "tempo", NULL};
+	const char *stranger = json_unknown_field(row, known);
+	if (stranger)
+		return error_set(err, SUMI_INVALID, "%s: field '%.60s' is not known", where,
+				 stranger);
 	int status;
 	if ((status = json_want_string(row, where, "prompt", &m->prompt, err)) ||
 	    (status = json_want_string(row, where, "negative_prompt", &m->negative_prompt, err)) ||

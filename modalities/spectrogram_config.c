@@ -6,7 +6,8 @@
 #include "base/json.h"
 #include "modalities/spectrogram.h"
 
-enum { BANDS_MAX = 1024, N_FFT_MAX = 65536 };
+enum { BANDS_MIN = 8, BANDS_MAX = 1024, N_FFT_MAX = 65536 };
+enum { WINDOW_MIN = 16, WINDOW_MAX = 8192 }; /* columns */
 
 static const char *const known[] = {
     "sample_rate", "hop_length", "win_length",     "n_fft",           "n_mels",    "mel_scale",
@@ -45,7 +46,7 @@ static int read_layout(const json_t *o, const char *where, struct spectrogram *s
 	    (status = want_int(o, where, "n_fft", 64, N_FFT_MAX, &s->n_fft, err)) ||
 	    (status = want_int(o, where, "win_length", 32, s->n_fft, &s->window, err)) ||
 	    (status = want_int(o, where, "hop_length", 16, s->window / 2, &s->hop, err)) ||
-	    (status = want_int(o, where, "n_mels", 8, BANDS_MAX, &s->bands, err)))
+	    (status = want_int(o, where, "n_mels", BANDS_MIN, BANDS_MAX, &s->bands, err)))
 		return status;
 	/* One that the file leaves out may still not fit those that it gives. */
 	if (s->n_fft % 2 || s->window > s->n_fft || s->hop > s->window / 2)
@@ -86,9 +87,18 @@ static int read_scale(const json_t *o, const char *where, struct spectrogram *s,
 static int read_window(const json_t *o, const char *where, const struct pack_info *info,
 		       struct spectrogram *s, struct error *err)
 {
-	int status = want_int(o, where, "window_columns", 16, 8192, &s->window_columns, err);
+	int status = want_int(o, where, "window_columns", WINDOW_MIN, WINDOW_MAX,
+			      &s->window_columns, err);
 	if (status)
 		return status;
+	/* Left out, they are the picture's, which has other limits. */
+	if (s->bands < BANDS_MIN || s->bands > BANDS_MAX || s->window_columns < WINDOW_MIN ||
+	    s->window_columns > WINDOW_MAX)
+		return error_set(err, SUMI_INVALID,
+				 "%s: a picture of %dx%d; allowed are %d to %d window_columns and "
+				 "%d to %d n_mels",
+				 where, s->window_columns, s->bands, WINDOW_MIN, WINDOW_MAX,
+				 BANDS_MIN, BANDS_MAX);
 	s->overlap_columns = s->window_columns / 2 / info->scale * info->scale;
 	status = want_int(o, where, "overlap_columns", 0, s->window_columns - info->scale,
 			  &s->overlap_columns, err);

@@ -81,6 +81,20 @@ static void bad_requests_get_a_clear_line(void **state)
 	check_refused(r, "calm, bright");
 }
 
+static void moods_are_checked(void **state)
+{
+	(void)state;
+	struct pack_info info = *pack_info_of(pack);
+	struct request r = request(NULL, 2);
+	struct error err = {0};
+	r.mood = "calm";
+	const char *text = "{\"moods\": {\"calm\": {\"prompt\": \"x\", \"temop\": 60}}}";
+	assert_int_equal(json_read_text(text, strlen(text), "test", &info.manifest, &err), 0);
+	assert_int_equal(modality_audio.resolve(&info, &r, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "'temop' is not known"));
+	json_decref(info.manifest);
+}
+
 static void moods_fill_what_is_open(void **state)
 {
 	(void)state;
@@ -157,6 +171,23 @@ static void hostile_blocks_are_refused(void **state)
 		int status = read_block(text, &s, &err);
 		if (status != SUMI_INVALID || !strstr(err.text, cases[i].says))
 			fail_msg("%s: status %d, '%s'", cases[i].block, status, err.text);
+	}
+}
+
+/* What the block leaves out has the picture's size, and that has other limits. */
+static void pictures_have_limits_too(void **state)
+{
+	(void)state;
+	static const int sizes[][2] = {{8, 64}, {64, 2048}};
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		struct pack_info info = *pack_info_of(pack);
+		struct spectrogram s;
+		struct error err = {0};
+		info.manifest = NULL;
+		info.defaults.width = sizes[i][0];
+		info.defaults.height = sizes[i][1];
+		assert_int_equal(spectrogram_read(&info, &s, &err), SUMI_INVALID);
+		assert_non_null(strstr(err.text, "n_mels"));
 	}
 }
 
@@ -566,8 +597,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(bad_requests_get_a_clear_line),
+	    cmocka_unit_test(moods_are_checked),
 	    cmocka_unit_test(moods_fill_what_is_open),
 	    cmocka_unit_test(hostile_blocks_are_refused),
+	    cmocka_unit_test(pictures_have_limits_too),
 	    cmocka_unit_test(defaults_are_riffusions),
 	    cmocka_unit_test(pictures_hold_the_sound),
 	    cmocka_unit_test(pictures_lie_as_riffusions),
