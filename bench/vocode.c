@@ -61,7 +61,7 @@ static int measure(struct pack *pack, const struct run_params *p, double seconds
 		status = spectrogram_to_sound(&s, &shape, picture, &sound, err);
 	ms[3] = since(&mark);
 	if (!status)
-		status = sound_normalise(&sound, false, err);
+		status = sound_normalise(&sound, SOUND_CEILING, false, err);
 	ms[4] = since(&mark);
 	if (!status)
 		status = vorbis_encode(&sound, 60, &none, &ogg, &size, err);

@@ -370,7 +370,7 @@ static int audio_finish(struct generation *g, const struct sink *sink, struct er
 		fade_ends(&sound);
 	else if ((status = cut_at_rest(&sound, s.hop, err)))
 		goto done;
-	if ((status = sound_normalise(&sound, shape.circular, err)) ||
+	if ((status = sound_normalise(&sound, SOUND_CEILING, shape.circular, err)) ||
 	    (status = emit_sound(audio, &sound, sink, err)))
 		goto done;
 	status = emit_spectrogram(audio, picture, shape.columns, s.bands, sink, err);

@@ -11,10 +11,10 @@
 #include "modalities/sound.h"
 
 #define TARGET_LUFS (-16.0)
-#define CEILING 0.8912509 /* −1 dB */
 #define CLOSE_ENOUGH 0.1  /* LU */
+#define LIMITED_GAIN 1.7  /* of a gain whose peaks are limited hardly more than half is heard */
 
-enum { ROUNDS = 4 }; /* limiting makes quieter, which the next round makes up for */
+enum { ROUNDS = 6 }; /* limiting makes quieter, which the next round makes up for */
 
 struct measure {
 	double loudness; /* LUFS; −infinity: silence, or too short to say */
@@ -129,11 +129,12 @@ static int limit(struct sound *s, double ceiling, bool circular, struct error *e
 	return SUMI_OK;
 }
 
-int sound_normalise(struct sound *s, bool circular, struct error *err)
+int sound_normalise(struct sound *s, double highest, bool circular, struct error *err)
 {
 	struct measure m;
-	double ceiling = CEILING * 0.97;
+	double ceiling = highest * 0.97;
 	float peak = 0;
+	bool limited = false;
 	for (size_t i = 0; i < (size_t)s->channels * s->length; i++)
 		peak = fmaxf(peak, fabsf(s->samples[i]));
 	/* What is quieter than -70 LUFS does not count as loudness, so begin at full scale. */
@@ -142,19 +143,29 @@ int sound_normalise(struct sound *s, bool circular, struct error *err)
 	int status = measure(s, &m, err);
 	for (int round = 0; round < ROUNDS && !status; round++) {
 		if (!isfinite(m.loudness) ||
-		    (fabs(m.loudness - TARGET_LUFS) < CLOSE_ENOUGH && m.peak <= CEILING))
+		    (fabs(m.loudness - TARGET_LUFS) < CLOSE_ENOUGH && m.peak <= highest))
 			break;
-		scale(s, pow(10, (TARGET_LUFS - m.loudness) / 20));
-		if ((status = measure(s, &m, err)) || m.peak <= CEILING)
+		scale(s, pow(10, (limited ? LIMITED_GAIN : 1) * (TARGET_LUFS - m.loudness) / 20));
+		if ((status = measure(s, &m, err)) || m.peak <= highest)
 			continue;
 		/* Between samples the wave is higher than at them: as much lower is the ceiling
 		 * there. How much that is shows only behind the limiter. */
+		limited = true;
 		if (!(status = limit(s, ceiling, circular, err)))
 			status = measure(s, &m, err);
-		if (m.peak > CEILING)
-			ceiling *= CEILING / m.peak;
+		if (m.peak > highest)
+			ceiling *= highest / m.peak;
 	}
-	if (!status && m.peak > CEILING)
-		scale(s, CEILING / m.peak);
+	if (!status && m.peak > highest)
+		scale(s, highest / m.peak);
+	return status;
+}
+
+int sound_measure(const struct sound *s, double *lufs, double *peak, struct error *err)
+{
+	struct measure m = {0};
+	int status = measure(s, &m, err);
+	*lufs = m.loudness;
+	*peak = m.peak;
 	return status;
 }

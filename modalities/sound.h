@@ -26,8 +26,13 @@ void sound_free(struct sound *s); /* the samples, not s */
  * when it is neither, SUMI_CORRUPT, SUMI_TOOBIG; the message names the file. */
 int sound_load(const char *path, int rate, int channels, struct sound *out, struct error *err);
 
-/* EBU R 128 loudness to −16 LUFS. Peaks above −1 dB (true peak) are turned down around
- * themselves. circular: the end meets the beginning. Silence stays as it is. */
-int sound_normalise(struct sound *s, bool circular, struct error *err);
+#define SOUND_CEILING 0.8912509 /* −1 dB */
+
+/* EBU R 128 loudness to −16 LUFS. Peaks above `highest` (true peak; full scale is 1) are turned
+ * down around themselves. circular: the end meets the beginning. Silence stays as it is. */
+int sound_normalise(struct sound *s, double highest, bool circular, struct error *err);
+
+/* EBU R 128: LUFS, −infinity for silence; the highest true peak of the channels. */
+int sound_measure(const struct sound *s, double *lufs, double *peak, struct error *err);
 
 #endif

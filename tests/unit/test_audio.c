@@ -496,7 +496,7 @@ static void smooth_loops_have_no_seam(void **state)
 			    (float)(0.2 * sin(TURN * (300.3 + 117.7 * k) * (double)i / s.rate));
 	assert_int_equal(spectrogram_of_sound(&s, &shape, &chord, picture, &err), 0);
 	assert_int_equal(spectrogram_to_sound(&s, &shape, picture, &loop, &err), 0);
-	assert_int_equal(sound_normalise(&loop, true, &err), 0);
+	assert_int_equal(sound_normalise(&loop, SOUND_CEILING, true, &err), 0);
 	check_seam(&loop, true, false);
 	uint8_t *data;
 	size_t size;

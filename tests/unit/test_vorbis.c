@@ -313,7 +313,7 @@ static void loudness_is_minus_16(void **state)
 		for (size_t i = 0; i < 2 * s.length; i++)
 			s.samples[i] = (float)(amplitudes[k] * sin(6.283185307179586 * 1000 *
 								   (double)(i % s.length) / 48000));
-		assert_int_equal(sound_normalise(&s, false, &err), 0);
+		assert_int_equal(sound_normalise(&s, SOUND_CEILING, false, &err), 0);
 		assert_true(fabs(rms_db(&s) - (-16 - 3.01)) < 0.15);
 		sound_free(&s);
 	}
@@ -328,12 +328,33 @@ static void nothing_clips(void **state)
 		struct sound s = make_sound(2, 1, 3);
 		for (size_t i = 0; i < s.length; i++)
 			s.samples[i] *= i % (RATE / 2) < 300 ? 30.0f : 0.3f;
-		assert_int_equal(sound_normalise(&s, circular, &err), 0);
+		assert_int_equal(sound_normalise(&s, SOUND_CEILING, circular, &err), 0);
 		float peak = 0;
 		for (size_t i = 0; i < s.length; i++)
 			peak = fmaxf(peak, fabsf(s.samples[i]));
 		assert_true(peak <= 0.8913f);
 		assert_true(peak > 0.5f);
+		sound_free(&s);
+	}
+}
+
+/* A limiter takes back a part of what the gain gave, so the loudness has to come nearer in turns. */
+static void limited_sound_is_as_loud(void **state)
+{
+	(void)state;
+	struct error err;
+	for (int k = 0; k < 4; k++) {
+		double lufs, peak;
+		struct sound s = make_sound(1, 1, 4);
+		for (size_t i = 0; i < s.length; i++) {
+			double since = (double)(i % (RATE / 4)) / RATE;
+			s.samples[i] *= (float)exp(-since * (40 + 20 * k));
+		}
+		assert_int_equal(sound_normalise(&s, SOUND_CEILING, false, &err), 0);
+		assert_int_equal(sound_measure(&s, &lufs, &peak, &err), 0);
+		print_message("%.2f LUFS, peak %.3f\n", lufs, peak);
+		assert_true(fabs(lufs + 16) < 0.2);
+		assert_true(peak <= SOUND_CEILING + 1e-3);
 		sound_free(&s);
 	}
 }
@@ -344,7 +365,7 @@ static void silence_is_left_alone(void **state)
 	struct error err;
 	struct sound s;
 	assert_int_equal(sound_new(&s, RATE, 1, RATE, &err), 0);
-	assert_int_equal(sound_normalise(&s, false, &err), 0);
+	assert_int_equal(sound_normalise(&s, SOUND_CEILING, false, &err), 0);
 	for (size_t i = 0; i < s.length; i++)
 		assert_true(s.samples[i] == 0);
 	sound_free(&s);
@@ -363,6 +384,7 @@ int main(void)
 	    cmocka_unit_test(loading_mixes_and_resamples),
 	    cmocka_unit_test(loudness_is_minus_16),
 	    cmocka_unit_test(nothing_clips),
+	    cmocka_unit_test(limited_sound_is_as_loud),
 	    cmocka_unit_test(silence_is_left_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
