@@ -532,6 +532,28 @@ static void loops_have_no_seam(void **state)
 	}
 }
 
+/* At the lowest quality Vorbis adds much to peaks. */
+static void coded_clips_do_not_clip(void **state)
+{
+	(void)state;
+	struct error err;
+	for (int k = 0; k < 4; k++) {
+		struct request r = request("calm piano", 2);
+		struct sound s;
+		double lufs, peak;
+		r.seed = (uint64_t)k;
+		r.quality = 0;
+		r.loop = k & 1;
+		struct collected c = generate(r, false);
+		assert_int_equal(vorbis_decode(c.data[0], c.size[0], "test", &s, &err), 0);
+		assert_int_equal(sound_measure(&s, &lufs, &peak, &err), 0);
+		print_message("%.2f LUFS, peak %.3f\n", lufs, peak);
+		assert_true(peak <= 1);
+		sound_free(&s);
+		discard(&c);
+	}
+}
+
 static void write_clip(char path[64])
 {
 	struct error err;
@@ -608,6 +630,7 @@ int main(void)
 	    cmocka_unit_test(clips_are_as_long_as_asked),
 	    cmocka_unit_test(loops_have_no_seam),
 	    cmocka_unit_test(smooth_loops_have_no_seam),
+	    cmocka_unit_test(coded_clips_do_not_clip),
 	    cmocka_unit_test(clips_begin_from_clips),
 	    cmocka_unit_test(previews_fit_any_room),
 	};
