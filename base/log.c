@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 static enum log_level threshold = LOG_LEVEL_INFO;
 static char process_name[32];
@@ -76,9 +77,8 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 		n += more;
 	if ((size_t)n > sizeof line - 2)
 		n = (int)sizeof line - 2;
-	for (int i = 0; i < n; i++)
-		if (line[i] == '\n')
-			line[i] = ' ';
+	line[n] = '\0';
+	utf8_make_printable(line);
 	line[n++] = '\n';
 	/* One write: lines of several processes on one pipe do not mix. */
 	ssize_t unused = write(STDERR_FILENO, line, (size_t)n);

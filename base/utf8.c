@@ -1,6 +1,8 @@
 /* UTF-8: checking, decoding, encoding. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const char *text, size_t size, uint32_t *code)
 {
 	const unsigned char *s = (const unsigned char *)text;
@@ -53,4 +55,16 @@ bool utf8_valid(const char *text, size_t size)
 		i += n;
 	}
 	return true;
+}
+
+void utf8_make_printable(char *text)
+{
+	for (size_t n, left = strlen(text); left; text += n, left -= n) {
+		uint32_t code = 0;
+		n = utf8_decode(text, left, &code);
+		if (n && code >= 0x20 && (code < 0x7F || code > 0x9F))
+			continue;
+		n = n ? n : 1;
+		memset(text, code == '\n' || code == '\t' ? ' ' : '?', n);
+	}
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/event_json.h"
 #include "cli/preview.h"
 
@@ -87,6 +88,7 @@ static void explain_waiting(struct view *v, struct queue *queue, const struct qu
 	    queue_served(queue, e->job.modality, e->job.model, &served, &ignored))
 		return;
 	end_line(v);
+	utf8_make_printable(stats.pause_reason);
 	if (stats.paused)
 		fprintf(stderr, "it waits: the queue is paused%s%s (sumi resume ends that)\n",
 			stats.pause_reason[0] ? ": " : "", stats.pause_reason);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "cli/entry.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
 
@@ -121,9 +122,11 @@ static void print_status(const struct queue_stats *s, const json_t *workers, con
 {
 	size_t i;
 	json_t *w;
-	if (s->paused)
-		printf("paused%s%s (sumi resume ends it)\n", s->pause_reason[0] ? ": " : "",
-		       s->pause_reason);
+	if (s->paused) {
+		printf("paused%s", s->pause_reason[0] ? ": " : "");
+		entry_print_text(s->pause_reason, sizeof s->pause_reason);
+		printf(" (sumi resume ends it)\n");
+	}
 	for (int state = 0; state < JOB_STATES; state++)
 		printf("%-10s %lld\n", job_state_word((enum job_state)state),
 		       (long long)s->states[state]);

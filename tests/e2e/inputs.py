@@ -67,6 +67,20 @@ def parameters(place):
     refused(place, "again with something else", "again", "text.webp", words=["text.webp"])
 
 
+def printable(place):
+    """What a stranger sends is shown, not obeyed."""
+    done = place.sumi("image", "ink", "--width", 64, "--height", 64, "--steps", 1, "--init", "/no\x1b[31m\nfile.png")
+    last = done.stderr.splitlines()[-1]
+    check(done.returncode == 5 and "\x1b" not in done.stderr and last.startswith("sumi: ") and "file.png" in last,
+          "a reason with control characters is one line", done.stderr)
+    check(wait_for(lambda: "file.png" in place.log.read_text(), 10) and "\x1b" not in place.log.read_text(),
+          "in the log too")
+    place.sumi("pause", "back\x1b[2J soon")
+    said = place.sumi("status").stdout
+    check("\x1b" not in said and "soon" in said.splitlines()[0], "the reason of a pause too", said)
+    place.sumi("resume")
+
+
 def header_of(data):
     size, = struct.unpack("<Q", data[:8])
     return json.loads(data[8:8 + size]), data[8 + size:]
@@ -233,6 +247,7 @@ def through_the_daemon(place):
     check(done.returncode in (2, 5) and "width" in done.stderr, "a size that the model cannot make", done.stderr)
     check(place.sumi("image", "ink", *quick).returncode == 0, "the next job is made")
     files_of_others(place)
+    printable(place)
 
 
 def main():
