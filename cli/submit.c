@@ -23,6 +23,8 @@ struct load {
 	struct job jobs[CHUNK];
 	size_t count;
 	size_t sent;
+	bool dry;     /* jobs are looked at, not sent */
+	int code;     /* of what has been told already */
 	json_t *ids;  /* with --json */
 	json_t *told; /* models that were asked about */
 };
@@ -63,6 +65,10 @@ static int add_job(struct load *l, json_t *object, const char *where, long line,
 	json_decref(object);
 	if (status)
 		return line ? error_prefix(err, "%s:%ld", where, line) : status;
+	if (l->dry) {
+		job_clear(&l->jobs[l->count]);
+		return SUMI_OK;
+	}
 	if (++l->count == CHUNK)
 		return flush(l, err);
 	return SUMI_OK;
@@ -90,7 +96,7 @@ static int add_jsonl(struct load *l, char *text, const char *path, struct error 
 }
 
 /* One field of a CSV line (RFC 4180), unquoted in place; *at moves behind it. Newlines inside
- * quotes count on *line. */
+ * quotes count on *line. NULL for a quote that is never closed. */
 static char *csv_field(char **at, long *line, bool *last)
 {
 	char *p = *at, *out = p, *start = p;
@@ -111,6 +117,8 @@ static char *csv_field(char **at, long *line, bool *last)
 		}
 		*out++ = *p++;
 	}
+	if (quoted)
+		return NULL;
 	*last = *p != ',';
 	if (*p)
 		p++;
@@ -123,12 +131,20 @@ static char *csv_field(char **at, long *line, bool *last)
 
 enum { COLUMNS = 64 };
 
+static int open_quote(const char *path, long line, struct error *err)
+{
+	return error_set(err, SUMI_INVALID, "%s:%ld: a quote is opened and never closed", path,
+			 line);
+}
+
 static int csv_header(char **at, long *line, const struct job_field *columns[COLUMNS], int *count,
 		      const char *path, struct error *err)
 {
 	bool last = false;
 	for (*count = 0; !last; (*count)++) {
 		char *name = csv_field(at, line, &last);
+		if (!name)
+			return open_quote(path, 1, err);
 		if (*count == COLUMNS)
 			return error_set(err, SUMI_TOOBIG, "%s:1: more than %d columns", path,
 					 COLUMNS);
@@ -139,6 +155,10 @@ static int csv_header(char **at, long *line, const struct job_field *columns[COL
 					 path, name, near ? ", did you mean " : "",
 					 near ? near : "");
 		}
+		for (int i = 0; i < *count; i++)
+			if (columns[i] == columns[*count])
+				return error_set(err, SUMI_INVALID, "%s:1: two columns are '%s'",
+						 path, name);
 	}
 	return SUMI_OK;
 }
@@ -158,7 +178,9 @@ static int add_csv(struct load *l, char *text, const char *path, struct error *e
 		for (int i = 0; !last && !status; i++) {
 			char *value = csv_field(&text, &line, &last);
 			json_t *v;
-			if (i >= count) {
+			if (!value) {
+				status = open_quote(path, first, err);
+			} else if (i >= count) {
 				status = error_set(err, SUMI_INVALID,
 						   "%s:%ld: more fields than columns", path, first);
 			} else if (*value) {
@@ -177,27 +199,62 @@ static int add_csv(struct load *l, char *text, const char *path, struct error *e
 	return status;
 }
 
-static int add_file(struct load *l, const char *path, struct error *err)
-{
+/* A file of jobs, read once: it may be a pipe. */
+struct source {
+	const char *shown;
+	bool csv;
 	char *text;
-	size_t size;
-	const char *shown = strcmp(path, "-") == 0 ? "standard input" : path;
-	int status =
-	    files_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_LIMIT, &text, &size, err);
+	char *first; /* within text */
+};
+
+static int parse_source(struct load *l, const struct source *s, char *text, struct error *err)
+{
+	return s->csv ? add_csv(l, text, s->shown, err) : add_jsonl(l, text, s->shown, err);
+}
+
+/* Looks at every job before the first is sent: a file that is half in the queue can be neither
+ * sent again nor left. */
+static int check_source(struct load *l, const struct source *s, struct error *err)
+{
+	char *copy = strdup(s->first);
+	if (!copy)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	l->dry = true;
+	int status = parse_source(l, s, copy, err);
+	l->dry = false;
+	free(copy);
+	return status;
+}
+
+/* The caller frees s->text, also on failure. */
+static int read_source(struct load *l, const char *path, struct source *s, struct error *err)
+{
+	bool standard = strcmp(path, "-") == 0;
+	size_t size, n = strlen(path), mark = strlen(BYTE_ORDER_MARK);
+	s->shown = standard ? "standard input" : path;
+	s->csv = n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
+	int status = files_read(standard ? "/dev/stdin" : path, FILE_LIMIT, &s->text, &size, err);
 	if (status)
 		return status;
-	if (memchr(text, 0, size)) {
-		free(text);
+	if (memchr(s->text, 0, size))
 		return error_set(err, SUMI_INVALID,
-				 "%s: has NUL bytes: save it as UTF-8, not as UTF-16", shown);
-	}
+				 "%s: has NUL bytes: save it as UTF-8, not as UTF-16", s->shown);
 	/* Spreadsheets begin what they export with a mark. */
-	size_t mark = strlen(BYTE_ORDER_MARK);
-	char *first = strncmp(text, BYTE_ORDER_MARK, mark) ? text : text + mark;
-	size_t n = strlen(path);
-	bool csv = n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
-	status = csv ? add_csv(l, first, shown, err) : add_jsonl(l, first, shown, err);
-	free(text);
+	s->first = strncmp(s->text, BYTE_ORDER_MARK, mark) ? s->text : s->text + mark;
+	return check_source(l, s, err);
+}
+
+static int add_files(struct load *l, const char *const *paths, int count, struct error *err)
+{
+	struct source *sources = calloc((size_t)count + 1, sizeof *sources);
+	int status = sources ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < count && !status; i++)
+		status = read_source(l, paths[i], &sources[i], err);
+	for (int i = 0; i < count && !status; i++)
+		status = parse_source(l, &sources[i], sources[i].first, err);
+	for (int i = 0; i < count && sources; i++)
+		free(sources[i].text);
+	free(sources);
 	return status;
 }
 
@@ -208,8 +265,26 @@ static int by_ending(const struct dirent *e)
 	       (!strcasecmp(dot, ".jsonl") || !strcasecmp(dot, ".csv"));
 }
 
-/* Every file of a folder, each renamed to NAME.queued when it is in: a second run finds only
- * what is new. */
+/* Sends a file of a folder and renames it to NAME.queued. A file that is wrong is told of and
+ * left: those behind it shall not wait for its mending. */
+static int add_queued(struct load *l, const char *path, struct error *err)
+{
+	char queued[FILES_PATH_MAX];
+	struct source s = {0};
+	int status = files_path(queued, err, "%s.queued", path);
+	if (!status && (status = read_source(l, path, &s, err))) {
+		int code = cli_error(l->cli, err);
+		l->code = code > l->code ? code : l->code;
+		status = SUMI_OK;
+	} else if (!status && !(status = parse_source(l, &s, s.first, err)) &&
+		   !(status = flush(l, err)) && rename(path, queued) != 0) {
+		status = error_errno(err, "renaming %s", path);
+	}
+	free(s.text);
+	return status;
+}
+
+/* A second run finds only what is new. */
 static int add_folder(struct load *l, const char *folder, struct error *err)
 {
 	struct dirent **entries;
@@ -217,13 +292,9 @@ static int add_folder(struct load *l, const char *folder, struct error *err)
 	if (n < 0)
 		return error_errno(err, "%s", folder);
 	for (int i = 0; i < n; i++) {
-		char path[FILES_PATH_MAX], queued[FILES_PATH_MAX];
-		if (!status &&
-		    !(status = files_path(path, err, "%s/%s", folder, entries[i]->d_name)) &&
-		    !(status = files_path(queued, err, "%s.queued", path)) &&
-		    !(status = add_file(l, path, err)) && !(status = flush(l, err)) &&
-		    rename(path, queued) != 0)
-			status = error_errno(err, "renaming %s", path);
+		char path[FILES_PATH_MAX];
+		if (!status && !(status = files_path(path, err, "%s/%s", folder, entries[i]->d_name)))
+			status = add_queued(l, path, err);
 		free(entries[i]);
 	}
 	free(entries);
@@ -239,7 +310,7 @@ static int finish_load(struct load *l, int status, struct error *err)
 		job_clear(&l->jobs[--l->count]);
 	if (status && l->sent)
 		error_prefix(err, "%zu jobs are in the queue, then", l->sent);
-	int code = status ? cli_error(l->cli, err) : EXIT_OK;
+	int code = status ? cli_error(l->cli, err) : l->code;
 	if (l->ids)
 		cli_print_json(json_incref(l->ids));
 	else if (!status && !l->cli->quiet && l->sent > 1)
@@ -268,8 +339,8 @@ static int run_batch(struct cli *cli)
 		status = error_set(&err, SUMI_INVALID, "name a file, '-' or --folder DIR");
 	if (!status)
 		status = cli_queue(cli, &l->queue, &err);
-	for (int i = 0; i < cli->arg_count && !status; i++)
-		status = add_file(l, cli->args[i], &err);
+	if (!status)
+		status = add_files(l, cli->args, cli->arg_count, &err);
 	if (!status && folder)
 		status = add_folder(l, folder, &err);
 	return finish_load(l, status, &err);
@@ -288,7 +359,7 @@ static int run_submit(struct cli *cli)
 	l->told = json_object();
 	int status = cli_queue(cli, &l->queue, &err);
 	if (!status && strcmp(cli->args[0], "-") == 0) {
-		status = add_file(l, "-", &err);
+		status = add_files(l, cli->args, 1, &err);
 	} else if (!status) {
 		json_t *object;
 		status = json_read_text(cli->args[0], strlen(cli->args[0]), "job", &object, &err);

@@ -67,6 +67,32 @@ def parameters(place):
     refused(place, "again with something else", "again", "text.webp", words=["text.webp"])
 
 
+def batches(place):
+    """A file of jobs with a fault in it is refused as a whole, however long it is."""
+    place.sumi("pause")
+    far = ",".join(f'"{k}":"{v}"' for k, v in (("prompt", "x"), ("not_before", "2099-01-01")))
+    files = {"long.jsonl": f"{{{far}}}\n" * 1500 + '{"prompt":"x","stepps":1}\n', "fine.jsonl": f"{{{far}}}\n",
+             "open.csv": 'prompt,seed\nfine,1\n"never closed,7\nx,8\n', "head.csv": '"prompt\nx\n',
+             "twice.csv": "prompt,prompt\nx,y\n"}
+    for name, text in files.items():
+        (place.dir / name).write_text(text)
+    refused(place, "a fault behind 1500 jobs", "batch", "long.jsonl", words=["long.jsonl:1501", "stepps"])
+    refused(place, "a fault in the second file", "batch", "fine.jsonl", "long.jsonl", words=["long.jsonl:1501"])
+    refused(place, "a quote that is never closed", "batch", "open.csv", words=["open.csv:3", "quote"])
+    refused(place, "a quote that is never closed in the first line", "batch", "head.csv", words=["head.csv:1", "quote"])
+    refused(place, "two columns of one name", "batch", "twice.csv", words=["twice.csv:1", "prompt"])
+    check(place.json("list", "--limit", 1000) == [], "and nothing of them is in the queue")
+    (place.dir / "night").mkdir()
+    (place.dir / "night" / "a.jsonl").write_text('{"promt":"x"}\n')
+    (place.dir / "night" / "b.jsonl").write_text(f'{{"id":"behind",{far}}}\n')
+    done = place.sumi("batch", "--folder", "night")
+    check(done.returncode == 2 and "night/a.jsonl:1" in done.stderr and done.stdout == "behind\n" and
+          sorted(os.listdir(place.dir / "night")) == ["a.jsonl", "b.jsonl.queued"],
+          "a wrong file of a folder does not hold up the others", done.stdout + done.stderr)
+    place.sumi("cancel", "behind")
+    place.sumi("resume")
+
+
 def printable(place):
     """What a stranger sends is shown, not obeyed."""
     done = place.sumi("image", "ink", "--width", 64, "--height", 64, "--steps", 1, "--init", "/no\x1b[31m\nfile.png")
@@ -255,6 +281,7 @@ def main():
     try:
         place.start()
         parameters(place)
+        batches(place)
         place.stop()
         packs(place)
         parts_that_do_not_match(place)
