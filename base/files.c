@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,9 +123,27 @@ int files_sync_parent(const char *path, struct error *err)
 	return status;
 }
 
+/* A device or a pipe cannot be written to a temp file and must not be replaced by one. */
+static int write_through(const char *path, const void *data, size_t size, struct error *err)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", path);
+	int status = write_all(fd, data, size) ? error_errno(err, "writing %s", path) : SUMI_OK;
+	close(fd);
+	return status;
+}
+
 int files_write_durable(const char *path, const void *data, size_t size, struct error *err)
 {
-	char temp[FILES_PATH_MAX];
+	char temp[FILES_PATH_MAX], target[PATH_MAX];
+	struct stat st;
+	bool there = stat(path, &st) == 0;
+	if (there && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return write_through(path, data, size, err);
+	/* A symbolic link stays one: its target is replaced. */
+	if (there && realpath(path, target))
+		path = target;
 	int status = files_path(temp, err, "%s.tmp.XXXXXX", path);
 	if (status)
 		return status;

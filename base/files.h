@@ -15,7 +15,8 @@
 int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err);
 
 /* Writes path so that it is there whole or not at all, also after a power cut:
- * temp file beside it, fsync, rename, fsync of the folder. */
+ * temp file beside it, fsync, rename, fsync of the folder. Into a device or a pipe it is
+ * written as it is. */
 int files_write_durable(const char *path, const void *data, size_t size, struct error *err);
 
 /* fsyncs the folder that holds path. */

@@ -241,6 +241,8 @@ int cli_check_output(const char *output, struct error *err)
 	char folder[FILES_PATH_MAX];
 	const char *slash = output ? strrchr(output, '/') : NULL;
 	int length = slash && slash > output ? (int)(slash - output) : 1;
+	if (output && !*output)
+		return error_set(err, SUMI_INVALID, "-o needs the name of a file or a folder");
 	if (slash && !slash[1])
 		return SUMI_OK;
 	int status = output && cli_is_folder(output)

@@ -10,9 +10,11 @@ static const struct cli_option create_options[] = {
     {"detach", 0, NULL, "print the job's id and return at once"},
     {NULL, 0, NULL, NULL}};
 
-/* The file's ending chooses the format unless --format was given. */
+/* The file's ending chooses the format unless --format was given; a folder's says nothing. */
 static void format_from_output(struct cli *cli, const char *output)
 {
+	if (output && cli_is_folder(output))
+		return;
 	const char *slash = output ? strrchr(output, '/') : NULL;
 	const char *dot = output ? strrchr(slash ? slash : output, '.') : NULL;
 	if (dot && dot[1] && dot != output && !json_object_get(cli->fields, "format"))

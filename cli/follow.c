@@ -285,10 +285,10 @@ int fetch_files(struct cli *cli, const char *id, const char *output, json_t *pat
 	if (status)
 		return status;
 	status = store_artifacts(store, id, false, &list, &count, err);
-	if (!status && count == 0)
+	if (status == SUMI_NOTFOUND || (!status && count == 0))
 		status = error_set(err, SUMI_NOTFOUND,
-				   "%s has no files here: run this on the host that made them, or "
-				   "give --state-dir",
+				   "%.64s has no files here yet (sumi show says why); made on "
+				   "another host, it is fetched there, or with --state-dir",
 				   id);
 	for (size_t i = 0; i < count && !status; i++)
 		status = fetch_one(cli, &list[i], output, i, paths, err);

@@ -44,6 +44,7 @@ def parameters(place):
         bad("an option that does not exist", "--stepps", 3, words=["--stepps", "--steps"])
         bad("an option without its value", "--seed", words=["--seed", "value"])
         bad("a huge prompt", prompt="ink " * 30000, words=["prompt"])
+        refused(place, f"{how}: an output without a name", verb[0], "ink", *verb[1:-1], "", words=["-o"])
     refused(place, "a second prompt", "image", "one", "two", words=["two", "quotes"])
     refused(place, "a verb that does not exist", "imagine", "ink", words=["imagine", "--help"])
     refused(place, "a model of another modality", "image", "ink", "--model", "sound-tiny", words=["sound-tiny", "audio"])
@@ -91,6 +92,27 @@ def batches(place):
           "a wrong file of a folder does not hold up the others", done.stdout + done.stderr)
     place.sumi("cancel", "behind")
     place.sumi("resume")
+
+
+def outputs(place):
+    """Results go where they are told to, and what is there already stays what it is."""
+    quick = ["--width", 64, "--height", 64, "--steps", 1]
+    (place.dir / "my.pictures").mkdir()
+    done = place.sumi("image", "ink", *quick, "-o", "my.pictures")
+    check(done.returncode == 0 and len(os.listdir(place.dir / "my.pictures")) == 1,
+          "a folder with a dot in its name is no format", done.stderr)
+    (place.dir / "target.webp").write_bytes(b"before")
+    (place.dir / "link.webp").symlink_to("target.webp")
+    done = place.sumi("image", "ink", *quick, "-o", "link.webp")
+    check(done.returncode == 0 and (place.dir / "link.webp").is_symlink() and
+          (place.dir / "target.webp").read_bytes()[:4] == b"RIFF", "a symbolic link stays one", done.stderr)
+    os.mkfifo(place.dir / "pipe")
+    reader = subprocess.Popen(["cat", place.dir / "pipe"], stdout=subprocess.PIPE)
+    done = place.sumi("image", "ink", *quick, "-o", "pipe")
+    check(done.returncode == 0 and (place.dir / "pipe").is_fifo() and reader.communicate(timeout=60)[0][:4] == b"RIFF",
+          "a pipe stays one, and is written to", done.stderr)
+    done = place.sumi("fetch", "behind", "-o", "none.webp")
+    check(done.returncode == 3 and "no files" in done.stderr, "fetch of a job that has none", done.stderr)
 
 
 def printable(place):
@@ -273,6 +295,7 @@ def through_the_daemon(place):
     check(done.returncode in (2, 5) and "width" in done.stderr, "a size that the model cannot make", done.stderr)
     check(place.sumi("image", "ink", *quick).returncode == 0, "the next job is made")
     files_of_others(place)
+    outputs(place)
     printable(place)
 
 
