@@ -138,11 +138,7 @@ static int cancel_one(struct cli *cli, struct queue *queue, const char *id, json
 	    [QUEUE_CANCEL_TOO_LATE] = "too late",
 	};
 	enum queue_cancel_result result;
-	struct queue_admitted admitted;
-	/* A job that was sent a moment ago may still stand in the intake. */
-	int status = queue_admit(queue, 1000, &admitted, err);
-	if (!status)
-		status = queue_cancel(queue, id, &result, err);
+	int status = queue_cancel(queue, id, &result, err);
 	if (status)
 		return status;
 	if (result == QUEUE_CANCEL_TOO_LATE)
@@ -156,12 +152,17 @@ static int cancel_one(struct cli *cli, struct queue *queue, const char *id, json
 static int retry_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
 		     struct error *err)
 {
+	struct queue_entry entry;
 	int status = queue_retry(queue, id, err);
+	if (!status)
+		status = queue_get(queue, id, &entry, err);
 	if (status)
 		return status;
-	json_array_append_new(rows, json_pack("{s:s, s:s}", "id", id, "state", "ready"));
+	const char *state = job_state_word(entry.state);
+	queue_entry_clear(&entry);
+	json_array_append_new(rows, json_pack("{s:s, s:s}", "id", id, "state", state));
 	if (!cli->json && !cli->quiet)
-		printf("%s ready\n", id);
+		printf("%s %s\n", id, state);
 	return SUMI_OK;
 }
 

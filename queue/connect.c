@@ -62,6 +62,13 @@ static int plain_open(const struct queue *queue, const char *host, int port, red
 	return SUMI_OK;
 }
 
+const char *link_problem(const redisContext *c)
+{
+	/* hiredis tells a timeout in the words of the socket. */
+	bool silent = strcmp(c->errstr, strerror(EAGAIN)) == 0;
+	return silent ? "it accepts connections and does not answer" : c->errstr;
+}
+
 /* A command on a fresh connection; NULL with err filled when it fails. */
 static redisReply *ask(redisContext *c, struct error *err, const char *format, ...)
 {
@@ -70,7 +77,7 @@ static redisReply *ask(redisContext *c, struct error *err, const char *format, .
 	redisReply *reply = redisvCommand(c, format, ap);
 	va_end(ap);
 	if (!reply)
-		error_set(err, SUMI_CONNECT, "%s", c->errstr);
+		error_set(err, SUMI_CONNECT, "%s", link_problem(c));
 	else if (reply->type == REDIS_REPLY_ERROR) {
 		reply_error(reply, err);
 		freeReplyObject(reply);
@@ -219,7 +226,8 @@ int link_reply(struct queue *queue, redisReply **reply, struct error *err)
 		return SUMI_OK;
 	char where[400];
 	url_describe(&queue->url, where, sizeof where);
-	error_set(err, SUMI_CONNECT, "redis at %s: %s", where, queue->redis->errstr);
+	error_set(err, SUMI_CONNECT, "redis at %s: %s", where,
+		  link_problem(queue->redis));
 	link_drop(queue);
 	*reply = NULL;
 	return SUMI_CONNECT;

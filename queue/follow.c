@@ -25,7 +25,7 @@ static int blocking_read(const struct queue *queue, redisContext **link, int tim
 	redisReply *got = NULL;
 	if (redisAppendFormattedCommand(*link, command, size) != REDIS_OK ||
 	    redisGetReply(*link, (void **)&got) != REDIS_OK) {
-		status = error_set(err, SUMI_CONNECT, "redis: %s", (*link)->errstr);
+		status = error_set(err, SUMI_CONNECT, "redis: %s", link_problem(*link));
 	} else if (got->type == REDIS_REPLY_ERROR) {
 		status = reply_error(got, err);
 	} else if (got->type == REDIS_REPLY_ARRAY && got->elements > 0) {
@@ -86,7 +86,7 @@ static int latest_cursor(struct queue_follower *f, struct error *err)
 	int status = SUMI_OK;
 	strcpy(f->cursor, "0-0");
 	if (!reply)
-		status = error_set(err, SUMI_CONNECT, "redis: %s", f->link->errstr);
+		status = error_set(err, SUMI_CONNECT, "redis: %s", link_problem(f->link));
 	else if (reply->type == REDIS_REPLY_ERROR)
 		status = reply_error(reply, err);
 	else if (reply->elements)

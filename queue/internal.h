@@ -88,6 +88,9 @@ int link_open(const struct queue *queue, redisContext **out, struct error *err);
 int link_need(struct queue *queue, struct error *err);
 void link_drop(struct queue *queue);
 
+/* What went wrong on a connection, for people. */
+const char *link_problem(const redisContext *c);
+
 /* One command in Redis' protocol. Begin with {0}; release with command_free(). */
 struct command {
 	char *data;

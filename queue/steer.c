@@ -6,7 +6,7 @@
 #include "queue/schedule.h"
 
 #define CRASH_WAITS 8
-#define ADMIT_BEFORE_CANCEL 100000
+#define ADMIT_BEFORE 100000
 #define DAY_MS INT64_C(86400000)
 
 /* A script with two texts behind its key. */
@@ -24,20 +24,25 @@ static int call_two(struct queue *queue, enum queue_script script, const char *o
 	return status;
 }
 
+/* The same for a job that may still lie in the intake. */
+static int call_admitted(struct queue *queue, enum queue_script script, const char *id,
+			 redisReply **reply, struct error *err)
+{
+	struct queue_admitted admitted;
+	int status = call_two(queue, script, "", id, NULL, reply, err);
+	if (status || !reply_is(*reply, "missing"))
+		return status;
+	freeReplyObject(*reply);
+	*reply = NULL;
+	status = queue_admit(queue, ADMIT_BEFORE, &admitted, err);
+	return status ? status : call_two(queue, script, "", id, NULL, reply, err);
+}
+
 int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *result,
 		 struct error *err)
 {
-	struct queue_admitted admitted;
 	redisReply *reply = NULL;
-	int status = call_two(queue, SCRIPT_CANCEL, "", id, NULL, &reply, err);
-	if (status == SUMI_OK && reply_is(reply, "missing")) {
-		/* It may still lie in the intake. */
-		freeReplyObject(reply);
-		reply = NULL;
-		status = queue_admit(queue, ADMIT_BEFORE_CANCEL, &admitted, err);
-		if (status == SUMI_OK)
-			status = call_two(queue, SCRIPT_CANCEL, "", id, NULL, &reply, err);
-	}
+	int status = call_admitted(queue, SCRIPT_CANCEL, id, &reply, err);
 	if (status)
 		return status;
 	if (reply_is(reply, "missing"))
@@ -53,7 +58,7 @@ int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *
 int queue_retry(struct queue *queue, const char *id, struct error *err)
 {
 	redisReply *reply = NULL;
-	int status = call_two(queue, SCRIPT_RETRY, "", id, NULL, &reply, err);
+	int status = call_admitted(queue, SCRIPT_RETRY, id, &reply, err);
 	if (status)
 		return status;
 	if (reply_is(reply, "missing"))

@@ -110,6 +110,11 @@ static void test_retry_now_of_a_delayed_job(void **state)
 	fixture_finish_next("later");
 	assert_int_equal(queue_retry(q, "later", &err), SUMI_INVALID);
 	assert_int_equal(queue_retry(q, "nobody", &err), SUMI_NOTFOUND);
+	/* One that still lies in the intake. */
+	freeReplyObject(fixture_command(
+	    "XADD {sumi}:in * id sent modality image prompt x not_before 2099-01-01"));
+	must(queue_retry(q, "sent", &err), &err);
+	fixture_finish_next("sent");
 }
 
 /* A window around now, and one on the other side of the day, in UTC. */
