@@ -1,10 +1,12 @@
 /* sumi.conf, read through inih against one table. */
 #include "base/config.h"
 
+#include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -195,10 +197,17 @@ static int finish(struct config *config, struct error *err)
 		if (status)
 			return status;
 	}
+	return SUMI_OK;
+}
+
+static int check_limits(const struct config *config, struct error *err)
+{
 	if (config->lease_ms < 200)
-		return error_set(err, SUMI_INVALID, "lease must be at least 200ms");
+		return error_set(err, SUMI_INVALID, "%s: lease must be at least 200ms",
+				 config->file);
 	if (config->max_attempts < 1)
-		return error_set(err, SUMI_INVALID, "max_attempts must be at least 1");
+		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at least 1",
+				 config->file);
 	return SUMI_OK;
 }
 
@@ -213,6 +222,12 @@ int config_load(const char *path, struct config *config, struct error *err)
 	if (config->file[0]) {
 		struct reading r = {config, err, SUMI_OK};
 		int line = ini_parse(config->file, on_pair, &r);
+		/* A folder can be opened, and has no line. */
+		struct stat st;
+		if (line == 0 && stat(config->file, &st) == 0 && S_ISDIR(st.st_mode)) {
+			errno = EISDIR;
+			line = -1;
+		}
 		if (line == -1)
 			return error_errno(err, "%s", config->file);
 		if (line != 0)
@@ -220,7 +235,8 @@ int config_load(const char *path, struct config *config, struct error *err)
 					: error_set(err, SUMI_INVALID, "%s:%d: not 'key = value'",
 						    config->file, line);
 	}
-	return finish(config, err);
+	status = finish(config, err);
+	return status ? status : check_limits(config, err);
 }
 
 const char *config_model(const struct config *config, const char *modality)
