@@ -158,7 +158,8 @@ static int put_rows(struct work *w, struct error *err)
 
 int work_of_store(struct work *w, int status)
 {
-	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY};
+	/* Not found: the folder for the files is on a disk that is not there. */
+	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY, SUMI_NOTFOUND};
 	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
 		w->store_failed |= status == own[i];
 	return status;

@@ -285,10 +285,21 @@ def damaged():
     check(done.returncode != 0 and artifact["sha256"] in done.stderr, "db check finds it", done.stderr)
     check(place.sumi("image", "another", *QUICK).returncode == 0, "and the daemon goes on")
     path.write_bytes(hidden)
+    # As when the folder is on a disk that is not mounted.
+    artifacts, away = place.state / "artifacts", place.state / "away"
+    artifacts.rename(away)
+    artifacts.symlink_to("nowhere")
+    waits = detach(place, *QUICK, "--max-attempts", 1)
+    check(wait_for(lambda: b" error store.broken " in place.new_log(), 30), "a folder for files that is away: said",
+          place.new_log().decode()[-500:])
+    artifacts.unlink()
+    away.rename(artifacts)
+    check(place.sumi("wait", waits, "--timeout", "60s").returncode == 0, "its job is made when it is back")
+    broken = place.new_log().count(b" error store.broken ")
     with open(place.state / "sumi.db", "r+b") as f:
         f.write(b"not a database" * 100)
     kept = detach(place, *QUICK, "--max-attempts", 1)
-    check(wait_for(lambda: b" error store.broken " in place.new_log(), 30), "a database that breaks while it runs: said",
+    check(wait_for(lambda: place.new_log().count(b" error store.broken ") > broken, 30), "a database that breaks while it runs: said",
           place.new_log().decode()[-500:])
     row = place.json("show", kept)
     check(row["state"] in ("ready", "running") and not row.get("failures"), "and its jobs wait, at no cost", str(row))
