@@ -17,7 +17,10 @@ static int check(struct cli *cli, struct store_report *report, struct error *err
 		return status;
 	status = store_check(store, true, report, err);
 	store_close(store);
-	if (!status && !cli->quiet)
+	if (!status && cli->json)
+		cli_print_json(json_pack("{s:b, s:i, s:i}", "fine", 1, "jobs", report->jobs,
+					 "files", report->artifacts));
+	else if (!status && !cli->quiet)
 		printf("fine: %d jobs, %d files\n", report->jobs, report->artifacts);
 	return status;
 }
@@ -33,7 +36,9 @@ static int backup(struct cli *cli, struct store_report *report, struct error *er
 		return status;
 	status = store_backup(store, cli->args[1], err);
 	store_close(store);
-	if (!status && !cli->quiet)
+	if (!status && cli->json)
+		cli_print_json(json_pack("{s:s}", "path", cli->args[1]));
+	else if (!status && !cli->quiet)
 		printf("%s\n", cli->args[1]);
 	return status;
 }
@@ -48,6 +53,8 @@ static int vacuum(struct cli *cli, struct store_report *report, struct error *er
 		return status;
 	status = store_vacuum(store, err);
 	store_close(store);
+	if (!status && cli->json)
+		cli_print_json(json_object());
 	return status;
 }
 
@@ -56,7 +63,11 @@ static int rebuild(struct cli *cli, struct store_report *report, struct error *e
 	char moved[FILES_PATH_MAX];
 	struct store_options options = {.dir = cli->config.state_dir, .mode = STORE_WRITE};
 	int status = store_rebuild(&options, moved, report, err);
-	if (!status && !cli->quiet)
+	if (!status && cli->json)
+		cli_print_json(json_pack("{s:i, s:i, s:s?}", "jobs", report->jobs, "files",
+					 report->artifacts, "old_database",
+					 moved[0] ? moved : NULL));
+	else if (!status && !cli->quiet)
 		printf("brought back %d jobs and %d files%s%s\n", report->jobs, report->artifacts,
 		       moved[0] ? "; the old database is " : "", moved);
 	return status;

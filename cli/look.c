@@ -12,16 +12,32 @@ enum { LIMIT_DEFAULT = 50 };
 /* States in the order in which a person looks for them. */
 static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
 
-static int add_live(struct queue *queue, enum job_state state, size_t limit, const char *modality,
+static bool has_tag(const struct job *job, const char *tag)
+{
+	for (size_t i = 0; i < job->tag_count; i++)
+		if (strcmp(job->tags[i], tag) == 0)
+			return true;
+	return false;
+}
+
+static bool wanted(const struct queue_entry *e, const struct store_filter *f)
+{
+	return (!f->modality || strcmp(e->job.modality, f->modality) == 0) &&
+	       (!f->model || (e->job.model && strcmp(e->job.model, f->model) == 0)) &&
+	       (!f->tag || has_tag(&e->job, f->tag)) &&
+	       (!f->since || e->created_ms >= f->since) && (!f->until || e->created_ms < f->until);
+}
+
+static int add_live(struct queue *queue, enum job_state state, const struct store_filter *filter,
 		    json_t *rows, struct error *err)
 {
 	struct queue_entry *entries;
 	size_t count;
-	int status = queue_list(queue, state, 0, limit, &entries, &count, err);
+	int status = queue_list(queue, state, 0, (size_t)filter->limit, &entries, &count, err);
 	if (status)
 		return status;
 	for (size_t i = 0; i < count; i++)
-		if (!modality || strcmp(entries[i].job.modality, modality) == 0)
+		if (wanted(&entries[i], filter))
 			json_array_append_new(rows, entry_json(&entries[i]));
 	queue_list_free(entries, count);
 	return SUMI_OK;
@@ -80,24 +96,20 @@ static int add_ended(struct queue *queue, const struct store_filter *filter, jso
 		if (status)
 			return status;
 		for (size_t i = 0; i < count; i++)
-			if ((!filter->modality ||
-			     strcmp(entries[i].job.modality, filter->modality) == 0) &&
-			    !has_job(ended, entries[i].id))
+			if (wanted(&entries[i], filter) && !has_job(ended, entries[i].id))
 				json_array_append_new(ended, entry_json(&entries[i]));
 		queue_list_free(entries, count);
 	}
 	return SUMI_OK;
 }
 
-/* The page of ended jobs: the store's and, where it is asked for nothing that only a store can
- * answer, the queue's. */
+/* The page of ended jobs: the store's and the queue's. */
 static int add_page(struct cli *cli, struct queue *queue, const struct store_filter *filter,
 		    json_t *rows, struct error *err)
 {
 	json_t *ended = json_array();
-	bool store_only = filter->model || filter->tag || filter->since || filter->until;
 	int status = add_stored(cli, filter, ended, err);
-	if (!status && queue && !store_only)
+	if (!status && queue)
 		status = add_ended(queue, filter, ended, err);
 	size_t count = json_array_size(ended);
 	json_t **sorted = count ? malloc(count * sizeof(json_t *)) : NULL;
@@ -175,8 +187,7 @@ static int run_list(struct cli *cli)
 	}
 	for (size_t i = 0; live && i < sizeof live_states / sizeof live_states[0] && !status; i++)
 		if (!word || (enum job_state)only == live_states[i])
-			status = add_live(queue, live_states[i], (size_t)filter.limit,
-					  filter.modality, rows, &err);
+			status = add_live(queue, live_states[i], &filter, rows, &err);
 	filter.state = word;
 	if (!status && (!word || !live))
 		status = add_page(cli, queue, &filter, rows, &err);
@@ -301,10 +312,10 @@ static int run_show(struct cli *cli)
 static const struct cli_option list_options[] = {
     {"state", 's', "STATE", "only ready, delayed, blocked, running, done, failed or cancelled"},
     {"modality", 0, "NAME", "only image, video or audio"},
-    {"model", 'm', "NAME", "only this model's (finished jobs)"},
-    {"tag", 't', "TAG", "only with this tag (finished jobs)"},
-    {"since", 0, "TIME", "made at or after (finished jobs)"},
-    {"until", 0, "TIME", "made before (finished jobs)"},
+    {"model", 'm', "NAME", "only this model's; of waiting jobs those that name it"},
+    {"tag", 't', "TAG", "only with this tag"},
+    {"since", 0, "TIME", "sent at or after"},
+    {"until", 0, "TIME", "sent before"},
     {"limit", 'l', "N", "at most so many of each kind (50)"},
     {NULL, 0, NULL, NULL}};
 

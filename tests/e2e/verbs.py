@@ -109,6 +109,11 @@ def states(place):
           "list shows what waits", str(rows)[:300])
     for word, id in [("delayed", far), ("blocked", blocked)]:
         check([r["id"] for r in place.json("list", "--state", word)] == [id], f"list --state {word}")
+    tagged = detach(place, "tagged", *QUICK, "--not-before", "2099-01-01", "--tags", "later")
+    check(becomes(place, tagged, "delayed") and
+          [r["id"] for r in place.json("list", "--tag", "later")] == [tagged], "list --tag: of what waits too")
+    check(place.sumi("cancel", tagged).returncode == 0 and
+          [r["id"] for r in place.json("list", "--tag", "later")] == [tagged], "and of what never began")
     check(place.sumi("retry", far).returncode == 0 and becomes(place, far, "done"), "retry makes a delayed job due")
     check(becomes(place, blocked, "done"), "and the job behind it follows")
     done = place.sumi("cancel", closed)
@@ -276,15 +281,17 @@ def variants(place):
 def database(place):
     done = place.sumi("db", "check")
     check(done.returncode == 0 and done.stdout.startswith("fine:"), "db check", done.stderr)
-    check(place.sumi("db", "backup", "copy.db").returncode == 0, "db backup while the daemon runs")
+    check(place.json("db", "check")["fine"] is True, "db check --json")
+    check(place.json("db", "backup", "copy.db") == {"path": "copy.db"}, "db backup while the daemon runs")
     check(place.sumi("db", "backup", "copy.db").returncode != 0, "a backup overwrites nothing")
     done = place.sumi("db", "rebuild")
     check(done.returncode != 0 and "sumid" in done.stderr, "db rebuild is refused while it runs", done.stderr)
     before = sorted(r["id"] for r in place.json("list", "--limit", 1000) if r["state"] == "done")
     place.stop()
-    check(place.sumi("db", "vacuum").returncode == 0, "db vacuum")
+    check(place.json("db", "vacuum") == {}, "db vacuum")
     (place.state / "sumi.db").unlink()
-    done = place.sumi("db", "rebuild")
+    done = place.sumi("db", "rebuild", "--json")
+    check(json.loads(done.stdout)["jobs"] > 0, "db rebuild --json", done.stdout)
     after = sorted(r["id"] for r in place.json("list", "--limit", 1000) if r["state"] == "done")
     check(done.returncode == 0 and before == after, "db rebuild of a lost database", done.stderr)
     check(place.sumi("db", "check").returncode == 0, "and it is whole")
