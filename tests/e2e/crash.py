@@ -192,18 +192,24 @@ def random_kills(expected, rng, job_count, kill_count):
     ground.close()
 
 
+def count(redis, name):
+    return int(redis.cli("ZCARD", f"{{sumi}}:{name}") or 0)
+
+
 def redis_killed(expected):
     ground = Ground()
     ground.places[0].start()
-    jobs = [(f"r-{i}", 1 + i % 4, 1) for i in range(8)]
+    jobs = [(f"r-{i}", 1 + i % 4, 1) for i in range(24)]
     submit(ground.redis, jobs)
     for _ in range(3):
-        time.sleep(0.7)
+        done = count(ground.redis, "done")
+        wait_for(lambda: count(ground.redis, "done") > done and count(ground.redis, "running"), every=0.01)
+        check(not all_ended(ground.redis, jobs), "Redis dies in the middle of work")
         ground.redis.kill()
         time.sleep(0.3)
         ground.redis.start()
     ground.finish(jobs)
-    audit("Redis killed three times", jobs, expected, ground.places, ground.redis)
+    audit("Redis killed three times", jobs, expected, ground.places, ground.redis, kills=3)
     ground.close()
 
 
@@ -213,12 +219,13 @@ def redis_paused(expected):
         p.start()
     jobs = [(f"p-{i}", 1 + i % 4, 2) for i in range(8)]
     submit(ground.redis, jobs)
-    time.sleep(0.6)
+    check(wait_for(lambda: count(ground.redis, "running"), every=0.01), "Redis stops in the middle of work")
     ground.redis.kill(signal.SIGSTOP)
     time.sleep(2.5)
     ground.redis.kill(signal.SIGCONT)
     ground.finish(jobs)
-    audit("Redis stopped for longer than a lease", jobs, expected, ground.places, ground.redis)
+    # Each daemon may have lost what it was at.
+    audit("Redis stopped for longer than a lease", jobs, expected, ground.places, ground.redis, kills=2)
     ground.close()
 
 
@@ -227,12 +234,13 @@ def redis_rewound(expected):
     told again, those that it thinks are waiting are not rendered into a second result."""
     ground = Ground()
     ground.places[0].start()
-    jobs = [(f"w-{i}", 1 + i % 4, 1) for i in range(10)]
+    jobs = [(f"w-{i}", 1 + i % 4, 1) for i in range(30)]
     submit(ground.redis, jobs)
-    time.sleep(0.5)
+    wait_for(lambda: count(ground.redis, "done") >= 2, every=0.01)
     backup = ground.redis.dir.parent / "redis-before"
     shutil.copytree(ground.redis.dir, backup, ignore=shutil.ignore_patterns("*.sock"))
-    time.sleep(1.0)
+    known = count(ground.redis, "done")
+    check(wait_for(lambda: count(ground.redis, "done") >= known + 2, every=0.01), "Redis loses what it was told last")
     ground.redis.kill()
     shutil.rmtree(ground.redis.dir / "appendonlydir")
     shutil.copytree(backup / "appendonlydir", ground.redis.dir / "appendonlydir")
@@ -247,16 +255,24 @@ def frozen(expected):
     ground.places[0].start()
     jobs = [(f"z-{i}", 1 + i % 4, 2) for i in range(6)]
     submit(ground.redis, jobs)
-    wait_for(lambda: ground.redis.cli("ZCARD", "{sumi}:running") == "1", 20)
     pids = list(ground.places[0].pids())
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+
+    def tell(sig):
+        for pid in pids:
+            os.kill(pid, sig)
+
+    def frozen_at_work():
+        tell(signal.SIGSTOP)
+        if count(ground.redis, "running"):
+            return True
+        tell(signal.SIGCONT)
+        return False
+    check(wait_for(frozen_at_work, every=0.01), "a daemon freezes in the middle of work")
     ground.places[1].start()
     time.sleep(2.5)
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+    tell(signal.SIGCONT)
     ground.finish(jobs)
-    audit("a daemon frozen past its lease", jobs, expected, ground.places, ground.redis)
+    audit("a daemon frozen past its lease", jobs, expected, ground.places, ground.redis, kills=1)
     ground.close()
 
 

@@ -41,10 +41,8 @@ def interruptions():
     expected = sha256(place.dir / "alone.webp")
 
     id = detach(place, *SLOW)
-    place.reaches(id, 3)
-    start = time.monotonic()
-    status = place.stop()
-    check(status == 0 and time.monotonic() - start < 10, "SIGTERM: exit 0 within a step", f"{status}")
+    status, seconds = place.stop_at(id, 3)
+    check(status == 0 and seconds < 10, "SIGTERM: exit 0 within a step", f"{status} {seconds:.1f} s")
     place.start()
     same_bytes(place, id, expected, "after a drain")
     check(steps_of(place, id) == STEPS, "after a drain: no step twice", str(steps_of(place, id)))
@@ -119,8 +117,8 @@ def window_closes():
     done = place.sumi("image", "slow one", *SLOW, "-o", "alone.webp")
     check(done.returncode == 0, "undisturbed", done.stderr)
     id = detach(place, *SLOW, "--window", "10:00-14:00", "--tz", "Test/Clock")
-    place.reaches(id, 3)
-    set_clock(zones, 18)
+    with place.still(id, 3):
+        set_clock(zones, 18)
     check(wait_for(lambda: place.json("show", id)["state"] == "ready", 30), "the window closes: the job waits",
           str(place.json("show", id)))
     made = steps_of(place, id)

@@ -102,21 +102,40 @@ class Place:
     def workers(self):
         return [p for p, args in self.pids().items() if "--worker" in args]
 
-    def reaches(self, id, step):
+    def reaches(self, id, step, variant=r"\d+"):
         """Waits until that many steps of a running job are made: by the log, which is told sooner than `sumi show`."""
-        made = re.compile(rf" step\.made .*id={id} .*step=(\d+)")
-        return wait_for(lambda: any(int(n) >= step for n in made.findall(self.log.read_text())), 60, 0.005)
+        made = re.compile(rf" step\.made .*id={id} variant={variant} .*step=(\d+)")
+        return wait_for(lambda: any(int(n) >= step for n in made.findall(self.log.read_text())), 120, 0.005)
+
+    def redis_cli(self, *args):
+        socket = self.settings["redis"].removeprefix("unix://") or self.state / "redis" / "redis.sock"
+        return subprocess.run(["redis-cli", "-s", socket, *map(str, args)], capture_output=True, text=True).stdout.strip()
 
     @contextlib.contextmanager
-    def still(self, id, step):
-        """The worker is stopped at a step of a job, so that what is typed meanwhile always comes before its end."""
+    def still(self, id, step, **variant):
+        """The worker is stopped at a step of a job, so that what is done meanwhile always comes before its end, and
+        before that of its leases, however slow the machine is. Behind its first step it may hold the database."""
         worker = self.workers()[0]
-        self.reaches(id, step)
+        if not self.reaches(id, step, **variant):
+            raise RuntimeError(f"{id} did not come to step {step}")
         os.kill(worker, signal.SIGSTOP)
+        for running in self.redis_cli("ZRANGE", "{sumi}:running", 0, -1).split():
+            self.redis_cli("ZADD", "{sumi}:running", "XX", int(time.time() * 1000) + 600000, running)
         try:
             yield
         finally:
-            os.kill(worker, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGCONT)
+
+    def stop_at(self, id, step):
+        """SIGTERM that comes in the middle of a job: exit status, and seconds that it took."""
+        with self.still(id, step):
+            self.daemon.send_signal(signal.SIGTERM)
+            wait_for(lambda: b" drain " in self.new_log())
+        start = time.monotonic()
+        status = self.daemon.wait(60)
+        self.daemon = None
+        return status, time.monotonic() - start
 
     def kill(self):
         """The power cut: everything of this daemon dies at once."""

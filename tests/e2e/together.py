@@ -125,8 +125,7 @@ def jobs():
     audit(place, ids, "jobs killed in the middle")
 
     ids = queue_up(place)
-    place.reaches(ids[0], 3)
-    check(place.stop() == 0, "SIGTERM while jobs share steps: exit 0")
+    check(place.stop_at(ids[0], 3)[0] == 0, "SIGTERM while jobs share steps: exit 0")
     place.start()
     check(all_files(place, ids, "jobs after a drain") == expected, "jobs after a drain: the bytes are the same")
     rows = [place.json("show", id) for id in ids]
@@ -201,8 +200,7 @@ def main():
     check(place.json("show", id)["crashes"] == 1, "killed in the middle: a crash")
 
     id = detach(place)
-    place.reaches(id, 3)
-    check(place.stop() == 0, "SIGTERM in the middle: exit 0")
+    check(place.stop_at(id, 3)[0] == 0, "SIGTERM in the middle: exit 0")
     place.start()
     check(files_of(place, id, "after a drain") == expected, "after a drain: the bytes are the same")
     row = place.json("show", id)
