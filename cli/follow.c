@@ -160,6 +160,17 @@ static bool may_come_back(struct view *v)
 	return now - v->away_since < AWAY_MS;
 }
 
+int find_entry(struct queue *queue, const char *id, struct queue_entry *entry, struct error *err)
+{
+	struct queue_admitted admitted;
+	struct error ignored;
+	int status = queue_get(queue, id, entry, err);
+	/* It may have been taken out of the intake, by this call or by the daemon, since. */
+	if (status != SUMI_NOTFOUND || queue_admit(queue, 1000, &admitted, &ignored))
+		return status;
+	return queue_get(queue, id, entry, err);
+}
+
 /* Shows where the job stands and waits for what happens next. *ended: entry is the last one, the
  * caller's; otherwise it is cleared. */
 static int look(struct view *v, struct queue *queue, const char *id,
@@ -167,9 +178,9 @@ static int look(struct view *v, struct queue *queue, const char *id,
 		struct error *err)
 {
 	struct error ignored;
-	int status = queue_get(queue, id, entry, err);
+	int status = find_entry(queue, id, entry, err);
 	if (status == SUMI_NOTFOUND && !v->known && clock_boot_ms() - v->start < 10 * WAKE_MS)
-		return take_events(v, follower, WAKE_MS, err); /* sent, and not admitted yet */
+		return take_events(v, follower, WAKE_MS, err); /* sent, and far back in the intake */
 	if (status == SUMI_CONNECT && v->known && may_come_back(v))
 		return SUMI_OK;
 	if (status)

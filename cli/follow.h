@@ -10,6 +10,9 @@ struct follow_options {
 	int64_t until_ms;   /* give up then, by clock_boot_ms(); 0: never */
 };
 
+/* What the queue knows of a job, also of one that still stands in the intake. */
+int find_entry(struct queue *queue, const char *id, struct queue_entry *entry, struct error *err);
+
 /* Follows a job to its end and fills *entry, which the caller clears. SUMI_NOTFOUND,
  * SUMI_TIMEOUT, SUMI_CONNECT; a job that failed is no error here: look at entry->state.
  * After Ctrl-C SUMI_BUSY: the job goes on. */

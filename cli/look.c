@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cli/entry.h"
+#include "cli/follow.h"
 #include "cli/verbs.h"
 
 enum { LIMIT_DEFAULT = 50 };
@@ -245,19 +246,6 @@ close:
 	return status;
 }
 
-/* A job that was sent a moment ago may still stand in the intake, or have been taken out of it, by
- * this call or by the daemon, since it was looked for first. */
-static int get_or_admit(struct queue *queue, const char *id, struct queue_entry *entry,
-			struct error *err)
-{
-	struct queue_admitted admitted;
-	struct error ignored;
-	int status = queue_get(queue, id, entry, err);
-	if (status != SUMI_NOTFOUND || queue_admit(queue, 1000, &admitted, &ignored))
-		return status;
-	return queue_get(queue, id, entry, err);
-}
-
 /* A reason that no patience mends. */
 static void add_waiting(struct queue *queue, const struct job *job, json_t *row)
 {
@@ -277,7 +265,7 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 	struct error queue_err, store_err;
 	*job = NULL;
 	int in_queue = cli_queue(cli, &queue, &queue_err);
-	if (!in_queue && !(in_queue = get_or_admit(queue, id, &entry, &queue_err))) {
+	if (!in_queue && !(in_queue = find_entry(queue, id, &entry, &queue_err))) {
 		*job = entry_json(&entry);
 		if (entry.state == JOB_READY)
 			add_waiting(queue, &entry.job, *job);

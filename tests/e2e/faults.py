@@ -264,6 +264,11 @@ def refusals():
           "a Redis that keeps nothing on disk: a warning")
     done = place.json("doctor")
     check(any(f["what"] == "Redis" and f["level"] == "warning" for f in done), "doctor warns too", str(done))
+    place.stop()
+    id = detach(place, *QUICK)
+    done = place.sumi("wait", id, "--timeout", "2s")
+    check(done.returncode == 1 and f"{id} ready" in done.stderr, "who waits for a job while no daemon is there sees it waiting",
+          done.stderr)
     place.remove()
     evicting.stop()
 
