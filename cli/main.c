@@ -1,4 +1,5 @@
 /* sumi: the program that a person types. */
+#include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,5 +134,10 @@ int main(int argc, char **argv)
 	}
 	int code = run_verb(&cli, argc - 2, argv + 2);
 	json_decref(cli.fields);
+	/* A listing that is cut off by a full disk is no listing. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "sumi: standard output: %s\n", strerror(errno));
+		code = code ? code : EXIT_FAILED;
+	}
 	return code;
 }

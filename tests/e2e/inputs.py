@@ -111,6 +111,10 @@ def outputs(place):
     done = place.sumi("image", "ink", *quick, "-o", "pipe")
     check(done.returncode == 0 and (place.dir / "pipe").is_fifo() and reader.communicate(timeout=60)[0][:4] == b"RIFF",
           "a pipe stays one, and is written to", done.stderr)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BIN / "sumi", "list", "--json"], env=place.env(), cwd=place.dir, stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    check(done.returncode == 1 and "standard output" in done.stderr, "a listing that cannot be written is told", done.stderr)
     done = place.sumi("fetch", "behind", "-o", "none.webp")
     check(done.returncode == 3 and "no files" in done.stderr, "fetch of a job that has none", done.stderr)
 
