@@ -298,6 +298,8 @@ def damaged():
     artifacts.unlink()
     away.rename(artifacts)
     check(place.sumi("wait", waits, "--timeout", "60s").returncode == 0, "its job is made when it is back")
+    # Done for the queue is not yet done for the store, whose last words would mend what follows.
+    check(wait_for(lambda: f" job.done process=worker.0 id={waits}" in place.log.read_text(), 30), "and settled")
     broken = place.new_log().count(b" error store.broken ")
     with open(place.state / "sumi.db", "r+b") as f:
         f.write(b"not a database" * 100)
