@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "cli/event_json.h"
 #include "cli/preview.h"
@@ -233,15 +234,20 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 	return status;
 }
 
-static int copy_file(const char *from, const char *to, struct error *err)
+static int copy_artifact(const struct store_artifact *a, const char *to, struct error *err)
 {
 	enum { ARTIFACT_LIMIT = 1 << 30 };
-	char *data;
+	char *data, sha256[SHA256_HEX_SIZE];
 	size_t size;
-	int status = files_read(from, ARTIFACT_LIMIT, &data, &size, err);
+	int status = files_read(a->path, ARTIFACT_LIMIT, &data, &size, err);
 	if (status)
 		return status;
-	status = files_write_durable(to, data, size, err);
+	sha256_hex(data, size, sha256);
+	if (strcmp(sha256, a->sha256) != 0)
+		status = error_set(err, SUMI_CORRUPT,
+				   "%s is damaged: send the job again under another id", a->path);
+	else
+		status = files_write_durable(to, data, size, err);
 	free(data);
 	return status;
 }
@@ -273,7 +279,7 @@ static int fetch_one(struct cli *cli, const struct store_artifact *a, const char
 	if (!status && output && output[strlen(output) - 1] == '/')
 		status = files_make_dirs(output, 0777, err);
 	if (!status)
-		status = copy_file(a->path, path, err);
+		status = copy_artifact(a, path, err);
 	if (status)
 		return status;
 	if (paths)

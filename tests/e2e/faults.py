@@ -287,6 +287,10 @@ def damaged():
     done = place.sumi("db", "check")
     check(done.returncode != 0 and artifact["sha256"] in done.stderr, "db check finds it", done.stderr)
     check(place.sumi("image", "another", *QUICK).returncode == 0, "and the daemon goes on")
+    path.write_bytes(hidden + b"more")
+    done = place.sumi("fetch", made["id"], "-o", "gone.webp")
+    check(done.returncode == 2 and artifact["sha256"] in done.stderr and not (place.dir / "gone.webp").exists(),
+          "a damaged artifact is not handed out", done.stderr)
     path.write_bytes(hidden)
     # As when the folder is on a disk that is not mounted.
     artifacts, away = place.state / "artifacts", place.state / "away"
