@@ -67,11 +67,10 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	    .url = url, .prefix = cli->config.prefix, .patience_ms = -1};
 	status = queue_open(&options, out, err);
 	if (status == SUMI_CONNECT || status == SUMI_NOTFOUND)
-		return error_set(
-		    err, SUMI_CONNECT,
-		    "no daemon answers at %s: start one with 'sumid &' or 'systemctl start "
-		    "sumid' (%s)",
-		    url, err->text);
+		return error_set(err, SUMI_CONNECT,
+				 "no daemon answers: start one with 'sumid &' or 'systemctl start "
+				 "sumid' (%s)",
+				 err->text);
 	return status;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,8 +44,6 @@ static void exec_worker(const struct children *c, int index, int fd)
 	args[n++] = index_text;
 	args[n++] = "--report-fd";
 	args[n++] = fd_text;
-	args[n++] = "--redis-url";
-	args[n++] = c->redis_url;
 	args[n++] = "--state-dir";
 	args[n++] = c->state_dir;
 	if (c->config_file) {
@@ -52,6 +51,8 @@ static void exec_worker(const struct children *c, int index, int fd)
 		args[n++] = c->config_file;
 	}
 	args[n] = NULL;
+	/* Not an argument: those of a process are shown to everybody, and this may hold a password. */
+	setenv("SUMI_REDIS", c->redis_url, 1);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

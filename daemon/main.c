@@ -14,7 +14,7 @@
 struct arguments {
 	const char *config_file, *state_dir;
 	/* of the processes that the daemon starts itself */
-	const char *worker, *redis_url, *devices;
+	const char *worker, *devices;
 	int index, report_fd;
 	enum { SERVE, CHECK, LIST_DEVICES, UNMATCHED_DEVICES, WORKER, VERSION, HELP, WRONG } mode;
 };
@@ -27,7 +27,6 @@ static const struct option options[] = {{"config", required_argument, NULL, 'c'}
 					{"worker", required_argument, NULL, 'w'},
 					{"index", required_argument, NULL, 'i'},
 					{"report-fd", required_argument, NULL, 'r'},
-					{"redis-url", required_argument, NULL, 'u'},
 					{"version", no_argument, NULL, 'V'},
 					{"help", no_argument, NULL, 'h'},
 					{NULL, 0, NULL, 0}};
@@ -84,9 +83,6 @@ static void parse(int argc, char **argv, struct arguments *a)
 		case 'r':
 			a->report_fd = atoi(optarg);
 			break;
-		case 'u':
-			a->redis_url = optarg;
-			break;
 		case 'V':
 			a->mode = VERSION;
 			break;
@@ -125,7 +121,7 @@ static int work(const struct arguments *a, struct error *err)
 	log_set_level((enum log_level)log_level_from_word(config.log));
 	struct worker_options o = {
 	    .config = &config,
-	    .redis_url = a->redis_url ? a->redis_url : config.redis,
+	    .redis_url = config.redis,
 	    .selector = a->worker,
 	    .index = a->index,
 	    .report_fd = a->report_fd,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The daemon in bad days: stopped, hung, killed, misconfigured, without disk; and what it says."""
-import os, re, signal, struct, subprocess, time
+import os, re, signal, socket, struct, subprocess, time
 
 from lib import *
 
@@ -273,6 +273,26 @@ def refusals():
     evicting.stop()
 
 
+def secrets():
+    """The password of a Redis is not for whoever looks at processes, logs or messages."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    place = Place(redis=f"redis://:geheim@127.0.0.1:{port}/0")
+    redis = Redis(place.parent, "--port", str(port)).start()
+    redis.cli("CONFIG", "SET", "requirepass", "geheim")
+    place.start()
+    check(place.sumi("image", "behind a password", *QUICK).returncode == 0, "a Redis with a password")
+    args = " ".join(place.pids().values())
+    check("--worker" in args and "geheim" not in args, "the password is no argument", args)
+    place.stop()
+    redis.stop()
+    done = place.sumi("status")
+    check(done.returncode == 4 and str(port) in done.stderr and "geheim" not in done.stderr + place.log.read_text(),
+          "nor in messages and the log", done.stderr)
+    place.remove()
+
+
 def damaged():
     place = Place()
     place.start()
@@ -361,7 +381,7 @@ def disk_full():
 
 
 def main():
-    for part in (refusals, strangers, damaged, crashing_job, disk_full, interruptions, window_closes):
+    for part in (refusals, secrets, strangers, damaged, crashing_job, disk_full, interruptions, window_closes):
         part()
     finish()
 
