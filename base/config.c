@@ -194,9 +194,12 @@ static int finish(struct config *config, struct error *err)
 	value = getenv("SUMI_STATE_DIR");
 	if ((value && *value) || !config->state_dir[0]) {
 		status = files_state_dir(config->state_dir, err);
-		if (status)
-			return status;
+		return status ? status : files_make_absolute(config->state_dir, err);
 	}
+	/* Of a file there is no telling whence it counts: programs start anywhere. */
+	if (config->state_dir[0] != '/')
+		return error_set(err, SUMI_INVALID, "%s: state_dir is '%.100s': it must begin with /",
+				 config->file, config->state_dir);
 	return SUMI_OK;
 }
 

@@ -26,6 +26,19 @@ int files_path(char out[FILES_PATH_MAX], struct error *err, const char *format, 
 	return SUMI_OK;
 }
 
+int files_make_absolute(char path[FILES_PATH_MAX], struct error *err)
+{
+	char folder[FILES_PATH_MAX], whole[FILES_PATH_MAX];
+	if (path[0] == '/')
+		return SUMI_OK;
+	if (!getcwd(folder, sizeof folder))
+		return error_errno(err, "the working folder");
+	int status = files_path(whole, err, "%s/%s", folder, path);
+	if (status == SUMI_OK)
+		strcpy(path, whole);
+	return status;
+}
+
 static int read_all(int fd, char *data, size_t want, size_t *got)
 {
 	*got = 0;

@@ -29,6 +29,9 @@ int files_make_dirs(const char *path, unsigned mode, struct error *err);
 int files_path(char out[FILES_PATH_MAX], struct error *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Puts the working folder before a path that does not begin with /. */
+int files_make_absolute(char path[FILES_PATH_MAX], struct error *err);
+
 /* Free bytes for this user on the file system of path; -1 when unknown. */
 int64_t files_free_space(const char *path);
 

@@ -55,6 +55,8 @@ static int load_config(struct supervisor *s, struct config *config, struct error
 	if (!status && s->options->state_dir)
 		status = files_path(config->state_dir, err, "%s", s->options->state_dir);
 	if (!status)
+		status = files_make_absolute(config->state_dir, err);
+	if (!status)
 		log_set_level((enum log_level)log_level_from_word(config->log));
 	return status;
 }

@@ -18,18 +18,26 @@
 
 #define POLL_MS 20
 
+/* Of a socket whose path is short enough: three times as long, it still fits. */
+static void make_url(struct private_redis *r)
+{
+	char *out = r->url + sprintf(r->url, "unix://");
+	for (const char *p = r->socket; *p; p++)
+		out += sprintf(out, *p == '%' || *p == '?' ? "%%%02X" : "%c", *p);
+}
+
 static int fill_paths(const char *state_dir, struct private_redis *r, struct error *err)
 {
 	int status = files_path(r->dir, err, "%s/redis", state_dir);
 	if (status == SUMI_OK)
 		status = files_path(r->socket, err, "%s/redis/redis.sock", state_dir);
-	if (status == SUMI_OK)
-		status = files_path(r->url, err, "unix://%s/redis/redis.sock", state_dir);
 	if (status == SUMI_OK && strlen(r->socket) >= sizeof((struct sockaddr_un *)0)->sun_path)
 		status = error_set(err, SUMI_TOOBIG,
 				   "%s: longer than a Unix socket's path may be (107 bytes): set "
 				   "SUMI_STATE_DIR to a shorter folder",
 				   r->socket);
+	if (status == SUMI_OK)
+		make_url(r);
 	return status;
 }
 

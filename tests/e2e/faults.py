@@ -293,6 +293,24 @@ def secrets():
     place.remove()
 
 
+def folders():
+    """State directories as people write them."""
+    place = Place("odd %41 ? name").start()
+    check(place.sumi("image", "in a folder with an odd name", *QUICK).returncode == 0, "a folder with an odd name")
+    place.stop()
+    place.configure(state_dir="relative")
+    refuses(place, "a relative state_dir in a file", "sumi.conf", "'relative'", status=(2,))
+    place.configure(state_dir="")
+    with open(place.log, "wb") as log:
+        daemon = subprocess.Popen([BIN / "sumid", "--state-dir", "./here"], env=place.env(), cwd=place.dir, stderr=log)
+    up = wait_for(lambda: b"worker.ready" in place.log.read_bytes(), 60)
+    done = place.sumi("image", "here", "--state-dir", "./here", *QUICK, "-o", "here.webp")
+    check(up and done.returncode == 0 and (place.dir / "here" / "sumi.db").exists(), "a relative --state-dir", done.stderr)
+    daemon.terminate()
+    check(daemon.wait(60) == 0, "and it stops in order")
+    place.remove()
+
+
 def damaged():
     place = Place()
     place.start()
@@ -381,7 +399,7 @@ def disk_full():
 
 
 def main():
-    for part in (refusals, secrets, strangers, damaged, crashing_job, disk_full, interruptions, window_closes):
+    for part in (refusals, secrets, folders, strangers, damaged, crashing_job, disk_full, interruptions, window_closes):
         part()
     finish()
 
