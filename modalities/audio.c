@@ -12,7 +12,7 @@
 #include "modalities/request.h"
 #include "modalities/single_run.h"
 #include "modalities/spectrogram.h"
-#include "modalities/vorbis.h"
+#include "modalities/ogg.h"
 #include "modalities/wav.h"
 #include "modalities/webp.h"
 
@@ -293,53 +293,6 @@ static int cut_at_rest(struct sound *s, int hop, struct error *err)
 	return SUMI_OK;
 }
 
-static int peak_of_ogg(const uint8_t *data, size_t size, double *peak, struct error *err)
-{
-	struct sound heard;
-	int status = vorbis_decode(data, size, "coded sound", &heard, err);
-	if (status)
-		return status;
-	double lufs;
-	status = sound_measure(&heard, &lufs, peak, err);
-	sound_free(&heard);
-	return status;
-}
-
-/* The sound again with `excess` times lower peaks: at first as loud as before; noise comes out of a
- * coder as other noise, where only less of everything helps. */
-static int lower_peaks(struct sound *sound, double excess, int try, double *highest, bool circular,
-		       struct error *err)
-{
-	enum { LIMITED = 2 };
-	*highest /= excess;
-	if (try < LIMITED)
-		return sound_normalise(sound, *highest, circular, err);
-	for (size_t i = 0; i < (size_t)sound->channels * sound->length; i++)
-		sound->samples[i] /= (float)excess;
-	return SUMI_OK;
-}
-
-/* Coding adds to peaks, at low quality a lot. What a player would clip is coded again. */
-static int encode_ogg(const struct request *r, struct sound *sound, const struct metadata *meta,
-		      uint8_t **data, size_t *size, struct error *err)
-{
-	enum { TRIES = 6 };
-	double highest = SOUND_CEILING, peak;
-	for (int k = 0;; k++) {
-		int status = vorbis_encode(sound, r->quality, meta, data, size, err);
-		if (status)
-			return status;
-		status = peak_of_ogg(*data, *size, &peak, err);
-		if (!status && (peak <= 1 || k + 1 == TRIES))
-			return SUMI_OK;
-		free(*data);
-		*data = NULL;
-		if (status ||
-		    (status = lower_peaks(sound, peak * 1.02, k, &highest, r->loop, err)))
-			return status;
-	}
-}
-
 static int emit_sound(const struct single_run *audio, struct sound *sound, const struct sink *sink,
 		      struct error *err)
 {
@@ -354,7 +307,7 @@ static int emit_sound(const struct single_run *audio, struct sound *sound, const
 	};
 	uint8_t *data;
 	int status = wav ? wav_encode(sound, &meta, &data, &o.size, err)
-			 : encode_ogg(r, sound, &meta, &data, &o.size, err);
+			 : ogg_encode(sound, r->quality, r->loop, &meta, &data, &o.size, err);
 	if (status)
 		return status;
 	o.data = data;
