@@ -12,7 +12,8 @@
 enum { PEAK_TRIES = 6, SEAM_TRIES = 8, CHANNELS_MAX = 2 };
 
 #define MEND_SECONDS 0.005 /* how far from the seam a correction reaches */
-#define MEND_SHARE 0.5     /* of what is wrong: a coder answers with up to twice what it is given */
+#define MEND_SHARE 0.5f    /* of what is wrong: a coder answers with up to twice what it is given */
+#define SEAM_WANTED 0.9f   /* of the median: what noise adds shall not be too much at once */
 
 struct coded {
 	uint8_t *data;
@@ -92,13 +93,17 @@ static int median_steps(const struct sound *s, float median[CHANNELS_MAX], struc
 	return SUMI_OK;
 }
 
-/* What is wrong at the seam of channel c: the step from the last sample to the first, or how much
- * of it goes beyond what the slopes on both sides lead to expect, whichever is more. */
-static float seam_of(const struct sound *s, int c)
+/* What a channel does from its last sample to its first: the step, and how much of it goes beyond
+ * what the slopes on both sides lead to expect. */
+struct seam {
+	float step, beyond;
+};
+
+static struct seam seam_of(const struct sound *s, int c)
 {
 	const float *x = s->samples + (size_t)c * s->length, *end = x + s->length;
-	float step = x[0] - end[-1], beyond = step - (x[1] - x[0] + end[-1] - end[-2]) / 2;
-	return fabsf(step) > fabsf(beyond) ? step : beyond;
+	float step = x[0] - end[-1];
+	return (struct seam){step, step - (x[1] - x[0] + end[-1] - end[-2]) / 2};
 }
 
 /* The worst channel's seam against its median step; at most 1 is fine. */
@@ -106,21 +111,31 @@ static double roughness(const struct sound *s, const float median[CHANNELS_MAX])
 {
 	double worst = 0;
 	for (int c = 0; c < s->channels; c++) {
-		double wrong = fabsf(seam_of(s, c));
+		struct seam seam = seam_of(s, c);
+		double wrong = fmax(fabsf(seam.step), fabsf(seam.beyond));
 		worst = fmax(worst, wrong > 0 ? wrong / median[c] : 0);
 	}
 	return worst;
 }
 
-/* Takes a share of what was wrong with the seam away from both ends of the sound, fading within
- * a few milliseconds. */
-static void mend_seam(struct sound *sound, const struct sound *heard)
+/* What to take away from the step: what the slopes do not explain, or, when little of that is left,
+ * what is beyond the median. */
+static float excess_of(struct seam seam, float median)
+{
+	if (fabsf(seam.beyond) > median / 2)
+		return seam.beyond;
+	return copysignf(fmaxf(0, fabsf(seam.step) - SEAM_WANTED * median), seam.step);
+}
+
+/* A share of the excess goes from both ends of the sound, fading within a few milliseconds. */
+static void mend_seam(struct sound *sound, const struct sound *heard,
+		      const float median[CHANNELS_MAX])
 {
 	size_t n = (size_t)(MEND_SECONDS * sound->rate);
 	n = n < sound->length / 2 ? n : sound->length / 2;
 	for (int c = 0; c < sound->channels; c++) {
 		float *x = sound->samples + (size_t)c * sound->length;
-		float lift = (float)MEND_SHARE / 2 * seam_of(heard, c);
+		float lift = MEND_SHARE / 2 * excess_of(seam_of(heard, c), median[c]);
 		for (size_t i = 0; i < n; i++) {
 			float f = (float)(0.5 + 0.5 * cos(3.141592653589793 * (double)i / (double)n));
 			x[i] -= lift * f;
@@ -137,7 +152,7 @@ static int smooth_seam(struct sound *sound, double quality, const struct metadat
 	int status = median_steps(&best->heard, median, err);
 	struct coded trial = *best;
 	for (int k = 0; !status && k < SEAM_TRIES && roughness(&best->heard, median) > 1; k++) {
-		mend_seam(sound, &trial.heard);
+		mend_seam(sound, &trial.heard, median);
 		if (trial.data != best->data)
 			coded_free(&trial);
 		status = code(sound, quality, meta, &trial, err);
