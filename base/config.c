@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -70,7 +69,7 @@ static int parse_size(const char *text, int64_t *bytes)
 	char *end;
 	double v = strtod(text, &end);
 	static const char units[] = "KMGT";
-	if (end == text || v < 0 || v > 1e15)
+	if (end == text)
 		return -1;
 	if (*end) {
 		const char *u = strchr(units, *end);
@@ -79,6 +78,8 @@ static int parse_size(const char *text, int64_t *bytes)
 		for (int i = 0; i <= u - units; i++)
 			v *= 1024;
 	}
+	if (!(v >= 0 && v < 0x1p63))
+		return -1;
 	*bytes = (int64_t)v;
 	return 0;
 }
@@ -103,8 +104,9 @@ static int apply(struct config *config, const struct setting *s, const char *val
 	case DURATION:
 		return clock_parse_duration(value, number, err);
 	case COUNT:
+		errno = 0;
 		*number = strtoll(value, &end, 10);
-		if (end == value || *end || *number < 0)
+		if (end == value || *end || *number < 0 || errno)
 			return error_set(err, SUMI_INVALID, "'%.40s' is not a whole number", value);
 		return SUMI_OK;
 	case SIZE:
@@ -118,9 +120,25 @@ static int apply(struct config *config, const struct setting *s, const char *val
 
 struct reading {
 	struct config *config;
+	FILE *file;
 	struct error *err;
 	int status;
+	int line;
 };
+
+/* For inih, which would take the rest of a line beyond its buffer for a line of its own. */
+static char *next_line(char *buffer, int size, void *context)
+{
+	struct reading *r = context;
+	if (r->status || !fgets(buffer, size, r->file))
+		return NULL;
+	r->line++;
+	int last = strchr(buffer, '\n') ? EOF : getc(r->file);
+	if (last == EOF)
+		return buffer;
+	r->status = error_set(r->err, SUMI_TOOBIG, "the line is longer than %d bytes", size - 2);
+	return NULL;
+}
 
 static int on_pair(void *context, const char *section, const char *name, const char *value)
 {
@@ -214,6 +232,24 @@ static int check_limits(const struct config *config, struct error *err)
 	return SUMI_OK;
 }
 
+static int read_file(struct config *config, struct error *err)
+{
+	struct reading r = {.config = config, .file = fopen(config->file, "r"), .err = err};
+	if (!r.file)
+		return error_errno(err, "%s", config->file);
+	int line = ini_parse_stream(next_line, &r, on_pair, &r);
+	int status = SUMI_OK;
+	if (ferror(r.file)) /* a folder can be opened, but not read */
+		status = error_errno(err, "%s", config->file);
+	else if (r.status)
+		status = error_prefix(err, "%s:%d", config->file, r.line);
+	else if (line)
+		status = error_set(err, SUMI_INVALID, "%s:%d: not 'key = value'", config->file,
+				   line);
+	fclose(r.file);
+	return status;
+}
+
 int config_load(const char *path, struct config *config, struct error *err)
 {
 	memset(config, 0, sizeof *config);
@@ -222,23 +258,10 @@ int config_load(const char *path, struct config *config, struct error *err)
 	int status = find_file(path, config->file, err);
 	if (status)
 		return status;
-	if (config->file[0]) {
-		struct reading r = {config, err, SUMI_OK};
-		int line = ini_parse(config->file, on_pair, &r);
-		/* A folder can be opened, and has no line. */
-		struct stat st;
-		if (line == 0 && stat(config->file, &st) == 0 && S_ISDIR(st.st_mode)) {
-			errno = EISDIR;
-			line = -1;
-		}
-		if (line == -1)
-			return error_errno(err, "%s", config->file);
-		if (line != 0)
-			return r.status ? error_prefix(err, "%s:%d", config->file, line)
-					: error_set(err, SUMI_INVALID, "%s:%d: not 'key = value'",
-						    config->file, line);
-	}
-	status = finish(config, err);
+	if (config->file[0])
+		status = read_file(config, err);
+	if (!status)
+		status = finish(config, err);
 	return status ? status : check_limits(config, err);
 }
 

@@ -1,10 +1,10 @@
 /* sumi.conf: what daemon and CLI share of settings. One table holds every key with its
  * default, its check and the line that `sumid --help` and the manual print.
  *
- * The file is looked for at --config, $SUMI_CONFIG, $XDG_CONFIG_HOME/sumi/sumi.conf,
- * ~/.config/sumi/sumi.conf, /etc/sumi/sumi.conf; the first that exists is read. None is
- * fine. $SUMI_STATE_DIR, $SUMI_REDIS, $SUMI_WEIGHT_CACHE and $SUMI_WEIGHT_CACHE_DIR win over
- * the file. */
+ * The file is the one of --config or $SUMI_CONFIG, else the first that exists of
+ * $XDG_CONFIG_HOME/sumi/sumi.conf (~/.config where that is not set) and /etc/sumi/sumi.conf.
+ * None is fine. $SUMI_STATE_DIR, $SUMI_REDIS, $SUMI_WEIGHT_CACHE and $SUMI_WEIGHT_CACHE_DIR win
+ * over the file. */
 #ifndef SUMI_BASE_CONFIG_H
 #define SUMI_BASE_CONFIG_H
 

@@ -1,0 +1,137 @@
+/* sumi.conf: what a line may hold, and what is refused by line and key. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/config.h"
+
+static char path[] = "/tmp/sumi-config-XXXXXX";
+
+static int load(const char *text, size_t size, struct config *config, struct error *err)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, size, f), size);
+	fclose(f);
+	*err = (struct error){0};
+	return config_load(path, config, err);
+}
+
+static void reads_settings(void **state)
+{
+	(void)state;
+	static const char text[] = "\xef\xbb\xbf# a comment\r\n"
+				   "[queue]\n"
+				   "; another one\n"
+				   "  redis=unix:///run/a#b;c\t; the service's\n"
+				   "packs = /srv/my models:/opt\n"
+				   "reserve = 1.5G\r\n"
+				   "lease = 90s\n"
+				   "batch = 7 \n"
+				   "model_audio =\n"
+				   "log = debug";
+	struct config c;
+	struct error err;
+	if (load(text, sizeof text - 1, &c, &err))
+		fail_msg("%s", err.text);
+	assert_string_equal(c.redis, "unix:///run/a#b;c");
+	assert_string_equal(c.packs, "/srv/my models:/opt");
+	assert_int_equal(c.reserve_bytes, (int64_t)3 << 29);
+	assert_int_equal(c.lease_ms, 90000);
+	assert_int_equal(c.batch, 7);
+	assert_string_equal(c.model_audio, "");
+	assert_string_equal(c.model_image, "ink"); /* the default */
+	assert_string_equal(c.log, "debug");
+}
+
+/* The end of a line that is too long is not taken for another line. */
+static void long_lines_are_told(void **state)
+{
+	(void)state;
+	char text[1024];
+	struct config c;
+	struct error err;
+	bool read = false, refused = false;
+	for (int n = 100; n < 800; n++) {
+		int size = snprintf(text, sizeof text, "\npacks = /%0*d\nbatch = 3\n", n - 1, 7);
+		if (load(text, (size_t)size, &c, &err) == SUMI_OK) {
+			assert_int_equal(strlen(c.packs), n);
+			assert_int_equal(c.batch, 3);
+			assert_false(refused);
+			read = true;
+		} else {
+			assert_int_equal(err.status, SUMI_TOOBIG);
+			assert_non_null(strstr(err.text, ":2: the line is longer than"));
+			refused = true;
+		}
+	}
+	assert_true(read && refused);
+}
+
+static void refuses_wrong_lines(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *message;
+	} wrong[] = {
+	    {"lease\n", ":1: not 'key = value'"},
+	    {"[queue\n", ":1: not 'key = value'"},
+	    {"\n\nleese = 30s\n", ":3: there is no setting 'leese'"},
+	    {" = 3\n", ":1: there is no setting ''"},
+	    {"lease = soon\n", ":1: lease: 'soon' is not a duration"},
+	    {"log = loud\n", ":1: log: 'loud'"},
+	    {"batch = 4 or 5\n", ":1: batch: '4 or 5' is not a whole number"},
+	    {"batch = -1\n", ":1: batch: "},
+	    {"batch = 99999999999999999999\n", ":1: batch: "},
+	    {"reserve = many\n", ":1: reserve: 'many' is not a size"},
+	    {"reserve = -1\n", ":1: reserve: "},
+	    {"reserve = nan\n", ":1: reserve: "},
+	    {"reserve = inf\n", ":1: reserve: "},
+	    {"reserve = 9000000T\n", ":1: reserve: "}, /* 2^63 is 8388608T */
+	    {"lease = 100ms\n", "lease must be at least"},
+	    {"max_attempts = 0\n", "max_attempts must be at least"},
+	};
+	struct config c;
+	struct error err;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		int status = load(wrong[i].text, strlen(wrong[i].text), &c, &err);
+		if (status != SUMI_INVALID || !strstr(err.text, wrong[i].message))
+			fail_msg("case %zu: status %d, '%s' does not say '%s'", i, status, err.text,
+				 wrong[i].message);
+	}
+	assert_int_equal(config_load("/nonexistent/sumi.conf", &c, &err), SUMI_NOTFOUND);
+}
+
+static int make_file(void **state)
+{
+	(void)state;
+	static const char *const unset[] = {"SUMI_REDIS", "SUMI_WEIGHT_CACHE",
+					    "SUMI_WEIGHT_CACHE_DIR"};
+	for (size_t i = 0; i < sizeof unset / sizeof *unset; i++)
+		unsetenv(unset[i]);
+	setenv("SUMI_STATE_DIR", "/tmp", 1);
+	int fd = mkstemp(path);
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(reads_settings),
+	    cmocka_unit_test(long_lines_are_told),
+	    cmocka_unit_test(refuses_wrong_lines),
+	};
+	return cmocka_run_group_tests(tests, make_file, remove_file);
+}
