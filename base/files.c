@@ -72,8 +72,9 @@ int files_read(const char *path, size_t limit, char **data, size_t *size, struct
 		status = error_set(err, SUMI_INVALID, "%s: is a folder, not a file", path);
 		goto done;
 	}
-	/* Pipes and /dev/stdin have no size: read up to the limit. */
-	size_t want = S_ISREG(st.st_mode) ? (size_t)st.st_size : limit;
+	/* Pipes and /dev/stdin have no size: read one byte more than is allowed. */
+	bool sized = S_ISREG(st.st_mode);
+	size_t want = sized ? (size_t)st.st_size : limit, got = 0;
 	if (want > limit) {
 		status = error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %zu are allowed", path,
 				   want, limit);
@@ -84,9 +85,13 @@ int files_read(const char *path, size_t limit, char **data, size_t *size, struct
 		status = error_set(err, SUMI_NOMEM, "%s: no memory for %zu bytes", path, want);
 		goto done;
 	}
-	size_t got;
-	if (read_all(fd, buffer, want, &got) != 0) {
+	if (read_all(fd, buffer, sized ? want : want + 1, &got) != 0) {
 		status = error_errno(err, "%s", path);
+		goto done;
+	}
+	if (got > limit) {
+		status = error_set(err, SUMI_TOOBIG, "%s: at most %zu bytes are allowed", path,
+				   limit);
 		goto done;
 	}
 	buffer[got] = '\0';
