@@ -32,14 +32,11 @@ struct cl_quirks {
 			     one, no local memory. SUMI_KERNELS overrides. */
 	int lanes;        /* numbers of a vector of tile_cpu.cl: 8, or 16; for GPUs 8 */
 	bool host_memory; /* buffers are host memory: mapping copies nothing */
-	bool khr_fp16;    /* half arithmetic (half storage works everywhere) */
-	bool subgroups;   /* cl_khr_subgroups or cl_intel_subgroups */
-	bool nvidia, intel, amd, pocl, oclgrind;
+	bool nvidia, pocl, oclgrind;
 	const char *mma; /* options of mma.cl; NULL: no matrix instruction */
 	/* What SUMI_KERNELS asks for in tests: the emulation of mma; Winograd in any case. */
 	bool mma_emulated, winograd_forced;
 	size_t max_work_group; /* of the device; a kernel may allow less */
-	size_t local_bytes;    /* local memory of a work-group */
 	char options[128];     /* build options that every program gets */
 };
 

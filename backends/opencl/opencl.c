@@ -170,22 +170,14 @@ static void cl_quirks_read(struct cl_device *d)
 	const struct device_info *info = &d->base.info;
 	char vendor[128];
 	device_text(d->id, CL_DEVICE_VENDOR, vendor, sizeof vendor);
-	cl_ulong local = 0;
 	cl_uint native = 0;
 	cl_bool unified = CL_FALSE;
-	clGetDeviceInfo(d->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
 	clGetDeviceInfo(d->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
 	clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof q->max_work_group,
 			&q->max_work_group, NULL);
-	q->local_bytes = (size_t)local;
 	q->pocl = strcmp(info->platform, "Portable Computing Language") == 0;
 	q->oclgrind = strcmp(info->platform, "Oclgrind") == 0;
 	q->nvidia = strstr(vendor, "NVIDIA") != NULL;
-	q->intel = strstr(vendor, "Intel") != NULL;
-	q->amd = strstr(vendor, "Advanced Micro Devices") != NULL;
-	q->khr_fp16 = has_extension(d->id, "cl_khr_fp16");
-	q->subgroups =
-	    has_extension(d->id, "cl_khr_subgroups") || has_extension(d->id, "cl_intel_subgroups");
 	q->host_memory = info->is_cpu && unified;
 	q->cpu_kernels = info->is_cpu;
 	q->mma = find_mma(d->id, q);
@@ -194,9 +186,8 @@ static void cl_quirks_read(struct cl_device *d)
 	force_kernels(q, getenv("SUMI_KERNELS"));
 	if (!q->cpu_kernels)
 		q->lanes = 8; /* their panels */
-	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s%s",
-		 q->lanes, q->khr_fp16 ? " -D HAVE_FP16" : "",
-		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
+	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s",
+		 q->lanes, q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = q->cpu_kernels ? DTYPE_F32 : DTYPE_F16;
 }
