@@ -293,7 +293,7 @@ const float *sampler_denoised(const struct sampler *s, size_t *n)
 {
 	if (n)
 		*n = s->n;
-	return s->denoised;
+	return s->done ? s->denoised : NULL;
 }
 
 /* ---- stepping ---- */
@@ -452,8 +452,9 @@ void sampler_save(const struct sampler *s, struct bytes_writer *w)
 	bytes_put_u32(w, (uint32_t)s->done);
 	for (int i = 0; i < SAMPLER_COUNTERS; i++)
 		bytes_put_u32(w, (uint32_t)s->counters[i]);
-	bytes_put_u64(w, s->n);
-	if (!s->n)
+	/* What sampler_check() made before the first step holds nothing yet. */
+	bytes_put_u64(w, s->done ? s->n : 0);
+	if (!s->done)
 		return;
 	bytes_put_f32s(w, s->denoised, s->n);
 	for (int i = 0; i < s->ops->slots; i++)
@@ -481,8 +482,11 @@ int sampler_restore(struct sampler *s, struct bytes_reader *r, struct error *err
 	uint64_t left = r->size - r->at, tensors = (uint64_t)s->ops->slots + 1;
 	bool plausible = done <= (uint32_t)sampler_calls(s) && (done == 0) == (n == 0) &&
 			 n <= left / sizeof(float) / tensors;
-	for (int i = 0; i < SAMPLER_COUNTERS; i++)
-		plausible = plausible && counters[i] <= (uint32_t)s->count;
+	/* A step indexes its history and the schedule behind it with them. */
+	for (int i = 0; i < SAMPLER_COUNTERS; i++) {
+		uint32_t most = (uint32_t)s->ops->counter_most[i];
+		plausible = plausible && counters[i] <= done && (!most || counters[i] <= most);
+	}
 	if (!plausible)
 		return error_set(err, SUMI_CORRUPT,
 				 "sampler state: position or sizes are out of range");

@@ -53,7 +53,7 @@ struct sampler_config {
 	double eta;        /* DDIM, TCD: the part of the noise that is new; < 0: default */
 	enum sampler_variance variance; /* DDPM */
 	bool skip_prk_steps;            /* PNDM */
-	int solver_order;               /* DPM++ and UniPC: 1…3 */
+	int solver_order;               /* DPM++ and UniPC: 1…SOLVER_ORDER_MAX */
 	bool solver_heun;               /* DPM++: solver_type "heun" */
 	bool solver_bh1;                /* UniPC: solver_type "bh1" */
 	bool lower_order_final, euler_at_final;
@@ -62,6 +62,8 @@ struct sampler_config {
 	int original_steps;        /* LCM, TCD: steps of the distillation's teacher */
 	double timestep_scaling;   /* LCM */
 };
+
+#define SOLVER_ORDER_MAX 3
 
 void sampler_config_init(struct sampler_config *config);
 void sampler_config_free(struct sampler_config *config);

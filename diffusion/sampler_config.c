@@ -206,7 +206,7 @@ static int read_numbers(const json_t *root, const char *where, struct sampler_co
 	} wholes[] = {
 	    {"num_train_timesteps", 2, SCHEDULE_TRAIN_STEPS_MAX, &train},
 	    {"steps_offset", 0, SCHEDULE_TRAIN_STEPS_MAX, &offset},
-	    {"solver_order", 1, 3, &order},
+	    {"solver_order", 1, SOLVER_ORDER_MAX, &order},
 	    {"original_inference_steps", 1, SCHEDULE_TRAIN_STEPS_MAX, &original},
 	};
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {

@@ -142,6 +142,7 @@ const struct sampler_ops sampler_dpmpp_2m = {
     .takes_sigmas = true,
     .order = 1,
     .slots = 3,
+    .counter_most = {SOLVER_ORDER_MAX},
     .plan = dpm_plan,
     .step = ode_step,
 };
@@ -155,6 +156,7 @@ const struct sampler_ops sampler_dpmpp_2m_sde = {
     .takes_sigmas = true,
     .order = 1,
     .slots = 3,
+    .counter_most = {SOLVER_ORDER_MAX},
     .plan = dpm_plan,
     .step = sde_step,
 };

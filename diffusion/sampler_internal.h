@@ -49,6 +49,7 @@ struct sampler_ops {
 	bool no_sample_prediction; /* cannot use a model that predicts the sample */
 	int order;                 /* calls for one timestep */
 	int slots;
+	int counter_most[SAMPLER_COUNTERS]; /* never more than done; 0: no other bound */
 	int (*plan)(struct sampler *s, struct error *err);
 	sampler_step_fn *step;
 };

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ETS = 0, CUR_SAMPLE = 4, CUR_OUTPUT = 5 }; /* slots: four outputs, newest first */
+enum { OUTPUTS = 4 }; /* that the multistep formula looks back on */
+enum { ETS = 0, CUR_SAMPLE = OUTPUTS, CUR_OUTPUT }; /* slots: the outputs, newest first */
 enum { COUNTER_ETS = 0, COUNTER_CALLS = 1 };
 
 #define PRK_CALLS 12 /* three timesteps of four calls */
@@ -63,12 +64,12 @@ static void transfer(const struct sampler *s, double t, double t_prev, const flo
 
 static void push_output(struct sampler *s, const float *model_output)
 {
-	float *oldest = s->slots[ETS + 3];
-	for (int i = 3; i > 0; i--)
+	float *oldest = s->slots[ETS + OUTPUTS - 1];
+	for (int i = OUTPUTS - 1; i > 0; i--)
 		s->slots[ETS + i] = s->slots[ETS + i - 1];
 	s->slots[ETS] = oldest;
 	memcpy(oldest, model_output, s->n * sizeof *oldest);
-	if (s->counters[COUNTER_ETS] < 4)
+	if (s->counters[COUNTER_ETS] < OUTPUTS)
 		s->counters[COUNTER_ETS]++;
 }
 
@@ -154,6 +155,7 @@ const struct sampler_ops sampler_pndm = {
     .no_sample_prediction = true,
     .order = 1,
     .slots = 6,
+    .counter_most = {OUTPUTS},
     .plan = pndm_plan,
     .step = pndm_step,
 };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { OUTPUTS = 0, LAST_SAMPLE = 3 };          /* slots: three estimates, newest first */
-enum { COUNTER_ORDERS = 0, COUNTER_ORDER = 1 }; /* steps behind us; order of the last step */
+enum { COUNTER_ORDERS = 0, COUNTER_ORDER = 1 }; /* steps behind us; order of the last one */
 
 static int unipc_plan(struct sampler *s, struct error *err)
 {
@@ -125,7 +125,7 @@ static void unipc_step(struct sampler *s, int index, const float *model_output, 
 	struct sampler_point now = sampler_point_at(s, index);
 	sampler_predict(s, now.alpha, now.sigma, model_output, x, s->denoised, NULL);
 	bool skip = index > 0 && index <= 64 && c->no_corrector >> (index - 1) & 1;
-	if (s->counters[COUNTER_ORDERS] > 0 && !skip)
+	if (s->counters[COUNTER_ORDER] > 0 && !skip)
 		corrector(s, index, s->counters[COUNTER_ORDER], s->denoised, x);
 	float *oldest = s->slots[OUTPUTS + 2];
 	s->slots[OUTPUTS + 2] = s->slots[OUTPUTS + 1];
@@ -153,6 +153,7 @@ const struct sampler_ops sampler_unipc = {
     .takes_sigmas = true,
     .order = 1,
     .slots = 4,
+    .counter_most = {SOLVER_ORDER_MAX, SOLVER_ORDER_MAX},
     .plan = unipc_plan,
     .step = unipc_step,
 };
