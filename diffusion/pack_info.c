@@ -115,6 +115,15 @@ static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const char
 	return status;
 }
 
+/* The fast UNet's folder where it is none of `parts`; else NULL. */
+static const char *fast_part(const struct pack_info *info)
+{
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (strcmp(parts[i], info->fast_unet) == 0)
+			return NULL;
+	return info->has_fast ? info->fast_unet : NULL;
+}
+
 int pack_info_digest(struct pack_info *info, struct error *err)
 {
 	int status = SUMI_OK;
@@ -125,6 +134,8 @@ int pack_info_digest(struct pack_info *info, struct error *err)
 	EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !status; i++)
 		status = hash_folder(ctx, info, parts[i], err);
+	if (!status && fast_part(info))
+		status = hash_folder(ctx, info, fast_part(info), err);
 	EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
 	for (int i = 0; i < 32; i++)

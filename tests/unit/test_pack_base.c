@@ -68,6 +68,8 @@ static int teardown(void **state)
 					    "moving/model_index.json",
 					    "moving/sumi.json",
 					    "moving/scheduler",
+					    "moving/quick/config.json",
+					    "moving/quick",
 					    "moving",
 					    "still"};
 	struct place *p = *state;
@@ -138,6 +140,26 @@ static void fast_may_be_the_same_model(void **state)
 }
 
 /* A result belongs to the borrowed weights too: with another part it is another pack. */
+/* Whatever the folder of the fast UNet is called. */
+static void the_fast_unet_is_in_the_digest(void **state)
+{
+	const struct place *p = *state;
+	struct pack_info a, b;
+	struct error err = {0};
+	char quick[160];
+	snprintf(quick, sizeof quick, "%s/quick", p->moving);
+	assert_int_equal(mkdir(quick, 0700), 0);
+	write_text(quick, "config.json", "{}");
+	write_text(p->moving, "sumi.json",
+		   "{\"base\": \"still\", \"fast\": {\"unet\": \"quick\"}}");
+	assert_int_equal(pack_info_read(p->moving, &a, &err), SUMI_OK);
+	write_text(quick, "config.json", "{ }");
+	assert_int_equal(pack_info_read(p->moving, &b, &err), SUMI_OK);
+	assert_string_not_equal(a.digest, b.digest);
+	pack_info_free(&a);
+	pack_info_free(&b);
+}
+
 static void borrowed_parts_are_in_the_digest(void **state)
 {
 	const struct place *p = *state;
@@ -237,6 +259,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(own_parts_come_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_open_and_count, setup, teardown),
 	    cmocka_unit_test_setup_teardown(fast_may_be_the_same_model, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_fast_unet_is_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_are_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(only_a_neighbours_name_is_a_base, setup, teardown),
 	    cmocka_unit_test_setup_teardown(frames_share_as_much_noise_as_the_pack_says, setup,
