@@ -1,6 +1,6 @@
 /* The folder of packed weights: where it is, what lies in it, who makes room. */
 #include <dirent.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -109,8 +109,9 @@ bool packed_make_room(uint64_t bytes)
 			return false;
 		if (usage.bytes <= settings.limit - bytes)
 			return true;
-		/* Whoever has it mapped keeps it: only the name goes. */
-		if (!*oldest.path || unlink(oldest.path) != 0)
+		/* Whoever has it mapped keeps it: only the name goes. Another process may have been
+		 * quicker. */
+		if (!*oldest.path || (unlink(oldest.path) != 0 && errno != ENOENT))
 			return false;
 	}
 }
