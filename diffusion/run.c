@@ -443,6 +443,21 @@ const float *run_latents(const struct run *run, bool denoised, size_t *count)
 	return run->denoised;
 }
 
+/* Pixels from about −1…1 to 0…1. A decoder that overflows gives NaN, which would pass for black. */
+static int finish_pixels(float *out, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		float v = out[i] * 0.5f + 0.5f;
+		if (!isfinite(v))
+			return error_set(err, SUMI_DEVICE,
+					 "the autoencoder gave %s (value %zu): broken weights, or "
+					 "an overflow in half precision",
+					 isnan(v) ? "NaN" : "infinity", i);
+		out[i] = v < 0 ? 0 : v > 1 ? 1 : v;
+	}
+	return SUMI_OK;
+}
+
 int run_decode(struct run *run, int frame, float *out, struct error *err)
 {
 	size_t one = (size_t)run->h * (size_t)run->w * (size_t)run->c, count;
@@ -461,11 +476,7 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	if (!status)
 		status = run->window.w ? window_decode(run, latents, out, err)
 				       : vae_decode(run->pack->vae, &in, out, err);
-	size_t pixels = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
+	size_t values = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
 			(size_t)run->pack->info.scale * 3;
-	for (size_t i = 0; i < pixels && !status; i++) {
-		float v = out[i] * 0.5f + 0.5f;
-		out[i] = v < 0 ? 0 : v > 1 ? 1 : v;
-	}
-	return status;
+	return status ? status : finish_pixels(out, values, err);
 }

@@ -80,7 +80,8 @@ int run_most_together(const struct run *run);
  * With denoised set: the sampler's present estimate of the final latents. */
 const float *run_latents(const struct run *run, bool denoised, size_t *count);
 
-/* Decodes one frame of the latents as they stand into out, [height, width, 3] in 0…1. */
+/* Decodes one frame of the latents as they stand into out, [height, width, 3] in 0…1.
+ * SUMI_DEVICE when the result is not finite. */
 int run_decode(struct run *run, int frame, float *out, struct error *err);
 
 /* Decodes a small, rough picture of frame 0 as it forms, [height/8, width/8, 3] u8:

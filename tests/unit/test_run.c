@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "diffusion/run.h"
 #include "diffusion/tokenizer.h"
@@ -31,7 +33,7 @@ struct reference {
 };
 
 /* The reference cuts prompts at the model's length, this core goes on in a second chunk:
- * shorten the prompt, word by word, until it is one chunk. */
+ * shorten the prompt, character by character, until it is one chunk. */
 static void shorten(struct reference *r)
 {
 	char path[FILES_PATH_MAX];
@@ -297,6 +299,60 @@ static void refused_states(void **state)
 	free_reference(&r);
 }
 
+/* A pack of links to sd1-tiny, but for the numbers of its VAE, which are NaN. */
+static void break_vae(const char *root)
+{
+	static const char *const parts[] = {"model_index.json", "scheduler",    "text_encoder",
+					    "tokenizer",        "unet",         "vae/config.json"};
+	static const char weights[] = "vae/diffusion_pytorch_model.safetensors";
+	char from[FILES_PATH_MAX], to[FILES_PATH_MAX], *data;
+	struct error err;
+	size_t size;
+	snprintf(to, sizeof to, "%s/vae", root);
+	assert_int_equal(files_make_dirs(to, 0700, &err), 0);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		snprintf(from, sizeof from, "tests/vectors/sd1-tiny/%s", parts[i]);
+		char *target = realpath(from, NULL);
+		assert_non_null(target);
+		snprintf(to, sizeof to, "%s/%s", root, parts[i]);
+		assert_int_equal(symlink(target, to), 0);
+		free(target);
+	}
+	snprintf(from, sizeof from, "tests/vectors/sd1-tiny/%s", weights);
+	snprintf(to, sizeof to, "%s/%s", root, weights);
+	assert_int_equal(files_read(from, 64 << 20, &data, &size, &err), 0);
+	size_t header = 8 + (unsigned char)data[0] + ((size_t)(unsigned char)data[1] << 8) +
+			((size_t)(unsigned char)data[2] << 16);
+	memset(data + header, 0xff, size - header);
+	assert_int_equal(files_write_durable(to, data, size, &err), 0);
+	free(data);
+}
+
+static void a_broken_decoder_paints_nothing(void **state)
+{
+	(void)state;
+	char root[] = "/tmp/sumi-run-XXXXXX", command[64];
+	struct pack *pack;
+	struct run *run;
+	struct error err = {0};
+	struct run_params p = {
+	    .prompt = "fog", .steps = 1, .cfg_scale = 1, .width = 64, .height = 64, .frames = 1};
+	float *out = malloc(64 * 64 * 3 * sizeof *out);
+	assert_non_null(out);
+	assert_non_null(mkdtemp(root));
+	break_vae(root);
+	if (pack_open(devices[0], root, &pack, &err) || run_begin(pack, &p, &run, &err) ||
+	    run_step(run, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(run_decode(run, 0, out, &err), SUMI_DEVICE);
+	assert_non_null(strstr(err.text, "the autoencoder gave NaN"));
+	run_free(run);
+	pack_close(pack);
+	free(out);
+	snprintf(command, sizeof command, "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+}
+
 static void refused_parameters(void **state)
 {
 	static const struct {
@@ -363,7 +419,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(whole_pictures),     cmocka_unit_test(image_to_image),
 	    cmocka_unit_test(interrupted_runs),   cmocka_unit_test(refused_states),
-	    cmocka_unit_test(refused_parameters),
+	    cmocka_unit_test(refused_parameters), cmocka_unit_test(a_broken_decoder_paints_nothing),
 	};
 	return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
