@@ -426,10 +426,33 @@ static void test_device_without_packing(void **state)
 	device_close(reference);
 }
 
+static void test_nothing(void **state)
+{
+	(void)state;
+	print_message("there is no OpenCL CPU here\n");
+	skip();
+}
+
+/* The first OpenCL CPU: a machine may list a GPU before it. */
+static struct device *open_cpu(void)
+{
+	enum { MOST = 16 };
+	struct device_info list[MOST];
+	struct device *d = NULL;
+	char layout[WEIGHT_LAYOUT_SIZE];
+	int count = device_list(list, MOST, NULL);
+	for (int i = 0; i < count && i < MOST; i++)
+		if (list[i].is_cpu && device_open(list[i].selector, &d, NULL) == SUMI_OK) {
+			if (device_weight_layout(d, layout))
+				return d;
+			device_close(d);
+		}
+	return NULL;
+}
+
 int main(void)
 {
-	struct error err;
-	char layout[WEIGHT_LAYOUT_SIZE];
+	const struct CMUnitTest none[] = {cmocka_unit_test(test_nothing)};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_removed_while_used, set_up, tear_down),
@@ -440,11 +463,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_place, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_device_without_packing, set_up, tear_down),
 	};
-	if (device_open("opencl:0", &device, &err) || !device->info.is_cpu ||
-	    !device_weight_layout(device, layout)) {
-		fprintf(stderr, "no OpenCL device whose memory is the host's\n");
-		return 1;
-	}
+	device = open_cpu();
+	if (!device)
+		return cmocka_run_group_tests(none, NULL, NULL);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	device_close(device);
 	return failed;
