@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
 	int status;
 	const char *word;
@@ -31,21 +33,26 @@ int status_from_word(const char *word)
 	return SUMI_INTERNAL;
 }
 
-/* vsnprintf may cut a UTF-8 sequence in half: drop what is left of it. */
-static void trim_utf8(char *text, size_t capacity)
+/* One line of UTF-8, whatever stood in the arguments: file names and texts of others, and what a
+ * precision or the end of the buffer cut in half. */
+static void clean(char *text)
 {
-	size_t n = strlen(text);
-	if (n + 1 < capacity)
-		return;
-	size_t i = n;
-	while (i > 0 && ((unsigned char)text[i - 1] & 0xC0) == 0x80)
-		i--;
-	if (i == 0)
-		return;
-	unsigned char lead = (unsigned char)text[i - 1];
-	size_t want = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-	if (n - (i - 1) < want)
-		text[i - 1] = '\0';
+	char *to = text, *end = text + strlen(text);
+	while (text < end) {
+		uint32_t code;
+		size_t n = utf8_decode(text, (size_t)(end - text), &code);
+		if (n > 0 && code >= 0x20 && code != 0x7f) {
+			memmove(to, text, n);
+			to += n;
+			text += n;
+			continue;
+		}
+		*to++ = n > 0 ? ' ' : '?';
+		do /* one mark for all of a broken character */
+			text++;
+		while (n == 0 && text < end && ((unsigned char)*text & 0xC0) == 0x80);
+	}
+	*to = '\0';
 }
 
 int error_set(struct error *err, int status, const char *format, ...)
@@ -58,7 +65,7 @@ int error_set(struct error *err, int status, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	trim_utf8(text, sizeof text);
+	clean(text);
 	memcpy(err->text, text, sizeof text);
 	err->status = status;
 	return status;

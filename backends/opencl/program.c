@@ -35,8 +35,7 @@ const char *cl_dtype_word(enum dtype dtype)
 	return words[dtype];
 }
 
-/* Compilers' logs are long: the first error line and what follows fits into err, with
- * the line breaks made spaces. */
+/* Compilers' logs are long: the first error line and what follows fits into err. */
 static int build_failed(struct cl_device *d, cl_program program, const char *file, cl_int code,
 			struct error *err)
 {
@@ -53,10 +52,6 @@ static int build_failed(struct cl_device *d, cl_program program, const char *fil
 		  first ? first
 		  : log ? log
 			: "no log");
-	if (err)
-		for (char *p = err->text; *p; p++)
-			if (*p == '\n' || *p == '\t')
-				*p = ' ';
 	free(log);
 	return SUMI_DEVICE;
 }

@@ -1,0 +1,80 @@
+/* Errors: one line of UTF-8, whatever stood in what they were made of. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/status.h"
+#include "base/utf8.h"
+
+static void texts_are_clean(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *argument, *text;
+	} rows[] = {
+	    {"ink", "ink"},
+	    {"тушь", "тушь"},
+	    {"", ""},
+	    {"two\nlines\tand\x7fmore", "two lines and more"},
+	    {"caf\xe9", "caf?"},
+	    {"\xff\xfe", "??"},
+	    {"cut \xd1", "cut ?"},
+	    {"cut \xf0\x9f\x96 here", "cut ? here"},
+	    {"\xed\xa0\x80 surrogate", "? surrogate"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct error err;
+		assert_int_equal(error_set(&err, SUMI_INVALID, "%s", rows[i].argument),
+				 SUMI_INVALID);
+		assert_string_equal(err.text, rows[i].text);
+	}
+	struct error err;
+	error_set(&err, SUMI_INVALID, "'%.3s'", "тушь");
+	assert_string_equal(err.text, "'т?'");
+}
+
+/* Messages that do not fit end in a whole character. */
+static void long_texts_are_cut(void **state)
+{
+	(void)state;
+	char text[1001] = "";
+	struct error err;
+	for (size_t shift = 0; shift < 3; shift++) {
+		for (size_t i = 0; i < 1000; i++)
+			text[i] = i < shift ? 'a' : "墨"[(i - shift) % 3];
+		error_set(&err, SUMI_IO, "%s", text);
+		assert_in_range(strlen(err.text), sizeof err.text - 4, sizeof err.text - 1);
+		assert_true(utf8_valid(err.text, strlen(err.text)));
+		error_prefix(&err, "before");
+		assert_int_equal(strncmp(err.text, "before: ", 8), 0);
+		assert_true(utf8_valid(err.text, strlen(err.text)));
+	}
+}
+
+static void words_and_numbers(void **state)
+{
+	(void)state;
+	struct error err;
+	for (int status = SUMI_OK; status >= SUMI_INTERNAL; status--)
+		assert_int_equal(status_from_word(status_word(status)), status);
+	assert_string_equal(status_word(7), "unknown");
+	assert_int_equal(status_from_word("nonsense"), SUMI_INTERNAL);
+	errno = ENOSPC;
+	assert_int_equal(error_errno(&err, "%s", "here"), SUMI_FULL);
+	assert_int_equal(err.status, SUMI_FULL);
+	assert_int_equal(strncmp(err.text, "here: ", 6), 0);
+	assert_int_equal(error_set(NULL, SUMI_IO, "nobody asks"), SUMI_IO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(texts_are_clean),
+	    cmocka_unit_test(long_texts_are_cut),
+	    cmocka_unit_test(words_and_numbers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
