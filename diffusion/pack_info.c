@@ -225,6 +225,17 @@ static int open_manifest(struct pack_info *info, struct error *err)
 	return status ? status : read_base(info, path, err);
 }
 
+/* *out: NULL where the field is missing or null. */
+static int want_object(const json_t *root, const char *where, const char *key, const json_t **out,
+		       struct error *err)
+{
+	const json_t *value = json_object_get(root, key);
+	*out = json_is_object(value) ? value : NULL;
+	if (*out || !value || json_is_null(value))
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID, "%s: field '%s' must be an object", where, key);
+}
+
 static int read_manifest(struct pack_info *info, struct error *err)
 {
 	char path[FILES_PATH_MAX];
@@ -246,10 +257,12 @@ static int read_manifest(struct pack_info *info, struct error *err)
 		copy_name(info->modality, sizeof info->modality, modality);
 	if (licence)
 		copy_name(info->licence, sizeof info->licence, licence);
-	const json_t *defaults = json_object_get(info->manifest, "defaults");
+	const json_t *defaults, *fast;
+	if ((status = want_object(info->manifest, path, "defaults", &defaults, err)) ||
+	    (status = want_object(info->manifest, path, "fast", &fast, err)))
+		return status;
 	if (defaults && (status = read_defaults(defaults, path, &info->defaults, err)))
 		return status;
-	const json_t *fast = json_object_get(info->manifest, "fast");
 	if (!fast)
 		return SUMI_OK;
 	info->fast = info->defaults;

@@ -140,6 +140,29 @@ static void fast_may_be_the_same_model(void **state)
 }
 
 /* A result belongs to the borrowed weights too: with another part it is another pack. */
+static void blocks_are_objects(void **state)
+{
+	static const struct {
+		const char *json, *message;
+	} rows[] = {
+	    {"{\"base\": \"still\", \"fast\": true}", "field 'fast' must be an object"},
+	    {"{\"base\": \"still\", \"defaults\": [20]}", "field 'defaults' must be an object"},
+	};
+	const struct place *p = *state;
+	struct pack_info info;
+	struct error err = {0};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		write_text(p->moving, "sumi.json", rows[i].json);
+		assert_int_equal(pack_info_read(p->moving, &info, &err), SUMI_INVALID);
+		assert_non_null(strstr(err.text, rows[i].message));
+	}
+	write_text(p->moving, "sumi.json",
+		   "{\"base\": \"still\", \"fast\": null, \"defaults\": null}");
+	assert_int_equal(pack_info_read(p->moving, &info, &err), SUMI_OK);
+	assert_false(info.has_fast);
+	pack_info_free(&info);
+}
+
 /* Whatever the folder of the fast UNet is called. */
 static void the_fast_unet_is_in_the_digest(void **state)
 {
@@ -259,6 +282,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(own_parts_come_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_open_and_count, setup, teardown),
 	    cmocka_unit_test_setup_teardown(fast_may_be_the_same_model, setup, teardown),
+	    cmocka_unit_test_setup_teardown(blocks_are_objects, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_fast_unet_is_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_are_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(only_a_neighbours_name_is_a_base, setup, teardown),
