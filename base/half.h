@@ -4,11 +4,13 @@
 
 #include <stdint.h>
 
+/* Exact. */
 float half_to_float(uint16_t half);
 
 /* Rounds to nearest, ties to even; too large values become infinity. */
 uint16_t half_from_float(float value);
 
+/* Exact. */
 float bfloat_to_float(uint16_t bfloat);
 
 #endif

@@ -8,6 +8,7 @@
 
 #define SHA256_HEX_SIZE 65 /* 64 lower-case hex digits and the terminator */
 
+/* Hashes memory; NULL is fine where size is 0. */
 void sha256_hex(const void *data, size_t size, char out[SHA256_HEX_SIZE]);
 
 /* Hashes a file in constant memory. SUMI_NOTFOUND, SUMI_IO. */

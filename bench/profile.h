@@ -7,6 +7,7 @@
 
 #include "backends/backend.h"
 
+/* Forgets what was measured and puts the measuring table in the place of the device's. */
 void profile_begin(struct device *d);
 /* Gives the device its own table back. */
 void profile_end(struct device *d);

@@ -85,6 +85,7 @@ struct pixel_attention {
 	int channels;
 };
 
+/* Loads the block named prefix. */
 void pixel_attention_load(struct loader *l, struct pixel_attention *a, int channels, int groups,
 			  double epsilon, const char *prefix);
 

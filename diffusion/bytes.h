@@ -15,6 +15,7 @@ struct bytes_writer {
 	bool failed; /* out of memory: data is not complete */
 };
 
+/* Each appends to the buffer, or sets failed. */
 void bytes_put(struct bytes_writer *w, const void *data, size_t size);
 void bytes_put_u32(struct bytes_writer *w, uint32_t value);
 void bytes_put_u64(struct bytes_writer *w, uint64_t value);
@@ -27,6 +28,7 @@ struct bytes_reader {
 	bool failed; /* ran past the end; what was read since is zero */
 };
 
+/* Each takes the next bytes, or gives zeros and sets failed where they are not all there. */
 void bytes_get(struct bytes_reader *r, void *data, size_t size);
 uint32_t bytes_get_u32(struct bytes_reader *r);
 uint64_t bytes_get_u64(struct bytes_reader *r);

@@ -90,6 +90,7 @@ struct stack_part {
 	int cout;
 };
 
+/* PART.weight [parts' cout, cin] and PART.bias of each of count parts. */
 void load_linear_stack(struct loader *l, struct linear_layer *out, const struct stack_part *parts,
 		       int count, int cin, unsigned flags);
 

@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "diffusion/packed.h"
 
+/* Whether packed_configure() gave a folder and room in it. */
 bool packed_is_on(void);
 
 /* The file of a key and its temporary; makes the folder. False when that cannot be. */

@@ -29,7 +29,9 @@ struct pass {
 	uint64_t bytes, bytes_peak; /* of temporaries */
 };
 
+/* A pass on a device, which stores activations as that likes them best; tap NULL: none. */
 struct pass pass_begin(struct device *device, const struct tap *tap, struct error *err);
+/* A pass that only counts. */
 struct pass pass_plan(enum dtype dtype);
 
 /* Fails the pass with a message of the caller's. */

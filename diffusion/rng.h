@@ -38,6 +38,7 @@ struct rng {
  * list of names for any other word. */
 int rng_kind_from_name(const char *name, enum rng_kind *kind, struct error *err);
 
+/* Begins the stream of a seed; RNG_TORCH looks at its low 32 bits only. */
 void rng_init(struct rng *rng, enum rng_kind kind, uint64_t seed);
 
 /* The next 32 bits of the MT19937 stream. */

@@ -91,6 +91,7 @@ int run_predict_together(struct run *const *runs, const int *calls, int count, s
 /* Of everything that decides the result. */
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);
 
+/* run_save() and the second half of run_restore(); n: values of the latents. */
 int run_store(const struct run *run, size_t n, void **data, size_t *size, struct error *err);
 int run_load(struct run *run, size_t n, const void *data, size_t size, struct error *err);
 

@@ -26,8 +26,9 @@ struct kl_half {
 	struct norm_layer norm_out;
 };
 
+/* Loads one half, whose config's kind is VAE_KL; a failure stays in the loader. */
 void kl_load(struct loader *l, struct kl_half *half, const struct vae_config *c, bool encoder);
-void kl_clear(struct kl_half *half);
+void kl_clear(struct kl_half *half); /* what the host holds: weights are the loader's set's */
 
 /* x: latents as the decoder wants them, replaced by the picture. */
 void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
@@ -54,6 +55,7 @@ struct tiny_half {
 	struct tiny_stage stages[CONFIG_LEVELS_MAX];
 };
 
+/* The same for VAE_TINY. */
 void tiny_load(struct loader *l, struct tiny_half *half, const struct vae_config *c, bool encoder);
 void tiny_clear(struct tiny_half *half);
 

@@ -9,8 +9,8 @@ int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *er
 	size_t picture = (size_t)a->x.h * (size_t)a->x.w * (size_t)a->x.ld;
 	if (picture > INT_MAX)
 		return error_set(err, SUMI_TOOBIG,
-				 "conv2d: x [%d, %d, %d, %d] has more than 2^31 "
-				 "elements a picture; use tiles",
+				 "conv2d: x [%d, %d, %d, %d] has 2^31 elements a picture "
+				 "or more; use tiles",
 				 a->x.n, a->x.h, a->x.w, a->x.c);
 	int side = a->weight->head.kernel;
 	struct gemm_job job = {.x = a->x,

@@ -46,7 +46,7 @@ struct gemm_job {
 				      other, not the same for all */
 };
 
-/* Every picture of x and y must span fewer than 2^31 elements. */
+/* Every picture of x must span fewer than 2^31 elements: kernels index it with 32 bits. */
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
 /* gemm_enqueue() with the GPU kernel and this tile, whatever the tuner says. */
