@@ -229,9 +229,8 @@ static void begin_writing(struct packed *p)
 {
 	uint64_t data = weights_bytes(p->files), tensors = weights_tensors(p->files);
 	uint64_t most = 2 * data + tensors * 64 * 1024 + PAGE;
-	int64_t space = files_free_space(p->path);
-	if (!packed_make_room(data) || (space >= 0 && (uint64_t)space < 2 * data + SPARE) ||
-	    most > SIZE_MAX / 2 || !lock_temp(p))
+	if (!packed_make_room(data) || !packed_has_space(2 * data + SPARE) || most > SIZE_MAX / 2 ||
+	    !lock_temp(p))
 		return;
 	p->map_size = (size_t)most;
 	void *map = MAP_FAILED;

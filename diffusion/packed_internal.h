@@ -15,4 +15,7 @@ bool packed_place(const char *key, char path[FILES_PATH_MAX], char temp[FILES_PA
  * when they never will. */
 bool packed_make_room(uint64_t bytes);
 
+/* Whether the folder's disk has so many free bytes, as far as it can be told. */
+bool packed_has_space(uint64_t bytes);
+
 #endif

@@ -116,6 +116,12 @@ bool packed_make_room(uint64_t bytes)
 	}
 }
 
+bool packed_has_space(uint64_t bytes)
+{
+	int64_t space = files_free_space(settings.dir);
+	return space < 0 || (uint64_t)space >= bytes;
+}
+
 int packed_usage(struct packed_usage *out, struct error *err)
 {
 	*out = (struct packed_usage){.limit = settings.limit};

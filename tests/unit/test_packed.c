@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -33,6 +34,17 @@ struct place {
 };
 
 static struct device *device; /* with packed weights; NULL: this machine has none */
+
+/* In the place of libc's: a disk with as much room as a test likes. */
+static fsblkcnt_t free_bytes = (fsblkcnt_t)1 << 50;
+
+int statvfs(const char *path, struct statvfs *out)
+{
+	if (access(path, F_OK) != 0)
+		return -1;
+	*out = (struct statvfs){.f_bsize = 1, .f_frsize = 1, .f_bavail = free_bytes};
+	return 0;
+}
 
 static void write_file(const char *path, const void *data, size_t size)
 {
@@ -400,6 +412,20 @@ static void test_makes_room(void **state)
 	assert_string_equal(path, still);
 }
 
+/* The last gibibyte of a disk belongs to others. */
+static void test_spares_the_disk(void **state)
+{
+	struct place *p = *state;
+	float out[LATENTS];
+	char path[512];
+	free_bytes = (fsblkcnt_t)1 << 30;
+	step(p->model, device, out);
+	assert_int_equal(find_file(p, path, NULL), 0);
+	free_bytes = (fsblkcnt_t)1 << 50;
+	step(p->model, device, out);
+	assert_int_equal(find_file(p, path, NULL), 1);
+}
+
 /* A folder that cannot be made is no reason to fail. */
 static void test_no_place(void **state)
 {
@@ -460,6 +486,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_writable_by_others, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_changed_weights, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_makes_room, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_spares_the_disk, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_no_place, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_device_without_packing, set_up, tear_down),
 	};
