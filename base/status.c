@@ -33,28 +33,6 @@ int status_from_word(const char *word)
 	return SUMI_INTERNAL;
 }
 
-/* One line of UTF-8, whatever stood in the arguments: file names and texts of others, and what a
- * precision or the end of the buffer cut in half. */
-static void clean(char *text)
-{
-	char *to = text, *end = text + strlen(text);
-	while (text < end) {
-		uint32_t code;
-		size_t n = utf8_decode(text, (size_t)(end - text), &code);
-		if (n > 0 && code >= 0x20 && code != 0x7f) {
-			memmove(to, text, n);
-			to += n;
-			text += n;
-			continue;
-		}
-		*to++ = n > 0 ? ' ' : '?';
-		do /* one mark for all of a broken character */
-			text++;
-		while (n == 0 && text < end && ((unsigned char)*text & 0xC0) == 0x80);
-	}
-	*to = '\0';
-}
-
 int error_set(struct error *err, int status, const char *format, ...)
 {
 	if (!err)
@@ -65,7 +43,7 @@ int error_set(struct error *err, int status, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	clean(text);
+	utf8_make_printable(text); /* it may quote strangers, and end in half a character */
 	memcpy(err->text, text, sizeof text);
 	err->status = status;
 	return status;

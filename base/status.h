@@ -42,8 +42,8 @@ struct error {
 };
 
 /* Fills err (which may be NULL) and returns status, so that a caller can write
- * `return error_set(err, SUMI_INVALID, "%s: …", path);`. Arguments may hold anything: control
- * characters become spaces, what is not UTF-8 becomes '?'. */
+ * `return error_set(err, SUMI_INVALID, "%s: …", path);`. Arguments may hold anything: see
+ * utf8_make_printable(). */
 int error_set(struct error *err, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

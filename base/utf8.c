@@ -59,12 +59,19 @@ bool utf8_valid(const char *text, size_t size)
 
 void utf8_make_printable(char *text)
 {
-	for (size_t n, left = strlen(text); left; text += n, left -= n) {
+	char *to = text, *end = text + strlen(text);
+	while (text < end) {
 		uint32_t code = 0;
-		n = utf8_decode(text, left, &code);
-		if (n && code >= 0x20 && (code < 0x7F || code > 0x9F))
-			continue;
-		n = n ? n : 1;
-		memset(text, code == '\n' || code == '\t' ? ' ' : '?', n);
+		size_t n = utf8_decode(text, (size_t)(end - text), &code);
+		if (n && code >= 0x20 && (code < 0x7F || code > 0x9F)) {
+			memmove(to, text, n);
+			to += n;
+		} else {
+			*to++ = code == '\n' || code == '\t' ? ' ' : '?';
+		}
+		text += n ? n : 1;
+		while (!n && text < end && ((unsigned char)*text & 0xC0) == 0x80)
+			text++; /* one mark for all of a broken character */
 	}
+	*to = '\0';
 }

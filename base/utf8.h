@@ -15,8 +15,8 @@ size_t utf8_encode(uint32_t code, char out[4]);
 
 bool utf8_valid(const char *text, size_t size);
 
-/* Replaces in place what a terminal would obey or cannot show: control characters and bytes that
- * are not UTF-8 become '?', line breaks and tabs a space. */
+/* Replaces in place what a terminal would obey or cannot show: control characters and what is
+ * not UTF-8 become '?', line breaks and tabs a space. It never grows. */
 void utf8_make_printable(char *text);
 
 #endif

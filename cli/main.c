@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
 #include "queue/private_redis.h"
@@ -30,19 +29,15 @@ static const struct {
 
 int cli_error(const struct cli *cli, const struct error *err)
 {
-	/* It may quote what a stranger has sent. */
-	struct error shown = *err;
-	if (!cli->json || !utf8_valid(shown.text, strlen(shown.text)))
-		utf8_make_printable(shown.text);
 	if (cli->json) {
 		json_t *o = json_pack("{s:{s:s, s:s}}", "error", "code", status_word(err->status),
-				      "message", shown.text);
+				      "message", err->text);
 		char *text = json_dumps(o, JSON_COMPACT);
 		fprintf(stderr, "%s\n", text ? text : "{}");
 		free(text);
 		json_decref(o);
 	} else {
-		fprintf(stderr, "sumi: %s\n", shown.text);
+		fprintf(stderr, "sumi: %s\n", err->text);
 	}
 	for (size_t i = 0; i < sizeof exit_codes / sizeof exit_codes[0]; i++)
 		if (exit_codes[i].status == err->status)
