@@ -181,6 +181,9 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 	cli->fields = json_object();
 	for (int i = 0; i < argc && !status; i++)
 		status = take_word(cli, argc, argv, &i, &plain, err);
+	/* What is wrong before --json is told in JSON as well. */
+	for (int i = 0; i < argc && status && !cli->json; i++)
+		cli->json = strcmp(argv[i], "--json") == 0;
 	if (status)
 		return status;
 	if (cli->arg_count < v->min_args)

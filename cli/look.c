@@ -8,7 +8,7 @@
 #include "cli/follow.h"
 #include "cli/verbs.h"
 
-enum { LIMIT_DEFAULT = 50 };
+enum { LIMIT_DEFAULT = 50, ADMIT_MOST = 1000 };
 
 /* States in the order in which a person looks for them. */
 static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
@@ -163,6 +163,14 @@ static void print_rows(struct cli *cli, json_t *rows)
 	}
 }
 
+/* Jobs that were sent a moment ago and still stand in the intake shall be seen too. */
+static void admit_sent(struct queue *queue)
+{
+	struct queue_admitted admitted;
+	struct error ignored;
+	queue_admit(queue, ADMIT_MOST, &admitted, &ignored);
+}
+
 static int run_list(struct cli *cli)
 {
 	struct error err = {0};
@@ -186,6 +194,8 @@ static int run_list(struct cli *cli)
 		live = false;
 		status = SUMI_OK;
 	}
+	if (live && !status)
+		admit_sent(queue);
 	for (size_t i = 0; live && i < sizeof live_states / sizeof live_states[0] && !status; i++)
 		if (!word || (enum job_state)only == live_states[i])
 			status = add_live(queue, live_states[i], &filter, rows, &err);

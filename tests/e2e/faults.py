@@ -266,6 +266,7 @@ def refusals():
     check(any(f["what"] == "Redis" and f["level"] == "warning" for f in done), "doctor warns too", str(done))
     place.stop()
     id = detach(place, *QUICK)
+    check([r["state"] for r in place.json("list") if r["id"] == id] == ["ready"], "what was just sent is listed")
     done = place.sumi("wait", id, "--timeout", "2s")
     check(done.returncode == 1 and f"{id} ready" in done.stderr, "who waits for a job while no daemon is there sees it waiting",
           done.stderr)

@@ -41,6 +41,7 @@ def parameters(place):
         bad("an unknown sampler", "--sampler", "magic", words=["sampler", "magic"])
         bad("too many variants", "-n", 1000, words=["n"])
         bad("an unknown format", "--format", "bmp", words=["format", "webp"])
+        bad("what comes before --json", "--steps", "many", "--json", words=['{"error":{"code":"invalid"', "steps"])
         bad("an option that does not exist", "--stepps", 3, words=["--stepps", "--steps"])
         bad("an option without its value", "--seed", words=["--seed", "value"])
         bad("a huge prompt", prompt="ink " * 30000, words=["prompt"])
