@@ -45,10 +45,7 @@ def through_torch(domain, rows, a):
         noise = torch.stack([torch.randn((4, *latent), generator=torch.Generator().manual_seed(r["seed"])) for r in part]).to(dev)
         with torch.no_grad():
             text = nets.text(ids).last_hidden_state
-            if a.fast:
-                z = models.lcm(nets.unet, noise, text[:-1], a.steps, alphas)
-            else:
-                z = models.ddim(nets.unet, noise, text[:-1], text[-1:], a.steps, a.cfg_scale, alphas)
+            z = models.ddim(nets.unet, noise, text[:-1], text[-1:], a.steps, 1.0 if a.fast else a.cfg_scale, alphas)
             y = vae.decoder(z).add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         for r, pic in zip(part, y):
             Image.fromarray(pic).save(os.path.join(a.to, r["file"]))

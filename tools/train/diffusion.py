@@ -157,10 +157,8 @@ def sheet(domain, out, profile, nets, avg, path, dev, few=False):
     g = torch.Generator().manual_seed(1)
     noise = torch.randn((len(prompts), 4, *domain.latent(profile)), generator=g).to(dev)
     alphas = models.alphas_cumprod(dev)
-    if few:
-        z = models.lcm(copy.unet, noise, text[:-1], 4, alphas)
-    else:
-        z = models.ddim(copy.unet, noise, text[:-1], text[-1:], 20, 3.0, alphas)
+    steps, scale = (4, 1.0) if few else (20, 3.0)
+    z = models.ddim(copy.unet, noise, text[:-1], text[-1:], steps, scale, alphas)
     common.contact_sheet(path, vae.decoder(z).add(1).div(2).permute(0, 2, 3, 1).cpu(), 8)
 
 

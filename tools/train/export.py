@@ -81,7 +81,7 @@ def sumi_json(domain, profile, state, ae, fast, seed, version, begun_from=None):
         "trained": {"autoencoder_crops": ae["seen"], f"unet_{domain.what}": state["seen"],
                     f"fast_{domain.what}": fast["seen"] if fast else 0, **({"begun_from": begun_from} if begun_from else {})},
         "defaults": own.pop("defaults"),
-        **({"fast": {"unet": "unet_fast", "sampler": "lcm", "steps": 4, "cfg_scale": 1.0}} if fast else {}),
+        **({"fast": {"unet": "unet_fast", "sampler": "ddim", "steps": 4, "cfg_scale": 1.0}} if fast else {}),
         **own,
     }
 

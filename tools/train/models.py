@@ -47,33 +47,21 @@ def from_v(x, v, a):
 
 
 @torch.no_grad()
-def ddim(net, noise, text, empty, steps, scale, alphas):
-    """The plain deterministic sampler, with guidance, for teachers and contact sheets."""
+def ddim(net, noise, text, empty, steps, scale, alphas, each=None):
+    """The plain deterministic sampler, with guidance (scale 1: without), for teachers and contact sheets. each(i, x) is told where it
+    stands after the i-th step, counted from 1; after the last that is the picture itself."""
     n = len(noise)
     ts = torch.linspace(STEPS, 0, steps + 1).round().long() - 1
     x = noise
     both = torch.cat([empty.expand(n, -1, -1), text])
-    for t, s in zip(ts[:-1], ts[1:]):
+    for i, (t, s) in enumerate(zip(ts[:-1], ts[1:])):
         if scale == 1.0:
             v = net(x, t, text).sample
         else:
             u, c = net(torch.cat([x, x]), t, both).sample.chunk(2)
             v = u + scale * (c - u)
         x0, eps = from_v(x, v, alphas[t])
-        a = alphas[s] if s >= 0 else alphas[0]
-        x = a.sqrt() * x0 + (1 - a).sqrt() * eps
-    return x0
-
-
-@torch.no_grad()
-def lcm(net, noise, text, steps, alphas, generator=None):
-    """Few steps with a distilled net: jump to the end, add fresh noise, jump again (diffusers' LCMScheduler without guidance)."""
-    origin = (torch.arange(1, 51) * (STEPS // 50) - 1).flip(0)
-    ts = origin[torch.floor(torch.linspace(0, 50, steps + 1)[:-1]).long()]
-    x = noise
-    for i, t in enumerate(ts):
-        x0, _ = from_v(x, net(x, t, text).sample, alphas[t])
-        if i + 1 < len(ts):
-            a = alphas[ts[i + 1]]
-            x = a.sqrt() * x0 + (1 - a).sqrt() * torch.randn(x.shape, generator=generator, device=x.device)
-    return x0
+        x = alphas[s].sqrt() * x0 + (1 - alphas[s]).sqrt() * eps if s >= 0 else x0
+        if each:
+            each(i + 1, x)
+    return x
