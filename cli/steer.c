@@ -21,6 +21,11 @@ static int wait_for_all(struct cli *cli, struct queue *queue, const struct follo
 	for (int i = 0; i < cli->arg_count; i++) {
 		struct queue_entry entry;
 		int status = follow_job(cli, queue, cli->args[i], options, &entry, err);
+		/* Each stands for itself: an unknown one does not end the waiting for the others. */
+		if (status == SUMI_NOTFOUND || status == SUMI_INVALID) {
+			*code = worse(*code, cli_error(cli, err));
+			continue;
+		}
 		if (status)
 			return status;
 		*code = worse(*code, cli->json ? entry.state == JOB_DONE        ? EXIT_OK

@@ -116,6 +116,9 @@ def states(place):
           [r["id"] for r in place.json("list", "--tag", "later")] == [tagged], "and of what never began")
     check(place.sumi("retry", far).returncode == 0 and becomes(place, far, "done"), "retry makes a delayed job due")
     check(becomes(place, blocked, "done"), "and the job behind it follows")
+    done = place.sumi("wait", "nobody", blocked)
+    check(done.returncode == 3 and done.stdout == f"{blocked} done\n", "wait tells of one that nobody knows and waits for the others",
+          done.stdout + done.stderr)
     done = place.sumi("cancel", closed)
     check(done.returncode == 0 and becomes(place, closed, "cancelled"), "cancel of a waiting job", done.stderr)
     check(closed in [r["id"] for r in place.json("list", "--state", "cancelled")], "list --state cancelled")
