@@ -13,9 +13,9 @@
 #include <time.h>
 
 #include "diffusion/run.h"
+#include "modalities/ogg.h"
 #include "modalities/phase.h"
 #include "modalities/spectrogram.h"
-#include "modalities/vorbis.h"
 
 /* Processor time of all threads: a wall clock would measure the machine's other work too. */
 static double since(double *mark)
@@ -64,7 +64,7 @@ static int measure(struct pack *pack, const struct run_params *p, double seconds
 		status = sound_normalise(&sound, SOUND_CEILING, false, err);
 	ms[4] = since(&mark);
 	if (!status)
-		status = vorbis_encode(&sound, 60, &none, &ogg, &size, err);
+		status = ogg_encode(&sound, 60, false, &none, &ogg, &size, err);
 	ms[5] = since(&mark);
 	for (int i = 0; i < 6; i++)
 		all += ms[i];
