@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """sumi's models against the same pack in diffusers and OpenVINO, turn by turn in one run.
 
-    python3 tools/bench_diffusers.py PACK [--engine torch|openvino|cuda]… [--sumi PROGRAM] [--size N]
+    python3 tools/bench_diffusers.py PACK [--engine torch|openvino|openvino-f32|cuda]… [--sumi PROGRAM] [--size N]
                                      [--batch N] [--turns N] [--units N] [--device NAME] [--json FILE]
 
 torch: PyTorch on the CPU, float32 (what it is fastest in without bfloat16 instructions), channels-last, SDPA.
-openvino: the same models converted to OpenVINO, weights compressed to half, on the CPU (pip install openvino).
+openvino: the same models converted to OpenVINO, weights compressed to half, on the CPU (pip install openvino);
+openvino-f32 is told to compute in float32, as sumi does, where its defaults take bfloat16 if the processor has it.
 cuda: half precision, channels-last, SDPA, torch.compile.
 Each model is called once to warm up; then sumi (build/bench/models) and the engine take turns. On CPUs the ratios are
 of processor time and of wall time, elsewhere both are wall time. Set OMP_WAIT_POLICY=passive: threads that spin count
@@ -97,12 +98,12 @@ def torch_engine(pack, args, device="cpu"):
     return call
 
 
-def openvino_engine(pack, args):
+def openvino_engine(pack, args, **more):
     import openvino
     import torch
     models = load(pack, torch.float32)
     given, core, ready = inputs(models[0], args.size, args.batch, torch.float32, "cpu"), openvino.Core(), {}
-    settings = {"INFERENCE_NUM_THREADS": os.cpu_count(), "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_NUM_THREADS": os.cpu_count(), "PERFORMANCE_HINT": "LATENCY", **more}
     for word, part in modules(*models).items():
         with torch.inference_mode():
             converted = openvino.convert_model(part, example_input=given[word])
@@ -118,6 +119,7 @@ def openvino_engine(pack, args):
 
 
 ENGINES = {"torch": torch_engine, "openvino": openvino_engine,
+           "openvino-f32": lambda pack, args: openvino_engine(pack, args, INFERENCE_PRECISION_HINT="f32"),
            "cuda": lambda pack, args: torch_engine(pack, args, "cuda")}
 
 
@@ -165,7 +167,7 @@ def measure(name, args, sumi):
             row[1][word] = timed(call, word, args.units, name != "cuda")
             print(f"{name}: {WORDS[word]}, turn {turn}: {row[1][word][0]:.2f} s", flush=True)
         rows.append(row)
-    result = {"program": "diffusers" if name != "openvino" else "OpenVINO", "options": name, "size": args.size,
+    result = {"program": "OpenVINO" if "openvino" in name else "diffusers", "options": name, "size": args.size,
               "batch": args.batch, **peers.compare(rows[1:], args.units)}
     report.summary({"peers": [result]})
     return result
