@@ -126,7 +126,8 @@ struct reading {
 	int line;
 };
 
-/* For inih, which would take the rest of a line beyond its buffer for a line of its own. */
+/* For inih, which would take the rest of a line beyond its buffer for a line of its own, and read
+ * on behind an error: the first is the one to tell. */
 static char *next_line(char *buffer, int size, void *context)
 {
 	struct reading *r = context;
@@ -143,9 +144,7 @@ static char *next_line(char *buffer, int size, void *context)
 static int on_pair(void *context, const char *section, const char *name, const char *value)
 {
 	struct reading *r = context;
-	if (r->status)
-		return 0; /* inih reads on: the first error is the one to tell */
-	(void)section;    /* sections are for the reader's eye: keys are unique */
+	(void)section; /* sections are for the reader's eye: keys are unique */
 	for (int i = 0; i < SETTINGS; i++)
 		if (strcmp(settings[i].key, name) == 0) {
 			r->status = apply(r->config, &settings[i], value, r->err);

@@ -161,13 +161,19 @@ static bool may_come_back(struct view *v)
 	return now - v->away_since < AWAY_MS;
 }
 
+int admit_sent(struct queue *queue, struct error *err)
+{
+	enum { MOST = 1000 };
+	struct queue_admitted admitted;
+	return queue_admit(queue, MOST, &admitted, err);
+}
+
 int find_entry(struct queue *queue, const char *id, struct queue_entry *entry, struct error *err)
 {
-	struct queue_admitted admitted;
 	struct error ignored;
 	int status = queue_get(queue, id, entry, err);
 	/* It may have been taken out of the intake, by this call or by the daemon, since. */
-	if (status != SUMI_NOTFOUND || queue_admit(queue, 1000, &admitted, &ignored))
+	if (status != SUMI_NOTFOUND || admit_sent(queue, &ignored))
 		return status;
 	return queue_get(queue, id, entry, err);
 }

@@ -10,6 +10,9 @@ struct follow_options {
 	int64_t until_ms;   /* give up then, by clock_boot_ms(); 0: never */
 };
 
+/* Takes in what was sent a moment ago and still stands in the intake, by any client. */
+int admit_sent(struct queue *queue, struct error *err);
+
 /* What the queue knows of a job, also of one that still stands in the intake. */
 int find_entry(struct queue *queue, const char *id, struct queue_entry *entry, struct error *err);
 

@@ -8,7 +8,7 @@
 #include "cli/follow.h"
 #include "cli/verbs.h"
 
-enum { LIMIT_DEFAULT = 50, ADMIT_MOST = 1000 };
+enum { LIMIT_DEFAULT = 50 };
 
 /* States in the order in which a person looks for them. */
 static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
@@ -163,17 +163,9 @@ static void print_rows(struct cli *cli, json_t *rows)
 	}
 }
 
-/* Jobs that were sent a moment ago and still stand in the intake shall be seen too. */
-static void admit_sent(struct queue *queue)
-{
-	struct queue_admitted admitted;
-	struct error ignored;
-	queue_admit(queue, ADMIT_MOST, &admitted, &ignored);
-}
-
 static int run_list(struct cli *cli)
 {
-	struct error err = {0};
+	struct error err = {0}, ignored;
 	struct queue *queue = NULL;
 	struct store_filter filter = {0};
 	const char *word = cli_value(cli, "state");
@@ -195,7 +187,7 @@ static int run_list(struct cli *cli)
 		status = SUMI_OK;
 	}
 	if (live && !status)
-		admit_sent(queue);
+		admit_sent(queue, &ignored);
 	for (size_t i = 0; live && i < sizeof live_states / sizeof live_states[0] && !status; i++)
 		if (!word || (enum job_state)only == live_states[i])
 			status = add_live(queue, live_states[i], &filter, rows, &err);

@@ -8,11 +8,11 @@
 
 #include "base/json.h"
 #include "modalities/modality.h"
+#include "modalities/ogg.h"
 #include "modalities/picture.h"
 #include "modalities/request.h"
 #include "modalities/single_run.h"
 #include "modalities/spectrogram.h"
-#include "modalities/ogg.h"
 #include "modalities/wav.h"
 #include "modalities/webp.h"
 
