@@ -8,7 +8,7 @@
 #include "cli/follow.h"
 #include "cli/verbs.h"
 
-enum { LIMIT_DEFAULT = 50 };
+enum { LIMIT_DEFAULT = 50, PAGE = 200 };
 
 /* States in the order in which a person looks for them. */
 static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
@@ -29,18 +29,34 @@ static bool wanted(const struct queue_entry *e, const struct store_filter *f)
 	       (!f->since || e->created_ms >= f->since) && (!f->until || e->created_ms < f->until);
 }
 
-static int add_live(struct queue *queue, enum job_state state, const struct store_filter *filter,
-		    json_t *rows, struct error *err)
+static bool has_job(const json_t *rows, const char *id)
 {
-	struct queue_entry *entries;
-	size_t count;
-	int status = queue_list(queue, state, 0, (size_t)filter->limit, &entries, &count, err);
-	if (status)
-		return status;
-	for (size_t i = 0; i < count; i++)
-		if (wanted(&entries[i], filter))
-			json_array_append_new(rows, entry_json(&entries[i]));
-	queue_list_free(entries, count);
+	size_t i;
+	json_t *row;
+	json_array_foreach(rows, i, row) if (strcmp(json_string_value(json_object_get(row, "id")),
+						    id) == 0) return true;
+	return false;
+}
+
+/* Adds at most filter->limit of the queue's first `reach` jobs in this state, of those that the
+ * filter wants and that `rows` does not have. */
+static int add_queued(struct queue *queue, enum job_state state, size_t reach,
+		      const struct store_filter *filter, json_t *rows, struct error *err)
+{
+	int room = filter->limit;
+	size_t count = 1;
+	for (size_t offset = 0; offset < reach && room > 0 && count > 0; offset += PAGE) {
+		struct queue_entry *entries;
+		int status = queue_list(queue, state, offset, PAGE, &entries, &count, err);
+		if (status)
+			return status;
+		for (size_t i = 0; i < count && room > 0; i++)
+			if (wanted(&entries[i], filter) && !has_job(rows, entries[i].id)) {
+				json_array_append_new(rows, entry_json(&entries[i]));
+				room--;
+			}
+		queue_list_free(entries, count);
+	}
 	return SUMI_OK;
 }
 
@@ -72,36 +88,18 @@ static int by_created(const void *a, const void *b)
 	return strcmp(y ? y : "", x ? x : "");
 }
 
-static bool has_job(const json_t *rows, const char *id)
-{
-	size_t i;
-	json_t *row;
-	json_array_foreach(rows, i, row) if (strcmp(json_string_value(json_object_get(row, "id")),
-						    id) == 0) return true;
-	return false;
-}
-
 /* Ended jobs that this host's store does not have: cancelled before they began, put aside, made
- * elsewhere. */
+ * elsewhere. Only the newest are looked through: Redis may keep very many. */
 static int add_ended(struct queue *queue, const struct store_filter *filter, json_t *ended,
 		     struct error *err)
 {
 	static const enum job_state states[] = {JOB_DONE, JOB_FAILED, JOB_CANCELLED};
-	for (size_t k = 0; k < sizeof states / sizeof states[0]; k++) {
-		struct queue_entry *entries;
-		size_t count;
-		if (filter->state && strcmp(filter->state, job_state_word(states[k])) != 0)
-			continue;
-		int status =
-		    queue_list(queue, states[k], 0, (size_t)filter->limit, &entries, &count, err);
-		if (status)
-			return status;
-		for (size_t i = 0; i < count; i++)
-			if (wanted(&entries[i], filter) && !has_job(ended, entries[i].id))
-				json_array_append_new(ended, entry_json(&entries[i]));
-		queue_list_free(entries, count);
-	}
-	return SUMI_OK;
+	int status = SUMI_OK;
+	for (size_t k = 0; k < sizeof states / sizeof states[0] && !status; k++)
+		if (!filter->state || strcmp(filter->state, job_state_word(states[k])) == 0)
+			status = add_queued(queue, states[k], (size_t)filter->limit, filter, ended,
+					    err);
+	return status;
 }
 
 /* The page of ended jobs: the store's and the queue's. */
@@ -190,7 +188,8 @@ static int run_list(struct cli *cli)
 		admit_sent(queue, &ignored);
 	for (size_t i = 0; live && i < sizeof live_states / sizeof live_states[0] && !status; i++)
 		if (!word || (enum job_state)only == live_states[i])
-			status = add_live(queue, live_states[i], &filter, rows, &err);
+			status = add_queued(queue, live_states[i], SIZE_MAX, &filter, rows,
+					    &err);
 	filter.state = word;
 	if (!status && (!word || !live))
 		status = add_page(cli, queue, &filter, rows, &err);

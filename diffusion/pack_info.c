@@ -60,9 +60,14 @@ static int hash_file(EVP_MD_CTX *ctx, const char *path, struct error *err)
 	unsigned char *block = malloc(BLOCK);
 	if (!block)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: a pipe must be refused, not waited for. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		status = error_errno(err, "%s", path);
+		goto done;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		status = error_set(err, SUMI_INVALID, "%s: is not a regular file", path);
 		goto done;
 	}
 	uint64_t size = (uint64_t)st.st_size;

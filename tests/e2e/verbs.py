@@ -109,9 +109,11 @@ def states(place):
           "list shows what waits", str(rows)[:300])
     for word, id in [("delayed", far), ("blocked", blocked)]:
         check([r["id"] for r in place.json("list", "--state", word)] == [id], f"list --state {word}")
-    tagged = detach(place, "tagged", *QUICK, "--not-before", "2099-01-01", "--tags", "later")
+    tagged = detach(place, "tagged", *QUICK, "--not-before", "2099-01-02", "--tags", "later")
     check(becomes(place, tagged, "delayed") and
           [r["id"] for r in place.json("list", "--tag", "later")] == [tagged], "list --tag: of what waits too")
+    check([r["id"] for r in place.json("list", "--tag", "later", "--limit", "1")] == [tagged],
+          "--limit counts what the filter wants, not what comes before it")
     check(place.sumi("cancel", tagged).returncode == 0 and
           [r["id"] for r in place.json("list", "--tag", "later")] == [tagged], "and of what never began")
     check(place.sumi("retry", far).returncode == 0 and becomes(place, far, "done"), "retry makes a delayed job due")

@@ -183,6 +183,21 @@ static void the_fast_unet_is_in_the_digest(void **state)
 	pack_info_free(&b);
 }
 
+/* A pipe among the weights would be waited for without end. */
+static void a_pipe_among_the_weights_is_refused(void **state)
+{
+	const struct place *p = *state;
+	struct pack_info info;
+	struct error err = {0};
+	char path[256];
+	snprintf(path, sizeof path, "%s/unet", p->moving);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof path, "%s/unet/pipe.safetensors", p->moving);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(pack_info_read(p->moving, &info, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "pipe.safetensors: is not a regular file"));
+}
+
 static void borrowed_parts_are_in_the_digest(void **state)
 {
 	const struct place *p = *state;
@@ -284,6 +299,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(fast_may_be_the_same_model, setup, teardown),
 	    cmocka_unit_test_setup_teardown(blocks_are_objects, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_fast_unet_is_in_the_digest, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_pipe_among_the_weights_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(borrowed_parts_are_in_the_digest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(only_a_neighbours_name_is_a_base, setup, teardown),
 	    cmocka_unit_test_setup_teardown(frames_share_as_much_noise_as_the_pack_says, setup,
