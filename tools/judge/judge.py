@@ -88,8 +88,9 @@ def train(domain, out, samples, batch=64, lr=2e-3, threads=2, count=20000):
         x = softened(x, rng)
         x = x + 0.05 * rng.random() * torch.randn_like(x)
         y = torch.from_numpy(codes[which].astype(np.int64)).to(dev)
-        answers = net(x)
-        loss = sum(F.cross_entropy(answers[k], torch.where(y[:, i] == 255, -100, y[:, i]), label_smoothing=0.02)
+        with common.amp(dev):
+            answers = net(x)
+        loss = sum(F.cross_entropy(answers[k].float(), torch.where(y[:, i] == 255, -100, y[:, i]), label_smoothing=0.02)
                    for i, k in enumerate(domain.A.CLASSES))
         opt.param_groups[0]["lr"] = lr * common.schedule(seen / samples, seen, 2000, tail=0.6)
         opt.zero_grad()

@@ -86,10 +86,6 @@ def steps_by_lot(rng, count, dev):
     return torch.from_numpy(np.minimum((u * models.STEPS).astype(np.int64), models.STEPS - 1)).to(dev)
 
 
-def amp(dev):
-    return torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda")
-
-
 def restore(out, profile, dev, stage="unet", latent=None):
     """(nets with the averaged weights of a stage's last checkpoint, that checkpoint or None)."""
     tokens = vocabulary.Tokenizer(os.path.join(out, "tokenizer"))
@@ -106,7 +102,6 @@ def train(domain, out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, she
     folder = os.path.join(out, "unet")
     data, alphas = Data(domain, out, dev), models.alphas_cumprod(dev)
     nets = Nets(profile, len(data.tokens.vocab)).to(dev)
-    nets.unet.to(memory_format=torch.channels_last)
     opt, avg, seen = common.Optimiser([nets], lr, adam=0.5), common.Average(nets, 0.9985), 0
     state = common.load(os.path.join(folder, "last.pt"))
     if state:
@@ -126,8 +121,8 @@ def train(domain, out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, she
         t = steps_by_lot(rng, batch, dev)
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
         x, v = noised(z, t, noise, alphas)
-        with amp(dev):
-            loss = F.mse_loss(nets(x.contiguous(memory_format=torch.channels_last), t, ids).float(), v)
+        with common.amp(dev):
+            loss = F.mse_loss(nets(x, t, ids).float(), v)
         loss.backward()
         opt.step(common.schedule(clock.progress(seen), seen, 100 * batch))
         avg.update(nets)

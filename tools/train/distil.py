@@ -95,8 +95,6 @@ def train(domain, out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, sca
         from safetensors.torch import load_file
         w = load_file(os.path.join(begin, "unet_fast", "diffusion_pytorch_model.safetensors"))
         nets.unet.load_state_dict({k: v.float() for k, v in w.items()})
-    for net in (teacher.unet, nets.unet):
-        net.to(memory_format=torch.channels_last)
     opt, avg, seen = common.Optimiser([nets.unet], lr), common.Average(nets, 0.998), 0
     if state:
         nets.unet.load_state_dict(state["model"])
@@ -119,7 +117,7 @@ def train(domain, out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, sca
     def more_paths():
         z, ids, rng = data.batch((pool.parts << 20) + (1 << 40), batch)
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(dev)
-        with torch.no_grad(), diffusion.amp(dev):
+        with torch.no_grad(), common.amp(dev):
             made = paths(teacher.unet, noise, teacher.text(ids).last_hidden_state, empty, scale, alphas)
         pool.add(made.half().cpu().numpy(), ids.cpu().numpy())
         clock.tick()
@@ -134,8 +132,8 @@ def train(domain, out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, sca
         x, y, leap, ids = pool.batch(np.random.default_rng([29, seen]), batch)
         with torch.no_grad():
             text = teacher.text(ids).last_hidden_state
-        with diffusion.amp(dev):
-            loss = loss_of(nets.unet, x.contiguous(memory_format=torch.channels_last), y, leap, text, t, a, b)
+        with common.amp(dev):
+            loss = loss_of(nets.unet, x, y, leap, text, t, a, b)
         loss.backward()
         opt.step(common.schedule(clock.progress(seen), seen, 20 * batch, tail=0.5))
         avg.update(nets)

@@ -28,14 +28,15 @@ from corpus import motion as M
 # count: clips of the corpus; samples: clips seen; batch: clips of FEW frames, fewer where all frames are shown.
 PROFILES = {
     "try": {"count": 20, "samples": 8, "batch": 3, "lr": 1e-3},
-    "cpu": {"count": 4000, "samples": 60000, "batch": 6, "lr": 1.5e-3},
+    "cpu": {"count": 4000, "samples": 60000, "batch": 12, "lr": 1.5e-3},
     "gpu": {"count": 10000, "samples": 600000, "batch": 64, "lr": 2e-3},
 }
 FEW, ALL_SHARE = 6, 0.2                               # frames of a batch; the share of batches that have all of them
 MOVES = 4.0                                           # weight of what differs between frames against what they have in common
 LATE = 1.5                                            # time steps lean to noise, where it is settled what moves
+AT_FOUR, FOUR_SHARE = {999: 0.35, 749: 0.3, 499: 0.2, 249: 0.15}, 0.5   # where a clip of four steps looks; this share of all clips is shown there
 HEADS, POSITIONS = 4, 32
-SHOWN = {"waves": 2, "rain": 2.5, "stars": 2.5, "flicker": 3}   # how often against the others: what is small is learned last
+SHOWN = {"waves": 3, "rain": 3, "stars": 3, "flicker": 2.5, "fog": 1.5, "light": 1.5}   # how often against the others: what is small is learned last
 SHARED = 0.9                                          # of the noise's variance: the same for all frames (arXiv:2305.10474)
 LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
 
@@ -117,9 +118,11 @@ def frames_by_lot(rng):
     return np.arange(FEW) + rng.integers(M.FRAMES - FEW + 1)
 
 
-def late(t):
-    """Evenly spread time steps, moved towards noise."""
-    return ((1 - (1 - t / models.STEPS) ** LATE) * models.STEPS).long().clamp(max=models.STEPS - 1)
+def late(t, rng):
+    """Evenly spread time steps, moved towards noise; some of them to one of those of four steps."""
+    spread = ((1 - (1 - t / models.STEPS) ** LATE) * models.STEPS).long().clamp(max=models.STEPS - 1)
+    few = torch.from_numpy(rng.choice(list(AT_FOUR), len(t), p=list(AT_FOUR.values()))).to(t.device)
+    return torch.where(torch.from_numpy(rng.random(len(t)) < FOUR_SHARE).to(t.device), few, spread)
 
 
 def loss_between(got, wanted):
@@ -216,10 +219,10 @@ def train(base, out, profile, samples, seconds, team, begin=None):
         count = max(1, batch * FEW // len(shown))
         z, text = data.batch(rng, count)
         z = z[:, shown]
-        t = late(diffusion.steps_by_lot(rng, count, dev))
+        t = late(diffusion.steps_by_lot(rng, count, dev), rng)
         noise = noise_like(z, rng)
         x, v = diffusion.noised(z, t, noise, alphas)
-        with diffusion.amp(dev):
+        with common.amp(dev):
             loss, moving = loss_between(velocity(net, x, t, text, shown).float(), v)
         loss.backward()
         team.share_gradients(opt.params)
