@@ -80,7 +80,7 @@ def sdcpp(sumi, pack, device, out):
 
 
 def diffusers(models, pack, device, out):
-    """[results] of tools/bench_diffusers.py; empty without DIFFUSERS."""
+    """[results] of tools/bench_diffusers.py; empty without DIFFUSERS. RuntimeError when it was asked for and failed."""
     wanted = os.environ.get("DIFFUSERS")
     if not wanted or wanted == "0":
         return []
@@ -90,4 +90,6 @@ def diffusers(models, pack, device, out):
     for engine in (wanted if wanted != "1" else "torch").split(","):
         command += ["--engine", engine]
     failed = subprocess.run(command, env=process.environment()).returncode
-    return [] if failed else json.loads(place.read_text())
+    if failed:
+        raise RuntimeError(f"{' '.join(command)}: exit {failed}")
+    return json.loads(place.read_text())

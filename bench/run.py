@@ -126,12 +126,11 @@ class Bench:
         self.result["cold_start"] = rows
 
     def peers(self):
-        found = []
+        found = self.result["peers"] = []
         if self.big:
             sdcpp = peers.sdcpp(SUMI, self.big["image"], self.device, OUT)
-            found = [sdcpp] if sdcpp else []
+            found += [sdcpp] if sdcpp else []
             found += peers.diffusers(OUT / "models", self.big["image"], self.device, OUT)
-        self.result["peers"] = found
 
     def text(self, name):
         print(f"\n== {name}", flush=True)
