@@ -43,10 +43,13 @@ def main():
         trained = json.load(f)["trained"]
     seen = {"ae": 0, "unet": 0} if a.fresh else {"ae": trained["autoencoder_crops"], "unet": trained[f"unet_{domain.what}"]}
     tokens, steps = os.path.join(a.out, "tokenizer"), 0 if a.fresh else 1000
+    begun_from = a.pack if a.fresh else trained.get("begun_from")
+    os.makedirs(a.out, exist_ok=True)
+    if begun_from:
+        with open(os.path.join(a.out, "begun_from"), "w") as f:
+            f.write(begun_from + "\n")                # for sumi.json
     if a.fresh:
         vocabulary.write(tokens, domain)
-        with open(os.path.join(a.out, "begun_from"), "w") as f:
-            f.write(a.pack + "\n")                    # for sumi.json
     else:
         shutil.copytree(os.path.join(a.pack, "tokenizer"), tokens, dirs_exist_ok=True)
     vae = weights(a.pack, "vae")
