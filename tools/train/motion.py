@@ -34,9 +34,12 @@ PROFILES = {
 FEW, ALL_SHARE = 6, 0.2                               # frames of a batch; the share of batches that have all of them
 MOVES = 4.0                                           # weight of what differs between frames against what they have in common
 LATE = 1.5                                            # time steps lean to noise, where it is settled what moves
-AT_FOUR, FOUR_SHARE = {999: 0.35, 749: 0.3, 499: 0.2, 249: 0.15}, 0.5   # where a clip of four steps looks; this share of all clips is shown there
+# Where a clip of four steps looks, and the share of all clips that is shown there.
+AT_FOUR, FOUR_SHARE = {999: 0.35, 749: 0.3, 499: 0.2, 249: 0.15}, 0.5
 HEADS, POSITIONS = 4, 32
-SHOWN = {"waves": 3, "rain": 3, "stars": 3, "flicker": 2.5, "fog": 1.5, "light": 1.5}   # how often against the others: what is small is learned last
+# How often against the others: what is small is learned last.
+SHOWN = {"waves": 3, "rain": 3, "stars": 3, "flicker": 2.5, "fog": 1.5, "light": 1.5}
+STRENGTH = 1.2                                        # of the modules' output in the pack: guidance and few steps damp what moves
 SHARED = 0.9                                          # of the noise's variance: the same for all frames (arXiv:2305.10474)
 LOOK = ["an ink drop in a glass of water, watercolour", "neon sea at night, slow waves", "лес в тумане, масло", "pixel art mountains in the snow"]
 
@@ -181,9 +184,19 @@ def from_pack(pack, adapter):
     """Clips that the modules of a pack have seen, its weights put into `adapter`: where checkpoints are gone training goes on from
     there; the optimiser's momentum begins anew."""
     import revive
-    adapter.load_state_dict({**adapter.state_dict(), **revive.weights(pack, "motion_adapter")})
     with open(os.path.join(pack, "sumi.json"), encoding="utf-8") as f:
-        return json.load(f)["trained"]["motion_clips"]
+        trained = json.load(f)["trained"]
+    adapter.load_state_dict({**adapter.state_dict(), **revive.weights(pack, "motion_adapter")})
+    strengthen(adapter, 1 / trained.get("strength", 1))
+    return trained["motion_clips"]
+
+
+@torch.no_grad()
+def strengthen(adapter, factor):
+    """Multiplies what the modules add to their input."""
+    for name, p in adapter.named_parameters():
+        if ".proj_out." in name:
+            p.mul_(factor)
 
 
 def train(base, out, profile, samples, seconds, team, begin=None):
@@ -296,6 +309,7 @@ def export(base, out, pack, profile, seed):
     _, adapter, state = restore(base, out, torch.device("cpu"))
     if state["base"] != base.digest("unet"):
         raise SystemExit(f"the modules were trained over another UNet than that of {base.pack}: run train once more, with a larger --samples")
+    strengthen(adapter, STRENGTH)
     packs.put(os.path.join(pack, "motion_adapter"), "diffusion_pytorch_model.safetensors", packs.tensors(adapter),
               packs.config_of(adapter, "MotionAdapter"))
     packs.write_json(os.path.join(pack, "model_index.json"), {
@@ -307,9 +321,9 @@ def export(base, out, pack, profile, seed):
         "provenance": "Trained from nothing on clips drawn by the program in tools/corpus; no filmed material.",
         "corpus": {"version": M.VERSION, "seed": seed}, "languages": ["en", "ru"],
         "command": f"python tools/train/motion.py train --profile {profile} --seed {seed} --base {base.pack} --pack {pack}",
-        "trained": {"motion_clips": state["seen"], "over_unet": state["base"]},
+        "trained": {"motion_clips": state["seen"], "over_unet": state["base"], "strength": STRENGTH},
         "noise_shared": SHARED, "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side},
-        "fast": {"unet": "unet", "sampler": "unipc", "steps": 4, "cfg_scale": 3.0}})
+        "fast": {"unet": "unet", "sampler": "unipc", "steps": 4, "cfg_scale": 2.5}})
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
     print(f"{pack}: {size / 1e6:.1f} MB, after {state['seen']} clips")
 
