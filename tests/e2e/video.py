@@ -109,7 +109,8 @@ def png_bytes(path):
 
 
 def seam(place):
-    """With the pack in the box: from the last frame to the first it moves no more than within the clip."""
+    """With the pack in the box: from the last frame to the first it moves as from any frame to the next. One of sixteen is the largest
+    by chance, so it is held to the median; a clip that is no loop jumps by several times that."""
     pack = ROOT / "models" / "ink-motion"
     if not (pack / "model_index.json").exists():
         print("skip seam of a loop: no models/ink-motion")
@@ -119,7 +120,7 @@ def seam(place):
     files = sorted(place.dir.glob("loop-frame-*.png"), key=lambda p: int(p.stem.rsplit("-", 1)[1]))
     frames = [png_bytes(p) for p in files]
     moves = [sum(abs(a - b) for a, b in zip(f, g)) / len(f) for f, g in zip(frames, frames[1:] + frames[:1])]
-    check(len(frames) == 16 and moves[-1] <= max(moves[:-1]), "a loop's seam is like its other frames",
+    check(len(frames) == 16 and moves[-1] <= 1.5 * sorted(moves)[8], "a loop's seam is like its other frames",
           f"{done.stderr} {[round(m, 2) for m in moves]}")
 
 

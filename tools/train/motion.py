@@ -322,7 +322,7 @@ def export(base, out, pack, profile, seed):
         "corpus": {"version": M.VERSION, "seed": seed}, "languages": ["en", "ru"],
         "command": f"python tools/train/motion.py train --profile {profile} --seed {seed} --base {base.pack} --pack {pack}",
         "trained": {"motion_clips": state["seen"], "over_unet": state["base"], "strength": STRENGTH},
-        "noise_shared": SHARED, "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side},
+        "noise_shared": SHARED, "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 2.0, "width": side, "height": side},
         "fast": {"unet": "unet", "sampler": "unipc", "steps": 4, "cfg_scale": 2.5}})
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(pack) for f in fs)
     print(f"{pack}: {size / 1e6:.1f} MB, after {state['seen']} clips")
