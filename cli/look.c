@@ -47,7 +47,8 @@ static int add_queued(struct queue *queue, enum job_state state, size_t reach,
 	size_t count = 1;
 	for (size_t offset = 0; offset < reach && room > 0 && count > 0; offset += PAGE) {
 		struct queue_entry *entries;
-		int status = queue_list(queue, state, offset, PAGE, &entries, &count, err);
+		size_t page = reach - offset < PAGE ? reach - offset : PAGE;
+		int status = queue_list(queue, state, offset, page, &entries, &count, err);
 		if (status)
 			return status;
 		for (size_t i = 0; i < count && room > 0; i++)

@@ -110,7 +110,7 @@ def png_bytes(path):
 
 def seam(place):
     """With the pack in the box: from the last frame to the first it moves as from any frame to the next. One of sixteen is the largest
-    by chance, so it is held to the median; a clip that is no loop jumps by several times that."""
+    by chance, so it is held to the median; this clip without --loop jumps by three times that."""
     pack = ROOT / "models" / "ink-motion"
     if not (pack / "model_index.json").exists():
         print("skip seam of a loop: no models/ink-motion")
