@@ -104,11 +104,12 @@ int job_schema_text(char **text, struct error *err)
 	if (!body)
 		return error_set(err, SUMI_NOMEM, "job schema: no memory");
 	size_t size = strlen(body);
-	*text = realloc(body, size + 2);
-	if (!*text) {
+	char *line = realloc(body, size + 2);
+	if (!line) {
 		free(body);
 		return error_set(err, SUMI_NOMEM, "job schema: no memory");
 	}
-	memcpy(*text + size, "\n", 2);
+	memcpy(line + size, "\n", 2);
+	*text = line;
 	return SUMI_OK;
 }
