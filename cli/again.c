@@ -1,14 +1,13 @@
-/* sumi again: the same bytes once more, from what a file says of itself. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/json.h"
+/* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
+ * whole picture. */
 #include "cli/follow.h"
 #include "cli/preflight.h"
+#include "cli/recipe.h"
 #include "cli/verbs.h"
-#include "modalities/metadata.h"
 
 static const struct cli_option again_options[] = {
+    {"full", 0, NULL, "of a draft the whole: the pack's own model, steps, guidance and sampler"},
+    {"no-fast", 0, NULL, "the same as --full"},
     {"output", 'o', "FILE|DIR", "save the result here (default: the present folder)"},
     {"detach", 0, NULL, "print the job's id and return at once"},
     {NULL, 0, NULL, NULL}};
@@ -27,32 +26,82 @@ static void keep_parameters(json_t *object)
 	}
 }
 
-/* The file's own JSON without what describes its making; options given now win. */
-static int read_job(struct cli *cli, struct job *job, struct error *err)
+/* A pack and its distilled model have steps, guidance and sampler of their own: who changes from
+ * one to the other does not want those of the first. */
+static int change_model(struct cli *cli, json_t *job, struct error *err)
 {
-	struct metadata meta;
-	json_t *object = NULL;
-	int status = metadata_read_file(cli->args[0], &meta, err);
-	if (status)
-		return status;
-	if (!meta.json)
-		status =
-		    error_set(err, SUMI_NOTFOUND,
-			      "%s: it was not made by sumi: it has no parameters of ours inside",
-			      cli->args[0]);
-	if (!status)
-		status = json_read_text(meta.json, strlen(meta.json), cli->args[0], &object, err);
-	metadata_free(&meta);
-	if (status)
-		return status;
-	json_object_del(object, "made_by");
-	keep_parameters(object);
-	json_object_update(object, cli->fields);
-	status = job_parse_object(object, job, err);
-	json_decref(object);
-	return status;
+	const json_t *given = json_object_get(cli->fields, "fast");
+	bool was = json_is_true(json_object_get(job, "fast"));
+	bool full = cli_value(cli, "full") || cli_value(cli, "no-fast");
+	if (full && json_is_true(given))
+		return error_set(err, SUMI_INVALID,
+				 "--full and --fast contradict each other: give one of them");
+	bool fast = full ? false : given ? json_is_true(given) : was;
+	if (full || fast != was || json_is_false(given))
+		recipe_drop_derived(job);
+	if (!fast) {
+		json_object_del(job, "fast");
+		json_object_del(cli->fields, "fast");
+	}
+	return SUMI_OK;
 }
 
+static void print_keys(const json_t *object)
+{
+	const char *key, *between = "";
+	json_t *value;
+	json_object_foreach((json_t *)object, key, value)
+	{
+		fprintf(stderr, "%s%s", between, key);
+		between = ", ";
+	}
+}
+
+/* What a person may take for granted and does not get. */
+static void tell(const struct cli *cli, const struct recipe *recipe)
+{
+	static const char *const of_the_model[] = {"steps", "cfg_scale", "sampler", "scheduler"};
+	if (cli->quiet)
+		return;
+	if (!recipe->ours) {
+		fprintf(stderr,
+			"sumi: note: %s has the infotext alone: the result may differ in what that "
+			"does not say",
+			cli->args[0]);
+		if (json_object_size(recipe->unknown)) {
+			fprintf(stderr, "; not taken: ");
+			print_keys(recipe->unknown);
+		}
+		fputc('\n', stderr);
+	}
+	for (size_t i = 0; i < sizeof of_the_model / sizeof of_the_model[0]; i++)
+		if (json_is_true(json_object_get(recipe->job, "fast")) &&
+		    json_object_get(cli->fields, of_the_model[i]) &&
+		    !json_object_get(cli->fields, "fast")) {
+			fprintf(stderr, "sumi: note: %s is a draft and stays one, by the pack's "
+					"distilled model: --full takes the pack's own\n",
+				cli->args[0]);
+			return;
+		}
+}
+
+/* What the file says; options given now win. */
+static int read_job(struct cli *cli, struct job *job, struct error *err)
+{
+	struct recipe recipe;
+	int status = recipe_read(cli->args[0], &recipe, err);
+	if (status)
+		return status;
+	status = change_model(cli, recipe.job, err);
+	if (!status) {
+		tell(cli, &recipe);
+		keep_parameters(recipe.job);
+		json_object_update(recipe.job, cli->fields);
+		status = job_parse_object(recipe.job, job, err);
+	}
+	recipe_clear(&recipe);
+	return status;
+}
 static int run_again(struct cli *cli)
 {
 	struct error err = {0};
@@ -78,11 +127,12 @@ static int run_again(struct cli *cli)
 const struct verb verb_again = {
     .name = "again",
     .arguments = "FILE [options]",
-    .summary = "make the same bytes again from an artifact's own metadata",
+    .summary = "make the same bytes again from an artifact's own metadata, or of a draft the whole",
     .options = again_options,
     .job_options = true,
     .min_args = 1,
     .max_args = 1,
     .run = run_again,
-    .more = "Options change what they name: sumi again picture.webp --seed 8\n",
+    .more = "Options change what they name: sumi again picture.webp --seed 8\n"
+	    "From a draft to the picture:     sumi again draft.webp --full\n",
 };

@@ -2,10 +2,12 @@
  * the store. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "cli/entry.h"
 #include "cli/follow.h"
+#include "cli/recipe.h"
 #include "cli/verbs.h"
 
 enum { LIMIT_DEFAULT = 50, PAGE = 200 };
@@ -285,11 +287,41 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 	return err->status;
 }
 
+/* A path rather than the id of a job: a file is there, or could only be one. */
+static bool names_file(const char *text)
+{
+	struct stat there;
+	return strchr(text, '/') || !job_id_valid(text) ||
+	       (stat(text, &there) == 0 && !S_ISDIR(there.st_mode));
+}
+
+static int describe_file(const char *path, json_t **out, struct error *err)
+{
+	struct recipe r;
+	int status = recipe_read(path, &r, err);
+	if (status)
+		return status;
+	*out = json_pack("{s:s, s:s}", "file", path, "source", r.ours ? "sumi" : "infotext");
+	if (!*out)
+		status = error_set(err, SUMI_INVALID, "the name of the file is not valid UTF-8");
+	json_object_update_missing(*out, r.job);
+	if (r.made_by)
+		json_object_set(*out, "made_by", r.made_by);
+	if (json_object_size(r.unknown))
+		json_object_set(*out, "unknown", r.unknown);
+	if (r.infotext)
+		json_object_set_new(*out, "infotext", json_string(r.infotext));
+	recipe_clear(&r);
+	return status;
+}
+
 static int run_show(struct cli *cli)
 {
 	struct error err = {0};
-	json_t *job;
-	int status = find_job(cli, cli->args[0], &job, &err);
+	json_t *job = NULL;
+	const char *what = cli->args[0];
+	int status = names_file(what) ? describe_file(what, &job, &err)
+				      : find_job(cli, what, &job, &err);
 	if (status)
 		return cli_error(cli, &err);
 	if (cli->json)
@@ -329,8 +361,8 @@ const struct verb verb_search = {
 
 const struct verb verb_show = {
     .name = "show",
-    .arguments = "ID",
-    .summary = "everything about one job: parameters, attempts, files",
+    .arguments = "ID|FILE",
+    .summary = "everything about a job; or what a picture, clip or video was made with",
     .min_args = 1,
     .max_args = 1,
     .run = run_show,

@@ -1,0 +1,229 @@
+/* What a file says of how it was made: sumi's own JSON, or A1111's infotext. */
+#include "cli/recipe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "diffusion/sampler.h"
+#include "modalities/infotext.h"
+#include "modalities/metadata.h"
+#include "queue/job.h"
+
+/* ---- one value of an infotext each: false where it cannot be read ---- */
+
+/* As the table of a job's fields reads it. */
+static bool take_field(json_t *job, const char *name, const char *text)
+{
+	json_t *value;
+	return job_field_value(job_field_find(name), text, strlen(text), &value, NULL) == SUMI_OK &&
+	       json_object_set_new(job, name, value) == 0;
+}
+
+static bool take_text(json_t *job, const char *name, const char *text)
+{
+	return json_object_set_new(job, name, json_string(text)) == 0;
+}
+
+/* "Euler a", "DPM++ 2M Karras": the label of another program, which may name a schedule too. */
+static bool take_sampler(json_t *job, const char *name, const char *text)
+{
+	const char *canonical = NULL;
+	enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
+	if (sampler_parse_name(text, &canonical, &sigmas, NULL))
+		return false;
+	if (sigmas != SIGMAS_DEFAULT && !json_object_get(job, "scheduler"))
+		take_text(job, "scheduler", sampler_sigmas_name(sigmas));
+	return take_text(job, name, canonical);
+}
+
+static bool take_schedule(json_t *job, const char *name, const char *text)
+{
+	enum schedule_sigmas sigmas;
+	return sampler_parse_sigmas(text, &sigmas, NULL) == SUMI_OK &&
+	       take_text(job, name, sampler_sigmas_name(sigmas));
+}
+
+static bool take_size(json_t *job, const char *name, const char *text)
+{
+	int width, height, end = 0;
+	(void)name;
+	if (sscanf(text, "%dx%d%n", &width, &height, &end) != 2 || text[end])
+		return false;
+	json_object_set_new(job, "width", json_integer(width));
+	return json_object_set_new(job, "height", json_integer(height)) == 0;
+}
+
+/* A1111 counts the layer that is used from the end, sumi those that are left out. */
+static bool take_clip_skip(json_t *job, const char *name, const char *text)
+{
+	int layer, end = 0;
+	return sscanf(text, "%d%n", &layer, &end) == 1 && !text[end] && layer > 0 &&
+	       json_object_set_new(job, name, json_integer(layer - 1)) == 0;
+}
+
+static bool take_rng(json_t *job, const char *name, const char *text)
+{
+	static const char *const names[][2] = {{"CPU", "torch"}, {"GPU", "philox"}, {"NV", "philox"}};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(text, names[i][0]) == 0)
+			return take_text(job, name, names[i][1]);
+	return false;
+}
+
+static bool take_interval(json_t *job, const char *name, const char *text)
+{
+	double start, end;
+	int length = 0;
+	(void)name;
+	if (sscanf(text, "%lf-%lf%n", &start, &end, &length) != 2 || text[length])
+		return false;
+	json_object_set_new(job, "guidance_start", json_real(start));
+	return json_object_set_new(job, "guidance_end", json_real(end)) == 0;
+}
+
+static bool take_deep_cache(json_t *job, const char *name, const char *text)
+{
+	int every, level, end = 0;
+	if (sscanf(text, "%d, level %d%n", &every, &level, &end) != 2 || text[end])
+		return false;
+	json_object_set_new(job, "deep_cache_level", json_integer(level));
+	return json_object_set_new(job, name, json_integer(every)) == 0;
+}
+
+static bool take_nothing(json_t *job, const char *name, const char *text)
+{
+	(void)job, (void)name, (void)text;
+	return true;
+}
+
+static const struct {
+	const char *key, *field;
+	bool (*take)(json_t *job, const char *field, const char *text);
+} keys[] = {
+    {"Steps", "steps", take_field},
+    {"Sampler", "sampler", take_sampler},
+    {"Schedule type", "scheduler", take_schedule},
+    {"CFG scale", "cfg_scale", take_field},
+    {"Guidance interval", NULL, take_interval},
+    {"DeepCache", "deep_cache", take_deep_cache},
+    {"Seed", "seed", take_field},
+    {"Size", NULL, take_size},
+    {"Model", "model", take_text},
+    {"Clip skip", "clip_skip", take_clip_skip},
+    {"RNG", "rng", take_rng},
+    {"Model hash", NULL, take_nothing}, /* told as a part of the infotext */
+    {"Version", NULL, take_nothing},
+};
+
+static bool take_key(json_t *job, const struct infotext_field *f)
+{
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (strcmp(keys[i].key, f->key) == 0)
+			return keys[i].take(job, keys[i].field, f->value);
+	return false;
+}
+
+static int read_infotext(struct recipe *r, struct error *err)
+{
+	struct infotext text;
+	int status = infotext_parse(r->infotext, strlen(r->infotext), &text, err);
+	if (status)
+		return status;
+	if (text.prompt && *text.prompt)
+		take_text(r->job, "prompt", text.prompt);
+	if (text.negative_prompt && *text.negative_prompt)
+		take_text(r->job, "negative_prompt", text.negative_prompt);
+	for (size_t i = 0; i < text.count; i++)
+		if (text.fields[i].value && !take_key(r->job, &text.fields[i]))
+			json_object_set_new(r->unknown, text.fields[i].key,
+					    json_string(text.fields[i].value));
+	/* Where nothing is said, that program draws its noise on the GPU. */
+	if (text.count && !json_object_get(r->job, "rng"))
+		take_text(r->job, "rng", "philox");
+	infotext_free(&text);
+	return SUMI_OK;
+}
+
+/* ---- the file ---- */
+
+/* What kind of file it is says what it holds: an infotext has no word for that. */
+static int read_kind(const char *path, json_t *job, struct error *err)
+{
+	enum { ANIMATED = 0x02 }; /* in the flags of a WebP's VP8X */
+	static const struct {
+		size_t at;
+		const char *magic, *modality, *format;
+	} kinds[] = {{8, "WEBP", "image", "webp"},
+		     {1, "PNG\r\n\x1a\n", "image", "png"},
+		     {0, "OggS", "audio", "ogg"},
+		     {8, "WAVE", "audio", "wav"}};
+	unsigned char head[32] = {0};
+	FILE *f = fopen(path, "rb");
+	size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+	if (!f)
+		return error_errno(err, "%s", path);
+	fclose(f);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		size_t length = strlen(kinds[i].magic);
+		if (n < kinds[i].at + length ||
+		    memcmp(head + kinds[i].at, kinds[i].magic, length) != 0)
+			continue;
+		bool moves = memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
+		take_text(job, "modality", moves ? "video" : kinds[i].modality);
+		take_text(job, "format", kinds[i].format);
+	}
+	return SUMI_OK;
+}
+
+int recipe_read(const char *path, struct recipe *r, struct error *err)
+{
+	struct metadata meta;
+	*r = (struct recipe){0};
+	int status = metadata_read_file(path, &meta, err);
+	if (status)
+		return status;
+	r->unknown = json_object();
+	r->infotext = meta.infotext;
+	meta.infotext = NULL;
+	if (meta.json) {
+		r->ours = true;
+		status = json_read_text(meta.json, strlen(meta.json), path, &r->job, err);
+		if (!status && !json_is_object(r->job))
+			status = error_set(err, SUMI_CORRUPT,
+					   "%s: what sumi wrote into it is no JSON object", path);
+		if (!status) {
+			r->made_by = json_incref(json_object_get(r->job, "made_by"));
+			json_object_del(r->job, "made_by");
+		}
+	} else {
+		r->job = json_object();
+		status = read_kind(path, r->job, err);
+		if (!status)
+			status = read_infotext(r, err);
+	}
+	metadata_free(&meta);
+	if (status)
+		recipe_clear(r);
+	return status;
+}
+
+void recipe_clear(struct recipe *r)
+{
+	json_decref(r->job);
+	json_decref(r->made_by);
+	json_decref(r->unknown);
+	free(r->infotext);
+	*r = (struct recipe){0};
+}
+
+void recipe_drop_derived(json_t *job)
+{
+	static const char *const derived[] = {"steps",		"cfg_scale",	  "guidance_rescale",
+					      "guidance_start", "guidance_end",   "sampler",
+					      "scheduler",	"eta"};
+	for (size_t i = 0; i < sizeof derived / sizeof derived[0]; i++)
+		json_object_del(job, derived[i]);
+}

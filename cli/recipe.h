@@ -1,0 +1,28 @@
+/* What a file says of how it was made. */
+#ifndef SUMI_CLI_RECIPE_H
+#define SUMI_CLI_RECIPE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/status.h"
+
+struct recipe {
+	json_t *job;     /* what is known, by the names of a job's fields, modality included */
+	json_t *made_by; /* sumi's own word on program, model and device; NULL: not there */
+	json_t *unknown; /* of an infotext: key → value of what sumi has no field for */
+	bool ours;       /* sumi's own JSON: the same bytes can be made from it */
+	char *infotext;  /* A1111's text as it stands in the file, or NULL */
+};
+
+/* Reads WebP, PNG, Ogg or WAV: sumi's JSON, else the infotext. Nothing in the file is checked
+ * against what a job may say. The caller clears *recipe. SUMI_NOTFOUND where the file holds
+ * neither, SUMI_UNSUPPORTED for another kind of file. */
+int recipe_read(const char *path, struct recipe *recipe, struct error *err);
+void recipe_clear(struct recipe *recipe);
+
+/* Takes out what comes from a pack's defaults and differs between a pack and its distilled
+ * model: steps, guidance, sampler. */
+void recipe_drop_derived(json_t *job);
+
+#endif

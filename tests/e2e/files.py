@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Files: what they say of their making, drafts and their pictures, and where results go."""
+import json, os, shutil
+
+from lib import *
+
+SIZE = ["--width", 64, "--height", 64]
+
+
+def pack_with_draft(place):
+    """sd1-tiny with settings of its own, and others for its distilled model."""
+    at = place.dir / "packs" / "two-ways"
+    shutil.copytree(PACKS / PACK, at)
+    (at / "sumi.json").write_text(json.dumps({
+        "modality": "image", "name": "two-ways",
+        "defaults": {"steps": 5, "cfg_scale": 4.5, "sampler": "ddim", "width": 64, "height": 64},
+        "fast": {"unet": "unet", "steps": 2, "cfg_scale": 1, "sampler": "lcm"}}))
+
+
+def again(place, *args):
+    """The file that is made, as `sumi show` tells of it, and what stood on stderr."""
+    done = place.sumi("again", *args, "-o", "made.webp")
+    if done.returncode:
+        return {"exit": done.returncode}, done.stderr
+    return place.json("show", "made.webp"), done.stderr
+
+
+def drafts(place):
+    ask = ["fog over a lake", "--seed", 7, "--model", "two-ways"]
+    for name, more in [("draft", ["--fast"]), ("whole", []), ("draft8", ["--fast", "--steps", 3, "--sampler", "euler"])]:
+        done = place.sumi("image", *ask, *more, "-o", f"{name}.webp")
+        check(done.returncode == 0, f"{name} is made", done.stderr)
+    whole = (place.dir / "whole.webp").read_bytes()
+    check(whole != (place.dir / "draft.webp").read_bytes(), "a draft is another file than the whole")
+    for name in ["draft", "draft8"]:
+        for full in ["--full", "--no-fast", "--fast=false"]:
+            told, error = again(place, f"{name}.webp", full)
+            check((place.dir / "made.webp").read_bytes() == whole, f"again {name} {full}: the whole picture's bytes",
+                  f"{told} {error}")
+    told, error = again(place, "draft.webp", "--full", "--steps", 3)
+    check((told["steps"], told["sampler"], told["cfg_scale"], "fast" in told) == (3, "ddim", 4.5, False),
+          "what the command line says wins over the pack's own", f"{told} {error}")
+    told, error = again(place, "whole.webp", "--fast")
+    check((place.dir / "made.webp").read_bytes() == (place.dir / "draft.webp").read_bytes(),
+          "and from a picture to its draft", f"{told} {error}")
+    told, error = again(place, "draft.webp", "--steps", 3)
+    check(told.get("fast") is True and told["steps"] == 3 and "--full" in error,
+          "--steps alone keeps the distilled model and says so", f"{told} {error}")
+    told, error = again(place, "draft.webp", "--full", "--fast")
+    check(told == {"exit": 2} and "--full" in error and "--fast" in error, "--full --fast is refused", error)
+    told, error = again(place, "draft.webp")
+    check((place.dir / "made.webp").read_bytes() == (place.dir / "draft.webp").read_bytes() and not error.count("note"),
+          "again without options: the same bytes, no remarks", error)
+
+
+def strip_xmp(path, to):
+    """The file as a program leaves it that keeps EXIF alone."""
+    data = path.read_bytes()
+    out, at = b"", 12
+    while at < len(data):
+        size = int.from_bytes(data[at + 4:at + 8], "little")
+        if data[at:at + 4] != b"XMP ":
+            out += data[at:at + 8 + size + size % 2]
+        at += 8 + size + size % 2
+    to.write_bytes(b"RIFF" + (4 + len(out)).to_bytes(4, "little") + b"WEBP" + out)
+
+
+def told_of_files(place):
+    told = place.json("show", "draft.webp")
+    check(told["source"] == "sumi" and told["prompt"] == "fog over a lake" and told["seed"] == 7 and
+          told["fast"] is True and told["made_by"]["software"] == "sumi" and told["infotext"].startswith("fog"),
+          "show FILE has all that again uses", str(told))
+    done = place.sumi("show", "draft.webp")
+    check(done.returncode == 0 and all(w in done.stdout for w in ["fog over a lake", "two-ways", "steps"]),
+          "show FILE for people", done.stdout + done.stderr)
+    strip_xmp(place.dir / "draft.webp", place.dir / "bare.webp")
+    told = place.json("show", "bare.webp")
+    check((told["source"], told["prompt"], told["seed"], told["steps"], told["width"], told["model"], told["rng"],
+           told["modality"]) == ("infotext", "fog over a lake", 7, 2, 64, "two-ways", "torch", "image"),
+          "of a file without sumi's metadata, what its infotext says", str(told))
+    told, error = again(place, "bare.webp", "--full")
+    check((place.dir / "made.webp").read_bytes() == (place.dir / "whole.webp").read_bytes() and "infotext" in error,
+          "again --full from the infotext alone", f"{told} {error}")
+    words = ("a (red:1.2) apple\nNegative prompt: blur\nSteps: 3, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, "
+             "Size: 64x64, Model hash: 0123456789, Model: two-ways, Hires upscale: 2, Clip skip: 1, Version: v1.10.1")
+    png(place.dir / "other.png", words)
+    told = place.json("show", "other.png")
+    check((told["sampler"], told["scheduler"], told["negative_prompt"], told["clip_skip"], told["rng"],
+           told["format"], told["unknown"]) ==
+          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", {"Hires upscale": "2"}),
+          "of another program's PNG", str(told))
+    done = place.sumi("again", "other.png", "-o", "other-made.png")
+    check(done.returncode == 0 and "Hires upscale" in done.stderr and
+          (place.dir / "other-made.png").read_bytes()[:4] == b"\x89PNG", "again of it says what is not taken",
+          done.stderr)
+    (place.dir / "plain.txt").write_text("no picture")
+    for name, code in [("plain.txt", 2), ("nowhere/x.webp", 2)]:
+        done = place.sumi("show", name)
+        check(done.returncode in (code, 1, 3) and name in done.stderr and done.stderr.count("\n") == 1,
+              f"show {name}: one line", done.stderr)
+
+
+def png(path, infotext):
+    """One grey pixel with A1111's chunk."""
+    import struct, zlib
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)) +
+                     chunk(b"tEXt", b"parameters\0" + infotext.encode("latin-1")) +
+                     chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b""))
+
+
+place = Place()
+try:
+    place.configure(packs=f"{place.dir}/packs:{PACKS}")
+    pack_with_draft(place)
+    place.start()
+    drafts(place)
+    told_of_files(place)
+finally:
+    place.remove()
+finish()
