@@ -2,10 +2,12 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
+#include "base/utf8.h"
 
 int json_read_text(const char *text, size_t size, const char *where, json_t **root,
 		   struct error *err)
@@ -108,4 +110,38 @@ const char *json_unknown_field(const json_t *object, const char *const *names)
 			return key;
 	}
 	return NULL;
+}
+
+/* A character as JSON writes those that cannot stand for themselves. */
+static size_t put_escaped(uint32_t code, char *out)
+{
+	uint32_t over = code - 0x10000;
+	if (code < 0x10000)
+		return (size_t)sprintf(out, "\\u%04x", (unsigned)code);
+	return (size_t)sprintf(out, "\\u%04x\\u%04x", (unsigned)(0xD800 + (over >> 10)),
+			       (unsigned)(0xDC00 + (over & 0x3FF)));
+}
+
+char *json_text(const json_t *value, size_t flags)
+{
+	char *text = json_dumps(value, flags);
+	size_t size = text ? strlen(text) : 0;
+	char *out = text ? malloc(6 * size + 1) : NULL, *to = out;
+	for (size_t i = 0; out && i < size;) {
+		uint32_t code = 0;
+		size_t n = utf8_decode(text + i, size - i, &code);
+		/* Line breaks are those between the values: within them they are escaped already. */
+		if (n == 0 || code == '\n' || utf8_shows(code)) {
+			n = n ? n : 1;
+			memcpy(to, text + i, n);
+			to += n;
+		} else {
+			to += put_escaped(code, to);
+		}
+		i += n;
+	}
+	if (out)
+		*to = '\0';
+	free(text);
+	return out;
 }

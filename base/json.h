@@ -29,6 +29,10 @@ int json_want_bool(const json_t *object, const char *where, const char *key, boo
 int json_want_string(const json_t *object, const char *where, const char *key, const char **value,
 		     struct error *err);
 
+/* json_dumps() for a terminal: characters that utf8_shows() refuses, which may stand in JSON as they
+ * are, become \u escapes, so the value stays the same. The caller frees it; NULL: no memory. */
+char *json_text(const json_t *value, size_t flags);
+
 /* The name of the first field of object that is not in names (NULL-terminated),
  * or NULL. Borrowed from object. */
 const char *json_unknown_field(const json_t *object, const char *const *names);

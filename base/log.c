@@ -1,7 +1,7 @@
 /* Log lines on stderr. */
 #include "base/log.h"
 
-#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+
+#define LINE_MAX_BYTES 4096 /* PIPE_BUF: one write of so much is not torn apart */
 
 static enum log_level threshold = LOG_LEVEL_INFO;
 static char process_name[32];
@@ -34,53 +36,183 @@ void log_set_name(const char *name)
 	snprintf(process_name, sizeof process_name, "%s", name);
 }
 
-const char *log_quote(char *out, unsigned long size, const char *text)
+/* ---- values ---------------------------------------------------------------------------- */
+
+/* A line that is being written. What does not fit is left out. */
+struct line {
+	char *out;
+	size_t size, room;
+};
+
+static void put(struct line *l, const char *bytes, size_t n)
 {
-	unsigned long n = 0;
-	int quote = text[0] == '\0' || strpbrk(text, " \"\\\t\n\r=") != NULL;
-	if (size == 0)
-		return out;
-	if (quote && n + 2 < size)
-		out[n++] = '"';
-	for (const char *p = text; *p && n + 4 < size; p++) {
-		if (*p == '"' || *p == '\\')
-			out[n++] = '\\';
-		out[n++] = (unsigned char)*p < 0x20 ? ' ' : *p;
+	if (l->room - l->size < n)
+		return;
+	memcpy(l->out + l->size, bytes, n);
+	l->size += n;
+}
+
+/* One character of a value at text, as it is or escaped; its length in text. */
+static size_t escape(const char *text, size_t left, char out[12])
+{
+	static const char letters[][2] = {
+	    {'"', '"'}, {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}};
+	uint32_t code;
+	size_t n = utf8_decode(text, left, &code);
+	if (n == 0) {
+		snprintf(out, 12, "\\x%02x", (unsigned char)*text);
+		return 1;
 	}
-	if (quote && n + 1 < size)
-		out[n++] = '"';
-	out[n < size ? n : size - 1] = '\0';
-	return out;
+	for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+		if (*text == letters[i][0]) {
+			snprintf(out, 12, "\\%c", letters[i][1]);
+			return 1;
+		}
+	if (utf8_shows(code)) {
+		memcpy(out, text, n);
+		out[n] = '\0';
+	} else {
+		snprintf(out, 12,
+			 code < 0x80      ? "\\x%02x"
+			 : code < 0x10000 ? "\\u%04x"
+					  : "\\U%08x",
+			 (unsigned)code);
+	}
+	return n;
+}
+
+/* What every reader of key=value pairs takes for one word without quotes. */
+static bool is_plain(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7F ||
+		    strchr("\"'\\=", text[i]))
+			return false;
+	return size > 0;
+}
+
+/* quoted: the format has put a quote before it and puts one behind it. */
+static void put_value(struct line *l, const char *text, size_t size, bool quoted)
+{
+	bool own = !quoted && !is_plain(text, size);
+	size_t most = l->room - l->size < LOG_VALUE_MAX + 8 ? 0 : LOG_VALUE_MAX, used = 0;
+	if (own)
+		put(l, "\"", 1);
+	for (size_t at = 0; at < size;) {
+		char one[12];
+		at += escape(text + at, size - at, one);
+		size_t n = strlen(one);
+		if (used + n > most) {
+			put(l, "…", strlen("…"));
+			break;
+		}
+		put(l, one, n);
+		used += n;
+	}
+	if (own)
+		put(l, "\"", 1);
+}
+
+/* ---- formats --------------------------------------------------------------------------- */
+
+/* One conversion of printf, from its % to its letter, and what stands between. */
+struct conversion {
+	char spec[16];
+	int longs; /* of l; 'z' counts as one */
+	char letter;
+	size_t size; /* in the format */
+};
+
+static struct conversion read_conversion(const char *format)
+{
+	struct conversion c = {.size = 1};
+	while (format[c.size] && strchr("-+ #0123456789.lz", format[c.size])) {
+		c.longs += format[c.size] == 'l' || format[c.size] == 'z';
+		c.size++;
+	}
+	c.letter = format[c.size];
+	c.size += c.letter != '\0';
+	if (c.size < sizeof c.spec)
+		memcpy(c.spec, format, c.size);
+	return c;
+}
+
+static void put_number(struct line *l, const struct conversion *c, va_list *ap)
+{
+	char text[400]; /* %f of the largest double */
+	int n = 0;
+	if (strchr("eEfFgGa", c->letter))
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, double));
+	else if (c->longs == 0)
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, int));
+	else if (c->longs == 1)
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, long));
+	else
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, long long));
+	if (n > 0)
+		put(l, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+static void put_pairs(struct line *l, const char *format, va_list *ap)
+{
+	bool quoted = false;
+	while (*format) {
+		if (*format != '%') {
+			quoted ^= *format == '"';
+			put(l, format++, 1);
+			continue;
+		}
+		struct conversion c = read_conversion(format);
+		format += c.size;
+		if (c.letter == 's') {
+			const char *dot = strchr(c.spec, '.'), *text = va_arg(*ap, const char *);
+			size_t most = dot ? strtoul(dot + 1, NULL, 10) : SIZE_MAX;
+			put_value(l, text ? text : "", strnlen(text ? text : "", most), quoted);
+		} else if (c.letter == '%') {
+			put(l, "%", 1);
+		} else {
+			put_number(l, &c, ap);
+		}
+	}
+}
+
+size_t log_line(char *out, size_t size, bool journal, enum log_level level, const char *event,
+		const char *format, va_list ap)
+{
+	/* Room is kept for the end of a value and of the line. */
+	struct line l = {.out = out, .room = size - 8};
+	char head[96], when[CLOCK_TEXT_SIZE];
+	va_list own;
+	if (journal) {
+		snprintf(head, sizeof head, "<%d>%s", syslog_priority[level], event);
+	} else {
+		clock_text(clock_wall_ms(), when);
+		snprintf(head, sizeof head, "%s %s %s", when, level_words[level], event);
+	}
+	put(&l, head, strlen(head));
+	if (process_name[0]) {
+		put(&l, " process=", strlen(" process="));
+		put_value(&l, process_name, strlen(process_name), false);
+	}
+	put(&l, " ", 1);
+	va_copy(own, ap);
+	put_pairs(&l, format, &own);
+	va_end(own);
+	out[l.size++] = '\n';
+	return l.size;
 }
 
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
+	char line[LINE_MAX_BYTES];
+	va_list ap;
 	if (level > threshold)
 		return;
-	char line[2048];
-	int n;
-	if (getenv("JOURNAL_STREAM")) {
-		n = snprintf(line, sizeof line, "<%d>%s", syslog_priority[level], event);
-	} else {
-		char when[CLOCK_TEXT_SIZE];
-		clock_text(clock_wall_ms(), when);
-		n = snprintf(line, sizeof line, "%s %s %s", when, level_words[level], event);
-	}
-	if (process_name[0])
-		n += snprintf(line + n, sizeof line - (size_t)n, " process=%s", process_name);
-	line[n++] = ' ';
-	va_list ap;
 	va_start(ap, format);
-	int more = vsnprintf(line + n, sizeof line - (size_t)n - 1, format, ap);
+	size_t n = log_line(line, sizeof line, getenv("JOURNAL_STREAM") != NULL, level, event,
+			    format, ap);
 	va_end(ap);
-	if (more > 0)
-		n += more;
-	if ((size_t)n > sizeof line - 2)
-		n = (int)sizeof line - 2;
-	line[n] = '\0';
-	utf8_make_printable(line);
-	line[n++] = '\n';
 	/* One write: lines of several processes on one pipe do not mix. */
-	ssize_t unused = write(STDERR_FILENO, line, (size_t)n);
+	ssize_t unused = write(STDERR_FILENO, line, n);
 	(void)unused;
 }

@@ -5,9 +5,20 @@
  *
  * Under systemd (JOURNAL_STREAM set) the time is left out and a <N> priority
  * stands in front instead. Only programs log; the library reports through
- * struct error. */
+ * struct error.
+ *
+ * Each text (%s) is a value that a stranger may have chosen. It is quoted here and nowhere else:
+ * in quotes where the format puts them ("error=\"%s\""), else where it needs them; quotes and
+ * backslashes in it with a backslash; what would end a line, steer a terminal or turn the direction
+ * of the text, and bytes that are not UTF-8, as \n, \t, \r, \x1b, \u2028. So a line has one event,
+ * its keys are those of the format, and no value ends before its quote. A value that is longer than
+ * LOG_VALUE_MAX bytes ends in "…". */
 #ifndef SUMI_BASE_LOG_H
 #define SUMI_BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -19,6 +30,8 @@ int log_level_from_word(const char *word);
 /* A word put into every line of this process, such as "worker.0"; copied. */
 void log_set_name(const char *name);
 
+#define LOG_VALUE_MAX 1000 /* bytes of a text as it stands in a line */
+
 void log_event(enum log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -27,8 +40,9 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 #define log_info(...) log_event(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_event(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* Writes text as a value of a key=value pair: quoted and escaped when it holds
- * spaces, quotes or control characters. Returns out. */
-const char *log_quote(char *out, unsigned long size, const char *text);
+/* The line of log_event(), with its newline, as it goes out under systemd or (journal false)
+ * elsewhere, with a time. Returns its length. */
+size_t log_line(char *out, size_t size, bool journal, enum log_level level, const char *event,
+		const char *format, va_list ap);
 
 #endif

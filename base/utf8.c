@@ -57,13 +57,31 @@ bool utf8_valid(const char *text, size_t size)
 	return true;
 }
 
+bool utf8_shows(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} obeyed[] = {
+	    {0x00, 0x1F},     {0x7F, 0x9F},     /* C0, DEL, C1 */
+	    {0x061C, 0x061C}, {0x200E, 0x200F}, /* marks of direction */
+	    {0x2028, 0x2029},                   /* separators of lines and paragraphs */
+	    {0x202A, 0x202E}, {0x2066, 0x2069}, /* embeddings, overrides, isolates */
+	    {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, /* byte order mark, annotations */
+	    {0xE0000, 0xE007F},                 /* tags, which nobody sees */
+	};
+	for (size_t i = 0; i < sizeof obeyed / sizeof obeyed[0]; i++)
+		if (code >= obeyed[i].first && code <= obeyed[i].last)
+			return false;
+	return true;
+}
+
 void utf8_make_printable(char *text)
 {
 	char *to = text, *end = text + strlen(text);
 	while (text < end) {
 		uint32_t code = 0;
 		size_t n = utf8_decode(text, (size_t)(end - text), &code);
-		if (n && code >= 0x20 && (code < 0x7F || code > 0x9F)) {
+		if (n && utf8_shows(code)) {
 			memmove(to, text, n);
 			to += n;
 		} else {

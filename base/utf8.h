@@ -15,8 +15,12 @@ size_t utf8_encode(uint32_t code, char out[4]);
 
 bool utf8_valid(const char *text, size_t size);
 
-/* Replaces in place what a terminal would obey or cannot show: control characters and what is
- * not UTF-8 become '?', line breaks and tabs a space. It never grows. */
+/* Whether a terminal shows a character and obeys nothing: no control character (C0, DEL, C1), no
+ * line or paragraph separator, nothing that turns the direction of what follows. */
+bool utf8_shows(uint32_t code);
+
+/* Replaces in place what a terminal would obey or cannot show: what utf8_shows() refuses and what
+ * is not UTF-8 become '?', line breaks and tabs a space. It never grows. */
 void utf8_make_printable(char *text);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 static void put_time(json_t *o, const char *key, int64_t ms)
@@ -60,7 +61,7 @@ void entry_print_text(const char *text, size_t size)
 	for (size_t n, left = strnlen(text, size); left; text += n, left -= n) {
 		uint32_t code = 0;
 		n = utf8_decode(text, left, &code);
-		if (n && code >= 0x20 && (code < 0x7F || code > 0x9F))
+		if (n && utf8_shows(code))
 			fwrite(text, 1, n, stdout);
 		else
 			putchar(code == '\n' || code == '\t' ? ' ' : '?');
@@ -99,28 +100,41 @@ static double number_of(const json_t *row, const char *key)
 
 static void print_artifact(const json_t *a)
 {
-	printf("%.0f  %s%s%s", number_of(a, "variant") + 1, text_of(a, "format"),
-	       strcmp(text_of(a, "role"), "main") ? " " : "",
-	       strcmp(text_of(a, "role"), "main") ? text_of(a, "role") : "");
+	printf("%.0f  ", number_of(a, "variant") + 1);
+	entry_print_text(text_of(a, "format"), SIZE_MAX);
+	if (strcmp(text_of(a, "role"), "main") != 0) {
+		putchar(' ');
+		entry_print_text(text_of(a, "role"), SIZE_MAX);
+	}
 	if (number_of(a, "width") > 0)
 		printf("  %.0fx%.0f", number_of(a, "width"), number_of(a, "height"));
 	if (number_of(a, "duration") > 0)
 		printf("  %.1f s", number_of(a, "duration"));
-	printf("  seed %" JSON_INTEGER_FORMAT "  %s%s\n",
-	       json_integer_value(json_object_get(a, "seed")), text_of(a, "path"),
-	       json_is_false(json_object_get(a, "present")) ? "  (missing)" : "");
+	printf("  seed %" JSON_INTEGER_FORMAT "  ", json_integer_value(json_object_get(a, "seed")));
+	entry_print_text(text_of(a, "path"), SIZE_MAX);
+	printf("%s\n", json_is_false(json_object_get(a, "present")) ? "  (missing)" : "");
 }
 
 static void print_attempt(const json_t *a)
 {
-	printf("%.0f  %s  %.19s  %s on %s%s%s\n", number_of(a, "n"), text_of(a, "outcome"),
-	       text_of(a, "started"), text_of(a, "device"), text_of(a, "host"),
-	       *text_of(a, "error") ? "  " : "", text_of(a, "error"));
+	static const struct {
+		const char *before, *key;
+	} parts[] = {{"  ", "outcome"}, {"  ", "started"}, {"  ", "device"}, {" on ", "host"},
+		     {"  ", "error"}};
+	printf("%.0f", number_of(a, "n"));
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		const char *text = text_of(a, parts[i].key);
+		bool time = strcmp(parts[i].key, "started") == 0;
+		if (*text)
+			printf("%s", parts[i].before);
+		entry_print_text(text, time ? 19 : SIZE_MAX);
+	}
+	putchar('\n');
 }
 
 static void print_compact(const json_t *value)
 {
-	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	char *text = json_text(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 	printf("%s\n", text ? text : "");
 	free(text);
 }

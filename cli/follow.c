@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "cli/event_json.h"
 #include "cli/preview.h"
@@ -125,10 +126,12 @@ static void print_event(const struct view *v, const struct queue_event *event)
 	json_t *o = v->events ? event_json(event) : NULL;
 	if (!o)
 		return;
-	json_dumpf(o, stdout, JSON_COMPACT);
-	putchar('\n');
-	fflush(stdout);
+	char *text = json_text(o, JSON_COMPACT);
 	json_decref(o);
+	if (text)
+		puts(text);
+	fflush(stdout);
+	free(text);
 }
 
 static int take_events(struct view *v, struct queue_follower *follower, int timeout,

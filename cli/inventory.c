@@ -111,9 +111,10 @@ static void print_unserved(const json_t *unserved)
 	{
 		const char *class = json_string_value(json_object_get(u, "class"));
 		bool named = class[strlen(class) - 1] != '/';
-		printf("%" JSON_INTEGER_FORMAT " of the ready jobs wait for %s%s: no living worker "
-		       "has %s (sumi models)\n",
-		       json_integer_value(json_object_get(u, "jobs")), class, named ? "" : "…",
+		printf("%" JSON_INTEGER_FORMAT " of the ready jobs wait for ",
+		       json_integer_value(json_object_get(u, "jobs")));
+		entry_print_text(class, SIZE_MAX);
+		printf("%s: no living worker has %s (sumi models)\n", named ? "" : "…",
 		       named ? "this model" : "a model for this");
 	}
 }
@@ -137,8 +138,13 @@ static void print_status(const struct queue_stats *s, const json_t *workers, con
 	json_array_foreach(workers, i, w)
 	{
 		const char *job = json_string_value(json_object_get(w, "job"));
-		printf("worker %s  %s  %s\n", json_string_value(json_object_get(w, "name")),
-		       json_string_value(json_object_get(w, "device")), *job ? job : "idle");
+		printf("worker ");
+		entry_print_text(json_string_value(json_object_get(w, "name")), SIZE_MAX);
+		printf("  ");
+		entry_print_text(json_string_value(json_object_get(w, "device")), SIZE_MAX);
+		printf("  ");
+		entry_print_text(*job ? job : "idle", SIZE_MAX);
+		putchar('\n');
 	}
 	if (json_array_size(workers) == 0)
 		printf("no worker is alive (is sumid running? if so, its log says why)\n");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
 #include "queue/private_redis.h"
@@ -32,7 +33,7 @@ int cli_error(const struct cli *cli, const struct error *err)
 	if (cli->json) {
 		json_t *o = json_pack("{s:{s:s, s:s}}", "error", "code", status_word(err->status),
 				      "message", err->text);
-		char *text = json_dumps(o, JSON_COMPACT);
+		char *text = json_text(o, JSON_COMPACT);
 		fprintf(stderr, "%s\n", text ? text : "{}");
 		free(text);
 		json_decref(o);
@@ -77,10 +78,13 @@ int cli_store(struct cli *cli, struct store **out, struct error *err)
 
 int cli_print_json(json_t *value)
 {
-	int failed = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-	putchar('\n');
+	char *text = json_text(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	int code = text ? EXIT_OK : EXIT_FAILED;
 	json_decref(value);
-	return failed ? EXIT_FAILED : EXIT_OK;
+	if (text)
+		puts(text);
+	free(text);
+	return code;
 }
 
 static const struct verb *find_verb(const char *name)

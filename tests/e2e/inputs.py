@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What bad input gets: one clear line that names it, exit status 2, nothing half-written."""
-import math, os, shutil, struct, subprocess
+import math, os, shutil, struct, subprocess, time
 
 from lib import *
 
@@ -128,6 +128,18 @@ def printable(place):
           "a reason with control characters is one line", done.stderr)
     check(wait_for(lambda: "file.png" in place.log.read_text(), 10) and "\x1b" not in place.log.read_text(),
           "in the log too")
+    bare = "quote\" state=done id=root"
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "forger", "modality", "image", "prompt", "x", "model", PACK,
+                    "steps", 1, "width", 64, "height", 64, "init", f"/no/{bare}\u2028\u202e.png")
+    check(wait_for(lambda: "id=forger state=failed" in place.log.read_text(), 30), "a job with an init that forges")
+    lines = [l for l in place.log.read_text().splitlines() if "root" in l]
+    check(lines and all(bare not in l and bare.replace('"', '\\"') in l for l in lines),
+          "its quotes are those of a value, in every line of the log", lines)
+    place.redis_cli("HSET", "{sumi}:worker:odd.0", "classes", "image/odd", "device", "\x1b[2Jred\u009b", "host", "h", "pid", 1)
+    place.redis_cli("ZADD", "{sumi}:workers", int(time.time() * 1000) + 5000, "odd.0")
+    said = [place.sumi("status").stdout, place.sumi("status", "--json").stdout]
+    check(all("red" in s and "\x1b" not in s and "\u009b" not in s for s in said), "the device of a worker", said)
+    place.redis_cli("ZREM", "{sumi}:workers", "odd.0")
     place.sumi("pause", "back\x1b[2J soon")
     said = place.sumi("status").stdout
     check("\x1b" not in said and "soon" in said.splitlines()[0], "the reason of a pause too", said)

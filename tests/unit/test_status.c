@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "base/utf8.h"
 
@@ -55,6 +57,20 @@ static void long_texts_are_cut(void **state)
 	}
 }
 
+static void json_shows_nothing_that_steers(void **state)
+{
+	(void)state;
+	json_t *o = json_pack("{s:s}", "k\xc2\x9b", "a\x7f\xe2\x80\xa8 墨 \xf3\xa0\x81\x81\n");
+	char *text = json_text(o, JSON_COMPACT);
+	assert_string_equal(text,
+			    "{\"k\\u009b\":\"a\\u007f\\u2028 墨 \\udb40\\udc41\\n\"}");
+	json_t *back = json_loads(text, 0, NULL);
+	assert_true(json_equal(o, back));
+	json_decref(back);
+	json_decref(o);
+	free(text);
+}
+
 static void words_and_numbers(void **state)
 {
 	(void)state;
@@ -75,6 +91,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texts_are_clean),
 	    cmocka_unit_test(long_texts_are_cut),
+	    cmocka_unit_test(json_shows_nothing_that_steers),
 	    cmocka_unit_test(words_and_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
