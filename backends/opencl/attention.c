@@ -1,7 +1,7 @@
 /* Attention: one launch, whatever the number of tokens. */
 #include <stdio.h>
 
-#include "backends/opencl/matrix.h"
+#include "backends/opencl/trial.h"
 
 static const char matrix_file[] = "attention_mma.cl";
 
@@ -131,16 +131,46 @@ static int attention_matrix(struct cl_device *d, const struct attention_args *a,
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
-int attention_gpu(struct cl_device *d, const struct attention_args *a, bool matrix,
-		  struct error *err)
+static int run_plain(struct cl_device *d, const void *job, const void *how, struct error *err)
 {
-	return matrix ? attention_matrix(d, a, err) : attention_plain(d, a, err);
+	(void)how;
+	return attention_plain(d, job, err);
 }
+
+static int run_matrix(struct cl_device *d, const void *job, const void *how, struct error *err)
+{
+	(void)how;
+	return attention_matrix(d, job, err);
+}
+
+static bool matrix_row(const struct cl_device *d, const void *job, const void *how)
+{
+	(void)how;
+	return matrix_possible(d, job);
+}
+
+static const struct variant gpu_rows[] = {
+    {"plain", ROUNDING_PLAIN, NULL, run_plain, NULL},
+    {"matrix", ROUNDING_MATRIX, matrix_row, run_matrix, NULL},
+};
+
+static const struct tuned attention_tuned = {
+    .name = "attention",
+    .slot = TUNE_ATTENTION,
+    .rows = gpu_rows,
+    .count = CL_COUNT(gpu_rows),
+    .deciding_class = -1,
+    .trial_new = trial_attention,
+};
 
 int cl_attention(struct device *base, const struct attention_args *a, struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
 	if (d->quirks.cpu_kernels)
 		return attention_cpu(d, a, err);
-	return attention_gpu(d, a, matrix_possible(d, a) && tune_attention(d), err);
+	/* Heads too wide for matrix instructions are no reason for a trial. */
+	const struct variant *row = matrix_possible(d, a)
+					? tune_choose(d, &attention_tuned, DTYPE_F16, 0, a)
+					: &gpu_rows[0];
+	return variant_run(row, d, a, err);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/opencl/matrix.h"
+#include "backends/opencl/trial.h"
 
 static int ceil_div(int a, int b)
 {
@@ -112,6 +112,25 @@ static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct e
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
 
+/* The tile of gemm_gpu.cl or gemm_mma.cl: rows and columns of a work-group, terms in local
+ * memory, rows and columns of a work-item (a warp or subgroup of gemm_mma.cl). */
+struct gemm_tile {
+	enum { PLAIN, NVIDIA, INTEL } instruction; /* PLAIN: gemm_gpu.cl */
+	int m, n, k, item_m, item_n;
+};
+
+static struct gemm_tile plain_tile(void)
+{
+	static const char name[] = "gemm_gpu.cl";
+	return (struct gemm_tile){
+	    .m = matrix_constant(name, "GEMM_M"),
+	    .n = matrix_constant(name, "GEMM_N"),
+	    .k = matrix_constant(name, "GEMM_K"),
+	    .item_m = matrix_constant(name, "ITEM_M"),
+	    .item_n = matrix_constant(name, "ITEM_N"),
+	};
+}
+
 /* May gemm_mma.cl read and write eight numbers of every tensor at once? */
 static bool aligned(const struct gemm_job *job)
 {
@@ -131,7 +150,7 @@ static int tile_kernel(struct cl_device *d, const struct gemm_job *job,
 			    cl_dtype_word(job->x.dtype), cl_dtype_word(weight));
 	char *more = options + used;
 	size_t size = sizeof options - (size_t)used;
-	if (!tile->mma) {
+	if (tile->instruction == PLAIN) {
 		snprintf(more, size,
 			 "-D GEMM_M=%d -D GEMM_N=%d -D GEMM_K=%d -D ITEM_M=%d -D ITEM_N=%d",
 			 tile->m, tile->n, tile->k, tile->item_m, tile->item_n);
@@ -146,9 +165,11 @@ static int tile_kernel(struct cl_device *d, const struct gemm_job *job,
 	return cl_kernel_get(d, "gather_gpu.cl+mma.cl+gemm_mma.cl", "gemm", options, kernel, err);
 }
 
-int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const struct gemm_tile *tile,
-		      struct error *err)
+/* how: the struct gemm_tile, NULL for gemm_gpu.cl's own. */
+static int enqueue_tile(struct cl_device *d, const void *job_, const void *how, struct error *err)
 {
+	const struct gemm_job *job = job_;
+	const struct gemm_tile own = plain_tile(), *tile = how ? how : &own;
 	const struct weight *w = job->weight;
 	int rows = job->y.h * job->y.w, columns = matrix_panel(d);
 	int panels = w->panels / (job->own_panels ? job->y.n : 1);
@@ -173,10 +194,57 @@ int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const str
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
 
+static bool tile_possible(const struct cl_device *d, const void *job, const void *how)
+{
+	const struct gemm_tile *tile = how;
+	if (tile->instruction == PLAIN)
+		return true;
+	return ((const struct gemm_job *)job)->x.dtype == DTYPE_F16 && d->quirks.mma &&
+	       (strstr(d->quirks.mma, "MMA_INTEL") != NULL) == (tile->instruction == INTEL);
+}
+
+#define TILE(rounding, instruction, m, n, k, item_m, item_n)                                       \
+	{"tile " #instruction " " #m " " #n " " #k " " #item_m " " #item_n, rounding,              \
+	 tile_possible, enqueue_tile,                                                              \
+	 &(const struct gemm_tile){instruction, m, n, k, item_m, item_n}}
+
+static const struct variant gpu_rows[] = {
+    {"tile default", ROUNDING_PLAIN, NULL, enqueue_tile, NULL},
+    TILE(ROUNDING_PLAIN, PLAIN, 32, 64, 16, 4, 4),
+    TILE(ROUNDING_PLAIN, PLAIN, 128, 128, 16, 8, 8),
+    TILE(ROUNDING_PLAIN, PLAIN, 128, 64, 16, 8, 4),
+    TILE(ROUNDING_PLAIN, PLAIN, 64, 64, 32, 4, 4),
+    /* The first of an instruction is also what its emulation runs: small. A lane holds 64
+     * numbers of D in registers for a warp's 64 × 32. */
+    TILE(ROUNDING_MATRIX, NVIDIA, 32, 32, 32, 16, 16),
+    TILE(ROUNDING_MATRIX, NVIDIA, 64, 64, 32, 32, 32),
+    TILE(ROUNDING_MATRIX, NVIDIA, 128, 128, 32, 64, 32),
+    TILE(ROUNDING_MATRIX, NVIDIA, 128, 64, 32, 32, 32),
+    TILE(ROUNDING_MATRIX, NVIDIA, 64, 128, 32, 32, 32),
+    TILE(ROUNDING_MATRIX, NVIDIA, 32, 64, 64, 16, 32),
+    /* A subgroup of 8 lanes holds 32 × 16 in half of its registers. */
+    TILE(ROUNDING_MATRIX, INTEL, 32, 32, 32, 16, 16),
+    TILE(ROUNDING_MATRIX, INTEL, 64, 64, 32, 32, 16),
+    TILE(ROUNDING_MATRIX, INTEL, 64, 64, 32, 16, 16),
+    TILE(ROUNDING_MATRIX, INTEL, 64, 64, 32, 32, 32),
+    TILE(ROUNDING_MATRIX, INTEL, 32, 64, 32, 16, 16),
+};
+
+/* Tiles of one instruction all add in the same order, matrix instructions round otherwise than
+ * the plain kernel: class 2 decides between them. */
+static const struct tuned gemm_tuned = {
+    .name = "gemm",
+    .slot = TUNE_GEMM,
+    .rows = gpu_rows,
+    .count = CL_COUNT(gpu_rows),
+    .deciding_class = 2,
+    .trial_new = trial_gemm,
+};
+
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
 {
 	if (d->quirks.cpu_kernels)
 		return enqueue_cpu(d, job, err);
-	struct gemm_tile tile = tune_gemm(d, job);
-	return gemm_enqueue_tile(d, job, &tile, err);
+	int class = gemm_class(job, job->y.n);
+	return variant_run(tune_choose(d, &gemm_tuned, job->x.dtype, class, job), d, job, err);
 }

@@ -42,16 +42,10 @@ struct cl_quirks {
 
 struct cl_program_entry;
 
-/* The tile of gemm_gpu.cl or gemm_mma.cl: rows and columns of a work-group, terms in local
- * memory, rows and columns of a work-item (a warp or subgroup of gemm_mma.cl). */
-struct gemm_tile {
-	int m, n, k, item_m, item_n;
-	bool mma; /* gemm_mma.cl */
-};
-
 /* What the tuner keeps apart: dtypes of activations, and sizes of a product. */
 #define TUNE_DTYPES 2
 #define TUNE_CLASSES 4
+enum tune_slot { TUNE_GEMM, TUNE_CONV, TUNE_ATTENTION, TUNE_SLOTS };
 
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */
@@ -62,10 +56,8 @@ struct cl_device {
 	struct cl_quirks quirks;
 	struct cl_program_entry *programs;   /* built in this process */
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
-	/* m = 0: not asked for yet, see tune_gemm() */
-	struct gemm_tile gemm_tiles[TUNE_DTYPES][TUNE_CLASSES];
-	unsigned char conv_ways[TUNE_DTYPES][TUNE_CLASSES]; /* 0: likewise, tune_winograd() */
-	unsigned char attention_way;                        /* 0: likewise, tune_attention() */
+	/* Rows of operations' tables, from 1; 0: not asked for yet (tune.c). */
+	unsigned char tuned[TUNE_SLOTS][TUNE_DTYPES][TUNE_CLASSES];
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */

@@ -3,7 +3,7 @@
 #ifndef SUMI_BACKENDS_OPENCL_MATRIX_H
 #define SUMI_BACKENDS_OPENCL_MATRIX_H
 
-#include "backends/opencl/internal.h"
+#include "backends/opencl/variant.h"
 
 /* A weight in panels of PANEL (matrix_panel()) columns, in the dtype of the file:
  * [panels][taps][cin][PANEL]. A column is an output channel; the panels of a GEGLU layer
@@ -49,31 +49,21 @@ struct gemm_job {
 /* Every picture of x must span fewer than 2^31 elements: kernels index it with 32 bits. */
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
-/* gemm_enqueue() with the GPU kernel and this tile, whatever the tuner says. */
-int gemm_enqueue_tile(struct cl_device *d, const struct gemm_job *job, const struct gemm_tile *tile,
-		      struct error *err);
-
 /* The last GEMM_TAIL arguments of every kernel that ends a product: bias, activation, add,
  * residual and y. Returns the argument behind them. */
 #define GEMM_TAIL 11
 struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args);
 
-/* The tile for job on this device: from the cache directory, or by trial (tune.c). What fails
- * in a trial only costs the gain: there is always the kernel's default. */
-struct gemm_tile tune_gemm(struct cl_device *d, const struct gemm_job *job);
+/* The way that a convolution takes on this device. */
+const struct variant *conv_choose(struct cl_device *d, const struct gemm_job *job);
 
-/* Is the GPU's Winograd faster than its gemm_enqueue() for convolutions like job? */
-bool tune_winograd(struct cl_device *d, const struct gemm_job *job);
+static inline bool winograd_possible(const struct gemm_job *job)
+{
+	return job->side == 3 && job->stride == 1;
+}
 
-/* Attention by attention_mma.cl (matrix: where it is possible) or attention_gpu.cl. */
-int attention_gpu(struct cl_device *d, const struct attention_args *a, bool matrix,
-		  struct error *err);
-
-/* Is the former right on this device, and faster? */
-bool tune_attention(struct cl_device *d);
-
-/* Is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
-bool winograd_pays(struct cl_device *d, const struct gemm_job *job);
+/* On CPUs: is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
+bool winograd_pays(const struct cl_device *d, const struct gemm_job *job);
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 int winograd_enqueue_gpu(struct cl_device *d, const struct gemm_job *job, struct error *err);
 

@@ -1,29 +1,44 @@
-/* What the tuner's trials share: operands, and the memory of what was chosen. */
+/* The tuner: walks the rows of an operation's table on the device, throws away what gives
+ * wrong results, and remembers the fastest. */
 #ifndef SUMI_BACKENDS_OPENCL_TUNE_H
 #define SUMI_BACKENDS_OPENCL_TUNE_H
 
-#include "backends/opencl/matrix.h"
+#include <stdint.h>
 
-#define TUNE_REPEATS 3
-#define TUNE_BATCH 8 /* launches of a timed run: one alone is mostly the driver's time */
+#include "backends/opencl/variant.h"
 
-/* The two ways to compute something: the kernel that always works, and Winograd or matrix
- * instructions. */
-enum way { WAY_UNKNOWN, WAY_PLAIN, WAY_SPECIAL };
+/* An operation with operands of its own, and what its result must be. */
+struct trial {
+	const void *job;  /* what the rows are given */
+	struct buffer *y; /* the job's output, `bytes` long */
+	size_t bytes;
+	/* Is this the right result? */
+	bool (*right)(const struct trial *t, const void *y);
+	void (*free)(struct cl_device *d, struct trial *t); /* NULL is not called */
+};
+
+/* What is tuned. */
+struct tuned {
+	const char *name; /* of the operation, in the key of what is remembered */
+	enum tune_slot slot;
+	const struct variant *rows; /* the first is always possible: it stays without a trial */
+	int count;
+	/* Ways of several roundings, where one class of sizes decides for all which one is taken:
+	 * a picture's bytes then do not depend on how many are computed at once. -1: none. */
+	int deciding_class;
+	/* Operands of a class, *out NULL or for out->free() also after a failure. */
+	int (*trial_new)(struct cl_device *d, enum dtype dtype, int class, struct trial **out,
+			 struct error *err);
+};
+
+/* The row for jobs of this dtype and class on this device: from memory, from the cache
+ * directory, or by trial. What fails in a trial only costs the gain. */
+const struct variant *tune_choose(struct cl_device *d, const struct tuned *op, enum dtype dtype,
+				  int class, const void *job);
 
 /* Is there to be a trial at all? Drivers' simulators gain nothing from one; SUMI_TUNE=1 and 0
  * decide otherwise. */
 bool tune_wanted(const struct cl_device *d);
-
-/* What is remembered for an operation, dtype and class; WAY_UNKNOWN: nothing. path: where
- * tune_choose() is to write, "" when there is no cache directory. */
-enum way tune_recall(const struct cl_device *d, const char *what, enum dtype dtype, int class,
-		     char path[FILES_PATH_MAX]);
-
-/* The quickest way by `time` (microseconds; negative: wrong, or not possible), written to path
- * where that is not ""; WAY_PLAIN when none could be timed. */
-enum way tune_choose(struct cl_device *d, int64_t (*time)(struct cl_device *, void *, enum way),
-		     void *trial, const char *path);
 
 /* Number i of a trial's operand: multiples of 1/256 from -1/2 to 1/2, the same everywhere.
  * Products and sums of some hundreds of them are exact in float. */

@@ -15,12 +15,10 @@ static size_t ceil_div(size_t a, size_t b)
 
 /* Costs of a layer in fused multiply-adds for every way, measured on Zen 3: transforming
  * one weight takes as long as 150, an input or output channel of a tile 400. */
-bool winograd_pays(struct cl_device *d, const struct gemm_job *job)
+bool winograd_pays(const struct cl_device *d, const struct gemm_job *job)
 {
-	if (job->side != 3 || job->stride != 1)
+	if (!winograd_possible(job))
 		return false;
-	if (!d->quirks.cpu_kernels)
-		return tune_winograd(d, job);
 	int columns = matrix_panel(d);
 	double cin = job->x.c, cout = (double)job->weight->panels * columns;
 	double tiles = (double)(ceil_div((size_t)job->y.h, 4) * ceil_div((size_t)job->y.w, 4));
@@ -115,8 +113,6 @@ static int multiply_chunk(struct cl_device *d, const struct gemm_job *job,
 
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
 {
-	if (!d->quirks.cpu_kernels)
-		return winograd_enqueue_gpu(d, job, err);
 	struct winograd_cut cut = cut_tiles(d, job);
 	int most = cut.chunk < cut.tiles ? cut.chunk : cut.tiles;
 	struct buffer *scratch = NULL;

@@ -21,7 +21,7 @@
 
 static char cache[] = "/tmp/sumi-tune-XXXXXX";
 
-/* A file in cache/tuning that holds a tile (a number first), or a way of convolutions. */
+/* A file in cache/tuning that holds a tile ("tile …"), or a way of convolutions. */
 static void tuning_file(bool tile, char path[FILES_PATH_MAX])
 {
 	char folder[FILES_PATH_MAX], *data = NULL, each[FILES_PATH_MAX];
@@ -34,7 +34,7 @@ static void tuning_file(bool tile, char path[FILES_PATH_MAX])
 			continue;
 		assert_int_equal(files_path(each, NULL, "%s/%s", folder, e->d_name), 0);
 		assert_int_equal(files_read(each, 80, &data, NULL, NULL), 0);
-		if ((data[0] >= '0' && data[0] <= '9') == tile) {
+		if ((strncmp(data, "tile ", 5) == 0) == tile) {
 			memcpy(path, each, FILES_PATH_MAX);
 			files++;
 		}
@@ -44,8 +44,8 @@ static void tuning_file(bool tile, char path[FILES_PATH_MAX])
 	assert_int_equal(files, 1);
 }
 
-/* Opens the device, multiplies two matrices, and returns the tile that did it. */
-static struct gemm_tile multiply(int *programs)
+/* Opens the device, multiplies two matrices, and returns the row that did it, from 1. */
+static int multiply(int *programs)
 {
 	static float x[ROWS * DEPTH], w[COLS * DEPTH], y[ROWS * COLS];
 	struct device *d = NULL;
@@ -76,13 +76,13 @@ static struct gemm_tile multiply(int *programs)
 				want += x[r * DEPTH + k] * w[c * DEPTH + k];
 			assert_true(y[r * COLS + c] == want);
 		}
-	struct gemm_tile tile = cl_device_of(d)->gemm_tiles[DTYPE_F32][0];
+	int row = cl_device_of(d)->tuned[TUNE_GEMM][DTYPE_F32][0];
 	*programs = cl_device_of(d)->programs_built + cl_device_of(d)->programs_loaded;
 	device_weight_free(d, weight);
 	device_buffer_free(d, by);
 	device_buffer_free(d, bx);
 	device_close(d);
-	return tile;
+	return row;
 }
 
 static void test_tries_once_and_remembers(void **state)
@@ -90,12 +90,11 @@ static void test_tries_once_and_remembers(void **state)
 	(void)state;
 	char path[FILES_PATH_MAX];
 	int programs = 0;
-	struct gemm_tile first = multiply(&programs);
-	assert_true(first.m > 0);
+	int first = multiply(&programs);
+	assert_true(first > 0);
 	assert_true(programs >= 2); /* the default and a candidate */
 	tuning_file(true, path);
-	struct gemm_tile second = multiply(&programs);
-	assert_memory_equal(&first, &second, sizeof first);
+	assert_int_equal(multiply(&programs), first);
 	assert_int_equal(programs, 1); /* no trial */
 }
 
@@ -105,24 +104,28 @@ static void test_takes_a_remembered_candidate(void **state)
 	char path[FILES_PATH_MAX];
 	int programs = 0;
 	tuning_file(true, path);
-	assert_int_equal(files_write_durable(path, "32 64 16 4 4 0\n", 15, NULL), 0);
-	struct gemm_tile tile = multiply(&programs);
-	assert_int_equal(tile.m, 32);
-	assert_int_equal(programs, 1);
+	static const char *const rows[] = {"tile default\n", "tile PLAIN 32 64 16 4 4\n"};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(files_write_durable(path, rows[i], strlen(rows[i]), NULL), 0);
+		assert_int_equal(multiply(&programs), 1 + i);
+		assert_int_equal(programs, 1);
+	}
 }
 
 static void test_does_not_believe_a_damaged_file(void **state)
 {
 	(void)state;
-	static const char *const damaged[] = {"", "32 64 16", "1 1 1 0 0 0\n", "32 64 16 4 4 0\nx",
-					      "64 64 32 32 32 1\n"};
+	/* The last is a row that this device cannot take. */
+	static const char *const damaged[] = {
+	    "", "tile default", "tile 1 1 1 0 0\n", "tile default\nx",
+	    "tile NVIDIA 64 64 32 32 32\n"};
 	char path[FILES_PATH_MAX], *data = NULL;
 	int programs = 0;
 	tuning_file(true, path);
 	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
 		assert_int_equal(files_write_durable(path, damaged[i], strlen(damaged[i]), NULL),
 				 0);
-		assert_true(multiply(&programs).m >= 32);
+		assert_true(multiply(&programs) > 0);
 		assert_true(programs >= 2); /* tried again */
 		assert_int_equal(files_read(path, 80, &data, NULL, NULL), 0);
 		assert_string_not_equal(data, damaged[i]);
@@ -161,7 +164,7 @@ static unsigned char convolve(void)
 		int rows = i / SIDE % (SIDE - 1) ? 3 : 2, columns = i % SIDE % (SIDE - 1) ? 3 : 2;
 		assert_true(y[i * COUT] == (float)(rows * columns * CIN));
 	}
-	unsigned char way = cl_device_of(d)->conv_ways[DTYPE_F32][0];
+	unsigned char way = cl_device_of(d)->tuned[TUNE_CONV][DTYPE_F32][0];
 	device_weight_free(d, weight);
 	device_buffer_free(d, by);
 	device_buffer_free(d, bx);
@@ -173,7 +176,7 @@ static void test_tries_winograd_and_remembers(void **state)
 {
 	(void)state;
 	char path[FILES_PATH_MAX], *data = NULL;
-	static const char *const ways[] = {"plain\n", "special\n"};
+	static const char *const ways[] = {"plain\n", "winograd\n"};
 	unsigned char chosen[2];
 	assert_true(convolve() > 0);
 	tuning_file(false, path);
@@ -197,13 +200,14 @@ static void test_the_way_is_one_pictures(void **state)
 	struct device *d = NULL;
 	struct error err = {0};
 	assert_int_equal(device_open("opencl:0", &d, &err), 0);
-	const unsigned char *ways = cl_device_of(d)->conv_ways[DTYPE_F32];
+	const unsigned char *ways = cl_device_of(d)->tuned[TUNE_CONV][DTYPE_F32];
 	const struct weight weight = {.head = {.cout = 64, .kernel = 3}};
 	struct gemm_job job = {.y = {.n = 1, .h = 32, .w = 32}, .weight = &weight, .side = 3};
-	bool alone = tune_winograd(cl_device_of(d), &job);
+	job.stride = 1;
+	const struct variant *alone = conv_choose(cl_device_of(d), &job);
 	assert_true(ways[0] > 0);
 	job.y.n = 1000;
-	assert_int_equal(tune_winograd(cl_device_of(d), &job), alone);
+	assert_ptr_equal(conv_choose(cl_device_of(d), &job), alone);
 	for (int class = 1; class < TUNE_CLASSES; class ++)
 		assert_int_equal(ways[class], 0);
 	device_close(d);
