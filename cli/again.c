@@ -1,6 +1,7 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
 #include "cli/follow.h"
+#include "cli/output.h"
 #include "cli/preflight.h"
 #include "cli/recipe.h"
 #include "cli/verbs.h"
@@ -8,7 +9,7 @@
 static const struct cli_option again_options[] = {
     {"full", 0, NULL, "of a draft the whole: the pack's own model, steps, guidance and sampler"},
     {"no-fast", 0, NULL, "the same as --full"},
-    {"output", 'o', "FILE|DIR", "save the result here (default: the present folder)"},
+    {"output", 'o', "FILE|DIR|-", "save the result here (default: the present folder)"},
     {"detach", 0, NULL, "print the job's id and return at once"},
     {NULL, 0, NULL, NULL}};
 
@@ -93,6 +94,10 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	if (status)
 		return status;
 	status = change_model(cli, recipe.job, err);
+	const char *modality = json_string_value(json_object_get(recipe.job, "modality"));
+	const char *format = json_string_value(json_object_get(recipe.job, "format"));
+	if (!status)
+		status = output_prepare(cli, modality ? modality : "image", format, err);
 	if (!status) {
 		tell(cli, &recipe);
 		keep_parameters(recipe.job);
@@ -108,10 +113,7 @@ static int run_again(struct cli *cli)
 	struct queue *queue = NULL;
 	struct job job = {0};
 	int code;
-	int status =
-	    cli_value(cli, "detach") ? SUMI_OK : cli_check_output(cli_value(cli, "output"), &err);
-	if (!status)
-		status = read_job(cli, &job, &err);
+	int status = read_job(cli, &job, &err);
 	if (!status)
 		status = preflight(cli, &job, &err);
 	if (!status)

@@ -2,30 +2,18 @@
 #include <string.h>
 
 #include "cli/follow.h"
+#include "cli/output.h"
 #include "cli/preflight.h"
 #include "cli/verbs.h"
 
 static const struct cli_option create_options[] = {
-    {"output", 'o', "FILE|DIR", "save the results here (default: the present folder)"},
+    {"output", 'o', "FILE|DIR|-", "save the results here (default: the present folder)"},
     {"detach", 0, NULL, "print the job's id and return at once"},
     {NULL, 0, NULL, NULL}};
 
-/* The file's ending chooses the format unless --format was given; a folder's says nothing. */
-static void format_from_output(struct cli *cli, const char *output)
-{
-	if (output && cli_is_folder(output))
-		return;
-	const char *slash = output ? strrchr(output, '/') : NULL;
-	const char *dot = output ? strrchr(slash ? slash : output, '.') : NULL;
-	if (dot && dot[1] && dot != output && !json_object_get(cli->fields, "format"))
-		json_object_set_new(cli->fields, "format", json_string(dot + 1));
-}
-
 static int submit(struct cli *cli, struct queue *queue, struct job *job, struct error *err)
 {
-	const char *output = cli_value(cli, "output");
 	json_object_set_new(cli->fields, "modality", json_string(cli->verb->name));
-	format_from_output(cli, output);
 	int status = cli_prompt(cli, err);
 	if (!status)
 		status = job_parse_object(cli->fields, job, err);
@@ -41,9 +29,7 @@ static int run_create(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct job job = {0};
-	int status =
-	    cli_value(cli, "detach") ? SUMI_OK : cli_check_output(cli_value(cli, "output"), &err);
-	int code;
+	int code, status = output_prepare(cli, cli->verb->name, NULL, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)

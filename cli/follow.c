@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "cli/event_json.h"
+#include "cli/output.h"
 #include "cli/preview.h"
 
 enum {
@@ -243,7 +244,8 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 	return status;
 }
 
-static int copy_artifact(const struct store_artifact *a, const char *to, struct error *err)
+static int copy_artifact(const struct store_artifact *a, const char *output, const char *to,
+			 struct error *err)
 {
 	enum { ARTIFACT_LIMIT = 1 << 30 };
 	char *data, sha256[SHA256_HEX_SIZE];
@@ -256,40 +258,22 @@ static int copy_artifact(const struct store_artifact *a, const char *to, struct 
 		status = error_set(err, SUMI_CORRUPT,
 				   "%s is damaged: send the job again under another id", a->path);
 	else
-		status = files_write_durable(to, data, size, err);
+		status = output_write(output, to, data, size, err);
 	free(data);
 	return status;
 }
 
-/* output: NULL → ./ID-1.webp; "dir/" or a folder → dir/ID-1.webp; "x.webp" → x.webp, x-2.webp */
-static int target_path(const char *output, const struct store_artifact *a, size_t index,
-		       char out[FILES_PATH_MAX], struct error *err)
-{
-	char role[64] = "";
-	size_t n = output ? strlen(output) : 0;
-	if (strcmp(a->role, "main") != 0)
-		snprintf(role, sizeof role, "-%.20s-%d", a->role, a->number);
-	if (!output || cli_is_folder(output))
-		return files_path(out, err, "%s%s%s-%d%s.%s", output ? output : "",
-				  output && output[n - 1] != '/' ? "/" : "", a->job, a->variant + 1,
-				  role, a->format);
-	if (index == 0)
-		return files_path(out, err, "%s", output);
-	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
-	int stem = dot && (!slash || dot > slash) ? (int)(dot - output) : (int)n;
-	return files_path(out, err, "%.*s-%d%s.%s", stem, output, a->variant + 1, role, a->format);
-}
-
 static int fetch_one(struct cli *cli, const struct store_artifact *a, const char *output,
-		     size_t index, json_t *paths, struct error *err)
+		     json_t *paths, struct error *err)
 {
 	char path[FILES_PATH_MAX];
-	int status = target_path(output, a, index, path, err);
+	struct output_part part = {a->job, a->variant, a->role, a->format, a->number};
+	int status = output_path(output, &part, path, err);
 	if (!status && output && output[strlen(output) - 1] == '/')
 		status = files_make_dirs(output, 0777, err);
 	if (!status)
-		status = copy_artifact(a, path, err);
-	if (status)
+		status = copy_artifact(a, output, path, err);
+	if (status || output_is_standard(output))
 		return status;
 	if (paths)
 		json_array_append_new(paths,
@@ -301,13 +285,36 @@ static int fetch_one(struct cli *cli, const struct store_artifact *a, const char
 	return SUMI_OK;
 }
 
+/* What -o says against what there is. *only: the one file that goes to standard output; -1: all. */
+static int choose_files(const char *id, const char *output, const struct store_artifact *list,
+			size_t count, int *only, struct error *err)
+{
+	int mains = 0;
+	*only = -1;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].role, "main") == 0) {
+			*only = (int)i;
+			mains++;
+		}
+	if (!output_is_standard(output)) {
+		const char *format = list[*only >= 0 ? *only : 0].format;
+		*only = -1;
+		return output_fits(output, format, err);
+	}
+	return mains == 1 ? SUMI_OK
+			  : error_set(err, SUMI_INVALID,
+				      "%s has %d files, which do not fit into standard output: give "
+				      "-o a folder",
+				      id, mains ? mains : (int)count);
+}
+
 int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
 		struct error *err)
 {
 	struct store *store;
 	struct store_artifact *list = NULL;
 	size_t count = 0;
-	int status = cli_store(cli, &store, err);
+	int only = -1, status = cli_store(cli, &store, err);
 	if (status)
 		return status;
 	status = store_artifacts(store, id, false, &list, &count, err);
@@ -316,8 +323,11 @@ int fetch_files(struct cli *cli, const char *id, const char *output, json_t *pat
 				   "%.64s has no files here yet (sumi show says why); made on "
 				   "another host, it is fetched there, or with --state-dir",
 				   id);
+	if (!status)
+		status = choose_files(id, output, list, count, &only, err);
 	for (size_t i = 0; i < count && !status; i++)
-		status = fetch_one(cli, &list[i], output, i, paths, err);
+		if (only < 0 || (size_t)only == i)
+			status = fetch_one(cli, &list[i], output, paths, err);
 	store_artifacts_free(list, count);
 	store_close(store);
 	return status;

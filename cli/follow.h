@@ -22,8 +22,8 @@ int find_entry(struct queue *queue, const char *id, struct queue_entry *entry, s
 int follow_job(struct cli *cli, struct queue *queue, const char *id,
 	       const struct follow_options *options, struct queue_entry *entry, struct error *err);
 
-/* Copies a job's visible files to output: a file, a folder, or NULL for the present folder.
- * Prints each path (or with json adds it to *paths, which may be NULL). SUMI_NOTFOUND when
+/* Copies a job's visible files to output: a file, a folder, "-" for standard output, or NULL for
+ * the present folder. Prints each path (or with json adds it to *paths, which may be NULL). SUMI_NOTFOUND when
  * this host has none of them. */
 int fetch_files(struct cli *cli, const char *id, const char *output, json_t *paths,
 		struct error *err);

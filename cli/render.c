@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
 #include "diffusion/packed.h"
@@ -10,7 +11,7 @@
 #include "queue/job_request.h"
 
 static const struct cli_option render_options[] = {
-    {"output", 'o', "FILE", "write here; the ending chooses the format"},
+    {"output", 'o', "FILE", "write here, '-' for standard output; the ending chooses the format"},
     {"pack", 'p', "DIR", "the model pack: a folder, or the name of an installed one"},
     {"device", 'd', "NAME", "device to use (sumi devices lists them)"},
     {NULL, 0, NULL, NULL}};
@@ -24,20 +25,6 @@ struct render {
 	int64_t start_us;
 };
 
-/* picture.webp, picture-2.webp, … for variants and further files of one. */
-static int output_path(const struct render *r, int variant, const struct output *o,
-		       char out[FILES_PATH_MAX], struct error *err)
-{
-	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
-	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
-	char number[32] = "", role[48] = "";
-	if (r->job.n > 1)
-		snprintf(number, sizeof number, "-%d", variant + 1);
-	if (strcmp(o->role, "main") != 0)
-		snprintf(role, sizeof role, "-%s%s%.0d", o->role, o->number ? "-" : "", o->number);
-	return files_path(out, err, "%.*s%s%s.%s", stem, r->output, number, role, o->format);
-}
-
 struct render_sink {
 	const struct render *render;
 	int variant;
@@ -47,16 +34,23 @@ static int on_output(void *context, const struct output *o, struct error *err)
 {
 	struct render_sink *s = context;
 	char path[FILES_PATH_MAX];
-	int status = output_path(s->render, s->variant, o, path, err);
+	const char *output = s->render->output;
+	struct output_part part = {NULL, s->variant, o->role, o->format, o->number};
+	bool standard = output_is_standard(output);
+	if (standard && strcmp(o->role, "main") != 0)
+		return SUMI_OK;
+	int status = output_path(output, &part, path, err);
 	if (!status)
-		status = files_write_durable(path, o->data, o->size, err);
-	if (!status && s->render->cli->json)
+		status = output_write(output, path, o->data, o->size, err);
+	if (status || standard)
+		return status;
+	if (s->render->cli->json)
 		cli_print_json(json_pack("{s:s, s:s, s:I, s:o}", "path", path, "role", o->role,
 					 "bytes", (json_int_t)o->size, "metadata",
 					 json_loads(o->metadata_json, 0, NULL)));
-	else if (!status)
+	else
 		printf("%s\n", path);
-	return status;
+	return SUMI_OK;
 }
 
 static void show_progress(const struct render *r, int variant, const struct generation *g)
@@ -93,15 +87,14 @@ static int render_variant(struct render *r, int variant, struct error *err)
 	return status;
 }
 
-/* The job that the options describe; format from the file's ending unless it was given. */
+/* The job that the options describe. */
 static int make_job(struct render *r, const char *modality, struct error *err)
 {
 	json_t *fields = r->cli->fields;
-	const char *dot = strrchr(r->output, '.');
 	json_object_set_new(fields, "modality", json_string(modality));
-	if (dot && !strchr(dot, '/') && !json_object_get(fields, "format"))
-		json_object_set_new(fields, "format", json_string(dot + 1));
-	int status = cli_prompt(r->cli, err);
+	int status = output_prepare(r->cli, modality, NULL, err);
+	if (!status)
+		status = cli_prompt(r->cli, err);
 	if (!status)
 		status = job_parse_object(fields, &r->job, err);
 	return status ? status : job_complete(&r->job, err);
@@ -200,7 +193,10 @@ static int run_render(struct cli *cli)
 	int status;
 	if (!r.output)
 		status = error_set(&err, SUMI_INVALID, "say where the result goes: -o FILE");
-	else if (!(status = cli_check_output(r.output, &err)))
+	else if (*r.output && cli_is_folder(r.output))
+		status = error_set(&err, SUMI_INVALID, "-o %s is a folder: name a file in it",
+				   r.output);
+	else if (!(status = output_check(cli, &err)))
 		status = render_all(&r, &err);
 	pack_close(r.pack);
 	device_close(r.device);

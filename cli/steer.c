@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "cli/entry.h"
 #include "cli/follow.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 
 /* The worst of several exit codes: a failed job counts more than a fine one. */
@@ -83,8 +84,8 @@ static int run_fetch(struct cli *cli)
 	struct error err = {0};
 	json_t *paths = json_array();
 	const char *output = cli_value(cli, "output");
-	int status = SUMI_OK;
-	if (cli->arg_count > 1 && output && !cli_is_folder(output))
+	int status = output_check(cli, &err);
+	if (!status && cli->arg_count > 1 && output && !cli_is_folder(output))
 		status = error_set(
 		    &err, SUMI_INVALID,
 		    "the files of several jobs need a folder: -o %s is none (a new one ends in /)",
@@ -235,7 +236,7 @@ static const struct cli_option wait_options[] = {
     {"timeout", 't', "TIME", "give up after so long: 90s, 15m"}, {NULL, 0, NULL, NULL}};
 
 static const struct cli_option fetch_options[] = {
-    {"output", 'o', "FILE|DIR", "where to (default: the present folder)"}, {NULL, 0, NULL, NULL}};
+    {"output", 'o', "FILE|DIR|-", "where to (default: the present folder)"}, {NULL, 0, NULL, NULL}};
 
 const struct verb verb_watch = {.name = "watch",
 				.arguments = "ID…",
@@ -254,7 +255,7 @@ const struct verb verb_wait = {.name = "wait",
 			       .run = run_wait};
 
 const struct verb verb_fetch = {.name = "fetch",
-				.arguments = "ID… [-o FILE|DIR]",
+				.arguments = "ID… [-o FILE|DIR|-]",
 				.summary = "save the results of finished jobs",
 				.options = fetch_options,
 				.min_args = 1,

@@ -109,6 +109,91 @@ def png(path, infotext):
                      chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b""))
 
 
+def sent(place):
+    return place.json("status")["total_submitted"] if "total_submitted" in place.json("status") else \
+        int(place.redis_cli("HGET", "{sumi}:counters", "submitted") or 0)
+
+
+def bytes_of(place, *args, **more):
+    return subprocess.run([BIN / "sumi", *map(str, args)], env=place.env(), cwd=place.dir, capture_output=True, **more)
+
+
+def outputs(place):
+    quick = [*SIZE, "--steps", 1, "--seed", 3, "--model", PACK]
+    before = sent(place)
+    clip, film = ["--duration", 1, "--model", "sound-tiny"], [*SIZE, "--steps", 1, "--model", "motion-tiny", "--frames", 3]
+    for words, text in [
+            (["image", "ink", *quick, "-o", "x.png", "--format", "webp"], "contradict"),
+            (["image", "ink", *quick, "-o", "x.jpg"], ".webp, .png"),
+            (["image", "ink", *quick, "-o", "x.jpg", "--format", "webp"], ".webp, .png"),
+            (["image", "ink", *quick, "-o", "x.ogg"], ".webp, .png"),
+            (["audio", "ink", *clip, "-o", "x.mp3"], ".ogg, .wav"),
+            (["audio", "ink", *clip, "-o", "x.webp"], ".ogg, .wav"),
+            (["video", "ink", *film, "-o", "x.webp", "--format", "png"], "contradict"),
+            (["video", "ink", *film, "-o", "x.mp4"], ".webp, .png"),
+            (["render", "ink", *quick, "-o", "x.png", "--format", "webp"], "contradict"),
+            (["render", "ink", *quick, "-o", "x.gif"], ".webp, .png"),
+            (["render", "ink", *quick, "-o", "./"], "folder"),
+            (["again", "draft.webp", "-o", "x.png", "--format", "webp"], "contradict"),
+            (["again", "draft.webp", "-o", "x.tiff"], ".webp, .png"),
+            (["image", "ink", *quick, "--detach", "-o", "x.webp"], "sumi fetch"),
+            (["again", "draft.webp", "--detach", "-o", "x.webp"], "sumi fetch"),
+            (["image", "ink", *quick, "-o", "-", "--json"], "--json"),
+            (["image", "ink", *quick, "-o", "-", "-n", 2], "folder"),
+            (["render", "ink", *quick, "-o", "-", "-n", 2], "folder"),
+            (["video", "ink", *film, "-o", "-", "--format", "png"], "frame")]:
+        done = place.sumi(*words)
+        check(done.returncode == 2 and text in done.stderr + done.stdout and done.stderr.count("\n") == 1,
+              "refused: " + " ".join(map(str, words[:1] + words[-4:])), f"{done.returncode} {done.stderr}")
+    check(sent(place) == before and not list(place.dir.glob("x.*")) and not (place.dir / "-").exists(),
+          "nothing was sent and nothing written for any of them")
+    done = place.sumi("image", "ink", *quick, "-o", "X.PNG")
+    check(done.returncode == 0 and (place.dir / "X.PNG").read_bytes()[:4] == b"\x89PNG", "X.PNG is PNG", done.stderr)
+    done = place.sumi("again", "draft.webp", "-o", "draft.png")
+    check(done.returncode == 0 and (place.dir / "draft.png").read_bytes()[:4] == b"\x89PNG",
+          "again into another format: by the suffix", done.stderr)
+    made = {}
+    for verb in ["image", "render"]:
+        place.sumi(verb, "ink", *quick, "-o", f"{verb}.webp")
+        done = bytes_of(place, verb, "ink", *quick, "-o", "-")
+        check(done.returncode == 0 and done.stdout == (place.dir / f"{verb}.webp").read_bytes(),
+              f"{verb} -o -: the bytes and nothing else on standard output", done.stderr.decode())
+        place.sumi(verb, "ink", *quick, "-n", 2, "-o", f"two-{verb}.webp")
+        made[verb] = sorted(p.name.replace(verb, "") for p in place.dir.glob(f"two-{verb}*"))
+    check(made["image"] == made["render"] == ["two--2.webp", "two-.webp"], "variants have the same names from both", str(made))
+    id = place.sumi("image", "ink", *quick, "--detach").stdout.strip()
+    place.sumi("wait", id)
+    done = bytes_of(place, "fetch", id, "-o", "-")
+    check(done.stdout == (place.dir / "image.webp").read_bytes(), "fetch -o -", done.stderr.decode())
+    done = bytes_of(place, "again", "image.webp", "-o", "-")
+    check(done.stdout == (place.dir / "image.webp").read_bytes(), "again -o -", done.stderr.decode())
+    done = place.sumi("fetch", id, "-o", "x.png")
+    check(done.returncode == 2 and ".webp" in done.stderr and not (place.dir / "x.png").exists(),
+          "fetch into a name of another format is refused", done.stderr)
+    check(place.sumi("fetch", id, id, "-o", "-").returncode == 2, "two jobs do not fit into standard output")
+    far, near = os.openpty()
+    for words in [["image", "ink", *quick], ["fetch", id], ["render", "ink", *quick], ["again", "image.webp"]]:
+        done = subprocess.run([BIN / "sumi", *map(str, words), "-o", "-"], env=place.env(), cwd=place.dir, stdout=near,
+                              stderr=subprocess.PIPE, text=True)
+        check(done.returncode == 2 and "terminal" in done.stderr, f"{words[0]} -o - to a terminal is refused", done.stderr)
+    os.close(near), os.close(far)
+
+
+def names_of_frames(place):
+    film = [*SIZE, "--steps", 1, "--model", "motion-tiny", "--frames", 3, "--format", "png", "--seed", 1]
+    for verb in ["video", "render"]:
+        done = place.sumi(verb, "ink", *film, "-o", f"{verb}.png")
+        files = sorted(p.name for p in place.dir.glob(f"{verb}*.png"))
+        check(files == [f"{verb}-frame-{k}.png" for k in (1, 2, 3)], f"{verb}: frames have one kind of name",
+              f"{files} {done.stderr}")
+    clip = ["--duration", 1, "--model", "sound-tiny", "--seed", 1, "--steps", 1]
+    for verb in ["audio", "render"]:
+        done = place.sumi(verb, "ink", *clip, "-o", f"{verb}.ogg")
+        files = sorted(p.name for p in place.dir.glob(f"{verb}*") if p.suffix in (".ogg", ".webp"))
+        check({f"{verb}.ogg", f"{verb}-spectrogram.webp"} <= set(files), f"{verb}: a clip and its spectrogram",
+              f"{files} {done.stderr}")
+
+
 place = Place()
 try:
     place.configure(packs=f"{place.dir}/packs:{PACKS}")
@@ -116,6 +201,8 @@ try:
     place.start()
     drafts(place)
     told_of_files(place)
+    outputs(place)
+    names_of_frames(place)
 finally:
     place.remove()
 finish()
