@@ -12,6 +12,7 @@
 #define PIPELINE 256
 #define SUBMIT_PIPELINE 1000
 #define MAX_ENTRY_FIELDS 64
+#define SENT_ID_MAX 256       /* bytes of an id that no job may have, but somebody waits for */
 #define LETTER_VALUE_MAX 1024 /* bytes of a field that are kept in a dead letter */
 
 double random_unit(void)
@@ -185,50 +186,86 @@ static json_t *printable(const char *text, size_t size)
 	return json_stringn(cut, n);
 }
 
-/* The id that the sender of a bad entry may be waiting for, or "". */
-static void entry_id(const struct intake_entry *e, char out[JOB_ID_SIZE])
+/* What a bad entry says of itself. */
+struct sent {
+	char id[SENT_ID_MAX + 1]; /* that its sender may be waiting for, or "" */
+	size_t id_size;
+	json_t *all; /* its fields, cut to what a dead letter keeps */
+	json_t *job; /* the same of a job in JSON; may be NULL */
+};
+
+static void take_id(struct sent *sent, const char *text, size_t size)
 {
-	const struct job_text *id = entry_field(e, "id"), *job = entry_field(e, "job");
-	json_t *root = NULL;
-	const char *text = NULL;
-	*out = '\0';
-	if (id && id->value_size <= JOB_ID_MAX) {
-		memcpy(out, id->value, id->value_size);
-		out[id->value_size] = '\0';
-	} else if (job && job->value_size <= JOB_JSON_MAX) {
-		root = json_loadb(job->value, job->value_size, 0, NULL);
-		text = json_string_value(json_object_get(root, "id"));
-		if (text && strlen(text) <= JOB_ID_MAX)
-			strcpy(out, text);
-		json_decref(root);
-	}
-	if (*out && !job_id_valid(out))
-		*out = '\0';
+	if (size > SENT_ID_MAX)
+		return;
+	memcpy(sent->id, text, size);
+	sent->id[size] = '\0';
+	sent->id_size = size;
 }
 
-static void reject_command(struct queue *queue, const struct intake_entry *e, const char *reason,
-			   struct command *command)
+/* Of a job in JSON, where it can be read so far. */
+static void read_sent_json(struct sent *sent, const struct job_text *job)
 {
-	char id[JOB_ID_SIZE];
-	json_t *all = json_object();
+	json_error_t ignored;
+	sent->job = job->value_size <= JOB_JSON_MAX
+			? json_loadb(job->value, job->value_size, JSON_DECODE_INT_AS_REAL, &ignored)
+			: NULL;
+	const json_t *id = json_object_get(sent->job, "id");
+	char number[32];
+	if (json_is_string(id)) {
+		take_id(sent, json_string_value(id), json_string_length(id));
+	} else if (json_is_number(id)) {
+		snprintf(number, sizeof number, "%.17g", json_number_value(id));
+		take_id(sent, number, strlen(number));
+	}
+}
+
+static struct sent read_sent(const struct intake_entry *e)
+{
+	struct sent sent = {.all = json_object()};
+	const struct job_text *id = entry_field(e, "id"), *job = entry_field(e, "job");
 	for (size_t i = 0; i < e->count; i++) {
 		char name[65];
 		snprintf(name, sizeof name, "%.*s",
 			 (int)(e->fields[i].name_size < 64 ? e->fields[i].name_size : 64),
 			 e->fields[i].name);
-		json_object_set_new(all, name,
+		json_object_set_new(sent.all, name,
 				    printable(e->fields[i].value, e->fields[i].value_size));
 	}
-	char *text = json_dumps(all, JSON_COMPACT | JSON_ENSURE_ASCII);
-	entry_id(e, id);
+	if (job)
+		read_sent_json(&sent, job);
+	if (id)
+		take_id(&sent, id->value, id->value_size);
+	return sent;
+}
+
+/* A field as text for a person who looks at the list, or "". */
+static const char *sent_text(const struct sent *sent, const char *name)
+{
+	const char *text = json_string_value(json_object_get(sent->job, name));
+	if (!text)
+		text = json_string_value(json_object_get(sent->all, name));
+	return text && strlen(text) <= LETTER_VALUE_MAX ? text : "";
+}
+
+static void reject_command(struct queue *queue, const struct intake_entry *e, const char *reason,
+			   struct command *command)
+{
+	struct sent sent = read_sent(e);
+	char *text = json_dumps(sent.all, JSON_COMPACT | JSON_ENSURE_ASCII);
+	bool plain = strlen(sent.id) == sent.id_size && job_id_valid(sent.id);
 	command_script(command, queue, SCRIPT_REJECT);
 	command_text(command, "in");
 	command_text(command, e->entry);
-	command_text(command, id);
+	command_add(command, sent.id, sent.id_size);
 	command_text(command, reason);
 	command_text(command, text);
+	command_text(command, sent_text(&sent, "modality"));
+	command_text(command, sent_text(&sent, "prompt"));
+	command_text(command, entry_field(e, "op") ? "operation" : plain ? "job" : "odd");
 	free(text);
-	json_decref(all);
+	json_decref(sent.all);
+	json_decref(sent.job);
 }
 
 /* cancel, retry, pause, resume as intake entries. */
@@ -247,9 +284,10 @@ static int operation_command(struct queue *queue, const struct intake_entry *e, 
 	if (!cancel && strcmp(op, "retry") != 0)
 		return error_set(err, SUMI_INVALID,
 				 "unknown op: write cancel, retry, pause or resume");
-	char text[JOB_ID_SIZE];
-	entry_id(e, text);
-	if (!id || !*text)
+	char text[JOB_ID_SIZE] = "";
+	if (id && id->value_size <= JOB_ID_MAX)
+		snprintf(text, sizeof text, "%.*s", (int)id->value_size, id->value);
+	if (!id || strlen(text) != id->value_size || !job_id_valid(text))
 		return error_set(err, SUMI_INVALID, "op %s needs the field id", op);
 	command_script(command, queue, cancel ? SCRIPT_CANCEL : SCRIPT_RETRY);
 	command_text(command, e->entry);
@@ -486,6 +524,9 @@ int recur(struct queue *queue, const char *id, struct error *err)
 		command_text(&command, id);
 		command_format(&command, "next occurrence: %s", why.text);
 		command_text(&command, reply_text(json));
+		command_text(&command, "");
+		command_text(&command, "");
+		command_text(&command, "operation");
 	}
 	freeReplyObject(reply);
 	reply = NULL;

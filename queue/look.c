@@ -66,11 +66,34 @@ static int read_variants(const redisReply *fields, struct queue_entry *entry, st
 	return entry->variant_results ? SUMI_OK : error_set(err, SUMI_NOMEM, "queue: no memory");
 }
 
+static void take_text(char **text, const redisReply *value)
+{
+	free(*text);
+	*text = *reply_text(value) ? strdup(reply_text(value)) : NULL;
+}
+
+/* What was sent under this id was no job, or is none any more: what is known of it. */
+static int read_ruin(struct queue_entry *entry, const char *modality, const char *prompt,
+		     struct error *err)
+{
+	struct job *job = &entry->job;
+	job->fields = json_pack("{s:s, s:s*}", "modality", modality, "prompt", prompt);
+	if (!job->fields)
+		job->fields = json_pack("{s:s}", "modality", "");
+	if (!job->fields || !(entry->variant_results = json_array()))
+		return error_set(err, SUMI_NOMEM, "queue: no memory");
+	job->modality = json_string_value(json_object_get(job->fields, "modality"));
+	job->prompt = json_string_value(json_object_get(job->fields, "prompt"));
+	job->submitter = "";
+	job->n = 1;
+	return SUMI_OK;
+}
+
 /* fields: the reply to HGETALL. */
 static int read_hash(const char *id, const redisReply *fields, struct queue_entry *entry,
 		     struct error *err)
 {
-	const redisReply *json = NULL;
+	const redisReply *json = NULL, *modality = NULL, *prompt = NULL;
 	int state = -1;
 	memset(entry, 0, sizeof *entry);
 	entry->eta_s = NAN;
@@ -91,14 +114,21 @@ static int read_hash(const char *id, const redisReply *fields, struct queue_entr
 		else if (strcmp(name, "eta") == 0)
 			entry->eta_s = *reply_text(value) ? strtod(reply_text(value), NULL) : NAN;
 		else if (strcmp(name, "error") == 0)
-			entry->error = strdup(reply_text(value));
+			take_text(&entry->error, value);
 		else if (strcmp(name, "result") == 0)
-			entry->result_json = *reply_text(value) ? strdup(reply_text(value)) : NULL;
+			take_text(&entry->result_json, value);
+		else if (strcmp(name, "modality") == 0)
+			modality = value;
+		else if (strcmp(name, "prompt") == 0)
+			prompt = value;
 		else
 			entry_number(entry, name, value);
 	}
 	int status;
-	if (state < 0 || !json) { /* never there, or purged */
+	if (state >= 0 && !json && *entry->error_code) {
+		entry->state = (enum job_state)state;
+		status = read_ruin(entry, reply_text(modality), *reply_text(prompt) ? reply_text(prompt) : NULL, err);
+	} else if (state < 0 || !json) { /* never there, or purged */
 		status = error_set(err, SUMI_NOTFOUND, "there is no job %s", id);
 	} else {
 		entry->state = (enum job_state)state;

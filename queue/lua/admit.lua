@@ -7,7 +7,10 @@ if ARGV[1] == 'recur' then
 elseif not take_entry(ARGV[2]) then
 	return 'gone'
 end
-if redis.call('HEXISTS', job_key(ARGV[3]), 'state') == 1 then
+if was_rejected(ARGV[3]) then
+	redis.call('ZREM', P .. 'failed', ARGV[3])
+	redis.call('DEL', job_key(ARGV[3]), P .. 'ev:' .. ARGV[3])
+elseif redis.call('HEXISTS', job_key(ARGV[3]), 'state') == 1 then
 	return 'duplicate'
 end
 local id, due, deadline = enter(3), tonumber(ARGV[10]), tonumber(ARGV[11])

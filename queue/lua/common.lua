@@ -34,6 +34,11 @@ local function tell(id, event, ...)
 	tell_job(id, event, ...)
 end
 
+-- The id stands for an entry of the intake that was no job.
+local function was_rejected(id)
+	return redis.call('HGET', job_key(id), 'error_code') == 'rejected'
+end
+
 local function count(what)
 	redis.call('HINCRBY', P .. 'counters', what, 1)
 end

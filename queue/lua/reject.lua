@@ -1,5 +1,8 @@
--- What cannot be read goes to the dead letters. ARGV: 'in' or 'recur', entry, id or '',
--- reason, text.
+-- What cannot be read goes to the dead letters. ARGV: 'in' or 'recur', entry, id or '', reason,
+-- text, what the entry has as modality and prompt, and what it was: 'job', 'odd' (its id is none
+-- that a job may have), 'operation'. Who sent a job waits for it: it ends as failed with the code
+-- "rejected", and the id is free again for a job that can be read. Not where it is another job's.
+local id, reason = ARGV[3], ARGV[4]
 if ARGV[1] == 'recur' then
 	if redis.call('ZREM', P .. 'recur', ARGV[2]) == 0 then
 		return 'gone'
@@ -7,12 +10,21 @@ if ARGV[1] == 'recur' then
 elseif not take_entry(ARGV[2]) then
 	return 'gone'
 end
-local id = ARGV[3]
-dead_letter(id, 'rejected', ARGV[4], ARGV[5])
+dead_letter(id, 'rejected', reason, ARGV[5])
 count('rejected')
--- The sender may be waiting at the job's own stream; not where the id is another job's.
-if id ~= '' and redis.call('EXISTS', job_key(id)) == 0 then
-	tell(id, 'rejected', 'reason', ARGV[4])
+if id == '' or ARGV[8] == 'operation' or redis.call('EXISTS', job_key(id)) == 1 and not was_rejected(id) then
+	return 'rejected'
+end
+redis.call('HSET', job_key(id), 'state', 'failed', 'error_code', 'rejected', 'error', reason,
+	'created', now, 'updated', now, 'finished', now, 'modality', ARGV[6], 'prompt', ARGV[7])
+if ARGV[8] == 'job' then
+	redis.call('ZADD', P .. 'failed', now, id)
+	tell(id, 'rejected', 'reason', reason)
+	tell(id, 'failed', 'code', 'rejected', 'reason', reason)
 	redis.call('EXPIRE', P .. 'ev:' .. id, EVENTS_KEPT_S)
+	closed[1] = id
+	settle()
+else
+	redis.call('EXPIRE', job_key(id), EVENTS_KEPT_S)
 end
 return 'rejected'

@@ -5,6 +5,9 @@ if not take_entry(entry) then
 end
 local key = job_key(id)
 local state = redis.call('HGET', key, 'state')
+if was_rejected(id) then
+	state = 'rejected'
+end
 local fit = state == 'failed' or state == 'cancelled' or state == 'delayed'
 if not fit or redis.call('HEXISTS', key, 'job') == 0 then
 	if entry ~= '' then

@@ -4,10 +4,13 @@
 local state, limit = ARGV[1], tonumber(ARGV[5])
 
 local function purge(id)
+	local free = was_rejected(id)
 	redis.call('ZREM', P .. state, id)
 	redis.call('DEL', job_key(id), P .. 'ev:' .. id, P .. 'next:' .. id)
-	redis.call('HSET', job_key(id), 'state', state)
-	redis.call('ZADD', P .. 'tombs', now, id)
+	if not free then
+		redis.call('HSET', job_key(id), 'state', state)
+		redis.call('ZADD', P .. 'tombs', now, id)
+	end
 end
 
 local purged = 0

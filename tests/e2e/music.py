@@ -64,6 +64,12 @@ def examples(place, port):
         path = place.state / done.stdout.strip()
         if check(done.returncode == 0 and path.is_file(), f"example in {language}", done.stdout + done.stderr):
             check(decoded(place, path) == (160000, 16000, 1), f"and it is ten seconds of sound: {language}")
+        bad, count = re.subn(r'(duration\W{1,4})10\b', r"\g<1>1000", code)
+        (place.dir / name).write_text(bad)
+        done = subprocess.run([*command, place.dir / name], capture_output=True, text=True, timeout=60,
+                              env=place.env(REDIS_URL=f"redis://127.0.0.1:{port}"))
+        check(count == 1 and done.returncode != 0 and "duration" in done.stderr,
+              f"a job that is refused ends it with the reason: {language}", done.stdout + done.stderr)
 
 
 def clips(place):

@@ -1,5 +1,6 @@
 /* A stranger's client: the examples of queue/PROTOCOL.md, word for word, against a queue whose
  * daemon and worker are played by this test. */
+#define _GNU_SOURCE /* asprintf */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,8 +20,9 @@
 static struct error err;
 static char bin[FILES_PATH_MAX];
 
-/* Example number n of a language, written to a file. */
-static void extract(const char *language, int n, char path[FILES_PATH_MAX])
+/* Example number n of a language, written to a file; with `from` (or NULL) replaced once by `to`. */
+static void extract(const char *language, int n, const char *from, const char *to,
+		    char path[FILES_PATH_MAX])
 {
 	char fence[32], *text, *at;
 	must(files_read("queue/PROTOCOL.md", 1 << 20, &text, NULL, &err), &err);
@@ -32,7 +34,15 @@ static void extract(const char *language, int n, char path[FILES_PATH_MAX])
 	char *end = strstr(at, "```");
 	assert_non_null(end);
 	must(files_path(path, &err, "%s/example.%s", redis_fixture_dir(), language), &err);
-	must(files_write_durable(path, at, (size_t)(end - at), &err), &err);
+	*end = '\0';
+	char *found = from ? strstr(at, from) : end;
+	assert_non_null(found);
+	char *example = NULL;
+	int size = asprintf(&example, "%.*s%s%s", (int)(found - at), at, from ? to : "",
+			    found + (from ? strlen(from) : 0));
+	assert_true(size > 0);
+	must(files_write_durable(path, example, (size_t)size, &err), &err);
+	free(example);
 	free(text);
 }
 
@@ -83,14 +93,15 @@ static void work_once(void)
 	queue_lease_clear(&lease);
 }
 
-/* Runs an example and plays the daemon until it has ended. */
-static void run_example(const char *program, const char *language, int n)
+/* Runs an example and plays the daemon until it has ended; its exit status. */
+static int run_changed(const char *program, const char *language, int n, const char *from,
+		       const char *to)
 {
 	char path[FILES_PATH_MAX];
 	int status;
 	bool rang;
 	make_cli();
-	extract(language, n, path);
+	extract(language, n, from, to, path);
 	pid_t pid = start(program, path);
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		must(queue_doorbell(q, 20, &rang, &err), &err);
@@ -98,7 +109,12 @@ static void run_example(const char *program, const char *language, int n)
 	}
 	work_once(); /* what it has sent last */
 	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	return WEXITSTATUS(status);
+}
+
+static void run_example(const char *program, const char *language, int n)
+{
+	assert_int_equal(run_changed(program, language, n, NULL, NULL), 0);
 }
 
 static void test_shell_sends_and_follows(void **state)
@@ -126,21 +142,48 @@ static void test_shell_steers(void **state)
 	assert_int_equal(fixture_state(q, "hello-3"), JOB_DONE);
 }
 
-static void test_python(void **state)
+/* A job that is refused ends the example like one that fails, and sent again it is done. */
+static void test_shell_hears_of_a_refusal(void **state)
 {
 	(void)state;
+	assert_int_equal(run_changed("sh", "sh", 0, "seed 7 n 2", "seed 7 n 1000"), 1);
+	assert_int_equal(fixture_state(q, "hello-1"), JOB_FAILED);
+	run_example("sh", "sh", 0);
+	assert_int_equal(fixture_state(q, "hello-1"), JOB_DONE);
+}
+
+/* A Python that has redis-py, or NULL. */
+static const char *python(void)
+{
 	static const char *const candidates[] = {"python3", "/usr/bin/python3"};
 	char command[128];
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(command, sizeof command, "%s -c 'import redis' 2>/dev/null",
 			 candidates[i]);
-		if (system(command) != 0)
-			continue;
-		run_example(candidates[i], "python", 0);
-		assert_int_equal(fixture_state(q, "hello-2"), JOB_DONE);
-		return;
+		if (system(command) == 0)
+			return candidates[i];
 	}
-	skip(); /* no redis-py */
+	return NULL;
+}
+
+static void test_python(void **state)
+{
+	(void)state;
+	if (!python())
+		skip(); /* no redis-py */
+	run_example(python(), "python", 0);
+	assert_int_equal(fixture_state(q, "hello-2"), JOB_DONE);
+}
+
+static void test_python_hears_of_a_refusal(void **state)
+{
+	(void)state;
+	if (!python())
+		skip();
+	assert_int_equal(run_changed(python(), "python", 0, "\"image\"", "\"perfume\""), 1);
+	assert_int_equal(fixture_state(q, "hello-2"), JOB_FAILED);
+	run_example(python(), "python", 0);
+	assert_int_equal(fixture_state(q, "hello-2"), JOB_DONE);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -150,7 +193,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_shell_sends_and_follows),
 	    TEST(test_shell_steers),
+	    TEST(test_shell_hears_of_a_refusal),
 	    TEST(test_python),
+	    TEST(test_python_hears_of_a_refusal),
 	};
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }
