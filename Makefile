@@ -6,6 +6,7 @@
 #   make asan       unit tests under AddressSanitizer and UBSan
 #   make bench      figures of this machine
 #   make soak       the long crash suite
+#   make fuzz       libFuzzer over every parser (FUZZ=60s a target)
 #   make install    DESTDIR= PREFIX=/usr/local
 
 CC      ?= cc
@@ -127,6 +128,34 @@ bench: bootstrap
 	$(MAKE) all benches
 	BUILD=$(BUILD) bench/run.py
 
+# libFuzzer over every parser, with clang and its sanitizers; outside `make check` but for the two
+# minutes that tests/checks/fuzz.sh takes. FUZZ: time or number of inputs for each
+# target (60s, 5m, 10000000).
+FUZZ      ?= 60s
+FUZZ_CC   ?= clang
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS   := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(LIB)
+	@mkdir -p $(@D)
+	@echo LD $@
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+$(BUILD)/fuzz/make-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(LIB)
+	@mkdir -p $(@D)
+	@echo LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+fuzzers-built: $(FUZZERS) $(BUILD)/fuzz/make-seeds
+
+fuzzers:
+	$(MAKE) BUILD=$(BUILD)/clang CC='$(FUZZ_CC)' WARN='-Wall -Werror=implicit-function-declaration' OPT='-O1 -g -fno-omit-frame-pointer' \
+		SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
+		fuzzers-built
+
+fuzz: fuzzers
+	BUILD=$(BUILD)/clang tests/fuzz/run.sh '$(FUZZ)'
+
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 INSTALLED_UNITS := sumid.service sumi-nightly.service sumi-nightly.timer
@@ -164,8 +193,8 @@ clean:
 
 FORCE:
 
-.PHONY: all bootstrap check check-built unit unit-asan asan benches bench demo soak install uninstall clean FORCE
+.PHONY: all bootstrap check check-built unit unit-asan asan benches bench demo soak fuzz fuzzers fuzzers-built install uninstall clean FORCE
 .SECONDARY:
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ)) $(wildcard $(BUILD)/obj/cli/*.d $(BUILD)/obj/daemon/*.d \
-         $(BUILD)/obj/tests/unit/*.d $(BUILD)/obj/bench/*.d)
+         $(BUILD)/obj/tests/unit/*.d $(BUILD)/obj/bench/*.d $(BUILD)/obj/tests/fuzz/*.d)

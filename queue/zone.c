@@ -77,13 +77,13 @@ static bool read_number(const char **p, int max, int *value)
 	return true;
 }
 
-/* [+-]hh[:mm[:ss]] */
-static bool read_time(const char **p, int32_t *seconds)
+/* [+-]hh[:mm[:ss]], at most so many hours: 24 for an offset, 167 for the time of a change */
+static bool read_time(const char **p, int hours, int32_t *seconds)
 {
 	int sign = 1, h, m = 0, s = 0;
 	if (**p == '-' || **p == '+')
 		sign = *(*p)++ == '-' ? -1 : 1;
-	if (!read_number(p, 167, &h))
+	if (!read_number(p, hours, &h))
 		return false;
 	if (**p == ':' && (++*p, !read_number(p, 59, &m)))
 		return false;
@@ -123,7 +123,7 @@ static bool read_change(const char **p, struct change *c)
 	}
 	if (**p == '/') {
 		(*p)++;
-		return read_time(p, &c->seconds);
+		return read_time(p, 167, &c->seconds);
 	}
 	return true;
 }
@@ -131,7 +131,7 @@ static bool read_change(const char **p, struct change *c)
 static bool read_rule(const char *p, struct rule *rule)
 {
 	memset(rule, 0, sizeof *rule);
-	if (!skip_name(&p) || !read_time(&p, &rule->standard))
+	if (!skip_name(&p) || !read_time(&p, 24, &rule->standard))
 		return false;
 	rule->standard = -rule->standard; /* POSIX counts west of Greenwich */
 	rule->dst = rule->standard + 3600;
@@ -141,7 +141,7 @@ static bool read_rule(const char *p, struct rule *rule)
 	if (!skip_name(&p))
 		return false;
 	if (*p && *p != ',') {
-		if (!read_time(&p, &rule->dst))
+		if (!read_time(&p, 24, &rule->dst))
 			return false;
 		rule->dst = -rule->dst;
 	}
@@ -211,11 +211,19 @@ static bool read_header(const unsigned char *p, size_t left, size_t time_size, s
 	return *body <= left - 44;
 }
 
+/* Seconds east of UTC within what RFC 8536 §3.2 expects: more than -25 and less than 26 hours. */
+static bool read_offset(const unsigned char *type, int32_t *offset)
+{
+	*offset = (int32_t)be32(type);
+	return *offset > -25 * 3600 && *offset < 26 * 3600;
+}
+
 static bool read_transitions(struct zone *zone, const unsigned char *p, const struct counts *c)
 {
 	const unsigned char *index = p + c->time * 8, *types = index + c->time;
 	zone->count = c->time;
-	zone->first = (int32_t)be32(types);
+	if (!read_offset(types, &zone->first))
+		return false;
 	zone->moments = calloc(c->time + 1, sizeof *zone->moments);
 	zone->offsets = calloc(c->time + 1, sizeof *zone->offsets);
 	if (!zone->moments || !zone->offsets)
@@ -224,7 +232,8 @@ static bool read_transitions(struct zone *zone, const unsigned char *p, const st
 		zone->moments[i] = be64(p + i * 8);
 		if (index[i] >= c->type || (i > 0 && zone->moments[i] <= zone->moments[i - 1]))
 			return false;
-		zone->offsets[i] = (int32_t)be32(types + index[i] * 6);
+		if (!read_offset(types + index[i] * 6, &zone->offsets[i]))
+			return false;
 	}
 	return true;
 }

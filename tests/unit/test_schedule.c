@@ -103,6 +103,51 @@ static void test_zones_that_are_none(void **state)
 	assert_null(zone);
 }
 
+/* A file of one type without transitions, as the tz database has them, with this offset. */
+static int load_offset(uint32_t offset)
+{
+	char folder[] = "/tmp/sumi-zone-XXXXXX", path[64];
+	unsigned char file[2 * 44 + 2 * 10 + 8] = {0};
+	const char *before = getenv("TZDIR");
+	struct zone *zone = NULL;
+	for (int block = 0; block < 2; block++) {
+		unsigned char *p = file + (size_t)block * 54, *type = p + 44;
+		memcpy(p, "TZif2", 5);
+		p[39] = 1; /* types */
+		p[43] = 4; /* bytes of their names */
+		for (int i = 0; i < 4; i++)
+			type[i] = (unsigned char)(offset >> (24 - 8 * i));
+		memcpy(type + 6, "ABC", 3);
+	}
+	memcpy(file + 108, "\nABC0\n", 6);
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/Odd", folder);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(file, 1, 114, f), 114);
+	assert_int_equal(fclose(f), 0);
+	setenv("TZDIR", folder, 1);
+	int status = zone_load("Odd", &zone, &err);
+	zone_free(zone);
+	if (before)
+		setenv("TZDIR", before, 1);
+	else
+		unsetenv("TZDIR");
+	remove(path);
+	remove(folder);
+	return status;
+}
+
+static void test_offsets_of_hours(void **state)
+{
+	(void)state;
+	assert_int_equal(load_offset(14 * 3600), SUMI_OK);
+	assert_int_equal(load_offset((uint32_t)-12 * 3600), SUMI_OK);
+	assert_int_equal(load_offset(26 * 3600), SUMI_CORRUPT);
+	assert_int_equal(load_offset((uint32_t)-25 * 3600), SUMI_CORRUPT);
+	assert_int_equal(load_offset(0x80000000), SUMI_CORRUPT);
+}
+
 static void test_windows(void **state)
 {
 	(void)state;
@@ -212,7 +257,7 @@ int main(void)
 	    cmocka_unit_test(test_windows),      cmocka_unit_test(test_windows_over_dst),
 	    cmocka_unit_test(test_next_opening), cmocka_unit_test(test_bad_windows),
 	    cmocka_unit_test(test_every),        cmocka_unit_test(test_backoff),
-	    cmocka_unit_test(test_local_zone),
+	    cmocka_unit_test(test_local_zone),   cmocka_unit_test(test_offsets_of_hours),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,28 @@
+/* A1111's text: what is read, written and read again has the same fields. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "modalities/infotext.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct error err = {0};
+	struct infotext first = {0}, second = {0};
+	char *text = NULL;
+	int status = infotext_parse((const char *)data, size, &first, &err);
+	fuzz_outcome(status, &err);
+	if (status)
+		return 0;
+	status = infotext_write(&first, &text, &err);
+	fuzz_outcome(status, &err);
+	if (!status) {
+		status = infotext_parse(text, strlen(text), &second, &err);
+		fuzz_outcome(status, &err);
+		if (!status)
+			infotext_free(&second);
+	}
+	free(text);
+	infotext_free(&first);
+	return 0;
+}

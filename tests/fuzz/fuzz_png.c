@@ -1,0 +1,18 @@
+/* PNG: pixels and texts. */
+#include <stdlib.h>
+
+#include "modalities/png.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct error err = {0};
+	struct metadata m = {0};
+	uint8_t *rgb = NULL;
+	int width, height;
+	fuzz_outcome(png_decode(data, size, "x.png", &rgb, &width, &height, &err), &err);
+	fuzz_outcome(png_read_metadata(data, size, "x.png", &m, &err), &err);
+	metadata_free(&m);
+	free(rgb);
+	return 0;
+}

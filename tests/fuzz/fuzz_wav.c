@@ -1,0 +1,17 @@
+/* WAV: samples and texts. */
+#include "modalities/wav.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct error err = {0};
+	struct metadata m = {0};
+	struct sound sound = {0};
+	int status = wav_decode(data, size, "x.wav", &sound, &err);
+	fuzz_outcome(status, &err);
+	if (!status)
+		sound_free(&sound);
+	fuzz_outcome(wav_read_metadata(data, size, "x.wav", &m, &err), &err);
+	metadata_free(&m);
+	return 0;
+}

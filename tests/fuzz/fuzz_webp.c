@@ -1,0 +1,28 @@
+/* WebP: frames and packets. */
+#include <stdlib.h>
+
+#include "modalities/webp.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct error err = {0};
+	struct metadata m = {0};
+	struct webp_reader *reader = NULL;
+	int status = webp_reader_new(data, size, "x.webp", &reader, &err);
+	fuzz_outcome(status, &err);
+	if (!status) {
+		const struct webp_info *info = webp_reader_info(reader);
+		size_t bytes = (size_t)info->width * (size_t)info->height * 3;
+		uint8_t *rgb = bytes <= 1 << 22 ? malloc(bytes) : NULL;
+		for (int i = 0; rgb && i < 4 && !status; i++) {
+			status = webp_reader_next(reader, rgb, NULL, &err);
+			fuzz_outcome(status, &err);
+		}
+		free(rgb);
+	}
+	webp_reader_free(reader);
+	fuzz_outcome(webp_read_metadata(data, size, "x.webp", &m, &err), &err);
+	metadata_free(&m);
+	return 0;
+}
