@@ -14,6 +14,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { READ_HINT = 4096 }; /* bytes to begin with where the file's size says less */
+
 int files_path(char out[FILES_PATH_MAX], struct error *err, const char *format, ...)
 {
 	va_list ap;
@@ -39,20 +41,32 @@ int files_make_absolute(char path[FILES_PATH_MAX], struct error *err)
 	return status;
 }
 
-static int read_all(int fd, char *data, size_t want, size_t *got)
+/* To the end of the file, or one byte past the limit. Sizes are only a hint: files of /proc say
+ * 0, pipes nothing, and others grow meanwhile. The caller frees *data, also after a failure. */
+static int read_to_end(int fd, size_t hint, size_t limit, char **data, size_t *got)
 {
+	size_t room = hint + 1;
 	*got = 0;
-	while (*got < want) {
-		ssize_t n = read(fd, data + *got, want - *got);
+	*data = malloc(room + 1);
+	while (*data) {
+		ssize_t n = read(fd, *data + *got, room - *got);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
+		if (n <= 0)
+			return (int)n;
 		*got += (size_t)n;
+		if (*got > limit)
+			return 0;
+		if (*got < room)
+			continue;
+		room = room < limit / 2 ? 2 * room : limit + 1;
+		char *grown = realloc(*data, room + 1);
+		if (!grown)
+			free(*data);
+		*data = grown;
 	}
-	return 0;
+	errno = ENOMEM;
+	return -1;
 }
 
 int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err)
@@ -72,20 +86,15 @@ int files_read(const char *path, size_t limit, char **data, size_t *size, struct
 		status = error_set(err, SUMI_INVALID, "%s: is a folder, not a file", path);
 		goto done;
 	}
-	/* Pipes and /dev/stdin have no size: read one byte more than is allowed. */
-	bool sized = S_ISREG(st.st_mode);
-	size_t want = sized ? (size_t)st.st_size : limit, got = 0;
-	if (want > limit) {
+	size_t hint = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0, got = 0;
+	if (hint > limit) {
 		status = error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %zu are allowed", path,
-				   want, limit);
+				   hint, limit);
 		goto done;
 	}
-	buffer = malloc(want + 1);
-	if (!buffer) {
-		status = error_set(err, SUMI_NOMEM, "%s: no memory for %zu bytes", path, want);
-		goto done;
-	}
-	if (read_all(fd, buffer, sized ? want : want + 1, &got) != 0) {
+	if (hint < READ_HINT)
+		hint = READ_HINT;
+	if (read_to_end(fd, hint < limit ? hint : limit, limit, &buffer, &got) != 0) {
 		status = error_errno(err, "%s", path);
 		goto done;
 	}

@@ -28,6 +28,7 @@ enum {
 	SETTLE_MS = 15000,
 	TRIM_MS = 60000,
 	COLLECT_MS = 3600000,
+	WORD_MS = 5000, /* between two log lines that Redis is waited for */
 	ORPHAN_AGE_MS = 3600000,
 	REDIS_STOP_MS = 30000,
 	STOP_EXTEND_US = 60000000, /* asked of systemd while a step is being finished */
@@ -46,7 +47,9 @@ struct supervisor {
 	struct children children;
 	struct notifier *notifier;
 	bool draining;
+	bool drained_before; /* when Redis was started */
 	int64_t next_reap, next_settle, next_trim, next_collect, next_redis;
+	int64_t next_feed, next_word; /* while Redis starts */
 };
 
 static int load_config(struct supervisor *s, struct config *config, struct error *err)
@@ -81,9 +84,14 @@ static int lock_state(struct supervisor *s, struct error *err)
 	return SUMI_OK;
 }
 
+static bool while_redis_starts(void *context);
+
 static int start_redis(struct supervisor *s, struct error *err)
 {
-	struct private_redis_options options = {.state_dir = s->config.state_dir};
+	struct private_redis_options options = {
+	    .state_dir = s->config.state_dir, .waiting = while_redis_starts, .context = s};
+	s->drained_before = s->draining;
+	s->next_word = clock_mono_us() / 1000 + WORD_MS;
 	int status = private_redis_start(&options, &s->redis, err);
 	if (!status)
 		log_info("redis.private", "socket=%s pid=%ld", s->redis.socket, (long)s->redis.pid);
@@ -208,6 +216,26 @@ static void take_signals(struct supervisor *s)
 	}
 }
 
+/* Redis reads a million jobs for longer than systemd waits, and the workers go on. */
+static bool while_redis_starts(void *context)
+{
+	struct supervisor *s = context;
+	int64_t now = clock_mono_us() / 1000;
+	if (now < s->next_feed)
+		return true;
+	s->next_feed = now + TICK_MS;
+	take_signals(s);
+	children_tick(&s->children, now);
+	sd_notifyf(0, "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=%d\nSTATUS=waiting for Redis",
+		   STOP_EXTEND_US);
+	if (now >= s->next_word) {
+		s->next_word = now + WORD_MS;
+		log_info("redis.waits", "log=%s/redis/redis.log", s->config.state_dir);
+	}
+	/* In a drain Redis is wanted for as long as a worker has something to give back. */
+	return !s->draining || (s->drained_before && children_any(&s->children));
+}
+
 static void keep_redis(struct supervisor *s, int64_t now)
 {
 	struct error err;
@@ -216,7 +244,8 @@ static void keep_redis(struct supervisor *s, int64_t now)
 		return;
 	s->next_redis = now + REAP_MS;
 	log_error("redis.died", "pid=%ld", (long)pid);
-	if (start_redis(s, &err))
+	int status = start_redis(s, &err);
+	if (status && status != SUMI_CANCELLED)
 		log_error("redis.restart", "error=\"%s\"", err.text);
 }
 
@@ -353,6 +382,8 @@ int supervisor_run(const struct supervisor_options *options, struct error *err)
 		loop(&s);
 		log_info("stopped", "clean=1");
 	}
+	if (status == SUMI_CANCELLED && s.draining) /* told to stop before it was ready */
+		status = SUMI_OK;
 	notifier_stop(s.notifier);
 	store_close(s.store);
 	queue_close(s.queue);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #include "queue/aof.h"
 
 #define POLL_MS 20
+#define LEAVING_MS 250 /* a server that was told to stop answers for a tenth of a second more */
 
 /* Of a socket whose path is short enough: three times as long, it still fits. */
 static void make_url(struct private_redis *r)
@@ -41,6 +43,37 @@ static int fill_paths(const char *state_dir, struct private_redis *r, struct err
 	return status;
 }
 
+/* name in a folder of PATH, or as it is when it has a slash. */
+static bool find_program(const char *name, char out[FILES_PATH_MAX])
+{
+	const char *at = getenv("PATH");
+	if (strchr(name, '/'))
+		return files_path(out, NULL, "%s", name) == SUMI_OK && access(out, X_OK) == 0;
+	for (; at && *at; at += *at == ':') {
+		int n = (int)strcspn(at, ":");
+		if (n && files_path(out, NULL, "%.*s/%s", n, at, name) == SUMI_OK &&
+		    access(out, X_OK) == 0)
+			return true;
+		at += n;
+	}
+	return false;
+}
+
+int private_redis_program(const char *wanted, char out[FILES_PATH_MAX], struct error *err)
+{
+	static const char *const known[] = {"redis-server", "valkey-server"};
+	if (wanted && find_program(wanted, out))
+		return SUMI_OK;
+	for (size_t i = 0; !wanted && i < sizeof known / sizeof *known; i++)
+		if (find_program(known[i], out))
+			return SUMI_OK;
+	return error_set(err, SUMI_NOTFOUND,
+			 "there is no %s: apt-get install redis-server (on Fedora, Arch and Alpine "
+			 "the package valkey), or name a Redis in sumi.conf (redis = "
+			 "redis://host:6379/0)",
+			 wanted ? wanted : "redis-server and no valkey-server");
+}
+
 int private_redis_url(const char *state_dir, char out[FILES_PATH_MAX], struct error *err)
 {
 	struct private_redis r = {0};
@@ -50,13 +83,13 @@ int private_redis_url(const char *state_dir, char out[FILES_PATH_MAX], struct er
 	return status;
 }
 
-/* The pid of the server that answers there, 0 when none does, −1 while it is loading. */
+/* The pid of the server that answers there, 0 when none does, −1 while it is loading or busy. */
 static pid_t ask_pid(const char *socket)
 {
 	pid_t pid = 0;
-	redisContext *c = redisConnectUnixWithTimeout(socket, (struct timeval){.tv_sec = 2});
+	redisContext *c = redisConnectUnixWithTimeout(socket, (struct timeval){.tv_sec = 1});
 	if (c && !c->err) {
-		redisSetTimeout(c, (struct timeval){.tv_sec = 5});
+		redisSetTimeout(c, (struct timeval){.tv_sec = 1});
 		redisReply *ping = redisCommand(c, "PING");
 		redisReply *info = ping ? redisCommand(c, "INFO server") : NULL;
 		const char *line = info && info->str ? strstr(info->str, "process_id:") : NULL;
@@ -72,51 +105,80 @@ static pid_t ask_pid(const char *socket)
 	return pid;
 }
 
-/* The pid that the server has written, if a process of that name lives. */
-static pid_t read_pidfile(const struct private_redis *r, const char *program)
+/* Does that process live, with dir as its working folder? The number of a dead server may have
+ * gone to another process since, and one that nobody has buried still takes signals. Where the
+ * system does not tell, a living process counts as the server. */
+static bool serves(const char *dir, pid_t pid)
 {
-	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
-	char path[FILES_PATH_MAX], comm[64], *text = NULL;
+	char path[FILES_PATH_MAX];
+	struct stat here, there;
+	if (pid <= 1 || kill(pid, 0) != 0 || stat(dir, &here) != 0)
+		return false;
+	if (files_path(path, NULL, "/proc/%d/cwd", (int)pid) == SUMI_OK && stat(path, &there) == 0)
+		return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+	return errno == EACCES || errno == EPERM || access("/proc/self", F_OK) != 0;
+}
+
+/* The pid that a server has written, if it still serves this folder; else 0. */
+static pid_t read_pidfile(const struct private_redis *r)
+{
+	char path[FILES_PATH_MAX], *text = NULL;
 	if (files_path(path, NULL, "%s/redis.pid", r->dir) ||
 	    files_read(path, 64, &text, NULL, NULL))
 		return 0;
 	pid_t pid = (pid_t)strtol(text, NULL, 10);
 	free(text);
-	if (pid <= 1 || files_path(path, NULL, "/proc/%d/comm", (int)pid) ||
-	    files_read(path, sizeof comm, &text, NULL, NULL))
-		return 0;
-	/* The number may have gone to another process since. */
-	bool ours = strncmp(text, name, strlen(name) < 15 ? strlen(name) : 15) == 0;
-	free(text);
-	return ours ? pid : 0;
+	return serves(r->dir, pid) ? pid : 0;
+}
+
+/* A descriptor that owns the folder; −1 with SUMI_BUSY in err when a server does. The server
+ * inherits it, and so has the lock for as long as it lives, whatever becomes of its daemon. */
+static int lock_folder(const struct private_redis *r, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	if (files_path(path, err, "%s/redis.lock", r->dir))
+		return -1;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		error_errno(err, "%s", path);
+		return -1;
+	}
+	pid_t pid = 0; /* a server that knows no lock is told by its pid */
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && (pid = read_pidfile(r)) == 0)
+		return fd;
+	if (pid == 0 && errno != EWOULDBLOCK)
+		error_errno(err, "%s", path);
+	else
+		error_set(err, SUMI_BUSY, "%s", path);
+	close(fd);
+	return -1;
 }
 
 /* The last line of its log, which says why a server did not start. */
-static int died(const struct private_redis *r, int exit_status, struct error *err)
+static int died(const struct private_redis *r, const char *program, int exit_status,
+		struct error *err)
 {
 	char path[FILES_PATH_MAX], *text = NULL, *last = NULL;
 	if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == 127)
-		return error_set(
-		    err, SUMI_NOTFOUND,
-		    "there is no redis-server: apt-get install redis-server, or name a "
-		    "Redis in sumi.conf (redis = redis://host:6379/0)");
+		return error_set(err, SUMI_NOTFOUND, "%s cannot be run: install it anew", program);
 	if (files_path(path, NULL, "%s/redis.log", r->dir) == SUMI_OK &&
 	    files_read(path, 16 << 20, &text, NULL, NULL) == SUMI_OK) {
 		for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
 			if (*line)
 				last = line;
 	}
-	int status = error_set(err, SUMI_IO, "redis-server does not start: %.300s (log: %.100s)",
+	int status = error_set(err, SUMI_IO, "%s does not start: %.300s (log: %.100s)", program,
 			       last ? last : "no reason in its log", path);
 	free(text);
 	return status;
 }
 
-static void run_server(const char *program, const struct private_redis *r, bool always)
+static void run_server(const char *program, const struct private_redis *r, int lock, bool always)
 {
 	int null = open("/dev/null", O_RDWR);
 	for (int fd = 0; fd < 3 && null >= 0; fd++)
 		dup2(null, fd);
+	fcntl(lock, F_SETFD, 0);
 	sigset_t none; /* a daemon that reads its signals from a descriptor has blocked them */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -133,66 +195,136 @@ static void run_server(const char *program, const struct private_redis *r, bool 
 	_exit(127);
 }
 
-static int wait_until_up(struct private_redis *r, int timeout_ms, struct error *err)
+/* One wait for a server: how long it may give no sign of life. */
+struct patience {
+	const struct private_redis_options *options;
+	int64_t silent_ms, end;
+};
+
+static void hopes(struct patience *p)
 {
-	int64_t end = clock_boot_ms() + timeout_ms;
-	for (;;) {
-		int exit_status;
+	p->end = clock_boot_ms() + p->silent_ms;
+}
+
+/* Between two looks: SUMI_OK to go on. */
+static int be_patient(struct patience *p, struct error *err)
+{
+	const struct private_redis_options *o = p->options;
+	if (o->waiting && !o->waiting(o->context))
+		return error_set(err, SUMI_CANCELLED, "stopped while Redis was starting");
+	if (clock_boot_ms() >= p->end)
+		return SUMI_TIMEOUT;
+	clock_sleep_ms(POLL_MS);
+	return SUMI_OK;
+}
+
+static int name_holder(const struct private_redis *r, struct error *err)
+{
+	pid_t pid = read_pidfile(r);
+	if (!pid)
+		return error_set(err, SUMI_BUSY,
+				 "%s: a process that a Redis server has left holds the lock of this "
+				 "folder (fuser redis.lock names it): wait until it has ended",
+				 r->dir);
+	return error_set(err, SUMI_BUSY,
+			 "%s: the Redis server of this folder (pid %ld) lives and does not answer: "
+			 "let it go on (kill -CONT %ld) or end it (kill %ld)",
+			 r->dir, (long)pid, (long)pid, (long)pid);
+}
+
+/* Until a server answers (r->pid) or the folder is ours (*lock). One that loads, is stopped,
+ * hangs or shuts down does not answer and holds its file all the same: a second one on it
+ * would ruin it. */
+static int take_folder(struct private_redis *r, struct patience *p, int *lock, struct error *err)
+{
+	int status = SUMI_OK;
+	pid_t seen = 0;
+	for (hopes(p); !status; status = be_patient(p, err)) {
+		struct error why = {0};
+		pid_t pid = ask_pid(r->socket);
+		if (pid != 0) /* loading a million jobs takes longer than one that hangs may */
+			hopes(p);
+		if (pid > 0 && pid == seen) {
+			r->pid = pid;
+			return SUMI_OK;
+		}
+		if (pid > 0) {
+			seen = pid;
+			clock_sleep_ms(LEAVING_MS);
+			continue;
+		}
+		*lock = lock_folder(r, &why);
+		if (*lock >= 0)
+			return SUMI_OK;
+		if (why.status != SUMI_BUSY)
+			return error_set(err, why.status, "%s", why.text);
+	}
+	return status == SUMI_TIMEOUT ? name_holder(r, err) : status;
+}
+
+static int wait_until_up(struct private_redis *r, struct patience *p, const char *program,
+			 struct error *err)
+{
+	int status = SUMI_OK, exit_status;
+	for (hopes(p); !status; status = be_patient(p, err)) {
 		pid_t pid = ask_pid(r->socket);
 		if (pid > 0) {
 			r->pid = pid;
 			return SUMI_OK;
 		}
-		if (pid < 0) /* it loads: a million jobs take longer than a server that hangs may */
-			end = clock_boot_ms() + timeout_ms;
-		if (r->child && waitpid(r->pid, &exit_status, WNOHANG) == r->pid)
-			return died(r, exit_status, err);
-		if (clock_boot_ms() >= end)
-			return error_set(err, SUMI_TIMEOUT,
-					 "redis-server does not answer at %s within %d ms",
-					 r->socket, timeout_ms);
-		clock_sleep_ms(POLL_MS);
+		if (pid < 0)
+			hopes(p);
+		if (waitpid(r->pid, &exit_status, WNOHANG) == r->pid) {
+			r->pid = 0;
+			return died(r, program, exit_status, err);
+		}
 	}
+	if (status == SUMI_TIMEOUT) {
+		error_set(err, SUMI_TIMEOUT, "%s does not answer at %s within %lld ms", program,
+			  r->socket, (long long)p->silent_ms);
+		private_redis_stop(r, 1000);
+	}
+	return status;
+}
+
+/* Over a folder that is ours. */
+static int start_server(struct private_redis *r, struct patience *p, int lock, struct error *err)
+{
+	char program[FILES_PATH_MAX];
+	int status = private_redis_program(p->options->program, program, err);
+	if (!status)
+		status = aof_mend(r->dir, &r->cut_bytes, err);
+	if (status)
+		return status;
+	unlink(r->socket);
+	r->pid = fork();
+	if (r->pid < 0)
+		return error_errno(err, "starting %s", program);
+	if (r->pid == 0)
+		run_server(program, r, lock, p->options->fsync_always);
+	r->child = true;
+	return wait_until_up(r, p, program, err);
 }
 
 int private_redis_start(const struct private_redis_options *options, struct private_redis *out,
 			struct error *err)
 {
-	const char *program = options->program ? options->program : "redis-server";
-	int timeout = options->start_timeout_ms ? options->start_timeout_ms : 10000;
+	struct patience patience = {options, options->start_timeout_ms, 0};
+	int lock = -1;
+	if (!patience.silent_ms)
+		patience.silent_ms = 10000;
 	memset(out, 0, sizeof *out);
 	int status = fill_paths(options->state_dir, out, err);
 	if (status == SUMI_OK)
 		status = files_make_dirs(out->dir, 0700, err);
 	if (status == SUMI_OK && chmod(out->dir, 0700) != 0)
 		status = error_errno(err, "%s", out->dir);
-	if (status)
-		return status;
-	out->pid = ask_pid(out->socket);
-	if (out->pid > 0)
-		return SUMI_OK;
-	/* A server that still loads, or is shutting down, does not answer yet: two on one
-	 * append-only file would ruin it. */
-	out->pid = read_pidfile(out, program);
-	if (out->pid > 0) {
-		status = wait_until_up(out, timeout, err);
-		if (status == SUMI_OK || private_redis_alive(out))
-			return status;
-	}
-	out->pid = 0;
-	status = aof_mend(out->dir, &out->cut_bytes, err);
-	if (status)
-		return status;
-	unlink(out->socket);
-	out->pid = fork();
-	if (out->pid < 0)
-		return error_errno(err, "starting redis-server");
-	if (out->pid == 0)
-		run_server(program, out, options->fsync_always);
-	out->child = true;
-	status = wait_until_up(out, timeout, err);
-	if (status == SUMI_TIMEOUT)
-		private_redis_stop(out, 1000);
+	if (status == SUMI_OK)
+		status = take_folder(out, &patience, &lock, err);
+	if (status == SUMI_OK && lock >= 0)
+		status = start_server(out, &patience, lock, err);
+	if (lock >= 0)
+		close(lock);
 	return status;
 }
 
@@ -201,7 +333,7 @@ bool private_redis_alive(struct private_redis *redis)
 	if (redis->pid <= 0)
 		return false;
 	bool alive =
-	    redis->child ? waitpid(redis->pid, NULL, WNOHANG) == 0 : kill(redis->pid, 0) == 0;
+	    redis->child ? waitpid(redis->pid, NULL, WNOHANG) == 0 : serves(redis->dir, redis->pid);
 	if (!alive)
 		redis->pid = 0;
 	return alive;

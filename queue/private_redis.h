@@ -1,5 +1,7 @@
-/* The redis-server that sumid runs for itself when no other is configured: on a Unix
- * socket in the state directory, append-only file on, no TCP port. */
+/* The redis-server (or valkey-server) that sumid runs for itself when no other is configured:
+ * on a Unix socket in the state directory, append-only file on, no TCP port. The server holds
+ * a lock on redis.lock in its folder for as long as it lives: two servers over one append-only
+ * file would ruin it. */
 #ifndef SUMI_QUEUE_PRIVATE_REDIS_H
 #define SUMI_QUEUE_PRIVATE_REDIS_H
 
@@ -12,9 +14,13 @@
 
 struct private_redis_options {
 	const char *state_dir; /* the server's files go to state_dir/redis, mode 0700 */
-	const char *program;   /* NULL: "redis-server" of PATH */
+	const char *program;   /* NULL: see private_redis_program() */
 	bool fsync_always;     /* appendfsync always instead of everysec */
 	int start_timeout_ms;  /* without a sign of life; 0: 10 s */
+	/* Called again and again while a server loads or is waited for (which may take minutes);
+	 * false gives up with SUMI_CANCELLED. NULL: nobody to ask. */
+	bool (*waiting)(void *context);
+	void *context;
 };
 
 struct private_redis {
@@ -26,9 +32,14 @@ struct private_redis {
 	char dir[FILES_PATH_MAX];
 };
 
+/* The path of the server's program: wanted, or where that is NULL the first of redis-server and
+ * valkey-server that PATH has. SUMI_NOTFOUND with the package to install. */
+int private_redis_program(const char *wanted, char out[FILES_PATH_MAX], struct error *err);
+
 /* Starts the server, or adopts one that lives on from a daemon that died. Returns when it
- * answers PING. SUMI_NOTFOUND with the package to install when there is no redis-server;
- * a server that dies at once is reported with the last line of its log. */
+ * answers PING. SUMI_BUSY, with its pid, when the folder's server lives and does not answer:
+ * nothing in the folder is touched then. A server that dies at once is reported with the last
+ * line of its log. out->pid is 0 where no server was started or adopted. */
 int private_redis_start(const struct private_redis_options *options, struct private_redis *out,
 			struct error *err);
 

@@ -62,6 +62,32 @@ static void reads_pipes_up_to_the_limit(void **state)
 	assert_null(data);
 }
 
+/* What /proc has says that it is empty, and what a pipe holds is longer than one read. */
+static void reads_to_the_end_whatever_the_size(void **state)
+{
+	(void)state;
+	struct error err;
+	char *data;
+	size_t size;
+	assert_int_equal(files_read("/proc/self/comm", 64, &data, &size, &err), SUMI_OK);
+	assert_int_equal(size, strlen(data));
+	assert_non_null(strstr("test_files\n", data));
+	free(data);
+	assert_int_equal(files_read("/proc/self/comm", 3, &data, &size, &err), SUMI_TOOBIG);
+	static const size_t limits[] = {49999, 50000, 50001, 1 << 20};
+	char *text = malloc(50001);
+	memset(text, 'x', 50000);
+	text[50000] = '\0';
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		int status = read_pipe(text, limits[i], &data, &size);
+		assert_int_equal(status, i ? SUMI_OK : SUMI_TOOBIG);
+		if (i)
+			assert_string_equal(data, text);
+		free(data);
+	}
+	free(text);
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -79,6 +105,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(reads_what_it_wrote),
 	    cmocka_unit_test(reads_pipes_up_to_the_limit),
+	    cmocka_unit_test(reads_to_the_end_whatever_the_size),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
