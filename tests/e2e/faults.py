@@ -75,7 +75,7 @@ def interruptions():
     waiting = subprocess.Popen([BIN / "sumi", "wait", id], env=place.env(), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     worker = freeze(place)
-    for pid in [p for p, args in place.pids().items() if "redis-server" in args]:
+    for pid in place.servers():
         os.kill(pid, signal.SIGKILL)
     os.kill(worker, signal.SIGCONT)
     out = waiting.communicate(timeout=120)
@@ -245,7 +245,7 @@ def refusals():
     place.start(wait=False)
     wait_for(lambda: b"redis.private" in place.new_log(), 20)
     status = place.stop()
-    check(status == 0 and not [a for a in place.pids().values() if "redis-server" in a],
+    check(status == 0 and not place.servers(),
           "SIGTERM while it starts: it stops in order", f"{status} {place.pids()}")
     place.configure(devices="reference")
     place.start(wait=False)

@@ -8,6 +8,15 @@ BIN = (BUILD if BUILD.is_absolute() else ROOT / BUILD) / "bin"
 PACKS = ROOT / "tests" / "vectors"
 PACK = "sd1-tiny"
 
+
+def find_redis(kind):
+    """The server or its client of the kind that sumid takes: Redis, or else Valkey."""
+    found = shutil.which(f"redis-{kind}") or shutil.which(f"valkey-{kind}")
+    return pathlib.Path(found or f"redis-{kind}")
+
+
+SERVER, CLI = find_redis("server"), find_redis("cli")
+
 failures = 0
 
 
@@ -93,11 +102,18 @@ class Place:
         return status
 
     def pids(self):
-        """Supervisor, workers, and the private Redis, which lives in a session of its own."""
-        out = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], capture_output=True, text=True).stdout
-        rows = [line.split(None, 2) for line in out.splitlines()]
-        return {int(p): a for p, g, a in rows if self.daemon and int(g) == self.daemon.pid or
-                "redis-server" in a and str(self.state) in a}
+        """Supervisor, workers, and the private Redis, which lives in a session of its own: {pid: arguments}."""
+        rows = {}
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it may have ended meanwhile
+                args = folder.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                group = int(folder.joinpath("stat").read_text().rpartition(")")[2].split()[2])
+                if args and (self.daemon and group == self.daemon.pid or SERVER.name in args and str(self.state) in args):
+                    rows[int(folder.name)] = args
+        return rows
+
+    def servers(self):
+        return [p for p, args in self.pids().items() if SERVER.name in args]
 
     def workers(self):
         return [p for p, args in self.pids().items() if "--worker" in args]
@@ -109,7 +125,7 @@ class Place:
 
     def redis_cli(self, *args):
         socket = self.settings["redis"].removeprefix("unix://") or self.state / "redis" / "redis.sock"
-        return subprocess.run(["redis-cli", "-s", socket, *map(str, args)], capture_output=True, text=True).stdout.strip()
+        return subprocess.run([CLI, "-s", socket, *map(str, args)], capture_output=True, text=True).stdout.strip()
 
     @contextlib.contextmanager
     def still(self, id, step, **variant):
@@ -168,7 +184,7 @@ class Place:
 
 
 class Redis:
-    """A redis-server of the test's own, outside any daemon."""
+    """A Redis server of the test's own, outside any daemon."""
 
     def __init__(self, parent, *options):
         self.dir = pathlib.Path(parent) / "redis"
@@ -180,14 +196,14 @@ class Redis:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.dir,
+            [SERVER, "--port", "0", "--unixsocket", self.socket, "--dir", self.dir,
              "--maxmemory-policy", "noeviction", "--save", "", *self.options],
             stdout=open(self.dir / "log", "ab"), stderr=subprocess.STDOUT)
-        assert wait_for(lambda: self.cli("ping") == "PONG", 30), "redis-server did not start"
+        assert wait_for(lambda: self.cli("ping") == "PONG", 30), f"{SERVER} did not start"
         return self
 
     def cli(self, *args, input=None):
-        done = subprocess.run(["redis-cli", "-s", self.socket, *map(str, args)], input=input,
+        done = subprocess.run([CLI, "-s", self.socket, *map(str, args)], input=input,
                               capture_output=True, text=True)
         return done.stdout.strip()
 
