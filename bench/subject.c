@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/files.h"
-#include "diffusion/text_encoder.h"
-#include "diffusion/unet.h"
-#include "diffusion/vae.h"
+#include "networks/text_encoder.h"
+#include "networks/unet.h"
+#include "networks/vae.h"
 
 #define TOKENS 77
 

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "diffusion/run.h"
-#include "modalities/ogg.h"
+#include "media/ogg.h"
 #include "modalities/phase.h"
 #include "modalities/spectrogram.h"
 

@@ -8,7 +8,7 @@
 #include "backends/backend.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
-#include "diffusion/packed.h"
+#include "weights/packed.h"
 
 enum { LEVEL_FINE, LEVEL_WARNING, LEVEL_BROKEN };
 

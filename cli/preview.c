@@ -8,8 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "modalities/png.h"
-#include "modalities/webp.h"
+#include "media/png.h"
+#include "media/webp.h"
 
 enum { CELL_RATIO = 2 }; /* a terminal's cell is about twice as high as wide */
 

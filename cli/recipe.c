@@ -8,8 +8,8 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "diffusion/sampler.h"
-#include "modalities/infotext.h"
-#include "modalities/metadata.h"
+#include "media/infotext.h"
+#include "media/metadata.h"
 #include "queue/job.h"
 
 /* ---- one value of an infotext each: false where it cannot be read ---- */

@@ -6,9 +6,9 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
-#include "diffusion/packed.h"
 #include "modalities/modality.h"
 #include "queue/job_request.h"
+#include "weights/packed.h"
 
 static const struct cli_option render_options[] = {
     {"output", 'o', "FILE", "write here, '-' for standard output; the ending chooses the format"},

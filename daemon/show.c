@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "modalities/webp.h"
+#include "media/webp.h"
 
 /* 128 events of a job are kept: frames may fill 1.5 MiB of Redis' memory, no more. */
 enum { FRAME_BYTES = 12 * 1024, FRAME_SIDE = 192, SMALLEST_SIDE = 16 };

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "daemon/settle.h"
 #include "daemon/show.h"
-#include "modalities/webp.h"
+#include "media/webp.h"
 #include "queue/job_request.h"
 #include "queue/saved.h"
 

@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "daemon/execute.h"
 #include "daemon/settle.h"
-#include "diffusion/packed.h"
 #include "modalities/modality.h"
+#include "weights/packed.h"
 
 enum {
 	IDLE_LIMIT_MS = 60000,   /* an idle worker reports at least so often */

@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 #include "diffusion/sampler.h"
-#include "diffusion/weights.h"
+#include "weights/weights.h"
 
 enum { CONFIG_LIMIT = 4 << 20 };
 

@@ -4,11 +4,11 @@
 
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
-#include "diffusion/text_encoder.h"
 #include "diffusion/text_memory.h"
-#include "diffusion/tokenizer.h"
-#include "diffusion/unet.h"
-#include "diffusion/vae.h"
+#include "networks/text_encoder.h"
+#include "networks/tokenizer.h"
+#include "networks/unet.h"
+#include "networks/vae.h"
 
 struct pack {
 	struct pack_info info;

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/status.h"
-#include "diffusion/bytes.h"
 
 enum rng_kind { RNG_TORCH, RNG_PHILOX };
 

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "diffusion/bytes.h"
+#include "base/bytes.h"
 #include "diffusion/rng.h"
 #include "diffusion/schedule.h"
 

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "media/ogg.h"
+#include "media/picture.h"
+#include "media/wav.h"
+#include "media/webp.h"
 #include "modalities/modality.h"
-#include "modalities/ogg.h"
-#include "modalities/picture.h"
 #include "modalities/request.h"
 #include "modalities/single_run.h"
 #include "modalities/spectrogram.h"
-#include "modalities/wav.h"
-#include "modalities/webp.h"
 
 #define DURATION_MIN 1.0 /* seconds */
 #define DURATION_MAX 300.0

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modalities/metadata.h"
-#include "modalities/picture.h"
-#include "modalities/png.h"
-#include "modalities/webp.h"
+#include "media/metadata.h"
+#include "media/picture.h"
+#include "media/png.h"
+#include "media/webp.h"
 
 static size_t values(const struct frames *f)
 {

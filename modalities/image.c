@@ -1,8 +1,8 @@
 /* Still pictures: one run, decoded once, as WebP or PNG. */
 #include <stdlib.h>
 
+#include "media/picture.h"
 #include "modalities/frames.h"
-#include "modalities/picture.h"
 #include "modalities/request.h"
 
 static const char *const image_formats[] = {"webp", "png", NULL};

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "diffusion/sampler.h"
-#include "modalities/infotext.h"
+#include "media/infotext.h"
 
 #define STRENGTH_DEFAULT 0.75
 

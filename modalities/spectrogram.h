@@ -5,7 +5,7 @@
 #define SUMI_MODALITIES_SPECTROGRAM_H
 
 #include "diffusion/pack.h"
-#include "modalities/sound.h"
+#include "media/sound.h"
 
 struct spectrogram {
 	int rate, hop, window, n_fft;

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/metadata.h"
+#include "media/picture.h"
+#include "media/webp.h"
 #include "modalities/frames.h"
-#include "modalities/metadata.h"
-#include "modalities/picture.h"
 #include "modalities/request.h"
-#include "modalities/webp.h"
 
 enum { FRAMES_MIN = 2, FRAMES_MAX = 64, FRAMES_DEFAULT = 16, FPS_DEFAULT = 8, FPS_MAX = 60 };
 enum { LOOP_COUNT_MAX = 65535 }; /* of the WebP format */

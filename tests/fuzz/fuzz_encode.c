@@ -1,5 +1,5 @@
 /* A prompt, by the tokenizer of a pack in the box. */
-#include "diffusion/tokenizer.h"
+#include "networks/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
 
 static struct tokenizer *tokenizer;

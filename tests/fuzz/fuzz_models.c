@@ -1,5 +1,5 @@
 /* The config.json of a model; the first byte says of which kind. */
-#include "diffusion/config.h"
+#include "networks/config.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

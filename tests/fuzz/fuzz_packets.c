@@ -1,5 +1,5 @@
 /* XMP (first byte even) and EXIF packets. */
-#include "modalities/metadata.h"
+#include "media/metadata.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

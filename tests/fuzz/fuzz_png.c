@@ -1,7 +1,7 @@
 /* PNG: pixels and texts. */
 #include <stdlib.h>
 
-#include "modalities/png.h"
+#include "media/png.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

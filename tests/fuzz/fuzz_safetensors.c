@@ -1,6 +1,6 @@
 /* The header of a safetensors file: what is handed out lies within the file. */
-#include "diffusion/safetensors.h"
 #include "tests/fuzz/fuzz.h"
+#include "weights/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,6 +1,6 @@
 /* A tokenizer's folder: vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json,
  * and a text for it. */
-#include "diffusion/tokenizer.h"
+#include "networks/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

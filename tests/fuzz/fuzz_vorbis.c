@@ -1,6 +1,6 @@
 /* Ogg Vorbis: samples and comments. */
-#include "modalities/metadata_ogg.h"
-#include "modalities/vorbis.h"
+#include "media/metadata_ogg.h"
+#include "media/vorbis.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,5 @@
 /* WAV: samples and texts. */
-#include "modalities/wav.h"
+#include "media/wav.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,7 +1,7 @@
 /* WebP: frames and packets. */
 #include <stdlib.h>
 
-#include "modalities/webp.h"
+#include "media/webp.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -7,10 +7,10 @@
 
 #include "base/files.h"
 #include "diffusion/sampler.h"
-#include "modalities/png.h"
-#include "modalities/vorbis.h"
-#include "modalities/wav.h"
-#include "modalities/webp.h"
+#include "media/png.h"
+#include "media/vorbis.h"
+#include "media/wav.h"
+#include "media/webp.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char *root;

@@ -12,13 +12,13 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "media/ogg.h"
+#include "media/vorbis.h"
+#include "media/wav.h"
+#include "media/webp.h"
 #include "modalities/modality.h"
-#include "modalities/ogg.h"
 #include "modalities/phase.h"
 #include "modalities/spectrogram.h"
-#include "modalities/vorbis.h"
-#include "modalities/wav.h"
-#include "modalities/webp.h"
 #include "tests/unit/sound_clips.h"
 
 #define PACK "tests/vectors/sound-tiny"

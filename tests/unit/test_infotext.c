@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "modalities/infotext.h"
+#include "media/infotext.h"
 
 static void parse(const char *in, struct infotext *t)
 {

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "diffusion/text_encoder.h"
-#include "diffusion/unet.h"
-#include "diffusion/vae.h"
+#include "networks/text_encoder.h"
+#include "networks/unet.h"
+#include "networks/vae.h"
 
 static char dir[64]; /* a folder of this test's own */
 static struct device *device;

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "base/files.h"
-#include "diffusion/text_encoder.h"
-#include "diffusion/unet.h"
-#include "diffusion/vae.h"
+#include "networks/text_encoder.h"
+#include "networks/unet.h"
+#include "networks/vae.h"
 #include "tests/unit/vector_file.h"
 
 /* Largest difference, relative to the largest value of the stage. */

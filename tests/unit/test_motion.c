@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "diffusion/run_internal.h"
-#include "modalities/picture.h"
+#include "media/picture.h"
 #include "tests/unit/vector_file.h"
 
 #define TOLERANCE 1e-4

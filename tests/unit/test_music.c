@@ -17,10 +17,10 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "media/vorbis.h"
+#include "media/wav.h"
+#include "media/webp.h"
 #include "modalities/modality.h"
-#include "modalities/vorbis.h"
-#include "modalities/wav.h"
-#include "modalities/webp.h"
 
 #define PACK "tests/vectors/sound-tiny"
 

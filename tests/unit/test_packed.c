@@ -18,8 +18,8 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "diffusion/packed.h"
-#include "diffusion/unet.h"
+#include "networks/unet.h"
+#include "weights/packed.h"
 
 #define LIMIT (UINT64_C(1) << 30)
 #define SETTLED_MS 150 /* a file's times of change are then beyond doubt */

@@ -14,7 +14,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "diffusion/run.h"
-#include "diffusion/tokenizer.h"
+#include "networks/tokenizer.h"
 #include "tests/unit/vector_file.h"
 
 #define LATENTS_TOLERANCE 1e-4 /* of the largest latent, after any step */

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/files.h"
-#include "diffusion/safetensors.h"
-#include "diffusion/weights.h"
+#include "weights/safetensors.h"
+#include "weights/weights.h"
 
 static char dir[64]; /* a folder of this test's own */
 

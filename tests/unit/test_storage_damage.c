@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "modalities/webp.h"
+#include "media/webp.h"
 #include "storage/storage.h"
 #include "tests/unit/store_helper.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
-#include "diffusion/tokenizer.h"
+#include "networks/tokenizer.h"
 
 #define SD1 "tests/vectors/sd1-tiny/tokenizer"
 #define SD2 "tests/vectors/sd2-tiny/tokenizer"

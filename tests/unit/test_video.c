@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "base/files.h"
-#include "modalities/metadata.h"
+#include "media/metadata.h"
+#include "media/png.h"
+#include "media/webp.h"
 #include "modalities/modality.h"
-#include "modalities/png.h"
-#include "modalities/webp.h"
 
 enum { WIDTH = 32, HEIGHT = 48, ONE = WIDTH * HEIGHT * 3, FILES = 32 };
 

@@ -11,8 +11,8 @@
 #include <ogg/ogg.h>
 
 #include "base/files.h"
-#include "modalities/vorbis.h"
-#include "modalities/wav.h"
+#include "media/vorbis.h"
+#include "media/wav.h"
 #include "tests/unit/sound_clips.h"
 
 enum { RATE = 22050 };

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "base/files.h"
-#include "modalities/metadata.h"
-#include "modalities/png.h"
-#include "modalities/webp.h"
+#include "media/metadata.h"
+#include "media/png.h"
+#include "media/webp.h"
 
 enum { W = 61, H = 43, PIXELS = W * H };
 

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "diffusion/safetensors.h"
+#include "weights/safetensors.h"
 
 /* Opens tests/vectors/NAME; fails the test when it cannot be read. */
 struct safetensors *vector_file_open(const char *name);

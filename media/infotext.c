@@ -1,0 +1,306 @@
+/* A1111's "parameters" text: writer and parser. */
+#include "media/infotext.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+/* ---- writing ---- */
+
+/* NULL: the place of keys that are not in the table. */
+static const char *const field_order[] = {
+    "Steps",
+    "Sampler",
+    "Schedule type",
+    "CFG scale",
+    "Image CFG scale",
+    "Seed",
+    "Face restoration",
+    "Size",
+    "Model hash",
+    "Model",
+    "VAE hash",
+    "VAE",
+    "Variation seed",
+    "Variation seed strength",
+    "Seed resize from",
+    "Denoising strength",
+    "Conditional mask weight",
+    "Clip skip",
+    "ENSD",
+    "Token merging ratio",
+    "Token merging ratio hr",
+    "Init image hash",
+    "RNG",
+    "NGMS",
+    "Tiling",
+    NULL,
+    "Version",
+    "User",
+};
+enum { ORDER_COUNT = sizeof field_order / sizeof field_order[0] };
+
+static int order_of(const char *key)
+{
+	int unknown = 0;
+	for (int i = 0; i < ORDER_COUNT; i++) {
+		if (!field_order[i])
+			unknown = i;
+		else if (strcmp(field_order[i], key) == 0)
+			return i;
+	}
+	return unknown;
+}
+
+/* A1111 quotes what holds a comma, colon or newline; what the parser would strip or take for
+ * a quoted text needs it too. */
+static bool needs_quotes(const char *value)
+{
+	size_t n = strlen(value);
+	return n == 0 || strpbrk(value, ",:\n\r\"") || isspace((unsigned char)value[0]) ||
+	       isspace((unsigned char)value[n - 1]);
+}
+
+static int put_field(FILE *out, const struct infotext_field *f, bool first, struct error *err)
+{
+	fprintf(out, "%s%s: ", first ? "" : ", ", f->key);
+	if (!needs_quotes(f->value)) {
+		fputs(f->value, out);
+		return SUMI_OK;
+	}
+	json_t *string = json_string(f->value);
+	char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+	json_decref(string);
+	if (!quoted)
+		return error_set(err, SUMI_INVALID, "infotext: field '%s' is not valid UTF-8",
+				 f->key);
+	fputs(quoted, out);
+	free(quoted);
+	return SUMI_OK;
+}
+
+int infotext_write(const struct infotext *text, char **out, struct error *err)
+{
+	size_t size;
+	*out = NULL;
+	FILE *f = open_memstream(out, &size);
+	if (!f)
+		return error_set(err, SUMI_NOMEM, "no memory for the infotext");
+	int status = SUMI_OK;
+	bool first = true;
+	fputs(text->prompt ? text->prompt : "", f);
+	if (text->negative_prompt && *text->negative_prompt)
+		fprintf(f, "\nNegative prompt: %s", text->negative_prompt);
+	for (int place = 0; place < ORDER_COUNT; place++)
+		for (size_t i = 0; i < text->count && !status; i++) {
+			const struct infotext_field *field = &text->fields[i];
+			if (!field->value || order_of(field->key) != place)
+				continue;
+			if (first)
+				fputc('\n', f);
+			status = put_field(f, field, first, err);
+			first = false;
+		}
+	if (fclose(f) != 0 && !status)
+		status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
+	if (status) {
+		free(*out);
+		*out = NULL;
+	}
+	return status;
+}
+
+/* ---- parsing ---- */
+
+/* A piece of the text that is parsed. */
+struct span {
+	const char *at, *end;
+};
+
+static struct span strip(struct span s)
+{
+	while (s.at < s.end && isspace((unsigned char)*s.at))
+		s.at++;
+	while (s.at < s.end && isspace((unsigned char)s.end[-1]))
+		s.end--;
+	return s;
+}
+
+static bool is_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+/* The end of a quoted text at s.at that a comma or the end of the line follows; NULL if there
+ * is none. */
+static const char *quoted_end(struct span s)
+{
+	const char *p = s.at + 1;
+	while (p < s.end && *p != '"')
+		p += *p == '\\' && p + 1 < s.end ? 2 : 1;
+	if (p >= s.end || p == s.at + 1)
+		return NULL;
+	p++;
+	return p == s.end || *p == ',' ? p : NULL;
+}
+
+/* The next pair of A1111's expression  \s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)
+ * in *line, which moves behind it. */
+static bool next_pair(struct span *line, struct span *key, struct span *value)
+{
+	while (line->at < line->end) {
+		if (!is_word(*line->at)) {
+			line->at++;
+			continue;
+		}
+		const char *p = line->at + 1;
+		while (p < line->end && (is_word(*p) || *p == ' ' || *p == '-' || *p == '/'))
+			p++;
+		if (p == line->end || *p != ':' || p - line->at < 2) {
+			line->at = p; /* no key begins inside this run either */
+			continue;
+		}
+		*key = (struct span){line->at, p};
+		value->at = p + 1;
+		while (value->at < line->end && isspace((unsigned char)*value->at))
+			value->at++;
+		value->end = NULL;
+		if (value->at < line->end && *value->at == '"')
+			value->end = quoted_end((struct span){value->at, line->end});
+		if (!value->end)
+			value->end = memchr(value->at, ',', (size_t)(line->end - value->at));
+		if (!value->end)
+			value->end = line->end;
+		line->at = value->end < line->end ? value->end + 1 : line->end;
+		return true;
+	}
+	return false;
+}
+
+static char *unquote(struct span s)
+{
+	size_t n = (size_t)(s.end - s.at);
+	char *text = NULL;
+	if (n >= 2 && s.at[0] == '"' && s.end[-1] == '"') {
+		json_t *string = json_loadb(s.at, n, JSON_DECODE_ANY, NULL);
+		if (json_is_string(string))
+			text = strdup(json_string_value(string));
+		json_decref(string);
+	}
+	return text ? text : strndup(s.at, n);
+}
+
+static int add_field(struct infotext *text, struct span key, struct span value, struct error *err)
+{
+	char *k = strndup(key.at, (size_t)(key.end - key.at)), *v = unquote(value);
+	int status = SUMI_OK;
+	if (!k || !v) {
+		status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
+		goto fail;
+	}
+	for (size_t i = 0; i < text->count; i++)
+		if (strcmp(text->fields[i].key, k) == 0) {
+			free(text->fields[i].value);
+			text->fields[i].value = v;
+			free(k);
+			return SUMI_OK;
+		}
+	if (text->count == INFOTEXT_MAX_FIELDS) {
+		status = error_set(err, SUMI_TOOBIG, "infotext: more than %d fields",
+				   INFOTEXT_MAX_FIELDS);
+		goto fail;
+	}
+	text->fields[text->count++] = (struct infotext_field){k, v};
+	return SUMI_OK;
+fail:
+	free(k);
+	free(v);
+	return status;
+}
+
+/* Splits the lines before the parameters at "Negative prompt:". */
+static int split_prompts(struct span lines, struct infotext *text, struct error *err)
+{
+	static const char mark[] = "Negative prompt:";
+	char *parts[2] = {NULL, NULL};
+	size_t sizes[2];
+	FILE *out[2] = {open_memstream(&parts[0], &sizes[0]), open_memstream(&parts[1], &sizes[1])};
+	int status = SUMI_OK;
+	if (!out[0] || !out[1])
+		status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
+	int which = 0;
+	bool begun[2] = {false, false};
+	while (!status && lines.at < lines.end) {
+		const char *newline = memchr(lines.at, '\n', (size_t)(lines.end - lines.at));
+		struct span line = strip((struct span){lines.at, newline ? newline : lines.end});
+		lines.at = newline ? newline + 1 : lines.end;
+		if ((size_t)(line.end - line.at) >= strlen(mark) &&
+		    memcmp(line.at, mark, strlen(mark)) == 0) {
+			which = 1;
+			line.at += strlen(mark);
+			line = strip(line);
+		}
+		if (begun[which])
+			fputc('\n', out[which]);
+		begun[which] |= line.end > line.at;
+		fwrite(line.at, 1, (size_t)(line.end - line.at), out[which]);
+	}
+	for (int i = 0; i < 2; i++)
+		if (out[i] && fclose(out[i]) != 0 && !status)
+			status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
+	text->prompt = parts[0];
+	text->negative_prompt = parts[1];
+	return status;
+}
+
+int infotext_parse(const char *in, size_t size, struct infotext *text, struct error *err)
+{
+	*text = (struct infotext){0};
+	if (memchr(in, '\0', size))
+		return error_set(err, SUMI_CORRUPT, "infotext: holds a NUL byte");
+	struct span all = strip((struct span){in, in + size});
+	struct span last = all, line, key, value;
+	while (last.at < last.end && memchr(last.at, '\n', (size_t)(last.end - last.at)))
+		last.at = (const char *)memchr(last.at, '\n', (size_t)(last.end - last.at)) + 1;
+	int pairs = 0;
+	for (line = last; next_pair(&line, &key, &value);)
+		pairs++;
+	if (pairs < 3)
+		last.at = last.end;
+	struct span lines = {all.at, last.at};
+	text->fields = calloc(INFOTEXT_MAX_FIELDS, sizeof *text->fields);
+	if (!text->fields)
+		return error_set(err, SUMI_NOMEM, "no memory for the infotext");
+	int status = SUMI_OK;
+	while (!status && next_pair(&last, &key, &value))
+		status = add_field(text, key, value, err);
+	if (!status)
+		status = split_prompts(lines, text, err);
+	if (status)
+		infotext_free(text);
+	return status;
+}
+
+void infotext_free(struct infotext *text)
+{
+	for (size_t i = 0; i < text->count; i++) {
+		free(text->fields[i].key);
+		free(text->fields[i].value);
+	}
+	free(text->fields);
+	free(text->prompt);
+	free(text->negative_prompt);
+	*text = (struct infotext){0};
+}
+
+const char *infotext_get(const struct infotext *text, const char *key)
+{
+	for (size_t i = 0; i < text->count; i++)
+		if (strcmp(text->fields[i].key, key) == 0)
+			return text->fields[i].value;
+	return NULL;
+}

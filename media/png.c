@@ -1,0 +1,293 @@
+/* PNG through libpng. Its errors come as longjmp: everything that must be released on the way
+ * out lives in a struct, where setjmp leaves it alone. */
+#include "media/png.h"
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <png.h>
+
+#include "base/utf8.h"
+
+#define TEXT_CHUNKS_MAX 64
+
+struct job {
+	png_structp png;
+	png_infop info;
+	const char *where;
+	struct error *err;
+	int status;
+	/* reading */
+	const uint8_t *in;
+	size_t left;
+	/* writing */
+	uint8_t *out;
+	size_t size, capacity;
+};
+
+static void on_error(png_structp png, png_const_charp message)
+{
+	struct job *job = png_get_error_ptr(png);
+	if (!job->status)
+		job->status = error_set(job->err, SUMI_CORRUPT, "%s: PNG: %s", job->where, message);
+	png_longjmp(png, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp message)
+{
+	(void)png;
+	(void)message;
+}
+
+/* ---- writing ---- */
+
+static void put_bytes(png_structp png, png_bytep bytes, size_t count)
+{
+	struct job *job = png_get_io_ptr(png);
+	if (job->capacity - job->size < count) {
+		size_t capacity = 2 * (job->size + count);
+		uint8_t *grown = realloc(job->out, capacity);
+		if (!grown) {
+			job->status = error_set(job->err, SUMI_NOMEM,
+						"PNG: no memory for %zu bytes", capacity);
+			png_error(png, "no memory");
+		}
+		job->out = grown;
+		job->capacity = capacity;
+	}
+	memcpy(job->out + job->size, bytes, count);
+	job->size += count;
+}
+
+static void flush_nothing(png_structp png)
+{
+	(void)png;
+}
+
+/* The text in Latin-1, a new string, or NULL when it has other characters or a reader could
+ * take the bytes for UTF-8, as some programs write it into tEXt. */
+static char *to_latin1(const char *text)
+{
+	size_t n = strlen(text), length = 0;
+	char *out = malloc(n + 1);
+	if (!out)
+		return NULL;
+	bool ascii = true;
+	for (size_t i = 0; i < n;) {
+		uint32_t code = 0;
+		i += utf8_decode(text + i, n - i, &code);
+		if (code > 0xFF || (code < 0x20 && code != '\n')) {
+			free(out);
+			return NULL;
+		}
+		ascii &= code < 0x80;
+		out[length++] = (char)code;
+	}
+	out[length] = '\0';
+	if (!ascii && utf8_valid(out, length)) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}
+
+static int check_text(const char *text, struct error *err)
+{
+	if (text && (strlen(text) > METADATA_TEXT_MAX || !utf8_valid(text, strlen(text))))
+		return error_set(err, SUMI_INVALID, "PNG: metadata is too long or not valid UTF-8");
+	return SUMI_OK;
+}
+
+static void write_picture(struct job *job, const uint8_t *rgb, int width, int height,
+			  png_text *texts, int text_count)
+{
+	if (setjmp(png_jmpbuf(job->png)))
+		return;
+	png_set_write_fn(job->png, job, put_bytes, flush_nothing);
+	png_set_IHDR(job->png, job->info, (png_uint_32)width, (png_uint_32)height, 8,
+		     PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+		     PNG_FILTER_TYPE_DEFAULT);
+	png_set_text(job->png, job->info, texts, text_count);
+	png_write_info(job->png, job->info);
+	for (int y = 0; y < height; y++)
+		png_write_row(job->png, rgb + (size_t)y * (size_t)width * 3);
+	png_write_end(job->png, NULL);
+}
+
+int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
+	       uint8_t **data, size_t *size, struct error *err)
+{
+	*data = NULL;
+	*size = 0;
+	if (width < 1 || height < 1 || width > PNG_MAX_SIDE || height > PNG_MAX_SIDE)
+		return error_set(err, SUMI_INVALID, "PNG: %dx%d, a side has 1 to %d pixels", width,
+				 height, PNG_MAX_SIDE);
+	const struct metadata none = {0};
+	meta = meta ? meta : &none;
+	int status;
+	if ((status = check_text(meta->infotext, err)) || (status = check_text(meta->json, err)))
+		return status;
+
+	struct job job = {.where = "writing", .err = err};
+	char *keys[2] = {METADATA_PNG_INFOTEXT, METADATA_PNG_JSON};
+	char *values[2] = {meta->infotext, meta->json}, *latin[2] = {NULL, NULL};
+	png_text texts[2] = {{0}};
+	int count = 0;
+	for (int i = 0; i < 2; i++) {
+		if (!values[i])
+			continue;
+		latin[i] = to_latin1(values[i]);
+		texts[count].compression =
+		    latin[i] ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+		texts[count].key = keys[i];
+		texts[count++].text = latin[i] ? latin[i] : values[i];
+	}
+	job.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning);
+	if (job.png)
+		job.info = png_create_info_struct(job.png);
+	if (job.info)
+		write_picture(&job, rgb, width, height, texts, count);
+	else
+		job.status = error_set(err, SUMI_NOMEM, "PNG: no memory for the encoder");
+	png_destroy_write_struct(&job.png, &job.info);
+	free(latin[0]);
+	free(latin[1]);
+	if (job.status) {
+		free(job.out);
+		return job.status;
+	}
+	*data = job.out;
+	*size = job.size;
+	return SUMI_OK;
+}
+
+/* ---- reading ---- */
+
+static void get_bytes(png_structp png, png_bytep bytes, size_t count)
+{
+	struct job *job = png_get_io_ptr(png);
+	if (count > job->left)
+		png_error(png, "the file is cut off");
+	memcpy(bytes, job->in, count);
+	job->in += count;
+	job->left -= count;
+}
+
+static int begin_reading(struct job *job)
+{
+	job->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, job, on_error, on_warning);
+	if (job->png)
+		job->info = png_create_info_struct(job->png);
+	if (!job->info)
+		return error_set(job->err, SUMI_NOMEM, "%s: no memory to read it", job->where);
+	png_set_read_fn(job->png, job, get_bytes);
+	png_set_user_limits(job->png, PNG_MAX_SIDE, PNG_MAX_SIDE);
+	png_set_chunk_cache_max(job->png, TEXT_CHUNKS_MAX);
+	png_set_chunk_malloc_max(job->png, 4 * METADATA_TEXT_MAX);
+	return SUMI_OK;
+}
+
+/* Any kind of PNG becomes 8-bit RGB. */
+static void read_picture(struct job *job)
+{
+	if (setjmp(png_jmpbuf(job->png)))
+		return;
+	png_read_info(job->png, job->info);
+	size_t width = png_get_image_width(job->png, job->info);
+	size_t height = png_get_image_height(job->png, job->info);
+	if (width * height > PNG_MAX_PIXELS) {
+		job->status =
+		    error_set(job->err, SUMI_TOOBIG, "%s: %zux%zu pixels, at most %u are allowed",
+			      job->where, width, height, PNG_MAX_PIXELS);
+		return;
+	}
+	png_set_expand(job->png);
+	png_set_scale_16(job->png);
+	png_set_gray_to_rgb(job->png);
+	png_color_16 black = {0};
+	png_set_background(job->png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
+	int passes = png_set_interlace_handling(job->png);
+	png_read_update_info(job->png, job->info);
+	if (png_get_rowbytes(job->png, job->info) != 3 * width)
+		png_error(job->png, "cannot be turned into 8-bit RGB");
+	job->out = malloc(3 * width * height);
+	if (!job->out) {
+		job->status = error_set(job->err, SUMI_NOMEM, "%s: no memory for %zux%zu pixels",
+					job->where, width, height);
+		return;
+	}
+	while (passes-- > 0)
+		for (size_t y = 0; y < height; y++)
+			png_read_row(job->png, job->out + 3 * width * y, NULL);
+	png_read_end(job->png, NULL);
+}
+
+int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
+	       int *height, struct error *err)
+{
+	struct job job = {.where = where, .err = err, .in = data, .left = size};
+	*rgb = NULL;
+	job.status = begin_reading(&job);
+	if (!job.status)
+		read_picture(&job);
+	if (job.status) {
+		free(job.out);
+	} else {
+		*rgb = job.out;
+		*width = (int)png_get_image_width(job.png, job.info);
+		*height = (int)png_get_image_height(job.png, job.info);
+	}
+	png_destroy_read_struct(&job.png, &job.info, NULL);
+	return job.status;
+}
+
+static void read_header(struct job *job)
+{
+	if (setjmp(png_jmpbuf(job->png)))
+		return;
+	png_read_info(job->png, job->info);
+}
+
+/* tEXt is Latin-1 by the standard and UTF-8 in the files of some programs. */
+static char *from_chunk(const png_text *chunk)
+{
+	size_t n = strlen(chunk->text);
+	if (utf8_valid(chunk->text, n))
+		return strdup(chunk->text);
+	char *out = malloc(2 * n + 1), *p = out;
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		p += utf8_encode((unsigned char)chunk->text[i], p);
+	*p = '\0';
+	return out;
+}
+
+int png_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
+		      struct error *err)
+{
+	struct job job = {.where = where, .err = err, .in = data, .left = size};
+	job.status = begin_reading(&job);
+	if (!job.status)
+		read_header(&job);
+	png_textp chunks = NULL;
+	int count = 0;
+	if (!job.status)
+		png_get_text(job.png, job.info, &chunks, &count);
+	for (int i = 0; i < count && !job.status; i++) {
+		char **text = strcmp(chunks[i].key, METADATA_PNG_INFOTEXT) == 0 ? &m->infotext
+			      : strcmp(chunks[i].key, METADATA_PNG_JSON) == 0   ? &m->json
+										: NULL;
+		if (!text || *text)
+			continue;
+		if (strlen(chunks[i].text) > METADATA_TEXT_MAX)
+			job.status = error_set(err, SUMI_TOOBIG, "%s: text chunk '%s' is too long",
+					       where, chunks[i].key);
+		else if (!(*text = from_chunk(&chunks[i])))
+			job.status = error_set(err, SUMI_NOMEM, "no memory for metadata");
+	}
+	png_destroy_read_struct(&job.png, &job.info, NULL);
+	return job.status;
+}

@@ -1,0 +1,28 @@
+/* PNG: 8-bit RGB pictures written and read. Same input, same bytes. */
+#ifndef SUMI_MEDIA_PNG_H
+#define SUMI_MEDIA_PNG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "media/metadata.h"
+
+#define PNG_MAX_SIDE 16384
+#define PNG_MAX_PIXELS (1u << 26) /* what the reader accepts */
+
+/* rgb is [height, width, 3]. meta may be NULL; its texts become the chunks "parameters" and
+ * "sumi", tEXt where Latin-1 says it all and iTXt where it does not. The caller frees *data. */
+int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
+	       uint8_t **data, size_t *size, struct error *err);
+
+/* Any PNG to 8-bit RGB (transparency over black), a new buffer [height, width, 3] that the
+ * caller frees. SUMI_TOOBIG past the limits, SUMI_CORRUPT for a damaged file. */
+int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
+	       int *height, struct error *err);
+
+/* Adds to m what the text chunks hold. */
+int png_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
+		      struct error *err);
+
+#endif

@@ -1,0 +1,245 @@
+/* The blocks that UNet and autoencoder are made of. */
+#include "networks/blocks.h"
+
+#include <stdlib.h>
+
+/* Epsilon of the group norm before a transformer, fixed in diffusers' Transformer2DModel. */
+#define TRANSFORMER_NORM_EPSILON 1e-6
+/* Epsilon of PyTorch's LayerNorm, which BasicTransformerBlock uses as it is. */
+#define LAYER_NORM_EPSILON 1e-5
+
+/* --- ResnetBlock2D --- */
+
+void resnet_load(struct loader *l, struct resnet_block *r, int cin, int cout, int groups,
+		 double epsilon, const char *prefix)
+{
+	*r = (struct resnet_block){.cin = cin, .cout = cout, .time_first = -1};
+	load_norm(l, &r->norm1, cin, groups, epsilon, "%s.norm1", prefix);
+	load_conv(l, &r->conv1, cout, cin, 3, 0, "%s.conv1", prefix);
+	load_norm(l, &r->norm2, cout, groups, epsilon, "%s.norm2", prefix);
+	load_conv(l, &r->conv2, cout, cout, 3, 0, "%s.conv2", prefix);
+	if (cin != cout)
+		load_conv(l, &r->shortcut, cout, cin, 1, 0, "%s.conv_shortcut", prefix);
+}
+
+void resnet_forward(struct pass *p, const struct resnet_block *r, struct tensor x,
+		    struct tensor time, struct tensor y)
+{
+	struct tensor add = {0};
+	if (r->time_first >= 0)
+		add = tensor_slice(time, r->time_first, r->cout);
+	struct tensor a = pass_new(p, x.n, x.h, x.w, r->cin);
+	pass_norm(p, &r->norm1, x, a, ACT_SILU);
+	struct tensor b = pass_new(p, x.n, x.h, x.w, r->cout);
+	pass_conv(p, &r->conv1, (struct conv2d_args){.x = a, .y = b, .add = add});
+	pass_free(p, &a);
+	pass_norm(p, &r->norm2, b, b, ACT_SILU);
+	struct tensor residual = x;
+	if (r->cin != r->cout) {
+		pass_conv(p, &r->shortcut, (struct conv2d_args){.x = x, .y = y});
+		residual = y;
+	}
+	pass_conv(p, &r->conv2, (struct conv2d_args){.x = b, .y = y, .residual = residual});
+	pass_free(p, &b);
+}
+
+void resnet_replace(struct pass *p, const struct resnet_block *r, struct tensor *x)
+{
+	/* With a shortcut x is not needed once that is made, so norm1 works in place; without
+	   one the sum is made in x itself. */
+	struct tensor y = *x, a = *x;
+	if (r->cin != r->cout) {
+		y = pass_new(p, x->n, x->h, x->w, r->cout);
+		pass_conv(p, &r->shortcut, (struct conv2d_args){.x = *x, .y = y});
+	} else {
+		a = pass_new(p, x->n, x->h, x->w, r->cin);
+	}
+	pass_norm(p, &r->norm1, *x, a, ACT_SILU);
+	struct tensor b = pass_new(p, x->n, x->h, x->w, r->cout);
+	pass_conv(p, &r->conv1, (struct conv2d_args){.x = a, .y = b});
+	pass_free(p, &a);
+	pass_norm(p, &r->norm2, b, b, ACT_SILU);
+	pass_conv(p, &r->conv2, (struct conv2d_args){.x = b, .y = y, .residual = y});
+	pass_free(p, &b);
+	*x = y;
+}
+
+/* --- Transformer2DModel --- */
+
+static void transformer_layer_load(struct loader *l, struct transformer_layer *t, int c,
+				   int context, const char *prefix)
+{
+	struct stack_part parts[3];
+	static const char *const qkv[] = {"to_q", "to_k", "to_v"};
+	load_norm(l, &t->norm1, c, 0, LAYER_NORM_EPSILON, "%s.norm1", prefix);
+	load_norm(l, &t->norm2, c, 0, LAYER_NORM_EPSILON, "%s.norm2", prefix);
+	load_norm(l, &t->norm3, c, 0, LAYER_NORM_EPSILON, "%s.norm3", prefix);
+	for (int i = 0; i < 3; i++) {
+		weight_name(parts[i].name, "%s.attn1.%s", prefix, qkv[i]);
+		parts[i].cout = c;
+	}
+	load_linear_stack(l, &t->qkv, parts, 3, c, LOAD_NO_BIAS);
+	load_linear(l, &t->out1, c, c, 0, "%s.attn1.to_out.0", prefix);
+	load_linear(l, &t->q, c, c, LOAD_NO_BIAS, "%s.attn2.to_q", prefix);
+	for (int i = 0; i < 2; i++)
+		weight_name(parts[i].name, "%s.attn2.%s", prefix, qkv[i + 1]);
+	load_linear_stack(l, &t->kv, parts, 2, context, LOAD_NO_BIAS);
+	load_linear(l, &t->out2, c, c, 0, "%s.attn2.to_out.0", prefix);
+	load_linear(l, &t->ff_in, 8 * c, c, LOAD_GEGLU, "%s.ff.net.0.proj", prefix);
+	load_linear(l, &t->ff_out, c, 4 * c, 0, "%s.ff.net.2", prefix);
+}
+
+void transformer_load(struct loader *l, struct transformer_block *t, int channels, int heads,
+		      int count, int context, int groups, const char *prefix, int *text_index)
+{
+	*t = (struct transformer_block){.channels = channels, .heads = heads, .count = count};
+	if (channels % heads != 0) {
+		loader_fail(l, SUMI_INVALID,
+			    "config.json: %d channels of '%s' do not form %d attention heads",
+			    channels, prefix, heads);
+		return;
+	}
+	t->layers = calloc((size_t)count, sizeof *t->layers);
+	if (!t->layers) {
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", prefix);
+		return;
+	}
+	load_norm(l, &t->norm, channels, groups, TRANSFORMER_NORM_EPSILON, "%s.norm", prefix);
+	load_linear(l, &t->proj_in, channels, channels, 0, "%s.proj_in", prefix);
+	for (int i = 0; i < count; i++) {
+		char name[WEIGHT_NAME_MAX];
+		weight_name(name, "%s.transformer_blocks.%d", prefix, i);
+		transformer_layer_load(l, &t->layers[i], channels, context, name);
+		t->layers[i].text_index = (*text_index)++;
+	}
+	load_linear(l, &t->proj_out, channels, channels, 0, "%s.proj_out", prefix);
+}
+
+void transformer_clear(struct transformer_block *t)
+{
+	free(t->layers);
+	t->layers = NULL;
+}
+
+/* h += out1(attention over the picture's own pixels). a is scratch of h's shape. */
+static void self_attention(struct pass *p, const struct transformer_block *t,
+			   const struct transformer_layer *layer, struct tensor h, struct tensor a)
+{
+	int c = t->channels;
+	struct tensor qkv = pass_new(p, h.n, h.h, h.w, 3 * c);
+	pass_norm(p, &layer->norm1, h, a, ACT_NONE);
+	pass_linear(p, &layer->qkv, (struct linear_args){.x = a, .y = qkv});
+	pass_attention(p, &(struct attention_args){
+			      .q = tensor_tokens(tensor_slice(qkv, 0, c), h.n),
+			      .k = tensor_tokens(tensor_slice(qkv, c, c), h.n),
+			      .v = tensor_tokens(tensor_slice(qkv, 2 * c, c), h.n),
+			      .y = tensor_tokens(a, h.n),
+			      .heads = t->heads,
+			      .scale = head_scale(c, t->heads),
+			  });
+	pass_free(p, &qkv);
+	pass_linear(p, &layer->out1, (struct linear_args){.x = a, .y = h, .residual = h});
+}
+
+/* y = attention of the pixels of a part's pictures, q, to its text. */
+static void attend_text(struct pass *p, const struct transformer_block *t, struct tensor kv,
+			struct tensor q, struct tensor y)
+{
+	int c = t->channels;
+	/* Pixels do not see each other here, so pictures with one text are one long row. */
+	pass_attention(p, &(struct attention_args){
+			      .q = tensor_tokens(q, kv.n),
+			      .k = tensor_slice(kv, 0, c),
+			      .v = tensor_slice(kv, c, c),
+			      .y = tensor_tokens(y, kv.n),
+			      .heads = t->heads,
+			      .scale = head_scale(c, t->heads),
+			  });
+}
+
+/* h += out2(attention of the pixels to the texts). */
+static void cross_attention(struct pass *p, const struct transformer_block *t,
+			    const struct transformer_layer *layer, const struct text_batch *texts,
+			    struct tensor h, struct tensor a)
+{
+	struct tensor q = pass_new(p, h.n, h.h, h.w, t->channels);
+	pass_norm(p, &layer->norm2, h, a, ACT_NONE);
+	pass_linear(p, &layer->q, (struct linear_args){.x = a, .y = q});
+	for (int i = 0, first = 0; i < texts->count; first += texts->parts[i++].pictures) {
+		const struct text_part *part = &texts->parts[i];
+		attend_text(p, t, part->cache.kv[layer->text_index],
+			    tensor_pictures(q, first, part->pictures),
+			    tensor_pictures(a, first, part->pictures));
+	}
+	pass_free(p, &q);
+	pass_linear(p, &layer->out2, (struct linear_args){.x = a, .y = h, .residual = h});
+}
+
+/* h += ff_out(geglu(ff_in(h))). */
+static void feed_forward(struct pass *p, const struct transformer_layer *layer, struct tensor h,
+			 struct tensor a)
+{
+	struct tensor wide = pass_new(p, h.n, h.h, h.w, layer->ff_out.cin);
+	pass_norm(p, &layer->norm3, h, a, ACT_NONE);
+	pass_linear(p, &layer->ff_in, (struct linear_args){.x = a, .y = wide, .act = ACT_GEGLU});
+	pass_linear(p, &layer->ff_out, (struct linear_args){.x = wide, .y = h, .residual = h});
+	pass_free(p, &wide);
+}
+
+void transformer_forward(struct pass *p, const struct transformer_block *t, struct tensor x,
+			 const struct text_batch *texts, struct tensor y, const char *prefix)
+{
+	struct tensor a = pass_new(p, x.n, x.h, x.w, t->channels);
+	struct tensor h = pass_new(p, x.n, x.h, x.w, t->channels);
+	pass_norm(p, &t->norm, x, a, ACT_NONE);
+	pass_tap(p, &a, "%s.norm", prefix);
+	pass_linear(p, &t->proj_in, (struct linear_args){.x = a, .y = h});
+	pass_tap(p, &h, "%s.proj_in", prefix);
+	for (int i = 0; i < t->count; i++) {
+		self_attention(p, t, &t->layers[i], h, a);
+		cross_attention(p, t, &t->layers[i], texts, h, a);
+		feed_forward(p, &t->layers[i], h, a);
+		pass_tap(p, &h, "%s.transformer_blocks.%d", prefix, i);
+	}
+	pass_free(p, &a);
+	pass_linear(p, &t->proj_out, (struct linear_args){.x = h, .y = y, .residual = x});
+	pass_free(p, &h);
+}
+
+/* --- AutoencoderKL's attention --- */
+
+void pixel_attention_load(struct loader *l, struct pixel_attention *a, int channels, int groups,
+			  double epsilon, const char *prefix)
+{
+	static const char *const qkv[] = {"to_q", "to_k", "to_v"};
+	struct stack_part parts[3];
+	*a = (struct pixel_attention){.channels = channels};
+	load_norm(l, &a->norm, channels, groups, epsilon, "%s.group_norm", prefix);
+	for (int i = 0; i < 3; i++) {
+		weight_name(parts[i].name, "%s.%s", prefix, qkv[i]);
+		parts[i].cout = channels;
+	}
+	load_linear_stack(l, &a->qkv, parts, 3, channels, 0);
+	load_linear(l, &a->out, channels, channels, 0, "%s.to_out.0", prefix);
+}
+
+void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, struct tensor x,
+			     struct tensor y)
+{
+	int c = a->channels;
+	struct tensor h = pass_new(p, x.n, x.h, x.w, c);
+	struct tensor qkv = pass_new(p, x.n, x.h, x.w, 3 * c);
+	pass_norm(p, &a->norm, x, h, ACT_NONE);
+	pass_linear(p, &a->qkv, (struct linear_args){.x = h, .y = qkv});
+	pass_attention(p, &(struct attention_args){
+			      .q = tensor_tokens(tensor_slice(qkv, 0, c), x.n),
+			      .k = tensor_tokens(tensor_slice(qkv, c, c), x.n),
+			      .v = tensor_tokens(tensor_slice(qkv, 2 * c, c), x.n),
+			      .y = tensor_tokens(h, x.n),
+			      .heads = 1,
+			      .scale = head_scale(c, 1),
+			  });
+	pass_free(p, &qkv);
+	pass_linear(p, &a->out, (struct linear_args){.x = h, .y = y, .residual = x});
+	pass_free(p, &h);
+}

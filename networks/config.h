@@ -1,0 +1,86 @@
+/* The configs of a pack's models, as diffusers and transformers write them (config.json).
+ *
+ * Fields that this code does not know are ignored; known ones whose value would change the
+ * computation in a way that is not supported are refused by name. Missing fields have the
+ * defaults of the libraries. */
+#ifndef SUMI_NETWORKS_CONFIG_H
+#define SUMI_NETWORKS_CONFIG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "backends/backend.h"
+
+#define CONFIG_LEVELS_MAX 8
+
+/* CLIPTextModel. */
+struct text_config {
+	int vocabulary; /* tokens that have an embedding */
+	int width;      /* channels of an embedding */
+	int inner;      /* channels inside the MLP */
+	int layers, heads;
+	int tokens;          /* positions: the longest text */
+	enum activation act; /* ACT_QUICK_GELU or ACT_GELU */
+	double epsilon;
+};
+
+/* UNet2DConditionModel. Levels count from the top (full size) down. */
+struct unet_config {
+	int in_channels, out_channels;
+	int levels;
+	int channels[CONFIG_LEVELS_MAX];
+	int layers[CONFIG_LEVELS_MAX]; /* residual blocks on the way down; one more up */
+	int transformer_layers[CONFIG_LEVELS_MAX]; /* where there is attention */
+	int heads[CONFIG_LEVELS_MAX];
+	bool down_attention[CONFIG_LEVELS_MAX], up_attention[CONFIG_LEVELS_MAX]; /* by level */
+	int context; /* channels of a text embedding */
+	int groups;
+	double epsilon;
+	bool center_input; /* the input is taken as 2·x − 1 */
+	bool flip_sin_to_cos;
+	double freq_shift;
+	int time_width; /* channels of the time embedding */
+	int time_cond;  /* channels of the guidance embedding (LCM), 0: none */
+	int conv_in_kernel, conv_out_kernel;
+	int sample_height, sample_width; /* latent pixels it was trained at */
+};
+
+/* MotionAdapter (AnimateDiff), for a UNet with the same levels. */
+struct motion_config {
+	int heads, groups;
+	int positions;                             /* frames that the position table knows */
+	int layers[CONFIG_LEVELS_MAX];             /* modules of a block on the way down */
+	int transformer_layers[CONFIG_LEVELS_MAX]; /* in each */
+	int mid_transformer_layers;                /* 0: no module in the middle */
+};
+
+enum vae_kind { VAE_KL, VAE_TINY };
+
+/* AutoencoderKL or AutoencoderTiny. */
+struct vae_config {
+	enum vae_kind kind;
+	int in_channels, out_channels, latent_channels;
+	int levels;
+	int scale; /* pixels a latent pixel stands for, each way: 2^(levels − 1) */
+	int channels[CONFIG_LEVELS_MAX];
+	/* latents as the UNet sees them = (encoded − shift) · scaling */
+	double scaling, shift;
+	/* AutoencoderKL */
+	int layers, groups;
+	bool quant_conv, post_quant_conv, mid_attention;
+	/* AutoencoderTiny; channels[] counts for the encoder */
+	int decoder_channels[CONFIG_LEVELS_MAX];
+	int encoder_blocks[CONFIG_LEVELS_MAX], decoder_blocks[CONFIG_LEVELS_MAX];
+};
+
+/* Each reads FOLDER/config.json. SUMI_INVALID or SUMI_UNSUPPORTED with the file, the field
+ * and what is allowed. */
+int text_config_read(const char *folder, struct text_config *out, struct error *err);
+int unet_config_read(const char *folder, struct unet_config *out, struct error *err);
+int vae_config_read(const char *folder, struct vae_config *out, struct error *err);
+
+/* The same; the adapter must fit the UNet. */
+int motion_config_read(const char *folder, const struct unet_config *unet,
+		       struct motion_config *out, struct error *err);
+
+#endif

@@ -1,0 +1,250 @@
+/* One forward pass of a model. */
+#include "networks/pass.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct pass pass_begin(struct device *device, const struct tap *tap, struct error *err)
+{
+	struct pass p = {.device = device, .dtype = device->activation_dtype, .err = err};
+	if (tap)
+		p.tap = *tap;
+	return p;
+}
+
+struct pass pass_plan(enum dtype dtype)
+{
+	return (struct pass){.dtype = dtype};
+}
+
+void pass_fail(struct pass *p, int status, const char *format, ...)
+{
+	char text[sizeof p->err->text];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (!p->status)
+		p->status = error_set(p->err, status, "%s", text);
+}
+
+/* --- temporaries --- */
+
+static size_t bytes_of(const struct tensor *t)
+{
+	return (size_t)t->n * (size_t)t->h * (size_t)t->w * (size_t)t->c * dtype_size(t->dtype);
+}
+
+struct tensor pass_new(struct pass *p, int n, int h, int w, int c)
+{
+	struct tensor t = {.n = n, .h = h, .w = w, .c = c, .ld = c, .dtype = p->dtype};
+	if (p->status)
+		return t;
+	if (p->device)
+		p->status = device_buffer_new(p->device, bytes_of(&t), &t.buffer, p->err);
+	p->bytes += bytes_of(&t);
+	if (p->bytes > p->bytes_peak)
+		p->bytes_peak = p->bytes;
+	return t;
+}
+
+void pass_free(struct pass *p, struct tensor *t)
+{
+	if (p->device)
+		device_buffer_free(p->device, t->buffer);
+	t->buffer = NULL;
+	p->bytes -= p->bytes < bytes_of(t) ? p->bytes : bytes_of(t);
+}
+
+struct tensor pass_upload(struct pass *p, const float *values, int n, int h, int w, int c)
+{
+	enum dtype dtype = p->dtype;
+	p->dtype = DTYPE_F32;
+	struct tensor t = pass_new(p, n, h, w, c);
+	p->dtype = dtype;
+	if (p->device && !p->status)
+		p->status = device_write(p->device, t.buffer, 0, values, bytes_of(&t), p->err);
+	if (dtype == DTYPE_F32)
+		return t;
+	struct tensor y = pass_new(p, n, h, w, c);
+	pass_axpby(p, &(struct axpby_args){.a = t, .y = y, .alpha = 1});
+	pass_free(p, &t);
+	return y;
+}
+
+void pass_download(struct pass *p, const struct tensor *t, float *values)
+{
+	if (!p->device || p->status)
+		return;
+	struct tensor dense = *t;
+	bool copied = t->dtype != DTYPE_F32 || t->ld != t->c;
+	if (copied) {
+		enum dtype dtype = p->dtype;
+		p->dtype = DTYPE_F32;
+		dense = pass_new(p, t->n, t->h, t->w, t->c);
+		p->dtype = dtype;
+		pass_axpby(p, &(struct axpby_args){.a = *t, .y = dense, .alpha = 1});
+	}
+	if (!p->status)
+		p->status = device_read(p->device, dense.buffer, dense.offset * sizeof(float),
+					values, bytes_of(&dense), p->err);
+	if (copied)
+		pass_free(p, &dense);
+}
+
+struct tensor tensor_slice(struct tensor t, int first, int c)
+{
+	t.offset += (size_t)first;
+	t.c = c;
+	return t;
+}
+
+struct tensor tensor_pictures(struct tensor t, int first, int n)
+{
+	t.offset += (size_t)first * (size_t)t.h * (size_t)t.w * (size_t)t.ld;
+	t.n = n;
+	return t;
+}
+
+struct tensor tensor_tokens(struct tensor t, int n)
+{
+	t.w = (int)((long long)t.n * t.h * t.w / n);
+	t.h = 1;
+	t.n = n;
+	return t;
+}
+
+/* --- operations --- */
+
+static bool idle(const struct pass *p)
+{
+	return p->status || !p->device;
+}
+
+void pass_conv(struct pass *p, const struct conv_layer *layer, struct conv2d_args args)
+{
+	if (idle(p))
+		return;
+	args.weight = layer->weight;
+	args.bias = layer->bias;
+	if (args.stride == 0)
+		args.stride = 1;
+	p->status = device_conv2d(p->device, &args, p->err);
+}
+
+void pass_linear(struct pass *p, const struct linear_layer *layer, struct linear_args args)
+{
+	if (idle(p))
+		return;
+	args.weight = layer->weight;
+	args.bias = layer->bias;
+	p->status = device_linear(p->device, &args, p->err);
+}
+
+void pass_norm(struct pass *p, const struct norm_layer *layer, struct tensor x, struct tensor y,
+	       enum activation act)
+{
+	if (idle(p))
+		return;
+	if (layer->groups == 0) {
+		p->status = device_layer_norm(p->device,
+					      &(struct layer_norm_args){.x = x,
+									.y = y,
+									.gamma = layer->gamma,
+									.beta = layer->beta,
+									.epsilon = layer->epsilon},
+					      p->err);
+		return;
+	}
+	p->status = device_group_norm(p->device,
+				      &(struct group_norm_args){.x = x,
+								.y = y,
+								.gamma = layer->gamma,
+								.beta = layer->beta,
+								.groups = layer->groups,
+								.epsilon = layer->epsilon,
+								.act = act},
+				      p->err);
+}
+
+void pass_attention(struct pass *p, const struct attention_args *args)
+{
+	if (!idle(p))
+		p->status = device_attention(p->device, args, p->err);
+}
+
+void pass_axpby(struct pass *p, const struct axpby_args *args)
+{
+	if (!idle(p))
+		p->status = device_axpby(p->device, args, p->err);
+}
+
+void pass_embedding(struct pass *p, const struct embedding_args *args)
+{
+	if (!idle(p))
+		p->status = device_embedding(p->device, args, p->err);
+}
+
+void pass_permute(struct pass *p, const struct permute_args *args)
+{
+	if (!idle(p))
+		p->status = device_permute(p->device, args, p->err);
+}
+
+void pass_timestep(struct pass *p, const struct timestep_args *args)
+{
+	if (!idle(p))
+		p->status = device_timestep(p->device, args, p->err);
+}
+
+float head_scale(int channels, int heads)
+{
+	int width = channels / heads;
+	return 1.0f / sqrtf((float)width);
+}
+
+/* Copies count pixels of x from x_first to every second pixel of y from y_first. */
+static void spread(struct pass *p, struct tensor x, size_t x_first, struct tensor y, size_t y_first,
+		   int count)
+{
+	x.n = x.h = y.n = y.h = 1;
+	x.w = y.w = count;
+	x.offset += x_first * (size_t)x.ld;
+	y.offset += y_first * (size_t)y.ld;
+	y.ld *= 2;
+	pass_axpby(p, &(struct axpby_args){.a = x, .y = y, .alpha = 1});
+}
+
+void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct tensor x, struct tensor y)
+{
+	if (y.h == 2 * x.h && y.w == 2 * x.w) {
+		pass_conv(p, layer, (struct conv2d_args){.x = x, .y = y, .upsample = true});
+		return;
+	}
+	/* The convolution's zero border must lie at y's edge, not one pixel behind it, so the
+	 * enlarged picture is made first: two copies a row. Only odd latent sizes come here. */
+	struct tensor large = pass_new(p, y.n, y.h, y.w, x.c);
+	for (int n = 0; n < y.n; n++)
+		for (int row = 0; row < y.h; row++) {
+			size_t from = ((size_t)n * (size_t)x.h + (size_t)row / 2) * (size_t)x.w;
+			size_t to = ((size_t)n * (size_t)y.h + (size_t)row) * (size_t)y.w;
+			spread(p, x, from, large, to, (y.w + 1) / 2);
+			if (y.w > 1)
+				spread(p, x, from, large, to + 1, y.w / 2);
+		}
+	pass_conv(p, layer, (struct conv2d_args){.x = large, .y = y});
+	pass_free(p, &large);
+}
+
+void pass_tap(struct pass *p, const struct tensor *t, const char *format, ...)
+{
+	if (!p->tap.call || idle(p))
+		return;
+	char name[256];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(name, sizeof name, format, ap);
+	va_end(ap);
+	p->tap.call(p->tap.user, name, t);
+}

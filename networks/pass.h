@@ -1,0 +1,81 @@
+/* One forward pass of a model: temporary tensors and the operations between them.
+ *
+ * A pass is sticky: after its first failure every call does nothing, so that a model's
+ * forward function reads as its data flow. What pass_new() gave is given back by
+ * pass_free(), also in a pass that has failed.
+ *
+ * A pass without a device only counts the memory that the temporaries would take. */
+#ifndef SUMI_NETWORKS_PASS_H
+#define SUMI_NETWORKS_PASS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backends/backend.h"
+#include "weights/loader.h"
+
+/* Called with the result of each stage, for tests and tools. The tensor is borrowed. */
+struct tap {
+	void (*call)(void *user, const char *name, const struct tensor *t); /* NULL: none */
+	void *user;
+};
+
+struct pass {
+	struct device *device; /* NULL: plan only */
+	enum dtype dtype;      /* of activations */
+	struct tap tap;
+	int status; /* SUMI_OK until the first failure */
+	struct error *err;
+	uint64_t bytes, bytes_peak; /* of temporaries */
+};
+
+/* A pass on a device, which stores activations as that likes them best; tap NULL: none. */
+struct pass pass_begin(struct device *device, const struct tap *tap, struct error *err);
+/* A pass that only counts. */
+struct pass pass_plan(enum dtype dtype);
+
+/* Fails the pass with a message of the caller's. */
+void pass_fail(struct pass *p, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A temporary [n, h, w, c] with arbitrary content. */
+struct tensor pass_new(struct pass *p, int n, int h, int w, int c);
+void pass_free(struct pass *p, struct tensor *t);
+
+/* Host values, float32 and dense, to a new temporary and back. */
+struct tensor pass_upload(struct pass *p, const float *values, int n, int h, int w, int c);
+void pass_download(struct pass *p, const struct tensor *t, float *values);
+
+/* Channels first … first + c - 1 of t. */
+struct tensor tensor_slice(struct tensor t, int first, int c);
+
+/* Pictures first … first + n - 1 of t. */
+struct tensor tensor_pictures(struct tensor t, int first, int n);
+
+/* The same memory as n batches of tokens: [n, 1, n_old·h·w / n, c]. */
+struct tensor tensor_tokens(struct tensor t, int n);
+
+/* The fields that the layer decides (weight, bias, stride 1 for 0) are filled in; the
+ * rest is the caller's. */
+void pass_conv(struct pass *p, const struct conv_layer *layer, struct conv2d_args args);
+void pass_linear(struct pass *p, const struct linear_layer *layer, struct linear_args args);
+void pass_norm(struct pass *p, const struct norm_layer *layer, struct tensor x, struct tensor y,
+	       enum activation act);
+void pass_attention(struct pass *p, const struct attention_args *args);
+void pass_axpby(struct pass *p, const struct axpby_args *args);
+void pass_embedding(struct pass *p, const struct embedding_args *args);
+void pass_permute(struct pass *p, const struct permute_args *args);
+void pass_timestep(struct pass *p, const struct timestep_args *args);
+
+/* 3×3 convolution of x seen at y's size, nearest neighbour: y is twice as large as x, or
+ * one row or column less. */
+void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct tensor x, struct tensor y);
+
+/* Attention's usual scale: 1 / √(channels of a head). */
+float head_scale(int channels, int heads);
+
+/* Hands a stage's result to the tap, under a name given by format. */
+void pass_tap(struct pass *p, const struct tensor *t, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

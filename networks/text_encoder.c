@@ -1,0 +1,174 @@
+/* CLIPTextModel. */
+#include "networks/text_encoder.h"
+
+#include <stdlib.h>
+
+struct text_layer {
+	struct norm_layer norm1, norm2;
+	struct linear_layer qkv, out; /* self-attention; q, k and v side by side */
+	struct linear_layer fc1, fc2;
+};
+
+struct text_encoder {
+	struct text_config config;
+	struct weight_set set;
+	struct linear_layer tokens, positions; /* tables [vocabulary, width], [tokens, width] */
+	struct text_layer *layers;             /* [config.layers] */
+	struct norm_layer final_norm;
+};
+
+/* --- loading --- */
+
+static void load_layer(struct loader *l, struct text_layer *t, const struct text_config *c,
+		       int index)
+{
+	static const char *const qkv[] = {"q_proj", "k_proj", "v_proj"};
+	struct stack_part parts[3];
+	char prefix[WEIGHT_NAME_MAX];
+	weight_name(prefix, "text_model.encoder.layers.%d", index);
+	load_norm(l, &t->norm1, c->width, 0, c->epsilon, "%s.layer_norm1", prefix);
+	load_norm(l, &t->norm2, c->width, 0, c->epsilon, "%s.layer_norm2", prefix);
+	for (int i = 0; i < 3; i++) {
+		weight_name(parts[i].name, "%s.self_attn.%s", prefix, qkv[i]);
+		parts[i].cout = c->width;
+	}
+	load_linear_stack(l, &t->qkv, parts, 3, c->width, 0);
+	load_linear(l, &t->out, c->width, c->width, 0, "%s.self_attn.out_proj", prefix);
+	load_linear(l, &t->fc1, c->inner, c->width, 0, "%s.mlp.fc1", prefix);
+	load_linear(l, &t->fc2, c->width, c->inner, 0, "%s.mlp.fc2", prefix);
+}
+
+static int build(struct text_encoder *te, struct weights *files, struct error *err)
+{
+	const struct text_config *c = &te->config;
+	struct loader l = {.files = files, .set = &te->set, .err = err};
+	te->layers = calloc((size_t)c->layers, sizeof *te->layers);
+	if (!te->layers)
+		return error_set(err, SUMI_NOMEM, "out of memory while loading a text encoder");
+	load_linear(&l, &te->tokens, c->vocabulary, c->width, LOAD_TABLE,
+		    "text_model.embeddings.token_embedding");
+	load_linear(&l, &te->positions, c->tokens, c->width, LOAD_TABLE,
+		    "text_model.embeddings.position_embedding");
+	for (int i = 0; i < c->layers; i++)
+		load_layer(&l, &te->layers[i], c, i);
+	load_norm(&l, &te->final_norm, c->width, 0, c->epsilon, "text_model.final_layer_norm");
+	return loader_end(&l);
+}
+
+int text_encoder_open(struct device *device, const char *folder, struct text_encoder **out,
+		      struct error *err)
+{
+	*out = NULL;
+	struct weights *files = NULL;
+	struct text_encoder *te = calloc(1, sizeof *te);
+	if (!te)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
+	te->set.device = device;
+	int status = text_config_read(folder, &te->config, err);
+	if (!status)
+		status = weights_open(folder, &files, err);
+	if (!status)
+		status = build(te, files, err);
+	/* Layers behind the last one would be left out in silence. Other parts of CLIP
+	   (text_projection, the vision tower) are none of this model's business. */
+	if (!status)
+		status = weights_check_unused(files, "text_model.encoder.", err);
+	if (!status)
+		status = weights_check_unused(files, "encoder.", err);
+	weights_close(files);
+	if (status) {
+		text_encoder_close(te);
+		return status;
+	}
+	*out = te;
+	return SUMI_OK;
+}
+
+void text_encoder_close(struct text_encoder *te)
+{
+	if (!te)
+		return;
+	weight_set_clear(&te->set);
+	free(te->layers);
+	free(te);
+}
+
+const struct text_config *text_encoder_config(const struct text_encoder *te)
+{
+	return &te->config;
+}
+
+/* --- running --- */
+
+/* x [n, 1, tokens, width] in place. */
+static void layer_forward(struct pass *p, const struct text_encoder *te, const struct text_layer *t,
+			  struct tensor x)
+{
+	int c = te->config.width;
+	struct tensor a = pass_new(p, x.n, 1, x.w, c);
+	struct tensor qkv = pass_new(p, x.n, 1, x.w, 3 * c);
+	pass_norm(p, &t->norm1, x, a, ACT_NONE);
+	pass_linear(p, &t->qkv, (struct linear_args){.x = a, .y = qkv});
+	pass_attention(p, &(struct attention_args){
+			      .q = tensor_slice(qkv, 0, c),
+			      .k = tensor_slice(qkv, c, c),
+			      .v = tensor_slice(qkv, 2 * c, c),
+			      .y = a,
+			      .heads = te->config.heads,
+			      .scale = head_scale(c, te->config.heads),
+			      .causal = true,
+			  });
+	pass_free(p, &qkv);
+	pass_linear(p, &t->out, (struct linear_args){.x = a, .y = x, .residual = x});
+	struct tensor wide = pass_new(p, x.n, 1, x.w, te->config.inner);
+	pass_norm(p, &t->norm2, x, a, ACT_NONE);
+	pass_linear(p, &t->fc1, (struct linear_args){.x = a, .y = wide, .act = te->config.act});
+	pass_linear(p, &t->fc2, (struct linear_args){.x = wide, .y = x, .residual = x});
+	pass_free(p, &wide);
+	pass_free(p, &a);
+}
+
+static void forward(struct pass *p, const struct text_encoder *te, const struct text_input *in,
+		    float *embeddings)
+{
+	struct tensor x = pass_new(p, in->n, 1, in->tokens, te->config.width);
+	pass_embedding(p, &(struct embedding_args){.table = te->tokens.weight,
+						   .position = te->positions.weight,
+						   .ids = in->ids,
+						   .y = x});
+	pass_tap(p, &x, "hidden.0");
+	for (int i = 0; i < te->config.layers - in->clip_skip; i++) {
+		layer_forward(p, te, &te->layers[i], x);
+		pass_tap(p, &x, "hidden.%d", i + 1);
+	}
+	pass_norm(p, &te->final_norm, x, x, ACT_NONE);
+	pass_download(p, &x, embeddings);
+	pass_free(p, &x);
+}
+
+int text_encoder_forward(struct text_encoder *te, const struct text_input *in, float *embeddings,
+			 struct error *err)
+{
+	if (in->n < 1 || in->tokens < 1 || in->tokens > te->config.tokens)
+		return error_set(err, SUMI_INVALID,
+				 "text: %d rows of %d tokens, the model has %d positions", in->n,
+				 in->tokens, te->config.tokens);
+	if (in->clip_skip < 0 || in->clip_skip >= te->config.layers)
+		return error_set(err, SUMI_INVALID,
+				 "clip_skip is %d, the text encoder's %d layers allow 0 to %d",
+				 in->clip_skip, te->config.layers, te->config.layers - 1);
+	struct pass p = pass_begin(te->set.device, &in->tap, err);
+	forward(&p, te, in, embeddings);
+	return p.status;
+}
+
+uint64_t text_encoder_memory(const struct text_config *config, int n, int tokens, enum dtype dtype)
+{
+	struct text_encoder te = {.config = *config};
+	struct pass p = pass_plan(dtype);
+	if (build(&te, NULL, NULL))
+		return 0;
+	forward(&p, &te, &(struct text_input){.n = n, .tokens = tokens}, NULL);
+	free(te.layers);
+	return p.bytes_peak;
+}

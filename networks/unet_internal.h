@@ -1,0 +1,61 @@
+/* What unet.c (the model and its forward pass) and unet_load.c (building it) share. */
+#ifndef SUMI_NETWORKS_UNET_INTERNAL_H
+#define SUMI_NETWORKS_UNET_INTERNAL_H
+
+#include "networks/blocks.h"
+#include "networks/motion.h"
+#include "networks/unet.h"
+
+/* A residual block and what follows it: attention where the level has it. */
+struct unet_layer {
+	struct resnet_block resnet;
+	struct transformer_block attention; /* count 0: none */
+	struct motion_block motion;         /* count 0: none */
+};
+
+/* One of down_blocks or up_blocks. */
+struct unet_stage {
+	struct unet_layer *layers; /* owned, [count] */
+	int count;
+	bool resamples;             /* all but the last on either way */
+	struct conv_layer resample; /* stride 2 down; after doubling up */
+	int channels;
+};
+
+/* A tensor that crosses from the way down to the way up. Both parts lie in one buffer,
+ * channels of the way up first, so that their concatenation is never made. */
+struct unet_skip {
+	int up;   /* channels that come from below */
+	int skip; /* channels that come across */
+};
+
+#define UNET_SKIPS_MAX (CONFIG_LEVELS_MAX * 65 + 1)
+
+struct unet {
+	struct unet_config config;
+	struct weight_set set;
+	struct linear_layer time_cond;    /* [channels[0], time_cond], no bias */
+	struct linear_layer time1, time2; /* time_embedding */
+	struct linear_layer time_all;     /* every residual block's time_emb_proj, stacked */
+	struct conv_layer conv_in, conv_out;
+	struct unet_stage down[CONFIG_LEVELS_MAX]; /* from the top down */
+	struct resnet_block mid1, mid2;
+	struct transformer_block mid_attention;
+	struct motion_block mid_motion;          /* count 0: none */
+	struct motion_config motion;             /* positions 0: there are no motion modules */
+	struct unet_stage up[CONFIG_LEVELS_MAX]; /* from the bottom up */
+	struct norm_layer norm_out;
+	struct unet_skip skips[UNET_SKIPS_MAX]; /* in the order in which the way down makes them */
+	int skip_count;
+	int text_count; /* transformer layers */
+};
+
+/* Fills a zeroed unet whose config is set; files NULL: shapes only. The caller clears it
+ * with unet_clear(), also after a failure. */
+int unet_build(struct unet *unet, struct weights *files, struct error *err);
+void unet_clear(struct unet *unet);
+
+/* Loads the motion modules that unet->motion describes; the same rules. */
+int unet_build_motion(struct unet *unet, struct weights *files, struct error *err);
+
+#endif

@@ -1,0 +1,247 @@
+/* The autoencoders: what both kinds share. */
+#include "networks/vae.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "networks/vae_internal.h"
+
+/* --- life --- */
+
+static void load_half(struct loader *l, struct vae_half *half, const struct vae_config *c,
+		      bool encoder)
+{
+	if (c->kind == VAE_KL)
+		kl_load(l, &half->kl, c, encoder);
+	else
+		tiny_load(l, &half->tiny, c, encoder);
+}
+
+static int open_half(struct vae *vae, struct vae_half *half, bool encoder, struct error *err)
+{
+	struct weights *files;
+	int status = weights_open(vae->folder, &files, err);
+	if (status)
+		return status;
+	struct loader l = {
+	    .files = files,
+	    .set = &half->set,
+	    .part = encoder ? "encoder" : "decoder",
+	    .err = err,
+	};
+	load_half(&l, half, &vae->config, encoder);
+	status = loader_end(&l);
+	if (!status)
+		status = weights_check_unused(files, encoder ? "encoder." : "decoder.", err);
+	weights_close(files);
+	return status;
+}
+
+static void clear_half(struct vae_half *half)
+{
+	weight_set_clear(&half->set);
+	kl_clear(&half->kl);
+	tiny_clear(&half->tiny);
+	memset(&half->kl, 0, sizeof half->kl);
+	memset(&half->tiny, 0, sizeof half->tiny);
+}
+
+int vae_open(struct device *device, const char *folder, struct vae **out, struct error *err)
+{
+	*out = NULL;
+	struct vae *vae = calloc(1, sizeof *vae);
+	if (!vae)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
+	vae->decoder.set.device = vae->encoder.set.device = device;
+	int status = files_path(vae->folder, err, "%s", folder);
+	if (!status)
+		status = vae_config_read(folder, &vae->config, err);
+	if (!status)
+		status = open_half(vae, &vae->decoder, false, err);
+	if (status) {
+		vae_close(vae);
+		return status;
+	}
+	*out = vae;
+	return SUMI_OK;
+}
+
+void vae_close(struct vae *vae)
+{
+	if (!vae)
+		return;
+	clear_half(&vae->decoder);
+	clear_half(&vae->encoder);
+	free(vae);
+}
+
+const struct vae_config *vae_config(const struct vae *vae)
+{
+	return &vae->config;
+}
+
+void conv_replace(struct pass *p, const struct conv_layer *layer, struct tensor *x, int h, int w,
+		  struct conv2d_args args)
+{
+	args.x = *x;
+	args.y = pass_new(p, x->n, h, w, layer->cout);
+	pass_conv(p, layer, args);
+	pass_free(p, x);
+	*x = args.y;
+}
+
+/* --- decoding --- */
+
+static int check_size(const char *what, const struct vae_input *in, int multiple, struct error *err)
+{
+	if (in->n < 1 || in->h < 1 || in->w < 1 || in->h > 65536 || in->w > 65536 ||
+	    in->h % multiple || in->w % multiple)
+		return error_set(err, SUMI_INVALID, "%s: [%d, %d, %d] is not a size in steps of %d",
+				 what, in->n, in->h, in->w, multiple);
+	return SUMI_OK;
+}
+
+static void decode(struct pass *p, const struct vae_half *half, const struct vae_config *c,
+		   struct tensor *x)
+{
+	if (c->kind == VAE_KL)
+		kl_decode(p, &half->kl, c, x);
+	else
+		tiny_decode(p, &half->tiny, c, x);
+}
+
+int vae_decode_block(struct vae *vae, const struct tap *tap, const float *latents, int n, int h,
+		     int w, float *pictures, struct error *err)
+{
+	struct pass p = pass_begin(vae->decoder.set.device, tap, err);
+	struct tensor x = pass_upload(&p, latents, n, h, w, vae->config.latent_channels);
+	decode(&p, &vae->decoder, &vae->config, &x);
+	pass_tap(&p, &x, "out");
+	pass_download(&p, &x, pictures);
+	pass_free(&p, &x);
+	return p.status;
+}
+
+int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, struct error *err)
+{
+	const struct vae_config *c = &vae->config;
+	int status = check_size("latents", in, 1, err);
+	if (status)
+		return status;
+	if (in->tile != 0 && in->tile < VAE_TILE_MIN)
+		return error_set(err, SUMI_INVALID,
+				 "a tile of %d latent pixels: at least %d are needed", in->tile,
+				 VAE_TILE_MIN);
+	size_t count = (size_t)in->n * (size_t)in->h * (size_t)in->w * (size_t)c->latent_channels;
+	float *latents = malloc(count * sizeof *latents);
+	if (!latents)
+		return error_set(err, SUMI_NOMEM, "out of memory for %zu latents", count);
+	for (size_t i = 0; i < count; i++)
+		latents[i] = (float)(in->values[i] / c->scaling + c->shift);
+	if (in->tile && (in->h > in->tile || in->w > in->tile))
+		status =
+		    vae_decode_tiled(vae, latents, in->n, in->h, in->w, in->tile, pictures, err);
+	else
+		status =
+		    vae_decode_block(vae, &in->tap, latents, in->n, in->h, in->w, pictures, err);
+	free(latents);
+	return status;
+}
+
+/* --- encoding --- */
+
+static int want_encoder(struct vae *vae, struct error *err)
+{
+	if (vae->has_encoder)
+		return SUMI_OK;
+	int status = open_half(vae, &vae->encoder, true, err);
+	if (status)
+		clear_half(&vae->encoder);
+	vae->has_encoder = !status;
+	return status;
+}
+
+/* The host's copy of a picture as the encoder wants it: TAESD was trained on 0 … 1. */
+static float *encoder_input(const struct vae_config *c, const struct vae_input *in)
+{
+	size_t count = (size_t)in->n * (size_t)in->h * (size_t)in->w * (size_t)c->in_channels;
+	float *values = malloc(count * sizeof *values);
+	for (size_t i = 0; values && i < count; i++)
+		values[i] = c->kind == VAE_TINY ? (in->values[i] + 1) / 2 : in->values[i];
+	return values;
+}
+
+/* moments [pixels, 2·channels] or, without variance, [pixels, channels]. The bounds of the
+ * logarithm are those of diffusers' DiagonalGaussianDistribution. */
+static void split_moments(const struct vae_config *c, const float *moments, size_t pixels,
+			  float *mean, float *deviation)
+{
+	int channels = c->latent_channels;
+	int stride = c->kind == VAE_KL ? 2 * channels : channels;
+	for (size_t i = 0; i < pixels; i++)
+		for (int k = 0; k < channels; k++) {
+			const float *m = moments + i * (size_t)stride + k;
+			size_t at = i * (size_t)channels + (size_t)k;
+			mean[at] = (float)((m[0] - c->shift) * c->scaling);
+			if (!deviation)
+				continue;
+			deviation[at] = 0;
+			if (c->kind == VAE_KL)
+				deviation[at] =
+				    (float)(exp(0.5 * fmin(fmax(m[channels], -30), 20)) *
+					    fabs(c->scaling));
+		}
+}
+
+int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *deviation,
+	       struct error *err)
+{
+	const struct vae_config *c = &vae->config;
+	int status = check_size("picture", in, c->scale, err);
+	if (!status)
+		status = want_encoder(vae, err);
+	if (status)
+		return status;
+	int outputs = c->kind == VAE_KL ? 2 * c->latent_channels : c->latent_channels;
+	size_t pixels = (size_t)in->n * (size_t)(in->h / c->scale) * (size_t)(in->w / c->scale);
+	float *values = encoder_input(c, in);
+	float *moments = malloc(pixels * (size_t)outputs * sizeof *moments);
+	if (!values || !moments) {
+		status = error_set(err, SUMI_NOMEM, "out of memory for a picture");
+		goto done;
+	}
+	struct pass p = pass_begin(vae->encoder.set.device, &in->tap, err);
+	struct tensor x = pass_upload(&p, values, in->n, in->h, in->w, c->in_channels);
+	if (c->kind == VAE_KL)
+		kl_encode(&p, &vae->encoder.kl, c, &x);
+	else
+		tiny_encode(&p, &vae->encoder.tiny, c, &x);
+	pass_tap(&p, &x, c->kind == VAE_KL ? "moments" : "out");
+	pass_download(&p, &x, moments);
+	pass_free(&p, &x);
+	status = p.status;
+	if (!status)
+		split_moments(c, moments, pixels, mean, deviation);
+done:
+	free(values);
+	free(moments);
+	return status;
+}
+
+/* --- planning --- */
+
+uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype)
+{
+	struct vae_half half = {0};
+	struct loader l = {.set = &half.set};
+	struct pass p = pass_plan(dtype);
+	load_half(&l, &half, config, false);
+	if (!l.status) {
+		struct tensor x = pass_upload(&p, NULL, n, h, w, config->latent_channels);
+		decode(&p, &half, config, &x);
+		pass_free(&p, &x);
+	}
+	clear_half(&half);
+	return l.status ? 0 : p.bytes_peak;
+}

@@ -1,0 +1,51 @@
+/* The autoencoders: AutoencoderKL and AutoencoderTiny (TAESD). Pictures to latents and back. */
+#ifndef SUMI_NETWORKS_VAE_H
+#define SUMI_NETWORKS_VAE_H
+
+#include <stdint.h>
+
+#include "backends/backend.h"
+#include "networks/config.h"
+#include "networks/pass.h"
+
+#define VAE_TILE_MIN 16
+
+struct vae;
+
+/* Loads FOLDER/config.json and the decoder's weights beside it onto the device, which must
+ * outlive the VAE; the encoder's are loaded when they are first needed. Weights that
+ * contradict the config are SUMI_INVALID with file and tensor. */
+int vae_open(struct device *device, const char *folder, struct vae **out, struct error *err);
+void vae_close(struct vae *vae); /* NULL is fine */
+
+const struct vae_config *vae_config(const struct vae *vae);
+
+struct vae_input {
+	const float *values; /* host; decoding: latents as the UNet sees them, [n, h, w,
+				latent_channels]; encoding: pictures in −1 … 1, [n, h, w,
+				in_channels] with h and w multiples of config.scale */
+	int n, h, w;
+	int tile;       /* decoding: latent pixels a side that are decoded at once, overlapping and
+			   mixed, at least VAE_TILE_MIN; 0: everything at once. No taps in tiles. */
+	struct tap tap; /* conv_in, mid, up.I or down.I; AutoencoderTiny: layer.I */
+};
+
+/* pictures: host, [n, h·scale, w·scale, out_channels], about −1 … 1, not clamped. */
+int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, struct error *err);
+
+/* The latents' distribution, as the UNet sees them: a sample is mean + deviation·noise. Both
+ * host, [n, h/scale, w/scale, latent_channels]; deviation may be NULL. AutoencoderTiny's
+ * deviation is 0. */
+int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *deviation,
+	       struct error *err);
+
+/* Bytes of temporaries that decoding n × h × w latent pixels takes at its peak, without what
+ * the device's operations may need for themselves; 0 when there is no memory to find out. */
+uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype);
+
+/* The largest tile with which decoding h × w latent pixels takes at most so many bytes (as
+ * vae_memory() counts them); 0 when no tiles are needed, -1 when even the smallest is too
+ * large. */
+int vae_tile_size(const struct vae_config *config, int h, int w, uint64_t bytes, enum dtype dtype);
+
+#endif

@@ -1,0 +1,390 @@
+/* Putting a model's weights onto a device. */
+#include "weights/loader.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+
+/* --- what lies on the device --- */
+
+/* Grows a list of pointers by one; doubles at powers of two. */
+static int grow(void **list, size_t count, struct error *err)
+{
+	if (count != 0 && (count & (count - 1)) != 0)
+		return SUMI_OK;
+	void *larger = realloc(*list, (count ? 2 * count : 1) * sizeof(void *));
+	if (!larger)
+		return error_set(err, SUMI_NOMEM, "out of memory while loading weights");
+	*list = larger;
+	return SUMI_OK;
+}
+
+static int set_weight(struct weight_set *set, const struct weight_desc *desc, struct weight **out,
+		      struct error *err)
+{
+	*out = NULL;
+	int status = grow((void **)&set->weights, set->weight_count, err);
+	if (!status)
+		status = device_weight_new(set->device, desc, out, err);
+	if (!status)
+		set->weights[set->weight_count++] = *out;
+	return status;
+}
+
+static int set_buffer(struct weight_set *set, const float *data, size_t count, struct buffer **out,
+		      struct error *err)
+{
+	int status = grow((void **)&set->buffers, set->buffer_count, err);
+	if (!status)
+		status = device_buffer_of(set->device, data, count * sizeof *data, out, err);
+	if (!status)
+		set->buffers[set->buffer_count++] = *out;
+	return status;
+}
+
+void weight_set_clear(struct weight_set *set)
+{
+	for (size_t i = 0; i < set->weight_count; i++)
+		device_weight_free(set->device, set->weights[i]);
+	for (size_t i = 0; i < set->buffer_count; i++)
+		device_buffer_free(set->device, set->buffers[i]);
+	/* Commands that still run may read the mapping. */
+	if (set->packed)
+		device_sync(set->device, NULL);
+	packed_free(set->packed);
+	free(set->weights);
+	free(set->buffers);
+	*set = (struct weight_set){.device = set->device};
+}
+
+/* --- packed weights --- */
+
+/* Whether the weight of that name is kept in its packed form; if so desc->packed is set. */
+static bool find_packed(struct loader *l, const char *name, struct weight_desc *desc)
+{
+	if (!l->begun) {
+		l->begun = true;
+		l->packed = packed_open(l->set->device, l->files, l->part ? l->part : "");
+		if (l->packed)
+			l->set->packed = packed_link(l->packed, l->set->packed);
+	}
+	return packed_find(l->packed, name, desc);
+}
+
+int loader_end(struct loader *l)
+{
+	if (!l->status)
+		packed_complete(l->packed);
+	return l->status;
+}
+
+/* --- one tensor --- */
+
+void loader_fail(struct loader *l, int status, const char *format, ...)
+{
+	char text[sizeof l->err->text];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (!l->status)
+		l->status = error_set(l->err, status, "%s", text);
+}
+
+void weight_name(char out[WEIGHT_NAME_MAX], const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(out, WEIGHT_NAME_MAX, format, ap);
+	va_end(ap);
+}
+
+/* The tensor NAMEsuffix with the wanted shape, or NULL with the loader failed. A shape may
+ * end in ones: 1×1 convolutions and linear layers are written either way. */
+static const struct safetensors_entry *take(struct loader *l, const char *name, const char *suffix,
+					    const int *shape, int rank)
+{
+	char full[WEIGHT_NAME_MAX];
+	snprintf(full, sizeof full, "%s%s", name, suffix);
+	const struct safetensors_entry *e = weights_find(l->files, full);
+	if (!e) {
+		loader_fail(l, SUMI_INVALID, "%s: tensor '%s' is missing, config.json demands it",
+			    weights_folder(l->files), full);
+		return NULL;
+	}
+	const char *path = safetensors_path(weights_file_of(l->files, e));
+	bool same = e->rank >= rank;
+	for (int i = 0; same && i < e->rank; i++)
+		same = e->shape[i] == (i < rank ? shape[i] : 1);
+	if (!same) {
+		struct safetensors_entry wanted = {.rank = rank};
+		char has[80], wants[80];
+		for (int i = 0; i < rank; i++)
+			wanted.shape[i] = shape[i];
+		loader_fail(l, SUMI_INVALID,
+			    "%s: tensor '%s' has the shape %s, config.json demands %s", path, full,
+			    safetensors_shape_text(e, has, sizeof has),
+			    safetensors_shape_text(&wanted, wants, sizeof wants));
+		return NULL;
+	}
+	if (!e->usable) {
+		loader_fail(l, SUMI_UNSUPPORTED,
+			    "%s: tensor '%s' has the dtype %s, only F32, F16 and BF16 can be used",
+			    path, full, e->format);
+		return NULL;
+	}
+	return e;
+}
+
+static void convert(float *out, const void *data, enum dtype dtype, size_t count)
+{
+	const unsigned char *p = data;
+	for (size_t i = 0; i < count; i++) {
+		uint16_t bits;
+		if (dtype == DTYPE_F32) {
+			memcpy(&out[i], p + 4 * i, 4);
+			continue;
+		}
+		memcpy(&bits, p + 2 * i, 2);
+		out[i] = dtype == DTYPE_F16 ? half_to_float(bits) : bfloat_to_float(bits);
+	}
+}
+
+/* Reads [c] from the file into out as float32. */
+static void read_vector(struct loader *l, float *out, int c, const char *name, const char *suffix)
+{
+	const struct safetensors_entry *e = take(l, name, suffix, &c, 1);
+	if (e)
+		convert(out, e->data, e->dtype, (size_t)c);
+}
+
+static void add_vector(struct loader *l, struct buffer **out, int c, float delta, const char *name,
+		       const char *suffix)
+{
+	if (l->status || !l->files)
+		return;
+	float *values = calloc((size_t)c, sizeof *values);
+	if (!values) {
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s%s'", name, suffix);
+		return;
+	}
+	read_vector(l, values, c, name, suffix);
+	for (int i = 0; i < c; i++)
+		values[i] += delta;
+	if (!l->status)
+		l->status = set_buffer(l->set, values, (size_t)c, out, l->err);
+	free(values);
+}
+
+void load_vector(struct loader *l, struct buffer **out, int c, float delta, const char *format, ...)
+{
+	char name[WEIGHT_NAME_MAX];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(name, sizeof name, format, ap);
+	va_end(ap);
+	add_vector(l, out, c, delta, name, "");
+}
+
+void load_values(struct loader *l, float *out, const int *shape, int rank, const char *name)
+{
+	if (l->status || !l->files)
+		return;
+	const struct safetensors_entry *e = take(l, name, "", shape, rank);
+	size_t count = 1;
+	for (int i = 0; i < rank; i++)
+		count *= (size_t)shape[i];
+	if (e)
+		convert(out, e->data, e->dtype, count);
+}
+
+/* Uploads one tensor as a weight. The format does not align data; backends may expect it. */
+static void add_weight(struct loader *l, struct weight **out, const struct safetensors_entry *e,
+		       struct weight_desc *desc)
+{
+	void *copy = NULL;
+	desc->data = e->data;
+	desc->dtype = e->dtype;
+	bool found = find_packed(l, e->name, desc);
+	if (!found && (uintptr_t)e->data % dtype_size(e->dtype) != 0) {
+		copy = malloc(e->bytes);
+		if (!copy) {
+			loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
+			return;
+		}
+		memcpy(copy, e->data, e->bytes);
+		desc->data = copy;
+	}
+	if (!found)
+		packed_add(l->packed, e->name, desc);
+	l->status = set_weight(l->set, desc, out, l->err);
+	if (l->status)
+		error_prefix(l->err, "%s: tensor '%.100s'", weights_folder(l->files), e->name);
+	safetensors_release(weights_file_of(l->files, e), e);
+	free(copy);
+}
+
+/* --- layers --- */
+
+static void add_matrix(struct loader *l, struct weight **weight, struct buffer **bias,
+		       const int *shape, int rank, unsigned flags, const char *name)
+{
+	if (l->status || !l->files)
+		return;
+	const struct safetensors_entry *e = take(l, name, ".weight", shape, rank);
+	if (!e)
+		return;
+	struct weight_desc desc = {.cout = shape[0],
+				   .cin = shape[1],
+				   .kernel = rank == 4 ? shape[2] : 1,
+				   .geglu = flags & LOAD_GEGLU,
+				   .table = flags & LOAD_TABLE};
+	add_weight(l, weight, e, &desc);
+	if (!(flags & (LOAD_NO_BIAS | LOAD_TABLE)))
+		add_vector(l, bias, shape[0], 0, name, ".bias");
+}
+
+void load_linear(struct loader *l, struct linear_layer *out, int cout, int cin, unsigned flags,
+		 const char *format, ...)
+{
+	char name[WEIGHT_NAME_MAX];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(name, sizeof name, format, ap);
+	va_end(ap);
+	*out = (struct linear_layer){.cin = cin, .cout = cout};
+	add_matrix(l, &out->weight, &out->bias, (const int[]){cout, cin}, 2, flags, name);
+}
+
+void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
+	       unsigned flags, const char *format, ...)
+{
+	char name[WEIGHT_NAME_MAX];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(name, sizeof name, format, ap);
+	va_end(ap);
+	*out = (struct conv_layer){.cin = cin, .cout = cout, .kernel = kernel};
+	add_matrix(l, &out->weight, &out->bias, (const int[]){cout, cin, kernel, kernel},
+		   kernel == 1 ? 2 : 4, flags, name);
+}
+
+void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, double epsilon,
+	       const char *format, ...)
+{
+	char name[WEIGHT_NAME_MAX];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(name, sizeof name, format, ap);
+	va_end(ap);
+	*out = (struct norm_layer){.c = c, .groups = groups, .epsilon = (float)epsilon};
+	if (groups && c % groups != 0)
+		loader_fail(l, SUMI_INVALID,
+			    "config.json: %d channels of '%s' do not form %d groups", c, name,
+			    groups);
+	add_vector(l, &out->gamma, c, 0, name, ".weight");
+	add_vector(l, &out->beta, c, 0, name, ".bias");
+}
+
+/* --- stacks --- */
+
+/* The common dtype of the parts: their own when they agree, else float32. */
+static enum dtype stack_dtype(struct loader *l, const struct stack_part *parts, int count, int cin)
+{
+	enum dtype dtype = DTYPE_F32;
+	for (int i = 0; i < count; i++) {
+		const int shape[] = {parts[i].cout, cin};
+		const struct safetensors_entry *e = take(l, parts[i].name, ".weight", shape, 2);
+		if (!e)
+			return DTYPE_F32;
+		if (i > 0 && e->dtype != dtype)
+			return DTYPE_F32;
+		dtype = e->dtype;
+	}
+	return dtype;
+}
+
+/* The parts' rows one after the other in one piece of memory, which the caller frees; NULL with
+ * the loader failed. */
+static char *stack_rows(struct loader *l, const struct weight_desc *desc,
+			const struct stack_part *parts, int count)
+{
+	size_t row = (size_t)desc->cin * dtype_size(desc->dtype);
+	char *data = malloc((size_t)desc->cout * row), *at = data;
+	if (!data)
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);
+	for (int i = 0; i < count && !l->status; i++) {
+		const int shape[] = {parts[i].cout, desc->cin};
+		const struct safetensors_entry *e = take(l, parts[i].name, ".weight", shape, 2);
+		if (!e)
+			break;
+		if (e->dtype == desc->dtype)
+			memcpy(at, e->data, e->bytes);
+		else
+			convert((float *)(void *)at, e->data, e->dtype,
+				(size_t)shape[0] * (size_t)shape[1]);
+		safetensors_release(weights_file_of(l->files, e), e);
+		at += (size_t)parts[i].cout * row;
+	}
+	if (!l->status)
+		return data;
+	free(data);
+	return NULL;
+}
+
+static void stack_weights(struct loader *l, struct linear_layer *out,
+			  const struct stack_part *parts, int count)
+{
+	char *data = NULL;
+	struct weight_desc desc = {.dtype = stack_dtype(l, parts, count, out->cin),
+				   .cout = out->cout,
+				   .cin = out->cin,
+				   .kernel = 1};
+	if (l->status)
+		return;
+	if (!find_packed(l, parts[0].name, &desc)) {
+		desc.data = data = stack_rows(l, &desc, parts, count);
+		if (!data)
+			return;
+		packed_add(l->packed, parts[0].name, &desc);
+	}
+	l->status = set_weight(l->set, &desc, &out->weight, l->err);
+	if (l->status)
+		error_prefix(l->err, "%s: tensor '%s.weight'", weights_folder(l->files),
+			     parts[0].name);
+	free(data);
+}
+
+static void stack_biases(struct loader *l, struct linear_layer *out, const struct stack_part *parts,
+			 int count)
+{
+	float *values = malloc((size_t)out->cout * sizeof *values), *at = values;
+	if (!values) {
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);
+		return;
+	}
+	for (int i = 0; i < count && !l->status; i++) {
+		read_vector(l, at, parts[i].cout, parts[i].name, ".bias");
+		at += parts[i].cout;
+	}
+	if (!l->status)
+		l->status = set_buffer(l->set, values, (size_t)out->cout, &out->bias, l->err);
+	free(values);
+}
+
+void load_linear_stack(struct loader *l, struct linear_layer *out, const struct stack_part *parts,
+		       int count, int cin, unsigned flags)
+{
+	*out = (struct linear_layer){.cin = cin};
+	for (int i = 0; i < count; i++)
+		out->cout += parts[i].cout;
+	if (l->status || !l->files)
+		return;
+	stack_weights(l, out, parts, count);
+	if (!l->status && !(flags & LOAD_NO_BIAS))
+		stack_biases(l, out, parts, count);
+}
