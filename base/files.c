@@ -69,23 +69,17 @@ static int read_to_end(int fd, size_t hint, size_t limit, char **data, size_t *g
 	return -1;
 }
 
-int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err)
+/* The whole of an open file; fd stays open. */
+static int read_open(int fd, const char *path, size_t limit, char **data, size_t *size,
+		     struct error *err)
 {
 	int status = SUMI_OK;
 	char *buffer = NULL;
-	*data = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, "%s", path);
 	struct stat st;
-	if (fstat(fd, &st) != 0) {
-		status = error_errno(err, "%s", path);
-		goto done;
-	}
-	if (S_ISDIR(st.st_mode)) {
-		status = error_set(err, SUMI_INVALID, "%s: is a folder, not a file", path);
-		goto done;
-	}
+	if (fstat(fd, &st) != 0)
+		return error_errno(err, "%s", path);
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, SUMI_INVALID, "%s: is a folder, not a file", path);
 	size_t hint = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0, got = 0;
 	if (hint > limit) {
 		status = error_set(err, SUMI_TOOBIG, "%s: %zu bytes, at most %zu are allowed", path,
@@ -110,6 +104,45 @@ int files_read(const char *path, size_t limit, char **data, size_t *size, struct
 		*size = got;
 done:
 	free(buffer);
+	return status;
+}
+
+int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err)
+{
+	*data = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", path);
+	int status = read_open(fd, path, limit, data, size, err);
+	close(fd);
+	return status;
+}
+
+int files_open_regular(const char *path, int *fd, struct error *err)
+{
+	struct stat st;
+	int status = SUMI_OK;
+	/* O_NONBLOCK: a pipe must be refused, not waited for. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (*fd < 0 || fstat(*fd, &st) != 0)
+		status = error_errno(err, "%s", path);
+	else if (!S_ISREG(st.st_mode))
+		status = error_set(err, SUMI_INVALID, "%s: is not a regular file", path);
+	if (status && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	return status;
+}
+
+int files_read_regular(const char *path, size_t limit, char **data, size_t *size, struct error *err)
+{
+	int fd;
+	*data = NULL;
+	int status = files_open_regular(path, &fd, err);
+	if (status)
+		return status;
+	status = read_open(fd, path, limit, data, size, err);
 	close(fd);
 	return status;
 }

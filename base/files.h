@@ -14,6 +14,14 @@
  * it; the caller frees *data. size may be NULL. SUMI_TOOBIG past the limit. */
 int files_read(const char *path, size_t limit, char **data, size_t *size, struct error *err);
 
+/* Opens a file that somebody else put there, such as a pack's: SUMI_INVALID, at once, for a pipe,
+ * a device, a socket or a folder. The caller closes *fd, which is -1 on failure. */
+int files_open_regular(const char *path, int *fd, struct error *err);
+
+/* files_read() of what files_open_regular() accepts. */
+int files_read_regular(const char *path, size_t limit, char **data, size_t *size,
+		       struct error *err);
+
 /* Writes path so that it is there whole or not at all, also after a power cut:
  * temp file beside it, fsync, rename, fsync of the folder. Into a device or a pipe it is
  * written as it is. */

@@ -19,15 +19,51 @@ int json_read_text(const char *text, size_t size, const char *where, json_t **ro
 	return error_set(err, SUMI_INVALID, "%s:%d:%d: %s", where, e.line, e.column, e.text);
 }
 
+/* What jansson allocates for one of each, malloc's own part included; a bound from above. */
+enum { OBJECT = 240, LIST = 128, PAIR = 104, TEXT = 28, NEXT = 48 };
+
+struct json_weight json_weigh(const char *text, size_t size)
+{
+	static const unsigned char costs[256] = {['{'] = OBJECT, ['['] = LIST, [':'] = PAIR,
+						 ['"'] = TEXT,   [','] = NEXT};
+	struct json_weight w = {.memory = size};
+	bool in_text = false;
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+		if (c == '"')
+			in_text = !in_text;
+		else if (in_text) {
+			i += c == '\\';
+			continue;
+		}
+		w.memory += costs[c];
+		w.objects += c == '{';
+	}
+	return w;
+}
+
+int json_read_bounded(const char *text, size_t size, size_t memory, const char *where,
+		      json_t **root, struct error *err)
+{
+	size_t needs = json_weigh(text, size).memory;
+	*root = NULL;
+	if (needs > memory)
+		return error_set(err, SUMI_TOOBIG,
+				 "%s: its %zu bytes would take %zu MiB of memory, at most %zu are "
+				 "allowed",
+				 where, size, needs >> 20, memory >> 20);
+	return json_read_text(text, size, where, root, err);
+}
+
 int json_read_file(const char *path, size_t limit, json_t **root, struct error *err)
 {
 	char *text;
 	size_t size;
 	*root = NULL;
-	int status = files_read(path, limit, &text, &size, err);
+	int status = files_read_regular(path, limit, &text, &size, err);
 	if (status)
 		return status;
-	status = json_read_text(text, size, path, root, err);
+	status = json_read_bounded(text, size, JSON_EXPANSION * limit, path, root, err);
 	free(text);
 	return status;
 }

@@ -9,8 +9,24 @@
 
 #include "base/status.h"
 
-/* Parses a file of at most limit bytes; the caller releases *root with
- * json_decref(). Messages read "path:line:column: reason". */
+/* Parsed, a text takes many times its size: "[]," is 3 bytes there and 176 here. A file may take
+ * so many times the bytes that it may have. */
+enum { JSON_EXPANSION = 16 };
+
+/* What a text would become, told without parsing it. */
+struct json_weight {
+	size_t memory;	/* bytes, at most */
+	size_t objects; /* "{" outside of texts */
+};
+struct json_weight json_weigh(const char *text, size_t size);
+
+/* json_read_text(), or SUMI_TOOBIG where the result would take more than memory bytes. */
+int json_read_bounded(const char *text, size_t size, size_t memory, const char *where,
+		      json_t **root, struct error *err);
+
+/* Parses a regular file of at most limit bytes; the caller releases *root with
+ * json_decref(). Messages read "path:line:column: reason"; SUMI_TOOBIG past limit, or where the
+ * result would take more than JSON_EXPANSION times as much. */
 int json_read_file(const char *path, size_t limit, json_t **root, struct error *err);
 
 /* Parses text of the given length. Messages read "where:line:column: reason". */

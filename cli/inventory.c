@@ -110,7 +110,8 @@ static void print_unserved(const json_t *unserved)
 	json_array_foreach(unserved, i, u)
 	{
 		const char *class = json_string_value(json_object_get(u, "class"));
-		bool named = class[strlen(class) - 1] != '/';
+		const char *slash = strchr(class, '/');
+		bool named = slash && slash[1];
 		printf("%" JSON_INTEGER_FORMAT " of the ready jobs wait for ",
 		       json_integer_value(json_object_get(u, "jobs")));
 		entry_print_text(class, SIZE_MAX);

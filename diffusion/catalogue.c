@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diffusion/pack_internal.h"
+
 enum { PACKS_MAX = 1024 };
 
 static int by_name(const void *a, const void *b)
@@ -28,15 +30,24 @@ static int add_pack(struct catalogue *c, const char *folder, struct error *err)
 {
 	struct pack_info info;
 	struct error problem;
-	if (c->count >= PACKS_MAX)
-		return error_set(err, SUMI_TOOBIG, "more than %d model packs", PACKS_MAX);
-	int status = pack_info_read_plain(folder, &info, &problem);
+	int status = pack_check_whole(folder, &problem);
+	if (!status)
+		status = pack_info_read_plain(folder, &info, &problem);
+	if (!status && (status = pack_parts_check_fast(&info, &problem)))
+		pack_info_free(&info);
+	if (!status && c->count >= PACKS_MAX) {
+		status = error_set(&problem, SUMI_TOOBIG, "%s: more than %d model packs", folder,
+				   PACKS_MAX);
+		pack_info_free(&info);
+	}
 	for (int i = 0; i < c->count && !status; i++)
 		if (strcmp(c->packs[i].name, info.name) == 0) {
 			pack_info_free(&info);
 			return SUMI_OK;
 		}
-	if (!status && !c->plain && (status = pack_info_digest(&info, &problem)))
+	if (!status && !c->plain &&
+	    ((status = pack_parts_check_weights(&info, &problem)) ||
+	     (status = pack_info_digest(&info, &problem))))
 		pack_info_free(&info);
 	if (status)
 		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory")
@@ -62,9 +73,7 @@ static int scan_place(struct catalogue *c, const char *place, struct error *err)
 	while (!status && (e = readdir(dir))) {
 		if (e->d_name[0] == '.')
 			continue;
-		if (files_path(path, NULL, "%s/%s/model_index.json", place, e->d_name) == 0 &&
-		    access(path, F_OK) == 0 &&
-		    files_path(path, NULL, "%s/%s", place, e->d_name) == 0)
+		if (!files_path(path, NULL, "%s/%s", place, e->d_name) && pack_parts_any(path))
 			status = add_pack(c, path, err);
 	}
 	closedir(dir);

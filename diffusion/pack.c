@@ -48,24 +48,9 @@ static int check_vae(const struct pack *pack, struct error *err)
 
 static int open_models(struct pack *pack, struct error *err)
 {
-	char folder[FILES_PATH_MAX];
-	int status;
-	if ((status = pack_part(&pack->info, "scheduler/scheduler_config.json", folder, err)) ||
-	    (status = sampler_config_read(folder, &pack->scheduler, err)) ||
-	    (status = pack_part(&pack->info, "tokenizer", folder, err)) ||
-	    (status = tokenizer_open(folder, &pack->tokenizer, err)) ||
-	    (status = pack_part(&pack->info, "text_encoder", folder, err)) ||
-	    (status = text_encoder_open(pack->device, folder, &pack->text_encoder, err)) ||
-	    (status = text_memory_new(TEXTS_BYTES, &pack->texts, err)) ||
-	    (status = pack_part(&pack->info, "unet", folder, err)) ||
-	    (status = unet_open(pack->device, folder, &pack->unet, err)) ||
-	    (pack->info.has_motion &&
-	     ((status = pack_part(&pack->info, "motion_adapter", folder, err)) ||
-	      (status = unet_motion_open(pack->unet, folder, err)))) ||
-	    (status = pack_part(&pack->info, "vae", folder, err)) ||
-	    (status = vae_open(pack->device, folder, &pack->vae, err)))
+	int status = text_memory_new(TEXTS_BYTES, &pack->texts, err);
+	if (status || (status = pack_parts_open(pack, err)))
 		return status;
-	sampler_config_for_latents(&pack->scheduler);
 	status = check_vae(pack, err);
 	return status ? status : check_unet(pack, pack->unet, err);
 }

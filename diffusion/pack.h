@@ -23,10 +23,12 @@ struct pack_defaults {
 			    */
 };
 
+#define PACK_NAME_MAX 95 /* bytes; [A-Za-z0-9._:+-], the first a letter or digit */
+
 struct pack_info {
 	char path[FILES_PATH_MAX];
 	char base[FILES_PATH_MAX]; /* the pack that has the parts which this one lacks; or empty */
-	char name[128];            /* sumi.json "name", else the folder's name */
+	char name[PACK_NAME_MAX + 1]; /* sumi.json "name", else the folder's name */
 	char modality[16];         /* "image", "video", "audio" */
 	char licence[64];          /* empty when the pack does not say */
 	char digest[SHA256_HEX_SIZE]; /* over names, sizes and contents of the config files and the

@@ -1,9 +1,7 @@
 /* What a pack's small files say: for listings, plans and defaults. No device involved. */
-#include "diffusion/pack.h"
+#include "diffusion/pack_internal.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <openssl/evp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,26 +9,12 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "diffusion/sampler.h"
-#include "weights/weights.h"
+#include "base/utf8.h"
 
-enum { CONFIG_LIMIT = 4 << 20 };
+enum { CONFIG_LIMIT = 1 << 20 };
 
 /* For a scheduler class that no sampler of ours is named after. */
 #define FALLBACK_SAMPLER "euler"
-
-/* Folders that may hold what decides the result. */
-static const char *const parts[] = {".",         "unet", "unet_fast", "text_encoder",
-				    "tokenizer", "vae",  "scheduler", "motion_adapter"};
-
-int pack_part(const struct pack_info *info, const char *part, char out[FILES_PATH_MAX],
-	      struct error *err)
-{
-	int status = files_path(out, err, "%s/%s", info->path, part);
-	if (status || !*info->base || access(out, F_OK) == 0)
-		return status;
-	return files_path(out, err, "%s/%s", info->base, part);
-}
 
 static int read_config(const struct pack_info *info, const char *name, json_t **root,
 		       struct error *err)
@@ -50,102 +34,36 @@ static int read_config(const struct pack_info *info, const char *name, json_t **
 	return SUMI_OK;
 }
 
-/* Files up to WHOLE bytes are hashed whole, larger ones by their size, their first block
- * and SAMPLES blocks spread over them: retrained weights differ everywhere. */
-static int hash_file(EVP_MD_CTX *ctx, const char *path, struct error *err)
+/* What does not fit is cut between two characters; a terminal obeys none of them. */
+static void copy_text(char *out, size_t size, const char *text)
 {
-	enum { WHOLE = 32 << 20, BLOCK = 64 << 10, SAMPLES = 64 };
-	int status = SUMI_OK;
-	struct stat st;
-	unsigned char *block = malloc(BLOCK);
-	if (!block)
-		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
-	/* O_NONBLOCK: a pipe must be refused, not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		status = error_errno(err, "%s", path);
-		goto done;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		status = error_set(err, SUMI_INVALID, "%s: is not a regular file", path);
-		goto done;
-	}
-	uint64_t size = (uint64_t)st.st_size;
-	EVP_DigestUpdate(ctx, &size, sizeof size);
-	uint64_t stride = size <= WHOLE ? BLOCK : size / SAMPLES;
-	for (uint64_t at = 0; at < size; at += stride) {
-		ssize_t n = pread(fd, block, BLOCK, (off_t)at);
-		if (n < 0) {
-			status = error_errno(err, "%s", path);
-			goto done;
-		}
-		EVP_DigestUpdate(ctx, block, (size_t)n);
-	}
-done:
-	if (fd >= 0)
-		close(fd);
-	free(block);
-	return status;
+	snprintf(out, size, "%.*s", (int)size - 1, text);
+	size_t n = strlen(out);
+	if (text[n])
+		while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+			n--;
+	out[n] = '\0';
+	utf8_make_printable(out);
 }
 
-static int is_content(const struct dirent *e)
+/* A job names its model, a class of the queue is made of it, and it stands in files' metadata:
+ * what a name may be is what all of these can carry. */
+static int set_name(struct pack_info *info, const char *name, const char *where, struct error *err)
 {
-	const char *dot = strrchr(e->d_name, '.');
-	return dot && e->d_name[0] != '.' &&
-	       (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt"));
-}
-
-static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const char *part,
-		       struct error *err)
-{
-	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX];
-	int status = pack_part(info, part, folder, err);
-	if (status)
-		return status;
-	struct dirent **entries;
-	int n = scandir(folder, &entries, is_content, alphasort);
-	if (n < 0)
-		return SUMI_OK; /* a pack without this part */
-	for (int i = 0; i < n; i++) {
-		if (!status)
-			status = files_path(path, err, "%s/%s", folder, entries[i]->d_name);
-		if (!status) {
-			EVP_DigestUpdate(ctx, part, strlen(part) + 1);
-			EVP_DigestUpdate(ctx, entries[i]->d_name, strlen(entries[i]->d_name) + 1);
-			status = hash_file(ctx, path, err);
-		}
-		free(entries[i]);
-	}
-	free(entries);
-	return status;
-}
-
-/* The fast UNet's folder where it is none of `parts`; else NULL. */
-static const char *fast_part(const struct pack_info *info)
-{
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-		if (strcmp(parts[i], info->fast_unet) == 0)
-			return NULL;
-	return info->has_fast ? info->fast_unet : NULL;
-}
-
-int pack_info_digest(struct pack_info *info, struct error *err)
-{
-	int status = SUMI_OK;
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	if (!ctx)
-		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
-	EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !status; i++)
-		status = hash_folder(ctx, info, parts[i], err);
-	if (!status && fast_part(info))
-		status = hash_folder(ctx, info, fast_part(info), err);
-	EVP_DigestFinal_ex(ctx, digest, NULL);
-	EVP_MD_CTX_free(ctx);
-	for (int i = 0; i < 32; i++)
-		snprintf(info->digest + 2 * i, 3, "%02x", digest[i]);
-	return status;
+	static const char letters[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	size_t n = strlen(name), fine = strspn(name, letters);
+	if (fine)
+		while (name[fine] && (strchr(letters, name[fine]) || strchr("._:+-", name[fine])))
+			fine++;
+	if (n < 1 || n > PACK_NAME_MAX || fine < n)
+		return error_set(err, SUMI_INVALID,
+				 "%s: '%.100s' cannot be a model's name: 1 to %d of A-Z a-z 0-9 . "
+				 "_ : + -, the first a letter or digit (\"name\" in sumi.json sets "
+				 "it)",
+				 where, name, PACK_NAME_MAX);
+	strcpy(info->name, name);
+	return SUMI_OK;
 }
 
 /* Reads one block of defaults ("defaults" or "fast") over those that are already there. */
@@ -165,16 +83,26 @@ static int read_defaults(const json_t *object, const char *where, struct pack_de
 	d->width = (int)width;
 	d->height = (int)height;
 	d->steps = (int)steps;
+	enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
+	if (sampler && (status = sampler_parse_name(sampler, &sampler, &sigmas, err)))
+		return error_prefix(err, "%s: field 'sampler'", where);
+	if (schedule && (status = sampler_parse_sigmas(schedule, &sigmas, err)))
+		return error_prefix(err, "%s: field 'scheduler'", where);
 	if (sampler)
-		snprintf(d->sampler, sizeof d->sampler, "%s", sampler);
-	if (schedule)
-		snprintf(d->schedule, sizeof d->schedule, "%s", schedule);
+		copy_text(d->sampler, sizeof d->sampler, sampler);
+	if (schedule || sigmas != SIGMAS_DEFAULT)
+		copy_text(d->schedule, sizeof d->schedule, sampler_sigmas_name(sigmas));
 	return SUMI_OK;
 }
 
-static void copy_name(char *out, size_t size, const char *text)
+/* The last part of a path, also of one such as "..". */
+static const char *folder_name(const char *path, char own[PATH_MAX])
 {
-	snprintf(out, size, "%.*s", (int)size - 1, text);
+	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+	if (*last != '.' || !realpath(path, own))
+		return last;
+	slash = strrchr(own, '/');
+	return slash ? slash + 1 : own;
 }
 
 static int set_folder(struct pack_info *info, const char *folder, struct error *err)
@@ -243,7 +171,7 @@ static int want_object(const json_t *root, const char *where, const char *key, c
 
 static int read_manifest(struct pack_info *info, struct error *err)
 {
-	char path[FILES_PATH_MAX];
+	char path[FILES_PATH_MAX], own[PATH_MAX];
 	int status = files_path(path, err, "%s/sumi.json", info->path);
 	if (status)
 		return status;
@@ -256,12 +184,17 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	    (status = preview_map_read(info->manifest, path, info->latent_channels, &info->preview,
 				       err)))
 		return status;
-	if (name)
-		copy_name(info->name, sizeof info->name, name);
+	if (modality && (!*modality || strlen(modality) >= sizeof info->modality))
+		return error_set(err, SUMI_INVALID,
+				 "%s: field 'modality' is '%.40s', allowed are image, video and "
+				 "audio",
+				 path, modality);
+	if ((status = set_name(info, name ? name : folder_name(info->path, own), path, err)))
+		return status;
 	if (modality)
-		copy_name(info->modality, sizeof info->modality, modality);
+		copy_text(info->modality, sizeof info->modality, modality);
 	if (licence)
-		copy_name(info->licence, sizeof info->licence, licence);
+		copy_text(info->licence, sizeof info->licence, licence);
 	const json_t *defaults, *fast;
 	if ((status = want_object(info->manifest, path, "defaults", &defaults, err)) ||
 	    (status = want_object(info->manifest, path, "fast", &fast, err)))
@@ -278,27 +211,30 @@ static int read_manifest(struct pack_info *info, struct error *err)
 		return error_set(err, SUMI_INVALID,
 				 "%s: field 'unet' must name a folder of the pack, not '%.60s'",
 				 path, fast_unet);
-	copy_name(info->fast_unet, sizeof info->fast_unet, fast_unet);
+	if (strlen(fast_unet) >= sizeof info->fast_unet)
+		return error_set(err, SUMI_INVALID, "%s: field 'unet' is longer than %zu bytes",
+				 path, sizeof info->fast_unet - 1);
+	strcpy(info->fast_unet, fast_unet);
 	info->has_fast = true;
 	return SUMI_OK;
 }
 
-/* The distilled UNet is loaded when it is first asked for, not with the pack. */
+int pack_check_whole(const char *folder, struct error *err)
+{
+	struct pack_info info = {0};
+	int status = set_folder(&info, folder, err);
+	if (!status && !(status = open_manifest(&info, err)))
+		status = pack_parts_check(&info, err);
+	pack_info_free(&info);
+	return status;
+}
+
 uint64_t pack_weight_bytes(const char *folder)
 {
-	static const char *const loaded[] = {"unet", "text_encoder", "vae", "motion_adapter"};
-	uint64_t bytes = 0;
 	struct pack_info info = {0};
+	uint64_t bytes = 0;
 	if (!set_folder(&info, folder, NULL) && !open_manifest(&info, NULL))
-		for (size_t i = 0; i < sizeof loaded / sizeof loaded[0]; i++) {
-			char path[FILES_PATH_MAX];
-			struct weights *files;
-			if (pack_part(&info, loaded[i], path, NULL) ||
-			    weights_open(path, &files, NULL))
-				continue;
-			bytes += weights_bytes(files);
-			weights_close(files);
-		}
+		bytes = pack_parts_bytes(&info);
 	pack_info_free(&info);
 	return bytes;
 }
@@ -362,7 +298,7 @@ static int read_scheduler(struct pack_info *info, struct error *err)
 	int status = pack_part(info, "scheduler/scheduler_config.json", path, err);
 	if (status || (status = sampler_config_read(path, &config, err)))
 		return status;
-	copy_name(info->defaults.sampler, sizeof info->defaults.sampler,
+	copy_text(info->defaults.sampler, sizeof info->defaults.sampler,
 		  config.sampler ? config.sampler : FALLBACK_SAMPLER);
 	sampler_config_free(&config);
 	return SUMI_OK;
@@ -382,15 +318,13 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 		return error_set(err, SUMI_INVALID,
 				 "%s: a model pack is a folder in the diffusers layout, not a file",
 				 info->path);
-	const char *base = strrchr(info->path, '/');
-	copy_name(info->name, sizeof info->name, base ? base + 1 : info->path);
 	info->defaults.steps = 20;
 	info->defaults.cfg_scale = 7.5;
-	copy_name(info->defaults.schedule, sizeof info->defaults.schedule, "default");
+	copy_text(info->defaults.schedule, sizeof info->defaults.schedule, "default");
 	if ((status = files_path(motion, err, "%s/motion_adapter/config.json", info->path)))
 		return status;
 	info->has_motion = access(motion, F_OK) == 0;
-	copy_name(info->modality, sizeof info->modality, info->has_motion ? "video" : "image");
+	copy_text(info->modality, sizeof info->modality, info->has_motion ? "video" : "image");
 	json_t *index;
 	if ((status = read_config(info, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");

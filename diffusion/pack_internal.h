@@ -1,4 +1,4 @@
-/* The opened models of a pack, for run.c. */
+/* The opened models of a pack, for run.c; and its parts, for those that read or open packs. */
 #ifndef SUMI_DIFFUSION_PACK_INTERNAL_H
 #define SUMI_DIFFUSION_PACK_INTERNAL_H
 
@@ -21,6 +21,28 @@ struct pack {
 	struct unet *fast; /* loaded when it is first asked for */
 	struct vae *vae;
 };
+
+/* File names of the diffusers layout. */
+#define UNET_FILE "diffusion_pytorch_model.safetensors" /* the VAE's and the adapter's too */
+#define SCHEDULER_FILE "scheduler_config.json"
+
+/* Opens every part that comes with the pack, into pack. */
+int pack_parts_open(struct pack *pack, struct error *err);
+
+/* Bytes of weights that this loads. */
+uint64_t pack_parts_bytes(const struct pack_info *info);
+
+/* SUMI_NOTFOUND with all that is missing, for half a pack; files are looked for, not read. The
+ * fast UNet's folder is only known when all of the info was read. */
+int pack_parts_check(const struct pack_info *info, struct error *err);
+int pack_parts_check_fast(const struct pack_info *info, struct error *err);
+int pack_check_whole(const char *folder, struct error *err);
+
+/* Whether the weights are whole: their headers are read and checked against the files. */
+int pack_parts_check_weights(const struct pack_info *info, struct error *err);
+
+/* Whether a folder holds anything that packs are made of. */
+bool pack_parts_any(const char *folder);
 
 /* The UNet of a run: the base one or the distilled one, which is loaded now if need be. */
 int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err);

@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 
-#define CONFIG_FILE_MAX (4u << 20)
+#define CONFIG_FILE_MAX (1u << 20)
 
 static const struct {
 	const char *class_name, *sampler;
@@ -385,11 +385,12 @@ int sampler_config_read(const char *path, struct sampler_config *config, struct 
 	size_t size;
 	json_t *root = NULL;
 	sampler_config_init(config);
-	int status = files_read(path, CONFIG_FILE_MAX, &text, &size, err);
+	int status = files_read_regular(path, CONFIG_FILE_MAX, &text, &size, err);
 	if (status)
 		return status;
 	blank_infinities(text, size);
-	status = json_read_text(text, size, path, &root, err);
+	status =
+	    json_read_bounded(text, size, JSON_EXPANSION * CONFIG_FILE_MAX, path, &root, err);
 	free(text);
 	if (!status)
 		status = sampler_config_from_json(root, path, config, err);

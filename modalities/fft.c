@@ -30,6 +30,15 @@ struct fft {
 	struct point *first;       /* [factor] room for factors without code of their own */
 };
 
+int fft_largest_factor(int n)
+{
+	int largest = 1;
+	for (int p = 2; n > 1; p = p * p > n ? n : p + 1)
+		for (; n % p == 0; n /= p)
+			largest = p;
+	return largest;
+}
+
 static int factorise(struct fft *f)
 {
 	int rest = f->n, largest = 1;

@@ -6,7 +6,10 @@
 
 #define FFT_FRAMES 8
 
-/* Tables and room for transforms of n numbers, even; fast where n is a product of 2, 3 and 5. */
+/* The largest prime factor of n from 1 on; a transform takes as many times n. */
+int fft_largest_factor(int n);
+
+/* Tables and room for transforms of n numbers, even. */
 struct fft;
 int fft_new(int n, struct fft **out, struct error *err);
 void fft_free(struct fft *f); /* NULL is fine */

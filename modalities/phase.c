@@ -122,18 +122,10 @@ void stft_magnitudes(struct stft *s, const float *samples, size_t length, int fr
 
 /* ---- another transform ------------------------------------------------------------- */
 
-static int is_quick(int n)
-{
-	for (int p = 2; p <= 5; p++)
-		while (n % p == 0)
-			n /= p;
-	return n == 1;
-}
-
 int phase_transform(int window, int n_fft)
 {
 	int n = (window + 7) / 8 * 8;
-	while (!is_quick(n))
+	while (fft_largest_factor(n) > 5)
 		n += 8;
 	/* Between bins that stand three times as close as they must, a line is near enough. */
 	return n_fft % n == 0 || (n < n_fft && n_fft / 3 >= window) ? n : n_fft;

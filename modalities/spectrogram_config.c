@@ -4,10 +4,15 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "modalities/fft.h"
 #include "modalities/spectrogram.h"
 
 enum { BANDS_MIN = 8, BANDS_MAX = 1024, N_FFT_MAX = 65536 };
 enum { WINDOW_MIN = 16, WINDOW_MAX = 8192 }; /* columns */
+/* A second of sound is transformed in n_fft / hop_length times its samples; Riffusion's 40. */
+enum { REDUNDANCY_MAX = 64 };
+/* Riffusion's 17640 has the factor 7. */
+enum { FACTOR_MAX = 7 };
 
 static const char *const known[] = {
     "sample_rate", "hop_length", "win_length",     "n_fft",           "n_mels",    "mel_scale",
@@ -39,6 +44,13 @@ static int want_int(const json_t *o, const char *where, const char *key, int64_t
 	return status;
 }
 
+static int quick_below(int n)
+{
+	while (n % 2 || fft_largest_factor(n) > FACTOR_MAX)
+		n--;
+	return n;
+}
+
 static int read_layout(const json_t *o, const char *where, struct spectrogram *s, struct error *err)
 {
 	int status;
@@ -55,6 +67,16 @@ static int read_layout(const json_t *o, const char *where, struct spectrogram *s
 		    "%s: n_fft %d must be even and at least win_length %d, and that at least "
 		    "twice hop_length %d",
 		    where, s->n_fft, s->window, s->hop);
+	if (fft_largest_factor(s->n_fft) > FACTOR_MAX)
+		return error_set(err, SUMI_INVALID,
+				 "%s: field 'n_fft' is %d; only products of 2, 3, 5 and 7 are fast "
+				 "enough, such as %d",
+				 where, s->n_fft, quick_below(s->n_fft));
+	if (s->n_fft / REDUNDANCY_MAX > s->hop)
+		return error_set(err, SUMI_INVALID,
+				 "%s: n_fft %d is more than %d times hop_length %d: each second "
+				 "would be transformed too often",
+				 where, s->n_fft, REDUNDANCY_MAX, s->hop);
 	return SUMI_OK;
 }
 
@@ -100,7 +122,9 @@ static int read_window(const json_t *o, const char *where, const struct pack_inf
 				 where, s->window_columns, s->bands, WINDOW_MIN, WINDOW_MAX,
 				 BANDS_MIN, BANDS_MAX);
 	s->overlap_columns = s->window_columns / 2 / info->scale * info->scale;
-	status = want_int(o, where, "overlap_columns", 0, s->window_columns - info->scale,
+	/* Each column is painted window / (window - overlap) times. */
+	int most = s->window_columns - info->scale, eighths = s->window_columns / 8 * 7;
+	status = want_int(o, where, "overlap_columns", 0, most < eighths ? most : eighths,
 			  &s->overlap_columns, err);
 	if (status)
 		return status;

@@ -8,7 +8,8 @@
 #include "base/files.h"
 #include "base/json.h"
 
-#define FILE_MAX (64u << 20)
+#define VOCAB_FILE_MAX (16u << 20) /* vocab.json, merges.txt */
+#define CONFIG_FILE_MAX (1u << 20) /* the others */
 #define VOCAB_MAX (1 << 20) /* also the greatest id + 1 */
 #define PIECE_MAX 1024      /* bytes of one entry */
 #define SPECIALS_MAX 4096
@@ -31,7 +32,7 @@ static int read_optional(const char *folder, const char *name, json_t **root, st
 	int status = files_path(path, err, "%s/%s", folder, name);
 	if (status)
 		return status;
-	status = json_read_file(path, FILE_MAX, root, &own);
+	status = json_read_file(path, CONFIG_FILE_MAX, root, &own);
 	if (status == SUMI_NOTFOUND)
 		return SUMI_OK;
 	if (!status && !json_is_object(*root))
@@ -176,10 +177,10 @@ static int load_merges(struct loader *l, const char *path, char *text, size_t si
 	size_t lines = 1, capacity = 64;
 	if (memchr(text, '\0', size))
 		return error_set(err, SUMI_INVALID, "%s: contains a NUL byte", path);
-	for (size_t i = 0; i < size; i++)
-		lines += text[i] == '\n';
-	if (lines > 2 * VOCAB_MAX)
-		return error_set(err, SUMI_TOOBIG, "%s: more than %d lines", path, 2 * VOCAB_MAX);
+	for (size_t i = 1; i < size; i++)
+		lines += text[i] == '\n' && text[i - 1] != '\n';
+	if (lines > VOCAB_MAX)
+		return error_set(err, SUMI_TOOBIG, "%s: more than %d lines", path, VOCAB_MAX);
 	while (capacity < 2 * lines)
 		capacity *= 2;
 	l->t->merges = malloc(capacity * sizeof *l->t->merges);
@@ -214,7 +215,7 @@ static int read_merges(struct loader *l, const char *folder, struct error *err)
 	size_t size;
 	int status = files_path(path, err, "%s/merges.txt", folder);
 	if (!status)
-		status = files_read(path, FILE_MAX, &text, &size, err);
+		status = files_read_regular(path, VOCAB_FILE_MAX, &text, &size, err);
 	if (status)
 		return status;
 	status = load_merges(l, path, text, size, err);
@@ -375,7 +376,7 @@ int tokenizer_open(const char *folder, struct tokenizer **out, struct error *err
 		return error_set(err, SUMI_NOMEM, "no memory for the tokenizer");
 	int status = files_path(l.vocab_path, err, "%s/vocab.json", folder);
 	if (!status)
-		status = json_read_file(l.vocab_path, FILE_MAX, &l.vocab, err);
+		status = json_read_file(l.vocab_path, VOCAB_FILE_MAX, &l.vocab, err);
 	if (!status)
 		status = check_vocab(&l, err);
 	if (!status)

@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "base/json.h"
 
-enum { INDEX_LIMIT = 16 << 20, SHARDS_MAX = 256 };
+enum { INDEX_LIMIT = 1 << 20, SHARDS_MAX = 256 };
 
 struct shard {
 	const char *name; /* as the index says; NULL for a single file */
@@ -155,6 +155,46 @@ static int open_files(struct weights *w, struct error *err)
 		if (is_there(w, index_files[i]))
 			return read_index(w, index_files[i], err);
 	return refuse_folder(w, err);
+}
+
+/* Of the shards that an index names; one that cannot be read is no business of this. */
+static bool shard_missing(const struct weights *w, const char *index, char file[WEIGHTS_FILE_MAX])
+{
+	char path[FILES_PATH_MAX];
+	const char *tensor;
+	json_t *root, *name;
+	bool missing = false;
+	if (files_path(path, NULL, "%s/%s", w->folder, index) ||
+	    json_read_file(path, INDEX_LIMIT, &root, NULL))
+		return false;
+	json_object_foreach(json_object_get(root, "weight_map"), tensor, name)
+	{
+		const char *shard = json_string_value(name);
+		if (!shard || !*shard || strchr(shard, '/') || strlen(shard) >= WEIGHTS_FILE_MAX ||
+		    is_there(w, shard))
+			continue;
+		strcpy(file, shard);
+		missing = true;
+		break;
+	}
+	json_decref(root);
+	return missing;
+}
+
+bool weights_missing(const char *folder, const char *usual, char file[WEIGHTS_FILE_MAX])
+{
+	struct weights w = {0};
+	struct error err = {0};
+	if (files_path(w.folder, NULL, "%s", folder))
+		return false;
+	for (size_t i = 0; i < sizeof single_files / sizeof single_files[0]; i++)
+		if (is_there(&w, single_files[i]))
+			return false;
+	for (size_t i = 0; i < sizeof index_files / sizeof index_files[0]; i++)
+		if (is_there(&w, index_files[i]))
+			return shard_missing(&w, index_files[i], file);
+	snprintf(file, WEIGHTS_FILE_MAX, "%s", usual);
+	return refuse_folder(&w, &err) == SUMI_NOTFOUND;
 }
 
 int weights_open(const char *folder, struct weights **out, struct error *err)

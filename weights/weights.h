@@ -19,6 +19,11 @@ struct weights;
 int weights_open(const char *folder, struct weights **out, struct error *err);
 void weights_close(struct weights *w); /* NULL is fine */
 
+/* Whether a component's weights are incomplete: file becomes the name of the first that is not
+ * there; usual where there is none at all, also none that can be converted. */
+#define WEIGHTS_FILE_MAX 256
+bool weights_missing(const char *folder, const char *usual, char file[WEIGHTS_FILE_MAX]);
+
 /* The entry of a name, or NULL. Names of older diffusers (query, key, value, proj_attn) and
  * of transformers 5 (no "text_model." in front) are found as well. Marks it as used. */
 const struct safetensors_entry *weights_find(struct weights *w, const char *name);
