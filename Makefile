@@ -15,7 +15,7 @@ BUILD   ?= build
 VERSION := 0.1.0
 Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
-ROOMS := base media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
+ROOMS := base request media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
 PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
          jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libcrypto libutf8proc
 

@@ -21,8 +21,8 @@ static void keep_parameters(json_t *object)
 	void *next;
 	json_object_foreach_safe(object, next, name, value)
 	{
-		const struct job_field *field = job_field_find(name);
-		if (field && !field->render)
+		const struct param *p = param_find(name);
+		if (p && p->concern != PARAM_PICTURE)
 			json_object_del(object, name);
 	}
 }

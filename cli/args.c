@@ -44,13 +44,13 @@ static int find(const struct cli_option *table, const struct word *w)
 	return -1;
 }
 
-static const struct job_field *find_field(const struct word *w)
+static const struct param *find_field(const struct word *w)
 {
 	if (!w->name)
-		return w->letter == 'n' ? job_field_find("n") : NULL;
-	for (const struct job_field *f = job_fields; f->name; f++)
-		if (same_name(f->name, w->name, w->name_size))
-			return f;
+		return w->letter == 'n' ? param_find("n") : NULL;
+	for (const struct param *p = param_table; p->name; p++)
+		if (same_name(p->name, w->name, w->name_size))
+			return p;
 	return NULL;
 }
 
@@ -66,29 +66,29 @@ static int take_value(const struct word *w, const char *shown, int argc, char **
 	return SUMI_OK;
 }
 
-static int take_field(struct cli *cli, const struct job_field *f, const struct word *w,
+static int take_field(struct cli *cli, const struct param *p, const struct word *w,
 		      const char *shown, int argc, char **argv, int *at, struct error *err)
 {
 	const char *text = "true";
 	json_t *value;
 	int status = SUMI_OK;
-	if (f->type != JOB_BOOL || w->value)
+	if (p->type != PARAM_BOOL || w->value)
 		status = take_value(w, shown, argc, argv, at, &text, err);
 	if (!status)
-		status = job_field_value(f, text, strlen(text), &value, err);
+		status = param_from_text(p, text, strlen(text), &value, err);
 	if (status)
 		return status;
 	/* The daemon has another working directory. */
-	char *path = strcmp(f->name, "init") == 0 ? realpath(text, NULL) : NULL;
+	char *path = strcmp(p->name, "init") == 0 ? realpath(text, NULL) : NULL;
 	if (path)
 		json_string_set(value, path);
 	free(path);
-	json_t *before = json_object_get(cli->fields, f->name);
+	json_t *before = json_object_get(cli->fields, p->name);
 	if (json_is_array(before) && json_is_array(value)) { /* --tag a --tag b */
 		json_array_extend(before, value);
 		json_decref(value);
 	} else {
-		json_object_set_new(cli->fields, f->name, value);
+		json_object_set_new(cli->fields, p->name, value);
 	}
 	return SUMI_OK;
 }
@@ -112,7 +112,7 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 		       char **argv, int *at, struct error *err)
 {
 	const struct cli_option *table = cli->verb->options;
-	const struct job_field *field = cli->verb->job_options ? find_field(w) : NULL;
+	const struct param *field = cli->verb->job_options ? find_field(w) : NULL;
 	const char *value = "";
 	int status, i = find(table, w);
 	if (i < 0 && field)
@@ -129,7 +129,7 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 		for (char *p = name; *p; p++)
 			if (*p == '-')
 				*p = '_';
-		const char *near = cli->verb->job_options ? job_field_nearest(name) : NULL;
+		const char *near = cli->verb->job_options ? param_nearest(name) : NULL;
 		return error_set(err, SUMI_INVALID, "there is no option %s%s%s%s (sumi %s --help)",
 				 shown, near ? ", did you mean --" : "", near ? near : "",
 				 near ? "?" : "", cli->verb->name);
@@ -269,16 +269,16 @@ static void print_option(FILE *out, char letter, const char *name, const char *v
 	fprintf(out, "  %-28s %s\n", left, help);
 }
 
-static const char *placeholder(const struct job_field *f)
+static const char *placeholder(const struct param *p)
 {
 	static const char *const by_type[] = {
-	    [JOB_TEXT] = "TEXT",      [JOB_NAME] = "NAME",     [JOB_ID] = "ID",
-	    [JOB_WORD] = "WORD",      [JOB_RANK] = "WORD",     [JOB_INT] = "N",
-	    [JOB_NUMBER] = "X",       [JOB_BOOL] = NULL,       [JOB_TIME] = "TIME",
-	    [JOB_WINDOW] = "FROM-TO", [JOB_ZONE] = "ZONE",     [JOB_EVERY] = "TIME",
-	    [JOB_ID_LIST] = "ID,ID",  [JOB_TEXT_LIST] = "A,B",
+	    [PARAM_TEXT] = "TEXT",      [PARAM_NAME] = "NAME",     [PARAM_ID] = "ID",
+	    [PARAM_WORD] = "WORD",      [PARAM_RANK] = "WORD",     [PARAM_INT] = "N",
+	    [PARAM_NUMBER] = "X",       [PARAM_BOOL] = NULL,       [PARAM_TIME] = "TIME",
+	    [PARAM_WINDOW] = "FROM-TO", [PARAM_ZONE] = "ZONE",     [PARAM_EVERY] = "TIME",
+	    [PARAM_ID_LIST] = "ID,ID",  [PARAM_TEXT_LIST] = "A,B",
 	};
-	return by_type[f->type];
+	return by_type[p->type];
 }
 
 static void print_verb_help(FILE *out, const struct verb *v)
@@ -293,10 +293,10 @@ static void print_verb_help(FILE *out, const struct verb *v)
 	}
 	if (v->job_options) {
 		fprintf(out, "\nOf the job (docs/job.schema.json has the limits):\n");
-		for (const struct job_field *f = job_fields; f->name; f++)
-			if (strcmp(f->name, "modality") != 0 && strcmp(f->name, "prompt") != 0)
-				print_option(out, strcmp(f->name, "n") == 0 ? 'n' : 0, f->name,
-					     placeholder(f), f->help);
+		for (const struct param *p = param_table; p->name; p++)
+			if (strcmp(p->name, "modality") != 0 && strcmp(p->name, "prompt") != 0)
+				print_option(out, strcmp(p->name, "n") == 0 ? 'n' : 0, p->name,
+					     placeholder(p), p->help);
 	}
 	fprintf(out, "\nOf every verb:\n");
 	for (const struct cli_option *o = common; o->name; o++)

@@ -1,6 +1,7 @@
 /* Jobs as JSON and as lines for people. */
 #include "cli/entry.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +111,9 @@ static void print_artifact(const json_t *a)
 		printf("  %.0fx%.0f", number_of(a, "width"), number_of(a, "height"));
 	if (number_of(a, "duration") > 0)
 		printf("  %.1f s", number_of(a, "duration"));
-	printf("  seed %" JSON_INTEGER_FORMAT "  ", json_integer_value(json_object_get(a, "seed")));
+	uint64_t seed = 0;
+	param_seed(json_object_get(a, "seed"), &seed);
+	printf("  seed %" PRIu64 "  ", seed);
 	entry_print_text(text_of(a, "path"), SIZE_MAX);
 	printf("%s\n", json_is_false(json_object_get(a, "present")) ? "  (missing)" : "");
 }

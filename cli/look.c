@@ -17,8 +17,8 @@ static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED
 
 static bool has_tag(const struct job *job, const char *tag)
 {
-	for (size_t i = 0; i < job->tag_count; i++)
-		if (strcmp(job->tags[i], tag) == 0)
+	for (size_t i = 0; i < job->tags.count; i++)
+		if (strcmp(job->tags.at[i], tag) == 0)
 			return true;
 	return false;
 }

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "modalities/modality.h"
+#include "request/param.h"
 
 bool output_is_standard(const char *output)
 {
@@ -31,34 +31,30 @@ static const char *suffix_of(const char *output)
 /* The word of the table that a suffix stands for, "WEBP" too; NULL: none. */
 static const char *format_word(const char *suffix)
 {
-	for (const char *const *w = job_field_find("format")->words; *w; w++)
-		if (strcasecmp(*w, suffix) == 0)
-			return *w;
+	for (const struct param_word *w = param_find("format")->words; w->word; w++)
+		if (strcasecmp(w->word, suffix) == 0)
+			return w->word;
 	return NULL;
 }
 
 static int refuse_suffix(const char *output, const char *suffix, const char *modality,
 			 struct error *err)
 {
-	const struct modality *m = modality_find(modality);
 	char names[128] = "";
-	for (const char *const *f = m ? m->formats : NULL; f && *f; f++) {
+	for (const struct param_word *w = param_find("format")->words; w->word; w++) {
 		size_t n = strlen(names);
-		snprintf(names + n, sizeof names - n, "%s.%s", n ? ", " : "", *f);
+		if (w->modalities & param_modality(modality))
+			snprintf(names + n, sizeof names - n, "%s.%s", n ? ", " : "", w->word);
 	}
 	return error_set(err, SUMI_INVALID, "-o %s: .%.20s is no format for %s: end the name in %s",
 			 output, suffix, modality, names);
 }
 
+/* True for a modality that is none: the job is refused for that. */
 static bool makes(const char *modality, const char *format)
 {
-	const struct modality *m = modality_find(modality);
-	if (!m)
-		return true; /* the job is refused for that */
-	for (const char *const *f = m->formats; *f; f++)
-		if (strcmp(*f, format) == 0)
-			return true;
-	return false;
+	unsigned mask = param_modality(modality);
+	return !mask || param_has_word(param_find("format"), mask, format);
 }
 
 static int take_suffix(struct cli *cli, const char *output, const char *modality, struct error *err)

@@ -5,7 +5,7 @@
 
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
-#include "queue/job_request.h"
+#include "request/job.h"
 
 static const struct pack_info *find_pack(const struct cli *cli, const struct catalogue *c,
 					 const struct job *job)

@@ -10,7 +10,7 @@
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
 #include "media/metadata.h"
-#include "queue/job.h"
+#include "request/param.h"
 
 /* ---- one value of an infotext each: false where it cannot be read ---- */
 
@@ -18,7 +18,7 @@
 static bool take_field(json_t *job, const char *name, const char *text)
 {
 	json_t *value;
-	return job_field_value(job_field_find(name), text, strlen(text), &value, NULL) == SUMI_OK &&
+	return param_from_text(param_find(name), text, strlen(text), &value, NULL) == SUMI_OK &&
 	       json_object_set_new(job, name, value) == 0;
 }
 

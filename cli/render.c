@@ -7,7 +7,7 @@
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
-#include "queue/job_request.h"
+#include "request/job.h"
 #include "weights/packed.h"
 
 static const struct cli_option render_options[] = {

@@ -137,7 +137,7 @@ static int open_quote(const char *path, long line, struct error *err)
 			 line);
 }
 
-static int csv_header(char **at, long *line, const struct job_field *columns[COLUMNS], int *count,
+static int csv_header(char **at, long *line, const struct param *columns[COLUMNS], int *count,
 		      const char *path, struct error *err)
 {
 	bool last = false;
@@ -148,9 +148,9 @@ static int csv_header(char **at, long *line, const struct job_field *columns[COL
 		if (*count == COLUMNS)
 			return error_set(err, SUMI_TOOBIG, "%s:1: more than %d columns", path,
 					 COLUMNS);
-		columns[*count] = job_field_find(name);
+		columns[*count] = param_find(name);
 		if (!columns[*count]) {
-			const char *near = job_field_nearest(name);
+			const char *near = param_nearest(name);
 			return error_set(err, SUMI_INVALID, "%s:1: there is no field '%.60s'%s%s",
 					 path, name, near ? ", did you mean " : "",
 					 near ? near : "");
@@ -165,7 +165,7 @@ static int csv_header(char **at, long *line, const struct job_field *columns[COL
 
 static int add_csv(struct load *l, char *text, const char *path, struct error *err)
 {
-	const struct job_field *columns[COLUMNS];
+	const struct param *columns[COLUMNS];
 	long line = 1;
 	if (!*text)
 		return error_set(err, SUMI_INVALID,
@@ -184,7 +184,7 @@ static int add_csv(struct load *l, char *text, const char *path, struct error *e
 				status = error_set(err, SUMI_INVALID,
 						   "%s:%ld: more fields than columns", path, first);
 			} else if (*value) {
-				status = job_field_value(columns[i], value, strlen(value), &v, err);
+				status = param_from_text(columns[i], value, strlen(value), &v, err);
 				if (status)
 					error_prefix(err, "%s:%ld", path, first);
 				else

@@ -34,7 +34,7 @@ static void tell_answer(struct work *w)
 static int answer_variant(struct work *w, struct error *err)
 {
 	struct sink sink = {.context = w, .output = work_output};
-	w->seed = (uint64_t)w->lease->job.seed + (uint64_t)w->variant;
+	w->seed = job_request(&w->lease->job, w->variant).seed;
 	w->steps = 0;
 	w->outputs = 0;
 	w->result = json_array();

@@ -13,7 +13,6 @@
 #include "daemon/settle.h"
 #include "daemon/show.h"
 #include "media/webp.h"
-#include "queue/job_request.h"
 #include "queue/saved.h"
 
 enum {
@@ -122,8 +121,8 @@ static int put_rows(struct work *w, struct error *err)
 	    .params = params,
 	    .token = w->lease->token,
 	    .digest = w->answer.digest[0] ? w->answer.digest : NULL,
-	    .tags = (char **)job->tags,
-	    .tag_count = job->tag_count,
+	    .tags = (char **)job->tags.at,
+	    .tag_count = job->tags.count,
 	    .priority = (int)job->priority,
 	    .variants = (int)job->n,
 	    .created = w->lease->created_ms ? w->lease->created_ms : now,
@@ -209,11 +208,12 @@ int work_output(void *context, const struct output *o, struct error *err)
 	char mark[SETTLE_MARK_SIZE];
 	settle_mark(w->lease->token, mark);
 	json_array_append_new(
-	    w->result, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:s}",
+	    w->result, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:o, s:s, s:s}",
 				 "variant", w->variant, "role", o->role, "format", o->format,
 				 "mime", o->mime, "sha256", a.sha256, "bytes", (json_int_t)o->size,
 				 "width", o->width, "height", o->height, "seed",
-				 (json_int_t)w->seed, "host", w->x->worker->host, "lease", mark));
+				 request_seed_json(w->seed), "host", w->x->worker->host, "lease",
+				 mark));
 	timings_add(&w->timings, "store", clock_mono_us() - start);
 	work_report(w, step_limit(w), w->steps, w->steps);
 	return SUMI_OK;

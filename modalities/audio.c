@@ -16,14 +16,11 @@
 #include "modalities/single_run.h"
 #include "modalities/spectrogram.h"
 
-#define DURATION_MIN 1.0 /* seconds */
-#define DURATION_MAX 300.0
 #define FADE_SECONDS 0.005 /* at the ends of what is no loop */
 #define SPECTROGRAM_QUALITY 90
 
 enum { COLUMNS_MAX = 65536 };
 
-static const char *const audio_formats[] = {"ogg", "wav", NULL};
 
 /* ---- moods ------------------------------------------------------------------------- */
 
@@ -105,15 +102,15 @@ static int resolve_duration(const struct pack_info *info, const struct spectrogr
 			    const struct mood *mood, struct request *r, struct error *err)
 {
 	if (r->duration == 0)
-		r->duration = fmax(DURATION_MIN, (double)s->window_columns * s->hop / s->rate);
-	if (!(r->duration >= DURATION_MIN && r->duration <= DURATION_MAX))
+		r->duration = fmax(REQUEST_DURATION_MIN, (double)s->window_columns * s->hop / s->rate);
+	if (!(r->duration >= REQUEST_DURATION_MIN && r->duration <= REQUEST_DURATION_MAX))
 		return error_set(err, SUMI_INVALID, "duration is %g, allowed are %g to %g seconds",
-				 r->duration, DURATION_MIN, DURATION_MAX);
+				 r->duration, REQUEST_DURATION_MIN, REQUEST_DURATION_MAX);
 	/* A loop of whole beats keeps its rhythm where it begins again. */
 	if (r->loop && mood->tempo > 0) {
 		double beat = 60 / mood->tempo, beats = round(r->duration / beat);
-		beats = fmax(beats, ceil(DURATION_MIN / beat));
-		r->duration = fmin(beats, floor(DURATION_MAX / beat)) * beat;
+		beats = fmax(beats, ceil(REQUEST_DURATION_MIN / beat));
+		r->duration = fmin(beats, floor(REQUEST_DURATION_MAX / beat)) * beat;
 	}
 	if (r->duration * s->rate / s->hop + s->window_columns > COLUMNS_MAX)
 		return error_set(err, SUMI_TOOBIG,
@@ -132,10 +129,6 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 {
 	struct spectrogram s;
 	struct mood mood;
-	if (r->frames > 0 || r->fps > 0 || r->loop_count > 0 || r->reverse || r->boomerang)
-		return error_set(
-		    err, SUMI_INVALID,
-		    "a clip of sound has neither frames nor fps, loop_count, reverse or boomerang");
 	if (strcmp(info->modality, "audio") != 0)
 		return error_set(
 		    err, SUMI_INVALID,
@@ -157,9 +150,9 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 	r->width = s.window_columns;
 	r->height = s.bands;
 	if ((status = request_resolve(info, r, err)) ||
-	    (status = request_resolve_format(r, audio_formats, err)))
+	    (status = resolve_duration(info, &s, &mood, r, err)))
 		return status;
-	return resolve_duration(info, &s, &mood, r, err);
+	return request_resolve_end(r, PARAM_AUDIO, err);
 }
 
 /* ---- beginning --------------------------------------------------------------------- */
@@ -382,7 +375,6 @@ done:
 
 const struct modality modality_audio = {
     .name = "audio",
-    .formats = audio_formats,
     .resolve = audio_resolve,
     .begin = audio_begin,
     .step = single_run_step,

@@ -5,22 +5,11 @@
 #include "modalities/frames.h"
 #include "modalities/request.h"
 
-static const char *const image_formats[] = {"webp", "png", NULL};
 
 static int image_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	int status = request_resolve(info, r, err);
-	if (!status)
-		status = request_resolve_format(r, image_formats, err);
-	if (status)
-		return status;
-	if (r->frames > 0 || r->fps > 0 || r->loop || r->loop_count > 0 || r->reverse ||
-	    r->boomerang || r->duration > 0 || r->mood)
-		return error_set(err, SUMI_INVALID,
-				 "model %s makes still pictures: they have neither frames, fps nor "
-				 "loops, neither duration nor mood",
-				 info->name);
-	return SUMI_OK;
+	return status ? status : request_resolve_end(r, PARAM_IMAGE, err);
 }
 
 static int image_begin(struct pack *pack, const struct request *r, const void *saved,
@@ -55,7 +44,6 @@ static int image_finish(struct generation *g, const struct sink *sink, struct er
 
 const struct modality modality_image = {
     .name = "image",
-    .formats = image_formats,
     .resolve = image_resolve,
     .begin = image_begin,
     .step = single_run_step,

@@ -10,37 +10,7 @@
 
 #include "base/status.h"
 #include "diffusion/pack.h"
-
-/* What is asked for. Zero, NULL and NaN mean "as the pack proposes"; request_resolve()
- * replaces them, and the result is what the metadata record. Strings are borrowed. */
-struct request {
-	const char *modality; /* "image", "video", "audio" */
-	const char *prompt;
-	const char *negative_prompt; /* NULL: none */
-	uint64_t seed;
-	int steps;
-	double cfg_scale; /* NaN: the pack's */
-	double guidance_rescale;
-	double guidance_start, guidance_end; /* parts of the run; end 0: 1 */
-	int deep_cache, deep_cache_level;    /* every so many steps are whole; uppermost skips that
-						always run. 0: 1, which is off */
-	const char *sampler, *schedule;      /* canonical or any known alias */
-	const char *rng;                     /* "torch", "philox" */
-	int width, height;
-	int clip_skip;
-	double eta;
-	bool fast;          /* the pack's distilled UNet */
-	const char *format; /* "webp", "png", "ogg", "wav" */
-	double quality;     /* 0…100; NaN: the format's default */
-	bool lossless;
-	const char *init; /* file to start from, or NULL */
-	double strength;
-	double duration;  /* seconds: audio */
-	const char *mood; /* audio: a row of the pack's table */
-	int frames, fps;  /* video */
-	int loop_count;   /* of an animation, 0: for ever */
-	bool loop, reverse, boomerang;
-};
+#include "request/request.h"
 
 struct output {
 	const char *role;   /* "main", "spectrogram", "frame" */
@@ -74,7 +44,6 @@ struct generation;
 
 struct modality {
 	const char *name;
-	const char *const *formats; /* NULL-terminated; the first is the default */
 	/* Fills in what the request leaves open and checks all of it against the pack. */
 	int (*resolve)(const struct pack_info *info, struct request *r, struct error *err);
 	/* Starts a resolved request, from saved bytes if there are any. */

@@ -1,14 +1,15 @@
 /* What all modalities share about a request. */
 #include "modalities/request.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
+#include "request/param.h"
 
 #define STRENGTH_DEFAULT 0.75
 
@@ -28,7 +29,7 @@ static int resolve_size(const struct pack_info *info, const char *field, int *pi
 static int resolve_sampler(const struct pack_defaults *d, struct request *r, struct error *err)
 {
 	enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
-	const char *schedule = r->schedule;
+	const char *schedule = r->scheduler;
 	int status = SUMI_OK;
 	if (!r->sampler && !schedule)
 		schedule = d->schedule;
@@ -36,7 +37,7 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 	    sampler_parse_name(r->sampler ? r->sampler : d->sampler, &r->sampler, &sigmas, err);
 	if (!status && schedule)
 		status = sampler_parse_sigmas(schedule, &sigmas, err);
-	r->schedule = sampler_sigmas_name(sigmas);
+	r->scheduler = sampler_sigmas_name(sigmas);
 	return status;
 }
 
@@ -73,84 +74,20 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		return status;
 	if (r->steps == 0)
 		r->steps = d->steps;
-	if (r->steps < 1 || r->steps > 1000)
-		return error_set(err, SUMI_INVALID, "steps is %d, allowed are 1 to 1000", r->steps);
 	if (isnan(r->cfg_scale))
 		r->cfg_scale = d->cfg_scale;
-	if (!isfinite(r->cfg_scale) || r->cfg_scale < 0 || r->cfg_scale > 100)
-		return error_set(err, SUMI_INVALID, "cfg_scale is %g, allowed are 0 to 100",
-				 r->cfg_scale);
 	if ((status = resolve_guidance(r, err)))
 		return status;
 	if (r->deep_cache > 1 && r->deep_cache_level == 0)
 		r->deep_cache_level = 1;
 	if (!r->rng)
 		r->rng = "torch";
-	if (strcmp(r->rng, "torch") != 0 && strcmp(r->rng, "philox") != 0)
-		return error_set(err, SUMI_INVALID, "rng is '%.40s', allowed are torch and philox",
-				 r->rng);
-	if (r->clip_skip < 0 || r->clip_skip > 11)
-		return error_set(err, SUMI_INVALID, "clip_skip is %d, allowed are 0 to 11",
-				 r->clip_skip);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
 	if (r->init && (!isfinite(r->strength) || r->strength <= 0 || r->strength > 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", r->strength);
 	return SUMI_OK;
-}
-
-/* Puts a field in unless it has the value that leaving it out means. */
-static void put(json_t *o, const char *key, bool present, json_t *value)
-{
-	if (present)
-		json_object_set_new(o, key, value);
-	else
-		json_decref(value);
-}
-
-static void put_request(json_t *o, const struct request *r)
-{
-	json_object_set_new(o, "modality", json_string(r->modality));
-	json_object_set_new(o, "prompt", json_string(r->prompt));
-	put(o, "negative_prompt", *r->negative_prompt, json_string(r->negative_prompt));
-	json_object_set_new(o, "seed", json_integer((json_int_t)r->seed));
-	json_object_set_new(o, "steps", json_integer(r->steps));
-	json_object_set_new(o, "cfg_scale", json_real(r->cfg_scale));
-	put(o, "guidance_rescale", r->guidance_rescale != 0, json_real(r->guidance_rescale));
-	put(o, "guidance_start", r->guidance_start != 0, json_real(r->guidance_start));
-	put(o, "guidance_end", r->guidance_end != 1, json_real(r->guidance_end));
-	put(o, "deep_cache", r->deep_cache > 1, json_integer(r->deep_cache));
-	put(o, "deep_cache_level", r->deep_cache > 1, json_integer(r->deep_cache_level));
-	json_object_set_new(o, "sampler", json_string(r->sampler));
-	json_object_set_new(o, "scheduler", json_string(r->schedule));
-	json_object_set_new(o, "rng", json_string(r->rng));
-	json_object_set_new(o, "width", json_integer(r->width));
-	json_object_set_new(o, "height", json_integer(r->height));
-	put(o, "clip_skip", r->clip_skip != 0, json_integer(r->clip_skip));
-	put(o, "eta", r->eta != 0, json_real(r->eta));
-	put(o, "fast", r->fast, json_true());
-	json_object_set_new(o, "format", json_string(r->format));
-	put(o, "quality", !isnan(r->quality) && !r->lossless, json_real(r->quality));
-	put(o, "lossless", r->lossless, json_true());
-	put(o, "init", r->init != NULL, json_string(r->init ? r->init : ""));
-	put(o, "strength", r->init != NULL, json_real(r->strength));
-	put(o, "duration", r->duration != 0, json_real(r->duration));
-	put(o, "mood", r->mood != NULL, json_string(r->mood ? r->mood : ""));
-	put(o, "frames", r->frames != 0, json_integer(r->frames));
-	put(o, "fps", r->fps != 0, json_integer(r->fps));
-	put(o, "loop", r->loop, json_true());
-	put(o, "reverse", r->reverse, json_true());
-	put(o, "boomerang", r->boomerang, json_true());
-	put(o, "loop_count", r->loop_count != 0, json_integer(r->loop_count));
-}
-
-json_t *request_json(const struct request *r)
-{
-	json_t *o = json_object();
-	if (o)
-		put_request(o, r);
-	return o;
 }
 
 int request_metadata(const struct pack *pack, const struct request *r, char **text,
@@ -184,7 +121,7 @@ struct run_params request_run_params(const struct request *r)
 	    .deep_cache = r->deep_cache,
 	    .deep_cache_level = r->deep_cache_level,
 	    .sampler = r->sampler,
-	    .schedule = r->schedule,
+	    .schedule = r->scheduler,
 	    .rng = r->rng,
 	    .width = r->width,
 	    .height = r->height,
@@ -203,22 +140,13 @@ static const struct {
 	double quality;
 } format_defaults[] = {{"webp", 90}, {"png", NAN}, {"ogg", 60}, {"wav", NAN}};
 
-int request_resolve_format(struct request *r, const char *const *formats, struct error *err)
+int request_resolve_end(struct request *r, unsigned modality, struct error *err)
 {
-	char names[128] = "";
-	const char *const *f = formats;
 	if (!r->format)
-		r->format = *formats;
-	for (; *f && strcmp(*f, r->format) != 0; f++) {
-		size_t n = strlen(names);
-		snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", *f);
-	}
-	if (!*f)
-		return error_set(err, SUMI_INVALID, "format is '%.40s', allowed for %s are: %s",
-				 r->format, r->modality, names);
-	if (!isnan(r->quality) && (r->quality < 0 || r->quality > 100))
-		return error_set(err, SUMI_INVALID, "quality is %g, allowed are 0 to 100",
-				 r->quality);
+		r->format = param_first_word(param_find("format"), modality);
+	int status = request_check(r, modality, err);
+	if (status)
+		return status;
 	for (size_t i = 0; i < sizeof format_defaults / sizeof format_defaults[0]; i++)
 		if (strcmp(format_defaults[i].format, r->format) == 0 &&
 		    (isnan(r->quality) || isnan(format_defaults[i].quality)))
@@ -259,55 +187,121 @@ static const char *label(const struct label *table, const char *name)
 	return name;
 }
 
-enum { INFOTEXT_VALUE = 96 };
+enum { INFOTEXT_VALUE = 512 };
 
-struct infotext_lines {
-	struct infotext_field fields[16];
-	char values[16][INFOTEXT_VALUE];
-	size_t count;
+/* Values that stand in the infotext otherwise than in JSON; an empty one is left out. Each gets
+ * the request and room for INFOTEXT_VALUE bytes. */
+
+static void write_sampler(const struct request *r, char *out)
+{
+	snprintf(out, INFOTEXT_VALUE, "%s", label(sampler_labels, r->sampler));
+}
+
+static void write_schedule(const struct request *r, char *out)
+{
+	if (strcmp(r->scheduler, "default") != 0)
+		snprintf(out, INFOTEXT_VALUE, "%s", label(schedule_labels, r->scheduler));
+}
+
+static void write_interval(const struct request *r, char *out)
+{
+	if (r->guidance_start != 0 || r->guidance_end != 1)
+		snprintf(out, INFOTEXT_VALUE, "%g-%g", r->guidance_start, r->guidance_end);
+}
+
+static void write_deep_cache(const struct request *r, char *out)
+{
+	if (r->deep_cache > 1)
+		snprintf(out, INFOTEXT_VALUE, "%d, level %d", r->deep_cache, r->deep_cache_level);
+}
+
+static void write_size(const struct request *r, char *out)
+{
+	snprintf(out, INFOTEXT_VALUE, "%dx%d", r->width, r->height);
+}
+
+static void write_strength(const struct request *r, char *out)
+{
+	if (r->init)
+		snprintf(out, INFOTEXT_VALUE, "%g", r->strength);
+}
+
+/* A1111 counts from 1. */
+static void write_clip_skip(const struct request *r, char *out)
+{
+	if (r->clip_skip > 0)
+		snprintf(out, INFOTEXT_VALUE, "%d", r->clip_skip + 1);
+}
+
+/* Of the CPU is what A1111 does not take for granted. */
+static void write_rng(const struct request *r, char *out)
+{
+	if (strcmp(r->rng, "torch") == 0)
+		snprintf(out, INFOTEXT_VALUE, "CPU");
+}
+
+static const struct {
+	const char *param;
+	void (*write)(const struct request *r, char *out);
+} infotext_writers[] = {
+    {"sampler", write_sampler},        {"scheduler", write_schedule},
+    {"guidance_start", write_interval}, {"deep_cache", write_deep_cache},
+    {"width", write_size},             {"strength", write_strength},
+    {"clip_skip", write_clip_skip},    {"rng", write_rng},
 };
 
-__attribute__((format(printf, 3, 4))) static void put_line(struct infotext_lines *l, char *key,
-							   const char *format, ...)
+static void write_value(const struct request *r, const struct param *p, char *out)
 {
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(l->values[l->count], INFOTEXT_VALUE, format, ap);
-	va_end(ap);
-	l->fields[l->count].key = key;
-	l->fields[l->count].value = l->values[l->count];
-	l->count++;
+	for (size_t i = 0; i < sizeof infotext_writers / sizeof infotext_writers[0]; i++)
+		if (strcmp(infotext_writers[i].param, p->name) == 0) {
+			infotext_writers[i].write(r, out);
+			return;
+		}
+	json_t *value = request_value(r, p);
+	if (p->type == PARAM_SEED)
+		snprintf(out, INFOTEXT_VALUE, "%" PRIu64, r->seed);
+	else if (json_is_number(value))
+		snprintf(out, INFOTEXT_VALUE, "%.6g", json_number_value(value));
+	else if (value)
+		snprintf(out, INFOTEXT_VALUE, "%s", json_string_value(value));
+	json_decref(value);
 }
+
+/* A line of every row that has a name there, and of what the pack and this program are. */
+enum { INFOTEXT_OWN = 3, INFOTEXT_LINES = PARAM_COUNT + INFOTEXT_OWN };
 
 int request_infotext(const struct pack_info *info, const struct request *r, char **text,
 		     struct error *err)
 {
-	struct infotext_lines l = {.count = 0};
-	put_line(&l, "Steps", "%d", r->steps);
-	put_line(&l, "Sampler", "%s", label(sampler_labels, r->sampler));
-	if (strcmp(r->schedule, "default") != 0)
-		put_line(&l, "Schedule type", "%s", label(schedule_labels, r->schedule));
-	put_line(&l, "CFG scale", "%g", r->cfg_scale);
-	if (r->guidance_start != 0 || r->guidance_end != 1)
-		put_line(&l, "Guidance interval", "%g-%g", r->guidance_start, r->guidance_end);
-	if (r->deep_cache > 1)
-		put_line(&l, "DeepCache", "%d, level %d", r->deep_cache, r->deep_cache_level);
-	put_line(&l, "Seed", "%llu", (unsigned long long)r->seed);
-	put_line(&l, "Size", "%dx%d", r->width, r->height);
-	put_line(&l, "Model hash", "%.10s", info->digest);
-	put_line(&l, "Model", "%s", info->name);
-	if (r->init)
-		put_line(&l, "Denoising strength", "%g", r->strength);
-	if (r->clip_skip > 0)
-		put_line(&l, "Clip skip", "%d", r->clip_skip + 1);
-	if (strcmp(r->rng, "torch") == 0)
-		put_line(&l, "RNG", "CPU");
-	put_line(&l, "Version", "sumi %s", SUMI_VERSION);
+	struct infotext_field fields[INFOTEXT_LINES];
+	char values[INFOTEXT_LINES][INFOTEXT_VALUE];
+	const struct {
+		char *key;
+		const char *before, *value;
+		int most; /* bytes of the value */
+	} own[INFOTEXT_OWN] = {{"Model hash", "", info->digest, 10},
+			       {"Model", "", info->name, INFOTEXT_VALUE},
+			       {"Version", "sumi ", SUMI_VERSION, INFOTEXT_VALUE}};
+	size_t count = 0;
+	for (const struct param *p = param_table; p->name; p++) {
+		values[count][0] = '\0';
+		if (p->infotext)
+			write_value(r, p, values[count]);
+		if (!values[count][0])
+			continue;
+		fields[count] = (struct infotext_field){(char *)p->infotext, values[count]};
+		count++;
+	}
+	for (int i = 0; i < INFOTEXT_OWN; i++, count++) {
+		snprintf(values[count], INFOTEXT_VALUE, "%s%.*s", own[i].before, own[i].most,
+			 own[i].value);
+		fields[count] = (struct infotext_field){own[i].key, values[count]};
+	}
 	struct infotext whole = {
 	    .prompt = (char *)r->prompt,
 	    .negative_prompt = (char *)r->negative_prompt,
-	    .fields = l.fields,
-	    .count = l.count,
+	    .fields = fields,
+	    .count = count,
 	};
 	return infotext_write(&whole, text, err);
 }

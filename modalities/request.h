@@ -5,13 +5,14 @@
 
 #include "diffusion/run.h"
 #include "modalities/modality.h"
+#include "request/param.h"
 
-/* Canonical sampler names, ranges, sizes, defaults of the pack. */
+/* Canonical sampler names, sizes, defaults of the pack. */
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err);
 
-/* The first of formats where r->format is NULL; SUMI_INVALID names the formats. Quality
- * becomes the format's default where it is open. */
-int request_resolve_format(struct request *r, const char *const *formats, struct error *err);
+/* The end of resolving: the modality's usual format where none is given, limits, and the format's
+ * usual quality. modality: PARAM_IMAGE, … */
+int request_resolve_end(struct request *r, unsigned modality, struct error *err);
 
 /* The core's parameters of a resolved request; init is left NULL. Strings are borrowed. */
 struct run_params request_run_params(const struct request *r);
@@ -20,9 +21,6 @@ struct run_params request_run_params(const struct request *r);
  * max_pixels do not suffice. */
 int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
 		    size_t max_pixels, int *width, int *height, struct error *err);
-
-/* The resolved request as an object of the job schema's names; NULL: no memory. */
-json_t *request_json(const struct request *r);
 
 /* The JSON that goes into a file's metadata: the resolved request, the pack's name and
  * digest, device and versions: enough to make the same bytes again. Field names are the

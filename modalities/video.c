@@ -1,5 +1,5 @@
 /* Short videos: one run of several frames through the pack's motion modules, decoded frame
- * by frame, as an animated WebP or as one file a frame. */
+ * by frame, as an animated WebP or, as PNG, one file a frame. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,17 +9,12 @@
 #include "modalities/frames.h"
 #include "modalities/request.h"
 
-enum { FRAMES_MIN = 2, FRAMES_MAX = 64, FRAMES_DEFAULT = 16, FPS_DEFAULT = 8, FPS_MAX = 60 };
-enum { LOOP_COUNT_MAX = 65535 }; /* of the WebP format */
+enum { FRAMES_DEFAULT = 16, FPS_DEFAULT = 8 };
 
-/* png: one file a frame. */
-static const char *const video_formats[] = {"webp", "png", NULL};
 
 static int video_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	int status = request_resolve(info, r, err);
-	if (!status)
-		status = request_resolve_format(r, video_formats, err);
 	if (status)
 		return status;
 	if (!info->has_motion)
@@ -27,24 +22,11 @@ static int video_resolve(const struct pack_info *info, struct request *r, struct
 				 "model %s makes still pictures: a video needs a pack with a "
 				 "motion_adapter folder",
 				 info->name);
-	if (r->duration > 0)
-		return error_set(err, SUMI_INVALID, "a video's length is given by frames and fps");
-	if (r->mood)
-		return error_set(err, SUMI_INVALID, "mood is for sound: a video has a prompt");
 	if (r->frames == 0)
 		r->frames = FRAMES_DEFAULT;
 	if (r->fps == 0)
 		r->fps = FPS_DEFAULT;
-	if (r->frames < FRAMES_MIN || r->frames > FRAMES_MAX)
-		return error_set(err, SUMI_INVALID, "frames is %d, allowed are %d to %d", r->frames,
-				 FRAMES_MIN, FRAMES_MAX);
-	if (r->fps < 1 || r->fps > FPS_MAX)
-		return error_set(err, SUMI_INVALID, "fps is %d, allowed are 1 to %d", r->fps,
-				 FPS_MAX);
-	if (r->loop_count < 0 || r->loop_count > LOOP_COUNT_MAX)
-		return error_set(err, SUMI_INVALID, "loop_count is %d, allowed are 0 to %d",
-				 r->loop_count, LOOP_COUNT_MAX);
-	return SUMI_OK;
+	return request_resolve_end(r, PARAM_VIDEO, err);
 }
 
 /* The same picture for every frame: motion comes out of the noise that is added to each. */
@@ -82,7 +64,7 @@ static int video_begin(struct pack *pack, const struct request *r, const void *s
 /* ---- encoding ---------------------------------------------------------------------- */
 
 /* The order in which the frames are shown: forwards, backwards, there and back. */
-static int order_frames(const struct request *r, int order[2 * FRAMES_MAX])
+static int order_frames(const struct request *r, int order[2 * REQUEST_FRAMES_MAX])
 {
 	int n = 0;
 	for (int i = 0; i < r->frames; i++)
@@ -109,7 +91,7 @@ static int tell_frame(const struct frames *f, int number, const struct sink *sin
 static int finish_frames(struct frames *f, const struct sink *sink, struct error *err)
 {
 	const struct request *r = &f->run->request;
-	int order[2 * FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
+	int order[2 * REQUEST_FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
 	for (int i = 0; i < n && !status; i++) {
 		struct output o = {.role = "frame", .number = i + 1};
 		status = frames_decode(f, order[i], err);
@@ -128,7 +110,7 @@ static int add_frames(struct frames *f, struct webp_animation *animation, const 
 {
 	const struct request *r = &f->run->request;
 	size_t one = (size_t)r->width * (size_t)r->height * 3;
-	int order[2 * FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
+	int order[2 * REQUEST_FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
 	uint8_t *kept = r->boomerang ? malloc(one * (size_t)r->frames) : NULL;
 	if (r->boomerang && !kept)
 		return error_set(err, SUMI_NOMEM, "no memory for %d frames", r->frames);
@@ -151,7 +133,7 @@ static int add_frames(struct frames *f, struct webp_animation *animation, const 
 static int finish_animation(struct frames *f, const struct sink *sink, struct error *err)
 {
 	const struct request *r = &f->run->request;
-	int order[2 * FRAMES_MAX];
+	int order[2 * REQUEST_FRAMES_MAX];
 	uint8_t *data = NULL;
 	struct webp_animation *animation;
 	struct webp_animation_options options = {
@@ -195,7 +177,6 @@ static int video_finish(struct generation *g, const struct sink *sink, struct er
 
 const struct modality modality_video = {
     .name = "video",
-    .formats = video_formats,
     .resolve = video_resolve,
     .begin = video_begin,
     .step = single_run_step,

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/ulid.h"
 #include "queue/internal.h"
-#include "queue/schedule.h"
+#include "base/schedule.h"
 
 #define PIPELINE 256
 #define SUBMIT_PIPELINE 1000
@@ -34,11 +34,12 @@ static void job_window_key(const struct job *job, char *out, size_t size)
 void job_arguments(struct command *command, const struct job *job, const char *json,
 		   const struct job_entry_facts *facts)
 {
-	char window[SCHEDULE_ZONE_SIZE + 16], after[JOB_MAX_AFTER * JOB_ID_SIZE + 1] = "";
+	char window[SCHEDULE_ZONE_SIZE + 16], after[PARAM_LIST_MAX * JOB_ID_SIZE + 1] = "";
+	char shape[REQUEST_SHAPE_SIZE];
 	size_t used = 0;
 	job_window_key(job, window, sizeof window);
-	for (size_t i = 0; i < job->after_count; i++)
-		used += (size_t)snprintf(after + used, sizeof after - used, "%s ", job->after[i]);
+	for (size_t i = 0; i < job->after.count; i++)
+		used += (size_t)snprintf(after + used, sizeof after - used, "%s ", job->after.at[i]);
 	command_text(command, job->id);
 	command_text(command, json);
 	command_format(command, "%s/%s", job->modality, job->model ? job->model : "");
@@ -51,6 +52,8 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 	command_int(command, job->max_attempts);
 	command_text(command, after);
 	command_text(command, !job->every ? "" : facts->seed_drawn ? "draw" : "fixed");
+	request_shape(&job->request, shape, sizeof shape);
+	command_text(command, shape);
 }
 
 /* ---- submitting ------------------------------------------------------------------------ */
@@ -319,7 +322,7 @@ static int first_due(const struct job *job, int64_t *due, struct error *err)
 static int job_command(struct queue *queue, const char *kind, const char *entry, struct job *job,
 		       struct command *command, struct error *err)
 {
-	struct job_entry_facts facts = {.seed_drawn = job->seed < 0};
+	struct job_entry_facts facts = {.seed_drawn = !job->seed_given};
 	char *json;
 	int status = job_complete(job, err);
 	if (status == SUMI_OK)

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "queue/internal.h"
-#include "queue/schedule.h"
+#include "base/schedule.h"
 
 #define MAX_WINDOWS 4096
 #define MAX_EVENT_DATA (64 * 1024)

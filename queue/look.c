@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "queue/internal.h"
-#include "queue/schedule.h"
+#include "base/schedule.h"
 
 #define WORKER_SEEN_MS 15000
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "queue/internal.h"
-#include "queue/schedule.h"
+#include "base/schedule.h"
 
 #define CRASH_WAITS 8
 #define ADMIT_BEFORE 100000

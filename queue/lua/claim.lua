@@ -29,9 +29,8 @@ end
 
 -- One variant of the same model and shape, of the same priority, of which nothing is made yet.
 -- Where another worker is free, that one shall have the job.
-local ALIKE = { 'width', 'height', 'steps', 'fast' }
 local function fits(id)
-	local fields = { 'class', 'prio', 'crashes', 'max_attempts', 'variants', 'job' }
+	local fields = { 'class', 'prio', 'crashes', 'max_attempts', 'variants', 'shape', 'cost' }
 	local a = redis.call('HMGET', job_key(id), unpack(fields))
 	local b = redis.call('HMGET', job_key(fellow), unpack(fields))
 	if a[1] ~= b[1] or a[2] ~= b[2] or a[5] ~= '0' or not may_share(a[3], a[4]) or
@@ -39,13 +38,7 @@ local function fits(id)
 		helpers(a[1]) > 0 then
 		return false
 	end
-	local mine, his = cjson.decode(a[6]), cjson.decode(b[6])
-	for _, field in ipairs(ALIKE) do
-		if (mine[field] or false) ~= (his[field] or false) then
-			return false
-		end
-	end
-	return (mine.n or 1) == 1
+	return a[6] and a[6] == b[6] and a[7] == '1'
 end
 
 -- The reply to an earlier try may have been lost with the connection.

@@ -285,6 +285,7 @@ local function enter(at)
 		'window', ARGV[at + 3], 'prio', ARGV[at + 4], 'submitter', ARGV[at + 5],
 		'cost', ARGV[at + 6], 'due', ARGV[at + 7], 'deadline', ARGV[at + 8],
 		'max_attempts', ARGV[at + 9], 'after', ARGV[at + 10], 'every', ARGV[at + 11],
+		'shape', ARGV[at + 12],
 		'created', now, 'attempts', 0, 'failures', 0, 'crashes', 0, 'variants', 0)
 	return id
 end

@@ -1,7 +1,7 @@
 /* Files of the tz database. */
 #include <stdlib.h>
 
-#include "queue/schedule.h"
+#include "base/schedule.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

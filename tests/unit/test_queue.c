@@ -57,7 +57,7 @@ static void test_seed_is_drawn_once(void **state)
 	struct queue_entry entry;
 	fixture_submit(q, JOB("a", ""));
 	must(queue_get(q, "a", &entry, &err), &err);
-	assert_true(entry.job.seed >= 0 && entry.job.seed <= UINT32_MAX);
+	assert_true(entry.job.seed <= UINT32_MAX);
 	struct queue_lease lease = fixture_claim("w1", "a");
 	assert_int_equal(lease.job.seed, entry.job.seed);
 	queue_entry_clear(&entry);

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "queue/schedule.h"
+#include "base/schedule.h"
 
 static struct error err;
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
-#include "queue/schedule.h"
+#include "base/schedule.h"
 
 #define ZONE_DIR "/usr/share/zoneinfo"
 #define ZONE_FILE_MAX (1 << 20)

@@ -1,5 +1,5 @@
-/* When a job may run: daily windows, recurrence, backoff. Pure policy over queue/zone.c. */
-#include "queue/schedule.h"
+/* When a job may run: daily windows, recurrence, backoff. Pure policy over base/zone.c. */
+#include "base/schedule.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,0 +1,83 @@
+/* A job as its sender writes it: the parameters of the table (request/table.h), read from JSON or
+ * from flat fields, checked, and written as canonical JSON. What becomes of it (state, attempts,
+ * results) is the queue's.
+ *
+ * Schema version 1. Unknown fields are an error that names them. */
+#ifndef SUMI_REQUEST_JOB_H
+#define SUMI_REQUEST_JOB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/schedule.h"
+#include "base/status.h"
+#include "request/param.h"
+#include "request/request.h"
+
+#define JOB_ID_SIZE (JOB_ID_MAX + 1)
+#define JOB_JSON_MAX (64 * 1024) /* bytes of a whole job as JSON */
+
+enum job_priority { JOB_HIGH, JOB_NORMAL, JOB_BATCH };
+
+#define JOB_MEMBER_PICTURE(type, name)
+#define JOB_MEMBER_QUEUE(type, name) PARAM_MEMBER_##type(name)
+#define JOB_MEMBER_CLIENT(type, name) PARAM_MEMBER_##type(name)
+#define JOB_MEMBER(name, type, concern, ...) JOB_MEMBER_##concern(type, name)
+
+/* What a sender asks for. Strings and lists are owned by the job (they point into
+ * `fields`); 0, NULL, NaN and false mean "not given: as the pack proposes". */
+struct job {
+	json_t *fields; /* canonical: every given field, checked, in its JSON type */
+	union {         /* job.steps and job.request.steps are one */
+		struct request request;
+		struct {
+			PARAM_TABLE(REQUEST_MEMBER)
+		};
+	};
+	bool seed_given; /* else it is to be drawn */
+	/* id is NULL until job_complete() when the sender chose none; submitter never is. */
+	PARAM_TABLE(JOB_MEMBER)
+};
+
+/* Each fills *job (to be released with job_clear()), or leaves nothing to release and
+ * returns SUMI_INVALID / SUMI_TOOBIG with "job: field 'x' …". modality and prompt are
+ * required. */
+int job_parse_object(const json_t *object, struct job *job, struct error *err);
+int job_parse_json(const char *text, size_t size, struct job *job, struct error *err);
+
+struct job_text { /* one flat field; bytes are borrowed and need no terminator */
+	const char *name;
+	size_t name_size;
+	const char *value;
+	size_t value_size;
+};
+int job_parse_flat(const struct job_text *fields, size_t count, struct job *job, struct error *err);
+
+void job_clear(struct job *job);
+
+/* Sets one field of a parsed job; value is stolen also on failure. */
+int job_set(struct job *job, const char *name, json_t *value, struct error *err);
+
+/* Draws what the sender left open and the queue must know: id (a ULID), the seed, tz where a
+ * window or a daily time needs one. */
+int job_complete(struct job *job, struct error *err);
+
+/* Canonical JSON, one line, fields in the order of the table. The caller frees *text. */
+int job_to_json(const struct job *job, char **text, struct error *err);
+
+/* The JSON Schema (draft 2020-12) of the table. The caller frees *text. */
+int job_schema_text(char **text, struct error *err);
+
+/* The request of variant k: its seed is the job's plus k, and 0 follows 2^64 - 1. Strings are
+ * borrowed from the job, whose seed must have been drawn (job_complete). */
+struct request job_request(const struct job *job, int variant);
+
+/* 1…64 of [A-Za-z0-9._:-]. */
+bool job_id_valid(const char *id);
+
+/* Length of an id without the ".20261122T220000Z" of a recurring job's later occurrences. */
+size_t job_series_length(const char *id);
+
+#endif

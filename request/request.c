@@ -1,0 +1,152 @@
+/* A request as JSON, and what of it is a picture's shape. */
+#include "request/request.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "request/job.h"
+
+json_t *request_seed_json(uint64_t seed)
+{
+	char text[24];
+	if (seed <= INT64_MAX)
+		return json_integer((json_int_t)seed);
+	snprintf(text, sizeof text, "%" PRIu64, seed);
+	return json_string(text);
+}
+
+/* An empty text where one may be empty is none. */
+static json_t *text_json(const struct param *p, const char *text)
+{
+	return text && (*text || p->min > 0) ? json_string(text) : NULL;
+}
+
+static json_t *number_json(const struct param *p, double value)
+{
+	bool open = p->type == PARAM_AMOUNT ? value == 0 : isnan(value);
+	if (open || (p->fallback && value == strtod(p->fallback, NULL)))
+		return NULL;
+	return json_real(isfinite(value) ? value : copysign(DBL_MAX, value));
+}
+
+json_t *request_value(const struct request *r, const struct param *p)
+{
+	const void *at = (const char *)r + (p->offset - offsetof(struct job, request));
+	int whole;
+	switch (p->type) {
+	case PARAM_SEED:
+		return request_seed_json(*(const uint64_t *)at);
+	case PARAM_INT:
+		whole = *(const int *)at;
+		return whole ? json_integer(whole) : NULL;
+	case PARAM_NUMBER:
+	case PARAM_AMOUNT:
+		return number_json(p, *(const double *)at);
+	case PARAM_BOOL:
+		return *(const bool *)at ? json_true() : NULL;
+	default:
+		return text_json(p, *(const char *const *)at);
+	}
+}
+
+/* What has no say: strength without a picture to start from, quality of what loses nothing. */
+static struct request with_a_say(struct request r)
+{
+	r.strength = r.init ? r.strength : NAN;
+	r.quality = r.lossless ? NAN : r.quality;
+	r.deep_cache = r.deep_cache > 1 ? r.deep_cache : 0;
+	r.deep_cache_level = r.deep_cache ? r.deep_cache_level : 0;
+	return r;
+}
+
+json_t *request_json(const struct request *r)
+{
+	struct request said = with_a_say(*r);
+	json_t *o = json_object();
+	for (const struct param *p = param_table; o && p->name; p++) {
+		bool written = p->concern == PARAM_PICTURE && !(p->flags & PARAM_UNWRITTEN);
+		json_t *value = written ? request_value(&said, p) : NULL;
+		if (value && json_object_set_new(o, p->name, value)) {
+			json_decref(o);
+			o = NULL;
+		}
+	}
+	return o;
+}
+
+/* What to give instead of what a modality does not have. */
+static const char *instead_of(const struct param *p, unsigned modality)
+{
+	static const struct {
+		const char *name;
+		unsigned modality;
+		const char *text;
+	} hints[] = {
+	    {"duration", PARAM_VIDEO, ": its length is given by frames and fps"},
+	    {"frames", PARAM_AUDIO, ": its length is given by duration"},
+	    {"mood", PARAM_VIDEO | PARAM_IMAGE, ": it has a prompt"},
+	};
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+		if (hints[i].modality & modality && strcmp(hints[i].name, p->name) == 0)
+			return hints[i].text;
+	return "";
+}
+
+static int not_for(const struct param *p, unsigned modality, struct error *err)
+{
+	char theirs[64], ours[64];
+	return error_set(err, SUMI_INVALID, "field '%s' is for %s, not for %s%s", p->name,
+			 param_modality_names(p->modalities, theirs, sizeof theirs),
+			 param_modality_names(modality, ours, sizeof ours),
+			 instead_of(p, modality));
+}
+
+static int check_limits(const struct param *p, const json_t *value, unsigned modality,
+			struct error *err)
+{
+	char words[128];
+	double v = json_number_value(value);
+	if (json_is_number(value) && p->type != PARAM_SEED && !(v >= p->min && v <= p->max))
+		return error_set(err, SUMI_INVALID, "%s is %.9g, allowed are %.9g to %.9g", p->name,
+				 v, p->min, p->max);
+	if (p->words && !param_has_word(p, modality, json_string_value(value)))
+		return error_set(err, SUMI_INVALID, "%s is '%.40s', allowed are: %s", p->name,
+				 json_string_value(value),
+				 param_words(p, modality, words, sizeof words));
+	return SUMI_OK;
+}
+
+int request_check(const struct request *r, unsigned modality, struct error *err)
+{
+	int status = SUMI_OK;
+	for (const struct param *p = param_table; p->name && !status; p++) {
+		json_t *value = p->concern == PARAM_PICTURE ? request_value(r, p) : NULL;
+		if (value && p->modalities & modality)
+			status = check_limits(p, value, modality, err);
+		else if (value && !(p->flags & PARAM_ECHOED))
+			status = not_for(p, modality, err);
+		json_decref(value);
+	}
+	return status;
+}
+
+void request_shape(const struct request *r, char *out, size_t size)
+{
+	size_t used = 0;
+	*out = '\0';
+	for (const struct param *p = param_table; p->name; p++) {
+		json_t *value = p->flags & PARAM_SHAPE ? request_value(r, p) : NULL;
+		char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+		json_decref(value);
+		if (text)
+			used += (size_t)snprintf(out + used, size - used, "%s%s=%s",
+						 used ? " " : "", p->name, text);
+		free(text);
+		if (used >= size)
+			return;
+	}
+}

@@ -1,0 +1,122 @@
+/* The table of parameters: what a job may say. A row is
+ *
+ *     X(name, type, concern, modalities, min, max, words, fallback, flags, group, infotext, help)
+ *
+ * and from it follow: the members of struct request and struct job, parsing and limits, canonical
+ * JSON, docs/job.schema.json, the options of `sumi` with their help and completion, the digest of
+ * a result, what is written into its metadata and read back. A new parameter is one row here and
+ * the code that uses it. Rows stand in the order in which metadata have them.
+ *
+ *   type        how it is written and held: enum param_type
+ *   concern     PICTURE: decides the bytes; QUEUE: when, where and how often; CLIENT: the sender's own
+ *   modalities  who knows it: PARAM_ALL, PARAM_IMAGE | PARAM_VIDEO, …
+ *   min, max    numbers: the range; texts: bytes; lists: entries
+ *   words       of a choice, with those who know each; or NULL
+ *   fallback    what it is when not given, as text; NULL: left open (the pack's, or none)
+ *   flags       PARAM_SHAPE: jobs that are made together have it in common
+ *               PARAM_UNWRITTEN: not in metadata under this name
+ *               PARAM_ECHOED: metadata of others have it, so they may say what is so anyway
+ *   group       under which title the help shows it: enum param_group
+ *   infotext    what A1111's text calls it; NULL: it does not stand there, or within another
+ */
+#ifndef SUMI_REQUEST_TABLE_H
+#define SUMI_REQUEST_TABLE_H
+
+#define PARAM_KIB 1024
+#define PARAM_LIST_MAX 64
+#define REQUEST_FRAMES_MAX 64
+#define REQUEST_DURATION_MIN 1.0 /* seconds */
+#define REQUEST_DURATION_MAX 300.0
+#define JOB_ID_MAX 64
+#define JOB_MAX_TAGS 16
+
+/* clang-format off */
+#define PARAM_TABLE(X) \
+X(id, ID, CLIENT, PARAM_ALL, 1, JOB_ID_MAX, NULL, NULL, 0, SENDER, NULL, \
+  "the sender's own id; sending it twice makes one job; a ULID when not given") \
+X(modality, WORD, PICTURE, PARAM_ALL, 0, 0, modality_words, NULL, 0, PROMPT, NULL, \
+  "what is to be made; required") \
+X(prompt, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NULL, \
+  "what it shall show; required") \
+X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NULL, \
+  "what it shall not show") \
+X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
+  "model pack; the worker's own when not given") \
+X(seed, SEED, PICTURE, PARAM_ALL, -1, 0, NULL, "-1", 0, PROMPT, "Seed", \
+  "-1 draws one and records it; variant k uses seed + k") \
+X(n, INT, QUEUE, PARAM_ALL, 1, 64, NULL, "1", 0, PROMPT, NULL, "variants") \
+X(steps, INT, PICTURE, PARAM_ALL, 1, 1000, NULL, NULL, PARAM_SHAPE, SAMPLING, "Steps", \
+  "sampler steps") \
+X(cfg_scale, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, SAMPLING, "CFG scale", \
+  "weight of the prompt; 1 is unguided") \
+X(guidance_rescale, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
+  "against overexposure by high cfg_scale") \
+X(guidance_start, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, "Guidance interval", \
+  "part of the run from which on it is guided; 0 when not given") \
+X(guidance_end, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, "1", 0, SAMPLING, NULL, \
+  "part of the run up to which it is guided; 1 when not given or 0") \
+X(deep_cache, INT, PICTURE, PARAM_ALL, 1, 10, NULL, NULL, 0, SAMPLING, "DeepCache", \
+  "every so many steps run the whole model, the others its top; 1 is off") \
+X(deep_cache_level, INT, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, NULL, \
+  "with deep_cache: skip connections of that top; 1 when not given") \
+X(sampler, NAME, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Sampler", \
+  "sampler, such as euler or dpm++2m") \
+X(scheduler, NAME, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Schedule type", \
+  "spacing of the steps, such as karras") \
+X(rng, WORD, PICTURE, PARAM_ALL, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
+  "source of the noise") \
+X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
+  PARAM_SHAPE | PARAM_ECHOED, FORM, "Size", "pixels") \
+X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
+  PARAM_SHAPE | PARAM_ECHOED, FORM, NULL, "pixels") \
+X(clip_skip, INT, PICTURE, PARAM_ALL, 0, 12, NULL, NULL, 0, SAMPLING, "Clip skip", \
+  "layers of the text encoder left out") \
+X(eta, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
+  "noise added in each step of DDIM and TCD") \
+X(fast, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, PARAM_SHAPE, SAMPLING, NULL, \
+  "use the pack's distilled model") \
+X(format, WORD, PICTURE, PARAM_ALL, 0, 0, format_words, NULL, 0, FORM, NULL, "kind of file") \
+X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a lossy format") \
+X(lossless, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, 0, FORM, NULL, "lossless WebP") \
+X(init, TEXT, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
+  "start from this artifact (its id) or file") \
+X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
+  "with init: how much is made anew") \
+X(duration, AMOUNT, PICTURE, PARAM_AUDIO, REQUEST_DURATION_MIN, REQUEST_DURATION_MAX, NULL, NULL, \
+  0, FORM, NULL, "audio: seconds") \
+X(mood, NAME, PICTURE, PARAM_AUDIO, 1, 64, NULL, NULL, 0, PROMPT, NULL, \
+  "audio: a row of the pack's table") \
+X(frames, INT, PICTURE, PARAM_VIDEO, 2, REQUEST_FRAMES_MAX, NULL, NULL, 0, FORM, NULL, \
+  "video: pictures") \
+X(fps, INT, PICTURE, PARAM_VIDEO, 1, 60, NULL, NULL, 0, FORM, NULL, "video: pictures a second") \
+X(loop, BOOL, PICTURE, PARAM_VIDEO | PARAM_AUDIO, 0, 0, NULL, NULL, 0, FORM, NULL, \
+  "the end joins the beginning") \
+X(reverse, BOOL, PICTURE, PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, "video: backwards") \
+X(boomerang, BOOL, PICTURE, PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \
+  "video: forwards, then backwards") \
+X(loop_count, INT, PICTURE, PARAM_VIDEO, 0, 65535, NULL, NULL, 0, FORM, NULL, \
+  "video: how often a player shows it; 0: for ever") \
+X(priority, RANK, QUEUE, PARAM_ALL, 0, 0, priority_words, "normal", 0, QUEUE, NULL, \
+  "high goes first and may interrupt; batch waits for all others") \
+X(not_before, TIME, QUEUE, PARAM_ALL, 0, 0, NULL, NULL, 0, QUEUE, NULL, "earliest start") \
+X(deadline, TIME, QUEUE, PARAM_ALL, 0, 0, NULL, NULL, 0, QUEUE, NULL, \
+  "fails when not done by then") \
+X(window, WINDOW, QUEUE, PARAM_ALL, 1, 32, NULL, NULL, 0, QUEUE, NULL, \
+  "time of day in which it runs; unfinished, it goes on the next day") \
+X(tz, ZONE, QUEUE, PARAM_ALL, 1, SCHEDULE_ZONE_SIZE - 1, NULL, NULL, 0, QUEUE, NULL, \
+  "time zone of window and every; the daemon's when not given") \
+X(every, EVERY, QUEUE, PARAM_ALL, 1, 32, NULL, NULL, 0, QUEUE, NULL, \
+  "again after a duration, or daily at a time") \
+X(after, ID_LIST, QUEUE, PARAM_ALL, 1, PARAM_LIST_MAX, NULL, NULL, 0, QUEUE, NULL, \
+  "waits for these jobs; fails when one of them does") \
+X(max_attempts, INT, QUEUE, PARAM_ALL, 1, 100, NULL, "3", 0, QUEUE, NULL, \
+  "failures, and apart from them crashes, until it is put aside") \
+X(tags, TEXT_LIST, CLIENT, PARAM_ALL, 1, JOB_MAX_TAGS, NULL, NULL, 0, SENDER, NULL, \
+  "words to find it by") \
+X(notify, TEXT, CLIENT, PARAM_ALL, 8, 1024, NULL, NULL, 0, SENDER, NULL, \
+  "http(s) URL that is told of the end") \
+X(submitter, ID, CLIENT, PARAM_ALL, 1, JOB_ID_MAX, NULL, "anonymous", 0, SENDER, NULL, \
+  "who sends it; senders of one priority take turns")
+/* clang-format on */
+
+#endif
