@@ -17,7 +17,7 @@ Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base request media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
 PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
-         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libcrypto libutf8proc
+         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libjpeg libcrypto libutf8proc
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -52,6 +52,7 @@ $(BUILD)/tests/test_team: LDFLAGS += -Wl,--wrap=queue_claim_fellow
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(UNIT): LDLIBS += -lcmocka
+$(BUILD)/tests/test_picture: LDLIBS += -lz
 
 $(BUILD)/bin/% $(BUILD)/tests/% $(BUILD)/bench/%:
 	@mkdir -p $(@D)
