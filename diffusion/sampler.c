@@ -13,6 +13,8 @@ static const struct sampler_ops *const table[] = {
     &sampler_euler_a,      &sampler_euler, &sampler_heun, &sampler_dpmpp_2m,
     &sampler_dpmpp_2m_sde, &sampler_unipc, &sampler_ddim, &sampler_pndm,
     &sampler_ddpm,         &sampler_lcm,   &sampler_tcd,
+    &sampler_dpm2,         &sampler_dpm2_a, &sampler_lms,  &sampler_deis,
+    &sampler_dpmpp_2s,     &sampler_dpmpp_2s_sde,
 };
 #define TABLE_SIZE ((int)(sizeof table / sizeof *table))
 
@@ -36,6 +38,10 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 {
 	const struct sampler_ops *ops = s->ops;
 	struct sampler_config *c = &s->config;
+	if (ops->ignores_file_spacing)
+		c->spacing = SPACING_DEFAULT;
+	if (ops->ignores_zero_snr)
+		c->zero_terminal_snr = false;
 	if (asked == SIGMAS_SGM_UNIFORM || asked == SIGMAS_SIMPLE) {
 		c->spacing = SPACING_TRAILING;
 		asked = SIGMAS_NORMAL;
@@ -49,7 +55,7 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 		return error_set(
 		    err, SUMI_INVALID,
 		    "sampler %s has no sigmas, so it takes no %s schedule: use euler, euler_a, "
-		    "heun, dpmpp_2m, dpmpp_2m_sde or unipc",
+		    "heun, dpm2, lms, deis, dpmpp_2m, dpmpp_2m_sde or unipc",
 		    ops->name, sampler_sigmas_name(asked));
 	c->sigmas = asked;
 	if (c->spacing == SPACING_DEFAULT)
@@ -64,6 +70,8 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 		c->clip_sample = ops->clip_sample ? CHOICE_YES : CHOICE_NO;
 	if (c->set_alpha_to_one == CHOICE_DEFAULT)
 		c->set_alpha_to_one = ops->alpha_to_one ? CHOICE_YES : CHOICE_NO;
+	if (c->lower_order_final == CHOICE_DEFAULT)
+		c->lower_order_final = ops->lower_order_final ? CHOICE_YES : CHOICE_NO;
 	if (c->eta < 0)
 		c->eta = ops->eta;
 	if (!(c->eta <= 1))
@@ -428,7 +436,7 @@ static uint64_t fingerprint(const struct sampler *s)
 				  c->solver_order,
 				  c->solver_heun,
 				  c->solver_bh1,
-				  c->lower_order_final,
+				  c->lower_order_final == CHOICE_YES,
 				  c->euler_at_final,
 				  c->final_sigma_min,
 				  (double)c->no_corrector,

@@ -53,10 +53,11 @@ struct sampler_config {
 	double eta;        /* DDIM, TCD: the part of the noise that is new; < 0: default */
 	enum sampler_variance variance; /* DDPM */
 	bool skip_prk_steps;            /* PNDM */
-	int solver_order;               /* DPM++ and UniPC: 1…SOLVER_ORDER_MAX */
+	int solver_order;               /* DPM++, UniPC and DEIS: 1…SOLVER_ORDER_MAX */
 	bool solver_heun;               /* DPM++: solver_type "heun" */
 	bool solver_bh1;                /* UniPC: solver_type "bh1" */
-	bool lower_order_final, euler_at_final;
+	enum sampler_choice lower_order_final;
+	bool euler_at_final;
 	uint64_t no_corrector;     /* UniPC, bit i: what step i made is not corrected */
 	double lambda_min_clipped; /* DPM++ */
 	int original_steps;        /* LCM, TCD: steps of the distillation's teacher */

@@ -21,6 +21,11 @@ static const struct {
     {"EulerAncestralDiscreteScheduler", "euler_a"},
     {"HeunDiscreteScheduler", "heun"},
     {"DPMSolverMultistepScheduler", "dpmpp_2m"},
+    {"DPMSolverSinglestepScheduler", "dpmpp_2s"},
+    {"KDPM2DiscreteScheduler", "dpm2"},
+    {"KDPM2AncestralDiscreteScheduler", "dpm2_a"},
+    {"LMSDiscreteScheduler", "lms"},
+    {"DEISMultistepScheduler", "deis"},
     {"UniPCMultistepScheduler", "unipc"},
     {"LCMScheduler", "lcm"},
     {"TCDScheduler", "tcd"},
@@ -65,11 +70,12 @@ static const struct word solver_words[] = {
     {"bh2", 0},      {"logrho", 0},         {NULL, 0},
 };
 
-enum { ALGORITHM_ODE, ALGORITHM_SDE };
+enum { ALGORITHM_ODE, ALGORITHM_SDE, ALGORITHM_NOISE };
 static const struct word algorithm_words[] = {
     {"dpmsolver++", ALGORITHM_ODE},
     {"deis", ALGORITHM_ODE},
     {"sde-dpmsolver++", ALGORITHM_SDE},
+    {"dpmsolver", ALGORITHM_NOISE},
     {NULL, 0},
 };
 
@@ -91,7 +97,6 @@ void sampler_config_init(struct sampler_config *config)
 	    .clip_sample_range = 1,
 	    .eta = -1,
 	    .solver_order = 2,
-	    .lower_order_final = true,
 	    .lambda_min_clipped = -HUGE_VAL,
 	    .original_steps = 50,
 	    .timestep_scaling = 10,
@@ -139,6 +144,25 @@ static int want_choice(const json_t *root, const char *where, const char *key,
 	return status;
 }
 
+/* DPM-Solver's class says by a word which of several samplers it is; others carry the word along. */
+static int set_algorithm(struct sampler_config *c, const char *where, int algorithm,
+			 struct error *err)
+{
+	static const struct {
+		const char *ode, *sde;
+	} pairs[] = {{"dpmpp_2m", "dpmpp_2m_sde"}, {"dpmpp_2s", "dpmpp_2s_sde"}};
+	/* DEIS takes the word for its own one. */
+	if (algorithm == ALGORITHM_NOISE && !(c->sampler && strcmp(c->sampler, "deis") == 0))
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: field 'algorithm_type' is 'dpmsolver', which is not "
+				 "supported: use dpmsolver++",
+				 where);
+	for (size_t i = 0; c->sampler && i < sizeof pairs / sizeof *pairs; i++)
+		if (algorithm == ALGORITHM_SDE && strcmp(c->sampler, pairs[i].ode) == 0)
+			c->sampler = pairs[i].sde;
+	return SUMI_OK;
+}
+
 static int read_words(const json_t *root, const char *where, struct sampler_config *c,
 		      struct error *err)
 {
@@ -177,9 +201,7 @@ static int read_words(const json_t *root, const char *where, struct sampler_conf
 	c->final_sigma_min = final;
 	c->solver_heun = solver == SOLVER_HEUN;
 	c->solver_bh1 = solver == SOLVER_BH1;
-	if (algorithm == ALGORITHM_SDE && c->sampler && strcmp(c->sampler, "dpmpp_2m") == 0)
-		c->sampler = "dpmpp_2m_sde";
-	return SUMI_OK;
+	return set_algorithm(c, where, algorithm, err);
 }
 
 static int read_numbers(const json_t *root, const char *where, struct sampler_config *c,
@@ -239,7 +261,6 @@ static int read_flags(const json_t *root, const char *where, struct sampler_conf
 	    {"rescale_betas_zero_snr", &c->zero_terminal_snr},
 	    {"thresholding", &c->thresholding},
 	    {"skip_prk_steps", &c->skip_prk_steps},
-	    {"lower_order_final", &c->lower_order_final},
 	    {"euler_at_final", &c->euler_at_final},
 	    {"use_karras_sigmas", &karras},
 	    {"use_exponential_sigmas", &exponential},
@@ -265,9 +286,18 @@ static int read_flags(const json_t *root, const char *where, struct sampler_conf
 			 : exponential ? SIGMAS_EXPONENTIAL
 			 : beta        ? SIGMAS_BETA
 				       : SIGMAS_DEFAULT;
-	int status = want_choice(root, where, "clip_sample", &c->clip_sample, err);
-	return status ? status
-		      : want_choice(root, where, "set_alpha_to_one", &c->set_alpha_to_one, err);
+	const struct {
+		const char *key;
+		enum sampler_choice *value;
+	} choices[] = {{"clip_sample", &c->clip_sample},
+		       {"set_alpha_to_one", &c->set_alpha_to_one},
+		       {"lower_order_final", &c->lower_order_final}};
+	for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+		int status = want_choice(root, where, choices[i].key, choices[i].value, err);
+		if (status)
+			return status;
+	}
+	return SUMI_OK;
 }
 
 static int read_lists(const json_t *root, const char *where, struct sampler_config *c,

@@ -11,21 +11,9 @@ struct update {
 	float carry, d[3], noise;
 };
 
-/* Training steps whose lambda is at least lambda_min_clipped, for cosine schedules. */
-static int last_step(const struct sampler *s)
-{
-	int clipped = 0;
-	for (int i = 0; i < s->config.train_steps; i++) {
-		float alpha = s->alphas_cumprod[i];
-		float lambda = sampler_logf(sqrtf(alpha)) - sampler_logf(sqrtf(1 - alpha));
-		clipped += lambda < s->config.lambda_min_clipped;
-	}
-	return s->config.train_steps - clipped;
-}
-
 static int dpm_plan(struct sampler *s, struct error *err)
 {
-	int last = last_step(s);
+	int last = sampler_last_step(s);
 	if (last < 1)
 		return error_set(err, SUMI_INVALID,
 				 "scheduler_config.json: lambda_min_clipped %g leaves no timestep",
@@ -67,7 +55,7 @@ static int order_at(const struct sampler *s, int index)
 {
 	const struct sampler_config *c = &s->config;
 	int left = s->count - index, known = s->counters[COUNTER_ORDERS];
-	bool short_run = c->lower_order_final && s->count < 15;
+	bool short_run = c->lower_order_final == CHOICE_YES && s->count < 15;
 	if (c->solver_order == 1 || known < 1)
 		return 1;
 	if (left == 1 && (c->euler_at_final || short_run || !c->final_sigma_min))
@@ -140,6 +128,7 @@ const struct sampler_ops sampler_dpmpp_2m = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .lower_order_final = true,
     .order = 1,
     .slots = 3,
     .counter_most = {SOLVER_ORDER_MAX},
@@ -154,6 +143,7 @@ const struct sampler_ops sampler_dpmpp_2m_sde = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .lower_order_final = true,
     .order = 1,
     .slots = 3,
     .counter_most = {SOLVER_ORDER_MAX},

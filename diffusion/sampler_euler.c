@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The estimate of x0 from x at sigma. */
-static void predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
-			     const float *x, float *x0)
+void sampler_predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
+			      const float *x, float *x0)
 {
 	float square = sigma * sigma + 1, v_coeff = -sigma / sqrtf(square);
 	for (size_t i = 0; i < s->n; i++) {
@@ -35,7 +34,7 @@ static void euler_step(struct sampler *s, int index, const float *model_output, 
 {
 	(void)rng;
 	float sigma = s->sigmas[index], dt = s->sigmas[index + 1] - sigma;
-	predict_at_sigma(s, sigma, model_output, x, s->denoised);
+	sampler_predict_at_sigma(s, sigma, model_output, x, s->denoised);
 	for (size_t i = 0; i < s->n; i++)
 		x[i] = x[i] + (x[i] - s->denoised[i]) / sigma * dt;
 }
@@ -65,7 +64,7 @@ static void euler_a_step(struct sampler *s, int index, const float *model_output
 	float from = s->sigmas[index], to = s->sigmas[index + 1];
 	float up = sqrtf(to * to * (from * from - to * to) / (from * from));
 	float down = sqrtf(fmaxf(to * to - up * up, 0)), dt = down - from;
-	predict_at_sigma(s, from, model_output, x, s->denoised);
+	sampler_predict_at_sigma(s, from, model_output, x, s->denoised);
 	const float *noise = sampler_draw(s, rng);
 	for (size_t i = 0; i < s->n; i++) {
 		float moved = x[i] + (x[i] - s->denoised[i]) / from * dt;
@@ -114,7 +113,7 @@ static void heun_step(struct sampler *s, int index, const float *model_output, f
 	float *slope = s->slots[0], *start = s->slots[1];
 	if (index % 2 == 0) {
 		float sigma = s->sigmas[index], dt = s->sigmas[index + 1] - sigma;
-		predict_at_sigma(s, sigma, model_output, x, s->denoised);
+		sampler_predict_at_sigma(s, sigma, model_output, x, s->denoised);
 		sampler_clip(s, s->denoised);
 		memcpy(start, x, s->n * sizeof *start);
 		for (size_t i = 0; i < s->n; i++) {
@@ -125,7 +124,7 @@ static void heun_step(struct sampler *s, int index, const float *model_output, f
 	}
 	/* Come back with the mean of the slopes at both ends. */
 	float sigma = s->sigmas[index], dt = sigma - s->sigmas[index - 1];
-	predict_at_sigma(s, sigma, model_output, x, s->denoised);
+	sampler_predict_at_sigma(s, sigma, model_output, x, s->denoised);
 	sampler_clip(s, s->denoised);
 	for (size_t i = 0; i < s->n; i++) {
 		float mean = (slope[i] + (x[i] - s->denoised[i]) / sigma) / 2;

@@ -46,6 +46,9 @@ struct sampler_ops {
 	bool takes_sigmas;         /* has sigmas that can be spread by karras and the like */
 	bool ignores_file_sigmas;  /* …but diffusers' class has no such option */
 	bool scales_input;         /* x lives at scale sigma: the k-diffusion convention */
+	bool ignores_zero_snr;     /* diffusers' class has no rescale_betas_zero_snr */
+	bool ignores_file_spacing; /* …and no timestep_spacing */
+	bool lower_order_final;    /* its default */
 	bool no_sample_prediction; /* cannot use a model that predicts the sample */
 	int order;                 /* calls for one timestep */
 	int slots;
@@ -56,6 +59,7 @@ struct sampler_ops {
 
 extern const struct sampler_ops sampler_ddpm, sampler_ddim, sampler_pndm, sampler_euler,
     sampler_euler_a, sampler_heun, sampler_dpmpp_2m, sampler_dpmpp_2m_sde, sampler_unipc,
+    sampler_dpm2, sampler_dpm2_a, sampler_lms, sampler_deis, sampler_dpmpp_2s, sampler_dpmpp_2s_sde,
     sampler_lcm, sampler_tcd;
 
 /* Makes the arrays of the schedule for count calls. */
@@ -74,6 +78,12 @@ int sampler_plan_multistep(struct sampler *s, int last, bool round_karras, bool 
  * Fills timesteps [s->steps] and sigmas [s->steps + 1]. */
 int sampler_plan_between(struct sampler *s, double *timesteps, float *sigmas, struct error *err);
 
+/* The timestep (between training steps) that a sigma belongs to. */
+int sampler_timestep_of(const struct sampler *s, float sigma, double *timestep, struct error *err);
+
+/* Training steps whose lambda is at least lambda_min_clipped, for cosine schedules. */
+int sampler_last_step(const struct sampler *s);
+
 /* A point of the schedule of a multistep solver: x = alpha·x0 + sigma·noise. */
 struct sampler_point {
 	float alpha, sigma;
@@ -88,6 +98,10 @@ float sampler_alpha(const struct sampler *s, double timestep);
  * x = root_alpha·x0 + root_beta·eps. All [s->n]. */
 void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,
 		     const float *model_output, const float *x, float *x0, float *eps);
+
+/* The estimate of x0 for samplers whose x is x0 + sigma·noise. All [s->n]. */
+void sampler_predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
+			      const float *x, float *x0);
 
 /* Clips the estimate where the config says so. */
 void sampler_clip(const struct sampler *s, float *x0);

@@ -64,6 +64,28 @@ static int spread(const struct sampler *s, const float *log_sigmas, double large
 	return SUMI_OK;
 }
 
+int sampler_last_step(const struct sampler *s)
+{
+	int clipped = 0;
+	for (int i = 0; i < s->config.train_steps; i++) {
+		float alpha = s->alphas_cumprod[i];
+		float lambda = sampler_logf(sqrtf(alpha)) - sampler_logf(sqrtf(1 - alpha));
+		clipped += lambda < s->config.lambda_min_clipped;
+	}
+	return s->config.train_steps - clipped;
+}
+
+int sampler_timestep_of(const struct sampler *s, float sigma, double *timestep, struct error *err)
+{
+	float *tables = sigma_tables(s, err);
+	if (!tables)
+		return SUMI_NOMEM;
+	int n = s->config.train_steps;
+	*timestep = (float)schedule_sigma_to_t(tables + n, n, sigma);
+	free(tables);
+	return SUMI_OK;
+}
+
 int sampler_plan_between(struct sampler *s, double *timesteps, float *sigmas, struct error *err)
 {
 	const struct sampler_config *c = &s->config;

@@ -11,7 +11,7 @@ enum { COUNTER_ORDERS = 0, COUNTER_ORDER = 1 }; /* steps behind us; order of the
 
 static int unipc_plan(struct sampler *s, struct error *err)
 {
-	if (!s->config.lower_order_final && !s->config.final_sigma_min &&
+	if (s->config.lower_order_final != CHOICE_YES && !s->config.final_sigma_min &&
 	    s->config.solver_order > 1)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
@@ -134,7 +134,7 @@ static void unipc_step(struct sampler *s, int index, const float *model_output, 
 	memcpy(oldest, s->denoised, s->n * sizeof *oldest);
 	memcpy(s->slots[LAST_SAMPLE], x, s->n * sizeof *x);
 	int order = c->solver_order, left = s->count - index;
-	if (c->lower_order_final && left < order)
+	if (c->lower_order_final == CHOICE_YES && left < order)
 		order = left;
 	if (order > s->counters[COUNTER_ORDERS] + 1)
 		order = s->counters[COUNTER_ORDERS] + 1;
@@ -151,6 +151,7 @@ const struct sampler_ops sampler_unipc = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .lower_order_final = true,
     .order = 1,
     .slots = 4,
     .counter_most = {SOLVER_ORDER_MAX, SOLVER_ORDER_MAX},

@@ -172,6 +172,9 @@ static const struct label {
 		      {"pndm", "PLMS"},         {"euler", "Euler"},
 		      {"euler_a", "Euler a"},   {"heun", "Heun"},
 		      {"dpmpp_2m", "DPM++ 2M"}, {"dpmpp_2m_sde", "DPM++ 2M SDE"},
+		      {"dpm2", "DPM2"},         {"dpm2_a", "DPM2 a"},
+		      {"lms", "LMS"},           {"deis", "DEIS"},
+		      {"dpmpp_2s", "DPM++ 2S"}, {"dpmpp_2s_sde", "DPM++ 2S SDE"},
 		      {"unipc", "UniPC"},       {"lcm", "LCM"},
 		      {"tcd", "TCD"},           {NULL, NULL}},
   schedule_labels[] = {

@@ -26,10 +26,13 @@ CLASSES = {
     "ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "pndm": "PNDMScheduler", "euler": "EulerDiscreteScheduler",
     "euler_a": "EulerAncestralDiscreteScheduler", "heun": "HeunDiscreteScheduler",
     "dpmpp_2m": "DPMSolverMultistepScheduler", "dpmpp_2m_sde": "DPMSolverMultistepScheduler",
-    "unipc": "UniPCMultistepScheduler", "lcm": "LCMScheduler", "tcd": "TCDScheduler",
+    "unipc": "UniPCMultistepScheduler", "dpm2": "KDPM2DiscreteScheduler", "dpm2_a": "KDPM2AncestralDiscreteScheduler",
+    "lms": "LMSDiscreteScheduler", "deis": "DEISMultistepScheduler", "dpmpp_2s": "DPMSolverSinglestepScheduler",
+    "dpmpp_2s_sde": "DPMSolverSinglestepScheduler", "lcm": "LCMScheduler", "tcd": "TCDScheduler",
 }
 ALWAYS = {"ddpm": NO_CLIP, "ddim": NO_CLIP, "pndm": {"skip_prk_steps": True},
-          "dpmpp_2m_sde": {"algorithm_type": "sde-dpmsolver++"}}
+          "dpmpp_2m_sde": {"algorithm_type": "sde-dpmsolver++"},
+          "dpmpp_2s_sde": {"algorithm_type": "sde-dpmsolver++"}}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -49,6 +52,17 @@ DPM_CASES = [
     (5, {**LEADING, **X0}, {}), SNR_CASE, (20, {**LEADING, **KARRAS}, {}), (5, {**LEADING, "solver_type": "heun"}, {}),
     (5, {**LEADING, "final_sigmas_type": "sigma_min"}, {}), (5, {**LEADING, "euler_at_final": True}, {}),
     (5, {**LEADING, "lower_order_final": False}, {}), (5, {**LEADING, "solver_order": 1}, {}),
+]
+
+# What each of these classes has beside the cases that all samplers with sigmas share.
+BETA_CASE = (10, {**LEADING, "use_beta_sigmas": True}, {})
+DEEP_CASES = [(n, {**LINSPACE, "solver_order": order}, {}) for order in (1, 2, 3) for n in (1, 2, 3, 4, 6, 7, 8, 20)]
+SINGLE_CASES = [
+    (5, {**X0}, {}), (5, {"solver_type": "heun"}, {}), (9, {"solver_type": "heun", "solver_order": 3}, {}),
+    (8, {"final_sigmas_type": "sigma_min"}, {}), (8, {"final_sigmas_type": "sigma_min", "lower_order_final": True}, {}),
+    (9, {"final_sigmas_type": "sigma_min", "solver_order": 3}, {}), (7, {"final_sigmas_type": "sigma_min"}, {}),
+    (6, {"final_sigmas_type": "sigma_min", "solver_order": 3, "solver_type": "heun"}, {}),
+    (5, {**COSINE, **V, "lambda_min_clipped": -5.1}, {}), (6, {**KARRAS, "final_sigmas_type": "sigma_min"}, {}),
 ]
 
 CASES = {
@@ -73,6 +87,15 @@ CASES = {
         (10, {**LEADING, "disable_corrector": [0, 1]}, {}),
         (5, {**LEADING, "lower_order_final": False, "final_sigmas_type": "sigma_min"}, {}),
         (5, {**LEADING, "final_sigmas_type": "sigma_min"}, {}), (20, {**LEADING, **KARRAS}, {})],
+    "dpm2": SIGMA_CASES + SPACED_SIGMA_CASES + [BETA_CASE],
+    "dpm2_a": SIGMA_CASES[:4] + SIGMA_CASES[5:] + SPACED_SIGMA_CASES + [BETA_CASE],
+    "lms": SIGMA_CASES + SPACED_SIGMA_CASES + [BETA_CASE, (5, {**LEADING, **X0}, {}), (3, {**LEADING, **KARRAS}, {})],
+    "deis": SIGMA_CASES + SPACED_SIGMA_CASES + DEEP_CASES + [
+        BETA_CASE, (5, {**LEADING, **X0}, {}), (20, {**LEADING, **KARRAS}, {}),
+        (6, {**LEADING, "lower_order_final": False, "solver_order": 3}, {}),
+        (5, {**LEADING, "solver_type": "midpoint", "algorithm_type": "dpmsolver++"}, {})],
+    "dpmpp_2s": SIGMA_CASES + SPACED_SIGMA_CASES + DEEP_CASES + SINGLE_CASES + [BETA_CASE],
+    "dpmpp_2s_sde": SIGMA_CASES + SPACED_SIGMA_CASES + DEEP_CASES + SINGLE_CASES + [BETA_CASE],
     "lcm": [(4, {}, {}), (1, {}, {}), (2, {}, {}), (8, {}, {}), (4, {**V}, {}), (4, {**X0}, {}), (4, {**COSINE}, {}),
             (4, {"set_alpha_to_one": False}, {}), (4, {**ZERO_SNR, **V}, {}),
             (10, {"original_inference_steps": 100}, {}),
@@ -121,15 +144,11 @@ class Draws:
             self.module.randn_tensor = self.original
 
 
-def accepted(function, values):
-    names = function.__code__.co_varnames[:function.__code__.co_argcount]
-    return {k: v for k, v in values.items() if k in names}
-
-
 def build(sampler, config):
     import diffusers
     config = {**BASE, **ALWAYS.get(sampler, {}), **config}
-    return getattr(diffusers, CLASSES[sampler])(**config), config
+    # As from a file: options that the class does not have are passed over.
+    return getattr(diffusers, CLASSES[sampler]).from_config(dict(config)), config
 
 
 def walk(scheduler, timesteps, x, arguments):
