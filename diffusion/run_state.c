@@ -25,8 +25,7 @@ static void add_text(struct bytes_writer *w, const char *text)
 void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE])
 {
 	struct bytes_writer w = {0};
-	size_t frames = (size_t)(p->init_frames ? p->init_frames : p->frames);
-	size_t init = p->init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
+	size_t init = p->init ? (size_t)p->frames * (size_t)p->height * (size_t)p->width * 3 : 0;
 	add_text(&w, pack->info.digest);
 	add_text(&w, p->prompt);
 	add_text(&w, p->negative_prompt);

@@ -49,7 +49,20 @@ run_unit() {
 	tally "$1"
 }
 
+# The program that a script's first line names.
+interpreter() {
+	line=$(head -1 "$1" | tr -d '\r')
+	echo "${line##*[ !]}"
+}
+
 run_script() {
+	runner=$(interpreter "$1")
+	if ! command -v "$runner" >/dev/null 2>&1; then
+		echo "skip $1: $runner is not installed" >"$log"
+		status=0 p=0 f=0 s=1
+		tally "$1"
+		return
+	fi
 	"$1" >"$log" 2>&1
 	status=$?
 	p=$(count '^ok ') f=$(count '^not ok ') s=$(count '^skip ')
@@ -68,9 +81,14 @@ tally() {
 		sed 's/^/    /' "$log" | tail -60
 	else
 		echo "pass $1 ($p)"
+		grep '^skip ' "$log" | sed 's/^/    /'
 	fi
 }
 
+if ! ls "$BUILD"/tests/test_* >/dev/null 2>&1; then
+	echo "skip unit tests: none are built (cmocka is not installed)"
+	skipped=1
+fi
 for folder in $folders; do
 	for t in "$folder"/test_*; do
 		[ -x "$t" ] && wanted "$t" && run_unit "$t"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Manual pages and completion against what the programs say of themselves."""
-import os, pathlib, re, subprocess, sys
+import os, pathlib, re, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
@@ -70,7 +70,7 @@ for verb in ["image", "list", "db"]:
           str(complete("sumi", verb, "--") ^ options(help_of("sumi", verb))))
 check(complete("sumi", "list", "--state", "r") == {"ready", "running"}, "bash completes states")
 for shell, file in [("bash", "sumi.bash"), ("zsh", "_sumi"), ("fish", "sumi.fish")]:
-    if subprocess.run(["which", shell], capture_output=True).returncode:
+    if not shutil.which(shell):
         print(f"skip {file}: no {shell} here")
         continue
     done = subprocess.run([shell, "-n", ROOT / "packaging" / "completion" / file], capture_output=True, text=True)

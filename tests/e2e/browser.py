@@ -98,6 +98,8 @@ def main():
     if not browser:
         print("skip browser: no Chromium is installed")
         return
+    if not at_hand("browser", "oggdec"):
+        return
     place = Place()
     try:
         films, clips = animations(place), sounds(place)

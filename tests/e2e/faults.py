@@ -154,7 +154,7 @@ def crashing_job():
 
 
 def strangers():
-    """Jobs from redis-cli and redis-py, and what cannot be read."""
+    """Jobs by plain commands and by redis-py, and what cannot be read."""
     place = Place()
     place.start()
     redis = Redis(place.parent)
@@ -162,7 +162,7 @@ def strangers():
     check(oct(redis.socket.parent.stat().st_mode & 0o777) == "0o700", "the private Redis is private")
     redis.cli("XADD", "{sumi}:in", "*", "id", "cli-1", "modality", "image", "prompt", "туман", "seed", 7, "steps", 2,
               "width", 64, "height", 64)
-    check(place.sumi("wait", "cli-1").returncode == 0, "a job by redis-cli")
+    check(place.sumi("wait", "cli-1").returncode == 0, "a job by one command")
     try:
         import redis as redis_py
         client = redis_py.Redis(unix_socket_path=str(redis.socket), decode_responses=True)
@@ -175,7 +175,8 @@ def strangers():
         code = ("import json,sys,redis\nc=redis.Redis(unix_socket_path=sys.argv[1])\n"
                 "c.xadd('{sumi}:in',{'job':json.dumps({'id':'py-1','modality':'image','prompt':'fog','steps':2,"
                 "'width':64,'height':64})})")
-        done = subprocess.run(["/usr/bin/python3", "-c", code, redis.socket], capture_output=True, text=True)
+        python = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+        done = subprocess.run([python, "-c", code, redis.socket], capture_output=True, text=True)
         if "No module" in done.stderr:
             print("skip a job by redis-py: it is not installed")
         else:
@@ -368,6 +369,8 @@ def damaged():
 def disk_full():
     place = Place(reserve="8M")
     place.state.mkdir(parents=True)
+    if not at_hand("disk full", "mount", "umount"):
+        return place.remove()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", place.state], capture_output=True)
     if mounted.returncode:
         print("skip disk full: no right to mount a small file system")

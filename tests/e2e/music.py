@@ -5,16 +5,18 @@ import json, re, shutil, socket, subprocess, tempfile, wave
 from lib import *
 
 PACK = "sound-tiny"
+# The system's own, which python3-redis belongs to.
+PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
 # language of the fence: name of the file, command, what must work for it to be at hand
 RUNTIMES = {
-    "bash": ("clip.sh", ["bash"], ["redis-cli", "--version"]),
-    "python": ("clip.py", ["/usr/bin/python3"], ["/usr/bin/python3", "-c", "import redis"]),
+    "bash": ("clip.sh", ["bash"], ["bash", "-c", "redis-cli --version"]),
+    "python": ("clip.py", [PYTHON], [PYTHON, "-c", "import redis"]),
     "javascript": ("clip.js", ["node"], ["node", "--version"]),
     "go": ("clip.go", ["go", "run"], ["go", "version"]),
 }
 
 
-def at_hand(command):
+def runs(command):
     return shutil.which(command[0]) and subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -43,18 +45,32 @@ def with_length(ogg, samples):
     return ogg[:at] + bytes(page)
 
 
-def decoded(place, path):
-    """Frames, rate and channels of an Ogg file, by oggdec."""
+def sounds_like(place, path, frames, name):
+    """A mono clip of so many frames at 16 kHz, by oggdec."""
+    if not at_hand(name, "oggdec"):
+        return
     out = place.dir / "decoded.wav"
-    subprocess.run(["oggdec", "-Q", "-o", out, path], check=True)
-    with wave.open(str(out)) as w:
-        return w.getnframes(), w.getframerate(), w.getnchannels()
+    done = subprocess.run(["oggdec", "-Q", "-o", out, path], capture_output=True, text=True)
+    if check(done.returncode == 0, f"{name}: oggdec", done.stderr):
+        with wave.open(str(out)) as w:
+            found = w.getnframes(), w.getframerate(), w.getnchannels()
+        check(found == (frames, 16000, 1), name, str(found))
+
+
+def client_of_examples(place):
+    """The examples say redis-cli: where only Valkey's client is installed, a folder where it has that name."""
+    folder = place.dir / "bin"
+    folder.mkdir()
+    if not shutil.which("redis-cli") and shutil.which("valkey-cli"):
+        (folder / "redis-cli").symlink_to(shutil.which("valkey-cli"))
+    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
 def examples(place, port):
+    client_of_examples(place)
     text = (ROOT / "docs" / "music-for-mood.md").read_text()
     for language, (name, command, probe) in RUNTIMES.items():
-        if not at_hand(probe):
+        if not runs(probe):
             print(f"skip example in {language}: no runtime")
             continue
         code = re.search(f"```{language}\n(.*?)```", text, re.S).group(1)
@@ -63,7 +79,7 @@ def examples(place, port):
                               env=place.env(REDIS_URL=f"redis://127.0.0.1:{port}"))
         path = place.state / done.stdout.strip()
         if check(done.returncode == 0 and path.is_file(), f"example in {language}", done.stdout + done.stderr):
-            check(decoded(place, path) == (160000, 16000, 1), f"and it is ten seconds of sound: {language}")
+            sounds_like(place, path, 160000, f"and it is ten seconds of sound: {language}")
         bad, count = re.subn(r'(duration\W{1,4})10\b', r"\g<1>1000", code)
         (place.dir / name).write_text(bad)
         done = subprocess.run([*command, place.dir / name], capture_output=True, text=True, timeout=60,
@@ -74,7 +90,8 @@ def examples(place, port):
 
 def clips(place):
     done = place.sumi("audio", "--mood", "calm", "--duration", 4, "--seed", 5, "-o", "calm.ogg")
-    check(done.returncode == 0 and decoded(place, place.dir / "calm.ogg") == (64000, 16000, 1), "audio --mood", done.stderr)
+    check(done.returncode == 0, "audio --mood", done.stderr)
+    sounds_like(place, place.dir / "calm.ogg", 64000, "and it lasts four seconds")
     first = (place.dir / "calm.ogg").read_bytes()
     done = place.sumi("again", "calm.ogg", "-o", "again.ogg")
     check(done.returncode == 0 and (place.dir / "again.ogg").read_bytes() == first, "again: the same bytes", done.stderr)
@@ -82,13 +99,12 @@ def clips(place):
                       "-o", "render.ogg")
     check(done.returncode == 0 and (place.dir / "render.ogg").read_bytes() == first, "render takes the pack for sound, and makes the daemon's bytes",
           done.stderr)
-    if shutil.which("oggz-validate"):
+    if at_hand("structure of the Ogg file", "oggz-validate"):
         check(subprocess.run(["oggz-validate", place.dir / "calm.ogg"], capture_output=True).returncode == 0, "oggz-validate")
-    else:
-        print("skip oggz-validate: not installed")
-    info = subprocess.run(["ogginfo", place.dir / "calm.ogg"], capture_output=True, text=True)
-    check(info.returncode == 0 and "SUMI=" in info.stdout and "PARAMETERS=calm piano" in info.stdout,
-          "ogginfo finds no fault, and the parameters", info.stdout)
+    if at_hand("comments of the Ogg file", "ogginfo"):
+        info = subprocess.run(["ogginfo", place.dir / "calm.ogg"], capture_output=True, text=True)
+        check(info.returncode == 0 and "SUMI=" in info.stdout and "PARAMETERS=calm piano" in info.stdout,
+              "ogginfo finds no fault, and the parameters", info.stdout)
     done = place.sumi("audio", "bells", "--duration", 2, "--init", place.dir / "calm.ogg", "--strength", 0.5, "-o", "bells.wav")
     with wave.open(str(place.dir / "bells.wav")) as w:
         check((w.getnframes(), w.getsampwidth()) == (32000, 2), "a WAV from another clip", done.stderr)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "backends/opencl/internal.h"
+#include "check.h"
 
 static char scratch[64]; /* a folder of this run */
 
@@ -75,7 +76,7 @@ static void makes_buffers_of_data(void **state)
 				fail_msg("%s", err.text);
 			memset(data, 0, bytes);
 			free(data);
-			assert_in_range(d->bytes_in_use - before, bytes, bytes + 128);
+			assert_within(d->bytes_in_use - before, bytes, bytes + 128);
 			assert_int_equal(device_read(d, b, 0, back, bytes, &err), SUMI_OK);
 			assert_memory_equal(back, copy, bytes);
 			assert_int_equal(device_write(d, b, bytes - 1, "x", 1, &err), SUMI_OK);

@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "queue/job.h"
+#include "check.h"
 
 #define MINIMAL "\"modality\":\"image\",\"prompt\":\"fog\""
 
@@ -301,7 +302,7 @@ static void test_damaged_json(void **state)
 		job_clear(&job);
 		job_clear(&second);
 	}
-	assert_in_range(accepted, 1000, 15000);
+	assert_within(accepted, 1000, 15000);
 }
 
 /* To print it anew: SUMI_WRITE_SCHEMA=docs/job.schema.json build/tests/test_job */

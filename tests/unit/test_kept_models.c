@@ -14,6 +14,7 @@
 #include "daemon/models.h"
 #include "diffusion/run.h"
 #include "diffusion/text_memory.h"
+#include "check.h"
 
 static const char *const folders[] = {"tests/vectors/sd1-tiny", "tests/vectors/sd2-tiny",
 				      "tests/vectors/snr-tiny"};
@@ -72,7 +73,7 @@ static void test_two_that_do_not_fit_together(void **state)
 			get(m, i);
 			assert_int_equal(device->bytes_in_use, sizes[i]);
 		}
-	assert_in_range(device->bytes_peak, budget - 1, budget);
+	assert_within(device->bytes_peak, budget - 1, budget);
 	models_free(m);
 	assert_int_equal(device->bytes_in_use, 0);
 }
@@ -146,7 +147,7 @@ static void test_size_before_loading(void **state)
 {
 	(void)state;
 	for (int i = 0; i < PACKS; i++)
-		assert_in_range(pack_weight_bytes(folders[i]), sizes[i] / 2, sizes[i] * 2);
+		assert_within(pack_weight_bytes(folders[i]), sizes[i] / 2, sizes[i] * 2);
 	assert_int_equal(pack_weight_bytes("tests/vectors/there-is-none"), 0);
 }
 

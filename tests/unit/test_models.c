@@ -15,6 +15,7 @@
 #include "networks/unet.h"
 #include "networks/vae.h"
 #include "tests/unit/vector_file.h"
+#include "check.h"
 
 /* Largest difference, relative to the largest value of the stage. */
 #define TOLERANCE 1e-4
@@ -509,7 +510,7 @@ static void test_tile_size(void **state)
 	assert_true(whole > 0);
 	assert_int_equal(vae_tile_size(&c, 64, 96, whole, DTYPE_F32), 0);
 	int tile = vae_tile_size(&c, 64, 96, whole / 3, DTYPE_F32);
-	assert_in_range(tile, VAE_TILE_MIN, 64);
+	assert_within(tile, VAE_TILE_MIN, 64);
 	assert_true(vae_memory(&c, 1, tile, tile, DTYPE_F32) <= whole / 3);
 	assert_int_equal(vae_tile_size(&c, 64, 96, 1000, DTYPE_F32), -1);
 }

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "networks/unet.h"
 #include "weights/packed.h"
+#include "check.h"
 
 #define LIMIT (UINT64_C(1) << 30)
 #define SETTLED_MS 150 /* a file's times of change are then beyond doubt */
@@ -184,7 +185,7 @@ static void test_same_bytes(void **state)
 	struct packed_usage usage;
 	assert_int_equal(packed_usage(&usage, NULL), 0);
 	assert_int_equal(usage.files, 1);
-	assert_in_range(usage.bytes, 1 << 20, (uint64_t)second.st_size + (1 << 20));
+	assert_within(usage.bytes, 1 << 20, (uint64_t)second.st_size + (1 << 20));
 	/* Freed with the model, not before. */
 	struct unet *unet;
 	assert_int_equal(unet_open(device, p->model, &unet, NULL), 0);

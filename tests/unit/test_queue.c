@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "queue/internal.h"
 #include "queue/saved.h"
+#include "check.h"
 #include "redis_fixture.h"
 
 static struct error err;
@@ -123,7 +124,7 @@ static void test_failures_are_retried_then_put_aside(void **state)
 	assert_int_equal(queue_fail(q, &lease, &failure, &after, &err), SUMI_LOST);
 	queue_lease_clear(&lease);
 	must(queue_get(q, "a", &entry, &err), &err);
-	assert_in_range(entry.due_ms - clock_wall_ms(), 2000, 5001);
+	assert_within(entry.due_ms - clock_wall_ms(), 2000, 5001);
 	queue_entry_clear(&entry);
 	freeReplyObject(fixture_command("ZADD {sumi}:delayed 1 a"));
 	must(queue_reap(q, 0, &reaped, &err), &err);
@@ -456,7 +457,7 @@ static void test_event_streams_are_bounded(void **state)
 	}
 	assert_int_equal(fixture_int("XLEN {sumi}:ev:a"), 128);
 	fixture_finish(&lease);
-	assert_in_range(fixture_int("TTL {sumi}:ev:a"), 1, 86400);
+	assert_within(fixture_int("TTL {sumi}:ev:a"), 1, 86400);
 	queue_lease_clear(&lease);
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "queue/private_redis.h"
 #include "queue/queue.h"
 
 static struct error err;
@@ -72,8 +73,10 @@ static void start(const char *name, bool sentinel, const char *config)
 	assert_int_equal(files_write_durable(path, config, strlen(config), &err), SUMI_OK);
 	pid_t pid = fork();
 	if (pid == 0) {
-		execlp("redis-server", "redis-server", path, "--logfile", log, "--dir", dir,
-		       sentinel ? "--sentinel" : NULL, (char *)NULL);
+		char program[FILES_PATH_MAX];
+		if (private_redis_program(NULL, program, &err) == SUMI_OK)
+			execl(program, program, path, "--logfile", log, "--dir", dir,
+			      sentinel ? "--sentinel" : NULL, (char *)NULL);
 		_exit(127);
 	}
 	servers[server_count++] = pid;
@@ -147,8 +150,10 @@ static void test_tls(void **state)
 	char config[512], url[128], ca[128];
 	struct queue *q;
 	int port = free_port();
-	if (system("command -v openssl >/dev/null"))
+	if (system("command -v openssl >/dev/null")) {
+		print_message("skip TLS: openssl is not installed\n");
 		skip();
+	}
 	for (int i = 0; i < 2; i++) {
 		snprintf(ca, sizeof ca, "%s/%s", dir, i ? "other" : "own");
 		shell(

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "check.h"
 #include "redis_fixture.h"
 
 static struct error err;
@@ -137,7 +138,7 @@ static void test_windows(void **state)
 	assert_int_equal(fixture_submit(q, json), JOB_READY);
 	struct queue_entry entry;
 	must(queue_get(q, "shut", &entry, &err), &err);
-	assert_in_range(entry.due_ms - clock_wall_ms(), 598 * 60000, 600 * 60000);
+	assert_within(entry.due_ms - clock_wall_ms(), 598 * 60000, 600 * 60000);
 	queue_entry_clear(&entry);
 	fixture_claim("w1", NULL);
 	snprintf(json, sizeof json, JOB("open", ",\"window\":\"%s\",\"tz\":\"UTC\""), open);

@@ -298,7 +298,13 @@ static void bad_steps_change_nothing(void **state)
 	assert_int_equal(sampler_step(s, 0, bad, x, N, &rng, &err), SUMI_DEVICE);
 	assert_int_equal(sampler_step(s, 1, f->wave, x, N, &rng, &err), SUMI_INTERNAL);
 	assert_memory_equal(x, f->noise, sizeof x);
-	assert_memory_equal(&rng, &kept, sizeof rng);
+	struct bytes_writer before = {0}, after = {0};
+	rng_save(&kept, &before);
+	rng_save(&rng, &after);
+	assert_int_equal(after.size, before.size);
+	assert_memory_equal(after.data, before.data, before.size);
+	free(before.data);
+	free(after.data);
 	assert_int_equal(sampler_done(s), 0);
 	for (int call = 0; call < 4; call++)
 		advance(f, s, call, x, &rng);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/utf8.h"
+#include "check.h"
 
 static void texts_are_clean(void **state)
 {
@@ -49,7 +50,7 @@ static void long_texts_are_cut(void **state)
 		for (size_t i = 0; i < 1000; i++)
 			text[i] = i < shift ? 'a' : "墨"[(i - shift) % 3];
 		error_set(&err, SUMI_IO, "%s", text);
-		assert_in_range(strlen(err.text), sizeof err.text - 4, sizeof err.text - 1);
+		assert_within(strlen(err.text), sizeof err.text - 4, sizeof err.text - 1);
 		assert_true(utf8_valid(err.text, strlen(err.text)));
 		error_prefix(&err, "before");
 		assert_int_equal(strncmp(err.text, "before: ", 8), 0);

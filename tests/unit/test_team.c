@@ -13,6 +13,7 @@
 #include "daemon/conclude.h"
 #include "daemon/seats.h"
 #include "daemon/team.h"
+#include "check.h"
 
 enum { JOBS = 5, STEPS = 4 };
 
@@ -167,7 +168,7 @@ int seats_get(struct seats *seats, int number, struct seat **out, struct error *
 {
 	static struct seat all[JOBS];
 	(void)seats, (void)e;
-	assert_in_range(number, 0, JOBS - 1);
+	assert_within(number, 0, JOBS - 1);
 	*out = &all[number];
 	return SUMI_OK;
 }

@@ -410,8 +410,10 @@ static char *output_of(const char *command)
 static void check_independent_decoder(void **state)
 {
 	(void)state;
-	if (system("command -v webpmux >/dev/null && command -v dwebp >/dev/null") != 0)
+	if (system("command -v webpmux >/dev/null && command -v dwebp >/dev/null") != 0) {
+		print_message("skip an independent decoder: webpmux, dwebp not installed\n");
 		skip();
+	}
 	uint8_t *data;
 	size_t size;
 	char path[64], command[256];
