@@ -33,6 +33,17 @@
 
 enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 
+/* What operations may do to numbers on their way. Accumulation is in float32 in all of them. */
+enum precision {
+	PRECISION_EXACT, /* products of float32 (of f16 activations where those are f16) */
+	PRECISION_HALF,  /* products of bfloat16, where both sides are large enough to gain */
+	PRECISIONS
+};
+
+/* "exact", "half"; and back: SUMI_INVALID names the word. */
+extern const char *const precision_names[PRECISIONS];
+int precision_of(const char *name, enum precision *out, struct error *err);
+
 /* Bytes of one element. */
 size_t dtype_size(enum dtype dtype);
 
@@ -200,6 +211,8 @@ struct device_ops {
 	int (*embedding)(struct device *d, const struct embedding_args *a, struct error *err);
 	int (*timestep)(struct device *d, const struct timestep_args *a, struct error *err);
 	int (*permute)(struct device *d, const struct permute_args *a, struct error *err);
+	/* NULL: PRECISION_EXACT is all there is. */
+	int (*supports)(struct device *d, enum precision precision, struct error *err);
 };
 
 /* Every implementation's struct begins with this one. */
@@ -207,6 +220,7 @@ struct device {
 	const struct device_ops *ops;
 	struct device_info info;
 	enum dtype activation_dtype;     /* what models should store activations in */
+	enum precision precision;        /* of the operations to come: device_set_precision() */
 	size_t bytes_in_use, bytes_peak; /* buffers and weights; the implementation counts */
 };
 
@@ -223,6 +237,10 @@ int device_match(const struct device_info *list, int n, const char *selector, st
  * lists what there is. */
 int device_open(const char *selector, struct device **out, struct error *err);
 void device_close(struct device *d); /* NULL is fine */
+
+/* Sets the precision of all operations from here on; a device is opened with PRECISION_EXACT.
+ * SUMI_UNSUPPORTED with what is missing, and nothing has changed. */
+int device_set_precision(struct device *d, enum precision precision, struct error *err);
 
 /* Thin checked calls over the table: shapes are checked here once for every backend. */
 int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err);

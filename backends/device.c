@@ -10,6 +10,18 @@
 
 #define MAX_DEVICES 64
 
+const char *const precision_names[PRECISIONS] = {"exact", "half"};
+
+int precision_of(const char *name, enum precision *out, struct error *err)
+{
+	for (int i = 0; i < PRECISIONS; i++)
+		if (strcmp(name, precision_names[i]) == 0) {
+			*out = (enum precision)i;
+			return SUMI_OK;
+		}
+	return error_set(err, SUMI_INVALID, "precision '%.40s' is neither exact nor half", name);
+}
+
 size_t dtype_size(enum dtype dtype)
 {
 	return dtype == DTYPE_F32 ? 4 : 2;
@@ -162,6 +174,20 @@ int device_read(struct device *d, const struct buffer *b, size_t offset, void *d
 int device_sync(struct device *d, struct error *err)
 {
 	return d->ops->sync(d, err);
+}
+
+int device_set_precision(struct device *d, enum precision precision, struct error *err)
+{
+	int status = SUMI_OK;
+	if (precision != PRECISION_EXACT && !d->ops->supports)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s computes exactly only: leave the precision at exact",
+				 d->info.name);
+	if (precision != PRECISION_EXACT)
+		status = d->ops->supports(d, precision, err);
+	if (status == SUMI_OK)
+		d->precision = precision;
+	return status;
 }
 
 void device_trim(struct device *d)

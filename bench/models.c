@@ -1,8 +1,9 @@
 /* What a pack's models take on a device: time of one text encoding, UNet step, decoding and
  * encoding, memory, and where the time goes by kind of operation.
  *
- *     models PACK [--device NAME] [--size WxH] [--batch N] [--repeat N] [--json FILE]
- *     models PACK --serve yes [--device NAME] [--size WxH] [--batch N]
+ *     models PACK [--device NAME] [--size WxH] [--batch N] [--precision exact|half] [--repeat N]
+ *            [--json FILE]
+ *     models PACK --serve yes [--device NAME] [--size WxH] [--batch N] [--precision exact|half]
  *
  * Each model is run once to warm up, --repeat times for its time, and once more with a wait
  * after every operation for the shares (which add up to a little more than the time). Times
@@ -23,7 +24,7 @@
 #include "bench/subject.h"
 
 struct options {
-	const char *pack, *device, *json, *serve;
+	const char *pack, *device, *json, *serve, *precision;
 	struct subject_size size;
 	int repeat;
 };
@@ -97,8 +98,8 @@ static int bench_subject(struct bench *b, enum subject_kind kind, struct error *
 static int write_json(const struct bench *b, struct error *err)
 {
 	const struct options *o = &b->options;
-	json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:O}", "pack", o->pack, "device",
-				 b->device->info.name, "width", o->size.width, "height",
+	json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:O}", "pack", o->pack, "device",
+				 b->device->info.name, "precision", o->precision, "width", o->size.width, "height",
 				 o->size.height, "batch", o->size.batch, "peak_resident_mib",
 				 meter_memory("VmHWM:"), "models", b->models);
 	int status = SUMI_OK;
@@ -159,13 +160,14 @@ static int serve(struct bench *b, struct error *err)
 static bool parse(int argc, char **argv, struct options *o)
 {
 	const char *size = "512x512";
-	*o = (struct options){.size.batch = 1, .repeat = 3};
+	*o = (struct options){.size.batch = 1, .repeat = 3, .precision = "exact"};
 	const struct bench_option table[] = {{"--device", &o->device, NULL},
 					     {"--batch", NULL, &o->size.batch},
 					     {"--repeat", NULL, &o->repeat},
 					     {"--json", &o->json, NULL},
 					     {"--serve", &o->serve, NULL},
 					     {"--size", &size, NULL},
+					     {"--precision", &o->precision, NULL},
 					     {NULL, NULL, NULL}};
 	if (argc < 2 || !bench_options(argc, argv, 2, table))
 		return false;
@@ -180,11 +182,16 @@ int main(int argc, char **argv)
 	struct bench b = {0};
 	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr,
-			"usage: models PACK [--device NAME] [--size WxH] [--batch N] [--repeat N] "
-			"[--json FILE] [--serve yes]\n");
+			"usage: models PACK [--device NAME] [--size WxH] [--batch N] "
+			"[--precision exact|half] [--repeat N] [--json FILE] [--serve yes]\n");
 		return 2;
 	}
+	enum precision precision;
 	int status = device_open(b.options.device, &b.device, &err);
+	if (!status)
+		status = precision_of(b.options.precision, &precision, &err);
+	if (!status)
+		status = device_set_precision(b.device, precision, &err);
 	if (!status)
 		status = b.options.serve ? serve(&b, &err) : bench_all(&b, &err);
 	if (status)

@@ -2,7 +2,7 @@
  * 512×512 with its share of them.
  *
  * usage: ops [--device SELECTOR] [--json FILE] [--only PART] [--dtype f32|f16]
- *            [--seconds S]
+ *            [--seconds S] [--precision exact|half]
  *
  * A row's time is the best of several runs; the peak it is held against is measured just
  * before and just after it. Both are busy time (meter.h). Convolutions are counted as direct
@@ -63,7 +63,7 @@ static const struct work_row rows[] = {
 };
 
 struct options {
-	const char *device, *json, *only;
+	const char *device, *json, *only, *precision;
 	enum dtype dtype;
 	bool dtype_given;
 	double seconds; /* of each row */
@@ -131,11 +131,12 @@ static int measure_row(struct bench *b, const struct work_row *r, struct error *
 static int write_json(const struct bench *b, struct error *err)
 {
 	const struct device_info *info = &b->d->info;
-	json_t *root = json_pack("{s:{s:s, s:s, s:s, s:i, s:b}, s:s, s:f, s:f, s:O}", "device",
+	json_t *root = json_pack("{s:{s:s, s:s, s:s, s:i, s:b}, s:s, s:s, s:f, s:f, s:O}", "device",
 				 "name", info->name, "platform", info->platform, "driver",
 				 info->driver, "compute_units", info->compute_units, "cpu_kernels",
 				 cl_device_of(b->d)->quirks.cpu_kernels, "activations",
-				 cl_dtype_word(b->options.dtype), "peak_gflops", b->gflops,
+				 cl_dtype_word(b->options.dtype), "precision", b->options.precision,
+				 "peak_gflops", b->gflops,
 				 "peak_gbytes", b->gbytes, "operations", b->results);
 	int status = SUMI_OK;
 	if (!root || json_dump_file(root, b->options.json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
@@ -147,10 +148,11 @@ static int write_json(const struct bench *b, struct error *err)
 static bool parse(int argc, char **argv, struct options *o)
 {
 	const char *seconds = "0.3", *dtype = NULL;
-	*o = (struct options){.dtype_given = false};
+	*o = (struct options){.precision = "exact"};
 	const struct bench_option table[] = {
 	    {"--device", &o->device, NULL}, {"--json", &o->json, NULL}, {"--only", &o->only, NULL},
-	    {"--seconds", &seconds, NULL},  {"--dtype", &dtype, NULL},  {NULL, NULL, NULL}};
+	    {"--seconds", &seconds, NULL},  {"--dtype", &dtype, NULL},
+	    {"--precision", &o->precision, NULL}, {NULL, NULL, NULL}};
 	if (!bench_options(argc, argv, 1, table))
 		return false;
 	o->seconds = atof(seconds);
@@ -170,9 +172,9 @@ static int measure_all(struct bench *b, struct error *err)
 		status = measure_peak(b, false, b->options.seconds, &rate, err);
 	if (status)
 		return status;
-	printf("%s, %s %s: %.1f GFLOP/s, %.1f GB/s; activations %s, weights f16\n", b->d->info.name,
-	       b->d->info.platform, b->d->info.driver, b->gflops, b->gbytes,
-	       cl_dtype_word(b->options.dtype));
+	printf("%s, %s %s: %.1f GFLOP/s, %.1f GB/s; activations %s, weights f16, %s\n",
+	       b->d->info.name, b->d->info.platform, b->d->info.driver, b->gflops, b->gbytes,
+	       cl_dtype_word(b->options.dtype), b->options.precision);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows && !status; i++)
 		status = measure_row(b, &rows[i], err);
 	return status;
@@ -184,10 +186,15 @@ int main(int argc, char **argv)
 	struct error err = {0};
 	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr, "usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
-				"[--dtype f32|f16] [--seconds S]\n");
+				"[--dtype f32|f16] [--seconds S] [--precision exact|half]\n");
 		return 2;
 	}
+	enum precision precision;
 	int status = device_open(b.options.device, &b.d, &err);
+	if (!status)
+		status = precision_of(b.options.precision, &precision, &err);
+	if (!status)
+		status = device_set_precision(b.d, precision, &err);
 	if (status)
 		goto done;
 	if (!b.options.dtype_given)

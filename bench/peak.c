@@ -9,6 +9,7 @@
 
 #define ROUNDS 4096
 #define CPU_CHAINS 12 /* with two operands 14 of AVX2's 16 registers */
+#define DOT_CHAINS 24 /* with two operands 26 of AVX-512's 32: pairs' latency is longer */
 #define GPU_CHAINS 4
 #define COPY_VECTORS ((size_t)4 << 20) /* 128 MiB: beyond any last-level cache */
 
@@ -46,12 +47,13 @@ static void plan_launches(struct peak *p, int chains)
 	p->copy.args[1] = arg_buffer(p->y);
 	p->copy.args[2] = arg_ulong(COPY_VECTORS);
 	p->copy.args[3] = arg_int(cpu);
-	p->flops = 2.0 * d->quirks.lanes * chains * ROUNDS * (double)items;
+	bool pairs = p->device->precision == PRECISION_HALF;
+	p->flops = (pairs ? 4.0 : 2.0) * d->quirks.lanes * chains * ROUNDS * (double)items;
 }
 
 int peak_open(struct device *d, struct peak **out, struct error *err)
 {
-	char options[32];
+	char options[64];
 	*out = NULL;
 	if (strncmp(d->info.selector, "opencl:", 7) != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: only OpenCL devices have a peak",
@@ -60,15 +62,17 @@ int peak_open(struct device *d, struct peak **out, struct error *err)
 	if (!p)
 		return error_set(err, SUMI_NOMEM, "no memory for the peak's launches");
 	*out = p;
-	int chains = cl_device_of(d)->quirks.cpu_kernels ? CPU_CHAINS : GPU_CHAINS;
-	snprintf(options, sizeof options, "-D CHAINS=%d", chains);
+	bool cpu = cl_device_of(d)->quirks.cpu_kernels, pairs = d->precision == PRECISION_HALF;
+	int chains = pairs ? DOT_CHAINS : cpu ? CPU_CHAINS : GPU_CHAINS;
+	snprintf(options, sizeof options, "-D CHAINS=%d -D ACT=f32 -D WEIGHT=f32", chains);
 	p->device = d;
 	int status = device_buffer_new(d, COPY_VECTORS * 32, &p->x, err);
 	if (!status)
 		status = device_buffer_new(d, COPY_VECTORS * 32, &p->y, err);
 	if (!status)
-		status = cl_kernel_get(cl_device_of(d), "peak.cl", "peak_fma", options,
-				       &p->fma.kernel, err);
+		status = cl_kernel_get(
+		    cl_device_of(d), pairs ? "tile_cpu.cl+dot_cpu.cl+peak_dot.cl" : "peak.cl",
+		    pairs ? "peak_dot" : "peak_fma", options, &p->fma.kernel, err);
 	if (!status)
 		status = cl_kernel_get(cl_device_of(d), "peak.cl", "peak_copy", options,
 				       &p->copy.kernel, err);

@@ -6,7 +6,7 @@
 
 struct peak;
 
-/* OpenCL devices only: SUMI_UNSUPPORTED for others. The device must outlive the peak. The caller
+/* Of the precision that the device has now. OpenCL devices only: SUMI_UNSUPPORTED for others. The device must outlive the peak. The caller
  * closes *out, also after a failure. */
 int peak_open(struct device *d, struct peak **out, struct error *err);
 void peak_close(struct peak *p); /* NULL is fine */

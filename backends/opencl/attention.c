@@ -36,20 +36,33 @@ static void gpu_args(const struct attention_args *a, struct cl_arg args[TENSOR_A
 	args[TENSOR_ARGS + 3] = arg_int(a->causal);
 }
 
-static int attention_cpu(struct cl_device *d, const struct attention_args *a, struct error *err)
+/* The kernels for CPUs: their files, and the rows that their tiles cover of a head's channels. */
+struct cpu_kernel {
+	const char *files, *kernel;
+	int (*cover)(const struct cl_device *d, int rows);
+};
+
+static int dot_cover(const struct cl_device *d, int rows)
 {
-	static const char file[] = "attention_cpu.cl";
+	(void)d;
+	return (int)cl_round_up((size_t)rows, (size_t)matrix_constant("dot_cpu.cl", "DOT_SMALL"));
+}
+
+static int attention_cpu(struct cl_device *d, const void *job, const void *how, struct error *err)
+{
+	static const char file[] = "attention_panel_cpu.cl";
+	const struct attention_args *a = job;
+	const struct cpu_kernel *way = how;
 	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
 	int columns = matrix_panel(d);
 	int panels = matrix_constant(file, "ATTENTION_QUERIES") / columns;
 	int cells = matrix_constant(file, "ATTENTION_CELLS") / columns; /* of one panel */
-	int covered = matrix_tile_cover(d, dim);
+	int covered = way->cover(d, dim);
 	if (covered > cells)
 		return error_set(err, SUMI_UNSUPPORTED, "attention: %d channels a head, at most %d",
 				 dim, cells);
 	cl_kernel kernel;
-	int status = matrix_kernel(d, "tile_cpu.cl+attention_cpu.cl", "attention", a->q.dtype,
-				   DTYPE_F32, &kernel, err);
+	int status = matrix_kernel(d, way->files, way->kernel, a->q.dtype, DTYPE_F32, &kernel, err);
 	if (status)
 		return status;
 	/* Few queries: smaller work-items, so that every compute unit has some. */
@@ -74,6 +87,24 @@ static int attention_cpu(struct cl_device *d, const struct attention_args *a, st
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
+
+static bool dot_row(const struct cl_device *d, const void *job, const void *how)
+{
+	const struct attention_args *a = job;
+	(void)how;
+	return d->base.precision == PRECISION_HALF && a->q.h * a->q.w >= DOT_LEAST_ROWS &&
+	       a->k.h * a->k.w >= DOT_LEAST_ROWS;
+}
+
+static const struct variant cpu_rows[] = {
+    {"pairs", ROUNDING_DOT, dot_row, attention_cpu,
+     &(const struct cpu_kernel){
+	 "tile_cpu.cl+dot_cpu.cl+attention_panel_cpu.cl+attention_dot_cpu.cl", "attention_dot",
+	 dot_cover}},
+    {"plain", ROUNDING_PLAIN, NULL, attention_cpu,
+     &(const struct cpu_kernel){"tile_cpu.cl+attention_panel_cpu.cl+attention_cpu.cl",
+				"attention", matrix_tile_cover}},
+};
 
 static int attention_plain(struct cl_device *d, const struct attention_args *a, struct error *err)
 {
@@ -167,7 +198,7 @@ int cl_attention(struct device *base, const struct attention_args *a, struct err
 {
 	struct cl_device *d = cl_device_of(base);
 	if (d->quirks.cpu_kernels)
-		return attention_cpu(d, a, err);
+		return variant_run(variant_first(cpu_rows, CL_COUNT(cpu_rows), d, a), d, a, err);
 	/* Heads too wide for matrix instructions are no reason for a trial. */
 	const struct variant *row = matrix_possible(d, a)
 					? tune_choose(d, &attention_tuned, DTYPE_F16, 0, a)

@@ -89,6 +89,7 @@ int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *er
 			       .side = side,
 			       .stride = a->stride,
 			       .padding = side == 3 && !a->pad_end,
-			       .up = a->upsample};
+			       .up = a->upsample,
+			       .pixels = a->y.h * a->y.w};
 	return variant_run(conv_choose(d, &job), d, &job, err);
 }

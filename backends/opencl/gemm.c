@@ -17,36 +17,6 @@ static struct cl_arg arg_int8(const int v[8])
 	return arg;
 }
 
-/* How a product is cut into work-items of [block rows] × [group panels]. */
-struct gemm_cut {
-	int block_rows, blocks; /* rows of a work-item, and how many such blocks */
-	int group, groups;      /* panels of a work-item */
-	bool swapped;           /* panels vary fastest: the rows stay in the cache */
-};
-
-/* Large blocks reuse what they load, but every compute unit needs a few work-items, and
- * equal ones. */
-static struct gemm_cut cut_cpu(const struct cl_device *d, const struct gemm_job *job, int rows)
-{
-	int most = matrix_constant("gemm_cpu.cl", "GEMM_ROWS");
-	int tile = matrix_tile_rows(d);
-	int wanted = 4 * d->base.info.compute_units, panels = job->weight->panels;
-	struct gemm_cut cut = {.group = matrix_constant("gemm_cpu.cl", "GEMM_GROUP")};
-	cut.blocks = ceil_div(rows, most);
-	if (cut.blocks * panels * job->y.n < wanted)
-		cut.blocks = ceil_div(wanted, panels * job->y.n);
-	cut.block_rows = (int)cl_round_up((size_t)ceil_div(rows, cut.blocks), (size_t)tile);
-	cut.blocks = ceil_div(rows, cut.block_rows);
-	while (cut.group > 1 && cut.blocks * job->y.n * ceil_div(panels, cut.group) < wanted)
-		cut.group /= 2;
-	cut.groups = ceil_div(panels, cut.group);
-	size_t x_bytes = (size_t)job->x.h * (size_t)job->x.w * dtype_size(job->x.dtype);
-	size_t w_bytes = (size_t)job->weight->head.cout * dtype_size(job->weight->head.dtype) *
-			 (size_t)(job->side * job->side);
-	cut.swapped = x_bytes > w_bytes;
-	return cut;
-}
-
 static void find_geometry(const struct gemm_job *job, int geometry[8])
 {
 	const struct tensor *x = &job->x;
@@ -68,9 +38,7 @@ struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args)
 	return args;
 }
 
-/* The first GEMM_HEAD arguments of both shapes of kernels: x and its geometry. */
-#define GEMM_HEAD 6
-static struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args)
+struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args)
 {
 	const struct tensor *x = &job->x;
 	int geometry[8];
@@ -82,34 +50,6 @@ static struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args)
 	*args++ = arg_int8(geometry);
 	*args++ = arg_int(job->y.h * job->y.w);
 	return args;
-}
-
-static int enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct error *err)
-{
-	const struct tensor *y = &job->y;
-	const struct weight *w = job->weight;
-	cl_kernel kernel;
-	int status = matrix_kernel(d, "tile_cpu.cl+gemm_cpu.cl", "gemm", y->dtype, w->head.dtype,
-				   &kernel, err);
-	if (status)
-		return status;
-	struct gemm_cut cut = cut_cpu(d, job, y->h * y->w);
-	struct cl_arg args[GEMM_HEAD + 7 + GEMM_TAIL], *at = gemm_head(job, args);
-	*at++ = arg_int(cut.block_rows);
-	*at++ = arg_int(cut.group);
-	*at++ = arg_int(cut.swapped);
-	*at++ = arg_buffer(w->buffer);
-	*at++ = arg_ulong(w->zero_at);
-	*at++ = arg_int(job->x.c);
-	*at++ = arg_int(y->c);
-	at = gemm_tail(job, at);
-	struct cl_range range = {
-	    .dims = 3,
-	    .global = {(size_t)(cut.swapped ? cut.groups : cut.blocks),
-		       (size_t)(cut.swapped ? cut.blocks : cut.groups), (size_t)y->n},
-	    .local = {1, 1, 1},
-	};
-	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
 
 /* The tile of gemm_gpu.cl or gemm_mma.cl: rows and columns of a work-group, terms in local
@@ -244,7 +184,7 @@ static const struct tuned gemm_tuned = {
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
 {
 	if (d->quirks.cpu_kernels)
-		return enqueue_cpu(d, job, err);
+		return gemm_enqueue_cpu(d, job, err);
 	int class = gemm_class(job, job->y.n);
 	return variant_run(tune_choose(d, &gemm_tuned, job->x.dtype, class, job), d, job, err);
 }

@@ -47,6 +47,9 @@ struct cl_program_entry;
 #define TUNE_CLASSES 4
 enum tune_slot { TUNE_GEMM, TUNE_CONV, TUNE_ATTENTION, TUNE_SLOTS };
 
+/* Products of bfloat16 pairs on CPUs (dot_cpu.cl). */
+enum cl_dot { DOT_UNKNOWN, DOT_MISSING, DOT_INSTRUCTION, DOT_EMULATED };
+
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */
 	cl_platform_id platform;
@@ -58,6 +61,7 @@ struct cl_device {
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
 	/* Rows of operations' tables, from 1; 0: not asked for yet (tune.c). */
 	unsigned char tuned[TUNE_SLOTS][TUNE_DTYPES][TUNE_CLASSES];
+	enum cl_dot dot; /* see cl_dot() */
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
@@ -125,6 +129,14 @@ void cl_programs_free(struct cl_device *d);
 
 /* "f32", "f16", "bf16": the names that common.cl's macros take. */
 const char *cl_dtype_word(enum dtype dtype);
+
+/* --- precision (precision.c) --- */
+
+/* What dot_cpu.cl can be built with here: by the host's CPUID, and by a trial that is made when
+ * it is first asked for; SUMI_KERNELS asks for the emulation. */
+enum cl_dot cl_dot(struct cl_device *d);
+
+int cl_supports(struct device *d, enum precision precision, struct error *err);
 
 /* --- launches (launch.c) --- */
 

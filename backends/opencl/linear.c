@@ -27,6 +27,7 @@ int cl_linear(struct device *base, const struct linear_args *a, struct error *er
 				       .bias = a->bias,
 				       .act = a->act,
 				       .side = 1,
+				       .pixels = a->y.h * a->y.w,
 				       .stride = 1};
 		if (a->residual.buffer)
 			job.residual = rows_of(&a->residual, r, count);

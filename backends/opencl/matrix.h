@@ -42,12 +42,24 @@ struct gemm_job {
 	enum activation act;
 	int side, stride, padding; /* taps a side; 1, 1, 0 for a linear layer */
 	int up;                    /* log2 of the upsampling of x */
+	int pixels;                /* rows of one picture: what a way may be chosen by */
 	bool own_panels;           /* GPU only: the weight has panels for one picture after the
 				      other, not the same for all */
 };
 
 /* Every picture of x must span fewer than 2^31 elements: kernels index it with 32 bits. */
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
+
+/* The same with the kernels for CPUs (gemm_cpu.c). */
+int gemm_enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct error *err);
+
+/* Where products of bfloat16 pairs begin to pay: rows of a picture, channels of both sides. */
+#define DOT_LEAST_ROWS 16
+#define DOT_LEAST_CHANNELS 32
+
+/* The first GEMM_HEAD arguments of all of their kernels: x and its geometry. */
+#define GEMM_HEAD 6
+struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args);
 
 /* The last GEMM_TAIL arguments of every kernel that ends a product: bias, activation, add,
  * residual and y. Returns the argument behind them. */

@@ -142,7 +142,8 @@ static const char *find_mma(cl_device_id id, const struct cl_quirks *q)
 			     : NULL;
 }
 
-/* SUMI_KERNELS: cpu, cpu8 or cpu16 (for vectors of so many numbers), gpu, gpu-winograd (wherever
+/* SUMI_KERNELS: cpu, cpu8 or cpu16 (for vectors of so many numbers; with "-emulated" behind it,
+ * products of bfloat16 pairs emulated, see precision.c), gpu, gpu-winograd (wherever
  * it is possible), or the emulation of a matrix instruction. */
 static void force_kernels(struct cl_quirks *q, const char *forced)
 {
@@ -150,7 +151,7 @@ static void force_kernels(struct cl_quirks *q, const char *forced)
 		return;
 	if (strncmp(forced, "cpu", 3) == 0)
 		q->cpu_kernels = true;
-	if (strcmp(forced, "cpu8") == 0 || strcmp(forced, "cpu16") == 0)
+	if (strncmp(forced, "cpu8", 4) == 0 || strncmp(forced, "cpu16", 5) == 0)
 		q->lanes = atoi(forced + 3);
 	q->winograd_forced = strcmp(forced, "gpu-winograd") == 0;
 	if (strcmp(forced, "gpu") == 0 || q->winograd_forced)
@@ -269,6 +270,7 @@ static const struct device_ops cl_device_ops = {
     .embedding = cl_embedding,
     .timestep = cl_timestep,
     .permute = cl_permute,
+    .supports = cl_supports,
 };
 
 int opencl_open(int index, struct device **out, struct error *err)

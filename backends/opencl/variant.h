@@ -9,6 +9,7 @@
 enum rounding {
 	ROUNDING_PLAIN,
 	ROUNDING_WINOGRAD,
+	ROUNDING_DOT,    /* products of bfloat16 pairs: never with PRECISION_EXACT */
 	ROUNDING_MATRIX, /* matrix instructions of GPUs: operands as f16 */
 };
 

@@ -39,8 +39,9 @@ int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum
 		  enum dtype weight, cl_kernel *kernel, struct error *err)
 {
 	char options[64];
-	snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s", cl_dtype_word(act),
-		 cl_dtype_word(weight));
+	bool emulated = strstr(files, "dot_cpu.cl") && cl_dot(d) == DOT_EMULATED;
+	snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s%s", cl_dtype_word(act),
+		 cl_dtype_word(weight), emulated ? " -D DOT_EMULATED" : "");
 	return cl_kernel_get(d, files, name, options, kernel, err);
 }
 

@@ -75,9 +75,9 @@ void ops_result_free(struct ops_result *r);
 /* One line that tells a case from the others of its table. */
 void ops_describe(const struct ops_case *c, const struct ops_variant *v, char *out, size_t size);
 
-/* Compares a result with the oracle's: values by the tolerance of the kind and dtype,
+/* Compares a result with the oracle's: values by the tolerance of the kind, precision and dtype,
  * everything outside of y by the byte. false with the reason in text. */
-bool ops_compare(enum ops_kind kind, const struct ops_result *got, const struct ops_result *want,
-		 char *text, size_t size);
+bool ops_compare(enum ops_kind kind, enum precision precision, const struct ops_result *got,
+		 const struct ops_result *want, char *text, size_t size);
 
 #endif

@@ -20,20 +20,27 @@
 #define MATRIX (1u << OPS_CONV2D | 1u << OPS_LINEAR | 1u << OPS_ATTENTION)
 
 /* Shapes of kernels. cpu16 and those after gpu run the operations that they have kernels of
- * their own for; the rest is the same as with cpu8 and gpu. The emulations of matrix instructions take f16; the
+ * their own for; the rest is the same as with cpu8 and gpu. Half precision is run with its
+ * instruction and without it, small in the other width. The emulations of matrix instructions take f16; the
  * second and third differ from the first in their layouts only: small cases see them all. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */
 	bool f16_only, small;
+	enum precision precision; /* skipped where the device has no such */
+	const char *kernels;      /* SUMI_KERNELS; NULL: the name */
 } flavours[] = {
-    {"cpu8", ~0u, false, false},
-    {"cpu16", MATRIX, false, false},
-    {"gpu", ~0u, false, false},
-    {"gpu-winograd", 1u << OPS_CONV2D, false, false},
-    {"mma-emulated", MATRIX, true, false},
-    {"xmx-emulated", MATRIX, true, true},
-    {"xmx16-emulated", MATRIX, true, true},
+    {"cpu8", ~0u, false, false, PRECISION_EXACT, NULL},
+    {"cpu16", MATRIX, false, false, PRECISION_EXACT, NULL},
+    {"cpu8-half", MATRIX, false, true, PRECISION_HALF, "cpu8"},
+    {"cpu16-half", MATRIX, false, false, PRECISION_HALF, "cpu16"},
+    {"cpu8-emulated", MATRIX, false, true, PRECISION_HALF, NULL},
+    {"cpu16-emulated", MATRIX, false, false, PRECISION_HALF, NULL},
+    {"gpu", ~0u, false, false, PRECISION_EXACT, NULL},
+    {"gpu-winograd", 1u << OPS_CONV2D, false, false, PRECISION_EXACT, NULL},
+    {"mma-emulated", MATRIX, true, false, PRECISION_EXACT, NULL},
+    {"xmx-emulated", MATRIX, true, true, PRECISION_EXACT, NULL},
+    {"xmx16-emulated", MATRIX, true, true, PRECISION_EXACT, NULL},
 };
 #define FLAVOURS (int)(sizeof flavours / sizeof *flavours)
 #define MAX_TESTS (MAX_DEVICES * FLAVOURS * OPS_KINDS)
@@ -60,9 +67,15 @@ static void need_device(const struct plan *p)
 		return;
 	device_close(device);
 	device = NULL;
-	setenv("SUMI_KERNELS", p->flavour->name, 1);
+	const char *kernels = p->flavour->kernels ? p->flavour->kernels : p->flavour->name;
+	setenv("SUMI_KERNELS", kernels, 1);
 	if (device_open(p->selector, &device, &err) != SUMI_OK)
 		fail_msg("%s", err.text);
+	device_key[0] = '\0';
+	if (device_set_precision(device, p->flavour->precision, &err) != SUMI_OK) {
+		print_message("skip %s: %s\n", p->name, err.text);
+		skip();
+	}
 	snprintf(device_key, sizeof device_key, "%s", key);
 }
 
@@ -81,7 +94,7 @@ static bool case_passes(enum ops_kind kind, const struct ops_case *c, const stru
 		print_error("%s %s: %s\n", ops_tables[kind].name, what, err.text);
 		goto done;
 	}
-	good = ops_compare(kind, &got, &want, why, sizeof why);
+	good = ops_compare(kind, device->precision, &got, &want, why, sizeof why);
 	if (!good) {
 		print_error("%s %s: %s\n", ops_tables[kind].name, what, why);
 	} else if (!once && memcmp(got.bytes, again.bytes, got.size) != 0) {

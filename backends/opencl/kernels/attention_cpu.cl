@@ -5,15 +5,11 @@
  * sums of the softmax are vertical, and only the queries and the result are transposed,
  * once. A block of k and v is copied together for all panels of a work-item: where they lie,
  * a head's part of neighbouring tokens is far apart, often in the same set of the cache
- * (reading them there took 1.3 times as long for 8 heads of 40). -D ACT: dtype. Needs tile_cpu.cl.
+ * (reading them there took 1.3 times as long for 8 heads of 40). -D ACT: dtype. Needs tile_cpu.cl,
+ * attention_panel_cpu.cl.
  *
  * Running maximum and sum over blocks of keys: Milakov and Gimelshein, "Online normalizer
  * calculation for softmax", arXiv:1805.02867. */
-
-#define ATTENTION_KEYS 128 /* keys of a block: 8 KiB of scores, or 16 */
-#define ATTENTION_QUERIES 384 /* of a work-item at most: they share k and v */
-#define ATTENTION_CELLS 49152 /* covered queries · covered channels of a head at most */
-#define ATTENTION_BLOCK 32768 /* numbers of k, and of v, in a block at most */
 
 /* s[j] = k[j, :]·q for R keys j; top is the largest so far of every column. */
 #define DEFINE_SCORE(size, R)                                                                  \
@@ -58,28 +54,6 @@ INLINE void load_queries(act_row q, int ld, int count, int dim, float scale, flo
 	for (int c = 0; c < PANEL; c++)
 		for (int i = 0; i < dim; i++)
 			to[i * PANEL + c] = c < count ? LOAD1(ACT, q, c * ld + i) * scale : 0.0f;
-}
-
-INLINE void store_result(global TYPE(ACT) *y, int ld, int count, int dim, const float *from,
-                         const float *sums)
-{
-	float scale[PANEL];
-	for (int c = 0; c < PANEL; c++)
-		scale[c] = 1.0f / sums[c];
-	for (int c = 0; c < count; c++)
-		for (int i = 0; i < dim; i++)
-			STORE1(ACT, y, c * ld + i, from[i * PANEL + c] * scale[c]);
-}
-
-/* Scores of keys after their query count as minus infinity; top is made anew. */
-INLINE void mask_future(vec *s, int key0, int keys, int query0, vec *top)
-{
-	float *scores = (float *)s;
-	for (int j = 0; j < keys; j++) {
-		for (int c = 0; c < min(PANEL, key0 + j - query0); c++)
-			scores[j * PANEL + c] = -1e30f;
-		EACH_PART(h) top[h] = MAXV(s[PARTS * j + h], top[h]);
-	}
 }
 
 /* Work-items: [blocks of panels, heads, n]. scale includes log2(e). */

@@ -3,9 +3,9 @@
  * y[r, :] = Σ over taps x[pixel(r, tap), :]·W[tap]: a linear layer has one tap, a 3×3
  * convolution nine, whose pixels are found by address, so that nothing like im2col is ever
  * written. -D ACT: dtype of the activations, -D WEIGHT: dtype of the packed weights,
- * [panels][taps][cin][PANEL]. Needs tile_cpu.cl. */
+ * [panels][taps][cin][PANEL]. Needs tile_cpu.cl,
+ * gather_cpu.cl. */
 
-#define GEMM_ROWS 144 /* rows of a work-item: enough to pay for converting a panel's block */
 #define GEMM_GROUP 4  /* panels of a work-item: its rows stay in the second-level cache */
 #define GEMM_DEPTH (2560 / LANES) /* terms of a sum at a time: 20 KiB of panel stay in L1 */
 
@@ -31,27 +31,6 @@
 	}
 TILE_BOTH(DEFINE_GATHER)
 
-/* The places of rows [r0, r0 + count) of a picture for every tap; rows too many count as
- * padding. geometry:
- * { taps a side, stride, padding, log2 of the upsampling, input width, virtual height,
- * virtual width, output width }. */
-INLINE void find_places(int *at, int8 geometry, int ldx, int r0, int count)
-{
-	int side = geometry.s0, up = geometry.s3;
-	for (int r = 0; r < TILE_COVER(count); r++) {
-		int oy = (r0 + r) / geometry.s7, ox = (r0 + r) % geometry.s7;
-		int top = oy * geometry.s1 - geometry.s2, left = ox * geometry.s1 - geometry.s2;
-		for (int ty = 0; ty < side; ty++)
-			for (int tx = 0; tx < side; tx++) {
-				int iy = top + ty, ix = left + tx;
-				bool inside = r < count && iy >= 0 && ix >= 0 && iy < geometry.s5 &&
-				              ix < geometry.s6;
-				at[(ty * side + tx) * GEMM_ROWS + r] =
-				    inside ? ((iy >> up) * geometry.s4 + (ix >> up)) * ldx : -1;
-			}
-	}
-}
-
 /* Work-items: [row blocks, panel groups, pictures], or the first two swapped, so that the
  * larger of the operands is read once. geometry: see find_places. */
 kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
@@ -76,7 +55,7 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 
 	act_row zero = (act_row)(weight + zero_at);
 	x += x_at + x_picture * picture;
-	find_places(at, geometry, ldx, r0, count);
+	find_places(at, geometry, ldx, r0, count, TILE_COVER(count));
 	/* A step of the sum: several whole taps, or a part of one. */
 	int parts = (cin + GEMM_DEPTH - 1) / GEMM_DEPTH, depth = (cin + parts - 1) / parts;
 	int together = parts > 1 ? 1 : min(taps, GEMM_DEPTH / cin);

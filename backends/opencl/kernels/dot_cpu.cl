@@ -1,0 +1,155 @@
+/* Products of bfloat16 pairs for CPUs that have an instruction for them. A `pairs` vector holds
+ * LANES pairs; of a pair the first number stands in the low half.
+ *
+ * Each instruction stands in one function here; -D DOT_EMULATED puts arithmetic by its documented
+ * semantics in its place. Sums are float in both. Needs tile_cpu.cl. */
+
+typedef PASTE(uint, LANES) pairs;
+#define AS_UINTS PASTE(as_uint, LANES)
+#define PLOAD(p) PASTE(vload, LANES)(0, p)
+#define PSTORE(v, p) PASTE(vstore, LANES)(v, 0, p)
+
+#ifdef DOT_EMULATED
+
+/* VDPBF16PS: the second of each pair first, each product added with one rounding. */
+INLINE vec dot2(vec sum, pairs a, pairs b)
+{
+	sum = fma(AS_FLOATS(a & 0xffff0000u), AS_FLOATS(b & 0xffff0000u), sum);
+	return fma(AS_FLOATS(a << 16), AS_FLOATS(b << 16), sum);
+}
+
+/* To the nearest bfloat16, ties to even, in the upper half. What is not a number stays so. */
+INLINE pairs round_up(vec x)
+{
+	pairs u = AS_UINTS(x), even = u >> 16 & 1;
+	return ((u & 0x7fffffffu) > 0x7f800000u ? u | 0x400000u : u + 0x7fffu + even) & 0xffff0000u;
+}
+
+/* (first[i], second[i]) as pair i. */
+INLINE pairs pair_up(vec first, vec second)
+{
+	return round_up(first) >> 16 | round_up(second);
+}
+
+/* LANES pairs of 2·LANES numbers that follow each other. */
+INLINE pairs pair_row(vec low, vec high)
+{
+	uint all[2 * LANES], out[LANES];
+	PSTORE(round_up(low) >> 16, all);
+	PSTORE(round_up(high) >> 16, all + LANES);
+	for (int i = 0; i < LANES; i++)
+		out[i] = all[2 * i] | all[2 * i + 1] << 16;
+	return PLOAD(out);
+}
+
+#else
+
+INLINE vec dot2(vec sum, pairs a, pairs b)
+{
+	__asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+	return sum;
+}
+
+INLINE pairs pair_row(vec low, vec high)
+{
+	pairs out;
+	__asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(out) : "v"(low), "v"(high));
+	return out;
+}
+
+#if LANES == 16
+#define INTERLEAVE                                                                             \
+	{ 0x00100000, 0x00110001, 0x00120002, 0x00130003, 0x00140004, 0x00150005, 0x00160006,      \
+	  0x00170007, 0x00180008, 0x00190009, 0x001a000a, 0x001b000b, 0x001c000c, 0x001d000d,      \
+	  0x001e000e, 0x001f000f }
+#else
+#define INTERLEAVE                                                                             \
+	{ 0x00080000, 0x00090001, 0x000a0002, 0x000b0003, 0x000c0004, 0x000d0005, 0x000e0006,      \
+	  0x000f0007 }
+#endif
+constant uint interleave[LANES] = INTERLEAVE;
+
+INLINE pairs pair_up(vec first, vec second)
+{
+	pairs rows = pair_row(first, second), order = PLOAD(interleave), out;
+	__asm__("vpermw %1, %2, %0" : "=v"(out) : "v"(rows), "v"(order));
+	return out;
+}
+
+#endif
+
+/* 2^x for what is rounded to bfloat16 afterwards: a polynomial of degree 3 (minimax on
+ * [-1/2, 1/2], error 7.5e-5). */
+INLINE vec exp2_short(vec x)
+{
+	x = MAXV(x, (vec)(-126.0f));
+	vec shifted = x + 12582912.0f; /* as in exp2_v() */
+	vec f = x - (shifted - 12582912.0f);
+	vec p = 5.517166493e-2f;
+	p = fma(p, f, 2.426111219e-1f);
+	p = fma(p, f, 6.932609862e-1f);
+	p = fma(p, f, 9.999280736e-1f);
+	return AS_FLOATS(AS_INTS(p) + (AS_INTS(shifted) << 23));
+}
+
+/* The tile: a pair's broadcast, a row of the panel and twelve rows' sums take 27 of 32 vector
+ * registers; rows that lie a constant stride apart need one general register for addresses. */
+#define DOT_ROWS 12
+#define DOT_SMALL 4
+#define DOT_COVER(count) (((count) + DOT_SMALL - 1) / DOT_SMALL * DOT_SMALL)
+
+#define DOT_BOTH(define) define(large, DOT_ROWS) define(small, DOT_SMALL)
+
+/* acc[i] += Σ over k < depth of term(i, k) · b[k] for R rows i, both in pairs; b is
+ * [depth][PARTS]. */
+#define DOT_MULTIPLY(R, acc, b, depth, term)                                                   \
+	UNROLL(2) for (int k = 0; k < (depth); k++)                                                \
+	{                                                                                          \
+		pairs row_[PARTS];                                                                     \
+		EACH_PART(h) row_[h] = (b)[PARTS * k + h];                                             \
+		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
+		{                                                                                      \
+			pairs a = (pairs)(term);                                                           \
+			EACH_PART(h) acc[i][h] = dot2(acc[i][h], a, row_[h]);                              \
+		}                                                                                      \
+	}
+
+/* Calls f##_large and f##_small so that rows [0, count) are covered, DOT_COVER(count) in
+ * effect. */
+#define DOT_SWEEP(count, row, f, ...)                                                          \
+	for (int row = 0, left_ = (count); left_ > 0;) {                                           \
+		if (left_ > 2 * DOT_SMALL) {                                                           \
+			f##_large(__VA_ARGS__);                                                            \
+			row += DOT_ROWS;                                                                   \
+			left_ -= DOT_ROWS;                                                                 \
+		} else {                                                                               \
+			f##_small(__VA_ARGS__);                                                            \
+			row += DOT_SMALL;                                                                  \
+			left_ -= DOT_SMALL;                                                                \
+		}                                                                                      \
+	}
+
+/* `count` numbers as (count + 1) / 2 pairs, the last filled up with zero. Writes up to
+ * LANES - 1 pairs more. */
+INLINE void pack_row(act_row from, int count, uint *to)
+{
+	for (int i = 0; i < count; i += 2 * LANES) {
+		vec low = LOADV(ACT, from, i), high = 0.0f;
+		if (i + LANES < count)
+			high = LOADV(ACT, from, i + LANES);
+		PSTORE(pair_row(low, high), to + i / 2);
+	}
+	if (count & 1)
+		to[count / 2] &= 0xffff;
+}
+
+/* Rows [0, count) of a panel's numbers, PANEL wide, as pairs of two rows each. */
+INLINE void pack_panel(global const TYPE(WEIGHT) *w, int count, pairs *to)
+{
+	int k = 0;
+	for (; k + 1 < count; k += 2, w += 2 * PANEL, to += PARTS)
+		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h),
+		                             LOADV(WEIGHT, w, PANEL + LANES * h));
+	if (k < count)
+		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h), (vec)(0.0f));
+}

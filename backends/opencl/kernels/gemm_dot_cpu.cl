@@ -1,0 +1,78 @@
+/* The product of gemm_cpu.cl in pairs of bfloat16. Rows and panels are rounded where they are
+ * used, block by block, so weights lie in memory as for the exact product. -D ACT, -D WEIGHT.
+ * Needs tile_cpu.cl, dot_cpu.cl, gather_cpu.cl. */
+
+#define GEMM_DOT_ROWS GEMM_ROWS /* of a work-item */
+#define GEMM_DOT_GROUP 8        /* panels of a work-item: they share the rounded rows */
+#define GEMM_DOT_PAIRS (2560 / LANES) /* of terms, at a time: 20 KiB of panel stay in L1 */
+#define DOT_STRIDE (GEMM_DOT_PAIRS + LANES) /* of rows, in pairs */
+
+/* c[i] += x[i]·b for R rows i; from zero where `first`. */
+#define DEFINE_DOT(size, R)                                                                    \
+	INLINE void dot_##size(const uint *x, const pairs *b, int depth, vec *c, int first)        \
+	{                                                                                          \
+		vec acc[R][PARTS];                                                                     \
+		TILE_BEGIN(R, acc, c, first)                                                           \
+		DOT_MULTIPLY(R, acc, b, depth, x[i * DOT_STRIDE + k])                                  \
+		TILE_END(R, acc, c)                                                                    \
+	}
+DOT_BOTH(DEFINE_DOT)
+
+/* Arguments and work-items as gemm's of gemm_cpu.cl. */
+kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
+                              int8 geometry, int rows, int block_rows, int group, int swapped,
+                              global const TYPE(WEIGHT) *weight, ulong zero_at, int cin,
+                              int cout, global const float *bias, int act,
+                              global const TYPE(ACT) *add, ulong add_at, int add_ld,
+                              global const TYPE(ACT) *residual, ulong residual_at, int ldr,
+                              global TYPE(ACT) *y, ulong y_at, int ldy)
+{
+	pairs b[GEMM_DOT_PAIRS * PARTS];
+	uint rounded[GEMM_DOT_ROWS * DOT_STRIDE];
+	vec c[GEMM_DOT_GROUP * GEMM_DOT_ROWS * PARTS];
+	int at[9 * GEMM_ROWS];
+	int picture = get_global_id(2);
+	int id0 = get_global_id(0), id1 = get_global_id(1);
+	int r0 = (id0 + swapped * (id1 - id0)) * block_rows;
+	int p0 = (id1 + swapped * (id0 - id1)) * group;
+	int count = min(block_rows, rows - r0);
+	int width = act == ACT_GEGLU ? PANEL / 2 : PANEL; /* output channels of a panel */
+	int p1 = min(p0 + group, (cout + width - 1) / width);
+	int taps = geometry.s0 * geometry.s0;
+	ulong first_row = (ulong)picture * rows + r0;
+
+	act_row zero = (act_row)(weight + zero_at);
+	x += x_at + x_picture * picture;
+	find_places(at, geometry, ldx, r0, count, DOT_COVER(count));
+	/* A step of the sum: several whole taps, or a part of one. */
+	int most = 2 * GEMM_DOT_PAIRS, parts = (cin + most - 1) / most;
+	int depth = ((cin + parts - 1) / parts + 1) / 2 * 2, pairs_of_tap = depth / 2;
+	int together = parts > 1 ? 1 : min(taps, GEMM_DOT_PAIRS / pairs_of_tap);
+
+	for (int t = 0; t < taps; t += together)
+		for (int k = 0; k < cin; k += depth) {
+			int n = min(together, taps - t), d = min(depth, cin - k);
+			int pairs_of_step = n > 1 ? n * pairs_of_tap : (d + 1) / 2;
+			for (int r = 0; r < DOT_COVER(count); r++)
+				for (int i = 0; i < n; i++) {
+					int place = at[(t + i) * GEMM_ROWS + r];
+					pack_row(place < 0 ? zero : x + place + k, d,
+					         rounded + r * DOT_STRIDE + i * pairs_of_tap);
+				}
+			for (int p = p0; p < p1; p++) {
+				for (int i = 0; i < n; i++)
+					pack_panel(weight + (((ulong)p * taps + t + i) * cin + k) * PANEL, d,
+					           b + i * pairs_of_tap * PARTS);
+				vec *sums = c + (p - p0) * GEMM_DOT_ROWS * PARTS;
+				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b, pairs_of_step,
+				          sums + PARTS * row, t + k == 0)
+			}
+		}
+	for (int p = p0; p < p1; p++)
+		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
+		             act, bias ? bias + p * width : 0,
+		             bias + p * width + (act == ACT_GEGLU ? cout : PANEL / 2),
+		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
+		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,
+		             y + y_at + first_row * ldy + p * width, ldy);
+}
