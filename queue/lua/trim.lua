@@ -1,23 +1,12 @@
 -- Purges final jobs of one state. ARGV: state, age in ms, count, ms that a purged id is
--- remembered, jobs at most. What is left of a job is a tombstone (its state), so that sending
--- it or finishing it once more does nothing.
+-- remembered, jobs at most.
 local state, limit = ARGV[1], tonumber(ARGV[5])
-
-local function purge(id)
-	local free = was_rejected(id)
-	redis.call('ZREM', P .. state, id)
-	redis.call('DEL', job_key(id), P .. 'ev:' .. id, P .. 'next:' .. id)
-	if not free then
-		redis.call('HSET', job_key(id), 'state', state)
-		redis.call('ZADD', P .. 'tombs', now, id)
-	end
-end
 
 local purged = 0
 local excess = redis.call('ZCARD', P .. state) - tonumber(ARGV[3])
 if excess > 0 then
 	for _, id in ipairs(redis.call('ZRANGE', P .. state, 0, math.min(excess, limit) - 1)) do
-		purge(id)
+		purge(id, state)
 		purged = purged + 1
 	end
 end
@@ -25,7 +14,7 @@ if purged < limit then
 	local old = redis.call('ZRANGEBYSCORE', P .. state, '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0,
 		limit - purged)
 	for _, id in ipairs(old) do
-		purge(id)
+		purge(id, state)
 		purged = purged + 1
 	end
 end
