@@ -5,7 +5,7 @@
 #   make check      bootstrap with what tests need, build with -Werror, run every test
 #   make asan       unit tests under AddressSanitizer and UBSan
 #   make bench      figures of this machine
-#   make soak       the long crash suite
+#   make soak       the long crash suite, and a queue of a million jobs
 #   make fuzz       libFuzzer over every parser (FUZZ=60s a target)
 #   make install    DESTDIR= PREFIX=/usr/local
 
@@ -142,9 +142,10 @@ demo: bootstrap
 	$(MAKE) $(JOBS) all
 	tools/demo.sh
 
-# Hours of kills; the short form of it is part of check.
-soak: all
+# Hours of kills, and a million jobs; the short forms of both are part of check.
+soak: all $(BUILD)/tests/test_queue_many
 	tests/e2e/crash.py --long
+	SUMI_MANY=1000000 $(BUILD)/tests/test_queue_many
 
 bench:
 	./bootstrap check

@@ -45,10 +45,26 @@ int schedule_parse_window(const char *text, int *from, int *to, struct error *er
 	return SUMI_OK;
 }
 
-static bool open_at(const struct zone *zone, int from, int to, int64_t seconds)
+static int minute_at(const struct zone *zone, int64_t seconds)
 {
 	int64_t local = seconds + zone_offset(zone, seconds);
-	int minute = (int)((local - floor_div(local, DAY) * DAY) / 60);
+	return (int)((local - floor_div(local, DAY) * DAY) / 60);
+}
+
+int schedule_minute(const char *zone_name, int64_t now_ms, int *minute, struct error *err)
+{
+	struct zone *zone;
+	int status = zone_load(zone_name, &zone, err);
+	if (status)
+		return status;
+	*minute = minute_at(zone, floor_div(now_ms, 1000));
+	zone_free(zone);
+	return SUMI_OK;
+}
+
+static bool open_at(const struct zone *zone, int from, int to, int64_t seconds)
+{
+	int minute = minute_at(zone, seconds);
 	return from < to ? minute >= from && minute < to : minute >= from || minute < to;
 }
 

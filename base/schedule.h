@@ -39,6 +39,9 @@ int schedule_parse_window(const char *text, int *from, int *to, struct error *er
 int schedule_window_open(const char *window, const char *zone, int64_t now_ms, bool *open,
 			 struct error *err);
 
+/* The minute of the day, 0…1439, that a clock on the wall shows in a zone. SUMI_NOTFOUND. */
+int schedule_minute(const char *zone, int64_t now_ms, int *minute, struct error *err);
+
 /* now_ms when open, else the next moment at which it opens. */
 int schedule_window_next(const char *window, const char *zone, int64_t now_ms, int64_t *opens_ms,
 			 struct error *err);

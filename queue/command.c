@@ -153,8 +153,11 @@ int reply_error(const redisReply *reply, struct error *err)
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (strncmp(reply->str, known[i].start, strlen(known[i].start)) == 0)
 			status = known[i].status;
-	/* A script's error carries the script's digest behind its text. */
+	/* A script's error carries the script's digest behind its text. What no script was written
+	 * for is a key that somebody has put in another shape. */
 	const char *end = strstr(reply->str, " script: ");
+	if (status == SUMI_INTERNAL && (end || strncmp(reply->str, "WRONGTYPE", 9) == 0))
+		status = SUMI_CORRUPT;
 	return error_set(err, status, "redis: %.*s", end ? (int)(end - reply->str) : 300,
 			 reply->str);
 }

@@ -409,9 +409,9 @@ void queue_close(struct queue *queue)
 	freeReplyObject(queue->rung);
 	if (queue->bell)
 		redisFree(queue->bell);
-	for (size_t i = 0; i < queue->window_count; i++)
-		free(queue->windows[i]);
-	free(queue->windows);
+	for (size_t i = 0; i < queue->zone_count; i++)
+		free(queue->zones[i]);
+	free(queue->zones);
 	free(queue->prefix);
 	free(queue->ca_file);
 	free(queue);

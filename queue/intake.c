@@ -251,8 +251,9 @@ static const char *sent_text(const struct sent *sent, const char *name)
 	return text && strlen(text) <= LETTER_VALUE_MAX ? text : "";
 }
 
+/* odd: the job's keys are none that a script could write to. */
 static void reject_command(struct queue *queue, const struct intake_entry *e, const char *reason,
-			   struct command *command)
+			   bool odd, struct command *command)
 {
 	struct sent sent = read_sent(e);
 	char *text = json_dumps(sent.all, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -265,7 +266,7 @@ static void reject_command(struct queue *queue, const struct intake_entry *e, co
 	command_text(command, text);
 	command_text(command, sent_text(&sent, "modality"));
 	command_text(command, sent_text(&sent, "prompt"));
-	command_text(command, entry_field(e, "op") ? "operation" : plain ? "job" : "odd");
+	command_text(command, odd || entry_field(e, "op") ? "operation" : plain ? "job" : "odd");
 	free(text);
 	json_decref(sent.all);
 	json_decref(sent.job);
@@ -360,7 +361,7 @@ static void entry_command(struct queue *queue, const struct intake_entry *e,
 	}
 	if (status) {
 		command_free(command);
-		reject_command(queue, e, why.text, command);
+		reject_command(queue, e, why.text, false, command);
 	}
 }
 
@@ -379,6 +380,24 @@ static void count_reply(const redisReply *reply, struct queue_admitted *admitted
 		admitted->operations++;
 }
 
+/* An entry at which a script fails by itself would be met again for ever, and nothing behind it be
+ * taken in. */
+static int set_aside(struct queue *queue, const redisReply *entry, const struct error *why,
+		     struct queue_admitted *admitted, struct error *err)
+{
+	struct intake_entry e;
+	struct command command = {0};
+	redisReply *reply = NULL;
+	read_entry(entry, &e);
+	reject_command(queue, &e, why->text, true, &command);
+	int status = script_call(queue, SCRIPT_REJECT, &command, &reply, err);
+	if (!status)
+		count_reply(reply, admitted);
+	freeReplyObject(reply);
+	command_free(&command);
+	return status;
+}
+
 /* *forgotten: Redis did not know the scripts, so the entries are there still; now it does. */
 static int admit_chunk(struct queue *queue, const redisReply *entries,
 		       struct queue_admitted *admitted, bool *forgotten, struct error *err)
@@ -386,6 +405,7 @@ static int admit_chunk(struct queue *queue, const redisReply *entries,
 	struct intake_entry e;
 	size_t asked = 0;
 	int failure = SUMI_OK;
+	struct error why[PIPELINE] = {0};
 	*forgotten = false;
 	for (; asked < entries->elements; asked++) {
 		struct command command = {0};
@@ -403,12 +423,15 @@ static int admit_chunk(struct queue *queue, const redisReply *entries,
 			return status;
 		if (strncmp(reply_text(reply), "NOSCRIPT", 8) == 0)
 			*forgotten = true;
-		else if (reply->type == REDIS_REPLY_ERROR && !failure)
-			failure = reply_error(reply, err);
 		else if (reply->type != REDIS_REPLY_ERROR)
 			count_reply(reply, admitted);
+		else if (reply_error(reply, &why[i]) != SUMI_CORRUPT && !failure)
+			failure = error_set(err, why[i].status, "%s", why[i].text);
 		freeReplyObject(reply);
 	}
+	for (size_t i = 0; i < asked && !failure; i++)
+		if (why[i].status == SUMI_CORRUPT)
+			failure = set_aside(queue, entries->element[i], &why[i], admitted, err);
 	return *forgotten && !failure ? script_load_all(queue, err) : failure;
 }
 
@@ -472,6 +495,8 @@ static int next_occurrence(struct job *job, int64_t created_ms, bool draw, struc
 {
 	char id[JOB_ID_SIZE], stamp[32], time[CLOCK_TEXT_SIZE];
 	int64_t before = job->not_before ? job->not_before : created_ms, next;
+	if (!job->every || !job->id)
+		return error_set(err, SUMI_CORRUPT, "the job says nothing of a next one");
 	int status = schedule_every_next(job->every, job->tz ? job->tz : "UTC", before,
 					 clock_wall_ms(), &next, err);
 	if (status)
@@ -495,47 +520,58 @@ static int next_occurrence(struct job *job, int64_t created_ms, bool draw, struc
 	return status;
 }
 
+/* A series that cannot go on is told, not dropped, and not tried for ever. */
+static int recur_not(struct queue *queue, const char *id, const struct error *why, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	command_script(&command, queue, SCRIPT_REJECT);
+	command_text(&command, "recur");
+	command_text(&command, id);
+	command_text(&command, id);
+	command_format(&command, "next occurrence: %s", why->text);
+	for (int i = 0; i < 3; i++) /* no text, modality, prompt */
+		command_text(&command, "");
+	command_text(&command, "operation");
+	int status = script_call(queue, SCRIPT_REJECT, &command, &reply, err);
+	freeReplyObject(reply);
+	command_free(&command);
+	return status;
+}
+
 int recur(struct queue *queue, const char *id, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
 	struct job job = {0};
-	struct error why = {0};
+	struct error why = {0}, failed = {0};
 	command_text(&command, "HMGET");
 	command_key(&command, queue, "job:", id);
 	command_text(&command, "job");
 	command_text(&command, "created");
 	command_text(&command, "every");
-	int status = link_call(queue, &command, &reply, err);
+	int status = link_call(queue, &command, &reply, &failed);
 	command_free(&command);
+	if (status == SUMI_CORRUPT)
+		return recur_not(queue, id, &failed, err);
 	if (status)
-		return status;
-	const redisReply *json = reply_at(reply, 0);
-	int made = job_parse_json(reply_text(json), strlen(reply_text(json)), &job, &why);
+		return error_set(err, status, "%s", failed.text);
+	const char *json = reply_text(reply_at(reply, 0));
+	int made = job_parse_json(json, strlen(json), &job, &why);
 	if (made == SUMI_OK)
 		made = next_occurrence(&job, reply_int(reply_at(reply, 1)),
 				       reply_is(reply_at(reply, 2), "draw"), &why);
 	if (made == SUMI_OK)
 		made = job_command(queue, "recur", id, &job, &command, &why);
-	enum queue_script script = SCRIPT_ADMIT;
-	if (made) { /* a series that cannot go on is told, not dropped */
-		command_free(&command);
-		script = SCRIPT_REJECT;
-		command_script(&command, queue, script);
-		command_text(&command, "recur");
-		command_text(&command, id);
-		command_text(&command, id);
-		command_format(&command, "next occurrence: %s", why.text);
-		command_text(&command, reply_text(json));
-		command_text(&command, "");
-		command_text(&command, "");
-		command_text(&command, "operation");
-	}
 	freeReplyObject(reply);
 	reply = NULL;
-	status = script_call(queue, script, &command, &reply, err);
-	freeReplyObject(reply);
+	if (made == SUMI_OK) {
+		status = script_call(queue, SCRIPT_ADMIT, &command, &reply, &failed);
+		freeReplyObject(reply);
+	}
 	command_free(&command);
 	job_clear(&job);
-	return status;
+	if (made != SUMI_OK || status == SUMI_CORRUPT)
+		return recur_not(queue, id, made != SUMI_OK ? &why : &failed, err);
+	return status ? error_set(err, status, "%s", failed.text) : SUMI_OK;
 }

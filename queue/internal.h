@@ -25,9 +25,7 @@
 	X(PAUSE, "pause.lua", 1)                                                                   \
 	X(REAP, "reap.lua", 1)                                                                     \
 	X(TRIM, "trim.lua", 1)                                                                     \
-	X(FORGET, "forget.lua", 1)                                                                     \
-	X(WORKER, "worker.lua", 1)                                                                 \
-	X(READY, "ready.lua", 1)
+	X(WORKER, "worker.lua", 1)
 
 enum queue_script {
 #define X(name, file, oom) SCRIPT_##name,
@@ -78,8 +76,10 @@ struct queue {
 	char run_id[64];
 	uint64_t generation;
 	char sha[SCRIPT_COUNT][41];
-	char **windows; /* [window_count] as in the keys: "|22:00-06:00@Europe/Moscow" */
-	size_t window_count;
+	char **zones; /* [zone_count] that windows of waiting jobs name: "Europe/Moscow" */
+	size_t zone_count;
+	int64_t claim_class, claim_place; /* where the search for a job goes on, see claim.lua */
+	bool unwound; /* the clockwork could not be wound last time */
 };
 
 /* A connection, authenticated and on the right database; the caller frees *out. */

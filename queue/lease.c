@@ -8,7 +8,8 @@
 #include "queue/internal.h"
 #include "base/schedule.h"
 
-#define MAX_WINDOWS 4096
+#define MAX_ZONES 4096 /* more than there are */
+#define MAX_SEARCH 20  /* scripts of one claim that look for a job among windows that are closed */
 #define MAX_EVENT_DATA (64 * 1024)
 #define MAX_UNREADABLE 16
 
@@ -32,23 +33,22 @@ static bool window_is_open(const char *key)
 	       open;
 }
 
-static int learn_windows(struct queue *queue, const redisReply *list, struct error *err)
+static int learn_zones(struct queue *queue, const redisReply *list, struct error *err)
 {
-	if (queue->window_count > MAX_WINDOWS) { /* most of them are history */
-		for (size_t i = 0; i < queue->window_count; i++)
-			free(queue->windows[i]);
-		queue->window_count = 0;
+	if (queue->zone_count > MAX_ZONES) { /* most of them are history */
+		for (size_t i = 0; i < queue->zone_count; i++)
+			free(queue->zones[i]);
+		queue->zone_count = 0;
 	}
-	char **windows =
-	    realloc(queue->windows, (queue->window_count + list->elements) * sizeof *windows);
-	if (!windows)
+	char **zones = realloc(queue->zones, (queue->zone_count + list->elements) * sizeof *zones);
+	if (!zones)
 		return error_set(err, SUMI_NOMEM, "queue: no memory");
-	queue->windows = windows;
+	queue->zones = zones;
 	for (size_t i = 0; i < list->elements; i++) {
 		char *copy = strdup(reply_text(list->element[i]));
 		if (!copy)
 			return error_set(err, SUMI_NOMEM, "queue: no memory");
-		windows[queue->window_count++] = copy;
+		zones[queue->zone_count++] = copy;
 	}
 	return SUMI_OK;
 }
@@ -63,24 +63,18 @@ static int new_token(char out[QUEUE_TOKEN_SIZE], struct error *err)
 	return SUMI_OK;
 }
 
-/* The windows known here: those that are open now, those that are closed. */
-static int window_arguments(struct command *command, const struct queue *queue, struct error *err)
+/* The zones known here, and the minute of the day in each. */
+static void zone_arguments(struct command *command, const struct queue *queue)
 {
-	bool *open = calloc(queue->window_count + 1, sizeof *open);
-	size_t open_count = 0;
-	if (!open)
-		return error_set(err, SUMI_NOMEM, "queue: no memory");
-	for (size_t i = 0; i < queue->window_count; i++)
-		open_count += open[i] = window_is_open(queue->windows[i]);
-	for (int pass = 1; pass >= 0; pass--) {
-		command_int(command,
-			    (int64_t)(pass ? open_count : queue->window_count - open_count));
-		for (size_t i = 0; i < queue->window_count; i++)
-			if (open[i] == (pass == 1))
-				command_text(command, queue->windows[i]);
+	int64_t now = clock_wall_ms();
+	command_int(command, (int64_t)queue->zone_count * 2);
+	for (size_t i = 0; i < queue->zone_count; i++) {
+		int minute;
+		if (schedule_minute(queue->zones[i], now, &minute, NULL))
+			minute = -1;
+		command_text(command, queue->zones[i]);
+		command_int(command, minute);
 	}
-	free(open);
-	return SUMI_OK;
 }
 
 static int claim_once(struct queue *queue, const struct queue_worker *worker, const char *fellow,
@@ -91,13 +85,14 @@ static int claim_once(struct queue *queue, const struct queue_worker *worker, co
 	command_text(&command, worker->name);
 	command_text(&command, lease->token);
 	command_int(&command, lease->lease_ms);
+	command_text(&command, fellow);
+	command_int(&command, queue->claim_class);
+	command_int(&command, queue->claim_place);
 	command_int(&command, (int64_t)worker->class_count);
 	for (size_t i = 0; i < worker->class_count; i++)
 		command_text(&command, worker->classes[i]);
-	int status = window_arguments(&command, queue, err);
-	command_text(&command, fellow);
-	if (!status)
-		status = script_call(queue, SCRIPT_CLAIM, &command, reply, err);
+	zone_arguments(&command, queue);
+	int status = script_call(queue, SCRIPT_CLAIM, &command, reply, err);
 	command_free(&command);
 	return status;
 }
@@ -135,21 +130,27 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 static int claim_any(struct queue *queue, const struct queue_worker *worker, const char *fellow,
 		     struct queue_lease *lease, struct error *err)
 {
-	for (;;) {
+	for (int searched = 0;;) {
 		redisReply *reply = NULL;
 		int status = claim_once(queue, worker, fellow, lease, &reply, err);
 		if (status)
 			return status;
 		const redisReply *kind = reply_at(reply, 0);
-		if (reply_is(kind, "windows"))
-			status = learn_windows(queue, reply_at(reply, 1), err);
+		bool zones = reply_is(kind, "zones"), more = reply_is(kind, "more");
+		/* The search goes on from there, also at the next claim; else it begins anew. */
+		if (!zones) {
+			queue->claim_class = more ? reply_int(reply_at(reply, 1)) : 0;
+			queue->claim_place = more ? reply_int(reply_at(reply, 2)) : 0;
+		}
+		if (zones)
+			status = learn_zones(queue, reply_at(reply, 1), err);
 		else if (reply_is(kind, "job"))
 			status = read_lease(reply, lease, err);
-		else
+		else if (!more || ++searched == MAX_SEARCH)
 			status = error_set(err, SUMI_NOTFOUND,
 					   reply_is(kind, "paused") ? "the queue is paused"
 								    : "no job to do");
-		bool again = status == SUMI_OK && reply_is(kind, "windows");
+		bool again = status == SUMI_OK && (zones || more);
 		freeReplyObject(reply);
 		if (!again)
 			return status;
@@ -242,9 +243,8 @@ static int beat_once(struct queue *queue, const struct queue_lease *lease,
 		for (int i = 0; i < 4; i++)
 			command_text(&command, "");
 	}
-	int status = window_arguments(&command, queue, err);
-	if (!status)
-		status = script_call(queue, SCRIPT_BEAT, &command, reply, err);
+	zone_arguments(&command, queue);
+	int status = script_call(queue, SCRIPT_BEAT, &command, reply, err);
 	command_free(&command);
 	return status;
 }
@@ -257,7 +257,7 @@ int queue_beat(struct queue *queue, const struct queue_lease *lease,
 	int status = beat_once(queue, lease, progress, &reply, err);
 	const redisReply *unknown = reply_at(reply, 2);
 	if (!status && unknown && unknown->elements &&
-	    !(status = learn_windows(queue, unknown, err))) {
+	    !(status = learn_zones(queue, unknown, err))) {
 		freeReplyObject(reply);
 		reply = NULL;
 		status = beat_once(queue, lease, progress, &reply, err);

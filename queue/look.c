@@ -172,14 +172,6 @@ static int page_ids(struct queue *queue, enum job_state state, size_t offset, si
 		    redisReply **ids, struct error *err)
 {
 	struct command command = {0};
-	if (state == JOB_READY) {
-		command_script(&command, queue, SCRIPT_READY);
-		command_int(&command, (int64_t)offset);
-		command_int(&command, (int64_t)limit);
-		int status = script_call(queue, SCRIPT_READY, &command, ids, err);
-		command_free(&command);
-		return status;
-	}
 	command_text(&command, job_state_is_final(state) ? "ZREVRANGE" : "ZRANGE");
 	command_key(&command, queue, job_state_word(state), NULL);
 	command_int(&command, (int64_t)offset);
@@ -250,23 +242,6 @@ static int one_number(struct queue *queue, const char *what, const char *name, c
 	return status;
 }
 
-static int count_ready(struct queue *queue, int64_t *total, struct error *err)
-{
-	struct command command = {0};
-	redisReply *queues;
-	command_text(&command, "SMEMBERS");
-	command_key(&command, queue, "queues", NULL);
-	int status = call_simple(queue, &command, &queues, err);
-	*total = 0;
-	for (size_t i = 0; status == SUMI_OK && i < queues->elements; i++) {
-		int64_t n = 0;
-		status = one_number(queue, "ZCARD", "ready:", queues->element[i]->str, &n, err);
-		*total += n;
-	}
-	freeReplyObject(queues);
-	return status;
-}
-
 static int read_counters(struct queue *queue, struct queue_stats *stats, struct error *err)
 {
 	const struct {
@@ -298,10 +273,8 @@ int queue_stats(struct queue *queue, struct queue_stats *stats, struct error *er
 	if (status == SUMI_OK)
 		status = one_number(queue, "XLEN", "dead", NULL, &stats->dead_letters, err);
 	for (int s = 0; s < JOB_STATES && status == SUMI_OK; s++)
-		status = s == JOB_READY
-			     ? count_ready(queue, &stats->states[s], err)
-			     : one_number(queue, "ZCARD", job_state_word((enum job_state)s), NULL,
-					  &stats->states[s], err);
+		status = one_number(queue, "ZCARD", job_state_word((enum job_state)s), NULL,
+				    &stats->states[s], err);
 	if (status)
 		return status;
 	command_text(&command, "GET");

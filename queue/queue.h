@@ -69,18 +69,17 @@ int queue_submit_many(struct queue *queue, struct job *jobs, size_t count, size_
 		      struct error *err);
 
 enum queue_cancel_result { QUEUE_CANCELLED, QUEUE_CANCELLING, QUEUE_CANCEL_TOO_LATE };
-/* A waiting job at once, a running one at its next beat. SUMI_NOTFOUND for an id that no
- * one has sent. */
+/* A waiting job at once, a running one at its next beat; of a recurring job that has ended the
+ * occurrence that is to come. SUMI_NOTFOUND for an id that no one has sent. */
 int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *result,
 		 struct error *err);
+/* The same; last: the occurrence with which a series ends, or "". */
+int queue_cancel_series(struct queue *queue, const char *id, enum queue_cancel_result *result,
+			char last[JOB_ID_SIZE], struct error *err);
 
 /* Failed and cancelled jobs begin anew, a delayed one is due now. SUMI_INVALID for other
  * states, SUMI_NOTFOUND. */
 int queue_retry(struct queue *queue, const char *id, struct error *err);
-
-/* Forgets a job that has ended, as queue_trim() does with old ones: its id stays taken. SUMI_BUSY
- * for one that has not ended, or whose next occurrence is not made yet; SUMI_NOTFOUND. */
-int queue_forget(struct queue *queue, const char *id, struct error *err);
 
 /* Paused: nothing is claimed; what runs goes on. */
 int queue_pause(struct queue *queue, const char *reason, struct error *err);
@@ -104,7 +103,8 @@ struct queue_reaped {
 	int64_t next_ms;  /* ms until the next delayed job or lease is due; −1: none */
 };
 /* Promotes, takes over ended leases, enforces deadlines, makes next occurrences. Call it
- * about once a second. For hold_ms after a restart of Redis no lease is taken over. */
+ * about once a second. For hold_ms after a restart of Redis, or after a call that failed, no lease
+ * is taken over: nobody could beat. Does a part where there is very much to do, within 200 ms or so. */
 int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped,
 	       struct error *err);
 
@@ -289,8 +289,8 @@ struct queue_unserved {
 	char class[QUEUE_CLASS_SIZE]; /* "image/ink"; "image/" for jobs that name no model */
 	int64_t jobs;
 };
-/* Jobs that are ready and that none of the living workers can do; none where no worker lives.
- * The caller frees *list. */
+/* Jobs that are ready and that none of the living workers can do; none where no worker lives. Of
+ * more than a thousand classes about so many. The caller frees *list. */
 int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *count,
 		   struct error *err);
 

@@ -5,6 +5,9 @@
 
 #include "queue/internal.h"
 
+#define SCAN_PAGE 100
+#define MOST_UNSERVED 1000 /* classes that are told of */
+
 static int ask(struct queue *queue, struct command *command, redisReply **reply, struct error *err)
 {
 	*reply = NULL;
@@ -79,56 +82,59 @@ int queue_served(struct queue *queue, const char *modality, const char *model, b
 	return SUMI_OK;
 }
 
-/* Adds the jobs of one `ready:` key, "image/ink" or "image/ink|22:00-06:00@UTC". */
-static int add_waiting(struct queue *queue, const char *key, const char *classes,
-		       struct queue_unserved *list, size_t *count, struct error *err)
+/* Those of one page of the classes that have waiting jobs. */
+static int add_page(const redisReply *page, const char *classes, struct queue_unserved **list,
+		    size_t *count, struct error *err)
 {
-	struct command command = {0};
-	redisReply *reply;
-	char class[QUEUE_CLASS_SIZE];
-	snprintf(class, sizeof class, "%.*s", (int)strcspn(key, "|"), key);
-	if (is_served(classes, class))
-		return SUMI_OK;
-	command_text(&command, "ZCARD");
-	command_key(&command, queue, "ready:", key);
-	int status = ask(queue, &command, &reply, err);
-	if (status)
-		return status;
-	size_t at = 0;
-	while (at < *count && strcmp(list[at].class, class) != 0)
-		at++;
-	if (at == *count)
-		strcpy(list[(*count)++].class, class);
-	list[at].jobs += reply_int(reply);
-	freeReplyObject(reply);
+	struct queue_unserved *grown =
+	    realloc(*list, (*count + page->elements / 2 + 1) * sizeof *grown);
+	if (!grown)
+		return error_set(err, SUMI_NOMEM, "queue: no memory");
+	*list = grown;
+	for (size_t i = 0; i + 1 < page->elements; i += 2) {
+		struct queue_unserved *u = &grown[*count];
+		const char *class = reply_text(page->element[i]);
+		size_t at = 0;
+		while (at < *count && strcmp(grown[at].class, class) != 0)
+			at++; /* a page may tell of one once more */
+		if (at < *count || strlen(class) >= sizeof u->class || is_served(classes, class))
+			continue;
+		strcpy(u->class, class);
+		u->jobs = reply_int(page->element[i + 1]);
+		(*count)++;
+	}
 	return SUMI_OK;
 }
 
 int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *count,
 		   struct error *err)
 {
-	struct command command = {0};
-	redisReply *queues = NULL;
-	char *classes;
+	char *classes, cursor[32] = "0";
 	*list = NULL;
 	*count = 0;
 	int status = living_classes(queue, &classes, err);
 	if (status || !classes)
 		return status;
-	command_text(&command, "SMEMBERS");
-	command_key(&command, queue, "queues", NULL);
-	status = ask(queue, &command, &queues, err);
-	if (!status && !(*list = calloc(queues->elements + 1, sizeof **list)))
-		status = error_set(err, SUMI_NOMEM, "queue: no memory");
-	for (size_t i = 0; !status && i < queues->elements; i++)
-		status =
-		    add_waiting(queue, reply_text(queues->element[i]), classes, *list, count, err);
+	do {
+		struct command command = {0};
+		redisReply *reply;
+		command_text(&command, "HSCAN");
+		command_key(&command, queue, "classes", NULL);
+		command_text(&command, cursor);
+		command_text(&command, "COUNT");
+		command_int(&command, SCAN_PAGE);
+		if ((status = ask(queue, &command, &reply, err)))
+			break;
+		reply_copy(reply_at(reply, 0), cursor, sizeof cursor);
+		if (reply_at(reply, 1))
+			status = add_page(reply_at(reply, 1), classes, list, count, err);
+		freeReplyObject(reply);
+	} while (!status && strcmp(cursor, "0") != 0 && *count < MOST_UNSERVED);
 	if (status) {
 		free(*list);
 		*list = NULL;
 		*count = 0;
 	}
-	freeReplyObject(queues);
 	free(classes);
 	return status;
 }

@@ -2,9 +2,12 @@
 -- enter() and a job that Redis has forgotten can be entered again; ARGV[5] is the id always.
 local token, worker, id = ARGV[1], ARGV[2], ARGV[5]
 local key = job_key(id)
-local h = redis.call('HMGET', key, 'state', 'winner')
+local h = try('HMGET', key, 'state', 'winner')
+if not h then
+	return 'missing' -- the key is no job's
+end
 local from = h[1]
-if not from then
+if not from or not FINAL[from] and not sound(id) then
 	if ARGV[4] ~= '1' then
 		return 'missing'
 	end
@@ -14,9 +17,9 @@ if not from then
 elseif FINAL[from] then
 	return h[2] == token and 'already' or 'superseded'
 end
-redis.call('HSET', key, 'winner', token, 'result', ARGV[3])
-redis.call('HDEL', key, 'error', 'error_code')
+call('HSET', key, 'winner', token, 'result', ARGV[3])
+call('HDEL', key, 'error', 'error_code')
 close(id, from, 'done')
-redis.call('HSET', key, 'worker', worker)
+call('HSET', key, 'worker', worker)
 settle()
 return 'finished'

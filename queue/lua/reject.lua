@@ -4,27 +4,28 @@
 -- "rejected", and the id is free again for a job that can be read. Not where it is another job's.
 local id, reason = ARGV[3], ARGV[4]
 if ARGV[1] == 'recur' then
-	if redis.call('ZREM', P .. 'recur', ARGV[2]) == 0 then
+	if call('ZREM', P .. 'recur', ARGV[2]) == 0 then
 		return 'gone'
 	end
+	call('HDEL', P .. 'series', series(ARGV[2]))
 elseif not take_entry(ARGV[2]) then
 	return 'gone'
 end
 dead_letter(id, 'rejected', reason, ARGV[5])
 count('rejected')
-if id == '' or ARGV[8] == 'operation' or redis.call('EXISTS', job_key(id)) == 1 and not was_rejected(id) then
+if id == '' or ARGV[8] == 'operation' or call('EXISTS', job_key(id)) == 1 and not was_rejected(id) then
 	return 'rejected'
 end
-redis.call('HSET', job_key(id), 'state', 'failed', 'error_code', 'rejected', 'error', reason,
+call('HSET', job_key(id), 'state', 'failed', 'error_code', 'rejected', 'error', reason,
 	'created', now, 'updated', now, 'finished', now, 'modality', ARGV[6], 'prompt', ARGV[7])
 if ARGV[8] == 'job' then
-	redis.call('ZADD', P .. 'failed', now, id)
+	call('ZADD', P .. 'failed', now, id)
 	tell(id, 'rejected', 'reason', reason)
 	tell(id, 'failed', 'code', 'rejected', 'reason', reason)
-	redis.call('EXPIRE', P .. 'ev:' .. id, EVENTS_KEPT_S)
+	call('EXPIRE', P .. 'ev:' .. id, EVENTS_KEPT_S)
 	closed[1] = id
 	settle()
 else
-	redis.call('EXPIRE', job_key(id), EVENTS_KEPT_S)
+	call('EXPIRE', job_key(id), EVENTS_KEPT_S)
 end
 return 'rejected'

@@ -4,22 +4,25 @@ if not take_entry(entry) then
 	return 'gone'
 end
 local key = job_key(id)
-local state = redis.call('HGET', key, 'state')
+local state = state_of(id)
 if was_rejected(id) then
 	state = 'rejected'
 end
 local fit = state == 'failed' or state == 'cancelled' or state == 'delayed'
-if not fit or redis.call('HEXISTS', key, 'job') == 0 then
+if not fit or not sound(id) then
 	if entry ~= '' then
 		dead_letter(id, 'rejected', 'retry: job ' .. id .. ' is ' .. (state or 'not there'), '')
 	end
 	return state or 'missing'
 end
 unplace(id, state)
-redis.call('HSET', key, 'failures', 0, 'crashes', 0, 'deadline', 0)
-redis.call('HDEL', key, 'error', 'error_code', 'cancel', 'finished', 'score')
-redis.call('ZREM', P .. 'deadline', id)
-redis.call('PERSIST', P .. 'ev:' .. id)
+call('HSET', key, 'failures', 0, 'crashes', 0, 'deadline', 0)
+call('HDEL', key, 'error', 'error_code', 'cancel', 'finished', 'score')
+if call('HGET', key, 'every') ~= '' and call('ZREM', P .. 'recur', id) == 0 then
+	call('HSETNX', P .. 'series', series(id), id)
+end
+call('ZREM', P .. 'deadline', id)
+call('PERSIST', P .. 'ev:' .. id)
 place(id, 0)
 settle()
 return 'ok'

@@ -4,7 +4,7 @@ if not holds(ARGV[1], ARGV[2]) then
 	return 'lost'
 end
 local key = P .. 'saved:' .. ARGV[1]
-redis.call('DEL', key)
-redis.call('HSET', key, 'variant', ARGV[3], 'data', ARGV[4])
-redis.call('EXPIRE', key, 30 * 86400)
+call('UNLINK', key)
+call('HSET', key, 'variant', ARGV[3], 'data', ARGV[4])
+call('EXPIRE', key, 30 * 86400)
 return 'ok'

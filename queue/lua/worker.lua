@@ -2,11 +2,11 @@
 -- leaves (ARGV: name).
 local name = ARGV[1]
 if #ARGV == 1 then
-	redis.call('ZREM', P .. 'workers', name)
-	redis.call('DEL', P .. 'worker:' .. name)
+	call('ZREM', P .. 'workers', name)
+	call('DEL', P .. 'worker:' .. name)
 	return 'ok'
 end
-redis.call('ZADD', P .. 'workers', now, name)
-redis.call('HSET', P .. 'worker:' .. name, 'classes', ARGV[2], 'device', ARGV[3], 'host', ARGV[4],
+call('ZADD', P .. 'workers', now, name)
+call('HSET', P .. 'worker:' .. name, 'classes', ARGV[2], 'device', ARGV[3], 'host', ARGV[4],
 	'pid', ARGV[5])
 return 'ok'
