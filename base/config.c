@@ -264,17 +264,33 @@ int config_load(const char *path, struct config *config, struct error *err)
 	return status ? status : check_limits(config, err);
 }
 
-const char *config_model(const struct config *config, const char *modality)
+/* The settings "model_…", in the order of the table. */
+static const struct setting *model_setting(int index)
 {
-	const struct {
-		const char *modality, *model;
-	} table[] = {{"image", config->model_image},
-		     {"video", config->model_video},
-		     {"audio", config->model_audio}};
-	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-		if (strcmp(table[i].modality, modality) == 0)
-			return table[i].model;
-	return "";
+	for (int i = 0; i < SETTINGS; i++)
+		if (strncmp(settings[i].key, "model_", 6) == 0 && settings[i].kind == TEXT &&
+		    index-- == 0)
+			return &settings[i];
+	return NULL;
+}
+
+const char *config_modality(int index)
+{
+	const struct setting *s = model_setting(index);
+	return s ? s->key + 6 : NULL;
+}
+
+const char *config_model(const struct config *config, const char *modality, bool *chosen)
+{
+	const struct setting *s = model_setting(0);
+	*chosen = false;
+	for (int i = 1; s && strcmp(s->key + 6, modality) != 0; i++)
+		s = model_setting(i);
+	if (!s)
+		return "";
+	const char *model = (const char *)config + s->offset;
+	*chosen = *model && strcmp(model, s->fallback) != 0;
+	return model;
 }
 
 const char *config_next_device(const char *list, char entry[CONFIG_DEVICE_SIZE])

@@ -8,6 +8,7 @@
 #ifndef SUMI_BASE_CONFIG_H
 #define SUMI_BASE_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -42,8 +43,12 @@ struct config {
 /* Fills config from path (NULL: the search above). Every mistake names file, line and key. */
 int config_load(const char *path, struct config *config, struct error *err);
 
-/* The configured default model of a modality; "" for a modality that has none. Borrowed. */
-const char *config_model(const struct config *config, const char *modality);
+/* The modalities that have a default model ("image" for model_image …), NULL past the end. */
+const char *config_modality(int index);
+
+/* The default model of a modality; "" for a modality that has none. Borrowed. *chosen: somebody
+ * chose it; else it is the pack in the box, which need not be installed. */
+const char *config_model(const struct config *config, const char *modality, bool *chosen);
 
 #define CONFIG_DEVICE_SIZE 128
 

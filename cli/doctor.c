@@ -87,11 +87,14 @@ static void examine_models(struct examination *x)
 		return;
 	}
 	for (int i = 0; i < c.count; i++)
-		find(x, LEVEL_FINE, "models", "%s (%s) in %s", c.packs[i].name, c.packs[i].modality,
-		     c.packs[i].path);
+		find(x, c.packs[i].note[0] ? LEVEL_WARNING : LEVEL_FINE, "models",
+		     "%s (%s) in %s%s%s", c.packs[i].name, c.packs[i].modality, c.packs[i].path,
+		     c.packs[i].note[0] ? ": " : "", c.packs[i].note);
 	examine_places(x);
 	for (int i = 0; i < c.problem_count; i++)
 		find(x, LEVEL_WARNING, "models", "%s", c.problems[i]);
+	if (catalogue_check_defaults(&c, &x->cli->config, &err))
+		find(x, LEVEL_BROKEN, "models", "%s", err.text);
 	if (c.count == 0)
 		find(x, LEVEL_BROKEN, "models",
 		     "none found: put a pack's folder into %s/models, or name its parent with "

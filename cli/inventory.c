@@ -20,16 +20,19 @@ static int run_models(struct cli *cli)
 	for (int i = 0; i < c.count; i++) {
 		const struct pack_info *p = &c.packs[i];
 		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b}",
+		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
 				    "name", p->name, "modality", p->modality, "path", p->path,
 				    "digest", p->digest, "licence", p->licence, "width",
 				    p->defaults.width, "height", p->defaults.height, "steps",
 				    p->defaults.steps, "cfg_scale", p->defaults.cfg_scale,
-				    "sampler", p->defaults.sampler, "fast", (int)p->has_fast));
+				    "sampler", p->defaults.sampler, "fast", (int)p->has_fast, "note",
+				    p->note[0] ? p->note : NULL));
 		if (!cli->json)
 			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
 			       p->defaults.width, p->defaults.height, p->path,
 			       p->has_fast ? "  (has a fast variant)" : "");
+		if (p->note[0] && !cli->quiet)
+			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
 	}
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);

@@ -10,9 +10,11 @@
 static const struct pack_info *find_pack(const struct cli *cli, const struct catalogue *c,
 					 const struct job *job)
 {
+	const struct pack_info *pack;
+	struct error ignored;
 	if (!job->model)
-		return catalogue_default(c, config_model(&cli->config, job->modality),
-					 job->modality);
+		return catalogue_default(c, &cli->config, job->modality, &pack, &ignored) ? NULL
+											  : pack;
 	for (int i = 0; i < c->count; i++)
 		if (strcmp(c->packs[i].name, job->model) == 0)
 			return &c->packs[i];
@@ -23,14 +25,12 @@ static int not_installed(const struct cli *cli, const struct catalogue *c, const
 			 struct error *err)
 {
 	char path[FILES_PATH_MAX];
+	const struct pack_info *pack;
+	/* The workers of a queue that others share have their own packs and settings. */
 	if (cli->config.redis[0])
 		return SUMI_OK;
-	if (job->model)
-		return catalogue_find(c, job->model, path, err);
-	return error_set(err, SUMI_NOTFOUND,
-			 "no model pack for %s is installed: put one into %s/models, or name its "
-			 "parent with packs = … in sumi.conf",
-			 job->modality, cli->config.state_dir);
+	return job->model ? catalogue_find(c, job->model, path, err)
+			  : catalogue_default(c, &cli->config, job->modality, &pack, err);
 }
 
 int preflight(const struct cli *cli, const struct job *job, struct error *err)

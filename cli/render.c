@@ -123,15 +123,9 @@ static const char *wanted_modality(const struct render *r)
 static int find_default(const struct render *r, const struct catalogue *c,
 			char path[FILES_PATH_MAX], struct error *err)
 {
-	const char *modality = wanted_modality(r);
-	const char *preferred = config_model(&r->cli->config, modality);
-	const struct pack_info *pack = catalogue_default(c, preferred, modality);
-	if (pack)
-		return files_path(path, err, "%s", pack->path);
-	return error_set(err, SUMI_NOTFOUND,
-			 "no model pack for %s is installed (sumi models lists them): name its "
-			 "folder with --pack",
-			 modality);
+	const struct pack_info *pack;
+	int status = catalogue_default(c, &r->cli->config, wanted_modality(r), &pack, err);
+	return status ? status : files_path(path, err, "%s", pack->path);
 }
 
 static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *err)
@@ -171,6 +165,8 @@ static int render_all(struct render *r, struct error *err)
 	int status = find_pack(r, folder, err);
 	if (status || (status = pack_info_read_plain(folder, &info, err)))
 		return status;
+	if (info.note[0] && !r->cli->quiet)
+		fprintf(stderr, "sumi: warning: model %s: %s\n", info.name, info.note);
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);
 	if (status)

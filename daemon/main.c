@@ -9,6 +9,7 @@
 #include "daemon/devices.h"
 #include "daemon/supervisor.h"
 #include "daemon/worker.h"
+#include "diffusion/catalogue.h"
 #include "queue/queue.h"
 
 struct arguments {
@@ -129,6 +130,17 @@ static int work(const struct arguments *a, struct error *err)
 	return worker_run(&o, err);
 }
 
+static int check_models(const struct config *config, struct error *err)
+{
+	struct catalogue c;
+	int status = catalogue_list(config->packs, config->state_dir, &c, err);
+	if (status)
+		return status;
+	status = catalogue_check_defaults(&c, config, err);
+	catalogue_free(&c);
+	return status;
+}
+
 static int check(const struct arguments *a, struct error *err)
 {
 	struct config config;
@@ -138,6 +150,8 @@ static int check(const struct arguments *a, struct error *err)
 	     (status = devices_check(config.devices, err))) &&
 	    config.file[0])
 		error_prefix(err, "%s", config.file);
+	if (!status)
+		status = check_models(&config, err);
 	if (!status)
 		printf("%s: fine\n", config.file[0] ? config.file : "no configuration file");
 	return status;

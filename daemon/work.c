@@ -92,10 +92,14 @@ enum stop work_should_stop(struct work *w)
 
 const char *work_model(const struct executor *x, const struct job *job)
 {
-	const char *preferred = config_model(x->config, job->modality);
-	const struct pack_info *pack =
-	    job->model ? NULL : catalogue_default(x->catalogue, preferred, job->modality);
-	return job->model ? job->model : pack ? pack->name : preferred;
+	const struct pack_info *pack;
+	struct error ignored;
+	bool chosen;
+	if (job->model)
+		return job->model;
+	return catalogue_default(x->catalogue, x->config, job->modality, &pack, &ignored)
+		   ? config_model(x->config, job->modality, &chosen)
+		   : pack->name;
 }
 
 /* ---- rows ------------------------------------------------------------------------ */

@@ -89,6 +89,8 @@ static void name_worker(struct worker *w)
 static int make_classes(struct worker *w, struct error *err)
 {
 	const struct catalogue *c = &w->catalogue;
+	const struct pack_info *def;
+	struct error ignored;
 	size_t n = 0, room = (size_t)c->count * 2 + 1;
 	w->classes = calloc(room, sizeof *w->classes);
 	w->class_names = calloc(room, sizeof *w->class_names);
@@ -96,13 +98,20 @@ static int make_classes(struct worker *w, struct error *err)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	for (int i = 0; i < c->count && n + 2 <= QUEUE_MAX_CLASSES; i++) {
 		const struct pack_info *p = &c->packs[i];
-		if (!modality_find(p->modality))
+		if (!modality_find(p->modality)) {
+			log_warn("model.unusable", "model=%s error=\"this sumi cannot make '%s'\"",
+				 p->name, p->modality);
 			continue;
+		}
 		snprintf(w->classes[n++], sizeof *w->classes, "%s/%s", p->modality, p->name);
-		const char *preferred = config_model(w->options->config, p->modality);
-		if (catalogue_default(c, preferred, p->modality) == p)
+		if (!catalogue_default(c, w->options->config, p->modality, &def, &ignored) &&
+		    def == p)
 			snprintf(w->classes[n++], sizeof *w->classes, "%s/", p->modality);
 	}
+	if (n + 2 > QUEUE_MAX_CLASSES)
+		log_warn("model.unusable", "error=\"of %d models a worker offers %d: put some "
+					   "elsewhere\"",
+			 c->count, (int)n);
 	for (size_t i = 0; i < n; i++)
 		w->class_names[i] = w->classes[i];
 	w->self = (struct queue_worker){
@@ -116,13 +125,21 @@ static int make_classes(struct worker *w, struct error *err)
 	return SUMI_OK;
 }
 
-static void log_catalogue(const struct catalogue *c)
+static void log_catalogue(const struct catalogue *c, const struct config *config)
 {
+	struct error err;
 	for (int i = 0; i < c->count; i++)
 		log_info("model.found", "model=%s modality=%s path=%s", c->packs[i].name,
 			 c->packs[i].modality, c->packs[i].path);
+	for (int i = 0; i < c->count; i++)
+		if (c->packs[i].note[0])
+			log_warn("model.note", "model=%s note=\"%s\"", c->packs[i].name,
+				 c->packs[i].note);
 	for (int i = 0; i < c->problem_count; i++)
 		log_warn("model.unusable", "error=\"%s\"", c->problems[i]);
+	/* Jobs that name no model wait then, as those do that name one which is not there. */
+	if (catalogue_check_defaults(c, config, &err))
+		log_warn("model.default_missing", "error=\"%s\"", err.text);
 }
 
 static uint64_t model_memory(const struct worker *w)
@@ -149,7 +166,7 @@ static int open_all(struct worker *w, struct error *err)
 	    (status = models_new(w->device, model_memory(w), &w->models, err)) ||
 	    (status = make_classes(w, err)))
 		return status;
-	log_catalogue(&w->catalogue);
+	log_catalogue(&w->catalogue, c);
 	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};
 	if ((status = seats_new(&beat, &w->seats, err)))
 		return status;

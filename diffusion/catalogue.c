@@ -170,33 +170,72 @@ void catalogue_free(struct catalogue *c)
 	memset(c, 0, sizeof *c);
 }
 
-const struct pack_info *catalogue_default(const struct catalogue *c, const char *preferred,
-					  const char *modality)
+/* The names of the packs of a modality; NULL: of all. */
+static void list_names(const struct catalogue *c, const char *modality, char *names, size_t size)
 {
-	const struct pack_info *first = NULL;
+	names[0] = '\0';
+	for (int i = 0; i < c->count; i++) {
+		size_t n = strlen(names);
+		if (!modality || strcmp(c->packs[i].modality, modality) == 0)
+			snprintf(names + n, size - n, "%s%s", n ? ", " : "", c->packs[i].name);
+	}
+}
+
+int catalogue_default(const struct catalogue *c, const struct config *config, const char *modality,
+		      const struct pack_info **out, struct error *err)
+{
+	char names[256];
+	bool chosen;
+	const char *preferred = config_model(config, modality, &chosen);
+	*out = NULL;
 	for (int i = 0; i < c->count; i++) {
 		if (strcmp(c->packs[i].modality, modality) != 0)
 			continue;
-		if (strcmp(c->packs[i].name, preferred) == 0)
-			return &c->packs[i];
-		if (!first)
-			first = &c->packs[i];
+		if (strcmp(c->packs[i].name, preferred) == 0) {
+			*out = &c->packs[i];
+			return SUMI_OK;
+		}
+		if (!*out && !chosen)
+			*out = &c->packs[i];
 	}
-	return first;
+	if (*out)
+		return SUMI_OK;
+	if (!chosen)
+		return error_set(err, SUMI_NOTFOUND,
+				 "no model pack for %s is installed: put one into %s/models, or "
+				 "name its parent with packs = … in sumi.conf",
+				 modality, config->state_dir);
+	list_names(c, modality, names, sizeof names);
+	return error_set(err, SUMI_NOTFOUND,
+			 "model_%s = %.80s in sumi.conf: there is no such model for %s; there %s%s",
+			 modality, preferred, modality, *names ? "are: " : "is none", names);
+}
+
+int catalogue_check_defaults(const struct catalogue *c, const struct config *config,
+			     struct error *err)
+{
+	const struct pack_info *found;
+	const char *modality;
+	int status = SUMI_OK;
+	for (int i = 0; !status && (modality = config_modality(i)); i++) {
+		bool chosen;
+		config_model(config, modality, &chosen);
+		if (chosen)
+			status = catalogue_default(c, config, modality, &found, err);
+	}
+	return status;
 }
 
 int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_PATH_MAX],
 		   struct error *err)
 {
+	char names[256];
 	if (strchr(name, '/'))
 		return files_path(path, err, "%s", name);
-	char names[256] = "";
-	for (int i = 0; i < c->count; i++) {
+	for (int i = 0; i < c->count; i++)
 		if (strcmp(c->packs[i].name, name) == 0)
 			return files_path(path, err, "%s", c->packs[i].path);
-		size_t n = strlen(names);
-		snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", c->packs[i].name);
-	}
+	list_names(c, NULL, names, sizeof names);
 	return error_set(err, SUMI_NOTFOUND, "there is no model '%.80s'; there %s%s", name,
 			 c->count ? "are: " : "is none: give a folder with packs = … in sumi.conf",
 			 names);

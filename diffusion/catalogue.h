@@ -2,6 +2,7 @@
 #ifndef SUMI_DIFFUSION_CATALOGUE_H
 #define SUMI_DIFFUSION_CATALOGUE_H
 
+#include "base/config.h"
 #include "diffusion/pack.h"
 
 struct catalogue {
@@ -24,10 +25,16 @@ int catalogue_list(const char *paths, const char *state_dir, struct catalogue *o
 		   struct error *err);
 void catalogue_free(struct catalogue *c);
 
-/* The model of jobs that name none: preferred where it is installed, else the first of that
- * modality by name. NULL when there is none. Borrowed. */
-const struct pack_info *catalogue_default(const struct catalogue *c, const char *preferred,
-					  const char *modality);
+/* The model of jobs that name none: the one of model_… in sumi.conf. Where nobody chose one there,
+ * the pack in the box, else the first of the modality by name. Never another one than was chosen:
+ * SUMI_NOTFOUND with the setting and the names that there are. *out is borrowed. */
+int catalogue_default(const struct catalogue *c, const struct config *config, const char *modality,
+		      const struct pack_info **out, struct error *err);
+
+/* Whether each model that was chosen in sumi.conf is there; SUMI_NOTFOUND for the first that is
+ * not. */
+int catalogue_check_defaults(const struct catalogue *c, const struct config *config,
+			     struct error *err);
 
 /* A pack by name, or by folder when name holds a '/'. SUMI_NOTFOUND lists the names. The
  * folder is written to path. */

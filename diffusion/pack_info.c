@@ -300,6 +300,17 @@ static int read_scheduler(struct pack_info *info, struct error *err)
 		return status;
 	copy_text(info->defaults.sampler, sizeof info->defaults.sampler,
 		  config.sampler ? config.sampler : FALLBACK_SAMPLER);
+	/* Whoever packed it may have chosen one. */
+	bool chosen =
+	    json_is_string(json_object_get(json_object_get(info->manifest, "defaults"), "sampler"));
+	if (!config.sampler && !chosen)
+		snprintf(info->note, sizeof info->note,
+			 "scheduler class '%s' is not known: sampler " FALLBACK_SAMPLER
+			 " is taken instead",
+			 config.class_name);
+	else if (*config.unknown)
+		snprintf(info->note, sizeof info->note,
+			 "scheduler option '%s' is not known: it has no effect", config.unknown);
 	sampler_config_free(&config);
 	return SUMI_OK;
 }

@@ -35,6 +35,7 @@ enum sampler_variance {
 struct sampler_config {
 	const char *sampler; /* canonical name that fits the file's class, or NULL: none does */
 	char class_name[64]; /* the file's _class_name, for messages; may be empty */
+	char unknown[64];    /* the first option that is set and that nobody here knows, or empty */
 	int train_steps;
 	enum schedule_betas betas;
 	double beta_start, beta_end; /* 0: the sampler's default */
@@ -70,8 +71,8 @@ void sampler_config_init(struct sampler_config *config);
 void sampler_config_free(struct sampler_config *config);
 
 /* Fills config (any state before; released by sampler_config_free()) from a parsed
- * scheduler_config.json; where names it in messages. Unknown fields are ignored, as other
- * schedulers' fields are common. SUMI_UNSUPPORTED for fields that would change the result
+ * scheduler_config.json; where names it in messages. Unknown fields are noted, not refused:
+ * diffusers passes over what a class does not have, but a newer one may have it. SUMI_UNSUPPORTED for fields that would change the result
  * and are not implemented (flow matching, thresholding, learned variances …). */
 int sampler_config_from_json(const json_t *root, const char *where, struct sampler_config *config,
 			     struct error *err);

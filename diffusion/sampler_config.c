@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #define CONFIG_FILE_MAX (1u << 20)
 
@@ -29,6 +30,8 @@ static const struct {
     {"UniPCMultistepScheduler", "unipc"},
     {"LCMScheduler", "lcm"},
     {"TCDScheduler", "tcd"},
+    {"DDPMParallelScheduler", "ddpm"}, /* the same but for calls that take several steps */
+    {"DDIMParallelScheduler", "ddim"},
 };
 
 struct word {
@@ -88,6 +91,61 @@ static const struct {
     {"use_dynamic_shifting", NULL},
     {"interpolation_type", "linear"},
     {"timestep_type", "discrete"},
+};
+
+/* Options that somebody here reads, and those that change nothing where they are: of dynamic
+ * thresholding, flow matching and stochastic steps, which are refused or have no part in these
+ * classes. */
+static const char *const known[] = {
+    "_class_name",
+    "_diffusers_version",
+    "_use_default_values",
+    "beta_schedule",
+    "prediction_type",
+    "timestep_spacing",
+    "final_sigmas_type",
+    "solver_type",
+    "algorithm_type",
+    "variance_type",
+    "beta_start",
+    "beta_end",
+    "sigma_min",
+    "sigma_max",
+    "clip_sample_range",
+    "lambda_min_clipped",
+    "timestep_scaling",
+    "num_train_timesteps",
+    "steps_offset",
+    "solver_order",
+    "original_inference_steps",
+    "rescale_betas_zero_snr",
+    "thresholding",
+    "skip_prk_steps",
+    "lower_order_final",
+    "euler_at_final",
+    "use_karras_sigmas",
+    "use_exponential_sigmas",
+    "use_beta_sigmas",
+    "use_lu_lambdas",
+    "predict_x0",
+    "clip_sample",
+    "set_alpha_to_one",
+    "trained_betas",
+    "disable_corrector",
+    "use_flow_sigmas",
+    "use_dynamic_shifting",
+    "interpolation_type",
+    "timestep_type",
+    "dynamic_thresholding_ratio",
+    "sample_max_value",
+    "flow_shift",
+    "time_shift_type",
+    "shift",
+    "base_shift",
+    "max_shift",
+    "base_image_seq_len",
+    "max_image_seq_len",
+    NULL,
 };
 
 void sampler_config_init(struct sampler_config *config)
@@ -359,6 +417,23 @@ static int refuse_others(const json_t *root, const char *where, struct error *er
 	return SUMI_OK;
 }
 
+static void note_unknown(const json_t *root, struct sampler_config *config)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)root, key, value)
+	{
+		const char *const *name = known;
+		while (*name && strcmp(*name, key) != 0)
+			name++;
+		if (*name || json_is_null(value) || json_is_false(value))
+			continue;
+		snprintf(config->unknown, sizeof config->unknown, "%.63s", key);
+		utf8_make_printable(config->unknown);
+		return;
+	}
+}
+
 int sampler_config_from_json(const json_t *root, const char *where, struct sampler_config *config,
 			     struct error *err)
 {
@@ -369,8 +444,10 @@ int sampler_config_from_json(const json_t *root, const char *where, struct sampl
 	int status = json_want_string(root, where, "_class_name", &class_name, err);
 	if (status)
 		return status;
-	if (class_name)
+	if (class_name) {
 		snprintf(config->class_name, sizeof config->class_name, "%.63s", class_name);
+		utf8_make_printable(config->class_name);
+	}
 	for (size_t i = 0; class_name && i < sizeof classes / sizeof *classes; i++)
 		if (strcmp(classes[i].class_name, class_name) == 0)
 			config->sampler = classes[i].sampler;
@@ -383,6 +460,8 @@ int sampler_config_from_json(const json_t *root, const char *where, struct sampl
 		status = read_flags(root, where, config, err);
 	if (!status)
 		status = read_lists(root, where, config, err);
+	if (!status)
+		note_unknown(root, config);
 	if (status)
 		sampler_config_free(config);
 	return status;

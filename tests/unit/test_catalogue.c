@@ -295,6 +295,93 @@ static void defaults_that_nothing_can_run_are_named(void **state)
 	pack_info_free(&info);
 }
 
+/* ---- what is not as a pack says ---------------------------------------------------- */
+
+static void schedulers_that_nobody_knows_are_noted(void **state)
+{
+	static const struct {
+		const char *file, *manifest, *note, *sampler;
+	} cases[] = {
+	    {"{\"_class_name\": \"SASolverScheduler\", \"tau_func\": 1}", "{}",
+	     "scheduler class 'SASolverScheduler' is not known: sampler euler is taken instead",
+	     "euler"},
+	    {"{\"_class_name\": \"EDMEulerScheduler\"}", "{}", "class 'EDMEulerScheduler'", "euler"},
+	    {"{}", "{}", "scheduler class '' is not known", "euler"},
+	    {"{\"_class_name\": \"SASolverScheduler\"}", "{\"defaults\": {\"sampler\": \"ddim\"}}",
+	     "", "ddim"},
+	    {"{\"_class_name\": \"DDIMScheduler\", \"noise_shape\": \"round\"}", "{}",
+	     "scheduler option 'noise_shape' is not known: it has no effect", "ddim"},
+	    {"{\"_class_name\": \"DDIMScheduler\", \"noise_shape\": null, \"odd\": false}", "{}", "",
+	     "ddim"},
+	    {"{\"_class_name\": \"EulerDiscreteScheduler\", \"skip_prk_steps\": true}", "{}", "",
+	     "euler"},
+	    {"{\"_class_name\": \"KDPM2DiscreteScheduler\"}", "{}", "", "dpm2"},
+	    {"{\"_class_name\": \"KDPM2AncestralDiscreteScheduler\"}", "{}", "", "dpm2_a"},
+	    {"{\"_class_name\": \"LMSDiscreteScheduler\"}", "{}", "", "lms"},
+	    {"{\"_class_name\": \"DEISMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", "{}",
+	     "", "deis"},
+	    {"{\"_class_name\": \"DPMSolverSinglestepScheduler\"}", "{}", "", "dpmpp_2s"},
+	    {"{\"_class_name\": \"a\\u001b[2Jb\"}", "{}", "class 'a?[2Jb'", "euler"},
+	};
+	(void)state;
+	make_pack("noted");
+	own_part("noted", "scheduler");
+	unlink(at("noted/scheduler/scheduler_config.json"));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct pack_info info;
+		struct error err;
+		write_text(at("noted/scheduler/scheduler_config.json"), cases[i].file);
+		write_text(at("noted/sumi.json"), cases[i].manifest);
+		if (pack_info_read_plain(at("noted"), &info, &err))
+			fail_msg("%s", err.text);
+		if (*cases[i].note ? !strstr(info.note, cases[i].note) : info.note[0])
+			fail_msg("%s: '%s'", cases[i].file, info.note);
+		assert_string_equal(info.defaults.sampler, cases[i].sampler);
+		pack_info_free(&info);
+	}
+}
+
+/* A model that was chosen is never replaced by another; one that nobody chose may be. */
+static void the_default_is_the_one_that_was_chosen(void **state)
+{
+	static const struct {
+		const char *setting, *text, *says; /* NULL: fine */
+	} cases[] = {
+	    {"", "", NULL},
+	    {"model_image", "good", NULL},
+	    {"model_image", "ink", NULL},
+	    {"model_image", "nobody", "model_image = nobody in sumi.conf: there is no such model for "
+				      "image; there are: good, ink"},
+	    {"model_image", "ink-music", "model_image = ink-music"},
+	    {"model_video", "good", "model_video = good in sumi.conf: there is no such model for video"},
+	    {"model_audio", "nobody", "model_audio = nobody"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct catalogue c;
+		struct config config;
+		struct error err = {0};
+		char text[128];
+		snprintf(text, sizeof text, "%s%s%s\n", cases[i].setting,
+			 *cases[i].setting ? " = " : "", cases[i].text);
+		write_text(at("sumi.conf"), text);
+		if (config_load(at("sumi.conf"), &config, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(catalogue_list(root, NULL, &c, &err), SUMI_OK);
+		int status = catalogue_check_defaults(&c, &config, &err);
+		assert_int_equal(status, cases[i].says ? SUMI_NOTFOUND : SUMI_OK);
+		if (cases[i].says && !strstr(err.text, cases[i].says))
+			fail_msg("%s", err.text);
+		const struct pack_info *pack;
+		const char *modality = *cases[i].setting ? cases[i].setting + 6 : "image";
+		assert_int_equal(catalogue_default(&c, &config, modality, &pack, &err), status);
+		assert_true(status ? !pack : strcmp(pack->modality, modality) == 0);
+		if (!status && *cases[i].text)
+			assert_string_equal(pack->name, cases[i].text);
+		catalogue_free(&c);
+	}
+}
+
 /* ---- JSON that expands ------------------------------------------------------------- */
 
 /* open, item again and again until size is reached, close. */
@@ -401,6 +488,8 @@ int main(void)
 	    TEST(a_cut_weights_file_is_named),
 	    TEST(names_are_what_jobs_can_say),
 	    TEST(defaults_that_nothing_can_run_are_named),
+	    TEST(schedulers_that_nobody_knows_are_noted),
+	    TEST(the_default_is_the_one_that_was_chosen),
 	    TEST(each_kind_of_file_has_its_size),
 	    TEST(vocabularies_have_a_budget),
 	    TEST(headers_have_a_budget),

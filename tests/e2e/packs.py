@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Packs as they lie about: bad ones never hide the good, no model is taken for another, no scheduler either."""
+import json, os, shutil
+
+from lib import *
+
+SIZE = ["--width", 64, "--height", 64, "--steps", 2, "--seed", 1]
+
+
+def make_packs(folder):
+    """good; bad ones of several kinds; two whose schedulers are not as usual."""
+    for name in ["good", "piped", "cut", "half", "strange", "second-order"]:
+        shutil.copytree(PACKS / PACK, folder / name)
+        (folder / name / "sumi.json").write_text(json.dumps({"name": name}))
+    (folder / "piped/sumi.json").unlink()
+    os.mkfifo(folder / "piped/sumi.json")
+    weights = folder / "cut/vae/diffusion_pytorch_model.safetensors"
+    os.truncate(weights, weights.stat().st_size - 64)
+    shutil.rmtree(folder / "half/vae")
+    (folder / "half/model_index.json").unlink()
+    for name, scheduler in [("strange", "SASolverScheduler"), ("second-order", "KDPM2DiscreteScheduler")]:
+        path = folder / name / "scheduler/scheduler_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": scheduler}))
+
+
+BAD = {"piped": "sumi.json: is not a regular file", "cut": "cut short",
+       "half": "half a model pack, it lacks model_index.json, vae/config.json"}
+
+
+def listings(place):
+    done = place.sumi("models", timeout=30)
+    check("good " in done.stdout and not any(f"/{n}\n" in done.stdout for n in BAD), "sumi models lists the good packs", done)
+    for name, why in BAD.items():
+        check(f"packs/{name}" in done.stderr and why in done.stderr, f"sumi models says what is wrong with {name}", done.stderr)
+    check("strange: scheduler class 'SASolverScheduler' is not known: sampler euler is taken instead" in done.stderr and
+          "second-order:" not in done.stderr, "and whose scheduler is not known", done.stderr)
+    rows = {row["name"]: row for row in place.json("models")}
+    check("SASolver" in rows["strange"]["note"] and rows["second-order"]["note"] is None and
+          rows["second-order"]["sampler"] == "dpm2", "in JSON too", rows)
+
+
+def notes(place):
+    for name in ["strange", "second-order", "good"]:
+        out = f"{name}.webp"
+        done = place.sumi("render", "fog", "--pack", place.dir / "packs" / name, "-o", out, *SIZE, "--device", "reference")
+        told = place.json("show", out)
+        check(done.returncode == 0 and ("SASolver" in done.stderr) == (name == "strange") and
+              ("SASolver" in told["made_by"].get("note", "")) == (name == "strange"),
+              f"render with {name}: a warning and a note in the file, or neither", f"{done} {told}")
+    told = place.json("show", "second-order.webp")
+    check(told["sampler"] == "dpm2" and "Sampler: DPM2," in told["infotext"], "KDPM2 is itself", told)
+
+
+def defaults(place):
+    """A default model that is not there: told by --check and the log, and no other one is taken."""
+    place.configure(model_image="nobody")
+    done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
+    check(done.returncode != 0 and "model_image = nobody" in done.stderr, "sumid --check names the setting", done)
+    place.start()
+    log = place.new_log().decode()
+    check("model.default_missing" in log and "model_image = nobody" in log, "so does the log", log[-500:])
+    check(all(f"packs/{name}" in log for name in BAD), "and each pack that is left out", log[-2000:])
+    done = place.sumi("image", "fog", *SIZE)
+    check(done.returncode == 3 and "model_image = nobody" in done.stderr, "sumi image refuses", done)
+    for id, model in [("none", []), ("good", ["model", "good"])]:
+        place.redis_cli("XADD", "{sumi}:in", "*", "id", id, "modality", "image", "prompt", "fog", "steps", 2, "width", 64,
+                        "height", 64, *model)
+    state = lambda id: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "state")
+    check(wait_for(lambda: state("good") == "done"), "a job that names a model is made", state("good"))
+    check(state("none") == "ready" and "image/" in place.sumi("status").stdout, "one that does not waits, and status says why",
+          place.sumi("status").stdout)
+    place.stop()
+    place.configure(model_image="good")
+    place.start()
+    check(wait_for(lambda: state("none") == "done"), "until the setting is mended", state("none"))
+    place.stop()
+
+
+def main():
+    place = Place(devices="reference")
+    try:
+        (place.dir / "packs").mkdir()
+        make_packs(place.dir / "packs")
+        place.configure(packs=place.dir / "packs", model_image="good")
+        listings(place)
+        notes(place)
+        defaults(place)
+    finally:
+        place.remove()
+    finish()
+
+
+main()
