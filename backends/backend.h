@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/status.h"
 
@@ -241,6 +242,23 @@ void device_close(struct device *d); /* NULL is fine */
 /* Sets the precision of all operations from here on; a device is opened with PRECISION_EXACT.
  * SUMI_UNSUPPORTED with what is missing, and nothing has changed. */
 int device_set_precision(struct device *d, enum precision precision, struct error *err);
+
+/* What device_list() or device_open() met in this process: lines for people, or "". */
+struct device_health {
+	char missing[512]; /* why there is no OpenCL device */
+	char cache[512];   /* why compiled kernels are not kept where they belong, and where instead */
+	bool set_aside;    /* a process met a damaged cache before: another one was begun */
+	bool damaged;      /* this one has: it had better be started anew */
+};
+void device_health(struct device_health *out);
+
+/* Runs a few operations and compares with the scalar reference: SUMI_DEVICE says what is wrong. */
+int device_check(struct device *d, struct error *err);
+
+/* For the parent of a process that used devices, when that has ended: whether it has met damage, or
+ * died while it built or loaded programs, so that the next process sets the caches aside. by_itself:
+ * it crashed; false: it was killed, or ended as it should. */
+bool device_died(pid_t pid, bool by_itself);
 
 /* Thin checked calls over the table: shapes are checked here once for every backend. */
 int device_buffer_new(struct device *d, size_t bytes, struct buffer **out, struct error *err);

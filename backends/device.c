@@ -114,6 +114,16 @@ done:
 	return status;
 }
 
+void device_health(struct device_health *out)
+{
+	opencl_health(out);
+}
+
+bool device_died(pid_t pid, bool by_itself)
+{
+	return opencl_died(pid, by_itself);
+}
+
 void device_close(struct device *d)
 {
 	if (d)

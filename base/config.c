@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum kind { TEXT, DURATION, COUNT, SIZE, LEVEL };
+enum kind { TEXT, DURATION, COUNT, SIZE, LEVEL, KEEP };
 
 static const struct setting {
 	const char *key;
@@ -42,6 +43,9 @@ static const struct setting {
      "finished jobs stay in Redis for so long"},
     {"keep_done_count", COUNT, NUMBER_FIELD(keep_done_count), "100000",
      "and at most so many of them"},
+    {"keep_results", KEEP, NUMBER_FIELD(keep_results), "0",
+     "results older than 90d, or beyond 50G, are deleted, the oldest first, starred ones never; "
+     "both may stand there; 0: all are kept"},
     {"reserve", SIZE, NUMBER_FIELD(reserve_bytes), "256M",
      "free disk below which nothing is claimed"},
     {"idle_unload", DURATION, NUMBER_FIELD(idle_unload_ms), "15m",
@@ -84,6 +88,33 @@ static int parse_size(const char *text, int64_t *bytes)
 	return 0;
 }
 
+/* "90d", "50G" or both, with a space, a comma or a bar between them. */
+static int parse_keep(const char *value, struct config_keep *keep, struct error *err)
+{
+	static const char between[] = " \t,|";
+	struct error ignored;
+	*keep = (struct config_keep){0};
+	if (strcmp(value, "0") == 0 || !*value)
+		return SUMI_OK;
+	for (const char *at = value + strspn(value, between); *at; at += strspn(at, between)) {
+		char word[32];
+		size_t n = strcspn(at, between);
+		snprintf(word, sizeof word, "%.*s", (int)n, at);
+		at += n;
+		bool size = n < sizeof word && strchr("KMGT", word[n - 1]);
+		int64_t *to = size ? &keep->bytes : &keep->age_ms;
+		int status = n >= sizeof word || *to ? SUMI_INVALID
+			     : size		     ? parse_size(word, to)
+						     : clock_parse_duration(word, to, &ignored);
+		if (status || *to <= 0)
+			return error_set(err, SUMI_INVALID,
+					 "'%.40s' is neither an age nor a size: write 90d, 50G, or "
+					 "both",
+					 value);
+	}
+	return SUMI_OK;
+}
+
 static int apply(struct config *config, const struct setting *s, const char *value,
 		 struct error *err)
 {
@@ -109,6 +140,8 @@ static int apply(struct config *config, const struct setting *s, const char *val
 		if (end == value || *end || *number < 0 || errno)
 			return error_set(err, SUMI_INVALID, "'%.40s' is not a whole number", value);
 		return SUMI_OK;
+	case KEEP:
+		return parse_keep(value, (struct config_keep *)(void *)number, err);
 	case SIZE:
 		if (parse_size(value, number))
 			return error_set(err, SUMI_INVALID,

@@ -28,6 +28,9 @@ struct config {
 	int64_t step_limit_ms;      /* longest time without progress; 0: derived from the work */
 	int64_t keep_done_ms;       /* finished jobs stay in Redis for so long … */
 	int64_t keep_done_count;    /* … and at most so many */
+	struct config_keep {
+		int64_t age_ms, bytes; /* 0: no limit */
+	} keep_results;		    /* results older than that, or beyond so much, are deleted */
 	int64_t reserve_bytes;      /* free disk below which nothing is claimed */
 	int64_t model_memory;       /* bytes that models may take on a device; 0: derived */
 	int64_t idle_unload_ms;     /* a model unused for so long leaves the device */

@@ -147,6 +147,31 @@ int files_read_regular(const char *path, size_t limit, char **data, size_t *size
 	return status;
 }
 
+int files_read_own(const char *path, size_t limit, char **data, size_t *size, struct error *err)
+{
+	struct stat st;
+	const char *wrong = NULL;
+	*data = NULL;
+	/* O_NONBLOCK: opening a pipe would wait for somebody who writes into it. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		int status = error_errno(err, "%s", path);
+		if (fd >= 0)
+			close(fd);
+		return status;
+	}
+	if (!S_ISREG(st.st_mode))
+		wrong = "is no plain file";
+	else if (st.st_uid != geteuid() && st.st_uid != 0)
+		wrong = "belongs to another user";
+	else if (st.st_mode & (S_IWGRP | S_IWOTH))
+		wrong = "can be written by others";
+	int status = wrong ? error_set(err, SUMI_PERM, "%s: %s", path, wrong)
+			   : read_open(fd, path, limit, data, size, err);
+	close(fd);
+	return status;
+}
+
 static int write_all(int fd, const char *data, size_t size)
 {
 	while (size > 0) {
@@ -194,7 +219,9 @@ static int write_through(const char *path, const void *data, size_t size, struct
 	return status;
 }
 
-int files_write_durable(const char *path, const void *data, size_t size, struct error *err)
+/* With the mode of the file, 0: as new files have it. */
+static int write_file(const char *path, const void *data, size_t size, mode_t mode,
+		      struct error *err)
 {
 	char temp[FILES_PATH_MAX], target[PATH_MAX];
 	struct stat st;
@@ -212,7 +239,7 @@ int files_write_durable(const char *path, const void *data, size_t size, struct 
 		return error_errno(err, "%s", path);
 	mode_t mask = umask(0);
 	umask(mask);
-	fchmod(fd, 0666 & ~mask);
+	fchmod(fd, mode ? mode : 0666 & ~mask);
 	if (write_all(fd, data, size) != 0 || fsync(fd) != 0) {
 		status = error_errno(err, "writing %s", path);
 		close(fd);
@@ -226,6 +253,19 @@ int files_write_durable(const char *path, const void *data, size_t size, struct 
 drop:
 	unlink(temp);
 	return status;
+}
+
+int files_write_durable(const char *path, const void *data, size_t size, struct error *err)
+{
+	return write_file(path, data, size, 0, err);
+}
+
+int files_write_own(const char *path, const void *data, size_t size, struct error *err)
+{
+	struct stat st;
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		remove(path); /* else it would be written through */
+	return write_file(path, data, size, 0600, err);
 }
 
 int files_make_dirs(const char *path, unsigned mode, struct error *err)
@@ -281,7 +321,23 @@ int files_state_dir(char out[FILES_PATH_MAX], struct error *err)
 			 err);
 }
 
+/* What stands in for a cache folder that cannot be written. */
+static struct {
+	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
+} redirected;
+
+int files_cache_redirect(const char *from, const char *to, struct error *err)
+{
+	int status = files_path(redirected.from, err, "%s", from);
+	return status ? status : files_path(redirected.to, err, "%s", to);
+}
+
 int files_cache_dir(char out[FILES_PATH_MAX], struct error *err)
 {
-	return known_dir(out, "SUMI_CACHE_DIR", "CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache", err);
+	int status =
+	    known_dir(out, "SUMI_CACHE_DIR", "CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache", err);
+	const char *found = status ? "" : out;
+	if (!redirected.to[0] || strcmp(redirected.from, found) != 0)
+		return status;
+	return files_path(out, err, "%s", redirected.to);
 }

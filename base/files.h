@@ -22,10 +22,19 @@ int files_open_regular(const char *path, int *fd, struct error *err);
 int files_read_regular(const char *path, size_t limit, char **data, size_t *size,
 		       struct error *err);
 
+/* The same for what is trusted without a further look, such as compiled programs: only a plain file
+ * (no link to one) that belongs to this user or root and that nobody else may write; SUMI_PERM for
+ * any other. */
+int files_read_own(const char *path, size_t limit, char **data, size_t *size, struct error *err);
+
 /* Writes path so that it is there whole or not at all, also after a power cut:
  * temp file beside it, fsync, rename, fsync of the folder. Into a device or a pipe it is
  * written as it is. */
 int files_write_durable(const char *path, const void *data, size_t size, struct error *err);
+
+/* The same for what files_read_own() shall read: nobody else may write it, and what stands there and
+ * is no plain file is replaced. */
+int files_write_own(const char *path, const void *data, size_t size, struct error *err);
 
 /* fsyncs the folder that holds path. */
 int files_sync_parent(const char *path, struct error *err);
@@ -48,5 +57,9 @@ int64_t files_free_space(const char *path);
  * with /sumi, or $HOME/.local/state/sumi and $HOME/.cache/sumi. The folder is not made. */
 int files_state_dir(char out[FILES_PATH_MAX], struct error *err);
 int files_cache_dir(char out[FILES_PATH_MAX], struct error *err);
+
+/* From now on files_cache_dir() says `to` in this process where it would say `from` ("": that there
+ * is none). */
+int files_cache_redirect(const char *from, const char *to, struct error *err);
 
 #endif

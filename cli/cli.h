@@ -92,6 +92,10 @@ int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error *err);
 /* The store, read only. */
 int cli_store(struct cli *cli, struct store **out, struct error *err);
 
+/* Ends the program, quietly as any filter ends, when standard output is a pipe that nobody reads
+ * any more. */
+void cli_check_reader(void);
+
 /* Prints a JSON document and a newline to stdout; releases it. */
 int cli_print_json(json_t *value);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "backends/backend.h"
+#include "cli/guarded.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
 #include "weights/packed.h"
@@ -44,25 +45,86 @@ static void examine_choice(struct examination *x, const struct device_info *info
 			find(x, LEVEL_BROKEN, "devices", "in sumi.conf: %s", err.text);
 }
 
+enum { DEVICES = 16 };
+
+/* What the process that looks at the devices tells: drivers may crash. */
+struct device_trial {
+	struct device_info info[DEVICES];
+	int count;   /* negative: a status, with its text in err */
+	int checked; /* devices that have been tried to an end */
+	struct error err;
+	struct device_health health;
+	struct error found[DEVICES]; /* of each device's own trial */
+};
+
+static int try_devices(void *context)
+{
+	struct device_trial *t = context;
+	t->count = device_list(t->info, DEVICES, &t->err);
+	device_health(&t->health);
+	t->checked = 0;
+	for (int i = 0; i < t->count && i < DEVICES; i++) {
+		struct device *d = NULL;
+		struct error *err = &t->found[i];
+		*err = (struct error){0};
+		if (device_open(t->info[i].selector, &d, err) == SUMI_OK)
+			device_check(d, err);
+		device_close(d);
+		t->checked++;
+	}
+	return guarded_again() ? EXIT_FAILED : EXIT_OK;
+}
+
+static void tell_device(struct examination *x, const struct device_trial *t, int i)
+{
+	const struct device_info *info = &t->info[i];
+	if (strncmp(info->selector, "opencl", 6) != 0 && !t->found[i].status)
+		return;
+	if (t->found[i].status)
+		find(x, LEVEL_BROKEN, "OpenCL", "%s: %s: %s", info->selector, info->name,
+		     t->found[i].text);
+	else
+		find(x, LEVEL_FINE, "OpenCL", "%s: %s (computes as it should)", info->selector,
+		     info->name);
+}
+
+static void tell_health(struct examination *x, const struct device_health *health)
+{
+	char cache[FILES_PATH_MAX];
+	if (health->missing[0])
+		find(x, LEVEL_WARNING, "OpenCL",
+		     "no device, so everything will be very slow: %s%s", health->missing,
+		     strstr(health->missing, "no OpenCL driver is installed")
+			 ? ". Install your GPU's driver, or for plain CPUs: apt-get install "
+			   "pocl-opencl-icd"
+			 : "");
+	if (health->set_aside)
+		find(x, LEVEL_WARNING, "cache",
+		     "compiled kernels were damaged: they are set aside and made anew");
+	if (health->cache[0])
+		find(x, LEVEL_WARNING, "cache", "%s", health->cache);
+	else if (files_cache_dir(cache, NULL) == SUMI_OK)
+		find(x, LEVEL_FINE, "cache", "%s: compiled kernels", cache);
+}
+
 static void examine_devices(struct examination *x)
 {
-	struct device_info info[16];
 	struct error err = {0};
-	int n = device_list(info, 16, &err), opencl = 0;
-	for (int i = 0; i < n && i < 16; i++)
-		if (strncmp(info[i].selector, "opencl", 6) == 0) {
-			opencl++;
-			find(x, LEVEL_FINE, "OpenCL", "%s: %s", info[i].selector, info[i].name);
-		}
-	if (n < 0)
-		find(x, LEVEL_BROKEN, "OpenCL", "%s", err.text);
-	else if (!opencl)
-		find(x, LEVEL_WARNING, "OpenCL",
-		     "no device: everything will be very slow. Install your GPU's driver, or for "
-		     "plain "
-		     "CPUs: apt-get install pocl-opencl-icd");
-	if (n > 0)
-		examine_choice(x, info, n < 16 ? n : 16);
+	struct device_trial *t = guarded_memory(sizeof *t);
+	int status = t ? guarded_call(try_devices, t, &err)
+		       : error_set(&err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; t && i < t->checked && i < DEVICES; i++)
+		tell_device(x, t, i);
+	if (status < 0)
+		find(x, LEVEL_BROKEN, "OpenCL", "%s%s%s",
+		     t && t->checked < t->count ? t->info[t->checked].selector : "",
+		     t && t->checked < t->count ? ": " : "", err.text);
+	else if (t->count < 0)
+		find(x, LEVEL_BROKEN, "OpenCL", "%s", t->err.text);
+	if (t && (t->count > 0 || status == SUMI_OK))
+		tell_health(x, &t->health);
+	if (t && t->count > 0)
+		examine_choice(x, t->info, t->count < DEVICES ? t->count : DEVICES);
 }
 
 static void examine_places(struct examination *x)

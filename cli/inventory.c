@@ -4,6 +4,7 @@
 
 #include "backends/backend.h"
 #include "cli/entry.h"
+#include "cli/guarded.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
 
@@ -48,13 +49,16 @@ static int run_models(struct cli *cli)
 	return EXIT_OK;
 }
 
-static int run_devices(struct cli *cli)
+/* In a process of its own; the exit status. */
+static int list_devices(void *context)
 {
+	struct cli *cli = context;
 	struct error err = {0};
 	static struct device_info info[DEVICES];
 	int n = device_list(info, DEVICES, &err);
 	if (n < 0)
 		return cli_error(cli, &err);
+	guarded_warn(NULL, NULL);
 	json_t *rows = json_array();
 	for (int i = 0; i < n && i < DEVICES; i++) {
 		const struct device_info *d = &info[i];
@@ -72,6 +76,13 @@ static int run_devices(struct cli *cli)
 		cli_print_json(json_incref(rows));
 	json_decref(rows);
 	return EXIT_OK;
+}
+
+static int run_devices(struct cli *cli)
+{
+	struct error err = {0};
+	int status = guarded_call(list_devices, cli, &err);
+	return status < 0 ? cli_error(cli, &err) : status;
 }
 
 static json_t *workers_json(struct queue *queue, struct error *err)

@@ -1,12 +1,13 @@
 /* sumi dead-letters: what the queue could not take, and jobs that it has put aside. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "cli/entry.h"
 #include "cli/verbs.h"
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 10000 };
+enum { TERMINAL_LIMIT = 50, LIMIT_MAX = 100000 };
 
 static json_t *letter_json(const struct queue_dead_letter *letter)
 {
@@ -34,12 +35,16 @@ static int run_dead_letters(struct cli *cli)
 	struct queue *queue = NULL;
 	struct queue_dead_letter *letters = NULL;
 	size_t count = 0;
-	long limit = LIMIT_DEFAULT;
+	struct queue_stats stats = {0};
+	/* A person reads a page; a program wants all of it. */
+	long limit = isatty(STDOUT_FILENO) ? TERMINAL_LIMIT : LIMIT_MAX;
 	int status = cli_number(cli, "limit", 1, LIMIT_MAX, &limit, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
 		status = queue_dead_letters(queue, (size_t)limit, &letters, &count, &err);
+	if (!status && count == (size_t)limit)
+		status = queue_stats(queue, &stats, &err);
 	queue_close(queue);
 	if (status)
 		return cli_error(cli, &err);
@@ -53,13 +58,16 @@ static int run_dead_letters(struct cli *cli)
 		cli_print_json(json_incref(rows));
 	else if (count == 0 && !cli->quiet)
 		fprintf(stderr, "nothing there\n");
+	if (stats.dead_letters > (int64_t)count && !cli->quiet)
+		fprintf(stderr, "%zu of %lld shown; --limit %lld shows all\n", count,
+			(long long)stats.dead_letters, (long long)stats.dead_letters);
 	json_decref(rows);
 	queue_dead_letters_free(letters, count);
 	return EXIT_OK;
 }
 
 static const struct cli_option dead_letters_options[] = {
-    {"limit", 'l', "N", "at most so many (50)"}, {NULL, 0, NULL, NULL}};
+    {"limit", 'l', "N", "at most so many (50 on a terminal, else all)"}, {NULL, 0, NULL, NULL}};
 
 const struct verb verb_dead_letters = {
     .name = "dead-letters",

@@ -1,8 +1,11 @@
 /* sumi: the program that a person types. */
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/cli.h"
@@ -76,6 +79,16 @@ int cli_store(struct cli *cli, struct store **out, struct error *err)
 	return store_open(&options, out, err);
 }
 
+void cli_check_reader(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	if (poll(&out, 1, 0) <= 0 || !(out.revents & POLLERR))
+		return;
+	/* The queue's connection has told the system to leave the signal out. */
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+}
+
 int cli_print_json(json_t *value)
 {
 	char *text = json_text(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
@@ -132,6 +145,7 @@ int main(int argc, char **argv)
 	}
 	int code = run_verb(&cli, argc - 2, argv + 2);
 	json_decref(cli.fields);
+	cli_check_reader();
 	/* A listing that is cut off by a full disk is no listing. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "sumi: standard output: %s\n", strerror(errno));

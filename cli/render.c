@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/guarded.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
@@ -20,6 +21,7 @@ struct render {
 	struct cli *cli;
 	struct job job;
 	const char *output;
+	char folder[FILES_PATH_MAX]; /* of the pack */
 	struct device *device;
 	struct pack *pack;
 	int64_t start_us;
@@ -158,28 +160,45 @@ static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *
 	return status;
 }
 
-static int render_all(struct render *r, struct error *err)
+/* Everything that can be known before a device is opened. */
+static int prepare(struct render *r, struct error *err)
 {
-	char folder[FILES_PATH_MAX];
 	struct pack_info info;
-	int status = find_pack(r, folder, err);
-	if (status || (status = pack_info_read_plain(folder, &info, err)))
+	int status = find_pack(r, r->folder, err);
+	if (status || (status = pack_info_read_plain(r->folder, &info, err)))
 		return status;
 	if (info.note[0] && !r->cli->quiet)
 		fprintf(stderr, "sumi: warning: model %s: %s\n", info.name, info.note);
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);
-	if (status)
-		return status;
 	const struct config *config = &r->cli->config;
 	packed_configure(config->weight_cache_dir, (uint64_t)config->weight_cache_bytes);
-	if ((status = device_open(cli_value(r->cli, "device"), &r->device, err)) ||
-	    (status = pack_open(r->device, folder, &r->pack, err)))
-		return status;
+	return status;
+}
+
+static int render_all(struct render *r, struct error *err)
+{
+	const char *selector = cli_value(r->cli, "device");
+	int status = device_open(selector, &r->device, err);
+	guarded_warn(r->device, selector);
+	if (!status)
+		status = pack_open(r->device, r->folder, &r->pack, err);
 	r->start_us = clock_mono_us();
 	for (int k = 0; k < (int)r->job.n && !status; k++)
 		status = render_variant(r, k, err);
+	pack_close(r->pack);
+	device_close(r->device);
 	return status;
+}
+
+/* In a process of its own; the exit status. */
+static int render_guarded(void *context)
+{
+	struct render *r = context;
+	struct error err = {0};
+	if (!render_all(r, &err))
+		return EXIT_OK;
+	return guarded_again() ? EXIT_FAILED : cli_error(r->cli, &err);
 }
 
 static int run_render(struct cli *cli)
@@ -192,12 +211,10 @@ static int run_render(struct cli *cli)
 	else if (*r.output && cli_is_folder(r.output))
 		status = error_set(&err, SUMI_INVALID, "-o %s is a folder: name a file in it",
 				   r.output);
-	else if (!(status = output_check(cli, &err)))
-		status = render_all(&r, &err);
-	pack_close(r.pack);
-	device_close(r.device);
+	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err)))
+		status = guarded_call(render_guarded, &r, &err);
 	job_clear(&r.job);
-	return status ? cli_error(cli, &err) : EXIT_OK;
+	return status < 0 ? cli_error(cli, &err) : status;
 }
 
 const struct verb verb_render = {

@@ -5,10 +5,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/each.h"
 #include "cli/entry.h"
 #include "cli/follow.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+
+#define ALIVE_STATES                                                                               \
+	(SELECT_STATE(READY) | SELECT_STATE(DELAYED) | SELECT_STATE(BLOCKED) | SELECT_STATE(RUNNING))
 
 /* The worst of several exit codes: a failed job counts more than a fine one. */
 static int worse(int a, int b)
@@ -79,23 +83,31 @@ static int run_watch(struct cli *cli)
 	return wait_or_watch(cli, true);
 }
 
+/* -o of fetch, and what came of it so far. */
+static int fetch_one(struct each *e, const char *id, struct error *err)
+{
+	return fetch_files(e->cli, id, cli_value(e->cli, "output"), e->rows, err);
+}
+
 static int run_fetch(struct cli *cli)
 {
+	static const struct each_rule rule = {
+	    .select = {.sources = SELECT_QUEUE | SELECT_STORE,
+		       .states = SELECT_STATE(DONE) | SELECT_STATE(FAILED) | SELECT_STATE(CANCELLED),
+		       .unasked = SELECT_STATE(DONE)},
+	    .store = true,
+	    .mode = STORE_READ,
+	    .act = fetch_one};
 	struct error err = {0};
-	json_t *paths = json_array();
 	const char *output = cli_value(cli, "output");
+	bool one = cli->arg_count == 1 && strcmp(cli->args[0], "-") != 0;
 	int status = output_check(cli, &err);
-	if (!status && cli->arg_count > 1 && output && !cli_is_folder(output))
+	if (!status && !one && output && !cli_is_folder(output))
 		status = error_set(
 		    &err, SUMI_INVALID,
 		    "the files of several jobs need a folder: -o %s is none (a new one ends in /)",
 		    output);
-	for (int i = 0; i < cli->arg_count && !status; i++)
-		status = fetch_files(cli, cli->args[i], output, paths, &err);
-	if (!status && cli->json)
-		cli_print_json(json_incref(paths));
-	json_decref(paths);
-	return status ? cli_error(cli, &err) : EXIT_OK;
+	return status ? cli_error(cli, &err) : each_selected(cli, &rule, NULL);
 }
 
 /* xdg-open, so that the desktop's own viewer shows it. */
@@ -135,75 +147,59 @@ static int run_open(struct cli *cli)
 	return status ? cli_error(cli, &err) : EXIT_OK;
 }
 
-static int cancel_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
-		      struct error *err)
+static int cancel_one(struct each *e, const char *id, struct error *err)
 {
 	static const char *const words[] = {
 	    [QUEUE_CANCELLED] = "cancelled",
 	    [QUEUE_CANCELLING] = "cancelling",
-	    [QUEUE_CANCEL_TOO_LATE] = "too late",
 	};
 	enum queue_cancel_result result;
 	char last[JOB_ID_SIZE];
-	int status = queue_cancel_series(queue, id, &result, last, err);
+	int status = queue_cancel_series(e->queue, id, &result, last, err);
+	if (!status && result == QUEUE_CANCEL_TOO_LATE)
+		status = error_set(err, SUMI_INVALID, "%s has ended already", id);
 	if (status)
 		return status;
-	if (result == QUEUE_CANCEL_TOO_LATE)
-		return error_set(err, SUMI_INVALID, "%s has ended already", id);
-	json_array_append_new(rows, json_pack("{s:s, s:s, s:s*}", "id", id, "state", words[result],
-					      "series_ends_with", *last ? last : NULL));
-	if (!cli->json && !cli->quiet && *last)
-		printf("%s %s: its series ends with %s\n", id, words[result], last);
-	else if (!cli->json && !cli->quiet)
-		printf("%s %s\n", id, words[result]);
+	each_tell(e, id, words[result],
+		  *last ? json_pack("{s:s}", "series_ends_with", last) : NULL);
+	if (*last && !e->cli->json && !e->cli->quiet)
+		printf("%s: with it its series ends\n", last);
 	return SUMI_OK;
 }
 
-static int retry_one(struct cli *cli, struct queue *queue, const char *id, json_t *rows,
-		     struct error *err)
+static int retry_one(struct each *e, const char *id, struct error *err)
 {
 	struct queue_entry entry;
-	int status = queue_retry(queue, id, err);
+	int status = queue_retry(e->queue, id, err);
 	if (!status)
-		status = queue_get(queue, id, &entry, err);
+		status = queue_get(e->queue, id, &entry, err);
 	if (status)
 		return status;
-	const char *state = job_state_word(entry.state);
+	each_tell(e, id, job_state_word(entry.state), NULL);
 	queue_entry_clear(&entry);
-	json_array_append_new(rows, json_pack("{s:s, s:s}", "id", id, "state", state));
-	if (!cli->json && !cli->quiet)
-		printf("%s %s\n", id, state);
 	return SUMI_OK;
-}
-
-static int for_each(struct cli *cli, int (*act)(struct cli *, struct queue *, const char *,
-						json_t *, struct error *))
-{
-	struct error err = {0};
-	struct queue *queue;
-	int code = EXIT_OK, status = cli_queue(cli, &queue, &err);
-	if (status)
-		return cli_error(cli, &err);
-	json_t *rows = json_array();
-	/* Each stands for itself: one that is too late does not save the others. */
-	for (int i = 0; i < cli->arg_count; i++)
-		if (act(cli, queue, cli->args[i], rows, &err))
-			code = worse(code, cli_error(cli, &err));
-	if (cli->json)
-		cli_print_json(json_incref(rows));
-	json_decref(rows);
-	queue_close(queue);
-	return code;
 }
 
 static int run_cancel(struct cli *cli)
 {
-	return for_each(cli, cancel_one);
+	static const struct each_rule rule = {
+	    .select = {.sources = SELECT_QUEUE, .states = ALIVE_STATES, .unasked = ALIVE_STATES},
+	    .queue = true,
+	    .act = cancel_one};
+	return each_selected(cli, &rule, NULL);
 }
 
+/* Delayed jobs have a time that somebody chose: they are due now only where that is said. */
 static int run_retry(struct cli *cli)
 {
-	return for_each(cli, retry_one);
+	static const struct each_rule rule = {
+	    .select = {.sources = SELECT_QUEUE,
+		       .states = SELECT_STATE(FAILED) | SELECT_STATE(CANCELLED) |
+				 SELECT_STATE(DELAYED),
+		       .unasked = SELECT_STATE(FAILED) | SELECT_STATE(CANCELLED)},
+	    .queue = true,
+	    .act = retry_one};
+	return each_selected(cli, &rule, NULL);
 }
 
 static int pause_or_resume(struct cli *cli, bool pause)
@@ -240,7 +236,11 @@ static const struct cli_option wait_options[] = {
     {"timeout", 't', "TIME", "give up after so long: 90s, 15m"}, {NULL, 0, NULL, NULL}};
 
 static const struct cli_option fetch_options[] = {
-    {"output", 'o', "FILE|DIR|-", "where to (default: the present folder)"}, {NULL, 0, NULL, NULL}};
+    {"output", 'o', "FILE|DIR|-", "where to (default: the present folder)"},
+    SELECT_OPTIONS,
+    {NULL, 0, NULL, NULL}};
+
+static const struct cli_option select_options[] = {SELECT_OPTIONS, {NULL, 0, NULL, NULL}};
 
 const struct verb verb_watch = {.name = "watch",
 				.arguments = "ID…",
@@ -259,10 +259,9 @@ const struct verb verb_wait = {.name = "wait",
 			       .run = run_wait};
 
 const struct verb verb_fetch = {.name = "fetch",
-				.arguments = "ID… [-o FILE|DIR|-]",
+				.arguments = SELECT_ARGUMENTS " [-o FILE|DIR|-]",
 				.summary = "save the results of finished jobs",
 				.options = fetch_options,
-				.min_args = 1,
 				.max_args = -1,
 				.run = run_fetch};
 
@@ -274,17 +273,17 @@ const struct verb verb_open = {.name = "open",
 			       .run = run_open};
 
 const struct verb verb_cancel = {.name = "cancel",
-				 .arguments = "ID…",
+				 .arguments = SELECT_ARGUMENTS,
 				 .summary =
 				     "stop jobs: waiting ones at once, running ones within a step",
-				 .min_args = 1,
+				 .options = select_options,
 				 .max_args = -1,
 				 .run = run_cancel};
 
 const struct verb verb_retry = {.name = "retry",
-				.arguments = "ID…",
+				.arguments = SELECT_ARGUMENTS,
 				.summary = "run failed or cancelled jobs again; delayed ones now",
-				.min_args = 1,
+				.options = select_options,
 				.max_args = -1,
 				.run = run_retry};
 

@@ -20,6 +20,9 @@
 	X(open)                                                                                    \
 	X(cancel)                                                                                  \
 	X(retry)                                                                                   \
+	X(delete)                                                                                  \
+	X(star)                                                                                    \
+	X(unstar)                                                                                  \
 	X(dead_letters)                                                                            \
 	X(again)                                                                                   \
 	X(pause)                                                                                   \

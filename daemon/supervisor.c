@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/children.h"
+#include "daemon/keep.h"
 #include "daemon/notify.h"
 #include "daemon/settle.h"
 #include "queue/private_redis.h"
@@ -46,6 +47,7 @@ struct supervisor {
 	struct store *store;
 	struct children children;
 	struct notifier *notifier;
+	struct keeper keeper;
 	bool draining;
 	bool drained_before; /* when Redis was started */
 	int64_t next_reap, next_settle, next_trim, next_collect, next_redis;
@@ -201,6 +203,8 @@ static void reload(struct supervisor *s)
 	s->config.lease_ms = fresh.lease_ms;
 	s->config.keep_done_ms = fresh.keep_done_ms;
 	s->config.keep_done_count = fresh.keep_done_count;
+	s->config.keep_results = fresh.keep_results;
+	s->keeper.next = 0;
 	log_info("reload", "file=%s", fresh.file);
 	children_restart(&s->children);
 }
@@ -334,6 +338,7 @@ static void clockwork(struct supervisor *s, int64_t now)
 		trim(s);
 		fill_ballast(s);
 	}
+	keep_results(&s->keeper, &s->config.keep_results, s->store, s->queue, now);
 	if (now >= s->next_collect) {
 		s->next_collect = now + COLLECT_MS;
 		collect(s, ORPHAN_AGE_MS);

@@ -25,6 +25,7 @@
 	X(PAUSE, "pause.lua", 1)                                                                   \
 	X(REAP, "reap.lua", 1)                                                                     \
 	X(TRIM, "trim.lua", 1)                                                                     \
+	X(FORGET, "forget.lua", 1)                                                                 \
 	X(WORKER, "worker.lua", 1)
 
 enum queue_script {

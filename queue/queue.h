@@ -81,6 +81,10 @@ int queue_cancel_series(struct queue *queue, const char *id, enum queue_cancel_r
  * states, SUMI_NOTFOUND. */
 int queue_retry(struct queue *queue, const char *id, struct error *err);
 
+/* Forgets a job that has ended, as queue_trim() does with old ones: its id stays taken. SUMI_BUSY
+ * for one that has not ended, or whose next occurrence is not made yet; SUMI_NOTFOUND. */
+int queue_forget(struct queue *queue, const char *id, struct error *err);
+
 /* Paused: nothing is claimed; what runs goes on. */
 int queue_pause(struct queue *queue, const char *reason, struct error *err);
 int queue_resume(struct queue *queue, struct error *err);

@@ -88,6 +88,24 @@ int queue_retry(struct queue *queue, const char *id, struct error *err)
 	return status;
 }
 
+int queue_forget(struct queue *queue, const char *id, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	command_script(&command, queue, SCRIPT_FORGET);
+	command_text(&command, id);
+	int status = script_call(queue, SCRIPT_FORGET, &command, &reply, err);
+	command_free(&command);
+	if (status)
+		return status;
+	if (reply_is(reply, "missing"))
+		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
+	else if (!reply_is(reply, "ok"))
+		status = error_set(err, SUMI_BUSY, "job %.64s is %s", id, reply_text(reply));
+	freeReplyObject(reply);
+	return status;
+}
+
 static int set_paused(struct queue *queue, const char *op, const char *reason, struct error *err)
 {
 	redisReply *reply = NULL;

@@ -163,15 +163,17 @@ static int look_up(struct store *s, const struct store_artifact *a, int64_t key,
 	return status;
 }
 
-/* Removes a file unless a row needs it. Inside a transaction. */
-static int drop_unnamed(struct store *s, const char *sha256, const char *path, struct error *err)
+int store_drop_unnamed(struct store *s, const char *sha256, const char *path, bool *gone,
+		       struct error *err)
 {
 	int64_t named = 0;
+	*gone = false;
 	int status =
 	    db_int(s, &named, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?", T(sha256));
-	if (!status && !named && unlink(path) != 0 && errno != ENOENT)
-		status = error_errno(err, "%s", path);
-	return status;
+	if (status || named)
+		return status;
+	*gone = unlink(path) == 0;
+	return *gone || errno == ENOENT ? SUMI_OK : error_errno(err, "%s", path);
 }
 
 /* Inside a transaction, which keeps store_collect() away. *missing: the file is gone. */
@@ -179,7 +181,7 @@ static int put_row(struct store *s, const struct store_artifact *a, const char *
 		   enum store_put *outcome, bool *missing, struct error *err)
 {
 	int64_t key, id, settled = 0;
-	bool same = false, visible = false;
+	bool same = false, visible = false, gone;
 	*missing = false;
 	int status = store_job_key(s, a->job, &key, err);
 	if (!status)
@@ -194,7 +196,7 @@ static int put_row(struct store *s, const struct store_artifact *a, const char *
 	*outcome = id == 0 ? STORE_PUT_NEW : same ? STORE_PUT_SAME : STORE_PUT_REPLACED;
 	if (*outcome != STORE_PUT_SAME && (visible || settled)) {
 		*outcome = STORE_PUT_SUPERSEDED;
-		return drop_unnamed(s, a->sha256, path, err);
+		return store_drop_unnamed(s, a->sha256, path, &gone, err);
 	}
 	if (!file_stands(path, a->bytes)) {
 		*missing = true;

@@ -1,6 +1,6 @@
 /* The history: one line of JSON for every job that became visible, in a file a month. It is
  * what a lost database is made from again; a job that stands in it twice counts as it stands
- * last. */
+ * last, and {"deleted": ID} takes out what stands before. */
 #include "storage/internal.h"
 
 #include <dirent.h>
@@ -102,6 +102,17 @@ int store_history_add(struct store *s, const char *id, struct error *err)
 	return status;
 }
 
+int store_history_forget(struct store *s, const char *id, int64_t finished, struct error *err)
+{
+	char when[CLOCK_TEXT_SIZE], path[FILES_PATH_MAX], line[STORE_ID_MAX + 32];
+	int64_t now = clock_wall_ms();
+	/* Behind the job's own line, also where the clock went back. */
+	clock_text(now > finished ? now : finished, when);
+	snprintf(line, sizeof line, "{\"deleted\":\"%.*s\"}", STORE_ID_MAX, id);
+	int status = files_path(path, err, "%s/history/%.7s.jsonl", s->dir, when);
+	return status ? status : append_line(path, line, err);
+}
+
 /* ---- reading ---- */
 
 static int replay_tags(const json_t *object, struct store_job *job, struct error *err)
@@ -163,6 +174,12 @@ static int replay_line(struct store *s, const char *line, size_t size, const cha
 	int status = json_read_text(line, size, where, &root, err);
 	if (status)
 		return status;
+	const char *deleted = json_string_value(json_object_get(root, "deleted"));
+	if (deleted) {
+		status = store_job_delete(s, deleted, err);
+		json_decref(root);
+		return status;
+	}
 	const json_t *object = json_object_get(root, "job");
 	status = store_columns_from_json(store_job_columns, object, where, &job, err);
 	if (!status)

@@ -80,6 +80,7 @@ struct store_column {
 		KIND_TEXT,   /* char * */
 		KIND_JSON,   /* char *, an object in JSON */
 		KIND_INT,    /* int */
+		KIND_FLAG,   /* bool; in JSON only where it is true */
 		KIND_BYTES,  /* int64_t */
 		KIND_TIME,   /* int64_t, ISO 8601 in JSON */
 		KIND_REAL,   /* double */
@@ -130,7 +131,16 @@ int store_job_insert(struct store *s, const struct store_job *job, const char *p
 /* Deletes a job's rows, if there are any. Inside a transaction. */
 int store_job_delete(struct store *s, const char *id, struct error *err);
 
+/* Reads rows of id, token, time to their end and finalises the statement. The caller frees *list
+ * with store_pending_free(). */
+int store_read_pending(struct store *s, sqlite3_stmt *statement, struct store_pending **list,
+		       size_t *count, struct error *err);
+
 /* ---- artifacts.c ---- */
+
+/* Removes a file unless a row needs it. Inside a transaction. *gone: it was there and is not. */
+int store_drop_unnamed(struct store *s, const char *sha256, const char *path, bool *gone,
+		       struct error *err);
 
 int store_artifact_path(const struct store *s, const char *sha256, const char *format,
 			char out[FILES_PATH_MAX], struct error *err);
@@ -147,6 +157,8 @@ void store_job_select(char out[STORE_SQL_SIZE], const char *rest);
 
 /* Appends the job as it will stand when it is visible. Durable when it returns. */
 int store_history_add(struct store *s, const char *id, struct error *err);
+/* Appends that a job, which ended at that time, was deleted. Durable when it returns. */
+int store_history_forget(struct store *s, const char *id, int64_t finished, struct error *err);
 /* Enters all jobs of DIR/history into an empty database, inside a transaction of its own.
  * Lines that cannot be read are reported and left out. */
 int store_history_replay(struct store *s, struct store_report *report, struct error *err);

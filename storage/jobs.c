@@ -375,24 +375,17 @@ int store_job_ended(struct store *s, const char *id, const char *state, const ch
 
 /* ---- what waits for the queue ---- */
 
-int store_pending(struct store *s, struct store_pending **list, size_t *count, struct error *err)
+int store_read_pending(struct store *s, sqlite3_stmt *statement, struct store_pending **list,
+		       size_t *count, struct error *err)
 {
-	sqlite3_stmt *statement;
 	bool row;
+	int status;
 	*list = NULL;
 	*count = 0;
-	int status =
-	    db_query_values(s, &statement, err,
-			    "SELECT id, token, finished FROM jobs WHERE publish = 'stored' "
-			    "ORDER BY finished",
-			    NULL, 0);
-	if (status)
-		return status;
 	while (!(status = db_step(s, statement, &row, err)) && row) {
 		struct store_pending *grown = store_grow(*list, *count, sizeof **list);
 		if (!grown) {
-			status =
-			    error_set(err, SUMI_NOMEM, "no memory for %zu pending jobs", *count);
+			status = error_set(err, SUMI_NOMEM, "no memory for %zu jobs", *count);
 			break;
 		}
 		*list = grown;
@@ -413,6 +406,19 @@ int store_pending(struct store *s, struct store_pending **list, size_t *count, s
 		*count = 0;
 	}
 	return status;
+}
+
+int store_pending(struct store *s, struct store_pending **list, size_t *count, struct error *err)
+{
+	sqlite3_stmt *statement;
+	*list = NULL;
+	*count = 0;
+	int status =
+	    db_query_values(s, &statement, err,
+			    "SELECT id, token, finished FROM jobs WHERE publish = 'stored' "
+			    "ORDER BY finished",
+			    NULL, 0);
+	return status ? status : store_read_pending(s, statement, list, count, err);
 }
 
 void store_pending_free(struct store_pending *list, size_t count)

@@ -33,6 +33,7 @@ const struct store_column store_job_columns[] = {
     COLUMN(store_job, TIME, created),
     COLUMN(store_job, TIME, started),
     COLUMN(store_job, TIME, finished),
+    COLUMN(store_job, FLAG, starred),
     {NULL, 0, 0},
 };
 
@@ -114,6 +115,9 @@ int store_read_columns(sqlite3_stmt *statement, int first, const struct store_co
 		case KIND_INT:
 			*(int *)at = sqlite3_column_int(statement, first);
 			break;
+		case KIND_FLAG:
+			*(bool *)at = sqlite3_column_int(statement, first) != 0;
+			break;
 		case KIND_BYTES:
 		case KIND_TIME:
 			*(int64_t *)at = sqlite3_column_int64(statement, first);
@@ -150,6 +154,8 @@ struct db_value store_column_value(const struct store_column *column, const void
 		return T(*(char *const *)at);
 	case KIND_INT:
 		return I(*(const int *)at);
+	case KIND_FLAG:
+		return I(*(const bool *)at);
 	case KIND_BYTES:
 	case KIND_TIME:
 		return I(*(const int64_t *)at);
@@ -217,6 +223,8 @@ static json_t *column_json(const struct store_column *c, const void *row)
 		return text ? json_loads(text, 0, NULL) : NULL;
 	case KIND_INT:
 		return json_integer(*(const int *)at);
+	case KIND_FLAG:
+		return *(const bool *)at ? json_true() : NULL;
 	case KIND_BYTES:
 		return json_integer((json_int_t) * (const int64_t *)at);
 	case KIND_TIME:
@@ -270,6 +278,9 @@ static int column_from_json(const struct store_column *c, const json_t *object, 
 		status = json_want_int(object, where, c->name, INT32_MIN, INT32_MAX, &number, err);
 		*(int *)at = (int)number;
 		return status;
+	case KIND_FLAG:
+		*(bool *)at = json_is_true(json_object_get(object, c->name));
+		return SUMI_OK;
 	case KIND_BYTES:
 		return json_want_int(object, where, c->name, 0, INT64_MAX, at, err);
 	case KIND_TIME:

@@ -294,6 +294,8 @@ static int build_page(struct store *s, const struct store_filter *f, const char 
 	}
 	if (!f->all)
 		add(q, " AND j.publish = 'visible'");
+	if (f->starred)
+		add(q, " AND j.starred = 1");
 	int64_t below = f->before ? f->before : INT64_MAX;
 	if (f->until && key_of_time(f->until) < below)
 		below = key_of_time(f->until);
@@ -385,6 +387,25 @@ int store_attempts(struct store *s, const char *job, struct store_attempt **list
 		*count = 0;
 	}
 	return status;
+}
+
+int store_shows(struct store *s, const char *id, bool *visible, struct error *err)
+{
+	int64_t found = 0;
+	int status = db_int(s, &found, err, "SELECT publish = 'visible' FROM jobs WHERE id = ?",
+			    T(id));
+	*visible = found;
+	return status;
+}
+
+int store_count_jobs(struct store *s, const char *state, int64_t *count, struct error *err)
+{
+	*count = 0;
+	return state ? db_int(s, count, err,
+			      "SELECT count(*) FROM jobs WHERE publish = 'visible' AND state = ?",
+			      T(state))
+		     : db_int_values(s, count, err,
+				     "SELECT count(*) FROM jobs WHERE publish = 'visible'", NULL, 0);
 }
 
 int store_count(struct store *s, struct store_counts *counts, struct error *err)

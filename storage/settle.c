@@ -55,35 +55,11 @@ int store_job_settle(struct store *s, const char *id, uint64_t ours, bool winner
 int store_unsettled(struct store *s, struct store_pending **list, size_t *count, struct error *err)
 {
 	sqlite3_stmt *statement;
-	bool row;
 	*list = NULL;
 	*count = 0;
 	int status = db_query_values(s, &statement, err,
 				     "SELECT id, token, created FROM jobs WHERE publish = 'none' "
 				     "ORDER BY created",
 				     NULL, 0);
-	if (status)
-		return status;
-	while (!(status = db_step(s, statement, &row, err)) && row) {
-		struct store_pending *grown = store_grow(*list, *count, sizeof **list);
-		if (!grown) {
-			status = error_set(err, SUMI_NOMEM, "no memory for %zu jobs", *count);
-			break;
-		}
-		*list = grown;
-		struct store_pending *p = &grown[(*count)++];
-		p->finished = sqlite3_column_int64(statement, 2);
-		if ((status = store_set_text(
-			 &p->id, (const char *)sqlite3_column_text(statement, 0), err)) ||
-		    (status = store_set_text(&p->token,
-					     (const char *)sqlite3_column_text(statement, 1), err)))
-			break;
-	}
-	sqlite3_finalize(statement);
-	if (status) {
-		store_pending_free(*list, *count);
-		*list = NULL;
-		*count = 0;
-	}
-	return status;
+	return status ? status : store_read_pending(s, statement, list, count, err);
 }

@@ -14,7 +14,7 @@
  *     store_job_visible       listings show it
  *
  * After a crash store_pending() names the jobs that stand between the last two. Crash points
- * (base/crashpoint.h), in this order: temp_written, temp_synced, renamed, folder_synced,
+ * (base/crashpoint.h), in this order (those of deleting stand in keep.c): temp_written, temp_synced, renamed, folder_synced,
  * artifact_row, job_stored, history_written, job_visible.
  *
  * A struct store is one connection: one thread at a time, never carried over fork. Texts are
@@ -82,7 +82,8 @@ struct store_job {
 	int attempts;  /* read only: rows of attempts */
 	int artifacts; /* read only: results that stand in the store */
 	int64_t created, started, finished;
-	int64_t key; /* read only: place in the order of listings, newest highest */
+	bool starred; /* read only: store_star() sets it */
+	int64_t key;  /* read only: place in the order of listings, newest highest */
 };
 void store_job_free(struct store_job *job); /* what it holds, not job itself */
 
@@ -188,6 +189,7 @@ struct store_filter {
 	int64_t since, until; /* created, since ≤ t < until; 0: open */
 	int64_t before;       /* key of the last row of the page before; 0: the first page */
 	int limit;            /* rows, 0: 50; at most STORE_PAGE_MAX */
+	bool starred;         /* only starred ones */
 	bool all;             /* also what is not visible (running, waiting for the queue) */
 };
 
@@ -214,6 +216,11 @@ void store_artifacts_free(struct store_artifact *list, size_t count);
 int store_attempts(struct store *s, const char *job, struct store_attempt **list, size_t *count,
 		   struct error *err);
 void store_attempts_free(struct store_attempt *list, size_t count);
+
+/* Whether listings show a job; false for one that is not there. */
+int store_shows(struct store *s, const char *id, bool *visible, struct error *err);
+/* How many they show, in one state or (NULL) in all. */
+int store_count_jobs(struct store *s, const char *state, int64_t *count, struct error *err);
 
 struct store_counts {
 	int64_t done, failed, cancelled; /* visible jobs */

@@ -17,6 +17,8 @@
  * loads at a ragged end need no special case. The bytes' values are arbitrary. */
 #define CL_BUFFER_SLACK 64
 
+#define CL_LAUNCHES 4096
+
 struct buffer {
 	struct buffer_head head; /* first */
 	cl_mem mem;
@@ -65,6 +67,7 @@ struct cl_device {
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
+	uint64_t launched[CL_LAUNCHES]; /* what has run already, see launch.c; a hash table */
 };
 
 static inline struct cl_device *cl_device_of(struct device *d)

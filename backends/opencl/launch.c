@@ -1,4 +1,5 @@
 /* Kernel launches, and OpenCL's error codes as words. */
+#include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 
 /* clang-format off */
@@ -62,6 +63,26 @@ int cl_kernel_items(const struct cl_device *d, cl_kernel kernel, size_t *items, 
 	return code ? fail_kernel(err, "clGetKernelWorkGroupInfo", kernel, code) : SUMI_OK;
 }
 
+/* Whether this kernel has not run in these sizes before: then a driver may compile or load it only
+ * now. A full table says no: there are a few hundred in practice. */
+static bool is_first(struct cl_device *d, cl_kernel kernel, const struct cl_range *range)
+{
+	uint64_t key = (uint64_t)(uintptr_t)kernel;
+	for (int i = 0; i < range->dims; i++)
+		key = (key ^ range->global[i]) * 0x9E3779B97F4A7C15u ^ range->local[i] ^ key >> 29;
+	key += !key;
+	for (size_t i = 0; i < CL_LAUNCHES; i++) {
+		uint64_t *slot = &d->launched[(key + i) % CL_LAUNCHES];
+		if (*slot == key)
+			return false;
+		if (*slot == 0) {
+			*slot = key;
+			return true;
+		}
+	}
+	return false;
+}
+
 int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *range,
 	      const struct cl_arg *args, int count, struct error *err)
 {
@@ -76,6 +97,8 @@ int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *rang
 			return status ? error_prefix(err, "argument %d", i) : status;
 		}
 	}
+	if (is_first(d, kernel, range))
+		cl_cache_enter();
 	cl_int code =
 	    clEnqueueNDRangeKernel(d->queue, kernel, (cl_uint)range->dims, NULL, range->global,
 				   range->local[0] ? range->local : NULL, 0, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 
 static void list_push(struct buffer **list, struct buffer *b)
@@ -234,6 +235,7 @@ int cl_buffer_write(struct cl_device *d, struct buffer *b, size_t offset, const 
 		return status;
 	cl_int code =
 	    clEnqueueWriteBuffer(d->queue, b->mem, CL_TRUE, offset, bytes, data, 0, NULL, NULL);
+	cl_cache_leave(); /* the queue is in order: what was enqueued before has run */
 	return code ? cl_fail(err, "clEnqueueWriteBuffer", d->base.info.name, code) : SUMI_OK;
 }
 
@@ -245,6 +247,7 @@ int cl_buffer_read(struct cl_device *d, const struct buffer *b, size_t offset, v
 		return status;
 	cl_int code =
 	    clEnqueueReadBuffer(d->queue, b->mem, CL_TRUE, offset, bytes, data, 0, NULL, NULL);
+	cl_cache_leave();
 	return code ? cl_fail(err, "clEnqueueReadBuffer", d->base.info.name, code) : SUMI_OK;
 }
 

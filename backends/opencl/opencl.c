@@ -2,10 +2,12 @@
  * operations. */
 #include "backends/opencl/opencl.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 
 #define MAX_PLATFORMS 16
@@ -40,33 +42,110 @@ static bool has_extension(cl_device_id id, const char *name)
 	return found;
 }
 
+/* Why the last look found no device, or "". */
+static char missing[sizeof((struct device_health *)0)->missing];
+static bool device_found;
+
+/* The drivers that the loader is told of, by the names of their files. */
+static void installed_drivers(char *out, size_t size)
+{
+	const char *vendors = getenv("OCL_ICD_VENDORS");
+	DIR *dir = opendir(vendors && *vendors ? vendors : "/etc/OpenCL/vendors");
+	out[0] = '\0';
+	if (!dir)
+		return;
+	for (const struct dirent *e; (e = readdir(dir));) {
+		size_t n = strlen(e->d_name), used = strlen(out);
+		if (n > 4 && strcmp(e->d_name + n - 4, ".icd") == 0)
+			snprintf(out + used, size - used, "%s%s", used ? ", " : "", e->d_name);
+	}
+	closedir(dir);
+}
+
+static void no_platform(cl_int code)
+{
+	char drivers[200];
+	installed_drivers(drivers, sizeof drivers);
+	if (!drivers[0])
+		snprintf(missing, sizeof missing, "no OpenCL driver is installed");
+	else
+		snprintf(missing, sizeof missing,
+			 "the installed drivers (%s) do not start (%s): their packages may be "
+			 "broken",
+			 drivers, code ? cl_error_name(code) : "no platform");
+}
+
+static void note_missing(const char *platform, const char *reason)
+{
+	size_t used = strlen(missing);
+	snprintf(missing + used, sizeof missing - used, "%s%.60s: %s", used ? "; " : "", platform,
+		 reason);
+}
+
+/* The parts of a device without which it is of no use; NULL: it has all. */
+static const char *unusable(cl_device_id id)
+{
+	static const struct {
+		cl_device_info what;
+		const char *lack;
+	} needs[] = {{CL_DEVICE_AVAILABLE, "its device is not available"},
+		     {CL_DEVICE_COMPILER_AVAILABLE, "its device has no compiler"},
+		     {CL_DEVICE_ENDIAN_LITTLE, "its device is big-endian"}};
+	for (int i = 0; i < CL_COUNT(needs); i++) {
+		cl_bool there = CL_FALSE;
+		clGetDeviceInfo(id, needs[i].what, sizeof there, &there, NULL);
+		if (!there)
+			return needs[i].lack;
+	}
+	return NULL;
+}
+
+static int find_on(cl_platform_id platform, struct place places[MAX_DEVICES], int n)
+{
+	cl_device_id ids[MAX_DEVICES];
+	cl_uint count = 0;
+	char name[128] = "";
+	clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+	cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &count);
+	if (code || count == 0)
+		note_missing(name, code ? cl_error_name(code) : "it has no device");
+	for (cl_uint i = 0; !code && i < count && i < MAX_DEVICES && n < MAX_DEVICES; i++) {
+		const char *lack = unusable(ids[i]);
+		if (lack)
+			note_missing(name, lack);
+		else
+			places[n++] = (struct place){platform, ids[i]};
+	}
+	return n;
+}
+
 /* Every usable device in the loader's order; usable means available, little-endian and
  * with a compiler. Returns how many. */
 static int find_places(struct place places[MAX_DEVICES])
 {
 	cl_platform_id platforms[MAX_PLATFORMS];
-	cl_uint platform_count = 0;
+	cl_uint count = 0;
 	int n = 0;
-	if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count) != CL_SUCCESS)
-		return 0; /* no platform at all is an error to the loader, not to us */
-	for (cl_uint p = 0; p < platform_count && p < MAX_PLATFORMS; p++) {
-		cl_device_id ids[MAX_DEVICES];
-		cl_uint count = 0;
-		if (clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &count))
-			continue;
-		for (cl_uint i = 0; i < count && i < MAX_DEVICES && n < MAX_DEVICES; i++) {
-			cl_bool available = CL_FALSE, compiler = CL_FALSE, little = CL_FALSE;
-			clGetDeviceInfo(ids[i], CL_DEVICE_AVAILABLE, sizeof available, &available,
-					NULL);
-			clGetDeviceInfo(ids[i], CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler,
-					&compiler, NULL);
-			clGetDeviceInfo(ids[i], CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little,
-					NULL);
-			if (available && compiler && little)
-				places[n++] = (struct place){platforms[p], ids[i]};
-		}
-	}
+	cl_cache_prepare();
+	cl_cache_enter();
+	missing[0] = '\0';
+	cl_int code = clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);
+	if (code || count == 0) /* to the loader an error, not to us */
+		no_platform(code);
+	for (cl_uint p = 0; !code && p < count && p < MAX_PLATFORMS; p++)
+		n = find_on(platforms[p], places, n);
+	cl_cache_leave();
+	device_found = n > 0;
 	return n;
+}
+
+void opencl_health(struct device_health *out)
+{
+	*out = (struct device_health){.set_aside = cl_cache_was_set_aside(),
+				      .damaged = cl_cache_is_blamed()};
+	snprintf(out->cache, sizeof out->cache, "%s", cl_cache_trouble());
+	if (!device_found)
+		snprintf(out->missing, sizeof out->missing, "%s", missing);
 }
 
 static void describe(const struct place *place, int index, struct device_info *info)
@@ -198,6 +277,9 @@ static void cl_close(struct device *base)
 	struct cl_device *d = cl_device_of(base);
 	if (d->queue)
 		clFinish(d->queue);
+	cl_cache_leave();
+	if (d->programs)
+		cl_cache_proved();
 	cl_programs_free(d);
 	cl_pool_trim(d);
 	if (d->queue)
@@ -239,6 +321,7 @@ static int op_sync(struct device *base, struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
 	cl_int code = clFinish(d->queue);
+	cl_cache_leave();
 	return code ? cl_fail(err, "clFinish", base->info.name, code) : SUMI_OK;
 }
 

@@ -2,6 +2,8 @@
 #ifndef SUMI_BACKENDS_OPENCL_OPENCL_H
 #define SUMI_BACKENDS_OPENCL_OPENCL_H
 
+#include <sys/types.h>
+
 #include "backends/backend.h"
 
 /* Describes at most max usable OpenCL devices of all platforms, in the order the loader
@@ -10,5 +12,9 @@ int opencl_list(struct device_info *out, int max, struct error *err);
 
 /* Opens the device of that place in opencl_list(). The caller closes it by its ops. */
 int opencl_open(int index, struct device **out, struct error *err);
+
+/* device_health() and device_died(). */
+void opencl_health(struct device_health *out);
+bool opencl_died(pid_t pid, bool by_itself);
 
 #endif

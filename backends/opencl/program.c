@@ -3,11 +3,14 @@
  *
  * An entry of the disk cache is cache_dir/<key>.bin: the 64 hex digits of the SHA-256 of
  * what follows, a newline, the driver's binary. The key is the SHA-256 of everything that
- * the binary depends on. An entry that does not hold what it says is rebuilt. */
+ * the binary depends on. An entry that does not hold what it says, or that somebody else may have
+ * written, is rebuilt. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 #include "base/embed.h"
 #include "base/hash.h"
@@ -25,6 +28,7 @@ struct cl_program_entry {
 	struct cl_program_entry *next;
 	cl_program program;
 	struct cl_kernel_entry *kernels;
+	bool known; /* some process has built it before */
 	char key[]; /* file, '\n', options */
 };
 
@@ -84,7 +88,7 @@ static cl_program load_binary(struct cl_device *d, const char *path, const char 
 	char *data = NULL;
 	size_t size = 0;
 	cl_program program = NULL;
-	if (files_read(path, BINARY_LIMIT, &data, &size, NULL) != SUMI_OK)
+	if (files_read_own(path, BINARY_LIMIT, &data, &size, NULL) != SUMI_OK)
 		return NULL;
 	char hex[SHA256_HEX_SIZE];
 	if (size <= CACHE_HEADER || data[CACHE_HEADER - 1] != '\n')
@@ -124,7 +128,7 @@ static void save_binary(struct cl_device *d, cl_program program, const char *pat
 		sha256_hex(binary, size, data);
 		data[CACHE_HEADER - 1] = '\n';
 		if (files_make_dirs(d->cache_dir, 0700, NULL) == SUMI_OK)
-			files_write_durable(path, data, CACHE_HEADER + size, NULL);
+			files_write_own(path, data, CACHE_HEADER + size, NULL);
 	}
 	free(data);
 }
@@ -176,8 +180,8 @@ static int source_join(const char *files, char **out, struct error *err)
 		      : error_set(err, SUMI_NOMEM, "no memory for the source of %s", files);
 }
 
-static int program_make(struct cl_device *d, const char *file, const char *extra, cl_program *out,
-			struct error *err)
+static int program_make(struct cl_device *d, const char *file, const char *extra,
+			struct cl_program_entry *out, struct error *err)
 {
 	size_t options_size = strlen(d->quirks.options) + strlen(extra) + 2;
 	char *source = NULL, *options = malloc(options_size);
@@ -190,19 +194,23 @@ static int program_make(struct cl_device *d, const char *file, const char *extra
 	}
 	snprintf(options, options_size, "%s %s", d->quirks.options, extra);
 
+	cl_cache_enter(); /* until it has run, see cl_launch() */
 	char path[FILES_PATH_MAX] = "";
 	if (d->cache_dir[0] && cache_path(d, source, options, path, NULL) == SUMI_OK) {
-		*out = load_binary(d, path, options);
-		if (*out) {
+		out->known = access(path, F_OK) == 0;
+		out->program = load_binary(d, path, options);
+		if (out->program) {
 			d->programs_loaded++;
 			goto done;
 		}
 	}
-	status = build_source(d, file, source, options, out, err);
+	status = build_source(d, file, source, options, &out->program, err);
 	if (status == SUMI_OK) {
 		d->programs_built++;
 		if (path[0])
-			save_binary(d, *out, path);
+			save_binary(d, out->program, path);
+	} else if (out->known) {
+		cl_cache_blame();
 	}
 done:
 	free(source);
@@ -225,7 +233,7 @@ static int program_get(struct cl_device *d, const char *file, const char *option
 	if (!p)
 		return error_set(err, SUMI_NOMEM, "no memory for program %s", file);
 	snprintf(p->key, size, "%s\n%s", file, options);
-	int status = program_make(d, file, options, &p->program, err);
+	int status = program_make(d, file, options, p, err);
 	if (status) {
 		free(p);
 		return status;
@@ -256,6 +264,8 @@ int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const
 	k->kernel = clCreateKernel(p->program, name, &code);
 	if (!k->kernel) {
 		free(k);
+		if (p->known)
+			cl_cache_blame();
 		return cl_fail(err, "clCreateKernel", name, code);
 	}
 	k->next = p->kernels;

@@ -85,7 +85,7 @@ static void save(const char *path, const char *name)
 	*strrchr(folder, '/') = '\0';
 	int n = snprintf(text, sizeof text, "%s\n", name);
 	if (files_make_dirs(folder, 0700, NULL) == SUMI_OK)
-		files_write_durable(path, text, (size_t)n, NULL);
+		files_write_own(path, text, (size_t)n, NULL);
 }
 
 /* The row of op that the file names, or -1. */
@@ -93,7 +93,7 @@ static int recall(const struct tuned *op, const char *path)
 {
 	char *data = NULL;
 	int found = -1;
-	if (files_read(path, NAME_LIMIT, &data, NULL, NULL) != SUMI_OK)
+	if (files_read_own(path, NAME_LIMIT, &data, NULL, NULL) != SUMI_OK)
 		return -1;
 	size_t n = strcspn(data, "\n");
 	for (int i = 0; i < op->count && found < 0; i++)

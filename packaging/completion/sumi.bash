@@ -30,7 +30,7 @@ _sumi() {
 		return
 	fi
 	case $verb in
-	show | watch | wait | fetch | open | cancel | retry)
+	show | watch | wait | fetch | open | cancel | retry | delete | star | unstar)
 		COMPREPLY=($(compgen -W "$(sumi list --quiet 2>/dev/null)" -- "$word")) ;;
 	db) COMPREPLY=($(compgen -W 'check backup vacuum rebuild' -- "$word")) ;;
 	esac

@@ -512,3 +512,15 @@ local function close_cancelled(id, cancel)
 	close(id, 'running', 'cancelled')
 	return 'cancelled'
 end
+
+-- What is left of a job that has ended is a tombstone (its state), so that sending it or finishing it once more
+-- does nothing.
+local function purge(id, state)
+	local free = was_rejected(id)
+	call('ZREM', P .. state, id)
+	call('UNLINK', job_key(id), P .. 'ev:' .. id)
+	if not free then
+		call('HSET', job_key(id), 'state', state)
+		call('ZADD', P .. 'tombs', now, id)
+	end
+end

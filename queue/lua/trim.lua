@@ -1,18 +1,11 @@
 -- Purges final jobs of one state. ARGV: state, age in ms, count, ms that a purged id is
--- remembered, jobs at most. What is left of a job is a tombstone (its state), so that sending
--- it or finishing it once more does nothing. Returns how many, 1 when there is more to do.
+-- remembered, jobs at most. Returns how many, 1 when there is more to do.
 local state, limit = ARGV[1], tonumber(ARGV[5])
 local PAGE = 20
 local purged = 0
 
-local function purge(id)
-	local free = was_rejected(id)
-	call('ZREM', P .. state, id)
-	call('UNLINK', job_key(id), P .. 'ev:' .. id)
-	if not free then
-		call('HSET', job_key(id), 'state', state)
-		call('ZADD', P .. 'tombs', now, id)
-	end
+local function purge_one(id)
+	purge(id, state)
 	purged = purged + 1
 end
 
@@ -32,10 +25,10 @@ end
 each(function(most)
 	local excess = call('ZCARD', P .. state) - tonumber(ARGV[3])
 	return excess > 0 and call('ZRANGE', P .. state, 0, math.min(excess, most) - 1) or {}
-end, purge)
+end, purge_one)
 each(function(most)
 	return call('ZRANGEBYSCORE', P .. state, '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, most)
-end, purge)
+end, purge_one)
 each(function()
 	return call('ZRANGEBYSCORE', P .. 'tombs', '-inf', now - tonumber(ARGV[4]), 'LIMIT', 0, PAGE)
 end, function(id)

@@ -33,6 +33,7 @@ static void reads_settings(void **state)
 				   "packs = /srv/my models:/opt\n"
 				   "reserve = 1.5G\r\n"
 				   "lease = 90s\n"
+				   "keep_results = 90d | 50G\n"
 				   "batch = 7 \n"
 				   "model_audio =\n"
 				   "log = debug";
@@ -44,6 +45,8 @@ static void reads_settings(void **state)
 	assert_string_equal(c.packs, "/srv/my models:/opt");
 	assert_int_equal(c.reserve_bytes, (int64_t)3 << 29);
 	assert_int_equal(c.lease_ms, 90000);
+	assert_int_equal(c.keep_results.age_ms, 90 * INT64_C(86400000));
+	assert_int_equal(c.keep_results.bytes, (int64_t)50 << 30);
 	assert_int_equal(c.batch, 7);
 	assert_string_equal(c.model_audio, "");
 	assert_string_equal(c.model_image, "ink"); /* the default */
@@ -94,6 +97,9 @@ static void refuses_wrong_lines(void **state)
 	    {"reserve = nan\n", ":1: reserve: "},
 	    {"reserve = inf\n", ":1: reserve: "},
 	    {"reserve = 9000000T\n", ":1: reserve: "}, /* 2^63 is 8388608T */
+	    {"keep_results = 90d 80d\n", ":1: keep_results: '90d 80d' is neither"},
+	    {"keep_results = 5X\n", ":1: keep_results: "},
+	    {"keep_results = -1d\n", ":1: keep_results: "},
 	    {"lease = 100ms\n", "lease must be at least"},
 	    {"max_attempts = 0\n", "max_attempts must be at least"},
 	};

@@ -222,7 +222,15 @@ static void keeps_programs_on_disk(void **state)
 	    "truncate -s 1000 '%s'",
 	    "truncate -s 65 '%s'",
 	    ": > '%s'",
-	    "echo something else > '%s'"};
+	    "echo something else > '%s'",
+	    /* Written by others, perhaps; no file at all; a file of no end. */
+	    "chmod 664 '%s'",
+	    "chmod 646 '%s'",
+	    "f='%s'; mv $f $f.real; ln -s $f.real $f; rm -f $f.real.gone",
+	    "f='%s'; rm -f $f $f.real; mkfifo $f",
+	    "f='%s'; rm $f; mkdir $f",
+	    "f='%s'; rm $f; ln -s /dev/zero $f",
+	    "truncate -s 100G '%s'"};
 	for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
 		char command[700];
 		snprintf(command, sizeof command, damage[i], path);
@@ -248,16 +256,45 @@ static void survives_a_foreign_binary(void **state)
 	assert_false(runs_from_cache(cache));
 }
 
+/* One that another user has made; root's are trusted. */
+static void loads_no_programs_of_others(void **state)
+{
+	(void)state;
+	char cache[128], path[512];
+	if (geteuid() != 0)
+		skip(); /* nobody else can give files away */
+	snprintf(cache, sizeof cache, "%s/others-test", scratch);
+	assert_false(runs_from_cache(cache));
+	cached_program(cache, path);
+	assert_int_equal(chown(path, 12345, 12345), 0);
+	assert_false(runs_from_cache(cache));
+	assert_true(runs_from_cache(cache));
+}
+
+/* Where the folder cannot be made, another one serves, and that is said. */
 static void runs_without_a_cache(void **state)
 {
 	(void)state;
-	char cache[128];
+	char cache[128], temporary[128];
+	struct device_health health;
+	snprintf(temporary, sizeof temporary, "%s/temporary", scratch);
+	assert_int_equal(mkdir(temporary, 0700), 0);
+	setenv("TMPDIR", temporary, 1);
 	snprintf(cache, sizeof cache, "%s/a-file", scratch);
 	FILE *f = fopen(cache, "w");
 	assert_non_null(f);
 	fclose(f);
-	assert_false(runs_from_cache(cache)); /* the folder cannot be made */
 	assert_false(runs_from_cache(cache));
+	assert_true(runs_from_cache(cache));
+	device_health(&health);
+	assert_non_null(strstr(health.cache, cache));
+	assert_non_null(strstr(health.cache, temporary));
+	assert_string_equal(health.missing, "");
+	unsetenv("TMPDIR");
+	snprintf(cache, sizeof cache, "%s/a-folder", scratch);
+	assert_false(runs_from_cache(cache));
+	device_health(&health);
+	assert_string_equal(health.cache, "");
 }
 
 static void pools_buffers(void **state)
@@ -634,6 +671,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(lives_without_opencl),
 	    cmocka_unit_test(keeps_programs_on_disk),
 	    cmocka_unit_test(survives_a_foreign_binary),
+	    cmocka_unit_test(loads_no_programs_of_others),
 	    cmocka_unit_test(runs_without_a_cache),
 	    cmocka_unit_test(pools_buffers),
 	    cmocka_unit_test(refuses_too_much_memory),

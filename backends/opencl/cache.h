@@ -1,0 +1,30 @@
+/* Where compiled kernels are kept, sumi's own and the drivers', and the guard over them. */
+#ifndef SUMI_BACKENDS_OPENCL_CACHE_H
+#define SUMI_BACKENDS_OPENCL_CACHE_H
+
+#include <stdbool.h>
+
+/* Before the first call into a driver: finds a folder that can be written, sets aside what another
+ * process died of, and tells the drivers by their environment variables where to keep theirs. What
+ * is wrong is told by cl_cache_trouble(). Does nothing the second time for the same cache folder. */
+void cl_cache_prepare(void);
+
+/* One line, or "": the cache folder cannot be used, and what is used instead. */
+const char *cl_cache_trouble(void);
+
+/* Whether this process has set aside a cache. */
+bool cl_cache_was_set_aside(void);
+
+/* From enter to leave the process builds, loads or runs a program for the first time: should it die
+ * there, then the caches are suspected. */
+void cl_cache_enter(void);
+void cl_cache_leave(void);
+
+/* What once could be built or loaded cannot any more: the next process sets the caches aside. */
+void cl_cache_blame(void);
+bool cl_cache_is_blamed(void);
+
+/* A device was used and closed: what is kept can be used. */
+void cl_cache_proved(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* Which jobs a verb is for: ids, ids from standard input, or what a filter finds. */
+#ifndef SUMI_CLI_SELECT_H
+#define SUMI_CLI_SELECT_H
+
+#include "cli/cli.h"
+
+/* Rows for the table of a verb's options. */
+#define SELECT_OPTIONS                                                                             \
+	{"state", 's', "STATE", "those in this state"},                                            \
+	    {"tag", 't', "TAG", "those with this tag"},                                            \
+	    {"modality", 0, "NAME", "those that are image, video or audio"},                       \
+	    {"model", 'm', "NAME", "those of this model"},                                         \
+	    {"older", 0, "AGE", "those that were sent longer ago: 12h, 90d"},                      \
+	    {"all", 0, NULL, "all that the verb is for"},                                          \
+	{                                                                                          \
+		"dry-run", 0, NULL, "say which, and do nothing"                                    \
+	}
+
+#define SELECT_ARGUMENTS "ID…|-|[--state, --tag, --older, --all …]"
+
+enum select_source { SELECT_QUEUE = 1, SELECT_STORE = 2 };
+
+/* What a verb is for, where a filter is given. */
+struct select_rule {
+	unsigned sources;         /* enum select_source, or both */
+	unsigned states, unasked; /* bit of enum job_state: that --state may name; without it */
+	bool spare_starred;       /* starred ones are left out and counted */
+};
+#define SELECT_STATE(name) (1u << JOB_##name)
+
+struct selection {
+	char **ids;
+	size_t count;
+	size_t starred; /* left out */
+	bool by_filter; /* nobody has named them: one that is gone meanwhile is no mistake */
+};
+
+/* Reads arguments and options of the verb. queue and store may be NULL where the rule has not that
+ * source. Each id once. The caller releases *s with select_clear(), also after a failure.
+ * SUMI_INVALID says what to give. */
+int select_jobs(struct cli *cli, const struct select_rule *rule, struct queue *queue,
+		struct store *store, struct selection *s, struct error *err);
+void select_clear(struct selection *s);
+
+/* Whether a filter wants a job of the queue; its state is not looked at. */
+bool select_wants(const struct store_filter *filter, const struct queue_entry *entry);
+
+#endif

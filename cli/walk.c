@@ -1,0 +1,62 @@
+/* Going through the queue. */
+#include "cli/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAGE = 500,
+	OVERLAP = 100, /* how many may leave the front between two pages */
+	ADMIT = 1000
+};
+
+struct walk {
+	walk_function *each;
+	void *context;
+	json_t *before, *now; /* ids of the last page and of this one */
+};
+
+static int visit(struct walk *w, const struct queue_entry *entries, size_t count,
+		 struct error *err)
+{
+	int status = SUMI_OK;
+	for (size_t i = 0; i < count && !status; i++) {
+		json_object_set_new(w->now, entries[i].id, json_true());
+		if (!json_object_get(w->before, entries[i].id))
+			status = w->each(w->context, &entries[i], err);
+	}
+	json_decref(w->before);
+	w->before = w->now;
+	w->now = json_object();
+	return status;
+}
+
+int walk_queue(struct queue *queue, enum job_state state, walk_function *each, void *context,
+	       struct error *err)
+{
+	struct walk w = {each, context, json_object(), json_object()};
+	size_t offset = 0, count = PAGE;
+	int status = SUMI_OK;
+	while (!status && count) {
+		struct queue_entry *entries;
+		status = queue_list(queue, state, offset, PAGE, &entries, &count, err);
+		if (status)
+			break;
+		status = visit(&w, entries, count, err);
+		queue_list_free(entries, count);
+		offset += PAGE - OVERLAP;
+	}
+	json_decref(w.before);
+	json_decref(w.now);
+	return status == SUMI_CANCELLED ? SUMI_OK : status;
+}
+
+int walk_admit(struct queue *queue, struct error *err)
+{
+	struct queue_admitted a;
+	int status;
+	do
+		status = queue_admit(queue, ADMIT, &a, err);
+	while (!status && a.jobs + a.duplicates + a.operations + a.rejected == ADMIT);
+	return status;
+}

@@ -1,0 +1,106 @@
+/* keep_results: results beyond an age or a size, the oldest first. */
+#include "daemon/keep.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "storage/keep.h"
+
+enum {
+	PAUSE_MS = 60000,
+	PIECE_MS = 250, /* the supervisor has other things to do, and a watchdog to feed */
+	PIECE_JOBS = 200
+};
+
+struct piece {
+	struct store *store;
+	struct queue *queue;
+	const char *why;
+	int64_t ended_before, excess; /* excess: bytes to be freed; INT64_MAX: all of them */
+	struct store_removed removed;
+	bool more; /* there was more than fits into a piece */
+};
+
+/* A job that runs again, or that the queue cannot let go yet, is left for another time. */
+static int remove_one(struct piece *p, const char *id, struct error *err)
+{
+	struct store_removed before = p->removed;
+	int status = queue_forget(p->queue, id, err);
+	if (status == SUMI_BUSY)
+		return SUMI_OK;
+	if (status == SUMI_OK || status == SUMI_NOTFOUND)
+		status = store_remove(p->store, id, &p->removed, err);
+	if (!status)
+		log_info("keep.deleted", "id=%s why=%s files=%d bytes=%lld", id, p->why,
+			 p->removed.files - before.files,
+			 (long long)(p->removed.bytes - before.bytes));
+	return status;
+}
+
+static int remove_piece(struct piece *p, struct error *err)
+{
+	struct store_pending *list;
+	size_t count, i;
+	int64_t end = clock_mono_us() / 1000 + PIECE_MS;
+	int status = store_oldest(p->store, p->ended_before, p->excess != INT64_MAX, PIECE_JOBS,
+				  &list, &count, err);
+	int64_t start = p->removed.bytes;
+	int jobs = p->removed.jobs;
+	for (i = 0; i < count && !status && p->removed.bytes - start < p->excess &&
+		    clock_mono_us() / 1000 < end;
+	     i++)
+		status = remove_one(p, list[i].id, err);
+	bool enough = p->removed.bytes - start >= p->excess;
+	p->more |= !enough && p->removed.jobs > jobs && (i < count || count == PIECE_JOBS);
+	store_pending_free(list, count);
+	return status;
+}
+
+static int remove_old(struct piece *p, const struct config_keep *keep, struct error *err)
+{
+	if (!keep->age_ms)
+		return SUMI_OK;
+	p->why = "age";
+	p->ended_before = clock_wall_ms() - keep->age_ms;
+	p->excess = INT64_MAX;
+	return remove_piece(p, err);
+}
+
+static int remove_excess(struct keeper *k, struct piece *p, const struct config_keep *keep,
+			 struct error *err)
+{
+	int64_t bytes;
+	if (!keep->bytes)
+		return SUMI_OK;
+	int status = store_result_bytes(p->store, &bytes, err);
+	if (status || bytes <= keep->bytes) {
+		k->told = k->told && status;
+		return status;
+	}
+	int64_t before = p->removed.bytes;
+	p->why = "size";
+	p->ended_before = INT64_MAX;
+	p->excess = bytes - keep->bytes;
+	status = remove_piece(p, err);
+	bool left = bytes - (p->removed.bytes - before) > keep->bytes;
+	if (!status && left && !p->more && !k->told)
+		log_warn("keep.full",
+			 "bytes=%lld limit=%lld reason=\"what is left is starred or not done\"",
+			 (long long)(bytes - (p->removed.bytes - before)), (long long)keep->bytes);
+	k->told = left && !p->more;
+	return status;
+}
+
+void keep_results(struct keeper *k, const struct config_keep *keep, struct store *store,
+		  struct queue *queue, int64_t now)
+{
+	struct piece p = {.store = store, .queue = queue};
+	struct error err;
+	if (now < k->next || (!keep->age_ms && !keep->bytes))
+		return;
+	int status = remove_old(&p, keep, &err);
+	if (!status)
+		status = remove_excess(k, &p, keep, &err);
+	if (status)
+		log_warn("keep.failed", "error=\"%s\"", err.text);
+	k->next = now + (p.more && !status ? 0 : PAUSE_MS);
+}

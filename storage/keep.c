@@ -1,0 +1,138 @@
+/* Stars, deleting, what is oldest. */
+#include "storage/keep.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/crashpoint.h"
+#include "storage/internal.h"
+
+int store_star(struct store *s, const char *id, bool starred, bool *changed, struct error *err)
+{
+	int64_t key, visible = 0;
+	*changed = false;
+	int status = db_begin(s, err);
+	if (status)
+		return status;
+	status = store_job_key(s, id, &key, err);
+	if (!status)
+		status = db_run(s, err,
+				"UPDATE jobs SET starred = ?2 WHERE key = ?1 AND starred <> ?2",
+				I(key), I(starred));
+	*changed = !status && sqlite3_changes(s->db) > 0;
+	if (*changed)
+		status = db_int(s, &visible, err,
+				"SELECT publish = 'visible' FROM jobs WHERE key = ?", I(key));
+	/* A job that is not visible yet is written down when it becomes so. */
+	if (!status && visible)
+		status = store_history_add(s, id, err);
+	return db_end(s, status, err);
+}
+
+/* Tags that only this job had. Its rows of job_tags are gone already. */
+static int drop_tags(struct store *s, const char *tags, struct error *err)
+{
+	return db_run(s, err,
+		      "DELETE FROM tags WHERE id IN (SELECT value FROM json_each(?)) AND "
+		      "NOT EXISTS (SELECT 1 FROM job_tags WHERE tag = tags.id)",
+		      T(tags));
+}
+
+static int list_tags(struct store *s, int64_t key, char **tags, struct error *err)
+{
+	sqlite3_stmt *statement;
+	bool row;
+	int status =
+	    db_query(s, &statement, err,
+		     "SELECT json_group_array(tag) FROM job_tags WHERE job = ?", I(key));
+	if (status)
+		return status;
+	status = db_step(s, statement, &row, err);
+	if (!status)
+		status = store_set_text(tags, (const char *)sqlite3_column_text(statement, 0), err);
+	sqlite3_finalize(statement);
+	return status;
+}
+
+/* All rows of the job, in one transaction. */
+static int remove_rows(struct store *s, const char *id, struct error *err)
+{
+	struct store_job job = {0};
+	char *tags = NULL;
+	int status = db_begin(s, err);
+	if (status)
+		return status;
+	status = store_job_get(s, id, &job, err);
+	if (!status)
+		status = list_tags(s, job.key, &tags, err);
+	if (!status)
+		status = store_history_forget(s, id, job.finished, err);
+	crash_point("history_forgotten");
+	if (!status)
+		status = store_job_delete(s, id, err);
+	if (!status)
+		status = drop_tags(s, tags, err);
+	status = db_end(s, status, err);
+	crash_point("rows_removed");
+	free(tags);
+	store_job_free(&job);
+	return status;
+}
+
+/* Under the lock, so that nobody gives the file a row meanwhile. */
+static int remove_file(struct store *s, const struct store_artifact *a, struct store_removed *out,
+		       struct error *err)
+{
+	bool gone = false;
+	int status = db_begin(s, err);
+	if (status)
+		return status;
+	status = db_end(s, store_drop_unnamed(s, a->sha256, a->path, &gone, err), err);
+	if (!status && gone) {
+		out->files++;
+		out->bytes += a->bytes;
+	}
+	return status;
+}
+
+int store_remove(struct store *s, const char *id, struct store_removed *out, struct error *err)
+{
+	struct store_artifact *list;
+	size_t count;
+	int status = store_artifacts(s, id, true, &list, &count, err);
+	if (status)
+		return status;
+	status = remove_rows(s, id, err);
+	if (status == SUMI_FULL) /* which has let go of the ballast */
+		status = remove_rows(s, id, err);
+	if (!status)
+		out->jobs++;
+	for (size_t i = 0; i < count && !status; i++)
+		status = remove_file(s, &list[i], out, err);
+	crash_point("files_removed");
+	store_artifacts_free(list, count);
+	return status;
+}
+
+int store_oldest(struct store *s, int64_t ended_before, bool with_files, int limit,
+		 struct store_pending **list, size_t *count, struct error *err)
+{
+	sqlite3_stmt *statement;
+	int status = db_query(s, &statement, err,
+			      "SELECT id, token, finished FROM jobs j WHERE publish = 'visible' "
+			      "AND starred = 0 AND finished < ?1 AND (?2 = 0 OR "
+			      "EXISTS (SELECT 1 FROM artifacts WHERE job = j.key)) "
+			      "ORDER BY finished LIMIT ?3",
+			      I(ended_before), I(with_files), I(limit));
+	*list = NULL;
+	*count = 0;
+	return status ? status : store_read_pending(s, statement, list, count, err);
+}
+
+int store_result_bytes(struct store *s, int64_t *bytes, struct error *err)
+{
+	return db_int_values(s, bytes, err,
+			     "SELECT coalesce(sum(one), 0) FROM "
+			     "(SELECT max(bytes) AS one FROM artifacts GROUP BY sha256)",
+			     NULL, 0);
+}

@@ -1,0 +1,31 @@
+/* Results that are to stay, and results that go: stars, deleting, what is oldest. */
+#ifndef SUMI_STORAGE_KEEP_H
+#define SUMI_STORAGE_KEEP_H
+
+#include "storage/storage.h"
+
+/* A starred job is never among the oldest. It survives `db rebuild`. *changed: it was not so
+ * before. SUMI_NOTFOUND. */
+int store_star(struct store *s, const char *id, bool starred, bool *changed, struct error *err);
+
+struct store_removed {
+	int jobs, files;
+	int64_t bytes; /* of the files that are gone: one that another job has too stays */
+};
+
+/* Deletes a job with its attempts, results, tags and words of the search; what is done is added
+ * to *out. First the history says so, then the rows go, then the files: a crash between leaves
+ * files that nobody names, which store_collect() finds, and never a row without its file. Harmless
+ * to repeat. SUMI_NOTFOUND. */
+int store_remove(struct store *s, const char *id, struct store_removed *out, struct error *err);
+
+/* Visible jobs that are not starred and ended before a moment, the longest ago first, at most
+ * limit; with_files: only those that have results here. The caller frees *list with
+ * store_pending_free(). */
+int store_oldest(struct store *s, int64_t ended_before, bool with_files, int limit,
+		 struct store_pending **list, size_t *count, struct error *err);
+
+/* What the results take on the disk. */
+int store_result_bytes(struct store *s, int64_t *bytes, struct error *err);
+
+#endif
