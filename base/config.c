@@ -261,6 +261,9 @@ static int check_limits(const struct config *config, struct error *err)
 	if (config->max_attempts < 1)
 		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at least 1",
 				 config->file);
+	if (config->max_attempts > 100)
+		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at most 100",
+				 config->file);
 	return SUMI_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Reading JSON with errors a person can use. */
 #include "base/json.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +10,57 @@
 #include "base/files.h"
 #include "base/utf8.h"
 
+#define LONG_NUMBER 19 /* digits: with fewer, every whole number has its place in 63 bits */
+
+/* The length of the number at text, 0 where none begins; *is_long: a whole one beyond 63 bits. */
+static size_t number_length(const char *text, size_t size, bool *is_long)
+{
+	size_t sign = size && text[0] == '-', digits = 0, n;
+	while (sign + digits < size && isdigit((unsigned char)text[sign + digits]))
+		digits++;
+	for (n = sign + digits; digits && n < size && text[n]; n++)
+		if (!strchr("0123456789.eE+-", text[n]))
+			break;
+	*is_long = n == sign + digits &&
+		   (digits > LONG_NUMBER || (digits == LONG_NUMBER &&
+					     memcmp(text + sign, "9223372036854775807", digits) > 0));
+	return digits ? n : 0;
+}
+
+/* A copy in which whole numbers beyond 63 bits stand as texts; NULL: no memory. */
+static char *quote_long_numbers(const char *text, size_t size, size_t *out_size)
+{
+	char *out = malloc(size + size / LONG_NUMBER * 2 + 3), *to = out;
+	bool string = false;
+	for (size_t i = 0, n; out && i < size; i += n) {
+		bool is_long = false;
+		n = string ? 0 : number_length(text + i, size - i, &is_long);
+		if (n == 0) {
+			n = string && text[i] == '\\' && i + 1 < size ? 2 : 1;
+			string ^= text[i] == '"';
+		}
+		if (is_long)
+			*to++ = '"';
+		memcpy(to, text + i, n);
+		to += n;
+		if (is_long)
+			*to++ = '"';
+	}
+	*out_size = (size_t)(to - out);
+	return out;
+}
+
 int json_read_text(const char *text, size_t size, const char *where, json_t **root,
 		   struct error *err)
 {
 	json_error_t e;
 	*root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+	char *quoted = NULL;
+	if (!*root && json_error_code(&e) == json_error_numeric_overflow)
+		quoted = quote_long_numbers(text, size, &size);
+	if (quoted)
+		*root = json_loadb(quoted, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+	free(quoted);
 	if (*root)
 		return SUMI_OK;
 	return error_set(err, SUMI_INVALID, "%s:%d:%d: %s", where, e.line, e.column, e.text);

@@ -29,7 +29,8 @@ int json_read_bounded(const char *text, size_t size, size_t memory, const char *
  * result would take more than JSON_EXPANSION times as much. */
 int json_read_file(const char *path, size_t limit, json_t **root, struct error *err);
 
-/* Parses text of the given length. Messages read "where:line:column: reason". */
+/* Parses text of the given length. Messages read "where:line:column: reason". Whole numbers
+ * beyond 63 bits become texts of their digits: seeds have 64. */
 int json_read_text(const char *text, size_t size, const char *where, json_t **root,
 		   struct error *err);
 

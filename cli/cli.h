@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "base/status.h"
+#include "modalities/admission.h"
 #include "queue/queue.h"
 #include "storage/storage.h"
 
@@ -57,6 +58,7 @@ struct cli {
 	int arg_count;
 	const char *values[32]; /* of verb->options, by index; "" for a switch that is set */
 	json_t *fields;         /* job options that were given, in their JSON types */
+	struct admission admission;
 };
 
 /* Fills cli from the words behind the verb. SUMI_INVALID with a message that says what to do. */

@@ -63,7 +63,11 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	if (status)
 		return status;
 	struct queue_options options = {
-	    .url = url, .prefix = cli->config.prefix, .patience_ms = -1};
+	    .url = url,
+	    .prefix = cli->config.prefix,
+	    .patience_ms = -1,
+	    .max_attempts = (int)cli->config.max_attempts,
+	};
 	status = queue_open(&options, out, err);
 	if (status == SUMI_CONNECT || status == SUMI_NOTFOUND)
 		return error_set(err, SUMI_CONNECT,
@@ -118,6 +122,7 @@ static int run_verb(struct cli *cli, int argc, char **argv)
 	}
 	if (!status)
 		status = config_load(NULL, &cli->config, &err);
+	cli->admission = (struct admission){.config = &cli->config};
 	return status ? cli_error(cli, &err) : cli->verb->run(cli);
 }
 
@@ -146,6 +151,7 @@ int main(int argc, char **argv)
 	int code = run_verb(&cli, argc - 2, argv + 2);
 	json_decref(cli.fields);
 	cli_check_reader();
+	admission_free(&cli.admission);
 	/* A listing that is cut off by a full disk is no listing. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "sumi: standard output: %s\n", strerror(errno));

@@ -4,10 +4,10 @@
 
 #include "cli/cli.h"
 
-/* SUMI_INVALID for parameters that the job's model cannot do. With a private queue, whose workers
+/* SUMI_INVALID for what the queue would refuse, and for parameters that the job's model cannot do. With a private queue, whose workers
  * have this machine's packs, SUMI_NOTFOUND for a model that is not installed; with a shared one
  * it may be on another machine, and nothing is said. */
-int preflight(const struct cli *cli, const struct job *job, struct error *err);
+int preflight(struct cli *cli, const struct job *job, struct error *err);
 
 /* One line on stderr where no living worker has the model of a job that was sent: it waits until
  * one comes. told (may be NULL) is an object that remembers which models were asked about, so that

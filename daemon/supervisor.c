@@ -19,6 +19,7 @@
 #include "daemon/keep.h"
 #include "daemon/notify.h"
 #include "daemon/settle.h"
+#include "modalities/admission.h"
 #include "queue/private_redis.h"
 #include "queue/queue.h"
 #include "storage/storage.h"
@@ -48,6 +49,7 @@ struct supervisor {
 	struct children children;
 	struct notifier *notifier;
 	struct keeper keeper;
+	struct admission admission;
 	bool draining;
 	bool drained_before; /* when Redis was started */
 	int64_t next_reap, next_settle, next_trim, next_collect, next_redis;
@@ -110,7 +112,12 @@ static int open_queue(struct supervisor *s, struct error *err)
 	status = files_path(s->url, err, "%s", s->private ? s->redis.url : s->config.redis);
 	if (status)
 		return status;
-	struct queue_options options = {.url = s->url, .prefix = s->config.prefix};
+	s->admission = (struct admission){.config = &s->config, .others = !s->private, .deep = true};
+	struct queue_options options = {.url = s->url,
+					.prefix = s->config.prefix,
+					.max_attempts = (int)s->config.max_attempts,
+					.check = admission_ask,
+					.check_context = &s->admission};
 	if ((status = queue_open(&options, &s->queue, err)) ||
 	    (status = queue_check_server(s->queue, warning, sizeof warning, err)))
 		return status;
@@ -392,6 +399,7 @@ int supervisor_run(const struct supervisor_options *options, struct error *err)
 	notifier_stop(s.notifier);
 	store_close(s.store);
 	queue_close(s.queue);
+	admission_free(&s.admission);
 	if (s.private && s.redis.pid > 0)
 		private_redis_stop(&s.redis, REDIS_STOP_MS);
 	if (s.signal_fd >= 0)

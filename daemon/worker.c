@@ -12,7 +12,9 @@
 #include "base/log.h"
 #include "daemon/execute.h"
 #include "daemon/settle.h"
+#include "modalities/admission.h"
 #include "modalities/modality.h"
+#include "queue/private_redis.h"
 #include "weights/packed.h"
 
 enum {
@@ -38,6 +40,7 @@ struct worker {
 	struct seats *seats;
 	struct models *models;
 	struct catalogue catalogue;
+	struct admission admission;
 	struct worker_report told; /* to the supervisor, last */
 	int64_t told_ms;           /* when; monotonic */
 	uint64_t generation;
@@ -148,10 +151,24 @@ static uint64_t model_memory(const struct worker *w)
 	return bytes ? (uint64_t)bytes : models_budget(&w->device->info);
 }
 
+/* The queue is the daemon's own: no other host has workers for it. */
+static bool is_private(const struct worker *w)
+{
+	char url[FILES_PATH_MAX];
+	struct error ignored;
+	return private_redis_url(w->options->config->state_dir, url, &ignored) == SUMI_OK &&
+	       strcmp(url, w->options->redis_url) == 0;
+}
+
 static int open_all(struct worker *w, struct error *err)
 {
 	const struct config *c = w->options->config;
-	struct queue_options queue = {.url = w->options->redis_url, .prefix = c->prefix};
+	w->admission = (struct admission){.config = c, .others = !is_private(w), .deep = true};
+	struct queue_options queue = {.url = w->options->redis_url,
+				      .prefix = c->prefix,
+				      .max_attempts = (int)c->max_attempts,
+				      .check = admission_ask,
+				      .check_context = &w->admission};
 	struct store_options store = {
 	    .dir = c->state_dir,
 	    .mode = STORE_WRITE,
@@ -185,6 +202,7 @@ static void close_all(struct worker *w)
 	catalogue_free(&w->catalogue);
 	store_close(w->store);
 	queue_close(w->queue);
+	admission_free(&w->admission);
 	free(w->classes);
 	free(w->class_names);
 }

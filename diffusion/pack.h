@@ -55,6 +55,9 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 int pack_info_digest(struct pack_info *info, struct error *err);
 void pack_info_free(struct pack_info *info);
 
+/* Whether the weights are whole: their headers are read and checked against the files. */
+int pack_parts_check_weights(const struct pack_info *info, struct error *err);
+
 /* Where a part of the pack ("unet", "vae/config.json") lies: in its own folder, or in that of the
  * pack that sumi.json names as "base" where its own lacks it. SUMI_TOOBIG: the path is too long. */
 int pack_part(const struct pack_info *info, const char *part, char out[FILES_PATH_MAX],

@@ -38,8 +38,6 @@ int pack_parts_check(const struct pack_info *info, struct error *err);
 int pack_parts_check_fast(const struct pack_info *info, struct error *err);
 int pack_check_whole(const char *folder, struct error *err);
 
-/* Whether the weights are whole: their headers are read and checked against the files. */
-int pack_parts_check_weights(const struct pack_info *info, struct error *err);
 
 /* Whether a folder holds anything that packs are made of. */
 bool pack_parts_any(const char *folder);

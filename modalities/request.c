@@ -41,20 +41,6 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 	return status;
 }
 
-/* Which part of the run is guided. */
-static int resolve_guidance(struct request *r, struct error *err)
-{
-	if (r->guidance_end == 0)
-		r->guidance_end = 1;
-	if (!(r->guidance_start >= 0 && r->guidance_start < r->guidance_end &&
-	      r->guidance_end <= 1))
-		return error_set(err, SUMI_INVALID,
-				 "guidance_start is %g and guidance_end %g: both are parts of the "
-				 "run, 0 to 1, the start before the end",
-				 r->guidance_start, r->guidance_end);
-	return SUMI_OK;
-}
-
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	if (r->fast && !info->has_fast)
@@ -76,17 +62,14 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		r->steps = d->steps;
 	if (isnan(r->cfg_scale))
 		r->cfg_scale = d->cfg_scale;
-	if ((status = resolve_guidance(r, err)))
-		return status;
+	if (r->guidance_end == 0)
+		r->guidance_end = 1;
 	if (r->deep_cache > 1 && r->deep_cache_level == 0)
 		r->deep_cache_level = 1;
 	if (!r->rng)
 		r->rng = "torch";
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
-	if (r->init && (!isfinite(r->strength) || r->strength <= 0 || r->strength > 1))
-		return error_set(err, SUMI_INVALID,
-				 "strength is %g, allowed are 0 (exclusive) to 1", r->strength);
 	return SUMI_OK;
 }
 

@@ -340,6 +340,20 @@ static int job_command(struct queue *queue, const char *kind, const char *entry,
 	return SUMI_OK;
 }
 
+/* What can be known now is not left to the worker. */
+static int check_entry(struct queue *queue, struct job *job, struct error *err)
+{
+	int status = job_check(job, err);
+	if (status == SUMI_OK && queue->check)
+		status = queue->check(queue->check_context, job, err);
+	/* Written down, so that it holds for a job that is entered again elsewhere. */
+	if (status == SUMI_OK && queue->max_attempts &&
+	    queue->max_attempts != job->max_attempts &&
+	    !json_object_get(job->fields, "max_attempts"))
+		status = job_set(job, "max_attempts", json_integer(queue->max_attempts), err);
+	return status;
+}
+
 /* The command that deals with an entry, whatever it holds. */
 static void entry_command(struct queue *queue, const struct intake_entry *e,
 			  struct command *command)
@@ -355,6 +369,8 @@ static void entry_command(struct queue *queue, const struct intake_entry *e,
 		status = operation_command(queue, e, word, command, &why);
 	} else {
 		status = parse_entry(e, &job, &why);
+		if (status == SUMI_OK)
+			status = check_entry(queue, &job, &why);
 		if (status == SUMI_OK)
 			status = job_command(queue, "in", e->entry, &job, command, &why);
 		job_clear(&job);

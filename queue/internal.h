@@ -70,6 +70,9 @@ struct queue {
 	struct queue_url url;
 	char *prefix, *ca_file;
 	int connect_ms, command_ms, patience_ms;
+	int max_attempts; /* 0: as the table has it */
+	int (*check)(void *context, const struct job *job, struct error *err);
+	void *check_context;
 	redisContext *redis; /* NULL: not connected */
 	redisContext *bell;  /* blocks in queue_doorbell() */
 	char bell_cursor[QUEUE_CURSOR_SIZE];

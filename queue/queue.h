@@ -33,6 +33,11 @@ struct queue_options {
 	int connect_ms;      /* 0: 2000 */
 	int command_ms;      /* 0: 5000 */
 	int patience_ms;     /* how long a call tries to reconnect; 0: 5000, −1: not at all */
+	int max_attempts;    /* of jobs that do not say; 0: as the table of parameters has it */
+	/* Asked of each job that queue_admit() could read and that says nothing wrong of itself; a
+	 * failure is its rejection, err the reason. NULL: nobody is asked. */
+	int (*check)(void *context, const struct job *job, struct error *err);
+	void *check_context;
 };
 
 /* Whether a URL can be read: SUMI_INVALID says what one looks like. Connects to nothing. */

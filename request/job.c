@@ -261,6 +261,39 @@ int job_complete(struct job *job, struct error *err)
 	return status;
 }
 
+/* Results are stored under it, and hidden files are swept. */
+static int check_id(const char *field, const char *id, struct error *err)
+{
+	if (id && *id == '.')
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s': an id does not begin with a dot", field);
+	return SUMI_OK;
+}
+
+static int check_printable(const char *field, const char *text, int least, struct error *err)
+{
+	for (const char *p = text; p && *p; p++)
+		if ((unsigned char)*p < least || *p == 0x7F)
+			return error_set(err, SUMI_INVALID,
+					 "job: field '%s' has a %s at byte %zu", field,
+					 *p == ' ' ? "space" : "control character",
+					 (size_t)(p - text) + 1);
+	return SUMI_OK;
+}
+
+int job_check(const struct job *job, struct error *err)
+{
+	int status = request_check(&job->request, param_modality(job->modality), err);
+	if (status)
+		return error_prefix(err, "job");
+	status = check_id("id", job->id, err);
+	for (size_t i = 0; i < job->after.count && !status; i++)
+		status = check_id("after", job->after.at[i], err);
+	for (size_t i = 0; i < job->tags.count && !status; i++)
+		status = check_printable("tags", job->tags.at[i], ' ', err);
+	return status ? status : check_printable("notify", job->notify, ' ' + 1, err);
+}
+
 struct request job_request(const struct job *job, int variant)
 {
 	struct request r = job->request;

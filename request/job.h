@@ -74,6 +74,11 @@ int job_schema_text(char **text, struct error *err);
  * borrowed from the job, whose seed must have been drawn (job_complete). */
 struct request job_request(const struct job *job, int variant);
 
+/* What of a job that can be read keeps it from being made, as far as it says so itself: a field of
+ * another modality, values that exclude each other, an id that no file may have. Asked where a job
+ * enters the queue, and not of those that stand there. SUMI_INVALID: "job: …". */
+int job_check(const struct job *job, struct error *err);
+
 /* 1…64 of [A-Za-z0-9._:-]. */
 bool job_id_valid(const char *id);
 

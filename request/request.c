@@ -120,6 +120,21 @@ static int check_limits(const struct param *p, const json_t *value, unsigned mod
 	return SUMI_OK;
 }
 
+/* What concerns more than one. */
+static int check_together(const struct request *r, struct error *err)
+{
+	double end = r->guidance_end == 0 ? 1 : r->guidance_end;
+	if (r->guidance_start >= end)
+		return error_set(err, SUMI_INVALID,
+				 "guidance_start is %g and guidance_end %g: both are parts of the "
+				 "run, 0 to 1, the start before the end",
+				 r->guidance_start, end);
+	if (r->init && r->strength == 0)
+		return error_set(err, SUMI_INVALID,
+				 "strength is 0, allowed are 0 (exclusive) to 1");
+	return SUMI_OK;
+}
+
 int request_check(const struct request *r, unsigned modality, struct error *err)
 {
 	int status = SUMI_OK;
@@ -131,7 +146,7 @@ int request_check(const struct request *r, unsigned modality, struct error *err)
 			status = not_for(p, modality, err);
 		json_decref(value);
 	}
-	return status;
+	return status ? status : check_together(r, err);
 }
 
 void request_shape(const struct request *r, char *out, size_t size)

@@ -29,6 +29,7 @@
 #define REQUEST_DURATION_MAX 300.0
 #define JOB_ID_MAX 64
 #define JOB_MAX_TAGS 16
+#define PARAM_ATTEMPTS_MAX 100
 
 /* clang-format off */
 #define PARAM_TABLE(X) \
@@ -43,7 +44,7 @@ X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, 0, PR
 X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
 X(seed, SEED, PICTURE, PARAM_ALL, -1, 0, NULL, "-1", 0, PROMPT, "Seed", \
-  "-1 draws one and records it; variant k uses seed + k") \
+  "0 to 2^64 - 1; -1 draws one and records it; variant k uses seed + k, and 0 follows the last") \
 X(n, INT, QUEUE, PARAM_ALL, 1, 64, NULL, "1", 0, PROMPT, NULL, "variants") \
 X(steps, INT, PICTURE, PARAM_ALL, 1, 1000, NULL, NULL, PARAM_SHAPE, SAMPLING, "Steps", \
   "sampler steps") \
@@ -69,7 +70,7 @@ X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, "Size", "pixels") \
 X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, NULL, "pixels") \
-X(clip_skip, INT, PICTURE, PARAM_ALL, 0, 12, NULL, NULL, 0, SAMPLING, "Clip skip", \
+X(clip_skip, INT, PICTURE, PARAM_ALL, 0, 11, NULL, NULL, 0, SAMPLING, "Clip skip", \
   "layers of the text encoder left out") \
 X(eta, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
   "noise added in each step of DDIM and TCD") \
@@ -109,8 +110,8 @@ X(every, EVERY, QUEUE, PARAM_ALL, 1, 32, NULL, NULL, 0, QUEUE, NULL, \
   "again after a duration, or daily at a time") \
 X(after, ID_LIST, QUEUE, PARAM_ALL, 1, PARAM_LIST_MAX, NULL, NULL, 0, QUEUE, NULL, \
   "waits for these jobs; fails when one of them does") \
-X(max_attempts, INT, QUEUE, PARAM_ALL, 1, 100, NULL, "3", 0, QUEUE, NULL, \
-  "failures, and apart from them crashes, until it is put aside") \
+X(max_attempts, INT, QUEUE, PARAM_ALL, 1, PARAM_ATTEMPTS_MAX, NULL, "3", 0, QUEUE, NULL, \
+  "failures, and apart from them crashes, until it is put aside; sumi.conf's when not given") \
 X(tags, TEXT_LIST, CLIENT, PARAM_ALL, 1, JOB_MAX_TAGS, NULL, NULL, 0, SENDER, NULL, \
   "words to find it by") \
 X(notify, TEXT, CLIENT, PARAM_ALL, 8, 1024, NULL, NULL, 0, SENDER, NULL, \

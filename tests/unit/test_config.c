@@ -102,6 +102,7 @@ static void refuses_wrong_lines(void **state)
 	    {"keep_results = -1d\n", ":1: keep_results: "},
 	    {"lease = 100ms\n", "lease must be at least"},
 	    {"max_attempts = 0\n", "max_attempts must be at least"},
+	    {"max_attempts = 101\n", "max_attempts must be at most"},
 	};
 	struct config c;
 	struct error err;

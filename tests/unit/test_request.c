@@ -150,6 +150,86 @@ static void test_limits_of_values_that_no_sender_gave(void **state)
 	job_clear(&job);
 }
 
+static void admitted(const char *json, const char *message)
+{
+	struct job job = parse(json);
+	memset(&err, 0, sizeof err);
+	int status = job_check(&job, &err);
+	assert_string_equal(err.text, message);
+	assert_int_equal(status, *message ? SUMI_INVALID : SUMI_OK);
+	job_clear(&job);
+}
+
+static void test_what_is_refused_where_a_job_enters(void **state)
+{
+	(void)state;
+	admitted("{" SOME "}", "");
+	admitted("{" SOME ",\"id\":\".dot\"}",
+		 "job: field 'id': an id does not begin with a dot");
+	admitted("{" SOME ",\"after\":[\"a\",\".b\"]}",
+		 "job: field 'after': an id does not begin with a dot");
+	admitted("{" SOME ",\"tags\":[\"a\",\"b\\tc\"]}",
+		 "job: field 'tags' has a control character at byte 2");
+	admitted("{" SOME ",\"notify\":\"http://a b/\"}",
+		 "job: field 'notify' has a space at byte 9");
+	admitted("{" SOME ",\"fps\":8}", "job: field 'fps' is for video, not for image");
+	admitted("{" SOME ",\"format\":\"ogg\"}", "job: format is 'ogg', allowed are: webp, png");
+	admitted("{" SOME ",\"init\":\"x\",\"strength\":0}",
+		 "job: strength is 0, allowed are 0 (exclusive) to 1");
+	admitted("{" SOME ",\"guidance_start\":0.5,\"guidance_end\":0.25}",
+		 "job: guidance_start is 0.5 and guidance_end 0.25: both are parts of the run, 0 to 1, "
+		 "the start before the end");
+	admitted("{" SOME ",\"guidance_start\":0.5,\"guidance_end\":0}", "");
+}
+
+static void seeded(const char *seed, uint64_t want, const char *canonical)
+{
+	char json[128], *text;
+	snprintf(json, sizeof json, "{\"modality\":\"image\",\"prompt\":\"a\",\"seed\":%s}", seed);
+	struct job job = parse(json);
+	assert_true(job.seed_given && job.seed == want);
+	json_t *value = json_object_get(job.fields, "seed");
+	text = json_dumps(value, JSON_ENCODE_ANY);
+	assert_string_equal(text, canonical);
+	free(text);
+	assert_true(job_request(&job, 2).seed == want + 2); /* 0 follows the last */
+	job_clear(&job);
+}
+
+static void test_seeds_have_64_bits(void **state)
+{
+	(void)state;
+	seeded("0", 0, "0");
+	seeded("\"7\"", 7, "7");
+	seeded("9223372036854775807", INT64_MAX, "9223372036854775807");
+	seeded("9223372036854775808", (uint64_t)INT64_MAX + 1, "\"9223372036854775808\"");
+	seeded("18446744073709551615", UINT64_MAX, "\"18446744073709551615\"");
+	seeded("\"18446744073709551615\"", UINT64_MAX, "\"18446744073709551615\"");
+	static const char *const bad[] = {"18446744073709551616", "\"18446744073709551616\"", "-2",
+					  "1.5", "\"1e3\"", "\" 1\"", "\"+1\"", "\"0x10\"", "\"\"",
+					  "\"-0\"", "true"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char json[128];
+		struct job job;
+		snprintf(json, sizeof json, "{\"modality\":\"image\",\"prompt\":\"a\",\"seed\":%s}",
+			 bad[i]);
+		assert_int_equal(job_parse_json(json, strlen(json), &job, &err), SUMI_INVALID);
+		assert_string_equal(err.text, "job: field 'seed' must be a whole number from 0 to "
+					      "18446744073709551615, or -1");
+	}
+	static const char *const open[] = {"-1", "\"-1\"", "null"};
+	for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+		char json[128];
+		snprintf(json, sizeof json, "{\"modality\":\"image\",\"prompt\":\"a\",\"seed\":%s}",
+			 open[i]);
+		struct job job = parse(json);
+		assert_false(job.seed_given);
+		assert_int_equal(job_complete(&job, &err), SUMI_OK);
+		assert_true(job.seed_given);
+		job_clear(&job);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +239,8 @@ int main(void)
 	    cmocka_unit_test(test_shape),
 	    cmocka_unit_test(test_fields_of_other_modalities),
 	    cmocka_unit_test(test_limits_of_values_that_no_sender_gave),
+	    cmocka_unit_test(test_what_is_refused_where_a_job_enters),
+	    cmocka_unit_test(test_seeds_have_64_bits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,10 +87,42 @@ static void words_and_numbers(void **state)
 	assert_int_equal(error_set(NULL, SUMI_IO, "nobody asks"), SUMI_IO);
 }
 
+static void seeds_of_64_bits_are_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *value; /* NULL: refused */
+	} rows[] = {
+	    {"9223372036854775807", "9223372036854775807"},
+	    {"9223372036854775808", "\"9223372036854775808\""},
+	    {"18446744073709551615", "\"18446744073709551615\""},
+	    {"-9223372036854775807", "-9223372036854775807"},
+	    {"[9223372036854775808, \"\\\"9223372036854775808\"]",
+	     "[\"9223372036854775808\",\"\\\"9223372036854775808\"]"},
+	    {"1e999", NULL},
+	    {"{\"a\":123456789012345678901,\"b\":1.5}", "{\"a\":\"123456789012345678901\",\"b\":1.5}"},
+	    {"[123456789012345678901", NULL},
+	    {"[9223372036854775808.5]", "[9.2233720368547758e18]"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_t *root;
+		struct error err;
+		int status = json_read_text(rows[i].text, strlen(rows[i].text), "x", &root, &err);
+		assert_int_equal(status, rows[i].value ? SUMI_OK : SUMI_INVALID);
+		if (status)
+			continue;
+		char *text = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
+		assert_string_equal(text, rows[i].value);
+		free(text);
+		json_decref(root);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texts_are_clean),
+	    cmocka_unit_test(seeds_of_64_bits_are_read),
 	    cmocka_unit_test(long_texts_are_cut),
 	    cmocka_unit_test(json_shows_nothing_that_steers),
 	    cmocka_unit_test(words_and_numbers),

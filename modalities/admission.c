@@ -1,0 +1,104 @@
+/* A job against the packs that are installed here. */
+#include "modalities/admission.h"
+
+#include <string.h>
+
+#include "diffusion/sampler.h"
+#include "modalities/modality.h"
+
+void admission_free(struct admission *a)
+{
+	if (a->listed)
+		catalogue_free(&a->catalogue);
+	a->listed = false;
+}
+
+static const struct catalogue *list(struct admission *a)
+{
+	struct error ignored;
+	if (!a->listed && catalogue_list(a->config->packs, a->config->state_dir, &a->catalogue,
+					 &ignored))
+		memset(&a->catalogue, 0, sizeof a->catalogue);
+	a->listed = true;
+	return &a->catalogue;
+}
+
+const struct pack_info *admission_pack(struct admission *a, const struct job *job)
+{
+	const struct catalogue *c = list(a);
+	const struct pack_info *pack;
+	struct error ignored;
+	if (!job->model)
+		return catalogue_default(c, a->config, job->modality, &pack, &ignored) ? NULL
+										       : pack;
+	for (int i = 0; i < c->count; i++)
+		if (strcmp(c->packs[i].name, job->model) == 0)
+			return &c->packs[i];
+	return NULL;
+}
+
+static int check_names(const struct job *job, struct error *err)
+{
+	const char *name;
+	enum schedule_sigmas sigmas;
+	int status = SUMI_OK;
+	if (job->sampler)
+		status = sampler_parse_name(job->sampler, &name, &sigmas, err);
+	if (!status && job->scheduler)
+		status = sampler_parse_sigmas(job->scheduler, &sigmas, err);
+	return status;
+}
+
+static int check_pack(const struct pack_info *info, const struct modality *m,
+		      const struct job *job, struct error *err)
+{
+	struct request r = job_request(job, 0);
+	/* Workers offer a pack for its own modality only: it would wait for ever. */
+	if (strcmp(info->modality, job->modality) != 0)
+		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,
+				 info->modality, job->modality);
+	return m->resolve(info, &r, err);
+}
+
+/* A pack may have been replaced since it was listed: nothing is refused by an old one. */
+static int check_anew(const struct pack_info *listed, const struct modality *m,
+		      const struct job *job, struct error *err)
+{
+	struct pack_info info;
+	struct error ignored;
+	if (pack_info_read_plain(listed->path, &info, &ignored))
+		return SUMI_OK;
+	int status = check_pack(&info, m, job, err);
+	pack_info_free(&info);
+	return status;
+}
+
+/* Listing does not look into the weights. Where no other host could have the pack, a job for a
+ * damaged one would wait for ever. */
+static int check_whole(struct admission *a, const struct pack_info *info, struct error *err)
+{
+	if (!a->deep || a->others || info == a->whole)
+		return SUMI_OK;
+	int status = pack_parts_check_weights(info, err);
+	a->whole = status ? NULL : info;
+	return status;
+}
+
+int admission_check(struct admission *a, const struct job *job, struct error *err)
+{
+	const struct modality *m = modality_find(job->modality);
+	if (!m)
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%.20s' yet",
+				 job->modality);
+	int status = check_names(job, err);
+	bool known = !status && (job->model || !a->others);
+	const struct pack_info *info = known ? admission_pack(a, job) : NULL;
+	if (info && check_pack(info, m, job, err))
+		status = check_anew(info, m, job, err);
+	return !status && info ? check_whole(a, info, err) : status;
+}
+
+int admission_ask(void *context, const struct job *job, struct error *err)
+{
+	return admission_check(context, job, err) ? error_prefix(err, "job") : SUMI_OK;
+}

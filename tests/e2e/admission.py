@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""What can be known of a job when it comes is said then: rejected by the queue with the reason, before any step."""
+from lib import *
+
+BASE = {"modality": "image", "prompt": "ink", "width": 64, "height": 64, "steps": 1}
+MOST = 2**64 - 1
+
+
+def send(place, id, **fields):
+    place.redis_cli("XADD", "{sumi}:in", "*", "job", json.dumps({"id": id, **BASE, **fields}))
+    return place.sumi("wait", id, timeout=60)
+
+
+def refusals(place):
+    """Every sender hears it, also one that speaks to Redis alone."""
+    cases = [("a hidden id", {"id": ".dot"}, "id"),
+             ("a sampler that nobody knows", {"sampler": "magic"}, "magic"),
+             ("a schedule that nobody knows", {"scheduler": "lunar"}, "lunar"),
+             ("a size that the pack cannot make", {"width": 68}, "multiple of"),
+             ("a field of videos", {"fps": 8}, "fps"),
+             ("a format of sounds", {"format": "ogg"}, "ogg"),
+             ("a mood for a picture", {"mood": "calm"}, "mood"),
+             ("a model of another modality", {"model": "sound-tiny"}, "audio"),
+             ("a fast model where there is none", {"fast": True}, "fast"),
+             ("a mood that the pack has not", {"modality": "audio", "model": "sound-tiny", "mood": "furious",
+                                               "width": None, "height": None}, "furious"),
+             ("a beginning behind the end", {"guidance_start": 0.6, "guidance_end": 0.5}, "guidance"),
+             ("nothing made anew", {"init": "other", "strength": 0}, "strength"),
+             ("a seed of 65 bits", {"seed": MOST + 1}, "seed"),
+             ("a tag that a terminal would obey", {"tags": ["\u001b[2J"]}, "tags")]
+    for i, (name, fields, word) in enumerate(cases):
+        id = fields.pop("id", f"bad-{i}")
+        place.redis_cli("XADD", "{sumi}:in", "*", "job", json.dumps({"id": id, **BASE, **fields}))
+        reason = wait_for(lambda: next((e for e in place.redis_cli("XREVRANGE", "{sumi}:dead", "+", "-", "COUNT", 1).split("\n")
+                                        if word in e), ""), 30)
+        check(reason and "rejected" in place.redis_cli("XREVRANGE", "{sumi}:dead", "+", "-", "COUNT", 1),
+              f"refused at admission: {name}", place.redis_cli("XREVRANGE", "{sumi}:dead", "+", "-", "COUNT", 1))
+    check(place.redis_cli("HGET", "{sumi}:counters", "rejected") == str(len(cases)), "none of them was begun",
+          place.redis_cli("HGETALL", "{sumi}:counters"))
+
+
+def seeds(place):
+    """All 64 bits, in every form, to the file and back."""
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "flat", "modality", "image", "prompt", "ink", "seed", MOST,
+                    "width", 64, "height", 64, "steps", 1, "n", 2)
+    place.sumi("wait", "flat")
+    row = place.json("show", "flat")
+    got = sorted(str(a["seed"]) for a in row["artifacts"])
+    check(got == ["0", str(MOST)], "variants of the last seed go on with 0", str(row))
+    check(str(MOST) in place.sumi("show", "flat").stdout, "show prints it")
+    send(place, "number", seed=2**63)
+    out = place.sumi("fetch", "number", "-o", "number.webp")
+    check(out.returncode == 0, "a seed as a JSON number", out.stderr)
+    again = place.sumi("again", "number.webp", "-o", "again.webp")
+    check(again.returncode == 0 and sha256(place.dir / "again.webp") == sha256(place.dir / "number.webp"),
+          "again makes it from the file", again.stderr)
+    send(place, "text", seed=str(2**63))
+    place.sumi("fetch", "text", "-o", "text.webp")
+    check(sha256(place.dir / "text.webp") == sha256(place.dir / "number.webp"), "a seed as a JSON text is the same one")
+    done = place.sumi("image", "ink", "--seed", 2**63, "--width", 64, "--height", 64, "--steps", 1, "-o", "cli.webp")
+    check(done.returncode == 0 and sha256(place.dir / "cli.webp") == sha256(place.dir / "number.webp"),
+          "and on the command line", done.stderr)
+    low = place.sumi("render", "ink", "--pack", PACKS / PACK, "--seed", 2**63 - 1, "-n", 2, "--width", 64, "--height", 64,
+                     "--steps", 1, "-o", "low.webp")
+    high = place.dir / "low-2.webp"
+    check(low.returncode == 0 and sha256(high) == sha256(place.dir / "number.webp"), "a seed beside the border of 63 bits",
+          low.stderr)
+    with contextlib.closing(place.db()) as con:
+        stored = {r["id"]: r["seed"] % 2**64 for r in
+                  con.execute("select j.id as id, a.seed as seed from artifacts a join jobs j on j.key = a.job")}
+    check(stored["number"] == 2**63, "the store keeps it", str(stored))
+
+
+def attempts(place):
+    """max_attempts of sumi.conf is for jobs that do not say."""
+    place.stop()
+    place.configure(max_attempts=1)
+    place.start()
+    send(place, "one")
+    send(place, "own", max_attempts=4)
+    have = [place.redis_cli("HGET", f"{{sumi}}:job:{id}", "max_attempts") for id in ("one", "own")]
+    check(have == ["1", "4"], "max_attempts of sumi.conf holds where the job does not say", str(have))
+
+
+def main():
+    place = Place()
+    try:
+        place.start()
+        refusals(place)
+        seeds(place)
+        attempts(place)
+    finally:
+        place.remove()
+    finish()
+
+
+main()
