@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* mkostemp */
 #include "base/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -266,6 +267,85 @@ int files_write_own(const char *path, const void *data, size_t size, struct erro
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		remove(path); /* else it would be written through */
 	return write_file(path, data, size, 0600, err);
+}
+
+int files_copy(const char *from, const char *to, struct error *err)
+{
+	enum { PIECE = 1 << 18 };
+	int status = SUMI_OK, in = -1, out = -1;
+	struct stat st;
+	ssize_t n = 0;
+	char *piece = malloc(PIECE);
+	if (!piece)
+		return error_set(err, SUMI_NOMEM, "no memory to copy %s", from);
+	if ((status = files_open_regular(from, &in, err)))
+		goto done;
+	if (fstat(in, &st) != 0 ||
+	    (out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st.st_mode & 0777)) < 0) {
+		status = error_errno(err, "%s", to);
+		goto done;
+	}
+	while (!status && (n = read(in, piece, PIECE)) > 0)
+		if (write_all(out, piece, (size_t)n) != 0)
+			status = error_errno(err, "writing %s", to);
+	if (!status && n < 0)
+		status = error_errno(err, "reading %s", from);
+done:
+	free(piece);
+	if (in >= 0)
+		close(in);
+	if (out >= 0 && close(out) != 0 && !status)
+		status = error_errno(err, "writing %s", to);
+	return status;
+}
+
+int files_copy_tree(const char *from, const char *to, struct error *err)
+{
+	char source[FILES_PATH_MAX], target[FILES_PATH_MAX];
+	struct stat st;
+	if (stat(from, &st) != 0)
+		return error_errno(err, "%s", from);
+	if (mkdir(to, (st.st_mode & 0777) | 0700) != 0)
+		return error_errno(err, "%s", to);
+	DIR *d = opendir(from);
+	if (!d)
+		return error_errno(err, "%s", from);
+	int status = SUMI_OK;
+	for (struct dirent *e; !status && (e = readdir(d));) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if ((status = files_path(source, err, "%s/%s", from, e->d_name)) ||
+		    (status = files_path(target, err, "%s/%s", to, e->d_name)) ||
+		    lstat(source, &st) != 0) /* gone meanwhile */
+			continue;
+		if (S_ISDIR(st.st_mode))
+			status = files_copy_tree(source, target, err);
+		else if (S_ISREG(st.st_mode))
+			status = files_copy(source, target, err);
+		if (status == SUMI_NOTFOUND)
+			status = SUMI_OK;
+	}
+	closedir(d);
+	return status;
+}
+
+void files_remove_tree(const char *path)
+{
+	char inner[FILES_PATH_MAX];
+	struct stat st;
+	DIR *d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    files_path(inner, NULL, "%s/%s", path, e->d_name) || lstat(inner, &st) != 0)
+			continue;
+		if (S_ISDIR(st.st_mode))
+			files_remove_tree(inner);
+		else
+			unlink(inner);
+	}
+	if (d)
+		closedir(d);
+	rmdir(path);
 }
 
 int files_make_dirs(const char *path, unsigned mode, struct error *err)

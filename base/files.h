@@ -36,6 +36,17 @@ int files_write_durable(const char *path, const void *data, size_t size, struct 
  * is no plain file is replaced. */
 int files_write_own(const char *path, const void *data, size_t size, struct error *err);
 
+/* Copies a regular file to a new one of the same mode, without syncing it; what is appended
+ * meanwhile may be left out. SUMI_NOTFOUND where there is none. */
+int files_copy(const char *from, const char *to, struct error *err);
+
+/* The same with every file and folder in a folder, to a folder that is made. Sockets, pipes and links
+ * are left out. */
+int files_copy_tree(const char *from, const char *to, struct error *err);
+
+/* Removes a folder with all that is in it, as far as that can be done. */
+void files_remove_tree(const char *path);
+
 /* fsyncs the folder that holds path. */
 int files_sync_parent(const char *path, struct error *err);
 

@@ -1,6 +1,7 @@
 /* sumi db: looking after the store. */
 #include <string.h>
 
+#include "cli/backup.h"
 #include "cli/verbs.h"
 
 static void print_line(void *context, const char *text)
@@ -22,24 +23,6 @@ static int check(struct cli *cli, struct store_report *report, struct error *err
 					 "files", report->artifacts));
 	else if (!status && !cli->quiet)
 		printf("fine: %d jobs, %d files\n", report->jobs, report->artifacts);
-	return status;
-}
-
-static int backup(struct cli *cli, struct store_report *report, struct error *err)
-{
-	struct store *store;
-	(void)report;
-	if (cli->arg_count < 2)
-		return error_set(err, SUMI_INVALID, "usage: sumi db backup FILE");
-	int status = cli_store(cli, &store, err);
-	if (status)
-		return status;
-	status = store_backup(store, cli->args[1], err);
-	store_close(store);
-	if (!status && cli->json)
-		cli_print_json(json_pack("{s:s}", "path", cli->args[1]));
-	else if (!status && !cli->quiet)
-		printf("%s\n", cli->args[1]);
 	return status;
 }
 
@@ -76,7 +59,7 @@ static int rebuild(struct cli *cli, struct store_report *report, struct error *e
 static const struct {
 	const char *name;
 	int (*run)(struct cli *cli, struct store_report *report, struct error *err);
-} actions[] = {{"check", check}, {"backup", backup}, {"vacuum", vacuum}, {"rebuild", rebuild}};
+} actions[] = {{"check", check}, {"backup", backup_make}, {"restore", backup_restore}, {"vacuum", vacuum}, {"rebuild", rebuild}};
 
 static int run_db(struct cli *cli)
 {
@@ -87,20 +70,26 @@ static int run_db(struct cli *cli)
 			int status = actions[i].run(cli, &report, &err);
 			return status ? cli_error(cli, &err) : EXIT_OK;
 		}
-	error_set(&err, SUMI_INVALID, "'%.40s' is not check, backup, vacuum or rebuild",
+	error_set(&err, SUMI_INVALID, "'%.40s' is not check, backup, restore, vacuum or rebuild",
 		  cli->args[0]);
 	return cli_error(cli, &err);
 }
 
+static const struct cli_option db_options[] = {
+    {"force", 0, NULL, "restore: move aside what the state folder has"}, {NULL, 0, NULL, NULL}};
+
 const struct verb verb_db = {
     .name = "db",
-    .arguments = "check|backup FILE|vacuum|rebuild",
-    .summary = "check, copy, shrink or rebuild the database of results",
+    .arguments = "check|backup DIR|restore DIR|vacuum|rebuild",
+    .summary = "check, back up, restore, shrink or rebuild what sumi keeps",
+    .options = db_options,
     .min_args = 1,
     .max_args = 2,
     .run = run_db,
     .more = "  check          the database, its search index, every file and its hash\n"
-	    "  backup FILE    a consistent copy, also while sumid runs\n"
+	    "  backup DIR     database, queue and files as one set in a new folder, also while sumid\n"
+	    "                 runs; a name that ends in .db: the database alone\n"
+	    "  restore DIR    such a set into the state folder (stop sumid first)\n"
 	    "  vacuum         give unused room back to the disk\n"
 	    "  rebuild        make it anew from the files' own metadata (stop sumid first)\n",
 };

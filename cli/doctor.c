@@ -226,6 +226,53 @@ static void examine_disk(struct examination *x)
 		find(x, LEVEL_FINE, "rights", "%s can be written", dir);
 }
 
+/* Of many findings of one kind the first say enough. */
+struct finds {
+	struct examination *x;
+	const char *mend;
+	int told;
+};
+
+static void on_problem(void *context, const char *text)
+{
+	enum { TOLD = 3 };
+	struct finds *f = context;
+	if (f->told++ < TOLD)
+		find(f->x, LEVEL_BROKEN, "database", "%s: %s", text, f->mend);
+}
+
+static void examine_database(struct examination *x)
+{
+	static const struct {
+		int (*check)(struct store *s, struct store_report *report, struct error *err);
+		const char *mend;
+	} checks[] = {
+	    {store_check_tables, "stop sumid and run sumi db rebuild, which makes it anew"},
+	    {store_check_present,
+	     "sumi db check names all; sumi delete the job, or bring the file back from a backup"}};
+	struct store *store;
+	struct error err = {0};
+	int problems = 0, files = 0, status = cli_store(x->cli, &store, &err);
+	if (status == SUMI_NOTFOUND)
+		find(x, LEVEL_FINE, "database", "there is none yet: sumid makes it");
+	else if (status)
+		find(x, LEVEL_BROKEN, "database", "%s", err.text);
+	if (status)
+		return;
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0] && !status && !problems; i++) {
+		struct finds finds = {x, checks[i].mend, 0};
+		struct store_report report = {.context = &finds, .line = on_problem};
+		status = checks[i].check(store, &report, &err);
+		problems = report.problems;
+		files = report.artifacts;
+	}
+	if (status)
+		find(x, LEVEL_BROKEN, "database", "%s", err.text);
+	else if (problems == 0)
+		find(x, LEVEL_FINE, "database", "sound, and each of %d files is there", files);
+	store_close(store);
+}
+
 static int run_doctor(struct cli *cli)
 {
 	struct examination x = {.cli = cli, .findings = json_array()};
@@ -233,6 +280,7 @@ static int run_doctor(struct cli *cli)
 	examine_devices(&x);
 	examine_models(&x);
 	examine_disk(&x);
+	examine_database(&x);
 	examine_weight_cache(&x);
 	examine_redis(&x);
 	if (cli->json)
@@ -244,6 +292,6 @@ static int run_doctor(struct cli *cli)
 const struct verb verb_doctor = {
     .name = "doctor",
     .arguments = "",
-    .summary = "check OpenCL, models, Redis, disk and rights; say how to mend each",
+    .summary = "check OpenCL, models, Redis, database, disk and rights; say how to mend each",
     .max_args = 0,
     .run = run_doctor};

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 
-#define FILES_AT_ONCE 256 /* rows read under one lock */
 #define BACKUP_PAGES 512  /* copied under one lock */
 
 void store_say(struct store_report *report, bool problem, const char *format, ...)
@@ -86,9 +85,8 @@ static void check_file(const struct store_artifact *a, bool hashes, struct store
 			  a->path, a->job, a->variant);
 }
 
-/* Reads rows in portions: no lock is held while files are looked at. */
-static int next_files(struct store *s, int64_t *id, struct store_artifact *list, size_t *count,
-		      struct error *err)
+int store_next_files(struct store *s, int64_t *id, struct store_artifact *list, size_t *count,
+		     struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
@@ -98,7 +96,7 @@ static int next_files(struct store *s, int64_t *id, struct store_artifact *list,
 			      "SELECT a.id, j.id, a.variant, a.sha256, a.format, a.bytes "
 			      "FROM artifacts a JOIN jobs j ON j.key = a.job WHERE a.id > ? "
 			      "ORDER BY a.id LIMIT ?",
-			      I(*id), I(FILES_AT_ONCE));
+			      I(*id), I(STORE_FILES_AT_ONCE));
 	while (!status && !(status = db_step(s, statement, &row, err)) && row) {
 		struct store_artifact *a = &list[(*count)++];
 		*a = (struct store_artifact){.variant = sqlite3_column_int(statement, 2),
@@ -120,12 +118,12 @@ static int next_files(struct store *s, int64_t *id, struct store_artifact *list,
 
 int store_check_files(struct store *s, bool hashes, struct store_report *report, struct error *err)
 {
-	struct store_artifact list[FILES_AT_ONCE];
+	struct store_artifact list[STORE_FILES_AT_ONCE];
 	size_t count;
 	int64_t id = 0;
 	int status;
 	do {
-		status = next_files(s, &id, list, &count, err);
+		status = store_next_files(s, &id, list, &count, err);
 		for (size_t i = 0; i < count; i++) {
 			if (!status)
 				check_file(&list[i], hashes, report);
@@ -133,7 +131,7 @@ int store_check_files(struct store *s, bool hashes, struct store_report *report,
 				report->artifacts++;
 			store_artifact_free(&list[i]);
 		}
-	} while (!status && count == FILES_AT_ONCE);
+	} while (!status && count == STORE_FILES_AT_ONCE);
 	return status;
 }
 
@@ -147,6 +145,21 @@ static int as_finding(int status, const struct error *bad, struct store_report *
 	if (status == SUMI_CORRUPT)
 		store_say(report, true, "%s", bad->text);
 	return SUMI_OK;
+}
+
+int store_check_tables(struct store *s, struct store_report *report, struct error *err)
+{
+	struct error bad;
+	int status = check_pragma(s, "PRAGMA quick_check(10)", "ok", report, &bad);
+	if (!(status = as_finding(status, &bad, report, err)))
+		status = check_pragma(s, "PRAGMA foreign_key_check", "", report, &bad);
+	return as_finding(status, &bad, report, err);
+}
+
+int store_check_present(struct store *s, struct store_report *report, struct error *err)
+{
+	struct error bad;
+	return as_finding(store_check_files(s, false, report, &bad), &bad, report, err);
 }
 
 int store_check(struct store *s, bool hashes, struct store_report *report, struct error *err)

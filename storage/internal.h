@@ -168,6 +168,12 @@ int store_history_replay(struct store *s, struct store_report *report, struct er
 /* One line of a report, which may be NULL. */
 void store_say(struct store_report *report, bool problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#define STORE_FILES_AT_ONCE 256 /* rows read under one lock */
+/* The next rows of artifacts behind row *id, with job, variant, sha256, bytes and path: no lock is
+ * held while files are looked at. *count is below STORE_FILES_AT_ONCE at the end. The caller frees
+ * each, also after a failure. */
+int store_next_files(struct store *s, int64_t *id, struct store_artifact *list, size_t *count,
+		     struct error *err);
 /* Every artifact's row against its file, with hashes against its bytes. */
 int store_check_files(struct store *s, bool hashes, struct store_report *report, struct error *err);
 

@@ -269,6 +269,10 @@ struct store_report {
 /* SQLite's integrity check, the search index, every row's file and, with hashes, its bytes.
  * SUMI_CORRUPT when report->problems is not 0. Works on a read-only store. */
 int store_check(struct store *s, bool hashes, struct store_report *report, struct error *err);
+/* What of that takes no long time: SQLite's quick check and the rows that refer to others; then
+ * whether every row's file is there with its size. Findings go to report alone. */
+int store_check_tables(struct store *s, struct store_report *report, struct error *err);
+int store_check_present(struct store *s, struct store_report *report, struct error *err);
 /* A consistent copy of the database (not of the files) while it is in use. path must not exist. */
 int store_backup(struct store *s, const char *path, struct error *err);
 int store_vacuum(struct store *s, struct error *err);

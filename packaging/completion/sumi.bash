@@ -32,7 +32,7 @@ _sumi() {
 	case $verb in
 	show | watch | wait | fetch | open | cancel | retry | delete | star | unstar)
 		COMPREPLY=($(compgen -W "$(sumi list --quiet 2>/dev/null)" -- "$word")) ;;
-	db) COMPREPLY=($(compgen -W 'check backup vacuum rebuild' -- "$word")) ;;
+	db) COMPREPLY=($(compgen -W 'check backup restore vacuum rebuild' -- "$word")) ;;
 	esac
 }
 complete -o default -F _sumi sumi
