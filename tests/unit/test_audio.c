@@ -348,7 +348,7 @@ static void discard(struct collected *c)
 static struct collected generate(struct request r, bool interrupted)
 {
 	struct error err = {0};
-	struct generation *g;
+	struct generation *g = NULL;
 	struct collected c = {.count = 0};
 	struct sink sink = {.context = &c, .output = collect};
 	if (resolve(&r, &err) || modality_audio.begin(pack, &r, NULL, 0, &g, &err))

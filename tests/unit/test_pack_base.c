@@ -124,7 +124,7 @@ static void fast_may_be_the_same_model(void **state)
 	const struct place *p = *state;
 	struct device *device;
 	struct pack *pack;
-	struct unet *usual, *fast;
+	struct unet *usual = NULL, *fast = NULL;
 	struct error err = {0};
 	write_text(p->moving, "sumi.json",
 		   "{\"base\": \"still\", \"modality\": \"video\", "
@@ -244,8 +244,8 @@ static float *first_latents(const struct place *p, double share, size_t *count)
 				    .height = 32,
 				    .frames = CLIP_FRAMES};
 	struct device *device;
-	struct pack *pack;
-	struct run *run;
+	struct pack *pack = NULL;
+	struct run *run = NULL;
 	struct error err = {0};
 	char text[128];
 	snprintf(text, sizeof text,

@@ -333,7 +333,7 @@ static void a_broken_decoder_paints_nothing(void **state)
 	(void)state;
 	char root[] = "/tmp/sumi-run-XXXXXX", command[64];
 	struct pack *pack;
-	struct run *run;
+	struct run *run = NULL;
 	struct error err = {0};
 	struct run_params p = {
 	    .prompt = "fog", .steps = 1, .cfg_scale = 1, .width = 64, .height = 64, .frames = 1};

@@ -396,8 +396,8 @@ static void names_are_understood(void **state)
 	    "eulerr",
 	    "DPM++ 3M",
 	    "Euler a Karrass",
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	    ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
 	struct error err = {0};
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		const char *name = NULL;
