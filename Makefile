@@ -13,6 +13,7 @@ CC      ?= cc
 PREFIX  ?= /usr/local
 BUILD   ?= build
 VERSION := 0.1.0
+comma   := ,
 Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base request media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
@@ -37,7 +38,7 @@ LIB         := $(BUILD)/libsumi.a
 PROGRAMS    := $(if $(wildcard cli/*.c),$(BUILD)/bin/sumi) $(if $(wildcard daemon/*.c),$(BUILD)/bin/sumid)
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 UNIT        := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
-UNIT_COMMON := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_COMMON := $(filter-out $(UNIT_SRC) tests/unit/failing_memory.c,$(wildcard tests/unit/*.c))
 BENCH_COMMON := $(patsubst %.h,%.c,$(wildcard bench/*.h))
 BENCH       := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out $(BENCH_COMMON),$(wildcard bench/*.c)))
 
@@ -62,6 +63,9 @@ $(BUILD)/tests/test_kept_models: $(BUILD)/obj/daemon/models.o
 $(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: $(BUILD)/obj/daemon/team.o $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: LDFLAGS += -Wl,--wrap=queue_claim_fellow
+$(BUILD)/tests/test_no_memory: $(BUILD)/obj/tests/unit/failing_memory.o
+$(BUILD)/tests/test_no_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free \
+	aligned_alloc posix_memalign strdup strndup)
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(UNIT): LDLIBS += -lcmocka
@@ -142,8 +146,9 @@ demo: bootstrap
 	$(MAKE) $(JOBS) all
 	tools/demo.sh
 
-# Hours of kills, and a million jobs; the short forms of both are part of check.
-soak: all $(BUILD)/tests/test_queue_many
+# Hours of kills, a million jobs, every allocation; short forms of all are part of check.
+soak: all $(BUILD)/tests/test_queue_many $(BUILD)/tests/test_no_memory
+	SUMI_TEST_ALL=1 $(BUILD)/tests/test_no_memory
 	tests/e2e/crash.py --long
 	SUMI_MANY=1000000 $(BUILD)/tests/test_queue_many
 

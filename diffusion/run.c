@@ -294,8 +294,8 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->c = pack->info.latent_channels;
 	run->cfg_scale = (float)p->cfg_scale;
 	run->guidance_rescale = (float)p->guidance_rescale;
-	run_digest(pack, p, run->digest);
-	if ((status = pack_unet(pack, p->fast, &run->unet, err)))
+	if ((status = run_digest(pack, p, run->digest, err)) ||
+	    (status = pack_unet(pack, p->fast, &run->unet, err)))
 		goto fail;
 	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
 	if ((status = run_plan_motion(run, p, err)) || (status = allocate(run, err)) ||

@@ -89,7 +89,8 @@ int run_predict_together(struct run *const *runs, const int *calls, int count, s
 			 struct error *err);
 
 /* Of everything that decides the result. */
-void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE]);
+int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE],
+	       struct error *err);
 
 /* run_save() and the second half of run_restore(); n: values of the latents. */
 int run_store(const struct run *run, size_t n, void **data, size_t *size, struct error *err);

@@ -22,7 +22,8 @@ static void add_text(struct bytes_writer *w, const char *text)
 	bytes_put(w, text, n);
 }
 
-void run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE])
+int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE],
+	       struct error *err)
 {
 	struct bytes_writer w = {0};
 	size_t init = p->init ? (size_t)p->frames * (size_t)p->height * (size_t)p->width * 3 : 0;
@@ -51,8 +52,11 @@ void run_digest(const struct pack *pack, const struct run_params *p, char out[SH
 	bytes_put_f64(&w, p->eta);
 	bytes_put_f64(&w, p->init ? p->strength : 0);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
-	sha256_hex(w.data, w.size, out);
+	int status = w.failed ? error_set(err, SUMI_NOMEM, "no memory for the digest of a run") : SUMI_OK;
+	if (!status)
+		sha256_hex(w.data, w.size, out);
 	free(w.data);
+	return status;
 }
 
 int run_store(const struct run *run, size_t n, void **data, size_t *size, struct error *err)

@@ -66,31 +66,32 @@ static void flush_nothing(png_structp png)
 	(void)png;
 }
 
-/* The text in Latin-1, a new string, or NULL when it has other characters or a reader could
+/* *latin: the text in Latin-1, a new string, or NULL when it has other characters or a reader could
  * take the bytes for UTF-8, as some programs write it into tEXt. */
-static char *to_latin1(const char *text)
+static int to_latin1(const char *text, char **latin, struct error *err)
 {
 	size_t n = strlen(text), length = 0;
 	char *out = malloc(n + 1);
-	if (!out)
-		return NULL;
 	bool ascii = true;
+	*latin = NULL;
+	if (!out)
+		return error_set(err, SUMI_NOMEM, "PNG: no memory for its texts");
 	for (size_t i = 0; i < n;) {
 		uint32_t code = 0;
 		i += utf8_decode(text + i, n - i, &code);
 		if (code > 0xFF || (code < 0x20 && code != '\n')) {
 			free(out);
-			return NULL;
+			return SUMI_OK;
 		}
 		ascii &= code < 0x80;
 		out[length++] = (char)code;
 	}
 	out[length] = '\0';
-	if (!ascii && utf8_valid(out, length)) {
+	if (!ascii && utf8_valid(out, length))
 		free(out);
-		return NULL;
-	}
-	return out;
+	else
+		*latin = out;
+	return SUMI_OK;
 }
 
 static int check_text(const char *text, struct error *err)
@@ -138,7 +139,8 @@ int png_encode(const uint8_t *rgb, int width, int height, const struct metadata 
 	for (int i = 0; i < 2; i++) {
 		if (!values[i])
 			continue;
-		latin[i] = to_latin1(values[i]);
+		if ((job.status = to_latin1(values[i], &latin[i], err)))
+			goto done;
 		texts[count].compression =
 		    latin[i] ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
 		texts[count].key = keys[i];
@@ -152,6 +154,7 @@ int png_encode(const uint8_t *rgb, int width, int height, const struct metadata 
 	else
 		job.status = error_set(err, SUMI_NOMEM, "PNG: no memory for the encoder");
 	png_destroy_write_struct(&job.png, &job.info);
+done:
 	free(latin[0]);
 	free(latin[1]);
 	if (job.status) {

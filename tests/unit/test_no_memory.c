@@ -1,0 +1,211 @@
+/* Memory that runs out at any place: an error each time, nothing leaked, no half result. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backends/backend.h"
+#include "base/hash.h"
+#include "diffusion/catalogue.h"
+#include "modalities/modality.h"
+#include "tests/unit/failing_memory.h"
+#include "tests/unit/store_helper.h"
+
+#define PACK "tests/vectors/sd1-tiny"
+
+static struct device *device;
+static struct pack *pack;
+
+/* Fails the test where a text is not the one of the first call. */
+static void same(char first[SHA256_HEX_SIZE], const void *data, size_t size, const char *what)
+{
+	char hash[SHA256_HEX_SIZE];
+	sha256_hex(data, size, hash);
+	if (!*first)
+		memcpy(first, hash, sizeof hash);
+	if (strcmp(first, hash) != 0)
+		fail_msg("%s: a success with other bytes (%s, first %s)", what, hash, first);
+}
+
+static int read_info(void *context, struct error *err)
+{
+	struct pack_info info;
+	int status = pack_info_read(PACK, &info, err);
+	if (status)
+		return status;
+	same(context, info.digest, sizeof info.digest, "the pack's digest");
+	pack_info_free(&info);
+	return SUMI_OK;
+}
+
+static int read_catalogue(void *context, struct error *err)
+{
+	struct catalogue c;
+	int status = catalogue_read("tests/vectors", "/nonexistent", &c, err);
+	if (status)
+		return status;
+	/* A pack that could not be read is told as a problem. */
+	char counted[32];
+	snprintf(counted, sizeof counted, "%d", c.count + c.problem_count);
+	same(context, counted, strlen(counted), "the catalogue");
+	catalogue_free(&c);
+	return SUMI_OK;
+}
+
+static int open_pack(void *context, struct error *err)
+{
+	struct pack *opened;
+	(void)context;
+	int status = pack_open(device, PACK, &opened, err);
+	if (!status)
+		pack_close(opened);
+	return status;
+}
+
+static int take_output(void *context, const struct output *o, struct error *err)
+{
+	(void)err;
+	same(context, o->data, o->size, o->format);
+	return SUMI_OK;
+}
+
+struct picture {
+	const char *format;
+	char bytes[SHA256_HEX_SIZE], state[SHA256_HEX_SIZE];
+};
+
+static int make_picture(void *context, struct error *err)
+{
+	struct picture *p = context;
+	const struct modality *m = &modality_image;
+	struct sink sink = {.context = p->bytes, .output = take_output};
+	struct request r = {.modality = "image",
+			    .prompt = "a lone tree",
+			    .seed = 7,
+			    .steps = 2,
+			    .width = 16,
+			    .height = 16,
+			    .cfg_scale = NAN,
+			    .quality = NAN,
+			    .strength = NAN,
+			    .format = p->format};
+	struct generation *g = NULL;
+	void *saved = NULL;
+	size_t size;
+	int status = m->resolve(pack_info_of(pack), &r, err);
+	if (!status)
+		status = m->begin(pack, &r, NULL, 0, &g, err);
+	if (!status)
+		status = m->step(g, err);
+	if (!status)
+		status = m->save(g, &saved, &size, err);
+	if (!status) {
+		same(p->state, saved, size, "the saved state");
+		m->free(g);
+		g = NULL;
+		status = m->begin(pack, &r, saved, size, &g, err);
+	}
+	while (!status && g->steps_done < g->steps)
+		status = m->step(g, err);
+	if (!status)
+		status = m->finish(g, &sink, err);
+	m->free(g);
+	free(saved);
+	return status;
+}
+
+static int store_job(void *context, struct error *err)
+{
+	struct store_options options = {
+	    .dir = context, .mode = STORE_WRITE, .reserve = -1, .ballast = -1};
+	struct store_job job = {.id = "a", .token = "t", .created = STORE_TEST_TIME, .variants = 1};
+	struct store_attempt attempt = {.job = "a", .token = "t"};
+	struct store_artifact a = {.job = "a", .role = "main", .format = "webp"};
+	struct store_page page = {0};
+	struct store_filter filter = {.limit = 10};
+	enum store_put outcome;
+	struct store *s = NULL;
+	int status = store_open(&options, &s, err);
+	if (status)
+		return status;
+	if ((status = store_job_put(s, &job, err)) ||
+	    (status = store_attempt_begin(s, &attempt, err)) ||
+	    (status = store_artifact_put(s, &a, "bytes", 5, &outcome, err)) ||
+	    (status = store_job_stored(s, "a", "t", NULL, STORE_TEST_TIME + 1, err)) ||
+	    (status = store_job_visible(s, "a", err)))
+		goto done;
+	status = store_list(s, &filter, &page, err);
+	if (!status && page.count != 1)
+		fail_msg("%zu jobs are listed", page.count);
+	store_page_free(&page);
+done:
+	store_close(s);
+	return status;
+}
+
+static void test_packs(void **state)
+{
+	char digest[SHA256_HEX_SIZE] = "", count[SHA256_HEX_SIZE] = "";
+	(void)state;
+	assert_true(failing_loop("reading a pack's configs", 1, read_info, digest) > 5);
+	assert_true(failing_loop("reading the catalogue", 23, read_catalogue, count) > 50);
+}
+
+static void test_opening(void **state)
+{
+	(void)state;
+	assert_true(failing_loop("opening a pack", 1, open_pack, NULL) > 100);
+}
+
+static void test_pictures(void **state)
+{
+	/* All of them take minutes under the sanitizers: `make soak` does. */
+	const char *all = getenv("SUMI_TEST_ALL");
+	size_t stride = all && *all ? 1 : 29;
+	struct picture webp = {.format = "webp"}, png = {.format = "png"};
+	(void)state;
+	assert_true(failing_loop("a picture", stride, make_picture, &webp) > 50);
+	assert_true(failing_loop("a PNG", stride, make_picture, &png) > 50);
+}
+
+static void test_store(void **state)
+{
+	(void)state;
+	assert_true(failing_loop("a job in the store", 1, store_job, store_test_dir) > 5);
+}
+
+static int setup(void **state)
+{
+	struct error err = {0};
+	(void)state;
+	if (device_open("reference", &device, &err) || pack_open(device, PACK, &pack, &err)) {
+		print_error("%s\n", err.text);
+		return 1;
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pack_close(pack);
+	device_close(device);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_packs),
+	    cmocka_unit_test(test_opening),
+	    cmocka_unit_test(test_pictures),
+	    cmocka_unit_test_setup_teardown(test_store, store_test_setup, store_test_teardown),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
