@@ -202,6 +202,17 @@ size_t log_line(char *out, size_t size, bool journal, enum log_level level, cons
 	return l.size;
 }
 
+/* On a terminal, whoever shows a progress bar there may have left it on the present line: the bar is
+ * wiped, and comes again below. */
+static const char *line_start(void)
+{
+	static int terminal = -1;
+	const char *kind = getenv("TERM");
+	if (terminal < 0)
+		terminal = isatty(STDERR_FILENO) && !(kind && strcmp(kind, "dumb") == 0);
+	return terminal ? "\r\033[K" : "";
+}
+
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
@@ -209,8 +220,9 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 	if (level > threshold)
 		return;
 	va_start(ap, format);
-	size_t n = log_line(line, sizeof line, getenv("JOURNAL_STREAM") != NULL, level, event,
-			    format, ap);
+	size_t start = strlen(strcpy(line, line_start()));
+	size_t n = start + log_line(line + start, sizeof line - start,
+				    getenv("JOURNAL_STREAM") != NULL, level, event, format, ap);
 	va_end(ap);
 	/* One write: lines of several processes on one pipe do not mix. */
 	ssize_t unused = write(STDERR_FILENO, line, n);

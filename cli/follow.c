@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -42,21 +43,32 @@ struct view {
 	int64_t start, away_since; /* boot clock; 0: the queue is there */
 };
 
+static int terminal_columns(void)
+{
+	struct winsize size = {0};
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+/* On one line, however narrow: a line that wraps could not be wiped. */
 static void draw_bar(struct view *v, const struct queue_entry *e)
 {
-	char bar[BAR_CELLS + 1], eta[32] = "";
+	char bar[BAR_CELLS + 1], eta[32] = "", rest[160], line[320];
 	int64_t n = e->job.n > 0 ? e->job.n : 1;
 	double part = e->steps > 0 ? (double)e->step / (double)e->steps : 0;
-	int filled =
-	    (int)(BAR_CELLS * ((double)e->variants + (e->variants < n ? part : 0)) / (double)n);
-	for (int i = 0; i < BAR_CELLS; i++)
-		bar[i] = i < filled ? '#' : '.';
-	bar[BAR_CELLS] = '\0';
+	int columns = terminal_columns();
 	if (isfinite(e->eta_s) && e->eta_s >= 1)
 		snprintf(eta, sizeof eta, "  %.0f s left", e->eta_s);
-	fprintf(stderr, "\r\033[K%s [%s] %s %lld/%lld step %lld/%lld%s", e->id, bar,
-		job_state_word(e->state), (long long)e->variants, (long long)n, (long long)e->step,
-		(long long)e->steps, eta);
+	snprintf(rest, sizeof rest, "%s %lld/%lld step %lld/%lld%s", job_state_word(e->state),
+		 (long long)e->variants, (long long)n, (long long)e->step, (long long)e->steps, eta);
+	int cells = columns - 1 - (int)(strlen(e->id) + strlen(" [] ") + strlen(rest));
+	cells = cells > BAR_CELLS ? BAR_CELLS : cells < 4 ? 4 : cells;
+	int filled =
+	    (int)(cells * ((double)e->variants + (e->variants < n ? part : 0)) / (double)n);
+	for (int i = 0; i < cells; i++)
+		bar[i] = i < filled ? '#' : '.';
+	bar[cells] = '\0';
+	snprintf(line, sizeof line, "%s [%s] %s", e->id, bar, rest);
+	fprintf(stderr, "\r\033[K%.*s", columns - 1, line);
 	v->shown = true;
 }
 

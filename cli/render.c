@@ -1,6 +1,7 @@
 /* sumi render: the diffusion core in this process, without daemon or queue. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/guarded.h"
@@ -25,6 +26,7 @@ struct render {
 	struct device *device;
 	struct pack *pack;
 	int64_t start_us;
+	bool terminal, shown; /* a line of progress stands there */
 };
 
 struct render_sink {
@@ -55,14 +57,23 @@ static int on_output(void *context, const struct output *o, struct error *err)
 	return SUMI_OK;
 }
 
-static void show_progress(const struct render *r, int variant, const struct generation *g)
+static void show_progress(struct render *r, int variant, const struct generation *g)
 {
-	if (r->cli->quiet || r->cli->json)
+	bool last = g->steps_done == g->steps;
+	if (r->cli->quiet || r->cli->json || (!r->terminal && !last))
 		return;
-	fprintf(stderr, "\r%d/%d step %d/%d  %.1f s ", variant + 1, (int)r->job.n, g->steps_done,
-		g->steps, (double)(clock_mono_us() - r->start_us) / 1e6);
-	if (g->steps_done == g->steps)
-		fputc('\n', stderr);
+	fprintf(stderr, "%s%d/%d step %d/%d  %.1f s%s", r->terminal ? "\r\033[K" : "", variant + 1,
+		(int)r->job.n, g->steps_done, g->steps,
+		(double)(clock_mono_us() - r->start_us) / 1e6, last ? "\n" : "");
+	r->shown = r->terminal && !last;
+}
+
+/* Before anything else is said. */
+static void end_progress(struct render *r)
+{
+	if (r->shown)
+		fprintf(stderr, "\r\033[K");
+	r->shown = false;
 }
 
 static int render_variant(struct render *r, int variant, struct error *err)
@@ -186,6 +197,7 @@ static int render_all(struct render *r, struct error *err)
 	r->start_us = clock_mono_us();
 	for (int k = 0; k < (int)r->job.n && !status; k++)
 		status = render_variant(r, k, err);
+	end_progress(r);
 	pack_close(r->pack);
 	device_close(r->device);
 	return status;
@@ -204,7 +216,9 @@ static int render_guarded(void *context)
 static int run_render(struct cli *cli)
 {
 	struct error err = {0};
-	struct render r = {.cli = cli, .output = cli_value(cli, "output")};
+	struct render r = {.cli = cli,
+			   .output = cli_value(cli, "output"),
+			   .terminal = isatty(STDERR_FILENO)};
 	int status;
 	if (!r.output)
 		status = error_set(&err, SUMI_INVALID, "say where the result goes: -o FILE");

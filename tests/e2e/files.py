@@ -194,6 +194,62 @@ def names_of_frames(place):
               f"{files} {done.stderr}")
 
 
+def screen(data):
+    """The lines that a terminal shows of it."""
+    lines, now, at = [], "", 0
+    text = data.decode(errors="replace")
+    while text:
+        if text.startswith("\x1b[K"):
+            now, text = now[:at], text[3:]
+            continue
+        c, text = text[0], text[1:]
+        if c == "\n":
+            lines, now, at = lines + [now], "", 0
+        elif c == "\r":
+            at = 0
+        else:
+            now, at = now[:at] + c + now[at + 1:], at + 1
+    return lines + [now]
+
+
+def one_terminal(place):
+    """Daemon and client on the same terminal: log lines and progress bars share no line."""
+    import fcntl, struct, termios, threading
+    place.stop()
+    far, near = os.openpty()
+    fcntl.ioctl(near, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    heard = bytearray()
+
+    def read():
+        with contextlib.suppress(OSError):
+            while data := os.read(far, 65536):
+                heard.extend(data)
+    threading.Thread(target=read, daemon=True).start()
+    daemon = subprocess.Popen([BIN / "sumid"], env=place.env(TERM="xterm"), stderr=near, stdin=subprocess.DEVNULL,
+                              cwd=place.dir, start_new_session=True)
+    try:
+        wait_for(lambda: b"worker.ready" in heard, 60)
+        for k in range(2):
+            subprocess.run([BIN / "sumi", "image", f"bar {k}", *map(str, SIZE), "--steps", "30", "--model", PACK, "-o",
+                            "bar.webp"], env=place.env(TERM="xterm"), stderr=near, stdout=subprocess.DEVNULL,
+                           cwd=place.dir)
+        subprocess.run([BIN / "sumi", "render", "bar", *map(str, SIZE), "--steps", "5", "--pack", PACKS / PACK, "-o",
+                        "bar.webp"], env=place.env(TERM="xterm"), stderr=near, stdout=subprocess.DEVNULL, cwd=place.dir)
+    finally:
+        daemon.terminate()
+        daemon.wait(60)
+    os.close(near)
+    raw, lines = bytes(heard), screen(bytes(heard))
+    bars = raw.count(b"\x1b[K01")
+    check(bars > 1, "bars were drawn", str(bars))
+    torn = [l for l in lines if re.search(r" (debug|info|warn) ", l) and not re.match(r"\d{4}-\d\d-\d\dT", l)]
+    check(not torn, "no log line is torn by a bar", str(torn[:2]))
+    mixed = [l for l in lines if re.search(r"\[[#.]+\]|step \d+/\d+ ", l) and re.search(r"\d{4}-\d\d-\d\dT", l)]
+    check(not mixed, "and no bar by a log line", str(mixed[:2]))
+    wide = [p for p in raw.split(b"\r\x1b[K") if p.startswith(b"01") and len(p.split(b"\r")[0].split(b"\n")[0]) > 59]
+    check(not wide, "a bar fits into a narrow terminal", str(wide[:2]))
+
+
 place = Place()
 try:
     place.configure(packs=f"{place.dir}/packs:{PACKS}")
@@ -203,6 +259,7 @@ try:
     told_of_files(place)
     outputs(place)
     names_of_frames(place)
+    one_terminal(place)
 finally:
     place.remove()
 finish()
