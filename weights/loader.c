@@ -77,6 +77,8 @@ static bool find_packed(struct loader *l, const char *name, struct weight_desc *
 
 int loader_end(struct loader *l)
 {
+	if (!l->status && l->files)
+		l->status = weights_check(l->files, l->err);
 	if (!l->status)
 		packed_complete(l->packed);
 	return l->status;
@@ -154,12 +156,36 @@ static void convert(float *out, const void *data, enum dtype dtype, size_t count
 	}
 }
 
+/* An entry's bytes in new memory, which the caller frees; NULL with the loader failed. */
+static void *read_entry(struct loader *l, const struct safetensors_entry *e)
+{
+	void *data = malloc(e->bytes ? e->bytes : 1);
+	if (!data)
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
+	else if (!l->status)
+		l->status = weights_read(l->files, e, data, l->err);
+	if (!l->status)
+		return data;
+	free(data);
+	return NULL;
+}
+
+/* The same as float32 into out [count]. */
+static void read_floats(struct loader *l, const struct safetensors_entry *e, float *out,
+			size_t count)
+{
+	void *data = read_entry(l, e);
+	if (data)
+		convert(out, data, e->dtype, count);
+	free(data);
+}
+
 /* Reads [c] from the file into out as float32. */
 static void read_vector(struct loader *l, float *out, int c, const char *name, const char *suffix)
 {
 	const struct safetensors_entry *e = take(l, name, suffix, &c, 1);
 	if (e)
-		convert(out, e->data, e->dtype, (size_t)c);
+		read_floats(l, e, out, (size_t)c);
 }
 
 static void add_vector(struct loader *l, struct buffer **out, int c, float delta, const char *name,
@@ -199,33 +225,25 @@ void load_values(struct loader *l, float *out, const int *shape, int rank, const
 	for (int i = 0; i < rank; i++)
 		count *= (size_t)shape[i];
 	if (e)
-		convert(out, e->data, e->dtype, count);
+		read_floats(l, e, out, count);
 }
 
-/* Uploads one tensor as a weight. The format does not align data; backends may expect it. */
+/* Uploads one tensor as a weight. */
 static void add_weight(struct loader *l, struct weight **out, const struct safetensors_entry *e,
 		       struct weight_desc *desc)
 {
-	void *copy = NULL;
-	desc->data = e->data;
+	void *data = NULL;
 	desc->dtype = e->dtype;
-	bool found = find_packed(l, e->name, desc);
-	if (!found && (uintptr_t)e->data % dtype_size(e->dtype) != 0) {
-		copy = malloc(e->bytes);
-		if (!copy) {
-			loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
+	if (!find_packed(l, e->name, desc)) {
+		desc->data = data = read_entry(l, e);
+		if (!data)
 			return;
-		}
-		memcpy(copy, e->data, e->bytes);
-		desc->data = copy;
-	}
-	if (!found)
 		packed_add(l->packed, e->name, desc);
+	}
 	l->status = set_weight(l->set, desc, out, l->err);
 	if (l->status)
 		error_prefix(l->err, "%s: tensor '%.100s'", weights_folder(l->files), e->name);
-	safetensors_release(weights_file_of(l->files, e), e);
-	free(copy);
+	free(data);
 }
 
 /* --- layers --- */
@@ -323,11 +341,10 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 		if (!e)
 			break;
 		if (e->dtype == desc->dtype)
-			memcpy(at, e->data, e->bytes);
+			l->status = weights_read(l->files, e, at, l->err);
 		else
-			convert((float *)(void *)at, e->data, e->dtype,
-				(size_t)shape[0] * (size_t)shape[1]);
-		safetensors_release(weights_file_of(l->files, e), e);
+			read_floats(l, e, (float *)(void *)at,
+				    (size_t)shape[0] * (size_t)shape[1]);
 		at += (size_t)parts[i].cout * row;
 	}
 	if (!l->status)

@@ -1,16 +1,16 @@
 /* The safetensors reader: nothing is used before it is checked. */
 #include "weights/safetensors.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/hash.h"
 #include "base/json.h"
 
@@ -23,11 +23,10 @@
 
 struct safetensors {
 	char *path;
-	void *map;
-	size_t map_size;
-	struct stat stat; /* of the file when it was mapped */
-	const char *data; /* behind the header */
-	size_t data_size;
+	int fd;
+	struct stat stat; /* of the file when it was opened */
+	char *head;	  /* length and header, as they stand in the file */
+	size_t head_size, data_size;
 	json_t *header; /* owns the names */
 	struct safetensors_entry *entries;
 	size_t count;
@@ -173,7 +172,7 @@ static int read_entry(struct safetensors *st, const char *name, const json_t *va
 		    (int64_t)(end - begin));
 	}
 	e->bytes = (size_t)bytes;
-	e->data = st->data + begin;
+	e->offset = (size_t)begin;
 	st->count++;
 	return SUMI_OK;
 }
@@ -181,8 +180,8 @@ static int read_entry(struct safetensors *st, const char *name, const json_t *va
 static int by_place(const void *a, const void *b)
 {
 	const struct safetensors_entry *x = a, *y = b;
-	if (x->data != y->data)
-		return (const char *)x->data < (const char *)y->data ? -1 : 1;
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
 	return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
@@ -197,57 +196,96 @@ static int by_name(const void *a, const void *b)
 static int check_places(struct safetensors *st, struct error *err)
 {
 	qsort(st->entries, st->count, sizeof *st->entries, by_place);
-	const char *end = st->data;
+	size_t end = 0;
 	for (size_t i = 0; i < st->count; i++) {
 		const struct safetensors_entry *e = &st->entries[i];
-		if ((const char *)e->data < end)
+		if (e->offset < end)
 			return error_set(err, SUMI_CORRUPT,
 					 "%s: tensor '%.100s': overlaps tensor '%.100s'", st->path,
 					 e->name, st->entries[i - 1].name);
-		if ((const char *)e->data > end)
+		if (e->offset > end)
 			return error_set(
 			    err, SUMI_CORRUPT,
 			    "%s: tensor '%.100s': %zu bytes before it belong to no tensor",
-			    st->path, e->name, (size_t)((const char *)e->data - end));
-		end = (const char *)e->data + e->bytes;
+			    st->path, e->name, e->offset - end);
+		end = e->offset + e->bytes;
 	}
-	if (end != st->data + st->data_size)
+	if (end != st->data_size)
 		return error_set(err, SUMI_CORRUPT,
 				 "%s: %zu bytes at the end of the file belong to no tensor",
-				 st->path, (size_t)(st->data + st->data_size - end));
+				 st->path, st->data_size - end);
 	qsort(st->entries, st->count, sizeof *st->entries, by_name);
 	return SUMI_OK;
 }
 
-static int read_header(struct safetensors *st, struct error *err)
+/* --- reading --- */
+
+static int changed(const struct safetensors *st, struct error *err)
 {
-	const unsigned char *p = st->map;
-	if (st->map_size < PREFIX_SIZE)
+	return error_set(err, SUMI_CORRUPT, "weights file %s was changed while it was read",
+			 st->path);
+}
+
+/* Not by way of a mapping: where a file becomes shorter under one, the process ends. */
+static int read_at(const struct safetensors *st, size_t at, void *out, size_t size,
+		   struct error *err)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t n = pread(st->fd, (char *)out + done, size - done, (off_t)(at + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, "%s", st->path);
+		if (n == 0)
+			return changed(st, err);
+		done += (size_t)n;
+	}
+	return SUMI_OK;
+}
+
+/* Length and header into st->head. */
+static int read_head(struct safetensors *st, struct error *err)
+{
+	unsigned char start[PREFIX_SIZE + 1] = {0};
+	size_t size = (size_t)st->stat.st_size, sample = size < sizeof start ? size : sizeof start;
+	if (size < PREFIX_SIZE)
 		return error_set(err, SUMI_CORRUPT,
 				 "%s: %zu bytes are too few for a safetensors file", st->path,
-				 st->map_size);
-	if (looks_like_pickle(p, st->map_size))
+				 size);
+	int status = read_at(st, 0, start, sample, err);
+	if (status)
+		return status;
+	if (looks_like_pickle(start, sample))
 		return safetensors_refuse_pickle(st->path, err);
 	uint64_t length = 0;
 	for (int i = PREFIX_SIZE - 1; i >= 0; i--)
-		length = length << 8 | p[i];
-	if (length > st->map_size - PREFIX_SIZE || length > HEADER_LIMIT)
+		length = length << 8 | start[i];
+	if (length > size - PREFIX_SIZE || length > HEADER_LIMIT)
 		return error_set(err, SUMI_CORRUPT,
 				 "%s: the header claims %" PRIu64
 				 " bytes, the file has %zu and %u are "
 				 "allowed: not a safetensors file, or cut short",
-				 st->path, length, st->map_size - PREFIX_SIZE, HEADER_LIMIT);
-	st->data = (const char *)p + PREFIX_SIZE + length;
-	st->data_size = st->map_size - PREFIX_SIZE - (size_t)length;
-	const char *header = (const char *)p + PREFIX_SIZE;
-	size_t objects = json_weigh(header, (size_t)length).objects;
+				 st->path, length, size - PREFIX_SIZE, HEADER_LIMIT);
+	st->head_size = PREFIX_SIZE + (size_t)length;
+	st->data_size = size - st->head_size;
+	st->head = malloc(st->head_size);
+	if (!st->head)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", st->path);
+	return read_at(st, 0, st->head, st->head_size, err);
+}
+
+static int parse_header(struct safetensors *st, struct error *err)
+{
+	const char *header = st->head + PREFIX_SIZE;
+	size_t length = st->head_size - PREFIX_SIZE;
+	size_t objects = json_weigh(header, length).objects;
 	size_t tensors = objects > 2 ? objects - 2 : 0; /* without the whole and __metadata__ */
 	if (tensors > TENSORS_MAX)
 		return error_set(err, SUMI_CORRUPT,
 				 "%s: the header describes %zu tensors, at most %u are allowed",
 				 st->path, tensors, TENSORS_MAX);
 	size_t memory = HEADER_LIMIT + objects * TENSOR_MEMORY;
-	if (json_read_bounded(header, (size_t)length, memory, st->path, &st->header, err)) {
+	if (json_read_bounded(header, length, memory, st->path, &st->header, err)) {
 		if (err)
 			err->status = SUMI_CORRUPT;
 		return SUMI_CORRUPT;
@@ -278,32 +316,6 @@ static int read_entries(struct safetensors *st, struct error *err)
 
 /* --- the handle --- */
 
-static int map_file(struct safetensors *st, struct error *err)
-{
-	struct stat s;
-	int status = SUMI_OK;
-	/* O_NONBLOCK: a pipe must be refused, not waited for. */
-	int fd = open(st->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return error_errno(err, "%s", st->path);
-	if (fstat(fd, &s) != 0) {
-		status = error_errno(err, "%s", st->path);
-	} else if (!S_ISREG(s.st_mode)) {
-		status = error_set(err, SUMI_INVALID, "%s: is not a regular file", st->path);
-	} else if (s.st_size > 0) {
-		void *map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (map == MAP_FAILED) {
-			status = error_errno(err, "mapping %s", st->path);
-		} else {
-			st->map = map;
-			st->map_size = (size_t)s.st_size;
-			st->stat = s;
-		}
-	}
-	close(fd);
-	return status;
-}
-
 int safetensors_open(const char *path, struct safetensors **out, struct error *err)
 {
 	*out = NULL;
@@ -312,9 +324,13 @@ int safetensors_open(const char *path, struct safetensors **out, struct error *e
 		free(st);
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
-	int status = map_file(st, err);
+	int status = files_open_regular(path, &st->fd, err);
+	if (!status && fstat(st->fd, &st->stat) != 0)
+		status = error_errno(err, "%s", path);
 	if (!status)
-		status = read_header(st, err);
+		status = read_head(st, err);
+	if (!status)
+		status = parse_header(st, err);
 	if (!status)
 		status = read_entries(st, err);
 	if (status) {
@@ -331,10 +347,29 @@ void safetensors_close(struct safetensors *st)
 		return;
 	free(st->entries);
 	json_decref(st->header);
-	if (st->map)
-		munmap(st->map, st->map_size);
+	if (st->fd >= 0)
+		close(st->fd);
+	free(st->head);
 	free(st->path);
 	free(st);
+}
+
+int safetensors_read(const struct safetensors *st, const struct safetensors_entry *entry, void *out,
+		     struct error *err)
+{
+	return read_at(st, st->head_size + entry->offset, out, entry->bytes, err);
+}
+
+/* A file that was renamed or unlinked meanwhile is still the one that was opened. */
+int safetensors_check(const struct safetensors *st, struct error *err)
+{
+	struct stat now;
+	const struct stat *then = &st->stat;
+	if (fstat(st->fd, &now) != 0)
+		return error_errno(err, "%s", st->path);
+	bool same = now.st_size == then->st_size && now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
+		    now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
+	return same ? SUMI_OK : changed(st, err);
 }
 
 const char *safetensors_path(const struct safetensors *st)
@@ -358,29 +393,24 @@ const struct safetensors_entry *safetensors_find(const struct safetensors *st, c
 	return st->count ? bsearch(&key, st->entries, st->count, sizeof key, by_name) : NULL;
 }
 
-void safetensors_release(const struct safetensors *st, const struct safetensors_entry *entry)
-{
-	/* Whole pages only: the neighbours may still be wanted. */
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = ((uintptr_t)entry->data + page - 1) / page * page;
-	uintptr_t end = ((uintptr_t)entry->data + entry->bytes) / page * page;
-	if (begin < end && begin >= (uintptr_t)st->map)
-		madvise((void *)begin, end - begin, MADV_DONTNEED);
-}
-
 int64_t safetensors_identity(const struct safetensors *st, struct bytes_writer *out)
 {
 	enum { BLOCKS = 32, BLOCK = 4096 };
 	char hex[SHA256_HEX_SIZE];
 	const struct stat *s = &st->stat;
-	size_t head = st->map_size - st->data_size;
+	unsigned char block[BLOCK];
 	uint64_t sum = BYTES_HASH_START;
-	for (size_t i = 0; i < BLOCKS && st->data_size >= BLOCK; i++)
-		sum = bytes_hash(sum, st->data + (st->data_size - BLOCK) / (BLOCKS - 1) * i, BLOCK);
-	sha256_hex(st->map, head, hex);
+	for (size_t i = 0; i < BLOCKS && st->data_size >= BLOCK; i++) {
+		size_t at = (st->data_size - BLOCK) / (BLOCKS - 1) * i;
+		/* What cannot be read differs from all that can. */
+		if (read_at(st, st->head_size + at, block, BLOCK, NULL))
+			memset(block, (int)i + 1, BLOCK);
+		sum = bytes_hash(sum, block, BLOCK);
+	}
+	sha256_hex(st->head, st->head_size, hex);
 	bytes_put(out, hex, sizeof hex);
 	bytes_put_u64(out, sum);
-	bytes_put_u64(out, st->map_size);
+	bytes_put_u64(out, (uint64_t)s->st_size);
 	bytes_put_u64(out, (uint64_t)s->st_ino);
 	bytes_put_u64(out, (uint64_t)s->st_mtim.tv_sec);
 	bytes_put_u64(out, (uint64_t)s->st_mtim.tv_nsec);

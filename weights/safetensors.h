@@ -2,7 +2,7 @@
  * little-endian header length, a JSON header, then the tensors' bytes without gaps.
  *
  * A file is hostile until it is checked: safetensors_open() verifies the whole header
- * against the file's size, so that every entry it hands out lies inside the mapping, has
+ * against the file's size, so that every entry it hands out lies inside the file, has
  * as many bytes as dtype and shape say, and overlaps no other. */
 #ifndef SUMI_WEIGHTS_SAFETENSORS_H
 #define SUMI_WEIGHTS_SAFETENSORS_H
@@ -25,11 +25,10 @@ struct safetensors_entry {
 	enum dtype dtype;
 	int rank;                            /* 0: a single number */
 	int64_t shape[SAFETENSORS_RANK_MAX]; /* outermost first */
-	const void *data;                    /* bytes of the file; alignment is not promised */
-	size_t bytes;
+	size_t offset, bytes;                /* in the file's data */
 };
 
-/* Maps and checks a file. Everything that the entries point to is owned by the handle.
+/* Opens and checks a file. Everything that the entries point to is owned by the handle.
  * SUMI_CORRUPT with the file, the tensor and the reason for a malformed one;
  * SUMI_UNSUPPORTED with the command that converts for a pickle (.bin, .ckpt, .pth, .pt). */
 int safetensors_open(const char *path, struct safetensors **out, struct error *err);
@@ -44,9 +43,14 @@ const struct safetensors_entry *safetensors_at(const struct safetensors *st, siz
 /* The entry of that name, or NULL. */
 const struct safetensors_entry *safetensors_find(const struct safetensors *st, const char *name);
 
-/* Tells the kernel that an entry's pages are not needed any more, so that a model's file
- * does not stand in memory beside its uploaded weights. The data stays readable. */
-void safetensors_release(const struct safetensors *st, const struct safetensors_entry *entry);
+/* Reads an entry's bytes [entry->bytes] into out. SUMI_CORRUPT where the file has become shorter
+ * since it was opened. */
+int safetensors_read(const struct safetensors *st, const struct safetensors_entry *entry, void *out,
+		     struct error *err);
+
+/* SUMI_CORRUPT where somebody wrote to the open file since then: what was read before may be a
+ * mixture of two files. */
+int safetensors_check(const struct safetensors *st, struct error *err);
 
 /* Appends what changes when the file's content does, without reading all of it: inode, size,
  * times of change, the header's hash and one of blocks spread over the data. ctime cannot be
@@ -54,7 +58,7 @@ void safetensors_release(const struct safetensors *st, const struct safetensors_
  * in ms since 1970: a file that was changed just now may change again within the clock's grain. */
 int64_t safetensors_identity(const struct safetensors *st, struct bytes_writer *out);
 
-/* Whether the file at that path is still the one that was mapped, as it was then. */
+/* Whether the file at that path is still the one that was opened, as it was then. */
 bool safetensors_unchanged(const struct safetensors *st);
 
 /* Writes "[320, 4, 3, 3]"; a long shape is cut. Returns out. */

@@ -289,6 +289,20 @@ const struct safetensors *weights_file_of(const struct weights *w,
 	return NULL;
 }
 
+int weights_read(const struct weights *w, const struct safetensors_entry *entry, void *out,
+		 struct error *err)
+{
+	return safetensors_read(weights_file_of(w, entry), entry, out, err);
+}
+
+int weights_check(const struct weights *w, struct error *err)
+{
+	int status = SUMI_OK;
+	for (size_t i = 0; i < w->count && !status; i++)
+		status = safetensors_check(w->shards[i].file, err);
+	return status;
+}
+
 const char *weights_folder(const struct weights *w)
 {
 	return w->folder;

@@ -46,6 +46,11 @@ uint64_t weights_bytes(const struct weights *w);
  * the latest change of any of them. */
 void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t *changed_ms);
 
+/* Reads an entry's bytes into out; see safetensors_read() and safetensors_check(). */
+int weights_read(const struct weights *w, const struct safetensors_entry *entry, void *out,
+		 struct error *err);
+int weights_check(const struct weights *w, struct error *err);
+
 /* Whether the files are still those that were opened. */
 bool weights_unchanged(const struct weights *w);
 

@@ -1,4 +1,5 @@
 /* The safetensors reader with good, damaged and hostile files. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/files.h"
+#include "weights/loader.h"
 #include "weights/safetensors.h"
 #include "weights/weights.h"
 
@@ -90,8 +92,9 @@ static void test_good_file(void **state)
 	assert_false(safetensors_find(st, "ids")->usable);
 	assert_null(safetensors_find(st, "c"));
 	assert_null(safetensors_find(st, "__metadata__"));
-	safetensors_release(st, b);
-	assert_int_equal(*(const unsigned char *)b->data, 0);
+	unsigned char bytes[12];
+	assert_int_equal(safetensors_read(st, b, bytes, &err), SUMI_OK);
+	assert_int_equal(bytes[0], 0);
 	safetensors_close(st);
 }
 
@@ -231,19 +234,98 @@ static void test_mutated_headers(void **state)
 			continue;
 		}
 		accepted++;
-		size_t sum = 0;
 		for (size_t k = 0; k < safetensors_count(st); k++) {
 			const struct safetensors_entry *e = safetensors_at(st, k);
-			if (e->bytes) {
-				sum += *(const unsigned char *)e->data;
-				sum += ((const unsigned char *)e->data)[e->bytes - 1];
-			}
+			unsigned char *bytes = malloc(e->bytes + 1);
+			assert_non_null(bytes);
+			assert_int_equal(safetensors_read(st, e, bytes, &err), SUMI_OK);
+			free(bytes);
 		}
-		assert_true(sum <= 2 * 255 * safetensors_count(st));
 		safetensors_close(st);
 	}
 	assert_true(accepted > 20); /* a change in a name is harmless */
 	assert_true(refused > 600);
+}
+
+/* --- files that change while they are read --- */
+
+#define WHOLE "{" ENTRY("a.weight", "F32", "[64,64]", "[0,16384]") "," ENTRY("a.bias", "F32", "[64]", "[16384,16640]") "}"
+
+static void test_a_file_that_becomes_shorter(void **state)
+{
+	(void)state;
+	struct safetensors *st = NULL;
+	struct error err = {0};
+	static unsigned char bytes[16384];
+	write_file("model.safetensors", WHOLE, 16640);
+	assert_int_equal(safetensors_open(path_of("model.safetensors"), &st, &err), SUMI_OK);
+	const struct safetensors_entry *e = safetensors_find(st, "a.weight");
+	assert_int_equal(safetensors_read(st, e, bytes, &err), SUMI_OK);
+	assert_int_equal(safetensors_check(st, &err), SUMI_OK);
+	assert_int_equal(truncate(path_of("model.safetensors"), 4096), 0);
+	assert_int_equal(safetensors_read(st, e, bytes, &err), SUMI_CORRUPT);
+	assert_non_null(strstr(err.text, "model.safetensors was changed while it was read"));
+	assert_int_equal(safetensors_check(st, &err), SUMI_CORRUPT);
+	struct bytes_writer w = {0};
+	safetensors_identity(st, &w);
+	free(w.data);
+	safetensors_close(st);
+}
+
+/* As long as before, with other bytes: what was read is of neither file. */
+static void test_a_file_that_is_written_over(void **state)
+{
+	(void)state;
+	struct safetensors *st = NULL;
+	struct error err = {0};
+	write_file("model.safetensors", WHOLE, 16640);
+	struct stat before;
+	assert_int_equal(stat(path_of("model.safetensors"), &before), 0);
+	assert_int_equal(safetensors_open(path_of("model.safetensors"), &st, &err), SUMI_OK);
+	struct timespec later[2] = {{.tv_nsec = UTIME_OMIT}, before.st_mtim};
+	later[1].tv_sec++;
+	assert_int_equal(utimensat(AT_FDCWD, path_of("model.safetensors"), later, 0), 0);
+	assert_int_equal(safetensors_check(st, &err), SUMI_CORRUPT);
+	safetensors_close(st);
+	/* Another file in its place is no change of this one. */
+	write_file("model.safetensors", WHOLE, 16640);
+	write_file("other", WHOLE, 16640);
+	assert_int_equal(safetensors_open(path_of("model.safetensors"), &st, &err), SUMI_OK);
+	char other[128];
+	strcpy(other, path_of("other"));
+	assert_int_equal(rename(other, path_of("model.safetensors")), 0);
+	assert_int_equal(safetensors_check(st, &err), SUMI_OK);
+	safetensors_close(st);
+}
+
+static void test_a_load_that_is_cut(void **state)
+{
+	(void)state;
+	struct device *device;
+	struct error err = {0};
+	assert_int_equal(device_open("reference", &device, &err), SUMI_OK);
+	for (int cut = 0; cut < 3; cut++) {
+		struct weights *w;
+		struct linear_layer layer;
+		write_file("model.safetensors", WHOLE, 16640);
+		assert_int_equal(weights_open(dir, &w, &err), SUMI_OK);
+		struct weight_set set = {.device = device};
+		struct loader l = {.files = w, .set = &set, .err = &err};
+		struct stat s;
+		assert_int_equal(stat(path_of("model.safetensors"), &s), 0);
+		if (cut) /* in the weight; in the bias */
+			assert_int_equal(truncate(path_of("model.safetensors"),
+						  cut == 1 ? 1000 : s.st_size - 4),
+					 0);
+		load_linear(&l, &layer, 64, 64, 0, "a");
+		assert_int_equal(loader_end(&l), cut ? SUMI_CORRUPT : SUMI_OK);
+		if (cut && !strstr(err.text, "was changed while it was read"))
+			fail_msg("%s", err.text);
+		weight_set_clear(&set);
+		weights_close(w);
+	}
+	unlink(path_of("model.safetensors"));
+	device_close(device);
 }
 
 /* --- folders --- */
@@ -329,6 +411,9 @@ int main(void)
 	    cmocka_unit_test(test_damaged_headers),
 	    cmocka_unit_test(test_files_that_are_none),
 	    cmocka_unit_test(test_mutated_headers),
+	    cmocka_unit_test(test_a_file_that_becomes_shorter),
+	    cmocka_unit_test(test_a_file_that_is_written_over),
+	    cmocka_unit_test(test_a_load_that_is_cut),
 	    cmocka_unit_test(test_folders),
 	    cmocka_unit_test(test_indices),
 	};
