@@ -192,6 +192,12 @@ static void seed_media(void)
 /* {target, text} */
 static const char *const texts[][2] = {
     {"infotext", INFOTEXT},
+    {"job", "{\"modality\": \"image\", \"prompt\": \"fog\", \"seed\": 18446744073709551615, \"n\": 2, "
+	    "\"cfg_scale\": 7.5, \"tags\": [\"a\"], \"window\": \"22:00-06:00\", \"priority\": \"high\"}"},
+    {"job", "{\"modality\": \"audio\", \"mood\": \"calm\", \"duration\": 10, \"every\": \"24h\", "
+	    "\"not_before\": \"2026-01-31T22:00:00Z\", \"notify\": \"http://localhost/\"}"},
+    {"flat", "modality\x1e" "video\x1e" "prompt\x1e" "ink\x1e" "frames\x1e" "8\x1e" "loop\x1e"
+	     "true\x1e" "after\x1e" "a,b\x1e" "id\x1e" "x-1"},
     {"conf", "# a comment\nstate_dir = /tmp/x\nlease = 30s\nredis = unix:///tmp/r.sock\n"},
     {"conf", "devices = opencl:0, reference\nmodel_memory = 4G\nbatch = 2\nlog = debug\n"},
     {"times", "2026-01-31T22:00:00Z"},
