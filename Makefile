@@ -60,6 +60,7 @@ libraries-missing:
 $(BUILD)/bin/sumi: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c)) $(LIB)
 $(BUILD)/bin/sumid: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard daemon/*.c)) $(LIB)
 $(BUILD)/tests/test_kept_models: $(BUILD)/obj/daemon/models.o
+$(BUILD)/tests/test_when: $(BUILD)/obj/cli/when.o
 $(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: $(BUILD)/obj/daemon/team.o $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: LDFLAGS += -Wl,--wrap=queue_claim_fellow

@@ -1,24 +1,33 @@
-/* Levenshtein's distance between short words. */
+/* How many letters two short words differ by: changed, missing, added, or two in a row swapped. */
 #include "base/nearest.h"
 
 #include <string.h>
 
+static size_t least_of(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Rows are those of the classic table: two before, one before, this one. */
 static size_t distance(const char *a, const char *b)
 {
-	size_t row[NEAREST_MAX + 1], n = strlen(b);
+	size_t rows[3][NEAREST_MAX + 1], n = strlen(b);
 	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = row[0];
+		rows[0][j] = j;
+	size_t i = 0;
+	for (; a[i]; i++) {
+		const size_t *before = rows[(i + 2) % 3], *above = rows[i % 3];
+		size_t *row = rows[(i + 1) % 3];
 		row[0] = i + 1;
-		for (size_t j = 1; j <= n; j++) {
-			size_t change = diagonal + (a[i] != b[j - 1]);
-			diagonal = row[j];
-			size_t shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			row[j] = change < shift ? change : shift;
+		for (size_t j = 0; j < n; j++) {
+			size_t d = least_of(above[j] + (a[i] != b[j]),
+					    least_of(above[j + 1], row[j]) + 1);
+			if (i && j && a[i] == b[j - 1] && a[i - 1] == b[j])
+				d = least_of(d, before[j - 1] + 1);
+			row[j + 1] = d;
 		}
 	}
-	return row[n];
+	return rows[i % 3][n];
 }
 
 struct nearest nearest_to(const char *given)

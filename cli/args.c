@@ -1,14 +1,17 @@
 /* The words behind a verb: switches, values, job fields, positional arguments. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "cli/cli.h"
+#include "cli/when.h"
 
 /* Options of every verb. */
-static const struct cli_option common[] = {
+const struct cli_option cli_common_options[] = {
     {"json", 0, NULL, "print JSON for programs"},
     {"quiet", 'q', NULL, "print results only"},
     {"config", 'c', "FILE", "read this file instead of sumi.conf"},
@@ -46,12 +49,17 @@ static int find(const struct cli_option *table, const struct word *w)
 
 static const struct param *find_field(const struct word *w)
 {
-	if (!w->name)
-		return w->letter == 'n' ? param_find("n") : NULL;
-	for (const struct param *p = param_table; p->name; p++)
-		if (same_name(p->name, w->name, w->name_size))
-			return p;
-	return NULL;
+	static const char *const letters[][2] = {
+	    {"n", "n"}, {"W", "width"}, {"w", "width"}, {"H", "height"}};
+	char name[64];
+	for (size_t i = 0; !w->name && i < sizeof letters / sizeof letters[0]; i++)
+		if (letters[i][0][0] == w->letter)
+			return param_find(letters[i][1]);
+	if (!w->name || w->name_size >= sizeof name)
+		return NULL;
+	memcpy(name, w->name, w->name_size);
+	name[w->name_size] = '\0';
+	return param_named(name);
 }
 
 /* The value behind '=' or in the next word. */
@@ -66,16 +74,25 @@ static int take_value(const struct word *w, const char *shown, int argc, char **
 	return SUMI_OK;
 }
 
-static int take_field(struct cli *cli, const struct param *p, const struct word *w,
-		      const char *shown, int argc, char **argv, int *at, struct error *err)
+/* "--fast no": the next word is the value of a switch where it can be nothing else. */
+static const char *take_switch(const struct cli *cli, const struct word *w, int argc, char **argv,
+			       int *at)
 {
-	const char *text = "true";
+	static const char *const words[] = {"true", "false", "yes", "no", "on", "off"};
+	const char *next = *at + 1 < argc ? argv[*at + 1] : "";
+	bool spare = cli->arg_count >= cli->verb->min_args || *at + 2 < argc;
+	for (size_t i = 0; !w->value && spare && i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(words[i], next) == 0)
+			return argv[++*at];
+	return w->value ? w->value : "true";
+}
+
+static int put_field(struct cli *cli, const struct param *p, const char *text, struct error *err)
+{
 	json_t *value;
-	int status = SUMI_OK;
-	if (p->type != PARAM_BOOL || w->value)
-		status = take_value(w, shown, argc, argv, at, &text, err);
-	if (!status)
-		status = param_from_text(p, text, strlen(text), &value, err);
+	/* What a time means depends on the zone, which may follow: cli_parse() resolves it. */
+	int status = param_from_text(p->type == PARAM_TIME ? param_find("prompt") : p, text,
+				     strlen(text), &value, err);
 	if (status)
 		return status;
 	/* The daemon has another working directory. */
@@ -93,12 +110,38 @@ static int take_field(struct cli *cli, const struct param *p, const struct word 
 	return SUMI_OK;
 }
 
+static int take_field(struct cli *cli, const struct param *p, const struct word *w,
+		      const char *shown, int argc, char **argv, int *at, struct error *err)
+{
+	const char *text = NULL;
+	int status = SUMI_OK;
+	if (p->type == PARAM_BOOL)
+		text = take_switch(cli, w, argc, argv, at);
+	else
+		status = take_value(w, shown, argc, argv, at, &text, err);
+	return status ? status : put_field(cli, p, text, err);
+}
+
+/* --size 512x768, --size 512 */
+static int take_size(struct cli *cli, const char *text, struct error *err)
+{
+	size_t n = strspn(text, "0123456789"), between = strncmp(text + n, "\u00d7", 2) ? 1 : 2;
+	const char *height = text[n] ? text + n + between : text;
+	char width[16];
+	if (n == 0 || n >= sizeof width || (text[n] && between == 1 && !strchr("xX*,", text[n])) ||
+	    !*height || height[strspn(height, "0123456789")])
+		return error_set(err, SUMI_INVALID, "--size is '%.40s': write it like 512x768", text);
+	snprintf(width, sizeof width, "%.*s", (int)n, text);
+	int status = put_field(cli, param_find("width"), width, err);
+	return status ? status : put_field(cli, param_find("height"), height, err);
+}
+
 static int take_common(struct cli *cli, int index, const char *value)
 {
 	if (index == 0)
-		cli->json = true;
+		cli->json = value != NULL;
 	else if (index == 1)
-		cli->quiet = true;
+		cli->quiet = value != NULL;
 	else if (index == 2)
 		setenv("SUMI_CONFIG", value, 1);
 	else if (index == 3)
@@ -108,43 +151,118 @@ static int take_common(struct cli *cli, int index, const char *value)
 	return SUMI_OK;
 }
 
-static int take_option(struct cli *cli, const struct word *w, const char *shown, int argc,
-		       char **argv, int *at, struct error *err)
+static const struct word size_word = {.name = "size", .name_size = 4};
+
+/* What a misspelt long option may have meant, or "". */
+static const char *suggestion(const struct cli *cli, const struct word *w, char out[64])
 {
-	const struct cli_option *table = cli->verb->options;
-	const struct param *field = cli->verb->job_options ? find_field(w) : NULL;
+	const struct cli_option *const tables[] = {cli->verb->options, cli_common_options};
+	char name[64];
+	snprintf(name, sizeof name, "%.*s", (int)(w->name ? w->name_size : 0),
+		 w->name ? w->name : "");
+	for (char *p = name; *p; p++)
+		*p = *p == '_' ? '-' : *p;
+	struct nearest near = nearest_to(name);
+	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
+		for (int i = 0; tables[t] && tables[t][i].name; i++)
+			nearest_try(&near, tables[t][i].name);
+	if (cli->verb->job_options)
+		nearest_try(&near, size_word.name);
+	snprintf(out, 64, "%s", near.best ? near.best : "");
+	for (const struct param *p = param_table; cli->verb->job_options && p->name; p++) {
+		char dashed[32];
+		snprintf(dashed, sizeof dashed, "%s", p->name);
+		for (char *c = dashed; *c; c++)
+			*c = *c == '_' ? '-' : *c;
+		const char *before = near.best;
+		nearest_try(&near, dashed);
+		if (near.best != before)
+			snprintf(out, 64, "%s", dashed);
+	}
+	return out;
+}
+
+static int no_option(const struct cli *cli, const struct word *w, const char *shown,
+		     struct error *err)
+{
+	char near[64];
+	suggestion(cli, w, near);
+	return error_set(err, SUMI_INVALID, "there is no option %s%s%s%s (sumi %s --help)", shown,
+			 *near ? ", did you mean --" : "", near, *near ? "?" : "",
+			 cli->verb->name);
+}
+
+/* One of a table of options that are no job's. A switch may be taken back: --no-json. */
+static int take_own(struct cli *cli, const struct cli_option *table, int i, const struct word *w,
+		    const char *shown, int argc, char **argv, int *at, struct error *err)
+{
 	const char *value = "";
-	int status, i = find(table, w);
-	if (i < 0 && field)
-		return take_field(cli, field, w, shown, argc, argv, at, err);
-	bool own = i >= 0;
-	if (!own) {
-		table = common;
-		i = find(common, w);
-	}
-	if (i < 0) {
-		char name[64];
-		snprintf(name, sizeof name, "%.*s", (int)(w->name ? w->name_size : 0),
-			 w->name ? w->name : "");
-		for (char *p = name; *p; p++)
-			if (*p == '-')
-				*p = '_';
-		const char *near = cli->verb->job_options ? param_nearest(name) : NULL;
-		return error_set(err, SUMI_INVALID, "there is no option %s%s%s%s (sumi %s --help)",
-				 shown, near ? ", did you mean --" : "", near ? near : "",
-				 near ? "?" : "", cli->verb->name);
-	}
+	int status = SUMI_OK;
 	if (table[i].value) {
 		status = take_value(w, shown, argc, argv, at, &value, err);
-		if (status)
-			return status;
 	} else if (w->value) {
-		return error_set(err, SUMI_INVALID, "%s takes no value", shown);
+		json_t *on;
+		status = param_from_text(param_find("fast"), w->value, strlen(w->value), &on, NULL)
+			     ? error_set(err, SUMI_INVALID, "%s takes no value, or true or false",
+					 shown)
+			     : SUMI_OK;
+		value = !status && json_is_true(on) ? "" : NULL;
+		if (!status)
+			json_decref(on);
 	}
-	if (!own)
+	if (status)
+		return status;
+	if (table == cli_common_options)
 		return take_common(cli, i, value);
 	cli->values[i] = value;
 	return SUMI_OK;
+}
+
+/* --no-X of a switch is --X=false. */
+static bool is_denied(const struct cli *cli, const struct word *w, struct word *positive)
+{
+	const struct cli_option *const tables[] = {cli->verb->options, cli_common_options};
+	if (!w->name || w->name_size < 4 || w->value || strncmp(w->name, "no", 2) != 0 ||
+	    (w->name[2] != '-' && w->name[2] != '_'))
+		return false;
+	*positive = (struct word){
+	    .name = w->name + 3, .name_size = w->name_size - 3, .value = "false"};
+	const struct param *p = cli->verb->job_options ? find_field(positive) : NULL;
+	if (p && p->type == PARAM_BOOL)
+		return true;
+	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
+		int i = find(tables[t], positive);
+		if (i >= 0)
+			return !tables[t][i].value && strcmp(tables[t][i].name, "help") != 0;
+	}
+	return false;
+}
+
+static int take_option(struct cli *cli, const struct word *w, const char *shown, int argc,
+		       char **argv, int *at, struct error *err)
+{
+	struct word positive;
+	int i = find(cli->verb->options, w);
+	if (i >= 0)
+		return take_own(cli, cli->verb->options, i, w, shown, argc, argv, at, err);
+	if (is_denied(cli, w, &positive))
+		return take_option(cli, &positive, shown, argc, argv, at, err);
+	const struct param *field = cli->verb->job_options ? find_field(w) : NULL;
+	if (field)
+		return take_field(cli, field, w, shown, argc, argv, at, err);
+	if (cli->verb->job_options && w->name && same_name(size_word.name, w->name, w->name_size)) {
+		const char *size;
+		int status = take_value(w, shown, argc, argv, at, &size, err);
+		return status ? status : take_size(cli, size, err);
+	}
+	if ((i = find(cli_common_options, w)) < 0)
+		return no_option(cli, w, shown, err);
+	/* -h 768: who writes that wants no help. */
+	if (w->letter == 'h' && cli->verb->job_options &&
+	    (w->value || (*at + 1 < argc && isdigit((unsigned char)argv[*at + 1][0]))))
+		return error_set(err, SUMI_INVALID,
+				 "-h shows the help: write -H or --height for the height");
+	return take_own(cli, cli_common_options, i, w, shown, argc, argv, at, err);
 }
 
 static int take_word(struct cli *cli, int argc, char **argv, int *at, bool *plain,
@@ -184,6 +302,8 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 	/* What is wrong before --json is told in JSON as well. */
 	for (int i = 0; i < argc && status && !cli->json; i++)
 		cli->json = strcmp(argv[i], "--json") == 0;
+	if (!status)
+		status = when_resolve(cli->fields, err);
 	if (status)
 		return status;
 	if (cli->arg_count < v->min_args)
@@ -255,62 +375,4 @@ int cli_check_output(const char *output, struct error *err)
 		status = error_set(err, SUMI_INVALID, "nothing can be written to %s: %s", folder,
 				   strerror(errno));
 	return status;
-}
-
-static void print_option(FILE *out, char letter, const char *name, const char *value,
-			 const char *help)
-{
-	char left[64];
-	snprintf(left, sizeof left, "%c%c%s--%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
-		 letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
-	for (char *p = left; *p; p++)
-		if (*p == '_')
-			*p = '-';
-	fprintf(out, "  %-28s %s\n", left, help);
-}
-
-static const char *placeholder(const struct param *p)
-{
-	static const char *const by_type[] = {
-	    [PARAM_TEXT] = "TEXT",      [PARAM_NAME] = "NAME",     [PARAM_ID] = "ID",
-	    [PARAM_WORD] = "WORD",      [PARAM_RANK] = "WORD",     [PARAM_INT] = "N",
-	    [PARAM_NUMBER] = "X",       [PARAM_BOOL] = NULL,       [PARAM_TIME] = "TIME",
-	    [PARAM_WINDOW] = "FROM-TO", [PARAM_ZONE] = "ZONE",     [PARAM_EVERY] = "TIME",
-	    [PARAM_ID_LIST] = "ID,ID",  [PARAM_TEXT_LIST] = "A,B",
-	};
-	return by_type[p->type];
-}
-
-static void print_verb_help(FILE *out, const struct verb *v)
-{
-	fprintf(out, "usage: sumi %s %s\n\n%s\n", v->name, v->arguments, v->summary);
-	if (v->more)
-		fprintf(out, "\n%s", v->more);
-	if (v->options) {
-		fprintf(out, "\nOptions:\n");
-		for (const struct cli_option *o = v->options; o->name; o++)
-			print_option(out, o->letter, o->name, o->value, o->help);
-	}
-	if (v->job_options) {
-		fprintf(out, "\nOf the job (docs/job.schema.json has the limits):\n");
-		for (const struct param *p = param_table; p->name; p++)
-			if (strcmp(p->name, "modality") != 0 && strcmp(p->name, "prompt") != 0)
-				print_option(out, strcmp(p->name, "n") == 0 ? 'n' : 0, p->name,
-					     placeholder(p), p->help);
-	}
-	fprintf(out, "\nOf every verb:\n");
-	for (const struct cli_option *o = common; o->name; o++)
-		print_option(out, o->letter, o->name, o->value, o->help);
-}
-
-void cli_print_help(FILE *out, const struct verb *verb)
-{
-	if (verb) {
-		print_verb_help(out, verb);
-		return;
-	}
-	fprintf(out, "usage: sumi VERB [arguments] [options]\n\n");
-	for (const struct verb *const *v = verb_table; *v; v++)
-		fprintf(out, "  %-10s %s\n", (*v)->name, (*v)->summary);
-	fprintf(out, "\nsumi VERB --help says more; man sumi has everything.\n");
 }

@@ -41,7 +41,8 @@ struct verb {
 	const char *arguments;            /* "PROMPT [options]" */
 	const char *summary;              /* one line */
 	const struct cli_option *options; /* may be NULL */
-	bool job_options;                 /* also takes the schema's fields as options */
+	bool job_options;                 /* also takes a job's parameters as options */
+	unsigned modalities;              /* whose, PARAM_IMAGE …; 0: all */
 	int min_args, max_args;           /* positional; max -1: any number */
 	/* Returns an exit code; has printed its own error with cli_error(). */
 	int (*run)(struct cli *cli);
@@ -60,6 +61,9 @@ struct cli {
 	json_t *fields;         /* job options that were given, in their JSON types */
 	struct admission admission;
 };
+
+/* Those of every verb. */
+extern const struct cli_option cli_common_options[];
 
 /* Fills cli from the words behind the verb. SUMI_INVALID with a message that says what to do. */
 int cli_parse(struct cli *cli, int argc, char **argv, struct error *err);

@@ -11,15 +11,16 @@ static const struct cli_option create_options[] = {
     {"detach", 0, NULL, "print the job's id and return at once"},
     {NULL, 0, NULL, NULL}};
 
-static int submit(struct cli *cli, struct queue *queue, struct job *job, struct error *err)
+/* What the options describe, checked; nothing of it needs the queue. */
+static int prepare(struct cli *cli, struct job *job, struct error *err)
 {
+	int status = output_prepare(cli, cli->verb->name, NULL, err);
 	json_object_set_new(cli->fields, "modality", json_string(cli->verb->name));
-	int status = cli_prompt(cli, err);
+	if (!status)
+		status = cli_prompt(cli, err);
 	if (!status)
 		status = job_parse_object(cli->fields, job, err);
-	if (status)
-		return status;
-	if ((status = preflight(cli, job, err)) || (status = queue_submit(queue, job, err)))
+	if (!status && (status = preflight(cli, job, err)))
 		job_clear(job);
 	return status;
 }
@@ -29,11 +30,11 @@ static int run_create(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct job job = {0};
-	int code, status = output_prepare(cli, cli->verb->name, NULL, &err);
+	int code, status = prepare(cli, &job, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
-		status = submit(cli, queue, &job, &err);
+		status = queue_submit(queue, &job, &err);
 	if (!status)
 		preflight_warn(cli, queue, &job, NULL);
 	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);
@@ -42,20 +43,21 @@ static int run_create(struct cli *cli)
 	return code;
 }
 
-#define CREATE_VERB(word, text)                                                                    \
+#define CREATE_VERB(word, mask, text)                                                      \
 	const struct verb verb_##word = {                                                          \
 	    .name = #word,                                                                         \
 	    .arguments = "PROMPT [options]",                                                       \
 	    .summary = text,                                                                       \
 	    .options = create_options,                                                             \
 	    .job_options = true,                                                                   \
+	    .modalities = mask,                                                                    \
 	    .min_args = 1,                                                                         \
 	    .max_args = 1,                                                                         \
 	    .run = run_create,                                                                     \
 	}
 
-CREATE_VERB(image, "paint pictures and save them");
-CREATE_VERB(video, "make a short video and save it");
+CREATE_VERB(image, PARAM_IMAGE, "paint pictures and save them");
+CREATE_VERB(video, PARAM_VIDEO, "make a short video and save it");
 
 /* A mood alone is enough for music. */
 const struct verb verb_audio = {
@@ -64,6 +66,7 @@ const struct verb verb_audio = {
     .summary = "make a music clip and save it",
     .options = create_options,
     .job_options = true,
+    .modalities = PARAM_AUDIO,
     .min_args = 0,
     .max_args = 1,
     .run = run_create,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/nearest.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
 #include "queue/private_redis.h"
@@ -109,7 +110,29 @@ static const struct verb *find_verb(const char *name)
 	for (const struct verb *const *v = verb_table; *v; v++)
 		if (strcmp((*v)->name, name) == 0)
 			return *v;
-	return NULL;
+	return strcmp(name, "img") == 0 ? &verb_image : strcmp(name, "vid") == 0 ? &verb_video : NULL;
+}
+
+/* What other programs call a verb. */
+static const char *const other_names[][2] = {
+    {"img", "image"},   {"picture", "image"}, {"pic", "image"},     {"vid", "video"},
+    {"music", "audio"}, {"sound", "audio"},   {"ls", "list"},       {"jobs", "list"},
+    {"rm", "delete"},   {"remove", "delete"}, {"stop", "cancel"},   {"get", "fetch"},
+    {"info", "show"},   {"find", "search"},   {"redo", "again"},    {"queue", "list"},
+};
+
+static int no_verb(const char *name)
+{
+	struct nearest near = nearest_to(name);
+	for (const struct verb *const *v = verb_table; *v; v++)
+		nearest_try(&near, (*v)->name);
+	for (size_t i = 0; i < sizeof other_names / sizeof other_names[0]; i++)
+		if (strcmp(other_names[i][0], name) == 0)
+			near.best = other_names[i][1];
+	fprintf(stderr, "sumi: there is no verb '%.40s'%s%s%s; sumi --help lists them\n", name,
+		near.best ? ", did you mean '" : "", near.best ? near.best : "",
+		near.best ? "'?" : "");
+	return EXIT_USAGE;
 }
 
 static int run_verb(struct cli *cli, int argc, char **argv)
@@ -138,16 +161,13 @@ int main(int argc, char **argv)
 		cli_print_help(stdout, argc > 2 ? find_verb(argv[2]) : NULL);
 		return EXIT_OK;
 	}
-	if (!strcmp(argv[1], "--version")) {
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V") || !strcmp(argv[1], "version")) {
 		printf("sumi %s\n", SUMI_VERSION);
 		return EXIT_OK;
 	}
 	cli.verb = find_verb(argv[1]);
-	if (!cli.verb) {
-		fprintf(stderr, "sumi: there is no verb '%.40s'; sumi --help lists them\n",
-			argv[1]);
-		return EXIT_USAGE;
-	}
+	if (!cli.verb)
+		return no_verb(argv[1]);
 	int code = run_verb(&cli, argc - 2, argv + 2);
 	json_decref(cli.fields);
 	cli_check_reader();

@@ -53,6 +53,43 @@ const struct param *param_find(const char *name)
 	return NULL;
 }
 
+const struct param *param_named(const char *name)
+{
+	static const char *const others[][2] = {{"cfg", "cfg_scale"},
+						{"guidance", "cfg_scale"},
+						{"guidance_scale", "cfg_scale"},
+						{"negative", "negative_prompt"},
+						{"neg_prompt", "negative_prompt"},
+						{"num_inference_steps", "steps"},
+						{"sampling_steps", "steps"},
+						{"sampler_name", "sampler"},
+						{"sampling_method", "sampler"},
+						{"schedule", "scheduler"},
+						{"schedule_type", "scheduler"},
+						{"sd_model", "model"},
+						{"checkpoint", "model"},
+						{"denoising_strength", "strength"},
+						{"init_image", "init"},
+						{"init_img", "init"},
+						{"variants", "n"},
+						{"num_images", "n"},
+						{"batch_count", "n"},
+						{"tag", "tags"},
+						{"seconds", "duration"}};
+	char clean[64];
+	size_t n = 0;
+	for (; name[n] && n < sizeof clean - 1; n++) {
+		unsigned char c = (unsigned char)name[n];
+		clean[n] = c == '-' || c == ' ' ? '_' : (char)tolower(c);
+	}
+	clean[n] = '\0';
+	const struct param *p = name[n] ? NULL : param_find(clean);
+	for (size_t i = 0; !p && !name[n] && i < sizeof others / sizeof others[0]; i++)
+		if (strcmp(others[i][0], clean) == 0)
+			p = param_find(others[i][1]);
+	return p;
+}
+
 const char *param_nearest(const char *name)
 {
 	struct nearest n = nearest_to(name);

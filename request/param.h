@@ -37,12 +37,12 @@ enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4 };
 
 /* X(NAME, title): the groups of the help, in its order. */
 #define PARAM_GROUP_MAP(X)                                                                         \
-	X(PROMPT, "What is made")                                                                  \
-	X(FORM, "Its form")                                                                        \
-	X(SAMPLING, "How it is made")                                                              \
-	X(INIT, "What it starts from")                                                             \
-	X(QUEUE, "When it is made")                                                                \
-	X(SENDER, "The sender's own")
+	X(PROMPT, "what is made")                                                                  \
+	X(FORM, "its form")                                                                        \
+	X(SAMPLING, "how it is made")                                                              \
+	X(INIT, "what it starts from")                                                             \
+	X(QUEUE, "when it is made")                                                                \
+	X(SENDER, "the sender's own")
 
 enum param_group {
 #define X(name, title) PARAM_GROUP_##name,
@@ -84,6 +84,10 @@ enum {
 extern const struct param param_table[]; /* ends with name == NULL */
 
 const struct param *param_find(const char *name);
+
+/* The same as people write it ("cfg-scale", "Negative prompt") and as other programs call it
+ * ("guidance_scale", "num_inference_steps"). */
+const struct param *param_named(const char *name);
 
 /* The known name nearest to a misspelt one, or NULL when none is near. */
 const char *param_nearest(const char *name);

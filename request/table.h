@@ -78,7 +78,8 @@ X(fast, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, PARAM_SHAPE, SAMPLING, NULL,
   "use the pack's distilled model") \
 X(format, WORD, PICTURE, PARAM_ALL, 0, 0, format_words, NULL, 0, FORM, NULL, "kind of file") \
 X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a lossy format") \
-X(lossless, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, 0, FORM, NULL, "lossless WebP") \
+X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \
+  "lossless WebP") \
 X(init, TEXT, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this artifact (its id) or file") \
 X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \

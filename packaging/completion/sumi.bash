@@ -20,9 +20,14 @@ _sumi() {
 	--modality)
 		COMPREPLY=($(compgen -W 'image video audio' -- "$word"))
 		return ;;
-	--priority)
-		COMPREPLY=($(compgen -W 'high normal batch' -- "$word"))
-		return ;;
+	--*)
+		local words
+		words=$(sumi "$verb" --help 2>/dev/null |
+			sed -n "s/^  \(-., \|    \)$before \([a-z]*|[a-z|]*\) .*/\2/p" | tr '|' ' ')
+		if [ -n "$words" ]; then
+			COMPREPLY=($(compgen -W "$words" -- "$word"))
+			return
+		fi ;;
 	esac
 	if [[ $word == -* ]]; then
 		COMPREPLY=($(compgen -W "$(sumi "$verb" --help 2>/dev/null |

@@ -69,6 +69,14 @@ for verb in ["image", "list", "db"]:
     check(complete("sumi", verb, "--") == options(help_of("sumi", verb)), f"bash completes options of {verb}",
           str(complete("sumi", verb, "--") ^ options(help_of("sumi", verb))))
 check(complete("sumi", "list", "--state", "r") == {"ready", "running"}, "bash completes states")
+check(complete("sumi", "image", "--format", "") == {"webp", "png"}, "bash completes the words of a choice",
+      str(complete("sumi", "image", "--format", "")))
+check(complete("sumi", "audio", "--format", "o") == {"ogg"}, "and those of the verb's modality")
+shown = {verb: options(help_of("sumi", verb)) for verb in ["image", "video", "audio", "batch"]}
+check("--fps" in shown["video"] and not {"--fps", "--mood", "--duration", "--loop"} & shown["image"] and
+      "--mood" in shown["audio"] and not {"--fps", "--width", "--size"} & shown["audio"] and
+      shown["image"] | shown["video"] | shown["audio"] <= shown["batch"] | {"--output", "--detach"},
+      "help of image, video and audio has what belongs to each", str(shown))
 for shell, file in [("bash", "sumi.bash"), ("zsh", "_sumi"), ("fish", "sumi.fish")]:
     if not shutil.which(shell):
         print(f"skip {file}: no {shell} here")

@@ -1,0 +1,20 @@
+/* Times as people write them: 18:30, +2h, tomorrow 6:00, fri 22:00, 2026-01-31 22:00. */
+#ifndef SUMI_CLI_WHEN_H
+#define SUMI_CLI_WHEN_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* A time of day alone is the next one after after_ms; a duration counts from now_ms. What names
+ * no zone is a clock on the wall of `zone`. SUMI_INVALID says how to write one. */
+int when_parse(const char *text, const char *zone, int64_t now_ms, int64_t after_ms, int64_t *ms,
+	       struct error *err);
+
+/* Replaces the times among a job's fields (texts) by moments: of the field tz, else of the
+ * system's own zone. A deadline that is a time of day alone is the next one after not_before.
+ * "field 'x': …" */
+int when_resolve(json_t *fields, struct error *err);
+
+#endif

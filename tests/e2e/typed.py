@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""What people type: switches taken back, sizes in one word, times by the clock on the wall, verbs and options misspelt."""
+import datetime
+
+from lib import *
+
+QUICK = ["--pack", PACKS / PACK, "--steps", 1, "--seed", 1, "-q", "-o", "x.png"]
+
+
+def size_of(path):
+    data = path.read_bytes()
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def accepted(place, name, *options, size=None):
+    done = place.sumi("render", "ink", *QUICK, *options)
+    fine = done.returncode == 0 and (size is None or size_of(place.dir / "x.png") == size)
+    check(fine, name, done.stderr)
+
+
+def refused(place, name, *args, words=()):
+    done = place.sumi(*args)
+    check(done.returncode == 2 and all(w in done.stderr for w in words), name, f"{done.returncode}: {done.stderr}")
+
+
+def options(place):
+    accepted(place, "--size 64x32", "--size", "64x32", size=(64, 32))
+    accepted(place, "--size=64×32", "--size=64×32", size=(64, 32))
+    accepted(place, "--size 64", "--size", 64, size=(64, 64))
+    accepted(place, "-W and -H", "-W", 32, "-H", 64, size=(32, 64))
+    accepted(place, "-w", "-w", 32, "--height", 64, size=(32, 64))
+    accepted(place, "names of other programs", "--size", 64, "--guidance_scale", 3, "--sampler-name", "Euler")
+    for words in [["--no-fast"], ["--fast=false"], ["--fast", "false"], ["--no-lossless"], ["--lossless", "no"], ["--no_quiet"],
+                  ["--no-loop"], ["--loop=off"], ["--no-json"], ["--json=false"]]:
+        accepted(place, " ".join(words), "--size", 64, *words)
+    refused(place, "--fast where there is none", "render", "ink", *QUICK, "--fast", "yes", words=["fast"])
+    refused(place, "a size that is none", "render", "ink", *QUICK, "--size", "big", words=["--size", "512x768"])
+    refused(place, "a size with half of it", "render", "ink", *QUICK, "--size", "64x", words=["--size"])
+    refused(place, "-h with a number", "image", "ink", "-h", 300, words=["--height"])
+    refused(place, "--no- of what is no switch", "image", "ink", "--no-steps", words=["--no-steps"])
+    refused(place, "a switch with a number", "image", "ink", "--fast=3", words=["fast", "true or false"])
+    for given, meant in [("--stps", "--steps"), ("--cfg-scal", "--cfg-scale"), ("--siez", "--size"), ("--detahc", "--detach"),
+                         ("--jsno", "--json")]:
+        refused(place, f"{given} is understood", "image", "ink", given, 3, words=[given, f"did you mean {meant}?"])
+    refused(place, "fields of others are told without a daemon", "image", "ink", "--fps", 8, words=["fps", "video"])
+    refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
+
+
+def verbs(place):
+    version = place.sumi("--version").stdout
+    check(version.startswith("sumi ") and place.sumi("version").stdout == version == place.sumi("-V").stdout, "version")
+    check(place.sumi("img", "--help").stdout == place.sumi("image", "--help").stdout, "img")
+    for given, meant in [("imgae", "image"), ("lst", "list"), ("rm", "delete"), ("stauts", "status"), ("ls", "list")]:
+        refused(place, f"sumi {given}", given, words=[f"did you mean '{meant}'?"])
+    check("did you mean" not in place.sumi("xyzzy").stderr, "what is near nothing")
+
+
+def times(place):
+    """By the clock of a zone that this machine is hardly in."""
+    place.sumi("pause")
+    zone = datetime.timezone(datetime.timedelta(hours=14))  # Pacific/Kiritimati, all the year
+
+    def moment(*words):
+        id = place.sumi("image", "ink", "--size", 64, "--detach", "--tz", "Pacific/Kiritimati", *words).stdout.strip()
+        text = wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "job"), 30)
+        row = json.loads(text)
+        return {k: datetime.datetime.fromisoformat(row[k].replace("Z", "+00:00")).astimezone(zone)
+                for k in ("not_before", "deadline") if k in row}
+
+    now = datetime.datetime.now(zone)
+    soon = moment("--not-before", "18:30")["not_before"]
+    check((soon.hour, soon.minute) == (18, 30) and datetime.timedelta(0) <= soon - now <= datetime.timedelta(days=1), "18:30", str(soon))
+    later = moment("--not-before", "+2h")["not_before"]
+    check(abs(later - now - datetime.timedelta(hours=2)) < datetime.timedelta(minutes=2), "+2h", str(later))
+    both = moment("--not-before", "tomorrow 6:00", "--deadline", "5:30")
+    check(both["not_before"].hour == 6 and 0 <= (both["not_before"].date() - now.date()).days - 1 <= 1 and
+          both["deadline"] - both["not_before"] == datetime.timedelta(hours=23, minutes=30),
+          "tomorrow 6:00, and a deadline on the day after", str(both))
+    refused(place, "a time that is none", "image", "ink", "--not-before", "soon", words=["not_before", "soon", "18:30"])
+
+
+def main():
+    place = Place()
+    try:
+        options(place)
+        verbs(place)
+        place.start()
+        times(place)
+    finally:
+        place.remove()
+    finish()
+
+
+main()
