@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "backends/backend.h"
+#include "base/utf8.h"
 #include "cli/guarded.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
@@ -28,6 +29,7 @@ __attribute__((format(printf, 4, 5))) static void find(struct examination *x, in
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
+	utf8_make_printable(text);
 	if (level > x->worst)
 		x->worst = level;
 	json_array_append_new(x->findings, json_pack("{s:s, s:s, s:s}", "what", what, "level",
@@ -127,19 +129,6 @@ static void examine_devices(struct examination *x)
 		examine_choice(x, t->info, t->count < DEVICES ? t->count : DEVICES);
 }
 
-static void examine_places(struct examination *x)
-{
-	char place[FILES_PATH_MAX];
-	for (const char *at = x->cli->config.packs; *at; at += *at == ':') {
-		size_t n = strcspn(at, ":");
-		snprintf(place, sizeof place, "%.*s", (int)n, at);
-		if (n && access(place, R_OK | X_OK) != 0)
-			find(x, LEVEL_WARNING, "models", "packs in sumi.conf: %s: %s", place,
-			     strerror(errno));
-		at += n;
-	}
-}
-
 static void examine_models(struct examination *x)
 {
 	struct catalogue c;
@@ -152,7 +141,6 @@ static void examine_models(struct examination *x)
 		find(x, c.packs[i].note[0] ? LEVEL_WARNING : LEVEL_FINE, "models",
 		     "%s (%s) in %s%s%s", c.packs[i].name, c.packs[i].modality, c.packs[i].path,
 		     c.packs[i].note[0] ? ": " : "", c.packs[i].note);
-	examine_places(x);
 	for (int i = 0; i < c.problem_count; i++)
 		find(x, LEVEL_WARNING, "models", "%s", c.problems[i]);
 	if (catalogue_check_defaults(&c, &x->cli->config, &err))

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "base/utf8.h"
 #include "cli/entry.h"
 #include "cli/guarded.h"
 #include "cli/verbs.h"
@@ -20,9 +21,11 @@ static int run_models(struct cli *cli)
 	json_t *rows = json_array();
 	for (int i = 0; i < c.count; i++) {
 		const struct pack_info *p = &c.packs[i];
+		char path[FILES_PATH_MAX];
+		utf8_make_printable(strcpy(path, p->path));
 		json_array_append_new(
 		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
-				    "name", p->name, "modality", p->modality, "path", p->path,
+				    "name", p->name, "modality", p->modality, "path", path,
 				    "digest", p->digest, "licence", p->licence, "width",
 				    p->defaults.width, "height", p->defaults.height, "steps",
 				    p->defaults.steps, "cfg_scale", p->defaults.cfg_scale,
@@ -30,7 +33,7 @@ static int run_models(struct cli *cli)
 				    p->note[0] ? p->note : NULL));
 		if (!cli->json)
 			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
-			       p->defaults.width, p->defaults.height, p->path,
+			       p->defaults.width, p->defaults.height, path,
 			       p->has_fast ? "  (has a fast variant)" : "");
 		if (p->note[0] && !cli->quiet)
 			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/guarded.h"
@@ -161,11 +162,8 @@ static int find_pack(struct render *r, char path[FILES_PATH_MAX], struct error *
 	if (name && status == SUMI_NOTFOUND) {
 		char index[FILES_PATH_MAX];
 		if (files_path(index, NULL, "%s/model_index.json", name) == 0) {
-			FILE *f = fopen(index, "r");
-			if (f) {
-				fclose(f);
+			if (access(index, F_OK) == 0)
 				return files_path(path, err, "%s", name);
-			}
 		}
 	}
 	return status;

@@ -62,13 +62,29 @@ static int add_pack(struct catalogue *c, const char *folder, struct error *err)
 	return SUMI_OK;
 }
 
-static int scan_place(struct catalogue *c, const char *place, struct error *err)
+/* A place that somebody named must be there, and hold packs instead of being one. */
+static int check_place(struct catalogue *c, const char *place, const DIR *dir, struct error *err)
+{
+	char index[FILES_PATH_MAX];
+	struct error problem;
+	if (!dir)
+		error_errno(&problem, "packs: %s", place);
+	else if (!files_path(index, NULL, "%s/model_index.json", place) && access(index, F_OK) == 0)
+		error_set(&problem, SUMI_INVALID,
+			  "packs: %s is a model pack itself: name the folder that it lies in",
+			  place);
+	else
+		return SUMI_OK;
+	return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
+}
+
+static int scan_place(struct catalogue *c, const char *place, bool named, struct error *err)
 {
 	char path[FILES_PATH_MAX];
-	int status = SUMI_OK;
 	DIR *dir = opendir(place);
+	int status = named ? check_place(c, place, dir, err) : SUMI_OK;
 	if (!dir)
-		return SUMI_OK;
+		return status;
 	struct dirent *e;
 	while (!status && (e = readdir(dir))) {
 		if (e->d_name[0] == '.')
@@ -89,7 +105,7 @@ static int scan_places(struct catalogue *c, const char *paths, struct error *err
 		if (n > 0 && n < sizeof place) {
 			memcpy(place, paths, n);
 			place[n] = '\0';
-			status = scan_place(c, place, err);
+			status = scan_place(c, place, true, err);
 		}
 		paths += n + (paths[n] == ':');
 	}
@@ -131,13 +147,13 @@ static int read_all(const char *paths, const char *state_dir, struct catalogue *
 		goto fail;
 	if (state_dir && *state_dir) {
 		if ((status = files_path(place, err, "%s/models", state_dir)) ||
-		    (status = scan_place(out, place, err)))
+		    (status = scan_place(out, place, false, err)))
 			goto fail;
 	}
-	if ((status = scan_place(out, SUMI_PREFIX "/share/sumi/models", err)))
+	if ((status = scan_place(out, SUMI_PREFIX "/share/sumi/models", false, err)))
 		goto fail;
 	checkout_models(place);
-	if (place[0] && (status = scan_place(out, place, err)))
+	if (place[0] && (status = scan_place(out, place, false, err)))
 		goto fail;
 	if (out->count)
 		qsort(out->packs, (size_t)out->count, sizeof *out->packs, by_name);

@@ -46,9 +46,9 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 		c->spacing = SPACING_TRAILING;
 		asked = SIGMAS_NORMAL;
 	}
-	if (asked == SIGMAS_DEFAULT)
-		asked =
-		    ops->takes_sigmas && !ops->ignores_file_sigmas ? c->file_sigmas : SIGMAS_NORMAL;
+	if (asked == SIGMAS_DEFAULT && ops->takes_sigmas && !ops->ignores_file_sigmas &&
+	    (ops->takes_lu || c->file_sigmas != SIGMAS_LU))
+		asked = c->file_sigmas;
 	if (asked == SIGMAS_DEFAULT)
 		asked = SIGMAS_NORMAL;
 	if (asked != SIGMAS_NORMAL && !ops->takes_sigmas)

@@ -46,6 +46,7 @@ struct sampler_ops {
 	bool takes_sigmas;         /* has sigmas that can be spread by karras and the like */
 	bool ignores_file_sigmas;  /* …but diffusers' class has no such option */
 	bool scales_input;         /* x lives at scale sigma: the k-diffusion convention */
+	bool takes_lu;             /* …and it has use_lu_lambdas */
 	bool ignores_zero_snr;     /* diffusers' class has no rescale_betas_zero_snr */
 	bool ignores_file_spacing; /* …and no timestep_spacing */
 	bool lower_order_final;    /* its default */

@@ -9,6 +9,9 @@ SIZE = ["--width", 64, "--height", 64, "--steps", 2, "--seed", 1]
 
 def make_packs(folder):
     """good; bad ones of several kinds; two whose schedulers are not as usual."""
+    evil = folder / "red\x1b[31m\nred"
+    shutil.copytree(PACKS / PACK, evil)
+    (evil / "sumi.json").write_text(json.dumps({"name": "plain"}))
     for name in ["good", "piped", "cut", "half", "strange", "second-order"]:
         shutil.copytree(PACKS / PACK, folder / name)
         (folder / name / "sumi.json").write_text(json.dumps({"name": name}))
@@ -34,6 +37,8 @@ def listings(place):
         check(f"packs/{name}" in done.stderr and why in done.stderr, f"sumi models says what is wrong with {name}", done.stderr)
     check("strange: scheduler class 'SASolverScheduler' is not known: sampler euler is taken instead" in done.stderr and
           "second-order:" not in done.stderr, "and whose scheduler is not known", done.stderr)
+    check("\x1b" not in done.stdout + done.stderr and "plain " in done.stdout and done.stdout.count("\n") ==
+          len(place.json("models")), "no folder's name reaches the terminal as it is", done)
     rows = {row["name"]: row for row in place.json("models")}
     check("SASolver" in rows["strange"]["note"] and rows["second-order"]["note"] is None and
           rows["second-order"]["sampler"] == "dpm2", "in JSON too", rows)
@@ -54,6 +59,9 @@ def notes(place):
 def defaults(place):
     """A default model that is not there: told by --check and the log, and no other one is taken."""
     place.configure(model_image="nobody")
+    doctor = place.sumi("doctor").stdout
+    check("broken   models   model_image = nobody" in doctor and "\x1b" not in doctor and "red?[31m red" in doctor,
+          "sumi doctor names the setting", doctor)
     done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
     check(done.returncode != 0 and "model_image = nobody" in done.stderr, "sumid --check names the setting", done)
     place.start()

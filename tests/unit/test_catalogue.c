@@ -209,6 +209,21 @@ static void half_a_pack_says_what_it_lacks(void **state)
 	assert_null(problem_of("half", false));
 }
 
+static void places_hold_packs(void **state)
+{
+	struct catalogue c;
+	struct error err;
+	char places[256], path[FILES_PATH_MAX];
+	(void)state;
+	snprintf(places, sizeof places, "%s/nowhere:%s/good:%s", root, root, root);
+	assert_int_equal(catalogue_list(places, NULL, &c, &err), SUMI_OK);
+	assert_int_equal(catalogue_find(&c, "good", path, &err), SUMI_OK);
+	assert_int_equal(c.problem_count, 2);
+	assert_non_null(strstr(c.problems[0], "nowhere: No such file"));
+	assert_non_null(strstr(c.problems[1], "good is a model pack itself"));
+	catalogue_free(&c);
+}
+
 static void a_cut_weights_file_is_named(void **state)
 {
 	(void)state;
@@ -485,6 +500,7 @@ int main(void)
 	    TEST(a_whole_pack_is_listed),
 	    TEST(pipes_and_folders_are_no_files),
 	    TEST(half_a_pack_says_what_it_lacks),
+	    TEST(places_hold_packs),
 	    TEST(a_cut_weights_file_is_named),
 	    TEST(names_are_what_jobs_can_say),
 	    TEST(defaults_that_nothing_can_run_are_named),
