@@ -1,7 +1,7 @@
 /* sumi db backup and restore.
  *
  *     DIR/backup.json   what it is; written last but for the folder's own name
- *     DIR/redis/        the private Redis' append-only file
+ *     DIR/redis/        the queue, as a private Redis' append-only file
  *     DIR/sumi.db, artifacts/, history/, blobs/
  *
  * The queue is copied first: of a job that ends meanwhile it says "running", and after a restore the
@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "queue/redis_copy.h"
+#include "queue/snapshot.h"
 #include "storage/backup.h"
 
 enum { FORMAT = 1, MANIFEST_MAX = 1 << 16 };
@@ -50,14 +51,14 @@ static int backup_database(struct cli *cli, const char *path, struct error *err)
 	return status;
 }
 
-static int write_manifest(const char *dir, const struct store_report *report, const char *queue,
-			  struct error *err)
+static int write_manifest(const struct cli *cli, const char *dir,
+			  const struct store_report *report, bool queue, struct error *err)
 {
 	char path[FILES_PATH_MAX], now[CLOCK_TEXT_SIZE];
 	clock_text(clock_wall_ms(), now);
-	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:i, s:i}", "format", FORMAT, "made", now,
-			      "version", SUMI_VERSION, "queue", queue, "jobs", report->jobs, "files",
-			      report->artifacts);
+	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:s}", "format", FORMAT, "made", now,
+			      "version", SUMI_VERSION, "queue", queue ? "redis" : "none", "jobs", report->jobs, "files",
+			      report->artifacts, "prefix", cli->config.prefix);
 	char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
 	int status = text ? files_path(path, err, "%s/" MANIFEST, dir)
 			  : error_set(err, SUMI_NOMEM, "out of memory");
@@ -68,37 +69,44 @@ static int write_manifest(const char *dir, const struct store_report *report, co
 	return status;
 }
 
-/* *queue: what of the queue is in the set. */
-static int copy_queue(struct cli *cli, const char *dir, const char **queue, struct error *err)
+/* Of a server that others run, by its own copy of itself; of the private one, by its file. */
+static int copy_queue(struct cli *cli, const char *dir, bool *has, struct error *err)
 {
 	char to[FILES_PATH_MAX];
-	*queue = "none";
-	if (cli->config.redis[0]) {
-		fprintf(stderr,
-			"sumi: note: the queue lies in the Redis server that sumi.conf names, and is "
-			"not in this set: save it there, before this (redis-cli --rdb FILE)\n");
+	struct queue *queue = NULL;
+	*has = false;
+	if (cli_value(cli, "without-queue"))
 		return SUMI_OK;
-	}
 	int status = files_path(to, err, "%s/redis", dir);
-	if (!status)
+	if (!status && !cli->config.redis[0]) {
 		status = redis_copy(cli->config.state_dir, to, err);
-	if (status == SUMI_NOTFOUND) /* no daemon has run here: the store alone was copied here */
-		return SUMI_OK;
-	*queue = "private";
+		*has = !status;
+		/* No daemon has run here: the store alone was brought here. */
+		return status == SUMI_NOTFOUND ? SUMI_OK : status;
+	}
+	if (!status)
+		status = cli_queue(cli, &queue, err);
+	if (!status)
+		status = queue_copy_out(queue, dir, err);
+	if (status)
+		error_set(err, status, "%s (--without-queue leaves it out: save it at its server, "
+				       "before this)", err->text);
+	queue_close(queue);
+	*has = !status;
 	return status;
 }
 
 static int fill(struct cli *cli, const char *dir, struct store_report *report, struct error *err)
 {
 	struct store *store = NULL;
-	const char *queue;
+	bool queue;
 	int status = cli_store(cli, &store, err);
 	if (!status)
 		status = copy_queue(cli, dir, &queue, err);
 	if (!status)
 		status = store_copy(store, dir, report, err);
 	if (!status)
-		status = write_manifest(dir, report, queue, err);
+		status = write_manifest(cli, dir, report, queue, err);
 	store_close(store);
 	return status;
 }
@@ -150,11 +158,11 @@ int backup_make(struct cli *cli, struct store_report *report, struct error *err)
 
 /* ---- restore ---- */
 
-/* *queue: whether the set holds the queue of a private Redis. */
-static int read_manifest(const char *dir, bool *queue, struct error *err)
+/* *queue: whether the set holds the queue. */
+static int read_manifest(const struct cli *cli, const char *dir, bool *queue, struct error *err)
 {
 	char path[FILES_PATH_MAX], *text = NULL;
-	const char *word = NULL;
+	const char *word = NULL, *prefix = NULL;
 	json_t *root = NULL;
 	size_t size;
 	int64_t format = 0;
@@ -169,11 +177,18 @@ static int read_manifest(const char *dir, bool *queue, struct error *err)
 		status = json_want_int(root, path, "format", 0, INT32_MAX, &format, err);
 	if (!status)
 		status = json_want_string(root, path, "queue", &word, err);
+	if (!status)
+		status = json_want_string(root, path, "prefix", &prefix, err);
 	if (!status && (format != FORMAT || !word))
 		status = error_set(err, SUMI_UNSUPPORTED,
 				   "%s: is of another sumi (format %lld, this one knows %d)", path,
 				   (long long)format, FORMAT);
-	*queue = !status && strcmp(word, "private") == 0;
+	*queue = !status && strcmp(word, "none") != 0;
+	if (*queue && prefix && strcmp(prefix, cli->config.prefix) != 0)
+		status = error_set(err, SUMI_INVALID,
+				   "the keys of its queue begin with %s, those of sumi.conf with %s: "
+				   "set prefix = %s",
+				   prefix, cli->config.prefix, prefix);
 	json_decref(root);
 	free(text);
 	return status;
@@ -234,6 +249,22 @@ static int take_copy(const char *from, const char *part, struct store_report *re
 		   : status;
 }
 
+/* The queue goes to the server that sumi.conf names, and its copy not into the state folder. */
+static int hand_over(struct cli *cli, const char *part, struct error *err)
+{
+	char redis[FILES_PATH_MAX];
+	struct queue *queue = NULL;
+	int status = files_path(redis, err, "%s/redis", part);
+	if (!status)
+		status = cli_queue(cli, &queue, err);
+	if (!status)
+		status = queue_copy_in(queue, part, cli_value(cli, "force") != NULL, err);
+	queue_close(queue);
+	if (!status)
+		files_remove_tree(redis);
+	return status;
+}
+
 static void name_aside(char out[64])
 {
 	char when[CLOCK_TEXT_SIZE];
@@ -253,14 +284,10 @@ static int put_in_place(const char *dir, bool there, char aside[64], struct erro
 	return status ? status : store_move_in(dir, PART, err);
 }
 
-static int check_place(struct cli *cli, bool queue, struct error *err)
+static int check_place(struct cli *cli, struct error *err)
 {
 	const char *dir = cli->config.state_dir;
 	char part[FILES_PATH_MAX];
-	if (queue && cli->config.redis[0])
-		return error_set(err, SUMI_INVALID,
-				 "the set holds the queue of a private Redis, and sumi.conf names "
-				 "another (redis = …): take that line out to restore it");
 	if (store_exists(dir) && !cli_value(cli, "force"))
 		return error_set(err, SUMI_INVALID,
 				 "%s is not empty: --force moves what is there into a folder beside "
@@ -283,22 +310,26 @@ int backup_restore(struct cli *cli, struct store_report *report, struct error *e
 	bool queue = false, made = false, there = false;
 	if (!from)
 		return error_set(err, SUMI_INVALID, "usage: sumi db restore DIR [--force]");
-	int status = read_manifest(from, &queue, err);
+	int status = read_manifest(cli, from, &queue, err);
 	if (!status)
 		status = lock_state(dir, locks, err);
 	if (!status) {
 		there = store_exists(dir);
-		status = check_place(cli, queue, err);
+		status = check_place(cli, err);
 		made = !status;
 	}
 	if (!status)
 		status = files_path(part, err, "%s/" PART, dir);
 	if (!status)
 		status = take_copy(from, part, report, err);
+	if (!status && queue && cli->config.redis[0])
+		status = hand_over(cli, part, err);
+	bool touched = !status;
 	if (!status)
 		status = put_in_place(dir, there, aside, err);
-	if (made && status)
-		error_set(err, status, "%s (the copy is in %s: remove it)", err->text, part);
+	if (touched && status)
+		error_set(err, status, "%s (what is not in its place yet is in %s)", err->text,
+			  part);
 	else if (made)
 		files_remove_tree(part);
 	for (int i = 0; i < 2; i++)

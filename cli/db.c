@@ -76,7 +76,9 @@ static int run_db(struct cli *cli)
 }
 
 static const struct cli_option db_options[] = {
-    {"force", 0, NULL, "restore: move aside what the state folder has"}, {NULL, 0, NULL, NULL}};
+    {"force", 0, NULL, "restore: move aside what the state folder has, replace the queue"},
+    {"without-queue", 0, NULL, "backup: leave the queue out"},
+    {NULL, 0, NULL, NULL}};
 
 const struct verb verb_db = {
     .name = "db",

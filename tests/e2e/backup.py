@@ -93,6 +93,58 @@ def refusals(place, other):
           "a damaged set is refused, and nothing restored", told.stderr)
 
 
+def other_server(place):
+    """A queue on a server that others run: out of it, into a private one, and into another server."""
+    redis, second = Redis(place.parent / "first"), Redis(place.parent / "second")
+    try:
+        redis.start()
+        second.start()
+        redis.cli("SET", "somebody:else", "theirs")
+        there = Place(name="there", redis=redis.url, parent=place.parent)
+        there.start()
+        done, late = send(there, 2, "done"), send(there, 3, "late", *FAR)
+        there.sumi("wait", *done)
+        told = there.sumi("db", "backup", "set")
+        check(told.returncode == 0, "backup of a queue on another server", told.stderr)
+        check({p.name for p in (there.dir / "set").iterdir()} >= {"redis", "sumi.db", "artifacts", "backup.json"} and
+              not list((there.dir / "set").glob("*.part")), "the set is whole")
+        home = Place(name="home", parent=place.parent)
+        told = home.sumi("db", "restore", there.dir / "set")
+        home.start()
+        now = states(home)
+        check(told.returncode == 0 and [now.get(i) for i in done + late] == ["done"] * 2 + ["delayed"] * 3 and
+              home.redis_cli("EXISTS", "somebody:else") == "0", "restored with a private Redis, sumi's keys alone",
+              f"{told.stderr} {now}")
+        home.stop()
+        told = there.sumi("db", "restore", "set", "--force")
+        check(told.returncode and "sumid" in told.stderr, "not over a running daemon", told.stderr)
+        moved = Place(name="moved", redis=second.url, parent=place.parent)
+        told = moved.sumi("db", "restore", there.dir / "set")
+        check(told.returncode == 0 and second.cli("EXISTS", "{sumi}:job:late-0") == "1" and
+              not (moved.state / "redis").exists(), "restored into another server", told.stderr)
+        shutil.rmtree(moved.state)
+        told = moved.sumi("db", "restore", there.dir / "set")
+        check(told.returncode == 2 and "--force" in told.stderr, "keys that are there are not mixed with others", told.stderr)
+        shutil.rmtree(moved.state)
+        told = moved.sumi("db", "restore", there.dir / "set", "--force")
+        moved.start()
+        now = states(moved)
+        check(told.returncode == 0 and [now.get(i) for i in done + late] == ["done"] * 2 + ["delayed"] * 3,
+              "--force replaces them", f"{told.stderr} {now}")
+        moved.stop()
+        there.stop()
+        redis.cli("ACL", "SETUSER", "default", "-sync")
+        told = there.sumi("db", "backup", "no")
+        check(told.returncode and "--without-queue" in told.stderr and told.stderr.count("\n") == 1,
+              "a server that gives no copy is said so", told.stderr)
+        shutil.rmtree(there.dir / "no.part")
+        told = there.sumi("db", "backup", "no", "--without-queue")
+        check(told.returncode == 0 and not (there.dir / "no" / "redis").exists(), "--without-queue", told.stderr)
+    finally:
+        redis.stop()
+        second.stop()
+
+
 def damage(place):
     """What `doctor` sees of the database and of files."""
     found = lambda: {f["text"]: f["level"] for f in place.json_any("doctor") if f["what"] == "database"}
@@ -138,6 +190,7 @@ try:
     others = [check_set(place, f"set{k}", done, late) for k in (0, 3)]
     others[1].stop()
     refusals(place, others[0])
+    other_server(place)
     place.stop()
     damage(place)
 finally:
