@@ -97,9 +97,9 @@ static json_t *workers_json(struct queue *queue, struct error *err)
 	json_t *rows = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", workers[i].name,
+		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", workers[i].name,
 				    "device", workers[i].device, "host", workers[i].host, "job",
-				    workers[i].job, "pid", (json_int_t)workers[i].pid,
+				    workers[i].job, "trouble", workers[i].trouble, "pid", (json_int_t)workers[i].pid,
 				    "seen_ms_ago", (json_int_t)workers[i].seen_ms_ago));
 	free(workers);
 	return rows;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backends/backend.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -17,6 +18,7 @@ enum {
 	PAUSE_MS = 500,          /* before the first restart; doubles … */
 	PAUSE_MAX_MS = 30000,    /* … up to here */
 	HEALTHY_MS = 60000,      /* who lived for so long did not fail in a row */
+	TELL_MS = 1000,          /* between two tries to tell the queue of an end */
 };
 
 void children_init(struct children *c, const struct device_choice *devices)
@@ -100,21 +102,44 @@ static void listen(struct child *child, int64_t now_ms)
 	}
 }
 
-static void ended(struct children *c, struct child *child, int status, int64_t now_ms)
+/* Its jobs are given back at once, not when their leases end. */
+static void tell_end(struct children *c, int index, int64_t now_ms)
 {
-	/* Told to stop before it had anything to give back. */
-	bool stopped =
-	    WIFSIGNALED(status) && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT);
+	struct child *child = &c->list[index];
+	child->owes = now_ms < child->owes_until_ms && !c->tell_end(c->context, index, child->spare);
+	if (child->owes && child->restart_ms < now_ms + TELL_MS)
+		child->restart_ms = now_ms + TELL_MS;
+}
+
+static void log_end(const struct child *child, int status, bool stopped)
+{
 	if (WIFSIGNALED(status) && !stopped)
-		log_error("worker.died", "device=%s pid=%ld signal=%d", child->selector,
-			  (long)child->pid, WTERMSIG(status));
+		log_error("worker.died", "device=%s pid=%ld signal=%d%s", child->selector,
+			  (long)child->pid, WTERMSIG(status),
+			  child->spare ? " while=\"building or loading kernels\"" : "");
 	else
 		log_info("worker.ended", "device=%s pid=%ld exit=%d", child->selector,
 			 (long)child->pid, stopped ? 0 : WEXITSTATUS(status));
+	if (child->spare)
+		log_warn("cache.damaged",
+			 "device=%s warning=\"what its driver had compiled is set aside\"",
+			 child->selector);
+}
+
+static void ended(struct children *c, int index, int status, int64_t now_ms)
+{
+	struct child *child = &c->list[index];
+	int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	/* Told to stop before it had anything to give back. */
+	bool stopped = signal == SIGTERM || signal == SIGINT;
+	bool clean = stopped || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	child->spare =
+	    device_died(child->pid, child->hung || (!clean && signal != SIGKILL)) && !clean;
+	log_end(child, status, stopped);
 	close(child->report_fd);
 	child->report_fd = -1;
 	child->pid = 0;
-	bool clean = stopped || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	child->hung = false;
 	if (clean || now_ms - child->started_ms > HEALTHY_MS)
 		child->failures = 0;
 	int64_t pause = PAUSE_MS;
@@ -122,6 +147,9 @@ static void ended(struct children *c, struct child *child, int status, int64_t n
 		pause *= 2;
 	child->failures++;
 	child->restart_ms = now_ms + (clean ? 0 : pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
+	child->owes_until_ms = now_ms + c->lease_ms;
+	if (!clean)
+		tell_end(c, index, now_ms);
 	if (!clean && !c->draining)
 		log_warn("worker.restart", "device=%s in_ms=%lld", child->selector,
 			 (long long)(child->restart_ms - now_ms));
@@ -133,6 +161,8 @@ void children_tick(struct children *c, int64_t now_ms)
 		struct child *child = &c->list[i];
 		int status;
 		if (child->pid == 0) {
+			if (child->owes && now_ms >= child->restart_ms)
+				tell_end(c, i, now_ms);
 			if (!c->draining && now_ms >= child->restart_ms)
 				start(c, i, now_ms);
 			continue;
@@ -140,11 +170,12 @@ void children_tick(struct children *c, int64_t now_ms)
 		listen(child, now_ms);
 		if (waitpid(child->pid, &status, WNOHANG) == child->pid) {
 			listen(child, now_ms);
-			ended(c, child, status, now_ms);
+			ended(c, i, status, now_ms);
 		} else if (now_ms > child->deadline_ms) {
 			log_error("worker.hangs", "device=%s pid=%ld doing=\"%s\"", child->selector,
 				  (long)child->pid, child->text);
 			kill(child->pid, SIGKILL);
+			child->hung = true;
 			child->deadline_ms = now_ms + START_LIMIT_MS;
 		}
 	}

@@ -17,6 +17,10 @@ struct child {
 	int64_t restart_ms;  /* when it may be started again */
 	int64_t started_ms;
 	int failures; /* in a row, for the growing pause before a restart */
+	bool hung;    /* that is why it was killed */
+	bool owes;    /* the queue does not know yet that it has ended … */
+	bool spare;   /* … by what its jobs are not to pay for */
+	int64_t owes_until_ms; /* then its leases have ended anyway */
 	char text[sizeof((struct worker_report *)0)->text];
 };
 
@@ -25,6 +29,11 @@ struct children {
 	int count;
 	const char *program, *config_file, *state_dir, *redis_url;
 	bool draining;
+	/* Tells the queue that the worker of that index has ended; false: not now. No other one is
+	 * started in its place before, as that bears its name, or lease_ms have gone by. */
+	bool (*tell_end)(void *context, int index, bool spare);
+	void *context;
+	int64_t lease_ms;
 };
 
 void children_init(struct children *c, const struct device_choice *devices);

@@ -144,9 +144,22 @@ static void let_go(struct work *w)
 		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
 }
 
+/* What a driver keeps is damaged: the next process of this worker makes it anew. */
+static bool is_damaged(int status)
+{
+	struct device_health health;
+	device_health(&health);
+	return status == SUMI_DEVICE && health.damaged;
+}
+
 enum execute_result conclude(struct work *w, int status, enum stop stop, const struct error *err)
 {
 	let_go(w);
+	if (is_damaged(status)) {
+		release_job(w, "damaged caches");
+		log_error("cache.damaged", "id=%s error=\"%s\"", w->lease->id, err->text);
+		return EXECUTE_BROKEN;
+	}
 	if (status) {
 		const struct hindrance *h = find_hindrance(w, status);
 		if (h) {

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/children.h"
+#include "daemon/group.h"
 #include "daemon/keep.h"
 #include "daemon/notify.h"
 #include "daemon/settle.h"
@@ -160,6 +161,27 @@ static int open_signals(struct supervisor *s, struct error *err)
 	return s->signal_fd < 0 ? error_errno(err, "signalfd") : SUMI_OK;
 }
 
+static void reap(struct supervisor *s);
+
+/* children.tell_end: a worker with a job has died; what it held waits for nobody. */
+static bool tell_end(void *context, int index, bool spare)
+{
+	struct supervisor *s = context;
+	char name[QUEUE_NAME_SIZE], host[WORKER_HOST_SIZE];
+	size_t held;
+	struct error err;
+	worker_name((long)getpid(), index, name, host);
+	if (queue_worker_died(s->queue, name, GROUP_MAX - 1, spare, &held, &err)) {
+		log_warn("worker.jobs", "worker=%s error=\"%s\"", name, err.text);
+		return false;
+	}
+	if (held)
+		log_info("worker.jobs", "worker=%s given_back=%zu spared=%d", name, held, spare);
+	if (held)
+		reap(s);
+	return true;
+}
+
 static int prepare(struct supervisor *s, struct error *err)
 {
 	struct device_choice devices;
@@ -176,6 +198,9 @@ static int prepare(struct supervisor *s, struct error *err)
 	s->children.config_file = s->config.file[0] ? s->config.file : NULL;
 	s->children.state_dir = s->config.state_dir;
 	s->children.redis_url = s->url;
+	s->children.tell_end = tell_end;
+	s->children.context = s;
+	s->children.lease_ms = s->config.lease_ms;
 	return SUMI_OK;
 }
 
@@ -207,7 +232,7 @@ static void reload(struct supervisor *s)
 	    strcmp(fresh.devices, s->config.devices) != 0)
 		log_warn("reload.partial",
 			 "warning=\"redis, prefix, state_dir and devices change with a restart\"");
-	s->config.lease_ms = fresh.lease_ms;
+	s->config.lease_ms = s->children.lease_ms = fresh.lease_ms;
 	s->config.keep_done_ms = fresh.keep_done_ms;
 	s->config.keep_done_count = fresh.keep_done_count;
 	s->config.keep_results = fresh.keep_results;

@@ -29,7 +29,7 @@ enum {
 struct worker {
 	const struct worker_options *options;
 	struct queue_worker self;
-	char name[QUEUE_NAME_SIZE], host[64];
+	char name[QUEUE_NAME_SIZE], host[WORKER_HOST_SIZE];
 	char (*classes)[sizeof((struct pack_info *)0)->name +
 			sizeof((struct pack_info *)0)->modality];
 	const char **class_names;
@@ -41,6 +41,7 @@ struct worker {
 	struct models *models;
 	struct catalogue catalogue;
 	struct admission admission;
+	char trouble[512]; /* with the device; see queue_worker */
 	struct worker_report told; /* to the supervisor, last */
 	int64_t told_ms;           /* when; monotonic */
 	uint64_t generation;
@@ -72,19 +73,18 @@ static void report(void *context, int64_t limit_ms, const char *text)
 		drain = 1; /* the supervisor is gone */
 }
 
-static void name_worker(struct worker *w)
+void worker_name(long supervisor, int index, char name[QUEUE_NAME_SIZE],
+		 char host[WORKER_HOST_SIZE])
 {
-	char host[48];
-	if (gethostname(host, sizeof host) != 0)
+	if (gethostname(host, WORKER_HOST_SIZE) != 0)
 		strcpy(host, "host");
-	host[sizeof host - 1] = '\0';
+	host[WORKER_HOST_SIZE - 1] = '\0';
 	for (char *p = host; *p; p++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
 			    *p))
 			*p = '-';
 	/* Several daemons may share a host: the supervisor's process tells them apart. */
-	snprintf(w->name, sizeof w->name, "%s.%ld.%d", host, (long)getppid(), w->options->index);
-	snprintf(w->host, sizeof w->host, "%s", host);
+	snprintf(name, QUEUE_NAME_SIZE, "%s.%ld.%d", host, supervisor, index);
 }
 
 /* "image/ink" for every pack, and "image/" once for the one that jobs without a model get. A
@@ -124,8 +124,34 @@ static int make_classes(struct worker *w, struct error *err)
 	    .device = w->device->info.name,
 	    .host = w->host,
 	    .pid = getpid(),
+	    .trouble = w->trouble,
 	};
 	return SUMI_OK;
+}
+
+/* Nothing falls back in silence: the log and `sumi status` say it. */
+static void tell_health(struct worker *w)
+{
+	struct device_health health;
+	device_health(&health);
+	bool fell = strcmp(w->device->info.platform, "reference") == 0 &&
+		    strcmp(w->options->config->devices, "auto") == 0;
+	if (health.set_aside)
+		log_warn("cache.renewed",
+			 "warning=\"compiled kernels were damaged: they are made anew\"");
+	if (health.cache[0])
+		log_warn("cache.elsewhere", "warning=\"%s\"", health.cache);
+	if (fell)
+		log_warn("device.scalar",
+			 "warning=\"the scalar device is used, which is hundreds of times slower "
+			 "than OpenCL\" reason=\"%s\"",
+			 health.missing);
+	if (fell)
+		snprintf(w->trouble, sizeof w->trouble,
+			 "hundreds of times slower than OpenCL, of which there is no device: %.400s",
+			 health.missing);
+	else
+		snprintf(w->trouble, sizeof w->trouble, "%s", health.cache);
 }
 
 static void log_catalogue(const struct catalogue *c, const struct config *config)
@@ -183,6 +209,7 @@ static int open_all(struct worker *w, struct error *err)
 	    (status = models_new(w->device, model_memory(w), &w->models, err)) ||
 	    (status = make_classes(w, err)))
 		return status;
+	tell_health(w);
 	log_catalogue(&w->catalogue, c);
 	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};
 	if ((status = seats_new(&beat, &w->seats, err)))
@@ -298,7 +325,7 @@ int worker_run(const struct worker_options *options, struct error *err)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	name_worker(&w);
+	worker_name((long)getppid(), options->index, w.name, w.host);
 	report(&w, START_LIMIT_MS, "starting");
 	int status = open_all(&w, err);
 	/* Only now: until then it holds nothing, and compiling kernels may take minutes. */

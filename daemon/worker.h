@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "base/status.h"
+#include "queue/queue.h"
 
 /* What a worker tells its supervisor through the pipe: it lives, and when to worry. */
 struct worker_report {
@@ -18,6 +19,13 @@ struct worker_options {
 	int index;            /* among this daemon's workers */
 	int report_fd;        /* pipe to the supervisor; -1: none */
 };
+
+enum { WORKER_HOST_SIZE = 48 };
+
+/* The name of the worker with that index of the daemon whose supervisor has that process id, and of
+ * this host. */
+void worker_name(long supervisor, int index, char name[QUEUE_NAME_SIZE],
+		 char host[WORKER_HOST_SIZE]);
 
 /* Runs until SIGTERM (drain: the job is saved and given back at the next step) or a failure
  * that a fresh process may not have. */

@@ -26,7 +26,8 @@
 	X(REAP, "reap.lua", 1)                                                                     \
 	X(TRIM, "trim.lua", 1)                                                                     \
 	X(FORGET, "forget.lua", 1)                                                                 \
-	X(WORKER, "worker.lua", 1)
+	X(WORKER, "worker.lua", 1)                                                                 \
+	X(DIED, "died.lua", 1)
 
 enum queue_script {
 #define X(name, file, oom) SCRIPT_##name,

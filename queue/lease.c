@@ -12,6 +12,7 @@
 #define MAX_SEARCH 20  /* scripts of one claim that look for a job among windows that are closed */
 #define MAX_EVENT_DATA (64 * 1024)
 #define MAX_UNREADABLE 16
+#define SPARED_MOST 2 /* the caches of drivers are mended by then: more is the job's own doing */
 
 static int lost(const struct queue_lease *lease, struct error *err)
 {
@@ -399,6 +400,7 @@ int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, st
 	command_text(&command, worker->device);
 	command_text(&command, worker->host);
 	command_int(&command, worker->pid);
+	command_text(&command, worker->trouble);
 	int status = script_call(queue, SCRIPT_WORKER, &command, &reply, err);
 	freeReplyObject(reply);
 	command_free(&command);
@@ -415,5 +417,47 @@ int queue_worker_leave(struct queue *queue, const char *name, struct error *err)
 	int status = script_call(queue, SCRIPT_WORKER, &command, &reply, err);
 	freeReplyObject(reply);
 	command_free(&command);
+	return status;
+}
+
+/* Of those that died.lua found; what has ended meanwhile is no failure. */
+static int give_back(struct queue *queue, const char *worker, const redisReply *spared,
+		     struct error *err)
+{
+	int status = SUMI_OK;
+	for (size_t i = 0; spared && i + 1 < spared->elements && !status; i += 2) {
+		struct queue_lease lease = {0};
+		reply_copy(spared->element[i], lease.id, sizeof lease.id);
+		reply_copy(spared->element[i + 1], lease.token, sizeof lease.token);
+		snprintf(lease.worker, sizeof lease.worker, "%s", worker);
+		status = queue_release(queue, &lease, "damaged caches", NULL, err);
+		if (status == SUMI_LOST)
+			status = SUMI_OK;
+	}
+	return status;
+}
+
+int queue_worker_died(struct queue *queue, const char *name, int seats, bool spare, size_t *held,
+		      struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	char seat[QUEUE_NAME_SIZE + 16];
+	*held = 0;
+	command_script(&command, queue, SCRIPT_DIED);
+	command_int(&command, spare ? SPARED_MOST : 0);
+	command_text(&command, name);
+	for (int i = 1; i <= seats; i++) {
+		snprintf(seat, sizeof seat, "%s:%d", name, i);
+		command_text(&command, seat);
+	}
+	int status = script_call(queue, SCRIPT_DIED, &command, &reply, err);
+	command_free(&command);
+	if (status)
+		return status;
+	const redisReply *spared = reply_at(reply, 1);
+	*held = (size_t)reply_int(reply_at(reply, 0)) + (spared ? spared->elements / 2 : 0);
+	status = give_back(queue, name, spared, err);
+	freeReplyObject(reply);
 	return status;
 }

@@ -307,6 +307,7 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	command_text(&command, "host");
 	command_text(&command, "job");
 	command_text(&command, "pid");
+	command_text(&command, "trouble");
 	int status = call_simple(queue, &command, &reply, err);
 	if (status)
 		return status;
@@ -314,6 +315,7 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	reply_copy(reply_at(reply, 1), w->host, sizeof w->host);
 	reply_copy(reply_at(reply, 2), w->job, sizeof w->job);
 	w->pid = reply_int(reply_at(reply, 3));
+	reply_copy(reply_at(reply, 4), w->trouble, sizeof w->trouble);
 	freeReplyObject(reply);
 	return SUMI_OK;
 }

@@ -139,11 +139,19 @@ struct queue_worker {
 	const char *device; /* for people; may be NULL */
 	const char *host;   /* may be NULL */
 	int64_t pid;
+	const char *trouble; /* what people should know of it, such as that it is slow; may be NULL */
 };
 
 /* Tells that a worker lives and what it can do; at least every 5 s, idle or busy. */
 int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, struct error *err);
 int queue_worker_leave(struct queue *queue, const char *name, struct error *err);
+
+/* The process of a worker has ended, and its supervisor saw it: the leases that it and its seats
+ * ("name:1" … "name:<seats>") held end now, and the next queue_reap() counts a crash for each job.
+ * spare: it died of something that is mended already; then a job is given back without cost, the
+ * first two times. *held: jobs that it had. May be repeated, until another worker bears the name. */
+int queue_worker_died(struct queue *queue, const char *name, int seats, bool spare, size_t *held,
+		      struct error *err);
 
 struct queue_lease {
 	char id[JOB_ID_SIZE];
@@ -283,6 +291,7 @@ struct queue_worker_info {
 	char name[QUEUE_NAME_SIZE];
 	char device[128], host[64];
 	char job[JOB_ID_SIZE]; /* "" when idle */
+	char trouble[512];     /* "" where all is well */
 	int64_t pid, seen_ms_ago;
 };
 /* Workers heard of in the last 15 s; the caller frees *workers. */

@@ -14,9 +14,9 @@ end
 
 -- Calls act(id) for each that is due. Ids whose job somebody has deleted by hand are dropped: one of
 -- them must not stop the clock.
-local function each_due(name, act)
+local function each_due(name, act, before)
 	while not enough() do
-		local ids = call('ZRANGEBYSCORE', P .. name, '-inf', now, 'LIMIT', 0, PAGE)
+		local ids = call('ZRANGEBYSCORE', P .. name, '-inf', before or now, 'LIMIT', 0, PAGE)
 		for _, id in ipairs(ids) do
 			if sound(id) then
 				guard(id, name, act, id)
@@ -191,6 +191,7 @@ local function upgrade()
 end
 
 upgrade()
+each_due('running', recover, 0) -- of workers that are known to be dead, see died.lua
 if now >= tonumber(call('HGET', meta, 'hold')) then
 	each_due('running', recover)
 end

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Caches of compiled kernels that are damaged, belong to others, or cannot be written: whatever stands there, the
 device works, and what it costs is said."""
-import os, pathlib, shutil, stat, subprocess, sys
+import json, os, pathlib, shutil, signal, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from lib import BIN, PACKS, Place, check, finish, sha256
+from lib import PACKS, Place, check, finish, sha256, wait_for
 
 PICTURE = ["render", "fog", "--pack", PACKS / "sd1-tiny", "--seed", 7, "--steps", 1, "--width", 64, "--height", 64]
 
@@ -27,7 +27,6 @@ def files(cache, pattern):
 def opencl(place, **env):
     """What doctor finds of the devices, and its warnings of caches; without other settings nothing else is asked."""
     done = place.sumi("doctor", "--json", **env)
-    import json
     rows = json.loads(done.stdout)
     devices = [r for r in rows if r["what"] == "OpenCL"]
     return devices, [r["text"] for r in rows if r["what"] == "cache" and r["level"] == "warning"], done.stderr
@@ -43,8 +42,8 @@ def damaged(place, cache):
     works_at_first = works(opencl(place)[0])
     check(works_at_first and files(cache, "*.so"), "doctor runs kernels; the driver's cache lies in sumi's")
     shutil.copytree(cache, good)
-    for pattern in ("*.so", "program.bc", "*.bin", "*"):
-        for harm in (empty, cut, garbage):
+    for pattern, harms in ("*.so", (empty, cut)), ("program.bc", (garbage,)), ("*.bin", (cut,)), ("*", (empty, garbage)):
+        for harm in harms:
             shutil.rmtree(cache)
             shutil.copytree(good, cache)
             for path in files(cache, pattern):
@@ -79,8 +78,49 @@ def leftovers(place, cache):
     check(not list(cache.rglob("*.tmp.*")), "what interrupted writes left is removed")
 
 
+def submitted(place, *more):
+    return place.json("image", "fog", "--detach", "--seed", 7, "--width", 64, "--height", 64, *more)["id"]
+
+
+def ended(place, id):
+    state = lambda: place.json("show", id)["state"]
+    return wait_for(lambda: state() in ("done", "failed"), 120) and place.json("show", id)
+
+
+def workers_heal(place, cache):
+    """A worker that dies of a damaged cache: no job pays for it."""
+    place.start()
+    row = ended(place, submitted(place, "--steps", 1, "--max-attempts", 1))
+    check(row["state"] == "done" and not place.json("status")["workers"][0]["trouble"], "a job before", row)
+    place.stop()
+    for harm, pattern in (empty, "*.so"), (garbage, "program.bc"):
+        for path in files(cache, pattern):
+            harm(path)
+        place.start()
+        row = ended(place, submitted(place, "--steps", 1, "--max-attempts", 1))
+        check(row["state"] == "done" and row["attempts_made"] == 1 and not row.get("crashes"),
+              f"{pattern} {harm.__name__}: the worker's death costs the job nothing", row)
+        log = place.new_log().decode()
+        check("cache.damaged" in log and "spared=1" in log, "and is told in the log", log[-2000:])
+        place.stop()
+
+
+def comes_back_at_once(place):
+    """The supervisor saw its worker die: the job does not wait for the end of its lease."""
+    place.configure(lease="1h")
+    place.start()
+    id = submitted(place, "--steps", 30)
+    place.reaches(id, 3)
+    os.kill(place.workers()[0], signal.SIGKILL)
+    row = ended(place, id)
+    check(row["state"] == "done" and row["crashes"] == 1, "a killed worker's job is taken over before its lease ends",
+          row)
+    check("run.resumed" in place.new_log().decode(), "and goes on from the last saved step")
+    place.stop()
+
+
 def main():
-    place = Place()
+    place = Place(lease="1h")
     cache = place.dir / "cache"
     place.cache = cache
     if not opencl(place)[0]:
@@ -89,6 +129,8 @@ def main():
     damaged(place, cache)
     render_heals(place, cache)
     leftovers(place, cache)
+    workers_heal(place, cache)
+    comes_back_at_once(place)
     place.remove()
 
 
