@@ -10,6 +10,7 @@
 #include "cli/guarded.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
+#include "queue/private_redis.h"
 #include "weights/packed.h"
 
 enum { LEVEL_FINE, LEVEL_WARNING, LEVEL_BROKEN };
@@ -169,12 +170,22 @@ static void examine_weight_cache(struct examination *x)
 		     (double)usage.limit / (1 << 30));
 }
 
+/* What sumid starts where no Redis is named. */
+static void examine_server_program(struct examination *x)
+{
+	char program[FILES_PATH_MAX];
+	struct error err = {0};
+	if (!x->cli->config.redis[0] && private_redis_program(NULL, program, &err))
+		find(x, LEVEL_BROKEN, "Redis", "%s", err.text);
+}
+
 static void examine_redis(struct examination *x)
 {
 	struct queue *queue = NULL;
 	struct queue_server server;
 	struct error err = {0};
 	char warning[512];
+	examine_server_program(x);
 	if (cli_queue(x->cli, &queue, &err)) {
 		find(x, LEVEL_BROKEN, "Redis", "%s", err.text);
 		return;
@@ -185,7 +196,7 @@ static void examine_redis(struct examination *x)
 		find(x, LEVEL_WARNING, "Redis", "%s", warning);
 	if (queue_server(queue, &server, &err) == 0)
 		find(x, LEVEL_FINE, "Redis",
-		     "version %s, eviction %s, append-only file %s (fsync %s)", server.version,
+		     "%s, eviction %s, append-only file %s (fsync %s)", server.product,
 		     server.eviction, server.aof ? "on" : "off", server.fsync);
 	struct queue_stats stats;
 	if (queue_stats(queue, &stats, &err) == 0)

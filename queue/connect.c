@@ -463,6 +463,10 @@ int queue_server(struct queue *queue, struct queue_server *server, struct error 
 		return status;
 	const char *info = reply_text(reply);
 	copy_line(info, "redis_version:", server->version, sizeof server->version);
+	copy_line(info, "valkey_version:", word, sizeof word);
+	server->valkey = *word != '\0';
+	snprintf(server->product, sizeof server->product, "%s %s", server->valkey ? "Valkey" : "Redis",
+		 server->valkey ? word : server->version);
 	copy_line(info, "run_id:", server->run_id, sizeof server->run_id);
 	copy_line(info, "maxmemory_policy:", server->eviction, sizeof server->eviction);
 	copy_line(info, "\nrole:", server->role, sizeof server->role);
@@ -489,6 +493,8 @@ int queue_check_server(struct queue *queue, char *warning, size_t warning_size, 
 	int status = queue_server(queue, &server, err);
 	if (status)
 		return status;
+	const char *client = server.valkey ? "valkey-cli" : "redis-cli";
+	const char *file = server.valkey ? "valkey.conf" : "redis.conf";
 	if (strtol(server.version, NULL, 10) < 7)
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "redis is version %s, sumi needs 7.0 or later", server.version);
@@ -496,9 +502,8 @@ int queue_check_server(struct queue *queue, char *warning, size_t warning_size, 
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
 		    "redis would throw jobs away when its memory is full (maxmemory-policy is "
-		    "%s). Mend it: redis-cli CONFIG SET maxmemory-policy noeviction, and the "
-		    "same in redis.conf",
-		    server.eviction);
+		    "%s). Mend it: %s CONFIG SET maxmemory-policy noeviction, and the same in %s",
+		    server.eviction, client, file);
 	if (strcmp(server.role, "master") != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "redis is a %s: name its master in the URL",
 				 server.role);
@@ -507,15 +512,14 @@ int queue_check_server(struct queue *queue, char *warning, size_t warning_size, 
 			 "redis cannot write its append-only file (disk full?): jobs may be lost");
 	else if (!server.aof && !*server.save)
 		snprintf(warning, warning_size,
-			 "redis keeps nothing on disk: a restart loses all jobs. Mend it: "
-			 "redis-cli CONFIG "
-			 "SET appendonly yes, and the same in redis.conf");
+			 "redis keeps nothing on disk: a restart loses all jobs. Mend it: %s "
+			 "CONFIG SET appendonly yes, and the same in %s",
+			 client, file);
 	else if (!server.aof)
 		snprintf(
 		    warning, warning_size,
 		    "redis writes snapshots only (save %s): a power cut loses the jobs since the "
-		    "last "
-		    "one. Mend it: redis-cli CONFIG SET appendonly yes, and the same in redis.conf",
-		    server.save);
+		    "last one. Mend it: %s CONFIG SET appendonly yes, and the same in %s",
+		    server.save, client, file);
 	return SUMI_OK;
 }

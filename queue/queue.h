@@ -53,8 +53,10 @@ int queue_check_server(struct queue *queue, char *warning, size_t warning_size, 
 
 /* What queue_check_server() and `sumi doctor` look at. */
 struct queue_server {
-	char version[32], run_id[64], eviction[32], role[16], save[128], fsync[16];
-	bool aof, aof_ok, rdb_ok;
+	char version[32]; /* of Redis, or of the one that it is compatible with */
+	char product[48]; /* "Redis 7.0.15", "Valkey 8.1.4" */
+	char run_id[64], eviction[32], role[16], save[128], fsync[16];
+	bool valkey, aof, aof_ok, rdb_ok;
 	int64_t used_memory, max_memory; /* bytes; max 0: unlimited */
 	int64_t uptime_s;
 };
