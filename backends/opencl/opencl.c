@@ -248,7 +248,7 @@ static void cl_quirks_read(struct cl_device *d)
 {
 	struct cl_quirks *q = &d->quirks;
 	const struct device_info *info = &d->base.info;
-	char vendor[128];
+	char vendor[128], version[128];
 	device_text(d->id, CL_DEVICE_VENDOR, vendor, sizeof vendor);
 	cl_uint native = 0;
 	cl_bool unified = CL_FALSE;
@@ -258,6 +258,11 @@ static void cl_quirks_read(struct cl_device *d)
 	q->pocl = strcmp(info->platform, "Portable Computing Language") == 0;
 	q->oclgrind = strcmp(info->platform, "Oclgrind") == 0;
 	q->nvidia = strstr(vendor, "NVIDIA") != NULL;
+	/* PoCL 4 to 6 takes any line of assembler for a call of its own __pocl_local_mem_alloca() and
+	 * ends the process, or builds something else. */
+	device_text(d->id, CL_DRIVER_VERSION, version, sizeof version);
+	long major = strtol(version, NULL, 10);
+	q->takes_assembler = !q->pocl || major < 4 || major > 6;
 	q->host_memory = info->is_cpu && unified;
 	q->cpu_kernels = info->is_cpu;
 	q->mma = find_mma(d->id, q);

@@ -58,7 +58,8 @@ enum cl_dot cl_dot(struct cl_device *d)
 		return d->dot;
 	bool emulated = forced && strncmp(forced, "cpu", 3) == 0 && strstr(forced, "-emulated");
 	d->dot = emulated ? DOT_EMULATED : DOT_MISSING;
-	if (!emulated && d->quirks.cpu_kernels && d->base.info.is_cpu && host_has_dot()) {
+	if (!emulated && d->quirks.cpu_kernels && d->base.info.is_cpu &&
+	    d->quirks.takes_assembler && host_has_dot()) {
 		d->dot = DOT_INSTRUCTION; /* what matrix_kernel() builds with */
 		if (!probe(d))
 			d->dot = DOT_MISSING;

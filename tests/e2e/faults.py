@@ -219,7 +219,9 @@ def refusals():
     refuses(place, "a value that is too small", "sumi.conf:", "max_attempts", status=(2,))
     place.configure(max_attempts=3)
     refuses(place, "a configuration that is not there", "nowhere.conf", status=(1, 2), SUMI_CONFIG="/nowhere.conf")
-    refuses(place, "no redis-server", "apt-get install redis-server", PATH="/nowhere")
+    refuses(place, "no redis-server", "apt-get install redis-server", "valkey", PATH="/nowhere")
+    found = [f["text"] for f in json.loads(place.sumi("doctor", "--json", PATH="/nowhere").stdout) if f["what"] == "Redis"]
+    check("apt-get install redis-server" in found[0], "doctor says so too", str(found))
     place.configure(devices="opencl:77")
     place.start(wait=False)
     check(wait_for(lambda: re.search(rb" error .*opencl:77", place.new_log()), 20) and place.daemon.poll() is None,

@@ -43,6 +43,9 @@ def left_behind():
     place.sumi("wait", "first")
     server = place.servers()
     check(len(server) == 1, "one server", str(server))
+    product = {"redis-server": "Redis ", "valkey-server": "Valkey "}[SERVER.name]
+    told = [f["text"] for f in place.json("doctor") if f["what"] == "Redis"]
+    check(any(t.startswith(product) for t in told), "doctor names the server and its version", str(told))
     os.kill(server[0], signal.SIGSTOP)
     for pid in [p for p in place.pids() if p not in server]:
         os.kill(pid, signal.SIGKILL)
