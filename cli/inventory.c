@@ -99,8 +99,8 @@ static json_t *workers_json(struct queue *queue, struct error *err)
 		json_array_append_new(
 		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", workers[i].name,
 				    "device", workers[i].device, "host", workers[i].host, "job",
-				    workers[i].job, "trouble", workers[i].trouble, "pid", (json_int_t)workers[i].pid,
-				    "seen_ms_ago", (json_int_t)workers[i].seen_ms_ago));
+				    workers[i].job, "trouble", workers[i].trouble, "pid",
+				    (json_int_t)workers[i].pid, "seen_ms_ago", (json_int_t)workers[i].seen_ms_ago));
 	free(workers);
 	return rows;
 }
@@ -163,6 +163,12 @@ static void print_status(const struct queue_stats *s, const json_t *workers, con
 		printf("  ");
 		entry_print_text(*job ? job : "idle", SIZE_MAX);
 		putchar('\n');
+		const char *trouble = json_string_value(json_object_get(w, "trouble"));
+		if (*trouble) {
+			printf("  warning: ");
+			entry_print_text(trouble, SIZE_MAX);
+			putchar('\n');
+		}
 	}
 	if (json_array_size(workers) == 0)
 		printf("no worker is alive (is sumid running? if so, its log says why)\n");

@@ -118,25 +118,36 @@ static pid_t start_listing(const char *program, const char *option, const char *
 	return child;
 }
 
-static int find_all(const char *program, struct device_choice *gpus, struct device_choice *cpus,
-		    struct error *err)
+static int find_once(const char *program, struct device_choice *gpus, struct device_choice *cpus,
+		     bool *damaged, struct error *err)
 {
 	FILE *lines;
-	int status = SUMI_OK, exit_status;
+	int status = SUMI_OK, exit_status = 0;
 	pid_t child = start_listing(program, "--list-devices", NULL, &lines, err);
 	if (child < 0)
 		return err->status;
 	char selector[32], kind[8];
+	gpus->count = cpus->count = 0;
 	while (!status && lines && fscanf(lines, "%31s %7s", selector, kind) == 2)
 		status = add(strcmp(kind, "gpu") == 0 ? gpus : cpus, selector, err);
 	if (lines)
 		fclose(lines);
 	waitpid(child, &exit_status, 0);
-	if (!status && gpus->count + cpus->count == 0)
+	*damaged = device_died(child, exit_status != 0);
+	if (!status && (exit_status != 0 || gpus->count + cpus->count == 0))
 		status = error_set(err, SUMI_DEVICE,
 				   "listing the devices failed: an OpenCL driver may be broken; "
 				   "'devices = reference' in sumi.conf does without");
 	return status;
+}
+
+static int find_all(const char *program, struct device_choice *gpus, struct device_choice *cpus,
+		    struct error *err)
+{
+	bool damaged = false;
+	int status = find_once(program, gpus, cpus, &damaged, err);
+	/* What a driver had kept is set aside by then. */
+	return status && damaged ? find_once(program, gpus, cpus, &damaged, err) : status;
 }
 
 int devices_choose(const char *devices, const char *program, struct device_choice *out,

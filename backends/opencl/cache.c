@@ -35,7 +35,7 @@
 enum {
 	GUARD_SIZE = 4096, /* as large as a block: writing it shows that there is room */
 	STALE_S = 3600,    /* a temporary file of a process that lives is younger */
-	TROUBLE_SIZE = 512,
+	TROUBLE_SIZE = sizeof((struct device_health *)0)->cache,
 	BOOT_SIZE = 64
 };
 
@@ -369,12 +369,27 @@ static bool use_temporary(void)
 	return false;
 }
 
+/* A folder that the user chose and that cannot be written would cost him the device. */
+static bool keeps_to(const char *variable, const char *his)
+{
+	struct error why;
+	size_t used = strlen(cache.trouble);
+	if (files_make_dirs(his, 0700, &why) == SUMI_OK) {
+		if (access(his, W_OK | X_OK) == 0)
+			return true;
+		error_errno(&why, "%s", his);
+	}
+	snprintf(cache.trouble + used, sizeof cache.trouble - used,
+		 "%s%s=%.200s is not used: %.200s", used ? "; " : "", variable, his, why.text);
+	return false;
+}
+
 static void tell_drivers(void)
 {
 	char path[FILES_PATH_MAX];
 	for (int i = 0; i < DRIVER_COUNT; i++) {
 		const char *his = getenv(drivers[i].variable);
-		if (his && *his && !cache.ours[i])
+		if (his && *his && !cache.ours[i] && keeps_to(drivers[i].variable, his))
 			continue;
 		if (files_path(path, NULL, "%s/" DRIVERS "%d/%s", cache.root, cache.generation,
 			       drivers[i].folder) == SUMI_OK)

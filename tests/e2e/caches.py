@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Caches of compiled kernels that are damaged, belong to others, or cannot be written: whatever stands there, the
 device works, and what it costs is said."""
-import json, os, pathlib, shutil, signal, sys
+import json, os, pathlib, shutil, signal, stat, subprocess, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from lib import PACKS, Place, check, finish, sha256, wait_for
 
@@ -119,6 +119,63 @@ def comes_back_at_once(place):
     place.stop()
 
 
+def places(place, cache):
+    """No folder for caches, a full one, one of a driver's that cannot be written: OpenCL works, and it is said."""
+    tmp = place.dir / "tmp"
+    tmp.mkdir()
+    nowhere = {"SUMI_CACHE_DIR": "", "XDG_CACHE_HOME": "", "CACHE_DIRECTORY": "", "TMPDIR": str(tmp)}
+    file = place.dir / "a-file"
+    file.write_text("")
+    for name, env in (("no HOME", {**nowhere, "HOME": ""}), ("HOME is no folder", {**nowhere, "HOME": str(file)}),
+                      ("a cache folder that cannot be made", {**nowhere, "SUMI_CACHE_DIR": str(file / "x")}),
+                      ("POCL_CACHE_DIR cannot be made", {"POCL_CACHE_DIR": str(file / "y")})):
+        devices, warnings, _ = opencl(place, **env)
+        done = place.sumi(*PICTURE, "-o", "d.png", **env)
+        check(works(devices) and len(warnings) == 1 and done.returncode == 0 and warnings[0] in done.stderr and
+              sha256(place.dir / "d.png") == sha256(place.dir / "a.png"), f"{name}: OpenCL works, and a warning says so",
+              (devices, warnings, done.stderr))
+    folder = next(tmp.glob("sumi-cache-*"))
+    check(stat.S_IMODE(folder.stat().st_mode) == 0o700, "the temporary folder is nobody else's")
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, 12345)
+        devices, warnings, _ = opencl(place, **nowhere, HOME="")
+        check(works(devices) and str(tmp) not in warnings[0], "one that another user made is not used", warnings)
+        shutil.rmtree(folder)
+    full = place.dir / "full"
+    full.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", full], capture_output=True).returncode:
+        print("skip a full disk: nothing can be mounted here")
+        return
+    try:
+        devices, warnings, _ = opencl(place, SUMI_CACHE_DIR=str(full / "c"), TMPDIR=str(tmp))
+        check(works(devices) and "full" in warnings[0], "a full disk: OpenCL works, and a warning says so", warnings)
+    finally:
+        subprocess.run(["umount", full])
+
+
+def scalar(place):
+    """Falling to the scalar device is said wherever one may look, with the reason."""
+    vendors = place.dir / "vendors"
+    vendors.mkdir()
+    for reason, advises in ("no OpenCL driver is installed", True), ("broken.icd", False):
+        env = {"OCL_ICD_VENDORS": str(vendors)}
+        devices, _, _ = opencl(place, **env)
+        text = " ".join(d["text"] for d in devices)
+        check(reason in text and ("apt-get install" in text) == advises, f"doctor: {reason}", text)
+        done = place.sumi(*PICTURE, "-o", "e.png", **env)
+        check(done.returncode == 0 and "scalar device" in done.stderr and reason in done.stderr, f"render: {reason}",
+              done.stderr)
+        asked = place.sumi(*PICTURE, "-o", "e.png", "--device", "reference", **env)
+        check("warning" not in asked.stderr, "who asks for the scalar device is not warned", asked.stderr)
+        (vendors / "broken.icd").write_text("libthere-is-none.so.1\n")
+    place.start(OCL_ICD_VENDORS=str(vendors))
+    status, worker = place.sumi("status").stdout, place.json("status")["workers"][0]
+    check("hundreds of times slower" in status and "broken.icd" in status and "broken.icd" in worker["trouble"],
+          "status says it", status)
+    check("device.scalar" in place.new_log().decode() and "broken.icd" in place.new_log().decode(), "the log says it")
+    place.stop()
+
+
 def main():
     place = Place(lease="1h")
     cache = place.dir / "cache"
@@ -131,6 +188,8 @@ def main():
     leftovers(place, cache)
     workers_heal(place, cache)
     comes_back_at_once(place)
+    places(place, cache)
+    scalar(place)
     place.remove()
 
 
