@@ -71,7 +71,7 @@ static int read_size(int fd, long long *size, struct error *err)
 
 static int receive(int fd, const char *path, struct error *err)
 {
-	long long left;
+	long long left = 0;
 	char *piece = malloc(PIECE);
 	int status = piece ? read_size(fd, &left, err) : error_set(err, SUMI_NOMEM, "no memory");
 	FILE *out = status ? NULL : fopen(path, "wbe");
