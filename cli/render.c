@@ -176,7 +176,7 @@ static int prepare(struct render *r, struct error *err)
 	int status = find_pack(r, r->folder, err);
 	if (status || (status = pack_info_read_plain(r->folder, &info, err)))
 		return status;
-	if (info.note[0] && !r->cli->quiet)
+	if (info.note[0] && !r->cli->quiet && !json_object_get(r->cli->fields, "sampler"))
 		fprintf(stderr, "sumi: warning: model %s: %s\n", info.name, info.note);
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);

@@ -239,7 +239,11 @@ static int read_words(const json_t *root, const char *where, struct sampler_conf
 	    {"solver_type", solver_words, &solver},
 	    {"algorithm_type", algorithm_words, &algorithm},
 	};
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+	/* The last three are of the solver: a class that is not known has words of its own. */
+	size_t count = sizeof fields / sizeof *fields;
+	if (!c->sampler && *c->class_name)
+		count -= 3;
+	for (size_t i = 0; i < count; i++) {
 		int status =
 		    want_word(root, where, fields[i].key, fields[i].words, fields[i].value, err);
 		if (status)

@@ -85,7 +85,8 @@ int request_metadata(const struct pack *pack, const struct request *r, char **te
 				      "version", SUMI_VERSION, "model_digest", info->digest,
 				      "device", device->name, "platform", device->platform,
 				      "driver", device->driver));
-	if (info->note[0])
+	/* It is about the pack's own sampler. */
+	if (info->note[0] && strcmp(r->sampler, info->defaults.sampler) == 0)
 		json_object_set_new(json_object_get(o, "made_by"), "note",
 				    json_string(info->note));
 	*text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));

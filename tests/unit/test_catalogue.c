@@ -320,6 +320,8 @@ static void schedulers_that_nobody_knows_are_noted(void **state)
 	    {"{\"_class_name\": \"SASolverScheduler\", \"tau_func\": 1}", "{}",
 	     "scheduler class 'SASolverScheduler' is not known: sampler euler is taken instead",
 	     "euler"},
+	    {"{\"_class_name\": \"SASolverScheduler\", \"algorithm_type\": \"data_prediction\"}", "{}",
+	     "scheduler class 'SASolverScheduler'", "euler"},
 	    {"{\"_class_name\": \"EDMEulerScheduler\"}", "{}", "class 'EDMEulerScheduler'", "euler"},
 	    {"{}", "{}", "scheduler class '' is not known", "euler"},
 	    {"{\"_class_name\": \"SASolverScheduler\"}", "{\"defaults\": {\"sampler\": \"ddim\"}}",
