@@ -43,7 +43,7 @@ struct pack_info {
 	int latent_channels;
 	int scale;                  /* pixels a latent pixel stands for, each way: 8 */
 	struct preview_map preview; /* colours of its latents */
-	char note[256];             /* what of its scheduler is not as the pack says; or empty */
+	char note[256];             /* what it says of sampling and is not so; or empty */
 	json_t *manifest;           /* sumi.json or an empty object; owned by the info */
 };
 

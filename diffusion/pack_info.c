@@ -169,6 +169,19 @@ static int want_object(const json_t *root, const char *where, const char *key, c
 	return error_set(err, SUMI_INVALID, "%s: field '%s' must be an object", where, key);
 }
 
+/* What a block says and nobody reads is no error, since other versions may; but it is told. */
+static void note_stranger(struct pack_info *info, const char *block, const json_t *object)
+{
+	static const char *const known[] = {"width",   "height",    "steps", "cfg_scale",
+					    "sampler", "scheduler", "unet",  NULL};
+	const char *stranger = object ? json_unknown_field(object, known) : NULL;
+	if (!stranger || info->note[0])
+		return;
+	snprintf(info->note, sizeof info->note,
+		 "sumi.json: field '%.60s' of '%s' is not known: it has no effect", stranger, block);
+	utf8_make_printable(info->note);
+}
+
 static int read_manifest(struct pack_info *info, struct error *err)
 {
 	char path[FILES_PATH_MAX], own[PATH_MAX];
@@ -199,6 +212,8 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	if ((status = want_object(info->manifest, path, "defaults", &defaults, err)) ||
 	    (status = want_object(info->manifest, path, "fast", &fast, err)))
 		return status;
+	note_stranger(info, "defaults", defaults);
+	note_stranger(info, "fast", fast);
 	if (defaults && (status = read_defaults(defaults, path, &info->defaults, err)))
 		return status;
 	if (!fast)
