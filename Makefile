@@ -18,7 +18,7 @@ Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base request media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
 PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
-         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libcrypto libutf8proc
+         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libjpeg libcrypto libutf8proc
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -70,6 +70,7 @@ $(BUILD)/tests/test_no_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,mallo
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(UNIT): LDLIBS += -lcmocka
+$(BUILD)/tests/test_picture: LDLIBS += -lz
 
 $(PROGRAMS) $(UNIT) $(BENCH):
 	@mkdir -p $(@D)

@@ -80,6 +80,7 @@ static void end_progress(struct render *r)
 static int render_variant(struct render *r, int variant, struct error *err)
 {
 	struct request request = job_request(&r->job, variant);
+	request.init_file = request.init;
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)

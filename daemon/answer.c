@@ -21,16 +21,15 @@ static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 	 * the pack since, the stamp is another one and no answer of before fits. */
 	const struct pack_info *info = catalogue_at(q->catalogue, q->folder);
 	struct request r = *q->request;
-	char init[SHA256_HEX_SIZE] = "", *text = NULL;
+	char *text = NULL;
 	json_t *o = NULL;
 	if (!info && pack_info_read(q->folder, &fresh, &ignored))
 		return;
 	info = info ? info : &fresh;
-	if (q->modality->resolve(info, &r, &ignored) == 0 &&
-	    (!r.init || sha256_file(r.init, init, &ignored) == 0))
+	if (q->modality->resolve(info, &r, &ignored) == 0)
 		o = request_json(&r);
 	if (o) {
-		json_object_set_new(o, "init", json_string(init));
+		json_object_set_new(o, "init", json_string(q->init));
 		json_object_set_new(o, "variants", json_integer(q->variants));
 		json_object_set_new(o, "model_digest", json_string(info->digest));
 		/* The digest does not read the weights; the stamp changes with them. */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
@@ -360,39 +359,12 @@ int work_tell(struct work *w, struct error *err)
 	return status;
 }
 
-int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
-		   struct error *err)
-{
-	struct store_artifact *list;
-	size_t count;
-	struct stat st;
-	if (!r->init)
-		return SUMI_OK;
-	if (strchr(r->init, '/')) {
-		/* A pipe would hold the worker until somebody writes into it. */
-		if (stat(r->init, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-			return error_set(err, SUMI_INVALID, "init: %s is no plain file", r->init);
-		return SUMI_OK;
-	}
-	int status = store_artifacts(w->x->store, r->init, false, &list, &count, err);
-	if (status)
-		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;
-	if (count == 0)
-		status = error_set(err, SUMI_NOTFOUND, "init: job %s has no results here", r->init);
-	else
-		status = files_path(path, err, "%s", list[0].path);
-	store_artifacts_free(list, count);
-	r->init = path;
-	return status;
-}
-
 void work_find_answer(struct work *w)
 {
 	struct request r = job_request(&w->lease->job, 0);
-	char init[FILES_PATH_MAX];
 	struct error ignored;
 	int64_t now = clock_wall_ms(), start = clock_mono_us();
-	if (w->x->config->reuse_ms == 0 || work_find_init(w, &r, init, &ignored))
+	if (w->x->config->reuse_ms == 0 || work_find_init(w, &r, &ignored))
 		return;
 	answer_find(&(struct answer_query){.store = w->x->store,
 					   .catalogue = w->x->catalogue,
@@ -400,6 +372,7 @@ void work_find_answer(struct work *w)
 					   .stamp = w->stamp,
 					   .modality = w->modality,
 					   .request = &r,
+					   .init = w->init,
 					   .variants = (int)w->lease->job.n,
 					   .oldest_ms = now - w->x->config->reuse_ms,
 					   .newest_ms = now},
@@ -410,9 +383,8 @@ void work_find_answer(struct work *w)
 int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
 	       struct error *err)
 {
-	char init[FILES_PATH_MAX];
 	struct request r = job_request(&w->lease->job, variant);
-	int status = work_find_init(w, &r, init, err);
+	int status = work_find_init(w, &r, err);
 	if (!status)
 		status = w->modality->resolve(pack_info_of(w->pack), &r, err);
 	if (!status)

@@ -23,6 +23,7 @@ struct work {
 	int64_t claimed_us;          /* monotonic */
 	struct pack *pack;           /* NULL until it is needed */
 	struct answer answer;        /* what an identical job has made */
+	char init[SHA256_HEX_SIZE], init_file[FILES_PATH_MAX]; /* of the job's init; "": not looked for */
 	bool store_failed;           /* itself, not because of this job */
 	bool has_rows;               /* job and attempt stand in the store */
 	bool unsaved;                /* a state of it did not fit into the queue, as is logged */
@@ -65,10 +66,9 @@ int work_need_rows(struct work *w, struct error *err);
 /* Hands status on; notes a failure of the store that the next job would meet too. */
 int work_of_store(struct work *w, int status);
 
-/* An init that is no path is the id of a job: its first result is meant. path is where r->init
- * then points. */
-int work_find_init(const struct work *w, struct request *r, char path[FILES_PATH_MAX],
-		   struct error *err);
+/* Finds the file that r->init names and lets r say what it is (init: its SHA-256) and where. What r
+ * then points to lives as long as w. */
+int work_find_init(struct work *w, struct request *r, struct error *err);
 
 /* Looks for the results of an identical job: w->answer.count is 0 where there are none. */
 void work_find_answer(struct work *w);

@@ -70,6 +70,9 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 				 "deep_cache does not go together with windows: a picture of %d "
 				 "columns is made in windows of %d",
 				 p->width, p->window);
+	if (p->init && p->init_frames != 0 && p->init_frames != 1 && p->init_frames != p->frames)
+		return error_set(err, SUMI_INVALID, "init has %d pictures for %d frames",
+				 p->init_frames, p->frames);
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
@@ -197,14 +200,20 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	if (!mean)
 		return error_set(err, SUMI_NOMEM, "no memory for the first picture's latents");
 	float *deviation = mean + n, *noise = mean + 2 * n, *sample = mean + 3 * n;
+	int given = p->init_frames ? p->init_frames : run->frames;
+	size_t part = n / (size_t)run->frames * (size_t)given;
 	struct vae_input in = {
 	    .values = p->init,
-	    .n = run->frames,
+	    .n = given,
 	    .h = p->height,
 	    .w = p->width,
 	};
 	int status = run->window.w ? window_encode(run, p->init, mean, deviation, err)
 				   : vae_encode(run->pack->vae, &in, mean, deviation, err);
+	for (size_t i = part; i < n && !status; i++) { /* the same picture for the others */
+		mean[i] = mean[i - part];
+		deviation[i] = deviation[i - part];
+	}
 	if (!status) {
 		bool random = vae_config(run->pack->vae)->kind == VAE_KL;
 		from_models(run, mean, out);
@@ -277,12 +286,18 @@ static void plan_guidance(struct run *run, const struct run_params *p)
 	run->guided_to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls;
 }
 
+int run_check(const struct pack *pack, const struct run_params *p, struct error *err)
+{
+	int status = check_params(&pack->info, p, err);
+	return status ? status : run_plan_fits(pack, p, err);
+}
+
 /* All but the first latents. */
 static int prepare(struct pack *pack, const struct run_params *p, struct run **out,
 		   struct error *err)
 {
-	int status = check_params(&pack->info, p, err);
-	if (status || (status = run_plan_fits(pack, p, err)))
+	int status = run_check(pack, p, err);
+	if (status)
 		return status;
 	struct run *run = calloc(1, sizeof *run);
 	if (!run)

@@ -43,11 +43,16 @@ struct run_params {
 	int clip_skip;        /* layers of the text encoder left out at its end */
 	double eta;           /* DDIM and TCD */
 	bool fast;            /* use the pack's distilled UNet */
-	const float *init; /* [frames, height, width, 3] in −1…1, or NULL; read in run_begin */
+	const float *init; /* [init_frames, height, width, 3] in −1…1, or NULL; read in run_begin */
+	int init_frames;   /* 0: as many as frames; 1: this one stands for all of them */
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
 };
 
 struct run;
+
+/* Whether a run of these parameters can begin on the pack's device, as run_begin() finds out first:
+ * for callers that would spend time or memory on init. */
+int run_check(const struct pack *pack, const struct run_params *params, struct error *err);
 
 /* Checks the parameters, encodes the text, draws the noise. pack must outlive the run;
  * the strings and init may go away after the call. */

@@ -26,7 +26,8 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 	       struct error *err)
 {
 	struct bytes_writer w = {0};
-	size_t init = p->init ? (size_t)p->frames * (size_t)p->height * (size_t)p->width * 3 : 0;
+	size_t frames = (size_t)(p->init_frames ? p->init_frames : p->frames);
+	size_t init = p->init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
 	add_text(&w, pack->info.digest);
 	add_text(&w, p->prompt);
 	add_text(&w, p->negative_prompt);

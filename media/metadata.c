@@ -420,3 +420,20 @@ int metadata_read_exif(const unsigned char *exif, size_t size, struct metadata *
 		return error_set(err, SUMI_NOMEM, "no memory for metadata");
 	return SUMI_OK;
 }
+
+int metadata_exif_orientation(const unsigned char *exif, size_t size)
+{
+	enum { TAG_ORIENTATION = 0x0112 };
+	uint32_t count, value;
+	if (size >= 6 && memcmp(exif, "Exif\0\0", 6) == 0) {
+		exif += 6;
+		size -= 6;
+	}
+	struct tiff t = {exif, size, size >= 2 && exif[0] == 'I'};
+	if (size < 8 || (memcmp(exif, "II*\0", 4) != 0 && memcmp(exif, "MM\0*", 4) != 0) ||
+	    !tiff_find(&t, tiff_number(&t, 4, 4), TAG_ORIENTATION, &count, &value))
+		return 1;
+	/* A number of two bytes stands at the beginning of its four. */
+	value = t.little ? value & 0xFFFF : value >> 16;
+	return value >= 1 && value <= 8 ? (int)value : 1;
+}

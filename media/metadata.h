@@ -50,4 +50,8 @@ int metadata_read_xmp(const char *xmp, size_t size, struct metadata *m, struct e
 int metadata_read_exif(const unsigned char *exif, size_t size, struct metadata *m,
 		       struct error *err);
 
+/* How EXIF (with or without "Exif\0\0" before it) wants the picture turned, 1 … 8; 1, as it is, where
+ * it does not say or cannot be read. */
+int metadata_exif_orientation(const unsigned char *exif, size_t size);
+
 #endif

@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "media/jpeg.h"
 #include "media/png.h"
 #include "media/webp.h"
-
-enum { FILE_LIMIT = 64 << 20 };
 
 void picture_to_bytes(const float *in, uint8_t *out, size_t count)
 {
@@ -19,7 +18,21 @@ void picture_to_bytes(const float *in, uint8_t *out, size_t count)
 	}
 }
 
-static int decode_webp(const char *data, size_t size, const char *path, uint8_t **rgb, int *width,
+int picture_check_size(uint64_t width, uint64_t height, const char *where, struct error *err)
+{
+	if (width == 0 || height == 0)
+		return error_set(err, SUMI_CORRUPT, "%s: holds a picture of %llux%llu pixels", where,
+				 (unsigned long long)width, (unsigned long long)height);
+	if (width <= PICTURE_SIDE_MAX && height <= PICTURE_SIDE_MAX &&
+	    width * height <= PICTURE_PIXELS_MAX)
+		return SUMI_OK;
+	return error_set(err, SUMI_TOOBIG,
+			 "%s: has %llux%llu pixels: a side may have %d, the picture %u", where,
+			 (unsigned long long)width, (unsigned long long)height, PICTURE_SIDE_MAX,
+			 PICTURE_PIXELS_MAX);
+}
+
+static int decode_webp(const void *data, size_t size, const char *path, uint8_t **rgb, int *width,
 		       int *height, struct error *err)
 {
 	struct webp_reader *reader;
@@ -39,21 +52,107 @@ static int decode_webp(const char *data, size_t size, const char *path, uint8_t 
 	return status;
 }
 
+static const struct kind {
+	size_t at;
+	const char *magic;
+	int (*info)(const void *data, size_t size, const char *where, struct picture_info *info,
+		    struct error *err);
+	int (*decode)(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
+		      int *height, struct error *err);
+} kinds[] = {
+    {8, "WEBP", webp_picture_info, decode_webp},
+    {0, "\x89PNG\r\n\x1a\n", png_picture_info, png_decode},
+    {0, "\xff\xd8\xff", jpeg_picture_info, jpeg_decode},
+};
+
+/* The kind of the file, and what its headers say. */
+static int look(const void *data, size_t size, const char *where, const struct kind **kind,
+		struct picture_info *info, struct error *err)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		size_t n = strlen(kinds[i].magic);
+		if (size < kinds[i].at + n ||
+		    memcmp((const char *)data + kinds[i].at, kinds[i].magic, n) != 0)
+			continue;
+		*kind = &kinds[i];
+		return kinds[i].info(data, size, where, info, err);
+	}
+	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither a WebP, a PNG nor a JPEG picture",
+			 where);
+}
+
+int picture_check(const void *data, size_t size, const char *where, struct error *err)
+{
+	const struct kind *kind;
+	struct picture_info info;
+	return look(data, size, where, &kind, &info, err);
+}
+
+/* Where pixel (x, y) of the turned picture lies in the file's. */
+static size_t turned_from(int orientation, size_t x, size_t y, size_t w, size_t h)
+{
+	/* w, h: of the file's picture */
+	switch (orientation) {
+	case 2:
+		return y * w + (w - 1 - x);
+	case 3:
+		return (h - 1 - y) * w + (w - 1 - x);
+	case 4:
+		return (h - 1 - y) * w + x;
+	case 5:
+		return x * w + y;
+	case 6:
+		return (h - 1 - x) * w + y;
+	case 7:
+		return (h - 1 - x) * w + (w - 1 - y);
+	case 8:
+		return x * w + (w - 1 - y);
+	default:
+		return y * w + x;
+	}
+}
+
+static int turn(int orientation, uint8_t **rgb, int *width, int *height, const char *where,
+		struct error *err)
+{
+	size_t w = (size_t)*width, h = (size_t)*height;
+	size_t across = orientation >= 5 ? h : w, down = orientation >= 5 ? w : h;
+	if (orientation == 1)
+		return SUMI_OK;
+	uint8_t *out = malloc(w * h * 3);
+	if (!out)
+		return error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
+	for (size_t y = 0; y < down; y++)
+		for (size_t x = 0; x < across; x++)
+			memcpy(out + 3 * (y * across + x),
+			       *rgb + 3 * turned_from(orientation, x, y, w, h), 3);
+	free(*rgb);
+	*rgb = out;
+	*width = (int)across;
+	*height = (int)down;
+	return SUMI_OK;
+}
+
 static int decode(const char *path, uint8_t **rgb, int *width, int *height, struct error *err)
 {
+	const struct kind *kind;
+	struct picture_info info;
 	char *data;
 	size_t size;
-	int status = files_read(path, FILE_LIMIT, &data, &size, err);
+	*rgb = NULL;
+	int status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
-		status = png_decode(data, size, path, rgb, width, height, err);
-	else if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0)
-		status = decode_webp(data, size, path, rgb, width, height, err);
-	else
-		status = error_set(err, SUMI_UNSUPPORTED, "%s: is neither a WebP nor a PNG picture",
-				   path);
+	status = look(data, size, path, &kind, &info, err);
+	if (!status)
+		status = kind->decode(data, size, path, rgb, width, height, err);
 	free(data);
+	if (!status)
+		status = turn(info.orientation, rgb, width, height, path, err);
+	if (status) {
+		free(*rgb);
+		*rgb = NULL;
+	}
 	return status;
 }
 

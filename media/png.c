@@ -122,9 +122,9 @@ int png_encode(const uint8_t *rgb, int width, int height, const struct metadata 
 {
 	*data = NULL;
 	*size = 0;
-	if (width < 1 || height < 1 || width > PNG_MAX_SIDE || height > PNG_MAX_SIDE)
+	if (width < 1 || height < 1 || width > PICTURE_SIDE_MAX || height > PICTURE_SIDE_MAX)
 		return error_set(err, SUMI_INVALID, "PNG: %dx%d, a side has 1 to %d pixels", width,
-				 height, PNG_MAX_SIDE);
+				 height, PICTURE_SIDE_MAX);
 	const struct metadata none = {0};
 	meta = meta ? meta : &none;
 	int status;
@@ -168,6 +168,52 @@ done:
 
 /* ---- reading ---- */
 
+static uint32_t number(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* libpng makes room for as many bytes as a chunk claims to have: each must end within the file. */
+int png_picture_info(const void *data, size_t size, const char *where, struct picture_info *info,
+	     struct error *err)
+{
+	enum { SIGNATURE = 8, HEAD = 8, CHECKSUM = 4, HEADER_DATA = 13 };
+	const uint8_t *in = data;
+	bool pixels = false;
+	*info = (struct picture_info){.orientation = 1};
+	for (size_t at = SIGNATURE; at < size;) {
+		const uint8_t *chunk = in + at, *type = chunk + 4, *content = chunk + HEAD;
+		if (size - at < HEAD + CHECKSUM)
+			break;
+		size_t length = number(chunk), left = size - at - HEAD - CHECKSUM;
+		if (length > left)
+			return error_set(err, SUMI_CORRUPT,
+					 "%s: PNG: chunk '%.4s' at byte %zu says that it has %zu "
+					 "bytes, %zu are left: the file is cut off or damaged",
+					 where, (const char *)type, at, length, left);
+		if ((at == SIGNATURE) != (memcmp(type, "IHDR", 4) == 0) ||
+		    (at == SIGNATURE && length != HEADER_DATA))
+			return error_set(err, SUMI_CORRUPT, "%s: PNG: its header is damaged", where);
+		if (at == SIGNATURE) {
+			uint32_t width = number(content), height = number(content + 4);
+			int status = picture_check_size(width, height, where, err);
+			if (status)
+				return status;
+			info->width = (int)width;
+			info->height = (int)height;
+		} else if (memcmp(type, "eXIf", 4) == 0) {
+			info->orientation = metadata_exif_orientation(content, length);
+		}
+		pixels |= memcmp(type, "IDAT", 4) == 0;
+		if (memcmp(type, "IEND", 4) == 0)
+			return pixels ? SUMI_OK
+				      : error_set(err, SUMI_CORRUPT, "%s: PNG: holds no picture",
+						  where);
+		at += HEAD + length + CHECKSUM;
+	}
+	return error_set(err, SUMI_CORRUPT, "%s: PNG: the file is cut off", where);
+}
+
 static void get_bytes(png_structp png, png_bytep bytes, size_t count)
 {
 	struct job *job = png_get_io_ptr(png);
@@ -180,13 +226,17 @@ static void get_bytes(png_structp png, png_bytep bytes, size_t count)
 
 static int begin_reading(struct job *job)
 {
+	struct picture_info info;
+	int status = png_picture_info(job->in, job->left, job->where, &info, job->err);
+	if (status)
+		return status;
 	job->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, job, on_error, on_warning);
 	if (job->png)
 		job->info = png_create_info_struct(job->png);
 	if (!job->info)
 		return error_set(job->err, SUMI_NOMEM, "%s: no memory to read it", job->where);
 	png_set_read_fn(job->png, job, get_bytes);
-	png_set_user_limits(job->png, PNG_MAX_SIDE, PNG_MAX_SIDE);
+	png_set_user_limits(job->png, PICTURE_SIDE_MAX, PICTURE_SIDE_MAX);
 	png_set_chunk_cache_max(job->png, TEXT_CHUNKS_MAX);
 	png_set_chunk_malloc_max(job->png, 4 * METADATA_TEXT_MAX);
 	return SUMI_OK;
@@ -200,12 +250,6 @@ static void read_picture(struct job *job)
 	png_read_info(job->png, job->info);
 	size_t width = png_get_image_width(job->png, job->info);
 	size_t height = png_get_image_height(job->png, job->info);
-	if (width * height > PNG_MAX_PIXELS) {
-		job->status =
-		    error_set(job->err, SUMI_TOOBIG, "%s: %zux%zu pixels, at most %u are allowed",
-			      job->where, width, height, PNG_MAX_PIXELS);
-		return;
-	}
 	png_set_expand(job->png);
 	png_set_scale_16(job->png);
 	png_set_gray_to_rgb(job->png);

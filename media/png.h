@@ -7,14 +7,17 @@
 
 #include "base/status.h"
 #include "media/metadata.h"
-
-#define PNG_MAX_SIDE 16384
-#define PNG_MAX_PIXELS (1u << 26) /* what the reader accepts */
+#include "media/picture.h"
 
 /* rgb is [height, width, 3]. meta may be NULL; its texts become the chunks "parameters" and
  * "sumi", tEXt where Latin-1 says it all and iTXt where it does not. The caller frees *data. */
 int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
 	       uint8_t **data, size_t *size, struct error *err);
+
+/* What the headers say, within the limits of pictures, when every chunk ends within the file.
+ * SUMI_CORRUPT, SUMI_TOOBIG. Nothing is decoded. */
+int png_picture_info(const void *data, size_t size, const char *where, struct picture_info *info,
+	     struct error *err);
 
 /* Any PNG to 8-bit RGB (transparency over black), a new buffer [height, width, 3] that the
  * caller frees. SUMI_TOOBIG past the limits, SUMI_CORRUPT for a damaged file. */

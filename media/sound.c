@@ -9,8 +9,6 @@
 #include "media/vorbis.h"
 #include "media/wav.h"
 
-enum { FILE_LIMIT = 256 << 20 };
-
 int sound_new(struct sound *s, int rate, int channels, size_t length, struct error *err)
 {
 	*s = (struct sound){.rate = rate, .channels = channels, .length = length};
@@ -99,24 +97,84 @@ static int resample(struct sound *s, int rate, struct error *err)
 	return SUMI_OK;
 }
 
-int sound_load(const char *path, int rate, int channels, struct sound *out, struct error *err)
+/* ---- files ------------------------------------------------------------------------- */
+
+int sound_check_size(int64_t rate, int channels, int64_t length, const char *where,
+		     struct error *err)
+{
+	if (channels < 1 || channels > 2 || rate < SOUND_RATE_MIN || rate > SOUND_RATE_MAX)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: must have one or two channels at %d to %d Hz", where,
+				 SOUND_RATE_MIN, SOUND_RATE_MAX);
+	if (length >= 0 && length <= SOUND_SECONDS_MAX * rate &&
+	    length <= SOUND_VALUES_MAX / channels)
+		return SUMI_OK;
+	return error_set(err, SUMI_TOOBIG,
+			 "%s: says that it has %lld samples at %lld Hz: at most %d s and %u samples "
+			 "of all channels are read",
+			 where, (long long)length, (long long)rate, SOUND_SECONDS_MAX,
+			 SOUND_VALUES_MAX);
+}
+
+static const struct kind {
+	size_t at;
+	const char *magic;
+	int (*check)(const void *data, size_t size, const char *where, struct error *err);
+	int (*decode)(const void *data, size_t size, const char *where, struct sound *out,
+		      struct error *err);
+} kinds[] = {
+    {0, "OggS", vorbis_check, vorbis_decode},
+    {8, "WAVE", wav_check, wav_decode},
+};
+
+static const struct kind *kind_of(const void *data, size_t size, const char *where,
+				  struct error *err)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (size >= kinds[i].at + 4 &&
+		    memcmp((const char *)data + kinds[i].at, kinds[i].magic, 4) == 0)
+			return &kinds[i];
+	error_set(err, SUMI_UNSUPPORTED, "%s: is neither an Ogg Vorbis nor a WAV file", where);
+	return NULL;
+}
+
+int sound_check(const void *data, size_t size, const char *where, struct error *err)
+{
+	const struct kind *kind = kind_of(data, size, where, err);
+	return kind ? kind->check(data, size, where, err) : SUMI_UNSUPPORTED;
+}
+
+/* What is needed for the first `most` samples at another rate, with what the kernel reaches. */
+static void cut(struct sound *s, int rate, size_t most)
+{
+	double step = (double)s->rate / rate;
+	double need = ceil((double)most * step + (REACH + 1) * (step > 1 ? step : 1));
+	if (need >= (double)s->length)
+		return;
+	for (int c = 1; c < s->channels; c++)
+		memmove(s->samples + (size_t)c * (size_t)need,
+			s->samples + (size_t)c * s->length, (size_t)need * sizeof *s->samples);
+	s->length = (size_t)need;
+}
+
+int sound_load(const char *path, int rate, int channels, size_t most, struct sound *out,
+	       struct error *err)
 {
 	char *data;
 	size_t size;
 	*out = (struct sound){0};
-	int status = files_read(path, FILE_LIMIT, &data, &size, err);
+	int status = files_read(path, SOUND_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	if (size >= 4 && memcmp(data, "OggS", 4) == 0)
-		status = vorbis_decode(data, size, path, out, err);
-	else if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WAVE", 4) == 0)
-		status = wav_decode(data, size, path, out, err);
-	else
-		status = error_set(err, SUMI_UNSUPPORTED,
-				   "%s: is neither an Ogg Vorbis nor a WAV file", path);
+	const struct kind *kind = kind_of(data, size, path, err);
+	status = kind ? kind->check(data, size, path, err) : SUMI_UNSUPPORTED;
+	if (!status)
+		status = kind->decode(data, size, path, out, err);
 	free(data);
 	if (!status && out->length == 0)
 		status = error_set(err, SUMI_INVALID, "%s: holds no sound", path);
+	if (!status)
+		cut(out, rate, most);
 	if (!status && !(status = mix(out, channels, err)))
 		status = resample(out, rate, err);
 	if (status)

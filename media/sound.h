@@ -4,12 +4,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
 #define SOUND_RATE_MIN 8000
 #define SOUND_RATE_MAX 192000
 #define SOUND_SECONDS_MAX 600 /* of a file from outside */
+#define SOUND_VALUES_MAX (1u << 26) /* the same: samples of all its channels */
+#define SOUND_FILE_MAX (256 << 20) /* the same: bytes */
 
 struct sound {
 	int rate;       /* samples a second */
@@ -22,9 +25,19 @@ struct sound {
 int sound_new(struct sound *s, int rate, int channels, size_t length, struct error *err);
 void sound_free(struct sound *s); /* the samples, not s */
 
-/* Reads an Ogg Vorbis or WAV file at another rate and number of channels. SUMI_UNSUPPORTED
- * when it is neither, SUMI_CORRUPT, SUMI_TOOBIG; the message names the file. */
-int sound_load(const char *path, int rate, int channels, struct sound *out, struct error *err);
+/* What a file says of its sound must lie within the limits above: SUMI_UNSUPPORTED, SUMI_TOOBIG. */
+int sound_check_size(int64_t rate, int channels, int64_t length, const char *where,
+		     struct error *err);
+
+/* Whether these are the bytes of an Ogg Vorbis or WAV file within the limits: by its headers,
+ * without memory for its samples. */
+int sound_check(const void *data, size_t size, const char *where, struct error *err);
+
+/* Reads an Ogg Vorbis or WAV file at another rate and number of channels; what lies behind its
+ * first `most` samples at that rate may be left out. SUMI_UNSUPPORTED when it is neither,
+ * SUMI_CORRUPT, SUMI_TOOBIG; the message names the file. */
+int sound_load(const char *path, int rate, int channels, size_t most, struct sound *out,
+	       struct error *err);
 
 #define SOUND_CEILING 0.8912509 /* −1 dB */
 

@@ -155,11 +155,33 @@ static long memory_tell(void *source)
 	return (long)((struct memory_file *)source)->at;
 }
 
-static int read_all(OggVorbis_File *file, const char *where, struct sound *out, struct error *err)
+/* Channels as they grow: what a file says of its length is no reason to make room for it. */
+struct growing {
+	float *channel[2];
+	size_t length, room;
+};
+
+static int grow(struct growing *g, int channels, size_t more, const char *where, struct error *err)
 {
-	size_t at = 0;
+	if (g->room - g->length >= more)
+		return SUMI_OK;
+	size_t room = 2 * (g->length + more);
+	for (int c = 0; c < channels; c++) {
+		float *larger = realloc(g->channel[c], room * sizeof *larger);
+		if (!larger)
+			return error_set(err, SUMI_NOMEM, "%s: no memory for %zu samples", where,
+					 room);
+		g->channel[c] = larger;
+	}
+	g->room = room;
+	return SUMI_OK;
+}
+
+static int read_all(OggVorbis_File *file, size_t most, int channels, const char *where,
+		    struct growing *g, struct error *err)
+{
 	int link = 0;
-	while (at < out->length) {
+	while (g->length < most) {
 		float **pcm;
 		long n = ov_read_float(file, &pcm, 4096, &link);
 		if (n == OV_HOLE)
@@ -170,43 +192,63 @@ static int read_all(OggVorbis_File *file, const char *where, struct sound *out, 
 		 * channels. */
 		if (n == 0 || link != 0)
 			break;
-		size_t take = (size_t)n < out->length - at ? (size_t)n : out->length - at;
-		for (int c = 0; c < out->channels; c++)
-			memcpy(out->samples + (size_t)c * out->length + at, pcm[c],
-			       take * sizeof(float));
-		at += take;
+		size_t take = (size_t)n < most - g->length ? (size_t)n : most - g->length;
+		int status = grow(g, channels, take, where, err);
+		if (status)
+			return status;
+		for (int c = 0; c < channels; c++)
+			memcpy(g->channel[c] + g->length, pcm[c], take * sizeof(float));
+		g->length += take;
 	}
 	return SUMI_OK;
+}
+
+/* The caller ends with ov_clear() unless this fails. source must outlive *file. */
+static int open_file(struct memory_file *source, const char *where, OggVorbis_File *file,
+		     struct error *err)
+{
+	ov_callbacks callbacks = {memory_read, memory_seek, NULL, memory_tell};
+	if (ov_open_callbacks(source, file, NULL, 0, callbacks) != 0)
+		return error_set(err, SUMI_UNSUPPORTED, "%s: no Ogg Vorbis that could be read",
+				 where);
+	const vorbis_info *info = ov_info(file, 0);
+	int status = sound_check_size(info ? info->rate : 0, info ? info->channels : 0,
+				      ov_pcm_total(file, 0), where, err);
+	if (status)
+		ov_clear(file);
+	return status;
+}
+
+int vorbis_check(const void *data, size_t size, const char *where, struct error *err)
+{
+	struct memory_file source = {.data = data, .size = size};
+	OggVorbis_File file;
+	int status = open_file(&source, where, &file, err);
+	if (!status)
+		ov_clear(&file);
+	return status;
 }
 
 int vorbis_decode(const void *data, size_t size, const char *where, struct sound *out,
 		  struct error *err)
 {
 	struct memory_file source = {.data = data, .size = size};
-	ov_callbacks callbacks = {memory_read, memory_seek, NULL, memory_tell};
+	struct growing g = {.length = 0};
 	OggVorbis_File file;
 	*out = (struct sound){0};
-	if (ov_open_callbacks(&source, &file, NULL, 0, callbacks) != 0)
-		return error_set(err, SUMI_UNSUPPORTED, "%s: no Ogg Vorbis that could be read",
-				 where);
-	const vorbis_info *info = ov_info(&file, 0);
-	ogg_int64_t total = ov_pcm_total(&file, 0);
-	int status;
-	if (!info || info->channels < 1 || info->channels > 2 || info->rate < SOUND_RATE_MIN ||
-	    info->rate > SOUND_RATE_MAX)
-		status = error_set(err, SUMI_UNSUPPORTED,
-				   "%s: must have one or two channels at %d to %d Hz", where,
-				   SOUND_RATE_MIN, SOUND_RATE_MAX);
-	else if (total < 0 || total > (ogg_int64_t)SOUND_SECONDS_MAX * info->rate)
-		status = error_set(err, SUMI_TOOBIG,
-				   "%s: says that it has %lld samples at %ld Hz, longer than %d s",
-				   where, (long long)total, info->rate, SOUND_SECONDS_MAX);
-	else
-		status = sound_new(out, (int)info->rate, info->channels, (size_t)total, err);
-	if (!status)
-		status = read_all(&file, where, out, err);
-	ov_clear(&file);
+	int status = open_file(&source, where, &file, err);
 	if (status)
-		sound_free(out);
+		return status;
+	int rate = (int)ov_info(&file, 0)->rate, channels = ov_info(&file, 0)->channels;
+	status = read_all(&file, (size_t)ov_pcm_total(&file, 0), channels, where, &g, err);
+	ov_clear(&file);
+	if (!status)
+		status = sound_new(out, rate, channels, g.length, err);
+	for (int c = 0; c < channels; c++) {
+		if (!status && g.length)
+			memcpy(out->samples + (size_t)c * g.length, g.channel[c],
+			       g.length * sizeof(float));
+		free(g.channel[c]);
+	}
 	return status;
 }

@@ -12,6 +12,10 @@
 int vorbis_encode(const struct sound *sound, double quality, const struct metadata *meta,
 		  uint8_t **data, size_t *size, struct error *err);
 
+/* Whether a file's headers, and where its last page says that it ends, are what vorbis_decode() can
+ * read. */
+int vorbis_check(const void *data, size_t size, const char *where, struct error *err);
+
 /* The first stream's sound; where names the file in messages. More than two channels are
  * SUMI_UNSUPPORTED. The caller frees out by sound_free(). */
 int vorbis_decode(const void *data, size_t size, const char *where, struct sound *out,

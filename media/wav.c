@@ -129,12 +129,7 @@ static int read_format(struct wav *w, const uint8_t *chunk, size_t size, const c
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "%s: format %d with %d bits; plain PCM is needed", where,
 				 w->format, w->bits);
-	if (w->channels < 1 || w->channels > 2 || w->rate < SOUND_RATE_MIN ||
-	    w->rate > SOUND_RATE_MAX)
-		return error_set(err, SUMI_UNSUPPORTED,
-				 "%s: must have one or two channels at %d to %d Hz", where,
-				 SOUND_RATE_MIN, SOUND_RATE_MAX);
-	return SUMI_OK;
+	return sound_check_size(w->rate, w->channels, 0, where, err);
 }
 
 static int read_chunks(struct wav *w, const uint8_t *in, size_t size, const char *where,
@@ -168,21 +163,39 @@ static int read_chunks(struct wav *w, const uint8_t *in, size_t size, const char
 			       where);
 }
 
-int wav_decode(const void *data, size_t size, const char *where, struct sound *out,
-	       struct error *err)
+static size_t frame_size(const struct wav *w)
 {
-	struct wav w = {0};
-	*out = (struct sound){0};
+	return (size_t)w->channels * (size_t)(w->bits / 8);
+}
+
+static int read_header(struct wav *w, const void *data, size_t size, const char *where,
+		       struct error *err)
+{
+	*w = (struct wav){0};
 	if (size < 12 || memcmp(data, "RIFF", 4) != 0 ||
 	    memcmp((const char *)data + 8, "WAVE", 4) != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: is not a WAV file", where);
-	int status = read_chunks(&w, data, size, where, err);
+	int status = read_chunks(w, data, size, where, err);
+	return status ? status
+		      : sound_check_size(w->rate, w->channels,
+					 (int64_t)(w->bytes / frame_size(w)), where, err);
+}
+
+int wav_check(const void *data, size_t size, const char *where, struct error *err)
+{
+	struct wav w;
+	return read_header(&w, data, size, where, err);
+}
+
+int wav_decode(const void *data, size_t size, const char *where, struct sound *out,
+	       struct error *err)
+{
+	struct wav w;
+	*out = (struct sound){0};
+	int status = read_header(&w, data, size, where, err);
 	if (status)
 		return status;
-	size_t frame = (size_t)w.channels * (size_t)(w.bits / 8), length = w.bytes / frame;
-	if (length > (size_t)SOUND_SECONDS_MAX * (size_t)w.rate)
-		return error_set(err, SUMI_TOOBIG, "%s: has %zu samples at %d Hz, longer than %d s",
-				 where, length, w.rate, SOUND_SECONDS_MAX);
+	size_t frame = frame_size(&w), length = w.bytes / frame;
 	if ((status = sound_new(out, w.rate, w.channels, length, err)))
 		return status;
 	for (size_t i = 0; i < length; i++)

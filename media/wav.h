@@ -11,6 +11,9 @@
 int wav_encode(const struct sound *sound, const struct metadata *meta, uint8_t **data, size_t *size,
 	       struct error *err);
 
+/* Whether a file's headers say what wav_decode() can read. */
+int wav_check(const void *data, size_t size, const char *where, struct error *err);
+
 /* where names the file in messages. The caller frees out by sound_free(). */
 int wav_decode(const void *data, size_t size, const char *where, struct sound *out,
 	       struct error *err);

@@ -296,6 +296,27 @@ static int check_container(const WebPData *file, const char *where, struct webp_
 	return status;
 }
 
+int webp_picture_info(const void *data, size_t size, const char *where, struct picture_info *info,
+		      struct error *err)
+{
+	WebPData file = {data, size};
+	struct webp_info all;
+	int status = check_container(&file, where, &all, err);
+	if (status)
+		return status;
+	*info = (struct picture_info){
+	    .width = all.width, .height = all.height, .orientation = 1};
+	WebPDemuxer *demuxer = WebPDemux(&file);
+	WebPChunkIterator chunk;
+	if (demuxer && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
+		info->orientation =
+		    metadata_exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
+		WebPDemuxReleaseChunkIterator(&chunk);
+	}
+	WebPDemuxDelete(demuxer);
+	return SUMI_OK;
+}
+
 int webp_reader_new(const void *data, size_t size, const char *where, struct webp_reader **out,
 		    struct error *err)
 {

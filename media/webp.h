@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "media/metadata.h"
+#include "media/picture.h"
 
 #define WEBP_MAX_SIDE 16383        /* the format's own limit */
 #define WEBP_MAX_PIXELS (1u << 25) /* of one frame: what the reader accepts */
@@ -47,6 +48,11 @@ struct webp_info {
 	int loop_count;  /* 0: for ever */
 	int duration_ms; /* of all frames; 0 for a still picture */
 };
+
+/* What a WebP's headers say of its first picture, within the limits above, when every chunk ends
+ * within the file. SUMI_CORRUPT, SUMI_TOOBIG. Nothing is decoded. */
+int webp_picture_info(const void *data, size_t size, const char *where, struct picture_info *info,
+		      struct error *err);
 
 /* Reads stills and animations, frame after frame. data must outlive the reader. Files come
  * from strangers: SUMI_TOOBIG past the limits above, SUMI_CORRUPT for what cannot be decoded. */

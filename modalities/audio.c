@@ -157,20 +157,28 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 
 /* ---- beginning --------------------------------------------------------------------- */
 
+struct audio_start {
+	struct spectrogram spectrogram;
+	struct spectrogram_shape shape;
+};
+
 /* The clip to start from as a picture in −1 … 1. */
-static int load_init(const struct spectrogram *s, const struct spectrogram_shape *shape,
-		     const char *path, float **out, struct error *err)
+static int load_init(const struct single_run_start *start, const struct request *r, float **out,
+		     struct error *err)
 {
-	size_t count = (size_t)s->bands * (size_t)shape->columns * 3;
+	const struct audio_start *a = start->context;
+	const struct spectrogram *s = &a->spectrogram;
+	size_t count = (size_t)s->bands * (size_t)a->shape.columns * 3;
+	size_t most = ((size_t)a->shape.columns + 1) * (size_t)s->hop + (size_t)s->n_fft;
 	struct sound sound;
-	int status = sound_load(path, s->rate, s->stereo ? 2 : 1, &sound, err);
+	int status = sound_load(r->init_file, s->rate, s->stereo ? 2 : 1, most, &sound, err);
 	if (status)
 		return status;
 	*out = malloc(count * sizeof **out);
 	if (!*out)
-		status = error_set(err, SUMI_NOMEM, "%s: no memory for its spectrogram", path);
+		status = error_set(err, SUMI_NOMEM, "no memory for the spectrogram of init");
 	else
-		status = spectrogram_of_sound(s, shape, &sound, *out, err);
+		status = spectrogram_of_sound(s, &a->shape, &sound, *out, err);
 	for (size_t i = 0; i < count && !status; i++)
 		(*out)[i] = (*out)[i] * 2 - 1;
 	sound_free(&sound);
@@ -181,27 +189,22 @@ static int audio_begin(struct pack *pack, const struct request *r, const void *s
 		       size_t saved_size, struct generation **out, struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
-	struct spectrogram s;
-	float *init = NULL;
-	int status = spectrogram_read(info, &s, err);
+	struct audio_start a;
+	int status = spectrogram_read(info, &a.spectrogram, err);
 	if (status)
 		return status;
-	struct spectrogram_shape shape = shape_of(info, &s, r);
-	if (r->init)
-		status = load_init(&s, &shape, r->init, &init, err);
+	a.shape = shape_of(info, &a.spectrogram, r);
 	struct single_run_start start = {
 	    .modality = &modality_audio,
-	    .init = init,
-	    .width = shape.columns,
-	    .window = s.window_columns,
-	    .overlap = s.overlap_columns,
+	    .load_init = load_init,
+	    .context = &a,
+	    .width = a.shape.columns,
+	    .window = a.spectrogram.window_columns,
+	    .overlap = a.spectrogram.overlap_columns,
 	    .saved = saved,
 	    .saved_size = saved_size,
 	};
-	if (!status)
-		status = single_run_begin(pack, r, &start, out, err);
-	free(init);
-	return status;
+	return single_run_begin(pack, r, &start, out, err);
 }
 
 /* The spectrogram as it forms; of a long clip every so many columns. */

@@ -12,23 +12,23 @@ static int image_resolve(const struct pack_info *info, struct request *r, struct
 	return status ? status : request_resolve_end(r, PARAM_IMAGE, err);
 }
 
+static int load_init(const struct single_run_start *start, const struct request *r, float **out,
+		     struct error *err)
+{
+	(void)start;
+	return picture_load(r->init_file, r->width, r->height, out, err);
+}
+
 static int image_begin(struct pack *pack, const struct request *r, const void *saved,
 		       size_t saved_size, struct generation **out, struct error *err)
 {
-	float *init = NULL;
-	int status = SUMI_OK;
-	if (r->init)
-		status = picture_load(r->init, r->width, r->height, &init, err);
 	struct single_run_start start = {
 	    .modality = &modality_image,
-	    .init = init,
+	    .load_init = load_init,
 	    .saved = saved,
 	    .saved_size = saved_size,
 	};
-	if (!status)
-		status = single_run_begin(pack, r, &start, out, err);
-	free(init);
-	return status;
+	return single_run_begin(pack, r, &start, out, err);
 }
 
 static int image_finish(struct generation *g, const struct sink *sink, struct error *err)

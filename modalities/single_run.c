@@ -16,14 +16,23 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	s->pack = pack;
 	s->request = *r;
 	struct run_params params = request_run_params(r);
-	params.init = start->init;
 	params.window = start->window;
 	params.overlap = start->overlap;
 	if (start->width)
 		params.width = start->width;
-	int status = start->saved
+	float *init = NULL;
+	int status = run_check(pack, &params, err);
+	if (!status && r->init && !r->init_file)
+		status = error_set(err, SUMI_INTERNAL, "init: nobody has looked for its file");
+	else if (!status && r->init)
+		status = start->load_init(start, r, &init, err);
+	params.init = init;
+	params.init_frames = 1;
+	if (!status)
+		status = start->saved
 			 ? run_restore(pack, &params, start->saved, start->saved_size, &s->run, err)
 			 : run_begin(pack, &params, &s->run, err);
+	free(init);
 	if (status || (status = request_metadata(pack, r, &s->metadata, err)) ||
 	    (status = request_infotext(pack_info_of(pack), r, &s->infotext, err))) {
 		single_run_free(&s->base);

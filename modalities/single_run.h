@@ -16,9 +16,14 @@ struct single_run {
 /* How a modality's `begin` fills in what the request alone does not say. */
 struct single_run_start {
 	const struct modality *modality;
-	const float *init;   /* [frames, height, width, 3] in −1…1, or NULL */
+	/* Reads the request's init, which it has: *out is one picture [height, width of the run, 3] in
+	 * −1…1 that stands for all frames, and the caller's. NULL: this modality has none. It is
+	 * called when the run is known to fit. */
+	int (*load_init)(const struct single_run_start *start, const struct request *r, float **out,
+			 struct error *err);
 	int width;           /* of the run where it is not the request's; else 0 */
 	int window, overlap; /* as in struct run_params */
+	const void *context; /* for load_init */
 	const void *saved;   /* of single_run_save(), or NULL */
 	size_t saved_size;
 };

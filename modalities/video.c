@@ -30,35 +30,23 @@ static int video_resolve(const struct pack_info *info, struct request *r, struct
 }
 
 /* The same picture for every frame: motion comes out of the noise that is added to each. */
-static int load_init(const struct request *r, float **out, struct error *err)
+static int load_init(const struct single_run_start *start, const struct request *r, float **out,
+		     struct error *err)
 {
-	float *one;
-	int status = picture_load(r->init, r->width, r->height, &one, err);
-	if (status)
-		return status;
-	size_t count = (size_t)r->width * (size_t)r->height * 3;
-	*out = malloc(count * (size_t)r->frames * sizeof **out);
-	for (int f = 0; *out && f < r->frames; f++)
-		memcpy(*out + (size_t)f * count, one, count * sizeof *one);
-	free(one);
-	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for %d frames", r->frames);
+	(void)start;
+	return picture_load(r->init_file, r->width, r->height, out, err);
 }
 
 static int video_begin(struct pack *pack, const struct request *r, const void *saved,
 		       size_t saved_size, struct generation **out, struct error *err)
 {
-	float *init = NULL;
-	int status = r->init ? load_init(r, &init, err) : SUMI_OK;
 	struct single_run_start start = {
 	    .modality = &modality_video,
-	    .init = init,
+	    .load_init = load_init,
 	    .saved = saved,
 	    .saved_size = saved_size,
 	};
-	if (!status)
-		status = single_run_begin(pack, r, &start, out, err);
-	free(init);
-	return status;
+	return single_run_begin(pack, r, &start, out, err);
 }
 
 /* ---- encoding ---------------------------------------------------------------------- */

@@ -42,6 +42,8 @@ struct param_list {
  * and the result is what the metadata record. */
 struct request {
 	PARAM_TABLE(REQUEST_MEMBER)
+	/* Where the file lies that init names; needed when a generation begins. */
+	const char *init_file;
 };
 
 /* A resolved request as an object of the table's names, without what has its usual value or no

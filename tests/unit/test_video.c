@@ -346,7 +346,8 @@ static void check_init_refused(const char *path, const char *says)
 	struct error err = {0};
 	struct generation *g = NULL;
 	struct request r = request(4);
-	r.init = path;
+	r.init = "the input";
+	r.init_file = path;
 	r.strength = 0.5;
 	assert_int_equal(modality_video.resolve(pack_info_of(pack), &r, &err), 0);
 	int status = modality_video.begin(pack, &r, NULL, 0, &g, &err);
@@ -384,7 +385,8 @@ static void pictures_to_start_from(void **state)
 	check_init_refused(path, "a.webp");
 	/* The first frame of an animation is a picture to start from. */
 	write_file(path, plain.data[0], plain.size[0]);
-	r.init = path;
+	r.init = "the input";
+	r.init_file = path;
 	r.strength = 0.5;
 	struct collected a = generate(r, false), b = generate(r, true);
 	check_same(&a, &b);
@@ -394,6 +396,26 @@ static void pictures_to_start_from(void **state)
 	discard(&b);
 	unlink(path);
 	rmdir(folder);
+}
+
+/* What does not fit is refused before init is opened, and the frames share one picture of it. */
+static void sizes_are_checked_before_init_is_read(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct generation *g = NULL;
+	struct request r = request(64);
+	uint64_t memory = device->info.memory;
+	r.width = r.height = 2048;
+	r.init = "the input";
+	r.init_file = "/none.png";
+	r.strength = 0.5;
+	assert_int_equal(modality_video.resolve(pack_info_of(pack), &r, &err), 0);
+	device->info.memory = 64 << 20;
+	assert_int_equal(modality_video.begin(pack, &r, NULL, 0, &g, &err), SUMI_TOOBIG);
+	device->info.memory = memory;
+	if (!strstr(err.text, "64 frames of 2048x2048"))
+		fail_msg("%s", err.text);
 }
 
 int main(void)
@@ -407,6 +429,7 @@ int main(void)
 	    cmocka_unit_test(odd_rates_keep_the_time),
 	    cmocka_unit_test(frames_come_as_files),
 	    cmocka_unit_test(pictures_to_start_from),
+	    cmocka_unit_test(sizes_are_checked_before_init_is_read),
 	};
 	struct error err = {0};
 	if (device_open("opencl:0", &device, &err) && device_open("reference", &device, &err)) {
