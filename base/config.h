@@ -21,6 +21,8 @@ struct config {
 	char redis[512];                /* URL; empty: a private redis-server in state_dir */
 	char prefix[64];                /* of every key in Redis */
 	char packs[FILES_PATH_MAX];     /* folders that hold model packs, separated by ':' */
+	char input_dirs[FILES_PATH_MAX]; /* folders, separated by ':', whose files a job may name by
+					    path; empty: none */
 	char devices[512];              /* selectors separated by ',', or "auto" */
 	char model_image[128], model_video[128], model_audio[128]; /* defaults by modality */
 	char log[16];
@@ -40,6 +42,7 @@ struct config {
 	char weight_cache_dir[FILES_PATH_MAX]; /* where; empty when there is no place */
 	int64_t preview_ms; /* least time between two previews of a job; 0: none */
 	int64_t batch;      /* variants of a job that are made at once at most */
+	int64_t input_memory; /* files that waiting jobs start from take at most so much of Redis */
 	int64_t reuse_ms;   /* results this young answer identical requests; 0: none do */
 };
 

@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 static void to_hex(const unsigned char digest[32], char out[SHA256_HEX_SIZE])
 {
@@ -45,4 +46,16 @@ int sha256_file(const char *path, char out[SHA256_HEX_SIZE], struct error *err)
 close:
 	fclose(f);
 	return status;
+}
+
+bool sha256_is_name(const char *text, char name[SHA256_HEX_SIZE])
+{
+	if (strncmp(text, "sha256:", 7) == 0)
+		text += 7;
+	if (strlen(text) != SHA256_HEX_SIZE - 1 ||
+	    strspn(text, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1)
+		return false;
+	for (int i = 0; i < SHA256_HEX_SIZE; i++)
+		name[i] = (char)(text[i] >= 'A' && text[i] <= 'F' ? text[i] + 'a' - 'A' : text[i]);
+	return true;
 }

@@ -2,6 +2,7 @@
 #ifndef SUMI_BASE_HASH_H
 #define SUMI_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -10,6 +11,10 @@
 
 /* Hashes memory; NULL is fine where size is 0. */
 void sha256_hex(const void *data, size_t size, char out[SHA256_HEX_SIZE]);
+
+/* Whether a text is a SHA-256 in hexadecimal, with or without "sha256:" before it; then name has it
+ * in lower case and alone. */
+bool sha256_is_name(const char *text, char name[SHA256_HEX_SIZE]);
 
 /* Hashes a file in constant memory. SUMI_NOTFOUND, SUMI_IO. */
 int sha256_file(const char *path, char out[SHA256_HEX_SIZE], struct error *err);

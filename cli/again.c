@@ -1,6 +1,7 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
 #include "cli/follow.h"
+#include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/preflight.h"
 #include "cli/recipe.h"
@@ -45,6 +46,19 @@ static int change_model(struct cli *cli, json_t *job, struct error *err)
 		json_object_del(cli->fields, "fast");
 	}
 	return SUMI_OK;
+}
+
+/* A file may name a path of the host that it was made on, or of this one: what lies there is nobody's
+ * business but the user's, who may name it. */
+static int check_init(struct cli *cli, json_t *job, struct error *err)
+{
+	const char *init = json_string_value(json_object_get(job, "init"));
+	char name[SHA256_HEX_SIZE];
+	if (!init || json_object_get(cli->fields, "init") || sha256_is_name(init, name))
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID,
+			 "%s: it was made from another file, '%.200s': name that with --init FILE",
+			 cli->args[0], init);
 }
 
 static void print_keys(const json_t *object)
@@ -97,6 +111,8 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	const char *modality = json_string_value(json_object_get(recipe.job, "modality"));
 	const char *format = json_string_value(json_object_get(recipe.job, "format"));
 	if (!status)
+		status = check_init(cli, recipe.job, err);
+	if (!status)
 		status = output_prepare(cli, modality ? modality : "image", format, err);
 	if (!status) {
 		tell(cli, &recipe);
@@ -118,6 +134,8 @@ static int run_again(struct cli *cli)
 		status = preflight(cli, &job, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
+	if (!status)
+		status = inputs_send(cli, queue, &job, NULL, NULL, &err);
 	if (!status)
 		status = queue_submit(queue, &job, &err);
 	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);

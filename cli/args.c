@@ -95,11 +95,6 @@ static int put_field(struct cli *cli, const struct param *p, const char *text, s
 				     strlen(text), &value, err);
 	if (status)
 		return status;
-	/* The daemon has another working directory. */
-	char *path = strcmp(p->name, "init") == 0 ? realpath(text, NULL) : NULL;
-	if (path)
-		json_string_set(value, path);
-	free(path);
 	json_t *before = json_object_get(cli->fields, p->name);
 	if (json_is_array(before) && json_is_array(value)) { /* --tag a --tag b */
 		json_array_extend(before, value);

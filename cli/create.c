@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/follow.h"
+#include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/preflight.h"
 #include "cli/verbs.h"
@@ -33,6 +34,8 @@ static int run_create(struct cli *cli)
 	int code, status = prepare(cli, &job, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
+	if (!status)
+		status = inputs_send(cli, queue, &job, NULL, NULL, &err);
 	if (!status)
 		status = queue_submit(queue, &job, &err);
 	if (!status)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/guarded.h"
+#include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
@@ -28,6 +29,7 @@ struct render {
 	struct pack *pack;
 	int64_t start_us;
 	bool terminal, shown; /* a line of progress stands there */
+	char init[SHA256_HEX_SIZE], init_file[FILES_PATH_MAX]; /* what it starts from */
 };
 
 struct render_sink {
@@ -80,7 +82,10 @@ static void end_progress(struct render *r)
 static int render_variant(struct render *r, int variant, struct error *err)
 {
 	struct request request = job_request(&r->job, variant);
-	request.init_file = request.init;
+	if (request.init) {
+		request.init = r->init;
+		request.init_file = r->init_file;
+	}
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)
@@ -193,6 +198,8 @@ static int render_all(struct render *r, struct error *err)
 	guarded_warn(r->device, selector);
 	if (!status)
 		status = pack_open(r->device, r->folder, &r->pack, err);
+	if (!status && r->job.init)
+		status = inputs_locate(r->cli, r->job.init, r->init_file, r->init, err);
 	r->start_us = clock_mono_us();
 	for (int k = 0; k < (int)r->job.n && !status; k++)
 		status = render_variant(r, k, err);

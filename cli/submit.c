@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cli/inputs.h"
 #include "cli/preflight.h"
 #include "cli/verbs.h"
 
@@ -27,6 +28,7 @@ struct load {
 	int code;     /* of what has been told already */
 	json_t *ids;  /* with --json */
 	json_t *told; /* models that were asked about */
+	json_t *seen; /* files to start from that were checked, and that were sent */
 };
 
 static int flush(struct load *l, struct error *err)
@@ -50,10 +52,25 @@ static int flush(struct load *l, struct error *err)
 	return status;
 }
 
+/* Paths in a list count from where it lies, those of options from here. */
+static int take_init(struct load *l, struct job *job, const char *where, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	const char *slash = where ? strrchr(where, '/') : NULL;
+	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - where) + !(slash - where) : 0,
+				slash ? where : "");
+	const char *from = slash ? folder : NULL;
+	if (status)
+		return status;
+	return l->dry ? inputs_check(job, from, l->seen, err)
+		      : inputs_send(l->cli, l->queue, job, from, l->seen, err);
+}
+
 /* Options of the command line are defaults for jobs that do not say otherwise. */
 static int add_job(struct load *l, json_t *object, const char *where, long line, struct error *err)
 {
 	int status;
+	bool own_init = json_object_get(object, "init") != NULL;
 	if (!json_is_object(object)) {
 		status = error_set(err, SUMI_INVALID, "a job is a JSON object, not this");
 	} else {
@@ -61,6 +78,9 @@ static int add_job(struct load *l, json_t *object, const char *where, long line,
 		if (!json_object_get(object, "modality"))
 			json_object_set_new(object, "modality", json_string("image"));
 		status = job_parse_object(object, &l->jobs[l->count], err);
+		if (!status && (status = take_init(l, &l->jobs[l->count],
+						   line && own_init ? where : NULL, err)))
+			job_clear(&l->jobs[l->count]);
 	}
 	json_decref(object);
 	if (status)
@@ -317,6 +337,7 @@ static int finish_load(struct load *l, int status, struct error *err)
 		fprintf(stderr, "%zu jobs queued\n", l->sent);
 	json_decref(l->ids);
 	json_decref(l->told);
+	json_decref(l->seen);
 	queue_close(l->queue);
 	free(l);
 	return code;
@@ -334,6 +355,7 @@ static int run_batch(struct cli *cli)
 	l->cli = cli;
 	l->ids = cli->json ? json_array() : NULL;
 	l->told = json_object();
+	l->seen = json_object();
 	int status = SUMI_OK;
 	if (!folder && cli->arg_count == 0)
 		status = error_set(&err, SUMI_INVALID, "name a file, '-' or --folder DIR");
@@ -357,6 +379,7 @@ static int run_submit(struct cli *cli)
 	l->cli = cli;
 	l->ids = cli->json ? json_array() : NULL;
 	l->told = json_object();
+	l->seen = json_object();
 	int status = cli_queue(cli, &l->queue, &err);
 	if (!status && strcmp(cli->args[0], "-") == 0) {
 		status = add_files(l, cli->args, 1, &err);

@@ -21,7 +21,6 @@ struct answer_query {
 	uint64_t stamp;     /* catalogue_stamp() of it */
 	const struct modality *modality;
 	const struct request *request; /* of variant 0, as it came */
-	const char *init; /* SHA-256 of what it starts from; "": nothing */
 	int variants;
 	int64_t newest_ms, oldest_ms; /* wall clock: when the finished job may have ended */
 };

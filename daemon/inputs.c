@@ -1,44 +1,172 @@
-/* Where a job's init lies. */
+/* What a job starts from. It comes by its SHA-256, out of this host's store or the queue; as the
+ * result of another job; or, where input_dirs allow it, from a path. Whichever it was: its bytes are
+ * kept as a blob under their SHA-256, which is what the metadata say, so that the same can be made
+ * again wherever the blob is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/work.h"
+#include "queue/inputs.h"
+#include "storage/blobs.h"
 
-static int find_result(struct work *w, const char *id, struct error *err)
+#define FILE_MAX ((size_t)256 << 20) /* of a path or a result: the modality sets its own limit */
+
+struct input {
+	char *data;
+	size_t size;
+};
+
+/* ---- paths ----------------------------------------------------------------------------- */
+
+/* Whether an absolute path without links lies below a folder of the list. */
+static bool is_allowed(const char *list, const char *path)
 {
-	struct store_artifact *list;
-	size_t count;
-	int status = store_artifacts(w->x->store, id, false, &list, &count, err);
+	for (const char *at = list; *at;) {
+		char folder[PATH_MAX], real[PATH_MAX];
+		size_t n = strcspn(at, ":");
+		if (n < sizeof folder) {
+			snprintf(folder, sizeof folder, "%.*s", (int)n, at);
+			size_t length = realpath(folder, real) && folder[0] == '/' ? strlen(real) : 0;
+			/* "/" ends in a slash itself. */
+			size_t stem = length > 1 ? length : 0;
+			if (length && strncmp(path, real, stem) == 0 && path[stem] == '/')
+				return true;
+		}
+		at += n + (at[n] == ':');
+	}
+	return false;
+}
+
+/* Opens what may be read. The path is looked at twice: before the file is opened, so that nothing
+ * beyond the folders is touched, and as the kernel knows the open file, so that nobody can change a
+ * folder into a link in between. */
+static int open_allowed(const char *list, const char *path)
+{
+	char real[PATH_MAX], proc[64], opened[PATH_MAX];
+	struct stat st;
+	if (path[0] != '/' || !realpath(path, real) || !is_allowed(list, real))
+		return -1;
+	/* A pipe would hold the worker until somebody writes into it. */
+	int fd = open(real, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(proc, opened, sizeof opened - 1);
+	if (n > 0)
+		opened[n] = '\0';
+	if (n > 0 && is_allowed(list, opened) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_size <= FILE_MAX)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int read_path(const struct work *w, const char *path, struct input *in, struct error *err)
+{
+	int fd = open_allowed(w->x->config->input_dirs, path);
+	if (fd < 0) /* one answer for all: it tells nobody which paths there are */
+		return error_set(err, SUMI_INVALID,
+				 "init: '%.200s' is no file that may be read here: send it with sumi, "
+				 "or by its SHA-256, or name its folder in input_dirs of sumi.conf",
+				 path);
+	char proc[64];
+	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+	int status = files_read(proc, FILE_MAX, &in->data, &in->size, err);
+	close(fd);
 	if (status)
-		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;
-	if (count == 0)
-		status = error_set(err, SUMI_NOTFOUND, "init: job %s has no results here", id);
-	else
-		status = files_path(w->init_file, err, "%s", list[0].path);
-	store_artifacts_free(list, count);
+		error_set(err, status, "init: '%.200s' cannot be read", path);
 	return status;
 }
 
-static int find_path(struct work *w, const char *path, struct error *err)
+/* ---- results and hashes ---------------------------------------------------------------- */
+
+static int read_result(struct work *w, const char *name, struct input *in, struct error *err)
 {
-	struct stat st;
-	/* A pipe would hold the worker until somebody writes into it. */
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(err, SUMI_INVALID, "init: %s is a folder or no plain file", path);
-	return files_path(w->init_file, err, "%s", path);
+	struct store_artifact a = {0};
+	char sha256[SHA256_HEX_SIZE];
+	int status = store_result_find(w->x->store, name, &a, err);
+	if (status)
+		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;
+	status = files_read(a.path, FILE_MAX, &in->data, &in->size, err);
+	if (!status) {
+		sha256_hex(in->data, in->size, sha256);
+		if (strcmp(sha256, a.sha256) != 0)
+			status = error_set(err, SUMI_CORRUPT,
+					   "init: the file of %s is damaged (sumi db check)", name);
+	}
+	store_artifact_free(&a);
+	return status;
+}
+
+static int read_sent(struct work *w, const char *sha256, struct input *in, struct error *err)
+{
+	char found[SHA256_HEX_SIZE];
+	void *data;
+	int status = queue_input_get(w->x->queue, sha256, &data, &in->size, err);
+	if (status == SUMI_NOTFOUND)
+		return error_set(err, status,
+				 "init: %s is neither in the queue nor on this host: send the file "
+				 "again, and then the job (sumi retry)",
+				 sha256);
+	if (status)
+		return status;
+	in->data = data;
+	sha256_hex(in->data, in->size, found);
+	if (strcmp(found, sha256) != 0)
+		return error_set(err, SUMI_CORRUPT,
+				 "init: what lies in the queue as %s is something else (its SHA-256 "
+				 "is %s): send the file again, and then the job",
+				 sha256, found);
+	return SUMI_OK;
+}
+
+static int read_named(struct work *w, const char *sha256, struct input *in, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = store_blob_find(w->x->store, sha256, path, err);
+	if (status == SUMI_NOTFOUND)
+		return read_sent(w, sha256, in, err);
+	return status ? status : files_read(path, FILE_MAX, &in->data, &in->size, err);
+}
+
+static int find(struct work *w, const char *init, struct error *err)
+{
+	struct input in = {0};
+	char name[SHA256_HEX_SIZE], where[256];
+	int status;
+	if (strchr(init, '/'))
+		status = read_path(w, init, &in, err);
+	else if (sha256_is_name(init, name))
+		status = read_named(w, name, &in, err);
+	else
+		status = read_result(w, init, &in, err);
+	snprintf(where, sizeof where, "init %.200s", init);
+	if (!status)
+		status = w->modality->check_init(in.data, in.size, where, err);
+	if (!status) {
+		sha256_hex(in.data, in.size, name);
+		status = work_of_store(w, store_blob_put(w->x->store, name, in.data, in.size,
+							 w->init_file, err));
+	}
+	if (!status)
+		memcpy(w->init, name, sizeof name);
+	free(in.data);
+	return status;
 }
 
 int work_find_init(struct work *w, struct request *r, struct error *err)
 {
-	int status = SUMI_OK;
 	if (!r->init)
 		return SUMI_OK;
-	if (!w->init[0])
-		status = strchr(r->init, '/') ? find_path(w, r->init, err)
-					      : find_result(w, r->init, err);
-	if (!status && !w->init[0])
-		status = sha256_file(w->init_file, w->init, err);
-	r->init = w->init_file;
+	/* Later variants start from the same bytes, whatever has become of a path or a result. */
+	int status = find(w, w->init[0] ? w->init : r->init, err);
+	r->init = w->init;
 	r->init_file = w->init_file;
 	return status;
 }

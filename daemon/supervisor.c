@@ -21,6 +21,7 @@
 #include "daemon/notify.h"
 #include "daemon/settle.h"
 #include "modalities/admission.h"
+#include "queue/inputs.h"
 #include "queue/private_redis.h"
 #include "queue/queue.h"
 #include "storage/storage.h"
@@ -237,6 +238,8 @@ static void reload(struct supervisor *s)
 	s->config.keep_done_count = fresh.keep_done_count;
 	s->config.keep_results = fresh.keep_results;
 	s->keeper.next = 0;
+	s->config.input_memory = fresh.input_memory;
+	s->next_collect = 0; /* which tells the senders */
 	log_info("reload", "file=%s", fresh.file);
 	children_restart(&s->children);
 }
@@ -327,9 +330,23 @@ static void collect(struct supervisor *s, int64_t older_than_ms)
 	struct error err;
 	if (store_collect(s->store, older_than_ms, &c, &err))
 		log_warn("collect.failed", "error=\"%s\"", err.text);
-	else if (c.temps || c.orphans)
-		log_info("collect", "temps=%d orphans=%d bytes=%lld", c.temps, c.orphans,
-			 (long long)c.bytes);
+	else if (c.temps || c.orphans || c.blobs)
+		log_info("collect", "temps=%d orphans=%d blobs=%d bytes=%lld", c.temps, c.orphans,
+			 c.blobs, (long long)c.bytes);
+}
+
+/* The same of files in the queue that jobs start from. */
+static void sweep_inputs(struct supervisor *s)
+{
+	struct error err;
+	size_t dropped = 0;
+	int status = queue_inputs_limit(s->queue, s->config.input_memory, &err);
+	if (!status)
+		status = queue_inputs_sweep(s->queue, &dropped, &err);
+	if (status)
+		log_warn("inputs.failed", "error=\"%s\"", err.text);
+	else if (dropped)
+		log_info("inputs.dropped", "count=%zu", dropped);
 }
 
 /* Before any worker runs: what a crash left between two steps goes on to its end, and then
@@ -341,6 +358,7 @@ static void recover(struct supervisor *s)
 		log_warn("settle.failed", "error=\"%s\"", err.text);
 	settle(s);
 	collect(s, 0);
+	sweep_inputs(s);
 }
 
 static void tell_systemd(const struct supervisor *s)
@@ -374,6 +392,7 @@ static void clockwork(struct supervisor *s, int64_t now)
 	if (now >= s->next_collect) {
 		s->next_collect = now + COLLECT_MS;
 		collect(s, ORPHAN_AGE_MS);
+		sweep_inputs(s);
 	}
 }
 

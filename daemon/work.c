@@ -372,7 +372,6 @@ void work_find_answer(struct work *w)
 					   .stamp = w->stamp,
 					   .modality = w->modality,
 					   .request = &r,
-					   .init = w->init,
 					   .variants = (int)w->lease->job.n,
 					   .oldest_ms = now - w->x->config->reuse_ms,
 					   .newest_ms = now},

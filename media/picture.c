@@ -133,7 +133,8 @@ static int turn(int orientation, uint8_t **rgb, int *width, int *height, const c
 	return SUMI_OK;
 }
 
-static int decode(const char *path, uint8_t **rgb, int *width, int *height, struct error *err)
+static int decode(const char *path, const char *where, uint8_t **rgb, int *width, int *height,
+		  struct error *err)
 {
 	const struct kind *kind;
 	struct picture_info info;
@@ -143,12 +144,12 @@ static int decode(const char *path, uint8_t **rgb, int *width, int *height, stru
 	int status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	status = look(data, size, path, &kind, &info, err);
+	status = look(data, size, where, &kind, &info, err);
 	if (!status)
-		status = kind->decode(data, size, path, rgb, width, height, err);
+		status = kind->decode(data, size, where, rgb, width, height, err);
 	free(data);
 	if (!status)
-		status = turn(info.orientation, rgb, width, height, path, err);
+		status = turn(info.orientation, rgb, width, height, where, err);
 	if (status) {
 		free(*rgb);
 		*rgb = NULL;
@@ -187,16 +188,17 @@ static void sample_box(const uint8_t *rgb, int w, int h, double x, double y, dou
 		out[c] = (float)(sum[c] / weight / 127.5 - 1);
 }
 
-int picture_load(const char *path, int width, int height, float **out, struct error *err)
+int picture_load(const char *path, const char *where, int width, int height, float **out,
+		 struct error *err)
 {
 	uint8_t *rgb;
-	int w, h, status = decode(path, &rgb, &w, &h, err);
+	int w, h, status = decode(path, where, &rgb, &w, &h, err);
 	if (status)
 		return status;
 	*out = malloc((size_t)width * (size_t)height * 3 * sizeof(float));
 	if (!*out) {
 		free(rgb);
-		return error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", path);
+		return error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
 	}
 	double sx = (double)w / width, sy = (double)h / height, s = sx < sy ? sx : sy;
 	double left = (w - s * width) / 2, top = (h - s * height) / 2;

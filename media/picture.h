@@ -26,8 +26,9 @@ int picture_check(const void *data, size_t size, const char *where, struct error
 
 /* Reads a WebP, PNG or JPEG file, turns it as its EXIF says and scales it to width × height by a
  * box filter that cuts off what the other shape does not hold (centred). *out is
- * [height, width, 3] in −1…1; the caller frees it. The message names the file. */
-int picture_load(const char *path, int width, int height, float **out, struct error *err);
+ * [height, width, 3] in −1…1; the caller frees it. Messages name it as `where`. */
+int picture_load(const char *path, const char *where, int width, int height, float **out,
+		 struct error *err);
 
 /* 0…1 floats to bytes, rounded to nearest, values outside clamped. */
 void picture_to_bytes(const float *in, uint8_t *out, size_t count);

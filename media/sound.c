@@ -157,7 +157,7 @@ static void cut(struct sound *s, int rate, size_t most)
 	s->length = (size_t)need;
 }
 
-int sound_load(const char *path, int rate, int channels, size_t most, struct sound *out,
+int sound_load(const char *path, const char *where, int rate, int channels, size_t most, struct sound *out,
 	       struct error *err)
 {
 	char *data;
@@ -166,13 +166,13 @@ int sound_load(const char *path, int rate, int channels, size_t most, struct sou
 	int status = files_read(path, SOUND_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	const struct kind *kind = kind_of(data, size, path, err);
-	status = kind ? kind->check(data, size, path, err) : SUMI_UNSUPPORTED;
+	const struct kind *kind = kind_of(data, size, where, err);
+	status = kind ? kind->check(data, size, where, err) : SUMI_UNSUPPORTED;
 	if (!status)
-		status = kind->decode(data, size, path, out, err);
+		status = kind->decode(data, size, where, out, err);
 	free(data);
 	if (!status && out->length == 0)
-		status = error_set(err, SUMI_INVALID, "%s: holds no sound", path);
+		status = error_set(err, SUMI_INVALID, "%s: holds no sound", where);
 	if (!status)
 		cut(out, rate, most);
 	if (!status && !(status = mix(out, channels, err)))

@@ -35,8 +35,8 @@ int sound_check(const void *data, size_t size, const char *where, struct error *
 
 /* Reads an Ogg Vorbis or WAV file at another rate and number of channels; what lies behind its
  * first `most` samples at that rate may be left out. SUMI_UNSUPPORTED when it is neither,
- * SUMI_CORRUPT, SUMI_TOOBIG; the message names the file. */
-int sound_load(const char *path, int rate, int channels, size_t most, struct sound *out,
+ * SUMI_CORRUPT, SUMI_TOOBIG; messages name it as `where`. */
+int sound_load(const char *path, const char *where, int rate, int channels, size_t most, struct sound *out,
 	       struct error *err);
 
 #define SOUND_CEILING 0.8912509 /* −1 dB */

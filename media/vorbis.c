@@ -224,9 +224,11 @@ int vorbis_check(const void *data, size_t size, const char *where, struct error 
 	struct memory_file source = {.data = data, .size = size};
 	OggVorbis_File file;
 	int status = open_file(&source, where, &file, err);
-	if (!status)
-		ov_clear(&file);
-	return status;
+	if (status)
+		return status;
+	bool silent = ov_pcm_total(&file, 0) == 0;
+	ov_clear(&file);
+	return silent ? error_set(err, SUMI_INVALID, "%s: holds no sound", where) : SUMI_OK;
 }
 
 int vorbis_decode(const void *data, size_t size, const char *where, struct sound *out,

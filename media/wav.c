@@ -184,7 +184,10 @@ static int read_header(struct wav *w, const void *data, size_t size, const char 
 int wav_check(const void *data, size_t size, const char *where, struct error *err)
 {
 	struct wav w;
-	return read_header(&w, data, size, where, err);
+	int status = read_header(&w, data, size, where, err);
+	return status || w.bytes >= frame_size(&w)
+		   ? status
+		   : error_set(err, SUMI_INVALID, "%s: holds no sound", where);
 }
 
 int wav_decode(const void *data, size_t size, const char *where, struct sound *out,

@@ -171,7 +171,7 @@ static int load_init(const struct single_run_start *start, const struct request 
 	size_t count = (size_t)s->bands * (size_t)a->shape.columns * 3;
 	size_t most = ((size_t)a->shape.columns + 1) * (size_t)s->hop + (size_t)s->n_fft;
 	struct sound sound;
-	int status = sound_load(r->init_file, s->rate, s->stereo ? 2 : 1, most, &sound, err);
+	int status = sound_load(r->init_file, r->init, s->rate, s->stereo ? 2 : 1, most, &sound, err);
 	if (status)
 		return status;
 	*out = malloc(count * sizeof **out);
@@ -380,6 +380,7 @@ const struct modality modality_audio = {
     .name = "audio",
     .resolve = audio_resolve,
     .begin = audio_begin,
+    .check_init = sound_check,
     .step = single_run_step,
     .save = single_run_save,
     .preview = audio_preview,

@@ -16,7 +16,7 @@ static int load_init(const struct single_run_start *start, const struct request 
 		     struct error *err)
 {
 	(void)start;
-	return picture_load(r->init_file, r->width, r->height, out, err);
+	return picture_load(r->init_file, r->init, r->width, r->height, out, err);
 }
 
 static int image_begin(struct pack *pack, const struct request *r, const void *saved,
@@ -46,6 +46,7 @@ const struct modality modality_image = {
     .name = "image",
     .resolve = image_resolve,
     .begin = image_begin,
+    .check_init = picture_check,
     .step = single_run_step,
     .joins = single_run_joins,
     .step_together = single_run_step_together,

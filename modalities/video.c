@@ -34,7 +34,7 @@ static int load_init(const struct single_run_start *start, const struct request 
 		     struct error *err)
 {
 	(void)start;
-	return picture_load(r->init_file, r->width, r->height, out, err);
+	return picture_load(r->init_file, r->init, r->width, r->height, out, err);
 }
 
 static int video_begin(struct pack *pack, const struct request *r, const void *saved,
@@ -167,6 +167,7 @@ const struct modality modality_video = {
     .name = "video",
     .resolve = video_resolve,
     .begin = video_begin,
+    .check_init = picture_check,
     .step = single_run_step,
     .save = single_run_save,
     .preview = single_run_preview,

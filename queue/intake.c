@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/ulid.h"
 #include "queue/internal.h"
 #include "base/schedule.h"
@@ -35,7 +36,7 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 		   const struct job_entry_facts *facts)
 {
 	char window[SCHEDULE_ZONE_SIZE + 16], after[PARAM_LIST_MAX * JOB_ID_SIZE + 1] = "";
-	char shape[REQUEST_SHAPE_SIZE];
+	char shape[REQUEST_SHAPE_SIZE], input[SHA256_HEX_SIZE] = "";
 	size_t used = 0;
 	job_window_key(job, window, sizeof window);
 	for (size_t i = 0; i < job->after.count; i++)
@@ -54,6 +55,7 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 	command_text(command, !job->every ? "" : facts->seed_drawn ? "draw" : "fixed");
 	request_shape(&job->request, shape, sizeof shape);
 	command_text(command, shape);
+	command_text(command, job->init && sha256_is_name(job->init, input) ? input : "");
 }
 
 /* ---- submitting ------------------------------------------------------------------------ */

@@ -27,7 +27,8 @@
 	X(TRIM, "trim.lua", 1)                                                                     \
 	X(FORGET, "forget.lua", 1)                                                                 \
 	X(WORKER, "worker.lua", 1)                                                                 \
-	X(DIED, "died.lua", 1)
+	X(DIED, "died.lua", 1)                                                                     \
+	X(INPUT, "input.lua", 1)
 
 enum queue_script {
 #define X(name, file, oom) SCRIPT_##name,

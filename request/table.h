@@ -81,7 +81,7 @@ X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a 
 X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "lossless WebP") \
 X(init, TEXT, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
-  "start from this artifact (its id) or file") \
+  "start from this file, result (its id, or ID-2) or SHA-256") \
 X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \
 X(duration, AMOUNT, PICTURE, PARAM_AUDIO, REQUEST_DURATION_MIN, REQUEST_DURATION_MAX, NULL, NULL, \

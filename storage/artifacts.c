@@ -36,13 +36,15 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-/* Makes the two folders over path; the names of new ones are durable when it returns. */
-static int make_parents(const struct store *s, const char *sha256, struct error *err)
+int store_make_parents(const struct store *s, const char *folder, const char *sha256,
+		       struct error *err)
 {
 	char path[FILES_PATH_MAX];
-	for (int depth = 1; depth <= 2; depth++) {
-		int status = files_path(path, err, "%s/artifacts/%.2s%s%.*s", s->dir, sha256,
-					depth == 2 ? "/" : "", depth == 2 ? 2 : 0, sha256 + 2);
+	for (int depth = 0; depth <= 2; depth++) {
+		int status = files_path(path, err, "%s/%s", s->dir, folder);
+		if (!status && depth > 0)
+			status = files_path(path, err, "%s/%s/%.2s%s%.*s", s->dir, folder, sha256,
+					    depth == 2 ? "/" : "", depth == 2 ? 2 : 0, sha256 + 2);
 		if (status)
 			return status;
 		if (mkdir(path, 0750) != 0) {
@@ -56,8 +58,7 @@ static int make_parents(const struct store *s, const char *sha256, struct error 
 	return SUMI_OK;
 }
 
-/* The same for a file that is there: who renamed it may have died before he could say so. */
-static int sync_names(const char *file, struct error *err)
+int store_sync_names(const char *file, struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	int status = files_path(path, err, "%s", file);
@@ -70,11 +71,11 @@ static int sync_names(const char *file, struct error *err)
 
 /* files_write_durable() with the temp file in a folder of its own, where store_collect() finds
  * it, and with crash points. */
-static int write_file(const struct store *s, const char *sha256, const char *path, const void *data,
-		      size_t size, struct error *err)
+int store_write_file(const struct store *s, const char *folder, const char *sha256,
+		     const char *path, const void *data, size_t size, struct error *err)
 {
 	char temp[FILES_PATH_MAX];
-	int status = make_parents(s, sha256, err);
+	int status = store_make_parents(s, folder, sha256, err);
 	if (!status)
 		status = files_path(temp, err, "%s/artifacts/tmp/%.16s.XXXXXX", s->dir, sha256);
 	if (status)
@@ -233,11 +234,12 @@ int store_artifact_put(struct store *s, struct store_artifact *a, const void *da
 	 * until the row stands: look again under the lock. */
 	for (int round = 0; !status && missing && round < 3; round++) {
 		if (file_holds(path, a)) {
-			status = sync_names(path, err);
+			status = store_sync_names(path, err);
 		} else {
 			status = store_space(s, a->bytes, err);
 			if (!status)
-				status = write_file(s, a->sha256, path, data, size, err);
+				status = store_write_file(s, "artifacts", a->sha256, path, data,
+							  size, err);
 		}
 		if (!status)
 			status = db_begin(s, err);

@@ -77,13 +77,19 @@ static int on_outer(void *context, const char *path, const char *name, const str
 	return strlen(name) == 2 ? walk(path, true, on_inner, context, err) : SUMI_OK;
 }
 
-int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
-			 struct error *err)
+int store_walk_files(struct store *s, const char *folder, store_file_function *each, void *context,
+		     struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	struct walker w = {each, context};
-	int status = files_path(path, err, "%s/artifacts", s->dir);
+	int status = files_path(path, err, "%s/%s", s->dir, folder);
 	return status ? status : walk(path, true, on_outer, &w, err);
+}
+
+int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
+			 struct error *err)
+{
+	return store_walk_files(s, "artifacts", each, context, err);
 }
 
 /* ---- collecting ---- */
@@ -152,5 +158,7 @@ int store_collect(struct store *s, int64_t older_than_ms, struct store_collected
 		status = walk(path, false, collect_temp, &c, err);
 	if (!status)
 		status = store_walk_artifacts(s, collect_orphan, &c, err);
+	if (!status)
+		status = store_collect_blobs(s, older_than_ms, out, err);
 	return status;
 }

@@ -145,6 +145,16 @@ int store_drop_unnamed(struct store *s, const char *sha256, const char *path, bo
 int store_artifact_path(const struct store *s, const char *sha256, const char *format,
 			char out[FILES_PATH_MAX], struct error *err);
 
+/* Writes DIR/folder/ab/cd/…, named by sha256, so that it is there whole or not at all, also after a
+ * power cut. folder: "artifacts", "blobs". */
+int store_write_file(const struct store *s, const char *folder, const char *sha256,
+		     const char *path, const void *data, size_t size, struct error *err);
+/* The same for a file that is there: who renamed it may have died before he could say so. */
+int store_sync_names(const char *file, struct error *err);
+/* Makes the two folders over such a path; their names are durable when it returns. */
+int store_make_parents(const struct store *s, const char *folder, const char *sha256,
+		       struct error *err);
+
 /* ---- search.c ---- */
 
 /* A job's row as store_job_select() lists its columns. */
@@ -184,8 +194,17 @@ struct store_file {
 	int64_t bytes, changed; /* milliseconds since 1970 */
 };
 typedef int store_file_function(void *context, const struct store_file *file, struct error *err);
-/* Calls back for every file under DIR/artifacts that has the name of an artifact. */
+/* Calls back for every file under DIR/folder that is named by a SHA-256 and an ending. */
+int store_walk_files(struct store *s, const char *folder, store_file_function *each, void *context,
+		     struct error *err);
+/* The same under DIR/artifacts. */
 int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
 			 struct error *err);
+
+/* ---- blobs.c ---- */
+
+/* Removes blobs that no artifact was made from, as store_collect() does. */
+int store_collect_blobs(struct store *s, int64_t older_than_ms, struct store_collected *out,
+			struct error *err);
 
 #endif

@@ -3,6 +3,7 @@
  *     DIR/sumi.db                         jobs, attempts, artifacts, models, search
  *     DIR/artifacts/ab/cd/abcd….webp      results, named by their SHA-256
  *     DIR/artifacts/tmp/                  files that are being written
+ *     DIR/blobs/ab/cd/abcd….input         what artifacts were made from, named in the same way
  *     DIR/history/2026-11.jsonl           one line a finished job: what `db rebuild` reads
  *     DIR/ballast                         room kept for the database when the disk is full
  *
@@ -251,10 +252,10 @@ int store_ballast_fill(struct store *s, struct error *err);
 int store_ballast_drop(struct store *s, struct error *err);
 
 struct store_collected {
-	int temps, orphans; /* files removed */
+	int temps, orphans, blobs; /* files removed */
 	int64_t bytes;
 };
-/* Removes temp files and artifacts that no row names, each only if it has not changed for
+/* Removes temp files, artifacts that no row names and blobs that no artifact names, each only if it has not changed for
  * older_than_ms (an hour is safe: nobody writes a file for that long). */
 int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
 		  struct error *err);

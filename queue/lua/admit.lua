@@ -18,6 +18,14 @@ count('submitted')
 if deadline > 0 then
 	call('ZADD', P .. 'deadline', deadline, id)
 end
-local state = place(id, due)
+local state
+local why = input_use(id, ARGV[16])
+if why then
+	call('HSET', job_key(id), 'state', 'blocked')
+	close(id, 'blocked', 'failed', 'too_big', why)
+	state = 'failed'
+else
+	state = place(id, due)
+end
 settle()
 return state

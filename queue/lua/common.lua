@@ -182,6 +182,100 @@ local function unplace(id, state)
 	end
 end
 
+-- Inputs: files that jobs start from, as `input:<sha256>`. They are counted in the hash
+-- `inputs:bytes` (and their sum in its field `total`), and the zset `inputs` has when each may go:
+-- never while a job uses it, which the set `uses:<sha256>` says.
+local INPUT_MAX = 32 * 1024 * 1024
+local INPUTS_MAX = 1024 * 1024 * 1024 -- where no daemon has said what its input_memory is
+local INPUT_UNUSED_MS = 3600 * 1000 -- for its job to come
+local INPUT_KEPT_MS = 24 * 3600 * 1000 -- behind the last job that used it, so that it can be retried
+
+local function input_key(sha)
+	return P .. 'input:' .. sha
+end
+
+-- Bytes of what lies there; 0: nothing, or no string.
+local function input_size(sha)
+	return try('STRLEN', input_key(sha)) or 0
+end
+
+local function input_account(sha, bytes, goes)
+	local before = tonumber(call('HGET', P .. 'inputs:bytes', sha) or 0)
+	call('HSET', P .. 'inputs:bytes', sha, bytes)
+	call('HINCRBY', P .. 'inputs:bytes', 'total', bytes - before)
+	call('ZADD', P .. 'inputs', goes, sha)
+end
+
+local function input_drop(sha)
+	local bytes = tonumber(call('HGET', P .. 'inputs:bytes', sha) or 0)
+	call('UNLINK', input_key(sha))
+	call('ZREM', P .. 'inputs', sha)
+	call('HDEL', P .. 'inputs:bytes', sha)
+	call('HINCRBY', P .. 'inputs:bytes', 'total', 0 - bytes) -- not -bytes, which may be -0
+end
+
+-- Room for one more, beside what it takes already; what no job uses makes way, the first to go
+-- first. nil, or why there is none.
+local function input_room(sha, bytes)
+	local limit = tonumber(call('HGET', P .. 'meta', 'input_memory') or INPUTS_MAX)
+	if bytes > INPUT_MAX then
+		return 'init: a file of ' .. bytes .. ' bytes: at most ' .. INPUT_MAX .. ' can be sent'
+	end
+	while not enough() do
+		local own = tonumber(call('HGET', P .. 'inputs:bytes', sha) or 0)
+		local total = tonumber(call('HGET', P .. 'inputs:bytes', 'total') or 0) - own
+		if total + bytes <= limit then
+			return nil
+		end
+		local first = call('ZRANGE', P .. 'inputs', 0, 1, 'WITHSCORES')
+		local at = first[1] == sha and 3 or 1
+		if not first[at] or first[at + 1] == 'inf' then
+			return 'init: the files that waiting jobs start from take ' .. total .. ' bytes of ' ..
+				limit .. ' (input_memory in sumi.conf): send it again when some have ended'
+		end
+		input_drop(first[at])
+	end
+	return 'init: the queue is full of small files: send it again in a while'
+end
+
+-- A job begins to use its input, which may also lie in a store. nil, or why it may not.
+local function input_use(id, sha)
+	if sha == '' then
+		return nil
+	end
+	local bytes = input_size(sha)
+	local why = bytes > 0 and input_room(sha, bytes) or nil
+	if why then
+		if call('EXISTS', P .. 'uses:' .. sha) == 0 then
+			input_drop(sha)
+		end
+		return why
+	end
+	call('HSET', job_key(id), 'input', sha)
+	call('SADD', P .. 'uses:' .. sha, id)
+	if bytes > 0 then
+		call('PERSIST', input_key(sha))
+		input_account(sha, bytes, 'inf')
+	end
+	return nil
+end
+
+-- A job has ended: the last one that uses an input leaves it for a while.
+local function input_release(id)
+	local sha = try('HGET', job_key(id), 'input')
+	if not sha then
+		return
+	end
+	call('SREM', P .. 'uses:' .. sha, id)
+	if call('EXISTS', P .. 'uses:' .. sha) == 1 then
+		return
+	elseif call('PEXPIRE', input_key(sha), INPUT_KEPT_MS) == 1 then
+		call('ZADD', P .. 'inputs', 'XX', now + INPUT_KEPT_MS, sha)
+	else
+		input_drop(sha)
+	end
+end
+
 local function enter_state(id, state, score)
 	call('HSET', job_key(id), 'state', state, 'updated', now)
 	call('ZADD', P .. state, score, id)
@@ -302,6 +396,7 @@ local function close(id, from, state, code, text)
 	call('HSET', key, 'finished', now)
 	call('HDEL', key, 'cancel', 'saved', 'held', 'waits')
 	call('UNLINK', P .. 'saved:' .. id)
+	input_release(id)
 	call('ZREM', P .. 'deadline', id)
 	count(state)
 	if code then

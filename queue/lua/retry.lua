@@ -23,6 +23,12 @@ if call('HGET', key, 'every') ~= '' and call('ZREM', P .. 'recur', id) == 0 then
 end
 call('ZREM', P .. 'deadline', id)
 call('PERSIST', P .. 'ev:' .. id)
-place(id, 0)
+local why = input_use(id, try('HGET', key, 'input') or '')
+if why then
+	call('HSET', key, 'state', 'blocked')
+	close(id, 'blocked', 'failed', 'too_big', why)
+else
+	place(id, 0)
+end
 settle()
 return 'ok'

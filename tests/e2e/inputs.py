@@ -122,7 +122,9 @@ def outputs(place):
 
 def printable(place):
     """What a stranger sends is shown, not obeyed."""
-    done = place.sumi("image", "ink", "--width", 64, "--height", 64, "--steps", 1, "--init", "/no\x1b[31m\nfile.png")
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "coloured", "modality", "image", "prompt", "x", "model", PACK,
+                    "steps", 1, "width", 64, "height", 64, "init", "/no\x1b[31m\nfile.png")
+    done = place.sumi("wait", "coloured")
     last = done.stderr.splitlines()[-1]
     check(done.returncode == 5 and "\x1b" not in done.stderr and last.startswith("sumi: ") and "file.png" in last,
           "a reason with control characters is one line", done.stderr)

@@ -48,7 +48,7 @@ def ask_redis(path, *words):
             return stream.read(int(rest) + 2)[:-2].decode(errors="replace") if int(rest) >= 0 else ""
         return rest
 
-    words = [str(w).encode(errors="surrogateescape") for w in words]
+    words = [w if isinstance(w, bytes) else str(w).encode(errors="surrogateescape") for w in words]
     request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as s:
         s.settimeout(60)

@@ -203,7 +203,7 @@ def refusals(place, redis):
 def main():
     parent, port = tempfile.mkdtemp(prefix="sumi-e2e-"), free_port()
     redis = Redis(parent, "--port", str(port)).start()
-    place = Place(redis=redis.url, parent=pathlib.Path(parent), model_audio=PACK, reuse="30d")
+    place = Place(redis=redis.url, parent=pathlib.Path(parent), model_audio=PACK, input_dirs=parent, reuse="30d")
     own_pack(place)
     place.configure(packs=f"{PACKS}:{place.dir}/packs")
     place.start()

@@ -166,7 +166,7 @@ def refusals(place, redis):
 def main():
     parent = tempfile.mkdtemp(prefix="sumi-e2e-")
     redis = Redis(parent).start()
-    place = Place(redis=redis.url, parent=pathlib.Path(parent), model_video=PACK).start()
+    place = Place(redis=redis.url, parent=pathlib.Path(parent), model_video=PACK, input_dirs=parent).start()
     try:
         videos(place)
         events(place, redis)

@@ -591,7 +591,7 @@ static void clips_begin_from_clips(void **state)
 	struct request r = request("calm piano", 2);
 	write_clip(path);
 	struct collected plain = generate(r, false);
-	r.init = "the input";
+	r.init = path;
 	r.init_file = path;
 	r.strength = 0.5;
 	check_same_when_interrupted(r);

@@ -237,7 +237,7 @@ static void strength_says_how_far(void **state)
 	assert_int_equal(vorbis_encode(&first.sound, 60, NULL, &data, &size, &err), 0);
 	path_of("first.ogg", path);
 	assert_int_equal(files_write_durable(path, data, size, &err), 0);
-	r.init = "the input";
+	r.init = path;
 	r.init_file = path;
 	r.seed = 8;
 	r.steps = 10;

@@ -115,7 +115,7 @@ static float *load(int width, int height)
 {
 	struct error err = {0};
 	float *out = NULL;
-	if (picture_load(path, width, height, &out, &err))
+	if (picture_load(path, path, width, height, &out, &err))
 		fail_msg("%s", err.text);
 	return out;
 }
@@ -220,7 +220,7 @@ static int read_status(const void *data, size_t size, struct error *err)
 	float *out = NULL;
 	*err = (struct error){0};
 	write_file(data, size);
-	int status = picture_load(path, W, H, &out, err);
+	int status = picture_load(path, path, W, H, &out, err);
 	free(out);
 	if (status && (!strstr(err->text, path) || strchr(err->text, '\n')))
 		fail_msg("not one line with the file's name: %s", err->text);

@@ -148,7 +148,7 @@ static void test_shell_steers(void **state)
 	(void)state;
 	if (!client)
 		skip();
-	run_example("sh", "sh", 1);
+	run_example("sh", "sh", 2);
 	struct queue_stats stats;
 	must(queue_stats(q, &stats, &err), &err);
 	assert_int_equal(stats.total_cancelled, 1);

@@ -346,7 +346,7 @@ static void check_init_refused(const char *path, const char *says)
 	struct error err = {0};
 	struct generation *g = NULL;
 	struct request r = request(4);
-	r.init = "the input";
+	r.init = path;
 	r.init_file = path;
 	r.strength = 0.5;
 	assert_int_equal(modality_video.resolve(pack_info_of(pack), &r, &err), 0);
@@ -385,7 +385,7 @@ static void pictures_to_start_from(void **state)
 	check_init_refused(path, "a.webp");
 	/* The first frame of an animation is a picture to start from. */
 	write_file(path, plain.data[0], plain.size[0]);
-	r.init = "the input";
+	r.init = path;
 	r.init_file = path;
 	r.strength = 0.5;
 	struct collected a = generate(r, false), b = generate(r, true);

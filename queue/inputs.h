@@ -1,0 +1,27 @@
+/* Files that jobs start from, on their way through the queue: named by their SHA-256, counted, and
+ * kept for as long as a job that has not ended names them, and a day longer. */
+#ifndef SUMI_QUEUE_INPUTS_H
+#define SUMI_QUEUE_INPUTS_H
+
+#include "queue/queue.h"
+
+#define QUEUE_INPUT_MAX ((size_t)32 << 20) /* bytes of one */
+
+/* Puts a file there, unless it is. A job that names sha256 must follow within an hour. SUMI_TOOBIG
+ * when it, or all of them together, would be too large; the message says what to do. */
+int queue_input_send(struct queue *queue, const char *sha256, const void *data, size_t size,
+		     struct error *err);
+
+/* The bytes, which the caller frees and checks: anybody may have put others there. SUMI_NOTFOUND. */
+int queue_input_get(struct queue *queue, const char *sha256, void **data, size_t *size,
+		    struct error *err);
+
+int queue_input_there(struct queue *queue, const char *sha256, bool *there, struct error *err);
+
+/* What all of them may take, for every sender. */
+int queue_inputs_limit(struct queue *queue, int64_t bytes, struct error *err);
+
+/* Counts those that somebody has put there without a job, and drops what nobody needs. */
+int queue_inputs_sweep(struct queue *queue, size_t *dropped, struct error *err);
+
+#endif

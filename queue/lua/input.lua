@@ -1,0 +1,76 @@
+-- Files that jobs start from. ARGV[1] and what follows it:
+--   'offer', sha256, bytes: somebody is about to SET it. Returns 'there' when it lies there already,
+--     'room', or why it cannot be taken.
+--   'limit', bytes: what all of them may take.
+--   'found', sha256…: lies there; takes those into the account that nobody has named.
+--   'sweep': drops what nobody needs any more. Returns how many.
+local what = ARGV[1]
+
+-- Of jobs that were deleted by hand nobody has told; a few are looked at each time.
+local function used(sha)
+	local key = P .. 'uses:' .. sha
+	for _, id in ipairs(call('SRANDMEMBER', key, 5)) do
+		local state = state_of(id)
+		if not state or FINAL[state] then
+			call('SREM', key, id)
+		end
+	end
+	return call('EXISTS', key) == 1
+end
+
+local function meet(sha)
+	if call('ZSCORE', P .. 'inputs', sha) or call('EXISTS', input_key(sha)) == 0 then
+		return
+	elseif used(sha) then
+		call('PERSIST', input_key(sha))
+		input_account(sha, input_size(sha), 'inf')
+	else
+		call('PEXPIRE', input_key(sha), INPUT_UNUSED_MS, 'LT')
+		input_account(sha, input_size(sha), now + INPUT_UNUSED_MS)
+	end
+end
+
+if what == 'limit' then
+	call('HSET', P .. 'meta', 'input_memory', ARGV[2])
+	return 'ok'
+elseif what == 'found' then
+	for i = 2, #ARGV do -- a page of a SCAN, most of which is known
+		meet(ARGV[i])
+	end
+	return 'ok'
+elseif what == 'offer' then
+	local sha, bytes = ARGV[2], tonumber(ARGV[3])
+	local there = input_size(sha) == bytes
+	local why = not there and input_room(sha, bytes)
+	if why then
+		return why
+	end
+	if used(sha) then
+		input_account(sha, bytes, 'inf')
+	else
+		call('PEXPIRE', input_key(sha), INPUT_UNUSED_MS, 'GT')
+		input_account(sha, bytes, now + INPUT_UNUSED_MS)
+	end
+	return there and 'there' or 'room'
+end
+
+local dropped = 0
+for _, sha in ipairs(call('ZRANGEBYSCORE', P .. 'inputs', '-inf', now, 'LIMIT', 0, 200)) do
+	if enough() then
+		break
+	elseif used(sha) then
+		call('PERSIST', input_key(sha))
+		call('ZADD', P .. 'inputs', 'inf', sha)
+	else
+		input_drop(sha)
+		dropped = dropped + 1
+	end
+end
+local last = call('ZRANGE', P .. 'inputs', 'inf', 'inf', 'BYSCORE', 'LIMIT', 0, 200)
+for _, sha in ipairs(last) do
+	if not enough() and not used(sha) then
+		call('PEXPIRE', input_key(sha), INPUT_KEPT_MS)
+		call('ZADD', P .. 'inputs', now + INPUT_KEPT_MS, sha)
+	end
+end
+return dropped
