@@ -191,20 +191,24 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 INSTALLED_UNITS := sumid.service sumi-nightly.service sumi-nightly.timer
 
+# The documents lie beside each other there, so their links do.
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sumi/models $(SHARE)/doc/sumi $(UNITS) \
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sumi/models $(SHARE)/doc/sumi/img $(UNITS) \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/man/man8 \
 		$(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions \
 		$(SHARE)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	cp -R models/. $(SHARE)/sumi/models/
 	for u in $(INSTALLED_UNITS); do \
-		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/$$u > $(UNITS)/$$u; done
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/$$u | install -m 644 /dev/stdin $(UNITS)/$$u; done
 	install -m 644 systemd/sumi.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sumi.conf
 	install -m 644 docs/man/*.1 $(SHARE)/man/man1
 	install -m 644 docs/man/*.5 $(SHARE)/man/man5
 	install -m 644 docs/man/*.8 $(SHARE)/man/man8
-	install -m 644 README.md LICENSE queue/PROTOCOL.md docs/*.md docs/*.json $(SHARE)/doc/sumi
+	install -m 644 LICENSE docs/*.json $(SHARE)/doc/sumi
+	install -m 644 docs/img/* $(SHARE)/doc/sumi/img
+	for d in README.md queue/PROTOCOL.md docs/*.md; do \
+		sed -E 's,\]\((\.\./)?(docs|queue)/,](,g' $$d | install -m 644 /dev/stdin $(SHARE)/doc/sumi/$${d##*/}; done
 	install -m 644 packaging/completion/sumi.bash $(SHARE)/bash-completion/completions/sumi
 	install -m 644 packaging/completion/_sumi $(SHARE)/zsh/site-functions/_sumi
 	install -m 644 packaging/completion/sumi.fish $(SHARE)/fish/vendor_completions.d/sumi.fish

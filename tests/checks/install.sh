@@ -30,6 +30,11 @@ for file in bin/sumi bin/sumid lib/systemd/system/sumid.service lib/sysusers.d/s
 	share/fish/vendor_completions.d/sumi.fish; do
 	check "installed: $file" test -s "$root/x/opt/sumi/$file"
 done
+if command -v python3 >/dev/null; then
+	check "links of the installed documents" tests/checks/links.py "$root/x/opt/sumi/share/doc/sumi"
+else
+	echo "skip links of the installed documents: python3 is not installed"
+fi
 check "the installed sumi runs" "$root/x/opt/sumi/bin/sumi" --version
 check "the unit names the prefix" units_name_prefix
 check "make uninstall" make -s BUILD="$build" DESTDIR="$root/x" PREFIX=/opt/sumi uninstall
