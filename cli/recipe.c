@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
-#include "media/metadata.h"
+#include "media/metadata_file.h"
 #include "request/param.h"
 
 /* ---- one value of an infotext each: false where it cannot be read ---- */

@@ -12,7 +12,6 @@
 
 #include "diffusion/pack_internal.h"
 #include "diffusion/run_internal.h"
-#include "diffusion/run_window.h"
 
 enum { FRAMES_MAX = MOTION_FRAMES_MAX };
 

@@ -14,7 +14,6 @@
 
 #include "diffusion/guidance.h"
 #include "diffusion/run_internal.h"
-#include "diffusion/run_window.h"
 
 bool run_is_guided(const struct run *run, int call)
 {

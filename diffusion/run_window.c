@@ -5,7 +5,7 @@
  *
  * With `circular` the last column is followed by the first: windows reach around the edge,
  * and begin somewhere else at each step, so that no column is always the middle of one. */
-#include "diffusion/run_window.h"
+#include "diffusion/run_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -14,7 +14,6 @@
 #include "base/status.h"
 
 #define METADATA_TEXT_MAX (1 << 20) /* bytes of either text; longer ones are refused */
-#define METADATA_FILE_MAX (1 << 30) /* bytes of a file that metadata_read_file() opens */
 
 #define METADATA_PNG_INFOTEXT "parameters"
 #define METADATA_PNG_JSON "sumi"
@@ -29,15 +28,6 @@ struct metadata {
 };
 
 void metadata_free(struct metadata *m); /* the strings, not m */
-
-/* Reads what the file holds, WebP, PNG, Ogg or WAV told apart by the first bytes. *m is emptied
- * first. SUMI_NOTFOUND when there is neither text, SUMI_UNSUPPORTED for another kind of file,
- * SUMI_CORRUPT when the file is damaged. */
-int metadata_read_file(const char *path, struct metadata *m, struct error *err);
-
-/* The same from memory; `where` names the file in messages. */
-int metadata_read(const void *data, size_t size, const char *where, struct metadata *m,
-		  struct error *err);
 
 /* The packets that stand in a WebP file, new buffers that the caller frees. *exif is NULL
  * when there is no infotext. SUMI_INVALID for a text that is not UTF-8. */

@@ -29,16 +29,6 @@ void sound_free(struct sound *s); /* the samples, not s */
 int sound_check_size(int64_t rate, int channels, int64_t length, const char *where,
 		     struct error *err);
 
-/* Whether these are the bytes of an Ogg Vorbis or WAV file within the limits: by its headers,
- * without memory for its samples. */
-int sound_check(const void *data, size_t size, const char *where, struct error *err);
-
-/* Reads an Ogg Vorbis or WAV file at another rate and number of channels; what lies behind its
- * first `most` samples at that rate may be left out. SUMI_UNSUPPORTED when it is neither,
- * SUMI_CORRUPT, SUMI_TOOBIG; messages name it as `where`. */
-int sound_load(const char *path, const char *where, int rate, int channels, size_t most, struct sound *out,
-	       struct error *err);
-
 #define SOUND_CEILING 0.8912509 /* −1 dB */
 
 /* EBU R 128 loudness to −16 LUFS. Peaks above `highest` (true peak; full scale is 1) are turned

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "media/ogg.h"
 #include "media/picture.h"
+#include "media/sound_file.h"
 #include "media/wav.h"
 #include "media/webp.h"
 #include "modalities/modality.h"

@@ -1,4 +1,4 @@
-/* Short-time spectra and Griffin–Lim.
+/* Griffin–Lim.
  *
  * The fast algorithm keeps the spectra of two iterations and extrapolates,
  * angle(t − β t₋₁). A spectrum is linear in its signal, so here the two signals are
@@ -10,115 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <kissfft/kiss_fftr.h>
-
 #include "modalities/fft.h"
 #include "modalities/phase_guess.h"
-
-#define TURN 6.283185307179586
+#include "modalities/stft_internal.h"
 
 enum { PARTS = 2 }; /* of the frames, one thread each; fixed, as sums depend on it */
-
-struct stft {
-	struct stft_options o;
-	int bins, offset;       /* offset: of the window in a frame */
-	float *window;          /* [window] */
-	float *frame;           /* [n_fft] */
-	kiss_fft_cpx *spectrum; /* [bins] */
-	kiss_fftr_cfg forward, inverse;
-};
-
-int stft_new(const struct stft_options *o, struct stft **out, struct error *err)
-{
-	struct stft *s = calloc(1, sizeof *s);
-	*out = s;
-	if (!s)
-		return error_set(err, SUMI_NOMEM, "no memory for spectra");
-	s->o = *o;
-	s->bins = o->n_fft / 2 + 1;
-	s->offset = (o->n_fft - o->window) / 2;
-	s->window = malloc((size_t)o->window * sizeof *s->window);
-	s->frame = calloc((size_t)o->n_fft, sizeof *s->frame);
-	s->spectrum = malloc((size_t)s->bins * sizeof *s->spectrum);
-	s->forward = kiss_fftr_alloc(o->n_fft, 0, NULL, NULL);
-	s->inverse = kiss_fftr_alloc(o->n_fft, 1, NULL, NULL);
-	if (!s->window || !s->frame || !s->spectrum || !s->forward || !s->inverse) {
-		stft_free(s);
-		*out = NULL;
-		return error_set(err, SUMI_NOMEM, "no memory for spectra of %d bins",
-				 o->n_fft / 2 + 1);
-	}
-	for (int i = 0; i < o->window; i++)
-		s->window[i] = (float)(0.5 - 0.5 * cos(TURN * i / o->window));
-	return SUMI_OK;
-}
-
-void stft_free(struct stft *s)
-{
-	if (!s)
-		return;
-	free(s->window);
-	free(s->frame);
-	free(s->spectrum);
-	kiss_fftr_free(s->forward);
-	kiss_fftr_free(s->inverse);
-	free(s);
-}
-
-static long long first_sample(const struct stft *s, int t)
-{
-	return (long long)t * s->o.hop - s->o.n_fft / 2 + s->offset;
-}
-
-/* A sample beyond the ends. */
-static float beyond(const struct stft *s, const float *x, long long length, long long i)
-{
-	switch (s->o.edge) {
-	case STFT_CIRCLE:
-		return x[(i % length + length) % length];
-	case STFT_REFLECT:
-		for (long long last = length - 1; i < 0 || i > last;) {
-			if (last == 0)
-				return x[0];
-			i = i < 0 ? -i : 2 * last - i;
-		}
-		return x[i];
-	case STFT_ZERO:
-		break;
-	}
-	return 0;
-}
-
-/* s->spectrum of frame t. */
-static void analyse(struct stft *s, const float *x, size_t length, int t)
-{
-	long long first = first_sample(s, t), n = (long long)length;
-	float *frame = s->frame + s->offset;
-	int w = s->o.window;
-	memset(s->frame, 0, (size_t)s->o.n_fft * sizeof *s->frame);
-	if (first >= 0 && first + w <= n)
-		for (int i = 0; i < w; i++)
-			frame[i] = s->window[i] * x[first + i];
-	else
-		for (int i = 0; i < w; i++) {
-			long long at = first + i;
-			frame[i] = s->window[i] * (at >= 0 && at < n ? x[at] : beyond(s, x, n, at));
-		}
-	kiss_fftr(s->forward, s->frame, s->spectrum);
-}
-
-void stft_magnitude(struct stft *s, const float *samples, size_t length, int t, float *out)
-{
-	analyse(s, samples, length, t);
-	for (int k = 0; k < s->bins; k++)
-		out[k] = hypotf(s->spectrum[k].r, s->spectrum[k].i);
-}
-
-void stft_magnitudes(struct stft *s, const float *samples, size_t length, int frames, float *out)
-{
-	for (int t = 0; t < frames; t++)
-		stft_magnitude(s, samples, length, t, out + (size_t)t * (size_t)s->bins);
-}
 
 /* ---- another transform ------------------------------------------------------------- */
 
@@ -170,7 +66,7 @@ struct rebuild {
 static void synthesise(struct part *p, int t)
 {
 	struct stft *s = p->stft;
-	long long at = first_sample(s, t) - p->base;
+	long long at = stft_first_sample(s, t) - p->base;
 	kiss_fftri(s->inverse, s->spectrum, s->frame);
 	const float *frame = s->frame + s->offset;
 	for (int i = 0; i < s->o.window; i++)
@@ -182,7 +78,7 @@ static void lay_frame(const struct part *p, int t, float *samples, int lane)
 {
 	const struct stft *s = p->stft;
 	const float *x = p->whole->input;
-	long long first = first_sample(s, t), n = (long long)p->whole->o->length;
+	long long first = stft_first_sample(s, t), n = (long long)p->whole->o->length;
 	float *to = samples + (size_t)s->offset * FFT_FRAMES + lane;
 	int w = s->o.window;
 	if (first >= 0 && first + w <= n)
@@ -192,14 +88,14 @@ static void lay_frame(const struct part *p, int t, float *samples, int lane)
 		for (int i = 0; i < w; i++) {
 			long long at = first + i;
 			to[(size_t)i * FFT_FRAMES] =
-			    s->window[i] * (at >= 0 && at < n ? x[at] : beyond(s, x, n, at));
+			    s->window[i] * (at >= 0 && at < n ? x[at] : stft_beyond(s, x, n, at));
 		}
 }
 
 static void take_frame(struct part *p, int t, const float *samples, int lane)
 {
 	const struct stft *s = p->stft;
-	float *sum = p->sum + (first_sample(s, t) - p->base);
+	float *sum = p->sum + (stft_first_sample(s, t) - p->base);
 	const float *from = samples + (size_t)s->offset * FFT_FRAMES + lane;
 	for (int i = 0; i < s->o.window; i++)
 		sum[i] += s->window[i] * from[(size_t)i * FFT_FRAMES];
@@ -292,7 +188,7 @@ static void weigh_overlap(struct rebuild *r)
 	const struct stft *s = r->parts[0].stft;
 	for (int t = 0; t < r->o->frames; t++)
 		for (int i = 0; i < s->o.window; i++) {
-			long long at = place(r, first_sample(s, t) + i);
+			long long at = place(r, stft_first_sample(s, t) + i);
 			if (at >= 0)
 				r->overlap[at] += s->window[i] * s->window[i];
 		}
@@ -313,7 +209,7 @@ static int make_parts(struct rebuild *r, struct error *err)
 		if ((status = stft_new(&o->stft, &p->stft, err)) ||
 		    (status = fft_new(o->stft.n_fft, &p->fft, err)))
 			return status;
-		p->base = first_sample(p->stft, p->first);
+		p->base = stft_first_sample(p->stft, p->first);
 		p->size = (size_t)p->count * (size_t)o->stft.hop + (size_t)o->stft.window;
 		p->sum = calloc(p->size, sizeof *p->sum);
 		if (!p->sum)

@@ -1,7 +1,4 @@
-/* Short-time spectra, and sound from their magnitudes alone.
- *
- * Frame t stands around sample t · hop; its Hann window (periodic) is centred in n_fft
- * numbers, padded with zeros, as librosa's and torch's stft with center=True do it. */
+/* Sound from the magnitudes of its short-time spectra alone. */
 #ifndef SUMI_MODALITIES_PHASE_H
 #define SUMI_MODALITIES_PHASE_H
 
@@ -9,27 +6,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
-
-/* What lies beyond the first and the last sample. */
-enum stft_edge { STFT_ZERO, STFT_REFLECT, STFT_CIRCLE };
-
-struct stft_options {
-	int n_fft;  /* even */
-	int window; /* samples, at most n_fft */
-	int hop;
-	enum stft_edge edge;
-};
-
-struct stft;
-int stft_new(const struct stft_options *options, struct stft **out, struct error *err);
-void stft_free(struct stft *stft); /* NULL is fine */
-
-/* samples [length] → out [n_fft/2 + 1]: frame t. */
-void stft_magnitude(struct stft *stft, const float *samples, size_t length, int t, float *out);
-
-/* samples [length] → out [frames, n_fft/2 + 1] */
-void stft_magnitudes(struct stft *stft, const float *samples, size_t length, int frames,
-		     float *out);
+#include "modalities/stft.h"
 
 /* A transform that says as much of a window as one of n_fft numbers does, and is quicker:
  * longer ones only stand closer together. n_fft itself where there is none. */

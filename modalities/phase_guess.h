@@ -2,7 +2,9 @@
 #ifndef SUMI_MODALITIES_PHASE_GUESS_H
 #define SUMI_MODALITIES_PHASE_GUESS_H
 
-#include "modalities/phase.h"
+#include <stdbool.h>
+
+#include "modalities/stft.h"
 
 struct phase_guess;
 /* blurred: as in struct phase_options. */

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "media/metadata.h"
+#include "media/metadata_file.h"
 
 #define REBUILD_NAME "sumi.db.new"
 

@@ -10,7 +10,7 @@
 #include <ogg/ogg.h>
 #include <vorbis/vorbisenc.h>
 
-#include "media/metadata.h"
+#include "media/metadata_file.h"
 
 /* The header pages of a Vorbis file with these comments, NULL: none. */
 static size_t vorbis_file(const char *infotext, const char *json, uint8_t **data)

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/files.h"
-#include "media/metadata.h"
+#include "media/metadata_file.h"
 #include "media/png.h"
 #include "media/webp.h"
 #include "modalities/modality.h"

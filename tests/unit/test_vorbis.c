@@ -11,6 +11,8 @@
 #include <ogg/ogg.h>
 
 #include "base/files.h"
+#include "media/metadata_file.h"
+#include "media/sound_file.h"
 #include "media/vorbis.h"
 #include "media/wav.h"
 #include "tests/unit/sound_clips.h"

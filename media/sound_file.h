@@ -1,0 +1,17 @@
+/* Sound from files. */
+#ifndef SUMI_MEDIA_SOUND_FILE_H
+#define SUMI_MEDIA_SOUND_FILE_H
+
+#include "media/sound.h"
+
+/* Whether these are the bytes of an Ogg Vorbis or WAV file within the limits: by its headers,
+ * without memory for its samples. */
+int sound_check(const void *data, size_t size, const char *where, struct error *err);
+
+/* Reads an Ogg Vorbis or WAV file at another rate and number of channels; what lies behind its
+ * first `most` samples at that rate may be left out. SUMI_UNSUPPORTED when it is neither,
+ * SUMI_CORRUPT, SUMI_TOOBIG; messages name it as `where`. */
+int sound_load(const char *path, const char *where, int rate, int channels, size_t most, struct sound *out,
+	       struct error *err);
+
+#endif
