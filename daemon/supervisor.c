@@ -373,22 +373,35 @@ static void tell_systemd(const struct supervisor *s)
 		sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s", doing);
 }
 
+/* Between two pieces of work: each may wait some seconds for a Redis that hangs, and together they
+ * must not keep the workers and systemd waiting. */
+static void tend(struct supervisor *s)
+{
+	take_signals(s);
+	children_tick(&s->children, clock_mono_us() / 1000);
+	tell_systemd(s);
+}
+
 static void clockwork(struct supervisor *s, int64_t now)
 {
 	if (s->draining || now < s->next_reap)
 		return;
 	s->next_reap = now + REAP_MS;
 	reap(s);
+	tend(s);
 	if (now >= s->next_settle) {
 		s->next_settle = now + SETTLE_MS;
 		settle(s);
+		tend(s);
 	}
 	if (now >= s->next_trim) {
 		s->next_trim = now + TRIM_MS;
 		trim(s);
 		fill_ballast(s);
+		tend(s);
 	}
 	keep_results(&s->keeper, &s->config.keep_results, s->store, s->queue, now);
+	tend(s);
 	if (now >= s->next_collect) {
 		s->next_collect = now + COLLECT_MS;
 		collect(s, ORPHAN_AGE_MS);
