@@ -22,6 +22,19 @@ static int run_winograd_gpu(struct cl_device *d, const void *job, const void *ho
 	return winograd_enqueue_gpu(d, job, err);
 }
 
+static int run_winograd_dot(struct cl_device *d, const void *job, const void *how,
+			    struct error *err)
+{
+	(void)how;
+	return winograd_dot_enqueue(d, job, err);
+}
+
+static bool winograd_dot_row(const struct cl_device *d, const void *job, const void *how)
+{
+	(void)how;
+	return winograd_dot_pays(d, job);
+}
+
 static bool winograd_row(const struct cl_device *d, const void *job, const void *how)
 {
 	(void)how;
@@ -38,6 +51,7 @@ static bool winograd_row_gpu(const struct cl_device *d, const void *job, const v
 /* On CPUs the first possible row is taken: by costs that were measured, so that a picture's
  * bytes do not hang on a trial. */
 static const struct variant cpu_rows[] = {
+    {"winograd pairs", ROUNDING_DOT, winograd_dot_row, run_winograd_dot, NULL},
     {"winograd", ROUNDING_WINOGRAD, winograd_row, run_winograd, NULL},
     {"plain", ROUNDING_PLAIN, NULL, run_gathered, NULL},
 };

@@ -75,7 +75,7 @@ static int run_plain(struct cl_device *d, const void *job, const void *how, stru
 	const struct product p = {
 	    .files = "tile_cpu.cl+gather_cpu.cl+gemm_cpu.cl",
 	    .kernel = "gemm",
-	    .rows = matrix_constant("gather_cpu.cl", "GEMM_ROWS"),
+	    .rows = matrix_constant("gemm_cpu.cl", "GEMM_ROWS"),
 	    .tile = matrix_tile_rows(d),
 	    .group = matrix_constant("gemm_cpu.cl", "GEMM_GROUP"),
 	};
@@ -88,7 +88,7 @@ static int run_dot(struct cl_device *d, const void *job, const void *how, struct
 	const struct product p = {
 	    .files = "tile_cpu.cl+dot_cpu.cl+gather_cpu.cl+gemm_dot_cpu.cl",
 	    .kernel = "gemm_dot",
-	    .rows = matrix_constant("gather_cpu.cl", "GEMM_ROWS"),
+	    .rows = matrix_constant("gemm_dot_cpu.cl", "GEMM_DOT_ROWS"),
 	    .tile = matrix_constant("dot_cpu.cl", "DOT_ROWS"),
 	    .group = matrix_constant("gemm_dot_cpu.cl", "GEMM_DOT_GROUP"),
 	};
@@ -96,19 +96,14 @@ static int run_dot(struct cl_device *d, const void *job, const void *how, struct
 	return enqueue(d, &p, job, err);
 }
 
-/* Rounding a panel takes as long as a few rows of products; what has few channels has little to
- * gain, and they are a model's first and last, where errors count most. By one picture's rows:
- * its bytes must not depend on what is computed beside it. */
-static bool dot_pays(const struct cl_device *d, const void *job_, const void *how)
+static bool dot_row(const struct cl_device *d, const void *job, const void *how)
 {
-	const struct gemm_job *job = job_;
 	(void)how;
-	return d->base.precision == PRECISION_HALF && job->pixels >= DOT_LEAST_ROWS &&
-	       job->x.c >= DOT_LEAST_CHANNELS && job->y.c >= DOT_LEAST_CHANNELS;
+	return dot_pays(d, job);
 }
 
 static const struct variant rows[] = {
-    {"pairs", ROUNDING_DOT, dot_pays, run_dot, NULL},
+    {"pairs", ROUNDING_DOT, dot_row, run_dot, NULL},
     {"plain", ROUNDING_PLAIN, NULL, run_plain, NULL},
 };
 

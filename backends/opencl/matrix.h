@@ -57,6 +57,16 @@ int gemm_enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct err
 #define DOT_LEAST_ROWS 16
 #define DOT_LEAST_CHANNELS 32
 
+/* May job be computed in them, and does it pay? Rounding a panel takes as long as a few rows of
+ * products; what has few channels has little to gain, and they are a model's first and last, where
+ * errors count most. By one picture's rows: its bytes must not depend on what is computed beside
+ * it. */
+static inline bool dot_pays(const struct cl_device *d, const struct gemm_job *job)
+{
+	return d->base.precision == PRECISION_HALF && job->pixels >= DOT_LEAST_ROWS &&
+	       job->x.c >= DOT_LEAST_CHANNELS && job->y.c >= DOT_LEAST_CHANNELS;
+}
+
 /* The first GEMM_HEAD arguments of all of their kernels: x and its geometry. */
 #define GEMM_HEAD 6
 struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args);
@@ -77,6 +87,9 @@ static inline bool winograd_possible(const struct gemm_job *job)
 /* On CPUs: is winograd_enqueue() possible for job, and faster than gemm_enqueue()? */
 bool winograd_pays(const struct cl_device *d, const struct gemm_job *job);
 int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
+/* The same in products of bfloat16 pairs. */
+bool winograd_dot_pays(const struct cl_device *d, const struct gemm_job *job);
+int winograd_dot_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
 int winograd_enqueue_gpu(struct cl_device *d, const struct gemm_job *job, struct error *err);
 
 #endif

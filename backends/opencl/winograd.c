@@ -1,7 +1,30 @@
 /* 3×3 convolutions by Winograd's F(4×4, 3×3): when it pays, and its chunks. */
 #include "backends/opencl/matrix.h"
 
-static const char file[] = "winograd_cpu.cl";
+/* One of the kernels. */
+struct winograd {
+	const char *file, *files;
+	size_t unit;      /* bytes of one transformed number */
+	/* Costs of a layer in fused multiply-adds for every way, measured: transforming a weight,
+	 * and an input or output channel of a tile. */
+	double weight_cost, channel_cost;
+};
+
+static const struct winograd exact = {
+    .file = "winograd_cpu.cl",
+    .files = "tile_cpu.cl+winograd_cpu.cl",
+    .unit = sizeof(float),
+    .weight_cost = 150, /* on Zen 3 */
+    .channel_cost = 400,
+};
+
+static const struct winograd dot = {
+    .file = "winograd_dot_cpu.cl",
+    .files = "tile_cpu.cl+dot_cpu.cl+winograd_dot_cpu.cl",
+    .unit = sizeof(float) / 2,
+    .weight_cost = 150, /* on Zen 5 */
+    .channel_cost = 400,
+};
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -13,9 +36,7 @@ static size_t ceil_div(size_t a, size_t b)
  * computed beside it. */
 #define SHARED_BY 2.0
 
-/* Costs of a layer in fused multiply-adds for every way, measured on Zen 3: transforming
- * one weight takes as long as 150, an input or output channel of a tile 400. */
-bool winograd_pays(const struct cl_device *d, const struct gemm_job *job)
+static bool pays(const struct cl_device *d, const struct winograd *way, const struct gemm_job *job)
 {
 	if (!winograd_possible(job))
 		return false;
@@ -23,8 +44,9 @@ bool winograd_pays(const struct cl_device *d, const struct gemm_job *job)
 	double cin = job->x.c, cout = (double)job->weight->panels * columns;
 	double tiles = (double)(ceil_div((size_t)job->y.h, 4) * ceil_div((size_t)job->y.w, 4));
 	double direct = 9.0 * job->y.h * job->y.w * cin * cout;
-	double weights = 150 / SHARED_BY;
-	return (36 * tiles + weights) * cin * cout + 400 * tiles * (cin + cout) < direct;
+	double weights = way->weight_cost / SHARED_BY;
+	return (36 * tiles + weights) * cin * cout + way->channel_cost * tiles * (cin + cout) <
+	       direct;
 }
 
 /* How the tiles are cut: chunks that share the scratch buffer, made of blocks. */
@@ -37,39 +59,44 @@ struct winograd_cut {
 	size_t block_bytes;
 };
 
-static struct winograd_cut cut_tiles(const struct cl_device *d, const struct gemm_job *job)
+static struct winograd_cut cut_tiles(const struct cl_device *d, const struct winograd *way,
+				     const struct gemm_job *job)
 {
 	struct winograd_cut cut = {
 	    .down = (int)ceil_div((size_t)job->y.h, 4),
 	    .across = (int)ceil_div((size_t)job->y.w, 4),
 	};
-	size_t most_depth = (size_t)matrix_constant(file, "WINOGRAD_DEPTH");
-	size_t most_tiles = (size_t)matrix_constant(file, "WINOGRAD_TILES");
-	size_t scratch = (size_t)matrix_constant(file, "WINOGRAD_SCRATCH");
+	size_t most_depth = (size_t)matrix_constant(way->file, "WINOGRAD_DEPTH");
+	size_t most_tiles = (size_t)matrix_constant(way->file, "WINOGRAD_TILES");
+	size_t scratch = (size_t)matrix_constant(way->file, "WINOGRAD_SCRATCH");
 	size_t cin = (size_t)job->x.c, steps = ceil_div(cin, most_depth);
-	cut.depth = (int)cl_round_up(ceil_div(cin, steps), 8);
+	/* Whole vectors of channels, of pairs of them. */
+	size_t unit = way == &exact ? 8 : 2 * (size_t)d->quirks.lanes;
+	cut.depth = (int)cl_round_up(ceil_div(cin, steps), unit);
 	steps = ceil_div(cin, (size_t)cut.depth);
 	cut.tiles = job->y.n * cut.down * cut.across;
+	size_t pad = (size_t)matrix_constant(way->file, "WINOGRAD_PAD") * sizeof(float);
+	size_t tile_bytes = 36 * steps * (size_t)cut.depth * way->unit;
 	size_t blocks = ceil_div((size_t)cut.tiles, most_tiles);
 	size_t wanted = 2 * (size_t)d->base.info.compute_units;
 	if (blocks * (size_t)job->weight->panels < wanted)
 		blocks = ceil_div(wanted, (size_t)job->weight->panels);
 	cut.block = (int)ceil_div((size_t)cut.tiles, blocks);
-	size_t place = (size_t)(cut.block * cut.depth + matrix_constant(file, "WINOGRAD_PAD"));
-	cut.block_bytes = 36 * steps * place * sizeof(float);
+	cut.block_bytes = (size_t)cut.block * tile_bytes + 36 * steps * pad;
 	size_t together = scratch / cut.block_bytes;
 	cut.chunk = cut.block * (int)(together ? together : 1);
 	return cut;
 }
 
-static int transform_chunk(struct cl_device *d, const struct gemm_job *job,
+static int transform_chunk(struct cl_device *d, const struct winograd *way,
+			   const struct gemm_job *job,
 			   const struct winograd_cut *cut, int first, int tiles,
 			   struct buffer *scratch, struct error *err)
 {
 	cl_kernel kernel;
 	const struct tensor *x = &job->x;
 	const struct weight *w = job->weight;
-	int status = matrix_kernel(d, "tile_cpu.cl+winograd_cpu.cl", "winograd_input", x->dtype,
+	int status = matrix_kernel(d, way->files, "winograd_input", x->dtype,
 				   w->head.dtype, &kernel, err);
 	if (status)
 		return status;
@@ -84,14 +111,15 @@ static int transform_chunk(struct cl_device *d, const struct gemm_job *job,
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
-static int multiply_chunk(struct cl_device *d, const struct gemm_job *job,
+static int multiply_chunk(struct cl_device *d, const struct winograd *way,
+			  const struct gemm_job *job,
 			  const struct winograd_cut *cut, int first, int tiles,
 			  const struct buffer *scratch, struct error *err)
 {
 	cl_kernel kernel;
 	const struct tensor *y = &job->y;
 	const struct weight *w = job->weight;
-	int status = matrix_kernel(d, "tile_cpu.cl+winograd_cpu.cl", "winograd_multiply", y->dtype,
+	int status = matrix_kernel(d, way->files, "winograd_multiply", y->dtype,
 				   w->head.dtype, &kernel, err);
 	if (status)
 		return status;
@@ -111,21 +139,42 @@ static int multiply_chunk(struct cl_device *d, const struct gemm_job *job,
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
 
-int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
+static int enqueue(struct cl_device *d, const struct winograd *way, const struct gemm_job *job,
+		   struct error *err)
 {
-	struct winograd_cut cut = cut_tiles(d, job);
+	struct winograd_cut cut = cut_tiles(d, way, job);
 	int most = cut.chunk < cut.tiles ? cut.chunk : cut.tiles;
 	struct buffer *scratch = NULL;
-	/* The last tiles' rows are read as if there were up to three more. */
+	/* The last tiles' rows are read as if there were up to three more, or eleven. */
 	size_t bytes = ceil_div((size_t)most, (size_t)cut.block) * cut.block_bytes +
-		       3 * (size_t)cut.depth * sizeof(float);
+		       11 * (size_t)cut.depth * sizeof(float);
 	int status = cl_buffer_new(d, bytes, &scratch, err);
 	for (int first = 0; first < cut.tiles && !status; first += cut.chunk) {
 		int tiles = cut.tiles - first < cut.chunk ? cut.tiles - first : cut.chunk;
-		status = transform_chunk(d, job, &cut, first, tiles, scratch, err);
+		status = transform_chunk(d, way, job, &cut, first, tiles, scratch, err);
 		if (!status)
-			status = multiply_chunk(d, job, &cut, first, tiles, scratch, err);
+			status = multiply_chunk(d, way, job, &cut, first, tiles, scratch, err);
 	}
 	cl_buffer_free(d, scratch);
 	return status;
+}
+
+bool winograd_pays(const struct cl_device *d, const struct gemm_job *job)
+{
+	return pays(d, &exact, job);
+}
+
+int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
+{
+	return enqueue(d, &exact, job, err);
+}
+
+bool winograd_dot_pays(const struct cl_device *d, const struct gemm_job *job)
+{
+	return dot_pays(d, job) && pays(d, &dot, job);
+}
+
+int winograd_dot_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)
+{
+	return enqueue(d, &dot, job, err);
 }

@@ -42,6 +42,9 @@ static const struct ops_case conv2d_cases[] = {
      .weight = BF,
      .flags = B},
     {.n = 1, .h = 1, .w = 77, .cin = 8, .cout = 8, .kernel = 3, .flags = B},
+    /* odd channels, and more than a step of Winograd's */
+    {.n = 1, .h = 4, .w = 8, .cin = 35, .cout = 33, .kernel = 3, .weight = H, .flags = B | S},
+    {.n = 1, .h = 9, .w = 8, .cin = 131, .cout = 34, .kernel = 3, .weight = BF, .flags = B | A},
     {.n = 1, .h = 93, .w = 1, .cin = 5, .cout = 9, .kernel = 3, .flags = B},
     {.n = 1, .h = 8, .w = 8, .cin = 320, .cout = 4, .kernel = 3, .weight = H, .flags = B},
     {.n = 1, .h = 40, .w = 40, .cin = 4, .cout = 64, .kernel = 3, .act = ACT_TANH3, .flags = B},
@@ -128,6 +131,7 @@ static const struct ops_case linear_cases[] = {
     {.n = 3, .h = 5, .w = 7, .cin = 40, .cout = 33, .weight = H, .act = ACT_RELU, .flags = 0},
     {.n = 1, .h = 1, .w = 65, .cin = 66, .cout = 67, .act = ACT_TANH3, .flags = B},
     {.n = 1, .h = 1, .w = 66, .cin = 17, .cout = 67, .weight = H, .flags = B | R | S},
+    {.n = 1, .h = 1, .w = 17, .cin = 35, .cout = 33, .weight = H, .flags = B | S},
     {.n = 1, .h = 1, .w = 127, .cin = 257, .cout = 129, .weight = H, .flags = B},
     {.n = 1, .h = 16, .w = 16, .cin = 320, .cout = 320, .weight = H, .flags = B | R},
     {.n = 1, .h = 1, .w = 64, .cin = 1030, .cout = 64, .weight = H, .flags = B},

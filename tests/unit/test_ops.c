@@ -21,8 +21,9 @@
 
 /* Shapes of kernels. cpu16 and those after gpu run the operations that they have kernels of
  * their own for; the rest is the same as with cpu8 and gpu. Half precision is run with its
- * instruction and without it, small in the other width. The emulations of matrix instructions take f16; the
- * second and third differ from the first in their layouts only: small cases see them all. */
+ * instruction and without it, small in the other width. The emulations of matrix instructions take
+ * f16; the second and third differ from the first in their layouts only: small cases see them
+ * all. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */

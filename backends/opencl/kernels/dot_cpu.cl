@@ -8,6 +8,9 @@ typedef PASTE(uint, LANES) pairs;
 #define AS_UINTS PASTE(as_uint, LANES)
 #define PLOAD(p) PASTE(vload, LANES)(0, p)
 #define PSTORE(v, p) PASTE(vstore, LANES)(v, 0, p)
+#define HALF_8 4
+#define HALF_16 8
+#define STORE_HALF(v, p) PASTE(vstore, PASTE(HALF_, LANES))(v, 0, p)
 
 #ifdef DOT_EMULATED
 

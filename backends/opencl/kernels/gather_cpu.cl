@@ -1,6 +1,6 @@
 /* Where the rows of a gathered product lie: shared by its kernels for CPUs. */
 
-#define GEMM_ROWS 144 /* rows of a work-item: enough to pay for converting a panel's block */
+#define PLACE_ROWS 192 /* rows of a work-item at most */
 
 /* The places of rows [r0, r0 + count) of a picture for every tap; rows too many, up to
  * `covered`, count as padding. geometry:
@@ -18,7 +18,7 @@ INLINE void find_places(int *at, int8 geometry, int ldx, int r0, int count,
 				int iy = top + ty, ix = left + tx;
 				bool inside = r < count && iy >= 0 && ix >= 0 && iy < geometry.s5 &&
 				              ix < geometry.s6;
-				at[(ty * side + tx) * GEMM_ROWS + r] =
+				at[(ty * side + tx) * PLACE_ROWS + r] =
 				    inside ? ((iy >> up) * geometry.s4 + (ix >> up)) * ldx : -1;
 			}
 	}

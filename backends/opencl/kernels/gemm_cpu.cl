@@ -6,10 +6,11 @@
  * [panels][taps][cin][PANEL]. Needs tile_cpu.cl,
  * gather_cpu.cl. */
 
+#define GEMM_ROWS 144 /* rows of a work-item: enough to pay for converting a panel's block */
 #define GEMM_GROUP 4  /* panels of a work-item: its rows stay in the second-level cache */
 #define GEMM_DEPTH (2560 / LANES) /* terms of a sum at a time: 20 KiB of panel stay in L1 */
 
-/* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·GEMM_ROWS + row] is
+/* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·PLACE_ROWS + row] is
  * a pixel's place, negative in the padding, which reads from `zero`. */
 #define DEFINE_GATHER(size, R)                                                                 \
 	INLINE void gather_##size(act_row x, act_row zero, const int *at, int taps, int depth,     \
@@ -21,7 +22,7 @@
 			act_row row[R];                                                                    \
 			UNROLL(R) for (int i = 0; i < R; i++)                                              \
 			{                                                                                  \
-				int place = at[t * GEMM_ROWS + i];                                             \
+				int place = at[t * PLACE_ROWS + i];                                             \
 				row[i] = place < 0 ? zero : x + place;                                         \
 			}                                                                                  \
 			TILE_MULTIPLY(R, acc, b, depth, LOAD1(ACT, row[i], k))                             \
@@ -41,7 +42,7 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
                           ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy)
 {
 	vec b[GEMM_DEPTH * PARTS], c[GEMM_ROWS * PARTS];
-	int at[9 * GEMM_ROWS];
+	int at[9 * PLACE_ROWS];
 	int picture = get_global_id(2);
 	/* Not `swapped ? … : …`: PoCL 3.1 cannot link a choice between two ids. */
 	int id0 = get_global_id(0), id1 = get_global_id(1);
@@ -67,7 +68,7 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 				global const TYPE(WEIGHT) *w = weight + (((ulong)p * taps + t) * cin + k) * PANEL;
 				for (int i = 0; i < n * d * PARTS; i++)
 					b[i] = LOADV(WEIGHT, w, LANES * i);
-				TILE_SWEEP(count, row, gather, x + k, zero, at + t * GEMM_ROWS + row, n, d, b,
+				TILE_SWEEP(count, row, gather, x + k, zero, at + t * PLACE_ROWS + row, n, d, b,
 				           c + PARTS * row, t + k == 0)
 			}
 		finish_panel(c, count, min(width, cout - p * width), act, bias ? bias + p * width : 0,

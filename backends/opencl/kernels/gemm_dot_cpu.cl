@@ -2,8 +2,8 @@
  * used, block by block, so weights lie in memory as for the exact product. -D ACT, -D WEIGHT.
  * Needs tile_cpu.cl, dot_cpu.cl, gather_cpu.cl. */
 
-#define GEMM_DOT_ROWS GEMM_ROWS /* of a work-item */
-#define GEMM_DOT_GROUP 8        /* panels of a work-item: they share the rounded rows */
+#define GEMM_DOT_ROWS 192 /* of a work-item */
+#define GEMM_DOT_GROUP 10        /* panels of a work-item: they share the rounded rows */
 #define GEMM_DOT_PAIRS (2560 / LANES) /* of terms, at a time: 20 KiB of panel stay in L1 */
 #define DOT_STRIDE (GEMM_DOT_PAIRS + LANES) /* of rows, in pairs */
 
@@ -30,7 +30,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 	pairs b[GEMM_DOT_PAIRS * PARTS];
 	uint rounded[GEMM_DOT_ROWS * DOT_STRIDE];
 	vec c[GEMM_DOT_GROUP * GEMM_DOT_ROWS * PARTS];
-	int at[9 * GEMM_ROWS];
+	int at[9 * PLACE_ROWS];
 	int picture = get_global_id(2);
 	int id0 = get_global_id(0), id1 = get_global_id(1);
 	int r0 = (id0 + swapped * (id1 - id0)) * block_rows;
@@ -55,7 +55,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 			int pairs_of_step = n > 1 ? n * pairs_of_tap : (d + 1) / 2;
 			for (int r = 0; r < DOT_COVER(count); r++)
 				for (int i = 0; i < n; i++) {
-					int place = at[(t + i) * GEMM_ROWS + r];
+					int place = at[(t + i) * PLACE_ROWS + r];
 					pack_row(place < 0 ? zero : x + place + k, d,
 					         rounded + r * DOT_STRIDE + i * pairs_of_tap);
 				}

@@ -1,0 +1,209 @@
+/* The Winograd convolution of winograd_cpu.cl in products of bfloat16 pairs. Transforms and sums
+ * stay in float; what is rounded are the transformed inputs and weights, and the transforms enlarge
+ * that to five times a direct product's rounding: docs/performance.md has what it does to pictures.
+ * -D ACT, -D WEIGHT. Needs tile_cpu.cl, dot_cpu.cl. */
+
+#define WINOGRAD_TILES 64 /* tiles of a block at most */
+#define WINOGRAD_DEPTH 64 /* input channels of a step at most */
+#define WINOGRAD_SCRATCH 8388608 /* bytes of transformed input at a time: stays in the cache */
+#define WINOGRAD_PAD 16 /* pairs between two places beyond a step's tiles */
+
+#define PLACES 36
+#define PLACE_STRIDE(tiles, depth) ((tiles) * ((depth) / 2) + WINOGRAD_PAD)
+#define SUM_STRIDE ((WINOGRAD_TILES + 1) * PARTS)
+#define WEIGHT_STRIDE ((WINOGRAD_DEPTH / 2 + 1) * PARTS)
+
+/* F(4, 3) with the points of winograd_cpu.cl: 0, ±A, ±B, ∞. Inputs, weights and sums lie `step`
+ * apart, results `out_step`. */
+#define A 0.625f
+#define B 1.5f
+#define AA (A * A)
+#define BB (B * B)
+
+INLINE void transform_input(const vec *d, int step, vec *v, int out_step)
+{
+	vec d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
+	vec even_a = fma(d2, -BB, d4), odd_a = A * fma(d1, -BB, d3);
+	vec even_b = fma(d2, -AA, d4), odd_b = B * fma(d1, -AA, d3);
+	v[0] = fma(d[0], AA * BB, fma(d2, -(AA + BB), d4));
+	v[out_step] = even_a + odd_a;
+	v[2 * out_step] = even_a - odd_a;
+	v[3 * out_step] = even_b + odd_b;
+	v[4 * out_step] = even_b - odd_b;
+	v[5 * out_step] = fma(d1, AA * BB, fma(d3, -(AA + BB), d[5 * step]));
+}
+
+INLINE void transform_weight(const vec *g, int step, vec *u, int out_step)
+{
+	const float scale_a = 1.0f / (2 * AA * (AA - BB)), scale_b = 1.0f / (2 * BB * (BB - AA));
+	vec g0 = g[0], g1 = g[step], g2 = g[2 * step];
+	vec even_a = scale_a * fma(g2, AA, g0), odd_a = scale_a * A * g1;
+	vec even_b = scale_b * fma(g2, BB, g0), odd_b = scale_b * B * g1;
+	u[0] = g0 * (1.0f / (AA * BB));
+	u[out_step] = even_a + odd_a;
+	u[2 * out_step] = even_a - odd_a;
+	u[3 * out_step] = even_b + odd_b;
+	u[4 * out_step] = even_b - odd_b;
+	u[5 * out_step] = g2;
+}
+
+INLINE void transform_output(const vec *m, int step, vec *y, int out_step)
+{
+	vec even_a = m[step] + m[2 * step], odd_a = m[step] - m[2 * step];
+	vec even_b = m[3 * step] + m[4 * step], odd_b = m[3 * step] - m[4 * step];
+	y[0] = m[0] + even_a + even_b;
+	y[out_step] = fma(odd_a, A, odd_b * B);
+	y[2 * out_step] = fma(even_a, AA, even_b * BB);
+	y[3 * out_step] = fma(odd_a, A * AA, fma(odd_b, B * BB, m[5 * step]));
+}
+
+/* The first n numbers of v, then zeros. */
+INLINE vec first_lanes(vec v, int n)
+{
+	float lanes[LANES];
+	PASTE(vstore, LANES)(v, 0, lanes);
+	for (int i = n; i < LANES; i++)
+		lanes[i] = 0.0f;
+	return VLOAD(lanes);
+}
+
+/* The scratch buffer is [blocks][steps][PLACES][block_tiles · depth / 2 + WINOGRAD_PAD], in
+ * pairs. depth is a multiple of 2·LANES, or all of cin; channels beyond cin become zero.
+ * Work-items: [tiles]. */
+kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int ldx, int height,
+                                    int width, int up, global const TYPE(WEIGHT) *weight,
+                                    ulong zero_at, int cin, int depth, int block_tiles,
+                                    int tiles_down, int tiles_across, int first_tile,
+                                    global uint *scratch)
+{
+	int id = get_global_id(0), tile = first_tile + id;
+	int across = tile % tiles_across, down = tile / tiles_across % tiles_down;
+	x += x_at + (ulong)(tile / (tiles_across * tiles_down)) * height * width * ldx;
+	act_row zero = (act_row)(weight + zero_at), from[PLACES];
+	for (int i = 0; i < PLACES; i++) {
+		int y = down * 4 - 1 + i / 6;
+		int column = across * 4 - 1 + i % 6;
+		bool inside = y >= 0 && column >= 0 && y < height << up && column < width << up;
+		from[i] = inside ? x + ((y >> up) * width + (column >> up)) * ldx : zero;
+	}
+	int steps = (cin + depth - 1) / depth, place = PLACE_STRIDE(block_tiles, depth);
+	ulong block_size = (ulong)steps * PLACES * place;
+	global uint *block = scratch + id / block_tiles * block_size + id % block_tiles * (depth / 2);
+	for (int step = 0; step < steps; step++, block += PLACES * place)
+		for (int c = 0; c < depth; c += LANES) {
+			vec rows[PLACES], v[PLACES];
+			int left = cin - step * depth - c;
+			if (left <= 0)
+				break;
+			UNROLL(PLACES) for (int i = 0; i < PLACES; i++)
+				rows[i] = LOADV(ACT, from[i], step * depth + c);
+			if (left < LANES && left & 1) /* what completes the last pair must be a number */
+				UNROLL(PLACES) for (int i = 0; i < PLACES; i++)
+					rows[i] = first_lanes(rows[i], left);
+			UNROLL(6) for (int i = 0; i < 6; i++)
+				transform_input(rows + i, 6, v + i, 6);
+			UNROLL(6) for (int i = 0; i < 6; i++)
+				transform_input(v + i * 6, 1, rows + i * 6, 1);
+			UNROLL(PLACES / 2) for (int i = 0; i < PLACES; i += 2)
+			{
+				pairs both = pair_row(rows[i], rows[i + 1]);
+				global uint *to = block + c / 2 + i * place;
+				STORE_HALF(both.lo, to);
+				STORE_HALF(both.hi, to + place);
+			}
+		}
+}
+
+#define DEFINE_PLACE(size, R)                                                                  \
+	INLINE void place_##size(global const uint *v, int stride, int depth, const pairs *u,      \
+	                         vec *m, int first)                                                \
+	{                                                                                          \
+		vec acc[R][PARTS];                                                                     \
+		TILE_BEGIN(R, acc, m, first)                                                           \
+		DOT_MULTIPLY(R, acc, u, depth, v[i * stride + k])                                      \
+		TILE_END(R, acc, m)                                                                    \
+	}
+DOT_BOTH(DEFINE_PLACE)
+
+/* A channel's weights of one part of a panel, transformed: u[place]. */
+INLINE void channel_weights(global const TYPE(WEIGHT) *weight, int cin, vec *u)
+{
+	vec taps[9], rows[18];
+	UNROLL(9) for (int j = 0; j < 9; j++)
+		taps[j] = LOADV(WEIGHT, weight + (ulong)(j * cin) * PANEL, 0);
+	UNROLL(3) for (int j = 0; j < 3; j++)
+		transform_weight(taps + j, 3, rows + j, 3);
+	UNROLL(6) for (int i = 0; i < 6; i++)
+		transform_weight(rows + 3 * i, 1, u + 6 * i, 1);
+}
+
+/* One step's weights of a panel: u[place][pair of channels][PANEL]. */
+INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, pairs *u)
+{
+	for (int k = 0; k < count; k += 2)
+		for (int part = 0; part < PARTS; part++) {
+			vec first[PLACES], second[PLACES];
+			global const TYPE(WEIGHT) *w = weight + (ulong)k * PANEL + LANES * part;
+			channel_weights(w, cin, first);
+			if (k + 1 < count) {
+				channel_weights(w + PANEL, cin, second);
+			} else {
+				UNROLL(PLACES) for (int i = 0; i < PLACES; i++) second[i] = 0.0f;
+			}
+			UNROLL(PLACES) for (int i = 0; i < PLACES; i++)
+				u[i * WEIGHT_STRIDE + PARTS * (k / 2) + part] = pair_up(first[i], second[i]);
+		}
+}
+
+/* Work-items: [panels, blocks]. first_tile and tiles: the chunk that the scratch buffer
+ * holds. */
+kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, int block_tiles,
+                                       int first_tile, int tiles, int tiles_down,
+                                       int tiles_across, global const TYPE(WEIGHT) *weight,
+                                       int cin, int cout, global const float *bias, int act,
+                                       global const TYPE(ACT) *add, ulong add_at, int add_ld,
+                                       global const TYPE(ACT) *residual, ulong residual_at,
+                                       int ldr, global TYPE(ACT) *y, ulong y_at, int ldy,
+                                       int height, int width)
+{
+	vec m[PLACES * SUM_STRIDE];
+	pairs u[PLACES * WEIGHT_STRIDE];
+	int p = get_global_id(0), block = get_global_id(1), channel = p * PANEL;
+	int count = min(block_tiles, tiles - block * block_tiles);
+	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
+	int place = PLACE_STRIDE(block_tiles, depth);
+	global const uint *v = scratch + (ulong)block * steps * PLACES * place;
+	weight += (ulong)p * 9 * cin * PANEL;
+
+	for (int k = 0; k < cin; k += depth) {
+		int terms = min(depth, cin - k);
+		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
+		for (int i = 0; i < PLACES; i++, v += place)
+			DOT_SWEEP(count, row, place, v + row * (depth / 2), depth / 2, (terms + 1) / 2,
+			          u + i * WEIGHT_STRIDE, m + i * SUM_STRIDE + PARTS * row, k == 0)
+	}
+	for (int t = 0; t < count; t++) {
+		int tile = first_tile + block * block_tiles + t;
+		int x0 = tile % tiles_across * 4;
+		int y0 = tile / tiles_across % tiles_down * 4;
+		int picture = tile / (tiles_across * tiles_down);
+		vec rows[24 * PARTS], out[16 * PARTS];
+		for (int part = 0; part < PARTS; part++) {
+			UNROLL(6) for (int j = 0; j < 6; j++)
+				transform_output(m + j * SUM_STRIDE + PARTS * t + part,
+				                      6 * SUM_STRIDE, rows + PARTS * j + part,
+				                      6 * PARTS);
+			UNROLL(4) for (int i = 0; i < 4; i++)
+				transform_output(rows + 6 * PARTS * i + part, PARTS,
+				                        out + 4 * PARTS * i + part, PARTS);
+		}
+		for (int i = 0; i < min(4, height - y0); i++) {
+			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0;
+			finish_panel(out + 4 * PARTS * i, min(4, width - x0),
+			             columns, act, bias ? bias + channel : 0, bias + channel + PANEL / 2,
+			             add ? add + add_at + (ulong)add_ld * picture + channel : 0,
+			             residual ? residual + residual_at + pixel * ldr + channel : 0, ldr,
+			             y + y_at + pixel * ldy + channel, ldy);
+		}
+	}
+}
