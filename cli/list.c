@@ -97,6 +97,8 @@ static int64_t count_all(struct listing *l)
 	int64_t live = 0, queued = 0, stored = 0;
 	if (l->filtered || (l->queue && queue_stats(l->queue, &stats, &ignored)))
 		return -1;
+	if (l->only < 0)
+		live = stats.intake;
 	for (int i = 0; i < JOB_STATES; i++)
 		if (l->only < 0 || l->only == i)
 			*(job_state_is_final((enum job_state)i) ? &queued : &live) += stats.states[i];
@@ -397,8 +399,9 @@ static int run_list(struct cli *cli)
 		status = SUMI_OK;
 	if (!status)
 		status = open_store(&l, &err);
+	/* What was sent a moment ago; for a page that is enough. */
 	if (!status && l.queue && live)
-		status = walk_admit(l.queue, &err);
+		status = l.limit == SIZE_MAX ? walk_admit(l.queue, &err) : admit_sent(l.queue, &err);
 	if (!status)
 		status = find_place(&l, &first, &err);
 	if (!status && l.queue && live)

@@ -53,10 +53,11 @@ int walk_queue(struct queue *queue, enum job_state state, walk_function *each, v
 
 int walk_admit(struct queue *queue, struct error *err)
 {
+	struct queue_stats stats;
 	struct queue_admitted a;
-	int status;
-	do
+	int status = queue_stats(queue, &stats, err);
+	/* Each call empties the front of the intake, or a daemon has done so meanwhile. */
+	for (int64_t left = stats.intake; left > 0 && !status; left -= ADMIT)
 		status = queue_admit(queue, ADMIT, &a, err);
-	while (!status && a.jobs + a.duplicates + a.operations + a.rejected == ADMIT);
 	return status;
 }

@@ -12,7 +12,7 @@ typedef int walk_function(void *context, const struct queue_entry *entry, struct
 int walk_queue(struct queue *queue, enum job_state state, walk_function *each, void *context,
 	       struct error *err);
 
-/* Takes in all that was sent and still stands in the intake. */
+/* Takes in all that was sent before now and still stands in the intake. */
 int walk_admit(struct queue *queue, struct error *err);
 
 #endif

@@ -242,5 +242,5 @@ int store_vacuum(struct store *s, struct error *err)
 		status = db_exec(s, "INSERT INTO prompts (prompts) VALUES ('optimize')", err);
 	if (!status)
 		status = db_exec(s, "VACUUM", err);
-	return status;
+	return status ? status : store_history_shorten(s, err);
 }

@@ -240,24 +240,149 @@ static int is_month(const struct dirent *e)
 	return e->d_name[0] != '.' && dot && strcmp(dot, ".jsonl") == 0;
 }
 
-int store_history_replay(struct store *s, struct store_report *report, struct error *err)
+/* The paths of all months in their order; the caller frees each and the list. */
+static int list_months(const struct store *s, char ***paths, size_t *count, struct error *err)
 {
-	char path[FILES_PATH_MAX];
+	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX];
 	struct dirent **months = NULL;
-	int status = files_path(path, err, "%s/history", s->dir);
+	*paths = NULL;
+	*count = 0;
+	int status = files_path(folder, err, "%s/history", s->dir);
 	if (status)
 		return status;
-	int count = scandir(path, &months, is_month, alphasort);
-	if (count < 0)
-		return error_errno(err, "%s", path);
-	status = db_begin(s, err);
-	for (int i = 0; i < count; i++) {
+	int n = scandir(folder, &months, is_month, alphasort);
+	if (n < 0)
+		return error_errno(err, "%s", folder);
+	*paths = calloc((size_t)n + 1, sizeof **paths);
+	if (!*paths)
+		status = error_set(err, SUMI_NOMEM, "no memory for %d months", n);
+	for (int i = 0; i < n; i++) {
 		if (!status)
-			status = files_path(path, err, "%s/history/%s", s->dir, months[i]->d_name);
+			status = files_path(path, err, "%s/%s", folder, months[i]->d_name);
 		if (!status)
-			status = replay_file(s, path, report, err);
+			status = store_set_text(&(*paths)[(*count)++], path, err);
 		free(months[i]);
 	}
 	free(months);
-	return db_end(s, status, err);
+	return status;
+}
+
+static void free_months(char **paths, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(paths[i]);
+	free(paths);
+}
+
+int store_history_replay(struct store *s, struct store_report *report, struct error *err)
+{
+	char **months;
+	size_t count;
+	int status = list_months(s, &months, &count, err);
+	if (!status)
+		status = db_begin(s, err);
+	if (!status) {
+		for (size_t i = 0; i < count && !status; i++)
+			status = replay_file(s, months[i], report, err);
+		status = db_end(s, status, err);
+	}
+	free_months(months, count);
+	return status;
+}
+
+/* ---- making it smaller ---- */
+
+/* Whose line it is; "" for one that cannot be read, which stays. */
+static void line_id(const char *line, size_t size, char id[STORE_ID_MAX + 1], bool *deleted)
+{
+	json_t *root = json_loadb(line, size, 0, NULL);
+	const char *gone = json_string_value(json_object_get(root, "deleted"));
+	const char *text =
+	    gone ? gone : json_string_value(json_object_get(json_object_get(root, "job"), "id"));
+	*deleted = gone != NULL;
+	snprintf(id, STORE_ID_MAX + 1, "%s", text ? text : "");
+	json_decref(root);
+}
+
+struct pass {
+	json_t *last; /* id → number of its last line, 0 where that says it was deleted */
+	json_int_t number;
+	FILE *out; /* NULL: the first pass, which only looks */
+	bool shorter;
+};
+
+static int pass_line(struct pass *p, const char *line, size_t size, struct error *err)
+{
+	char id[STORE_ID_MAX + 1];
+	bool deleted;
+	line_id(line, size, id, &deleted);
+	p->number++;
+	if (!p->out)
+		return *id && json_object_set_new(p->last, id,
+						  json_integer(deleted ? 0 : p->number))
+			   ? error_set(err, SUMI_NOMEM, "no memory for the history")
+			   : SUMI_OK;
+	if (*id && json_integer_value(json_object_get(p->last, id)) != p->number)
+		p->shorter = true;
+	else
+		fwrite(line, 1, size, p->out);
+	return SUMI_OK;
+}
+
+static int pass_file(struct pass *p, const char *path, struct error *err)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+	ssize_t n;
+	int status = SUMI_OK;
+	FILE *in = fopen(path, "re");
+	if (!in)
+		return error_errno(err, "%s", path);
+	while (!status && (n = getline(&line, &capacity, in)) > 0)
+		status = pass_line(p, line, (size_t)n, err);
+	if (!status && ferror(in))
+		status = error_errno(err, "%s", path);
+	free(line);
+	fclose(in);
+	return status;
+}
+
+static int shorten_file(struct pass *p, const char *path, struct error *err)
+{
+	char *text = NULL;
+	size_t size = 0;
+	p->shorter = false;
+	p->out = open_memstream(&text, &size);
+	if (!p->out)
+		return error_set(err, SUMI_NOMEM, "no memory for %s", path);
+	int status = pass_file(p, path, err);
+	if (fclose(p->out) != 0 && !status)
+		status = error_set(err, SUMI_NOMEM, "no memory for %s", path);
+	if (!status && p->shorter)
+		status = files_write_durable(path, text, size, err);
+	free(text);
+	return status;
+}
+
+/* Oldest month first: what says that a job was deleted goes after the job's own line. Nobody appends
+ * meanwhile, as that is done in a transaction. */
+int store_history_shorten(struct store *s, struct error *err)
+{
+	struct pass p = {.last = json_object()};
+	char **months;
+	size_t count;
+	int status = list_months(s, &months, &count, err);
+	if (!status)
+		status = db_begin(s, err);
+	if (!status) {
+		for (size_t i = 0; i < count && !status; i++)
+			status = pass_file(&p, months[i], err);
+		p.number = 0;
+		for (size_t i = 0; i < count && !status; i++)
+			status = shorten_file(&p, months[i], err);
+		status = db_end(s, status, err);
+	}
+	free_months(months, count);
+	json_decref(p.last);
+	return status;
 }

@@ -169,6 +169,8 @@ void store_job_select(char out[STORE_SQL_SIZE], const char *rest);
 int store_history_add(struct store *s, const char *id, struct error *err);
 /* Appends that a job, which ended at that time, was deleted. Durable when it returns. */
 int store_history_forget(struct store *s, const char *id, int64_t finished, struct error *err);
+/* Takes out lines of jobs that were deleted since, and those that a later line replaces. */
+int store_history_shorten(struct store *s, struct error *err);
 /* Enters all jobs of DIR/history into an empty database, inside a transaction of its own.
  * Lines that cannot be read are reported and left out. */
 int store_history_replay(struct store *s, struct store_report *report, struct error *err);

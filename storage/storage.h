@@ -276,6 +276,7 @@ int store_check_tables(struct store *s, struct store_report *report, struct erro
 int store_check_present(struct store *s, struct store_report *report, struct error *err);
 /* A consistent copy of the database (not of the files) while it is in use. path must not exist. */
 int store_backup(struct store *s, const char *path, struct error *err);
+/* Gives unused room back to the disk, and takes deleted jobs out of the history. */
 int store_vacuum(struct store *s, struct error *err);
 /* Moves the database aside (its new path in moved, which may be NULL; empty: there was none) and
  * makes it anew from the history and the metadata inside the artifact files. SUMI_BUSY while

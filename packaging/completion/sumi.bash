@@ -36,7 +36,8 @@ _sumi() {
 	fi
 	case $verb in
 	show | watch | wait | fetch | open | cancel | retry | delete | star | unstar)
-		COMPREPLY=($(compgen -W "$(sumi list --quiet 2>/dev/null)" -- "$word")) ;;
+		COMPREPLY=($(compgen -W "$(sumi list --quiet --limit 200 2>/dev/null)" -- "$word"))
+		[ "$verb" = show ] && COMPREPLY+=($(compgen -f -- "$word")) ;;
 	db) COMPREPLY=($(compgen -W 'check backup restore vacuum rebuild' -- "$word")) ;;
 	esac
 }

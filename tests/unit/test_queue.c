@@ -351,6 +351,39 @@ static void test_cancel_in_each_state(void **state)
 	queue_lease_clear(&lease);
 }
 
+static void test_forget(void **state)
+{
+	(void)state;
+	struct queue_entry entry;
+	fixture_submit(q, JOB("a", ""));
+	assert_int_equal(queue_forget(q, "a", &err), SUMI_BUSY);
+	assert_non_null(strstr(err.text, "ready"));
+	fixture_finish_next("a");
+	must(queue_forget(q, "a", &err), &err);
+	assert_int_equal(queue_get(q, "a", &entry, &err), SUMI_NOTFOUND);
+	assert_int_equal(fixture_int("ZCARD {sumi}:done"), 0);
+	assert_int_equal(fixture_int("ZCARD {sumi}:tombs"), 1);
+	must(queue_forget(q, "a", &err), &err); /* repeated, it does nothing more */
+	assert_int_equal(queue_forget(q, "nobody", &err), SUMI_NOTFOUND);
+
+	/* Its id stays taken, and whoever waits for it goes on. */
+	freeReplyObject(fixture_command("XADD {sumi}:in * job %s", JOB("a", "")));
+	struct queue_admitted admitted;
+	must(queue_admit(q, 10, &admitted, &err), &err);
+	assert_int_equal(queue_get(q, "a", &entry, &err), SUMI_NOTFOUND);
+	assert_int_equal(fixture_submit(q, JOB("b", ",\"after\":[\"a\"]")), JOB_READY);
+
+	/* A recurring job not before its next occurrence is made. */
+	fixture_finish_next("b");
+	fixture_submit(q, JOB("daily", ",\"every\":\"24h\""));
+	fixture_finish_next("daily");
+	assert_int_equal(queue_forget(q, "daily", &err), SUMI_BUSY);
+	struct queue_reaped reaped;
+	must(queue_reap(q, 0, &reaped, &err), &err);
+	assert_int_equal(reaped.recurred, 1);
+	must(queue_forget(q, "daily", &err), &err);
+}
+
 static void test_cancel_overtakes_nothing(void **state)
 {
 	(void)state;
@@ -532,6 +565,7 @@ int main(void)
 	    TEST(test_failed_dependencies),
 	    TEST(test_circles),
 	    TEST(test_cancel_in_each_state),
+	    TEST(test_forget),
 	    TEST(test_cancel_overtakes_nothing),
 	    TEST(test_cancelled_while_its_worker_dies),
 	    TEST(test_claim_is_repeatable),

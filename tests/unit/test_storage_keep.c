@@ -132,6 +132,48 @@ static void check_rebuild_forgets(void **state)
 	store_close(s);
 }
 
+static long history_lines(const char *word)
+{
+	char command[160], line[32] = "";
+	snprintf(command, sizeof command, "cat %s/history/*.jsonl | grep -c %s", store_test_dir,
+		 word);
+	FILE *p = popen(command, "r");
+	assert_non_null(p);
+	assert_non_null(fgets(line, sizeof line, p));
+	pclose(p);
+	return atol(line);
+}
+
+/* The history of what was deleted goes with a vacuum; the rest, and what cannot be read, stays. */
+static void check_vacuum_forgets(void **state)
+{
+	(void)state;
+	struct store *s = store_test_begin();
+	struct error err = {0};
+	struct store_removed out = {0};
+	struct store_report report = {0};
+	struct store_options options = {.dir = store_test_dir, .reserve = -1, .ballast = -1};
+	char command[128];
+	bool changed;
+	make(s, "gone", 0, "1", "x");
+	make(s, "stays", 1, "2", "x");
+	store_test_ok(store_star(s, "stays", true, &changed, &err), &err);
+	store_test_ok(store_remove(s, "gone", &out, &err), &err);
+	snprintf(command, sizeof command, "echo torn >> %s/history/2026-09.jsonl", store_test_dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(history_lines("gone"), 2);
+	assert_int_equal(history_lines("stays"), 2);
+	store_test_ok(store_vacuum(s, &err), &err);
+	assert_int_equal(history_lines("gone"), 0);
+	assert_int_equal(history_lines("stays"), 1);
+	assert_int_equal(history_lines("torn"), 1);
+	store_close(s);
+	store_test_ok(store_rebuild(&options, NULL, &report, &err), &err);
+	s = store_test_begin();
+	assert_int_equal(store_test_visible(s), 1);
+	store_close(s);
+}
+
 static void check_oldest(void **state)
 {
 	(void)state;
@@ -198,6 +240,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(check_remove, store_test_setup, store_test_teardown),
 	    cmocka_unit_test_setup_teardown(check_rebuild_forgets, store_test_setup,
+					    store_test_teardown),
+	    cmocka_unit_test_setup_teardown(check_vacuum_forgets, store_test_setup,
 					    store_test_teardown),
 	    cmocka_unit_test_setup_teardown(check_oldest, store_test_setup, store_test_teardown),
 	    cmocka_unit_test_setup_teardown(check_crashes, store_test_setup, store_test_teardown),
