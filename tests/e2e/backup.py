@@ -120,7 +120,7 @@ def other_server(place):
         check(told.returncode and "sumid" in told.stderr, "not over a running daemon", told.stderr)
         moved = Place(name="moved", redis=second.url, parent=place.parent)
         told = moved.sumi("db", "restore", there.dir / "set")
-        check(told.returncode == 0 and second.cli("EXISTS", "{sumi}:job:late-0") == "1" and
+        check(told.returncode == 0 and second.cli("EXISTS", "{sumi}:job:done-0") == "1" and
               not (moved.state / "redis").exists(), "restored into another server", told.stderr)
         shutil.rmtree(moved.state)
         told = moved.sumi("db", "restore", there.dir / "set")
