@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/config.h"
 #include "base/log.h"
@@ -163,6 +164,8 @@ int main(int argc, char **argv)
 	struct error err = {0};
 	int status = SUMI_OK;
 	parse(argc, argv, &a);
+	/* Whatever it makes, prompts, pictures, caches, is for its user and group alone. */
+	umask(umask(0) | 0027);
 	switch (a.mode) {
 	case SERVE:
 		status = serve(&a, &err);

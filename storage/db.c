@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUSY_MS 60000 /* a check of a large database may hold its lock for that long */
@@ -210,6 +211,19 @@ static int configure(struct store *s, int busy_ms, struct error *err)
 	return status;
 }
 
+/* Prompts are nobody else's business, and SQLite gives its other files the mode of the database. The
+ * file is not opened where it is there: closing it would drop the locks of other connections. What
+ * cannot be changed is told when the database is opened. */
+static void make_private(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd >= 0)
+		close(fd);
+	else if (stat(path, &st) == 0 && (st.st_mode & 0027))
+		chmod(path, st.st_mode & 0750);
+}
+
 int store_open_named(const struct store_options *options, const char *name, struct store **out,
 		     struct error *err)
 {
@@ -240,6 +254,8 @@ int store_open_named(const struct store_options *options, const char *name, stru
 			     : error_errno(err, "%s", path);
 	if (status)
 		goto fail;
+	if (s->mode == STORE_WRITE)
+		make_private(path);
 	int flags = SQLITE_OPEN_READWRITE | (s->mode == STORE_WRITE ? SQLITE_OPEN_CREATE : 0);
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
 		status = s->db ? db_error(s, err)

@@ -269,6 +269,28 @@ def other_hosts(parent):
         redis.stop()
 
 
+def modes(place):
+    """Prompts and pictures are for the daemon's user and group, whatever the shell's mask."""
+    old = os.umask(0)
+    try:
+        loose = Place("loose", parent=place.parent)
+        (loose.dir / "state").mkdir()
+        (loose.dir / "state" / "sumi.db").touch(0o666)
+        loose.start()
+        photo = jpeg(loose.dir / "photo.jpg")
+        done = loose.sumi("image", "ink", *QUICK, "--init", photo, "-o", "x.webp")
+        check(done.returncode == 0, "a job with a mask of 0", done.stderr)
+        wrong = [str(p) for p in loose.state.rglob("*")
+                 if "redis" not in p.parts and stat.S_IMODE(p.lstat().st_mode) & 0o027 and not p.is_symlink()]
+        check(not wrong, "nothing in the state folder is for others", wrong)
+        check(stat.S_IMODE((loose.state / "redis").stat().st_mode) == 0o700, "the private Redis has a folder of its own")
+        check(stat.S_IMODE((loose.state / "sumi.db").stat().st_mode) == 0o640, "sumi.db is 0640, also an older one")
+        check(stat.S_IMODE((loose.dir / "x.webp").stat().st_mode) == 0o666, "what the user saves has the user's mask")
+        loose.kill()
+    finally:
+        os.umask(old)
+
+
 def main():
     place = Place(input_dirs="")
     try:
@@ -283,6 +305,7 @@ def main():
         limits(place)
         place.kill()
         other_hosts(place.parent)
+        modes(place)
     finally:
         place.remove()
     finish()

@@ -9,6 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = {0};
 	struct metadata m = {0};
 	struct webp_reader *reader = NULL;
+	struct picture_info picture;
+	fuzz_outcome(webp_picture_info(data, size, "x.webp", &picture, &err), &err);
 	int status = webp_reader_new(data, size, "x.webp", &reader, &err);
 	fuzz_outcome(status, &err);
 	if (!status) {

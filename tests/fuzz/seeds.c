@@ -157,6 +157,9 @@ static void seed_media(void)
 	check(png_encode(rgb, SIDE, SIDE, &meta, &data, &size, &err), &err);
 	seed("png", data, size);
 	free(data);
+	check(files_read("tests/vectors/start.jpg", 1 << 20, (char **)&data, &size, &err), &err);
+	seed("jpeg", data, size);
+	free(data);
 	for (int i = 0; i < 2; i++, options.lossless = false, options.quality = 50) {
 		check(webp_encode(rgb, SIDE, SIDE, &options, &meta, &data, &size, &err), &err);
 		seed("webp", data, size);
