@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/work.h"
 #include "queue/inputs.h"
 #include "storage/blobs.h"
+
+enum { AWAITED_MS = 8000 }; /* for another host to send a file */
 
 #define FILE_MAX ((size_t)256 << 20) /* of a path or a result: the modality sets its own limit */
 
@@ -86,13 +90,56 @@ static int read_path(const struct work *w, const char *path, struct input *in, s
 
 /* ---- results and hashes ---------------------------------------------------------------- */
 
+/* The SHA-256 that the queue has heard of a result; "" where it has not. */
+static void find_told(struct work *w, const struct store_result_name *r, char sha256[SHA256_HEX_SIZE])
+{
+	struct queue_entry entry;
+	struct error ignored;
+	json_t *files, *file;
+	size_t i, k;
+	if (queue_get(w->x->queue, r->job, &entry, &ignored))
+		return;
+	long left = r->number > 0 ? r->number : 1;
+	json_array_foreach(entry.variant_results, i, files)
+	{
+		json_array_foreach(files, k, file)
+		{
+			const char *role = json_string_value(json_object_get(file, "role"));
+			const char *name = json_string_value(json_object_get(file, "sha256"));
+			json_int_t variant = json_integer_value(json_object_get(file, "variant"));
+			bool fits = !r->variant || (variant == r->variant - 1 && role &&
+						    strcmp(role, r->role) == 0);
+			if (fits && name && --left == 0 && !sha256_is_name(name, sha256))
+				sha256[0] = '\0';
+		}
+	}
+	queue_entry_clear(&entry);
+}
+
+static int read_named(struct work *w, const char *sha256, struct input *in, struct error *err);
+
+/* A result that another host made: the queue knows its SHA-256. */
+static int read_elsewhere(struct work *w, const char *name, struct input *in, struct error *err)
+{
+	struct store_result_name r;
+	char sha256[SHA256_HEX_SIZE] = "";
+	for (int way = 0; way < STORE_RESULT_WAYS && !sha256[0]; way++)
+		if (store_result_read(name, way, &r))
+			find_told(w, &r, sha256);
+	if (!sha256[0])
+		return error_set(err, SUMI_NOTFOUND, "init: %.140s has no results", name);
+	return read_named(w, sha256, in, err);
+}
+
 static int read_result(struct work *w, const char *name, struct input *in, struct error *err)
 {
 	struct store_artifact a = {0};
 	char sha256[SHA256_HEX_SIZE];
 	int status = store_result_find(w->x->store, name, &a, err);
+	if (status == SUMI_NOTFOUND)
+		return read_elsewhere(w, name, in, err);
 	if (status)
-		return status == SUMI_NOTFOUND ? error_prefix(err, "init") : status;
+		return status;
 	status = files_read(a.path, FILE_MAX, &in->data, &in->size, err);
 	if (!status) {
 		sha256_hex(in->data, in->size, sha256);
@@ -104,11 +151,30 @@ static int read_result(struct work *w, const char *name, struct input *in, struc
 	return status;
 }
 
+/* Asks the other hosts, once a job, and waits a little. */
+static bool comes_from_another(struct work *w, const char *sha256)
+{
+	struct error ignored;
+	bool there = false;
+	if (!w->x->config->redis[0] || w->init_awaited ||
+	    queue_input_want(w->x->queue, sha256, &ignored))
+		return false;
+	for (int64_t end = clock_boot_ms() + AWAITED_MS; !there && clock_boot_ms() < end;) {
+		nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+		if (queue_input_there(w->x->queue, sha256, &there, &ignored))
+			break;
+	}
+	w->init_awaited = !there;
+	return there;
+}
+
 static int read_sent(struct work *w, const char *sha256, struct input *in, struct error *err)
 {
 	char found[SHA256_HEX_SIZE];
 	void *data;
 	int status = queue_input_get(w->x->queue, sha256, &data, &in->size, err);
+	if (status == SUMI_NOTFOUND && comes_from_another(w, sha256))
+		status = queue_input_get(w->x->queue, sha256, &data, &in->size, err);
 	if (status == SUMI_NOTFOUND)
 		return error_set(err, status,
 				 "init: %s is neither in the queue nor on this host: send the file "

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/children.h"
+#include "daemon/deliver.h"
 #include "daemon/group.h"
 #include "daemon/keep.h"
 #include "daemon/notify.h"
@@ -349,6 +350,14 @@ static void sweep_inputs(struct supervisor *s)
 		log_info("inputs.dropped", "count=%zu", dropped);
 }
 
+/* What workers of other hosts ask for. */
+static void deliver(struct supervisor *s)
+{
+	struct error err;
+	if (!s->private && deliver_inputs(s->store, s->queue, &err))
+		log_warn("inputs.failed", "error=\"%s\"", err.text);
+}
+
 /* Before any worker runs: what a crash left between two steps goes on to its end, and then
  * every file that no row names belongs to nobody, however young it is. */
 static void recover(struct supervisor *s)
@@ -388,6 +397,8 @@ static void clockwork(struct supervisor *s, int64_t now)
 		return;
 	s->next_reap = now + REAP_MS;
 	reap(s);
+	tend(s);
+	deliver(s);
 	tend(s);
 	if (now >= s->next_settle) {
 		s->next_settle = now + SETTLE_MS;

@@ -24,6 +24,7 @@ struct work {
 	struct pack *pack;           /* NULL until it is needed */
 	struct answer answer;        /* what an identical job has made */
 	char init[SHA256_HEX_SIZE], init_file[FILES_PATH_MAX]; /* of the job's init; "": not looked for */
+	bool init_awaited; /* it was asked for, of other hosts, and has not come */
 	bool store_failed;           /* itself, not because of this job */
 	bool has_rows;               /* job and attempt stand in the store */
 	bool unsaved;                /* a state of it did not fit into the queue, as is logged */

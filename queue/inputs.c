@@ -174,3 +174,61 @@ int queue_inputs_sweep(struct queue *queue, size_t *dropped, struct error *err)
 	freeReplyObject(reply);
 	return SUMI_OK;
 }
+
+/* ---- from other hosts ------------------------------------------------------------------ */
+
+/* One command whose answer says nothing. */
+static int tell(struct queue *queue, struct command *command, struct error *err)
+{
+	redisReply *reply;
+	int status = link_call(queue, command, &reply, err);
+	command_free(command);
+	if (!status)
+		freeReplyObject(reply);
+	return status;
+}
+
+int queue_input_want(struct queue *queue, const char *sha256, struct error *err)
+{
+	struct command command = {0};
+	command_text(&command, "SADD");
+	command_key(&command, queue, "wanted", NULL);
+	command_text(&command, sha256);
+	int status = tell(queue, &command, err);
+	if (status)
+		return status;
+	command = (struct command){0};
+	command_text(&command, "EXPIRE");
+	command_key(&command, queue, "wanted", NULL);
+	command_text(&command, "60");
+	return tell(queue, &command, err);
+}
+
+int queue_inputs_wanted(struct queue *queue, char names[QUEUE_WANTED_MAX][SHA256_HEX_SIZE],
+			size_t *count, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply;
+	*count = 0;
+	command_text(&command, "SRANDMEMBER");
+	command_key(&command, queue, "wanted", NULL);
+	command_int(&command, QUEUE_WANTED_MAX);
+	int status = link_call(queue, &command, &reply, err);
+	command_free(&command);
+	if (status)
+		return status;
+	for (size_t i = 0; i < reply->elements && *count < QUEUE_WANTED_MAX; i++)
+		if (sha256_is_name(reply_text(reply->element[i]), names[*count]))
+			(*count)++;
+	freeReplyObject(reply);
+	return SUMI_OK;
+}
+
+int queue_input_delivered(struct queue *queue, const char *sha256, struct error *err)
+{
+	struct command command = {0};
+	command_text(&command, "SREM");
+	command_key(&command, queue, "wanted", NULL);
+	command_text(&command, sha256);
+	return tell(queue, &command, err);
+}

@@ -3,6 +3,7 @@
 #ifndef SUMI_QUEUE_INPUTS_H
 #define SUMI_QUEUE_INPUTS_H
 
+#include "base/hash.h"
 #include "queue/queue.h"
 
 #define QUEUE_INPUT_MAX ((size_t)32 << 20) /* bytes of one */
@@ -17,6 +18,17 @@ int queue_input_get(struct queue *queue, const char *sha256, void **data, size_t
 		    struct error *err);
 
 int queue_input_there(struct queue *queue, const char *sha256, bool *there, struct error *err);
+
+/* Asks the daemons of all hosts for a file that the queue does not have: whose store has it puts it
+ * there, within seconds. */
+int queue_input_want(struct queue *queue, const char *sha256, struct error *err);
+
+#define QUEUE_WANTED_MAX 16
+/* What is asked for, of the last minute. */
+int queue_inputs_wanted(struct queue *queue, char names[QUEUE_WANTED_MAX][SHA256_HEX_SIZE],
+			size_t *count, struct error *err);
+/* It has been put there. */
+int queue_input_delivered(struct queue *queue, const char *sha256, struct error *err);
 
 /* What all of them may take, for every sender. */
 int queue_inputs_limit(struct queue *queue, int64_t bytes, struct error *err);

@@ -77,13 +77,7 @@ int store_blob_put(struct store *s, const char *sha256, const void *data, size_t
 
 /* ---- results --------------------------------------------------------------------------- */
 
-/* Splits "ID-2-frame-3" before one of its numbers: job, variant (from 1; 0: not said), role and
- * number. False where it does not end so. */
-struct result_name {
-	char job[STORE_ID_MAX + 1], role[32];
-	long variant, number;
-};
-
+/* "ID-2" → "ID" and 2. */
 static bool cut_number(char *text, long *number)
 {
 	char *dash = strrchr(text, '-');
@@ -95,24 +89,28 @@ static bool cut_number(char *text, long *number)
 	return true;
 }
 
-static bool split(const char *name, bool with_role, struct result_name *r)
+bool store_result_read(const char *name, int way, struct store_result_name *r)
 {
-	*r = (struct result_name){.role = "main"};
-	snprintf(r->job, sizeof r->job, "%s", name);
-	if (!with_role)
-		return cut_number(r->job, &r->variant) && r->variant > 0;
-	if (!cut_number(r->job, &r->number))
+	*r = (struct store_result_name){.role = "main"};
+	if (strlen(name) > STORE_ID_MAX)
 		return false;
-	char *dash = strrchr(r->job, '-');
-	if (!dash || strlen(dash + 1) >= sizeof r->role)
-		return false;
-	strcpy(r->role, dash + 1);
-	*dash = '\0';
+	strcpy(r->job, name);
+	if (way == 0)
+		return true;
+	if (way == 2) {
+		if (!cut_number(r->job, &r->number))
+			return false;
+		char *dash = strrchr(r->job, '-');
+		if (!dash || strlen(dash + 1) >= sizeof r->role)
+			return false;
+		strcpy(r->role, dash + 1);
+		*dash = '\0';
+	}
 	return cut_number(r->job, &r->variant) && r->variant > 0;
 }
 
 /* variant 0: the first result. */
-static int pick(struct store *s, const struct result_name *r, struct store_artifact *a,
+static int pick(struct store *s, const struct store_result_name *r, struct store_artifact *a,
 		struct error *err)
 {
 	struct store_artifact *list;
@@ -139,17 +137,14 @@ static int pick(struct store *s, const struct result_name *r, struct store_artif
 int store_result_find(struct store *s, const char *name, struct store_artifact *a,
 		      struct error *err)
 {
-	struct result_name r = {.role = "main"};
-	if (strlen(name) > STORE_ID_MAX)
-		return error_set(err, SUMI_NOTFOUND, "%.40s… is the name of no result", name);
-	strcpy(r.job, name);
-	int status = pick(s, &r, a, err);
-	/* Ids may end in numbers themselves: as it stands it comes first. */
-	for (int with_role = 0; with_role < 2 && status == SUMI_NOTFOUND; with_role++)
-		if (split(name, with_role, &r))
+	struct store_result_name r;
+	int status = SUMI_NOTFOUND;
+	for (int way = 0; way < STORE_RESULT_WAYS && status == SUMI_NOTFOUND; way++)
+		if (store_result_read(name, way, &r))
 			status = pick(s, &r, a, err);
-	return status == SUMI_NOTFOUND ? error_set(err, status, "%s has no results here", name)
-				       : status;
+	return status == SUMI_NOTFOUND
+		   ? error_set(err, status, "%.140s has no results here", name)
+		   : status;
 }
 
 /* ---- collecting ------------------------------------------------------------------------ */

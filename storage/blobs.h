@@ -16,6 +16,17 @@ int store_blob_find(struct store *s, const char *sha256, char path[FILES_PATH_MA
 int store_blob_put(struct store *s, const char *sha256, const void *data, size_t size,
 		   char path[FILES_PATH_MAX], struct error *err);
 
+/* What a name of a result can mean. */
+struct store_result_name {
+	char job[STORE_ID_MAX + 1], role[32];
+	long variant; /* from 1; 0: the job's first result, whatever it is */
+	long number;  /* of several with one role; else 0 */
+};
+/* Its ways to be read, in the order in which they are tried: as an id, which may end in a number
+ * itself, as ID-2, as ID-2-frame-3. False where it cannot be read so. */
+enum { STORE_RESULT_WAYS = 3 };
+bool store_result_read(const char *name, int way, struct store_result_name *r);
+
 /* A result by the id of its job (the first of it), by ID-2 (its second variant) or ID-2-frame-3, as
  * its file is called. Only what is visible. SUMI_NOTFOUND; the caller frees *a with
  * store_artifact_free(). */

@@ -263,8 +263,21 @@ def other_hosts(parent):
         done = here.sumi("image", "ink", *QUICK, "--init", "photo.jpg", "--id", "far", "--detach")
         check(here.sumi("wait", "far").returncode == 0, "a worker that does not see the file's folder has the file", done.stderr)
         blob = there.state / "blobs" / sha256(photo)[:2] / sha256(photo)[2:4] / (sha256(photo) + ".input")
+        here.start()
+        there.stop()
+        made = here.sumi("image", "ink", *QUICK, "--seed", 3, "--id", "mine", "-n", 2, "-o", "mine.webp")
+        check(made.returncode == 0, "another host makes pictures", made.stderr)
+        os.kill(here.workers()[0], signal.SIGSTOP)
+        there.start()
+        redis.cli("XADD", "{sumi}:in", "*", *[str(x) for p in {**JOB, "id": "second", "init": "mine-2"}.items() for x in p])
+        done = there.sumi("wait", "second")
+        check(done.returncode == 0, "a result of another host, by its name", done.stderr)
+        shown = [a["path"] for a in there.json("show", "second").get("artifacts", [])]
+        check(shown and metadata(shown[0])["init"] == sha256(here.dir / "mine-2.webp"), "it is the one that was named")
+        os.kill(here.workers()[0], signal.SIGCONT)
         check(blob.exists() and stat.S_IMODE(blob.stat().st_mode) == 0o640, "and keeps it for those who make it again")
     finally:
+        here.kill()
         there.remove()
         redis.stop()
 
