@@ -59,6 +59,7 @@ static int status_of_errno(int e)
 		return SUMI_NOTFOUND;
 	case ENOSPC:
 	case EDQUOT:
+	case EFBIG: /* a limit on what this process may write */
 		return SUMI_FULL;
 	case EACCES:
 	case EPERM:

@@ -38,8 +38,13 @@ static int run_create(struct cli *cli)
 		status = inputs_send(cli, queue, &job, NULL, NULL, &err);
 	if (!status)
 		status = queue_submit(queue, &job, &err);
-	if (!status)
+	if (!status) {
+		json_t *after = json_object();
 		preflight_warn(cli, queue, &job, NULL);
+		preflight_note_after(after, &job);
+		preflight_warn_after(cli, queue, after);
+		json_decref(after);
+	}
 	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);
 	job_clear(&job);
 	queue_close(queue);

@@ -51,6 +51,12 @@ json_t *entry_json(const struct queue_entry *e)
 	return o;
 }
 
+void entry_add_waits(json_t *row, const char *why)
+{
+	if (*why)
+		json_object_set_new(row, "waits", json_string(why));
+}
+
 static const char *text_of(const json_t *row, const char *key)
 {
 	const char *text = json_string_value(json_object_get(row, key));
@@ -91,7 +97,12 @@ void entry_print_row(const json_t *row)
 	printf("%s  %-9s %-5s  %.19s  ", text_of(row, "id"), text_of(row, "state"),
 	       text_of(row, "modality"), text_of(row, "created"));
 	entry_print_text(prompt, (size_t)n);
-	printf("%s\n", prompt[n] ? "…" : "");
+	printf("%s", prompt[n] ? "…" : "");
+	if (*text_of(row, "waits")) {
+		printf("  waits: ");
+		entry_print_text(text_of(row, "waits"), SIZE_MAX);
+	}
+	putchar('\n');
 }
 
 static double number_of(const json_t *row, const char *key)
@@ -158,7 +169,8 @@ void entry_print_details(const json_t *row)
 			if (strcmp(key, lists[k].key) == 0)
 				print = lists[k].print;
 		if (json_is_string(value)) {
-			printf("%-16s ", key);
+			/* As in a list, where it says by itself what it is. */
+			printf(strcmp(key, "waits") ? "%-16s " : "%s: ", key);
 			entry_print_text(json_string_value(value), SIZE_MAX);
 			putchar('\n');
 		} else if (json_is_array(value) && print) {

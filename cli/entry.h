@@ -9,6 +9,8 @@
 
 /* A new object; the caller releases it. */
 json_t *entry_json(const struct queue_entry *entry);
+/* Adds why it does not go on, where there is a reason: "waits". */
+void entry_add_waits(json_t *row, const char *why);
 
 /* One line: id, state, modality, when, prompt. */
 void entry_print_row(const json_t *row);

@@ -96,9 +96,23 @@ static void explain_waiting(struct view *v, struct queue *queue, const struct qu
 	struct queue_stats stats;
 	struct error ignored;
 	bool served = true;
-	if (v->explained || v->cli->quiet || v->cli->json || e->state != JOB_READY)
+	struct queue_troubles troubles = {0};
+	char why[QUEUE_WAITS_SIZE] = "";
+	if (v->explained || v->cli->quiet || v->cli->json)
+		return;
+	if (queue_troubles(queue, &troubles, &ignored) == SUMI_OK)
+		queue_waits(&troubles, e, why);
+	if (!*why && e->state == JOB_BLOCKED)
+		queue_waits_after(queue, &e->job, why, &ignored);
+	if (!*why && e->state != JOB_READY)
 		return;
 	v->explained = true;
+	if (*why) {
+		end_line(v);
+		utf8_make_printable(why);
+		fprintf(stderr, "%s waits: %s\n", e->id, why);
+		return;
+	}
 	if (queue_stats(queue, &stats, &ignored) ||
 	    queue_served(queue, e->job.modality, e->job.model, &served, &ignored))
 		return;

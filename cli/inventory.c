@@ -97,10 +97,12 @@ static json_t *workers_json(struct queue *queue, struct error *err)
 	json_t *rows = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", workers[i].name,
+		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s*}", "name", workers[i].name,
 				    "device", workers[i].device, "host", workers[i].host, "job",
 				    workers[i].job, "trouble", workers[i].trouble, "pid",
-				    (json_int_t)workers[i].pid, "seen_ms_ago", (json_int_t)workers[i].seen_ms_ago));
+				    (json_int_t)workers[i].pid, "seen_ms_ago",
+				    (json_int_t)workers[i].seen_ms_ago, "waits",
+				    workers[i].waits[0] ? workers[i].waits : NULL));
 	free(workers);
 	return rows;
 }
@@ -137,10 +139,19 @@ static void print_unserved(const json_t *unserved)
 	}
 }
 
-static void print_status(const struct queue_stats *s, const json_t *workers, const json_t *unserved)
+/* What all jobs wait for, or "". */
+static const char *waits_of(const struct queue_troubles *troubles)
+{
+	return *troubles->server ? troubles->server : troubles->workers;
+}
+
+static void print_status(const struct queue_stats *s, const struct queue_troubles *troubles,
+			 const json_t *workers, const json_t *unserved)
 {
 	size_t i;
 	json_t *w;
+	if (*waits_of(troubles))
+		printf("waits: %s\n", waits_of(troubles));
 	if (s->paused) {
 		printf("paused%s", s->pause_reason[0] ? ": " : "");
 		entry_print_text(s->pause_reason, sizeof s->pause_reason);
@@ -162,6 +173,10 @@ static void print_status(const struct queue_stats *s, const json_t *workers, con
 		entry_print_text(json_string_value(json_object_get(w, "device")), SIZE_MAX);
 		printf("  ");
 		entry_print_text(*job ? job : "idle", SIZE_MAX);
+		if (json_object_get(w, "waits")) {
+			printf("  waits: ");
+			entry_print_text(json_string_value(json_object_get(w, "waits")), SIZE_MAX);
+		}
 		putchar('\n');
 		const char *trouble = json_string_value(json_object_get(w, "trouble"));
 		if (*trouble) {
@@ -180,10 +195,13 @@ static int run_status(struct cli *cli)
 	struct error err = {0};
 	struct queue *queue = NULL;
 	struct queue_stats s;
+	struct queue_troubles troubles;
 	json_t *workers = NULL, *unserved = NULL;
 	int status = cli_queue(cli, &queue, &err);
 	if (!status)
 		status = queue_stats(queue, &s, &err);
+	if (!status)
+		status = queue_troubles(queue, &troubles, &err);
 	if (!status &&
 	    (!(workers = workers_json(queue, &err)) || !(unserved = unserved_json(queue, &err))))
 		status = err.status;
@@ -191,7 +209,7 @@ static int run_status(struct cli *cli)
 	if (status || !cli->json) {
 		int code = status ? cli_error(cli, &err) : EXIT_OK;
 		if (!status)
-			print_status(&s, workers, unserved);
+			print_status(&s, &troubles, workers, unserved);
 		json_decref(workers);
 		json_decref(unserved);
 		return code;
@@ -201,9 +219,10 @@ static int run_status(struct cli *cli)
 		json_object_set_new(states, job_state_word((enum job_state)state),
 				    json_integer(s.states[state]));
 	return cli_print_json(json_pack(
-	    "{s:b, s:s, s:I, s:o, s:I, s:o, s:o}", "paused", (int)s.paused, "pause_reason",
+	    "{s:b, s:s, s:I, s:o, s:I, s:o, s:o, s:s*}", "paused", (int)s.paused, "pause_reason",
 	    s.pause_reason, "arriving", (json_int_t)s.intake, "states", states, "dead_letters",
-	    (json_int_t)s.dead_letters, "workers", workers, "unserved", unserved));
+	    (json_int_t)s.dead_letters, "workers", workers, "unserved", unserved, "waits",
+	    *waits_of(&troubles) ? waits_of(&troubles) : NULL));
 }
 
 const struct verb verb_models = {.name = "models",

@@ -39,6 +39,7 @@ struct listing {
 	bool more;
 	char last[JOB_ID_SIZE + 64]; /* id of the last row */
 	json_t *live;		     /* ids that were shown as live */
+	struct queue_troubles troubles;
 	/* where the page begins */
 	const char *after;
 	bool skipping;		    /* after has not been met yet */
@@ -140,7 +141,11 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 	if (!select_wants(&l->filter, e) || json_object_get(l->live, e->id))
 		return SUMI_OK;
 	json_object_set_new(l->live, e->id, json_true());
-	return emit(l, entry_json(e));
+	char why[QUEUE_WAITS_SIZE];
+	json_t *row = entry_json(e);
+	queue_waits(&l->troubles, e, why);
+	entry_add_waits(row, why);
+	return emit(l, row);
 }
 
 /* first: the state where the page begins; LIVE: behind all of them. */
@@ -399,9 +404,15 @@ static int run_list(struct cli *cli)
 		status = SUMI_OK;
 	if (!status)
 		status = open_store(&l, &err);
-	/* What was sent a moment ago; for a page that is enough. */
-	if (!status && l.queue && live)
+	struct error ignored;
+	if (!status && l.queue && live) {
+		/* What was sent a moment ago; for a page that is enough. A queue that takes nothing
+		 * more can be looked at all the same. */
 		status = l.limit == SIZE_MAX ? walk_admit(l.queue, &err) : admit_sent(l.queue, &err);
+		if (status == SUMI_FULL)
+			status = SUMI_OK;
+		queue_troubles(l.queue, &l.troubles, &ignored);
+	}
 	if (!status)
 		status = find_place(&l, &first, &err);
 	if (!status && l.queue && live)

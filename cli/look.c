@@ -43,15 +43,22 @@ close:
 	return status;
 }
 
-/* A reason that no patience mends. */
-static void add_waiting(struct queue *queue, const struct job *job, json_t *row)
+/* Why it does not go on, where that is not its turn or its time. */
+static void add_waits(struct queue *queue, const struct queue_entry *e, json_t *row)
 {
+	struct queue_troubles troubles;
 	struct error ignored;
+	char why[QUEUE_WAITS_SIZE] = "";
 	bool served;
-	if (queue_served(queue, job->modality, job->model, &served, &ignored) == SUMI_OK && !served)
-		json_object_set_new(row, "waiting",
-				    json_string("no living worker has its model (sumi models, sumi "
-						"status)"));
+	if (queue_troubles(queue, &troubles, &ignored) == SUMI_OK)
+		queue_waits(&troubles, e, why);
+	if (!*why && e->state == JOB_BLOCKED)
+		queue_waits_after(queue, &e->job, why, &ignored);
+	if (!*why && e->state == JOB_READY &&
+	    queue_served(queue, e->job.modality, e->job.model, &served, &ignored) == SUMI_OK && !served)
+		snprintf(why, sizeof why,
+			 "no living worker has its model (sumi models, sumi status)");
+	entry_add_waits(row, why);
 }
 
 /* What the queue knows and what the store knows; at least one must know the job. */
@@ -64,8 +71,7 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 	int in_queue = cli_queue(cli, &queue, &queue_err);
 	if (!in_queue && !(in_queue = find_entry(queue, id, &entry, &queue_err))) {
 		*job = entry_json(&entry);
-		if (entry.state == JOB_READY)
-			add_waiting(queue, &entry.job, *job);
+		add_waits(queue, &entry, *job);
 		queue_entry_clear(&entry);
 	}
 	queue_close(queue);

@@ -1,6 +1,10 @@
 /* Better refused now, with the terminal still open, than failed in the night. */
 #include "cli/preflight.h"
 
+#include <string.h>
+
+#include "cli/walk.h"
+
 static int not_installed(struct cli *cli, const struct job *job, struct error *err)
 {
 	char path[FILES_PATH_MAX];
@@ -21,6 +25,35 @@ int preflight(struct cli *cli, const struct job *job, struct error *err)
 	if (!status && !admission_pack(&cli->admission, job))
 		status = not_installed(cli, job, err);
 	return status;
+}
+
+void preflight_note_after(json_t *noted, const struct job *job)
+{
+	for (size_t i = 0; i < job->after.count; i++)
+		json_object_set_new(noted, job->after.at[i], json_string(job->id));
+}
+
+void preflight_warn_after(const struct cli *cli, struct queue *queue, json_t *noted)
+{
+	enum { SHOWN = 5 };
+	const char *id;
+	json_t *job;
+	size_t unknown = 0;
+	struct error ignored;
+	if (cli->quiet || json_object_size(noted) == 0 || walk_admit(queue, &ignored))
+		return;
+	json_object_foreach(noted, id, job)
+	{
+		bool known;
+		if (queue_knows(queue, id, &known, &ignored) || known || unknown++ >= SHOWN)
+			continue;
+		fprintf(stderr,
+			"sumi: warning: %s waits for job %s, which nobody has sent: it fails "
+			"unless that comes within a day\n",
+			json_string_value(job), id);
+	}
+	if (unknown > SHOWN)
+		fprintf(stderr, "sumi: warning: so do others, for %zu more jobs\n", unknown - SHOWN);
 }
 
 void preflight_warn(const struct cli *cli, struct queue *queue, const struct job *job, json_t *told)

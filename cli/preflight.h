@@ -15,4 +15,9 @@ int preflight(struct cli *cli, const struct job *job, struct error *err);
 void preflight_warn(const struct cli *cli, struct queue *queue, const struct job *job,
 		    json_t *told);
 
+/* Of jobs that wait for one that nobody has sent somebody should hear now, not in a day: notes for what a
+ * job waits (id → the job), and warns of what is not there when all are sent. */
+void preflight_note_after(json_t *noted, const struct job *job);
+void preflight_warn_after(const struct cli *cli, struct queue *queue, json_t *noted);
+
 #endif

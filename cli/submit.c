@@ -29,6 +29,7 @@ struct load {
 	json_t *ids;  /* with --json */
 	json_t *told; /* models that were asked about */
 	json_t *seen; /* files to start from that were checked, and that were sent */
+	json_t *after; /* jobs that others wait for */
 };
 
 static int flush(struct load *l, struct error *err)
@@ -36,8 +37,10 @@ static int flush(struct load *l, struct error *err)
 	size_t sent = 0;
 	int status = queue_submit_many(l->queue, l->jobs, l->count, &sent, err);
 	for (size_t i = 0; i < l->count; i++) {
-		if (i < sent)
+		if (i < sent) {
 			preflight_warn(l->cli, l->queue, &l->jobs[i], l->told);
+			preflight_note_after(l->after, &l->jobs[i]);
+		}
 		if (i < sent && l->ids)
 			json_array_append_new(
 			    l->ids, json_pack("{s:s, s:s, s:s}", "id", l->jobs[i].id, "modality",
@@ -336,8 +339,11 @@ static int finish_load(struct load *l, int status, struct error *err)
 	else if (!status && !l->cli->quiet && l->sent > 1)
 		fprintf(stderr, "%zu jobs queued\n", l->sent);
 	json_decref(l->ids);
+	if (l->queue)
+		preflight_warn_after(l->cli, l->queue, l->after);
 	json_decref(l->told);
 	json_decref(l->seen);
+	json_decref(l->after);
 	queue_close(l->queue);
 	free(l);
 	return code;
@@ -356,6 +362,7 @@ static int run_batch(struct cli *cli)
 	l->ids = cli->json ? json_array() : NULL;
 	l->told = json_object();
 	l->seen = json_object();
+	l->after = json_object();
 	int status = SUMI_OK;
 	if (!folder && cli->arg_count == 0)
 		status = error_set(&err, SUMI_INVALID, "name a file, '-' or --folder DIR");
@@ -380,6 +387,7 @@ static int run_submit(struct cli *cli)
 	l->ids = cli->json ? json_array() : NULL;
 	l->told = json_object();
 	l->seen = json_object();
+	l->after = json_object();
 	int status = cli_queue(cli, &l->queue, &err);
 	if (!status && strcmp(cli->args[0], "-") == 0) {
 		status = add_files(l, cli->args, 1, &err);

@@ -24,6 +24,8 @@ struct beat {
 	pthread_cond_t wake;
 	/* everything below: under lock */
 	bool stop, busy, lost, news;
+	bool unsaid;              /* waits is another than was told */
+	const char *waits;
 	bool sending;             /* a beat of the present lease is on its way */
 	struct queue_lease lease; /* id, token, worker and lease_ms only */
 	struct queue_progress progress;
@@ -80,10 +82,13 @@ static void *beat_main(void *context)
 			beat_job(b);
 			next_job = now + b->options.lease_ms / 3;
 		}
-		if (now >= next_worker && !b->options.seat) {
+		if ((now >= next_worker || b->unsaid) && !b->options.seat) {
 			struct error err;
+			struct queue_worker worker = *b->options.worker;
+			worker.waits = b->waits;
+			b->unsaid = false;
 			pthread_mutex_unlock(&b->lock);
-			if (queue_worker_beat(b->queue, b->options.worker, &err))
+			if (queue_worker_beat(b->queue, &worker, &err))
 				log_warn("beat.failed", "error=\"%s\"", err.text);
 			pthread_mutex_lock(&b->lock);
 			next_worker = now + WORKER_BEAT_MS;
@@ -138,6 +143,15 @@ void beat_stop(struct beat *b)
 	pthread_cond_destroy(&b->wake);
 	queue_close(b->queue);
 	free(b);
+}
+
+void beat_waits(struct beat *b, const char *waits)
+{
+	pthread_mutex_lock(&b->lock);
+	b->unsaid |= waits != b->waits &&
+		       (!waits || !b->waits || strcmp(waits, b->waits) != 0);
+	b->waits = waits;
+	pthread_mutex_unlock(&b->lock);
 }
 
 void beat_lease(struct beat *b, const struct queue_lease *lease, int64_t limit_ms)

@@ -18,6 +18,10 @@ struct beat_options {
 int beat_start(const struct beat_options *options, struct beat **out, struct error *err);
 void beat_stop(struct beat *beat); /* NULL is fine */
 
+/* Why the worker takes no jobs now (a text that lives on), or NULL: told with its signs of life, a
+ * new one at once. */
+void beat_waits(struct beat *beat, const char *waits);
+
 /* From now on this lease is extended, while beat_progress() is called at least every
  * limit_ms. */
 void beat_lease(struct beat *beat, const struct queue_lease *lease, int64_t limit_ms);

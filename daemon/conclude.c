@@ -9,7 +9,22 @@
 #include "daemon/settle.h"
 #include "queue/saved.h"
 
-enum { JITTER_STEPS = 1000 };
+enum { JITTER_STEPS = 1000, AGAIN_MS = 500 };
+
+/* Whether to tell the queue once more what it would not take or did not hear. That is nobody's fault and
+ * must cost the job nothing, so there is no other end to it than that of the worker: what is not told
+ * then is told by settle.c, when a daemon runs here again. */
+static bool tell_again(struct work *w, int status, const struct error *err)
+{
+	if ((status != SUMI_FULL && status != SUMI_CONNECT && status != SUMI_TIMEOUT) || *w->x->drain)
+		return false;
+	if (!w->untold)
+		log_error("queue.refuses", "id=%s error=\"%s\"", w->lease->id, err->text);
+	w->untold = true;
+	work_report(w, WORK_FIRST_LIMIT_MS, w->steps, w->steps);
+	clock_sleep_ms(AGAIN_MS);
+	return !*w->x->drain;
+}
 
 int conclude_finish(struct work *w, struct error *err)
 {
@@ -29,7 +44,9 @@ int conclude_finish(struct work *w, struct error *err)
 		    .worker = x->worker->name,
 		    .job_json = job_json,
 		};
-		status = settle_finish(x->store, x->queue, &finish, err);
+		do
+			status = settle_finish(x->store, x->queue, &finish, err);
+		while (status && queue_refusal(x->queue) && tell_again(w, status, err));
 	}
 	if (!status)
 		status = queue_saved_drop(x->queue, w->lease->id, err);
@@ -70,7 +87,10 @@ static void fail_job(struct work *w, int failed, const struct error *why)
 	    .jitter = (double)(clock_mono_us() % JITTER_STEPS) / JITTER_STEPS,
 	};
 	end_attempt(w, failed == SUMI_CANCELLED ? "cancelled" : "failed", why->text);
-	int status = queue_fail(w->x->queue, w->lease, &failure, &after, &err);
+	int status;
+	do
+		status = queue_fail(w->x->queue, w->lease, &failure, &after, &err);
+	while (status && tell_again(w, status, &err));
 	if (status) {
 		log_warn("job.fail", "id=%s error=\"%s\"", w->lease->id, err.text);
 		return;
@@ -84,11 +104,17 @@ static void fail_job(struct work *w, int failed, const struct error *why)
 		  "id=%s state=%s error=\"%s\"", w->lease->id, job_state_word(after), why->text);
 }
 
-static void release_job(struct work *w, const char *reason)
+/* held: it waits for something that must be mended. */
+static void release_job(struct work *w, const char *reason, bool held)
 {
 	struct error err;
+	int status;
 	end_attempt(w, "released", reason);
-	if (queue_release(w->x->queue, w->lease, reason, NULL, &err))
+	do
+		status = held ? queue_hold(w->x->queue, w->lease, reason, &err)
+			      : queue_release(w->x->queue, w->lease, reason, NULL, &err);
+	while (status && tell_again(w, status, &err));
+	if (status)
 		log_warn("job.release", "id=%s error=\"%s\"", w->lease->id, err.text);
 	else
 		log_info("job.released", "id=%s reason=%s", w->lease->id, reason);
@@ -108,7 +134,7 @@ static void stop_job(struct work *w, enum stop stop)
 		end_attempt(w, "superseded", "the lease was lost");
 		log_warn("job.lost", "id=%s", w->lease->id);
 	} else {
-		release_job(w, reasons[stop]);
+		release_job(w, reasons[stop], false);
 	}
 }
 
@@ -118,7 +144,7 @@ static const struct hindrance {
 	const char *reason, *event;
 	enum execute_result result;
 } hindrances[] = {
-    {SUMI_FULL, "disk full", "disk.full", EXECUTE_NO_SPACE},
+    {SUMI_FULL, QUEUE_WAITS_DISK, "disk.full", EXECUTE_NO_SPACE},
     {SUMI_CONNECT, "queue away", "queue.away", EXECUTE_ENDED},
     {SUMI_TIMEOUT, "queue away", "queue.away", EXECUTE_ENDED},
     {0, "store broken", "store.broken", EXECUTE_BROKEN},
@@ -162,10 +188,11 @@ enum execute_result conclude(struct work *w, int status, enum stop stop, const s
 	}
 	if (status) {
 		const struct hindrance *h = find_hindrance(w, status);
+		const char *refusal = queue_refusal(w->x->queue);
 		if (h) {
-			release_job(w, h->reason);
 			log_error(h->event, "id=%s error=\"%s\"", w->lease->id, err->text);
-			return h->result;
+			release_job(w, refusal ? refusal : h->reason, true);
+			return refusal ? EXECUTE_ENDED : h->result;
 		}
 	}
 	if (status == SUMI_LOST)
@@ -183,5 +210,5 @@ enum execute_result conclude(struct work *w, int status, enum stop stop, const s
 void conclude_release(struct work *w, const char *reason)
 {
 	let_go(w);
-	release_job(w, reason);
+	release_job(w, reason, false);
 }

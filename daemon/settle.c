@@ -101,6 +101,9 @@ int settle_pending(struct store *store, struct queue *queue, const char *worker,
 		    .job_json = job.params,
 		};
 		status = settle_finish(store, queue, &finish, err);
+		/* The queue knows nothing of it and cannot be told: the result is there all the same. */
+		if (status == SUMI_NOTFOUND)
+			status = store_job_settle(store, list[i].id, ~(uint64_t)0, true, err);
 		if (!status)
 			log_info("job.replayed", "id=%s", list[i].id);
 		store_job_free(&job);
@@ -127,6 +130,31 @@ static int send_again(struct store *store, struct queue *queue, const char *id, 
 	return status;
 }
 
+/* A job that was given back here while the queue took no word of it: its lease would end as if its worker
+ * had died. */
+static int give_back(struct store *store, struct queue *queue, const char *id, struct error *err)
+{
+	struct store_attempt *attempts;
+	size_t count;
+	int status = store_attempts(store, id, &attempts, &count, err);
+	if (status)
+		return status;
+	const struct store_attempt *last = count ? &attempts[count - 1] : NULL;
+	if (last && last->outcome && strcmp(last->outcome, "released") == 0) {
+		struct queue_lease lease = {0};
+		snprintf(lease.id, sizeof lease.id, "%s", id);
+		snprintf(lease.token, sizeof lease.token, "%s", last->token);
+		status = queue_release(queue, &lease, last->error ? last->error : "", NULL, err);
+		if (!status)
+			log_info("job.released", "id=%s reason=\"%s\" late=1", id,
+				 last->error ? last->error : "");
+		else if (status == SUMI_LOST) /* it was told, or somebody has it by now */
+			status = SUMI_OK;
+	}
+	store_attempts_free(attempts, count);
+	return status;
+}
+
 static int settle_stray(struct store *store, struct queue *queue, const struct store_pending *p,
 			int64_t remembered_ms, struct error *err)
 {
@@ -144,6 +172,8 @@ static int settle_stray(struct store *store, struct queue *queue, const struct s
 		status = store_job_ended(store, p->id, job_state_word(state), entry.error,
 					 entry.finished_ms, err);
 	queue_entry_clear(&entry);
+	if (state == JOB_RUNNING)
+		status = give_back(store, queue, p->id, err);
 	if (state == JOB_DONE)
 		status = settle_done(store, queue, p->id, false, err);
 	if (!status && job_state_is_final(state))

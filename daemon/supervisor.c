@@ -159,6 +159,7 @@ static int open_signals(struct supervisor *s, struct error *err)
 		sigaddset(&set, taken[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write that is refused is told, also by the private Redis */
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? error_errno(err, "signalfd") : SUMI_OK;
 }

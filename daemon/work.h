@@ -27,6 +27,7 @@ struct work {
 	bool init_awaited; /* it was asked for, of other hosts, and has not come */
 	bool store_failed;           /* itself, not because of this job */
 	bool has_rows;               /* job and attempt stand in the store */
+	bool untold;                 /* the queue would not take what became of it, as is logged */
 	bool unsaved;                /* a state of it did not fit into the queue, as is logged */
 	const struct modality *modality;
 	struct timings timings;

@@ -247,8 +247,11 @@ static bool may_claim(struct worker *w)
 	int64_t now = clock_mono_us() / 1000;
 	if (now < w->no_claims_until)
 		return false;
-	if (store_space(w->store, 0, &err) == 0)
+	if (store_space(w->store, 0, &err) == 0) {
+		beat_waits(w->beat, NULL);
 		return true;
+	}
+	beat_waits(w->beat, QUEUE_WAITS_DISK);
 	log_error("disk.full", "error=\"%s\"", err.text);
 	w->no_claims_until = now + NO_SPACE_MS;
 	return false;
@@ -279,8 +282,10 @@ static int work_once(struct worker *w, struct error *err)
 	};
 	enum execute_result result = execute_job(&x, &lease);
 	queue_lease_clear(&lease);
-	if (result == EXECUTE_NO_SPACE)
+	if (result == EXECUTE_NO_SPACE) {
+		beat_waits(w->beat, QUEUE_WAITS_DISK);
 		w->no_claims_until = clock_mono_us() / 1000 + NO_SPACE_MS;
+	}
 	return result == EXECUTE_BROKEN
 		   ? error_set(err, SUMI_DEVICE, "the device or the store failed: starting afresh")
 		   : SUMI_OK;
@@ -324,6 +329,7 @@ int worker_run(const struct worker_options *options, struct error *err)
 	 */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	worker_name((long)getppid(), options->index, w.name, w.host);
 	report(&w, START_LIMIT_MS, "starting");

@@ -139,24 +139,60 @@ void reply_copy(const redisReply *reply, char *out, size_t size)
 	snprintf(out, size, "%s", reply_text(reply));
 }
 
+/* Error replies that are not the command's fault, in the words of a person who can do something about
+ * them. refusal: why Redis takes no writes, for jobs that wait for it. */
+static const struct answer {
+	const char *start;
+	int status;
+	const char *refusal, *text;
+} answers[] = {
+    {"MISCONF", SUMI_FULL, QUEUE_REFUSES_DISK,
+     "it cannot write to its disk and takes nothing more: make room there (df), or mend the "
+     "disk; it goes on by itself then, and nothing is lost"},
+    {"OOM", SUMI_FULL, QUEUE_REFUSES_MEMORY,
+     "its memory is full and it takes nothing more: raise maxmemory (redis-cli CONFIG SET "
+     "maxmemory), or let jobs end; it goes on by itself then, and nothing is lost"},
+    {"READONLY", SUMI_CONNECT, QUEUE_REFUSES_REPLICA,
+     "it is a replica, which takes no writes: name its master in `redis` of sumi.conf"},
+    {"NOREPLICAS", SUMI_CONNECT, QUEUE_REFUSES_REPLICAS,
+     "it has too few replicas to take writes (min-replicas-to-write): start them"},
+    {"MASTERDOWN", SUMI_CONNECT, NULL, "it is a replica whose master is away"},
+    {"CLUSTERDOWN", SUMI_CONNECT, NULL, "its cluster is down"},
+    {"LOADING", SUMI_CONNECT, NULL, "it is still loading its data from disk"},
+    {"BUSY ", SUMI_CONNECT, NULL, "it is busy with a script of somebody else's"},
+    {"TRYAGAIN", SUMI_CONNECT, NULL, "its cluster is moving keys"},
+    {"ERR max number of clients", SUMI_CONNECT, NULL,
+     "it has as many clients as it takes (maxclients)"},
+    {"NOAUTH", SUMI_PERM, NULL, "it wants a password: redis://user:password@host in `redis`"},
+    {"NOPERM", SUMI_PERM, NULL, NULL},
+    {"WRONGPASS", SUMI_PERM, NULL, "it does not take this user name and password"},
+    {"MOVED", SUMI_UNSUPPORTED, NULL, NULL},
+};
+
+static const struct answer *find_answer(const redisReply *reply)
+{
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+		if (strncmp(reply->str, answers[i].start, strlen(answers[i].start)) == 0)
+			return &answers[i];
+	return NULL;
+}
+
+const char *reply_refusal(const redisReply *reply)
+{
+	const struct answer *a = find_answer(reply);
+	return a ? a->refusal : NULL;
+}
+
 int reply_error(const redisReply *reply, struct error *err)
 {
-	static const struct {
-		const char *start;
-		int status;
-	} known[] = {{"OOM", SUMI_FULL},         {"NOAUTH", SUMI_PERM},
-		     {"NOPERM", SUMI_PERM},      {"WRONGPASS", SUMI_PERM},
-		     {"MISCONF", SUMI_FULL},     {"LOADING", SUMI_CONNECT},
-		     {"READONLY", SUMI_CONNECT}, {"MASTERDOWN", SUMI_CONNECT},
-		     {"BUSY ", SUMI_CONNECT},    {"MOVED", SUMI_UNSUPPORTED}};
-	int status = SUMI_INTERNAL;
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (strncmp(reply->str, known[i].start, strlen(known[i].start)) == 0)
-			status = known[i].status;
+	const struct answer *a = find_answer(reply);
+	if (a && a->text)
+		return error_set(err, a->status, "redis: %s", a->text);
 	/* A script's error carries the script's digest behind its text. What no script was written
 	 * for is a key that somebody has put in another shape. */
 	const char *end = strstr(reply->str, " script: ");
-	if (status == SUMI_INTERNAL && (end || strncmp(reply->str, "WRONGTYPE", 9) == 0))
+	int status = a ? a->status : SUMI_INTERNAL;
+	if (!a && (end || strncmp(reply->str, "WRONGTYPE", 9) == 0))
 		status = SUMI_CORRUPT;
 	return error_set(err, status, "redis: %.*s", end ? (int)(end - reply->str) : 300,
 			 reply->str);

@@ -248,6 +248,8 @@ static int exchange(struct queue *queue, struct command *command, redisReply **r
 			return status;
 		status = link_reply(queue, reply, err);
 		if (status == SUMI_OK) {
+			queue->refusal = (*reply)->type == REDIS_REPLY_ERROR ? reply_refusal(*reply)
+									     : NULL;
 			bool later = (*reply)->type == REDIS_REPLY_ERROR &&
 				     reply_error(*reply, err) == SUMI_CONNECT;
 			if (!later)
@@ -256,7 +258,7 @@ static int exchange(struct queue *queue, struct command *command, redisReply **r
 			*reply = NULL;
 			link_drop(queue); /* loading, or a replica since the failover */
 		}
-		if (clock_boot_ms() + wait >= end)
+		if (queue->once || clock_boot_ms() + wait >= end)
 			return SUMI_CONNECT;
 		clock_sleep_ms(wait);
 		wait = wait * 2 < RETRY_MOST_MS ? wait * 2 : RETRY_MOST_MS;
@@ -389,6 +391,7 @@ int queue_open(const struct queue_options *options, struct queue **out, struct e
 	queue->prefix = strdup(options->prefix ? options->prefix : QUEUE_PREFIX);
 	queue->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
 	strcpy(queue->bell_cursor, "0-0");
+	queue->wound_ms = -1;
 	int status = url_parse(options->url, &queue->url, err);
 	if (status == SUMI_OK && (!queue->prefix || strlen(queue->prefix) > 128))
 		status = error_set(err, SUMI_INVALID, "queue: the prefix is longer than 128 bytes");
@@ -418,6 +421,11 @@ void queue_close(struct queue *queue)
 	free(queue->prefix);
 	free(queue->ca_file);
 	free(queue);
+}
+
+const char *queue_refusal(const struct queue *queue)
+{
+	return queue->refusal;
 }
 
 uint64_t queue_generation(const struct queue *queue)
@@ -480,6 +488,9 @@ int queue_server(struct queue *queue, struct queue_server *server, struct error 
 	server->rdb_ok = strcmp(word, "ok") == 0;
 	freeReplyObject(reply);
 	status = config_value(queue, "save", server->save, sizeof server->save, err);
+	if (status == SUMI_OK)
+		status = config_value(queue, "stop-writes-on-bgsave-error", word, sizeof word, err);
+	server->stops_at_failed_save = *server->save && strcmp(word, "yes") == 0;
 	if (status == SUMI_OK)
 		status =
 		    config_value(queue, "appendfsync", server->fsync, sizeof server->fsync, err);

@@ -85,7 +85,9 @@ struct queue {
 	char **zones; /* [zone_count] that windows of waiting jobs name: "Europe/Moscow" */
 	size_t zone_count;
 	int64_t claim_class, claim_place; /* where the search for a job goes on, see claim.lua */
-	bool unwound; /* the clockwork could not be wound last time */
+	int64_t wound_ms; /* when the clockwork was wound last, by Redis' clock; 0: it could not; −1: never */
+	bool once; /* a command that did not reach Redis is not sent again: it would say what is not so any more */
+	const char *refusal; /* why Redis has refused the last write, or NULL */
 };
 
 /* A connection, authenticated and on the right database; the caller frees *out. */
@@ -136,6 +138,8 @@ int script_load_all(struct queue *queue, struct error *err);
 
 /* An error reply of Redis as status and message. */
 int reply_error(const redisReply *reply, struct error *err);
+/* One of the QUEUE_REFUSES_… when Redis takes no writes, else NULL. */
+const char *reply_refusal(const redisReply *reply);
 
 /* ---- replies --------------------------------------------------------------------------- */
 

@@ -368,15 +368,28 @@ int queue_fail(struct queue *queue, const struct queue_lease *lease,
 	return SUMI_OK;
 }
 
-int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
-		  const char *state_json, struct error *err)
+static int give_back(struct queue *queue, const struct queue_lease *lease, const char *reason,
+		     const char *state_json, bool held, struct error *err)
 {
 	struct command command = {0};
 	char word[16];
 	lease_command(&command, queue, SCRIPT_RELEASE, lease);
 	command_text(&command, reason);
 	command_text(&command, state_json);
+	command_int(&command, held);
 	return lease_call(queue, SCRIPT_RELEASE, &command, lease, word, err);
+}
+
+int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
+		  const char *state_json, struct error *err)
+{
+	return give_back(queue, lease, reason, state_json, false, err);
+}
+
+int queue_hold(struct queue *queue, const struct queue_lease *lease, const char *reason,
+	       struct error *err)
+{
+	return give_back(queue, lease, reason, NULL, true, err);
 }
 
 /* ---- the worker itself ------------------------------------------------------------------ */
@@ -401,6 +414,7 @@ int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, st
 	command_text(&command, worker->host);
 	command_int(&command, worker->pid);
 	command_text(&command, worker->trouble);
+	command_text(&command, worker->waits);
 	int status = script_call(queue, SCRIPT_WORKER, &command, &reply, err);
 	freeReplyObject(reply);
 	command_free(&command);

@@ -109,6 +109,8 @@ static int read_hash(const char *id, const redisReply *fields, struct queue_entr
 			reply_copy(value, entry->worker, sizeof entry->worker);
 		else if (strcmp(name, "error_code") == 0)
 			reply_copy(value, entry->error_code, sizeof entry->error_code);
+		else if (strcmp(name, "held") == 0)
+			reply_copy(value, entry->held, sizeof entry->held);
 		else if (strcmp(name, "cancel") == 0)
 			entry->cancelling = true;
 		else if (strcmp(name, "eta") == 0)
@@ -308,6 +310,7 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	command_text(&command, "job");
 	command_text(&command, "pid");
 	command_text(&command, "trouble");
+	command_text(&command, "waits");
 	int status = call_simple(queue, &command, &reply, err);
 	if (status)
 		return status;
@@ -316,6 +319,7 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	reply_copy(reply_at(reply, 2), w->job, sizeof w->job);
 	w->pid = reply_int(reply_at(reply, 3));
 	reply_copy(reply_at(reply, 4), w->trouble, sizeof w->trouble);
+	reply_copy(reply_at(reply, 5), w->waits, sizeof w->waits);
 	freeReplyObject(reply);
 	return SUMI_OK;
 }

@@ -57,6 +57,7 @@ struct queue_server {
 	char product[48]; /* "Redis 7.0.15", "Valkey 8.1.4" */
 	char run_id[64], eviction[32], role[16], save[128], fsync[16];
 	bool valkey, aof, aof_ok, rdb_ok;
+	bool stops_at_failed_save; /* refuses writes while its last snapshot could not be written */
 	int64_t used_memory, max_memory; /* bytes; max 0: unlimited */
 	int64_t uptime_s;
 };
@@ -134,6 +135,16 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 
 /* ---- workers ------------------------------------------------------------------------ */
 
+/* What keeps a worker from taking jobs, and Redis from taking writes: "waits: …". */
+#define QUEUE_WAITS_DISK "disk full"
+#define QUEUE_REFUSES_DISK "disk full: redis cannot write to its own"
+#define QUEUE_REFUSES_MEMORY "memory full: redis has reached its maxmemory"
+#define QUEUE_REFUSES_REPLICA "redis is a replica, which takes no writes"
+#define QUEUE_REFUSES_REPLICAS "redis has too few replicas to take writes"
+
+/* Why Redis refused the last command of this queue that it was asked for; NULL where it did not. */
+const char *queue_refusal(const struct queue *queue);
+
 struct queue_worker {
 	const char *name;           /* unique: "host.0"; ≤ 64 of [A-Za-z0-9._:-] */
 	const char *const *classes; /* "image/ink"; "image/" takes jobs that name no model */
@@ -142,6 +153,7 @@ struct queue_worker {
 	const char *host;   /* may be NULL */
 	int64_t pid;
 	const char *trouble; /* what people should know of it, such as that it is slow; may be NULL */
+	const char *waits;   /* why it takes no jobs now; may be NULL */
 };
 
 /* Tells that a worker lives and what it can do; at least every 5 s, idle or busy. */
@@ -245,6 +257,10 @@ int queue_fail(struct queue *queue, const struct queue_lease *lease,
  * "window". state_json (may be NULL) is handed to the next worker. */
 int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
 		  const char *state_json, struct error *err);
+/* The same because of something that is not the job's fault and must be mended first, such as
+ * QUEUE_WAITS_DISK: the job says so until it is claimed again. */
+int queue_hold(struct queue *queue, const struct queue_lease *lease, const char *reason,
+	       struct error *err);
 
 /* ---- looking ------------------------------------------------------------------------ */
 
@@ -261,6 +277,7 @@ struct queue_entry {
 	bool cancelling;
 	char worker[QUEUE_NAME_SIZE];
 	char error_code[32];
+	char held[64];           /* why it was given back, or "": see queue_hold() */
 	char *error;             /* one line, or NULL */
 	char *result_json;       /* of finish, or NULL */
 	json_t *variant_results; /* array of what queue_variant() told, in order; may be empty */
@@ -294,6 +311,7 @@ struct queue_worker_info {
 	char device[128], host[64];
 	char job[JOB_ID_SIZE]; /* "" when idle */
 	char trouble[512];     /* "" where all is well */
+	char waits[64];        /* why it takes no jobs now, or "" */
 	int64_t pid, seen_ms_ago;
 };
 /* Workers heard of in the last 15 s; the caller frees *workers. */
@@ -313,6 +331,25 @@ struct queue_unserved {
  * more than a thousand classes about so many. The caller frees *list. */
 int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *count,
 		   struct error *err);
+
+/* What keeps jobs waiting although it should not: looked up once for many jobs. */
+struct queue_troubles {
+	char server[64];  /* why Redis takes no writes, or "" */
+	char workers[64]; /* why none of the living workers takes jobs, or "" */
+};
+int queue_troubles(struct queue *queue, struct queue_troubles *troubles, struct error *err);
+
+/* Whether anybody has sent a job of this id; one that was purged counts. */
+int queue_knows(struct queue *queue, const char *id, bool *known, struct error *err);
+
+#define QUEUE_WAITS_SIZE 256
+/* Why a job that has not ended does not go on, "" where there is no reason but its turn, its time or
+ * other jobs. */
+void queue_waits(const struct queue_troubles *troubles, const struct queue_entry *entry,
+		 char out[QUEUE_WAITS_SIZE]);
+/* For which jobs a blocked one waits, and which of them nobody has sent. */
+int queue_waits_after(struct queue *queue, const struct job *job, char out[QUEUE_WAITS_SIZE],
+		      struct error *err);
 
 struct queue_dead_letter {
 	char entry[QUEUE_CURSOR_SIZE];

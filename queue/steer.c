@@ -9,6 +9,7 @@
 #define CRASH_WAITS 8
 #define ADMIT_BEFORE 100000
 #define DAY_MS INT64_C(86400000)
+#define AGAIN_MS 50
 #define UPKEEP_MS 200 /* that one call may spend on what is to be done now */
 
 /* A script with two texts behind its key. */
@@ -135,16 +136,18 @@ static int reap_once(struct queue *queue, int64_t hold_ms, struct queue_reaped *
 	command_script(&command, queue, SCRIPT_REAP);
 	command_text(&command, queue->run_id);
 	command_int(&command, hold_ms);
-	command_int(&command, queue->unwound);
+	command_int(&command, queue->wound_ms);
 	/* After the first crash another worker takes over at once: mostly it was the worker's. */
 	command_int(&command, 0);
 	for (int crash = 2; crash <= CRASH_WAITS; crash++)
 		command_int(&command, schedule_backoff_ms(crash - 1, random_unit()));
+	queue->once = true;
 	status = script_call(queue, SCRIPT_REAP, &command, &reply, err);
+	queue->once = false;
 	command_free(&command);
 	if (status)
 		return status;
-	queue->unwound = false;
+	queue->wound_ms = reply_int(reply_at(reply, 6));
 	reaped->promoted += (size_t)reply_int(reply_at(reply, 0));
 	reaped->recovered += (size_t)reply_int(reply_at(reply, 1));
 	reaped->failed += (size_t)reply_int(reply_at(reply, 2));
@@ -162,18 +165,23 @@ static int reap_once(struct queue *queue, int64_t hold_ms, struct queue_reaped *
 
 int queue_reap(struct queue *queue, int64_t hold_ms, struct queue_reaped *reaped, struct error *err)
 {
-	int64_t end = clock_boot_ms() + UPKEEP_MS;
+	int64_t start = clock_boot_ms();
 	bool more = true;
 	int status = SUMI_OK;
 	memset(reaped, 0, sizeof *reaped);
-	while (more && status == SUMI_OK) {
+	while (more) {
 		more = false;
 		status = reap_once(queue, hold_ms, reaped, &more, err);
-		more = more && clock_boot_ms() < end;
+		/* Nobody could beat either: leases that end meanwhile are nobody's fault. */
+		if (status)
+			queue->wound_ms = 0;
+		if (status == SUMI_CONNECT) {
+			more = clock_boot_ms() + AGAIN_MS < start + queue->patience_ms;
+			clock_sleep_ms(more ? AGAIN_MS : 0);
+		} else {
+			more = more && status == SUMI_OK && clock_boot_ms() < start + UPKEEP_MS;
+		}
 	}
-	/* Nobody could beat either: leases that end meanwhile are nobody's fault. */
-	if (status)
-		queue->unwound = true;
 	return status;
 }
 

@@ -51,7 +51,14 @@ static int status_of_sqlite(sqlite3 *db)
 			return SUMI_IO;
 		}
 	case SQLITE_IOERR:
-		return sqlite3_system_errno(db) == ENOSPC ? SUMI_FULL : SUMI_IO;
+		switch (sqlite3_system_errno(db)) {
+		case ENOSPC:
+		case EDQUOT:
+		case EFBIG:
+			return SUMI_FULL;
+		default:
+			return SUMI_IO;
+		}
 	case SQLITE_CONSTRAINT:
 		return SUMI_INVALID;
 	default:

@@ -1,15 +1,18 @@
--- The clockwork. ARGV: run_id of the server, ms to hold after it changed, '1' when it was not wound
--- for a while because Redis was away or refused writes, then the waits in ms after the first, second,
--- … crash of a job.
+-- The clockwork. ARGV: run_id of the server, ms to hold after it changed, when this daemon has wound it
+-- last (by Redis' clock; 0: it could not; -1: this is the first time), then the waits in ms after the first, second, …
+-- crash of a job.
 -- Returns promoted, recovered, failed, ms until the next is due (-1: none), ids of jobs whose next
--- occurrence is to be made, 1 when there is more to do now.
+-- occurrence is to be made, 1 when there is more to do now, the time by Redis' clock.
 local PAGE, RECURRING = 20, 50
+local UNWOUND_MS = 2500 -- it is wound once a second
 local promoted, recovered, failed = 0, 0, 0
 local meta = P .. 'meta'
 
--- A server that was away, or that took no beat, has let every lease run out: give the workers time.
-if call('HGET', meta, 'run_id') ~= ARGV[1] or ARGV[3] == '1' then
-	call('HSET', meta, 'run_id', ARGV[1], 'hold', now + tonumber(ARGV[2]))
+-- A server that was away, or that took no writes, has let every lease run out: give the workers time.
+local hold, last = tonumber(ARGV[2]), tonumber(ARGV[3])
+if call('HGET', meta, 'run_id') ~= ARGV[1] or last == 0 or
+	last > 0 and now - last > math.max(hold / 2, UNWOUND_MS) then
+	call('HSET', meta, 'run_id', ARGV[1], 'hold', now + hold)
 end
 
 -- Calls act(id) for each that is due. Ids whose job somebody has deleted by hand are dropped: one of
@@ -214,4 +217,4 @@ for _, name in ipairs({ 'delayed', 'running', 'deadline', 'awaiting' }) do
 	end
 end
 local wait = soonest and math.max(0, soonest - now) or -1
-return { promoted, recovered, failed, wait, call('ZRANGE', P .. 'recur', 0, RECURRING - 1), more and 1 or 0 }
+return { promoted, recovered, failed, wait, call('ZRANGE', P .. 'recur', 0, RECURRING - 1), more and 1 or 0, now }
