@@ -182,7 +182,7 @@ enum execute_result conclude(struct work *w, int status, enum stop stop, const s
 {
 	let_go(w);
 	if (is_damaged(status)) {
-		release_job(w, "damaged caches");
+		release_job(w, "damaged caches", false);
 		log_error("cache.damaged", "id=%s error=\"%s\"", w->lease->id, err->text);
 		return EXECUTE_BROKEN;
 	}

@@ -368,7 +368,7 @@ int queue_fail(struct queue *queue, const struct queue_lease *lease,
 	return SUMI_OK;
 }
 
-static int give_back(struct queue *queue, const struct queue_lease *lease, const char *reason,
+static int release(struct queue *queue, const struct queue_lease *lease, const char *reason,
 		     const char *state_json, bool held, struct error *err)
 {
 	struct command command = {0};
@@ -383,13 +383,13 @@ static int give_back(struct queue *queue, const struct queue_lease *lease, const
 int queue_release(struct queue *queue, const struct queue_lease *lease, const char *reason,
 		  const char *state_json, struct error *err)
 {
-	return give_back(queue, lease, reason, state_json, false, err);
+	return release(queue, lease, reason, state_json, false, err);
 }
 
 int queue_hold(struct queue *queue, const struct queue_lease *lease, const char *reason,
 	       struct error *err)
 {
-	return give_back(queue, lease, reason, NULL, true, err);
+	return release(queue, lease, reason, NULL, true, err);
 }
 
 /* ---- the worker itself ------------------------------------------------------------------ */
