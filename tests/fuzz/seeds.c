@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jpeglib.h>
+
 #include "base/files.h"
 #include "diffusion/sampler.h"
 #include "media/png.h"
@@ -130,6 +132,32 @@ static void seed_samplers(void)
 	sampler_config_free(&config);
 }
 
+static void seed_jpeg(const uint8_t *rgb, int side, bool progressive)
+{
+	struct jpeg_compress_struct c;
+	struct jpeg_error_mgr errors;
+	unsigned char *data = NULL;
+	unsigned long size = 0;
+	c.err = jpeg_std_error(&errors);
+	jpeg_create_compress(&c);
+	jpeg_mem_dest(&c, &data, &size);
+	c.image_width = c.image_height = (JDIMENSION)side;
+	c.input_components = 3;
+	c.in_color_space = JCS_RGB;
+	jpeg_set_defaults(&c);
+	if (progressive)
+		jpeg_simple_progression(&c);
+	jpeg_start_compress(&c, TRUE);
+	for (int y = 0; y < side; y++) {
+		JSAMPROW row = (JSAMPROW)(rgb + y * side * 3);
+		jpeg_write_scanlines(&c, &row, 1);
+	}
+	jpeg_finish_compress(&c);
+	jpeg_destroy_compress(&c);
+	seed("jpeg", data, size);
+	free(data);
+}
+
 #define INFOTEXT                                                                                   \
 	"a lone tree\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Schedule type: "       \
 	"Karras, CFG scale: 7, Seed: 1, Size: 8x8, Hashes: {\"a\": \"b\"}, Note: \"x, y\""
@@ -154,6 +182,8 @@ static void seed_media(void)
 		rgb[i] = (uint8_t)(i * 37);
 	for (int i = 0; i < SAMPLES; i++)
 		samples[i] = (float)((i * 7919) % 1000) / 2000 - 0.25f;
+	seed_jpeg(rgb, SIDE, false);
+	seed_jpeg(rgb, SIDE, true);
 	check(png_encode(rgb, SIDE, SIDE, &meta, &data, &size, &err), &err);
 	seed("png", data, size);
 	free(data);
