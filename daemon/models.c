@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "weights/guard.h"
 
 enum { SLOTS = 8 };
 
@@ -120,10 +121,14 @@ int models_get(struct models *m, const char *folder, uint64_t stamp, struct pack
 	for (int i = 0; i < SLOTS && !found; i++)
 		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0)
 			found = &m->slots[i];
-	if (found && found->stamp != stamp) {
+	bool damaged = guard_check(NULL) != SUMI_OK;
+	for (int i = 0; i < SLOTS && damaged; i++)
+		if (m->slots[i].pack)
+			unload(&m->slots[i]);
+	if (found && !damaged && found->stamp != stamp)
 		unload(found);
+	if (found && !found->pack)
 		found = NULL;
-	}
 	int status = found ? SUMI_OK : load(m, folder, stamp, &found, err);
 	if (status)
 		return status;

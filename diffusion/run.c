@@ -12,6 +12,7 @@
 
 #include "diffusion/pack_internal.h"
 #include "diffusion/run_internal.h"
+#include "weights/guard.h"
 
 enum { FRAMES_MAX = MOTION_FRAMES_MAX };
 
@@ -141,6 +142,8 @@ static int encode_text(struct run *run, const struct run_params *p, struct error
 		status = embed(pack, &tokens[i], p->clip_skip, context + (size_t)i * one, one, err);
 	if (!status)
 		status = unet_text_new(run->unet, context, texts, chunks * length, &run->text, err);
+	if (!status)
+		status = guard_check(err);
 done:
 	free(context);
 	tokens_free(&tokens[0]);
@@ -492,5 +495,7 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 				       : vae_decode(run->pack->vae, &in, out, err);
 	size_t values = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
 			(size_t)run->pack->info.scale * 3;
+	if (!status)
+		status = guard_check(err);
 	return status ? status : finish_pixels(out, values, err);
 }

@@ -14,6 +14,7 @@
 
 #include "diffusion/guidance.h"
 #include "diffusion/run_internal.h"
+#include "weights/guard.h"
 
 bool run_is_guided(const struct run *run, int call)
 {
@@ -107,9 +108,12 @@ int run_predict(struct run *run, int call, size_t n, struct error *err)
 {
 	if (run->window.w) {
 		run->timesteps[0] = run->timesteps[1] = (float)sampler_timestep(run->sampler, call);
-		return window_predict(run, call, err);
+		int status = window_predict(run, call, err);
+		return status ? status : guard_check(err);
 	}
 	int status = evaluate(run, call, n, err);
+	if (!status)
+		status = guard_check(err);
 	return status ? status : guide(run, call, n, err);
 }
 
@@ -127,6 +131,8 @@ int run_predict_together(struct run *const *runs, const int *calls, int count, s
 	}
 	if (!status)
 		status = unet_forward_many(runs[0]->unet, in, count, out, err);
+	if (!status)
+		status = guard_check(err);
 	for (int i = 0; i < count && !status; i++)
 		status = guide(runs[i], calls[i], n, err);
 	free(out);

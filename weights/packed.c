@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "weights/guard.h"
 #include "weights/packed_internal.h"
 
 enum {
@@ -142,8 +143,7 @@ static bool read_table(struct packed *p)
 	return bytes_complete(&r);
 }
 
-/* Only files that nobody else may change: one that were cut while it is mapped would end the
- * process. */
+/* Only files that nobody else may change. */
 static bool map_file(struct packed *p)
 {
 	struct stat st;
@@ -158,6 +158,7 @@ static bool map_file(struct packed *p)
 		if (fine) {
 			p->map = map;
 			p->map_size = (size_t)st.st_size;
+			guard_add(map, p->map_size, p->path);
 			madvise(map, p->map_size, MADV_WILLNEED);
 			futimens(fd, NULL); /* its last use, for those that make room */
 		}
@@ -168,6 +169,7 @@ static bool map_file(struct packed *p)
 
 static void unmap(struct packed *p)
 {
+	guard_remove(p->map);
 	if (p->map)
 		munmap(p->map, p->map_size);
 	p->map = NULL;
@@ -242,6 +244,7 @@ static void begin_writing(struct packed *p)
 	}
 	p->map = map;
 	p->end = PAGE;
+	guard_add(map, p->map_size, p->path);
 }
 
 static void put_entry(struct bytes_writer *w, const struct entry *e)
@@ -312,7 +315,7 @@ void packed_complete(struct packed *p)
 	if (!p)
 		return;
 	if (p->fd >= 0) {
-		if (weights_unchanged(p->files) && p->count > 0 && write_ends(p) &&
+		if (weights_unchanged(p->files) && !guard_check(NULL) && p->count > 0 && write_ends(p) &&
 		    rename(p->temp, p->path) == 0) {
 			close(p->fd);
 			p->fd = -1;

@@ -25,7 +25,7 @@
 
 /* Where the files go, and how many bytes they may take together: the least recently used ones
  * make room. NULL or 0: nothing is kept, which is how a process begins. For the whole process,
- * to be called before models are opened. */
+ * to be called before models are opened. Installs the guard (weights/guard.h). */
 void packed_configure(const char *dir, uint64_t limit);
 
 /* What lies there. */

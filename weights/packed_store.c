@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "weights/guard.h"
 #include "weights/packed_internal.h"
 
 #define FILE_ENDING ".packed"
@@ -24,6 +25,7 @@ static struct {
 
 void packed_configure(const char *dir, uint64_t limit)
 {
+	guard_install();
 	settings.limit = dir && files_path(settings.dir, NULL, "%s", dir) == SUMI_OK ? limit : 0;
 }
 

@@ -222,7 +222,8 @@ static int check_places(struct safetensors *st, struct error *err)
 
 static int changed(const struct safetensors *st, struct error *err)
 {
-	return error_set(err, SUMI_CORRUPT, "weights file %s was changed while it was read",
+	/* Not corrupt: whoever writes to it will be done some time. */
+	return error_set(err, SUMI_IO, "weights file %s was changed while it was read",
 			 st->path);
 }
 

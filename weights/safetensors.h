@@ -43,12 +43,12 @@ const struct safetensors_entry *safetensors_at(const struct safetensors *st, siz
 /* The entry of that name, or NULL. */
 const struct safetensors_entry *safetensors_find(const struct safetensors *st, const char *name);
 
-/* Reads an entry's bytes [entry->bytes] into out. SUMI_CORRUPT where the file has become shorter
+/* Reads an entry's bytes [entry->bytes] into out. SUMI_IO where the file has become shorter
  * since it was opened. */
 int safetensors_read(const struct safetensors *st, const struct safetensors_entry *entry, void *out,
 		     struct error *err);
 
-/* SUMI_CORRUPT where somebody wrote to the open file since then: what was read before may be a
+/* SUMI_IO where somebody wrote to the open file since then: what was read before may be a
  * mixture of two files. */
 int safetensors_check(const struct safetensors *st, struct error *err);
 

@@ -19,6 +19,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "networks/unet.h"
+#include "weights/guard.h"
 #include "weights/packed.h"
 #include "check.h"
 
@@ -102,15 +103,12 @@ static int tear_down(void **state)
 	return status;
 }
 
-/* Opens the model and runs one step; out [LATENTS]. */
-static void step(const char *folder, struct device *on, float *out)
+/* One step of an open model; out [LATENTS]. */
+static void forward(struct unet *unet, float *out)
 {
-	struct unet *unet;
 	struct unet_text *text;
 	struct error err = {0};
 	float latents[LATENTS], timestep = 300;
-	if (unet_open(on, folder, &unet, &err))
-		fail_msg("%s", err.text);
 	int width = unet_config(unet)->context;
 	float *context = calloc((size_t)TOKENS * (size_t)width, sizeof *context);
 	for (int i = 0; i < TOKENS * width; i++)
@@ -129,8 +127,18 @@ static void step(const char *folder, struct device *on, float *out)
 	if (unet_forward(unet, &in, out, &err))
 		fail_msg("%s", err.text);
 	unet_text_free(text);
-	unet_close(unet);
 	free(context);
+}
+
+/* Opens the model and runs one step. */
+static void step(const char *folder, struct device *on, float *out)
+{
+	struct unet *unet;
+	struct error err = {0};
+	if (unet_open(on, folder, &unet, &err))
+		fail_msg("%s", err.text);
+	forward(unet, out);
+	unet_close(unet);
 }
 
 /* The only file in the cache; counts all of them. */
@@ -192,6 +200,33 @@ static void test_same_bytes(void **state)
 	assert_true(is_mapped(path));
 	unet_close(unet);
 	assert_false(is_mapped(path));
+}
+
+/* A file that is cut while its weights are used: an error with its name, and the next load is whole
+ * again. */
+static void test_cut_while_used(void **state)
+{
+	struct place *p = *state;
+	float first[LATENTS], again[LATENTS];
+	char path[512];
+	struct error err = {0};
+	struct unet *unet;
+	guard_install(); /* before each test the library takes the signal for itself */
+	step(p->model, device, first);
+	assert_int_equal(find_file(p, path, NULL), 1);
+	assert_int_equal(unet_open(device, p->model, &unet, &err), 0);
+	assert_int_equal(guard_check(&err), SUMI_OK);
+	assert_int_equal(truncate(path, 2 * PAGE), 0);
+	forward(unet, again);
+	assert_int_equal(guard_check(&err), SUMI_IO);
+	if (!strstr(err.text, path) || !strstr(err.text, "was changed while it was read"))
+		fail_msg("%s", err.text);
+	unet_close(unet);
+	assert_int_equal(guard_check(&err), SUMI_OK);
+	step(p->model, device, again);
+	assert_memory_equal(first, again, sizeof first);
+	step(p->model, device, again);
+	assert_memory_equal(first, again, sizeof first);
 }
 
 /* A name that is gone does not take the bytes away from those who use them. */
@@ -483,6 +518,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_removed_while_used, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_cut_while_used, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_writable_by_others, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_changed_weights, set_up, tear_down),
