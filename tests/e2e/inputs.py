@@ -134,7 +134,7 @@ def printable(place):
     place.redis_cli("XADD", "{sumi}:in", "*", "id", "forger", "modality", "image", "prompt", "x", "model", PACK,
                     "steps", 1, "width", 64, "height", 64, "init", f"/no/{bare}\u2028\u202e.png")
     check(wait_for(lambda: "id=forger state=failed" in place.log.read_text(), 30), "a job with an init that forges")
-    lines = [l for l in place.log.read_text().splitlines() if "root" in l]
+    lines = [l for l in place.log.read_text().splitlines() if "id=root" in l]
     check(lines and all(bare not in l and bare.replace('"', '\\"') in l for l in lines),
           "its quotes are those of a value, in every line of the log", lines)
     place.redis_cli("HSET", "{sumi}:worker:odd.0", "classes", "image/odd", "device", "\x1b[2Jred\u009b", "host", "h", "pid", 1)

@@ -191,7 +191,7 @@ def refusals(place, redis):
         "an init file that is a pipe": (start("pipe"), "pipe"),
         "an init file that is a folder": (start("packs"), "folder"),
         "a mood for a picture": ({"modality": "image", "prompt": "x", "mood": "calm"}, "mood"),
-        "a loop of a picture": ({"modality": "image", "prompt": "x", "loop": True}, "loops"),
+        "a loop of a picture": ({"modality": "image", "prompt": "x", "loop": True}, "loop"),
         "an init file that is not there": (start("none.ogg"), "none.ogg"),
         "neither prompt nor mood": ({}, "prompt"),
     }

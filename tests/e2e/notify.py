@@ -29,10 +29,11 @@ try:
     check([h.get("id") for h in heard] == ["told", "told"], "a refused notice is tried again", str(heard))
     check(heard and heard[-1]["state"] == "done" and heard[-1]["results"], "and says what came out", str(heard))
     heard.append(None)
-    # Not with `image`, which would refuse it before it is sent.
-    place.sumi("submit", json.dumps({"prompt": "ink", "id": "bad", "notify": url, "fast": True}))
+    # One that was taken, and whose time then passes.
+    place.sumi("pause")
+    place.sumi("submit", json.dumps({"prompt": "ink", "id": "bad", "notify": url, "deadline": int(time.time() * 1000) + 2000}))
     wait_for(lambda: len(heard) >= 4, 30)
-    check(heard[-1] and heard[-1]["state"] == "failed" and "fast" in heard[-1]["error"],
+    check(heard[-1] and heard[-1]["state"] == "failed" and "deadline" in heard[-1]["error"],
           "a failed job is told with its reason", str(heard[-1]))
     place.stop()
     place.start()
