@@ -30,7 +30,7 @@ def says(place, id, words, name, seconds=30):
 
 
 def costs_nothing(place, id, name):
-    done = place.sumi("wait", id, "--timeout", "100s")
+    done = place.sumi("wait", id, "--timeout", "5m", timeout=320)
     row = place.json("show", id)
     check(done.returncode == 0 and row["state"] == "done", f"{name}: the job is done", done.stderr + str(row)[:600])
     check(not row.get("crashes") and not row.get("failures") and row["attempts_made"] == 1,
@@ -142,7 +142,7 @@ def limited():
     says(place, id, "disk full", "a limit on files", 60)
     check(place.workers() == [worker], "a limit on files: the worker lives on", str(place.workers()))
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    done = place.sumi("wait", id, "--timeout", "100s")
+    done = place.sumi("wait", id, "--timeout", "5m", timeout=320)
     row = place.json("show", id)
     check(done.returncode == 0 and not row.get("crashes") and not row.get("failures"), "a limit on files: it costs nothing",
           done.stderr + str(row)[:600])

@@ -3,7 +3,7 @@
  *
  * Counted is what MONITOR shows of each script. With SUMI_MANY=1000000 (`make soak`) so many jobs are
  * taken, and how long the scripts take is told by SLOWLOG instead (those above 0.2 ms; it has their
- * commands too). */
+ * commands too); with SUMI_ONLY=PATTERN only for some of the tests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +60,10 @@ static void report_slow(const char *what)
 		us[scripts++] = e->element[2]->integer;
 	}
 	freeReplyObject(log);
-	assert_true(scripts > 0);
+	if (scripts == 0) {
+		printf("%-46s none above 0.2 ms\n", what);
+		return;
+	}
 	qsort(us, scripts, sizeof *us, by_value);
 	printf("%-46s %6zu scripts: p50 %.2f, p99 %.2f, longest %.2f ms\n", what, scripts,
 	       (double)us[scripts / 2] / 1e3, (double)us[scripts * 99 / 100] / 1e3,
@@ -483,5 +486,6 @@ int main(void)
 	const char *size = getenv("SUMI_MANY");
 	timed = size != NULL;
 	many = size ? (int)strtol(size, NULL, 10) : MANY;
+	cmocka_set_test_filter(getenv("SUMI_ONLY"));
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }
