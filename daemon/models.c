@@ -93,12 +93,18 @@ static int load(struct models *m, const char *folder, uint64_t stamp, struct slo
 {
 	int64_t start = clock_mono_us();
 	struct slot *s = free_slot(m);
+	uint64_t bytes = pack_weight_bytes(folder), there = m->device->info.memory;
 	int status;
 	/* Before, and not when both are there: host memory is promised beyond what there is. */
-	make_room(m, pack_weight_bytes(folder), NULL);
+	make_room(m, bytes, NULL);
 	/* A device that has no room gets it from the packs that nobody waits for. */
 	while ((status = pack_open(m->device, folder, &s->pack, err)) == SUMI_NOMEM) {
 		struct slot *victim = least_used(m, NULL);
+		if (!victim && there > 0 && bytes > there) /* and no patience mends it */
+			return error_set(err, SUMI_TOOBIG,
+					 "the model needs %.2f GiB, this device has %.2f (%s)",
+					 (double)bytes / (1 << 30), (double)there / (1 << 30),
+					 m->device->info.name);
 		if (!victim)
 			return status;
 		unload(victim);

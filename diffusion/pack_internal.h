@@ -20,6 +20,7 @@ struct pack {
 	struct unet *unet;
 	struct unet *fast; /* loaded when it is first asked for */
 	struct vae *vae;
+	uint64_t unet_bytes[2]; /* of weights of unet and fast, for run_plan_fits(); 0: not known yet */
 };
 
 /* File names of the diffusers layout. */

@@ -288,7 +288,7 @@ static void plan_guidance(struct run *run, const struct run_params *p)
 	run->guided_to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls;
 }
 
-int run_check(const struct pack *pack, const struct run_params *p, struct error *err)
+int run_check(struct pack *pack, const struct run_params *p, struct error *err)
 {
 	int status = check_params(&pack->info, p, err);
 	return status ? status : run_plan_fits(pack, p, err);

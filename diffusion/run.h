@@ -52,7 +52,7 @@ struct run;
 
 /* Whether a run of these parameters can begin on the pack's device, as run_begin() finds out first:
  * for callers that would spend time or memory on init. */
-int run_check(const struct pack *pack, const struct run_params *params, struct error *err);
+int run_check(struct pack *pack, const struct run_params *params, struct error *err);
 
 /* Checks the parameters, encodes the text, draws the noise. pack must outlive the run;
  * the strings and init may go away after the call. */

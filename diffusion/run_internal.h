@@ -59,11 +59,12 @@ void run_share_noise(struct rng *rng, float *x, float *common, int c, int frames
 /* run->motion: which frames see each other. */
 int run_plan_motion(struct run *run, const struct run_params *p, struct error *err);
 
-/* The side of the tiles in which a frame is decoded; 0: as a whole. SUMI_NOMEM. */
+/* The side of the tiles in which a frame is decoded; 0: as a whole. SUMI_TOOBIG. */
 int run_plan_tile(const struct run *run, int *tile, struct error *err);
 
-/* SUMI_TOOBIG, with the figures, when a step would need more than the device has. */
-int run_plan_fits(const struct pack *pack, const struct run_params *p, struct error *err);
+/* SUMI_TOOBIG, with the figures, when a step or the decoding would need more than the device has, or
+ * more in one piece than it gives. */
+int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err);
 
 /* Whether the model sees both texts in that call. */
 bool run_is_guided(const struct run *run, int call);

@@ -1,5 +1,9 @@
 /* What a run will need, before it needs it: windows of frames, tiles, memory. */
+#include <stdio.h>
+
+#include "base/memory.h"
 #include "diffusion/run_internal.h"
+#include "weights/weights.h"
 
 /* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
 enum { CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
@@ -39,33 +43,38 @@ int run_plan_motion(struct run *run, const struct run_params *p, struct error *e
 
 /* Tiles where the whole picture would take more than half of the device's memory, or a larger
  * buffer than it gives. What is in use at the moment does not count: the same run must give the
- * same bytes. */
-int run_plan_tile(const struct run *run, int *tile, struct error *err)
+ * same bytes. -1: not even a small tile fits. */
+static int tile_for(const struct pack *pack, int h, int w)
 {
-	const struct device_info *d = &run->pack->device->info;
-	const struct vae_config *c = vae_config(run->pack->vae);
-	enum dtype dtype = run->pack->device->activation_dtype;
+	const struct device_info *d = &pack->device->info;
+	const struct vae_config *c = vae_config(pack->vae);
+	enum dtype dtype = pack->device->activation_dtype;
 	uint64_t bytes = d->memory / 2;
 	int widest = c->channels[c->levels > 1] > c->channels[0] ? c->channels[c->levels > 1]
 								 : c->channels[0];
-	uint64_t largest = (uint64_t)run->h * (uint64_t)run->w * (uint64_t)c->scale *
-			   (uint64_t)c->scale * (uint64_t)widest * dtype_size(dtype);
-	*tile = 0;
+	uint64_t largest = (uint64_t)h * (uint64_t)w * (uint64_t)c->scale * (uint64_t)c->scale *
+			   (uint64_t)widest * dtype_size(dtype);
 	if (d->max_alloc > 0 && largest > d->max_alloc && (bytes == 0 || bytes > d->max_alloc))
 		bytes = d->max_alloc;
-	if (bytes > 0)
-		*tile = vae_tile_size(c, run->h, run->w, bytes, dtype);
+	return bytes > 0 ? vae_tile_size(c, h, w, bytes, dtype) : 0;
+}
+
+int run_plan_tile(const struct run *run, int *tile, struct error *err)
+{
+	const struct device_info *d = &run->pack->device->info;
+	*tile = tile_for(run->pack, run->h, run->w);
 	if (*tile < 0)
-		return error_set(err, SUMI_NOMEM,
+		return error_set(err, SUMI_TOOBIG,
 				 "%s has too little memory to decode even a small tile: %llu MiB",
 				 d->name, (unsigned long long)(d->memory >> 20));
 	return SUMI_OK;
 }
 
-/* Bytes of one step, and of those what the text keeps; 0 where the pack's configs cannot be
+/* Bytes of one step, and some of those by name; 0 where the pack's configs cannot be
  * read. known: the UNet's config where it is loaded already, or NULL. */
 static uint64_t step_memory(const struct pack_info *info, const struct unet_config *known,
-			    const struct run_params *p, enum dtype dtype, uint64_t *text)
+			    const struct run_params *p, enum dtype dtype,
+			    struct unet_needs *needs)
 {
 	char folder[FILES_PATH_MAX];
 	struct unet_config unet;
@@ -98,25 +107,95 @@ static uint64_t step_memory(const struct pack_info *info, const struct unet_conf
 		if (motion_context_check(&plan.motion, adapter.positions, &ignored))
 			return 0;
 	}
-	return unet_memory(&plan, text);
+	return unet_memory(&plan, needs);
 }
 
-int run_plan_fits(const struct pack *pack, const struct run_params *p, struct error *err)
+static uint64_t part_bytes(const struct pack_info *info, const char *part)
 {
-	uint64_t memory = pack->device->info.memory;
-	if (memory == 0)
+	char folder[FILES_PATH_MAX];
+	struct weights *files;
+	if (pack_part(info, part, folder, NULL) || weights_open(folder, &files, NULL))
+		return 0;
+	uint64_t bytes = weights_bytes(files);
+	weights_close(files);
+	return bytes;
+}
+
+/* Of the UNet of such a run. */
+static uint64_t weight_bytes(struct pack *pack, const struct run_params *p)
+{
+	bool fast = p->fast && pack->info.has_fast;
+	uint64_t *bytes = &pack->unet_bytes[fast];
+	if (*bytes == 0)
+		*bytes = part_bytes(&pack->info, fast ? pack->info.fast_unet : "unet");
+	return *bytes;
+}
+
+/* What the run takes of the host's memory: latents of the sampler, pictures as floats while they are
+ * decoded and read, and once more as bytes while they are written. */
+static uint64_t host_bytes(const struct pack_info *info, const struct run_params *p)
+{
+	enum { LATENTS = 7, PIXEL = 3 * 4 + 3 };
+	uint64_t pixels = (uint64_t)p->width * (uint64_t)p->height;
+	uint64_t latents = pixels / (uint64_t)(info->scale * info->scale) *
+			   (uint64_t)info->latent_channels * (uint64_t)p->frames;
+	return latents * sizeof(float) * LATENTS + pixels * PIXEL +
+	       (p->init ? pixels * (uint64_t)p->frames * 3 * sizeof(float) : 0);
+}
+
+/* Bytes that decoding a frame takes on the device; UINT64_MAX where it cannot be done. */
+static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p)
+{
+	int scale = pack->info.scale, h = p->height / scale;
+	int w = (p->window ? p->window : p->width) / scale, tile = p->window ? 0 : tile_for(pack, h, w);
+	if (tile < 0)
+		return UINT64_MAX;
+	return vae_memory(vae_config(pack->vae), 1, tile && tile < h ? tile : h,
+			  tile && tile < w ? tile : w, pack->device->activation_dtype);
+}
+
+/* "a video of 16 frames of 512x512 needs 3.10 GiB in one piece, this device has 2.00 (NAME): …" */
+static int too_large(const struct run_params *p, uint64_t need, const char *how, const char *what,
+		     uint64_t there, const char *name, struct error *err)
+{
+	char frames[48] = "";
+	if (p->frames > 1)
+		snprintf(frames, sizeof frames, "a video of %d frames of ", p->frames);
+	return error_set(err, SUMI_TOOBIG,
+			 "%s%dx%d needs %.2f GiB%s, this %s has %.2f (%s): ask for less", frames,
+			 p->width, p->height, (double)need / (1 << 30), how, what,
+			 (double)there / (1 << 30), name);
+}
+
+/* Less than this cannot do: parts that need not be there at once, and what operations take for
+ * themselves, are not counted. */
+int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err)
+{
+	const struct device_info *d = &pack->device->info;
+	struct unet_needs needs = {0};
+	if (d->memory == 0)
 		return SUMI_OK;
 	const struct unet *unet = p->fast && pack->info.has_fast ? pack->fast : pack->unet;
-	uint64_t need = step_memory(&pack->info, unet ? unet_config(unet) : NULL, p,
-				    pack->device->activation_dtype, NULL);
-	if (need <= memory)
-		return SUMI_OK;
-	return error_set(err, SUMI_TOOBIG,
-			 "%d frames of %dx%d need %llu MiB beside the model, %s has %llu: ask for "
-			 "fewer or smaller ones",
-			 p->frames, p->window ? p->window : p->width, p->height,
-			 (unsigned long long)(need >> 20), pack->device->info.name,
-			 (unsigned long long)(memory >> 20));
+	uint64_t step = step_memory(&pack->info, unet ? unet_config(unet) : NULL, p,
+				    pack->device->activation_dtype, &needs);
+	uint64_t weights = weight_bytes(pack, p), host = host_bytes(&pack->info, p);
+	uint64_t decode = decode_bytes(pack, p), machine = memory_limit();
+	if (decode == UINT64_MAX)
+		return error_set(err, SUMI_TOOBIG,
+				 "this device has %.2f GiB (%s), too little to decode even a small "
+				 "tile of %dx%d",
+				 (double)d->memory / (1 << 30), d->name, p->width, p->height);
+	uint64_t need = step + weights > decode ? step + weights : decode;
+	need += d->is_cpu ? host : 0;
+	if (need > d->memory)
+		return too_large(p, need, "", "device", d->memory, d->name, err);
+	if (d->max_alloc > 0 && needs.largest > d->max_alloc)
+		return too_large(p, needs.largest, " in one piece", "device", d->max_alloc, d->name,
+				 err);
+	if (host > machine)
+		return too_large(p, host, " beside the device", "machine", machine, "all of it",
+				 err);
+	return SUMI_OK;
 }
 
 int run_most_together(const struct run *run)
@@ -147,9 +226,10 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 	struct vae_config vae;
 	struct error ignored;
 	int h = p->height / info->scale, w = (p->window ? p->window : p->width) / info->scale;
-	uint64_t text = 0, step = step_memory(info, NULL, p, DTYPE_F32, &text), decode = 0;
+	struct unet_needs needs = {0};
+	uint64_t step = step_memory(info, NULL, p, DTYPE_F32, &needs), decode = 0;
 	if (pack_part(info, "vae", folder, &ignored) == 0 &&
 	    vae_config_read(folder, &vae, &ignored) == 0)
-		decode = text + vae_memory(&vae, 1, h, w, DTYPE_F32);
+		decode = needs.text + vae_memory(&vae, 1, h, w, DTYPE_F32);
 	return step > decode ? step : decode;
 }

@@ -46,6 +46,8 @@ struct tensor pass_new(struct pass *p, int n, int h, int w, int c)
 	p->bytes += bytes_of(&t);
 	if (p->bytes > p->bytes_peak)
 		p->bytes_peak = p->bytes;
+	if (bytes_of(&t) > p->bytes_largest)
+		p->bytes_largest = bytes_of(&t);
 	return t;
 }
 

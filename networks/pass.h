@@ -27,6 +27,7 @@ struct pass {
 	int status; /* SUMI_OK until the first failure */
 	struct error *err;
 	uint64_t bytes, bytes_peak; /* of temporaries */
+	uint64_t bytes_largest;     /* of one of them */
 };
 
 /* A pass on a device, which stores activations as that likes them best; tap NULL: none. */

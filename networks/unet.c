@@ -568,7 +568,7 @@ int unet_forward_many(struct unet *u, const struct unet_input *in, int count,
 
 /* --- planning --- */
 
-uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text)
+uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs)
 {
 	uint64_t bytes = 0;
 	struct pass p = pass_plan(plan->dtype);
@@ -586,8 +586,8 @@ uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text)
 	if (!cache.kv)
 		goto clear;
 	fill_cache(&p, u, NULL, &cache);
-	if (text)
-		*text = p.bytes;
+	if (needs)
+		needs->text = p.bytes;
 	struct unet_input in = {.n = plan->n, .h = plan->h, .w = plan->w};
 	const struct text_part part = {cache, plan->n};
 	struct unet_features features = {.level = plan->level};
@@ -599,6 +599,8 @@ uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text)
 		forward(&p, f, &in, NULL);
 	}
 	bytes = p.bytes_peak;
+	if (needs)
+		needs->largest = p.bytes_largest;
 	free(cache.kv);
 clear:
 	unet_clear(u);

@@ -79,10 +79,14 @@ struct unet_plan {
 	enum dtype dtype;  /* of activations */
 };
 
+struct unet_needs {
+	uint64_t text;    /* what keys and values take from the first step to the run's end */
+	uint64_t largest; /* of one piece */
+};
+
 /* Bytes of temporaries that a forward pass takes at its peak, the text's keys and values
  * included, without what the device's operations may need for themselves; 0 when there is
- * no memory to find out. *text, unless text is NULL, gets the part that keys and values take
- * from the first step to the run's end. */
-uint64_t unet_memory(const struct unet_plan *plan, uint64_t *text);
+ * no memory to find out. needs may be NULL. */
+uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
+#include "base/memory.h"
 
 #define MAX_PLATFORMS 16
 #define MAX_DEVICES 64
@@ -168,6 +169,8 @@ static void describe(const struct place *place, int index, struct device_info *i
 	info->max_alloc = max_alloc;
 	info->compute_units = (int)units;
 	info->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+	if (info->is_cpu && memory_limit() < info->memory) /* drivers see the whole machine */
+		info->memory = memory_limit();
 	info->has_f16 = true; /* storage: vload_half is in every OpenCL C */
 }
 

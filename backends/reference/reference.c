@@ -9,6 +9,7 @@
 
 #include "backends/reference/internal.h"
 #include "base/half.h"
+#include "base/memory.h"
 
 static float load(const void *data, size_t i, enum dtype dtype)
 {
@@ -185,7 +186,7 @@ void reference_info(struct device_info *info)
 	snprintf(info->platform, sizeof info->platform, "reference");
 	snprintf(info->driver, sizeof info->driver, "%s", SUMI_VERSION);
 	snprintf(info->selector, sizeof info->selector, "reference");
-	info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	info->memory = memory_limit();
 	info->max_alloc = info->memory;
 }
 

@@ -510,8 +510,13 @@ static void what_cannot_fit_is_refused_with_figures(void **state)
 	assert_ok(pack_open(own, "tests/vectors/motion-tiny", &pack, &err), err);
 	own->info.memory = 64 << 20;
 	assert_int_equal(run_begin(pack, &p, &run, &err), SUMI_TOOBIG);
-	assert_non_null(strstr(err.text, "64 frames of 512x512 need"));
-	assert_non_null(strstr(err.text, "has 64"));
+	assert_non_null(strstr(err.text, "64 frames of 512x512 needs "));
+	assert_non_null(strstr(err.text, "GiB, this device has 0.06 ("));
+	/* One piece may be too large although all together is not. */
+	own->info.memory = (uint64_t)1 << 40;
+	own->info.max_alloc = 16 << 20;
+	assert_int_equal(run_begin(pack, &p, &run, &err), SUMI_TOOBIG);
+	assert_non_null(strstr(err.text, "GiB in one piece, this device has 0.02 ("));
 	pack_close(pack);
 	device_close(own);
 }
