@@ -160,7 +160,11 @@ int output_write(const char *output, const char *path, const void *data, size_t 
 	if (!output_is_standard(output))
 		return files_write_durable(path, data, size, err);
 	errno = EIO;
-	if (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0)
+	if (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0) {
+		int code = errno;
+		cli_check_reader();
+		errno = code;
 		return error_errno(err, "standard output");
+	}
 	return SUMI_OK;
 }

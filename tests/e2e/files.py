@@ -192,6 +192,20 @@ def names_of_frames(place):
         files = sorted(p.name for p in place.dir.glob(f"{verb}*") if p.suffix in (".ogg", ".webp"))
         check({f"{verb}.ogg", f"{verb}-spectrogram.webp"} <= set(files), f"{verb}: a clip and its spectrogram",
               f"{files} {done.stderr}")
+    for name, modality in [("audio.ogg", "audio"), ("audio-spectrogram.webp", "audio"), ("video-frame-2.png", "video")]:
+        told = place.json("show", name)
+        check(told["modality"] == modality and told["source"] == "sumi" and told["seed"] == 1, f"show {name}", str(told))
+
+
+def closed_pipes(place):
+    for words in [["render", "ink", *SIZE, "--steps", 1, "--pack", PACKS / PACK], ["again", "draft.webp"]]:
+        far, near = os.pipe()
+        os.close(far)
+        done = subprocess.run([BIN / "sumi", *map(str, words), "-o", "-", "-q"], env=place.env(), cwd=place.dir, stdout=near,
+                              stderr=subprocess.PIPE)
+        os.close(near)
+        check(done.returncode in (141, -13) and done.stderr == b"", f"{words[0]} -o - into a closed pipe ends quietly",
+              f"{done.returncode} {done.stderr}")
 
 
 def screen(data):
@@ -259,6 +273,7 @@ try:
     told_of_files(place)
     outputs(place)
     names_of_frames(place)
+    closed_pipes(place)
     one_terminal(place)
 finally:
     place.remove()
