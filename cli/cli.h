@@ -60,6 +60,7 @@ struct cli {
 	const char *values[32]; /* of verb->options, by index; "" for a switch that is set */
 	json_t *fields;         /* job options that were given, in their JSON types */
 	struct admission admission;
+	struct admission intake; /* of jobs that still lie in the queue's intake */
 };
 
 /* Those of every verb. */

@@ -20,7 +20,7 @@ static void print_option(FILE *out, char letter, const char *name, const char *v
 static const char *placeholder(const struct param *p, unsigned modalities, char *out, size_t size)
 {
 	static const char *const by_type[] = {
-	    [PARAM_TEXT] = "TEXT",[PARAM_NAME] = "NAME", [PARAM_ID] = "ID",
+	    [PARAM_TEXT] = "TEXT",[PARAM_NAME] = "NAME", [PARAM_LABEL] = "NAME", [PARAM_ID] = "ID",
 	    [PARAM_WORD] = "WORD",[PARAM_RANK] = "WORD", [PARAM_INT] = "N",
 	    [PARAM_SEED] = "N", [PARAM_NUMBER] = "X", [PARAM_AMOUNT] = "X",
 	    [PARAM_BOOL] = NULL,[PARAM_TIME] = "TIME", [PARAM_WINDOW] = "FROM-TO",

@@ -68,7 +68,13 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	    .prefix = cli->config.prefix,
 	    .patience_ms = -1,
 	    .max_attempts = (int)cli->config.max_attempts,
+	    .check = admission_ask,
+	    .check_context = &cli->intake,
 	};
+	/* What a daemon would say of them. */
+	cli->intake.config = &cli->config;
+	cli->intake.others = cli->config.redis[0] != '\0';
+	cli->intake.deep = true;
 	status = queue_open(&options, out, err);
 	if (status == SUMI_CONNECT || status == SUMI_NOTFOUND)
 		return error_set(err, SUMI_CONNECT,
@@ -172,6 +178,7 @@ int main(int argc, char **argv)
 	json_decref(cli.fields);
 	cli_check_reader();
 	admission_free(&cli.admission);
+	admission_free(&cli.intake);
 	/* A listing that is cut off by a full disk is no listing. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "sumi: standard output: %s\n", strerror(errno));

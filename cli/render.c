@@ -124,20 +124,13 @@ static int make_job(struct render *r, const char *modality, struct error *err)
  * file's ending. */
 static const char *wanted_modality(const struct render *r)
 {
-	static const struct {
-		const char *field, *ending, *modality;
-	} signs[] = {
-	    {"mood", ".ogg", "audio"},     {"duration", ".wav", "audio"},
-	    {"frames", NULL, "video"},     {"fps", NULL, "video"},
-	    {"reverse", NULL, "video"},    {"boomerang", NULL, "video"},
-	    {"loop_count", NULL, "video"},
-	};
 	const char *dot = strrchr(r->output, '.');
-	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
-		if (json_object_get(r->cli->fields, signs[i].field) ||
-		    (dot && signs[i].ending && strcmp(dot, signs[i].ending) == 0))
-			return signs[i].modality;
-	return "image";
+	json_t *fields = json_copy(r->cli->fields);
+	if (dot && !json_object_get(fields, "format"))
+		json_object_set_new(fields, "format", json_string(dot + 1));
+	const char *modality = job_implied_modality(fields);
+	json_decref(fields);
+	return modality ? modality : "image";
 }
 
 static int find_default(const struct render *r, const struct catalogue *c,

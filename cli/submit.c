@@ -1,4 +1,4 @@
-/* sumi submit and batch: jobs as JSON or CSV into the queue. */
+/* sumi submit and batch: lists of jobs into the queue. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,15 +7,12 @@
 
 #include "base/json.h"
 #include "cli/inputs.h"
+#include "cli/lists.h"
 #include "cli/preflight.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 
-enum {
-	FILE_LIMIT = 256 << 20,
-	CHUNK = 1000 /* jobs that are checked and sent together */
-};
-
-#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+enum { CHUNK = 1000 /* jobs that are sent together */ };
 
 /* Jobs that were parsed and are yet to be sent. */
 struct load {
@@ -24,12 +21,15 @@ struct load {
 	struct job jobs[CHUNK];
 	size_t count;
 	size_t sent;
-	bool dry;     /* jobs are looked at, not sent */
-	int code;     /* of what has been told already */
-	json_t *ids;  /* with --json */
-	json_t *told; /* models that were asked about */
-	json_t *seen; /* files to start from that were checked, and that were sent */
-	json_t *after; /* jobs that others wait for */
+	size_t checked;     /* of the list that is looked at */
+	bool dry;           /* jobs are looked at, not sent */
+	struct list *list;  /* whose jobs they are; NULL: of the command line */
+	int code;           /* of what has been told already */
+	json_t *ids;        /* with --json */
+	json_t *told;       /* models that were asked about */
+	json_t *seen;       /* files to start from that were checked, and that were sent */
+	json_t *after;      /* jobs that others wait for */
+	json_t *ids_seen;   /* of all lists: id → where it stands */
 };
 
 static int flush(struct load *l, struct error *err)
@@ -55,13 +55,72 @@ static int flush(struct load *l, struct error *err)
 	return status;
 }
 
-/* Paths in a list count from where it lies, those of options from here. */
-static int take_init(struct load *l, struct job *job, const char *where, struct error *err)
+/* What a list that does not say makes: by a field or a word that one modality alone has, or by the
+ * model. NULL: there is no telling. */
+static const char *implied(struct load *l, const json_t *fields)
+{
+	const char *given = json_string_value(json_object_get(fields, "modality"));
+	const char *model = json_string_value(json_object_get(fields, "model"));
+	if (!given)
+		given = job_implied_modality(fields);
+	if (!given && model) {
+		const struct pack_info *pack = admission_named(&l->cli->admission, model);
+		given = pack ? pack->modality : NULL;
+	}
+	return given;
+}
+
+/* Options of the command line are for jobs that do not say otherwise and that have such a thing. */
+static void add_defaults(struct load *l, json_t *object)
+{
+	const char *name, *modality = implied(l, object);
+	json_t *value;
+	if (!modality)
+		modality = implied(l, l->cli->fields);
+	if (!modality)
+		modality = "image";
+	unsigned mask = param_modality(modality);
+	if (!json_object_get(object, "modality"))
+		json_object_set_new(object, "modality", json_string(modality));
+	json_object_foreach(l->cli->fields, name, value)
+	{
+		const struct param *p = param_find(name);
+		bool fits = !mask || p->modalities & mask;
+		if (fits && mask && p->words)
+			fits = param_has_word(p, mask, json_string_value(value));
+		if (fits && !json_object_get(object, name))
+			json_object_set(object, name, value);
+	}
+}
+
+/* Of two jobs with one id the queue makes one: in a list that is a mistake. */
+static int check_id(struct load *l, const struct job *job, const char *place, struct error *err)
+{
+	const char *before = job->id ? json_string_value(json_object_get(l->ids_seen, job->id)) : NULL;
+	if (before)
+		return error_set(err, SUMI_INVALID, "job: field 'id' is '%s', as that of %s", job->id,
+				 before);
+	if (job->id)
+		json_object_set_new(l->ids_seen, job->id, json_string(place));
+	return SUMI_OK;
+}
+
+/* All that sumi image would say; a model that is not here may come. */
+static int check_job(struct load *l, const struct job *job, const char *place, struct error *err)
+{
+	int status = job_check(job, err);
+	if (!status && admission_check(&l->cli->admission, job, err))
+		status = error_prefix(err, "job");
+	return status ? status : check_id(l, job, place, err);
+}
+
+/* Paths in a list count from where it lies (path), those of options from here (NULL). */
+static int take_init(struct load *l, struct job *job, const char *path, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
-	const char *slash = where ? strrchr(where, '/') : NULL;
-	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - where) + !(slash - where) : 0,
-				slash ? where : "");
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - path) + !(slash - path) : 0,
+				slash ? path : "");
 	const char *from = slash ? folder : NULL;
 	if (status)
 		return status;
@@ -69,223 +128,106 @@ static int take_init(struct load *l, struct job *job, const char *where, struct 
 		      : inputs_send(l->cli, l->queue, job, from, l->seen, err);
 }
 
-/* Options of the command line are defaults for jobs that do not say otherwise. */
-static int add_job(struct load *l, json_t *object, const char *where, long line, struct error *err)
+static int add_job(void *context, json_t *object, long line, struct error *err)
 {
-	int status;
-	bool own_init = json_object_get(object, "init") != NULL;
-	if (!json_is_object(object)) {
-		status = error_set(err, SUMI_INVALID, "a job is a JSON object, not this");
-	} else {
-		json_object_update_missing(object, l->cli->fields);
-		if (!json_object_get(object, "modality"))
-			json_object_set_new(object, "modality", json_string("image"));
-		status = job_parse_object(object, &l->jobs[l->count], err);
-		if (!status && (status = take_init(l, &l->jobs[l->count],
-						   line && own_init ? where : NULL, err)))
-			job_clear(&l->jobs[l->count]);
-	}
+	struct load *l = context;
+	char place[FILES_PATH_MAX] = "the command line";
+	struct job *job = &l->jobs[l->count];
+	bool own_init = l->list && json_object_get(object, "init");
+	add_defaults(l, object);
+	int status = when_resolve(object, err);
+	if (!status)
+		status = job_parse_object(object, job, err);
 	json_decref(object);
+	if (!status && (status = take_init(l, job, own_init ? l->list->path : NULL, err)))
+		job_clear(job);
 	if (status)
-		return line ? error_prefix(err, "%s:%ld", where, line) : status;
+		return status;
+	if (l->list)
+		list_place(l->list, line, place, sizeof place);
 	if (l->dry) {
-		job_clear(&l->jobs[l->count]);
-		return SUMI_OK;
+		status = check_job(l, job, place, err);
+		l->checked++;
+		job_clear(job);
+		return status;
 	}
 	if (++l->count == CHUNK)
 		return flush(l, err);
 	return SUMI_OK;
 }
 
-static int add_jsonl(struct load *l, char *text, const char *path, struct error *err)
-{
-	int status = SUMI_OK;
-	long line = 0;
-	for (char *at = text, *next; at && !status; at = next) {
-		line++;
-		next = strchr(at, '\n');
-		if (next)
-			*next++ = '\0';
-		if (at[strspn(at, " \t\r")] == '\0')
-			continue;
-		json_t *object;
-		status = json_read_text(at, strlen(at), path, &object, err);
-		if (status)
-			return error_set(err, SUMI_INVALID, "%s:%ld: not JSON: %.300s", path, line,
-					 err->text);
-		status = add_job(l, object, path, line, err);
-	}
-	return status;
-}
-
-/* One field of a CSV line (RFC 4180), unquoted in place; *at moves behind it. Newlines inside
- * quotes count on *line. NULL for a quote that is never closed. */
-static char *csv_field(char **at, long *line, bool *last)
-{
-	char *p = *at, *out = p, *start = p;
-	bool quoted = *p == '"';
-	if (quoted)
-		p++;
-	while (*p) {
-		if (quoted && *p == '"' && p[1] == '"') {
-			p++;
-		} else if (quoted && *p == '"') {
-			quoted = false;
-			p++;
-			continue;
-		} else if (!quoted && (*p == ',' || *p == '\n')) {
-			break;
-		} else if (*p == '\n') {
-			(*line)++;
-		}
-		*out++ = *p++;
-	}
-	if (quoted)
-		return NULL;
-	*last = *p != ',';
-	if (*p)
-		p++;
-	if (out > start && *last && out[-1] == '\r')
-		out--;
-	*out = '\0';
-	*at = p;
-	return start;
-}
-
-enum { COLUMNS = 64 };
-
-static int open_quote(const char *path, long line, struct error *err)
-{
-	return error_set(err, SUMI_INVALID, "%s:%ld: a quote is opened and never closed", path,
-			 line);
-}
-
-static int csv_header(char **at, long *line, const struct param *columns[COLUMNS], int *count,
-		      const char *path, struct error *err)
-{
-	bool last = false;
-	for (*count = 0; !last; (*count)++) {
-		char *name = csv_field(at, line, &last);
-		if (!name)
-			return open_quote(path, 1, err);
-		if (*count == COLUMNS)
-			return error_set(err, SUMI_TOOBIG, "%s:1: more than %d columns", path,
-					 COLUMNS);
-		columns[*count] = param_find(name);
-		if (!columns[*count]) {
-			const char *near = param_nearest(name);
-			return error_set(err, SUMI_INVALID, "%s:1: there is no field '%.60s'%s%s",
-					 path, name, near ? ", did you mean " : "",
-					 near ? near : "");
-		}
-		for (int i = 0; i < *count; i++)
-			if (columns[i] == columns[*count])
-				return error_set(err, SUMI_INVALID, "%s:1: two columns are '%s'",
-						 path, name);
-	}
-	return SUMI_OK;
-}
-
-static int add_csv(struct load *l, char *text, const char *path, struct error *err)
-{
-	const struct param *columns[COLUMNS];
-	long line = 1;
-	if (!*text)
-		return error_set(err, SUMI_INVALID,
-				 "%s: is empty: its first line names the columns", path);
-	int count, status = csv_header(&text, &line, columns, &count, path, err);
-	while (!status && *text) {
-		json_t *object = json_object();
-		bool last = false;
-		long first = ++line;
-		for (int i = 0; !last && !status; i++) {
-			char *value = csv_field(&text, &line, &last);
-			json_t *v;
-			if (!value) {
-				status = open_quote(path, first, err);
-			} else if (i >= count) {
-				status = error_set(err, SUMI_INVALID,
-						   "%s:%ld: more fields than columns", path, first);
-			} else if (*value) {
-				status = param_from_text(columns[i], value, strlen(value), &v, err);
-				if (status)
-					error_prefix(err, "%s:%ld", path, first);
-				else
-					json_object_set_new(object, columns[i]->name, v);
-			}
-		}
-		if (status || json_object_size(object) == 0)
-			json_decref(object);
-		else
-			status = add_job(l, object, path, first, err);
-	}
-	return status;
-}
-
-/* A file of jobs, read once: it may be a pipe. */
-struct source {
-	const char *shown;
-	bool csv;
-	char *text;
-	char *first; /* within text */
-};
-
-static int parse_source(struct load *l, const struct source *s, char *text, struct error *err)
-{
-	return s->csv ? add_csv(l, text, s->shown, err) : add_jsonl(l, text, s->shown, err);
-}
-
 /* Looks at every job before the first is sent: a file that is half in the queue can be neither
- * sent again nor left. */
-static int check_source(struct load *l, const struct source *s, struct error *err)
+ * sent again nor left. The caller closes the list, also on failure. */
+static int read_list(struct load *l, const char *path, struct list *list, struct error *err)
 {
-	char *copy = strdup(s->first);
-	if (!copy)
-		return error_set(err, SUMI_NOMEM, "out of memory");
-	l->dry = true;
-	int status = parse_source(l, s, copy, err);
-	l->dry = false;
-	free(copy);
-	return status;
-}
-
-/* The caller frees s->text, also on failure. */
-static int read_source(struct load *l, const char *path, struct source *s, struct error *err)
-{
-	bool standard = strcmp(path, "-") == 0;
-	size_t size, n = strlen(path), mark = strlen(BYTE_ORDER_MARK);
-	s->shown = standard ? "standard input" : path;
-	s->csv = n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
-	int status = files_read(standard ? "/dev/stdin" : path, FILE_LIMIT, &s->text, &size, err);
+	bool only_json = l->cli->verb == &verb_submit;
+	int status = list_open(path, only_json, cli_value(l->cli, "keep-columns") != NULL, list, err);
 	if (status)
 		return status;
-	if (memchr(s->text, 0, size))
-		return error_set(err, SUMI_INVALID,
-				 "%s: has NUL bytes: save it as UTF-8, not as UTF-16", s->shown);
-	/* Spreadsheets begin what they export with a mark. */
-	s->first = strncmp(s->text, BYTE_ORDER_MARK, mark) ? s->text : s->text + mark;
-	return check_source(l, s, err);
+	l->dry = true;
+	l->list = list;
+	l->checked = 0;
+	status = list_walk(list, add_job, l, err);
+	l->dry = false;
+	if (!status && !l->checked && !l->cli->quiet)
+		fprintf(stderr, "sumi: note: %s: holds no jobs\n", list->shown);
+	return status;
+}
+
+static int send_list(struct load *l, struct list *list, struct error *err)
+{
+	l->list = list;
+	return list_walk(list, add_job, l, err);
+}
+
+/* Once a list, not once a line. */
+static void tell_unknown(const struct load *l, const struct list *list)
+{
+	const char *name;
+	char names[256] = "";
+	size_t used = 0;
+	json_t *value;
+	struct error shown; /* which is clean whatever stands in the list */
+	if (l->cli->quiet || !list->unknown || json_object_size(list->unknown) == 0)
+		return;
+	json_object_foreach(list->unknown, name, value)
+	{
+		if (used < sizeof names)
+			used += (size_t)snprintf(names + used, sizeof names - used, "%s'%s'",
+						 used ? ", " : "", name);
+	}
+	error_set(&shown, SUMI_INVALID,
+		  "%.100s: no field is called %s: left out (--keep-columns makes tags of them)",
+		  list->shown, names);
+	fprintf(stderr, "sumi: note: %s\n", shown.text);
 }
 
 static int add_files(struct load *l, const char *const *paths, int count, struct error *err)
 {
-	struct source *sources = calloc((size_t)count + 1, sizeof *sources);
-	int status = sources ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	struct list *lists = calloc((size_t)count + 1, sizeof *lists);
+	int status = lists ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
 	for (int i = 0; i < count && !status; i++)
-		status = read_source(l, paths[i], &sources[i], err);
-	for (int i = 0; i < count && !status; i++)
-		status = parse_source(l, &sources[i], sources[i].first, err);
-	for (int i = 0; i < count && sources; i++)
-		free(sources[i].text);
-	free(sources);
+		status = read_list(l, paths[i], &lists[i], err);
+	for (int i = 0; i < count && !status; i++) {
+		tell_unknown(l, &lists[i]);
+		status = send_list(l, &lists[i], err);
+	}
+	/* Jobs that are not sent yet say where they stand. */
+	for (int i = 0; i < count && lists; i++)
+		list_close(&lists[i]);
+	l->list = NULL;
+	free(lists);
 	return status;
 }
 
 static int by_ending(const struct dirent *e)
 {
 	const char *dot = strrchr(e->d_name, '.');
-	return dot && e->d_name[0] != '.' &&
-	       (!strcasecmp(dot, ".jsonl") || !strcasecmp(dot, ".csv"));
+	static const char *const endings[] = {".jsonl", ".ndjson", ".csv", ".tsv"};
+	for (size_t i = 0; dot && e->d_name[0] != '.' && i < sizeof endings / sizeof endings[0]; i++)
+		if (strcasecmp(dot, endings[i]) == 0)
+			return true;
+	return false;
 }
 
 /* Sends a file of a folder and renames it to NAME.queued. A file that is wrong is told of and
@@ -293,17 +235,20 @@ static int by_ending(const struct dirent *e)
 static int add_queued(struct load *l, const char *path, struct error *err)
 {
 	char queued[FILES_PATH_MAX];
-	struct source s = {0};
+	struct list list = {0};
 	int status = files_path(queued, err, "%s.queued", path);
-	if (!status && (status = read_source(l, path, &s, err))) {
+	if (!status && (status = read_list(l, path, &list, err))) {
 		int code = cli_error(l->cli, err);
 		l->code = code > l->code ? code : l->code;
 		status = SUMI_OK;
-	} else if (!status && !(status = parse_source(l, &s, s.first, err)) &&
-		   !(status = flush(l, err)) && rename(path, queued) != 0) {
-		status = error_errno(err, "renaming %s", path);
+	} else if (!status) {
+		tell_unknown(l, &list);
+		status = send_list(l, &list, err);
+		if (!status && !(status = flush(l, err)) && rename(path, queued) != 0)
+			status = error_errno(err, "renaming %s", path);
 	}
-	free(s.text);
+	list_close(&list);
+	l->list = NULL;
 	return status;
 }
 
@@ -344,26 +289,34 @@ static int finish_load(struct load *l, int status, struct error *err)
 	json_decref(l->told);
 	json_decref(l->seen);
 	json_decref(l->after);
+	json_decref(l->ids_seen);
 	queue_close(l->queue);
 	free(l);
 	return code;
 }
 
-static int run_batch(struct cli *cli)
+static struct load *begin_load(struct cli *cli)
 {
-	struct error err = {0};
 	struct load *l = calloc(1, sizeof *l);
-	const char *folder = cli_value(cli, "folder");
-	if (!l) {
-		error_set(&err, SUMI_NOMEM, "out of memory");
-		return cli_error(cli, &err);
-	}
+	if (!l)
+		return NULL;
 	l->cli = cli;
 	l->ids = cli->json ? json_array() : NULL;
 	l->told = json_object();
 	l->seen = json_object();
 	l->after = json_object();
-	int status = SUMI_OK;
+	l->ids_seen = json_object();
+	return l;
+}
+
+static int run_batch(struct cli *cli)
+{
+	struct error err = {0};
+	struct load *l = begin_load(cli);
+	const char *folder = cli_value(cli, "folder");
+	int status = l ? SUMI_OK : error_set(&err, SUMI_NOMEM, "out of memory");
+	if (status)
+		return cli_error(cli, &err);
 	if (!folder && cli->arg_count == 0)
 		status = error_set(&err, SUMI_INVALID, "name a file, '-' or --folder DIR");
 	if (!status)
@@ -375,28 +328,44 @@ static int run_batch(struct cli *cli)
 	return finish_load(l, status, &err);
 }
 
+/* One object, or a list of them. */
+static int add_text(struct load *l, const char *text, struct error *err)
+{
+	json_t *root, *value;
+	size_t i;
+	int status = json_read_text(text, strlen(text), "job", &root, err);
+	if (status)
+		return status;
+	json_t *all = json_is_array(root) ? json_incref(root) : json_pack("[O]", root);
+	for (int dry = 1; dry >= 0 && !status; dry--) {
+		l->dry = dry;
+		json_array_foreach(all, i, value)
+		{
+			status = json_is_object(value)
+				     ? add_job(l, json_copy(value), (long)i + 1, err)
+				     : error_set(err, SUMI_INVALID,
+						 "a job is a JSON object, not this");
+			if (status)
+				break;
+		}
+	}
+	l->dry = false;
+	json_decref(all);
+	json_decref(root);
+	return status;
+}
+
 static int run_submit(struct cli *cli)
 {
 	struct error err = {0};
-	struct load *l = calloc(1, sizeof *l);
-	if (!l) {
-		error_set(&err, SUMI_NOMEM, "out of memory");
+	struct load *l = begin_load(cli);
+	int status = l ? SUMI_OK : error_set(&err, SUMI_NOMEM, "out of memory");
+	if (status)
 		return cli_error(cli, &err);
-	}
-	l->cli = cli;
-	l->ids = cli->json ? json_array() : NULL;
-	l->told = json_object();
-	l->seen = json_object();
-	l->after = json_object();
-	int status = cli_queue(cli, &l->queue, &err);
-	if (!status && strcmp(cli->args[0], "-") == 0) {
-		status = add_files(l, cli->args, 1, &err);
-	} else if (!status) {
-		json_t *object;
-		status = json_read_text(cli->args[0], strlen(cli->args[0]), "job", &object, &err);
-		if (!status)
-			status = add_job(l, object, "job", 0, &err);
-	}
+	status = cli_queue(cli, &l->queue, &err);
+	if (!status)
+		status = strcmp(cli->args[0], "-") == 0 ? add_files(l, cli->args, 1, &err)
+							: add_text(l, cli->args[0], &err);
 	return finish_load(l, status, &err);
 }
 
@@ -409,22 +378,27 @@ const struct verb verb_submit = {
     .max_args = 1,
     .run = run_submit,
     .more = "  sumi submit '{\"modality\":\"image\",\"prompt\":\"fog over a lake\"}'\n"
-	    "Options fill in what the JSON leaves out. '-' reads one object a line.\n",
+	    "Options fill in what the JSON leaves out. A list [{…}, {…}] is several jobs; '-' reads\n"
+	    "such a list, or one object a line.\n",
 };
 
 static const struct cli_option batch_options[] = {
-    {"folder", 0, "DIR", "every *.jsonl and *.csv in DIR; each is renamed to NAME.queued"},
+    {"folder", 0, "DIR", "every *.jsonl, *.ndjson, *.csv and *.tsv in DIR; each is renamed to NAME.queued"},
+    {"keep-columns", 0, NULL, "what no field is called becomes a tag NAME=VALUE"},
     {NULL, 0, NULL, NULL}};
 
 const struct verb verb_batch = {
     .name = "batch",
-    .arguments = "FILE.jsonl|FILE.csv… [options]",
+    .arguments = "FILE…|- [options]",
     .summary = "put many jobs into the queue; prints their ids",
     .options = batch_options,
     .job_options = true,
     .min_args = 0,
     .max_args = -1,
     .run = run_batch,
-    .more = "A CSV file's first line names the fields: prompt,seed,steps\n"
-	    "Options are for jobs that do not say otherwise.\n",
+    .more = "  .jsonl  a JSON object a line          .json  a list of objects or prompts\n"
+	    "  .csv    the first line names the fields: prompt,seed,steps (, ; or tabs)\n"
+	    "  .txt    a prompt a line, # before comments, or --prompt \"…\" --seed 7 …\n"
+	    "Options are for jobs that do not say otherwise. All are checked before the first is\n"
+	    "sent. A mood means audio; files to start from are sought where the list lies.\n",
 };

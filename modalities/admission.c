@@ -23,18 +23,22 @@ static const struct catalogue *list(struct admission *a)
 	return &a->catalogue;
 }
 
-const struct pack_info *admission_pack(struct admission *a, const struct job *job)
+const struct pack_info *admission_named(struct admission *a, const char *name)
 {
 	const struct catalogue *c = list(a);
-	const struct pack_info *pack;
-	struct error ignored;
-	if (!job->model)
-		return catalogue_default(c, a->config, job->modality, &pack, &ignored) ? NULL
-										       : pack;
 	for (int i = 0; i < c->count; i++)
-		if (strcmp(c->packs[i].name, job->model) == 0)
+		if (strcmp(c->packs[i].name, name) == 0)
 			return &c->packs[i];
 	return NULL;
+}
+
+const struct pack_info *admission_pack(struct admission *a, const struct job *job)
+{
+	const struct pack_info *pack;
+	struct error ignored;
+	if (job->model)
+		return admission_named(a, job->model);
+	return catalogue_default(list(a), a->config, job->modality, &pack, &ignored) ? NULL : pack;
 }
 
 static int check_names(const struct job *job, struct error *err)

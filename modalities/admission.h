@@ -24,6 +24,9 @@ void admission_free(struct admission *a); /* what it holds, not a itself */
 /* The pack that would make the job here, or NULL. Borrowed. */
 const struct pack_info *admission_pack(struct admission *a, const struct job *job);
 
+/* A pack by its name, or NULL. Borrowed. */
+const struct pack_info *admission_named(struct admission *a, const char *name);
+
 /* SUMI_INVALID (or what resolving met) for a job that the pack of its name, or the default one,
  * would refuse, and for samplers and schedules that nobody knows. Where the pack is not installed
  * here, whoever has it says the rest. */

@@ -253,9 +253,10 @@ static const char *sent_text(const struct sent *sent, const char *name)
 	return text && strlen(text) <= LETTER_VALUE_MAX ? text : "";
 }
 
-/* odd: the job's keys are none that a script could write to. */
+/* odd: the job's keys are none that a script could write to. job: what could be read of it, so that
+ * its notify URL hears of the end. */
 static void reject_command(struct queue *queue, const struct intake_entry *e, const char *reason,
-			   bool odd, struct command *command)
+			   bool odd, const struct job *job, struct command *command)
 {
 	struct sent sent = read_sent(e);
 	char *text = json_dumps(sent.all, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -269,6 +270,10 @@ static void reject_command(struct queue *queue, const struct intake_entry *e, co
 	command_text(command, sent_text(&sent, "modality"));
 	command_text(command, sent_text(&sent, "prompt"));
 	command_text(command, odd || entry_field(e, "op") ? "operation" : plain ? "job" : "odd");
+	char *json = NULL;
+	if (job->fields && job_to_json(job, &json, NULL) == SUMI_OK)
+		command_text(command, json);
+	free(json);
 	free(text);
 	json_decref(sent.all);
 	json_decref(sent.job);
@@ -375,12 +380,12 @@ static void entry_command(struct queue *queue, const struct intake_entry *e,
 			status = check_entry(queue, &job, &why);
 		if (status == SUMI_OK)
 			status = job_command(queue, "in", e->entry, &job, command, &why);
-		job_clear(&job);
 	}
 	if (status) {
 		command_free(command);
-		reject_command(queue, e, why.text, false, command);
+		reject_command(queue, e, why.text, false, &job, command);
 	}
+	job_clear(&job);
 }
 
 static void count_reply(const redisReply *reply, struct queue_admitted *admitted)
@@ -407,7 +412,7 @@ static int set_aside(struct queue *queue, const redisReply *entry, const struct 
 	struct command command = {0};
 	redisReply *reply = NULL;
 	read_entry(entry, &e);
-	reject_command(queue, &e, why->text, true, &command);
+	reject_command(queue, &e, why->text, true, &(struct job){0}, &command);
 	int status = script_call(queue, SCRIPT_REJECT, &command, &reply, err);
 	if (!status)
 		count_reply(reply, admitted);

@@ -261,6 +261,32 @@ int job_complete(struct job *job, struct error *err)
 	return status;
 }
 
+/* The name of a single modality, NULL of a mask of several. */
+static const char *only(unsigned modalities)
+{
+	const struct param_word *w = param_find("modality")->words;
+	for (; w->word; w++)
+		if (param_modality(w->word) == modalities)
+			return w->word;
+	return NULL;
+}
+
+const char *job_implied_modality(const json_t *fields)
+{
+	const char *found = NULL;
+	for (const struct param *p = param_table; p->name && !found; p++) {
+		const json_t *value = json_object_get(fields, p->name);
+		const char *text = json_string_value(value);
+		if (!value || json_is_null(value) || json_is_false(value))
+			continue;
+		found = only(p->modalities);
+		for (const struct param_word *w = p->words; w && w->word && text && !found; w++)
+			if (strcmp(w->word, text) == 0)
+				found = only(w->modalities);
+	}
+	return found;
+}
+
 /* Results are stored under it, and hidden files are swept. */
 static int check_id(const char *field, const char *id, struct error *err)
 {

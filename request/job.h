@@ -70,6 +70,10 @@ int job_to_json(const struct job *job, char **text, struct error *err);
 /* The JSON Schema (draft 2020-12) of the table. The caller frees *text. */
 int job_schema_text(char **text, struct error *err);
 
+/* The modality of fields that do not name it, by one that it alone has (a mood, frames) or a word
+ * that it alone knows (ogg). NULL: there is no telling. */
+const char *job_implied_modality(const json_t *fields);
+
 /* The request of variant k: its seed is the job's plus k, and 0 follows 2^64 - 1. Strings are
  * borrowed from the job, whose seed must have been drawn (job_complete). */
 struct request job_request(const struct job *job, int variant);

@@ -212,6 +212,10 @@ static int check_text(const struct param *p, const char *text, size_t size, stru
 		return all_of(text, "._:/+-")
 			   ? SUMI_OK
 			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - only");
+	case PARAM_LABEL:
+		return all_of(text, "._:/+- ")
+			   ? SUMI_OK
+			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - and spaces only");
 	case PARAM_WORD:
 	case PARAM_RANK:
 		return check_words(p, text, err);

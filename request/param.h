@@ -13,6 +13,7 @@
 enum param_type {
 	PARAM_TEXT,   /* UTF-8 string */
 	PARAM_NAME,   /* [A-Za-z0-9._:/+-] */
+	PARAM_LABEL,  /* [A-Za-z0-9._:/+ -]: a name as people write it, "DPM++ 2M Karras" */
 	PARAM_ID,     /* an id of a job, job_id_valid() */
 	PARAM_WORD,   /* one of words */
 	PARAM_RANK,   /* one of words, held as its index */

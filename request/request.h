@@ -18,6 +18,7 @@ struct param_list {
 /* How each type is held. Open is 0, NULL, false; of a NUMBER NaN, because its 0 is a value. */
 #define PARAM_MEMBER_TEXT(name) const char *name;
 #define PARAM_MEMBER_NAME(name) const char *name;
+#define PARAM_MEMBER_LABEL(name) const char *name;
 #define PARAM_MEMBER_ID(name) const char *name;
 #define PARAM_MEMBER_WORD(name) const char *name;
 #define PARAM_MEMBER_WINDOW(name) const char *name;

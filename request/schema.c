@@ -68,6 +68,8 @@ static json_t *type_of(const struct param *p)
 		return text_type(p, "^[A-Za-z0-9._:-]+$");
 	case PARAM_NAME:
 		return text_type(p, "^[A-Za-z0-9._:/+-]+$");
+	case PARAM_LABEL:
+		return text_type(p, "^[A-Za-z0-9._:/+ -]+$");
 	case PARAM_WINDOW:
 		return text_type(p, "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$");
 	case PARAM_EVERY:

@@ -60,9 +60,9 @@ X(deep_cache, INT, PICTURE, PARAM_ALL, 1, 10, NULL, NULL, 0, SAMPLING, "DeepCach
   "every so many steps run the whole model, the others its top; 1 is off") \
 X(deep_cache_level, INT, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, NULL, \
   "with deep_cache: skip connections of that top; 1 when not given") \
-X(sampler, NAME, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Sampler", \
+X(sampler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Sampler", \
   "sampler, such as euler or dpm++2m") \
-X(scheduler, NAME, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Schedule type", \
+X(scheduler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Schedule type", \
   "spacing of the steps, such as karras") \
 X(rng, WORD, PICTURE, PARAM_ALL, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
   "source of the noise") \

@@ -1,6 +1,6 @@
 -- What cannot be read goes to the dead letters. ARGV: 'in' or 'recur', entry, id or '', reason,
--- text, what the entry has as modality and prompt, and what it was: 'job', 'odd' (its id is none
--- that a job may have), 'operation'. Who sent a job waits for it: it ends as failed with the code
+-- text, what the entry has as modality and prompt, what it was: 'job', 'odd' (its id is none
+-- that a job may have), 'operation', and the job as far as it could be read, or nothing. Who sent a job waits for it: it ends as failed with the code
 -- "rejected", and the id is free again for a job that can be read. Not where it is another job's.
 local id, reason = ARGV[3], ARGV[4]
 if ARGV[1] == 'recur' then
@@ -18,6 +18,9 @@ if id == '' or ARGV[8] == 'operation' or call('EXISTS', job_key(id)) == 1 and no
 end
 call('HSET', job_key(id), 'state', 'failed', 'error_code', 'rejected', 'error', reason,
 	'created', now, 'updated', now, 'finished', now, 'modality', ARGV[6], 'prompt', ARGV[7])
+if (ARGV[9] or '') ~= '' then
+	call('HSET', job_key(id), 'job', ARGV[9])
+end
 if ARGV[8] == 'job' then
 	call('ZADD', P .. 'failed', now, id)
 	tell(id, 'rejected', 'reason', reason)

@@ -35,10 +35,15 @@ try:
     wait_for(lambda: len(heard) >= 4, 30)
     check(heard[-1] and heard[-1]["state"] == "failed" and "deadline" in heard[-1]["error"],
           "a failed job is told with its reason", str(heard[-1]))
+    place.redis_cli("XADD", "{sumi}:in", "*", "job",
+                    json.dumps({"modality": "image", "prompt": "ink", "id": "never", "notify": url, "fast": True}))
+    wait_for(lambda: len(heard) >= 5, 30)
+    check(heard[-1] and heard[-1]["id"] == "never" and "fast" in heard[-1]["error"],
+          "so is one that was rejected", str(heard[-1]))
     place.stop()
     place.start()
     time.sleep(1.5)
-    check(len(heard) == 4, "a restart tells nothing twice", str(heard))
+    check(len(heard) == 5, "a restart tells nothing twice", str(heard))
 finally:
     place.remove()
 finish()
