@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "daemon/work.h"
+#include "modalities/admission.h"
 #include "queue/inputs.h"
 #include "storage/blobs.h"
 
@@ -75,10 +76,7 @@ static int read_path(const struct work *w, const char *path, struct input *in, s
 {
 	int fd = open_allowed(w->x->config->input_dirs, path);
 	if (fd < 0) /* one answer for all: it tells nobody which paths there are */
-		return error_set(err, SUMI_INVALID,
-				 "init: '%.200s' is no file that may be read here: send it with sumi, "
-				 "or by its SHA-256, or name its folder in input_dirs of sumi.conf",
-				 path);
+		return admission_refuse_path(path, err);
 	char proc[64];
 	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
 	int status = files_read(proc, FILE_MAX, &in->data, &in->size, err);

@@ -102,7 +102,19 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	return !status && info ? check_whole(a, info, err) : status;
 }
 
+int admission_refuse_path(const char *path, struct error *err)
+{
+	return error_set(err, SUMI_INVALID,
+			 "init: '%.200s' is no file that may be read here: send it with sumi, or by "
+			 "its SHA-256, or name its folder in input_dirs of sumi.conf",
+			 path);
+}
+
 int admission_ask(void *context, const struct job *job, struct error *err)
 {
+	const struct admission *a = context;
+	bool path = job->init && strchr(job->init, '/');
+	if (path && (job->init[0] != '/' || (!a->others && !a->config->input_dirs[0])))
+		return admission_refuse_path(job->init, err);
 	return admission_check(context, job, err) ? error_prefix(err, "job") : SUMI_OK;
 }

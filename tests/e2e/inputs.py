@@ -319,7 +319,7 @@ def through_the_daemon(place):
 
 
 def main():
-    place = Place()
+    place = Place(input_dirs="/nowhere")
     try:
         place.start()
         parameters(place)
