@@ -164,6 +164,9 @@ static void print_status(const struct queue_stats *s, const struct queue_trouble
 		printf("%-10s %lld\n", "arriving", (long long)s->intake);
 	if (s->dead_letters)
 		printf("%-10s %lld (sumi dead-letters)\n", "put aside", (long long)s->dead_letters);
+	if (s->inputs)
+		printf("%-10s %lld to start from, %.1f MiB\n", "files", (long long)s->inputs,
+		       (double)s->input_bytes / (1 << 20));
 	json_array_foreach(workers, i, w)
 	{
 		const char *job = json_string_value(json_object_get(w, "job"));
@@ -219,9 +222,10 @@ static int run_status(struct cli *cli)
 		json_object_set_new(states, job_state_word((enum job_state)state),
 				    json_integer(s.states[state]));
 	return cli_print_json(json_pack(
-	    "{s:b, s:s, s:I, s:o, s:I, s:o, s:o, s:s*}", "paused", (int)s.paused, "pause_reason",
+	    "{s:b, s:s, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:s*}", "paused", (int)s.paused, "pause_reason",
 	    s.pause_reason, "arriving", (json_int_t)s.intake, "states", states, "dead_letters",
-	    (json_int_t)s.dead_letters, "workers", workers, "unserved", unserved, "waits",
+	    (json_int_t)s.dead_letters, "inputs", (json_int_t)s.inputs, "input_bytes",
+	    (json_int_t)s.input_bytes, "workers", workers, "unserved", unserved, "waits",
 	    *waits_of(&troubles) ? waits_of(&troubles) : NULL));
 }
 

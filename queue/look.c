@@ -244,6 +244,23 @@ static int one_number(struct queue *queue, const char *what, const char *name, c
 	return status;
 }
 
+static int read_inputs(struct queue *queue, struct queue_stats *stats, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply;
+	int status = one_number(queue, "ZCARD", "inputs", NULL, &stats->inputs, err);
+	if (status)
+		return status;
+	command_text(&command, "HGET");
+	command_key(&command, queue, "inputs:bytes", NULL);
+	command_text(&command, "total");
+	status = call_simple(queue, &command, &reply, err);
+	if (status == SUMI_OK)
+		stats->input_bytes = reply_int(reply);
+	freeReplyObject(reply);
+	return status;
+}
+
 static int read_counters(struct queue *queue, struct queue_stats *stats, struct error *err)
 {
 	const struct {
@@ -274,6 +291,8 @@ int queue_stats(struct queue *queue, struct queue_stats *stats, struct error *er
 	int status = one_number(queue, "XLEN", "in", NULL, &stats->intake, err);
 	if (status == SUMI_OK)
 		status = one_number(queue, "XLEN", "dead", NULL, &stats->dead_letters, err);
+	if (status == SUMI_OK)
+		status = read_inputs(queue, stats, err);
 	for (int s = 0; s < JOB_STATES && status == SUMI_OK; s++)
 		status = one_number(queue, "ZCARD", job_state_word((enum job_state)s), NULL,
 				    &stats->states[s], err);

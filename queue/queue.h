@@ -297,6 +297,7 @@ struct queue_stats {
 	int64_t intake; /* entries not yet admitted */
 	int64_t states[JOB_STATES];
 	int64_t dead_letters;
+	int64_t inputs, input_bytes; /* files that jobs start from */
 	int64_t workers, workers_busy;
 	bool paused;
 	char pause_reason[128];

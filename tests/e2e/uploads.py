@@ -153,6 +153,9 @@ def kept_while_needed(place):
           "a delayed job's file does not expire", ttl(place, sha))
     total = lambda: int(place.redis_cli("HGET", "{sumi}:inputs:bytes", "total") or 0)
     before = total()
+    told = place.json("status")
+    check(told["input_bytes"] == before > 0 and told["inputs"] > 0 and "to start from" in place.sumi("status").stdout,
+          "status says how much waits in the queue", told)
     check(int(place.redis_cli("HGET", "{sumi}:inputs:bytes", sha)) == photo.stat().st_size, "it is counted once")
     place.sumi("cancel", "wait-1")
     check(ttl(place, sha) == -1, "one of two jobs is cancelled: it stays")
