@@ -86,6 +86,27 @@ uint64_t memory_group_limit(const char *root)
 	return limit;
 }
 
+/* A line "Name:   123 kB"; 0 where there is none. */
+static uint64_t line_bytes(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+	if (!at || (at > text && at[-1] != '\n'))
+		return 0;
+	return strtoull(at + strlen(name), NULL, 10) << 10;
+}
+
+uint64_t memory_free(const char *root)
+{
+	char path[FILES_PATH_MAX], *text;
+	if (files_path(path, NULL, "%s/proc/meminfo", root) ||
+	    files_read(path, TEXT_LIMIT, &text, NULL, NULL))
+		return UINT64_MAX;
+	uint64_t available = line_bytes(text, "MemAvailable:");
+	uint64_t all = available + line_bytes(text, "SwapFree:");
+	free(text);
+	return available ? all : UINT64_MAX;
+}
+
 uint64_t memory_limit(void)
 {
 	uint64_t limit = least((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),

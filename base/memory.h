@@ -8,6 +8,10 @@
  * that. What others use of it does not count. */
 uint64_t memory_limit(void);
 
+/* Bytes that could be had at the moment, swap included, as the files under root ("": the system's)
+ * tell; UINT64_MAX where they do not. */
+uint64_t memory_free(const char *root);
+
 /* The smallest limit of the control groups that the process is in, as the files under root ("": the
  * system's) tell; UINT64_MAX where there is none. */
 uint64_t memory_group_limit(const char *root);

@@ -195,6 +195,16 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 	if (host > machine)
 		return too_large(p, host, " beside the device", "machine", machine, "all of it",
 				 err);
+	/* What others use may be free later: that is worth another try. The device's own buffers that
+	 * are at rest serve again. */
+	uint64_t at_rest = pack->device->bytes_peak - pack->device->bytes_in_use, now = memory_free("");
+	uint64_t more = (d->is_cpu ? (step > decode ? step : decode) : 0) + host;
+	if (now < UINT64_MAX - at_rest && more > now + at_rest)
+		return error_set(err, SUMI_NOMEM,
+				 "%dx%d needs %.2f GiB beside the model, %.2f are free now on this "
+				 "machine",
+				 p->width, p->height, (double)more / (1 << 30),
+				 (double)(now + at_rest) / (1 << 30));
 	return SUMI_OK;
 }
 

@@ -68,6 +68,18 @@ static void nonsense_limits_nothing(void **state)
 	assert_true(memory_group_limit(root) == UINT64_MAX);
 }
 
+static void what_is_free_now(void **state)
+{
+	(void)state;
+	put("proc/meminfo", "");
+	assert_true(memory_free(root) == UINT64_MAX);
+	put("proc/meminfo", "MemTotal: 900 kB\nMemAvailable:     400 kB\nSwapFree: 24 kB\n");
+	assert_int_equal(memory_free(root), 424 << 10);
+	put("proc/meminfo", "XMemAvailable: 400 kB\n");
+	assert_true(memory_free(root) == UINT64_MAX);
+	assert_true(memory_free("") > 0);
+}
+
 static void ulimit_counts(void **state)
 {
 	(void)state;
@@ -88,6 +100,7 @@ int main(void)
 	    cmocka_unit_test(the_smallest_group_counts),
 	    cmocka_unit_test(version_one),
 	    cmocka_unit_test(nonsense_limits_nothing),
+	    cmocka_unit_test(what_is_free_now),
 	    cmocka_unit_test(ulimit_counts),
 	};
 	char command[64];
