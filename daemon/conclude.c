@@ -147,7 +147,7 @@ static const struct hindrance {
     {SUMI_FULL, QUEUE_WAITS_DISK, "disk.full", EXECUTE_NO_SPACE},
     {SUMI_CONNECT, "queue away", "queue.away", EXECUTE_ENDED},
     {SUMI_TIMEOUT, "queue away", "queue.away", EXECUTE_ENDED},
-    {0, "store broken", "store.broken", EXECUTE_BROKEN},
+    {0, QUEUE_WAITS_STORE, "store.broken", EXECUTE_BROKEN},
 };
 
 static const struct hindrance *find_hindrance(const struct work *w, int status)

@@ -46,6 +46,7 @@ struct worker {
 	int64_t told_ms;           /* when; monotonic */
 	uint64_t generation;
 	int64_t no_claims_until; /* monotonic ms */
+	bool store_doubtful;     /* it is tried before the next claim */
 };
 
 static volatile sig_atomic_t drain;
@@ -247,14 +248,19 @@ static bool may_claim(struct worker *w)
 	int64_t now = clock_mono_us() / 1000;
 	if (now < w->no_claims_until)
 		return false;
-	if (store_space(w->store, 0, &err) == 0) {
-		beat_waits(w->beat, NULL);
-		return true;
+	int status = store_space(w->store, 0, &err);
+	if (!status && w->store_doubtful)
+		status = store_probe(w->store, &err);
+	w->store_doubtful = status != SUMI_OK;
+	if (status) {
+		bool full = status == SUMI_FULL;
+		beat_waits(w->beat, full ? QUEUE_WAITS_DISK : QUEUE_WAITS_STORE);
+		log_error(full ? "disk.full" : "store.broken", "error=\"%s\"", err.text);
+		w->no_claims_until = now + NO_SPACE_MS;
+		return false;
 	}
-	beat_waits(w->beat, QUEUE_WAITS_DISK);
-	log_error("disk.full", "error=\"%s\"", err.text);
-	w->no_claims_until = now + NO_SPACE_MS;
-	return false;
+	beat_waits(w->beat, NULL);
+	return true;
 }
 
 /* One claim and its job. SUMI_NOTFOUND: nothing to do. */
@@ -284,6 +290,7 @@ static int work_once(struct worker *w, struct error *err)
 	queue_lease_clear(&lease);
 	if (result == EXECUTE_NO_SPACE) {
 		beat_waits(w->beat, QUEUE_WAITS_DISK);
+		w->store_doubtful = true;
 		w->no_claims_until = clock_mono_us() / 1000 + NO_SPACE_MS;
 	}
 	return result == EXECUTE_BROKEN
@@ -321,7 +328,7 @@ static int serve(struct worker *w, struct error *err)
 
 int worker_run(const struct worker_options *options, struct error *err)
 {
-	struct worker w = {.options = options};
+	struct worker w = {.options = options, .store_doubtful = true};
 	char log_name[32];
 	snprintf(log_name, sizeof log_name, "worker.%d", options->index);
 	log_set_name(log_name);

@@ -137,6 +137,7 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 
 /* What keeps a worker from taking jobs, and Redis from taking writes: "waits: …". */
 #define QUEUE_WAITS_DISK "disk full"
+#define QUEUE_WAITS_STORE "results cannot be written (its log says why)"
 #define QUEUE_REFUSES_DISK "disk full: redis cannot write to its own"
 #define QUEUE_REFUSES_MEMORY "memory full: redis has reached its maxmemory"
 #define QUEUE_REFUSES_REPLICA "redis is a replica, which takes no writes"

@@ -245,6 +245,9 @@ void store_models_free(struct store_model *list, size_t count);
 /* SUMI_FULL, with figures and what to do, unless need more bytes fit beside the reserve. Ask it
  * before claiming a job. */
 int store_space(struct store *s, int64_t need, struct error *err);
+/* Whether a result could be stored now: writes a small file as results are written, and removes it, and
+ * begins to write to the database. Ask it where something has failed. */
+int store_probe(struct store *s, struct error *err);
 /* The ballast file keeps room for the database's last rows: a write that finds the disk full drops
  * it by itself, so that the next try succeeds. Fill it at the start and every now and then; it
  * stays away, with SUMI_FULL, until store_space() is content. Both may be repeated. */

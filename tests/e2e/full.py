@@ -129,6 +129,32 @@ def disk_fills():
         place.remove()
 
 
+def read_only():
+    """The folder of the results becomes read-only (EROFS), as after an error of its disk."""
+    place = Place(lease="1s")
+    place.start()
+    folder = place.state / "artifacts"
+    bind = lambda *options: subprocess.run(["mount", *options], capture_output=True).returncode == 0
+    if not shutil.which("mount") or not bind("--bind", folder, folder):
+        print("skip read-only results: no right to mount")
+        place.remove()
+        return
+    try:
+        id = detach(place, *SLOW)
+        for i in range(TIMES):
+            place.reaches(id, 2 * i + 1)
+            bind("-o", "remount,ro,bind", folder)
+            if i == 0:
+                says(place, id, "results cannot be written", "read-only results", 60)
+            time.sleep(LONGER)
+            bind("-o", "remount,rw,bind", folder)
+        costs_nothing(place, id, "read-only results")
+    finally:
+        place.kill()
+        subprocess.run(["umount", "-l", folder])
+        place.remove()
+
+
 def limited():
     """RLIMIT_FSIZE: files may not grow beyond so many bytes (EFBIG, and a signal that kills who does not ignore it)."""
     place = Place(redis="")
@@ -178,6 +204,6 @@ def nobody_sent():
 
 
 if __name__ == "__main__":
-    for part in (nobody_sent, redis_refuses, disk_fills, limited):
+    for part in (nobody_sent, redis_refuses, disk_fills, read_only, limited):
         part()
     finish()
