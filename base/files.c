@@ -94,8 +94,8 @@ static int read_open(int fd, const char *path, size_t limit, char **data, size_t
 		goto done;
 	}
 	if (got > limit) {
-		status = error_set(err, SUMI_TOOBIG, "%s: at most %zu bytes are allowed", path,
-				   limit);
+		status =
+		    error_set(err, SUMI_TOOBIG, "%s: at most %zu bytes are allowed", path, limit);
 		goto done;
 	}
 	buffer[got] = '\0';

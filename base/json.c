@@ -21,9 +21,10 @@ static size_t number_length(const char *text, size_t size, bool *is_long)
 	for (n = sign + digits; digits && n < size && text[n]; n++)
 		if (!strchr("0123456789.eE+-", text[n]))
 			break;
-	*is_long = n == sign + digits &&
-		   (digits > LONG_NUMBER || (digits == LONG_NUMBER &&
-					     memcmp(text + sign, "9223372036854775807", digits) > 0));
+	*is_long =
+	    n == sign + digits &&
+	    (digits > LONG_NUMBER ||
+	     (digits == LONG_NUMBER && memcmp(text + sign, "9223372036854775807", digits) > 0));
 	return digits ? n : 0;
 }
 
@@ -71,8 +72,8 @@ enum { OBJECT = 240, LIST = 128, PAIR = 104, TEXT = 28, NEXT = 48 };
 
 struct json_weight json_weigh(const char *text, size_t size)
 {
-	static const unsigned char costs[256] = {['{'] = OBJECT, ['['] = LIST, [':'] = PAIR,
-						 ['"'] = TEXT,   [','] = NEXT};
+	static const unsigned char costs[256] = {
+	    ['{'] = OBJECT, ['['] = LIST, [':'] = PAIR, ['"'] = TEXT, [','] = NEXT};
 	struct json_weight w = {.memory = size};
 	bool in_text = false;
 	for (size_t i = 0; i < size; i++) {
@@ -213,7 +214,8 @@ char *json_text(const json_t *value, size_t flags)
 	for (size_t i = 0; out && i < size;) {
 		uint32_t code = 0;
 		size_t n = utf8_decode(text + i, size - i, &code);
-		/* Line breaks are those between the values: within them they are escaped already. */
+		/* Line breaks are those between the values: within them they are escaped already.
+		 */
 		if (n == 0 || code == '\n' || utf8_shows(code)) {
 			n = n ? n : 1;
 			memcpy(to, text + i, n);

@@ -15,7 +15,7 @@ enum { JSON_EXPANSION = 16 };
 
 /* What a text would become, told without parsing it. */
 struct json_weight {
-	size_t memory;	/* bytes, at most */
+	size_t memory;  /* bytes, at most */
 	size_t objects; /* "{" outside of texts */
 };
 struct json_weight json_weigh(const char *text, size_t size);
@@ -46,8 +46,9 @@ int json_want_bool(const json_t *object, const char *where, const char *key, boo
 int json_want_string(const json_t *object, const char *where, const char *key, const char **value,
 		     struct error *err);
 
-/* json_dumps() for a terminal: characters that utf8_shows() refuses, which may stand in JSON as they
- * are, become \u escapes, so the value stays the same. The caller frees it; NULL: no memory. */
+/* json_dumps() for a terminal: characters that utf8_shows() refuses, which may stand in JSON as
+ * they are, become \u escapes, so the value stays the same. The caller frees it; NULL: no memory.
+ */
 char *json_text(const json_t *value, size_t flags);
 
 /* The name of the first field of object that is not in names (NULL-terminated),

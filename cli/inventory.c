@@ -24,13 +24,13 @@ static int run_models(struct cli *cli)
 		char path[FILES_PATH_MAX];
 		utf8_make_printable(strcpy(path, p->path));
 		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
-				    "name", p->name, "modality", p->modality, "path", path,
-				    "digest", p->digest, "licence", p->licence, "width",
-				    p->defaults.width, "height", p->defaults.height, "steps",
-				    p->defaults.steps, "cfg_scale", p->defaults.cfg_scale,
-				    "sampler", p->defaults.sampler, "fast", (int)p->has_fast, "note",
-				    p->note[0] ? p->note : NULL));
+		    rows,
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
+			      "name", p->name, "modality", p->modality, "path", path, "digest",
+			      p->digest, "licence", p->licence, "width", p->defaults.width,
+			      "height", p->defaults.height, "steps", p->defaults.steps, "cfg_scale",
+			      p->defaults.cfg_scale, "sampler", p->defaults.sampler, "fast",
+			      (int)p->has_fast, "note", p->note[0] ? p->note : NULL));
 		if (!cli->json)
 			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
 			       p->defaults.width, p->defaults.height, path,
@@ -97,11 +97,11 @@ static json_t *workers_json(struct queue *queue, struct error *err)
 	json_t *rows = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(
-		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s*}", "name", workers[i].name,
-				    "device", workers[i].device, "host", workers[i].host, "job",
-				    workers[i].job, "trouble", workers[i].trouble, "pid",
-				    (json_int_t)workers[i].pid, "seen_ms_ago",
-				    (json_int_t)workers[i].seen_ms_ago, "waits",
+		    rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s*}", "name",
+				    workers[i].name, "device", workers[i].device, "host",
+				    workers[i].host, "job", workers[i].job, "trouble",
+				    workers[i].trouble, "pid", (json_int_t)workers[i].pid,
+				    "seen_ms_ago", (json_int_t)workers[i].seen_ms_ago, "waits",
 				    workers[i].waits[0] ? workers[i].waits : NULL));
 	free(workers);
 	return rows;

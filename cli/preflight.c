@@ -17,13 +17,26 @@ static int not_installed(struct cli *cli, const struct job *job, struct error *e
 					      job->modality, &pack, err);
 }
 
+/* Once for a model: a list has many jobs. A sampler that was asked for is no business of the note. */
+static void tell_note(const struct cli *cli, const struct pack_info *info, const struct job *job)
+{
+	static char told[PACK_NAME_MAX + 1];
+	if (!info->note[0] || job->request.sampler || cli->quiet || strcmp(told, info->name) == 0)
+		return;
+	strcpy(told, info->name);
+	fprintf(stderr, "sumi: warning: model %s: %s\n", info->name, info->note);
+}
+
 int preflight(struct cli *cli, const struct job *job, struct error *err)
 {
 	int status = job_check(job, err);
 	if (!status)
 		status = admission_check(&cli->admission, job, err);
-	if (!status && !admission_pack(&cli->admission, job))
+	const struct pack_info *info = status ? NULL : admission_pack(&cli->admission, job);
+	if (!status && !info)
 		status = not_installed(cli, job, err);
+	if (!status && info)
+		tell_note(cli, info, job);
 	return status;
 }
 

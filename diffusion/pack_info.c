@@ -178,7 +178,8 @@ static void note_stranger(struct pack_info *info, const char *block, const json_
 	if (!stranger || info->note[0])
 		return;
 	snprintf(info->note, sizeof info->note,
-		 "sumi.json: field '%.60s' of '%s' is not known: it has no effect", stranger, block);
+		 "sumi.json: field '%.60s' of '%s' is not known: it has no effect", stranger,
+		 block);
 	utf8_make_printable(info->note);
 }
 

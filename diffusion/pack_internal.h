@@ -39,7 +39,6 @@ int pack_parts_check(const struct pack_info *info, struct error *err);
 int pack_parts_check_fast(const struct pack_info *info, struct error *err);
 int pack_check_whole(const char *folder, struct error *err);
 
-
 /* Whether a folder holds anything that packs are made of. */
 bool pack_parts_any(const char *folder);
 

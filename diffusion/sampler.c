@@ -12,9 +12,9 @@
 static const struct sampler_ops *const table[] = {
     &sampler_euler_a,      &sampler_euler, &sampler_heun, &sampler_dpmpp_2m,
     &sampler_dpmpp_2m_sde, &sampler_unipc, &sampler_ddim, &sampler_pndm,
-    &sampler_ddpm,         &sampler_lcm,   &sampler_tcd,
-    &sampler_dpm2,         &sampler_dpm2_a, &sampler_lms,  &sampler_deis,
-    &sampler_dpmpp_2s,     &sampler_dpmpp_2s_sde,
+    &sampler_ddpm,         &sampler_lcm,   &sampler_tcd,  &sampler_dpm2,
+    &sampler_dpm2_a,       &sampler_lms,   &sampler_deis, &sampler_dpmpp_2s,
+    &sampler_dpmpp_2s_sde,
 };
 #define TABLE_SIZE ((int)(sizeof table / sizeof *table))
 

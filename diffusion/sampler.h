@@ -72,8 +72,9 @@ void sampler_config_free(struct sampler_config *config);
 
 /* Fills config (any state before; released by sampler_config_free()) from a parsed
  * scheduler_config.json; where names it in messages. Unknown fields are noted, not refused:
- * diffusers passes over what a class does not have, but a newer one may have it. SUMI_UNSUPPORTED for fields that would change the result
- * and are not implemented (flow matching, thresholding, learned variances …). */
+ * diffusers passes over what a class does not have, but a newer one may have it. SUMI_UNSUPPORTED
+ * for fields that would change the result and are not implemented (flow matching, thresholding,
+ * learned variances …). */
 int sampler_config_from_json(const json_t *root, const char *where, struct sampler_config *config,
 			     struct error *err);
 

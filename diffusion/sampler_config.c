@@ -202,7 +202,8 @@ static int want_choice(const json_t *root, const char *where, const char *key,
 	return status;
 }
 
-/* DPM-Solver's class says by a word which of several samplers it is; others carry the word along. */
+/* DPM-Solver's class says by a word which of several samplers it is; others carry the word along.
+ */
 static int set_algorithm(struct sampler_config *c, const char *where, int algorithm,
 			 struct error *err)
 {
@@ -502,8 +503,7 @@ int sampler_config_read(const char *path, struct sampler_config *config, struct 
 	if (status)
 		return status;
 	blank_infinities(text, size);
-	status =
-	    json_read_bounded(text, size, JSON_EXPANSION * CONFIG_FILE_MAX, path, &root, err);
+	status = json_read_bounded(text, size, JSON_EXPANSION * CONFIG_FILE_MAX, path, &root, err);
 	free(text);
 	if (!status)
 		status = sampler_config_from_json(root, path, config, err);

@@ -31,9 +31,8 @@ static float integral_2(struct place t, struct place b, struct place c)
 
 static float integral_3(struct place t, struct place b, struct place c, struct place d)
 {
-	float numerator =
-	    t.rho * (c.log_rho * (d.log_rho - t.log_rho + 1) - d.log_rho * t.log_rho + d.log_rho +
-		     t.log_rho * t.log_rho - 2 * t.log_rho + 2);
+	float numerator = t.rho * (c.log_rho * (d.log_rho - t.log_rho + 1) - d.log_rho * t.log_rho +
+				   d.log_rho + t.log_rho * t.log_rho - 2 * t.log_rho + 2);
 	return numerator / ((b.log_rho - c.log_rho) * (b.log_rho - d.log_rho));
 }
 

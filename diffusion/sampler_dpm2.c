@@ -1,6 +1,6 @@
-/* DPM-Solver-2 and its ancestral form (arXiv:2206.00364, algorithm 2, without its noise): diffusers'
- * KDPM2DiscreteScheduler and KDPM2AncestralDiscreteScheduler. Each step but the last calls the
- * model twice: at its beginning, and half way in the logarithm of sigma. */
+/* DPM-Solver-2 and its ancestral form (arXiv:2206.00364, algorithm 2, without its noise):
+ * diffusers' KDPM2DiscreteScheduler and KDPM2AncestralDiscreteScheduler. Each step but the last
+ * calls the model twice: at its beginning, and half way in the logarithm of sigma. */
 #include "diffusion/sampler_internal.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static int plan(struct sampler *s, bool ancestral, struct error *err)
 			break;
 		float to = ancestral ? sigma_down(sigmas[i], sigmas[i + 1]) : sigmas[i + 1];
 		s->sigmas[2 * i + 1] = halfway(sigmas[i], to);
-		status = sampler_timestep_of(s, s->sigmas[2 * i + 1], &s->timesteps[2 * i + 1], err);
+		status =
+		    sampler_timestep_of(s, s->sigmas[2 * i + 1], &s->timesteps[2 * i + 1], err);
 	}
 	free(timesteps);
 	free(sigmas);

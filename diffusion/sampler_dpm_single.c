@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { OUTPUTS = 0, START = 3 }; /* slots: three estimates, newest first; x at a group's begin */
-enum { COUNTER_KNOWN = 0 };	 /* estimates behind us, as far as the order goes */
+enum { COUNTER_KNOWN = 0 };      /* estimates behind us, as far as the order goes */
 
 static int single_plan(struct sampler *s, struct error *err)
 {
@@ -59,8 +59,7 @@ static struct update sde_update(struct sampler_point t, struct sampler_point fro
 			   .noise = t.sigma * sqrtf(growth)};
 	if (order == 1)
 		return u;
-	u.d1 = order == 2 && !heun ? 0.5f * (t.alpha * growth)
-				   : t.alpha * (growth / (-2 * h) + 1);
+	u.d1 = order == 2 && !heun ? 0.5f * (t.alpha * growth) : t.alpha * (growth / (-2 * h) + 1);
 	if (order == 3 && heun)
 		u.d2 = t.alpha * ((growth - 2 * h) / (2 * h * (2 * h)) - 0.5f);
 	return u;
@@ -106,8 +105,7 @@ static void single_step(struct sampler *s, int index, const float *model_output,
 	if (order == 1)
 		memcpy(s->slots[START], x, s->n * sizeof *x);
 	struct sampler_point from = sampler_point_at(s, index - order + 1);
-	struct update u =
-	    (sde ? sde_update : ode_update)(t, from, order, s->config.solver_heun);
+	struct update u = (sde ? sde_update : ode_update)(t, from, order, s->config.solver_heun);
 	apply(s, index, order, u, sde ? sampler_draw(s, rng) : NULL, x);
 	if (s->counters[COUNTER_KNOWN] < s->config.solver_order)
 		s->counters[COUNTER_KNOWN]++;

@@ -12,7 +12,8 @@ static int lms_plan(struct sampler *s, struct error *err)
 		return status;
 	s->config.final_sigma_min = false; /* the class always ends at zero */
 	if (s->config.sigmas == SIGMAS_KARRAS)
-		s->config.sigma_min = s->config.sigma_max = 0; /* …and has no ends of its own here */
+		s->config.sigma_min = s->config.sigma_max =
+		    0; /* …and has no ends of its own here */
 	return sampler_plan_between(s, s->timesteps, s->sigmas, err);
 }
 

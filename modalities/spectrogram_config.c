@@ -109,8 +109,8 @@ static int read_scale(const json_t *o, const char *where, struct spectrogram *s,
 static int read_window(const json_t *o, const char *where, const struct pack_info *info,
 		       struct spectrogram *s, struct error *err)
 {
-	int status = want_int(o, where, "window_columns", WINDOW_MIN, WINDOW_MAX,
-			      &s->window_columns, err);
+	int status =
+	    want_int(o, where, "window_columns", WINDOW_MIN, WINDOW_MAX, &s->window_columns, err);
 	if (status)
 		return status;
 	/* Left out, they are the picture's, which has other limits. */

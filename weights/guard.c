@@ -43,8 +43,7 @@ static void on_bus_error(int signal, siginfo_t *info, void *context)
 	struct mapping *m = mapping_at((uintptr_t)info->si_addr);
 	size_t size = m ? atomic_load(&m->begin) + atomic_load(&m->size) - at : 0;
 	if (m && mmap((void *)at, size, PROT_READ | PROT_WRITE,
-		      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		      0) != MAP_FAILED)
+		      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
 		atomic_store(&m->damaged, true);
 	else
 		sigaction(SIGBUS, &before, NULL); /* the instruction is tried again, and fails */
@@ -96,9 +95,9 @@ int guard_check(struct error *err)
 	pthread_mutex_lock(&changing);
 	for (int i = 0; i < MAPPINGS && !status; i++)
 		if (atomic_load(&mappings[i].begin) && atomic_load(&mappings[i].damaged))
-			status = error_set(err, SUMI_IO,
-					   "weights file %s was changed while it was read",
-					   mappings[i].path);
+			status =
+			    error_set(err, SUMI_IO, "weights file %s was changed while it was read",
+				      mappings[i].path);
 	pthread_mutex_unlock(&changing);
 	return status;
 }

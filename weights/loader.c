@@ -343,8 +343,7 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 		if (e->dtype == desc->dtype)
 			l->status = weights_read(l->files, e, at, l->err);
 		else
-			read_floats(l, e, (float *)(void *)at,
-				    (size_t)shape[0] * (size_t)shape[1]);
+			read_floats(l, e, (float *)(void *)at, (size_t)shape[0] * (size_t)shape[1]);
 		at += (size_t)parts[i].cout * row;
 	}
 	if (!l->status)

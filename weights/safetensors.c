@@ -25,7 +25,7 @@ struct safetensors {
 	char *path;
 	int fd;
 	struct stat stat; /* of the file when it was opened */
-	char *head;	  /* length and header, as they stand in the file */
+	char *head;       /* length and header, as they stand in the file */
 	size_t head_size, data_size;
 	json_t *header; /* owns the names */
 	struct safetensors_entry *entries;
@@ -223,8 +223,7 @@ static int check_places(struct safetensors *st, struct error *err)
 static int changed(const struct safetensors *st, struct error *err)
 {
 	/* Not corrupt: whoever writes to it will be done some time. */
-	return error_set(err, SUMI_IO, "weights file %s was changed while it was read",
-			 st->path);
+	return error_set(err, SUMI_IO, "weights file %s was changed while it was read", st->path);
 }
 
 /* Not by way of a mapping: where a file becomes shorter under one, the process ends. */

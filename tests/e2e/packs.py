@@ -70,6 +70,8 @@ def defaults(place):
     check(all(f"packs/{name}" in log for name in BAD), "and each pack that is left out", log[-2000:])
     done = place.sumi("image", "fog", *SIZE)
     check(done.returncode == 3 and "model_image = nobody" in done.stderr, "sumi image refuses", done)
+    done = place.sumi("image", "fog", *SIZE, "--model", "strange", "-o", "s.webp")
+    check(done.returncode == 0 and "SASolverScheduler" in done.stderr, "sumi image tells of a scheduler that is not known", done)
     for id, model in [("none", []), ("good", ["model", "good"])]:
         place.redis_cli("XADD", "{sumi}:in", "*", "id", id, "modality", "image", "prompt", "fog", "steps", 2, "width", 64,
                         "height", 64, *model)

@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "check.h"
 #include "media/ogg.h"
 #include "media/vorbis.h"
 #include "media/wav.h"
@@ -20,7 +21,6 @@
 #include "modalities/phase.h"
 #include "modalities/spectrogram.h"
 #include "tests/unit/sound_clips.h"
-#include "check.h"
 
 #define PACK "tests/vectors/sound-tiny"
 #define TURN 6.283185307179586
@@ -152,10 +152,11 @@ static void hostile_blocks_are_refused(void **state)
 	    {"{\"sample_rate\": 1e300}", "sample_rate"},
 	    {"{\"n_fft\": 1000000000}", "n_fft"},
 	    {"{\"n_fft\": 8821, \"win_length\": 4410}", "n_fft"},
-	    {"{\"n_fft\": 65498}", "'n_fft' is 65498; only products of 2, 3, 5 and 7 are fast enough, "
-				  "such as 64800"},
+	    {"{\"n_fft\": 65498}",
+	     "'n_fft' is 65498; only products of 2, 3, 5 and 7 are fast enough, "
+	     "such as 64800"},
 	    {"{\"n_fft\": 65522, \"hop_length\": 2205}", "'n_fft'"}, /* 2 · 181² */
-	    {"{\"n_fft\": 17646}", "'n_fft'"},			/* 2 · 3 · 17 · 173 */
+	    {"{\"n_fft\": 17646}", "'n_fft'"},                       /* 2 · 3 · 17 · 173 */
 	    {"{\"n_fft\": 65536, \"hop_length\": 16}", "64 times hop_length 16"},
 	    {"{\"hop_length\": 16}", "64 times hop_length 16"},
 	    {"{\"window_columns\": 8192, \"overlap_columns\": 8184}", "overlap_columns"},

@@ -19,8 +19,8 @@
 
 #define VECTORS "tests/vectors/sd1-tiny"
 
-static const char *const parts[] = {"model_index.json", "unet", "text_encoder", "tokenizer",
-				    "vae",		"scheduler"};
+static const char *const parts[] = {"model_index.json", "unet", "text_encoder",
+				    "tokenizer",        "vae",  "scheduler"};
 enum { PARTS = sizeof parts / sizeof parts[0] };
 
 static char root[64];
@@ -257,10 +257,12 @@ static void names_are_what_jobs_can_say(void **state)
 	    {"a\\nb", false},
 	    {"\xe5\xa2\xa8", false},
 	    {"a,b", false},
-	    {"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiii"
+	    {"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiii"
+	     "iiii"
 	     "ijjjjj",
 	     true}, /* 95 */
-	    {"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiii"
+	    {"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiii"
+	     "iiii"
 	     "ijjjjjj",
 	     false},
 	};
@@ -289,7 +291,8 @@ static void defaults_that_nothing_can_run_are_named(void **state)
 	static const struct {
 		const char *block, *says;
 	} cases[] = {
-	    {"{\"defaults\": {\"sampler\": \"eulre\"}}", "field 'sampler': unknown sampler 'eulre'"},
+	    {"{\"defaults\": {\"sampler\": \"eulre\"}}",
+	     "field 'sampler': unknown sampler 'eulre'"},
 	    {"{\"fast\": {\"unet\": \"unet\", \"sampler\": \"x\"}}", "unknown sampler 'x'"},
 	    {"{\"defaults\": {\"scheduler\": \"y\"}}", "field 'scheduler': unknown schedule 'y'"},
 	    {"{\"modality\": \"\"}", "field 'modality'"},
@@ -320,27 +323,28 @@ static void schedulers_that_nobody_knows_are_noted(void **state)
 	    {"{\"_class_name\": \"SASolverScheduler\", \"tau_func\": 1}", "{}",
 	     "scheduler class 'SASolverScheduler' is not known: sampler euler is taken instead",
 	     "euler"},
-	    {"{\"_class_name\": \"SASolverScheduler\", \"algorithm_type\": \"data_prediction\"}", "{}",
-	     "scheduler class 'SASolverScheduler'", "euler"},
-	    {"{\"_class_name\": \"EDMEulerScheduler\"}", "{}", "class 'EDMEulerScheduler'", "euler"},
+	    {"{\"_class_name\": \"SASolverScheduler\", \"algorithm_type\": \"data_prediction\"}",
+	     "{}", "scheduler class 'SASolverScheduler'", "euler"},
+	    {"{\"_class_name\": \"EDMEulerScheduler\"}", "{}", "class 'EDMEulerScheduler'",
+	     "euler"},
 	    {"{}", "{}", "scheduler class '' is not known", "euler"},
 	    {"{\"_class_name\": \"SASolverScheduler\"}", "{\"defaults\": {\"sampler\": \"ddim\"}}",
 	     "", "ddim"},
 	    {"{\"_class_name\": \"DDIMScheduler\", \"noise_shape\": \"round\"}", "{}",
 	     "scheduler option 'noise_shape' is not known: it has no effect", "ddim"},
-	    {"{\"_class_name\": \"DDIMScheduler\", \"noise_shape\": null, \"odd\": false}", "{}", "",
-	     "ddim"},
+	    {"{\"_class_name\": \"DDIMScheduler\", \"noise_shape\": null, \"odd\": false}", "{}",
+	     "", "ddim"},
 	    {"{\"_class_name\": \"EulerDiscreteScheduler\", \"skip_prk_steps\": true}", "{}", "",
 	     "euler"},
 	    {"{\"_class_name\": \"DDIMScheduler\"}", "{\"defaults\": {\"cfg\": 3}}",
 	     "sumi.json: field 'cfg' of 'defaults' is not known", "ddim"},
-	    {"{\"_class_name\": \"DDIMScheduler\"}", "{\"fast\": {\"unet\": \"unet\", \"step\": 3}}",
-	     "field 'step' of 'fast'", "ddim"},
+	    {"{\"_class_name\": \"DDIMScheduler\"}",
+	     "{\"fast\": {\"unet\": \"unet\", \"step\": 3}}", "field 'step' of 'fast'", "ddim"},
 	    {"{\"_class_name\": \"KDPM2DiscreteScheduler\"}", "{}", "", "dpm2"},
 	    {"{\"_class_name\": \"KDPM2AncestralDiscreteScheduler\"}", "{}", "", "dpm2_a"},
 	    {"{\"_class_name\": \"LMSDiscreteScheduler\"}", "{}", "", "lms"},
-	    {"{\"_class_name\": \"DEISMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", "{}",
-	     "", "deis"},
+	    {"{\"_class_name\": \"DEISMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}",
+	     "{}", "", "deis"},
 	    {"{\"_class_name\": \"DPMSolverSinglestepScheduler\"}", "{}", "", "dpmpp_2s"},
 	    {"{\"_class_name\": \"a\\u001b[2Jb\"}", "{}", "class 'a?[2Jb'", "euler"},
 	};
@@ -371,10 +375,12 @@ static void the_default_is_the_one_that_was_chosen(void **state)
 	    {"", "", NULL},
 	    {"model_image", "good", NULL},
 	    {"model_image", "ink", NULL},
-	    {"model_image", "nobody", "model_image = nobody in sumi.conf: there is no such model for "
-				      "image; there are: good, ink"},
+	    {"model_image", "nobody",
+	     "model_image = nobody in sumi.conf: there is no such model for "
+	     "image; there are: good, ink"},
 	    {"model_image", "ink-music", "model_image = ink-music"},
-	    {"model_video", "good", "model_video = good in sumi.conf: there is no such model for video"},
+	    {"model_video", "good",
+	     "model_video = good in sumi.conf: there is no such model for video"},
 	    {"model_audio", "nobody", "model_audio = nobody"},
 	};
 	(void)state;

@@ -18,10 +18,10 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "check.h"
 #include "networks/unet.h"
 #include "weights/guard.h"
 #include "weights/packed.h"
-#include "check.h"
 
 #define LIMIT (UINT64_C(1) << 30)
 #define SETTLED_MS 150 /* a file's times of change are then beyond doubt */

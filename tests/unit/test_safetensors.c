@@ -249,7 +249,9 @@ static void test_mutated_headers(void **state)
 
 /* --- files that change while they are read --- */
 
-#define WHOLE "{" ENTRY("a.weight", "F32", "[64,64]", "[0,16384]") "," ENTRY("a.bias", "F32", "[64]", "[16384,16640]") "}"
+#define WHOLE                                                                                      \
+	"{" ENTRY("a.weight", "F32", "[64,64]", "[0,16384]") "," ENTRY("a.bias", "F32", "[64]",    \
+								       "[16384,16640]") "}"
 
 static void test_a_file_that_becomes_shorter(void **state)
 {
@@ -314,9 +316,9 @@ static void test_a_load_that_is_cut(void **state)
 		struct stat s;
 		assert_int_equal(stat(path_of("model.safetensors"), &s), 0);
 		if (cut) /* in the weight; in the bias */
-			assert_int_equal(truncate(path_of("model.safetensors"),
-						  cut == 1 ? 1000 : s.st_size - 4),
-					 0);
+			assert_int_equal(
+			    truncate(path_of("model.safetensors"), cut == 1 ? 1000 : s.st_size - 4),
+			    0);
 		load_linear(&l, &layer, 64, 64, 0, "a");
 		assert_int_equal(loader_end(&l), cut ? SUMI_IO : SUMI_OK);
 		if (cut && !strstr(err.text, "was changed while it was read"))
