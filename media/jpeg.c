@@ -85,6 +85,17 @@ static void on_progress(j_common_ptr jpeg)
 		give_up(jpeg->client_data, SUMI_TOOBIG, "has more than 100 scans");
 }
 
+/* A Huffman code has a bit at least, and a block of 8 x 8 one of them. */
+static int check_amount(const struct reading *r, size_t size)
+{
+	enum { BLOCK = 64, BITS = 8 };
+	uint64_t pixels = (uint64_t)r->jpeg.image_width * r->jpeg.image_height;
+	if (r->jpeg.arith_code || pixels <= (uint64_t)size * BLOCK * BITS)
+		return SUMI_OK;
+	return error_set(r->err, SUMI_CORRUPT, "%s: JPEG: %zu bytes cannot hold %ux%u pixels",
+			 r->where, size, r->jpeg.image_width, r->jpeg.image_height);
+}
+
 /* Up to where the picture's size is known. Within setjmp. */
 static void read_header(struct reading *r, const void *data, size_t size)
 {
@@ -101,6 +112,8 @@ static void read_header(struct reading *r, const void *data, size_t size)
 		r->status = error_set(r->err, SUMI_UNSUPPORTED,
 				      "%s: JPEG: has %d bits a sample, only 8 are read", r->where,
 				      r->jpeg.data_precision);
+	if (!r->status)
+		r->status = check_amount(r, size);
 }
 
 static int orientation(const struct reading *r)

@@ -173,13 +173,23 @@ static uint32_t number(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* Bytes of the picture's rows before they are packed, from the header's 13 bytes; interlaced ones have
+ * more. */
+static uint64_t raw_size(const uint8_t *header)
+{
+	static const uint8_t channels[] = {1, 0, 3, 1, 2, 0, 4};
+	uint8_t type = header[9];
+	uint64_t bits = type < sizeof channels ? (uint64_t)channels[type] * header[8] : 0;
+	return number(header + 4) * (1 + (number(header) * bits + 7) / 8);
+}
+
 /* libpng makes room for as many bytes as a chunk claims to have: each must end within the file. */
 int png_picture_info(const void *data, size_t size, const char *where, struct picture_info *info,
 	     struct error *err)
 {
-	enum { SIGNATURE = 8, HEAD = 8, CHECKSUM = 4, HEADER_DATA = 13 };
+	enum { SIGNATURE = 8, HEAD = 8, CHECKSUM = 4, HEADER_DATA = 13, PACKED_BEST = 1032 };
 	const uint8_t *in = data;
-	bool pixels = false;
+	uint64_t packed = 0, raw = 0;
 	*info = (struct picture_info){.orientation = 1};
 	for (size_t at = SIGNATURE; at < size;) {
 		const uint8_t *chunk = in + at, *type = chunk + 4, *content = chunk + HEAD;
@@ -201,14 +211,19 @@ int png_picture_info(const void *data, size_t size, const char *where, struct pi
 				return status;
 			info->width = (int)width;
 			info->height = (int)height;
+			raw = raw_size(content);
 		} else if (memcmp(type, "eXIf", 4) == 0) {
 			info->orientation = metadata_exif_orientation(content, length);
 		}
-		pixels |= memcmp(type, "IDAT", 4) == 0;
+		if (memcmp(type, "IDAT", 4) == 0)
+			packed += length;
 		if (memcmp(type, "IEND", 4) == 0)
-			return pixels ? SUMI_OK
-				      : error_set(err, SUMI_CORRUPT, "%s: PNG: holds no picture",
-						  where);
+			return packed * PACKED_BEST >= raw /* no deflate does better */
+				   ? SUMI_OK
+				   : error_set(err, SUMI_CORRUPT,
+					       "%s: PNG: %llu bytes cannot hold %dx%d pixels", where,
+					       (unsigned long long)packed, info->width,
+					       info->height);
 		at += HEAD + length + CHECKSUM;
 	}
 	return error_set(err, SUMI_CORRUPT, "%s: PNG: the file is cut off", where);

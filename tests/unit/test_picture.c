@@ -251,6 +251,9 @@ static void cut_off_files_are_refused(void **state)
 				assert_int_equal(read_status(data, size, &err), SUMI_TOOBIG);
 				memset(data + i + 5, 0, 4);
 				assert_int_equal(read_status(data, size, &err), SUMI_CORRUPT);
+				memset(data + i + 5, 0x1E, 4); /* 7710 x 7710 in a few hundred bytes */
+				assert_int_equal(picture_check(data, size, "x", &err), SUMI_CORRUPT);
+				assert_non_null(strstr(err.text, "7710x7710"));
 				break;
 			}
 			i += 2 + length;
@@ -282,6 +285,15 @@ static void lengths_beyond_the_file_are_refused(void **state)
 	size_t png_size, webp_size;
 	assert_int_equal(png_encode(rgb, W, H, &meta, &png, &png_size, &err), 0);
 	assert_int_equal(webp_encode(rgb, W, H, &options, &meta, &webp, &webp_size, &err), 0);
+	uint8_t width[4], many[4] = {0, 0, 0x1F, 0xF8};
+	memcpy(width, png + 16, 4);
+	memcpy(png + 16, many, 4);
+	memcpy(png + 20, many, 4);
+	assert_int_equal(picture_check(png, png_size, "x", &err), SUMI_CORRUPT);
+	assert_non_null(strstr(err.text, "8184x8184"));
+	memcpy(png + 16, width, 4);
+	png[22] = 0;
+	png[23] = H;
 	limit_memory((rlim_t)1 << 30);
 	for (size_t at = 8; at + 12 < png_size;) {
 		size_t length = (size_t)png[at] << 24 | (size_t)png[at + 1] << 16 |
