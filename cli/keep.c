@@ -7,7 +7,7 @@
 #include "cli/verbs.h"
 #include "storage/keep.h"
 
-enum { RECUR_TRIES = 25, RECUR_PAUSE_MS = 200 };
+enum { TRIES = 25, PAUSE_MS = 200 };
 
 #define ENDED_STATES (SELECT_STATE(DONE) | SELECT_STATE(FAILED) | SELECT_STATE(CANCELLED))
 #define WAITING_STATES (SELECT_STATE(READY) | SELECT_STATE(DELAYED) | SELECT_STATE(BLOCKED))
@@ -45,13 +45,14 @@ static int end_waiting(struct each *e, const char *id, bool *known, struct error
 	return status;
 }
 
-/* The next occurrence of a recurring job is made within a second. */
-static int forget(struct queue *queue, const char *id, struct error *err)
+/* The next occurrence of a recurring job is made within a second; so long Redis takes to notice that its
+ * disk has room again. */
+static int forget(struct queue *queue, const char *id, int tries, struct error *err)
 {
 	int status = SUMI_BUSY;
-	for (int i = 0; i < RECUR_TRIES && status == SUMI_BUSY; i++) {
+	for (int i = 0; i < tries && (status == SUMI_BUSY || status == SUMI_FULL); i++) {
 		if (i)
-			clock_sleep_ms(RECUR_PAUSE_MS);
+			clock_sleep_ms(PAUSE_MS);
 		status = queue_forget(queue, id, err);
 	}
 	return status == SUMI_NOTFOUND ? SUMI_OK : status;
@@ -63,8 +64,10 @@ static int delete_one(struct each *e, const char *id, struct error *err)
 	bool known;
 	int status = end_waiting(e, id, &known, err);
 	if (!status && known)
-		status = forget(e->queue, id, err);
-	if (status)
+		status = forget(e->queue, id, TRIES, err);
+	/* On a full disk Redis writes nothing: first what makes room. */
+	bool full = status == SUMI_FULL;
+	if (status && !full)
 		return status;
 	status = e->store ? store_remove(e->store, id, sum, err)
 			  : error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
@@ -72,6 +75,8 @@ static int delete_one(struct each *e, const char *id, struct error *err)
 		sum->jobs++;
 		status = SUMI_OK;
 	}
+	if (!status && full && (status = forget(e->queue, id, TRIES, err)))
+		error_prefix(err, "%s: its files are deleted, but not its entry in the queue", id);
 	if (!status)
 		each_tell(e, id, "deleted",
 			  json_pack("{s:i, s:I}", "files", sum->files - before.files, "bytes",

@@ -27,8 +27,12 @@ static int remove_one(struct piece *p, const char *id, struct error *err)
 	int status = queue_forget(p->queue, id, err);
 	if (status == SUMI_BUSY)
 		return SUMI_OK;
-	if (status == SUMI_OK || status == SUMI_NOTFOUND)
+	/* On a full disk Redis writes nothing: first what makes room. */
+	bool full = status == SUMI_FULL;
+	if (status == SUMI_OK || status == SUMI_NOTFOUND || full)
 		status = store_remove(p->store, id, &p->removed, err);
+	if (!status && full)
+		queue_forget(p->queue, id, err); /* else its entry ends with keep_done */
 	if (!status)
 		log_info("keep.deleted", "id=%s why=%s files=%d bytes=%lld", id, p->why,
 			 p->removed.files - before.files,

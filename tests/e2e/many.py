@@ -183,6 +183,32 @@ def keeping(place):
         check(done.returncode == 2 and "keep_results" in done.stderr, f"keep_results = {text} is refused", done.stderr)
 
 
+def full_disk():
+    """Deleting is what makes room: it works where neither the database nor Redis has any left."""
+    place = Place(name="full")
+    place.state.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", place.state], capture_output=True).returncode:
+        place.remove()
+        return print("skip deleting on a full disk: mounting is not allowed here")
+    try:
+        place.start()
+        ids = [made(place, f"full {k}") for k in range(3)]
+        with contextlib.suppress(OSError), open(place.state / "fill", "wb", 0) as fill:
+            while fill.write(b"x" * (1 << 16)):
+                pass
+        wait_for(lambda: "MISCONF" in place.redis_cli("SET", "x", "y" * 5000), 10)
+        place.redis_cli("XADD", "{sumi}:in", "*", "id", "unheard", "modality", "image", "prompt", "x")
+        check(set(states(place)) == set(ids), "list reads a queue that cannot write")
+        done = place.sumi("delete", ids[0])
+        check(done.returncode == 0 and ids[0] not in states(place), "delete on a full disk", done.stderr)
+        done = place.sumi("delete", "--all")
+        check(done.returncode == 0 and states(place) == {}, "and the rest", done.stderr)
+    finally:
+        place.kill()
+        subprocess.run(["umount", "-l", place.state])
+        place.remove()
+
+
 place = Place()
 try:
     place.start()
@@ -192,4 +218,5 @@ try:
     keeping(place)
 finally:
     place.remove()
+full_disk()
 finish()
