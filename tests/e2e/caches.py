@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Caches of compiled kernels that are damaged, belong to others, or cannot be written: whatever stands there, the
 device works, and what it costs is said."""
-import json, os, pathlib, shutil, signal, stat, subprocess, sys
+import hashlib, json, os, pathlib, shutil, signal, stat, subprocess, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from lib import PACKS, Place, check, finish, sha256, wait_for
 
@@ -76,6 +76,45 @@ def leftovers(place, cache):
         (cache / folder / "0123.bin.tmp.abcdef").write_bytes(b"x")
     opencl(place)
     check(not list(cache.rglob("*.tmp.*")), "what interrupted writes left is removed")
+
+
+def rehashed(place, cache):
+    """Programs that are what their hash says, and that the driver crashes on."""
+    for path in (cache / "programs").glob("*.bin"):
+        binary = path.read_bytes()[65:]
+        binary = binary[:len(binary) // 2]
+        path.write_bytes(hashlib.sha256(binary).hexdigest().encode() + b"\n" + binary)
+    for folder in cache.glob("drivers-*/*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    first, again = opencl(place), opencl(place)
+    check(works(first[0]) and works(again[0]) and not again[1], "programs that the driver crashes on are made anew",
+          (first, again))
+
+
+def guards(place, cache):
+    """What processes that died leave in their guards: who was inside a driver casts doubt on the caches."""
+    newest = lambda: max(int(p.name.split("-")[1]) for p in cache.glob("drivers-*"))
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+    def found(*guard):
+        before = newest()
+        (cache / "guard" / "1-4194305").write_text(" ".join(map(str, guard)) + "\n")
+        place.sumi("devices")
+        return newest() - before
+    opencl(place)
+    n = newest()
+    check(found(0, n, boot) == 0, "a process that was killed elsewhere says nothing of the caches")
+    check(found(2, n - 1, boot) == 0, "nor does one that used older ones")
+    check(found(1, n, boot) == 0 and found(1, n, boot) == 1, "two in a row that died inside: set aside")
+    opencl(place)
+    check(found(1, n + 1, boot) == 0, "one may have been killed")
+    opencl(place)
+    check(found(1, n + 1, boot) == 0, "and who uses the caches to a good end clears them")
+    check(found(1, n + 1, "another-boot") == 1, "a power cut while a driver wrote: set aside")
+    check(found(2, n + 2, boot) == 1, "one that was seen to crash: set aside")
+    for text in "", "1", "\0" * 4096, "9 9", "1 99999999999999999999 x":
+        (cache / "guard" / "1-4194305").write_text(text)
+        check(works(opencl(place)[0]), f"a guard of {len(text)} odd bytes stops nothing")
 
 
 def submitted(place, *more):
@@ -186,6 +225,8 @@ def main():
     damaged(place, cache)
     render_heals(place, cache)
     leftovers(place, cache)
+    rehashed(place, cache)
+    guards(place, cache)
     workers_heal(place, cache)
     comes_back_at_once(place)
     places(place, cache)
