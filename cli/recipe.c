@@ -93,28 +93,34 @@ static bool take_deep_cache(json_t *job, const char *name, const char *text)
 	return json_object_set_new(job, name, json_integer(every)) == 0;
 }
 
+static bool take_not(json_t *job, const char *name, const char *text)
+{
+	(void)job, (void)name, (void)text;
+	return false;
+}
+
 static bool take_nothing(json_t *job, const char *name, const char *text)
 {
 	(void)job, (void)name, (void)text;
 	return true;
 }
 
+/* What stands there in another form than in a job, or in none; the rest as the table of parameters
+ * says. */
 static const struct {
 	const char *key, *field;
 	bool (*take)(json_t *job, const char *field, const char *text);
 } keys[] = {
-    {"Steps", "steps", take_field},
     {"Sampler", "sampler", take_sampler},
     {"Schedule type", "scheduler", take_schedule},
-    {"CFG scale", "cfg_scale", take_field},
     {"Guidance interval", NULL, take_interval},
     {"DeepCache", "deep_cache", take_deep_cache},
-    {"Seed", "seed", take_field},
     {"Size", NULL, take_size},
     {"Model", "model", take_text},
     {"Clip skip", "clip_skip", take_clip_skip},
     {"RNG", "rng", take_rng},
-    {"Model hash", NULL, take_nothing}, /* told as a part of the infotext */
+    {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
+    {"Model hash", NULL, take_nothing},	    /* told as a part of the infotext */
     {"Version", NULL, take_nothing},
 };
 
@@ -123,6 +129,9 @@ static bool take_key(json_t *job, const struct infotext_field *f)
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(keys[i].key, f->key) == 0)
 			return keys[i].take(job, keys[i].field, f->value);
+	for (const struct param *p = param_table; p->name; p++)
+		if (p->infotext && strcmp(p->infotext, f->key) == 0)
+			return take_field(job, p->name, f->value);
 	return false;
 }
 

@@ -33,8 +33,8 @@ def drafts(place):
     whole = (place.dir / "whole.webp").read_bytes()
     check(whole != (place.dir / "draft.webp").read_bytes(), "a draft is another file than the whole")
     for name in ["draft", "draft8"]:
-        for full in ["--full", "--no-fast", "--fast=false"]:
-            told, error = again(place, f"{name}.webp", full)
+        for full in [["--full"], ["--no-fast"], ["--fast=false"], ["--fast", "false"]]:
+            told, error = again(place, f"{name}.webp", *full)
             check((place.dir / "made.webp").read_bytes() == whole, f"again {name} {full}: the whole picture's bytes",
                   f"{told} {error}")
     told, error = again(place, "draft.webp", "--full", "--steps", 3)
@@ -82,12 +82,13 @@ def told_of_files(place):
     check((place.dir / "made.webp").read_bytes() == (place.dir / "whole.webp").read_bytes() and "infotext" in error,
           "again --full from the infotext alone", f"{told} {error}")
     words = ("a (red:1.2) apple\nNegative prompt: blur\nSteps: 3, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, "
-             "Size: 64x64, Model hash: 0123456789, Model: two-ways, Hires upscale: 2, Clip skip: 1, Version: v1.10.1")
+             "Size: 64x64, Model hash: 0123456789, Model: two-ways, Denoising strength: 0.5, Hires upscale: 2, Clip skip: 1, "
+             "Version: v1.10.1")
     png(place.dir / "other.png", words)
     told = place.json("show", "other.png")
     check((told["sampler"], told["scheduler"], told["negative_prompt"], told["clip_skip"], told["rng"],
            told["format"], told["unknown"]) ==
-          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", {"Hires upscale": "2"}),
+          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", {"Denoising strength": "0.5", "Hires upscale": "2"}),
           "of another program's PNG", str(told))
     done = place.sumi("again", "other.png", "-o", "other-made.png")
     check(done.returncode == 0 and "Hires upscale" in done.stderr and
