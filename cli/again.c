@@ -1,5 +1,6 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
+#include "cli/entry.h"
 #include "cli/follow.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -67,7 +68,8 @@ static void print_keys(const json_t *object)
 	json_t *value;
 	json_object_foreach((json_t *)object, key, value)
 	{
-		fprintf(stderr, "%s%s", between, key);
+		fputs(between, stderr);
+		entry_put_text(stderr, key, SIZE_MAX);
 		between = ", ";
 	}
 }

@@ -63,17 +63,22 @@ static const char *text_of(const json_t *row, const char *key)
 	return text ? text : "";
 }
 
-void entry_print_text(const char *text, size_t size)
+void entry_put_text(FILE *out, const char *text, size_t size)
 {
 	for (size_t n, left = strnlen(text, size); left; text += n, left -= n) {
 		uint32_t code = 0;
 		n = utf8_decode(text, left, &code);
 		if (n && utf8_shows(code))
-			fwrite(text, 1, n, stdout);
+			fwrite(text, 1, n, out);
 		else
-			putchar(code == '\n' || code == '\t' ? ' ' : '?');
+			putc(code == '\n' || code == '\t' ? ' ' : '?', out);
 		n = n ? n : 1;
 	}
+}
+
+void entry_print_text(const char *text, size_t size)
+{
+	entry_put_text(stdout, text, size);
 }
 
 /* Counts characters, so that Cyrillic is not cut after half as many. */
@@ -153,6 +158,14 @@ static void print_compact(const json_t *value)
 	free(text);
 }
 
+/* In a column; a stranger's file may have keys of its own. */
+static void print_key(const char *key)
+{
+	size_t n = strlen(key);
+	entry_print_text(key, SIZE_MAX);
+	printf("%*s ", n < 16 ? (int)(16 - n) : 0, "");
+}
+
 void entry_print_details(const json_t *row)
 {
 	static const struct {
@@ -170,17 +183,20 @@ void entry_print_details(const json_t *row)
 				print = lists[k].print;
 		if (json_is_string(value)) {
 			/* As in a list, where it says by itself what it is. */
-			printf(strcmp(key, "waits") ? "%-16s " : "%s: ", key);
+			if (strcmp(key, "waits") == 0)
+				printf("waits: ");
+			else
+				print_key(key);
 			entry_print_text(json_string_value(value), SIZE_MAX);
 			putchar('\n');
 		} else if (json_is_array(value) && print) {
 			json_array_foreach(value, i, item)
 			{
-				printf("%-16s ", i ? "" : key);
+				print_key(i ? "" : key);
 				print(item);
 			}
 		} else {
-			printf("%-16s ", key);
+			print_key(key);
 			print_compact(value);
 		}
 	}

@@ -21,5 +21,6 @@ void entry_print_details(const json_t *row);
 /* Prints text that somebody else has written: control characters, which a terminal would obey,
  * and what is not UTF-8 become '?'. size: bytes at most. */
 void entry_print_text(const char *text, size_t size);
+void entry_put_text(FILE *out, const char *text, size_t size); /* the same, anywhere */
 
 #endif

@@ -24,7 +24,11 @@ static void print_letter(const struct queue_dead_letter *letter)
 {
 	char time[CLOCK_TEXT_SIZE];
 	clock_text(letter->at_ms, time);
-	printf("%.19s  %-8s  %s  ", time, letter->kind, *letter->id ? letter->id : "-");
+	printf("%.19s  ", time);
+	entry_print_text(letter->kind, SIZE_MAX);
+	printf("%*s  ", (int)(8 - strnlen(letter->kind, 8)), "");
+	entry_print_text(*letter->id ? letter->id : "-", SIZE_MAX);
+	printf("  ");
 	entry_print_text(letter->reason, SIZE_MAX);
 	putchar('\n');
 }

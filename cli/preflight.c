@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "cli/entry.h"
+
 #include "cli/walk.h"
 
 static int not_installed(struct cli *cli, const struct job *job, struct error *err)
@@ -24,7 +26,9 @@ static void tell_note(const struct cli *cli, const struct pack_info *info, const
 	if (!info->note[0] || job->request.sampler || cli->quiet || strcmp(told, info->name) == 0)
 		return;
 	strcpy(told, info->name);
-	fprintf(stderr, "sumi: warning: model %s: %s\n", info->name, info->note);
+	fprintf(stderr, "sumi: warning: model %s: ", info->name);
+	entry_put_text(stderr, info->note, SIZE_MAX);
+	fputc('\n', stderr);
 }
 
 int preflight(struct cli *cli, const struct job *job, struct error *err)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What bad input gets: one clear line that names it, exit status 2, nothing half-written."""
-import math, os, shutil, struct, subprocess, time
+import math, os, shutil, struct, subprocess, time, zlib
 
 from lib import *
 
@@ -146,6 +146,19 @@ def printable(place):
     said = place.sumi("status").stdout
     check("\x1b" not in said and "soon" in said.splitlines()[0], "the reason of a pause too", said)
     place.sumi("resume")
+
+
+def strangers_file(place):
+    """What a stranger's picture says of itself is printed on a terminal, too: keys as well as values."""
+    text = "a \x1b[31mred\u009b2J \u202eprompt\u2028\nSteps: 2, Sampler: Euler, Seed: 3, Size: 64x64, Od\x1bd\u202ekey: v\x1b[0m, Model: m\u0085n"
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    (place.dir / "stranger.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)) +
+        chunk(b"iTXt", b"parameters\0\0\0\0\0" + text.encode()) + chunk(b"IDAT", zlib.compress(bytes(4))) + chunk(b"IEND", b""))
+    for args in (["show"], ["show", "--json"], ["again", "--detach"]):
+        done = place.sumi(args[0], "stranger.png", *args[1:])
+        said = done.stdout + done.stderr
+        check(said and not any(c in said for c in "\x1b\x85\u009b\u202e\u2028"), f"{' '.join(args)} of a stranger's file", repr(said))
 
 
 def header_of(data):
@@ -316,6 +329,7 @@ def through_the_daemon(place):
     files_of_others(place)
     outputs(place)
     printable(place)
+    strangers_file(place)
 
 
 def main():
