@@ -48,6 +48,12 @@ struct run_params {
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
 };
 
+/* What of resolved parameters the pack cannot do, by its configs alone: samplers, schedules and steps
+ * that do not go together, layers that it has not. from_picture: there will be an init. What depends
+ * on a device is not looked at. SUMI_INVALID as run_begin() would say it. */
+int run_possible(const struct pack_info *info, const struct run_params *params, bool from_picture,
+		 struct error *err);
+
 struct run;
 
 /* Whether a run of these parameters can begin on the pack's device, as run_begin() finds out first:

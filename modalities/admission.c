@@ -1,10 +1,12 @@
 /* A job against the packs that are installed here. */
 #include "modalities/admission.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "diffusion/sampler.h"
 #include "modalities/modality.h"
+#include "modalities/request.h"
 
 void admission_free(struct admission *a)
 {
@@ -53,7 +55,24 @@ static int check_names(const struct job *job, struct error *err)
 	return status;
 }
 
-static int check_pack(const struct pack_info *info, const struct modality *m,
+/* Lists have many jobs of one kind: a combination that is fine is looked at once. */
+static int check_run(struct admission *a, const struct pack_info *info, const struct request *r,
+		     struct error *err)
+{
+	char key[sizeof a->fine];
+	struct run_params params = request_run_params(r);
+	snprintf(key, sizeof key, "%p %d %s %s %d %g %d %g %d %d %d", (const void *)info, r->fast,
+		 r->sampler, r->scheduler, r->steps, r->eta, r->init != NULL,
+		 r->init ? r->strength : 0, r->clip_skip, r->deep_cache, r->deep_cache_level);
+	if (strcmp(key, a->fine) == 0)
+		return SUMI_OK;
+	int status = run_possible(info, &params, r->init != NULL, err);
+	if (!status)
+		memcpy(a->fine, key, sizeof key);
+	return status;
+}
+
+static int check_pack(struct admission *a, const struct pack_info *info, const struct modality *m,
 		      const struct job *job, struct error *err)
 {
 	struct request r = job_request(job, 0);
@@ -61,18 +80,21 @@ static int check_pack(const struct pack_info *info, const struct modality *m,
 	if (strcmp(info->modality, job->modality) != 0)
 		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,
 				 info->modality, job->modality);
-	return m->resolve(info, &r, err);
+	int status = m->resolve(info, &r, err);
+	return status ? status : check_run(a, info, &r, err);
 }
 
 /* A pack may have been replaced since it was listed: nothing is refused by an old one. */
-static int check_anew(const struct pack_info *listed, const struct modality *m,
+static int check_anew(struct admission *a, const struct pack_info *listed, const struct modality *m,
 		      const struct job *job, struct error *err)
 {
 	struct pack_info info;
 	struct error ignored;
 	if (pack_info_read_plain(listed->path, &info, &ignored))
 		return SUMI_OK;
-	int status = check_pack(&info, m, job, err);
+	a->fine[0] = '\0';
+	int status = check_pack(a, &info, m, job, err);
+	a->fine[0] = '\0'; /* it has the address of what goes now */
 	pack_info_free(&info);
 	return status;
 }
@@ -97,8 +119,8 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	int status = check_names(job, err);
 	bool known = !status && (job->model || !a->others);
 	const struct pack_info *info = known ? admission_pack(a, job) : NULL;
-	if (info && check_pack(info, m, job, err))
-		status = check_anew(info, m, job, err);
+	if (info && check_pack(a, info, m, job, err))
+		status = check_anew(a, info, m, job, err);
 	return !status && info ? check_whole(a, info, err) : status;
 }
 

@@ -16,6 +16,7 @@ struct admission {
 	bool deep;   /* look into the weights too, once a pack */
 	struct catalogue catalogue;
 	bool listed;
+	char fine[256];                /* a combination of parameters that was found to go together */
 	const struct pack_info *whole; /* of the packs, the one whose weights were looked at last */
 };
 

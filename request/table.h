@@ -56,9 +56,9 @@ X(guidance_start, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, "Gu
   "part of the run from which on it is guided; 0 when not given") \
 X(guidance_end, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, "1", 0, SAMPLING, NULL, \
   "part of the run up to which it is guided; 1 when not given or 0") \
-X(deep_cache, INT, PICTURE, PARAM_ALL, 1, 10, NULL, NULL, 0, SAMPLING, "DeepCache", \
+X(deep_cache, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 10, NULL, NULL, 0, SAMPLING, "DeepCache", \
   "every so many steps run the whole model, the others its top; 1 is off") \
-X(deep_cache_level, INT, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, NULL, \
+X(deep_cache_level, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 64, NULL, NULL, 0, SAMPLING, NULL, \
   "with deep_cache: skip connections of that top; 1 when not given") \
 X(sampler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Sampler", \
   "sampler, such as euler or dpm++2m") \

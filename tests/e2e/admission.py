@@ -26,6 +26,13 @@ def refusals(place):
                                                "width": None, "height": None}, "furious"),
              ("a beginning behind the end", {"guidance_start": 0.6, "guidance_end": 0.5}, "guidance"),
              ("nothing made anew", {"init": "other", "strength": 0}, "strength"),
+             ("a schedule that the sampler does not take", {"sampler": "ddim", "scheduler": "karras"}, "ddim"),
+             ("no step left for a picture", {"init": "other", "strength": 0.01, "steps": 5}, "strength"),
+             ("layers that the text encoder has not", {"clip_skip": 11}, "clip_skip"),
+             ("skips that the model has not", {"deep_cache": 2, "deep_cache_level": 60}, "deep_cache_level"),
+             ("a cache for sounds", {"modality": "audio", "model": "sound-tiny", "deep_cache": 2, "width": None, "height": None},
+              "deep_cache"),
+             ("more steps than the sampler has", {"sampler": "lcm", "steps": 900}, "steps"),
              ("a seed of 65 bits", {"seed": MOST + 1}, "seed"),
              ("a tag that a terminal would obey", {"tags": ["\u001b[2J"]}, "tags")]
     for i, (name, fields, word) in enumerate(cases):

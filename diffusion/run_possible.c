@@ -1,0 +1,77 @@
+/* What of a run's parameters a pack cannot do, by its configs alone: said before a job waits for it. */
+#include "diffusion/run.h"
+#include "diffusion/sampler.h"
+#include "networks/config.h"
+
+/* Sampler, schedule and number of steps go together, and something is left of them. */
+static int check_sampler(const struct pack_info *info, const struct run_params *p,
+			 bool from_picture, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	struct sampler_config config;
+	struct sampler *sampler = NULL;
+	const struct pack_defaults *defaults = p->fast ? &info->fast : &info->defaults;
+	sampler_config_init(&config);
+	int status = pack_part(info, "scheduler/scheduler_config.json", path, err);
+	if (!status)
+		status = sampler_config_read(path, &config, err);
+	if (!status)
+		sampler_config_for_latents(&config);
+	if (!status && p->schedule)
+		status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
+	if (p->eta > 0)
+		config.eta = p->eta;
+	if (!status)
+		status = sampler_new(p->sampler ? p->sampler : defaults->sampler, &config, p->steps,
+				     &sampler, err);
+	if (!status && from_picture)
+		status = sampler_start(sampler, p->strength, err);
+	sampler_free(sampler);
+	sampler_config_free(&config);
+	return status;
+}
+
+static int check_clip_skip(const struct pack_info *info, const struct run_params *p,
+			   struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	struct text_config text;
+	int status = pack_part(info, "text_encoder", folder, err);
+	if (!status)
+		status = text_config_read(folder, &text, err);
+	if (!status && p->clip_skip >= text.layers)
+		status = error_set(err, SUMI_INVALID,
+				   "clip_skip is %d, the text encoder's %d layers allow 0 to %d",
+				   p->clip_skip, text.layers, text.layers - 1);
+	return status;
+}
+
+/* A skip connection from the input, each residual block and each step down. */
+static int check_deep_cache(const struct pack_info *info, const struct run_params *p,
+			    struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	struct unet_config unet;
+	int status = pack_part(info, p->fast ? info->fast_unet : "unet", folder, err);
+	if (status || (status = unet_config_read(folder, &unet, err)))
+		return status;
+	int skips = unet.levels;
+	for (int i = 0; i < unet.levels; i++)
+		skips += unet.layers[i];
+	if (p->deep_cache_level >= skips)
+		return error_set(err, SUMI_INVALID,
+				 "deep_cache_level is %d, this model has 1 to %d",
+				 p->deep_cache_level, skips - 1);
+	return SUMI_OK;
+}
+
+int run_possible(const struct pack_info *info, const struct run_params *p, bool from_picture,
+	      struct error *err)
+{
+	int status = check_sampler(info, p, from_picture, err);
+	if (!status && p->clip_skip > 0)
+		status = check_clip_skip(info, p, err);
+	if (!status && p->deep_cache > 1)
+		status = check_deep_cache(info, p, err);
+	return status;
+}
