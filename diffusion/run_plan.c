@@ -131,6 +131,11 @@ static uint64_t weight_bytes(struct pack *pack, const struct run_params *p)
 	return *bytes;
 }
 
+static int init_frames(const struct run_params *p)
+{
+	return !p->init ? 0 : p->init_frames ? p->init_frames : p->frames;
+}
+
 /* What the run takes of the host's memory: latents of the sampler, pictures as floats while they are
  * decoded and read, and once more as bytes while they are written. */
 static uint64_t host_bytes(const struct pack_info *info, const struct run_params *p)
@@ -140,7 +145,7 @@ static uint64_t host_bytes(const struct pack_info *info, const struct run_params
 	uint64_t latents = pixels / (uint64_t)(info->scale * info->scale) *
 			   (uint64_t)info->latent_channels * (uint64_t)p->frames;
 	return latents * sizeof(float) * LATENTS + pixels * PIXEL +
-	       (p->init ? pixels * (uint64_t)p->frames * 3 * sizeof(float) : 0);
+	       (p->init ? pixels * (uint64_t)init_frames(p) * 3 * sizeof(float) : 0);
 }
 
 /* Bytes that decoding a frame takes on the device; UINT64_MAX where it cannot be done. */
@@ -152,6 +157,20 @@ static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p
 		return UINT64_MAX;
 	return vae_memory(vae_config(pack->vae), 1, tile && tile < h ? tile : h,
 			  tile && tile < w ? tile : w, pack->device->activation_dtype);
+}
+
+/* Bytes that encoding the pictures takes that the run starts from. */
+static uint64_t encode_bytes(const struct pack *pack, const struct run_params *p)
+{
+	return p->init ? vae_encode_memory(vae_config(pack->vae), p->window ? 1 : init_frames(p),
+					   p->height, p->window ? p->window : p->width,
+					   pack->device->activation_dtype)
+		       : 0;
+}
+
+static uint64_t largest_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* "a video of 16 frames of 512x512 needs 3.10 GiB in one piece, this device has 2.00 (NAME): …" */
@@ -185,8 +204,8 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 				 "this device has %.2f GiB (%s), too little to decode even a small "
 				 "tile of %dx%d",
 				 (double)d->memory / (1 << 30), d->name, p->width, p->height);
-	uint64_t need = step + weights > decode ? step + weights : decode;
-	need += d->is_cpu ? host : 0;
+	uint64_t pictures = largest_of(decode, encode_bytes(pack, p));
+	uint64_t need = largest_of(step + weights, pictures) + (d->is_cpu ? host : 0);
 	if (need > d->memory)
 		return too_large(p, need, "", "device", d->memory, d->name, err);
 	if (d->max_alloc > 0 && needs.largest > d->max_alloc)
@@ -198,7 +217,7 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 	/* What others use may be free later: that is worth another try. The device's own buffers that
 	 * are at rest serve again. */
 	uint64_t at_rest = pack->device->bytes_peak - pack->device->bytes_in_use, now = memory_free("");
-	uint64_t more = (d->is_cpu ? (step > decode ? step : decode) : 0) + host;
+	uint64_t more = (d->is_cpu ? largest_of(step, pictures) : 0) + host;
 	if (now < UINT64_MAX - at_rest && more > now + at_rest)
 		return error_set(err, SUMI_NOMEM,
 				 "%dx%d needs %.2f GiB beside the model, %.2f are free now on this "

@@ -194,6 +194,15 @@ static void split_moments(const struct vae_config *c, const float *moments, size
 		}
 }
 
+static void encode(struct pass *p, const struct vae_half *half, const struct vae_config *c,
+		   struct tensor *x)
+{
+	if (c->kind == VAE_KL)
+		kl_encode(p, &half->kl, c, x);
+	else
+		tiny_encode(p, &half->tiny, c, x);
+}
+
 int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *deviation,
 	       struct error *err)
 {
@@ -213,10 +222,7 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 	}
 	struct pass p = pass_begin(vae->encoder.set.device, &in->tap, err);
 	struct tensor x = pass_upload(&p, values, in->n, in->h, in->w, c->in_channels);
-	if (c->kind == VAE_KL)
-		kl_encode(&p, &vae->encoder.kl, c, &x);
-	else
-		tiny_encode(&p, &vae->encoder.tiny, c, &x);
+	encode(&p, &vae->encoder, c, &x);
 	pass_tap(&p, &x, c->kind == VAE_KL ? "moments" : "out");
 	pass_download(&p, &x, moments);
 	pass_free(&p, &x);
@@ -230,6 +236,21 @@ done:
 }
 
 /* --- planning --- */
+
+uint64_t vae_encode_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype)
+{
+	struct vae_half half = {0};
+	struct loader l = {.set = &half.set};
+	struct pass p = pass_plan(dtype);
+	load_half(&l, &half, config, true);
+	if (!l.status) {
+		struct tensor x = pass_upload(&p, NULL, n, h, w, config->in_channels);
+		encode(&p, &half, config, &x);
+		pass_free(&p, &x);
+	}
+	clear_half(&half);
+	return l.status ? 0 : p.bytes_peak;
+}
 
 uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype)
 {

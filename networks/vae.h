@@ -43,6 +43,9 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
  * the device's operations may need for themselves; 0 when there is no memory to find out. */
 uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype);
 
+/* The same for encoding pictures of h × w pixels. */
+uint64_t vae_encode_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype);
+
 /* The largest tile with which decoding h × w latent pixels takes at most so many bytes (as
  * vae_memory() counts them); 0 when no tiles are needed, -1 when even the smallest is too
  * large. */

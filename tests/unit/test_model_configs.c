@@ -412,6 +412,15 @@ static void test_memory_plans(void **state)
 	assert_int_equal(vae_decode(vae, &v, pictures, &err), SUMI_OK);
 	assert_int_equal(own->bytes_peak - weights,
 			 vae_memory(vae_config(vae), 1, 8, 8, DTYPE_F32));
+	/* The encoder is loaded with its first picture, which is small. */
+	struct vae_input small = {.values = pictures, .n = 1, .h = 16, .w = 16};
+	assert_int_equal(vae_encode(vae, &small, latents, NULL, &err), SUMI_OK);
+	weights = own->bytes_in_use;
+	own->bytes_peak = 0;
+	small.h = small.w = 64;
+	assert_int_equal(vae_encode(vae, &small, latents, NULL, &err), SUMI_OK);
+	assert_int_equal(own->bytes_peak - weights,
+			 vae_encode_memory(vae_config(vae), 1, 64, 64, DTYPE_F32));
 	vae_close(vae);
 	device_close(own);
 }

@@ -517,6 +517,20 @@ static void what_cannot_fit_is_refused_with_figures(void **state)
 	own->info.max_alloc = 16 << 20;
 	assert_int_equal(run_begin(pack, &p, &run, &err), SUMI_TOOBIG);
 	assert_non_null(strstr(err.text, "GiB in one piece, this device has 0.02 ("));
+	/* So may the pictures that it starts from: they are encoded together. */
+	static float init[64 * 64 * 64 * 3];
+	own->info.max_alloc = (uint64_t)1 << 40;
+	p.width = p.height = 64;
+	own->info.memory = (uint64_t)1 << 20;
+	while (run_begin(pack, &p, &run, &err) == SUMI_TOOBIG)
+		own->info.memory += (uint64_t)1 << 20;
+	assert_non_null(run);
+	run_free(run);
+	p.init = init;
+	p.strength = 0.5;
+	p.steps = 2;
+	assert_int_equal(run_begin(pack, &p, &run, &err), SUMI_TOOBIG);
+	assert_non_null(strstr(err.text, "GiB, this device has "));
 	pack_close(pack);
 	device_close(own);
 }
