@@ -1,6 +1,7 @@
 /* A job against the packs that are installed here. */
 #include "modalities/admission.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,16 +58,16 @@ static int check_names(const struct job *job, struct error *err)
 
 /* Lists have many jobs of one kind: a combination that is fine is looked at once. */
 static int check_run(struct admission *a, const struct pack_info *info, const struct request *r,
-		     struct error *err)
+		     bool from_picture, struct error *err)
 {
 	char key[sizeof a->fine];
 	struct run_params params = request_run_params(r);
 	snprintf(key, sizeof key, "%p %d %s %s %d %g %d %g %d %d %d", (const void *)info, r->fast,
-		 r->sampler, r->scheduler, r->steps, r->eta, r->init != NULL,
-		 r->init ? r->strength : 0, r->clip_skip, r->deep_cache, r->deep_cache_level);
+		 r->sampler, r->scheduler, r->steps, r->eta, from_picture,
+		 from_picture ? r->strength : 0, r->clip_skip, r->deep_cache, r->deep_cache_level);
 	if (strcmp(key, a->fine) == 0)
 		return SUMI_OK;
-	int status = run_possible(info, &params, r->init != NULL, err);
+	int status = run_possible(info, &params, from_picture, err);
 	if (!status)
 		memcpy(a->fine, key, sizeof key);
 	return status;
@@ -81,7 +82,9 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,
 				 info->modality, job->modality);
 	int status = m->resolve(info, &r, err);
-	return status ? status : check_run(a, info, &r, err);
+	/* What is wrong with the picture itself is said before the usual strength is found too little. */
+	bool from_picture = r.init && !isnan(job->strength);
+	return status ? status : check_run(a, info, &r, from_picture, err);
 }
 
 /* A pack may have been replaced since it was listed: nothing is refused by an old one. */
