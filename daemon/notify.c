@@ -96,8 +96,10 @@ static int take_event(struct notifier *n, struct queue *queue, const struct queu
 	if (state < 0 || !job_state_is_final((enum job_state)state))
 		return SUMI_OK;
 	int status = queue_get(queue, event->id, &entry, err);
-	if (status)
-		return status == SUMI_NOTFOUND ? SUMI_OK : status;
+	if (status == SUMI_CONNECT || status == SUMI_TIMEOUT || status == SUMI_FULL)
+		return status;
+	if (status) /* purged, or damaged: those behind it shall be told of all the same */
+		return SUMI_OK;
 	if (entry.job.notify && entry.state == (enum job_state)state)
 		status = queue_notice_take(queue, &entry, &taken, err);
 	if (!status && taken)

@@ -62,6 +62,9 @@ static int settle_done(struct store *store, struct queue *queue, const char *id,
 	struct queue_entry entry;
 	uint64_t ours;
 	int status = queue_get(queue, id, &entry, err);
+	/* What the queue has of it is damaged: the results are not. */
+	if (status == SUMI_CORRUPT || status == SUMI_INVALID || status == SUMI_TOOBIG)
+		return store_job_settle(store, id, winner ? ~(uint64_t)0 : 0, winner, err);
 	if (status)
 		return status;
 	status = find_ours(store, &entry, id, winner, &ours, err);
@@ -102,7 +105,7 @@ int settle_pending(struct store *store, struct queue *queue, const char *worker,
 		};
 		status = settle_finish(store, queue, &finish, err);
 		/* The queue knows nothing of it and cannot be told: the result is there all the same. */
-		if (status == SUMI_NOTFOUND)
+		if (status == SUMI_NOTFOUND || status == SUMI_CORRUPT)
 			status = store_job_settle(store, list[i].id, ~(uint64_t)0, true, err);
 		if (!status)
 			log_info("job.replayed", "id=%s", list[i].id);

@@ -331,6 +331,8 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	command_text(&command, "trouble");
 	command_text(&command, "waits");
 	int status = call_simple(queue, &command, &reply, err);
+	if (status == SUMI_CORRUPT) /* a key of that name that is no worker's: nothing is known of it */
+		return SUMI_OK;
 	if (status)
 		return status;
 	reply_copy(reply_at(reply, 0), w->device, sizeof w->device);

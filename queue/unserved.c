@@ -25,6 +25,8 @@ static int add_classes(struct queue *queue, const char *worker, char **classes, 
 	command_key(&command, queue, "worker:", worker);
 	command_text(&command, "classes");
 	int status = ask(queue, &command, &reply, err);
+	if (status == SUMI_CORRUPT) /* a key of that name that is no worker's */
+		return SUMI_OK;
 	if (status)
 		return status;
 	const char *more = reply_text(reply);

@@ -177,6 +177,27 @@ def limited():
     place.remove()
 
 
+def damaged_at_the_end():
+    """Power fails between the store's word and the queue's, and the queue's key of the job is no hash any more."""
+    place = Place()
+    redis = Redis(place.parent).start()
+    place.configure(redis=redis.url)
+    place.start(SUMI_CRASH_AT="stored", SUMI_CRASH_ONCE=str(place.dir / "once"))
+    id = detach(place, "--steps", 2, "--width", 64, "--height", 64)
+    wait_for(lambda: (place.dir / "once").exists(), 60)
+    place.kill()
+    key = "{sumi}:job:" + id
+    redis.cli("DEL", key)
+    redis.cli("SET", key, "text")
+    place.start()
+    check(wait_for(lambda: id in visible(place), 20), "a damaged key of a job that is stored: its result is shown, and work goes on",
+          place.log.read_text()[-600:])
+    check(place.sumi("image", "next", "--steps", 2, "-o", "next.webp").returncode == 0, "and the next job is made")
+    place.stop()
+    redis.stop()
+    place.remove()
+
+
 def nobody_sent():
     """A job that waits for one that nobody has sent: said when it is sent, and by show."""
     place = Place()
@@ -204,6 +225,6 @@ def nobody_sent():
 
 
 if __name__ == "__main__":
-    for part in (nobody_sent, redis_refuses, disk_fills, read_only, limited):
+    for part in (nobody_sent, damaged_at_the_end, redis_refuses, disk_fills, read_only, limited):
         part()
     finish()

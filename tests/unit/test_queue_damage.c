@@ -191,6 +191,29 @@ static void test_ids_without_jobs(void **state)
 	}
 }
 
+static void test_a_worker_that_is_none(void **state)
+{
+	(void)state;
+	struct queue_worker_info *workers;
+	struct queue_unserved *unserved;
+	enum queue_hint hint;
+	size_t count;
+	bool served;
+	begin(0);
+	struct queue_lease lease = fixture_claim("w1", "bad");
+	freeReplyObject(fixture_command("ZADD {sumi}:workers 4000000000000 broken"));
+	freeReplyObject(fixture_command("SET {sumi}:worker:broken text"));
+	must(queue_workers(q, &workers, &count, &err), &err);
+	assert_int_equal(count, 2);
+	free(workers);
+	must(queue_served(q, "image", NULL, &served, &err), &err);
+	must(queue_unserved(q, &unserved, &count, &err), &err);
+	free(unserved);
+	fixture_submit(q, JOB("urgent", ",\"priority\":\"high\""));
+	must(queue_beat(q, &lease, NULL, &hint, &err), &err);
+	queue_lease_clear(&lease);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -200,6 +223,7 @@ int main(void)
 	    TEST(test_fields),
 	    TEST(test_a_damaged_dependant),
 	    TEST(test_ids_without_jobs),
+	    TEST(test_a_worker_that_is_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }
