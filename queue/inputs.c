@@ -7,7 +7,6 @@
 #include "base/hash.h"
 #include "queue/internal.h"
 
-#define UNUSED_S "3600" /* until a job must name it */
 #define SCAN_COUNT 1000 /* keys that Redis looks at at once */
 #define MET_AT_ONCE 20  /* names that one script looks at */
 
@@ -41,8 +40,6 @@ int queue_input_send(struct queue *queue, const char *sha256, const void *data, 
 	command_text(&command, "SET");
 	command_key(&command, queue, "input:", sha256);
 	command_add(&command, data, size);
-	command_text(&command, "EX");
-	command_text(&command, UNUSED_S);
 	status = link_call(queue, &command, &reply, err);
 	command_free(&command);
 	if (!status)

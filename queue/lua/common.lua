@@ -214,8 +214,25 @@ local function input_drop(sha)
 	call('HINCRBY', P .. 'inputs:bytes', 'total', 0 - bytes) -- not -bytes, which may be -0
 end
 
--- Room for one more, beside what it takes already; what no job uses makes way, the first to go
--- first. nil, or why there is none.
+-- One that may make way for sha: its time has come, or it is kept for a retry. Those of the last hour
+-- may belong to a job that is on its way, and so may all while the intake is not empty.
+local function input_idle(sha)
+	local ranges = { { '(' .. (now + INPUT_UNUSED_MS), '(inf' } }
+	if call('XLEN', P .. 'in') == 0 then
+		table.insert(ranges, 1, { '-inf', now })
+	end
+	for _, range in ipairs(ranges) do
+		for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'inputs', range[1], range[2], 'LIMIT', 0, 2)) do
+			if name ~= sha and call('EXISTS', P .. 'uses:' .. name) == 0 then
+				return name
+			end
+		end
+	end
+	return nil
+end
+
+-- Room for one more, beside what it takes already; what no job uses makes way. nil, or why there is
+-- none.
 local function input_room(sha, bytes)
 	local limit = tonumber(call('HGET', P .. 'meta', 'input_memory') or INPUTS_MAX)
 	if bytes > INPUT_MAX then
@@ -227,13 +244,12 @@ local function input_room(sha, bytes)
 		if total + bytes <= limit then
 			return nil
 		end
-		local first = call('ZRANGE', P .. 'inputs', 0, 1, 'WITHSCORES')
-		local at = first[1] == sha and 3 or 1
-		if not first[at] or first[at + 1] == 'inf' then
+		local idle = input_idle(sha)
+		if not idle then
 			return 'init: the files that waiting jobs start from take ' .. total .. ' bytes of ' ..
 				limit .. ' (input_memory in sumi.conf): send it again when some have ended'
 		end
-		input_drop(first[at])
+		input_drop(idle)
 	end
 	return 'init: the queue is full of small files: send it again in a while'
 end

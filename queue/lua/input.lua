@@ -45,15 +45,16 @@ elseif what == 'offer' then
 	if why then
 		return why
 	end
-	if used(sha) then
-		input_account(sha, bytes, 'inf')
-	else
-		call('PEXPIRE', input_key(sha), INPUT_UNUSED_MS, 'GT')
-		input_account(sha, bytes, now + INPUT_UNUSED_MS)
-	end
+	-- No expiry of its own: its job may stand in the intake for as long as no daemon runs.
+	call('PERSIST', input_key(sha))
+	input_account(sha, bytes, used(sha) and 'inf' or now + INPUT_UNUSED_MS)
 	return there and 'there' or 'room'
 end
 
+-- Jobs that have not been taken in yet may name any of them.
+if call('XLEN', P .. 'in') > 0 then
+	return 0
+end
 local dropped = 0
 for _, sha in ipairs(call('ZRANGEBYSCORE', P .. 'inputs', '-inf', now, 'LIMIT', 0, 200)) do
 	if enough() then
@@ -73,4 +74,5 @@ for _, sha in ipairs(last) do
 		call('ZADD', P .. 'inputs', now + INPUT_KEPT_MS, sha)
 	end
 end
+input_room('', 0) -- what others have put there counts as well
 return dropped
