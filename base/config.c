@@ -61,6 +61,9 @@ static const struct setting {
     {"weight_cache_dir", TEXT, TEXT_FIELD(weight_cache_dir), "",
      "where; empty: weights in the cache folder"},
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
+    {"precision", TEXT, TEXT_FIELD(precision), "auto",
+     "for jobs that do not say: exact; half, products of bfloat16 on CPUs that have them; auto, what "
+     "the pack says, else exact"},
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
     {"batch", COUNT, NUMBER_FIELD(batch), "4",
@@ -257,6 +260,16 @@ static int finish(struct config *config, struct error *err)
 	return SUMI_OK;
 }
 
+static int check_precision(const struct config *config, struct error *err)
+{
+	static const char *const words[] = {"auto", "exact", "half"};
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(config->precision, words[i]) == 0)
+			return SUMI_OK;
+	return error_set(err, SUMI_INVALID, "%s: precision is '%s': it must be auto, exact or half",
+			 config->file, config->precision);
+}
+
 static int check_limits(const struct config *config, struct error *err)
 {
 	if (config->lease_ms < 200)
@@ -268,7 +281,7 @@ static int check_limits(const struct config *config, struct error *err)
 	if (config->max_attempts > 100)
 		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at most 100",
 				 config->file);
-	return SUMI_OK;
+	return check_precision(config, err);
 }
 
 static int read_file(struct config *config, struct error *err)

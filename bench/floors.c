@@ -18,10 +18,12 @@
 
 /* About two thirds of what is reached (docs/performance.md). Winograd's are out of reach of a
  * direct convolution, which has a ceiling here to prove it. */
+#define HALF PRECISION_HALF
 static const struct floor {
 	const char *what;
 	struct work_row row;
 	double floor, ceiling; /* shares of the peak; ceiling 0: none */
+	enum precision precision; /* its own peak */
 } floors[] = {
     {"linear", {LINEAR, 1, 32, 0, 640, .cout = 640}, .floor = 0.5},
     {"GEGLU", {LINEAR, 1, 32, 0, 640, .cout = 640, .act = ACT_GEGLU}, .floor = 0.5},
@@ -36,6 +38,32 @@ static const struct floor {
      .ceiling = 1.1},
     {"self-attention", {ATTENTION, 1, 32, 0, 640, .cout = 640, .heads = 8}, .floor = 0.4},
     {"VAE attention", {ATTENTION, 1, 32, 0, 512, .cout = 512, .heads = 1}, .floor = 0.4},
+    {"half linear", {LINEAR, 1, 32, 0, 640, .cout = 640}, .floor = 0.6, .precision = HALF},
+    {"half GEGLU",
+     {LINEAR, 1, 32, 0, 640, .cout = 640, .act = ACT_GEGLU},
+     .floor = 0.6,
+     .precision = HALF},
+    {"half 1x1 convolution",
+     {CONV, 1, 32, 0, 640, .cout = 320, .kernel = 1},
+     .floor = 0.6,
+     .precision = HALF},
+    {"half Winograd",
+     {CONV, 1, 32, 0, 320, .cout = 640, .kernel = 3},
+     .floor = 1.3,
+     .precision = HALF},
+    {"half direct convolution",
+     {CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3, .stride = 2},
+     .floor = 0.6,
+     .ceiling = 1.1,
+     .precision = HALF},
+    {"half self-attention",
+     {ATTENTION, 1, 32, 0, 640, .cout = 640, .heads = 8},
+     .floor = 0.6,
+     .precision = HALF},
+    {"half VAE attention",
+     {ATTENTION, 1, 32, 0, 512, .cout = 512, .heads = 1},
+     .floor = 0.6,
+     .precision = HALF},
 };
 
 struct options {
@@ -46,28 +74,43 @@ struct options {
 struct bench {
 	struct device *device; /* whose operations are measured */
 	struct device *meter;  /* whose peak they are held against; may be the same */
-	struct peak *peak;
+	struct peak *peaks[PRECISIONS];
 	struct options options;
 	int missed;
 };
 
 /* The best share of a few tries; one that reaches the floor is enough. */
-static int best_share(struct bench *b, struct work *w, double floor, double *share,
+static int best_share(struct bench *b, struct work *w, const struct floor *f, double *share,
 		      struct error *err)
 {
+	struct peak *peak = b->peaks[f->precision];
+	double floor = f->floor;
 	int status = SUMI_OK;
 	*share = 0;
 	for (int i = 0; i < b->options.tries && *share < floor && !status; i++) {
 		struct meter_time best;
 		double before, after;
-		status = peak_gflops(b->peak, 0, &before, err);
+		status = peak_gflops(peak, 0, &before, err);
 		if (!status)
 			status = meter_best(b->device, work_run, w, i == 0, 0.05, &best, err);
 		if (!status)
-			status = peak_gflops(b->peak, 0, &after, err);
+			status = peak_gflops(peak, 0, &after, err);
 		if (!status)
 			*share = fmax(*share, w->flops / best.busy * 1e-9 / fmax(before, after));
 	}
+	return status;
+}
+
+/* Both devices in this precision, with its peak. Where the tested one has none, *skipped. */
+static int set_precision(struct bench *b, enum precision precision, bool *skipped,
+			 struct error *err)
+{
+	*skipped = device_set_precision(b->device, precision, err) != SUMI_OK;
+	if (*skipped)
+		return SUMI_OK;
+	int status = device_set_precision(b->meter, precision, err);
+	if (!status && !b->peaks[precision])
+		status = peak_open(b->meter, &b->peaks[precision], err);
 	return status;
 }
 
@@ -75,9 +118,16 @@ static int check_row(struct bench *b, const struct floor *f, struct error *err)
 {
 	struct work w;
 	double share = 0;
-	int status = work_make(b->device, &f->row, DTYPE_F32, &w, err);
+	bool skipped;
+	int status = set_precision(b, f->precision, &skipped, err);
+	if (status || skipped) {
+		if (skipped)
+			printf("skip %s: %s\n", f->what, err->text);
+		return status;
+	}
+	status = work_make(b->device, &f->row, DTYPE_F32, &w, err);
 	if (!status)
-		status = best_share(b, &w, f->floor, &share, err);
+		status = best_share(b, &w, f, &share, err);
 	bool ok = share >= f->floor && (f->ceiling == 0 || share < f->ceiling);
 	if (status)
 		error_prefix(err, "%s", w.name);
@@ -120,8 +170,6 @@ static int check_all(struct bench *b, struct error *err)
 		return SUMI_OK;
 	}
 	if (!status)
-		status = peak_open(b->meter, &b->peak, err);
-	if (!status)
 		status = open_tested(b, err);
 	for (size_t i = 0; i < sizeof floors / sizeof *floors && !status; i++)
 		if (!b->options.only || strstr(floors[i].what, b->options.only))
@@ -151,7 +199,8 @@ int main(int argc, char **argv)
 	if (status)
 		fprintf(stderr, "%s\n", err.text);
 	device_close(b.device);
-	peak_close(b.peak);
+	for (int i = 0; i < PRECISIONS; i++)
+		peak_close(b.peaks[i]);
 	device_close(b.meter);
 	return status || b.missed ? 1 : 0;
 }

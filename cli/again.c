@@ -118,6 +118,9 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		status = output_prepare(cli, modality ? modality : "image", format, err);
 	if (!status) {
 		tell(cli, &recipe);
+		/* What is exact does not say so, and this host may take half for open. */
+		if (recipe.ours && !json_object_get(recipe.job, "precision"))
+			json_object_set_new(recipe.job, "precision", json_string("exact"));
 		keep_parameters(recipe.job);
 		json_object_update(recipe.job, cli->fields);
 		status = job_parse_object(recipe.job, job, err);

@@ -119,6 +119,7 @@ static const struct {
     {"Model", "model", take_text},
     {"Clip skip", "clip_skip", take_clip_skip},
     {"RNG", "rng", take_rng},
+    {"Precision", "precision", take_text},
     {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
     {"Model hash", NULL, take_nothing},	    /* told as a part of the infotext */
     {"Version", NULL, take_nothing},

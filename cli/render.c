@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
+#include "modalities/request.h"
 #include "request/job.h"
 #include "weights/packed.h"
 
@@ -180,6 +181,7 @@ static int prepare(struct render *r, struct error *err)
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);
 	const struct config *config = &r->cli->config;
+	request_set_precision(config->precision);
 	packed_configure(config->weight_cache_dir, (uint64_t)config->weight_cache_bytes);
 	return status;
 }

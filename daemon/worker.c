@@ -14,6 +14,7 @@
 #include "daemon/settle.h"
 #include "modalities/admission.h"
 #include "modalities/modality.h"
+#include "modalities/request.h"
 #include "queue/private_redis.h"
 #include "weights/packed.h"
 
@@ -202,6 +203,7 @@ static int open_all(struct worker *w, struct error *err)
 	    .reserve = c->reserve_bytes ? c->reserve_bytes : -1,
 	};
 	int status;
+	request_set_precision(c->precision);
 	packed_configure(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes);
 	if ((status = queue_open(&queue, &w->queue, err)) ||
 	    (status = store_open(&store, &w->store, err)) ||

@@ -30,6 +30,7 @@ struct pack_info {
 	char base[FILES_PATH_MAX]; /* the pack that has the parts which this one lacks; or empty */
 	char name[PACK_NAME_MAX + 1]; /* sumi.json "name", else the folder's name */
 	char modality[16];         /* "image", "video", "audio" */
+	char precision[8];         /* sumi.json "precision": "exact", "half"; or empty */
 	char licence[64];          /* empty when the pack does not say */
 	char digest[SHA256_HEX_SIZE]; /* over names, sizes and contents of the config files and the
 				     weights' headers and sizes: tells packs apart without reading

@@ -190,14 +190,22 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	if (status)
 		return status;
 	const char *name = NULL, *modality = NULL, *licence = NULL, *fast_unet = "unet_fast";
+	const char *precision = NULL;
 	if ((status = json_want_string(info->manifest, path, "name", &name, err)) ||
 	    (status = json_want_string(info->manifest, path, "modality", &modality, err)) ||
 	    (status = json_want_string(info->manifest, path, "licence", &licence, err)) ||
+	    (status = json_want_string(info->manifest, path, "precision", &precision, err)) ||
 	    (status = json_want_number(info->manifest, path, "noise_shared", 0, 1,
 				       &info->noise_shared, err)) ||
 	    (status = preview_map_read(info->manifest, path, info->latent_channels, &info->preview,
 				       err)))
 		return status;
+	if (precision && strcmp(precision, "auto") != 0) {
+		enum precision known;
+		if ((status = precision_of(precision, &known, err)))
+			return error_prefix(err, "%s: field 'precision'", path);
+		copy_text(info->precision, sizeof info->precision, precision);
+	}
 	if (modality && (!*modality || strlen(modality) >= sizeof info->modality))
 		return error_set(err, SUMI_INVALID,
 				 "%s: field 'modality' is '%.40s', allowed are image, video and "

@@ -79,6 +79,24 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	return window_check(info, p, err);
 }
 
+static int precision_wanted(const struct run_params *p, enum precision *out, struct error *err)
+{
+	*out = PRECISION_EXACT;
+	return p->precision ? precision_of(p->precision, out, err) : SUMI_OK;
+}
+
+/* What a run asks of the device it asks in its own precision, and leaves it as others expect it:
+ * run_enter() … run_leave(). prepare() has found out that the device can. */
+static void run_enter(const struct run *run)
+{
+	pack_device(run->pack)->precision = run->precision;
+}
+
+static void run_leave(const struct run *run)
+{
+	pack_device(run->pack)->precision = PRECISION_EXACT;
+}
+
 /* ---- text ------------------------------------------------------------------------- */
 
 /* Token ids of prompt and negative prompt, padded to the same number of chunks. */
@@ -140,8 +158,10 @@ static int encode_text(struct run *run, const struct run_params *p, struct error
 	}
 	for (int i = 0; i < texts && !status; i++)
 		status = embed(pack, &tokens[i], p->clip_skip, context + (size_t)i * one, one, err);
+	run_enter(run);
 	if (!status)
 		status = unet_text_new(run->unet, context, texts, chunks * length, &run->text, err);
+	run_leave(run);
 	if (!status)
 		status = guard_check(err);
 done:
@@ -210,8 +230,10 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	    .h = p->height,
 	    .w = p->width,
 	};
+	run_enter(run);
 	int status = run->window.w ? window_encode(run, p->init, mean, deviation, err)
 				   : vae_encode(run->pack->vae, &in, mean, deviation, err);
+	run_leave(run);
 	for (size_t i = part; i < n && !status; i++) { /* the same picture for the others */
 		mean[i] = mean[i - part];
 		deviation[i] = deviation[i - part];
@@ -288,9 +310,21 @@ static void plan_guidance(struct run *run, const struct run_params *p)
 	run->guided_to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls;
 }
 
+static int check_precision(const struct pack *pack, const struct run_params *p, struct error *err)
+{
+	enum precision precision;
+	int status = precision_wanted(p, &precision, err);
+	if (!status)
+		status = device_set_precision(pack_device(pack), precision, err);
+	pack_device(pack)->precision = PRECISION_EXACT;
+	return status;
+}
+
 int run_check(struct pack *pack, const struct run_params *p, struct error *err)
 {
 	int status = check_params(&pack->info, p, err);
+	if (!status)
+		status = check_precision(pack, p, err);
 	return status ? status : run_plan_fits(pack, p, err);
 }
 
@@ -309,6 +343,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->h = p->height / pack->info.scale;
 	run->w = p->width / pack->info.scale;
 	run->c = pack->info.latent_channels;
+	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
 	run->cfg_scale = (float)p->cfg_scale;
 	run->guidance_rescale = (float)p->guidance_rescale;
 	if ((status = run_digest(pack, p, run->digest, err)) ||
@@ -404,11 +439,14 @@ int run_step(struct run *run, struct error *err)
 	size_t n = elements(run);
 	if (call >= sampler_calls(run->sampler))
 		return error_set(err, SUMI_INVALID, "the run has no step left");
+	run_enter(run);
 	int status = run_recall_features(run, call, n, err);
+	if (!status) {
+		scale_input(run, call);
+		status = run_predict(run, call, n, err);
+	}
+	run_leave(run);
 	if (status)
-		return status;
-	scale_input(run, call);
-	if ((status = run_predict(run, call, n, err)))
 		return status;
 	from_models(run, run->model_out, run->prediction);
 	return sampler_step(run->sampler, call, run->prediction, run->x, n, &run->rng, err);
@@ -416,7 +454,7 @@ int run_step(struct run *run, struct error *err)
 
 bool run_joins(const struct run *a, const struct run *b)
 {
-	return a->unet == b->unet && a->h == b->h && a->w == b->w && a->frames == 1 &&
+	return a->unet == b->unet && a->precision == b->precision && a->h == b->h && a->w == b->w && a->frames == 1 &&
 	       b->frames == 1 && !a->window.w && !b->window.w && a->cache_every < 2 &&
 	       b->cache_every < 2;
 }
@@ -437,8 +475,10 @@ int run_step_together(struct run *const *runs, int count, struct error *err)
 		else
 			scale_input(runs[i], calls[i]);
 	}
+	run_enter(runs[0]);
 	if (!status)
 		status = run_predict_together(runs, calls, count, n, err);
+	run_leave(runs[0]);
 	/* Nobody moves before all can. */
 	for (int i = 0; i < count && !status; i++) {
 		from_models(runs[i], runs[i]->model_out, runs[i]->prediction);
@@ -490,9 +530,11 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	/* Decoding takes more memory than a step, and the two need not be in it at once. */
 	unet_rest(run->unet);
 	int status = run->window.w ? SUMI_OK : run_plan_tile(run, &in.tile, err);
+	run_enter(run);
 	if (!status)
 		status = run->window.w ? window_decode(run, latents, out, err)
 				       : vae_decode(run->pack->vae, &in, out, err);
+	run_leave(run);
 	size_t values = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
 			(size_t)run->pack->info.scale * 3;
 	if (!status)

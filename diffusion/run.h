@@ -46,6 +46,8 @@ struct run_params {
 	const float *init; /* [init_frames, height, width, 3] in −1…1, or NULL; read in run_begin */
 	int init_frames;   /* 0: as many as frames; 1: this one stands for all of them */
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
+	const char *precision; /* "exact" (NULL) or "half": of the UNet and the autoencoder; texts
+				  are always encoded exactly */
 };
 
 /* What of resolved parameters the pack cannot do, by its configs alone: samplers, schedules and steps

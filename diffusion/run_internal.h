@@ -28,6 +28,7 @@ struct run {
 	struct rng rng;
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
 	int frames, h, w, c;          /* of the latents */
+	enum precision precision;
 	bool guided;                  /* two texts: two evaluations a step, … */
 	int guided_from, guided_to;   /* … in calls from … to less one */
 	float cfg_scale, guidance_rescale;

@@ -53,6 +53,8 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 	bytes_put_f64(&w, p->eta);
 	bytes_put_f64(&w, p->init ? p->strength : 0);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
+	if (p->precision && strcmp(p->precision, precision_names[PRECISION_EXACT]) != 0)
+		add_text(&w, p->precision);
 	int status = w.failed ? error_set(err, SUMI_NOMEM, "no memory for the digest of a run") : SUMI_OK;
 	if (!status)
 		sha256_hex(w.data, w.size, out);

@@ -41,6 +41,28 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 	return status;
 }
 
+static char host_precision[8] = "auto";
+
+void request_set_precision(const char *word)
+{
+	snprintf(host_precision, sizeof host_precision, "%s", word);
+}
+
+static bool is_open(const char *precision)
+{
+	return !precision || !*precision || strcmp(precision, "auto") == 0;
+}
+
+/* The job's word, the host's, the pack's. What is open then is exact. */
+static const char *resolve_precision(const struct pack_info *info, const char *asked)
+{
+	if (!is_open(asked))
+		return asked;
+	if (!is_open(host_precision))
+		return host_precision;
+	return is_open(info->precision) ? precision_names[PRECISION_EXACT] : info->precision;
+}
+
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	if (r->fast && !info->has_fast)
@@ -68,6 +90,7 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		r->deep_cache_level = 1;
 	if (!r->rng)
 		r->rng = "torch";
+	r->precision = resolve_precision(info, r->precision);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
 	return SUMI_OK;
@@ -118,6 +141,7 @@ struct run_params request_run_params(const struct request *r)
 	    .eta = r->eta,
 	    .fast = r->fast,
 	    .strength = r->strength,
+	    .precision = r->precision,
 	};
 }
 
@@ -223,6 +247,12 @@ static void write_clip_skip(const struct request *r, char *out)
 		snprintf(out, INFOTEXT_VALUE, "%d", r->clip_skip + 1);
 }
 
+static void write_precision(const struct request *r, char *out)
+{
+	if (strcmp(r->precision, precision_names[PRECISION_EXACT]) != 0)
+		snprintf(out, INFOTEXT_VALUE, "%s", r->precision);
+}
+
 /* Of the CPU is what A1111 does not take for granted. */
 static void write_rng(const struct request *r, char *out)
 {
@@ -238,6 +268,7 @@ static const struct {
     {"guidance_start", write_interval}, {"deep_cache", write_deep_cache},
     {"width", write_size},             {"strength", write_strength},
     {"clip_skip", write_clip_skip},    {"rng", write_rng},
+    {"precision", write_precision},
 };
 
 static void write_value(const struct request *r, const struct param *p, char *out)

@@ -16,6 +16,8 @@ static const struct param_word modality_words[] = {
     {"image", PARAM_ALL}, {"video", PARAM_ALL}, {"audio", PARAM_ALL}, {NULL, 0}};
 static const struct param_word rng_words[] = {
     {"torch", PARAM_ALL}, {"philox", PARAM_ALL}, {NULL, 0}};
+static const struct param_word precision_words[] = {
+    {"auto", PARAM_ALL}, {"exact", PARAM_ALL}, {"half", PARAM_ALL}, {NULL, 0}};
 /* The first that a modality knows is its usual one. */
 static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VIDEO},
 						 {"png", PARAM_IMAGE | PARAM_VIDEO},

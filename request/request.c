@@ -53,11 +53,14 @@ json_t *request_value(const struct request *r, const struct param *p)
 	}
 }
 
-/* What has no say: strength without a picture to start from, quality of what loses nothing. */
+/* What has no say: strength without a picture to start from, quality of what loses nothing, and the
+ * exact way, which was the only one for long. */
 static struct request with_a_say(struct request r)
 {
 	r.strength = r.init ? r.strength : NAN;
 	r.quality = r.lossless ? NAN : r.quality;
+	if (r.precision && strcmp(r.precision, "exact") == 0)
+		r.precision = NULL;
 	r.deep_cache = r.deep_cache > 1 ? r.deep_cache : 0;
 	r.deep_cache_level = r.deep_cache ? r.deep_cache_level : 0;
 	return r;

@@ -66,6 +66,8 @@ X(scheduler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Schedul
   "spacing of the steps, such as karras") \
 X(rng, WORD, PICTURE, PARAM_ALL, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
   "source of the noise") \
+X(precision, WORD, PICTURE, PARAM_ALL, 0, 0, precision_words, NULL, PARAM_SHAPE, SAMPLING, \
+  "Precision", "how products are rounded; sumi.conf's or the pack's when not given or auto") \
 X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, "Size", "pixels") \
 X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \

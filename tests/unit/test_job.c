@@ -65,7 +65,7 @@ static void test_every_field_of_the_table(void **state)
 	    "\"guidance_end\":0.8,\"deep_cache\":3,"
 	    "\"deep_cache_level\":2,"
 	    "\"sampler\":\"dpm++2m\","
-	    "\"scheduler\":\"karras\",\"rng\":\"philox\",\"width\":512,\"height\":768,"
+	    "\"scheduler\":\"karras\",\"rng\":\"philox\",\"precision\":\"half\",\"width\":512,\"height\":768,"
 	    "\"clip_skip\":1,\"eta\":0.5,\"fast\":true,\"format\":\"webp\",\"quality\":90,\"lossless\":true,"
 	    "\"init\":\"abc\",\"strength\":0.6,\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,"
 	    "\"fps\":8,"

@@ -16,6 +16,7 @@
 enum { RUNS = 5, STEPS = 3 };
 
 static struct device *device;
+static const char *precision; /* of all runs; NULL: exact */
 
 struct saved {
 	void *data;
@@ -40,6 +41,7 @@ static struct run_params params_of(int i, int side)
 	p.seed = 100 + (uint64_t)i;
 	p.width = p.height = side;
 	p.frames = 1;
+	p.precision = precision;
 	return p;
 }
 
@@ -126,6 +128,80 @@ static void test_joined_runs_are_what_they_are_alone(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		check_pack(rows[i].folder, rows[i].side);
+}
+
+/* In half precision too, with the instruction or its emulation. */
+static void test_half_joins_as_well(void **state)
+{
+	(void)state;
+	struct device *own = device;
+	struct error err;
+	setenv("SUMI_KERNELS", "cpu8-emulated", 1);
+	if (device_set_precision(own, PRECISION_HALF, &err))
+		assert_int_equal(device_open("opencl:0", &device, &err), 0);
+	own->precision = PRECISION_EXACT;
+	unsetenv("SUMI_KERNELS");
+	precision = "half";
+	check_pack("tests/vectors/sd1-tiny", 64);
+	check_pack("models/ink", 128);
+	precision = NULL;
+	assert_int_equal(device->precision, PRECISION_EXACT);
+	if (device != own)
+		device_close(device);
+	device = own;
+}
+
+/* Half is another picture than exact, the same each time, after a saved state as well, and a saved
+ * state of the one is none of the other. */
+static void test_precision_is_a_runs_own(void **state)
+{
+	struct pack *pack;
+	struct error err;
+	struct run *run;
+	(void)state;
+	assert_int_equal(pack_open(device, "models/ink", &pack, &err), 0);
+	struct run_params p = params_of(0, 64);
+	p.precision = "half";
+	if (run_check(pack, &p, &err)) {
+		assert_non_null(strstr(err.text, "precision"));
+		print_message("skip: %s\n", err.text);
+		pack_close(pack);
+		skip();
+	}
+	struct saved ends[4];
+	for (int i = 0; i < 4; i++) {
+		p.precision = i == 0 ? "exact" : "half";
+		assert_int_equal(run_begin(pack, &p, &run, &err), 0);
+		for (int step = 0; step < p.steps - 1; step++) {
+			assert_int_equal(run_step(run, &err), 0);
+			if (i < 3 || step > 0)
+				continue;
+			struct saved half = save(run);
+			run_free(run);
+			p.precision = "exact";
+			assert_int_equal(run_restore(pack, &p, half.data, half.size, &run, &err),
+					 SUMI_INVALID);
+			p.precision = "half";
+			assert_int_equal(run_restore(pack, &p, half.data, half.size, &run, &err),
+					 0);
+			free(half.data);
+		}
+		size_t count;
+		const float *x = run_latents(run, false, &count);
+		ends[i].size = count * sizeof *x;
+		ends[i].data = malloc(ends[i].size);
+		memcpy(ends[i].data, x, ends[i].size);
+		run_free(run);
+	}
+	assert_memory_not_equal(ends[0].data, ends[1].data, ends[0].size);
+	assert_memory_equal(ends[1].data, ends[2].data, ends[1].size);
+	assert_memory_equal(ends[1].data, ends[3].data, ends[1].size);
+	for (int i = 0; i < 4; i++)
+		free(ends[i].data);
+	p.precision = "double";
+	assert_int_equal(run_begin(pack, &p, &run, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "'double'"));
+	pack_close(pack);
 }
 
 /* Runs at different steps, and one that takes two evaluations to a timestep. */
@@ -226,6 +302,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_joined_runs_are_what_they_are_alone),
+	    cmocka_unit_test(test_half_joins_as_well),
+	    cmocka_unit_test(test_precision_is_a_runs_own),
 	    cmocka_unit_test(test_runs_join_at_any_step),
 	    cmocka_unit_test(test_what_does_not_join),
 	};

@@ -45,7 +45,7 @@ static void test_metadata_read_back(void **state)
 	struct job job = parse("{\"modality\":\"video\",\"prompt\":\"a\",\"negative_prompt\":\"b\","
 			       "\"seed\":5,\"steps\":3,\"cfg_scale\":0,\"guidance_end\":0.5,"
 			       "\"deep_cache\":2,\"deep_cache_level\":3,\"sampler\":\"euler\","
-			       "\"scheduler\":\"karras\",\"rng\":\"torch\",\"width\":64,\"height\":32,"
+			       "\"scheduler\":\"karras\",\"rng\":\"torch\",\"precision\":\"half\",\"width\":64,\"height\":32,"
 			       "\"clip_skip\":1,\"eta\":0.25,\"fast\":true,\"format\":\"webp\","
 			       "\"quality\":0,\"init\":\"x\",\"strength\":0.5,\"frames\":4,\"fps\":2,"
 			       "\"loop\":true,\"loop_count\":7}");
@@ -84,6 +84,8 @@ static void test_what_has_no_say_is_not_written(void **state)
 	said("{" SOME ",\"quality\":50}", "quality", true);
 	said("{" SOME ",\"quality\":50,\"lossless\":true}", "quality", false);
 	said("{" SOME ",\"deep_cache\":1,\"deep_cache_level\":4}", "deep_cache_level", false);
+	said("{" SOME ",\"precision\":\"exact\"}", "precision", false);
+	said("{" SOME ",\"precision\":\"half\"}", "precision", true);
 	said("{" SOME ",\"guidance_end\":1}", "guidance_end", false);
 	said("{" SOME ",\"negative_prompt\":\"\"}", "negative_prompt", false);
 	said("{" SOME ",\"cfg_scale\":0}", "cfg_scale", true);

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Precision: who decides, what files say of it, and that `again` keeps to it."""
+import json, os, shutil
+
+from lib import *
+
+ASK = ["fog over a lake", "--seed", 7, "--steps", 3, "--width", 64, "--height", 64]
+# Any processor then takes half, and all places take the same kernels.
+EMULATED = {"SUMI_KERNELS": "cpu8-emulated"}
+
+
+def pack(place, name, **manifest):
+    at = place.dir / "packs" / name
+    shutil.copytree(PACKS / PACK, at)
+    (at / "sumi.json").write_text(json.dumps({"modality": "image", "name": name, **manifest}))
+
+
+def made(place, to, *args, **env):
+    done = place.sumi("render", *ASK, "-o", to, *args, **{**EMULATED, **env})
+    check(done.returncode == 0, f"{to} is made", done.stderr)
+    return sha256(place.dir / to) if done.returncode == 0 else to
+
+
+def words(place):
+    exact = made(place, "exact.webp", "--precision", "exact")
+    half = made(place, "half.webp", "--precision", "half")
+    check(exact == made(place, "open.webp") == made(place, "auto.webp", "--precision", "auto"),
+          "open is exact, and says nothing of it")
+    check(half != exact and half == made(place, "half2.webp", "--precision", "half"), "half is another, the same each time")
+    told, other = place.json("show", "half.webp"), place.json("show", "exact.webp")
+    check(told.get("precision") == "half" and "Precision: half" in told["infotext"], "half stands in the file", str(told))
+    check("precision" not in other and "Precision" not in other["infotext"], "exact does not", str(other))
+    rounds = ["--pack", "rounds"]
+    exact_of_pack = made(place, "pack-exact.webp", *rounds, "--precision", "exact")
+    half_of_pack = made(place, "pack-half.webp", *rounds, "--precision", "half")
+    check(made(place, "pack.webp", *rounds) == half_of_pack != exact_of_pack,
+          "the pack's word where the job has none, the job's before it")
+    place.configure(precision="half")
+    check(made(place, "conf.webp") == half, "sumi.conf's word")
+    check(made(place, "conf2.webp", "--precision", "exact") == exact, "the job's before sumi.conf's")
+    place.configure(precision="exact")
+    check(made(place, "conf3.webp", *rounds) == exact_of_pack, "sumi.conf's before the pack's")
+    place.configure(precision="auto")
+
+
+def refusals(place):
+    done = place.sumi("render", *ASK, "-o", "x.webp", "--precision", "half", "-d", "reference")
+    check(done.returncode != 0 and "precision" in done.stderr and done.stderr.count("\n") == 1 and
+          not (place.dir / "x.webp").exists(), "a device that cannot says so in one line", done.stderr)
+    done = place.sumi("render", *ASK, "-o", "x.webp", "--precision", "halb")
+    check(done.returncode == 2 and "auto, exact, half" in done.stderr, "another word is refused", done.stderr)
+    place.configure(precision="double")
+    done = place.sumi("render", *ASK, "-o", "x.webp")
+    check(done.returncode != 0 and "precision is 'double'" in done.stderr, "in sumi.conf as well", done.stderr)
+    place.configure(precision="auto")
+    pack(place, "wrong", precision="double")
+    done = place.sumi("render", *ASK, "-o", "x.webp", "--pack", place.dir / "packs" / "wrong")
+    check(done.returncode != 0 and "field 'precision'" in done.stderr, "and in a pack", done.stderr)
+    shutil.rmtree(place.dir / "packs" / "wrong")
+
+
+def through_the_queue(place):
+    """A daemon that takes half for open makes an exact picture again exactly."""
+    place.configure(precision="half")
+    place.start(**EMULATED)
+    for name in ["exact", "half"]:
+        done = place.sumi("again", f"{name}.webp", "-o", "made.webp")
+        check(done.returncode == 0 and sha256(place.dir / "made.webp") == sha256(place.dir / f"{name}.webp"),
+              f"again of what is {name}: the same bytes", done.stderr)
+    done = place.sumi("image", *ASK, "-o", "made.webp")
+    check(done.returncode == 0 and sha256(place.dir / "made.webp") == sha256(place.dir / "half.webp"),
+          "a job that does not say", done.stderr)
+    place.stop()
+
+
+def main():
+    place = Place()
+    packs = place.dir / "packs"
+    shutil.copytree(PACKS / PACK, packs / PACK)
+    pack(place, "rounds", precision="half")
+    place.configure(packs=str(packs))
+    try:
+        words(place)
+        refusals(place)
+        through_the_queue(place)
+    finally:
+        place.kill()
+        place.remove()
+    finish()
+
+
+if __name__ == "__main__":
+    main()
