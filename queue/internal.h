@@ -85,8 +85,10 @@ struct queue {
 	char **zones; /* [zone_count] that windows of waiting jobs name: "Europe/Moscow" */
 	size_t zone_count;
 	int64_t claim_class, claim_place; /* where the search for a job goes on, see claim.lua */
-	int64_t wound_ms; /* when the clockwork was wound last, by Redis' clock; 0: it could not; −1: never */
-	bool once; /* a command that did not reach Redis is not sent again: it would say what is not so any more */
+	/* When the clockwork was wound last, by Redis' clock; 0: it could not; −1: never. */
+	int64_t wound_ms;
+	/* A command that did not reach Redis is not sent again: what it says is not so any more. */
+	bool once;
 	const char *refusal; /* why Redis has refused the last write, or NULL */
 };
 

@@ -129,7 +129,8 @@ static int read_hash(const char *id, const redisReply *fields, struct queue_entr
 	int status;
 	if (state >= 0 && !json && *entry->error_code) {
 		entry->state = (enum job_state)state;
-		status = read_ruin(entry, reply_text(modality), *reply_text(prompt) ? reply_text(prompt) : NULL, err);
+		status = read_ruin(entry, reply_text(modality),
+				   *reply_text(prompt) ? reply_text(prompt) : NULL, err);
 	} else if (state < 0 || !json) { /* never there, or purged */
 		status = error_set(err, SUMI_NOTFOUND, "there is no job %s", id);
 	} else {

@@ -78,7 +78,8 @@ int queue_retry(struct queue *queue, const char *id, struct error *err)
 		status = error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
 	else if (reply_is(reply, "rejected"))
 		status = error_set(err, SUMI_INVALID,
-				   "what was sent as %.64s could not be read: send it again, mended", id);
+				   "what was sent as %.64s could not be read: send it again, mended",
+				   id);
 	else if (!reply_is(reply, "ok"))
 		status = error_set(
 		    err, SUMI_INVALID,
