@@ -69,28 +69,41 @@ static int remove_old(struct piece *p, const struct config_keep *keep, struct er
 	return remove_piece(p, err);
 }
 
+/* The sum over all files is made once a look, not with every piece. */
+static int find_excess(struct keeper *k, struct piece *p, const struct config_keep *keep,
+		       struct error *err)
+{
+	int64_t bytes = 0;
+	int status = k->excess > 0 ? SUMI_OK : store_result_bytes(p->store, &bytes, err);
+	if (!status && k->excess <= 0)
+		k->excess = bytes - keep->bytes;
+	return status;
+}
+
 static int remove_excess(struct keeper *k, struct piece *p, const struct config_keep *keep,
 			 struct error *err)
 {
-	int64_t bytes;
 	if (!keep->bytes)
 		return SUMI_OK;
-	int status = store_result_bytes(p->store, &bytes, err);
-	if (status || bytes <= keep->bytes) {
-		k->told = k->told && status;
+	int status = find_excess(k, p, keep, err);
+	if (status)
 		return status;
+	if (k->excess <= 0) {
+		k->told = false;
+		return SUMI_OK;
 	}
 	int64_t before = p->removed.bytes;
 	p->why = "size";
 	p->ended_before = INT64_MAX;
-	p->excess = bytes - keep->bytes;
+	p->excess = k->excess;
 	status = remove_piece(p, err);
-	bool left = bytes - (p->removed.bytes - before) > keep->bytes;
-	if (!status && left && !p->more && !k->told)
+	k->excess -= p->removed.bytes - before;
+	bool stuck = !status && k->excess > 0 && !p->more;
+	if (stuck && !k->told)
 		log_warn("keep.full",
-			 "bytes=%lld limit=%lld reason=\"what is left is starred or not done\"",
-			 (long long)(bytes - (p->removed.bytes - before)), (long long)keep->bytes);
-	k->told = left && !p->more;
+			 "excess=%lld limit=%lld reason=\"what is left is starred or not done\"",
+			 (long long)k->excess, (long long)keep->bytes);
+	k->told = stuck;
 	return status;
 }
 
@@ -106,5 +119,8 @@ void keep_results(struct keeper *k, const struct config_keep *keep, struct store
 		status = remove_excess(k, &p, keep, &err);
 	if (status)
 		log_warn("keep.failed", "error=\"%s\"", err.text);
-	k->next = now + (p.more && !status ? 0 : PAUSE_MS);
+	bool on = p.more && !status;
+	k->next = now + (on ? 0 : PAUSE_MS);
+	if (!on)
+		k->excess = 0;
 }

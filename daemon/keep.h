@@ -8,7 +8,8 @@
 
 struct keeper {
 	int64_t next; /* by the clock that keep_results() is given */
-	bool told;    /* that nothing more can be deleted */
+	int64_t excess; /* bytes that the pieces of this look have yet to free; 0: it begins */
+	bool told;	/* that nothing more can be deleted */
 };
 
 /* Deletes the oldest results beyond what the settings keep, a piece of it: for a quarter of a second

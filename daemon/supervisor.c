@@ -239,7 +239,7 @@ static void reload(struct supervisor *s)
 	s->config.keep_done_ms = fresh.keep_done_ms;
 	s->config.keep_done_count = fresh.keep_done_count;
 	s->config.keep_results = fresh.keep_results;
-	s->keeper.next = 0;
+	s->keeper = (struct keeper){0};
 	s->config.input_memory = fresh.input_memory;
 	s->next_collect = 0; /* which tells the senders */
 	log_info("reload", "file=%s", fresh.file);

@@ -177,6 +177,11 @@ def keeping(place):
     place.start()
     check(wait_for(lambda: set(states(place)) == {ids[0]}, 30), "and what is too old", str(states(place)))
     place.stop()
+    place.configure(keep_results="1K")
+    place.start()
+    check(wait_for(lambda: b"keep.full" in place.new_log(), 30) and set(states(place)) == {ids[0]},
+          "a starred one stays beyond the limit, and the log says so")
+    place.stop()
     for text in ["soon", "90d 80d", "5X", "-1d", "1G 2G"]:
         place.configure(keep_results=text)
         done = place.sumi("list")
