@@ -227,6 +227,10 @@ static const char *const texts[][2] = {
     {"infotext", INFOTEXT},
     {"job", "{\"modality\": \"image\", \"prompt\": \"fog\", \"seed\": 18446744073709551615, \"n\": 2, "
 	    "\"cfg_scale\": 7.5, \"tags\": [\"a\"], \"window\": \"22:00-06:00\", \"priority\": \"high\"}"},
+    {"lists", "\1prompt;seed;not_before\n\"a\nb\";7,5;tomorrow 6:00\n"},
+    {"lists", "\4sep=,\nPrompt,CFG scale,page\nfog,7.5,12\n"},
+    {"lists", "\5# night\n--prompt \"a \\\"b\" --seed 3 --batch_size 2 --n_iter 3\nfog over a lake\n"},
+    {"lists", "\2[\"one\", {\"prompt\": \"two\", \"cfg\": 3, \"deadline\": \"+2h\"}]"},
     {"job", "{\"modality\": \"audio\", \"mood\": \"calm\", \"duration\": 10, \"every\": \"24h\", "
 	    "\"not_before\": \"2026-01-31T22:00:00Z\", \"notify\": \"http://localhost/\"}"},
     {"flat", "modality\x1e" "video\x1e" "prompt\x1e" "ink\x1e" "frames\x1e" "8\x1e" "loop\x1e"
