@@ -278,6 +278,11 @@ static int check_limits(const struct config *config, struct error *err)
 	if (config->max_attempts < 1)
 		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at least 1",
 				 config->file);
+	for (const char *at = config->input_dirs; *at; at += strcspn(at, ":"), at += *at == ':')
+		if (*at != '/')
+			return error_set(err, SUMI_INVALID,
+					 "%s: input_dirs: '%.*s': a folder must begin with /",
+					 config->file, (int)strcspn(at, ":"), at);
 	if (config->max_attempts > 100)
 		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at most 100",
 				 config->file);

@@ -11,7 +11,7 @@
 
 #include "base/utf8.h"
 
-#define TEXT_CHUNKS_MAX 64
+#define TEXT_CHUNKS_MAX 32 /* that are looked at: each may expand to 2 MiB */
 
 struct job {
 	png_structp png;
@@ -253,15 +253,18 @@ static int begin_reading(struct job *job)
 	png_set_read_fn(job->png, job, get_bytes);
 	png_set_user_limits(job->png, PICTURE_SIDE_MAX, PICTURE_SIDE_MAX);
 	png_set_chunk_cache_max(job->png, TEXT_CHUNKS_MAX);
-	png_set_chunk_malloc_max(job->png, 4 * METADATA_TEXT_MAX);
+	png_set_chunk_malloc_max(job->png, 2 * METADATA_TEXT_MAX);
 	return SUMI_OK;
 }
 
 /* Any kind of PNG becomes 8-bit RGB. */
 static void read_picture(struct job *job)
 {
+	static const png_byte texts[] = "tEXt\0zTXt\0iTXt";
 	if (setjmp(png_jmpbuf(job->png)))
 		return;
+	/* Nobody asks for what they would expand to. */
+	png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, texts, 3);
 	png_read_info(job->png, job->info);
 	size_t width = png_get_image_width(job->png, job->info);
 	size_t height = png_get_image_height(job->png, job->info);

@@ -101,6 +101,8 @@ static void refuses_wrong_lines(void **state)
 	    {"keep_results = 5X\n", ":1: keep_results: "},
 	    {"keep_results = -1d\n", ":1: keep_results: "},
 	    {"lease = 100ms\n", "lease must be at least"},
+	    {"input_dirs = /srv/in:home/in\n", "input_dirs: 'home/in': a folder must begin with /"},
+	    {"input_dirs = /srv/in::/x\n", "input_dirs: '': a folder"},
 	    {"max_attempts = 0\n", "max_attempts must be at least"},
 	    {"max_attempts = 101\n", "max_attempts must be at most"},
 	};
