@@ -99,6 +99,10 @@ def listing(place):
     check(ids == [], "a page of nothing")
     ids, said = pages(place, "--limit", 2, "--state", "done")
     check(ids == [r["id"] for r in place.json("list", "--state", "done")] and "2 of" in said, "pages of what is done", said)
+    found, after = [], []
+    while page := place.sumi("search", "page", "-q", "--limit", 2, *after).stdout.split():
+        found, after = found + page, ["--after", page[-1]]
+    check(found == first[::-1], "pages of a search", str(found))
     done = place.sumi("list", "--limit", 5, "--since", "2020-01-01")
     check("5 shown, there are more; --after" in done.stderr, "with a filter too", done.stderr)
     check(place.sumi("list", "--after", "nobody").returncode == 3, "--after an unknown id: exit 3")
