@@ -14,6 +14,8 @@ void admission_free(struct admission *a)
 	if (a->listed)
 		catalogue_free(&a->catalogue);
 	a->listed = false;
+	a->whole = NULL;
+	a->fine[0] = '\0';
 }
 
 static const struct catalogue *list(struct admission *a)

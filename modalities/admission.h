@@ -20,7 +20,8 @@ struct admission {
 	const struct pack_info *whole; /* of the packs, the one whose weights were looked at last */
 };
 
-void admission_free(struct admission *a); /* what it holds, not a itself */
+/* What it holds, not a itself, which lists the packs anew if it is asked again. */
+void admission_free(struct admission *a);
 
 /* The pack that would make the job here, or NULL. Borrowed. */
 const struct pack_info *admission_pack(struct admission *a, const struct job *job);

@@ -407,6 +407,11 @@ int queue_open(const struct queue_options *options, struct queue **out, struct e
 	return SUMI_OK;
 }
 
+void queue_set_max_attempts(struct queue *queue, int max_attempts)
+{
+	queue->max_attempts = max_attempts;
+}
+
 void queue_close(struct queue *queue)
 {
 	if (!queue)

@@ -47,6 +47,9 @@ int queue_url_check(const char *url, struct error *err);
 int queue_open(const struct queue_options *options, struct queue **out, struct error *err);
 void queue_close(struct queue *queue); /* NULL is fine */
 
+/* options.max_attempts anew. */
+void queue_set_max_attempts(struct queue *queue, int max_attempts);
+
 /* Refuses (SUMI_UNSUPPORTED, with the command that mends it) a server that may lose jobs by
  * eviction or is too old; fills warning (or "") where nothing is kept on disk. */
 int queue_check_server(struct queue *queue, char *warning, size_t warning_size, struct error *err);

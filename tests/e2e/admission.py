@@ -87,6 +87,11 @@ def attempts(place):
     send(place, "own", max_attempts=4)
     have = [place.redis_cli("HGET", f"{{sumi}}:job:{id}", "max_attempts") for id in ("one", "own")]
     check(have == ["1", "4"], "max_attempts of sumi.conf holds where the job does not say", str(have))
+    place.configure(max_attempts=2)
+    place.daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: place.new_log().count(b"worker.ready") >= 2, 60)
+    send(place, "two")
+    check(place.redis_cli("HGET", "{sumi}:job:two", "max_attempts") == "2", "also after a reload")
 
 
 def main():
