@@ -246,7 +246,7 @@ int device_set_precision(struct device *d, enum precision precision, struct erro
 /* What device_list() or device_open() met in this process: lines for people, or "". */
 struct device_health {
 	char missing[512]; /* why there is no OpenCL device */
-	char cache[512];   /* why compiled kernels are not kept where they belong, and where instead */
+	char cache[512];   /* why compiled kernels are not kept in the cache folder */
 	bool set_aside;    /* a process met a damaged cache before: another one was begun */
 	bool damaged;      /* this one has: it had better be started anew */
 };
@@ -256,8 +256,8 @@ void device_health(struct device_health *out);
 int device_check(struct device *d, struct error *err);
 
 /* For the parent of a process that used devices, when that has ended: whether it has met damage, or
- * died while it built or loaded programs, so that the next process sets the caches aside. by_itself:
- * it crashed; false: it was killed, or ended as it should. */
+ * died while it built or loaded programs, so that the next process sets the caches aside.
+ * by_itself: it crashed; false: it was killed, or ended as it should. */
 bool device_died(pid_t pid, bool by_itself);
 
 /* Thin checked calls over the table: shapes are checked here once for every backend. */

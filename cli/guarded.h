@@ -6,8 +6,8 @@
 #include "base/status.h"
 
 /* Runs call(context), again if it dies while the driver builds or loads programs, or fails and has
- * met damage there: the caches are set aside then. The result of call(), from 0 to 255, or SUMI_DEVICE where it
- * died otherwise or again. What call() leaves in memory is lost, but for a context that
+ * met damage there: the caches are set aside then. The result of call(), from 0 to 255, or
+ * SUMI_DEVICE where it died otherwise or too often. What call() leaves in memory is lost, but for a context that
  * guarded_memory() gave. Ends this process where a signal such as Ctrl-C ended that one. */
 int guarded_call(int (*call)(void *context), void *context, struct error *err);
 

@@ -106,7 +106,8 @@ static void listen(struct child *child, int64_t now_ms)
 static void tell_end(struct children *c, int index, int64_t now_ms)
 {
 	struct child *child = &c->list[index];
-	child->owes = now_ms < child->owes_until_ms && !c->tell_end(c->context, index, child->spare);
+	child->owes =
+	    now_ms < child->owes_until_ms && !c->tell_end(c->context, index, child->spare);
 	if (child->owes && child->restart_ms < now_ms + TELL_MS)
 		child->restart_ms = now_ms + TELL_MS;
 }

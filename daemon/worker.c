@@ -150,7 +150,7 @@ static void tell_health(struct worker *w)
 			 health.missing);
 	if (fell)
 		snprintf(w->trouble, sizeof w->trouble,
-			 "hundreds of times slower than OpenCL, of which there is no device: %.400s",
+			 "hundreds of times slower than OpenCL, which has no device: %.400s",
 			 health.missing);
 	else
 		snprintf(w->trouble, sizeof w->trouble, "%s", health.cache);

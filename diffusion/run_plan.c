@@ -136,8 +136,8 @@ static int init_frames(const struct run_params *p)
 	return !p->init ? 0 : p->init_frames ? p->init_frames : p->frames;
 }
 
-/* What the run takes of the host's memory: latents of the sampler, pictures as floats while they are
- * decoded and read, and once more as bytes while they are written. */
+/* What the run takes of the host's memory: latents of the sampler, pictures as floats while they
+ * are decoded and read, and once more as bytes while they are written. */
 static uint64_t host_bytes(const struct pack_info *info, const struct run_params *p)
 {
 	enum { LATENTS = 7, PIXEL = 3 * 4 + 3 };
@@ -152,7 +152,8 @@ static uint64_t host_bytes(const struct pack_info *info, const struct run_params
 static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p)
 {
 	int scale = pack->info.scale, h = p->height / scale;
-	int w = (p->window ? p->window : p->width) / scale, tile = p->window ? 0 : tile_for(pack, h, w);
+	int w = (p->window ? p->window : p->width) / scale;
+	int tile = p->window ? 0 : tile_for(pack, h, w);
 	if (tile < 0)
 		return UINT64_MAX;
 	return vae_memory(vae_config(pack->vae), 1, tile && tile < h ? tile : h,
@@ -173,7 +174,7 @@ static uint64_t largest_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* "a video of 16 frames of 512x512 needs 3.10 GiB in one piece, this device has 2.00 (NAME): …" */
+/* "a video of 16 frames of 512x512 needs 3.10 GiB in one piece, this device has 2.00 (NAME)…" */
 static int too_large(const struct run_params *p, uint64_t need, const char *how, const char *what,
 		     uint64_t there, const char *name, struct error *err)
 {
@@ -214,9 +215,10 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 	if (host > machine)
 		return too_large(p, host, " beside the device", "machine", machine, "all of it",
 				 err);
-	/* What others use may be free later: that is worth another try. The device's own buffers that
-	 * are at rest serve again. */
-	uint64_t at_rest = pack->device->bytes_peak - pack->device->bytes_in_use, now = memory_free("");
+	/* What others use may be free later: that is worth another try. The device's own buffers
+	 * that are at rest serve again. */
+	uint64_t at_rest = pack->device->bytes_peak - pack->device->bytes_in_use;
+	uint64_t now = memory_free("");
 	uint64_t more = (d->is_cpu ? largest_of(step, pictures) : 0) + host;
 	if (now < UINT64_MAX - at_rest && more > now + at_rest)
 		return error_set(err, SUMI_NOMEM,

@@ -2,12 +2,12 @@
  *
  *     CACHE/programs, CACHE/tuning      sumi's own
  *     CACHE/drivers-N/pocl, …/cuda, …   the drivers': the largest N counts
- *     CACHE/guard/NAMESPACE-PID         one a process that has opened a device, locked while it lives
+ *     CACHE/guard/NAMESPACE-PID         one a process that has opened a device, locked by it
  *
  * A driver trusts what it finds in its cache: PoCL aborts the process when a file is empty or cut.
  * So a process says in its guard when it is inside a driver that may read or write there. Who finds
- * the guard of one that died inside, and either was seen to die by itself (device_died()), or before
- * this boot, or for the second time in a row, begins another folder for the drivers. Where that was
+ * the guard of one that died inside, and either was seen to die by itself (device_died()), or
+ * before this boot, or for the second time in a row, begins another folder for the drivers. Where that was
  * done before and has helped nobody yet (drivers-N/unproved), sumi's own programs go too. The old
  * folder goes when nobody uses it any more: processes that live are not disturbed. */
 #define _GNU_SOURCE /* ST_NOEXEC */

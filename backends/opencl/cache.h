@@ -6,7 +6,7 @@
 
 /* Before the first call into a driver: finds a folder that can be written, sets aside what another
  * process died of, and tells the drivers by their environment variables where to keep theirs. What
- * is wrong is told by cl_cache_trouble(). Does nothing the second time for the same cache folder. */
+ * is wrong is told by cl_cache_trouble(). Does nothing the second time for one cache folder. */
 void cl_cache_prepare(void);
 
 /* One line, or "": the cache folder cannot be used, and what is used instead. */
