@@ -19,11 +19,10 @@ static int deliver(struct store *store, struct queue *queue, const char *sha256,
 		return status;
 	status = queue_input_send(queue, sha256, data, size, err);
 	free(data);
-	if (!status)
-		status = queue_input_delivered(queue, sha256, err);
-	if (!status)
-		log_info("input.delivered", "sha256=%s bytes=%zu", sha256, size);
-	return status;
+	if (status)
+		return status;
+	log_info("input.delivered", "sha256=%s bytes=%zu", sha256, size);
+	return queue_input_delivered(queue, sha256, err);
 }
 
 int deliver_inputs(struct store *store, struct queue *queue, struct error *err)
@@ -31,7 +30,13 @@ int deliver_inputs(struct store *store, struct queue *queue, struct error *err)
 	char names[QUEUE_WANTED_MAX][SHA256_HEX_SIZE];
 	size_t count;
 	int status = queue_inputs_wanted(queue, names, &count, err);
-	for (size_t i = 0; i < count && !status; i++)
+	for (size_t i = 0; i < count && !status; i++) {
 		status = deliver(store, queue, names[i], err);
+		/* Asking again would not make it smaller. */
+		if (status == SUMI_TOOBIG) {
+			log_warn("input.too_large", "sha256=%s error=\"%s\"", names[i], err->text);
+			status = queue_input_delivered(queue, names[i], err);
+		}
+	}
 	return status;
 }

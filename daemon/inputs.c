@@ -18,7 +18,7 @@
 #include "queue/inputs.h"
 #include "storage/blobs.h"
 
-enum { AWAITED_MS = 8000 }; /* for another host to send a file */
+enum { AWAITED_MS = 3000 }; /* for another host to send a file: its daemon looks every second */
 
 #define FILE_MAX ((size_t)256 << 20) /* of a path or a result: the modality sets its own limit */
 
@@ -149,12 +149,27 @@ static int read_result(struct work *w, const char *name, struct input *in, struc
 	return status;
 }
 
+/* A worker that is not this host's or not this daemon's. */
+static bool has_others(struct work *w)
+{
+	struct queue_worker_info *workers;
+	struct error ignored;
+	size_t count;
+	bool found = false;
+	if (queue_workers(w->x->queue, &workers, &count, &ignored))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		found |= strcmp(workers[i].name, w->x->worker->name) != 0;
+	free(workers);
+	return found;
+}
+
 /* Asks the other hosts, once a job, and waits a little. */
 static bool comes_from_another(struct work *w, const char *sha256)
 {
 	struct error ignored;
 	bool there = false;
-	if (!w->x->config->redis[0] || w->init_awaited ||
+	if (!w->x->config->redis[0] || w->init_awaited || !has_others(w) ||
 	    queue_input_want(w->x->queue, sha256, &ignored))
 		return false;
 	for (int64_t end = clock_boot_ms() + AWAITED_MS; !there && clock_boot_ms() < end;) {
