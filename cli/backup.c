@@ -198,6 +198,9 @@ static int read_manifest(const struct cli *cli, const char *dir, bool *queue, st
 static int lock_state(const char *dir, int locks[2], struct error *err)
 {
 	static const char *const names[2] = {"sumid.lock", "redis/redis.lock"};
+	static const char *const holders[2] = {
+	    "sumid runs: stop it first, and wait until it has ended",
+	    "the Redis server of a sumid that died runs: start sumid, which takes it over, and stop it"};
 	char path[FILES_PATH_MAX];
 	int status = files_make_dirs(dir, 0750, err);
 	for (int i = 0; i < 2 && !status; i++) {
@@ -209,9 +212,7 @@ static int lock_state(const char *dir, int locks[2], struct error *err)
 		if (locks[i] < 0)
 			status = error_errno(err, "%s", path);
 		else if (flock(locks[i], LOCK_EX | LOCK_NB) != 0)
-			status = error_set(err, SUMI_BUSY,
-					   "%s is held: %s stop sumid first, and wait until it has ended",
-					   path, i ? "a Redis server still runs there:" : "sumid runs:");
+			status = error_set(err, SUMI_BUSY, "%s is held: %s", path, holders[i]);
 	}
 	return status;
 }
