@@ -66,6 +66,28 @@ static struct request with_a_say(struct request r)
 	return r;
 }
 
+const char *request_idle(const struct request *r, const char **why)
+{
+	const struct {
+		bool idle;
+		const char *name, *why;
+	} rows[] = {
+	    {!isnan(r->strength) && !r->init, "strength", "there is no init"},
+	    {!isnan(r->quality) && r->lossless, "quality", "lossless keeps all of it"},
+	    {!isnan(r->quality) && r->format &&
+		 (strcmp(r->format, "png") == 0 || strcmp(r->format, "wav") == 0),
+	     "quality", "PNG and WAV lose nothing"},
+	    {r->deep_cache_level > 0 && r->deep_cache < 2, "deep_cache_level",
+	     "there is no deep_cache above 1"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].idle) {
+			*why = rows[i].why;
+			return rows[i].name;
+		}
+	return NULL;
+}
+
 json_t *request_json(const struct request *r)
 {
 	struct request said = with_a_say(*r);

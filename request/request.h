@@ -60,6 +60,9 @@ json_t *request_value(const struct request *r, const struct param *p);
  * the limits of its row. What is open is fine. */
 int request_check(const struct request *r, unsigned modality, struct error *err);
 
+/* The name of a value that was given and has no say beside the others, and why; NULL: all have. */
+const char *request_idle(const struct request *r, const char **why);
+
 /* What of a request two jobs must have in common to be made together, as a text: rows with
  * PARAM_SHAPE. size: REQUEST_SHAPE_SIZE is enough. */
 #define REQUEST_SHAPE_SIZE 256

@@ -79,6 +79,16 @@ def times(place):
     refused(place, "a time that is none", "image", "ink", "--not-before", "soon", words=["not_before", "soon", "18:30"])
 
 
+def idle(place):
+    """What is given and has no say is told of."""
+    for words, name in [(["--strength", 0.5], "strength"), (["--quality", 50, "--lossless"], "quality"),
+                        (["--quality", 50, "--format", "png"], "quality"), (["--deep-cache-level", 2], "deep_cache_level")]:
+        done = place.sumi("image", "ink", "--size", 64, "--detach", *words)
+        check(done.returncode == 0 and f"note: '{name}' has no say" in done.stderr, f"without a say: {name}", done.stderr)
+    done = place.sumi("image", "ink", "--size", 64, "--detach", "--quality", 50)
+    check(done.returncode == 0 and "no say" not in done.stderr, "and what has one is not", done.stderr)
+
+
 def main():
     place = Place()
     try:
@@ -86,6 +96,7 @@ def main():
         verbs(place)
         place.start()
         times(place)
+        idle(place)
     finally:
         place.remove()
     finish()
