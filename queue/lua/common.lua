@@ -190,6 +190,7 @@ local INPUTS_MAX = 1024 * 1024 * 1024 -- where no daemon has said what its input
 local INPUT_UNUSED_MS = 3600 * 1000 -- for its job to come
 local INPUT_KEPT_MS = 24 * 3600 * 1000 -- behind the last job that used it, so that it can be retried
 
+-- Keys in another shape are as good as none: they must not keep a job from its end.
 local function input_key(sha)
 	return P .. 'input:' .. sha
 end
@@ -199,31 +200,36 @@ local function input_size(sha)
 	return try('STRLEN', input_key(sha)) or 0
 end
 
+local function input_bytes(field)
+	return tonumber(try('HGET', P .. 'inputs:bytes', field) or 0) or 0
+end
+
 local function input_account(sha, bytes, goes)
-	local before = tonumber(call('HGET', P .. 'inputs:bytes', sha) or 0)
-	call('HSET', P .. 'inputs:bytes', sha, bytes)
-	call('HINCRBY', P .. 'inputs:bytes', 'total', bytes - before)
-	call('ZADD', P .. 'inputs', goes, sha)
+	local before = input_bytes(sha)
+	try('HSET', P .. 'inputs:bytes', sha, bytes)
+	try('HINCRBY', P .. 'inputs:bytes', 'total', bytes - before)
+	try('ZADD', P .. 'inputs', goes, sha)
 end
 
 local function input_drop(sha)
-	local bytes = tonumber(call('HGET', P .. 'inputs:bytes', sha) or 0)
-	call('UNLINK', input_key(sha))
-	call('ZREM', P .. 'inputs', sha)
-	call('HDEL', P .. 'inputs:bytes', sha)
-	call('HINCRBY', P .. 'inputs:bytes', 'total', 0 - bytes) -- not -bytes, which may be -0
+	local bytes = input_bytes(sha)
+	try('UNLINK', input_key(sha))
+	try('ZREM', P .. 'inputs', sha)
+	try('HDEL', P .. 'inputs:bytes', sha)
+	try('HINCRBY', P .. 'inputs:bytes', 'total', 0 - bytes) -- not -bytes, which may be -0
 end
 
 -- One that may make way for sha: its time has come, or it is kept for a retry. Those of the last hour
 -- may belong to a job that is on its way, and so may all while the intake is not empty.
 local function input_idle(sha)
 	local ranges = { { '(' .. (now + INPUT_UNUSED_MS), '(inf' } }
-	if call('XLEN', P .. 'in') == 0 then
+	if (try('XLEN', P .. 'in') or 1) == 0 then
 		table.insert(ranges, 1, { '-inf', now })
 	end
 	for _, range in ipairs(ranges) do
-		for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'inputs', range[1], range[2], 'LIMIT', 0, 2)) do
-			if name ~= sha and call('EXISTS', P .. 'uses:' .. name) == 0 then
+		local names = try('ZRANGEBYSCORE', P .. 'inputs', range[1], range[2], 'LIMIT', 0, 2)
+		for _, name in ipairs(names or {}) do
+			if name ~= sha and try('EXISTS', P .. 'uses:' .. name) == 0 then
 				return name
 			end
 		end
@@ -234,13 +240,12 @@ end
 -- Room for one more, beside what it takes already; what no job uses makes way. nil, or why there is
 -- none.
 local function input_room(sha, bytes)
-	local limit = tonumber(call('HGET', P .. 'meta', 'input_memory') or INPUTS_MAX)
+	local limit = tonumber(try('HGET', P .. 'meta', 'input_memory') or INPUTS_MAX) or INPUTS_MAX
 	if bytes > INPUT_MAX then
 		return 'init: a file of ' .. bytes .. ' bytes: at most ' .. INPUT_MAX .. ' can be sent'
 	end
 	while not enough() do
-		local own = tonumber(call('HGET', P .. 'inputs:bytes', sha) or 0)
-		local total = tonumber(call('HGET', P .. 'inputs:bytes', 'total') or 0) - own
+		local total = input_bytes('total') - input_bytes(sha)
 		if total + bytes <= limit then
 			return nil
 		end
@@ -262,15 +267,15 @@ local function input_use(id, sha)
 	local bytes = input_size(sha)
 	local why = bytes > 0 and input_room(sha, bytes) or nil
 	if why then
-		if call('EXISTS', P .. 'uses:' .. sha) == 0 then
+		if try('EXISTS', P .. 'uses:' .. sha) == 0 then
 			input_drop(sha)
 		end
 		return why
 	end
-	call('HSET', job_key(id), 'input', sha)
-	call('SADD', P .. 'uses:' .. sha, id)
+	try('HSET', job_key(id), 'input', sha)
+	try('SADD', P .. 'uses:' .. sha, id)
 	if bytes > 0 then
-		call('PERSIST', input_key(sha))
+		try('PERSIST', input_key(sha))
 		input_account(sha, bytes, 'inf')
 	end
 	return nil
@@ -282,11 +287,11 @@ local function input_release(id)
 	if not sha then
 		return
 	end
-	call('SREM', P .. 'uses:' .. sha, id)
-	if call('EXISTS', P .. 'uses:' .. sha) == 1 then
+	try('SREM', P .. 'uses:' .. sha, id)
+	if try('EXISTS', P .. 'uses:' .. sha) == 1 then
 		return
-	elseif call('PEXPIRE', input_key(sha), INPUT_KEPT_MS) == 1 then
-		call('ZADD', P .. 'inputs', 'XX', now + INPUT_KEPT_MS, sha)
+	elseif try('PEXPIRE', input_key(sha), INPUT_KEPT_MS) == 1 then
+		try('ZADD', P .. 'inputs', 'XX', now + INPUT_KEPT_MS, sha)
 	else
 		input_drop(sha)
 	end

@@ -128,6 +128,14 @@ def plain_commands(place):
     place.redis_cli("LPUSH", key("1" * 64), "a list")
     check("1" * 64 in submit(place, "list", init="1" * 64), "what is no string holds up nobody")
     place.redis_cli("DEL", key("1" * 64))
+    sha = send(place, jpeg(place.dir / "odd.jpg"))
+    odd = ["{sumi}:inputs", "{sumi}:inputs:bytes", f"{{sumi}}:uses:{sha}"]
+    for name in odd:
+        place.redis_cli("DEL", name)
+        place.redis_cli("SET", name, "no such thing")
+    check(submit(place, "odd", init=sha) == "", "nor do keys of another shape in the account of files")
+    for name in odd:
+        place.redis_cli("DEL", name)
     with open(place.dir / "fat.bin", "wb") as f:
         f.truncate((32 << 20) + 1)
     error = submit(place, "fat", init=send(place, place.dir / "fat.bin"))
