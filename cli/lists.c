@@ -42,7 +42,13 @@ int list_name(struct list *l, const char *name, const struct param **p, struct e
 /* "page=12": commas would end a tag. */
 static int put_tag(json_t *object, const char *name, const char *text, struct error *err)
 {
-	char tag[256];
+	enum { TAG_MAX = 64 };
+	char tag[TAG_MAX + 1];
+	if (strlen(name) + 1 + strlen(text) > TAG_MAX)
+		return error_set(err, SUMI_TOOBIG,
+				 "'%.40s' would make a tag of more than %d bytes: shorten it, or "
+				 "leave out --keep-columns",
+				 name, TAG_MAX);
 	json_t *tags = json_object_get(object, "tags");
 	snprintf(tag, sizeof tag, "%s=%s", name, text);
 	for (char *c = tag; *c; c++)

@@ -101,9 +101,10 @@ static int read_options(struct list *l, char *line, json_t *object, struct error
 			*equals = '\0';
 		const struct param *p = param_named(name);
 		bool text = p && p->type == PARAM_TEXT;
-		if (equals)
-			snprintf(value, sizeof value, "%s", equals + 1);
-		else if (!take_value(&line, text, value, sizeof value, &open))
+		size_t length = equals ? strlen(equals + 1) : 0;
+		if (equals && length < sizeof value)
+			memcpy(value, equals + 1, length + 1);
+		else if (equals || !take_value(&line, text, value, sizeof value, &open))
 			return error_set(err, SUMI_TOOBIG, "--%.40s is too long", name);
 		if (open)
 			return error_set(err, SUMI_INVALID,

@@ -40,6 +40,8 @@ static int days_of(const char *text, int weekday, const char **rest)
 	while (isalpha((unsigned char)text[n]))
 		n++;
 	*rest = skip_spaces(text + n);
+	if (strncasecmp(*rest, "at ", 3) == 0)
+		*rest = skip_spaces(*rest + 3);
 	if (n == 5 && strncasecmp(text, "today", n) == 0)
 		return 0;
 	if (n == 8 && strncasecmp(text, "tomorrow", n) == 0)

@@ -48,6 +48,7 @@ def texts(l):
     check(len(rows) == 4 and rows[2]["prompt"] == "and a plain one" and rows[3]["prompt"] == "short" and
           l.said.count("restore_faces") == 1, "what sumi has no field for is named once", str(rows) + l.said)
     l.refused("a quote that is never closed", "q.txt", 'fine\n--prompt "open --seed 3\n', words=["q.txt:2", "quote"])
+    l.refused("a prompt that is too long", "l.txt", "--prompt=" + "x" * 9000 + "\n", words=["l.txt:1", "prompt"])
     l.refused("a name without a value", "n.txt", "--prompt x --steps\n", words=["n.txt:1", "--steps", "value"])
     l.refused("a name that is nearly one", "m.txt", "--prompt x --stepz 3\n", words=["m.txt:1", "stepz", "steps"])
 
@@ -63,6 +64,7 @@ def tables(l):
     check("page" in l.said and "tags" not in rows[0], "a strange column is named", l.said)
     rows = l.jobs("tabs.tsv", None, "--keep-columns", "--tags", "night")
     check(rows[0].get("tags") == ["page=12"] and not l.said.count("page"), "or kept as a tag", str(rows) + l.said)
+    l.refused("a tag that would be too long", "long.csv", "prompt,page\nx," + "y" * 80 + "\n", "--keep-columns", words=["long.csv:2", "page"])
     rows = l.jobs("sep.csv", "sep=;\nprompt;steps\na,b;2\n")
     same("sep=;", rows[0] if rows else None, prompt="a,b", steps=2)
     rows = l.jobs("times.csv", "prompt,not_before,tz\nx,2099-01-01 18:30,Europe/Berlin\n")
