@@ -225,6 +225,23 @@ static void examine_disk(struct examination *x)
 		find(x, LEVEL_FINE, "rights", "%s can be written", dir);
 }
 
+/* A folder that is misspelt would be refused to every sender in the words for a file of another. */
+static void examine_inputs(struct examination *x)
+{
+	char folder[FILES_PATH_MAX];
+	struct stat st;
+	for (const char *at = x->cli->config.input_dirs; *at; at += *at == ':') {
+		size_t n = strcspn(at, ":");
+		snprintf(folder, sizeof folder, "%.*s", (int)n, at);
+		if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
+			find(x, LEVEL_WARNING, "inputs", "%s: no such folder (input_dirs)", folder);
+		else
+			find(x, LEVEL_FINE, "inputs", "%s: jobs may name files in it%s", folder,
+			     access(folder, R_OK | X_OK) ? ", though you may not read it" : "");
+		at += n;
+	}
+}
+
 /* Of many findings of one kind the first say enough. */
 struct finds {
 	struct examination *x;
@@ -278,6 +295,7 @@ static int run_doctor(struct cli *cli)
 	find(&x, LEVEL_FINE, "settings", "%s", cli->config.file[0] ? cli->config.file : "defaults");
 	examine_devices(&x);
 	examine_models(&x);
+	examine_inputs(&x);
 	examine_disk(&x);
 	examine_database(&x);
 	examine_weight_cache(&x);

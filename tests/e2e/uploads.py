@@ -229,6 +229,8 @@ def paths(place):
     place.stop()
     place.configure(input_dirs=f"/nowhere:{inside}")
     place.start()
+    doctor = {f["text"].split(":")[0]: f["level"] for f in json.loads(place.sumi("doctor", "--json").stdout) if f["what"] == "inputs"}
+    check(doctor == {"/nowhere": "warning", str(inside): "fine"}, "doctor looks at the folders", doctor)
     check(submit(place, "path-1", init=photo) == "", "a path below a folder of input_dirs")
     check(submit(place, "path-2", init=inside / "own.jpg") == "", "a link within it")
     shown = place.json("show", "path-1")
