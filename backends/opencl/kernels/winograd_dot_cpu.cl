@@ -91,25 +91,33 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 	global uint *block = scratch + id / block_tiles * block_size + id % block_tiles * (depth / 2);
 	for (int step = 0; step < steps; step++, block += PLACES * place)
 		for (int c = 0; c < depth; c += LANES) {
-			vec rows[PLACES], v[PLACES];
+			vec v[PLACES];
 			int left = cin - step * depth - c;
 			if (left <= 0)
 				break;
-			UNROLL(PLACES) for (int i = 0; i < PLACES; i++)
-				rows[i] = LOADV(ACT, from[i], step * depth + c);
-			if (left < LANES && left & 1) /* what completes the last pair must be a number */
-				UNROLL(PLACES) for (int i = 0; i < PLACES; i++)
-					rows[i] = first_lanes(rows[i], left);
-			UNROLL(6) for (int i = 0; i < 6; i++)
-				transform_input(rows + i, 6, v + i, 6);
-			UNROLL(6) for (int i = 0; i < 6; i++)
-				transform_input(v + i * 6, 1, rows + i * 6, 1);
-			UNROLL(PLACES / 2) for (int i = 0; i < PLACES; i += 2)
+			/* What completes an odd last pair must be a number. */
+			bool odd = left < LANES && left & 1;
+			UNROLL(6) for (int j = 0; j < 6; j++)
 			{
-				pairs both = pair_row(rows[i], rows[i + 1]);
-				global uint *to = block + c / 2 + i * place;
-				STORE_HALF(both.lo, to);
-				STORE_HALF(both.hi, to + place);
+				vec d[6];
+				UNROLL(6) for (int i = 0; i < 6; i++)
+				{
+					d[i] = LOADV(ACT, from[6 * i + j], step * depth + c);
+					if (odd)
+						d[i] = first_lanes(d[i], left);
+				}
+				transform_input(d, 1, v + j, 6);
+			}
+			global uint *to = block + c / 2;
+			for (int i = 0; i < 6; i++, to += 6 * place) {
+				vec row[6];
+				transform_input(v + 6 * i, 1, row, 1);
+				UNROLL(3) for (int j = 0; j < 6; j += 2)
+				{
+					pairs both = pair_row(row[j], row[j + 1]);
+					STORE_HALF(both.lo, to + j * place);
+					STORE_HALF(both.hi, to + (j + 1) * place);
+				}
 			}
 		}
 }
@@ -125,16 +133,14 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 	}
 DOT_BOTH(DEFINE_PLACE)
 
-/* A channel's weights of one part of a panel, transformed: u[place]. */
-INLINE void channel_weights(global const TYPE(WEIGHT) *weight, int cin, vec *u)
+/* A channel's weights of one part of a panel, transformed downwards: rows[6][3]. */
+INLINE void weight_rows(global const TYPE(WEIGHT) *weight, int cin, vec *rows)
 {
-	vec taps[9], rows[18];
+	vec taps[9];
 	UNROLL(9) for (int j = 0; j < 9; j++)
 		taps[j] = LOADV(WEIGHT, weight + (ulong)(j * cin) * PANEL, 0);
 	UNROLL(3) for (int j = 0; j < 3; j++)
 		transform_weight(taps + j, 3, rows + j, 3);
-	UNROLL(6) for (int i = 0; i < 6; i++)
-		transform_weight(rows + 3 * i, 1, u + 6 * i, 1);
 }
 
 /* One step's weights of a panel: u[place][pair of channels][PANEL]. */
@@ -142,16 +148,23 @@ INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, 
 {
 	for (int k = 0; k < count; k += 2)
 		for (int part = 0; part < PARTS; part++) {
-			vec first[PLACES], second[PLACES];
+			vec first[18], second[18];
 			global const TYPE(WEIGHT) *w = weight + (ulong)k * PANEL + LANES * part;
-			channel_weights(w, cin, first);
+			pairs *to = u + PARTS * (k / 2) + part;
+			weight_rows(w, cin, first);
 			if (k + 1 < count) {
-				channel_weights(w + PANEL, cin, second);
+				weight_rows(w + PANEL, cin, second);
 			} else {
-				UNROLL(PLACES) for (int i = 0; i < PLACES; i++) second[i] = 0.0f;
+				UNROLL(18) for (int i = 0; i < 18; i++) second[i] = 0.0f;
 			}
-			UNROLL(PLACES) for (int i = 0; i < PLACES; i++)
-				u[i * WEIGHT_STRIDE + PARTS * (k / 2) + part] = pair_up(first[i], second[i]);
+			UNROLL(6) for (int i = 0; i < 6; i++)
+			{
+				vec one[6], two[6];
+				transform_weight(first + 3 * i, 1, one, 1);
+				transform_weight(second + 3 * i, 1, two, 1);
+				UNROLL(6) for (int j = 0; j < 6; j++)
+					to[(6 * i + j) * WEIGHT_STRIDE] = pair_up(one[j], two[j]);
+			}
 		}
 }
 
