@@ -11,6 +11,7 @@
 #include "media/infotext.h"
 #include "media/metadata_file.h"
 #include "request/param.h"
+#include "request/request.h"
 
 /* ---- one value of an infotext each: false where it cannot be read ---- */
 
@@ -188,6 +189,14 @@ static int read_kind(const char *path, json_t *job, struct error *err)
 	return SUMI_OK;
 }
 
+/* Files of before have seeds from 2^63 on as negative numbers. */
+static void mend_seed(json_t *job)
+{
+	json_int_t seed = json_integer_value(json_object_get(job, "seed"));
+	if (seed < -1)
+		json_object_set_new(job, "seed", request_seed_json((uint64_t)seed));
+}
+
 int recipe_read(const char *path, struct recipe *r, struct error *err)
 {
 	struct metadata meta;
@@ -205,6 +214,7 @@ int recipe_read(const char *path, struct recipe *r, struct error *err)
 			status = error_set(err, SUMI_CORRUPT,
 					   "%s: what sumi wrote into it is no JSON object", path);
 		if (!status) {
+			mend_seed(r->job);
 			r->made_by = json_incref(json_object_get(r->job, "made_by"));
 			json_object_del(r->job, "made_by");
 		}

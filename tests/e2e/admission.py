@@ -67,6 +67,12 @@ def seeds(place):
     done = place.sumi("image", "ink", "--seed", 2**63, "--width", 64, "--height", 64, "--steps", 1, "-o", "cli.webp")
     check(done.returncode == 0 and sha256(place.dir / "cli.webp") == sha256(place.dir / "number.webp"),
           "and on the command line", done.stderr)
+    data = (place.dir / "number.webp").read_bytes()
+    old = data.replace(b'"seed":"9223372036854775808"', b'"seed":-9223372036854775808 ')
+    (place.dir / "old.webp").write_bytes(old)
+    again = place.sumi("again", "old.webp", "-o", "mended.webp")
+    check(old != data and again.returncode == 0 and sha256(place.dir / "mended.webp") == sha256(place.dir / "number.webp"),
+          "again mends what older versions wrote", again.stderr)
     low = place.sumi("render", "ink", "--pack", PACKS / PACK, "--seed", 2**63 - 1, "-n", 2, "--width", 64, "--height", 64,
                      "--steps", 1, "-o", "low.webp")
     high = place.dir / "low-2.webp"
