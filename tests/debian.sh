@@ -67,9 +67,10 @@ make_root() { # SUITE ROOT
 	mkdir -p "$2/root/sumi"
 	git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read 2>/dev/null |
 		tar -x -C "$2/root/sumi"
-	# make is what the README takes for granted.
+	# make is what the README takes for granted. A mirror of a suite that moves may be a while behind
+	# the clock: its lists are those that debootstrap has left then.
 	# shellcheck disable=SC2086 # several words
-	inside "$2" sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+	inside "$2" sh -c 'apt-get update -qq; DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 		apt-get install -y -qq --no-install-recommends "$@"' sh make ${valkey:+valkey-server valkey-tools} \
 		>>"$2.log" 2>&1
 }
