@@ -28,7 +28,8 @@ def phases(run, steps, decoded):
 
 def sumi_turn(sumi, pack, device, steps, out):
     command = [sumi, "render", PROMPT, "-p", pack, "-d", device["selector"], "-o", out / "turn.png", "--width", "512",
-               "--height", "512", "--sampler", "euler", "--steps", str(steps), "--cfg-scale", "1", "--seed", "1"]
+               "--height", "512", "--sampler", "euler", "--steps", str(steps), "--cfg-scale", "1", "--seed", "1",
+               "--precision", os.environ.get("SUMI_BENCH_PRECISION", "exact")]
     run = process.Run(command, SUMI_MARKS)
     return phases(run, steps, "end")  # writing the file is counted as decoding
 

@@ -10,6 +10,7 @@ device's compute units, the wall clock that a quiet machine would show. docs/per
     SUMI_BENCH_ONLY="PART…"   of operations models cold whole peers queue storage
     SUMI_BENCH_SD15=DIR       a pack of Stable Diffusion 1.5's shape (default: random weights in build/bench/sd15)
     SUMI_BENCH_PYTHON=FILE    a Python with tools/requirements.txt (default: .venv/bin/python)
+    SUMI_BENCH_PRECISION=half what sumi computes in (default: exact)
     SUMI_BENCH_TURNS=N        pairs a peer is measured in (default 2)
     SUMI_BENCH_OUT=FILE       where the JSON goes
     SDCPP=FILE                stable-diffusion.cpp's sd-cli, measured with the same weights
@@ -32,6 +33,7 @@ BUILD = Path(os.environ.get("BUILD", "build"))
 OUT = BUILD / "bench"
 CACHE = (OUT / "cache").absolute()  # sumi's and PoCL's, apart from the user's
 SUMI = BUILD / "bin/sumi"
+PRECISION = os.environ.get("SUMI_BENCH_PRECISION", "exact")
 PARTS = ("operations", "models", "cold", "whole", "peers", "queue", "storage")
 
 # name, which of the big packs, arguments of sumi render, the file's ending
@@ -66,7 +68,8 @@ class Bench:
         """Runs one of the C benches, whose table goes to the terminal as it comes, and reads its JSON."""
         place = OUT / f"{name}.json"
         print(f"\n== {name} {' '.join(map(str, arguments))}", flush=True)
-        process.Run([OUT / name, *arguments, "--device", self.device["selector"], "--json", place], echo=True)
+        process.Run([OUT / name, *arguments, "--device", self.device["selector"], "--precision", PRECISION, "--json", place],
+                    echo=True)
         return json.loads(place.read_text())
 
     def operations(self):
@@ -84,7 +87,7 @@ class Bench:
 
     def render(self, pack, arguments, ending):
         command = [SUMI, "render", peers.PROMPT, "-p", pack, "-d", self.device["selector"], "--seed", "1",
-                   "-o", OUT / f"whole.{ending}", *arguments]
+                   "--precision", PRECISION, "-o", OUT / f"whole.{ending}", *arguments]
         return process.Run(command, peers.SUMI_MARKS)
 
     def whole_row(self, name, pack, arguments, ending):

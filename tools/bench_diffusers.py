@@ -131,7 +131,8 @@ class Sumi:
     """build/bench/models --serve: one line in, one call."""
 
     def __init__(self, program, pack, args):
-        command = [program, pack, "--serve", "yes", "--size", f"{args.size}x{args.size}", "--batch", str(args.batch)]
+        command = [program, pack, "--serve", "yes", "--size", f"{args.size}x{args.size}", "--batch", str(args.batch),
+                   "--precision", os.environ.get("SUMI_BENCH_PRECISION", "exact")]
         command += ["--device", args.device] if args.device else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.units = args.units
