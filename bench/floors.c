@@ -49,7 +49,7 @@ static const struct floor {
      .precision = HALF},
     {"half Winograd",
      {CONV, 1, 32, 0, 320, .cout = 640, .kernel = 3},
-     .floor = 1.3,
+     .floor = 1.7,
      .precision = HALF},
     {"half direct convolution",
      {CONV, 1, 64, 0, 320, .cout = 320, .kernel = 3, .stride = 2},
