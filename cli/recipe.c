@@ -194,7 +194,7 @@ static void mend_seed(json_t *job)
 {
 	json_int_t seed = json_integer_value(json_object_get(job, "seed"));
 	if (seed < -1)
-		json_object_set_new(job, "seed", request_seed_json((uint64_t)seed));
+		json_object_set_new(job, "seed", param_seed_json((uint64_t)seed));
 }
 
 int recipe_read(const char *path, struct recipe *r, struct error *err)

@@ -215,7 +215,7 @@ int work_output(void *context, const struct output *o, struct error *err)
 				 "variant", w->variant, "role", o->role, "format", o->format,
 				 "mime", o->mime, "sha256", a.sha256, "bytes", (json_int_t)o->size,
 				 "width", o->width, "height", o->height, "seed",
-				 request_seed_json(w->seed), "host", w->x->worker->host, "lease",
+				 param_seed_json(w->seed), "host", w->x->worker->host, "lease",
 				 mark));
 	timings_add(&w->timings, "store", clock_mono_us() - start);
 	work_report(w, step_limit(w), w->steps, w->steps);

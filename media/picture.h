@@ -7,7 +7,6 @@
 
 #include "base/status.h"
 
-#define PICTURE_FILE_MAX (64 << 20)   /* bytes */
 #define PICTURE_SIDE_MAX 16384        /* pixels of a picture that is read */
 #define PICTURE_PIXELS_MAX (1u << 26) /* the same of its area */
 
@@ -19,16 +18,6 @@ struct picture_info {
 
 /* SUMI_CORRUPT for a picture without pixels, SUMI_TOOBIG past the limits above. */
 int picture_check_size(uint64_t width, uint64_t height, const char *where, struct error *err);
-
-/* Whether these are the bytes of a WebP, PNG or JPEG picture within the limits: by its headers and
- * by the lengths that it claims, without memory for its pixels. */
-int picture_check(const void *data, size_t size, const char *where, struct error *err);
-
-/* Reads a WebP, PNG or JPEG file, turns it as its EXIF says and scales it to width × height by a
- * box filter that cuts off what the other shape does not hold (centred). *out is
- * [height, width, 3] in −1…1; the caller frees it. Messages name it as `where`. */
-int picture_load(const char *path, const char *where, int width, int height, float **out,
-		 struct error *err);
 
 /* 0…1 floats to bytes, rounded to nearest, values outside clamped. */
 void picture_to_bytes(const float *in, uint8_t *out, size_t count);

@@ -1,7 +1,7 @@
 /* Still pictures: one run, decoded once, as WebP or PNG. */
 #include <stdlib.h>
 
-#include "media/picture.h"
+#include "media/picture_file.h"
 #include "modalities/frames.h"
 #include "modalities/request.h"
 

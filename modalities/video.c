@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "media/metadata.h"
-#include "media/picture.h"
+#include "media/picture_file.h"
 #include "media/webp.h"
 #include "modalities/frames.h"
 #include "modalities/request.h"

@@ -13,6 +13,7 @@
 
 #include "base/schedule.h"
 #include "base/status.h"
+#include "request/members.h"
 #include "request/param.h"
 #include "request/request.h"
 
@@ -20,26 +21,6 @@
 #define JOB_JSON_MAX (64 * 1024) /* bytes of a whole job as JSON */
 
 enum job_priority { JOB_HIGH, JOB_NORMAL, JOB_BATCH };
-
-#define JOB_MEMBER_PICTURE(type, name)
-#define JOB_MEMBER_QUEUE(type, name) PARAM_MEMBER_##type(name)
-#define JOB_MEMBER_CLIENT(type, name) PARAM_MEMBER_##type(name)
-#define JOB_MEMBER(name, type, concern, ...) JOB_MEMBER_##concern(type, name)
-
-/* What a sender asks for. Strings and lists are owned by the job (they point into
- * `fields`); 0, NULL, NaN and false mean "not given: as the pack proposes". */
-struct job {
-	json_t *fields; /* canonical: every given field, checked, in its JSON type */
-	union {         /* job.steps and job.request.steps are one */
-		struct request request;
-		struct {
-			PARAM_TABLE(REQUEST_MEMBER)
-		};
-	};
-	bool seed_given; /* else it is to be drawn */
-	/* id is NULL until job_complete() when the sender chose none; submitter never is. */
-	PARAM_TABLE(JOB_MEMBER)
-};
 
 /* Each fills *job (to be released with job_clear()), or leaves nothing to release and
  * returns SUMI_INVALID / SUMI_TOOBIG with "job: field 'x' …". modality and prompt are
@@ -82,9 +63,6 @@ struct request job_request(const struct job *job, int variant);
  * another modality, values that exclude each other, an id that no file may have. Asked where a job
  * enters the queue, and not of those that stand there. SUMI_INVALID: "job: …". */
 int job_check(const struct job *job, struct error *err);
-
-/* 1…64 of [A-Za-z0-9._:-]. */
-bool job_id_valid(const char *id);
 
 /* Length of an id without the ".20261122T220000Z" of a recurring job's later occurrences. */
 size_t job_series_length(const char *id);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "base/clock.h"
 #include "base/nearest.h"
 #include "base/schedule.h"
-#include "request/job.h"
+#include "request/members.h"
 
 static const struct param_word modality_words[] = {
     {"image", PARAM_ALL}, {"video", PARAM_ALL}, {"audio", PARAM_ALL}, {NULL, 0}};
@@ -329,7 +330,7 @@ static int canonical_seed(const struct param *p, const json_t *value, json_t **o
 		return SUMI_OK;
 	if (!param_seed(value, &seed))
 		return wrong(p, err, "a whole number from 0 to 18446744073709551615, or -1");
-	*out = request_seed_json(seed);
+	*out = param_seed_json(seed);
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
 }
 
@@ -447,3 +448,11 @@ int param_from_text(const struct param *p, const char *text, size_t size, json_t
 	return status;
 }
 
+json_t *param_seed_json(uint64_t seed)
+{
+	char text[24];
+	if (seed <= INT64_MAX)
+		return json_integer((json_int_t)seed);
+	snprintf(text, sizeof text, "%" PRIu64, seed);
+	return json_string(text);
+}

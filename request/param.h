@@ -119,4 +119,11 @@ int param_canonical(const struct param *p, json_t *value, json_t **out, struct e
 /* A canonical seed; false for what is none. */
 bool param_seed(const json_t *value, uint64_t *seed);
 
+/* 1…64 of [A-Za-z0-9._:-]. */
+bool job_id_valid(const char *id);
+
+/* A seed in JSON: a whole number up to 2^63 - 1, beyond it a text, as JSON libraries lose such
+ * numbers. */
+json_t *param_seed_json(uint64_t seed);
+
 #endif

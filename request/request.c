@@ -8,16 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "request/job.h"
-
-json_t *request_seed_json(uint64_t seed)
-{
-	char text[24];
-	if (seed <= INT64_MAX)
-		return json_integer((json_int_t)seed);
-	snprintf(text, sizeof text, "%" PRIu64, seed);
-	return json_string(text);
-}
+#include "request/param.h"
 
 /* An empty text where one may be empty is none. */
 static json_t *text_json(const struct param *p, const char *text)
@@ -39,7 +30,7 @@ json_t *request_value(const struct request *r, const struct param *p)
 	int whole;
 	switch (p->type) {
 	case PARAM_SEED:
-		return request_seed_json(*(const uint64_t *)at);
+		return param_seed_json(*(const uint64_t *)at);
 	case PARAM_INT:
 		whole = *(const int *)at;
 		return whole ? json_integer(whole) : NULL;

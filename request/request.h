@@ -1,4 +1,4 @@
-/* What is asked for: the parameters that decide a result. Its members come from the table. */
+/* What is asked for: the parameters that decide a result. */
 #ifndef SUMI_REQUEST_REQUEST_H
 #define SUMI_REQUEST_REQUEST_H
 
@@ -8,44 +8,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "request/table.h"
-
-struct param_list {
-	size_t count;
-	const char *at[PARAM_LIST_MAX];
-};
-
-/* How each type is held. Open is 0, NULL, false; of a NUMBER NaN, because its 0 is a value. */
-#define PARAM_MEMBER_TEXT(name) const char *name;
-#define PARAM_MEMBER_NAME(name) const char *name;
-#define PARAM_MEMBER_LABEL(name) const char *name;
-#define PARAM_MEMBER_ID(name) const char *name;
-#define PARAM_MEMBER_WORD(name) const char *name;
-#define PARAM_MEMBER_WINDOW(name) const char *name;
-#define PARAM_MEMBER_ZONE(name) const char *name;
-#define PARAM_MEMBER_EVERY(name) const char *name;
-#define PARAM_MEMBER_RANK(name) int name;
-#define PARAM_MEMBER_INT(name) int name;
-#define PARAM_MEMBER_SEED(name) uint64_t name;
-#define PARAM_MEMBER_NUMBER(name) double name;
-#define PARAM_MEMBER_AMOUNT(name) double name;
-#define PARAM_MEMBER_BOOL(name) bool name;
-#define PARAM_MEMBER_TIME(name) int64_t name; /* ms since 1970 */
-#define PARAM_MEMBER_ID_LIST(name) struct param_list name;
-#define PARAM_MEMBER_TEXT_LIST(name) struct param_list name;
-
-#define REQUEST_MEMBER_PICTURE(type, name) PARAM_MEMBER_##type(name)
-#define REQUEST_MEMBER_QUEUE(type, name)
-#define REQUEST_MEMBER_CLIENT(type, name)
-#define REQUEST_MEMBER(name, type, concern, ...) REQUEST_MEMBER_##concern(type, name)
-
-/* Strings are borrowed. A modality's resolve() replaces what is open by what the pack proposes,
- * and the result is what the metadata record. */
-struct request {
-	PARAM_TABLE(REQUEST_MEMBER)
-	/* Where the file lies that init names; needed when a generation begins. */
-	const char *init_file;
-};
+#include "request/members.h"
 
 /* A resolved request as an object of the table's names, without what has its usual value or no
  * say: what stands in a file's metadata and decides its digest. NULL: no memory. */
@@ -67,9 +30,5 @@ const char *request_idle(const struct request *r, const char **why);
  * PARAM_SHAPE. size: REQUEST_SHAPE_SIZE is enough. */
 #define REQUEST_SHAPE_SIZE 256
 void request_shape(const struct request *r, char *out, size_t size);
-
-/* A seed in JSON: a whole number up to 2^63 - 1, beyond it a text, as JSON libraries lose such
- * numbers. */
-json_t *request_seed_json(uint64_t seed);
 
 #endif

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "backends/opencl/opencl.h"
+#include "backends/backend.h"
 #include "base/files.h"
 
 #define DRIVERS "drivers-"
@@ -497,7 +497,7 @@ static bool convict(const char *root, pid_t pid, bool by_itself)
 	return g.state == GUILTY;
 }
 
-bool opencl_died(pid_t pid, bool by_itself)
+bool cl_cache_died(pid_t pid, bool by_itself)
 {
 	char path[FILES_PATH_MAX];
 	bool guilty = files_cache_dir(path, NULL) == SUMI_OK && convict(path, pid, by_itself);

@@ -3,6 +3,7 @@
 #define SUMI_BACKENDS_OPENCL_CACHE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Before the first call into a driver: finds a folder that can be written, sets aside what another
  * process died of, and tells the drivers by their environment variables where to keep theirs. What
@@ -26,5 +27,8 @@ bool cl_cache_is_blamed(void);
 
 /* A device was used and closed: what is kept can be used. */
 void cl_cache_proved(void);
+
+/* Whether the process that ended was within a driver; by_itself: nobody killed it. */
+bool cl_cache_died(pid_t pid, bool by_itself);
 
 #endif

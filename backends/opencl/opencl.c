@@ -403,3 +403,8 @@ fail:
 	cl_close(&d->base);
 	return status;
 }
+
+bool opencl_died(pid_t pid, bool by_itself)
+{
+	return cl_cache_died(pid, by_itself);
+}

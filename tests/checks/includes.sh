@@ -57,4 +57,16 @@ for header in CL/ hiredis sqlite3.h; do
 		status=1
 	fi
 done
+# A file is its .c, its .h and its _internal.h.
+circles=$(find base request media backends weights networks diffusion modalities queue storage daemon \
+	cli gateway -name '*.[ch]' -exec grep -Ho '^#include "[^"]*"' {} + 2>/dev/null |
+	sed 's/\.[ch]:#include "/ /; s/\.h"$//; s/_internal//g' | awk '$1 != $2 { edge[$1, $2] = 1 }
+	END { for (e in edge) { split(e, n, SUBSEP); if (n[1] < n[2] && ((n[2], n[1]) in edge)) print n[1], n[2] } }')
+if [ -z "$circles" ]; then
+	echo "ok no two files include each other"
+else
+	echo "not ok no two files include each other"
+	echo "$circles"
+	status=1
+fi
 exit $status

@@ -20,7 +20,7 @@
 #include <zlib.h>
 
 #include "media/metadata.h"
-#include "media/picture.h"
+#include "media/picture_file.h"
 #include "media/png.h"
 #include "media/webp.h"
 

@@ -1,0 +1,19 @@
+/* Pictures from files. */
+#ifndef SUMI_MEDIA_PICTURE_FILE_H
+#define SUMI_MEDIA_PICTURE_FILE_H
+
+#include "media/picture.h"
+
+#define PICTURE_FILE_MAX (64 << 20)   /* bytes */
+
+/* Whether these are the bytes of a WebP, PNG or JPEG picture within the limits: by its headers and
+ * by the lengths that it claims, without memory for its pixels. */
+int picture_check(const void *data, size_t size, const char *where, struct error *err);
+
+/* Reads a WebP, PNG or JPEG file, turns it as its EXIF says and scales it to width × height by a
+ * box filter that cuts off what the other shape does not hold (centred). *out is
+ * [height, width, 3] in −1…1; the caller frees it. Messages name it as `where`. */
+int picture_load(const char *path, const char *where, int width, int height, float **out,
+		 struct error *err);
+
+#endif
