@@ -4,9 +4,14 @@
 # Unit tests are cmocka programs under $BUILD/tests and, built with sanitizers, under
 # $BUILD/asan/tests; scripts are the executable files of
 # tests/checks and tests/e2e. A script prints "ok NAME", "not ok NAME …" or "skip NAME …" lines and
-# counts as one failed test if it exits non-zero without having said so.
+# counts as one failed test if it exits non-zero without having said so. As many run at once as there
+# are processors; those of tests/checks one by one, as one of them takes the machine's measure.
 # usage: run.sh [--unit-only|--asan-only] [NAME…]   (NAME: run only tests whose path contains it)
 set -u
+if [ "${1:-}" = --one ]; then
+	one=$2
+	shift 2
+fi
 BUILD=${BUILD:-build}
 export BUILD
 folders="$BUILD/tests $BUILD/asan/tests"
@@ -21,17 +26,22 @@ case ${1:-} in
 	shift
 	;;
 esac
-passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
+names="$*"
 
 wanted() {
 	[ -z "$names" ] && return 0
 	for n in $names; do case $1 in *"$n"*) return 0 ;; esac; done
 	return 1
 }
-names="$*"
+
+# The program that a script's first line names.
+interpreter() {
+	line=$(head -1 "$1" | tr -d '\r')
+	echo "${line##*[ !]}"
+}
+
+# ---- one test: its log and its counts are left in $RESULTS ------------------------------------
 
 count() { grep -c "$1" "$log" || true; }
 
@@ -41,63 +51,79 @@ run_unit() {
 	p=$(count '^\[       OK \]') f=$(count '^\[  FAILED  \] [a-zA-Z_0-9]*$') s=$(count '^\[  SKIPPED \] [a-zA-Z_0-9]*$')
 	f2=$(sed -n 's/^\[  FAILED  \] .*: \([0-9]*\) test(s).*/\1/p' "$log" | head -1)
 	[ -n "$f2" ] && f=$f2
-	[ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
-	if [ $status -eq 0 ] && [ "$p" -eq 0 ] && [ "$s" -eq 0 ]; then
-		f=1
-		echo "no test ran" >>"$log"
-	fi
-	tally "$1"
-}
-
-# The program that a script's first line names.
-interpreter() {
-	line=$(head -1 "$1" | tr -d '\r')
-	echo "${line##*[ !]}"
 }
 
 run_script() {
 	runner=$(interpreter "$1")
-	if ! command -v "$runner" >/dev/null 2>&1; then
+	if command -v "$runner" >/dev/null 2>&1; then
+		"$1" >"$log" 2>&1
+		status=$?
+	else
 		echo "skip $1: $runner is not installed" >"$log"
-		status=0 p=0 f=0 s=1
-		tally "$1"
-		return
+		status=0
 	fi
-	"$1" >"$log" 2>&1
-	status=$?
 	p=$(count '^ok ') f=$(count '^not ok ') s=$(count '^skip ')
+}
+
+run_one() {
+	log=$RESULTS/$(echo "$1" | tr / _)
+	case $1 in
+	*/test_*) run_unit "$1" ;;
+	*) run_script "$1" ;;
+	esac
 	[ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
 	if [ $status -eq 0 ] && [ $((p + f + s)) -eq 0 ]; then
 		f=1
 		echo "no test ran" >>"$log"
 	fi
-	tally "$1"
-}
-
-tally() {
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	echo "$p $f $s" >"$log.counts"
 	if [ "$f" -gt 0 ] || [ $status -ne 0 ]; then
 		echo "FAIL $1 (exit $status)"
 		sed 's/^/    /' "$log" | tail -60
 	else
 		echo "pass $1 ($p)"
 		grep '^skip ' "$log" | sed 's/^/    /'
-	fi
+	fi >"$log.said"
+	cat "$log.said"
 }
 
+if [ -n "${one:-}" ]; then
+	run_one "$one"
+	exit 0
+fi
+
+# ---- all of them ------------------------------------------------------------------------------
+
+RESULTS=$(mktemp -d)
+export RESULTS
+trap 'rm -rf "$RESULTS"' EXIT
+
+# Those wanted of the paths given, which can be run.
+choose() {
+	for t in "$@"; do
+		if [ -f "$t" ] && [ -x "$t" ] && wanted "$t"; then echo "$t"; fi
+	done
+}
+
+several() { xargs -r -P "$(getconf _NPROCESSORS_ONLN)" -n 1 "$0" --one; }
+
+passed=0 failed=0 skipped=0
 if ! ls "$BUILD"/tests/test_* >/dev/null 2>&1; then
 	echo "skip unit tests: none are built (cmocka is not installed)"
 	skipped=1
 fi
-for folder in $folders; do
-	for t in "$folder"/test_*; do
-		[ -x "$t" ] && wanted "$t" && run_unit "$t"
-	done
-done
 if [ $scripts = 1 ]; then
-	for t in tests/checks/* tests/e2e/*; do
-		[ -f "$t" ] && [ -x "$t" ] && wanted "$t" && run_script "$t"
-	done
+	choose tests/checks/* | xargs -r -n 1 "$0" --one
 fi
+for folder in $folders; do
+	choose "$folder"/test_*
+done | several
+if [ $scripts = 1 ]; then
+	choose tests/e2e/* | several
+fi
+for counts in "$RESULTS"/*.counts; do
+	read -r p f s <"$counts" 2>/dev/null || continue
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
