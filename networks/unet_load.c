@@ -137,7 +137,8 @@ int unet_build(struct unet *u, struct weights *files, struct error *err)
 		build_down(&l, u, &times, i);
 	build_middle(&l, u, &times);
 	int next_skip = u->skip_count;
-	for (int i = 0; i < c->levels; i++)
+	/* After a failure not all skips are there that the way up takes. */
+	for (int i = 0; i < c->levels && !l.status; i++)
 		build_up(&l, u, &times, i, &next_skip);
 	load_norm(&l, &u->norm_out, top, c->groups, c->epsilon, "conv_norm_out");
 	load_conv(&l, &u->conv_out, c->out_channels, top, c->conv_out_kernel, 0, "conv_out");
