@@ -1,6 +1,7 @@
 /* sumi.conf, read through inih against one table. */
 #include "base/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
@@ -110,7 +111,9 @@ static int parse_keep(const char *value, struct config_keep *keep, struct error 
 		at += n;
 		bool size = n < sizeof word && strchr("KMGT", word[n - 1]);
 		int64_t *to = size ? &keep->bytes : &keep->age_ms;
-		int status = n >= sizeof word || *to ? SUMI_INVALID
+		/* 90 alone would be seconds here: too few to be what somebody meant. */
+		bool bare = isdigit((unsigned char)at[-1]);
+		int status = n >= sizeof word || *to || bare ? SUMI_INVALID
 			     : size		     ? parse_size(word, to)
 						     : clock_parse_duration(word, to, &ignored);
 		if (status || *to <= 0)

@@ -91,7 +91,7 @@ static int put_field(struct cli *cli, const struct param *p, const char *text, s
 {
 	json_t *value;
 	/* What a time means depends on the zone, which may follow: cli_parse() resolves it. */
-	int status = param_from_text(p->type == PARAM_TIME ? param_find("prompt") : p, text,
+	int status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p, text,
 				     strlen(text), &value, err);
 	if (status)
 		return status;
@@ -117,18 +117,23 @@ static int take_field(struct cli *cli, const struct param *p, const struct word 
 	return status ? status : put_field(cli, p, text, err);
 }
 
-/* --size 512x768, --size 512 */
-static int take_size(struct cli *cli, const char *text, struct error *err)
+int cli_size(const char *text, json_t *fields, struct error *err)
 {
 	size_t n = strspn(text, "0123456789"), between = strncmp(text + n, "\u00d7", 2) ? 1 : 2;
 	const char *height = text[n] ? text + n + between : text;
-	char width[16];
-	if (n == 0 || n >= sizeof width || (text[n] && between == 1 && !strchr("xX*,", text[n])) ||
-	    !*height || height[strspn(height, "0123456789")])
-		return error_set(err, SUMI_INVALID, "--size is '%.40s': write it like 512x768", text);
-	snprintf(width, sizeof width, "%.*s", (int)n, text);
-	int status = put_field(cli, param_find("width"), width, err);
-	return status ? status : put_field(cli, param_find("height"), height, err);
+	const char *const sides[] = {text, height}, *const names[] = {"width", "height"};
+	int status = SUMI_OK;
+	if (n == 0 || (text[n] && between == 1 && !strchr("xX*,", text[n])) || !*height ||
+	    height[strspn(height, "0123456789")])
+		return error_set(err, SUMI_INVALID, "size is '%.40s': write it like 512x768", text);
+	for (size_t i = 0; i < 2 && !status; i++) {
+		json_t *value;
+		status = param_from_text(param_find(names[i]), sides[i],
+					 strspn(sides[i], "0123456789"), &value, err);
+		if (!status)
+			json_object_set_new(fields, names[i], value);
+	}
+	return status;
 }
 
 static int take_common(struct cli *cli, int index, const char *value)
@@ -187,6 +192,17 @@ static int no_option(const struct cli *cli, const struct word *w, const char *sh
 			 cli->verb->name);
 }
 
+/* Of two such values neither may go in silence: what is deleted depends on them. */
+static bool narrows(const char *name)
+{
+	static const char *const names[] = {"state", "tag",   "modality", "model",
+					    "older", "since", "until"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
 /* One of a table of options that are no job's. A switch may be taken back: --no-json. */
 static int take_own(struct cli *cli, const struct cli_option *table, int i, const struct word *w,
 		    const char *shown, int argc, char **argv, int *at, struct error *err)
@@ -209,6 +225,10 @@ static int take_own(struct cli *cli, const struct cli_option *table, int i, cons
 		return status;
 	if (table == cli_common_options)
 		return take_common(cli, i, value);
+	if (narrows(table[i].name) && cli->values[i] && strcmp(cli->values[i], value) != 0)
+		return error_set(err, SUMI_INVALID, "--%s is given as '%.40s' and as '%.40s': only one "
+						    "at a time",
+				 table[i].name, cli->values[i], value);
 	cli->values[i] = value;
 	return SUMI_OK;
 }
@@ -248,7 +268,9 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 	if (cli->verb->job_options && w->name && same_name(size_word.name, w->name, w->name_size)) {
 		const char *size;
 		int status = take_value(w, shown, argc, argv, at, &size, err);
-		return status ? status : take_size(cli, size, err);
+		if (!status && cli_size(size, cli->fields, err))
+			status = error_prefix(err, "%s", shown);
+		return status;
 	}
 	if ((i = find(cli_common_options, w)) < 0)
 		return no_option(cli, w, shown, err);

@@ -362,7 +362,8 @@ static int parse_filter(struct listing *l, struct error *err)
 				 "done, failed or cancelled",
 				 word);
 	f->state = word;
-	f->modality = cli_value(cli, "modality");
+	if ((status = select_modality(l->cli, &f->modality, err)))
+		return status;
 	f->model = cli_value(cli, "model");
 	f->tag = cli_value(cli, "tag");
 	f->starred = cli_value(cli, "starred") != NULL;

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "cli/cli.h"
 
 enum { FILE_LIMIT = 256 << 20 };
 
@@ -21,11 +22,16 @@ const char *list_place(const struct list *l, long line, char *out, size_t size)
 
 /* ---- names and values -------------------------------------------------------------- */
 
+bool list_is_size(const char *name)
+{
+	return strcasecmp(name, "size") == 0;
+}
+
 int list_name(struct list *l, const char *name, const struct param **p, struct error *err)
 {
 	char clean[64];
 	*p = param_named(name);
-	if (*p)
+	if (*p || list_is_size(name))
 		return SUMI_OK;
 	snprintf(clean, sizeof clean, "%s", name);
 	for (char *c = clean; *c; c++)
@@ -79,6 +85,8 @@ int list_put(struct list *l, json_t *object, const char *name, const char *text,
 	const struct param *p;
 	char number[64];
 	json_t *value;
+	if (list_is_size(name))
+		return cli_size(text, object, err);
 	int status = list_name(l, name, &p, err);
 	if (status)
 		return status;
@@ -89,7 +97,7 @@ int list_put(struct list *l, json_t *object, const char *name, const char *text,
 		text = number;
 	}
 	/* What a time means depends on the zone, which may follow. */
-	status = param_from_text(p->type == PARAM_TIME ? param_find("prompt") : p, text,
+	status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p, text,
 				 strlen(text), &value, err);
 	if (status)
 		return status;
@@ -114,7 +122,9 @@ static int rename_fields(struct list *l, json_t *object, json_t **out, struct er
 	{
 		const struct param *p = param_named(key);
 		const char *name = p ? p->name : key;
-		if (!p && l->keep && !json_is_array(value) && !json_is_object(value) &&
+		if (list_is_size(key)) {
+			json_object_set(*out, "size", value);
+		} else if (!p && l->keep && !json_is_array(value) && !json_is_object(value) &&
 		    !param_nearest(key)) {
 			char *text = json_is_string(value) ? strdup(json_string_value(value))
 							   : json_dumps(value, JSON_ENCODE_ANY);

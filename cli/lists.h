@@ -48,6 +48,9 @@ const char *list_place(const struct list *l, long line, char *out, size_t size);
 /* One value of a list among a job's fields, by any of the names that param_named() knows. */
 int list_put(struct list *l, json_t *object, const char *name, const char *text, struct error *err);
 
+/* No field, but two: "512x768", as on the command line. */
+bool list_is_size(const char *name);
+
 /* Whether a name is a field's, or may be left out: SUMI_INVALID for one that is near to a field's
  * name. *p is NULL for what is left out or becomes a tag. */
 int list_name(struct list *l, const char *name, const struct param **p, struct error *err);

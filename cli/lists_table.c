@@ -111,7 +111,7 @@ static int read_header(struct list *l, char **at, long *line, char *names[COLUMN
 		       struct error *err)
 {
 	const struct param *columns[COLUMNS];
-	bool last = false;
+	bool last = false, any = false;
 	long first = *line;
 	for (*count = 0; !last; (*count)++) {
 		char *name = take(at, l->delimiter, line, &last);
@@ -126,12 +126,17 @@ static int read_header(struct list *l, char **at, long *line, char *names[COLUMN
 					    : SUMI_OK;
 		if (status)
 			return error_prefix(err, "%s:%ld", l->shown, first);
+		any |= columns[*count] || list_is_size(names[*count]);
 		for (int i = 0; i < *count; i++)
 			if (columns[*count] && columns[i] == columns[*count])
 				return error_set(err, SUMI_INVALID, "%s:%ld: two columns are '%s'",
 						 l->shown, first, columns[i]->name);
 	}
-	return SUMI_OK;
+	return any ? SUMI_OK
+		   : error_set(err, SUMI_INVALID,
+			       "%s:%ld: none of the columns is a field: the first line names them, "
+			       "with commas, semicolons or tabs between, such as prompt,seed,steps",
+			       l->shown, first);
 }
 
 /* One line; the caller releases *object, also on failure. */

@@ -74,7 +74,7 @@ static int put_option(struct list *l, json_t *object, const char *name, const ch
 	if (strcmp(name, "batch_size") == 0 || strcmp(name, "n_iter") == 0)
 		return multiply(object, value, err);
 	const struct param *p = param_named(name);
-	if (!*value && p && p->type == PARAM_BOOL)
+	if (!*value && (!p || p->type == PARAM_BOOL)) /* what is left out needs none */
 		value = "true";
 	if (!*value)
 		return error_set(err, SUMI_INVALID, "--%.40s needs a value", name);

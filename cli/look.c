@@ -90,7 +90,7 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 static bool names_file(const char *text)
 {
 	struct stat there;
-	return strchr(text, '/') || !job_id_valid(text) ||
+	return strcmp(text, "-") == 0 || strchr(text, '/') || !job_id_valid(text) ||
 	       (stat(text, &there) == 0 && !S_ISDIR(there.st_mode));
 }
 

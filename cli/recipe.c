@@ -201,6 +201,8 @@ int recipe_read(const char *path, struct recipe *r, struct error *err)
 {
 	struct metadata meta;
 	*r = (struct recipe){0};
+	if (strcmp(path, "-") == 0)
+		path = "/dev/stdin";
 	int status = metadata_read_file(path, &meta, err);
 	if (status)
 		return status;

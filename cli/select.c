@@ -1,6 +1,7 @@
 /* Which jobs a verb is for. */
 #include "cli/select.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,17 +183,31 @@ static int find_all(struct finding *f, unsigned states, struct queue *queue, str
 	return status;
 }
 
+int select_modality(const struct cli *cli, const char **modality, struct error *err)
+{
+	*modality = cli_value(cli, "modality");
+	return !*modality || param_modality(*modality)
+		   ? SUMI_OK
+		   : error_set(err, SUMI_INVALID,
+			       "--modality is '%.40s': it must be image, video or audio", *modality);
+}
+
 static int read_filter(const struct cli *cli, struct store_filter *filter, bool *given,
 		       struct error *err)
 {
 	const char *older = cli_value(cli, "older");
 	int64_t age = 0;
 	filter->tag = cli_value(cli, "tag");
-	filter->modality = cli_value(cli, "modality");
 	filter->model = cli_value(cli, "model");
 	int status = older ? clock_parse_duration(older, &age, err) : SUMI_OK;
+	/* Who writes 90 hardly means the seconds that it is elsewhere, and there is no way back. */
+	if (!status && older && isdigit((unsigned char)older[strlen(older) - 1]))
+		status = error_set(err, SUMI_INVALID, "'%.40s' has no unit: write 90s, 15m, 2h or 7d",
+				   older);
 	if (status)
 		return error_prefix(err, "--older");
+	if ((status = select_modality(cli, &filter->modality, err)))
+		return status;
 	if (older)
 		filter->until = clock_wall_ms() - age;
 	*given = older || filter->tag || filter->modality || filter->model ||

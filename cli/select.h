@@ -42,6 +42,9 @@ int select_jobs(struct cli *cli, const struct select_rule *rule, struct queue *q
 		struct store *store, struct selection *s, struct error *err);
 void select_clear(struct selection *s);
 
+/* The value of --modality, NULL when it was not given. SUMI_INVALID for what is none. */
+int select_modality(const struct cli *cli, const char **modality, struct error *err);
+
 /* Whether a filter wants a job of the queue; its state is not looked at. */
 bool select_wants(const struct store_filter *filter, const struct queue_entry *entry);
 

@@ -128,14 +128,31 @@ static int take_init(struct load *l, struct job *job, const char *path, struct e
 		      : inputs_send(l->cli, l->queue, job, from, l->seen, err);
 }
 
+/* "size": "512x768" is what --size is. */
+static int split_size(json_t *object, struct error *err)
+{
+	const json_t *size = json_object_get(object, "size");
+	char text[32] = "";
+	if (!size)
+		return SUMI_OK;
+	if (json_is_integer(size))
+		snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(size));
+	int status = cli_size(json_is_string(size) ? json_string_value(size) : text, object, err);
+	json_object_del(object, "size");
+	return status;
+}
+
 static int add_job(void *context, json_t *object, long line, struct error *err)
 {
 	struct load *l = context;
 	char place[FILES_PATH_MAX] = "the command line";
 	struct job *job = &l->jobs[l->count];
 	bool own_init = l->list && json_object_get(object, "init");
-	add_defaults(l, object);
-	int status = when_resolve(object, err);
+	int status = split_size(object, err);
+	if (!status) {
+		add_defaults(l, object);
+		status = when_resolve(object, err);
+	}
 	if (!status)
 		status = job_parse_object(object, job, err);
 	json_decref(object);
@@ -333,6 +350,12 @@ static int add_text(struct load *l, const char *text, struct error *err)
 {
 	json_t *root, *value;
 	size_t i;
+	char first = text[strspn(text, " \t\r\n")];
+	if (first != '{' && first != '[')
+		return error_set(err, SUMI_INVALID,
+				 "'%.60s' is no JSON: write '{\"prompt\":\"fog over a lake\"}', or send "
+				 "a file with sumi batch FILE",
+				 text);
 	int status = json_read_text(text, strlen(text), "job", &root, err);
 	if (status)
 		return status;

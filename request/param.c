@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/nearest.h"
@@ -398,9 +399,9 @@ static json_t *bool_from_text(const char *text, size_t size)
 	static const char *const yes[] = {"true", "1", "yes", "on"}, *const no[] = {"false", "0",
 										    "no", "off"};
 	for (size_t i = 0; i < 4; i++) {
-		if (strlen(yes[i]) == size && memcmp(yes[i], text, size) == 0)
+		if (strlen(yes[i]) == size && strncasecmp(yes[i], text, size) == 0)
 			return json_true();
-		if (strlen(no[i]) == size && memcmp(no[i], text, size) == 0)
+		if (strlen(no[i]) == size && strncasecmp(no[i], text, size) == 0)
 			return json_false();
 	}
 	return NULL;

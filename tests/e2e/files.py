@@ -70,6 +70,9 @@ def told_of_files(place):
     check(told["source"] == "sumi" and told["prompt"] == "fog over a lake" and told["seed"] == 7 and
           told["fast"] is True and told["made_by"]["software"] == "sumi" and told["infotext"].startswith("fog"),
           "show FILE has all that again uses", str(told))
+    with open(place.dir / "draft.webp", "rb") as f:
+        piped = subprocess.run([BIN / "sumi", "show", "-", "--json"], env=place.env(), stdin=f, capture_output=True)
+    check(piped.returncode == 0 and {**json.loads(piped.stdout), "file": "draft.webp"} == told, "show of standard input", str(piped))
     done = place.sumi("show", "draft.webp")
     check(done.returncode == 0 and all(w in done.stdout for w in ["fog over a lake", "two-ways", "steps"]),
           "show FILE for people", done.stdout + done.stderr)

@@ -40,7 +40,7 @@ def texts(l):
     check([r["prompt"] for r in rows] == ["fog over a lake", "a cat, sitting"], "a prompt a line, comments, CRLF", str(rows))
     rows = l.jobs("a1111.txt", r'--prompt "girl \(anime\), \"ink\"" --seed 18446744073709551615 --steps 2 --sampler_name "Euler a" '
                   '--batch_size 2 --n_iter 3\n--prompt a dog in the park --negative_prompt rain and snow --cfg_scale 5.5 '
-                  '--width 64 --height 128 --restore_faces true\nand a plain one\n--prompt=short --fast=false --seed -1\n')
+                  '--width 64 --height 128 --restore_faces\nand a plain one\n--prompt=short --fast=false --seed -1\n')
     same("prompts from file: quotes and numbers", rows[0] if rows else None, prompt=r'girl \(anime\), "ink"',
          seed="18446744073709551615", steps=2, sampler="Euler a", n=6)
     same("prompts from file: words up to the next name", rows[1] if rows else None, prompt="a dog in the park",
@@ -69,6 +69,10 @@ def tables(l):
     same("sep=;", rows[0] if rows else None, prompt="a,b", steps=2)
     rows = l.jobs("times.csv", "prompt,not_before,tz\nx,2099-01-01 18:30,Europe/Berlin\n")
     same("times by the clock of the line's zone", rows[0] if rows else None, not_before="2099-01-01T17:30:00.000Z")
+    rows = l.jobs("words.csv", "prompt,size,lossless\nx,64x128,TRUE\ny,64,No\n")
+    same("a size in one word, TRUE as spreadsheets write it", rows[0] if rows else None, width=64, height=128, lossless=True)
+    l.refused("a size that is none", "s.csv", "prompt,size\nx,64xx\n", words=["s.csv:2", "size", "512x768"])
+    l.refused("columns that are no fields", "c.csv", "prompt|steps\nx|3\n", words=["c.csv:1", "columns", "semicolons"])
     l.refused("a column that is nearly one", "t.csv", "prompt,stepz\nx,3\n", words=["t.csv:1", "stepz", "steps"])
     l.refused("a value that is no number, behind a quoted newline", "v.csv", 'prompt,steps\n"a\nb",1\nx,many\n', words=["v.csv:4", "steps"])
     l.refused("a time that is none", "w.csv", "prompt,not_before\nx,soon\n", words=["w.csv:2", "not_before", "soon"])
@@ -81,6 +85,10 @@ def documents(l):
     same("names that other programs use", rows[1] if len(rows) > 1 else None, cfg_scale=3, width=64, height=64, modality="image")
     rows = l.jobs("one.json", '{\n  "prompt": "over lines"\n}\n')
     same("one object over several lines", rows[0] if rows else None, prompt="over lines")
+    rows = l.jobs("size.json", '[{"prompt":"x","size":"128x64"},{"prompt":"y","size":64}]')
+    same("a size in one word in JSON", rows[0] if rows else None, width=128, height=64)
+    done = l.place.sumi("submit", "list.jsonl")
+    check(done.returncode == 2 and "sumi batch" in done.stderr, "submit of a file's name", done.stderr)
     l.refused("an entry that is wrong", "bad.json", '["one", {"prompt":"x","steps":0}]', words=["bad.json: entry 2", "steps"])
     for name, text in [("a prompt", "fog\n"), ("a table", "prompt,seed\nfog,1\n"), ("an array", '[{"prompt":"fog"}]'),
                        ("objects", '{"prompt":"fog"}\n')]:

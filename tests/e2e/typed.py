@@ -42,6 +42,7 @@ def options(place):
     for given, meant in [("--stps", "--steps"), ("--cfg-scal", "--cfg-scale"), ("--siez", "--size"), ("--detahc", "--detach"),
                          ("--jsno", "--json")]:
         refused(place, f"{given} is understood", "image", "ink", given, 3, words=[given, f"did you mean {meant}?"])
+    refused(place, "a time that is empty", "image", "ink", "--not-before", "", words=["not_before"])
     refused(place, "fields of others are told without a daemon", "image", "ink", "--fps", 8, words=["fps", "video"])
     refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
 
@@ -53,6 +54,14 @@ def verbs(place):
     for given, meant in [("imgae", "image"), ("lst", "list"), ("rm", "delete"), ("stauts", "status"), ("ls", "list")]:
         refused(place, f"sumi {given}", given, words=[f"did you mean '{meant}'?"])
     check("did you mean" not in place.sumi("xyzzy").stderr, "what is near nothing")
+
+
+def filters(place):
+    """What would be deleted by mistake, or not be found in silence."""
+    refused(place, "an age without a unit", "delete", "--older", 90, words=["--older", "no unit"])
+    refused(place, "a filter twice", "delete", "--tag", "a", "--tag", "b", words=["--tag", "'a'", "'b'"])
+    for verb in ["list", "cancel"]:
+        refused(place, f"{verb} --modality that is none", verb, "--modality", "img", words=["--modality", "video"])
 
 
 def times(place):
@@ -95,6 +104,7 @@ def main():
         options(place)
         verbs(place)
         place.start()
+        filters(place)
         times(place)
         idle(place)
     finally:

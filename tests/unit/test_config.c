@@ -99,6 +99,7 @@ static void refuses_wrong_lines(void **state)
 	    {"reserve = 9000000T\n", ":1: reserve: "}, /* 2^63 is 8388608T */
 	    {"keep_results = 90d 80d\n", ":1: keep_results: '90d 80d' is neither"},
 	    {"keep_results = 5X\n", ":1: keep_results: "},
+	    {"keep_results = 90\n", ":1: keep_results: '90' is neither"},
 	    {"keep_results = -1d\n", ":1: keep_results: "},
 	    {"lease = 100ms\n", "lease must be at least"},
 	    {"input_dirs = /srv/in:home/in\n", "input_dirs: 'home/in': a folder must begin with /"},
