@@ -45,6 +45,8 @@ static int act_on_all(struct each *e, const struct each_rule *rule, const struct
 		struct error err = {0};
 		if (cli_value(e->cli, "dry-run")) {
 			each_tell(e, s->ids[i], "would be done", NULL);
+			if (e->cli->quiet && !e->cli->json) /* which is all that was asked for */
+				printf("%s\n", s->ids[i]);
 			continue;
 		}
 		int status = rule->act(e, s->ids[i], &err);

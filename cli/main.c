@@ -130,6 +130,13 @@ static const char *const other_names[][2] = {
 static int no_verb(const char *name)
 {
 	struct nearest near = nearest_to(name);
+	if (*name == '-') {
+		fprintf(stderr,
+			"sumi: '%.40s' stands before the verb: options come behind it: sumi VERB "
+			"%.40s\n",
+			name, name);
+		return EXIT_USAGE;
+	}
 	for (const struct verb *const *v = verb_table; *v; v++)
 		nearest_try(&near, (*v)->name);
 	for (size_t i = 0; i < sizeof other_names / sizeof other_names[0]; i++)

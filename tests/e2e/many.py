@@ -30,6 +30,8 @@ def made(place, prompt, *options):
 def choosing(place):
     red = send(place, 5, *FAR, "--tags", "red", *QUICK, prefix="red")
     blue = send(place, 4, *FAR, "--tags", "blue,big", *QUICK, prefix="blue")
+    done = place.sumi("cancel", "--tag", "red", "--dry-run", "-q")
+    check(sorted(done.stdout.split()) == sorted(red), "--dry-run -q says the ids alone", done.stdout)
     done = place.sumi("cancel", "--tag", "red", "--dry-run")
     check(done.returncode == 0 and done.stdout.count("would be done") == 5 and
           set(states(place).values()) == {"delayed"}, "--dry-run says which and does nothing", done.stdout)

@@ -53,6 +53,8 @@ def verbs(place):
     check(place.sumi("img", "--help").stdout == place.sumi("image", "--help").stdout, "img")
     for given, meant in [("imgae", "image"), ("lst", "list"), ("rm", "delete"), ("stauts", "status"), ("ls", "list")]:
         refused(place, f"sumi {given}", given, words=[f"did you mean '{meant}'?"])
+    for given in [["--json", "status"], ["-q", "list"], ["--config=x", "list"]]:
+        refused(place, f"{given[0]} before the verb", *given, words=[given[0], "behind"])
     check("did you mean" not in place.sumi("xyzzy").stderr, "what is near nothing")
 
 
