@@ -90,6 +90,9 @@ static const char *take_switch(const struct cli *cli, const struct word *w, int 
 static int put_field(struct cli *cli, const struct param *p, const char *text, struct error *err)
 {
 	json_t *value;
+	char two[32];
+	if (p->type == PARAM_WINDOW || p->type == PARAM_EVERY)
+		text = when_two_digits(text, two);
 	/* What a time means depends on the zone, which may follow: cli_parse() resolves it. */
 	int status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p, text,
 				     strlen(text), &value, err);

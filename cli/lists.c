@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/when.h"
 
 enum { FILE_LIMIT = 256 << 20 };
 
@@ -96,6 +97,9 @@ int list_put(struct list *l, json_t *object, const char *name, const char *text,
 		point(l, p, text, number, sizeof number);
 		text = number;
 	}
+	char two[32];
+	if (p->type == PARAM_WINDOW || p->type == PARAM_EVERY)
+		text = when_two_digits(text, two);
 	/* What a time means depends on the zone, which may follow. */
 	status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p, text,
 				 strlen(text), &value, err);

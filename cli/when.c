@@ -156,12 +156,34 @@ int when_parse(const char *text, const char *zone, int64_t now_ms, int64_t after
 				text);
 }
 
+const char *when_two_digits(const char *text, char out[32])
+{
+	size_t n = 0;
+	if (strlen(text) > 11)
+		return text;
+	for (const char *p = text; *p; p++) {
+		if ((p == text || p[-1] == '-') && isdigit((unsigned char)p[0]) && p[1] == ':')
+			out[n++] = '0';
+		out[n++] = *p;
+	}
+	out[n] = '\0';
+	return out;
+}
+
 int when_resolve(json_t *fields, struct error *err)
 {
 	char zone[SCHEDULE_ZONE_SIZE];
 	int64_t now = clock_wall_ms(), after = now, ms;
 	const char *given = json_string_value(json_object_get(fields, "tz"));
+	static const char *const daily[] = {"every", "window"};
 	zone_local_name(zone);
+	for (size_t i = 0; i < sizeof daily / sizeof daily[0]; i++) {
+		char out[32];
+		const char *text = json_string_value(json_object_get(fields, daily[i]));
+		if (text)
+			json_object_set_new(fields, daily[i],
+					    json_string(when_two_digits(text, out)));
+	}
 	/* In the order of the table: not_before stands before deadline. */
 	for (const struct param *p = param_table; p->name; p++) {
 		const char *text = json_string_value(json_object_get(fields, p->name));

@@ -17,4 +17,8 @@ int when_parse(const char *text, const char *zone, int64_t now_ms, int64_t after
  * "field 'x': …" */
 int when_resolve(json_t *fields, struct error *err);
 
+/* A window or a daily time whose hours may have one digit, 22:00-6:00, with two. The text itself
+ * where it is longer than any of these. */
+const char *when_two_digits(const char *text, char out[32]);
+
 #endif

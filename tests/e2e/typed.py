@@ -60,6 +60,11 @@ def verbs(place):
 
 def filters(place):
     """What would be deleted by mistake, or not be found in silence."""
+    done = place.sumi("image", "ink", "--size", 64, "--detach", "--every", "6:00", "--window", "22:00-6:00", "--id", "early")
+    job = json.loads(place.redis_cli("HGET", "{sumi}:job:early", "job") or "{}") if wait_for(
+        lambda: place.redis_cli("HGET", "{sumi}:job:early", "job"), 20) else {}
+    check((job.get("every"), job.get("window")) == ("06:00", "22:00-06:00"), "hours of one digit", done.stderr + str(job))
+    place.sumi("cancel", "early")
     refused(place, "an age without a unit", "delete", "--older", 90, words=["--older", "no unit"])
     refused(place, "a filter twice", "delete", "--tag", "a", "--tag", "b", words=["--tag", "'a'", "'b'"])
     for verb in ["list", "cancel"]:
