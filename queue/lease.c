@@ -187,6 +187,8 @@ static int claim(struct queue *queue, const struct queue_worker *worker, const c
 				continue;
 			return told;
 		}
+		if (held && status == SUMI_NOMEM) /* another worker may have it at once */
+			queue_release(queue, lease, "no memory", NULL, NULL);
 		queue_lease_clear(lease);
 		return error_set(err, status, "%s", why.text);
 	}

@@ -15,6 +15,7 @@
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
 #include "tests/unit/failing_memory.h"
+#include "tests/unit/redis_fixture.h"
 #include "tests/unit/store_helper.h"
 
 #define PACK "tests/vectors/sd1-tiny"
@@ -149,6 +150,38 @@ done:
 	return status;
 }
 
+/* A job that was handed over and then given back with a state, so that there is more to read. */
+static int claim_job(void *context, struct error *err)
+{
+	struct queue_worker worker = fixture_worker("w1");
+	struct queue_lease lease = {0};
+	(void)context;
+	int status = queue_claim(q, &worker, 60000, &lease, err);
+	if (status)
+		return status;
+	assert_string_equal(lease.id, "a");
+	assert_string_equal(lease.job.prompt, "fog");
+	status = queue_release(q, &lease, "paused", "{\"step\": 1}", err);
+	if (status) /* as a worker does */
+		assert_int_equal(queue_release(q, &lease, "paused", "{\"step\": 1}", NULL), 0);
+	queue_lease_clear(&lease);
+	return status;
+}
+
+static void test_claims(void **state)
+{
+	struct error err = {0};
+	(void)state;
+	fixture_setup(state);
+	fixture_submit(q, JOB("a", ""));
+	assert_int_equal(claim_job(NULL, &err), SUMI_OK);
+	assert_true(failing_loop("a claim", 1, claim_job, NULL) > 2);
+	/* Whatever failed, the job is there for who has memory. */
+	assert_int_equal(claim_job(NULL, &err), SUMI_OK);
+	assert_int_equal(fixture_state(q, "a"), JOB_READY);
+	fixture_teardown(state);
+}
+
 static void test_packs(void **state)
 {
 	char digest[SHA256_HEX_SIZE] = "", count[SHA256_HEX_SIZE] = "";
@@ -196,7 +229,7 @@ static int teardown(void **state)
 	(void)state;
 	pack_close(pack);
 	device_close(device);
-	return 0;
+	return fixture_stop(state);
 }
 
 int main(void)
@@ -206,6 +239,7 @@ int main(void)
 	    cmocka_unit_test(test_opening),
 	    cmocka_unit_test(test_pictures),
 	    cmocka_unit_test_setup_teardown(test_store, store_test_setup, store_test_teardown),
+	    cmocka_unit_test(test_claims),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
