@@ -167,7 +167,7 @@ FUZZ_CC   ?= clang
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS   := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
-$(BUILD)/fuzz/fuzz_lists: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/lists*.c) cli/when.c)
+$(BUILD)/fuzz/fuzz_lists: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/lists*.c) cli/size.c cli/when.c)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	@echo LD $@

@@ -8,6 +8,7 @@
 
 #include "base/nearest.h"
 #include "cli/cli.h"
+#include "cli/size.h"
 #include "cli/when.h"
 
 /* Options of every verb. */
@@ -118,25 +119,6 @@ static int take_field(struct cli *cli, const struct param *p, const struct word 
 	else
 		status = take_value(w, shown, argc, argv, at, &text, err);
 	return status ? status : put_field(cli, p, text, err);
-}
-
-int cli_size(const char *text, json_t *fields, struct error *err)
-{
-	size_t n = strspn(text, "0123456789"), between = strncmp(text + n, "\u00d7", 2) ? 1 : 2;
-	const char *height = text[n] ? text + n + between : text;
-	const char *const sides[] = {text, height}, *const names[] = {"width", "height"};
-	int status = SUMI_OK;
-	if (n == 0 || (text[n] && between == 1 && !strchr("xX*,", text[n])) || !*height ||
-	    height[strspn(height, "0123456789")])
-		return error_set(err, SUMI_INVALID, "size is '%.40s': write it like 512x768", text);
-	for (size_t i = 0; i < 2 && !status; i++) {
-		json_t *value;
-		status = param_from_text(param_find(names[i]), sides[i],
-					 strspn(sides[i], "0123456789"), &value, err);
-		if (!status)
-			json_object_set_new(fields, names[i], value);
-	}
-	return status;
 }
 
 static int take_common(struct cli *cli, int index, const char *value)

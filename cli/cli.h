@@ -69,9 +69,6 @@ extern const struct cli_option cli_common_options[];
 /* Fills cli from the words behind the verb. SUMI_INVALID with a message that says what to do. */
 int cli_parse(struct cli *cli, int argc, char **argv, struct error *err);
 
-/* "512x768", and "512" for both: width and height among a job's fields. */
-int cli_size(const char *text, json_t *fields, struct error *err);
-
 /* The value of one of the verb's own options, NULL when it was not given. */
 const char *cli_value(const struct cli *cli, const char *name);
 

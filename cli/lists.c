@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/size.h"
 #include "cli/when.h"
 
 enum { FILE_LIMIT = 256 << 20 };

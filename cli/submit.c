@@ -9,6 +9,7 @@
 #include "cli/inputs.h"
 #include "cli/lists.h"
 #include "cli/preflight.h"
+#include "cli/size.h"
 #include "cli/verbs.h"
 #include "cli/when.h"
 
