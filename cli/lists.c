@@ -8,7 +8,6 @@
 
 #include "base/files.h"
 #include "base/json.h"
-#include "cli/cli.h"
 #include "cli/size.h"
 #include "cli/when.h"
 
