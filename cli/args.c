@@ -95,8 +95,8 @@ static int put_field(struct cli *cli, const struct param *p, const char *text, s
 	if (p->type == PARAM_WINDOW || p->type == PARAM_EVERY)
 		text = when_two_digits(text, two);
 	/* What a time means depends on the zone, which may follow: cli_parse() resolves it. */
-	int status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p, text,
-				     strlen(text), &value, err);
+	int status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p,
+				     cli->verb->modalities, text, strlen(text), &value, err);
 	if (status)
 		return status;
 	json_t *before = json_object_get(cli->fields, p->name);
@@ -198,7 +198,7 @@ static int take_own(struct cli *cli, const struct cli_option *table, int i, cons
 		status = take_value(w, shown, argc, argv, at, &value, err);
 	} else if (w->value) {
 		json_t *on;
-		status = param_from_text(param_find("fast"), w->value, strlen(w->value), &on, NULL)
+		status = param_from_text(param_find("fast"), 0, w->value, strlen(w->value), &on, NULL)
 			     ? error_set(err, SUMI_INVALID, "%s takes no value, or true or false",
 					 shown)
 			     : SUMI_OK;

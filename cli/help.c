@@ -24,7 +24,7 @@ static const char *placeholder(const struct param *p, unsigned modalities, char 
 	    [PARAM_WORD] = "WORD",[PARAM_RANK] = "WORD", [PARAM_INT] = "N",
 	    [PARAM_SEED] = "N", [PARAM_NUMBER] = "X", [PARAM_AMOUNT] = "X",
 	    [PARAM_BOOL] = NULL,[PARAM_TIME] = "TIME", [PARAM_WINDOW] = "FROM-TO",
-	    [PARAM_ZONE] = "ZONE",[PARAM_EVERY] = "TIME", [PARAM_ID_LIST] = "ID,ID",
+	    [PARAM_URL] = "URL", [PARAM_ZONE] = "ZONE",[PARAM_EVERY] = "TIME", [PARAM_ID_LIST] = "ID,ID",
 	    [PARAM_TEXT_LIST] = "A,B",
 	};
 	size_t used = 0;
@@ -42,7 +42,7 @@ static const struct {
 	char letter;
 	const char *value;
 } special[] = {{"n", 'n', NULL},	{"width", 'W', NULL}, {"height", 'H', NULL},
-	       {"init", 0, "FILE|ID"}, {"notify", 0, "URL"}};
+	       {"init", 0, "FILE|ID"}};
 
 static void print_param(FILE *out, const struct param *p, unsigned modalities)
 {

@@ -19,7 +19,7 @@
 static bool take_field(json_t *job, const char *name, const char *text)
 {
 	json_t *value;
-	return param_from_text(param_find(name), text, strlen(text), &value, NULL) == SUMI_OK &&
+	return param_from_text(param_find(name), 0, text, strlen(text), &value, NULL) == SUMI_OK &&
 	       json_object_set_new(job, name, value) == 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cli/walk.h"
+#include "request/param.h"
 
 enum { WORD_MAX = 256 };
 
@@ -185,11 +186,12 @@ static int find_all(struct finding *f, unsigned states, struct queue *queue, str
 
 int select_modality(const struct cli *cli, const char **modality, struct error *err)
 {
-	*modality = cli_value(cli, "modality");
-	return !*modality || param_modality(*modality)
+	const char *given = cli_value(cli, "modality");
+	*modality = given ? param_word(param_find("modality"), given) : NULL;
+	return !given || *modality
 		   ? SUMI_OK
 		   : error_set(err, SUMI_INVALID,
-			       "--modality is '%.40s': it must be image, video or audio", *modality);
+			       "--modality is '%.40s': it must be image, video or audio", given);
 }
 
 static int read_filter(const struct cli *cli, struct store_filter *filter, bool *given,

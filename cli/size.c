@@ -16,7 +16,7 @@ int cli_size(const char *text, json_t *fields, struct error *err)
 		return error_set(err, SUMI_INVALID, "size is '%.40s': write it like 512x768", text);
 	for (size_t i = 0; i < 2 && !status; i++) {
 		json_t *value;
-		status = param_from_text(param_find(names[i]), sides[i],
+		status = param_from_text(param_find(names[i]), 0, sides[i],
 					 strspn(sides[i], "0123456789"), &value, err);
 		if (!status)
 			json_object_set_new(fields, names[i], value);

@@ -64,6 +64,8 @@ static const char *implied(struct load *l, const json_t *fields)
 	const char *model = json_string_value(json_object_get(fields, "model"));
 	if (!given)
 		given = job_implied_modality(fields);
+	else if (param_word(param_find("modality"), given))
+		given = param_word(param_find("modality"), given);
 	if (!given && model) {
 		const struct pack_info *pack = admission_named(&l->cli->admission, model);
 		given = pack ? pack->modality : NULL;

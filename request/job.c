@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -93,7 +94,8 @@ static void fill_fallback(struct job *job, const struct param *p)
 		return;
 	if (p->type == PARAM_ID) /* borrowed from the table, which outlives the job */
 		*(const char **)at = p->fallback;
-	else if (param_from_text(p, p->fallback, strlen(p->fallback), &value, NULL) == SUMI_OK)
+	else if (param_from_text(p, 0, p->fallback, strlen(p->fallback), &value, NULL) ==
+		 SUMI_OK)
 		fill(job, p, value);
 	json_decref(value);
 }
@@ -117,10 +119,6 @@ static int check_together(const struct job *job, struct error *err)
 	if (job->every && job->after.count)
 		return error_set(err, SUMI_INVALID,
 				 "job: fields 'every' and 'after' exclude each other");
-	if (job->notify && strncmp(job->notify, "http://", 7) &&
-	    strncmp(job->notify, "https://", 8))
-		return error_set(err, SUMI_INVALID,
-				 "job: field 'notify' must be an http or https URL");
 	for (size_t i = 0; job->id && i < job->after.count; i++)
 		if (strcmp(job->after.at[i], job->id) == 0)
 			return error_set(err, SUMI_INVALID,
@@ -146,7 +144,8 @@ int job_parse_object(const json_t *object, struct job *job, struct error *err)
 		return error_set(err, SUMI_NOMEM, "job: no memory");
 	for (const struct param *p = param_table; p->name; p++) {
 		json_t *given = json_object_get(object, p->name), *clean = NULL;
-		if (given && (status = param_canonical(p, given, &clean, err)) != SUMI_OK)
+		unsigned modality = param_modality(job->modality); /* its row is before all words */
+		if (given && (status = param_canonical(p, modality, given, &clean, err)) != SUMI_OK)
 			goto fail;
 		if (!clean) {
 			fill_fallback(job, p);
@@ -181,7 +180,21 @@ int job_parse_json(const char *text, size_t size, struct job *job, struct error 
 	return status;
 }
 
-static int add_flat(json_t *object, const struct job_text *t, struct error *err)
+/* The modality that stands among the fields, 0: none. */
+static unsigned flat_modality(const struct job_text *fields, size_t count)
+{
+	char word[16];
+	for (size_t i = 0; i < count; i++) {
+		const struct job_text *t = &fields[i];
+		if (t->name_size != 8 || memcmp(t->name, "modality", 8) || t->value_size >= sizeof word)
+			continue;
+		snprintf(word, sizeof word, "%.*s", (int)t->value_size, t->value);
+		return param_modality(param_word(param_find("modality"), word));
+	}
+	return 0;
+}
+
+static int add_flat(json_t *object, const struct job_text *t, unsigned modality, struct error *err)
 {
 	char name[64];
 	json_t *value;
@@ -191,7 +204,7 @@ static int add_flat(json_t *object, const struct job_text *t, struct error *err)
 		return unknown_field(name, err);
 	if (json_object_get(object, name))
 		return error_set(err, SUMI_INVALID, "job: field '%s' stands there twice", name);
-	int status = param_from_text(p, t->value, t->value_size, &value, err);
+	int status = param_from_text(p, modality, t->value, t->value_size, &value, err);
 	if (status)
 		return status;
 	return json_object_set_new(object, name, value)
@@ -202,12 +215,13 @@ static int add_flat(json_t *object, const struct job_text *t, struct error *err)
 int job_parse_flat(const struct job_text *fields, size_t count, struct job *job, struct error *err)
 {
 	int status = SUMI_OK;
+	unsigned modality = flat_modality(fields, count);
 	memset(job, 0, sizeof *job);
 	json_t *object = json_object();
 	if (!object)
 		return error_set(err, SUMI_NOMEM, "job: no memory");
 	for (size_t i = 0; i < count && status == SUMI_OK; i++)
-		status = add_flat(object, &fields[i], err);
+		status = add_flat(object, &fields[i], modality, err);
 	if (status == SUMI_OK)
 		status = job_parse_object(object, job, err);
 	json_decref(object);
@@ -281,7 +295,7 @@ const char *job_implied_modality(const json_t *fields)
 			continue;
 		found = only(p->modalities);
 		for (const struct param_word *w = p->words; w && w->word && text && !found; w++)
-			if (strcmp(w->word, text) == 0)
+			if (strcasecmp(w->word, text) == 0)
 				found = only(w->modalities);
 	}
 	return found;

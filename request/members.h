@@ -19,6 +19,7 @@ struct param_list {
 #define PARAM_MEMBER_NAME(name) const char *name;
 #define PARAM_MEMBER_LABEL(name) const char *name;
 #define PARAM_MEMBER_ID(name) const char *name;
+#define PARAM_MEMBER_URL(name) const char *name;
 #define PARAM_MEMBER_WORD(name) const char *name;
 #define PARAM_MEMBER_WINDOW(name) const char *name;
 #define PARAM_MEMBER_ZONE(name) const char *name;

@@ -133,9 +133,14 @@ const char *param_words(const struct param *p, unsigned modality, char *out, siz
 	size_t used = 0;
 	*out = '\0';
 	for (const struct param_word *w = p->words; w->word; w++) {
+		char names[40] = "";
 		if (!(w->modalities & modality))
 			continue;
-		int n = snprintf(out + used, size - used, "%s%s", used ? ", " : "", w->word);
+		bool some = modality == PARAM_ALL && w->modalities != PARAM_ALL;
+		if (some)
+			param_modality_names(w->modalities, names, sizeof names);
+		int n = snprintf(out + used, size - used, "%s%s%s%s%s", used ? ", " : "", w->word,
+				 some ? " (" : "", names, some ? ")" : "");
 		used += (size_t)n < size - used ? (size_t)n : 0;
 	}
 	return out;
@@ -147,6 +152,14 @@ bool param_has_word(const struct param *p, unsigned modality, const char *word)
 	while (w->word && !(w->modalities & modality && strcmp(w->word, word) == 0))
 		w++;
 	return w->word != NULL;
+}
+
+const char *param_word(const struct param *p, const char *text)
+{
+	const struct param_word *w = p->words;
+	while (w->word && strcasecmp(w->word, text) != 0)
+		w++;
+	return w->word;
 }
 
 const char *param_first_word(const struct param *p, unsigned modality)
@@ -178,13 +191,22 @@ static int wrong(const struct param *p, struct error *err, const char *must)
 
 /* ---- one value: checked, and in its canonical JSON type ------------------------------ */
 
-static int check_words(const struct param *p, const char *text, struct error *err)
+/* A word in the table's own case. */
+static int canonical_word(const struct param *p, unsigned modality, const json_t *value,
+			  json_t **out, struct error *err)
 {
 	char list[200];
-	if (param_has_word(p, PARAM_ALL, text))
-		return SUMI_OK;
-	return error_set(err, SUMI_INVALID, "job: field '%s' must be one of %s", p->name,
-			 param_words(p, PARAM_ALL, list, sizeof list));
+	const char *text = json_string_value(value);
+	if (!text)
+		return wrong(p, err, "a text");
+	/* NUL characters end no word. */
+	const char *word = strlen(text) == json_string_length(value) ? param_word(p, text) : NULL;
+	if (!word)
+		return error_set(
+		    err, SUMI_INVALID, "job: field '%s' must be one of %s", p->name,
+		    param_words(p, modality ? modality : PARAM_ALL, list, sizeof list));
+	*out = json_string(word);
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
 }
 
 static int check_zone(const char *name, struct error *err)
@@ -204,6 +226,8 @@ static int check_text(const struct param *p, const char *text, size_t size, stru
 	int from, to;
 	if (strlen(text) != size)
 		return wrong(p, err, "text without NUL characters");
+	if (p->type == PARAM_URL && strncmp(text, "http://", 7) && strncmp(text, "https://", 8))
+		return wrong(p, err, "a URL of http:// or https://");
 	if ((double)size < p->min || (p->max > 0 && (double)size > p->max))
 		return error_set(err, SUMI_INVALID,
 				 "job: field '%s' is %zu bytes long, allowed are %.0f to %.0f",
@@ -220,9 +244,6 @@ static int check_text(const struct param *p, const char *text, size_t size, stru
 		return all_of(text, "._:/+- ")
 			   ? SUMI_OK
 			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - and spaces only");
-	case PARAM_WORD:
-	case PARAM_RANK:
-		return check_words(p, text, err);
 	case PARAM_WINDOW:
 		return schedule_parse_window(text, &from, &to, err)
 			   ? error_prefix(err, "job: field 'window'")
@@ -335,7 +356,8 @@ static int canonical_seed(const struct param *p, const json_t *value, json_t **o
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
 }
 
-int param_canonical(const struct param *p, json_t *value, json_t **out, struct error *err)
+int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
+		    struct error *err)
 {
 	int status = SUMI_OK;
 	*out = NULL;
@@ -344,6 +366,9 @@ int param_canonical(const struct param *p, json_t *value, json_t **out, struct e
 	switch (p->type) {
 	case PARAM_SEED:
 		return canonical_seed(p, value, out, err);
+	case PARAM_WORD:
+	case PARAM_RANK:
+		return canonical_word(p, modality, value, out, err);
 	case PARAM_INT:
 	case PARAM_NUMBER:
 	case PARAM_AMOUNT:
@@ -407,8 +432,8 @@ static json_t *bool_from_text(const char *text, size_t size)
 	return NULL;
 }
 
-int param_from_text(const struct param *p, const char *text, size_t size, json_t **value,
-		    struct error *err)
+int param_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
+		    json_t **value, struct error *err)
 {
 	json_t *raw = NULL;
 	*value = NULL;
@@ -442,7 +467,7 @@ int param_from_text(const struct param *p, const char *text, size_t size, json_t
 	}
 	if (!raw)
 		return wrong(p, err, "valid UTF-8");
-	int status = param_canonical(p, raw, value, err);
+	int status = param_canonical(p, modality, raw, value, err);
 	json_decref(raw);
 	if (!status && !*value)
 		*value = json_null();

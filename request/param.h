@@ -24,6 +24,7 @@ enum param_type {
 	PARAM_BOOL,
 	PARAM_TIME,   /* RFC 3339 text, or ms since 1970 */
 	PARAM_WINDOW, /* HH:MM-HH:MM */
+	PARAM_URL,    /* http(s)://… */
 	PARAM_ZONE,   /* name of the tz database */
 	PARAM_EVERY,  /* duration or HH:MM */
 	PARAM_ID_LIST,
@@ -99,22 +100,27 @@ unsigned param_modality(const char *name);
 /* The names of a mask's modalities: "video and audio". */
 const char *param_modality_names(unsigned modalities, char *out, size_t size);
 
-/* The words of a choice that a modality knows, separated by commas; and whether it knows one. */
+/* The words of a choice that a modality knows, separated by commas (of PARAM_ALL with who knows
+ * them); and whether it knows one. */
 const char *param_words(const struct param *p, unsigned modality, char *out, size_t size);
 bool param_has_word(const struct param *p, unsigned modality, const char *word);
+
+/* A word of the choice as the table has it, whatever its case; NULL: it is none. */
+const char *param_word(const struct param *p, const char *text);
 
 /* The first of them, or NULL. */
 const char *param_first_word(const struct param *p, unsigned modality);
 
 /* Text as it stands in a flat intake entry or behind a command-line option → the JSON value
  * of the parameter's type (lists: separated by commas), null where the text means "open". The
- * caller releases *value. */
-int param_from_text(const struct param *p, const char *text, size_t size, json_t **value,
-		    struct error *err);
+ * caller releases *value. modality: whose words an error names, 0 where that is not known. */
+int param_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
+		    json_t **value, struct error *err);
 
 /* A value checked, and in the parameter's canonical form: a new reference, NULL where it means
- * "open". SUMI_INVALID: "job: field 'x' …". */
-int param_canonical(const struct param *p, json_t *value, json_t **out, struct error *err);
+ * "open". Words are taken in any case. modality: as above. SUMI_INVALID: "job: field 'x' …". */
+int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
+		    struct error *err);
 
 /* A canonical seed; false for what is none. */
 bool param_seed(const json_t *value, uint64_t *seed);

@@ -70,6 +70,8 @@ static json_t *type_of(const struct param *p)
 		return text_type(p, "^[A-Za-z0-9._:/+-]+$");
 	case PARAM_LABEL:
 		return text_type(p, "^[A-Za-z0-9._:/+ -]+$");
+	case PARAM_URL:
+		return text_type(p, "^https?://");
 	case PARAM_WINDOW:
 		return text_type(p, "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$");
 	case PARAM_EVERY:
@@ -85,7 +87,7 @@ static json_t *fallback_of(const struct param *p)
 	if (p->type == PARAM_SEED)
 		return json_integer(-1);
 	if (p->fallback)
-		param_from_text(p, p->fallback, strlen(p->fallback), &value, NULL);
+		param_from_text(p, 0, p->fallback, strlen(p->fallback), &value, NULL);
 	return value;
 }
 

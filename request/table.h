@@ -117,7 +117,7 @@ X(max_attempts, INT, QUEUE, PARAM_ALL, 1, PARAM_ATTEMPTS_MAX, NULL, "3", 0, QUEU
   "failures, and apart from them crashes, until it is put aside; sumi.conf's when not given") \
 X(tags, TEXT_LIST, CLIENT, PARAM_ALL, 1, JOB_MAX_TAGS, NULL, NULL, 0, SENDER, NULL, \
   "words to find it by") \
-X(notify, TEXT, CLIENT, PARAM_ALL, 8, 1024, NULL, NULL, 0, SENDER, NULL, \
+X(notify, URL, CLIENT, PARAM_ALL, 8, 1024, NULL, NULL, 0, SENDER, NULL, \
   "http(s) URL that is told of the end") \
 X(submitter, ID, CLIENT, PARAM_ALL, 1, JOB_ID_MAX, NULL, "anonymous", 0, SENDER, NULL, \
   "who sends it; senders of one priority take turns")

@@ -54,6 +54,12 @@ def texts(l):
 
 
 def tables(l):
+    rows = l.jobs("words.jsonl", '{"prompt":"x","format":"PNG","priority":"HIGH","modality":"Image"}\n'
+                  '{"prompt":"x","format":"WAV","duration":2}\n')
+    check([(r["modality"], r["format"]) for r in rows] == [("image", "png"), ("audio", "wav")], "words in any case", str(rows) + l.said)
+    rows = l.jobs("words.csv", "prompt,format,modality\nx,PNG,Image\ny,OGG,\n", "--duration", 2)
+    check([(r["modality"], r["format"]) for r in rows] == [("image", "png"), ("audio", "ogg")], "and in tables", str(rows) + l.said)
+    l.refused("a format that is none", "f.csv", "prompt,format,modality\nx,jpg,image\n", words=["f.csv:2", "one of webp, png\n"])
     rows = l.jobs("sheet.csv", "Prompt;Seed;CFG scale;Negative prompt\n\"one; two\nthree\";7;7,5;\"a \"\"b\"\"\"\n x ;;;\n;;;\n"
                   .replace("\n", "\r\n").encode("utf-8-sig"))
     same("semicolons, names as people write them, a decimal comma, a byte order mark", rows[0] if rows else None,

@@ -44,6 +44,12 @@ def options(place):
         refused(place, f"{given} is understood", "image", "ink", given, 3, words=[given, f"did you mean {meant}?"])
     refused(place, "a time that is empty", "image", "ink", "--not-before", "", words=["not_before"])
     refused(place, "fields of others are told without a daemon", "image", "ink", "--fps", 8, words=["fps", "video"])
+    for given in ["PNG", "Png"]:
+        accepted(place, f"--format {given}", "--size", 64, "--format", given, size=(64, 64))
+    for given, verb, ours in [("jpg", "image", "webp, png"), ("mp3", "audio", "ogg, wav")]:
+        done = place.sumi(verb, "ink", "--format", given)
+        check(done.returncode == 2 and done.stderr.strip().endswith(f"one of {ours}"), f"--format {given}", done.stderr)
+    refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])
     refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
 
 

@@ -117,6 +117,9 @@ static void test_missing_and_wrong(void **state)
 	job_clear(&mood);
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
 		"job: field 'modality' must be one of image, video, audio");
+	refused("{" MINIMAL ",\"format\":\"jpg\"}", "job: field 'format' must be one of webp, png");
+	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"MP3\"}",
+		"job: field 'format' must be one of ogg, wav");
 	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");
 	refused("{" MINIMAL ",\"steps\":0}", "job: field 'steps' is 0, allowed are 1 to 1000");
 	refused("{" MINIMAL ",\"n\":65}", "job: field 'n' is 65, allowed are 1 to 64");
@@ -145,7 +148,9 @@ static void test_missing_and_wrong(void **state)
 	refused("{" MINIMAL ",\"every\":\"25:00\"}",
 		"job: field 'every': '25:00' is no time of day: write one like 22:00");
 	refused("{" MINIMAL ",\"notify\":\"file:///etc\"}",
-		"job: field 'notify' must be an http or https URL");
+		"job: field 'notify' must be a URL of http:// or https://");
+	refused("{" MINIMAL ",\"notify\":\"ftp://x\"}",
+		"job: field 'notify' must be a URL of http:// or https://");
 	refused("{" MINIMAL ",\"not_before\":\"2030-01-02\",\"deadline\":\"2030-01-01\"}",
 		"job: field 'deadline' is not later than 'not_before'");
 	refused("{" MINIMAL ",\"not_before\":\"tomorrow\"}",
@@ -189,6 +194,37 @@ static int flat(const char *const *pairs, struct job *job)
 		fields[n] = (struct job_text){pairs[2 * n], strlen(pairs[2 * n]), pairs[2 * n + 1],
 					      strlen(pairs[2 * n + 1])};
 	return job_parse_flat(fields, n, job, &err);
+}
+
+/* Read in any case, kept in one. */
+static void test_words(void **state)
+{
+	(void)state;
+	const char *text = "{\"modality\":\"Image\",\"prompt\":\"x\",\"format\":\"PNG\",\"rng\":\"Philox\","
+			   "\"priority\":\"HIGH\",\"precision\":\"Half\"}";
+	const char *const words[] = {"FORMAT", "x", NULL};
+	const char *const pairs[] = {"format", "Wav", "prompt", "x", "modality", "Audio", NULL};
+	const char *const wrong[] = {"format", "JPG", "prompt", "x", "modality", "Video", NULL};
+	struct job job;
+	struct error err;
+	assert_int_equal(job_parse_json(text, strlen(text), &job, &err), SUMI_OK);
+	assert_string_equal(job.modality, "image");
+	assert_string_equal(job.format, "png");
+	assert_string_equal(job.rng, "philox");
+	assert_string_equal(job.precision, "half");
+	assert_int_equal(job.priority, 0);
+	assert_string_equal(json_string_value(json_object_get(job.fields, "priority")), "high");
+	job_clear(&job);
+	assert_int_equal(flat(pairs, &job), SUMI_OK);
+	assert_string_equal(job.format, "wav");
+	job_clear(&job);
+	assert_int_equal(flat(words, &job), SUMI_INVALID); /* names of fields are as they are */
+	struct job_text texts[3];
+	for (size_t i = 0; i < 3; i++)
+		texts[i] = (struct job_text){wrong[2 * i], strlen(wrong[2 * i]), wrong[2 * i + 1],
+					     strlen(wrong[2 * i + 1])};
+	assert_int_equal(job_parse_flat(texts, 3, &job, &err), SUMI_INVALID);
+	assert_string_equal(err.text, "job: field 'format' must be one of webp, png");
 }
 
 static void test_flat_fields(void **state)
@@ -328,6 +364,7 @@ int main(void)
 	    cmocka_unit_test(test_unknown_fields_are_named),
 	    cmocka_unit_test(test_missing_and_wrong),
 	    cmocka_unit_test(test_texts_that_are_too_long),
+	    cmocka_unit_test(test_words),
 	    cmocka_unit_test(test_flat_fields),
 	    cmocka_unit_test(test_complete),
 	    cmocka_unit_test(test_set_that_fails_changes_nothing),
