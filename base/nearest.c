@@ -39,7 +39,9 @@ void nearest_try(struct nearest *n, const char *word)
 {
 	if (strlen(n->given) >= NEAREST_MAX || strlen(word) >= NEAREST_MAX)
 		return;
-	size_t d = distance(n->given, word);
+	size_t d = distance(n->given, word), length = strlen(n->given);
+	if (n->shortened && length >= 2 && strncmp(n->given, word, length) == 0)
+		d = 0;
 	if (d < n->least && d < strlen(word)) {
 		n->least = d;
 		n->best = word;

@@ -151,7 +151,7 @@ static int run_again(struct cli *cli)
 
 const struct verb verb_again = {
     .name = "again",
-    .arguments = "FILE [options]",
+    .arguments = "FILE|- [options]",
     .summary = "make the same bytes again from an artifact's own metadata, or of a draft the whole",
     .options = again_options,
     .job_options = true,
@@ -159,5 +159,6 @@ const struct verb verb_again = {
     .max_args = 1,
     .run = run_again,
     .more = "Options change what they name: sumi again picture.webp --seed 8\n"
-	    "From a draft to the picture:     sumi again draft.webp --full\n",
+	    "From a draft to the picture:     sumi again draft.webp --full\n"
+	    "From standard input:             sumi again - < picture.webp\n",
 };

@@ -148,6 +148,7 @@ static const char *suggestion(const struct cli *cli, const struct word *w, char 
 	for (char *p = name; *p; p++)
 		*p = *p == '_' ? '-' : *p;
 	struct nearest near = nearest_to(name);
+	near.shortened = true;
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
 		for (int i = 0; tables[t] && tables[t][i].name; i++)
 			nearest_try(&near, tables[t][i].name);

@@ -132,8 +132,9 @@ static int run_show(struct cli *cli)
 
 const struct verb verb_show = {
     .name = "show",
-    .arguments = "ID|FILE",
+    .arguments = "ID|FILE|-",
     .summary = "everything about a job; or what a picture, clip or video was made with",
+    .more = "Of a file on standard input: sumi show - < picture.webp\n",
     .min_args = 1,
     .max_args = 1,
     .run = run_show,

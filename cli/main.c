@@ -130,6 +130,7 @@ static const char *const other_names[][2] = {
 static int no_verb(const char *name)
 {
 	struct nearest near = nearest_to(name);
+	near.shortened = true;
 	if (*name == '-') {
 		fprintf(stderr,
 			"sumi: '%.40s' stands before the verb: options come behind it: sumi VERB "
@@ -162,6 +163,19 @@ static int run_verb(struct cli *cli, int argc, char **argv)
 	return status ? cli_error(cli, &err) : cli->verb->run(cli);
 }
 
+/* A listing that is cut off by a full disk is no listing; a reader that has gone wants no more. */
+static int end_output(int code)
+{
+	cli_check_reader();
+	errno = EIO; /* of what failed before and was not told */
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	if (errno == EPIPE)
+		cli_check_reader();
+	fprintf(stderr, "sumi: standard output: %s\n", strerror(errno));
+	return code ? code : EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	static struct cli cli; /* static: it is large */
@@ -172,24 +186,18 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		cli_print_help(stdout, argc > 2 ? find_verb(argv[2]) : NULL);
-		return EXIT_OK;
+		return end_output(EXIT_OK);
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V") || !strcmp(argv[1], "version")) {
 		printf("sumi %s\n", SUMI_VERSION);
-		return EXIT_OK;
+		return end_output(EXIT_OK);
 	}
 	cli.verb = find_verb(argv[1]);
 	if (!cli.verb)
 		return no_verb(argv[1]);
 	int code = run_verb(&cli, argc - 2, argv + 2);
 	json_decref(cli.fields);
-	cli_check_reader();
 	admission_free(&cli.admission);
 	admission_free(&cli.intake);
-	/* A listing that is cut off by a full disk is no listing. */
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "sumi: standard output: %s\n", strerror(errno));
-		code = code ? code : EXIT_FAILED;
-	}
-	return code;
+	return end_output(code);
 }

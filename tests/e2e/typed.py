@@ -40,7 +40,7 @@ def options(place):
     refused(place, "--no- of what is no switch", "image", "ink", "--no-steps", words=["--no-steps"])
     refused(place, "a switch with a number", "image", "ink", "--fast=3", words=["fast", "true or false"])
     for given, meant in [("--stps", "--steps"), ("--cfg-scal", "--cfg-scale"), ("--siez", "--size"), ("--detahc", "--detach"),
-                         ("--jsno", "--json")]:
+                         ("--jsno", "--json"), ("--out", "--output"), ("--det", "--detach"), ("--guidance-s", "--guidance-start")]:
         refused(place, f"{given} is understood", "image", "ink", given, 3, words=[given, f"did you mean {meant}?"])
     refused(place, "a time that is empty", "image", "ink", "--not-before", "", words=["not_before"])
     refused(place, "fields of others are told without a daemon", "image", "ink", "--fps", 8, words=["fps", "video"])
@@ -57,10 +57,15 @@ def verbs(place):
     version = place.sumi("--version").stdout
     check(version.startswith("sumi ") and place.sumi("version").stdout == version == place.sumi("-V").stdout, "version")
     check(place.sumi("img", "--help").stdout == place.sumi("image", "--help").stdout, "img")
-    for given, meant in [("imgae", "image"), ("lst", "list"), ("rm", "delete"), ("stauts", "status"), ("ls", "list")]:
+    for given, meant in [("imgae", "image"), ("lst", "list"), ("rm", "delete"), ("stauts", "status"), ("stat", "status"), ("ls", "list")]:
         refused(place, f"sumi {given}", given, words=[f"did you mean '{meant}'?"])
     for given in [["--json", "status"], ["-q", "list"], ["--config=x", "list"]]:
         refused(place, f"{given[0]} before the verb", *given, words=[given[0], "behind"])
+    for words in [["--help"], ["--version"], ["help", "list"], ["list", "--help"], ["doctor"]]:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([BIN / "sumi", *words], env=place.env(), stdout=full, stderr=subprocess.PIPE, text=True)
+        check(done.returncode != 0 and "standard output" in done.stderr and done.stderr.count("\n") == 1,
+              f"sumi {words} on a full disk", f"{done.returncode}: {done.stderr}")
     check("did you mean" not in place.sumi("xyzzy").stderr, "what is near nothing")
 
 
