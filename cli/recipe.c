@@ -161,7 +161,7 @@ static int read_infotext(struct recipe *r, struct error *err)
 /* ---- the file ---- */
 
 /* What kind of file it is says what it holds: an infotext has no word for that. */
-static int read_kind(const char *path, json_t *job, struct error *err)
+static void read_kind(const char *head, size_t n, json_t *job)
 {
 	enum { ANIMATED = 0x02 }; /* in the flags of a WebP's VP8X */
 	static const struct {
@@ -169,24 +169,19 @@ static int read_kind(const char *path, json_t *job, struct error *err)
 		const char *magic, *modality, *format;
 	} kinds[] = {{8, "WEBP", "image", "webp"},
 		     {1, "PNG\r\n\x1a\n", "image", "png"},
+		     {0, "\xff\xd8\xff", "image", NULL}, /* which is not made here */
 		     {0, "OggS", "audio", "ogg"},
 		     {8, "WAVE", "audio", "wav"}};
-	unsigned char head[32] = {0};
-	FILE *f = fopen(path, "rb");
-	size_t n = f ? fread(head, 1, sizeof head, f) : 0;
-	if (!f)
-		return error_errno(err, "%s", path);
-	fclose(f);
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		size_t length = strlen(kinds[i].magic);
 		if (n < kinds[i].at + length ||
 		    memcmp(head + kinds[i].at, kinds[i].magic, length) != 0)
 			continue;
-		bool moves = memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
+		bool moves = n > 20 && memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
 		take_text(job, "modality", moves ? "video" : kinds[i].modality);
-		take_text(job, "format", kinds[i].format);
+		if (kinds[i].format)
+			take_text(job, "format", kinds[i].format);
 	}
-	return SUMI_OK;
 }
 
 /* Files of before have seeds from 2^63 on as negative numbers. */
@@ -200,12 +195,18 @@ static void mend_seed(json_t *job)
 int recipe_read(const char *path, struct recipe *r, struct error *err)
 {
 	struct metadata meta;
+	char *data; /* once: what comes through a pipe is not there again */
+	size_t size;
 	*r = (struct recipe){0};
 	if (strcmp(path, "-") == 0)
 		path = "/dev/stdin";
-	int status = metadata_read_file(path, &meta, err);
+	int status = files_read(path, METADATA_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
+	if ((status = metadata_read(data, size, path, &meta, err))) {
+		free(data);
+		return status;
+	}
 	r->unknown = json_object();
 	r->infotext = meta.infotext;
 	meta.infotext = NULL;
@@ -222,10 +223,10 @@ int recipe_read(const char *path, struct recipe *r, struct error *err)
 		}
 	} else {
 		r->job = json_object();
-		status = read_kind(path, r->job, err);
-		if (!status)
-			status = read_infotext(r, err);
+		read_kind(data, size, r->job);
+		status = read_infotext(r, err);
 	}
+	free(data);
 	metadata_free(&meta);
 	if (status)
 		recipe_clear(r);

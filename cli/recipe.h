@@ -15,7 +15,7 @@ struct recipe {
 	char *infotext;  /* A1111's text as it stands in the file, or NULL */
 };
 
-/* Reads WebP, PNG, Ogg or WAV: sumi's JSON, else the infotext. Nothing in the file is checked
+/* Reads WebP, PNG, JPEG, Ogg or WAV: sumi's JSON, else the infotext. Nothing in the file is checked
  * against what a job may say. The caller clears *recipe. SUMI_NOTFOUND where the file holds
  * neither, SUMI_UNSUPPORTED for another kind of file. */
 int recipe_read(const char *path, struct recipe *recipe, struct error *err);

@@ -304,7 +304,8 @@ static bool looks_little(const unsigned char *s, size_t size)
 
 static char *from_utf16(const unsigned char *s, size_t size)
 {
-	bool little = looks_little(s, size);
+	bool marked = size >= 2 && s[0] + s[1] == 0xFF + 0xFE;
+	bool little = marked ? s[0] == 0xFF : looks_little(s, size);
 	char *out = malloc(size / 2 * 3 + 1), *p = out;
 	if (!out)
 		return NULL;

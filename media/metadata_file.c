@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "media/metadata_jpeg.h"
 #include "media/metadata_ogg.h"
 #include "media/png.h"
 #include "media/wav.h"
@@ -20,6 +21,7 @@ static const struct {
 } kinds[] = {
     {8, "WEBP", webp_read_metadata},
     {1, "PNG\r\n\x1a\n", png_read_metadata},
+    {0, "\xff\xd8\xff", jpeg_read_metadata},
     {0, "OggS", ogg_read_metadata},
     {8, "WAVE", wav_read_metadata},
 };
@@ -41,7 +43,7 @@ int metadata_read(const void *data, size_t size, const char *where, struct metad
 			metadata_free(m);
 		return status;
 	}
-	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither WebP, PNG, Ogg nor WAV", where);
+	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither WebP, PNG, JPEG, Ogg nor WAV", where);
 }
 
 int metadata_read_file(const char *path, struct metadata *m, struct error *err)
