@@ -298,6 +298,7 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 {
 	const struct verb *v = cli->verb;
 	bool plain = false;
+	char note[WHEN_NOTE_SIZE] = "";
 	int status = SUMI_OK;
 	cli->fields = json_object();
 	for (int i = 0; i < argc && !status; i++)
@@ -306,9 +307,11 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 	for (int i = 0; i < argc && status && !cli->json; i++)
 		cli->json = strcmp(argv[i], "--json") == 0;
 	if (!status)
-		status = when_resolve(cli->fields, err);
+		status = when_resolve(cli->fields, note, err);
 	if (status)
 		return status;
+	if (*note && !cli->quiet)
+		fprintf(stderr, "sumi: note: %s\n", note);
 	if (cli->arg_count < v->min_args)
 		return error_set(err, SUMI_INVALID, "usage: sumi %s%s%s", v->name,
 				 *v->arguments ? " " : "", v->arguments);

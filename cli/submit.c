@@ -148,13 +148,13 @@ static int split_size(json_t *object, struct error *err)
 static int add_job(void *context, json_t *object, long line, struct error *err)
 {
 	struct load *l = context;
-	char place[FILES_PATH_MAX] = "the command line";
+	char place[FILES_PATH_MAX] = "the command line", note[WHEN_NOTE_SIZE] = "";
 	struct job *job = &l->jobs[l->count];
 	bool own_init = l->list && json_object_get(object, "init");
 	int status = split_size(object, err);
 	if (!status) {
 		add_defaults(l, object);
-		status = when_resolve(object, err);
+		status = when_resolve(object, note, err);
 	}
 	if (!status)
 		status = job_parse_object(object, job, err);
@@ -165,6 +165,8 @@ static int add_job(void *context, json_t *object, long line, struct error *err)
 		return status;
 	if (l->list)
 		list_place(l->list, line, place, sizeof place);
+	if (*note && !l->cli->quiet && (l->dry || !l->list)) /* once, though lists are read twice */
+		fprintf(stderr, "sumi: note: %s: %s\n", place, note);
 	if (l->dry) {
 		status = check_job(l, job, place, err);
 		l->checked++;

@@ -56,11 +56,14 @@ struct here {
 	struct zone *zone;
 	int64_t today; /* days since 1970 on the wall */
 	int64_t now_s, after_s;
+	bool *skipped;
 };
 
 static bool at_time(const struct here *h, int64_t day, int minute, int64_t *ms)
 {
-	*ms = zone_moment(h->zone, day, minute) * 1000;
+	int64_t moment = zone_moment(h->zone, day, minute);
+	*ms = moment * 1000;
+	*h->skipped = moment + zone_offset(h->zone, moment) != day * DAY_S + (int64_t)minute * 60;
 	return true;
 }
 
@@ -129,9 +132,10 @@ static bool duration(const struct here *h, const char *text, int64_t *ms)
 }
 
 int when_parse(const char *text, const char *zone, int64_t now_ms, int64_t after_ms, int64_t *ms,
-	       struct error *err)
+	       bool *skipped, struct error *err)
 {
-	struct here h = {.now_s = now_ms / 1000, .after_s = after_ms / 1000};
+	struct here h = {.now_s = now_ms / 1000, .after_s = after_ms / 1000, .skipped = skipped};
+	*skipped = false;
 	text = skip_spaces(text);
 	if (strcasecmp(text, "now") == 0) {
 		*ms = now_ms;
@@ -170,12 +174,15 @@ const char *when_two_digits(const char *text, char out[32])
 	return out;
 }
 
-int when_resolve(json_t *fields, struct error *err)
+int when_resolve(json_t *fields, char note[WHEN_NOTE_SIZE], struct error *err)
 {
+	bool skipped;
+	size_t noted = 0;
 	char zone[SCHEDULE_ZONE_SIZE];
 	int64_t now = clock_wall_ms(), after = now, ms;
 	const char *given = json_string_value(json_object_get(fields, "tz"));
 	static const char *const daily[] = {"every", "window"};
+	*note = '\0';
 	zone_local_name(zone);
 	for (size_t i = 0; i < sizeof daily / sizeof daily[0]; i++) {
 		char out[32];
@@ -189,11 +196,17 @@ int when_resolve(json_t *fields, struct error *err)
 		const char *text = json_string_value(json_object_get(fields, p->name));
 		if (p->type != PARAM_TIME || !text)
 			continue;
-		int status = when_parse(text, given ? given : zone, now, after, &ms, err);
+		int status = when_parse(text, given ? given : zone, now, after, &ms, &skipped,
+					err);
 		if (status)
 			return error_prefix(err, "field '%s'", p->name);
 		char moment[CLOCK_TEXT_SIZE];
 		clock_text(ms, moment);
+		if (skipped && noted < WHEN_NOTE_SIZE)
+			noted += (size_t)snprintf(
+			    note + noted, WHEN_NOTE_SIZE - noted,
+			    "%s'%s' is '%.40s', which the clocks of %s skip: taken as %s",
+			    noted ? "; " : "", p->name, text, given ? given : zone, moment);
 		json_object_set_new(fields, p->name, json_string(moment));
 		after = ms > after ? ms : after;
 	}

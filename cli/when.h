@@ -3,19 +3,23 @@
 #define SUMI_CLI_WHEN_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
 
+#define WHEN_NOTE_SIZE 320
+
 /* A time of day alone is the next one after after_ms; a duration counts from now_ms. What names
- * no zone is a clock on the wall of `zone`. SUMI_INVALID says how to write one. */
+ * no zone is a clock on the wall of `zone`. *skipped: that clock never shows it, as daylight saving begins; it
+ * is the moment of the change then. SUMI_INVALID says how to write one. */
 int when_parse(const char *text, const char *zone, int64_t now_ms, int64_t after_ms, int64_t *ms,
-	       struct error *err);
+	       bool *skipped, struct error *err);
 
 /* Replaces the times among a job's fields (texts) by moments: of the field tz, else of the
  * system's own zone. A deadline that is a time of day alone is the next one after not_before.
- * "field 'x': …" */
-int when_resolve(json_t *fields, struct error *err);
+ * note: a line on times that the clocks skip, or "". "field 'x': …" */
+int when_resolve(json_t *fields, char note[WHEN_NOTE_SIZE], struct error *err);
 
 /* A window or a daily time whose hours may have one digit, 22:00-6:00, with two. The text itself
  * where it is longer than any of these. */

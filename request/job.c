@@ -321,11 +321,23 @@ static int check_printable(const char *field, const char *text, int least, struc
 	return SUMI_OK;
 }
 
+/* Nobody waits for what cannot be in time. A start in the past is one at once. */
+static int check_deadline(const struct job *job, struct error *err)
+{
+	char text[CLOCK_TEXT_SIZE];
+	if (!job->deadline || job->deadline > clock_wall_ms())
+		return SUMI_OK;
+	clock_text(job->deadline, text);
+	return error_set(err, SUMI_INVALID, "job: field 'deadline' is %s: that is past", text);
+}
+
 int job_check(const struct job *job, struct error *err)
 {
 	int status = request_check(&job->request, param_modality(job->modality), err);
 	if (status)
 		return error_prefix(err, "job");
+	if ((status = check_deadline(job, err)))
+		return status;
 	status = check_id("id", job->id, err);
 	for (size_t i = 0; i < job->after.count && !status; i++)
 		status = check_id("after", job->after.at[i], err);

@@ -103,6 +103,17 @@ def times(place):
     check(both["not_before"].hour == 6 and 0 <= (both["not_before"].date() - now.date()).days - 1 <= 1 and
           both["deadline"] - both["not_before"] == datetime.timedelta(hours=23, minutes=30),
           "tomorrow 6:00, and a deadline on the day after", str(both))
+    for words in [["--deadline", "2020-01-31 10:00"], ["--deadline", "2020-01-31T10:00:00Z", "--not-before", "2019-01-01 10:00"]]:
+        refused(place, f"a deadline that is past: {words}", "image", "ink", *words, words=["deadline", "2020-01-31", "past"])
+    refused(place, "and in a list", "submit", '{"prompt":"x","deadline":"2020-01-31"}', words=["deadline", "past"])
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "bygone", "modality", "image", "prompt", "x", "deadline", "2020-01-31")
+    check(wait_for(lambda: "that is past" in place.sumi("dead-letters").stdout, 30), "and where it is taken in",
+          place.sumi("dead-letters").stdout)
+    done = place.sumi("image", "ink", "--detach", "--not-before", "2027-03-28 02:30", "--tz", "Europe/Berlin")
+    check(done.returncode == 0 and done.stderr.count("skip: taken as 2027-03-28T01:00:00") == 1, "a time that the clocks skip", done.stderr)
+    (place.dir / "night.csv").write_text("prompt,not_before,tz\nx,2027-03-28 02:30,Europe/Berlin\n")
+    done = place.sumi("batch", "night.csv")
+    check(done.returncode == 0 and done.stderr.count("skip: taken as") == 1 and "night.csv:2" in done.stderr, "and in a list", done.stderr)
     refused(place, "a time that is none", "image", "ink", "--not-before", "soon", words=["not_before", "soon", "18:30"])
 
 

@@ -11,7 +11,8 @@ static int count(void *context, json_t *object, long line, struct error *err)
 	struct job job;
 	struct error why = {0};
 	fuzz_require(line > 0, "a job has a line");
-	int status = when_resolve(object, &why);
+	char note[WHEN_NOTE_SIZE];
+	int status = when_resolve(object, note, &why);
 	fuzz_outcome(status, &why);
 	if (!status) {
 		status = job_parse_object(object, &job, &why);
