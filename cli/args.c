@@ -99,6 +99,11 @@ static int put_field(struct cli *cli, const struct param *p, const char *text, s
 				     cli->verb->modalities, text, strlen(text), &value, err);
 	if (status)
 		return status;
+	/* Of --width twice the last counts. */
+	if (cli->sized && (status = cli_size_agrees(cli->fields, p, value, err))) {
+		json_decref(value);
+		return status;
+	}
 	json_t *before = json_object_get(cli->fields, p->name);
 	if (json_is_array(before) && json_is_array(value)) { /* --tag a --tag b */
 		json_array_extend(before, value);
@@ -256,6 +261,7 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 		int status = take_value(w, shown, argc, argv, at, &size, err);
 		if (!status && cli_size(size, cli->fields, err))
 			status = error_prefix(err, "%s", shown);
+		cli->sized = true;
 		return status;
 	}
 	if ((i = find(cli_common_options, w)) < 0)

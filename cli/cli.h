@@ -54,6 +54,7 @@ extern const struct verb *const verb_table[]; /* NULL-terminated */
 struct cli {
 	const struct verb *verb;
 	struct config config;
+	bool sized; /* --size was given */
 	bool json, quiet;
 	const char *args[1024]; /* positional */
 	int arg_count;

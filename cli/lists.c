@@ -105,6 +105,10 @@ int list_put(struct list *l, json_t *object, const char *name, const char *text,
 	status = param_from_text(later ? param_find("prompt") : p, 0, text, strlen(text), &value, err);
 	if (status)
 		return status;
+	if ((status = cli_size_agrees(object, p, value, err))) {
+		json_decref(value);
+		return status;
+	}
 	json_t *before = json_object_get(object, p->name);
 	if (json_is_array(before) && json_is_array(value)) {
 		json_array_extend(before, value);
@@ -126,7 +130,9 @@ static int rename_fields(struct list *l, json_t *object, json_t **out, struct er
 	{
 		const struct param *p = param_named(key);
 		const char *name = p ? p->name : key;
-		if (list_is_size(key)) {
+		if (list_is_size(key) && json_object_get(*out, "size")) {
+			status = error_set(err, SUMI_INVALID, "two fields are 'size'");
+		} else if (list_is_size(key)) {
 			json_object_set(*out, "size", value);
 		} else if (!p && l->keep && !json_is_array(value) && !json_is_object(value) &&
 		    !param_nearest(key)) {

@@ -59,6 +59,12 @@ def tables(l):
     check([(r["modality"], r["format"]) for r in rows] == [("image", "png"), ("audio", "wav")], "words in any case", str(rows) + l.said)
     rows = l.jobs("words.csv", "prompt,format,modality\nx,PNG,Image\ny,OGG,\n", "--duration", 2)
     check([(r["modality"], r["format"]) for r in rows] == [("image", "png"), ("audio", "ogg")], "and in tables", str(rows) + l.said)
+    for name, text in [("s.csv", "prompt,size,width\nx,64x32,32\n"), ("w.csv", "prompt,height,size\nx,64,64x32\n"),
+                       ("s.jsonl", '{"prompt":"x","size":"64x32","width":32}\n'), ("w.jsonl", '{"prompt":"x","height":64,"size":"64x32"}\n'),
+                       ("s.txt", "--prompt x --size 64x32 --width 32\n"), ("t.jsonl", '{"prompt":"x","size":64,"Size":32}\n')]:
+        l.refused(f"size and sides that contradict each other: {name}", name, text, words=[name, "size"])
+    rows = l.jobs("a.csv", "prompt,size,width,height\nx,64x32,64,32\n")
+    check([(r["width"], r["height"]) for r in rows] == [(64, 32)], "and that agree", str(rows) + l.said)
     l.refused("a format that is none", "f.csv", "prompt,format,modality\nx,jpg,image\n", words=["f.csv:2", "one of webp, png\n"])
     rows = l.jobs("sheet.csv", "Prompt;Seed;CFG scale;Negative prompt\n\"one; two\nthree\";7;7,5;\"a \"\"b\"\"\"\n x ;;;\n;;;\n"
                   .replace("\n", "\r\n").encode("utf-8-sig"))

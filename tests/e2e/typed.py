@@ -44,6 +44,9 @@ def options(place):
         refused(place, f"{given} is understood", "image", "ink", given, 3, words=[given, f"did you mean {meant}?"])
     refused(place, "a time that is empty", "image", "ink", "--not-before", "", words=["not_before"])
     refused(place, "fields of others are told without a daemon", "image", "ink", "--fps", 8, words=["fps", "video"])
+    accepted(place, "--size and a width that agree", "--width", 64, "--size", "64x32", "--height", 32, size=(64, 32))
+    for words in [["--size", "64x32", "--width", 32], ["--height", 64, "--size", "64x32"], ["-W", 32, "--size", 64], ["--size", 64, "--size", 32]]:
+        refused(place, f"and that do not: {words}", "render", "ink", *QUICK, *words, words=["64", "32", "size"])
     for given in ["PNG", "Png"]:
         accepted(place, f"--format {given}", "--size", 64, "--format", given, size=(64, 64))
     for given, verb, ours in [("jpg", "image", "webp, png"), ("mp3", "audio", "ogg, wav")]:
