@@ -38,7 +38,7 @@ struct listing {
 	size_t limit, shown;
 	bool more;
 	char last[JOB_ID_SIZE + 64]; /* id of the last row */
-	json_t *live;		     /* ids that were shown as live */
+	json_t *live;		     /* ids that the queue has shown: the store does not again */
 	struct queue_troubles troubles;
 	/* where the page begins */
 	const char *after;
@@ -148,11 +148,30 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 	return emit(l, row);
 }
 
+/* Jobs move on while the list is read: what was delayed or blocked may be among the ready ones that
+ * were read before, and what was ready may run. Where they came from is read before where they went.
+ * The next page begins behind the last row that stands in order. */
+static int list_moved(struct listing *l, bool waited, struct error *err)
+{
+	static const enum job_state gains[] = {JOB_READY, JOB_RUNNING};
+	char last[sizeof l->last];
+	int status = SUMI_OK;
+	memcpy(last, l->last, sizeof last);
+	for (size_t i = waited ? 0 : 1; i < sizeof gains / sizeof gains[0] && !status && !l->more; i++)
+		status = walk_queue(l->queue, gains[i], on_live, l, err);
+	if (*last)
+		memcpy(l->last, last, sizeof last);
+	return status;
+}
+
 /* first: the state where the page begins; LIVE: behind all of them. */
 static int list_live(struct listing *l, int first, struct error *err)
 {
 	int status = SUMI_OK;
 	bool gone = first == LIVE && l->only >= 0;
+	struct queue_stats stats = {0};
+	if (!l->after && l->only < 0 && (status = queue_stats(l->queue, &stats, err)))
+		return status;
 	for (int i = first; i < LIVE && !status && !l->more; i++) {
 		if (l->only < 0 || (enum job_state)l->only == live_states[i])
 			status = walk_queue(l->queue, live_states[i], on_live, l, err);
@@ -160,6 +179,8 @@ static int list_live(struct listing *l, int first, struct error *err)
 		if (gone)
 			break;
 	}
+	if (!status && !l->more && !l->after && l->only < 0)
+		status = list_moved(l, stats.states[JOB_DELAYED] || stats.states[JOB_BLOCKED], err);
 	return gone ? error_set(err, SUMI_NOTFOUND,
 				"--after %s: it has moved on meanwhile: list anew, or without a "
 				"limit",
@@ -202,6 +223,8 @@ static int keep_stray(struct listing *l, const struct queue_entry *e, struct err
 		l->strays = grown;
 		l->stray_room = room;
 	}
+	/* Once, though the store may come to have it while it is read. */
+	json_object_set_new(l->live, e->id, json_true());
 	l->strays[l->stray_count++] = (struct stray){e->created_ms, entry_json(e)};
 	cut_strays(l);
 	return SUMI_OK;

@@ -41,7 +41,7 @@ def choosing(place):
           all(now[i] == "cancelled" for i in red) and all(now[i] == "delayed" for i in blue), "cancel --tag",
           done.stdout + done.stderr)
     done = place.sumi("retry", "--tag", "red")
-    # A list that is read while a job goes from one state to the next may miss it.
+    # A list that is read while an ended job is taken up again may miss it.
     waits = lambda: all(states(place).get(i, "cancelled") != "cancelled" for i in red)
     check(done.returncode == 0 and wait_for(waits, 20), "retry --tag", done.stderr)
     place.sumi("wait", *red)
