@@ -94,9 +94,12 @@ static int put_field(struct cli *cli, const struct param *p, const char *text, s
 	char two[32];
 	if (p->type == PARAM_WINDOW || p->type == PARAM_EVERY)
 		text = when_two_digits(text, two);
+	unsigned modality = cli->verb->modalities; /* whose words there are, as far as is known */
+	if (!modality)
+		modality = param_modality(json_string_value(json_object_get(cli->fields, "modality")));
 	/* What a time means depends on the zone, which may follow: cli_parse() resolves it. */
 	int status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p,
-				     cli->verb->modalities, text, strlen(text), &value, err);
+				     modality, text, strlen(text), &value, err);
 	if (status)
 		return status;
 	/* Of --width twice the last counts. */

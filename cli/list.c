@@ -378,13 +378,13 @@ static int parse_filter(struct listing *l, struct error *err)
 	    (until && (status = clock_parse(until, &f->until, err))))
 		return status;
 	l->limit = limit ? (size_t)limit : SIZE_MAX;
-	l->only = word ? job_state_from_word(word) : -1;
+	l->only = word ? select_state(word) : -1;
 	if (word && l->only < 0)
 		return error_set(err, SUMI_INVALID,
 				 "--state is '%.40s': it must be ready, delayed, blocked, running, "
 				 "done, failed or cancelled",
 				 word);
-	f->state = word;
+	f->state = word ? job_state_word((enum job_state)l->only) : NULL;
 	if ((status = select_modality(l->cli, &f->modality, err)))
 		return status;
 	f->model = cli_value(cli, "model");

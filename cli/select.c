@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "cli/walk.h"
@@ -140,6 +141,14 @@ static int add_stored(struct finding *f, enum job_state state, struct error *err
 	return status;
 }
 
+int select_state(const char *word)
+{
+	for (int i = 0; i < JOB_STATES; i++)
+		if (strcasecmp(job_state_word((enum job_state)i), word) == 0)
+			return i;
+	return -1;
+}
+
 static int chosen_states(const struct cli *cli, const struct select_rule *rule, unsigned *states,
 			 struct error *err)
 {
@@ -149,7 +158,7 @@ static int chosen_states(const struct cli *cli, const struct select_rule *rule, 
 		*states = rule->unasked;
 		return SUMI_OK;
 	}
-	int state = job_state_from_word(word);
+	int state = select_state(word);
 	if (state >= 0 && rule->states >> state & 1) {
 		*states = 1u << state;
 		return SUMI_OK;

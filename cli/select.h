@@ -42,6 +42,9 @@ int select_jobs(struct cli *cli, const struct select_rule *rule, struct queue *q
 		struct store *store, struct selection *s, struct error *err);
 void select_clear(struct selection *s);
 
+/* A state as people write it, in any case; -1 for a word that is none. */
+int select_state(const char *word);
+
 /* The value of --modality, NULL when it was not given. SUMI_INVALID for what is none. */
 int select_modality(const struct cli *cli, const char **modality, struct error *err);
 

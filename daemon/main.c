@@ -191,6 +191,8 @@ int main(int argc, char **argv)
 	case WRONG:
 		return 2;
 	}
+	if (!status && (fflush(stdout) != 0 || ferror(stdout)))
+		status = error_errno(&err, "standard output");
 	if (status)
 		log_error("exit", "error=\"%s\"", err.text);
 	return status == SUMI_OK ? 0 : status == SUMI_INVALID ? 2 : 1;

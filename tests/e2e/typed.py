@@ -69,6 +69,10 @@ def verbs(place):
             done = subprocess.run([BIN / "sumi", *words], env=place.env(), stdout=full, stderr=subprocess.PIPE, text=True)
         check(done.returncode != 0 and "standard output" in done.stderr and done.stderr.count("\n") == 1,
               f"sumi {words} on a full disk", f"{done.returncode}: {done.stderr}")
+    for word in ["--help", "--version"]:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([BIN / "sumid", word], env=place.env(), stdout=full, stderr=subprocess.PIPE, text=True)
+        check(done.returncode == 1 and "standard output" in done.stderr, f"sumid {word} on a full disk", f"{done.returncode}: {done.stderr}")
     check("did you mean" not in place.sumi("xyzzy").stderr, "what is near nothing")
 
 
@@ -81,6 +85,11 @@ def filters(place):
     place.sumi("cancel", "early")
     refused(place, "an age without a unit", "delete", "--older", 90, words=["--older", "no unit"])
     refused(place, "a filter twice", "delete", "--tag", "a", "--tag", "b", words=["--tag", "'a'", "'b'"])
+    done = place.sumi("list", "--state", "Cancelled", "--modality", "IMAGE", "-q")
+    check("early" in done.stdout.split(), "words of filters in any case", done.stdout + done.stderr)
+    done = place.sumi("cancel", "--state", "Delayed", "--dry-run")
+    check(done.returncode == 0, "and of choices", done.stderr)
+    refused(place, "a format of a list's modality", "batch", "x.txt", "--modality", "video", "--format", "gif", words=["one of webp, png\n"])
     for verb in ["list", "cancel"]:
         refused(place, f"{verb} --modality that is none", verb, "--modality", "img", words=["--modality", "video"])
 
