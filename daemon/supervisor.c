@@ -185,6 +185,34 @@ static bool tell_end(void *context, int index, bool spare)
 	return true;
 }
 
+/* The lock file keeps what the workers of this state directory are named after. Who holds the lock
+ * knows that those of the supervisor before have died with it: what they held waits for nobody. */
+static void bury_former(struct supervisor *s)
+{
+	char text[QUEUE_NAME_SIZE] = "", name[QUEUE_NAME_SIZE], host[WORKER_HOST_SIZE];
+	size_t held, all = 0;
+	struct error err;
+	ssize_t size = pread(s->lock_fd, text, sizeof text - 1, 0);
+	size_t length = strcspn(text, "\n");
+	text[length] = '\0';
+	/* Room for the number of a worker: what is longer was never written here. */
+	for (int i = 0; length && length < sizeof text - 8 && i < DEVICES_MAX; i++) {
+		snprintf(name, sizeof name, "%s.%d", text, i);
+		if (queue_worker_died(s->queue, name, GROUP_MAX - 1, false, &held, &err)) {
+			log_warn("worker.jobs", "worker=%s error=\"%s\"", name, err.text);
+			break;
+		}
+		all += held;
+	}
+	if (all)
+		log_info("worker.jobs", "worker=%s given_back=%zu", text, all);
+	worker_name((long)getpid(), 0, name, host);
+	size = snprintf(text, sizeof text, "%s.%ld\n", host, (long)getpid());
+	/* A full disk: the jobs wait for their leases then, as those of an unknown worker do. */
+	if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, text, (size_t)size, 0) != size)
+		log_warn("lock.unnamed", "error=\"%s\"", strerror(errno));
+}
+
 static int prepare(struct supervisor *s, struct error *err)
 {
 	struct device_choice devices;
@@ -204,6 +232,7 @@ static int prepare(struct supervisor *s, struct error *err)
 	s->children.tell_end = tell_end;
 	s->children.context = s;
 	s->children.lease_ms = s->config.lease_ms;
+	bury_former(s);
 	return SUMI_OK;
 }
 

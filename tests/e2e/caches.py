@@ -158,6 +158,21 @@ def comes_back_at_once(place):
     place.stop()
 
 
+def survives_all(place):
+    """Worker and supervisor die at once: the next supervisor of the folder knows whose the job was."""
+    place.start()
+    id = submitted(place, "--steps", 30, "--seed", 8)
+    place.reaches(id, 3)
+    for pid in [place.daemon.pid, *place.workers()]:
+        os.kill(pid, signal.SIGKILL)
+    place.daemon.wait()
+    place.start()
+    row = ended(place, id)
+    check(row and row["state"] == "done" and row["crashes"] == 1 and "run.resumed" in place.new_log().decode(),
+          "supervisor and worker killed: the job does not wait for the end of its lease", row)
+    place.stop()
+
+
 def places(place, cache):
     """No folder for caches, a full one, one of a driver's that cannot be written: OpenCL works, and it is said."""
     tmp = place.dir / "tmp"
@@ -229,6 +244,7 @@ def main():
     guards(place, cache)
     workers_heal(place, cache)
     comes_back_at_once(place)
+    survives_all(place)
     places(place, cache)
     scalar(place)
     place.remove()
