@@ -79,15 +79,6 @@ static void remove_tree(const char *path)
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A driver that opens a pipe waits for ever for somebody who writes into it. */
-static int remove_odd(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)at;
-	if (type == FTW_F && !S_ISREG(st->st_mode))
-		unlink(path);
-	return 0;
-}
-
 /* N of "drivers-N", 0 for another name. */
 static int generation_of(const char *name)
 {
@@ -341,15 +332,13 @@ static bool use(const char *root, struct error *why)
 		error_errno(why, "%s", root);
 		return false;
 	}
-	for (int i = 0; i < DRIVER_COUNT; i++) {
+	for (int i = 0; i < DRIVER_COUNT; i++)
 		if (files_path(path, why, "%s/" DRIVERS "%d/%s", root, cache.generation,
 			       drivers[i].folder) ||
 		    files_make_dirs(path, 0700, why)) {
 			guard_close();
 			return false;
 		}
-		nftw(path, remove_odd, 16, FTW_PHYS);
-	}
 	return files_path(cache.root, why, "%s", root) == SUMI_OK;
 }
 

@@ -78,18 +78,6 @@ def leftovers(place, cache):
     check(not list(cache.rglob("*.tmp.*")), "what interrupted writes left is removed")
 
 
-def pipes(place, cache):
-    """What a driver would wait for as long as nobody writes."""
-    for path in files(cache, "*.so") + files(cache, "program.bc") + files(cache, "*.bin"):
-        path.unlink()
-        os.mkfifo(path)
-    try:
-        devices = opencl(place, timeout=60)[0]
-    except subprocess.TimeoutExpired:
-        devices = []
-    check(works(devices), "pipes in the place of kept files are not waited for", devices)
-
-
 def rehashed(place, cache):
     """Programs that are what their hash says, and that the driver crashes on."""
     for path in (cache / "programs").glob("*.bin"):
@@ -252,7 +240,6 @@ def main():
     damaged(place, cache)
     render_heals(place, cache)
     leftovers(place, cache)
-    pipes(place, cache)
     rehashed(place, cache)
     guards(place, cache)
     workers_heal(place, cache)
