@@ -13,10 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "diffusion/run.h"
 #include "modalities/modality.h"
 
-#define GROUP_MAX RUN_TOGETHER_MAX
+#define GROUP_MAX TOGETHER_MAX
 
 struct group_member {
 	const void *owner; /* whose: the job's work */

@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 #include "daemon/answer.h"
-#include "daemon/execute.h"
+#include "daemon/executor.h"
 #include "daemon/group.h"
 #include "daemon/timings.h"
 #include "modalities/modality.h"

@@ -9,8 +9,13 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "diffusion/pack.h"
 #include "request/request.h"
+
+struct pack;
+struct pack_info;
+
+/* So many generations make their steps at once at most. */
+enum { TOGETHER_MAX = 16 };
 
 struct output {
 	const char *role;   /* "main", "spectrogram", "frame" */
@@ -57,7 +62,7 @@ struct modality {
 	 * Results are the same, bit for bit. After a failure all stand where they stood. */
 	bool (*joins)(const struct generation *a, const struct generation *b);
 	int (*step_together)(struct generation *const *all, int count, struct error *err);
-	/* How many like this one the device had better make together. */
+	/* How many like this one the device had better make together, at most TOGETHER_MAX. */
 	int (*most_together)(const struct generation *g);
 	int (*save)(const struct generation *g, void **data, size_t *size, struct error *err);
 	/* A small picture of what forms: the caller gives room for max_pixels·3 bytes. */

@@ -5,6 +5,8 @@
 
 #include "modalities/request.h"
 
+_Static_assert(RUN_TOGETHER_MAX <= TOGETHER_MAX, "the core makes more runs at once than may be");
+
 int single_run_begin(struct pack *pack, const struct request *r,
 		     const struct single_run_start *start, struct generation **out,
 		     struct error *err)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "diffusion/pack.h"
 #include "modalities/modality.h"
 
 static struct request nothing(const struct pack_info *info)

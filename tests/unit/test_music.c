@@ -20,6 +20,7 @@
 #include "media/vorbis.h"
 #include "media/wav.h"
 #include "media/webp.h"
+#include "diffusion/pack.h"
 #include "modalities/modality.h"
 
 #define PACK "tests/vectors/sound-tiny"

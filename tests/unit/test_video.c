@@ -14,6 +14,7 @@
 #include "media/metadata_file.h"
 #include "media/png.h"
 #include "media/webp.h"
+#include "diffusion/pack.h"
 #include "modalities/modality.h"
 #include "check.h"
 
