@@ -6,20 +6,16 @@
 
 #include "diffusion/pack_internal.h"
 
-/* Some 34 texts of Stable Diffusion 1.5. */
-enum { TEXTS_BYTES = 8 << 20 };
-
 /* What one component needs must be what the other gives. */
 static int check_unet(const struct pack *pack, const struct unet *model, struct error *err)
 {
-	const struct text_config *text = text_encoder_config(pack->text_encoder);
 	const struct unet_config *unet = unet_config(model);
 	const struct vae_config *vae = vae_config(pack->vae);
-	if (unet->context != text->width)
+	if (unet->context != pack->texts.width)
 		return error_set(err, SUMI_INVALID,
 				 "%s: the UNet wants text embeddings of %d channels "
 				 "(cross_attention_dim), the text encoder gives %d",
-				 pack->info.path, unet->context, text->width);
+				 pack->info.path, unet->context, pack->texts.width);
 	if (unet->in_channels != vae->latent_channels || unet->out_channels != vae->latent_channels)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
@@ -48,8 +44,8 @@ static int check_vae(const struct pack *pack, struct error *err)
 
 static int open_models(struct pack *pack, struct error *err)
 {
-	int status = text_memory_new(TEXTS_BYTES, &pack->texts, err);
-	if (status || (status = pack_parts_open(pack, err)))
+	int status = pack_parts_open(pack, err);
+	if (status)
 		return status;
 	status = check_vae(pack, err);
 	return status ? status : check_unet(pack, pack->unet, err);
@@ -81,9 +77,7 @@ void pack_close(struct pack *pack)
 	vae_close(pack->vae);
 	unet_close(pack->fast);
 	unet_close(pack->unet);
-	text_memory_free(pack->texts);
-	text_encoder_close(pack->text_encoder);
-	tokenizer_close(pack->tokenizer);
+	conditioner_close(pack->conditioner);
 	sampler_config_free(&pack->scheduler);
 	pack_info_free(&pack->info);
 	free(pack);

@@ -2,11 +2,9 @@
 #ifndef SUMI_DIFFUSION_PACK_INTERNAL_H
 #define SUMI_DIFFUSION_PACK_INTERNAL_H
 
+#include "diffusion/conditioner.h"
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
-#include "diffusion/text_memory.h"
-#include "networks/text_encoder.h"
-#include "networks/tokenizer.h"
 #include "networks/unet.h"
 #include "networks/vae.h"
 
@@ -14,9 +12,8 @@ struct pack {
 	struct pack_info info;
 	struct device *device; /* borrowed */
 	struct sampler_config scheduler;
-	struct tokenizer *tokenizer;
-	struct text_encoder *text_encoder;
-	struct text_memory *texts; /* what it gave last */
+	struct conditioner *conditioner;
+	struct conditioner_shape texts; /* that it makes */
 	struct unet *unet;
 	struct unet *fast; /* loaded when it is first asked for */
 	struct vae *vae;

@@ -18,14 +18,14 @@ static int open_unet(struct pack *pack, const char *folder, struct error *err)
 	return unet_open(pack->device, folder, &pack->unet, err);
 }
 
-static int open_text_encoder(struct pack *pack, const char *folder, struct error *err)
+static int open_texts(struct pack *pack, const char *folder, struct error *err)
 {
-	return text_encoder_open(pack->device, folder, &pack->text_encoder, err);
-}
-
-static int open_tokenizer(struct pack *pack, const char *folder, struct error *err)
-{
-	return tokenizer_open(folder, &pack->tokenizer, err);
+	(void)folder;
+	int status =
+	    conditioner_shape_read(&conditioner_clip, &pack->info, &pack->texts, err);
+	return status ? status
+		      : conditioner_open(&conditioner_clip, pack->device, &pack->info,
+					 &pack->conditioner, err);
 }
 
 static int open_vae(struct pack *pack, const char *folder, struct error *err)
@@ -65,8 +65,8 @@ static const struct part {
     {"unet", {"config.json"}, UNET_FILE, false, open_unet},
     /* Loaded when it is first asked for, not with the pack. */
     {"unet_fast", {"config.json"}, UNET_FILE, true, NULL},
-    {"text_encoder", {"config.json"}, "model.safetensors", false, open_text_encoder},
-    {"tokenizer", {"vocab.json", "merges.txt"}, NULL, false, open_tokenizer},
+    {"text_encoder", {"config.json"}, "model.safetensors", false, open_texts},
+    {"tokenizer", {"vocab.json", "merges.txt"}, NULL, false, NULL}, /* with its encoder */
     {"vae", {"config.json"}, UNET_FILE, false, open_vae},
     {"scheduler", {SCHEDULER_FILE}, NULL, false, open_scheduler},
     {"motion_adapter", {"config.json"}, UNET_FILE, true, open_motion},

@@ -99,76 +99,26 @@ static void run_leave(const struct run *run)
 
 /* ---- text ------------------------------------------------------------------------- */
 
-/* Token ids of prompt and negative prompt, padded to the same number of chunks. */
-static int tokenize(const struct pack *pack, const struct run_params *p, int texts,
-		    struct tokens tokens[2], struct error *err)
-{
-	const char *both[2] = {p->negative_prompt ? p->negative_prompt : "", p->prompt};
-	int chunks = 1, status = SUMI_OK;
-	for (int pass = 0; pass < 2 && !status; pass++)
-		for (int i = 0; i < texts && !status; i++) {
-			const char *text = both[texts == 1 ? 1 : i];
-			tokens_free(&tokens[i]);
-			status = tokenizer_encode(pack->tokenizer, text, strlen(text), chunks,
-						  &tokens[i], err);
-			if (!status && tokens[i].chunks > chunks)
-				chunks = tokens[i].chunks;
-		}
-	return status;
-}
-
-/* The embedding of a text, [chunks·length, width], from the encoder or from its last results. */
-static int embed(struct pack *pack, const struct tokens *tokens, int clip_skip, float *out,
-		 size_t floats, struct error *err)
-{
-	size_t count = (size_t)tokens->chunks * (size_t)tokens->length;
-	const float *known = text_memory_find(pack->texts, tokens->ids, count, clip_skip, floats);
-	if (known) {
-		memcpy(out, known, floats * sizeof *out);
-		return SUMI_OK;
-	}
-	struct text_input in = {
-	    .ids = tokens->ids,
-	    .n = tokens->chunks,
-	    .tokens = tokens->length,
-	    .clip_skip = clip_skip,
-	};
-	int status = text_encoder_forward(pack->text_encoder, &in, out, err);
-	if (!status)
-		text_memory_keep(pack->texts, tokens->ids, count, clip_skip, out, floats);
-	return status;
-}
-
 static int encode_text(struct run *run, const struct run_params *p, struct error *err)
 {
-	struct pack *pack = run->pack;
-	const struct text_config *config = text_encoder_config(pack->text_encoder);
-	struct tokens tokens[2] = {{0}};
-	float *context = NULL;
-	int texts = run->guided ? 2 : 1;
-	int status = tokenize(pack, p, texts, tokens, err);
+	const char *const texts[2] = {p->negative_prompt, p->prompt};
+	struct conditioner_input in = {
+	    .texts = run->guided ? texts : texts + 1,
+	    .n = run->guided ? 2 : 1,
+	    .clip_skip = p->clip_skip,
+	    .width = p->width,
+	    .height = p->height,
+	};
+	struct conditions said;
+	int status = conditioner_encode(run->pack->conditioner, &in, &said, err);
 	if (status)
-		goto done;
-	int chunks = tokens[0].chunks, length = tokens[0].length;
-	size_t one = (size_t)chunks * (size_t)length * (size_t)config->width;
-	context = malloc(one * (size_t)texts * sizeof *context);
-	if (!context) {
-		status = error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
-		goto done;
-	}
-	for (int i = 0; i < texts && !status; i++)
-		status = embed(pack, &tokens[i], p->clip_skip, context + (size_t)i * one, one, err);
+		return status;
+	const struct condition *tokens = conditions_get(&said, CONDITION_TOKENS);
 	run_enter(run);
-	if (!status)
-		status = unet_text_new(run->unet, context, texts, chunks * length, &run->text, err);
+	status = unet_text_new(run->unet, tokens->values, said.n, tokens->rows, &run->text, err);
 	run_leave(run);
-	if (!status)
-		status = guard_check(err);
-done:
-	free(context);
-	tokens_free(&tokens[0]);
-	tokens_free(&tokens[1]);
-	return status;
+	conditions_free(&said);
+	return status ? status : guard_check(err);
 }
 
 /* ---- begin ------------------------------------------------------------------------ */

@@ -7,7 +7,6 @@
 
 #define RUN_SIDE_MAX 8192
 #define RUN_WINDOWED_MAX 65536 /* columns, where the model sees a window of them */
-#define TOKENS_USUAL 77        /* of a prompt, when memory is planned */
 #define RUN_CACHE_MAX 10       /* evaluations for which features may be reused */
 #define PROMPT_TEXT 2          /* of a guided run's texts: the other is the negative prompt */
 

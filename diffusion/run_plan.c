@@ -79,6 +79,7 @@ static uint64_t step_memory(const struct pack_info *info, const struct unet_conf
 	char folder[FILES_PATH_MAX];
 	struct unet_config unet;
 	struct motion_config adapter;
+	struct conditioner_shape texts;
 	struct error ignored;
 	const char *part = p->fast && info->has_fast ? info->fast_unet : "unet";
 	if (known)
@@ -86,10 +87,12 @@ static uint64_t step_memory(const struct pack_info *info, const struct unet_conf
 	else if (pack_part(info, part, folder, &ignored) ||
 		 unet_config_read(folder, &unet, &ignored))
 		return 0;
+	if (conditioner_shape_read(&conditioner_clip, info, &texts, &ignored))
+		return 0;
 	struct unet_plan plan = {
 	    .config = &unet,
 	    .texts = p->cfg_scale != 1 && unet.time_cond == 0 ? 2 : 1,
-	    .tokens = TOKENS_USUAL,
+	    .tokens = texts.tokens,
 	    .h = p->height / info->scale,
 	    .w = (p->window ? p->window : p->width) / info->scale,
 	    .level = p->deep_cache < 2     ? 0
@@ -237,7 +240,7 @@ int run_most_together(const struct run *run)
 	struct unet_plan plan = {
 	    .config = unet_config(run->unet),
 	    .texts = run->guided ? 2 : 1,
-	    .tokens = TOKENS_USUAL,
+	    .tokens = run->pack->texts.tokens,
 	    .h = run->h,
 	    .w = run->w,
 	    .dtype = device->activation_dtype,

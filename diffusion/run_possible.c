@@ -1,4 +1,5 @@
 /* What of a run's parameters a pack cannot do, by its configs alone: said before a job waits for it. */
+#include "diffusion/conditioner.h"
 #include "diffusion/run.h"
 #include "diffusion/sampler.h"
 #include "networks/config.h"
@@ -34,15 +35,12 @@ static int check_sampler(const struct pack_info *info, const struct run_params *
 static int check_clip_skip(const struct pack_info *info, const struct run_params *p,
 			   struct error *err)
 {
-	char folder[FILES_PATH_MAX];
-	struct text_config text;
-	int status = pack_part(info, "text_encoder", folder, err);
-	if (!status)
-		status = text_config_read(folder, &text, err);
-	if (!status && p->clip_skip >= text.layers)
+	struct conditioner_shape texts;
+	int status = conditioner_shape_read(&conditioner_clip, info, &texts, err);
+	if (!status && p->clip_skip > texts.clip_skip)
 		status = error_set(err, SUMI_INVALID,
 				   "clip_skip is %d, the text encoder's %d layers allow 0 to %d",
-				   p->clip_skip, text.layers, text.layers - 1);
+				   p->clip_skip, texts.clip_skip + 1, texts.clip_skip);
 	return status;
 }
 

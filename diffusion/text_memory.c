@@ -1,15 +1,15 @@
 /* Embeddings of the texts that were encoded last: a list, the last used one first. */
 #include "diffusion/text_memory.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct text {
 	struct text *next;
-	int32_t *ids;     /* [count] */
-	float *embedding; /* [floats] */
-	size_t count, floats;
-	int clip_skip;
+	struct text_key key; /* its ids are these: */
+	int32_t *ids;        /* [key.count] */
+	float *embedding;    /* [key.floats] */
 };
 
 struct text_memory {
@@ -19,7 +19,7 @@ struct text_memory {
 
 static size_t bytes_of(const struct text *t)
 {
-	return sizeof *t + t->count * sizeof *t->ids + t->floats * sizeof *t->embedding;
+	return sizeof *t + t->key.count * sizeof *t->ids + t->key.floats * sizeof *t->embedding;
 }
 
 static void text_free(struct text *t)
@@ -50,13 +50,17 @@ void text_memory_free(struct text_memory *m)
 	free(m);
 }
 
-const float *text_memory_find(struct text_memory *m, const int32_t *ids, size_t count,
-			      int clip_skip, size_t floats)
+static bool same(const struct text_key *a, const struct text_key *b)
+{
+	return a->encoder == b->encoder && a->count == b->count && a->clip_skip == b->clip_skip &&
+	       a->floats == b->floats && memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0;
+}
+
+const float *text_memory_find(struct text_memory *m, const struct text_key *key)
 {
 	for (struct text **at = &m->first; *at; at = &(*at)->next) {
 		struct text *t = *at;
-		if (t->count != count || t->clip_skip != clip_skip || t->floats != floats ||
-		    memcmp(t->ids, ids, count * sizeof *ids) != 0)
+		if (!same(&t->key, key))
 			continue;
 		*at = t->next;
 		t->next = m->first;
@@ -76,21 +80,21 @@ static void drop_last(struct text_memory *m)
 	*at = NULL;
 }
 
-void text_memory_keep(struct text_memory *m, const int32_t *ids, size_t count, int clip_skip,
-		      const float *embedding, size_t floats)
+void text_memory_keep(struct text_memory *m, const struct text_key *key, const float *embedding)
 {
 	struct text *t = calloc(1, sizeof *t);
 	if (!t)
 		return;
-	*t = (struct text){.count = count, .floats = floats, .clip_skip = clip_skip};
-	t->ids = malloc(count * sizeof *ids);
-	t->embedding = malloc(floats * sizeof *embedding);
+	t->key = *key;
+	t->ids = malloc(key->count * sizeof *t->ids);
+	t->embedding = malloc(key->floats * sizeof *embedding);
 	if (!t->ids || !t->embedding || bytes_of(t) > m->budget) {
 		text_free(t);
 		return;
 	}
-	memcpy(t->ids, ids, count * sizeof *ids);
-	memcpy(t->embedding, embedding, floats * sizeof *embedding);
+	memcpy(t->ids, key->ids, key->count * sizeof *t->ids);
+	t->key.ids = t->ids;
+	memcpy(t->embedding, embedding, key->floats * sizeof *embedding);
 	while (m->bytes > m->budget - bytes_of(t))
 		drop_last(m);
 	m->bytes += bytes_of(t);

@@ -11,17 +11,23 @@
 
 struct text_memory;
 
+/* Of which encoder, and of what. */
+struct text_key {
+	int encoder;        /* a number of the caller's for each */
+	const int32_t *ids; /* [count] */
+	size_t count;
+	int clip_skip;
+	size_t floats; /* of the embedding */
+};
+
 /* budget: bytes that embeddings may take together; the one used longest ago makes room. */
 int text_memory_new(size_t budget, struct text_memory **out, struct error *err);
 void text_memory_free(struct text_memory *m); /* NULL is fine */
 
-/* The embedding [floats] of ids [count] with clip_skip, borrowed until the next call with m, or
- * NULL. */
-const float *text_memory_find(struct text_memory *m, const int32_t *ids, size_t count,
-			      int clip_skip, size_t floats);
+/* The embedding [floats], borrowed until the next call with m, or NULL. */
+const float *text_memory_find(struct text_memory *m, const struct text_key *key);
 
 /* Keeps a copy. What does not fit or finds no memory is not kept. */
-void text_memory_keep(struct text_memory *m, const int32_t *ids, size_t count, int clip_skip,
-		      const float *embedding, size_t floats);
+void text_memory_keep(struct text_memory *m, const struct text_key *key, const float *embedding);
 
 #endif

@@ -38,17 +38,14 @@ static struct run_params params(double start, double end)
 
 static struct unet_text *text_of(const char *words)
 {
-	struct tokens tokens = {0};
+	struct conditioner_input in = {.texts = &words, .n = 1};
+	struct conditions said;
 	struct unet_text *text;
-	assert_int_equal(tokenizer_encode(pack->tokenizer, words, strlen(words), 1, &tokens, NULL),
+	assert_int_equal(conditioner_encode(pack->conditioner, &in, &said, NULL), 0);
+	const struct condition *tokens = conditions_get(&said, CONDITION_TOKENS);
+	assert_int_equal(unet_text_new(pack->unet, tokens->values, 1, tokens->rows, &text, NULL),
 			 0);
-	int width = text_encoder_config(pack->text_encoder)->width;
-	float *context = calloc((size_t)tokens.length * (size_t)width, sizeof *context);
-	struct text_input in = {.ids = tokens.ids, .n = 1, .tokens = tokens.length};
-	assert_int_equal(text_encoder_forward(pack->text_encoder, &in, context, NULL), 0);
-	assert_int_equal(unet_text_new(pack->unet, context, 1, tokens.length, &text, NULL), 0);
-	free(context);
-	tokens_free(&tokens);
+	conditions_free(&said);
 	return text;
 }
 

@@ -1,0 +1,31 @@
+/* The way through a conditioner's table. */
+#include "diffusion/conditioner.h"
+
+int conditioner_open(const struct conditioner_kind *kind, struct device *device,
+		     const struct pack_info *info, struct conditioner **out, struct error *err)
+{
+	*out = NULL;
+	return kind->open(kind, device, info, out, err);
+}
+
+void conditioner_close(struct conditioner *c)
+{
+	if (c)
+		c->kind->close(c);
+}
+
+int conditioner_shape_read(const struct conditioner_kind *kind, const struct pack_info *info,
+			   struct conditioner_shape *out, struct error *err)
+{
+	return kind->shape(kind, info, out, err);
+}
+
+int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
+		       struct conditions *out, struct error *err)
+{
+	*out = (struct conditions){.n = in->n};
+	int status = c->kind->encode(c, in, out, err);
+	if (status)
+		conditions_free(out);
+	return status;
+}

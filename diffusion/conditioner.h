@@ -1,0 +1,62 @@
+/* How a model is told what to make: texts become conditions. One table of functions a kind of
+ * model; what is behind it (tokenizers, encoders, what they gave last) nobody else sees. */
+#ifndef SUMI_DIFFUSION_CONDITIONER_H
+#define SUMI_DIFFUSION_CONDITIONER_H
+
+#include "backends/backend.h"
+#include "diffusion/conditions.h"
+
+struct pack_info;
+struct conditioner;
+
+struct conditioner_input {
+	const char *const *texts; /* [n], UTF-8; NULL: not given */
+	int n;                    /* the prompt is the last one */
+	int clip_skip;            /* layers left out at an encoder's end */
+	int width, height;        /* pixels of the picture */
+};
+
+/* What is known from the configs alone. */
+struct conditioner_shape {
+	int tokens;    /* rows of a usual text's tokens, when memory is planned */
+	int width;     /* channels of a token */
+	int clip_skip; /* the most layers that may be left out */
+};
+
+struct conditioner_kind {
+	const char *name;
+	const void *parts; /* what the functions must know of the family */
+	/* info: whose parts they are, read and borrowed until close; the device likewise. */
+	int (*open)(const struct conditioner_kind *kind, struct device *device,
+		    const struct pack_info *info, struct conditioner **out, struct error *err);
+	int (*shape)(const struct conditioner_kind *kind, const struct pack_info *info,
+		     struct conditioner_shape *out, struct error *err);
+	/* out is zeroed, and released by the caller also after a failure. */
+	int (*encode)(struct conditioner *c, const struct conditioner_input *in,
+		      struct conditions *out, struct error *err);
+	void (*close)(struct conditioner *c);
+};
+
+/* What every kind's own state begins with. */
+struct conditioner {
+	const struct conditioner_kind *kind;
+};
+
+/* The caller closes *out before the device and the info. */
+int conditioner_open(const struct conditioner_kind *kind, struct device *device,
+		     const struct pack_info *info, struct conditioner **out, struct error *err);
+void conditioner_close(struct conditioner *c); /* NULL is fine */
+
+/* SUMI_INVALID or SUMI_UNSUPPORTED where a config is wrong. */
+int conditioner_shape_read(const struct conditioner_kind *kind, const struct pack_info *info,
+			   struct conditioner_shape *out, struct error *err);
+
+/* Texts to conditions, which the caller frees; nothing is left in *out after a failure. The same
+ * texts give the same bytes, whatever was encoded before. */
+int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
+		       struct conditions *out, struct error *err);
+
+/* CLIP's text model: tokens are its last state. */
+extern const struct conditioner_kind conditioner_clip;
+
+#endif

@@ -1,0 +1,35 @@
+/* Tensors by name. */
+#include "diffusion/conditions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+float *conditions_add(struct conditions *c, const char *name, int rows, int width,
+		      struct error *err)
+{
+	if (c->count == CONDITIONS_MAX) {
+		error_set(err, SUMI_INTERNAL, "no place for the condition '%s'", name);
+		return NULL;
+	}
+	float *values = calloc((size_t)c->n * (size_t)rows * (size_t)width, sizeof *values);
+	if (values)
+		c->tensors[c->count++] = (struct condition){name, values, rows, width};
+	else
+		error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+	return values;
+}
+
+const struct condition *conditions_get(const struct conditions *c, const char *name)
+{
+	for (int i = 0; i < c->count; i++)
+		if (strcmp(c->tensors[i].name, name) == 0)
+			return &c->tensors[i];
+	return NULL;
+}
+
+void conditions_free(struct conditions *c)
+{
+	for (int i = 0; i < c->count; i++)
+		free(c->tensors[i].values);
+	*c = (struct conditions){0};
+}

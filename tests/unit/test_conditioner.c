@@ -1,0 +1,222 @@
+/* What texts become: shapes from the configs, tokens beside reference vectors, long texts, texts
+ * that are not there, and what is left after a failure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "diffusion/conditioner.h"
+#include "diffusion/pack.h"
+#include "tests/unit/vector_file.h"
+
+static struct device *device;
+static struct pack_info info;
+static struct conditioner *conditioner;
+
+static void open_pack(const char *folder)
+{
+	struct error err = {0};
+	if (pack_info_read_plain(folder, &info, &err) ||
+	    conditioner_open(&conditioner_clip, device, &info, &conditioner, &err))
+		fail_msg("%s", err.text);
+}
+
+static void close_pack(void)
+{
+	conditioner_close(conditioner);
+	pack_info_free(&info);
+	assert_int_equal(device->bytes_in_use, 0);
+}
+
+static struct conditions say(const char *negative, const char *prompt, int clip_skip)
+{
+	const char *const texts[2] = {negative, prompt};
+	struct conditioner_input in = {.texts = texts, .n = 2, .clip_skip = clip_skip};
+	struct conditions out;
+	struct error err = {0};
+	if (conditioner_encode(conditioner, &in, &out, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(out.n, 2);
+	return out;
+}
+
+static void test_shape(void **state)
+{
+	static const struct {
+		const char *folder;
+		int tokens, width, clip_skip;
+	} rows[] = {
+	    {"tests/vectors/sd1-tiny", 77, 32, 1},
+	    {"tests/vectors/sd2-tiny", 77, 40, 2},
+	    {"tests/vectors/levels-tiny", 32, 24, 1},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct conditioner_shape shape;
+		struct pack_info read;
+		assert_int_equal(pack_info_read_plain(rows[i].folder, &read, NULL), 0);
+		assert_int_equal(conditioner_shape_read(&conditioner_clip, &read, &shape, NULL), 0);
+		assert_int_equal(shape.tokens, rows[i].tokens);
+		assert_int_equal(shape.width, rows[i].width);
+		assert_int_equal(shape.clip_skip, rows[i].clip_skip);
+		pack_info_free(&read);
+	}
+}
+
+/* The first n numbers of out beside a tensor of the reference, which cuts what is longer than the
+ * model's positions. */
+static void check_tokens(struct safetensors *dump, const char *name, const float *out)
+{
+	size_t n;
+	float *wanted = vector_copy(dump, name, &n);
+	double distance = vector_distance(out, wanted, n);
+	if (!(distance < 1e-4))
+		fail_msg("%s: %g from the reference", name, distance);
+	free(wanted);
+}
+
+static void test_tokens(void **state)
+{
+	static const char *const packs[] = {"sd1-tiny", "sd2-tiny", "levels-tiny"};
+	(void)state;
+	for (size_t i = 0; i < sizeof packs / sizeof *packs; i++) {
+		char path[128];
+		snprintf(path, sizeof path, "tests/vectors/%s", packs[i]);
+		open_pack(path);
+		snprintf(path, sizeof path, "%s.json", packs[i]);
+		json_t *spec = vector_json_open(path);
+		snprintf(path, sizeof path, "%s.safetensors", packs[i]);
+		struct safetensors *dump = vector_file_open(path);
+		const char *prompt = json_string_value(json_object_get(spec, "prompt"));
+		const char *negative = json_string_value(json_object_get(spec, "negative_prompt"));
+		struct conditions said = say(negative, prompt, 0);
+		const struct condition *tokens = conditions_get(&said, CONDITION_TOKENS);
+		size_t one = (size_t)tokens->rows * (size_t)tokens->width;
+		check_tokens(dump, "negative.last_hidden", tokens->values);
+		check_tokens(dump, "text.last_hidden", tokens->values + one);
+		conditions_free(&said);
+		said = say(negative, prompt, 1);
+		check_tokens(dump, "text.penultimate_ln",
+			     conditions_get(&said, CONDITION_TOKENS)->values + one);
+		conditions_free(&said);
+		safetensors_close(dump);
+		json_decref(spec);
+		close_pack();
+	}
+}
+
+/* A text that is longer than the model's positions makes the others as long. */
+static void test_long_texts(void **state)
+{
+	char text[1200] = "";
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		strcat(text, "a tree, ");
+	open_pack("tests/vectors/sd1-tiny");
+	struct conditions said = say(text, "fog", 0), other = say("fog", text, 0);
+	const struct condition *a = conditions_get(&said, CONDITION_TOKENS);
+	const struct condition *b = conditions_get(&other, CONDITION_TOKENS);
+	assert_true(a->rows > 77);
+	assert_int_equal(a->rows % 77, 0);
+	assert_int_equal(a->rows, b->rows);
+	size_t one = (size_t)a->rows * (size_t)a->width;
+	assert_memory_equal(a->values, b->values + one, one * sizeof(float));
+	assert_memory_equal(a->values + one, b->values, one * sizeof(float));
+	assert_null(conditions_get(&said, CONDITION_POOLED));
+	conditions_free(&said);
+	conditions_free(&other);
+	close_pack();
+}
+
+static void test_a_text_that_is_not_given(void **state)
+{
+	(void)state;
+	open_pack("tests/vectors/sd1-tiny");
+	struct conditions absent = say(NULL, "fog", 0), empty = say("", "fog", 0);
+	const struct condition *a = conditions_get(&absent, CONDITION_TOKENS);
+	const struct condition *b = conditions_get(&empty, CONDITION_TOKENS);
+	assert_memory_equal(a->values, b->values,
+			    2 * (size_t)a->rows * (size_t)a->width * sizeof(float));
+	conditions_free(&absent);
+	conditions_free(&empty);
+	close_pack();
+}
+
+static void test_nothing_is_left_of_a_failure(void **state)
+{
+	static const struct {
+		const char *text;
+		int n, clip_skip;
+		const char *message;
+	} rows[] = {
+	    {"fog", 1, 2, "clip_skip is 2, the text encoder's 2 layers allow 0 to 1"},
+	    {"fog\xff", 1, 0, "byte 3 (0xff) is not valid UTF-8"},
+	    {"fog", 0, 0, "0 texts, allowed are 1 to 2"},
+	    {"fog", 3, 0, "3 texts, allowed are 1 to 2"},
+	};
+	(void)state;
+	open_pack("tests/vectors/sd1-tiny");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *const texts[3] = {rows[i].text, rows[i].text, rows[i].text};
+		struct conditioner_input in = {
+		    .texts = texts, .n = rows[i].n, .clip_skip = rows[i].clip_skip};
+		struct conditions out;
+		struct error err = {0};
+		assert_int_equal(conditioner_encode(conditioner, &in, &out, &err), SUMI_INVALID);
+		assert_non_null(strstr(err.text, rows[i].message));
+		assert_int_equal(out.count, 0);
+	}
+	close_pack();
+}
+
+static void test_conditions(void **state)
+{
+	struct conditions c = {.n = 2};
+	struct error err = {0};
+	(void)state;
+	static const char *const names[CONDITIONS_MAX + 1] = {CONDITION_TOKENS, CONDITION_POOLED,
+							      CONDITION_IDS,    "a", "b", "c", "d"};
+	for (int i = 0; i < CONDITIONS_MAX; i++) {
+		float *values = conditions_add(&c, names[i], 3, 2, &err);
+		assert_non_null(values);
+		for (int k = 0; k < 2 * 3 * 2; k++)
+			assert_true(values[k] == 0);
+		assert_ptr_equal(conditions_get(&c, names[i])->values, values);
+	}
+	assert_null(conditions_add(&c, names[CONDITIONS_MAX], 3, 2, &err));
+	assert_non_null(strstr(err.text, "'d'"));
+	assert_null(conditions_get(&c, "mask"));
+	conditions_free(&c);
+	assert_int_equal(c.count, 0);
+}
+
+static int open_device(void **state)
+{
+	(void)state;
+	return device_open("reference", &device, NULL);
+}
+
+static int close_device(void **state)
+{
+	(void)state;
+	device_close(device);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_shape),
+	    cmocka_unit_test(test_tokens),
+	    cmocka_unit_test(test_long_texts),
+	    cmocka_unit_test(test_a_text_that_is_not_given),
+	    cmocka_unit_test(test_nothing_is_left_of_a_failure),
+	    cmocka_unit_test(test_conditions),
+	};
+	return cmocka_run_group_tests(tests, open_device, close_device);
+}
