@@ -36,9 +36,11 @@ static const struct setting {
      "files that waiting jobs start from take at most so much of Redis"},
     {"devices", TEXT, TEXT_FIELD(devices), "auto",
      "devices to use, separated by ','; see sumi devices"},
-    {"model_image", TEXT, TEXT_FIELD(model_image), "ink", "the model of image jobs that name none"},
-    {"model_video", TEXT, TEXT_FIELD(model_video), "ink-motion", "the same for video"},
-    {"model_audio", TEXT, TEXT_FIELD(model_audio), "ink-music", "the same for audio"},
+#define X(NAME, name, model, ...)                                                                  \
+	{"model_" #name, TEXT, TEXT_FIELD(models[MODALITY_##NAME]), model,                         \
+	 "the model of " #name " jobs that name none"},
+    MODALITY_TABLE(X)
+#undef X
     {"log", LEVEL, TEXT_FIELD(log), "info", "error, warn, info or debug"},
     {"lease", DURATION, NUMBER_FIELD(lease_ms), "30s",
      "a worker silent for so long has lost its job"},
@@ -325,33 +327,19 @@ int config_load(const char *path, struct config *config, struct error *err)
 	return status ? status : check_limits(config, err);
 }
 
-/* The settings "model_…", in the order of the table. */
-static const struct setting *model_setting(int index)
-{
-	for (int i = 0; i < SETTINGS; i++)
-		if (strncmp(settings[i].key, "model_", 6) == 0 && settings[i].kind == TEXT &&
-		    index-- == 0)
-			return &settings[i];
-	return NULL;
-}
-
-const char *config_modality(int index)
-{
-	const struct setting *s = model_setting(index);
-	return s ? s->key + 6 : NULL;
-}
-
 const char *config_model(const struct config *config, const char *modality, bool *chosen)
 {
-	const struct setting *s = model_setting(0);
+	static const char *const in_the_box[MODALITIES] = {
+#define X(NAME, name, model, ...) model,
+	    MODALITY_TABLE(X)
+#undef X
+	};
+	enum modality_index i = modality_index(modality);
 	*chosen = false;
-	for (int i = 1; s && strcmp(s->key + 6, modality) != 0; i++)
-		s = model_setting(i);
-	if (!s)
+	if (i == MODALITIES)
 		return "";
-	const char *model = (const char *)config + s->offset;
-	*chosen = *model && strcmp(model, s->fallback) != 0;
-	return model;
+	*chosen = *config->models[i] && strcmp(config->models[i], in_the_box[i]) != 0;
+	return config->models[i];
 }
 
 const char *config_next_device(const char *list, char entry[CONFIG_DEVICE_SIZE])

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/files.h"
+#include "base/modality_table.h"
 #include "base/status.h"
 
 struct config {
@@ -24,7 +25,7 @@ struct config {
 	char input_dirs[FILES_PATH_MAX]; /* folders, separated by ':', whose files a job may name by
 					    path; empty: none */
 	char devices[512];              /* selectors separated by ',', or "auto" */
-	char model_image[128], model_video[128], model_audio[128]; /* defaults by modality */
+	char models[MODALITIES][128]; /* model_image …: of jobs that name none */
 	char log[16];
 	int64_t lease_ms;           /* a worker that is silent for so long has lost its job */
 	int64_t step_limit_ms;      /* longest time without progress; 0: derived from the work */
@@ -49,9 +50,6 @@ struct config {
 
 /* Fills config from path (NULL: the search above). Every mistake names file, line and key. */
 int config_load(const char *path, struct config *config, struct error *err);
-
-/* The modalities that have a default model ("image" for model_image …), NULL past the end. */
-const char *config_modality(int index);
 
 /* The default model of a modality; "" for a modality that has none. Borrowed. *chosen: somebody
  * chose it; else it is the pack in the box, which need not be installed. */

@@ -115,7 +115,7 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	if (!status)
 		status = check_init(cli, recipe.job, err);
 	if (!status)
-		status = output_prepare(cli, modality ? modality : "image", format, err);
+		status = output_prepare(cli, modality ? modality : modality_names[0], format, err);
 	if (!status) {
 		tell(cli, &recipe);
 		/* What is exact does not say so, and this host may take half for open. */

@@ -1,4 +1,4 @@
-/* sumi image, video, audio: a job from options, followed to its end. */
+/* sumi image and its sisters, a verb for each modality: a job from options, followed to its end. */
 #include <string.h>
 
 #include "cli/follow.h"
@@ -51,31 +51,16 @@ static int run_create(struct cli *cli)
 	return code;
 }
 
-#define CREATE_VERB(word, mask, text)                                                      \
+#define X(NAME, word, model, usage, least, text)                                                   \
 	const struct verb verb_##word = {                                                          \
 	    .name = #word,                                                                         \
-	    .arguments = "PROMPT [options]",                                                       \
+	    .arguments = usage,                                                                    \
 	    .summary = text,                                                                       \
 	    .options = create_options,                                                             \
 	    .job_options = true,                                                                   \
-	    .modalities = mask,                                                                    \
-	    .min_args = 1,                                                                         \
+	    .modalities = PARAM_##NAME,                                                            \
+	    .min_args = least,                                                                     \
 	    .max_args = 1,                                                                         \
 	    .run = run_create,                                                                     \
-	}
-
-CREATE_VERB(image, PARAM_IMAGE, "paint pictures and save them");
-CREATE_VERB(video, PARAM_VIDEO, "make a short video and save it");
-
-/* A mood alone is enough for music. */
-const struct verb verb_audio = {
-    .name = "audio",
-    .arguments = "[PROMPT] [--mood NAME] [options]",
-    .summary = "make a music clip and save it",
-    .options = create_options,
-    .job_options = true,
-    .modalities = PARAM_AUDIO,
-    .min_args = 0,
-    .max_args = 1,
-    .run = run_create,
-};
+	};
+MODALITY_TABLE(X)

@@ -464,7 +464,7 @@ static int run_search(struct cli *cli)
 
 static const struct cli_option list_options[] = {
     {"state", 's', "STATE", "only ready, delayed, blocked, running, done, failed or cancelled"},
-    {"modality", 0, "NAME", "only image, video or audio"},
+    {"modality", 0, MODALITY_CHOICE, "only those of it"},
     {"model", 'm', "NAME", "only this model's; of waiting jobs those that name it"},
     {"tag", 't', "TAG", "only with this tag"},
     {"starred", 0, NULL, "only starred ones"},

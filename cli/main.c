@@ -14,10 +14,13 @@
 #include "queue/private_redis.h"
 
 const struct verb *const verb_table[] = {
+#define X(NAME, name, ...) &verb_##name,
+    MODALITY_TABLE(X)
+#undef X
 #define X(name) &verb_##name,
     VERB_MAP(X)
 #undef X
-	NULL};
+    NULL};
 
 static const struct {
 	int status, code;
@@ -111,21 +114,35 @@ int cli_print_json(json_t *value)
 	return code;
 }
 
+/* What other programs call a verb; taken: it is understood, else proposed. */
+static const struct other_name {
+	const char *name, *verb;
+	bool taken;
+} other_names[] = {
+    {"img", "image", true},      {"vid", "video", true},       {"picture", "image", false},
+    {"pic", "image", false},     {"music", "audio", false},    {"sound", "audio", false},
+    {"ls", "list", false},       {"jobs", "list", false},      {"queue", "list", false},
+    {"rm", "delete", false},     {"remove", "delete", false},  {"stop", "cancel", false},
+    {"get", "fetch", false},     {"info", "show", false},      {"find", "search", false},
+    {"redo", "again", false},    {NULL, NULL, false},
+};
+
+static const struct other_name *find_other(const char *name)
+{
+	const struct other_name *o = other_names;
+	while (o->name && strcmp(o->name, name) != 0)
+		o++;
+	return o->name ? o : NULL;
+}
+
 static const struct verb *find_verb(const char *name)
 {
 	for (const struct verb *const *v = verb_table; *v; v++)
 		if (strcmp((*v)->name, name) == 0)
 			return *v;
-	return strcmp(name, "img") == 0 ? &verb_image : strcmp(name, "vid") == 0 ? &verb_video : NULL;
+	const struct other_name *other = find_other(name);
+	return other && other->taken ? find_verb(other->verb) : NULL;
 }
-
-/* What other programs call a verb. */
-static const char *const other_names[][2] = {
-    {"img", "image"},   {"picture", "image"}, {"pic", "image"},     {"vid", "video"},
-    {"music", "audio"}, {"sound", "audio"},   {"ls", "list"},       {"jobs", "list"},
-    {"rm", "delete"},   {"remove", "delete"}, {"stop", "cancel"},   {"get", "fetch"},
-    {"info", "show"},   {"find", "search"},   {"redo", "again"},    {"queue", "list"},
-};
 
 static int no_verb(const char *name)
 {
@@ -140,9 +157,9 @@ static int no_verb(const char *name)
 	}
 	for (const struct verb *const *v = verb_table; *v; v++)
 		nearest_try(&near, (*v)->name);
-	for (size_t i = 0; i < sizeof other_names / sizeof other_names[0]; i++)
-		if (strcmp(other_names[i][0], name) == 0)
-			near.best = other_names[i][1];
+	const struct other_name *other = find_other(name);
+	if (other)
+		near.best = other->verb;
 	fprintf(stderr, "sumi: there is no verb '%.40s'%s%s%s; sumi --help lists them\n", name,
 		near.best ? ", did you mean '" : "", near.best ? near.best : "",
 		near.best ? "'?" : "");

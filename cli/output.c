@@ -85,7 +85,7 @@ static int check_single(const struct cli *cli, const char *modality, const char 
 		return error_set(err, SUMI_INVALID,
 				 "%lld results do not fit into standard output: give -o a folder",
 				 (long long)n);
-	if (strcmp(modality, "video") == 0 && format && strcmp(format, "png") == 0)
+	if (modality_index(modality) == MODALITY_VIDEO && format && strcmp(format, "png") == 0)
 		return error_set(err, SUMI_INVALID,
 				 "a video as PNG is a file for each frame: give -o a name or a folder");
 	return SUMI_OK;

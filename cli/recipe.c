@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "diffusion/sampler.h"
+#include "media/format.h"
 #include "media/infotext.h"
 #include "media/metadata_file.h"
 #include "request/param.h"
@@ -164,24 +165,19 @@ static int read_infotext(struct recipe *r, struct error *err)
 static void read_kind(const char *head, size_t n, json_t *job)
 {
 	enum { ANIMATED = 0x02 }; /* in the flags of a WebP's VP8X */
-	static const struct {
-		size_t at;
-		const char *magic, *modality, *format;
-	} kinds[] = {{8, "WEBP", "image", "webp"},
-		     {1, "PNG\r\n\x1a\n", "image", "png"},
-		     {0, "\xff\xd8\xff", "image", NULL}, /* which is not made here */
-		     {0, "OggS", "audio", "ogg"},
-		     {8, "WAVE", "audio", "wav"}};
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		size_t length = strlen(kinds[i].magic);
-		if (n < kinds[i].at + length ||
-		    memcmp(head + kinds[i].at, kinds[i].magic, length) != 0)
-			continue;
-		bool moves = n > 20 && memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
-		take_text(job, "modality", moves ? "video" : kinds[i].modality);
-		if (kinds[i].format)
-			take_text(job, "format", kinds[i].format);
-	}
+	enum format f = format_of(head, n);
+	const struct param *format = param_find("format");
+	if (f == FORMATS)
+		return;
+	bool moves = n > 20 && memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
+	bool sounds = strncmp(format_table[f].mime, "audio/", 6) == 0;
+	take_text(job, "modality",
+		  modality_names[moves    ? MODALITY_VIDEO
+				 : sounds ? MODALITY_AUDIO
+					  : MODALITY_IMAGE]);
+	/* Not all that is read can be made. */
+	if (param_has_word(format, PARAM_ALL, format_table[f].name))
+		take_text(job, "format", format_table[f].name);
 }
 
 /* Files of before have seeds from 2^63 on as negative numbers. */

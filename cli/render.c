@@ -131,7 +131,7 @@ static const char *wanted_modality(const struct render *r)
 		json_object_set_new(fields, "format", json_string(dot + 1));
 	const char *modality = job_implied_modality(fields);
 	json_decref(fields);
-	return modality ? modality : "image";
+	return modality ? modality : modality_names[0];
 }
 
 static int find_default(const struct render *r, const struct catalogue *c,

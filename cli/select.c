@@ -200,7 +200,8 @@ int select_modality(const struct cli *cli, const char **modality, struct error *
 	return !given || *modality
 		   ? SUMI_OK
 		   : error_set(err, SUMI_INVALID,
-			       "--modality is '%.40s': it must be image, video or audio", given);
+			       "--modality is '%.40s': it must be one of %s", given,
+			       MODALITY_LIST);
 }
 
 static int read_filter(const struct cli *cli, struct store_filter *filter, bool *given,

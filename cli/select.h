@@ -8,7 +8,7 @@
 #define SELECT_OPTIONS                                                                             \
 	{"state", 's', "STATE", "those in this state"},                                            \
 	    {"tag", 't', "TAG", "those with this tag"},                                            \
-	    {"modality", 0, "NAME", "those that are image, video or audio"},                       \
+	    {"modality", 0, MODALITY_CHOICE, "only those of it"},                       \
 	    {"model", 'm', "NAME", "those of this model"},                                         \
 	    {"older", 0, "AGE", "those that were sent longer ago: 12h, 90d"},                      \
 	    {"all", 0, NULL, "all that the verb is for"},                                          \

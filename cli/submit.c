@@ -81,7 +81,7 @@ static void add_defaults(struct load *l, json_t *object)
 	if (!modality)
 		modality = implied(l, l->cli->fields);
 	if (!modality)
-		modality = "image";
+		modality = modality_names[0];
 	unsigned mask = param_modality(modality);
 	if (!json_object_get(object, "modality"))
 		json_object_set_new(object, "modality", json_string(modality));

@@ -1,13 +1,10 @@
-/* The verbs, in the order of the help. */
+/* The verbs behind those that make something (base/modality_table.h), in the order of the help. */
 #ifndef SUMI_CLI_VERBS_H
 #define SUMI_CLI_VERBS_H
 
 #include "cli/cli.h"
 
 #define VERB_MAP(X)                                                                                \
-	X(image)                                                                                   \
-	X(video)                                                                                   \
-	X(audio)                                                                                   \
 	X(render)                                                                                  \
 	X(submit)                                                                                  \
 	X(batch)                                                                                   \
@@ -35,6 +32,9 @@
 
 #define X(name) extern const struct verb verb_##name;
 VERB_MAP(X)
+#undef X
+#define X(NAME, name, ...) extern const struct verb verb_##name;
+MODALITY_TABLE(X)
 #undef X
 
 #endif

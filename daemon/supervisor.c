@@ -274,9 +274,7 @@ static void reload(struct supervisor *s)
 	/* Jobs are admitted by what the workers will have. */
 	admission_free(&s->admission);
 	memcpy(s->config.packs, fresh.packs, sizeof fresh.packs);
-	memcpy(s->config.model_image, fresh.model_image, sizeof fresh.model_image);
-	memcpy(s->config.model_video, fresh.model_video, sizeof fresh.model_video);
-	memcpy(s->config.model_audio, fresh.model_audio, sizeof fresh.model_audio);
+	memcpy(s->config.models, fresh.models, sizeof fresh.models);
 	s->next_collect = 0; /* which tells the senders */
 	log_info("reload", "file=%s", fresh.file);
 	children_restart(&s->children);

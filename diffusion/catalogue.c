@@ -231,13 +231,12 @@ int catalogue_check_defaults(const struct catalogue *c, const struct config *con
 			     struct error *err)
 {
 	const struct pack_info *found;
-	const char *modality;
 	int status = SUMI_OK;
-	for (int i = 0; !status && (modality = config_modality(i)); i++) {
+	for (int i = 0; !status && i < MODALITIES; i++) {
 		bool chosen;
-		config_model(config, modality, &chosen);
+		config_model(config, modality_names[i], &chosen);
 		if (chosen)
-			status = catalogue_default(c, config, modality, &found, err);
+			status = catalogue_default(c, config, modality_names[i], &found, err);
 	}
 	return status;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/modality_table.h"
 #include "base/utf8.h"
 
 enum { CONFIG_LIMIT = 1 << 20 };
@@ -208,9 +209,8 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	}
 	if (modality && (!*modality || strlen(modality) >= sizeof info->modality))
 		return error_set(err, SUMI_INVALID,
-				 "%s: field 'modality' is '%.40s', allowed are image, video and "
-				 "audio",
-				 path, modality);
+				 "%s: field 'modality' is '%.40s', allowed are %s", path, modality,
+				 MODALITY_LIST);
 	if ((status = set_name(info, name ? name : folder_name(info->path, own), path, err)))
 		return status;
 	if (modality)
@@ -359,7 +359,8 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	if ((status = files_path(motion, err, "%s/motion_adapter/config.json", info->path)))
 		return status;
 	info->has_motion = access(motion, F_OK) == 0;
-	copy_text(info->modality, sizeof info->modality, info->has_motion ? "video" : "image");
+	copy_text(info->modality, sizeof info->modality, 
+		  modality_names[info->has_motion ? MODALITY_VIDEO : MODALITY_IMAGE]);
 	json_t *index;
 	if ((status = read_config(info, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");

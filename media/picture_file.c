@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "media/format.h"
 #include "media/jpeg.h"
 #include "media/png.h"
 #include "media/webp.h"
@@ -31,30 +32,23 @@ static int decode_webp(const void *data, size_t size, const char *path, uint8_t 
 }
 
 static const struct kind {
-	size_t at;
-	const char *magic;
 	int (*info)(const void *data, size_t size, const char *where, struct picture_info *info,
 		    struct error *err);
 	int (*decode)(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
 		      int *height, struct error *err);
-} kinds[] = {
-    {8, "WEBP", webp_picture_info, decode_webp},
-    {0, "\x89PNG\r\n\x1a\n", png_picture_info, png_decode},
-    {0, "\xff\xd8\xff", jpeg_picture_info, jpeg_decode},
+} kinds[FORMATS + 1] = {
+    [FORMAT_WEBP] = {webp_picture_info, decode_webp},
+    [FORMAT_PNG] = {png_picture_info, png_decode},
+    [FORMAT_JPEG] = {jpeg_picture_info, jpeg_decode},
 };
 
 /* The kind of the file, and what its headers say. */
 static int look(const void *data, size_t size, const char *where, const struct kind **kind,
 		struct picture_info *info, struct error *err)
 {
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		size_t n = strlen(kinds[i].magic);
-		if (size < kinds[i].at + n ||
-		    memcmp((const char *)data + kinds[i].at, kinds[i].magic, n) != 0)
-			continue;
-		*kind = &kinds[i];
-		return kinds[i].info(data, size, where, info, err);
-	}
+	*kind = &kinds[format_of(data, size)];
+	if ((*kind)->info)
+		return (*kind)->info(data, size, where, info, err);
 	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither a WebP, a PNG nor a JPEG picture",
 			 where);
 }

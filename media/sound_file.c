@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "media/format.h"
 #include "media/vorbis.h"
 #include "media/wav.h"
 
@@ -86,23 +87,20 @@ static int resample(struct sound *s, int rate, struct error *err)
 /* ---- files ------------------------------------------------------------------------- */
 
 static const struct kind {
-	size_t at;
-	const char *magic;
 	int (*check)(const void *data, size_t size, const char *where, struct error *err);
 	int (*decode)(const void *data, size_t size, const char *where, struct sound *out,
 		      struct error *err);
-} kinds[] = {
-    {0, "OggS", vorbis_check, vorbis_decode},
-    {8, "WAVE", wav_check, wav_decode},
+} kinds[FORMATS + 1] = {
+    [FORMAT_OGG] = {vorbis_check, vorbis_decode},
+    [FORMAT_WAV] = {wav_check, wav_decode},
 };
 
 static const struct kind *kind_of(const void *data, size_t size, const char *where,
 				  struct error *err)
 {
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		if (size >= kinds[i].at + 4 &&
-		    memcmp((const char *)data + kinds[i].at, kinds[i].magic, 4) == 0)
-			return &kinds[i];
+	const struct kind *kind = &kinds[format_of(data, size)];
+	if (kind->check)
+		return kind;
 	error_set(err, SUMI_UNSUPPORTED, "%s: is neither an Ogg Vorbis nor a WAV file", where);
 	return NULL;
 }

@@ -130,7 +130,7 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 {
 	struct spectrogram s;
 	struct mood mood;
-	if (strcmp(info->modality, "audio") != 0)
+	if (strcmp(info->modality, modality_names[MODALITY_AUDIO]) != 0)
 		return error_set(
 		    err, SUMI_INVALID,
 		    "model %s makes no sound: its sumi.json must say \"modality\": \"audio\"",
@@ -299,7 +299,6 @@ static int emit_sound(const struct single_run *audio, struct sound *sound, const
 	struct output o = {
 	    .role = "main",
 	    .format = r->format,
-	    .mime = wav ? "audio/wav" : "audio/ogg",
 	    .duration = (double)sound->length / sound->rate,
 	};
 	uint8_t *data;
@@ -323,7 +322,6 @@ static int emit_spectrogram(const struct single_run *audio, const float *picture
 	struct output o = {
 	    .role = "spectrogram",
 	    .format = "webp",
-	    .mime = "image/webp",
 	    .width = width,
 	    .height = rows,
 	};
@@ -378,7 +376,6 @@ done:
 }
 
 const struct modality modality_audio = {
-    .name = "audio",
     .resolve = audio_resolve,
     .begin = audio_begin,
     .check_init = sound_check,

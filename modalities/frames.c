@@ -53,7 +53,6 @@ int frames_emit(const struct frames *f, struct output *o, const struct sink *sin
 	if (status)
 		return status;
 	o->format = r->format;
-	o->mime = png ? "image/png" : "image/webp";
 	o->data = data;
 	o->width = r->width;
 	o->height = r->height;

@@ -43,7 +43,6 @@ static int image_finish(struct generation *g, const struct sink *sink, struct er
 }
 
 const struct modality modality_image = {
-    .name = "image",
     .resolve = image_resolve,
     .begin = image_begin,
     .check_init = picture_check,

@@ -1,15 +1,14 @@
-/* The table of modalities. */
+/* The functions of each modality. */
 #include "modalities/modality.h"
 
-#include <string.h>
-
-const struct modality *const modality_table[] = {&modality_image, &modality_video, &modality_audio,
-						 NULL};
+static const struct modality *const all[MODALITIES] = {
+#define X(NAME, name, ...) &modality_##name,
+    MODALITY_TABLE(X)
+#undef X
+};
 
 const struct modality *modality_find(const char *name)
 {
-	for (const struct modality *const *m = modality_table; *m; m++)
-		if (strcmp((*m)->name, name) == 0)
-			return *m;
-	return NULL;
+	enum modality_index i = modality_index(name);
+	return i < MODALITIES ? all[i] : NULL;
 }

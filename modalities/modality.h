@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/modality_table.h"
 #include "base/status.h"
 #include "request/request.h"
 
@@ -48,7 +49,6 @@ struct sink {
 struct generation;
 
 struct modality {
-	const char *name;
 	/* Fills in what the request leaves open and checks all of it against the pack. */
 	int (*resolve)(const struct pack_info *info, struct request *r, struct error *err);
 	/* Starts a resolved request, from saved bytes if there are any. */
@@ -82,9 +82,8 @@ struct generation {
 /* NULL for a name that is none. */
 const struct modality *modality_find(const char *name);
 
-/* NULL-terminated. */
-extern const struct modality *const modality_table[];
-
-extern const struct modality modality_image, modality_video, modality_audio;
+#define X(NAME, name, ...) extern const struct modality modality_##name;
+MODALITY_TABLE(X)
+#undef X
 
 #endif

@@ -155,6 +155,8 @@ int request_resolve_end(struct request *r, unsigned modality, struct error *err)
 {
 	if (!r->format)
 		r->format = param_first_word(param_find("format"), modality);
+	if (!r->format)
+		return error_set(err, SUMI_INTERNAL, "no format is known for modality %u", modality);
 	int status = request_check(r, modality, err);
 	if (status)
 		return status;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "media/format.h"
 #include "modalities/request.h"
 
 _Static_assert(RUN_TOGETHER_MAX <= TOGETHER_MAX, "the core makes more runs at once than may be");
@@ -60,6 +61,7 @@ void single_run_free(struct generation *g)
 int single_run_emit(const struct single_run *s, struct output *o, const struct sink *sink,
 		    struct error *err)
 {
+	o->mime = format_named(o->format)->mime;
 	o->metadata_json = s->metadata;
 	o->infotext = s->infotext;
 	return sink->output(sink->context, o, err);

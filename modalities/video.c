@@ -132,7 +132,6 @@ static int finish_animation(struct frames *f, const struct sink *sink, struct er
 	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
 	struct output o = {.role = "main",
 			   .format = "webp",
-			   .mime = "image/webp",
 			   .width = r->width,
 			   .height = r->height,
 			   .duration = (double)order_frames(r, order) / r->fps};
@@ -164,7 +163,6 @@ static int video_finish(struct generation *g, const struct sink *sink, struct er
 }
 
 const struct modality modality_video = {
-    .name = "video",
     .resolve = video_resolve,
     .begin = video_begin,
     .check_init = picture_check,

@@ -105,7 +105,7 @@ static int check_together(const struct job *job, struct error *err)
 {
 	if (!job->modality)
 		return error_set(err, SUMI_INVALID,
-				 "job: field 'modality' is missing: image, video or audio");
+				 "job: field 'modality' is missing: one of %s", MODALITY_LIST);
 	/* A mood brings its own. */
 	if (!job->prompt && !job->mood)
 		return error_set(err, SUMI_INVALID, "job: field 'prompt' is missing");

@@ -15,7 +15,10 @@
 #include "request/members.h"
 
 static const struct param_word modality_words[] = {
-    {"image", PARAM_ALL}, {"video", PARAM_ALL}, {"audio", PARAM_ALL}, {NULL, 0}};
+#define X(NAME, name, ...) {#name, PARAM_ALL},
+    MODALITY_TABLE(X)
+#undef X
+    {NULL, 0}};
 static const struct param_word rng_words[] = {
     {"torch", PARAM_ALL}, {"philox", PARAM_ALL}, {NULL, 0}};
 static const struct param_word precision_words[] = {
@@ -104,17 +107,15 @@ const char *param_nearest(const char *name)
 
 unsigned param_modality(const char *name)
 {
-	for (unsigned i = 0; name && modality_words[i].word; i++)
-		if (strcmp(modality_words[i].word, name) == 0)
-			return 1u << i;
-	return 0;
+	enum modality_index i = modality_index(name);
+	return i < MODALITIES ? 1u << i : 0;
 }
 
 const char *param_modality_names(unsigned modalities, char *out, size_t size)
 {
 	size_t used = 0;
 	*out = '\0';
-	for (unsigned i = 0; modality_words[i].word; i++) {
+	for (unsigned i = 0; i < MODALITIES; i++) {
 		bool more = used > 0, last = !(modalities >> (i + 1));
 		if (!(modalities >> i & 1))
 			continue;
@@ -122,7 +123,7 @@ const char *param_modality_names(unsigned modalities, char *out, size_t size)
 				 !more  ? ""
 				 : last ? " and "
 					: ", ",
-				 modality_words[i].word);
+				 modality_names[i]);
 		used += (size_t)n < size - used ? (size_t)n : 0;
 	}
 	return out;

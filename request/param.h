@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/modality_table.h"
 #include "base/status.h"
 #include "request/table.h"
 
@@ -33,7 +34,12 @@ enum param_type {
 
 enum param_concern { PARAM_PICTURE, PARAM_QUEUE, PARAM_CLIENT };
 
-enum { PARAM_IMAGE = 1, PARAM_VIDEO = 2, PARAM_AUDIO = 4, PARAM_ALL = 7 };
+enum {
+#define X(NAME, ...) PARAM_##NAME = 1 << MODALITY_##NAME,
+	MODALITY_TABLE(X)
+#undef X
+	    PARAM_ALL = (1 << MODALITIES) - 1
+};
 
 enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4 };
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "media/format.h"
 #include "media/metadata_file.h"
 
 #define REBUILD_NAME "sumi.db.new"
@@ -45,18 +46,6 @@ static int job_of_metadata(const json_t *root, const struct store_file *file, st
 	return SUMI_OK;
 }
 
-static const char *mime_of(const char *format)
-{
-	static const char *const known[][2] = {{"webp", "image/webp"},
-					       {"png", "image/png"},
-					       {"ogg", "audio/ogg"},
-					       {"wav", "audio/wav"}};
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (strcmp(known[i][0], format) == 0)
-			return known[i][1];
-	return "application/octet-stream";
-}
-
 /* A job for a file that the history does not know, named after its hash. */
 static int adopt_file(struct store *s, const struct store_file *file, struct error *err)
 {
@@ -86,7 +75,7 @@ static int adopt_file(struct store *s, const struct store_file *file, struct err
 				.finished = file->changed};
 	struct store_artifact a = {.role = "main",
 				   .format = (char *)file->format,
-				   .mime = (char *)mime_of(file->format),
+				   .mime = (char *)format_named(file->format)->mime,
 				   .bytes = file->bytes,
 				   .infotext = m.infotext,
 				   .metadata = m.json,

@@ -48,8 +48,8 @@ static void reads_settings(void **state)
 	assert_int_equal(c.keep_results.age_ms, 90 * INT64_C(86400000));
 	assert_int_equal(c.keep_results.bytes, (int64_t)50 << 30);
 	assert_int_equal(c.batch, 7);
-	assert_string_equal(c.model_audio, "");
-	assert_string_equal(c.model_image, "ink"); /* the default */
+	assert_string_equal(c.models[MODALITY_AUDIO], "");
+	assert_string_equal(c.models[MODALITY_IMAGE], "ink"); /* the default */
 	assert_string_equal(c.log, "debug");
 }
 

@@ -52,7 +52,6 @@ static void fake_free(struct generation *g)
 }
 
 static const struct modality fakes = {
-    .name = "fake",
     .step = fake_step,
     .step_together = fake_step_together,
     .save = fake_save,

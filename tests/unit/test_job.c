@@ -107,7 +107,7 @@ static void test_missing_and_wrong(void **state)
 {
 	(void)state;
 	refused("[]", "job: must be a JSON object");
-	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: image, video or audio");
+	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: one of image, video, audio");
 	refused("{\"modality\":\"image\"}", "job: field 'prompt' is missing");
 	struct job mood;
 	struct error err;

@@ -83,7 +83,6 @@ static void fake_free(struct generation *g)
 }
 
 static const struct modality fakes = {
-    .name = "fake",
     .step = fake_step,
     .joins = fake_joins,
     .step_together = make_step,
