@@ -25,10 +25,13 @@ struct pack_defaults {
 
 #define PACK_NAME_MAX 95 /* bytes; [A-Za-z0-9._:+-], the first a letter or digit */
 
+struct family;
+
 struct pack_info {
 	char path[FILES_PATH_MAX];
 	char base[FILES_PATH_MAX]; /* the pack that has the parts which this one lacks; or empty */
 	char name[PACK_NAME_MAX + 1]; /* sumi.json "name", else the folder's name */
+	const struct family *family;
 	char modality[16];         /* "image", "video", "audio" */
 	char precision[8];         /* sumi.json "precision": "exact", "half"; or empty */
 	char licence[64];          /* empty when the pack does not say */

@@ -243,11 +243,41 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
+/* Its own index says what it is, and where that names no class, its base's. */
+static int find_family(struct pack_info *info, const json_t *index, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	json_t *other = NULL;
+	bool own = !*info->base || json_object_get(index, "_class_name");
+	int status =
+	    files_path(path, err, "%s/model_index.json", own ? info->path : info->base);
+	if (!status && !own)
+		status = json_read_file(path, CONFIG_LIMIT, &other, err);
+	if (!status)
+		status = family_of(own ? index : other, path, &info->family, err);
+	json_decref(other);
+	return status;
+}
+
+/* As much as tells the parts, also of half a pack. */
+static int open_parts(struct pack_info *info, const char *folder, struct error *err)
+{
+	json_t *index = NULL;
+	*info = (struct pack_info){.family = family_at(0)};
+	int status = set_folder(info, folder, err);
+	if (status || (status = open_manifest(info, err)) ||
+	    read_config(info, "model_index.json", &index, NULL))
+		return status;
+	status = find_family(info, index, err);
+	json_decref(index);
+	return status;
+}
+
 int pack_check_whole(const char *folder, struct error *err)
 {
-	struct pack_info info = {0};
-	int status = set_folder(&info, folder, err);
-	if (!status && !(status = open_manifest(&info, err)))
+	struct pack_info info;
+	int status = open_parts(&info, folder, err);
+	if (!status)
 		status = pack_parts_check(&info, err);
 	pack_info_free(&info);
 	return status;
@@ -255,10 +285,8 @@ int pack_check_whole(const char *folder, struct error *err)
 
 uint64_t pack_weight_bytes(const char *folder)
 {
-	struct pack_info info = {0};
-	uint64_t bytes = 0;
-	if (!set_folder(&info, folder, NULL) && !open_manifest(&info, NULL))
-		bytes = pack_parts_bytes(&info);
+	struct pack_info info;
+	uint64_t bytes = open_parts(&info, folder, NULL) ? 0 : pack_parts_bytes(&info);
 	pack_info_free(&info);
 	return bytes;
 }
@@ -364,11 +392,11 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	json_t *index;
 	if ((status = read_config(info, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");
-	json_decref(index);
-	if ((status = open_manifest(info, err)) || (status = read_scale(info, err)) ||
-	    (status = read_unet_size(info, err)) || (status = read_scheduler(info, err)) ||
-	    (status = read_manifest(info, err)))
+	if ((status = open_manifest(info, err)) || (status = find_family(info, index, err)) ||
+	    (status = read_scale(info, err)) || (status = read_unet_size(info, err)) ||
+	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)))
 		pack_info_free(info);
+	json_decref(index);
 	return status;
 }
 

@@ -2,7 +2,7 @@
 #ifndef SUMI_DIFFUSION_PACK_INTERNAL_H
 #define SUMI_DIFFUSION_PACK_INTERNAL_H
 
-#include "diffusion/conditioner.h"
+#include "diffusion/family.h"
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
 #include "networks/unet.h"

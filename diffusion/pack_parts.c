@@ -1,5 +1,5 @@
-/* The parts of a pack, listed once: what each must hold, what of it decides the result, what it
- * weighs, and how it is opened. */
+/* The parts of a pack, as its family lists them: whether each holds what it must, what of it
+ * decides the result, what it weighs, and how it is opened. */
 #include <dirent.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -21,11 +21,12 @@ static int open_unet(struct pack *pack, const char *folder, struct error *err)
 static int open_texts(struct pack *pack, const char *folder, struct error *err)
 {
 	(void)folder;
-	int status =
-	    conditioner_shape_read(&conditioner_clip, &pack->info, &pack->texts, err);
+	const struct conditioner_kind *kind = pack->info.family->conditioner;
+	if (pack->conditioner) /* its other encoder */
+		return SUMI_OK;
+	int status = conditioner_shape_read(kind, &pack->info, &pack->texts, err);
 	return status ? status
-		      : conditioner_open(&conditioner_clip, pack->device, &pack->info,
-					 &pack->conditioner, err);
+		      : conditioner_open(kind, pack->device, &pack->info, &pack->conditioner, err);
 }
 
 static int open_vae(struct pack *pack, const char *folder, struct error *err)
@@ -49,29 +50,12 @@ static int open_motion(struct pack *pack, const char *folder, struct error *err)
 	return pack->info.has_motion ? unet_motion_open(pack->unet, folder, err) : SUMI_OK;
 }
 
-/* ---- the table ---- */
-
-enum { FILES = 2 };
-
-/* Digests depend on the order. Each part is opened after those above it. */
-static const struct part {
-	const char *folder;
-	const char *files[FILES];
-	const char *weights; /* a usual name of its weights; NULL: it has none */
-	bool optional;
-	int (*open)(struct pack *pack, const char *folder, struct error *err); /* or NULL */
-} parts[] = {
-    {.folder = ".", .files = {"model_index.json"}},
-    {"unet", {"config.json"}, UNET_FILE, false, open_unet},
-    /* Loaded when it is first asked for, not with the pack. */
-    {"unet_fast", {"config.json"}, UNET_FILE, true, NULL},
-    {"text_encoder", {"config.json"}, "model.safetensors", false, open_texts},
-    {"tokenizer", {"vocab.json", "merges.txt"}, NULL, false, NULL}, /* with its encoder */
-    {"vae", {"config.json"}, UNET_FILE, false, open_vae},
-    {"scheduler", {SCHEDULER_FILE}, NULL, false, open_scheduler},
-    {"motion_adapter", {"config.json"}, UNET_FILE, true, open_motion},
+static int (*const openers[PART_USES])(struct pack *pack, const char *folder, struct error *err) = {
+    [PART_TEXTS] = open_texts,   [PART_DENOISER] = open_unet,    [PART_MOTION] = open_motion,
+    [PART_CODEC] = open_vae,     [PART_NOISE] = open_scheduler,
 };
-enum { PARTS = sizeof parts / sizeof parts[0] };
+
+/* ---- where parts are ---- */
 
 int pack_part(const struct pack_info *info, const char *part, char out[FILES_PATH_MAX],
 	      struct error *err)
@@ -92,12 +76,13 @@ int pack_parts_open(struct pack *pack, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	int status = SUMI_OK;
-	for (const struct part *p = parts; p < parts + PARTS && !status; p++) {
-		if (!p->open || (p->optional && !part_is_there(&pack->info, p->folder)))
+	for (const struct part *const *at = pack->info.family->parts; *at && !status; at++) {
+		const struct part *p = *at;
+		if (!openers[p->use] || (p->optional && !part_is_there(&pack->info, p->folder)))
 			continue;
 		status = pack_part(&pack->info, p->folder, folder, err);
 		if (!status)
-			status = p->open(pack, folder, err);
+			status = openers[p->use](pack, folder, err);
 	}
 	return status;
 }
@@ -105,10 +90,11 @@ int pack_parts_open(struct pack *pack, struct error *err)
 uint64_t pack_parts_bytes(const struct pack_info *info)
 {
 	uint64_t bytes = 0;
-	for (const struct part *p = parts; p < parts + PARTS; p++) {
+	for (const struct part *const *at = info->family->parts; *at; at++) {
+		const struct part *p = *at;
 		char path[FILES_PATH_MAX];
 		struct weights *files;
-		if (!p->weights || !p->open || pack_part(info, p->folder, path, NULL) ||
+		if (!p->weights || !openers[p->use] || pack_part(info, p->folder, path, NULL) ||
 		    weights_open(path, &files, NULL))
 			continue;
 		bytes += weights_bytes(files);
@@ -118,6 +104,9 @@ uint64_t pack_parts_bytes(const struct pack_info *info)
 }
 
 /* ---- what is missing ---- */
+
+/* A distilled UNet, whatever its folder is called. */
+static const struct part fast = {.files = {"config.json"}, .weights = UNET_FILE};
 
 /* A list of names that ends in … where it is full. */
 struct missing {
@@ -147,7 +136,7 @@ static void look_at(const struct pack_info *info, const struct part *p, const ch
 	char where[FILES_PATH_MAX], path[FILES_PATH_MAX], file[WEIGHTS_FILE_MAX];
 	if (pack_part(info, folder, where, NULL))
 		return;
-	for (int i = 0; i < FILES && p->files[i]; i++)
+	for (int i = 0; i < PART_FILES && p->files[i]; i++)
 		if (files_path(path, NULL, "%s/%s", where, p->files[i]) || access(path, F_OK) != 0)
 			add_missing(m, folder, p->files[i]);
 	if (p->weights && weights_missing(where, p->weights, file))
@@ -165,15 +154,14 @@ static int refuse_half(const struct pack_info *info, const struct missing *m, st
 int pack_parts_check(const struct pack_info *info, struct error *err)
 {
 	struct missing m = {.used = 0};
-	for (const struct part *p = parts; p < parts + PARTS; p++)
-		if (!p->optional || part_is_there(info, p->folder))
-			look_at(info, p, p->folder, &m);
+	for (const struct part *const *p = info->family->parts; *p; p++)
+		if (!(*p)->optional || part_is_there(info, (*p)->folder))
+			look_at(info, *p, (*p)->folder, &m);
 	return refuse_half(info, &m, err);
 }
 
 int pack_parts_check_fast(const struct pack_info *info, struct error *err)
 {
-	static const struct part fast = {.files = {"config.json"}, .weights = UNET_FILE};
 	struct missing m = {.used = 0};
 	if (!info->has_fast || strcmp(info->fast_unet, "unet") == 0)
 		return SUMI_OK;
@@ -183,7 +171,8 @@ int pack_parts_check_fast(const struct pack_info *info, struct error *err)
 
 int pack_parts_check_weights(const struct pack_info *info, struct error *err)
 {
-	for (const struct part *p = parts; p < parts + PARTS; p++) {
+	for (const struct part *const *at = info->family->parts; *at; at++) {
+		const struct part *p = *at;
 		char path[FILES_PATH_MAX];
 		struct weights *files;
 		if (!p->weights || (p->optional && !part_is_there(info, p->folder)))
@@ -201,9 +190,11 @@ bool pack_parts_any(const char *folder)
 	struct pack_info info = {0};
 	if (files_path(info.path, NULL, "%s", folder))
 		return false;
-	for (const struct part *p = parts; p < parts + PARTS; p++)
-		if (strcmp(p->folder, ".") != 0 && part_is_there(&info, p->folder))
-			return true;
+	const struct family *f;
+	for (size_t i = 0; (f = family_at(i)); i++)
+		for (const struct part *const *p = f->parts; *p; p++)
+			if (strcmp((*p)->folder, ".") != 0 && part_is_there(&info, (*p)->folder))
+				return true;
 	return part_is_there(&info, "model_index.json") || part_is_there(&info, "sumi.json");
 }
 
@@ -244,28 +235,37 @@ done:
 	return status;
 }
 
-static int is_content(const struct dirent *e)
+static int is_shown(const struct dirent *e)
 {
-	const char *dot = strrchr(e->d_name, '.');
-	return dot && e->d_name[0] != '.' &&
-	       (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt"));
+	return e->d_name[0] != '.';
 }
 
-static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const char *part,
-		       struct error *err)
+/* What every part may have, and what this one must. */
+static bool is_content(const struct part *part, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	for (int i = 0; i < PART_FILES && part->files[i]; i++)
+		if (strcmp(part->files[i], name) == 0)
+			return true;
+	return dot && (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt"));
+}
+
+static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const struct part *kind,
+		       const char *part, struct error *err)
 {
 	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX];
 	int status = pack_part(info, part, folder, err);
 	if (status)
 		return status;
 	struct dirent **entries;
-	int n = scandir(folder, &entries, is_content, alphasort);
+	int n = scandir(folder, &entries, is_shown, alphasort);
 	if (n < 0)
 		return SUMI_OK; /* a pack without this part */
 	for (int i = 0; i < n; i++) {
-		if (!status)
+		bool counts = is_content(kind, entries[i]->d_name);
+		if (!status && counts)
 			status = files_path(path, err, "%s/%s", folder, entries[i]->d_name);
-		if (!status) {
+		if (!status && counts) {
 			EVP_DigestUpdate(ctx, part, strlen(part) + 1);
 			EVP_DigestUpdate(ctx, entries[i]->d_name, strlen(entries[i]->d_name) + 1);
 			status = hash_file(ctx, path, err);
@@ -276,13 +276,11 @@ static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const char
 	return status;
 }
 
-/* The fast UNet's folder where it is none of `parts`; else NULL. */
+/* The fast UNet's folder where it is none of the family's parts; else NULL. */
 static const char *fast_part(const struct pack_info *info)
 {
-	for (const struct part *p = parts; p < parts + PARTS; p++)
-		if (strcmp(p->folder, info->fast_unet) == 0)
-			return NULL;
-	return info->has_fast ? info->fast_unet : NULL;
+	return info->has_fast && !family_part(info->family, info->fast_unet) ? info->fast_unet
+									     : NULL;
 }
 
 int pack_info_digest(struct pack_info *info, struct error *err)
@@ -293,10 +291,10 @@ int pack_info_digest(struct pack_info *info, struct error *err)
 	if (!ctx)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
 	EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-	for (const struct part *p = parts; p < parts + PARTS && !status; p++)
-		status = hash_folder(ctx, info, p->folder, err);
+	for (const struct part *const *p = info->family->parts; *p && !status; p++)
+		status = hash_folder(ctx, info, *p, (*p)->folder, err);
 	if (!status && fast_part(info))
-		status = hash_folder(ctx, info, fast_part(info), err);
+		status = hash_folder(ctx, info, &fast, fast_part(info), err);
 	EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
 	for (int i = 0; i < 32; i++)

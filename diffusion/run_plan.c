@@ -87,7 +87,7 @@ static uint64_t step_memory(const struct pack_info *info, const struct unet_conf
 	else if (pack_part(info, part, folder, &ignored) ||
 		 unet_config_read(folder, &unet, &ignored))
 		return 0;
-	if (conditioner_shape_read(&conditioner_clip, info, &texts, &ignored))
+	if (conditioner_shape_read(info->family->conditioner, info, &texts, &ignored))
 		return 0;
 	struct unet_plan plan = {
 	    .config = &unet,

@@ -1,5 +1,5 @@
 /* What of a run's parameters a pack cannot do, by its configs alone: said before a job waits for it. */
-#include "diffusion/conditioner.h"
+#include "diffusion/family.h"
 #include "diffusion/run.h"
 #include "diffusion/sampler.h"
 #include "networks/config.h"
@@ -36,7 +36,7 @@ static int check_clip_skip(const struct pack_info *info, const struct run_params
 			   struct error *err)
 {
 	struct conditioner_shape texts;
-	int status = conditioner_shape_read(&conditioner_clip, info, &texts, err);
+	int status = conditioner_shape_read(info->family->conditioner, info, &texts, err);
 	if (!status && p->clip_skip > texts.clip_skip)
 		status = error_set(err, SUMI_INVALID,
 				   "clip_skip is %d, the text encoder's %d layers allow 0 to %d",

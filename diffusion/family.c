@@ -1,0 +1,124 @@
+/* The table of families and of their parts. */
+#include "diffusion/family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+/* ---- parts, each listed once ---- */
+
+#define MODEL "diffusion_pytorch_model.safetensors"
+#define TEXT_MODEL "model.safetensors"
+
+static const struct part index_file = {.folder = ".", .files = {"model_index.json"}};
+static const struct part unet = {"unet", {"config.json"}, MODEL, false, PART_DENOISER};
+static const struct part unet_fast = {"unet_fast", {"config.json"}, MODEL, true, PART_DISTILLED};
+static const struct part text_encoder = {
+    "text_encoder", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
+static const struct part tokenizer = {
+    "tokenizer", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
+static const struct part vae = {"vae", {"config.json"}, MODEL, false, PART_CODEC};
+static const struct part scheduler = {
+    "scheduler", {"scheduler_config.json"}, NULL, false, PART_NOISE};
+static const struct part motion_adapter = {
+    "motion_adapter", {"config.json"}, MODEL, true, PART_MOTION};
+
+/* ---- families ---- */
+
+static const char *const sd_classes[] = {
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionInpaintPipeline",
+    "LatentConsistencyModelPipeline",
+    "LatentConsistencyModelImg2ImgPipeline",
+    "AnimateDiffPipeline",
+    "RiffusionPipeline",
+    NULL,
+};
+
+static const struct part *const sd_parts[] = {
+    &index_file, &unet, &unet_fast,      &text_encoder, &tokenizer,
+    &vae,        &scheduler, &motion_adapter, NULL,
+};
+
+static const struct family families[] = {
+    {"Stable Diffusion", sd_classes, sd_parts, &conditioner_clip},
+};
+enum { FAMILIES = sizeof families / sizeof families[0] };
+
+const struct family *family_at(size_t i)
+{
+	return i < FAMILIES ? &families[i] : NULL;
+}
+
+const struct part *family_part(const struct family *family, const char *folder)
+{
+	for (const struct part *const *p = family->parts; *p; p++)
+		if (strcmp((*p)->folder, folder) == 0)
+			return *p;
+	return NULL;
+}
+
+/* ---- telling them apart ---- */
+
+/* An entry of an index is ["library", "class"], or [null, null] for a part that a pipeline can
+ * have and this one has not. */
+enum entry { ENTRY_NONE, ENTRY_NULL, ENTRY_NAMED };
+
+static enum entry entry_of(const json_t *value)
+{
+	if (!json_is_array(value) || json_array_size(value) != 2)
+		return ENTRY_NONE;
+	return json_is_string(json_array_get(value, 1)) ? ENTRY_NAMED : ENTRY_NULL;
+}
+
+static bool names_class(const struct family *f, const char *class_name)
+{
+	for (const char *const *c = f->classes; *c; c++)
+		if (strcmp(*c, class_name) == 0)
+			return true;
+	return false;
+}
+
+/* Whether the index says of each part that the family needs at least so much. */
+static bool has_parts(const struct family *f, const json_t *index, bool named)
+{
+	for (const struct part *const *p = f->parts; *p; p++) {
+		if ((*p)->optional || strcmp((*p)->folder, ".") == 0)
+			continue;
+		enum entry entry = entry_of(json_object_get(index, (*p)->folder));
+		if (entry == ENTRY_NULL || (named && entry != ENTRY_NAMED))
+			return false;
+	}
+	return true;
+}
+
+int family_of(const json_t *index, const char *where, const struct family **out, struct error *err)
+{
+	const char *class_name = NULL;
+	char known[200] = "";
+	int status = json_want_string(index, where, "_class_name", &class_name, err);
+	if (status)
+		return status;
+	for (const struct family *f = families; f < families + FAMILIES; f++)
+		if (class_name && names_class(f, class_name) && has_parts(f, index, false)) {
+			*out = f;
+			return SUMI_OK;
+		}
+	for (const struct family *f = families; f < families + FAMILIES; f++) {
+		size_t n = strlen(known);
+		if (has_parts(f, index, true)) {
+			*out = f;
+			return SUMI_OK;
+		}
+		snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", f->name);
+	}
+	*out = &families[0];
+	if (!class_name)
+		return SUMI_OK;
+	return error_set(err, SUMI_UNSUPPORTED,
+			 "%s: field '_class_name' is '%.60s', and such models are not supported: "
+			 "those of %s are",
+			 where, class_name, known);
+}
