@@ -59,7 +59,7 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 		    ops->name, sampler_sigmas_name(asked));
 	c->sigmas = asked;
 	if (c->spacing == SPACING_DEFAULT)
-		c->spacing = ops->spacing;
+		c->spacing = c->prediction == PREDICTION_FLOW ? SPACING_TRAILING : ops->spacing;
 	if (c->betas == BETAS_DEFAULT)
 		c->betas = ops->betas;
 	if (c->beta_start == 0)
@@ -88,27 +88,25 @@ static int resolve(struct sampler *s, enum schedule_sigmas asked, struct error *
 	return SUMI_OK;
 }
 
-static int make_alphas(struct sampler *s, struct error *err)
+static int make_noise_model(struct sampler *s, struct error *err)
 {
 	const struct sampler_config *c = &s->config;
-	struct schedule_alphas params = {.train_steps = c->train_steps,
-					 .betas = c->betas,
-					 .beta_start = c->beta_start,
-					 .beta_end = c->beta_end,
-					 .trained_betas = c->trained_betas,
-					 .zero_terminal_snr = c->zero_terminal_snr};
-	s->alphas_cumprod = malloc((size_t)c->train_steps * sizeof *s->alphas_cumprod);
-	if (!s->alphas_cumprod)
-		return error_set(err, SUMI_NOMEM, "no memory for the noise schedule");
-	int status = schedule_alphas_cumprod(&params, s->alphas_cumprod, err);
-	if (status)
-		return status;
-	/* An infinite sigma is replaced by a large one (diffusers: "close to 0 without being 0 so
-	 * first sigma is not inf"). */
-	if (s->ops->takes_sigmas && c->zero_terminal_snr)
-		s->alphas_cumprod[c->train_steps - 1] = 0x1p-24f;
-	s->final_alpha = c->set_alpha_to_one == CHOICE_YES ? 1 : s->alphas_cumprod[0];
-	return SUMI_OK;
+	struct noise_params params = {.prediction = c->prediction,
+				      .alphas = {.train_steps = c->train_steps,
+						 .betas = c->betas,
+						 .beta_start = c->beta_start,
+						 .beta_end = c->beta_end,
+						 .trained_betas = c->trained_betas,
+						 .zero_terminal_snr = c->zero_terminal_snr},
+				      .final_alpha_one = c->set_alpha_to_one == CHOICE_YES,
+				      .finite_sigmas = s->ops->takes_sigmas,
+				      .flow = c->flow};
+	if (c->prediction == PREDICTION_FLOW && !s->ops->takes_flow)
+		return error_set(err, SUMI_INVALID,
+				 "sampler %s is not for a model of flow matching: use euler, heun, "
+				 "dpm2, lms, deis, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s or unipc",
+				 s->ops->name);
+	return noise_model_new(&params, &s->noise_model, err);
 }
 
 /* A plan that leaves the table of training steps, or divides by an alpha of zero, is refused
@@ -131,7 +129,7 @@ static int check_plan(const struct sampler *s, struct error *err)
 			    err, SUMI_INVALID,
 			    "sampler %s: %d steps reach timestep %g of %d; use fewer steps",
 			    s->ops->name, s->steps, t, s->config.train_steps);
-		if (s->config.prediction == PREDICTION_EPSILON && !(sampler_alpha(s, t) > 0))
+		if (!noise_can_predict(s->noise_model, t))
 			return error_set(
 			    err, SUMI_INVALID,
 			    "scheduler_config.json: rescale_betas_zero_snr needs a model that "
@@ -173,7 +171,7 @@ int sampler_new(const char *name, const struct sampler_config *config, int steps
 	s->steps = steps;
 	status = resolve(s, sigmas, err);
 	if (!status)
-		status = make_alphas(s, err);
+		status = make_noise_model(s, err);
 	s->config.trained_betas = NULL; /* borrowed from the caller's config, not needed any more */
 	if (!status)
 		status = s->ops->plan(s, err);
@@ -204,7 +202,7 @@ void sampler_free(struct sampler *s)
 	if (!s)
 		return;
 	free_tensors(s);
-	free(s->alphas_cumprod);
+	noise_model_free(s->noise_model);
 	free(s->timesteps);
 	free(s->sigmas);
 	free(s);
@@ -255,46 +253,41 @@ double sampler_timestep(const struct sampler *s, int call)
 
 float sampler_init_noise_sigma(const struct sampler *s)
 {
-	if (!s->ops->scales_input)
+	if (!s->ops->unscaled)
 		return 1;
 	float most = 0;
 	for (int i = 0; i < s->count; i++)
 		most = fmaxf(most, s->sigmas[i]);
-	if (s->config.spacing == SPACING_LEADING)
-		return sqrtf(most * most + 1);
-	return most;
+	return noise_start_deviation(s->noise_model, most, s->config.spacing);
 }
 
 void sampler_scale_input(const struct sampler *s, int call, const float *x, float *out, size_t n)
 {
-	if (!s->ops->scales_input) {
-		if (out != x)
-			memcpy(out, x, n * sizeof *out);
-		return;
-	}
-	float sigma = s->sigmas[s->begin + call], scale = sqrtf(sigma * sigma + 1);
+	float divisor = 1;
+	if (s->ops->unscaled)
+		divisor = noise_input_divisor(s->noise_model, s->sigmas[s->begin + call]);
 	for (size_t i = 0; i < n; i++)
-		out[i] = x[i] / scale;
+		out[i] = x[i] / divisor;
+}
+
+/* How much of signal and noise the first call expects. */
+static struct noise_point first_point(const struct sampler *s)
+{
+	if (!s->sigmas) {
+		float alpha = sampler_alpha(s, s->timesteps[s->begin]);
+		return (struct noise_point){.keep = sqrtf(alpha), .add = sqrtf(1 - alpha)};
+	}
+	float sigma = s->sigmas[s->begin];
+	return s->ops->unscaled ? noise_unscaled(s->noise_model, sigma)
+				: noise_mixed(s->noise_model, sigma);
 }
 
 void sampler_add_noise(const struct sampler *s, const float *original, const float *noise,
 		       float *out, size_t n)
 {
-	float keep, add;
-	if (s->ops->scales_input) {
-		keep = 1;
-		add = s->sigmas[s->begin];
-	} else if (s->sigmas) {
-		float sigma = s->sigmas[s->begin];
-		keep = 1 / sqrtf(sigma * sigma + 1);
-		add = sigma * keep;
-	} else {
-		float alpha = sampler_alpha(s, s->timesteps[s->begin]);
-		keep = sqrtf(alpha);
-		add = sqrtf(1 - alpha);
-	}
+	struct noise_point p = first_point(s);
 	for (size_t i = 0; i < n; i++)
-		out[i] = keep * original[i] + add * noise[i];
+		out[i] = p.keep * original[i] + p.add * noise[i];
 }
 
 const float *sampler_denoised(const struct sampler *s, size_t *n)
@@ -358,33 +351,20 @@ int sampler_step(struct sampler *s, int call, const float *model_output, float *
 
 float sampler_alpha(const struct sampler *s, double timestep)
 {
-	if (timestep < 0)
-		return s->final_alpha;
-	int i = (int)timestep, last = s->config.train_steps - 1;
-	return s->alphas_cumprod[i < last ? i : last];
+	return noise_alpha(s->noise_model, timestep);
 }
 
 void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,
 		     const float *model_output, const float *x, float *x0, float *eps)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		float m = model_output[i], v = x[i], e = m;
-		switch (s->config.prediction) {
-		case PREDICTION_EPSILON:
-			x0[i] = (v - root_beta * m) / root_alpha;
-			break;
-		case PREDICTION_V:
-			x0[i] = root_alpha * v - root_beta * m;
-			e = root_alpha * m + root_beta * v;
-			break;
-		case PREDICTION_SAMPLE:
-			x0[i] = m;
-			e = (v - root_alpha * m) / root_beta;
-			break;
-		}
-		if (eps)
-			eps[i] = e;
-	}
+	struct noise_point p = {.keep = root_alpha, .add = root_beta};
+	noise_predict(s->noise_model, p, s->n, model_output, x, x0, eps);
+}
+
+void sampler_predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
+			      const float *x, float *x0)
+{
+	noise_predict_unscaled(s->noise_model, sigma, s->n, model_output, x, x0);
 }
 
 void sampler_clip(const struct sampler *s, float *x0)
@@ -441,9 +421,9 @@ static uint64_t fingerprint(const struct sampler *s)
 				  c->final_sigma_min,
 				  (double)c->no_corrector,
 				  c->timestep_scaling,
-				  (double)s->final_alpha};
+				  (double)sampler_alpha(s, -1)};
 	uint64_t h = bytes_hash(BYTES_HASH_START, numbers, sizeof numbers);
-	h = bytes_hash(h, s->alphas_cumprod, (size_t)c->train_steps * sizeof *s->alphas_cumprod);
+	h = noise_model_hash(s->noise_model, h);
 	h = bytes_hash(h, s->timesteps, (size_t)s->count * sizeof *s->timesteps);
 	if (s->sigmas)
 		h = bytes_hash(h, s->sigmas, ((size_t)s->count + 1) * sizeof *s->sigmas);

@@ -16,10 +16,9 @@
 #include <stddef.h>
 
 #include "base/bytes.h"
+#include "diffusion/noise_model.h"
 #include "diffusion/rng.h"
 #include "diffusion/schedule.h"
-
-enum sampler_prediction { PREDICTION_EPSILON, PREDICTION_V, PREDICTION_SAMPLE };
 
 /* A field that a config may leave to the sampler's own default. */
 enum sampler_choice { CHOICE_DEFAULT, CHOICE_NO, CHOICE_YES };
@@ -41,7 +40,8 @@ struct sampler_config {
 	double beta_start, beta_end; /* 0: the sampler's default */
 	float *trained_betas;        /* [train_steps] or NULL; owned */
 	bool zero_terminal_snr;
-	enum sampler_prediction prediction;
+	enum noise_prediction prediction;
+	struct noise_flow flow; /* of PREDICTION_FLOW; its tokens are the caller's to fill in */
 	enum schedule_spacing spacing;
 	int steps_offset;
 	enum schedule_sigmas file_sigmas; /* of the file's use_…_sigmas */
@@ -73,8 +73,8 @@ void sampler_config_free(struct sampler_config *config);
 /* Fills config (any state before; released by sampler_config_free()) from a parsed
  * scheduler_config.json; where names it in messages. Unknown fields are noted, not refused:
  * diffusers passes over what a class does not have, but a newer one may have it. SUMI_UNSUPPORTED
- * for fields that would change the result and are not implemented (flow matching, thresholding,
- * learned variances …). */
+ * for fields that would change the result and are not implemented (thresholding, learned variances
+ * …). */
 int sampler_config_from_json(const json_t *root, const char *where, struct sampler_config *config,
 			     struct error *err);
 

@@ -14,24 +14,27 @@
 
 static const struct {
 	const char *class_name, *sampler;
+	bool flow; /* flow matching is all that it knows */
 } classes[] = {
-    {"DDPMScheduler", "ddpm"},
-    {"DDIMScheduler", "ddim"},
-    {"PNDMScheduler", "pndm"},
-    {"EulerDiscreteScheduler", "euler"},
-    {"EulerAncestralDiscreteScheduler", "euler_a"},
-    {"HeunDiscreteScheduler", "heun"},
-    {"DPMSolverMultistepScheduler", "dpmpp_2m"},
-    {"DPMSolverSinglestepScheduler", "dpmpp_2s"},
-    {"KDPM2DiscreteScheduler", "dpm2"},
-    {"KDPM2AncestralDiscreteScheduler", "dpm2_a"},
-    {"LMSDiscreteScheduler", "lms"},
-    {"DEISMultistepScheduler", "deis"},
-    {"UniPCMultistepScheduler", "unipc"},
-    {"LCMScheduler", "lcm"},
-    {"TCDScheduler", "tcd"},
-    {"DDPMParallelScheduler", "ddpm"}, /* the same but for calls that take several steps */
-    {"DDIMParallelScheduler", "ddim"},
+    {"DDPMScheduler", "ddpm", false},
+    {"DDIMScheduler", "ddim", false},
+    {"PNDMScheduler", "pndm", false},
+    {"EulerDiscreteScheduler", "euler", false},
+    {"EulerAncestralDiscreteScheduler", "euler_a", false},
+    {"HeunDiscreteScheduler", "heun", false},
+    {"DPMSolverMultistepScheduler", "dpmpp_2m", false},
+    {"DPMSolverSinglestepScheduler", "dpmpp_2s", false},
+    {"KDPM2DiscreteScheduler", "dpm2", false},
+    {"KDPM2AncestralDiscreteScheduler", "dpm2_a", false},
+    {"LMSDiscreteScheduler", "lms", false},
+    {"DEISMultistepScheduler", "deis", false},
+    {"UniPCMultistepScheduler", "unipc", false},
+    {"LCMScheduler", "lcm", false},
+    {"TCDScheduler", "tcd", false},
+    {"DDPMParallelScheduler", "ddpm", false}, /* the same but for calls that take several steps */
+    {"DDIMParallelScheduler", "ddim", false},
+    {"FlowMatchEulerDiscreteScheduler", "euler", true},
+    {"FlowMatchHeunDiscreteScheduler", "heun", true},
 };
 
 struct word {
@@ -50,6 +53,7 @@ static const struct word prediction_words[] = {
     {"v_prediction", PREDICTION_V},
     {"sample", PREDICTION_SAMPLE},
     {"original_sample", PREDICTION_SAMPLE},
+    {"flow_prediction", PREDICTION_FLOW},
     {NULL, 0},
 };
 static const struct word spacing_words[] = {
@@ -64,6 +68,7 @@ static const struct word variance_words[] = {
     {"fixed_large", VARIANCE_FIXED_LARGE},
     {NULL, 0},
 };
+static const struct word shift_words[] = {{"exponential", 0}, {"linear", 1}, {NULL, 0}};
 static const struct word final_words[] = {{"zero", 0}, {"sigma_min", 1}, {NULL, 0}};
 
 /* diffusers maps the solver types of one class to those of the other in from_config(). */
@@ -87,15 +92,14 @@ static const struct word algorithm_words[] = {
 static const struct {
 	const char *key, *harmless;
 } refused[] = {
-    {"use_flow_sigmas", NULL},
-    {"use_dynamic_shifting", NULL},
+    {"invert_sigmas", NULL},
+    {"stochastic_sampling", NULL},
     {"interpolation_type", "linear"},
     {"timestep_type", "discrete"},
 };
 
 /* Options that somebody here reads, and those that change nothing where they are: of dynamic
- * thresholding, flow matching and stochastic steps, which are refused or have no part in these
- * classes. */
+ * thresholding and stochastic steps, which are refused or have no part in these classes. */
 static const char *const known[] = {
     "_class_name",
     "_diffusers_version",
@@ -145,6 +149,9 @@ static const char *const known[] = {
     "max_shift",
     "base_image_seq_len",
     "max_image_seq_len",
+    "shift_terminal",
+    "invert_sigmas",
+    "stochastic_sampling",
     NULL,
 };
 
@@ -158,6 +165,12 @@ void sampler_config_init(struct sampler_config *config)
 	    .lambda_min_clipped = -HUGE_VAL,
 	    .original_steps = 50,
 	    .timestep_scaling = 10,
+	    .flow = {.shift = 1,
+		     .mu = NAN,
+		     .base_shift = 0.5,
+		     .max_shift = 1.15,
+		     .base_tokens = 256,
+		     .max_tokens = 4096},
 	};
 }
 
@@ -258,7 +271,7 @@ static int read_words(const json_t *root, const char *where, struct sampler_conf
 			return status;
 	}
 	c->betas = (enum schedule_betas)betas;
-	c->prediction = (enum sampler_prediction)prediction;
+	c->prediction = (enum noise_prediction)prediction;
 	c->spacing = (enum schedule_spacing)spacing;
 	c->variance = (enum sampler_variance)variance;
 	c->final_sigma_min = final;
@@ -310,6 +323,49 @@ static int read_numbers(const json_t *root, const char *where, struct sampler_co
 	c->steps_offset = (int)offset;
 	c->solver_order = (int)order;
 	c->original_steps = (int)original;
+	return SUMI_OK;
+}
+
+/* Flow matching is a class of its own, or a way of the multistep solvers. */
+static int read_flow(const json_t *root, const char *where, struct sampler_config *c,
+		     struct error *err)
+{
+	struct noise_flow *f = &c->flow;
+	bool of_class = false, sigmas = false;
+	int linear = 0;
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+		of_class |= classes[i].flow && strcmp(classes[i].class_name, c->class_name) == 0;
+	const struct {
+		const char *key;
+		double min, max;
+		double *value;
+	} numbers[] = {
+	    {of_class ? "shift" : "flow_shift", 1e-6, 1e6, &f->shift},
+	    {"base_shift", -100, 100, &f->base_shift},
+	    {"max_shift", -100, 100, &f->max_shift},
+	    {"base_image_seq_len", 0, 1e9, &f->base_tokens},
+	    {"max_image_seq_len", 1, 1e9, &f->max_tokens},
+	    {"shift_terminal", 0, 0.999, &f->terminal},
+	};
+	int status = SUMI_OK;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !status; i++)
+		status = json_want_number(root, where, numbers[i].key, numbers[i].min,
+					  numbers[i].max, numbers[i].value, err);
+	if (status || (status = json_want_bool(root, where, "use_flow_sigmas", &sigmas, err)) ||
+	    (status = json_want_bool(root, where, "use_dynamic_shifting", &f->dynamic, err)) ||
+	    (status = want_word(root, where, "time_shift_type", shift_words, &linear, err)))
+		return status;
+	f->linear = linear;
+	if (of_class)
+		c->prediction = PREDICTION_FLOW;
+	else if (sigmas != (c->prediction == PREDICTION_FLOW))
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: use_flow_sigmas and prediction_type flow_prediction go together "
+				 "only",
+				 where);
+	if (f->dynamic && c->prediction != PREDICTION_FLOW)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: use_dynamic_shifting is for flow matching only", where);
 	return SUMI_OK;
 }
 
@@ -461,6 +517,8 @@ int sampler_config_from_json(const json_t *root, const char *where, struct sampl
 		status = read_words(root, where, config, err);
 	if (!status)
 		status = read_numbers(root, where, config, err);
+	if (!status)
+		status = read_flow(root, where, config, err);
 	if (!status)
 		status = read_flags(root, where, config, err);
 	if (!status)

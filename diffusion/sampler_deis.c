@@ -8,7 +8,8 @@ enum { COUNTER_ORDERS = 0 }; /* steps behind us, as far as the order goes */
 static int deis_plan(struct sampler *s, struct error *err)
 {
 	s->config.final_sigma_min = true; /* the class never ends at zero */
-	return sampler_plan_multistep(s, s->config.train_steps, true, true, err);
+	struct noise_ask how = {.round_karras = true, .end_of_spread = true};
+	return sampler_plan_multistep(s, &how, err);
 }
 
 /* A point of the schedule: rho = sigma / alpha. */
@@ -99,6 +100,7 @@ const struct sampler_ops sampler_deis = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .takes_flow = true,
     .ignores_zero_snr = true,
     .lower_order_final = true,
     .order = 1,

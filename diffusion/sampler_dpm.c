@@ -13,12 +13,9 @@ struct update {
 
 static int dpm_plan(struct sampler *s, struct error *err)
 {
-	int last = sampler_last_step(s);
-	if (last < 1)
-		return error_set(err, SUMI_INVALID,
-				 "scheduler_config.json: lambda_min_clipped %g leaves no timestep",
-				 s->config.lambda_min_clipped);
-	return sampler_plan_multistep(s, last, s->config.betas != BETAS_SQUAREDCOS, false, err);
+	struct noise_ask how = {.round_karras = s->config.betas != BETAS_SQUAREDCOS};
+	int status = sampler_last_step(s, &how.last, err);
+	return status ? status : sampler_plan_multistep(s, &how, err);
 }
 
 /* Coefficients of equation 9 and of the multistep updates in appendix B. */
@@ -128,6 +125,7 @@ const struct sampler_ops sampler_dpmpp_2m = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .takes_flow = true,
     .takes_lu = true,
     .lower_order_final = true,
     .order = 1,
@@ -144,6 +142,7 @@ const struct sampler_ops sampler_dpmpp_2m_sde = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .takes_flow = true,
     .takes_lu = true,
     .lower_order_final = true,
     .order = 1,

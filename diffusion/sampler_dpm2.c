@@ -45,8 +45,8 @@ static int plan(struct sampler *s, bool ancestral, struct error *err)
 			break;
 		float to = ancestral ? sigma_down(sigmas[i], sigmas[i + 1]) : sigmas[i + 1];
 		s->sigmas[2 * i + 1] = halfway(sigmas[i], to);
-		status =
-		    sampler_timestep_of(s, s->sigmas[2 * i + 1], &s->timesteps[2 * i + 1], err);
+		status = noise_timestep(s->noise_model, s->sigmas[2 * i + 1],
+					&s->timesteps[2 * i + 1], err);
 	}
 	free(timesteps);
 	free(sigmas);
@@ -113,8 +113,9 @@ const struct sampler_ops sampler_dpm2 = {
     .beta_start = 0.00085,
     .beta_end = 0.012,
     .takes_sigmas = true,
+    .takes_flow = true,
     .ignores_zero_snr = true,
-    .scales_input = true,
+    .unscaled = true,
     .no_sample_prediction = true,
     .order = 2,
     .slots = 1,
@@ -130,7 +131,7 @@ const struct sampler_ops sampler_dpm2_a = {
     .beta_end = 0.012,
     .takes_sigmas = true,
     .ignores_zero_snr = true,
-    .scales_input = true,
+    .unscaled = true,
     .no_sample_prediction = true,
     .order = 2,
     .slots = 1,

@@ -12,12 +12,9 @@ enum { COUNTER_KNOWN = 0 };      /* estimates behind us, as far as the order goe
 
 static int single_plan(struct sampler *s, struct error *err)
 {
-	int last = sampler_last_step(s);
-	if (last < 1)
-		return error_set(err, SUMI_INVALID,
-				 "scheduler_config.json: lambda_min_clipped %g leaves no timestep",
-				 s->config.lambda_min_clipped);
-	return sampler_plan_multistep(s, last, true, false, err);
+	struct noise_ask how = {.round_karras = true};
+	int status = sampler_last_step(s, &how.last, err);
+	return status ? status : sampler_plan_multistep(s, &how, err);
 }
 
 /* diffusers' list of orders (1, 2, 3, 1, 2, 3 …), at one place. */
@@ -130,6 +127,7 @@ const struct sampler_ops sampler_dpmpp_2s = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .takes_flow = true,
     .ignores_zero_snr = true,
     .ignores_file_spacing = true,
     .order = 1,
@@ -146,6 +144,7 @@ const struct sampler_ops sampler_dpmpp_2s_sde = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .takes_flow = true,
     .ignores_zero_snr = true,
     .ignores_file_spacing = true,
     .order = 1,

@@ -6,21 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sampler_predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
-			      const float *x, float *x0)
-{
-	float square = sigma * sigma + 1, v_coeff = -sigma / sqrtf(square);
-	for (size_t i = 0; i < s->n; i++) {
-		float m = model_output[i];
-		if (s->config.prediction == PREDICTION_EPSILON)
-			x0[i] = x[i] - sigma * m;
-		else if (s->config.prediction == PREDICTION_V)
-			x0[i] = m * v_coeff + x[i] / square;
-		else
-			x0[i] = m;
-	}
-}
-
 static int euler_plan(struct sampler *s, struct error *err)
 {
 	int status = sampler_alloc_schedule(s, s->steps, true, err);
@@ -46,7 +31,8 @@ const struct sampler_ops sampler_euler = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
-    .scales_input = true,
+    .takes_flow = true,
+    .unscaled = true,
     .order = 1,
     .plan = euler_plan,
     .step = euler_step,
@@ -80,7 +66,7 @@ const struct sampler_ops sampler_euler_a = {
     .beta_end = 0.02,
     .takes_sigmas = true,
     .ignores_file_sigmas = true,
-    .scales_input = true,
+    .unscaled = true,
     .order = 1,
     .plan = euler_a_plan,
     .step = euler_a_step,
@@ -139,7 +125,8 @@ const struct sampler_ops sampler_heun = {
     .beta_start = 0.00085,
     .beta_end = 0.012,
     .takes_sigmas = true,
-    .scales_input = true,
+    .takes_flow = true,
+    .unscaled = true,
     .order = 2,
     .slots = 2,
     .plan = heun_plan,

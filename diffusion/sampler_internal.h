@@ -13,11 +13,10 @@ struct sampler {
 	int steps;                    /* as asked for */
 
 	/* The schedule, made by ops->plan. */
-	float *alphas_cumprod; /* [config.train_steps] */
-	float final_alpha;     /* alphas_cumprod before timestep 0 */
-	int count;             /* calls of the whole schedule */
-	double *timesteps;     /* [count] */
-	float *sigmas;         /* [count + 1] or NULL for samplers that live on alphas */
+	struct noise_model *noise_model; /* of the model that is sampled */
+	int count;                       /* calls of the whole schedule */
+	double *timesteps;               /* [count] */
+	float *sigmas;                   /* [count + 1] or NULL for samplers that live on alphas */
 
 	int begin; /* index of the first call in the schedule */
 	int done;  /* calls since begin */
@@ -45,7 +44,8 @@ struct sampler_ops {
 	/* What it is. */
 	bool takes_sigmas;         /* has sigmas that can be spread by karras and the like */
 	bool ignores_file_sigmas;  /* …but diffusers' class has no such option */
-	bool scales_input;         /* x lives at scale sigma: the k-diffusion convention */
+	bool unscaled;             /* x is that of noise_unscaled(): the k-diffusion convention */
+	bool takes_flow;           /* can sample a model of flow matching */
 	bool takes_lu;             /* …and it has use_lu_lambdas */
 	bool ignores_zero_snr;     /* diffusers' class has no rescale_betas_zero_snr */
 	bool ignores_file_spacing; /* …and no timestep_spacing */
@@ -69,21 +69,16 @@ int sampler_alloc_schedule(struct sampler *s, int count, bool with_sigmas, struc
 /* Timesteps on training steps and no sigmas: the plan of DDPM and DDIM. */
 int sampler_plan_whole(struct sampler *s, struct error *err);
 
-/* The plan of multistep solvers. last: training steps that are used, from the first. Karras
- * timesteps are rounded (round_karras) or cut to whole ones, as are all others. Where the
- * config ends at the smallest sigma, that is the table's, or the last one of the spread. */
-int sampler_plan_multistep(struct sampler *s, int last, bool round_karras, bool end_of_spread,
-			   struct error *err);
+/* The plan of multistep solvers: how has the fields of NOISE_OPEN, all else is the config's. */
+int sampler_plan_multistep(struct sampler *s, const struct noise_ask *how, struct error *err);
 
 /* Timesteps between training steps, with sigmas: the plan of Euler and of Heun's whole steps.
  * Fills timesteps [s->steps] and sigmas [s->steps + 1]. */
 int sampler_plan_between(struct sampler *s, double *timesteps, float *sigmas, struct error *err);
 
-/* The timestep (between training steps) that a sigma belongs to. */
-int sampler_timestep_of(const struct sampler *s, float sigma, double *timestep, struct error *err);
-
-/* Training steps whose lambda is at least lambda_min_clipped, for cosine schedules. */
-int sampler_last_step(const struct sampler *s);
+/* Training steps whose lambda is at least lambda_min_clipped, for cosine schedules. SUMI_INVALID when
+ * there is none. */
+int sampler_last_step(const struct sampler *s, int *last, struct error *err);
 
 /* A point of the schedule of a multistep solver: x = alpha·x0 + sigma·noise. */
 struct sampler_point {
@@ -92,7 +87,7 @@ struct sampler_point {
 };
 struct sampler_point sampler_point_at(const struct sampler *s, int index);
 
-/* The alpha of a timestep; before the first, the config's final alpha. */
+/* The alpha of a timestep; before the first, the config's final alpha. Not for flow matching. */
 float sampler_alpha(const struct sampler *s, double timestep);
 
 /* x0 and (where eps is not NULL) the noise that model_output means for x when
@@ -100,7 +95,7 @@ float sampler_alpha(const struct sampler *s, double timestep);
 void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,
 		     const float *model_output, const float *x, float *x0, float *eps);
 
-/* The estimate of x0 for samplers whose x is x0 + sigma·noise. All [s->n]. */
+/* The estimate of x0 for unscaled samplers. All [s->n]. */
 void sampler_predict_at_sigma(const struct sampler *s, float sigma, const float *model_output,
 			      const float *x, float *x0);
 

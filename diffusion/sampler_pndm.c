@@ -55,11 +55,9 @@ static void transfer(const struct sampler *s, double t, double t_prev, const flo
 	float x_coeff = sqrtf(alpha_prev / alpha);
 	float divisor = alpha * sqrtf(beta_prev) + sqrtf(alpha * beta * alpha_prev);
 	float gap = alpha_prev - alpha;
-	bool v = s->config.prediction == PREDICTION_V;
-	for (size_t i = 0; i < s->n; i++) {
-		float m = v ? root_alpha * e[i] + root_beta * from[i] : e[i];
-		x[i] = x_coeff * from[i] - gap * m / divisor;
-	}
+	sampler_predict(s, root_alpha, root_beta, e, from, NULL, s->noise);
+	for (size_t i = 0; i < s->n; i++)
+		x[i] = x_coeff * from[i] - gap * s->noise[i] / divisor;
 }
 
 static void push_output(struct sampler *s, const float *model_output)

@@ -17,7 +17,9 @@ static int unipc_plan(struct sampler *s, struct error *err)
 		    err, SUMI_UNSUPPORTED,
 		    "scheduler_config.json: unipc with lower_order_final off cannot end at "
 		    "sigma zero");
-	return sampler_plan_multistep(s, s->config.train_steps, true, true, err);
+	struct noise_ask how = {
+	    .round_karras = true, .end_of_spread = true, .flow_from_one = true};
+	return sampler_plan_multistep(s, &how, err);
 }
 
 /* Solves a·x = b in place (x in b), n up to 3, with partial pivoting. */
@@ -151,6 +153,7 @@ const struct sampler_ops sampler_unipc = {
     .beta_start = 0.0001,
     .beta_end = 0.02,
     .takes_sigmas = true,
+    .takes_flow = true,
     .lower_order_final = true,
     .order = 1,
     .slots = 4,

@@ -85,8 +85,14 @@ static struct sampler *sampler_of(const json_t *row)
 	json_decref(file);
 	assert_string_equal(config.sampler, text_of(row, "sampler"));
 	const json_t *eta = json_object_get(json_object_get(row, "arguments"), "eta");
+	const json_t *tokens = json_object_get(json_object_get(row, "arguments"), "tokens");
+	const json_t *mu = json_object_get(json_object_get(row, "arguments"), "mu");
 	if (eta)
 		config.eta = json_number_value(eta);
+	if (tokens)
+		config.flow.tokens = json_number_value(tokens);
+	if (mu)
+		config.flow.mu = json_number_value(mu);
 	int steps = whole_of(row, "steps");
 	if (sampler_new(NULL, &config, steps, &s, &err))
 		fail_msg("%s: %s", text_of(row, "name"), err.text);
@@ -197,7 +203,7 @@ static void trajectories_equal_diffusers(void **state)
 		free(begun);
 		sampler_free(s);
 	}
-	assert_true(index >= 340);
+	assert_true(index >= 400);
 }
 
 static void save_all(const struct sampler *s, const struct rng *rng, struct bytes_writer *w)
@@ -313,42 +319,49 @@ static void bad_steps_change_nothing(void **state)
 	sampler_free(s);
 }
 
+/* Whether the sampler takes the schedule for that prediction; if so, it ends in numbers. */
+static bool schedule_runs(const struct fixture *f, const char *name, const char *schedule,
+			  enum noise_prediction prediction, int steps)
+{
+	struct sampler_config config;
+	struct sampler *s = NULL;
+	struct error err = {0};
+	struct rng rng;
+	float x[N];
+	sampler_config_init(&config);
+	sampler_config_for_latents(&config);
+	config.skip_prk_steps = true;
+	config.prediction = prediction;
+	assert_int_equal(sampler_parse_sigmas(schedule, &config.sigmas, &err), SUMI_OK);
+	if (sampler_new(name, &config, steps, &s, &err)) {
+		assert_int_equal(err.status, SUMI_INVALID);
+		assert_true(strstr(err.text, "has no sigmas") ||
+			    (prediction == PREDICTION_FLOW && strstr(err.text, "flow matching")));
+		return false;
+	}
+	rng_init(&rng, RNG_PHILOX, 3);
+	for (int j = 0; j < N; j++)
+		x[j] = f->noise[j] * sampler_init_noise_sigma(s);
+	for (int call = 0; call < sampler_calls(s); call++)
+		advance(f, s, call, x, &rng);
+	for (int j = 0; j < N; j++)
+		if (!isfinite(x[j]))
+			fail_msg("%s, %s, %d steps: %g", name, schedule, steps, (double)x[j]);
+	sampler_free(s);
+	return true;
+}
+
 static void every_schedule_runs(void **state)
 {
-	const struct fixture *f = *state;
-	for (int i = 0; sampler_name_at(i); i++) {
-		for (int k = 0; sampler_sigmas_name_at(k); k++) {
-			for (int steps = 1; steps <= 30; steps += steps < 4 ? 1 : 13) {
-				struct sampler_config config;
-				struct sampler *s = NULL;
-				struct error err = {0};
-				struct rng rng;
-				float x[N];
-				sampler_config_init(&config);
-				sampler_config_for_latents(&config);
-				config.skip_prk_steps = true;
-				assert_int_equal(sampler_parse_sigmas(sampler_sigmas_name_at(k),
-								      &config.sigmas, &err),
-						 SUMI_OK);
-				if (sampler_new(sampler_name_at(i), &config, steps, &s, &err)) {
-					assert_int_equal(err.status, SUMI_INVALID);
-					assert_non_null(strstr(err.text, "has no sigmas"));
-					continue;
-				}
-				rng_init(&rng, RNG_PHILOX, 3);
-				for (int j = 0; j < N; j++)
-					x[j] = f->noise[j] * sampler_init_noise_sigma(s);
-				for (int call = 0; call < sampler_calls(s); call++)
-					advance(f, s, call, x, &rng);
-				for (int j = 0; j < N; j++)
-					if (!isfinite(x[j]))
-						fail_msg("%s, %s, %d steps: %g", sampler_name(s),
-							 sampler_sigmas_name_at(k), steps,
-							 (double)x[j]);
-				sampler_free(s);
-			}
-		}
-	}
+	int run[2] = {0};
+	for (int i = 0; sampler_name_at(i); i++)
+		for (int k = 0; sampler_sigmas_name_at(k); k++)
+			for (int steps = 1; steps <= 30; steps += steps < 4 ? 1 : 13)
+				for (int flow = 0; flow < 2; flow++)
+					run[flow] += schedule_runs(
+					    *state, sampler_name_at(i), sampler_sigmas_name_at(k),
+					    flow ? PREDICTION_FLOW : PREDICTION_EPSILON, steps);
+	assert_true(run[0] >= 500 && run[1] >= 300);
 }
 
 static void names_are_understood(void **state)
@@ -439,6 +452,16 @@ static void bad_configs_are_refused(void **state)
 	    {"{\"beta_schedule\": \"sigmoid\"}", "beta_schedule"},
 	    {"{\"prediction_type\": \"flow_prediction\"}", "prediction_type"},
 	    {"{\"prediction_type\": 5}", "prediction_type"},
+	    {"{\"use_dynamic_shifting\": true}", "use_dynamic_shifting"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 0}", "shift"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"invert_sigmas\": true}",
+	     "invert_sigmas"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"stochastic_sampling\": true}",
+	     "stochastic_sampling"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"time_shift_type\": \"odd\"}",
+	     "time_shift_type"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift_terminal\": 1}",
+	     "shift_terminal"},
 	    {"{\"timestep_spacing\": \"odd\"}", "timestep_spacing"},
 	    {"{\"use_flow_sigmas\": true}", "use_flow_sigmas"},
 	    {"{\"use_karras_sigmas\": true, \"use_beta_sigmas\": true}", "use_karras_sigmas"},
@@ -516,6 +539,17 @@ static void impossible_runs_are_refused(void **state)
 	     "beta 0"},
 	    {"{\"num_train_timesteps\": 2, \"trained_betas\": [0.1, 1.5]}", "ddim", 1, SUMI_INVALID,
 	     "beta 1"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\"}", "euler_a", 4, SUMI_INVALID,
+	     "flow matching"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\"}", "ddim", 4, SUMI_INVALID,
+	     "flow matching"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"use_dynamic_shifting\": true}",
+	     NULL, 4, SUMI_INVALID, "size of the latents"},
+	    {"{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift_terminal\": 0.1}", NULL,
+	     1, SUMI_INVALID, "shift_terminal"},
+	    {"{\"use_flow_sigmas\": true, \"prediction_type\": \"flow_prediction\", "
+	     "\"final_sigmas_type\": \"sigma_min\"}",
+	     "dpmpp_2m", 4, SUMI_UNSUPPORTED, "final_sigmas_type"},
 	    {"{\"sigma_min\": 20, \"sigma_max\": 2}", "euler karras", 4, SUMI_INVALID, "sigma_min"},
 	    {"{\"lambda_min_clipped\": 100}", "dpmpp_2m", 4, SUMI_INVALID, "lambda_min_clipped"},
 	};

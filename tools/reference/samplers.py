@@ -104,6 +104,29 @@ CASES = {
             (8, {}, {"eta": 0.3}), (4, {**V}, {"eta": 0.3}), (4, {**X0}, {"eta": 0.3}),
             (4, {**ZERO_SNR, **V}, {"eta": 0.3}), (4, {"set_alpha_to_one": False}, {"eta": 0.3})],
 }
+# Flow matching: (sampler, class, steps, config, arguments). A class of its own is handed sigmas as pipelines do it, but where
+# the spacing is linspace; `tokens` becomes mu as pipelines make it.
+FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+DYNAMIC = {"use_dynamic_shifting": True}
+FLOW_EULER, FLOW_HEUN = "FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"
+FLOW_CASES = [
+    *[("euler", FLOW_EULER, n, config, arguments) for n, config, arguments in [
+        (8, {"shift": 3.0}, {}), (5, {}, {}), (1, {"shift": 3.0}, {}), (4, {"shift": 3.0}, {}), (28, {"shift": 3.0, **LINSPACE}, {}),
+        (5, {**LINSPACE}, {}), (1, {"shift": 3.0, **LINSPACE}, {}), (6, DYNAMIC, {"mu": 1.15}), (6, DYNAMIC, {"tokens": 1024}),
+        (6, DYNAMIC, {"tokens": 4096}), (6, {**DYNAMIC, **LINSPACE}, {"tokens": 64}),
+        (6, {**DYNAMIC, "base_shift": 0.95, "max_shift": 2.05, "base_image_seq_len": 1024, "shift_terminal": 0.1}, {"tokens": 2048}),
+        (6, {**DYNAMIC, "time_shift_type": "linear"}, {"mu": 1.6}), (8, {"shift": 3.0, "shift_terminal": 0.02}, {}),
+        (8, {"shift": 3.0, **KARRAS}, {}), (8, {"shift": 3.0, **EXPONENTIAL}, {}), (8, {"shift": 3.0, "use_beta_sigmas": True}, {}),
+        (7, {"num_train_timesteps": 500, "shift": 2.0, **LINSPACE}, {})]],
+    *[("heun", FLOW_HEUN, n, {"shift": s, **LINSPACE}, {}) for n, s in [(5, 1.0), (8, 3.0), (1, 3.0)]],
+    *[(name, CLASSES[name], n, {**FLOW, **config}, arguments)
+      for name in ("dpmpp_2m", "dpmpp_2m_sde", "unipc", "deis", "dpmpp_2s", "dpmpp_2s_sde")
+      for n, config, arguments in [(8, {"flow_shift": 3.0}, {}), (5, {}, {}), (2, {"flow_shift": 5.0}, {}),
+                                   (20, {"flow_shift": 3.0, "solver_order": 3}, {}),
+                                   (6, {**DYNAMIC, "time_shift_type": "exponential"}, {"mu": 1.15})]],
+    ("unipc", CLASSES["unipc"], 6, {**FLOW, "flow_shift": 3.0, "shift_terminal": 0.1, "final_sigmas_type": "sigma_min"}, {}),
+]
+IMG2IMG_FLOW = [("euler", FLOW_EULER, 10, {"shift": 3.0}, {}), ("dpmpp_2m", CLASSES["dpmpp_2m"], 10, {**FLOW, "flow_shift": 3.0}, {})]
 IMG2IMG = {name: (10, {**LEADING}, {"eta": 0.3} if name == "tcd" else {}) for name in CASES}
 
 
@@ -144,11 +167,11 @@ class Draws:
             self.module.randn_tensor = self.original
 
 
-def build(sampler, config):
+def build(sampler, config, class_name):
     import diffusers
     config = {**BASE, **ALWAYS.get(sampler, {}), **config}
     # As from a file: options that the class does not have are passed over.
-    return getattr(diffusers, CLASSES[sampler]).from_config(dict(config)), config
+    return getattr(diffusers, class_name).from_config(dict(config)), config
 
 
 def walk(scheduler, timesteps, x, arguments):
@@ -157,8 +180,8 @@ def walk(scheduler, timesteps, x, arguments):
     with Draws(sys.modules[type(scheduler).__module__]) as draws:
         for i, t in enumerate(timesteps):
             draws.now = i
-            scaled = scheduler.scale_model_input(x, t)
-            extra = dict(arguments)
+            scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+            extra = {key: value for key, value in arguments.items() if key == "eta"}
             step = type(scheduler).step
             if "generator" in getattr(step, "__wrapped__", step).__code__.co_varnames:
                 extra["generator"] = draws.generator
@@ -173,22 +196,42 @@ def all_draws(count):
     return torch.stack([torch.randn(SHAPE, generator=g).reshape(64) for _ in range(count)])
 
 
-def record(tensors, rows, sampler, case, start=0):
+def flow_arguments(scheduler, class_name, steps, arguments):
+    """What pipelines hand to set_timesteps()."""
+    extra = {}
+    if "tokens" in arguments:
+        c = scheduler.config
+        slope = (c.max_shift - c.base_shift) / (c.max_image_seq_len - c.base_image_seq_len)
+        extra["mu"] = arguments["tokens"] * slope + (c.base_shift - slope * c.base_image_seq_len)
+    elif "mu" in arguments:
+        extra["mu"] = arguments["mu"]
+    if class_name == FLOW_EULER and not scheduler.linspace:
+        extra["sigmas"] = np.linspace(1.0, 1 / steps, steps)
+    return extra
+
+
+def record(tensors, rows, sampler, case, start=0, class_name=None, prefix=""):
     """One row of samplers.json and its tensors. start > 0: image to image from that step on."""
     steps, config, arguments = case
-    scheduler, config = build(sampler, config)
-    scheduler.set_timesteps(steps)
-    name = f"{sampler}.{sum(r['sampler'] == sampler for r in rows)}"
+    class_name = class_name or CLASSES[sampler]
+    scheduler, config = build(sampler, config, class_name)
+    scheduler.linspace = config.get("timestep_spacing") == "linspace"
+    scheduler.set_timesteps(steps, **flow_arguments(scheduler, class_name, steps, arguments))
+    init_noise_sigma = getattr(scheduler, "init_noise_sigma", 1.0)
+    name = f"{prefix}{sampler}.{sum(r['name'].startswith(prefix + sampler + '.') for r in rows)}"
     noise = torch.randn(SHAPE, generator=torch.Generator("cpu").manual_seed(NOISE_SEED))
     timesteps = scheduler.timesteps
-    x = noise * scheduler.init_noise_sigma
+    x = noise * init_noise_sigma
     first = start * scheduler.order
     if start:
         timesteps = timesteps[first:]
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
         clean = torch.sin(torch.arange(64.0)).reshape(SHAPE)
-        x = scheduler.add_noise(clean, noise, timesteps[:1])
+        if hasattr(scheduler, "scale_noise"):
+            x = scheduler.scale_noise(clean, timesteps[:1], noise)
+        else:
+            x = scheduler.add_noise(clean, noise, timesteps[:1])
         tensors[name + ".start"] = x.reshape(64)
     inputs, samples, draws = walk(scheduler, timesteps, x, arguments)
     assert torch.isfinite(samples).all() and samples.abs().max() < 1e4, name
@@ -200,8 +243,8 @@ def record(tensors, rows, sampler, case, start=0):
     if not torch.equal(inputs[1:], samples[:-1]) or start:
         tensors[name + ".inputs"] = inputs
     tensors[name + ".samples"] = samples
-    rows.append({"name": name, "sampler": sampler, "class": CLASSES[sampler], "steps": steps, "config": config,
-                 "arguments": arguments, "init_noise_sigma": float(scheduler.init_noise_sigma),
+    rows.append({"name": name, "sampler": sampler, "class": class_name, "steps": steps, "config": config,
+                 "arguments": arguments, "init_noise_sigma": float(init_noise_sigma),
                  "begin": first, "calls": len(timesteps), "order": scheduler.order, "draws_at": draws.steps})
 
 
@@ -215,11 +258,14 @@ def make(root):
         for case in cases:
             record(tensors, rows, sampler, case)
         record(tensors, rows, sampler, IMG2IMG[sampler], start=4)
+    for cases, start in ((FLOW_CASES, 0), (IMG2IMG_FLOW, 4)):
+        for sampler, class_name, *case in cases:
+            record(tensors, rows, sampler, case, start, class_name, "flow.")
     noise = torch.randn(SHAPE, generator=torch.Generator("cpu").manual_seed(NOISE_SEED))
     tensors["noise"], tensors["draws"], tensors["wave"] = noise.reshape(64), all_draws(40), WAVE.reshape(64)
     tensors["clean"] = torch.sin(torch.arange(64.0))
     for name, beta in (("scaled_linear", {}), ("linear", LINEAR), ("cosine", COSINE), ("zero_snr", ZERO_SNR)):
-        scheduler, _ = build("ddim", beta)
+        scheduler, _ = build("ddim", beta, CLASSES["ddim"])
         tensors["alphas_cumprod." + name] = scheduler.alphas_cumprod[::37].clone()
     write_tensors(Path(root) / "samplers.safetensors", tensors)
     lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
