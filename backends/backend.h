@@ -30,9 +30,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "backends/format.h"
 #include "base/status.h"
-
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 
 /* What operations may do to numbers on their way. Accumulation is in float32 in all of them. */
 enum precision {
@@ -44,9 +43,6 @@ enum precision {
 /* "exact", "half"; and back: SUMI_INVALID names the word. */
 extern const char *const precision_names[PRECISIONS];
 int precision_of(const char *name, enum precision *out, struct error *err);
-
-/* Bytes of one element. */
-size_t dtype_size(enum dtype dtype);
 
 struct device;
 struct buffer;
@@ -154,7 +150,8 @@ struct permute_args {
 };
 
 /* A weight as it stands in a file. Rows are output channels.
- * kernel 1: data is [cout, cin]; kernel 3: [cout, cin, 3, 3] (OIHW, as PyTorch stores it).
+ * kernel 1: data is [cout, cin]; kernel 3: [cout, cin, 3, 3] (OIHW, as PyTorch stores it), and
+ * then of plain numbers. dtype: what device_takes_format() says yes to; cin: whole blocks.
  * The backend keeps a packed copy in a layout of its own; data may go away afterwards. */
 struct weight_desc {
 	const void *data;
@@ -212,6 +209,8 @@ struct device_ops {
 	int (*embedding)(struct device *d, const struct embedding_args *a, struct error *err);
 	int (*timestep)(struct device *d, const struct timestep_args *a, struct error *err);
 	int (*permute)(struct device *d, const struct permute_args *a, struct error *err);
+	/* Formats of weights; NULL: f32, f16 and bf16. */
+	bool (*takes_format)(const struct device *d, enum dtype dtype, int kernel);
 	/* NULL: PRECISION_EXACT is all there is. */
 	int (*supports)(struct device *d, enum precision precision, struct error *err);
 };
@@ -275,6 +274,10 @@ int device_sync(struct device *d, struct error *err);
 /* Gives memory that is kept for the next buffers back to the system: for a device that
  * will be idle. What is in use is not touched. */
 void device_trim(struct device *d);
+
+/* Whether weights of that format and kernel size can be made here; those of others are to be
+ * expanded first, by format_expand(). */
+bool device_takes_format(const struct device *d, enum dtype dtype, int kernel);
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
 		      struct error *err);
 void device_weight_free(struct device *d, struct weight *w); /* NULL is fine */

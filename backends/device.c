@@ -22,11 +22,6 @@ int precision_of(const char *name, enum precision *out, struct error *err)
 	return error_set(err, SUMI_INVALID, "precision '%.40s' is neither exact nor half", name);
 }
 
-size_t dtype_size(enum dtype dtype)
-{
-	return dtype == DTYPE_F32 ? 4 : 2;
-}
-
 int device_list(struct device_info *out, int max, struct error *err)
 {
 	int n = opencl_list(out, max, err);
@@ -206,12 +201,38 @@ void device_trim(struct device *d)
 		d->ops->trim(d);
 }
 
-static int check_weight(const struct weight_desc *desc, struct error *err)
+bool device_takes_format(const struct device *d, enum dtype dtype, int kernel)
+{
+	if (!format_info(dtype))
+		return false;
+	if (d->ops->takes_format)
+		return d->ops->takes_format(d, dtype, kernel);
+	return dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
+}
+
+static int check_format(const struct device *d, const struct weight_desc *desc, struct error *err)
+{
+	const struct block_format *f = format_info(desc->dtype);
+	if (!f)
+		return error_set(err, SUMI_INVALID, "weight: dtype %d is none", (int)desc->dtype);
+	if (desc->cin % f->block != 0)
+		return error_set(err, SUMI_INVALID,
+				 "weight: rows of %d are no whole blocks of %s, which have %d",
+				 desc->cin, f->name, f->block);
+	if (f->block > 1 && desc->kernel != 1)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "weight: blocks of %s run across the taps of a kernel of size %d",
+				 f->name, desc->kernel);
+	if (!device_takes_format(d, desc->dtype, desc->kernel))
+		return error_set(err, SUMI_UNSUPPORTED, "weight: %s does not take %s", d->info.name,
+				 f->name);
+	return SUMI_OK;
+}
+
+static int check_weight(const struct device *d, const struct weight_desc *desc, struct error *err)
 {
 	if (!desc->data && !desc->packed)
 		return error_set(err, SUMI_INVALID, "weight: no data");
-	if (desc->dtype != DTYPE_F32 && desc->dtype != DTYPE_F16 && desc->dtype != DTYPE_BF16)
-		return error_set(err, SUMI_INVALID, "weight: dtype %d is none", (int)desc->dtype);
 	if (desc->cout < 1 || desc->cin < 1)
 		return error_set(err, SUMI_INVALID, "weight: a shape of [%d, %d]", desc->cout,
 				 desc->cin);
@@ -225,14 +246,14 @@ static int check_weight(const struct weight_desc *desc, struct error *err)
 		return error_set(err, SUMI_INVALID,
 				 "weight: a GEGLU layer needs an even number of rows, not %d",
 				 desc->cout);
-	return SUMI_OK;
+	return check_format(d, desc, err);
 }
 
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
 		      struct error *err)
 {
 	*out = NULL;
-	int status = check_weight(desc, err);
+	int status = check_weight(d, desc, err);
 	if (status)
 		return status;
 	if (!d->ops->weight_new)
@@ -261,7 +282,7 @@ size_t device_weight_packed_size(const struct device *d, const struct weight_des
 int device_weight_pack(struct device *d, const struct weight_desc *desc, void *out,
 		       struct error *err)
 {
-	int status = desc->data ? check_weight(desc, err)
+	int status = desc->data ? check_weight(d, desc, err)
 				: error_set(err, SUMI_INVALID, "weight: no data to pack");
 	if (!status)
 		d->ops->weight_pack(d, desc, out);

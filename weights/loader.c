@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
-
 /* --- what lies on the device --- */
 
 /* Grows a list of pointers by one; doubles at powers of two. */
@@ -142,20 +140,6 @@ static const struct safetensors_entry *take(struct loader *l, const char *name, 
 	return e;
 }
 
-static void convert(float *out, const void *data, enum dtype dtype, size_t count)
-{
-	const unsigned char *p = data;
-	for (size_t i = 0; i < count; i++) {
-		uint16_t bits;
-		if (dtype == DTYPE_F32) {
-			memcpy(&out[i], p + 4 * i, 4);
-			continue;
-		}
-		memcpy(&bits, p + 2 * i, 2);
-		out[i] = dtype == DTYPE_F16 ? half_to_float(bits) : bfloat_to_float(bits);
-	}
-}
-
 /* An entry's bytes in new memory, which the caller frees; NULL with the loader failed. */
 static void *read_entry(struct loader *l, const struct safetensors_entry *e)
 {
@@ -176,7 +160,7 @@ static void read_floats(struct loader *l, const struct safetensors_entry *e, flo
 {
 	void *data = read_entry(l, e);
 	if (data)
-		convert(out, data, e->dtype, count);
+		format_expand(e->dtype, data, count, out);
 	free(data);
 }
 
@@ -331,7 +315,7 @@ static enum dtype stack_dtype(struct loader *l, const struct stack_part *parts, 
 static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 			const struct stack_part *parts, int count)
 {
-	size_t row = (size_t)desc->cin * dtype_size(desc->dtype);
+	size_t row = format_row_bytes(desc->dtype, (size_t)desc->cin);
 	char *data = malloc((size_t)desc->cout * row), *at = data;
 	if (!data)
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);

@@ -11,14 +11,6 @@
 #include "base/half.h"
 #include "base/memory.h"
 
-static float load(const void *data, size_t i, enum dtype dtype)
-{
-	if (dtype == DTYPE_F32)
-		return ((const float *)data)[i];
-	uint16_t bits = ((const uint16_t *)data)[i];
-	return dtype == DTYPE_F16 ? half_to_float(bits) : bfloat_to_float(bits);
-}
-
 int reference_array(size_t count, double **out, struct error *err)
 {
 	*out = calloc(count, sizeof **out);
@@ -31,10 +23,10 @@ int reference_unpack(const struct tensor *t, float **out, struct error *err)
 	*out = calloc(rows * c, sizeof **out);
 	if (!*out)
 		return error_set(err, SUMI_NOMEM, "no memory for %zu floats", rows * c);
+	size_t unit = dtype_size(t->dtype);
 	for (size_t r = 0; r < rows; r++)
-		for (size_t i = 0; i < c; i++)
-			(*out)[r * c + i] =
-			    load(t->buffer->data, t->offset + r * (size_t)t->ld + i, t->dtype);
+		format_expand(t->dtype, t->buffer->data + (t->offset + r * (size_t)t->ld) * unit, c,
+			      *out + r * c);
 	return SUMI_OK;
 }
 
@@ -133,16 +125,23 @@ static int new_weight(struct device *d, const struct weight_desc *desc, struct w
 	struct weight_head head = {desc->dtype,  desc->cout,  desc->cin,
 				   desc->kernel, desc->geglu, desc->table};
 	struct weight *w = malloc(sizeof *w + weight_bytes(&head));
-	if (!w)
+	float *row = malloc(weight_bytes(&head) / (size_t)desc->cout);
+	if (!w || !row) {
+		free(row);
+		free(w);
 		return error_set(err, SUMI_NOMEM, "no memory for a weight of [%d, %d]", desc->cout,
 				 desc->cin);
+	}
 	w->head = head;
 	size_t taps = (size_t)desc->kernel * (size_t)desc->kernel, cin = (size_t)desc->cin;
-	for (size_t o = 0; o < (size_t)desc->cout; o++)
+	size_t bytes = format_row_bytes(desc->dtype, cin * taps);
+	for (size_t o = 0; o < (size_t)desc->cout; o++) {
+		format_expand(desc->dtype, (const char *)desc->data + o * bytes, cin * taps, row);
 		for (size_t i = 0; i < cin; i++)
 			for (size_t t = 0; t < taps; t++)
-				w->data[(o * taps + t) * cin + i] =
-				    load(desc->data, (o * cin + i) * taps + t, desc->dtype);
+				w->data[(o * taps + t) * cin + i] = row[i * taps + t];
+	}
+	free(row);
 	count_use(d, weight_bytes(&head));
 	*out = w;
 	return SUMI_OK;
@@ -152,6 +151,12 @@ static void free_weight(struct device *d, struct weight *w)
 {
 	d->bytes_in_use -= weight_bytes(&w->head);
 	free(w);
+}
+
+static bool takes_format(const struct device *d, enum dtype dtype, int kernel)
+{
+	(void)d, (void)dtype, (void)kernel;
+	return true;
 }
 
 static void close_device(struct device *d)
@@ -168,6 +173,7 @@ static const struct device_ops reference_ops = {
     .sync = sync_device,
     .weight_new = new_weight,
     .weight_free = free_weight,
+    .takes_format = takes_format,
     .conv2d = reference_conv2d,
     .linear = reference_linear,
     .group_norm = reference_group_norm,

@@ -601,7 +601,7 @@ static void wrong_plain_calls(struct shapes *s)
 	    {{.data = data, .cout = 1, .cin = 1, .kernel = 5}, "kernel size 5"},
 	    {{.data = data, .cout = 3, .cin = 1, .kernel = 1, .geglu = true}, "not 3"},
 	    {{.data = data, .cout = 1, .cin = 1, .kernel = 3, .table = true}, "table cannot"},
-	    {{.data = data, .cout = 1, .cin = 1, .kernel = 1, .dtype = (enum dtype)7}, "dtype 7"},
+	    {{.data = data, .cout = 1, .cin = 1, .kernel = 1, .dtype = (enum dtype)99}, "dtype 99"},
 	};
 	for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
 		expect(s, device_weight_new(s->d, &weights[i].desc, &w, &s->err), weights[i].text);

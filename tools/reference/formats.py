@@ -1,0 +1,42 @@
+"""Formats of weights: random blocks, and what the gguf package's dequantize makes of them; 8-bit floats by torch."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.quants import dequantize
+
+from common import write_tensors
+
+# Where a block's halves stand: scales, and what is added.
+HALVES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q2_K": [80, 82], "Q3_K": [108],
+          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0]}
+ELEMENTS = 2048
+# 0, -0, the smallest subnormal, -65504, the largest subnormal, -1/3, 1, 65504
+EDGES = [0x0000, 0x8000, 0x0001, 0xfbff, 0x03ff, 0xb555, 0x3c00, 0x7bff]
+
+
+def blocks_of(name, generator):
+    elements, size = GGML_QUANT_SIZES[GGMLQuantizationType[name]]
+    blocks = generator.integers(0, 256, (ELEMENTS // elements, size), dtype=np.uint8)
+    for place, at in enumerate(HALVES[name]):
+        halves = (generator.standard_normal(len(blocks)) / 16).astype(np.float16).view(np.uint16)
+        edges = min(len(blocks) // 2, len(EDGES))
+        halves[:edges] = np.roll(EDGES, place)[:edges]
+        blocks[:, at:at + 2] = halves.reshape(-1, 1).view(np.uint8)
+    return blocks
+
+
+def make(out):
+    generator, tensors = np.random.default_rng(18), {}
+    for name in HALVES:
+        blocks = blocks_of(name, generator)
+        values = dequantize(blocks.reshape(1, -1), GGMLQuantizationType[name]).reshape(-1)
+        tensors[name.lower() + ".blocks"] = torch.from_numpy(blocks.reshape(-1).copy())
+        tensors[name.lower() + ".values"] = torch.from_numpy(values.copy())
+    every = torch.arange(256, dtype=torch.uint8)
+    for name, dtype in (("f8_e4m3", torch.float8_e4m3fn), ("f8_e5m2", torch.float8_e5m2)):
+        tensors[name + ".blocks"] = every
+        tensors[name + ".values"] = every.view(dtype).float()
+    write_tensors(Path(out) / "formats.safetensors", tensors)
