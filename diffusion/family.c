@@ -43,7 +43,7 @@ static const struct part *const sd_parts[] = {
 };
 
 static const struct family families[] = {
-    {"Stable Diffusion", sd_classes, sd_parts, &conditioner_clip},
+    {"Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "diffusion/conditioner.h"
+#include "diffusion/denoiser.h"
 
 /* Who opens a part. */
 enum part_use {
@@ -37,6 +38,7 @@ struct family {
 	 * added comes last. */
 	const struct part *const *parts;
 	const struct conditioner_kind *conditioner;
+	const struct denoiser_kind *denoiser;
 };
 
 /* Which family a model_index.json means: by its class, and where that is not known or has several

@@ -5,6 +5,11 @@
 
 #define SCALE_MAX 1000.0
 
+bool guidance_at(const struct guidance *g, int call)
+{
+	return g->on && call >= g->from && call < g->to;
+}
+
 /* torch.std: with n − 1. */
 static double deviation(const float *x, size_t n)
 {

@@ -3,9 +3,20 @@
 #ifndef SUMI_DIFFUSION_GUIDANCE_H
 #define SUMI_DIFFUSION_GUIDANCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
+
+/* What a run does of it. */
+struct guidance {
+	bool on;
+	int from, to; /* in the calls from … to less one; the others see the prompt only */
+	float scale, rescale;
+};
+
+/* Whether the model sees both texts in that call. */
+bool guidance_at(const struct guidance *g, int call);
 
 /* out [n] = uncond + scale·(cond − uncond), for one picture or clip of n values; out may be
  * either input. rescale 0…1 mixes in the same with the standard deviation of cond

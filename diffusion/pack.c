@@ -7,21 +7,22 @@
 #include "diffusion/pack_internal.h"
 
 /* What one component needs must be what the other gives. */
-static int check_unet(const struct pack *pack, const struct unet *model, struct error *err)
+static int check_denoiser(const struct pack *pack, const struct denoiser *denoiser,
+			  struct error *err)
 {
-	const struct unet_config *unet = unet_config(model);
+	const struct denoiser_spec spec = denoiser_spec(denoiser);
 	const struct vae_config *vae = vae_config(pack->vae);
-	if (unet->context != pack->texts.width)
+	if (spec.width != pack->texts.width)
 		return error_set(err, SUMI_INVALID,
-				 "%s: the UNet wants text embeddings of %d channels "
+				 "%s: the denoiser wants text embeddings of %d channels "
 				 "(cross_attention_dim), the text encoder gives %d",
-				 pack->info.path, unet->context, pack->texts.width);
-	if (unet->in_channels != vae->latent_channels || unet->out_channels != vae->latent_channels)
+				 pack->info.path, spec.width, pack->texts.width);
+	if (spec.in != vae->latent_channels || spec.out != vae->latent_channels)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
-		    "%s: the UNet takes %d and gives %d channels, the VAE's latents have "
+		    "%s: the denoiser takes %d and gives %d channels, the VAE's latents have "
 		    "%d: inpainting and upscaling models are not supported",
-		    pack->info.path, unet->in_channels, unet->out_channels, vae->latent_channels);
+		    pack->info.path, spec.in, spec.out, vae->latent_channels);
 	return SUMI_OK;
 }
 
@@ -48,7 +49,7 @@ static int open_models(struct pack *pack, struct error *err)
 	if (status)
 		return status;
 	status = check_vae(pack, err);
-	return status ? status : check_unet(pack, pack->unet, err);
+	return status ? status : check_denoiser(pack, pack->denoiser, err);
 }
 
 int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err)
@@ -75,38 +76,40 @@ void pack_close(struct pack *pack)
 	if (!pack)
 		return;
 	vae_close(pack->vae);
-	unet_close(pack->fast);
-	unet_close(pack->unet);
+	denoiser_close(pack->fast);
+	denoiser_close(pack->denoiser);
 	conditioner_close(pack->conditioner);
 	sampler_config_free(&pack->scheduler);
 	pack_info_free(&pack->info);
 	free(pack);
 }
 
-int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err)
+const char *pack_denoiser_part(const struct pack_info *info, bool fast)
 {
-	char folder[FILES_PATH_MAX];
-	int status = SUMI_OK;
-	*out = pack->unet;
+	const struct part *const *p = info->family->parts;
+	while ((*p)->use != PART_DENOISER)
+		p++;
+	return fast && info->has_fast ? info->fast_unet : (*p)->folder;
+}
+
+int pack_denoiser(struct pack *pack, bool fast, struct denoiser **out, struct error *err)
+{
+	const char *part = pack_denoiser_part(&pack->info, fast);
+	*out = pack->denoiser;
 	if (!fast)
 		return SUMI_OK;
 	if (!pack->info.has_fast)
 		return error_set(err, SUMI_INVALID, "model %s has no fast variant",
 				 pack->info.name);
 	/* A pack may be fast by its settings alone. */
-	if (strcmp(pack->info.fast_unet, "unet") == 0)
+	if (strcmp(part, pack_denoiser_part(&pack->info, false)) == 0)
 		return SUMI_OK;
+	int status = SUMI_OK;
 	if (!pack->fast) {
-		status = pack_part(&pack->info, pack->info.fast_unet, folder, err);
-		if (!status)
-			status = unet_open(pack->device, folder, &pack->fast, err);
-		if (!status)
-			status = check_unet(pack, pack->fast, err);
-		if (!status && pack->info.has_motion &&
-		    !(status = pack_part(&pack->info, "motion_adapter", folder, err)))
-			status = unet_motion_open(pack->fast, folder, err);
-		if (status) {
-			unet_close(pack->fast);
+		status = denoiser_open(pack->info.family->denoiser, pack->device, &pack->info, part,
+				       &pack->fast, err);
+		if (!status && (status = check_denoiser(pack, pack->fast, err))) {
+			denoiser_close(pack->fast);
 			pack->fast = NULL;
 		}
 	}

@@ -5,7 +5,6 @@
 #include "diffusion/family.h"
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
-#include "networks/unet.h"
 #include "networks/vae.h"
 
 struct pack {
@@ -14,10 +13,10 @@ struct pack {
 	struct sampler_config scheduler;
 	struct conditioner *conditioner;
 	struct conditioner_shape texts; /* that it makes */
-	struct unet *unet;
-	struct unet *fast; /* loaded when it is first asked for */
+	struct denoiser *denoiser;
+	struct denoiser *fast; /* loaded when it is first asked for */
 	struct vae *vae;
-	uint64_t unet_bytes[2]; /* of weights of unet and fast, for run_plan_fits(); 0: not known yet */
+	uint64_t denoiser_bytes[2]; /* of weights of both, for run_plan_fits(); 0: not known yet */
 };
 
 /* File names of the diffusers layout. */
@@ -39,7 +38,10 @@ int pack_check_whole(const char *folder, struct error *err);
 /* Whether a folder holds anything that packs are made of. */
 bool pack_parts_any(const char *folder);
 
-/* The UNet of a run: the base one or the distilled one, which is loaded now if need be. */
-int pack_unet(struct pack *pack, bool fast, struct unet **out, struct error *err);
+/* The denoiser of a run: the base one or the distilled one, which is loaded now if need be. */
+int pack_denoiser(struct pack *pack, bool fast, struct denoiser **out, struct error *err);
+
+/* The folder that it is in. */
+const char *pack_denoiser_part(const struct pack_info *info, bool fast);
 
 #endif

@@ -13,9 +13,11 @@
 
 /* ---- opening ---- */
 
-static int open_unet(struct pack *pack, const char *folder, struct error *err)
+static int open_denoiser(struct pack *pack, const char *folder, struct error *err)
 {
-	return unet_open(pack->device, folder, &pack->unet, err);
+	(void)folder;
+	return denoiser_open(pack->info.family->denoiser, pack->device, &pack->info,
+			     pack_denoiser_part(&pack->info, false), &pack->denoiser, err);
 }
 
 static int open_texts(struct pack *pack, const char *folder, struct error *err)
@@ -45,14 +47,12 @@ static int open_scheduler(struct pack *pack, const char *folder, struct error *e
 	return status;
 }
 
-static int open_motion(struct pack *pack, const char *folder, struct error *err)
-{
-	return pack->info.has_motion ? unet_motion_open(pack->unet, folder, err) : SUMI_OK;
-}
-
+/* Motion modules come with their denoiser. */
 static int (*const openers[PART_USES])(struct pack *pack, const char *folder, struct error *err) = {
-    [PART_TEXTS] = open_texts,   [PART_DENOISER] = open_unet,    [PART_MOTION] = open_motion,
-    [PART_CODEC] = open_vae,     [PART_NOISE] = open_scheduler,
+    [PART_TEXTS] = open_texts,
+    [PART_DENOISER] = open_denoiser,
+    [PART_CODEC] = open_vae,
+    [PART_NOISE] = open_scheduler,
 };
 
 /* ---- where parts are ---- */
@@ -94,7 +94,7 @@ uint64_t pack_parts_bytes(const struct pack_info *info)
 		const struct part *p = *at;
 		char path[FILES_PATH_MAX];
 		struct weights *files;
-		if (!p->weights || !openers[p->use] || pack_part(info, p->folder, path, NULL) ||
+		if (!p->weights || p->use == PART_DISTILLED || pack_part(info, p->folder, path, NULL) ||
 		    weights_open(path, &files, NULL))
 			continue;
 		bytes += weights_bytes(files);

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/deep_cache.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/run_internal.h"
+#include "diffusion/windows.h"
 #include "weights/guard.h"
-
-enum { FRAMES_MAX = MOTION_FRAMES_MAX };
 
 static size_t elements(const struct run *run)
 {
@@ -48,9 +48,9 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 		return error_set(err, SUMI_INVALID,
 				 "size %dx%d: width and height must be multiples of %d up to %d",
 				 p->width, p->height, info->scale, width_max);
-	if (p->frames < 1 || p->frames > FRAMES_MAX)
+	if (p->frames < 1 || p->frames > RUN_FRAMES_MAX)
 		return error_set(err, SUMI_INVALID, "frames is %d, allowed are 1 to %d", p->frames,
-				 FRAMES_MAX);
+				 RUN_FRAMES_MAX);
 	if (!isfinite(p->cfg_scale) || !isfinite(p->guidance_rescale) || !isfinite(p->eta))
 		return error_set(err, SUMI_INVALID,
 				 "cfg_scale, guidance_rescale and eta must be numbers");
@@ -99,26 +99,18 @@ static void run_leave(const struct run *run)
 
 /* ---- text ------------------------------------------------------------------------- */
 
-static int encode_text(struct run *run, const struct run_params *p, struct error *err)
+static int encode_text(const struct run *run, const struct run_params *p, int n,
+		       struct conditions *said, struct error *err)
 {
 	const char *const texts[2] = {p->negative_prompt, p->prompt};
 	struct conditioner_input in = {
-	    .texts = run->guided ? texts : texts + 1,
-	    .n = run->guided ? 2 : 1,
+	    .texts = n > 1 ? texts : texts + 1,
+	    .n = n,
 	    .clip_skip = p->clip_skip,
 	    .width = p->width,
 	    .height = p->height,
 	};
-	struct conditions said;
-	int status = conditioner_encode(run->pack->conditioner, &in, &said, err);
-	if (status)
-		return status;
-	const struct condition *tokens = conditions_get(&said, CONDITION_TOKENS);
-	run_enter(run);
-	status = unet_text_new(run->unet, tokens->values, said.n, tokens->rows, &run->text, err);
-	run_leave(run);
-	conditions_free(&said);
-	return status ? status : guard_check(err);
+	return conditioner_encode(run->pack->conditioner, &in, said, err);
 }
 
 /* ---- begin ------------------------------------------------------------------------ */
@@ -140,27 +132,6 @@ static int make_sampler(struct run *run, const struct run_params *p, struct erro
 	if (!status && p->init)
 		status = sampler_start(run->sampler, p->strength, err);
 	return status;
-}
-
-/* What a distilled model wants to know of the guidance, instead of two evaluations:
- * diffusers' get_guidance_scale_embedding of guidance − 1. */
-static int embed_guidance(struct run *run, double cfg_scale, struct error *err)
-{
-	int dim = unet_config(run->unet)->time_cond, half = dim / 2;
-	if (dim == 0)
-		return SUMI_OK;
-	run->time_cond = calloc((size_t)run->frames * (size_t)dim, sizeof(float));
-	if (!run->time_cond)
-		return error_set(err, SUMI_NOMEM, "out of memory");
-	float w = (float)(cfg_scale - 1) * 1000.0f;
-	for (int i = 0; i < half; i++) {
-		float frequency = expf((float)i * -(logf(10000.0f) / (float)(half - 1)));
-		for (int f = 0; f < run->frames; f++) {
-			run->time_cond[f * dim + i] = sinf(w * frequency);
-			run->time_cond[f * dim + half + i] = cosf(w * frequency);
-		}
-	}
-	return SUMI_OK;
 }
 
 /* The start from pictures: their latents, a sample of the VAE's distribution drawn before the
@@ -207,7 +178,7 @@ static void draw_noise(struct run *run, float *noise)
 	size_t pixels = (size_t)run->h * (size_t)run->w;
 	double share = pack_info_of(run->pack)->noise_shared;
 	rng_randn(&run->rng, noise, elements(run));
-	if (share > 0 && run->motion.frames)
+	if (share > 0 && run->session->frames.together)
 		run_share_noise(&run->rng, noise, run->denoised, run->c, run->frames, pixels,
 				(float)share);
 }
@@ -229,9 +200,9 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 		return SUMI_OK;
 	}
 	draw_noise(run, run->x);
-	if (run->motion.length)
+	if (run->session->frames.window)
 		run_shuffle_noise(&run->rng, run->x, run->c, run->frames,
-				  (size_t)run->h * (size_t)run->w, &run->motion);
+				  (size_t)run->h * (size_t)run->w, &run->session->frames);
 	float sigma = sampler_init_noise_sigma(run->sampler);
 	for (size_t i = 0; i < n; i++)
 		run->x[i] *= sigma;
@@ -244,20 +215,47 @@ static int allocate(struct run *run, struct error *err)
 	run->x = malloc(n * sizeof(float));
 	run->prediction = malloc(n * sizeof(float));
 	run->denoised = malloc(n * sizeof(float));
-	run->model_in = malloc(n * 2 * sizeof(float));
-	run->model_out = malloc(n * 2 * sizeof(float));
-	run->timesteps = malloc((size_t)run->frames * 2 * sizeof(float));
-	if (run->x && run->prediction && run->denoised && run->model_in && run->model_out &&
-	    run->timesteps)
+	run->model_in = malloc(n * sizeof(float));
+	run->model_out = malloc(n * sizeof(float));
+	if (run->x && run->prediction && run->denoised && run->model_in && run->model_out)
 		return SUMI_OK;
 	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", run->w, run->h);
 }
 
-static void plan_guidance(struct run *run, const struct run_params *p)
+static struct guidance guidance_of(const struct run *run, const struct run_params *p, bool on)
 {
 	int calls = sampler_calls(run->sampler);
-	run->guided_from = (int)(p->guidance_start * calls);
-	run->guided_to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls;
+	return (struct guidance){
+	    .on = on,
+	    .from = (int)(p->guidance_start * calls),
+	    .to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls,
+	    .scale = (float)p->cfg_scale,
+	    .rescale = (float)p->guidance_rescale,
+	};
+}
+
+/* With the pack's denoiser, about what the texts say. */
+static int begin_session(struct run *run, struct denoiser *denoiser, const struct run_params *p,
+			 struct error *err)
+{
+	const struct denoiser_spec spec = denoiser_spec(denoiser);
+	struct denoiser_plan plan = run_plan_denoiser(&run->pack->info, p, &spec, 0);
+	struct guidance guidance = guidance_of(run, p, plan.texts > 1);
+	struct conditions said;
+	int status = encode_text(run, p, plan.texts, &said, err);
+	if (status)
+		return status;
+	run_enter(run);
+	status =
+	    session_new(denoiser, &plan, &said, &guidance, run->sampler, &run->session, err);
+	run_leave(run);
+	conditions_free(&said);
+	if (!status && p->deep_cache > 1)
+		status = deep_cache_wrap(&run->session, p->deep_cache, err);
+	if (!status && p->window)
+		status = windows_wrap(&run->session, run->w, p->overlap / run->pack->info.scale,
+				      p->circular, err);
+	return status ? status : guard_check(err);
 }
 
 static int check_precision(const struct pack *pack, const struct run_params *p, struct error *err)
@@ -294,19 +292,12 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->w = p->width / pack->info.scale;
 	run->c = pack->info.latent_channels;
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
-	run->cfg_scale = (float)p->cfg_scale;
-	run->guidance_rescale = (float)p->guidance_rescale;
+	run->window = (struct window){p->window / pack->info.scale, p->circular};
+	struct denoiser *denoiser;
 	if ((status = run_digest(pack, p, run->digest, err)) ||
-	    (status = pack_unet(pack, p->fast, &run->unet, err)))
-		goto fail;
-	run->guided = p->cfg_scale != 1 && unet_config(run->unet)->time_cond == 0;
-	if ((status = run_plan_motion(run, p, err)) || (status = allocate(run, err)) ||
-	    (status = window_new(run, p, err)) || (status = make_sampler(run, p, err)))
-		goto fail;
-	plan_guidance(run, p);
-	if ((status = run_plan_features(run, p, elements(run), err)) ||
-	    (status = embed_guidance(run, p->cfg_scale, err)) ||
-	    (status = encode_text(run, p, err)))
+	    (status = pack_denoiser(pack, p->fast, &denoiser, err)) ||
+	    (status = allocate(run, err)) || (status = make_sampler(run, p, err)) ||
+	    (status = begin_session(run, denoiser, p, err)))
 		goto fail;
 	*out = run;
 	return SUMI_OK;
@@ -331,18 +322,13 @@ void run_free(struct run *run)
 {
 	if (!run)
 		return;
-	unet_text_free(run->text);
-	unet_features_free(run->features);
-	free(run->anchor);
+	session_free(run->session);
 	sampler_free(run->sampler);
 	free(run->x);
 	free(run->prediction);
 	free(run->denoised);
 	free(run->model_in);
 	free(run->model_out);
-	free(run->timesteps);
-	free(run->time_cond);
-	window_free(&run->window);
 	free(run);
 }
 
@@ -375,12 +361,13 @@ int run_steps_done(const struct run *run)
 	return sampler_done(run->sampler);
 }
 
-/* The latents as the model wants them, in model_in. */
-static void scale_input(struct run *run, int call)
+/* The question of that call, with the latents as the model wants them. */
+static struct session_call question(struct run *run, int call)
 {
-	size_t n = elements(run);
-	sampler_scale_input(run->sampler, call, run->x, run->prediction, n);
+	sampler_scale_input(run->sampler, call, run->x, run->prediction, elements(run));
 	to_models(run, run->prediction, run->model_in);
+	return (struct session_call){
+	    .number = call, .latents = run->model_in, .prediction = run->model_out};
 }
 
 int run_step(struct run *run, struct error *err)
@@ -389,12 +376,9 @@ int run_step(struct run *run, struct error *err)
 	size_t n = elements(run);
 	if (call >= sampler_calls(run->sampler))
 		return error_set(err, SUMI_INVALID, "the run has no step left");
+	struct session_call asked = question(run, call);
 	run_enter(run);
-	int status = run_recall_features(run, call, n, err);
-	if (!status) {
-		scale_input(run, call);
-		status = run_predict(run, call, n, err);
-	}
+	int status = session_predict(run->session, &asked, err);
 	run_leave(run);
 	if (status)
 		return status;
@@ -404,40 +388,50 @@ int run_step(struct run *run, struct error *err)
 
 bool run_joins(const struct run *a, const struct run *b)
 {
-	return a->unet == b->unet && a->precision == b->precision && a->h == b->h && a->w == b->w && a->frames == 1 &&
-	       b->frames == 1 && !a->window.w && !b->window.w && a->cache_every < 2 &&
-	       b->cache_every < 2;
+	return a->precision == b->precision && session_joins(a->session, b->session);
 }
 
-int run_step_together(struct run *const *runs, int count, struct error *err)
+static int predict_together(struct run *const *runs, int count, struct error *err)
 {
-	size_t n = elements(runs[0]);
-	int status = SUMI_OK, *calls = calloc((size_t)count, sizeof *calls);
-	if (!calls)
-		return error_set(err, SUMI_NOMEM, "out of memory");
+	int status = SUMI_OK;
+	struct session **sessions = calloc((size_t)count, sizeof *sessions);
+	struct session_call *calls = calloc((size_t)count, sizeof *calls);
+	if (!sessions || !calls)
+		status = error_set(err, SUMI_NOMEM, "out of memory");
 	for (int i = 0; i < count && !status; i++) {
-		calls[i] = sampler_done(runs[i]->sampler);
-		if (calls[i] >= sampler_calls(runs[i]->sampler))
+		int call = sampler_done(runs[i]->sampler);
+		sessions[i] = runs[i]->session;
+		if (call >= sampler_calls(runs[i]->sampler))
 			status = error_set(err, SUMI_INVALID, "the run has no step left");
 		else if (!run_joins(runs[0], runs[i]))
 			status =
 			    error_set(err, SUMI_INVALID, "run %d does not join the first", i + 1);
 		else
-			scale_input(runs[i], calls[i]);
+			calls[i] = question(runs[i], call);
 	}
 	run_enter(runs[0]);
 	if (!status)
-		status = run_predict_together(runs, calls, count, n, err);
+		status = session_predict_together(sessions, calls, count, err);
 	run_leave(runs[0]);
+	free(sessions);
+	free(calls);
+	return status;
+}
+
+int run_step_together(struct run *const *runs, int count, struct error *err)
+{
+	size_t n = elements(runs[0]);
+	int status = predict_together(runs, count, err);
 	/* Nobody moves before all can. */
 	for (int i = 0; i < count && !status; i++) {
 		from_models(runs[i], runs[i]->model_out, runs[i]->prediction);
-		status = sampler_check(runs[i]->sampler, calls[i], runs[i]->prediction, n, err);
+		status = sampler_check(runs[i]->sampler, sampler_done(runs[i]->sampler),
+				       runs[i]->prediction, n, err);
 	}
 	for (int i = 0; i < count && !status; i++)
-		status = sampler_step(runs[i]->sampler, calls[i], runs[i]->prediction, runs[i]->x,
-				      n, &runs[i]->rng, err);
-	free(calls);
+		status =
+		    sampler_step(runs[i]->sampler, sampler_done(runs[i]->sampler),
+				 runs[i]->prediction, runs[i]->x, n, &runs[i]->rng, err);
 	return status;
 }
 
@@ -478,7 +472,7 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	    .w = run->w,
 	};
 	/* Decoding takes more memory than a step, and the two need not be in it at once. */
-	unet_rest(run->unet);
+	denoiser_rest(run->session->denoiser);
 	int status = run->window.w ? SUMI_OK : run_plan_tile(run, &in.tile, err);
 	run_enter(run);
 	if (!status)

@@ -18,18 +18,18 @@ static void shuffle(struct rng *rng, int first, int n, int *out)
 }
 
 void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixels,
-		       const struct motion_context *motion)
+		       const struct denoiser_frames *together)
 {
 	/* Philox has no stream of integers: the order then comes from torch's of the same seed. */
 	struct rng own;
-	int order[MOTION_FRAMES_MAX];
+	int order[RUN_FRAMES_MAX];
 	if (rng->kind != RNG_TORCH) {
 		rng_init(&own, RNG_TORCH, rng->seed);
 		rng = &own;
 	}
-	for (int at = motion->length; at < frames; at += motion->stride) {
-		shuffle(rng, at - motion->length, motion->stride, order);
-		for (int i = 0; i < motion->stride && at + i < frames; i++)
+	for (int at = together->window; at < frames; at += together->stride) {
+		shuffle(rng, at - together->window, together->stride, order);
+		for (int i = 0; i < together->stride && at + i < frames; i++)
 			for (int k = 0; k < c; k++) {
 				float *channel = x + (size_t)k * (size_t)frames * pixels;
 				memcpy(channel + (size_t)(at + i) * pixels,

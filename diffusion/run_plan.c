@@ -5,41 +5,12 @@
 #include "diffusion/run_internal.h"
 #include "weights/weights.h"
 
-/* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
-enum { CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
-
 /* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
  * after the other (docs/performance.md). */
 #define CPU_LATENTS_TOGETHER (32 * 32)
 
 /* Part of the device's memory that steps made together may take. */
 #define MEMORY_SHARE 4
-
-/* All frames at once, or where that is too many, FreeNoise's windows. positions: frames that the
- * motion modules know, 0: there are none. */
-static struct motion_context context_of(const struct run_params *p, int positions)
-{
-	struct motion_context c = {.frames = p->frames};
-	if (positions == 0 || p->frames < 2)
-		return (struct motion_context){0};
-	int length = positions < CONTEXT_LENGTH ? positions : CONTEXT_LENGTH;
-	/* A circle needs windows that reach across its seam, also where all frames would fit. */
-	if (p->circular && p->frames <= length)
-		length = (p->frames + 1) / 2;
-	if (p->frames > length) {
-		c.length = length;
-		c.stride = length > CONTEXT_STRIDE ? CONTEXT_STRIDE : 1;
-		c.circular = p->circular;
-	}
-	return c;
-}
-
-int run_plan_motion(struct run *run, const struct run_params *p, struct error *err)
-{
-	int positions = unet_motion_positions(run->unet);
-	run->motion = context_of(p, positions);
-	return run->motion.frames ? motion_context_check(&run->motion, positions, err) : SUMI_OK;
-}
 
 /* Tiles where the whole picture would take more than half of the device's memory, or a larger
  * buffer than it gives. What is in use at the moment does not count: the same run must give the
@@ -70,47 +41,44 @@ int run_plan_tile(const struct run *run, int *tile, struct error *err)
 	return SUMI_OK;
 }
 
-/* Bytes of one step, and some of those by name; 0 where the pack's configs cannot be
- * read. known: the UNet's config where it is loaded already, or NULL. */
-static uint64_t step_memory(const struct pack_info *info, const struct unet_config *known,
-			    const struct run_params *p, enum dtype dtype,
-			    struct unet_needs *needs)
+struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,
+				       const struct denoiser_spec *spec, int tokens)
 {
-	char folder[FILES_PATH_MAX];
-	struct unet_config unet;
-	struct motion_config adapter;
-	struct conditioner_shape texts;
-	struct error ignored;
-	const char *part = p->fast && info->has_fast ? info->fast_unet : "unet";
-	if (known)
-		unet = *known;
-	else if (pack_part(info, part, folder, &ignored) ||
-		 unet_config_read(folder, &unet, &ignored))
-		return 0;
-	if (conditioner_shape_read(info->family->conditioner, info, &texts, &ignored))
-		return 0;
-	struct unet_plan plan = {
-	    .config = &unet,
-	    .texts = p->cfg_scale != 1 && unet.time_cond == 0 ? 2 : 1,
-	    .tokens = texts.tokens,
+	return (struct denoiser_plan){
+	    .frames = p->frames,
 	    .h = p->height / info->scale,
 	    .w = (p->window ? p->window : p->width) / info->scale,
+	    .circular = p->circular,
+	    .texts = p->cfg_scale != 1 && !spec->embeds_guidance ? 2 : 1,
+	    .tokens = tokens,
 	    .level = p->deep_cache < 2     ? 0
 		     : p->deep_cache_level ? p->deep_cache_level
 					   : 1,
-	    .dtype = dtype,
+	    .guidance = p->cfg_scale,
 	};
-	plan.n = plan.texts * p->frames;
-	if (info->has_motion && (pack_part(info, "motion_adapter", folder, &ignored) ||
-				 motion_config_read(folder, &unet, &adapter, &ignored)))
+}
+
+/* Bytes of one step, and some of those by name; 0 where the pack's configs cannot be read. known:
+ * where it is loaded already, or NULL. */
+static uint64_t step_memory(const struct pack_info *info, const struct denoiser *known,
+			    const struct run_params *p, enum dtype dtype,
+			    struct denoiser_needs *needs)
+{
+	struct denoiser *read = NULL;
+	struct conditioner_shape texts;
+	struct error ignored;
+	if (!known && denoiser_open(info->family->denoiser, NULL, info,
+				    pack_denoiser_part(info, p->fast), &read, &ignored))
 		return 0;
-	if (info->has_motion) {
-		plan.adapter = &adapter;
-		plan.motion = context_of(p, adapter.positions);
-		if (motion_context_check(&plan.motion, adapter.positions, &ignored))
-			return 0;
+	const struct denoiser *denoiser = known ? known : read;
+	uint64_t bytes = 0;
+	if (!conditioner_shape_read(info->family->conditioner, info, &texts, &ignored)) {
+		struct denoiser_spec spec = denoiser_spec(denoiser);
+		struct denoiser_plan plan = run_plan_denoiser(info, p, &spec, texts.tokens);
+		bytes = denoiser->kind->memory(denoiser, &plan, dtype, needs);
 	}
-	return unet_memory(&plan, needs);
+	denoiser_close(read);
+	return bytes;
 }
 
 static uint64_t part_bytes(const struct pack_info *info, const char *part)
@@ -124,13 +92,13 @@ static uint64_t part_bytes(const struct pack_info *info, const char *part)
 	return bytes;
 }
 
-/* Of the UNet of such a run. */
+/* Of the denoiser of such a run. */
 static uint64_t weight_bytes(struct pack *pack, const struct run_params *p)
 {
 	bool fast = p->fast && pack->info.has_fast;
-	uint64_t *bytes = &pack->unet_bytes[fast];
+	uint64_t *bytes = &pack->denoiser_bytes[fast];
 	if (*bytes == 0)
-		*bytes = part_bytes(&pack->info, fast ? pack->info.fast_unet : "unet");
+		*bytes = part_bytes(&pack->info, pack_denoiser_part(&pack->info, fast));
 	return *bytes;
 }
 
@@ -143,7 +111,7 @@ static int init_frames(const struct run_params *p)
  * are decoded and read, and once more as bytes while they are written. */
 static uint64_t host_bytes(const struct pack_info *info, const struct run_params *p)
 {
-	enum { LATENTS = 7, PIXEL = 3 * 4 + 3 };
+	enum { LATENTS = 9, PIXEL = 3 * 4 + 3 };
 	uint64_t pixels = (uint64_t)p->width * (uint64_t)p->height;
 	uint64_t latents = pixels / (uint64_t)(info->scale * info->scale) *
 			   (uint64_t)info->latent_channels * (uint64_t)p->frames;
@@ -195,12 +163,12 @@ static int too_large(const struct run_params *p, uint64_t need, const char *how,
 int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err)
 {
 	const struct device_info *d = &pack->device->info;
-	struct unet_needs needs = {0};
+	struct denoiser_needs needs = {0};
 	if (d->memory == 0)
 		return SUMI_OK;
-	const struct unet *unet = p->fast && pack->info.has_fast ? pack->fast : pack->unet;
-	uint64_t step = step_memory(&pack->info, unet ? unet_config(unet) : NULL, p,
-				    pack->device->activation_dtype, &needs);
+	const struct denoiser *known =
+	    p->fast && pack->info.has_fast ? pack->fast : pack->denoiser;
+	uint64_t step = step_memory(&pack->info, known, p, pack->device->activation_dtype, &needs);
 	uint64_t weights = weight_bytes(pack, p), host = host_bytes(&pack->info, p);
 	uint64_t decode = decode_bytes(pack, p), machine = memory_limit();
 	if (decode == UINT64_MAX)
@@ -237,16 +205,11 @@ int run_most_together(const struct run *run)
 	const struct device *device = run->pack->device;
 	if (!run_joins(run, run) || (device->info.is_cpu && run->h * run->w > CPU_LATENTS_TOGETHER))
 		return 1;
-	struct unet_plan plan = {
-	    .config = unet_config(run->unet),
-	    .texts = run->guided ? 2 : 1,
-	    .tokens = run->pack->texts.tokens,
-	    .h = run->h,
-	    .w = run->w,
-	    .dtype = device->activation_dtype,
-	};
-	plan.n = plan.texts;
-	uint64_t bytes = unet_memory(&plan, NULL), most = RUN_TOGETHER_MAX;
+	const struct denoiser *denoiser = run->session->denoiser;
+	struct denoiser_plan plan = run->session->plan;
+	plan.tokens = run->pack->texts.tokens;
+	uint64_t most = RUN_TOGETHER_MAX;
+	uint64_t bytes = denoiser->kind->memory(denoiser, &plan, device->activation_dtype, NULL);
 	if (bytes == 0)
 		return 1;
 	if (device->info.memory > 0 && device->info.memory / MEMORY_SHARE / bytes < most)
@@ -260,7 +223,7 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 	struct vae_config vae;
 	struct error ignored;
 	int h = p->height / info->scale, w = (p->window ? p->window : p->width) / info->scale;
-	struct unet_needs needs = {0};
+	struct denoiser_needs needs = {0};
 	uint64_t step = step_memory(info, NULL, p, DTYPE_F32, &needs), decode = 0;
 	if (pack_part(info, "vae", folder, &ignored) == 0 &&
 	    vae_config_read(folder, &vae, &ignored) == 0)

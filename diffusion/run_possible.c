@@ -1,8 +1,6 @@
 /* What of a run's parameters a pack cannot do, by its configs alone: said before a job waits for it. */
-#include "diffusion/family.h"
+#include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
-#include "diffusion/sampler.h"
-#include "networks/config.h"
 
 /* Sampler, schedule and number of steps go together, and something is left of them. */
 static int check_sampler(const struct pack_info *info, const struct run_params *p,
@@ -44,23 +42,17 @@ static int check_clip_skip(const struct pack_info *info, const struct run_params
 	return status;
 }
 
-/* A skip connection from the input, each residual block and each step down. */
 static int check_deep_cache(const struct pack_info *info, const struct run_params *p,
 			    struct error *err)
 {
-	char folder[FILES_PATH_MAX];
-	struct unet_config unet;
-	int status = pack_part(info, p->fast ? info->fast_unet : "unet", folder, err);
-	if (status || (status = unet_config_read(folder, &unet, err)))
+	struct denoiser *denoiser;
+	int status = denoiser_open(info->family->denoiser, NULL, info,
+				   pack_denoiser_part(info, p->fast), &denoiser, err);
+	if (status)
 		return status;
-	int skips = unet.levels;
-	for (int i = 0; i < unet.levels; i++)
-		skips += unet.layers[i];
-	if (p->deep_cache_level >= skips)
-		return error_set(err, SUMI_INVALID,
-				 "deep_cache_level is %d, this model has 1 to %d",
-				 p->deep_cache_level, skips - 1);
-	return SUMI_OK;
+	const struct denoiser_spec spec = denoiser_spec(denoiser);
+	denoiser_close(denoiser);
+	return denoiser_check_level(&spec, p->deep_cache_level ? p->deep_cache_level : 1, err);
 }
 
 int run_possible(const struct pack_info *info, const struct run_params *p, bool from_picture,

@@ -5,7 +5,7 @@
  *     latents     count u64, float32 each
  *     sampler     sampler_save()
  *     generator   rng_save()
- *     anchor      count u64 (0 where the next evaluation is a whole one), float32 each
+ *     session     count u64 (0 where the next evaluation needs nothing), float32 each
  *     check       u64, FNV-1a of all before */
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,10 +71,11 @@ int run_store(const struct run *run, size_t n, void **data, size_t *size, struct
 	bytes_put_f32s(&w, run->x, n);
 	sampler_save(run->sampler, &w);
 	rng_save(&run->rng, &w);
-	bool anchored = run_needs_anchor(run);
-	bytes_put_u64(&w, anchored ? n : 0);
-	if (anchored)
-		bytes_put_f32s(&w, run->anchor, n);
+	size_t count;
+	const float *kept = session_kept(run->session, sampler_done(run->sampler), &count);
+	bytes_put_u64(&w, count);
+	if (kept)
+		bytes_put_f32s(&w, kept, count);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, w.data, w.size));
 	if (w.failed) {
 		free(w.data);
@@ -115,12 +116,13 @@ int run_load(struct run *run, size_t n, const void *data, size_t size, struct er
 	    (status = rng_restore(&run->rng, &r, err)))
 		return status;
 	/* The sampler knows by now how far the run is. */
-	bool anchored = run_needs_anchor(run);
-	if (bytes_get_u64(&r) != (anchored ? n : 0))
+	size_t count;
+	float *kept = session_kept(run->session, sampler_done(run->sampler), &count);
+	if (bytes_get_u64(&r) != count)
 		return error_set(err, SUMI_CORRUPT,
-				 "saved run: the input of its features has another size");
-	if (anchored)
-		bytes_get_f32s(&r, run->anchor, n);
+				 "saved run: what its model goes on from has another size");
+	if (kept)
+		bytes_get_f32s(&r, kept, count);
 	return bytes_complete(&r)
 		   ? SUMI_OK
 		   : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");

@@ -1,19 +1,8 @@
-/* Latents wider than what the model was trained with: at every step the model looks at
- * windows that overlap, and what it predicts where they meet is averaged, so that neighbours
- * agree more with each step (MultiDiffusion, arXiv:2302.08113, eq. 7). The sampler sees one
- * picture and knows nothing of windows.
- *
- * With `circular` the last column is followed by the first: windows reach around the edge,
- * and begin somewhere else at each step, so that no column is always the middle of one. */
+/* Pictures that are wider than what the models see at once: what fits, and the autoencoder. */
 #include "diffusion/run_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "diffusion/guidance.h"
-
-/* Coprime to any usual count of columns, so that the circle's windows visit every position. */
-#define CIRCLE_SHIFT 13
 
 int window_check(const struct pack_info *info, const struct run_params *p, struct error *err)
 {
@@ -30,119 +19,6 @@ int window_check(const struct pack_info *info, const struct run_params *p, struc
 		return error_set(err, SUMI_INVALID,
 				 "windows of %d are for one picture at least as wide, not %d",
 				 p->window, p->width);
-	return SUMI_OK;
-}
-
-int window_new(struct run *run, const struct run_params *p, struct error *err)
-{
-	struct window *win = &run->window;
-	int scale = run->pack->info.scale, stride = (p->window - p->overlap) / scale;
-	*win = (struct window){.w = p->window / scale, .circular = p->circular};
-	if (win->w == 0)
-		return SUMI_OK;
-	if (win->circular)
-		win->count = (run->w + stride - 1) / stride;
-	else
-		win->count = 1 + (run->w - win->w + stride - 1) / stride;
-	/* One window on a circle would have a seam. */
-	if (win->circular && win->count < 2)
-		win->count = 2;
-	size_t one = (size_t)run->h * (size_t)win->w * (size_t)run->c;
-	win->in = malloc(one * 2 * sizeof(float));
-	win->out = malloc(one * 2 * sizeof(float));
-	win->weights = malloc((size_t)run->w * sizeof(float));
-	return win->in && win->out && win->weights
-		   ? SUMI_OK
-		   : error_set(err, SUMI_NOMEM, "no memory for windows of %d", p->window);
-}
-
-void window_free(struct window *win)
-{
-	free(win->in);
-	free(win->out);
-	free(win->weights);
-}
-
-static int window_start(const struct run *run, int i, int call)
-{
-	const struct window *win = &run->window;
-	if (win->circular)
-		return (int)(((long long)i * run->w / win->count + (long long)call * CIRCLE_SHIFT) %
-			     run->w);
-	return win->count == 1 ? 0 : (int)((long long)i * (run->w - win->w) / (win->count - 1));
-}
-
-/* Highest in the middle: a window knows least about its edges. */
-static float window_weight(const struct window *win, int x)
-{
-	return (float)(x + 1 < win->w - x ? x + 1 : win->w - x);
-}
-
-static void gather(struct run *run, int start)
-{
-	struct window *win = &run->window;
-	size_t c = (size_t)run->c;
-	for (int y = 0; y < run->h; y++)
-		for (int x = 0; x < win->w; x++)
-			memcpy(win->in + ((size_t)y * (size_t)win->w + (size_t)x) * c,
-			       run->model_in +
-				   ((size_t)y * (size_t)run->w + (size_t)((start + x) % run->w)) *
-				       c,
-			       c * sizeof(float));
-}
-
-static void scatter(struct run *run, int start)
-{
-	struct window *win = &run->window;
-	size_t c = (size_t)run->c;
-	for (int x = 0; x < win->w; x++) {
-		float weight = window_weight(win, x);
-		size_t column = (size_t)((start + x) % run->w);
-		win->weights[column] += weight;
-		for (int y = 0; y < run->h; y++) {
-			const float *from = win->out + ((size_t)y * (size_t)win->w + (size_t)x) * c;
-			float *to = run->model_out + ((size_t)y * (size_t)run->w + column) * c;
-			for (size_t k = 0; k < c; k++)
-				to[k] += weight * from[k];
-		}
-	}
-}
-
-int window_predict(struct run *run, int call, struct error *err)
-{
-	struct window *win = &run->window;
-	size_t one = (size_t)run->h * (size_t)win->w * (size_t)run->c, c = (size_t)run->c;
-	bool guided = run_is_guided(run, call);
-	struct unet_input in = {
-	    .latents = win->in,
-	    .n = guided ? 2 : 1,
-	    .h = run->h,
-	    .w = win->w,
-	    .timesteps = run->timesteps,
-	    .time_cond = run->time_cond,
-	    .text = run->text,
-	    .only_text = run->guided && !guided ? PROMPT_TEXT : 0,
-	};
-	memset(run->model_out, 0, (size_t)run->h * (size_t)run->w * c * sizeof(float));
-	memset(win->weights, 0, (size_t)run->w * sizeof(float));
-	for (int i = 0; i < win->count; i++) {
-		int start = window_start(run, i, call);
-		gather(run, start);
-		if (guided)
-			memcpy(win->in + one, win->in, one * sizeof(float));
-		int status = unet_forward(run->unet, &in, win->out, err);
-		if (!status && guided)
-			status = guidance_combine(win->out, win->out + one, one, run->cfg_scale,
-						  run->guidance_rescale, win->out, err);
-		if (status)
-			return status;
-		scatter(run, start);
-	}
-	for (int y = 0; y < run->h; y++)
-		for (int x = 0; x < run->w; x++)
-			for (size_t k = 0; k < c; k++)
-				run->model_out[((size_t)y * (size_t)run->w + (size_t)x) * c + k] /=
-				    win->weights[x];
 	return SUMI_OK;
 }
 

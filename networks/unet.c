@@ -58,11 +58,6 @@ int unet_motion_open(struct unet *u, const char *folder, struct error *err)
 	return status;
 }
 
-int unet_motion_positions(const struct unet *u)
-{
-	return u->motion.positions;
-}
-
 const struct unet_config *unet_config(const struct unet *u)
 {
 	return &u->config;

@@ -21,9 +21,6 @@ void unet_close(struct unet *unet); /* NULL is fine */
  * may only be closed. */
 int unet_motion_open(struct unet *unet, const char *folder, struct error *err);
 
-/* Frames that the motion modules take at once at most; 0: there are no modules. */
-int unet_motion_positions(const struct unet *unet);
-
 const struct unet_config *unet_config(const struct unet *unet);
 
 /* To be called when others will need memory before the UNet is called again: weights that are

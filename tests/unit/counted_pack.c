@@ -10,6 +10,7 @@
 #include "backends/backend.h"
 
 struct pack *pack;
+struct unet *pack_unet;
 struct counted_pass passes[COUNTED_PASSES];
 int pass_count;
 
@@ -37,7 +38,8 @@ int counted_setup(void **state)
 	struct error err = {0};
 	(void)state;
 	if (device_open("reference", &device, &err) ||
-	    pack_open(device, "tests/vectors/sd1-tiny", &pack, &err)) {
+	    pack_open(device, "tests/vectors/sd1-tiny", &pack, &err) ||
+	    unet_open(device, "tests/vectors/sd1-tiny/unet", &pack_unet, &err)) {
 		print_error("%s\n", err.text);
 		return 1;
 	}
@@ -52,6 +54,7 @@ int counted_setup(void **state)
 int counted_teardown(void **state)
 {
 	(void)state;
+	unet_close(pack_unet);
 	pack_close(pack);
 	device->ops = real_ops;
 	device_close(device);

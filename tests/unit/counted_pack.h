@@ -4,6 +4,7 @@
 #define SUMI_TESTS_COUNTED_PACK_H
 
 #include "diffusion/pack.h"
+#include "networks/unet.h"
 
 struct counted_pass {
 	int batch;        /* latents in it */
@@ -13,6 +14,7 @@ struct counted_pass {
 enum { COUNTED_PASSES = 256 };
 
 extern struct pack *pack;
+extern struct unet *pack_unet; /* its UNet once more, to be asked by hand */
 /* Since pass_count was last set to 0; at most COUNTED_PASSES of them. */
 extern struct counted_pass passes[COUNTED_PASSES];
 extern int pass_count;

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
 #include "tests/unit/counted_pack.h"
 #include "check.h"
@@ -20,11 +19,11 @@ enum { SIDE = 8, LATENTS = SIDE * SIDE * 4, STEPS = 7 };
 static struct unet_text *any_text(int n)
 {
 	struct unet_text *text;
-	int width = unet_config(pack->unet)->context, count = n * 5 * width;
+	int width = unet_config(pack_unet)->context, count = n * 5 * width;
 	float *context = calloc((size_t)count, sizeof *context);
 	for (int i = 0; i < count; i++)
 		context[i] = (float)(i % 23 - 11) / 11;
-	assert_int_equal(unet_text_new(pack->unet, context, n, 5, &text, NULL), 0);
+	assert_int_equal(unet_text_new(pack_unet, context, n, 5, &text, NULL), 0);
 	free(context);
 	return text;
 }
@@ -33,7 +32,7 @@ static int last_level(void)
 {
 	struct unet_features *f;
 	int level = 1;
-	for (; unet_features_new(pack->unet, level, &f, NULL) == 0; level++)
+	for (; unet_features_new(pack_unet, level, &f, NULL) == 0; level++)
 		unet_features_free(f);
 	return level - 1;
 }
@@ -57,27 +56,27 @@ static void test_same_input_same_bytes(void **state)
 	};
 	assert_true(last_level() >= 3);
 	for (int level = 1; level <= last_level(); level++) {
-		assert_int_equal(unet_features_new(pack->unet, level, &in.features, NULL), 0);
+		assert_int_equal(unet_features_new(pack_unet, level, &in.features, NULL), 0);
 		pass_count = 0;
 		in.shallow = false;
-		assert_int_equal(unet_forward(pack->unet, &in, whole, NULL), 0);
+		assert_int_equal(unet_forward(pack_unet, &in, whole, NULL), 0);
 		in.shallow = true;
 		memset(shallow, 0, sizeof shallow);
-		assert_int_equal(unet_forward(pack->unet, &in, shallow, NULL), 0);
+		assert_int_equal(unet_forward(pack_unet, &in, shallow, NULL), 0);
 		assert_memory_equal(shallow, whole, sizeof whole);
 		/* conv_in, conv_out and a residual block at least; more with each level */
 		assert_within(passes[1].convolutions, before ? before : 4,
 				passes[0].convolutions - 1);
 		before = passes[1].convolutions;
 		/* again, from features that are still there */
-		assert_int_equal(unet_forward(pack->unet, &in, shallow, NULL), 0);
+		assert_int_equal(unet_forward(pack_unet, &in, shallow, NULL), 0);
 		assert_memory_equal(shallow, whole, sizeof whole);
 		/* other latents through the same features: another result than the whole pass's */
 		x[0] += 1;
-		assert_int_equal(unet_forward(pack->unet, &in, shallow, NULL), 0);
+		assert_int_equal(unet_forward(pack_unet, &in, shallow, NULL), 0);
 		assert_memory_not_equal(shallow, whole, sizeof whole);
 		in.shallow = false;
-		assert_int_equal(unet_forward(pack->unet, &in, whole, NULL), 0);
+		assert_int_equal(unet_forward(pack_unet, &in, whole, NULL), 0);
 		assert_memory_not_equal(shallow, whole, sizeof whole);
 		x[0] -= 1;
 		unet_features_free(in.features);
@@ -92,9 +91,9 @@ static void test_refused_passes(void **state)
 	struct unet_text *text = any_text(1);
 	struct unet_features *f;
 	struct error err = {0};
-	assert_int_equal(unet_features_new(pack->unet, 0, &f, &err), SUMI_INVALID);
-	assert_int_equal(unet_features_new(pack->unet, last_level() + 1, &f, &err), SUMI_INVALID);
-	assert_int_equal(unet_features_new(pack->unet, 1, &f, &err), 0);
+	assert_int_equal(unet_features_new(pack_unet, 0, &f, &err), SUMI_INVALID);
+	assert_int_equal(unet_features_new(pack_unet, last_level() + 1, &f, &err), SUMI_INVALID);
+	assert_int_equal(unet_features_new(pack_unet, 1, &f, &err), 0);
 	struct unet_input in = {
 	    .latents = x,
 	    .n = 1,
@@ -104,19 +103,19 @@ static void test_refused_passes(void **state)
 	    .text = text,
 	    .shallow = true,
 	};
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), SUMI_INVALID);
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), SUMI_INVALID);
 	in.features = f;
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), SUMI_INVALID); /* empty */
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), SUMI_INVALID); /* empty */
 	in.shallow = false;
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), 0);
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), 0);
 	in.shallow = true;
 	in.n = 2;
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), SUMI_INVALID); /* of one picture */
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), SUMI_INVALID); /* of one picture */
 	assert_non_null(strstr(err.text, "features"));
 	in.shallow = false;
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), 0);
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), 0);
 	in.shallow = true;
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), 0);
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), 0);
 	unet_features_free(f);
 	unet_text_free(text);
 }
@@ -291,7 +290,7 @@ static void test_refused_runs(void **state)
 static void test_memory(void **state)
 {
 	(void)state;
-	const struct unet_config *config = unet_config(pack->unet);
+	const struct unet_config *config = unet_config(pack_unet);
 	struct unet_plan plan = {
 	    .config = config,
 	    .texts = 2,

@@ -43,7 +43,7 @@ static struct unet_text *text_of(const char *words)
 	struct unet_text *text;
 	assert_int_equal(conditioner_encode(pack->conditioner, &in, &said, NULL), 0);
 	const struct condition *tokens = conditions_get(&said, CONDITION_TOKENS);
-	assert_int_equal(unet_text_new(pack->unet, tokens->values, 1, tokens->rows, &text, NULL),
+	assert_int_equal(unet_text_new(pack_unet, tokens->values, 1, tokens->rows, &text, NULL),
 			 0);
 	conditions_free(&said);
 	return text;
@@ -70,7 +70,7 @@ static void evaluate(const struct unet_text *text, float timestep, const float *
 	    .timesteps = &timestep,
 	    .text = text,
 	};
-	assert_int_equal(unet_forward(pack->unet, &in, out, NULL), 0);
+	assert_int_equal(unet_forward(pack_unet, &in, out, NULL), 0);
 }
 
 /* Latents [h, w, c] after all steps, guided in the steps from … to less one. */
@@ -221,7 +221,7 @@ static void test_text_that_is_not_there(void **state)
 	    .text = text,
 	    .only_text = 2,
 	};
-	assert_int_equal(unet_forward(pack->unet, &in, y, &err), SUMI_INVALID);
+	assert_int_equal(unet_forward(pack_unet, &in, y, &err), SUMI_INVALID);
 	unet_text_free(text);
 }
 

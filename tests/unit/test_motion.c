@@ -12,6 +12,7 @@
 
 #include "diffusion/run_internal.h"
 #include "media/picture.h"
+#include "networks/unet.h"
 #include "tests/unit/vector_file.h"
 
 #define TOLERANCE 1e-4
@@ -191,7 +192,7 @@ static void noise_is_shuffled_as_in_diffusers(void **state)
 {
 	(void)state;
 	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
-	struct motion_context motion = {.frames = 12, .length = 8, .stride = 3};
+	struct denoiser_frames motion = {.together = true, .window = 8, .stride = 3};
 	size_t count;
 	float *want = vector_copy(dump, "free.noise", &count);
 	float *got = malloc(count * sizeof *got);

@@ -124,14 +124,15 @@ static void fast_may_be_the_same_model(void **state)
 	const struct place *p = *state;
 	struct device *device;
 	struct pack *pack;
-	struct unet *usual = NULL, *fast = NULL;
+	struct denoiser *usual = NULL, *fast = NULL;
 	struct error err = {0};
 	write_text(p->moving, "sumi.json",
 		   "{\"base\": \"still\", \"modality\": \"video\", "
 		   "\"fast\": {\"unet\": \"unet\", \"steps\": 3}}");
 	assert_int_equal(device_open("reference", &device, &err), SUMI_OK);
-	if (pack_open(device, p->moving, &pack, &err) || pack_unet(pack, false, &usual, &err) ||
-	    pack_unet(pack, true, &fast, &err))
+	if (pack_open(device, p->moving, &pack, &err) ||
+	    pack_denoiser(pack, false, &usual, &err) ||
+	    pack_denoiser(pack, true, &fast, &err))
 		fail_msg("%s", err.text);
 	assert_ptr_equal(usual, fast);
 	assert_int_equal(pack_info_of(pack)->fast.steps, 3);

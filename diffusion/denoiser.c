@@ -1,0 +1,41 @@
+/* The way through a denoiser's table. */
+#include "diffusion/denoiser.h"
+
+int denoiser_open(const struct denoiser_kind *kind, struct device *device,
+		  const struct pack_info *info, const char *part, struct denoiser **out,
+		  struct error *err)
+{
+	*out = NULL;
+	return kind->open(kind, device, info, part, out, err);
+}
+
+void denoiser_close(struct denoiser *denoiser)
+{
+	if (denoiser)
+		denoiser->kind->close(denoiser);
+}
+
+struct denoiser_spec denoiser_spec(const struct denoiser *denoiser)
+{
+	struct denoiser_spec spec = {0};
+	denoiser->kind->spec(denoiser, &spec);
+	return spec;
+}
+
+void denoiser_rest(const struct denoiser *denoiser)
+{
+	if (denoiser->kind->rest)
+		denoiser->kind->rest(denoiser);
+}
+
+int denoiser_check_level(const struct denoiser_spec *spec, int level, struct error *err)
+{
+	if (level > 0 && spec->levels == 0)
+		return error_set(err, SUMI_INVALID,
+				 "deep_cache: this model has nothing that goes on from step to step");
+	if (level > spec->levels)
+		return error_set(err, SUMI_INVALID,
+				 "deep_cache_level is %d, this model has 1 to %d", level,
+				 spec->levels);
+	return SUMI_OK;
+}

@@ -1,0 +1,187 @@
+/* Plain sessions: one evaluation of the denoiser, with one text or both, then guidance. */
+#include "diffusion/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "weights/guard.h"
+
+/* Of a run's texts: the one before it is the negative prompt. */
+enum { PROMPT_TEXT = 2 };
+
+struct plain {
+	struct session base;
+	struct denoiser_session *own; /* what the denoiser keeps */
+	float *joined;                /* [frames, h, w, in] where in > out, else NULL */
+	float *raw; /* [2, frames, h, w, out], predictions of both texts; NULL: never guided */
+};
+
+static const struct session_kind kind_plain;
+
+static size_t pixels_of(const struct session *s)
+{
+	return (size_t)s->plan.frames * (size_t)s->plan.h * (size_t)s->plan.w;
+}
+
+static size_t values_of(const struct session *s)
+{
+	return pixels_of(s) * (size_t)s->spec.out;
+}
+
+static void plain_free(struct session *s)
+{
+	struct plain *p = (struct plain *)s;
+	if (p->own)
+		p->own->denoiser->kind->end(p->own);
+	free(p->joined);
+	free(p->raw);
+	free(p);
+}
+
+static int allocate(struct plain *p, struct error *err)
+{
+	const struct session *s = &p->base;
+	if (s->spec.in > s->spec.out)
+		p->joined = malloc(pixels_of(s) * (size_t)s->spec.in * sizeof *p->joined);
+	if (s->guidance.on)
+		p->raw = malloc(values_of(s) * 2 * sizeof *p->raw);
+	if ((p->joined || s->spec.in <= s->spec.out) && (p->raw || !s->guidance.on))
+		return SUMI_OK;
+	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", s->plan.w, s->plan.h);
+}
+
+int session_new(struct denoiser *denoiser, const struct denoiser_plan *plan,
+		const struct conditions *said, const struct guidance *guidance,
+		const struct sampler *sampler, struct session **out, struct error *err)
+{
+	*out = NULL;
+	struct plain *p = calloc(1, sizeof *p);
+	if (!p)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	p->base = (struct session){
+	    .kind = &kind_plain,
+	    .denoiser = denoiser,
+	    .plan = *plan,
+	    .spec = denoiser_spec(denoiser),
+	    .guidance = *guidance,
+	    .sampler = sampler,
+	};
+	int status = denoiser_check_level(&p->base.spec, plan->level, err);
+	if (!status)
+		status = allocate(p, err);
+	if (!status)
+		status = denoiser->kind->prepare(denoiser, plan, said, &p->own, err);
+	if (status) {
+		plain_free(&p->base);
+		return status;
+	}
+	p->base.frames = p->own->frames;
+	*out = &p->base;
+	return SUMI_OK;
+}
+
+void session_free(struct session *session)
+{
+	if (session)
+		session->kind->free(session);
+}
+
+/* The latents with what stands beside them, pixel by pixel. */
+static const float *join(struct plain *p, const struct session_call *call)
+{
+	size_t all = (size_t)p->base.spec.in, own = (size_t)p->base.spec.out;
+	if (!p->joined)
+		return call->latents;
+	for (size_t i = 0; i < pixels_of(&p->base); i++) {
+		memcpy(p->joined + i * all, call->latents + i * own, own * sizeof(float));
+		memcpy(p->joined + i * all + own, call->beside + i * (all - own),
+		       (all - own) * sizeof(float));
+	}
+	return p->joined;
+}
+
+static int ask(struct plain *p, const struct session_call *call, struct denoiser_input *in,
+	       struct error *err)
+{
+	const struct session *s = &p->base;
+	bool both = guidance_at(&s->guidance, call->number);
+	if (p->joined && !call->beside)
+		return error_set(err, SUMI_INVALID,
+				 "the denoiser takes %d channels, %d of them beside the latents, and "
+				 "is shown none",
+				 s->spec.in, s->spec.in - s->spec.out);
+	*in = (struct denoiser_input){
+	    .session = p->own,
+	    .latents = join(p, call),
+	    .timestep = (float)sampler_timestep(s->sampler, call->number),
+	    .text = s->plan.texts > 1 && !both ? PROMPT_TEXT : 0,
+	    .shallow = call->shallow,
+	    .prediction = both ? p->raw : call->prediction,
+	};
+	return SUMI_OK;
+}
+
+static int guide(const struct plain *p, const struct session_call *call, struct error *err)
+{
+	const struct guidance *g = &p->base.guidance;
+	size_t n = values_of(&p->base);
+	return guidance_at(g, call->number)
+		   ? guidance_combine(p->raw, p->raw + n, n, g->scale, g->rescale, call->prediction,
+				      err)
+		   : SUMI_OK;
+}
+
+static int plain_predict(struct session *s, const struct session_call *call, struct error *err)
+{
+	struct plain *p = (struct plain *)s;
+	struct denoiser_input in;
+	int status = ask(p, call, &in, err);
+	if (!status)
+		status = p->own->denoiser->kind->evaluate(&in, 1, err);
+	if (!status)
+		status = guard_check(err);
+	return status ? status : guide(p, call, err);
+}
+
+static const struct session_kind kind_plain = {.predict = plain_predict, .free = plain_free};
+
+int session_predict(struct session *s, const struct session_call *call, struct error *err)
+{
+	return s->kind->predict(s, call, err);
+}
+
+bool session_joins(const struct session *a, const struct session *b)
+{
+	if (a->kind != &kind_plain || b->kind != &kind_plain)
+		return false;
+	const struct denoiser_session *one = ((const struct plain *)a)->own;
+	const struct denoiser_session *other = ((const struct plain *)b)->own;
+	return one->denoiser == other->denoiser && one->denoiser->kind->joins &&
+	       one->denoiser->kind->joins(one, other);
+}
+
+int session_predict_together(struct session *const *sessions, const struct session_call *calls,
+			     int count, struct error *err)
+{
+	struct plain *const *all = (struct plain *const *)sessions;
+	struct denoiser_input *in = calloc((size_t)count, sizeof *in);
+	if (!in)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	int status = SUMI_OK;
+	for (int i = 0; i < count && !status; i++)
+		status = ask(all[i], &calls[i], &in[i], err);
+	if (!status)
+		status = all[0]->own->denoiser->kind->evaluate(in, count, err);
+	if (!status)
+		status = guard_check(err);
+	for (int i = 0; i < count && !status; i++)
+		status = guide(all[i], &calls[i], err);
+	free(in);
+	return status;
+}
+
+float *session_kept(struct session *s, int next, size_t *count)
+{
+	*count = 0;
+	return s->kind->kept ? s->kind->kept(s, next, count) : NULL;
+}
