@@ -27,8 +27,8 @@ struct run_params {
 	 * ⌊start·n⌋ <= i < ⌊end·n⌋, as diffusers' guiders count it; the others see the prompt only.
 	 * 0 <= start < end <= 1; end 0: 1. */
 	double guidance_start, guidance_end;
-	/* Deep-feature reuse: every so many evaluations the whole UNet runs, between them its
-	 * uppermost deep_cache_level skip connections (0: 1) with what lies below as it was. 0, 1:
+	/* Deep-feature reuse (deep_cache.h): every so many evaluations the whole denoiser runs, between
+	 * them its uppermost deep_cache_level levels (0: 1) with what lies below as it was. 0, 1:
 	 * always all. Not with windows. */
 	int deep_cache, deep_cache_level;
 	const char *sampler;  /* canonical name; NULL: the pack's */
@@ -42,11 +42,11 @@ struct run_params {
 				 such windows share; 0: all of it. For one frame only */
 	int clip_skip;        /* layers of the text encoder left out at its end */
 	double eta;           /* DDIM and TCD */
-	bool fast;            /* use the pack's distilled UNet */
+	bool fast;            /* use the pack's distilled denoiser */
 	const float *init; /* [init_frames, height, width, 3] in −1…1, or NULL; read in run_begin */
 	int init_frames;   /* 0: as many as frames; 1: this one stands for all of them */
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
-	const char *precision; /* "exact" (NULL) or "half": of the UNet and the autoencoder; texts
+	const char *precision; /* "exact" (NULL) or "half": of the denoiser and the autoencoder; texts
 				  are always encoded exactly */
 };
 
@@ -74,7 +74,7 @@ int run_steps_done(const struct run *run); /* 0 … run_steps() */
 /* One model evaluation and sampler step. On failure the run stands where it stood. */
 int run_step(struct run *run, struct error *err);
 
-/* Whether the two may make their next steps together: stills of one size, made by one UNet of one
+/* Whether the two may make their next steps together: stills of one size, made by one denoiser of one
  * pack, neither in windows nor with features that are kept from step to step. Seeds, texts,
  * samplers, timesteps and guidance may differ. */
 bool run_joins(const struct run *a, const struct run *b);
