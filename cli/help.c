@@ -25,7 +25,7 @@ static const char *placeholder(const struct param *p, unsigned modalities, char 
 	    [PARAM_SEED] = "N", [PARAM_NUMBER] = "X", [PARAM_AMOUNT] = "X",
 	    [PARAM_BOOL] = NULL,[PARAM_TIME] = "TIME", [PARAM_WINDOW] = "FROM-TO",
 	    [PARAM_URL] = "URL", [PARAM_ZONE] = "ZONE",[PARAM_EVERY] = "TIME", [PARAM_ID_LIST] = "ID,ID",
-	    [PARAM_TEXT_LIST] = "A,B",
+	    [PARAM_TEXT_LIST] = "A,B", [PARAM_FILE] = "FILE|ID", [PARAM_OBJECT_LIST] = "A,KEY=X;B",
 	};
 	size_t used = 0;
 	*out = '\0';
@@ -41,8 +41,7 @@ static const struct {
 	const char *name;
 	char letter;
 	const char *value;
-} special[] = {{"n", 'n', NULL},	{"width", 'W', NULL}, {"height", 'H', NULL},
-	       {"init", 0, "FILE|ID"}};
+} special[] = {{"n", 'n', NULL},	{"width", 'W', NULL}, {"height", 'H', NULL}};
 
 static void print_param(FILE *out, const struct param *p, unsigned modalities)
 {

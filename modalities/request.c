@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "diffusion/sampler.h"
@@ -281,12 +282,14 @@ static void write_value(const struct request *r, const struct param *p, char *ou
 			return;
 		}
 	json_t *value = request_value(r, p);
+	char *text = NULL;
 	if (p->type == PARAM_SEED)
 		snprintf(out, INFOTEXT_VALUE, "%" PRIu64, r->seed);
 	else if (json_is_number(value))
 		snprintf(out, INFOTEXT_VALUE, "%.6g", json_number_value(value));
-	else if (value)
-		snprintf(out, INFOTEXT_VALUE, "%s", json_string_value(value));
+	else if (value && (text = param_text(p, value)) && strlen(text) < INFOTEXT_VALUE)
+		strcpy(out, text); /* what is too long stands in sumi's own JSON alone */
+	free(text);
 	json_decref(value);
 }
 

@@ -79,6 +79,9 @@ static void fill(struct job *job, const struct param *p, const json_t *value)
 	case PARAM_TEXT_LIST:
 		fill_list(value, at);
 		break;
+	case PARAM_OBJECT_LIST:
+		*(const json_t **)at = value;
+		break;
 	default:
 		*(const char **)at = json_string_value(value);
 	}

@@ -33,6 +33,10 @@ struct param_list {
 #define PARAM_MEMBER_TIME(name) int64_t name; /* ms since 1970 */
 #define PARAM_MEMBER_ID_LIST(name) struct param_list name;
 #define PARAM_MEMBER_TEXT_LIST(name) struct param_list name;
+/* What it names, and where the file lies: needed when a generation begins. */
+#define PARAM_MEMBER_FILE(name) const char *name, *name##_file;
+/* Canonical: every object has its members in the table's order, those with a fallback all. */
+#define PARAM_MEMBER_OBJECT_LIST(name) const json_t *name;
 
 #define REQUEST_MEMBER_PICTURE(type, name) PARAM_MEMBER_##type(name)
 #define REQUEST_MEMBER_QUEUE(type, name)
@@ -43,8 +47,6 @@ struct param_list {
  * and the result is what the metadata record. */
 struct request {
 	PARAM_TABLE(REQUEST_MEMBER)
-	/* Where the file lies that init names; needed when a generation begins. */
-	const char *init_file;
 };
 
 #define JOB_MEMBER_PICTURE(type, name)

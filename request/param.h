@@ -29,7 +29,9 @@ enum param_type {
 	PARAM_ZONE,   /* name of the tz database */
 	PARAM_EVERY,  /* duration or HH:MM */
 	PARAM_ID_LIST,
-	PARAM_TEXT_LIST
+	PARAM_TEXT_LIST,
+	PARAM_FILE,       /* its SHA-256, or what it is found by: the id of a result, a path */
+	PARAM_OBJECT_LIST /* objects of members, a table of rows like these */
 };
 
 enum param_concern { PARAM_PICTURE, PARAM_QUEUE, PARAM_CLIENT };
@@ -41,7 +43,7 @@ enum {
 	    PARAM_ALL = (1 << MODALITIES) - 1
 };
 
-enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4 };
+enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4, PARAM_NEEDED = 8 };
 
 /* X(NAME, title): the groups of the help, in its order. */
 #define PARAM_GROUP_MAP(X)                                                                         \
@@ -73,7 +75,10 @@ struct param {
 	enum param_concern concern;
 	unsigned modalities;
 	double min, max;
-	const struct param_word *words; /* ends with word == NULL */
+	struct {
+		const struct param_word *words; /* of a choice; ends with word == NULL */
+		const struct param *members;    /* of objects; ends with name == NULL */
+	};
 	const char *fallback;
 	unsigned flags;
 	enum param_group group;
@@ -127,6 +132,12 @@ int param_from_text(const struct param *p, unsigned modality, const char *text, 
  * "open". Words are taken in any case. modality: as above. SUMI_INVALID: "job: field 'x' …". */
 int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
 		    struct error *err);
+
+/* A canonical value as the text that param_from_text() reads; the caller frees it. NULL: no memory. */
+char *param_text(const struct param *p, const json_t *value);
+
+/* The JSON Schema of the parameter's values; a new reference. */
+json_t *param_schema(const struct param *p);
 
 /* A canonical seed; false for what is none. */
 bool param_seed(const json_t *value, uint64_t *seed);

@@ -27,6 +27,7 @@ static json_t *number_json(const struct param *p, double value)
 json_t *request_value(const struct request *r, const struct param *p)
 {
 	const void *at = (const char *)r + (p->offset - offsetof(struct job, request));
+	json_t *list;
 	int whole;
 	switch (p->type) {
 	case PARAM_SEED:
@@ -39,6 +40,9 @@ json_t *request_value(const struct request *r, const struct param *p)
 		return number_json(p, *(const double *)at);
 	case PARAM_BOOL:
 		return *(const bool *)at ? json_true() : NULL;
+	case PARAM_OBJECT_LIST:
+		list = *(json_t *const *)at;
+		return json_array_size(list) ? json_incref(list) : NULL;
 	default:
 		return text_json(p, *(const char *const *)at);
 	}

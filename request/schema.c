@@ -4,6 +4,8 @@
 
 #include "request/job.h"
 
+static json_t *described(const struct param *p);
+
 static json_t *number(double value)
 {
 	return value == (double)(json_int_t)value ? json_integer((json_int_t)value)
@@ -40,7 +42,21 @@ static json_t *list_type(const struct param *p, const char *pattern)
 			 (int)p->max);
 }
 
-static json_t *type_of(const struct param *p)
+/* Values of members as the list itself is described: one object for each. */
+static json_t *objects_type(const struct param *p)
+{
+	json_t *properties = json_object(), *needed = json_array();
+	for (const struct param *m = p->members; m->name; m++) {
+		json_object_set_new(properties, m->name, described(m));
+		if (m->flags & PARAM_NEEDED)
+			json_array_append_new(needed, json_string(m->name));
+	}
+	return json_pack("{s:s, s:{s:s, s:b, s:o, s:o}, s:i, s:i}", "type", "array", "items", "type",
+			 "object", "additionalProperties", 0, "required", needed, "properties",
+			 properties, "minItems", (int)p->min, "maxItems", (int)p->max);
+}
+
+json_t *param_schema(const struct param *p)
 {
 	switch (p->type) {
 	case PARAM_SEED: /* 2^64 - 1 has no place among a JSON library's whole numbers */
@@ -64,6 +80,8 @@ static json_t *type_of(const struct param *p)
 		return list_type(p, "^[A-Za-z0-9._:-]+$");
 	case PARAM_TEXT_LIST:
 		return list_type(p, "^[^,]+$");
+	case PARAM_OBJECT_LIST:
+		return objects_type(p);
 	case PARAM_ID:
 		return text_type(p, "^[A-Za-z0-9._:-]+$");
 	case PARAM_NAME:
@@ -91,16 +109,20 @@ static json_t *fallback_of(const struct param *p)
 	return value;
 }
 
+static json_t *described(const struct param *p)
+{
+	json_t *property = param_schema(p), *fallback = fallback_of(p);
+	json_object_set_new(property, "description", json_string(p->help));
+	if (fallback)
+		json_object_set_new(property, "default", fallback);
+	return property;
+}
+
 int job_schema_text(char **text, struct error *err)
 {
 	json_t *properties = json_object();
-	for (const struct param *p = param_table; p->name; p++) {
-		json_t *property = type_of(p), *fallback = fallback_of(p);
-		json_object_set_new(property, "description", json_string(p->help));
-		if (fallback)
-			json_object_set_new(property, "default", fallback);
-		json_object_set_new(properties, p->name, property);
-	}
+	for (const struct param *p = param_table; p->name; p++)
+		json_object_set_new(properties, p->name, described(p));
 	json_t *root =
 	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s], s:[{s:[s]}, {s:[s]}], s:o}", "$schema",
 		      "https://json-schema.org/draft/2020-12/schema", "title", "sumi job",

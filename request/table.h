@@ -1,6 +1,6 @@
 /* The table of parameters: what a job may say. A row is
  *
- *     X(name, type, concern, modalities, min, max, words, fallback, flags, group, infotext, help)
+ *     X(name, type, concern, modalities, min, max, of, fallback, flags, group, infotext, help)
  *
  * and from it follow: the members of struct request and struct job, parsing and limits, canonical
  * JSON, docs/job.schema.json, the options of `sumi` with their help and completion, the digest of
@@ -11,11 +11,14 @@
  *   concern     PICTURE: decides the bytes; QUEUE: when, where and how often; CLIENT: the sender's own
  *   modalities  who knows it: PARAM_ALL, PARAM_IMAGE | PARAM_VIDEO, …
  *   min, max    numbers: the range; texts: bytes; lists: entries
- *   words       of a choice, with those who know each; or NULL
+ *   of          of a choice: its words, with those who know each; of a list of objects:
+ *               PARAM_MEMBERS() of a table of rows of its own, of which each says type, limits, words,
+ *               fallback, flags and help; else NULL
  *   fallback    what it is when not given, as text; NULL: left open (the pack's, or none)
  *   flags       PARAM_SHAPE: jobs that are made together have it in common
  *               PARAM_UNWRITTEN: not in metadata under this name
  *               PARAM_ECHOED: metadata of others have it, so they may say what is so anyway
+ *               PARAM_NEEDED: of a member: no object is without it
  *   group       under which title the help shows it: enum param_group
  *   infotext    what A1111's text calls it; NULL: it does not stand there, or within another
  */
@@ -23,6 +26,7 @@
 #define SUMI_REQUEST_TABLE_H
 
 #define PARAM_KIB 1024
+#define PARAM_MEMBERS(table) NULL, .members = table
 #define PARAM_LIST_MAX 64
 #define REQUEST_FRAMES_MAX 64
 #define REQUEST_DURATION_MIN 1.0 /* seconds */
@@ -82,7 +86,7 @@ X(format, WORD, PICTURE, PARAM_ALL, 0, 0, format_words, NULL, 0, FORM, NULL, "ki
 X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a lossy format") \
 X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "lossless WebP") \
-X(init, TEXT, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
+X(init, FILE, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
 X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \

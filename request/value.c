@@ -1,0 +1,613 @@
+/* Values of parameters: checking, canonical form, text. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/nearest.h"
+#include "base/schedule.h"
+#include "request/param.h"
+
+static bool all_of(const char *text, const char *more)
+{
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr(more, *text))
+			return false;
+	return true;
+}
+
+bool job_id_valid(const char *id)
+{
+	size_t n = strlen(id);
+	return n >= 1 && n <= JOB_ID_MAX && all_of(id, "._:-");
+}
+
+static int wrong(const struct param *p, struct error *err, const char *must)
+{
+	return error_set(err, SUMI_INVALID, "job: field '%s' must be %s", p->name, must);
+}
+
+/* ---- one value: checked, and in its canonical JSON type ------------------------------ */
+
+/* A word in the table's own case. */
+static int canonical_word(const struct param *p, unsigned modality, const json_t *value,
+			  json_t **out, struct error *err)
+{
+	char list[200];
+	const char *text = json_string_value(value);
+	if (!text)
+		return wrong(p, err, "a text");
+	/* NUL characters end no word. */
+	const char *word = strlen(text) == json_string_length(value) ? param_word(p, text) : NULL;
+	if (!word)
+		return error_set(
+		    err, SUMI_INVALID, "job: field '%s' must be one of %s", p->name,
+		    param_words(p, modality ? modality : PARAM_ALL, list, sizeof list));
+	*out = json_string(word);
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
+}
+
+static int check_zone(const char *name, struct error *err)
+{
+	struct zone *zone;
+	int status = zone_load(name, &zone, err);
+	if (status) {
+		error_prefix(err, "job: field 'tz'");
+		return err->status = status == SUMI_NOTFOUND ? SUMI_INVALID : status;
+	}
+	zone_free(zone);
+	return SUMI_OK;
+}
+
+/* A hash that is none must not be taken for the id of a result. */
+static int check_file(const struct param *p, const char *text, struct error *err)
+{
+	char name[SHA256_HEX_SIZE];
+	if (strncmp(text, "sha256:", 7) != 0 || strchr(text, '/') || sha256_is_name(text, name))
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID,
+			 "job: field '%s': '%.80s' is no SHA-256: sha256: and 64 hexadecimal digits",
+			 p->name, text);
+}
+
+static int check_text(const struct param *p, const char *text, size_t size, struct error *err)
+{
+	int from, to;
+	if (strlen(text) != size)
+		return wrong(p, err, "text without NUL characters");
+	if (p->type == PARAM_URL && strncmp(text, "http://", 7) && strncmp(text, "https://", 8))
+		return wrong(p, err, "a URL of http:// or https://");
+	if ((double)size < p->min || (p->max > 0 && (double)size > p->max))
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s' is %zu bytes long, allowed are %.0f to %.0f",
+				 p->name, size, p->min, p->max);
+	switch (p->type) {
+	case PARAM_FILE:
+		return check_file(p, text, err);
+	case PARAM_ID:
+		return all_of(text, "._:-") ? SUMI_OK
+					    : wrong(p, err, "made of A-Z a-z 0-9 . _ : - only");
+	case PARAM_NAME:
+		return all_of(text, "._:/+-")
+			   ? SUMI_OK
+			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - only");
+	case PARAM_LABEL:
+		return all_of(text, "._:/+- ")
+			   ? SUMI_OK
+			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - and spaces only");
+	case PARAM_WINDOW:
+		return schedule_parse_window(text, &from, &to, err)
+			   ? error_prefix(err, "job: field 'window'")
+			   : SUMI_OK;
+	case PARAM_ZONE:
+		return check_zone(text, err);
+	case PARAM_EVERY:
+		return schedule_check_every(text, err) ? error_prefix(err, "job: field 'every'")
+						       : SUMI_OK;
+	default:
+		return SUMI_OK;
+	}
+}
+
+static int check_number(const struct param *p, const json_t *value, struct error *err)
+{
+	if (p->type == PARAM_INT && !json_is_integer(value))
+		return wrong(p, err, "a whole number");
+	if (!json_is_number(value))
+		return wrong(p, err, "a number");
+	double v = json_number_value(value);
+	if (!(v >= p->min && v <= p->max))
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s' is %.15g, allowed are %.15g to %.15g", p->name, v,
+				 p->min, p->max);
+	return SUMI_OK;
+}
+
+/* Times become text in UTC, whatever form they came in. */
+static int canonical_time(const struct param *p, json_t *value, json_t **out, struct error *err)
+{
+	char text[CLOCK_TEXT_SIZE];
+	int64_t ms = 0;
+	if (json_is_integer(value))
+		ms = json_integer_value(value);
+	else if (!json_is_string(value))
+		return wrong(p, err, "a time like \"2026-01-31T22:00:00Z\"");
+	else if (clock_parse(json_string_value(value), &ms, err))
+		return error_prefix(err, "job: field '%s'", p->name);
+	if (ms <= 0 || ms > INT64_C(4102444800000))
+		return error_set(err, SUMI_INVALID, "job: field '%s' is not between 1970 and 2100",
+				 p->name);
+	clock_text(ms, text);
+	*out = json_string(text);
+	return SUMI_OK;
+}
+
+static int canonical_list(const struct param *p, json_t *value, json_t **out, struct error *err)
+{
+	if (!json_is_array(value))
+		return wrong(p, err, "a list");
+	size_t count = json_array_size(value);
+	if (count > (size_t)p->max)
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s' has %zu entries, allowed are %.0f", p->name,
+				 count, p->max);
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < count; i++) {
+		const json_t *entry = json_array_get(value, i);
+		const char *text = json_string_value(entry);
+		bool ok = text && strlen(text) == json_string_length(entry);
+		if (p->type == PARAM_ID_LIST
+			? !ok || !job_id_valid(text)
+			: !ok || !*text || strlen(text) > 64 || strchr(text, ',')) {
+			json_decref(list);
+			return wrong(p, err,
+				     p->type == PARAM_ID_LIST
+					 ? "a list of job ids"
+					 : "a list of texts of 1 to 64 bytes without commas");
+		}
+		bool twice = false;
+		for (size_t k = 0; k < json_array_size(list); k++)
+			twice =
+			    twice || strcmp(json_string_value(json_array_get(list, k)), text) == 0;
+		if (!twice)
+			json_array_append_new(list, json_string(text));
+	}
+	*out = list;
+	return list ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
+}
+
+bool param_seed(const json_t *value, uint64_t *seed)
+{
+	const char *text = json_string_value(value);
+	if (json_is_integer(value)) {
+		*seed = (uint64_t)json_integer_value(value);
+		return json_integer_value(value) >= 0;
+	}
+	if (!text || !isdigit((unsigned char)*text))
+		return false;
+	char *end;
+	errno = 0;
+	*seed = strtoull(text, &end, 10);
+	return *end == '\0' && errno == 0;
+}
+
+/* -1 means "not given". */
+static int canonical_seed(const struct param *p, const json_t *value, json_t **out,
+			  struct error *err)
+{
+	uint64_t seed;
+	const char *text = json_string_value(value);
+	*out = NULL;
+	if ((text && strcmp(text, "-1") == 0) ||
+	    (json_is_integer(value) && json_integer_value(value) == -1))
+		return SUMI_OK;
+	if (!param_seed(value, &seed))
+		return wrong(p, err, "a whole number from 0 to 18446744073709551615, or -1");
+	*out = param_seed_json(seed);
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
+}
+
+/* ---- objects ------------------------------------------------------------------------- */
+
+/* What was wrong with a value within, said of the whole. */
+static int wrong_within(const struct param *p, size_t entry, struct error *err)
+{
+	struct error inner = *err;
+	const char *text = strncmp(inner.text, "job: ", 5) == 0 ? inner.text + 5 : inner.text;
+	return error_set(err, inner.status, "job: field '%s', entry %zu: %s", p->name, entry + 1, text);
+}
+
+static int find_stranger(const struct param *p, const json_t *object, struct error *err)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)object, key, value)
+	{
+		struct nearest near = nearest_to(key);
+		const struct param *m = p->members;
+		for (; m->name && strcmp(m->name, key) != 0; m++)
+			nearest_try(&near, m->name);
+		if (!m->name)
+			return error_set(err, SUMI_INVALID, "unknown field '%.40s'%s%s%s", key,
+					 near.best ? " (did you mean '" : "",
+					 near.best ? near.best : "", near.best ? "'?)" : "");
+	}
+	return SUMI_OK;
+}
+
+/* One number that means the same is written in one way. */
+static json_t *plain_number(const struct param *m, json_t *value)
+{
+	if (!value || (m->type != PARAM_NUMBER && m->type != PARAM_AMOUNT))
+		return value;
+	json_t *real = json_real(json_number_value(value));
+	json_decref(value);
+	return real;
+}
+
+static int canonical_member(const struct param *m, unsigned modality, const json_t *object,
+			    json_t *out, struct error *err)
+{
+	json_t *given = json_object_get(object, m->name), *value = NULL;
+	int status = given ? param_canonical(m, modality, given, &value, err) : SUMI_OK;
+	if (!status && !value && m->fallback)
+		status = param_from_text(m, modality, m->fallback, strlen(m->fallback), &value, err);
+	if (status)
+		return status;
+	if (!value && m->flags & PARAM_NEEDED)
+		return error_set(err, SUMI_INVALID, "field '%s' is missing", m->name);
+	value = plain_number(m, value);
+	return value && json_object_set_new(out, m->name, value)
+		   ? error_set(err, SUMI_NOMEM, "job: no memory")
+		   : SUMI_OK;
+}
+
+static int canonical_object(const struct param *p, unsigned modality, const json_t *object,
+			    json_t *out, struct error *err)
+{
+	if (!json_is_object(object))
+		return error_set(err, SUMI_INVALID, "must be an object");
+	if (!out)
+		return error_set(err, SUMI_NOMEM, "job: no memory");
+	int status = find_stranger(p, object, err);
+	for (const struct param *m = p->members; m->name && !status; m++)
+		status = canonical_member(m, modality, object, out, err);
+	return status;
+}
+
+static int canonical_objects(const struct param *p, unsigned modality, const json_t *value,
+			     json_t **out, struct error *err)
+{
+	size_t count = json_array_size(value);
+	if (!json_is_array(value))
+		return wrong(p, err, "a list of objects");
+	if ((double)count < p->min || (double)count > p->max)
+		return error_set(err, SUMI_INVALID,
+				 "job: field '%s' has %zu entries, allowed are %.0f to %.0f", p->name,
+				 count, p->min, p->max);
+	json_t *list = json_array();
+	if (!list)
+		return error_set(err, SUMI_NOMEM, "job: no memory");
+	for (size_t i = 0; i < count; i++) {
+		json_t *object = json_object();
+		int status = canonical_object(p, modality, json_array_get(value, i), object, err);
+		if (!status && json_array_append(list, object))
+			status = error_set(err, SUMI_NOMEM, "job: no memory");
+		json_decref(object);
+		if (status) {
+			json_decref(list);
+			return wrong_within(p, i, err);
+		}
+	}
+	*out = list;
+	return SUMI_OK;
+}
+
+/* ---- any ----------------------------------------------------------------------------- */
+
+/* A hash in one way of writing it. */
+static json_t *canonical_file(json_t *value)
+{
+	char name[SHA256_HEX_SIZE];
+	return sha256_is_name(json_string_value(value), name) ? json_string(name) : json_incref(value);
+}
+
+int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
+		    struct error *err)
+{
+	int status = SUMI_OK;
+	*out = NULL;
+	if (json_is_null(value))
+		return SUMI_OK;
+	switch (p->type) {
+	case PARAM_SEED:
+		return canonical_seed(p, value, out, err);
+	case PARAM_WORD:
+	case PARAM_RANK:
+		return canonical_word(p, modality, value, out, err);
+	case PARAM_INT:
+	case PARAM_NUMBER:
+	case PARAM_AMOUNT:
+		status = check_number(p, value, err);
+		break;
+	case PARAM_BOOL:
+		if (!json_is_boolean(value))
+			return wrong(p, err, "true or false");
+		break;
+	case PARAM_TIME:
+		status = canonical_time(p, value, out, err);
+		break;
+	case PARAM_ID_LIST:
+	case PARAM_TEXT_LIST:
+		return canonical_list(p, value, out, err);
+	case PARAM_OBJECT_LIST:
+		return canonical_objects(p, modality, value, out, err);
+	default:
+		if (!json_is_string(value))
+			return wrong(p, err, "a text");
+		status = check_text(p, json_string_value(value), json_string_length(value), err);
+	}
+	if (status)
+		return status;
+	if (p->type != PARAM_TIME)
+		*out = p->type == PARAM_FILE ? canonical_file(value) : json_incref(value);
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
+}
+
+static int list_from_text(const char *text, size_t size, json_t **value)
+{
+	json_t *list = json_array();
+	for (size_t at = 0; list && at < size;) {
+		const char *comma = memchr(text + at, ',', size - at);
+		size_t n = comma ? (size_t)(comma - text) - at : size - at;
+		size_t skip = 0, keep = n;
+		while (skip < keep && text[at + skip] == ' ')
+			skip++;
+		while (keep > skip && text[at + keep - 1] == ' ')
+			keep--;
+		json_t *entry = json_stringn(text + at + skip, keep - skip);
+		if (!entry || json_array_append_new(list, entry)) {
+			json_decref(list);
+			return SUMI_INVALID;
+		}
+		at += n + 1;
+	}
+	*value = list;
+	return list ? SUMI_OK : SUMI_NOMEM;
+}
+
+static json_t *bool_from_text(const char *text, size_t size)
+{
+	static const char *const yes[] = {"true", "1", "yes", "on"}, *const no[] = {"false", "0",
+										    "no", "off"};
+	for (size_t i = 0; i < 4; i++) {
+		if (strlen(yes[i]) == size && strncasecmp(yes[i], text, size) == 0)
+			return json_true();
+		if (strlen(no[i]) == size && strncasecmp(no[i], text, size) == 0)
+			return json_false();
+	}
+	return NULL;
+}
+
+/* A part of a text between two marks, without the spaces around it. */
+struct piece {
+	const char *at;
+	size_t size;
+};
+
+static bool next_piece(struct piece *left, char mark, struct piece *out)
+{
+	if (!left->at)
+		return false;
+	const char *end = memchr(left->at, mark, left->size);
+	*out = (struct piece){left->at, end ? (size_t)(end - left->at) : left->size};
+	left->size -= out->size + (end != NULL);
+	left->at = end ? end + 1 : NULL;
+	while (out->size && out->at[0] == ' ')
+		out->at++, out->size--;
+	while (out->size && out->at[out->size - 1] == ' ')
+		out->size--;
+	return true;
+}
+
+/* "scale=0.5"; of an object's first part also the first member's value alone. */
+static int member_from_text(const struct param *p, unsigned modality, struct piece part, bool first,
+			    json_t *object, struct error *err)
+{
+	const char *equals = memchr(part.at, '=', part.size);
+	size_t n = equals ? (size_t)(equals - part.at) : 0;
+	const struct param *m = p->members;
+	while (equals && m->name && (strlen(m->name) != n || memcmp(m->name, part.at, n) != 0))
+		m++;
+	if (!m->name || (!equals && !first))
+		return error_set(err, SUMI_INVALID, "'%.*s' is no MEMBER=VALUE",
+				 (int)(part.size < 40 ? part.size : 40), part.at);
+	if (json_object_get(object, m->name))
+		return error_set(err, SUMI_INVALID, "field '%s' stands there twice", m->name);
+	const char *text = equals ? equals + 1 : part.at;
+	json_t *value;
+	int status = param_from_text(m, modality, text, part.size - (size_t)(text - part.at), &value, err);
+	if (!status && json_object_set_new(object, m->name, value))
+		status = error_set(err, SUMI_NOMEM, "job: no memory");
+	return status;
+}
+
+/* JSON, or "a,scale=0.5;b". */
+static int objects_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
+			     json_t **out, struct error *err)
+{
+	struct piece left = {text, size}, whole, part;
+	size_t lead = 0;
+	while (lead < size && text[lead] == ' ')
+		lead++;
+	if (lead < size && (text[lead] == '[' || text[lead] == '{')) {
+		*out = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+		if (json_is_object(*out))
+			*out = json_pack("[o]", *out);
+		return *out ? SUMI_OK : wrong(p, err, "JSON, or MEMBER=VALUE,MEMBER=VALUE;…");
+	}
+	json_t *list = json_array();
+	for (size_t i = 0; list && lead < size && next_piece(&left, ';', &whole); i++) {
+		json_t *object = json_object();
+		bool first = true;
+		int status = SUMI_OK;
+		while (object && !status && next_piece(&whole, ',', &part)) {
+			status = member_from_text(p, modality, part, first, object, err);
+			first = false;
+		}
+		if (!status && json_array_append_new(list, object))
+			status = error_set(err, SUMI_NOMEM, "job: no memory");
+		else if (status)
+			json_decref(object);
+		if (status) {
+			json_decref(list);
+			return wrong_within(p, i, err);
+		}
+	}
+	*out = list;
+	return list ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
+}
+
+int param_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
+		    json_t **value, struct error *err)
+{
+	json_t *raw = NULL;
+	int status;
+	*value = NULL;
+	switch (p->type) {
+	case PARAM_INT:
+	case PARAM_NUMBER:
+	case PARAM_AMOUNT:
+	case PARAM_TIME:
+		/* JSON's own grammar of numbers: no locale, no trailing characters. */
+		raw = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+		if (!json_is_number(raw)) {
+			json_decref(raw);
+			if (p->type != PARAM_TIME)
+				return wrong(p, err,
+					     p->type == PARAM_INT ? "a whole number" : "a number");
+			raw = json_stringn(text, size);
+		}
+		break;
+	case PARAM_BOOL:
+		raw = bool_from_text(text, size);
+		if (!raw)
+			return wrong(p, err, "true or false");
+		break;
+	case PARAM_OBJECT_LIST:
+		if ((status = objects_from_text(p, modality, text, size, &raw, err)))
+			return status;
+		break;
+	case PARAM_ID_LIST:
+	case PARAM_TEXT_LIST:
+		if (list_from_text(text, size, &raw))
+			return wrong(p, err, "a list of valid UTF-8 texts, separated by commas");
+		break;
+	default:
+		raw = json_stringn(text, size);
+	}
+	if (!raw)
+		return wrong(p, err, "valid UTF-8");
+	status = param_canonical(p, modality, raw, value, err);
+	json_decref(raw);
+	if (!status && !*value)
+		*value = json_null();
+	return status;
+}
+
+/* ---- and back into text -------------------------------------------------------------- */
+
+static void put_text(struct bytes_writer *w, const char *text)
+{
+	bytes_put(w, text, strlen(text));
+}
+
+static void put_json(struct bytes_writer *w, const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+	w->failed |= !text;
+	if (text)
+		put_text(w, text);
+	free(text);
+}
+
+static void put_plain(struct bytes_writer *w, const json_t *value)
+{
+	if (json_is_string(value))
+		put_text(w, json_string_value(value));
+	else
+		put_json(w, value);
+}
+
+/* Whether the short form of objects can hold a member's value. */
+static bool is_short(const json_t *value)
+{
+	const char *text = json_string_value(value);
+	if (!text)
+		return !json_is_array(value) && !json_is_object(value);
+	size_t n = strlen(text);
+	return n > 0 && !strpbrk(text, ",;=[{\n") && text[0] != ' ' && text[n - 1] != ' ';
+}
+
+static bool are_short(const struct param *p, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		for (const struct param *m = p->members; m->name; m++) {
+			json_t *value = json_object_get(json_array_get(list, i), m->name);
+			if (value ? !is_short(value) : m == p->members)
+				return false;
+		}
+	return true;
+}
+
+static void put_objects(struct bytes_writer *w, const struct param *p, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		put_text(w, i ? "; " : "");
+		for (const struct param *m = p->members; m->name; m++) {
+			json_t *value = json_object_get(json_array_get(list, i), m->name);
+			if (!value)
+				continue;
+			if (m != p->members) {
+				put_text(w, ", ");
+				put_text(w, m->name);
+				put_text(w, "=");
+			}
+			put_plain(w, value);
+		}
+	}
+}
+
+char *param_text(const struct param *p, const json_t *value)
+{
+	struct bytes_writer w = {0};
+	if (p->type == PARAM_OBJECT_LIST && are_short(p, value))
+		put_objects(&w, p, value);
+	else if (p->type == PARAM_ID_LIST || p->type == PARAM_TEXT_LIST)
+		for (size_t i = 0; i < json_array_size(value); i++) {
+			put_text(&w, i ? ", " : "");
+			put_plain(&w, json_array_get(value, i));
+		}
+	else
+		put_plain(&w, value);
+	bytes_put(&w, "", 1);
+	if (!w.failed)
+		return (char *)w.data;
+	free(w.data);
+	return NULL;
+}
+
+json_t *param_seed_json(uint64_t seed)
+{
+	char text[24];
+	if (seed <= INT64_MAX)
+		return json_integer((json_int_t)seed);
+	snprintf(text, sizeof text, "%" PRIu64, seed);
+	return json_string(text);
+}
