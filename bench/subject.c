@@ -49,7 +49,7 @@ static int open_text(struct subject *s, const char *pack, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	int status = files_path(folder, err, "%s/text_encoder", pack);
-	if (status || (status = text_encoder_open(s->device, folder, &s->encoder, err)))
+	if (status || (status = text_encoder_open(s->device, folder, false, &s->encoder, err)))
 		return status;
 	const struct text_config *config = text_encoder_config(s->encoder);
 	s->w = config->tokens < TOKENS ? config->tokens : TOKENS;

@@ -20,6 +20,16 @@ int conditioner_shape_read(const struct conditioner_kind *kind, const struct pac
 	return kind->shape(kind, info, out, err);
 }
 
+int conditioner_load(struct conditioner *c, struct error *err)
+{
+	return c->kind->load(c, err);
+}
+
+void conditioner_unload(struct conditioner *c)
+{
+	c->kind->unload(c);
+}
+
 int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
 		       struct conditions *out, struct error *err)
 {

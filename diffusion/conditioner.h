@@ -10,7 +10,7 @@ struct pack_info;
 struct conditioner;
 
 struct conditioner_input {
-	const char *const *texts; /* [n], UTF-8; NULL: not given */
+	const char *const *texts; /* [n], UTF-8; NULL: not given, which may be another thing than "" */
 	int n;                    /* the prompt is the last one */
 	int clip_skip;            /* layers left out at an encoder's end */
 	int width, height;        /* pixels of the picture */
@@ -20,6 +20,8 @@ struct conditioner_input {
 struct conditioner_shape {
 	int tokens;    /* rows of a usual text's tokens, when memory is planned */
 	int width;     /* channels of a token */
+	int pooled;    /* channels of the pooled text; 0: there is none */
+	int ids;       /* numbers about the picture; 0: there are none */
 	int clip_skip; /* the most layers that may be left out */
 };
 
@@ -31,6 +33,10 @@ struct conditioner_kind {
 		    const struct pack_info *info, struct conditioner **out, struct error *err);
 	int (*shape)(const struct conditioner_kind *kind, const struct pack_info *info,
 		     struct conditioner_shape *out, struct error *err);
+	/* Encoders are loaded when they are first needed, or before; what is known of earlier
+	 * texts stays when they go. */
+	int (*load)(struct conditioner *c, struct error *err);
+	void (*unload)(struct conditioner *c);
 	/* out is zeroed, and released by the caller also after a failure. */
 	int (*encode)(struct conditioner *c, const struct conditioner_input *in,
 		      struct conditions *out, struct error *err);
@@ -51,6 +57,11 @@ void conditioner_close(struct conditioner *c); /* NULL is fine */
 int conditioner_shape_read(const struct conditioner_kind *kind, const struct pack_info *info,
 			   struct conditioner_shape *out, struct error *err);
 
+/* Puts the encoders onto the device, and takes them off it. conditioner_encode() loads what it
+ * lacks. */
+int conditioner_load(struct conditioner *c, struct error *err);
+void conditioner_unload(struct conditioner *c);
+
 /* Texts to conditions, which the caller frees; nothing is left in *out after a failure. The same
  * texts give the same bytes, whatever was encoded before. */
 int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
@@ -58,5 +69,9 @@ int conditioner_encode(struct conditioner *c, const struct conditioner_input *in
 
 /* CLIP's text model: tokens are its last state. */
 extern const struct conditioner_kind conditioner_clip;
+
+/* Two of them: tokens are the last states but one, side by side; the pooled text is the second
+ * one's; ids are the picture's sizes. */
+extern const struct conditioner_kind conditioner_clip_pair;
 
 #endif

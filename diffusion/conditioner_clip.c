@@ -1,108 +1,222 @@
-/* Texts through CLIP's text models. */
+/* Texts through CLIP's text models: one of them, or two side by side as Stable Diffusion XL has
+ * them (github.com/huggingface/diffusers, pipelines/stable_diffusion_xl). */
 #include "diffusion/conditioner.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "diffusion/pack.h"
 #include "diffusion/text_memory.h"
 #include "networks/text_encoder.h"
 #include "networks/tokenizer.h"
 
-/* Some 34 texts of Stable Diffusion 1.5. */
-enum { TEXTS_BYTES = 8 << 20 };
+enum {
+	TEXTS_BYTES = 8 << 20, /* some 34 texts of Stable Diffusion 1.5 */
+	TEXTS_MAX = 2,
+	ENCODERS_MAX = 2,
+	SIZE_IDS = 6,
+	INDEX_LIMIT = 1 << 20,
+};
 
-enum { TEXTS_MAX = 2 };
-
-/* The folders of a pack. */
+/* What a family makes of them. */
 struct clip_parts {
-	const char *encoder, *tokenizer;
+	int count;
+	struct {
+		const char *encoder, *tokenizer; /* folders of a pack */
+	} rows[ENCODERS_MAX];
+	bool penultimate; /* tokens are the last state but one, as it is */
+	bool pooled;      /* the last encoder's, projected; and sizes as ids */
 };
 
 struct clip {
 	struct conditioner base;
+	const struct clip_parts *parts;
 	const struct pack_info *info; /* borrowed */
 	struct device *device;        /* borrowed */
-	struct tokenizer *tokenizer;
-	struct text_encoder *encoder;
-	struct text_memory *texts; /* what it gave last */
+	struct text_config config[ENCODERS_MAX];
+	struct tokenizer *tokenizer[ENCODERS_MAX];
+	struct text_encoder *encoder[ENCODERS_MAX]; /* NULL: not loaded */
+	struct text_memory *texts;                  /* what they gave last */
+	bool zeros; /* a text that is not given is no text, and not an empty one */
 };
+
+/* ---- opening ---- */
+
+static int read_config(const struct pack_info *info, const char *part, struct text_config *out,
+		       struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	int status = pack_part(info, part, folder, err);
+	return status ? status : text_config_read(folder, out, err);
+}
 
 static int clip_shape(const struct conditioner_kind *kind, const struct pack_info *info,
 		      struct conditioner_shape *out, struct error *err)
 {
 	const struct clip_parts *parts = kind->parts;
+	struct text_config c;
+	int status = SUMI_OK;
+	*out = (struct conditioner_shape){0};
+	for (int e = 0; e < parts->count && !status; e++) {
+		if ((status = read_config(info, parts->rows[e].encoder, &c, err)))
+			break;
+		out->width += c.width;
+		if (e == 0 || c.tokens < out->tokens)
+			out->tokens = c.tokens;
+		if (e == 0 || c.layers <= out->clip_skip)
+			out->clip_skip = c.layers - 1;
+		if (parts->pooled) {
+			out->pooled = c.projection;
+			out->ids = SIZE_IDS;
+		}
+	}
+	return status;
+}
+
+static void clip_unload(struct conditioner *c)
+{
+	struct clip *clip = (struct clip *)c;
+	for (int e = 0; e < ENCODERS_MAX; e++) {
+		text_encoder_close(clip->encoder[e]);
+		clip->encoder[e] = NULL;
+	}
+}
+
+static bool projects(const struct clip *clip, int e)
+{
+	return clip->parts->pooled && e == clip->parts->count - 1;
+}
+
+static int load(struct clip *clip, int e, struct error *err)
+{
 	char folder[FILES_PATH_MAX];
-	struct text_config config;
-	int status = pack_part(info, parts->encoder, folder, err);
-	if (!status)
-		status = text_config_read(folder, &config, err);
-	if (!status)
-		*out = (struct conditioner_shape){.tokens = config.tokens,
-						  .width = config.width,
-						  .clip_skip = config.layers - 1};
+	if (clip->encoder[e])
+		return SUMI_OK;
+	int status = pack_part(clip->info, clip->parts->rows[e].encoder, folder, err);
+	return status ? status
+		      : text_encoder_open(clip->device, folder, projects(clip, e),
+					  &clip->encoder[e], err);
+}
+
+static int clip_load(struct conditioner *c, struct error *err)
+{
+	struct clip *clip = (struct clip *)c;
+	int status = SUMI_OK;
+	for (int e = 0; e < clip->parts->count && !status; e++)
+		status = load(clip, e, err);
 	return status;
 }
 
 static void clip_close(struct conditioner *c)
 {
 	struct clip *clip = (struct clip *)c;
+	clip_unload(c);
+	for (int e = 0; e < ENCODERS_MAX; e++)
+		tokenizer_close(clip->tokenizer[e]);
 	text_memory_free(clip->texts);
-	text_encoder_close(clip->encoder);
-	tokenizer_close(clip->tokenizer);
 	free(clip);
+}
+
+/* What the pipeline's own settings say of a text that is not given. */
+static int read_zeros(struct clip *clip, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	json_t *index;
+	if (!clip->parts->pooled)
+		return SUMI_OK;
+	int status = pack_part(clip->info, "model_index.json", path, err);
+	if (!status)
+		status = json_read_file(path, INDEX_LIMIT, &index, err);
+	if (status)
+		return status;
+	clip->zeros = !json_is_false(json_object_get(index, "force_zeros_for_empty_prompt"));
+	json_decref(index);
+	return SUMI_OK;
+}
+
+static int open_tokenizers(struct clip *clip, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	for (int e = 0; e < clip->parts->count && !status; e++) {
+		status = read_config(clip->info, clip->parts->rows[e].encoder, &clip->config[e],
+				     err);
+		if (!status)
+			status = pack_part(clip->info, clip->parts->rows[e].tokenizer, folder, err);
+		if (!status)
+			status = tokenizer_open(folder, &clip->tokenizer[e], err);
+	}
+	/* What they give stands side by side, token for token. */
+	if (!status && clip->parts->count > 1 &&
+	    tokenizer_length(clip->tokenizer[0]) != tokenizer_length(clip->tokenizer[1]))
+		status = error_set(err, SUMI_INVALID,
+				   "%s: %s cuts texts at %d tokens, %s at %d: they must agree "
+				   "(model_max_length)",
+				   clip->info->path, clip->parts->rows[0].tokenizer,
+				   tokenizer_length(clip->tokenizer[0]),
+				   clip->parts->rows[1].tokenizer,
+				   tokenizer_length(clip->tokenizer[1]));
+	return status;
 }
 
 static int clip_open(const struct conditioner_kind *kind, struct device *device,
 		     const struct pack_info *info, struct conditioner **out, struct error *err)
 {
-	const struct clip_parts *parts = kind->parts;
-	char folder[FILES_PATH_MAX];
 	struct clip *clip = calloc(1, sizeof *clip);
 	if (!clip)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
-	*clip = (struct clip){.base.kind = kind, .info = info, .device = device};
+	*clip = (struct clip){
+	    .base.kind = kind, .parts = kind->parts, .info = info, .device = device};
 	int status = text_memory_new(TEXTS_BYTES, &clip->texts, err);
-	if (!status && !(status = pack_part(info, parts->encoder, folder, err)))
-		status = text_encoder_open(device, folder, &clip->encoder, err);
-	if (!status && !(status = pack_part(info, parts->tokenizer, folder, err)))
-		status = tokenizer_open(folder, &clip->tokenizer, err);
-	if (status)
+	if (status || (status = open_tokenizers(clip, err)) || (status = read_zeros(clip, err))) {
 		clip_close(&clip->base);
-	else
-		*out = &clip->base;
-	return status;
+		return status;
+	}
+	*out = &clip->base;
+	return SUMI_OK;
 }
 
 /* ---- encoding ---- */
 
+/* One text by one encoder. */
+struct piece {
+	struct tokens tokens;
+	bool none; /* all of it is zeros */
+};
+
 /* Token ids of all texts, padded to the same number of chunks. */
-static int tokenize(const struct tokenizer *tokenizer, const struct conditioner_input *in,
-		    struct tokens *tokens, struct error *err)
+static int tokenize(const struct clip *clip, const struct conditioner_input *in,
+		    struct piece pieces[ENCODERS_MAX][TEXTS_MAX], struct error *err)
 {
-	int chunks = 1, status = SUMI_OK;
-	for (int pass = 0; pass < 2 && !status; pass++)
-		for (int i = 0; i < in->n && !status; i++) {
-			const char *text = in->texts[i] ? in->texts[i] : "";
-			tokens_free(&tokens[i]);
-			status = tokenizer_encode(tokenizer, text, strlen(text), chunks, &tokens[i],
-						  err);
-			if (!status && tokens[i].chunks > chunks)
-				chunks = tokens[i].chunks;
-		}
+	int chunks = 1, all = clip->parts->count * in->n, status = SUMI_OK;
+	for (int i = 0; i < 2 * all && !status; i++) { /* once more when the longest is known */
+		int e = i % all / in->n, k = i % in->n;
+		const char *text = in->texts[k] ? in->texts[k] : "";
+		struct piece *p = &pieces[e][k];
+		tokens_free(&p->tokens);
+		p->none = clip->zeros && !in->texts[k];
+		status = tokenizer_encode(clip->tokenizer[e], text, strlen(text), chunks,
+					  &p->tokens, err);
+		if (!status && p->tokens.chunks > chunks)
+			chunks = p->tokens.chunks;
+	}
 	return status;
 }
 
-/* The embedding of a text, [chunks·length, width], from the encoder or from its last results. */
-static int embed(struct clip *clip, const struct tokens *tokens, int clip_skip, float *out,
-		 size_t floats, struct error *err)
+/* What encoder e gives for a text, [rows, width] and behind it the pooled embedding where it
+ * projects one, from the encoder or from its last results. scratch: floats of a pooled row for each
+ * chunk. */
+static int embed(struct clip *clip, int e, const struct tokens *tokens, int clip_skip, float *out,
+		 size_t floats, float *scratch, struct error *err)
 {
-	struct text_key key = {
-	    .ids = tokens->ids,
-	    .count = (size_t)tokens->chunks * (size_t)tokens->length,
-	    .clip_skip = clip_skip,
-	    .floats = floats,
-	};
+	size_t count = (size_t)tokens->chunks * (size_t)tokens->length;
+	size_t width = (size_t)clip->config[e].width;
+	struct text_key key = {.encoder = e,
+			       .ids = tokens->ids,
+			       .count = count,
+			       .clip_skip = clip_skip,
+			       .floats = floats};
 	const float *known = text_memory_find(clip->texts, &key);
 	if (known) {
 		memcpy(out, known, floats * sizeof *out);
@@ -113,44 +227,122 @@ static int embed(struct clip *clip, const struct tokens *tokens, int clip_skip, 
 	    .n = tokens->chunks,
 	    .tokens = tokens->length,
 	    .clip_skip = clip_skip,
+	    .penultimate = clip->parts->penultimate,
+	    .pooled = scratch,
 	};
-	int status = text_encoder_forward(clip->encoder, &in, out, err);
+	int status = load(clip, e, err);
 	if (!status)
-		text_memory_keep(clip->texts, &key, out);
+		status = text_encoder_forward(clip->encoder[e], &in, out, err);
+	if (status)
+		return status;
+	text_encoder_rest(clip->encoder[e]);
+	/* A long text is pooled by its first chunk, as others do it. */
+	if (scratch)
+		memcpy(out + count * width, scratch, (floats - count * width) * sizeof *out);
+	text_memory_keep(clip->texts, &key, out);
+	return SUMI_OK;
+}
+
+/* Encoder e's part of all texts, from channel `first` of the tokens on. */
+static int encode_part(struct clip *clip, int e, const struct conditioner_input *in,
+		       const struct piece *pieces, int first, struct condition *tokens,
+		       struct condition *pooled, struct error *err)
+{
+	size_t rows = (size_t)tokens->rows, width = (size_t)clip->config[e].width;
+	size_t more = projects(clip, e) ? (size_t)pooled->width : 0;
+	size_t floats = rows * width + more;
+	float *text = malloc(floats * sizeof *text), *scratch = NULL;
+	int status = SUMI_OK;
+	if (more)
+		scratch = malloc((size_t)pieces[0].tokens.chunks * more * sizeof *scratch);
+	if (!text || (more && !scratch))
+		status = error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+	for (int i = 0; i < in->n && !status; i++) {
+		float *to = tokens->values + (size_t)i * rows * (size_t)tokens->width + first;
+		if (pieces[i].none)
+			continue;
+		if ((status = embed(clip, e, &pieces[i].tokens, in->clip_skip, text, floats,
+				    scratch, err)))
+			break;
+		for (size_t r = 0; r < rows; r++)
+			memcpy(to + r * (size_t)tokens->width, text + r * width,
+			       width * sizeof *text);
+		if (more)
+			memcpy(pooled->values + (size_t)i * more, text + rows * width,
+			       more * sizeof *text);
+	}
+	free(scratch);
+	free(text);
 	return status;
+}
+
+/* The size that the picture had, the corner that was cut out of it, and the size that it shall
+ * have: as for pictures that nobody has scaled or cut. */
+static void fill_ids(const struct conditioner_input *in, struct condition *ids)
+{
+	float h = (float)in->height, w = (float)in->width;
+	const float row[SIZE_IDS] = {h, w, 0, 0, h, w};
+	for (int i = 0; i < in->n; i++)
+		memcpy(ids->values + (size_t)i * SIZE_IDS, row, sizeof row);
 }
 
 static int clip_encode(struct conditioner *c, const struct conditioner_input *in,
 		       struct conditions *out, struct error *err)
 {
 	struct clip *clip = (struct clip *)c;
-	int width = text_encoder_config(clip->encoder)->width;
-	struct tokens tokens[TEXTS_MAX] = {{0}};
+	const struct clip_parts *parts = clip->parts;
+	struct piece pieces[ENCODERS_MAX][TEXTS_MAX] = {{{.none = false}}};
+	struct condition *tokens = NULL, *pooled = NULL, *ids = NULL;
+	int width = 0, first = 0, status;
 	if (in->n < 1 || in->n > TEXTS_MAX)
 		return error_set(err, SUMI_INVALID, "%d texts, allowed are 1 to %d", in->n,
 				 TEXTS_MAX);
-	int status = tokenize(clip->tokenizer, in, tokens, err);
-	if (!status) {
-		int rows = tokens[0].chunks * tokens[0].length;
-		size_t one = (size_t)rows * (size_t)width;
-		float *values = conditions_add(out, CONDITION_TOKENS, rows, width, err);
-		status = values ? SUMI_OK : SUMI_NOMEM;
-		for (int i = 0; i < in->n && !status; i++)
-			status = embed(clip, &tokens[i], in->clip_skip, values + (size_t)i * one,
-				       one, err);
+	if ((status = tokenize(clip, in, pieces, err)))
+		goto done;
+	for (int e = 0; e < parts->count; e++)
+		width += clip->config[e].width;
+	const struct tokens *one = &pieces[0][0].tokens;
+	status = conditions_add(out, CONDITION_TOKENS, one->chunks * one->length, width, &tokens,
+				err);
+	if (!status && parts->pooled) {
+		status = conditions_add(out, CONDITION_POOLED, 1,
+					clip->config[parts->count - 1].projection, &pooled, err);
+		if (!status)
+			status = conditions_add(out, CONDITION_IDS, 1, SIZE_IDS, &ids, err);
+		if (!status)
+			fill_ids(in, ids);
 	}
-	for (int i = 0; i < in->n; i++)
-		tokens_free(&tokens[i]);
+	for (int e = 0; e < parts->count && !status; e++) {
+		status = encode_part(clip, e, in, pieces[e], first, tokens, pooled, err);
+		first += clip->config[e].width;
+	}
+done:
+	for (int e = 0; e < ENCODERS_MAX; e++)
+		for (int i = 0; i < TEXTS_MAX; i++)
+			tokens_free(&pieces[e][i].tokens);
 	return status;
 }
 
-static const struct clip_parts usual = {"text_encoder", "tokenizer"};
+/* ---- kinds ---- */
 
-const struct conditioner_kind conditioner_clip = {
-    .name = "clip",
-    .parts = &usual,
-    .open = clip_open,
-    .shape = clip_shape,
-    .encode = clip_encode,
-    .close = clip_close,
+static const struct clip_parts one = {
+    .count = 1,
+    .rows = {{"text_encoder", "tokenizer"}},
 };
+
+static const struct clip_parts pair = {
+    .count = 2,
+    .rows = {{"text_encoder", "tokenizer"}, {"text_encoder_2", "tokenizer_2"}},
+    .penultimate = true,
+    .pooled = true,
+};
+
+#define CLIP(title, its_parts)                                                                      \
+	{                                                                                          \
+		.name = title, .parts = its_parts, .open = clip_open, .shape = clip_shape,         \
+		.load = clip_load, .unload = clip_unload, .encode = clip_encode,                   \
+		.close = clip_close                                                                \
+	}
+
+const struct conditioner_kind conditioner_clip = CLIP("clip", &one);
+const struct conditioner_kind conditioner_clip_pair = CLIP("clip-pair", &pair);

@@ -4,19 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-float *conditions_add(struct conditions *c, const char *name, int rows, int width,
-		      struct error *err)
+int conditions_add(struct conditions *c, const char *name, int rows, int width,
+		   struct condition **out, struct error *err)
 {
-	if (c->count == CONDITIONS_MAX) {
-		error_set(err, SUMI_INTERNAL, "no place for the condition '%s'", name);
-		return NULL;
-	}
+	if (c->count == CONDITIONS_MAX)
+		return error_set(err, SUMI_INTERNAL, "no place for the condition '%s'", name);
 	float *values = calloc((size_t)c->n * (size_t)rows * (size_t)width, sizeof *values);
-	if (values)
-		c->tensors[c->count++] = (struct condition){name, values, rows, width};
-	else
-		error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
-	return values;
+	if (!values)
+		return error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+	*out = &c->tensors[c->count++];
+	**out = (struct condition){name, values, rows, width};
+	return SUMI_OK;
 }
 
 const struct condition *conditions_get(const struct conditions *c, const char *name)

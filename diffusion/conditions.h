@@ -23,10 +23,9 @@ struct conditions {
 	struct condition tensors[CONDITIONS_MAX];
 };
 
-/* A new tensor of zeros to be filled in, or NULL with SUMI_NOMEM or SUMI_INTERNAL in err. n must
- * stand. */
-float *conditions_add(struct conditions *c, const char *name, int rows, int width,
-		      struct error *err);
+/* A new tensor of zeros, to be filled in through *out. n must stand. SUMI_NOMEM, SUMI_INTERNAL. */
+int conditions_add(struct conditions *c, const char *name, int rows, int width,
+		   struct condition **out, struct error *err);
 
 /* The tensor of that name, or NULL. */
 const struct condition *conditions_get(const struct conditions *c, const char *name);

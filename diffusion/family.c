@@ -21,6 +21,10 @@ static const struct part tokenizer = {
 static const struct part vae = {"vae", {"config.json"}, MODEL, false, PART_CODEC};
 static const struct part scheduler = {
     "scheduler", {"scheduler_config.json"}, NULL, false, PART_NOISE};
+static const struct part text_encoder_2 = {
+    "text_encoder_2", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
+static const struct part tokenizer_2 = {
+    "tokenizer_2", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
 static const struct part motion_adapter = {
     "motion_adapter", {"config.json"}, MODEL, true, PART_MOTION};
 
@@ -42,8 +46,21 @@ static const struct part *const sd_parts[] = {
     &vae,        &scheduler, &motion_adapter, NULL,
 };
 
+static const char *const sdxl_classes[] = {
+    "StableDiffusionXLPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionXLInpaintPipeline",
+    NULL,
+};
+
+static const struct part *const sdxl_parts[] = {
+    &index_file, &unet, &unet_fast,      &text_encoder,   &tokenizer, &vae,
+    &scheduler,  &text_encoder_2, &tokenizer_2, NULL,
+};
+
 static const struct family families[] = {
     {"Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet},
+    {"Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 

@@ -27,8 +27,9 @@ static int open_texts(struct pack *pack, const char *folder, struct error *err)
 	if (pack->conditioner) /* its other encoder */
 		return SUMI_OK;
 	int status = conditioner_shape_read(kind, &pack->info, &pack->texts, err);
-	return status ? status
-		      : conditioner_open(kind, pack->device, &pack->info, &pack->conditioner, err);
+	if (!status)
+		status = conditioner_open(kind, pack->device, &pack->info, &pack->conditioner, err);
+	return status ? status : conditioner_load(pack->conditioner, err);
 }
 
 static int open_vae(struct pack *pack, const char *folder, struct error *err)

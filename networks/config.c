@@ -165,6 +165,8 @@ static int parse_text(const json_t *root, const char *path, struct text_config *
 	    (status = want_int(root, path, "num_attention_heads", 1, 1024, &c->heads, err)) ||
 	    (status = want_int(root, path, "max_position_embeddings", 1, 65536, &c->tokens, err)) ||
 	    (status = json_want_number(root, path, "layer_norm_eps", 0, 1, &c->epsilon, err)) ||
+	    (status = want_int(root, path, "projection_dim", 1, CHANNELS_MAX, &c->projection, err)) ||
+	    (status = want_int(root, path, "eos_token_id", 0, 1 << 22, &c->eos, err)) ||
 	    (status = json_want_string(root, path, "hidden_act", &act, err)))
 		return status;
 	c->act = strcmp(act, "gelu") == 0 ? ACT_GELU : ACT_QUICK_GELU;
@@ -189,7 +191,9 @@ int text_config_read(const char *folder, struct text_config *out, struct error *
 				    .layers = 12,
 				    .heads = 8,
 				    .tokens = 77,
-				    .epsilon = 1e-5};
+				    .epsilon = 1e-5,
+				    .projection = 512,
+				    .eos = 49407};
 	status = parse_text(root, path, out, err);
 	json_decref(root);
 	return status;

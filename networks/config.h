@@ -13,7 +13,7 @@
 
 #define CONFIG_LEVELS_MAX 8
 
-/* CLIPTextModel. */
+/* CLIPTextModel, CLIPTextModelWithProjection. */
 struct text_config {
 	int vocabulary; /* tokens that have an embedding */
 	int width;      /* channels of an embedding */
@@ -22,6 +22,8 @@ struct text_config {
 	int tokens;          /* positions: the longest text */
 	enum activation act; /* ACT_QUICK_GELU or ACT_GELU */
 	double epsilon;
+	int projection; /* channels of the pooled text */
+	int eos;        /* the token at which it is read; 2: the one of the highest id (files of old) */
 };
 
 /* UNet2DConditionModel. Levels count from the top (full size) down. */

@@ -1,7 +1,8 @@
-/* CLIPTextModel. */
+/* CLIP's text model. */
 #include "networks/text_encoder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct text_layer {
 	struct norm_layer norm1, norm2;
@@ -15,6 +16,7 @@ struct text_encoder {
 	struct linear_layer tokens, positions; /* tables [vocabulary, width], [tokens, width] */
 	struct text_layer *layers;             /* [config.layers] */
 	struct norm_layer final_norm;
+	struct linear_layer projection; /* weight NULL: none */
 };
 
 /* --- loading --- */
@@ -38,7 +40,7 @@ static void load_layer(struct loader *l, struct text_layer *t, const struct text
 	load_linear(l, &t->fc2, c->width, c->inner, 0, "%s.mlp.fc2", prefix);
 }
 
-static int build(struct text_encoder *te, struct weights *files, struct error *err)
+static int build(struct text_encoder *te, struct weights *files, bool projects, struct error *err)
 {
 	const struct text_config *c = &te->config;
 	struct loader l = {.files = files, .set = &te->set, .err = err};
@@ -52,11 +54,14 @@ static int build(struct text_encoder *te, struct weights *files, struct error *e
 	for (int i = 0; i < c->layers; i++)
 		load_layer(&l, &te->layers[i], c, i);
 	load_norm(&l, &te->final_norm, c->width, 0, c->epsilon, "text_model.final_layer_norm");
+	if (projects)
+		load_linear(&l, &te->projection, c->projection, c->width, LOAD_NO_BIAS,
+			    "text_projection");
 	return loader_end(&l);
 }
 
-int text_encoder_open(struct device *device, const char *folder, struct text_encoder **out,
-		      struct error *err)
+int text_encoder_open(struct device *device, const char *folder, bool projects,
+		      struct text_encoder **out, struct error *err)
 {
 	*out = NULL;
 	struct weights *files = NULL;
@@ -68,7 +73,7 @@ int text_encoder_open(struct device *device, const char *folder, struct text_enc
 	if (!status)
 		status = weights_open(folder, &files, err);
 	if (!status)
-		status = build(te, files, err);
+		status = build(te, files, projects, err);
 	/* Layers behind the last one would be left out in silence. Other parts of CLIP
 	   (text_projection, the vision tower) are none of this model's business. */
 	if (!status)
@@ -96,6 +101,11 @@ void text_encoder_close(struct text_encoder *te)
 const struct text_config *text_encoder_config(const struct text_encoder *te)
 {
 	return &te->config;
+}
+
+void text_encoder_rest(const struct text_encoder *te)
+{
+	packed_rest(te->set.packed);
 }
 
 /* --- running --- */
@@ -128,21 +138,80 @@ static void layer_forward(struct pass *p, const struct text_encoder *te, const s
 	pass_free(p, &a);
 }
 
+/* Where a row's text ends: what its pooled embedding is read from. */
+static int end_of(const struct text_config *c, const int32_t *ids, int tokens)
+{
+	int end = 0;
+	for (int i = 0; i < tokens; i++) {
+		if (c->eos != 2 && ids[i] == c->eos)
+			return i;
+		if (c->eos == 2 && ids[i] > ids[end])
+			end = i;
+	}
+	return end;
+}
+
+/* x [n, 1, tokens, width], the last state, → pooled [n, projection]. */
+static void pool(struct pass *p, const struct text_encoder *te, const struct text_input *in,
+		 struct tensor x)
+{
+	size_t width = (size_t)te->config.width;
+	float *all = malloc((size_t)x.n * (size_t)x.w * width * sizeof *all);
+	if (!all) {
+		pass_fail(p, SUMI_NOMEM, "no memory for a text's embeddings");
+		return;
+	}
+	pass_download(p, &x, all);
+	for (int i = 0; i < x.n; i++) {
+		int end = i * x.w + end_of(&te->config, in->ids + i * x.w, x.w);
+		memmove(all + (size_t)i * width, all + (size_t)end * width, width * sizeof *all);
+	}
+	struct tensor ends = pass_upload(p, all, x.n, 1, 1, te->config.width);
+	struct tensor pooled = pass_new(p, x.n, 1, 1, te->config.projection);
+	pass_linear(p, &te->projection, (struct linear_args){.x = ends, .y = pooled});
+	pass_download(p, &pooled, in->pooled);
+	pass_free(p, &pooled);
+	pass_free(p, &ends);
+	free(all);
+}
+
+/* The state that was asked for, in x, to the host. */
+static void take(struct pass *p, const struct text_encoder *te, const struct text_input *in,
+		 struct tensor x, float *embeddings)
+{
+	if (in->penultimate) {
+		pass_download(p, &x, embeddings);
+		return;
+	}
+	struct tensor y = pass_new(p, x.n, 1, x.w, te->config.width);
+	pass_norm(p, &te->final_norm, x, y, ACT_NONE);
+	pass_download(p, &y, embeddings);
+	pass_free(p, &y);
+}
+
 static void forward(struct pass *p, const struct text_encoder *te, const struct text_input *in,
 		    float *embeddings)
 {
+	int wanted = te->config.layers - in->clip_skip - in->penultimate;
+	int layers = in->pooled ? te->config.layers : wanted;
 	struct tensor x = pass_new(p, in->n, 1, in->tokens, te->config.width);
 	pass_embedding(p, &(struct embedding_args){.table = te->tokens.weight,
 						   .position = te->positions.weight,
 						   .ids = in->ids,
 						   .y = x});
 	pass_tap(p, &x, "hidden.0");
-	for (int i = 0; i < te->config.layers - in->clip_skip; i++) {
+	if (wanted == 0)
+		take(p, te, in, x, embeddings);
+	for (int i = 0; i < layers; i++) {
 		layer_forward(p, te, &te->layers[i], x);
 		pass_tap(p, &x, "hidden.%d", i + 1);
+		if (i + 1 == wanted)
+			take(p, te, in, x, embeddings);
 	}
-	pass_norm(p, &te->final_norm, x, x, ACT_NONE);
-	pass_download(p, &x, embeddings);
+	if (in->pooled) {
+		pass_norm(p, &te->final_norm, x, x, ACT_NONE);
+		pool(p, te, in, x);
+	}
 	pass_free(p, &x);
 }
 
@@ -157,18 +226,9 @@ int text_encoder_forward(struct text_encoder *te, const struct text_input *in, f
 		return error_set(err, SUMI_INVALID,
 				 "clip_skip is %d, the text encoder's %d layers allow 0 to %d",
 				 in->clip_skip, te->config.layers, te->config.layers - 1);
+	if (in->pooled && !te->projection.weight)
+		return error_set(err, SUMI_INVALID, "text: this encoder has no projection");
 	struct pass p = pass_begin(te->set.device, &in->tap, err);
 	forward(&p, te, in, embeddings);
 	return p.status;
-}
-
-uint64_t text_encoder_memory(const struct text_config *config, int n, int tokens, enum dtype dtype)
-{
-	struct text_encoder te = {.config = *config};
-	struct pass p = pass_plan(dtype);
-	if (build(&te, NULL, NULL))
-		return 0;
-	forward(&p, &te, &(struct text_input){.n = n, .tokens = tokens}, NULL);
-	free(te.layers);
-	return p.bytes_peak;
 }

@@ -86,7 +86,7 @@ static int open_part(enum part part, struct error *err)
 	struct vae *vae = NULL;
 	int status = SUMI_INTERNAL;
 	if (part == TEXT)
-		status = text_encoder_open(device, dir, &te, err);
+		status = text_encoder_open(device, dir, false, &te, err);
 	else if (part == UNET)
 		status = unet_open(device, dir, &unet, err);
 	else
@@ -351,7 +351,7 @@ static void test_other_calls(void **state)
 	static int32_t ids[128];
 	static float out[128 * 32], picture[20 * 16 * 3];
 	assert_int_equal(
-	    text_encoder_open(device, "tests/vectors/sd1-tiny/text_encoder", &te, &err), SUMI_OK);
+	    text_encoder_open(device, "tests/vectors/sd1-tiny/text_encoder", false, &te, &err), SUMI_OK);
 	struct text_input text = {.ids = ids, .n = 1, .tokens = 78};
 	assert_int_equal(text_encoder_forward(te, &text, out, &err), SUMI_INVALID);
 	assert_non_null(strstr(err.text, "77 positions"));

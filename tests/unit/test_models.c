@@ -229,7 +229,7 @@ static void check_text(const char *pack, struct device *device)
 	struct error err = {0};
 	struct safetensors *dump = open_dump(pack);
 	struct text_encoder *te;
-	assert_ok(text_encoder_open(device, folder(pack, "text_encoder"), &te, &err), err);
+	assert_ok(text_encoder_open(device, folder(pack, "text_encoder"), false, &te, &err), err);
 	static const char *const sides[] = {"text", "negative"};
 	for (int side = 0; side < 2; side++) {
 		char name[64];

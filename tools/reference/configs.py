@@ -135,6 +135,20 @@ PACKS = {
         "dtypes": ("f16", "bf16", "f16"), "stage": (8, 4), "run": (12, 8), "steps": 5, "guidance": 5.0,
         "prompt": "", "negative": "!!! 🐈",
     },
+    # Stable Diffusion XL in small: two text encoders of unequal depth, the pooled text and the sizes beside the time,
+    # transformers of unequal length.
+    "sdxl-tiny": {
+        "pipeline": "StableDiffusionXLPipeline",
+        "share": {"text_encoder": "sd1-tiny", "tokenizer": "sd1-tiny", "tokenizer_2": "sd2-tiny/tokenizer", "vae": "sd1-tiny"},
+        "text_2": text(40, 3, 5, "gelu", architectures=["CLIPTextModelWithProjection"], intermediate_size=96,
+                       projection_dim=24, vocab_size=834),
+        "unet": unet((8, 16, 16), "pcc", [1, 2, 4], 72, 16, layers=1, use_linear_projection=True,
+                     transformer_layers_per_block=[1, 2, 3], addition_embed_type="text_time",
+                     addition_time_embed_dim=8, projection_class_embeddings_input_dim=72),
+        "scheduler": scheduler("EulerDiscreteScheduler", timestep_spacing="leading", interpolation_type="linear",
+                               clip_sample="absent", set_alpha_to_one="absent"),
+        "dtypes": ("f16", "f16", "f16"), "stage": (8, 12), "run": (16, 12), "steps": 4, "guidance": 5.0,
+    },
 }
 
 

@@ -18,22 +18,24 @@ from vocab import write_tokenizer
 
 def link(folder, part, other):
     """The part is the same as another pack's: a relative link, as in the hub's own cache."""
-    os.symlink(os.path.join("..", other, part), folder / part)
+    os.symlink(os.path.join("..", other if "/" in other else os.path.join(other, part)), folder / part)
 
 
-def write_text_encoder(folder, spec, name):
+def write_text_encoder(folder, spec, name, key="text", part="text_encoder"):
     """Keys with the prefix text_model., as the published files of SD 1.x and 2.x have them, unless told otherwise."""
-    from transformers import CLIPTextConfig, CLIPTextModel
-    config = spec["text"]
-    model = healthy(CLIPTextModel(CLIPTextConfig(**{k: v for k, v in config.items() if k != "architectures"})),
-                    name + "/text_encoder")
+    import transformers
+    config = spec[key]
+    cls = getattr(transformers, config["architectures"][0])
+    model = healthy(cls(transformers.CLIPTextConfig(**{k: v for k, v in config.items() if k != "architectures"})),
+                    name + "/" + part)
     weights = state(model, spec["dtypes"][1])
     if spec.get("text_prefix", True):
-        weights = {"text_model." + k: v for k, v in weights.items()}
+        weights = {k if k.startswith(("text_model.", "text_projection.")) else "text_model." + k: v
+                   for k, v in weights.items()}
         if spec.get("position_ids", True):
             weights["text_model.embeddings.position_ids"] = torch.arange(config["max_position_embeddings"])[None]
-    write_json(folder / "text_encoder/config.json", config)
-    write_tensors(folder / "text_encoder/model.safetensors", weights)
+    write_json(folder / part / "config.json", config)
+    write_tensors(folder / part / "model.safetensors", weights)
 
 
 def deprecated_names(weights):
@@ -85,33 +87,49 @@ def write_pack(root, name, spec):
         write_tokenizer(folder / "tokenizer", **spec.get("tokenizer", {}))
     if "text_encoder" not in share:
         write_text_encoder(folder, spec, name)
+    if "text_2" in spec:
+        write_text_encoder(folder, spec, name, "text_2", "text_encoder_2")
     if "unet" not in share:
         write_model(folder, "unet", spec["unet"], spec["dtypes"][0], name + "/unet", spec)
     if "vae" not in share:
         write_model(folder, "vae", spec["vae"], spec["dtypes"][2], name + "/vae", spec)
     write_json(folder / "scheduler/scheduler_config.json", spec["scheduler"])
-    write_json(folder / "model_index.json", {
+    write_json(folder / "model_index.json", index_of(spec))
+    return folder
+
+
+def index_of(spec):
+    if "text_2" in spec:
+        return {
+            "_class_name": spec["pipeline"], "_diffusers_version": "0.19.0", "force_zeros_for_empty_prompt": True,
+            "scheduler": ["diffusers", spec["scheduler"]["_class_name"]],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+            "tokenizer": ["transformers", "CLIPTokenizer"], "tokenizer_2": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", spec["vae"]["_class_name"]]}
+    return {
         "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.6.0",
         "feature_extractor": [None, None], "image_encoder": [None, None], "requires_safety_checker": False,
         "safety_checker": [None, None],
         "scheduler": ["diffusers", spec["scheduler"]["_class_name"]],
         "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", spec["vae"]["_class_name"]]})
-    return folder
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", spec["vae"]["_class_name"]]}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Dumping a pack
 # ---------------------------------------------------------------------------------------------------------------------
 
-def load_pipeline(folder):
+def load_pipeline(folder, spec):
     """The pack as diffusers reads it, in float32; whatever it could not match is an error."""
-    from diffusers import StableDiffusionPipeline
-    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None,
-                                                   local_files_only=True, low_cpu_mem_usage=False)
+    import diffusers
+    more = {} if "text_2" in spec else {"safety_checker": None}
+    cls = getattr(diffusers, spec.get("pipeline", "StableDiffusionPipeline"))
+    pipe = cls.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True, low_cpu_mem_usage=False, **more)
     pipe.set_progress_bar_config(disable=True)
-    for model in (pipe.unet, pipe.vae, pipe.text_encoder):
-        model.eval()
+    for model in (pipe.unet, pipe.vae, pipe.text_encoder, getattr(pipe, "text_encoder_2", None)):
+        if model is not None:
+            model.eval()
     return pipe
 
 
@@ -141,17 +159,22 @@ def check_health(tensors, name):
 def dump_pack(root, name, spec):
     spec = {"prompt": configs.PROMPT, "negative": configs.NEGATIVE, "seed": 1000 + sum(name.encode()), **spec,
             "name": name}
-    pipe = load_pipeline(Path(root) / name)
+    pipe = load_pipeline(Path(root) / name, spec)
     check_loaded(pipe, spec, name)
     rec = stages.Recorder()
     share = spec.get("share", {})
-    stages.text_stages(rec, pipe, spec, full="text_encoder" not in share)
-    stages.unet_stages(rec, pipe, spec, rec.tensors["text.last_hidden"])
+    if "text_2" in spec:
+        stages.unet_stages(rec, pipe, spec, *stages.pair_stages(rec, pipe, spec))
+    else:
+        stages.text_stages(rec, pipe, spec, full="text_encoder" not in share)
+        stages.unet_stages(rec, pipe, spec, rec.tensors["text.last_hidden"])
     if "vae" not in share:
         stages.vae_stages(rec, pipe, spec)
     rgb = stages.whole_run(rec, pipe, spec)
     if spec.get("img2img"):
         stages.image_run(rec, pipe, spec)
+    if "text_2" in spec:
+        stages.absent_run(rec, pipe, spec)
     check_health(rec.tensors, name)
     write_tensors(Path(root) / (name + ".safetensors"), rec.tensors)
     write_ppm(Path(root) / (name + ".ppm"), rgb)

@@ -63,7 +63,32 @@ def text_stages(rec, pipe, spec, full):
         rec.put("text.penultimate_ln", encoder.final_layer_norm(out.hidden_states[-2]))
 
 
-def unet_stages(rec, pipe, spec, context):
+def pair_stages(rec, pipe, spec):
+    """Stable Diffusion XL: both encoders' ids, the second one's layers, and what the UNet gets of each text."""
+    height, width = (v * pipe.vae_scale_factor for v in spec["stage"])
+    for key, prompt in (("text", spec["prompt"]), ("negative", spec["negative"])):
+        rec.put(key + ".ids", f32(token_ids(pipe.tokenizer, prompt)[0]))
+        rec.put(key + ".2.ids", f32(token_ids(pipe.tokenizer_2, prompt)[0]))
+    out = pipe.text_encoder_2(token_ids(pipe.tokenizer_2, spec["prompt"]), output_hidden_states=True)
+    for i, hidden in enumerate(out.hidden_states):
+        rec.put(f"text.2.hidden.{i}", hidden)
+    rec.put("text.2.pooled", out.text_embeds)
+    for name, skip, prompt, negative in (("pair", None, spec["prompt"], spec["negative"]),
+                                         ("pair.skip", 1, spec["prompt"], spec["negative"]),
+                                         ("pair.absent", None, spec["prompt"], None),
+                                         ("pair.empty", None, spec["prompt"], "")):
+        parts = pipe.encode_prompt(prompt=prompt, negative_prompt=negative, clip_skip=skip,
+                                   do_classifier_free_guidance=True, num_images_per_prompt=1)
+        for part, value in zip(("tokens", "negative.tokens", "pooled", "negative.pooled"), parts):
+            if name == "pair" or (name == "pair.skip") == (not part.startswith("negative")):
+                rec.put(f"{name}.{part}", value)
+    ids = pipe._get_add_time_ids((height, width), (0, 0), (height, width), torch.float32,
+                                 text_encoder_projection_dim=pipe.text_encoder_2.config.projection_dim)
+    rec.put("pair.ids", ids)
+    return rec.tensors["pair.tokens"], {"text_embeds": rec.tensors["pair.pooled"], "time_ids": ids}
+
+
+def unet_stages(rec, pipe, spec, context, added=None):
     """One call of the UNet, batch of one."""
     unet, (height, width) = pipe.unet, spec["stage"]
     g = generator(spec["name"], "unet input")
@@ -78,6 +103,10 @@ def unet_stages(rec, pipe, spec, context):
         rec.put("unet.in.time_cond", cond)
     rec.watch(unet.time_proj, "unet.time_proj")
     rec.watch(unet.time_embedding, "unet.time_embedding")
+    if added:
+        rec.put("unet.in.pooled", added["text_embeds"])
+        rec.put("unet.in.ids", added["time_ids"])
+        rec.watch(unet.add_embedding, "unet.add_embedding")
     rec.watch(unet.conv_in, "unet.conv_in")
     for i, block in enumerate(unet.down_blocks):
         rec.watch(block, f"unet.down.{i}")
@@ -86,7 +115,8 @@ def unet_stages(rec, pipe, spec, context):
         rec.watch(block, f"unet.up.{i}")
     if spec.get("detail"):
         detail(rec, unet)
-    out = unet(sample, timestep, encoder_hidden_states=context, timestep_cond=cond).sample
+    out = unet(sample, timestep, encoder_hidden_states=context, timestep_cond=cond,
+               added_cond_kwargs=added).sample
     rec.put("unet.out", out)
     rec.stop()
 
@@ -182,6 +212,19 @@ def whole_run(rec, pipe, spec):
     image, rgb = decode_picture(pipe, latents)
     rec.put("run.image", image)
     return rgb
+
+
+def absent_run(rec, pipe, spec):
+    """The same without a negative prompt, which Stable Diffusion XL takes for another thing than an empty one."""
+    height, width = (v * pipe.vae_scale_factor for v in spec["run"])
+
+    def step_end(_pipe, i, _t, values):
+        rec.put(f"absent.latents.{i}", values["latents"])
+        return values
+
+    pipe(prompt=spec["prompt"], height=height, width=width, num_inference_steps=spec["steps"],
+         guidance_scale=spec["guidance"], generator=torch.Generator("cpu").manual_seed(spec["seed"]),
+         output_type="latent", callback_on_step_end=step_end)
 
 
 def image_run(rec, pipe, spec):
