@@ -19,9 +19,11 @@ Q       := $(if $(V),,@)# make V=1 prints whole command lines
 ROOMS := base request media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
 PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
          jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libjpeg libcrypto libutf8proc
+GATEWAY_PKGS := libevent_core # of sumi-gateway alone
 
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(GATEWAY_PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --exists $(GATEWAY_PKGS) && pkg-config --libs $(PKGS) 2>/dev/null)
+GATEWAY_LIBS := $(shell pkg-config --libs $(GATEWAY_PKGS) 2>/dev/null)
 
 OPT      ?= -O2 -g
 WARN     := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -35,7 +37,8 @@ LIB_SRC     := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
 GEN_SRC     := $(BUILD)/gen/kernels.c $(BUILD)/gen/lua.c $(BUILD)/gen/sql.c
 LIB_OBJ     := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(GEN_SRC:$(BUILD)/%.c=$(BUILD)/obj/%.o)
 LIB         := $(BUILD)/libsumi.a
-PROGRAMS    := $(if $(wildcard cli/*.c),$(BUILD)/bin/sumi) $(if $(wildcard daemon/*.c),$(BUILD)/bin/sumid)
+PROGRAMS    := $(if $(wildcard cli/*.c),$(BUILD)/bin/sumi) $(if $(wildcard daemon/*.c),$(BUILD)/bin/sumid) \
+               $(if $(wildcard gateway/*.c),$(BUILD)/bin/sumi-gateway)
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 UNIT        := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 UNIT_COMMON := $(filter-out $(UNIT_SRC) tests/unit/failing_memory.c,$(wildcard tests/unit/*.c))
@@ -53,14 +56,17 @@ endif
 all: $(if $(PKG_LIBS),$(PROGRAMS),libraries-missing)
 
 libraries-missing:
-	@echo "make: pkg-config finds not all of: $(PKGS)" >&2
+	@echo "make: pkg-config finds not all of: $(PKGS) $(GATEWAY_PKGS)" >&2
 	@echo "make: ./bootstrap installs them on Debian and Ubuntu, and lists them elsewhere" >&2
 	@exit 1
 
 $(BUILD)/bin/sumi: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c)) $(LIB)
 $(BUILD)/bin/sumid: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard daemon/*.c)) $(LIB)
+$(BUILD)/bin/sumi-gateway: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard gateway/*.c)) $(LIB)
+$(BUILD)/bin/sumi-gateway: LDLIBS += $(GATEWAY_LIBS)
 $(BUILD)/tests/test_kept_models: $(BUILD)/obj/daemon/models.o
 $(BUILD)/tests/test_when: $(BUILD)/obj/cli/when.o
+$(BUILD)/tests/test_head: $(BUILD)/obj/gateway/head.o
 $(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: $(BUILD)/obj/daemon/team.o $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: LDFLAGS += -Wl,--wrap=queue_claim_fellow
@@ -190,7 +196,7 @@ fuzz: fuzzers
 
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
-INSTALLED_UNITS := sumid.service sumi-nightly.service sumi-nightly.timer
+INSTALLED_UNITS := sumid.service sumi-gateway.service sumi-gateway.socket sumi-nightly.service sumi-nightly.timer
 
 # The documents lie beside each other there, so their links do.
 install: all
@@ -232,5 +238,5 @@ FORCE:
 .PHONY: all libraries-missing bootstrap check check-built unit unit-asan asan benches bench demo soak fuzz fuzzers fuzzers-built install uninstall clean FORCE
 .SECONDARY:
 
--include $(patsubst %.o,%.d,$(LIB_OBJ)) $(wildcard $(BUILD)/obj/cli/*.d $(BUILD)/obj/daemon/*.d \
+-include $(patsubst %.o,%.d,$(LIB_OBJ)) $(wildcard $(BUILD)/obj/cli/*.d $(BUILD)/obj/daemon/*.d $(BUILD)/obj/gateway/*.d \
          $(BUILD)/obj/tests/unit/*.d $(BUILD)/obj/bench/*.d $(BUILD)/obj/tests/fuzz/*.d)

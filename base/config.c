@@ -74,6 +74,15 @@ static const struct setting {
      "model and shape; 1: never"},
     {"reuse", DURATION, NUMBER_FIELD(reuse_ms), "30d",
      "results this young answer identical requests; 0: each is made anew"},
+    {"listen", TEXT, TEXT_FIELD(listen), "127.0.0.1:7860",
+     "where sumi-gateway listens: ADDRESS:PORT or unix:/PATH, separated by ','"},
+    {"public_url", TEXT, TEXT_FIELD(public_url), "",
+     "what addresses in the gateway's answers begin with, behind a proxy; empty: the Host asked for"},
+    {"origins", TEXT, TEXT_FIELD(origins), "",
+     "other sites whose pages may use the gateway: https://example.org, separated by ','"},
+    {"connections", COUNT, NUMBER_FIELD(connections), "4096", "of the gateway at once, at most"},
+    {"connections_per_address", COUNT, NUMBER_FIELD(connections_per_address), "64",
+     "and of one address, this machine's apart"},
 };
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
@@ -288,6 +297,12 @@ static int check_limits(const struct config *config, struct error *err)
 			return error_set(err, SUMI_INVALID,
 					 "%s: input_dirs: '%.*s': a folder must begin with /",
 					 config->file, (int)strcspn(at, ":"), at);
+	if (config->connections < 1 || config->connections > 1000000 ||
+	    config->connections_per_address < 1)
+		return error_set(err, SUMI_INVALID,
+				 "%s: connections must be 1 to 1000000, connections_per_address at "
+				 "least 1",
+				 config->file);
 	if (config->max_attempts > 100)
 		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at most 100",
 				 config->file);

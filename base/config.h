@@ -46,6 +46,11 @@ struct config {
 	int64_t batch;      /* variants of a job that are made at once at most */
 	int64_t input_memory; /* files that waiting jobs start from take at most so much of Redis */
 	int64_t reuse_ms;   /* results this young answer identical requests; 0: none do */
+	/* of the gateway */
+	char listen[1024];     /* addresses, separated by spaces or commas */
+	char public_url[512];  /* what addresses in its answers begin with; empty: the Host asked for */
+	char origins[2048];    /* of pages that may use it, beside its own */
+	int64_t connections, connections_per_address; /* at most */
 };
 
 /* Fills config from path (NULL: the search above). Every mistake names file, line and key. */

@@ -2,54 +2,12 @@
 #include "cli/entry.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
-
-static void put_time(json_t *o, const char *key, int64_t ms)
-{
-	char text[CLOCK_TEXT_SIZE];
-	if (ms <= 0)
-		return;
-	clock_text(ms, text);
-	json_object_set_new(o, key, json_string(text));
-}
-
-json_t *entry_json(const struct queue_entry *e)
-{
-	json_t *o = json_object();
-	json_object_set_new(o, "id", json_string(e->id));
-	json_object_set_new(o, "state", json_string(job_state_word(e->state)));
-	json_object_update_missing(o, e->job.fields);
-	put_time(o, "created", e->created_ms);
-	put_time(o, "started", e->started_ms);
-	put_time(o, "finished", e->finished_ms);
-	put_time(o, "due", e->due_ms);
-	json_object_set_new(o, "attempts_made", json_integer(e->attempts));
-	if (e->crashes)
-		json_object_set_new(o, "crashes", json_integer(e->crashes));
-	if (e->failures)
-		json_object_set_new(o, "failures", json_integer(e->failures));
-	json_object_set_new(o, "results", json_integer(e->variants));
-	if (e->state == JOB_RUNNING) {
-		json_object_set_new(o, "worker", json_string(e->worker));
-		json_object_set_new(o, "variant", json_integer(e->variant));
-		json_object_set_new(o, "step", json_integer(e->step));
-		json_object_set_new(o, "of_steps", json_integer(e->steps));
-		if (isfinite(e->eta_s))
-			json_object_set_new(o, "eta_s", json_real(e->eta_s));
-	}
-	if (e->cancelling)
-		json_object_set_new(o, "cancelling", json_true());
-	if (e->error)
-		json_object_set_new(o, "error", json_string(e->error));
-	return o;
-}
 
 void entry_add_waits(json_t *row, const char *why)
 {

@@ -7,8 +7,6 @@
 
 #include "queue/queue.h"
 
-/* A new object; the caller releases it. */
-json_t *entry_json(const struct queue_entry *entry);
 /* Adds why it does not go on, where there is a reason: "waits". */
 void entry_add_waits(json_t *row, const char *why);
 

@@ -12,9 +12,9 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "cli/event_json.h"
 #include "cli/output.h"
 #include "cli/preview.h"
+#include "queue/describe.h"
 
 enum {
 	WAKE_MS = 500, /* look at the job at least so often */
@@ -150,7 +150,7 @@ static void show_preview(struct view *v, const struct queue_event *event)
 /* Programs read line by line, so each goes out at once. */
 static void print_event(const struct view *v, const struct queue_event *event)
 {
-	json_t *o = v->events ? event_json(event) : NULL;
+	json_t *o = v->events ? queue_event_json(event) : NULL;
 	if (!o)
 		return;
 	char *text = json_text(o, JSON_COMPACT);

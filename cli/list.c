@@ -14,7 +14,8 @@
 #include "cli/follow.h"
 #include "cli/select.h"
 #include "cli/verbs.h"
-#include "cli/walk.h"
+#include "queue/describe.h"
+#include "queue/walk.h"
 
 enum { TERMINAL_LIMIT = 50 };
 
@@ -142,7 +143,7 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 		return SUMI_OK;
 	json_object_set_new(l->live, e->id, json_true());
 	char why[QUEUE_WAITS_SIZE];
-	json_t *row = entry_json(e);
+	json_t *row = queue_entry_json(e);
 	queue_waits(&l->troubles, e, why);
 	entry_add_waits(row, why);
 	return emit(l, row);
@@ -225,7 +226,7 @@ static int keep_stray(struct listing *l, const struct queue_entry *e, struct err
 	}
 	/* Once, though the store may come to have it while it is read. */
 	json_object_set_new(l->live, e->id, json_true());
-	l->strays[l->stray_count++] = (struct stray){e->created_ms, entry_json(e)};
+	l->strays[l->stray_count++] = (struct stray){e->created_ms, queue_entry_json(e)};
 	cut_strays(l);
 	return SUMI_OK;
 }

@@ -8,6 +8,7 @@
 #include "cli/follow.h"
 #include "cli/recipe.h"
 #include "cli/verbs.h"
+#include "queue/describe.h"
 
 static int add_store_details(struct cli *cli, const char *id, json_t **job, struct error *err)
 {
@@ -70,7 +71,7 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 	*job = NULL;
 	int in_queue = cli_queue(cli, &queue, &queue_err);
 	if (!in_queue && !(in_queue = find_entry(queue, id, &entry, &queue_err))) {
-		*job = entry_json(&entry);
+		*job = queue_entry_json(&entry);
 		add_waits(queue, &entry, *job);
 		queue_entry_clear(&entry);
 	}

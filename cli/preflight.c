@@ -5,7 +5,7 @@
 
 #include "cli/entry.h"
 
-#include "cli/walk.h"
+#include "queue/walk.h"
 
 static int not_installed(struct cli *cli, const struct job *job, struct error *err)
 {

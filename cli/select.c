@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "cli/walk.h"
+#include "queue/walk.h"
 #include "request/param.h"
 
 enum { WORD_MAX = 256 };

@@ -10,6 +10,7 @@
 #include "cli/follow.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "queue/describe.h"
 
 #define ALIVE_STATES                                                                               \
 	(SELECT_STATE(READY) | SELECT_STATE(DELAYED) | SELECT_STATE(BLOCKED) | SELECT_STATE(RUNNING))
@@ -37,7 +38,7 @@ static int wait_for_all(struct cli *cli, struct queue *queue, const struct follo
 						 : entry.state == JOB_CANCELLED ? EXIT_JOB_CANCELLED
 										: EXIT_JOB_FAILED
 					       : report_end(cli, &entry));
-		json_array_append_new(rows, entry_json(&entry));
+		json_array_append_new(rows, queue_entry_json(&entry));
 		if (!cli->json && !cli->quiet && entry.state == JOB_DONE)
 			printf("%s done\n", entry.id);
 		queue_entry_clear(&entry);

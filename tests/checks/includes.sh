@@ -41,11 +41,12 @@ may gateway request queue storage media
 # render and doctor enter below the queue.
 may cli request queue storage modalities media diffusion weights backends
 
-for header in CL/ hiredis sqlite3.h; do
+for header in CL/ hiredis sqlite3.h event2/; do
 	case $header in
 	CL/) home=backends/opencl ;;
 	hiredis) home=queue ;;
 	sqlite3.h) home=storage ;;
+	event2/) home=gateway ;;
 	esac
 	wrong=$(grep -rln "#include <$header" --include='*.[ch]' base request media backends weights networks diffusion \
 		modalities storage queue daemon cli gateway 2>/dev/null | grep -v "^$home/")

@@ -23,7 +23,8 @@ nothing_left() { [ -z "$(find "$root/x" ! -type d)" ]; }
 units_name_prefix() { grep -q "^ExecStart=/opt/sumi/bin/sumid" "$root/x/opt/sumi/lib/systemd/system/sumid.service"; }
 
 check "make install" make -s BUILD="$build" DESTDIR="$root/x" PREFIX=/opt/sumi install
-for file in bin/sumi bin/sumid lib/systemd/system/sumid.service lib/sysusers.d/sumi.conf \
+for file in bin/sumi bin/sumid bin/sumi-gateway lib/systemd/system/sumid.service lib/sysusers.d/sumi.conf \
+	lib/systemd/system/sumi-gateway.service lib/systemd/system/sumi-gateway.socket share/man/man1/sumi-gateway.1 \
 	share/man/man1/sumi.1 share/man/man5/sumi.conf.5 share/man/man8/sumid.8 \
 	share/doc/sumi/README.md share/doc/sumi/PROTOCOL.md \
 	share/bash-completion/completions/sumi share/zsh/site-functions/_sumi \

@@ -49,6 +49,9 @@ daemon_help = help_of("sumid")
 wanted = set(re.findall(r"--[a-z][a-z-]*", daemon_help.split("Settings of")[0]))
 written = {o for tag in tagged(page("sumid.8")) for o in re.findall(r"--[a-z][a-z-]*", tag)}
 check(wanted == written, "sumid.8 has the options of --help", str(wanted ^ written))
+wanted = set(re.findall(r"--[a-z][a-z-]*", help_of("sumi-gateway").split("SIGTERM")[0]))
+written = {o for tag in tagged(page("sumi-gateway.1")) for o in re.findall(r"--[a-z][a-z-]*", tag)}
+check(wanted == written, "sumi-gateway.1 has the options of --help", str(wanted ^ written))
 settings = re.findall(r"^  ([a-z_]+) ", daemon_help.split("Settings of")[1], re.M)
 check(settings == tagged(page("sumi.conf.5")), "sumi.conf.5 has the settings of --help", str(settings))
 guide = (ROOT / "docs" / "configuration.md").read_text()

@@ -1,6 +1,6 @@
 /* Going through the queue, whatever its length, while it moves. */
-#ifndef SUMI_CLI_WALK_H
-#define SUMI_CLI_WALK_H
+#ifndef SUMI_QUEUE_WALK_H
+#define SUMI_QUEUE_WALK_H
 
 #include "queue/queue.h"
 

@@ -1,5 +1,5 @@
 /* Going through the queue. */
-#include "cli/walk.h"
+#include "queue/walk.h"
 
 #include <stdlib.h>
 #include <string.h>

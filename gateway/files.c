@@ -1,0 +1,102 @@
+/* Files of jobs, whole or in part. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/handlers.h"
+#include "gateway/jobs.h"
+
+/* Whether a list of tags such as `"abc", W/"def"` has this one. */
+static bool has_tag(const char *list, const char *sha256)
+{
+	return list && (strcmp(list, "*") == 0 || strstr(list, sha256));
+}
+
+static int open_file(const struct store_artifact *a, int *fd, struct error *err)
+{
+	struct stat st;
+	int status = files_open_regular(a->path, fd, err);
+	if (!status && (fstat(*fd, &st) || st.st_size != a->bytes)) {
+		close(*fd);
+		status = error_set(err, SUMI_CORRUPT, "the file is damaged on the server");
+	}
+	/* Where it lies is nobody's business. */
+	return status ? error_set(err, status, "the file of this result is not there") : SUMI_OK;
+}
+
+/* The bytes never change under their name; a browser shows them and runs nothing in them. */
+static void send_file(struct call *call, const struct store_artifact *a)
+{
+	struct http_answer *answer = &call->answer;
+	const struct head *head = &call->http->head;
+	const char *condition = head_value(head, "if-range");
+	bool whole = condition && !strstr(condition, a->sha256);
+	struct error err;
+	int fd;
+	int64_t first, last;
+	http_header(answer, "ETag: \"%s\"", a->sha256);
+	http_header(answer, "Cache-Control: private, max-age=31536000, immutable");
+	http_header(answer, "Accept-Ranges: bytes");
+	http_header(answer, "Content-Security-Policy: sandbox; default-src 'none'");
+	http_header(answer, "Cross-Origin-Resource-Policy: same-origin");
+	answer->type = a->mime;
+	if (has_tag(head_value(head, "if-none-match"), a->sha256)) {
+		answer->status = 304;
+		return;
+	}
+	if (open_file(a, &fd, &err)) {
+		*answer = (struct http_answer){.fd = -1};
+		call_fail(call, &err);
+		return;
+	}
+	answer->status = head_range(whole ? NULL : head_value(head, "range"), a->bytes, &first, &last);
+	if (answer->status == 416) {
+		close(fd);
+		http_header(answer, "Content-Range: bytes */%lld", (long long)a->bytes);
+		return;
+	}
+	if (answer->status == 206)
+		http_header(answer, "Content-Range: bytes %lld-%lld/%lld", (long long)first,
+			    (long long)last, (long long)a->bytes);
+	answer->fd = fd;
+	answer->offset = first;
+	answer->length = last - first + 1;
+}
+
+/* The types that sumi's files have; static, as an answer outlives the row. */
+static const char *known_type(const char *mime)
+{
+	static const char *const types[] = {"image/webp", "image/png",  "image/jpeg", "audio/ogg",
+					    "audio/wav",  "video/webm", "image/gif",  "model/gltf-binary"};
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (mime && strcmp(types[i], mime) == 0)
+			return types[i];
+	return "application/octet-stream";
+}
+
+void files_send(struct call *call, struct worker *w)
+{
+	struct found f;
+	struct error err;
+	char name[JOBS_FILE_NAME_SIZE];
+	if (jobs_find(call, w, call->args[0], &f, &err)) {
+		call_fail(call, &err);
+		return;
+	}
+	const struct store_artifact *found = NULL;
+	for (size_t i = 0; i < f.file_count && !found; i++) {
+		jobs_file_name(&f.files[i], name);
+		if (strcmp(name, call->args[1]) == 0)
+			found = &f.files[i];
+	}
+	if (found)
+		send_file(call, found);
+	else
+		call_refuse(call, 404, NULL, "%.64s has no file '%.90s' on this host", call->args[0],
+			    call->args[1]);
+	if (found && call->answer.type == found->mime)
+		call->answer.type = known_type(found->mime);
+	jobs_clear(&f);
+}

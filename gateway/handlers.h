@@ -1,0 +1,11 @@
+/* The handlers that routes.c names. */
+#ifndef SUMI_GATEWAY_HANDLERS_H
+#define SUMI_GATEWAY_HANDLERS_H
+
+#include "gateway/call.h"
+
+call_handler jobs_send, jobs_show, jobs_cancel, jobs_retry;
+call_handler files_send;
+call_handler health_live, health_ready;
+
+#endif

@@ -1,0 +1,284 @@
+/* Finding and describing jobs, and the routes of one job. */
+#include "gateway/jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "gateway/handlers.h"
+#include "queue/describe.h"
+
+enum { ADMIT_MS = 1000, ADMIT_LOOK_MS = 10 };
+
+void jobs_file_name(const struct store_artifact *a, char out[JOBS_FILE_NAME_SIZE])
+{
+	char role[48] = "", number[16] = "";
+	if (strcmp(a->role, "main") != 0)
+		snprintf(role, sizeof role, "-%.40s", a->role);
+	if (a->number)
+		snprintf(number, sizeof number, "-%d", a->number);
+	snprintf(out, JOBS_FILE_NAME_SIZE, "%d%s%s.%.12s", a->variant + 1, role, number, a->format);
+}
+
+/* ---- finding -------------------------------------------------------------------------------- */
+
+void jobs_clear(struct found *f)
+{
+	if (f->queued)
+		queue_entry_clear(&f->entry);
+	if (f->stored)
+		store_job_free(&f->row);
+	store_artifacts_free(f->files, f->file_count);
+	*f = (struct found){0};
+}
+
+static int no_job(const char *id, struct error *err)
+{
+	return error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
+}
+
+/* Of what was no job the queue does not know the sender. */
+static int find_queued(struct call *call, struct worker *w, const char *id, struct found *f,
+		       struct error *err)
+{
+	struct queue *queue;
+	bool sent = false;
+	int status = worker_queue(w, &queue, err);
+	if (!status)
+		status = queue_get(queue, id, &f->entry, err);
+	f->queued = !status;
+	if (status && status != SUMI_NOTFOUND)
+		return status;
+	bool unknown = status || !*f->entry.job.submitter;
+	if (unknown && queue_sent_by(queue, call->caller.name, id, &sent, err))
+		return err->status;
+	if (!status && !call_owns(call, f->entry.job.submitter) && !sent)
+		return no_job(id, err);
+	f->sent = status && sent;
+	return SUMI_OK;
+}
+
+static bool has_result(const struct queue_entry *e, const char *sha256)
+{
+	size_t i, k;
+	json_t *files, *file;
+	json_array_foreach(e->variant_results, i, files)
+	{
+		json_array_foreach(files, k, file)
+		{
+			const char *name = json_string_value(json_object_get(file, "sha256"));
+			if (name && strcmp(name, sha256) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The database shows results a moment after the queue has them: what the queue names counts as well. */
+static void keep_counting(struct found *f)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < f->file_count; i++) {
+		struct store_artifact *a = &f->files[i];
+		if (strcmp(a->state, "visible") == 0 ||
+		    (f->queued && has_result(&f->entry, a->sha256))) {
+			struct store_artifact one = f->files[kept];
+			f->files[kept++] = *a;
+			*a = one;
+		}
+	}
+	for (size_t i = kept; i < f->file_count; i++)
+		store_artifact_free(&f->files[i]);
+	f->file_count = kept;
+}
+
+static int find_stored(struct call *call, struct worker *w, const char *id, struct found *f,
+		       struct error *err)
+{
+	struct store *store;
+	int status = worker_store(w, &store, err);
+	if (!status)
+		status = store_job_get(store, id, &f->row, err);
+	if (status)
+		return status == SUMI_NOTFOUND ? SUMI_OK : status;
+	f->stored = true;
+	if (!call_owns(call, f->row.submitter))
+		return no_job(id, err);
+	status = store_artifacts(store, id, true, &f->files, &f->file_count, err);
+	if (!status)
+		keep_counting(f);
+	return status;
+}
+
+int jobs_find(struct call *call, struct worker *w, const char *id, struct found *f,
+	      struct error *err)
+{
+	*f = (struct found){0};
+	if (!job_id_valid(id))
+		return no_job(id, err);
+	int status = find_queued(call, w, id, f, err);
+	/* What has been made can be looked at while the queue is away. */
+	bool away = status == SUMI_CONNECT;
+	if (!status || away) {
+		int stored = find_stored(call, w, id, f, err);
+		status = stored ? stored : away && !f->stored ? SUMI_CONNECT : SUMI_OK;
+	}
+	if (!status && !f->queued && !f->stored && !f->sent)
+		status = no_job(id, err);
+	if (status)
+		jobs_clear(f);
+	return status;
+}
+
+enum job_state jobs_state(const struct found *f)
+{
+	int state = f->queued ? (int)f->entry.state : JOB_READY;
+	if (!f->queued && f->stored)
+		state = job_state_from_word(f->row.state);
+	return state < 0 ? JOB_READY : (enum job_state)state;
+}
+
+/* ---- describing ----------------------------------------------------------------------------- */
+
+static json_t *file_json(const struct call *call, const struct store_artifact *a)
+{
+	char name[JOBS_FILE_NAME_SIZE], path[JOBS_FILE_NAME_SIZE + STORE_ID_MAX + 32];
+	jobs_file_name(a, name);
+	snprintf(path, sizeof path, "/jobs/%s/files/%s", a->job, name);
+	char *url = call_url(call, path);
+	json_t *o = json_pack("{s:s, s:s*, s:i, s:s, s:s, s:s, s:s, s:I}", "name", name, "url", url,
+			      "variant", a->variant, "role", a->role, "format", a->format, "mime",
+			      a->mime, "sha256", a->sha256, "bytes", (json_int_t)a->bytes);
+	free(url);
+	if (a->number)
+		json_object_set_new(o, "number", json_integer(a->number));
+	if (a->width) {
+		json_object_set_new(o, "width", json_integer(a->width));
+		json_object_set_new(o, "height", json_integer(a->height));
+	}
+	if (a->duration > 0)
+		json_object_set_new(o, "duration", json_real(a->duration));
+	json_object_set_new(o, "seed", param_seed_json(a->seed));
+	return o;
+}
+
+/* Files that another host has made: what they are, without an address here. */
+static void add_others(json_t *files, const struct found *f)
+{
+	size_t i, k, n;
+	json_t *list, *file, *own;
+	json_array_foreach(f->entry.variant_results, i, list)
+	{
+		json_array_foreach(list, k, file)
+		{
+			const char *sha = json_string_value(json_object_get(file, "sha256"));
+			bool here = !sha;
+			json_array_foreach(files, n, own)
+			{
+				const char *other =
+				    json_string_value(json_object_get(own, "sha256"));
+				here = here || (other && strcmp(sha, other) == 0);
+			}
+			if (!here) {
+				json_t *copy = json_copy(file);
+				json_object_del(copy, "lease");
+				json_array_append_new(files, copy);
+			}
+		}
+	}
+}
+
+json_t *jobs_document(const struct call *call, const char *id, const struct found *f)
+{
+	json_t *o = f->queued   ? queue_entry_json(&f->entry)
+		    : f->stored ? store_job_json(&f->row)
+				: json_pack("{s:s, s:s}", "id", id, "state", "queued");
+	json_t *files = json_array();
+	if (f->queued && f->stored && f->row.starred)
+		json_object_set_new(o, "starred", json_true());
+	for (size_t i = 0; i < f->file_count; i++)
+		json_array_append_new(files, file_json(call, &f->files[i]));
+	if (f->queued)
+		add_others(files, f);
+	if (f->queued && *f->entry.error_code)
+		json_object_set_new(o, "error_code", json_string(f->entry.error_code));
+	json_object_set_new(o, "files", files);
+	return o;
+}
+
+/* ---- routes --------------------------------------------------------------------------------- */
+
+void jobs_show(struct call *call, struct worker *w)
+{
+	struct found f;
+	struct error err;
+	if (jobs_find(call, w, call->args[0], &f, &err)) {
+		call_fail(call, &err);
+		return;
+	}
+	call_json(call, 200, jobs_document(call, call->args[0], &f));
+	jobs_clear(&f);
+}
+
+/* A job that lies in the intake will be a job within a moment, where a daemon runs. */
+static int find_admitted(struct call *call, struct worker *w, struct error *err)
+{
+	int64_t end = clock_boot_ms() + ADMIT_MS;
+	struct found f;
+	for (;;) {
+		int status = jobs_find(call, w, call->args[0], &f, err);
+		if (status)
+			return status;
+		bool sent = f.sent, queued = f.queued;
+		jobs_clear(&f);
+		if (queued)
+			return SUMI_OK;
+		if (!sent)
+			return error_set(err, SUMI_BUSY,
+					 "%.64s has left the queue: only its results are there",
+					 call->args[0]);
+		if (clock_boot_ms() > end)
+			return error_set(err, SUMI_CONNECT,
+					 "%.64s has not been taken in yet: no daemon runs", call->args[0]);
+		clock_sleep_ms(ADMIT_LOOK_MS);
+	}
+}
+
+void jobs_cancel(struct call *call, struct worker *w)
+{
+	struct queue *queue;
+	struct error err;
+	enum queue_cancel_result result = QUEUE_CANCELLED;
+	char last[JOB_ID_SIZE] = "";
+	int status = find_admitted(call, w, &err);
+	if (!status)
+		status = worker_queue(w, &queue, &err);
+	if (!status)
+		status = queue_cancel_series(queue, call->args[0], &result, last, &err);
+	if (!status && result == QUEUE_CANCEL_TOO_LATE)
+		status = error_set(&err, SUMI_BUSY, "%.64s has ended already", call->args[0]);
+	if (status) {
+		call_fail(call, &err);
+		return;
+	}
+	call_json(call, 200,
+		  json_pack("{s:s, s:s, s:s*}", "id", call->args[0], "state",
+			    result == QUEUE_CANCELLED ? "cancelled" : "cancelling",
+			    "series_ends_with", *last ? last : NULL));
+}
+
+void jobs_retry(struct call *call, struct worker *w)
+{
+	struct queue *queue;
+	struct error err;
+	int status = find_admitted(call, w, &err);
+	if (!status)
+		status = worker_queue(w, &queue, &err);
+	if (!status && (status = queue_retry(queue, call->args[0], &err)) == SUMI_INVALID)
+		err.status = SUMI_BUSY; /* nothing is wrong with the request: the job is in no such state */
+	if (status)
+		call_fail(call, &err);
+	else
+		jobs_show(call, w);
+}

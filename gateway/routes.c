@@ -1,0 +1,69 @@
+/* The table of routes, and the way through it. */
+#include "gateway/routes.h"
+
+#include <string.h>
+
+#include "gateway/handlers.h"
+
+enum { JSON_MAX = 1 << 20, PICTURES_MAX = 64 << 20 };
+
+/* clang-format off */
+const struct route route_table[] = {
+    {"POST", "jobs", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_SUMI, 0, jobs_send,
+     "Send one job, or a list of them"},
+    {"GET", "jobs/(id)", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, 0, jobs_show, "One job with its files"},
+    {"DELETE", "jobs/(id)", QUEUE_SCOPE_SUBMIT, 0, DIALECT_SUMI, 0, jobs_cancel, "Cancel a job"},
+    {"POST", "jobs/(id)/cancel", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_SUMI, 0, jobs_cancel,
+     "Cancel a job"},
+    {"POST", "jobs/(id)/retry", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_SUMI, 0, jobs_retry,
+     "Make a failed or cancelled job again, or a delayed one now"},
+    {"GET", "jobs/(id)/files/(name)", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, 0, files_send,
+     "A file that a job has made"},
+    {"GET", "healthz", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, ROUTE_OPEN, health_live,
+     "Whether the gateway runs"},
+    {"GET", "readyz", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, ROUTE_OPEN, health_ready,
+     "Whether it reaches the queue, and a worker lives"},
+    {NULL, NULL, 0, 0, 0, 0, NULL, NULL},
+};
+/* clang-format on */
+
+static bool path_fits(const char *path, const struct head *head, const char *args[CALL_ARGS_MAX])
+{
+	int segment = 0, arg = 0;
+	for (; *path; segment++) {
+		size_t n = strcspn(path, "/");
+		if (segment >= head->segment_count)
+			return false;
+		const char *given = head->segments[segment];
+		if (*path == '(' && *given && arg < CALL_ARGS_MAX)
+			args[arg++] = given;
+		else if (strlen(given) != n || memcmp(given, path, n) != 0)
+			return false;
+		path += n + (path[n] == '/');
+	}
+	return segment == head->segment_count;
+}
+
+const struct route *route_find(const struct head *head, const char *args[CALL_ARGS_MAX], int *status,
+			       char allow[128])
+{
+	const char *method = strcmp(head->method, "HEAD") == 0 ? "GET" : head->method;
+	size_t used = 0;
+	*status = 404;
+	*allow = '\0';
+	for (const struct route *r = route_table; r->path; r++) {
+		if (!path_fits(r->path, head, args))
+			continue;
+		if (strcmp(r->method, method) == 0)
+			return r;
+		*status = 405;
+		size_t n = strlen(r->method);
+		if (used + n + 3 < 128) {
+			memcpy(allow + used, ", ", 2);
+			used += used ? 2 : 0;
+			memcpy(allow + used, r->method, n + 1);
+			used += n;
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,324 @@
+/* Requests to handlers and back; keys; calls that wait for jobs. */
+#include "gateway/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/access.h"
+#include "gateway/routes.h"
+
+enum {
+	THREADS = 4,
+	HEAD_MS = 10000,
+	IDLE_MS = 75000,
+	TICK_MS = 1000,
+	LOOK_MS = 10000, /* waiting calls look for themselves so often: an event may be missed */
+};
+#define BODIES_MAX ((size_t)256 << 20)
+
+struct service {
+	struct service_options o;
+	struct http_server *http;
+	struct pool *pool;
+	struct access access;
+	struct event *tick;
+	struct task key_task; /* reads the keys once a second */
+	bool key_task_runs;
+	int key_status;
+	struct queue_key *read_keys;
+	size_t read_count;
+	struct call *waiting;
+	bool stopping;
+};
+
+struct http_server *service_http(struct service *s)
+{
+	return s->http;
+}
+
+const struct config *service_config(const struct service *s)
+{
+	return s->o.config;
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+static struct service *of_key_task(struct task *t)
+{
+	return (struct service *)(void *)((char *)t - offsetof(struct service, key_task));
+}
+
+static void read_keys(struct task *t, struct worker *w)
+{
+	struct service *s = of_key_task(t);
+	struct queue *queue;
+	struct error err;
+	s->key_status = worker_queue(w, &queue, &err);
+	if (!s->key_status)
+		s->key_status = queue_keys(queue, &s->read_keys, &s->read_count, &err);
+}
+
+/* While the queue is away the keys hold that were there last. */
+static void keys_read(struct task *t)
+{
+	struct service *s = of_key_task(t);
+	s->key_task_runs = false;
+	if (!s->key_status)
+		access_set_keys(&s->access, s->read_keys, s->read_count);
+	s->read_keys = NULL;
+}
+
+int service_load_keys(struct service *s, size_t *count, struct error *err)
+{
+	struct queue_options options = {
+	    .url = s->o.queue_url, .prefix = s->o.config->prefix, .patience_ms = -1};
+	struct queue *queue;
+	struct queue_key *keys;
+	int status = queue_open(&options, &queue, err);
+	if (status)
+		return status;
+	status = queue_keys(queue, &keys, count, err);
+	queue_close(queue);
+	if (!status)
+		access_set_keys(&s->access, keys, *count);
+	return status;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+static void unlink_call(struct call *c)
+{
+	if (c->link) {
+		*c->link = c->next;
+		if (c->next)
+			c->next->link = c->link;
+	}
+	c->link = NULL;
+}
+
+static void add_cors(const struct call *c, struct http_answer *answer)
+{
+	const char *origin = head_value(&c->http->head, "origin");
+	if (origin && access_origin_listed(c->service->o.config, origin))
+		http_header(answer, "Access-Control-Allow-Origin: %s\r\nVary: Origin", origin);
+}
+
+/* The call is gone afterwards. */
+static void end_call(struct call *c)
+{
+	struct http_request *r = c->http;
+	unlink_call(c);
+	free(c->state);
+	c->state = NULL;
+	add_cors(c, &c->answer);
+	struct http_answer answer = c->answer;
+	http_answer(r, &answer);
+}
+
+static void run_call(struct task *t, struct worker *w)
+{
+	struct call *c = (struct call *)(void *)t;
+	(c->resume ? c->resume : c->route->handle)(c, w);
+}
+
+static void start_call(struct call *c)
+{
+	c->waits = c->again = false;
+	c->running = true;
+	pool_add(c->service->pool, &c->task);
+}
+
+static void call_done(struct task *t)
+{
+	struct call *c = (struct call *)(void *)t;
+	struct service *s = c->service;
+	c->running = false;
+	if (!c->waits || c->gone || s->stopping) {
+		end_call(c);
+		return;
+	}
+	if (!c->link) {
+		c->next = s->waiting;
+		c->link = &s->waiting;
+		if (c->next)
+			c->next->link = &c->next;
+		s->waiting = c;
+	}
+	if (c->again)
+		start_call(c);
+}
+
+/* ---- what http.c asks ------------------------------------------------------------------------ */
+
+static void on_refuse(void *context, int status, const char *why, struct http_answer *answer)
+{
+	(void)context;
+	answer_error(answer, DIALECT_SUMI, status, "request", NULL, why);
+}
+
+static void preflight(const struct service *s, const struct http_request *r,
+		      struct http_answer *answer)
+{
+	const char *origin = head_value(&r->head, "origin");
+	answer->status = 204;
+	if (!origin || !access_origin_listed(s->o.config, origin))
+		return;
+	http_header(answer, "Access-Control-Allow-Origin: %s", origin);
+	http_header(answer, "Access-Control-Allow-Methods: GET, POST, DELETE");
+	http_header(answer, "Access-Control-Allow-Headers: authorization, content-type, "
+			    "idempotency-key, last-event-id, xi-api-key");
+	http_header(answer, "Access-Control-Max-Age: 600\r\nVary: Origin");
+}
+
+static int refuse_access(const struct route *route, int status, const char *why,
+			 struct http_answer *refusal)
+{
+	answer_error(refusal, route->dialect, status,
+		     status == 401   ? "unauthorized"
+		     : status == 403 ? "forbidden"
+				     : "unavailable",
+		     NULL, why);
+	if (status == 401)
+		http_header(refusal, "WWW-Authenticate: Bearer");
+	if (status == 503)
+		http_header(refusal, "Retry-After: 5");
+	return status;
+}
+
+static int on_admit(void *context, struct http_request *r, struct http_answer *refusal)
+{
+	struct service *s = context;
+	struct call *c = calloc(1, sizeof *c);
+	const char *why = "no memory";
+	char allow[128];
+	int status = 503;
+	if (!c) {
+		on_refuse(s, status, why, refusal);
+		return status;
+	}
+	r->context = c;
+	if (strcmp(r->head.method, "OPTIONS") == 0) {
+		preflight(s, r, refusal);
+		return refusal->status;
+	}
+	const struct route *route = route_find(&r->head, c->args, &status, allow);
+	if (!route) {
+		answer_error(refusal, DIALECT_SUMI, status, status == 404 ? "not_found" : "method",
+			     NULL,
+			     status == 404 ? "there is nothing under this path"
+					   : "this path does not take the method");
+		if (status == 405)
+			http_header(refusal, "Allow: %s", allow);
+		return status;
+	}
+	if ((status = access_check(&s->access, r, route, &c->caller, &why)))
+		return refuse_access(route, status, why, refusal);
+	int wait = route->scope >= QUEUE_SCOPE_SUBMIT ? access_take(&s->access, &c->caller) : 0;
+	if (wait) {
+		answer_error(refusal, route->dialect, 429, "too_many", NULL,
+			     "this key sends more than its rate allows");
+		http_header(refusal, "Retry-After: %d", wait);
+		return 429;
+	}
+	c->service = s;
+	c->http = r;
+	c->route = route;
+	c->answer.fd = -1;
+	c->task = (struct task){.run = run_call, .done = call_done};
+	r->body_limit = route->body;
+	return 0;
+}
+
+static void on_handle(void *context, struct http_request *r)
+{
+	struct call *c = r->context;
+	(void)context;
+	c->since = c->spoken = clock_boot_ms();
+	start_call(c);
+}
+
+/* Nothing of its job is cancelled: whoever asks again shall find it made. */
+static void on_gone(void *context, struct http_request *r)
+{
+	struct call *c = r->context;
+	(void)context;
+	c->gone = true;
+	if (!c->running)
+		end_call(c);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *context)
+{
+	struct service *s = context;
+	int64_t now = clock_boot_ms();
+	(void)fd, (void)what;
+	if (!s->key_task_runs) {
+		s->key_task_runs = true;
+		pool_add(s->pool, &s->key_task);
+	}
+	for (struct call *c = s->waiting; c; c = c->next)
+		if (!c->running && now - c->since >= LOOK_MS) {
+			c->since = now;
+			start_call(c);
+		}
+}
+
+int service_new(const struct service_options *options, struct service **out, struct error *err)
+{
+	struct service *s = calloc(1, sizeof *s);
+	struct timeval second = {TICK_MS / 1000, TICK_MS % 1000 * 1000};
+	*out = NULL;
+	if (!s)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	s->o = *options;
+	s->access.config = options->config;
+	s->key_task = (struct task){.run = read_keys, .done = keys_read};
+	struct http_options http = {
+	    .base = options->base,
+	    .connections = (size_t)options->config->connections,
+	    .per_address = (size_t)options->config->connections_per_address,
+	    .head_ms = HEAD_MS,
+	    .idle_ms = IDLE_MS,
+	    .bodies = BODIES_MAX,
+	    .context = s,
+	    .admit = on_admit,
+	    .handle = on_handle,
+	    .gone = on_gone,
+	    .refuse = on_refuse,
+	};
+	int status = http_new(&http, &s->http, err);
+	if (!status)
+		status = pool_new(options->base, options->config, options->queue_url, THREADS,
+				  &s->pool, err);
+	s->tick = status ? NULL : event_new(options->base, -1, EV_PERSIST, on_tick, s);
+	if (!status && (!s->tick || event_add(s->tick, &second)))
+		status = error_set(err, SUMI_NOMEM, "out of memory");
+	if (status)
+		service_free(s);
+	else
+		*out = s;
+	return status;
+}
+
+bool service_stop(struct service *s)
+{
+	if (!s->stopping)
+		http_stop(s->http);
+	s->stopping = true;
+	return http_busy(s->http) == 0;
+}
+
+void service_free(struct service *s)
+{
+	if (!s)
+		return;
+	pool_free(s->pool);
+	http_free(s->http);
+	if (s->tick)
+		event_free(s->tick);
+	access_clear(&s->access);
+	free(s);
+}
