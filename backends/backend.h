@@ -244,12 +244,15 @@ int device_set_precision(struct device *d, enum precision precision, struct erro
 
 /* What device_list() or device_open() met in this process: lines for people, or "". */
 struct device_health {
-	char missing[512]; /* why there is no OpenCL device */
-	char cache[512];   /* why compiled kernels are not kept in the cache folder */
-	bool set_aside;    /* a process met a damaged cache before: another one was begun */
-	bool damaged;      /* this one has: it had better be started anew */
+	char missing[512];   /* why there is no OpenCL device */
+	char cache[512];     /* why compiled kernels are not kept in the cache folder */
+	char set_aside[512]; /* why another cache of compiled kernels was begun */
 };
 void device_health(struct device_health *out);
+
+/* After a failure: whether this process has met damage in compiled kernels, or such can be seen. Then
+ * it had better be started anew: the next process sets the caches aside. */
+bool device_is_damaged(void);
 
 /* Runs a few operations and compares with the scalar reference: SUMI_DEVICE says what is wrong. */
 int device_check(struct device *d, struct error *err);

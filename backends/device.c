@@ -114,6 +114,11 @@ void device_health(struct device_health *out)
 	opencl_health(out);
 }
 
+bool device_is_damaged(void)
+{
+	return opencl_is_damaged();
+}
+
 bool device_died(pid_t pid, bool by_itself)
 {
 	return opencl_died(pid, by_itself);

@@ -101,9 +101,10 @@ static void tell_health(struct examination *x, const struct device_health *healt
 			 ? ". Install your GPU's driver, or for plain CPUs: apt-get install "
 			   "pocl-opencl-icd"
 			 : "");
-	if (health->set_aside)
+	if (health->set_aside[0])
 		find(x, LEVEL_WARNING, "cache",
-		     "compiled kernels were damaged: they are set aside and made anew");
+		     "compiled kernels were damaged: they are set aside and made anew: %s",
+		     health->set_aside);
 	if (health->cache[0])
 		find(x, LEVEL_WARNING, "cache", "%s", health->cache);
 	else if (files_cache_dir(cache, NULL) == SUMI_OK)

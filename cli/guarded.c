@@ -97,9 +97,7 @@ int guarded_call(int (*call)(void *context), void *context, struct error *err)
 
 bool guarded_again(void)
 {
-	struct device_health health;
-	device_health(&health);
-	return health.damaged && tries_left > 0;
+	return tries_left > 0 && device_is_damaged();
 }
 
 void *guarded_memory(unsigned long size)
@@ -113,6 +111,11 @@ void guarded_warn(const struct device *used, const char *asked)
 {
 	struct device_health health;
 	device_health(&health);
+	if (health.set_aside[0] && tries_left == TRIES - 1) /* else it was said before this try */
+		fprintf(stderr,
+			"sumi: warning: compiled kernels were damaged: they are set aside and made "
+			"anew: %s\n",
+			health.set_aside);
 	if (health.cache[0])
 		fprintf(stderr, "sumi: warning: %s\n", health.cache);
 	bool chosen = asked && *asked && strcmp(asked, "auto") != 0;

@@ -18,9 +18,9 @@ bool guarded_again(void);
  * when the process ends. */
 void *guarded_memory(unsigned long size);
 
-/* Writes on standard error what nobody shall miss: that compiled kernels are not kept, and, where
- * used is the scalar device without having been asked for, that it is slow, and why. used may be
- * NULL. */
+/* Within call(): writes on standard error what nobody shall miss: that compiled kernels were damaged,
+ * or are not kept, and, where used is the scalar device without having been asked for, that it is slow,
+ * and why. used may be NULL. */
 void guarded_warn(const struct device *used, const char *asked);
 
 #endif

@@ -173,9 +173,7 @@ static void let_go(struct work *w)
 /* What a driver keeps is damaged: the next process of this worker makes it anew. */
 static bool is_damaged(int status)
 {
-	struct device_health health;
-	device_health(&health);
-	return status == SUMI_DEVICE && health.damaged;
+	return status == SUMI_DEVICE && device_is_damaged();
 }
 
 enum execute_result conclude(struct work *w, int status, enum stop stop, const struct error *err)

@@ -10,10 +10,28 @@
 #include "backends/backend.h"
 #include "base/log.h"
 
+void devices_tell_renewed(void)
+{
+	struct device_health health;
+	device_health(&health);
+	if (health.set_aside[0])
+		log_warn("cache.damaged",
+			 "warning=\"what drivers had compiled is set aside and made anew\" "
+			 "reason=\"%s\"",
+			 health.set_aside);
+}
+
+static int list_devices(struct device_info info[DEVICES_MAX], struct error *err)
+{
+	int n = device_list(info, DEVICES_MAX, err);
+	devices_tell_renewed();
+	return n;
+}
+
 int devices_print(struct error *err)
 {
 	struct device_info info[DEVICES_MAX];
-	int n = device_list(info, DEVICES_MAX, err);
+	int n = list_devices(info, err);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n && i < DEVICES_MAX; i++)
@@ -28,7 +46,7 @@ static int each_unmatched(const char *devices, void (*tell)(const char *text), s
 	struct device_info info[DEVICES_MAX];
 	struct error why;
 	char entry[CONFIG_DEVICE_SIZE];
-	int n = device_list(info, DEVICES_MAX, err), unmatched = 0;
+	int n = list_devices(info, err), unmatched = 0;
 	if (n < 0)
 		return n;
 	if (n > DEVICES_MAX)

@@ -22,6 +22,9 @@ int devices_choose(const char *devices, const char *program, struct device_choic
  * until then its worker is started again and again. */
 void devices_warn(const char *devices, const char *program);
 
+/* Logs that this process has begun another cache of compiled kernels, where it has, and why. */
+void devices_tell_renewed(void);
+
 /* What the children do: one line a device on stdout, "SELECTOR cpu|gpu" … */
 int devices_print(struct error *err);
 /* … and one line for each entry that means no device, with those that are there. */

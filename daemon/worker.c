@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/devices.h"
 #include "daemon/execute.h"
 #include "daemon/settle.h"
 #include "modalities/admission.h"
@@ -138,9 +139,7 @@ static void tell_health(struct worker *w)
 	device_health(&health);
 	bool fell = strcmp(w->device->info.platform, "reference") == 0 &&
 		    strcmp(w->options->config->devices, "auto") == 0;
-	if (health.set_aside)
-		log_warn("cache.renewed",
-			 "warning=\"compiled kernels were damaged: they are made anew\"");
+	devices_tell_renewed();
 	if (health.cache[0])
 		log_warn("cache.elsewhere", "warning=\"%s\"", health.cache);
 	if (fell)

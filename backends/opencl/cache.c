@@ -7,9 +7,10 @@
  * A driver trusts what it finds in its cache: PoCL aborts the process when a file is empty or cut.
  * So a process says in its guard when it is inside a driver that may read or write there. Who finds
  * the guard of one that died inside, and either was seen to die by itself (device_died()), or
- * before this boot, or for the second time in a row, begins another folder for the drivers. Where that was
- * done before and has helped nobody yet (drivers-N/unproved), sumi's own programs go too. The old
- * folder goes when nobody uses it any more: processes that live are not disturbed. */
+ * before this boot, or for the second time in a row, begins another folder for the drivers; so does
+ * who sees that what they keep is not whole (whole.h), as not every driver dies of that. Where that
+ * was done before and has helped nobody yet (drivers-N/unproved), sumi's own programs go too. The
+ * old folder goes when nobody uses it any more: processes that live are not disturbed. */
 #define _GNU_SOURCE /* ST_NOEXEC */
 #include "backends/opencl/cache.h"
 
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "backends/backend.h"
+#include "backends/opencl/whole.h"
 #include "base/files.h"
 
 #define DRIVERS "drivers-"
@@ -36,6 +38,7 @@ enum {
 	GUARD_SIZE = 4096, /* as large as a block: writing it shows that there is room */
 	STALE_S = 3600,    /* a temporary file of a process that lives is younger */
 	TROUBLE_SIZE = sizeof((struct device_health *)0)->cache,
+	LOCK_TRIES = 500, /* 10 ms apart: who settles may look through many files, or be stopped */
 	BOOT_SIZE = 64
 };
 
@@ -55,7 +58,8 @@ static struct {
 	char wanted[FILES_PATH_MAX]; /* files_cache_dir() when it was prepared */
 	char root[FILES_PATH_MAX];   /* "": nothing can be written */
 	char trouble[TROUBLE_SIZE];
-	bool prepared, set_aside;
+	char set_aside[TROUBLE_SIZE]; /* why this process has begun a generation, or "" */
+	bool prepared;
 	bool inside;
 	bool blamed; /* this process has met damage */
 	bool ours[DRIVER_COUNT]; /* variables that we have set */
@@ -257,6 +261,11 @@ static void touch(const char *path)
 		close(fd);
 }
 
+static bool generation_path(const char *root, int generation, char path[FILES_PATH_MAX])
+{
+	return files_path(path, NULL, "%s/" DRIVERS "%d", root, generation) == SUMI_OK;
+}
+
 static bool unproved_path(const char *root, int generation, char path[FILES_PATH_MAX])
 {
 	return files_path(path, NULL, "%s/" DRIVERS "%d/unproved", root, generation) == SUMI_OK;
@@ -267,36 +276,62 @@ static bool suspect_path(const char *root, char path[FILES_PATH_MAX])
 	return files_path(path, NULL, "%s/guard/suspect", root) == SUMI_OK;
 }
 
-static void set_aside(const char *root, struct trial *t)
+static void set_aside(const char *root, struct trial *t, const char *why)
 {
 	char path[FILES_PATH_MAX];
-	if (files_path(path, NULL, "%s/" DRIVERS "%d", root, t->current + 1) ||
-	    mkdir(path, 0700) != 0)
+	if (!generation_path(root, t->current + 1, path) || mkdir(path, 0700) != 0)
 		return;
 	t->current++;
-	cache.set_aside = true;
+	snprintf(cache.set_aside, sizeof cache.set_aside, "%s", why);
 	if (unproved_path(root, t->current - 1, path) && access(path, F_OK) == 0)
 		each(root, "programs", remove_file, NULL);
 	if (unproved_path(root, t->current, path))
 		touch(path);
 }
 
-/* Who died inside, and what follows; the present generation. One process at a time does that; the
- * others go on with what is there. */
+static int settling_lock(const char *root)
+{
+	char path[FILES_PATH_MAX];
+	if (files_path(path, NULL, "%s/guard/lock", root))
+		return -1;
+	int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	for (int i = 0; lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) != 0; i++) {
+		if (i < LOCK_TRIES) {
+			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		} else {
+			close(lock);
+			lock = -1;
+		}
+	}
+	return lock;
+}
+
+/* Whether the present generation must not be used, and why. */
+static bool is_bad(const char *root, const struct trial *t, struct error *why)
+{
+	char path[FILES_PATH_MAX];
+	if (t->guilty || (t->doubt && suspect_path(root, path) && access(path, F_OK) == 0)) {
+		error_set(why, SUMI_CORRUPT, "a process died while a driver built or loaded them");
+		return true;
+	}
+	return generation_path(root, t->current, path) && cl_whole(path, why) != SUMI_OK;
+}
+
+/* Who died inside, what is damaged, and what follows; the present generation. One process at a time
+ * does that. */
 static int settle(const char *root)
 {
-	char path[FILES_PATH_MAX], suspect[FILES_PATH_MAX];
+	char suspect[FILES_PATH_MAX];
+	struct error why;
 	struct trial t = {.current = 1, .used = 1 << 30, .alone = true};
+	int lock = settling_lock(root);
 	each(root, ".", find_newest, &t.current);
-	if (files_path(path, NULL, "%s/guard/lock", root) || !suspect_path(root, suspect))
+	if (lock < 0 || !suspect_path(root, suspect))
 		return t.current;
-	int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
-		goto done;
 	boot_id(t.boot);
 	each(root, "guard", judge, &t);
-	if (t.guilty || (t.doubt && access(suspect, F_OK) == 0)) {
-		set_aside(root, &t);
+	if (is_bad(root, &t, &why)) {
+		set_aside(root, &t, why.text);
 		unlink(suspect);
 	} else if (t.doubt) {
 		touch(suspect);
@@ -305,9 +340,7 @@ static int settle(const char *root)
 	each(root, ".", remove_older, &oldest);
 	each(root, "programs", remove_stale, &t.alone);
 	each(root, "tuning", remove_stale, &t.alone);
-done:
-	if (lock >= 0)
-		close(lock);
+	close(lock);
 	return t.current;
 }
 
@@ -369,15 +402,17 @@ static bool use_temporary(void)
 	return false;
 }
 
-/* A folder that the user chose and that cannot be written would cost him the device. */
+/* A folder that the user chose and that cannot be written, or holds what is damaged, would cost him
+ * the device. */
 static bool keeps_to(const char *variable, const char *his)
 {
 	struct error why;
 	size_t used = strlen(cache.trouble);
 	if (files_make_dirs(his, 0700, &why) == SUMI_OK) {
-		if (access(his, W_OK | X_OK) == 0)
+		if (access(his, W_OK | X_OK) != 0)
+			error_errno(&why, "%s", his);
+		else if (cl_whole(his, &why) == SUMI_OK)
 			return true;
-		error_errno(&why, "%s", his);
 	}
 	snprintf(cache.trouble + used, sizeof cache.trouble - used,
 		 "%s%s=%.200s is not used: %.200s", used ? "; " : "", variable, his, why.text);
@@ -433,7 +468,7 @@ const char *cl_cache_trouble(void)
 	return cache.trouble;
 }
 
-bool cl_cache_was_set_aside(void)
+const char *cl_cache_set_aside(void)
 {
 	return cache.set_aside;
 }
@@ -461,8 +496,13 @@ void cl_cache_blame(void)
 	guard_say(GUILTY);
 }
 
-bool cl_cache_is_blamed(void)
+bool cl_cache_is_damaged(void)
 {
+	char path[FILES_PATH_MAX];
+	if (!cache.blamed && cache.root[0] &&
+	    generation_path(cache.root, cache.generation, path) &&
+	    cl_whole(path, NULL) != SUMI_OK)
+		cl_cache_blame();
 	return cache.blamed;
 }
 

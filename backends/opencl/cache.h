@@ -13,8 +13,8 @@ void cl_cache_prepare(void);
 /* One line, or "": the cache folder cannot be used, and what is used instead. */
 const char *cl_cache_trouble(void);
 
-/* Whether this process has set aside a cache. */
-bool cl_cache_was_set_aside(void);
+/* One line, or "": why this process has set aside what drivers had kept. */
+const char *cl_cache_set_aside(void);
 
 /* From enter to leave the process builds, loads or runs a program for the first time: should it die
  * there, then the caches are suspected. */
@@ -23,7 +23,9 @@ void cl_cache_leave(void);
 
 /* What once could be built or loaded cannot any more: the next process sets the caches aside. */
 void cl_cache_blame(void);
-bool cl_cache_is_blamed(void);
+
+/* Whether that was done; or looks at what is kept and does it. */
+bool cl_cache_is_damaged(void);
 
 /* A device was used and closed: what is kept can be used. */
 void cl_cache_proved(void);

@@ -142,8 +142,8 @@ static int find_places(struct place places[MAX_DEVICES])
 
 void opencl_health(struct device_health *out)
 {
-	*out = (struct device_health){.set_aside = cl_cache_was_set_aside(),
-				      .damaged = cl_cache_is_blamed()};
+	*out = (struct device_health){.missing = ""};
+	snprintf(out->set_aside, sizeof out->set_aside, "%s", cl_cache_set_aside());
 	snprintf(out->cache, sizeof out->cache, "%s", cl_cache_trouble());
 	if (!device_found)
 		snprintf(out->missing, sizeof out->missing, "%s", missing);
@@ -402,6 +402,11 @@ int opencl_open(int index, struct device **out, struct error *err)
 fail:
 	cl_close(&d->base);
 	return status;
+}
+
+bool opencl_is_damaged(void)
+{
+	return cl_cache_is_damaged();
 }
 
 bool opencl_died(pid_t pid, bool by_itself)

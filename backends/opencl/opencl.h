@@ -13,8 +13,9 @@ int opencl_list(struct device_info *out, int max, struct error *err);
 /* Opens the device of that place in opencl_list(). The caller closes it by its ops. */
 int opencl_open(int index, struct device **out, struct error *err);
 
-/* device_health() and device_died(). */
+/* device_health(), device_is_damaged() and device_died(). */
 void opencl_health(struct device_health *out);
+bool opencl_is_damaged(void);
 bool opencl_died(pid_t pid, bool by_itself);
 
 #endif

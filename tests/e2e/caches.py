@@ -3,7 +3,7 @@
 device works, and what it costs is said."""
 import hashlib, json, os, pathlib, shutil, signal, stat, subprocess, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from lib import PACKS, Place, check, finish, sha256, wait_for
+from lib import PACKS, Place, check, finish, sha256, tell, wait_for
 
 PICTURE = ["render", "fog", "--pack", PACKS / "sd1-tiny", "--seed", 7, "--steps", 1, "--width", 64, "--height", 64]
 
@@ -14,6 +14,13 @@ def empty(path):
 
 def cut(path):
     os.truncate(path, path.stat().st_size // 2)
+
+
+def lost(path):
+    """What a power cut may leave: the length, and nothing behind the first half."""
+    size = path.stat().st_size
+    cut(path)
+    os.truncate(path, size)
 
 
 def garbage(path):
@@ -36,24 +43,29 @@ def works(devices):
     return bool(devices) and all(r["level"] == "fine" and "computes as it should" in r["text"] for r in devices)
 
 
+def heals(place, name, reason=""):
+    """Doctor runs a kernel, and says what it met if that is known before a driver meets it; and nothing the next time."""
+    first, again = opencl(place), opencl(place)
+    check(works(first[0]) and reason in " ".join(first[1]) and works(again[0]) and not again[1],
+          f"{name}: set aside, and good the next time", (first, again))
+
+
 def damaged(place, cache):
     """Every kind of damage, of every kind of file: doctor runs a kernel nevertheless, and says what it met."""
     good = cache.with_name("good")
     works_at_first = works(opencl(place)[0])
     check(works_at_first and files(cache, "*.so"), "doctor runs kernels; the driver's cache lies in sumi's")
     shutil.copytree(cache, good)
-    for pattern, harms in ("*.so", (empty, cut)), ("program.bc", (garbage,)), ("*.bin", (cut,)), ("*", (empty, garbage)):
-        for harm in harms:
-            shutil.rmtree(cache)
-            shutil.copytree(good, cache)
-            for path in files(cache, pattern):
-                harm(path)
-            devices, warnings, _ = opencl(place)
-            again = opencl(place)
-            check(works(devices) and works(again[0]) and not again[1],
-                  f"{pattern} {harm.__name__}: set aside, and good the next time", (devices, warnings, again))
+    for pattern, harm, reason in (("*.so", empty, "it is empty"), ("*.so", cut, "its end is missing"),
+                                  ("*.so", lost, "its end is not that"), ("program.bc", garbage, ""), ("*.bin", cut, ""),
+                                  ("*", empty, ".so: it is empty"), ("*", garbage, ".so: it does not begin")):
+        shutil.rmtree(cache)
+        shutil.copytree(good, cache)
+        for path in files(cache, pattern):
+            harm(path)
+        heals(place, f"{pattern} {harm.__name__}", reason)
     shutil.rmtree(cache)
-    shutil.copytree(good, cache)
+    shutil.move(good, cache)
 
 
 def render_heals(place, cache):
@@ -76,6 +88,21 @@ def leftovers(place, cache):
         (cache / folder / "0123.bin.tmp.abcdef").write_bytes(b"x")
     opencl(place)
     check(not list(cache.rglob("*.tmp.*")), "what interrupted writes left is removed")
+
+
+def no_files(place, cache):
+    """What a driver would wait for, or trip over, in the place of files that it has kept."""
+    good = cache.with_name("good")
+    opencl(place)
+    shutil.copytree(cache, good)
+    for pattern, kind, make in (("*.so", "pipes", os.mkfifo), ("*.so", "folders", os.mkdir), ("program.bc", "folders", os.mkdir),
+                                ("*.so", "sockets", lambda p: os.mknod(p, stat.S_IFSOCK | 0o600)), ("*", "pipes", os.mkfifo)):
+        for path in files(cache, pattern):
+            path.unlink()
+            make(path)
+        heals(place, f"{kind} in the place of {pattern}", "it is no file")
+        shutil.rmtree(cache)
+        shutil.copytree(good, cache)
 
 
 def rehashed(place, cache):
@@ -127,20 +154,24 @@ def ended(place, id):
 
 
 def workers_heal(place, cache):
-    """A worker that dies of a damaged cache: no job pays for it."""
+    """A worker that meets a damaged cache, at its start or later: no job pays for it."""
     place.start()
     row = ended(place, submitted(place, "--steps", 1, "--max-attempts", 1))
     check(row["state"] == "done" and not place.json("status")["workers"][0]["trouble"], "a job before", row)
     place.stop()
-    for harm, pattern in (empty, "*.so"), (garbage, "program.bc"):
+    for harm, pattern, lives, told in ((empty, "*.so", False, "is empty"), (garbage, "program.bc", False, "spared=1"),
+                                       (empty, "*.so", True, "cache.damaged")):
+        if lives:
+            place.start()
         for path in files(cache, pattern):
             harm(path)
-        place.start()
+        if not lives:
+            place.start()
         row = ended(place, submitted(place, "--steps", 1, "--max-attempts", 1))
         check(row["state"] == "done" and row["attempts_made"] == 1 and not row.get("crashes"),
-              f"{pattern} {harm.__name__}: the worker's death costs the job nothing", row)
+              f"{pattern} {harm.__name__}{', the worker lives' if lives else ''}: costs the job nothing", row)
         log = place.new_log().decode()
-        check("cache.damaged" in log and "spared=1" in log, "and is told in the log", log[-2000:])
+        check("cache.damaged" in log and told in log, "and is told in the log", log[-2000:])
         place.stop()
 
 
@@ -163,8 +194,7 @@ def survives_all(place):
     place.start()
     id = submitted(place, "--steps", 30, "--seed", 8)
     place.reaches(id, 3)
-    for pid in [place.daemon.pid, *place.workers()]:
-        os.kill(pid, signal.SIGKILL)
+    tell([place.daemon.pid, *place.workers()], signal.SIGKILL)
     place.daemon.wait()
     place.start()
     row = ended(place, id)
@@ -240,6 +270,7 @@ def main():
     damaged(place, cache)
     render_heals(place, cache)
     leftovers(place, cache)
+    no_files(place, cache)
     rehashed(place, cache)
     guards(place, cache)
     workers_heal(place, cache)

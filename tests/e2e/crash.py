@@ -178,8 +178,7 @@ def random_kills(expected, rng, job_count, kill_count):
             workers = place.workers()
             if not workers:
                 continue
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(rng.choice(workers), signal.SIGKILL)
+            tell([rng.choice(workers)], signal.SIGKILL)
         kills += 1
         if kills % 50 == 0:
             print(f"# {kills} kills, {len(jobs)} jobs, {steps_made(*ground.places)[0]} steps", flush=True)
@@ -257,20 +256,16 @@ def frozen(expected):
     submit(ground.redis, jobs)
     pids = list(ground.places[0].pids())
 
-    def tell(sig):
-        for pid in pids:
-            os.kill(pid, sig)
-
     def frozen_at_work():
-        tell(signal.SIGSTOP)
+        tell(pids, signal.SIGSTOP)
         if count(ground.redis, "running"):
             return True
-        tell(signal.SIGCONT)
+        tell(pids, signal.SIGCONT)
         return False
     check(wait_for(frozen_at_work, every=0.01), "a daemon freezes in the middle of work")
     ground.places[1].start()
     time.sleep(2.5)
-    tell(signal.SIGCONT)
+    tell(pids, signal.SIGCONT)
     ground.finish(jobs)
     audit("a daemon frozen past its lease", jobs, expected, ground.places, ground.redis, kills=1)
     ground.close()

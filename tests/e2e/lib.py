@@ -69,6 +69,13 @@ def wait_for(condition, seconds=60, every=0.05):
         time.sleep(every)
 
 
+def tell(pids, what):
+    """A signal to processes; one may have ended meanwhile, perhaps because another one did."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
 class Place:
     """A folder of its own with settings, so that nothing of the user's is touched. Compiled
     kernels are shared between places: they are the same for all."""
@@ -163,8 +170,7 @@ class Place:
         try:
             yield
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGCONT)
+            tell([worker], signal.SIGCONT)
 
     def stop_at(self, id, step):
         """SIGTERM that comes in the middle of a job: exit status, and seconds that it took."""
@@ -178,9 +184,7 @@ class Place:
 
     def kill(self):
         """The power cut: everything of this daemon dies at once."""
-        for pid in list(self.pids()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        tell(list(self.pids()), signal.SIGKILL)
         if self.daemon:
             self.daemon.wait()
         self.daemon = None

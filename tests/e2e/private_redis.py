@@ -47,8 +47,7 @@ def left_behind():
     told = [f["text"] for f in place.json("doctor") if f["what"] == "Redis"]
     check(any(t.startswith(product) for t in told), "doctor names the server and its version", str(told))
     os.kill(server[0], signal.SIGSTOP)
-    for pid in [p for p in place.pids() if p not in server]:
-        os.kill(pid, signal.SIGKILL)
+    tell([p for p in place.pids() if p not in server], signal.SIGKILL)
     place.daemon.wait()
     done = subprocess.run([BIN / "sumid"], env=place.env(), capture_output=True, text=True, timeout=60, cwd=place.dir)
     check(done.returncode == 1 and f"kill -CONT {server[0]}" in done.stderr, "a stopped server is named", done.stderr[-300:])
