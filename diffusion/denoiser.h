@@ -71,6 +71,10 @@ struct denoiser_kind {
 		    struct error *err);
 	void (*close)(struct denoiser *denoiser);
 
+	/* The size of latents that the small files of a part propose; nothing is opened. */
+	int (*size)(const struct pack_info *info, const char *part, int *height, int *width,
+		    struct error *err);
+
 	void (*spec)(const struct denoiser *denoiser, struct denoiser_spec *out);
 
 	/* Bytes that an evaluation takes at its peak, the session's included, with activations of

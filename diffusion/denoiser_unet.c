@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "diffusion/denoiser.h"
 #include "diffusion/pack.h"
 #include "networks/unet.h"
@@ -75,6 +76,37 @@ static int open_unet(const struct denoiser_kind *kind, struct device *device,
 	}
 	*out = &d->base;
 	return SUMI_OK;
+}
+
+/* Also of a network that cannot be opened. */
+static int read_size(const struct pack_info *info, const char *part, int *height, int *width,
+		     struct error *err)
+{
+	enum { CONFIG_LIMIT = 1 << 20, SIDE_MAX = 1024 };
+	char file[FILES_PATH_MAX], path[FILES_PATH_MAX];
+	json_t *root;
+	int status = files_path(file, err, "%s/config.json", part);
+	if (status || (status = pack_part(info, file, path, err)) ||
+	    (status = json_read_file(path, CONFIG_LIMIT, &root, err)))
+		return status;
+	int64_t w = 64, h = 64;
+	const json_t *size = json_object_get(root, "sample_size");
+	if (!json_is_object(root)) {
+		status = error_set(err, SUMI_INVALID, "%s: must hold one JSON object", path);
+	} else if (json_is_array(size) && json_array_size(size) == 2) {
+		h = json_integer_value(json_array_get(size, 0));
+		w = json_integer_value(json_array_get(size, 1));
+	} else {
+		status = json_want_int(root, path, "sample_size", 1, SIDE_MAX, &w, err);
+		h = w;
+	}
+	json_decref(root);
+	if (!status && (w < 1 || h < 1 || w > SIDE_MAX || h > SIDE_MAX))
+		status = error_set(err, SUMI_INVALID, "%s: 'sample_size' must be 1 to %d", path,
+				   SIDE_MAX);
+	*width = (int)w;
+	*height = (int)h;
+	return status;
 }
 
 static void describe(const struct denoiser *denoiser, struct denoiser_spec *out)
@@ -298,6 +330,7 @@ const struct denoiser_kind denoiser_unet = {
     .name = "unet",
     .open = open_unet,
     .close = close_unet,
+    .size = read_size,
     .spec = describe,
     .memory = memory,
     .prepare = prepare,

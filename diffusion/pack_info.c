@@ -317,30 +317,16 @@ static int read_scale(struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
-static int read_unet_size(struct pack_info *info, struct error *err)
+static int read_size(struct pack_info *info, struct error *err)
 {
-	json_t *unet;
-	int status = read_config(info, "unet/config.json", &unet, err);
+	int height, width;
+	int status = info->family->denoiser->size(info, pack_denoiser_part(info, false), &height,
+						  &width, err);
 	if (status)
 		return status;
-	int64_t width = 64, height = 64;
-	const json_t *size = json_object_get(unet, "sample_size");
-	if (json_is_array(size) && json_array_size(size) == 2) {
-		height = json_integer_value(json_array_get(size, 0));
-		width = json_integer_value(json_array_get(size, 1));
-	} else {
-		status =
-		    json_want_int(unet, "unet/config.json", "sample_size", 1, 1024, &width, err);
-		height = width;
-	}
-	json_decref(unet);
-	if (!status && (width < 1 || height < 1 || width > 1024 || height > 1024))
-		status =
-		    error_set(err, SUMI_INVALID,
-			      "%s: unet/config.json: 'sample_size' must be 1 to 1024", info->path);
-	info->defaults.width = (int)width * info->scale;
-	info->defaults.height = (int)height * info->scale;
-	return status;
+	info->defaults.width = width * info->scale;
+	info->defaults.height = height * info->scale;
+	return SUMI_OK;
 }
 
 static int read_scheduler(struct pack_info *info, struct error *err)
@@ -393,7 +379,7 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	if ((status = read_config(info, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");
 	if ((status = open_manifest(info, err)) || (status = find_family(info, index, err)) ||
-	    (status = read_scale(info, err)) || (status = read_unet_size(info, err)) ||
+	    (status = read_scale(info, err)) || (status = read_size(info, err)) ||
 	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)))
 		pack_info_free(info);
 	json_decref(index);
