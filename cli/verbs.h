@@ -28,6 +28,7 @@
 	X(devices)                                                                                 \
 	X(status)                                                                                  \
 	X(doctor)                                                                                  \
+	X(keys)                                                                                    \
 	X(db)
 
 #define X(name) extern const struct verb verb_##name;

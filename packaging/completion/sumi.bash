@@ -38,6 +38,7 @@ _sumi() {
 	show | watch | wait | fetch | open | cancel | retry | delete | star | unstar)
 		COMPREPLY=($(compgen -W "$(sumi list --quiet --limit 200 2>/dev/null)" -- "$word"))
 		[ "$verb" = show ] && COMPREPLY+=($(compgen -f -- "$word")) ;;
+	keys) COMPREPLY=($(compgen -W 'add list revoke' -- "$word")) ;;
 	db) COMPREPLY=($(compgen -W 'check backup restore vacuum rebuild' -- "$word")) ;;
 	esac
 }

@@ -15,6 +15,7 @@ complete -c sumi -n 'test (count (commandline -opc)) -eq 1' -f -a '(__sumi_verbs
 complete -c sumi -n 'string match -q -- "-*" (commandline -ct)' -a '(__sumi_options)'
 complete -c sumi -n 'contains -- (__sumi_verb) watch wait fetch open cancel retry delete star unstar' -f -a '(sumi list --quiet --limit 200 2>/dev/null)'
 complete -c sumi -n 'contains -- (__sumi_verb) show' -a '(sumi list --quiet --limit 200 2>/dev/null)'
+complete -c sumi -n 'contains -- (__sumi_verb) keys' -f -a 'add list revoke'
 complete -c sumi -n 'contains -- (__sumi_verb) db' -f -a 'check backup restore vacuum rebuild'
 function __sumi_words
 	set -l before (commandline -opc)[-1]
