@@ -22,6 +22,12 @@ struct denoiser_spec denoiser_spec(const struct denoiser *denoiser)
 	return spec;
 }
 
+int denoiser_accepts(const struct denoiser *denoiser, const struct conditioner_shape *shape,
+		     struct error *err)
+{
+	return denoiser->kind->accepts(denoiser, shape, err);
+}
+
 void denoiser_rest(const struct denoiser *denoiser)
 {
 	if (denoiser->kind->rest)

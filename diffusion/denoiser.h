@@ -8,14 +8,13 @@
 #include <stdint.h>
 
 #include "backends/backend.h"
-#include "diffusion/conditions.h"
+#include "diffusion/conditioner.h"
 
 struct pack_info;
 
 struct denoiser_spec {
 	int out; /* channels of the latents, of its prediction too */
 	int in;  /* that it takes: the latents', and behind them what else it is shown (inpainting) */
-	int width;  /* channels of a text's tokens */
 	int levels; /* from which shallow evaluations can go on: 1 … levels; 0: there are none */
 	bool embeds_guidance; /* takes the scale of guidance as an input: one evaluation does */
 };
@@ -77,6 +76,10 @@ struct denoiser_kind {
 
 	void (*spec)(const struct denoiser *denoiser, struct denoiser_spec *out);
 
+	/* Whether what a conditioner makes is what it wants: SUMI_INVALID with both. */
+	int (*accepts)(const struct denoiser *denoiser, const struct conditioner_shape *shape,
+		       struct error *err);
+
 	/* Bytes that an evaluation takes at its peak, the session's included, with activations of
 	 * this type; 0 where it cannot be said. needs may be NULL. */
 	uint64_t (*memory)(const struct denoiser *denoiser, const struct denoiser_plan *plan,
@@ -109,6 +112,9 @@ int denoiser_open(const struct denoiser_kind *kind, struct device *device,
 void denoiser_close(struct denoiser *denoiser); /* NULL is fine */
 struct denoiser_spec denoiser_spec(const struct denoiser *denoiser);
 void denoiser_rest(const struct denoiser *denoiser);
+
+int denoiser_accepts(const struct denoiser *denoiser, const struct conditioner_shape *shape,
+		     struct error *err);
 
 /* SUMI_INVALID for a level of shallow evaluations that it has not. */
 int denoiser_check_level(const struct denoiser_spec *spec, int level, struct error *err);

@@ -28,6 +28,8 @@ struct unet_session {
 	float *latents;   /* [texts · frames, h, w, in]; NULL for one text */
 	float *timesteps; /* [texts · frames] */
 	float *time_cond; /* [frames, config.time_cond] or NULL */
+	float *added;     /* [texts · frames, config.time_width] or NULL */
+	size_t added_one; /* of one text */
 };
 
 /* ---- the network ------------------------------------------------------------------- */
@@ -115,7 +117,6 @@ static void describe(const struct denoiser *denoiser, struct denoiser_spec *out)
 	*out = (struct denoiser_spec){
 	    .in = c->in_channels,
 	    .out = c->out_channels,
-	    .width = c->context,
 	    .embeds_guidance = c->time_cond > 0,
 	};
 	/* A skip connection from the input, each residual block and each step down; the lowest is
@@ -123,6 +124,25 @@ static void describe(const struct denoiser *denoiser, struct denoiser_spec *out)
 	out->levels = c->levels - 1;
 	for (int i = 0; i < c->levels; i++)
 		out->levels += c->layers[i];
+}
+
+static int accepts(const struct denoiser *denoiser, const struct conditioner_shape *shape,
+		   struct error *err)
+{
+	const struct unet_config *c = &unet_of(denoiser)->config;
+	if (c->context != shape->width)
+		return error_set(err, SUMI_INVALID,
+				 "the UNet wants text embeddings of %d channels "
+				 "(cross_attention_dim), the text encoder gives %d",
+				 c->context, shape->width);
+	if (c->added && c->added != shape->pooled + shape->ids * c->added_time)
+		return error_set(err, SUMI_INVALID,
+				 "the UNet wants %d channels beside the time "
+				 "(projection_class_embeddings_input_dim), a pooled text of %d and "
+				 "%d numbers of %d are %d",
+				 c->added, shape->pooled, shape->ids, c->added_time,
+				 shape->pooled + shape->ids * c->added_time);
+	return SUMI_OK;
 }
 
 static void rest(const struct denoiser *denoiser)
@@ -199,6 +219,31 @@ static int embed_guidance(struct unet_session *s, int dim, double scale, struct 
 	return SUMI_OK;
 }
 
+/* What stands beside the time, for each frame of each text. */
+static int embed_added(struct unet_session *s, const struct unet_config *c,
+		       const struct conditions *said, struct error *err)
+{
+	const struct condition *pooled = conditions_get(said, CONDITION_POOLED);
+	const struct condition *ids = conditions_get(said, CONDITION_IDS);
+	size_t width = (size_t)c->time_width, frames = (size_t)s->frames;
+	if (c->added == 0)
+		return SUMI_OK;
+	if (!pooled || !ids)
+		return error_set(err, SUMI_INVALID,
+				 "the UNet wants pooled text and ids (addition_embed_type)");
+	float *rows = malloc((size_t)said->n * width * sizeof *rows);
+	s->added_one = frames * width;
+	s->added = malloc((size_t)said->n * s->added_one * sizeof *s->added);
+	int status = rows && s->added
+			 ? unet_embed_added(s->unet, pooled->values, pooled->width, ids->values,
+					    ids->width, said->n, rows, err)
+			 : error_set(err, SUMI_NOMEM, "out of memory");
+	for (size_t i = 0; i < (size_t)said->n * frames && !status; i++)
+		memcpy(s->added + i * width, rows + i / frames * width, width * sizeof *rows);
+	free(rows);
+	return status;
+}
+
 static int plan_frames(struct unet_session *s, const struct denoiser_plan *plan, int positions,
 		       struct error *err)
 {
@@ -231,6 +276,7 @@ static void end(struct denoiser_session *session)
 	free(s->latents);
 	free(s->timesteps);
 	free(s->time_cond);
+	free(s->added);
 	free(s);
 }
 
@@ -261,6 +307,8 @@ static int prepare(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	if (!status)
 		status = embed_guidance(s, d->config.time_cond, plan->guidance, err);
 	if (!status)
+		status = embed_added(s, &d->config, said, err);
+	if (!status)
 		status = unet_text_new(d->unet, tokens->values, said->n, tokens->rows, &s->text, err);
 	if (status) {
 		end(&s->base);
@@ -287,6 +335,8 @@ static struct unet_input question(const struct denoiser_input *in)
 	    .w = s->w,
 	    .timesteps = s->timesteps,
 	    .time_cond = s->time_cond,
+	    .added = s->added && in->text ? s->added + (size_t)(in->text - 1) * s->added_one
+					  : s->added,
 	    .text = s->text,
 	    .only_text = in->text,
 	    .features = s->features,
@@ -332,6 +382,7 @@ const struct denoiser_kind denoiser_unet = {
     .close = close_unet,
     .size = read_size,
     .spec = describe,
+    .accepts = accepts,
     .memory = memory,
     .prepare = prepare,
     .end = end,

@@ -12,11 +12,9 @@ static int check_denoiser(const struct pack *pack, const struct denoiser *denois
 {
 	const struct denoiser_spec spec = denoiser_spec(denoiser);
 	const struct vae_config *vae = vae_config(pack->vae);
-	if (spec.width != pack->texts.width)
-		return error_set(err, SUMI_INVALID,
-				 "%s: the denoiser wants text embeddings of %d channels "
-				 "(cross_attention_dim), the text encoder gives %d",
-				 pack->info.path, spec.width, pack->texts.width);
+	int status = denoiser_accepts(denoiser, &pack->texts, err);
+	if (status)
+		return error_prefix(err, "%s", pack->info.path);
 	if (spec.in != vae->latent_channels || spec.out != vae->latent_channels)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,

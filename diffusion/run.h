@@ -18,7 +18,7 @@
 
 struct run_params {
 	const char *prompt;          /* UTF-8 */
-	const char *negative_prompt; /* UTF-8 or NULL */
+	const char *negative_prompt; /* UTF-8 or NULL: not given, which some models tell from "" */
 	uint64_t seed;
 	int steps;
 	double cfg_scale;        /* 1: no guidance, and no second evaluation */

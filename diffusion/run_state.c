@@ -22,6 +22,15 @@ static void add_text(struct bytes_writer *w, const char *text)
 	bytes_put(w, text, n);
 }
 
+/* No negative prompt may be another thing than an empty one. */
+static void add_negative(struct bytes_writer *w, const char *text)
+{
+	if (text)
+		add_text(w, text);
+	else
+		bytes_put_u64(w, UINT64_MAX);
+}
+
 int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE],
 	       struct error *err)
 {
@@ -30,7 +39,7 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 	size_t init = p->init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
 	add_text(&w, pack->info.digest);
 	add_text(&w, p->prompt);
-	add_text(&w, p->negative_prompt);
+	add_negative(&w, p->negative_prompt);
 	add_text(&w, p->sampler);
 	add_text(&w, p->schedule);
 	add_text(&w, p->rng);

@@ -204,7 +204,7 @@ int text_config_read(const char *folder, struct text_config *out, struct error *
 static const struct rule unet_rules[] = {
     {"_class_name", "UNet2DConditionModel"},
     {"act_fn", "silu|swish"},
-    {"addition_embed_type", "null"},
+    {"addition_embed_type", "text_time"},
     {"attention_type", "default"},
     {"class_embed_type", "null"},
     {"class_embeddings_concat", "false"},
@@ -325,6 +325,27 @@ static int want_sample_size(const json_t *root, const char *path, struct unet_co
 	return status;
 }
 
+/* addition_embed_type "text_time": pooled text and ids beside the time. */
+static int want_added(const json_t *root, const char *path, struct unet_config *c,
+		      struct error *err)
+{
+	static const char size[] = "projection_class_embeddings_input_dim";
+	static const char each[] = "addition_time_embed_dim";
+	int status;
+	if (!json_is_string(json_object_get(root, "addition_embed_type")))
+		return SUMI_OK;
+	if ((status = want_int(root, path, size, 1, CHANNELS_MAX, &c->added, err)) ||
+	    (status = want_int(root, path, each, 2, CHANNELS_MAX, &c->added_time, err)))
+		return status;
+	if (c->added == 0 || c->added_time == 0 || c->added_time % 2 ||
+	    c->added <= c->added_time)
+		return error_set(err, SUMI_INVALID,
+				 "%s: 'addition_embed_type' wants '%s', an even number, and '%s', "
+				 "a larger one",
+				 path, each, size);
+	return SUMI_OK;
+}
+
 static int parse_unet(const json_t *root, const char *path, struct unet_config *c,
 		      struct error *err)
 {
@@ -344,6 +365,7 @@ static int parse_unet(const json_t *root, const char *path, struct unet_config *
 		 want_int(root, path, "time_cond_proj_dim", 1, CHANNELS_MAX, &c->time_cond, err)) ||
 	    (status = want_kernel(root, path, "conv_in_kernel", &c->conv_in_kernel, err)) ||
 	    (status = want_kernel(root, path, "conv_out_kernel", &c->conv_out_kernel, err)) ||
+	    (status = want_added(root, path, c, err)) ||
 	    (status = want_sample_size(root, path, c, err)))
 		return status;
 	c->time_width = 4 * c->channels[0];

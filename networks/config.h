@@ -43,6 +43,9 @@ struct unet_config {
 	double freq_shift;
 	int time_width; /* channels of the time embedding */
 	int time_cond;  /* channels of the guidance embedding (LCM), 0: none */
+	int added;      /* what it is told beside the time ("text_time"): channels of the pooled
+			   text and of the ids' sinusoids together; 0: nothing */
+	int added_time; /* channels of an id's sinusoid */
 	int conv_in_kernel, conv_out_kernel;
 	int sample_height, sample_width; /* latent pixels it was trained at */
 };

@@ -132,6 +132,56 @@ void unet_text_free(struct unet_text *text)
 	free(text);
 }
 
+/* --- what stands beside the time --- */
+
+/* pooled text and the ids' sinusoids side by side, [n, 1, 1, added] */
+static struct tensor join_added(struct pass *p, const struct unet_config *c, const float *pooled,
+				int pooled_width, const float *ids, int id_count, int n)
+{
+	struct tensor joined = pass_new(p, n, 1, 1, c->added);
+	struct tensor text = pass_upload(p, pooled, n, 1, 1, pooled_width);
+	float *column = malloc((size_t)n * sizeof *column);
+	if (!column)
+		pass_fail(p, SUMI_NOMEM, "out of memory for a text");
+	pass_axpby(p, &(struct axpby_args){
+			  .a = text, .y = tensor_slice(joined, 0, pooled_width), .alpha = 1});
+	for (int k = 0; k < id_count && column; k++) {
+		for (int i = 0; i < n; i++)
+			column[i] = ids[i * id_count + k];
+		int first = pooled_width + k * c->added_time;
+		pass_timestep(p, &(struct timestep_args){
+				     .timesteps = column,
+				     .y = tensor_slice(joined, first, c->added_time),
+				     .flip_sin_to_cos = c->flip_sin_to_cos,
+				     .freq_shift = (float)c->freq_shift});
+	}
+	free(column);
+	pass_free(p, &text);
+	return joined;
+}
+
+int unet_embed_added(struct unet *u, const float *pooled, int pooled_width, const float *ids,
+		     int id_count, int n, float *out, struct error *err)
+{
+	const struct unet_config *c = &u->config;
+	if (pooled_width + id_count * c->added_time != c->added)
+		return error_set(err, SUMI_INVALID,
+				 "text: %d pooled channels and %d ids of %d, this UNet wants %d "
+				 "together (projection_class_embeddings_input_dim)",
+				 pooled_width, id_count, c->added_time, c->added);
+	struct pass p = pass_begin(u->set.device, NULL, err);
+	struct tensor joined = join_added(&p, c, pooled, pooled_width, ids, id_count, n);
+	struct tensor a = pass_new(&p, n, 1, 1, c->time_width);
+	struct tensor b = pass_new(&p, n, 1, 1, c->time_width);
+	pass_linear(&p, &u->added1, (struct linear_args){.x = joined, .y = a, .act = ACT_SILU});
+	pass_linear(&p, &u->added2, (struct linear_args){.x = a, .y = b});
+	pass_download(&p, &b, out);
+	pass_free(&p, &b);
+	pass_free(&p, &a);
+	pass_free(&p, &joined);
+	return p.status;
+}
+
 /* --- features --- */
 
 struct unet_features {
@@ -222,7 +272,13 @@ static struct tensor time_forward(struct pass *p, const struct unet *u, const st
 	pass_linear(p, &u->time2, (struct linear_args){.x = a, .y = b});
 	pass_free(p, &a);
 	pass_tap(p, &b, "time_embedding");
-	pass_axpby(p, &(struct axpby_args){.a = b, .y = b, .alpha = 1, .act = ACT_SILU});
+	struct tensor added = {0};
+	if (c->added)
+		added = pass_upload(p, in->added, in->n, 1, 1, c->time_width);
+	pass_axpby(p, &(struct axpby_args){
+			  .a = b, .b = added, .y = b, .alpha = 1, .beta = 1, .act = ACT_SILU});
+	if (c->added)
+		pass_free(p, &added);
 	struct tensor all = pass_new(p, in->n, 1, 1, u->time_all.cout);
 	pass_linear(p, &u->time_all, (struct linear_args){.x = b, .y = all});
 	pass_free(p, &b);
@@ -427,6 +483,11 @@ static int check_input(const struct unet *u, const struct unet_input *in, int te
 		return error_set(
 		    err, SUMI_INVALID,
 		    "this UNet takes no guidance embedding (time_cond_proj_dim is null)");
+	if (!in->added != !u->config.added)
+		return error_set(err, SUMI_INVALID,
+				 u->config.added
+				     ? "this UNet wants pooled text and ids (addition_embed_type)"
+				     : "this UNet takes no pooled text (addition_embed_type is null)");
 	if (u->motion.positions && in->motion.frames > 1) {
 		if (in->n % in->motion.frames != 0)
 			return error_set(err, SUMI_INVALID,
@@ -504,16 +565,19 @@ static int joint_new(struct joint *j, const struct unet *u, const struct unet_in
 	size_t pixels = (size_t)n * (size_t)in->h * (size_t)in->w;
 	size_t latents = pixels * (size_t)c->in_channels, times = (size_t)n;
 	size_t cond = in->time_cond ? times * (size_t)c->time_cond : 0;
+	size_t added = in->added ? times * (size_t)c->time_width : 0;
 	j->parts = calloc((size_t)count, sizeof *j->parts);
-	j->memory =
-	    malloc((latents + times + cond + pixels * (size_t)c->out_channels) * sizeof *j->memory);
+	j->memory = malloc((latents + times + cond + added + pixels * (size_t)c->out_channels) *
+			   sizeof *j->memory);
 	if (!j->parts || !j->memory)
 		return error_set(err, SUMI_NOMEM, "out of memory for latents");
 	float *to = j->memory, *time = to + latents, *to_cond = time + times;
-	j->prediction = to_cond + cond;
+	float *to_added = to_cond + cond;
+	j->prediction = to_added + added;
 	j->in = (struct unet_input){.latents = to, .n = n, .h = in->h, .w = in->w};
 	j->in.timesteps = time;
 	j->in.time_cond = in->time_cond ? to_cond : NULL;
+	j->in.added = in->added ? to_added : NULL;
 	for (int i = 0; i < count; i++) {
 		int status = take_text(u, &in[i], &j->parts[i], err);
 		if (status)
@@ -527,6 +591,9 @@ static int joint_new(struct joint *j, const struct unet *u, const struct unet_in
 		to += values;
 		time += own;
 		to_cond += cond / times * own;
+		if (added > 0)
+			memcpy(to_added, in[i].added, added / times * own * sizeof *to_added);
+		to_added += added / times * own;
 	}
 	return SUMI_OK;
 }

@@ -1,4 +1,4 @@
-/* UNet2DConditionModel of Stable Diffusion 1.x and 2.x: noisy latents, timestep and text to
+/* UNet2DConditionModel of Stable Diffusion 1.x, 2.x and XL: noisy latents, timestep and text to
  * a prediction of the latents' size. */
 #ifndef SUMI_NETWORKS_UNET_H
 #define SUMI_NETWORKS_UNET_H
@@ -36,6 +36,12 @@ int unet_text_new(struct unet *unet, const float *context, int n, int tokens,
 		  struct unet_text **out, struct error *err);
 void unet_text_free(struct unet_text *text); /* NULL is fine */
 
+/* What a UNet with config.added is told of a text beside the time: pooled [n, pooled_width] and ids
+ * [n, id_count], host, into out [n, config.time_width], host, for struct unet_input. Does not change
+ * from step to step. SUMI_INVALID where pooled and ids are not of the size that it wants. */
+int unet_embed_added(struct unet *unet, const float *pooled, int pooled_width, const float *ids,
+		     int id_count, int n, float *out, struct error *err);
+
 /* What a whole pass leaves for shallow ones: the input of the way up at one skip connection. */
 struct unet_features;
 
@@ -49,6 +55,7 @@ struct unet_input {
 	int n, h, w;            /* n: a multiple of the text's; neighbours share a text */
 	const float *timesteps; /* host, [n] */
 	const float *time_cond; /* host, [n, config.time_cond], or NULL */
+	const float *added;     /* host, [n, config.time_width]; NULL where config.added is 0 */
 	const struct unet_text *text;
 	int only_text;                  /* 1 … the text's n: this one alone is used; 0: all */
 	struct unet_features *features; /* written by a whole pass, read by a shallow one; NULL */

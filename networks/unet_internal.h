@@ -36,6 +36,7 @@ struct unet {
 	struct weight_set set;
 	struct linear_layer time_cond;    /* [channels[0], time_cond], no bias */
 	struct linear_layer time1, time2; /* time_embedding */
+	struct linear_layer added1, added2; /* add_embedding; config.added 0: none */
 	struct linear_layer time_all;     /* every residual block's time_emb_proj, stacked */
 	struct conv_layer conv_in, conv_out;
 	struct unet_stage down[CONFIG_LEVELS_MAX]; /* from the top down */

@@ -131,6 +131,11 @@ int unet_build(struct unet *u, struct weights *files, struct error *err)
 			    "time_embedding.cond_proj");
 	load_linear(&l, &u->time1, c->time_width, top, 0, "time_embedding.linear_1");
 	load_linear(&l, &u->time2, c->time_width, c->time_width, 0, "time_embedding.linear_2");
+	if (c->added) {
+		load_linear(&l, &u->added1, c->time_width, c->added, 0, "add_embedding.linear_1");
+		load_linear(&l, &u->added2, c->time_width, c->time_width, 0,
+			    "add_embedding.linear_2");
+	}
 	load_conv(&l, &u->conv_in, top, c->in_channels, c->conv_in_kernel, 0, "conv_in");
 	add_skip(u, top);
 	for (int i = 0; i < c->levels; i++)

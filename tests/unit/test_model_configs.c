@@ -37,13 +37,14 @@ static int close_all(void **state)
 
 /* --- one model with one changed field --- */
 
-enum part { TEXT, UNET, VAE, TINY };
+enum part { TEXT, UNET, XL, VAE, TINY };
 
 static const struct {
 	const char *folder, *weights;
 } parts[] = {
     [TEXT] = {"sd1-tiny/text_encoder", "model.safetensors"},
     [UNET] = {"sd1-tiny/unet", "diffusion_pytorch_model.safetensors"},
+    [XL] = {"sdxl-tiny/unet", "diffusion_pytorch_model.safetensors"},
     [VAE] = {"sd1-tiny/vae", "diffusion_pytorch_model.safetensors"},
     [TINY] = {"taesd-tiny/vae", "diffusion_pytorch_model.safetensors"},
 };
@@ -87,7 +88,7 @@ static int open_part(enum part part, struct error *err)
 	int status = SUMI_INTERNAL;
 	if (part == TEXT)
 		status = text_encoder_open(device, dir, false, &te, err);
-	else if (part == UNET)
+	else if (part == UNET || part == XL)
 		status = unet_open(device, dir, &unet, err);
 	else
 		status = vae_open(device, dir, &vae, err);
@@ -148,7 +149,14 @@ static const struct {
     {UNET, "only_cross_attention", "[false,true,false,false]", SUMI_UNSUPPORTED,
      "'only_cross_attention'"},
     {UNET, "only_cross_attention", "[false,false,false,false]", SUMI_OK, ""},
-    {UNET, "addition_embed_type", "\"text_time\"", SUMI_UNSUPPORTED, "'addition_embed_type'"},
+    {UNET, "addition_embed_type", "\"text\"", SUMI_UNSUPPORTED, "'addition_embed_type'"},
+    {UNET, "addition_embed_type", "\"text_time\"", SUMI_INVALID,
+     "'addition_embed_type' wants 'addition_time_embed_dim'"},
+    {XL, "addition_embed_type", "null", SUMI_INVALID, "add_embedding"},
+    {XL, "addition_time_embed_dim", "7", SUMI_INVALID, "an even number"},
+    {XL, "projection_class_embeddings_input_dim", "8", SUMI_INVALID, "a larger one"},
+    {XL, "projection_class_embeddings_input_dim", "80", SUMI_INVALID, "config.json demands [32, 80]"},
+    {XL, "time_embedding_dim", "16", SUMI_INVALID, "config.json demands [16, "},
     {UNET, "class_embed_type", "\"timestep\"", SUMI_UNSUPPORTED, "'class_embed_type'"},
     {UNET, "num_class_embeds", "1000", SUMI_UNSUPPORTED, "'num_class_embeds'"},
     {UNET, "resnet_time_scale_shift", "\"scale_shift\"", SUMI_UNSUPPORTED, "scale_shift"},

@@ -259,7 +259,82 @@ static void check_text(const char *pack, struct device *device)
 	safetensors_close(dump);
 }
 
+/* The second encoder of Stable Diffusion XL: each state, and the projected one of the text's end,
+ * also of two rows at once. */
+static void check_projected(struct device *device)
+{
+	struct error err = {0};
+	struct safetensors *dump = open_dump("sdxl-tiny");
+	struct text_encoder *te;
+	assert_ok(text_encoder_open(device, folder("sdxl-tiny", "text_encoder_2"), true, &te, &err),
+		  err);
+	const struct text_config *config = text_encoder_config(te);
+	size_t count, width = (size_t)config->projection;
+	float *numbers = vector_copy(dump, "text.2.ids", &count);
+	float *negative = vector_copy(dump, "negative.2.ids", &count);
+	int32_t ids[2 * 77];
+	assert_int_equal(count, 77);
+	for (size_t i = 0; i < 2 * count; i++)
+		ids[i] = (int32_t)(i < count ? negative[i] : numbers[i - count]);
+	float *out = malloc(2 * count * (size_t)config->width * sizeof *out), pooled[2 * 24];
+	struct stage_check check = check_begin(dump, "text.2.", device);
+	struct text_input in = {.ids = ids + 77,
+				.n = 1,
+				.tokens = 77,
+				.penultimate = true,
+				.pooled = pooled,
+				.tap = tap_of(&check)};
+	assert_ok(text_encoder_forward(te, &in, out, &err), err);
+	note(&check, "text.2.pooled", pooled);
+	note(&check, "text.2.hidden.2", out); /* of 3 layers */
+	in.tap.call = NULL;
+	in.ids = ids;
+	in.n = 2;
+	assert_ok(text_encoder_forward(te, &in, out, &err), err);
+	note(&check, "pair.negative.pooled", pooled);
+	note(&check, "text.2.pooled", pooled + width);
+	check_end(&check, "sdxl-tiny");
+	text_encoder_close(te);
+	assert_ok(text_encoder_open(device, folder("sdxl-tiny", "text_encoder_2"), false, &te, &err),
+		  err);
+	assert_int_equal(text_encoder_forward(te, &in, out, &err), SUMI_INVALID);
+	text_encoder_close(te);
+	free(out);
+	free(negative);
+	free(numbers);
+	safetensors_close(dump);
+}
+
 /* --- UNet --- */
+
+/* What stands beside the time: of one text, or of two with the same ids. */
+static float *embed_added(struct unet *unet, struct safetensors *dump, const char *first,
+			  const char *second, const char *ids_name)
+{
+	struct error err = {0};
+	int shape[4], ids_shape[4], n = second ? 2 : 1;
+	float *ids = load(dump, ids_name, ids_shape), *one = load(dump, first, shape);
+	float *other = load(dump, second ? second : first, NULL);
+	size_t count = (size_t)shape[1], id_count = (size_t)ids_shape[1];
+	float *pooled = malloc(2 * count * sizeof *pooled);
+	float *both = malloc(2 * id_count * sizeof *both);
+	float *out = malloc(2 * (size_t)unet_config(unet)->time_width * sizeof *out);
+	memcpy(pooled, one, count * sizeof *pooled);
+	memcpy(pooled + count, other, count * sizeof *pooled);
+	memcpy(both, ids, id_count * sizeof *ids);
+	memcpy(both + id_count, ids, id_count * sizeof *ids);
+	assert_ok(unet_embed_added(unet, pooled, (int)count, both, (int)id_count, n, out, &err),
+		  err);
+	assert_int_equal(unet_embed_added(unet, pooled, (int)count, both, (int)id_count - 1, n, out,
+					  &err),
+			 SUMI_INVALID);
+	free(both);
+	free(pooled);
+	free(other);
+	free(one);
+	free(ids);
+	return out;
+}
 
 /* One call with batch 1, every stage. */
 static void check_unet_stages(const char *pack, struct unet *unet, struct safetensors *dump,
@@ -272,6 +347,11 @@ static void check_unet_stages(const char *pack, struct unet *unet, struct safete
 	float *context = load(dump, "unet.in.context", text_shape);
 	float *timestep = load(dump, "unet.in.timestep", NULL);
 	float *cond = has(dump, "unet.in.time_cond") ? load(dump, "unet.in.time_cond", NULL) : NULL;
+	float *added = has(dump, "unet.in.pooled")
+			   ? embed_added(unet, dump, "unet.in.pooled", NULL, "unet.in.ids")
+			   : NULL;
+	if (added)
+		note(&check, "unet.add_embedding", added);
 	float *out = malloc((size_t)(shape[0] * shape[1] * shape[2] * shape[3]) * sizeof *out);
 	struct unet_text *text;
 	assert_ok(unet_text_new(unet, context, 1, text_shape[1], &text, &err), err);
@@ -281,12 +361,14 @@ static void check_unet_stages(const char *pack, struct unet *unet, struct safete
 				.w = shape[3],
 				.timesteps = timestep,
 				.time_cond = cond,
+				.added = added,
 				.text = text,
 				.tap = tap_of(&check)};
 	assert_ok(unet_forward(unet, &in, out, &err), err);
 	note(&check, "unet.out", out);
 	unet_text_free(text);
 	free(out);
+	free(added);
 	free(cond);
 	free(timestep);
 	free(context);
@@ -306,8 +388,13 @@ static void check_unet_batch(const char *pack, struct unet *unet, struct safeten
 		return;
 	}
 	struct stage_check check = check_begin(dump, "run.unet_out.", device);
-	float *positive = load(dump, "text.last_hidden", text_shape);
-	float *negative = load(dump, "negative.last_hidden", NULL);
+	bool pair = has(dump, "pair.tokens");
+	float *positive = load(dump, pair ? "pair.tokens" : "text.last_hidden", text_shape);
+	float *negative =
+	    load(dump, pair ? "pair.negative.tokens" : "negative.last_hidden", NULL);
+	float *added = pair ? embed_added(unet, dump, "pair.negative.pooled", "pair.pooled",
+					  "run.ids")
+			    : NULL;
 	size_t half = (size_t)text_shape[1] * (size_t)text_shape[2];
 	float *context = malloc(2 * half * sizeof *context);
 	memcpy(context, negative, half * sizeof *context);
@@ -322,11 +409,13 @@ static void check_unet_batch(const char *pack, struct unet *unet, struct safeten
 				.h = shape[2],
 				.w = shape[3],
 				.timesteps = both,
+				.added = added,
 				.text = text};
 	assert_ok(unet_forward(unet, &in, out, &err), err);
 	note(&check, "run.unet_out.0", out);
 	unet_text_free(text);
 	free(out);
+	free(added);
 	free(timesteps);
 	free(context);
 	free(negative);
@@ -419,12 +508,14 @@ static void check_vae(const char *pack, struct device *device)
 
 /* --- the tests --- */
 
-static void on_all(void (*check)(const char *pack, struct device *device))
+static void on_all(void (*check)(const char *pack, struct device *device), const char *more)
 {
 	for (int d = 0; d < device_count; d++) {
 		size_t before = devices[d]->bytes_in_use;
 		for (int i = 0; i < PACKS; i++)
 			check(packs[i], devices[d]);
+		if (more)
+			check(more, devices[d]);
 		assert_int_equal(devices[d]->bytes_in_use, before);
 	}
 }
@@ -432,19 +523,21 @@ static void on_all(void (*check)(const char *pack, struct device *device))
 static void test_text_encoders(void **state)
 {
 	(void)state;
-	on_all(check_text);
+	on_all(check_text, NULL);
+	for (int d = 0; d < device_count; d++)
+		check_projected(devices[d]);
 }
 
 static void test_unets(void **state)
 {
 	(void)state;
-	on_all(check_unet);
+	on_all(check_unet, "sdxl-tiny");
 }
 
 static void test_vaes(void **state)
 {
 	(void)state;
-	on_all(check_vae);
+	on_all(check_vae, NULL);
 }
 
 static void test_half_activations(void **state)
@@ -455,6 +548,8 @@ static void test_half_activations(void **state)
 		devices[d]->activation_dtype = DTYPE_F16;
 		check_text("sd1-tiny", devices[d]);
 		check_unet("sd1-tiny", devices[d]);
+		check_projected(devices[d]);
+		check_unet("sdxl-tiny", devices[d]);
 		check_vae("sd1-tiny", devices[d]);
 		check_vae("taesd-tiny", devices[d]);
 		devices[d]->activation_dtype = own;

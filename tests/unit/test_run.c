@@ -127,13 +127,16 @@ static double picture_psnr(struct run *run, const struct reference *r)
 	return sum > 0 ? -10 * log10(sum / (double)(pixels * 3)) : INFINITY;
 }
 
-static void follow(struct device *device, const char *name)
+/* rows: of the latents in the dump. */
+static void follow(struct device *device, const char *name, bool negative, const char *rows)
 {
 	struct reference r;
 	struct error err = {0};
 	struct pack *pack;
 	struct run *run;
 	load_reference(&r, name);
+	if (!negative)
+		r.params.negative_prompt = NULL;
 	if (pack_open(device, r.folder, &pack, &err) || run_begin(pack, &r.params, &run, &err))
 		fail_msg("%s: %s", name, err.text);
 	int scale = pack_info_of(pack)->scale, c = pack_info_of(pack)->latent_channels;
@@ -142,14 +145,14 @@ static void follow(struct device *device, const char *name)
 		char tensor[64];
 		if (run_step(run, &err))
 			fail_msg("%s step %d: %s", name, i, err.text);
-		snprintf(tensor, sizeof tensor, "run.latents.%d", i);
+		snprintf(tensor, sizeof tensor, "%s.latents.%d", rows, i);
 		double e = latents_error(run, r.dump, tensor, r.params.height / scale,
 					 r.params.width / scale, c);
 		if (!(e < LATENTS_TOLERANCE))
 			fail_msg("%s on %s, step %d: latents off by %.2e", name,
 				 device->info.selector, i, e);
 	}
-	double psnr = picture_psnr(run, &r);
+	double psnr = negative ? picture_psnr(run, &r) : PICTURE_PSNR;
 	if (!(psnr >= PICTURE_PSNR))
 		fail_msg("%s on %s: %.1f dB", name, device->info.selector, psnr);
 	run_free(run);
@@ -160,11 +163,14 @@ static void follow(struct device *device, const char *name)
 static void whole_pictures(void **state)
 {
 	static const char *const packs[] = {"sd1-tiny", "sd1-odd",     "sd2-tiny",
-					    "snr-tiny", "levels-tiny", "taesd-tiny"};
+					    "snr-tiny", "levels-tiny", "taesd-tiny", "sdxl-tiny"};
 	(void)state;
-	for (int d = 0; d < device_count; d++)
+	for (int d = 0; d < device_count; d++) {
 		for (size_t i = 0; i < sizeof packs / sizeof packs[0]; i++)
-			follow(devices[d], packs[i]);
+			follow(devices[d], packs[i], true, "run");
+		/* No negative prompt is another thing there than an empty one. */
+		follow(devices[d], "sdxl-tiny", false, "absent");
+	}
 }
 
 static void image_to_image(void **state)
@@ -284,6 +290,10 @@ static void refused_states(void **state)
 	other.seed++;
 	assert_int_equal(run_restore(pack, &other, saved, size, &run, &err), SUMI_INVALID);
 	assert_null(run);
+	other = r.params;
+	assert_string_equal(other.negative_prompt, "");
+	other.negative_prompt = NULL;
+	assert_int_equal(run_restore(pack, &other, saved, size, &run, &err), SUMI_INVALID);
 	for (size_t n = 0; n < size; n += 37)
 		assert_int_equal(run_restore(pack, &r.params, saved, n, &run, &err), SUMI_CORRUPT);
 	for (size_t n = 0; n < size; n += 41) {

@@ -65,7 +65,6 @@ def text_stages(rec, pipe, spec, full):
 
 def pair_stages(rec, pipe, spec):
     """Stable Diffusion XL: both encoders' ids, the second one's layers, and what the UNet gets of each text."""
-    height, width = (v * pipe.vae_scale_factor for v in spec["stage"])
     for key, prompt in (("text", spec["prompt"]), ("negative", spec["negative"])):
         rec.put(key + ".ids", f32(token_ids(pipe.tokenizer, prompt)[0]))
         rec.put(key + ".2.ids", f32(token_ids(pipe.tokenizer_2, prompt)[0]))
@@ -82,9 +81,11 @@ def pair_stages(rec, pipe, spec):
         for part, value in zip(("tokens", "negative.tokens", "pooled", "negative.pooled"), parts):
             if name == "pair" or (name == "pair.skip") == (not part.startswith("negative")):
                 rec.put(f"{name}.{part}", value)
-    ids = pipe._get_add_time_ids((height, width), (0, 0), (height, width), torch.float32,
-                                 text_encoder_projection_dim=pipe.text_encoder_2.config.projection_dim)
-    rec.put("pair.ids", ids)
+    for name, (height, width) in (("run.ids", spec["run"]), ("pair.ids", spec["stage"])):
+        size = (height * pipe.vae_scale_factor, width * pipe.vae_scale_factor)
+        ids = pipe._get_add_time_ids(size, (0, 0), size, torch.float32,
+                                     text_encoder_projection_dim=pipe.text_encoder_2.config.projection_dim)
+        rec.put(name, ids)
     return rec.tensors["pair.tokens"], {"text_embeds": rec.tensors["pair.pooled"], "time_ids": ids}
 
 
