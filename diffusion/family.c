@@ -1,73 +1,10 @@
-/* The table of families and of their parts. */
+/* Which family a pack is of. */
 #include "diffusion/family.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-
-/* ---- parts, each listed once ---- */
-
-#define MODEL "diffusion_pytorch_model.safetensors"
-#define TEXT_MODEL "model.safetensors"
-
-static const struct part index_file = {.folder = ".", .files = {"model_index.json"}};
-static const struct part unet = {"unet", {"config.json"}, MODEL, false, PART_DENOISER};
-static const struct part unet_fast = {"unet_fast", {"config.json"}, MODEL, true, PART_DISTILLED};
-static const struct part text_encoder = {
-    "text_encoder", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
-static const struct part tokenizer = {
-    "tokenizer", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
-static const struct part vae = {"vae", {"config.json"}, MODEL, false, PART_CODEC};
-static const struct part scheduler = {
-    "scheduler", {"scheduler_config.json"}, NULL, false, PART_NOISE};
-static const struct part text_encoder_2 = {
-    "text_encoder_2", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
-static const struct part tokenizer_2 = {
-    "tokenizer_2", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
-static const struct part motion_adapter = {
-    "motion_adapter", {"config.json"}, MODEL, true, PART_MOTION};
-
-/* ---- families ---- */
-
-static const char *const sd_classes[] = {
-    "StableDiffusionPipeline",
-    "StableDiffusionImg2ImgPipeline",
-    "StableDiffusionInpaintPipeline",
-    "LatentConsistencyModelPipeline",
-    "LatentConsistencyModelImg2ImgPipeline",
-    "AnimateDiffPipeline",
-    "RiffusionPipeline",
-    NULL,
-};
-
-static const struct part *const sd_parts[] = {
-    &index_file, &unet, &unet_fast,      &text_encoder, &tokenizer,
-    &vae,        &scheduler, &motion_adapter, NULL,
-};
-
-static const char *const sdxl_classes[] = {
-    "StableDiffusionXLPipeline",
-    "StableDiffusionXLImg2ImgPipeline",
-    "StableDiffusionXLInpaintPipeline",
-    NULL,
-};
-
-static const struct part *const sdxl_parts[] = {
-    &index_file, &unet, &unet_fast,      &text_encoder,   &tokenizer, &vae,
-    &scheduler,  &text_encoder_2, &tokenizer_2, NULL,
-};
-
-static const struct family families[] = {
-    {"Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet},
-    {"Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet},
-};
-enum { FAMILIES = sizeof families / sizeof families[0] };
-
-const struct family *family_at(size_t i)
-{
-	return i < FAMILIES ? &families[i] : NULL;
-}
 
 const struct part *family_part(const struct family *family, const char *folder)
 {
@@ -118,20 +55,20 @@ int family_of(const json_t *index, const char *where, const struct family **out,
 	int status = json_want_string(index, where, "_class_name", &class_name, err);
 	if (status)
 		return status;
-	for (const struct family *f = families; f < families + FAMILIES; f++)
-		if (class_name && names_class(f, class_name) && has_parts(f, index, false)) {
-			*out = f;
+	for (const struct family *const *f = families; *f; f++)
+		if (class_name && names_class(*f, class_name) && has_parts(*f, index, false)) {
+			*out = *f;
 			return SUMI_OK;
 		}
-	for (const struct family *f = families; f < families + FAMILIES; f++) {
+	for (const struct family *const *f = families; *f; f++) {
 		size_t n = strlen(known);
-		if (has_parts(f, index, true)) {
-			*out = f;
+		if (has_parts(*f, index, true)) {
+			*out = *f;
 			return SUMI_OK;
 		}
-		snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", f->name);
+		snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*f)->name);
 	}
-	*out = &families[0];
+	*out = families[0];
 	if (!class_name)
 		return SUMI_OK;
 	return error_set(err, SUMI_UNSUPPORTED,

@@ -46,8 +46,9 @@ struct family {
  * file, for messages. SUMI_UNSUPPORTED: of none. */
 int family_of(const json_t *index, const char *where, const struct family **out, struct error *err);
 
-/* The i-th, the first being the one of packs that do not say; NULL behind the last. */
-const struct family *family_at(size_t i);
+/* To NULL, the first being the one of packs that do not say. They stand in a file of their own
+ * (families.c): a program that brings others defines the table itself. */
+extern const struct family *const families[];
 
 /* The part of that folder, or NULL. */
 const struct part *family_part(const struct family *family, const char *folder);

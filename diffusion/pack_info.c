@@ -263,7 +263,7 @@ static int find_family(struct pack_info *info, const json_t *index, struct error
 static int open_parts(struct pack_info *info, const char *folder, struct error *err)
 {
 	json_t *index = NULL;
-	*info = (struct pack_info){.family = family_at(0)};
+	*info = (struct pack_info){.family = families[0]};
 	int status = set_folder(info, folder, err);
 	if (status || (status = open_manifest(info, err)) ||
 	    read_config(info, "model_index.json", &index, NULL))

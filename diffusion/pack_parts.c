@@ -192,7 +192,7 @@ bool pack_parts_any(const char *folder)
 	if (files_path(info.path, NULL, "%s", folder))
 		return false;
 	const struct family *f;
-	for (size_t i = 0; (f = family_at(i)); i++)
+	for (size_t i = 0; (f = families[i]); i++)
 		for (const struct part *const *p = f->parts; *p; p++)
 			if (strcmp((*p)->folder, ".") != 0 && part_is_there(&info, (*p)->folder))
 				return true;

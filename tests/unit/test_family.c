@@ -72,7 +72,7 @@ static void test_parts(void **state)
 {
 	(void)state;
 	const struct family *f;
-	for (size_t i = 0; (f = family_at(i)); i++) {
+	for (size_t i = 0; (f = families[i]); i++) {
 		for (const struct part *const *p = f->parts; *p; p++)
 			assert_ptr_equal(family_part(f, (*p)->folder), *p);
 		assert_null(family_part(f, "safety_checker"));

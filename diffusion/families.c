@@ -1,0 +1,66 @@
+/* The table of families and of their parts. */
+#include <stddef.h>
+
+#include "diffusion/family.h"
+
+/* ---- parts, each listed once ---- */
+
+#define MODEL "diffusion_pytorch_model.safetensors"
+#define TEXT_MODEL "model.safetensors"
+
+static const struct part index_file = {.folder = ".", .files = {"model_index.json"}};
+static const struct part unet = {"unet", {"config.json"}, MODEL, false, PART_DENOISER};
+static const struct part unet_fast = {"unet_fast", {"config.json"}, MODEL, true, PART_DISTILLED};
+static const struct part text_encoder = {
+    "text_encoder", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
+static const struct part tokenizer = {
+    "tokenizer", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
+static const struct part vae = {"vae", {"config.json"}, MODEL, false, PART_CODEC};
+static const struct part scheduler = {
+    "scheduler", {"scheduler_config.json"}, NULL, false, PART_NOISE};
+static const struct part text_encoder_2 = {
+    "text_encoder_2", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
+static const struct part tokenizer_2 = {
+    "tokenizer_2", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
+static const struct part motion_adapter = {
+    "motion_adapter", {"config.json"}, MODEL, true, PART_MOTION};
+
+/* ---- families ---- */
+
+static const char *const sd_classes[] = {
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionInpaintPipeline",
+    "LatentConsistencyModelPipeline",
+    "LatentConsistencyModelImg2ImgPipeline",
+    "AnimateDiffPipeline",
+    "RiffusionPipeline",
+    NULL,
+};
+
+static const struct part *const sd_parts[] = {
+    &index_file, &unet, &unet_fast,      &text_encoder, &tokenizer,
+    &vae,        &scheduler, &motion_adapter, NULL,
+};
+
+static const char *const sdxl_classes[] = {
+    "StableDiffusionXLPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionXLInpaintPipeline",
+    NULL,
+};
+
+static const struct part *const sdxl_parts[] = {
+    &index_file, &unet, &unet_fast,      &text_encoder,   &tokenizer, &vae,
+    &scheduler,  &text_encoder_2, &tokenizer_2, NULL,
+};
+
+static const struct family sd = {
+    "Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet,
+};
+
+static const struct family sdxl = {
+    "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet,
+};
+
+const struct family *const families[] = {&sd, &sdxl, NULL};
