@@ -115,25 +115,77 @@ static void put_value(struct line *l, const char *text, size_t size, bool quoted
 
 /* ---- formats --------------------------------------------------------------------------- */
 
-/* One conversion of printf, from its % to its letter, and what stands between. */
+enum length { INT, LONG, LONG_LONG, SIZE, INTMAX, PTRDIFF, LONG_DOUBLE };
+
+/* One conversion of printf, from its % to its letter; a `*` in it is replaced by its argument. */
 struct conversion {
-	char spec[16];
-	int longs; /* of l; 'z' counts as one */
+	char spec[48];
+	int precision; /* -1: none */
+	enum length length;
 	char letter;
 	size_t size; /* in the format */
 };
 
-static struct conversion read_conversion(const char *format)
+static void add_spec(struct conversion *c, const char *text)
 {
-	struct conversion c = {.size = 1};
-	while (format[c.size] && strchr("-+ #0123456789.lz", format[c.size])) {
-		c.longs += format[c.size] == 'l' || format[c.size] == 'z';
-		c.size++;
+	size_t n = strlen(c->spec);
+	snprintf(c->spec + n, sizeof c->spec - n, "%s", text);
+}
+
+/* A width or a precision at the format: its digits or the argument of its `*`. */
+static int read_amount(const char *format, size_t *at, va_list *ap)
+{
+	if (format[*at] == '*') {
+		++*at;
+		return va_arg(*ap, int);
 	}
-	c.letter = format[c.size];
-	c.size += c.letter != '\0';
-	if (c.size < sizeof c.spec)
-		memcpy(c.spec, format, c.size);
+	char *end;
+	long value = strtol(format + *at, &end, 10);
+	*at = (size_t)(end - format);
+	return (int)value;
+}
+
+static enum length read_length(const char *format, size_t *at)
+{
+	static const struct {
+		const char *text;
+		enum length length;
+	} lengths[] = {{"hh", INT}, {"h", INT},    {"ll", LONG_LONG}, {"l", LONG},
+		       {"z", SIZE}, {"j", INTMAX}, {"t", PTRDIFF},    {"L", LONG_DOUBLE}};
+	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+		size_t n = strlen(lengths[i].text);
+		if (strncmp(format + *at, lengths[i].text, n) == 0) {
+			*at += n;
+			return lengths[i].length;
+		}
+	}
+	return INT;
+}
+
+static struct conversion read_conversion(const char *format, va_list *ap)
+{
+	struct conversion c = {.spec = "%", .precision = -1};
+	char part[16];
+	size_t at = 1;
+	for (; format[at] && strchr("-+ #0", format[at]); at++)
+		add_spec(&c, (char[]){format[at], '\0'});
+	if (format[at] == '*' || (format[at] >= '1' && format[at] <= '9')) {
+		snprintf(part, sizeof part, "%d", read_amount(format, &at, ap));
+		add_spec(&c, part);
+	}
+	if (format[at] == '.') {
+		at++;
+		c.precision = read_amount(format, &at, ap);
+		snprintf(part, sizeof part, ".%d", c.precision);
+		if (c.precision >= 0) /* below 0 it is as if there were none */
+			add_spec(&c, part);
+	}
+	size_t before = at;
+	c.length = read_length(format, &at);
+	snprintf(part, sizeof part, "%.*s", (int)(at - before + (format[at] != '\0')), format + before);
+	add_spec(&c, part);
+	c.letter = format[at];
+	c.size = at + (format[at] != '\0');
 	return c;
 }
 
@@ -141,16 +193,45 @@ static void put_number(struct line *l, const struct conversion *c, va_list *ap)
 {
 	char text[400]; /* %f of the largest double */
 	int n = 0;
-	if (strchr("eEfFgGa", c->letter))
+	bool real = strchr("eEfFgGaA", c->letter) != NULL;
+	if (c->letter == 'p')
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, void *));
+	else if (real && c->length == LONG_DOUBLE)
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, long double));
+	else if (real)
 		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, double));
-	else if (c->longs == 0)
-		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, int));
-	else if (c->longs == 1)
+	else if (c->length == LONG)
 		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, long));
-	else
+	else if (c->length == LONG_LONG)
 		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, long long));
+	else if (c->length == SIZE)
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, size_t));
+	else if (c->length == INTMAX)
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, intmax_t));
+	else if (c->length == PTRDIFF)
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, ptrdiff_t));
+	else
+		n = snprintf(text, sizeof text, c->spec, va_arg(*ap, int));
 	if (n > 0)
 		put(l, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+/* A text is a value, whatever is in it; so is a character. */
+static void put_words(struct line *l, const struct conversion *c, va_list *ap, bool quoted)
+{
+	char one;
+	const char *text;
+	size_t size;
+	if (c->letter == 'c') {
+		one = (char)va_arg(*ap, int);
+		text = &one;
+		size = 1;
+	} else {
+		text = va_arg(*ap, const char *);
+		text = text ? text : "";
+		size = strnlen(text, c->precision >= 0 ? (size_t)c->precision : SIZE_MAX);
+	}
+	put_value(l, text, size, quoted);
 }
 
 static void put_pairs(struct line *l, const char *format, va_list *ap)
@@ -162,17 +243,14 @@ static void put_pairs(struct line *l, const char *format, va_list *ap)
 			put(l, format++, 1);
 			continue;
 		}
-		struct conversion c = read_conversion(format);
+		struct conversion c = read_conversion(format, ap);
 		format += c.size;
-		if (c.letter == 's') {
-			const char *dot = strchr(c.spec, '.'), *text = va_arg(*ap, const char *);
-			size_t most = dot ? strtoul(dot + 1, NULL, 10) : SIZE_MAX;
-			put_value(l, text ? text : "", strnlen(text ? text : "", most), quoted);
-		} else if (c.letter == '%') {
+		if (c.letter == 's' || c.letter == 'c')
+			put_words(l, &c, ap, quoted);
+		else if (c.letter == '%')
 			put(l, "%", 1);
-		} else {
+		else
 			put_number(l, &c, ap);
-		}
 	}
 }
 

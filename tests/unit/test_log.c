@@ -39,6 +39,27 @@ static void test_plain_values_stay(void **state)
 	assert_string_equal(journal("e", "id=%.3s", "abcdef"), "<6>e id=abc");
 }
 
+/* All that printf has: an argument that is taken for another spoils those behind it. */
+static void test_every_conversion(void **state)
+{
+	static const char three[] = {'a', 'b', 'c'}; /* no NUL behind them */
+	(void)state;
+	assert_string_equal(journal("e", "id=%.*s n=%d", 3, three, 7), "<6>e id=abc n=7");
+	assert_string_equal(journal("e", "id=%.*s n=%d", 0, three, 7), "<6>e id=\"\" n=7");
+	assert_string_equal(journal("e", "id=%.*s n=%d", -1, "abcdef", 7), "<6>e id=abcdef n=7");
+	assert_string_equal(journal("e", "id=\"%.*s\" n=%d", 2, "\"bc", 7), "<6>e id=\"\\\"b\" n=7");
+	assert_string_equal(journal("e", "a=%*d b=%-*d. c=%05d n=%d", 4, 3, 3, 5, 42, 7),
+			    "<6>e a=   3 b=5  . c=00042 n=7");
+	assert_string_equal(journal("e", "a=%.*f b=%+.1e n=%d", 2, 1.125, 0.5, 7),
+			    "<6>e a=1.12 b=+5.0e-01 n=7");
+	assert_string_equal(journal("e", "a=%hd b=%hhu c=%lx d=%jd e=%td f=%zx g=%Lg n=%d", (short)-2,
+				    (unsigned char)3, 255L, (intmax_t)-4, (ptrdiff_t)5, (size_t)16,
+				    (long double)0.5, 7),
+			    "<6>e a=-2 b=3 c=ff d=-4 e=5 f=10 g=0.5 n=7");
+	assert_string_equal(journal("e", "a=%c b=%c n=%d", 'x', '\n', 7), "<6>e a=x b=\"\\n\" n=7");
+	assert_non_null(strstr(journal("e", "a=%p n=%d", (void *)line, 7), " n=7"));
+}
+
 static void test_values_are_quoted(void **state)
 {
 	static const struct {
@@ -103,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_plain_values_stay),
+	    cmocka_unit_test(test_every_conversion),
 	    cmocka_unit_test(test_values_are_quoted),
 	    cmocka_unit_test(test_long_values_leave_the_others),
 	    cmocka_unit_test(test_name_and_time),
