@@ -19,10 +19,11 @@ static int check(struct cli *cli, struct store_report *report, struct error *err
 	status = store_check(store, true, report, err);
 	store_close(store);
 	if (!status && cli->json)
-		cli_print_json(json_pack("{s:b, s:i, s:i}", "fine", 1, "jobs", report->jobs,
-					 "files", report->artifacts));
+		cli_print_json(json_pack("{s:b, s:i, s:i, s:i}", "fine", 1, "jobs", report->jobs,
+					 "files", report->artifacts, "inputs", report->blobs));
 	else if (!status && !cli->quiet)
-		printf("fine: %d jobs, %d files\n", report->jobs, report->artifacts);
+		printf("fine: %d jobs, %d files\n", report->jobs,
+		       report->artifacts + report->blobs);
 	return status;
 }
 
@@ -88,7 +89,8 @@ const struct verb verb_db = {
     .min_args = 1,
     .max_args = 2,
     .run = run_db,
-    .more = "  check          the database, its search index, every file and its hash\n"
+    .more = "  check          the database, its search index, every file and its hash, also of those that\n"
+	    "                 results were made from\n"
 	    "  backup DIR     database, queue and files as one set in a new folder, also while sumid\n"
 	    "                 runs; a name that ends in .db: the database alone\n"
 	    "  restore DIR    such a set into the state folder (stop sumid first)\n"

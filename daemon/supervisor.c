@@ -359,12 +359,31 @@ static void settle(struct supervisor *s)
 		log_warn("settle.failed", "error=\"%s\"", err.text);
 }
 
+/* A file that a waiting job starts from. What the queue does not say now is kept. */
+static bool is_needed(void *context, const char *sha256)
+{
+	struct error ignored;
+	bool used;
+	return queue_inputs_used(context, (char *[]){(char *)sha256}, 1, &used, &ignored) || used;
+}
+
+/* While jobs lie in the intake, any blob may be what one starts from. */
+static bool any_is_needed(void *context, const char *sha256)
+{
+	(void)context;
+	(void)sha256;
+	return true;
+}
+
 /* Removes what belongs to nobody. */
 static void collect(struct supervisor *s, int64_t older_than_ms)
 {
+	struct queue_stats stats;
 	struct store_collected c;
 	struct error err;
-	if (store_collect(s->store, older_than_ms, &c, &err))
+	bool settled = queue_stats(s->queue, &stats, &err) == SUMI_OK && stats.intake == 0;
+	struct store_needs needs = {settled ? is_needed : any_is_needed, s->queue};
+	if (store_collect(s->store, older_than_ms, &needs, &c, &err))
 		log_warn("collect.failed", "error=\"%s\"", err.text);
 	else if (c.temps || c.orphans || c.blobs)
 		log_info("collect", "temps=%d orphans=%d blobs=%d bytes=%lld", c.temps, c.orphans,

@@ -1,6 +1,7 @@
 /* Files that jobs start from, on their way through the queue. */
 #include "queue/inputs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,37 @@ int queue_input_there(struct queue *queue, const char *sha256, bool *there, stru
 	if (!status)
 		freeReplyObject(reply);
 	return status;
+}
+
+void input_name(const char *init, char out[INPUT_NAME_SIZE])
+{
+	*out = '\0';
+	if (!init || sha256_is_name(init, out) || strchr(init, '/'))
+		return;
+	int n = snprintf(out, INPUT_NAME_SIZE, "result:%s", init);
+	if (n >= INPUT_NAME_SIZE) /* longer than any result's name */
+		*out = '\0';
+}
+
+int queue_inputs_used(struct queue *queue, char *const *names, size_t count, bool *used,
+		      struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply;
+	*used = false;
+	command_text(&command, "EXISTS");
+	for (size_t i = 0; i < count; i++) {
+		char name[INPUT_NAME_SIZE];
+		input_name(names[i], name);
+		command_key(&command, queue, "uses:", name);
+	}
+	int status = count ? link_call(queue, &command, &reply, err) : SUMI_OK;
+	command_free(&command);
+	if (status || !count)
+		return status;
+	*used = reply_int(reply) > 0;
+	freeReplyObject(reply);
+	return SUMI_OK;
 }
 
 int queue_inputs_limit(struct queue *queue, int64_t bytes, struct error *err)

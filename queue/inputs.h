@@ -30,6 +30,11 @@ int queue_inputs_wanted(struct queue *queue, char names[QUEUE_WANTED_MAX][SHA256
 /* It has been put there. */
 int queue_input_delivered(struct queue *queue, const char *sha256, struct error *err);
 
+/* Whether a job that has not ended starts from one of these: SHA-256s, or names of results as jobs
+ * write them. What still lies in the intake does not count. */
+int queue_inputs_used(struct queue *queue, char *const *names, size_t count, bool *used,
+		      struct error *err);
+
 /* What all of them may take, for every sender. */
 int queue_inputs_limit(struct queue *queue, int64_t bytes, struct error *err);
 

@@ -36,7 +36,7 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 		   const struct job_entry_facts *facts)
 {
 	char window[SCHEDULE_ZONE_SIZE + 16], after[PARAM_LIST_MAX * JOB_ID_SIZE + 1] = "";
-	char shape[REQUEST_SHAPE_SIZE], input[SHA256_HEX_SIZE] = "";
+	char shape[REQUEST_SHAPE_SIZE], input[INPUT_NAME_SIZE];
 	size_t used = 0;
 	job_window_key(job, window, sizeof window);
 	for (size_t i = 0; i < job->after.count; i++)
@@ -55,7 +55,8 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 	command_text(command, !job->every ? "" : facts->seed_drawn ? "draw" : "fixed");
 	request_shape(&job->request, shape, sizeof shape);
 	command_text(command, shape);
-	command_text(command, job->init && sha256_is_name(job->init, input) ? input : "");
+	input_name(job->init, input);
+	command_text(command, input);
 }
 
 /* ---- submitting ------------------------------------------------------------------------ */

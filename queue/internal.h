@@ -169,4 +169,12 @@ double random_unit(void);
 /* Makes the next occurrence of a recurring job that has ended (queue/intake.c). */
 int recur(struct queue *queue, const char *id, struct error *err);
 
+/* ---- inputs.c ---- */
+
+enum { INPUT_NAME_SIZE = 160 };
+
+/* What the queue calls a file that a job starts from while that waits: its SHA-256, or "result:ID-2";
+ * "" for a path and for none (NULL). */
+void input_name(const char *init, char out[INPUT_NAME_SIZE]);
+
 #endif

@@ -147,13 +147,11 @@ int store_result_find(struct store *s, const char *name, struct store_artifact *
 		   : status;
 }
 
-/* ---- collecting ------------------------------------------------------------------------ */
+/* ---- what artifacts were made from ------------------------------------------------------ */
 
-struct blob_collection {
-	char (*named)[SHA256_HEX_SIZE]; /* sorted */
+struct names {
+	char (*at)[SHA256_HEX_SIZE]; /* sorted */
 	size_t count;
-	int64_t now, older_than_ms;
-	struct store_collected *out;
 };
 
 static int compare(const void *a, const void *b)
@@ -161,11 +159,17 @@ static int compare(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* The init of every artifact. */
-static int read_named(struct store *s, struct blob_collection *c, struct error *err)
+static bool has_name(const struct names *n, const char *sha256)
+{
+	return n->count && bsearch(sha256, n->at, n->count, sizeof *n->at, compare);
+}
+
+/* The init of every artifact; the caller frees n->at. */
+static int read_named(struct store *s, struct names *n, struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
+	*n = (struct names){0};
 	int status = db_query_values(
 	    s, &statement, err,
 	    "SELECT DISTINCT CASE WHEN json_valid(metadata) THEN json_extract(metadata, '$.init') "
@@ -176,25 +180,102 @@ static int read_named(struct store *s, struct blob_collection *c, struct error *
 		char name[SHA256_HEX_SIZE];
 		if (!init || !sha256_is_name(init, name))
 			continue;
-		void *grown = store_grow(c->named, c->count, sizeof *c->named);
+		void *grown = store_grow(n->at, n->count, sizeof *n->at);
 		if (!grown) {
-			status = error_set(err, SUMI_NOMEM, "no memory for %zu blobs", c->count);
+			status = error_set(err, SUMI_NOMEM, "no memory for %zu blobs", n->count);
 			break;
 		}
-		c->named = grown;
-		memcpy(c->named[c->count++], name, sizeof name);
+		n->at = grown;
+		memcpy(n->at[n->count++], name, sizeof name);
 	}
 	sqlite3_finalize(statement);
-	if (c->count)
-		qsort(c->named, c->count, sizeof *c->named, compare);
+	if (n->count)
+		qsort(n->at, n->count, sizeof *n->at, compare);
 	return status;
 }
+
+/* ---- checking -------------------------------------------------------------------------- */
+
+struct blob_check {
+	bool hashes;
+	struct store_report *report;
+};
+
+static int check_one(void *context, const struct store_file *file, struct error *err)
+{
+	struct blob_check *c = context;
+	struct error bad;
+	char hash[SHA256_HEX_SIZE];
+	(void)err;
+	c->report->blobs++;
+	if (!c->hashes)
+		return SUMI_OK;
+	if (sha256_file(file->path, hash, &bad))
+		store_say(c->report, true, "%s", bad.text);
+	else if (strcmp(hash, file->sha256) != 0)
+		store_say(c->report, true,
+			  "%s: the bytes are not what was stored: results that were made from it "
+			  "cannot be made again",
+			  file->path);
+	return SUMI_OK;
+}
+
+/* A file that an artifact was made from, and that is neither a blob nor a result any more. */
+static int say_missing(struct store *s, const char *sha256, struct store_report *report,
+		       struct error *err)
+{
+	sqlite3_stmt *statement;
+	bool row;
+	char path[FILES_PATH_MAX];
+	int status = blob_path(s, sha256, path, err);
+	if (!status)
+		status = db_query(s, &statement, err,
+				  "SELECT j.id FROM artifacts a JOIN jobs j ON j.key = a.job WHERE "
+				  "json_valid(a.metadata) AND instr(a.metadata, ?1) AND "
+				  "json_extract(a.metadata, '$.init') = ?1 LIMIT 1",
+				  T(sha256));
+	if (status)
+		return status;
+	status = db_step(s, statement, &row, err);
+	if (!status && row)
+		store_say(report, true, "%s: job %s: the file that it was made from is missing", path,
+			  (const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	return status;
+}
+
+int store_check_blobs(struct store *s, bool hashes, struct store_report *report, struct error *err)
+{
+	struct blob_check c = {hashes, report};
+	char path[FILES_PATH_MAX];
+	struct names named;
+	struct stat st;
+	struct error none;
+	int status = read_named(s, &named, err);
+	for (size_t i = 0; i < named.count && !status; i++) {
+		status = blob_path(s, named.at[i], path, err);
+		if (!status && lstat(path, &st) != 0 &&
+		    find_artifact(s, named.at[i], path, &none) == SUMI_NOTFOUND)
+			status = say_missing(s, named.at[i], report, err);
+	}
+	free(named.at);
+	return status ? status : store_walk_files(s, "blobs", check_one, &c, err);
+}
+
+/* ---- collecting ------------------------------------------------------------------------ */
+
+struct blob_collection {
+	struct names named;
+	const struct store_needs *needs;
+	int64_t now, older_than_ms;
+	struct store_collected *out;
+};
 
 static int collect_one(void *context, const struct store_file *file, struct error *err)
 {
 	struct blob_collection *c = context;
-	if (c->now - file->changed < c->older_than_ms ||
-	    (c->count && bsearch(file->sha256, c->named, c->count, sizeof *c->named, compare)))
+	if (c->now - file->changed < c->older_than_ms || has_name(&c->named, file->sha256) ||
+	    (c->needs && c->needs->is_needed(c->needs->context, file->sha256)))
 		return SUMI_OK;
 	if (unlink(file->path) != 0)
 		return errno == ENOENT ? SUMI_OK : error_errno(err, "%s", file->path);
@@ -203,14 +284,14 @@ static int collect_one(void *context, const struct store_file *file, struct erro
 	return SUMI_OK;
 }
 
-int store_collect_blobs(struct store *s, int64_t older_than_ms, struct store_collected *out,
-			struct error *err)
+int store_collect_blobs(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
+			struct store_collected *out, struct error *err)
 {
 	struct blob_collection c = {
-	    .now = clock_wall_ms(), .older_than_ms = older_than_ms, .out = out};
-	int status = read_named(s, &c, err);
+	    .needs = needs, .now = clock_wall_ms(), .older_than_ms = older_than_ms, .out = out};
+	int status = read_named(s, &c.named, err);
 	if (!status)
 		status = store_walk_files(s, "blobs", collect_one, &c, err);
-	free(c.named);
+	free(c.named.at);
 	return status;
 }

@@ -168,7 +168,7 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
 	struct error bad;
 	int64_t jobs = 0;
 	report = report ? report : &silent;
-	report->problems = report->jobs = report->artifacts = 0;
+	report->problems = report->jobs = report->artifacts = report->blobs = 0;
 	int status = check_pragma(s, "PRAGMA integrity_check", "ok", report, &bad);
 	if (!(status = as_finding(status, &bad, report, err)))
 		status = check_pragma(s, "PRAGMA foreign_key_check", "", report, &bad);
@@ -179,6 +179,8 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
 	report->jobs = (int)jobs;
 	if (!(status = as_finding(status, &bad, report, err)))
 		status = store_check_files(s, hashes, report, &bad);
+	if (!(status = as_finding(status, &bad, report, err)))
+		status = store_check_blobs(s, hashes, report, &bad);
 	status = as_finding(status, &bad, report, err);
 	if (!status && report->problems > 0)
 		status =

@@ -145,8 +145,8 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 	return db_end(c->s, status, err);
 }
 
-int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
-		  struct error *err)
+int store_collect(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
+		  struct store_collected *out, struct error *err)
 {
 	struct collection c = {s, clock_wall_ms(), older_than_ms, out};
 	char path[FILES_PATH_MAX];
@@ -159,6 +159,6 @@ int store_collect(struct store *s, int64_t older_than_ms, struct store_collected
 	if (!status)
 		status = store_walk_artifacts(s, collect_orphan, &c, err);
 	if (!status)
-		status = store_collect_blobs(s, older_than_ms, out, err);
+		status = store_collect_blobs(s, older_than_ms, needs, out, err);
 	return status;
 }

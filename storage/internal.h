@@ -206,7 +206,10 @@ int store_walk_artifacts(struct store *s, store_file_function *each, void *conte
 /* ---- blobs.c ---- */
 
 /* Removes blobs that no artifact was made from, as store_collect() does. */
-int store_collect_blobs(struct store *s, int64_t older_than_ms, struct store_collected *out,
-			struct error *err);
+int store_collect_blobs(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
+			struct store_collected *out, struct error *err);
+
+/* Whether every blob that an artifact was made from is there and, with hashes, each holds its bytes. */
+int store_check_blobs(struct store *s, bool hashes, struct store_report *report, struct error *err);
 
 #endif

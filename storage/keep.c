@@ -1,7 +1,9 @@
 /* Stars, deleting, what is oldest. */
 #include "storage/keep.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
@@ -114,7 +116,7 @@ int store_remove(struct store *s, const char *id, struct store_removed *out, str
 	return status;
 }
 
-int store_oldest(struct store *s, int64_t ended_before, bool with_files, int limit,
+int store_oldest(struct store *s, int64_t ended_before, bool with_files, int skip, int limit,
 		 struct store_pending **list, size_t *count, struct error *err)
 {
 	sqlite3_stmt *statement;
@@ -122,11 +124,58 @@ int store_oldest(struct store *s, int64_t ended_before, bool with_files, int lim
 			      "SELECT id, token, finished FROM jobs j WHERE publish = 'visible' "
 			      "AND starred = 0 AND finished < ?1 AND (?2 = 0 OR "
 			      "EXISTS (SELECT 1 FROM artifacts WHERE job = j.key)) "
-			      "ORDER BY finished LIMIT ?3",
-			      I(ended_before), I(with_files), I(limit));
+			      "ORDER BY finished LIMIT ?3 OFFSET ?4",
+			      I(ended_before), I(with_files), I(limit), I(skip));
 	*list = NULL;
 	*count = 0;
 	return status ? status : store_read_pending(s, statement, list, count, err);
+}
+
+void store_names_free(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+/* Of one file: its hash, and what it is called. */
+static int name_file(const struct store_artifact *a, char *names[2], struct error *err)
+{
+	char name[STORE_ID_MAX + 64];
+	int n = snprintf(name, sizeof name, "%s-%d", a->job, a->variant + 1);
+	if (strcmp(a->role, "main") != 0)
+		n += snprintf(name + n, sizeof name - (size_t)n, "-%.24s", a->role);
+	if (a->number > 0)
+		snprintf(name + n, sizeof name - (size_t)n, "-%d", a->number);
+	int status = store_set_text(&names[0], a->sha256, err);
+	return status ? status : store_set_text(&names[1], name, err);
+}
+
+int store_result_names(struct store *s, const char *id, char ***names, size_t *count,
+		       struct error *err)
+{
+	struct store_artifact *list;
+	size_t files;
+	*names = NULL;
+	*count = 0;
+	int status = store_artifacts(s, id, true, &list, &files, err);
+	if (status)
+		return status;
+	char **all = calloc(1 + 2 * files, sizeof *all);
+	if (!all)
+		status = error_set(err, SUMI_NOMEM, "no memory for the names of %zu files", files);
+	if (!status)
+		status = store_set_text(&all[0], id, err);
+	for (size_t i = 0; i < files && !status; i++)
+		status = name_file(&list[i], all + 1 + 2 * i, err);
+	store_artifacts_free(list, files);
+	if (status && all)
+		store_names_free(all, 1 + 2 * files);
+	if (status)
+		return status;
+	*names = all;
+	*count = 1 + 2 * files;
+	return SUMI_OK;
 }
 
 int store_result_bytes(struct store *s, int64_t *bytes, struct error *err)

@@ -20,10 +20,16 @@ struct store_removed {
 int store_remove(struct store *s, const char *id, struct store_removed *out, struct error *err);
 
 /* Visible jobs that are not starred and ended before a moment, the longest ago first, at most
- * limit; with_files: only those that have results here. The caller frees *list with
- * store_pending_free(). */
-int store_oldest(struct store *s, int64_t ended_before, bool with_files, int limit,
+ * limit behind the first `skip`; with_files: only those that have results here. The caller frees
+ * *list with store_pending_free(). */
+int store_oldest(struct store *s, int64_t ended_before, bool with_files, int skip, int limit,
 		 struct store_pending **list, size_t *count, struct error *err);
+
+/* What the results of a job are called where a job says what it starts from: "ID", "ID-2",
+ * "ID-1-frame-3", and their SHA-256s. The caller frees *names with store_names_free(). */
+int store_result_names(struct store *s, const char *id, char ***names, size_t *count,
+		       struct error *err);
+void store_names_free(char **names, size_t count);
 
 /* What the results take on the disk. */
 int store_result_bytes(struct store *s, int64_t *bytes, struct error *err);

@@ -258,10 +258,16 @@ struct store_collected {
 	int temps, orphans, blobs; /* files removed */
 	int64_t bytes;
 };
-/* Removes temp files, artifacts that no row names and blobs that no artifact names, each only if it has not changed for
- * older_than_ms (an hour is safe: nobody writes a file for that long). */
-int store_collect(struct store *s, int64_t older_than_ms, struct store_collected *out,
-		  struct error *err);
+/* Who beside the store needs a blob: jobs that wait. */
+struct store_needs {
+	bool (*is_needed)(void *context, const char *sha256);
+	void *context;
+};
+/* Removes temp files, artifacts that no row names and blobs that neither an artifact names nor needs
+ * (NULL: nobody) knows of, each only if it has not changed for older_than_ms (an hour is safe: nobody
+ * writes a file for that long). */
+int store_collect(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
+		  struct store_collected *out, struct error *err);
 
 /* `sumi db …`. Findings go to report, one line each, as they are found; it may be NULL. */
 struct store_report {
@@ -269,8 +275,10 @@ struct store_report {
 	void (*line)(void *context, const char *text);
 	int problems;        /* counted by check and rebuild */
 	int jobs, artifacts; /* looked at by check, brought back by rebuild */
+	int blobs;           /* looked at by check: what artifacts were made from */
 };
-/* SQLite's integrity check, the search index, every row's file and, with hashes, its bytes.
+/* SQLite's integrity check, the search index, every row's file, what it was made from and, with
+ * hashes, their bytes.
  * SUMI_CORRUPT when report->problems is not 0. Works on a read-only store. */
 int store_check(struct store *s, bool hashes, struct store_report *report, struct error *err);
 /* What of that takes no long time: SQLite's quick check and the rows that refer to others; then

@@ -259,7 +259,8 @@ local function input_room(sha, bytes)
 	return 'init: the queue is full of small files: send it again in a while'
 end
 
--- A job begins to use its input, which may also lie in a store. nil, or why it may not.
+-- A job begins to use its input, which may also lie in a store, or be a result (`result:<name>`), which
+-- keep_results leaves alone meanwhile. nil, or why it may not.
 local function input_use(id, sha)
 	if sha == '' then
 		return nil

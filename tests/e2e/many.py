@@ -190,6 +190,27 @@ def keeping(place):
     check(wait_for(lambda: b"keep.full" in place.new_log(), 30) and set(states(place)) == {ids[0]},
           "a starred one stays beyond the limit, and the log says so")
     place.stop()
+    place.configure(keep_results="0")
+    place.start()
+    named, whole, hashed, idle = (made(place, f"from {k}", "--seed", 20 + k) for k in range(4))
+    sha = place.json("show", hashed)["artifacts"][0]["sha256"]
+    for k, init in enumerate([f"{named}-1", whole, sha]):
+        place.redis_cli("XADD", "{sumi}:in", "*", "id", f"holds-{k}", "modality", "image", "prompt", "x", "init", init,
+                        "not_before", "2099-01-01T00:00:00Z")
+    check(wait_for(lambda: list(states(place).values()).count("delayed") == 3, 10), "three jobs wait to start from results")
+    place.stop()
+    place.configure(keep_results="1K")
+    place.start()
+    left = {ids[0], named, whole, hashed}
+    done = lambda: {i for i, s in states(place).items() if s == "done"} == left
+    check(wait_for(done, 30), "what waiting jobs start from stays beyond the limit, whatever it is called",
+          str(states(place)))
+    place.sumi("cancel", "holds-0", "holds-1", "holds-2")
+    place.stop()
+    place.start()
+    check(wait_for(lambda: {i for i, s in states(place).items() if s == "done"} == {ids[0]}, 30),
+          "until they have ended", str(states(place)))
+    place.stop()
     for text in ["soon", "90d 80d", "5X", "-1d", "1G 2G"]:
         place.configure(keep_results=text)
         done = place.sumi("list")

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/files.h"
+#include "storage/blobs.h"
 #include "storage/storage.h"
 #include "tests/unit/store_helper.h"
 
@@ -185,7 +186,7 @@ static void recover(void)
 	for (size_t i = 0; i < count; i++)
 		store_test_ok(store_job_visible(s, pending[i].id, &err), &err);
 	store_pending_free(pending, count);
-	store_test_ok(store_collect(s, 0, &collected, &err), &err);
+	store_test_ok(store_collect(s, 0, NULL, &collected, &err), &err);
 	store_close(s);
 }
 
@@ -282,9 +283,9 @@ static void check_collect(void **state)
 	write_file("artifacts/tmp/left.abc", "half");
 	write_file("artifacts/README", "not ours");
 
-	store_test_ok(store_collect(s, 3600 * 1000, &c, &err), &err);
+	store_test_ok(store_collect(s, 3600 * 1000, NULL, &c, &err), &err);
 	assert_int_equal(c.temps + c.orphans, 0); /* all of it is young */
-	store_test_ok(store_collect(s, 0, &c, &err), &err);
+	store_test_ok(store_collect(s, 0, NULL, &c, &err), &err);
 	assert_int_equal(c.temps, 1);
 	assert_int_equal(c.orphans, 1);
 	assert_int_equal(c.bytes, 4 + 3);
@@ -292,7 +293,7 @@ static void check_collect(void **state)
 	assert_int_equal(artifacts(s, "a", true, NULL), 2);
 	store_close(s);
 	s = store_test_open(folder, STORE_READ);
-	assert_int_equal(store_collect(s, 0, &c, &err), SUMI_PERM);
+	assert_int_equal(store_collect(s, 0, NULL, &c, &err), SUMI_PERM);
 	store_close(s);
 }
 
@@ -398,12 +399,96 @@ static void check_full_disk(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static int said;
+static char last_said[2048];
+
+static void say(void *context, const char *text)
+{
+	(void)context;
+	said++;
+	snprintf(last_said, sizeof last_said, "%s", text);
+}
+
+static int look(struct store *s)
+{
+	struct error err = {0};
+	struct store_report report = {.line = say};
+	said = 0;
+	int status = store_check(s, true, &report, &err);
+	assert_int_equal(report.problems, said);
+	assert_int_equal(status, said ? SUMI_CORRUPT : SUMI_OK);
+	return report.blobs;
+}
+
+/* Whether results can be made again hangs on what they were made from. */
+static void check_blobs(void **state)
+{
+	(void)state;
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	struct error err = {0};
+	char path[FILES_PATH_MAX], sha256[SHA256_HEX_SIZE], metadata[128];
+	enum store_put outcome;
+	sha256_hex("photo", 5, sha256);
+	snprintf(metadata, sizeof metadata, "{\"init\":\"%s\"}", sha256);
+	store_test_ok(store_blob_put(s, sha256, "photo", 5, path, &err), &err);
+	put_job(s, "made", "1");
+	struct store_artifact a = {.job = "made",
+				   .role = "main",
+				   .format = "webp",
+				   .mime = "image/webp",
+				   .metadata = metadata,
+				   .created = 5};
+	store_test_ok(store_artifact_put(s, &a, "picture", 7, &outcome, &err), &err);
+	assert_int_equal(look(s), 1);
+	assert_int_equal(said, 0);
+	store_test_ok(files_write_durable(path, "phot0", 5, &err), &err);
+	assert_int_equal(look(s), 1);
+	assert_int_equal(said, 1);
+	assert_non_null(strstr(last_said, ".input: the bytes are not what was stored"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(look(s), 0);
+	assert_int_equal(said, 1);
+	assert_non_null(strstr(last_said, "job made: the file that it was made from is missing"));
+	/* A result with the same bytes serves as well. */
+	assert_int_equal(put(s, "made", 1, "photo"), STORE_PUT_NEW);
+	assert_int_equal(look(s), 0);
+	assert_int_equal(said, 0);
+	store_close(s);
+}
+
+static bool needs_all(void *context, const char *sha256)
+{
+	return strcmp(context, sha256) == 0;
+}
+
+/* What a waiting job starts from stays, though no result was made from it yet. */
+static void check_needed_blobs(void **state)
+{
+	(void)state;
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	struct error err = {0};
+	char one[FILES_PATH_MAX], two[FILES_PATH_MAX], sha256[SHA256_HEX_SIZE], other[SHA256_HEX_SIZE];
+	struct store_collected c;
+	sha256_hex("one", 3, sha256);
+	sha256_hex("two", 3, other);
+	store_test_ok(store_blob_put(s, sha256, "one", 3, one, &err), &err);
+	store_test_ok(store_blob_put(s, other, "two", 3, two, &err), &err);
+	struct store_needs needs = {needs_all, sha256};
+	store_test_ok(store_collect(s, -1000, &needs, &c, &err), &err);
+	assert_int_equal(c.blobs, 1);
+	assert_int_equal(access(one, F_OK), 0);
+	assert_int_not_equal(access(two, F_OK), 0);
+	store_test_ok(store_collect(s, -1000, NULL, &c, &err), &err);
+	assert_int_equal(c.blobs, 1);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(check_put),          TEST(check_lost_comes_back), TEST(check_collect),
 	    TEST(check_crash_points), TEST(check_reserve),         TEST(check_ballast),
-	    TEST(check_full_disk),
+	    TEST(check_full_disk),    TEST(check_blobs),           TEST(check_needed_blobs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,13 +188,17 @@ static void check_oldest(void **state)
 	struct store_job failed = {.state = "failed", .error = "no"};
 	store_test_done(s, "empty", 0, &failed);
 	store_test_ok(store_star(s, "first", true, &changed, &err), &err);
-	store_test_ok(store_oldest(s, INT64_MAX, true, 10, &list, &count, &err), &err);
+	store_test_ok(store_oldest(s, INT64_MAX, true, 0, 10, &list, &count, &err), &err);
 	assert_int_equal(count, 2);
 	assert_string_equal(list[0].id, "second");
 	assert_string_equal(list[1].id, "third");
 	store_pending_free(list, count);
+	store_test_ok(store_oldest(s, INT64_MAX, true, 1, 10, &list, &count, &err), &err);
+	assert_int_equal(count, 1);
+	assert_string_equal(list[0].id, "third");
+	store_pending_free(list, count);
 	store_test_ok(
-	    store_oldest(s, STORE_TEST_TIME + 7000, false, 10, &list, &count, &err), &err);
+	    store_oldest(s, STORE_TEST_TIME + 7000, false, 0, 10, &list, &count, &err), &err);
 	assert_int_equal(count, 1);
 	assert_string_equal(list[0].id, "empty");
 	store_pending_free(list, count);
@@ -227,7 +231,7 @@ static void check_crashes(void **state)
 		check_sound(s);
 		int status = store_remove(s, "a", &out, &err);
 		assert_true(status == SUMI_OK || status == SUMI_NOTFOUND);
-		store_test_ok(store_collect(s, -1000, &collected, &err), &err);
+		store_test_ok(store_collect(s, -1000, NULL, &collected, &err), &err);
 		assert_int_equal(store_test_visible(s), 0);
 		assert_int_equal(files(), 0);
 		check_sound(s);
