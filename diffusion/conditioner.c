@@ -20,6 +20,11 @@ int conditioner_shape_read(const struct conditioner_kind *kind, const struct pac
 	return kind->shape(kind, info, out, err);
 }
 
+bool conditioner_tells_absent(const struct conditioner_kind *kind, const struct pack_info *info)
+{
+	return kind->tells_absent && kind->tells_absent(kind, info);
+}
+
 int conditioner_load(struct conditioner *c, struct error *err)
 {
 	return c->kind->load(c, err);

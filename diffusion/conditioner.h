@@ -33,6 +33,8 @@ struct conditioner_kind {
 		    const struct pack_info *info, struct conditioner **out, struct error *err);
 	int (*shape)(const struct conditioner_kind *kind, const struct pack_info *info,
 		     struct conditioner_shape *out, struct error *err);
+	/* Whether a text that is not given is another thing than an empty one. NULL: never. */
+	bool (*tells_absent)(const struct conditioner_kind *kind, const struct pack_info *info);
 	/* Encoders are loaded when they are first needed, or before; what is known of earlier
 	 * texts stays when they go. */
 	int (*load)(struct conditioner *c, struct error *err);
@@ -56,6 +58,9 @@ void conditioner_close(struct conditioner *c); /* NULL is fine */
 /* SUMI_INVALID or SUMI_UNSUPPORTED where a config is wrong. */
 int conditioner_shape_read(const struct conditioner_kind *kind, const struct pack_info *info,
 			   struct conditioner_shape *out, struct error *err);
+
+/* Whether a text that is not given is another thing than an empty one, as the pack says. */
+bool conditioner_tells_absent(const struct conditioner_kind *kind, const struct pack_info *info);
 
 /* Puts the encoders onto the device, and takes them off it. conditioner_encode() loads what it
  * lacks. */

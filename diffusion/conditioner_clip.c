@@ -118,21 +118,18 @@ static void clip_close(struct conditioner *c)
 	free(clip);
 }
 
-/* What the pipeline's own settings say of a text that is not given. */
-static int read_zeros(struct clip *clip, struct error *err)
+/* As the pipeline's own settings say it, which do by default. */
+static bool tells_absent(const struct conditioner_kind *kind, const struct pack_info *info)
 {
 	char path[FILES_PATH_MAX];
-	json_t *index;
-	if (!clip->parts->pooled)
-		return SUMI_OK;
-	int status = pack_part(clip->info, "model_index.json", path, err);
-	if (!status)
-		status = json_read_file(path, INDEX_LIMIT, &index, err);
-	if (status)
-		return status;
-	clip->zeros = !json_is_false(json_object_get(index, "force_zeros_for_empty_prompt"));
+	json_t *index = NULL;
+	(void)kind;
+	if (pack_part(info, "model_index.json", path, NULL) ||
+	    json_read_file(path, INDEX_LIMIT, &index, NULL))
+		return true;
+	bool no = json_is_false(json_object_get(index, "force_zeros_for_empty_prompt"));
 	json_decref(index);
-	return SUMI_OK;
+	return !no;
 }
 
 static int open_tokenizers(struct clip *clip, struct error *err)
@@ -169,10 +166,13 @@ static int clip_open(const struct conditioner_kind *kind, struct device *device,
 	*clip = (struct clip){
 	    .base.kind = kind, .parts = kind->parts, .info = info, .device = device};
 	int status = text_memory_new(TEXTS_BYTES, &clip->texts, err);
-	if (status || (status = open_tokenizers(clip, err)) || (status = read_zeros(clip, err))) {
+	if (!status)
+		status = open_tokenizers(clip, err);
+	if (status) {
 		clip_close(&clip->base);
 		return status;
 	}
+	clip->zeros = conditioner_tells_absent(kind, info);
 	*out = &clip->base;
 	return SUMI_OK;
 }
@@ -338,11 +338,11 @@ static const struct clip_parts pair = {
 };
 
 #define CLIP(title, its_parts)                                                                      \
-	{                                                                                          \
-		.name = title, .parts = its_parts, .open = clip_open, .shape = clip_shape,         \
-		.load = clip_load, .unload = clip_unload, .encode = clip_encode,                   \
-		.close = clip_close                                                                \
-	}
+	.name = title, .parts = its_parts, .open = clip_open, .shape = clip_shape,                 \
+	.load = clip_load, .unload = clip_unload, .encode = clip_encode, .close = clip_close
 
-const struct conditioner_kind conditioner_clip = CLIP("clip", &one);
-const struct conditioner_kind conditioner_clip_pair = CLIP("clip-pair", &pair);
+const struct conditioner_kind conditioner_clip = {CLIP("clip", &one)};
+const struct conditioner_kind conditioner_clip_pair = {
+    CLIP("clip-pair", &pair),
+    .tells_absent = tells_absent,
+};

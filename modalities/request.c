@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/family.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
 #include "request/param.h"
@@ -74,8 +75,9 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	const struct pack_defaults *d = r->fast ? &info->fast : &info->defaults;
 	if (!r->prompt)
 		return error_set(err, SUMI_INVALID, "there is no prompt");
-	if (!r->negative_prompt)
-		r->negative_prompt = "";
+	if (r->negative_prompt && !*r->negative_prompt &&
+	    !conditioner_tells_absent(info->family->conditioner, info))
+		r->negative_prompt = NULL;
 	int status;
 	if ((status = resolve_size(info, "width", &r->width, d->width, err)) ||
 	    (status = resolve_size(info, "height", &r->height, d->height, err)) ||

@@ -10,10 +10,10 @@
 
 #include "request/param.h"
 
-/* An empty text where one may be empty is none. */
+/* An empty text where one may be empty is none, but for those that say something by it. */
 static json_t *text_json(const struct param *p, const char *text)
 {
-	return text && (*text || p->min > 0) ? json_string(text) : NULL;
+	return text && (*text || p->min > 0 || p->flags & PARAM_EMPTY) ? json_string(text) : NULL;
 }
 
 static json_t *number_json(const struct param *p, double value)

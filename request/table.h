@@ -43,7 +43,7 @@ X(modality, WORD, PICTURE, PARAM_ALL, 0, 0, modality_words, NULL, 0, PROMPT, NUL
   "what is to be made; required") \
 X(prompt, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NULL, \
   "what it shall show; required") \
-X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NULL, \
+X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, PARAM_EMPTY, PROMPT, NULL, \
   "what it shall not show") \
 X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
