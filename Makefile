@@ -18,7 +18,7 @@ Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base request media backends backends/opencl backends/reference weights networks diffusion modalities queue storage
 PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
-         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng libjpeg libcrypto libutf8proc
+         jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng zlib libjpeg libcrypto libutf8proc
 GATEWAY_PKGS := libevent_core # of sumi-gateway alone
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(GATEWAY_PKGS) 2>/dev/null)
@@ -76,7 +76,6 @@ $(BUILD)/tests/test_no_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,mallo
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(UNIT): LDLIBS += -lcmocka
-$(BUILD)/tests/test_picture: LDLIBS += -lz
 
 $(PROGRAMS) $(UNIT) $(BENCH):
 	@mkdir -p $(@D)

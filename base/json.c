@@ -51,20 +51,27 @@ static char *quote_long_numbers(const char *text, size_t size, size_t *out_size)
 	return out;
 }
 
-int json_read_text(const char *text, size_t size, const char *where, json_t **root,
-		   struct error *err)
+/* flags: jansson's */
+static int read_text(const char *text, size_t size, size_t flags, const char *where, json_t **root,
+		     struct error *err)
 {
 	json_error_t e;
-	*root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+	*root = json_loadb(text, size, flags, &e);
 	char *quoted = NULL;
 	if (!*root && json_error_code(&e) == json_error_numeric_overflow)
 		quoted = quote_long_numbers(text, size, &size);
 	if (quoted)
-		*root = json_loadb(quoted, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+		*root = json_loadb(quoted, size, flags, &e);
 	free(quoted);
 	if (*root)
 		return SUMI_OK;
 	return error_set(err, SUMI_INVALID, "%s:%d:%d: %s", where, e.line, e.column, e.text);
+}
+
+int json_read_text(const char *text, size_t size, const char *where, json_t **root,
+		   struct error *err)
+{
+	return read_text(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, where, root, err);
 }
 
 /* What jansson allocates for one of each, malloc's own part included; a bound from above. */
@@ -101,6 +108,42 @@ int json_read_bounded(const char *text, size_t size, size_t memory, const char *
 				 "allowed",
 				 where, size, needs >> 20, memory >> 20);
 	return json_read_text(text, size, where, root, err);
+}
+
+/* NaN and Infinity become null, or 0 where there is no room for it. */
+static void mend_numbers(char *text, size_t size)
+{
+	static const struct {
+		const char *word, *instead;
+	} words[] = {{"-Infinity", "null     "}, {"Infinity", "null    "}, {"NaN", "0  "}};
+	bool quoted = false;
+	for (size_t at = 0; at < size; at++) {
+		if (quoted && text[at] == '\\')
+			at++;
+		else if (text[at] == '"')
+			quoted = !quoted;
+		for (size_t i = 0; !quoted && i < sizeof words / sizeof words[0]; i++) {
+			size_t n = strlen(words[i].word);
+			if (size - at >= n && memcmp(text + at, words[i].word, n) == 0)
+				memcpy(text + at, words[i].instead, n);
+		}
+	}
+}
+
+int json_read_foreign(const char *text, size_t size, size_t memory, const char *where,
+		      json_t **root, struct error *err)
+{
+	*root = NULL;
+	if (json_weigh(text, size).memory > memory)
+		return json_read_bounded(text, size, memory, where, root, err);
+	char *copy = malloc(size + 1);
+	if (!copy)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", where);
+	memcpy(copy, text, size);
+	mend_numbers(copy, size);
+	int status = read_text(copy, size, JSON_ALLOW_NUL | JSON_DECODE_ANY, where, root, err);
+	free(copy);
+	return status;
 }
 
 int json_read_file(const char *path, size_t limit, json_t **root, struct error *err)

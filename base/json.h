@@ -24,6 +24,11 @@ struct json_weight json_weigh(const char *text, size_t size);
 int json_read_bounded(const char *text, size_t size, size_t memory, const char *where,
 		      json_t **root, struct error *err);
 
+/* The same for what other programs write: NaN and Infinity, as Python has them, become null or 0, of a
+ * key that stands twice the last counts, texts may hold NUL. */
+int json_read_foreign(const char *text, size_t size, size_t memory, const char *where,
+		      json_t **root, struct error *err);
+
 /* Parses a regular file of at most limit bytes; the caller releases *root with
  * json_decref(). Messages read "path:line:column: reason"; SUMI_TOOBIG past limit, or where the
  * result would take more than JSON_EXPANSION times as much. */

@@ -82,9 +82,10 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 		return;
 	if (!recipe->ours) {
 		fprintf(stderr,
-			"sumi: note: %s has the infotext alone: the result may differ in what that "
-			"does not say",
-			cli->args[0]);
+			"sumi: note: %s has %s%s alone: the result may differ in what that does not "
+			"say",
+			cli->args[0], recipe->infotext ? "the infotext" : "the words of ",
+			recipe->infotext ? "" : recipe->program);
 		if (json_object_size(recipe->unknown)) {
 			fprintf(stderr, "; not taken: ");
 			print_keys(recipe->unknown);

@@ -95,13 +95,14 @@ static bool names_file(const char *text)
 	       (stat(text, &there) == 0 && !S_ISDIR(there.st_mode));
 }
 
-static int describe_file(const char *path, json_t **out, struct error *err)
+static int describe_file(const char *path, bool whole, json_t **out, struct error *err)
 {
 	struct recipe r;
 	int status = recipe_read(path, &r, err);
 	if (status)
 		return status;
-	*out = json_pack("{s:s, s:s}", "file", path, "source", r.ours ? "sumi" : "infotext");
+	*out = json_pack("{s:s, s:s, s:s}", "file", path, "source",
+			 r.ours ? "sumi" : r.infotext ? "infotext" : "json", "program", r.program);
 	if (!*out)
 		status = error_set(err, SUMI_INVALID, "the name of the file is not valid UTF-8");
 	json_object_update_missing(*out, r.job);
@@ -111,6 +112,11 @@ static int describe_file(const char *path, json_t **out, struct error *err)
 		json_object_set(*out, "unknown", r.unknown);
 	if (r.infotext)
 		json_object_set_new(*out, "infotext", json_string(r.infotext));
+	/* Graphs and whole JSON are for programs. */
+	if (whole && r.graph)
+		json_object_set(*out, "comfy", r.graph);
+	if (whole && r.json)
+		json_object_set(*out, "json", r.json);
 	recipe_clear(&r);
 	return status;
 }
@@ -120,7 +126,7 @@ static int run_show(struct cli *cli)
 	struct error err = {0};
 	json_t *job = NULL;
 	const char *what = cli->args[0];
-	int status = names_file(what) ? describe_file(what, &job, &err)
+	int status = names_file(what) ? describe_file(what, cli->json, &job, &err)
 				      : find_job(cli, what, &job, &err);
 	if (status)
 		return cli_error(cli, &err);

@@ -1,9 +1,10 @@
-/* What a file says of how it was made: sumi's own JSON, or A1111's infotext. */
+/* What a file says of how it was made: sumi's own JSON, or another program's fields. */
 #include "cli/recipe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -11,6 +12,7 @@
 #include "media/format.h"
 #include "media/infotext.h"
 #include "media/metadata_file.h"
+#include "media/origin.h"
 #include "request/param.h"
 #include "request/request.h"
 
@@ -68,11 +70,35 @@ static bool take_clip_skip(json_t *job, const char *name, const char *text)
 
 static bool take_rng(json_t *job, const char *name, const char *text)
 {
-	static const char *const names[][2] = {{"CPU", "torch"}, {"GPU", "philox"}, {"NV", "philox"}};
+	static const char *const names[][2] = {
+	    {"CPU", "torch"}, {"GPU", "philox"}, {"NV", "philox"}, {"CUDA", "philox"}};
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(text, names[i][0]) == 0)
+		if (strcasecmp(text, names[i][0]) == 0)
 			return take_text(job, name, names[i][1]);
 	return false;
+}
+
+/* Some write -1 for a seed that they drew and do not tell. */
+static bool take_seed(json_t *job, const char *name, const char *text)
+{
+	return strcmp(text, "-1") != 0 && take_field(job, name, text);
+}
+
+/* As a file: sumi calls a model by its name alone. */
+static bool take_model(json_t *job, const char *name, const char *text)
+{
+	static const char *const ends[] = {".safetensors", ".ckpt", ".gguf", ".sft", ".pt", ".pth"};
+	const char *slash = strrchr(text, '/'), *back = strrchr(text, '\\');
+	text = back && (!slash || back > slash) ? back + 1 : slash ? slash + 1 : text;
+	size_t n = strlen(text);
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		size_t tail = strlen(ends[i]);
+		if (n > tail && strcmp(text + n - tail, ends[i]) == 0) {
+			n -= tail;
+			break;
+		}
+	}
+	return n > 0 && json_object_set_new(job, name, json_stringn(text, n)) == 0;
 }
 
 static bool take_interval(json_t *job, const char *name, const char *text)
@@ -118,7 +144,12 @@ static const struct {
     {"Guidance interval", NULL, take_interval},
     {"DeepCache", "deep_cache", take_deep_cache},
     {"Size", NULL, take_size},
-    {"Model", "model", take_text},
+    {"Sampler sigma", "scheduler", take_schedule}, /* SD.Next's word */
+    {"Model", "model", take_model},
+    {"Noise device", "rng", take_rng}, /* InvokeAI's */
+    {"Seed", "seed", take_seed},
+    {"Skipped layers", "clip_skip", take_field},
+    {"CFG rescale", "guidance_rescale", take_field},
     {"Clip skip", "clip_skip", take_clip_skip},
     {"RNG", "rng", take_rng},
     {"Precision", "precision", take_text},
@@ -138,25 +169,59 @@ static bool take_key(json_t *job, const struct infotext_field *f)
 	return false;
 }
 
-static int read_infotext(struct recipe *r, struct error *err)
+/* Where a program draws its noise when it says nothing of that; of the others it is not known. */
+static const char *usual_rng(const char *program)
 {
-	struct infotext text;
-	int status = infotext_parse(r->infotext, strlen(r->infotext), &text, err);
+	static const struct {
+		const char *program, *rng;
+	} usual[] = {{"A1111", "philox"},	 {"Forge", "philox"},	  {"SD.Next", "philox"},
+		     {"stable-diffusion.cpp", "philox"}, {"ComfyUI", "torch"}, {"SwarmUI", "torch"},
+		     {"Stability Matrix", "torch"}, {"Fooocus", "torch"}, {"InvokeAI", "torch"},
+		     {"Forge Classic", "philox"}, {"Forge Neo", "philox"}};
+	for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+		if (strcmp(usual[i].program, program) == 0)
+			return usual[i].rng;
+	return NULL;
+}
+
+static void take_all(struct recipe *r, const struct infotext *text)
+{
+	if (text->prompt && *text->prompt)
+		take_text(r->job, "prompt", text->prompt);
+	if (text->negative_prompt && *text->negative_prompt)
+		take_text(r->job, "negative_prompt", text->negative_prompt);
+	for (size_t i = 0; i < text->count; i++)
+		if (text->fields[i].value && *text->fields[i].value &&
+		    !take_key(r->job, &text->fields[i]))
+			json_object_set_new(r->unknown, text->fields[i].key,
+					    json_string(text->fields[i].value));
+	const char *rng = usual_rng(r->program);
+	if (text->count && rng && !json_object_get(r->job, "rng"))
+		take_text(r->job, "rng", rng);
+}
+
+/* What other programs than sumi say; where none does, SUMI_NOTFOUND. */
+static int read_others(struct recipe *r, const struct file_texts *texts, const char *path,
+		       struct error *err)
+{
+	struct origin origin;
+	int status = origin_read(texts, &origin, err);
 	if (status)
 		return status;
-	if (text.prompt && *text.prompt)
-		take_text(r->job, "prompt", text.prompt);
-	if (text.negative_prompt && *text.negative_prompt)
-		take_text(r->job, "negative_prompt", text.negative_prompt);
-	for (size_t i = 0; i < text.count; i++)
-		if (text.fields[i].value && !take_key(r->job, &text.fields[i]))
-			json_object_set_new(r->unknown, text.fields[i].key,
-					    json_string(text.fields[i].value));
-	/* Where nothing is said, that program draws its noise on the GPU. */
-	if (text.count && !json_object_get(r->job, "rng"))
-		take_text(r->job, "rng", "philox");
-	infotext_free(&text);
-	return SUMI_OK;
+	r->program = origin.program;
+	r->infotext = origin.infotext;
+	r->graph = json_incref(origin.graph);
+	r->json = json_incref(origin.json);
+	origin.infotext = NULL;
+	if (r->program)
+		take_all(r, &origin.text);
+	else
+		status = error_set(err, SUMI_NOTFOUND,
+				   "%s: holds no parameters of sumi or of another program that "
+				   "sumi knows",
+				   path);
+	origin_clear(&origin);
+	return status;
 }
 
 /* ---- the file ---- */
@@ -188,9 +253,27 @@ static void mend_seed(json_t *job)
 		json_object_set_new(job, "seed", param_seed_json((uint64_t)seed));
 }
 
+/* Sumi's own JSON. */
+static int read_ours(struct recipe *r, const char *json, const char *path, struct error *err)
+{
+	int status = json_read_text(json, strlen(json), path, &r->job, err);
+	r->ours = true;
+	r->program = "sumi";
+	if (!status && !json_is_object(r->job))
+		status = error_set(err, SUMI_CORRUPT, "%s: what sumi wrote into it is no JSON object",
+				   path);
+	if (status)
+		return status;
+	mend_seed(r->job);
+	r->made_by = json_incref(json_object_get(r->job, "made_by"));
+	json_object_del(r->job, "made_by");
+	return SUMI_OK;
+}
+
 int recipe_read(const char *path, struct recipe *r, struct error *err)
 {
-	struct metadata meta;
+	struct metadata meta = {0};
+	struct file_texts texts = {0};
 	char *data; /* once: what comes through a pipe is not there again */
 	size_t size;
 	*r = (struct recipe){0};
@@ -199,30 +282,22 @@ int recipe_read(const char *path, struct recipe *r, struct error *err)
 	int status = files_read(path, METADATA_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	if ((status = metadata_read(data, size, path, &meta, err))) {
-		free(data);
-		return status;
-	}
 	r->unknown = json_object();
-	r->infotext = meta.infotext;
-	meta.infotext = NULL;
+	if ((status = texts_read(data, size, path, &texts, err)) ||
+	    (status = metadata_pick(&texts, &meta, err)))
+		goto done;
 	if (meta.json) {
-		r->ours = true;
-		status = json_read_text(meta.json, strlen(meta.json), path, &r->job, err);
-		if (!status && !json_is_object(r->job))
-			status = error_set(err, SUMI_CORRUPT,
-					   "%s: what sumi wrote into it is no JSON object", path);
-		if (!status) {
-			mend_seed(r->job);
-			r->made_by = json_incref(json_object_get(r->job, "made_by"));
-			json_object_del(r->job, "made_by");
-		}
+		r->infotext = meta.infotext;
+		meta.infotext = NULL;
+		status = read_ours(r, meta.json, path, err);
 	} else {
 		r->job = json_object();
 		read_kind(data, size, r->job);
-		status = read_infotext(r, err);
+		status = read_others(r, &texts, path, err);
 	}
+done:
 	free(data);
+	texts_free(&texts);
 	metadata_free(&meta);
 	if (status)
 		recipe_clear(r);
@@ -234,6 +309,8 @@ void recipe_clear(struct recipe *r)
 	json_decref(r->job);
 	json_decref(r->made_by);
 	json_decref(r->unknown);
+	json_decref(r->graph);
+	json_decref(r->json);
 	free(r->infotext);
 	*r = (struct recipe){0};
 }

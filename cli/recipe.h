@@ -10,14 +10,18 @@
 struct recipe {
 	json_t *job;     /* what is known, by the names of a job's fields, modality included */
 	json_t *made_by; /* sumi's own word on program, model and device; NULL: not there */
-	json_t *unknown; /* of an infotext: key → value of what sumi has no field for */
+	json_t *unknown; /* of another program: key → value of what sumi has no field for */
+	const char *program; /* that made the file, "A1111", "ComfyUI", …; NULL: not told */
+	json_t *graph;   /* of ComfyUI: its samplers, checkpoints, LoRAs and sizes; NULL: none */
+	json_t *json;    /* what another program wrote as JSON, as it stands; NULL: nothing */
 	bool ours;       /* sumi's own JSON: the same bytes can be made from it */
 	char *infotext;  /* A1111's text as it stands in the file, or NULL */
 };
 
-/* Reads WebP, PNG, JPEG, Ogg or WAV: sumi's JSON, else the infotext. Nothing in the file is checked
+/* Reads WebP, PNG, JPEG, Ogg, WAV or a text that is an infotext: sumi's JSON, else what another program
+ * wrote (see media/origin.h). Nothing in the file is checked
  * against what a job may say. The caller clears *recipe. SUMI_NOTFOUND where the file holds
- * neither, SUMI_UNSUPPORTED for another kind of file. */
+ * nothing of that, SUMI_UNSUPPORTED for another kind of file. */
 int recipe_read(const char *path, struct recipe *recipe, struct error *err);
 void recipe_clear(struct recipe *recipe);
 

@@ -60,6 +60,18 @@ static const struct {
 };
 #define SCHEDULE_COUNT ((int)(sizeof schedules / sizeof *schedules))
 
+/* What other programs call some of them, folded. */
+static const struct {
+	const char *folded;
+	enum schedule_sigmas sigmas;
+} others[] = {
+    {"automatic", SIGMAS_DEFAULT}, /* A1111 */
+    {"uniform", SIGMAS_NORMAL},	   /* A1111 */
+    {"discrete", SIGMAS_NORMAL},   /* stable-diffusion.cpp */
+    {"native", SIGMAS_NORMAL},	   /* NovelAI */
+};
+#define OTHER_COUNT ((int)(sizeof others / sizeof *others))
+
 /* false when text does not fit, so that it cannot be a name. */
 static bool fold(const char *text, char out[FOLDED_SIZE])
 {
@@ -113,16 +125,18 @@ int sampler_parse_name(const char *text, const char **name, enum schedule_sigmas
 		return SUMI_OK;
 	}
 	size_t size = strlen(folded);
-	for (int i = 0; i < SCHEDULE_COUNT; i++) {
-		size_t tail = strlen(schedules[i].folded);
-		if (size <= tail || strcmp(folded + size - tail, schedules[i].folded) != 0)
+	for (int i = 0; i < SCHEDULE_COUNT + OTHER_COUNT; i++) {
+		bool own = i < SCHEDULE_COUNT;
+		const char *word = own ? schedules[i].folded : others[i - SCHEDULE_COUNT].folded;
+		size_t tail = strlen(word);
+		if (size <= tail || strcmp(folded + size - tail, word) != 0)
 			continue;
 		folded[size - tail] = '\0';
 		found = find_alias(folded);
 		if (!found)
 			break;
 		*name = found;
-		*sigmas = schedules[i].sigmas;
+		*sigmas = own ? schedules[i].sigmas : others[i - SCHEDULE_COUNT].sigmas;
 		return SUMI_OK;
 	}
 	return refuse("sampler", text, sampler_name_at, err);
@@ -145,10 +159,11 @@ int sampler_parse_sigmas(const char *text, enum schedule_sigmas *sigmas, struct 
 {
 	char folded[FOLDED_SIZE];
 	bool fits = fold(text, folded);
-	if (fits && strcmp(folded, "automatic") == 0) {
-		*sigmas = SIGMAS_DEFAULT; /* A1111's word */
-		return SUMI_OK;
-	}
+	for (int i = 0; fits && i < OTHER_COUNT; i++)
+		if (strcmp(folded, others[i].folded) == 0) {
+			*sigmas = others[i].sigmas;
+			return SUMI_OK;
+		}
 	for (int i = 0; fits && i < SCHEDULE_COUNT; i++) {
 		if (strcmp(schedules[i].folded, folded) == 0) {
 			*sigmas = schedules[i].sigmas;

@@ -148,10 +148,41 @@ static const char *quoted_end(struct span s)
 	return p == s.end || *p == ',' ? p : NULL;
 }
 
-/* The next pair of A1111's expression  \s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)
- * in *line, which moves behind it. */
-static bool next_pair(struct span *line, struct span *key, struct span *value)
+/* The end of the JSON object or list at s.at that a comma or the end of the line follows; NULL if there
+ * is none. */
+static const char *json_end(struct span s)
 {
+	int depth = 0;
+	bool quoted = false;
+	for (const char *p = s.at; p < s.end; p++) {
+		if (quoted) {
+			if (*p == '\\' && p + 1 < s.end)
+				p++;
+			else if (*p == '"')
+				quoted = false;
+			continue;
+		}
+		if (*p == '"')
+			quoted = true;
+		else if (*p == '{' || *p == '[')
+			depth++;
+		else if ((*p == '}' || *p == ']') && --depth == 0)
+			return p + 1 == s.end || p[1] == ',' ? p + 1 : NULL;
+	}
+	return NULL;
+}
+
+/* What of a line is left to be parsed. Where JSON has no end, none is looked for any more. */
+struct rest {
+	struct span left;
+	bool no_json;
+};
+
+/* The next pair of A1111's expression  \s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)
+ * in *rest, which moves behind it. */
+static bool next_pair(struct rest *rest, struct span *key, struct span *value)
+{
+	struct span *line = &rest->left;
 	while (line->at < line->end) {
 		if (!is_word(*line->at)) {
 			line->at++;
@@ -171,6 +202,10 @@ static bool next_pair(struct span *line, struct span *key, struct span *value)
 		value->end = NULL;
 		if (value->at < line->end && *value->at == '"')
 			value->end = quoted_end((struct span){value->at, line->end});
+		else if (value->at < line->end && strchr("{[", *value->at) && !rest->no_json) {
+			value->end = json_end((struct span){value->at, line->end});
+			rest->no_json = !value->end;
+		}
 		if (!value->end)
 			value->end = memchr(value->at, ',', (size_t)(line->end - value->at));
 		if (!value->end)
@@ -194,11 +229,13 @@ static char *unquote(struct span s)
 	return text ? text : strndup(s.at, n);
 }
 
-static int add_field(struct infotext *text, struct span key, struct span value, struct error *err)
+/* Takes both strings. */
+static int set_field(struct infotext *text, char *k, char *v, struct error *err)
 {
-	char *k = strndup(key.at, (size_t)(key.end - key.at)), *v = unquote(value);
 	int status = SUMI_OK;
-	if (!k || !v) {
+	if (!text->fields)
+		text->fields = calloc(INFOTEXT_MAX_FIELDS, sizeof *text->fields);
+	if (!k || !v || !text->fields) {
 		status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
 		goto fail;
 	}
@@ -222,61 +259,77 @@ fail:
 	return status;
 }
 
-/* Splits the lines before the parameters at "Negative prompt:". */
+static int add_field(struct infotext *text, struct span key, struct span value, struct error *err)
+{
+	return set_field(text, strndup(key.at, (size_t)(key.end - key.at)), unquote(value), err);
+}
+
+int infotext_set(struct infotext *text, const char *key, const char *value, struct error *err)
+{
+	return set_field(text, strdup(key), strdup(value), err);
+}
+
+int infotext_set_prompt(struct infotext *text, bool negative, const char *prompt, struct error *err)
+{
+	char **to = negative ? &text->negative_prompt : &text->prompt;
+	if (*to && **to)
+		return SUMI_OK;
+	free(*to);
+	*to = strdup(prompt);
+	return *to ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for the infotext");
+}
+
+/* A copy without blanks at its ends and without carriage returns before line ends; lines keep theirs. */
+static char *prompt_of(struct span s)
+{
+	s = strip(s);
+	char *out = malloc((size_t)(s.end - s.at) + 1), *to = out;
+	for (const char *p = s.at; out && p < s.end; p++)
+		if (*p != '\r' || p + 1 == s.end || p[1] != '\n')
+			*to++ = *p;
+	if (out)
+		*to = '\0';
+	return out;
+}
+
+/* Splits the lines before the parameters at the first that begins with "Negative prompt:". */
 static int split_prompts(struct span lines, struct infotext *text, struct error *err)
 {
 	static const char mark[] = "Negative prompt:";
-	char *parts[2] = {NULL, NULL};
-	size_t sizes[2];
-	FILE *out[2] = {open_memstream(&parts[0], &sizes[0]), open_memstream(&parts[1], &sizes[1])};
-	int status = SUMI_OK;
-	if (!out[0] || !out[1])
-		status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
-	int which = 0;
-	bool begun[2] = {false, false};
-	while (!status && lines.at < lines.end) {
-		const char *newline = memchr(lines.at, '\n', (size_t)(lines.end - lines.at));
-		struct span line = strip((struct span){lines.at, newline ? newline : lines.end});
-		lines.at = newline ? newline + 1 : lines.end;
-		if ((size_t)(line.end - line.at) >= strlen(mark) &&
-		    memcmp(line.at, mark, strlen(mark)) == 0) {
-			which = 1;
-			line.at += strlen(mark);
-			line = strip(line);
+	const size_t length = sizeof mark - 1;
+	struct span positive = lines, negative = {lines.end, lines.end};
+	for (const char *p = lines.at; p < lines.end;) {
+		const char *newline = memchr(p, '\n', (size_t)(lines.end - p));
+		struct span line = strip((struct span){p, newline ? newline : lines.end});
+		if ((size_t)(line.end - line.at) >= length && memcmp(line.at, mark, length) == 0) {
+			positive.end = p;
+			negative.at = line.at + length;
+			break;
 		}
-		if (begun[which])
-			fputc('\n', out[which]);
-		begun[which] |= line.end > line.at;
-		fwrite(line.at, 1, (size_t)(line.end - line.at), out[which]);
+		p = newline ? newline + 1 : lines.end;
 	}
-	for (int i = 0; i < 2; i++)
-		if (out[i] && fclose(out[i]) != 0 && !status)
-			status = error_set(err, SUMI_NOMEM, "no memory for the infotext");
-	text->prompt = parts[0];
-	text->negative_prompt = parts[1];
-	return status;
+	text->prompt = prompt_of(positive);
+	text->negative_prompt = prompt_of(negative);
+	return text->prompt && text->negative_prompt
+		   ? SUMI_OK
+		   : error_set(err, SUMI_NOMEM, "no memory for the infotext");
 }
 
-int infotext_parse(const char *in, size_t size, struct infotext *text, struct error *err)
+static int parse_lines(const char *in, size_t size, struct infotext *text, struct error *err)
 {
-	*text = (struct infotext){0};
-	if (memchr(in, '\0', size))
-		return error_set(err, SUMI_CORRUPT, "infotext: holds a NUL byte");
 	struct span all = strip((struct span){in, in + size});
-	struct span last = all, line, key, value;
+	struct span last = all, key, value;
 	while (last.at < last.end && memchr(last.at, '\n', (size_t)(last.end - last.at)))
 		last.at = (const char *)memchr(last.at, '\n', (size_t)(last.end - last.at)) + 1;
 	int pairs = 0;
-	for (line = last; next_pair(&line, &key, &value);)
+	for (struct rest rest = {.left = last}; next_pair(&rest, &key, &value);)
 		pairs++;
 	if (pairs < 3)
 		last.at = last.end;
 	struct span lines = {all.at, last.at};
-	text->fields = calloc(INFOTEXT_MAX_FIELDS, sizeof *text->fields);
-	if (!text->fields)
-		return error_set(err, SUMI_NOMEM, "no memory for the infotext");
 	int status = SUMI_OK;
-	while (!status && next_pair(&last, &key, &value))
+	struct rest rest = {.left = last};
+	while (!status && next_pair(&rest, &key, &value))
 		status = add_field(text, key, value, err);
 	if (!status)
 		status = split_prompts(lines, text, err);
@@ -285,6 +338,47 @@ int infotext_parse(const char *in, size_t size, struct infotext *text, struct er
 	return status;
 }
 
+/* exiftool prints a text with a full stop for each line end, after the name of what it prints: those
+ * before the two marks become line ends again. A new string, NULL where it is no such text. */
+static char *break_lines(const char *in, size_t size)
+{
+	static const char *const marks[] = {".Steps: ", ".Negative prompt:"};
+	if (memchr(in, '\n', size))
+		return NULL;
+	char *text = strndup(in, size), *found = text;
+	for (size_t i = 0; found && i < sizeof marks / sizeof marks[0]; i++) {
+		char *last = NULL;
+		for (char *p = text; (p = strstr(p, marks[i])); p++)
+			last = p;
+		if (i == 0)
+			found = last;
+		for (char *p = last; p && p >= text && *p == '.'; p--)
+			*p = '\n';
+	}
+	if (!found) {
+		free(text);
+		return NULL;
+	}
+	if (strncmp(text, "Parameters ", 11) == 0 && strchr(text, ':')) {
+		size_t name = strcspn(text, ":") + 1;
+		memset(text, ' ', name);
+	}
+	return text;
+}
+
+int infotext_parse(const char *in, size_t size, struct infotext *text, struct error *err)
+{
+	*text = (struct infotext){0};
+	if (memchr(in, '\0', size))
+		return error_set(err, SUMI_CORRUPT, "infotext: holds a NUL byte");
+	char *lines_again = break_lines(in, size);
+	if (lines_again) {
+		int status = parse_lines(lines_again, size, text, err);
+		free(lines_again);
+		return status;
+	}
+	return parse_lines(in, size, text, err);
+}
 void infotext_free(struct infotext *text)
 {
 	for (size_t i = 0; i < text->count; i++) {

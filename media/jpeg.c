@@ -12,7 +12,7 @@
 
 #include <jerror.h>
 
-#include "media/metadata.h"
+#include "media/exif.h"
 
 enum {
 	MEMORY_MAX = 512 << 20, /* of libjpeg: coefficients of a progressive picture */
@@ -121,7 +121,7 @@ static int orientation(const struct reading *r)
 	for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next)
 		if (m->marker == EXIF_MARKER && m->data_length > 6 &&
 		    memcmp(m->data, "Exif\0\0", 6) == 0)
-			return metadata_exif_orientation(m->data, m->data_length);
+			return exif_orientation(m->data, m->data_length);
 	return 1;
 }
 

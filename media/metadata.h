@@ -12,14 +12,16 @@
 
 #include <stddef.h>
 
-#include "base/status.h"
+#include "media/texts.h"
 
-#define METADATA_TEXT_MAX (1 << 20) /* bytes of either text; longer ones are refused */
 
 #define METADATA_PNG_INFOTEXT "parameters"
 #define METADATA_PNG_JSON "sumi"
 #define METADATA_OGG_INFOTEXT "PARAMETERS"
 #define METADATA_OGG_JSON "SUMI"
+#define METADATA_XMP_INFOTEXT "sumi:parameters"
+#define METADATA_XMP_JSON "sumi:json"
+#define METADATA_WAV_JSON "sumi"
 
 /* UTF-8 without NUL inside; either may be NULL. For writing, the strings are borrowed; after
  * reading, they belong to the struct. */
@@ -30,19 +32,10 @@ struct metadata {
 
 void metadata_free(struct metadata *m); /* the strings, not m */
 
-/* The packets that stand in a WebP file, new buffers that the caller frees. *exif is NULL
- * when there is no infotext. SUMI_INVALID for a text that is not UTF-8. */
-int metadata_write_xmp(const struct metadata *m, char **xmp, size_t *size, struct error *err);
-int metadata_write_exif(const struct metadata *m, unsigned char **exif, size_t *size,
-			struct error *err);
+/* SUMI_INVALID where a text is not UTF-8, SUMI_TOOBIG where it is too long; name: of the text. */
+int metadata_check(const char *name, const char *text, struct error *err);
 
-/* Reads such packets; what m holds already is left alone. */
-int metadata_read_xmp(const char *xmp, size_t size, struct metadata *m, struct error *err);
-int metadata_read_exif(const unsigned char *exif, size_t size, struct metadata *m,
-		       struct error *err);
-
-/* How EXIF (with or without "Exif\0\0" before it) wants the picture turned, 1 … 8; 1, as it is, where
- * it does not say or cannot be read. */
-int metadata_exif_orientation(const unsigned char *exif, size_t size);
+/* What of a file's texts is sumi's, and the infotext, whoever wrote that: new strings in *m. */
+int metadata_pick(const struct file_texts *texts, struct metadata *m, struct error *err);
 
 #endif

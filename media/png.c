@@ -10,6 +10,9 @@
 #include <png.h>
 
 #include "base/utf8.h"
+#include "media/exif.h"
+#include "media/hidden.h"
+#include "media/xmp.h"
 
 #define TEXT_CHUNKS_MAX 32 /* that are looked at: each may expand to 2 MiB */
 
@@ -22,6 +25,7 @@ struct job {
 	/* reading */
 	const uint8_t *in;
 	size_t left;
+	bool alpha; /* is asked for */
 	/* writing */
 	uint8_t *out;
 	size_t size, capacity;
@@ -213,7 +217,7 @@ int png_picture_info(const void *data, size_t size, const char *where, struct pi
 			info->height = (int)height;
 			raw = raw_size(content);
 		} else if (memcmp(type, "eXIf", 4) == 0) {
-			info->orientation = metadata_exif_orientation(content, length);
+			info->orientation = exif_orientation(content, length);
 		}
 		if (memcmp(type, "IDAT", 4) == 0)
 			packed += length;
@@ -257,7 +261,7 @@ static int begin_reading(struct job *job)
 	return SUMI_OK;
 }
 
-/* Any kind of PNG becomes 8-bit RGB. */
+/* Any kind of PNG becomes 8-bit RGB, or RGBA where job->alpha is set. */
 static void read_picture(struct job *job)
 {
 	static const png_byte texts[] = "tEXt\0zTXt\0iTXt";
@@ -272,12 +276,14 @@ static void read_picture(struct job *job)
 	png_set_scale_16(job->png);
 	png_set_gray_to_rgb(job->png);
 	png_color_16 black = {0};
-	png_set_background(job->png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
+	if (!job->alpha)
+		png_set_background(job->png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
 	int passes = png_set_interlace_handling(job->png);
 	png_read_update_info(job->png, job->info);
-	if (png_get_rowbytes(job->png, job->info) != 3 * width)
+	size_t channels = job->alpha ? 4 : 3;
+	if (png_get_rowbytes(job->png, job->info) != channels * width)
 		png_error(job->png, "cannot be turned into 8-bit RGB");
-	job->out = malloc(3 * width * height);
+	job->out = malloc(channels * width * height);
 	if (!job->out) {
 		job->status = error_set(job->err, SUMI_NOMEM, "%s: no memory for %zux%zu pixels",
 					job->where, width, height);
@@ -285,7 +291,7 @@ static void read_picture(struct job *job)
 	}
 	while (passes-- > 0)
 		for (size_t y = 0; y < height; y++)
-			png_read_row(job->png, job->out + 3 * width * y, NULL);
+			png_read_row(job->png, job->out + channels * width * y, NULL);
 	png_read_end(job->png, NULL);
 }
 
@@ -308,6 +314,30 @@ int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, 
 	return job.status;
 }
 
+/* The file without its pixels, which nobody asks for: what stands behind them then stands before them,
+ * where reading of a header ends. A new buffer; png_picture_info() has checked the chunks. */
+static uint8_t *without_pixels(const uint8_t *in, size_t size, size_t *left)
+{
+	static const uint8_t pixels[8] = {0, 0, 0, 0, 'I', 'D', 'A', 'T'};
+	enum { SIGNATURE = 8, AROUND = 12 };
+	uint8_t *out = malloc(size + sizeof pixels);
+	if (!out)
+		return NULL;
+	memcpy(out, in, SIGNATURE);
+	*left = SIGNATURE;
+	for (size_t at = SIGNATURE; memcmp(in + at + 4, "IEND", 4) != 0;) {
+		size_t length = AROUND + number(in + at);
+		if (memcmp(in + at + 4, "IDAT", 4) != 0) {
+			memcpy(out + *left, in + at, length);
+			*left += length;
+		}
+		at += length;
+	}
+	memcpy(out + *left, pixels, sizeof pixels);
+	*left += sizeof pixels;
+	return out;
+}
+
 static void read_header(struct job *job)
 {
 	if (setjmp(png_jmpbuf(job->png)))
@@ -316,43 +346,66 @@ static void read_header(struct job *job)
 }
 
 /* tEXt is Latin-1 by the standard and UTF-8 in the files of some programs. */
-static char *from_chunk(const png_text *chunk)
+static int add_chunks(struct job *job, struct file_texts *texts)
 {
-	size_t n = strlen(chunk->text);
-	if (utf8_valid(chunk->text, n))
-		return strdup(chunk->text);
-	char *out = malloc(2 * n + 1), *p = out;
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < n; i++)
-		p += utf8_encode((unsigned char)chunk->text[i], p);
-	*p = '\0';
-	return out;
+	png_textp chunks = NULL;
+	int count = 0, status = SUMI_OK;
+	png_get_text(job->png, job->info, &chunks, &count);
+	for (int i = 0; i < count && !status; i++) {
+		const char *key = chunks[i].key, *text = chunks[i].text;
+		size_t n = strlen(text);
+		if (strcmp(key, "XML:com.adobe.xmp") == 0)
+			status = texts_after(texts, xmp_read(text, n, texts, job->err), job->err);
+		else
+			status = texts_add_any(texts, TEXT_PNG, key, text, n, job->err);
+	}
+	png_bytep exif = NULL;
+	png_uint_32 size = 0;
+	if (!status && png_get_eXIf_1(job->png, job->info, &size, &exif))
+		status = texts_after(texts, exif_read(exif, size, texts, job->err), job->err);
+	return status;
 }
 
-int png_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		      struct error *err)
+static int read_hidden(struct job *job, struct file_texts *texts)
+{
+	size_t width, height;
+	job->alpha = true;
+	int status = begin_reading(job);
+	if (status)
+		return status;
+	read_picture(job);
+	width = png_get_image_width(job->png, job->info);
+	height = png_get_image_height(job->png, job->info);
+	/* Pixels that cannot be read hide nothing; the texts before them are told all the same. */
+	if (!job->status)
+		status = hidden_read(job->out, width, height, texts, job->err);
+	free(job->out);
+	png_destroy_read_struct(&job->png, &job->info, NULL);
+	return status;
+}
+
+int png_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
+		   struct error *err)
 {
 	struct job job = {.where = where, .err = err, .in = data, .left = size};
+	uint8_t *short_file = NULL;
+	bool transparent = false;
 	job.status = begin_reading(&job);
-	if (!job.status)
+	if (!job.status && !(short_file = without_pixels(data, size, &job.left)))
+		job.status = error_set(err, SUMI_NOMEM, "%s: no memory to read it", where);
+	if (!job.status) {
+		job.in = short_file;
 		read_header(&job);
-	png_textp chunks = NULL;
-	int count = 0;
-	if (!job.status)
-		png_get_text(job.png, job.info, &chunks, &count);
-	for (int i = 0; i < count && !job.status; i++) {
-		char **text = strcmp(chunks[i].key, METADATA_PNG_INFOTEXT) == 0 ? &m->infotext
-			      : strcmp(chunks[i].key, METADATA_PNG_JSON) == 0   ? &m->json
-										: NULL;
-		if (!text || *text)
-			continue;
-		if (strlen(chunks[i].text) > METADATA_TEXT_MAX)
-			job.status = error_set(err, SUMI_TOOBIG, "%s: text chunk '%s' is too long",
-					       where, chunks[i].key);
-		else if (!(*text = from_chunk(&chunks[i])))
-			job.status = error_set(err, SUMI_NOMEM, "no memory for metadata");
 	}
+	if (!job.status)
+		job.status = add_chunks(&job, texts);
+	if (!job.status)
+		transparent = png_get_color_type(job.png, job.info) & PNG_COLOR_MASK_ALPHA;
 	png_destroy_read_struct(&job.png, &job.info, NULL);
-	return job.status;
+	free(short_file);
+	if (job.status || !transparent)
+		return job.status;
+	struct error ignored;
+	struct job again = {.where = where, .err = &ignored, .in = data, .left = size};
+	return read_hidden(&again, texts);
 }

@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "media/metadata.h"
+#include "media/texts.h"
 #include "media/picture.h"
 
 /* rgb is [height, width, 3]. meta may be NULL; its texts become the chunks "parameters" and
@@ -24,8 +25,9 @@ int png_picture_info(const void *data, size_t size, const char *where, struct pi
 int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
 	       int *height, struct error *err);
 
-/* Adds to m what the text chunks hold. */
-int png_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		      struct error *err);
+/* Adds what stands in text chunks, before and behind the picture, in eXIf, in XMP and in the lowest
+ * bits of transparent pictures. */
+int png_read_texts(const void *data, size_t size, const char *where,
+		struct file_texts *texts, struct error *err);
 
 #endif

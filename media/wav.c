@@ -210,28 +210,14 @@ int wav_decode(const void *data, size_t size, const char *where, struct sound *o
 
 /* ---- metadata ---------------------------------------------------------------------- */
 
-static int keep_text(const uint8_t *chunk, size_t size, const char *where, char **text,
-		     struct error *err)
-{
-	while (size > 0 && chunk[size - 1] == 0)
-		size--;
-	if (*text || size == 0)
-		return SUMI_OK;
-	if (size > METADATA_TEXT_MAX)
-		return error_set(err, SUMI_TOOBIG, "%s: a text of %zu bytes", where, size);
-	if (memchr(chunk, 0, size) || !utf8_valid((const char *)chunk, size))
-		return error_set(err, SUMI_CORRUPT, "%s: a text that is not valid UTF-8", where);
-	*text = strndup((const char *)chunk, size);
-	return *text ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for metadata");
-}
-
-int wav_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		      struct error *err)
+int wav_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
+		   struct error *err)
 {
 	const uint8_t *in = data;
 	int status = SUMI_OK;
 	for (size_t at = 12; at + 8 <= size && !status;) {
 		size_t length = get(in + at + 4, 4), left = size - at - 8;
+		const char *text = (const char *)in + at + 8;
 		/* A list is stepped into. */
 		if (memcmp(in + at, "LIST", 4) == 0 && left >= 4) {
 			at += 12;
@@ -240,10 +226,10 @@ int wav_read_metadata(const void *data, size_t size, const char *where, struct m
 		if (length > left)
 			break;
 		if (memcmp(in + at, CHUNK_INFOTEXT, 4) == 0)
-			status = keep_text(in + at + 8, length, where, &m->infotext, err);
+			status = texts_add(texts, TEXT_COMMENT, "", text, length, err);
 		else if (memcmp(in + at, CHUNK_JSON, 4) == 0)
-			status = keep_text(in + at + 8, length, where, &m->json, err);
+			status = texts_add(texts, TEXT_CHUNK, METADATA_WAV_JSON, text, length, err);
 		at += 8 + length + (length & 1);
 	}
-	return status;
+	return status ? error_prefix(err, "%s", where) : SUMI_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "media/metadata.h"
+#include "media/texts.h"
 #include "media/sound.h"
 
 /* meta may be NULL. The caller frees *data. */
@@ -18,8 +19,8 @@ int wav_check(const void *data, size_t size, const char *where, struct error *er
 int wav_decode(const void *data, size_t size, const char *where, struct sound *out,
 	       struct error *err);
 
-/* Adds to m the comment of the list of information and the chunk "sumi". */
-int wav_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		      struct error *err);
+/* Adds the comment of the list of information and the chunk "sumi". */
+int wav_read_texts(const void *data, size_t size, const char *where,
+		struct file_texts *texts, struct error *err);
 
 #endif

@@ -10,6 +10,10 @@
 #include <webp/encode.h>
 #include <webp/mux.h>
 
+#include "media/exif.h"
+#include "media/hidden.h"
+#include "media/xmp.h"
+
 /* ---- writing ---- */
 
 static int check_size(int width, int height, struct error *err)
@@ -73,8 +77,8 @@ static int add_metadata(WebPData *file, const struct metadata *meta, struct erro
 		status = error_set(err, SUMI_NOMEM, "WebP: no memory for metadata");
 		goto done;
 	}
-	if ((status = metadata_write_xmp(meta, &xmp, &xmp_size, err)) ||
-	    (status = metadata_write_exif(meta, &exif, &exif_size, err)) ||
+	if ((status = xmp_write(meta, &xmp, &xmp_size, err)) ||
+	    (status = exif_write(meta, &exif, &exif_size, err)) ||
 	    (status = set_chunk(mux, "EXIF", exif, exif_size, err)) ||
 	    (status = set_chunk(mux, "XMP ", xmp, xmp_size, err)))
 		goto done;
@@ -310,7 +314,7 @@ int webp_picture_info(const void *data, size_t size, const char *where, struct p
 	WebPChunkIterator chunk;
 	if (demuxer && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
 		info->orientation =
-		    metadata_exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
+		    exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
 		WebPDemuxReleaseChunkIterator(&chunk);
 	}
 	WebPDemuxDelete(demuxer);
@@ -376,8 +380,24 @@ int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct er
 	return SUMI_OK;
 }
 
-int webp_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
+/* Only stills that may be transparent hide anything. */
+static int read_hidden(const uint8_t *data, size_t size, struct file_texts *texts,
 		       struct error *err)
+{
+	WebPBitstreamFeatures features;
+	int width, height;
+	if (WebPGetFeatures(data, size, &features) != VP8_STATUS_OK || !features.has_alpha ||
+	    features.has_animation || picture_check_size((uint32_t)features.width,
+							 (uint32_t)features.height, "", NULL))
+		return SUMI_OK;
+	uint8_t *rgba = WebPDecodeRGBA(data, size, &width, &height);
+	int status = rgba ? hidden_read(rgba, (size_t)width, (size_t)height, texts, err) : SUMI_OK;
+	WebPFree(rgba);
+	return status;
+}
+
+int webp_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
+		    struct error *err)
 {
 	WebPData file = {data, size};
 	WebPDemuxer *demuxer = WebPDemux(&file);
@@ -386,16 +406,15 @@ int webp_read_metadata(const void *data, size_t size, const char *where, struct 
 	WebPChunkIterator chunk;
 	int status = SUMI_OK;
 	if (WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
-		status =
-		    metadata_read_xmp((const char *)chunk.chunk.bytes, chunk.chunk.size, m, err);
+		status = xmp_read((const char *)chunk.chunk.bytes, chunk.chunk.size, texts, err);
+		status = texts_after(texts, status, err);
 		WebPDemuxReleaseChunkIterator(&chunk);
 	}
 	if (!status && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
-		status = metadata_read_exif(chunk.chunk.bytes, chunk.chunk.size, m, err);
+		status = exif_read(chunk.chunk.bytes, chunk.chunk.size, texts, err);
+		status = texts_after(texts, status, err);
 		WebPDemuxReleaseChunkIterator(&chunk);
 	}
 	WebPDemuxDelete(demuxer);
-	if (status)
-		error_prefix(err, "%s", where);
-	return status;
+	return status ? status : read_hidden(data, size, texts, err);
 }

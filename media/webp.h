@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "media/metadata.h"
+#include "media/texts.h"
 #include "media/picture.h"
 
 #define WEBP_MAX_SIDE 16383        /* the format's own limit */
@@ -65,8 +66,8 @@ const struct webp_info *webp_reader_info(const struct webp_reader *r);
 int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct error *err);
 void webp_reader_free(struct webp_reader *r); /* NULL is fine */
 
-/* Adds to m what XMP and EXIF chunks hold (see metadata.h). */
-int webp_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		       struct error *err);
+/* Adds what stands in XMP and EXIF chunks, and in the lowest bits of transparent stills. */
+int webp_read_texts(const void *data, size_t size, const char *where,
+		struct file_texts *texts, struct error *err);
 
 #endif

@@ -104,13 +104,38 @@ def told_of_files(place):
               f"show {name}: one line", done.stderr)
 
 
-def png(path, infotext):
-    """One grey pixel with A1111's chunk."""
+def foreign(place):
+    """A picture of ComfyUI, its graph behind the pixels."""
+    graph = {"1": {"class_type": "KSampler", "inputs": {
+                 "seed": 9, "steps": 2, "cfg": 3.5, "sampler_name": "euler_ancestral", "scheduler": "karras", "denoise": 1.0,
+                 "latent_image": ["4", 0], "positive": ["2", 0], "negative": ["3", 0]}, "is_changed": [float("nan")]},
+             "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a red boat"}},
+             "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "fog"}},
+             "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 96, "batch_size": 1}},
+             "5": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "xl/no-such.safetensors"}}}
+    png(place.dir / "comfy.png", json.dumps(graph), key="prompt", behind=True)
+    told = place.json("show", place.dir / "comfy.png")
+    check((told["source"], told["program"], told["prompt"], told["negative_prompt"], told["seed"], told["steps"], told["sampler"],
+           told["scheduler"], told["height"], told["model"], told["rng"]) ==
+          ("json", "ComfyUI", "a red boat", "fog", 9, 2, "euler_a", "karras", 96, "no-such", "torch"),
+          "a graph behind the pixels", str(told))
+    check(told["comfy"]["samplers"][0]["class"] == "KSampler" and "1" in told["json"]["prompt"], "and as it stands there", str(told))
+    done = place.sumi("again", "comfy.png", "-q")
+    check(done.returncode != 0 and "no-such" in done.stderr and PACK in done.stderr, "again needs its model", done.stderr)
+    done = place.sumi("again", "comfy.png", "--model", PACK, "-o", "again.png")
+    made = place.json("show", place.dir / "again.png") if done.returncode == 0 else {}
+    check((made.get("prompt"), made.get("seed"), made.get("height"), made.get("sampler")) == ("a red boat", 9, 96, "euler_a"),
+          "again from a graph", done.stderr + str(made))
+    check("ComfyUI" in done.stderr, "and says what it went by", done.stderr)
+
+
+def png(path, text, key="parameters", behind=False):
+    """One grey pixel with a text chunk, A1111's if nothing else is said."""
     import struct, zlib
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)) +
-                     chunk(b"tEXt", b"parameters\0" + infotext.encode("latin-1")) +
-                     chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b""))
+                     b"".join(chunk(b"tEXt", key.encode() + b"\0" + text.encode("latin-1")) if is_text else
+                              chunk(b"IDAT", zlib.compress(b"\0\x80")) for is_text in (not behind, behind)) + chunk(b"IEND", b""))
 
 
 def sent(place):
@@ -276,6 +301,7 @@ try:
     drafts(place)
     told_of_files(place)
     outputs(place)
+    foreign(place)
     names_of_frames(place)
     closed_pipes(place)
     one_terminal(place)

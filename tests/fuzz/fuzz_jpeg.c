@@ -2,20 +2,20 @@
 #include <stdlib.h>
 
 #include "media/jpeg.h"
-#include "media/metadata_jpeg.h"
+#include "media/texts_jpeg.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct error err = {0};
 	struct picture_info info = {0};
-	struct metadata m = {0};
+	struct file_texts texts = {0};
 	struct error why = {0};
 	uint8_t *rgb = NULL;
 	int width, height, status = jpeg_picture_info(data, size, "x.jpg", &info, &err);
 	fuzz_outcome(status, &err);
-	fuzz_outcome(jpeg_read_metadata(data, size, "x.jpg", &m, &why), &why);
-	metadata_free(&m);
+	fuzz_outcome(jpeg_read_texts(data, size, "x.jpg", &texts, &why), &why);
+	texts_free(&texts);
 	if (status || (size_t)info.width * (size_t)info.height > 1 << 20)
 		return 0;
 	if (info.orientation < 1 || info.orientation > 8)

@@ -7,14 +7,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct error err = {0};
-	struct metadata m = {0};
+	struct file_texts texts = {0};
 	uint8_t *rgb = NULL;
 	int width, height;
 	struct picture_info info;
 	fuzz_outcome(png_picture_info(data, size, "x.png", &info, &err), &err);
 	fuzz_outcome(png_decode(data, size, "x.png", &rgb, &width, &height, &err), &err);
-	fuzz_outcome(png_read_metadata(data, size, "x.png", &m, &err), &err);
-	metadata_free(&m);
+	fuzz_outcome(png_read_texts(data, size, "x.png", &texts, &err), &err);
+	texts_free(&texts);
 	free(rgb);
 	return 0;
 }

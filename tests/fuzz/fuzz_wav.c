@@ -5,13 +5,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct error err = {0};
-	struct metadata m = {0};
+	struct file_texts texts = {0};
 	struct sound sound = {0};
 	int status = wav_decode(data, size, "x.wav", &sound, &err);
 	fuzz_outcome(status, &err);
 	if (!status)
 		sound_free(&sound);
-	fuzz_outcome(wav_read_metadata(data, size, "x.wav", &m, &err), &err);
-	metadata_free(&m);
+	fuzz_outcome(wav_read_texts(data, size, "x.wav", &texts, &err), &err);
+	texts_free(&texts);
 	return 0;
 }

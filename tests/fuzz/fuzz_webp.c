@@ -7,7 +7,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct error err = {0};
-	struct metadata m = {0};
+	struct file_texts texts = {0};
 	struct webp_reader *reader = NULL;
 	struct picture_info picture;
 	fuzz_outcome(webp_picture_info(data, size, "x.webp", &picture, &err), &err);
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(rgb);
 	}
 	webp_reader_free(reader);
-	fuzz_outcome(webp_read_metadata(data, size, "x.webp", &m, &err), &err);
-	metadata_free(&m);
+	fuzz_outcome(webp_read_texts(data, size, "x.webp", &texts, &err), &err);
+	texts_free(&texts);
 	return 0;
 }

@@ -9,10 +9,12 @@
 
 #include "base/files.h"
 #include "diffusion/sampler.h"
+#include "media/exif.h"
 #include "media/png.h"
 #include "media/vorbis.h"
 #include "media/wav.h"
 #include "media/webp.h"
+#include "media/xmp.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char *root;
@@ -208,13 +210,13 @@ static void seed_media(void)
 	check(vorbis_encode(&sound, 10, &meta, &data, &size, &err), &err);
 	seed("vorbis", data, size);
 	free(data);
-	check(metadata_write_xmp(&meta, &xmp, &size, &err), &err);
+	check(xmp_write(&meta, &xmp, &size, &err), &err);
 	bytes_put(&w, "\0", 1);
 	bytes_put(&w, xmp, size);
 	seed("packets", w.data, w.size);
 	free(xmp);
 	w.size = 0;
-	check(metadata_write_exif(&meta, &exif, &size, &err), &err);
+	check(exif_write(&meta, &exif, &size, &err), &err);
 	bytes_put(&w, "\1", 1);
 	bytes_put(&w, exif, size);
 	seed("packets", w.data, w.size);
@@ -227,6 +229,16 @@ static const char *const texts[][2] = {
     {"infotext", INFOTEXT},
     {"job", "{\"modality\": \"image\", \"prompt\": \"fog\", \"seed\": 18446744073709551615, \"n\": 2, "
 	    "\"cfg_scale\": 7.5, \"tags\": [\"a\"], \"window\": \"22:00-06:00\", \"priority\": \"high\"}"},
+    {"origin", "\0{\"1\": {\"class_type\": \"KSampler\", \"inputs\": {\"seed\": 7, \"steps\": 4, \"cfg\": 8.0, "
+	       "\"sampler_name\": \"euler\", \"latent_image\": [\"3\", 0], \"positive\": [\"2\", 0]}}, "
+	       "\"2\": {\"class_type\": \"CLIPTextEncode\", \"inputs\": {\"text\": \"a\"}}, \"3\": "
+	       "{\"class_type\": \"EmptyLatentImage\", \"inputs\": {\"width\": 512, \"height\": NaN}}}"},
+    {"origin", "\1{\"prompt\": \"a\", \"metadata_scheme\": \"fooocus\", \"resolution\": \"(64, 32)\"}"},
+    {"origin", "\2{\"sui_image_params\": {\"prompt\": \"a\", \"seed\": 1, \"width\": 64}}\x1e" INFOTEXT},
+    {"origin", "\3{\"Comment\": \"{\\\"uc\\\": \\\"b\\\", \\\"seed\\\": 2}\", \"Source\": \"v3\"}"},
+    {"origin", "\4\"a cat\" -s50 -S42 -W512 -H768 -C7.5 -Ak_euler_a"},
+    {"origin", "\6Prompt: {\"1\": {\"class_type\": \"KSamplerAdvanced\", \"inputs\": {}}}"},
+    {"origin", "\10Parameters : a..Negative prompt: b.Steps: 4, SDCPP: {\"a\": [1, \"}\"]}, Seed: 6"},
     {"lists", "\1prompt;seed;not_before\n\"a\nb\";7,5;tomorrow 6:00\n"},
     {"lists", "\4sep=,\nPrompt,CFG scale,page\nfog,7.5,12\n"},
     {"lists", "\5# night\n--prompt \"a \\\"b\" --seed 3 --batch_size 2 --n_iter 3\nfog over a lake\n"},

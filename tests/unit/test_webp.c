@@ -12,9 +12,11 @@
 #include <cmocka.h>
 
 #include "base/files.h"
+#include "media/exif.h"
 #include "media/metadata_file.h"
 #include "media/png.h"
 #include "media/webp.h"
+#include "media/xmp.h"
 
 enum { W = 61, H = 43, PIXELS = W * H };
 
@@ -223,22 +225,32 @@ static void check_metadata_webp(void **state)
 	assert_int_equal(metadata_read_file("/nonexistent/x.webp", &m, &err), SUMI_NOTFOUND);
 }
 
+/* What stands there; the texts are emptied. */
+static void same_text(struct file_texts *texts, enum text_place place, const char *key,
+		      const char *want)
+{
+	const char *got = texts_find(texts, place, key);
+	assert_non_null(got);
+	assert_string_equal(got, want);
+	texts_free(texts);
+}
+
 /* The infotext comes back from EXIF alone, as other programs write it, in both byte orders. */
 static void check_exif(void **state)
 {
 	(void)state;
 	unsigned char *exif;
 	size_t size;
-	struct metadata m = {0}, in = {"a 𝄞 б", NULL};
-	assert_int_equal(metadata_write_exif(&in, &exif, &size, NULL), 0);
-	assert_int_equal(metadata_read_exif(exif, size, &m, NULL), 0);
-	assert_string_equal(m.infotext, "a 𝄞 б");
-	metadata_free(&m);
+	struct metadata in = {"a 𝄞 б", NULL};
+	struct file_texts texts = {0};
+	assert_int_equal(exif_write(&in, &exif, &size, NULL), 0);
+	assert_int_equal(exif_read(exif, size, &texts, NULL), 0);
+	same_text(&texts, TEXT_EXIF, "UserComment", "a 𝄞 б");
 	for (size_t cut = 0; cut < size; cut++) {
 		unsigned char *copy = malloc(cut + !cut);
 		memcpy(copy, exif, cut);
-		metadata_read_exif(copy, cut, &m, NULL);
-		assert_null(m.infotext);
+		exif_read(copy, cut, &texts, NULL);
+		assert_int_equal(texts.count, 0);
 		free(copy);
 	}
 	free(exif);
@@ -246,39 +258,35 @@ static void check_exif(void **state)
 	static const unsigned char little[] =
 	    "Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"
 	    "\x01\0\x86\x92\x07\0\x0e\0\0\0\x2c\0\0\0\0\0\0\0UNICODE\0h\0i\0!\0";
-	assert_int_equal(metadata_read_exif(little, sizeof little - 1, &m, NULL), 0);
-	assert_string_equal(m.infotext, "hi!");
-	metadata_free(&m);
+	assert_int_equal(exif_read(little, sizeof little - 1, &texts, NULL), 0);
+	same_text(&texts, TEXT_EXIF, "UserComment", "hi!");
 }
 
 static void check_xmp(void **state)
 {
 	(void)state;
-	struct metadata m = {0};
+	struct file_texts texts = {0};
 	struct error err = {0};
 	const char attribute[] = "<rdf:Description sumi:json='{&quot;a&quot;:1}' "
 				 "sumi:parameters=\"x &#x434;&#10;y &bogus; &#0; &#\"/>";
-	assert_int_equal(metadata_read_xmp(attribute, sizeof attribute - 1, &m, NULL), 0);
-	assert_string_equal(m.json, "{\"a\":1}");
-	assert_string_equal(m.infotext, "x д\ny &bogus; &#0; &#");
-	metadata_free(&m);
-	assert_int_equal(metadata_read_xmp("<sumi:json>{}", 13, &m, &err), SUMI_CORRUPT);
-	assert_int_equal(metadata_read_xmp("<sumi:json>\xff</sumi:json>", 24, &m, &err),
-			 SUMI_INVALID);
-	assert_int_equal(metadata_read_xmp("sumi:json", 9, &m, &err), 0);
-	assert_null(m.json);
+	assert_int_equal(xmp_read(attribute, sizeof attribute - 1, &texts, NULL), 0);
+	assert_string_equal(texts_find(&texts, TEXT_XMP, "sumi:json"), "{\"a\":1}");
+	same_text(&texts, TEXT_XMP, "sumi:parameters", "x д\ny &bogus; &#0; &#");
+	assert_int_equal(xmp_read("<sumi:json>{}", 13, &texts, &err), SUMI_CORRUPT);
+	assert_int_equal(xmp_read("<sumi:json>\xff</sumi:json>", 24, &texts, &err),
+			 SUMI_CORRUPT);
+	assert_int_equal(xmp_read("sumi:json", 9, &texts, &err), 0);
+	assert_int_equal(texts.count, 0);
 	/* Names in others' text and values, where a prompt may have put them. */
 	const char element[] = "<a b='1'>x sumi:json=\"no\"</a><sumi:json>{}</sumi:json>";
-	assert_int_equal(metadata_read_xmp(element, sizeof element - 1, &m, &err), 0);
-	assert_string_equal(m.json, "{}");
-	metadata_free(&m);
+	assert_int_equal(xmp_read(element, sizeof element - 1, &texts, &err), 0);
+	same_text(&texts, TEXT_XMP, "sumi:json", "{}");
 	const char value[] = "<a sumi:parameters=\"x <sumi:json>no sumi:json='no' y\" sumi:json='{}'/>";
-	assert_int_equal(metadata_read_xmp(value, sizeof value - 1, &m, &err), 0);
-	assert_string_equal(m.json, "{}");
-	metadata_free(&m);
+	assert_int_equal(xmp_read(value, sizeof value - 1, &texts, &err), 0);
+	same_text(&texts, TEXT_XMP, "sumi:json", "{}");
 	const char unended[] = "<a b='1 sumi:json=\"no\">";
-	assert_int_equal(metadata_read_xmp(unended, sizeof unended - 1, &m, &err), 0);
-	assert_null(m.json);
+	assert_int_equal(xmp_read(unended, sizeof unended - 1, &texts, &err), 0);
+	assert_int_equal(texts.count, 0);
 }
 
 static void check_png(void **state)

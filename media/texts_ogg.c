@@ -1,31 +1,36 @@
 /* Vorbis comments of an Ogg file. */
-#include "media/metadata_ogg.h"
+#include "media/texts_ogg.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <ogg/ogg.h>
 #include <vorbis/codec.h>
 
-#include "base/utf8.h"
-
 /* Comments with cover pictures may be long; nothing of sumi's comes near this. */
 #define HEADERS_MAX (16u << 20)
 
-static int keep_comment(vorbis_comment *comments, const char *name, const char *where, char **text,
+/* Comments are NAME=VALUE. Pictures of covers are no text. */
+static int add_comments(const vorbis_comment *comments, const char *where, struct file_texts *texts,
 			struct error *err)
 {
-	const char *value = vorbis_comment_query(comments, name, 0);
-	if (*text || !value)
-		return SUMI_OK;
-	size_t length = strlen(value);
-	if (length > METADATA_TEXT_MAX)
-		return error_set(err, SUMI_TOOBIG, "%s: comment %s has %zu bytes", where, name,
-				 length);
-	if (!utf8_valid(value, length))
-		return error_set(err, SUMI_CORRUPT, "%s: comment %s is not valid UTF-8", where,
-				 name);
-	*text = strdup(value);
-	return *text ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for metadata");
+	int status = SUMI_OK;
+	for (int i = 0; i < comments->comments && !status; i++) {
+		char name[64];
+		const char *comment = comments->user_comments[i], *value;
+		size_t length = (size_t)comments->comment_lengths[i];
+		value = memchr(comment, '=', length);
+		if (!value || (size_t)(value - comment) >= sizeof name)
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)(value - comment), comment);
+		if (strcasecmp(name, "METADATA_BLOCK_PICTURE") == 0)
+			continue;
+		value++;
+		status = texts_add(texts, TEXT_VORBIS, name, value,
+				   length - (size_t)(value - comment), err);
+	}
+	return status ? error_prefix(err, "%s", where) : SUMI_OK;
 }
 
 /* Feeds the pages of the first stream until the comment header (the second packet) is read. */
@@ -61,8 +66,8 @@ static int read_headers(ogg_sync_state *sync, ogg_stream_state *stream, vorbis_i
 	return SUMI_OK;
 }
 
-int ogg_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		      struct error *err)
+int ogg_read_texts(const void *data, size_t size, const char *where,
+		struct file_texts *texts, struct error *err)
 {
 	if (size > HEADERS_MAX)
 		size = HEADERS_MAX;
@@ -85,9 +90,7 @@ int ogg_read_metadata(const void *data, size_t size, const char *where, struct m
 	ogg_sync_wrote(&sync, (long)size);
 	status = read_headers(&sync, &stream, &info, &comments, where, err);
 	if (!status)
-		status = keep_comment(&comments, METADATA_OGG_INFOTEXT, where, &m->infotext, err);
-	if (!status)
-		status = keep_comment(&comments, METADATA_OGG_JSON, where, &m->json, err);
+		status = add_comments(&comments, where, texts, err);
 done:
 	vorbis_comment_clear(&comments);
 	vorbis_info_clear(&info);

@@ -1,48 +1,28 @@
 /* The segments of a JPEG file (ISO/IEC 10918-1, B.1) that may say how it was made. */
-#define _GNU_SOURCE /* memmem */
-#include "media/metadata_jpeg.h"
+#include "media/texts_jpeg.h"
 
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
+#include "media/exif.h"
+#include "media/xmp.h"
 
 enum { SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, RST0 = 0xD0, TEM = 0x01, APP1 = 0xE1, COM = 0xFE };
 
-/* Cameras and editors write comments too. */
-static bool is_infotext(const char *text, size_t size)
+static int read_exif(const uint8_t *p, size_t size, struct file_texts *texts, struct error *err)
 {
-	return memmem(text, size, "Steps: ", 7) != NULL;
+	return exif_read(p, size, texts, err);
 }
 
-static int read_exif(const uint8_t *p, size_t size, struct metadata *m, struct error *err)
+static int read_xmp(const uint8_t *p, size_t size, struct file_texts *texts, struct error *err)
 {
-	struct metadata found = {0};
-	int status = m->infotext ? SUMI_OK : metadata_read_exif(p, size, &found, err);
-	if (status || !found.infotext)
-		return status;
-	if (is_infotext(found.infotext, strlen(found.infotext)))
-		m->infotext = found.infotext;
-	else
-		metadata_free(&found);
-	return SUMI_OK;
+	return xmp_read((const char *)p, size, texts, err);
 }
 
-static int read_xmp(const uint8_t *p, size_t size, struct metadata *m, struct error *err)
+static int read_comment(const uint8_t *p, size_t size, struct file_texts *texts,
+			struct error *err)
 {
-	return metadata_read_xmp((const char *)p, size, m, err);
-}
-
-static int read_comment(const uint8_t *p, size_t size, struct metadata *m, struct error *err)
-{
-	const char *text = (const char *)p;
-	size = strnlen(text, size); /* some programs end it like a string */
-	if (m->infotext || !is_infotext(text, size) || !utf8_valid(text, size))
-		return SUMI_OK;
-	m->infotext = strndup(text, size);
-	return m->infotext ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for metadata");
+	return texts_add_any(texts, TEXT_COMMENT, "", (const char *)p, size, err);
 }
 
 /* In the order in which they count, and what stands at their beginning. */
@@ -50,14 +30,14 @@ static const struct {
 	int marker;
 	const char *head;
 	size_t length;
-	int (*read)(const uint8_t *p, size_t size, struct metadata *m, struct error *err);
+	int (*read)(const uint8_t *p, size_t size, struct file_texts *texts, struct error *err);
 } kinds[] = {
     {APP1, "http://ns.adobe.com/xap/1.0/", 29, read_xmp}, /* and a NUL */
     {APP1, "Exif\0", 6, read_exif},
     {COM, "", 0, read_comment},
 };
 
-static int read_segments(const uint8_t *p, size_t size, size_t kind, struct metadata *m,
+static int read_segments(const uint8_t *p, size_t size, size_t kind, struct file_texts *texts,
 			 struct error *err)
 {
 	size_t at = 2, length;
@@ -87,17 +67,18 @@ static int read_segments(const uint8_t *p, size_t size, size_t kind, struct meta
 		if (marker != kinds[kind].marker || inside - 2 < n ||
 		    memcmp(body, kinds[kind].head, n) != 0)
 			continue;
-		int status = kinds[kind].read(body + n, inside - 2 - n, m, err);
+		int status = texts_after(
+		    texts, kinds[kind].read(body + n, inside - 2 - n, texts, err), err);
 		if (status)
 			return status;
 	}
 }
 
-int jpeg_read_metadata(const void *data, size_t size, const char *where, struct metadata *m,
-		       struct error *err)
+int jpeg_read_texts(const void *data, size_t size, const char *where,
+		struct file_texts *texts, struct error *err)
 {
 	int status = size < 2 ? error_set(err, SUMI_CORRUPT, "JPEG: cut off at byte 0") : SUMI_OK;
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && !status; i++)
-		status = read_segments(data, size, i, m, err);
+		status = read_segments(data, size, i, texts, err);
 	return status ? error_prefix(err, "%s", where) : SUMI_OK;
 }
