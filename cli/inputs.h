@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "cli/cli.h"
 
-/* Where a job's init is a file here: whether a job of its modality can start from it, by its headers.
+/* Where a job's init is a file here: whether a job of its modality can start from it.
  * folder: from where relative paths count; NULL: the present one. seen, which may be NULL, remembers
  * files between calls. Nothing is sent. */
 int inputs_check(const struct job *job, const char *folder, json_t *seen, struct error *err);

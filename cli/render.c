@@ -193,6 +193,8 @@ static int render_all(struct render *r, struct error *err)
 	guarded_warn(r->device, selector);
 	if (!status)
 		status = pack_open(r->device, r->folder, &r->pack, err);
+	if (!status)
+		status = inputs_check(&r->job, NULL, NULL, err);
 	if (!status && r->job.init)
 		status = inputs_locate(r->cli, r->job.init, r->init_file, r->init, err);
 	r->start_us = clock_mono_us();

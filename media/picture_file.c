@@ -53,13 +53,6 @@ static int look(const void *data, size_t size, const char *where, const struct k
 			 where);
 }
 
-int picture_check(const void *data, size_t size, const char *where, struct error *err)
-{
-	const struct kind *kind;
-	struct picture_info info;
-	return look(data, size, where, &kind, &info, err);
-}
-
 /* Where pixel (x, y) of the turned picture lies in the file's. */
 static size_t turned_from(int orientation, size_t x, size_t y, size_t w, size_t h)
 {
@@ -105,27 +98,29 @@ static int turn(int orientation, uint8_t **rgb, int *width, int *height, const c
 	return SUMI_OK;
 }
 
-static int decode(const char *path, const char *where, uint8_t **rgb, int *width, int *height,
-		  struct error *err)
+static int decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
+		  int *height, struct error *err)
 {
 	const struct kind *kind;
 	struct picture_info info;
-	char *data;
-	size_t size;
 	*rgb = NULL;
-	int status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
-	if (status)
-		return status;
-	status = look(data, size, where, &kind, &info, err);
+	int status = look(data, size, where, &kind, &info, err);
 	if (!status)
 		status = kind->decode(data, size, where, rgb, width, height, err);
-	free(data);
 	if (!status)
 		status = turn(info.orientation, rgb, width, height, where, err);
 	if (status) {
 		free(*rgb);
 		*rgb = NULL;
 	}
+	return status;
+}
+
+int picture_check(const void *data, size_t size, const char *where, struct error *err)
+{
+	uint8_t *rgb;
+	int width, height, status = decode(data, size, where, &rgb, &width, &height, err);
+	free(rgb);
 	return status;
 }
 
@@ -164,7 +159,13 @@ int picture_load(const char *path, const char *where, int width, int height, flo
 		 struct error *err)
 {
 	uint8_t *rgb;
-	int w, h, status = decode(path, where, &rgb, &w, &h, err);
+	char *data;
+	size_t size;
+	int w, h, status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
+	if (status)
+		return status;
+	status = decode(data, size, where, &rgb, &w, &h, err);
+	free(data);
 	if (status)
 		return status;
 	*out = malloc((size_t)width * (size_t)height * 3 * sizeof(float));

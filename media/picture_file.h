@@ -7,7 +7,7 @@
 #define PICTURE_FILE_MAX (64 << 20)   /* bytes */
 
 /* Whether these are the bytes of a WebP, PNG or JPEG picture within the limits: by its headers and
- * by the lengths that it claims, without memory for its pixels. */
+ * by the lengths that it claims, and where those are fine by decoding all of it. */
 int picture_check(const void *data, size_t size, const char *where, struct error *err);
 
 /* Reads a WebP, PNG or JPEG file, turns it as its EXIF says and scales it to width × height by a

@@ -105,10 +105,24 @@ static const struct kind *kind_of(const void *data, size_t size, const char *whe
 	return NULL;
 }
 
-int sound_check(const void *data, size_t size, const char *where, struct error *err)
+static int decode(const void *data, size_t size, const char *where, struct sound *out,
+		  struct error *err)
 {
 	const struct kind *kind = kind_of(data, size, where, err);
-	return kind ? kind->check(data, size, where, err) : SUMI_UNSUPPORTED;
+	int status = kind ? kind->check(data, size, where, err) : SUMI_UNSUPPORTED;
+	if (!status)
+		status = kind->decode(data, size, where, out, err);
+	if (!status && out->length == 0)
+		status = error_set(err, SUMI_INVALID, "%s: holds no sound", where);
+	return status;
+}
+
+int sound_check(const void *data, size_t size, const char *where, struct error *err)
+{
+	struct sound sound = {0};
+	int status = decode(data, size, where, &sound, err);
+	sound_free(&sound);
+	return status;
 }
 
 /* What is needed for the first `most` samples at another rate, with what the kernel reaches. */
@@ -133,13 +147,8 @@ int sound_load(const char *path, const char *where, int rate, int channels, size
 	int status = files_read(path, SOUND_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	const struct kind *kind = kind_of(data, size, where, err);
-	status = kind ? kind->check(data, size, where, err) : SUMI_UNSUPPORTED;
-	if (!status)
-		status = kind->decode(data, size, where, out, err);
+	status = decode(data, size, where, out, err);
 	free(data);
-	if (!status && out->length == 0)
-		status = error_set(err, SUMI_INVALID, "%s: holds no sound", where);
 	if (!status)
 		cut(out, rate, most);
 	if (!status && !(status = mix(out, channels, err)))

@@ -5,7 +5,7 @@
 #include "media/sound.h"
 
 /* Whether these are the bytes of an Ogg Vorbis or WAV file within the limits: by its headers,
- * without memory for its samples. */
+ * and where those are fine by decoding all of it. */
 int sound_check(const void *data, size_t size, const char *where, struct error *err);
 
 /* Reads an Ogg Vorbis or WAV file at another rate and number of channels; what lies behind its

@@ -55,7 +55,8 @@ struct modality {
 	int (*begin)(struct pack *pack, const struct request *r, const void *saved,
 		     size_t saved_size, struct generation **out, struct error *err);
 	/* Whether these are the bytes of a file that a generation can start from: by its headers,
-	 * before memory is spent on it. where names it in messages. */
+	 * before memory is spent on it, then by decoding it. where names it in messages: what is
+	 * wrong is said here, where it is known how the file was called. */
 	int (*check_init)(const void *data, size_t size, const char *where, struct error *err);
 	int (*step)(struct generation *g, struct error *err);
 	/* Several of one pack that make their next steps at once; NULL: this modality does not.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What jobs start from: sent as content, found by its SHA-256, kept as long as it is needed; paths only where the
 settings allow them."""
-import os, shutil, stat, subprocess
+import os, shutil, stat, struct, subprocess, zlib
 
 from lib import *
 
@@ -47,6 +47,14 @@ def metadata(path):
     return json.loads(text[begin:text.index(b"</sumi:json>")].replace(b"&quot;", b'"').replace(b"&amp;", b"&"))
 
 
+def png(width, height, stream):
+    """Sound to its headers and checksums; what is in it is found when it is decoded."""
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", stream) + chunk(b"IEND", b""))
+
+
 def sent_by_sumi(place):
     photo = jpeg(place.dir / "photo.jpg")
     done = place.sumi("image", "ink", *QUICK, "--init", "photo.jpg", "--seed", 5, "--id", "from-photo", "-o", "a.webp")
@@ -82,14 +90,17 @@ def sent_by_sumi(place):
 def refused_by_sumi(place):
     (place.dir / "text.png").write_text("no picture at all")
     (place.dir / "half.jpg").write_bytes(jpeg(place.dir / "whole.jpg").read_bytes()[:60])
+    (place.dir / "flat.png").write_bytes(png(64, 64, b"no zlib stream"))
     with open(place.dir / "huge.png", "wb") as f:
         f.truncate((32 << 20) + 1)
-    for name, word in [("text.png", "JPEG"), ("half.jpg", "cut off"), ("huge.png", "32 MiB"), ("none.png", "no file"),
-                       ("no/none.png", "no file"), (".", "folder")]:
+    for name, word in [("text.png", "JPEG"), ("half.jpg", "cut off"), ("flat.png", "flat.png"), ("huge.png", "32 MiB"),
+                       ("none.png", "no file"), ("no/none.png", "no file"), (".", "folder")]:
         done = place.sumi("image", "ink", *QUICK, "--init", name)
         check(done.returncode in (1, 2, 3) and word in done.stderr and done.stderr.count("\n") == 1,
               f"{name} is refused before anything is sent", f"{done.returncode} {done.stderr}")
     check(place.redis_cli("EXISTS", key(sha256(place.dir / "text.png"))) == "0", "and nothing of it lies in the queue")
+    done = place.sumi("render", "ink", *QUICK, "--pack", PACKS / PACK, "--init", "flat.png", "-o", "no.webp")
+    check(done.returncode == 2 and "flat.png" in done.stderr and done.stderr.count("\n") == 1, "render names it too", done.stderr)
 
 
 def example(place):
@@ -141,7 +152,7 @@ def plain_commands(place):
     error = submit(place, "fat", init=send(place, place.dir / "fat.bin"))
     check(str((32 << 20) + 1) in error, "a file that is too large fails its job", error)
     check(place.redis_cli("EXISTS", key(sha256(place.dir / "fat.bin"))) == "0", "and is dropped")
-    for kind in ("text.png", "half.jpg"):
+    for kind in ("text.png", "half.jpg", "flat.png"):
         error = submit(place, "bad-" + kind, init=send(place, place.dir / kind))
         check(error.startswith("init ") and "\n" not in error, f"{kind} is refused by the worker too", error)
 
