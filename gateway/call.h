@@ -67,7 +67,7 @@ struct call {
 	struct caller caller;
 	struct http_answer answer;
 	/* A handler that waits says so, for which jobs, and who goes on. */
-	bool waits, gone;
+	bool waits, streams, gone; /* streams: state is a struct hub_filter, and the hub goes on */
 	char jobs[CALL_JOBS_MAX][JOB_ID_SIZE];
 	int job_count;
 	call_handler *resume;
@@ -76,6 +76,7 @@ struct call {
 	struct call *next, **link;
 	int64_t since, spoken; /* boot clock: handled; something was sent */
 	bool again, running;   /* something has happened meanwhile */
+	struct stream *stream; /* the hub's */
 };
 
 /* ---- what handlers use ------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/access.h"
+#include "gateway/hub.h"
 #include "gateway/routes.h"
 
 enum {
@@ -23,6 +24,7 @@ struct service {
 	struct service_options o;
 	struct http_server *http;
 	struct pool *pool;
+	struct hub *hub;
 	struct access access;
 	struct event *tick;
 	struct task key_task; /* reads the keys once a second */
@@ -31,7 +33,7 @@ struct service {
 	struct queue_key *read_keys;
 	size_t read_count;
 	struct call *waiting;
-	bool stopping;
+	bool stopping, closed; /* closed: the pool runs no more */
 };
 
 struct http_server *service_http(struct service *s)
@@ -131,11 +133,43 @@ static void start_call(struct call *c)
 	pool_add(c->service->pool, &c->task);
 }
 
+static void begin_stream(struct call *c)
+{
+	struct hub_filter filter = *(struct hub_filter *)c->state;
+	free(c->state);
+	c->state = NULL;
+	http_header(&c->answer, "Cache-Control: no-store");
+	http_header(&c->answer, "X-Accel-Buffering: no"); /* nginx would keep events back */
+	add_cors(c, &c->answer);
+	http_stream_begin(c->http, 200, "text/event-stream", c->answer.headers);
+	hub_join(c->service->hub, c, &filter);
+}
+
+/* One of the jobs that somebody waits for has ended. */
+static void on_ended(void *context, const char *id)
+{
+	struct service *s = context;
+	for (struct call *c = s->waiting, *next; c; c = next) {
+		bool wanted = false;
+		next = c->next;
+		for (int i = 0; i < c->job_count; i++)
+			wanted = wanted || strcmp(c->jobs[i], id) == 0;
+		if (wanted && c->running)
+			c->again = true;
+		else if (wanted)
+			start_call(c);
+	}
+}
+
 static void call_done(struct task *t)
 {
 	struct call *c = (struct call *)(void *)t;
 	struct service *s = c->service;
 	c->running = false;
+	if (c->streams && !c->gone) {
+		begin_stream(c);
+		return;
+	}
 	if (!c->waits || c->gone || s->stopping) {
 		end_call(c);
 		return;
@@ -243,10 +277,12 @@ static void on_handle(void *context, struct http_request *r)
 /* Nothing of its job is cancelled: whoever asks again shall find it made. */
 static void on_gone(void *context, struct http_request *r)
 {
+	struct service *s = context;
 	struct call *c = r->context;
-	(void)context;
 	c->gone = true;
-	if (!c->running)
+	if (c->stream)
+		hub_leave(s->hub, c);
+	else if (!c->running || s->closed)
 		end_call(c);
 }
 
@@ -259,6 +295,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 		s->key_task_runs = true;
 		pool_add(s->pool, &s->key_task);
 	}
+	hub_tick(s->hub);
 	for (struct call *c = s->waiting; c; c = c->next)
 		if (!c->running && now - c->since >= LOOK_MS) {
 			c->since = now;
@@ -293,6 +330,14 @@ int service_new(const struct service_options *options, struct service **out, str
 	if (!status)
 		status = pool_new(options->base, options->config, options->queue_url, THREADS,
 				  &s->pool, err);
+	struct hub_options hub = {.base = options->base,
+				  .pool = s->pool,
+				  .config = options->config,
+				  .queue_url = options->queue_url,
+				  .context = s,
+				  .ended = on_ended};
+	if (!status)
+		status = hub_new(&hub, &s->hub, err);
 	s->tick = status ? NULL : event_new(options->base, -1, EV_PERSIST, on_tick, s);
 	if (!status && (!s->tick || event_add(s->tick, &second)))
 		status = error_set(err, SUMI_NOMEM, "out of memory");
@@ -316,7 +361,9 @@ void service_free(struct service *s)
 	if (!s)
 		return;
 	pool_free(s->pool);
+	s->closed = true;
 	http_free(s->http);
+	hub_free(s->hub);
 	if (s->tick)
 		event_free(s->tick);
 	access_clear(&s->access);

@@ -323,6 +323,10 @@ struct queue_worker_info {
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
 		  struct error *err);
 
+/* What the living workers can do, each class with a space before and behind it (" image/ink image/ ");
+ * NULL where none lives. The caller frees it. */
+int queue_classes(struct queue *queue, char **classes, struct error *err);
+
 /* Whether a living worker does jobs of this modality and model (NULL: those that name none).
  * Where no worker lives at all that is the trouble, and this says yes. */
 int queue_served(struct queue *queue, const char *modality, const char *model, bool *served,

@@ -40,9 +40,7 @@ static int add_classes(struct queue *queue, const char *worker, char **classes, 
 	return grown ? SUMI_OK : error_set(err, SUMI_NOMEM, "queue: no memory");
 }
 
-/* What the living workers can do, each class with a space before and behind it; NULL where none
- * lives. The caller frees it. */
-static int living_classes(struct queue *queue, char **out, struct error *err)
+int queue_classes(struct queue *queue, char **out, struct error *err)
 {
 	struct queue_worker_info *workers;
 	size_t count;
@@ -76,7 +74,7 @@ int queue_served(struct queue *queue, const char *modality, const char *model, b
 {
 	char class[QUEUE_CLASS_SIZE], *classes;
 	snprintf(class, sizeof class, "%s/%s", modality, model ? model : "");
-	int status = living_classes(queue, &classes, err);
+	int status = queue_classes(queue, &classes, err);
 	if (status)
 		return status;
 	*served = !classes || is_served(classes, class);
@@ -114,7 +112,7 @@ int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *co
 	char *classes, cursor[32] = "0";
 	*list = NULL;
 	*count = 0;
-	int status = living_classes(queue, &classes, err);
+	int status = queue_classes(queue, &classes, err);
 	if (status || !classes)
 		return status;
 	do {
