@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "diffusion/pack_internal.h"
+#include "weights/source.h"
 #include "weights/weights.h"
 
 /* ---- opening ---- */
@@ -248,7 +249,8 @@ static bool is_content(const struct part *part, const char *name)
 	for (int i = 0; i < PART_FILES && part->files[i]; i++)
 		if (strcmp(part->files[i], name) == 0)
 			return true;
-	return dot && (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt"));
+	return dot && (!strcmp(dot, ".json") || !strcmp(dot, ".safetensors") || !strcmp(dot, ".txt") ||
+		       !strcmp(dot, ".bin"));
 }
 
 static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const struct part *kind,

@@ -105,35 +105,35 @@ void weight_name(char out[WEIGHT_NAME_MAX], const char *format, ...)
 
 /* The tensor NAMEsuffix with the wanted shape, or NULL with the loader failed. A shape may
  * end in ones: 1×1 convolutions and linear layers are written either way. */
-static const struct safetensors_entry *take(struct loader *l, const char *name, const char *suffix,
-					    const int *shape, int rank)
+static const struct weight_tensor *take(struct loader *l, const char *name, const char *suffix,
+					const int *shape, int rank)
 {
 	char full[WEIGHT_NAME_MAX];
 	snprintf(full, sizeof full, "%s%s", name, suffix);
-	const struct safetensors_entry *e = weights_find(l->files, full);
+	const struct weight_tensor *e = weights_find(l->files, full);
 	if (!e) {
 		loader_fail(l, SUMI_INVALID, "%s: tensor '%s' is missing, config.json demands it",
 			    weights_folder(l->files), full);
 		return NULL;
 	}
-	const char *path = safetensors_path(weights_file_of(l->files, e));
+	const char *path = weights_path_of(e);
 	bool same = e->rank >= rank;
 	for (int i = 0; same && i < e->rank; i++)
 		same = e->shape[i] == (i < rank ? shape[i] : 1);
 	if (!same) {
-		struct safetensors_entry wanted = {.rank = rank};
+		int64_t wanted[TENSOR_RANK_MAX];
 		char has[80], wants[80];
 		for (int i = 0; i < rank; i++)
-			wanted.shape[i] = shape[i];
+			wanted[i] = shape[i];
 		loader_fail(l, SUMI_INVALID,
 			    "%s: tensor '%s' has the shape %s, config.json demands %s", path, full,
-			    safetensors_shape_text(e, has, sizeof has),
-			    safetensors_shape_text(&wanted, wants, sizeof wants));
+			    tensor_shape_text(e->shape, e->rank, has, sizeof has),
+			    tensor_shape_text(wanted, rank, wants, sizeof wants));
 		return NULL;
 	}
 	if (!e->usable) {
 		loader_fail(l, SUMI_UNSUPPORTED,
-			    "%s: tensor '%s' has the dtype %s, only F32, F16 and BF16 can be used",
+			    "%s: tensor '%s' has the format %s, of which no weights can be made",
 			    path, full, e->format);
 		return NULL;
 	}
@@ -141,13 +141,13 @@ static const struct safetensors_entry *take(struct loader *l, const char *name, 
 }
 
 /* An entry's bytes in new memory, which the caller frees; NULL with the loader failed. */
-static void *read_entry(struct loader *l, const struct safetensors_entry *e)
+static void *read_entry(struct loader *l, const struct weight_tensor *e)
 {
 	void *data = malloc(e->bytes ? e->bytes : 1);
 	if (!data)
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
 	else if (!l->status)
-		l->status = weights_read(l->files, e, data, l->err);
+		l->status = weights_read(e, data, l->err);
 	if (!l->status)
 		return data;
 	free(data);
@@ -155,19 +155,16 @@ static void *read_entry(struct loader *l, const struct safetensors_entry *e)
 }
 
 /* The same as float32 into out [count]. */
-static void read_floats(struct loader *l, const struct safetensors_entry *e, float *out,
-			size_t count)
+static void read_floats(struct loader *l, const struct weight_tensor *e, float *out, size_t count)
 {
-	void *data = read_entry(l, e);
-	if (data)
-		format_expand(e->dtype, data, count, out);
-	free(data);
+	if (!l->status)
+		l->status = weights_read_floats(e, out, count, l->err);
 }
 
 /* Reads [c] from the file into out as float32. */
 static void read_vector(struct loader *l, float *out, int c, const char *name, const char *suffix)
 {
-	const struct safetensors_entry *e = take(l, name, suffix, &c, 1);
+	const struct weight_tensor *e = take(l, name, suffix, &c, 1);
 	if (e)
 		read_floats(l, e, out, (size_t)c);
 }
@@ -204,7 +201,7 @@ void load_values(struct loader *l, float *out, const int *shape, int rank, const
 {
 	if (l->status || !l->files)
 		return;
-	const struct safetensors_entry *e = take(l, name, "", shape, rank);
+	const struct weight_tensor *e = take(l, name, "", shape, rank);
 	size_t count = 1;
 	for (int i = 0; i < rank; i++)
 		count *= (size_t)shape[i];
@@ -213,7 +210,7 @@ void load_values(struct loader *l, float *out, const int *shape, int rank, const
 }
 
 /* Uploads one tensor as a weight. */
-static void add_weight(struct loader *l, struct weight **out, const struct safetensors_entry *e,
+static void add_weight(struct loader *l, struct weight **out, const struct weight_tensor *e,
 		       struct weight_desc *desc)
 {
 	void *data = NULL;
@@ -237,7 +234,7 @@ static void add_matrix(struct loader *l, struct weight **weight, struct buffer *
 {
 	if (l->status || !l->files)
 		return;
-	const struct safetensors_entry *e = take(l, name, ".weight", shape, rank);
+	const struct weight_tensor *e = take(l, name, ".weight", shape, rank);
 	if (!e)
 		return;
 	struct weight_desc desc = {.cout = shape[0],
@@ -300,7 +297,7 @@ static enum dtype stack_dtype(struct loader *l, const struct stack_part *parts, 
 	enum dtype dtype = DTYPE_F32;
 	for (int i = 0; i < count; i++) {
 		const int shape[] = {parts[i].cout, cin};
-		const struct safetensors_entry *e = take(l, parts[i].name, ".weight", shape, 2);
+		const struct weight_tensor *e = take(l, parts[i].name, ".weight", shape, 2);
 		if (!e)
 			return DTYPE_F32;
 		if (i > 0 && e->dtype != dtype)
@@ -321,11 +318,11 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);
 	for (int i = 0; i < count && !l->status; i++) {
 		const int shape[] = {parts[i].cout, desc->cin};
-		const struct safetensors_entry *e = take(l, parts[i].name, ".weight", shape, 2);
+		const struct weight_tensor *e = take(l, parts[i].name, ".weight", shape, 2);
 		if (!e)
 			break;
 		if (e->dtype == desc->dtype)
-			l->status = weights_read(l->files, e, at, l->err);
+			l->status = weights_read(e, at, l->err);
 		else
 			read_floats(l, e, (float *)(void *)at, (size_t)shape[0] * (size_t)shape[1]);
 		at += (size_t)parts[i].cout * row;

@@ -1,215 +1,176 @@
-/* Finding a component's weight files and looking tensors up in them. */
+/* A part's tensors under the names and in the numbers that the network asks for. */
 #include "weights/weights.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/files.h"
-#include "base/json.h"
+#include "base/half.h"
+#include "weights/checkpoint.h"
+#include "weights/scaled.h"
+#include "weights/source.h"
 
-enum { INDEX_LIMIT = 1 << 20, SHARDS_MAX = 256 };
+/* Numbers that are expanded at a time. */
+enum { CHUNK = 1 << 16 };
 
-struct shard {
-	const char *name; /* as the index says; NULL for a single file */
-	struct safetensors *file;
-	bool *used; /* by entry */
+/* Where a network's tensor comes from. The public part comes first, so that one can be had from
+ * the other. */
+struct mapped {
+	struct weight_tensor t;
+	const struct tensor_file *file;
+	const struct tensor_entry *entry;
+	struct scale scale;
+	uint64_t first; /* number of the entry that it begins with */
+	bool transposed;
+	bool used;
+	bool ignored;
+	char *name; /* owned */
 };
 
 struct weights {
 	char folder[FILES_PATH_MAX];
-	json_t *index;     /* the whole index file, or NULL */
-	const json_t *map; /* its weight_map: tensor → file */
-	struct shard *shards;
-	size_t count;
+	struct source source;
+	struct mapped *tensors; /* in the order of their names */
+	size_t count, capacity;
 };
 
-static const char *const single_files[] = {
-    "diffusion_pytorch_model.safetensors",
-    "model.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "model.fp16.safetensors",
-};
+/* --- building the list --- */
 
-/* diffusers has written the variant at both places. */
-static const char *const index_files[] = {
-    "diffusion_pytorch_model.safetensors.index.json",      "model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors.index.fp16.json", "model.safetensors.index.fp16.json",
-    "diffusion_pytorch_model.fp16.safetensors.index.json", "model.fp16.safetensors.index.json",
-};
-
-/* --- opening --- */
-
-static int add_shard(struct weights *w, const char *file, const char *name, struct error *err)
+static int by_name(const void *a, const void *b)
 {
-	char path[FILES_PATH_MAX];
-	int status = files_path(path, err, "%s/%s", w->folder, file);
-	if (status)
-		return status;
-	struct shard *shard = &w->shards[w->count];
-	status = safetensors_open(path, &shard->file, err);
-	if (status)
-		return status;
+	const struct mapped *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+static struct mapped *add_tensor(struct weights *w, const char *name)
+{
+	if (w->count == w->capacity) {
+		size_t room = w->capacity ? 2 * w->capacity : 256;
+		struct mapped *larger = realloc(w->tensors, room * sizeof *larger);
+		if (!larger)
+			return NULL;
+		w->tensors = larger;
+		w->capacity = room;
+	}
+	struct mapped *m = &w->tensors[w->count];
+	*m = (struct mapped){.name = strdup(name)};
+	if (!m->name)
+		return NULL;
 	w->count++;
-	shard->name = name;
-	shard->used = calloc(safetensors_count(shard->file) + 1, sizeof *shard->used);
-	if (!shard->used)
-		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+	return m;
+}
+
+/* Bytes as weights_read() gives them. */
+static int measure(struct mapped *m, struct error *err)
+{
+	uint64_t elements = 1, bytes;
+	for (int i = 0; i < m->t.rank; i++)
+		elements *= (uint64_t)m->t.shape[i]; /* at most those of the entry */
+	if (__builtin_mul_overflow(elements, (uint64_t)dtype_size(m->t.dtype), &bytes) ||
+	    bytes > SIZE_MAX / 2)
+		return error_set(err, SUMI_CORRUPT, "%s: tensor '%.100s' is too large",
+				 tensors_path(m->file), m->entry->name);
+	m->t.bytes = (size_t)bytes;
 	return SUMI_OK;
 }
 
-static struct shard *shard_by_name(const struct weights *w, const char *name)
+/* One of the tensors that an entry becomes. */
+static int describe(struct weights *w, struct mapped *m, const struct tensor_entry *e,
+		    const struct renamed *as, int part, struct error *err)
 {
-	for (size_t i = 0; i < w->count; i++)
-		if (strcmp(w->shards[i].name, name) == 0)
-			return &w->shards[i];
-	return NULL;
-}
-
-/* One line of the index: the file must be a plain name in this folder, and hold the tensor. */
-static int read_index_line(struct weights *w, const char *path, const char *tensor,
-			   const char *file, struct error *err)
-{
-	if (!file || !*file || file[0] == '.' || strchr(file, '/'))
-		return error_set(
-		    err, SUMI_CORRUPT,
-		    "%s: tensor '%.100s': '%.60s' is not the name of a file in this folder", path,
-		    tensor, file ? file : "");
-	if (safetensors_is_pickle_name(file))
-		return safetensors_refuse_pickle(file, err);
-	struct shard *shard = shard_by_name(w, file);
-	if (!shard) {
-		if (w->count == SHARDS_MAX)
-			return error_set(err, SUMI_CORRUPT, "%s: names more than %d files", path,
-					 SHARDS_MAX);
-		int status = add_shard(w, file, file, err);
-		if (status)
-			return status;
-		shard = &w->shards[w->count - 1];
+	const struct tensor_format *f = e->format;
+	m->entry = e;
+	m->file = source_file(&w->source, e);
+	m->ignored = as->ignored;
+	m->t = (struct weight_tensor){.name = m->name,
+				      .format = f->name,
+				      .usable = f->usable,
+				      .dtype = f->dtype,
+				      .rank = e->rank};
+	memcpy(m->t.shape, e->shape, sizeof m->t.shape);
+	if (as->parts > 1) {
+		if (e->rank < 1 || e->shape[0] % as->parts != 0)
+			return error_set(err, SUMI_CORRUPT,
+					 "%s: tensor '%.100s' does not split into q, k and v",
+					 tensors_path(m->file), e->name);
+		m->t.shape[0] /= as->parts;
+		m->first = (uint64_t)part * (tensor_elements(e) / (uint64_t)as->parts);
 	}
-	if (!safetensors_find(shard->file, tensor))
-		return error_set(err, SUMI_CORRUPT, "%s: tensor '%.100s' is not in %.100s", path,
-				 tensor, file);
-	return SUMI_OK;
-}
-
-static int read_index(struct weights *w, const char *name, struct error *err)
-{
-	char path[FILES_PATH_MAX];
-	int status = files_path(path, err, "%s/%s", w->folder, name);
-	if (!status)
-		status = json_read_file(path, INDEX_LIMIT, &w->index, err);
-	if (status)
-		return status;
-	w->map = json_object_get(w->index, "weight_map");
-	if (!json_is_object(w->map) || json_object_size(w->map) == 0)
-		return error_set(err, SUMI_CORRUPT,
-				 "%s: 'weight_map' must name at least one tensor", path);
-	const char *tensor;
-	json_t *file;
-	json_object_foreach((json_t *)w->map, tensor, file)
-	{
-		status = read_index_line(w, path, tensor, json_string_value(file), err);
-		if (status)
-			return status;
+	if (as->transposed && e->rank == 2) {
+		m->transposed = true;
+		m->t.shape[0] = e->shape[1];
+		m->t.shape[1] = e->shape[0];
 	}
-	return SUMI_OK;
+	int status = scale_find(&w->source, e, &m->scale, err);
+	if (m->scale.needed && !m->scale.entry)
+		m->t.usable = false;
+	return status ? status : measure(m, err);
 }
 
-static bool is_there(const struct weights *w, const char *name)
+/* Names that stay as they are: of adapters, of parts that no table knows. */
+static void keep_name(const char *name, struct renamed *out)
 {
-	char path[FILES_PATH_MAX];
-	return !files_path(path, NULL, "%s/%s", w->folder, name) && access(path, F_OK) == 0;
+	*out = (struct renamed){.parts = 0};
+	if (strlen(name) >= LAYOUT_NAME_MAX)
+		return;
+	strcpy(out->names[0], name);
+	out->parts = 1;
 }
 
-/* Nothing that can be read: say what was looked for, or how to convert what lies there. */
-static int refuse_folder(const struct weights *w, struct error *err)
+static int add_entry(struct weights *w, const struct component *c, const struct tensor_entry *e,
+		     struct error *err)
 {
-	char path[FILES_PATH_MAX];
-	DIR *dir = opendir(w->folder);
-	if (!dir)
-		return error_errno(err, "%s", w->folder);
-	const struct dirent *entry;
+	struct renamed as;
 	int status = SUMI_OK;
-	while (!status && (entry = readdir(dir)))
-		if (safetensors_is_pickle_name(entry->d_name) &&
-		    !files_path(path, NULL, "%s/%s", w->folder, entry->d_name))
-			status = safetensors_refuse_pickle(path, err);
-	closedir(dir);
+	if (scale_belongs(&w->source, e))
+		return SUMI_OK;
+	if (c)
+		component_rename(c, e->name, &as);
+	if (!c || (!as.parts && !*w->source.part))
+		keep_name(e->name, &as);
+	for (int i = 0; i < as.parts && !status; i++) {
+		struct mapped *m = add_tensor(w, as.names[i]);
+		status = m ? describe(w, m, e, &as, i, err)
+			   : error_set(err, SUMI_NOMEM, "%s: out of memory", w->folder);
+	}
+	return status;
+}
+
+static int build_list(struct weights *w, struct error *err)
+{
+	struct component c;
+	bool found;
+	int status = checkpoint_component(&w->source, w->folder, &c, &found, err);
+	for (size_t i = 0; i < w->source.list.count && !status; i++)
+		status = add_entry(w, found ? &c : NULL, w->source.list.entries[i], err);
+	if (found)
+		component_free(&c);
 	if (status)
 		return status;
-	return error_set(err, SUMI_NOTFOUND,
-			 "%s: no weights: looked for %s, %s, their .fp16 variants and their "
-			 ".index.json",
-			 w->folder, single_files[0], single_files[1]);
+	if (w->count)
+		qsort(w->tensors, w->count, sizeof *w->tensors, by_name);
+	for (size_t i = 1; i < w->count; i++)
+		if (strcmp(w->tensors[i - 1].name, w->tensors[i].name) == 0)
+			return error_set(err, SUMI_CORRUPT,
+					 "%s: tensors '%.100s' and '%.100s' are the same of the "
+					 "model",
+					 w->folder, w->tensors[i - 1].entry->name,
+					 w->tensors[i].entry->name);
+	return SUMI_OK;
 }
 
-static int open_files(struct weights *w, struct error *err)
-{
-	for (size_t i = 0; i < sizeof single_files / sizeof single_files[0]; i++)
-		if (is_there(w, single_files[i]))
-			return add_shard(w, single_files[i], NULL, err);
-	for (size_t i = 0; i < sizeof index_files / sizeof index_files[0]; i++)
-		if (is_there(w, index_files[i]))
-			return read_index(w, index_files[i], err);
-	return refuse_folder(w, err);
-}
-
-/* Of the shards that an index names; one that cannot be read is no business of this. */
-static bool shard_missing(const struct weights *w, const char *index, char file[WEIGHTS_FILE_MAX])
-{
-	char path[FILES_PATH_MAX];
-	const char *tensor;
-	json_t *root, *name;
-	bool missing = false;
-	if (files_path(path, NULL, "%s/%s", w->folder, index) ||
-	    json_read_file(path, INDEX_LIMIT, &root, NULL))
-		return false;
-	json_object_foreach(json_object_get(root, "weight_map"), tensor, name)
-	{
-		const char *shard = json_string_value(name);
-		if (!shard || !*shard || strchr(shard, '/') || strlen(shard) >= WEIGHTS_FILE_MAX ||
-		    is_there(w, shard))
-			continue;
-		strcpy(file, shard);
-		missing = true;
-		break;
-	}
-	json_decref(root);
-	return missing;
-}
-
-bool weights_missing(const char *folder, const char *usual, char file[WEIGHTS_FILE_MAX])
-{
-	struct weights w = {0};
-	struct error err = {0};
-	if (files_path(w.folder, NULL, "%s", folder))
-		return false;
-	for (size_t i = 0; i < sizeof single_files / sizeof single_files[0]; i++)
-		if (is_there(&w, single_files[i]))
-			return false;
-	for (size_t i = 0; i < sizeof index_files / sizeof index_files[0]; i++)
-		if (is_there(&w, index_files[i]))
-			return shard_missing(&w, index_files[i], file);
-	snprintf(file, WEIGHTS_FILE_MAX, "%s", usual);
-	return refuse_folder(&w, &err) == SUMI_NOTFOUND;
-}
-
-int weights_open(const char *folder, struct weights **out, struct error *err)
+int weights_open(const char *path, struct weights **out, struct error *err)
 {
 	*out = NULL;
 	struct weights *w = calloc(1, sizeof *w);
-	if (w)
-		w->shards = calloc(SHARDS_MAX, sizeof *w->shards);
-	if (!w || !w->shards) {
-		free(w);
-		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
-	}
-	int status = files_path(w->folder, err, "%s", folder);
+	if (!w)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+	int status = files_path(w->folder, err, "%s", path);
 	if (!status)
-		status = open_files(w, err);
+		status = source_open(path, &w->source, err);
+	if (!status)
+		status = build_list(w, err);
 	if (status) {
 		weights_close(w);
 		return status;
@@ -223,84 +184,35 @@ void weights_close(struct weights *w)
 	if (!w)
 		return;
 	for (size_t i = 0; i < w->count; i++) {
-		safetensors_close(w->shards[i].file);
-		free(w->shards[i].used);
+		scale_free(&w->tensors[i].scale);
+		free(w->tensors[i].name);
 	}
-	free(w->shards);
-	json_decref(w->index);
+	free(w->tensors);
+	source_close(&w->source);
 	free(w);
 }
 
 /* --- looking up --- */
 
-static const struct safetensors_entry *find_exact(struct weights *w, const char *name,
-						  struct shard **where)
+const struct weight_tensor *weights_find(struct weights *w, const char *name)
 {
-	struct shard *shard = w->shards;
-	if (w->map) {
-		const char *file = json_string_value(json_object_get(w->map, name));
-		shard = file ? shard_by_name(w, file) : NULL;
-	}
-	*where = shard;
-	return shard ? safetensors_find(shard->file, name) : NULL;
+	struct mapped key = {.name = (char *)name};
+	struct mapped *m =
+	    w->count ? bsearch(&key, w->tensors, w->count, sizeof key, by_name) : NULL;
+	if (!m)
+		return NULL;
+	m->used = true;
+	return &m->t;
 }
 
-/* What this code calls a tensor, and what else a file may call it. */
-static const struct {
-	const char *ours, *theirs;
-} aliases[] = {
-    {"text_model.", ""},   {".to_q.", ".query."},         {".to_k.", ".key."},
-    {".to_v.", ".value."}, {".to_out.0.", ".proj_attn."},
-};
-
-static const struct safetensors_entry *find_any(struct weights *w, const char *name,
-						struct shard **where)
+static const struct mapped *mapped_of(const struct weight_tensor *tensor)
 {
-	const struct safetensors_entry *e = find_exact(w, name, where);
-	for (size_t i = 0; !e && i < sizeof aliases / sizeof aliases[0]; i++) {
-		const char *at = strstr(name, aliases[i].ours);
-		if (!at)
-			continue;
-		char other[WEIGHT_NAME_MAX];
-		snprintf(other, sizeof other, "%.*s%s%s", (int)(at - name), name, aliases[i].theirs,
-			 at + strlen(aliases[i].ours));
-		e = find_exact(w, other, where);
-	}
-	return e;
+	return (const struct mapped *)tensor;
 }
 
-const struct safetensors_entry *weights_find(struct weights *w, const char *name)
+const char *weights_path_of(const struct weight_tensor *tensor)
 {
-	struct shard *shard;
-	const struct safetensors_entry *e = find_any(w, name, &shard);
-	if (e)
-		shard->used[e - safetensors_at(shard->file, 0)] = true;
-	return e;
-}
-
-const struct safetensors *weights_file_of(const struct weights *w,
-					  const struct safetensors_entry *entry)
-{
-	for (size_t i = 0; i < w->count; i++) {
-		const struct safetensors_entry *first = safetensors_at(w->shards[i].file, 0);
-		if (first && entry >= first && entry < first + safetensors_count(w->shards[i].file))
-			return w->shards[i].file;
-	}
-	return NULL;
-}
-
-int weights_read(const struct weights *w, const struct safetensors_entry *entry, void *out,
-		 struct error *err)
-{
-	return safetensors_read(weights_file_of(w, entry), entry, out, err);
-}
-
-int weights_check(const struct weights *w, struct error *err)
-{
-	int status = SUMI_OK;
-	for (size_t i = 0; i < w->count && !status; i++)
-		status = safetensors_check(w->shards[i].file, err);
-	return status;
+	return tensors_path(mapped_of(tensor)->file);
 }
 
 const char *weights_folder(const struct weights *w)
@@ -310,26 +222,32 @@ const char *weights_folder(const struct weights *w)
 
 size_t weights_tensors(const struct weights *w)
 {
-	size_t tensors = 0;
-	for (size_t i = 0; i < w->count; i++)
-		tensors += safetensors_count(w->shards[i].file);
-	return tensors;
+	return w->count;
 }
 
 uint64_t weights_bytes(const struct weights *w)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < w->count; i++)
-		for (size_t k = 0; k < safetensors_count(w->shards[i].file); k++)
-			bytes += safetensors_at(w->shards[i].file, k)->bytes;
+		bytes += w->tensors[i].t.bytes;
 	return bytes;
+}
+
+int weights_check(const struct weights *w, struct error *err)
+{
+	int status = SUMI_OK;
+	for (size_t i = 0; i < w->source.file_count && !status; i++)
+		status = tensors_check(w->source.files[i], err);
+	return status;
 }
 
 void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t *changed_ms)
 {
 	*changed_ms = 0;
-	for (size_t i = 0; i < w->count; i++) {
-		int64_t ms = safetensors_identity(w->shards[i].file, out);
+	if (*w->source.part)
+		bytes_put(out, w->source.part, sizeof w->source.part);
+	for (size_t i = 0; i < w->source.file_count; i++) {
+		int64_t ms = tensors_identity(w->source.files[i], out);
 		if (ms > *changed_ms)
 			*changed_ms = ms;
 	}
@@ -337,8 +255,8 @@ void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t
 
 bool weights_unchanged(const struct weights *w)
 {
-	for (size_t i = 0; i < w->count; i++)
-		if (!safetensors_unchanged(w->shards[i].file))
+	for (size_t i = 0; i < w->source.file_count; i++)
+		if (!tensors_unchanged(w->source.files[i]))
 			return false;
 	return true;
 }
@@ -352,21 +270,15 @@ static bool is_constant(const char *name)
 
 int weights_check_unused(const struct weights *w, const char *prefix, struct error *err)
 {
-	const struct safetensors *file = NULL;
-	const char *first = NULL;
+	const struct mapped *first = NULL;
 	size_t unused = 0;
 	for (size_t i = 0; i < w->count; i++) {
-		const struct shard *s = &w->shards[i];
-		for (size_t k = 0; k < safetensors_count(s->file); k++) {
-			const char *name = safetensors_at(s->file, k)->name;
-			if (s->used[k] || strncmp(name, prefix, strlen(prefix)) != 0 ||
-			    is_constant(name))
-				continue;
-			if (unused++ == 0) {
-				file = s->file;
-				first = name;
-			}
-		}
+		const struct mapped *m = &w->tensors[i];
+		if (m->used || m->ignored || strncmp(m->name, prefix, strlen(prefix)) != 0 ||
+		    is_constant(m->name))
+			continue;
+		if (unused++ == 0)
+			first = m;
 	}
 	if (unused == 0)
 		return SUMI_OK;
@@ -374,5 +286,129 @@ int weights_check_unused(const struct weights *w, const char *prefix, struct err
 	    err, SUMI_INVALID,
 	    "%s: tensor '%.100s' (one of %zu) has no place in the model that config.json "
 	    "describes: the config belongs to other weights",
-	    safetensors_path(file), first, unused);
+	    tensors_path(first->file), first->entry->name, unused);
+}
+
+/* --- reading --- */
+
+/* All of an entry as float32, in new memory that the caller frees. */
+static int entry_floats(const struct mapped *m, float **out, struct error *err)
+{
+	size_t count = (size_t)tensor_elements(m->entry);
+	unsigned char *raw = malloc(m->entry->bytes + 1);
+	*out = malloc(count * sizeof **out + 1);
+	int status = raw && *out ? tensors_read(m->file, m->entry, raw, err)
+				 : error_set(err, SUMI_NOMEM, "out of memory while loading '%s'",
+					     m->entry->name);
+	if (!status)
+		tensor_format_floats(m->entry->format, raw, count, *out);
+	if (status) {
+		free(*out);
+		*out = NULL;
+	}
+	free(raw);
+	return status;
+}
+
+/* count numbers from `at` of a tensor that is not transposed; `raw` has room for their blocks.
+ * at and count are multiples of a block, save for the last count. */
+static int chunk_floats(const struct mapped *m, uint64_t at, size_t count, unsigned char *raw,
+			float *out, struct error *err)
+{
+	const struct tensor_format *f = m->entry->format;
+	size_t blocks = count / (size_t)f->elements;
+	int status = tensors_read_part(m->file, m->entry,
+				       (size_t)(at / (uint64_t)f->elements) * (size_t)f->bytes, raw,
+				       blocks * (size_t)f->bytes, err);
+	if (!status)
+		tensor_format_floats(f, raw, count, out);
+	return status;
+}
+
+/* What takes the numbers of a tensor, in their order. */
+struct sink {
+	enum dtype dtype;
+	unsigned char *out;
+	const struct mapped *m;
+	size_t at; /* numbers that were put */
+};
+
+static void put_numbers(struct sink *s, float *values, size_t count)
+{
+	scale_apply(&s->m->scale, values, s->m->first + s->at, count);
+	if (s->dtype == DTYPE_F32)
+		memcpy(s->out + 4 * s->at, values, 4 * count);
+	for (size_t i = 0; i < count && s->dtype != DTYPE_F32; i++) {
+		uint16_t half = half_from_float(values[i]);
+		if (s->dtype == DTYPE_BF16) { /* it was one: the upper half is all of it */
+			uint32_t bits;
+			memcpy(&bits, &values[i], 4);
+			half = (uint16_t)(bits >> 16);
+		}
+		memcpy(s->out + 2 * (s->at + i), &half, 2);
+	}
+	s->at += count;
+}
+
+/* Views, transposed ones, and slices that begin within a block: by way of the whole entry. */
+static int read_whole(const struct mapped *m, struct sink *s, size_t count, struct error *err)
+{
+	float *all, row[256];
+	int status = entry_floats(m, &all, err);
+	if (status)
+		return status;
+	size_t columns = m->transposed ? (size_t)m->entry->shape[1] : 1;
+	size_t rows = m->transposed ? (size_t)m->entry->shape[0] : 1;
+	for (size_t i = 0; i < count;) {
+		size_t n = 0;
+		for (; n < sizeof row / sizeof *row && i < count; n++, i++)
+			row[n] =
+			    m->transposed ? all[i % rows * columns + i / rows] : all[m->first + i];
+		put_numbers(s, row, n);
+	}
+	free(all);
+	return SUMI_OK;
+}
+
+static int read_chunks(const struct mapped *m, struct sink *s, size_t count, struct error *err)
+{
+	const struct tensor_format *f = m->entry->format;
+	if (m->transposed || m->entry->strided || m->first % (uint64_t)f->elements ||
+	    count % (size_t)f->elements)
+		return read_whole(m, s, count, err);
+	unsigned char *raw = malloc(CHUNK / (size_t)f->elements * (size_t)f->bytes);
+	float *values = malloc(CHUNK * sizeof *values);
+	int status = raw && values ? SUMI_OK
+				   : error_set(err, SUMI_NOMEM, "out of memory while loading '%s'",
+					       m->entry->name);
+	for (size_t done = 0; done < count && !status; done += CHUNK) {
+		size_t n = count - done < CHUNK ? count - done : CHUNK;
+		status = chunk_floats(m, m->first + done, n, raw, values, err);
+		if (!status)
+			put_numbers(s, values, n);
+	}
+	free(values);
+	free(raw);
+	return status;
+}
+
+int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
+			struct error *err)
+{
+	struct sink s = {.dtype = DTYPE_F32, .out = (unsigned char *)out, .m = mapped_of(tensor)};
+	return read_chunks(s.m, &s, count, err);
+}
+
+int weights_read(const struct weight_tensor *tensor, void *out, struct error *err)
+{
+	const struct mapped *m = mapped_of(tensor);
+	size_t width = dtype_size(tensor->dtype), count = tensor->bytes / width;
+	bool as_it_is = tensor_format_is_plain(m->entry->format) && !m->scale.entry && !m->transposed;
+	if (as_it_is && m->entry->strided && !m->first)
+		return tensors_read(m->file, m->entry, out, err);
+	if (as_it_is && !m->entry->strided)
+		return tensors_read_part(m->file, m->entry, (size_t)m->first * width, out,
+					 tensor->bytes, err);
+	struct sink s = {.dtype = tensor->dtype, .out = out, .m = m};
+	return read_chunks(m, &s, count, err);
 }

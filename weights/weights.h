@@ -1,36 +1,41 @@
-/* The weight files of one component (unet/, vae/, text_encoder/): finding them in its
- * folder, looking tensors up by name, and noticing what nobody asked for. */
+/* Where the tensors of one part of a model (its UNet, its VAE, a text encoder) come from: a folder
+ * of weight files, or a part of one file that holds a whole model under other names. Tensors are
+ * looked up by the names that the networks have for them, and what nobody asked for is noticed. */
 #ifndef SUMI_WEIGHTS_WEIGHTS_H
 #define SUMI_WEIGHTS_WEIGHTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "weights/safetensors.h"
+#include "weights/tensors.h"
 
 #define WEIGHT_NAME_MAX 256
 
 struct weights;
 
-/* Opens the weights in a folder: the first of diffusion_pytorch_model.safetensors,
- * model.safetensors, their .fp16 variants, and the sharded forms (*.safetensors.index.json)
- * of these. SUMI_NOTFOUND lists what was looked for; a folder with pickles only is answered
- * with the command that converts them. */
-int weights_open(const char *folder, struct weights **out, struct error *err);
+/* One tensor as the network sees it. */
+struct weight_tensor {
+	const char *name;
+	const char *format;             /* in the file: "F16", "Q4_K" */
+	bool usable;                    /* weights can be made of it */
+	enum dtype dtype;               /* of what weights_read() gives */
+	int rank;                       /* 0: a single number */
+	int64_t shape[TENSOR_RANK_MAX]; /* outermost first */
+	size_t bytes;                   /* of what weights_read() gives */
+};
+
+/* Opens the weights of a part. path is a folder with the first of
+ * diffusion_pytorch_model.safetensors, model.safetensors, their .fp16 variants, the sharded forms
+ * (*.safetensors.index.json) of these, and torch archives of those names (.bin); or a file and a
+ * part of it, "FILE/unet" (weights/checkpoint.h). SUMI_NOTFOUND lists what was looked for. */
+int weights_open(const char *path, struct weights **out, struct error *err);
 void weights_close(struct weights *w); /* NULL is fine */
 
-/* Whether a component's weights are incomplete: file becomes the name of the first that is not
- * there; usual where there is none at all, also none that can be converted. */
-#define WEIGHTS_FILE_MAX 256
-bool weights_missing(const char *folder, const char *usual, char file[WEIGHTS_FILE_MAX]);
+/* The tensor of a name, or NULL. Marks it as used. */
+const struct weight_tensor *weights_find(struct weights *w, const char *name);
 
-/* The entry of a name, or NULL. Names of older diffusers (query, key, value, proj_attn) and
- * of transformers 5 (no "text_model." in front) are found as well. Marks it as used. */
-const struct safetensors_entry *weights_find(struct weights *w, const char *name);
-
-/* The file that an entry stands in. */
-const struct safetensors *weights_file_of(const struct weights *w,
-					  const struct safetensors_entry *entry);
+/* The path of the file that a tensor stands in. */
+const char *weights_path_of(const struct weight_tensor *tensor);
 
 const char *weights_folder(const struct weights *w);
 
@@ -38,18 +43,22 @@ const char *weights_folder(const struct weights *w);
  * asked for: then the config describes another model. */
 int weights_check_unused(const struct weights *w, const char *prefix, struct error *err);
 
-/* Tensors in all files, and bytes of their data. */
+/* Tensors of the part, and bytes of what weights_read() gives of them all. */
 size_t weights_tensors(const struct weights *w);
 uint64_t weights_bytes(const struct weights *w);
 
-/* Appends what identifies the files' content, see safetensors_identity(); *changed_ms becomes
- * the latest change of any of them. */
+/* Appends what identifies the files' content, see tensors_identity(), and the part; *changed_ms
+ * becomes the latest change of any of them. */
 void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t *changed_ms);
 
-/* Reads an entry's bytes into out; see safetensors_read() and safetensors_check(). */
-int weights_read(const struct weights *w, const struct safetensors_entry *entry, void *out,
-		 struct error *err);
+/* Reads a tensor's numbers as tensor->dtype [tensor->bytes] into out; see tensors_read() and
+ * tensors_check(). */
+int weights_read(const struct weight_tensor *tensor, void *out, struct error *err);
 int weights_check(const struct weights *w, struct error *err);
+
+/* The same as float32, count of them, without rounding where the file's format is finer. */
+int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
+			struct error *err);
 
 /* Whether the files are still those that were opened. */
 bool weights_unchanged(const struct weights *w);

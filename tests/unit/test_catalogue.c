@@ -480,7 +480,7 @@ static void headers_have_a_budget(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct safetensors *st;
+		struct tensor_file *st;
 		struct error err = {0};
 		write_filled(at("header"), "________{", cases[i].item, cases[i].close,
 			     cases[i].size);
@@ -490,7 +490,7 @@ static void headers_have_a_budget(void **state)
 		FILE *f = fopen(at("header"), "r+");
 		assert_int_equal(fwrite(&length, sizeof length, 1, f), 1);
 		fclose(f);
-		assert_int_equal(safetensors_open(at("header"), &st, &err), SUMI_CORRUPT);
+		assert_int_equal(tensors_open(at("header"), &st, &err), SUMI_CORRUPT);
 		if (!strstr(err.text, cases[i].says))
 			fail_msg("%s", err.text);
 	}

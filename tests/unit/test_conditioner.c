@@ -76,7 +76,7 @@ static void test_shape(void **state)
 
 /* The first n numbers of out beside a tensor of the reference, which cuts what is longer than the
  * model's positions. */
-static void check_tokens(struct safetensors *dump, const char *name, const float *out)
+static void check_tokens(struct tensor_file *dump, const char *name, const float *out)
 {
 	size_t n;
 	float *wanted = vector_copy(dump, name, &n);
@@ -97,7 +97,7 @@ static void test_tokens(void **state)
 		snprintf(path, sizeof path, "%s.json", packs[i]);
 		json_t *spec = vector_json_open(path);
 		snprintf(path, sizeof path, "%s.safetensors", packs[i]);
-		struct safetensors *dump = vector_file_open(path);
+		struct tensor_file *dump = vector_file_open(path);
 		const char *prompt = json_string_value(json_object_get(spec, "prompt"));
 		const char *negative = json_string_value(json_object_get(spec, "negative_prompt"));
 		struct conditions said = say(negative, prompt, 0);
@@ -110,14 +110,14 @@ static void test_tokens(void **state)
 		check_tokens(dump, "text.penultimate_ln",
 			     conditions_get(&said, CONDITION_TOKENS)->values + one);
 		conditions_free(&said);
-		safetensors_close(dump);
+		tensors_close(dump);
 		json_decref(spec);
 		close_pack();
 	}
 }
 
 /* Two encoders: what the reference gives to the UNet. */
-static void check_pair(struct safetensors *dump, const char *row, const char *text,
+static void check_pair(struct tensor_file *dump, const char *row, const char *text,
 		       const struct conditions *said, int which)
 {
 	const struct condition *tokens = conditions_get(said, CONDITION_TOKENS);
@@ -135,7 +135,7 @@ static void test_pairs(void **state)
 {
 	(void)state;
 	json_t *spec = vector_json_open("sdxl-tiny.json");
-	struct safetensors *dump = vector_file_open("sdxl-tiny.safetensors");
+	struct tensor_file *dump = vector_file_open("sdxl-tiny.safetensors");
 	const char *prompt = json_string_value(json_object_get(spec, "prompt"));
 	const char *negative = json_string_value(json_object_get(spec, "negative_prompt"));
 	open_pack("tests/vectors/sdxl-tiny");
@@ -164,7 +164,7 @@ static void test_pairs(void **state)
 		conditioner_unload(conditioner);
 		assert_int_equal(device->bytes_in_use, 0);
 	}
-	safetensors_close(dump);
+	tensors_close(dump);
 	json_decref(spec);
 	close_pack();
 }

@@ -41,7 +41,7 @@ static void test_sizes(void **state)
 }
 
 /* NAME.blocks or NAME.values of the vectors, which the caller frees. */
-static void *vector(const struct safetensors *file, const char *name, const char *part,
+static void *vector(const struct tensor_file *file, const char *name, const char *part,
 		    size_t *bytes)
 {
 	char full[64];
@@ -49,12 +49,12 @@ static void *vector(const struct safetensors *file, const char *name, const char
 	snprintf(full, sizeof full, "%s.%s", name, part);
 	for (char *c = full; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
-	const struct safetensors_entry *e = safetensors_find(file, full);
+	const struct tensor_entry *e = tensors_find(file, full);
 	if (!e)
 		fail_msg("%s is missing", full);
 	void *data = malloc(e->bytes);
 	assert_non_null(data);
-	assert_int_equal(safetensors_read(file, e, data, &err), 0);
+	assert_int_equal(tensors_read(file, e, data, &err), 0);
 	*bytes = e->bytes;
 	return data;
 }
@@ -71,7 +71,7 @@ static void compare(const char *name, const float *got, const float *want, size_
 static void test_numbers(void **state)
 {
 	(void)state;
-	struct safetensors *file = vector_file_open("formats.safetensors");
+	struct tensor_file *file = vector_file_open("formats.safetensors");
 	for (int i = DTYPE_BF16 + 1; i < DTYPES; i++) {
 		const struct block_format *f = format_info((enum dtype)i);
 		size_t size, values_size;
@@ -91,14 +91,14 @@ static void test_numbers(void **state)
 		free(want);
 		free(data);
 	}
-	safetensors_close(file);
+	tensors_close(file);
 }
 
 /* A table of one column of blocks on the reference device gives the same numbers. */
 static void test_reference(void **state)
 {
 	(void)state;
-	struct safetensors *file = vector_file_open("formats.safetensors");
+	struct tensor_file *file = vector_file_open("formats.safetensors");
 	struct device *d;
 	struct error err;
 	assert_int_equal(device_open("reference", &d, &err), 0);
@@ -130,7 +130,7 @@ static void test_reference(void **state)
 		free(data);
 	}
 	device_close(d);
-	safetensors_close(file);
+	tensors_close(file);
 }
 
 static void test_refusals(void **state)

@@ -16,7 +16,7 @@
 #define BANK_TOLERANCE 1e-5 /* of the largest weight */
 
 static json_t *facts;
-static struct safetensors *vectors;
+static struct tensor_file *vectors;
 
 static double number(const json_t *o, const char *key)
 {
@@ -232,6 +232,6 @@ int main(void)
 	vectors = vector_file_open("audio.safetensors");
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	json_decref(facts);
-	safetensors_close(vectors);
+	tensors_close(vectors);
 	return failed;
 }

@@ -31,7 +31,7 @@ static int device_count;
 
 /* What a test checks a forward pass with. */
 struct stage_check {
-	struct safetensors *dump;
+	struct tensor_file *dump;
 	const char *prefix; /* of the dump's names: "unet." */
 	struct device *device;
 	bool *seen; /* by entry of the dump */
@@ -54,11 +54,11 @@ static float *channels_last(const float *x, size_t n, size_t c, size_t pixels)
 }
 
 /* A tensor of the dump in our layout; the caller frees it. shape may be NULL. */
-static float *load(const struct safetensors *dump, const char *name, int shape[4])
+static float *load(const struct tensor_file *dump, const char *name, int shape[4])
 {
 	size_t count;
 	float *x = vector_copy(dump, name, &count);
-	const struct safetensors_entry *e = safetensors_find(dump, name);
+	const struct tensor_entry *e = tensors_find(dump, name);
 	if (shape)
 		for (int i = 0; i < 4; i++)
 			shape[i] = i < e->rank ? (int)e->shape[i] : 1;
@@ -70,12 +70,12 @@ static float *load(const struct safetensors *dump, const char *name, int shape[4
 	return y;
 }
 
-static bool has(const struct safetensors *dump, const char *name)
+static bool has(const struct tensor_file *dump, const char *name)
 {
-	return safetensors_find(dump, name) != NULL;
+	return tensors_find(dump, name) != NULL;
 }
 
-static struct safetensors *open_dump(const char *pack)
+static struct tensor_file *open_dump(const char *pack)
 {
 	char name[64];
 	snprintf(name, sizeof name, "%s.safetensors", pack);
@@ -89,10 +89,10 @@ static const char *folder(const char *pack, const char *part)
 	return path;
 }
 
-static bool has_part(const struct safetensors *dump, const char *prefix)
+static bool has_part(const struct tensor_file *dump, const char *prefix)
 {
-	for (size_t i = 0; i < safetensors_count(dump); i++)
-		if (strncmp(safetensors_at(dump, i)->name, prefix, strlen(prefix)) == 0)
+	for (size_t i = 0; i < tensors_count(dump); i++)
+		if (strncmp(tensors_at(dump, i)->name, prefix, strlen(prefix)) == 0)
 			return true;
 	return false;
 }
@@ -106,7 +106,7 @@ static void note(struct stage_check *check, const char *name, const float *got)
 	size_t count = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * (size_t)shape[3];
 	double distance = vector_distance(got, want, count);
 	free(want);
-	check->seen[safetensors_find(check->dump, name) - safetensors_at(check->dump, 0)] = true;
+	check->seen[tensors_find(check->dump, name) - tensors_at(check->dump, 0)] = true;
 	if (!(distance <= check->worst)) {
 		check->worst = distance;
 		snprintf(check->worst_name, sizeof check->worst_name, "%s", name);
@@ -122,7 +122,7 @@ static void on_stage(void *user, const char *name, const struct tensor *t)
 	snprintf(full, sizeof full, "%s%s", check->prefix, name);
 	if (!has(check->dump, full))
 		snprintf(full, sizeof full, "%smodule.%s", check->prefix, name);
-	const struct safetensors_entry *e = safetensors_find(check->dump, full);
+	const struct tensor_entry *e = tensors_find(check->dump, full);
 	size_t count = (size_t)t->n * (size_t)t->h * (size_t)t->w * (size_t)t->c;
 	if (!e)
 		return;
@@ -141,11 +141,11 @@ static void on_stage(void *user, const char *name, const struct tensor *t)
 	free(got);
 }
 
-static struct stage_check check_begin(struct safetensors *dump, const char *prefix,
+static struct stage_check check_begin(struct tensor_file *dump, const char *prefix,
 				      struct device *device)
 {
 	struct stage_check check = {.dump = dump, .prefix = prefix, .device = device};
-	check.seen = calloc(safetensors_count(dump), sizeof *check.seen);
+	check.seen = calloc(tensors_count(dump), sizeof *check.seen);
 	assert_non_null(check.seen);
 	return check;
 }
@@ -185,8 +185,8 @@ static bool is_fused(const char *name)
 /* Every stage under the prefix must have been compared, and be close. */
 static void check_end(struct stage_check *check, const char *pack)
 {
-	for (size_t i = 0; i < safetensors_count(check->dump); i++) {
-		const char *name = safetensors_at(check->dump, i)->name;
+	for (size_t i = 0; i < tensors_count(check->dump); i++) {
+		const char *name = tensors_at(check->dump, i)->name;
 		if (strncmp(name, check->prefix, strlen(check->prefix)) == 0 && !check->seen[i] &&
 		    !is_fused(name))
 			fail_msg("%s: stage %s was not compared", pack, name);
@@ -227,7 +227,7 @@ static void encode(struct text_encoder *te, const struct text_input *in, struct 
 static void check_text(const char *pack, struct device *device)
 {
 	struct error err = {0};
-	struct safetensors *dump = open_dump(pack);
+	struct tensor_file *dump = open_dump(pack);
 	struct text_encoder *te;
 	assert_ok(text_encoder_open(device, folder(pack, "text_encoder"), false, &te, &err), err);
 	static const char *const sides[] = {"text", "negative"};
@@ -256,7 +256,7 @@ static void check_text(const char *pack, struct device *device)
 		check_end(&check, pack);
 	}
 	text_encoder_close(te);
-	safetensors_close(dump);
+	tensors_close(dump);
 }
 
 /* The second encoder of Stable Diffusion XL: each state, and the projected one of the text's end,
@@ -264,7 +264,7 @@ static void check_text(const char *pack, struct device *device)
 static void check_projected(struct device *device)
 {
 	struct error err = {0};
-	struct safetensors *dump = open_dump("sdxl-tiny");
+	struct tensor_file *dump = open_dump("sdxl-tiny");
 	struct text_encoder *te;
 	assert_ok(text_encoder_open(device, folder("sdxl-tiny", "text_encoder_2"), true, &te, &err),
 		  err);
@@ -302,13 +302,13 @@ static void check_projected(struct device *device)
 	free(out);
 	free(negative);
 	free(numbers);
-	safetensors_close(dump);
+	tensors_close(dump);
 }
 
 /* --- UNet --- */
 
 /* What stands beside the time: of one text, or of two with the same ids. */
-static float *embed_added(struct unet *unet, struct safetensors *dump, const char *first,
+static float *embed_added(struct unet *unet, struct tensor_file *dump, const char *first,
 			  const char *second, const char *ids_name)
 {
 	struct error err = {0};
@@ -337,7 +337,7 @@ static float *embed_added(struct unet *unet, struct safetensors *dump, const cha
 }
 
 /* One call with batch 1, every stage. */
-static void check_unet_stages(const char *pack, struct unet *unet, struct safetensors *dump,
+static void check_unet_stages(const char *pack, struct unet *unet, struct tensor_file *dump,
 			      struct device *device)
 {
 	struct error err = {0};
@@ -377,7 +377,7 @@ static void check_unet_stages(const char *pack, struct unet *unet, struct safete
 }
 
 /* The first call of a run: unconditional and conditional in one batch. */
-static void check_unet_batch(const char *pack, struct unet *unet, struct safetensors *dump,
+static void check_unet_batch(const char *pack, struct unet *unet, struct tensor_file *dump,
 			     struct device *device)
 {
 	struct error err = {0};
@@ -427,18 +427,18 @@ static void check_unet_batch(const char *pack, struct unet *unet, struct safeten
 static void check_unet(const char *pack, struct device *device)
 {
 	struct error err = {0};
-	struct safetensors *dump = open_dump(pack);
+	struct tensor_file *dump = open_dump(pack);
 	struct unet *unet;
 	assert_ok(unet_open(device, folder(pack, "unet"), &unet, &err), err);
 	check_unet_stages(pack, unet, dump, device);
 	check_unet_batch(pack, unet, dump, device);
 	unet_close(unet);
-	safetensors_close(dump);
+	tensors_close(dump);
 }
 
 /* --- autoencoders --- */
 
-static void check_decoder(const char *pack, struct vae *vae, struct safetensors *dump,
+static void check_decoder(const char *pack, struct vae *vae, struct tensor_file *dump,
 			  struct device *device)
 {
 	struct error err = {0};
@@ -462,7 +462,7 @@ static void check_decoder(const char *pack, struct vae *vae, struct safetensors 
 	check_end(&check, pack);
 }
 
-static void check_encoder(const char *pack, struct vae *vae, struct safetensors *dump,
+static void check_encoder(const char *pack, struct vae *vae, struct tensor_file *dump,
 			  struct device *device)
 {
 	struct error err = {0};
@@ -495,7 +495,7 @@ static void check_encoder(const char *pack, struct vae *vae, struct safetensors 
 static void check_vae(const char *pack, struct device *device)
 {
 	struct error err = {0};
-	struct safetensors *dump = open_dump(pack);
+	struct tensor_file *dump = open_dump(pack);
 	struct vae *vae = NULL;
 	assert_ok(vae_open(device, folder(pack, "vae"), &vae, &err), err);
 	if (has_part(dump, "vae.")) {
@@ -503,7 +503,7 @@ static void check_vae(const char *pack, struct device *device)
 		check_encoder(pack, vae, dump, device);
 	}
 	vae_close(vae);
-	safetensors_close(dump);
+	tensors_close(dump);
 }
 
 /* --- the tests --- */

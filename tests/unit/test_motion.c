@@ -23,7 +23,7 @@ static struct device *devices[2];
 static int device_count;
 
 struct check {
-	struct safetensors *dump;
+	struct tensor_file *dump;
 	struct device *device;
 	int compared;
 	double worst;
@@ -148,7 +148,7 @@ static void check_all(struct device *device, const char *pack, const char *adapt
 	assert_true(all < TOLERANCE);
 	assert_true(windows < TOLERANCE);
 	unet_close(u);
-	safetensors_close(check.dump);
+	tensors_close(check.dump);
 }
 
 static void modules_equal_diffusers(void **state)
@@ -191,7 +191,7 @@ static void original_names_are_read(void **state)
 static void noise_is_shuffled_as_in_diffusers(void **state)
 {
 	(void)state;
-	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
+	struct tensor_file *dump = vector_file_open("motion-tiny.safetensors");
 	struct denoiser_frames motion = {.together = true, .window = 8, .stride = 3};
 	size_t count;
 	float *want = vector_copy(dump, "free.noise", &count);
@@ -203,7 +203,7 @@ static void noise_is_shuffled_as_in_diffusers(void **state)
 	assert_true(vector_distance(got, want, count) < 1e-5);
 	free(want);
 	free(got);
-	safetensors_close(dump);
+	tensors_close(dump);
 }
 
 static void shares_of_a_frame_make_a_whole(void **state)
@@ -269,7 +269,7 @@ static double video_psnr(struct run *run, const struct run_params *p, const char
 	return sum > 0 ? 10 * log10(255.0 * 255 * (double)one * p->frames / sum) : INFINITY;
 }
 
-static void compare_latents(const struct run *run, const struct safetensors *dump, int step)
+static void compare_latents(const struct run *run, const struct tensor_file *dump, int step)
 {
 	char name[64];
 	size_t count, n;
@@ -287,7 +287,7 @@ static void compare_latents(const struct run *run, const struct safetensors *dum
 
 /* Every step goes on from what was saved after the one before. dump: of the latents, or NULL. */
 static void check_video(struct device *device, const struct run_params *p,
-			const struct safetensors *dump, const char *frames)
+			const struct tensor_file *dump, const char *frames)
 {
 	struct error err = {0};
 	struct pack *pack;
@@ -315,12 +315,12 @@ static void check_video(struct device *device, const struct run_params *p,
 static void whole_videos_equal_diffusers(void **state)
 {
 	(void)state;
-	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
+	struct tensor_file *dump = vector_file_open("motion-tiny.safetensors");
 	json_t *facts = vector_json_open("motion-tiny.json");
 	struct run_params p = video_params(facts, facts);
 	for (int d = 0; d < device_count; d++)
 		check_video(devices[d], &p, dump, "motion-tiny.ppm");
-	safetensors_close(dump);
+	tensors_close(dump);
 	json_decref(facts);
 }
 
@@ -349,7 +349,7 @@ struct loop {
 static void loop_open(struct loop *l)
 {
 	struct error err = {0};
-	struct safetensors *dump = vector_file_open("motion-tiny.safetensors");
+	struct tensor_file *dump = vector_file_open("motion-tiny.safetensors");
 	struct rng rng;
 	size_t count;
 	float *context = vector_copy(dump, "motion.in.context", &count);
@@ -361,7 +361,7 @@ static void loop_open(struct loop *l)
 	for (int f = 0; f < LOOP_FRAMES; f++)
 		l->timesteps[f] = 501;
 	free(context);
-	safetensors_close(dump);
+	tensors_close(dump);
 }
 
 static void loop_close(struct loop *l)

@@ -15,7 +15,7 @@
 #define SPECTRUM_TOLERANCE 1e-5 /* of the loudest bin */
 
 static json_t *facts;
-static struct safetensors *vectors;
+static struct tensor_file *vectors;
 
 static double number(const json_t *o, const char *key)
 {
@@ -305,6 +305,6 @@ int main(void)
 	vectors = vector_file_open("audio.safetensors");
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	json_decref(facts);
-	safetensors_close(vectors);
+	tensors_close(vectors);
 	return failed;
 }

@@ -17,7 +17,7 @@ static const uint64_t seeds[] = {
     0, 1, 42, UINT64_C(1) << 31, (UINT64_C(1) << 63) - 1, UINT64_C(12345678901)};
 #define SEEDS (sizeof seeds / sizeof *seeds)
 
-static void compare(const struct safetensors *file, const char *name, const float *got, size_t n)
+static void compare(const struct tensor_file *file, const char *name, const float *got, size_t n)
 {
 	size_t count;
 	float *want = vector_copy(file, name, &count);
@@ -61,7 +61,7 @@ static void randn_equals_torch(void **state)
 {
 	(void)state;
 	static const size_t sizes[] = {1, 5, 15, 16, 17, 64, 257};
-	struct safetensors *file = vector_file_open("rng.safetensors");
+	struct tensor_file *file = vector_file_open("rng.safetensors");
 	for (size_t s = 0; s < SEEDS; s++) {
 		for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
 			char name[64];
@@ -74,13 +74,13 @@ static void randn_equals_torch(void **state)
 			compare(file, name, out, sizes[k]);
 		}
 	}
-	safetensors_close(file);
+	tensors_close(file);
 }
 
 static void large_randn_equals_torch(void **state)
 {
 	(void)state;
-	struct safetensors *file = vector_file_open("rng.safetensors");
+	struct tensor_file *file = vector_file_open("rng.safetensors");
 	json_t *root = vector_json_open("rng.json"), *row;
 	size_t index;
 	json_array_foreach(json_object_get(root, "sums"), index, row)
@@ -109,14 +109,14 @@ static void large_randn_equals_torch(void **state)
 	}
 	assert_int_equal(index, SEEDS);
 	json_decref(root);
-	safetensors_close(file);
+	tensors_close(file);
 }
 
 static void calls_share_one_stream(void **state)
 {
 	(void)state;
 	static const size_t sizes[] = {5, 3, 17, 3, 16, 1, 1, 20, 2};
-	struct safetensors *file = vector_file_open("rng.safetensors");
+	struct tensor_file *file = vector_file_open("rng.safetensors");
 	for (int s = 0; s <= 42; s += 42) {
 		struct rng rng;
 		rng_init(&rng, RNG_TORCH, (uint64_t)s);
@@ -128,7 +128,7 @@ static void calls_share_one_stream(void **state)
 			compare(file, name, out, sizes[i]);
 		}
 	}
-	safetensors_close(file);
+	tensors_close(file);
 }
 
 static void philox_known_answers(void **state)
@@ -156,7 +156,7 @@ static void philox_known_answers(void **state)
 static void philox_equals_cuda(void **state)
 {
 	(void)state;
-	struct safetensors *file = vector_file_open("rng.safetensors");
+	struct tensor_file *file = vector_file_open("rng.safetensors");
 	for (size_t s = 0; s < SEEDS; s++) {
 		struct rng rng;
 		rng_init(&rng, RNG_PHILOX, seeds[s]);
@@ -169,7 +169,7 @@ static void philox_equals_cuda(void **state)
 			compare(file, name, out, 64);
 		}
 	}
-	safetensors_close(file);
+	tensors_close(file);
 }
 
 /* Saves after some draws, goes on with both, and compares the bytes of everything. */

@@ -25,7 +25,7 @@ static int device_count;
 
 struct reference {
 	const char *name;
-	struct safetensors *dump;
+	struct tensor_file *dump;
 	json_t *facts;
 	char folder[FILES_PATH_MAX];
 	char *prompt, *negative;
@@ -86,13 +86,13 @@ static void load_reference(struct reference *r, const char *name)
 
 static void free_reference(struct reference *r)
 {
-	safetensors_close(r->dump);
+	tensors_close(r->dump);
 	json_decref(r->facts);
 	free(r->prompt);
 	free(r->negative);
 }
 
-static double latents_error(const struct run *run, const struct safetensors *dump, const char *name,
+static double latents_error(const struct run *run, const struct tensor_file *dump, const char *name,
 			    int h, int w, int c)
 {
 	size_t count, have;
@@ -187,7 +187,7 @@ static void image_to_image(void **state)
 	for (size_t k = 0; k < 3; k++)
 		for (size_t i = 0; i < count / 3; i++)
 			init[i * 3 + k] = torch[k * (count / 3) + i];
-	const struct safetensors_entry *in = safetensors_find(r.dump, "vae.enc.in");
+	const struct tensor_entry *in = tensors_find(r.dump, "vae.enc.in");
 	r.params.height = (int)in->shape[2];
 	r.params.width = (int)in->shape[3];
 	r.params.init = init;
@@ -208,7 +208,7 @@ static void image_to_image(void **state)
 	}
 	char beyond[64];
 	snprintf(beyond, sizeof beyond, "i2i.latents.%d", i);
-	assert_null(safetensors_find(r.dump, beyond));
+	assert_null(tensors_find(r.dump, beyond));
 	run_free(run);
 	pack_close(pack);
 	free(torch);

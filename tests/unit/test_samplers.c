@@ -18,12 +18,12 @@
 #define TOLERANCE 1e-4
 
 struct fixture {
-	struct safetensors *file;
+	struct tensor_file *file;
 	json_t *rows;
 	float wave[N], noise[N], clean[N];
 };
 
-static void load(const struct safetensors *file, const char *name, float out[N])
+static void load(const struct tensor_file *file, const char *name, float out[N])
 {
 	size_t count;
 	float *values = vector_copy(file, name, &count);
@@ -48,7 +48,7 @@ static int open_vectors(void **state)
 static int close_vectors(void **state)
 {
 	struct fixture *f = *state;
-	safetensors_close(f->file);
+	tensors_close(f->file);
 	json_decref(f->rows);
 	free(f);
 	return 0;

@@ -12,13 +12,13 @@
 
 #include "base/json.h"
 
-struct safetensors *vector_file_open(const char *name)
+struct tensor_file *vector_file_open(const char *name)
 {
 	char path[256];
-	struct safetensors *file = NULL;
+	struct tensor_file *file = NULL;
 	struct error err = {0};
 	snprintf(path, sizeof path, "tests/vectors/%s", name);
-	if (safetensors_open(path, &file, &err))
+	if (tensors_open(path, &file, &err))
 		fail_msg("%s", err.text);
 	return file;
 }
@@ -34,25 +34,25 @@ json_t *vector_json_open(const char *name)
 	return root;
 }
 
-float *vector_copy_maybe(const struct safetensors *file, const char *name, size_t *count)
+float *vector_copy_maybe(const struct tensor_file *file, const char *name, size_t *count)
 {
-	const struct safetensors_entry *entry = safetensors_find(file, name);
+	const struct tensor_entry *entry = tensors_find(file, name);
 	*count = 0;
 	if (!entry)
 		return NULL;
-	assert_true(entry->usable && entry->dtype == DTYPE_F32);
+	assert_string_equal(entry->format->name, "F32");
 	float *copy = malloc(entry->bytes ? entry->bytes : 1);
 	assert_non_null(copy);
-	assert_int_equal(safetensors_read(file, entry, copy, NULL), SUMI_OK);
+	assert_int_equal(tensors_read(file, entry, copy, NULL), SUMI_OK);
 	*count = entry->bytes / sizeof *copy;
 	return copy;
 }
 
-float *vector_copy(const struct safetensors *file, const char *name, size_t *count)
+float *vector_copy(const struct tensor_file *file, const char *name, size_t *count)
 {
 	float *copy = vector_copy_maybe(file, name, count);
 	if (!copy)
-		fail_msg("%s: no tensor '%s'", safetensors_path(file), name);
+		fail_msg("%s: no tensor '%s'", tensors_path(file), name);
 	return copy;
 }
 

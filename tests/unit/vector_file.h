@@ -6,16 +6,16 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "weights/safetensors.h"
+#include "weights/tensors.h"
 
 /* Opens tests/vectors/NAME; fails the test when it cannot be read. */
-struct safetensors *vector_file_open(const char *name);
+struct tensor_file *vector_file_open(const char *name);
 json_t *vector_json_open(const char *name);
 
 /* A copy of an F32 tensor's numbers, which the caller frees; fails the test when it is not
  * there. NULL with *count 0 from the second, which allows it to be missing. */
-float *vector_copy(const struct safetensors *file, const char *name, size_t *count);
-float *vector_copy_maybe(const struct safetensors *file, const char *name, size_t *count);
+float *vector_copy(const struct tensor_file *file, const char *name, size_t *count);
+float *vector_copy_maybe(const struct tensor_file *file, const char *name, size_t *count);
 
 /* The largest |got − want| over the largest |want|; infinite when a number is not finite. */
 double vector_distance(const float *got, const float *want, size_t count);
