@@ -100,7 +100,7 @@ static int clip(char **words, struct error *err)
 	    .steps = atoi(words[2]),
 	    .cfg_scale = info->defaults.cfg_scale,
 	    .height = s.bands,
-	    .width = (columns + info->scale - 1) / info->scale * info->scale,
+	    .width = (columns + info->latents.scale - 1) / info->latents.scale * info->latents.scale,
 	    .frames = 1,
 	    .window = s.window_columns,
 	    .overlap = s.overlap_columns,

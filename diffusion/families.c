@@ -56,11 +56,11 @@ static const struct part *const sdxl_parts[] = {
 };
 
 static const struct family sd = {
-    "Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet,
+    "Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet, &codec_vae,
 };
 
 static const struct family sdxl = {
-    "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet,
+    "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet, &codec_vae,
 };
 
 const struct family *const families[] = {&sd, &sdxl, NULL};

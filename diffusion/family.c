@@ -6,6 +6,14 @@
 
 #include "base/json.h"
 
+const char *family_folder(const struct family *family, enum part_use use)
+{
+	const struct part *const *p = family->parts;
+	while ((*p)->use != use)
+		p++;
+	return (*p)->folder;
+}
+
 const struct part *family_part(const struct family *family, const char *folder)
 {
 	for (const struct part *const *p = family->parts; *p; p++)

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "diffusion/codec.h"
 #include "diffusion/conditioner.h"
 #include "diffusion/denoiser.h"
 
@@ -39,6 +40,7 @@ struct family {
 	const struct part *const *parts;
 	const struct conditioner_kind *conditioner;
 	const struct denoiser_kind *denoiser;
+	const struct codec_kind *codec;
 };
 
 /* Which family a model_index.json means: by its class, and where that is not known or has several
@@ -49,6 +51,9 @@ int family_of(const json_t *index, const char *where, const struct family **out,
 /* To NULL, the first being the one of packs that do not say. They stand in a file of their own
  * (families.c): a program that brings others defines the table itself. */
 extern const struct family *const families[];
+
+/* The folder of the part with that use, which the family has. */
+const char *family_folder(const struct family *family, enum part_use use);
 
 /* The part of that folder, or NULL. */
 const struct part *family_part(const struct family *family, const char *folder);

@@ -11,42 +11,22 @@ static int check_denoiser(const struct pack *pack, const struct denoiser *denois
 			  struct error *err)
 {
 	const struct denoiser_spec spec = denoiser_spec(denoiser);
-	const struct vae_config *vae = vae_config(pack->vae);
+	int channels = pack->codec->latents.channels;
 	int status = denoiser_accepts(denoiser, &pack->texts, err);
 	if (status)
 		return error_prefix(err, "%s", pack->info.path);
-	if (spec.in != vae->latent_channels || spec.out != vae->latent_channels)
+	if (spec.in != channels || spec.out != channels)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
 		    "%s: the denoiser takes %d and gives %d channels, the VAE's latents have "
 		    "%d: inpainting and upscaling models are not supported",
-		    pack->info.path, spec.in, spec.out, vae->latent_channels);
-	return SUMI_OK;
-}
-
-/* Sizes of pictures and latents are planned by what pack_info_read() found in the VAE's file. */
-static int check_vae(const struct pack *pack, struct error *err)
-{
-	const struct vae_config *vae = vae_config(pack->vae);
-	if (vae->in_channels != 3 || vae->out_channels != 3)
-		return error_set(err, SUMI_UNSUPPORTED,
-				 "%s: the VAE takes %d and gives %d channels, pictures have 3",
-				 pack->info.path, vae->in_channels, vae->out_channels);
-	if (vae->scale != pack->info.scale || vae->latent_channels != pack->info.latent_channels)
-		return error_set(
-		    err, SUMI_INVALID,
-		    "%s: vae/config.json: 'block_out_channels' lists other levels than "
-		    "'encoder_block_out_channels'",
-		    pack->info.path);
+		    pack->info.path, spec.in, spec.out, channels);
 	return SUMI_OK;
 }
 
 static int open_models(struct pack *pack, struct error *err)
 {
 	int status = pack_parts_open(pack, err);
-	if (status)
-		return status;
-	status = check_vae(pack, err);
 	return status ? status : check_denoiser(pack, pack->denoiser, err);
 }
 
@@ -73,7 +53,7 @@ void pack_close(struct pack *pack)
 {
 	if (!pack)
 		return;
-	vae_close(pack->vae);
+	codec_close(pack->codec);
 	denoiser_close(pack->fast);
 	denoiser_close(pack->denoiser);
 	conditioner_close(pack->conditioner);
@@ -84,10 +64,8 @@ void pack_close(struct pack *pack)
 
 const char *pack_denoiser_part(const struct pack_info *info, bool fast)
 {
-	const struct part *const *p = info->family->parts;
-	while ((*p)->use != PART_DENOISER)
-		p++;
-	return fast && info->has_fast ? info->fast_unet : (*p)->folder;
+	return fast && info->has_fast ? info->fast_unet
+				      : family_folder(info->family, PART_DENOISER);
 }
 
 int pack_denoiser(struct pack *pack, bool fast, struct denoiser **out, struct error *err)

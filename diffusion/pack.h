@@ -11,6 +11,7 @@
 #include "backends/backend.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "diffusion/latent_spec.h"
 #include "diffusion/preview.h"
 
 /* What a pack proposes where a request is silent. */
@@ -44,8 +45,7 @@ struct pack_info {
 	struct pack_defaults fast;
 	bool has_motion;     /* motion_adapter/: frames of one run know of each other */
 	double noise_shared; /* of the variance of a video's first noise: the same for all frames */
-	int latent_channels;
-	int scale;                  /* pixels a latent pixel stands for, each way: 8 */
+	struct latent_spec latents; /* without sizes */
 	struct preview_map preview; /* colours of its latents */
 	char note[256];             /* what it says of sampling and is not so; or empty */
 	json_t *manifest;           /* sumi.json or an empty object; owned by the info */

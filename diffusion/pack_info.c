@@ -152,7 +152,7 @@ static int open_manifest(struct pack_info *info, struct error *err)
 	if (access(path, F_OK) != 0) {
 		info->manifest = json_object();
 		return info->manifest ? preview_map_read(info->manifest, path,
-							 info->latent_channels, &info->preview, err)
+							 info->latents.channels, &info->preview, err)
 				      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
 	status = read_config(info, "sumi.json", &info->manifest, err);
@@ -198,7 +198,7 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	    (status = json_want_string(info->manifest, path, "precision", &precision, err)) ||
 	    (status = json_want_number(info->manifest, path, "noise_shared", 0, 1,
 				       &info->noise_shared, err)) ||
-	    (status = preview_map_read(info->manifest, path, info->latent_channels, &info->preview,
+	    (status = preview_map_read(info->manifest, path, info->latents.channels, &info->preview,
 				       err)))
 		return status;
 	if (precision && strcmp(precision, "auto") != 0) {
@@ -291,30 +291,11 @@ uint64_t pack_weight_bytes(const char *folder)
 	return bytes;
 }
 
-/* A VAE halves the picture between each two of its levels. */
-static int read_scale(struct pack_info *info, struct error *err)
+static int read_latents(struct pack_info *info, struct error *err)
 {
-	json_t *vae;
-	int status = read_config(info, "vae/config.json", &vae, err);
-	if (status)
-		return status;
-	const json_t *levels = json_object_get(vae, "block_out_channels");
-	if (!levels)
-		levels = json_object_get(vae, "encoder_block_out_channels");
-	size_t n = json_array_size(levels);
-	int64_t channels = 4;
-	status = json_want_int(vae, "vae/config.json", "latent_channels", 1, 64, &channels, err);
-	if (!status && (n < 1 || n > 6))
-		status =
-		    error_set(err, SUMI_INVALID,
-			      "%s: vae/config.json: 'block_out_channels' must list 1 to 6 levels",
-			      info->path);
-	json_decref(vae);
-	if (status)
-		return status;
-	info->scale = 1 << (n - 1);
-	info->latent_channels = (int)channels;
-	return SUMI_OK;
+	char folder[FILES_PATH_MAX];
+	int status = pack_part(info, family_folder(info->family, PART_CODEC), folder, err);
+	return status ? status : info->family->codec->latents(folder, &info->latents, err);
 }
 
 static int read_size(struct pack_info *info, struct error *err)
@@ -324,8 +305,8 @@ static int read_size(struct pack_info *info, struct error *err)
 						  &width, err);
 	if (status)
 		return status;
-	info->defaults.width = width * info->scale;
-	info->defaults.height = height * info->scale;
+	info->defaults.width = width * info->latents.scale;
+	info->defaults.height = height * info->latents.scale;
 	return SUMI_OK;
 }
 
@@ -379,7 +360,7 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	if ((status = read_config(info, "model_index.json", &index, err)))
 		return error_prefix(err, "not a model pack");
 	if ((status = open_manifest(info, err)) || (status = find_family(info, index, err)) ||
-	    (status = read_scale(info, err)) || (status = read_size(info, err)) ||
+	    (status = read_latents(info, err)) || (status = read_size(info, err)) ||
 	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)))
 		pack_info_free(info);
 	json_decref(index);

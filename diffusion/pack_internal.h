@@ -5,7 +5,6 @@
 #include "diffusion/family.h"
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
-#include "networks/vae.h"
 
 struct pack {
 	struct pack_info info;
@@ -15,7 +14,7 @@ struct pack {
 	struct conditioner_shape texts; /* that it makes */
 	struct denoiser *denoiser;
 	struct denoiser *fast; /* loaded when it is first asked for */
-	struct vae *vae;
+	struct codec *codec;
 	uint64_t denoiser_bytes[2]; /* of weights of both, for run_plan_fits(); 0: not known yet */
 };
 

@@ -33,9 +33,9 @@ static int open_texts(struct pack *pack, const char *folder, struct error *err)
 	return status ? status : conditioner_load(pack->conditioner, err);
 }
 
-static int open_vae(struct pack *pack, const char *folder, struct error *err)
+static int open_codec(struct pack *pack, const char *folder, struct error *err)
 {
-	return vae_open(pack->device, folder, &pack->vae, err);
+	return codec_open(pack->info.family->codec, pack->device, folder, &pack->codec, err);
 }
 
 static int open_scheduler(struct pack *pack, const char *folder, struct error *err)
@@ -53,7 +53,7 @@ static int open_scheduler(struct pack *pack, const char *folder, struct error *e
 static int (*const openers[PART_USES])(struct pack *pack, const char *folder, struct error *err) = {
     [PART_TEXTS] = open_texts,
     [PART_DENOISER] = open_denoiser,
-    [PART_CODEC] = open_vae,
+    [PART_CODEC] = open_codec,
     [PART_NOISE] = open_scheduler,
 };
 

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#define PI 3.14159265358979323846
 #define FACTOR_MAX 100.0 /* larger ones are no colours of anything */
+#define DEVIATIONS 2.5   /* of a sum that become black and white */
 
 /* How the four latent channels of Stable Diffusion 1 look, a linear fit that the field shares
  * (discuss.huggingface.co/t/decoding-latents-to-rgb-without-upscaling/23204). */
@@ -80,4 +82,38 @@ void preview_map_apply(const struct preview_map *map, const float *z, size_t pix
 			v = (v * 0.5f + 0.5f) * 255.0f;
 			*rgb++ = v > 255 ? 255 : v > 0 ? (uint8_t)v : 0;
 		}
+}
+
+static uint8_t byte_of(double v)
+{
+	return v > 255 ? 255 : v > 0 ? (uint8_t)v : 0;
+}
+
+/* Each sum weighs the channels along half a wave more than the one before it; with fewer channels than
+ * colours there is light alone. */
+static double sum_of(const float *z, int channels, int colour)
+{
+	double sum = 0, turn = channels < 3 ? 0 : PI * colour / channels;
+	for (int j = 0; j < channels; j++)
+		sum += cos(turn * (j + 0.5)) * (double)z[j];
+	return sum;
+}
+
+void preview_plain(const float *z, int channels, size_t pixels, uint8_t *rgb)
+{
+	for (int k = 0; k < 3; k++) {
+		double sum = 0, squares = 0;
+		for (size_t i = 0; i < pixels; i++) {
+			double v = sum_of(z + i * (size_t)channels, channels, k);
+			sum += v;
+			squares += v * v;
+		}
+		double mean = sum / (double)pixels;
+		double deviation = sqrt(fmax(squares / (double)pixels - mean * mean, 0));
+		double factor = deviation > 0 ? 0.5 / (DEVIATIONS * deviation) : 0;
+		for (size_t i = 0; i < pixels; i++) {
+			double v = sum_of(z + i * (size_t)channels, channels, k) - mean;
+			rgb[i * 3 + (size_t)k] = byte_of((v * factor + 0.5) * 255);
+		}
+	}
 }

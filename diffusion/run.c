@@ -18,14 +18,14 @@
 
 static size_t elements(const struct run *run)
 {
-	return (size_t)run->frames * (size_t)run->h * (size_t)run->w * (size_t)run->c;
+	return (size_t)run->latents.frames * (size_t)run->latents.height * (size_t)run->latents.width * (size_t)run->latents.channels;
 }
 
 /* [c, f, h, w] → [f, h, w, c] and back. */
 static void to_models(const struct run *run, const float *x, float *out)
 {
-	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c,
-	       f = (size_t)run->frames;
+	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width, c = (size_t)run->latents.channels,
+	       f = (size_t)run->latents.frames;
 	for (size_t k = 0; k < c; k++)
 		for (size_t i = 0; i < f * pixels; i++)
 			out[i * c + k] = x[k * f * pixels + i];
@@ -33,21 +33,41 @@ static void to_models(const struct run *run, const float *x, float *out)
 
 static void from_models(const struct run *run, const float *in, float *x)
 {
-	size_t pixels = (size_t)run->h * (size_t)run->w, c = (size_t)run->c,
-	       f = (size_t)run->frames;
+	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width, c = (size_t)run->latents.channels,
+	       f = (size_t)run->latents.frames;
 	for (size_t k = 0; k < c; k++)
 		for (size_t i = 0; i < f * pixels; i++)
 			x[k * f * pixels + i] = in[i * c + k];
 }
 
+/* Window and overlap fit the run. */
+static int check_window(const struct pack_info *info, const struct run_params *p,
+			struct error *err)
+{
+	if (p->window == 0)
+		return SUMI_OK;
+	if (p->window < info->latents.scale || p->window % info->latents.scale || p->overlap % info->latents.scale ||
+	    p->overlap < 0 || p->overlap >= p->window)
+		return error_set(
+		    err, SUMI_INVALID,
+		    "window %d with overlap %d: both must be multiples of %d, the overlap the "
+		    "smaller one",
+		    p->window, p->overlap, info->latents.scale);
+	if (p->frames != 1 || (!p->circular && p->width < p->window))
+		return error_set(err, SUMI_INVALID,
+				 "windows of %d are for one picture at least as wide, not %d",
+				 p->window, p->width);
+	return SUMI_OK;
+}
+
 static int check_params(const struct pack_info *info, const struct run_params *p, struct error *err)
 {
-	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX;
-	if (p->width < info->scale || p->height < info->scale || p->width % info->scale ||
-	    p->height % info->scale || p->width > width_max || p->height > RUN_SIDE_MAX)
+	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX, step = latent_step(&info->latents);
+	if (p->width < step || p->height < step || p->width % step || p->height % step ||
+	    p->width > width_max || p->height > RUN_SIDE_MAX)
 		return error_set(err, SUMI_INVALID,
 				 "size %dx%d: width and height must be multiples of %d up to %d",
-				 p->width, p->height, info->scale, width_max);
+				 p->width, p->height, step, width_max);
 	if (p->frames < 1 || p->frames > RUN_FRAMES_MAX)
 		return error_set(err, SUMI_INVALID, "frames is %d, allowed are 1 to %d", p->frames,
 				 RUN_FRAMES_MAX);
@@ -76,7 +96,7 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
-	return window_check(info, p, err);
+	return check_window(info, p, err);
 }
 
 static int precision_wanted(const struct run_params *p, enum precision *out, struct error *err)
@@ -128,13 +148,14 @@ static int make_sampler(struct run *run, const struct run_params *p, struct erro
 	}
 	if (p->eta > 0)
 		config.eta = p->eta;
+	config.flow.tokens = latent_tokens(&run->latents);
 	int status = sampler_new(name, &config, p->steps, &run->sampler, err);
 	if (!status && p->init)
 		status = sampler_start(run->sampler, p->strength, err);
 	return status;
 }
 
-/* The start from pictures: their latents, a sample of the VAE's distribution drawn before the
+/* The start from pictures: their latents, a sample of the codec's distribution drawn before the
  * noise that is added, as diffusers does it. */
 static int encode_init(struct run *run, const struct run_params *p, float *out, struct error *err)
 {
@@ -143,24 +164,22 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	if (!mean)
 		return error_set(err, SUMI_NOMEM, "no memory for the first picture's latents");
 	float *deviation = mean + n, *noise = mean + 2 * n, *sample = mean + 3 * n;
-	int given = p->init_frames ? p->init_frames : run->frames;
-	size_t part = n / (size_t)run->frames * (size_t)given;
-	struct vae_input in = {
-	    .values = p->init,
-	    .n = given,
-	    .h = p->height,
-	    .w = p->width,
-	};
+	int given = p->init_frames ? p->init_frames : run->latents.frames;
+	size_t part = n / (size_t)run->latents.frames * (size_t)given;
+	struct codec_job job = {.frames = given,
+				.height = run->latents.height,
+				.width = run->latents.width,
+				.circular = run->window.w && run->window.circular,
+				.window = run->window.w};
 	run_enter(run);
-	int status = run->window.w ? window_encode(run, p->init, mean, deviation, err)
-				   : vae_encode(run->pack->vae, &in, mean, deviation, err);
+	int status = codec_encode(run->pack->codec, &job, p->init, mean, deviation, err);
 	run_leave(run);
 	for (size_t i = part; i < n && !status; i++) { /* the same picture for the others */
 		mean[i] = mean[i - part];
 		deviation[i] = deviation[i - part];
 	}
 	if (!status) {
-		bool random = vae_config(run->pack->vae)->kind == VAE_KL;
+		bool random = run->pack->codec->random;
 		from_models(run, mean, out);
 		from_models(run, deviation, sample);
 		if (random)
@@ -175,11 +194,11 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 /* Each frame's noise, and the part of it that they share. */
 static void draw_noise(struct run *run, float *noise)
 {
-	size_t pixels = (size_t)run->h * (size_t)run->w;
+	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width;
 	double share = pack_info_of(run->pack)->noise_shared;
 	rng_randn(&run->rng, noise, elements(run));
 	if (share > 0 && run->session->frames.together)
-		run_share_noise(&run->rng, noise, run->denoised, run->c, run->frames, pixels,
+		run_share_noise(&run->rng, noise, run->denoised, run->latents.channels, run->latents.frames, pixels,
 				(float)share);
 }
 
@@ -201,8 +220,8 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 	}
 	draw_noise(run, run->x);
 	if (run->session->frames.window)
-		run_shuffle_noise(&run->rng, run->x, run->c, run->frames,
-				  (size_t)run->h * (size_t)run->w, &run->session->frames);
+		run_shuffle_noise(&run->rng, run->x, run->latents.channels, run->latents.frames,
+				  (size_t)run->latents.height * (size_t)run->latents.width, &run->session->frames);
 	float sigma = sampler_init_noise_sigma(run->sampler);
 	for (size_t i = 0; i < n; i++)
 		run->x[i] *= sigma;
@@ -219,7 +238,7 @@ static int allocate(struct run *run, struct error *err)
 	run->model_out = malloc(n * sizeof(float));
 	if (run->x && run->prediction && run->denoised && run->model_in && run->model_out)
 		return SUMI_OK;
-	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", run->w, run->h);
+	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", run->latents.width, run->latents.height);
 }
 
 static struct guidance guidance_of(const struct run *run, const struct run_params *p, bool on)
@@ -253,7 +272,7 @@ static int begin_session(struct run *run, struct denoiser *denoiser, const struc
 	if (!status && p->deep_cache > 1)
 		status = deep_cache_wrap(&run->session, p->deep_cache, err);
 	if (!status && p->window)
-		status = windows_wrap(&run->session, run->w, p->overlap / run->pack->info.scale,
+		status = windows_wrap(&run->session, run->latents.width, p->overlap / run->pack->info.latents.scale,
 				      p->circular, err);
 	return status ? status : guard_check(err);
 }
@@ -287,12 +306,9 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	if (!run)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	run->pack = pack;
-	run->frames = p->frames;
-	run->h = p->height / pack->info.scale;
-	run->w = p->width / pack->info.scale;
-	run->c = pack->info.latent_channels;
+	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
-	run->window = (struct window){p->window / pack->info.scale, p->circular};
+	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
 	struct denoiser *denoiser;
 	if ((status = run_digest(pack, p, run->digest, err)) ||
 	    (status = pack_denoiser(pack, p->fast, &denoiser, err)) ||
@@ -461,26 +477,22 @@ static int finish_pixels(float *out, size_t n, struct error *err)
 
 int run_decode(struct run *run, int frame, float *out, struct error *err)
 {
-	size_t one = (size_t)run->h * (size_t)run->w * (size_t)run->c, count;
-	if (frame < 0 || frame >= run->frames)
+	const struct latent_spec *spec = &run->latents;
+	size_t pixels = (size_t)spec->height * (size_t)spec->width, count;
+	if (frame < 0 || frame >= spec->frames)
 		return error_set(err, SUMI_INVALID, "there is no frame %d", frame);
-	const float *latents = run_latents(run, false, &count);
-	struct vae_input in = {
-	    .values = latents + (size_t)frame * one,
-	    .n = 1,
-	    .h = run->h,
-	    .w = run->w,
-	};
+	const float *latents =
+	    run_latents(run, false, &count) + (size_t)frame * pixels * (size_t)spec->channels;
+	struct codec_job job;
 	/* Decoding takes more memory than a step, and the two need not be in it at once. */
 	denoiser_rest(run->session->denoiser);
-	int status = run->window.w ? SUMI_OK : run_plan_tile(run, &in.tile, err);
+	int status = run_plan_decode(run, &job, err);
 	run_enter(run);
 	if (!status)
-		status = run->window.w ? window_decode(run, latents, out, err)
-				       : vae_decode(run->pack->vae, &in, out, err);
+		status = codec_decode(run->pack->codec, &job, latents, out, err);
 	run_leave(run);
-	size_t values = (size_t)run->h * (size_t)run->w * (size_t)run->pack->info.scale *
-			(size_t)run->pack->info.scale * 3;
+	size_t values =
+	    pixels * (size_t)spec->scale * (size_t)spec->scale * (size_t)spec->colours;
 	if (!status)
 		status = guard_check(err);
 	return status ? status : finish_pixels(out, values, err);

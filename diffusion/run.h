@@ -43,7 +43,7 @@ struct run_params {
 	int clip_skip;        /* layers of the text encoder left out at its end */
 	double eta;           /* DDIM and TCD */
 	bool fast;            /* use the pack's distilled denoiser */
-	const float *init; /* [init_frames, height, width, 3] in −1…1, or NULL; read in run_begin */
+	const float *init; /* [init_frames, height, width, colours] in −1…1, or NULL; read in run_begin */
 	int init_frames;   /* 0: as many as frames; 1: this one stands for all of them */
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
 	const char *precision; /* "exact" (NULL) or "half": of the denoiser and the autoencoder; texts
@@ -89,17 +89,17 @@ int run_step_together(struct run *const *runs, int count, struct error *err);
  * where it gains nothing by more, or has no memory for their steps. */
 int run_most_together(const struct run *run);
 
-/* The latents so far, [frames, height/8, width/8, channels], owned by the run.
+/* The latents so far, [frames, height, width, channels] of the pack's latent_spec, owned by the run.
  * With denoised set: the sampler's present estimate of the final latents. */
 const float *run_latents(const struct run *run, bool denoised, size_t *count);
 
-/* Decodes one frame of the latents as they stand into out, [height, width, 3] in 0…1.
+/* Decodes one frame of the latents as they stand into out, [height, width, colours] in 0…1.
  * SUMI_DEVICE when the result is not finite. */
 int run_decode(struct run *run, int frame, float *out, struct error *err);
 
-/* Decodes a small, rough picture of frame 0 as it forms, [height/8, width/8, 3] u8:
- * a linear map of the latents, no model. */
-int run_preview(const struct run *run, uint8_t *out, struct error *err);
+/* Decodes a small, rough picture of frame 0 as it forms, a pixel for a latent one, RGB u8: a linear
+ * map of the latents, no model. */
+void run_preview(const struct run *run, uint8_t *out);
 
 /* The state as bytes: a header with a digest of pack and parameters, then latents, sampler
  * history and generator. The caller frees *data. */

@@ -23,7 +23,7 @@ struct run {
 	struct session *session; /* with the denoiser */
 	struct rng rng;
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
-	int frames, h, w, c;          /* of the latents */
+	struct latent_spec latents;
 	enum precision precision;
 	float *x;          /* [c, frames, h, w] */
 	float *prediction; /* [c, frames, h, w] */
@@ -47,8 +47,11 @@ void run_share_noise(struct rng *rng, float *x, float *common, int c, int frames
 struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,
 				       const struct denoiser_spec *spec, int tokens);
 
-/* The side of the tiles in which a frame is decoded; 0: as a whole. SUMI_TOOBIG. */
-int run_plan_tile(const struct run *run, int *tile, struct error *err);
+/* The latents of such a run. */
+struct latent_spec run_plan_latents(const struct pack_info *info, const struct run_params *p);
+
+/* How a frame is decoded. SUMI_TOOBIG. */
+int run_plan_decode(const struct run *run, struct codec_job *job, struct error *err);
 
 /* SUMI_TOOBIG, with the figures, when a step or the decoding would need more than the device has, or
  * more in one piece than it gives. */
@@ -61,17 +64,5 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 /* run_save() and the second half of run_restore(); n: values of the latents. */
 int run_store(const struct run *run, size_t n, void **data, size_t *size, struct error *err);
 int run_load(struct run *run, size_t n, const void *data, size_t size, struct error *err);
-
-/* ---- run_window.c: latents that are wider than the model's window ---- */
-
-/* SUMI_INVALID where window and overlap do not fit the run. */
-int window_check(const struct pack_info *info, const struct run_params *p, struct error *err);
-
-/* latents [h, w, c] → out [h·scale, w·scale, 3], about −1 … 1. */
-int window_decode(struct run *run, const float *latents, float *out, struct error *err);
-
-/* picture [h·scale, w·scale, 3] → mean and deviation [h, w, c]. */
-int window_encode(struct run *run, const float *picture, float *mean, float *deviation,
-		  struct error *err);
 
 #endif

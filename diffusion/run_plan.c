@@ -18,27 +18,44 @@
 static int tile_for(const struct pack *pack, int h, int w)
 {
 	const struct device_info *d = &pack->device->info;
-	const struct vae_config *c = vae_config(pack->vae);
-	enum dtype dtype = pack->device->activation_dtype;
-	uint64_t bytes = d->memory / 2;
-	int widest = c->channels[c->levels > 1] > c->channels[0] ? c->channels[c->levels > 1]
-								 : c->channels[0];
-	uint64_t largest = (uint64_t)h * (uint64_t)w * (uint64_t)c->scale * (uint64_t)c->scale *
-			   (uint64_t)widest * dtype_size(dtype);
-	if (d->max_alloc > 0 && largest > d->max_alloc && (bytes == 0 || bytes > d->max_alloc))
-		bytes = d->max_alloc;
-	return bytes > 0 ? vae_tile_size(c, h, w, bytes, dtype) : 0;
+	return codec_tile(pack->codec, h, w, d->memory / 2, d->max_alloc,
+			  pack->device->activation_dtype);
 }
 
-int run_plan_tile(const struct run *run, int *tile, struct error *err)
+/* Windows of the width are decoded in tiles of their size, and a circle as one. */
+static int window_tile(const struct run *run, int width)
+{
+	int window = run->window.w, height = run->latents.height;
+	int tile = window > height ? window : height;
+	return width > tile && tile >= CODEC_TILE_MIN ? tile : 0;
+}
+
+int run_plan_decode(const struct run *run, struct codec_job *job, struct error *err)
 {
 	const struct device_info *d = &run->pack->device->info;
-	*tile = tile_for(run->pack, run->h, run->w);
-	if (*tile < 0)
+	*job = (struct codec_job){
+	    .frames = 1, .height = run->latents.height, .width = run->latents.width};
+	if (run->window.w) {
+		job->circular = run->window.circular;
+		int margin = job->circular ? run->pack->codec->reach : 0;
+		job->tile = window_tile(run, job->width + 2 * margin);
+		return SUMI_OK;
+	}
+	job->tile = tile_for(run->pack, job->height, job->width);
+	if (job->tile < 0)
 		return error_set(err, SUMI_TOOBIG,
 				 "%s has too little memory to decode even a small tile: %llu MiB",
 				 d->name, (unsigned long long)(d->memory >> 20));
 	return SUMI_OK;
+}
+
+struct latent_spec run_plan_latents(const struct pack_info *info, const struct run_params *p)
+{
+	struct latent_spec spec = info->latents;
+	spec.frames = p->frames;
+	spec.height = p->height / spec.scale;
+	spec.width = p->width / spec.scale;
+	return spec;
 }
 
 struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,
@@ -46,8 +63,8 @@ struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struc
 {
 	return (struct denoiser_plan){
 	    .frames = p->frames,
-	    .h = p->height / info->scale,
-	    .w = (p->window ? p->window : p->width) / info->scale,
+	    .h = p->height / info->latents.scale,
+	    .w = (p->window ? p->window : p->width) / info->latents.scale,
 	    .circular = p->circular,
 	    .texts = p->cfg_scale != 1 && !spec->embeds_guidance ? 2 : 1,
 	    .tokens = tokens,
@@ -111,33 +128,36 @@ static int init_frames(const struct run_params *p)
  * are decoded and read, and once more as bytes while they are written. */
 static uint64_t host_bytes(const struct pack_info *info, const struct run_params *p)
 {
-	enum { LATENTS = 9, PIXEL = 3 * 4 + 3 };
-	uint64_t pixels = (uint64_t)p->width * (uint64_t)p->height;
-	uint64_t latents = pixels / (uint64_t)(info->scale * info->scale) *
-			   (uint64_t)info->latent_channels * (uint64_t)p->frames;
-	return latents * sizeof(float) * LATENTS + pixels * PIXEL +
-	       (p->init ? pixels * (uint64_t)init_frames(p) * 3 * sizeof(float) : 0);
+	enum { LATENTS = 9 };
+	const struct latent_spec *spec = &info->latents;
+	uint64_t pixels = (uint64_t)p->width * (uint64_t)p->height, colours = (uint64_t)spec->colours;
+	uint64_t latents = pixels / (uint64_t)(spec->scale * spec->scale) *
+			   (uint64_t)spec->channels * (uint64_t)p->frames;
+	return latents * sizeof(float) * LATENTS + pixels * colours * (sizeof(float) + 1) +
+	       (p->init ? pixels * (uint64_t)init_frames(p) * colours * sizeof(float) : 0);
 }
 
 /* Bytes that decoding a frame takes on the device; UINT64_MAX where it cannot be done. */
 static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p)
 {
-	int scale = pack->info.scale, h = p->height / scale;
-	int w = (p->window ? p->window : p->width) / scale;
-	int tile = p->window ? 0 : tile_for(pack, h, w);
-	if (tile < 0)
-		return UINT64_MAX;
-	return vae_memory(vae_config(pack->vae), 1, tile && tile < h ? tile : h,
-			  tile && tile < w ? tile : w, pack->device->activation_dtype);
+	int scale = pack->info.latents.scale;
+	struct codec_job job = {.frames = 1,
+				.height = p->height / scale,
+				.width = (p->window ? p->window : p->width) / scale};
+	job.tile = p->window ? 0 : tile_for(pack, job.height, job.width);
+	return job.tile < 0 ? UINT64_MAX
+			    : codec_memory(pack->codec, &job, false, pack->device->activation_dtype);
 }
 
 /* Bytes that encoding the pictures takes that the run starts from. */
 static uint64_t encode_bytes(const struct pack *pack, const struct run_params *p)
 {
-	return p->init ? vae_encode_memory(vae_config(pack->vae), p->window ? 1 : init_frames(p),
-					   p->height, p->window ? p->window : p->width,
-					   pack->device->activation_dtype)
-		       : 0;
+	int scale = pack->info.latents.scale;
+	struct codec_job job = {.frames = p->window ? 1 : init_frames(p),
+				.height = p->height / scale,
+				.width = p->width / scale,
+				.window = p->window / scale};
+	return p->init ? codec_memory(pack->codec, &job, true, pack->device->activation_dtype) : 0;
 }
 
 static uint64_t largest_of(uint64_t a, uint64_t b)
@@ -203,7 +223,7 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 int run_most_together(const struct run *run)
 {
 	const struct device *device = run->pack->device;
-	if (!run_joins(run, run) || (device->info.is_cpu && run->h * run->w > CPU_LATENTS_TOGETHER))
+	if (!run_joins(run, run) || (device->info.is_cpu && run->latents.height * run->latents.width > CPU_LATENTS_TOGETHER))
 		return 1;
 	const struct denoiser *denoiser = run->session->denoiser;
 	struct denoiser_plan plan = run->session->plan;
@@ -220,13 +240,18 @@ int run_most_together(const struct run *run)
 uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 {
 	char folder[FILES_PATH_MAX];
-	struct vae_config vae;
-	struct error ignored;
-	int h = p->height / info->scale, w = (p->window ? p->window : p->width) / info->scale;
+	struct codec *codec;
 	struct denoiser_needs needs = {0};
+	const struct family *family = info->family;
+	int scale = info->latents.scale;
+	struct codec_job job = {.frames = 1,
+				.height = p->height / scale,
+				.width = (p->window ? p->window : p->width) / scale};
 	uint64_t step = step_memory(info, NULL, p, DTYPE_F32, &needs), decode = 0;
-	if (pack_part(info, "vae", folder, &ignored) == 0 &&
-	    vae_config_read(folder, &vae, &ignored) == 0)
-		decode = needs.text + vae_memory(&vae, 1, h, w, DTYPE_F32);
+	if (pack_part(info, family_folder(family, PART_CODEC), folder, NULL) == 0 &&
+	    codec_open(family->codec, NULL, folder, &codec, NULL) == 0) {
+		decode = needs.text + codec_memory(codec, &job, false, DTYPE_F32);
+		codec_close(codec);
+	}
 	return step > decode ? step : decode;
 }

@@ -1,6 +1,6 @@
 /* What of a run's parameters a pack cannot do, by its configs alone: said before a job waits for it. */
 #include "diffusion/pack_internal.h"
-#include "diffusion/run.h"
+#include "diffusion/run_internal.h"
 
 /* Sampler, schedule and number of steps go together, and something is left of them. */
 static int check_sampler(const struct pack_info *info, const struct run_params *p,
@@ -20,6 +20,8 @@ static int check_sampler(const struct pack_info *info, const struct run_params *
 		status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
 	if (p->eta > 0)
 		config.eta = p->eta;
+	struct latent_spec latents = run_plan_latents(info, p);
+	config.flow.tokens = latent_tokens(&latents);
 	if (!status)
 		status = sampler_new(p->sampler ? p->sampler : defaults->sampler, &config, p->steps,
 				     &sampler, err);

@@ -137,16 +137,13 @@ int run_load(struct run *run, size_t n, const void *data, size_t size, struct er
 		   : error_set(err, SUMI_CORRUPT, "saved run: it has the wrong length");
 }
 
-int run_preview(const struct run *run, uint8_t *out, struct error *err)
+void run_preview(const struct run *run, uint8_t *out)
 {
 	const struct preview_map *map = &run->pack->info.preview;
-	size_t count;
-	if (map->channels != run->c)
-		return error_set(err, SUMI_UNSUPPORTED,
-				 "model %s has no 'preview' in its sumi.json for latents of %d "
-				 "channels",
-				 run->pack->info.name, run->c);
-	preview_map_apply(map, run_latents(run, true, &count), (size_t)run->h * (size_t)run->w,
-			  out);
-	return SUMI_OK;
+	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width, count;
+	const float *z = run_latents(run, true, &count);
+	if (map->channels == run->latents.channels)
+		preview_map_apply(map, z, pixels, out);
+	else
+		preview_plain(z, run->latents.channels, pixels, out);
 }

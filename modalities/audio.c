@@ -87,12 +87,12 @@ static struct spectrogram_shape shape_of(const struct pack_info *info, const str
 	if (r->loop) {
 		shape.frames = (int)round(frames);
 		shape.length = (size_t)shape.frames * (size_t)s->hop;
-		shape.columns = round_up(shape.frames - info->scale / 2, info->scale);
+		shape.columns = round_up(shape.frames - info->latents.scale / 2, info->latents.scale);
 	} else {
 		shape.frames = (int)ceil(frames);
 		shape.length = (size_t)round(r->duration * s->rate);
 		/* The model knows whole windows: a shorter clip is the beginning of one. */
-		shape.columns = round_up(shape.frames, info->scale);
+		shape.columns = round_up(shape.frames, info->latents.scale);
 		if (shape.columns < s->window_columns)
 			shape.columns = s->window_columns;
 	}
@@ -117,12 +117,12 @@ static int resolve_duration(const struct pack_info *info, const struct spectrogr
 		return error_set(err, SUMI_TOOBIG,
 				 "duration %g: more than %d columns of %d samples", r->duration,
 				 COLUMNS_MAX, s->hop);
-	if (shape_of(info, s, r).columns < info->scale)
+	if (shape_of(info, s, r).columns < info->latents.scale)
 		return error_set(
 		    err, SUMI_INVALID,
 		    "a loop of %g s has less than %d columns of %d samples: give a longer "
 		    "duration",
-		    r->duration, info->scale, s->hop);
+		    r->duration, info->latents.scale, s->hop);
 	return SUMI_OK;
 }
 
@@ -218,8 +218,8 @@ static int audio_preview(const struct generation *g, uint8_t *rgb, size_t max_pi
 	int status = spectrogram_read(info, &s, err);
 	if (status)
 		return status;
-	int columns = shape_of(info, &s, &audio->request).columns / info->scale;
-	int rows = s.bands / info->scale, step = 1;
+	int columns = shape_of(info, &s, &audio->request).columns / info->latents.scale;
+	int rows = s.bands / info->latents.scale, step = 1;
 	while ((size_t)(columns / step) * (size_t)rows > max_pixels && step < columns)
 		step++;
 	*width = columns / step;
@@ -227,13 +227,13 @@ static int audio_preview(const struct generation *g, uint8_t *rgb, size_t max_pi
 	uint8_t *whole = malloc((size_t)columns * (size_t)rows * 3);
 	if (!whole)
 		return error_set(err, SUMI_NOMEM, "no memory for a preview");
-	status = run_preview(audio->run, whole, err);
-	for (int y = 0; y < rows && !status; y++)
+	run_preview(audio->run, whole);
+	for (int y = 0; y < rows; y++)
 		for (int x = 0; x < *width; x++)
 			memcpy(rgb + ((size_t)y * (size_t)*width + (size_t)x) * 3,
 			       whole + ((size_t)y * (size_t)columns + (size_t)(x * step)) * 3, 3);
 	free(whole);
-	return status;
+	return SUMI_OK;
 }
 
 /* ---- finishing --------------------------------------------------------------------- */

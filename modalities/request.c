@@ -20,10 +20,11 @@ static int resolve_size(const struct pack_info *info, const char *field, int *pi
 {
 	if (*pixels == 0)
 		*pixels = fallback;
-	if (*pixels < info->scale || *pixels > 8192 || *pixels % info->scale != 0)
+	int step = latent_step(&info->latents);
+	if (*pixels < step || *pixels > 8192 || *pixels % step != 0)
 		return error_set(err, SUMI_INVALID,
 				 "%s is %d: it must be a multiple of %d, at most 8192", field,
-				 *pixels, info->scale);
+				 *pixels, step);
 	return SUMI_OK;
 }
 
@@ -178,7 +179,8 @@ int request_preview(const struct run *run, const struct request *r, int scale, u
 	if ((size_t)*width * (size_t)*height > max_pixels)
 		return error_set(err, SUMI_TOOBIG, "a preview of %dx%d does not fit", *width,
 				 *height);
-	return run_preview(run, rgb, err);
+	run_preview(run, rgb);
+	return SUMI_OK;
 }
 
 /* What stable-diffusion-webui calls our names; names that it does not have stay as they are. */

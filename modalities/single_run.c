@@ -6,12 +6,19 @@
 #include "media/format.h"
 #include "modalities/request.h"
 
+enum { COLOURS = 3 };
+
 _Static_assert(RUN_TOGETHER_MAX <= TOGETHER_MAX, "the core makes more runs at once than may be");
 
 int single_run_begin(struct pack *pack, const struct request *r,
 		     const struct single_run_start *start, struct generation **out,
 		     struct error *err)
 {
+	const struct pack_info *info = pack_info_of(pack);
+	if (info->latents.colours != COLOURS)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "model %s makes pixels of %d colours, files of pictures have %d",
+				 info->name, info->latents.colours, COLOURS);
 	struct single_run *s = calloc(1, sizeof *s);
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "out of memory");
@@ -109,6 +116,6 @@ int single_run_preview(const struct generation *g, uint8_t *rgb, size_t max_pixe
 		       int *height, struct error *err)
 {
 	const struct single_run *s = (const struct single_run *)g;
-	return request_preview(s->run, &s->request, pack_info_of(s->pack)->scale, rgb, max_pixels,
+	return request_preview(s->run, &s->request, pack_info_of(s->pack)->latents.scale, rgb, max_pixels,
 			       width, height, err);
 }

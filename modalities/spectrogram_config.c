@@ -121,20 +121,20 @@ static int read_window(const json_t *o, const char *where, const struct pack_inf
 				 "%d to %d n_mels",
 				 where, s->window_columns, s->bands, WINDOW_MIN, WINDOW_MAX,
 				 BANDS_MIN, BANDS_MAX);
-	s->overlap_columns = s->window_columns / 2 / info->scale * info->scale;
+	s->overlap_columns = s->window_columns / 2 / info->latents.scale * info->latents.scale;
 	/* Each column is painted window / (window - overlap) times. */
-	int most = s->window_columns - info->scale, eighths = s->window_columns / 8 * 7;
+	int most = s->window_columns - info->latents.scale, eighths = s->window_columns / 8 * 7;
 	status = want_int(o, where, "overlap_columns", 0, most < eighths ? most : eighths,
 			  &s->overlap_columns, err);
 	if (status)
 		return status;
-	if (s->bands % info->scale || s->window_columns % info->scale ||
-	    s->overlap_columns % info->scale)
+	if (s->bands % info->latents.scale || s->window_columns % info->latents.scale ||
+	    s->overlap_columns % info->latents.scale)
 		return error_set(err, SUMI_INVALID,
 				 "%s: n_mels %d, window_columns %d and overlap_columns %d must be "
 				 "multiples of %d",
 				 where, s->bands, s->window_columns, s->overlap_columns,
-				 info->scale);
+				 info->latents.scale);
 	return SUMI_OK;
 }
 

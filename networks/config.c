@@ -470,8 +470,8 @@ int motion_config_read(const char *folder, const struct unet_config *unet,
 /* --- AutoencoderKL, AutoencoderTiny --- */
 
 static const struct rule kl_rules[] = {
-    {"act_fn", "silu|swish"}, {"down_block_types", "DownEncoderBlock2D"}, {"latents_mean", "null"},
-    {"latents_std", "null"},  {"up_block_types", "UpDecoderBlock2D"},
+    {"act_fn", "silu|swish"}, {"down_block_types", "DownEncoderBlock2D"},
+    {"up_block_types", "UpDecoderBlock2D"},
 };
 
 static const struct rule tiny_rules[] = {
@@ -479,6 +479,47 @@ static const struct rule tiny_rules[] = {
     {"upsample_fn", "nearest"},
     {"upsampling_scaling_factor", "2"},
 };
+
+/* Numbers for each latent channel; absent and null: none. */
+static int want_stats(const json_t *root, const char *path, const char *key, double min,
+		      int channels, double *out, bool *there, struct error *err)
+{
+	const json_t *list = json_object_get(root, key);
+	*there = list && !json_is_null(list);
+	if (!*there)
+		return SUMI_OK;
+	if (!json_is_array(list) || json_array_size(list) != (size_t)channels ||
+	    channels > VAE_STATS_MAX)
+		return error_set(err, SUMI_INVALID,
+				 "%s: field '%s' must list a number for each of the %d latent "
+				 "channels (at most %d)",
+				 path, key, channels, VAE_STATS_MAX);
+	for (int i = 0; i < channels; i++) {
+		const json_t *value = json_array_get(list, (size_t)i);
+		out[i] = json_number_value(value);
+		if (!json_is_number(value) || !(out[i] >= min && out[i] <= 1e6))
+			return error_set(err, SUMI_INVALID,
+					 "%s: field '%s', entry %d: allowed are %g to 1e6", path,
+					 key, i, min);
+	}
+	return SUMI_OK;
+}
+
+/* latents_mean and latents_std come together, as pipelines ask for both. */
+static int want_latent_stats(const json_t *root, const char *path, struct vae_config *c,
+			     struct error *err)
+{
+	bool mean, std;
+	int n = c->latent_channels;
+	int status = want_stats(root, path, "latents_mean", -1e6, n, c->latents_mean, &mean, err);
+	if (!status)
+		status = want_stats(root, path, "latents_std", 1e-6, n, c->latents_std, &std, err);
+	if (!status && mean != std)
+		status = error_set(err, SUMI_INVALID,
+				   "%s: fields 'latents_mean' and 'latents_std' come together", path);
+	c->latent_stats = !status && mean ? n : 0;
+	return status;
+}
 
 static int want_vae_common(const json_t *root, const char *path, struct vae_config *c,
 			   struct error *err)
@@ -490,7 +531,8 @@ static int want_vae_common(const json_t *root, const char *path, struct vae_conf
 	    (status = want_int(root, path, "latent_channels", 1, 1024, &c->latent_channels, err)) ||
 	    (status =
 		 json_want_number(root, path, "scaling_factor", -1e6, 1e6, &c->scaling, err)) ||
-	    (status = json_want_number(root, path, "shift_factor", -1e6, 1e6, &c->shift, err)))
+	    (status = json_want_number(root, path, "shift_factor", -1e6, 1e6, &c->shift, err)) ||
+	    (status = want_latent_stats(root, path, c, err)))
 		return status;
 	if (fabs(c->scaling) < 1e-6)
 		return error_set(err, SUMI_INVALID, "%s: field 'scaling_factor' is %g", path,

@@ -61,6 +61,8 @@ struct motion_config {
 
 enum vae_kind { VAE_KL, VAE_TINY };
 
+#define VAE_STATS_MAX 128
+
 /* AutoencoderKL or AutoencoderTiny. */
 struct vae_config {
 	enum vae_kind kind;
@@ -68,8 +70,10 @@ struct vae_config {
 	int levels;
 	int scale; /* pixels a latent pixel stands for, each way: 2^(levels − 1) */
 	int channels[CONFIG_LEVELS_MAX];
-	/* latents as the UNet sees them = (encoded − shift) · scaling */
+	/* latents as a denoiser sees them = (encoded − mean − shift) · scaling / std */
 	double scaling, shift;
+	int latent_stats; /* channels that have a mean and deviation of their own: all or 0 */
+	double latents_mean[VAE_STATS_MAX], latents_std[VAE_STATS_MAX];
 	/* AutoencoderKL */
 	int layers, groups;
 	bool quant_conv, post_quant_conv, mid_attention;

@@ -111,42 +111,19 @@ static void decode(struct pass *p, const struct vae_half *half, const struct vae
 		tiny_decode(p, &half->tiny, c, x);
 }
 
-int vae_decode_block(struct vae *vae, const struct tap *tap, const float *latents, int n, int h,
-		     int w, float *pictures, struct error *err)
+int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, struct error *err)
 {
-	struct pass p = pass_begin(vae->decoder.set.device, tap, err);
-	struct tensor x = pass_upload(&p, latents, n, h, w, vae->config.latent_channels);
+	int status = check_size("latents", in, 1, err);
+	if (status)
+		return status;
+	struct pass p = pass_begin(vae->decoder.set.device, &in->tap, err);
+	struct tensor x =
+	    pass_upload(&p, in->values, in->n, in->h, in->w, vae->config.latent_channels);
 	decode(&p, &vae->decoder, &vae->config, &x);
 	pass_tap(&p, &x, "out");
 	pass_download(&p, &x, pictures);
 	pass_free(&p, &x);
 	return p.status;
-}
-
-int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, struct error *err)
-{
-	const struct vae_config *c = &vae->config;
-	int status = check_size("latents", in, 1, err);
-	if (status)
-		return status;
-	if (in->tile != 0 && in->tile < VAE_TILE_MIN)
-		return error_set(err, SUMI_INVALID,
-				 "a tile of %d latent pixels: at least %d are needed", in->tile,
-				 VAE_TILE_MIN);
-	size_t count = (size_t)in->n * (size_t)in->h * (size_t)in->w * (size_t)c->latent_channels;
-	float *latents = malloc(count * sizeof *latents);
-	if (!latents)
-		return error_set(err, SUMI_NOMEM, "out of memory for %zu latents", count);
-	for (size_t i = 0; i < count; i++)
-		latents[i] = (float)(in->values[i] / c->scaling + c->shift);
-	if (in->tile && (in->h > in->tile || in->w > in->tile))
-		status =
-		    vae_decode_tiled(vae, latents, in->n, in->h, in->w, in->tile, pictures, err);
-	else
-		status =
-		    vae_decode_block(vae, &in->tap, latents, in->n, in->h, in->w, pictures, err);
-	free(latents);
-	return status;
 }
 
 /* --- encoding --- */
@@ -175,7 +152,7 @@ static float *encoder_input(const struct vae_config *c, const struct vae_input *
 /* moments [pixels, 2·channels] or, without variance, [pixels, channels]. The bounds of the
  * logarithm are those of diffusers' DiagonalGaussianDistribution. */
 static void split_moments(const struct vae_config *c, const float *moments, size_t pixels,
-			  float *mean, float *deviation)
+			  float *mean, float *log_variance)
 {
 	int channels = c->latent_channels;
 	int stride = c->kind == VAE_KL ? 2 * channels : channels;
@@ -183,14 +160,11 @@ static void split_moments(const struct vae_config *c, const float *moments, size
 		for (int k = 0; k < channels; k++) {
 			const float *m = moments + i * (size_t)stride + k;
 			size_t at = i * (size_t)channels + (size_t)k;
-			mean[at] = (float)((m[0] - c->shift) * c->scaling);
-			if (!deviation)
-				continue;
-			deviation[at] = 0;
-			if (c->kind == VAE_KL)
-				deviation[at] =
-				    (float)(exp(0.5 * fmin(fmax(m[channels], -30), 20)) *
-					    fabs(c->scaling));
+			mean[at] = m[0];
+			if (log_variance)
+				log_variance[at] =
+				    c->kind == VAE_KL ? fminf(fmaxf(m[channels], -30), 20)
+						      : -INFINITY;
 		}
 }
 
@@ -203,7 +177,7 @@ static void encode(struct pass *p, const struct vae_half *half, const struct vae
 		tiny_encode(p, &half->tiny, c, x);
 }
 
-int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *deviation,
+int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *log_variance,
 	       struct error *err)
 {
 	const struct vae_config *c = &vae->config;
@@ -228,7 +202,7 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 	pass_free(&p, &x);
 	status = p.status;
 	if (!status)
-		split_moments(c, moments, pixels, mean, deviation);
+		split_moments(c, moments, pixels, mean, log_variance);
 done:
 	free(values);
 	free(moments);
@@ -265,4 +239,13 @@ uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum d
 	}
 	clear_half(&half);
 	return l.status ? 0 : p.bytes_peak;
+}
+
+uint64_t vae_largest(const struct vae_config *c, int h, int w, enum dtype dtype)
+{
+	/* The last but one stage ends at full size, if there is one. */
+	int widest = c->channels[c->levels > 1] > c->channels[0] ? c->channels[c->levels > 1]
+								 : c->channels[0];
+	return (uint64_t)h * (uint64_t)w * (uint64_t)c->scale * (uint64_t)c->scale *
+	       (uint64_t)widest * dtype_size(dtype);
 }

@@ -1,4 +1,5 @@
-/* The autoencoders: AutoencoderKL and AutoencoderTiny (TAESD). Pictures to latents and back. */
+/* The autoencoders: AutoencoderKL and AutoencoderTiny (TAESD). Pictures to latents and back, latents as
+ * the networks have them: what a denoiser sees is brought to another mean and deviation. */
 #ifndef SUMI_NETWORKS_VAE_H
 #define SUMI_NETWORKS_VAE_H
 
@@ -7,8 +8,6 @@
 #include "backends/backend.h"
 #include "networks/config.h"
 #include "networks/pass.h"
-
-#define VAE_TILE_MIN 16
 
 struct vae;
 
@@ -21,22 +20,19 @@ void vae_close(struct vae *vae); /* NULL is fine */
 const struct vae_config *vae_config(const struct vae *vae);
 
 struct vae_input {
-	const float *values; /* host; decoding: latents as the UNet sees them, [n, h, w,
-				latent_channels]; encoding: pictures in −1 … 1, [n, h, w,
-				in_channels] with h and w multiples of config.scale */
+	const float *values; /* host; decoding: latents [n, h, w, latent_channels]; encoding:
+				pictures in −1 … 1, [n, h, w, in_channels] with h and w multiples
+				of config.scale */
 	int n, h, w;
-	int tile;       /* decoding: latent pixels a side that are decoded at once, overlapping and
-			   mixed, at least VAE_TILE_MIN; 0: everything at once. No taps in tiles. */
 	struct tap tap; /* conv_in, mid, up.I or down.I; AutoencoderTiny: layer.I */
 };
 
 /* pictures: host, [n, h·scale, w·scale, out_channels], about −1 … 1, not clamped. */
 int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, struct error *err);
 
-/* The latents' distribution, as the UNet sees them: a sample is mean + deviation·noise. Both
- * host, [n, h/scale, w/scale, latent_channels]; deviation may be NULL. AutoencoderTiny's
- * deviation is 0. */
-int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *deviation,
+/* The latents' distribution: mean and logarithm of the variance, which may be NULL. Both host,
+ * [n, h/scale, w/scale, latent_channels]. AutoencoderTiny's have no variance: −∞. */
+int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *log_variance,
 	       struct error *err);
 
 /* Bytes of temporaries that decoding n × h × w latent pixels takes at its peak, without what
@@ -46,9 +42,7 @@ uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum d
 /* The same for encoding pictures of h × w pixels. */
 uint64_t vae_encode_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype);
 
-/* The largest tile with which decoding h × w latent pixels takes at most so many bytes (as
- * vae_memory() counts them); 0 when no tiles are needed, -1 when even the smallest is too
- * large. */
-int vae_tile_size(const struct vae_config *config, int h, int w, uint64_t bytes, enum dtype dtype);
+/* Bytes of the largest tensor that decoding h × w latent pixels makes. */
+uint64_t vae_largest(const struct vae_config *config, int h, int w, enum dtype dtype);
 
 #endif

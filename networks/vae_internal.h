@@ -81,14 +81,6 @@ struct vae {
 	bool has_encoder; /* its weights are on the device */
 };
 
-/* Decodes one dense block of latents that are already as the decoder wants them. */
-int vae_decode_block(struct vae *vae, const struct tap *tap, const float *latents, int n, int h,
-		     int w, float *pictures, struct error *err);
-
-/* The same in tiles of so many latent pixels a side. */
-int vae_decode_tiled(struct vae *vae, const float *latents, int n, int h, int w, int tile,
-		     float *pictures, struct error *err);
-
 /* Replaces the temporary *x by the result of a convolution to h × w × layer->cout. */
 void conv_replace(struct pass *p, const struct conv_layer *layer, struct tensor *x, int h, int w,
 		  struct conv2d_args args);

@@ -54,6 +54,33 @@ static void without_one_four_channels_are_stable_diffusions(void **state)
 	assert_int_equal(map.channels, 0);
 }
 
+/* Latents of any number of channels are seen: a disc stands out, and what is all the same is grey. */
+static void without_any_shapes_are_seen(void **state)
+{
+	(void)state;
+	enum { SIDE = 16, PIXELS = SIDE * SIDE };
+	static float z[PIXELS * PREVIEW_CHANNELS_MAX];
+	static uint8_t rgb[PIXELS * 3];
+	for (int channels = 1; channels <= PREVIEW_CHANNELS_MAX; channels++) {
+		for (int i = 0; i < PIXELS; i++) {
+			int x = i % SIDE - SIDE / 2, y = i / SIDE - SIDE / 2;
+			for (int j = 0; j < channels; j++)
+				z[i * channels + j] = x * x + y * y < 16 ? 1.0f / (float)(j + 1) : 0;
+		}
+		preview_plain(z, channels, PIXELS, rgb);
+		const uint8_t *middle = rgb + (SIDE / 2 * SIDE + SIDE / 2) * 3;
+		for (int k = 0; k < 3; k++)
+			if (abs(middle[k] - rgb[k]) < 60)
+				fail_msg("%d channels, colour %d: %d and %d", channels, k, middle[k],
+					 rgb[k]);
+		for (int i = 0; i < PIXELS * channels; i++)
+			z[i] = 3;
+		preview_plain(z, channels, PIXELS, rgb);
+		for (int i = 0; i < PIXELS * 3; i++)
+			assert_in_range(rgb[i], 120, 135);
+	}
+}
+
 static void hostile_maps_are_refused(void **state)
 {
 	(void)state;
@@ -90,7 +117,7 @@ static void hostile_maps_are_refused(void **state)
 	}
 	struct preview_map map;
 	struct error err;
-	assert_int_equal(read_map("{\"preview\": {\"matrix\": []}}", 17, &map, &err), SUMI_INVALID);
+	assert_int_equal(read_map("{\"preview\": {\"matrix\": []}}", PREVIEW_CHANNELS_MAX + 1, &map, &err), SUMI_INVALID);
 }
 
 int main(void)
@@ -98,6 +125,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_pack_has_its_own_colours),
 	    cmocka_unit_test(without_one_four_channels_are_stable_diffusions),
+	    cmocka_unit_test(without_any_shapes_are_seen),
 	    cmocka_unit_test(hostile_maps_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,7 +139,7 @@ static void follow(struct device *device, const char *name, bool negative, const
 		r.params.negative_prompt = NULL;
 	if (pack_open(device, r.folder, &pack, &err) || run_begin(pack, &r.params, &run, &err))
 		fail_msg("%s: %s", name, err.text);
-	int scale = pack_info_of(pack)->scale, c = pack_info_of(pack)->latent_channels;
+	int scale = pack_info_of(pack)->latents.scale, c = pack_info_of(pack)->latents.channels;
 	assert_int_equal(run_steps(run), json_integer_value(json_object_get(r.facts, "calls")));
 	for (int i = 0; i < run_steps(run); i++) {
 		char tensor[64];
@@ -195,14 +195,14 @@ static void image_to_image(void **state)
 	r.params.strength = json_number_value(json_object_get(r.facts, "strength"));
 	if (pack_open(devices[0], r.folder, &pack, &err) || run_begin(pack, &r.params, &run, &err))
 		fail_msg("%s", err.text);
-	int scale = pack_info_of(pack)->scale, i = 0;
+	int scale = pack_info_of(pack)->latents.scale, i = 0;
 	for (; run_steps_done(run) < run_steps(run); i++) {
 		char tensor[64];
 		assert_int_equal(run_step(run, &err), 0);
 		snprintf(tensor, sizeof tensor, "i2i.latents.%d", i);
 		double e =
 		    latents_error(run, r.dump, tensor, r.params.height / scale,
-				  r.params.width / scale, pack_info_of(pack)->latent_channels);
+				  r.params.width / scale, pack_info_of(pack)->latents.channels);
 		if (!(e < LATENTS_TOLERANCE))
 			fail_msg("step %d: latents off by %.2e", i, e);
 	}

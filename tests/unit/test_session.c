@@ -371,7 +371,7 @@ static void test_configs_say_as_much_as_the_network(void **state)
 			assert_true(bytes[k] > needs.text + needs.largest);
 		}
 		assert_memory_equal(&spec[0], &spec[1], sizeof spec[0]);
-		assert_int_equal(spec[0].out, info.latent_channels);
+		assert_int_equal(spec[0].out, info.latents.channels);
 		assert_int_equal(bytes[0], bytes[1]);
 		denoiser_close(both[0]);
 		denoiser_close(both[1]);

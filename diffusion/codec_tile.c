@@ -3,11 +3,11 @@
  * Tiles of one size stand evenly over the latents, each overlapping the next by a quarter
  * or more; the pictures are mixed with weights that rise from a tile's inner edge. Group
  * norms and attention see one tile only, so the result is not exactly that of one piece. */
+#include "diffusion/codec_internal.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "networks/vae_internal.h"
 
 /* Tiles along one direction. Latent pixels. */
 struct line {
@@ -84,66 +84,53 @@ static void mix(const float *tile, const struct line *y, const struct line *x, i
 }
 
 /* One picture; buffers for one tile's latents and picture are the caller's. */
-static int decode_picture(struct vae *vae, const float *latents, const struct line *y,
+static int decode_picture(struct codec *codec, const float *latents, const struct line *y,
 			  const struct line *x, float *tile_in, float *tile_out, float *picture,
 			  struct error *err)
 {
-	const struct vae_config *c = &vae->config;
+	struct latent_spec block = codec_block(codec, 1, y->tile, x->tile);
 	memset(picture, 0,
 	       (size_t)(y->size * y->scale) * (size_t)(x->size * x->scale) *
-		   (size_t)c->out_channels * sizeof *picture);
+		   (size_t)block.colours * sizeof *picture);
 	for (int ty = 0; ty < y->count; ty++)
 		for (int tx = 0; tx < x->count; tx++) {
-			cut(latents, y, x, c->latent_channels, tile_start(y, ty), tile_start(x, tx),
+			cut(latents, y, x, block.channels, tile_start(y, ty), tile_start(x, tx),
 			    tile_in);
-			int status = vae_decode_block(vae, NULL, tile_in, 1, y->tile, x->tile,
-						      tile_out, err);
+			int status = codec->kind->decode(codec, &block, tile_in, tile_out, err);
 			if (status)
 				return status;
-			mix(tile_out, y, x, c->out_channels, ty, tx, picture);
+			mix(tile_out, y, x, block.colours, ty, tx, picture);
 		}
 	return SUMI_OK;
 }
 
-int vae_decode_tiled(struct vae *vae, const float *latents, int n, int h, int w, int tile,
-		     float *pictures, struct error *err)
+int codec_decode_tiled(struct codec *codec, const struct latent_spec *whole, int tile,
+		       const float *latents, float *pixels, struct error *err)
 {
-	const struct vae_config *c = &vae->config;
 	struct line y = {0}, x = {0};
 	float *tile_in = NULL, *tile_out = NULL;
-	int status = line_new(&y, h, tile, c->scale, err);
+	int status = line_new(&y, whole->height, tile, whole->scale, err);
 	if (!status)
-		status = line_new(&x, w, tile, c->scale, err);
+		status = line_new(&x, whole->width, tile, whole->scale, err);
 	if (status)
 		goto done;
-	size_t pixels = (size_t)y.tile * (size_t)x.tile, scale = (size_t)c->scale;
-	tile_in = malloc(pixels * (size_t)c->latent_channels * sizeof *tile_in);
-	tile_out = malloc(pixels * scale * scale * (size_t)c->out_channels * sizeof *tile_out);
+	size_t scale = (size_t)whole->scale, c = (size_t)whole->channels;
+	size_t one = (size_t)y.tile * (size_t)x.tile, colours = (size_t)whole->colours;
+	tile_in = malloc(one * c * sizeof *tile_in);
+	tile_out = malloc(one * scale * scale * colours * sizeof *tile_out);
 	if (!tile_in || !tile_out) {
 		status = error_set(err, SUMI_NOMEM, "out of memory for a picture in tiles");
 		goto done;
 	}
-	size_t all = (size_t)h * (size_t)w;
-	for (int i = 0; i < n && !status; i++)
-		status = decode_picture(
-		    vae, latents + (size_t)i * all * (size_t)c->latent_channels, &y, &x, tile_in,
-		    tile_out, pictures + (size_t)i * all * scale * scale * (size_t)c->out_channels,
-		    err);
+	size_t all = (size_t)whole->height * (size_t)whole->width;
+	for (int i = 0; i < whole->frames && !status; i++)
+		status = decode_picture(codec, latents + (size_t)i * all * c, &y, &x, tile_in,
+					tile_out, pixels + (size_t)i * all * scale * scale * colours,
+					err);
 done:
 	free(tile_in);
 	free(tile_out);
 	free(y.sum);
 	free(x.sum);
 	return status;
-}
-
-int vae_tile_size(const struct vae_config *config, int h, int w, uint64_t bytes, enum dtype dtype)
-{
-	int longer = h > w ? h : w;
-	if (vae_memory(config, 1, h, w, dtype) <= bytes)
-		return 0;
-	for (int tile = longer / 8 * 8; tile >= VAE_TILE_MIN; tile -= 8)
-		if (vae_memory(config, 1, h < tile ? h : tile, w < tile ? w : tile, dtype) <= bytes)
-			return tile;
-	return -1;
 }

@@ -1,0 +1,216 @@
+/* Codecs: what all kinds share. */
+#include "diffusion/codec_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct latent_spec codec_block(const struct codec *codec, int frames, int height, int width)
+{
+	struct latent_spec block = codec->latents;
+	block.frames = frames;
+	block.height = height;
+	block.width = width;
+	return block;
+}
+
+int codec_open(const struct codec_kind *kind, struct device *device, const char *folder,
+	       struct codec **out, struct error *err)
+{
+	*out = NULL;
+	return kind->open(kind, device, folder, out, err);
+}
+
+void codec_close(struct codec *codec)
+{
+	if (!codec)
+		return;
+	free(codec->scale);
+	free(codec->shift);
+	codec->kind->close(codec);
+}
+
+static size_t pixels_of(const struct latent_spec *s)
+{
+	size_t frames = 1 + (size_t)(s->frames - 1) * (size_t)s->time_scale;
+	return frames * (size_t)(s->height * s->scale) * (size_t)(s->width * s->scale);
+}
+
+static size_t latents_of(const struct latent_spec *s)
+{
+	return (size_t)s->frames * (size_t)s->height * (size_t)s->width;
+}
+
+/* Columns first … first + width of rows of `columns` columns into out; beyond the edges they go around
+ * (circular) or stand still. cell: floats of a column. */
+static void cut_columns(const float *in, size_t rows, int columns, int first, int width,
+			bool circular, size_t cell, float *out)
+{
+	for (size_t y = 0; y < rows; y++)
+		for (int x = 0; x < width; x++) {
+			int from = first + x;
+			if (circular)
+				from = (from % columns + columns) % columns;
+			else
+				from = from < 0 ? 0 : from >= columns ? columns - 1 : from;
+			memcpy(out + (y * (size_t)width + (size_t)x) * cell,
+			       in + (y * (size_t)columns + (size_t)from) * cell,
+			       cell * sizeof(float));
+		}
+}
+
+/* ---- decoding ---- */
+
+/* own: as the autoencoder has them. */
+static int decode_own(struct codec *codec, const struct latent_spec *block, int tile,
+		      const float *own, float *pixels, struct error *err)
+{
+	if (tile && (block->height > tile || block->width > tile))
+		return codec_decode_tiled(codec, block, tile, own, pixels, err);
+	return codec->kind->decode(codec, block, own, pixels, err);
+}
+
+/* A circle is decoded with so many columns more at both ends that its seam is felt by none that are
+ * kept. */
+static int decode_circle(struct codec *codec, const struct codec_job *job, const float *own,
+			 float *pixels, struct error *err)
+{
+	int margin = codec->reach, wide = job->width + 2 * margin, scale = codec->latents.scale;
+	struct latent_spec block = codec_block(codec, job->frames, job->height, wide);
+	size_t c = (size_t)block.channels, colours = (size_t)block.colours;
+	float *padded = malloc(latents_of(&block) * c * sizeof *padded);
+	float *picture = malloc(pixels_of(&block) * colours * sizeof *picture);
+	int status = SUMI_OK;
+	if (!padded || !picture) {
+		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns",
+				   wide * scale);
+		goto done;
+	}
+	cut_columns(own, (size_t)job->frames * (size_t)job->height, job->width, -margin, wide, true,
+		    c, padded);
+	status = decode_own(codec, &block, job->tile, padded, picture, err);
+	if (!status)
+		cut_columns(picture, pixels_of(&block) / (size_t)(wide * scale), wide * scale,
+			    margin * scale, job->width * scale, false, colours, pixels);
+done:
+	free(padded);
+	free(picture);
+	return status;
+}
+
+int codec_decode(struct codec *codec, const struct codec_job *job, const float *latents,
+		 float *pixels, struct error *err)
+{
+	if (job->tile != 0 && job->tile < CODEC_TILE_MIN)
+		return error_set(err, SUMI_INVALID,
+				 "a tile of %d latent pixels: at least %d are needed", job->tile,
+				 CODEC_TILE_MIN);
+	struct latent_spec block = codec_block(codec, job->frames, job->height, job->width);
+	size_t c = (size_t)block.channels, count = latents_of(&block) * c;
+	float *own = malloc(count * sizeof *own);
+	if (!own)
+		return error_set(err, SUMI_NOMEM, "out of memory for %zu latents", count);
+	for (size_t i = 0; i < count; i++)
+		own[i] = (float)(latents[i] / codec->scale[i % c] + codec->shift[i % c]);
+	int status = job->circular ? decode_circle(codec, job, own, pixels, err)
+				   : decode_own(codec, &block, job->tile, own, pixels, err);
+	free(own);
+	return status;
+}
+
+/* ---- encoding ---- */
+
+/* deviation holds the logarithm of the variance before. */
+static void bring_to_scale(const struct codec *codec, size_t count, float *mean, float *deviation)
+{
+	size_t c = (size_t)codec->latents.channels;
+	for (size_t i = 0; i < count; i++) {
+		double scale = codec->scale[i % c];
+		mean[i] = (float)((mean[i] - codec->shift[i % c]) * scale);
+		deviation[i] = (float)(exp(0.5 * deviation[i]) * fabs(scale));
+	}
+}
+
+/* One window of columns after the other, each with a margin of what stands beside it. */
+static int encode_windows(struct codec *codec, const struct codec_job *job, const float *pixels,
+			  float *mean, float *deviation, struct error *err)
+{
+	int margin = codec->reach, scale = codec->latents.scale, status = SUMI_OK;
+	struct latent_spec block =
+	    codec_block(codec, job->frames, job->height, job->window + 2 * margin);
+	size_t c = (size_t)block.channels, latents = latents_of(&block) * c;
+	size_t rows = (size_t)job->frames * (size_t)job->height;
+	float *piece = malloc(pixels_of(&block) * (size_t)block.colours * sizeof *piece);
+	float *part = malloc(latents * 2 * sizeof *part);
+	if (!piece || !part)
+		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns",
+				   block.width * scale);
+	for (int first = 0; first < job->width && !status; first += job->window) {
+		int width = job->width - first < job->window ? job->width - first : job->window;
+		block.width = width + 2 * margin;
+		cut_columns(pixels, pixels_of(&block) / (size_t)(block.width * scale),
+			    job->width * scale, (first - margin) * scale, block.width * scale,
+			    job->circular, (size_t)block.colours, piece);
+		status = codec->kind->encode(codec, &block, piece, part, part + latents, err);
+		for (size_t y = 0; y < rows && !status; y++) {
+			size_t to = (y * (size_t)job->width + (size_t)first) * c;
+			size_t from = (y * (size_t)block.width + (size_t)margin) * c;
+			memcpy(mean + to, part + from, (size_t)width * c * sizeof(float));
+			memcpy(deviation + to, part + latents + from,
+			       (size_t)width * c * sizeof(float));
+		}
+	}
+	free(piece);
+	free(part);
+	return status;
+}
+
+int codec_encode(struct codec *codec, const struct codec_job *job, const float *pixels, float *mean,
+		 float *deviation, struct error *err)
+{
+	struct latent_spec block = codec_block(codec, job->frames, job->height, job->width);
+	int status = job->window
+			 ? encode_windows(codec, job, pixels, mean, deviation, err)
+			 : codec->kind->encode(codec, &block, pixels, mean, deviation, err);
+	if (!status)
+		bring_to_scale(codec, latents_of(&block) * (size_t)block.channels, mean, deviation);
+	return status;
+}
+
+/* ---- planning ---- */
+
+static int least(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
+		      enum dtype dtype)
+{
+	int height = job->height, width = job->width;
+	if (encoding && job->window) {
+		width = job->window;
+	} else if (job->tile) {
+		height = least(height, job->tile);
+		width = least(width, job->tile);
+	}
+	struct latent_spec block = codec_block(codec, job->frames, height, width);
+	return codec->kind->memory(codec, &block, encoding, dtype);
+}
+
+int codec_tile(const struct codec *codec, int height, int width, uint64_t bytes,
+	       uint64_t most_alloc, enum dtype dtype)
+{
+	struct codec_job job = {.frames = 1, .height = height, .width = width};
+	struct latent_spec whole = codec_block(codec, 1, height, width);
+	int longer = height > width ? height : width;
+	if (most_alloc > 0 && codec->kind->largest(codec, &whole, dtype) > most_alloc &&
+	    (bytes == 0 || bytes > most_alloc))
+		bytes = most_alloc;
+	if (bytes == 0 || codec_memory(codec, &job, false, dtype) <= bytes)
+		return 0;
+	for (job.tile = longer / 8 * 8; job.tile >= CODEC_TILE_MIN; job.tile -= 8)
+		if (codec_memory(codec, &job, false, dtype) <= bytes)
+			return job.tile;
+	return -1;
+}

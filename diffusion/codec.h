@@ -1,0 +1,90 @@
+/* Pictures to latents and back. Each kind of autoencoder is one table of functions that knows whole
+ * blocks; tiles, windows, circles and the mean and deviation to which latents are brought are here, once.
+ *
+ * Pixels are about −1 … 1 and latents as the denoiser sees them, both host memory in rows of channels:
+ * [frames, height, width, channels]. */
+#ifndef SUMI_DIFFUSION_CODEC_H
+#define SUMI_DIFFUSION_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/backend.h"
+#include "diffusion/latent_spec.h"
+
+struct codec;
+
+struct codec_kind {
+	const char *name;
+
+	/* What the small files in a folder say of the latents; nothing is opened. */
+	int (*latents)(const char *folder, struct latent_spec *out, struct error *err);
+
+	/* device NULL: the configs alone, for memory. Fills in what struct codec says. */
+	int (*open)(const struct codec_kind *kind, struct device *device, const char *folder,
+		    struct codec **out, struct error *err);
+	void (*close)(struct codec *codec);
+
+	/* One block of block->frames × height × width latents, as the autoencoder itself has them. */
+	int (*decode)(struct codec *codec, const struct latent_spec *block, const float *latents,
+		      float *pixels, struct error *err);
+	/* log_variance: of the distribution, −∞ where there is none. */
+	int (*encode)(struct codec *codec, const struct latent_spec *block, const float *pixels,
+		      float *mean, float *log_variance, struct error *err);
+
+	/* Bytes of temporaries at the peak of that, and of the largest one; 0: not known. */
+	uint64_t (*memory)(const struct codec *codec, const struct latent_spec *block,
+			   bool encoding, enum dtype dtype);
+	uint64_t (*largest)(const struct codec *codec, const struct latent_spec *block,
+			    enum dtype dtype);
+};
+
+/* What every kind's own state begins with. */
+struct codec {
+	const struct codec_kind *kind;
+	struct device *device;      /* borrowed, or NULL */
+	struct latent_spec latents; /* without sizes */
+	bool random;                /* what is encoded is a sample: mean + deviation·noise */
+	int reach;                  /* latents to which what lies beyond an edge is felt */
+	/* As the denoiser sees them: (own − shift) · scale, for each channel. */
+	double *scale, *shift; /* [latents.channels], owned */
+};
+
+/* AutoencoderKL and AutoencoderTiny: each frame by itself. */
+extern const struct codec_kind codec_vae;
+
+/* The caller closes *out before the device. */
+int codec_open(const struct codec_kind *kind, struct device *device, const char *folder,
+	       struct codec **out, struct error *err);
+void codec_close(struct codec *codec); /* NULL is fine */
+
+/* What is to be coded, and how. */
+struct codec_job {
+	int frames, height, width; /* latents in all */
+	bool circular;             /* the last column is followed by the first */
+	int tile;   /* decoding: latents a side that are decoded at once, overlapping and mixed, at
+		       least CODEC_TILE_MIN; 0: all */
+	int window; /* encoding: columns that are encoded at once; 0: all */
+};
+
+#define CODEC_TILE_MIN 16
+
+/* latents → pixels [frames, height·scale, width·scale, colours], not clamped. */
+int codec_decode(struct codec *codec, const struct codec_job *job, const float *latents,
+		 float *pixels, struct error *err);
+
+/* pixels → mean and deviation of the latents, neither NULL. */
+int codec_encode(struct codec *codec, const struct codec_job *job, const float *pixels, float *mean,
+		 float *deviation, struct error *err);
+
+/* Bytes of device memory at the peak of either, without what operations need for themselves. */
+uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
+		      enum dtype dtype);
+
+/* The largest tile with which decoding takes at most so many bytes, and no piece more than
+ * most_alloc (0: any); 0 when no tiles are needed, -1 when even the smallest is too large. */
+int codec_tile(const struct codec *codec, int height, int width, uint64_t bytes,
+	       uint64_t most_alloc, enum dtype dtype);
+
+#endif

@@ -1,0 +1,280 @@
+/* Codecs: tiles, circles and windows are mixed as they say, numbers are brought to a pack's scale. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backends/backend.h"
+#include "base/files.h"
+#include "diffusion/codec.h"
+#include "networks/vae.h"
+
+#define assert_ok(call, err)                                                                       \
+	do {                                                                                       \
+		if (call)                                                                          \
+			fail_msg("%s", (err).text);                                                \
+	} while (0)
+
+static struct device *device;
+
+static int open_device(void **state)
+{
+	struct error err = {0};
+	(void)state;
+	assert_ok(device_open(NULL, &device, &err), err);
+	return 0;
+}
+
+static int close_device(void **state)
+{
+	(void)state;
+	assert_int_equal(device->bytes_in_use, 0);
+	device_close(device);
+	return 0;
+}
+
+static struct codec *codec_of(const char *folder)
+{
+	struct error err = {0};
+	struct codec *codec = NULL;
+	assert_ok(codec_open(&codec_vae, device, folder, &codec, &err), err);
+	return codec;
+}
+
+static void wave(float *values, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		values[i] = sinf((float)i * 0.37f);
+}
+
+/* 8 × 28 latents in tiles of 16 are two tiles that overlap by four: the picture must be
+ * theirs, mixed along a ramp. */
+static void tiles_are_mixed(void **state)
+{
+	(void)state;
+	enum { H = 8, W = 28, T = 16, S = 8, SECOND = W - T };
+	struct error err = {0};
+	static float latents[H * W * 4], part[2][H * T * 4];
+	static float picture[H * S * W * S * 3], parts_out[2][H * S * T * S * 3];
+	struct codec *codec = codec_of("tests/vectors/taesd-tiny/vae");
+	wave(latents, H * W * 4);
+	struct codec_job job = {.frames = 1, .height = H, .width = W, .tile = T};
+	assert_ok(codec_decode(codec, &job, latents, picture, &err), err);
+	for (int k = 0; k < 2; k++) {
+		for (int y = 0; y < H; y++)
+			memcpy(part[k] + y * T * 4, latents + (y * W + k * SECOND) * 4,
+			       T * 4 * sizeof(float));
+		struct codec_job one = {.frames = 1, .height = H, .width = T, .tile = T};
+		assert_ok(codec_decode(codec, &one, part[k], parts_out[k], &err), err);
+	}
+	for (int y = 0; y < H * S; y++)
+		for (int x = 0; x < W * S; x++) {
+			float ramp = ((float)(x - SECOND * S) + 0.5f) / (float)((T - SECOND) * S);
+			float w = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp; /* of the second tile */
+			const float *a = parts_out[0] + (y * T * S + x) * 3;
+			const float *b = parts_out[1] + (y * T * S + x - SECOND * S) * 3;
+			float want = w == 0 ? a[1] : w == 1 ? b[1] : a[1] * (1 - w) + b[1] * w;
+			if (!(fabsf(picture[(y * W * S + x) * 3 + 1] - want) < 1e-5f))
+				fail_msg("pixel %d,%d is %g, want %g", x, y,
+					 (double)picture[(y * W * S + x) * 3 + 1], (double)want);
+		}
+	job.tile = 8;
+	assert_int_equal(codec_decode(codec, &job, latents, picture, &err), SUMI_INVALID);
+	codec_close(codec);
+}
+
+static void tiles_fit(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct codec *c;
+	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/sd1-tiny/vae", &c, &err), err);
+	struct codec_job job = {.frames = 1, .height = 64, .width = 96};
+	uint64_t whole = codec_memory(c, &job, false, DTYPE_F32);
+	assert_true(whole > 0);
+	assert_int_equal(codec_tile(c, 64, 96, whole, 0, DTYPE_F32), 0);
+	assert_int_equal(codec_tile(c, 64, 96, 0, 0, DTYPE_F32), 0);
+	job.tile = codec_tile(c, 64, 96, whole / 3, 0, DTYPE_F32);
+	assert_in_range(job.tile, CODEC_TILE_MIN, 64);
+	assert_true(codec_memory(c, &job, false, DTYPE_F32) <= whole / 3);
+	assert_int_equal(codec_tile(c, 64, 96, 1000, 0, DTYPE_F32), -1);
+	/* A device that gives small pieces only, whatever it has in all. */
+	assert_true(codec_tile(c, 64, 96, whole, 8 << 20, DTYPE_F32) > 0);
+	codec_close(c);
+}
+
+/* A circle's picture is the same wherever the circle is cut open. */
+static void circles_have_no_seam(void **state)
+{
+	(void)state;
+	enum { H = 4, W = 24, S = 8, TURN = 9, ROW = W * S * 3 };
+	struct error err = {0};
+	static float latents[H * W * 4], turned[H * W * 4];
+	static float picture[H * S * ROW], other[H * S * ROW], flat[H * S * ROW];
+	struct codec *codec = codec_of("tests/vectors/taesd-tiny/vae");
+	wave(latents, H * W * 4);
+	for (int y = 0; y < H; y++)
+		for (int x = 0; x < W; x++)
+			memcpy(turned + (y * W + x) * 4, latents + (y * W + (x + TURN) % W) * 4,
+			       4 * sizeof(float));
+	struct codec_job job = {.frames = 1, .height = H, .width = W, .circular = true};
+	assert_ok(codec_decode(codec, &job, latents, picture, &err), err);
+	assert_ok(codec_decode(codec, &job, turned, other, &err), err);
+	job.circular = false;
+	assert_ok(codec_decode(codec, &job, latents, flat, &err), err);
+	float most = 0, seam = 0;
+	for (int y = 0; y < H * S; y++)
+		for (int x = 0; x < W * S; x++)
+			for (int k = 0; k < 3; k++) {
+				float a = picture[y * ROW + (x + TURN * S) % (W * S) * 3 + k];
+				most = fmaxf(most, fabsf(a - other[y * ROW + x * 3 + k]));
+				seam = fmaxf(seam, fabsf(flat[y * ROW + x * 3 + k] -
+							 picture[y * ROW + x * 3 + k]));
+			}
+	if (!(most < 1e-2f && seam > 10 * most))
+		fail_msg("turned: %g off; cut open: %g", (double)most, (double)seam);
+	codec_close(codec);
+}
+
+/* Encoded in windows, what is far from the picture's own edges is what it is in one piece. */
+static void windows_of_columns(void **state)
+{
+	(void)state;
+	enum { H = 4, W = 40, S = 8, COUNT = H * W * 4 };
+	struct error err = {0};
+	static float picture[H * S * W * S * 3], mean[2][COUNT], deviation[2][COUNT];
+	struct codec *codec = codec_of("tests/vectors/taesd-tiny/vae");
+	wave(picture, sizeof picture / sizeof *picture);
+	struct codec_job job = {.frames = 1, .height = H, .width = W};
+	assert_ok(codec_encode(codec, &job, picture, mean[0], deviation[0], &err), err);
+	job.window = 16;
+	assert_ok(codec_encode(codec, &job, picture, mean[1], deviation[1], &err), err);
+	for (int i = 0; i < COUNT; i++) {
+		int x = i / 4 % W;
+		bool inside = x >= codec->reach && x < W - codec->reach;
+		if (inside && !(fabsf(mean[0][i] - mean[1][i]) < 1e-3f))
+			fail_msg("latent %d: %g in one piece, %g in windows", i, (double)mean[0][i],
+				 (double)mean[1][i]);
+		assert_true(deviation[1][i] == 0);
+	}
+	assert_false(codec->random);
+	codec_close(codec);
+}
+
+/* A folder with another config beside the weights of sd1-tiny's VAE. */
+static void make_vae(char folder[FILES_PATH_MAX], const char *more)
+{
+	static const char file[] = "diffusion_pytorch_model.safetensors";
+	char path[FILES_PATH_MAX], source[FILES_PATH_MAX], cwd[FILES_PATH_MAX];
+	char *text;
+	size_t size;
+	struct error err = {0};
+	strcpy(folder, "/tmp/sumi-codec-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	assert_non_null(getcwd(cwd, sizeof cwd));
+	assert_ok(files_path(source, &err, "%s/tests/vectors/sd1-tiny/vae/%s", cwd, file), err);
+	assert_ok(files_path(path, &err, "%s/%s", folder, file), err);
+	assert_int_equal(symlink(source, path), 0);
+	assert_ok(files_read_regular("tests/vectors/sd1-tiny/vae/config.json", 1 << 16, &text, &size,
+				     &err),
+		  err);
+	assert_ok(files_path(path, &err, "%s/config.json", folder), err);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	char *open = memchr(text, '{', size);
+	fprintf(f, "{%s,%.*s", more, (int)(text + size - open - 1), open + 1);
+	fclose(f);
+	free(text);
+}
+
+static void remove_vae(const char *folder)
+{
+	char command[FILES_PATH_MAX + 16];
+	snprintf(command, sizeof command, "rm -r '%s'", folder);
+	assert_int_equal(system(command), 0);
+}
+
+/* diffusers' StableDiffusionXLPipeline: latents · latents_std / scaling_factor + latents_mean. */
+static void packs_have_a_scale_of_their_own(void **state)
+{
+	(void)state;
+	enum { H = 4, W = 4, COUNT = H * W * 4, PIXELS = 32 * 32 * 3 };
+	static const double mean[4] = {-1.5, 0.25, 0.5, -0.75}, std[4] = {8.5, 2, 1.5, 0.5};
+	struct error err = {0};
+	char folder[FILES_PATH_MAX];
+	static float latents[COUNT], own[COUNT], want[PIXELS], got[PIXELS];
+	static float means[2][COUNT], deviations[2][COUNT];
+	make_vae(folder, "\"latents_mean\": [-1.5, 0.25, 0.5, -0.75], "
+			 "\"latents_std\": [8.5, 2, 1.5, 0.5]");
+	struct codec *codec = codec_of(folder);
+	struct vae *vae;
+	assert_ok(vae_open(device, folder, &vae, &err), err);
+	double scaling = vae_config(vae)->scaling;
+	wave(latents, COUNT);
+	for (int i = 0; i < COUNT; i++)
+		own[i] = (float)(latents[i] * std[i % 4] / scaling + mean[i % 4]);
+	struct codec_job job = {.frames = 1, .height = H, .width = W};
+	struct vae_input in = {.values = own, .n = 1, .h = H, .w = W};
+	assert_ok(vae_decode(vae, &in, want, &err), err);
+	assert_ok(codec_decode(codec, &job, latents, got, &err), err);
+	for (int i = 0; i < PIXELS; i++)
+		if (!(fabsf(got[i] - want[i]) < 1e-4f))
+			fail_msg("pixel %d is %g, want %g", i, (double)got[i], (double)want[i]);
+	struct vae_input picture = {.values = want, .n = 1, .h = 32, .w = 32};
+	assert_ok(vae_encode(vae, &picture, means[0], deviations[0], &err), err);
+	assert_ok(codec_encode(codec, &job, want, means[1], deviations[1], &err), err);
+	for (int i = 0; i < COUNT; i++) {
+		double m = (means[0][i] - mean[i % 4]) * scaling / std[i % 4];
+		double d = exp(0.5 * deviations[0][i]) * scaling / std[i % 4];
+		assert_true(fabs(means[1][i] - m) < 1e-5 * fmax(1, fabs(m)));
+		assert_true(fabs(deviations[1][i] - d) < 1e-5 * fmax(1, d));
+	}
+	assert_true(codec->random);
+	vae_close(vae);
+	codec_close(codec);
+	remove_vae(folder);
+}
+
+static void bad_numbers_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *more, *word;
+	} bad[] = {
+	    {"\"latents_mean\": [0, 0, 0, 0]", "come together"},
+	    {"\"latents_std\": [1, 1, 1, 1]", "come together"},
+	    {"\"latents_mean\": [0, 0, 0], \"latents_std\": [1, 1, 1, 1]", "latents_mean"},
+	    {"\"latents_mean\": [0, 0, 0, 0], \"latents_std\": [1, 1, 0, 1]", "entry 2"},
+	    {"\"latents_mean\": [0, 0, \"a\", 0], \"latents_std\": [1, 1, 1, 1]", "entry 2"},
+	    {"\"latents_mean\": 0, \"latents_std\": [1, 1, 1, 1]", "latents_mean"},
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char folder[FILES_PATH_MAX];
+		struct codec *codec = NULL;
+		struct error err = {0};
+		make_vae(folder, bad[i].more);
+		assert_int_equal(codec_open(&codec_vae, NULL, folder, &codec, &err), SUMI_INVALID);
+		assert_null(codec);
+		if (!strstr(err.text, bad[i].word))
+			fail_msg("%s: '%s'", bad[i].more, err.text);
+		remove_vae(folder);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(tiles_are_mixed),
+	    cmocka_unit_test(tiles_fit),
+	    cmocka_unit_test(circles_have_no_seam),
+	    cmocka_unit_test(windows_of_columns),
+	    cmocka_unit_test(packs_have_a_scale_of_their_own),
+	    cmocka_unit_test(bad_numbers_are_refused),
+	};
+	return cmocka_run_group_tests(tests, open_device, close_device);
+}
