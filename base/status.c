@@ -25,14 +25,6 @@ const char *status_word(int status)
 	return "unknown";
 }
 
-int status_from_word(const char *word)
-{
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcmp(words[i].word, word) == 0)
-			return words[i].status;
-	return SUMI_INTERNAL;
-}
-
 int error_set(struct error *err, int status, const char *format, ...)
 {
 	if (!err)

@@ -56,7 +56,4 @@ int error_prefix(struct error *err, const char *format, ...) __attribute__((form
 /* The stable word of a status, "unknown" for a number that is none. */
 const char *status_word(int status);
 
-/* The reverse; SUMI_INTERNAL for a word that is none. */
-int status_from_word(const char *word);
-
 #endif

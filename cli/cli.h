@@ -94,8 +94,6 @@ int cli_error(const struct cli *cli, const struct error *err);
 /* The queue that the configuration names, or the daemon's private one. The message says how
  * to start a daemon when there is none. The caller closes it. */
 int cli_queue(struct cli *cli, struct queue **out, struct error *err);
-/* The URL alone. */
-int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error *err);
 
 /* The store, read only. */
 int cli_store(struct cli *cli, struct store **out, struct error *err);

@@ -53,7 +53,8 @@ int cli_error(const struct cli *cli, const struct error *err)
 	return EXIT_FAILED;
 }
 
-int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
+/* The URL alone. */
+static int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
 {
 	if (cli->config.redis[0])
 		return files_path(out, err, "%s", cli->config.redis);

@@ -67,7 +67,8 @@ float stft_beyond(const struct stft *s, const float *x, long long length, long l
 	return 0;
 }
 
-void stft_analyse(struct stft *s, const float *x, size_t length, int t)
+/* s->spectrum of frame t of x [length]. */
+static void stft_analyse(struct stft *s, const float *x, size_t length, int t)
 {
 	long long first = stft_first_sample(s, t), n = (long long)length;
 	float *frame = s->frame + s->offset;
@@ -89,10 +90,4 @@ void stft_magnitude(struct stft *s, const float *samples, size_t length, int t, 
 	stft_analyse(s, samples, length, t);
 	for (int k = 0; k < s->bins; k++)
 		out[k] = hypotf(s->spectrum[k].r, s->spectrum[k].i);
-}
-
-void stft_magnitudes(struct stft *s, const float *samples, size_t length, int frames, float *out)
-{
-	for (int t = 0; t < frames; t++)
-		stft_magnitude(s, samples, length, t, out + (size_t)t * (size_t)s->bins);
 }

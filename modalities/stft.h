@@ -26,8 +26,4 @@ void stft_free(struct stft *stft); /* NULL is fine */
 /* samples [length] → out [n_fft/2 + 1]: frame t. */
 void stft_magnitude(struct stft *stft, const float *samples, size_t length, int t, float *out);
 
-/* samples [length] → out [frames, n_fft/2 + 1] */
-void stft_magnitudes(struct stft *stft, const float *samples, size_t length, int frames,
-		     float *out);
-
 #endif

@@ -21,7 +21,4 @@ long long stft_first_sample(const struct stft *s, int t);
 /* A sample beyond the ends of x [length]. */
 float stft_beyond(const struct stft *s, const float *x, long long length, long long i);
 
-/* s->spectrum of frame t of x [length]. */
-void stft_analyse(struct stft *s, const float *x, size_t length, int t);
-
 #endif

@@ -320,7 +320,7 @@ static int name_scripts(struct queue *queue, struct error *err)
 	return SUMI_OK;
 }
 
-int script_load(struct queue *queue, enum queue_script script, struct error *err)
+static int script_load(struct queue *queue, enum queue_script script, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;

@@ -134,7 +134,6 @@ int link_call(struct queue *queue, struct command *command, redisReply **reply, 
  * where Redis does not have it. */
 int script_call(struct queue *queue, enum queue_script script, struct command *command,
 		redisReply **reply, struct error *err);
-int script_load(struct queue *queue, enum queue_script script, struct error *err);
 /* For pipelines, which cannot load in between. */
 int script_load_all(struct queue *queue, struct error *err);
 

@@ -36,7 +36,8 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-int store_make_parents(const struct store *s, const char *folder, const char *sha256,
+/* Makes the two folders over such a path; their names are durable when it returns. */
+static int store_make_parents(const struct store *s, const char *folder, const char *sha256,
 		       struct error *err)
 {
 	char path[FILES_PATH_MAX];

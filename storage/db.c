@@ -341,11 +341,6 @@ void store_close(struct store *s)
 	free(s);
 }
 
-const char *store_dir(const struct store *s)
-{
-	return s->dir;
-}
-
 /* ---- room on the disk ---- */
 
 int store_space(struct store *s, int64_t need, struct error *err)

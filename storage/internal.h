@@ -100,9 +100,6 @@ void store_column_list(const struct store_column *columns, const char *table, ch
 /* Reads a row's columns, from number first on, into *row, which was all zero. */
 int store_read_columns(sqlite3_stmt *statement, int first, const struct store_column *columns,
 		       void *row, struct error *err);
-void store_free_columns(const struct store_column *columns, void *row);
-/* One value of the row, to bind. */
-struct db_value store_column_value(const struct store_column *column, const void *row);
 json_t *store_columns_json(const struct store_column *columns, const void *row);
 /* The reverse; where names the line in messages. */
 int store_columns_from_json(const struct store_column *columns, const json_t *object,
@@ -151,17 +148,6 @@ int store_write_file(const struct store *s, const char *folder, const char *sha2
 		     const char *path, const void *data, size_t size, struct error *err);
 /* The same for a file that is there: who renamed it may have died before he could say so. */
 int store_sync_names(const char *file, struct error *err);
-/* Makes the two folders over such a path; their names are durable when it returns. */
-int store_make_parents(const struct store *s, const char *folder, const char *sha256,
-		       struct error *err);
-
-/* ---- search.c ---- */
-
-/* A job's row as store_job_select() lists its columns. */
-int store_read_job(sqlite3_stmt *statement, struct store_job *job, struct error *err);
-/* "SELECT … FROM rest", where jobs is called j. */
-#define STORE_SQL_SIZE 4096
-void store_job_select(char out[STORE_SQL_SIZE], const char *rest);
 
 /* ---- history.c ---- */
 

@@ -323,29 +323,6 @@ int store_variant_visible(struct store *s, const char *job, int variant, struct 
 	return db_end(s, status, err);
 }
 
-int store_job_superseded(struct store *s, const char *id, const char *token, struct error *err)
-{
-	int64_t key, ours = 0;
-	int status = db_begin(s, err);
-	if (status)
-		return status;
-	status = store_job_key(s, id, &key, err);
-	if (!status)
-		status = db_int(s, &ours, err,
-				"SELECT publish IN ('none', 'stored') AND token IS ?2 FROM jobs "
-				"WHERE key = ?1",
-				I(key), T(token));
-	if (!status && ours) {
-		status =
-		    db_run(s, err, "UPDATE jobs SET publish = 'superseded' WHERE key = ?", I(key));
-		if (!status)
-			status = db_run(s, err, "DELETE FROM artifacts WHERE job = ?", I(key));
-	}
-	if (!status)
-		status = end_attempt(s, key, token, "superseded", NULL, NULL, 0, err);
-	return db_end(s, status, err);
-}
-
 int store_job_ended(struct store *s, const char *id, const char *state, const char *error,
 		    int64_t finished, struct error *err)
 {

@@ -138,14 +138,15 @@ int store_read_columns(sqlite3_stmt *statement, int first, const struct store_co
 	return SUMI_OK;
 }
 
-void store_free_columns(const struct store_column *columns, void *row)
+static void store_free_columns(const struct store_column *columns, void *row)
 {
 	for (const struct store_column *c = columns; c->name; c++)
 		if (c->kind == KIND_TEXT || c->kind == KIND_JSON)
 			free(*(char **)slot(c, row));
 }
 
-struct db_value store_column_value(const struct store_column *column, const void *row)
+/* One value of the row, to bind. */
+static struct db_value store_column_value(const struct store_column *column, const void *row)
 {
 	const void *at = slot(column, row);
 	switch (column->kind) {

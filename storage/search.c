@@ -17,14 +17,16 @@
 #define DEFAULT_LIMIT 50
 #define ESTIMATE_LIMIT 2000 /* rows looked at to compare filters */
 #define WORDS_MAX 32
+#define SQL_SIZE 4096 /* of the text of a query for jobs */
 
 /* ---- rows ---- */
 
-void store_job_select(char out[STORE_SQL_SIZE], const char *rest)
+/* "SELECT … FROM rest", where jobs is called j. */
+static void store_job_select(char out[SQL_SIZE], const char *rest)
 {
 	char columns[512];
 	store_column_list(store_job_columns, "j", columns);
-	snprintf(out, STORE_SQL_SIZE,
+	snprintf(out, SQL_SIZE,
 		 "SELECT %s, (SELECT json_group_array(name) FROM (SELECT name FROM job_tags "
 		 "JOIN tags ON id = tag WHERE job = j.key ORDER BY name)), "
 		 "(SELECT count(*) FROM attempts WHERE job = j.key), "
@@ -52,7 +54,8 @@ static int read_tags(const char *text, struct store_job *job, struct error *err)
 	return status;
 }
 
-int store_read_job(sqlite3_stmt *statement, struct store_job *job, struct error *err)
+/* A job's row as store_job_select() lists its columns. */
+static int store_read_job(sqlite3_stmt *statement, struct store_job *job, struct error *err)
 {
 	int n = 0;
 	while (store_job_columns[n].name)
@@ -83,7 +86,7 @@ static int read_one(struct store *s, sqlite3_stmt *statement, struct store_job *
 
 int store_job_get(struct store *s, const char *id, struct store_job *job, struct error *err)
 {
-	char sql[STORE_SQL_SIZE];
+	char sql[SQL_SIZE];
 	sqlite3_stmt *statement;
 	store_job_select(sql, "jobs j WHERE j.id = ?");
 	int status = db_query(s, &statement, err, sql, T(id));
@@ -96,7 +99,7 @@ int store_job_get(struct store *s, const char *id, struct store_job *job, struct
 
 int store_find_digest(struct store *s, const char *digest, struct store_job *job, struct error *err)
 {
-	char sql[STORE_SQL_SIZE];
+	char sql[SQL_SIZE];
 	sqlite3_stmt *statement;
 	store_job_select(
 	    sql, "jobs j WHERE j.digest = ? AND j.publish = 'visible' AND +j.state = 'done' "
@@ -188,7 +191,7 @@ static int match_expression(const char *text, char **match, struct error *err)
 /* ---- pages ---- */
 
 struct query {
-	char sql[STORE_SQL_SIZE];
+	char sql[SQL_SIZE];
 	size_t used;
 	struct db_value values[16];
 	size_t count;

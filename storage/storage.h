@@ -165,9 +165,6 @@ int store_job_stored(struct store *s, const char *id, const char *token, const c
 		     int64_t finished, struct error *err);
 /* The queue took the result (or had it already from here). Also writes the history line. */
 int store_job_visible(struct store *s, const char *id, struct error *err);
-/* The queue has another winner than token: what that lease stored here is not shown, its attempt
- * is closed as "superseded". What another lease has stored since is left alone. */
-int store_job_superseded(struct store *s, const char *id, const char *token, struct error *err);
 /* A job ends before all results are there: state is "failed" or "cancelled"; visible at once, and
  * with it what results there are. A job that is done stays done. */
 int store_job_ended(struct store *s, const char *id, const char *state, const char *error,
@@ -294,7 +291,5 @@ int store_vacuum(struct store *s, struct error *err);
  * somebody has it open for writing. */
 int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX],
 		  struct store_report *report, struct error *err);
-
-const char *store_dir(const struct store *s);
 
 #endif

@@ -1,6 +1,8 @@
 /* The test clips, from their formulas. */
 #include "tests/unit/sound_clips.h"
 
+#include "modalities/stft.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,4 +59,11 @@ float *sound_clip(int k, int rate)
 		out[i] = (float)value(k % 5, k / 5, (double)i / rate, s / 2147483648.0 - 1);
 	}
 	return out;
+}
+
+void sound_magnitudes(struct stft *s, const float *samples, size_t length, int frames, int bins,
+		      float *out)
+{
+	for (int t = 0; t < frames; t++)
+		stft_magnitude(s, samples, length, t, out + (size_t)t * (size_t)bins);
 }

@@ -131,7 +131,7 @@ static double clip_residual(const char *bank, const json_t *layout, const struct
 	float *magnitudes = malloc((size_t)bins * (size_t)(1 + rate / o.hop) * sizeof *magnitudes);
 	float *mels = malloc((size_t)bands * (size_t)frames * sizeof *mels);
 	assert_int_equal(stft_new(&o, &stft, &err), 0);
-	stft_magnitudes(stft, clip_samples, rate, frames, magnitudes);
+	sound_magnitudes(stft, clip_samples, rate, frames, bins, magnitudes);
 	for (int f = 0; f < frames; f++)
 		mel_apply(mel, magnitudes + (size_t)f * (size_t)bins,
 			  mels + (size_t)f * (size_t)bands);

@@ -240,8 +240,6 @@ static void check_states(void **state)
 	store_test_ok(store_pending(s, &pending, &count, &err), &err);
 	assert_int_equal(count, 0);
 	store_pending_free(pending, count);
-	store_test_ok(store_job_superseded(s, "a", "t1", &err), &err);
-	assert_int_equal(store_test_visible(s), 1);
 
 	/* Failed, retried, done. */
 	job.id = "b";
@@ -257,19 +255,6 @@ static void check_states(void **state)
 	store_test_ok(store_job_stored(s, "b", "t2", NULL, 0, &err), &err);
 	store_test_ok(store_job_visible(s, "b", &err), &err);
 	store_test_state(s, "b", "done");
-
-	/* Superseded by another host, but only what this lease stored. */
-	job.id = "c";
-	job.token = "t3";
-	store_test_ok(store_job_put(s, &job, &err), &err);
-	store_test_ok(store_job_stored(s, "c", "t3", NULL, 0, &err), &err);
-	store_test_ok(store_job_superseded(s, "c", "older", &err), &err);
-	store_test_ok(store_pending(s, &pending, &count, &err), &err);
-	assert_int_equal(count, 1);
-	store_pending_free(pending, count);
-	store_test_ok(store_job_superseded(s, "c", "t3", &err), &err);
-	assert_int_equal(store_job_visible(s, "c", &err), SUMI_INVALID);
-	assert_int_equal(store_test_visible(s), 2);
 	store_close(s);
 }
 
