@@ -79,14 +79,21 @@ int cl_embedding(struct device *base, const struct embedding_args *a, struct err
 	const struct weight *position = a->position ? a->position : a->table;
 	size_t rows = rows_of(&a->y), c = (size_t)a->y.c;
 	struct buffer *ids = NULL;
+	enum dtype of_table = weight_head(a->table)->dtype;
+	enum dtype of_position = weight_head(position)->dtype;
+	/* Neighbours in a row of blocks do not lie side by side. */
+	bool blocks = format_info(of_table)->block > 1 || format_info(of_position)->block > 1;
 	char options[160];
 	cl_kernel kernel;
-	snprintf(options, sizeof options,
-		 "-D EMBEDDING -D V=%d -D TABLE_T=%s -D POSITION_T=%s -D Y_T=%s -D HAS_POSITION=%d",
-		 vector_width(d), cl_dtype_word(weight_head(a->table)->dtype),
-		 cl_dtype_word(weight_head(position)->dtype), cl_dtype_word(a->y.dtype),
-		 a->position != NULL);
-	int status = cl_kernel_get(d, FILE_NAME, "embedding", options, &kernel, err);
+	snprintf(options, sizeof options, "-D EMBEDDING -D V=%d -D Y_T=%s -D HAS_POSITION=%d",
+		 blocks ? 1 : vector_width(d), cl_dtype_word(a->y.dtype), a->position != NULL);
+	struct format_kernel k = {.files = FILE_NAME,
+				  .name = "embedding",
+				  .options = options,
+				  .formats = {{"TABLE_T", of_table}, {"POSITION_T", of_position}},
+				  .wide = 1,
+				  .columns = 1};
+	int status = cl_format_kernel(d, &k, &kernel, err);
 	if (!status)
 		status = cl_buffer_new(d, rows * sizeof *a->ids, &ids, err);
 	if (!status)

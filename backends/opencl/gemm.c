@@ -86,15 +86,20 @@ static int tile_kernel(struct cl_device *d, const struct gemm_job *job,
 {
 	char options[256];
 	enum dtype weight = job->weight->head.dtype;
-	int used = snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s ",
-			    cl_dtype_word(job->x.dtype), cl_dtype_word(weight));
+	int used = snprintf(options, sizeof options, "-D ACT=%s ", cl_dtype_word(job->x.dtype));
 	char *more = options + used;
+	struct format_kernel k = {.name = "gemm",
+				  .options = options,
+				  .formats = {{"WEIGHT", weight}},
+				  .columns = matrix_panel(d)};
 	size_t size = sizeof options - (size_t)used;
 	if (tile->instruction == PLAIN) {
 		snprintf(more, size,
 			 "-D GEMM_M=%d -D GEMM_N=%d -D GEMM_K=%d -D ITEM_M=%d -D ITEM_N=%d",
 			 tile->m, tile->n, tile->k, tile->item_m, tile->item_n);
-		return cl_kernel_get(d, "gather_gpu.cl+gemm_gpu.cl", "gemm", options, kernel, err);
+		k.files = "gather_gpu.cl+gemm_gpu.cl";
+		k.wide = 4;
+		return cl_format_kernel(d, &k, kernel, err);
 	}
 	snprintf(more, size,
 		 "%s%s%s -D ALIGNED=%d -D MMA_TILE_M=%d -D MMA_TILE_N=%d -D MMA_TILE_K=%d "
@@ -102,7 +107,9 @@ static int tile_kernel(struct cl_device *d, const struct gemm_job *job,
 		 d->quirks.mma, d->quirks.mma_emulated ? " -D MMA_EMULATED" : "",
 		 weight == DTYPE_F16 ? " -D HALF_WEIGHT" : "", aligned(job), tile->m, tile->n,
 		 tile->k, tile->item_m, tile->item_n);
-	return cl_kernel_get(d, "gather_gpu.cl+mma.cl+gemm_mma.cl", "gemm", options, kernel, err);
+	k.files = "gather_gpu.cl+mma.cl+gemm_mma.cl";
+	k.wide = 8;
+	return cl_format_kernel(d, &k, kernel, err);
 }
 
 /* how: the struct gemm_tile, NULL for gemm_gpu.cl's own. */

@@ -35,7 +35,8 @@ static struct gemm_cut cut_product(const struct cl_device *d, const struct produ
 		cut.group /= 2;
 	cut.groups = ceil_div(panels, cut.group);
 	size_t x_bytes = (size_t)job->x.h * (size_t)job->x.w * dtype_size(job->x.dtype);
-	size_t w_bytes = (size_t)job->weight->head.cout * dtype_size(job->weight->head.dtype) *
+	const struct block_format *f = format_info(job->weight->head.dtype);
+	size_t w_bytes = (size_t)job->weight->head.cout * (size_t)f->bytes / (size_t)f->block *
 			 (size_t)(job->side * job->side);
 	cut.swapped = x_bytes > w_bytes;
 	return cut;

@@ -131,8 +131,23 @@ int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const
 		  cl_kernel *kernel, struct error *err);
 void cl_programs_free(struct cl_device *d);
 
-/* "f32", "f16", "bf16": the names that common.cl's macros take. */
+/* "f32", "q4_K": the names that common.cl's and formats.cl's macros take. */
 const char *cl_dtype_word(enum dtype dtype);
+
+/* A kernel that reads weights, of one or two formats. */
+struct format_kernel {
+	const char *files, *name, *options; /* as of cl_kernel_get() */
+	struct {
+		const char *word; /* what the source calls the format: "WEIGHT" */
+		enum dtype dtype;
+	} formats[2];
+	int wide, columns; /* columns that it takes at a time, and those of a panel */
+};
+
+/* cl_kernel_get() with formats.cl before the files where a format needs it. Options get
+ * -D WORD=name, and for blocks WORD_BLOCK and WORD_BYTES. */
+int cl_format_kernel(struct cl_device *d, const struct format_kernel *k, cl_kernel *kernel,
+		     struct error *err);
 
 /* --- precision (precision.c) --- */
 
@@ -224,8 +239,10 @@ void cl_weight_free(struct device *d, struct weight *w);
 void cl_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE]);
 size_t cl_weight_packed_size(const struct device *d, const struct weight_desc *desc);
 void cl_weight_pack(const struct device *d, const struct weight_desc *desc, void *out);
+bool cl_takes_format(const struct device *d, enum dtype dtype, int kernel);
 
-/* The rows of a weight made with desc.table: [cout, cin], plain, in the weight's dtype. */
+/* The rows of a weight made with desc.table: [cout, cin] in the weight's dtype, halves of blocks
+ * first. */
 const struct buffer *cl_weight_rows(const struct weight *w);
 
 int cl_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);

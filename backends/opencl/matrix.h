@@ -6,7 +6,7 @@
 #include "backends/opencl/variant.h"
 
 /* A weight in panels of PANEL (matrix_panel()) columns, in the dtype of the file:
- * [panels][taps][cin][PANEL]. A column is an output channel; the panels of a GEGLU layer
+ * [panels][taps][cin][PANEL], or in blocks as formats.cl says, [panels][cin / block][…]. A column is an output channel; the panels of a GEGLU layer
  * hold PANEL / 2 value channels and then the PANEL / 2 gates that belong to them, so that
  * both meet in one register tile. Missing columns of the last panel are zero, and at least
  * cin + PANEL floats of zeros follow the panels: what padding reads. A table is [cout][cin]. */
@@ -14,8 +14,13 @@ struct weight {
 	struct weight_head head; /* first */
 	struct buffer *buffer;
 	int panels;
-	size_t zero_at; /* elements (of the weight's dtype) before the zeros */
+	size_t zero_at; /* elements (of the weight's dtype, of blocks bytes) before the zeros */
 };
+
+/* Writes `blocks` blocks of each column's channel (-1: none, left as it is) as formats.cl reads
+ * them. Channels are rows of source. */
+void cl_pack_blocks(const struct block_format *f, const unsigned char *source, size_t blocks,
+		    unsigned char *out, const int *channels, size_t columns);
 
 /* The value of `#define name value` in kernels/<file>: the host has no copy of a tile's
  * size. 0 when there is no such line. */
@@ -28,7 +33,7 @@ int matrix_panel(const struct cl_device *d);
 int matrix_tile_rows(const struct cl_device *d);
 int matrix_tile_cover(const struct cl_device *d, int rows);
 
-/* cl_kernel_get() with -D ACT and -D WEIGHT. */
+/* cl_format_kernel() with -D ACT and -D WEIGHT, for vectors of a CPU's lanes. */
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err);
 

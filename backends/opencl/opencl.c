@@ -352,6 +352,7 @@ static const struct device_ops cl_device_ops = {
     .weight_layout = cl_weight_layout,
     .weight_packed_size = cl_weight_packed_size,
     .weight_pack = cl_weight_pack,
+    .takes_format = cl_takes_format,
     .conv2d = cl_conv2d,
     .linear = cl_linear,
     .attention = cl_attention,

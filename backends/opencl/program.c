@@ -34,9 +34,7 @@ struct cl_program_entry {
 
 const char *cl_dtype_word(enum dtype dtype)
 {
-	static const char *const words[] = {
-	    [DTYPE_F32] = "f32", [DTYPE_F16] = "f16", [DTYPE_BF16] = "bf16"};
-	return words[dtype];
+	return format_info(dtype)->name;
 }
 
 /* Compilers' logs are long: the first error line and what follows fits into err. */

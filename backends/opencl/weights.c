@@ -40,9 +40,15 @@ int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum
 {
 	char options[64];
 	bool emulated = strstr(files, "dot_cpu.cl") && cl_dot(d) == DOT_EMULATED;
-	snprintf(options, sizeof options, "-D ACT=%s -D WEIGHT=%s%s", cl_dtype_word(act),
-		 cl_dtype_word(weight), emulated ? " -D DOT_EMULATED" : "");
-	return cl_kernel_get(d, files, name, options, kernel, err);
+	snprintf(options, sizeof options, "-D ACT=%s%s", cl_dtype_word(act),
+		 emulated ? " -D DOT_EMULATED" : "");
+	struct format_kernel k = {.files = files,
+				  .name = name,
+				  .options = options,
+				  .formats = {{"WEIGHT", weight}},
+				  .wide = d->quirks.lanes,
+				  .columns = matrix_panel(d)};
+	return cl_format_kernel(d, &k, kernel, err);
 }
 
 /* The output channel in a column of a panel; -1: none. */
@@ -82,23 +88,40 @@ static inline void pack_panel(const char *source, char *out, const int *channels
 	}
 }
 
+/* Bytes of what zero_at counts. */
+static size_t unit_of(enum dtype dtype)
+{
+	return format_info(dtype)->block > 1 ? 1 : dtype_size(dtype);
+}
+
+/* One panel. */
+static void pack_columns(const struct weight *w, const void *source, char *out,
+			 const int *channels, size_t columns)
+{
+	const struct block_format *f = format_info(w->head.dtype);
+	size_t side = (size_t)w->head.kernel, cin = (size_t)w->head.cin, taps = side * side;
+	if (f->block > 1)
+		cl_pack_blocks(f, source, cin / (size_t)f->block, (unsigned char *)out, channels,
+			       columns);
+	else if (f->bytes == 4)
+		pack_panel(source, out, channels, columns, cin, taps, 4);
+	else if (f->bytes == 2)
+		pack_panel(source, out, channels, columns, cin, taps, 2);
+	else
+		pack_panel(source, out, channels, columns, cin, taps, 1);
+}
+
 static void pack(const struct weight *w, const void *source, void *out, int columns)
 {
-	size_t side = (size_t)w->head.kernel, cin = (size_t)w->head.cin, taps = side * side;
-	size_t step = taps * cin * (size_t)columns;
+	size_t step = w->zero_at / (size_t)w->panels * unit_of(w->head.dtype);
+	char *at = out;
 	int channels[64];
 	/* Only the last panel has columns to spare. */
-	memset((char *)out + (w->zero_at - step) * dtype_size(w->head.dtype), 0,
-	       step * dtype_size(w->head.dtype));
+	memset(at + step * (size_t)(w->panels - 1), 0, step);
 	for (int p = 0; p < w->panels; p++) {
 		for (int c = 0; c < columns; c++)
 			channels[c] = channel_of(&w->head, p, c, columns);
-		if (w->head.dtype == DTYPE_F32)
-			pack_panel(source, (char *)out + step * (size_t)p * 4, channels,
-				   (size_t)columns, cin, taps, 4);
-		else
-			pack_panel(source, (char *)out + step * (size_t)p * 2, channels,
-				   (size_t)columns, cin, taps, 2);
+		pack_columns(w, source, at + step * (size_t)p, channels, (size_t)columns);
 	}
 }
 
@@ -106,19 +129,21 @@ static void pack(const struct weight *w, const void *source, void *out, int colu
 static size_t plan(const struct cl_device *d, const struct weight_desc *desc, struct weight *w)
 {
 	int columns = matrix_panel(d);
-	size_t size = dtype_size(desc->dtype), zeros = 0;
+	size_t size = unit_of(desc->dtype), zeros = 0;
+	/* In what zero_at counts: a row of one column. */
+	size_t row = format_row_bytes(desc->dtype, (size_t)desc->cin) / size;
 	*w = (struct weight){.head = {.dtype = desc->dtype,
 				      .cout = desc->cout,
 				      .cin = desc->cin,
 				      .kernel = desc->kernel,
 				      .geglu = desc->geglu,
 				      .table = desc->table}};
-	w->zero_at = (size_t)desc->cout * (size_t)desc->cin;
+	w->zero_at = (size_t)desc->cout * row;
 	if (!desc->table) {
 		int width = desc->geglu ? columns / 2 : columns;
 		w->panels = ((desc->geglu ? desc->cout / 2 : desc->cout) + width - 1) / width;
-		w->zero_at = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) *
-			     (size_t)desc->cin * (size_t)columns;
+		w->zero_at = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) * row *
+			     (size_t)columns;
 		zeros = ((size_t)desc->cin + (size_t)columns) * sizeof(float);
 	}
 	return w->zero_at * size + zeros;
@@ -143,8 +168,14 @@ void cl_weight_pack(const struct device *d, const struct weight_desc *desc, void
 {
 	struct weight w;
 	const struct cl_device *own = (const struct cl_device *)d;
-	size_t bytes = plan(own, desc, &w), used = w.zero_at * dtype_size(desc->dtype);
-	if (desc->table)
+	size_t bytes = plan(own, desc, &w), used = w.zero_at * unit_of(desc->dtype);
+	size_t row = used / (size_t)desc->cout;
+	const struct block_format *f = format_info(desc->dtype);
+	if (desc->table && f->block > 1)
+		for (int i = 0; i < desc->cout; i++)
+			cl_pack_blocks(f, desc->data, (size_t)(desc->cin / f->block),
+				       (unsigned char *)out + row * (size_t)i, &i, 1);
+	else if (desc->table)
 		memcpy(out, desc->data, used);
 	else
 		pack(&w, desc->data, out, matrix_panel(own));

@@ -10,8 +10,11 @@
 #define R OPS_RESIDUAL
 #define I OPS_IN_PLACE
 #define S OPS_SMALL
+#define F OPS_FORMAT
 #define H DTYPE_F16
 #define BF DTYPE_BF16
+#define E4 DTYPE_F8_E4M3
+#define E5 DTYPE_F8_E5M2
 
 static const struct ops_case conv2d_cases[] = {
     {.n = 1, .h = 1, .w = 1, .cin = 1, .cout = 1, .kernel = 3},
@@ -28,8 +31,22 @@ static const struct ops_case conv2d_cases[] = {
      .weight = H,
      .act = ACT_SILU,
      .flags = B | A | R},
-    {.n = 1, .h = 7, .w = 8, .cin = 16, .cout = 16, .kernel = 3, .weight = H, .flags = B | R | S},
-    {.n = 1, .h = 16, .w = 16, .cin = 64, .cout = 64, .kernel = 3, .weight = H, .flags = B | R | I},
+    {.n = 1,
+     .h = 7,
+     .w = 8,
+     .cin = 16,
+     .cout = 16,
+     .kernel = 3,
+     .weight = H,
+     .flags = B | R | S},
+    {.n = 1,
+     .h = 16,
+     .w = 16,
+     .cin = 64,
+     .cout = 64,
+     .kernel = 3,
+     .weight = H,
+     .flags = B | R | I},
     {.n = 1, .h = 32, .w = 33, .cin = 24, .cout = 40, .kernel = 3, .weight = H, .flags = B},
     {.n = 2, .h = 33, .w = 34, .cin = 32, .cout = 48, .kernel = 3, .flags = B | A | R},
     {.n = 1,
@@ -100,7 +117,14 @@ static const struct ops_case conv2d_cases[] = {
     /* kernel 1 */
     {.n = 1, .h = 3, .w = 3, .cin = 5, .cout = 6, .kernel = 1, .flags = S},
     {.n = 1, .h = 1, .w = 1, .cin = 4, .cout = 4, .kernel = 1, .weight = H, .flags = B},
-    {.n = 2, .h = 11, .w = 7, .cin = 93, .cout = 77, .kernel = 1, .weight = H, .flags = B | A | R},
+    {.n = 2,
+     .h = 11,
+     .w = 7,
+     .cin = 93,
+     .cout = 77,
+     .kernel = 1,
+     .weight = H,
+     .flags = B | A | R},
     {.n = 1, .h = 16, .w = 16, .cin = 64, .cout = 128, .kernel = 1, .weight = BF, .flags = B},
     {.n = 1,
      .h = 5,
@@ -110,6 +134,28 @@ static const struct ops_case conv2d_cases[] = {
      .kernel = 1,
      .act = ACT_SILU,
      .flags = B | OPS_UPSAMPLE},
+    /* 8-bit floats */
+    {.n = 1, .h = 7, .w = 8, .cin = 19, .cout = 17, .kernel = 3, .weight = E4, .flags = B | S},
+    {.n = 2, .h = 16, .w = 17, .cin = 64, .cout = 40, .kernel = 3, .weight = E4, .flags = B | F},
+    {.n = 1, .h = 16, .w = 17, .cin = 64, .cout = 40, .kernel = 3, .weight = E5, .flags = A | F},
+    {.n = 1,
+     .h = 9,
+     .w = 9,
+     .cin = 40,
+     .cout = 24,
+     .kernel = 3,
+     .stride = 2,
+     .weight = E4,
+     .flags = F},
+    /* blocks */
+    {.n = 2,
+     .h = 5,
+     .w = 7,
+     .cin = 96,
+     .cout = 35,
+     .kernel = 1,
+     .weight = DTYPE_Q8_0,
+     .flags = A},
 };
 
 static const struct ops_case linear_cases[] = {
@@ -140,6 +186,38 @@ static const struct ops_case linear_cases[] = {
     {.n = 1, .h = 1, .w = 77, .cin = 32, .cout = 128, .weight = H, .act = ACT_GEGLU, .flags = B},
     {.n = 2, .h = 8, .w = 9, .cin = 64, .cout = 93, .weight = BF, .act = ACT_GEGLU, .flags = 0},
     {.n = 1, .h = 1, .w = 13, .cin = 40, .cout = 160, .act = ACT_GEGLU, .flags = B | R},
+    /* formats of weights: odd numbers of columns, several steps of a sum */
+    {.n = 1, .h = 1, .w = 9, .cin = 333, .cout = 37, .weight = E4, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 333, .cout = 37, .weight = E5, .flags = R | F},
+    {.n = 1, .h = 1, .w = 5, .cin = 64, .cout = 17, .weight = DTYPE_Q8_0, .flags = B | S},
+    {.n = 1, .h = 1, .w = 77, .cin = 352, .cout = 77, .weight = DTYPE_Q8_0, .flags = R},
+    {.n = 1, .h = 1, .w = 9, .cin = 352, .cout = 37, .weight = DTYPE_Q4_0, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 352, .cout = 37, .weight = DTYPE_Q4_1, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 352, .cout = 37, .weight = DTYPE_Q5_0, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 352, .cout = 37, .weight = DTYPE_Q5_1, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 352, .cout = 37, .weight = DTYPE_IQ4_NL, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 768, .cout = 37, .weight = DTYPE_Q2_K, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 768, .cout = 37, .weight = DTYPE_Q3_K, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 768, .cout = 37, .weight = DTYPE_Q4_K, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 768, .cout = 37, .weight = DTYPE_Q5_K, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 768, .cout = 37, .weight = DTYPE_Q6_K, .flags = R | F},
+    {.n = 1, .h = 1, .w = 9, .cin = 768, .cout = 37, .weight = DTYPE_IQ4_XS, .flags = R | F},
+    {.n = 1,
+     .h = 1,
+     .w = 33,
+     .cin = 64,
+     .cout = 40,
+     .weight = DTYPE_Q8_0,
+     .act = ACT_GEGLU,
+     .flags = F},
+    {.n = 1,
+     .h = 1,
+     .w = 33,
+     .cin = 256,
+     .cout = 40,
+     .weight = DTYPE_Q4_K,
+     .act = ACT_GEGLU,
+     .flags = F},
 };
 
 static const struct ops_case attention_cases[] = {
@@ -211,6 +289,21 @@ static const struct ops_case embedding_cases[] = {
     {.n = 1, .w = 77, .cin = 768, .weight = H, .flags = B},
     {.n = 3, .w = 77, .cin = 33, .weight = BF, .flags = B | S},
     {.n = 2, .w = 93, .cin = 64, .flags = B},
+    /* formats of weights */
+    {.n = 1, .w = 7, .cin = 35, .weight = E4, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 35, .weight = E5, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 96, .weight = DTYPE_Q8_0, .flags = B | S},
+    {.n = 1, .w = 7, .cin = 96, .weight = DTYPE_Q4_0, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 96, .weight = DTYPE_Q4_1, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 96, .weight = DTYPE_Q5_0, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 96, .weight = DTYPE_Q5_1, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 96, .weight = DTYPE_IQ4_NL, .flags = B | F},
+    {.n = 1, .w = 7, .cin = 512, .weight = DTYPE_Q2_K, .flags = F},
+    {.n = 1, .w = 7, .cin = 512, .weight = DTYPE_Q3_K, .flags = F},
+    {.n = 1, .w = 7, .cin = 512, .weight = DTYPE_Q4_K, .flags = F},
+    {.n = 1, .w = 7, .cin = 512, .weight = DTYPE_Q5_K, .flags = F},
+    {.n = 1, .w = 7, .cin = 512, .weight = DTYPE_Q6_K, .flags = F},
+    {.n = 1, .w = 7, .cin = 512, .weight = DTYPE_IQ4_XS, .flags = F},
 };
 
 static const struct ops_case timestep_cases[] = {

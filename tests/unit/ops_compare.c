@@ -120,12 +120,12 @@ void ops_result_free(struct ops_result *r)
 
 void ops_describe(const struct ops_case *c, const struct ops_variant *v, char *out, size_t size)
 {
-	static const char *const words[] = {"f32", "f16", "bf16"};
 	snprintf(
 	    out, size,
 	    "[%d,%d,%d] %d->%d kernel %d stride %d heads %d keys %d groups %d a %d act %d weight "
 	    "%s flags %#x, activations %s%s",
 	    c->n, c->h, c->w, c->cin, c->cout ? c->cout : c->cin, c->kernel, c->stride, c->heads,
-	    c->keys, c->groups, c->a, (int)c->act, words[c->weight], c->flags, words[v->dtype],
+	    c->keys, c->groups, c->a, (int)c->act, format_info(c->weight)->name, c->flags,
+	    format_info(v->dtype)->name,
 	    v->slices ? ", slices" : "");
 }

@@ -126,18 +126,55 @@ static struct buffer *vector(struct setup *s, int channels, float mean, float sp
 	return b;
 }
 
+/* Numbers, or blocks of random bytes whose halves make values of about that spread. */
+static void fill_weight(struct setup *s, const struct weight_desc *desc, unsigned char *data,
+			size_t count, float spread)
+{
+	const struct block_format *f = format_info(desc->dtype);
+	/* What stands in a value beside its halves: quants, scales, and both. */
+	static const struct {
+		signed char at[2]; /* -1: none */
+		float quants;
+	} blocks[DTYPES] = {
+	    [DTYPE_Q8_0] = {{0, -1}, 70},      [DTYPE_Q4_0] = {{0, -1}, 5},
+	    [DTYPE_Q4_1] = {{0, 2}, 9},        [DTYPE_Q5_0] = {{0, -1}, 9},
+	    [DTYPE_Q5_1] = {{0, 2}, 18},       [DTYPE_Q2_K] = {{80, 82}, 18},
+	    [DTYPE_Q3_K] = {{108, -1}, 40},    [DTYPE_Q4_K] = {{0, 2}, 300},
+	    [DTYPE_Q5_K] = {{0, 2}, 600},      [DTYPE_Q6_K] = {{(signed char)208, -1}, 1300},
+	    [DTYPE_IQ4_NL] = {{0, -1}, 70},    [DTYPE_IQ4_XS] = {{0, -1}, 1300},
+	};
+	size_t bytes = count / (size_t)f->block * (size_t)f->bytes;
+	if (f->block == 1 && f->bytes > 1) {
+		for (size_t i = 0; i < count; i++)
+			put(data, i, desc->dtype, spread * random_value(s));
+		return;
+	}
+	for (size_t i = 0; i < bytes; i++) {
+		random_value(s);
+		data[i] = (unsigned char)(s->random >> 40);
+	}
+	for (size_t i = 0; f->block > 1 && i < bytes; i += (size_t)f->bytes)
+		for (int k = 0; k < 2; k++)
+			if (blocks[desc->dtype].at[k] != -1)
+				put(data + i + (unsigned char)blocks[desc->dtype].at[k], 0,
+				    DTYPE_F16,
+				    spread * random_value(s) / blocks[desc->dtype].quants);
+	/* Eight bits of a float: exponents that keep it finite and of one size. */
+	for (size_t i = 0; f->bytes == 1 && i < bytes; i++)
+		data[i] &= desc->dtype == DTYPE_F8_E4M3 ? 0xaf : 0xbf;
+}
+
 static struct weight *weight(struct setup *s, struct weight_desc desc)
 {
 	size_t fan_in = (size_t)desc.cin * (size_t)(desc.kernel * desc.kernel);
-	size_t count = (size_t)desc.cout * fan_in;
+	size_t count = (size_t)desc.cout * fan_in, bytes = format_row_bytes(desc.dtype, count);
 	float spread = desc.table ? 1.0f : 1.0f / sqrtf((float)fan_in);
-	void *data = malloc(count * dtype_size(desc.dtype));
+	void *data = malloc(bytes);
 	if (!data) {
 		s->status = error_set(s->err, SUMI_NOMEM, "no memory for a test");
 		return NULL;
 	}
-	for (size_t i = 0; i < count; i++)
-		put(data, i, desc.dtype, spread * random_value(s));
+	fill_weight(s, &desc, data, count, spread);
 	desc.data = data;
 	struct weight *w = NULL;
 	if (s->status == SUMI_OK)
@@ -145,7 +182,7 @@ static struct weight *weight(struct setup *s, struct weight_desc desc)
 	if (w)
 		s->weights[s->weight_count++] = w;
 	/* The data may go away at once; make sure that it does. */
-	memset(data, 0xff, count * dtype_size(desc.dtype));
+	memset(data, 0xff, bytes);
 	free(data);
 	return w;
 }

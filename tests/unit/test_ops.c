@@ -23,25 +23,25 @@
  * their own for; the rest is the same as with cpu8 and gpu. Half precision is run with its
  * instruction and without it, small in the other width. The emulations of matrix instructions take
  * f16; the second and third differ from the first in their layouts only: small cases see them
- * all. */
+ * all. A program for each format of weights takes seconds to build: those of two widths are. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */
-	bool f16_only, small;
+	bool f16_only, small, formats;
 	enum precision precision; /* skipped where the device has no such */
 	const char *kernels;      /* SUMI_KERNELS; NULL: the name */
 } flavours[] = {
-    {"cpu8", ~0u, false, false, PRECISION_EXACT, NULL},
-    {"cpu16", MATRIX, false, false, PRECISION_EXACT, NULL},
-    {"cpu8-half", MATRIX, false, true, PRECISION_HALF, "cpu8"},
-    {"cpu16-half", MATRIX, false, false, PRECISION_HALF, "cpu16"},
-    {"cpu8-emulated", MATRIX, false, true, PRECISION_HALF, NULL},
-    {"cpu16-emulated", MATRIX, false, false, PRECISION_HALF, NULL},
-    {"gpu", ~0u, false, false, PRECISION_EXACT, NULL},
-    {"gpu-winograd", 1u << OPS_CONV2D, false, false, PRECISION_EXACT, NULL},
-    {"mma-emulated", MATRIX, true, false, PRECISION_EXACT, NULL},
-    {"xmx-emulated", MATRIX, true, true, PRECISION_EXACT, NULL},
-    {"xmx16-emulated", MATRIX, true, true, PRECISION_EXACT, NULL},
+    {"cpu8", ~0u, false, false, false, PRECISION_EXACT, NULL},
+    {"cpu16", MATRIX, false, false, true, PRECISION_EXACT, NULL},
+    {"cpu8-half", MATRIX, false, true, false, PRECISION_HALF, "cpu8"},
+    {"cpu16-half", MATRIX, false, false, false, PRECISION_HALF, "cpu16"},
+    {"cpu8-emulated", MATRIX, false, true, false, PRECISION_HALF, NULL},
+    {"cpu16-emulated", MATRIX, false, false, false, PRECISION_HALF, NULL},
+    {"gpu", ~0u, false, false, true, PRECISION_EXACT, NULL},
+    {"gpu-winograd", 1u << OPS_CONV2D, false, false, false, PRECISION_EXACT, NULL},
+    {"mma-emulated", MATRIX, true, false, false, PRECISION_EXACT, NULL},
+    {"xmx-emulated", MATRIX, true, true, false, PRECISION_EXACT, NULL},
+    {"xmx16-emulated", MATRIX, true, true, false, PRECISION_EXACT, NULL},
 };
 #define FLAVOURS (int)(sizeof flavours / sizeof *flavours)
 #define MAX_TESTS (MAX_DEVICES * FLAVOURS * OPS_KINDS)
@@ -119,9 +119,12 @@ static void test_plan(void **state)
 	for (int i = 0; i < table->count; i++) {
 		if (small && !(table->cases[i].flags & OPS_SMALL))
 			continue;
+		bool format = table->cases[i].flags & OPS_FORMAT;
+		if (format && !p->flavour->formats)
+			continue;
 		/* Small: dense and sliced, with a dtype each where there are two. */
 		bool f16_only = p->flavour->f16_only;
-		int first = f16_only ? 1 : 0, step = f16_only ? 2 : small ? 3 : 1;
+		int first = f16_only ? 1 : 0, step = format ? 4 : f16_only ? 2 : small ? 3 : 1;
 		for (int variant = first; variant < 4; variant += step) {
 			struct ops_variant v = {.dtype = variant & 1 ? DTYPE_F16 : DTYPE_F32,
 						.slices = (variant & 2) != 0};

@@ -145,14 +145,3 @@ INLINE void pack_row(act_row from, int count, uint *to)
 	if (count & 1)
 		to[count / 2] &= 0xffff;
 }
-
-/* Rows [0, count) of a panel's numbers, PANEL wide, as pairs of two rows each. */
-INLINE void pack_panel(global const TYPE(WEIGHT) *w, int count, pairs *to)
-{
-	int k = 0;
-	for (; k + 1 < count; k += 2, w += 2 * PANEL, to += PARTS)
-		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h),
-		                             LOADV(WEIGHT, w, PANEL + LANES * h));
-	if (k < count)
-		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h), (vec)(0.0f));
-}

@@ -51,30 +51,42 @@ kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
 }
 #endif
 
-#ifdef EMBEDDING /* -D TABLE_T, POSITION_T, Y_T; HAS_POSITION */
+#ifdef EMBEDDING /* -D TABLE_T, POSITION_T, Y_T; HAS_POSITION; with blocks V=1 */
+/* Elements i … of a table's row, by vector and one by one. */
+#ifdef TABLE_T_BLOCK
+#define TABLE_V(row, i) BLOCK_ELEMENT(TABLE_T, table, (ulong)(row) * c + (i), 0)
+#define TABLE_1 TABLE_V
+#else
+#define TABLE_V(row, i) LOADV(TABLE_T, table + (ulong)(row) * c, i)
+#define TABLE_1(row, i) LOAD1(TABLE_T, table + (ulong)(row) * c, i)
+#endif
+#ifdef POSITION_T_BLOCK
+#define POSITION_V(row, i) BLOCK_ELEMENT(POSITION_T, position, (ulong)(row) * c + (i), 0)
+#define POSITION_1 POSITION_V
+#else
+#define POSITION_V(row, i) LOADV(POSITION_T, position + (ulong)(row) * c, i)
+#define POSITION_1(row, i) LOAD1(POSITION_T, position + (ulong)(row) * c, i)
+#endif
 kernel void embedding(global const int *ids, global const TYPE(TABLE_T) *table,
                       global const TYPE(POSITION_T) *position, global TYPE(Y_T) *y,
                       ulong y_offset, ulong y_ld, ulong rows, ulong tokens, ulong c)
 {
 	for (ulong row = FIRST_ROW(rows); row < LAST_ROW(rows); row++) {
-		global const TYPE(TABLE_T) *t = table + (ulong)ids[row] * c;
-#if HAS_POSITION
-		global const TYPE(POSITION_T) *p = position + row % tokens * c;
-#endif
+		int id = ids[row];
 		global TYPE(Y_T) *yr = y + y_offset + row * y_ld;
 		WALK_VECTORS(i, c)
 		{
-			PASTE(float, V) v = LOADV(TABLE_T, t, i);
+			PASTE(float, V) v = TABLE_V(id, i);
 #if HAS_POSITION
-			v += LOADV(POSITION_T, p, i);
+			v += POSITION_V(row % tokens, i);
 #endif
 			STOREV(Y_T, yr, i, v);
 		}
 		WALK_TAIL(i, c)
 		{
-			float v = LOAD1(TABLE_T, t, i);
+			float v = TABLE_1(id, i);
 #if HAS_POSITION
-			v += LOAD1(POSITION_T, p, i);
+			v += POSITION_1(row % tokens, i);
 #endif
 			STORE1(Y_T, yr, i, v);
 		}

@@ -1,6 +1,40 @@
-/* Where the rows of a gathered product lie: shared by its kernels for CPUs. */
+/* What the kernels of the gathered product for CPUs share: where its rows lie, and how a
+ * panel's weights become numbers. */
 
 #define PLACE_ROWS 192 /* rows of a work-item at most */
+
+#ifdef WEIGHT_BLOCK
+#define WEIGHT_STEP 32 /* rows of a panel that are expanded at a time: whole sub-blocks */
+#else
+#define WEIGHT_STEP 1
+#endif
+
+/* `count` rows of all panels, from row number `line` on, PANEL wide. With blocks both are
+ * multiples of WEIGHT_STEP. */
+INLINE void stage_rows(global const TYPE(WEIGHT) *weight, ulong line, int count, vec *to)
+{
+#ifdef WEIGHT_BLOCK
+	const int sub = PASTE(SUB_, WEIGHT);
+	for (int k = 0; k < count; k += sub) {
+		block_row block = weight + (line + k) / WEIGHT_BLOCK * (WEIGHT_BYTES * PANEL);
+		int first = (int)((line + k) % WEIGHT_BLOCK);
+		EACH_PART(h)
+		{
+			vec factor, less;
+			PASTE(factors_, WEIGHT)(block, LANES * h, first / sub, &factor, &less);
+			UNROLL(8) for (int i = 0; i < sub; i++)
+			{
+				ints quant = PASTE(quant_, WEIGHT)(block, LANES * h, first + i);
+				to[PARTS * (k + i) + h] = expanded(factor, quant, less);
+			}
+		}
+	}
+#else
+	weight += line * PANEL;
+	for (int i = 0; i < count * PARTS; i++)
+		to[i] = LOADV(WEIGHT, weight, LANES * i);
+#endif
+}
 
 /* The places of rows [r0, r0 + count) of a picture for every tap; rows too many, up to
  * `covered`, count as padding. geometry:

@@ -3,6 +3,13 @@
 
 #define PANEL 16 /* as in tile_cpu.cl, which says how weights are packed */
 
+/* Columns c … of row number `line` of all panels, by LOAD4 or LOAD8. */
+#ifdef WEIGHT_BLOCK
+#define LOAD_WEIGHT(load, p, line, c) BLOCK_ELEMENT(WEIGHT, p, line, c)
+#else
+#define LOAD_WEIGHT(load, p, line, c) load(WEIGHT, (p) + (line) * PANEL + (c), 0)
+#endif
+
 #define DEFINE_ACTIVATE(type)                                                                  \
 	static type activate_##type(type x, int act)                                               \
 	{                                                                                          \

@@ -8,7 +8,8 @@
 
 #define GEMM_ROWS 144 /* rows of a work-item: enough to pay for converting a panel's block */
 #define GEMM_GROUP 4  /* panels of a work-item: its rows stay in the second-level cache */
-#define GEMM_DEPTH (2560 / LANES) /* terms of a sum at a time: 20 KiB of panel stay in L1 */
+#define GEMM_DEPTH (2560 / LANES) /* terms of a sum at a time: 20 KiB of panel stay in L1; whole
+                                   * WEIGHT_STEPs */
 
 /* R rows · the staged block of `taps` taps, each `depth` deep. at[tap·PLACE_ROWS + row] is
  * a pixel's place, negative in the padding, which reads from `zero`. */
@@ -59,15 +60,14 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 	find_places(at, geometry, ldx, r0, count, TILE_COVER(count));
 	/* A step of the sum: several whole taps, or a part of one. */
 	int parts = (cin + GEMM_DEPTH - 1) / GEMM_DEPTH, depth = (cin + parts - 1) / parts;
+	depth = (depth + WEIGHT_STEP - 1) / WEIGHT_STEP * WEIGHT_STEP;
 	int together = parts > 1 ? 1 : min(taps, GEMM_DEPTH / cin);
 
 	for (int p = p0; p < p1; p++) {
 		for (int t = 0; t < taps; t += together)
 			for (int k = 0; k < cin; k += depth) {
 				int n = min(together, taps - t), d = min(depth, cin - k);
-				global const TYPE(WEIGHT) *w = weight + (((ulong)p * taps + t) * cin + k) * PANEL;
-				for (int i = 0; i < n * d * PARTS; i++)
-					b[i] = LOADV(WEIGHT, w, LANES * i);
+				stage_rows(weight, ((ulong)p * taps + t) * cin + k, n * d, b);
 				TILE_SWEEP(count, row, gather, x + k, zero, at + t * PLACE_ROWS + row, n, d, b,
 				           c + PARTS * row, t + k == 0)
 			}

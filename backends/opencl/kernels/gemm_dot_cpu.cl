@@ -18,6 +18,28 @@
 	}
 DOT_BOTH(DEFINE_DOT)
 
+/* `count` rows of all panels, from row number `line` on, as pairs of two rows each. */
+INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count, pairs *to)
+{
+#ifdef WEIGHT_BLOCK
+	vec rows[WEIGHT_STEP * PARTS];
+	for (int k = 0; k < count; k += WEIGHT_STEP, to += WEIGHT_STEP / 2 * PARTS) {
+		stage_rows(weight, line + k, WEIGHT_STEP, rows);
+		for (int i = 0; i < WEIGHT_STEP / 2; i++)
+			EACH_PART(h) to[PARTS * i + h] = pair_up(rows[2 * PARTS * i + h],
+			                                         rows[2 * PARTS * i + PARTS + h]);
+	}
+#else
+	global const TYPE(WEIGHT) *w = weight + line * PANEL;
+	int k = 0;
+	for (; k + 1 < count; k += 2, w += 2 * PANEL, to += PARTS)
+		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h),
+		                             LOADV(WEIGHT, w, PANEL + LANES * h));
+	if (k < count)
+		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h), (vec)(0.0f));
+#endif
+}
+
 /* Arguments and work-items as gemm's of gemm_cpu.cl. */
 kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
                               int8 geometry, int rows, int block_rows, int group, int swapped,
@@ -46,7 +68,9 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 	find_places(at, geometry, ldx, r0, count, DOT_COVER(count));
 	/* A step of the sum: several whole taps, or a part of one. */
 	int most = 2 * GEMM_DOT_PAIRS, parts = (cin + most - 1) / most;
-	int depth = ((cin + parts - 1) / parts + 1) / 2 * 2, pairs_of_tap = depth / 2;
+	int depth = ((cin + parts - 1) / parts + 1) / 2 * 2;
+	depth = (depth + WEIGHT_STEP - 1) / WEIGHT_STEP * WEIGHT_STEP;
+	int pairs_of_tap = depth / 2;
 	int together = parts > 1 ? 1 : min(taps, GEMM_DOT_PAIRS / pairs_of_tap);
 
 	for (int t = 0; t < taps; t += together)
@@ -61,7 +85,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 				}
 			for (int p = p0; p < p1; p++) {
 				for (int i = 0; i < n; i++)
-					pack_panel(weight + (((ulong)p * taps + t + i) * cin + k) * PANEL, d,
+					pack_panel(weight, ((ulong)p * taps + t + i) * cin + k, d,
 					           b + i * pairs_of_tap * PARTS);
 				vec *sums = c + (p - p0) * GEMM_DOT_ROWS * PARTS;
 				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b, pairs_of_step,

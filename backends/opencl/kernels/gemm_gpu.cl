@@ -89,7 +89,7 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 				ulong line = ((ulong)(panel0 + p) * side * side + tap) * cin + k0 + k;
 				float4 v = 0.0f;
 				if (panel0 + p < panels && k0 + k < cin)
-					v = LOAD4(WEIGHT, weight, line * PANEL + c);
+					v = LOAD_WEIGHT(LOAD4, weight, line, c);
 				vstore4(v, 0, &b[k][p * PANEL + c]);
 			}
 			barrier(CLK_LOCAL_MEM_FENCE);

@@ -25,13 +25,13 @@
 
 DEFINE_ACTIVATE(float8)
 
-/* 8 columns of one term as f16. */
-static ushort8 load_columns(global const TYPE(WEIGHT) *w)
+/* 8 columns of one term, row number `line` of all panels, as f16. */
+static ushort8 load_columns(global const TYPE(WEIGHT) *weight, ulong line, int c)
 {
 #ifdef HALF_WEIGHT
-	return as_ushort8(*(global const uint4 *)w);
+	return as_ushort8(*(global const uint4 *)(weight + line * PANEL + c));
 #else
-	return as_ushort8(pack_halves(LOAD8(WEIGHT, w, 0)));
+	return as_ushort8(pack_halves(LOAD_WEIGHT(LOAD8, weight, line, c)));
 #endif
 }
 
@@ -107,10 +107,11 @@ UNROLL
 				int piece = item + i * ITEMS, panel = panel0 + piece / MMA_TILE_K;
 				int k = k0 + piece / 2 % WORDS * 2;
 				ulong line = ((ulong)panel * taps + tap) * cin + k;
-				global const TYPE(WEIGHT) *w = weight + line * PANEL + piece % 2 * 8;
+				int c = piece % 2 * 8;
 				bool there = piece < COLUMN_PIECES && panel < panels;
-				next_low[i] = there && k < cin ? load_columns(w) : (ushort8)(0);
-				next_high[i] = there && k + 1 < cin ? load_columns(w + PANEL) : (ushort8)(0);
+				next_low[i] = there && k < cin ? load_columns(weight, line, c) : (ushort8)(0);
+				next_high[i] =
+				    there && k + 1 < cin ? load_columns(weight, line + 1, c) : (ushort8)(0);
 			}
 		}
 		if (step >= 0)
