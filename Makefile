@@ -172,11 +172,13 @@ FUZZ_CC   ?= clang
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS   := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
+$(BUILD)/fuzz/fuzz_preview: $(BUILD)/obj/cli/preview.o
+$(BUILD)/fuzz/fuzz_replies: LDFLAGS += -Wl,--wrap=redisConnectWithTimeout -Wl,--wrap=redisEnableKeepAlive
 $(BUILD)/fuzz/fuzz_lists: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/lists*.c) cli/size.c cli/when.c)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	@echo LD $@
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter-out $(LIB),$^) $(LIB) $(LDLIBS)
 
 $(BUILD)/fuzz/make-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(LIB)
 	@mkdir -p $(@D)
@@ -187,7 +189,8 @@ fuzzers-built: $(FUZZERS) $(BUILD)/fuzz/make-seeds
 
 fuzzers:
 	$(MAKE) BUILD=$(BUILD)/clang CC='$(FUZZ_CC)' WARN='-Wall -Werror=implicit-function-declaration' OPT='-O1 -g -fno-omit-frame-pointer' \
-		SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
+		SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined \
+			-fsanitize-coverage-ignorelist=tests/fuzz/uncounted.txt' \
 		fuzzers-built
 
 fuzz: fuzzers

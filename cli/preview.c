@@ -19,8 +19,8 @@ bool preview_possible(void)
 	return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-static int decode(const void *data, size_t size, uint8_t **rgb, int *width, int *height,
-		  struct error *err)
+int preview_decode(const void *data, size_t size, uint8_t **rgb, int *width, int *height,
+		   struct error *err)
 {
 	if (size >= 4 && memcmp(data, "\x89PNG", 4) == 0)
 		return png_decode(data, size, "preview", rgb, width, height, err);
@@ -91,7 +91,7 @@ int preview_draw(const void *data, size_t size, int rows, int *drawn, struct err
 {
 	uint8_t *rgb;
 	int width, height, cells_w;
-	int status = decode(data, size, &rgb, &width, &height, err);
+	int status = preview_decode(data, size, &rgb, &width, &height, err);
 	if (status)
 		return status;
 	fit(width, height, rows, &cells_w, drawn);

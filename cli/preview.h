@@ -11,8 +11,13 @@
 /* Whether stderr is a terminal that pictures can be drawn to. */
 bool preview_possible(void);
 
-/* Draws a WebP or PNG picture at most `rows` rows high to stderr; *drawn is the number of
- * rows that it took, so that the caller can draw over it. */
+/* A WebP (of an animation the first frame) or PNG as [height, width, 3] bytes, which the caller
+ * frees. */
+int preview_decode(const void *data, size_t size, uint8_t **rgb, int *width, int *height,
+		   struct error *err);
+
+/* Draws it at most `rows` rows high to stderr; *drawn is the number of rows that it took, so that the
+ * caller can draw over it. */
 int preview_draw(const void *data, size_t size, int rows, int *drawn, struct error *err);
 
 #endif

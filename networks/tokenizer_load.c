@@ -44,6 +44,27 @@ static int read_optional(const char *folder, const char *name, json_t **root, st
 
 /* ---- vocabulary ---- */
 
+static int check_ids(struct loader *l, struct error *err)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach(l->vocab, key, value)
+	{
+		json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
+		if (id < 0 || id >= VOCAB_MAX)
+			return error_set(err, SUMI_INVALID,
+					 "%s: token '%.60s': not an id of 0 to %d", l->vocab_path,
+					 key, VOCAB_MAX - 1);
+		if (strlen(key) > PIECE_MAX)
+			return error_set(err, SUMI_INVALID,
+					 "%s: the token of id %d is longer than %d bytes",
+					 l->vocab_path, (int)id, PIECE_MAX);
+		if (id >= l->t->vocab_size)
+			l->t->vocab_size = (int)id + 1;
+	}
+	return SUMI_OK;
+}
+
 static int check_vocab(struct loader *l, struct error *err)
 {
 	const char *path = l->vocab_path, *key;
@@ -52,30 +73,22 @@ static int check_vocab(struct loader *l, struct error *err)
 		return error_set(err, SUMI_INVALID, "%s: must be an object of token: id", path);
 	if (json_object_size(l->vocab) > VOCAB_MAX)
 		return error_set(err, SUMI_TOOBIG, "%s: more than %d tokens", path, VOCAB_MAX);
-	unsigned char *seen = calloc(VOCAB_MAX, 1);
+	int status = check_ids(l, err);
+	if (status)
+		return status;
+	unsigned char *seen = calloc((size_t)l->t->vocab_size, 1);
 	if (!seen)
 		return error_set(err, SUMI_NOMEM, "no memory for the vocabulary");
-	int status = SUMI_OK;
 	json_object_foreach(l->vocab, key, value)
 	{
-		json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-		if (id < 0 || id >= VOCAB_MAX)
-			status =
-			    error_set(err, SUMI_INVALID, "%s: token '%.60s': not an id of 0 to %d",
-				      path, key, VOCAB_MAX - 1);
-		else if (seen[id])
+		json_int_t id = json_integer_value(value);
+		if (seen[id]) {
 			status =
 			    error_set(err, SUMI_INVALID, "%s: token '%.60s': id %d is taken twice",
 				      path, key, (int)id);
-		else if (strlen(key) > PIECE_MAX)
-			status = error_set(err, SUMI_INVALID,
-					   "%s: the token of id %d is longer than %d bytes", path,
-					   (int)id, PIECE_MAX);
-		if (status)
 			break;
+		}
 		seen[id] = 1;
-		if (id >= l->t->vocab_size)
-			l->t->vocab_size = (int)id + 1;
 	}
 	free(seen);
 	return status;

@@ -115,6 +115,11 @@ const char *reply_text(const redisReply *reply)
 	return "";
 }
 
+size_t reply_size(const redisReply *reply)
+{
+	return reply && reply_text(reply) == reply->str ? (size_t)reply->len : 0;
+}
+
 int64_t reply_int(const redisReply *reply)
 {
 	if (reply && reply->type == REDIS_REPLY_INTEGER)

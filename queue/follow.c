@@ -153,10 +153,11 @@ static void read_event(redisReply *reply, struct queue_event *event)
 		if (reply_is(name, "id"))
 			reply_copy(value, event->id, sizeof event->id);
 		else if (reply_is(name, "event"))
-			event->event = value->str;
+			event->event = reply_text(value);
 		else if (event->field_count < sizeof event->fields / sizeof event->fields[0])
 			event->fields[event->field_count++] =
-			    (struct queue_event_field){name->str, value->str, value->len};
+			    (struct queue_event_field){reply_text(name), reply_text(value),
+						   reply_size(value)};
 	}
 }
 

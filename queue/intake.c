@@ -167,7 +167,8 @@ static void read_entry(const redisReply *reply, struct intake_entry *e)
 	     i += 2) {
 		const redisReply *name = pairs->element[i], *value = pairs->element[i + 1];
 		e->fields[e->count++] =
-		    (struct job_text){name->str, name->len, value->str, value->len};
+		    (struct job_text){reply_text(name), reply_size(name), reply_text(value),
+				      reply_size(value)};
 	}
 }
 

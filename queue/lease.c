@@ -118,7 +118,7 @@ static int read_lease(const redisReply *reply, struct queue_lease *lease, struct
 	lease->waiting = reply_int(reply_at(reply, 10));
 	for (size_t i = 0; done && i < done->elements; i++)
 		lease->variants_done |= UINT64_C(1) << (reply_int(done->element[i]) & 63);
-	int status = job_parse_json(reply_text(json), json ? json->len : 0, &lease->job, err);
+	int status = job_parse_json(reply_text(json), reply_size(json), &lease->job, err);
 	if (status)
 		return error_prefix(err, "job %s", lease->id);
 	if (*reply_text(saved) && !(lease->state_json = strdup(reply_text(saved)))) {

@@ -57,9 +57,10 @@ static int read_variants(const redisReply *fields, struct queue_entry *entry, st
 			if (!reply_is(fields->element[i], name))
 				continue;
 			const redisReply *value = fields->element[i + 1];
-			json_t *json = json_loadb(value->str, value->len, JSON_DECODE_ANY, NULL);
+			const char *text = reply_text(value);
+			json_t *json = json_loadb(text, reply_size(value), JSON_DECODE_ANY, NULL);
 			if (!json)
-				json = json_stringn(value->str, value->len);
+				json = json_stringn(text, reply_size(value));
 			json_array_append_new(entry->variant_results, json ? json : json_null());
 		}
 	}
@@ -135,7 +136,7 @@ static int read_hash(const char *id, const redisReply *fields, struct queue_entr
 		status = error_set(err, SUMI_NOTFOUND, "there is no job %s", id);
 	} else {
 		entry->state = (enum job_state)state;
-		status = job_parse_json(json->str, json->len, &entry->job, err);
+		status = job_parse_json(reply_text(json), reply_size(json), &entry->job, err);
 		/* A window that cannot be judged here leaves the time unknown. */
 		if (status == SUMI_OK && entry->state == JOB_READY && entry->job.window)
 			schedule_window_next(entry->job.window,
@@ -198,7 +199,7 @@ int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t 
 		status = error_set(err, SUMI_NOMEM, "queue: no memory for %zu jobs", ids->elements);
 	for (size_t i = 0; i < ids->elements && status == SUMI_OK; i++) {
 		struct command command = {0};
-		hash_command(&command, queue, ids->element[i]->str);
+		hash_command(&command, queue, reply_text(ids->element[i]));
 		status = link_append(queue, &command, err);
 		command_free(&command);
 	}
@@ -207,7 +208,7 @@ int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t 
 		status = link_reply(queue, &reply, err);
 		/* A job that was purged, or that cannot be read, between the two is left out. */
 		if (status == SUMI_OK && reply->type == REDIS_REPLY_ARRAY &&
-		    read_hash(ids->element[i]->str, reply, *entries + *count, NULL) == SUMI_OK)
+		    read_hash(reply_text(ids->element[i]), reply, *entries + *count, NULL) == SUMI_OK)
 			(*count)++;
 		if (status == SUMI_OK)
 			freeReplyObject(reply);

@@ -96,7 +96,7 @@ static bool read_key(const char *name, const redisReply *value, struct queue_key
 	*key = (struct queue_key){0};
 	bool fine =
 	    job_id_valid(name) && strlen(name) <= JOB_ID_MAX && value->type == REDIS_REPLY_STRING &&
-	    json_read_text(value->str, value->len, "key", &o, &ignored) == SUMI_OK &&
+	    json_read_text(reply_text(value), reply_size(value), "key", &o, &ignored) == SUMI_OK &&
 	    json_want_string(o, "key", "sha256", &sha, &ignored) == SUMI_OK && sha &&
 	    sha256_is_name(sha, key->sha256) &&
 	    json_want_string(o, "key", "scope", &scope, &ignored) == SUMI_OK && scope &&

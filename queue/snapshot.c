@@ -183,8 +183,8 @@ static int put_key(struct copying *c, const redisReply *key, struct error *err)
 		error_set(err, status, "%s", c->from->errstr);
 	if (!status && !(status = checked(c->from, dump, err)) && dump->type == REDIS_REPLY_STRING) {
 		long long left = ttl && ttl->integer > 0 ? ttl->integer : 0;
-		put = redisCommand(c->to, "RESTORE %b %lld %b REPLACE", key->str, key->len, left, dump->str,
-				   dump->len);
+		put = redisCommand(c->to, "RESTORE %b %lld %b REPLACE", reply_text(key), reply_size(key), left,
+				   dump->str, dump->len);
 		status = checked(c->to, put, err);
 	}
 	freeReplyObject(ttl);
@@ -198,8 +198,8 @@ static int copy_page(struct copying *c, const redisReply *page, struct error *er
 	int status = SUMI_OK;
 	for (size_t i = 0; i < page->elements; i++) {
 		const redisReply *key = page->element[i];
-		redisAppendCommand(c->from, "PTTL %b", key->str, key->len);
-		redisAppendCommand(c->from, "DUMP %b", key->str, key->len);
+		redisAppendCommand(c->from, "PTTL %b", reply_text(key), reply_size(key));
+		redisAppendCommand(c->from, "DUMP %b", reply_text(key), reply_size(key));
 	}
 	for (size_t i = 0; i < page->elements && !status; i++)
 		status = put_key(c, page->element[i], err);
@@ -223,7 +223,7 @@ static int each_page(redisContext *c, const char *prefix,
 		if (!status)
 			status = act(context, reply->element[1], err);
 		if (!status)
-			snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
+			reply_copy(reply_at(reply, 0), cursor, sizeof cursor);
 		freeReplyObject(reply);
 	} while (!status && strcmp(cursor, "0") != 0);
 	return status;
@@ -246,8 +246,8 @@ static int on_remove(void *context, const redisReply *page, struct error *err)
 	redisContext *c = context;
 	int status = SUMI_OK;
 	for (size_t i = 0; i < page->elements && !status; i++) {
-		redisReply *reply =
-		    redisCommand(c, "UNLINK %b", page->element[i]->str, page->element[i]->len);
+		const redisReply *key = page->element[i];
+		redisReply *reply = redisCommand(c, "UNLINK %b", reply_text(key), reply_size(key));
 		status = checked(c, reply, err);
 		freeReplyObject(reply);
 	}

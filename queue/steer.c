@@ -156,7 +156,7 @@ static int reap_once(struct queue *queue, int64_t hold_ms, struct queue_reaped *
 	*more = reply_int(reply_at(reply, 5)) == 1;
 	const redisReply *ended = reply_at(reply, 4);
 	for (size_t i = 0; ended && i < ended->elements && status == SUMI_OK; i++) {
-		status = recur(queue, ended->element[i]->str, err);
+		status = recur(queue, reply_text(ended->element[i]), err);
 		reaped->recurred += status == SUMI_OK;
 		*more = true;
 	}

@@ -12,11 +12,11 @@
 
 #include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
+#include "backends/opencl/whole.h"
 #include "base/embed.h"
 #include "base/hash.h"
 
 #define BINARY_LIMIT ((size_t)64 << 20)
-#define CACHE_HEADER SHA256_HEX_SIZE /* the newline stands where the NUL would */
 
 struct cl_kernel_entry {
 	struct cl_kernel_entry *next;
@@ -88,15 +88,11 @@ static cl_program load_binary(struct cl_device *d, const char *path, const char 
 	cl_program program = NULL;
 	if (files_read_own(path, BINARY_LIMIT, &data, &size, NULL) != SUMI_OK)
 		return NULL;
-	char hex[SHA256_HEX_SIZE];
-	if (size <= CACHE_HEADER || data[CACHE_HEADER - 1] != '\n')
-		goto done;
-	sha256_hex(data + CACHE_HEADER, size - CACHE_HEADER, hex);
-	if (memcmp(hex, data, SHA256_HEX_SIZE - 1) != 0)
-		goto done;
-	const unsigned char *binary = (const unsigned char *)data + CACHE_HEADER;
-	size_t binary_size = size - CACHE_HEADER;
+	size_t binary_size;
 	cl_int accepted, code;
+	const unsigned char *binary = cl_whole_program(data, size, &binary_size);
+	if (!binary)
+		goto done;
 	program = clCreateProgramWithBinary(d->context, 1, &d->id, &binary_size, &binary, &accepted,
 					    &code);
 	if (!program)
@@ -116,17 +112,17 @@ static void save_binary(struct cl_device *d, cl_program program, const char *pat
 {
 	size_t size = 0;
 	if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) ||
-	    size == 0 || size > BINARY_LIMIT - CACHE_HEADER)
+	    size == 0 || size > BINARY_LIMIT - CL_PROGRAM_HEAD)
 		return;
-	char *data = malloc(CACHE_HEADER + size);
+	char *data = malloc(CL_PROGRAM_HEAD + size);
 	if (!data)
 		return;
-	unsigned char *binary = (unsigned char *)data + CACHE_HEADER;
+	unsigned char *binary = (unsigned char *)data + CL_PROGRAM_HEAD;
 	if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == 0) {
 		sha256_hex(binary, size, data);
-		data[CACHE_HEADER - 1] = '\n';
+		data[CL_PROGRAM_HEAD - 1] = '\n';
 		if (files_make_dirs(d->cache_dir, 0700, NULL) == SUMI_OK)
-			files_write_own(path, data, CACHE_HEADER + size, NULL);
+			files_write_own(path, data, CL_PROGRAM_HEAD + size, NULL);
 	}
 	free(data);
 }

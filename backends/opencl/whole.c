@@ -1,4 +1,4 @@
-/* Whether what drivers keep is all there. PoCL opens what it finds: it waits at a pipe for somebody
+/* Whether what is kept is all there. PoCL opens what it finds: it waits at a pipe for somebody
  * who writes, and its version 7 takes a kernel that is empty or cut for one that does nothing. */
 #define _GNU_SOURCE /* ElfW */
 #include "backends/opencl/whole.h"
@@ -43,6 +43,17 @@ int cl_whole_object(int fd, struct error *err)
 	    !lies_within(names.sh_offset, names.sh_size, size))
 		return error_set(err, SUMI_CORRUPT, "its end is not that of an object file");
 	return SUMI_OK;
+}
+
+const void *cl_whole_program(const void *data, size_t size, size_t *program_size)
+{
+	const char *text = data;
+	char hex[SHA256_HEX_SIZE];
+	if (size <= CL_PROGRAM_HEAD || text[CL_PROGRAM_HEAD - 1] != '\n')
+		return NULL;
+	*program_size = size - CL_PROGRAM_HEAD;
+	sha256_hex(text + CL_PROGRAM_HEAD, *program_size, hex);
+	return memcmp(hex, text, CL_PROGRAM_HEAD - 1) == 0 ? text + CL_PROGRAM_HEAD : NULL;
 }
 
 /* nftw() takes no context. */

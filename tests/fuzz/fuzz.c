@@ -46,13 +46,26 @@ static const char *place(const char *name)
 	return path;
 }
 
+/* Files stay, and are written anew: making one takes longer than most parsers. */
+static struct {
+	char name[64], path[FILES_PATH_MAX];
+	int fd;
+} made[16];
+
 const char *fuzz_file(const char *name, const void *data, size_t size)
 {
-	const char *path = place(name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	fuzz_require(fd >= 0 && write(fd, data, size) == (ssize_t)size, "no room for a file");
-	close(fd);
-	return path;
+	size_t i = 0;
+	while (made[i].name[0] && strcmp(made[i].name, name) != 0)
+		fuzz_require(++i < sizeof made / sizeof made[0], "no more files");
+	if (!made[i].name[0]) {
+		snprintf(made[i].name, sizeof made[i].name, "%s", name);
+		snprintf(made[i].path, sizeof made[i].path, "%s", place(name));
+		made[i].fd = open(made[i].path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	}
+	fuzz_require(made[i].fd >= 0 && pwrite(made[i].fd, data, size, 0) == (ssize_t)size &&
+			 ftruncate(made[i].fd, (off_t)size) == 0,
+		     "no room for a file");
+	return made[i].path;
 }
 
 void fuzz_link(const char *target, const char *name)

@@ -17,8 +17,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 /* A folder of this process's own, in memory where there is /dev/shm; gone with the process. */
 const char *fuzz_folder(void);
 
-/* Puts bytes into a file of that folder ("unet/config.json": folders are made). The path is
- * valid until the next call. */
+/* Puts bytes into a file of that folder ("unet/config.json": folders are made). The path stays
+ * valid; nobody else may remove the file. */
 const char *fuzz_file(const char *name, const void *data, size_t size);
 
 /* A link NAME in the folder to a path of the checkout. */

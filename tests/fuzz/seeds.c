@@ -1,5 +1,7 @@
 /* Writes the seeds of the fuzz targets: build/fuzz/seeds/TARGET/N, small valid inputs made of the
  * test vectors and by sumi's own writers. usage: seeds FOLDER */
+#define _GNU_SOURCE /* ElfW */
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +9,9 @@
 
 #include <jpeglib.h>
 
+#include "backends/opencl/whole.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "diffusion/sampler.h"
 #include "media/exif.h"
 #include "media/png.h"
@@ -99,14 +103,16 @@ static void seed_packs(void)
 	seed_files("pack", NULL, 0,
 		   (const char *const[]){"models/ink/sumi.json", "models/ink/model_index.json",
 					 "models/ink/scheduler/scheduler_config.json", NULL});
-	seed_files("safetensors", NULL, 0,
-		   (const char *const[]){"tests/vectors/rng.safetensors", NULL});
-	seed_files("tokenizer", NULL, 0,
-		   (const char *const[]){"tests/vectors/sd1-tiny/tokenizer/vocab.json",
-					 "tests/vectors/sd1-tiny/tokenizer/merges.txt",
-					 "tests/vectors/sd1-tiny/tokenizer/tokenizer_config.json",
-					 "tests/vectors/sd1-tiny/tokenizer/special_tokens_map.json",
-					 NULL});
+	static const char tensors[] =
+	    "{\"__metadata__\":{\"a\":\"b\"},\"x\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
+	    "\"y\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[8,16]}}";
+	struct bytes_writer w = {0};
+	uint64_t head = sizeof tensors - 1;
+	bytes_put(&w, &head, sizeof head);
+	bytes_put(&w, tensors, sizeof tensors - 1);
+	bytes_put(&w, "0123456789abcdef", 16);
+	seed("safetensors", w.data, w.size);
+	free(w.data);
 }
 
 static void seed_samplers(void)
@@ -160,6 +166,28 @@ static void seed_jpeg(const uint8_t *rgb, int side, bool progressive)
 	free(data);
 }
 
+/* A program behind its hash, and the object that this program was made of. */
+static void seed_kept(void)
+{
+	char program[CL_PROGRAM_HEAD + 4];
+	memcpy(program + CL_PROGRAM_HEAD, "\x7f" "ELF", 4);
+	sha256_hex(program + CL_PROGRAM_HEAD, 4, program);
+	program[CL_PROGRAM_HEAD - 1] = '\n';
+	seed("kept", program, sizeof program);
+	struct {
+		ElfW(Ehdr) head;
+		ElfW(Shdr) names;
+	} object;
+	memset(&object, 0, sizeof object);
+	memcpy(object.head.e_ident, ELFMAG, SELFMAG);
+	object.head.e_ident[EI_CLASS] = sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32;
+	object.head.e_shoff = sizeof object.head;
+	object.head.e_shentsize = sizeof object.names;
+	object.head.e_shnum = 1;
+	object.names.sh_type = SHT_STRTAB;
+	seed("kept", &object, sizeof object);
+}
+
 #define INFOTEXT                                                                                   \
 	"a lone tree\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Schedule type: "       \
 	"Karras, CFG scale: 7, Seed: 1, Size: 8x8, Hashes: {\"a\": \"b\"}, Note: \"x, y\""
@@ -188,6 +216,7 @@ static void seed_media(void)
 	seed_jpeg(rgb, SIDE, true);
 	check(png_encode(rgb, SIDE, SIDE, &meta, &data, &size, &err), &err);
 	seed("png", data, size);
+	seed("preview", data, size);
 	free(data);
 	check(files_read("tests/vectors/start.jpg", 1 << 20, (char **)&data, &size, &err), &err);
 	seed("jpeg", data, size);
@@ -195,6 +224,7 @@ static void seed_media(void)
 	for (int i = 0; i < 2; i++, options.lossless = false, options.quality = 50) {
 		check(webp_encode(rgb, SIDE, SIDE, &options, &meta, &data, &size, &err), &err);
 		seed("webp", data, size);
+		seed("preview", data, size);
 		free(data);
 	}
 	check(webp_animation_new(SIDE, SIDE, &moving, &animation, &err), &err);
@@ -221,6 +251,66 @@ static void seed_media(void)
 	bytes_put(&w, exif, size);
 	seed("packets", w.data, w.size);
 	free(exif);
+	free(w.data);
+}
+
+/* Replies for fuzz_replies.c, whose place there stands before them; words between '|': "*2" begins an
+ * array, ":1" is a number, "+OK" a state, "-ERR" an error, "~" nothing, "/" a connection that breaks
+ * off; any other is a text. */
+#define SIGNED_IN "+OK|+OK|"
+#define CONNECTED SIGNED_IN "run_id:a|"
+static const char *const replies[] = {
+    "\0" SIGNED_IN,
+    "\1*2|h|6379|/|" SIGNED_IN "*3|master|:0|*0",
+    "\2" CONNECTED "redis_version:7.0.15\nmaxmemory_policy:noeviction\naof_enabled:1\nrole:master|"
+    "*2|save|3600 1|*2|stop|yes|*2|appendfsync|everysec",
+    "\3" CONNECTED "*14|state|running|job|{\"modality\":\"image\",\"prompt\":\"fog\"}|created|1|eta|2.5|"
+    "variants|1|v0|{\"a\":1}|worker|host.0",
+    "\4" CONNECTED "*1|a|*4|state|ready|job|{\"modality\":\"image\",\"prompt\":\"fog\"}",
+    "\5" CONNECTED ":1|:2|:3|:4|:5|:6|:7|:8|:9|:10|*2|done|5|~",
+    "\6" CONNECTED "*2|1700000000|5|*2|host.0|1700000000000|*6|gpu|host|~|12|~|~",
+    "\7" CONNECTED "*1|host.0|:1",
+    "\10" CONNECTED "*2|0|*4|image/|5|video/ink|7",
+    "\11" CONNECTED "role:master|*0",
+    "\12" CONNECTED "*1|*2|1-1|*8|kind|rejected|id|a|reason|x|job|{}",
+    "\13" SIGNED_IN "*0|*1|*2|{sumi}:ev|*1|*2|1-1|*6|id|a|event|done|step|4",
+    "\14" SIGNED_IN "*1|*2|{sumi}:in|*1|*2|1-0|*6|modality|image|prompt|fog|id|a|/|" CONNECTED
+    "admitted|:1",
+    "\15" CONNECTED "*7|:1|:0|:0|:-1|*1|a|:0|:1|*3|{\"modality\":\"image\",\"prompt\":\"fog\"}|1|draw",
+    "\16" CONNECTED "*11|job|a|{\"modality\":\"image\",\"prompt\":\"fog\"}|1|0|0|~|*0|1|-1|0",
+    "\17" CONNECTED "*2|ok|~|+OK",
+    "\20" CONNECTED "ok|finished|*2|failed|1",
+    "\21" CONNECTED "*2|0|bytes",
+    "\22" CONNECTED "bytes",
+    "\23" CONNECTED "*1|0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "\24" CONNECTED "*2|0|*1|{sumi}:input:a|:1|*2|:1|:0",
+    "\25" CONNECTED "*2|cancelled|last-1|ok",
+    "\26" CONNECTED "-NOSCRIPT no|+OK|*2|:1|*2|a|b",
+    /* Numbers and nothings where texts belong. */
+    "\3" CONNECTED "*8|state|done|job|:1|variants|1|v0|~",
+    "\4" CONNECTED "*2|:1|~|*4|state|:1|job|~|*0",
+    "\13" SIGNED_IN "*0|*1|*2|{sumi}:ev|*1|*2|:1|*6|~|a|event|:2|id|*0",
+    "\14" SIGNED_IN "*1|*2|{sumi}:in|*1|*2|~|*4|:1|~|*0|:2|/|" CONNECTED "~",
+    "\15" CONNECTED "*7|:1|:0|:0|:-1|*2|:1|~|:0|:1",
+    "\16" CONNECTED "*11|job|:1|~|a|b|c|~|*1|:1|:2|*0|*0",
+};
+
+static void seed_replies(const char *words)
+{
+	struct bytes_writer w = {0};
+	bytes_put(&w, words++, 1);
+	while (*words) {
+		char text[512];
+		size_t n = strcspn(words, "|");
+		int size = strchr("*:+-", *words) ? snprintf(text, sizeof text, "%.*s\r\n", (int)n, words)
+			   : *words == '~'	  ? snprintf(text, sizeof text, "$-1\r\n")
+			   : *words == '/'	  ? snprintf(text, sizeof text, "%c", FUZZ_CUT)
+						  : snprintf(text, sizeof text, "$%zu\r\n%.*s\r\n", n,
+							     (int)n, words);
+		bytes_put(&w, text, (size_t)size);
+		words += n + (words[n] == '|');
+	}
+	seed("replies", w.data, w.size);
 	free(w.data);
 }
 
@@ -261,6 +351,11 @@ static const char *const texts[][2] = {
     {"aof", "file appendonly.aof.1.incr.aof seq 1 type i\n"
 	    "\x1e*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na"
 	    "\r\n$1\r\nb\r\n*1\r\n$4\r\nEXEC\r\n*2\r\n$3\r\nDEL"},
+    /* Of a vocabulary the first 256 are the bytes; a small one leaves most out. */
+    {"tokenizer", "{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 3, \"ab\": 4, \"ab</w>\": 5, \"\u0120a\": 6, "
+		  "\"<|startoftext|>\": 7, \"<|endoftext|>\": 8}\x1e#version: 0.2\na b\na b</w>\n\x1e"
+		  "{\"model_max_length\": 8, \"do_lower_case\": true, \"bos_token\": {\"content\": \"<|startoftext|>\"}}"
+		  "\x1e{\"eos_token\": \"<|endoftext|>\", \"pad_token\": \"<|endoftext|>\"}\x1e" "ab b (a:1.2)"},
     {"history", "{\"job\": {\"id\": \"a\", \"state\": \"done\", \"modality\": \"image\", "
 		"\"created\": \"2026-01-31T22:00:00.000Z\", \"variants\": 1, \"tags\": [\"x\"]}, "
 		"\"attempts\": [], \"artifacts\": []}\n"},
@@ -276,6 +371,9 @@ int main(int argc, char **argv)
 	seed_packs();
 	seed_samplers();
 	seed_media();
+	for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++)
+		seed_replies(replies[i]);
+	seed_kept();
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		seed_text(texts[i][0], texts[i][1]);
 	if (access("/usr/share/zoneinfo/Europe/Berlin", R_OK) == 0)
