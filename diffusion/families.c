@@ -57,10 +57,12 @@ static const struct part *const sdxl_parts[] = {
 
 static const struct family sd = {
     "Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet, &codec_vae,
+    STEPS_STABLE_DIFFUSION,
 };
 
 static const struct family sdxl = {
-    "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet, &codec_vae,
+    "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet,
+    &codec_vae, STEPS_STABLE_DIFFUSION_XL,
 };
 
 const struct family *const families[] = {&sd, &sdxl, NULL};

@@ -9,6 +9,7 @@
 #include "diffusion/codec.h"
 #include "diffusion/conditioner.h"
 #include "diffusion/denoiser.h"
+#include "diffusion/schedule.h"
 
 /* Who opens a part. */
 enum part_use {
@@ -41,6 +42,7 @@ struct family {
 	const struct conditioner_kind *conditioner;
 	const struct denoiser_kind *denoiser;
 	const struct codec_kind *codec;
+	enum schedule_steps aligned; /* whose steps schedule ays has */
 };
 
 /* Which family a model_index.json means: by its class, and where that is not known or has several

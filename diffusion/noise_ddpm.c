@@ -97,7 +97,10 @@ static int spread(const struct noise_model *m, const struct noise_ask *ask, cons
 		return error_set(err, SUMI_INVALID,
 				 "scheduler_config.json: sigma_min %g is above sigma_max %g", min,
 				 max);
-	schedule_spread_sigmas(ask->sigmas, min, max, ask->steps, sigmas);
+	if (ask->sigmas == SIGMAS_AYS || ask->sigmas == SIGMAS_AYS_A1111)
+		schedule_aligned_sigmas(m->params.steps, ask->sigmas, ask->steps, sigmas);
+	else
+		schedule_spread_sigmas(ask->sigmas, min, max, ask->steps, sigmas);
 	for (int i = 0; i < ask->steps; i++)
 		timesteps[i] =
 		    schedule_sigma_to_t(log_sigmas, m->params.alphas.train_steps, sigmas[i]);

@@ -96,6 +96,9 @@ static int spread(const struct noise_ask *ask, double *wide, struct error *err)
 {
 	if (ask->sigmas == SIGMAS_NORMAL)
 		return SUMI_OK;
+	if (ask->sigmas == SIGMAS_AYS || ask->sigmas == SIGMAS_AYS_A1111)
+		return error_set(err, SUMI_INVALID,
+				 "the steps of schedule ays are not for a model of flow matching");
 	double max = ask->sigma_max > 0 ? ask->sigma_max : wide[0];
 	double min = ask->sigma_min > 0 ? ask->sigma_min : wide[ask->steps - 1];
 	if (!(min > 0 && min <= max && max <= 1))

@@ -38,6 +38,7 @@ struct noise_flow {
 struct noise_params {
 	enum noise_prediction prediction;
 	struct schedule_alphas alphas; /* train_steps counts for all; the rest not for flow */
+	enum schedule_steps steps;     /* for Align Your Steps */
 	bool final_alpha_one;          /* alpha before the first step: 1, or the first one's */
 	bool finite_sigmas;            /* a last alpha of zero becomes a very small one */
 	struct noise_flow flow;

@@ -46,6 +46,7 @@ static int open_scheduler(struct pack *pack, const char *folder, struct error *e
 		status = sampler_config_read(path, &pack->scheduler, err);
 	if (!status)
 		sampler_config_for_latents(&pack->scheduler);
+	pack->scheduler.aligned = pack->info.family->aligned;
 	return status;
 }
 

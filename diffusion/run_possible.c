@@ -16,6 +16,7 @@ static int check_sampler(const struct pack_info *info, const struct run_params *
 		status = sampler_config_read(path, &config, err);
 	if (!status)
 		sampler_config_for_latents(&config);
+	config.aligned = info->family->aligned;
 	if (!status && p->schedule)
 		status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
 	if (p->eta > 0)

@@ -98,6 +98,7 @@ static int make_noise_model(struct sampler *s, struct error *err)
 						 .beta_end = c->beta_end,
 						 .trained_betas = c->trained_betas,
 						 .zero_terminal_snr = c->zero_terminal_snr},
+				      .steps = c->aligned,
 				      .final_alpha_one = c->set_alpha_to_one == CHOICE_YES,
 				      .finite_sigmas = s->ops->takes_sigmas,
 				      .flow = c->flow};

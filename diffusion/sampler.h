@@ -36,6 +36,7 @@ struct sampler_config {
 	char class_name[64]; /* the file's _class_name, for messages; may be empty */
 	char unknown[64];    /* the first option that is set and that nobody here knows, or empty */
 	int train_steps;
+	enum schedule_steps aligned; /* whose, for schedule ays; the family's */
 	enum schedule_betas betas;
 	double beta_start, beta_end; /* 0: the sampler's default */
 	float *trained_betas;        /* [train_steps] or NULL; owned */
@@ -94,7 +95,7 @@ const char *sampler_sigmas_name_at(int index);
  * SUMI_INVALID with the list of names. */
 int sampler_parse_name(const char *text, const char **name, enum schedule_sigmas *sigmas,
 		       struct error *err);
-/* "default", "normal", "karras", "exponential", "beta", "sgm_uniform", "simple". */
+/* The names of sampler_sigmas_name_at(), and what others call them. */
 int sampler_parse_sigmas(const char *text, enum schedule_sigmas *sigmas, struct error *err);
 const char *sampler_sigmas_name(enum schedule_sigmas sigmas);
 

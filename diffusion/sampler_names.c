@@ -57,6 +57,8 @@ static const struct {
     {"simple", "simple", SIGMAS_SIMPLE},
     {"beta", "beta", SIGMAS_BETA},
     {"lu", "lu", SIGMAS_LU},
+    {"ays", "ays", SIGMAS_AYS},
+    {"ays_a1111", "aysa1111", SIGMAS_AYS_A1111},
 };
 #define SCHEDULE_COUNT ((int)(sizeof schedules / sizeof *schedules))
 
@@ -68,6 +70,7 @@ static const struct {
     {"automatic", SIGMAS_DEFAULT}, /* A1111 */
     {"uniform", SIGMAS_NORMAL},	   /* A1111 */
     {"discrete", SIGMAS_NORMAL},   /* stable-diffusion.cpp */
+    {"alignyoursteps", SIGMAS_AYS_A1111}, /* A1111 */
     {"native", SIGMAS_NORMAL},	   /* NovelAI */
 };
 #define OTHER_COUNT ((int)(sizeof others / sizeof *others))

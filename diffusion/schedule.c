@@ -237,6 +237,28 @@ void schedule_spread_sigmas(enum schedule_sigmas kind, double min, double max, i
 	}
 }
 
+/* The ten steps that were found for each, and where the last of them begins. */
+enum { ALIGNED = 11 };
+static const double aligned[][ALIGNED] = {
+    [STEPS_STABLE_DIFFUSION] = {14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399,
+				0.152, 0.029},
+    [STEPS_STABLE_DIFFUSION_XL] = {14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234,
+				   0.113, 0.029},
+};
+
+void schedule_aligned_sigmas(enum schedule_steps whose, enum schedule_sigmas kind, int steps,
+			     double *sigmas)
+{
+	int points = kind == SIGMAS_AYS ? steps + 1 : steps;
+	for (int i = 0; i < steps; i++) {
+		/* Other numbers of steps lie between those in the logarithm of sigma. */
+		double at = points > 1 ? (double)i * (ALIGNED - 1) / (points - 1) : 0;
+		int low = at < ALIGNED - 2 ? (int)at : ALIGNED - 2;
+		double a = log(aligned[whose][low]), b = log(aligned[whose][low + 1]);
+		sigmas[i] = exp(a + (at - low) * (b - a));
+	}
+}
+
 /* The regularised incomplete beta function by Lentz's continued fraction (DLMF 8.17.22),
  * for x at or below the mean, where it converges fast. */
 static double incomplete_beta(double x, double a, double b)

@@ -27,7 +27,13 @@ enum schedule_sigmas {
 	SIGMAS_LU,          /* even in lambda; exponential, with timesteps rounded to whole ones */
 	SIGMAS_SGM_UNIFORM, /* normal with trailing spacing */
 	SIGMAS_SIMPLE,      /* the same under its other name */
+	SIGMAS_AYS,         /* Align Your Steps, arXiv:2404.14507: steps + 1 points of which the last
+			       becomes zero, as its authors and ComfyUI have it */
+	SIGMAS_AYS_A1111,   /* … or as many points as steps, and zero behind them */
 };
+
+/* Whose steps were aligned. */
+enum schedule_steps { STEPS_STABLE_DIFFUSION, STEPS_STABLE_DIFFUSION_XL };
 
 struct schedule_alphas {
 	int train_steps;
@@ -72,6 +78,10 @@ double schedule_sigma_to_t(const float *log_sigmas, int train_steps, double sigm
 /* Fills sigmas [steps], from max down to min. kind: karras, exponential, lu or beta. */
 void schedule_spread_sigmas(enum schedule_sigmas kind, double min, double max, int steps,
 			    double *sigmas);
+
+/* Fills sigmas [steps] with those of Align Your Steps, as kind has them. */
+void schedule_aligned_sigmas(enum schedule_steps whose, enum schedule_sigmas kind, int steps,
+			     double *sigmas);
 
 /* Quantile function of Beta(shape, shape). */
 double schedule_beta_quantile(double p, double shape);

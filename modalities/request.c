@@ -198,7 +198,7 @@ static const struct label {
   schedule_labels[] = {
       {"normal", "Normal"}, {"karras", "Karras"},           {"exponential", "Exponential"},
       {"beta", "Beta"},     {"sgm_uniform", "SGM Uniform"}, {"simple", "Simple"},
-      {NULL, NULL}};
+      {"ays_a1111", "Align Your Steps"}, {NULL, NULL}};
 
 static const char *label(const struct label *table, const char *name)
 {

@@ -126,6 +126,22 @@ FLOW_CASES = [
                                    (6, {**DYNAMIC, "time_shift_type": "exponential"}, {"mu": 1.15})]],
     ("unipc", CLASSES["unipc"], 6, {**FLOW, "flow_shift": 3.0, "shift_terminal": 0.1, "final_sigmas_type": "sigma_min"}, {}),
 ]
+# What packs of SDXL bring: its own config, Turbo (1 to 4 steps), Lightning (2, 4, 8; a single step predicts x0), LCM, beta, and Align
+# Your Steps, whose sigmas are handed to the scheduler. dialect: "ays" has n + 1 points of which the last becomes zero (its authors,
+# ComfyUI), "ays_a1111" n points and zero behind them.
+SDXL = {"steps_offset": 1, "interpolation_type": "linear", "set_alpha_to_one": False, "skip_prk_steps": True, "clip_sample": False}
+AYS = {"sd": [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
+       "sdxl": [14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029]}
+FEW_STEPS = [
+    *[("euler_a", n, {**SDXL, **TRAILING}, {}) for n in (1, 2, 3, 4)], *[("euler", n, {**SDXL, **TRAILING}, {}) for n in (1, 2, 4, 8)],
+    ("euler", 1, {**SDXL, **TRAILING, **X0}, {}), *[("lcm", n, {**SDXL, "original_inference_steps": 50}, {}) for n in (2, 4, 6)],
+    ("ddim", 2, {**SDXL, **TRAILING}, {}), ("ddim", 8, {**SDXL, **TRAILING}, {}), ("tcd", 2, {**SDXL}, {"eta": 0.3}),
+    *[(name, n, {**SDXL, **LEADING, "use_beta_sigmas": True}, {})
+      for name in ("euler", "heun", "dpmpp_2m", "dpmpp_2m_sde", "unipc") for n in (1, 4, 25)],
+    *[("euler", n, {**SDXL, **LEADING}, {"schedule": dialect, "table": table})
+      for dialect in ("ays", "ays_a1111") for table in AYS for n in (4, 10, 11, 25)],
+    *[("euler_a", 10, {**SDXL, **TRAILING}, {"schedule": "ays", "table": "sdxl"})],
+]
 IMG2IMG_FLOW = [("euler", FLOW_EULER, 10, {"shift": 3.0}, {}), ("dpmpp_2m", CLASSES["dpmpp_2m"], 10, {**FLOW, "flow_shift": 3.0}, {})]
 IMG2IMG = {name: (10, {**LEADING}, {"eta": 0.3} if name == "tcd" else {}) for name in CASES}
 
@@ -196,9 +212,14 @@ def all_draws(count):
     return torch.stack([torch.randn(SHAPE, generator=g).reshape(64) for _ in range(count)])
 
 
-def flow_arguments(scheduler, class_name, steps, arguments):
+def pipeline_arguments(scheduler, class_name, steps, arguments):
     """What pipelines hand to set_timesteps()."""
     extra = {}
+    if "schedule" in arguments:
+        table = np.log(AYS[arguments["table"]][::-1])
+        points = steps + (arguments["schedule"] == "ays")
+        sigmas = np.exp(np.interp(np.linspace(0, 1, points), np.linspace(0, 1, len(table)), table))[::-1][:steps]
+        extra["sigmas"] = [*sigmas, 0.0]
     if "tokens" in arguments:
         c = scheduler.config
         slope = (c.max_shift - c.base_shift) / (c.max_image_seq_len - c.base_image_seq_len)
@@ -216,7 +237,17 @@ def record(tensors, rows, sampler, case, start=0, class_name=None, prefix=""):
     class_name = class_name or CLASSES[sampler]
     scheduler, config = build(sampler, config, class_name)
     scheduler.linspace = config.get("timestep_spacing") == "linspace"
-    scheduler.set_timesteps(steps, **flow_arguments(scheduler, class_name, steps, arguments))
+    extra = pipeline_arguments(scheduler, class_name, steps, arguments)
+    if sampler == "euler_a" and "sigmas" in extra:
+        # This class takes no list: the numbers are put in, as for the class that does.
+        euler, _ = build("euler", config, CLASSES["euler"])
+        euler.set_timesteps(sigmas=extra["sigmas"])
+        scheduler.set_timesteps(steps)
+        scheduler.sigmas, scheduler.timesteps = euler.sigmas, euler.timesteps
+    elif "schedule" in arguments:
+        scheduler.set_timesteps(**extra)
+    else:
+        scheduler.set_timesteps(steps, **extra)
     init_noise_sigma = getattr(scheduler, "init_noise_sigma", 1.0)
     name = f"{prefix}{sampler}.{sum(r['name'].startswith(prefix + sampler + '.') for r in rows)}"
     noise = torch.randn(SHAPE, generator=torch.Generator("cpu").manual_seed(NOISE_SEED))
@@ -258,6 +289,8 @@ def make(root):
         for case in cases:
             record(tensors, rows, sampler, case)
         record(tensors, rows, sampler, IMG2IMG[sampler], start=4)
+    for sampler, *case in FEW_STEPS:
+        record(tensors, rows, sampler, case, prefix="xl.")
     for cases, start in ((FLOW_CASES, 0), (IMG2IMG_FLOW, 4)):
         for sampler, class_name, *case in cases:
             record(tensors, rows, sampler, case, start, class_name, "flow.")
