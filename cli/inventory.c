@@ -1,4 +1,4 @@
-/* sumi models, devices, status: what this machine has and does. */
+/* sumi devices, status: what this machine has and does. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,50 +7,8 @@
 #include "cli/entry.h"
 #include "cli/guarded.h"
 #include "cli/verbs.h"
-#include "diffusion/catalogue.h"
 
 enum { DEVICES = 64 };
-
-static int run_models(struct cli *cli)
-{
-	struct error err = {0};
-	struct catalogue c;
-	int status = catalogue_read(cli->config.packs, cli->config.state_dir, &c, &err);
-	if (status)
-		return cli_error(cli, &err);
-	json_t *rows = json_array();
-	for (int i = 0; i < c.count; i++) {
-		const struct pack_info *p = &c.packs[i];
-		char path[FILES_PATH_MAX];
-		utf8_make_printable(strcpy(path, p->path));
-		json_array_append_new(
-		    rows,
-		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
-			      "name", p->name, "modality", p->modality, "path", path, "digest",
-			      p->digest, "licence", p->licence, "width", p->defaults.width,
-			      "height", p->defaults.height, "steps", p->defaults.steps, "cfg_scale",
-			      p->defaults.cfg_scale, "sampler", p->defaults.sampler, "fast",
-			      (int)p->has_fast, "note", p->note[0] ? p->note : NULL));
-		if (!cli->json)
-			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
-			       p->defaults.width, p->defaults.height, path,
-			       p->has_fast ? "  (has a fast variant)" : "");
-		if (p->note[0] && !cli->quiet)
-			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
-	}
-	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
-		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
-	if (cli->json)
-		cli_print_json(json_incref(rows));
-	else if (c.count == 0)
-		fprintf(stderr,
-			"no model packs: put folders in %s/models or name them with packs = … "
-			"in sumi.conf\n",
-			cli->config.state_dir);
-	json_decref(rows);
-	catalogue_free(&c);
-	return EXIT_OK;
-}
 
 /* In a process of its own; the exit status. */
 static int list_devices(void *context)
@@ -228,12 +186,6 @@ static int run_status(struct cli *cli)
 	    (json_int_t)s.input_bytes, "workers", workers, "unserved", unserved, "waits",
 	    *waits_of(&troubles) ? waits_of(&troubles) : NULL));
 }
-
-const struct verb verb_models = {.name = "models",
-				 .arguments = "",
-				 .summary = "the model packs that are installed",
-				 .max_args = 0,
-				 .run = run_models};
 
 const struct verb verb_devices = {.name = "devices",
 				  .arguments = "",

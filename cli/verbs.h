@@ -25,6 +25,7 @@
 	X(pause)                                                                                   \
 	X(resume)                                                                                  \
 	X(models)                                                                                  \
+	X(pull)                                                                                    \
 	X(devices)                                                                                 \
 	X(status)                                                                                  \
 	X(doctor)                                                                                  \

@@ -27,6 +27,8 @@ may base
 # What a job may say stands below all that read it.
 may request
 may media
+# Fetching models knows addresses and files alone.
+may hub
 may backends
 may weights backends
 may networks weights backends
@@ -39,7 +41,7 @@ may queue request
 may daemon request queue storage modalities media diffusion weights backends
 may gateway request queue storage media
 # render and doctor enter below the queue.
-may cli request queue storage modalities media diffusion weights backends
+may cli request queue storage modalities media hub diffusion weights backends
 
 for header in CL/ hiredis sqlite3.h event2/; do
 	case $header in
@@ -48,7 +50,7 @@ for header in CL/ hiredis sqlite3.h event2/; do
 	sqlite3.h) home=storage ;;
 	event2/) home=gateway ;;
 	esac
-	wrong=$(grep -rln "#include <$header" --include='*.[ch]' base request media backends weights networks diffusion \
+	wrong=$(grep -rln "#include <$header" --include='*.[ch]' base request media hub backends weights networks diffusion \
 		modalities storage queue daemon cli gateway 2>/dev/null | grep -v "^$home/")
 	if [ -z "$wrong" ]; then
 		echo "ok only $home includes <$header>"
@@ -60,7 +62,7 @@ for header in CL/ hiredis sqlite3.h event2/; do
 done
 # A file is its .c, its .h and its _internal.h. What nothing includes, or what includes nothing, is in
 # no ring, and is put aside again and again: what stays are rings of any length, and what joins two.
-rings=$(find base request media backends weights networks diffusion modalities queue storage daemon \
+rings=$(find base request media hub backends weights networks diffusion modalities queue storage daemon \
 	cli gateway -name '*.[ch]' -exec grep -Ho '^#include "[^"]*"' {} + 2>/dev/null |
 	sed 's/\.[ch]:#include "/ /; s/\.h"$//; s/_internal//g' | awk '
 	$1 != $2 { edge[$1, $2] = 1 }

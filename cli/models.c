@@ -1,0 +1,425 @@
+/* sumi models: those that are installed; adding, removing, checking, describing them. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+#include "cli/pull.h"
+#include "cli/verbs.h"
+#include "diffusion/catalogue.h"
+#include "diffusion/run.h"
+
+static int list(struct cli *cli, struct error *err)
+{
+	struct catalogue c;
+	int status = catalogue_read(cli->config.packs, cli->config.state_dir, &c, err);
+	if (status)
+		return status;
+	json_t *rows = json_array();
+	for (int i = 0; i < c.count; i++) {
+		const struct pack_info *p = &c.packs[i];
+		char path[FILES_PATH_MAX];
+		utf8_make_printable(strcpy(path, p->path));
+		json_array_append_new(
+		    rows,
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
+			      "name", p->name, "modality", p->modality, "path", path, "digest",
+			      p->digest, "licence", p->licence, "width", p->defaults.width,
+			      "height", p->defaults.height, "steps", p->defaults.steps, "cfg_scale",
+			      p->defaults.cfg_scale, "sampler", p->defaults.sampler, "fast",
+			      (int)p->has_fast, "note", p->note[0] ? p->note : NULL));
+		if (!cli->json)
+			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
+			       p->defaults.width, p->defaults.height, path,
+			       p->has_fast ? "  (has a fast variant)" : "");
+		if (p->note[0] && !cli->quiet)
+			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
+	}
+	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
+		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
+	if (cli->json)
+		cli_print_json(json_incref(rows));
+	else if (c.count == 0)
+		fprintf(stderr,
+			"no model packs: put folders in %s/models or name them with packs = … "
+			"in sumi.conf\n",
+			cli->config.state_dir);
+	json_decref(rows);
+	catalogue_free(&c);
+	return SUMI_OK;
+}
+
+/* ---- add, remove ---- */
+
+static int models_folder(const struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
+{
+	int status = files_path(out, err, "%s/models", cli->config.state_dir);
+	return status ? status : files_make_dirs(out, 0755, err);
+}
+
+/* A rename, or where that crosses file systems a copy that then replaces the original. */
+static int move(const char *from, const char *to, struct error *err)
+{
+	struct stat st;
+	if (rename(from, to) == 0)
+		return SUMI_OK;
+	if (errno != EXDEV || stat(from, &st) != 0)
+		return error_errno(err, "%s", from);
+	int status = S_ISDIR(st.st_mode) ? files_copy_tree(from, to, err) : files_copy(from, to, err);
+	if (status || S_ISDIR(st.st_mode)) {
+		if (!status)
+			files_remove_tree(from);
+		return status;
+	}
+	return unlink(from) == 0 ? SUMI_OK : error_errno(err, "%s", from);
+}
+
+/* The model that a path would become: its folder's or file's name, without the file's ending. */
+static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_MAX],
+		    struct plan *plan, struct error *err)
+{
+	char models[FILES_PATH_MAX];
+	struct stat st;
+	if (stat(from, &st) != 0)
+		return error_errno(err, "%s", from);
+	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
+	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
+	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
+	int status = models_folder(cli, models, err);
+	if (!status)
+		status = files_path(to, err, "%s/%s%s", models, plan->name, end ? end : "");
+	if (!status && access(to, F_OK) == 0)
+		status = error_set(err, SUMI_EXISTS, "%s is there already: sumi models remove %s, or "
+						     "--name another", to, plan->name);
+	return status;
+}
+
+static int add(struct cli *cli, struct error *err)
+{
+	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
+	struct plan plan = {0};
+	if (strstr(cli->args[1], "://"))
+		return pull_model(cli, cli->args[1], cli_value(cli, "name"), err);
+	int status = files_path(from, err, "%s", cli->args[1]);
+	for (size_t n = strlen(from); n > 1 && from[n - 1] == '/'; n--)
+		from[n - 1] = '\0';
+	if (!status)
+		status = files_make_absolute(from, err);
+	if (!status)
+		status = place_of(cli, from, to, &plan, err);
+	if (!status && cli_value(cli, "move"))
+		status = move(from, to, err);
+	else if (!status && symlink(from, to) != 0)
+		status = error_errno(err, "%s", to);
+	if (!status && cli->json)
+		cli_print_json(json_pack("{s:s, s:s}", "name", plan.name, "path", to));
+	else if (!status && !cli->quiet)
+		printf("%s%s%s\n", to, cli_value(cli, "move") ? "" : " -> ",
+		       cli_value(cli, "move") ? "" : from);
+	return status;
+}
+
+/* Whether an entry of the folder is the model NAME, or what stands beside it. */
+static bool belongs(const char *entry, const char *name)
+{
+	static const char *const ends[] = {"", ".safetensors", ".gguf", ".ckpt", ".pt", ".pth",
+					   ".bin", ".sft", ".sumi.json", ".sha256"};
+	size_t n = strlen(name);
+	if (strncmp(entry, name, n) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (strcasecmp(entry + n, ends[i]) == 0)
+			return true;
+	return false;
+}
+
+static int remove_entry(const char *path, struct error *err)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0)
+		return error_errno(err, "%s", path);
+	if (S_ISDIR(st.st_mode)) {
+		files_remove_tree(path);
+		return access(path, F_OK) == 0 ? error_set(err, SUMI_IO, "%s: could not be removed whole",
+							   path)
+					       : SUMI_OK;
+	}
+	return unlink(path) == 0 ? SUMI_OK : error_errno(err, "%s", path);
+}
+
+static int not_ours(const struct cli *cli, const char *name, const char *models, struct error *err)
+{
+	struct catalogue c;
+	char path[FILES_PATH_MAX];
+	int status = catalogue_list(cli->config.packs, cli->config.state_dir, &c, err);
+	if (status)
+		return status;
+	status = catalogue_find(&c, name, path, err);
+	catalogue_free(&c);
+	return status ? status
+		      : error_set(err, SUMI_PERM,
+				  "%s lies in %s, where sumi put nothing: only what is in %s is removed", name,
+				  path, models);
+}
+
+/* Only below the state folder's models; of what is linked there the link. */
+static int remove_model(struct cli *cli, struct error *err)
+{
+	char models[FILES_PATH_MAX], path[FILES_PATH_MAX];
+	const char *name = cli->args[1];
+	int removed = 0, status = models_folder(cli, models, err);
+	if (status)
+		return status;
+	if (strchr(name, '/') || name[0] == '.')
+		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
+	DIR *dir = opendir(models);
+	if (!dir)
+		return error_errno(err, "%s", models);
+	struct dirent *e;
+	while (!status && (e = readdir(dir))) {
+		if (!belongs(e->d_name, name) ||
+		    (status = files_path(path, err, "%s/%s", models, e->d_name)))
+			continue;
+		status = remove_entry(path, err);
+		removed++;
+	}
+	closedir(dir);
+	if (!status && removed == 0)
+		return not_ours(cli, name, models, err);
+	if (!status && cli->json)
+		cli_print_json(json_pack("{s:s}", "removed", name));
+	return status;
+}
+
+/* ---- verify ---- */
+
+/* A line of a list that sha256sum could check: "HASH  PATH". */
+static int verify_line(const char *folder, char *line, struct error *err)
+{
+	char path[FILES_PATH_MAX], hash[SHA256_HEX_SIZE];
+	line[strcspn(line, "\r\n")] = '\0';
+	if (strlen(line) < 67 || strspn(line, "0123456789abcdef") != 64 || line[64] != ' ' ||
+	    !plan_path_is_safe(line + 66))
+		return error_set(err, SUMI_CORRUPT, "%s: its list of hashes has a line '%.80s'", folder,
+				 line);
+	int status = files_path(path, err, "%s/%s", folder, line + 66);
+	if (!status)
+		status = sha256_file(path, hash, err);
+	if (!status && memcmp(hash, line, 64) != 0)
+		status = error_set(err, SUMI_CORRUPT, "%s: its hash is %s, %.64s when it was fetched", path,
+				   hash, line);
+	return status;
+}
+
+static int verify_list(const char *list, const char *folder, int *files, struct error *err)
+{
+	char line[FILES_PATH_MAX + 80];
+	int status = SUMI_OK;
+	FILE *in = fopen(list, "re");
+	if (!in)
+		return error_errno(err, "%s", list);
+	for (*files = 0; !status && fgets(line, sizeof line, in); ++*files)
+		status = verify_line(folder, line, err);
+	fclose(in);
+	return status;
+}
+
+/* By the hashes that were noted when it was fetched; where there are none, by its headers. */
+static int verify_one(const struct cli *cli, const struct pack_info *p, struct error *err)
+{
+	char list[FILES_PATH_MAX], folder[FILES_PATH_MAX];
+	struct stat st;
+	int files = 0, status = files_path(folder, err, "%s", p->path);
+	if (!status && stat(folder, &st) == 0 && S_ISREG(st.st_mode)) {
+		char *slash = strrchr(folder, '/');
+		if (slash)
+			*slash = '\0';
+		status = files_path(list, err, "%s/%s.sha256", folder, p->name);
+	} else if (!status) {
+		status = files_path(list, err, "%s/SHA256SUMS", folder);
+	}
+	if (status)
+		return status;
+	bool listed = access(list, F_OK) == 0;
+	status = listed ? verify_list(list, folder, &files, err) : pack_parts_check_weights(p, err);
+	if (!status && !cli->json && !cli->quiet && listed)
+		printf("%-16s %d files have the hashes that they came with\n", p->name, files);
+	else if (!status && !cli->json && !cli->quiet)
+		printf("%-16s its headers are whole; no hashes were noted\n", p->name);
+	return status;
+}
+
+static int verify(struct cli *cli, struct error *err)
+{
+	struct catalogue c;
+	const char *name = cli->arg_count > 1 ? cli->args[1] : NULL;
+	char path[FILES_PATH_MAX];
+	int status = catalogue_list(cli->config.packs, cli->config.state_dir, &c, err);
+	if (status)
+		return status;
+	if (name)
+		status = catalogue_find(&c, name, path, err);
+	json_t *rows = json_array();
+	int worst = status;
+	for (int i = 0; i < c.count && !status; i++) {
+		struct error one = {0};
+		if (name && strcmp(c.packs[i].name, name) != 0)
+			continue;
+		if (verify_one(cli, &c.packs[i], &one)) {
+			if (worst && !cli->json)
+				fprintf(stderr, "sumi: %s\n", err->text);
+			worst = one.status;
+			*err = one;
+		}
+		json_array_append_new(rows, json_pack("{s:s, s:b, s:s}", "name", c.packs[i].name, "whole",
+						      !one.status, "trouble", one.text));
+	}
+	if (cli->json)
+		cli_print_json(json_incref(rows));
+	json_decref(rows);
+	catalogue_free(&c);
+	return worst;
+}
+
+/* ---- show ---- */
+
+static uint64_t bytes_below(const char *path)
+{
+	struct stat st;
+	char inner[FILES_PATH_MAX];
+	uint64_t bytes = 0;
+	if (stat(path, &st) != 0)
+		return 0;
+	if (!S_ISDIR(st.st_mode))
+		return (uint64_t)st.st_size;
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	while (dir && (e = readdir(dir)))
+		if (e->d_name[0] != '.' && !files_path(inner, NULL, "%s/%s", path, e->d_name))
+			bytes += bytes_below(inner);
+	if (dir)
+		closedir(dir);
+	return bytes;
+}
+
+static const char *said(const struct pack_info *p, const char *key)
+{
+	const char *text = json_string_value(json_object_get(p->manifest, key));
+	return text && *text ? text : NULL;
+}
+
+static json_t *describe(const struct pack_info *p)
+{
+	struct run_params usual = {.width = p->defaults.width, .height = p->defaults.height,
+				   .frames = 1, .steps = p->defaults.steps,
+				   .cfg_scale = p->defaults.cfg_scale};
+	json_t *o = json_pack(
+	    "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:s, s:s, s:b, s:I, s:I}", "name", p->name,
+	    "modality", p->modality, "path", p->path, "licence", p->licence, "licence_url",
+	    said(p, "licence_url"), "source", said(p, "source"), "width", p->defaults.width, "height",
+	    p->defaults.height, "steps", p->defaults.steps, "cfg_scale", p->defaults.cfg_scale,
+	    "sampler", p->defaults.sampler, "scheduler", p->defaults.schedule, "fast", (int)p->has_fast,
+	    "bytes", (json_int_t)bytes_below(p->path), "step_bytes",
+	    (json_int_t)run_memory(p, &usual));
+	return o;
+}
+
+static void print_description(const json_t *o)
+{
+	static const char *const bytes[] = {"bytes", "step_bytes"};
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)o, key, value)
+	{
+		char text[32];
+		bool is_size = strcmp(key, bytes[0]) == 0 || strcmp(key, bytes[1]) == 0;
+		printf("%-12s ", key);
+		if (is_size) {
+			plan_size_text((uint64_t)json_integer_value(value), text);
+			puts(text);
+			continue;
+		}
+		char *dumped = json_is_string(value) ? strdup(json_string_value(value))
+						     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+		if (dumped)
+			utf8_make_printable(dumped);
+		puts(dumped ? dumped : "");
+		free(dumped);
+	}
+}
+
+static int show(struct cli *cli, struct error *err)
+{
+	struct catalogue c;
+	char path[FILES_PATH_MAX];
+	int status = catalogue_list(cli->config.packs, cli->config.state_dir, &c, err);
+	if (status)
+		return status;
+	status = catalogue_find(&c, cli->args[1], path, err);
+	const struct pack_info *p = status ? NULL : catalogue_at(&c, path);
+	if (!status && !p)
+		status = error_set(err, SUMI_NOTFOUND, "%s is no model that is installed", cli->args[1]);
+	json_t *o = status ? NULL : describe(p);
+	if (o && cli->json)
+		cli_print_json(o);
+	else if (o) {
+		print_description(o);
+		json_decref(o);
+	}
+	catalogue_free(&c);
+	return status;
+}
+
+/* ---- the verb ---- */
+
+static const struct {
+	const char *name;
+	int min, max; /* words behind it */
+	int (*run)(struct cli *cli, struct error *err);
+} actions[] = {{"list", 0, 0, list},	 {"add", 1, 1, add},   {"remove", 1, 1, remove_model},
+	       {"verify", 0, 1, verify}, {"show", 1, 1, show}};
+
+static int run_models(struct cli *cli)
+{
+	struct error err = {0};
+	const char *name = cli->arg_count > 0 ? cli->args[0] : "list";
+	int words = cli->arg_count > 0 ? cli->arg_count - 1 : 0;
+	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+		if (strcmp(actions[i].name, name) != 0)
+			continue;
+		if (words < actions[i].min || words > actions[i].max) {
+			error_set(&err, SUMI_INVALID, "sumi models %s takes %s", name,
+				  actions[i].max == 0   ? "nothing"
+				  : actions[i].min == 0 ? "one model, or none for all"
+							: "one model");
+			return cli_error(cli, &err);
+		}
+		return actions[i].run(cli, &err) ? cli_error(cli, &err) : EXIT_OK;
+	}
+	error_set(&err, SUMI_INVALID, "'%.40s' is not list, add, remove, verify or show", name);
+	return cli_error(cli, &err);
+}
+
+static const struct cli_option models_options[] = {
+    {"name", 0, "NAME", "add: what sumi shall call it"},
+    {"move", 0, NULL, "add: move it, instead of a link to where it is"},
+    {NULL, 0, NULL, NULL}};
+
+const struct verb verb_models = {
+    .name = "models",
+    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME]",
+    .summary = "the models that are installed; adding, removing, checking them",
+    .options = models_options,
+    .min_args = 0,
+    .max_args = 2,
+    .run = run_models,
+    .more = "  add            a model of this machine by a link (--move moves it), or by its address\n"
+	    "  remove         what add and pull brought; of a link, the link\n"
+	    "  verify         hashes of what was pulled, else the headers of the weights\n"
+	    "  show           what it is, where it comes from, its licence, sizes, usual settings\n"
+	    "sumi pull fetches models of Hugging Face and Civitai.\n",
+};

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""sumi pull and sumi models: a hub's model is fetched, gone on with after a cut, checked, named and removed."""
+import json, os, pathlib, shutil, subprocess, sys
+
+from hub import COMMIT, Hub, folder, git_name
+from lib import PACK, PACKS, Place, check, finish
+
+NOISE = bytes(range(256)) * 400
+
+
+def models(place):
+    return {m["name"]: m for m in place.json("models")}
+
+
+def run(place, hub, *args, **more):
+    """As a user types it, and nothing of the user's own: no token, no cache."""
+    env = {**place.env(), "HF_ENDPOINT": hub.url, "CIVITAI_ENDPOINT": hub.url, "HF_HUB_CACHE": str(place.dir / "hf"),
+           "no_proxy": "127.0.0.1", **more}
+    env.pop("HF_TOKEN", None) if "HF_TOKEN" not in more else None
+    from lib import BIN
+    return subprocess.run([BIN / "sumi", *map(str, args)], env=env, cwd=place.dir, capture_output=True, text=True, timeout=120)
+
+
+def whole_model(place, hub):
+    done = run(place, hub, "pull", "some/tiny-boat")
+    root = place.state / "models" / "tiny-boat"
+    check(done.returncode == 0 and done.stdout.strip() == str(root), "a pack is pulled", done.stderr)
+    check("house-rules" in done.stderr and "MB" in done.stderr or "kB" in done.stderr, "its licence and size are said before", done.stderr)
+    there = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
+    check({"model_index.json", "unet/config.json", "sumi.json", "SHA256SUMS"} <= there, "with its parts", str(there))
+    check(not any(n.startswith(("safety_checker", "samples")) or n.endswith((".bin", ".onnx", ".md", ".ckpt")) for n in there),
+          "and nothing that nobody reads", str(there))
+    weights = [n for n in there if n.startswith("unet/") and n.endswith(".safetensors")]
+    check(weights == ["unet/diffusion_pytorch_model.fp16.safetensors"], "of two precisions the half one", str(weights))
+    check(not (place.state / "models" / ".pulling" / "tiny-boat").exists(), "no work is left behind")
+    told = place.json("models", "show", "tiny-boat")
+    check((told["licence"], told["source"]) == ("house-rules", f"some/tiny-boat@{COMMIT}"), "show has licence and source", str(told))
+    done = run(place, hub, "models", "verify", "tiny-boat")
+    check(done.returncode == 0 and "hashes" in done.stdout, "verify", done.stdout + done.stderr)
+    done = run(place, hub, "pull", "some/tiny-boat")
+    check(done.returncode != 0 and "already" in done.stderr, "a second pull is refused", done.stderr)
+    done = place.sumi("render", "a boat", "--pack", root, "--size", "64x64", "--steps", 1, "-o", "x.png")
+    check(done.returncode == 0 and (place.dir / "x.png").stat().st_size > 100, "it paints", done.stderr)
+    target = root / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    data = bytearray(target.read_bytes())
+    data[-1] ^= 1
+    target.write_bytes(data)
+    done = run(place, hub, "models", "verify", "tiny-boat")
+    check(done.returncode != 0 and "diffusion_pytorch_model" in done.stderr, "verify sees a flipped bit", done.stderr)
+    done = run(place, hub, "models", "remove", "tiny-boat")
+    check(done.returncode == 0 and not root.exists(), "remove", done.stderr)
+
+
+def files(place, hub):
+    for what, name in [("some/files:q8_0", "boat-Q8_0.gguf"), ("some/files:boat.safetensors", "boat.safetensors"),
+                       (f"{hub.url}/some/files/blob/main/boat.safetensors", "boat.safetensors"),
+                       (f"{hub.url}/some/files/resolve/main/boat.safetensors?download=true", "boat.safetensors"),
+                       ("some/files@main:boat.safetensors", "boat.safetensors"),
+                       ("civitai:7", "Ink---Water-v2.safetensors"), ("civitai:7@8", "Ink---Water-v2.safetensors"),
+                       (f"{hub.url}/models/7/ink-and-water?modelVersionId=8", "Ink---Water-v2.safetensors"),
+                       ("urn:air:sd1:checkpoint:civitai:7@8", "Ink---Water-v2.safetensors")]:
+        done = run(place, hub, "pull", what, "--name", "one")
+        there = sorted(p.name for p in (place.state / "models").iterdir() if p.name != ".pulling")
+        end = pathlib.Path(name).suffix
+        check(done.returncode == 0 and there == ["one" + end, "one.sha256", "one.sumi.json"], f"pull {what.replace(hub.url, 'HUB')}",
+              f"{done.stderr} {there}")
+        run(place, hub, "models", "remove", "one")
+    done = run(place, hub, "pull", "some/files:boat.safetensors")
+    check((place.state / "models" / "boat.safetensors").exists(), "the name is the file's", done.stderr)
+    run(place, hub, "models", "remove", "boat")
+    for what, words in [("some/files", "boat-Q4_0.gguf"), ("some/files:q", "name one of its files"), ("some/none", "no model some/none"),
+                        ("some/files@nowhere:q8_0", "nowhere"), ("civitai:99", "99"), ("nothing", "owner/name"),
+                        ("some/pictures", "no weights"), (f"{hub.url}/some/", "ends in its name"), ("civitai:6@8", "no version")]:
+        done = run(place, hub, "pull", what)
+        check(done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, f"pull {what.replace(hub.url, 'HUB')}: one line",
+              done.stderr)
+    hub.repos["some/climber"] = {"model_index.json": b"{}", "unet/config.json": b"{}", "unet/../../../out.json": b"{}"}
+    done = run(place, hub, "pull", "some/climber")
+    check(not (place.state / "out.json").exists() and not (place.dir / "out.json").exists(), "no file climbs out of its folder", done.stderr)
+
+
+def cuts(place, hub):
+    hub.cut_after, hub.asked = 30000, []
+    done = run(place, hub, "pull", "some/files:q8_0")
+    path = place.state / "models" / "boat-Q8_0.gguf"
+    asked = [r for p, r, _ in hub.asked if p.endswith("Q8_0.gguf")]
+    check(done.returncode == 0 and path.read_bytes() == NOISE, "a cut connection is gone on with", done.stderr)
+    check(asked == [None, "bytes=30000-"], "where it was", str(asked))
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+    work = place.state / "models" / ".pulling" / "boat-Q8_0"
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "boat-Q8_0.gguf.part").write_bytes(NOISE[:5000])
+    hub.asked = []
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode == 0 and path.read_bytes() == NOISE and hub.asked[0][1] == "bytes=5000-", "and a pull that was killed",
+          f"{done.stderr} {hub.asked}")
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "boat-Q8_0.gguf.part").write_bytes(b"x" * 5000)
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode == 0 and path.read_bytes() == NOISE, "what is there and wrong is fetched again", done.stderr)
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+    hub.lie["boat-Q8_0.gguf"] = NOISE[::-1]
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode != 0 and "hash" in done.stderr and not path.exists(), "other bytes than promised get no name", done.stderr)
+    hub.lie.clear()
+
+    hub.ranges = False
+    hub.cut_after = 30000
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode == 0 and path.read_bytes() == NOISE, "a server without ranges", done.stderr)
+    hub.ranges = True
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+
+def trust(place, hub):
+    hub.token, hub.asked = "secret", []
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode != 0 and "HF_TOKEN" in done.stderr and hub.url in done.stderr, "a closed model says what to do", done.stderr)
+    done = run(place, hub, "pull", "some/files:q8_0", HF_TOKEN="secret")
+    check(done.returncode == 0, "with a token", done.stderr)
+    check([a for p, _, a in hub.asked if p.endswith("Q8_0.gguf")] == [None], "which is not sent to another host", str(hub.asked))
+    check("secret" not in "".join(p.read_text(errors="replace") for p in (place.state / "models").rglob("*") if p.is_file()), "nor kept")
+    run(place, hub, "models", "remove", "boat-Q8_0")
+    hub.token = None
+    closed = Hub()
+    closed.close()
+    done = run(place, closed, "pull", "some/files:q8_0")
+    check(done.returncode != 0 and done.stderr.count("\n") == 1 and closed.url in done.stderr, "offline: one line", done.stderr)
+
+
+def reuse(place, hub):
+    import hashlib
+    blobs = place.dir / "hf" / "models--some--files" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / hashlib.sha256(NOISE).hexdigest()).write_bytes(NOISE)
+    hub.asked = []
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode == 0 and hub.asked == [], "what another program has fetched is taken", f"{done.stderr} {hub.asked}")
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+
+def added(place):
+    shutil.copytree(PACKS / PACK, place.dir / "mine")
+    done = place.sumi("models", "add", "mine/", "--name", "my-boat")
+    link = place.state / "models" / "my-boat"
+    check(done.returncode == 0 and link.is_symlink() and "my-boat" in models(place), "add links", done.stderr)
+    done = place.sumi("models", "add", "mine", "--name", "my-boat")
+    check(done.returncode != 0 and "already" in done.stderr, "not twice", done.stderr)
+    place.sumi("models", "remove", "my-boat")
+    check(not link.exists() and (place.dir / "mine" / "unet").is_dir(), "remove takes the link alone")
+    done = place.sumi("models", "add", "mine", "--move")
+    check(done.returncode == 0 and not (place.dir / "mine").exists() and "mine" in models(place), "add --move", done.stderr)
+    place.sumi("models", "remove", "mine")
+    for words, text in [(["remove", PACK], "where sumi put nothing"), (["remove", "no-such"], "no model"), (["remove", "../x"], "no name"),
+                        (["add", "nowhere"], "nowhere"), (["bogus"], "list, add"), (["add"], "one model"), (["show", "no-such"], "no model")]:
+        done = place.sumi("models", *words)
+        check(done.returncode != 0 and text in done.stderr and done.stderr.count("\n") == 1, f"models {' '.join(words)}: one line", done.stderr)
+    check((PACKS / PACK / "unet").is_dir(), "a pack elsewhere is not touched")
+    listed = place.sumi("pull")
+    table = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text()
+    check(all(line.split()[0] in table for line in listed.stdout.splitlines()) and len(listed.stdout.splitlines()) > 5,
+          "docs/models.md has what sumi pull prints", listed.stdout)
+
+
+def other_client(hub, place):
+    """What proves the hub: Hugging Face's own client downloads from it."""
+    try:
+        os.environ.update(HF_ENDPOINT=hub.url, HF_HUB_DISABLE_XET="1", HF_HOME=str(place.dir / "client"), no_proxy="127.0.0.1")
+        import huggingface_hub
+    except ImportError:
+        print("skip the hub's own client: huggingface_hub is not installed", flush=True)
+        return
+    path = huggingface_hub.hf_hub_download("some/files", "boat-Q8_0.gguf", cache_dir=str(place.dir / "hf2"))
+    check(pathlib.Path(path).read_bytes() == NOISE, "huggingface_hub downloads from this hub")
+    env = {"HF_HUB_CACHE": str(place.dir / "hf2")}
+    hub.asked = []
+    done = run(place, hub, "pull", "some/files:q8_0", **env)
+    check(done.returncode == 0 and hub.asked == [], "and sumi takes what it has fetched", f"{done.stderr} {hub.asked}")
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+
+def main():
+    pack = folder(PACKS / PACK)
+    unet = pack["unet/diffusion_pytorch_model.safetensors"]
+    pack.update({"unet/diffusion_pytorch_model.fp16.safetensors": unet, "unet/diffusion_pytorch_model.bin": NOISE,
+                 "unet/diffusion_pytorch_model.non_ema.safetensors": NOISE, "unet/model.onnx": NOISE, "README.md": b"# boat",
+                 "safety_checker/config.json": b"{}", "safety_checker/model.safetensors": NOISE, "samples/one.json": b"{}",
+                 "boat.ckpt": NOISE})
+    hub = Hub({"some/tiny-boat": pack, "some/pictures": {"a.png": b"x"},
+               "some/files": {"boat-Q8_0.gguf": NOISE, "boat-Q4_0.gguf": NOISE[::2], "boat.safetensors": NOISE[1:], "README.md": b"x"}},
+              {8: NOISE})
+    place = Place()
+    whole_model(place, hub)
+    files(place, hub)
+    cuts(place, hub)
+    trust(place, hub)
+    reuse(place, hub)
+    added(place)
+    other_client(hub, place)
+    hub.close()
+    finish()
+
+
+main()
