@@ -27,12 +27,13 @@ bool conditioner_tells_absent(const struct conditioner_kind *kind, const struct 
 
 int conditioner_load(struct conditioner *c, struct error *err)
 {
-	return c->kind->load(c, err);
+	return c->kind->load ? c->kind->load(c, err) : SUMI_OK;
 }
 
 void conditioner_unload(struct conditioner *c)
 {
-	c->kind->unload(c);
+	if (c->kind->unload)
+		c->kind->unload(c);
 }
 
 int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,

@@ -36,7 +36,7 @@ struct conditioner_kind {
 	/* Whether a text that is not given is another thing than an empty one. NULL: never. */
 	bool (*tells_absent)(const struct conditioner_kind *kind, const struct pack_info *info);
 	/* Encoders are loaded when they are first needed, or before; what is known of earlier
-	 * texts stays when they go. */
+	 * texts stays when they go. NULL: there is nothing that could. */
 	int (*load)(struct conditioner *c, struct error *err);
 	void (*unload)(struct conditioner *c);
 	/* out is zeroed, and released by the caller also after a failure. */

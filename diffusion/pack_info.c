@@ -312,10 +312,9 @@ static int read_size(struct pack_info *info, struct error *err)
 
 static int read_scheduler(struct pack_info *info, struct error *err)
 {
-	char path[FILES_PATH_MAX];
 	struct sampler_config config;
-	int status = pack_part(info, "scheduler/scheduler_config.json", path, err);
-	if (status || (status = sampler_config_read(path, &config, err)))
+	int status = pack_scheduler_read(info, &config, err);
+	if (status)
 		return status;
 	copy_text(info->defaults.sampler, sizeof info->defaults.sampler,
 		  config.sampler ? config.sampler : FALLBACK_SAMPLER);

@@ -22,6 +22,10 @@ struct pack {
 #define UNET_FILE "diffusion_pytorch_model.safetensors" /* the VAE's and the adapter's too */
 #define SCHEDULER_FILE "scheduler_config.json"
 
+/* What its samplers are told, by the file alone; config as for sampler_config_read(). */
+int pack_scheduler_read(const struct pack_info *info, struct sampler_config *config,
+			struct error *err);
+
 /* Opens every part that comes with the pack, into pack. */
 int pack_parts_open(struct pack *pack, struct error *err);
 

@@ -40,10 +40,8 @@ static int open_codec(struct pack *pack, const char *folder, struct error *err)
 
 static int open_scheduler(struct pack *pack, const char *folder, struct error *err)
 {
-	char path[FILES_PATH_MAX];
-	int status = files_path(path, err, "%s/" SCHEDULER_FILE, folder);
-	if (!status)
-		status = sampler_config_read(path, &pack->scheduler, err);
+	(void)folder;
+	int status = pack_scheduler_read(&pack->info, &pack->scheduler, err);
 	if (!status)
 		sampler_config_for_latents(&pack->scheduler);
 	pack->scheduler.aligned = pack->info.family->aligned;
@@ -67,6 +65,17 @@ int pack_part(const struct pack_info *info, const char *part, char out[FILES_PAT
 	if (status || !*info->base || access(out, F_OK) == 0)
 		return status;
 	return files_path(out, err, "%s/%s", info->base, part);
+}
+
+int pack_scheduler_read(const struct pack_info *info, struct sampler_config *config,
+			struct error *err)
+{
+	char file[FILES_PATH_MAX], path[FILES_PATH_MAX];
+	int status = files_path(file, err, "%s/" SCHEDULER_FILE,
+				family_folder(info->family, PART_NOISE));
+	if (!status)
+		status = pack_part(info, file, path, err);
+	return status ? status : sampler_config_read(path, config, err);
 }
 
 static bool part_is_there(const struct pack_info *info, const char *folder)
@@ -166,7 +175,7 @@ int pack_parts_check(const struct pack_info *info, struct error *err)
 int pack_parts_check_fast(const struct pack_info *info, struct error *err)
 {
 	struct missing m = {.used = 0};
-	if (!info->has_fast || strcmp(info->fast_unet, "unet") == 0)
+	if (!info->has_fast || strcmp(info->fast_unet, pack_denoiser_part(info, false)) == 0)
 		return SUMI_OK;
 	look_at(info, &fast, info->fast_unet, &m);
 	return refuse_half(info, &m, err);

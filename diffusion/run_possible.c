@@ -6,14 +6,11 @@
 static int check_sampler(const struct pack_info *info, const struct run_params *p,
 			 bool from_picture, struct error *err)
 {
-	char path[FILES_PATH_MAX];
 	struct sampler_config config;
 	struct sampler *sampler = NULL;
 	const struct pack_defaults *defaults = p->fast ? &info->fast : &info->defaults;
 	sampler_config_init(&config);
-	int status = pack_part(info, "scheduler/scheduler_config.json", path, err);
-	if (!status)
-		status = sampler_config_read(path, &config, err);
+	int status = pack_scheduler_read(info, &config, err);
 	if (!status)
 		sampler_config_for_latents(&config);
 	config.aligned = info->family->aligned;

@@ -1,0 +1,739 @@
+/* A family that the library does not know, in one file: a denoiser of two layers on latents of 16
+ * channels at scale 4, told what to make by two encoders, with a codec of its own and flow
+ * matching. Its table stands in the place of diffusion/families.c; all else is the library as it
+ * is: a pack in a folder, runs in steps, saved and restored, together, guided, in windows, from a
+ * picture, to a file. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "diffusion/family.h"
+#include "diffusion/guidance.h"
+#include "diffusion/run.h"
+#include "modalities/modality.h"
+#include "networks/pass.h"
+#include "weights/loader.h"
+
+/* Toys look at little of what they are told. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+enum { CHANNELS = 16, SCALE = 4, HIDDEN = 24, LETTERS = 8, TONES = 4 };
+
+/* ---- two encoders: letters in their order, and tones whatever their order ---------------- */
+
+static void letters_of(const char *text, int rows, float *out)
+{
+	size_t n = strlen(text);
+	for (int i = 0; i < rows * LETTERS; i++)
+		out[i] = (size_t)(i / LETTERS) < n
+			     ? sinf((float)(text[i / LETTERS] * (i % LETTERS + 1)) * 0.03f)
+			     : 0;
+}
+
+static void tones_of(const char *text, float *out)
+{
+	for (const char *c = text; *c; c++)
+		out[*c & (TONES - 1)] += 0.1f;
+}
+
+static int speaker_shape(const struct conditioner_kind *kind, const struct pack_info *info,
+			 struct conditioner_shape *out, struct error *err)
+{
+	*out = (struct conditioner_shape){.tokens = 16, .width = LETTERS, .pooled = TONES};
+	return SUMI_OK;
+}
+
+static int speaker_open(const struct conditioner_kind *kind, struct device *device,
+			const struct pack_info *info, struct conditioner **out, struct error *err)
+{
+	*out = calloc(1, sizeof **out);
+	if (!*out)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	(*out)->kind = kind;
+	return SUMI_OK;
+}
+
+static void speaker_close(struct conditioner *c)
+{
+	free(c);
+}
+
+static int speaker_encode(struct conditioner *c, const struct conditioner_input *in,
+			  struct conditions *out, struct error *err)
+{
+	int rows = 1;
+	for (int i = 0; i < in->n; i++)
+		if (in->texts[i] && strlen(in->texts[i]) > (size_t)rows)
+			rows = (int)strlen(in->texts[i]);
+	struct condition *tokens, *pooled;
+	if (conditions_add(out, CONDITION_TOKENS, rows, LETTERS, &tokens, err) ||
+	    conditions_add(out, CONDITION_POOLED, 1, TONES, &pooled, err))
+		return SUMI_NOMEM;
+	for (int i = 0; i < in->n; i++) {
+		const char *text = in->texts[i] ? in->texts[i] : "";
+		letters_of(text, rows, tokens->values + i * rows * LETTERS);
+		tones_of(text, pooled->values + i * TONES);
+	}
+	return SUMI_OK;
+}
+
+static const struct conditioner_kind speaker = {
+    .name = "speaker",
+    .open = speaker_open,
+    .shape = speaker_shape,
+    .encode = speaker_encode,
+    .close = speaker_close,
+};
+
+/* ---- two layers --------------------------------------------------------------------------- */
+
+struct mixer {
+	struct denoiser base;
+	struct weight_set set;
+	struct conv_layer first, second;
+};
+
+struct mixer_session {
+	struct denoiser_session base;
+	struct denoiser_plan plan;
+	float said[2][HIDDEN]; /* of each text, for the first layer */
+};
+
+static int mixer_size(const struct pack_info *info, const char *part, int *height, int *width,
+		      struct error *err)
+{
+	*height = 5;
+	*width = 7;
+	return SUMI_OK;
+}
+
+static void mixer_close(struct denoiser *d)
+{
+	weight_set_clear(&((struct mixer *)d)->set);
+	free(d);
+}
+
+static int mixer_open(const struct denoiser_kind *kind, struct device *device,
+		      const struct pack_info *info, const char *part, struct denoiser **out,
+		      struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	struct weights *files = NULL;
+	struct mixer *m = calloc(1, sizeof *m);
+	if (!m)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	m->base.kind = kind;
+	m->set.device = device;
+	int status = pack_part(info, part, folder, err);
+	if (!status && device)
+		status = weights_open(folder, &files, err);
+	if (!status) {
+		struct loader l = {.files = files, .set = &m->set, .err = err};
+		load_conv(&l, &m->first, HIDDEN, CHANNELS, 1, LOAD_NO_BIAS, "first");
+		load_conv(&l, &m->second, CHANNELS, HIDDEN, 1, LOAD_NO_BIAS, "second");
+		status = loader_end(&l);
+	}
+	weights_close(files);
+	if (status)
+		mixer_close(&m->base);
+	else
+		*out = &m->base;
+	return status;
+}
+
+static void mixer_spec(const struct denoiser *d, struct denoiser_spec *out)
+{
+	*out = (struct denoiser_spec){.in = CHANNELS, .out = CHANNELS};
+}
+
+static int mixer_accepts(const struct denoiser *d, const struct conditioner_shape *shape,
+			 struct error *err)
+{
+	return shape->width == LETTERS && shape->pooled == TONES
+		   ? SUMI_OK
+		   : error_set(err, SUMI_INVALID, "the mixer wants letters and tones");
+}
+
+static float at_time(float said, int k, float timestep)
+{
+	return said + cosf(timestep * 0.001f * (float)(k + 1));
+}
+
+static void hear(const float *tokens, int rows, const float *pooled, float *out)
+{
+	for (int k = 0; k < HIDDEN; k++) {
+		float sum = 0;
+		for (int r = 0; r < rows; r++)
+			sum += tokens[r * LETTERS + k % LETTERS] * (float)(r + 1);
+		out[k] = sum / (float)rows + pooled[k % TONES];
+	}
+}
+
+/* latents [h, w, CHANNELS] and add [HIDDEN] → prediction. */
+static void forward(struct pass *p, const struct mixer *m, const float *latents, const float *add,
+		    int h, int w, float *prediction)
+{
+	struct tensor x = pass_upload(p, latents, 1, h, w, CHANNELS);
+	struct tensor beside = pass_upload(p, add, 1, 1, 1, HIDDEN);
+	struct tensor hidden = pass_new(p, 1, h, w, HIDDEN);
+	pass_conv(p, &m->first,
+		  (struct conv2d_args){.x = x, .y = hidden, .add = beside, .act = ACT_SILU});
+	pass_free(p, &beside);
+	pass_conv(p, &m->second, (struct conv2d_args){.x = hidden, .y = x});
+	pass_free(p, &hidden);
+	pass_download(p, &x, prediction);
+	pass_free(p, &x);
+}
+
+static uint64_t mixer_memory(const struct denoiser *d, const struct denoiser_plan *plan,
+			     enum dtype dtype, struct denoiser_needs *needs)
+{
+	struct pass p = pass_plan(dtype);
+	forward(&p, (const struct mixer *)d, NULL, NULL, plan->h, plan->w, NULL);
+	if (needs)
+		*needs = (struct denoiser_needs){.largest = p.bytes_largest};
+	return p.bytes_peak;
+}
+
+static void mixer_end(struct denoiser_session *session)
+{
+	free(session);
+}
+
+static int mixer_prepare(struct denoiser *d, const struct denoiser_plan *plan,
+			 const struct conditions *said, struct denoiser_session **out,
+			 struct error *err)
+{
+	const struct condition *tokens = conditions_get(said, CONDITION_TOKENS);
+	const struct condition *pooled = conditions_get(said, CONDITION_POOLED);
+	struct mixer_session *s = calloc(1, sizeof *s);
+	if (!s)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	*s = (struct mixer_session){.base = {.denoiser = d}, .plan = *plan};
+	for (int i = 0; i < said->n; i++)
+		hear(tokens->values + i * tokens->rows * LETTERS, tokens->rows,
+		     pooled->values + i * TONES, s->said[i]);
+	*out = &s->base;
+	return SUMI_OK;
+}
+
+/* Every frame of every input by itself, for each text that is seen. */
+static int mixer_evaluate(const struct denoiser_input *in, int count, struct error *err)
+{
+	const struct mixer *m = (const struct mixer *)in->session->denoiser;
+	struct pass p = pass_begin(m->set.device, NULL, err);
+	for (const struct denoiser_input *end = in + count; in < end; in++) {
+		const struct mixer_session *s = (const struct mixer_session *)in->session;
+		size_t one = (size_t)s->plan.h * (size_t)s->plan.w * CHANNELS;
+		float add[HIDDEN], *prediction = in->prediction;
+		for (int text = 1; text <= s->plan.texts; text++) {
+			if (in->text && in->text != text)
+				continue;
+			for (int k = 0; k < HIDDEN; k++)
+				add[k] = at_time(s->said[text - 1][k], k, in->timestep);
+			for (int f = 0; f < s->plan.frames; f++, prediction += one)
+				forward(&p, m, in->latents + (size_t)f * one, add, s->plan.h,
+					s->plan.w, prediction);
+		}
+	}
+	return p.status;
+}
+
+static bool mixer_joins(const struct denoiser_session *a, const struct denoiser_session *b)
+{
+	const struct denoiser_plan *p = &((const struct mixer_session *)a)->plan;
+	const struct denoiser_plan *q = &((const struct mixer_session *)b)->plan;
+	return p->h == q->h && p->w == q->w;
+}
+
+static const struct denoiser_kind mixer = {
+    .name = "mixer",
+    .open = mixer_open,
+    .close = mixer_close,
+    .size = mixer_size,
+    .spec = mixer_spec,
+    .accepts = mixer_accepts,
+    .memory = mixer_memory,
+    .prepare = mixer_prepare,
+    .end = mixer_end,
+    .evaluate = mixer_evaluate,
+    .joins = mixer_joins,
+};
+
+/* ---- pixels in channels ------------------------------------------------------------------- */
+
+static const struct latent_spec pixels16 = {
+    .channels = CHANNELS, .scale = SCALE, .time_scale = 1, .patch = 1, .colours = 3};
+
+static int shuffle_read(const char *folder, struct latent_spec *out, struct error *err)
+{
+	*out = pixels16;
+	return SUMI_OK;
+}
+
+static void shuffle_close(struct codec *c)
+{
+	free(c);
+}
+
+static int shuffle_open(const struct codec_kind *kind, struct device *device, const char *folder,
+			struct codec **out, struct error *err)
+{
+	struct codec *c = calloc(1, sizeof *c);
+	if (!c)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	*c = (struct codec){.kind = kind, .device = device, .latents = pixels16};
+	c->scale = malloc(CHANNELS * sizeof *c->scale);
+	c->shift = calloc(CHANNELS, sizeof *c->shift);
+	if (!c->scale || !c->shift) {
+		codec_close(c);
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	}
+	for (int i = 0; i < CHANNELS; i++)
+		c->scale[i] = 2;
+	*out = c;
+	return SUMI_OK;
+}
+
+/* The first colour of the pixel that latent i stands for, in rows of so many. */
+static size_t place(int width, size_t i)
+{
+	size_t w = (size_t)width, channel = i % CHANNELS, x = i / CHANNELS % w, y = i / CHANNELS / w;
+	return ((y * SCALE + channel / SCALE) * w * SCALE + x * SCALE + channel % SCALE) * 3;
+}
+
+static size_t latents_in(const struct latent_spec *b)
+{
+	return (size_t)(b->frames * b->height * b->width) * CHANNELS;
+}
+
+static int shuffle_decode(struct codec *c, const struct latent_spec *b, const float *latents,
+			  float *pixels, struct error *err)
+{
+	for (size_t i = 0; i < latents_in(b); i++) {
+		float *to = pixels + place(b->width, i);
+		to[0] = to[1] = to[2] = latents[i];
+	}
+	return SUMI_OK;
+}
+
+static int shuffle_encode(struct codec *c, const struct latent_spec *b, const float *pixels,
+			  float *mean, float *log_variance, struct error *err)
+{
+	for (size_t i = 0; i < latents_in(b); i++) {
+		const float *from = pixels + place(b->width, i);
+		mean[i] = (from[0] + from[1] + from[2]) / 3;
+		log_variance[i] = -INFINITY;
+	}
+	return SUMI_OK;
+}
+
+static uint64_t shuffle_memory(const struct codec *c, const struct latent_spec *b, bool encoding,
+			       enum dtype dtype)
+{
+	return latents_in(b) * dtype_size(dtype);
+}
+
+static uint64_t shuffle_largest(const struct codec *c, const struct latent_spec *b,
+				enum dtype dtype)
+{
+	return shuffle_memory(c, b, false, dtype);
+}
+
+static const struct codec_kind shuffle = {
+    .name = "shuffle",
+    .latents = shuffle_read,
+    .open = shuffle_open,
+    .close = shuffle_close,
+    .decode = shuffle_decode,
+    .encode = shuffle_encode,
+    .memory = shuffle_memory,
+    .largest = shuffle_largest,
+};
+
+/* ---- the family ---------------------------------------------------------------------------- */
+
+#define WEIGHTS "model.safetensors"
+
+static const struct part part_index = {.folder = ".", .files = {"model_index.json"}};
+static const struct part part_letters = {
+    .folder = "letters", .files = {"config.json"}, .use = PART_TEXTS};
+static const struct part part_tones = {
+    .folder = "tones", .files = {"config.json"}, .use = PART_TEXTS};
+static const struct part part_mixer = {
+    .folder = "mixer", .weights = WEIGHTS, .use = PART_DENOISER};
+static const struct part part_shuffle = {
+    .folder = "shuffle", .files = {"config.json"}, .use = PART_CODEC};
+static const struct part part_noise = {
+    .folder = "noise", .files = {"scheduler_config.json"}, .use = PART_NOISE};
+
+static const struct part *const toy_parts[] = {
+    &part_index, &part_letters, &part_tones, &part_mixer, &part_shuffle, &part_noise, NULL,
+};
+
+static const char *const toy_classes[] = {"ToyPipeline", NULL};
+
+static const struct family toy = {
+    .name = "Toys",
+    .classes = toy_classes,
+    .parts = toy_parts,
+    .conditioner = &speaker,
+    .denoiser = &mixer,
+    .codec = &shuffle,
+};
+
+const struct family *const families[] = {&toy, NULL};
+
+/* ---- a pack of it --------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/sumi-toy-XXXXXX";
+static struct device *device;
+static struct pack *pack;
+
+enum { WEIGHT = HIDDEN * CHANNELS };
+
+static float weights[2 * WEIGHT]; /* [cout, cin] of both layers */
+
+static void write_file(const char *part, const char *name, const void *data, size_t size)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s/%s", folder, part);
+	mkdir(path, 0700);
+	snprintf(path, sizeof path, "%s/%s/%s", folder, part, name);
+	FILE *f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, size, f), size);
+	fclose(f);
+}
+
+static void write_weights(void)
+{
+	static char file[1024 + sizeof weights];
+	int half = (int)sizeof weights / 2;
+	int n = snprintf(file + 8, 1000,
+			 "{\"first.weight\":{\"dtype\":\"F32\",\"shape\":[%d,%d,1,1],"
+			 "\"data_offsets\":[0,%d]},\"second.weight\":{\"dtype\":\"F32\","
+			 "\"shape\":[%d,%d,1,1],\"data_offsets\":[%d,%d]}}",
+			 HIDDEN, CHANNELS, half, CHANNELS, HIDDEN, half, 2 * half);
+	for (int i = 0; i < 2 * WEIGHT; i++)
+		weights[i] = 0.3f * sinf((float)i * 0.7f);
+	file[0] = (char)(n & 255);
+	file[1] = (char)(n >> 8);
+	memcpy(file + 8 + n, weights, sizeof weights);
+	write_file("mixer", WEIGHTS, file, 8 + (size_t)n + sizeof weights);
+}
+
+static int make_pack(void **state)
+{
+	struct error err = {0};
+	assert_non_null(mkdtemp(folder));
+	static const char *const texts[][3] = {
+	    {".", "model_index.json", "{\"_class_name\": \"ToyPipeline\"}"},
+	    {".", "sumi.json", "{\"name\": \"toy\", \"defaults\": {\"steps\": 4}}"},
+	    {"letters", "config.json", "{}"},
+	    {"tones", "config.json", "{}"},
+	    {"shuffle", "config.json", "{}"},
+	    {"noise", "scheduler_config.json",
+	     "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\"}"},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		write_file(texts[i][0], texts[i][1], texts[i][2], strlen(texts[i][2]));
+	write_weights();
+	if ((device_open("opencl:0", &device, &err) && device_open("reference", &device, &err)) ||
+	    pack_open(device, folder, &pack, &err)) {
+		print_error("%s\n", err.text);
+		return -1;
+	}
+	return 0;
+}
+
+static int remove_pack(void **state)
+{
+	char command[64];
+	pack_close(pack);
+	device_close(device);
+	snprintf(command, sizeof command, "rm -r %s", folder);
+	return system(command);
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+enum { H = 5, W = 7, STEPS = 4, LATENTS = H * W * CHANNELS };
+
+static struct run_params params(const char *prompt, uint64_t seed)
+{
+	return (struct run_params){
+	    .prompt = prompt,
+	    .negative_prompt = "fog",
+	    .seed = seed,
+	    .steps = STEPS,
+	    .cfg_scale = 3,
+	    .width = W * SCALE,
+	    .height = H * SCALE,
+	    .frames = 1,
+	};
+}
+
+static struct run *begin(const struct run_params *p)
+{
+	struct run *run;
+	struct error err = {0};
+	if (run_begin(pack, p, &run, &err))
+		fail_msg("%s", err.text);
+	return run;
+}
+
+static void step(struct run *run)
+{
+	struct error err = {0};
+	if (run_step(run, &err))
+		fail_msg("%s", err.text);
+}
+
+/* All steps; after each the run is saved, freed and restored where that is wanted. */
+static void finish(const struct run_params *p, bool interrupted, float *out)
+{
+	struct run *run = begin(p);
+	struct error err = {0};
+	size_t count, size;
+	while (run_steps_done(run) < run_steps(run)) {
+		void *data;
+		step(run);
+		if (!interrupted)
+			continue;
+		assert_int_equal(run_save(run, &data, &size, &err), 0);
+		run_free(run);
+		if (run_restore(pack, p, data, size, &run, &err))
+			fail_msg("%s", err.text);
+		free(data);
+	}
+	memcpy(out, run_latents(run, false, &count), LATENTS * sizeof *out);
+	run_free(run);
+}
+
+static void test_what_the_pack_says(void **state)
+{
+	const struct pack_info *info = pack_info_of(pack);
+	assert_string_equal(info->family->name, "Toys");
+	assert_int_equal(info->latents.channels, CHANNELS);
+	assert_int_equal(info->latents.scale, SCALE);
+	assert_int_equal(info->defaults.width, 7 * SCALE);
+	assert_int_equal(info->defaults.height, 5 * SCALE);
+	assert_int_equal(info->defaults.steps, 4);
+	struct run_params small = params("a", 1), large = small;
+	large.width *= 2;
+	assert_true(run_memory(info, &large) > run_memory(info, &small));
+	/* What is missing is told by the family's parts, and other families are none here. */
+	struct error err = {0};
+	struct pack_info other;
+	assert_int_equal(pack_info_read("tests/vectors/sd1-tiny", &other, &err), SUMI_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "those of Toys are"));
+}
+
+/* What the denoiser says of latents [h, w, c], computed in double. */
+static void by_hand(const float *latents, const char *text, int rows, float timestep, double *out)
+{
+	float tokens[64 * LETTERS], pooled[TONES] = {0}, said[HIDDEN];
+	letters_of(text, rows, tokens);
+	tones_of(text, pooled);
+	hear(tokens, rows, pooled, said);
+	memset(out, 0, LATENTS * sizeof *out);
+	for (int p = 0; p < H * W * CHANNELS; p += CHANNELS)
+		for (int k = 0; k < HIDDEN; k++) {
+			double v = at_time(said[k], k, timestep);
+			for (int c = 0; c < CHANNELS; c++)
+				v += latents[p + c] * weights[k * CHANNELS + c];
+			for (int c = 0; c < CHANNELS; c++)
+				out[p + c] += v / (1 + exp(-v)) *
+					      weights[WEIGHT + c * HIDDEN + k];
+		}
+}
+
+/* A whole run of one step is x − (what was said at its time), guided. */
+static void test_a_step_is_what_it_is_by_hand(void **state)
+{
+	struct run_params p = params("a lone tree", 5);
+	double with[LATENTS], without[LATENTS];
+	float start[LATENTS];
+	size_t count;
+	p.steps = 1;
+	struct run *run = begin(&p);
+	memcpy(start, run_latents(run, false, &count), sizeof start);
+	by_hand(start, p.prompt, (int)strlen(p.prompt), 1000, with);
+	by_hand(start, p.negative_prompt, (int)strlen(p.prompt), 1000, without);
+	step(run);
+	const float *end = run_latents(run, false, &count);
+	for (int i = 0; i < LATENTS; i++) {
+		double v = without[i] + 3 * (with[i] - without[i]);
+		if (fabs(end[i] - (start[i] - v)) > 1e-3)
+			fail_msg("latent %d is %g, by hand %g", i, end[i], start[i] - v);
+	}
+	run_free(run);
+}
+
+static void test_interrupted(void **state)
+{
+	static const char *const samplers[] = {"euler", "heun", "dpmpp_2m"};
+	float want[LATENTS], got[LATENTS];
+	for (size_t i = 0; i < sizeof samplers / sizeof *samplers; i++) {
+		struct run_params p = params("a lone tree", 9);
+		p.sampler = samplers[i];
+		finish(&p, false, want);
+		finish(&p, true, got);
+		assert_memory_equal(want, got, sizeof want);
+	}
+}
+
+/* Both encoders are heard: an anagram has the same tones, and not the same letters. */
+static void test_both_encoders_count(void **state)
+{
+	float a[LATENTS], b[LATENTS], c[LATENTS], d[LATENTS];
+	struct run_params p = params("tea", 1), anagram = params("eat", 1), other = params("tfa", 1);
+	finish(&p, false, a);
+	finish(&anagram, false, b);
+	finish(&other, false, c);
+	assert_memory_not_equal(a, b, sizeof a);
+	assert_memory_not_equal(a, c, sizeof a);
+	p.negative_prompt = "rain";
+	finish(&p, false, d);
+	assert_memory_not_equal(a, d, sizeof a);
+}
+
+static void test_together(void **state)
+{
+	enum { RUNS = 3 };
+	float alone[RUNS][LATENTS];
+	struct run_params p[RUNS] = {params("a", 1), params("three birches", 2), params("c", 3)};
+	struct run *runs[RUNS];
+	struct error err = {0};
+	size_t count;
+	p[1].cfg_scale = 1;
+	for (int i = 0; i < RUNS; i++) {
+		finish(&p[i], false, alone[i]);
+		runs[i] = begin(&p[i]);
+	}
+	assert_true(run_joins(runs[0], runs[1]));
+	assert_true(run_most_together(runs[0]) > 1);
+	for (int i = 0; i < STEPS; i++)
+		if (run_step_together(runs, RUNS, &err))
+			fail_msg("%s", err.text);
+	for (int i = 0; i < RUNS; i++) {
+		assert_memory_equal(run_latents(runs[i], false, &count), alone[i], sizeof alone[i]);
+		run_free(runs[i]);
+	}
+}
+
+/* What a run starts from and what is decoded go through the family's codec, in windows too. */
+static void check_pictures(int columns, int window, bool circular)
+{
+	struct error err = {0};
+	size_t n = (size_t)(H * columns * CHANNELS), count;
+	float *picture = malloc(n * 3 * sizeof *picture), *out = malloc(n * 3 * sizeof *out);
+	struct run_params p = params("a", 4);
+	for (size_t i = 0; i < n * 3; i++)
+		picture[i] = (float)(i / 3 % 19) / 19 - 0.5f;
+	p.init = picture;
+	p.strength = 0.5;
+	p.width = columns * SCALE;
+	p.window = window * SCALE;
+	p.circular = circular;
+	struct run *run = begin(&p);
+	assert_true(run_steps(run) < STEPS);
+	while (run_steps_done(run) < run_steps(run))
+		step(run);
+	if (run_decode(run, 0, out, &err))
+		fail_msg("%s", err.text);
+	const float *x = run_latents(run, false, &count);
+	assert_int_equal(count, n);
+	for (size_t i = 0; i < n; i++) {
+		float grey = x[i] / 2 * 0.5f + 0.5f, got = out[place(columns, i)];
+		grey = grey < 0 ? 0 : grey > 1 ? 1 : grey;
+		assert_true(fabsf(got - grey) < 1e-5f && got == out[place(columns, i) + 2]);
+	}
+	run_free(run);
+	free(picture);
+	free(out);
+}
+
+static void test_pictures(void **state)
+{
+	check_pictures(W, 0, false);
+	check_pictures(3 * W, W, false);
+	check_pictures(3 * W, W, true);
+}
+
+static void test_refused(void **state)
+{
+	struct run_params odd = params("a", 1), deep = odd;
+	struct run *run;
+	struct error err = {0};
+	odd.width = 30;
+	assert_int_equal(run_begin(pack, &odd, &run, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "multiples of 4"));
+	deep.deep_cache = 2; /* there is nothing that it could keep */
+	assert_int_equal(run_begin(pack, &deep, &run, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "deep_cache"));
+	assert_int_equal(run_possible(pack_info_of(pack), &deep, false, &err), SUMI_INVALID);
+}
+
+/* ---- to a file ------------------------------------------------------------------------------ */
+
+static int take(void *context, const struct output *o, struct error *err)
+{
+	const unsigned char *png = o->data;
+	assert_true(o->size > 24);
+	assert_memory_equal(png, "\x89PNG", 4);
+	assert_int_equal(png[19], W * SCALE); /* of the header: width, height */
+	assert_int_equal(png[23], H * SCALE);
+	(*(int *)context)++;
+	return SUMI_OK;
+}
+
+static void test_a_file(void **state)
+{
+	const struct modality *m = &modality_image;
+	struct request r = {.modality = "image",
+			    .prompt = "a lone tree",
+			    .seed = 7,
+			    .cfg_scale = NAN,
+			    .quality = NAN,
+			    .strength = NAN,
+			    .format = "png"};
+	struct generation *g;
+	struct error err = {0};
+	int made = 0;
+	struct sink sink = {.context = &made, .output = take};
+	if (m->resolve(pack_info_of(pack), &r, &err) || m->begin(pack, &r, NULL, 0, &g, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(g->steps, STEPS);
+	while (g->steps_done < g->steps)
+		assert_int_equal(m->step(g, &err), 0);
+	if (m->finish(g, &sink, &err))
+		fail_msg("%s", err.text);
+	m->free(g);
+	assert_int_equal(made, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_what_the_pack_says),
+	    cmocka_unit_test(test_a_step_is_what_it_is_by_hand),
+	    cmocka_unit_test(test_interrupted),
+	    cmocka_unit_test(test_both_encoders_count),
+	    cmocka_unit_test(test_together),
+	    cmocka_unit_test(test_pictures),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_a_file),
+	};
+	return cmocka_run_group_tests(tests, make_pack, remove_pack);
+}
