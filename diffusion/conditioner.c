@@ -36,6 +36,12 @@ void conditioner_unload(struct conditioner *c)
 		c->kind->unload(c);
 }
 
+void conditioner_set_room(struct conditioner *c, void (*make_room)(void *user), void *user)
+{
+	c->make_room = make_room;
+	c->user = user;
+}
+
 int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
 		       struct conditions *out, struct error *err)
 {

@@ -48,6 +48,8 @@ struct conditioner_kind {
 /* What every kind's own state begins with. */
 struct conditioner {
 	const struct conditioner_kind *kind;
+	void (*make_room)(void *user); /* called before encoders come onto the device; or NULL */
+	void *user;
 };
 
 /* The caller closes *out before the device and the info. */
@@ -66,6 +68,9 @@ bool conditioner_tells_absent(const struct conditioner_kind *kind, const struct 
  * lacks. */
 int conditioner_load(struct conditioner *c, struct error *err);
 void conditioner_unload(struct conditioner *c);
+
+/* Who is told that encoders are about to come. */
+void conditioner_set_room(struct conditioner *c, void (*make_room)(void *user), void *user);
 
 /* Texts to conditions, which the caller frees; nothing is left in *out after a failure. The same
  * texts give the same bytes, whatever was encoded before. */

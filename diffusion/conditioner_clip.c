@@ -93,6 +93,8 @@ static int load(struct clip *clip, int e, struct error *err)
 	char folder[FILES_PATH_MAX];
 	if (clip->encoder[e])
 		return SUMI_OK;
+	if (clip->base.make_room)
+		clip->base.make_room(clip->base.user);
 	int status = pack_part(clip->info, clip->parts->rows[e].encoder, folder, err);
 	return status ? status
 		      : text_encoder_open(clip->device, folder, projects(clip, e),

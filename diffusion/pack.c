@@ -6,9 +6,8 @@
 
 #include "diffusion/pack_internal.h"
 
-/* What one component needs must be what the other gives. */
-static int check_denoiser(const struct pack *pack, const struct denoiser *denoiser,
-			  struct error *err)
+int pack_check_denoiser(const struct pack *pack, const struct denoiser *denoiser,
+			struct error *err)
 {
 	const struct denoiser_spec spec = denoiser_spec(denoiser);
 	int channels = pack->codec->latents.channels;
@@ -26,8 +25,14 @@ static int check_denoiser(const struct pack *pack, const struct denoiser *denois
 
 static int open_models(struct pack *pack, struct error *err)
 {
+	struct denoiser_spec ignored;
+	pack_parts_weigh(&pack->info, pack->bytes);
 	int status = pack_parts_open(pack, err);
-	return status ? status : check_denoiser(pack, pack->denoiser, err);
+	if (status)
+		return status;
+	if (pack->denoisers[0].open)
+		return pack_check_denoiser(pack, pack->denoisers[0].open, err);
+	return pack_denoiser_spec(pack, false, &ignored, err);
 }
 
 int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err)
@@ -54,8 +59,8 @@ void pack_close(struct pack *pack)
 	if (!pack)
 		return;
 	codec_close(pack->codec);
-	denoiser_close(pack->fast);
-	denoiser_close(pack->denoiser);
+	for (int i = PACK_DENOISERS - 1; i >= 0; i--)
+		denoiser_close(pack->denoisers[i].open);
 	conditioner_close(pack->conditioner);
 	sampler_config_free(&pack->scheduler);
 	pack_info_free(&pack->info);
@@ -66,31 +71,6 @@ const char *pack_denoiser_part(const struct pack_info *info, bool fast)
 {
 	return fast && info->has_fast ? info->fast_unet
 				      : family_folder(info->family, PART_DENOISER);
-}
-
-int pack_denoiser(struct pack *pack, bool fast, struct denoiser **out, struct error *err)
-{
-	const char *part = pack_denoiser_part(&pack->info, fast);
-	*out = pack->denoiser;
-	if (!fast)
-		return SUMI_OK;
-	if (!pack->info.has_fast)
-		return error_set(err, SUMI_INVALID, "model %s has no fast variant",
-				 pack->info.name);
-	/* A pack may be fast by its settings alone. */
-	if (strcmp(part, pack_denoiser_part(&pack->info, false)) == 0)
-		return SUMI_OK;
-	int status = SUMI_OK;
-	if (!pack->fast) {
-		status = denoiser_open(pack->info.family->denoiser, pack->device, &pack->info, part,
-				       &pack->fast, err);
-		if (!status && (status = check_denoiser(pack, pack->fast, err))) {
-			denoiser_close(pack->fast);
-			pack->fast = NULL;
-		}
-	}
-	*out = pack->fast;
-	return status;
 }
 
 const struct pack_info *pack_info_of(const struct pack *pack)

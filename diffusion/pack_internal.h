@@ -6,16 +6,23 @@
 #include "diffusion/pack.h"
 #include "diffusion/sampler.h"
 
+/* The usual one, and the distilled one, which is loaded when it is first asked for. */
+enum { PACK_DENOISERS = 2 };
+
+struct pack_denoiser {
+	struct denoiser *open; /* NULL: not on the device */
+	int users;             /* runs */
+};
+
 struct pack {
 	struct pack_info info;
 	struct device *device; /* borrowed */
 	struct sampler_config scheduler;
 	struct conditioner *conditioner;
 	struct conditioner_shape texts; /* that it makes */
-	struct denoiser *denoiser;
-	struct denoiser *fast; /* loaded when it is first asked for */
+	struct pack_denoiser denoisers[PACK_DENOISERS];
 	struct codec *codec;
-	uint64_t denoiser_bytes[2]; /* of weights of both, for run_plan_fits(); 0: not known yet */
+	uint64_t bytes[PART_USES]; /* of weights in the files, by who opens them */
 };
 
 /* File names of the diffusers layout. */
@@ -32,6 +39,9 @@ int pack_parts_open(struct pack *pack, struct error *err);
 /* Bytes of weights that this loads. */
 uint64_t pack_parts_bytes(const struct pack_info *info);
 
+/* The same by who opens them, with a distilled denoiser's. */
+void pack_parts_weigh(const struct pack_info *info, uint64_t bytes[PART_USES]);
+
 /* SUMI_NOTFOUND with all that is missing, for half a pack; files are looked for, not read. The
  * fast UNet's folder is only known when all of the info was read. */
 int pack_parts_check(const struct pack_info *info, struct error *err);
@@ -41,8 +51,28 @@ int pack_check_whole(const char *folder, struct error *err);
 /* Whether a folder holds anything that packs are made of. */
 bool pack_parts_any(const char *folder);
 
-/* The denoiser of a run: the base one or the distilled one, which is loaded now if need be. */
-int pack_denoiser(struct pack *pack, bool fast, struct denoiser **out, struct error *err);
+/* What one part needs must be what the other gives. */
+int pack_check_denoiser(const struct pack *pack, const struct denoiser *denoiser,
+			struct error *err);
+
+/* ---- pack_room.c ---- */
+
+/* Whether the device holds all that comes with the pack, and `more` bytes beside it. */
+bool pack_holds_all(const struct pack *pack, uint64_t more);
+
+/* For the conditioner, with the pack: its encoders are about to come. */
+void pack_make_room_for_texts(void *pack);
+
+/* What the denoiser of a run is, the usual or the distilled one, by its configs where it is not
+ * loaded. SUMI_INVALID where there is no distilled one. */
+int pack_denoiser_spec(struct pack *pack, bool fast, struct denoiser_spec *out, struct error *err);
+
+/* That denoiser, loaded now if need be, until it is given back. step: bytes that a step will take;
+ * where the device does not hold them beside everything, encoders and a denoiser that nobody uses
+ * leave it first. */
+int pack_denoiser_take(struct pack *pack, bool fast, uint64_t step, struct denoiser **out,
+		       struct error *err);
+void pack_denoiser_give(struct pack *pack, const struct denoiser *denoiser); /* NULL is fine */
 
 /* The folder that it is in. */
 const char *pack_denoiser_part(const struct pack_info *info, bool fast);

@@ -17,8 +17,10 @@
 static int open_denoiser(struct pack *pack, const char *folder, struct error *err)
 {
 	(void)folder;
+	if (!pack_holds_all(pack, 0)) /* with the first run */
+		return SUMI_OK;
 	return denoiser_open(pack->info.family->denoiser, pack->device, &pack->info,
-			     pack_denoiser_part(&pack->info, false), &pack->denoiser, err);
+			     pack_denoiser_part(&pack->info, false), &pack->denoisers[0].open, err);
 }
 
 static int open_texts(struct pack *pack, const char *folder, struct error *err)
@@ -30,7 +32,10 @@ static int open_texts(struct pack *pack, const char *folder, struct error *err)
 	int status = conditioner_shape_read(kind, &pack->info, &pack->texts, err);
 	if (!status)
 		status = conditioner_open(kind, pack->device, &pack->info, &pack->conditioner, err);
-	return status ? status : conditioner_load(pack->conditioner, err);
+	if (status)
+		return status;
+	conditioner_set_room(pack->conditioner, pack_make_room_for_texts, pack);
+	return pack_holds_all(pack, 0) ? conditioner_load(pack->conditioner, err) : SUMI_OK;
 }
 
 static int open_codec(struct pack *pack, const char *folder, struct error *err)
@@ -99,20 +104,34 @@ int pack_parts_open(struct pack *pack, struct error *err)
 	return status;
 }
 
+static uint64_t weight_bytes(const struct pack_info *info, const char *part)
+{
+	char path[FILES_PATH_MAX];
+	struct weights *files;
+	if (pack_part(info, part, path, NULL) || weights_open(path, &files, NULL))
+		return 0;
+	uint64_t bytes = weights_bytes(files);
+	weights_close(files);
+	return bytes;
+}
+
+void pack_parts_weigh(const struct pack_info *info, uint64_t bytes[PART_USES])
+{
+	memset(bytes, 0, PART_USES * sizeof *bytes);
+	for (const struct part *const *at = info->family->parts; *at; at++)
+		if ((*at)->weights && (*at)->use != PART_DISTILLED)
+			bytes[(*at)->use] += weight_bytes(info, (*at)->folder);
+	if (info->has_fast)
+		bytes[PART_DISTILLED] = weight_bytes(info, info->fast_unet);
+}
+
 uint64_t pack_parts_bytes(const struct pack_info *info)
 {
-	uint64_t bytes = 0;
-	for (const struct part *const *at = info->family->parts; *at; at++) {
-		const struct part *p = *at;
-		char path[FILES_PATH_MAX];
-		struct weights *files;
-		if (!p->weights || p->use == PART_DISTILLED || pack_part(info, p->folder, path, NULL) ||
-		    weights_open(path, &files, NULL))
-			continue;
-		bytes += weights_bytes(files);
-		weights_close(files);
-	}
-	return bytes;
+	uint64_t bytes[PART_USES], all = 0;
+	pack_parts_weigh(info, bytes);
+	for (int i = 0; i < PART_USES; i++)
+		all += i == PART_DISTILLED ? 0 : bytes[i];
+	return all;
 }
 
 /* ---- what is missing ---- */

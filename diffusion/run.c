@@ -253,20 +253,25 @@ static struct guidance guidance_of(const struct run *run, const struct run_param
 	};
 }
 
-/* With the pack's denoiser, about what the texts say. */
-static int begin_session(struct run *run, struct denoiser *denoiser, const struct run_params *p,
-			 struct error *err)
+/* With the pack's denoiser, which may come when the texts are encoded and their encoders gone. */
+static int begin_session(struct run *run, const struct run_params *p, struct error *err)
 {
-	const struct denoiser_spec spec = denoiser_spec(denoiser);
-	struct denoiser_plan plan = run_plan_denoiser(&run->pack->info, p, &spec, 0);
-	struct guidance guidance = guidance_of(run, p, plan.texts > 1);
+	struct denoiser_spec spec;
+	struct denoiser_needs needs;
 	struct conditions said;
-	int status = encode_text(run, p, plan.texts, &said, err);
+	int status = pack_denoiser_spec(run->pack, p->fast, &spec, err);
 	if (status)
 		return status;
+	struct denoiser_plan plan = run_plan_denoiser(&run->pack->info, p, &spec, 0);
+	struct guidance guidance = guidance_of(run, p, plan.texts > 1);
+	if ((status = encode_text(run, p, plan.texts, &said, err)))
+		return status;
+	status = pack_denoiser_take(run->pack, p->fast, run_plan_step(run->pack, p, &needs),
+				    &run->denoiser, err);
 	run_enter(run);
-	status =
-	    session_new(denoiser, &plan, &said, &guidance, run->sampler, &run->session, err);
+	if (!status)
+		status = session_new(run->denoiser, &plan, &said, &guidance, run->sampler,
+				     &run->session, err);
 	run_leave(run);
 	conditions_free(&said);
 	if (!status && p->deep_cache > 1)
@@ -309,11 +314,8 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
 	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
-	struct denoiser *denoiser;
-	if ((status = run_digest(pack, p, run->digest, err)) ||
-	    (status = pack_denoiser(pack, p->fast, &denoiser, err)) ||
-	    (status = allocate(run, err)) || (status = make_sampler(run, p, err)) ||
-	    (status = begin_session(run, denoiser, p, err)))
+	if ((status = run_digest(pack, p, run->digest, err)) || (status = allocate(run, err)) ||
+	    (status = make_sampler(run, p, err)) || (status = begin_session(run, p, err)))
 		goto fail;
 	*out = run;
 	return SUMI_OK;
@@ -339,6 +341,7 @@ void run_free(struct run *run)
 	if (!run)
 		return;
 	session_free(run->session);
+	pack_denoiser_give(run->pack, run->denoiser);
 	sampler_free(run->sampler);
 	free(run->x);
 	free(run->prediction);

@@ -20,7 +20,8 @@ struct window {
 struct run {
 	struct pack *pack; /* borrowed */
 	struct sampler *sampler;
-	struct session *session; /* with the denoiser */
+	struct denoiser *denoiser; /* of the pack, until it is given back */
+	struct session *session;   /* with it */
 	struct rng rng;
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
 	struct latent_spec latents;
@@ -52,6 +53,10 @@ struct latent_spec run_plan_latents(const struct pack_info *info, const struct r
 
 /* How a frame is decoded. SUMI_TOOBIG. */
 int run_plan_decode(const struct run *run, struct codec_job *job, struct error *err);
+
+/* Bytes that a step takes on the device, and some of those by name; 0: it cannot be said. */
+uint64_t run_plan_step(const struct pack *pack, const struct run_params *p,
+		       struct denoiser_needs *needs);
 
 /* SUMI_TOOBIG, with the figures, when a step or the decoding would need more than the device has, or
  * more in one piece than it gives. */

@@ -3,7 +3,6 @@
 
 #include "base/memory.h"
 #include "diffusion/run_internal.h"
-#include "weights/weights.h"
 
 /* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
  * after the other (docs/performance.md). */
@@ -98,25 +97,18 @@ static uint64_t step_memory(const struct pack_info *info, const struct denoiser 
 	return bytes;
 }
 
-static uint64_t part_bytes(const struct pack_info *info, const char *part)
+/* Of the denoiser of such a run. */
+static uint64_t weight_bytes(const struct pack *pack, const struct run_params *p)
 {
-	char folder[FILES_PATH_MAX];
-	struct weights *files;
-	if (pack_part(info, part, folder, NULL) || weights_open(folder, &files, NULL))
-		return 0;
-	uint64_t bytes = weights_bytes(files);
-	weights_close(files);
-	return bytes;
+	return pack->bytes[p->fast && pack->info.has_fast ? PART_DISTILLED : PART_DENOISER];
 }
 
-/* Of the denoiser of such a run. */
-static uint64_t weight_bytes(struct pack *pack, const struct run_params *p)
+uint64_t run_plan_step(const struct pack *pack, const struct run_params *p,
+		       struct denoiser_needs *needs)
 {
-	bool fast = p->fast && pack->info.has_fast;
-	uint64_t *bytes = &pack->denoiser_bytes[fast];
-	if (*bytes == 0)
-		*bytes = part_bytes(&pack->info, pack_denoiser_part(&pack->info, fast));
-	return *bytes;
+	const struct denoiser *known =
+	    pack->denoisers[p->fast && pack->info.has_fast ? 1 : 0].open;
+	return step_memory(&pack->info, known, p, pack->device->activation_dtype, needs);
 }
 
 static int init_frames(const struct run_params *p)
@@ -186,9 +178,7 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 	struct denoiser_needs needs = {0};
 	if (d->memory == 0)
 		return SUMI_OK;
-	const struct denoiser *known =
-	    p->fast && pack->info.has_fast ? pack->fast : pack->denoiser;
-	uint64_t step = step_memory(&pack->info, known, p, pack->device->activation_dtype, &needs);
+	uint64_t step = run_plan_step(pack, p, &needs);
 	uint64_t weights = weight_bytes(pack, p), host = host_bytes(&pack->info, p);
 	uint64_t decode = decode_bytes(pack, p), machine = memory_limit();
 	if (decode == UINT64_MAX)

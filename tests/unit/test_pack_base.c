@@ -131,8 +131,8 @@ static void fast_may_be_the_same_model(void **state)
 		   "\"fast\": {\"unet\": \"unet\", \"steps\": 3}}");
 	assert_int_equal(device_open("reference", &device, &err), SUMI_OK);
 	if (pack_open(device, p->moving, &pack, &err) ||
-	    pack_denoiser(pack, false, &usual, &err) ||
-	    pack_denoiser(pack, true, &fast, &err))
+	    pack_denoiser_take(pack, false, 0, &usual, &err) ||
+	    pack_denoiser_take(pack, true, 0, &fast, &err))
 		fail_msg("%s", err.text);
 	assert_ptr_equal(usual, fast);
 	assert_int_equal(pack_info_of(pack)->fast.steps, 3);
