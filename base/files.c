@@ -173,15 +173,15 @@ int files_read_own(const char *path, size_t limit, char **data, size_t *size, st
 	return status;
 }
 
-static int write_all(int fd, const char *data, size_t size)
+int files_write_all(int fd, const void *data, size_t size)
 {
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
+	for (const char *at = data; size > 0;) {
+		ssize_t n = write(fd, at, size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -1;
-		data += n;
+		at += n;
 		size -= (size_t)n;
 	}
 	return 0;
@@ -215,7 +215,7 @@ static int write_through(const char *path, const void *data, size_t size, struct
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, "%s", path);
-	int status = write_all(fd, data, size) ? error_errno(err, "writing %s", path) : SUMI_OK;
+	int status = files_write_all(fd, data, size) ? error_errno(err, "writing %s", path) : SUMI_OK;
 	close(fd);
 	return status;
 }
@@ -241,7 +241,7 @@ static int write_file(const char *path, const void *data, size_t size, mode_t mo
 	mode_t mask = umask(0);
 	umask(mask);
 	fchmod(fd, mode ? mode : 0666 & ~mask);
-	if (write_all(fd, data, size) != 0 || fsync(fd) != 0) {
+	if (files_write_all(fd, data, size) != 0 || fsync(fd) != 0) {
 		status = error_errno(err, "writing %s", path);
 		close(fd);
 		goto drop;
@@ -286,7 +286,7 @@ int files_copy(const char *from, const char *to, struct error *err)
 		goto done;
 	}
 	while (!status && (n = read(in, piece, PIECE)) > 0)
-		if (write_all(out, piece, (size_t)n) != 0)
+		if (files_write_all(out, piece, (size_t)n) != 0)
 			status = error_errno(err, "writing %s", to);
 	if (!status && n < 0)
 		status = error_errno(err, "reading %s", from);

@@ -47,6 +47,9 @@ int files_copy_tree(const char *from, const char *to, struct error *err);
 /* Removes a folder with all that is in it, as far as that can be done. */
 void files_remove_tree(const char *path);
 
+/* All of it, however often the system stops in between. -1 with errno. */
+int files_write_all(int fd, const void *data, size_t size);
+
 /* fsyncs the folder that holds path. */
 int files_sync_parent(const char *path, struct error *err);
 

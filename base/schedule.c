@@ -68,13 +68,18 @@ static bool open_at(const struct zone *zone, int from, int to, int64_t seconds)
 	return from < to ? minute >= from && minute < to : minute >= from || minute < to;
 }
 
+static int load_window(const char *window, const char *zone_name, int *from, int *to,
+		       struct zone **zone, struct error *err)
+{
+	int status = schedule_parse_window(window, from, to, err);
+	return status ? status : zone_load(zone_name, zone, err);
+}
+
 int schedule_window_open(const char *window, const char *zone_name, int64_t now_ms, bool *open,
 			 struct error *err)
 {
 	struct zone *zone;
-	int from, to, status = schedule_parse_window(window, &from, &to, err);
-	if (status == SUMI_OK)
-		status = zone_load(zone_name, &zone, err);
+	int from, to, status = load_window(window, zone_name, &from, &to, &zone, err);
 	if (status)
 		return status;
 	*open = open_at(zone, from, to, floor_div(now_ms, 1000));
@@ -86,9 +91,7 @@ int schedule_window_next(const char *window, const char *zone_name, int64_t now_
 			 int64_t *opens_ms, struct error *err)
 {
 	struct zone *zone;
-	int from, to, status = schedule_parse_window(window, &from, &to, err);
-	if (status == SUMI_OK)
-		status = zone_load(zone_name, &zone, err);
+	int from, to, status = load_window(window, zone_name, &from, &to, &zone, err);
 	if (status)
 		return status;
 	int64_t now = floor_div(now_ms, 1000);

@@ -1,8 +1,7 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
+#include "cli/create.h"
 #include "cli/entry.h"
-#include "cli/follow.h"
-#include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/preflight.h"
 #include "cli/recipe.h"
@@ -129,25 +128,15 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	recipe_clear(&recipe);
 	return status;
 }
+
 static int run_again(struct cli *cli)
 {
 	struct error err = {0};
-	struct queue *queue = NULL;
 	struct job job = {0};
-	int code;
 	int status = read_job(cli, &job, &err);
-	if (!status)
-		status = preflight(cli, &job, &err);
-	if (!status)
-		status = cli_queue(cli, &queue, &err);
-	if (!status)
-		status = inputs_send(cli, queue, &job, NULL, NULL, &err);
-	if (!status)
-		status = queue_submit(queue, &job, &err);
-	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);
-	job_clear(&job);
-	queue_close(queue);
-	return code;
+	if (!status && (status = preflight(cli, &job, &err)))
+		job_clear(&job);
+	return status ? cli_error(cli, &err) : create_job(cli, &job);
 }
 
 const struct verb verb_again = {

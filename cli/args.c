@@ -12,13 +12,17 @@
 #include "cli/when.h"
 
 /* Options of every verb. */
+enum { TERMINAL_LIMIT = 50 };
+
+enum common { JSON, QUIET, CONFIG, STATE_DIR, HELP, COMMONS };
+
 const struct cli_option cli_common_options[] = {
-    {"json", 0, NULL, "print JSON for programs"},
-    {"quiet", 'q', NULL, "print results only"},
-    {"config", 'c', "FILE", "read this file instead of sumi.conf"},
-    {"state-dir", 0, "DIR", "the daemon's state directory"},
-    {"help", 'h', NULL, "show this help"},
-    {NULL, 0, NULL, NULL}};
+    [JSON] = {"json", 0, NULL, "print JSON for programs"},
+    [QUIET] = {"quiet", 'q', NULL, "print results only"},
+    [CONFIG] = {"config", 'c', "FILE", "read this file instead of sumi.conf"},
+    [STATE_DIR] = {"state-dir", 0, "DIR", "the daemon's state directory"},
+    [HELP] = {"help", 'h', NULL, "show this help"},
+    [COMMONS] = {NULL, 0, NULL, NULL}};
 
 struct word {
 	const char *name; /* of a long option, without dashes; NULL for a short one */
@@ -131,17 +135,22 @@ static int take_field(struct cli *cli, const struct param *p, const struct word 
 
 static int take_common(struct cli *cli, int index, const char *value)
 {
-	if (index == 0)
+	switch ((enum common)index) {
+	case JSON:
 		cli->json = value != NULL;
-	else if (index == 1)
+		return SUMI_OK;
+	case QUIET:
 		cli->quiet = value != NULL;
-	else if (index == 2)
+		return SUMI_OK;
+	case CONFIG:
 		setenv("SUMI_CONFIG", value, 1);
-	else if (index == 3)
+		return SUMI_OK;
+	case STATE_DIR:
 		setenv("SUMI_STATE_DIR", value, 1);
-	else
+		return SUMI_OK;
+	default:
 		return SUMI_CANCELLED; /* help was asked for */
-	return SUMI_OK;
+	}
 }
 
 static const struct word size_word = {.name = "size", .name_size = 4};
@@ -354,6 +363,12 @@ int cli_number(const struct cli *cli, const char *name, long min, long max, long
 				 text, min, max);
 	*value = v;
 	return SUMI_OK;
+}
+
+int cli_limit(const struct cli *cli, long most, long *limit, struct error *err)
+{
+	*limit = isatty(STDOUT_FILENO) ? TERMINAL_LIMIT : most;
+	return cli_number(cli, "limit", 1, most, limit, err);
 }
 
 int cli_prompt(struct cli *cli, struct error *err)

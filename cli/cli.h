@@ -77,6 +77,10 @@ const char *cli_value(const struct cli *cli, const char *name);
 int cli_number(const struct cli *cli, const char *name, long min, long max, long *value,
 	       struct error *err);
 
+/* --limit, and without it 50 where a person reads and `most` where a program does, which wants all. */
+#define CLI_LIMIT_OPTION {"limit", 'l', "N", "at most so many (50 on a terminal, else all)"}
+int cli_limit(const struct cli *cli, long most, long *limit, struct error *err);
+
 /* Makes the first argument the prompt among the job's fields. */
 int cli_prompt(struct cli *cli, struct error *err);
 

@@ -1,5 +1,5 @@
 /* sumi image and its sisters, a verb for each modality: a job from options, followed to its end. */
-#include <string.h>
+#include "cli/create.h"
 
 #include "cli/follow.h"
 #include "cli/inputs.h"
@@ -26,29 +26,33 @@ static int prepare(struct cli *cli, struct job *job, struct error *err)
 	return status;
 }
 
-static int run_create(struct cli *cli)
+int create_job(struct cli *cli, struct job *job)
 {
 	struct error err = {0};
 	struct queue *queue = NULL;
-	struct job job = {0};
-	int code, status = prepare(cli, &job, &err);
+	int status = cli_queue(cli, &queue, &err);
 	if (!status)
-		status = cli_queue(cli, &queue, &err);
+		status = inputs_send(cli, queue, job, NULL, NULL, &err);
 	if (!status)
-		status = inputs_send(cli, queue, &job, NULL, NULL, &err);
-	if (!status)
-		status = queue_submit(queue, &job, &err);
+		status = queue_submit(queue, job, &err);
 	if (!status) {
 		json_t *after = json_object();
-		preflight_warn(cli, queue, &job, NULL);
-		preflight_note_after(after, &job);
+		preflight_warn(cli, queue, job, NULL);
+		preflight_note_after(after, job);
 		preflight_warn_after(cli, queue, after);
 		json_decref(after);
 	}
-	code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job.id);
-	job_clear(&job);
+	int code = status ? cli_error(cli, &err) : follow_submitted(cli, queue, job->id);
+	job_clear(job);
 	queue_close(queue);
 	return code;
+}
+
+static int run_create(struct cli *cli)
+{
+	struct error err = {0};
+	struct job job;
+	return prepare(cli, &job, &err) ? cli_error(cli, &err) : create_job(cli, &job);
 }
 
 #define X(NAME, word, model, usage, least, text)                                                   \

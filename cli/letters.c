@@ -1,13 +1,12 @@
 /* sumi dead-letters: what the queue could not take, and jobs that it has put aside. */
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "cli/entry.h"
 #include "cli/verbs.h"
 
-enum { TERMINAL_LIMIT = 50, LIMIT_MAX = 100000 };
+enum { LIMIT_MAX = 100000 };
 
 static json_t *letter_json(const struct queue_dead_letter *letter)
 {
@@ -40,9 +39,8 @@ static int run_dead_letters(struct cli *cli)
 	struct queue_dead_letter *letters = NULL;
 	size_t count = 0;
 	struct queue_stats stats = {0};
-	/* A person reads a page; a program wants all of it. */
-	long limit = isatty(STDOUT_FILENO) ? TERMINAL_LIMIT : LIMIT_MAX;
-	int status = cli_number(cli, "limit", 1, LIMIT_MAX, &limit, &err);
+	long limit;
+	int status = cli_limit(cli, LIMIT_MAX, &limit, &err);
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
@@ -71,7 +69,7 @@ static int run_dead_letters(struct cli *cli)
 }
 
 static const struct cli_option dead_letters_options[] = {
-    {"limit", 'l', "N", "at most so many (50 on a terminal, else all)"}, {NULL, 0, NULL, NULL}};
+    CLI_LIMIT_OPTION, {NULL, 0, NULL, NULL}};
 
 const struct verb verb_dead_letters = {
     .name = "dead-letters",

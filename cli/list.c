@@ -17,7 +17,6 @@
 #include "queue/describe.h"
 #include "queue/walk.h"
 
-enum { TERMINAL_LIMIT = 50 };
 
 /* States in the order in which a person looks for them. */
 static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
@@ -371,14 +370,13 @@ static int parse_filter(struct listing *l, struct error *err)
 	struct store_filter *f = &l->filter;
 	const char *since = cli_value(cli, "since"), *until = cli_value(cli, "until");
 	const char *word = cli_value(cli, "state");
-	/* A person reads a page; a program wants all of it. */
-	long limit = isatty(STDOUT_FILENO) ? TERMINAL_LIMIT : 0;
+	long limit;
 	int status;
-	if ((status = cli_number(cli, "limit", 1, INT_MAX, &limit, err)) ||
+	if ((status = cli_limit(cli, INT_MAX, &limit, err)) ||
 	    (since && (status = clock_parse(since, &f->since, err))) ||
 	    (until && (status = clock_parse(until, &f->until, err))))
 		return status;
-	l->limit = limit ? (size_t)limit : SIZE_MAX;
+	l->limit = limit < INT_MAX ? (size_t)limit : SIZE_MAX;
 	l->only = word ? select_state(word) : -1;
 	if (word && l->only < 0)
 		return error_set(err, SUMI_INVALID,
@@ -471,7 +469,7 @@ static const struct cli_option list_options[] = {
     {"starred", 0, NULL, "only starred ones"},
     {"since", 0, "TIME", "sent at or after"},
     {"until", 0, "TIME", "sent before"},
-    {"limit", 'l', "N", "at most so many (50 on a terminal, else all)"},
+    CLI_LIMIT_OPTION,
     {"after", 0, "ID", "go on behind this one: the next page"},
     {NULL, 0, NULL, NULL}};
 

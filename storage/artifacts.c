@@ -22,23 +22,9 @@ int store_artifact_path(const struct store *s, const char *sha256, const char *f
 
 /* ---- files ---- */
 
-static int write_all(int fd, const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Makes the two folders over such a path; their names are durable when it returns. */
-static int store_make_parents(const struct store *s, const char *folder, const char *sha256,
-		       struct error *err)
+static int make_parents(const struct store *s, const char *folder, const char *sha256,
+			struct error *err)
 {
 	char path[FILES_PATH_MAX];
 	for (int depth = 0; depth <= 2; depth++) {
@@ -76,7 +62,7 @@ int store_write_file(const struct store *s, const char *folder, const char *sha2
 		     const char *path, const void *data, size_t size, struct error *err)
 {
 	char temp[FILES_PATH_MAX];
-	int status = store_make_parents(s, folder, sha256, err);
+	int status = make_parents(s, folder, sha256, err);
 	if (!status)
 		status = files_path(temp, err, "%s/artifacts/tmp/%.16s.XXXXXX", s->dir, sha256);
 	if (status)
@@ -85,7 +71,7 @@ int store_write_file(const struct store *s, const char *folder, const char *sha2
 	if (fd < 0)
 		return error_errno(err, "%s", temp);
 	fchmod(fd, 0640);
-	if (write_all(fd, data, size) != 0) {
+	if (files_write_all(fd, data, size) != 0) {
 		status = error_errno(err, "writing %s", path);
 		goto drop;
 	}

@@ -137,14 +137,8 @@ int db_step(struct store *s, sqlite3_stmt *statement, bool *row, struct error *e
 int db_run_values(struct store *s, struct error *err, const char *sql,
 		  const struct db_value *values, size_t count)
 {
-	sqlite3_stmt *statement;
-	bool row;
-	int status = db_query_values(s, &statement, err, sql, values, count);
-	if (status)
-		return status;
-	status = db_step(s, statement, &row, err);
-	sqlite3_finalize(statement);
-	return status;
+	int64_t none;
+	return db_int_values(s, &none, err, sql, values, count);
 }
 
 int db_int_values(struct store *s, int64_t *value, struct error *err, const char *sql,

@@ -122,6 +122,8 @@ void *store_grow(void *list, size_t count, size_t size);
 int store_check_id(const char *id, struct error *err);
 /* *key of a job, SUMI_NOTFOUND. */
 int store_job_key(struct store *s, const char *id, int64_t *key, struct error *err);
+/* The same in a transaction of its own, which is open when it returns SUMI_OK: db_end(). */
+int store_job_begin(struct store *s, const char *id, int64_t *key, struct error *err);
 /* Inserts a job's row with a new key, and its tags. Inside a transaction. */
 int store_job_insert(struct store *s, const struct store_job *job, const char *publish,
 		     int64_t *key, struct error *err);

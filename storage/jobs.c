@@ -33,6 +33,15 @@ int store_job_key(struct store *s, const char *id, int64_t *key, struct error *e
 	return status;
 }
 
+int store_job_begin(struct store *s, const char *id, int64_t *key, struct error *err)
+{
+	int status = db_begin(s, err);
+	if (status)
+		return status;
+	status = store_job_key(s, id, key, err);
+	return status ? db_end(s, status, err) : SUMI_OK;
+}
+
 /* ---- entering ---- */
 
 /* The JSON with sorted keys and without spaces, a new string; NULL stays NULL. */
@@ -187,13 +196,11 @@ int store_attempt_begin(struct store *s, struct store_attempt *a, struct error *
 		return error_set(err, SUMI_INVALID, "job %s: an attempt needs the lease's token",
 				 a->job);
 	int64_t started = a->started ? a->started : clock_wall_ms();
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, a->job, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, a->job, &key, err);
-	if (!status)
-		status = db_int(s, &n, err, "SELECT n FROM attempts WHERE job = ? AND token = ?",
-				I(key), T(a->token));
+	status = db_int(s, &n, err, "SELECT n FROM attempts WHERE job = ? AND token = ?",
+			I(key), T(a->token));
 	if (!status && n == 0) {
 		status = db_run(s, err,
 				"UPDATE attempts SET outcome = 'crashed', ended = ?2 "
@@ -239,12 +246,10 @@ int store_attempt_end(struct store *s, const char *job, const char *token, const
 		      const char *error, const char *timings, int64_t ended, struct error *err)
 {
 	int64_t key;
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, job, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, job, &key, err);
-	if (!status)
-		status = end_attempt(s, key, token, outcome, error, timings, ended, err);
+	status = end_attempt(s, key, token, outcome, error, timings, ended, err);
 	return db_end(s, status, err);
 }
 
@@ -255,16 +260,14 @@ int store_job_stored(struct store *s, const char *id, const char *token, const c
 {
 	int64_t key;
 	finished = finished ? finished : clock_wall_ms();
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, id, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, id, &key, err);
-	if (!status)
-		status = db_run(s, err,
-				"UPDATE jobs SET state = 'done', publish = 'stored', error = NULL, "
-				"token = ?2, finished = ?3 "
-				"WHERE key = ?1 AND NOT (publish = 'visible' AND state = 'done')",
-				I(key), T(token), I(finished));
+	status = db_run(s, err,
+			"UPDATE jobs SET state = 'done', publish = 'stored', error = NULL, "
+			"token = ?2, finished = ?3 "
+			"WHERE key = ?1 AND NOT (publish = 'visible' AND state = 'done')",
+			I(key), T(token), I(finished));
 	if (!status)
 		status = end_attempt(s, key, token, "done", NULL, timings, finished, err);
 	status = db_end(s, status, err);
@@ -289,13 +292,11 @@ static int show_job(struct store *s, int64_t key, const char *id, struct error *
 int store_job_visible(struct store *s, const char *id, struct error *err)
 {
 	int64_t key, stored = 0, visible = 0;
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, id, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, id, &key, err);
-	if (!status)
-		status = db_int(s, &visible, err,
-				"SELECT publish = 'visible' FROM jobs WHERE key = ?", I(key));
+	status = db_int(s, &visible, err,
+			"SELECT publish = 'visible' FROM jobs WHERE key = ?", I(key));
 	if (!status)
 		status = db_int(s, &stored, err,
 				"SELECT publish = 'stored' FROM jobs WHERE key = ?", I(key));
@@ -328,17 +329,15 @@ int store_job_ended(struct store *s, const char *id, const char *state, const ch
 {
 	int64_t key;
 	finished = finished ? finished : clock_wall_ms();
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, id, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, id, &key, err);
-	if (!status)
-		status = db_run(
-		    s, err,
-		    "UPDATE jobs SET state = ?2, error = ?3, finished = ?4, publish = 'none' "
-		    "WHERE key = ?1 AND NOT (publish IN ('stored', 'visible') AND "
-		    "(state = 'done' OR state = ?2))",
-		    I(key), T(state), T(error), I(finished));
+	status = db_run(
+	    s, err,
+	    "UPDATE jobs SET state = ?2, error = ?3, finished = ?4, publish = 'none' "
+	    "WHERE key = ?1 AND NOT (publish IN ('stored', 'visible') AND "
+	    "(state = 'done' OR state = ?2))",
+	    I(key), T(state), T(error), I(finished));
 	bool changed = !status && sqlite3_changes(s->db) > 0;
 	if (changed)
 		status = db_run(s, err,

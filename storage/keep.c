@@ -13,14 +13,12 @@ int store_star(struct store *s, const char *id, bool starred, bool *changed, str
 {
 	int64_t key, visible = 0;
 	*changed = false;
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, id, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, id, &key, err);
-	if (!status)
-		status = db_run(s, err,
-				"UPDATE jobs SET starred = ?2 WHERE key = ?1 AND starred <> ?2",
-				I(key), I(starred));
+	status = db_run(s, err,
+			"UPDATE jobs SET starred = ?2 WHERE key = ?1 AND starred <> ?2",
+			I(key), I(starred));
 	*changed = !status && sqlite3_changes(s->db) > 0;
 	if (*changed)
 		status = db_int(s, &visible, err,

@@ -37,15 +37,13 @@ int store_job_settle(struct store *s, const char *id, uint64_t ours, bool winner
 {
 	int64_t key, visible = 0;
 	bool shown = false;
-	int status = db_begin(s, err);
+	int status = store_job_begin(s, id, &key, err);
 	if (status)
 		return status;
-	status = store_job_key(s, id, &key, err);
-	if (!status)
-		status =
-		    db_int(s, &visible, err,
-			   "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
-			   I(key));
+	status =
+	    db_int(s, &visible, err,
+		   "SELECT publish = 'visible' AND state = 'done' FROM jobs WHERE key = ?",
+		   I(key));
 	if (!status && !visible)
 		status = settle(s, key, ours, winner, &shown, err);
 	status = db_end(s, status, err);
