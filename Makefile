@@ -6,6 +6,7 @@
 #   make asan       unit tests under AddressSanitizer and UBSan
 #   make bench      figures of this machine
 #   make soak       the long crash suite, and a queue of a million jobs
+#   make clients    other people's clients against the gateway, from PyPI
 #   make fuzz       libFuzzer over every parser (FUZZ=60s a target)
 #   make install    DESTDIR= PREFIX=/usr/local
 
@@ -159,6 +160,9 @@ soak: all $(BUILD)/tests/test_queue_many $(BUILD)/tests/test_no_memory
 	tests/e2e/crash.py --long
 	SUMI_MANY=1000000 $(BUILD)/tests/test_queue_many
 
+clients: all
+	for t in $$(find tests/clients -name '*.py' -perm -u+x | sort); do echo "$$t"; BUILD=$(BUILD) $$t || exit 1; done
+
 bench:
 	./bootstrap check
 	$(MAKE) $(JOBS) all benches
@@ -237,7 +241,7 @@ clean:
 
 FORCE:
 
-.PHONY: all libraries-missing bootstrap check check-built unit unit-asan asan benches bench demo soak fuzz fuzzers fuzzers-built install uninstall clean FORCE
+.PHONY: all clients libraries-missing bootstrap check check-built unit unit-asan asan benches bench demo soak fuzz fuzzers fuzzers-built install uninstall clean FORCE
 .SECONDARY:
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ)) $(wildcard $(BUILD)/obj/cli/*.d $(BUILD)/obj/daemon/*.d $(BUILD)/obj/gateway/*.d \

@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "gateway/call.h"
-#include "gateway/service.h"
 
 #define JSON_TYPE "application/json"
 

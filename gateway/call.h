@@ -35,7 +35,9 @@ enum dialect {
 };
 
 enum { ROUTE_OPEN = 1, /* without a key */
-       ROUTE_MEDIA = 2 /* <audio src> and <img src> may name it: the key may stand in the query */
+       ROUTE_MEDIA = 2, /* <audio src> and <img src> may name it: the key may stand in the query */
+       ROUTE_SIGNED = 4, /* an address with a signature needs no key */
+       ROUTE_SLOW = 8 /* JSON that may take long: spaces before it keep the connection alive */
 };
 
 struct route {
@@ -75,11 +77,19 @@ struct call {
 	/* The service's. */
 	struct call *next, **link;
 	int64_t since, spoken; /* boot clock: handled; something was sent */
-	bool again, running;   /* something has happened meanwhile */
+	bool again, running;   /* something has happened meanwhile; a handler is at it */
+	bool silent;           /* the client may have gone */
 	struct stream *stream; /* the hub's */
+	char waited[JOB_ID_SIZE], place[64]; /* once.c's */
 };
 
 /* ---- what handlers use ------------------------------------------------------------------- */
+
+const struct config *service_config(const struct service *s);
+struct once;
+struct once *service_once(const struct service *s);
+/* What addresses are signed with; "" while it is not known. It is set once. */
+const char *service_secret(const struct service *s);
 
 /* Answers. json is released; a status is made of that of the error; field may be NULL, then it is the one
  * that the message names. */
@@ -103,7 +113,8 @@ char *call_query(struct call *call, const char *name, bool *ok);
 /* The queue; false: it has been refused. */
 bool call_queue(struct call *call, struct worker *w, struct queue **queue);
 
-/* Waits for jobs that have been added to call->jobs: resume is called when something has happened. */
+/* Waits for jobs that have been added to call->jobs: resume is called when something has happened. It does not
+ * look at the body, which is let go when the client has to be kept waiting. */
 void call_wait(struct call *call, call_handler *resume);
 
 /* Whether the caller may see a job of this submitter. */

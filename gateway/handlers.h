@@ -10,6 +10,7 @@ call_handler files_send;
 call_handler events_open;
 call_handler queue_show, queue_stop, queue_go_on;
 call_handler models_list;
+call_handler openai_generate, openai_models, openai_model;
 call_handler health_live, health_ready;
 
 #endif

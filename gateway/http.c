@@ -514,6 +514,8 @@ static void on_event(struct bufferevent *bev, short what, void *context)
 	c->ended = true;
 	if (c->state == READ_HEAD || c->state == READ_BODY)
 		drop(c);
+	else if (c->state == HANDLED)
+		c->server->o.silent(c->server->o.context, c->request);
 }
 
 static void on_time(evutil_socket_t fd, short what, void *context)

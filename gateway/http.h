@@ -58,6 +58,8 @@ struct http_options {
 	void (*handle)(void *context, struct http_request *r);
 	/* The client of a handled request has gone before it was answered. */
 	void (*gone)(void *context, struct http_request *r);
+	/* The client sends nothing more: it has gone, or only waits for the answer. */
+	void (*silent)(void *context, struct http_request *r);
 	/* A head that could not be read: a body in the form of the API. */
 	void (*refuse)(void *context, int status, const char *why, struct http_answer *answer);
 };

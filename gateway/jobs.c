@@ -189,10 +189,24 @@ static void add_others(json_t *files, const struct found *f)
 	}
 }
 
+/* A row of the store in the queue's names, without what only the store needs. */
+static json_t *row_json(const struct store_job *row)
+{
+	static const char *const own[] = {"params",   "digest",    "token",   "variants",
+					  "priority", "artifacts", "attempts"};
+	json_t *o = store_job_json(row), *params = json_incref(json_object_get(o, "params"));
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+		json_object_del(o, own[i]);
+	json_object_update_missing(o, params);
+	json_object_set_new(o, "attempts_made", json_integer(row->attempts));
+	json_decref(params);
+	return o;
+}
+
 json_t *jobs_document(const struct call *call, const char *id, const struct found *f)
 {
 	json_t *o = f->queued   ? queue_entry_json(&f->entry)
-		    : f->stored ? store_job_json(&f->row)
+		    : f->stored ? row_json(&f->row)
 				: json_pack("{s:s, s:s}", "id", id, "state", "queued");
 	json_t *files = json_array();
 	if (f->queued && f->stored && f->row.starred)

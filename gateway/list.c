@@ -266,6 +266,8 @@ static void emit_strays(struct listing *l, size_t *at, int64_t moment)
 {
 	for (; *at < l->stray_count && l->strays[*at].created > moment && !is_full(l); (*at)++) {
 		struct stray *s = &l->strays[*at];
+		if (json_object_get(l->seen, s->id))
+			continue; /* the store has come to have it meanwhile */
 		snprintf(l->next, sizeof l->next, "q%" PRId64 ".%s", s->created, s->id);
 		add(l, s->id, json_incref(s->row));
 	}

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/ulid.h"
 #include "gateway/handlers.h"
 #include "gateway/jobs.h"
+#include "gateway/once.h"
 #include "queue/inputs.h"
 #include "storage/blobs.h"
 
@@ -95,11 +95,6 @@ int jobs_prepare(struct call *call, struct worker *w, json_t *fields, struct job
 	status = job_check(job, err);
 	if (!status)
 		status = check_own(call, w, job, err);
-	if (!status && !job->id) {
-		char id[ULID_SIZE];
-		ulid_new(id);
-		status = job_set(job, "id", json_string(id), err);
-	}
 	if (status)
 		job_clear(job);
 	return status;
@@ -183,13 +178,17 @@ static void send_one(struct call *call, struct worker *w, json_t *fields)
 {
 	struct job job;
 	struct error err = {0};
-	bool chosen = json_object_get(fields, "id") != NULL, there = false;
+	bool known = false, there = false;
 	int status = jobs_prepare(call, w, fields, &job, &err);
 	if (status) {
 		call_fail(call, &err);
 		return;
 	}
-	if (chosen && (status = check_id(call, w, &job, &there, &err))) {
+	if (!once_name(call, w, &job, false, &known)) {
+		job_clear(&job);
+		return;
+	}
+	if (known && (status = check_id(call, w, &job, &there, &err))) {
 		call_fail(call, &err);
 	} else if (there) {
 		call->args[0] = job.id;
@@ -207,6 +206,7 @@ static void send_list(struct call *call, struct worker *w, json_t *list)
 {
 	size_t count = json_array_size(list), ready = 0;
 	struct error err = {0};
+	bool known;
 	struct job *jobs = calloc(count + 1, sizeof *jobs);
 	int status = jobs ? SUMI_OK : error_set(&err, SUMI_NOMEM, "out of memory");
 	if (!status && (!count || count > LIST_MAX))
@@ -224,7 +224,7 @@ static void send_list(struct call *call, struct worker *w, json_t *list)
 	}
 	if (status)
 		call_fail(call, &err);
-	else if (jobs_submit(call, w, jobs, count)) {
+	else if (once_name_list(call, w, jobs, count, &known) && jobs_submit(call, w, jobs, count)) {
 		json_t *receipts = json_array();
 		for (size_t i = 0; i < count; i++)
 			json_array_append_new(receipts, receipt(call, &jobs[i]));

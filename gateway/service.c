@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/access.h"
 #include "gateway/hub.h"
+#include "gateway/once.h"
 #include "gateway/routes.h"
 
 enum {
@@ -17,6 +19,9 @@ enum {
 	IDLE_MS = 75000,
 	TICK_MS = 1000,
 	LOOK_MS = 10000, /* waiting calls look for themselves so often: an event may be missed */
+	SILENT_MS = 45000, /* what takes longer than that begins to send spaces: nginx waits for 60 s */
+	SPACE_MS = 15000,
+	SECRET_S = 365 * 86400
 };
 #define BODIES_MAX ((size_t)256 << 20)
 
@@ -25,6 +30,7 @@ struct service {
 	struct http_server *http;
 	struct pool *pool;
 	struct hub *hub;
+	struct once *once;
 	struct access access;
 	struct event *tick;
 	struct task key_task; /* reads the keys once a second */
@@ -32,6 +38,7 @@ struct service {
 	int key_status;
 	struct queue_key *read_keys;
 	size_t read_count;
+	char read_secret[65];
 	struct call *waiting;
 	bool stopping, closed; /* closed: the pool runs no more */
 };
@@ -39,6 +46,16 @@ struct service {
 struct http_server *service_http(struct service *s)
 {
 	return s->http;
+}
+
+struct once *service_once(const struct service *s)
+{
+	return s->once;
+}
+
+const char *service_secret(const struct service *s)
+{
+	return s->access.secret;
 }
 
 const struct config *service_config(const struct service *s)
@@ -53,6 +70,19 @@ static struct service *of_key_task(struct task *t)
 	return (struct service *)(void *)((char *)t - offsetof(struct service, key_task));
 }
 
+/* Gateways of one queue have one secret: the first draws it. */
+static int read_secret(struct queue *queue, char out[65], struct error *err)
+{
+	unsigned char random[32];
+	char text[65];
+	bool made;
+	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+		return error_errno(err, "random numbers");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(text + 2 * i, 3, "%02x", random[i]);
+	return queue_remember(queue, "secret", text, SECRET_S, out, 65, &made, err);
+}
+
 static void read_keys(struct task *t, struct worker *w)
 {
 	struct service *s = of_key_task(t);
@@ -61,6 +91,8 @@ static void read_keys(struct task *t, struct worker *w)
 	s->key_status = worker_queue(w, &queue, &err);
 	if (!s->key_status)
 		s->key_status = queue_keys(queue, &s->read_keys, &s->read_count, &err);
+	if (!s->key_status && !*s->access.secret)
+		s->key_status = read_secret(queue, s->read_secret, &err);
 }
 
 /* While the queue is away the keys hold that were there last. */
@@ -70,6 +102,10 @@ static void keys_read(struct task *t)
 	s->key_task_runs = false;
 	if (!s->key_status)
 		access_set_keys(&s->access, s->read_keys, s->read_count);
+	else
+		free(s->read_keys);
+	if (!s->key_status && !*s->access.secret)
+		memcpy(s->access.secret, s->read_secret, sizeof s->access.secret);
 	s->read_keys = NULL;
 }
 
@@ -83,8 +119,12 @@ int service_load_keys(struct service *s, size_t *count, struct error *err)
 	if (status)
 		return status;
 	status = queue_keys(queue, &keys, count, err);
-	queue_close(queue);
 	if (!status)
+		status = read_secret(queue, s->access.secret, err);
+	queue_close(queue);
+	if (status)
+		free(keys);
+	else
 		access_set_keys(&s->access, keys, *count);
 	return status;
 }
@@ -116,8 +156,36 @@ static void end_call(struct call *c)
 	free(c->state);
 	c->state = NULL;
 	add_cors(c, &c->answer);
+	once_leave(c->service->once, c);
 	struct http_answer answer = c->answer;
-	http_answer(r, &answer);
+	if (!r->streaming) {
+		http_answer(r, &answer);
+		return;
+	}
+	/* It has been "200" since the first space. What is broken off is asked for again, and hears why. */
+	bool whole = answer.status == 200;
+	if (whole)
+		http_stream_send(r, answer.body, answer.size);
+	free(answer.body);
+	http_stream_end(r, whole);
+}
+
+/* The client's patience, and that of proxies, begins anew with each byte. */
+static void keep_alive(struct call *c, int64_t now)
+{
+	bool streaming = c->http->streaming;
+	if (!(c->route->flags & ROUTE_SLOW) || c->http->head.minor == 0 ||
+	    now - c->spoken < (streaming ? SPACE_MS : SILENT_MS))
+		return;
+	c->spoken = now;
+	if (!streaming) {
+		struct http_answer answer = {.fd = -1};
+		http_header(&answer, "Cache-Control: no-store");
+		http_header(&answer, "X-Accel-Buffering: no");
+		add_cors(c, &answer);
+		http_stream_begin(c->http, 200, "application/json", answer.headers);
+	}
+	http_stream_send(c->http, " ", 1);
 }
 
 static void run_call(struct task *t, struct worker *w)
@@ -166,9 +234,15 @@ static void call_done(struct task *t)
 	struct call *c = (struct call *)(void *)t;
 	struct service *s = c->service;
 	c->running = false;
+	if (c->silent)
+		once_leave(s->once, c);
 	if (c->streams && !c->gone) {
 		begin_stream(c);
 		return;
+	}
+	if (c->waits && s->stopping) {
+		call_refuse(c, 503, NULL, "the gateway stops: ask again, the job goes on");
+		http_header(&c->answer, "Retry-After: 1");
 	}
 	if (!c->waits || c->gone || s->stopping) {
 		end_call(c);
@@ -248,7 +322,7 @@ static int on_admit(void *context, struct http_request *r, struct http_answer *r
 			http_header(refusal, "Allow: %s", allow);
 		return status;
 	}
-	if ((status = access_check(&s->access, r, route, &c->caller, &why)))
+	if ((status = access_check(&s->access, r, route, c->args, &c->caller, &why)))
 		return refuse_access(route, status, why, refusal);
 	int wait = route->scope >= QUEUE_SCOPE_SUBMIT ? access_take(&s->access, &c->caller) : 0;
 	if (wait) {
@@ -286,6 +360,16 @@ static void on_gone(void *context, struct http_request *r)
 		end_call(c);
 }
 
+/* Who sends the same again is not one of two, then. */
+static void on_silent(void *context, struct http_request *r)
+{
+	struct service *s = context;
+	struct call *c = r->context;
+	c->silent = true;
+	if (!c->running)
+		once_leave(s->once, c);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
 	struct service *s = context;
@@ -296,6 +380,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 		pool_add(s->pool, &s->key_task);
 	}
 	hub_tick(s->hub);
+	for (struct call *c = s->waiting; c; c = c->next)
+		keep_alive(c, now);
 	for (struct call *c = s->waiting; c; c = c->next)
 		if (!c->running && now - c->since >= LOOK_MS) {
 			c->since = now;
@@ -324,9 +410,12 @@ int service_new(const struct service_options *options, struct service **out, str
 	    .admit = on_admit,
 	    .handle = on_handle,
 	    .gone = on_gone,
+	    .silent = on_silent,
 	    .refuse = on_refuse,
 	};
-	int status = http_new(&http, &s->http, err);
+	s->once = once_new();
+	int status = s->once ? http_new(&http, &s->http, err)
+			     : error_set(err, SUMI_NOMEM, "out of memory");
 	if (!status)
 		status = pool_new(options->base, options->config, options->queue_url, THREADS,
 				  &s->pool, err);
@@ -353,6 +442,14 @@ bool service_stop(struct service *s)
 	if (!s->stopping)
 		http_stop(s->http);
 	s->stopping = true;
+	/* Those that wait for a job ask again; with the same words they find it. */
+	for (struct call *c = s->waiting, *next; c; c = next) {
+		next = c->next;
+		if (!c->running) {
+			c->again = false;
+			call_done(&c->task);
+		}
+	}
 	return http_busy(s->http) == 0;
 }
 
@@ -364,6 +461,7 @@ void service_free(struct service *s)
 	s->closed = true;
 	http_free(s->http);
 	hub_free(s->hub);
+	once_free(s->once);
 	if (s->tick)
 		event_free(s->tick);
 	access_clear(&s->access);

@@ -13,7 +13,6 @@ struct service_options {
 
 int service_new(const struct service_options *options, struct service **out, struct error *err);
 struct http_server *service_http(struct service *s);
-const struct config *service_config(const struct service *s);
 /* The keys as they stand in the queue now, before anything is served. *count: how many. */
 int service_load_keys(struct service *s, size_t *count, struct error *err);
 /* Nothing new is taken, what is under way goes on. True when nothing is left. */

@@ -228,7 +228,7 @@ int queue_sent_alive(struct queue *queue, const char *sender, size_t *alive, str
 /* ---- once ---------------------------------------------------------------------------------- */
 
 int queue_remember(struct queue *queue, const char *name, const char *text, int64_t seconds, char *held,
-		   size_t size, struct error *err)
+		   size_t size, bool *made, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply;
@@ -241,9 +241,19 @@ int queue_remember(struct queue *queue, const char *name, const char *text, int6
 	command_text(&command, "EX");
 	command_int(&command, seconds);
 	int status = ask(queue, &command, &reply, err);
+	*made = !status && reply->type != REDIS_REPLY_STRING;
 	if (!status)
-		snprintf(held, size, "%s",
-			 reply->type == REDIS_REPLY_STRING ? reply_text(reply) : text);
+		snprintf(held, size, "%s", *made ? text : reply_text(reply));
 	freeReplyObject(reply);
 	return status;
+}
+
+int queue_remember_longer(struct queue *queue, const char *name, int64_t seconds, struct error *err)
+{
+	struct command command = {0};
+	int64_t ignored;
+	command_text(&command, "EXPIRE"); /* 0 deletes */
+	command_key(&command, queue, "once:", name);
+	command_int(&command, seconds);
+	return ask_number(queue, &command, &ignored, err);
 }

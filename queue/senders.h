@@ -46,8 +46,11 @@ int queue_sent_by(struct queue *queue, const char *sender, const char *id, bool 
 /* How many of the sender's jobs have not ended. */
 int queue_sent_alive(struct queue *queue, const char *sender, size_t *alive, struct error *err);
 
-/* Remembers a text under a name for a while, unless one is remembered already; held is what stands. */
+/* Remembers a text under a name for a while, unless one is remembered already (*made false); held is what
+ * stands. */
 int queue_remember(struct queue *queue, const char *name, const char *text, int64_t seconds, char *held,
-		   size_t size, struct error *err);
+		   size_t size, bool *made, struct error *err);
+/* So long from now on; 0: no longer. */
+int queue_remember_longer(struct queue *queue, const char *name, int64_t seconds, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
 """A gateway as a real process, and requests to it as a client's library sends them, or byte by byte."""
-import http.client, json, re, signal, socket, subprocess
+import http.client, json, re, signal, socket, subprocess, time
 
 from lib import *
 

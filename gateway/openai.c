@@ -1,0 +1,256 @@
+/* OpenAI's pictures: /v1/images/generations, /v1/models. What its clients require is written in docs/gateway.md. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "gateway/handlers.h"
+#include "gateway/work.h"
+
+enum { PICTURES_MAX = 10 };
+
+/* What finish needs of the request. */
+struct wanted {
+	bool url;
+	char format[8], size[16], quality[16];
+};
+
+/* Steps for a quality; 0: the model's own. */
+static const struct {
+	const char *word;
+	int steps;
+} qualities[] = {{"auto", 0}, {"standard", 0}, {"medium", 0}, {"low", 12},
+		 {"high", 50}, {"hd", 50},	{"xhigh", 50},	{"max", 80}};
+
+static const char *text_of(const json_t *body, const char *name)
+{
+	const char *text = json_string_value(json_object_get(body, name));
+	return text ? text : "";
+}
+
+static bool read_quality(struct call *call, const char *word, json_t *fields)
+{
+	for (size_t i = 0; i < sizeof qualities / sizeof qualities[0]; i++)
+		if (strcmp(qualities[i].word, word) == 0) {
+			if (qualities[i].steps)
+				json_object_set_new(fields, "steps", json_integer(qualities[i].steps));
+			return true;
+		}
+	call_refuse(call, 400, "quality", "quality '%.40s' is not auto, low, medium or high", word);
+	return false;
+}
+
+static bool read_size(struct call *call, const char *size, json_t *fields)
+{
+	int width, height;
+	char rest;
+	if (!*size || strcmp(size, "auto") == 0)
+		return true;
+	if (sscanf(size, "%5dx%5d%c", &width, &height, &rest) != 2 || width < 1 || height < 1) {
+		call_refuse(call, 400, "size", "size '%.40s' is not WIDTHxHEIGHT or auto", size);
+		return false;
+	}
+	json_object_set_new(fields, "width", json_integer(width));
+	json_object_set_new(fields, "height", json_integer(height));
+	return true;
+}
+
+static bool read_format(struct call *call, const json_t *body, struct wanted *wanted)
+{
+	const char *format = text_of(body, "output_format"), *as = text_of(body, "response_format");
+	const char *model = text_of(body, "model");
+	if (!*format)
+		format = "png";
+	if (strcmp(format, "png") != 0 && strcmp(format, "webp") != 0) {
+		call_refuse(call, 400, "output_format", "output_format '%.40s' is not png or webp", format);
+		return false;
+	}
+	snprintf(wanted->format, sizeof wanted->format, "%s", format);
+	if (*as && strcmp(as, "url") != 0 && strcmp(as, "b64_json") != 0) {
+		call_refuse(call, 400, "response_format", "response_format '%.40s' is not url or b64_json",
+			    as);
+		return false;
+	}
+	/* Those two gave addresses where nothing was said, and so their users expect. */
+	bool old = strcmp(model, "dall-e-2") == 0 || strcmp(model, "dall-e-3") == 0;
+	wanted->url = strcmp(as, "url") == 0 || (!*as && old);
+	return true;
+}
+
+static bool read_count(struct call *call, const json_t *body, json_t *fields)
+{
+	const json_t *n = json_object_get(body, "n");
+	json_int_t count = n && !json_is_null(n) ? json_integer_value(n) : 1;
+	if (count < 1 || count > PICTURES_MAX) {
+		call_refuse(call, 400, "n", "n must be a whole number from 1 to %d", PICTURES_MAX);
+		return false;
+	}
+	json_object_set_new(fields, "n", json_integer(count));
+	return true;
+}
+
+/* What a job knows and OpenAI does not, by the names that people use: seed, negative_prompt, guidance_scale, … */
+static void add_extras(const json_t *body, json_t *fields)
+{
+	static const char *const taken[] = {"prompt", "model", "modality", "format", "quality", "init"};
+	const char *name;
+	json_t *value;
+	json_object_foreach((json_t *)body, name, value)
+	{
+		const struct param *p = param_named(name);
+		bool fits = p && p->concern == PARAM_PICTURE && p->modalities & PARAM_IMAGE &&
+			    !json_is_null(value);
+		for (size_t i = 0; fits && i < sizeof taken / sizeof taken[0]; i++)
+			fits = strcmp(p->name, taken[i]) != 0;
+		if (fits)
+			json_object_set(fields, p->name, value);
+	}
+}
+
+static bool read_request(struct call *call, struct worker *w, const json_t *body, json_t *fields,
+			 struct wanted *wanted)
+{
+	const json_t *prompt = json_object_get(body, "prompt");
+	const char *quality = text_of(body, "quality"), *size = text_of(body, "size");
+	if (!json_is_string(prompt) || !*json_string_value(prompt)) {
+		call_refuse(call, 400, "prompt", "prompt must be a text that says what to paint");
+		return false;
+	}
+	if (json_is_true(json_object_get(body, "stream"))) {
+		call_refuse(call, 400, "stream", "streaming is not offered: leave stream out");
+		return false;
+	}
+	json_object_set(fields, "prompt", (json_t *)prompt);
+	json_object_set_new(fields, "modality", json_string("image"));
+	work_model(w, text_of(body, "model"), "image", fields);
+	if (!read_quality(call, *quality ? quality : "auto", fields) || !read_size(call, size, fields) ||
+	    !read_count(call, body, fields) || !read_format(call, body, wanted))
+		return false;
+	json_object_set_new(fields, "format", json_string(wanted->format));
+	add_extras(body, fields);
+	snprintf(wanted->size, sizeof wanted->size, "%.15s", *size ? size : "auto");
+	snprintf(wanted->quality, sizeof wanted->quality, "%.15s", *quality ? quality : "auto");
+	return true;
+}
+
+/* ---- the answer ----------------------------------------------------------------------------- */
+
+static int add_picture(const struct call *call, const struct found *f, int variant,
+		       const struct wanted *wanted, json_t *data, struct error *err)
+{
+	const struct store_artifact *file;
+	char *bytes;
+	size_t size;
+	int status = work_result(f, variant, &bytes, &size, &file, err);
+	if (status)
+		return status;
+	char *url = wanted->url ? work_url(call, file) : NULL;
+	json_t *o = json_object();
+	if (wanted->url)
+		json_object_set_new(o, "url", json_string(url ? url : ""));
+	else
+		json_object_set_new(o, "b64_json", base64_json(bytes, size));
+	json_object_set_new(o, "seed", param_seed_json(file->seed));
+	json_array_append_new(data, o);
+	free(url);
+	free(bytes);
+	return SUMI_OK;
+}
+
+static void finish(struct call *call, struct worker *w)
+{
+	const struct wanted *wanted = call->state;
+	struct found f;
+	struct error err;
+	if (!work_done(call, w, &f))
+		return;
+	int n = f.queued ? f.entry.job.n : f.row.variants, status = SUMI_OK;
+	json_t *data = json_array();
+	for (int i = 0; i < n && !status; i++)
+		status = add_picture(call, &f, i, wanted, data, &err);
+	if (status)
+		call_fail(call, &err);
+	else
+		call_json(call, 200,
+			  json_pack("{s:I, s:O, s:s, s:s, s:s, s:s, s:s}", "created",
+				    (json_int_t)(clock_wall_ms() / 1000), "data", data, "output_format",
+				    wanted->format, "size", wanted->size, "quality", wanted->quality,
+				    "background", "opaque", "job", call->jobs[0]));
+	json_decref(data);
+	jobs_clear(&f);
+}
+
+void openai_generate(struct call *call, struct worker *w)
+{
+	json_t *body, *fields = json_object();
+	struct wanted *wanted = calloc(1, sizeof *wanted);
+	struct job job;
+	struct error err;
+	call->state = wanted;
+	if (!wanted || !call_body(call, false, &body)) {
+		json_decref(fields);
+		return;
+	}
+	if (!read_request(call, w, body, fields, wanted))
+		json_decref(fields);
+	else if (jobs_prepare(call, w, fields, &job, &err))
+		call_fail(call, &err);
+	else
+		work_start(call, w, &job, finish);
+	json_decref(body);
+}
+
+/* ---- models --------------------------------------------------------------------------------- */
+
+static json_t *model_json(const char *name)
+{
+	return json_pack("{s:s, s:s, s:i, s:s}", "id", name, "object", "model", "created", 0, "owned_by",
+			 "sumi");
+}
+
+/* {"image/ink": true, …} of living workers; NULL: it has been refused. */
+static json_t *living_models(struct call *call, struct worker *w)
+{
+	struct queue *queue;
+	struct error err;
+	char *classes = NULL, *rest = NULL;
+	if (!call_queue(call, w, &queue))
+		return NULL;
+	if (queue_classes(queue, &classes, &err)) {
+		call_fail(call, &err);
+		return NULL;
+	}
+	json_t *models = json_object();
+	for (char *c = strtok_r(classes ? classes : (char[]){""}, " ", &rest); c;
+	     c = strtok_r(NULL, " ", &rest)) {
+		const char *slash = strchr(c, '/');
+		if (slash && slash[1])
+			json_object_set_new(models, slash + 1, json_true());
+	}
+	free(classes);
+	return models;
+}
+
+void openai_models(struct call *call, struct worker *w)
+{
+	json_t *models = living_models(call, w), *value, *rows = json_array();
+	const char *name;
+	if (models) {
+		json_object_foreach(models, name, value)
+			json_array_append_new(rows, model_json(name));
+		call_json(call, 200, json_pack("{s:s, s:O}", "object", "list", "data", rows));
+	}
+	json_decref(models);
+	json_decref(rows);
+}
+
+void openai_model(struct call *call, struct worker *w)
+{
+	json_t *models = living_models(call, w);
+	if (models && json_object_get(models, call->args[0]))
+		call_json(call, 200, model_json(call->args[0]));
+	else if (models)
+		call_refuse(call, 404, "model", "no living worker has the model '%.100s'", call->args[0]);
+	json_decref(models);
+}

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""OpenAI's pictures, and that one request makes one picture however often it is sent."""
+import base64, threading
+
+from gateway_lib import *
+
+TINY = {"steps": 3, "size": "64x64", "sampler": "ddim"}
+PATH = "/v1/images/generations"
+
+
+def jobs_with(g, prompt):
+    return [j for j in g.get("/jobs?limit=500")[2]["jobs"] if j.get("prompt") == prompt]
+
+
+def pictures(g):
+    status, _, got = g.ask("POST", PATH, {"prompt": "a lake", **TINY})
+    data = base64.b64decode(got["data"][0]["b64_json"])
+    check(status == 200 and data[:4] == b"\x89PNG" and len(got["data"]) == 1 and got["output_format"] == "png" and got["created"] > 1e9, "a picture", str(got)[:300])
+    check(int.from_bytes(data[16:20], "big") == 64 and int.from_bytes(data[20:24], "big") == 64, "of the size")
+    again = g.ask("POST", PATH, {"prompt": "a lake", "seed": got["data"][0]["seed"], **TINY})[2]
+    check(base64.b64decode(again["data"][0]["b64_json"]) == data, "its seed makes it again")
+    other = g.ask("POST", PATH, {"prompt": "a lake", **TINY})[2]
+    check(other["data"][0]["b64_json"] != got["data"][0]["b64_json"], "asked for again it is another")
+    status, _, got = g.ask("POST", PATH, {"prompt": "two lakes", "n": 2, "output_format": "webp", "model": "gpt-image-2", "user": "x", "moderation": "low",
+                                          "num_inference_steps": 2, "size": "64x64", "sampler": "ddim", "quality": "low"})
+    check(status == 200 and len({d["b64_json"] for d in got["data"]}) == 2 and all(base64.b64decode(d["b64_json"])[:4] == b"RIFF" for d in got["data"]),
+          "two, as WebP, of a model that nobody has", str(got)[:300])
+    check(jobs_with(g, "two lakes")[0]["steps"] == 2 and jobs_with(g, "two lakes")[0].get("model") in (None, PACK), "by its usual name and steps that were asked for")
+    for extra in [{"response_format": "url"}, {"model": "dall-e-2"}]:
+        status, _, got = g.ask("POST", PATH, {"prompt": "an address", **TINY, **extra})
+        url = got["data"][0].get("url", "")
+        check(status == 200 and url.startswith(f"http://127.0.0.1:{g.port}/jobs/") and "b64_json" not in got["data"][0], f"an address: {extra}", str(got)[:300])
+        check(g.get(url.split(str(g.port), 1)[1])[2][:4] == b"\x89PNG", "where it is")
+    for body, param in [({}, "prompt"), ({"prompt": ""}, "prompt"), ({"prompt": 7}, "prompt"), ({"prompt": "x", "n": 0}, "n"), ({"prompt": "x", "n": 11}, "n"), ({"prompt": "x", "n": "a"}, "n"),
+                        ({"prompt": "x", "size": "big"}, "size"), ({"prompt": "x", "size": "9999x9999"}, "width"), ({"prompt": "x", "quality": "best"}, "quality"),
+                        ({"prompt": "x", "output_format": "svg"}, "output_format"), ({"prompt": "x", "response_format": "bytes"}, "response_format"), ({"prompt": "x", "steps": 0}, "steps")]:
+        status, _, got = g.ask("POST", PATH, body)
+        check(status == 400 and got["error"]["param"] == param and got["error"]["type"] == "invalid_request_error" and got["error"]["message"], f"wrong: {body}", f"{status} {got}")
+    status, headers, got = g.ask("POST", PATH, {"prompt": "x", "size": "65x65", "steps": 2})
+    check(status == 400 and headers["x-should-retry"] == "false" and "65" in got["error"]["message"], "what the daemon refuses is not tried again", f"{status} {got}")
+    status, _, got = g.get("/v1/models")
+    check(got["object"] == "list" and {"id": PACK, "object": "model", "created": 0, "owned_by": "sumi"} in got["data"], "models", str(got))
+    check(g.get(f"/v1/models/{PACK}")[2]["id"] == PACK and g.get("/v1/models/none")[0] == 404, "one of them")
+
+
+def send(g, body, **headers):
+    """A request whose answer nobody waits for yet: its socket."""
+    data = json.dumps(body).encode()
+    s = socket.create_connection(("127.0.0.1", g.port), timeout=90)
+    lines = [f"POST {PATH} HTTP/1.1", "Host: localhost", f"Content-Length: {len(data)}"] + [f"{k.replace('_', '-')}: {v}" for k, v in headers.items()]
+    s.sendall("\r\n".join(lines + ["", ""]).encode() + data)
+    return s
+
+
+def answer(s):
+    r = http.client.HTTPResponse(s)
+    r.begin()
+    data = r.read()
+    s.close()
+    return r.status, json.loads(data)
+
+
+def once(g):
+    """The queue is paused, so that nothing is answered before it shall be."""
+    body = lambda prompt: {"prompt": prompt, "seed": 1, **TINY}
+    sent = lambda prompt, n: wait_for(lambda: len(jobs_with(g, prompt)) == n and jobs_with(g, prompt), 10)
+    g.ask("POST", "/queue/pause")
+    s = send(g, body("broken"))
+    check(sent("broken", 1), "a request becomes a job")
+    s.close()
+    time.sleep(0.3)
+    retry = send(g, body("broken"))
+    time.sleep(0.3)
+    check(len(jobs_with(g, "broken")) == 1, "its connection broke: sent again it is the same job")
+    tried = send(g, body("broken"), x_stainless_retry_count=1)
+    time.sleep(0.3)
+    check(len(jobs_with(g, "broken")) == 1, "one that says that it is tried again is the same, too")
+    two = [send(g, body("equal")) for _ in range(2)]
+    check(sent("equal", 2), "two equal ones at once are two jobs", str(len(jobs_with(g, "equal"))))
+    named = [send(g, body("named"), Idempotency_Key="abc") for _ in range(3)]
+    check(sent("named", 1), "three of one name are one job")
+    time.sleep(0.3)
+    check(len(jobs_with(g, "named")) == 1, "and stay one")
+    status, got = answer(send(g, body("other"), Idempotency_Key="abc"))
+    check(status == 422 and got["error"]["message"], "its name for another request", f"{status} {got}")
+    status, _, got = g.ask("POST", "/jobs", {"prompt": "native", **QUICK}, {"Idempotency-Key": "k"})
+    again = g.ask("POST", "/jobs", {"prompt": "native", **QUICK}, {"Idempotency-Key": "k"})
+    check(status == 201 and again[0] == 200 and again[2]["id"] == got["id"] and len(jobs_with(g, "native")) == 1, "POST /jobs with a name", f"{got} {again}")
+    check(g.ask("POST", "/jobs", {"prompt": "else", **QUICK}, {"Idempotency-Key": "k"})[0] == 422, "and its other use")
+    lists = [g.ask("POST", "/jobs", [{"prompt": "listed", **QUICK}] * 2, {"Idempotency-Key": "l"})[2] for _ in range(2)]
+    check(lists[0] == lists[1] and sent("listed", 2), "a list with a name", str(lists))
+    killed = send(g, body("killed"))
+    check(sent("killed", 1), "a job whose gateway is killed")
+    g.kill()
+    g2 = Gateway(g.place)
+    g.process, g.port = g2.process, g2.port
+    after = send(g, body("killed"), x_stainless_retry_count=0)
+    time.sleep(0.5)
+    check(len(jobs_with(g, "killed")) == 1, "sent again to the next one it is that job")
+    back = [send(g, body("broken")), send(g, body("named"), Idempotency_Key="abc")]
+    g.ask("POST", "/queue/resume")
+    check(answer(after)[0] == 200, "which answers")
+    first, second = (answer(s) for s in back)
+    check(first[0] == second[0] == 200 and len(jobs_with(g, "broken")) == len(jobs_with(g, "named")) == 1, "and so do the others, one job each", f"{first}"[:200])
+    for s in [retry, tried, killed, *two, *named]:
+        s.close()
+    last = answer(send(g, body("broken")))
+    check(last[0] == 200 and len(jobs_with(g, "broken")) == 2, "what was answered is a new job when it is sent again", f"{last[1].get('job')} {[j['id'] for j in jobs_with(g, 'broken')]}")
+
+
+def slow(g, result):
+    """An answer that takes long: its head and spaces after 45 seconds."""
+    s = send(g, {"prompt": "slow", **TINY})
+    start = time.monotonic()
+    head = s.recv(4000)
+    result.update(waited=time.monotonic() - start, head=head)
+    g.ask("POST", "/queue/resume")
+    data = b""
+    while part := s.recv(65536):
+        data += part
+        if b"\r\n0\r\n\r\n" in data:
+            break
+    result["body"] = head + data
+
+
+def slowly(place):
+    g, result = Gateway(place), {}
+    g.ask("POST", "/queue/pause")
+    thread = threading.Thread(target=slow, args=(g, result))
+    thread.start()
+    broken = send(g, {"prompt": "to be cancelled", **TINY})
+    job = wait_for(lambda: jobs_with(g, "to be cancelled"), 10)[0]
+    head = broken.recv(4000)
+    check(head.startswith(b"HTTP/1.1 200"), "after 45 s it begins", str(head[:60]))
+    g.ask("DELETE", f"/jobs/{job['id']}")
+    rest = b""
+    while part := broken.recv(4000):
+        rest += part
+    check(b"\r\n0\r\n\r\n" not in rest, "what fails then breaks off", str(rest))
+    thread.join(60)
+    check(44 < result["waited"] < 60 and result["head"].startswith(b"HTTP/1.1 200") and b"Transfer-Encoding: chunked" in result["head"], "the head and a space after 45 s", str(result["head"]))
+    chunks, rest, text = [], result["body"].split(b"\r\n\r\n", 1)[1], b""
+    while rest:
+        size, rest = rest.split(b"\r\n", 1)
+        chunks.append(rest[:int(size, 16)])
+        rest = rest[int(size, 16) + 2:]
+    check(chunks[0] == b" " and json.loads(b"".join(chunks))["data"][0]["b64_json"], "and then the picture", str(chunks)[:100])
+    g.stop()
+
+
+place = Place()
+try:
+    place.start()
+    g = Gateway(place)
+    pictures(g)
+    once(g)
+    slowly(place)
+    check(g.stop() == 0, "it stops")
+finally:
+    if place.daemon:
+        place.stop()
+    place.remove()
+finish()
