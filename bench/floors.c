@@ -125,7 +125,7 @@ static int check_row(struct bench *b, const struct floor *f, struct error *err)
 			printf("skip %s: %s\n", f->what, err->text);
 		return status;
 	}
-	status = work_make(b->device, &f->row, DTYPE_F32, &w, err);
+	status = work_make(b->device, &f->row, DTYPE_F32, DTYPE_F16, &w, err);
 	if (!status)
 		status = best_share(b, &w, f, &share, err);
 	bool ok = share >= f->floor && (f->ceiling == 0 || share < f->ceiling);

@@ -2,7 +2,7 @@
  * 512×512 with its share of them.
  *
  * usage: ops [--device SELECTOR] [--json FILE] [--only PART] [--dtype f32|f16]
- *            [--seconds S] [--precision exact|half]
+ *            [--seconds S] [--precision exact|half] [--weight FORMAT]
  *
  * A row's time is the best of several runs; the peak it is held against is measured just
  * before and just after it. Both are busy time (meter.h). Convolutions are counted as direct
@@ -64,7 +64,7 @@ static const struct work_row rows[] = {
 
 struct options {
 	const char *device, *json, *only, *precision;
-	enum dtype dtype;
+	enum dtype dtype, weight;
 	bool dtype_given;
 	double seconds; /* of each row */
 };
@@ -113,7 +113,7 @@ static int measure_row(struct bench *b, const struct work_row *r, struct error *
 	work_describe(r, name);
 	if (b->options.only && !strstr(name, b->options.only))
 		return SUMI_OK;
-	int status = work_make(b->d, r, b->options.dtype, &w, err);
+	int status = work_make(b->d, r, b->options.dtype, b->options.weight, &w, err);
 	if (!status)
 		status = measure_peak(b, w.flops > 0, 0, &peak, err);
 	if (!status)
@@ -147,15 +147,20 @@ static int write_json(const struct bench *b, struct error *err)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-	const char *seconds = "0.3", *dtype = NULL;
+	const char *seconds = "0.3", *dtype = NULL, *weight = "f16";
 	*o = (struct options){.precision = "exact"};
 	const struct bench_option table[] = {
 	    {"--device", &o->device, NULL}, {"--json", &o->json, NULL}, {"--only", &o->only, NULL},
 	    {"--seconds", &seconds, NULL},  {"--dtype", &dtype, NULL},
-	    {"--precision", &o->precision, NULL}, {NULL, NULL, NULL}};
+	    {"--precision", &o->precision, NULL}, {"--weight", &weight, NULL},
+	    {NULL, NULL, NULL}};
 	if (!bench_options(argc, argv, 1, table))
 		return false;
 	o->seconds = atof(seconds);
+	while (o->weight < DTYPES && strcmp(format_info(o->weight)->name, weight) != 0)
+		o->weight++;
+	if (o->weight == DTYPES)
+		return false;
 	o->dtype_given = dtype != NULL;
 	if (dtype)
 		o->dtype = strcmp(dtype, "f16") == 0 ? DTYPE_F16 : DTYPE_F32;
@@ -172,9 +177,10 @@ static int measure_all(struct bench *b, struct error *err)
 		status = measure_peak(b, false, b->options.seconds, &rate, err);
 	if (status)
 		return status;
-	printf("%s, %s %s: %.1f GFLOP/s, %.1f GB/s; activations %s, weights f16, %s\n",
+	printf("%s, %s %s: %.1f GFLOP/s, %.1f GB/s; activations %s, weights %s, %s\n",
 	       b->d->info.name, b->d->info.platform, b->d->info.driver, b->gflops, b->gbytes,
-	       cl_dtype_word(b->options.dtype), b->options.precision);
+	       cl_dtype_word(b->options.dtype), cl_dtype_word(b->options.weight),
+	       b->options.precision);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows && !status; i++)
 		status = measure_row(b, &rows[i], err);
 	return status;
@@ -186,7 +192,8 @@ int main(int argc, char **argv)
 	struct error err = {0};
 	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr, "usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
-				"[--dtype f32|f16] [--seconds S] [--precision exact|half]\n");
+				"[--dtype f32|f16] [--seconds S] [--precision exact|half] "
+				"[--weight FORMAT]\n");
 		return 2;
 	}
 	enum precision precision;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/half.h"
 
@@ -41,21 +42,25 @@ static int random_tensor(struct work *work, int n, int h, int w, int c, struct t
 	return status;
 }
 
-static int random_weight(struct device *d, const struct work_row *r, struct weight **out,
-			 struct error *err)
+static int random_weight(struct device *d, const struct work_row *r, enum dtype dtype,
+			 struct weight **out, struct error *err)
 {
 	bool geglu = r->act == ACT_GEGLU;
-	struct weight_desc desc = {.dtype = DTYPE_F16,
+	bool fits = device_takes_format(d, dtype, r->kernel ? r->kernel : 1) &&
+		    format_row_bytes(dtype, (size_t)r->cin);
+	struct weight_desc desc = {.dtype = fits ? dtype : DTYPE_F16,
 				   .cout = geglu ? 2 * r->cout : r->cout,
 				   .cin = r->cin,
 				   .kernel = r->kernel ? r->kernel : 1,
 				   .geglu = geglu};
 	size_t count = (size_t)desc.cout * (size_t)desc.cin * (size_t)(desc.kernel * desc.kernel);
-	uint16_t *data = malloc(count * sizeof *data);
+	size_t bytes = format_row_bytes(desc.dtype, count);
+	uint16_t *data = malloc(bytes);
 	if (!data)
 		return error_set(err, SUMI_NOMEM, "no memory for %zu weights", count);
 	unsigned state = 2;
-	for (size_t i = 0; i < count; i++) /* ±2⁻⁶…2⁻⁵ */
+	memset(data, 0x2a, bytes); /* of a block: halves of 0.05 */
+	for (size_t i = 0; desc.dtype == DTYPE_F16 && i < count; i++) /* ±2⁻⁶…2⁻⁵ */
 		data[i] = (uint16_t)(0x2400 | (next_random(&state) >> 16 & 0x83ff));
 	desc.data = data;
 	int status = device_weight_new(d, &desc, out, err);
@@ -110,8 +115,8 @@ static void count_work(struct work *w)
 	}
 }
 
-int work_make(struct device *d, const struct work_row *r, enum dtype dtype, struct work *w,
-	      struct error *err)
+int work_make(struct device *d, const struct work_row *r, enum dtype dtype, enum dtype weight,
+	      struct work *w, struct error *err)
 {
 	int h = r->side ? r->side : 1, wide = r->side ? r->side : r->w;
 	int oh = r->upsample ? 2 * h : r->stride == 2 ? (h + 1) / 2 : h;
@@ -129,7 +134,7 @@ int work_make(struct device *d, const struct work_row *r, enum dtype dtype, stru
 	if (!status && r->kind == ATTENTION)
 		status = random_tensor(w, r->n, 1, keys, r->cin, &w->v, err);
 	if (!status && (r->kind == CONV || r->kind == LINEAR))
-		status = random_weight(d, r, &w->weight, err);
+		status = random_weight(d, r, weight, &w->weight, err);
 	size_t channels = (size_t)(r->cout > r->cin ? r->cout : r->cin) * 2;
 	float *ones = calloc(channels, sizeof *ones);
 	if (!ones)

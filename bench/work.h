@@ -20,7 +20,7 @@ struct work_row {
 struct work {
 	struct device *device;
 	const struct work_row *row;
-	enum dtype dtype; /* of the activations; weights are f16 */
+	enum dtype dtype; /* of the activations */
 	struct tensor x, k, v, y;
 	struct buffer *vector;
 	struct weight *weight;
@@ -29,9 +29,10 @@ struct work {
 	char name[WORK_NAME_SIZE];
 };
 
-/* Fills w; work_free() releases it, also after a failure. */
-int work_make(struct device *d, const struct work_row *r, enum dtype dtype, struct work *w,
-	      struct error *err);
+/* Fills w; work_free() releases it, also after a failure. weight: their format, f16 where the
+ * operation cannot take it. */
+int work_make(struct device *d, const struct work_row *r, enum dtype dtype, enum dtype weight,
+	      struct work *w, struct error *err);
 void work_free(struct work *w);
 
 /* Enqueues the operation once; a meter_call whose user is the work. */

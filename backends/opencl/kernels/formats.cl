@@ -215,20 +215,16 @@ QUANT(q6_K)
 	return (low | TWO_BITS(1, 128, i) << 4) - 32;
 }
 
-constant char iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                1,    13,   25,  38,  53,  69,  89,  113};
-
+/* A number of sixteen by the bits of its index: a table in memory would take twice as long as the
+ * product itself. */
 static inline ints iq4_of(ints index)
 {
-	int all[WIDE];
-#if WIDE == 1
-	return iq4_values[index];
-#else
-	PASTE(vstore, WIDE)(index, 0, all);
-	for (int j = 0; j < WIDE; j++)
-		all[j] = iq4_values[all[j]];
-	return PASTE(vload, WIDE)(0, all);
-#endif
+	ints bit0 = (index & 1) != 0, bit1 = (index & 2) != 0, bit2 = (index & 4) != 0;
+#define IQ4_TWO(a, b) select((ints)(a), (ints)(b), bit0)
+#define IQ4_FOUR(a, b, c, d) select(IQ4_TWO(a, b), IQ4_TWO(c, d), bit1)
+	ints low = select(IQ4_FOUR(-127, -104, -83, -65), IQ4_FOUR(-49, -35, -22, -10), bit2);
+	ints high = select(IQ4_FOUR(1, 13, 25, 38), IQ4_FOUR(53, 69, 89, 113), bit2);
+	return select(low, high, (index & 8) != 0);
 }
 
 ONE_FACTOR(iq4_nl)
