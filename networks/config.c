@@ -11,7 +11,7 @@
 enum {
 	CONFIG_LIMIT = 1 << 20,
 	CHANNELS_MAX = 16384,
-	LAYERS_MAX = 64,
+	LAYERS_MAX = CONFIG_LAYERS_MAX,
 };
 
 /* --- reading with rules --- */
@@ -214,14 +214,13 @@ static const struct rule unet_rules[] = {
     {"encoder_hid_dim_type", "null"},
     {"mid_block_only_cross_attention", "false"},
     {"mid_block_scale_factor", "1"},
-    {"mid_block_type", "UNetMidBlock2DCrossAttn"},
+    {"mid_block_type", "UNetMidBlock2DCrossAttn|UNetMidBlock2D"},
     {"num_attention_heads", "null"},
     {"num_class_embeds", "null"},
     {"only_cross_attention", "false"},
     {"resnet_out_scale_factor", "1"},
     {"resnet_skip_time_act", "false"},
     {"resnet_time_scale_shift", "default"},
-    {"reverse_transformer_layers_per_block", "null"},
     {"time_embedding_act_fn", "null"},
     {"time_embedding_type", "positional"},
     {"timestep_post_act", "null"},
@@ -234,6 +233,89 @@ static int refuse_null(const json_t *root, const char *path, const char *key, st
 		return SUMI_OK;
 	return error_set(err, SUMI_UNSUPPORTED, "%s: field '%s' is null, which is not supported",
 			 path, key);
+}
+
+static enum unet_middle middle_of(const json_t *root)
+{
+	const json_t *type = json_object_get(root, "mid_block_type");
+	const char *word = json_string_value(type);
+	return json_is_null(type)			     ? MIDDLE_NONE
+	       : word && strcmp(word, "UNetMidBlock2D") == 0 ? MIDDLE_PLAIN
+							     : MIDDLE_ATTENTION;
+}
+
+/* One level's lengths: a number for all of its blocks or a list, one for each. */
+static int want_lengths(const json_t *value, const char *path, const char *key, int blocks,
+			unsigned char *out, struct error *err)
+{
+	size_t n = json_array_size(value);
+	if (json_is_array(value) && n != (size_t)blocks)
+		return error_set(err, SUMI_INVALID, "%s: field '%s' lists %zu values for %d blocks",
+				 path, key, n, blocks);
+	for (int i = 0; i < blocks; i++) {
+		const json_t *item = json_is_array(value) ? json_array_get(value, (size_t)i) : value;
+		json_int_t v = json_integer_value(item);
+		if (!json_is_integer(item) || v < 0 || v > LAYERS_MAX)
+			return error_set(err, SUMI_INVALID,
+					 "%s: field '%s' must hold whole numbers from 0 to %d", path,
+					 key, LAYERS_MAX);
+		out[i] = (unsigned char)v;
+	}
+	return SUMI_OK;
+}
+
+/* A level's entry of "transformer_layers_per_block" and its like; missing: one layer each. */
+static int want_transformers(const json_t *list, const char *path, const char *key, int level,
+			     int levels, int blocks, bool used, unsigned char *out, struct error *err)
+{
+	if (json_is_array(list) && json_array_size(list) != (size_t)levels)
+		return error_set(err, SUMI_INVALID, "%s: field '%s' lists %zu values for %d levels",
+				 path, key, json_array_size(list), levels);
+	memset(out, 1, (size_t)blocks);
+	const json_t *entry = json_is_array(list) ? json_array_get(list, (size_t)level) : list;
+	if (!entry || json_is_null(entry) || !used)
+		return SUMI_OK;
+	int status = want_lengths(entry, path, key, blocks, out, err);
+	for (int i = 0; i < blocks && !status; i++)
+		if (out[i] == 0)
+			status = error_set(err, SUMI_UNSUPPORTED,
+					   "%s: field '%s': attention without a layer is not "
+					   "supported", path, key);
+	return status;
+}
+
+/* The way up has the same lengths in the other direction, unless it has a list of its own; blocks of
+ * unequal lengths must have one, as diffusers demands it. */
+static int want_transformer_lists(const json_t *root, const char *path, struct unet_config *c,
+				  struct error *err)
+{
+	static const char down[] = "transformer_layers_per_block";
+	static const char up[] = "reverse_transformer_layers_per_block";
+	const json_t *list = json_object_get(root, down), *back = json_object_get(root, up);
+	bool own = back && !json_is_null(back);
+	int status = SUMI_OK;
+	for (int i = 0; i < c->levels && !status; i++) {
+		const json_t *entry = json_is_array(list) ? json_array_get(list, (size_t)i) : NULL;
+		if (json_is_array(entry) && !own)
+			return error_set(err, SUMI_INVALID, "%s: '%s' has lists in it and '%s' is "
+							    "missing", path, down, up);
+		status = want_transformers(list, path, down, i, c->levels, c->layers[i],
+					   c->down_attention[i], c->down_transformers[i], err);
+		if (!status)
+			status = want_transformers(own ? back : list, path, own ? up : down,
+						   own ? c->levels - 1 - i : i, c->levels, c->layers[i] + 1,
+						   c->up_attention[i], c->up_transformers[i], err);
+	}
+	if (status || c->middle != MIDDLE_ATTENTION)
+		return status;
+	/* That of the bottom, whose first number counts. */
+	const json_t *last = json_is_array(list) ? json_array_get(list, (size_t)c->levels - 1) : list;
+	if (json_is_array(last))
+		last = json_array_get(last, 0);
+	unsigned char length = 1;
+	status = want_transformers(last, path, down, 0, 1, 1, true, &length, err);
+	c->mid_transformers = length;
+	return status;
 }
 
 /* Reads one list of block types; step -1 turns the up blocks' order into levels. */
@@ -279,8 +361,7 @@ static int want_unet_levels(const json_t *root, const char *path, struct unet_co
 				  c->levels, true, c->up_attention, err)) ||
 	    (status = want_levels(root, path, "layers_per_block", 1, LAYERS_MAX, 2, c->levels,
 				  c->layers, err)) ||
-	    (status = want_levels(root, path, "transformer_layers_per_block", 1, LAYERS_MAX, 1,
-				  c->levels, c->transformer_layers, err)) ||
+	    (status = want_transformer_lists(root, path, c, err)) ||
 	    /* Misnamed in diffusers: for this model the field holds the number of heads
 	       (github.com/huggingface/diffusers, issue 2011). */
 	    (status = want_levels(root, path, "attention_head_dim", 1, 1024, 8, c->levels, c->heads,
@@ -350,8 +431,8 @@ static int parse_unet(const json_t *root, const char *path, struct unet_config *
 		      struct error *err)
 {
 	int status = check_rules(root, path, unet_rules, RULE_COUNT(unet_rules), err);
-	if (status || (status = refuse_null(root, path, "mid_block_type", err)) ||
-	    (status = refuse_null(root, path, "norm_num_groups", err)) ||
+	c->middle = middle_of(root);
+	if (status || (status = refuse_null(root, path, "norm_num_groups", err)) ||
 	    (status = want_unet_levels(root, path, c, err)) ||
 	    (status = want_int(root, path, "in_channels", 1, CHANNELS_MAX, &c->in_channels, err)) ||
 	    (status =

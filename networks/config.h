@@ -12,6 +12,7 @@
 #include "backends/backend.h"
 
 #define CONFIG_LEVELS_MAX 8
+#define CONFIG_LAYERS_MAX 64
 
 /* CLIPTextModel, CLIPTextModelWithProjection. */
 struct text_config {
@@ -26,13 +27,21 @@ struct text_config {
 	int eos;        /* the token at which it is read; 2: the one of the highest id (files of old) */
 };
 
+/* What stands at the bottom: two residual blocks and attention between; one; nothing (small models that
+ * were cut out of large ones, such as BK-SDM, arXiv:2305.15798). */
+enum unet_middle { MIDDLE_ATTENTION, MIDDLE_PLAIN, MIDDLE_NONE };
+
 /* UNet2DConditionModel. Levels count from the top (full size) down. */
 struct unet_config {
 	int in_channels, out_channels;
 	int levels;
 	int channels[CONFIG_LEVELS_MAX];
 	int layers[CONFIG_LEVELS_MAX]; /* residual blocks on the way down; one more up */
-	int transformer_layers[CONFIG_LEVELS_MAX]; /* where there is attention */
+	/* Of each residual block's transformer, where there is attention. */
+	unsigned char down_transformers[CONFIG_LEVELS_MAX][CONFIG_LAYERS_MAX];
+	unsigned char up_transformers[CONFIG_LEVELS_MAX][CONFIG_LAYERS_MAX + 1];
+	enum unet_middle middle;
+	int mid_transformers;
 	int heads[CONFIG_LEVELS_MAX];
 	bool down_attention[CONFIG_LEVELS_MAX], up_attention[CONFIG_LEVELS_MAX]; /* by level */
 	int context; /* channels of a text embedding */

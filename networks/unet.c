@@ -353,9 +353,17 @@ static struct tensor down_forward(struct pass *p, struct flow *f, int level, str
 static void middle_forward(struct pass *p, struct flow *f, struct tensor x)
 {
 	const struct unet *u = f->u;
+	struct tensor y = next_up(f);
+	if (u->config.middle == MIDDLE_NONE)
+		pass_axpby(p, &(struct axpby_args){.a = x, .y = y, .alpha = 1});
+	if (u->config.middle == MIDDLE_PLAIN)
+		resnet_forward(p, &u->mid1, x, f->time, y);
+	if (u->config.middle != MIDDLE_ATTENTION) {
+		pass_tap(p, &y, "mid");
+		return;
+	}
 	struct tensor a = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
 	struct tensor b = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
-	struct tensor y = next_up(f);
 	resnet_forward(p, &u->mid1, x, f->time, a);
 	transformer_forward(p, &u->mid_attention, a, &f->texts, b, "mid_block.attentions.0");
 	pass_tap(p, &b, "mid_block.attentions.0");

@@ -38,10 +38,10 @@ static void build_resnet(struct loader *l, const struct unet_config *c, struct t
 }
 
 static void build_attention(struct loader *l, struct unet *u, struct transformer_block *t,
-			    int level, const char *prefix)
+			    int level, int layers, const char *prefix)
 {
 	const struct unet_config *c = &u->config;
-	transformer_load(l, t, c->channels[level], c->heads[level], c->transformer_layers[level],
+	transformer_load(l, t, c->channels[level], c->heads[level], layers,
 			 c->context, c->groups, prefix, &u->text_count);
 }
 
@@ -73,7 +73,8 @@ static void build_down(struct loader *l, struct unet *u, struct time_stack *time
 			     name);
 		weight_name(name, "down_blocks.%d.attentions.%d", level, i);
 		if (c->down_attention[level])
-			build_attention(l, u, &s->layers[i].attention, level, name);
+			build_attention(l, u, &s->layers[i].attention, level,
+					c->down_transformers[level][i], name);
 		add_skip(u, s->channels);
 	}
 	s->resamples = level < c->levels - 1;
@@ -103,7 +104,8 @@ static void build_up(struct loader *l, struct unet *u, struct time_stack *times,
 			     name);
 		weight_name(name, "up_blocks.%d.attentions.%d", index, i);
 		if (c->up_attention[level])
-			build_attention(l, u, &s->layers[i].attention, level, name);
+			build_attention(l, u, &s->layers[i].attention, level,
+					c->up_transformers[level][i], name);
 	}
 	s->resamples = level > 0;
 	if (s->resamples)
@@ -115,8 +117,13 @@ static void build_middle(struct loader *l, struct unet *u, struct time_stack *ti
 {
 	const struct unet_config *c = &u->config;
 	int bottom = c->levels - 1, width = c->channels[bottom];
+	if (c->middle == MIDDLE_NONE)
+		return;
 	build_resnet(l, c, times, &u->mid1, width, width, "mid_block.resnets.0");
-	build_attention(l, u, &u->mid_attention, bottom, "mid_block.attentions.0");
+	if (c->middle == MIDDLE_PLAIN)
+		return;
+	build_attention(l, u, &u->mid_attention, bottom, c->mid_transformers,
+			"mid_block.attentions.0");
 	build_resnet(l, c, times, &u->mid2, width, width, "mid_block.resnets.1");
 }
 
@@ -174,7 +181,7 @@ int unet_build_motion(struct unet *u, struct weights *files, struct error *err)
 		weight_name(name, "up_blocks.%d", i);
 		build_stage_motion(&l, u, &u->up[i], levels - 1 - i, name);
 	}
-	if (u->motion.mid_transformer_layers > 0)
+	if (u->motion.mid_transformer_layers > 0 && u->config.middle == MIDDLE_ATTENTION)
 		motion_load(&l, &u->mid_motion, &u->motion, u->config.channels[levels - 1],
 			    u->motion.mid_transformer_layers, "mid_block.motion_modules.0");
 	return loader_end(&l);

@@ -527,6 +527,8 @@ static void test_unets(void **state)
 {
 	(void)state;
 	on_all(check_unet, "sdxl-tiny");
+	on_all(check_unet, "cut-tiny");
+	on_all(check_unet, "plain-tiny");
 }
 
 static void test_vaes(void **state)

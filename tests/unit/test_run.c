@@ -163,7 +163,8 @@ static void follow(struct device *device, const char *name, bool negative, const
 static void whole_pictures(void **state)
 {
 	static const char *const packs[] = {"sd1-tiny", "sd1-odd",     "sd2-tiny",
-					    "snr-tiny", "levels-tiny", "taesd-tiny", "sdxl-tiny"};
+					    "snr-tiny", "levels-tiny", "taesd-tiny", "sdxl-tiny",
+					    "cut-tiny", "plain-tiny"};
 	(void)state;
 	for (int d = 0; d < device_count; d++) {
 		for (size_t i = 0; i < sizeof packs / sizeof packs[0]; i++)

@@ -149,6 +149,22 @@ PACKS = {
                                clip_sample="absent", set_alpha_to_one="absent"),
         "dtypes": ("f16", "f16", "f16"), "stage": (8, 12), "run": (16, 12), "steps": 4, "guidance": 5.0,
     },
+    # Cut out of larger models, as BK-SDM, tiny-sd and SSD-1B are: nothing in the middle, transformers of unequal length
+    # within a level.
+    "cut-tiny": {
+        "share": {"text_encoder": "sd1-tiny", "tokenizer": "sd1-tiny", "vae": "taesd-tiny"},
+        "unet": unet((8, 16), "cc", 4, 32, 16, layers=2, groups=4, mid_block_type=None,
+                     transformer_layers_per_block=[[1, 2], 1], reverse_transformer_layers_per_block=[2, [2, 1, 1]]),
+        "scheduler": scheduler("DPMSolverMultistepScheduler"),
+        "dtypes": ("f16", "f16", "f16"), "stage": (8, 6), "run": (8, 8), "steps": 4, "guidance": 5.0,
+    },
+    # One residual block in the middle, a single step without guidance.
+    "plain-tiny": {
+        "share": {"text_encoder": "sd1-tiny", "tokenizer": "sd1-tiny", "vae": "taesd-tiny"},
+        "unet": unet((8, 16), "pc", 4, 32, 16, layers=1, groups=4, mid_block_type="UNetMidBlock2D"),
+        "scheduler": scheduler("EulerDiscreteScheduler", timestep_spacing="trailing", prediction_type="epsilon"),
+        "dtypes": ("f16", "f16", "f16"), "stage": (8, 6), "run": (8, 8), "steps": 2, "guidance": 1.0, "negative": "",
+    },
 }
 
 

@@ -111,7 +111,8 @@ def unet_stages(rec, pipe, spec, context, added=None):
     rec.watch(unet.conv_in, "unet.conv_in")
     for i, block in enumerate(unet.down_blocks):
         rec.watch(block, f"unet.down.{i}")
-    rec.watch(unet.mid_block, "unet.mid")
+    if unet.mid_block is not None:
+        rec.watch(unet.mid_block, "unet.mid")
     for i, block in enumerate(unet.up_blocks):
         rec.watch(block, f"unet.up.{i}")
     if spec.get("detail"):
