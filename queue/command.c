@@ -144,6 +144,10 @@ void reply_copy(const redisReply *reply, char *out, size_t size)
 	snprintf(out, size, "%s", reply_text(reply));
 }
 
+#define FORBIDDEN                                                                                  \
+	"its user may not do what sumi needs: redis-cli ACL SETUSER NAME +@all -@admin "           \
+	"'~{sumi}:*'; it goes on by itself then"
+
 /* Error replies that are not the command's fault, in the words of a person who can do something about
  * them. refusal: why Redis takes no writes, for jobs that wait for it. */
 static const struct answer {
@@ -169,7 +173,8 @@ static const struct answer {
     {"ERR max number of clients", SUMI_CONNECT, NULL,
      "it has as many clients as it takes (maxclients)"},
     {"NOAUTH", SUMI_PERM, NULL, "it wants a password: redis://user:password@host in `redis`"},
-    {"NOPERM", SUMI_PERM, NULL, NULL},
+    {"NOPERM", SUMI_CONNECT, QUEUE_REFUSES_USER, FORBIDDEN},
+    {"ERR The user executing the script", SUMI_CONNECT, QUEUE_REFUSES_USER, FORBIDDEN},
     {"WRONGPASS", SUMI_PERM, NULL, "it does not take this user name and password"},
     {"MOVED", SUMI_UNSUPPORTED, NULL, NULL},
 };

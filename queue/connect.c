@@ -213,6 +213,8 @@ int link_need(struct queue *queue, struct error *err)
 		int status = connect_once(queue, &why);
 		if (status == SUMI_OK)
 			return SUMI_OK;
+		if (status == SUMI_PERM && *queue->run_id)
+			status = SUMI_CONNECT; /* it let us in before: somebody changes its users */
 		if (status != SUMI_CONNECT || clock_boot_ms() + wait >= end)
 			return error_set(err, status, "%s", why.text);
 		clock_sleep_ms(wait);
@@ -502,6 +504,21 @@ int queue_server(struct queue *queue, struct queue_server *server, struct error 
 	return status;
 }
 
+const char *link_refusal(struct queue *queue)
+{
+	struct command command = {0};
+	redisReply *reply = NULL;
+	bool once = queue->once;
+	queue->once = true;
+	command_script(&command, queue, SCRIPT_FORGET);
+	command_text(&command, ""); /* no job's id */
+	int status = script_call(queue, SCRIPT_FORGET, &command, &reply, NULL);
+	queue->once = once;
+	freeReplyObject(reply);
+	command_free(&command);
+	return status ? queue->refusal : NULL;
+}
+
 int queue_check_server(struct queue *queue, char *warning, size_t warning_size, struct error *err)
 {
 	struct queue_server server;
@@ -523,6 +540,11 @@ int queue_check_server(struct queue *queue, char *warning, size_t warning_size, 
 	if (strcmp(server.role, "master") != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "redis is a %s: name its master in the URL",
 				 server.role);
+	if (link_refusal(queue) && strcmp(queue->refusal, QUEUE_REFUSES_USER) == 0)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "redis forbids its user to write. Mend it: %s ACL SETUSER NAME "
+				 "+@all -@admin '~%s*'",
+				 client, queue->prefix);
 	if (server.aof && !server.aof_ok)
 		snprintf(warning, warning_size,
 			 "redis cannot write its append-only file (disk full?): jobs may be lost");

@@ -142,6 +142,9 @@ int reply_error(const redisReply *reply, struct error *err);
 /* One of the QUEUE_REFUSES_… when Redis takes no writes, else NULL. */
 const char *reply_refusal(const redisReply *reply);
 
+/* Why Redis refuses a write, found out by one that changes nothing; NULL where it does not. */
+const char *link_refusal(struct queue *queue);
+
 /* ---- replies --------------------------------------------------------------------------- */
 
 /* Text of a string, status or nil reply ("" for anything else). */

@@ -51,7 +51,7 @@ void queue_close(struct queue *queue); /* NULL is fine */
 void queue_set_max_attempts(struct queue *queue, int max_attempts);
 
 /* Refuses (SUMI_UNSUPPORTED, with the command that mends it) a server that may lose jobs by
- * eviction or is too old; fills warning (or "") where nothing is kept on disk. */
+ * eviction, is too old, or forbids this user to write; fills warning (or "") where nothing is kept on disk. */
 int queue_check_server(struct queue *queue, char *warning, size_t warning_size, struct error *err);
 
 /* What queue_check_server() and `sumi doctor` look at. */
@@ -145,6 +145,7 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 #define QUEUE_REFUSES_MEMORY "memory full: redis has reached its maxmemory"
 #define QUEUE_REFUSES_REPLICA "redis is a replica, which takes no writes"
 #define QUEUE_REFUSES_REPLICAS "redis has too few replicas to take writes"
+#define QUEUE_REFUSES_USER "redis forbids its user to write"
 
 /* Why Redis refused the last command of this queue that it was asked for; NULL where it did not. */
 const char *queue_refusal(const struct queue *queue);

@@ -19,6 +19,8 @@ static int ask_server(struct queue *queue, char out[64], struct error *err)
 		why = QUEUE_REFUSES_DISK;
 	else if (server.max_memory && server.used_memory >= server.max_memory)
 		why = QUEUE_REFUSES_MEMORY;
+	else if (link_refusal(queue))
+		why = queue->refusal;
 	snprintf(out, 64, "%s", why);
 	return SUMI_OK;
 }

@@ -74,6 +74,8 @@ def redis_refuses():
          lambda: redis.cli("CONFIG", "SET", "maxmemory", 0), "memory full", ["memory is full", "maxmemory"]),
         ("a replica", lambda: redis.cli("REPLICAOF", "127.0.0.1", 1), lambda: redis.cli("REPLICAOF", "NO", "ONE"),
          "redis is a replica", ["replica", "master"]),
+        ("its user", lambda: redis.cli("ACL", "SETUSER", "default", "-@write", "-@scripting"),
+         lambda: redis.cli("ACL", "SETUSER", "default", "+@all"), "redis forbids its user to write", ["ACL SETUSER"]),
     ]
     place.start()
     for name, breaks, mends, words, line in ways:

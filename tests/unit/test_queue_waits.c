@@ -34,6 +34,11 @@ static void test_answers_in_words(void **state)
 	     SUMI_CONNECT, "replica"},
 	    {"LOADING Redis is loading the dataset in memory", SUMI_CONNECT, "loading"},
 	    {"ERR max number of clients reached", SUMI_CONNECT, "clients"},
+	    {"NOPERM this user has no permissions to run the 'evalsha' command", SUMI_CONNECT,
+	     "ACL SETUSER"},
+	    {"ERR The user executing the script can't run this command or subcommand script: 0123, on "
+	     "@user_script:1.",
+	     SUMI_CONNECT, "ACL SETUSER"},
 	    {"NOAUTH Authentication required.", SUMI_PERM, "password"},
 	    {"OOM command not allowed when used memory > 'maxmemory'. script: 0123, on @user_script:3.",
 	     SUMI_FULL, "maxmemory"},
@@ -134,6 +139,15 @@ static void test_what_a_job_waits_for(void **state)
 	freeReplyObject(fixture_command("REPLICAOF 127.0.0.1 1"));
 	waits("a", QUEUE_REFUSES_REPLICA);
 	freeReplyObject(fixture_command("REPLICAOF NO ONE"));
+	freeReplyObject(fixture_command("CONFIG SET min-replicas-to-write 1"));
+	waits("a", QUEUE_REFUSES_REPLICAS);
+	freeReplyObject(fixture_command("CONFIG SET min-replicas-to-write 0"));
+	freeReplyObject(fixture_command("ACL SETUSER default -@scripting"));
+	waits("a", QUEUE_REFUSES_USER);
+	char warning[256];
+	assert_int_equal(queue_check_server(q, warning, sizeof warning, &err), SUMI_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "ACL SETUSER"));
+	freeReplyObject(fixture_command("ACL SETUSER default +@all"));
 	two.waits = NULL;
 	must(queue_worker_beat(q, &two, &err), &err);
 	waits("a", "");
