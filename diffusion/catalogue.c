@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "diffusion/pack_internal.h"
+#include "diffusion/places.h"
 
 enum { PACKS_MAX = 1024 };
 
@@ -112,31 +113,6 @@ static int scan_places(struct catalogue *c, const char *paths, struct error *err
 	return status;
 }
 
-/* …/build/bin/sumi → …/models */
-static void checkout_models(char out[FILES_PATH_MAX])
-{
-	char exe[FILES_PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-	out[0] = '\0';
-	if (n <= 0)
-		return;
-	exe[n] = '\0';
-	for (int up = 0; up < 3; up++) {
-		char *slash = strrchr(exe, '/');
-		if (!slash)
-			return;
-		*slash = '\0';
-		/* A program under build/tests or build/asan/bin lies one level deeper or not. */
-		char *base = strrchr(exe, '/');
-		if (base && strcmp(base, "/build") == 0) {
-			*base = '\0';
-			if (files_path(out, NULL, "%s/models", exe))
-				out[0] = '\0';
-			return;
-		}
-	}
-}
-
 static int read_all(const char *paths, const char *state_dir, struct catalogue *out,
 		    struct error *err)
 {
@@ -150,11 +126,9 @@ static int read_all(const char *paths, const char *state_dir, struct catalogue *
 		    (status = scan_place(out, place, false, err)))
 			goto fail;
 	}
-	if ((status = scan_place(out, SUMI_PREFIX "/share/sumi/models", false, err)))
-		goto fail;
-	checkout_models(place);
-	if (place[0] && (status = scan_place(out, place, false, err)))
-		goto fail;
+	for (int i = 0; place_of_models(i, place); i++)
+		if (place[0] && (status = scan_place(out, place, false, err)))
+			goto fail;
 	if (out->count)
 		qsort(out->packs, (size_t)out->count, sizeof *out->packs, by_name);
 	return SUMI_OK;

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "networks/vae.h"
+#include "weights/checkpoint.h"
 
 /* Latents that are decoded beyond an edge and thrown away. */
 enum { REACH = 8 };
@@ -26,7 +27,7 @@ static int latents(const char *folder, struct latent_spec *out, struct error *er
 	json_t *root = NULL;
 	int status = files_path(path, err, "%s/config.json", folder);
 	if (!status)
-		status = json_read_file(path, CONFIG_LIMIT, &root, err);
+		status = part_json_read(path, CONFIG_LIMIT, &root, err);
 	if (!status && !json_is_object(root))
 		status = error_set(err, SUMI_INVALID, "%s: must hold one JSON object", path);
 	const json_t *levels = json_object_get(root, "block_out_channels");

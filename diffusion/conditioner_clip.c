@@ -10,6 +10,7 @@
 #include "diffusion/text_memory.h"
 #include "networks/text_encoder.h"
 #include "networks/tokenizer.h"
+#include "weights/checkpoint.h"
 
 enum {
 	TEXTS_BYTES = 8 << 20, /* some 34 texts of Stable Diffusion 1.5 */
@@ -127,7 +128,7 @@ static bool tells_absent(const struct conditioner_kind *kind, const struct pack_
 	json_t *index = NULL;
 	(void)kind;
 	if (pack_part(info, "model_index.json", path, NULL) ||
-	    json_read_file(path, INDEX_LIMIT, &index, NULL))
+	    part_json_read(path, INDEX_LIMIT, &index, NULL))
 		return true;
 	bool no = json_is_false(json_object_get(index, "force_zeros_for_empty_prompt"));
 	json_decref(index);

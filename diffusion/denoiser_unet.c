@@ -7,6 +7,7 @@
 #include "diffusion/denoiser.h"
 #include "diffusion/pack.h"
 #include "networks/unet.h"
+#include "weights/checkpoint.h"
 
 /* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
 enum { CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
@@ -89,7 +90,7 @@ static int read_size(const struct pack_info *info, const char *part, int *height
 	json_t *root;
 	int status = files_path(file, err, "%s/config.json", part);
 	if (status || (status = pack_part(info, file, path, err)) ||
-	    (status = json_read_file(path, CONFIG_LIMIT, &root, err)))
+	    (status = part_json_read(path, CONFIG_LIMIT, &root, err)))
 		return status;
 	int64_t w = 64, h = 64;
 	const json_t *size = json_object_get(root, "sample_size");

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/modality_table.h"
 #include "base/utf8.h"
+#include "weights/checkpoint.h"
 
 enum { CONFIG_LIMIT = 1 << 20 };
 
@@ -24,7 +25,7 @@ static int read_config(const struct pack_info *info, const char *name, json_t **
 	int status = pack_part(info, name, path, err);
 	if (status)
 		return status;
-	status = json_read_file(path, CONFIG_LIMIT, root, err);
+	status = part_json_read(path, CONFIG_LIMIT, root, err);
 	if (status)
 		return status;
 	if (!json_is_object(*root)) {
@@ -47,15 +48,16 @@ static void copy_text(char *out, size_t size, const char *text)
 	utf8_make_printable(out);
 }
 
+static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+static const char name_marks[] = "._:+-";
+
 /* A job names its model, a class of the queue is made of it, and it stands in files' metadata:
  * what a name may be is what all of these can carry. */
 static int set_name(struct pack_info *info, const char *name, const char *where, struct error *err)
 {
-	static const char letters[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-	size_t n = strlen(name), fine = strspn(name, letters);
+	size_t n = strlen(name), fine = strspn(name, name_letters);
 	if (fine)
-		while (name[fine] && (strchr(letters, name[fine]) || strchr("._:+-", name[fine])))
+		while (name[fine] && (strchr(name_letters, name[fine]) || strchr(name_marks, name[fine])))
 			fine++;
 	if (n < 1 || n > PACK_NAME_MAX || fine < n)
 		return error_set(err, SUMI_INVALID,
@@ -106,6 +108,21 @@ static const char *folder_name(const char *path, char own[PATH_MAX])
 	return slash ? slash + 1 : own;
 }
 
+/* A file's name without its ending. What a model's name cannot hold becomes '-': downloads are
+ * called anything. */
+static const char *file_name(const char *path, char own[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	snprintf(own, PATH_MAX, "%.*s", PACK_NAME_MAX, slash ? slash + 1 : path);
+	char *dot = strrchr(own, '.');
+	if (dot && dot > own)
+		*dot = '\0';
+	for (char *p = own; *p; p++)
+		if (!strchr(name_letters, *p) && (p == own || !strchr(name_marks, *p)))
+			*p = p == own ? 'm' : '-';
+	return own;
+}
+
 static int set_folder(struct pack_info *info, const char *folder, struct error *err)
 {
 	int status = files_path(info->path, err, "%s", folder);
@@ -134,7 +151,7 @@ static int read_base(struct pack_info *info, const char *where, struct error *er
 	if ((status = files_path(info->base, err, "%.*s/%s", n, slash ? info->path : ".", base)) ||
 	    (status = files_path(index, err, "%s/model_index.json", info->base)))
 		return status;
-	if (strcmp(info->base, info->path) == 0 || access(index, F_OK) != 0)
+	if (strcmp(info->base, info->path) == 0 || !part_exists(index))
 		return error_set(err, SUMI_INVALID,
 				 "%s: field 'base' wants the pack '%.60s' beside this one, and "
 				 "there is none",
@@ -149,7 +166,7 @@ static int open_manifest(struct pack_info *info, struct error *err)
 	int status = files_path(path, err, "%s/sumi.json", info->path);
 	if (status)
 		return status;
-	if (access(path, F_OK) != 0) {
+	if (!part_exists(path)) {
 		info->manifest = json_object();
 		return info->manifest ? preview_map_read(info->manifest, path,
 							 info->latents.channels, &info->preview, err)
@@ -211,7 +228,11 @@ static int read_manifest(struct pack_info *info, struct error *err)
 		return error_set(err, SUMI_INVALID,
 				 "%s: field 'modality' is '%.40s', allowed are %s", path, modality,
 				 MODALITY_LIST);
-	if ((status = set_name(info, name ? name : folder_name(info->path, own), path, err)))
+	if ((status = set_name(info,
+			       name                 ? name
+			       : pack_is_file(info) ? file_name(info->path, own)
+						    : folder_name(info->path, own),
+			       path, err)))
 		return status;
 	if (modality)
 		copy_text(info->modality, sizeof info->modality, modality);
@@ -252,7 +273,7 @@ static int find_family(struct pack_info *info, const json_t *index, struct error
 	int status =
 	    files_path(path, err, "%s/model_index.json", own ? info->path : info->base);
 	if (!status && !own)
-		status = json_read_file(path, CONFIG_LIMIT, &other, err);
+		status = part_json_read(path, CONFIG_LIMIT, &other, err);
 	if (!status)
 		status = family_of(own ? index : other, path, &info->family, err);
 	json_decref(other);
@@ -265,9 +286,11 @@ static int open_parts(struct pack_info *info, const char *folder, struct error *
 	json_t *index = NULL;
 	*info = (struct pack_info){.family = families[0]};
 	int status = set_folder(info, folder, err);
-	if (status || (status = open_manifest(info, err)) ||
-	    read_config(info, "model_index.json", &index, NULL))
+	if (status || (status = open_manifest(info, err)))
 		return status;
+	status = read_config(info, "model_index.json", &index, err);
+	if (status)
+		return pack_is_file(info) ? status : SUMI_OK;
 	status = find_family(info, index, err);
 	json_decref(index);
 	return status;
@@ -343,9 +366,9 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	struct stat st;
 	if (stat(info->path, &st) != 0)
 		return error_errno(err, "model pack %s", info->path);
-	if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return error_set(err, SUMI_INVALID,
-				 "%s: a model pack is a folder in the diffusers layout, not a file",
+				 "%s: a model is a file of tensors or a folder in the diffusers layout",
 				 info->path);
 	info->defaults.steps = 20;
 	info->defaults.cfg_scale = 7.5;

@@ -48,8 +48,8 @@ int pack_parts_check(const struct pack_info *info, struct error *err);
 int pack_parts_check_fast(const struct pack_info *info, struct error *err);
 int pack_check_whole(const char *folder, struct error *err);
 
-/* Whether a folder holds anything that packs are made of. */
-bool pack_parts_any(const char *folder);
+/* Whether a folder holds anything that packs are made of, or a file seems to be a model. */
+bool pack_parts_any(const char *path);
 
 /* What one part needs must be what the other gives. */
 int pack_check_denoiser(const struct pack *pack, const struct denoiser *denoiser,
@@ -76,5 +76,13 @@ void pack_denoiser_give(struct pack *pack, const struct denoiser *denoiser); /* 
 
 /* The folder that it is in. */
 const char *pack_denoiser_part(const struct pack_info *info, bool fast);
+
+/* Whether a pack is one file, not a folder. */
+bool pack_is_file(const struct pack_info *info);
+
+/* The path of what a field of sumi.json names: a file or folder below the folder that the pack lies
+ * in, and nowhere else. SUMI_INVALID where there is none. */
+int pack_beside(const struct pack_info *info, const char *field, const char *name,
+		char out[FILES_PATH_MAX], struct error *err);
 
 #endif

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "diffusion/pack_internal.h"
-#include "weights/source.h"
+#include "weights/checkpoint.h"
 #include "weights/weights.h"
 
 /* ---- opening ---- */
@@ -63,15 +64,6 @@ static int (*const openers[PART_USES])(struct pack *pack, const char *folder, st
 
 /* ---- where parts are ---- */
 
-int pack_part(const struct pack_info *info, const char *part, char out[FILES_PATH_MAX],
-	      struct error *err)
-{
-	int status = files_path(out, err, "%s/%s", info->path, part);
-	if (status || !*info->base || access(out, F_OK) == 0)
-		return status;
-	return files_path(out, err, "%s/%s", info->base, part);
-}
-
 int pack_scheduler_read(const struct pack_info *info, struct sampler_config *config,
 			struct error *err)
 {
@@ -86,7 +78,7 @@ int pack_scheduler_read(const struct pack_info *info, struct sampler_config *con
 static bool part_is_there(const struct pack_info *info, const char *folder)
 {
 	char path[FILES_PATH_MAX];
-	return !pack_part(info, folder, path, NULL) && access(path, F_OK) == 0;
+	return !pack_part(info, folder, path, NULL) && part_exists(path);
 }
 
 int pack_parts_open(struct pack *pack, struct error *err)
@@ -167,8 +159,16 @@ static void look_at(const struct pack_info *info, const struct part *p, const ch
 	char where[FILES_PATH_MAX], path[FILES_PATH_MAX], file[WEIGHTS_FILE_MAX];
 	if (pack_part(info, folder, where, NULL))
 		return;
+	if (pack_is_file(info)) { /* there is no file of a part that could be put there */
+		bool there = p->weights ? part_exists(where)
+					: !files_path(path, NULL, "%s/%s", where, p->files[0]) &&
+					      part_exists(path);
+		if (!there)
+			add_missing(m, ".", folder);
+		return;
+	}
 	for (int i = 0; i < PART_FILES && p->files[i]; i++)
-		if (files_path(path, NULL, "%s/%s", where, p->files[i]) || access(path, F_OK) != 0)
+		if (files_path(path, NULL, "%s/%s", where, p->files[i]) || !part_exists(path))
 			add_missing(m, folder, p->files[i]);
 	if (p->weights && weights_missing(where, p->weights, file))
 		add_missing(m, folder, file);
@@ -178,6 +178,11 @@ static int refuse_half(const struct pack_info *info, const struct missing *m, st
 {
 	if (!m->list[0])
 		return SUMI_OK;
+	if (pack_is_file(info))
+		return error_set(err, SUMI_NOTFOUND,
+				 "%s: half a model, it lacks %s: name the file or pack that has it in "
+				 "a file NAME.sumi.json beside it, as in {\"vae\": \"other.safetensors\"}",
+				 info->path, m->list);
 	return error_set(err, SUMI_NOTFOUND, "%s: half a model pack, it lacks %s", info->path,
 			 m->list);
 }
@@ -216,11 +221,37 @@ int pack_parts_check_weights(const struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
-bool pack_parts_any(const char *folder)
+/* How files of tensors are called; what the last ones hold may be anything. */
+static const struct {
+	const char *ending;
+	bool always; /* whether it is told when such a file cannot be read */
+} endings[] = {{".safetensors", true}, {".sft", true},  {".gguf", true}, {".ckpt", true},
+	       {".pt", false},	     {".pth", false}, {".bin", false}};
+
+static bool file_any(const char *path)
+{
+	char index[FILES_PATH_MAX];
+	const char *dot = strrchr(path, '.');
+	json_t *root = NULL;
+	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++) {
+		if (strcasecmp(dot, endings[i].ending) != 0 ||
+		    files_path(index, NULL, "%s/model_index.json", path))
+			continue;
+		int status = part_json_read(index, 1 << 20, &root, NULL);
+		json_decref(root);
+		/* A LoRA or an autoencoder among the models is in its place. */
+		return !status || (endings[i].always && status != SUMI_NOTFOUND);
+	}
+	return false;
+}
+
+bool pack_parts_any(const char *path)
 {
 	struct pack_info info = {0};
-	if (files_path(info.path, NULL, "%s", folder))
+	if (files_path(info.path, NULL, "%s", path))
 		return false;
+	if (pack_is_file(&info))
+		return file_any(path);
 	const struct family *f;
 	for (size_t i = 0; (f = families[i]); i++)
 		for (const struct part *const *p = f->parts; *p; p++)
@@ -289,6 +320,14 @@ static int hash_folder(EVP_MD_CTX *ctx, const struct pack_info *info, const stru
 	int status = pack_part(info, part, folder, err);
 	if (status)
 		return status;
+	const char *rest;
+	if (source_split(folder, path, &rest)) {
+		EVP_DigestUpdate(ctx, part, strlen(part) + 1);
+		status = hash_file(ctx, path, err);
+		checkpoint_side_file(path, folder);
+		return status || !*folder || strcmp(part, ".") != 0 ? status
+								     : hash_file(ctx, folder, err);
+	}
 	struct dirent **entries;
 	int n = scandir(folder, &entries, is_shown, alphasort);
 	if (n < 0)

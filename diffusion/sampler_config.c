@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "weights/checkpoint.h"
 #include "base/utf8.h"
 
 #define CONFIG_FILE_MAX (1u << 20)
@@ -557,6 +558,15 @@ int sampler_config_read(const char *path, struct sampler_config *config, struct 
 	size_t size;
 	json_t *root = NULL;
 	sampler_config_init(config);
+	char file[FILES_PATH_MAX];
+	const char *rest;
+	if (source_split(path, file, &rest) && *rest) {
+		int told = part_json_read(path, CONFIG_FILE_MAX, &root, err);
+		if (!told)
+			told = sampler_config_from_json(root, path, config, err);
+		json_decref(root);
+		return told;
+	}
 	int status = files_read_regular(path, CONFIG_FILE_MAX, &text, &size, err);
 	if (status)
 		return status;

@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "weights/checkpoint.h"
 
 enum {
 	CONFIG_LIMIT = 1 << 20,
@@ -133,7 +134,7 @@ static int open_config(const char *folder, char path[FILES_PATH_MAX], json_t **r
 {
 	int status = files_path(path, err, "%s/config.json", folder);
 	if (!status)
-		status = json_read_file(path, CONFIG_LIMIT, root, err);
+		status = part_json_read(path, CONFIG_LIMIT, root, err);
 	if (status)
 		return status;
 	if (json_is_object(*root))

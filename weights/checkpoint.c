@@ -1,47 +1,328 @@
-/* Parts of one file. */
+/* Parts of one file, and the documents that a folder would have for them. */
 #include "weights/checkpoint.h"
 
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "weights/derive.h"
+
+enum { SIDE_LIMIT = 1 << 20 };
+
+/* --- components and parts --- */
+
+static const char *const kind_parts[] = {
+    [COMPONENT_UNET] = "unet",
+    [COMPONENT_VAE] = "vae",
+    [COMPONENT_TINY_VAE] = "vae",
+    [COMPONENT_TEXT] = "text_encoder",
+};
 
 /* The name of a component's part. An open_clip encoder in front of the others is the second one of
  * a pair whose first is missing (SDXL's refiner). */
 static const char *part_of(const struct component *all, int count, int index)
 {
-	static const char *const names[] = {
-	    [COMPONENT_UNET] = "unet",
-	    [COMPONENT_VAE] = "vae",
-	    [COMPONENT_TINY_VAE] = "vae",
-	    [COMPONENT_TEXT] = "text_encoder",
-	};
 	const struct component *c = &all[index];
 	if (c->kind != COMPONENT_TEXT)
-		return names[c->kind];
+		return kind_parts[c->kind];
 	if (strcmp(c->prefix, "conditioner.embedders.0.model.") == 0)
 		return "text_encoder_2";
 	for (int i = 0; i < count; i++)
 		if (all[i].kind == COMPONENT_TEXT && strcmp(all[i].prefix, c->prefix) < 0)
 			return "text_encoder_2";
-	return names[c->kind];
+	return kind_parts[c->kind];
 }
 
-int checkpoint_component(const struct source *s, const char *path, struct component *out,
-			 bool *found, struct error *err)
+/* Keeps those that are chosen, releases the others. Returns how many are left. */
+static int keep(struct component *all, int count, const char *part)
 {
-	struct component all[LAYOUT_COMPONENTS_MAX];
-	*found = false;
-	int count = components_find(&s->list, all, LAYOUT_COMPONENTS_MAX), chosen = -1;
-	if (count < 0)
-		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+	bool chosen[LAYOUT_COMPONENTS_MAX];
+	int kept = 0;
 	for (int i = 0; i < count; i++)
-		if (*s->part ? strcmp(part_of(all, count, i), s->part) == 0 : count == 1)
-			chosen = i;
+		chosen[i] = strcmp(part_of(all, count, i), part) == 0;
 	for (int i = 0; i < count; i++)
-		if (i == chosen)
-			*out = all[i];
+		if (chosen[i])
+			all[kept++] = all[i];
 		else
 			component_free(&all[i]);
-	*found = chosen >= 0;
-	if (!*found && *s->part)
+	return kept;
+}
+
+/* Whether all are one part: an autoencoder may be named as two. */
+static bool is_one_part(const struct component *all, int count)
+{
+	for (int i = 1; i < count; i++)
+		if (strcmp(part_of(all, count, i), part_of(all, count, 0)) != 0)
+			return false;
+	return count > 0;
+}
+
+int checkpoint_components(const struct source *s, const char *path,
+			  struct component out[LAYOUT_COMPONENTS_MAX], int *count,
+			  struct error *err)
+{
+	const char *part = s->part;
+	if (strncmp(part, CHECKPOINT_XL "/", strlen(CHECKPOINT_XL "/")) == 0)
+		part += strlen(CHECKPOINT_XL "/");
+	*count = components_find(&s->list, out, LAYOUT_COMPONENTS_MAX);
+	if (*count < 0) {
+		*count = 0;
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
+	}
+	if (*part || !is_one_part(out, *count))
+		*count = keep(out, *count, part);
+	if (*part && *count == 0)
 		return error_set(err, SUMI_NOTFOUND, "%s: the file holds no such part", path);
 	return SUMI_OK;
+}
+
+/* --- documents --- */
+
+void checkpoint_side_file(const char *file, char out[FILES_PATH_MAX])
+{
+	const char *slash = strrchr(file, '/'), *dot = strrchr(file, '.');
+	size_t stem = dot && (!slash || dot > slash + 1) ? (size_t)(dot - file) : strlen(file);
+	if (files_path(out, NULL, "%.*s.sumi.json", (int)stem, file) || access(out, F_OK) != 0)
+		out[0] = '\0';
+}
+
+static int add_side(json_t *documents, const char *file, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	json_t *side = NULL;
+	checkpoint_side_file(file, path);
+	if (!*path)
+		return SUMI_OK;
+	int status = json_read_file(path, SIDE_LIMIT, &side, err);
+	if (!status && !json_is_object(side))
+		status = error_set(err, SUMI_INVALID, "%s: must hold one JSON object", path);
+	if (status)
+		json_decref(side);
+	else
+		json_object_set_new(documents, "sumi.json", side);
+	return status;
+}
+
+/* Fields of "config" in the file beside replace those that were told. */
+static int replace_fields(json_t *documents, struct error *err)
+{
+	const json_t *config = json_object_get(json_object_get(documents, "sumi.json"), "config");
+	const char *part;
+	json_t *fields;
+	json_object_foreach((json_t *)config, part, fields)
+	{
+		char path[96];
+		bool index = strcmp(part, "model_index") == 0;
+		snprintf(path, sizeof path, "%.60s%s", part,
+			 index                            ? ".json"
+			 : strcmp(part, "scheduler") == 0 ? "/scheduler_config.json"
+							  : "/config.json");
+		json_t *document = json_object_get(documents, path);
+		if (!document || !json_is_object(fields))
+			return error_set(
+			    err, SUMI_INVALID,
+			    "field 'config' names '%.60s', which is no part of the file, "
+			    "or gives no fields for it",
+			    part);
+		json_object_update(document, fields);
+	}
+	return SUMI_OK;
+}
+
+static json_t *derive(const struct component *c, const struct part_names *names,
+		      const struct derived *model, const char *part)
+{
+	switch (c->kind) {
+	case COMPONENT_UNET:
+		return derive_unet(names, model);
+	case COMPONENT_VAE:
+		return derive_vae(names, model);
+	case COMPONENT_TINY_VAE:
+		return derive_tiny_vae(names);
+	default:
+		return derive_text(names, strcmp(part, "text_encoder_2") == 0);
+	}
+}
+
+/* The config of one part, as for a model of that kind. */
+static int add_part(json_t *documents, struct source *s, const char *part, const char *below,
+		    const struct derived *model, struct error *err)
+{
+	struct component all[LAYOUT_COMPONENTS_MAX];
+	struct part_names *names = NULL;
+	char path[96];
+	int count;
+	snprintf(s->part, sizeof s->part, "%s", part);
+	int status = checkpoint_components(s, part, all, &count, NULL);
+	s->part[0] = '\0';
+	if (status == SUMI_NOTFOUND)
+		return SUMI_OK;
+	if (!status)
+		status = part_names_new(&s->list, all, count, &names, err);
+	if (!status) {
+		snprintf(path, sizeof path, "%s%s/config.json", below, part);
+		json_object_set_new(documents, path, derive(&all[0], names, model, part));
+	}
+	part_names_free(names);
+	for (int i = 0; i < count; i++)
+		component_free(&all[i]);
+	return status;
+}
+
+/* What the UNet says of the whole; *found false: there is none. */
+static int read_model(struct source *s, struct derived *model, bool *found, struct error *err)
+{
+	struct component all[LAYOUT_COMPONENTS_MAX];
+	struct part_names *names = NULL;
+	int count;
+	*model = (struct derived){.context = 0};
+	strcpy(s->part, "unet");
+	int status = checkpoint_components(s, "", all, &count, NULL);
+	s->part[0] = '\0';
+	*found = status == SUMI_OK;
+	if (status == SUMI_NOTFOUND)
+		return SUMI_OK;
+	if (!status)
+		status = part_names_new(&s->list, all, count, &names, err);
+	if (!status)
+		status = derive_model(s, names, model, err);
+	part_names_free(names);
+	for (int i = 0; i < count; i++)
+		component_free(&all[i]);
+	return status;
+}
+
+static int add_parts(json_t *documents, struct source *s, struct error *err)
+{
+	static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2"};
+	static const struct derived xl = {.xl = true};
+	struct derived model;
+	bool is_model;
+	int status = read_model(s, &model, &is_model, err);
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !status; i++)
+		status = add_part(documents, s, parts[i], "", &model, err);
+	if (!status)
+		status = add_part(documents, s, "vae", CHECKPOINT_XL "/", &xl, err);
+	if (status || !is_model)
+		return status;
+	const char *vae = json_string_value(
+	    json_object_get(json_object_get(documents, "vae/config.json"), "_class_name"));
+	json_object_set_new(documents, "model_index.json",
+			    derive_index(&model, vae && strcmp(vae, "AutoencoderTiny") == 0));
+	json_object_set_new(documents, "scheduler/scheduler_config.json", derive_scheduler(&model));
+	if (model.xl)
+		json_object_set_new(documents, CHECKPOINT_XL, json_true());
+	return SUMI_OK;
+}
+
+static int read_documents(const char *file, json_t **out, struct error *err)
+{
+	struct source s = {.file_count = 0};
+	char side[FILES_PATH_MAX];
+	*out = json_object();
+	int status = *out ? source_open(file, &s, err)
+			  : error_set(err, SUMI_NOMEM, "%s: out of memory", file);
+	if (!status)
+		status = add_side(*out, file, err);
+	if (!status)
+		status = add_parts(*out, &s, err);
+	source_close(&s);
+	if (!status && (status = replace_fields(*out, err))) {
+		checkpoint_side_file(file, side);
+		error_prefix(err, "%s", side);
+	}
+	if (status) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	return status;
+}
+
+/* --- the last file that was looked into, since its documents are asked for one by one --- */
+
+struct stamp {
+	struct timespec changed, side_changed;
+	ino_t inode;
+	off_t size, side_size;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	char path[FILES_PATH_MAX];
+	struct stamp stamp;
+	json_t *documents;
+} last = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct stamp stamp_of(const char *file)
+{
+	struct stamp stamp;
+	char side[FILES_PATH_MAX];
+	struct stat st;
+	memset(&stamp, 0, sizeof stamp); /* compared as bytes */
+	if (stat(file, &st) == 0) {
+		stamp.changed = st.st_ctim;
+		stamp.inode = st.st_ino;
+		stamp.size = st.st_size;
+	}
+	checkpoint_side_file(file, side);
+	if (*side && stat(side, &st) == 0) {
+		stamp.side_changed = st.st_ctim;
+		stamp.side_size = st.st_size;
+	}
+	return stamp;
+}
+
+/* A copy of one document; SUMI_NOTFOUND without a message where the file has none of that name. */
+static int document(const char *file, const char *name, json_t **out, struct error *err)
+{
+	struct stamp now = stamp_of(file);
+	int status = SUMI_OK;
+	pthread_mutex_lock(&last.lock);
+	if (!last.documents || strcmp(last.path, file) != 0 ||
+	    memcmp(&last.stamp, &now, sizeof now) != 0) {
+		json_decref(last.documents);
+		status = read_documents(file, &last.documents, err);
+		snprintf(last.path, sizeof last.path, "%s", file);
+		last.stamp = now;
+	}
+	const json_t *found = status ? NULL : json_object_get(last.documents, name);
+	*out = found ? json_deep_copy(found) : NULL;
+	pthread_mutex_unlock(&last.lock);
+	if (status)
+		return status;
+	if (!found)
+		return SUMI_NOTFOUND;
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "%s: out of memory", file);
+}
+
+int part_json_read(const char *path, size_t limit, json_t **root, struct error *err)
+{
+	char file[FILES_PATH_MAX];
+	const char *rest;
+	if (!source_split(path, file, &rest) || !*rest)
+		return json_read_file(path, limit, root, err);
+	*root = NULL;
+	int status = document(file, rest, root, err);
+	if (status == SUMI_NOTFOUND && !*root)
+		return error_set(err, SUMI_NOTFOUND, "%s: the file holds nothing of that kind",
+				 path);
+	return status;
+}
+
+bool part_exists(const char *path)
+{
+	char file[FILES_PATH_MAX], config[FILES_PATH_MAX];
+	const char *rest;
+	json_t *root = NULL;
+	if (!source_split(path, file, &rest) || !*rest)
+		return access(path, F_OK) == 0;
+	bool found = document(file, rest, &root, NULL) == SUMI_OK;
+	if (!found && !files_path(config, NULL, "%s/config.json", rest))
+		found = document(file, config, &root, NULL) == SUMI_OK;
+	json_decref(root);
+	return found;
 }

@@ -1,15 +1,36 @@
-/* One file that holds a model, or a part of one. A part is named by a path, as if the file were a
- * folder in diffusers' layout: "anything.safetensors/unet". */
+/* One file that holds a model, or a part of one, as if it were a folder in diffusers' layout: its
+ * parts and their configs have paths below the file's, "any.safetensors/unet/config.json". Wherever
+ * parts of packs are read, both kinds of path do.
+ *
+ * A file NAME.sumi.json beside NAME.safetensors is the pack's sumi.json. There "config" says what
+ * tensors cannot tell: {"config": {"unet": {"attention_head_dim": 4}, "scheduler": {…}}} replaces
+ * fields of the configs that were told from the tensors. */
 #ifndef SUMI_WEIGHTS_CHECKPOINT_H
 #define SUMI_WEIGHTS_CHECKPOINT_H
 
+#include <jansson.h>
+
 #include "weights/source.h"
 
-/* The component whose names the tensors of a source have: the one that its part names ("unet",
- * "vae", "text_encoder", "text_encoder_2"), or the only one of a folder's files. *found false: none
- * is known, names stay as they are. SUMI_NOTFOUND where the file lacks the part that is named. The
- * caller releases *out with component_free() where it was found. */
-int checkpoint_component(const struct source *s, const char *path, struct component *out,
-			 bool *found, struct error *err);
+/* A model for which latents are scaled as for Stable Diffusion XL reads "xl/vae" of a file that
+ * holds an autoencoder alone: its tensors do not tell. A checkpoint of that kind has this entry. */
+#define CHECKPOINT_XL "xl"
+
+/* json_read_file() of a part's file, real or told. SUMI_NOTFOUND where it is neither. */
+int part_json_read(const char *path, size_t limit, json_t **root, struct error *err);
+
+/* access() of the same, and of a part's folder. */
+bool part_exists(const char *path);
+
+/* NAME.sumi.json beside a file; out is empty where there is none. */
+void checkpoint_side_file(const char *file, char out[FILES_PATH_MAX]);
+
+/* The components whose names the tensors of a source have: those of the part that it names ("unet",
+ * "vae", "text_encoder", "text_encoder_2"), or of a folder's files that hold one. *count 0: none is
+ * known, names stay as they are. SUMI_NOTFOUND where the file lacks the part that is named. The
+ * caller releases each with component_free(). */
+int checkpoint_components(const struct source *s, const char *path,
+			  struct component out[LAYOUT_COMPONENTS_MAX], int *count,
+			  struct error *err);
 
 #endif

@@ -133,7 +133,7 @@ static const struct weight_tensor *take(struct loader *l, const char *name, cons
 	}
 	if (!e->usable) {
 		loader_fail(l, SUMI_UNSUPPORTED,
-			    "%s: tensor '%s' has the format %s, of which no weights can be made",
+			    "%s: tensor '%s' has the dtype %s, of which no weights can be made",
 			    path, full, e->format);
 		return NULL;
 	}

@@ -195,6 +195,8 @@ bool source_split(const char *path, char file[FILES_PATH_MAX], const char **rest
 		if (stat(file, &st) != 0)
 			continue;
 		*rest = path + end + (path[end] == '/');
+		while (strncmp(*rest, "./", 2) == 0)
+			*rest += 2;
 		return S_ISREG(st.st_mode);
 	}
 	return false;
@@ -265,7 +267,10 @@ static bool shard_missing(const char *folder, const char *index, char file[WEIGH
 
 bool weights_missing(const char *folder, const char *usual, char file[WEIGHTS_FILE_MAX])
 {
-	const char *index;
+	char path[FILES_PATH_MAX];
+	const char *index, *part;
+	if (source_split(folder, path, &part)) /* a part of a file is there or not */
+		return false;
 	if (first_of(folder, single_files, COUNT(single_files)))
 		return false;
 	if ((index = first_of(folder, index_files, COUNT(index_files))))

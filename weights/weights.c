@@ -118,16 +118,22 @@ static void keep_name(const char *name, struct renamed *out)
 	out->parts = 1;
 }
 
-static int add_entry(struct weights *w, const struct component *c, const struct tensor_entry *e,
+/* The components of a source, of which a name belongs to the first that knows it. */
+struct components {
+	struct component all[LAYOUT_COMPONENTS_MAX];
+	int count;
+};
+
+static int add_entry(struct weights *w, const struct components *c, const struct tensor_entry *e,
 		     struct error *err)
 {
-	struct renamed as;
+	struct renamed as = {.parts = 0};
 	int status = SUMI_OK;
 	if (scale_belongs(&w->source, e))
 		return SUMI_OK;
-	if (c)
-		component_rename(c, e->name, &as);
-	if (!c || (!as.parts && !*w->source.part))
+	for (int i = 0; i < c->count && !as.parts; i++)
+		component_rename(&c->all[i], e->name, &as);
+	if (!as.parts && !*w->source.part)
 		keep_name(e->name, &as);
 	for (int i = 0; i < as.parts && !status; i++) {
 		struct mapped *m = add_tensor(w, as.names[i]);
@@ -139,13 +145,12 @@ static int add_entry(struct weights *w, const struct component *c, const struct 
 
 static int build_list(struct weights *w, struct error *err)
 {
-	struct component c;
-	bool found;
-	int status = checkpoint_component(&w->source, w->folder, &c, &found, err);
+	struct components c;
+	int status = checkpoint_components(&w->source, w->folder, c.all, &c.count, err);
 	for (size_t i = 0; i < w->source.list.count && !status; i++)
-		status = add_entry(w, found ? &c : NULL, w->source.list.entries[i], err);
-	if (found)
-		component_free(&c);
+		status = add_entry(w, &c, w->source.list.entries[i], err);
+	for (int i = 0; i < c.count; i++)
+		component_free(&c.all[i]);
 	if (status)
 		return status;
 	if (w->count)
@@ -403,7 +408,8 @@ int weights_read(const struct weight_tensor *tensor, void *out, struct error *er
 {
 	const struct mapped *m = mapped_of(tensor);
 	size_t width = dtype_size(tensor->dtype), count = tensor->bytes / width;
-	bool as_it_is = tensor_format_is_plain(m->entry->format) && !m->scale.entry && !m->transposed;
+	bool as_it_is =
+	    tensor_format_is_plain(m->entry->format) && !m->scale.entry && !m->transposed;
 	if (as_it_is && m->entry->strided && !m->first)
 		return tensors_read(m->file, m->entry, out, err);
 	if (as_it_is && !m->entry->strided)

@@ -1,0 +1,50 @@
+/* Where what came with the program lies. */
+#include "diffusion/places.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* …/build/bin/sumi → …/models */
+static void checkout_models(char out[FILES_PATH_MAX])
+{
+	char exe[FILES_PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	out[0] = '\0';
+	if (n <= 0)
+		return;
+	exe[n] = '\0';
+	for (int up = 0; up < 3; up++) {
+		char *slash = strrchr(exe, '/');
+		if (!slash)
+			return;
+		*slash = '\0';
+		/* A program under build/tests or build/asan/bin lies one level deeper or not. */
+		char *base = strrchr(exe, '/');
+		if (base && strcmp(base, "/build") == 0) {
+			*base = '\0';
+			if (files_path(out, NULL, "%s/models", exe))
+				out[0] = '\0';
+			return;
+		}
+	}
+}
+
+bool place_of_models(int index, char out[FILES_PATH_MAX])
+{
+	if (index == 0 && files_path(out, NULL, "%s", SUMI_PREFIX "/share/sumi/models"))
+		out[0] = '\0';
+	if (index == 1)
+		checkout_models(out);
+	return index < 2;
+}
+
+int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error *err)
+{
+	char models[FILES_PATH_MAX];
+	for (int i = 0; place_of_models(i, models); i++)
+		if (models[0] && !files_path(out, NULL, "%s/tokenizers/%s", models, name) &&
+		    access(out, F_OK) == 0)
+			return SUMI_OK;
+	return error_set(err, SUMI_NOTFOUND, "the tokenizer '%s' that comes with sumi is not there",
+			 name);
+}

@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""Models that are one file: the weights of a pack under their original names, as safetensors, GGUF, a torch archive and split
+files, paint what the pack's folder paints. The files are written here, with nothing but Python."""
+import io, json, math, pickle, re, struct, sys, types, zipfile, zlib
+
+from lib import *
+
+SIZE = ["--width", 64, "--height", 64, "--steps", 3, "--seed", 7, "--format", "png"]
+WIDTH = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8}
+
+# ---- what a pack holds ----
+
+
+def tensors_of(path):
+    """{name: (dtype, shape, bytes)} of a safetensors file."""
+    data = path.read_bytes()
+    n, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + n])
+    header.pop("__metadata__", None)
+    return {name: (row["dtype"], row["shape"], data[8 + n + row["data_offsets"][0]:8 + n + row["data_offsets"][1]])
+            for name, row in header.items()}
+
+
+def weights(pack, part):
+    return tensors_of(next((PACKS / pack / part).glob("*.safetensors")))
+
+
+RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+          "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
+UNET = {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
+        "conv_norm_out": "out.0", "conv_out": "out.2", "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2"}
+
+
+def original_unet(pack, cut):
+    """Names of before diffusers; every level has `cut` residual blocks on the way down."""
+    names = weights(pack, "unet")
+    out = {}
+    for name, tensor in names.items():
+        base, _, kind = name.rpartition(".")
+        if m := re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions)\.(\d+)\.(.*)", name):
+            down, level, what, layer, rest = m[1] == "down", int(m[2]), m[3], int(m[4]), m[5]
+            block = (1 if down else 0) + level * (cut + 1) + layer
+            if what == "resnets":
+                inner, _, kind = rest.rpartition(".")
+                rest = f"{RESNET[inner]}.{kind}"
+            new = f"{'input' if down else 'output'}_blocks.{block}.{'01'[what == 'attentions']}.{rest}"
+        elif m := re.match(r"down_blocks\.(\d+)\.downsamplers\.0\.conv\.(.*)", name):
+            new = f"input_blocks.{(int(m[1]) + 1) * (cut + 1)}.0.op.{m[2]}"
+        elif m := re.match(r"up_blocks\.(\d+)\.upsamplers\.0\.conv\.(.*)", name):
+            attends = any(n.startswith(f"up_blocks.{m[1]}.attentions.") for n in names)
+            new = f"output_blocks.{int(m[1]) * (cut + 1) + cut}.{1 + attends}.conv.{m[2]}"
+        elif m := re.match(r"mid_block\.resnets\.(\d)\.(\w+)\.(.*)", name):
+            new = f"middle_block.{2 * int(m[1])}.{RESNET[m[2]]}.{m[3]}"
+        elif name.startswith("mid_block.attentions.0."):
+            new = name.replace("mid_block.attentions.0.", "middle_block.1.")
+        else:
+            new = f"{UNET[base]}.{kind}"
+        out[new] = tensor
+    return out
+
+
+def original_vae(pack):
+    names = weights(pack, "vae")
+    levels = 1 + max(int(m[1]) for n in names if (m := re.match(r"decoder\.up_blocks\.(\d+)\.", n)))
+    out = {}
+    for name, (dtype, shape, data) in names.items():
+        new = re.sub(r"down_blocks\.(\d+)\.resnets\.(\d+)\.", r"down.\1.block.\2.", name)
+        new = re.sub(r"down_blocks\.(\d+)\.downsamplers\.0\.", r"down.\1.downsample.", new)
+        new = re.sub(r"up_blocks\.(\d+)\.resnets\.(\d+)\.", lambda m: f"up.{levels - 1 - int(m[1])}.block.{m[2]}.", new)
+        new = re.sub(r"up_blocks\.(\d+)\.upsamplers\.0\.", lambda m: f"up.{levels - 1 - int(m[1])}.upsample.", new)
+        new = re.sub(r"mid_block\.resnets\.(\d)\.", lambda m: f"mid.block_{int(m[1]) + 1}.", new)
+        new = new.replace("conv_norm_out.", "norm_out.").replace("conv_shortcut.", "nin_shortcut.")
+        for ours, theirs in [("group_norm", "norm"), ("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "proj_out"),
+                             ("query", "q"), ("key", "k"), ("value", "v"), ("proj_attn", "proj_out")]:
+            new = new.replace(f"mid_block.attentions.0.{ours}.", f"mid.attn_1.{theirs}.")
+        if ".attn_1." in new and len(shape) == 2:
+            shape = [*shape, 1, 1]
+        out[new] = (dtype, shape, data)
+    return out
+
+
+def with_model(name):
+    """transformers 5 leaves "text_model." away."""
+    return name if name.startswith(("text_model.", "text_projection")) else "text_model." + name
+
+
+def hf_text(pack, part="text_encoder"):
+    return {with_model(name): tensor for name, tensor in weights(pack, part).items()}
+
+
+def turned(tensor):
+    dtype, (rows, columns), data = tensor
+    w = WIDTH[dtype]
+    cells = [data[(r * columns + c) * w:(r * columns + c + 1) * w] for c in range(columns) for r in range(rows)]
+    return dtype, [columns, rows], b"".join(cells)
+
+
+def open_clip(pack, part, idle_layer=False):
+    """q, k and v in one, the projection turned; SD 2's files have a layer more than is used."""
+    names, out = hf_text(pack, part), {"logit_scale": ("F32", [], struct.pack("<f", 4.6))}
+    simple = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
+              "self_attn.out_proj": "attn.out_proj"}
+    layers = 0
+    for name, tensor in names.items():
+        if m := re.match(r"text_model\.encoder\.layers\.(\d+)\.(.*)\.(weight|bias)", name):
+            layers = max(layers, int(m[1]) + 1)
+            base = f"transformer.resblocks.{m[1]}."
+            if m[2] in simple:
+                out[f"{base}{simple[m[2]]}.{m[3]}"] = tensor
+            elif m[2] == "self_attn.q_proj":
+                three = [names[name.replace("q_proj", f"{x}_proj")] for x in "qkv"]
+                out[f"{base}attn.in_proj_{m[3]}"] = (tensor[0], [3 * tensor[1][0], *tensor[1][1:]],
+                                                     b"".join(t[2] for t in three))
+        elif name == "text_projection.weight":
+            out["text_projection"] = turned(tensor)
+        elif "position_ids" not in name:
+            new = name.replace("text_model.embeddings.token_embedding", "token_embedding").replace(
+                "text_model.embeddings.position_embedding.weight", "positional_embedding").replace(
+                "text_model.final_layer_norm", "ln_final")
+            out[new] = tensor
+    if idle_layer:
+        last = f"transformer.resblocks.{layers - 1}."
+        out.update({n.replace(last, f"transformer.resblocks.{layers}."): (d, s, bytes(len(b)))
+                    for n, (d, s, b) in list(out.items()) if n.startswith(last)})
+    return out
+
+
+def below(prefix, tensors):
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+# ---- files ----
+
+
+def write_safetensors(path, tensors):
+    header, parts, at = {}, [], 0
+    for name, (dtype, shape, data) in sorted(tensors.items()):
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
+        parts.append(data)
+        at += len(data)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(parts))
+
+
+def write_gguf(path, tensors):
+    """As stable-diffusion.cpp does: no keys, and in no order."""
+    types_of, head, body = {"F32": 0, "F16": 1, "BF16": 30, "I64": 27}, [], io.BytesIO()
+    for name, (dtype, shape, data) in sorted(tensors.items(), key=lambda row: hashlib.sha256(row[0].encode()).digest()):
+        body.write(bytes(-body.tell() % 32))
+        head.append(struct.pack("<Q", len(name)) + name.encode() + struct.pack("<I", len(shape)) +
+                    struct.pack(f"<{len(shape)}Q", *reversed(shape)) + struct.pack("<IQ", types_of[dtype], body.tell()))
+        body.write(data)
+    start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 0) + b"".join(head)
+    path.write_bytes(start + bytes(-len(start) % 32) + body.getvalue())
+
+
+def write_torch(path, tensors):
+    """What torch.save({"state_dict": …}) writes, by a pickler that knows the names of torch's classes."""
+    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    storages = {dtype: type(name, (), {"__module__": "torch"}) for dtype, name in
+                [("F32", "FloatStorage"), ("F16", "HalfStorage"), ("BF16", "BFloat16Storage"), ("I64", "LongStorage")]}
+    for cls in storages.values():
+        setattr(torch, cls.__name__, cls)
+    torch._utils = utils
+
+    def _rebuild_tensor_v2():
+        raise RuntimeError
+
+    _rebuild_tensor_v2.__module__ = "torch._utils"
+    _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
+    utils._rebuild_tensor_v2 = _rebuild_tensor_v2
+    sys.modules.update({"torch": torch, "torch._utils": utils})
+
+    class Storage:
+        def __init__(self, key, dtype, data):
+            self.id = ("storage", storages[dtype], key, "cpu", len(data) // WIDTH[dtype])
+
+    class Tensor:
+        def __init__(self, storage, shape):
+            self.storage, self.shape = storage, tuple(shape)
+
+        def __reduce__(self):
+            strides = tuple(math.prod(self.shape[i + 1:]) for i in range(len(self.shape)))
+            return utils._rebuild_tensor_v2, (self.storage, 0, self.shape, strides, False, {})
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing):
+            return thing.id if isinstance(thing, Storage) else None
+
+    rows = {name: Tensor(Storage(str(i), dtype, data), shape)
+            for i, (name, (dtype, shape, data)) in enumerate(tensors.items())}
+    text = io.BytesIO()
+    Pickler(text, 2).dump({"epoch": 3, "global_step": 470000, "state_dict": rows})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("archive/data.pkl", text.getvalue())
+        for i, (_, _, data) in enumerate(tensors.values()):
+            archive.writestr(f"archive/data/{i}", data)
+        archive.writestr("archive/version", "3\n")
+
+
+# ---- what is painted ----
+
+
+def pixels(path):
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        n, = struct.unpack(">I", data[at:at + 4])
+        if data[at + 4:at + 8] == b"IDAT":
+            packed += data[at + 8:at + 8 + n]
+        at += 12 + n
+    return zlib.decompress(packed)
+
+
+def paint(place, pack, *more):
+    out = place.dir / "x.png"
+    out.unlink(missing_ok=True)
+    done = place.sumi("render", "a red boat", "--pack", pack, "-o", out, *SIZE, *more)
+    return pixels(out) if done.returncode == 0 else done
+
+
+def same(place, want, path, name, *more):
+    got = paint(place, path, *more)
+    check(got == want, name, getattr(got, "stderr", "other pixels"))
+
+
+SD1 = {"unet": {"attention_head_dim": 8, "norm_num_groups": 8, "sample_size": 16}, "vae": {"norm_num_groups": 8},
+       "text_encoder": {"num_attention_heads": 4, "eos_token_id": 2}}
+
+
+def beside(path, **fields):
+    path.with_name(path.stem + ".sumi.json").write_text(json.dumps(fields))
+
+
+def sd1(place, models):
+    want = paint(place, PACKS / "sd1-tiny")
+    parts = {"model.diffusion_model.": original_unet("sd1-tiny", 2), "first_stage_model.": original_vae("sd1-tiny"),
+             "cond_stage_model.transformer.": hf_text("sd1-tiny")}
+    whole = {}
+    for prefix, tensors in parts.items():
+        whole.update(below(prefix, tensors))
+    extra = {"model_ema.decay": ("F32", [], bytes(4)), "alphas_cumprod": ("F32", [10], bytes(40)),
+             "model_ema.diffusion_modelinput_blocks00weight": ("F32", [3], bytes(12)),
+             "cond_stage_model.transformer.text_model.embeddings.position_ids": ("I64", [1, 2], bytes(16))}
+    for name, write in [("plain.safetensors", write_safetensors), ("kernels.gguf", write_gguf), ("old.ckpt", write_torch)]:
+        write(models / name, {**whole, **extra} if name.startswith("plain") else whole)
+        beside(models / name, tokenizer="sd1-tiny/tokenizer", config=SD1)
+        same(place, want, models / name, f"{name} paints what the folder paints")
+    (models / "vae").mkdir()
+    for name, tensors in [("unet", parts["model.diffusion_model."]), ("vae/alone", parts["first_stage_model."]),
+                          ("clip", parts["cond_stage_model.transformer."])]:
+        write_safetensors(models / f"{name}.safetensors", tensors)
+    beside(models / "vae/alone.safetensors", config={"vae": SD1["vae"]})
+    beside(models / "clip.safetensors", config={"text_encoder": SD1["text_encoder"]})
+    check("it lacks text_encoder, tokenizer, vae" in place.sumi("models").stderr, "a UNet alone is told to be half a model",
+          place.sumi("models").stderr)
+    beside(models / "unet.safetensors", tokenizer="sd1-tiny", text_encoder="clip.safetensors", vae="vae/alone.safetensors",
+           config={"unet": SD1["unet"]})
+    same(place, want, models / "unet.safetensors", "split files paint it")
+    write_safetensors(models / "nude.safetensors", below("model.diffusion_model.", parts["model.diffusion_model."]))
+    beside(models / "nude.safetensors", base="sd1-tiny", config={"unet": SD1["unet"]})
+    same(place, want, models / "nude.safetensors", "a file with a base paints it")
+
+
+def others(place, models):
+    """The families with encoders of open_clip."""
+    want = paint(place, PACKS / "sd2-tiny", "--sampler", "ddim")
+    path = models / "two.safetensors"
+    cut = json.loads((PACKS / "sd2-tiny/unet/config.json").read_text())
+    text = json.loads((PACKS / "sd2-tiny/text_encoder/config.json").read_text())
+    write_safetensors(path, {**below("model.diffusion_model.", original_unet("sd2-tiny", cut["layers_per_block"])),
+                             **below("first_stage_model.", original_vae("sd2-tiny")),
+                             **below("cond_stage_model.model.", open_clip("sd2-tiny", "text_encoder", True))})
+    scheduler = json.loads((PACKS / "sd2-tiny/scheduler/scheduler_config.json").read_text())
+    beside(path, tokenizer="sd2-tiny", config={
+        "unet": {k: cut[k] for k in ["attention_head_dim", "norm_num_groups", "sample_size"]}, "vae": SD1["vae"],
+        "scheduler": scheduler,
+        "text_encoder": {k: text[k] for k in ["num_attention_heads", "eos_token_id"]}})
+    same(place, want, path, "Stable Diffusion 2 in one file, with the layer that it does not use", "--sampler", "ddim")
+    want = paint(place, PACKS / "sdxl-tiny")
+    path = models / "xl.safetensors"
+    cut = json.loads((PACKS / "sdxl-tiny/unet/config.json").read_text())
+    texts = [json.loads((PACKS / f"sdxl-tiny/text_encoder{x}/config.json").read_text()) for x in ("", "_2")]
+    write_safetensors(path, {
+        **below("model.diffusion_model.", original_unet("sdxl-tiny", cut["layers_per_block"])),
+        **below("first_stage_model.", original_vae("sdxl-tiny")),
+        **below("conditioner.embedders.0.transformer.", hf_text("sdxl-tiny")),
+        **below("conditioner.embedders.1.model.", open_clip("sdxl-tiny", "text_encoder_2"))})
+    beside(path, tokenizer="sdxl-tiny", tokenizer_2="sdxl-tiny", config={
+        "unet": {k: cut[k] for k in ["attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"]},
+        "vae": {**SD1["vae"], "scaling_factor": 0.18215},
+        **{f"text_encoder{x}": {k: t[k] for k in ["num_attention_heads", "eos_token_id", "hidden_act"]}
+           for x, t in zip(("", "_2"), texts)}})
+    same(place, want, path, "Stable Diffusion XL in one file")
+
+
+def listed(place, models):
+    (models / "page.safetensors").write_text("<!DOCTYPE html><html><title>404</title>")
+    (models / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4265380512\n")
+    data = (models / "plain.safetensors").read_bytes()
+    (models / "cut.safetensors").write_bytes(data[:len(data) // 2])
+    write_safetensors(models / "lora.safetensors", {"lora_unet_mid.lora_down.weight": ("F32", [1, 1], bytes(4)),
+                                                    "lora_unet_mid.lora_up.weight": ("F32", [1, 1], bytes(4))})
+    odd = models / "what a model (1).safetensors"
+    odd.write_bytes(data)
+    beside(odd, tokenizer="sd1-tiny", config=SD1)
+    done = place.sumi("models")
+    for name, why in [("page", "page of HTML"), ("pointer", "Git LFS pointer"), ("cut", "cut short")]:
+        check(f"{name}.safetensors" in done.stderr and why in done.stderr, f"sumi models says what {name} is", done.stderr)
+    names = {row["name"]: row for row in place.json("models")}
+    check({"plain", "kernels", "old", "two", "xl", "what-a-model--1-"} <= names.keys() and "lora" not in names,
+          "files are models by their names", names.keys())
+    check("lora" not in done.stderr and "clip" not in done.stderr, "what belongs to models is no problem", done.stderr)
+    done = place.sumi("render", "fog", "--model", "what-a-model--1-", "-o", "y.png", *SIZE)
+    told = place.json("show", "y.png")
+    check(done.returncode == 0 and told["model"] == "what-a-model--1-", "one is rendered by its name", done)
+    before = told["made_by"]["model_digest"]
+    beside(odd, tokenizer="sd1-tiny", config={**SD1, "scheduler": {"beta_end": 0.013}})
+    place.sumi("render", "fog", "--model", "what-a-model--1-", "-o", "y.png", *SIZE)
+    check(place.json("show", "y.png")["made_by"]["model_digest"] != before, "what stands beside it is part of its digest")
+    for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'")]:
+        beside(odd, tokenizer="sd1-tiny", **fields)
+        done = place.sumi("render", "fog", "--pack", odd, "-o", "z.png", *SIZE)
+        check(done.returncode and why in done.stderr, f"{json.dumps(fields)} beside a file is refused", done.stderr)
+
+
+place = Place()
+models = place.dir / "models"
+models.mkdir()
+for pack in ["sd1-tiny", "sd2-tiny", "sdxl-tiny"]:
+    (models / pack).symlink_to(PACKS / pack)
+place.configure(packs=str(models))
+sd1(place, models)
+others(place, models)
+listed(place, models)
+shutil.rmtree(place.parent)
+finish()
