@@ -4,6 +4,10 @@
 
 #include "gateway/jobs.h"
 
+/* Those that one API has sent for a caller are kept apart, where that API has a word for all of them: "sdapi". */
+#define WORK_SENDER_SIZE (JOB_ID_SIZE + 16)
+void work_sender(const struct call *call, const char *api, char out[WORK_SENDER_SIZE]);
+
 /* Sends the job, unless a request like this one has, and goes on with finish when something has happened.
  * Clears the job. */
 void work_start(struct call *call, struct worker *w, struct job *job, call_handler *finish);

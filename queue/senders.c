@@ -174,8 +174,8 @@ int queue_sent_by(struct queue *queue, const char *sender, const char *id, bool 
 }
 
 /* The states of the jobs listed; those that have ended are counted out and taken off the list. */
-static int look_at(struct queue *queue, const char *sender, const redisReply *ids, size_t *alive,
-		   struct error *err)
+static int look_at(struct queue *queue, const char *sender, const redisReply *ids,
+		   char (*out)[JOB_ID_SIZE], size_t most, size_t *alive, struct error *err)
 {
 	struct command over = {0};
 	int64_t ignored;
@@ -197,8 +197,10 @@ static int look_at(struct queue *queue, const char *sender, const redisReply *id
 		int state = job_state_from_word(reply_text(reply));
 		if (state >= 0 && job_state_is_final((enum job_state)state))
 			command_text(&over, reply_text(ids->element[i]));
-		else
+		else if (!out)
 			(*alive)++;
+		else if (*alive < most)
+			reply_copy(ids->element[i], out[(*alive)++], JOB_ID_SIZE);
 		freeReplyObject(reply);
 	}
 	if (!status && over.count > 2)
@@ -209,20 +211,26 @@ static int look_at(struct queue *queue, const char *sender, const redisReply *id
 	return status;
 }
 
-int queue_sent_alive(struct queue *queue, const char *sender, size_t *alive, struct error *err)
+int queue_sent_list(struct queue *queue, const char *sender, char (*ids)[JOB_ID_SIZE], size_t most,
+		    size_t *count, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply;
-	*alive = 0;
+	*count = 0;
 	command_text(&command, "ZREVRANGE");
 	command_key(&command, queue, "sent:", sender);
 	command_int(&command, 0);
 	command_int(&command, ALIVE_MAX - 1);
 	int status = ask(queue, &command, &reply, err);
 	if (!status && reply->elements)
-		status = look_at(queue, sender, reply, alive, err);
+		status = look_at(queue, sender, reply, ids, most, count, err);
 	freeReplyObject(reply);
 	return status;
+}
+
+int queue_sent_alive(struct queue *queue, const char *sender, size_t *alive, struct error *err)
+{
+	return queue_sent_list(queue, sender, NULL, 0, alive, err);
 }
 
 /* ---- once ---------------------------------------------------------------------------------- */
@@ -244,6 +252,34 @@ int queue_remember(struct queue *queue, const char *name, const char *text, int6
 	*made = !status && reply->type != REDIS_REPLY_STRING;
 	if (!status)
 		snprintf(held, size, "%s", *made ? text : reply_text(reply));
+	freeReplyObject(reply);
+	return status;
+}
+
+int queue_remember_now(struct queue *queue, const char *name, const char *text, int64_t seconds,
+		       struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply;
+	command_text(&command, "SET");
+	command_key(&command, queue, "once:", name);
+	command_text(&command, text);
+	command_text(&command, "EX");
+	command_int(&command, seconds);
+	int status = ask(queue, &command, &reply, err);
+	freeReplyObject(reply);
+	return status;
+}
+
+int queue_recall(struct queue *queue, const char *name, char *text, size_t size, struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply;
+	command_text(&command, "GET");
+	command_key(&command, queue, "once:", name);
+	int status = ask(queue, &command, &reply, err);
+	if (!status)
+		reply_copy(reply, text, size);
 	freeReplyObject(reply);
 	return status;
 }

@@ -43,6 +43,9 @@ int queue_sent_note(struct queue *queue, const char *sender, const char *id, str
 /* Whether the sender has sent it within a week: so long it may lie in the intake. */
 int queue_sent_by(struct queue *queue, const char *sender, const char *id, bool *sent,
 		  struct error *err);
+/* Those that have not ended, the last sent first; at most so many. */
+int queue_sent_list(struct queue *queue, const char *sender, char (*ids)[JOB_ID_SIZE], size_t most,
+		    size_t *count, struct error *err);
 /* How many of the sender's jobs have not ended. */
 int queue_sent_alive(struct queue *queue, const char *sender, size_t *alive, struct error *err);
 
@@ -50,6 +53,10 @@ int queue_sent_alive(struct queue *queue, const char *sender, size_t *alive, str
  * stands. */
 int queue_remember(struct queue *queue, const char *name, const char *text, int64_t seconds, char *held,
 		   size_t size, bool *made, struct error *err);
+/* A text that may change: remembered whatever stood there, and read back ("": none). */
+int queue_remember_now(struct queue *queue, const char *name, const char *text, int64_t seconds,
+		       struct error *err);
+int queue_recall(struct queue *queue, const char *name, char *text, size_t size, struct error *err);
 /* So long from now on; 0: no longer. */
 int queue_remember_longer(struct queue *queue, const char *name, int64_t seconds, struct error *err);
 

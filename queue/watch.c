@@ -211,6 +211,36 @@ int queue_watch_past(struct queue *queue, const char *cursor, size_t limit, queu
 	return status;
 }
 
+int queue_last_preview(struct queue *queue, const char *id, char **data, size_t *size,
+		       struct error *err)
+{
+	enum { LOOKED_AT = 20 };
+	struct command command = {0};
+	redisReply *reply = NULL;
+	*data = NULL;
+	command_text(&command, "XREVRANGE");
+	command_key(&command, queue, "ev:", id);
+	command_text(&command, "+");
+	command_text(&command, "-");
+	command_text(&command, "COUNT");
+	command_int(&command, LOOKED_AT);
+	int status = link_call(queue, &command, &reply, err);
+	command_free(&command);
+	for (size_t i = 0; !status && !*data && i < reply->elements; i++) {
+		struct queue_event event;
+		read_entry(reply->element[i], &event);
+		for (size_t k = 0; k < event.field_count && strcmp(event.event, "preview") == 0; k++)
+			if (strcmp(event.fields[k].name, "webp") == 0 && !*data &&
+			    (*data = malloc(event.fields[k].size + 1))) {
+				memcpy(*data, event.fields[k].value, event.fields[k].size);
+				*size = event.fields[k].size;
+			}
+	}
+	freeReplyObject(reply);
+	return status || *data ? status
+			       : error_set(err, SUMI_NOTFOUND, "there is no preview of %.64s", id);
+}
+
 static void read_submitter(const redisReply *reply, char out[JOB_ID_SIZE])
 {
 	const redisReply *json = reply_at(reply, 1);

@@ -41,6 +41,10 @@ int queue_watch_take(struct queue_watch *watch, queue_watch_function *each, void
 int queue_watch_past(struct queue *queue, const char *cursor, size_t limit, queue_watch_function *each,
 		     void *context, struct error *err);
 
+/* The last picture of a running job while it forms, as WebP; the caller frees *data. SUMI_NOTFOUND. */
+int queue_last_preview(struct queue *queue, const char *id, char **data, size_t *size,
+		       struct error *err);
+
 /* Who sent each of these jobs: "" where that is not known. */
 int queue_submitters(struct queue *queue, const char *const *ids, size_t count,
 		     char (*submitters)[JOB_ID_SIZE], struct error *err);

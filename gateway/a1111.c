@@ -1,0 +1,312 @@
+/* AUTOMATIC1111's API: txt2img and img2img. */
+#include "gateway/a1111.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "gateway/handlers.h"
+#include "media/picture_file.h"
+
+enum { PICTURES_MAX = 64 };
+
+/* What a request may say and a job knows by the same kind of value. */
+static const struct {
+	const char *name, *field;
+} same[] = {
+    {"prompt", "prompt"}, {"negative_prompt", "negative_prompt"},
+    {"seed", "seed"},	  {"steps", "steps"},
+    {"width", "width"},	  {"height", "height"},
+    {"eta", "eta"},	  {"cfg_scale", "cfg_scale"},
+};
+
+/* What would change the picture and is not there: it is refused where it is asked for, and taken where
+ * clients send it as "no". */
+static const struct {
+	const char *name, *words;
+} missing[] = {
+    {"enable_hr", "a second pass at a higher resolution"},
+    {"restore_faces", "face restoration"},
+    {"tiling", "tiling"},
+    {"mask", "painting within a mask"},
+    {"script_name", "scripts"},
+    {"refiner_checkpoint", "a refiner"},
+    {"subseed_strength", "variation seeds"},
+    {"styles", "styles"},
+};
+
+static bool says_something(const json_t *value)
+{
+	return json_is_true(value) || json_string_length(value) || json_array_size(value) ||
+	       (json_is_number(value) && json_number_value(value) != 0);
+}
+
+static const char *text_of(const json_t *body, const char *name)
+{
+	const char *text = json_string_value(json_object_get(body, name));
+	return text ? text : "";
+}
+
+static bool refuse_missing(struct call *call, const json_t *body)
+{
+	for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+		if (says_something(json_object_get(body, missing[i].name))) {
+			call_refuse(call, 422, missing[i].name, "%s: %s cannot be had here",
+				    missing[i].name, missing[i].words);
+			return false;
+		}
+	return true;
+}
+
+static bool read_count(struct call *call, const json_t *body, json_t *fields)
+{
+	const json_t *batch = json_object_get(body, "batch_size"), *rounds = json_object_get(body, "n_iter");
+	json_int_t a = json_is_integer(batch) ? json_integer_value(batch) : 1;
+	json_int_t b = json_is_integer(rounds) ? json_integer_value(rounds) : 1;
+	if (a < 1 || b < 1 || a > PICTURES_MAX || b > PICTURES_MAX || a * b > PICTURES_MAX) {
+		call_refuse(call, 422, "batch_size", "batch_size times n_iter must be 1 to %d", PICTURES_MAX);
+		return false;
+	}
+	json_object_set_new(fields, "n", json_integer(a * b));
+	return true;
+}
+
+static void read_names(const json_t *body, json_t *fields)
+{
+	const char *sampler = text_of(body, "sampler_name"), *schedule = text_of(body, "scheduler");
+	if (!*sampler)
+		sampler = text_of(body, "sampler_index");
+	if (*sampler && strcasecmp(sampler, "automatic") != 0)
+		json_object_set_new(fields, "sampler", json_string(sampler));
+	if (*schedule && strcasecmp(schedule, "automatic") != 0)
+		json_object_set_new(fields, "scheduler", json_string(schedule));
+	const json_t *overrides = json_object_get(body, "override_settings");
+	const json_t *layers = json_object_get(overrides, "CLIP_stop_at_last_layers");
+	if (json_is_integer(layers) && json_integer_value(layers) > 1)
+		json_object_set_new(fields, "clip_skip", json_integer(json_integer_value(layers) - 1));
+}
+
+static int read_model(struct call *call, struct worker *w, const json_t *body, json_t *fields,
+		      struct error *err)
+{
+	const char *title =
+	    text_of(json_object_get(body, "override_settings"), "sd_model_checkpoint");
+	char name[A1111_MODEL_SIZE];
+	bool known = true;
+	int status = *title ? a1111_known_model(w, title, name, &known, err)
+			    : a1111_model(call, w, name, err);
+	if (!status && *name && known)
+		json_object_set_new(fields, "model", json_string(name));
+	return status;
+}
+
+static bool read_request(struct call *call, struct worker *w, const json_t *body, json_t *fields)
+{
+	struct error err;
+	if (!refuse_missing(call, body) || !read_count(call, body, fields))
+		return false;
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+		json_t *value = json_object_get(body, same[i].name);
+		if (value && !json_is_null(value))
+			json_object_set(fields, same[i].field, value);
+	}
+	/* Seeds that are numbers with a point, as JavaScript may write them. */
+	json_t *seed = json_object_get(fields, "seed");
+	if (json_is_real(seed))
+		json_object_set_new(fields, "seed", json_integer((json_int_t)json_real_value(seed)));
+	if (!json_object_get(body, "width") && !json_object_get(body, "height")) {
+		json_object_del(fields, "width");
+		json_object_del(fields, "height");
+	}
+	read_names(body, fields);
+	json_object_set_new(fields, "modality", json_string("image"));
+	json_object_set_new(fields, "format", json_string("png"));
+	if (read_model(call, w, body, fields, &err)) {
+		call_fail(call, &err);
+		return false;
+	}
+	return true;
+}
+
+/* The picture to start from. */
+static bool read_init(struct call *call, struct worker *w, const json_t *body, json_t *fields)
+{
+	const json_t *list = json_object_get(body, "init_images");
+	const json_t *strength = json_object_get(body, "denoising_strength");
+	const json_t *first = json_array_get(list, 0);
+	void *data;
+	size_t size;
+	struct error err;
+	if (json_array_size(list) != 1 || !json_is_string(first)) {
+		call_refuse(call, 422, "init_images", "init_images must be a list of one picture in base64");
+		return false;
+	}
+	int status = base64_decode(json_string_value(first), json_string_length(first), &data, &size, &err);
+	if (!status) {
+		status = picture_check(data, size, "init_images", &err);
+		if (!status)
+			status = work_input(call, w, data, size, fields, &err);
+		free(data);
+	}
+	if (status == SUMI_CONNECT || status == SUMI_FULL)
+		call_fail(call, &err);
+	else if (status)
+		call_refuse(call, 422, "init_images", "init_images: %s", err.text);
+	json_object_set_new(fields, "strength",
+			    json_is_number(strength) ? json_incref((json_t *)strength) : json_real(0.75));
+	return !status;
+}
+
+/* ---- the answer ----------------------------------------------------------------------------- */
+
+struct collected {
+	json_t *images, *infotexts, *seeds, *prompts, *negatives, *subseeds;
+	json_t *metadata; /* sumi's own, of the first picture */
+	int width, height;
+	uint64_t seed;
+};
+
+static int collect(const struct found *f, int n, struct collected *c, struct error *err)
+{
+	for (int i = 0; i < n; i++) {
+		const struct store_artifact *file;
+		char *data;
+		size_t size;
+		int status = work_result(f, i, &data, &size, &file, err);
+		if (status)
+			return status;
+		json_array_append_new(c->images, base64_json(data, size));
+		free(data);
+		json_array_append_new(c->infotexts, json_string(file->infotext ? file->infotext : ""));
+		json_array_append_new(c->seeds, param_seed_json(file->seed));
+		json_array_append_new(c->subseeds, json_integer(-1));
+		if (i == 0) {
+			c->metadata =
+			    file->metadata ? json_loads(file->metadata, 0, NULL) : NULL;
+			c->width = file->width;
+			c->height = file->height;
+			c->seed = file->seed;
+		}
+	}
+	return SUMI_OK;
+}
+
+static json_t *own(const struct collected *c, const char *name, json_t *otherwise)
+{
+	json_t *value = json_object_get(c->metadata, name);
+	if (!value)
+		return otherwise;
+	json_decref(otherwise);
+	return json_incref(value);
+}
+
+/* What clients read out of `info`, which is JSON in a text. */
+static char *info_text(struct collected *c, int n)
+{
+	char time[CLOCK_TEXT_SIZE], stamp[32];
+	clock_text(clock_wall_ms(), time);
+	snprintf(stamp, sizeof stamp, "%.4s%.2s%.2s%.2s%.2s%.2s", time, time + 5, time + 8, time + 11,
+		 time + 14, time + 17);
+	json_t *prompt = own(c, "prompt", json_string("")), *negative = own(c, "negative_prompt", json_string(""));
+	for (int i = 0; i < n; i++) {
+		json_array_append(c->prompts, prompt);
+		json_array_append(c->negatives, negative);
+	}
+	json_t *o = json_pack(
+	    "{s:o, s:O, s:o, s:O, s:o, s:O, s:i, s:O, s:i, s:i, s:i, s:o, s:o, s:o, s:i, s:b, s:o, s:n, s:n, s:o, "
+	    "s:{}, s:i, s:O, s:[], s:s, s:i, s:b, s:s}",
+	    "prompt", prompt, "all_prompts", c->prompts, "negative_prompt", negative,
+	    "all_negative_prompts", c->negatives, "seed", param_seed_json(c->seed), "all_seeds", c->seeds,
+	    "subseed", -1, "all_subseeds", c->subseeds, "subseed_strength", 0, "width", c->width, "height",
+	    c->height, "sampler_name", own(c, "sampler", json_string("")), "cfg_scale",
+	    own(c, "cfg_scale", json_null()), "steps", own(c, "steps", json_null()), "batch_size", n,
+	    "restore_faces", 0, "sd_model_name", own(c, "model", json_string("")), "sd_model_hash",
+	    "face_restoration_model", "denoising_strength", own(c, "strength", json_null()),
+	    "extra_generation_params", "index_of_first_image", 0, "infotexts", c->infotexts, "styles",
+	    "job_timestamp", stamp, "clip_skip", 1, "is_using_inpainting_conditioning", 0, "version",
+	    "sumi " SUMI_VERSION);
+	char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	json_decref(o);
+	return text;
+}
+
+/* What was asked for, as far as a job has it: what else the body held may be a password. */
+static json_t *parameters_json(const struct found *f)
+{
+	json_t *o = json_object();
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+		json_t *value = json_object_get(f->queued ? f->entry.job.fields : NULL, same[i].field);
+		if (value)
+			json_object_set(o, same[i].name, value);
+	}
+	return o;
+}
+
+static void finish(struct call *call, struct worker *w)
+{
+	struct found f;
+	struct error err;
+	if (!work_done(call, w, &f))
+		return;
+	int n = f.queued ? f.entry.job.n : f.row.variants;
+	struct collected c = {.images = json_array(),  .infotexts = json_array(), .seeds = json_array(),
+			      .prompts = json_array(), .negatives = json_array(), .subseeds = json_array()};
+	if (collect(&f, n, &c, &err)) {
+		call_fail(call, &err);
+	} else {
+		char *info = info_text(&c, n);
+		call_json(call, 200,
+			  json_pack("{s:O, s:o, s:s}", "images", c.images, "parameters", parameters_json(&f),
+				    "info", info ? info : "{}"));
+		free(info);
+	}
+	json_t *all[] = {c.images, c.infotexts, c.seeds, c.prompts, c.negatives, c.subseeds, c.metadata};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		json_decref(all[i]);
+	jobs_clear(&f);
+}
+
+static void generate(struct call *call, struct worker *w, bool from_picture)
+{
+	json_t *body, *fields;
+	struct job job;
+	struct error err;
+	struct queue *queue;
+	char sender[WORK_SENDER_SIZE];
+	if (!call_body(call, false, &body))
+		return;
+	fields = json_object();
+	bool fine = read_request(call, w, body, fields) &&
+		    (!from_picture || read_init(call, w, body, fields));
+	json_decref(body);
+	if (!fine) {
+		json_decref(fields);
+		return;
+	}
+	if (!json_object_get(fields, "prompt") || !json_string_length(json_object_get(fields, "prompt")))
+		json_object_set_new(fields, "prompt", json_string(" "));
+	if (jobs_prepare(call, w, fields, &job, &err)) {
+		call_fail(call, &err);
+		if (call->answer.status == 400)
+			call->answer.status = 422;
+		return;
+	}
+	work_start(call, w, &job, finish);
+	work_sender(call, A1111_API, sender);
+	if (call->waits && worker_queue(w, &queue, &err) == SUMI_OK)
+		queue_sent_note(queue, sender, call->jobs[0], &err);
+}
+
+void a1111_text(struct call *call, struct worker *w)
+{
+	generate(call, w, false);
+}
+
+void a1111_image(struct call *call, struct worker *w)
+{
+	generate(call, w, true);
+}
