@@ -18,10 +18,10 @@ static bool tell_again(struct work *w, int status, const struct error *err)
 {
 	if ((status != SUMI_FULL && status != SUMI_CONNECT && status != SUMI_TIMEOUT) || *w->x->drain)
 		return false;
-	if (!w->untold)
+	if (!w->marks.untold)
 		log_error("queue.refuses", "id=%s error=\"%s\"", w->lease->id, err->text);
-	w->untold = true;
-	work_report(w, WORK_FIRST_LIMIT_MS, w->steps, w->steps);
+	w->marks.untold = true;
+	work_report(w, WORK_FIRST_LIMIT_MS, w->variant.steps, w->variant.steps);
 	clock_sleep_ms(AGAIN_MS);
 	return !*w->x->drain;
 }
@@ -29,7 +29,7 @@ static bool tell_again(struct work *w, int status, const struct error *err)
 int conclude_finish(struct work *w, struct error *err)
 {
 	struct executor *x = w->x;
-	char *job_json = NULL, *timings = timings_text(&w->timings);
+	char *job_json = NULL, *timings = timings_text(&w->pace.timings);
 	int status = work_need_rows(w, err);
 	if (!status)
 		status = work_of_store(w, store_job_stored(x->store, w->lease->id, w->lease->token,
@@ -58,7 +58,7 @@ int conclude_finish(struct work *w, struct error *err)
 static void end_attempt(struct work *w, const char *outcome, const char *error)
 {
 	struct error err;
-	char *timings = timings_text(&w->timings);
+	char *timings = timings_text(&w->pace.timings);
 	if (store_attempt_end(w->x->store, w->lease->id, w->lease->token, outcome, error, timings,
 			      clock_wall_ms(), &err))
 		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
@@ -153,7 +153,7 @@ static const struct hindrance {
 static const struct hindrance *find_hindrance(const struct work *w, int status)
 {
 	for (size_t i = 0; i < sizeof hindrances / sizeof hindrances[0]; i++)
-		if (hindrances[i].status ? hindrances[i].status == status : w->store_failed)
+		if (hindrances[i].status ? hindrances[i].status == status : w->marks.store_failed)
 			return &hindrances[i];
 	return NULL;
 }
@@ -163,8 +163,8 @@ static void let_go(struct work *w)
 {
 	struct error err;
 	answer_clear(&w->answer);
-	free(w->saved);
-	w->saved = NULL;
+	free(w->saved.data);
+	w->saved.data = NULL;
 	beat_release(w->x->beat);
 	if (work_need_rows(w, &err))
 		log_warn("store.failed", "id=%s error=\"%s\"", w->lease->id, err.text);
@@ -201,7 +201,7 @@ enum execute_result conclude(struct work *w, int status, enum stop stop, const s
 		fail_job(w, status, err);
 	else
 		log_info("job.done", "id=%s seconds=%.2f", w->lease->id,
-			 (double)(clock_mono_us() - w->claimed_us) / 1e6);
+			 (double)(clock_mono_us() - w->pace.claimed_us) / 1e6);
 	return status == SUMI_DEVICE ? EXECUTE_BROKEN : EXECUTE_ENDED;
 }
 

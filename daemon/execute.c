@@ -34,18 +34,18 @@ static void tell_answer(struct work *w)
 static int answer_variant(struct work *w, struct error *err)
 {
 	struct sink sink = {.context = w, .output = work_output};
-	w->seed = job_request(&w->lease->job, w->variant).seed;
-	w->steps = 0;
-	w->outputs = 0;
-	w->result = json_array();
-	if (!w->result)
+	w->variant.seed = job_request(&w->lease->job, w->variant.number).seed;
+	w->variant.steps = 0;
+	w->variant.outputs = 0;
+	w->variant.result = json_array();
+	if (!w->variant.result)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
-	int status = answer_emit(&w->answer, w->variant, &sink, err);
+	int status = answer_emit(&w->answer, w->variant.number, &sink, err);
 	if (!status)
 		status = work_tell(w, err);
-	json_decref(w->result);
-	w->result = NULL;
+	json_decref(w->variant.result);
+	w->variant.result = NULL;
 	return status;
 }
 
@@ -61,8 +61,8 @@ static int make_variant(struct work *w, struct team *team, enum stop *stop, stru
 	}
 	int64_t start = clock_mono_us();
 	int status =
-	    w->pack ? SUMI_OK : models_get(w->x->models, w->folder, w->stamp, &w->pack, err);
-	timings_add(&w->timings, "load", clock_mono_us() - start);
+	    w->place.pack ? SUMI_OK : models_get(w->x->models, w->place.folder, w->place.stamp, &w->place.pack, err);
+	timings_add(&w->pace.timings, "load", clock_mono_us() - start);
 	return status ? status : team_make(team, stop, err);
 }
 
@@ -74,14 +74,15 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
 				 job->modality);
 	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
-	int status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->folder, err);
+	int status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->place.folder, err);
 	if (status)
 		return status;
-	w->stamp = catalogue_stamp(w->x->catalogue, w->folder);
+	w->place.stamp = catalogue_stamp(w->x->catalogue, w->place.folder);
 	work_find_answer(w);
 	tell_answer(w);
-	for (w->variant = 0; w->variant < (int)job->n && !status && *stop == STOP_NO; w->variant++)
-		if (!(w->lease->variants_done >> w->variant & 1) &&
+	int *k = &w->variant.number;
+	for (*k = 0; *k < (int)job->n && !status && *stop == STOP_NO; ++*k)
+		if (!(w->lease->variants_done >> *k & 1) &&
 		    ((status = make_variant(w, team, stop, err)) || *stop != STOP_NO))
 			break;
 	if (status || *stop != STOP_NO)

@@ -169,7 +169,7 @@ static bool comes_from_another(struct work *w, const char *sha256)
 {
 	struct error ignored;
 	bool there = false;
-	if (!w->x->config->redis[0] || w->init_awaited || !has_others(w) ||
+	if (!w->x->config->redis[0] || w->init.awaited || !has_others(w) ||
 	    queue_input_want(w->x->queue, sha256, &ignored))
 		return false;
 	for (int64_t end = clock_boot_ms() + AWAITED_MS; !there && clock_boot_ms() < end;) {
@@ -177,7 +177,7 @@ static bool comes_from_another(struct work *w, const char *sha256)
 		if (queue_input_there(w->x->queue, sha256, &there, &ignored))
 			break;
 	}
-	w->init_awaited = !there;
+	w->init.awaited = !there;
 	return there;
 }
 
@@ -226,15 +226,15 @@ static int find(struct work *w, const char *init, struct error *err)
 	else
 		status = read_result(w, init, &in, err);
 	snprintf(where, sizeof where, "init %.200s", init);
-	if (!status && !w->init[0])
+	if (!status && !w->init.sha256[0])
 		status = w->modality->check_init(in.data, in.size, where, err);
 	if (!status) {
 		sha256_hex(in.data, in.size, name);
 		status = work_of_store(w, store_blob_put(w->x->store, name, in.data, in.size,
-							 w->init_file, err));
+							 w->init.path, err));
 	}
 	if (!status)
-		memcpy(w->init, name, sizeof name);
+		memcpy(w->init.sha256, name, sizeof name);
 	free(in.data);
 	return status;
 }
@@ -244,8 +244,8 @@ int work_find_init(struct work *w, struct request *r, struct error *err)
 	if (!r->init)
 		return SUMI_OK;
 	/* Later variants start from the same bytes, whatever has become of a path or a result. */
-	int status = find(w, w->init[0] ? w->init : r->init, err);
-	r->init = w->init;
-	r->init_file = w->init_file;
+	int status = find(w, w->init.sha256[0] ? w->init.sha256 : r->init, err);
+	r->init = w->init.sha256;
+	r->init_file = w->init.path;
 	return status;
 }

@@ -79,11 +79,9 @@ static int claim_follower(struct team *t, struct follower **out, struct error *e
 	f->work = (struct work){
 	    .x = &f->x,
 	    .lease = &f->lease,
-	    .pack = leader->pack,
-	    .stamp = leader->stamp,
 	    .modality = leader->modality,
+	    .place = leader->place,
 	};
-	strcpy(f->work.folder, leader->folder);
 	work_claimed(&f->work);
 	crash_point("fellow_claimed");
 	*out = f;
@@ -120,17 +118,17 @@ static int form(struct team *t, struct error *err)
 	struct work *w = t->leader;
 	struct error ignored;
 	bool joined;
-	int status = join(t, w, w->variant, &joined, err);
+	int status = join(t, w, w->variant.number, &joined, err);
 	if (status || !w->modality->most_together || w->alone)
 		return status;
-	bool others = w->variant + 1 < (int)w->lease->job.n || w->lease->waiting > 0;
+	bool others = w->variant.number + 1 < (int)w->lease->job.n || w->lease->waiting > 0;
 	int64_t most = w->x->config->batch;
 	if (others && most > 1) {
 		int pays = w->modality->most_together(t->group.members[0].g);
 		most = most < pays ? most : pays;
 	}
 	/* One that cannot begin says so when its turn comes: those before it are made first. */
-	for (int k = w->variant + 1; k < (int)w->lease->job.n; k++) {
+	for (int k = w->variant.number + 1; k < (int)w->lease->job.n; k++) {
 		if (w->lease->variants_done >> k & 1)
 			continue;
 		if (t->group.count >= most || t->group.count >= GROUP_MAX ||
@@ -155,7 +153,7 @@ static int step(struct team *t, struct error *err)
 	if (!status || t->group.count == 1)
 		return status;
 	log_warn("group.parted", "id=%s variant=%d together=%d error=\"%s\"", w->lease->id,
-		 w->variant, t->group.count, err->text);
+		 w->variant.number, t->group.count, err->text);
 	w->alone = true;
 	group_keep_first(&t->group);
 	for (int i = 0; i < t->count; i++)
@@ -248,14 +246,14 @@ static void followers_wait(struct team *t, int from)
 int team_make(struct team *t, enum stop *stop, struct error *err)
 {
 	struct work *w = t->leader;
-	w->steps = 0;
-	w->next_preview_ms = 0;
+	w->variant.steps = 0;
+	w->pace.next_preview_ms = 0;
 	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
 	int status = form(t, err);
 	if (status)
 		goto done;
 	crash_point("begun");
-	log_debug("steps.begin", "id=%s variant=%d together=%d us=%lld", w->lease->id, w->variant,
+	log_debug("steps.begin", "id=%s variant=%d together=%d us=%lld", w->lease->id, w->variant.number,
 		  t->group.count, (long long)clock_mono_us());
 	if ((status = make_steps(t, stop, err)) || *stop != STOP_NO)
 		goto done;

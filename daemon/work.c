@@ -24,9 +24,9 @@ static int64_t step_limit(const struct work *w)
 {
 	if (w->x->config->step_limit_ms > 0)
 		return w->x->config->step_limit_ms;
-	if (w->longest_ms == 0)
+	if (w->pace.longest_ms == 0)
 		return WORK_FIRST_LIMIT_MS;
-	int64_t limit = w->longest_ms * LIMIT_FACTOR;
+	int64_t limit = w->pace.longest_ms * LIMIT_FACTOR;
 	return limit > SHORTEST_LIMIT_MS ? limit : SHORTEST_LIMIT_MS;
 }
 
@@ -35,13 +35,13 @@ void work_claimed(struct work *w)
 	log_info("job.claimed", "id=%s modality=%s attempt=%lld", w->lease->id,
 		 w->lease->job.modality, (long long)w->lease->attempt);
 	beat_lease(w->x->beat, w->lease, WORK_FIRST_LIMIT_MS);
-	w->claimed_us = clock_mono_us();
+	w->pace.claimed_us = clock_mono_us();
 }
 
 /* Variants that have no result yet and that the present steps do not make. */
 static int variants_left(const struct work *w)
 {
-	uint64_t not_left = w->lease->variants_done | UINT64_C(1) << w->variant;
+	uint64_t not_left = w->lease->variants_done | UINT64_C(1) << w->variant.number;
 	int left = 0;
 	for (int i = 0; w->group && i < w->group->count; i++)
 		if (w->group->members[i].owner == w)
@@ -57,13 +57,13 @@ void work_report(struct work *w, int64_t limit_ms, int step, int steps)
 	/* A step serves the whole group, and later ones are expected to be as large. */
 	int first, together = w->group ? group_count(w->group, w, &first) : 0;
 	together = together > 1 ? together : 1;
-	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant + 1, step,
+	snprintf(text, sizeof text, "%s variant %d step %d/%d", w->lease->id, w->variant.number + 1, step,
 		 steps);
 	struct queue_progress p = {
-	    .variant = w->variant,
+	    .variant = w->variant.number,
 	    .step = step,
 	    .steps = steps,
-	    .eta_s = w->step_ms && steps ? (double)w->step_ms / 1000 *
+	    .eta_s = w->pace.step_ms && steps ? (double)w->pace.step_ms / 1000 *
 					       ((double)(steps - step) +
 						(double)steps * variants_left(w) / together)
 					 : NAN,
@@ -107,7 +107,7 @@ const char *work_model(const struct executor *x, const struct job *job)
 static int put_rows(struct work *w, struct error *err)
 {
 	const struct job *job = &w->lease->job;
-	const struct pack_info *info = w->pack ? pack_info_of(w->pack) : NULL;
+	const struct pack_info *info = w->place.pack ? pack_info_of(w->place.pack) : NULL;
 	struct executor *x = w->x;
 	char *params;
 	int status = job_to_json(job, &params, err);
@@ -163,17 +163,17 @@ int work_of_store(struct work *w, int status)
 	/* Not found: the folder for the files is on a disk that is not there. */
 	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY, SUMI_NOTFOUND};
 	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-		w->store_failed |= status == own[i];
+		w->marks.store_failed |= status == own[i];
 	return status;
 }
 
 int work_need_rows(struct work *w, struct error *err)
 {
-	if (w->has_rows)
+	if (w->marks.rows)
 		return SUMI_OK;
 	int status = work_of_store(w, put_rows(w, err));
-	w->has_rows = status == SUMI_OK;
-	if (w->has_rows)
+	w->marks.rows = status == SUMI_OK;
+	if (w->marks.rows)
 		crash_point("started");
 	return status;
 }
@@ -187,7 +187,7 @@ int work_output(void *context, const struct output *o, struct error *err)
 	int64_t start = clock_mono_us();
 	struct store_artifact a = {
 	    .job = w->lease->id,
-	    .variant = w->variant,
+	    .variant = w->variant.number,
 	    .role = (char *)o->role,
 	    .number = o->number,
 	    .format = (char *)o->format,
@@ -195,7 +195,7 @@ int work_output(void *context, const struct output *o, struct error *err)
 	    .width = o->width,
 	    .height = o->height,
 	    .duration = o->duration,
-	    .seed = w->seed,
+	    .seed = w->variant.seed,
 	    .infotext = (char *)o->infotext,
 	    .metadata = (char *)o->metadata_json,
 	};
@@ -205,20 +205,20 @@ int work_output(void *context, const struct output *o, struct error *err)
 		    w, store_artifact_put(w->x->store, &a, o->data, o->size, &outcome, err));
 	if (status)
 		return status;
-	w->outputs++;
+	w->variant.outputs++;
 	if (strcmp(o->role, "frame") == 0)
-		memcpy(w->frame_sha256, a.sha256, sizeof a.sha256);
+		memcpy(w->variant.frame_sha256, a.sha256, sizeof a.sha256);
 	char mark[SETTLE_MARK_SIZE];
 	settle_mark(w->lease->token, mark);
 	json_array_append_new(
-	    w->result, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:o, s:s, s:s}",
-				 "variant", w->variant, "role", o->role, "format", o->format,
+	    w->variant.result, json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:o, s:s, s:s}",
+				 "variant", w->variant.number, "role", o->role, "format", o->format,
 				 "mime", o->mime, "sha256", a.sha256, "bytes", (json_int_t)o->size,
 				 "width", o->width, "height", o->height, "seed",
-				 param_seed_json(w->seed), "host", w->x->worker->host, "lease",
+				 param_seed_json(w->variant.seed), "host", w->x->worker->host, "lease",
 				 mark));
-	timings_add(&w->timings, "store", clock_mono_us() - start);
-	work_report(w, step_limit(w), w->steps, w->steps);
+	timings_add(&w->pace.timings, "store", clock_mono_us() - start);
+	work_report(w, step_limit(w), w->variant.steps, w->variant.steps);
 	return SUMI_OK;
 }
 
@@ -232,11 +232,11 @@ static int on_frame(void *context, const struct frame *frame, struct error *err)
 	if (stop == STOP_LOST)
 		return error_set(err, SUMI_LOST, "the lease was lost");
 	int64_t start = clock_mono_us();
-	const char *sha256 = w->frame_sha256[0] ? w->frame_sha256 : NULL;
-	int status = show_frame(w->x->queue, w->lease, w->variant, frame, sha256, err);
-	w->frame_sha256[0] = '\0';
-	timings_add(&w->timings, "preview", clock_mono_us() - start);
-	work_report(w, WORK_FIRST_LIMIT_MS, w->steps, w->steps);
+	const char *sha256 = w->variant.frame_sha256[0] ? w->variant.frame_sha256 : NULL;
+	int status = show_frame(w->x->queue, w->lease, w->variant.number, frame, sha256, err);
+	w->variant.frame_sha256[0] = '\0';
+	timings_add(&w->pace.timings, "preview", clock_mono_us() - start);
+	work_report(w, WORK_FIRST_LIMIT_MS, w->variant.steps, w->variant.steps);
 	/* A frame that cannot be shown is not worth a word, unless the job is lost. */
 	return status == SUMI_LOST ? status : SUMI_OK;
 }
@@ -244,9 +244,9 @@ static int on_frame(void *context, const struct frame *frame, struct error *err)
 static void tell_preview(struct work *w, const struct generation *g)
 {
 	int64_t now = clock_boot_ms(), every = w->x->config->preview_ms;
-	if (every == 0 || now < w->next_preview_ms || g->steps_done == g->steps)
+	if (every == 0 || now < w->pace.next_preview_ms || g->steps_done == g->steps)
 		return;
-	w->next_preview_ms = now + every;
+	w->pace.next_preview_ms = now + every;
 	struct error err;
 	uint8_t *webp = NULL, *rgb = malloc((size_t)PREVIEW_PIXELS * 3);
 	int width, height;
@@ -256,7 +256,7 @@ static void tell_preview(struct work *w, const struct generation *g)
 	if (rgb && w->modality->preview(g, rgb, PREVIEW_PIXELS, &width, &height, &err) == 0 &&
 	    webp_encode(rgb, width, height, &options, NULL, &webp, &size, &err) == 0 &&
 	    queue_event(w->x->queue, w->lease, "preview", "webp", webp, size, &err) == 0)
-		timings_add(&w->timings, "preview", 0);
+		timings_add(&w->pace.timings, "preview", 0);
 	free(webp);
 	free(rgb);
 }
@@ -268,14 +268,14 @@ static int save_state(struct work *w, struct error *err)
 	int status = group_save(w->group, w, &data, &size, err);
 	if (status)
 		return status;
-	status = queue_save(w->x->queue, w->lease, w->variant, data, size, err);
+	status = queue_save(w->x->queue, w->lease, w->variant.number, data, size, err);
 	free(data);
 	/* A state that does not fit into the queue is a job that begins anew after a crash. */
 	if (status != SUMI_TOOBIG && status != SUMI_FULL)
 		return status;
-	if (!w->unsaved)
+	if (!w->marks.unsaved)
 		log_warn("step.unsaved", "id=%s error=\"%s\"", w->lease->id, err->text);
-	w->unsaved = true;
+	w->marks.unsaved = true;
 	return SUMI_OK;
 }
 
@@ -284,12 +284,12 @@ int work_stepped(struct work *w, int64_t us, struct error *err)
 	int first, own = group_count(w->group, w, &first);
 	const struct generation *g = group_last(w->group, w);
 	/* Of what several jobs share each counts its part: the sum is what the device spent. */
-	timings_add(&w->timings, "steps", us * own / w->group->count);
-	w->step_ms = us / 1000;
-	if (w->step_ms > w->longest_ms)
-		w->longest_ms = w->step_ms ? w->step_ms : 1;
+	timings_add(&w->pace.timings, "steps", us * own / w->group->count);
+	w->pace.step_ms = us / 1000;
+	if (w->pace.step_ms > w->pace.longest_ms)
+		w->pace.longest_ms = w->pace.step_ms ? w->pace.step_ms : 1;
 	log_debug("step.made", "id=%s variant=%d variants=%d together=%d step=%d", w->lease->id,
-		  w->variant, own, w->group->count, g->steps_done);
+		  w->variant.number, own, w->group->count, g->steps_done);
 	crash_point("step");
 	int64_t start = clock_mono_us();
 	int status = save_state(w, err);
@@ -299,7 +299,7 @@ int work_stepped(struct work *w, int64_t us, struct error *err)
 	if ((status = work_need_rows(w, err)))
 		return status;
 	tell_preview(w, g);
-	timings_add(&w->timings, "save", clock_mono_us() - start);
+	timings_add(&w->pace.timings, "save", clock_mono_us() - start);
 	work_report(w, step_limit(w), g->steps_done, g->steps);
 	return SUMI_OK;
 }
@@ -309,10 +309,10 @@ int work_stepped(struct work *w, int64_t us, struct error *err)
 /* What an earlier attempt left, read once. */
 static int load_state(struct work *w, struct error *err)
 {
-	if (w->saved || w->lease->saved_variant < 0)
+	if (w->saved.data || w->lease->saved_variant < 0)
 		return SUMI_OK;
-	int status = queue_saved(w->x->queue, w->lease->id, (int)w->lease->saved_variant, &w->saved,
-				 &w->saved_size, err);
+	int status = queue_saved(w->x->queue, w->lease->id, (int)w->lease->saved_variant, &w->saved.data,
+				 &w->saved.size, err);
 	return status == SUMI_NOTFOUND ? SUMI_OK : status;
 }
 
@@ -325,35 +325,35 @@ static int begin_variant(struct work *w, int variant, const struct request *r,
 	int status = load_state(w, err);
 	if (status)
 		return status;
-	bool found = group_find(w->saved, w->saved_size, (int)w->lease->saved_variant, variant,
+	bool found = group_find(w->saved.data, w->saved.size, (int)w->lease->saved_variant, variant,
 				&saved, &size);
 	int64_t start = clock_mono_us();
 	log_debug("run.begins", "id=%s variant=%d us=%lld", w->lease->id, variant,
 		  (long long)start);
 	status =
-	    w->modality->begin(w->pack, r, found ? saved : NULL, size, g, found ? &ignored : err);
+	    w->modality->begin(w->place.pack, r, found ? saved : NULL, size, g, found ? &ignored : err);
 	if (status && found) {
 		/* Saved by another version, or damaged: begin anew, the bytes will be the same. */
 		log_warn("run.restart", "id=%s error=\"%s\"", w->lease->id, ignored.text);
-		status = w->modality->begin(w->pack, r, NULL, 0, g, err);
+		status = w->modality->begin(w->place.pack, r, NULL, 0, g, err);
 	} else if (!status && found) {
 		log_info("run.resumed", "id=%s variant=%d step=%d", w->lease->id, variant,
 			 (*g)->steps_done);
 	}
-	timings_add(&w->timings, "text", clock_mono_us() - start);
+	timings_add(&w->pace.timings, "text", clock_mono_us() - start);
 	return status;
 }
 
 int work_tell(struct work *w, struct error *err)
 {
-	char *text = json_dumps(w->result, JSON_COMPACT);
+	char *text = json_dumps(w->variant.result, JSON_COMPACT);
 	if (!text)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	int status =
-	    work_of_store(w, store_variant_visible(w->x->store, w->lease->id, w->variant, err));
+	    work_of_store(w, store_variant_visible(w->x->store, w->lease->id, w->variant.number, err));
 	crash_point("variant_visible");
 	if (!status)
-		status = queue_variant(w->x->queue, w->lease, w->variant, text, err);
+		status = queue_variant(w->x->queue, w->lease, w->variant.number, text, err);
 	crash_point("variant_told");
 	free(text);
 	return status;
@@ -368,15 +368,15 @@ void work_find_answer(struct work *w)
 		return;
 	answer_find(&(struct answer_query){.store = w->x->store,
 					   .catalogue = w->x->catalogue,
-					   .folder = w->folder,
-					   .stamp = w->stamp,
+					   .folder = w->place.folder,
+					   .stamp = w->place.stamp,
 					   .modality = w->modality,
 					   .request = &r,
 					   .variants = (int)w->lease->job.n,
 					   .oldest_ms = now - w->x->config->reuse_ms,
 					   .newest_ms = now},
 		    &w->answer);
-	timings_add(&w->timings, "look", clock_mono_us() - start);
+	timings_add(&w->pace.timings, "look", clock_mono_us() - start);
 }
 
 int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
@@ -385,7 +385,7 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 	struct request r = job_request(&w->lease->job, variant);
 	int status = work_find_init(w, &r, err);
 	if (!status)
-		status = w->modality->resolve(pack_info_of(w->pack), &r, err);
+		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);
 	if (!status)
 		status = begin_variant(w, variant, &r, g, err);
 	*seed = r.seed;
@@ -395,22 +395,22 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 int work_finish(struct work *w, const struct group_member *m, struct error *err)
 {
 	struct sink sink = {.context = w, .output = work_output, .frame = on_frame};
-	w->variant = m->variant;
-	w->seed = m->seed;
-	w->steps = m->g->steps;
-	w->outputs = 0;
-	w->result = json_array();
-	if (!w->result)
+	w->variant.number = m->variant;
+	w->variant.seed = m->seed;
+	w->variant.steps = m->g->steps;
+	w->variant.outputs = 0;
+	w->variant.result = json_array();
+	if (!w->variant.result)
 		return error_set(err, SUMI_NOMEM, "out of memory");
-	work_report(w, WORK_FIRST_LIMIT_MS, w->steps, w->steps);
+	work_report(w, WORK_FIRST_LIMIT_MS, w->variant.steps, w->variant.steps);
 	int64_t start = clock_mono_us();
 	int status = w->modality->finish(m->g, &sink, err);
-	timings_add(&w->timings, "decode", clock_mono_us() - start);
+	timings_add(&w->pace.timings, "decode", clock_mono_us() - start);
 	if (!status)
 		status = work_tell(w, err);
 	if (!status)
 		w->lease->variants_done |= UINT64_C(1) << m->variant;
-	json_decref(w->result);
-	w->result = NULL;
+	json_decref(w->variant.result);
+	w->variant.result = NULL;
 	return status;
 }

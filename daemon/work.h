@@ -15,36 +15,62 @@
 /* Why the loop over steps ended. */
 enum stop { STOP_NO, STOP_CANCEL, STOP_PREEMPT, STOP_WINDOW, STOP_DRAIN, STOP_LOST };
 
+/* What makes the job. */
+struct work_place {
+	char folder[FILES_PATH_MAX]; /* of the pack */
+	uint64_t stamp;              /* of its files when the job was begun */
+	struct pack *pack;           /* NULL until it is needed */
+};
+
+/* What it starts from. */
+struct work_init {
+	char sha256[SHA256_HEX_SIZE], path[FILES_PATH_MAX]; /* "": not looked for */
+	bool awaited; /* it was asked for, of other hosts, and has not come */
+};
+
+/* What store and queue know of it, and what they have refused. */
+struct work_marks {
+	bool rows;         /* job and attempt stand in the store */
+	bool store_failed; /* itself, not because of this job */
+	bool untold;       /* the queue would not take what became of it, as is logged */
+	bool unsaved;      /* a state of it did not fit into the queue, as is logged */
+};
+
+/* How long it takes. */
+struct work_pace {
+	int64_t claimed_us;          /* monotonic */
+	int64_t longest_ms, step_ms; /* of the steps so far; the last */
+	int64_t next_preview_ms;
+	struct timings timings;
+};
+
+/* The variant in work; while steps are made, the first of them. */
+struct work_variant {
+	int number;
+	int steps;   /* once they are made */
+	int outputs; /* files of it so far */
+	uint64_t seed;
+	json_t *result;                     /* what is told about it: array of files */
+	char frame_sha256[SHA256_HEX_SIZE]; /* of the frame's file that was stored last, or "" */
+};
+
 struct work {
 	struct executor *x;
 	struct queue_lease *lease;
-	char folder[FILES_PATH_MAX]; /* of the pack */
-	uint64_t stamp;              /* of its files when the job was begun */
-	int64_t claimed_us;          /* monotonic */
-	struct pack *pack;           /* NULL until it is needed */
-	struct answer answer;        /* what an identical job has made */
-	char init[SHA256_HEX_SIZE], init_file[FILES_PATH_MAX]; /* of the job's init; "": not looked for */
-	bool init_awaited; /* it was asked for, of other hosts, and has not come */
-	bool store_failed;           /* itself, not because of this job */
-	bool has_rows;               /* job and attempt stand in the store */
-	bool untold;                 /* the queue would not take what became of it, as is logged */
-	bool unsaved;                /* a state of it did not fit into the queue, as is logged */
 	const struct modality *modality;
-	struct timings timings;
+	struct work_place place;
+	struct work_init init;
+	struct work_marks marks;
+	struct work_pace pace;
+	struct work_variant variant;
+	struct answer answer; /* what an identical job has made */
+	struct {
+		void *data; /* group_save()'s of an earlier attempt, or NULL */
+		size_t size;
+	} saved;
 	const struct group
-	    *group;  /* that its variants are in while they are made; NULL: none yet */
-	bool alone;  /* a step of several failed: no more groups */
-	void *saved; /* group_save()'s of an earlier attempt, or NULL */
-	size_t saved_size;
-	int variant; /* in work; while steps are made, the first of them */
-	int steps;   /* of this variant, once they are made */
-	int outputs; /* files of this variant so far */
-
-	json_t *result;                     /* what is told about this variant: array of files */
-	char frame_sha256[SHA256_HEX_SIZE]; /* of the frame's file that was stored last, or "" */
-	uint64_t seed;
-	int64_t longest_ms, step_ms; /* of the steps so far; the last */
-	int64_t next_preview_ms;
+	    *group; /* that its variants are in while they are made; NULL: none yet */
+	bool alone; /* a step of several failed: no more groups */
 };
 
 /* The lease is held from now on: it is told and extended. */
@@ -83,10 +109,10 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
  * previews. us: how long the step took. SUMI_LOST. */
 int work_stepped(struct work *w, int64_t us, struct error *err);
 
-/* A sink's output(): into the store and into w->result. context is the work. */
+/* A sink's output(): into the store and into w->variant.result. context is the work. */
 int work_output(void *context, const struct output *o, struct error *err);
 
-/* Tells the queue what w->result says of w->variant. */
+/* Tells the queue what w->variant.result says of it. */
 int work_tell(struct work *w, struct error *err);
 
 /* Decodes a variant whose steps are made, and tells its result. */
