@@ -140,14 +140,27 @@ static const struct weight_tensor *take(struct loader *l, const char *name, cons
 	return e;
 }
 
-/* An entry's bytes in new memory, which the caller frees; NULL with the loader failed. */
-static void *read_entry(struct loader *l, const struct weight_tensor *e)
+/* What the device will hold of a matrix: it stays as it stands in the file where that can be. */
+static enum dtype choose_format(const struct loader *l, const struct weight_tensor *e, int kernel)
 {
-	void *data = malloc(e->bytes ? e->bytes : 1);
+	return device_takes_format(l->set->device, e->stored, kernel) ? e->stored : e->dtype;
+}
+
+/* A tensor as e->dtype or e->stored. */
+static int read_as(const struct weight_tensor *e, enum dtype dtype, void *out, struct error *err)
+{
+	return dtype == e->dtype ? weights_read(e, out, err) : weights_read_stored(e, out, err);
+}
+
+/* The same in new memory, which the caller frees; NULL with the loader failed. */
+static void *read_entry(struct loader *l, const struct weight_tensor *e, enum dtype dtype)
+{
+	size_t bytes = dtype == e->dtype ? e->bytes : e->stored_bytes;
+	void *data = malloc(bytes ? bytes : 1);
 	if (!data)
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
 	else if (!l->status)
-		l->status = weights_read(e, data, l->err);
+		l->status = read_as(e, dtype, data, l->err);
 	if (!l->status)
 		return data;
 	free(data);
@@ -214,9 +227,9 @@ static void add_weight(struct loader *l, struct weight **out, const struct weigh
 		       struct weight_desc *desc)
 {
 	void *data = NULL;
-	desc->dtype = e->dtype;
+	desc->dtype = choose_format(l, e, desc->kernel);
 	if (!find_packed(l, e->name, desc)) {
-		desc->data = data = read_entry(l, e);
+		desc->data = data = read_entry(l, e, desc->dtype);
 		if (!data)
 			return;
 		packed_add(l->packed, e->name, desc);
@@ -291,20 +304,24 @@ void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, doub
 
 /* --- stacks --- */
 
-/* The common dtype of the parts: their own when they agree, else float32. */
+/* The common format of the parts: that in the file where they agree, else that of their numbers,
+ * else float32. */
 static enum dtype stack_dtype(struct loader *l, const struct stack_part *parts, int count, int cin)
 {
-	enum dtype dtype = DTYPE_F32;
+	enum dtype stored = DTYPE_F32, dtype = DTYPE_F32;
+	bool same_stored = true, same = true;
 	for (int i = 0; i < count; i++) {
 		const int shape[] = {parts[i].cout, cin};
 		const struct weight_tensor *e = take(l, parts[i].name, ".weight", shape, 2);
 		if (!e)
 			return DTYPE_F32;
-		if (i > 0 && e->dtype != dtype)
-			return DTYPE_F32;
+		enum dtype own = choose_format(l, e, 1);
+		same_stored = same_stored && (i == 0 || own == stored);
+		same = same && (i == 0 || e->dtype == dtype);
+		stored = own;
 		dtype = e->dtype;
 	}
-	return dtype;
+	return same_stored ? stored : same ? dtype : DTYPE_F32;
 }
 
 /* The parts' rows one after the other in one piece of memory, which the caller frees; NULL with
@@ -321,8 +338,8 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 		const struct weight_tensor *e = take(l, parts[i].name, ".weight", shape, 2);
 		if (!e)
 			break;
-		if (e->dtype == desc->dtype)
-			l->status = weights_read(e, at, l->err);
+		if (desc->dtype == e->dtype || desc->dtype == choose_format(l, e, 1))
+			l->status = read_as(e, desc->dtype, at, l->err);
 		else
 			read_floats(l, e, (float *)(void *)at, (size_t)shape[0] * (size_t)shape[1]);
 		at += (size_t)parts[i].cout * row;

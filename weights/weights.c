@@ -75,6 +75,27 @@ static int measure(struct mapped *m, struct error *err)
 	return SUMI_OK;
 }
 
+/* Blocks run along the numbers as they stand in the file: those of a 3×3 kernel hold several taps
+ * and parts of two channels, which no device can use where they lie, so they are expanded. What is
+ * scaled, turned or a view is too. */
+static void find_stored(struct mapped *m)
+{
+	const struct tensor_format *f = m->entry->format;
+	const struct block_format *stored = format_info(f->stored);
+	struct weight_tensor *t = &m->t;
+	bool one_tap = true;
+	for (int i = 2; i < t->rank; i++)
+		one_tap = one_tap && t->shape[i] == 1;
+	t->stored = t->dtype;
+	t->stored_bytes = t->bytes;
+	if (!t->usable || f->expand || f->stored == f->dtype || m->scale.entry || m->transposed ||
+	    m->entry->strided || t->rank < 2 || m->first % (uint64_t)stored->block != 0 ||
+	    (stored->block > 1 && (!one_tap || t->shape[1] % stored->block != 0)))
+		return;
+	t->stored = f->stored;
+	t->stored_bytes = format_row_bytes(f->stored, t->bytes / dtype_size(t->dtype));
+}
+
 /* One of the tensors that an entry becomes. */
 static int describe(struct weights *w, struct mapped *m, const struct tensor_entry *e,
 		    const struct renamed *as, int part, struct error *err)
@@ -105,7 +126,11 @@ static int describe(struct weights *w, struct mapped *m, const struct tensor_ent
 	int status = scale_find(&w->source, e, &m->scale, err);
 	if (m->scale.needed && !m->scale.entry)
 		m->t.usable = false;
-	return status ? status : measure(m, err);
+	if (!status)
+		status = measure(m, err);
+	if (!status)
+		find_stored(m);
+	return status;
 }
 
 /* Names that stay as they are: of adapters, of parts that no table knows. */
@@ -234,7 +259,7 @@ uint64_t weights_bytes(const struct weights *w)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < w->count; i++)
-		bytes += w->tensors[i].t.bytes;
+		bytes += w->tensors[i].t.stored_bytes;
 	return bytes;
 }
 
@@ -417,4 +442,14 @@ int weights_read(const struct weight_tensor *tensor, void *out, struct error *er
 					 tensor->bytes, err);
 	struct sink s = {.dtype = tensor->dtype, .out = out, .m = m};
 	return read_chunks(m, &s, count, err);
+}
+
+int weights_read_stored(const struct weight_tensor *tensor, void *out, struct error *err)
+{
+	const struct mapped *m = mapped_of(tensor);
+	if (tensor->stored == tensor->dtype)
+		return weights_read(tensor, out, err);
+	return tensors_read_part(m->file, m->entry,
+				 format_row_bytes(tensor->stored, (size_t)m->first), out,
+				 tensor->stored_bytes, err);
 }

@@ -22,6 +22,10 @@ struct weight_tensor {
 	int rank;                       /* 0: a single number */
 	int64_t shape[TENSOR_RANK_MAX]; /* outermost first */
 	size_t bytes;                   /* of what weights_read() gives */
+	/* As the numbers stand in the file, where a device may take rows of them; else dtype and
+	 * bytes. */
+	enum dtype stored;
+	size_t stored_bytes;
 };
 
 /* Opens the weights of a part. path is a folder with the first of
@@ -43,7 +47,7 @@ const char *weights_folder(const struct weights *w);
  * asked for: then the config describes another model. */
 int weights_check_unused(const struct weights *w, const char *prefix, struct error *err);
 
-/* Tensors of the part, and bytes of what weights_read() gives of them all. */
+/* Tensors of the part, and bytes of them all as they are stored. */
 size_t weights_tensors(const struct weights *w);
 uint64_t weights_bytes(const struct weights *w);
 
@@ -55,6 +59,9 @@ void weights_identity(const struct weights *w, struct bytes_writer *out, int64_t
  * tensors_check(). */
 int weights_read(const struct weight_tensor *tensor, void *out, struct error *err);
 int weights_check(const struct weights *w, struct error *err);
+
+/* The same as tensor->stored [tensor->stored_bytes]. */
+int weights_read_stored(const struct weight_tensor *tensor, void *out, struct error *err);
 
 /* The same as float32, count of them, without rounding where the file's format is finer. */
 int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
