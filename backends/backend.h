@@ -250,8 +250,8 @@ struct device_health {
 };
 void device_health(struct device_health *out);
 
-/* After a failure: whether this process has met damage in compiled kernels, or such can be seen. Then
- * it had better be started anew: the next process sets the caches aside. */
+/* After a failure: whether this process has met damage in compiled kernels, such can be seen, or the
+ * disk with them is full. Then it had better be started anew: the next process sets them aside. */
 bool device_is_damaged(void);
 
 /* Runs a few operations and compares with the scalar reference: SUMI_DEVICE says what is wrong. */

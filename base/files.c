@@ -125,9 +125,10 @@ int files_open_regular(const char *path, int *fd, struct error *err)
 	int status = SUMI_OK;
 	/* O_NONBLOCK: a pipe must be refused, not waited for. */
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (*fd < 0 || fstat(*fd, &st) != 0)
+	bool odd = *fd < 0 && errno == ENXIO; /* a socket */
+	if (!odd && (*fd < 0 || fstat(*fd, &st) != 0))
 		status = error_errno(err, "%s", path);
-	else if (!S_ISREG(st.st_mode))
+	else if (odd || !S_ISREG(st.st_mode))
 		status = error_set(err, SUMI_INVALID, "%s: is not a regular file", path);
 	if (status && *fd >= 0) {
 		close(*fd);

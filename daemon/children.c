@@ -115,9 +115,9 @@ static void tell_end(struct children *c, int index, int64_t now_ms)
 static void log_end(const struct child *child, int status, bool stopped)
 {
 	if (WIFSIGNALED(status) && !stopped)
-		log_error("worker.died", "device=%s pid=%ld signal=%d%s", child->selector,
-			  (long)child->pid, WTERMSIG(status),
-			  child->spare ? " while=\"building or loading kernels\"" : "");
+		log_error("worker.died", "device=%s pid=%ld signal=%d while=\"%s\"",
+			  child->selector, (long)child->pid, WTERMSIG(status),
+			  child->spare ? "building or loading kernels" : child->text);
 	else
 		log_info("worker.ended", "device=%s pid=%ld exit=%d", child->selector,
 			 (long)child->pid, stopped ? 0 : WEXITSTATUS(status));

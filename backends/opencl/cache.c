@@ -344,6 +344,12 @@ static int settle(const char *root)
 	return t.current;
 }
 
+static bool is_full(const char *root)
+{
+	int64_t space = files_free_space(root);
+	return space >= 0 && space < SPACE_MIN;
+}
+
 /* Makes the folder, with a guard in it; or says in why what stands against it. */
 static bool use(const char *root, struct error *why)
 {
@@ -355,8 +361,7 @@ static bool use(const char *root, struct error *why)
 		error_set(why, SUMI_PERM, "%s: its file system is mounted noexec", root);
 		return false;
 	}
-	int64_t space = files_free_space(root);
-	if (space >= 0 && space < SPACE_MIN) {
+	if (is_full(root)) {
 		error_set(why, SUMI_FULL, "%s: the disk is full", root);
 		return false;
 	}
@@ -501,7 +506,7 @@ bool cl_cache_is_damaged(void)
 	char path[FILES_PATH_MAX];
 	if (!cache.blamed && cache.root[0] &&
 	    generation_path(cache.root, cache.generation, path) &&
-	    cl_whole(path, NULL) != SUMI_OK)
+	    (is_full(cache.root) || cl_whole(path, NULL) != SUMI_OK))
 		cl_cache_blame();
 	return cache.blamed;
 }

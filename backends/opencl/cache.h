@@ -24,7 +24,8 @@ void cl_cache_leave(void);
 /* What once could be built or loaded cannot any more: the next process sets the caches aside. */
 void cl_cache_blame(void);
 
-/* Whether that was done; or looks at what is kept and does it. */
+/* Whether that was done; or looks at what is kept, and does it where that is damaged or there is no
+ * room for more. */
 bool cl_cache_is_damaged(void);
 
 /* A device was used and closed: what is kept can be used. */

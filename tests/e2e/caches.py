@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Caches of compiled kernels that are damaged, belong to others, or cannot be written: whatever stands there, the
 device works, and what it costs is said."""
-import hashlib, json, os, pathlib, shutil, signal, stat, subprocess, sys
+import hashlib, json, os, pathlib, re, shutil, signal, stat, subprocess, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from lib import PACKS, Place, check, finish, sha256, tell, wait_for
 
@@ -185,7 +185,10 @@ def comes_back_at_once(place):
     row = ended(place, id)
     check(row["state"] == "done" and row["crashes"] == 1, "a killed worker's job is taken over before its lease ends",
           row)
-    check("run.resumed" in place.new_log().decode(), "and goes on from the last saved step")
+    log = place.new_log().decode()
+    check("run.resumed" in log, "and goes on from the last saved step")
+    check(re.search(r' worker\.died process=supervisor device=\S+ pid=\d+ signal=9 while="[^"]+"\n', log),
+          "the log says what the worker did then", log[-2000:])
     place.stop()
 
 
@@ -237,6 +240,30 @@ def places(place, cache):
         subprocess.run(["umount", full])
 
 
+def fills_up():
+    """The disk with compiled kernels is full when a worker that lives needs more of them."""
+    place = Place(max_attempts=1)
+    disk = place.dir / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", disk], capture_output=True).returncode:
+        print("skip a disk that fills up: nothing can be mounted here")
+        place.remove()
+        return
+    try:
+        place.cache = disk / "cache"
+        place.start(TMPDIR=str(place.dir))
+        subprocess.run(["dd", "if=/dev/zero", f"of={disk / 'filler'}", "bs=4k"], capture_output=True)
+        row = ended(place, submitted(place, "--steps", 1))
+        check(row and row["state"] == "done" and not row.get("failures") and not row.get("crashes"),
+              "the disk with compiled kernels fills up: it costs the job nothing", row)
+        check("the disk is full" in place.new_log().decode(), "and is told in the log", place.new_log().decode()[-2000:])
+        place.stop()
+    finally:
+        place.kill()
+        subprocess.run(["umount", "-l", disk])
+        place.remove()
+
+
 def scalar(place):
     """Falling to the scalar device is said wherever one may look, with the reason."""
     vendors = place.dir / "vendors"
@@ -277,6 +304,7 @@ def main():
     comes_back_at_once(place)
     survives_all(place)
     places(place, cache)
+    fills_up()
     scalar(place)
     place.remove()
 

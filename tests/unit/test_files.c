@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -62,6 +63,23 @@ static void reads_pipes_up_to_the_limit(void **state)
 	assert_null(data);
 }
 
+static void refuses_what_is_no_file(void **state)
+{
+	(void)state;
+	static const mode_t kinds[] = {S_IFIFO, S_IFSOCK, S_IFDIR};
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		char path[64], *data;
+		struct error err;
+		snprintf(path, sizeof path, "%s/odd", dir);
+		int made = kinds[i] == S_IFDIR ? mkdir(path, 0700)
+					       : mknod(path, kinds[i] | 0600, 0);
+		assert_int_equal(made, 0);
+		assert_int_equal(files_read_regular(path, 9, &data, NULL, &err), SUMI_INVALID);
+		assert_non_null(strstr(err.text, "is not a regular file"));
+		assert_int_equal(remove(path), 0);
+	}
+}
+
 /* What /proc has says that it is empty, and what a pipe holds is longer than one read. */
 static void reads_to_the_end_whatever_the_size(void **state)
 {
@@ -105,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(reads_what_it_wrote),
 	    cmocka_unit_test(reads_pipes_up_to_the_limit),
+	    cmocka_unit_test(refuses_what_is_no_file),
 	    cmocka_unit_test(reads_to_the_end_whatever_the_size),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
