@@ -180,6 +180,19 @@ struct device_info {
 	int compute_units;
 };
 
+/* The operations, by their arguments. */
+enum device_op {
+	OP_CONV2D,     /* struct conv2d_args */
+	OP_LINEAR,     /* struct linear_args, … */
+	OP_GROUP_NORM,
+	OP_LAYER_NORM,
+	OP_ATTENTION,
+	OP_AXPBY,
+	OP_EMBEDDING,
+	OP_TIMESTEP,
+	OP_PERMUTE,
+};
+
 struct device_ops {
 	void (*close)(struct device *d);
 	int (*buffer_new)(struct device *d, size_t bytes, struct buffer **out, struct error *err);
@@ -212,7 +225,10 @@ struct device_ops {
 	/* Formats of weights; NULL: f32, f16 and bf16. */
 	bool (*takes_format)(const struct device *d, enum dtype dtype, int kernel);
 	/* NULL: PRECISION_EXACT is all there is. */
-	int (*supports)(struct device *d, enum precision precision, struct error *err);
+	int (*takes_precision)(struct device *d, enum precision precision, struct error *err);
+	/* device_supports() for an operation that is there; NULL: all arguments will do. */
+	int (*supports)(const struct device *d, enum device_op op, const void *args,
+			struct error *err);
 };
 
 /* Every implementation's struct begins with this one. */
@@ -292,6 +308,11 @@ size_t device_weight_packed_size(const struct device *d, const struct weight_des
 /* Writes that many bytes. The desc is checked as in device_weight_new(). */
 int device_weight_pack(struct device *d, const struct weight_desc *desc, void *out,
 		       struct error *err);
+
+/* Whether the device does that operation for tensors of these shapes: SUMI_UNSUPPORTED or SUMI_TOOBIG
+ * with what is in the way. Looks at shapes, dtypes and numbers only, so that a model can ask before
+ * there are buffers, and be refused when it is opened; the operations themselves ask too. */
+int device_supports(const struct device *d, enum device_op op, const void *args, struct error *err);
 int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
 int device_linear(struct device *d, const struct linear_args *a, struct error *err);
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err);

@@ -189,12 +189,12 @@ int device_sync(struct device *d, struct error *err)
 int device_set_precision(struct device *d, enum precision precision, struct error *err)
 {
 	int status = SUMI_OK;
-	if (precision != PRECISION_EXACT && !d->ops->supports)
+	if (precision != PRECISION_EXACT && !d->ops->takes_precision)
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "%s computes exactly only: leave the precision at exact",
 				 d->info.name);
 	if (precision != PRECISION_EXACT)
-		status = d->ops->supports(d, precision, err);
+		status = d->ops->takes_precision(d, precision, err);
 	if (status == SUMI_OK)
 		d->precision = precision;
 	return status;

@@ -5,10 +5,27 @@
 
 #include "backends/implement.h"
 
-/* Returned by the wrappers when an implementation leaves an operation out. */
-static int missing(const struct device *d, const char *op, struct error *err)
+int device_supports(const struct device *d, enum device_op op, const void *args, struct error *err)
 {
-	return error_set(err, SUMI_UNSUPPORTED, "%s: %s cannot do it", op, d->info.name);
+	const struct device_ops *o = d->ops;
+	const struct {
+		const char *name;
+		bool there;
+	} all[] = {
+	    [OP_CONV2D] = {"conv2d", o->conv2d},
+	    [OP_LINEAR] = {"linear", o->linear},
+	    [OP_GROUP_NORM] = {"group_norm", o->group_norm},
+	    [OP_LAYER_NORM] = {"layer_norm", o->layer_norm},
+	    [OP_ATTENTION] = {"attention", o->attention},
+	    [OP_AXPBY] = {"axpby", o->axpby},
+	    [OP_EMBEDDING] = {"embedding", o->embedding},
+	    [OP_TIMESTEP] = {"timestep", o->timestep},
+	    [OP_PERMUTE] = {"permute", o->permute},
+	};
+	if (!all[op].there)
+		return error_set(err, SUMI_UNSUPPORTED, "%s: %s cannot do it", all[op].name,
+				 d->info.name);
+	return o->supports ? o->supports(d, op, args, err) : SUMI_OK;
 }
 
 static size_t rows_of(const struct tensor *t)
@@ -181,7 +198,8 @@ int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *e
 	     (status = check_same_shape(op, "residual", &a->residual, &a->y, err)) ||
 	     (status = check_apart(op, "residual", &a->residual, &a->y, true, err))))
 		return status;
-	return d->ops->conv2d ? d->ops->conv2d(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_CONV2D, a, err);
+	return status ? status : d->ops->conv2d(d, a, err);
 }
 
 int device_linear(struct device *d, const struct linear_args *a, struct error *err)
@@ -214,7 +232,8 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 		if ((status = check_apart(op, "residual", &a->residual, &a->y, true, err)))
 			return status;
 	}
-	return d->ops->linear ? d->ops->linear(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_LINEAR, a, err);
+	return status ? status : d->ops->linear(d, a, err);
 }
 
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err)
@@ -234,7 +253,8 @@ int device_group_norm(struct device *d, const struct group_norm_args *a, struct 
 		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);
 	if (a->act != ACT_NONE && a->act != ACT_SILU)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: activation %d", op, (int)a->act);
-	return d->ops->group_norm ? d->ops->group_norm(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_GROUP_NORM, a, err);
+	return status ? status : d->ops->group_norm(d, a, err);
 }
 
 int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct error *err)
@@ -252,7 +272,8 @@ int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct 
 				 a->y.c);
 	if (!(a->epsilon >= 0) || !isfinite(a->epsilon))
 		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);
-	return d->ops->layer_norm ? d->ops->layer_norm(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_LAYER_NORM, a, err);
+	return status ? status : d->ops->layer_norm(d, a, err);
 }
 
 int device_attention(struct device *d, const struct attention_args *a, struct error *err)
@@ -283,7 +304,8 @@ int device_attention(struct device *d, const struct attention_args *a, struct er
 				 a->heads);
 	if (!isfinite(a->scale))
 		return error_set(err, SUMI_INVALID, "%s: scale %g", op, (double)a->scale);
-	return d->ops->attention ? d->ops->attention(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_ATTENTION, a, err);
+	return status ? status : d->ops->attention(d, a, err);
 }
 
 int device_axpby(struct device *d, const struct axpby_args *a, struct error *err)
@@ -299,7 +321,8 @@ int device_axpby(struct device *d, const struct axpby_args *a, struct error *err
 			    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||
 			    (status = check_apart(op, "b", &a->b, &a->y, true, err))))
 		return status;
-	return d->ops->axpby ? d->ops->axpby(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_AXPBY, a, err);
+	return status ? status : d->ops->axpby(d, a, err);
 }
 
 static int check_table(const char *name, const struct weight *w, int channels, struct error *err)
@@ -337,7 +360,8 @@ int device_embedding(struct device *d, const struct embedding_args *a, struct er
 			return error_set(err, SUMI_INVALID,
 					 "%s: id %d of token %zu is outside the vocabulary of %d",
 					 op, (int)a->ids[i], i, vocabulary);
-	return d->ops->embedding ? d->ops->embedding(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_EMBEDDING, a, err);
+	return status ? status : d->ops->embedding(d, a, err);
 }
 
 int device_timestep(struct device *d, const struct timestep_args *a, struct error *err)
@@ -359,7 +383,8 @@ int device_timestep(struct device *d, const struct timestep_args *a, struct erro
 	for (int i = 0; i < a->y.n; i++)
 		if (!isfinite(a->timesteps[i]))
 			return error_set(err, SUMI_INVALID, "%s: timestep %d is not finite", op, i);
-	return d->ops->timestep ? d->ops->timestep(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_TIMESTEP, a, err);
+	return status ? status : d->ops->timestep(d, a, err);
 }
 
 int device_permute(struct device *d, const struct permute_args *a, struct error *err)
@@ -377,5 +402,6 @@ int device_permute(struct device *d, const struct permute_args *a, struct error 
 	    rows_of(&a->x) / (size_t)a->a % (size_t)a->b)
 		return error_set(err, SUMI_INVALID, "%s: %zu rows are not blocks of %d times %d",
 				 op, rows_of(&a->x), a->a, a->b);
-	return d->ops->permute ? d->ops->permute(d, a, err) : missing(d, op, err);
+	status = device_supports(d, OP_PERMUTE, a, err);
+	return status ? status : d->ops->permute(d, a, err);
 }

@@ -93,12 +93,9 @@ void transformer_load(struct loader *l, struct transformer_block *t, int channel
 		      int count, int context, int groups, const char *prefix, int *text_index)
 {
 	*t = (struct transformer_block){.channels = channels, .heads = heads, .count = count};
-	if (channels % heads != 0) {
-		loader_fail(l, SUMI_INVALID,
-			    "config.json: %d channels of '%s' do not form %d attention heads",
-			    channels, prefix, heads);
+	load_heads(l, channels, heads, prefix);
+	if (l->status)
 		return;
-	}
 	t->layers = calloc((size_t)count, sizeof *t->layers);
 	if (!t->layers) {
 		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", prefix);
@@ -214,6 +211,7 @@ void pixel_attention_load(struct loader *l, struct pixel_attention *a, int chann
 	static const char *const qkv[] = {"to_q", "to_k", "to_v"};
 	struct stack_part parts[3];
 	*a = (struct pixel_attention){.channels = channels};
+	load_heads(l, channels, 1, prefix);
 	load_norm(l, &a->norm, channels, groups, epsilon, "%s.group_norm", prefix);
 	for (int i = 0; i < 3; i++) {
 		weight_name(parts[i].name, "%s.%s", prefix, qkv[i]);

@@ -88,6 +88,7 @@ void motion_load(struct loader *l, struct motion_block *m, const struct motion_c
 	const struct motion_names *names = &diffusers_names;
 	*m = (struct motion_block){
 	    .channels = channels, .heads = config->heads, .positions = config->positions};
+	load_heads(l, channels, config->heads, prefix);
 	weight_name(name, "%s%s.norm.weight", prefix, original_names.inner);
 	if (l->files && weights_find(l->files, name))
 		names = &original_names;

@@ -200,6 +200,26 @@ void pass_timestep(struct pass *p, const struct timestep_args *args)
 		p->status = device_timestep(p->device, args, p->err);
 }
 
+void load_heads(struct loader *l, int channels, int heads, const char *name)
+{
+	if (heads < 1 || channels % heads != 0) {
+		loader_fail(l, SUMI_INVALID,
+			    "config.json: %d channels of '%s' do not form %d attention heads",
+			    channels, name, heads);
+		return;
+	}
+	if (l->status || !l->files)
+		return;
+	struct tensor t = {.n = 1, .h = 1, .w = 1, .c = channels, .ld = channels};
+	t.dtype = l->set->device->activation_dtype;
+	l->status = device_supports(
+	    l->set->device, OP_ATTENTION,
+	    &(struct attention_args){.q = t, .k = t, .v = t, .y = t, .heads = heads, .scale = 1},
+	    l->err);
+	if (l->status)
+		error_prefix(l->err, "%s: '%.100s'", weights_folder(l->files), name);
+}
+
 float head_scale(int channels, int heads)
 {
 	int width = channels / heads;

@@ -72,6 +72,10 @@ void pass_timestep(struct pass *p, const struct timestep_args *args);
  * one row or column less. */
 void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct tensor x, struct tensor y);
 
+/* Fails a load where channels do not form so many heads, or the device has no attention for heads as
+ * wide as these: NAME is what the message calls the layer. */
+void load_heads(struct loader *l, int channels, int heads, const char *name);
+
 /* Attention's usual scale: 1 / √(channels of a head). */
 float head_scale(int channels, int heads);
 

@@ -51,6 +51,7 @@ static int build(struct text_encoder *te, struct weights *files, bool projects, 
 		    "text_model.embeddings.token_embedding");
 	load_linear(&l, &te->positions, c->tokens, c->width, LOAD_TABLE,
 		    "text_model.embeddings.position_embedding");
+	load_heads(&l, c->width, c->heads, "text_model.encoder");
 	for (int i = 0; i < c->layers; i++)
 		load_layer(&l, &te->layers[i], c, i);
 	load_norm(&l, &te->final_norm, c->width, 0, c->epsilon, "text_model.final_layer_norm");

@@ -48,6 +48,20 @@ static int dot_cover(const struct cl_device *d, int rows)
 	return (int)cl_round_up((size_t)rows, (size_t)matrix_constant("dot_cpu.cl", "DOT_SMALL"));
 }
 
+/* A panel's scores and sums stand in a work-item's own memory. */
+int cl_attention_supports(const struct cl_device *d, const struct attention_args *a,
+			  struct error *err)
+{
+	int cells = matrix_constant("attention_panel_cpu.cl", "ATTENTION_CELLS") / matrix_panel(d);
+	int dim = a->q.c / a->heads;
+	int plain = matrix_tile_cover(d, dim), pairs = dot_cover(d, dim);
+	if (d->quirks.cpu_kernels && (plain > pairs ? plain : pairs) > cells)
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "attention: %d channels a head, %s takes at most %d", dim,
+				 d->base.info.name, cells);
+	return SUMI_OK;
+}
+
 static int attention_cpu(struct cl_device *d, const void *job, const void *how, struct error *err)
 {
 	static const char file[] = "attention_panel_cpu.cl";
@@ -58,9 +72,6 @@ static int attention_cpu(struct cl_device *d, const void *job, const void *how, 
 	int panels = matrix_constant(file, "ATTENTION_QUERIES") / columns;
 	int cells = matrix_constant(file, "ATTENTION_CELLS") / columns; /* of one panel */
 	int covered = way->cover(d, dim);
-	if (covered > cells)
-		return error_set(err, SUMI_UNSUPPORTED, "attention: %d channels a head, at most %d",
-				 dim, cells);
 	cl_kernel kernel;
 	int status = matrix_kernel(d, way->files, way->kernel, a->q.dtype, DTYPE_F32, &kernel, err);
 	if (status)

@@ -83,15 +83,22 @@ const struct variant *conv_choose(struct cl_device *d, const struct gemm_job *jo
 	return tune_choose(d, &conv_tuned, job->x.dtype, gemm_class(job, 1), job);
 }
 
-int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *err)
+/* Kernels index a picture with 32 bits. */
+int cl_conv_supports(const struct cl_device *d, const struct conv2d_args *a, struct error *err)
 {
-	struct cl_device *d = cl_device_of(base);
+	(void)d;
 	size_t picture = (size_t)a->x.h * (size_t)a->x.w * (size_t)a->x.ld;
 	if (picture > INT_MAX)
 		return error_set(err, SUMI_TOOBIG,
 				 "conv2d: x [%d, %d, %d, %d] has 2^31 elements a picture "
 				 "or more; use tiles",
 				 a->x.n, a->x.h, a->x.w, a->x.c);
+	return SUMI_OK;
+}
+
+int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *err)
+{
+	struct cl_device *d = cl_device_of(base);
 	int side = a->weight->head.kernel;
 	struct gemm_job job = {.x = a->x,
 			       .y = a->y,

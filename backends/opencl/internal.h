@@ -155,7 +155,7 @@ int cl_format_kernel(struct cl_device *d, const struct format_kernel *k, cl_kern
  * it is first asked for; SUMI_KERNELS asks for the emulation. */
 enum cl_dot cl_dot(struct cl_device *d);
 
-int cl_supports(struct device *d, enum precision precision, struct error *err);
+int cl_takes_precision(struct device *d, enum precision precision, struct error *err);
 
 /* --- launches (launch.c) --- */
 
@@ -245,6 +245,10 @@ bool cl_takes_format(const struct device *d, enum dtype dtype, int kernel);
  * first. */
 const struct buffer *cl_weight_rows(const struct weight *w);
 
+int cl_supports(const struct device *d, enum device_op op, const void *args, struct error *err);
+int cl_conv_supports(const struct cl_device *d, const struct conv2d_args *a, struct error *err);
+int cl_attention_supports(const struct cl_device *d, const struct attention_args *a,
+			  struct error *err);
 int cl_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
 int cl_linear(struct device *d, const struct linear_args *a, struct error *err);
 int cl_attention(struct device *d, const struct attention_args *a, struct error *err);

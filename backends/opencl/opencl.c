@@ -338,6 +338,14 @@ static void op_trim(struct device *d)
 	cl_pool_trim(cl_device_of(d));
 }
 
+int cl_supports(const struct device *d, enum device_op op, const void *args, struct error *err)
+{
+	const struct cl_device *own = (const struct cl_device *)d;
+	if (op == OP_CONV2D)
+		return cl_conv_supports(own, args, err);
+	return op == OP_ATTENTION ? cl_attention_supports(own, args, err) : SUMI_OK;
+}
+
 static const struct device_ops cl_device_ops = {
     .close = cl_close,
     .buffer_new = op_buffer_new,
@@ -362,6 +370,7 @@ static const struct device_ops cl_device_ops = {
     .embedding = cl_embedding,
     .timestep = cl_timestep,
     .permute = cl_permute,
+    .takes_precision = cl_takes_precision,
     .supports = cl_supports,
 };
 

@@ -67,7 +67,7 @@ enum cl_dot cl_dot(struct cl_device *d)
 	return d->dot;
 }
 
-int cl_supports(struct device *base, enum precision precision, struct error *err)
+int cl_takes_precision(struct device *base, enum precision precision, struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
 	if (!d->quirks.cpu_kernels)
