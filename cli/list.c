@@ -40,6 +40,7 @@ struct listing {
 	char last[JOB_ID_SIZE + 64]; /* id of the last row */
 	json_t *live;		     /* ids that the queue has shown: the store does not again */
 	struct queue_troubles troubles;
+	int64_t ended; /* at the beginning, see not_ended() */
 	/* where the page begins */
 	const char *after;
 	bool skipping;		    /* after has not been met yet */
@@ -164,14 +165,31 @@ static int list_moved(struct listing *l, bool waited, struct error *err)
 	return status;
 }
 
+static bool is_whole(const struct listing *l)
+{
+	return !l->after && l->only < 0;
+}
+
+/* Of all ends that there were, those of jobs that do not stand among the ended ones: it grows when one
+ * is retried or forgotten, by nothing else. */
+static int64_t not_ended(const struct queue_stats *s)
+{
+	int64_t n = s->total_done + s->total_failed + s->total_cancelled;
+	for (int i = 0; i < JOB_STATES; i++)
+		if (job_state_is_final((enum job_state)i))
+			n -= s->states[i];
+	return n;
+}
+
 /* first: the state where the page begins; LIVE: behind all of them. */
 static int list_live(struct listing *l, int first, struct error *err)
 {
 	int status = SUMI_OK;
 	bool gone = first == LIVE && l->only >= 0;
 	struct queue_stats stats = {0};
-	if (!l->after && l->only < 0 && (status = queue_stats(l->queue, &stats, err)))
+	if (is_whole(l) && (status = queue_stats(l->queue, &stats, err)))
 		return status;
+	l->ended = not_ended(&stats);
 	for (int i = first; i < LIVE && !status && !l->more; i++) {
 		if (l->only < 0 || (enum job_state)l->only == live_states[i])
 			status = walk_queue(l->queue, live_states[i], on_live, l, err);
@@ -179,7 +197,7 @@ static int list_live(struct listing *l, int first, struct error *err)
 		if (gone)
 			break;
 	}
-	if (!status && !l->more && !l->after && l->only < 0)
+	if (!status && !l->more && is_whole(l))
 		status = list_moved(l, stats.states[JOB_DELAYED] || stats.states[JOB_BLOCKED], err);
 	return gone ? error_set(err, SUMI_NOTFOUND,
 				"--after %s: it has moved on meanwhile: list anew, or without a "
@@ -317,6 +335,25 @@ static int list_ended(struct listing *l, struct error *err)
 	return status == SUMI_CANCELLED ? SUMI_OK : status;
 }
 
+static int on_returned(void *context, const struct queue_entry *e, struct error *err)
+{
+	struct listing *l = context;
+	bool stored = false;
+	int status = l->store ? store_shows(l->store, e->id, &stored, err) : SUMI_OK;
+	return status || stored ? status : on_live(l, e, err);
+}
+
+/* A job that was retried between the reading of the live and that of the ended ones stands in neither. */
+static int list_returned(struct listing *l, struct error *err)
+{
+	struct queue_stats stats;
+	int status = queue_stats(l->queue, &stats, err);
+	bool returned = !status && not_ended(&stats) != l->ended;
+	for (int i = 0; i < LIVE && returned && !status && !l->more; i++)
+		status = walk_queue(l->queue, live_states[i], on_returned, l, err);
+	return status;
+}
+
 /* ---- where a page begins ---- */
 
 /* *first: the live state behind whose row --after the page begins. */
@@ -442,6 +479,8 @@ static int run_list(struct cli *cli)
 		status = list_live(&l, first, &err);
 	if (!status && ended && !l.more)
 		status = list_ended(&l, &err);
+	if (!status && l.queue && !l.more && is_whole(&l))
+		status = list_returned(&l, &err);
 	return end_listing(&l, status, &err);
 }
 
