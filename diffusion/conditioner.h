@@ -84,4 +84,7 @@ extern const struct conditioner_kind conditioner_clip;
  * one's; ids are the picture's sizes. */
 extern const struct conditioner_kind conditioner_clip_pair;
 
+/* The second of them alone. */
+extern const struct conditioner_kind conditioner_clip_second;
+
 #endif

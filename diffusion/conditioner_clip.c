@@ -1,5 +1,6 @@
 /* Texts through CLIP's text models: one of them, or two side by side as Stable Diffusion XL has
- * them (github.com/huggingface/diffusers, pipelines/stable_diffusion_xl). */
+ * them, or the second alone as its refiner has it (github.com/huggingface/diffusers,
+ * pipelines/stable_diffusion_xl). */
 #include "diffusion/conditioner.h"
 
 #include <stdlib.h>
@@ -16,7 +17,7 @@ enum {
 	TEXTS_BYTES = 8 << 20, /* some 34 texts of Stable Diffusion 1.5 */
 	TEXTS_MAX = 2,
 	ENCODERS_MAX = 2,
-	SIZE_IDS = 6,
+	IDS_MAX = 6,
 	INDEX_LIMIT = 1 << 20,
 };
 
@@ -39,8 +40,33 @@ struct clip {
 	struct tokenizer *tokenizer[ENCODERS_MAX];
 	struct text_encoder *encoder[ENCODERS_MAX]; /* NULL: not loaded */
 	struct text_memory *texts;                  /* what they gave last */
-	bool zeros; /* a text that is not given is no text, and not an empty one */
+	bool zeros;  /* a text that is not given is no text, and not an empty one */
+	bool scored; /* the last of the ids says how beautiful the picture is, not how large */
 };
+
+/* What the pipeline's own settings say. */
+static bool index_says(const struct pack_info *info, const char *field, bool fallback)
+{
+	char path[FILES_PATH_MAX];
+	json_t *index = NULL;
+	if (pack_part(info, "model_index.json", path, NULL) ||
+	    part_json_read(path, INDEX_LIMIT, &index, NULL))
+		return fallback;
+	const json_t *value = json_object_get(index, field);
+	bool says = json_is_boolean(value) ? json_is_true(value) : fallback;
+	json_decref(index);
+	return says;
+}
+
+static bool is_scored(const struct clip_parts *parts, const struct pack_info *info)
+{
+	return parts->pooled && index_says(info, "requires_aesthetics_score", false);
+}
+
+static int id_count(bool scored)
+{
+	return scored ? IDS_MAX - 1 : IDS_MAX;
+}
 
 /* ---- opening ---- */
 
@@ -69,7 +95,7 @@ static int clip_shape(const struct conditioner_kind *kind, const struct pack_inf
 			out->clip_skip = c.layers - 1;
 		if (parts->pooled) {
 			out->pooled = c.projection;
-			out->ids = SIZE_IDS;
+			out->ids = id_count(is_scored(parts, info));
 		}
 	}
 	return status;
@@ -121,18 +147,10 @@ static void clip_close(struct conditioner *c)
 	free(clip);
 }
 
-/* As the pipeline's own settings say it, which do by default. */
 static bool tells_absent(const struct conditioner_kind *kind, const struct pack_info *info)
 {
-	char path[FILES_PATH_MAX];
-	json_t *index = NULL;
 	(void)kind;
-	if (pack_part(info, "model_index.json", path, NULL) ||
-	    part_json_read(path, INDEX_LIMIT, &index, NULL))
-		return true;
-	bool no = json_is_false(json_object_get(index, "force_zeros_for_empty_prompt"));
-	json_decref(index);
-	return !no;
+	return index_says(info, "force_zeros_for_empty_prompt", true);
 }
 
 static int open_tokenizers(struct clip *clip, struct error *err)
@@ -176,6 +194,7 @@ static int clip_open(const struct conditioner_kind *kind, struct device *device,
 		return status;
 	}
 	clip->zeros = conditioner_tells_absent(kind, info);
+	clip->scored = is_scored(clip->parts, info);
 	*out = &clip->base;
 	return SUMI_OK;
 }
@@ -280,13 +299,16 @@ static int encode_part(struct clip *clip, int e, const struct conditioner_input 
 }
 
 /* The size that the picture had, the corner that was cut out of it, and the size that it shall
- * have: as for pictures that nobody has scaled or cut. */
-static void fill_ids(const struct conditioner_input *in, struct condition *ids)
+ * have: as for pictures that nobody has scaled or cut. Or instead of that size a score, which is
+ * higher for the prompt than for what shall not be. */
+static void fill_ids(const struct conditioner_input *in, bool scored, struct condition *ids)
 {
 	float h = (float)in->height, w = (float)in->width;
-	const float row[SIZE_IDS] = {h, w, 0, 0, h, w};
-	for (int i = 0; i < in->n; i++)
-		memcpy(ids->values + (size_t)i * SIZE_IDS, row, sizeof row);
+	for (int i = 0; i < in->n; i++) {
+		float score = i == in->n - 1 ? 6.0f : 2.5f;
+		const float row[IDS_MAX] = {h, w, 0, 0, scored ? score : h, w};
+		memcpy(ids->values + i * ids->width, row, (size_t)ids->width * sizeof *row);
+	}
 }
 
 static int clip_encode(struct conditioner *c, const struct conditioner_input *in,
@@ -311,9 +333,10 @@ static int clip_encode(struct conditioner *c, const struct conditioner_input *in
 		status = conditions_add(out, CONDITION_POOLED, 1,
 					clip->config[parts->count - 1].projection, &pooled, err);
 		if (!status)
-			status = conditions_add(out, CONDITION_IDS, 1, SIZE_IDS, &ids, err);
+			status = conditions_add(out, CONDITION_IDS, 1, id_count(clip->scored), &ids,
+						err);
 		if (!status)
-			fill_ids(in, ids);
+			fill_ids(in, clip->scored, ids);
 	}
 	for (int e = 0; e < parts->count && !status; e++) {
 		status = encode_part(clip, e, in, pieces[e], first, tokens, pooled, err);
@@ -340,6 +363,13 @@ static const struct clip_parts pair = {
     .pooled = true,
 };
 
+static const struct clip_parts second = {
+    .count = 1,
+    .rows = {{"text_encoder_2", "tokenizer_2"}},
+    .penultimate = true,
+    .pooled = true,
+};
+
 #define CLIP(title, its_parts)                                                                      \
 	.name = title, .parts = its_parts, .open = clip_open, .shape = clip_shape,                 \
 	.load = clip_load, .unload = clip_unload, .encode = clip_encode, .close = clip_close
@@ -347,5 +377,9 @@ static const struct clip_parts pair = {
 const struct conditioner_kind conditioner_clip = {CLIP("clip", &one)};
 const struct conditioner_kind conditioner_clip_pair = {
     CLIP("clip-pair", &pair),
+    .tells_absent = tells_absent,
+};
+const struct conditioner_kind conditioner_clip_second = {
+    CLIP("clip-second", &second),
     .tells_absent = tells_absent,
 };

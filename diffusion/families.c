@@ -55,14 +55,24 @@ static const struct part *const sdxl_parts[] = {
     &scheduler,  &text_encoder_2, &tokenizer_2, NULL,
 };
 
+/* Its refiner has no first encoder, and goes by the same classes. */
+static const struct part *const refiner_parts[] = {
+    &index_file, &unet, &unet_fast, &vae, &scheduler, &text_encoder_2, &tokenizer_2, NULL,
+};
+
 static const struct family sd = {
     "Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet, &codec_vae,
-    STEPS_STABLE_DIFFUSION,
+    STEPS_STABLE_DIFFUSION, 7.5,
 };
 
 static const struct family sdxl = {
     "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet,
-    &codec_vae, STEPS_STABLE_DIFFUSION_XL,
+    &codec_vae, STEPS_STABLE_DIFFUSION_XL, 5,
 };
 
-const struct family *const families[] = {&sd, &sdxl, NULL};
+static const struct family refiner = {
+    "its refiner", sdxl_classes, refiner_parts, &conditioner_clip_second, &denoiser_unet,
+    &codec_vae, STEPS_STABLE_DIFFUSION_XL, 5,
+};
+
+const struct family *const families[] = {&sd, &sdxl, &refiner, NULL};

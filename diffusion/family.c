@@ -43,17 +43,35 @@ static bool names_class(const struct family *f, const char *class_name)
 	return false;
 }
 
-/* Whether the index says of each part that the family needs at least so much. */
-static bool has_parts(const struct family *f, const json_t *index, bool named)
+/* How many parts the family needs; 0 where the index says that one of them is not there, or with
+ * `named` does not say that it is. */
+static int needed_parts(const struct family *f, const json_t *index, bool named)
 {
+	int count = 0;
 	for (const struct part *const *p = f->parts; *p; p++) {
 		if ((*p)->optional || strcmp((*p)->folder, ".") == 0)
 			continue;
 		enum entry entry = entry_of(json_object_get(index, (*p)->folder));
 		if (entry == ENTRY_NULL || (named && entry != ENTRY_NAMED))
-			return false;
+			return 0;
+		count++;
 	}
-	return true;
+	return count;
+}
+
+/* The one that makes use of most of what is named, or NULL. */
+static const struct family *by_parts(const json_t *index)
+{
+	const struct family *best = NULL;
+	int most = 0;
+	for (const struct family *const *f = families; *f; f++) {
+		int count = needed_parts(*f, index, true);
+		if (count > most) {
+			most = count;
+			best = *f;
+		}
+	}
+	return best;
 }
 
 int family_of(const json_t *index, const char *where, const struct family **out, struct error *err)
@@ -64,21 +82,20 @@ int family_of(const json_t *index, const char *where, const struct family **out,
 	if (status)
 		return status;
 	for (const struct family *const *f = families; *f; f++)
-		if (class_name && names_class(*f, class_name) && has_parts(*f, index, false)) {
+		if (class_name && names_class(*f, class_name) && needed_parts(*f, index, false)) {
 			*out = *f;
 			return SUMI_OK;
 		}
-	for (const struct family *const *f = families; *f; f++) {
-		size_t n = strlen(known);
-		if (has_parts(*f, index, true)) {
-			*out = *f;
-			return SUMI_OK;
-		}
-		snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*f)->name);
-	}
+	*out = by_parts(index);
+	if (*out)
+		return SUMI_OK;
 	*out = families[0];
 	if (!class_name)
 		return SUMI_OK;
+	for (const struct family *const *f = families; *f; f++) {
+		size_t n = strlen(known);
+		snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*f)->name);
+	}
 	return error_set(err, SUMI_UNSUPPORTED,
 			 "%s: field '_class_name' is '%.60s', and such models are not supported: "
 			 "those of %s are",

@@ -43,6 +43,7 @@ struct family {
 	const struct denoiser_kind *denoiser;
 	const struct codec_kind *codec;
 	enum schedule_steps aligned; /* whose steps schedule ays has */
+	double cfg_scale;            /* where nobody says; 0: 7.5 */
 };
 
 /* Which family a model_index.json means: by its class, and where that is not known or has several

@@ -276,6 +276,8 @@ static int find_family(struct pack_info *info, const json_t *index, struct error
 		status = part_json_read(path, CONFIG_LIMIT, &other, err);
 	if (!status)
 		status = family_of(own ? index : other, path, &info->family, err);
+	if (!status && info->family->cfg_scale > 0)
+		info->defaults.cfg_scale = info->family->cfg_scale;
 	json_decref(other);
 	return status;
 }

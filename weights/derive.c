@@ -444,7 +444,10 @@ json_t *derive_index(const struct derived *model, bool tiny_vae)
 				    there ? json_pack("[ss]", "transformers", "CLIPTokenizer")
 					  : json_pack("[nn]"));
 	}
-	if (model->xl && !model->refiner)
-		json_object_set_new(index, "force_zeros_for_empty_prompt", json_true());
+	if (model->xl)
+		json_object_set_new(index, "force_zeros_for_empty_prompt",
+				    json_boolean(!model->refiner));
+	if (model->refiner)
+		json_object_set_new(index, "requires_aesthetics_score", json_true());
 	return index;
 }

@@ -56,6 +56,7 @@ static void test_shape(void **state)
 	    {"tests/vectors/sd2-tiny", 77, 40, 2, 0, 0},
 	    {"tests/vectors/levels-tiny", 32, 24, 1, 0, 0},
 	    {"tests/vectors/sdxl-tiny", 77, 72, 1, 24, 6},
+	    {"tests/vectors/refiner-tiny", 77, 40, 2, 24, 5},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -164,6 +165,37 @@ static void test_pairs(void **state)
 		conditioner_unload(conditioner);
 		assert_int_equal(device->bytes_in_use, 0);
 	}
+	tensors_close(dump);
+	json_decref(spec);
+	close_pack();
+}
+
+/* The second encoder alone: a score stands where the wanted size is elsewhere, and no text is an
+ * empty one. */
+static void test_the_second_alone(void **state)
+{
+	(void)state;
+	json_t *spec = vector_json_open("refiner-tiny.json");
+	struct tensor_file *dump = vector_file_open("refiner-tiny.safetensors");
+	const char *prompt = json_string_value(json_object_get(spec, "prompt"));
+	const char *negative = json_string_value(json_object_get(spec, "negative_prompt"));
+	open_pack("tests/vectors/refiner-tiny");
+	struct conditions said = say(negative, prompt, 0);
+	check_tokens(dump, "refine.tokens", conditions_get(&said, CONDITION_TOKENS)->values);
+	check_tokens(dump, "refine.pooled", conditions_get(&said, CONDITION_POOLED)->values);
+	const struct condition *ids = conditions_get(&said, CONDITION_IDS);
+	assert_int_equal(ids->width, 5);
+	for (int i = 0; i < 2; i++) { /* of 96x64 here, and of another size there */
+		const float row[5] = {64, 96, 0, 0, i ? 6.0f : 2.5f};
+		assert_memory_equal(ids->values + 5 * i, row, sizeof row);
+	}
+	size_t count;
+	float *theirs = vector_copy(dump, "refine.ids", &count);
+	assert_int_equal(count, 10);
+	assert_memory_equal(theirs + 2, ids->values + 2, 3 * sizeof(float));
+	assert_memory_equal(theirs + 7, ids->values + 7, 3 * sizeof(float));
+	conditions_free(&said);
+	free(theirs);
 	tensors_close(dump);
 	json_decref(spec);
 	close_pack();
@@ -301,6 +333,7 @@ int main(void)
 	    cmocka_unit_test(test_shape),
 	    cmocka_unit_test(test_tokens),
 	    cmocka_unit_test(test_pairs),
+	    cmocka_unit_test(test_the_second_alone),
 	    cmocka_unit_test(test_long_texts),
 	    cmocka_unit_test(test_long_pairs),
 	    cmocka_unit_test(test_a_text_that_is_not_given),

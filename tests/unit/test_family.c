@@ -43,6 +43,14 @@ static const struct {
      "\"scheduler\": [\"diffusers\", \"S\"]}",
      NULL},
     {"{\"_class_name\": \"StableDiffusionPipeline\", \"text_encoder\": [null, null]}", NULL},
+    {"{\"_class_name\": \"StableDiffusionXLPipeline\"}", "Stable Diffusion XL"},
+    {"{\"_class_name\": \"StableDiffusionXLImg2ImgPipeline\"}", "Stable Diffusion XL"},
+    {"{\"_class_name\": \"StableDiffusionXLImg2ImgPipeline\", \"text_encoder\": [null, null], "
+     "\"tokenizer\": [null, null]}",
+     "its refiner"},
+    {"{\"_class_name\": \"MyOwnPipeline\", \"text_encoder_2\": [\"transformers\", \"C\"], "
+     "\"tokenizer_2\": [\"transformers\", \"T\"], " SD "}",
+     "Stable Diffusion XL"},
 };
 
 static void test_indices(void **state)

@@ -149,6 +149,19 @@ PACKS = {
                                clip_sample="absent", set_alpha_to_one="absent"),
         "dtypes": ("f16", "f16", "f16"), "stage": (8, 12), "run": (16, 12), "steps": 4, "guidance": 5.0,
     },
+    # Its refiner: the second encoder alone, a score instead of a size, from a picture only.
+    "refiner-tiny": {
+        "pipeline": "StableDiffusionXLImg2ImgPipeline",
+        "share": {"text_encoder_2": "sdxl-tiny", "tokenizer_2": "sd2-tiny/tokenizer", "vae": "sd1-tiny"},
+        "index": {"force_zeros_for_empty_prompt": False, "requires_aesthetics_score": True,
+                  "text_encoder": [None, None], "tokenizer": [None, None]},
+        "unet": unet((8, 16), "pc", [1, 2], 40, 8, layers=1, use_linear_projection=True,
+                     transformer_layers_per_block=2, addition_embed_type="text_time", addition_time_embed_dim=8,
+                     projection_class_embeddings_input_dim=64),
+        "scheduler": scheduler("EulerDiscreteScheduler", timestep_spacing="leading", interpolation_type="linear",
+                               clip_sample="absent", set_alpha_to_one="absent"),
+        "dtypes": ("f16", "f16", "f16"), "run": (8, 6), "steps": 5, "guidance": 5.0, "img2img": 0.6,
+    },
     # Cut out of larger models, as BK-SDM, tiny-sd and SSD-1B are: nothing in the middle, transformers of unequal length
     # within a level.
     "cut-tiny": {
@@ -171,7 +184,8 @@ PACKS = {
 def resolve():
     """Fills the configs of shared parts from the pack that owns them."""
     for spec in PACKS.values():
-        for part, key in (("unet", "unet"), ("vae", "vae"), ("text_encoder", "text")):
+        for part, key in (("unet", "unet"), ("vae", "vae"), ("text_encoder", "text"),
+                          ("text_encoder_2", "text_2")):
             other = spec.get("share", {}).get(part)
             if other:
                 spec[key] = PACKS[other][key]

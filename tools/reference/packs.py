@@ -83,11 +83,11 @@ def write_pack(root, name, spec):
     share = spec.get("share", {})
     for part, other in share.items():
         link(folder, part, other)
-    if "tokenizer" not in share:
+    if "text" in spec and "tokenizer" not in share:
         write_tokenizer(folder / "tokenizer", **spec.get("tokenizer", {}))
-    if "text_encoder" not in share:
+    if "text" in spec and "text_encoder" not in share:
         write_text_encoder(folder, spec, name)
-    if "text_2" in spec:
+    if "text_2" in spec and "text_encoder_2" not in share:
         write_text_encoder(folder, spec, name, "text_2", "text_encoder_2")
     if "unet" not in share:
         write_model(folder, "unet", spec["unet"], spec["dtypes"][0], name + "/unet", spec)
@@ -106,7 +106,8 @@ def index_of(spec):
             "text_encoder": ["transformers", "CLIPTextModel"],
             "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
             "tokenizer": ["transformers", "CLIPTokenizer"], "tokenizer_2": ["transformers", "CLIPTokenizer"],
-            "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", spec["vae"]["_class_name"]]}
+            "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", spec["vae"]["_class_name"]],
+            **spec.get("index", {})}
     return {
         "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.6.0",
         "feature_extractor": [None, None], "image_encoder": [None, None], "requires_safety_checker": False,
@@ -160,6 +161,9 @@ def dump_pack(root, name, spec):
     spec = {"prompt": configs.PROMPT, "negative": configs.NEGATIVE, "seed": 1000 + sum(name.encode()), **spec,
             "name": name}
     pipe = load_pipeline(Path(root) / name, spec)
+    if "text" not in spec:
+        dump_refiner(root, name, spec, pipe)
+        return
     check_loaded(pipe, spec, name)
     rec = stages.Recorder()
     share = spec.get("share", {})
@@ -188,6 +192,18 @@ def dump_pack(root, name, spec):
         "text_ids": ids["text"], "negative_ids": ids["negative"],
         "calls": len(rec.tensors["run.timesteps"]),
         "dtypes": dict(zip(("unet", "text_encoder", "vae"), spec["dtypes"]))}, indent=None)
+
+
+def dump_refiner(root, name, spec, pipe):
+    rec = stages.Recorder()
+    stages.refine(rec, pipe, spec)
+    check_health(rec.tensors, name)
+    write_tensors(Path(root) / (name + ".safetensors"), rec.tensors)
+    write_json(Path(root) / (name + ".json"), {
+        "pack": name, "prompt": spec["prompt"], "negative_prompt": spec["negative"], "seed": spec["seed"],
+        "steps": spec["steps"], "guidance_scale": spec["guidance"], "strength": spec["img2img"],
+        "scheduler": spec["scheduler"]["_class_name"],
+        "height": spec["run"][0] * pipe.vae_scale_factor, "width": spec["run"][1] * pipe.vae_scale_factor}, indent=None)
 
 
 def make(root, only=None):

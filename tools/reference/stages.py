@@ -229,6 +229,31 @@ def absent_run(rec, pipe, spec):
          output_type="latent", callback_on_step_end=step_end)
 
 
+def refine(rec, pipe, spec):
+    """SDXL's refiner: what the UNet gets, and a run from `vae.enc.in`, with a negative prompt and without."""
+    image = test_image(*(v * pipe.vae_scale_factor for v in spec["run"]))
+    rec.put("vae.enc.in", image)
+
+    def before(_module, _args, kwargs):
+        added = kwargs["added_cond_kwargs"]
+        if "refine.ids" not in rec.tensors:
+            rec.put("refine.tokens", kwargs["encoder_hidden_states"])
+            rec.put("refine.pooled", added["text_embeds"])
+            rec.put("refine.ids", added["time_ids"])
+
+    handle = pipe.unet.register_forward_pre_hook(before, with_kwargs=True)
+    for rows, negative in (("refine", spec["negative"]), ("absent", None)):
+        def step_end(_pipe, i, _t, values, rows=rows):
+            rec.put(f"{rows}.latents.{i}", values["latents"])
+            return values
+
+        pipe(prompt=spec["prompt"], negative_prompt=negative, image=image, strength=spec["img2img"],
+             num_inference_steps=spec["steps"], guidance_scale=spec["guidance"],
+             generator=torch.Generator("cpu").manual_seed(spec["seed"]), output_type="latent",
+             callback_on_step_end=step_end)
+    handle.remove()
+
+
 def image_run(rec, pipe, spec):
     """Image to image from `vae.enc.in`: the generator draws the posterior's noise first, then the noise to add."""
     from diffusers import StableDiffusionImg2ImgPipeline
