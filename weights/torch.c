@@ -504,7 +504,8 @@ static bool is_zip(const unsigned char *start, size_t size)
 /* A header's length may begin in the same way, hence the look at its brace. */
 static bool is_pickle(const unsigned char *start, size_t size)
 {
-	return size > 8 && start[8] != '{' && start[0] == 0x80 && start[1] >= 2 && start[1] <= 5;
+	return size > 1 && start[0] == 0x80 && start[1] >= 2 && start[1] <= 5 &&
+	       (size <= 8 || start[8] != '{');
 }
 
 static bool is_torch(const unsigned char *start, size_t size)

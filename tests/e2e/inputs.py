@@ -266,7 +266,7 @@ def parts_that_do_not_match(place):
     last = {n: r["shape"] for n, r in header_of(weights.read_bytes())[0].items() if n.startswith("conv_out")}
     weights.write_bytes(reshaped(weights.read_bytes(), {n: [64, *shape[1:]] for n, shape in last.items()}))
     refused(place, "a fast UNet that gives 64 channels", "render", "ink", "--fast", "--pack", at, *quick,
-            words=["UNet", "64"])
+            words=["denoiser", "64"])
     check(run(place, "render", "ink", "--pack", at, *quick).returncode == 0, "the pack's other UNet is used")
     (place.dir / "x.webp").unlink()
 

@@ -132,7 +132,7 @@ def answers(place, redis):
     events = redis.cli("XRANGE", "{sumi}:ev:ask-2", "-", "+")
     check("answered" in events and "ask-1" in events and events.count("done") == 1, "and says where from, and ends once", events)
     own = place.json("show", "ask-2")
-    check([f["sha256"] for f in own.get("artifacts", [])][:1] and visible(place).get("ask-2") == visible(place).get("ask-1"),
+    check([f["sha256"] for f in own.get("artifacts", [])][:1] and wait_for(lambda: visible(place).get("ask-2")) == visible(place).get("ask-1"),
           "it has rows of its own", json.dumps(own)[:300])
     for name, fields in (("other steps", {"steps": 2}), ("another seed", {"seed": 10}), ("a loop", {"loop": True}),
                          ("more variants", {"n": 2})):
