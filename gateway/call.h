@@ -40,6 +40,8 @@ enum { ROUTE_OPEN = 1, /* without a key */
        ROUTE_SLOW = 8 /* JSON that may take long: spaces before it keep the connection alive */
 };
 
+enum { ROUTE_BODY_UNREAD = 4096 }; /* a body so large is taken where nobody reads it: clients send {} */
+
 struct route {
 	const char *method;
 	const char *path; /* "jobs/(id)/files/(name)": what stands in brackets becomes an argument */
@@ -49,6 +51,7 @@ struct route {
 	unsigned flags;
 	call_handler *handle;
 	const char *summary; /* one line, for the OpenAPI document */
+	const char *query;   /* names of parameters of the query, separated by spaces; or NULL */
 };
 
 /* Who asks. */
@@ -86,6 +89,8 @@ struct call {
 /* ---- what handlers use ------------------------------------------------------------------- */
 
 const struct config *service_config(const struct service *s);
+struct metrics;
+struct metrics *service_metrics(const struct service *s);
 struct once;
 struct once *service_once(const struct service *s);
 /* What addresses are signed with; "" while it is not known. It is set once. */

@@ -26,8 +26,19 @@ static int open_file(const struct store_artifact *a, int *fd, struct error *err)
 	return status ? error_set(err, status, "the file of this result is not there") : SUMI_OK;
 }
 
+/* The types that sumi's files have; static, as an answer outlives the row. */
+static const char *known_type(const char *mime)
+{
+	static const char *const types[] = {"image/webp", "image/png",  "image/jpeg", "audio/ogg",
+					    "audio/wav",  "video/webm", "image/gif",  "model/gltf-binary"};
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (mime && strcmp(types[i], mime) == 0)
+			return types[i];
+	return "application/octet-stream";
+}
+
 /* The bytes never change under their name; a browser shows them and runs nothing in them. */
-static void send_file(struct call *call, const struct store_artifact *a)
+void files_answer(struct call *call, const struct store_artifact *a)
 {
 	struct http_answer *answer = &call->answer;
 	const struct head *head = &call->http->head;
@@ -40,8 +51,9 @@ static void send_file(struct call *call, const struct store_artifact *a)
 	http_header(answer, "Cache-Control: private, max-age=31536000, immutable");
 	http_header(answer, "Accept-Ranges: bytes");
 	http_header(answer, "Content-Security-Policy: sandbox; default-src 'none'");
-	http_header(answer, "Cross-Origin-Resource-Policy: same-origin");
-	answer->type = a->mime;
+	http_header(answer, "Cross-Origin-Resource-Policy: %s",
+		    call->route->flags & ROUTE_MEDIA ? "cross-origin" : "same-origin");
+	answer->type = known_type(a->mime);
 	if (has_tag(head_value(head, "if-none-match"), a->sha256)) {
 		answer->status = 304;
 		return;
@@ -65,17 +77,6 @@ static void send_file(struct call *call, const struct store_artifact *a)
 	answer->length = last - first + 1;
 }
 
-/* The types that sumi's files have; static, as an answer outlives the row. */
-static const char *known_type(const char *mime)
-{
-	static const char *const types[] = {"image/webp", "image/png",  "image/jpeg", "audio/ogg",
-					    "audio/wav",  "video/webm", "image/gif",  "model/gltf-binary"};
-	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-		if (mime && strcmp(types[i], mime) == 0)
-			return types[i];
-	return "application/octet-stream";
-}
-
 void files_send(struct call *call, struct worker *w)
 {
 	struct found f;
@@ -92,11 +93,9 @@ void files_send(struct call *call, struct worker *w)
 			found = &f.files[i];
 	}
 	if (found)
-		send_file(call, found);
+		files_answer(call, found);
 	else
 		call_refuse(call, 404, NULL, "%.64s has no file '%.90s' on this host", call->args[0],
 			    call->args[1]);
-	if (found && call->answer.type == found->mime)
-		call->answer.type = known_type(found->mime);
 	jobs_clear(&f);
 }

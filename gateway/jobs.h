@@ -26,6 +26,9 @@ json_t *jobs_document(const struct call *call, const char *id, const struct foun
 #define JOBS_FILE_NAME_SIZE 96
 void jobs_file_name(const struct store_artifact *a, char out[JOBS_FILE_NAME_SIZE]);
 
+/* Answers with a file, or the part of it that is asked for. */
+void files_answer(struct call *call, const struct store_artifact *a);
+
 /* A job of the caller's from fields, which are released: checked, with its submitter, and with nothing in
  * it that is somebody else's; without an id, where none was given (once.h). The caller clears *job. */
 int jobs_prepare(struct call *call, struct worker *w, json_t *fields, struct job *job,

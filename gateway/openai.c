@@ -6,7 +6,9 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "gateway/handlers.h"
+#include "gateway/multipart.h"
 #include "gateway/work.h"
+#include "media/picture_file.h"
 
 enum { PICTURES_MAX = 10 };
 
@@ -179,6 +181,105 @@ static void finish(struct call *call, struct worker *w)
 				    "background", "opaque", "job", call->jobs[0]));
 	json_decref(data);
 	jobs_clear(&f);
+}
+
+/* ---- forms ---------------------------------------------------------------------------------- */
+
+static bool is_text(const char *name)
+{
+	static const char *const names[] = {"prompt", "negative_prompt", "user", "model", "size"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* What a form says as JSON: whole numbers as such, the other texts as texts; files are left out. */
+static json_t *form_json(const struct multipart *form)
+{
+	json_t *o = json_object();
+	for (size_t i = 0; i < form->count; i++) {
+		const struct multipart_part *p = &form->parts[i];
+		json_t *number = p->size < 32 && !is_text(p->name) ? json_loadb(p->data, p->size, JSON_DECODE_ANY, NULL) : NULL;
+		if (p->file)
+			json_decref(number);
+		else if (number && !json_is_string(number) && !json_is_array(number) && !json_is_object(number))
+			json_object_set_new(o, p->name, number);
+		else {
+			json_decref(number);
+			json_object_set_new(o, p->name, json_stringn(p->data, p->size));
+		}
+	}
+	return o;
+}
+
+static bool read_picture(struct call *call, struct worker *w, const struct multipart *form, json_t *fields)
+{
+	size_t one, several, masks;
+	const struct multipart_part *image = multipart_find(form, "image", &one);
+	const struct multipart_part *listed = multipart_find(form, "image[]", &several);
+	struct error err;
+	image = image ? image : listed;
+	multipart_find(form, "mask", &masks);
+	if (masks) {
+		call_refuse(call, 400, "mask", "a mask cannot be had here: leave it out");
+		return false;
+	}
+	if (!image || one + several != 1) {
+		call_refuse(call, 400, "image", "image must be one picture, as a file");
+		return false;
+	}
+	int status = picture_check(image->data, image->size, "image", &err);
+	if (!status)
+		status = work_input(call, w, image->data, image->size, fields, &err);
+	if (status == SUMI_CONNECT || status == SUMI_FULL)
+		call_fail(call, &err);
+	else if (status)
+		call_refuse(call, 400, "image", "image: %s", err.text);
+	return !status;
+}
+
+static void from_picture(struct call *call, struct worker *w, const char *prompt, double strength)
+{
+	struct multipart *form = malloc(sizeof *form);
+	struct wanted *wanted = calloc(1, sizeof *wanted);
+	json_t *body = NULL, *fields = json_object();
+	struct job job;
+	struct error err;
+	call->state = wanted;
+	int status = form && wanted ? multipart_parse(head_value(&call->http->head, "content-type"),
+						      call->http->body ? call->http->body : "",
+						      call->http->size, form, &err)
+				    : error_set(&err, SUMI_NOMEM, "out of memory");
+	if (status) {
+		call_fail(call, &err);
+		json_decref(fields);
+		free(form);
+		return;
+	}
+	body = form_json(form);
+	if (prompt)
+		json_object_set_new(body, "prompt", json_string(prompt));
+	json_object_set_new(fields, "strength", json_real(strength));
+	if (!read_request(call, w, body, fields, wanted) || !read_picture(call, w, form, fields))
+		json_decref(fields);
+	else if (jobs_prepare(call, w, fields, &job, &err))
+		call_fail(call, &err);
+	else
+		work_start(call, w, &job, finish);
+	json_decref(body);
+	free(form);
+}
+
+void openai_edit(struct call *call, struct worker *w)
+{
+	from_picture(call, w, NULL, 0.75);
+}
+
+/* Like it, and not it. */
+void openai_vary(struct call *call, struct worker *w)
+{
+	from_picture(call, w, " ", 0.6);
 }
 
 void openai_generate(struct call *call, struct worker *w)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "gateway/access.h"
 #include "gateway/hub.h"
+#include "gateway/metrics.h"
 #include "gateway/once.h"
 #include "gateway/routes.h"
 
@@ -21,6 +22,7 @@ enum {
 	LOOK_MS = 10000, /* waiting calls look for themselves so often: an event may be missed */
 	SILENT_MS = 45000, /* what takes longer than that begins to send spaces: nginx waits for 60 s */
 	SPACE_MS = 15000,
+	ENDED_MAX = 1000, /* jobs that end in a second and are counted */
 	SECRET_S = 365 * 86400
 };
 #define BODIES_MAX ((size_t)256 << 20)
@@ -31,6 +33,11 @@ struct service {
 	struct pool *pool;
 	struct hub *hub;
 	struct once *once;
+	struct metrics *metrics;
+	struct task ended_task; /* reads the times of jobs that have ended */
+	bool ended_task_runs;
+	char (*ended)[JOB_ID_SIZE], (*reading)[JOB_ID_SIZE];
+	size_t ended_count, reading_count;
 	struct access access;
 	struct event *tick;
 	struct task key_task; /* reads the keys once a second */
@@ -46,6 +53,11 @@ struct service {
 struct http_server *service_http(struct service *s)
 {
 	return s->http;
+}
+
+struct metrics *service_metrics(const struct service *s)
+{
+	return s->metrics;
 }
 
 struct once *service_once(const struct service *s)
@@ -157,6 +169,7 @@ static void end_call(struct call *c)
 	c->state = NULL;
 	add_cors(c, &c->answer);
 	once_leave(c->service->once, c);
+	metrics_answered(c->service->metrics, c->answer.status);
 	struct http_answer answer = c->answer;
 	if (!r->streaming) {
 		http_answer(r, &answer);
@@ -217,6 +230,8 @@ static void begin_stream(struct call *c)
 static void on_ended(void *context, const char *id)
 {
 	struct service *s = context;
+	if (s->ended_count < ENDED_MAX)
+		snprintf(s->ended[s->ended_count++], JOB_ID_SIZE, "%s", id);
 	for (struct call *c = s->waiting, *next; c; c = next) {
 		bool wanted = false;
 		next = c->next;
@@ -370,6 +385,37 @@ static void on_silent(void *context, struct http_request *r)
 		once_leave(s->once, c);
 }
 
+static void read_ended(struct task *t, struct worker *w)
+{
+	struct service *s = (struct service *)(void *)((char *)t - offsetof(struct service, ended_task));
+	struct queue *queue;
+	struct error ignored;
+	if (worker_queue(w, &queue, &ignored))
+		return;
+	for (size_t i = 0; i < s->reading_count; i++)
+		metrics_ended(s->metrics, queue, s->reading[i]);
+}
+
+static void ended_read(struct task *t)
+{
+	struct service *s = (struct service *)(void *)((char *)t - offsetof(struct service, ended_task));
+	s->ended_task_runs = false;
+}
+
+static void count_ended(struct service *s)
+{
+	metrics_present(s->metrics, http_connections(s->http), hub_streams(s->hub));
+	if (s->ended_task_runs || !s->ended_count)
+		return;
+	char(*swap)[JOB_ID_SIZE] = s->reading;
+	s->reading = s->ended;
+	s->reading_count = s->ended_count;
+	s->ended = swap;
+	s->ended_count = 0;
+	s->ended_task_runs = true;
+	pool_add(s->pool, &s->ended_task);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
 	struct service *s = context;
@@ -380,6 +426,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 		pool_add(s->pool, &s->key_task);
 	}
 	hub_tick(s->hub);
+	count_ended(s);
 	for (struct call *c = s->waiting; c; c = c->next)
 		keep_alive(c, now);
 	for (struct call *c = s->waiting; c; c = c->next)
@@ -414,7 +461,12 @@ int service_new(const struct service_options *options, struct service **out, str
 	    .refuse = on_refuse,
 	};
 	s->once = once_new();
-	int status = s->once ? http_new(&http, &s->http, err)
+	s->metrics = metrics_new();
+	s->ended = calloc(ENDED_MAX, sizeof *s->ended);
+	s->reading = calloc(ENDED_MAX, sizeof *s->reading);
+	s->ended_task = (struct task){.run = read_ended, .done = ended_read};
+	int status = s->once && s->metrics && s->ended && s->reading
+			 ? http_new(&http, &s->http, err)
 			     : error_set(err, SUMI_NOMEM, "out of memory");
 	if (!status)
 		status = pool_new(options->base, options->config, options->queue_url, THREADS,
@@ -462,6 +514,9 @@ void service_free(struct service *s)
 	http_free(s->http);
 	hub_free(s->hub);
 	once_free(s->once);
+	metrics_free(s->metrics);
+	free(s->ended);
+	free(s->reading);
 	if (s->tick)
 		event_free(s->tick);
 	access_clear(&s->access);

@@ -337,6 +337,10 @@ struct queue_unserved {
 	char class[QUEUE_CLASS_SIZE]; /* "image/ink"; "image/" for jobs that name no model */
 	int64_t jobs;
 };
+/* How many jobs are ready, by class; at most so many classes. The caller frees *list. */
+int queue_waiting(struct queue *queue, size_t most, struct queue_unserved **list, size_t *count,
+		  struct error *err);
+
 /* Jobs that are ready and that none of the living workers can do; none where no worker lives. Of
  * more than a thousand classes about so many. The caller frees *list. */
 int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *count,

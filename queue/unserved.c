@@ -138,3 +138,31 @@ int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *co
 	free(classes);
 	return status;
 }
+
+int queue_waiting(struct queue *queue, size_t most, struct queue_unserved **list, size_t *count,
+		  struct error *err)
+{
+	struct command command = {0};
+	redisReply *reply;
+	char text[16];
+	*list = NULL;
+	*count = 0;
+	snprintf(text, sizeof text, "%zu", most);
+	command_text(&command, "HSCAN");
+	command_key(&command, queue, "classes", NULL);
+	command_text(&command, "0");
+	command_text(&command, "COUNT");
+	command_text(&command, text);
+	int status = ask(queue, &command, &reply, err);
+	const redisReply *rows = status ? NULL : reply_at(reply, 1);
+	size_t pairs = rows ? rows->elements / 2 : 0;
+	if (!status && !(*list = calloc(pairs + 1, sizeof **list)))
+		status = error_set(err, SUMI_NOMEM, "queue: no memory");
+	for (size_t i = 0; !status && i < pairs && *count < most; i++) {
+		struct queue_unserved *u = &(*list)[(*count)++];
+		reply_copy(rows->element[2 * i], u->class, sizeof u->class);
+		u->jobs = reply_int(rows->element[2 * i + 1]);
+	}
+	freeReplyObject(reply);
+	return status;
+}

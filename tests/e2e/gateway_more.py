@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Music for a mood in one address, pictures from pictures in forms, figures, and the document of it all."""
+import base64
+
+from gateway_lib import *
+
+TINY = [("steps", "3"), ("size", "64x64"), ("sampler", "ddim")]
+
+
+def moods(g):
+    path = "/v1/mood/calm.ogg?duration=1"
+    status, headers, clip = g.get(path)
+    check(status == 200 and clip[:4] == b"OggS" and headers["Content-Type"] == "audio/ogg" and headers["Accept-Ranges"] == "bytes", "calm.ogg", f"{status} {str(clip)[:200]}")
+    check(headers["Cross-Origin-Resource-Policy"] == "cross-origin", "any page may play it")
+    count = lambda: len(g.get("/jobs?modality=audio")[2]["jobs"])
+    made = count()
+    status, headers, part = g.get(path, Range="bytes=4-99")
+    check(status == 206 and part == clip[4:100] and g.get(path)[2] == clip and count() == made, "the same address is the same clip, and no other job")
+    check(g.get(path + "&seed=2")[2] != clip and count() == made + 1, "another seed is another one")
+    check(g.get("/v1/mood/calm.wav?duration=1")[2][:4] == b"RIFF", "calm.wav")
+    for bad, wanted in [("/v1/mood/calm", 404), ("/v1/mood/.ogg", 404), ("/v1/mood/calm.mp3", 404), ("/v1/mood/calm.ogg?duration=0.1", 400), ("/v1/mood/calm.ogg?duration=x", 400),
+                        ("/v1/mood/a%20b.ogg", 400), ("/v1/mood/no-such-mood.ogg", 400)]:
+        status, _, got = g.get(bad)
+        check(status == wanted and got["error"]["message"], f"{bad}: {wanted}", f"{status} {got}")
+    check(g.get(path, Sec_Fetch_Site="cross-site")[0] == 403, "without keys no other site's page plays it")
+
+
+def form(*parts, boundary="----x"):
+    body = b"".join(b"--%s\r\nContent-Disposition: form-data; name=\"%s\"%s\r\n\r\n%s\r\n" %
+                    (boundary.encode(), name.encode(), f'; filename="{file}"\r\nContent-Type: image/png'.encode() if file else b"", data) for name, file, data in parts)
+    return body + f"--{boundary}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def edits(g):
+    start = base64.b64decode(g.ask("POST", "/v1/images/generations", {"prompt": "a lake", **dict(TINY), "steps": 3})[2]["data"][0]["b64_json"])
+    fields = [(n, None, v.encode()) for n, v in TINY] + [("prompt", None, b"7")]
+    for name in ["image", "image[]"]:
+        status, _, got = g.ask("POST", "/v1/images/edits", *form((name, "a.png", start), *fields))
+        check(status == 200 and base64.b64decode(got["data"][0]["b64_json"])[:4] == b"\x89PNG", f"edits with {name}", str(got)[:300])
+    job = [j for j in g.get("/jobs")[2]["jobs"] if j.get("prompt") == "7"][0]
+    check(job["init"] == hashlib.sha256(start).hexdigest() and job["steps"] == 3 and job["strength"] == 0.75, "of that picture", str(job))
+    status, _, got = g.ask("POST", "/v1/images/variations", *form(("image", "a.png", start), ("n", None, b"2"), *fields[:-1]))
+    check(status == 200 and len(got["data"]) == 2, "variations", str(got)[:300])
+    image = ("image", "a.png", start)
+    for name, parts, param in [("no picture", fields, "image"), ("two pictures", [image, image, *fields], "image"), ("what is none", [("image", "a.png", b"text"), *fields], "image"),
+                               ("half of one", [("image", "a.png", start[:200]), *fields], "image"), ("a mask", [image, ("mask", "m.png", start), *fields], "mask"), ("no prompt", [image, *fields[:-1]], "prompt"),
+                               ("n that is none", [image, *fields, ("n", None, b"many")], "n")]:
+        status, _, got = g.ask("POST", "/v1/images/edits", *form(*parts))
+        check(status == 400 and got["error"]["param"] == param, f"edits with {name}", f"{status} {got}")
+    body, headers = form(image, *fields)
+    for name, data, type in [("no boundary", body, "multipart/form-data"), ("another boundary", body, "multipart/form-data; boundary=y"), ("no end", body[:-6], headers["Content-Type"]), ("JSON", b"{}", "application/json"),
+                             ("nothing", b"", headers["Content-Type"]), ("a boundary that is too long", body, "multipart/form-data; boundary=" + "x" * 71), ("no name", body.replace(b'name="image"', b"x"), headers["Content-Type"])]:
+        status, _, got = g.ask("POST", "/v1/images/edits", data, {"Content-Type": type})
+        check(status == 400 and "form" in got["error"]["message"], f"a form with {name}", f"{status} {got}")
+    got = g.raw(b"POST /v1/images/edits HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n")
+    check(got.startswith(b"HTTP/1.1 413"), "more than 64 MiB")
+
+
+def figures(g):
+    wait_for(lambda: b'sumi_job_run_seconds_count{modality="image",model=""}' in g.get("/metrics")[2], 10)
+    status, headers, text = g.get("/metrics")
+    rows = dict(l.rsplit(" ", 1) for l in text.decode().splitlines() if l and not l.startswith("#"))
+    done = len(g.get("/jobs?state=done&limit=500")[2]["jobs"])
+    check(status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4") and float(rows['sumi_jobs{state="done"}']) == done and float(rows["sumi_workers"]) == 1
+          and float(rows["sumi_jobs_done_total"]) == done, "metrics", str(rows)[:500])
+    check(float(rows['sumi_job_run_seconds_bucket{modality="image",model="",le="+Inf"}']) == float(rows['sumi_job_run_seconds_count{modality="image",model=""}']) > 0
+          and float(rows["sumi_result_bytes"]) > 0 and float(rows["sumi_disk_free_bytes"]) > 0 and float(rows['sumi_gateway_answers_total{status="2xx"}']) > 5, "with times, room and answers", str(rows)[:900])
+    status, headers, text = g.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    check(headers["Content-Type"].startswith("application/openmetrics-text") and text.endswith(b"# EOF\n") and b"# TYPE sumi_jobs_done counter\n" in text, "OpenMetrics")
+
+
+def document(g):
+    status, _, api = g.get("/openapi.json")
+    names = {p["name"] for o in api["paths"]["/jobs"].values() for p in o["parameters"]}
+    check(status == 200 and api["openapi"] == "3.1.0" and {"state", "after"} <= names and {"get", "delete"} == set(api["paths"]["/jobs/{id}"]), "openapi.json", str(api)[:300])
+    job = api["components"]["schemas"]["job"]
+    table = json.loads((ROOT / "docs" / "job.schema.json").read_text())
+    check(set(table["properties"]) | {"size"} == set(job["properties"]), "with the table of parameters")
+    for path, item in api["paths"].items():
+        for method in item:
+            status = g.ask(method.upper(), re.sub(r"\{\w+\}", "x", path).replace("/events", "/events?job=/"), b"" if method == "post" and "pause" not in path and "resume" not in path else None)[0]
+            check(status not in (404, 405) or "{" in path, f"{method} {path} is there", str(status))
+    for path in ["/docs", "/jobs/x/files"]:
+        check(g.get(path)[0] == 404, f"{path} is not")
+
+
+place = Place(model_audio="sound-tiny")
+try:
+    place.start()
+    g = Gateway(place)
+    for part in [moods, edits, figures, document]:
+        part(g)
+    check(g.stop() == 0, "it stops")
+finally:
+    if place.daemon:
+        place.stop()
+    place.remove()
+finish()
