@@ -382,7 +382,7 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 		  modality_names[info->has_motion ? MODALITY_VIDEO : MODALITY_IMAGE]);
 	json_t *index;
 	if ((status = read_config(info, "model_index.json", &index, err)))
-		return error_prefix(err, "not a model pack");
+		return pack_is_file(info) ? status : error_prefix(err, "not a model pack");
 	if ((status = open_manifest(info, err)) || (status = find_family(info, index, err)) ||
 	    (status = read_latents(info, err)) || (status = read_size(info, err)) ||
 	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)))

@@ -10,8 +10,12 @@
 
 #include "base/json.h"
 #include "weights/derive.h"
+#include "weights/recognise.h"
 
 enum { SIDE_LIMIT = 1 << 20 };
+
+#define INDEX "model_index.json"
+#define KIND_OF_FILE "kind" /* the document that says in words what no model is */
 
 /* --- components and parts --- */
 
@@ -211,12 +215,22 @@ static int add_parts(json_t *documents, struct source *s, struct error *err)
 		return status;
 	const char *vae = json_string_value(
 	    json_object_get(json_object_get(documents, "vae/config.json"), "_class_name"));
-	json_object_set_new(documents, "model_index.json",
+	json_object_set_new(documents, INDEX,
 			    derive_index(&model, vae && strcmp(vae, "AutoencoderTiny") == 0));
 	json_object_set_new(documents, "scheduler/scheduler_config.json", derive_scheduler(&model));
 	if (model.xl)
 		json_object_set_new(documents, CHECKPOINT_XL, json_true());
 	return SUMI_OK;
+}
+
+/* For whoever looks for a model in a file that is none. */
+static void add_kind(json_t *documents, const struct source *s)
+{
+	struct recognition r;
+	char text[160];
+	recognise(&s->list, &r);
+	json_object_set_new(documents, KIND_OF_FILE,
+			    json_string(recognition_text(&r, text, sizeof text)));
 }
 
 static int read_documents(const char *file, json_t **out, struct error *err)
@@ -230,6 +244,8 @@ static int read_documents(const char *file, json_t **out, struct error *err)
 		status = add_side(*out, file, err);
 	if (!status)
 		status = add_parts(*out, &s, err);
+	if (!status && !json_object_get(*out, INDEX))
+		add_kind(*out, &s);
 	source_close(&s);
 	if (!status && (status = replace_fields(*out, err))) {
 		checkpoint_side_file(file, side);
@@ -307,10 +323,16 @@ int part_json_read(const char *path, size_t limit, json_t **root, struct error *
 		return json_read_file(path, limit, root, err);
 	*root = NULL;
 	int status = document(file, rest, root, err);
-	if (status == SUMI_NOTFOUND && !*root)
-		return error_set(err, SUMI_NOTFOUND, "%s: the file holds nothing of that kind",
-				 path);
-	return status;
+	if (status != SUMI_NOTFOUND || *root)
+		return status;
+	json_t *kind = NULL;
+	if (strcmp(rest, INDEX) == 0 && document(file, KIND_OF_FILE, &kind, NULL) == SUMI_OK)
+		error_set(err, SUMI_NOTFOUND, "%s: is %s, not a model", file,
+			  json_string_value(kind));
+	else
+		error_set(err, SUMI_NOTFOUND, "%s: the file holds nothing of that kind", path);
+	json_decref(kind);
+	return SUMI_NOTFOUND;
 }
 
 bool part_exists(const char *path)

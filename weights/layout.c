@@ -115,34 +115,34 @@ static const struct rule open_clip_rules[] = {
     {NULL, NULL, OP_NAME},
 };
 
-/* A component is there where a name ends with the anchor and `beside` stands at the same prefix.
- * Prefixes that end with `unless` are something else's. */
+/* A component is there where a name ends with the anchor, `beside` stands at the same prefix and
+ * `without` does not. Prefixes that end with `unless` are something else's. */
 static const struct layout {
 	enum component_kind kind;
 	bool original;
-	const char *anchor, *beside, *unless;
+	const char *anchor, *beside, *without, *unless;
 	const struct rule *rules;
 } layouts[] = {
-    {COMPONENT_UNET, true, "input_blocks.0.0.weight", "time_embed.0.weight", "control_model.",
-     unet_rules},
-    {COMPONENT_UNET, false, "time_embedding.linear_1.weight", "conv_in.weight", NULL,
-     diffusers_rules},
-    {COMPONENT_VAE, true, "decoder.up.0.block.0.norm1.weight", "decoder.conv_in.weight", NULL,
+    {COMPONENT_UNET, true, "input_blocks.0.0.weight", "time_embed.0.weight",
+     "zero_convs.0.0.weight", NULL, unet_rules},
+    {COMPONENT_UNET, false, "time_embedding.linear_1.weight", "conv_in.weight",
+     "controlnet_down_blocks.0.weight", NULL, diffusers_rules},
+    {COMPONENT_VAE, true, "decoder.up.0.block.0.norm1.weight", "decoder.conv_in.weight", NULL, NULL,
      vae_rules},
     {COMPONENT_VAE, false, "decoder.up_blocks.0.resnets.0.norm1.weight", "decoder.conv_in.weight",
-     NULL, diffusers_rules},
+     NULL, NULL, diffusers_rules},
     {COMPONENT_TINY_VAE, false, "decoder.layers.0.weight", "decoder.layers.2.conv.0.weight", NULL,
-     no_rules},
+     NULL, no_rules},
     {COMPONENT_TINY_VAE, true, "taesd_decoder.1.weight", "taesd_decoder.3.conv.0.weight", NULL,
-     tiny_rules},
-    {COMPONENT_TINY_VAE, true, "1.weight", "3.conv.0.weight", NULL, tiny_decoder_rules},
-    {COMPONENT_TINY_VAE, true, "0.weight", "1.conv.0.weight", NULL, tiny_encoder_rules},
+     NULL, tiny_rules},
+    {COMPONENT_TINY_VAE, true, "1.weight", "3.conv.0.weight", NULL, NULL, tiny_decoder_rules},
+    {COMPONENT_TINY_VAE, true, "0.weight", "1.conv.0.weight", NULL, NULL, tiny_encoder_rules},
     {COMPONENT_TEXT, false, "text_model.encoder.layers.0.self_attn.q_proj.weight",
-     "text_model.embeddings.token_embedding.weight", NULL, no_rules},
+     "text_model.embeddings.token_embedding.weight", NULL, NULL, no_rules},
     {COMPONENT_TEXT, true, "encoder.layers.0.self_attn.q_proj.weight",
-     "embeddings.token_embedding.weight", "text_model.", bare_clip_rules},
+     "embeddings.token_embedding.weight", NULL, "text_model.", bare_clip_rules},
     {COMPONENT_TEXT, true, "transformer.resblocks.0.attn.in_proj_weight", "token_embedding.weight",
-     "visual.", open_clip_rules},
+     NULL, "visual.", open_clip_rules},
 };
 
 /* --- lists --- */
@@ -252,7 +252,8 @@ static bool is_anchor(const struct tensor_list *list, const struct layout *l, co
 	if (ends_with(prefix, before, "vision_model.") ||
 	    (before > 1 && prefix[before - 2] >= '0' && prefix[before - 2] <= '9'))
 		return false;
-	return tensor_list_find_in(list, prefix, l->beside) != NULL;
+	return tensor_list_find_in(list, prefix, l->beside) &&
+	       !(l->without && tensor_list_find_in(list, prefix, l->without));
 }
 
 /* In Stable Diffusion 2's own files the last layer of the text encoder is not used. */

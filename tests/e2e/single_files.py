@@ -299,8 +299,8 @@ def listed(place, models):
     (models / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4265380512\n")
     data = (models / "plain.safetensors").read_bytes()
     (models / "cut.safetensors").write_bytes(data[:len(data) // 2])
-    write_safetensors(models / "lora.safetensors", {"lora_unet_mid.lora_down.weight": ("F32", [1, 1], bytes(4)),
-                                                    "lora_unet_mid.lora_up.weight": ("F32", [1, 1], bytes(4))})
+    write_safetensors(models / "lora.safetensors", {f"lora_unet_down_blocks_0_attentions_0_x_attn2_to_k.{kind}.weight":
+                                                    ("F32", [1, 1], bytes(4)) for kind in ("lora_down", "lora_up")})
     odd = models / "what a model (1).safetensors"
     odd.write_bytes(data)
     beside(odd, tokenizer="sd1-tiny", config=SD1)
@@ -318,6 +318,10 @@ def listed(place, models):
     beside(odd, tokenizer="sd1-tiny", config={**SD1, "scheduler": {"beta_end": 0.013}})
     place.sumi("render", "fog", "--model", "what-a-model--1-", "-o", "y.png", *SIZE)
     check(place.json("show", "y.png")["made_by"]["model_digest"] != before, "what stands beside it is part of its digest")
+    for file, why in [("lora", "is a LoRA of"), ("clip", "is a text encoder of CLIP"), ("vae/alone", "is a VAE")]:
+        done = place.sumi("render", "fog", "--pack", models / f"{file}.safetensors", "-o", "z.png", *SIZE)
+        check(done.returncode and why in done.stderr and "not a model" in done.stderr, f"{file} in a model's place is told",
+              done.stderr)
     for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'")]:
         beside(odd, tokenizer="sd1-tiny", **fields)
         done = place.sumi("render", "fog", "--pack", odd, "-o", "z.png", *SIZE)

@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 #include "tests/unit/name_list.h"
-#include "weights/layout.h"
+#include "weights/recognise.h"
 
 /* --- small models with every kind of name --- */
 
@@ -192,11 +192,177 @@ static void names_of_real_checkpoints(void **state)
 	}
 }
 
+/* --- what a file is --- */
+
+/* Lists of real files, and what each is; the list stands in a member of the file. */
+static const struct {
+	const char *file, *member, *kind, *family;
+} real[] = {
+    {"ostris_stable_diffusion_sd1", "ldm_diffusers_keymap", "checkpoint", NULL},
+    {"ostris_stable_diffusion_sd2", "ldm_diffusers_keymap", "checkpoint", NULL},
+    {"ostris_stable_diffusion_sdxl", "ldm_diffusers_keymap", "checkpoint", NULL},
+    {"invokeai_anima_comfyui_keys", "state_dict_keys", "transformer", "Anima (Cosmos)"},
+    {"invokeai_anima_lora_kohya_with_te_format", "state_dict_keys", "LoRA", "Anima (Cosmos)"},
+    {"invokeai_anima_lora_lokr_format", "state_dict_keys", "LoKr", "Anima (Cosmos)"},
+    {"invokeai_flux2_transformer_bfl_keys", "state_dict_keys", "transformer", "FLUX.2"},
+    {"invokeai_flux2_vae_bfl_keys", "state_dict_keys", "VAE", "FLUX.2"},
+    {"invokeai_flux_control_lora_format", "state_dict_keys", "LoRA", "FLUX.1"},
+    {"invokeai_flux_dora_onetrainer_format", "state_dict_keys", "DoRA", "FLUX.1"},
+    {"invokeai_flux_lokr_bfl_format", "state_dict_keys", "LoKr", "FLUX.1"},
+    {"invokeai_flux_lora_aitoolkit_format", "state_dict_keys", "LoRA", "FLUX.1"},
+    {"invokeai_flux_lora_diffusers_base_model_format", "state_dict_keys", "LoRA", "FLUX.1"},
+    {"invokeai_flux_lora_diffusers_format", "state_dict_keys", "LoRA", "FLUX.1"},
+    {"invokeai_flux_lora_kohya_with_te1_format", "state_dict_keys", "LoRA", "FLUX.1"},
+    {"invokeai_instantx_flux_controlnet_state_dict", "instantx_sd_shapes", "ControlNet", "FLUX.1"},
+    {"invokeai_krea2_lora_kohya_format", "state_dict_keys", "LoRA", "Krea 2"},
+    {"invokeai_qwen_image_lora_diffusers_format", "state_dict_keys", "LoRA", "Qwen-Image"},
+    {"invokeai_qwen_image_lora_kohya_format", "state_dict_keys", "LoKr", "Qwen-Image"},
+    {"invokeai_qwen_vl_encoder_comfyui_keys", "state_dict_keys", "text encoder", "Qwen2.5-VL"},
+    {"invokeai_xlabs_flux_controlnet_state_dict", "xlabs_sd_shapes", "ControlNet", "FLUX.1"},
+    {"invokeai_xlabs_flux_ip_adapter_v2_state_dict", "xlabs_flux_ip_adapter_v2_sd_shapes",
+     "IP-Adapter", "FLUX.1"},
+};
+
+static void expect_kind(struct name_list *names, const char *where, const char *kind,
+			const char *family)
+{
+	struct recognition r;
+	struct tensor_list list = name_list_sorted(names);
+	recognise(&list, &r);
+	if (!r.kind || strcmp(r.kind, kind) != 0 ||
+	    (family && (!r.family || strcmp(r.family, family) != 0)))
+		fail_msg("%s is a %s of %s, not a %s of %s", where, kind, family ? family : "any",
+			 r.kind ? r.kind : "?", r.family ? r.family : "?");
+	name_list_free(names);
+	*names = (struct name_list){.count = 0};
+}
+
+static void real_lists(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof real / sizeof real[0]; i++) {
+		char path[128];
+		json_t *root, *value;
+		const char *name;
+		struct name_list names = {.count = 0};
+		snprintf(path, sizeof path, REAL_NAMES "/%s.json", real[i].file);
+		if (access(path, R_OK) != 0) {
+			print_message("skip lists of real files: no ../shared/real\n");
+			return;
+		}
+		assert_int_equal(json_read_file(path, 4 << 20, &root, NULL), 0);
+		json_object_foreach(json_object_get(root, real[i].member), name, value)
+		{
+			int64_t shape[TENSOR_RANK_MAX] = {0};
+			for (size_t k = 0; k < json_array_size(value) && k < TENSOR_RANK_MAX; k++)
+				shape[k] = json_integer_value(json_array_get(value, k));
+			name_list_add(&names, name, shape, (int)json_array_size(value));
+		}
+		expect_kind(&names, real[i].file, real[i].kind, real[i].family);
+		json_decref(root);
+	}
+}
+
+/* Files that are told by few names. */
+static const struct {
+	const char *names[5];
+	int64_t columns; /* of each [8, columns] */
+	const char *kind, *family;
+} small[] = {
+    {{"control_model.zero_convs.0.0.weight", "control_model.time_embed.0.weight",
+      "control_model.input_blocks.0.0.weight",
+      "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"},
+     768,
+     "ControlNet",
+     "Stable Diffusion 1"},
+    {{"controlnet_down_blocks.0.weight", "time_embedding.linear_1.weight", "conv_in.weight",
+      "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"},
+     2048,
+     "ControlNet",
+     "Stable Diffusion XL"},
+    {{"body.0.resnets.0.block1.weight", "conv_in.weight"}, 64, "T2I-Adapter", NULL},
+    {{"ip_adapter.1.to_k_ip.weight", "image_proj.proj.weight"}, 768, "IP-Adapter", NULL},
+    {{"down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight"},
+     320,
+     "motion module",
+     NULL},
+    {{"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"},
+     768,
+     "LoRA",
+     "Stable Diffusion 1"},
+    {{"lora_unet_input_blocks_4_1_transformer_blocks_1_attn2_to_k.hada_w1_a"},
+     8,
+     "LoHa",
+     "Stable Diffusion XL"},
+    {{"down_blocks.0.attentions.0.transformer_blocks.0.attn2.processor.to_k_lora.down.weight"},
+     768,
+     "LoRA",
+     "Stable Diffusion 1"},
+    {{"emb_params"}, 768, "embedding", "Stable Diffusion 1"},
+    {{"clip_g", "clip_l"}, 0, "embedding", NULL},
+    {{"*"}, 1024, "embedding", "Stable Diffusion 2"},
+    {{"model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"}, 3, "upscaler", NULL},
+    {{"conv_first.weight", "body.0.rdb1.conv1.weight"}, 3, "upscaler", NULL},
+    {{"body.0.weight", "body.1.weight", "body.2.weight"}, 3, "upscaler", NULL},
+    {{"decoder.conv_in.weight", "decoder.up.0.block.0.norm1.weight"}, 3, "VAE", NULL},
+    {{"decoder.layers.0.weight", "decoder.layers.2.conv.0.weight"}, 3, "tiny VAE", NULL},
+    {{"first_stage_model.decoder.1.weight", "first_stage_model.decoder.3.conv.0.weight"},
+     3,
+     "tiny VAE",
+     NULL},
+    {{"text_model.encoder.layers.0.self_attn.q_proj.weight",
+      "text_model.embeddings.token_embedding.weight"},
+     768,
+     "text encoder",
+     "CLIP"},
+    {{"encoder.block.0.layer.0.SelfAttention.q.weight"}, 4096, "text encoder", "T5"},
+    {{"input_blocks.0.0.weight", "time_embed.0.weight",
+      "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"},
+     768,
+     "UNet",
+     "Stable Diffusion 1"},
+    {{"time_embedding.linear_1.weight", "conv_in.weight", "add_embedding.linear_1.weight",
+      "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"},
+     1280,
+     "UNet",
+     "Stable Diffusion XL refiner"},
+};
+
+static void small_lists(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
+		const int64_t shape[] = {8, small[i].columns};
+		struct name_list names = {.count = 0};
+		for (int k = 0; k < 5 && small[i].names[k]; k++)
+			name_list_add(&names, small[i].names[k], shape, 2);
+		expect_kind(&names, small[i].names[0], small[i].kind, small[i].family);
+	}
+	struct name_list names = {.count = 0};
+	struct recognition r;
+	char text[100];
+	static const int64_t in[] = {320, 9, 3, 3}, key[] = {320, 768};
+	name_list_add(&names, "unknown.weight", in, 4);
+	struct tensor_list list = name_list_sorted(&names);
+	recognise(&list, &r);
+	assert_string_equal(recognition_text(&r, text, sizeof text), "of no kind that is known");
+	name_list_add(&names, "conv_in.weight", in, 4);
+	name_list_add(&names, "time_embedding.linear_1.weight", key, 2);
+	name_list_add(&names, "x.attn2.to_k.weight", key, 2);
+	list = name_list_sorted(&names);
+	recognise(&list, &r);
+	assert_string_equal(recognition_text(&r, text, sizeof text),
+			    "a UNet of Stable Diffusion 1 (inpainting, 9 channels)");
+	name_list_free(&names);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_kind_of_name),
 	    cmocka_unit_test(names_of_real_checkpoints),
+	    cmocka_unit_test(real_lists),
+	    cmocka_unit_test(small_lists),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
