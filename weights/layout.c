@@ -18,7 +18,8 @@ enum rule_op {
 
 /* One piece of a name and what it becomes. In `from`, '#' is a number; in `to`, '#' is the next of
  * the numbers, '~' that number less one, '^' counted from the other end of the VAE's levels. A
- * piece begins at the name's beginning or behind a dot, and ends with a dot or with the name. */
+ * piece begins at the name's beginning (with '^' there alone) or behind a dot, and ends with a dot
+ * or with the name. */
 struct rule {
 	const char *from, *to;
 	enum rule_op op;
@@ -79,11 +80,11 @@ static const struct rule tiny_rules[] = {
     {NULL, NULL, OP_NAME},
 };
 static const struct rule tiny_decoder_rules[] = {
-    {"#.", "decoder.layers.~.", OP_NAME},
+    {"^#.", "decoder.layers.~.", OP_NAME},
     {NULL, NULL, OP_NAME},
 };
 static const struct rule tiny_encoder_rules[] = {
-    {"#.", "encoder.layers.#.", OP_NAME},
+    {"^#.", "encoder.layers.#.", OP_NAME},
     {NULL, NULL, OP_NAME},
 };
 
@@ -348,11 +349,14 @@ static void put_number(struct text *t, long value)
 enum { NUMBERS_MAX = 4 };
 
 /* The bytes of name that a rule takes, 0 where it does not fit; numbers[] gets its numbers. */
-static size_t match(const struct rule *rule, const char *name, long numbers[NUMBERS_MAX])
+static size_t match(const struct rule *rule, const char *name, bool first,
+		    long numbers[NUMBERS_MAX])
 {
 	const char *at = name;
 	int count = 0;
-	for (const char *f = rule->from; *f; f++) {
+	if (*rule->from == '^' && !first)
+		return 0;
+	for (const char *f = rule->from + (*rule->from == '^'); *f; f++) {
 		if (*f != '#') {
 			if (*at++ != *f)
 				return 0;
@@ -382,11 +386,11 @@ static const char *block_part(const struct component *c, const char *name, size_
 	bool down = false;
 	if (!c->blocks)
 		return "";
-	if ((*taken = match(&middle, name, n)))
+	if ((*taken = match(&middle, name, true, n)))
 		return n[0] < 3 ? parts[n[0]] : "";
-	if ((*taken = match(&in, name, n)))
+	if ((*taken = match(&in, name, true, n)))
 		down = true;
-	else if (!(*taken = match(&out, name, n)))
+	else if (!(*taken = match(&out, name, true, n)))
 		return "";
 	if (n[0] >= BLOCKS_MAX || n[1] >= BLOCK_PARTS)
 		return "";
@@ -416,6 +420,7 @@ static enum rule_op rename_one(const struct component *c, const char *name, char
 {
 	enum rule_op op = OP_NAME;
 	size_t taken;
+	const char *start = name;
 	const char *block = block_part(c, name, &taken);
 	if (*block) {
 		put(t, block, strlen(block));
@@ -424,7 +429,7 @@ static enum rule_op rename_one(const struct component *c, const char *name, char
 	while (*name) {
 		long numbers[NUMBERS_MAX];
 		const struct rule *rule = c->layout->rules;
-		for (taken = 0; rule->from && !(taken = match(rule, name, numbers));)
+		for (taken = 0; rule->from && !(taken = match(rule, name, name == start, numbers));)
 			rule++;
 		if (taken) {
 			apply(c, rule, letter, numbers, t);

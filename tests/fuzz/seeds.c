@@ -115,6 +115,61 @@ static void seed_packs(void)
 	free(w.data);
 }
 
+/* A model of before diffusers, as far as names go, and what stands beside it. */
+static void seed_checkpoint(void)
+{
+	static const char *const names[] = {
+	    "cond_stage_model.model.positional_embedding",
+	    "cond_stage_model.model.text_projection",
+	    "cond_stage_model.model.token_embedding.weight",
+	    "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight",
+	    "cond_stage_model.model.transformer.resblocks.0.ln_1.weight",
+	    "cond_stage_model.model.transformer.resblocks.1.ln_1.weight",
+	    "first_stage_model.decoder.conv_in.weight",
+	    "first_stage_model.decoder.conv_out.weight",
+	    "first_stage_model.decoder.up.0.block.0.conv2.weight",
+	    "first_stage_model.decoder.up.0.block.0.norm1.weight",
+	    "model.diffusion_model.input_blocks.0.0.weight",
+	    "model.diffusion_model.input_blocks.1.0.in_layers.2.weight",
+	    "model.diffusion_model.input_blocks.1.1.proj_in.weight",
+	    "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+	    "model.diffusion_model.input_blocks.2.0.op.weight",
+	    "model.diffusion_model.label_emb.0.0.weight",
+	    "model.diffusion_model.middle_block.1.proj_in.weight",
+	    "model.diffusion_model.out.2.weight",
+	    "model.diffusion_model.output_blocks.0.0.in_layers.2.weight",
+	    "model.diffusion_model.time_embed.0.scale_weight",
+	    "model.diffusion_model.time_embed.0.weight",
+	    "v_pred",
+	};
+	enum { NAMES = sizeof names / sizeof names[0] };
+	static const char side[] = "{\"config\":{\"unet\":{\"attention_head_dim\":2}}}\x1e";
+	char header[8192] = "{", *at = header + 1;
+	for (int i = 0; i < NAMES; i++)
+		at += snprintf(at, (size_t)(header + sizeof header - at),
+			       "%s\"%s\":{\"dtype\":\"F8_E4M3\",\"shape\":[3,4],"
+			       "\"data_offsets\":[%d,%d]}",
+			       i ? "," : "", names[i], 12 * i, 12 * i + 12);
+	at += snprintf(at, 2, "}");
+	struct bytes_writer w = {0};
+	uint64_t size = (uint64_t)(at - header);
+	bytes_put(&w, side, sizeof side - 1);
+	bytes_put(&w, &size, sizeof size);
+	bytes_put(&w, header, (size_t)size);
+	for (int i = 0; i < NAMES; i++)
+		bytes_put(&w, "0123456789ab", 12);
+	seed("checkpoint", w.data, w.size);
+	free(w.data);
+}
+
+static void seed_archives(void)
+{
+	seed_files("gguf", NULL, 0, (const char *const[]){"tests/vectors/files.gguf", NULL});
+	seed_files("torch", NULL, 0, (const char *const[]){"tests/vectors/archive.ckpt", NULL});
+	seed_files("torch", NULL, 0,
+		   (const char *const[]){"tests/vectors/archive-2019.ckpt", NULL});
+}
+
 static void seed_samplers(void)
 {
 	struct sampler_config config = {0};
@@ -370,6 +425,8 @@ int main(int argc, char **argv)
 	root = argv[1];
 	seed_packs();
 	seed_samplers();
+	seed_checkpoint();
+	seed_archives();
 	seed_media();
 	for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++)
 		seed_replies(replies[i]);
