@@ -74,8 +74,8 @@ static const struct row kinds[] = {
     {"transformer", {{"*blocks.#.cross_attn.k.weight", 0}, {"*patch_embedding.weight", 0}}},
     {"transformer", {{"*blocks.#.attn2.to_k.weight", 0}, {"*patch_embedding.weight", 0}}},
     {"transformer", {{"*blocks.#.attn.wq.weight", 0}, {"*blocks.#.attn.gate.weight", 0}}},
-    {"transformer", {{"*transformer_blocks.#.attn2.to_k.weight", 0},
-		     {"*adaln_single.linear.weight", 0}}},
+    {"transformer",
+     {{"*transformer_blocks.#.attn2.to_k.weight", 0}, {"*adaln_single.linear.weight", 0}}},
     {"transformer", {{"*double_layers.#.attn.w1q.weight", 0}}},
     {"transformer", {{"decoder.layers.#.cross_attn.*", 0}, {"*null_condition_emb", 0}}},
     {"transformer", {{"*transformer.layers.#.self_attn.to_qkv.weight", 0}}},
@@ -144,7 +144,8 @@ static const struct row families[] = {
     {"UMT5", {{"*encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight", 0}}},
     {"T5", {{"*SelfAttention.q.weight", 0}}},
     {"T5", {{"enc.blk.0.attn_q.weight", 0}}},
-    {"Qwen2.5-VL", {{"*visual.blocks.0.attn.qkv.weight", 0}, {"*layers.0.self_attn.q_proj.bias", 0}}},
+    {"Qwen2.5-VL",
+     {{"*visual.blocks.0.attn.qkv.weight", 0}, {"*layers.0.self_attn.q_proj.bias", 0}}},
     {"Qwen3-VL", {{"*visual.blocks.0.attn.qkv.weight", 0}}},
     {"Gemma", {{"*layers.0.pre_feedforward_layernorm.weight", 0}}},
     {"Qwen3", {{"*layers.0.self_attn.q_norm.weight", 0}}},
@@ -211,8 +212,10 @@ static void tell_unet(const struct tensor_list *list, const struct component *c,
 		int64_t context;
 		bool sizes;
 		const char *family;
-	} rows[] = {{768, false, "Stable Diffusion 1"},    {1024, false, "Stable Diffusion 2"},
-		    {1024, true, "Stable unCLIP"},         {2048, true, "Stable Diffusion XL"},
+	} rows[] = {{768, false, "Stable Diffusion 1"},
+		    {1024, false, "Stable Diffusion 2"},
+		    {1024, true, "Stable unCLIP"},
+		    {2048, true, "Stable Diffusion XL"},
 		    {1280, true, "Stable Diffusion XL refiner"}};
 	static const struct {
 		int64_t channels;
@@ -266,7 +269,8 @@ static bool tell_components(const struct tensor_list *list, struct recognition *
 			tell_unet(list, &all[i], out);
 			out->kind = others ? "checkpoint" : "UNet";
 		}
-		if (all[i].kind == COMPONENT_TEXT && !out->family && strcmp(out->kind, "text encoder") == 0)
+		if (all[i].kind == COMPONENT_TEXT && !out->family &&
+		    strcmp(out->kind, "text encoder") == 0)
 			out->family = "CLIP";
 		component_free(&all[i]);
 	}
@@ -279,7 +283,8 @@ void recognise(const struct tensor_list *list, struct recognition *out)
 	if (!out->kind && tell_components(list, out))
 		return;
 	/* One tensor of a text's width, under whatever name: a word of somebody's. */
-	if (!out->kind && list->count == 1 && list->entries[0]->rank <= 2 && list->entries[0]->rank) {
+	if (!out->kind && list->count == 1 && list->entries[0]->rank <= 2 &&
+	    list->entries[0]->rank) {
 		const struct tensor_entry *e = list->entries[0];
 		int64_t width = e->shape[e->rank - 1];
 		if (width == 768 || width == 1024 || width == 1280)
@@ -299,8 +304,8 @@ const char *recognition_text(const struct recognition *r, char *out, size_t size
 		return out;
 	}
 	bool vowel = strchr("aeioAEIOU", *r->kind) && strncmp(r->kind, "UNet", 4) != 0;
-	snprintf(out, size, "%s %s%s%s%s%s%s", vowel ? "an" : "a", r->kind,
-		 r->family ? " of " : "", r->family ? r->family : "", *r->detail ? " (" : "",
-		 r->detail, *r->detail ? ")" : "");
+	snprintf(out, size, "%s %s%s%s%s%s%s", vowel ? "an" : "a", r->kind, r->family ? " of " : "",
+		 r->family ? r->family : "", *r->detail ? " (" : "", r->detail,
+		 *r->detail ? ")" : "");
 	return out;
 }

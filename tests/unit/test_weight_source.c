@@ -13,6 +13,7 @@
 
 #include "base/files.h"
 #include "base/half.h"
+#include "networks/vae.h"
 #include "tests/unit/vector_file.h"
 #include "weights/weights.h"
 
@@ -76,14 +77,19 @@ static void scaled_weights(void **state)
 {
 	(void)state;
 	static const char header[] =
-	    "{" ENTRY("a.weight", "F8_E4M3", "[2,3]", "[0,6]") "," ENTRY(
-		"a.scale_weight", "F32", "[]", "[6,10]") "," ENTRY("a.scale_input", "F32", "[]",
-								    "[10,14]") ","
-	    ENTRY("b.weight", "I8", "[2,2]", "[14,18]") "," ENTRY("b.weight_scale", "F32", "[2,1]",
-								   "[18,26]") ","
-	    ENTRY("c.weight", "I8", "[2,1]", "[26,28]") "," ENTRY("d.weight", "F8_E5M2", "[2]",
-								   "[28,30]") ","
-	    ENTRY("scaled_fp8", "F8_E4M3", "[2]", "[30,32]") "}";
+	    "{" ENTRY("a.weight", "F8_E4M3", "[2,3]", "[0,6]") "," ENTRY("a.scale_weight", "F32", "[]", "[6,10]") "," ENTRY(
+		"a.scale_input", "F32", "[]",
+		"[10,14]") "," ENTRY("b.weight", "I8", "[2,2]",
+				     "[14,18]") "," ENTRY("b.weight_scale", "F32", "[2,1]",
+							  "[18,26]") "," ENTRY("c.weight", "I8",
+									       "[2,1]",
+									       "[26,28]") "," ENTRY("d.weight",
+												    "F8_E5M2",
+												    "[2]",
+												    "[28,30]") "," ENTRY("scaled_fp8",
+															 "F8_E4M3",
+															 "[2]",
+															 "[30,32]") "}";
 	unsigned char data[32] = {0x38, 0xB8, 0x40, 0x00, 0x7E, 0x01};
 	static const float half = 0.5f, one = 1, rows[] = {0.25f, 2};
 	memcpy(data + 6, &half, 4);
@@ -111,22 +117,22 @@ static const struct {
 	const char *words;
 } bad_scales[] = {
     {"{" ENTRY("a.weight", "F8_E4M3", "[2,3]", "[0,6]") "," ENTRY("a.scale_weight", "F32", "[3]",
-								   "[6,18]") "}",
+								  "[6,18]") "}",
      "", "only one number or one a row"},
     {"{" ENTRY("a.weight", "F8_E4M3", "[2,3]", "[0,6]") "," ENTRY("a.weight_scale", "I64", "[]",
-								   "[6,14]") "}",
+								  "[6,14]") "}",
      "", "only one number or one a row"},
     {"{" ENTRY("a.comfy_quant", "U8", "[18]", "[0,18]") "," ENTRY(
 	 "a.weight", "F8_E4M3", "[6]", "[18,24]") "," ENTRY("a.weight_scale", "F32", "[]",
-							     "[24,28]") "}",
+							    "[24,28]") "}",
      "{\"format\":\"nvfp4\"}", "quantised as 'nvfp4'"},
     {"{" ENTRY("a.comfy_quant", "U8", "[43]", "[0,43]") "," ENTRY(
 	 "a.weight", "I8", "[6]", "[43,49]") "," ENTRY("a.weight_scale", "F32", "[]",
-							"[49,53]") "}",
+						       "[49,53]") "}",
      "{\"format\":\"int8_tensorwise\",\"convrot\":true}", "convrot"},
     {"{\"__metadata__\":{\"_quantization_metadata\":\"{\\\"layers\\\":{\\\"a\\\":{\\\"format\\\":"
-     "\\\"mxfp8\\\"}}}\"}," ENTRY("a.weight", "F8_E4M3", "[6]", "[0,6]") "," ENTRY(
-	 "a.weight_scale", "F32", "[]", "[6,10]") "}",
+     "\\\"mxfp8\\\"}}}\"}," ENTRY("a.weight", "F8_E4M3", "[6]",
+				  "[0,6]") "," ENTRY("a.weight_scale", "F32", "[]", "[6,10]") "}",
      "", "quantised as 'mxfp8'"},
 };
 
@@ -139,10 +145,11 @@ static void scales_that_are_not_known(void **state)
 		struct error err = {0};
 		const char *end = strrchr(bad_scales[i].header, ',') + 1;
 		strcpy(data, bad_scales[i].text);
-		int status =
-		    weights_open(write_file(bad_scales[i].header, data, (size_t)atoi(end)), &w, &err);
+		int status = weights_open(write_file(bad_scales[i].header, data, (size_t)atoi(end)),
+					  &w, &err);
 		if (!status || !strstr(err.text, bad_scales[i].words))
-			fail_msg("wanted '%s', not (%d) '%s'", bad_scales[i].words, status, err.text);
+			fail_msg("wanted '%s', not (%d) '%s'", bad_scales[i].words, status,
+				 err.text);
 	}
 }
 
@@ -153,8 +160,9 @@ static void fused_and_turned(void **state)
 	(void)state;
 	static const char header[] =
 	    "{" ENTRY("token_embedding.weight", "BF16", "[2,2]", "[0,8]") "," ENTRY(
-		"text_projection", "BF16", "[2,3]", "[8,20]") ","
-	    ENTRY("transformer.resblocks.0.attn.in_proj_weight", "F16", "[6,2]", "[20,44]") "}";
+		"text_projection", "BF16", "[2,3]",
+		"[8,20]") "," ENTRY("transformer.resblocks.0.attn.in_proj_weight", "F16", "[6,2]",
+				    "[20,44]") "}";
 	unsigned char data[44] = {0};
 	for (int i = 0; i < 6; i++) {
 		float value = (float)(i + 1);
@@ -246,12 +254,48 @@ static void views_are_read_in_their_order(void **state)
 	tensors_close(want);
 }
 
+/* TAESD's decoder as stable-diffusion.cpp ships it: the picture that diffusers decodes with it. */
+static void the_tiny_decoder_of_a_gguf(void **state)
+{
+	(void)state;
+	static const char path[] = "../shared/real/upscale/sdcpp_taesd-decoder.gguf/vae";
+	enum { SIDE = 4, VALUES = 3 * 32 * 32 };
+	struct vae *vae;
+	struct device *device;
+	struct error err = {0};
+	float latents[SIDE * SIDE * 4];
+	float *pictures = malloc(VALUES * sizeof *pictures);
+	double sum = 0;
+	if (access("../shared/real/upscale/sdcpp_taesd-decoder.gguf", R_OK) != 0) {
+		print_message("skip the tiny decoder of a GGUF: no ../shared/real\n");
+		free(pictures);
+		return;
+	}
+	for (int i = 0; i < SIDE * SIDE * 4; i++)
+		latents[i] = (float)(i % 7 - 3) * 0.3f;
+	assert_int_equal(device_open("reference", &device, &err), SUMI_OK);
+	if (vae_open(device, path, &vae, &err))
+		fail_msg("%s", err.text);
+	struct vae_input in = {.values = latents, .n = 1, .h = SIDE, .w = SIDE};
+	assert_int_equal(vae_decode(vae, &in, pictures, &err), SUMI_OK);
+	for (int i = 0; i < VALUES; i++)
+		sum += pictures[i];
+	assert_true(fabs(sum + 295.1157) < 0.01);
+	assert_true(fabs(pictures[1000] + 0.521581) < 1e-4);
+	vae_close(vae);
+	device_close(device);
+	free(pictures);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(scaled_weights),	    cmocka_unit_test(scales_that_are_not_known),
-	    cmocka_unit_test(fused_and_turned),	    cmocka_unit_test(blocks_become_halves),
+	    cmocka_unit_test(scaled_weights),
+	    cmocka_unit_test(scales_that_are_not_known),
+	    cmocka_unit_test(fused_and_turned),
+	    cmocka_unit_test(blocks_become_halves),
 	    cmocka_unit_test(views_are_read_in_their_order),
+	    cmocka_unit_test(the_tiny_decoder_of_a_gguf),
 	};
 	return cmocka_run_group_tests(tests, open_folder, remove_folder);
 }
