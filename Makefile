@@ -63,7 +63,7 @@ libraries-missing:
 
 $(BUILD)/bin/sumi: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c)) $(LIB)
 $(BUILD)/bin/sumid: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard daemon/*.c)) $(LIB)
-$(BUILD)/bin/sumi-gateway: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard gateway/*.c)) $(LIB)
+$(BUILD)/bin/sumi-gateway: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard gateway/*.c)) $(BUILD)/obj/gen/page.o $(LIB)
 $(BUILD)/bin/sumi-gateway: LDLIBS += $(GATEWAY_LIBS)
 $(BUILD)/tests/test_kept_models: $(BUILD)/obj/daemon/models.o
 $(BUILD)/tests/test_when: $(BUILD)/obj/cli/when.o
@@ -104,6 +104,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 KERNEL_FILES := $(sort $(wildcard backends/opencl/kernels/*.cl))
 LUA_FILES    := $(sort $(wildcard queue/lua/*.lua))
 SQL_FILES    := $(sort $(wildcard storage/migrations/*.sql))
+PAGE_FILES   := $(sort $(wildcard gateway/page/*))
 
 # $(call embed,TARGET,TABLE,FILES): the list of names is a prerequisite of its own, so that
 # a removed file is noticed too.
@@ -117,6 +118,7 @@ endef
 $(eval $(call embed,kernels,embedded_kernels,$(KERNEL_FILES)))
 $(eval $(call embed,lua,embedded_lua,$(LUA_FILES)))
 $(eval $(call embed,sql,embedded_sql,$(SQL_FILES)))
+$(eval $(call embed,page,embedded_page,$(PAGE_FILES)))
 
 # As many compilers as processors, where nobody said how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN))

@@ -93,7 +93,8 @@ void models_list(struct call *call, struct worker *w)
 		call_fail(call, &err);
 	else
 		call_json(call, 200,
-			  json_pack("{s:o}", "models", models_json(worker_config(w), classes)));
+			  json_pack("{s:o, s:b}", "models", models_json(worker_config(w), classes),
+				    "key", (int)!call->caller.keyless));
 	free(classes);
 }
 

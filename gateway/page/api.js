@@ -1,0 +1,47 @@
+// What the page asks of the gateway it came from.
+
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error?.message ?? `HTTP ${status}`)
+    this.status = status
+    this.field = error?.field
+  }
+}
+
+export async function ask(method, path, body, headers = {}) {
+  const answer = await fetch(path, {
+    method, headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  })
+  const told = await answer.json().catch(() => ({}))
+  if (!answer.ok) throw new Refused(answer.status, told.error)
+  return told
+}
+
+/* The browser connects again by itself, and says where it was: nothing is missed and nothing comes twice. */
+export function listen(handlers, onLost, onBack) {
+  const events = new EventSource("/events")
+  let lost = false
+  events.addEventListener("error", () => {
+    if (!lost) onLost()
+    lost = true
+  })
+  events.addEventListener("open", () => {
+    if (lost) onBack()
+    lost = false
+  })
+  for (const name of ["ready", "delayed", "blocked", "running", "progress", "preview", "variant", "done", "failed", "cancelled"])
+    events.addEventListener(name, e => handlers(name, JSON.parse(e.data)))
+  return events
+}
+
+/* An element with attributes and children; texts are texts, never HTML. */
+export function make(tag, attributes = {}, ...children) {
+  const e = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "on") for (const [event, f] of Object.entries(value)) e.addEventListener(event, f)
+    else if (value !== undefined && value !== false) e.setAttribute(name, value === true ? "" : value)
+  }
+  e.append(...children)
+  return e
+}

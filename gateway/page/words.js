@@ -1,0 +1,49 @@
+// What the page says, in two languages.
+const english = {
+  skip: "To the gallery", theme: "Light or dark", leave: "Sign out", door: "A key, please", key: "Key", enter: "Enter", make: "Make something",
+  kind: "Kind", prompt: "Prompt", go: "Make", drafts: "Five drafts", model: "Model", size: "Size", mood: "Mood", duration: "Seconds",
+  fast: "Draft", more: "More", negative: "What it shall not show", count: "Variants", seed: "Seed", steps: "Steps", guidance: "Guidance",
+  sampler: "Sampler", frames: "Frames", loop: "The end joins the beginning", queue: "In the works", gallery: "Made", search: "Search in prompts",
+  close: "Close", keys: "← → another one · C compare · Esc close", two: "Two beside each other", share: "Share of the left one",
+  swap: "Swap", beside: "Side by side", image: "Picture", video: "Video", audio: "Music", all: "Everything", own: "the model's own",
+  cancel: "Cancel", cancelOf: "Cancel {0}", waiting: "waits", running: "is made", step: "step {0} of {1}", pause: "Pause", resume: "Go on",
+  paused: "The queue is paused.", idle: "Ready; workers: {0}.", busy: "{0} waiting, {1} being made.", nobody: "No worker is there: is sumid running?",
+  lost: "The connection is lost; it is tried again.", back: "Connected again.", none: "Nothing yet. What you make is kept here.",
+  found: "Nothing fits.", ends: "That is all.", reuse: "Use its settings", onlyPrompt: "Use its prompt", onlySeed: "Use its seed",
+  whole: "Paint it whole", other: "Another seed", save: "Save", mark: "Compare", marked: "Choose another one to compare with", compareNow: "Compare the two",
+  sent: "Sent.", done: "Done: {0}", failed: "Failed: {0}", variant: "variant {0}", created: "Made", state: "State", wave: "The waveform of this clip",
+  wrongKey: "This key is none, or has been revoked.", noModel: "no model", previous: "The one before", next: "The next one", link: "Address",
+}
+const russian = {
+  skip: "К галерее", theme: "Светлая или тёмная", leave: "Выйти", door: "Нужен ключ", key: "Ключ", enter: "Войти", make: "Создать",
+  kind: "Что", prompt: "Описание", go: "Создать", drafts: "Пять набросков", model: "Модель", size: "Размер", mood: "Настроение", duration: "Секунды",
+  fast: "Набросок", more: "Ещё", negative: "Чего не должно быть", count: "Варианты", seed: "Зерно", steps: "Шаги", guidance: "Вес описания",
+  sampler: "Сэмплер", frames: "Кадры", loop: "Конец переходит в начало", queue: "В работе", gallery: "Готово", search: "Искать в описаниях",
+  close: "Закрыть", keys: "← → другая · C сравнить · Esc закрыть", two: "Две рядом", share: "Доля левой",
+  swap: "Поменять", beside: "Рядом", image: "Картина", video: "Видео", audio: "Музыка", all: "Всё", own: "как у модели",
+  cancel: "Отменить", cancelOf: "Отменить {0}", waiting: "ждёт", running: "создаётся", step: "шаг {0} из {1}", pause: "Пауза", resume: "Дальше",
+  paused: "Очередь остановлена.", idle: "Готов; работников: {0}.", busy: "Ждут: {0}, создаются: {1}.", nobody: "Нет работника: запущен ли sumid?",
+  lost: "Связь потеряна, пробуем снова.", back: "Связь восстановлена.", none: "Пока пусто. Созданное останется здесь.",
+  found: "Ничего не нашлось.", ends: "Это всё.", reuse: "Взять настройки", onlyPrompt: "Взять описание", onlySeed: "Взять зерно",
+  whole: "Написать целиком", other: "Другое зерно", save: "Сохранить", mark: "Сравнить", marked: "Выберите вторую для сравнения", compareNow: "Сравнить две",
+  sent: "Отправлено.", done: "Готово: {0}", failed: "Не удалось: {0}", variant: "вариант {0}", created: "Создано", state: "Состояние", wave: "Форма волны",
+  wrongKey: "Такого ключа нет, или он отозван.", noModel: "нет модели", previous: "Предыдущая", next: "Следующая", link: "Адрес",
+}
+
+const languages = { en: english, ru: russian }
+export let language = localStorage.getItem("language") ?? (navigator.language.startsWith("ru") ? "ru" : "en")
+
+export function say(word, ...values) {
+  const text = languages[language][word] ?? english[word] ?? word
+  return values.reduce((t, v, i) => t.replace(`{${i}}`, v), text)
+}
+
+/* Puts the words into what the document has. */
+export function translate(to = language) {
+  language = to
+  localStorage.setItem("language", to)
+  document.documentElement.lang = to
+  for (const e of document.querySelectorAll("[data-word]")) e.textContent = say(e.dataset.word)
+  for (const e of document.querySelectorAll("[data-label]")) e.setAttribute("aria-label", say(e.dataset.label))
+  for (const e of document.querySelectorAll("[data-hint]")) e.placeholder = say(e.dataset.hint)
+}
