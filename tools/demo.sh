@@ -40,14 +40,14 @@ model_image = $model
 reserve = 16M
 END
 
-daemon=
+daemon='' gateway=''
 stop() {
 	trap '' INT TERM
-	if [ -n "$daemon" ]; then
-		kill "$daemon" 2>/dev/null || true
-		wait "$daemon" 2>/dev/null || true
-		daemon=
-	fi
+	for process in $gateway $daemon; do
+		kill "$process" 2>/dev/null || true
+		wait "$process" 2>/dev/null || true
+	done
+	daemon='' gateway=''
 	[ -z "$other_state" ] || rm -rf "$other_state"
 }
 trap stop EXIT
@@ -105,3 +105,28 @@ done
 echo
 echo "Each file knows how it was made. With the daemon running, this makes the same bytes again:"
 echo "  sumi again FILE"
+
+# The page: for this machine alone, at a port that is free, with a key in the part of the link that no server sees.
+key=$(sumi keys add demo --scope admin --quiet)
+setsid sumi-gateway --listen 127.0.0.1:0 2>"$demo/gateway.log" &
+gateway=$!
+tries=0 address=
+while [ -z "$address" ] && [ $tries -lt 100 ] && kill -0 "$gateway" 2>/dev/null; do
+	address=$(sed -n 's|.*listening at="\(http://[^"]*\)".*|\1|p' "$demo/gateway.log")
+	[ -n "$address" ] || sleep 0.1
+	tries=$((tries + 1))
+done
+if [ -z "$address" ]; then
+	echo "demo: sumi-gateway did not start; the end of its log:" >&2
+	tail -5 "$demo/gateway.log" >&2
+	exit 1
+fi
+echo
+echo "The pictures and a prompt box in your browser:"
+echo "  $address#key=$key"
+if [ -t 0 ] && [ -t 1 ]; then
+	echo "It is there until you press Enter."
+	read -r _ || true
+else
+	echo "(Run on a terminal it stays until you press Enter; now it is gone again.)"
+fi
