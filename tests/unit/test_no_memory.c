@@ -14,6 +14,8 @@
 #include "base/hash.h"
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
+#include "storage/blobs.h"
+#include "storage/keep.h"
 #include "tests/unit/failing_memory.h"
 #include "tests/unit/redis_fixture.h"
 #include "tests/unit/store_helper.h"
@@ -77,7 +79,7 @@ static int take_output(void *context, const struct output *o, struct error *err)
 }
 
 struct picture {
-	const char *format;
+	const char *format, *init; /* init: a file, or NULL */
 	char bytes[SHA256_HEX_SIZE], state[SHA256_HEX_SIZE];
 };
 
@@ -94,7 +96,9 @@ static int make_picture(void *context, struct error *err)
 			    .height = 16,
 			    .cfg_scale = NAN,
 			    .quality = NAN,
-			    .strength = NAN,
+			    .strength = p->init ? 0.6 : NAN,
+			    .init = p->init,
+			    .init_file = p->init,
 			    .format = p->format};
 	struct generation *g = NULL;
 	void *saved = NULL;
@@ -146,6 +150,36 @@ static int store_job(void *context, struct error *err)
 		fail_msg("%zu jobs are listed", page.count);
 	store_page_free(&page);
 done:
+	store_close(s);
+	return status;
+}
+
+/* What a job starts from, kept, found, looked at and swept; and what its results are called. */
+static int keep_blobs(void *context, struct error *err)
+{
+	struct store_options options = {
+	    .dir = context, .mode = STORE_WRITE, .reserve = -1, .ballast = -1};
+	struct store_report report = {0};
+	struct store_collected collected;
+	char path[FILES_PATH_MAX], sha256[SHA256_HEX_SIZE], **names = NULL;
+	size_t count = 0;
+	struct store *s = NULL;
+	sha256_hex("bytes", 5, sha256);
+	int status = store_open(&options, &s, err);
+	if (status)
+		return status;
+	if ((status = store_blob_put(s, sha256, "bytes", 5, path, err)) ||
+	    (status = store_blob_find(s, sha256, path, err)) ||
+	    (status = store_check(s, true, &report, err)) ||
+	    (status = store_result_names(s, "a", &names, &count, err)))
+		goto done;
+	if (count != 3 || strcmp(names[0], "a") != 0 || strcmp(names[2], "a-1") != 0)
+		fail_msg("%zu names", count);
+	status = store_collect(s, -1000, NULL, &collected, err);
+	if (!status && collected.blobs != 1)
+		fail_msg("%d blobs", collected.blobs);
+done:
+	store_names_free(names, count);
 	store_close(s);
 	return status;
 }
@@ -202,15 +236,18 @@ static void test_pictures(void **state)
 	const char *all = getenv("SUMI_TEST_ALL");
 	size_t stride = all && *all ? 1 : 29;
 	struct picture webp = {.format = "webp"}, png = {.format = "png"};
+	struct picture from = {.format = "png", .init = "tests/vectors/start.jpg"};
 	(void)state;
 	assert_true(failing_loop("a picture", stride, make_picture, &webp) > 50);
 	assert_true(failing_loop("a PNG", stride, make_picture, &png) > 50);
+	assert_true(failing_loop("a picture from another", stride, make_picture, &from) > 50);
 }
 
 static void test_store(void **state)
 {
 	(void)state;
 	assert_true(failing_loop("a job in the store", 1, store_job, store_test_dir) > 5);
+	assert_true(failing_loop("what results are made from", 1, keep_blobs, store_test_dir) > 5);
 }
 
 static int setup(void **state)
