@@ -90,7 +90,10 @@ static int scan_place(struct catalogue *c, const char *place, bool named, struct
 	while (!status && (e = readdir(dir))) {
 		if (e->d_name[0] == '.')
 			continue;
-		if (!files_path(path, NULL, "%s/%s", place, e->d_name) && pack_parts_any(path))
+		bool any = false;
+		if (!files_path(path, NULL, "%s/%s", place, e->d_name))
+			status = pack_parts_any(path, &any, err);
+		if (!status && any)
 			status = add_pack(c, path, err);
 	}
 	closedir(dir);

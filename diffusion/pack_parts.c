@@ -228,7 +228,7 @@ static const struct {
 } endings[] = {{".safetensors", true}, {".sft", true},  {".gguf", true}, {".ckpt", true},
 	       {".pt", false},	     {".pth", false}, {".bin", false}};
 
-static bool file_any(const char *path)
+static int file_any(const char *path, bool *any, struct error *err)
 {
 	char index[FILES_PATH_MAX];
 	const char *dot = strrchr(path, '.');
@@ -237,27 +237,29 @@ static bool file_any(const char *path)
 		if (strcasecmp(dot, endings[i].ending) != 0 ||
 		    files_path(index, NULL, "%s/model_index.json", path))
 			continue;
-		int status = part_json_read(index, 1 << 20, &root, NULL);
+		int status = part_json_read(index, 1 << 20, &root, err);
 		json_decref(root);
 		/* A LoRA or an autoencoder among the models is in its place. */
-		return !status || (endings[i].always && status != SUMI_NOTFOUND);
+		*any = !status || (endings[i].always && status != SUMI_NOTFOUND);
+		return status == SUMI_NOMEM ? status : SUMI_OK;
 	}
-	return false;
+	return SUMI_OK;
 }
 
-bool pack_parts_any(const char *path)
+int pack_parts_any(const char *path, bool *any, struct error *err)
 {
 	struct pack_info info = {0};
+	*any = false;
 	if (files_path(info.path, NULL, "%s", path))
-		return false;
+		return SUMI_OK;
 	if (pack_is_file(&info))
-		return file_any(path);
+		return file_any(path, any, err);
 	const struct family *f;
 	for (size_t i = 0; (f = families[i]); i++)
 		for (const struct part *const *p = f->parts; *p; p++)
-			if (strcmp((*p)->folder, ".") != 0 && part_is_there(&info, (*p)->folder))
-				return true;
-	return part_is_there(&info, "model_index.json") || part_is_there(&info, "sumi.json");
+			*any |= strcmp((*p)->folder, ".") != 0 && part_is_there(&info, (*p)->folder);
+	*any |= part_is_there(&info, "model_index.json") || part_is_there(&info, "sumi.json");
+	return SUMI_OK;
 }
 
 /* ---- digest ---- */
