@@ -45,9 +45,12 @@ static const char *part_of(const struct component *all, int count, int index)
 static int keep(struct component *all, int count, const char *part)
 {
 	bool chosen[LAYOUT_COMPONENTS_MAX];
+	/* An encoder that is alone in its file may be taken for either of a pair. */
+	bool alone =
+	    count == 1 && all[0].kind == COMPONENT_TEXT && strcmp(part, "text_encoder_2") == 0;
 	int kept = 0;
 	for (int i = 0; i < count; i++)
-		chosen[i] = strcmp(part_of(all, count, i), part) == 0;
+		chosen[i] = alone || strcmp(part_of(all, count, i), part) == 0;
 	for (int i = 0; i < count; i++)
 		if (chosen[i])
 			all[kept++] = all[i];
@@ -111,7 +114,8 @@ static int add_side(json_t *documents, const char *file, struct error *err)
 	return status;
 }
 
-/* Fields of "config" in the file beside replace those that were told. */
+/* Fields of "config" in the file beside replace those that were told, or, where they name a class,
+ * all of them. */
 static int replace_fields(json_t *documents, struct error *err)
 {
 	const json_t *config = json_object_get(json_object_get(documents, "sumi.json"), "config");
@@ -132,15 +136,18 @@ static int replace_fields(json_t *documents, struct error *err)
 			    "field 'config' names '%.60s', which is no part of the file, "
 			    "or gives no fields for it",
 			    part);
-		json_object_update(document, fields);
+		if (json_object_get(fields, "_class_name"))
+			json_object_clear(document); /* it is all there */
+		if (json_object_update(document, fields))
+			return error_set(err, SUMI_NOMEM, "out of memory");
 	}
 	return SUMI_OK;
 }
 
-static json_t *derive(const struct component *c, const struct part_names *names,
+static json_t *derive(enum component_kind kind, const struct part_names *names,
 		      const struct derived *model, const char *part)
 {
-	switch (c->kind) {
+	switch (kind) {
 	case COMPONENT_UNET:
 		return derive_unet(names, model);
 	case COMPONENT_VAE:
@@ -152,51 +159,78 @@ static json_t *derive(const struct component *c, const struct part_names *names,
 	}
 }
 
+static int put(json_t *documents, const char *name, json_t *document, struct error *err)
+{
+	if (!document || json_object_set_new(documents, name, document))
+		return error_set(err, SUMI_NOMEM, "out of memory while reading a checkpoint");
+	return SUMI_OK;
+}
+
+/* A part's tensors and the kind of its first component; *names NULL: the file has no such part. */
+static int open_part(struct source *s, const char *part, struct part_names **names,
+		     enum component_kind *kind, struct error *err)
+{
+	struct component all[LAYOUT_COMPONENTS_MAX];
+	struct error own = {0};
+	int count;
+	*names = NULL;
+	snprintf(s->part, sizeof s->part, "%s", part);
+	int status = checkpoint_components(s, part, all, &count, &own);
+	s->part[0] = '\0';
+	if (status == SUMI_NOTFOUND)
+		return SUMI_OK;
+	if (status)
+		return error_set(err, status, "%s", own.text);
+	*kind = all[0].kind;
+	status = part_names_new(&s->list, all, count, names, err);
+	for (int i = 0; i < count; i++)
+		component_free(&all[i]);
+	return status;
+}
+
 /* The config of one part, as for a model of that kind. */
 static int add_part(json_t *documents, struct source *s, const char *part, const char *below,
 		    const struct derived *model, struct error *err)
 {
-	struct component all[LAYOUT_COMPONENTS_MAX];
-	struct part_names *names = NULL;
+	struct part_names *names;
+	enum component_kind kind = COMPONENT_UNET;
 	char path[96];
-	int count;
-	snprintf(s->part, sizeof s->part, "%s", part);
-	int status = checkpoint_components(s, part, all, &count, NULL);
-	s->part[0] = '\0';
-	if (status == SUMI_NOTFOUND)
-		return SUMI_OK;
-	if (!status)
-		status = part_names_new(&s->list, all, count, &names, err);
-	if (!status) {
-		snprintf(path, sizeof path, "%s%s/config.json", below, part);
-		json_object_set_new(documents, path, derive(&all[0], names, model, part));
-	}
+	int status = open_part(s, part, &names, &kind, err);
+	if (status || !names)
+		return status;
+	snprintf(path, sizeof path, "%s%s/config.json", below, part);
+	status = put(documents, path, derive(kind, names, model, part), err);
 	part_names_free(names);
-	for (int i = 0; i < count; i++)
-		component_free(&all[i]);
 	return status;
 }
 
 /* What the UNet says of the whole; *found false: there is none. */
 static int read_model(struct source *s, struct derived *model, bool *found, struct error *err)
 {
-	struct component all[LAYOUT_COMPONENTS_MAX];
-	struct part_names *names = NULL;
-	int count;
+	struct part_names *names;
+	enum component_kind kind;
 	*model = (struct derived){.context = 0};
-	strcpy(s->part, "unet");
-	int status = checkpoint_components(s, "", all, &count, NULL);
-	s->part[0] = '\0';
-	*found = status == SUMI_OK;
-	if (status == SUMI_NOTFOUND)
-		return SUMI_OK;
-	if (!status)
-		status = part_names_new(&s->list, all, count, &names, err);
-	if (!status)
+	int status = open_part(s, "unet", &names, &kind, err);
+	*found = names != NULL;
+	if (!status && names)
 		status = derive_model(s, names, model, err);
 	part_names_free(names);
-	for (int i = 0; i < count; i++)
-		component_free(&all[i]);
+	return status;
+}
+
+/* What only a whole model has. */
+static int add_whole(json_t *documents, struct derived *model, struct error *err)
+{
+	static const char vae[] = "vae/config.json", tiny[] = "AutoencoderTiny";
+	const char *class =
+	    json_string_value(json_object_get(json_object_get(documents, vae), "_class_name"));
+	int status =
+	    put(documents, INDEX, derive_index(model, class && strcmp(class, tiny) == 0), err);
+	if (!status)
+		status =
+		    put(documents, "scheduler/scheduler_config.json", derive_scheduler(model), err);
+	if (!status && model->xl)
+		status = put(documents, CHECKPOINT_XL, json_true(), err);
 	return status;
 }
 
@@ -213,24 +247,21 @@ static int add_parts(json_t *documents, struct source *s, struct error *err)
 		status = add_part(documents, s, "vae", CHECKPOINT_XL "/", &xl, err);
 	if (status || !is_model)
 		return status;
-	const char *vae = json_string_value(
-	    json_object_get(json_object_get(documents, "vae/config.json"), "_class_name"));
-	json_object_set_new(documents, INDEX,
-			    derive_index(&model, vae && strcmp(vae, "AutoencoderTiny") == 0));
-	json_object_set_new(documents, "scheduler/scheduler_config.json", derive_scheduler(&model));
-	if (model.xl)
-		json_object_set_new(documents, CHECKPOINT_XL, json_true());
-	return SUMI_OK;
+	/* Of the two kinds of Stable Diffusion XL one has no first encoder. */
+	if (model.xl && json_object_get(documents, "text_encoder_2/config.json") &&
+	    !json_object_get(documents, "text_encoder/config.json"))
+		model.refiner = true;
+	return add_whole(documents, &model, err);
 }
 
 /* For whoever looks for a model in a file that is none. */
-static void add_kind(json_t *documents, const struct source *s)
+static int add_kind(json_t *documents, const struct source *s, struct error *err)
 {
 	struct recognition r;
 	char text[160];
 	recognise(&s->list, &r);
-	json_object_set_new(documents, KIND_OF_FILE,
-			    json_string(recognition_text(&r, text, sizeof text)));
+	return put(documents, KIND_OF_FILE, json_string(recognition_text(&r, text, sizeof text)),
+		   err);
 }
 
 static int read_documents(const char *file, json_t **out, struct error *err)
@@ -245,7 +276,7 @@ static int read_documents(const char *file, json_t **out, struct error *err)
 	if (!status)
 		status = add_parts(*out, &s, err);
 	if (!status && !json_object_get(*out, INDEX))
-		add_kind(*out, &s);
+		status = add_kind(*out, &s, err);
 	source_close(&s);
 	if (!status && (status = replace_fields(*out, err))) {
 		checkpoint_side_file(file, side);

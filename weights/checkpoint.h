@@ -4,7 +4,7 @@
  *
  * A file NAME.sumi.json beside NAME.safetensors is the pack's sumi.json. There "config" says what
  * tensors cannot tell: {"config": {"unet": {"attention_head_dim": 4}, "scheduler": {…}}} replaces
- * fields of the configs that were told from the tensors. */
+ * fields of the configs that were told from the tensors, or all of them with a "_class_name". */
 #ifndef SUMI_WEIGHTS_CHECKPOINT_H
 #define SUMI_WEIGHTS_CHECKPOINT_H
 

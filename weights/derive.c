@@ -179,9 +179,17 @@ int derive_model(const struct source *s, const struct part_names *unet, struct d
 
 /* --- the UNet --- */
 
-static void append(json_t *list, json_t *value)
+/* Adds to an object or a list; without memory *to becomes NULL, and stays so. */
+static void set(json_t **to, const char *key, json_t *value)
 {
-	json_array_append_new(list, value);
+	if (!*to || !value) {
+		json_decref(value);
+		json_decref(*to);
+		*to = NULL;
+	} else if (key ? json_object_set_new(*to, key, value) : json_array_append_new(*to, value)) {
+		json_decref(*to);
+		*to = NULL;
+	}
 }
 
 /* One number for all, or a list. */
@@ -194,13 +202,15 @@ static json_t *numbers(const int *values, int count)
 		return json_integer(values[0]);
 	json_t *list = json_array();
 	for (int i = 0; i < count; i++)
-		append(list, json_integer(values[i]));
+		set(&list, NULL, json_integer(values[i]));
 	return list;
 }
 
 struct unet_shape {
-	int levels, channels[LEVELS_MAX], layers[LEVELS_MAX], depth[LEVELS_MAX], heads[LEVELS_MAX];
-	bool down[LEVELS_MAX], up[LEVELS_MAX];
+	int levels, channels[LEVELS_MAX], layers[LEVELS_MAX], heads[LEVELS_MAX];
+	/* Layers of the attentions of each block; 0: it has none. Of the way up in its own order.
+	 */
+	int down[LEVELS_MAX][COUNT_MAX], up[LEVELS_MAX][COUNT_MAX], middle;
 };
 
 static void measure_unet(const struct part_names *n, int context, struct unet_shape *u)
@@ -208,7 +218,7 @@ static void measure_unet(const struct part_names *n, int context, struct unet_sh
 	/* With 768 channels of text, and wherever the projections are convolutions, there are 8
 	 * heads; elsewhere heads of 64 channels. */
 	bool eight = context == 768;
-	*u = (struct unet_shape){.levels = 0};
+	memset(u, 0, sizeof *u);
 	for (int i = 0; i < LEVELS_MAX; i++) {
 		const struct part_name *conv = find(n, "down_blocks.%d.resnets.0.conv1.weight", i);
 		if (!conv)
@@ -218,37 +228,72 @@ static void measure_unet(const struct part_names *n, int context, struct unet_sh
 		COUNT_NAMES(u->layers[i], n, "down_blocks.%d.resnets.%d.conv1.weight", i);
 		const struct part_name *in =
 		    find(n, "down_blocks.%d.attentions.0.proj_in.weight", i);
-		u->down[i] = in != NULL;
 		eight = eight || (in && in->entry->rank == 4 && context != 1024);
-		COUNT_NAMES(u->depth[i], n,
-			    "down_blocks.%d.attentions.0.transformer_blocks.%d.norm1.weight", i);
+		for (int k = 0; k < u->layers[i]; k++)
+			COUNT_NAMES(
+			    u->down[i][k], n,
+			    "down_blocks.%d.attentions.%d.transformer_blocks.%d.norm1.weight", i,
+			    k);
+		for (int k = 0; k <= u->layers[i] && k < COUNT_MAX; k++)
+			COUNT_NAMES(u->up[i][k], n,
+				    "up_blocks.%d.attentions.%d.transformer_blocks.%d.norm1.weight",
+				    i, k);
 	}
-	for (int i = 0; i < u->levels; i++) {
-		int up = u->levels - 1 - i, depth;
-		u->up[i] = find(n, "up_blocks.%d.attentions.0.proj_in.weight", up) != NULL;
-		COUNT_NAMES(depth, n,
-			    "up_blocks.%d.attentions.0.transformer_blocks.%d.norm1.weight", up);
-		if (!u->depth[i])
-			u->depth[i] = depth ? depth : 1;
+	COUNT_NAMES(u->middle, n, "mid_block.attentions.0.transformer_blocks.%d.norm1.weight");
+	for (int i = 0; i < u->levels; i++)
 		u->heads[i] = eight ? 8 : u->channels[i] / 64 > 1 ? u->channels[i] / 64 : 1;
-	}
 }
 
-static void set_blocks(json_t *config, const struct unet_shape *u)
+/* All of one length, and what it is; 0 of unequal ones. */
+static int one_length(const int *lengths, int count)
+{
+	for (int i = 1; i < count; i++)
+		if (lengths[i] != lengths[0])
+			return 0;
+	return lengths[0];
+}
+
+/* The layers of attentions: a number a level where the way up mirrors the way down, else lists of
+ * both. A level without any has the number that the middle below it counts with, or 1. */
+static void set_lengths(json_t **config, const struct unet_shape *u)
+{
+	json_t *down = json_array(), *up = json_array();
+	bool mirrored = true;
+	for (int i = 0; i < u->levels; i++) {
+		int back = u->levels - 1 - i;
+		int one = one_length(u->down[i], u->layers[i]);
+		int other = one_length(u->up[back], u->layers[i] + 1);
+		bool none = u->down[i][0] == 0, none_up = u->up[back][0] == 0;
+		int idle = i == u->levels - 1 && u->middle ? u->middle : 1;
+		if (none)
+			one = none_up || !other ? idle : other;
+		mirrored = mirrored && one && (none_up || other == one);
+		set(&down, NULL, one ? json_integer(one) : numbers(u->down[i], u->layers[i]));
+		none_up = u->up[i][0] == 0;
+		set(&up, NULL, none_up ? json_integer(1) : numbers(u->up[i], u->layers[back] + 1));
+	}
+	set(config, "transformer_layers_per_block", down);
+	if (mirrored)
+		json_decref(up);
+	else
+		set(config, "reverse_transformer_layers_per_block", up);
+}
+
+static void set_blocks(json_t **config, const struct unet_shape *u)
 {
 	json_t *channels = json_array(), *down = json_array(), *up = json_array();
 	for (int i = 0; i < u->levels; i++) {
-		int below = u->levels - 1 - i;
-		append(channels, json_integer(u->channels[i]));
-		append(down, json_string(u->down[i] ? "CrossAttnDownBlock2D" : "DownBlock2D"));
-		append(up, json_string(u->up[below] ? "CrossAttnUpBlock2D" : "UpBlock2D"));
+		set(&channels, NULL, json_integer(u->channels[i]));
+		set(&down, NULL,
+		    json_string(u->down[i][0] ? "CrossAttnDownBlock2D" : "DownBlock2D"));
+		set(&up, NULL, json_string(u->up[i][0] ? "CrossAttnUpBlock2D" : "UpBlock2D"));
 	}
-	json_object_set_new(config, "block_out_channels", channels);
-	json_object_set_new(config, "down_block_types", down);
-	json_object_set_new(config, "up_block_types", up);
-	json_object_set_new(config, "layers_per_block", numbers(u->layers, u->levels));
-	json_object_set_new(config, "transformer_layers_per_block", numbers(u->depth, u->levels));
-	json_object_set_new(config, "attention_head_dim", numbers(u->heads, u->levels));
+	set(config, "block_out_channels", channels);
+	set(config, "down_block_types", down);
+	set(config, "up_block_types", up);
+	set(config, "layers_per_block", numbers(u->layers, u->levels));
+	set(config, "attention_head_dim", numbers(u->heads, u->levels));
+	set_lengths(config, u);
 }
 
 static int sample_size(const struct derived *model)
@@ -272,21 +317,19 @@ json_t *derive_unet(const struct part_names *n, const struct derived *model)
 		      model->context, "sample_size", sample_size(model));
 	if (!config)
 		return NULL;
-	set_blocks(config, &u);
+	set_blocks(&config, &u);
 	if (!find(n, "mid_block.attentions.0.proj_in.weight"))
-		json_object_set_new(config, "mid_block_type",
-				    find(n, "mid_block.resnets.0.conv1.weight")
-					? json_string("UNetMidBlock2D")
-					: json_null());
+		set(&config, "mid_block_type",
+		    find(n, "mid_block.resnets.0.conv1.weight") ? json_string("UNetMidBlock2D")
+								: json_null());
 	if (guided)
-		json_object_set_new(config, "time_cond_proj_dim", json_integer(dim(guided, 1)));
+		set(&config, "time_cond_proj_dim", json_integer(dim(guided, 1)));
 	if (added && !model->xl)
-		json_object_set_new(config, "class_embed_type", json_string("projection"));
+		set(&config, "class_embed_type", json_string("projection"));
 	if (added && model->xl) {
-		json_object_set_new(config, "addition_embed_type", json_string("text_time"));
-		json_object_set_new(config, "addition_time_embed_dim", json_integer(256));
-		json_object_set_new(config, "projection_class_embeddings_input_dim",
-				    json_integer(dim(added, 1)));
+		set(&config, "addition_embed_type", json_string("text_time"));
+		set(&config, "addition_time_embed_dim", json_integer(256));
+		set(&config, "projection_class_embeddings_input_dim", json_integer(dim(added, 1)));
 	}
 	return config;
 }
@@ -301,11 +344,11 @@ json_t *derive_vae(const struct part_names *n, const struct derived *model)
 	COUNT_NAMES(levels, n, "decoder.up_blocks.%d.resnets.0.conv2.weight");
 	COUNT_NAMES(layers, n, "decoder.up_blocks.0.resnets.%d.conv2.weight");
 	for (int i = levels - 1; i >= 0; i--) {
-		append(channels,
-		       json_integer(
-			   dim(find(n, "decoder.up_blocks.%d.resnets.0.conv2.weight", i), 0)));
-		append(down, json_string("DownEncoderBlock2D"));
-		append(up, json_string("UpDecoderBlock2D"));
+		set(&channels, NULL,
+		    json_integer(
+			dim(find(n, "decoder.up_blocks.%d.resnets.0.conv2.weight", i), 0)));
+		set(&down, NULL, json_string("DownEncoderBlock2D"));
+		set(&up, NULL, json_string("UpDecoderBlock2D"));
 	}
 	/* The numbers by which latents are scaled are none of its tensors. */
 	double scaling = latent == 16 ? 0.3611 : model->xl ? 0.13025 : 0.18215;
@@ -318,7 +361,7 @@ json_t *derive_vae(const struct part_names *n, const struct derived *model)
 	    find(n, "post_quant_conv.weight") != NULL, "mid_block_add_attention",
 	    find(n, "decoder.mid_block.attentions.0.to_q.weight") != NULL);
 	if (config && latent == 16)
-		json_object_set_new(config, "shift_factor", json_real(0.1159));
+		set(&config, "shift_factor", json_real(0.1159));
 	return config;
 }
 
@@ -341,8 +384,8 @@ json_t *derive_tiny_vae(const struct part_names *n)
 	/* A level's blocks, an upsampling without weights, a convolution. */
 	for (; levels < LEVELS_MAX; levels++) {
 		int blocks = run_of_blocks(n, "decoder", &at);
-		append(up, json_integer(blocks));
-		append(widths, json_integer(dim(first, 0)));
+		set(&up, NULL, json_integer(blocks));
+		set(&widths, NULL, json_integer(dim(first, 0)));
 		if (!find(n, "decoder.layers.%d.weight", at + 1))
 			break;
 		at += 2;
@@ -350,8 +393,9 @@ json_t *derive_tiny_vae(const struct part_names *n)
 	bool whole = find(n, "encoder.layers.0.weight") != NULL;
 	at = 1;
 	for (int i = 0; i <= levels && i < LEVELS_MAX; i++, at++)
-		append(down, whole ? json_integer(run_of_blocks(n, "encoder", &at))
-				   : json_incref(json_array_get(up, (size_t)(levels - i))));
+		set(&down, NULL,
+		    whole ? json_integer(run_of_blocks(n, "encoder", &at))
+			  : json_incref(json_array_get(up, (size_t)(levels - i))));
 	return json_pack("{s:s, s:O, s:o, s:o, s:o, s:i}", "_class_name", "AutoencoderTiny",
 			 "encoder_block_out_channels", widths, "decoder_block_out_channels", widths,
 			 "num_encoder_blocks", down, "num_decoder_blocks", up, "latent_channels",
@@ -380,7 +424,7 @@ json_t *derive_text(const struct part_names *n, bool second)
 	    dim(find(n, "text_model.embeddings.position_embedding.weight"), 0), "hidden_act",
 	    open ? "gelu" : "quick_gelu", "eos_token_id", vocabulary - 1);
 	if (config && projection)
-		json_object_set_new(config, "projection_dim", json_integer(dim(projection, 0)));
+		set(&config, "projection_dim", json_integer(dim(projection, 0)));
 	return config;
 }
 
@@ -400,16 +444,16 @@ json_t *derive_scheduler(const struct derived *model)
 	if (!config)
 		return NULL;
 	if (model->zero_snr) {
-		json_object_set_new(config, "rescale_betas_zero_snr", json_true());
-		json_object_set_new(config, "timestep_spacing", json_string("trailing"));
+		set(&config, "rescale_betas_zero_snr", json_true());
+		set(&config, "timestep_spacing", json_string("trailing"));
 	} else if (!model->lcm) {
-		json_object_set_new(config, "steps_offset", json_integer(1));
-		json_object_set_new(config, "timestep_spacing", json_string("leading"));
+		set(&config, "steps_offset", json_integer(1));
+		set(&config, "timestep_spacing", json_string("leading"));
 	}
 	if (!model->xl && !model->lcm && !model->zero_snr)
-		json_object_set_new(config, "set_alpha_to_one", json_false());
+		set(&config, "set_alpha_to_one", json_false());
 	if (!model->xl && !model->lcm && !model->velocity)
-		json_object_set_new(config, "skip_prk_steps", json_true());
+		set(&config, "skip_prk_steps", json_true());
 	return config;
 }
 
@@ -435,19 +479,16 @@ json_t *derive_index(const struct derived *model, bool tiny_vae)
 		if (i && !model->xl)
 			break;
 		bool there = i || !model->refiner;
-		json_object_set_new(
-		    index, encoder,
+		set(&index, encoder,
 		    there ? json_pack("[ss]", "transformers",
 				      i ? "CLIPTextModelWithProjection" : "CLIPTextModel")
 			  : json_pack("[nn]"));
-		json_object_set_new(index, tokenizer,
-				    there ? json_pack("[ss]", "transformers", "CLIPTokenizer")
-					  : json_pack("[nn]"));
+		set(&index, tokenizer,
+		    there ? json_pack("[ss]", "transformers", "CLIPTokenizer") : json_pack("[nn]"));
 	}
 	if (model->xl)
-		json_object_set_new(index, "force_zeros_for_empty_prompt",
-				    json_boolean(!model->refiner));
+		set(&index, "force_zeros_for_empty_prompt", json_boolean(!model->refiner));
 	if (model->refiner)
-		json_object_set_new(index, "requires_aesthetics_score", json_true());
+		set(&index, "requires_aesthetics_score", json_true());
 	return index;
 }

@@ -292,6 +292,47 @@ def others(place, models):
         **{f"text_encoder{x}": {k: t[k] for k in ["num_attention_heads", "eos_token_id", "hidden_act"]}
            for x, t in zip(("", "_2"), texts)}})
     same(place, want, path, "Stable Diffusion XL in one file")
+    for part, tensors in [("xl_unet", original_unet("sdxl-tiny", cut["layers_per_block"])), ("xl_vae", original_vae("sdxl-tiny")),
+                          ("clip_l", hf_text("sdxl-tiny")), ("clip_g", hf_text("sdxl-tiny", "text_encoder_2"))]:
+        write_safetensors(models / f"{part}.safetensors", tensors)
+    whole = json.loads(path.with_name("xl.sumi.json").read_text())["config"]
+    heads = [whole.pop("text_encoder"), whole.pop("text_encoder_2")]
+    for name, part, fields in [("clip_l", "text_encoder", heads[0]), ("clip_g", "text_encoder_2", heads[1]),
+                               ("clip_g", "text_encoder", heads[1])]:
+        beside(models / f"{name}.safetensors", config={part: fields, **({"text_encoder_2": fields} if name == "clip_g" else {})})
+    beside(path, tokenizer="sdxl-tiny", tokenizer_2="sdxl-tiny", config={
+        **whole, "vae": SD1["vae"], "text_encoder": heads[0], "text_encoder_2": heads[1]})
+    want = paint(place, path)
+    whole.pop("vae")
+    beside(models / "xl_vae.safetensors", config={"vae": SD1["vae"], "xl/vae": SD1["vae"]})
+    beside(models / "xl_unet.safetensors", tokenizer="sdxl-tiny", tokenizer_2="sdxl-tiny", text_encoder="clip_l.safetensors",
+           text_encoder_2="clip_g.safetensors", vae="xl_vae.safetensors", config=whole)
+    same(place, want, models / "xl_unet.safetensors", "in split files, whose autoencoder does not say for which model it is")
+
+
+def small(place, models):
+    """Networks that are cut: no middle, attentions of unequal lengths; and the refiner, of the second encoder alone."""
+    for pack in ["cut-tiny", "plain-tiny"]:
+        config = json.loads((PACKS / pack / "unet/config.json").read_text())
+        path = models / f"{pack}.safetensors"
+        write_safetensors(path, below("model.diffusion_model.", original_unet(pack, config["layers_per_block"])))
+        scheduler = json.loads((PACKS / pack / "scheduler/scheduler_config.json").read_text())
+        beside(path, base=f"{pack}-folder", config={"scheduler": scheduler, "unet": {
+            k: config[k] for k in ["attention_head_dim", "norm_num_groups", "sample_size"]}})
+        (models / f"{pack}-folder").symlink_to(PACKS / pack)
+        same(place, paint(place, PACKS / pack), path, f"{pack}'s UNet in one file")
+    config = json.loads((PACKS / "refiner-tiny/unet/config.json").read_text())
+    text = json.loads((PACKS / "refiner-tiny/text_encoder_2/config.json").read_text())
+    path = models / "refiner.safetensors"
+    write_safetensors(path, {**below("model.diffusion_model.", original_unet("refiner-tiny", config["layers_per_block"])),
+                             **below("first_stage_model.", original_vae("refiner-tiny")),
+                             **below("conditioner.embedders.0.model.", open_clip("refiner-tiny", "text_encoder_2"))})
+    beside(path, tokenizer_2="refiner-tiny", config={
+        "unet": {k: config[k] for k in ["attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"]},
+        "vae": {**SD1["vae"], "scaling_factor": 0.18215},
+        "text_encoder_2": {k: text[k] for k in ["num_attention_heads", "eos_token_id"]}})
+    (models / "refiner-tiny").symlink_to(PACKS / "refiner-tiny")
+    same(place, paint(place, PACKS / "refiner-tiny"), path, "Stable Diffusion XL's refiner in one file")
 
 
 def listed(place, models):
@@ -336,6 +377,7 @@ for pack in ["sd1-tiny", "sd2-tiny", "sdxl-tiny"]:
 place.configure(packs=str(models))
 sd1(place, models)
 others(place, models)
+small(place, models)
 listed(place, models)
 shutil.rmtree(place.parent)
 finish()
