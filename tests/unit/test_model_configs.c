@@ -271,7 +271,7 @@ static void test_weights(void **state)
 	    {NULL, NULL, 1, SUMI_CORRUPT, "cut short"},
 	    {NULL, NULL, 100000, SUMI_CORRUPT, "cut short"},
 	    {"\"conv_in.bias\":{\"dtype\":\"F16\"", "\"conv_in.bias\":{\"dtype\":\"I16\"", 0,
-	     SUMI_UNSUPPORTED, "tensor 'conv_in.bias' has the format I16"},
+	     SUMI_UNSUPPORTED, "tensor 'conv_in.bias' has the dtype I16"},
 	    {"\"conv_in.bias\"", "\"conv_in.bios\"", 0, SUMI_INVALID,
 	     "tensor 'conv_in.bias' is missing"},
 	    {"\"shape\":[16,4,3,3]", "\"shape\":[4,16,3,3]", 0, SUMI_INVALID,
