@@ -36,6 +36,10 @@ say $? "which a build for use does not have"
 make -n BUILD="$work/none" all unit benches >"$work/log" 2>&1 && ! grep -qi 'warning:' "$work/log"
 say $? "make has no warnings of its own"
 
+grep -rnE '\bassert_(not_)?in_range\(' tests/unit >"$work/log"
+[ $? = 1 ]
+say $? "no test has what cmocka 2 warns of: assert_within of check.h is in its place"
+
 mkdir "$work/bin"
 printf '#!/bin/sh\nexit 1\n' >"$work/bin/pkg-config"
 chmod +x "$work/bin/pkg-config"

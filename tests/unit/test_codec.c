@@ -11,6 +11,7 @@
 
 #include "backends/backend.h"
 #include "base/files.h"
+#include "check.h"
 #include "diffusion/codec.h"
 #include "networks/vae.h"
 
@@ -100,7 +101,7 @@ static void tiles_fit(void **state)
 	assert_int_equal(codec_tile(c, 64, 96, whole, 0, DTYPE_F32), 0);
 	assert_int_equal(codec_tile(c, 64, 96, 0, 0, DTYPE_F32), 0);
 	job.tile = codec_tile(c, 64, 96, whole / 3, 0, DTYPE_F32);
-	assert_in_range(job.tile, CODEC_TILE_MIN, 64);
+	assert_within(job.tile, CODEC_TILE_MIN, 64);
 	assert_true(codec_memory(c, &job, false, DTYPE_F32) <= whole / 3);
 	assert_int_equal(codec_tile(c, 64, 96, 1000, 0, DTYPE_F32), -1);
 	/* A device that gives small pieces only, whatever it has in all. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "check.h"
 #include "diffusion/preview.h"
 
 static int read_map(const char *text, int channels, struct preview_map *map, struct error *err)
@@ -77,7 +78,7 @@ static void without_any_shapes_are_seen(void **state)
 			z[i] = 3;
 		preview_plain(z, channels, PIXELS, rgb);
 		for (int i = 0; i < PIXELS * 3; i++)
-			assert_in_range(rgb[i], 120, 135);
+			assert_within(rgb[i], 120, 135);
 	}
 }
 
