@@ -178,6 +178,7 @@ FUZZ_CC   ?= clang
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS   := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
+$(BUILD)/fuzz/fuzz_http: $(BUILD)/obj/gateway/head.o $(BUILD)/obj/gateway/multipart.o
 $(BUILD)/fuzz/fuzz_preview: $(BUILD)/obj/cli/preview.o
 $(BUILD)/fuzz/fuzz_replies: LDFLAGS += -Wl,--wrap=redisConnectWithTimeout -Wl,--wrap=redisEnableKeepAlive
 $(BUILD)/fuzz/fuzz_lists: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/lists*.c) cli/size.c cli/when.c)

@@ -56,6 +56,23 @@ def edits(g):
     check(got.startswith(b"HTTP/1.1 413"), "more than 64 MiB")
 
 
+def others(g):
+    status, headers, clip = g.ask("POST", "/v1/music", {"prompt": "calm piano", "music_length_ms": 1000, "model_id": "music_v1"})
+    check(status == 200 and clip[:4] == b"OggS" and headers["Content-Type"] == "audio/ogg" and headers["song-id"], "ElevenLabs: music", str(clip)[:200])
+    check(g.ask("POST", "/v1/music/stream?output_format=wav", {"prompt": "calm piano", "music_length_ms": 1000})[2][:4] == b"RIFF", "as WAV")
+    check(g.ask("POST", "/v1/sound-generation", {"text": "rain", "duration_seconds": 1.5, "loop": True})[2][:4] == b"OggS", "a sound")
+    for path, body, wanted in [("/v1/music", {}, 422), ("/v1/music", {"prompt": "x", "music_length_ms": 10}, 422), ("/v1/music?output_format=mp3_44100_128", {"prompt": "x"}, 400),
+                               ("/v1/sound-generation", {"prompt": "x"}, 422), ("/v1/sound-generation", {"text": "x", "duration_seconds": "long"}, 422)]:
+        status, _, got = g.ask("POST", path, body)
+        check(status == wanted and got["detail"]["message"], f"{path} {body}: {wanted}", f"{status} {got}")
+    status, headers, got = g.ask("POST", "/api/generate", {"model": f"{PACK}:latest", "prompt": "a lake", "width": 64, "height": 64, "steps": 3, "stream": False, "options": {"seed": 3}})
+    check(status == 200 and got["done"] is True and base64.b64decode(got["image"])[:4] == b"\x89PNG" and got["model"] == f"{PACK}:latest", "Ollama: generate", str(got)[:200])
+    status, headers, got = g.ask("POST", "/api/generate", {"model": "x", "prompt": "a lake", "width": 64, "height": 64, "steps": 3})
+    check(status == 200 and headers["Content-Type"] == "application/x-ndjson" and json.loads(got)["image"], "streamed")
+    check(g.ask("POST", "/api/generate", {"model": "x"})[2].keys() == {"error"}, "an error")
+    check(PACK in [m["name"] for m in g.get("/api/tags")[2]["models"]] and g.get("/api/version")[2]["version"], "tags and version")
+
+
 def figures(g):
     wait_for(lambda: b'sumi_job_run_seconds_count{modality="image",model=""}' in g.get("/metrics")[2], 10)
     status, headers, text = g.get("/metrics")
@@ -88,7 +105,7 @@ place = Place(model_audio="sound-tiny")
 try:
     place.start()
     g = Gateway(place)
-    for part in [moods, edits, figures, document]:
+    for part in [moods, edits, others, figures, document]:
         part(g)
     check(g.stop() == 0, "it stops")
 finally:
