@@ -13,6 +13,7 @@
 #include "backends/backend.h"
 #include "base/hash.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/family.h"
 #include "modalities/modality.h"
 #include "storage/blobs.h"
 #include "storage/keep.h"
@@ -24,6 +25,7 @@
 
 static struct device *device;
 static struct pack *pack;
+static char texts_hash[SHA256_HEX_SIZE];
 
 /* Fails the test where a text is not the one of the first call. */
 static void same(char first[SHA256_HEX_SIZE], const void *data, size_t size, const char *what)
@@ -68,6 +70,27 @@ static int open_pack(void *context, struct error *err)
 	int status = pack_open(device, PACK, &opened, err);
 	if (!status)
 		pack_close(opened);
+	return status;
+}
+
+/* Texts of two encoders, which come for it. */
+static int encode_texts(void *context, struct error *err)
+{
+	static const char *const texts[] = {"fog", "a lone tree"};
+	struct conditioner_input in = {.texts = texts, .n = 2, .width = 64, .height = 64};
+	struct conditioner *c;
+	struct conditions said;
+	const struct pack_info *info = context;
+	int status = conditioner_open(info->family->conditioner, device, info, &c, err);
+	if (status)
+		return status;
+	if (!(status = conditioner_encode(c, &in, &said, err))) {
+		const struct condition *tokens = conditions_get(&said, CONDITION_TOKENS);
+		same(texts_hash, tokens->values,
+		     2 * (size_t)(tokens->rows * tokens->width) * sizeof(float), "tokens");
+		conditions_free(&said);
+	}
+	conditioner_close(c);
 	return status;
 }
 
@@ -230,6 +253,15 @@ static void test_opening(void **state)
 	assert_true(failing_loop("opening a pack", 1, open_pack, NULL) > 100);
 }
 
+static void test_texts(void **state)
+{
+	struct pack_info info;
+	(void)state;
+	assert_int_equal(pack_info_read_plain("tests/vectors/sdxl-tiny", &info, NULL), SUMI_OK);
+	assert_true(failing_loop("texts of two encoders", 7, encode_texts, &info) > 20);
+	pack_info_free(&info);
+}
+
 static void test_pictures(void **state)
 {
 	/* All of them take minutes under the sanitizers: `make soak` does. */
@@ -274,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_packs),
 	    cmocka_unit_test(test_opening),
+	    cmocka_unit_test(test_texts),
 	    cmocka_unit_test(test_pictures),
 	    cmocka_unit_test_setup_teardown(test_store, store_test_setup, store_test_teardown),
 	    cmocka_unit_test(test_claims),
