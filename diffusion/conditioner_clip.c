@@ -133,7 +133,8 @@ static int clip_load(struct conditioner *c, struct error *err)
 	struct clip *clip = (struct clip *)c;
 	int status = SUMI_OK;
 	for (int e = 0; e < clip->parts->count && !status; e++)
-		status = load(clip, e, err);
+		if (!(status = load(clip, e, err)))
+			text_encoder_rest(clip->encoder[e]); /* until there is a text */
 	return status;
 }
 

@@ -20,8 +20,13 @@ static int open_denoiser(struct pack *pack, const char *folder, struct error *er
 	(void)folder;
 	if (!pack_holds_all(pack, 0)) /* with the first run */
 		return SUMI_OK;
-	return denoiser_open(pack->info.family->denoiser, pack->device, &pack->info,
-			     pack_denoiser_part(&pack->info, false), &pack->denoisers[0].open, err);
+	struct denoiser **to = &pack->denoisers[0].open;
+	int status = denoiser_open(pack->info.family->denoiser, pack->device, &pack->info,
+				   pack_denoiser_part(&pack->info, false), to, err);
+	/* Texts come before its first step, and what was read to check it need not wait there. */
+	if (!status)
+		denoiser_rest(*to);
+	return status;
 }
 
 static int open_texts(struct pack *pack, const char *folder, struct error *err)

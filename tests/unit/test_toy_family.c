@@ -255,6 +255,14 @@ static bool mixer_joins(const struct denoiser_session *a, const struct denoiser_
 	return p->h == q->h && p->w == q->w;
 }
 
+static int rests;
+
+static void mixer_rest(const struct denoiser *d)
+{
+	(void)d;
+	rests++;
+}
+
 static const struct denoiser_kind mixer = {
     .name = "mixer",
     .open = mixer_open,
@@ -267,6 +275,7 @@ static const struct denoiser_kind mixer = {
     .end = mixer_end,
     .evaluate = mixer_evaluate,
     .joins = mixer_joins,
+    .rest = mixer_rest,
 };
 
 /* ---- pixels in channels ------------------------------------------------------------------- */
@@ -532,6 +541,8 @@ static void test_what_the_pack_says(void **state)
 	struct run_params small = params("a", 1), large = small;
 	large.width *= 2;
 	assert_true(run_memory(info, &large) > run_memory(info, &small));
+	/* What was read to check the weights waits elsewhere until the first step. */
+	assert_true(rests > 0);
 	/* What is missing is told by the family's parts, and other families are none here. */
 	struct error err = {0};
 	struct pack_info other;
