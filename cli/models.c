@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "cli/models_file.h"
 #include "cli/pull.h"
 #include "cli/verbs.h"
 #include "diffusion/catalogue.h"
@@ -352,7 +353,7 @@ static void print_description(const json_t *o)
 	}
 }
 
-static int show(struct cli *cli, struct error *err)
+static int describe_installed(const struct cli *cli, json_t **out, struct error *err)
 {
 	struct catalogue c;
 	char path[FILES_PATH_MAX];
@@ -363,15 +364,28 @@ static int show(struct cli *cli, struct error *err)
 	const struct pack_info *p = status ? NULL : catalogue_at(&c, path);
 	if (!status && !p)
 		status = error_set(err, SUMI_NOTFOUND, "%s is no model that is installed", cli->args[1]);
-	json_t *o = status ? NULL : describe(p);
-	if (o && cli->json)
+	*out = status ? NULL : describe(p);
+	catalogue_free(&c);
+	return status;
+}
+
+/* A model by its name; else a file, whatever it holds. */
+static int show(struct cli *cli, struct error *err)
+{
+	struct stat st;
+	const char *what = cli->args[1];
+	bool file = stat(what, &st) == 0 && S_ISREG(st.st_mode);
+	json_t *o = NULL;
+	int status = file ? models_file_describe(what, &o, err) : describe_installed(cli, &o, err);
+	if (status)
+		return status;
+	if (cli->json) {
 		cli_print_json(o);
-	else if (o) {
+	} else {
 		print_description(o);
 		json_decref(o);
 	}
-	catalogue_free(&c);
-	return status;
+	return SUMI_OK;
 }
 
 /* ---- the verb ---- */
@@ -411,7 +425,7 @@ static const struct cli_option models_options[] = {
 
 const struct verb verb_models = {
     .name = "models",
-    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME]",
+    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME|FILE]",
     .summary = "the models that are installed; adding, removing, checking them",
     .options = models_options,
     .min_args = 0,
@@ -420,6 +434,7 @@ const struct verb verb_models = {
     .more = "  add            a model of this machine by a link (--move moves it), or by its address\n"
 	    "  remove         what add and pull brought; of a link, the link\n"
 	    "  verify         hashes of what was pulled, else the headers of the weights\n"
-	    "  show           what it is, where it comes from, its licence, sizes, usual settings\n"
+	    "  show           what it is, where it comes from, its licence, sizes, usual settings; of a\n"
+	    "                 file what it holds: a checkpoint, a LoRA, a ControlNet …, of which family\n"
 	    "sumi pull fetches models of Hugging Face and Civitai.\n",
 };

@@ -3,7 +3,7 @@
 import json, os, pathlib, shutil, subprocess, sys
 
 from hub import COMMIT, Hub, folder, git_name
-from lib import PACK, PACKS, Place, check, finish
+from lib import PACK, PACKS, ROOT, Place, check, finish
 
 NOISE = bytes(range(256)) * 400
 
@@ -166,6 +166,21 @@ def added(place):
           "docs/models.md has what sumi pull prints", listed.stdout)
 
 
+def shown(place):
+    """Files are told by what is in them, never by their names."""
+    weights = PACKS / PACK / "unet" / "diffusion_pytorch_model.safetensors"
+    told = place.json("models", "show", weights)
+    check((told["kind"], told["container"], set(told["formats"])) == ("UNet", "safetensors", {"F16"}) and told["parameters"] > 1000,
+          "models show FILE", str(told))
+    (place.dir / "page.safetensors").write_bytes(b"<!DOCTYPE html><html><body>404</body></html>")
+    done = place.sumi("models", "show", "page.safetensors")
+    check(done.returncode != 0 and "HTML" in done.stderr and done.stderr.count("\n") == 1, "a page in a model's place", done.stderr)
+    real = ROOT.parent / "shared" / "real" / "lora" / "kohya_lokr_rank4.safetensors"
+    if real.exists():
+        told = place.json("models", "show", real)
+        check("Lo" in told["kind"] and "Stable Diffusion 1" in told.get("family", ""), "a trainer's file", str(told))
+
+
 def other_client(hub, place):
     """What proves the hub: Hugging Face's own client downloads from it."""
     try:
@@ -200,6 +215,7 @@ def main():
     trust(place, hub)
     reuse(place, hub)
     added(place)
+    shown(place)
     other_client(hub, place)
     hub.close()
     finish()
