@@ -62,17 +62,17 @@ static const struct part *const refiner_parts[] = {
 
 static const struct family sd = {
     "Stable Diffusion", sd_classes, sd_parts, &conditioner_clip, &denoiser_unet, &codec_vae,
-    STEPS_STABLE_DIFFUSION, 7.5,
+    STEPS_STABLE_DIFFUSION, 7.5, &preview_stable_diffusion,
 };
 
 static const struct family sdxl = {
     "Stable Diffusion XL", sdxl_classes, sdxl_parts, &conditioner_clip_pair, &denoiser_unet,
-    &codec_vae, STEPS_STABLE_DIFFUSION_XL, 5,
+    &codec_vae, STEPS_STABLE_DIFFUSION_XL, 5, &preview_stable_diffusion_xl,
 };
 
 static const struct family refiner = {
     "its refiner", sdxl_classes, refiner_parts, &conditioner_clip_second, &denoiser_unet,
-    &codec_vae, STEPS_STABLE_DIFFUSION_XL, 5,
+    &codec_vae, STEPS_STABLE_DIFFUSION_XL, 5, &preview_stable_diffusion_xl,
 };
 
 const struct family *const families[] = {&sd, &sdxl, &refiner, NULL};

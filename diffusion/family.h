@@ -9,6 +9,7 @@
 #include "diffusion/codec.h"
 #include "diffusion/conditioner.h"
 #include "diffusion/denoiser.h"
+#include "diffusion/preview.h"
 #include "diffusion/schedule.h"
 
 /* Who opens a part. */
@@ -44,6 +45,7 @@ struct family {
 	const struct codec_kind *codec;
 	enum schedule_steps aligned; /* whose steps schedule ays has */
 	double cfg_scale;            /* where nobody says; 0: 7.5 */
+	const struct preview_map *preview; /* colours of its latents, or NULL */
 };
 
 /* Which family a model_index.json means: by its class, and where that is not known or has several

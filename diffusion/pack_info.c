@@ -168,8 +168,7 @@ static int open_manifest(struct pack_info *info, struct error *err)
 		return status;
 	if (!part_exists(path)) {
 		info->manifest = json_object();
-		return info->manifest ? preview_map_read(info->manifest, path,
-							 info->latents.channels, &info->preview, err)
+		return info->manifest ? SUMI_OK
 				      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
 	status = read_config(info, "sumi.json", &info->manifest, err);
@@ -215,8 +214,8 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	    (status = json_want_string(info->manifest, path, "precision", &precision, err)) ||
 	    (status = json_want_number(info->manifest, path, "noise_shared", 0, 1,
 				       &info->noise_shared, err)) ||
-	    (status = preview_map_read(info->manifest, path, info->latents.channels, &info->preview,
-				       err)))
+	    (status = preview_map_read(info->manifest, path, info->latents.channels,
+				       info->family->preview, &info->preview, err)))
 		return status;
 	if (precision && strcmp(precision, "auto") != 0) {
 		enum precision known;

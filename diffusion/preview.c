@@ -10,12 +10,21 @@
 
 /* How the four latent channels of Stable Diffusion 1 look, a linear fit that the field shares
  * (discuss.huggingface.co/t/decoding-latents-to-rgb-without-upscaling/23204). */
-static const struct preview_map stable_diffusion = {
+const struct preview_map preview_stable_diffusion = {
     .channels = 4,
     .matrix = {{0.298f, 0.207f, 0.208f},
 	       {0.187f, 0.286f, 0.173f},
 	       {-0.158f, 0.189f, 0.264f},
 	       {-0.184f, -0.271f, -0.473f}},
+};
+
+/* Those of Stable Diffusion XL, as diffusers' manual shows them in colours from 0 to 255
+ * (huggingface.co/docs/diffusers, "Pipeline callbacks"). */
+#define OF_255(r, g, b) {(r) / 127.5f, (g) / 127.5f, (b) / 127.5f}
+const struct preview_map preview_stable_diffusion_xl = {
+    .channels = 4,
+    .matrix = {OF_255(60, 60, 60), OF_255(-60, -5, 10), OF_255(25, 15, -5), OF_255(-70, -50, -35)},
+    .bias = OF_255(150 - 127.5f, 140 - 127.5f, 130 - 127.5f),
 };
 
 static int read_row(const json_t *row, const char *where, const char *field, float out[3],
@@ -37,7 +46,7 @@ static int read_row(const json_t *row, const char *where, const char *field, flo
 }
 
 int preview_map_read(const json_t *manifest, const char *where, int channels,
-		     struct preview_map *out, struct error *err)
+		     const struct preview_map *usual, struct preview_map *out, struct error *err)
 {
 	const json_t *map = json_object_get(manifest, "preview"), *ignored;
 	const json_t *matrix = json_object_get(map, "matrix"), *bias = json_object_get(map, "bias");
@@ -45,8 +54,8 @@ int preview_map_read(const json_t *manifest, const char *where, int channels,
 	int status = SUMI_OK;
 	*out = (struct preview_map){.channels = 0};
 	if (!map) {
-		if (channels == stable_diffusion.channels)
-			*out = stable_diffusion;
+		if (usual && channels == usual->channels)
+			*out = *usual;
 		return SUMI_OK;
 	}
 	json_object_foreach((json_t *)map, key, ignored)

@@ -16,10 +16,14 @@ struct preview_map {
 	float bias[3];                         /* of latents that are 0 */
 };
 
+/* How the latents of families look. */
+extern const struct preview_map preview_stable_diffusion, preview_stable_diffusion_xl;
+
 /* Field "preview" of sumi.json, {"matrix": [channels rows of 3], "bias": [3]}. Where it is
- * missing: Stable Diffusion 1's for four channels, else none. where names the file. */
+ * missing: the usual one, if that has as many channels, else none; NULL: there is none. where names
+ * the file. */
 int preview_map_read(const json_t *manifest, const char *where, int channels,
-		     struct preview_map *out, struct error *err);
+		     const struct preview_map *usual, struct preview_map *out, struct error *err);
 
 /* z [pixels, channels] → rgb [pixels, 3] */
 void preview_map_apply(const struct preview_map *map, const float *z, size_t pixels, uint8_t *rgb);

@@ -10,13 +10,15 @@
 
 #include "base/json.h"
 #include "check.h"
+#include "diffusion/pack.h"
 #include "diffusion/preview.h"
 
 static int read_map(const char *text, int channels, struct preview_map *map, struct error *err)
 {
 	json_t *manifest;
 	assert_int_equal(json_read_text(text, strlen(text), "test", &manifest, err), 0);
-	int status = preview_map_read(manifest, "sumi.json", channels, map, err);
+	int status = preview_map_read(manifest, "sumi.json", channels, &preview_stable_diffusion,
+				      map, err);
 	json_decref(manifest);
 	return status;
 }
@@ -41,6 +43,27 @@ static void a_pack_has_its_own_colours(void **state)
 	assert_int_equal(read_map("{\"preview\": {\"matrix\": [[0, 0, 0]]}}", 1, &map, &err), 0);
 	preview_map_apply(&map, z, 1, rgb);
 	assert_int_equal(rgb[0], 127);
+}
+
+static void families_have_colours(void **state)
+{
+	(void)state;
+	static const uint8_t grey[3] = {150, 140, 130};
+	const float nothing[4] = {0}, light[4] = {1, 0, 0, 0};
+	uint8_t rgb[3];
+	struct pack_info info;
+	assert_int_equal(pack_info_read_plain("tests/vectors/sdxl-tiny", &info, NULL), 0);
+	assert_memory_equal(&info.preview, &preview_stable_diffusion_xl, sizeof info.preview);
+	preview_map_apply(&info.preview, nothing, 1, rgb);
+	for (int k = 0; k < 3; k++)
+		assert_true(abs(rgb[k] - grey[k]) <= 1);
+	preview_map_apply(&info.preview, light, 1, rgb);
+	for (int k = 0; k < 3; k++)
+		assert_true(abs(rgb[k] - grey[k] - 60) <= 1);
+	pack_info_free(&info);
+	assert_int_equal(pack_info_read_plain("tests/vectors/sd1-tiny", &info, NULL), 0);
+	assert_memory_equal(&info.preview, &preview_stable_diffusion, sizeof info.preview);
+	pack_info_free(&info);
 }
 
 static void without_one_four_channels_are_stable_diffusions(void **state)
@@ -125,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_pack_has_its_own_colours),
+	    cmocka_unit_test(families_have_colours),
 	    cmocka_unit_test(without_one_four_channels_are_stable_diffusions),
 	    cmocka_unit_test(without_any_shapes_are_seen),
 	    cmocka_unit_test(hostile_maps_are_refused),
