@@ -11,7 +11,8 @@
 
 enum { BOUNDARY_MAX = 70, HEADERS_MAX = 4096 };
 
-bool multipart_is(const char *type)
+/* Whether a Content-Type is one of such a form. */
+static bool multipart_is(const char *type)
 {
 	static const char name[] = "multipart/form-data";
 	size_t n = sizeof name - 1;

@@ -81,9 +81,17 @@ int queue_watch_fd(const struct queue_watch *w)
 	return w->queue->redis->fd;
 }
 
+static bool has(const struct queue_watch *w, const char *id)
+{
+	for (size_t i = 0; i < w->count; i++)
+		if (strcmp(w->jobs[i].id, id) == 0)
+			return true;
+	return false;
+}
+
 void queue_watch_job(struct queue_watch *w, const char *id, const char *from)
 {
-	if (w->count == WATCH_JOBS_MAX || queue_watch_has(w, id))
+	if (w->count == WATCH_JOBS_MAX || has(w, id))
 		return;
 	struct watched *job = &w->jobs[w->count++];
 	snprintf(job->id, sizeof job->id, "%s", id);
@@ -97,14 +105,6 @@ void queue_watch_forget(struct queue_watch *w, const char *id)
 			w->jobs[i] = w->jobs[--w->count];
 			return;
 		}
-}
-
-bool queue_watch_has(const struct queue_watch *w, const char *id)
-{
-	for (size_t i = 0; i < w->count; i++)
-		if (strcmp(w->jobs[i].id, id) == 0)
-			return true;
-	return false;
 }
 
 int queue_watch_ask(struct queue_watch *w, int wait_ms, struct error *err)

@@ -24,7 +24,6 @@ int queue_watch_fd(const struct queue_watch *watch);
  * WATCH_JOBS_MAX is left out. */
 void queue_watch_job(struct queue_watch *watch, const char *id, const char *from);
 void queue_watch_forget(struct queue_watch *watch, const char *id);
-bool queue_watch_has(const struct queue_watch *watch, const char *id);
 
 /* Asks for what comes next; an answer comes within wait_ms, an empty one where nothing happens. */
 int queue_watch_ask(struct queue_watch *watch, int wait_ms, struct error *err);

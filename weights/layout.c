@@ -161,25 +161,13 @@ const struct tensor_entry *tensor_list_find(const struct tensor_list *list, cons
 	return found ? *found : NULL;
 }
 
-const struct tensor_entry *tensor_list_find_in(const struct tensor_list *list, const char *prefix,
-					       const char *rest)
+/* The same with a name in two parts. */
+static const struct tensor_entry *find_in(const struct tensor_list *list, const char *prefix,
+					  const char *rest)
 {
 	char name[LAYOUT_PREFIX_MAX + LAYOUT_NAME_MAX];
 	int n = snprintf(name, sizeof name, "%s%s", prefix, rest);
 	return n > 0 && (size_t)n < sizeof name ? tensor_list_find(list, name) : NULL;
-}
-
-bool tensor_list_has(const struct tensor_list *list, const char *start)
-{
-	size_t low = 0, high = list->count;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (strcmp(list->entries[middle]->name, start) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < list->count && strncmp(list->entries[low]->name, start, strlen(start)) == 0;
 }
 
 /* --- an original UNet's blocks --- */
@@ -196,7 +184,7 @@ static bool has_part(const struct tensor_list *list, const struct component *c, 
 {
 	char name[LAYOUT_NAME_MAX];
 	snprintf(name, sizeof name, "%s.%d.%d.%s", side, i, j, rest);
-	return tensor_list_find_in(list, c->prefix, name) != NULL;
+	return find_in(list, c->prefix, name) != NULL;
 }
 
 /* Blocks are numbered on through the levels; a level ends with its resampling. */
@@ -253,8 +241,8 @@ static bool is_anchor(const struct tensor_list *list, const struct layout *l, co
 	if (ends_with(prefix, before, "vision_model.") ||
 	    (before > 1 && prefix[before - 2] >= '0' && prefix[before - 2] <= '9'))
 		return false;
-	return tensor_list_find_in(list, prefix, l->beside) &&
-	       !(l->without && tensor_list_find_in(list, prefix, l->without));
+	return find_in(list, prefix, l->beside) &&
+	       !(l->without && find_in(list, prefix, l->without));
 }
 
 /* In Stable Diffusion 2's own files the last layer of the text encoder is not used. */
@@ -266,7 +254,7 @@ static int skipped_layer(const struct tensor_list *list, const struct component 
 		return -1;
 	do
 		snprintf(name, sizeof name, "transformer.resblocks.%d.ln_1.weight", layers++);
-	while (tensor_list_find_in(list, c->prefix, name));
+	while (find_in(list, c->prefix, name));
 	return layers - 2;
 }
 
@@ -282,7 +270,7 @@ static int complete(const struct tensor_list *list, struct component *c)
 		do
 			snprintf(name, sizeof name, "decoder.up.%d.block.0.norm1.weight",
 				 c->levels++);
-		while (tensor_list_find_in(list, c->prefix, name));
+		while (find_in(list, c->prefix, name));
 	c->levels--;
 	if (c->kind != COMPONENT_UNET)
 		return SUMI_OK;

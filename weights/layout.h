@@ -25,13 +25,8 @@ struct tensor_list {
 	size_t count;
 };
 
-/* The entry of a name, or NULL; the same with a name in two parts. */
+/* The entry of a name, or NULL. */
 const struct tensor_entry *tensor_list_find(const struct tensor_list *list, const char *name);
-const struct tensor_entry *tensor_list_find_in(const struct tensor_list *list, const char *prefix,
-					       const char *rest);
-
-/* Whether any name begins with the text. */
-bool tensor_list_has(const struct tensor_list *list, const char *start);
 
 enum component_kind {
 	COMPONENT_UNET,

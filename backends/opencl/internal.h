@@ -245,7 +245,6 @@ bool cl_takes_format(const struct device *d, enum dtype dtype, int kernel);
  * first. */
 const struct buffer *cl_weight_rows(const struct weight *w);
 
-int cl_supports(const struct device *d, enum device_op op, const void *args, struct error *err);
 int cl_conv_supports(const struct cl_device *d, const struct conv2d_args *a, struct error *err);
 int cl_attention_supports(const struct cl_device *d, const struct attention_args *a,
 			  struct error *err);

@@ -338,7 +338,7 @@ static void op_trim(struct device *d)
 	cl_pool_trim(cl_device_of(d));
 }
 
-int cl_supports(const struct device *d, enum device_op op, const void *args, struct error *err)
+static int cl_supports(const struct device *d, enum device_op op, const void *args, struct error *err)
 {
 	const struct cl_device *own = (const struct cl_device *)d;
 	if (op == OP_CONV2D)

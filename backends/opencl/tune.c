@@ -21,7 +21,9 @@
 /* A CPU that plays a GPU compiles ten seconds for a row: it tries the first and one more. */
 #define ROWS_ON_CPU 2
 
-bool tune_wanted(const struct cl_device *d)
+/* Is there to be a trial at all? Drivers' simulators gain nothing from one; SUMI_TUNE=1 and 0
+ * decide otherwise. */
+static bool tune_wanted(const struct cl_device *d)
 {
 	const char *forced = getenv("SUMI_TUNE");
 	if (forced && *forced)

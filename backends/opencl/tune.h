@@ -36,10 +36,6 @@ struct tuned {
 const struct variant *tune_choose(struct cl_device *d, const struct tuned *op, enum dtype dtype,
 				  int class, const void *job);
 
-/* Is there to be a trial at all? Drivers' simulators gain nothing from one; SUMI_TUNE=1 and 0
- * decide otherwise. */
-bool tune_wanted(const struct cl_device *d);
-
 /* Number i of a trial's operand: multiples of 1/256 from -1/2 to 1/2, the same everywhere.
  * Products and sums of some hundreds of them are exact in float. */
 float tune_value(size_t i, uint32_t seed);
