@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 BUILD=${BUILD:-build}
-clang=$(for c in clang clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14; do command -v $c && break; done)
+clang=$(for c in clang $(seq -f clang-%g 30 -1 14); do command -v "$c" && break; done)
 if [ -z "$clang" ]; then
 	echo "skip fuzz: there is no clang"
 	exit 0
