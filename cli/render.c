@@ -236,7 +236,7 @@ static int run_render(struct cli *cli)
 
 const struct verb verb_render = {
     .name = "render",
-    .arguments = "PROMPT -o FILE [--pack DIR] [options]",
+    .arguments = "PROMPT -o FILE [--pack DIR|FILE] [options]",
     .summary = "make a file right here, without a daemon",
     .options = render_options,
     .job_options = true,

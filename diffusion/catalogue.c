@@ -27,6 +27,14 @@ static int add_problem(struct catalogue *c, const struct error *problem)
 	return SUMI_OK;
 }
 
+/* Whether two paths are in one folder. In another place a name may be there again. */
+static bool is_beside(const char *a, const char *b)
+{
+	const char *slash = strrchr(a, '/');
+	size_t n = slash ? (size_t)(slash - a) + 1 : 0;
+	return strncmp(a, b, n) == 0 && !strchr(b + n, '/');
+}
+
 static int add_pack(struct catalogue *c, const char *folder, struct error *err)
 {
 	struct pack_info info;
@@ -43,8 +51,17 @@ static int add_pack(struct catalogue *c, const char *folder, struct error *err)
 	}
 	for (int i = 0; i < c->count && !status; i++)
 		if (strcmp(c->packs[i].name, info.name) == 0) {
+			status =
+			    is_beside(c->packs[i].path, folder)
+				? error_set(&problem, SUMI_EXISTS,
+					    "%s: a model of that name is beside it: %s is taken "
+					    "(\"name\" in sumi.json, or in NAME.sumi.json beside a "
+					    "file, gives it another)",
+					    folder, c->packs[i].path)
+				: SUMI_OK;
 			pack_info_free(&info);
-			return SUMI_OK;
+			if (!status)
+				return SUMI_OK;
 		}
 	if (!status && !c->plain &&
 	    ((status = pack_parts_check_weights(&info, &problem)) ||
@@ -79,6 +96,11 @@ static int check_place(struct catalogue *c, const char *place, const DIR *dir, s
 	return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
 }
 
+static int is_shown(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
 static int scan_place(struct catalogue *c, const char *place, bool named, struct error *err)
 {
 	char path[FILES_PATH_MAX];
@@ -86,17 +108,21 @@ static int scan_place(struct catalogue *c, const char *place, bool named, struct
 	int status = named ? check_place(c, place, dir, err) : SUMI_OK;
 	if (!dir)
 		return status;
-	struct dirent *e;
-	while (!status && (e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
+	closedir(dir);
+	/* In a certain order, since of two with one name the first is taken. */
+	struct dirent **entries;
+	int n = scandir(place, &entries, is_shown, alphasort);
+	if (n < 0)
+		return status ? status : error_errno(err, "%s", place);
+	for (int i = 0; i < n; i++) {
 		bool any = false;
-		if (!files_path(path, NULL, "%s/%s", place, e->d_name))
+		if (!status && !files_path(path, NULL, "%s/%s", place, entries[i]->d_name))
 			status = pack_parts_any(path, &any, err);
 		if (!status && any)
 			status = add_pack(c, path, err);
+		free(entries[i]);
 	}
-	closedir(dir);
+	free(entries);
 	return status;
 }
 

@@ -25,7 +25,8 @@ struct mapped {
 	bool transposed;
 	bool used;
 	bool ignored;
-	char *name; /* owned */
+	const char *name; /* the entry's, or own_name */
+	char *own_name;   /* owned; NULL: the file has this name too */
 };
 
 struct weights {
@@ -43,7 +44,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static struct mapped *add_tensor(struct weights *w, const char *name)
+static struct mapped *add_tensor(struct weights *w, const struct tensor_entry *e, const char *name)
 {
 	if (w->count == w->capacity) {
 		size_t room = w->capacity ? 2 * w->capacity : 256;
@@ -54,8 +55,8 @@ static struct mapped *add_tensor(struct weights *w, const char *name)
 		w->capacity = room;
 	}
 	struct mapped *m = &w->tensors[w->count];
-	*m = (struct mapped){.name = strdup(name)};
-	if (!m->name)
+	*m = (struct mapped){.name = e->name};
+	if (strcmp(name, e->name) != 0 && !(m->name = m->own_name = strdup(name)))
 		return NULL;
 	w->count++;
 	return m;
@@ -161,7 +162,7 @@ static int add_entry(struct weights *w, const struct components *c, const struct
 	if (!as.parts && !*w->source.part)
 		keep_name(e->name, &as);
 	for (int i = 0; i < as.parts && !status; i++) {
-		struct mapped *m = add_tensor(w, as.names[i]);
+		struct mapped *m = add_tensor(w, e, as.names[i]);
 		status = m ? describe(w, m, e, &as, i, err)
 			   : error_set(err, SUMI_NOMEM, "%s: out of memory", w->folder);
 	}
@@ -215,7 +216,7 @@ void weights_close(struct weights *w)
 		return;
 	for (size_t i = 0; i < w->count; i++) {
 		scale_free(&w->tensors[i].scale);
-		free(w->tensors[i].name);
+		free(w->tensors[i].own_name);
 	}
 	free(w->tensors);
 	source_close(&w->source);
@@ -226,7 +227,7 @@ void weights_close(struct weights *w)
 
 const struct weight_tensor *weights_find(struct weights *w, const char *name)
 {
-	struct mapped key = {.name = (char *)name};
+	struct mapped key = {.name = name};
 	struct mapped *m =
 	    w->count ? bsearch(&key, w->tensors, w->count, sizeof key, by_name) : NULL;
 	if (!m)

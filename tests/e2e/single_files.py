@@ -155,6 +155,41 @@ def write_gguf(path, tensors):
     path.write_bytes(start + bytes(-len(start) % 32) + body.getvalue())
 
 
+def halves(values):
+    return struct.pack(f"<{len(values)}e", *values)
+
+
+def q8(values):
+    """Blocks of 32: a scale, and whole numbers of eight bits."""
+    out = []
+    for at in range(0, len(values), 32):
+        block = values[at:at + 32]
+        scale = max(map(abs, block)) / 127
+        out.append(halves([scale]) + struct.pack("<32b", *(round(v / scale) if scale else 0 for v in block)))
+    return b"".join(out)
+
+
+def write_q8(path, tensors):
+    """As ComfyUI-GGUF writes an original UNet: matrices in blocks, those whose rows are no multiple of 256 flattened into rows of
+    256 and their shape beside; the rest as it is."""
+    rows, keys, body = [], [], io.BytesIO()
+    for name, (dtype, shape, data) in tensors.items():
+        kind = {"F32": 0, "F16": 1}[dtype]
+        if len(shape) > 1 and math.prod(shape) % 256 == 0:
+            if shape[-1] % 256:
+                key = f"comfy.gguf.orig_shape.{name}".encode()
+                keys.append(struct.pack("<Q", len(key)) + key + struct.pack("<IIQ", 9, 5, len(shape)) +
+                            struct.pack(f"<{len(shape)}i", *shape))
+            shape = [math.prod(shape) // 256, 256]
+            data, kind = q8(struct.unpack(f"<{math.prod(shape)}{'ef'[dtype == 'F32']}", data)), 8
+        body.write(bytes(-body.tell() % 32))
+        rows.append(struct.pack("<Q", len(name)) + name.encode() + struct.pack("<I", len(shape)) +
+                    struct.pack(f"<{len(shape)}Q", *reversed(shape)) + struct.pack("<IQ", kind, body.tell()))
+        body.write(data)
+    start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys) + b"".join(rows)
+    path.write_bytes(start + bytes(-len(start) % 32) + body.getvalue())
+
+
 def write_torch(path, tensors):
     """What torch.save({"state_dict": …}) writes, by a pickler that knows the names of torch's classes."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
@@ -257,6 +292,12 @@ def sd1(place, models):
     beside(models / "unet.safetensors", tokenizer="sd1-tiny", text_encoder="clip.safetensors", vae="vae/alone.safetensors",
            config={"unet": SD1["unet"]})
     same(place, want, models / "unet.safetensors", "split files paint it")
+    write_q8(models / "small.gguf", parts["model.diffusion_model."])
+    beside(models / "small.gguf", base="sd1-tiny", config={"unet": SD1["unet"]})
+    got = paint(place, models / "small.gguf")
+    apart = [abs(a - b) for a, b in zip(got, want)] if isinstance(got, bytes) and len(got) == len(want) else [255]
+    check(got != want and sum(apart) / len(apart) < 8, "a UNet in blocks of 8 bits, flattened as ComfyUI-GGUF does, is near",
+          f"{sum(apart) / len(apart)} {getattr(got, 'stderr', '')}")
     write_safetensors(models / "nude.safetensors", below("model.diffusion_model.", parts["model.diffusion_model."]))
     beside(models / "nude.safetensors", base="sd1-tiny", config={"unet": SD1["unet"]})
     same(place, want, models / "nude.safetensors", "a file with a base paints it")
@@ -348,6 +389,12 @@ def listed(place, models):
     done = place.sumi("models")
     for name, why in [("page", "page of HTML"), ("pointer", "Git LFS pointer"), ("cut", "cut short")]:
         check(f"{name}.safetensors" in done.stderr and why in done.stderr, f"sumi models says what {name} is", done.stderr)
+    (models / "plain.ckpt").write_bytes((models / "old.ckpt").read_bytes())
+    beside(models / "plain.ckpt", tokenizer="sd1-tiny", config=SD1)
+    done = place.sumi("models")
+    check("plain.safetensors: a model of that name is beside it" in done.stderr, "of two files with one name the first is taken",
+          done.stderr)
+    (models / "plain.ckpt").unlink()
     names = {row["name"]: row for row in place.json("models")}
     check({"plain", "kernels", "old", "two", "xl", "what-a-model--1-"} <= names.keys() and "lora" not in names,
           "files are models by their names", names.keys())
