@@ -93,13 +93,23 @@ struct linear_args {
 	enum activation act;
 };
 
-/* Group normalisation over (h, w, c / groups) of each n; then SiLU if act says so. */
+/* Group normalisation over (h, w, c / groups) of each n; then SiLU if act says so. Its two halves apart
+ * are for pictures that are never there as a whole: what is measured of their parts is joined by the
+ * caller. */
+enum group_norm_half {
+	NORM_BOTH,
+	NORM_MEASURE, /* x → factors; no y */
+	NORM_APPLY,   /* y = act(x · scale + offset), by factors */
+};
 struct group_norm_args {
 	struct tensor x, y;                /* [n, h, w, c] */
-	const struct buffer *gamma, *beta; /* [c] f32 */
+	const struct buffer *gamma, *beta; /* [c] f32; not for NORM_APPLY */
 	int groups;
 	float epsilon;
 	enum activation act; /* ACT_NONE or ACT_SILU */
+	enum group_norm_half half;
+	struct buffer *factors; /* [n, 2, c] f32: scale = gamma / √(variance + epsilon) and
+				   offset = beta − mean · scale of each channel; NORM_BOTH: none */
 };
 
 /* Layer normalisation over c of each row. */

@@ -239,15 +239,21 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err)
 {
 	static const char op[] = "group_norm";
-	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
-	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
-	    (status = check_same_shape(op, "x", &a->x, &a->y, err)) ||
-	    (status = check_apart(op, "x", &a->x, &a->y, true, err)) ||
-	    (status = check_vector(op, "gamma", a->gamma, a->y.c, err)) ||
-	    (status = check_vector(op, "beta", a->beta, a->y.c, err)))
+	bool measures = a->half == NORM_MEASURE, applies = a->half == NORM_APPLY;
+	int status = check_tensor(op, "x", &a->x, a->x.dtype, err);
+	if (!status && !measures &&
+	    ((status = check_tensor(op, "y", &a->y, a->x.dtype, err)) ||
+	     (status = check_same_shape(op, "x", &a->x, &a->y, err)) ||
+	     (status = check_apart(op, "x", &a->x, &a->y, true, err))))
 		return status;
-	if (a->groups < 1 || a->y.c % a->groups)
-		return error_set(err, SUMI_INVALID, "%s: %d channels in %d groups", op, a->y.c,
+	if (!status && !applies && !(status = check_vector(op, "gamma", a->gamma, a->x.c, err)))
+		status = check_vector(op, "beta", a->beta, a->x.c, err);
+	if (!status && a->half != NORM_BOTH)
+		status = check_vector(op, "factors", a->factors, a->x.n * 2 * a->x.c, err);
+	if (status)
+		return status;
+	if (a->groups < 1 || a->x.c % a->groups)
+		return error_set(err, SUMI_INVALID, "%s: %d channels in %d groups", op, a->x.c,
 				 a->groups);
 	if (!(a->epsilon >= 0) || !isfinite(a->epsilon))
 		return error_set(err, SUMI_INVALID, "%s: epsilon %g", op, (double)a->epsilon);

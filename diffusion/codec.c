@@ -62,12 +62,13 @@ static void cut_columns(const float *in, size_t rows, int columns, int first, in
 /* ---- decoding ---- */
 
 /* own: as the autoencoder has them. */
-static int decode_own(struct codec *codec, const struct latent_spec *block, int tile,
-		      const float *own, float *pixels, struct error *err)
+static int decode_own(struct codec *codec, const struct latent_spec *block,
+		      const struct codec_job *job, const float *own, float *pixels,
+		      struct error *err)
 {
-	if (tile && (block->height > tile || block->width > tile))
-		return codec_decode_tiled(codec, block, tile, own, pixels, err);
-	return codec->kind->decode(codec, block, own, pixels, err);
+	if (job->tile && (block->height > job->tile || block->width > job->tile))
+		return codec_decode_tiled(codec, block, job->tile, own, pixels, err);
+	return codec->kind->decode(codec, block, job->pieces, own, pixels, err);
 }
 
 /* A circle is decoded with so many columns more at both ends that its seam is felt by none that are
@@ -88,7 +89,7 @@ static int decode_circle(struct codec *codec, const struct codec_job *job, const
 	}
 	cut_columns(own, (size_t)job->frames * (size_t)job->height, job->width, -margin, wide, true,
 		    c, padded);
-	status = decode_own(codec, &block, job->tile, padded, picture, err);
+	status = decode_own(codec, &block, job, padded, picture, err);
 	if (!status)
 		cut_columns(picture, pixels_of(&block) / (size_t)(wide * scale), wide * scale,
 			    margin * scale, job->width * scale, false, colours, pixels);
@@ -96,6 +97,31 @@ done:
 	free(padded);
 	free(picture);
 	return status;
+}
+
+/* What device and run would like of numbers, while a codec that must not be rounded works. */
+struct liking {
+	enum dtype dtype;
+	enum precision precision;
+};
+
+static struct liking insist(struct codec *codec)
+{
+	struct device *d = codec->device;
+	if (!codec->exact)
+		return (struct liking){0};
+	struct liking before = {d->activation_dtype, d->precision};
+	d->activation_dtype = DTYPE_F32;
+	d->precision = PRECISION_EXACT;
+	return before;
+}
+
+static void relent(struct codec *codec, struct liking before)
+{
+	if (!codec->exact)
+		return;
+	codec->device->activation_dtype = before.dtype;
+	codec->device->precision = before.precision;
 }
 
 int codec_decode(struct codec *codec, const struct codec_job *job, const float *latents,
@@ -112,8 +138,10 @@ int codec_decode(struct codec *codec, const struct codec_job *job, const float *
 		return error_set(err, SUMI_NOMEM, "out of memory for %zu latents", count);
 	for (size_t i = 0; i < count; i++)
 		own[i] = (float)(latents[i] / codec->scale[i % c] + codec->shift[i % c]);
+	struct liking before = insist(codec);
 	int status = job->circular ? decode_circle(codec, job, own, pixels, err)
-				   : decode_own(codec, &block, job->tile, own, pixels, err);
+				   : decode_own(codec, &block, job, own, pixels, err);
+	relent(codec, before);
 	free(own);
 	return status;
 }
@@ -169,9 +197,11 @@ int codec_encode(struct codec *codec, const struct codec_job *job, const float *
 		 float *deviation, struct error *err)
 {
 	struct latent_spec block = codec_block(codec, job->frames, job->height, job->width);
+	struct liking before = insist(codec);
 	int status = job->window
 			 ? encode_windows(codec, job, pixels, mean, deviation, err)
 			 : codec->kind->encode(codec, &block, pixels, mean, deviation, err);
+	relent(codec, before);
 	if (!status)
 		bring_to_scale(codec, latents_of(&block) * (size_t)block.channels, mean, deviation);
 	return status;
@@ -195,22 +225,29 @@ uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bo
 		width = least(width, job->tile);
 	}
 	struct latent_spec block = codec_block(codec, job->frames, height, width);
-	return codec->kind->memory(codec, &block, encoding, dtype);
+	return codec->kind->memory(codec, &block, job->pieces, encoding,
+				   codec->exact ? DTYPE_F32 : dtype);
 }
 
-int codec_tile(const struct codec *codec, int height, int width, uint64_t bytes,
-	       uint64_t most_alloc, enum dtype dtype)
+bool codec_plan(const struct codec *codec, struct codec_job *job, uint64_t bytes,
+		uint64_t most_alloc, enum dtype dtype)
 {
-	struct codec_job job = {.frames = 1, .height = height, .width = width};
-	struct latent_spec whole = codec_block(codec, 1, height, width);
-	int longer = height > width ? height : width;
-	if (most_alloc > 0 && codec->kind->largest(codec, &whole, dtype) > most_alloc &&
+	const struct codec_kind *kind = codec->kind;
+	struct latent_spec whole = codec_block(codec, 1, job->height, job->width);
+	int longer = job->height > job->width ? job->height : job->width;
+	uint64_t in_pieces = bytes ? bytes : UINT64_MAX;
+	if (codec->exact)
+		dtype = DTYPE_F32;
+	if (most_alloc > 0 && kind->largest(codec, &whole, dtype) > most_alloc &&
 	    (bytes == 0 || bytes > most_alloc))
 		bytes = most_alloc;
-	if (bytes == 0 || codec_memory(codec, &job, false, dtype) <= bytes)
-		return 0;
-	for (job.tile = longer / 8 * 8; job.tile >= CODEC_TILE_MIN; job.tile -= 8)
-		if (codec_memory(codec, &job, false, dtype) <= bytes)
-			return job.tile;
-	return -1;
+	if (bytes == 0 || codec_memory(codec, job, false, dtype) <= bytes)
+		return true;
+	if (kind->pieces && kind->pieces(codec, &whole, in_pieces, most_alloc, dtype,
+					   &job->pieces))
+		return true;
+	for (job->tile = longer / 8 * 8; job->tile >= CODEC_TILE_MIN; job->tile -= 8)
+		if (codec_memory(codec, job, false, dtype) <= bytes)
+			return true;
+	return false;
 }

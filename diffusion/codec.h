@@ -15,6 +15,13 @@
 
 struct codec;
 
+/* How a kind decodes one picture in pieces of its own, without a difference that is seen: what the
+ * numbers mean is its affair. rows 0: as one. */
+struct codec_pieces {
+	int whole, rows;
+	bool anew;
+};
+
 struct codec_kind {
 	const char *name;
 
@@ -27,17 +34,23 @@ struct codec_kind {
 	void (*close)(struct codec *codec);
 
 	/* One block of block->frames × height × width latents, as the autoencoder itself has them. */
-	int (*decode)(struct codec *codec, const struct latent_spec *block, const float *latents,
-		      float *pixels, struct error *err);
+	int (*decode)(struct codec *codec, const struct latent_spec *block,
+		      struct codec_pieces pieces, const float *latents, float *pixels,
+		      struct error *err);
 	/* log_variance: of the distribution, −∞ where there is none. */
 	int (*encode)(struct codec *codec, const struct latent_spec *block, const float *pixels,
 		      float *mean, float *log_variance, struct error *err);
 
 	/* Bytes of temporaries at the peak of that, and of the largest one; 0: not known. */
 	uint64_t (*memory)(const struct codec *codec, const struct latent_spec *block,
-			   bool encoding, enum dtype dtype);
+			   struct codec_pieces pieces, bool encoding, enum dtype dtype);
 	uint64_t (*largest)(const struct codec *codec, const struct latent_spec *block,
 			    enum dtype dtype);
+
+	/* Pieces that take at most so many bytes, and no more than most_alloc (0: any) at once.
+	 * false: there are none. NULL: it knows none. */
+	bool (*pieces)(const struct codec *codec, const struct latent_spec *block, uint64_t bytes,
+		       uint64_t most_alloc, enum dtype dtype, struct codec_pieces *out);
 };
 
 /* What every kind's own state begins with. */
@@ -46,6 +59,8 @@ struct codec {
 	struct device *device;      /* borrowed, or NULL */
 	struct latent_spec latents; /* without sizes */
 	bool random;                /* what is encoded is a sample: mean + deviation·noise */
+	bool exact; /* it overflows in float16 and must not be rounded (force_upcast): its numbers
+		       are float32 whatever the device and the run would like */
 	int reach;                  /* latents to which what lies beyond an edge is felt */
 	/* As the denoiser sees them: (own − shift) · scale, for each channel. */
 	double *scale, *shift; /* [latents.channels], owned */
@@ -63,6 +78,7 @@ void codec_close(struct codec *codec); /* NULL is fine */
 struct codec_job {
 	int frames, height, width; /* latents in all */
 	bool circular;             /* the last column is followed by the first */
+	struct codec_pieces pieces; /* decoding; or: */
 	int tile;   /* decoding: latents a side that are decoded at once, overlapping and mixed, at
 		       least CODEC_TILE_MIN; 0: all */
 	int window; /* encoding: columns that are encoded at once; 0: all */
@@ -82,9 +98,10 @@ int codec_encode(struct codec *codec, const struct codec_job *job, const float *
 uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
 		      enum dtype dtype);
 
-/* The largest tile with which decoding takes at most so many bytes, and no piece more than
- * most_alloc (0: any); 0 when no tiles are needed, -1 when even the smallest is too large. */
-int codec_tile(const struct codec *codec, int height, int width, uint64_t bytes,
-	       uint64_t most_alloc, enum dtype dtype);
+/* Sets pieces or, where there are none, the largest tile with which decoding takes at most so many bytes
+ * (0: any), and no piece more than most_alloc (0: any); neither where all fits as one. false: even the
+ * smallest tile is too large. Tiles see their own norms alone, so that they differ from the whole. */
+bool codec_plan(const struct codec *codec, struct codec_job *job, uint64_t bytes,
+		uint64_t most_alloc, enum dtype dtype);
 
 #endif

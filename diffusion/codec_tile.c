@@ -96,7 +96,8 @@ static int decode_picture(struct codec *codec, const float *latents, const struc
 		for (int tx = 0; tx < x->count; tx++) {
 			cut(latents, y, x, block.channels, tile_start(y, ty), tile_start(x, tx),
 			    tile_in);
-			int status = codec->kind->decode(codec, &block, tile_in, tile_out, err);
+			int status = codec->kind->decode(
+			    codec, &block, (struct codec_pieces){0}, tile_in, tile_out, err);
 			if (status)
 				return status;
 			mix(tile_out, y, x, block.colours, ty, tx, picture);

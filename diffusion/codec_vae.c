@@ -92,6 +92,7 @@ static int open_with(struct codec_of_vae *own, struct device *device, const char
 				 "'encoder_block_out_channels'",
 				 folder);
 	codec->random = c->kind == VAE_KL;
+	codec->exact = c->force_upcast;
 	codec->reach = REACH;
 	return set_scales(codec, c, err);
 }
@@ -119,11 +120,14 @@ static int open_vae(const struct codec_kind *kind, struct device *device, const 
 	return status;
 }
 
-static int decode(struct codec *codec, const struct latent_spec *block, const float *own,
-		  float *pixels, struct error *err)
+static int decode(struct codec *codec, const struct latent_spec *block, struct codec_pieces pieces,
+		  const float *own, float *pixels, struct error *err)
 {
-	struct vae_input in = {
-	    .values = own, .n = block->frames, .h = block->height, .w = block->width};
+	struct vae_input in = {.values = own,
+			       .n = block->frames,
+			       .h = block->height,
+			       .w = block->width,
+			       .bands = {pieces.whole, pieces.rows, pieces.anew}};
 	return vae_decode(((struct codec_of_vae *)codec)->vae, &in, pixels, err);
 }
 
@@ -137,10 +141,13 @@ static int encode(struct codec *codec, const struct latent_spec *block, const fl
 	return vae_encode(((struct codec_of_vae *)codec)->vae, &in, mean, log_variance, err);
 }
 
-static uint64_t memory(const struct codec *codec, const struct latent_spec *block, bool encoding,
-		       enum dtype dtype)
+static uint64_t memory(const struct codec *codec, const struct latent_spec *block,
+		       struct codec_pieces pieces, bool encoding, enum dtype dtype)
 {
 	const struct vae_config *c = &((const struct codec_of_vae *)codec)->config;
+	struct vae_bands bands = {pieces.whole, pieces.rows, pieces.anew};
+	if (!encoding && pieces.rows)
+		return vae_memory_bands(c, block->height, block->width, bands, dtype, NULL);
 	return encoding ? vae_encode_memory(c, block->frames, block->height * block->scale,
 					    block->width * block->scale, dtype)
 			: vae_memory(c, block->frames, block->height, block->width, dtype);
@@ -153,6 +160,16 @@ static uint64_t largest(const struct codec *codec, const struct latent_spec *blo
 	return vae_largest(c, block->height, block->width, dtype);
 }
 
+static bool pieces(const struct codec *codec, const struct latent_spec *block, uint64_t bytes,
+		   uint64_t most_alloc, enum dtype dtype, struct codec_pieces *out)
+{
+	struct vae_bands bands;
+	bool found = vae_plan_bands(&((const struct codec_of_vae *)codec)->config, block->height,
+				    block->width, bytes, most_alloc, dtype, &bands);
+	*out = (struct codec_pieces){bands.whole, bands.rows, bands.anew};
+	return found;
+}
+
 const struct codec_kind codec_vae = {
     .name = "autoencoder of pictures",
     .latents = latents,
@@ -162,4 +179,5 @@ const struct codec_kind codec_vae = {
     .encode = encode,
     .memory = memory,
     .largest = largest,
+    .pieces = pieces,
 };

@@ -11,13 +11,13 @@
 /* Part of the device's memory that steps made together may take. */
 #define MEMORY_SHARE 4
 
-/* Tiles where the whole picture would take more than half of the device's memory, or a larger
+/* In pieces where the whole picture would take more than half of the device's memory, or a larger
  * buffer than it gives. What is in use at the moment does not count: the same run must give the
- * same bytes. -1: not even a small tile fits. */
-static int tile_for(const struct pack *pack, int h, int w)
+ * same bytes. false: not even a small tile fits. */
+static bool plan_tiles(const struct pack *pack, struct codec_job *job)
 {
 	const struct device_info *d = &pack->device->info;
-	return codec_tile(pack->codec, h, w, d->memory / 2, d->max_alloc,
+	return codec_plan(pack->codec, job, d->memory / 2, d->max_alloc,
 			  pack->device->activation_dtype);
 }
 
@@ -40,8 +40,7 @@ int run_plan_decode(const struct run *run, struct codec_job *job, struct error *
 		job->tile = window_tile(run, job->width + 2 * margin);
 		return SUMI_OK;
 	}
-	job->tile = tile_for(run->pack, job->height, job->width);
-	if (job->tile < 0)
+	if (!plan_tiles(run->pack, job))
 		return error_set(err, SUMI_TOOBIG,
 				 "%s has too little memory to decode even a small tile: %llu MiB",
 				 d->name, (unsigned long long)(d->memory >> 20));
@@ -136,9 +135,9 @@ static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p
 	struct codec_job job = {.frames = 1,
 				.height = p->height / scale,
 				.width = (p->window ? p->window : p->width) / scale};
-	job.tile = p->window ? 0 : tile_for(pack, job.height, job.width);
-	return job.tile < 0 ? UINT64_MAX
-			    : codec_memory(pack->codec, &job, false, pack->device->activation_dtype);
+	if (!p->window && !plan_tiles(pack, &job))
+		return UINT64_MAX;
+	return codec_memory(pack->codec, &job, false, pack->device->activation_dtype);
 }
 
 /* Bytes that encoding the pictures takes that the run starts from. */

@@ -128,6 +128,7 @@ static int want_vae_common(const json_t *root, const char *path, struct vae_conf
 	    (status =
 		 json_want_number(root, path, "scaling_factor", -1e6, 1e6, &c->scaling, err)) ||
 	    (status = json_want_number(root, path, "shift_factor", -1e6, 1e6, &c->shift, err)) ||
+	    (status = json_want_bool(root, path, "force_upcast", &c->force_upcast, err)) ||
 	    (status = want_latent_stats(root, path, c, err)))
 		return status;
 	if (fabs(c->scaling) < 1e-6)

@@ -81,6 +81,7 @@ struct vae_config {
 	int channels[CONFIG_LEVELS_MAX];
 	/* latents as a denoiser sees them = (encoded − mean − shift) · scaling / std */
 	double scaling, shift;
+	bool force_upcast; /* said to overflow in float16 */
 	int latent_stats; /* channels that have a mean and deviation of their own: all or 0 */
 	double latents_mean[VAE_STATS_MAX], latents_std[VAE_STATS_MAX];
 	/* AutoencoderKL */

@@ -116,10 +116,18 @@ int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, str
 	int status = check_size("latents", in, 1, err);
 	if (status)
 		return status;
+	const struct vae_config *c = &vae->config;
+	if (in->bands.rows && (c->kind != VAE_KL || in->n != 1 || in->bands.rows < VAE_ROWS_MIN ||
+			       in->bands.whole < 0 || in->bands.whole >= c->levels))
+		return error_set(err, SUMI_INVALID, "bands of %d rows are not for this picture",
+				 in->bands.rows);
 	struct pass p = pass_begin(vae->decoder.set.device, &in->tap, err);
 	struct tensor x =
 	    pass_upload(&p, in->values, in->n, in->h, in->w, vae->config.latent_channels);
-	decode(&p, &vae->decoder, &vae->config, &x);
+	if (in->bands.rows)
+		kl_decode_bands(&p, &vae->decoder.kl, &vae->config, in->bands, &x);
+	else
+		decode(&p, &vae->decoder, &vae->config, &x);
 	pass_tap(&p, &x, "out");
 	pass_download(&p, &x, pictures);
 	pass_free(&p, &x);
@@ -239,6 +247,24 @@ uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum d
 	}
 	clear_half(&half);
 	return l.status ? 0 : p.bytes_peak;
+}
+
+uint64_t vae_memory_bands(const struct vae_config *config, int h, int w, struct vae_bands bands,
+			  enum dtype dtype, uint64_t *largest)
+{
+	struct vae_half half = {0};
+	struct loader l = {.set = &half.set};
+	struct pass p = pass_plan(dtype);
+	load_half(&l, &half, config, false);
+	if (!l.status) {
+		struct tensor x = pass_upload(&p, NULL, 1, h, w, config->latent_channels);
+		kl_decode_bands(&p, &half.kl, config, bands, &x);
+		pass_free(&p, &x);
+	}
+	clear_half(&half);
+	if (largest)
+		*largest = p.bytes_largest;
+	return l.status || p.status ? 0 : p.bytes_peak;
 }
 
 uint64_t vae_largest(const struct vae_config *c, int h, int w, enum dtype dtype)

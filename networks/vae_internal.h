@@ -33,6 +33,12 @@ void kl_clear(struct kl_half *half); /* what the host holds: weights are the loa
 /* x: latents as the decoder wants them, replaced by the picture. */
 void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
 	       struct tensor *x);
+/* The same up to the last residual block of so many stages. */
+void kl_decode_bottom(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		      int stages, struct tensor *x);
+/* The same as kl_decode() of one picture, in bands. */
+void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		     struct vae_bands bands, struct tensor *x);
 /* x: a picture, replaced by [n, h, w, 2·latent_channels]: mean, then logarithm of variance. */
 void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
 	       struct tensor *x);

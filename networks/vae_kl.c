@@ -82,23 +82,41 @@ static void finish(struct pass *p, const struct kl_half *half, struct tensor *x)
 	conv_replace(p, &half->conv_out, x, x->h, x->w, (struct conv2d_args){0});
 }
 
-void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-	       struct tensor *x)
+static void resnets(struct pass *p, const struct kl_stage *s, struct tensor *x)
+{
+	for (int k = 0; k < s->count; k++)
+		resnet_replace(p, &s->resnets[k], x);
+}
+
+static void upsample(struct pass *p, const struct kl_stage *s, struct tensor *x)
+{
+	if (s->resamples)
+		conv_replace(p, &s->resample, x, 2 * x->h, 2 * x->w,
+			     (struct conv2d_args){.upsample = true});
+}
+
+void kl_decode_bottom(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		      int stages, struct tensor *x)
 {
 	if (c->post_quant_conv)
 		conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
 	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
 	pass_tap(p, x, "conv_in");
 	middle(p, half, c, x);
-	for (int i = 0; i < c->levels; i++) {
-		const struct kl_stage *s = &half->stages[i];
-		for (int k = 0; k < s->count; k++)
-			resnet_replace(p, &s->resnets[k], x);
-		if (s->resamples)
-			conv_replace(p, &s->resample, x, 2 * x->h, 2 * x->w,
-				     (struct conv2d_args){.upsample = true});
-		pass_tap(p, x, "up.%d", i);
+	for (int i = 0; i < stages; i++) {
+		if (i > 0) {
+			upsample(p, &half->stages[i - 1], x);
+			pass_tap(p, x, "up.%d", i - 1);
+		}
+		resnets(p, &half->stages[i], x);
 	}
+}
+
+void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+	       struct tensor *x)
+{
+	kl_decode_bottom(p, half, c, c->levels, x);
+	pass_tap(p, x, "up.%d", c->levels - 1);
 	finish(p, half, x);
 }
 

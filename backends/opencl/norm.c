@@ -21,7 +21,7 @@ struct group_plan {
 	int c, wide; /* channels, channels of a group */
 	char sum_options[128], apply_options[80];
 	struct buffer *partial; /* [n, chunks, 3, c] f32 */
-	struct buffer *factors; /* [n, 2, c] f32 */
+	struct buffer *factors; /* [n, 2, c] f32; the caller's where it wants one half alone */
 };
 
 static void plan_group_norm(const struct cl_device *d, const struct group_norm_args *a,
@@ -118,16 +118,21 @@ int cl_group_norm(struct device *base, const struct group_norm_args *a, struct e
 	struct group_plan p = {0};
 	plan_group_norm(d, a, &p);
 	size_t row = (size_t)a->x.n * (size_t)p.c * sizeof(float);
-	int status = cl_buffer_new(d, row * p.chunks * 3, &p.partial, err);
-	if (!status)
+	bool measures = a->half != NORM_APPLY, applies = a->half != NORM_MEASURE;
+	p.factors = a->factors;
+	int status = SUMI_OK;
+	if (measures)
+		status = cl_buffer_new(d, row * p.chunks * 3, &p.partial, err);
+	if (!status && a->half == NORM_BOTH)
 		status = cl_buffer_new(d, row * 2, &p.factors, err);
-	if (!status)
+	if (!status && measures)
 		status = launch_sums(d, &p, err);
-	if (!status)
+	if (!status && measures)
 		status = launch_join(d, &p, err);
-	if (!status)
+	if (!status && applies)
 		status = launch_apply(d, &p, err);
-	cl_buffer_free(d, p.factors);
+	if (a->half == NORM_BOTH)
+		cl_buffer_free(d, p.factors);
 	cl_buffer_free(d, p.partial);
 	return status;
 }

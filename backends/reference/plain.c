@@ -21,35 +21,51 @@ static void moments(const float *x, size_t height, size_t width, size_t ld, floa
 	*scale = 1 / sqrt(squares / count + (double)epsilon);
 }
 
+/* Scale and offset of each channel of picture n, as float64: [2, c]. */
+static void measure(const struct group_norm_args *a, const float *x, double *factors)
+{
+	const float *gamma = reference_vector(a->gamma), *beta = reference_vector(a->beta);
+	size_t c = (size_t)a->x.c, wide = c / (size_t)a->groups;
+	size_t pixels = (size_t)a->x.h * (size_t)a->x.w;
+	for (size_t i = 0; i < c; i += wide) {
+		double mean, scale;
+		moments(x + i, pixels, wide, c, a->epsilon, &mean, &scale);
+		for (size_t k = i; k < i + wide; k++) {
+			factors[k] = (double)gamma[k] * scale;
+			factors[c + k] = (double)beta[k] - mean * factors[k];
+		}
+	}
+}
+
 int reference_group_norm(struct device *d, const struct group_norm_args *a, struct error *err)
 {
 	(void)d;
 	float *x = NULL;
-	double *row = NULL, *means = NULL; /* means: [groups] and scales behind them */
-	const float *gamma = reference_vector(a->gamma), *beta = reference_vector(a->beta);
-	size_t c = (size_t)a->y.c, groups = (size_t)a->groups, wide = c / groups;
-	size_t pixels = (size_t)a->y.h * (size_t)a->y.w;
+	double *row = NULL, *factors = NULL;
+	float *given = a->factors ? (float *)reference_vector(a->factors) : NULL;
+	size_t c = (size_t)a->x.c, pixels = (size_t)a->x.h * (size_t)a->x.w;
 	int status = reference_unpack(&a->x, &x, err);
 	if (!status)
 		status = reference_array(c, &row, err);
 	if (!status)
-		status = reference_array(2 * groups, &means, err);
-	for (size_t n = 0; !status && n < (size_t)a->y.n; n++) {
-		for (size_t g = 0; g < groups; g++)
-			moments(x + n * pixels * c + g * wide, pixels, wide, c, a->epsilon,
-				&means[g], &means[groups + g]);
-		for (size_t p = n * pixels; p < (n + 1) * pixels; p++) {
-			for (size_t i = 0; i < c; i++) {
-				size_t g = i / wide;
-				double value =
-				    ((double)x[p * c + i] - means[g]) * means[groups + g];
-				row[i] = reference_activate(a->act, value * (double)gamma[i] +
-									(double)beta[i]);
-			}
+		status = reference_array(2 * c, &factors, err);
+	for (size_t n = 0; !status && n < (size_t)a->x.n; n++) {
+		if (a->half == NORM_APPLY)
+			for (size_t i = 0; i < 2 * c; i++)
+				factors[i] = (double)given[n * 2 * c + i];
+		else
+			measure(a, x + n * pixels * c, factors);
+		if (a->half == NORM_MEASURE)
+			for (size_t i = 0; i < 2 * c; i++)
+				given[n * 2 * c + i] = (float)factors[i];
+		for (size_t p = n * pixels; a->half != NORM_MEASURE && p < (n + 1) * pixels; p++) {
+			for (size_t i = 0; i < c; i++)
+				row[i] = reference_activate(a->act, (double)x[p * c + i] * factors[i] +
+									factors[c + i]);
 			reference_store(&a->y, p, row);
 		}
 	}
-	free(means);
+	free(factors);
 	free(row);
 	free(x);
 	return status;

@@ -89,24 +89,92 @@ static void tiles_are_mixed(void **state)
 	codec_close(codec);
 }
 
-static void tiles_fit(void **state)
+/* What fits is made as one; else in bands, else in tiles, else not at all. */
+static void what_memory_allows(void **state)
 {
 	(void)state;
 	struct error err = {0};
-	struct codec *c;
+	struct codec *c, *tiny;
 	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/sd1-tiny/vae", &c, &err), err);
-	struct codec_job job = {.frames = 1, .height = 64, .width = 96};
+	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/taesd-tiny/vae", &tiny, &err), err);
+	const struct codec_job asked = {.frames = 1, .height = 64, .width = 96};
+	struct codec_job job = asked;
 	uint64_t whole = codec_memory(c, &job, false, DTYPE_F32);
 	assert_true(whole > 0);
-	assert_int_equal(codec_tile(c, 64, 96, whole, 0, DTYPE_F32), 0);
-	assert_int_equal(codec_tile(c, 64, 96, 0, 0, DTYPE_F32), 0);
-	job.tile = codec_tile(c, 64, 96, whole / 3, 0, DTYPE_F32);
+	assert_true(codec_plan(c, &job, whole, 0, DTYPE_F32));
+	assert_memory_equal(&job, &asked, sizeof job);
+	assert_true(codec_plan(c, &job, 0, 0, DTYPE_F32));
+	assert_memory_equal(&job, &asked, sizeof job);
+	uint64_t bytes[] = {whole - 1, whole * 2 / 3};
+	for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+		job = asked;
+		assert_true(codec_plan(c, &job, bytes[i], 0, DTYPE_F32));
+		assert_true(job.pieces.rows > 0 && job.tile == 0);
+		assert_true(codec_memory(c, &job, false, DTYPE_F32) <= bytes[i]);
+	}
+	job = asked;
+	assert_true(codec_plan(c, &job, whole / 8, 0, DTYPE_F32));
+	assert_true(job.pieces.rows == 0);
 	assert_within(job.tile, CODEC_TILE_MIN, 64);
-	assert_true(codec_memory(c, &job, false, DTYPE_F32) <= whole / 3);
-	assert_int_equal(codec_tile(c, 64, 96, 1000, 0, DTYPE_F32), -1);
+	assert_true(codec_memory(c, &job, false, DTYPE_F32) <= whole / 8);
+	job = asked;
+	assert_false(codec_plan(c, &job, 1000, 0, DTYPE_F32));
 	/* A device that gives small pieces only, whatever it has in all. */
-	assert_true(codec_tile(c, 64, 96, whole, 8 << 20, DTYPE_F32) > 0);
+	job = asked;
+	assert_true(codec_plan(c, &job, 0, 2 << 20, DTYPE_F32));
+	assert_true(job.tile > 0);
+	/* One without norms needs no bands. */
+	job = asked;
+	assert_true(codec_plan(tiny, &job, codec_memory(tiny, &job, false, DTYPE_F32) / 2, 0,
+			       DTYPE_F32));
+	assert_true(job.tile > 0);
+	codec_close(tiny);
 	codec_close(c);
+}
+
+/* Bands give the whole picture, wherever they are cut and whatever stands in one of them alone. */
+static void bands_have_no_seam(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *folder;
+		int scale, levels, h, w;
+	} vaes[] = {{"tests/vectors/sd1-tiny/vae", 8, 4, 26, 12},
+		    {"tests/vectors/levels-tiny/vae", 4, 3, 21, 9}};
+	struct error err = {0};
+	for (size_t v = 0; v < sizeof vaes / sizeof *vaes; v++) {
+		int h = vaes[v].h, w = vaes[v].w, side = vaes[v].scale;
+		size_t count = (size_t)(h * w * 4), pixels = (size_t)(h * w * side * side * 3);
+		float *latents = malloc(count * sizeof *latents);
+		float *whole = malloc(pixels * sizeof *whole), *got = malloc(pixels * sizeof *got);
+		struct codec *codec = codec_of(vaes[v].folder);
+		wave(latents, count);
+		for (size_t i = 0; i < count / 3; i++) /* dark and flat above, bright below */
+			latents[i] = latents[i] * 0.1f - 2;
+		struct codec_job job = {.frames = 1, .height = h, .width = w};
+		assert_ok(codec_decode(codec, &job, latents, whole, &err), err);
+		for (int from = 0; from < vaes[v].levels; from++)
+			for (int k = 4; k <= 2 * h; k += k < 12 ? 1 : 5) {
+				int rows = k / 2;
+				job.pieces = (struct codec_pieces){from, rows, k % 2};
+				memset(got, 0, pixels * sizeof *got);
+				assert_ok(codec_decode(codec, &job, latents, got, &err), err);
+				float most = 0;
+				for (size_t i = 0; i < pixels; i++)
+					most = fmaxf(most, fabsf(got[i] - whole[i]));
+				if (!(most < 5e-4f))
+					fail_msg("%s, %d stages whole, bands of %d: %g off",
+						 vaes[v].folder, from, rows, (double)most);
+			}
+		job.pieces = (struct codec_pieces){vaes[v].levels, 4, false};
+		assert_int_equal(codec_decode(codec, &job, latents, got, &err), SUMI_INVALID);
+		job.pieces = (struct codec_pieces){0, 1, false};
+		assert_int_equal(codec_decode(codec, &job, latents, got, &err), SUMI_INVALID);
+		codec_close(codec);
+		free(latents);
+		free(whole);
+		free(got);
+	}
 }
 
 /* A circle's picture is the same wherever the circle is cut open. */
@@ -241,6 +309,33 @@ static void packs_have_a_scale_of_their_own(void **state)
 	remove_vae(folder);
 }
 
+/* One that overflows in float16 is computed in float32 on any device, and the device is left as it was. */
+static void what_overflows_stays_exact(void **state)
+{
+	(void)state;
+	enum { H = 4, W = 4, COUNT = H * W * 4, PIXELS = 32 * 32 * 3 };
+	struct error err = {0};
+	char folder[FILES_PATH_MAX];
+	static float latents[COUNT], want[PIXELS], got[PIXELS], rounded[PIXELS];
+	make_vae(folder, "\"force_upcast\": true");
+	struct codec *exact = codec_of(folder), *any = codec_of("tests/vectors/sd1-tiny/vae");
+	struct codec_job job = {.frames = 1, .height = H, .width = W};
+	wave(latents, COUNT);
+	assert_ok(codec_decode(any, &job, latents, want, &err), err);
+	device->activation_dtype = DTYPE_F16;
+	assert_ok(codec_decode(any, &job, latents, rounded, &err), err);
+	assert_ok(codec_decode(exact, &job, latents, got, &err), err);
+	assert_int_equal(device->activation_dtype, DTYPE_F16);
+	assert_int_equal(codec_memory(exact, &job, false, DTYPE_F16),
+			 codec_memory(any, &job, false, DTYPE_F32));
+	device->activation_dtype = DTYPE_F32;
+	assert_memory_equal(got, want, sizeof got);
+	assert_memory_not_equal(rounded, want, sizeof rounded);
+	codec_close(exact);
+	codec_close(any);
+	remove_vae(folder);
+}
+
 static void bad_numbers_are_refused(void **state)
 {
 	(void)state;
@@ -271,10 +366,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(tiles_are_mixed),
-	    cmocka_unit_test(tiles_fit),
+	    cmocka_unit_test(what_memory_allows),
+	    cmocka_unit_test(bands_have_no_seam),
 	    cmocka_unit_test(circles_have_no_seam),
 	    cmocka_unit_test(windows_of_columns),
 	    cmocka_unit_test(packs_have_a_scale_of_their_own),
+	    cmocka_unit_test(what_overflows_stays_exact),
 	    cmocka_unit_test(bad_numbers_are_refused),
 	};
 	return cmocka_run_group_tests(tests, open_device, close_device);

@@ -325,8 +325,8 @@ static size_t latents_in(const struct latent_spec *b)
 	return (size_t)(b->frames * b->height * b->width) * CHANNELS;
 }
 
-static int shuffle_decode(struct codec *c, const struct latent_spec *b, const float *latents,
-			  float *pixels, struct error *err)
+static int shuffle_decode(struct codec *c, const struct latent_spec *b, struct codec_pieces pieces,
+			  const float *latents, float *pixels, struct error *err)
 {
 	for (size_t i = 0; i < latents_in(b); i++) {
 		float *to = pixels + place(b->width, i);
@@ -346,8 +346,8 @@ static int shuffle_encode(struct codec *c, const struct latent_spec *b, const fl
 	return SUMI_OK;
 }
 
-static uint64_t shuffle_memory(const struct codec *c, const struct latent_spec *b, bool encoding,
-			       enum dtype dtype)
+static uint64_t shuffle_memory(const struct codec *c, const struct latent_spec *b,
+			       struct codec_pieces pieces, bool encoding, enum dtype dtype)
 {
 	return latents_in(b) * dtype_size(dtype);
 }
@@ -355,7 +355,7 @@ static uint64_t shuffle_memory(const struct codec *c, const struct latent_spec *
 static uint64_t shuffle_largest(const struct codec *c, const struct latent_spec *b,
 				enum dtype dtype)
 {
-	return shuffle_memory(c, b, false, dtype);
+	return shuffle_memory(c, b, (struct codec_pieces){0}, false, dtype);
 }
 
 static const struct codec_kind shuffle = {
