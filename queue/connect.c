@@ -510,6 +510,7 @@ const char *link_refusal(struct queue *queue)
 	redisReply *reply = NULL;
 	bool once = queue->once;
 	queue->once = true;
+	queue->refusal = NULL; /* where the connection breaks, nothing is refused */
 	command_script(&command, queue, SCRIPT_FORGET);
 	command_text(&command, ""); /* no job's id */
 	int status = script_call(queue, SCRIPT_FORGET, &command, &reply, NULL);
