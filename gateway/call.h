@@ -76,6 +76,11 @@ struct call {
 	char jobs[CALL_JOBS_MAX][JOB_ID_SIZE];
 	int job_count;
 	call_handler *resume;
+	/* A handler whose answer is a stream of server-sent events says so before it waits; what stands in piece, from
+	 * malloc(), goes out when it returns. Its answer's body is the last of them. */
+	bool events;
+	char *piece;
+	size_t piece_size;
 	void *state; /* the handler's, from malloc() */
 	/* The service's. */
 	struct call *next, **link;

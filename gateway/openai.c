@@ -9,12 +9,14 @@
 #include "gateway/multipart.h"
 #include "gateway/work.h"
 #include "media/picture_file.h"
+#include "queue/watch.h"
 
-enum { PICTURES_MAX = 10 };
+enum { PICTURES_MAX = 10, PARTIALS_MAX = 3 };
 
 /* What finish needs of the request. */
 struct wanted {
-	bool url;
+	bool url, stream, edit;
+	int partials, sent; /* pictures of what forms: wanted, told */
 	char format[8], size[16], quality[16];
 };
 
@@ -110,6 +112,19 @@ static void add_extras(const json_t *body, json_t *fields)
 	}
 }
 
+static bool read_stream(struct call *call, const json_t *body, struct wanted *wanted)
+{
+	const json_t *partials = json_object_get(body, "partial_images");
+	json_int_t n = json_is_integer(partials) ? json_integer_value(partials) : 0;
+	wanted->stream = json_is_true(json_object_get(body, "stream"));
+	if (n < 0 || n > PARTIALS_MAX || (partials && !json_is_null(partials) && !json_is_integer(partials))) {
+		call_refuse(call, 400, "partial_images", "partial_images must be 0 to %d", PARTIALS_MAX);
+		return false;
+	}
+	wanted->partials = (int)n;
+	return true;
+}
+
 static bool read_request(struct call *call, struct worker *w, const json_t *body, json_t *fields,
 			 struct wanted *wanted)
 {
@@ -119,10 +134,8 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 		call_refuse(call, 400, "prompt", "prompt must be a text that says what to paint");
 		return false;
 	}
-	if (json_is_true(json_object_get(body, "stream"))) {
-		call_refuse(call, 400, "stream", "streaming is not offered: leave stream out");
+	if (!read_stream(call, body, wanted))
 		return false;
-	}
 	json_object_set(fields, "prompt", (json_t *)prompt);
 	json_object_set_new(fields, "modality", json_string("image"));
 	work_model(w, text_of(body, "model"), "image", fields);
@@ -160,19 +173,83 @@ static int add_picture(const struct call *call, const struct found *f, int varia
 	return SUMI_OK;
 }
 
-static void finish(struct call *call, struct worker *w)
+/* One event behind those in *text; takes over the picture. */
+static void add_event(const struct wanted *wanted, const char *what, json_t *picture, const char *format, int index,
+		      char **text, size_t *size)
+{
+	char type[64];
+	snprintf(type, sizeof type, "%s.%s", wanted->edit ? "image_edit" : "image_generation", what);
+	json_t *o = json_pack("{s:s, s:o, s:I, s:s, s:s, s:s, s:s}", "type", type, "b64_json", picture, "created_at",
+			      (json_int_t)(clock_wall_ms() / 1000), "size", wanted->size, "quality", wanted->quality,
+			      "background", "opaque", "output_format", format);
+	if (index >= 0)
+		json_object_set_new(o, "partial_image_index", json_integer(index));
+	char *data = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	size_t room = data ? *size + strlen(data) + sizeof type + 32 : 0;
+	char *grown = data ? realloc(*text, room) : NULL;
+	if (grown) {
+		*text = grown;
+		*size += (size_t)snprintf(grown + *size, room - *size, "event: %s\ndata: %s\n\n", type, data);
+	}
+	free(data);
+}
+
+/* The picture as it forms, when its share of the steps is made. */
+static void add_partial(struct call *call, struct worker *w)
+{
+	struct wanted *wanted = call->state;
+	struct queue *queue;
+	struct queue_entry e;
+	struct error ignored;
+	char *data;
+	size_t size;
+	if (wanted->sent >= wanted->partials || worker_queue(w, &queue, &ignored) ||
+	    queue_get(queue, call->jobs[0], &e, &ignored))
+		return;
+	bool due = e.state == JOB_RUNNING && e.steps > 0 &&
+		   e.step * (wanted->partials + 1) >= e.steps * (wanted->sent + 1);
+	queue_entry_clear(&e);
+	if (!due || queue_last_preview(queue, call->jobs[0], &data, &size, &ignored))
+		return;
+	add_event(wanted, "partial_image", base64_json(data, size), "webp", wanted->sent++, &call->piece,
+		  &call->piece_size);
+	free(data);
+}
+
+static void finish_stream(struct call *call, const json_t *data)
 {
 	const struct wanted *wanted = call->state;
+	char *text = NULL;
+	size_t i, size = 0;
+	json_t *one;
+	json_array_foreach(data, i, one)
+		add_event(wanted, "completed", json_incref(json_object_get(one, "b64_json")), wanted->format, -1, &text,
+			  &size);
+	call_text(call, 200, "text/event-stream", text, size);
+}
+
+static void finish(struct call *call, struct worker *w)
+{
+	struct wanted *wanted = call->state;
 	struct found f;
 	struct error err;
-	if (!work_done(call, w, &f))
+	call->events = wanted->stream;
+	if (wanted->stream)
+		wanted->url = false;
+	if (!work_done(call, w, &f)) {
+		if (call->waits && wanted->stream)
+			add_partial(call, w);
 		return;
+	}
 	int n = f.queued ? f.entry.job.n : f.row.variants, status = SUMI_OK;
 	json_t *data = json_array();
 	for (int i = 0; i < n && !status; i++)
 		status = add_picture(call, &f, i, wanted, data, &err);
 	if (status)
 		call_fail(call, &err);
+	else if (wanted->stream)
+		finish_stream(call, data);
 	else
 		call_json(call, 200,
 			  json_pack("{s:I, s:O, s:s, s:s, s:s, s:s, s:s}", "created",
@@ -181,6 +258,12 @@ static void finish(struct call *call, struct worker *w)
 				    "background", "opaque", "job", call->jobs[0]));
 	json_decref(data);
 	jobs_clear(&f);
+}
+
+static void start(struct call *call, struct worker *w, struct job *job)
+{
+	work_start(call, w, job, finish);
+	call->events = call->waits && ((struct wanted *)call->state)->stream;
 }
 
 /* ---- forms ---------------------------------------------------------------------------------- */
@@ -257,6 +340,7 @@ static void from_picture(struct call *call, struct worker *w, const char *prompt
 		free(form);
 		return;
 	}
+	wanted->edit = true;
 	body = form_json(form);
 	if (prompt)
 		json_object_set_new(body, "prompt", json_string(prompt));
@@ -266,7 +350,7 @@ static void from_picture(struct call *call, struct worker *w, const char *prompt
 	else if (jobs_prepare(call, w, fields, &job, &err))
 		call_fail(call, &err);
 	else
-		work_start(call, w, &job, finish);
+		start(call, w, &job);
 	json_decref(body);
 	free(form);
 }
@@ -298,7 +382,7 @@ void openai_generate(struct call *call, struct worker *w)
 	else if (jobs_prepare(call, w, fields, &job, &err))
 		call_fail(call, &err);
 	else
-		work_start(call, w, &job, finish);
+		start(call, w, &job);
 	json_decref(body);
 }
 

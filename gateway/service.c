@@ -166,7 +166,8 @@ static void end_call(struct call *c)
 	struct http_request *r = c->http;
 	unlink_call(c);
 	free(c->state);
-	c->state = NULL;
+	free(c->piece);
+	c->state = c->piece = NULL;
 	add_cors(c, &c->answer);
 	once_leave(c->service->once, c);
 	metrics_answered(c->service->metrics, c->answer.status);
@@ -176,9 +177,13 @@ static void end_call(struct call *c)
 		return;
 	}
 	/* It has been "200" since the first space. What is broken off is asked for again, and hears why. */
-	bool whole = answer.status == 200;
+	bool whole = answer.status == 200 || c->events;
+	if (answer.status != 200 && c->events)
+		http_stream_send(r, "event: error\ndata: ", strlen("event: error\ndata: "));
 	if (whole)
 		http_stream_send(r, answer.body, answer.size);
+	if (answer.status != 200 && c->events)
+		http_stream_send(r, "\n\n", 2);
 	free(answer.body);
 	http_stream_end(r, whole);
 }
@@ -187,7 +192,11 @@ static void end_call(struct call *c)
 static void keep_alive(struct call *c, int64_t now)
 {
 	bool streaming = c->http->streaming;
-	if (!(c->route->flags & ROUTE_SLOW) || c->http->head.minor == 0 ||
+	if (c->events && now - c->spoken >= SPACE_MS) {
+		c->spoken = now;
+		http_stream_send(c->http, ": ka\n\n", 6);
+	}
+	if (c->events || !(c->route->flags & ROUTE_SLOW) || c->http->head.minor == 0 ||
 	    now - c->spoken < (streaming ? SPACE_MS : SILENT_MS))
 		return;
 	c->spoken = now;
@@ -244,6 +253,24 @@ static void on_ended(void *context, const char *id)
 	}
 }
 
+/* Of a stream of events the head goes out as soon as there is a job to wait for. */
+static void send_piece(struct call *c)
+{
+	if (!c->events)
+		return;
+	if (!c->http->streaming) {
+		struct http_answer answer = {.fd = -1};
+		http_header(&answer, "Cache-Control: no-store");
+		http_header(&answer, "X-Accel-Buffering: no");
+		add_cors(c, &answer);
+		http_stream_begin(c->http, 200, "text/event-stream", answer.headers);
+	}
+	http_stream_send(c->http, c->piece, c->piece_size);
+	free(c->piece);
+	c->piece = NULL;
+	c->piece_size = 0;
+}
+
 static void call_done(struct task *t)
 {
 	struct call *c = (struct call *)(void *)t;
@@ -263,6 +290,7 @@ static void call_done(struct task *t)
 		end_call(c);
 		return;
 	}
+	send_piece(c);
 	if (!c->link) {
 		c->next = s->waiting;
 		c->link = &s->waiting;
@@ -430,7 +458,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 	for (struct call *c = s->waiting; c; c = c->next)
 		keep_alive(c, now);
 	for (struct call *c = s->waiting; c; c = c->next)
-		if (!c->running && now - c->since >= LOOK_MS) {
+		if (!c->running && (c->events || now - c->since >= LOOK_MS)) {
 			c->since = now;
 			start_call(c);
 		}

@@ -15,6 +15,13 @@ with Server() as s:
     check(base64.b64decode(plain.data[0].b64_json)[:4] == b"\x89PNG", "images.generate")
     two = client.images.generate(prompt="two", n=2, model="gpt-image-2", quality="low", output_format="webp", background="auto", moderation="low", user="u", **TINY)
     check(len(two.data) == 2 and two.output_format == "webp" and base64.b64decode(two.data[1].b64_json)[:4] == b"RIFF", "its options")
+    events = list(client.images.generate(prompt="stream", stream=True, partial_images=3, size="256x256", extra_body={"steps": 150, "sampler": "ddim"}))
+    check(events[-1].type == "image_generation.completed" and base64.b64decode(events[-1].b64_json)[:4] == b"\x89PNG" and
+          all(e.type == "image_generation.partial_image" for e in events[:-1]), "stream", str([e.type for e in events]))
+    start = base64.b64decode(plain.data[0].b64_json)
+    edited = client.images.edit(image=("a.png", start), prompt="the same at night", size="64x64", extra_body={"steps": 3, "sampler": "ddim"})
+    check(base64.b64decode(edited.data[0].b64_json)[:4] == b"\x89PNG", "images.edit")
+    check(len(client.images.create_variation(image=("a.png", start), n=2, size="64x64", extra_body={"steps": 3, "sampler": "ddim"}).data) == 2, "images.create_variation")
     url = client.images.generate(prompt="url", response_format="url", model="dall-e-3", style="vivid", **TINY).data[0].url
     check(urllib.request.urlopen(url).read()[:4] == b"\x89PNG", "an address that needs no key", url)
     try:

@@ -43,6 +43,20 @@ def pictures(g):
     check(g.get(f"/v1/models/{PACK}")[2]["id"] == PACK and g.get("/v1/models/none")[0] == 404, "one of them")
 
 
+def streamed(g):
+    body = {"prompt": "a stream", "stream": True, "partial_images": 2, **TINY, "steps": 150, "size": "256x256"}
+    status, headers, got = g.ask("POST", PATH, body)
+    events = [dict(l.split(": ", 1) for l in e.split("\n")) for e in got.decode().split("\n\n") if e and e[0] != ":"]
+    kinds, data = [e["event"] for e in events], [json.loads(e["data"]) for e in events]
+    check(status == 200 and headers["Content-Type"] == "text/event-stream" and kinds[-1] == "image_generation.completed" and
+          set(kinds[:-1]) == {"image_generation.partial_image"} and len(kinds) <= 3, "a stream with partial pictures", f"{kinds}")
+    check(all(d["type"] == k for d, k in zip(data, kinds)) and [d["partial_image_index"] for d in data[:-1]] == list(range(len(data) - 1)) and
+          base64.b64decode(data[0]["b64_json"])[:4] == b"RIFF" and base64.b64decode(data[-1]["b64_json"])[:4] == b"\x89PNG", "small ones first, then the picture", str(kinds))
+    status, headers, got = g.ask("POST", PATH, {"prompt": "x", "stream": True, "size": "65x65", "steps": 2})
+    check(status == 200 and b"event: error" in got and b'"error":{' in got, "what fails ends with an error", str(got)[:300])
+    check(g.ask("POST", PATH, {"prompt": "x", "stream": True, "partial_images": 4})[0] == 400, "four are too many")
+
+
 def send(g, body, **headers):
     """A request whose answer nobody waits for yet: its socket."""
     data = json.dumps(body).encode()
@@ -148,11 +162,12 @@ def slowly(place):
     g.stop()
 
 
-place = Place()
+place = Place(preview="1ms")
 try:
     place.start()
     g = Gateway(place)
     pictures(g)
+    streamed(g)
     once(g)
     slowly(place)
     check(g.stop() == 0, "it stops")
