@@ -37,6 +37,7 @@ enum dialect {
 enum { ROUTE_OPEN = 1, /* without a key */
        ROUTE_MEDIA = 2, /* <audio src> and <img src> may name it: the key may stand in the query */
        ROUTE_SIGNED = 4, /* an address with a signature needs no key */
+       ROUTE_QUICK = 16, /* answered at once, from what is known: the handler has no worker */
        ROUTE_SLOW = 8 /* JSON that may take long: spaces before it keep the connection alive */
 };
 

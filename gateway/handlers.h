@@ -19,6 +19,7 @@ call_handler a1111_text, a1111_image, a1111_options, a1111_set_options, a1111_mo
 call_handler music_compose, music_sound;
 call_handler ollama_generate, ollama_version, ollama_tags;
 call_handler mcp_serve;
+call_handler videos_create, videos_show, videos_content, videos_delete;
 call_handler metrics_show, openapi_show;
 call_handler page_show, page_file, page_login, page_logout;
 call_handler health_live, health_ready;

@@ -12,7 +12,7 @@
 enum { BOUNDARY_MAX = 70, HEADERS_MAX = 4096 };
 
 /* Whether a Content-Type is one of such a form. */
-static bool multipart_is(const char *type)
+bool multipart_is(const char *type)
 {
 	static const char name[] = "multipart/form-data";
 	size_t n = sizeof name - 1;

@@ -21,6 +21,9 @@ struct multipart {
 	size_t count;
 };
 
+/* Whether a Content-Type is one of such a form. */
+bool multipart_is(const char *content_type);
+
 /* SUMI_INVALID says what is wrong with it. */
 int multipart_parse(const char *content_type, const char *body, size_t size, struct multipart *out,
 		    struct error *err);

@@ -9,12 +9,19 @@ import openai
 
 TINY = {"size": "64x64", "extra_body": {"steps": 3, "sampler": "ddim"}}
 
-with Server() as s:
+with Server(model_video="motion-tiny", preview="1ms") as s:
     client = openai.OpenAI(api_key=s.key, base_url=s.url + "/v1")
     plain = client.images.generate(prompt="a lake", **TINY)
     check(base64.b64decode(plain.data[0].b64_json)[:4] == b"\x89PNG", "images.generate")
     two = client.images.generate(prompt="two", n=2, model="gpt-image-2", quality="low", output_format="webp", background="auto", moderation="low", user="u", **TINY)
     check(len(two.data) == 2 and two.output_format == "webp" and base64.b64decode(two.data[1].b64_json)[:4] == b"RIFF", "its options")
+    video = client.videos.create_and_poll(prompt="an ink drop", seconds="1", size="64x64", extra_body={"steps": "2"}, poll_interval_ms=200)
+    check(video.status == "completed" and video.progress == 100 and video.seconds == "1", "videos.create_and_poll", str(video))
+    check(client.videos.download_content(video.id).read()[8:12] == b"WEBP" and client.videos.retrieve(video.id).size == "64x64", "videos.download_content, retrieve")
+    s.pause(True)
+    waits = client.videos.create(prompt="another")
+    check(waits.status == "queued" and client.videos.delete(waits.id).deleted and client.videos.retrieve(waits.id).status == "failed", "videos.delete", str(waits))
+    s.pause(False)
     events = list(client.images.generate(prompt="stream", stream=True, partial_images=3, size="256x256", extra_body={"steps": 150, "sampler": "ddim"}))
     check(events[-1].type == "image_generation.completed" and base64.b64decode(events[-1].b64_json)[:4] == b"\x89PNG" and
           all(e.type == "image_generation.partial_image" for e in events[:-1]), "stream", str([e.type for e in events]))

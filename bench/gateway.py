@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Figures of the gateway: streams of events that wait, small requests a second, from sent to queued, and a good client
+beside 200 that send and read slowly."""
+import http.client, pathlib, sys, threading, time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "e2e"))
+from gateway_lib import *
+
+
+def memory(g):
+    status = pathlib.Path(f"/proc/{g.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def connect(g):
+    return socket.create_connection(("127.0.0.1", g.port), timeout=60)
+
+
+def streams(g, count=1000):
+    before, open_ones = memory(g), []
+    for _ in range(count):
+        s = connect(g)
+        s.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        open_ones.append(s)
+    for s in open_ones:
+        s.recv(1000)
+    g.ask("POST", "/jobs", {"prompt": "x", "id": "told", **QUICK})
+    for s in open_ones:
+        got = b""
+        while b"event: done" not in got:
+            got += s.recv(65536)
+    print(f"{count} streams of events: {memory(g):.1f} MiB in all ({before:.1f} before), each told of a job's end")
+    for s in open_ones:
+        s.close()
+
+
+def cpu(g):
+    fields = pathlib.Path(f"/proc/{g.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def small(g, path, count=4000, depth=50):
+    """Requests in a row on one connection, some at a time, so that the client costs little."""
+    s, one = connect(g), f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    start, used, done, rest = time.monotonic(), cpu(g), 0, b""
+    while done < count:
+        s.sendall(one * depth)
+        answers = 0
+        while answers < depth:
+            rest += s.recv(1 << 20)
+            answers += rest.count(b"HTTP/1.1 200")
+            rest = rest[rest.rfind(b"HTTP/1.1 200") + 12:] if b"HTTP/1.1 200" in rest else rest
+        done += depth
+    wall, used = time.monotonic() - start, cpu(g) - used
+    print(f"GET {path}: {count / wall:.0f} a second on one connection, {count / used:.0f} a second of processor")
+
+
+def submit(g, count=300):
+    c, times = http.client.HTTPConnection("127.0.0.1", g.port), []
+    g.ask("POST", "/queue/pause")
+    for i in range(count):
+        body = json.dumps({"prompt": f"p {i}", **QUICK})
+        start = time.monotonic()
+        c.request("POST", "/jobs", body)
+        c.getresponse().read()
+        times.append((time.monotonic() - start) * 1000)
+    times.sort()
+    print(f"POST /jobs: {times[len(times) // 2]:.2f} ms in the middle, {times[int(len(times) * 0.99)]:.2f} ms at 99 of 100")
+
+
+def slow(g, count=200):
+    stop, bad = threading.Event(), []
+    for i in range(count):
+        s = connect(g)
+        s.sendall(b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{" if i % 2 else b"GET /healthz HTTP/1.1\r\nHost: loc")
+        bad.append(s)
+
+    def dribble():
+        while not stop.wait(0.05):
+            for s in bad:
+                with contextlib.suppress(OSError):
+                    s.sendall(b" ")
+    thread = threading.Thread(target=dribble)
+    thread.start()
+    c, times = http.client.HTTPConnection("127.0.0.1", g.port), []
+    for _ in range(300):
+        start = time.monotonic()
+        c.request("GET", "/healthz")
+        c.getresponse().read()
+        times.append((time.monotonic() - start) * 1000)
+    stop.set()
+    thread.join()
+    times.sort()
+    print(f"beside {count} that send a byte at a time: {times[len(times) // 2]:.2f} ms in the middle, {times[-1]:.2f} ms at most")
+
+
+place = Place()
+try:
+    place.start()
+    g = Gateway(place)
+    streams(g)
+    small(g, "/healthz")
+    small(g, "/jobs/told")
+    slow(g)
+    submit(g)
+    g.kill()
+finally:
+    place.stop()
+    place.remove()
