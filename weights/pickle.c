@@ -369,8 +369,9 @@ static void copy_items(struct pickle *p, uint32_t to, const struct value *from)
 static void make_dict(struct pickle *p, const struct value *args)
 {
 	const struct value *pairs = pickle_item_of(p, args, 0, KIND_LIST);
-	uint32_t id = new_value(p, (struct value){.kind = KIND_DICT});
+	/* A copy: values move when there is a new one. */
 	const struct value list = pairs ? *pairs : (struct value){.kind = KIND_LIST};
+	uint32_t id = new_value(p, (struct value){.kind = KIND_DICT});
 	for (uint32_t i = 0; i < list.count && !p->status; i++) {
 		const struct value pair = p->values[list.items[i]];
 		if (pair.kind == KIND_LIST && pair.count == 2)

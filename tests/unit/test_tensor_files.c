@@ -357,6 +357,21 @@ static void pickles_that_want_more_than_tensors(void **state)
 	expect_refused(&f, SUMI_UNSUPPORTED, "not one of torch");
 }
 
+/* Dictionaries of pairs, as Python 2 wrote them, at every length of what is in memory already. */
+static void pairs_behind_any_number_of_values(void **state)
+{
+	(void)state;
+	static const char pairs[] = "ccollections\nOrderedDict\n(]]X\1\0\0\0aaNaatR.";
+	for (size_t n = 0; n < 300; n++) {
+		char text[400];
+		struct file f;
+		memset(text, 'N', n);
+		memcpy(text + n, pairs, sizeof pairs - 1);
+		put_zip(&f, "x/data.pkl", text, n + sizeof pairs - 1, 0);
+		expect_refused(&f, SUMI_UNSUPPORTED, "without tensors");
+	}
+}
+
 /* --- damage --- */
 
 /* Changes bytes of real files at random (the generator is fixed) and reads every byte that the
@@ -441,6 +456,7 @@ int main(void)
 	    cmocka_unit_test(gguf_with_an_alignment),
 	    cmocka_unit_test(gguf_that_is_wrong),
 	    cmocka_unit_test(pickles_that_want_more_than_tensors),
+	    cmocka_unit_test(pairs_behind_any_number_of_values),
 	    cmocka_unit_test(mutated_files),
 	    cmocka_unit_test(real_files),
 	};
