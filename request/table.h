@@ -44,7 +44,7 @@ X(modality, WORD, PICTURE, PARAM_ALL, 0, 0, modality_words, NULL, 0, PROMPT, NUL
 X(prompt, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NULL, \
   "what it shall show; required") \
 X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, PARAM_EMPTY, PROMPT, NULL, \
-  "what it shall not show") \
+  "what it shall not show; some models tell an empty one from none") \
 X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
 X(seed, SEED, PICTURE, PARAM_ALL, -1, 0, NULL, "-1", 0, PROMPT, "Seed", \
