@@ -177,6 +177,29 @@ static void bands_have_no_seam(void **state)
 	}
 }
 
+/* Tiles of a decoder without norms are the whole picture, but where they are mixed. */
+static void tiles_without_norms(void **state)
+{
+	(void)state;
+	enum { H = 8, W = 126, T = 72, S = 8, SECOND = W - T, ROW = W * S * 3 };
+	struct error err = {0};
+	static float latents[H * W * 4], whole[H * S * ROW], got[H * S * ROW];
+	struct codec *codec = codec_of("tests/vectors/taesd-tiny/vae");
+	wave(latents, H * W * 4);
+	struct codec_job job = {.frames = 1, .height = H, .width = W};
+	assert_ok(codec_decode(codec, &job, latents, whole, &err), err);
+	job.tile = T;
+	assert_ok(codec_decode(codec, &job, latents, got, &err), err);
+	for (int y = 0; y < H * S; y++)
+		for (int x = 0; x < ROW; x++) {
+			bool mixed = x / 3 >= SECOND * S && x / 3 < T * S;
+			float off = fabsf(whole[y * ROW + x] - got[y * ROW + x]);
+			if (!mixed && !(off < 1e-4f))
+				fail_msg("pixel %d,%d is %g off", x / 3, y, (double)off);
+		}
+	codec_close(codec);
+}
+
 /* A circle's picture is the same wherever the circle is cut open. */
 static void circles_have_no_seam(void **state)
 {
@@ -368,6 +391,7 @@ int main(void)
 	    cmocka_unit_test(tiles_are_mixed),
 	    cmocka_unit_test(what_memory_allows),
 	    cmocka_unit_test(bands_have_no_seam),
+	    cmocka_unit_test(tiles_without_norms),
 	    cmocka_unit_test(circles_have_no_seam),
 	    cmocka_unit_test(windows_of_columns),
 	    cmocka_unit_test(packs_have_a_scale_of_their_own),

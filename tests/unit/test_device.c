@@ -561,6 +561,11 @@ static void wrong_plain_calls(struct shapes *s)
 	expect(s, device_group_norm(s->d, &g, &s->err), "epsilon -1");
 	g.gamma = NULL;
 	expect(s, device_group_norm(s->d, &g, &s->err), "no gamma");
+	g.half = NORM_APPLY; /* needs neither gamma nor beta */
+	expect(s, device_group_norm(s->d, &g, &s->err), "no factors");
+	g.factors = s->v;
+	expect(s, device_group_norm(s->d, &g, &s->err),
+	       "factors holds 64 bytes, 32 channels need 128");
 	struct layer_norm_args l = {.x = tensor_of(s->x, 1, 1, 2, 17),
 				    .y = tensor_of(s->y, 1, 1, 2, 17),
 				    .gamma = s->v,

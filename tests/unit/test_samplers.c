@@ -516,6 +516,25 @@ static int try_new(const char *text, const char *name, int steps, struct error *
 	return status;
 }
 
+/* A class that no sampler is named after is still one of flow matching. */
+static void every_flow_class_is_flow(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"FlowMatchEulerDiscreteScheduler",
+					    "FlowMatchHeunDiscreteScheduler",
+					    "FlowMatchLCMScheduler"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct sampler_config config;
+		struct error err = {0};
+		json_t *root = json_pack("{s:s, s:f}", "_class_name", names[i], "shift", 3.0);
+		assert_int_equal(sampler_config_from_json(root, "t", &config, &err), SUMI_OK);
+		assert_int_equal(config.prediction, PREDICTION_FLOW);
+		assert_true(config.flow.shift == 3);
+		sampler_config_free(&config);
+		json_decref(root);
+	}
+}
+
 static void impossible_runs_are_refused(void **state)
 {
 	(void)state;
@@ -601,6 +620,7 @@ static void real_files_are_read(void **state)
 		fail_msg("%s", err.text);
 	remove(path);
 	assert_string_equal(config.sampler, "dpmpp_2m_sde");
+	assert_int_equal(config.prediction, PREDICTION_EPSILON);
 	assert_int_equal(config.file_sigmas, SIGMAS_KARRAS);
 	assert_true(isinf(config.lambda_min_clipped));
 	assert_int_equal(config.clip_sample, CHOICE_NO);
@@ -698,6 +718,7 @@ int main(void)
 	    cmocka_unit_test(guidance_combines),
 	    cmocka_unit_test(names_are_understood),
 	    cmocka_unit_test(bad_configs_are_refused),
+	    cmocka_unit_test(every_flow_class_is_flow),
 	    cmocka_unit_test(impossible_runs_are_refused),
 	    cmocka_unit_test(real_files_are_read),
 	    cmocka_unit_test(alphas_equal_diffusers),
