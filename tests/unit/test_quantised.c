@@ -178,6 +178,52 @@ static void test_memory(void **state)
 	}
 }
 
+/* The same weight as float32, as the reference reads it. */
+static void load_expanded(struct model *m, struct linear_layer *layer, const char *name)
+{
+	char full[32];
+	snprintf(full, sizeof full, "%s.weight", name);
+	const struct weight_tensor *t = weights_find(m->files, full);
+	float *values = malloc(sizeof *values * COUT * CIN);
+	struct weight_desc desc = {.data = values, .cout = COUT, .cin = CIN, .kernel = 1};
+	desc.dtype = DTYPE_F32;
+	assert_non_null(values);
+	*layer = (struct linear_layer){.cin = CIN, .cout = COUT};
+	if (weights_read_floats(t, values, COUT * CIN, &m->err) ||
+	    device_weight_new(m->device, &desc, &layer->weight, &m->err))
+		fail_msg("%s", m->err.text);
+	free(values);
+}
+
+/* Expanding in a kernel is no arithmetic of its own: the bytes are those of the expanded weight. */
+static void test_same_bytes(void **state)
+{
+	static const char *const names[] = {"Q8_0", "Q4_K"};
+	struct device_info info;
+	struct error err;
+	(void)state;
+	if (device_list(&info, 1, &err) < 2) {
+		print_message("skip test_same_bytes: there is no OpenCL device here\n");
+		skip();
+	}
+	setenv("SUMI_KERNELS", "cpu16", 1);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct model m = {0};
+		struct loader l = begin(&m, info.selector);
+		struct linear_layer layer, expanded;
+		float got[TOKENS * COUT], want[TOKENS * COUT];
+		load_linear(&l, &layer, COUT, CIN, LOAD_NO_BIAS, "%s", names[i]);
+		assert_int_equal(loader_end(&l), 0);
+		load_expanded(&m, &expanded, names[i]);
+		multiply(&m, &layer, got);
+		multiply(&m, &expanded, want);
+		assert_memory_equal(got, want, sizeof got);
+		device_weight_free(m.device, expanded.weight);
+		end(&m);
+	}
+	unsetenv("SUMI_KERNELS");
+}
+
 /* Layers that are stacked stay as they are where they agree, and become f16 where not. */
 static void test_stacks(void **state)
 {
@@ -207,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_format),
 	    cmocka_unit_test(test_memory),
+	    cmocka_unit_test(test_same_bytes),
 	    cmocka_unit_test(test_stacks),
 	};
 	char cache[256];
