@@ -169,6 +169,7 @@ struct weight_desc {
 	int cout, cin, kernel;
 	bool geglu; /* a linear layer that will be used with ACT_GEGLU */
 	bool table; /* an embedding table: rows are looked up, never multiplied */
+	const float *scales; /* [cout] factors of the rows, or NULL; not of a table */
 	/* What device_weight_pack() wrote for this desc, taken instead of data; or NULL. A device
 	 * whose memory is the host's uses it where it lies: at a multiple of 4096, with
 	 * WEIGHT_PACKED_SLACK readable bytes behind it, until the weight is freed and

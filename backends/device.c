@@ -251,6 +251,8 @@ static int check_weight(const struct device *d, const struct weight_desc *desc, 
 		return error_set(err, SUMI_INVALID,
 				 "weight: a GEGLU layer needs an even number of rows, not %d",
 				 desc->cout);
+	if (desc->scales && desc->table)
+		return error_set(err, SUMI_INVALID, "weight: a table has no scales");
 	return check_format(d, desc, err);
 }
 

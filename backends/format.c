@@ -61,6 +61,12 @@ static void expand_e5m2(const unsigned char *data, size_t n, float *out)
 		out[i] = half_to_float((uint16_t)(data[i] << 8));
 }
 
+static void expand_i8(const unsigned char *data, size_t n, float *out)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = (float)(int8_t)data[i];
+}
+
 /* --- blocks of 32 --- */
 
 /* Element i of 32 nibbles in 16 bytes: the low halves come first. */
@@ -253,6 +259,7 @@ static const struct block_format formats[DTYPES] = {
     [DTYPE_BF16] = {"bf16", 1, 2, expand_bf16},
     [DTYPE_F8_E4M3] = {"f8_e4m3", 1, 1, expand_e4m3},
     [DTYPE_F8_E5M2] = {"f8_e5m2", 1, 1, expand_e5m2},
+    [DTYPE_I8] = {"i8", 1, 1, expand_i8},
     [DTYPE_Q8_0] = {"q8_0", SMALL, 34, expand_q8_0},
     [DTYPE_Q4_0] = {"q4_0", SMALL, 18, expand_q4_0},
     [DTYPE_Q4_1] = {"q4_1", SMALL, 20, expand_q4_1},

@@ -12,6 +12,7 @@ enum dtype {
 	DTYPE_BF16,
 	DTYPE_F8_E4M3, /* "fn": without infinities */
 	DTYPE_F8_E5M2,
+	DTYPE_I8, /* whole numbers, which mean something with a weight's scales */
 	DTYPE_Q8_0,
 	DTYPE_Q4_0,
 	DTYPE_Q4_1,

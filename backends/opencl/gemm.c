@@ -28,6 +28,7 @@ static void find_geometry(const struct gemm_job *job, int geometry[8])
 struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args)
 {
 	const struct tensor tensors[] = {job->add, job->residual, job->y};
+	*args++ = arg_buffer(job->weight->scales);
 	*args++ = arg_buffer(job->bias);
 	*args++ = arg_int(job->act);
 	for (int i = 0; i < CL_COUNT(tensors); i++) {

@@ -13,6 +13,7 @@
 struct weight {
 	struct weight_head head; /* first */
 	struct buffer *buffer;
+	struct buffer *scales; /* [cout] f32, or NULL */
 	int panels;
 	size_t zero_at; /* elements (of the weight's dtype, of blocks bytes) before the zeros */
 };
@@ -37,7 +38,7 @@ int matrix_tile_cover(const struct cl_device *d, int rows);
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err);
 
-/* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] + bias + add) + residual for
+/* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] · scales + bias + add) + residual for
  * `pictures` pictures of rows = y.h·y.w pixels each. */
 struct gemm_job {
 	struct tensor x, y;
@@ -76,9 +77,9 @@ static inline bool dot_pays(const struct cl_device *d, const struct gemm_job *jo
 #define GEMM_HEAD 6
 struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args);
 
-/* The last GEMM_TAIL arguments of every kernel that ends a product: bias, activation, add,
- * residual and y. Returns the argument behind them. */
-#define GEMM_TAIL 11
+/* The last GEMM_TAIL arguments of every kernel that ends a product: scales, bias, activation,
+ * add, residual and y. Returns the argument behind them. */
+#define GEMM_TAIL 12
 struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args);
 
 /* The way that a convolution takes on this device. */

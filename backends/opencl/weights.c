@@ -214,7 +214,12 @@ int cl_weight_new(struct device *base, const struct weight_desc *desc, struct we
 		if (!status)
 			status = upload(d, desc, bytes, w->buffer, err);
 	}
+	if (!status && desc->scales)
+		status = cl_buffer_new_of(d, desc->scales,
+					  (size_t)desc->cout * sizeof *desc->scales, &w->scales,
+					  err);
 	if (status) {
+		cl_buffer_free(d, w->scales);
 		cl_buffer_free(d, w->buffer);
 		free(w);
 		return status;
@@ -227,6 +232,7 @@ void cl_weight_free(struct device *d, struct weight *w)
 {
 	if (!w)
 		return;
+	cl_buffer_free(cl_device_of(d), w->scales);
 	cl_buffer_free(cl_device_of(d), w->buffer);
 	free(w);
 }

@@ -139,7 +139,8 @@ static int new_weight(struct device *d, const struct weight_desc *desc, struct w
 		format_expand(desc->dtype, (const char *)desc->data + o * bytes, cin * taps, row);
 		for (size_t i = 0; i < cin; i++)
 			for (size_t t = 0; t < taps; t++)
-				w->data[(o * taps + t) * cin + i] = row[i * taps + t];
+				w->data[(o * taps + t) * cin + i] =
+				    row[i * taps + t] * (desc->scales ? desc->scales[o] : 1);
 	}
 	free(row);
 	count_use(d, weight_bytes(&head));

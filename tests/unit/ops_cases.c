@@ -11,10 +11,12 @@
 #define I OPS_IN_PLACE
 #define S OPS_SMALL
 #define F OPS_FORMAT
+#define C OPS_SCALES
 #define H DTYPE_F16
 #define BF DTYPE_BF16
 #define E4 DTYPE_F8_E4M3
 #define E5 DTYPE_F8_E5M2
+#define I8 DTYPE_I8
 
 static const struct ops_case conv2d_cases[] = {
     {.n = 1, .h = 1, .w = 1, .cin = 1, .cout = 1, .kernel = 3},
@@ -134,6 +136,11 @@ static const struct ops_case conv2d_cases[] = {
      .kernel = 1,
      .act = ACT_SILU,
      .flags = B | OPS_UPSAMPLE},
+    /* scales of rows */
+    {.n = 1, .h = 7, .w = 8, .cin = 16, .cout = 33, .kernel = 3, .weight = H, .flags = C | B | S},
+    {.n = 2, .h = 16, .w = 16, .cin = 64, .cout = 40, .kernel = 3, .weight = H, .flags = C | B | A},
+    {.n = 1, .h = 9, .w = 9, .cin = 40, .cout = 24, .kernel = 3, .stride = 2, .flags = C | R},
+    {.n = 1, .h = 16, .w = 17, .cin = 64, .cout = 40, .kernel = 3, .weight = I8, .flags = C | F},
     /* 8-bit floats */
     {.n = 1, .h = 7, .w = 8, .cin = 19, .cout = 17, .kernel = 3, .weight = E4, .flags = B | S},
     {.n = 2, .h = 16, .w = 17, .cin = 64, .cout = 40, .kernel = 3, .weight = E4, .flags = B | F},
@@ -186,7 +193,12 @@ static const struct ops_case linear_cases[] = {
     {.n = 1, .h = 1, .w = 77, .cin = 32, .cout = 128, .weight = H, .act = ACT_GEGLU, .flags = B},
     {.n = 2, .h = 8, .w = 9, .cin = 64, .cout = 93, .weight = BF, .act = ACT_GEGLU, .flags = 0},
     {.n = 1, .h = 1, .w = 13, .cin = 40, .cout = 160, .act = ACT_GEGLU, .flags = B | R},
+    /* scales of rows */
+    {.n = 1, .h = 1, .w = 9, .cin = 35, .cout = 33, .weight = H, .flags = C | B | S},
+    {.n = 1, .h = 1, .w = 77, .cin = 64, .cout = 40, .weight = H, .act = ACT_GEGLU, .flags = C | B},
+    {.n = 1, .h = 1, .w = 9, .cin = 32, .cout = 8, .act = ACT_GEGLU, .flags = C | B | S},
     /* formats of weights: odd numbers of columns, several steps of a sum */
+    {.n = 1, .h = 1, .w = 9, .cin = 333, .cout = 37, .weight = I8, .flags = C | R | F},
     {.n = 1, .h = 1, .w = 9, .cin = 333, .cout = 37, .weight = E4, .flags = R | F},
     {.n = 1, .h = 1, .w = 9, .cin = 333, .cout = 37, .weight = E5, .flags = R | F},
     {.n = 1, .h = 1, .w = 5, .cin = 64, .cout = 17, .weight = DTYPE_Q8_0, .flags = B | S},

@@ -160,22 +160,37 @@ static void fill_weight(struct setup *s, const struct weight_desc *desc, unsigne
 				    DTYPE_F16,
 				    spread * random_value(s) / blocks[desc->dtype].quants);
 	/* Eight bits of a float: exponents that keep it finite and of one size. */
-	for (size_t i = 0; f->bytes == 1 && i < bytes; i++)
+	for (size_t i = 0; f->bytes == 1 && desc->dtype != DTYPE_I8 && i < bytes; i++)
 		data[i] &= desc->dtype == DTYPE_F8_E4M3 ? 0xaf : 0xbf;
 }
 
-static struct weight *weight(struct setup *s, struct weight_desc desc)
+/* Factors of a weight's rows, those of whole numbers as small as these are large; the caller frees
+ * them. */
+static float *make_scales(struct setup *s, const struct weight_desc *desc, float spread)
+{
+	float *scales = malloc((size_t)desc->cout * sizeof *scales);
+	for (int i = 0; scales && i < desc->cout; i++)
+		scales[i] = (1 + 0.3f * random_value(s)) *
+			    (desc->dtype == DTYPE_I8 ? spread / 74 : 1);
+	return scales;
+}
+
+static struct weight *weight(struct setup *s, struct weight_desc desc, unsigned flags)
 {
 	size_t fan_in = (size_t)desc.cin * (size_t)(desc.kernel * desc.kernel);
 	size_t count = (size_t)desc.cout * fan_in, bytes = format_row_bytes(desc.dtype, count);
 	float spread = desc.table ? 1.0f : 1.0f / sqrtf((float)fan_in);
 	void *data = malloc(bytes);
-	if (!data) {
+	float *scales = flags & OPS_SCALES ? make_scales(s, &desc, spread) : NULL;
+	if (!data || (flags & OPS_SCALES && !scales)) {
 		s->status = error_set(s->err, SUMI_NOMEM, "no memory for a test");
+		free(scales);
+		free(data);
 		return NULL;
 	}
 	fill_weight(s, &desc, data, count, spread);
 	desc.data = data;
+	desc.scales = scales;
 	struct weight *w = NULL;
 	if (s->status == SUMI_OK)
 		s->status = device_weight_new(s->d, &desc, &w, s->err);
@@ -183,6 +198,9 @@ static struct weight *weight(struct setup *s, struct weight_desc desc)
 		s->weights[s->weight_count++] = w;
 	/* The data may go away at once; make sure that it does. */
 	memset(data, 0xff, bytes);
+	if (scales)
+		memset(scales, 0xff, (size_t)desc.cout * sizeof *scales);
+	free(scales);
 	free(data);
 	return w;
 }
@@ -217,7 +235,8 @@ static void run_conv2d(struct setup *s, const struct ops_case *c)
 				.pad_end = (c->flags & OPS_PAD_END) != 0};
 	a.weight =
 	    weight(s, (struct weight_desc){
-			  .dtype = c->weight, .cout = cout, .cin = c->cin, .kernel = c->kernel});
+			  .dtype = c->weight, .cout = cout, .cin = c->cin, .kernel = c->kernel},
+		   c->flags);
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, cout, 0, 1);
 	if (c->flags & OPS_ADD)
@@ -235,7 +254,8 @@ static void run_linear(struct setup *s, const struct ops_case *c)
 	struct linear_args a = {.x = input(s, c->n, c->h, c->w, c->cin), .act = c->act};
 	a.weight = weight(
 	    s, (struct weight_desc){
-		   .dtype = c->weight, .cout = rows, .cin = c->cin, .kernel = 1, .geglu = geglu});
+		   .dtype = c->weight, .cout = rows, .cin = c->cin, .kernel = 1, .geglu = geglu},
+	    c->flags);
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, rows, 0, 1);
 	output_and_residual(s, c, c->h, c->w, &a.y, &a.residual);
@@ -316,13 +336,15 @@ static void run_embedding(struct setup *s, const struct ops_case *c)
 	a.table = weight(
 	    s,
 	    (struct weight_desc){
-		.dtype = c->weight, .cout = VOCABULARY, .cin = c->cin, .kernel = 1, .table = true});
+		.dtype = c->weight, .cout = VOCABULARY, .cin = c->cin, .kernel = 1, .table = true},
+	    0);
 	if (c->flags & OPS_BIAS)
 		a.position = weight(s, (struct weight_desc){.dtype = c->weight,
 							    .cout = c->w + 3,
 							    .cin = c->cin,
 							    .kernel = 1,
-							    .table = true});
+							    .table = true},
+				    0);
 	if (s->status == SUMI_OK)
 		s->status = device_embedding(s->d, &a, s->err);
 }

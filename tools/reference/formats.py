@@ -1,4 +1,4 @@
-"""Formats of weights: random blocks, and what the gguf package's dequantize makes of them; 8-bit floats by torch."""
+"""Formats of weights: random blocks, and what the gguf package's dequantize makes of them; 8-bit numbers by torch."""
 
 from pathlib import Path
 
@@ -39,4 +39,6 @@ def make(out):
     for name, dtype in (("f8_e4m3", torch.float8_e4m3fn), ("f8_e5m2", torch.float8_e5m2)):
         tensors[name + ".blocks"] = every
         tensors[name + ".values"] = every.view(dtype).float()
+    tensors["i8.blocks"] = every
+    tensors["i8.values"] = every.view(torch.int8).float()
     write_tensors(Path(out) / "formats.safetensors", tensors)

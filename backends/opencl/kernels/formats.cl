@@ -1,7 +1,7 @@
 /* Weights that are not plain numbers of 16 or 32 bits: loads that expand them. Stands before the
  * kernels of such a weight only.
  *
- * 8-bit floats lie as plain numbers do and are loaded by LOAD1 … LOAD16. Blocks lie in panels of
+ * Numbers of 8 bits lie as plain ones do and are loaded by LOAD1 … LOAD16. Blocks lie in panels of
  * COLUMNS columns, block row by block row: the halves of a block first, [halves][COLUMNS], then
  * its other bytes in their order, [bytes][COLUMNS]. So one load takes the same byte of WIDE
  * neighbouring columns, and an element is factor · quant − less, of which factor and less are
@@ -10,6 +10,7 @@
 
 #define type_f8_e4m3 uchar
 #define type_f8_e5m2 uchar
+#define type_i8 char
 
 /* Exponents are moved by integer arithmetic: not every device has subnormal floats. */
 #define DEFINE_EIGHT(name, n, floats, ints)                                                    \
@@ -41,6 +42,11 @@ DEFINE_EIGHT(sixteen, 16, float16, int16)
 #define load4_f8_e5m2(p) four_e5m2(convert_int4(vload4(0, p)))
 #define load8_f8_e5m2(p) eight_e5m2(convert_int8(vload8(0, p)))
 #define load16_f8_e5m2(p) sixteen_e5m2(convert_int16(vload16(0, p)))
+
+#define load1_i8(p) ((float)*(p))
+#define load4_i8(p) convert_float4(vload4(0, p))
+#define load8_i8(p) convert_float8(vload8(0, p))
+#define load16_i8(p) convert_float16(vload16(0, p))
 
 /* --- blocks --- */
 

@@ -38,6 +38,7 @@ TILE_BOTH(DEFINE_GATHER)
 kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
                           int8 geometry, int rows, int block_rows, int group, int swapped,
                           global const TYPE(WEIGHT) *weight, ulong zero_at, int cin, int cout,
+                          global const float *scales,
                           global const float *bias, int act, global const TYPE(ACT) *add,
                           ulong add_at, int add_ld, global const TYPE(ACT) *residual,
                           ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy)
@@ -71,8 +72,8 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 				TILE_SWEEP(count, row, gather, x + k, zero, at + t * PLACE_ROWS + row, n, d, b,
 				           c + PARTS * row, t + k == 0)
 			}
-		finish_panel(c, count, min(width, cout - p * width), act, bias ? bias + p * width : 0,
-		             bias + p * width + (act == ACT_GEGLU ? cout : PANEL / 2),
+		finish_panel(c, count, min(width, cout - p * width), act, p * width,
+		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
 		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
 		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,
 		             y + y_at + first_row * ldy + p * width, ldy);

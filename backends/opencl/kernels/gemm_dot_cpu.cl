@@ -44,7 +44,8 @@ INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count,
 kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
                               int8 geometry, int rows, int block_rows, int group, int swapped,
                               global const TYPE(WEIGHT) *weight, ulong zero_at, int cin,
-                              int cout, global const float *bias, int act,
+                              int cout, global const float *scales,
+                              global const float *bias, int act,
                               global const TYPE(ACT) *add, ulong add_at, int add_ld,
                               global const TYPE(ACT) *residual, ulong residual_at, int ldr,
                               global TYPE(ACT) *y, ulong y_at, int ldy)
@@ -94,8 +95,8 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 		}
 	for (int p = p0; p < p1; p++)
 		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
-		             act, bias ? bias + p * width : 0,
-		             bias + p * width + (act == ACT_GEGLU ? cout : PANEL / 2),
+		             act, p * width,
+		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
 		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
 		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,
 		             y + y_at + first_row * ldy + p * width, ldy);

@@ -48,7 +48,8 @@ static int place_of(int8 geometry, int ldx, int pixel, int ty, int tx)
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 geometry,
           int rows, global const TYPE(WEIGHT) *weight, ulong weight_picture, int panels, int cin,
-          int cout, global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
+          int cout, global const float *scales,
+          global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
           int add_ld, global const TYPE(ACT) *residual, ulong residual_at, int ldr,
           global TYPE(ACT) *y, ulong y_at, int ldy)
 {
@@ -121,12 +122,15 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 				int c = channel0 + h * (PANEL / 2) + j;
 				if (row >= rows || c >= cout)
 					continue;
-				float v = acc[i][h][j] + (bias ? bias[c] : 0.0f);
+				float v = acc[i][h][j] * (scales ? scales[c] : 1.0f) + (bias ? bias[c] : 0.0f);
 				if (add)
 					v += LOAD1(ACT, add, add_at + (ulong)add_ld * picture + c);
-				v = act == ACT_GEGLU
-				        ? v * activate_float(acc[i][1][j] + (bias ? bias[cout + c] : 0.0f), ACT_GELU)
-				        : activate_float(v, act);
+				if (act == ACT_GEGLU) {
+					float gate = acc[i][1][j] * (scales ? scales[cout + c] : 1.0f);
+					v *= activate_float(gate + (bias ? bias[cout + c] : 0.0f), ACT_GELU);
+				} else {
+					v = activate_float(v, act);
+				}
 				if (residual)
 					v += LOAD1(ACT, residual, residual_at + at * ldr + c);
 				STORE1(ACT, y, y_at + at * ldy + c, v);

@@ -40,7 +40,8 @@ static ushort8 load_columns(global const TYPE(WEIGHT) *weight, ulong line, int c
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) MMA_SUBGROUP
 void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 geometry,
           int rows, global const TYPE(WEIGHT) *weight, ulong weight_picture, int panels, int cin,
-          int cout, global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
+          int cout, global const float *scales,
+          global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
           int add_ld, global const TYPE(ACT) *residual, ulong residual_at, int ldr,
           global TYPE(ACT) *y, ulong y_at, int ldy)
 {
@@ -154,12 +155,16 @@ UNROLL
 			if (row >= rows || channel >= cout)
 				continue;
 			float8 v = vload8(0, out + r * OUT_STRIDE + column);
+			if (scales)
+				v *= vload8(0, scales + channel);
 			if (bias)
 				v += vload8(0, bias + channel);
 			if (add)
 				v += LOAD8(ACT, add, add_at + (ulong)add_ld * picture + channel);
 			if (geglu) {
 				float8 gate = vload8(0, out + r * OUT_STRIDE + column + 8);
+				if (scales)
+					gate *= vload8(0, scales + cout + channel);
 				v *= activate_float8(bias ? gate + vload8(0, bias + cout + channel) : gate,
 				                     ACT_GELU);
 			} else {

@@ -140,22 +140,25 @@ INLINE void store_some(global TYPE(ACT) *y, vec v, int n)
 		STORE1(ACT, y, i, lanes[i]);
 }
 
-/* y = act(sum + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
- * panel's halves are value and gate of LANES output channels. All pointers stand at the
- * panel's first channel (gate_bias at that of its second half), or are NULL. */
-INLINE void finish_panel(const vec *c, int count, int columns, int act,
-                         global const float *bias, global const float *gate_bias, act_row add,
+/* y = act(sum · scale + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
+ * panel's halves are value and gate of LANES output channels. scales and bias are those of all
+ * channels, the panel's begin at `channel` (those of its second half at `gate`); add, residual and y
+ * stand at it. What is not there is NULL. */
+INLINE void finish_panel(const vec *c, int count, int columns, int act, int channel, int gate,
+                         global const float *scales, global const float *bias, act_row add,
                          act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
 {
-	vec lo = bias ? VLOAD(bias) : 0.0f;
-	vec hi = bias && (columns > LANES || act == ACT_GEGLU) ? VLOAD(gate_bias) : 0.0f;
+	bool two = columns > LANES || act == ACT_GEGLU;
+	vec lo = bias ? VLOAD(bias + channel) : 0.0f, hi = bias && two ? VLOAD(bias + gate) : 0.0f;
+	vec scale_lo = scales ? VLOAD(scales + channel) : 1.0f;
+	vec scale_hi = scales && two ? VLOAD(scales + gate) : 1.0f;
 	if (add) {
 		lo += LOADV(ACT, add, 0);
 		if (columns > LANES)
 			hi += LOADV(ACT, add, LANES);
 	}
 	for (int r = 0; r < count; r++, y += ldy) {
-		vec a = c[PARTS * r] + lo, b = c[PARTS * r + 1] + hi;
+		vec a = c[PARTS * r] * scale_lo + lo, b = c[PARTS * r + 1] * scale_hi + hi;
 		if (act == ACT_GEGLU) {
 			a *= gelu_v(b);
 		} else if (act != ACT_NONE) {

@@ -173,7 +173,8 @@ INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, 
 kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, int block_tiles,
                                        int first_tile, int tiles, int tiles_down,
                                        int tiles_across, global const TYPE(WEIGHT) *weight,
-                                       int cin, int cout, global const float *bias, int act,
+                                       int cin, int cout, global const float *scales,
+                                       global const float *bias, int act,
                                        global const TYPE(ACT) *add, ulong add_at, int add_ld,
                                        global const TYPE(ACT) *residual, ulong residual_at,
                                        int ldr, global TYPE(ACT) *y, ulong y_at, int ldy,
@@ -212,8 +213,8 @@ kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, in
 		}
 		for (int i = 0; i < min(4, height - y0); i++) {
 			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0;
-			finish_panel(out + 4 * PARTS * i, min(4, width - x0),
-			             columns, act, bias ? bias + channel : 0, bias + channel + PANEL / 2,
+			finish_panel(out + 4 * PARTS * i, min(4, width - x0), columns, act, channel,
+			             channel + PANEL / 2, scales, bias,
 			             add ? add + add_at + (ulong)add_ld * picture + channel : 0,
 			             residual ? residual + residual_at + pixel * ldr + channel : 0, ldr,
 			             y + y_at + pixel * ldy + channel, ldy);

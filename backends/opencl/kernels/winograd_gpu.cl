@@ -97,10 +97,11 @@ static void store_some(global TYPE(ACT) *y, float4 v, int n)
 		STORE1(ACT, y, i, lanes[i]);
 }
 
-/* Sums [PLACES][tiles][ld] to y = act(sum + bias + add) + residual. Work-items: [cout / 4,
+/* Sums [PLACES][tiles][ld] to y = act(sum · scale + bias + add) + residual. Work-items: [cout / 4,
  * tiles]. */
 kernel void winograd_output(global const TYPE(ACT) *sums, int ld, int tiles_down,
                             int tiles_across, int first_tile, int height, int width, int cout,
+                            global const float *scales,
                             global const float *bias, int act, global const TYPE(ACT) *add,
                             ulong add_at, int add_ld, global const TYPE(ACT) *residual,
                             ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy)
@@ -109,11 +110,13 @@ kernel void winograd_output(global const TYPE(ACT) *sums, int ld, int tiles_down
 	ulong id = get_global_id(1);
 	int tile = first_tile + (int)id, picture = tile / (tiles_across * tiles_down);
 	int x0 = tile % tiles_across * 2, y0 = tile / tiles_across % tiles_down * 2;
-	float4 m[PLACES], more = 0.0f;
+	float4 m[PLACES], scale = 1.0f, more = 0.0f;
 	if (c >= cout)
 		return;
 	for (int i = 0; i < PLACES; i++)
 		m[i] = LOAD4(ACT, sums, ((ulong)i * tiles + id) * ld + c);
+	if (scales)
+		scale = vload4(0, scales + c);
 	if (bias)
 		more += vload4(0, bias + c);
 	if (add)
@@ -129,7 +132,7 @@ kernel void winograd_output(global const TYPE(ACT) *sums, int ld, int tiles_down
 		                  m[4 * i + 1] - m[4 * i + 2] - m[4 * i + 3]};
 		for (int j = 0; j < 2; j++) {
 			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0 + j;
-			float4 v = activate_float4(pair[j] + more, act);
+			float4 v = activate_float4(pair[j] * scale + more, act);
 			if (y0 + i >= height || x0 + j >= width)
 				continue;
 			if (residual)
