@@ -12,12 +12,6 @@ static void expand_f64(const unsigned char *p, size_t count, float *out)
 	}
 }
 
-static void expand_i8(const unsigned char *p, size_t count, float *out)
-{
-	for (size_t i = 0; i < count; i++)
-		out[i] = (float)(int8_t)p[i];
-}
-
 enum { NOT_IN_GGUF = -1 };
 
 /* gguf: the number of ggml's enum ggml_type. */
@@ -32,7 +26,7 @@ static const struct row {
     {27, {"I64", 1, 8, false, DTYPE_F32, DTYPE_F32, NULL}},
     {26, {"I32", 1, 4, false, DTYPE_F32, DTYPE_F32, NULL}},
     {25, {"I16", 1, 2, false, DTYPE_F32, DTYPE_F32, NULL}},
-    {24, {"I8", 1, 1, true, DTYPE_F16, DTYPE_F32, expand_i8}},
+    {24, {"I8", 1, 1, true, DTYPE_F16, DTYPE_I8, NULL}},
     {NOT_IN_GGUF, {"U64", 1, 8, false, DTYPE_F32, DTYPE_F32, NULL}},
     {NOT_IN_GGUF, {"U32", 1, 4, false, DTYPE_F32, DTYPE_F32, NULL}},
     {NOT_IN_GGUF, {"U16", 1, 2, false, DTYPE_F32, DTYPE_F32, NULL}},

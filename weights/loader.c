@@ -146,6 +146,12 @@ static enum dtype choose_format(const struct loader *l, const struct weight_tens
 	return device_takes_format(l->set->device, e->stored, kernel) ? e->stored : e->dtype;
 }
 
+/* Whether the device is to multiply by the tensor's factors: it holds what they belong to. */
+static bool keeps_scales(const struct weight_tensor *e, enum dtype dtype)
+{
+	return e->scaled && dtype == e->stored;
+}
+
 /* A tensor as e->dtype or e->stored. */
 static int read_as(const struct weight_tensor *e, enum dtype dtype, void *out, struct error *err)
 {
@@ -227,16 +233,29 @@ static void add_weight(struct loader *l, struct weight **out, const struct weigh
 		       struct weight_desc *desc)
 {
 	void *data = NULL;
-	desc->dtype = choose_format(l, e, desc->kernel);
+	float *scales = NULL;
+	/* Rows that are looked up are not scaled any more. */
+	desc->dtype = desc->table && e->scaled ? e->dtype : choose_format(l, e, desc->kernel);
 	if (!find_packed(l, e->name, desc)) {
 		desc->data = data = read_entry(l, e, desc->dtype);
 		if (!data)
 			return;
 		packed_add(l->packed, e->name, desc);
 	}
+	if (keeps_scales(e, desc->dtype)) {
+		desc->scales = scales = malloc((size_t)desc->cout * sizeof *scales);
+		if (!scales)
+			loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", e->name);
+		else
+			weights_scales(e, scales);
+	}
+	if (l->status)
+		goto done;
 	l->status = set_weight(l->set, desc, out, l->err);
 	if (l->status)
 		error_prefix(l->err, "%s: tensor '%.100s'", weights_folder(l->files), e->name);
+done:
+	free(scales);
 	free(data);
 }
 
@@ -350,6 +369,31 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 	return NULL;
 }
 
+/* The factors of the parts' rows [desc->cout] in new memory, which the caller frees; NULL: no part has
+ * any, or the loader has failed. */
+static float *stack_scales(struct loader *l, const struct weight_desc *desc,
+			   const struct stack_part *parts, int count)
+{
+	float *scales = malloc((size_t)desc->cout * sizeof *scales), *at = scales;
+	bool any = false;
+	if (!scales)
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);
+	for (int i = 0; i < count && !l->status; at += parts[i++].cout) {
+		const int shape[] = {parts[i].cout, desc->cin};
+		const struct weight_tensor *e = take(l, parts[i].name, ".weight", shape, 2);
+		for (int r = 0; r < parts[i].cout; r++)
+			at[r] = 1;
+		if (e && keeps_scales(e, desc->dtype)) {
+			weights_scales(e, at);
+			any = true;
+		}
+	}
+	if (any && !l->status)
+		return scales;
+	free(scales);
+	return NULL;
+}
+
 static void stack_weights(struct loader *l, struct linear_layer *out,
 			  const struct stack_part *parts, int count)
 {
@@ -366,10 +410,16 @@ static void stack_weights(struct loader *l, struct linear_layer *out,
 			return;
 		packed_add(l->packed, parts[0].name, &desc);
 	}
+	float *scales = stack_scales(l, &desc, parts, count);
+	desc.scales = scales;
+	if (l->status)
+		goto done;
 	l->status = set_weight(l->set, &desc, &out->weight, l->err);
 	if (l->status)
 		error_prefix(l->err, "%s: tensor '%s.weight'", weights_folder(l->files),
 			     parts[0].name);
+done:
+	free(scales);
 	free(data);
 }
 

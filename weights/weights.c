@@ -78,7 +78,7 @@ static int measure(struct mapped *m, struct error *err)
 
 /* Blocks run along the numbers as they stand in the file: those of a 3×3 kernel hold several taps
  * and parts of two channels, which no device can use where they lie, so they are expanded. What is
- * scaled, turned or a view is too. */
+ * turned or a view is too. */
 static void find_stored(struct mapped *m)
 {
 	const struct tensor_format *f = m->entry->format;
@@ -89,11 +89,11 @@ static void find_stored(struct mapped *m)
 		one_tap = one_tap && t->shape[i] == 1;
 	t->stored = t->dtype;
 	t->stored_bytes = t->bytes;
-	if (!t->usable || f->expand || f->stored == f->dtype || m->scale.entry || m->transposed ||
-	    m->entry->strided || t->rank < 2 || m->first % (uint64_t)stored->block != 0 ||
+	if (!t->usable || f->expand || f->stored == f->dtype || m->transposed || m->entry->strided || t->rank < 2 || m->first % (uint64_t)stored->block != 0 ||
 	    (stored->block > 1 && (!one_tap || t->shape[1] % stored->block != 0)))
 		return;
 	t->stored = f->stored;
+	t->scaled = m->scale.entry != NULL;
 	t->stored_bytes = format_row_bytes(f->stored, t->bytes / dtype_size(t->dtype));
 }
 
@@ -453,4 +453,15 @@ int weights_read_stored(const struct weight_tensor *tensor, void *out, struct er
 	return tensors_read_part(m->file, m->entry,
 				 format_row_bytes(tensor->stored, (size_t)m->first), out,
 				 tensor->stored_bytes, err);
+}
+
+void weights_scales(const struct weight_tensor *tensor, float *out)
+{
+	const struct mapped *m = mapped_of(tensor);
+	size_t rows = (size_t)tensor->shape[0];
+	size_t row = rows ? tensor->bytes / dtype_size(tensor->dtype) / rows : 0;
+	for (size_t i = 0; i < rows; i++) {
+		out[i] = 1;
+		scale_apply(&m->scale, &out[i], m->first + i * row, 1);
+	}
 }

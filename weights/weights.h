@@ -26,6 +26,7 @@ struct weight_tensor {
 	 * bytes. */
 	enum dtype stored;
 	size_t stored_bytes;
+	bool scaled; /* what is stored has factors of its rows: weights_scales() */
 };
 
 /* Opens the weights of a part. path is a folder with the first of
@@ -62,6 +63,9 @@ int weights_check(const struct weights *w, struct error *err);
 
 /* The same as tensor->stored [tensor->stored_bytes]. */
 int weights_read_stored(const struct weight_tensor *tensor, void *out, struct error *err);
+/* The factors of its rows [shape[0]]; weights_read() and weights_read_floats() have multiplied by
+ * them. */
+void weights_scales(const struct weight_tensor *tensor, float *out);
 
 /* The same as float32, count of them, without rounding where the file's format is finer. */
 int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,

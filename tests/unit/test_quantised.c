@@ -248,6 +248,92 @@ static void test_stacks(void **state)
 	}
 }
 
+/* Numbers of eight bits with scales, as a safetensors file: by rows, and one for all. */
+static void write_scaled(const char *path)
+{
+	static const char header[] =
+	    "{\"rows.weight\":{\"dtype\":\"I8\",\"shape\":[2,256],\"data_offsets\":[0,512]},"
+	    "\"rows.weight_scale\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[512,520]},"
+	    "\"one.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[2,256],\"data_offsets\":[520,1032]},"
+	    "\"one.scale_weight\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[1032,1036]}}  ";
+	static const float scales[] = {0.01f, -0.5f, 0.25f};
+	unsigned char data[1036];
+	uint64_t length = sizeof header - 1;
+	FILE *f = fopen(path, "wb");
+	assert_non_null(f);
+	for (int i = 0; i < 512; i++) {
+		data[i] = (unsigned char)(i * 37);
+		data[520 + i] = (unsigned char)(i * 29 % 120);
+	}
+	memcpy(data + 512, scales, 8);
+	memcpy(data + 1032, scales + 2, 4);
+	fwrite(&length, 8, 1, f);
+	fwrite(header, length, 1, f);
+	fwrite(data, sizeof data, 1, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* The layer's products against those of the numbers that the loader's float32 are. */
+static void expect_scaled(struct model *m, const struct linear_layer *layer, const char *const *names,
+			  int count)
+{
+	float *got = malloc(sizeof *got * TOKENS * (size_t)layer->cout), want[COUT * CIN];
+	assert_non_null(got);
+	multiply(m, layer, got);
+	for (int i = 0; i < count; i++) {
+		char full[32];
+		snprintf(full, sizeof full, "%s.weight", names[i]);
+		const struct weight_tensor *t = weights_find(m->files, full);
+		assert_true(t->scaled);
+		assert_int_equal(t->stored_bytes, COUT * CIN);
+		assert_int_equal(weights_read_floats(t, want, COUT * CIN, &m->err), 0);
+		for (int o = 0; o < COUT; o++)
+			for (int k = 0; k < TOKENS; k++) {
+				double sum = 0, size = 0;
+				double is = (double)got[k * layer->cout + i * COUT + o];
+				for (int c = 0; c < CIN; c++) {
+					sum += cos(k + c) * (double)want[o * CIN + c];
+					size += fabs((double)want[o * CIN + c]);
+				}
+				if (!(fabs(is - sum) <= 1e-6 * size))
+					fail_msg("%s, row %d: %g, should be %g", names[i], o, is,
+						 sum);
+			}
+	}
+	free(got);
+}
+
+static void test_scales(void **state)
+{
+	static const char *const names[] = {"rows", "one", "rows"};
+	char own[] = "/tmp/sumi-scaled-XXXXXX", path[64];
+	(void)state;
+	assert_non_null(mkdtemp(own));
+	snprintf(path, sizeof path, "%s/model.safetensors", own);
+	write_scaled(path);
+	for (int i = 0; i < 2; i++) {
+		struct model m = {0};
+		struct loader l = begin(&m, "reference");
+		struct linear_layer layer, stack;
+		struct stack_part parts[2] = {{.cout = COUT}, {.cout = COUT}};
+		weights_close(m.files);
+		assert_int_equal(weights_open(own, &m.files, &m.err), 0);
+		l.files = m.files;
+		load_linear(&l, &layer, COUT, CIN, LOAD_NO_BIAS, "%s", names[i]);
+		/* Stacked with its like, and with one of another format. */
+		snprintf(parts[0].name, sizeof parts[0].name, "%s", names[0]);
+		snprintf(parts[1].name, sizeof parts[1].name, "%s", names[i ? 1 : 2]);
+		load_linear_stack(&l, &stack, parts, 2, CIN, LOAD_NO_BIAS);
+		assert_int_equal(loader_end(&l), 0);
+		expect_scaled(&m, &layer, &names[i], 1);
+		if (i == 0)
+			expect_scaled(&m, &stack, (const char *const[]){names[0], names[2]}, 2);
+		end(&m);
+	}
+	unlink(path);
+	rmdir(own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +341,7 @@ int main(void)
 	    cmocka_unit_test(test_memory),
 	    cmocka_unit_test(test_same_bytes),
 	    cmocka_unit_test(test_stacks),
+	    cmocka_unit_test(test_scales),
 	};
 	char cache[256];
 	const char *build = getenv("BUILD");
