@@ -21,7 +21,13 @@ say() { # CONDITION'S STATUS, NAME
 	fi
 }
 
-cp -r Makefile base request media backends weights networks diffusion modalities queue storage daemon cli tools "$work"
+cp Makefile "$work"
+for room in */; do
+	case $room in
+	build*/ | bench/ | docs/ | findings/ | models/ | packaging/ | systemd/ | tests/) ;;
+	*) cp -r "$room" "$work" ;;
+	esac
+done
 cp -r tests/vectors/sd1-tiny "$work/pack"
 cd "$work" || exit 1
 
