@@ -33,7 +33,15 @@ struct rule {
 		"skip_connection.", "conv_shortcut.", OP_NAME                                      \
 	}
 
+/* Marks that a checkpoint has at its top: where a UNet has no prefix, they stand beside it. */
+#define MARKS                                                                                      \
+	{"^v_pred", "", OP_IGNORE}, {"^ztsnr", "", OP_IGNORE},                                     \
+	{                                                                                          \
+		"^logvar", "", OP_IGNORE                                                           \
+	}
+
 static const struct rule unet_rules[] = {
+    MARKS,
     {"time_embed.0.", "time_embedding.linear_1.", OP_NAME},
     {"time_embed.2.", "time_embedding.linear_2.", OP_NAME},
     {"time_embed.cond_proj.", "time_embedding.cond_proj.", OP_NAME},
@@ -66,8 +74,12 @@ static const struct rule vae_rules[] = {
 
 /* What diffusers itself called these before 2023. */
 static const struct rule diffusers_rules[] = {
-    {"query.", "to_q.", OP_NAME},         {"key.", "to_k.", OP_NAME}, {"value.", "to_v.", OP_NAME},
-    {"proj_attn.", "to_out.0.", OP_NAME}, {NULL, NULL, OP_NAME},
+    MARKS,
+    {"query.", "to_q.", OP_NAME},
+    {"key.", "to_k.", OP_NAME},
+    {"value.", "to_v.", OP_NAME},
+    {"proj_attn.", "to_out.0.", OP_NAME},
+    {NULL, NULL, OP_NAME},
 };
 
 /* madebyollin's own files count the decoder's clamp as a layer; sd.cpp and ComfyUI give them a

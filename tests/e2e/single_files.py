@@ -416,6 +416,18 @@ def listed(place, models):
         check(done.returncode and why in done.stderr, f"{json.dumps(fields)} beside a file is refused", done.stderr)
 
 
+def queued(place, models):
+    """By way of the daemon: a file whose neighbour changes is loaded anew."""
+    place.start()
+    for what, config in [("a file's job", SD1), ("the next one, with another text beside it",
+                                                 {**SD1, "scheduler": {"beta_end": 0.02}})]:
+        beside(models / "plain.safetensors", tokenizer="sd1-tiny", config=config)
+        want = paint(place, models / "plain.safetensors")
+        done = place.sumi("image", "a red boat", "--model", "plain", "-o", "q.png", *SIZE)
+        check(done.returncode == 0 and pixels(place.dir / "q.png") == want, f"{what} paints what render paints", done.stderr)
+    place.stop()
+
+
 place = Place()
 models = place.dir / "models"
 models.mkdir()
@@ -426,5 +438,6 @@ sd1(place, models)
 others(place, models)
 small(place, models)
 listed(place, models)
+queued(place, models)
 shutil.rmtree(place.parent)
 finish()

@@ -128,6 +128,27 @@ static void every_kind_of_name(void **state)
 	name_list_free(&names);
 }
 
+/* A UNet without a prefix has the marks of the whole beside it. */
+static void marks_beside_a_bare_unet(void **state)
+{
+	(void)state;
+	struct name_list names = {.count = 0};
+	struct component c;
+	struct renamed as;
+	name_list_add(&names, "input_blocks.0.0.weight", NULL, 0);
+	name_list_add(&names, "time_embed.0.weight", NULL, 0);
+	struct tensor_list list = name_list_sorted(&names);
+	assert_int_equal(components_find(&list, &c, 1), 1);
+	component_rename(&c, "v_pred", &as);
+	assert_true(as.ignored);
+	component_rename(&c, "ztsnr", &as);
+	assert_true(as.ignored);
+	component_rename(&c, "time_embed.0.weight", &as);
+	assert_false(as.ignored);
+	component_free(&c);
+	name_list_free(&names);
+}
+
 /* --- lists of real files --- */
 
 static const char *const encoders[] = {"te_", "te0_", "te1_", "unet_", "vae_"};
@@ -360,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_kind_of_name),
+	    cmocka_unit_test(marks_beside_a_bare_unet),
 	    cmocka_unit_test(names_of_real_checkpoints),
 	    cmocka_unit_test(real_lists),
 	    cmocka_unit_test(small_lists),
