@@ -49,6 +49,24 @@ int pack_beside(const struct pack_info *info, const char *field, const char *nam
 	    info->path, field, name);
 }
 
+/* A file that lacks the part that it is named for: damaged, or of another kind. */
+static int refuse_file(const struct pack_info *info, const char *name, const char *file,
+		       struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	json_t *kind = NULL;
+	int status = files_path(path, err, "%s/" CHECKPOINT_KIND, file);
+	if (!status)
+		status = part_json_read(path, CONFIG_LIMIT, &kind, err);
+	if (!status || status == SUMI_NOTFOUND)
+		status = error_set(err, SUMI_INVALID, "%s: field '%s' names %s, which %s%s%s",
+				   info->path, name, file, kind ? "is " : "",
+				   kind ? json_string_value(kind) : "",
+				   kind ? "" : "holds no such part");
+	json_decref(kind);
+	return status;
+}
+
 /* A part that another file or pack has: sumi.json says {"vae": "name"}. rest: of the part's path.
  */
 static int part_of_other(const struct pack_info *info, const char *name, const char *rest,
@@ -60,8 +78,13 @@ static int part_of_other(const struct pack_info *info, const char *name, const c
 		bool wide = strcmp(name, "vae") == 0 &&
 			    !files_path(xl, NULL, "%s/" CHECKPOINT_XL, info->path) &&
 			    part_exists(xl);
-		return files_path(out, err, "%s/%s%s%s", place, wide ? CHECKPOINT_XL "/" : "", name,
-				  rest);
+		status =
+		    files_path(out, err, "%s/%s%s", place, wide ? CHECKPOINT_XL "/" : "", name);
+		if (!status && !part_exists(out))
+			return refuse_file(info, name, place, err);
+		return status ? status
+			      : files_path(out, err, "%s/%s%s%s", place,
+					   wide ? CHECKPOINT_XL "/" : "", name, rest);
 	}
 	if (!status)
 		status = files_path(out, err, "%s/%s", place, name);

@@ -15,7 +15,6 @@
 enum { SIDE_LIMIT = 1 << 20 };
 
 #define INDEX "model_index.json"
-#define KIND_OF_FILE "kind" /* the document that says in words what no model is */
 
 /* --- components and parts --- */
 
@@ -260,7 +259,7 @@ static int add_kind(json_t *documents, const struct source *s, struct error *err
 	struct recognition r;
 	char text[160];
 	recognise(&s->list, &r);
-	return put(documents, KIND_OF_FILE, json_string(recognition_text(&r, text, sizeof text)),
+	return put(documents, CHECKPOINT_KIND, json_string(recognition_text(&r, text, sizeof text)),
 		   err);
 }
 
@@ -357,7 +356,7 @@ int part_json_read(const char *path, size_t limit, json_t **root, struct error *
 	if (status != SUMI_NOTFOUND || *root)
 		return status;
 	json_t *kind = NULL;
-	if (strcmp(rest, INDEX) == 0 && document(file, KIND_OF_FILE, &kind, NULL) == SUMI_OK)
+	if (strcmp(rest, INDEX) == 0 && document(file, CHECKPOINT_KIND, &kind, NULL) == SUMI_OK)
 		error_set(err, SUMI_NOTFOUND, "%s: is %s, not a model", file,
 			  json_string_value(kind));
 	else

@@ -16,6 +16,9 @@
  * holds an autoencoder alone: its tensors do not tell. A checkpoint of that kind has this entry. */
 #define CHECKPOINT_XL "xl"
 
+/* Of a file that is no model, a text that says what it is: "a LoRA of FLUX.1". */
+#define CHECKPOINT_KIND "kind"
+
 /* json_read_file() of a part's file, real or told. SUMI_NOTFOUND where it is neither. */
 int part_json_read(const char *path, size_t limit, json_t **root, struct error *err);
 

@@ -410,7 +410,9 @@ def listed(place, models):
         done = place.sumi("render", "fog", "--pack", models / f"{file}.safetensors", "-o", "z.png", *SIZE)
         check(done.returncode and why in done.stderr and "not a model" in done.stderr, f"{file} in a model's place is told",
               done.stderr)
-    for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'")]:
+    for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'"),
+                        ({"vae": "lora.safetensors"}, "is a LoRA of"), ({"vae": "kernels.gguf/../x"}, "'kernels.gguf/../x'"),
+                        ({"vae": "cut.safetensors"}, "cut short"), ({"vae": "unet.safetensors"}, "holds no such part")]:
         beside(odd, tokenizer="sd1-tiny", **fields)
         done = place.sumi("render", "fog", "--pack", odd, "-o", "z.png", *SIZE)
         check(done.returncode and why in done.stderr, f"{json.dumps(fields)} beside a file is refused", done.stderr)
