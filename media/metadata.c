@@ -63,7 +63,19 @@ static const struct {
 /* A prompt alone is one too, JSON of another program is none. */
 static bool is_infotext(const char *text, bool sure)
 {
-	return text && *text != '{' && *text != '[' && (sure || strstr(text, "Steps: "));
+	return *text != '{' && *text != '[' && (sure || strstr(text, "Steps: "));
+}
+
+/* One place may hold several texts, such as a JPEG its comments. */
+static const char *find_infotext(const struct file_texts *texts, const struct place *at, bool sure)
+{
+	for (size_t i = 0; i < texts->count; i++) {
+		const struct file_text *t = &texts->at[i];
+		if (t->place == at->place && strcasecmp(t->key, at->key) == 0 &&
+		    is_infotext(t->text, sure))
+			return t->text;
+	}
+	return NULL;
 }
 
 int metadata_pick(const struct file_texts *texts, struct metadata *m, struct error *err)
@@ -72,11 +84,8 @@ int metadata_pick(const struct file_texts *texts, struct metadata *m, struct err
 	*m = (struct metadata){0};
 	for (size_t i = 0; i < sizeof of_json / sizeof of_json[0] && !json; i++)
 		json = texts_find(texts, of_json[i].place, of_json[i].key);
-	for (size_t i = 0; i < sizeof of_infotext / sizeof of_infotext[0] && !infotext; i++) {
-		infotext = texts_find(texts, of_infotext[i].at.place, of_infotext[i].at.key);
-		if (!is_infotext(infotext, of_infotext[i].sure))
-			infotext = NULL;
-	}
+	for (size_t i = 0; i < sizeof of_infotext / sizeof of_infotext[0] && !infotext; i++)
+		infotext = find_infotext(texts, &of_infotext[i].at, of_infotext[i].sure);
 	m->json = json ? strdup(json) : NULL;
 	m->infotext = infotext ? strdup(infotext) : NULL;
 	if ((json && !m->json) || (infotext && !m->infotext)) {
