@@ -215,6 +215,8 @@ install: all
 		$(SHARE)/fish/vendor_completions.d
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	cp -R models/. $(SHARE)/sumi/models/
+	install -d $(SHARE)/sumi/grafana
+	install -m 644 packaging/grafana/* $(SHARE)/sumi/grafana
 	for u in $(INSTALLED_UNITS); do \
 		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/$$u | install -m 644 /dev/stdin $(UNITS)/$$u; done
 	install -m 644 systemd/sumi.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sumi.conf

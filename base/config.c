@@ -74,6 +74,8 @@ static const struct setting {
      "model and shape; 1: never"},
     {"reuse", DURATION, NUMBER_FIELD(reuse_ms), "30d",
      "results this young answer identical requests; 0: each is made anew"},
+    {"notify_secret", TEXT, TEXT_FIELD(notify_secret), "",
+     "what notices to a job's notify URL are signed with; empty: they are not"},
     {"listen", TEXT, TEXT_FIELD(listen), "127.0.0.1:7860",
      "where sumi-gateway listens: ADDRESS:PORT or unix:/PATH, separated by ','"},
     {"public_url", TEXT, TEXT_FIELD(public_url), "",

@@ -46,6 +46,7 @@ struct config {
 	int64_t batch;      /* variants of a job that are made at once at most */
 	int64_t input_memory; /* files that waiting jobs start from take at most so much of Redis */
 	int64_t reuse_ms;   /* results this young answer identical requests; 0: none do */
+	char notify_secret[256]; /* what notices to `notify` URLs are signed with; empty: they are not */
 	/* of the gateway */
 	char listen[1024];     /* addresses, separated by spaces or commas */
 	char public_url[512];  /* what addresses in its answers begin with; empty: the Host asked for */

@@ -47,6 +47,10 @@ static int read_options(struct cli *cli, struct queue_key *key, struct error *er
 	if (!job_id_valid(cli->args[1]) || strlen(cli->args[1]) > JOB_ID_MAX)
 		return error_set(err, SUMI_INVALID,
 				 "'%.64s' cannot be a name: 1 to 64 of A-Z a-z 0-9 . _ : -", cli->args[1]);
+	/* Its owner would see what everybody sends who says no name. */
+	if (strcmp(cli->args[1], param_find("submitter")->fallback) == 0)
+		return error_set(err, SUMI_INVALID, "'%s' is the sender of jobs that name none: take another name",
+				 cli->args[1]);
 	strcpy(key->name, cli->args[1]);
 	key->created = clock_wall_ms();
 	return SUMI_OK;

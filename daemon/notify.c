@@ -7,11 +7,15 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "queue/notice.h"
@@ -22,6 +26,8 @@ struct notifier {
 	struct queue_options options;
 	pthread_t thread;
 	atomic_bool stop;
+	void *secret; /* NULL: notices are not signed */
+	size_t secret_size;
 };
 
 static size_t ignore_body(char *data, size_t size, size_t count, void *context)
@@ -43,15 +49,42 @@ static char *notice_text(const struct queue_entry *e)
 	return text;
 }
 
+/* The headers of Standard Webhooks: the id of a notice, its time, and HMAC-SHA256 over both and the body. A try
+ * that is repeated has the id and the time of the first. */
+static struct curl_slist *sign(const struct notifier *n, const struct queue_entry *e, const char *body,
+			       struct curl_slist *headers)
+{
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned mac_size = 0;
+	char id[JOB_ID_SIZE + 32], line[256];
+	size_t room = strlen(body) + sizeof id + 32, length;
+	char *text = n->secret ? malloc(room) : NULL;
+	if (!text)
+		return headers;
+	snprintf(id, sizeof id, "%s.%lld", e->id, (long long)e->finished_ms);
+	int size = snprintf(text, room, "%s.%lld.%s", id, (long long)(e->finished_ms / 1000), body);
+	HMAC(EVP_sha256(), n->secret, (int)n->secret_size, (unsigned char *)text, (size_t)size, mac, &mac_size);
+	free(text);
+	char *signature = base64_encode(mac, mac_size, &length);
+	snprintf(line, sizeof line, "webhook-id: %s", id);
+	headers = curl_slist_append(headers, line);
+	snprintf(line, sizeof line, "webhook-timestamp: %lld", (long long)(e->finished_ms / 1000));
+	headers = curl_slist_append(headers, line);
+	snprintf(line, sizeof line, "webhook-signature: v1,%s", signature ? signature : "");
+	free(signature);
+	return curl_slist_append(headers, line);
+}
+
 /* 2xx is success. */
-static int post(const char *url, const char *body, struct error *err)
+static int post(const struct notifier *n, const struct queue_entry *e, const char *body, struct error *err)
 {
 	CURL *curl = curl_easy_init();
 	if (!curl)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	headers = sign(n, e, body, headers);
 	long code = 0;
-	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_URL, e->job.notify);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
@@ -78,7 +111,7 @@ static void send_notice(struct notifier *n, const struct queue_entry *e)
 	for (int i = 0; body && status && i < TRIES && !n->stop; i++) {
 		if (i > 0)
 			clock_sleep_ms(BETWEEN_TRIES_MS);
-		status = post(e->job.notify, body, &err);
+		status = post(n, e, body, &err);
 	}
 	if (status)
 		log_warn("notify.failed", "id=%s error=\"%s\"", e->id, err.text);
@@ -150,15 +183,37 @@ static void *notifier_main(void *context)
 	return NULL;
 }
 
-int notifier_start(const struct queue_options *options, struct notifier **out, struct error *err)
+/* "whsec_" and base64, as the libraries of receivers have it, or any text. */
+static int take_secret(struct notifier *n, const char *secret, struct error *err)
+{
+	static const char prefix[] = "whsec_";
+	size_t length = strlen(prefix);
+	if (strncmp(secret, prefix, length) == 0) {
+		int status = base64_decode(secret + length, strlen(secret + length), &n->secret,
+					   &n->secret_size, err);
+		return status ? error_prefix(err, "notify_secret") : SUMI_OK;
+	}
+	n->secret = *secret ? strdup(secret) : NULL;
+	n->secret_size = strlen(secret);
+	return *secret && !n->secret ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
+}
+
+int notifier_start(const struct queue_options *options, const char *secret, struct notifier **out,
+		   struct error *err)
 {
 	struct notifier *n = calloc(1, sizeof *n);
 	if (!n)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	n->options = *options;
+	int status = take_secret(n, secret, err);
+	if (status) {
+		free(n);
+		return status;
+	}
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	errno = pthread_create(&n->thread, NULL, notifier_main, n);
 	if (errno) {
+		free(n->secret);
 		free(n);
 		return error_errno(err, "starting the thread for notices");
 	}
@@ -172,5 +227,6 @@ void notifier_stop(struct notifier *n)
 		return;
 	n->stop = true;
 	pthread_join(n->thread, NULL);
+	free(n->secret);
 	free(n);
 }

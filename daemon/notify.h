@@ -7,8 +7,10 @@
 
 struct notifier;
 
-/* Connects on its own. The strings of options must outlive the notifier. */
-int notifier_start(const struct queue_options *options, struct notifier **out, struct error *err);
+/* Connects on its own. The strings of options must outlive the notifier. secret: what notices are signed with, as
+ * standardwebhooks.com says; "": they are not signed. */
+int notifier_start(const struct queue_options *options, const char *secret, struct notifier **out,
+		   struct error *err);
 void notifier_stop(struct notifier *n); /* NULL is fine */
 
 #endif

@@ -498,7 +498,7 @@ static void start_notifier(struct supervisor *s)
 {
 	struct error err;
 	struct queue_options options = {.url = s->url, .prefix = s->config.prefix};
-	if (notifier_start(&options, &s->notifier, &err))
+	if (notifier_start(&options, s->config.notify_secret, &s->notifier, &err))
 		log_warn("notify.start", "error=\"%s\"", err.text);
 }
 

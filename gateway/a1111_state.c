@@ -54,7 +54,7 @@ int a1111_known_model(struct worker *w, const char *title, char name[A1111_MODEL
 
 static void choice_name(const struct call *call, char out[WORK_SENDER_SIZE])
 {
-	snprintf(out, WORK_SENDER_SIZE, "model:%s", call->caller.name);
+	snprintf(out, WORK_SENDER_SIZE, "model/%s", call->caller.name);
 }
 
 int a1111_model(struct call *call, struct worker *w, char out[A1111_MODEL_SIZE], struct error *err)

@@ -17,7 +17,8 @@ enum { RESULT_MAX = 256 << 20, URL_MS = 86400 * 1000 };
 
 void work_sender(const struct call *call, const char *api, char out[WORK_SENDER_SIZE])
 {
-	snprintf(out, WORK_SENDER_SIZE, "%.8s:%s", api, call->caller.name);
+	/* No name of a key has a slash. */
+	snprintf(out, WORK_SENDER_SIZE, "%.8s/%s", api, call->caller.name);
 }
 
 void work_start(struct call *call, struct worker *w, struct job *job, call_handler *finish)

@@ -96,7 +96,7 @@ try:
     check("anna" in stored and anna not in stored and anna[5:] not in stored, "only hashes are kept")
     listed = place.json("keys", "list")
     check([k["name"] for k in listed] == sorted(["anna", "bert", "root", "reader", "slow", "few"]) and anna not in str(listed), "keys list")
-    for words, wanted in [(["add", "anna"], 1), (["add"], 2), (["add", "a b"], 2), (["add", "x", "--rate", "fast"], 2),
+    for words, wanted in [(["add", "anna"], 1), (["add"], 2), (["add", "a b"], 2), (["add", "anonymous"], 2), (["add", "x", "--rate", "fast"], 2),
                           (["add", "x", "--scope", "god"], 2), (["add", "x", "--jobs", "0"], 2), (["revoke", "nobody"], 3), (["give", "x"], 2)]:
         check(place.sumi("keys", *words).returncode == wanted, f"keys {' '.join(words)}: exit {wanted}", place.sumi("keys", *words).stderr)
     check(place.sumi("keys", "revoke", "bert").returncode == 0, "keys revoke")

@@ -82,6 +82,10 @@ def figures(g):
           and float(rows["sumi_jobs_done_total"]) == done, "metrics", str(rows)[:500])
     check(float(rows['sumi_job_run_seconds_bucket{modality="image",model="",le="+Inf"}']) == float(rows['sumi_job_run_seconds_count{modality="image",model=""}']) > 0
           and float(rows["sumi_result_bytes"]) > 0 and float(rows["sumi_disk_free_bytes"]) > 0 and float(rows['sumi_gateway_answers_total{status="2xx"}']) > 5, "with times, room and answers", str(rows)[:900])
+    told = {r.split("{")[0] for r in rows} | set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
+    for name in ["dashboard.json", "alerts.yml"]:
+        used = set(re.findall(r"\bsumi_[a-z_]+", (ROOT / "packaging" / "grafana" / name).read_text()))
+        check(used and used <= told, f"packaging/grafana/{name} asks for what is told", str(used - told))
     status, headers, text = g.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
     check(headers["Content-Type"].startswith("application/openmetrics-text") and text.endswith(b"# EOF\n") and b"# TYPE sumi_jobs_done counter\n" in text, "OpenMetrics")
 
