@@ -1,4 +1,6 @@
-/* A model pack: a folder as Hugging Face diffusers writes it, with or without sumi.json.
+/* A model pack: a folder as Hugging Face diffusers writes it, with or without sumi.json; or one
+ * file whose tensors tell the same (weights/checkpoint.h). Paths of packs and of their parts are of
+ * either kind: part_json_read() and weights_open() read both.
  *
  * pack_info_read() looks at the small files only (for listings and plans); pack_open()
  * puts the models on a device. The folder's own configs say what is built. */

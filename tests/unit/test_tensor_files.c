@@ -307,7 +307,91 @@ static void put_zip(struct file *f, const char *name, const void *data, size_t s
 	put_number(f, 0, 2);
 }
 
+/* Of an archive beyond 4 GiB: sizes and places stand in extra fields, the directory's in a record
+ * of its own. Two entries: x/data.pkl and x/data/0. */
+static void put_zip64(struct file *f, const void *pickle, size_t size, const void *storage,
+		      size_t storage_size)
+{
+	const struct {
+		const char *name;
+		const void *data;
+		size_t size, at;
+	} entries[] = {{"x/data.pkl", pickle, size, 0},
+		       {"x/data/0", storage, storage_size, 30 + 10 + 20 + size}};
+	f->size = 0;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(f->size, entries[i].at);
+		put(f, "PK\3\4\55\0\0\0\0\0\0\0\0\0\0\0\0\0", 18);
+		put_number(f, UINT64_MAX, 8);
+		put_number(f, strlen(entries[i].name), 2);
+		put_number(f, 20, 2);
+		put(f, entries[i].name, strlen(entries[i].name));
+		put_number(f, 1, 2);
+		put_number(f, 16, 2);
+		put_number(f, entries[i].size, 8);
+		put_number(f, entries[i].size, 8);
+		put(f, entries[i].data, entries[i].size);
+	}
+	size_t directory = f->size;
+	for (int i = 0; i < 2; i++) {
+		put(f, "PK\1\2\55\0\55\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+		put_number(f, UINT64_MAX, 8);
+		put_number(f, strlen(entries[i].name), 2);
+		put_number(f, 28, 2);
+		put_number(f, 0, 10);
+		put_number(f, UINT32_MAX, 4);
+		put(f, entries[i].name, strlen(entries[i].name));
+		put_number(f, 1, 2);
+		put_number(f, 24, 2);
+		put_number(f, entries[i].size, 8);
+		put_number(f, entries[i].size, 8);
+		put_number(f, entries[i].at, 8);
+	}
+	size_t end = f->size;
+	put(f, "PK\6\6", 4);
+	put_number(f, 44, 8);
+	put_number(f, 45 | 45 << 16, 4);
+	put_number(f, 0, 8);
+	put_number(f, 2, 8);
+	put_number(f, 2, 8);
+	put_number(f, end - directory, 8);
+	put_number(f, directory, 8);
+	put(f, "PK\6\7\0\0\0\0", 8);
+	put_number(f, end, 8);
+	put_number(f, 1, 4);
+	put(f, "PK\5\6\0\0\0\0\xff\xff\xff\xff", 12);
+	put_number(f, UINT64_MAX, 8);
+	put_number(f, 0, 2);
+}
+
 #define PICKLE(text) text, sizeof(text) - 1
+
+/* {"a": a tensor of four numbers} */
+#define ONE_TENSOR                                                                                 \
+	"\x80\2}X\1\0\0\0actorch._utils\n_rebuild_tensor_v2\n(("                                   \
+	"X\7\0\0\0storagectorch\nFloatStorage\n"                                                   \
+	"X\1\0\0\0"                                                                                \
+	"0X\3\0\0\0cpuK\4tQK\0K\4\x85K\1\x85\x89"                                                  \
+	"}tRs."
+
+static void archives_beyond_4_gib(void **state)
+{
+	(void)state;
+	static const float numbers[] = {1, -2, 3, 0.5f};
+	struct file f;
+	struct tensor_file *file;
+	struct error err = {0};
+	put_zip64(&f, PICKLE(ONE_TENSOR), numbers, sizeof numbers);
+	if (open_bytes(&f, &file, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(tensors_count(file), 1);
+	float *got = numbers_of(file, tensors_find(file, "a"));
+	assert_memory_equal(got, numbers, sizeof numbers);
+	free(got);
+	tensors_close(file);
+	put_zip64(&f, PICKLE(ONE_TENSOR), numbers, sizeof numbers - 4);
+	expect_refused(&f, SUMI_CORRUPT, "reaches beyond its storage");
+}
 
 static const struct {
 	const char *data;
@@ -455,6 +539,7 @@ int main(void)
 	    cmocka_unit_test(gguf_of_few_words),
 	    cmocka_unit_test(gguf_with_an_alignment),
 	    cmocka_unit_test(gguf_that_is_wrong),
+	    cmocka_unit_test(archives_beyond_4_gib),
 	    cmocka_unit_test(pickles_that_want_more_than_tensors),
 	    cmocka_unit_test(pairs_behind_any_number_of_values),
 	    cmocka_unit_test(mutated_files),
