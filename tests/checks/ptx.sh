@@ -47,6 +47,11 @@ tile="-D MMA_TILE_M=64 -D MMA_TILE_N=64 -D MMA_TILE_K=32 -D MMA_WARP_M=32 -D MMA
 check m16n8k16 sm_80 16 "$gemm" $tile -D WEIGHT=f16 -D HALF_WEIGHT -D ALIGNED=1
 check m16n8k16_unaligned sm_80 16 "$gemm" $tile -D WEIGHT=f32 -D ALIGNED=0
 check m16n8k8 sm_75 8 "$gemm" $tile -D WEIGHT=bf16 -D ALIGNED=1
+blocks="-D ALIGNED=1 -D WIDE=8 -D COLUMNS=16"
+check q8_0 sm_80 16 "formats $gemm" $tile $blocks -D WEIGHT=q8_0 -D WEIGHT_BLOCK=32 -D WEIGHT_BYTES=34
+check q4_K sm_80 16 "formats $gemm" $tile $blocks -D WEIGHT=q4_K -D WEIGHT_BLOCK=256 -D WEIGHT_BYTES=144
+check iq4_xs sm_80 16 "formats $gemm" $tile $blocks -D WEIGHT=iq4_xs -D WEIGHT_BLOCK=256 -D WEIGHT_BYTES=136
+check f8_e4m3 sm_80 16 "formats $gemm" $tile $blocks -D WEIGHT=f8_e4m3
 check attention_m16n8k16 sm_80 16 "$attention" -D HEAD_DIM=40 -D ALIGNED=1
 check attention_m16n8k8 sm_75 8 "$attention" -D HEAD_DIM=160 -D ALIGNED=1
 

@@ -13,7 +13,7 @@
 #define type_i8 char
 
 /* Exponents are moved by integer arithmetic: not every device has subnormal floats. */
-#define DEFINE_EIGHT(name, n, floats, ints)                                                    \
+#define DEFINE_EIGHT(name, floats, ints)                                                       \
 	static inline floats name##_e4m3(ints x)                                                   \
 	{                                                                                          \
 		ints bits = x & 0x7f, sign = (x & 0x80) << 24;                                         \
@@ -29,10 +29,10 @@
 		ints large = 0x7f800000 | (bits & 3) << 21;                                            \
 		return as_##floats(select(as_##ints(v), large, bits >= 0x7c) | sign);                  \
 	}
-DEFINE_EIGHT(one, 1, float, int)
-DEFINE_EIGHT(four, 4, float4, int4)
-DEFINE_EIGHT(eight, 8, float8, int8)
-DEFINE_EIGHT(sixteen, 16, float16, int16)
+DEFINE_EIGHT(one, float, int)
+DEFINE_EIGHT(four, float4, int4)
+DEFINE_EIGHT(eight, float8, int8)
+DEFINE_EIGHT(sixteen, float16, int16)
 
 #define load1_f8_e4m3(p) one_e4m3(*(p))
 #define load4_f8_e4m3(p) four_e4m3(convert_int4(vload4(0, p)))
