@@ -2,10 +2,10 @@
 #include "base/status.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/formatted.h"
 #include "base/utf8.h"
 
 static const struct {
@@ -30,11 +30,7 @@ int error_set(struct error *err, int status, const char *format, ...)
 	if (!err)
 		return status;
 	/* The arguments may point into err->text itself. */
-	char text[sizeof err->text];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
+	FORMATTED(text, sizeof err->text, format);
 	utf8_make_printable(text); /* it may quote strangers, and end in half a character */
 	memcpy(err->text, text, sizeof text);
 	err->status = status;
@@ -72,11 +68,7 @@ int error_errno(struct error *err, const char *format, ...)
 	int status = status_of_errno(saved);
 	if (!err)
 		return status;
-	char text[sizeof err->text];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
+	FORMATTED(text, sizeof err->text, format);
 	return error_set(err, status, "%s: %s", text, strerror(saved));
 }
 
@@ -84,10 +76,6 @@ int error_prefix(struct error *err, const char *format, ...)
 {
 	if (!err)
 		return SUMI_INTERNAL;
-	char prefix[sizeof err->text];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(prefix, sizeof prefix, format, ap);
-	va_end(ap);
+	FORMATTED(prefix, sizeof err->text, format);
 	return error_set(err, err->status, "%s: %s", prefix, err->text);
 }

@@ -1,11 +1,11 @@
 /* sumi doctor: is everything there that sumi needs, and if not, what mends it. */
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/backend.h"
+#include "base/formatted.h"
 #include "base/utf8.h"
 #include "cli/guarded.h"
 #include "cli/verbs.h"
@@ -25,11 +25,7 @@ __attribute__((format(printf, 4, 5))) static void find(struct examination *x, in
 						       const char *what, const char *format, ...)
 {
 	static const char *const words[] = {"fine", "warning", "broken"};
-	char text[512];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
+	FORMATTED(text, 512, format);
 	utf8_make_printable(text);
 	if (level > x->worst)
 		x->worst = level;

@@ -2,9 +2,9 @@
 #include "networks/pass.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "base/formatted.h"
 struct pass pass_begin(struct device *device, const struct tap *tap, struct error *err)
 {
 	struct pass p = {.device = device, .dtype = device->activation_dtype, .err = err};
@@ -20,11 +20,7 @@ struct pass pass_plan(enum dtype dtype)
 
 void pass_fail(struct pass *p, int status, const char *format, ...)
 {
-	char text[sizeof p->err->text];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
+	FORMATTED(text, sizeof p->err->text, format);
 	if (!p->status)
 		p->status = error_set(p->err, status, "%s", text);
 }
@@ -263,10 +259,6 @@ void pass_tap(struct pass *p, const struct tensor *t, const char *format, ...)
 {
 	if (!p->tap.call || idle(p))
 		return;
-	char name[256];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(name, sizeof name, format, ap);
-	va_end(ap);
+	FORMATTED(name, 256, format);
 	p->tap.call(p->tap.user, name, t);
 }

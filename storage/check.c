@@ -3,23 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/formatted.h"
 
 #define BACKUP_PAGES 512  /* copied under one lock */
 
 void store_say(struct store_report *report, bool problem, const char *format, ...)
 {
-	char text[FILES_PATH_MAX + 512];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
+	FORMATTED(text, FILES_PATH_MAX + 512, format);
 	if (!report)
 		return;
 	report->problems += problem;

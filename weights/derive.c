@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/formatted.h"
+
 enum { LEVELS_MAX = 8, COUNT_MAX = 128 };
 
 struct part_name {
@@ -75,11 +77,7 @@ static const struct part_name *find(const struct part_names *names, const char *
 
 static const struct part_name *find(const struct part_names *names, const char *format, ...)
 {
-	char name[LAYOUT_NAME_MAX];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(name, sizeof name, format, ap);
-	va_end(ap);
+	FORMATTED(name, LAYOUT_NAME_MAX, format);
 	struct part_name key = {.name = name};
 	return names->count ? bsearch(&key, names->items, names->count, sizeof key, by_name) : NULL;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/formatted.h"
 /* --- what lies on the device --- */
 
 /* Grows a list of pointers by one; doubles at powers of two. */
@@ -86,11 +87,7 @@ int loader_end(struct loader *l)
 
 void loader_fail(struct loader *l, int status, const char *format, ...)
 {
-	char text[sizeof l->err->text];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
+	FORMATTED(text, sizeof l->err->text, format);
 	if (!l->status)
 		l->status = error_set(l->err, status, "%s", text);
 }
@@ -208,11 +205,7 @@ static void add_vector(struct loader *l, struct buffer **out, int c, float delta
 
 void load_vector(struct loader *l, struct buffer **out, int c, float delta, const char *format, ...)
 {
-	char name[WEIGHT_NAME_MAX];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(name, sizeof name, format, ap);
-	va_end(ap);
+	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	add_vector(l, out, c, delta, name, "");
 }
 
@@ -282,11 +275,7 @@ static void add_matrix(struct loader *l, struct weight **weight, struct buffer *
 void load_linear(struct loader *l, struct linear_layer *out, int cout, int cin, unsigned flags,
 		 const char *format, ...)
 {
-	char name[WEIGHT_NAME_MAX];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(name, sizeof name, format, ap);
-	va_end(ap);
+	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct linear_layer){.cin = cin, .cout = cout};
 	add_matrix(l, &out->weight, &out->bias, (const int[]){cout, cin}, 2, flags, name);
 }
@@ -294,11 +283,7 @@ void load_linear(struct loader *l, struct linear_layer *out, int cout, int cin, 
 void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
 	       unsigned flags, const char *format, ...)
 {
-	char name[WEIGHT_NAME_MAX];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(name, sizeof name, format, ap);
-	va_end(ap);
+	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct conv_layer){.cin = cin, .cout = cout, .kernel = kernel};
 	add_matrix(l, &out->weight, &out->bias, (const int[]){cout, cin, kernel, kernel},
 		   kernel == 1 ? 2 : 4, flags, name);
@@ -307,11 +292,7 @@ void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int 
 void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, double epsilon,
 	       const char *format, ...)
 {
-	char name[WEIGHT_NAME_MAX];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(name, sizeof name, format, ap);
-	va_end(ap);
+	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct norm_layer){.c = c, .groups = groups, .epsilon = (float)epsilon};
 	if (groups && c % groups != 0)
 		loader_fail(l, SUMI_INVALID,
