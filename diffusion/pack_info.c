@@ -334,6 +334,19 @@ static int read_size(struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
+/* What of a file's configs is a guess. */
+static int read_note(struct pack_info *info, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	json_t *note;
+	int status = files_path(path, err, "%s/" CHECKPOINT_NOTE, info->path);
+	if (status || !pack_is_file(info) || part_json_read(path, CONFIG_LIMIT, &note, NULL))
+		return status;
+	copy_text(info->note, sizeof info->note, json_string_value(note));
+	json_decref(note);
+	return SUMI_OK;
+}
+
 static int read_scheduler(struct pack_info *info, struct error *err)
 {
 	struct sampler_config config;
@@ -384,7 +397,8 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 		return pack_is_file(info) ? status : error_prefix(err, "not a model pack");
 	if ((status = open_manifest(info, err)) || (status = find_family(info, index, err)) ||
 	    (status = read_latents(info, err)) || (status = read_size(info, err)) ||
-	    (status = read_scheduler(info, err)) || (status = read_manifest(info, err)))
+	    (status = read_note(info, err)) || (status = read_scheduler(info, err)) ||
+	    (status = read_manifest(info, err)))
 		pack_info_free(info);
 	json_decref(index);
 	return status;

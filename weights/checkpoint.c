@@ -230,6 +230,15 @@ static int add_whole(json_t *documents, struct derived *model, struct error *err
 		    put(documents, "scheduler/scheduler_config.json", derive_scheduler(model), err);
 	if (!status && model->xl)
 		status = put(documents, CHECKPOINT_XL, json_true(), err);
+	const json_t *unet = json_object_get(
+	    json_object_get(json_object_get(documents, "sumi.json"), "config"), "unet");
+	if (!status && derive_guesses_heads(model) && !json_object_get(unet, "attention_head_dim"))
+		status = put(
+		    documents, CHECKPOINT_NOTE,
+		    json_string("how many attention heads there are cannot be told from its "
+				"tensors: \"config\": {\"unet\": {\"attention_head_dim\": …}} in "
+				"NAME.sumi.json beside it says so"),
+		    err);
 	return status;
 }
 

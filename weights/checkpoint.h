@@ -19,6 +19,9 @@
 /* Of a file that is no model, a text that says what it is: "a LoRA of FLUX.1". */
 #define CHECKPOINT_KIND "kind"
 
+/* Of a model, a text for people that says what of its configs is a guess; most have none. */
+#define CHECKPOINT_NOTE "note"
+
 /* json_read_file() of a part's file, real or told. SUMI_NOTFOUND where it is neither. */
 int part_json_read(const char *path, size_t limit, json_t **root, struct error *err);
 

@@ -301,6 +301,15 @@ static int sample_size(const struct derived *model)
 	return model->context == 1024 && model->velocity ? 96 : 64;
 }
 
+bool derive_guesses_heads(const struct derived *model)
+{
+	static const int known[] = {768, 1024, 1280, 2048};
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (model->context == known[i])
+			return false;
+	return true;
+}
+
 json_t *derive_unet(const struct part_names *n, const struct derived *model)
 {
 	struct unet_shape u;

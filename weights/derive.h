@@ -29,6 +29,9 @@ void part_names_free(struct part_names *names); /* NULL is fine */
 int derive_model(const struct source *s, const struct part_names *unet, struct derived *out,
 		 struct error *err);
 
+/* Whether the UNet's heads are those of no model that is known: no shape tells them. */
+bool derive_guesses_heads(const struct derived *model);
+
 /* config.json of each kind of part; NULL without memory. The caller releases it. */
 json_t *derive_unet(const struct part_names *names, const struct derived *model);
 json_t *derive_vae(const struct part_names *names, const struct derived *model);

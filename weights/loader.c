@@ -109,8 +109,8 @@ static const struct weight_tensor *take(struct loader *l, const char *name, cons
 	snprintf(full, sizeof full, "%s%s", name, suffix);
 	const struct weight_tensor *e = weights_find(l->files, full);
 	if (!e) {
-		loader_fail(l, SUMI_INVALID, "%s: tensor '%s' is missing, config.json demands it",
-			    weights_folder(l->files), full);
+		loader_fail(l, SUMI_INVALID, "%s: tensor '%s' is missing, %s demands it",
+			    weights_folder(l->files), full, weights_config(l->files));
 		return NULL;
 	}
 	const char *path = weights_path_of(e);
@@ -122,9 +122,9 @@ static const struct weight_tensor *take(struct loader *l, const char *name, cons
 		char has[80], wants[80];
 		for (int i = 0; i < rank; i++)
 			wanted[i] = shape[i];
-		loader_fail(l, SUMI_INVALID,
-			    "%s: tensor '%s' has the shape %s, config.json demands %s", path, full,
-			    tensor_shape_text(e->shape, e->rank, has, sizeof has),
+		loader_fail(l, SUMI_INVALID, "%s: tensor '%s' has the shape %s, %s demands %s",
+			    path, full, tensor_shape_text(e->shape, e->rank, has, sizeof has),
+			    weights_config(l->files),
 			    tensor_shape_text(wanted, rank, wants, sizeof wants));
 		return NULL;
 	}
@@ -295,9 +295,8 @@ void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, doub
 	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct norm_layer){.c = c, .groups = groups, .epsilon = (float)epsilon};
 	if (groups && c % groups != 0)
-		loader_fail(l, SUMI_INVALID,
-			    "config.json: %d channels of '%s' do not form %d groups", c, name,
-			    groups);
+		loader_fail(l, SUMI_INVALID, "%s: %d channels of '%s' do not form %d groups",
+			    weights_config(l->files), c, name, groups);
 	add_vector(l, &out->gamma, c, 0, name, ".weight");
 	add_vector(l, &out->beta, c, 0, name, ".bias");
 }
@@ -350,8 +349,8 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 	return NULL;
 }
 
-/* The factors of the parts' rows [desc->cout] in new memory, which the caller frees; NULL: no part has
- * any, or the loader has failed. */
+/* The factors of the parts' rows [desc->cout] in new memory, which the caller frees; NULL: no part
+ * has any, or the loader has failed. */
 static float *stack_scales(struct loader *l, const struct weight_desc *desc,
 			   const struct stack_part *parts, int count)
 {

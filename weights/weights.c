@@ -89,7 +89,8 @@ static void find_stored(struct mapped *m)
 		one_tap = one_tap && t->shape[i] == 1;
 	t->stored = t->dtype;
 	t->stored_bytes = t->bytes;
-	if (!t->usable || f->expand || f->stored == f->dtype || m->transposed || m->entry->strided || t->rank < 2 || m->first % (uint64_t)stored->block != 0 ||
+	if (!t->usable || f->expand || f->stored == f->dtype || m->transposed ||
+	    m->entry->strided || t->rank < 2 || m->first % (uint64_t)stored->block != 0 ||
 	    (stored->block > 1 && (!one_tap || t->shape[1] % stored->block != 0)))
 		return;
 	t->stored = f->stored;
@@ -251,6 +252,13 @@ const char *weights_folder(const struct weights *w)
 	return w->folder;
 }
 
+const char *weights_config(const struct weights *w)
+{
+	return w && *w->source.part ? "its config (told from tensors; \"config\" in NAME.sumi.json "
+				      "beside it sets fields)"
+				    : "config.json";
+}
+
 size_t weights_tensors(const struct weights *w)
 {
 	return w->count;
@@ -313,11 +321,10 @@ int weights_check_unused(const struct weights *w, const char *prefix, struct err
 	}
 	if (unused == 0)
 		return SUMI_OK;
-	return error_set(
-	    err, SUMI_INVALID,
-	    "%s: tensor '%.100s' (one of %zu) has no place in the model that config.json "
-	    "describes: the config belongs to other weights",
-	    tensors_path(first->file), first->entry->name, unused);
+	return error_set(err, SUMI_INVALID,
+			 "%s: tensor '%.100s' (one of %zu) has no place in the model that %s "
+			 "describes: the config belongs to other weights",
+			 tensors_path(first->file), first->entry->name, unused, weights_config(w));
 }
 
 /* --- reading --- */

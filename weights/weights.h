@@ -44,6 +44,10 @@ const char *weights_path_of(const struct weight_tensor *tensor);
 
 const char *weights_folder(const struct weights *w);
 
+/* Who says what the tensors must be, for messages: "config.json", or of a part of a file what can
+ * say otherwise. NULL is fine. */
+const char *weights_config(const struct weights *w);
+
 /* SUMI_INVALID when the files hold a tensor whose name begins with prefix and that nobody
  * asked for: then the config describes another model. */
 int weights_check_unused(const struct weights *w, const char *prefix, struct error *err);

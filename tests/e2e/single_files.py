@@ -410,6 +410,11 @@ def listed(place, models):
         done = place.sumi("render", "fog", "--pack", models / f"{file}.safetensors", "-o", "z.png", *SIZE)
         check(done.returncode and why in done.stderr and "not a model" in done.stderr, f"{file} in a model's place is told",
               done.stderr)
+    beside(odd, tokenizer="sd1-tiny", config={**SD1, "unet": {}})
+    done = place.sumi("render", "fog", "--pack", odd, "-o", "z.png", *SIZE)
+    check(done.returncode and "NAME.sumi.json" in done.stderr and "32 groups" in done.stderr,
+          "a config that was told wrongly names what says otherwise", done.stderr)
+    check("attention heads" in place.sumi("models").stderr, "what is a guess is told", place.sumi("models").stderr)
     for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'"),
                         ({"vae": "lora.safetensors"}, "is a LoRA of"), ({"vae": "kernels.gguf/../x"}, "'kernels.gguf/../x'"),
                         ({"vae": "cut.safetensors"}, "cut short"), ({"vae": "unet.safetensors"}, "holds no such part")]:

@@ -169,6 +169,15 @@ static void what_a_unet_is(void **state)
 	WRITE(UNET(1280, 4), {U "label_emb.0.0.weight", {32, 2560}, 1, false});
 	EXPECT("model_index.json", "\"requires_aesthetics_score\":true",
 	       "\"text_encoder\":[null,null]");
+	json_t *note;
+	assert_int_equal(read_part(CHECKPOINT_NOTE, &note, NULL), SUMI_NOTFOUND);
+	WRITE(UNET(32, 4)); /* of no model that is known */
+	assert_int_equal(read_part(CHECKPOINT_NOTE, &note, NULL), SUMI_OK);
+	assert_non_null(strstr(json_string_value(note), "attention heads"));
+	json_decref(note);
+	write_beside("{\"config\":{\"unet\":{\"attention_head_dim\":2}}}");
+	assert_int_equal(read_part(CHECKPOINT_NOTE, &note, NULL), SUMI_NOTFOUND);
+	remove_beside();
 	/* unCLIP is of Stable Diffusion 2, and of none that is known. */
 	WRITE(UNET(1024, 4), {U "label_emb.0.0.weight", {32, 2048}, 1, false});
 	EXPECT("unet/config.json", "\"class_embed_type\":\"projection\"");
