@@ -41,8 +41,8 @@ static size_t latents_of(const struct latent_spec *s)
 	return (size_t)s->frames * (size_t)s->height * (size_t)s->width;
 }
 
-/* Columns first … first + width of rows of `columns` columns into out; beyond the edges they go around
- * (circular) or stand still. cell: floats of a column. */
+/* Columns first … first + width of rows of `columns` columns into out; beyond the edges they go
+ * around (circular) or stand still. cell: floats of a column. */
 static void cut_columns(const float *in, size_t rows, int columns, int first, int width,
 			bool circular, size_t cell, float *out)
 {
@@ -179,7 +179,8 @@ static int encode_windows(struct codec *codec, const struct codec_job *job, cons
 		cut_columns(pixels, pixels_of(&block) / (size_t)(block.width * scale),
 			    job->width * scale, (first - margin) * scale, block.width * scale,
 			    job->circular, (size_t)block.colours, piece);
-		status = codec->kind->encode(codec, &block, piece, part, part + latents, err);
+		status = codec->kind->encode(codec, &block, (struct codec_pieces){0}, piece, part,
+					     part + latents, err);
 		for (size_t y = 0; y < rows && !status; y++) {
 			size_t to = (y * (size_t)job->width + (size_t)first) * c;
 			size_t from = (y * (size_t)block.width + (size_t)margin) * c;
@@ -200,7 +201,8 @@ int codec_encode(struct codec *codec, const struct codec_job *job, const float *
 	struct liking before = insist(codec);
 	int status = job->window
 			 ? encode_windows(codec, job, pixels, mean, deviation, err)
-			 : codec->kind->encode(codec, &block, pixels, mean, deviation, err);
+			 : codec->kind->encode(codec, &block, job->pieces, pixels, mean, deviation,
+					       err);
 	relent(codec, before);
 	if (!status)
 		bring_to_scale(codec, latents_of(&block) * (size_t)block.channels, mean, deviation);
@@ -229,7 +231,7 @@ uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bo
 				   codec->exact ? DTYPE_F32 : dtype);
 }
 
-bool codec_plan(const struct codec *codec, struct codec_job *job, uint64_t bytes,
+bool codec_plan(const struct codec *codec, struct codec_job *job, bool encoding, uint64_t bytes,
 		uint64_t most_alloc, enum dtype dtype)
 {
 	const struct codec_kind *kind = codec->kind;
@@ -241,12 +243,12 @@ bool codec_plan(const struct codec *codec, struct codec_job *job, uint64_t bytes
 	if (most_alloc > 0 && kind->largest(codec, &whole, dtype) > most_alloc &&
 	    (bytes == 0 || bytes > most_alloc))
 		bytes = most_alloc;
-	if (bytes == 0 || codec_memory(codec, job, false, dtype) <= bytes)
+	if (bytes == 0 || codec_memory(codec, job, encoding, dtype) <= bytes)
 		return true;
-	if (kind->pieces && kind->pieces(codec, &whole, in_pieces, most_alloc, dtype,
-					   &job->pieces))
+	if (kind->pieces && kind->pieces(codec, &whole, encoding, in_pieces, most_alloc, dtype,
+					 &job->pieces))
 		return true;
-	for (job->tile = longer / 8 * 8; job->tile >= CODEC_TILE_MIN; job->tile -= 8)
+	for (job->tile = encoding ? 0 : longer / 8 * 8; job->tile >= CODEC_TILE_MIN; job->tile -= 8)
 		if (codec_memory(codec, job, false, dtype) <= bytes)
 			return true;
 	return false;

@@ -1,8 +1,9 @@
 /* Pictures to latents and back. Each kind of autoencoder is one table of functions that knows whole
- * blocks; tiles, windows, circles and the mean and deviation to which latents are brought are here, once.
+ * blocks; tiles, windows, circles and the mean and deviation to which latents are brought are here,
+ * once.
  *
- * Pixels are about −1 … 1 and latents as the denoiser sees them, both host memory in rows of channels:
- * [frames, height, width, channels]. */
+ * Pixels are about −1 … 1 and latents as the denoiser sees them, both host memory in rows of
+ * channels: [frames, height, width, channels]. */
 #ifndef SUMI_DIFFUSION_CODEC_H
 #define SUMI_DIFFUSION_CODEC_H
 
@@ -15,7 +16,7 @@
 
 struct codec;
 
-/* How a kind decodes one picture in pieces of its own, without a difference that is seen: what the
+/* How a kind makes one picture in pieces of its own, without a difference that is seen: what the
  * numbers mean is its affair. rows 0: as one. */
 struct codec_pieces {
 	int whole, rows;
@@ -33,13 +34,15 @@ struct codec_kind {
 		    struct codec **out, struct error *err);
 	void (*close)(struct codec *codec);
 
-	/* One block of block->frames × height × width latents, as the autoencoder itself has them. */
+	/* One block of block->frames × height × width latents, as the autoencoder itself has
+	 * them. */
 	int (*decode)(struct codec *codec, const struct latent_spec *block,
 		      struct codec_pieces pieces, const float *latents, float *pixels,
 		      struct error *err);
 	/* log_variance: of the distribution, −∞ where there is none. */
-	int (*encode)(struct codec *codec, const struct latent_spec *block, const float *pixels,
-		      float *mean, float *log_variance, struct error *err);
+	int (*encode)(struct codec *codec, const struct latent_spec *block,
+		      struct codec_pieces pieces, const float *pixels, float *mean,
+		      float *log_variance, struct error *err);
 
 	/* Bytes of temporaries at the peak of that, and of the largest one; 0: not known. */
 	uint64_t (*memory)(const struct codec *codec, const struct latent_spec *block,
@@ -49,8 +52,8 @@ struct codec_kind {
 
 	/* Pieces that take at most so many bytes, and no more than most_alloc (0: any) at once.
 	 * false: there are none. NULL: it knows none. */
-	bool (*pieces)(const struct codec *codec, const struct latent_spec *block, uint64_t bytes,
-		       uint64_t most_alloc, enum dtype dtype, struct codec_pieces *out);
+	bool (*pieces)(const struct codec *codec, const struct latent_spec *block, bool encoding,
+		       uint64_t bytes, uint64_t most_alloc, enum dtype dtype, struct codec_pieces *out);
 };
 
 /* What every kind's own state begins with. */
@@ -78,7 +81,7 @@ void codec_close(struct codec *codec); /* NULL is fine */
 struct codec_job {
 	int frames, height, width; /* latents in all */
 	bool circular;             /* the last column is followed by the first */
-	struct codec_pieces pieces; /* decoding; or: */
+	struct codec_pieces pieces; /* not with windows; or: */
 	int tile;   /* decoding: latents a side that are decoded at once, overlapping and mixed, at
 		       least CODEC_TILE_MIN; 0: all */
 	int window; /* encoding: columns that are encoded at once; 0: all */
@@ -98,10 +101,10 @@ int codec_encode(struct codec *codec, const struct codec_job *job, const float *
 uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
 		      enum dtype dtype);
 
-/* Sets pieces or, where there are none, the largest tile with which decoding takes at most so many bytes
- * (0: any), and no piece more than most_alloc (0: any); neither where all fits as one. false: even the
- * smallest tile is too large. Tiles see their own norms alone, so that they differ from the whole. */
-bool codec_plan(const struct codec *codec, struct codec_job *job, uint64_t bytes,
+/* Sets pieces or, decoding, where there are none, the largest tile with which it takes at most so
+ * many bytes (0: any), and no piece more than most_alloc (0: any); neither where all fits as one.
+ * false: there is no way. Tiles see their own norms alone, so that they differ from the whole. */
+bool codec_plan(const struct codec *codec, struct codec_job *job, bool encoding, uint64_t bytes,
 		uint64_t most_alloc, enum dtype dtype);
 
 #endif

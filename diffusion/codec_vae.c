@@ -53,7 +53,8 @@ static int latents(const char *folder, struct latent_spec *out, struct error *er
 	return SUMI_OK;
 }
 
-/* What the denoiser sees: diffusers' (own − latents_mean − shift_factor) · scaling_factor / latents_std. */
+/* What the denoiser sees: diffusers' (own − latents_mean − shift_factor) · scaling_factor /
+ * latents_std. */
 static int set_scales(struct codec *codec, const struct vae_config *c, struct error *err)
 {
 	size_t n = (size_t)c->latent_channels;
@@ -120,25 +121,47 @@ static int open_vae(const struct codec_kind *kind, struct device *device, const 
 	return status;
 }
 
+/* What is made in pieces goes frame by frame. */
+static int frames_at_once(const struct latent_spec *block, struct codec_pieces pieces)
+{
+	return pieces.rows ? 1 : block->frames;
+}
+
 static int decode(struct codec *codec, const struct latent_spec *block, struct codec_pieces pieces,
 		  const float *own, float *pixels, struct error *err)
 {
+	int status = SUMI_OK;
 	struct vae_input in = {.values = own,
-			       .n = block->frames,
+			       .n = frames_at_once(block, pieces),
 			       .h = block->height,
 			       .w = block->width,
 			       .bands = {pieces.whole, pieces.rows, pieces.anew}};
-	return vae_decode(((struct codec_of_vae *)codec)->vae, &in, pixels, err);
+	size_t one = (size_t)in.n * (size_t)in.h * (size_t)in.w, side = (size_t)block->scale;
+	for (int i = 0; i < block->frames && !status; i += in.n) {
+		status = vae_decode(((struct codec_of_vae *)codec)->vae, &in, pixels, err);
+		in.values += one * (size_t)block->channels;
+		pixels += one * side * side * (size_t)block->colours;
+	}
+	return status;
 }
 
-static int encode(struct codec *codec, const struct latent_spec *block, const float *pixels,
-		  float *mean, float *log_variance, struct error *err)
+static int encode(struct codec *codec, const struct latent_spec *block, struct codec_pieces pieces,
+		  const float *pixels, float *mean, float *log_variance, struct error *err)
 {
+	int status = SUMI_OK;
 	struct vae_input in = {.values = pixels,
-			       .n = block->frames,
+			       .n = frames_at_once(block, pieces),
 			       .h = block->height * block->scale,
-			       .w = block->width * block->scale};
-	return vae_encode(((struct codec_of_vae *)codec)->vae, &in, mean, log_variance, err);
+			       .w = block->width * block->scale,
+			       .bands = {pieces.whole, pieces.rows, false}};
+	size_t one = (size_t)in.n * (size_t)block->height * (size_t)block->width;
+	for (int i = 0; i < block->frames && !status; i += in.n) {
+		status = vae_encode(((struct codec_of_vae *)codec)->vae, &in, mean, log_variance, err);
+		in.values += (size_t)in.n * (size_t)in.h * (size_t)in.w * (size_t)block->colours;
+		mean += one * (size_t)block->channels;
+		log_variance += one * (size_t)block->channels;
+	}
+	return status;
 }
 
 static uint64_t memory(const struct codec *codec, const struct latent_spec *block,
@@ -146,8 +169,9 @@ static uint64_t memory(const struct codec *codec, const struct latent_spec *bloc
 {
 	const struct vae_config *c = &((const struct codec_of_vae *)codec)->config;
 	struct vae_bands bands = {pieces.whole, pieces.rows, pieces.anew};
-	if (!encoding && pieces.rows)
-		return vae_memory_bands(c, block->height, block->width, bands, dtype, NULL);
+	if (pieces.rows)
+		return vae_memory_bands(c, block->height, block->width, bands, encoding, dtype,
+					NULL);
 	return encoding ? vae_encode_memory(c, block->frames, block->height * block->scale,
 					    block->width * block->scale, dtype)
 			: vae_memory(c, block->frames, block->height, block->width, dtype);
@@ -160,12 +184,12 @@ static uint64_t largest(const struct codec *codec, const struct latent_spec *blo
 	return vae_largest(c, block->height, block->width, dtype);
 }
 
-static bool pieces(const struct codec *codec, const struct latent_spec *block, uint64_t bytes,
-		   uint64_t most_alloc, enum dtype dtype, struct codec_pieces *out)
+static bool pieces(const struct codec *codec, const struct latent_spec *block, bool encoding,
+		   uint64_t bytes, uint64_t most_alloc, enum dtype dtype, struct codec_pieces *out)
 {
 	struct vae_bands bands;
 	bool found = vae_plan_bands(&((const struct codec_of_vae *)codec)->config, block->height,
-				    block->width, bytes, most_alloc, dtype, &bands);
+				    block->width, encoding, bytes, most_alloc, dtype, &bands);
 	*out = (struct codec_pieces){bands.whole, bands.rows, bands.anew};
 	return found;
 }

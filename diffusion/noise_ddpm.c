@@ -85,8 +85,8 @@ static int timestep_of(const struct noise_model *m, float sigma, double *timeste
 	return SUMI_OK;
 }
 
-/* Replaces sigmas [steps] by another way of going from the largest to the smallest, and timesteps by
- * those of the new sigmas. */
+/* Replaces sigmas [steps] by another way of going from the largest to the smallest, and timesteps
+ * by those of the new sigmas. */
 static int spread(const struct noise_model *m, const struct noise_ask *ask, const float *log_sigmas,
 		  double largest, double smallest, double *sigmas, double *timesteps,
 		  struct error *err)

@@ -1,6 +1,6 @@
-/* Flow matching (arXiv:2210.02747, arXiv:2403.03206): x = (1 − sigma)·x0 + sigma·noise, a straight line
- * that the model walks back. As diffusers' FlowMatchEulerDiscreteScheduler, and for multistep solvers as
- * its use_flow_sigmas. */
+/* Flow matching (arXiv:2210.02747, arXiv:2403.03206): x = (1 − sigma)·x0 + sigma·noise, a straight
+ * line that the model walks back. As diffusers' FlowMatchEulerDiscreteScheduler, and for multistep
+ * solvers as its use_flow_sigmas. */
 #include "diffusion/noise_model_internal.h"
 
 #include <math.h>

@@ -5,9 +5,9 @@
  * A level of noise is a sigma. Of DDPM's kinds it is noise over signal, 0 … ∞; of flow matching the
  * part of x that is noise, 0 … 1, and a thousandth of its timestep.
  *
- * x stands in one of two ways: mixed, as the process does it (variance 1 for DDPM), or unscaled, where
- * a sampler in the manner of k-diffusion leaves out the factor of the signal and the model gets x
- * divided by noise_input_divisor(). For flow matching both are the same. */
+ * x stands in one of two ways: mixed, as the process does it (variance 1 for DDPM), or unscaled,
+ * where a sampler in the manner of k-diffusion leaves out the factor of the signal and the model
+ * gets x divided by noise_input_divisor(). For flow matching both are the same. */
 #ifndef SUMI_DIFFUSION_NOISE_MODEL_H
 #define SUMI_DIFFUSION_NOISE_MODEL_H
 

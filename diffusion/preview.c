@@ -98,8 +98,8 @@ static uint8_t byte_of(double v)
 	return v > 255 ? 255 : v > 0 ? (uint8_t)v : 0;
 }
 
-/* Each sum weighs the channels along half a wave more than the one before it; with fewer channels than
- * colours there is light alone. */
+/* Each sum weighs the channels along half a wave more than the one before it; with fewer channels
+ * than colours there is light alone. */
 static double sum_of(const float *z, int channels, int colour)
 {
 	double sum = 0, turn = channels < 3 ? 0 : PI * colour / channels;

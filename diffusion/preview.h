@@ -29,8 +29,8 @@ int preview_map_read(const json_t *manifest, const char *where, int channels,
 void preview_map_apply(const struct preview_map *map, const float *z, size_t pixels, uint8_t *rgb);
 
 /* The same for latents of any number of channels that nobody has told the colours of: light and two
- * colours are three sums of the channels, each spread over what it reaches in this picture. Shapes are
- * seen, their colours mean nothing. */
+ * colours are three sums of the channels, each spread over what it reaches in this picture. Shapes
+ * are seen, their colours mean nothing. */
 void preview_plain(const float *z, int channels, size_t pixels, uint8_t *rgb);
 
 #endif

@@ -18,14 +18,16 @@
 
 static size_t elements(const struct run *run)
 {
-	return (size_t)run->latents.frames * (size_t)run->latents.height * (size_t)run->latents.width * (size_t)run->latents.channels;
+	const struct latent_spec *s = &run->latents;
+	return (size_t)s->frames * (size_t)s->height * (size_t)s->width * (size_t)s->channels;
 }
 
 /* [c, f, h, w] → [f, h, w, c] and back. */
 static void to_models(const struct run *run, const float *x, float *out)
 {
-	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width, c = (size_t)run->latents.channels,
-	       f = (size_t)run->latents.frames;
+	const struct latent_spec *s = &run->latents;
+	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
+	       f = (size_t)s->frames;
 	for (size_t k = 0; k < c; k++)
 		for (size_t i = 0; i < f * pixels; i++)
 			out[i * c + k] = x[k * f * pixels + i];
@@ -33,8 +35,9 @@ static void to_models(const struct run *run, const float *x, float *out)
 
 static void from_models(const struct run *run, const float *in, float *x)
 {
-	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width, c = (size_t)run->latents.channels,
-	       f = (size_t)run->latents.frames;
+	const struct latent_spec *s = &run->latents;
+	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
+	       f = (size_t)s->frames;
 	for (size_t k = 0; k < c; k++)
 		for (size_t i = 0; i < f * pixels; i++)
 			x[k * f * pixels + i] = in[i * c + k];
@@ -44,15 +47,16 @@ static void from_models(const struct run *run, const float *in, float *x)
 static int check_window(const struct pack_info *info, const struct run_params *p,
 			struct error *err)
 {
+	int step = latent_step(&info->latents);
 	if (p->window == 0)
 		return SUMI_OK;
-	if (p->window < info->latents.scale || p->window % info->latents.scale || p->overlap % info->latents.scale ||
-	    p->overlap < 0 || p->overlap >= p->window)
+	if (p->window < step || p->window % step || p->overlap % step || p->overlap < 0 ||
+	    p->overlap >= p->window)
 		return error_set(
 		    err, SUMI_INVALID,
 		    "window %d with overlap %d: both must be multiples of %d, the overlap the "
 		    "smaller one",
-		    p->window, p->overlap, info->latents.scale);
+		    p->window, p->overlap, step);
 	if (p->frames != 1 || (!p->circular && p->width < p->window))
 		return error_set(err, SUMI_INVALID,
 				 "windows of %d are for one picture at least as wide, not %d",
@@ -62,7 +66,8 @@ static int check_window(const struct pack_info *info, const struct run_params *p
 
 static int check_params(const struct pack_info *info, const struct run_params *p, struct error *err)
 {
-	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX, step = latent_step(&info->latents);
+	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX;
+	int step = latent_step(&info->latents);
 	if (p->width < step || p->height < step || p->width % step || p->height % step ||
 	    p->width > width_max || p->height > RUN_SIDE_MAX)
 		return error_set(err, SUMI_INVALID,
@@ -164,13 +169,8 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	if (!mean)
 		return error_set(err, SUMI_NOMEM, "no memory for the first picture's latents");
 	float *deviation = mean + n, *noise = mean + 2 * n, *sample = mean + 3 * n;
-	int given = p->init_frames ? p->init_frames : run->latents.frames;
-	size_t part = n / (size_t)run->latents.frames * (size_t)given;
-	struct codec_job job = {.frames = given,
-				.height = run->latents.height,
-				.width = run->latents.width,
-				.circular = run->window.w && run->window.circular,
-				.window = run->window.w};
+	struct codec_job job = run_plan_encode(run->pack, p);
+	size_t part = n / (size_t)run->latents.frames * (size_t)job.frames;
 	run_enter(run);
 	int status = codec_encode(run->pack->codec, &job, p->init, mean, deviation, err);
 	run_leave(run);
@@ -198,7 +198,8 @@ static void draw_noise(struct run *run, float *noise)
 	double share = pack_info_of(run->pack)->noise_shared;
 	rng_randn(&run->rng, noise, elements(run));
 	if (share > 0 && run->session->frames.together)
-		run_share_noise(&run->rng, noise, run->denoised, run->latents.channels, run->latents.frames, pixels,
+		run_share_noise(&run->rng, noise, run->denoised, run->latents.channels,
+				run->latents.frames, pixels,
 				(float)share);
 }
 
@@ -221,7 +222,8 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 	draw_noise(run, run->x);
 	if (run->session->frames.window)
 		run_shuffle_noise(&run->rng, run->x, run->latents.channels, run->latents.frames,
-				  (size_t)run->latents.height * (size_t)run->latents.width, &run->session->frames);
+				  (size_t)run->latents.height * (size_t)run->latents.width,
+				  &run->session->frames);
 	float sigma = sampler_init_noise_sigma(run->sampler);
 	for (size_t i = 0; i < n; i++)
 		run->x[i] *= sigma;
@@ -238,7 +240,8 @@ static int allocate(struct run *run, struct error *err)
 	run->model_out = malloc(n * sizeof(float));
 	if (run->x && run->prediction && run->denoised && run->model_in && run->model_out)
 		return SUMI_OK;
-	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", run->latents.width, run->latents.height);
+	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d",
+			 run->latents.width, run->latents.height);
 }
 
 static struct guidance guidance_of(const struct run *run, const struct run_params *p, bool on)
@@ -277,7 +280,8 @@ static int begin_session(struct run *run, const struct run_params *p, struct err
 	if (!status && p->deep_cache > 1)
 		status = deep_cache_wrap(&run->session, p->deep_cache, err);
 	if (!status && p->window)
-		status = windows_wrap(&run->session, run->latents.width, p->overlap / run->pack->info.latents.scale,
+		status = windows_wrap(&run->session, run->latents.width,
+				      p->overlap / run->latents.scale,
 				      p->circular, err);
 	return status ? status : guard_check(err);
 }

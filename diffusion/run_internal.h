@@ -58,6 +58,9 @@ int run_plan_decode(const struct run *run, struct codec_job *job, struct error *
 uint64_t run_plan_step(const struct pack *pack, const struct run_params *p,
 		       struct denoiser_needs *needs);
 
+/* How the pictures are encoded that a run starts from. */
+struct codec_job run_plan_encode(const struct pack *pack, const struct run_params *p);
+
 /* SUMI_TOOBIG, with the figures, when a step or the decoding would need more than the device has, or
  * more in one piece than it gives. */
 int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err);

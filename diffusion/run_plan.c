@@ -14,10 +14,10 @@
 /* In pieces where the whole picture would take more than half of the device's memory, or a larger
  * buffer than it gives. What is in use at the moment does not count: the same run must give the
  * same bytes. false: not even a small tile fits. */
-static bool plan_tiles(const struct pack *pack, struct codec_job *job)
+static bool plan_pieces(const struct pack *pack, struct codec_job *job, bool encoding)
 {
 	const struct device_info *d = &pack->device->info;
-	return codec_plan(pack->codec, job, d->memory / 2, d->max_alloc,
+	return codec_plan(pack->codec, job, encoding, d->memory / 2, d->max_alloc,
 			  pack->device->activation_dtype);
 }
 
@@ -40,7 +40,7 @@ int run_plan_decode(const struct run *run, struct codec_job *job, struct error *
 		job->tile = window_tile(run, job->width + 2 * margin);
 		return SUMI_OK;
 	}
-	if (!plan_tiles(run->pack, job))
+	if (!plan_pieces(run->pack, job, false))
 		return error_set(err, SUMI_TOOBIG,
 				 "%s has too little memory to decode even a small tile: %llu MiB",
 				 d->name, (unsigned long long)(d->memory >> 20));
@@ -135,20 +135,32 @@ static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p
 	struct codec_job job = {.frames = 1,
 				.height = p->height / scale,
 				.width = (p->window ? p->window : p->width) / scale};
-	if (!p->window && !plan_tiles(pack, &job))
+	if (!p->window && !plan_pieces(pack, &job, false))
 		return UINT64_MAX;
 	return codec_memory(pack->codec, &job, false, pack->device->activation_dtype);
+}
+
+struct codec_job run_plan_encode(const struct pack *pack, const struct run_params *p)
+{
+	int scale = pack->info.latents.scale;
+	struct codec_job job = {.frames = init_frames(p),
+				.height = p->height / scale,
+				.width = p->width / scale,
+				.circular = p->window && p->circular,
+				.window = p->window / scale};
+	/* What fits in no pieces either is refused by its size as one. */
+	if (!p->window)
+		(void)plan_pieces(pack, &job, true);
+	return job;
 }
 
 /* Bytes that encoding the pictures takes that the run starts from. */
 static uint64_t encode_bytes(const struct pack *pack, const struct run_params *p)
 {
-	int scale = pack->info.latents.scale;
-	struct codec_job job = {.frames = p->window ? 1 : init_frames(p),
-				.height = p->height / scale,
-				.width = p->width / scale,
-				.window = p->window / scale};
-	return p->init ? codec_memory(pack->codec, &job, true, pack->device->activation_dtype) : 0;
+	if (!p->init)
+		return 0;
+	struct codec_job job = run_plan_encode(pack, p);
+	return codec_memory(pack->codec, &job, true, pack->device->activation_dtype);
 }
 
 static uint64_t largest_of(uint64_t a, uint64_t b)
@@ -212,7 +224,8 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 int run_most_together(const struct run *run)
 {
 	const struct device *device = run->pack->device;
-	if (!run_joins(run, run) || (device->info.is_cpu && run->latents.height * run->latents.width > CPU_LATENTS_TOGETHER))
+	int pixels = run->latents.height * run->latents.width;
+	if (!run_joins(run, run) || (device->info.is_cpu && pixels > CPU_LATENTS_TOGETHER))
 		return 1;
 	const struct denoiser *denoiser = run->session->denoiser;
 	struct denoiser_plan plan = run->session->plan;

@@ -102,6 +102,16 @@ static int check_size(const char *what, const struct vae_input *in, int multiple
 	return SUMI_OK;
 }
 
+static int check_bands(const struct vae_config *c, const struct vae_input *in, struct error *err)
+{
+	const struct vae_bands *b = &in->bands;
+	if (b->rows && (c->kind != VAE_KL || in->n != 1 || b->rows < VAE_ROWS_MIN || b->whole < 0 ||
+			b->whole >= c->levels))
+		return error_set(err, SUMI_INVALID, "bands of %d rows are not for this picture",
+				 b->rows);
+	return SUMI_OK;
+}
+
 static void decode(struct pass *p, const struct vae_half *half, const struct vae_config *c,
 		   struct tensor *x)
 {
@@ -116,11 +126,8 @@ int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, str
 	int status = check_size("latents", in, 1, err);
 	if (status)
 		return status;
-	const struct vae_config *c = &vae->config;
-	if (in->bands.rows && (c->kind != VAE_KL || in->n != 1 || in->bands.rows < VAE_ROWS_MIN ||
-			       in->bands.whole < 0 || in->bands.whole >= c->levels))
-		return error_set(err, SUMI_INVALID, "bands of %d rows are not for this picture",
-				 in->bands.rows);
+	if ((status = check_bands(&vae->config, in, err)))
+		return status;
 	struct pass p = pass_begin(vae->decoder.set.device, &in->tap, err);
 	struct tensor x =
 	    pass_upload(&p, in->values, in->n, in->h, in->w, vae->config.latent_channels);
@@ -191,6 +198,8 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 	const struct vae_config *c = &vae->config;
 	int status = check_size("picture", in, c->scale, err);
 	if (!status)
+		status = check_bands(c, in, err);
+	if (!status)
 		status = want_encoder(vae, err);
 	if (status)
 		return status;
@@ -204,7 +213,10 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 	}
 	struct pass p = pass_begin(vae->encoder.set.device, &in->tap, err);
 	struct tensor x = pass_upload(&p, values, in->n, in->h, in->w, c->in_channels);
-	encode(&p, &vae->encoder, c, &x);
+	if (in->bands.rows)
+		kl_encode_bands(&p, &vae->encoder.kl, c, in->bands, &x);
+	else
+		encode(&p, &vae->encoder, c, &x);
 	pass_tap(&p, &x, c->kind == VAE_KL ? "moments" : "out");
 	pass_download(&p, &x, moments);
 	pass_free(&p, &x);
@@ -250,15 +262,18 @@ uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum d
 }
 
 uint64_t vae_memory_bands(const struct vae_config *config, int h, int w, struct vae_bands bands,
-			  enum dtype dtype, uint64_t *largest)
+			  bool encoding, enum dtype dtype, uint64_t *largest)
 {
 	struct vae_half half = {0};
 	struct loader l = {.set = &half.set};
 	struct pass p = pass_plan(dtype);
-	load_half(&l, &half, config, false);
+	int scale = encoding ? config->scale : 1;
+	load_half(&l, &half, config, encoding);
 	if (!l.status) {
-		struct tensor x = pass_upload(&p, NULL, 1, h, w, config->latent_channels);
-		kl_decode_bands(&p, &half.kl, config, bands, &x);
+		struct tensor x =
+		    pass_upload(&p, NULL, 1, h * scale, w * scale,
+				encoding ? config->in_channels : config->latent_channels);
+		(encoding ? kl_encode_bands : kl_decode_bands)(&p, &half.kl, config, bands, &x);
 		pass_free(&p, &x);
 	}
 	clear_half(&half);

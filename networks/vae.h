@@ -1,5 +1,6 @@
-/* The autoencoders: AutoencoderKL and AutoencoderTiny (TAESD). Pictures to latents and back, latents as
- * the networks have them: what a denoiser sees is brought to another mean and deviation. */
+/* The autoencoders: AutoencoderKL and AutoencoderTiny (TAESD). Pictures to latents and back,
+ * latents as the networks have them: what a denoiser sees is brought to another mean and
+ * deviation. */
 #ifndef SUMI_NETWORKS_VAE_H
 #define SUMI_NETWORKS_VAE_H
 
@@ -19,12 +20,13 @@ void vae_close(struct vae *vae); /* NULL is fine */
 
 const struct vae_config *vae_config(const struct vae *vae);
 
-/* How a picture is decoded that would take too much memory as a whole: the decoder's first stages as one,
- * the rest in bands of so many rows of latents. rows 0: all as one. AutoencoderKL only. */
+/* How a picture is decoded or encoded that would take too much memory as a whole: so many of the
+ * stages where it is small as one, the rest in bands of so many rows of latents. rows 0: all as
+ * one. AutoencoderKL only. */
 #define VAE_ROWS_MIN 2
 struct vae_bands {
 	int whole, rows;
-	bool anew; /* the last stage from its input to pixels for each of its norms: nothing of its
+	bool anew; /* decoding: the last stage from its input to pixels for each of its norms: nothing of its
 		      size but the picture is ever there, but it takes several times as long */
 };
 
@@ -33,7 +35,7 @@ struct vae_input {
 				pictures in −1 … 1, [n, h, w, in_channels] with h and w multiples
 				of config.scale */
 	int n, h, w;
-	struct vae_bands bands; /* decoding one picture; no taps in bands */
+	struct vae_bands bands; /* of one picture; no taps in bands */
 	struct tap tap; /* conv_in, mid, up.I or down.I; AutoencoderTiny: layer.I */
 };
 
@@ -52,14 +54,14 @@ uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum d
 /* The same for encoding pictures of h × w pixels. */
 uint64_t vae_encode_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype);
 
-/* Bands with which decoding one picture takes at most so many bytes, and no tensor more than most_alloc
- * (0: any). false: there are none. */
-bool vae_plan_bands(const struct vae_config *config, int h, int w, uint64_t bytes,
+/* Bands with which decoding or encoding one picture of h × w latents takes at most so many bytes,
+ * and no tensor more than most_alloc (0: any). false: there are none. */
+bool vae_plan_bands(const struct vae_config *config, int h, int w, bool encoding, uint64_t bytes,
 		    uint64_t most_alloc, enum dtype dtype, struct vae_bands *out);
 
 /* What that takes, and (unless NULL) its largest tensor. */
 uint64_t vae_memory_bands(const struct vae_config *config, int h, int w, struct vae_bands bands,
-			  enum dtype dtype, uint64_t *largest);
+			  bool encoding, enum dtype dtype, uint64_t *largest);
 
 /* Bytes of the largest tensor that decoding h × w latent pixels makes. */
 uint64_t vae_largest(const struct vae_config *config, int h, int w, enum dtype dtype);

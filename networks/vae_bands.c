@@ -1,11 +1,12 @@
-/* Decoding an AutoencoderKL in bands of rows: the same picture with less memory, and no seams.
+/* An AutoencoderKL in bands of rows: the same picture or latents with less memory, and no seams.
  *
- * A convolution sees one row beyond its own, so a band with a margin gives the very rows that the whole
- * picture has there. What is not local are group norms: mean and variance of all of it must be known
- * before anything behind them can be made. So the decoder is cut into pieces between which a tensor is
- * there as a whole, and a piece is made in bands again and again: once for each norm within, to measure
- * what goes into it, and once more for the result. A piece is one residual block; where there is no
- * memory for the whole between those of the last stage either, that stage is one piece. */
+ * A convolution sees one row beyond its own, so a band with a margin gives the very rows that the
+ * whole picture has there. What is not local are group norms: mean and variance of all of it must
+ * be known before anything behind them can be made. So a network is cut into pieces between which a
+ * tensor is there as a whole, and a piece is made in bands again and again: once for each norm
+ * within, to measure what goes into it, and once more for the result. A piece is one residual
+ * block; where there is no memory for the whole between those of the last stage either, that stage
+ * is one piece. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -55,7 +56,8 @@ static int margin_of(const struct piece *piece)
 	return piece->up ? (rows + 1) / 2 : rows;
 }
 
-static struct band band_of(const struct banding *b, const struct piece *piece, struct tensor x, int i)
+static struct band band_of(const struct banding *b, const struct piece *piece, struct tensor x,
+			   int i)
 {
 	int scale = x.h / b->height, grow = piece->up ? 2 : 1, margin = margin_of(piece);
 	int first = i * b->rows * scale, end = first + b->rows * scale;
@@ -125,8 +127,8 @@ static int band_rows(const struct banding *b, int i)
 	return left < b->rows ? left : b->rows;
 }
 
-/* Mean and variance (with epsilon) of a channel over all bands. measured: [bands, 2, c], the factors
- * 1 / √variance and −mean / √variance of each. */
+/* Mean and variance (with epsilon) of a channel over all bands. measured: [bands, 2, c], the
+ * factors 1 / √variance and −mean / √variance of each. */
 static void join_channel(const struct banding *b, const float *measured, size_t c, size_t k,
 			 double *mean, double *variance)
 {
@@ -182,15 +184,17 @@ static void join(struct banding *b, const struct norm_layer *norm, int which, si
 /* ---- pieces ---- */
 
 /* Copies so many rows. */
-static void copy(struct banding *b, struct tensor from, int first, struct tensor to, int at, int rows)
+static void copy(struct banding *b, struct tensor from, int first, struct tensor to, int at,
+		 int rows)
 {
 	pass_axpby(b->p, &(struct axpby_args){.a = rows_of(from, first, rows),
 					      .y = rows_of(to, at, rows),
 					      .alpha = 1});
 }
 
-/* Replaces *x by the block's result, up to the norm that is to be measured: then true, and *x stands.
- * which: the number of the block's first norm. *owned: *x is a temporary; then it is freed or used. */
+/* Replaces *x by the block's result, up to the norm that is to be measured: then true, and *x
+ * stands. which: the number of the block's first norm. *owned: *x is a temporary; then it is freed
+ * or used. */
 static bool resnet_band(struct banding *b, const struct resnet_block *r, const struct band *band,
 			int which, int stop, struct tensor *x, bool *owned)
 {
@@ -227,8 +231,8 @@ static bool resnet_band(struct banding *b, const struct resnet_block *r, const s
 }
 
 /* The same for the end. */
-static bool end_band(struct banding *b, const struct piece *piece, const struct band *band, int which,
-		     int stop, struct tensor *x, bool *owned)
+static bool end_band(struct banding *b, const struct piece *piece, const struct band *band,
+		     int which, int stop, struct tensor *x, bool *owned)
 {
 	struct pass *p = b->p;
 	if (stop == which) {
@@ -245,10 +249,10 @@ static bool end_band(struct banding *b, const struct piece *piece, const struct 
 	return false;
 }
 
-/* stop: the norm to measure, or RESULT: then the band's own rows go into the whole result. owned: the
- * band's x is a temporary. */
-static void one_band(struct banding *b, const struct piece *piece, const struct band *band, bool owned,
-		     int stop, struct tensor out)
+/* stop: the norm to measure, or RESULT: then the band's own rows go into the whole result. owned:
+ * the band's x is a temporary. */
+static void one_band(struct banding *b, const struct piece *piece, const struct band *band,
+		     bool owned, int stop, struct tensor out)
 {
 	struct tensor t = band->x;
 	bool measured = false;
@@ -298,8 +302,8 @@ static void make_result(struct banding *b, const struct piece *piece, struct ten
 	*x = out;
 }
 
-/* The same into x itself: each band's rows are copied first, those above it that the band before has
- * replaced from where they were kept. */
+/* The same into x itself: each band's rows are copied first, those above it that the band before
+ * has replaced from where they were kept. */
 static void make_result_in_place(struct banding *b, const struct piece *piece, struct tensor x)
 {
 	struct pass *p = b->p;
@@ -380,13 +384,27 @@ static void make_pieces(struct banding *b, const struct kl_half *half, const str
 		make_piece(b, &end, x);
 }
 
-void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		     struct vae_bands bands, struct tensor *x)
+static void end_banding(struct banding *b)
+{
+	struct pass *p = b->p;
+	if (p->device && b->measured && b->factors) {
+		device_buffer_free(p->device, b->ones);
+		device_buffer_free(p->device, b->zeros);
+		free_buffers(p->device, b->factors, b->norms);
+		free_buffers(p->device, b->measured, b->bands);
+	}
+	free(b->measured);
+	free(b->factors);
+}
+
+/* height: of the latents. Its end comes after it whatever became of it. */
+static struct banding begin_banding(struct pass *p, const struct vae_config *c, int rows,
+				    int height)
 {
 	struct banding b = {.p = p,
-			    .rows = bands.rows,
-			    .height = x->h,
-			    .bands = (x->h + bands.rows - 1) / bands.rows,
+			    .rows = rows,
+			    .height = height,
+			    .bands = (height + rows - 1) / rows,
 			    .norms = 2 * (c->layers + 1) + 1};
 	size_t widest = 0;
 	for (int i = 0; i < c->levels; i++)
@@ -395,38 +413,59 @@ void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct va
 	b.factors = calloc((size_t)b.norms, sizeof(struct buffer *));
 	if (!b.measured || !b.factors) {
 		pass_fail(p, SUMI_NOMEM, "out of memory for a picture in bands");
-		goto done;
+		return b;
 	}
 	fill(p, widest, 1, &b.ones);
 	fill(p, widest, 0, &b.zeros);
-	kl_decode_bottom(p, half, c, bands.whole, x);
-	make_pieces(&b, half, c, bands, x);
-	if (p->device) {
-		device_buffer_free(p->device, b.ones);
-		device_buffer_free(p->device, b.zeros);
-		free_buffers(p->device, b.factors, b.norms);
-		free_buffers(p->device, b.measured, b.bands);
-	}
-done:
-	free(b.measured);
-	free(b.factors);
+	return b;
 }
 
-bool vae_plan_bands(const struct vae_config *config, int h, int w, uint64_t bytes,
+void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		     struct vae_bands bands, struct tensor *x)
+{
+	struct banding b = begin_banding(p, c, bands.rows, x->h);
+	kl_decode_bottom(p, half, c, bands.whole, x);
+	if (!p->status)
+		make_pieces(&b, half, c, bands, x);
+	end_banding(&b);
+}
+
+void kl_encode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		     struct vae_bands bands, struct tensor *x)
+{
+	struct banding b = begin_banding(p, c, bands.rows, x->h / c->scale);
+	int first = c->levels - bands.whole;
+	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
+	for (int i = 0; i < first && !p->status; i++) {
+		const struct kl_stage *s = &half->stages[i];
+		for (int k = 0; k < s->count && !p->status; k++) {
+			struct piece piece = {.resnets = &s->resnets[k], .count = 1};
+			make_piece(&b, &piece, x);
+		}
+		kl_downsample(p, s, x);
+	}
+	kl_encode_top(p, half, c, first, x);
+	end_banding(&b);
+}
+
+bool vae_plan_bands(const struct vae_config *config, int h, int w, bool encoding, uint64_t bytes,
 		    uint64_t most_alloc, enum dtype dtype, struct vae_bands *out)
 {
 	*out = (struct vae_bands){0};
 	if (config->kind != VAE_KL)
 		return false;
 	/* The fewer stages are made in bands, the less is made twice; and so with larger bands. The
-	 * last stage all anew for each of its norms comes last: that takes several times as long. */
-	for (int anew = 0; anew < 2; anew++)
+	 * last stage all anew for each of its norms comes last: that takes several times as
+	 * long. */
+	for (int anew = 0; anew < (encoding ? 1 : 2); anew++)
 		for (int whole = config->levels - 1; whole >= 0; whole--)
 			for (int rows = h / 2; rows >= VAE_ROWS_MIN; rows /= 2) {
 				struct vae_bands bands = {whole, rows, anew};
-				uint64_t largest, need = vae_memory_bands(config, h, w, bands, dtype,
-									  &largest);
-				if (need == 0 || need > bytes || (most_alloc && largest > most_alloc))
+				uint64_t largest;
+				uint64_t need = vae_memory_bands(config, h, w, bands, encoding,
+								 dtype, &largest);
+				if (need == 0 || need > bytes ||
+				    (most_alloc && largest > most_alloc))
 					continue;
 				*out = bands;
 				return true;

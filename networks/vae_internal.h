@@ -42,6 +42,13 @@ void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct va
 /* x: a picture, replaced by [n, h, w, 2·latent_channels]: mean, then logarithm of variance. */
 void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
 	       struct tensor *x);
+/* The same behind the first convolution, from a stage on; and what ends a stage. */
+void kl_encode_top(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		   int first, struct tensor *x);
+void kl_downsample(struct pass *p, const struct kl_stage *s, struct tensor *x);
+/* The same as kl_encode() of one picture, in bands. */
+void kl_encode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		     struct vae_bands bands, struct tensor *x);
 
 /* --- AutoencoderTiny --- */
 

@@ -120,22 +120,31 @@ void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_conf
 	finish(p, half, x);
 }
 
-void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-	       struct tensor *x)
+void kl_downsample(struct pass *p, const struct kl_stage *s, struct tensor *x)
 {
-	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
-	pass_tap(p, x, "conv_in");
-	for (int i = 0; i < c->levels; i++) {
-		const struct kl_stage *s = &half->stages[i];
-		for (int k = 0; k < s->count; k++)
-			resnet_replace(p, &s->resnets[k], x);
-		if (s->resamples)
-			conv_replace(p, &s->resample, x, x->h / 2, x->w / 2,
-				     (struct conv2d_args){.stride = 2, .pad_end = true});
+	if (s->resamples)
+		conv_replace(p, &s->resample, x, x->h / 2, x->w / 2,
+			     (struct conv2d_args){.stride = 2, .pad_end = true});
+}
+
+void kl_encode_top(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+		   int first, struct tensor *x)
+{
+	for (int i = first; i < c->levels; i++) {
+		resnets(p, &half->stages[i], x);
+		kl_downsample(p, &half->stages[i], x);
 		pass_tap(p, x, "down.%d", i);
 	}
 	middle(p, half, c, x);
 	finish(p, half, x);
 	if (c->quant_conv)
 		conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
+}
+
+void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
+	       struct tensor *x)
+{
+	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
+	pass_tap(p, x, "conv_in");
+	kl_encode_top(p, half, c, 0, x);
 }

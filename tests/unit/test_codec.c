@@ -101,31 +101,31 @@ static void what_memory_allows(void **state)
 	struct codec_job job = asked;
 	uint64_t whole = codec_memory(c, &job, false, DTYPE_F32);
 	assert_true(whole > 0);
-	assert_true(codec_plan(c, &job, whole, 0, DTYPE_F32));
+	assert_true(codec_plan(c, &job, false, whole, 0, DTYPE_F32));
 	assert_memory_equal(&job, &asked, sizeof job);
-	assert_true(codec_plan(c, &job, 0, 0, DTYPE_F32));
+	assert_true(codec_plan(c, &job, false, 0, 0, DTYPE_F32));
 	assert_memory_equal(&job, &asked, sizeof job);
 	uint64_t bytes[] = {whole - 1, whole * 2 / 3};
 	for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
 		job = asked;
-		assert_true(codec_plan(c, &job, bytes[i], 0, DTYPE_F32));
+		assert_true(codec_plan(c, &job, false, bytes[i], 0, DTYPE_F32));
 		assert_true(job.pieces.rows > 0 && job.tile == 0);
 		assert_true(codec_memory(c, &job, false, DTYPE_F32) <= bytes[i]);
 	}
 	job = asked;
-	assert_true(codec_plan(c, &job, whole / 8, 0, DTYPE_F32));
+	assert_true(codec_plan(c, &job, false, whole / 8, 0, DTYPE_F32));
 	assert_true(job.pieces.rows == 0);
 	assert_within(job.tile, CODEC_TILE_MIN, 64);
 	assert_true(codec_memory(c, &job, false, DTYPE_F32) <= whole / 8);
 	job = asked;
-	assert_false(codec_plan(c, &job, 1000, 0, DTYPE_F32));
+	assert_false(codec_plan(c, &job, false, 1000, 0, DTYPE_F32));
 	/* A device that gives small pieces only, whatever it has in all. */
 	job = asked;
-	assert_true(codec_plan(c, &job, 0, 2 << 20, DTYPE_F32));
+	assert_true(codec_plan(c, &job, false, 0, 2 << 20, DTYPE_F32));
 	assert_true(job.tile > 0);
 	/* One without norms needs no bands. */
 	job = asked;
-	assert_true(codec_plan(tiny, &job, codec_memory(tiny, &job, false, DTYPE_F32) / 2, 0,
+	assert_true(codec_plan(tiny, &job, false, codec_memory(tiny, &job, false, DTYPE_F32) / 2, 0,
 			       DTYPE_F32));
 	assert_true(job.tile > 0);
 	codec_close(tiny);
@@ -175,6 +175,42 @@ static void bands_have_no_seam(void **state)
 		free(whole);
 		free(got);
 	}
+}
+
+/* The same of encoding, of several pictures too. */
+static void encoding_in_bands(void **state)
+{
+	(void)state;
+	enum { N = 2, H = 21, W = 9, S = 4, COUNT = N * H * W * 4, PIXELS = N * H * W * S * S * 3 };
+	struct error err = {0};
+	static float picture[PIXELS], mean[2][COUNT], deviation[2][COUNT];
+	struct codec *codec = codec_of("tests/vectors/levels-tiny/vae");
+	wave(picture, PIXELS);
+	for (int i = 0; i < PIXELS / 3; i++)
+		picture[i] = picture[i] * 0.1f - 0.8f;
+	struct codec_job job = {.frames = N, .height = H, .width = W};
+	assert_ok(codec_encode(codec, &job, picture, mean[0], deviation[0], &err), err);
+	for (int whole = 0; whole < 3; whole++)
+		for (int rows = 2; rows <= H; rows += 4) {
+			job.pieces = (struct codec_pieces){whole, rows, false};
+			memset(mean[1], 0, sizeof mean[1]);
+			assert_ok(codec_encode(codec, &job, picture, mean[1], deviation[1], &err),
+				  err);
+			for (int i = 0; i < COUNT; i++) {
+				float off = fmaxf(fabsf(mean[0][i] - mean[1][i]),
+						  fabsf(deviation[0][i] - deviation[1][i]));
+				if (!(off < 5e-4f))
+					fail_msg("%d stages whole, bands of %d: latent %d is %g off",
+						 whole, rows, i, (double)off);
+			}
+		}
+	job = (struct codec_job){.frames = 1, .height = 64, .width = 64};
+	uint64_t bytes = codec_memory(codec, &job, true, DTYPE_F32) * 3 / 4;
+	assert_true(codec_plan(codec, &job, true, bytes, 0, DTYPE_F32));
+	assert_true(job.pieces.rows > 0 && codec_memory(codec, &job, true, DTYPE_F32) <= bytes);
+	job.pieces = (struct codec_pieces){0};
+	assert_false(codec_plan(codec, &job, true, 1000, 0, DTYPE_F32));
+	codec_close(codec);
 }
 
 /* Tiles of a decoder without norms are the whole picture, but where they are mixed. */
@@ -391,6 +427,7 @@ int main(void)
 	    cmocka_unit_test(tiles_are_mixed),
 	    cmocka_unit_test(what_memory_allows),
 	    cmocka_unit_test(bands_have_no_seam),
+	    cmocka_unit_test(encoding_in_bands),
 	    cmocka_unit_test(tiles_without_norms),
 	    cmocka_unit_test(circles_have_no_seam),
 	    cmocka_unit_test(windows_of_columns),

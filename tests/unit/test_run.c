@@ -144,7 +144,7 @@ static bool follow_in_bands(struct device *device, struct run *run, const struct
 		fail_msg("%s", err.text);
 	int h = r->params.height / c.scale, w = r->params.width / c.scale;
 	uint64_t bytes = vae_memory(&c, 1, h, w, dtype) - 1;
-	if (!vae_plan_bands(&c, h, w, bytes, 0, dtype, &bands))
+	if (!vae_plan_bands(&c, h, w, false, bytes, 0, dtype, &bands))
 		return false;
 	device->info.memory = bytes * 2 + 1;
 	double psnr = picture_psnr(run, r);

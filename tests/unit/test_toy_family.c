@@ -335,7 +335,8 @@ static int shuffle_decode(struct codec *c, const struct latent_spec *b, struct c
 	return SUMI_OK;
 }
 
-static int shuffle_encode(struct codec *c, const struct latent_spec *b, const float *pixels,
+static int shuffle_encode(struct codec *c, const struct latent_spec *b, struct codec_pieces pieces,
+			  const float *pixels,
 			  float *mean, float *log_variance, struct error *err)
 {
 	for (size_t i = 0; i < latents_in(b); i++) {
