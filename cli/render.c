@@ -9,6 +9,7 @@
 #include "cli/inputs.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
@@ -31,6 +32,7 @@ struct render {
 	int64_t start_us;
 	bool terminal, shown; /* a line of progress stands there */
 	char init[SHA256_HEX_SIZE], init_file[FILES_PATH_MAX]; /* what it starts from */
+	struct adapter_list *adapters; /* NULL: none */
 };
 
 struct render_sink {
@@ -181,9 +183,20 @@ static int prepare(struct render *r, struct error *err)
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);
 	const struct config *config = &r->cli->config;
+	if (!status)
+		status = adapters_find(config->packs, config->state_dir, r->job.loras, &r->adapters, err);
 	request_set_precision(config->precision);
 	packed_configure(config->weight_cache_dir, (uint64_t)config->weight_cache_bytes);
 	return status;
+}
+
+/* What of the adapters the model does not have. */
+static void warn_adapters(const struct render *r)
+{
+	char text[512];
+	for (int i = 0; !r->cli->quiet &&
+			adapters_warning(pack_info_of(r->pack)->adapters, &i, text, sizeof text);)
+		fprintf(stderr, "sumi: warning: %s\n", text);
 }
 
 static int render_all(struct render *r, struct error *err)
@@ -192,7 +205,9 @@ static int render_all(struct render *r, struct error *err)
 	int status = device_open(selector, &r->device, err);
 	guarded_warn(r->device, selector);
 	if (!status)
-		status = pack_open(r->device, r->folder, &r->pack, err);
+		status = pack_open_with(r->device, r->folder, r->adapters, &r->pack, err);
+	if (!status)
+		warn_adapters(r);
 	if (!status)
 		status = inputs_check(&r->job, NULL, NULL, err);
 	if (!status && r->job.init)
@@ -231,6 +246,7 @@ static int run_render(struct cli *cli)
 	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err)))
 		status = guarded_call(render_guarded, &r, &err);
 	job_clear(&r.job);
+	free(r.adapters);
 	return status < 0 ? cli_error(cli, &err) : status;
 }
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "daemon/conclude.h"
 #include "daemon/team.h"
+#include "diffusion/adapters.h"
 
 /* ---- answers from the store -------------------------------------------------------- */
 
@@ -61,7 +62,8 @@ static int make_variant(struct work *w, struct team *team, enum stop *stop, stru
 	}
 	int64_t start = clock_mono_us();
 	int status =
-	    w->place.pack ? SUMI_OK : models_get(w->x->models, w->place.folder, w->place.stamp, &w->place.pack, err);
+	    w->place.pack ? SUMI_OK : models_get(w->x->models, w->place.folder, w->place.adapters,
+					     w->place.stamp, &w->place.pack, err);
 	timings_add(&w->pace.timings, "load", clock_mono_us() - start);
 	return status ? status : team_make(team, stop, err);
 }
@@ -77,7 +79,12 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 	int status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->place.folder, err);
 	if (status)
 		return status;
-	w->place.stamp = catalogue_stamp(w->x->catalogue, w->place.folder);
+	status = adapters_find(w->x->config->packs, w->x->config->state_dir, job->loras,
+			       &w->place.adapters, err);
+	if (status)
+		return status;
+	w->place.stamp =
+	    catalogue_stamp(w->x->catalogue, w->place.folder) + adapters_stamp(w->place.adapters);
 	work_find_answer(w);
 	tell_answer(w);
 	int *k = &w->variant.number;
@@ -100,5 +107,7 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 	crash_point("claimed");
 	int status = run_job(&w, &team, &stop, &err);
 	enum execute_result result = conclude(&w, status, stop, &err);
-	return team_conclude(&team, result, stop);
+	result = team_conclude(&team, result, stop);
+	free(w.place.adapters);
+	return result;
 }

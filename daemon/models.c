@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "diffusion/adapters.h"
 #include "weights/guard.h"
 
 enum { SLOTS = 8 };
@@ -13,6 +14,7 @@ enum { SLOTS = 8 };
 struct slot {
 	struct pack *pack;
 	char folder[FILES_PATH_MAX];
+	struct adapter_list *adapters; /* on it, owned; NULL: none */
 	int64_t used_ms; /* monotonic */
 	uint64_t turn;   /* of models_get(): orders uses within a millisecond */
 	uint64_t stamp;  /* of the files that change when a pack is replaced */
@@ -46,6 +48,8 @@ static void unload(struct slot *s)
 	log_info("model.unloaded", "model=%s", pack_info_of(s->pack)->name);
 	pack_close(s->pack);
 	s->pack = NULL;
+	free(s->adapters);
+	s->adapters = NULL;
 }
 
 void models_free(struct models *m)
@@ -53,7 +57,10 @@ void models_free(struct models *m)
 	if (!m)
 		return;
 	for (int i = 0; i < SLOTS; i++)
-		pack_close(m->slots[i].pack);
+		if (m->slots[i].pack) {
+			pack_close(m->slots[i].pack);
+			free(m->slots[i].adapters);
+		}
 	free(m);
 }
 
@@ -88,8 +95,27 @@ static void make_room(struct models *m, uint64_t more, const struct slot *kept)
 		unload(victim);
 }
 
-static int load(struct models *m, const char *folder, uint64_t stamp, struct slot **out,
-		struct error *err)
+static int copy_list(const struct adapter_list *list, struct adapter_list **out, struct error *err)
+{
+	*out = list ? malloc(sizeof **out) : NULL;
+	if (!list)
+		return SUMI_OK;
+	if (!*out)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	**out = *list;
+	return SUMI_OK;
+}
+
+/* What of the adapters the model does not have. */
+static void warn_adapters(const struct pack_info *info)
+{
+	char text[512];
+	for (int i = 0; adapters_warning(info->adapters, &i, text, sizeof text);)
+		log_warn("model.adapters", "model=%s text=\"%s\"", info->name, text);
+}
+
+static int load(struct models *m, const char *folder, const struct adapter_list *adapters,
+		uint64_t stamp, struct slot **out, struct error *err)
 {
 	int64_t start = clock_mono_us();
 	struct slot *s = free_slot(m);
@@ -98,7 +124,7 @@ static int load(struct models *m, const char *folder, uint64_t stamp, struct slo
 	/* Before, and not when both are there: host memory is promised beyond what there is. */
 	make_room(m, bytes, NULL);
 	/* A device that has no room gets it from the packs that nobody waits for. */
-	while ((status = pack_open(m->device, folder, &s->pack, err)) == SUMI_NOMEM) {
+	while ((status = pack_open_with(m->device, folder, adapters, &s->pack, err)) == SUMI_NOMEM) {
 		struct slot *victim = least_used(m, NULL);
 		if (!victim && there > 0 && bytes > there) /* and no patience mends it */
 			return error_set(err, SUMI_TOOBIG,
@@ -111,7 +137,12 @@ static int load(struct models *m, const char *folder, uint64_t stamp, struct slo
 	}
 	if (status)
 		return status;
+	if ((status = copy_list(adapters, &s->adapters, err))) {
+		unload(s);
+		return status;
+	}
 	strcpy(s->folder, folder);
+	warn_adapters(pack_info_of(s->pack));
 	s->stamp = stamp; /* of before: files replaced meanwhile are loaded the next time */
 	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu",
 		 pack_info_of(s->pack)->name, (double)(clock_mono_us() - start) / 1e6,
@@ -120,12 +151,13 @@ static int load(struct models *m, const char *folder, uint64_t stamp, struct slo
 	return SUMI_OK;
 }
 
-int models_get(struct models *m, const char *folder, uint64_t stamp, struct pack **pack,
-	       struct error *err)
+int models_get(struct models *m, const char *folder, const struct adapter_list *adapters,
+	       uint64_t stamp, struct pack **pack, struct error *err)
 {
 	struct slot *found = NULL;
 	for (int i = 0; i < SLOTS && !found; i++)
-		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0)
+		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0 &&
+		    adapters_equal(m->slots[i].adapters, adapters))
 			found = &m->slots[i];
 	bool damaged = guard_check(NULL) != SUMI_OK;
 	for (int i = 0; i < SLOTS && damaged; i++)
@@ -135,7 +167,7 @@ int models_get(struct models *m, const char *folder, uint64_t stamp, struct pack
 		unload(found);
 	if (found && !found->pack)
 		found = NULL;
-	int status = found ? SUMI_OK : load(m, folder, stamp, &found, err);
+	int status = found ? SUMI_OK : load(m, folder, adapters, stamp, &found, err);
 	if (status)
 		return status;
 	found->turn = ++m->turn;

@@ -16,10 +16,11 @@ uint64_t models_budget(const struct device_info *info);
 int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err);
 void models_free(struct models *m); /* NULL is fine */
 
-/* The pack of a folder, loaded if it is not there yet, again if stamp, what catalogue_stamp() says
+/* The pack of a folder with those adapters on it (NULL: none), loaded if it is not there yet, again if stamp, what catalogue_stamp() says
  * of it now, is another one. Borrowed until the next call. */
-int models_get(struct models *m, const char *folder, uint64_t stamp, struct pack **pack,
-	       struct error *err);
+struct adapter_list;
+int models_get(struct models *m, const char *folder, const struct adapter_list *adapters,
+	       uint64_t stamp, struct pack **pack, struct error *err);
 
 /* Unloads what was last used before now_ms - idle_ms (monotonic milliseconds). */
 void models_unload_idle(struct models *m, int64_t now_ms, int64_t idle_ms);

@@ -20,6 +20,7 @@ struct work_place {
 	char folder[FILES_PATH_MAX]; /* of the pack */
 	uint64_t stamp;              /* of its files when the job was begun */
 	struct pack *pack;           /* NULL until it is needed */
+	struct adapter_list *adapters; /* on it, the leader's; NULL: none */
 };
 
 /* What it starts from. */

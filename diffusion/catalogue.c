@@ -101,8 +101,9 @@ static int is_shown(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
-static int scan_place(struct catalogue *c, const char *place, bool named, struct error *err)
+static int scan_place(void *context, const char *place, bool named, struct error *err)
 {
+	struct catalogue *c = context;
 	char path[FILES_PATH_MAX];
 	DIR *dir = opendir(place);
 	int status = named ? check_place(c, place, dir, err) : SUMI_OK;
@@ -126,43 +127,14 @@ static int scan_place(struct catalogue *c, const char *place, bool named, struct
 	return status;
 }
 
-static int scan_places(struct catalogue *c, const char *paths, struct error *err)
-{
-	int status = SUMI_OK;
-	while (!status && paths && *paths) {
-		size_t n = strcspn(paths, ":");
-		char place[FILES_PATH_MAX];
-		if (n > 0 && n < sizeof place) {
-			memcpy(place, paths, n);
-			place[n] = '\0';
-			status = scan_place(c, place, true, err);
-		}
-		paths += n + (paths[n] == ':');
-	}
-	return status;
-}
-
 static int read_all(const char *paths, const char *state_dir, struct catalogue *out,
 		    struct error *err)
 {
-	char place[FILES_PATH_MAX];
-	int status;
-	if ((status = scan_places(out, paths, err)) ||
-	    (status = scan_places(out, getenv("SUMI_PACKS"), err)))
-		goto fail;
-	if (state_dir && *state_dir) {
-		if ((status = files_path(place, err, "%s/models", state_dir)) ||
-		    (status = scan_place(out, place, false, err)))
-			goto fail;
-	}
-	for (int i = 0; place_of_models(i, place); i++)
-		if (place[0] && (status = scan_place(out, place, false, err)))
-			goto fail;
-	if (out->count)
+	int status = places_visit(paths, state_dir, scan_place, out, err);
+	if (status)
+		catalogue_free(out);
+	else if (out->count)
 		qsort(out->packs, (size_t)out->count, sizeof *out->packs, by_name);
-	return SUMI_OK;
-fail:
-	catalogue_free(out);
 	return status;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "diffusion/adapters.h"
 #include "diffusion/pack.h"
 #include "diffusion/text_memory.h"
 #include "networks/text_encoder.h"
@@ -118,14 +119,17 @@ static bool projects(const struct clip *clip, int e)
 static int load(struct clip *clip, int e, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
+	struct overlays on;
 	if (clip->encoder[e])
 		return SUMI_OK;
 	if (clip->base.make_room)
 		clip->base.make_room(clip->base.user);
 	int status = pack_part(clip->info, clip->parts->rows[e].encoder, folder, err);
 	return status ? status
-		      : text_encoder_open(clip->device, folder, projects(clip, e),
-					  &clip->encoder[e], err);
+		      : text_encoder_open_with(
+			    clip->device, folder, projects(clip, e),
+			    adapters_on(clip->info, clip->parts->rows[e].encoder, &on),
+			    &clip->encoder[e], err);
 }
 
 static int clip_load(struct conditioner *c, struct error *err)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "diffusion/adapters.h"
 #include "diffusion/denoiser.h"
 #include "diffusion/pack.h"
 #include "networks/unet.h"
@@ -61,13 +62,15 @@ static int open_unet(const struct denoiser_kind *kind, struct device *device,
 		     struct error *err)
 {
 	char folder[FILES_PATH_MAX];
+	struct overlays on;
 	struct unet_denoiser *d = calloc(1, sizeof *d);
 	if (!d)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
 	d->base.kind = kind;
 	int status = pack_part(info, part, folder, err);
 	if (!status)
-		status = device ? unet_open(device, folder, &d->unet, err)
+		status = device ? unet_open_with(device, folder, adapters_on(info, part, &on), &d->unet,
+						 err)
 				: unet_config_read(folder, &d->config, err);
 	if (!status && device)
 		d->config = *unet_config(d->unet);

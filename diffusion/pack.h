@@ -29,6 +29,8 @@ struct pack_defaults {
 #define PACK_NAME_MAX 95 /* bytes; [A-Za-z0-9._:+-], the first a letter or digit */
 
 struct family;
+struct adapters;
+struct adapter_list;
 
 struct pack_info {
 	char path[FILES_PATH_MAX];
@@ -51,6 +53,7 @@ struct pack_info {
 	struct preview_map preview; /* colours of its latents */
 	char note[256];             /* what it says of sampling and is not so; or empty */
 	json_t *manifest;           /* sumi.json or an empty object; owned by the info */
+	const struct adapters *adapters; /* on its weights; borrowed, NULL: none */
 };
 
 /* Reads the small files of a pack. The caller releases info with pack_info_free(). */
@@ -77,11 +80,20 @@ uint64_t pack_weight_bytes(const char *folder);
  * sizes and times of change, so it is cheap enough to ask before every job. */
 uint64_t pack_stamp(const struct pack_info *info);
 
+/* The same of one file. */
+struct stat;
+uint64_t pack_stamp_file(const struct stat *st);
+
 struct pack;
 
 /* Loads tokenizer, text encoder, UNet(s) and VAE of a pack onto the device. The pack
  * borrows the device; the caller frees the pack first. */
 int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err);
+
+/* The same with adapters on its weights; list NULL or empty: none. SUMI_INVALID where one of them is
+ * made for another model (diffusion/adapters.h). */
+int pack_open_with(struct device *device, const char *folder, const struct adapter_list *list,
+		   struct pack **out, struct error *err);
 void pack_close(struct pack *pack); /* NULL is fine */
 
 const struct pack_info *pack_info_of(const struct pack *pack);

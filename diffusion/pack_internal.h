@@ -16,6 +16,7 @@ struct pack_denoiser {
 
 struct pack {
 	struct pack_info info;
+	struct adapters *adapters; /* NULL: none */
 	struct device *device; /* borrowed */
 	struct sampler_config scheduler;
 	struct conditioner *conditioner;

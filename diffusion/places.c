@@ -1,6 +1,7 @@
 /* Where what came with the program lies. */
 #include "diffusion/places.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,6 +37,42 @@ bool place_of_models(int index, char out[FILES_PATH_MAX])
 	if (index == 1)
 		checkout_models(out);
 	return index < 2;
+}
+
+typedef int place_visit(void *context, const char *place, bool named, struct error *err);
+
+static int visit_named(const char *paths, place_visit *visit, void *context, struct error *err)
+{
+	int status = SUMI_OK;
+	while (!status && paths && *paths) {
+		size_t n = strcspn(paths, ":");
+		char place[FILES_PATH_MAX];
+		if (n > 0 && n < sizeof place) {
+			memcpy(place, paths, n);
+			place[n] = '\0';
+			status = visit(context, place, true, err);
+		}
+		paths += n + (paths[n] == ':');
+	}
+	return status;
+}
+
+int places_visit(const char *paths, const char *state_dir, place_visit *visit, void *context,
+		 struct error *err)
+{
+	char place[FILES_PATH_MAX];
+	int status = visit_named(paths, visit, context, err);
+	if (!status)
+		status = visit_named(getenv("SUMI_PACKS"), visit, context, err);
+	if (!status && state_dir && *state_dir) {
+		status = files_path(place, err, "%s/models", state_dir);
+		if (!status)
+			status = visit(context, place, false, err);
+	}
+	for (int i = 0; !status && place_of_models(i, place); i++)
+		if (place[0])
+			status = visit(context, place, false, err);
+	return status;
 }
 
 int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error *err)

@@ -11,6 +11,13 @@
  * kind. */
 bool place_of_models(int index, char out[FILES_PATH_MAX]);
 
+/* Calls visit() for each place of models in order: each part of `paths` (separated by ':'; named: somebody
+ * chose it), $SUMI_PACKS likewise, state_dir/models, what came with the program. One that fails ends
+ * it. */
+int places_visit(const char *paths, const char *state_dir,
+		 int (*visit)(void *context, const char *place, bool named, struct error *err),
+		 void *context, struct error *err);
+
 /* The folder of a tokenizer that came with it ("clip"); SUMI_NOTFOUND. */
 int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error *err);
 

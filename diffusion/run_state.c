@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/adapters.h"
 #include "diffusion/run_internal.h"
 
 static const char magic[8] = {'s', 'u', 'm', 'i', 'r', 'u', 'n', '2'};
@@ -64,6 +65,7 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
 	if (p->precision && strcmp(p->precision, precision_names[PRECISION_EXACT]) != 0)
 		add_text(&w, p->precision);
+	adapters_identity(pack->adapters, &w);
 	int status = w.failed ? error_set(err, SUMI_NOMEM, "no memory for the digest of a run") : SUMI_OK;
 	if (!status)
 		sha256_hex(w.data, w.size, out);

@@ -3,8 +3,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/adapters.h"
 #include "diffusion/sampler.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
@@ -16,6 +18,7 @@ void admission_free(struct admission *a)
 	a->listed = false;
 	a->whole = NULL;
 	a->fine[0] = '\0';
+	a->adapters = 0;
 }
 
 static const struct catalogue *list(struct admission *a)
@@ -115,6 +118,28 @@ static int check_whole(struct admission *a, const struct pack_info *info, struct
 	return status;
 }
 
+/* Adapters against the weights' headers, once for those of one kind. Without the pack here only that
+ * they are there is known, and where other hosts may make it not even that. */
+static int check_adapters(struct admission *a, const struct pack_info *info, const struct job *job,
+			  struct error *err)
+{
+	struct adapter_list *list = NULL;
+	struct adapters *opened = NULL;
+	if (!json_array_size(job->loras))
+		return SUMI_OK;
+	int status = adapters_find(a->config->packs, a->config->state_dir, job->loras, &list, err);
+	if (status == SUMI_NOTFOUND && a->others)
+		return SUMI_OK;
+	uint64_t key = adapters_stamp(list) + (uint64_t)(uintptr_t)info;
+	if (!status && info && key != a->adapters) {
+		status = adapters_open(list, info, &opened, err);
+		a->adapters = status ? 0 : key;
+	}
+	adapters_close(opened);
+	free(list);
+	return status;
+}
+
 int admission_check(struct admission *a, const struct job *job, struct error *err)
 {
 	const struct modality *m = modality_find(job->modality);
@@ -126,6 +151,8 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	const struct pack_info *info = known ? admission_pack(a, job) : NULL;
 	if (info && check_pack(a, info, m, job, err))
 		status = check_anew(a, info, m, job, err);
+	if (!status)
+		status = check_adapters(a, info, job, err);
 	return !status && info ? check_whole(a, info, err) : status;
 }
 

@@ -17,6 +17,7 @@ struct admission {
 	struct catalogue catalogue;
 	bool listed;
 	char fine[256];                /* a combination of parameters that was found to go together */
+	uint64_t adapters;             /* stamp of those that were found to fit, and their pack */
 	const struct pack_info *whole; /* of the packs, the one whose weights were looked at last */
 };
 

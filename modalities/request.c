@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/adapters.h"
 #include "diffusion/family.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
+#include "request/lora_tags.h"
 #include "request/param.h"
 
 #define STRENGTH_DEFAULT 0.75
@@ -112,6 +114,9 @@ int request_metadata(const struct pack *pack, const struct request *r, char **te
 				      "version", SUMI_VERSION, "model_digest", info->digest,
 				      "device", device->name, "platform", device->platform,
 				      "driver", device->driver));
+	json_t *adapters = adapters_json(info->adapters);
+	if (adapters)
+		json_object_set_new(json_object_get(o, "made_by"), "loras", adapters);
 	/* It is about the pack's own sampler. */
 	if (info->note[0] && strcmp(r->sampler, info->defaults.sampler) == 0)
 		json_object_set_new(json_object_get(o, "made_by"), "note",
@@ -297,6 +302,20 @@ static void write_value(const struct request *r, const struct param *p, char *ou
 	json_decref(value);
 }
 
+/* The prompt as A1111 has it, with the tags of its LoRAs. The caller frees it. */
+static char *tagged_prompt(const struct request *r)
+{
+	char tags[4096];
+	lora_tags_text(r->loras, tags, sizeof tags);
+	size_t n = strlen(r->prompt), more = strlen(tags);
+	char *text = malloc(n + more + 1);
+	if (text) {
+		memcpy(text, r->prompt, n);
+		memcpy(text + n, tags, more + 1);
+	}
+	return text;
+}
+
 /* A line of every row that has a name there, and of what the pack and this program are. */
 enum { INFOTEXT_OWN = 3, INFOTEXT_LINES = PARAM_COUNT + INFOTEXT_OWN };
 
@@ -328,10 +347,13 @@ int request_infotext(const struct pack_info *info, const struct request *r, char
 		fields[count] = (struct infotext_field){own[i].key, values[count]};
 	}
 	struct infotext whole = {
-	    .prompt = (char *)r->prompt,
+	    .prompt = tagged_prompt(r),
 	    .negative_prompt = (char *)r->negative_prompt,
 	    .fields = fields,
 	    .count = count,
 	};
-	return infotext_write(&whole, text, err);
+	int status = whole.prompt ? infotext_write(&whole, text, err)
+				  : error_set(err, SUMI_NOMEM, "out of memory");
+	free(whole.prompt);
+	return status;
 }

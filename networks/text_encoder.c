@@ -1,5 +1,6 @@
 /* CLIP's text model. */
 #include "networks/text_encoder.h"
+#include "weights/overlay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,12 @@ static int build(struct text_encoder *te, struct weights *files, bool projects, 
 int text_encoder_open(struct device *device, const char *folder, bool projects,
 		      struct text_encoder **out, struct error *err)
 {
+	return text_encoder_open_with(device, folder, projects, NULL, out, err);
+}
+
+int text_encoder_open_with(struct device *device, const char *folder, bool projects,
+			   const struct overlays *on, struct text_encoder **out, struct error *err)
+{
 	*out = NULL;
 	struct weights *files = NULL;
 	struct text_encoder *te = calloc(1, sizeof *te);
@@ -72,7 +79,7 @@ int text_encoder_open(struct device *device, const char *folder, bool projects,
 	te->set.device = device;
 	int status = text_config_read(folder, &te->config, err);
 	if (!status)
-		status = weights_open(folder, &files, err);
+		status = weights_open_with(folder, on, &files, err);
 	if (!status)
 		status = build(te, files, projects, err);
 	/* Layers behind the last one would be left out in silence. Other parts of CLIP

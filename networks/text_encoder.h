@@ -16,6 +16,11 @@ struct text_encoder;
  * Weights that contradict the config are SUMI_INVALID with file and tensor. */
 int text_encoder_open(struct device *device, const char *folder, bool projects,
 		      struct text_encoder **out, struct error *err);
+
+struct overlays;
+/* The same with adapters on its weights; on: borrowed, NULL for none. */
+int text_encoder_open_with(struct device *device, const char *folder, bool projects,
+			   const struct overlays *on, struct text_encoder **out, struct error *err);
 void text_encoder_close(struct text_encoder *te); /* NULL is fine */
 
 const struct text_config *text_encoder_config(const struct text_encoder *te);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "networks/unet_internal.h"
+#include "weights/overlay.h"
 
 struct unet_text {
 	struct text_cache cache;
@@ -14,6 +15,12 @@ struct unet_text {
 
 int unet_open(struct device *device, const char *folder, struct unet **out, struct error *err)
 {
+	return unet_open_with(device, folder, NULL, out, err);
+}
+
+int unet_open_with(struct device *device, const char *folder, const struct overlays *on,
+		   struct unet **out, struct error *err)
+{
 	*out = NULL;
 	struct weights *files = NULL;
 	struct unet *u = calloc(1, sizeof *u);
@@ -22,7 +29,7 @@ int unet_open(struct device *device, const char *folder, struct unet **out, stru
 	u->set.device = device;
 	int status = unet_config_read(folder, &u->config, err);
 	if (!status)
-		status = weights_open(folder, &files, err);
+		status = weights_open_with(folder, on, &files, err);
 	if (!status)
 		status = unet_build(u, files, err);
 	if (!status)

@@ -15,6 +15,11 @@ struct unet;
 /* Loads FOLDER/config.json and the weights beside it onto the device, which must outlive
  * the UNet. Weights that contradict the config are SUMI_INVALID with file and tensor. */
 int unet_open(struct device *device, const char *folder, struct unet **out, struct error *err);
+
+struct overlays;
+/* The same with adapters on its weights; on: borrowed, NULL for none. */
+int unet_open_with(struct device *device, const char *folder, const struct overlays *on,
+		   struct unet **out, struct error *err);
 void unet_close(struct unet *unet); /* NULL is fine */
 
 /* Adds the motion modules of FOLDER (motion_adapter/) to the UNet. After a failure the UNet

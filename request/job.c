@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/ulid.h"
+#include "request/lora_tags.h"
 
 #define EVERY_SUFFIX_SIZE 17 /* ".20261122T220000Z" behind the ids of later occurrences */
 
@@ -129,7 +130,8 @@ static int check_together(const struct job *job, struct error *err)
 	return SUMI_OK;
 }
 
-int job_parse_object(const json_t *object, struct job *job, struct error *err)
+/* The fields, with LoRAs of the prompt moved to their list. */
+static int parse_fields(const json_t *object, struct job *job, struct error *err)
 {
 	int status = SUMI_OK;
 	const char *key;
@@ -165,6 +167,17 @@ int job_parse_object(const json_t *object, struct job *job, struct error *err)
 		return SUMI_OK;
 fail:
 	job_clear(job);
+	return status;
+}
+
+int job_parse_object(const json_t *object, struct job *job, struct error *err)
+{
+	json_t *plain = NULL;
+	memset(job, 0, sizeof *job);
+	int status = lora_tags_take(object, &plain, err);
+	if (!status)
+		status = parse_fields(plain ? plain : object, job, err);
+	json_decref(plain);
 	return status;
 }
 

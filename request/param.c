@@ -28,6 +28,18 @@ static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VI
 static const struct param_word priority_words[] = {
     {"high", PARAM_ALL}, {"normal", PARAM_ALL}, {"batch", PARAM_ALL}, {NULL, 0}};
 
+/* A name is that of a file in a folder of ours; weights as in stable-diffusion-webui. */
+static const struct param lora_members[] = {
+    {.name = "name", .type = PARAM_TEXT, .min = 1, .max = 128, .flags = PARAM_NEEDED,
+     .help = "its file's name without the ending"},
+    {.name = "weight", .type = PARAM_NUMBER, .min = -16, .max = 16, .fallback = "1",
+     .help = "how strongly it counts"},
+    {.name = "te_weight", .type = PARAM_NUMBER, .min = -16, .max = 16,
+     .help = "the same for text encoders; weight when not given"},
+    {.name = "dyn", .type = PARAM_INT, .min = 1, .max = 4096,
+     .help = "of its ranks the first so many alone"},
+    {.name = NULL}};
+
 #define ROW(name, type, concern, modalities, min, max, of, fallback, flags, group, infotext, help) \
 	{#name,    PARAM_##type, PARAM_##concern, modalities,                                      \
 	 min,      max,          {.words = of},   fallback,                                        \

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "request/param.h"
 
 /* An empty text where one may be empty is none, but for those that say something by it. */
@@ -169,13 +170,25 @@ int request_check(const struct request *r, unsigned modality, struct error *err)
 	return status ? status : check_together(r, err);
 }
 
+/* Of a list its hash: a text that was cut would be like others. */
+static char *shape_text(const struct param *p, const json_t *value)
+{
+	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *hash = text && p->type == PARAM_OBJECT_LIST ? malloc(SHA256_HEX_SIZE) : NULL;
+	if (!hash)
+		return text;
+	sha256_hex(text, strlen(text), hash);
+	free(text);
+	return hash;
+}
+
 void request_shape(const struct request *r, char *out, size_t size)
 {
 	size_t used = 0;
 	*out = '\0';
 	for (const struct param *p = param_table; p->name; p++) {
 		json_t *value = p->flags & PARAM_SHAPE ? request_value(r, p) : NULL;
-		char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+		char *text = shape_text(p, value);
 		json_decref(value);
 		if (text)
 			used += (size_t)snprintf(out + used, size - used, "%s%s=%s",

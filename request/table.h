@@ -47,6 +47,8 @@ X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, PARAM
   "what it shall not show; some models tell an empty one from none") \
 X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
+X(loras, OBJECT_LIST, PICTURE, PARAM_ALL, 0, 16, PARAM_MEMBERS(lora_members), NULL, PARAM_SHAPE, PROMPT, \
+  NULL, "LoRAs and their kin by name; <lora:NAME:0.8> in the prompt is one more") \
 X(seed, SEED, PICTURE, PARAM_ALL, -1, 0, NULL, "-1", 0, PROMPT, "Seed", \
   "0 to 2^64 - 1; -1 draws one and records it; variant k uses seed + k, and 0 follows the last") \
 X(n, INT, QUEUE, PARAM_ALL, 1, 64, NULL, "1", 0, PROMPT, NULL, "variants") \

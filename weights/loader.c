@@ -62,8 +62,9 @@ void weight_set_clear(struct weight_set *set)
 
 /* --- packed weights --- */
 
-/* Whether the weight of that name is kept in its packed form; if so desc->packed is set. */
-static bool find_packed(struct loader *l, const char *name, struct weight_desc *desc)
+/* Whether the weight of that name is kept in its packed form; if so desc->packed is set. What is
+ * kept is the files'; what adapters changed is made each time. */
+static bool find_packed(struct loader *l, const char *name, struct weight_desc *desc, bool adapted)
 {
 	if (!l->begun) {
 		l->begun = true;
@@ -71,7 +72,10 @@ static bool find_packed(struct loader *l, const char *name, struct weight_desc *
 		if (l->packed)
 			l->set->packed = packed_link(l->packed, l->set->packed);
 	}
-	return packed_find(l->packed, name, desc);
+	if (!adapted)
+		return packed_find(l->packed, name, desc);
+	packed_pass(l->packed, name);
+	return false;
 }
 
 int loader_end(struct loader *l)
@@ -229,7 +233,7 @@ static void add_weight(struct loader *l, struct weight **out, const struct weigh
 	float *scales = NULL;
 	/* Rows that are looked up are not scaled any more. */
 	desc->dtype = desc->table && e->scaled ? e->dtype : choose_format(l, e, desc->kernel);
-	if (!find_packed(l, e->name, desc)) {
+	if (!find_packed(l, e->name, desc, e->changed)) {
 		desc->data = data = read_entry(l, e, desc->dtype);
 		if (!data)
 			return;
@@ -374,6 +378,18 @@ static float *stack_scales(struct loader *l, const struct weight_desc *desc,
 	return NULL;
 }
 
+static bool stack_adapted(struct loader *l, const struct stack_part *parts, int count)
+{
+	char name[WEIGHT_NAME_MAX + 8];
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof name, "%s.weight", parts[i].name);
+		const struct weight_tensor *e = weights_find(l->files, name);
+		if (e && e->changed)
+			return true;
+	}
+	return false;
+}
+
 static void stack_weights(struct loader *l, struct linear_layer *out,
 			  const struct stack_part *parts, int count)
 {
@@ -384,7 +400,7 @@ static void stack_weights(struct loader *l, struct linear_layer *out,
 				   .kernel = 1};
 	if (l->status)
 		return;
-	if (!find_packed(l, parts[0].name, &desc)) {
+	if (!find_packed(l, parts[0].name, &desc, stack_adapted(l, parts, count))) {
 		desc.data = data = stack_rows(l, &desc, parts, count);
 		if (!data)
 			return;

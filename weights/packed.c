@@ -198,6 +198,12 @@ bool packed_find(struct packed *p, const char *name, struct weight_desc *desc)
 	return true;
 }
 
+void packed_pass(struct packed *p, const char *name)
+{
+	if (p && p->entries && p->at < p->count && strcmp(p->entries[p->at].name, name) == 0)
+		p->at++;
+}
+
 /* --- writing --- */
 
 static void stop_writing(struct packed *p)
@@ -376,7 +382,7 @@ struct packed *packed_open(struct device *device, const struct weights *files, c
 	}
 	/* What changed just now may change once more and keep its times. */
 	int64_t age = clock_wall_ms() - changed_ms;
-	if (age > RACY_MS)
+	if (age > RACY_MS && !weights_changed(files)) /* then not all of them are the files' */
 		begin_writing(p);
 	return p;
 }

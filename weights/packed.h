@@ -49,6 +49,9 @@ struct packed *packed_open(struct device *device, const struct weights *files, c
  * in which they were added. */
 bool packed_find(struct packed *p, const char *name, struct weight_desc *desc);
 
+/* The next weight is not taken from here: those after it are asked for nevertheless. */
+void packed_pass(struct packed *p, const char *name);
+
 /* Packs desc->data into the file that is being written and sets desc->packed, if there is one. */
 void packed_add(struct packed *p, const char *name, struct weight_desc *desc);
 

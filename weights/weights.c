@@ -18,6 +18,8 @@ enum { CHUNK = 1 << 16 };
  * the other. */
 struct mapped {
 	struct weight_tensor t;
+	struct weight_change *changes; /* owned, in their order */
+	size_t change_count;
 	const struct tensor_file *file;
 	const struct tensor_entry *entry;
 	struct scale scale;
@@ -218,6 +220,7 @@ void weights_close(struct weights *w)
 	for (size_t i = 0; i < w->count; i++) {
 		scale_free(&w->tensors[i].scale);
 		free(w->tensors[i].own_name);
+		free(w->tensors[i].changes);
 	}
 	free(w->tensors);
 	source_close(&w->source);
@@ -235,6 +238,11 @@ const struct weight_tensor *weights_find(struct weights *w, const char *name)
 		return NULL;
 	m->used = true;
 	return &m->t;
+}
+
+const struct weight_tensor *weights_at(const struct weights *w, size_t index)
+{
+	return &w->tensors[index].t;
 }
 
 static const struct mapped *mapped_of(const struct weight_tensor *tensor)
@@ -327,6 +335,36 @@ int weights_check_unused(const struct weights *w, const char *prefix, struct err
 			 tensors_path(first->file), first->entry->name, unused, weights_config(w));
 }
 
+/* --- changes --- */
+
+int weights_change(struct weights *w, size_t index, const struct weight_change *change,
+		   struct error *err)
+{
+	struct mapped *m = &w->tensors[index];
+	void *larger = realloc(m->changes, (m->change_count + 1) * sizeof *m->changes);
+	if (!larger)
+		return error_set(err, SUMI_NOMEM, "out of memory while loading '%s'", m->name);
+	m->changes = larger;
+	m->changes[m->change_count++] = *change;
+	m->t.changed = true;
+	/* The changed numbers are none of bf16 or of a block any more. */
+	if (m->t.dtype == DTYPE_BF16)
+		m->t.dtype = DTYPE_F32;
+	int status = measure(m, err);
+	m->t.stored = m->t.dtype;
+	m->t.stored_bytes = m->t.bytes;
+	m->t.scaled = false;
+	return status;
+}
+
+bool weights_changed(const struct weights *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		if (w->tensors[i].change_count)
+			return true;
+	return false;
+}
+
 /* --- reading --- */
 
 /* All of an entry as float32, in new memory that the caller frees. */
@@ -371,9 +409,8 @@ struct sink {
 	size_t at; /* numbers that were put */
 };
 
-static void put_numbers(struct sink *s, float *values, size_t count)
+static void put_as_they_are(struct sink *s, const float *values, size_t count)
 {
-	scale_apply(&s->m->scale, values, s->m->first + s->at, count);
 	if (s->dtype == DTYPE_F32)
 		memcpy(s->out + 4 * s->at, values, 4 * count);
 	for (size_t i = 0; i < count && s->dtype != DTYPE_F32; i++) {
@@ -386,6 +423,12 @@ static void put_numbers(struct sink *s, float *values, size_t count)
 		memcpy(s->out + 2 * (s->at + i), &half, 2);
 	}
 	s->at += count;
+}
+
+static void put_numbers(struct sink *s, float *values, size_t count)
+{
+	scale_apply(&s->m->scale, values, s->m->first + s->at, count);
+	put_as_they_are(s, values, count);
 }
 
 /* Views, transposed ones, and slices that begin within a block: by way of the whole entry. */
@@ -430,11 +473,30 @@ static int read_chunks(const struct mapped *m, struct sink *s, size_t count, str
 	return status;
 }
 
+/* The numbers of the file, changed in the order of the changes. */
+static int read_numbers(const struct mapped *m, struct sink *s, size_t count, struct error *err)
+{
+	if (!m->change_count)
+		return read_chunks(m, s, count, err);
+	float *all = malloc(count * sizeof *all + 1);
+	struct sink plain = {.dtype = DTYPE_F32, .out = (unsigned char *)all, .m = m};
+	int status = all ? read_chunks(m, &plain, count, err)
+			 : error_set(err, SUMI_NOMEM, "out of memory while loading '%s'", m->name);
+	for (size_t i = 0; i < m->change_count && !status; i++) {
+		const struct weight_change *c = &m->changes[i];
+		status = c->apply(c, &m->t, all, count, err);
+	}
+	if (!status)
+		put_as_they_are(s, all, count);
+	free(all);
+	return status;
+}
+
 int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
 			struct error *err)
 {
 	struct sink s = {.dtype = DTYPE_F32, .out = (unsigned char *)out, .m = mapped_of(tensor)};
-	return read_chunks(s.m, &s, count, err);
+	return read_numbers(s.m, &s, count, err);
 }
 
 int weights_read(const struct weight_tensor *tensor, void *out, struct error *err)
@@ -442,14 +504,15 @@ int weights_read(const struct weight_tensor *tensor, void *out, struct error *er
 	const struct mapped *m = mapped_of(tensor);
 	size_t width = dtype_size(tensor->dtype), count = tensor->bytes / width;
 	bool as_it_is =
-	    tensor_format_is_plain(m->entry->format) && !m->scale.entry && !m->transposed;
+	    tensor_format_is_plain(m->entry->format) && !m->scale.entry && !m->transposed &&
+	    !m->change_count;
 	if (as_it_is && m->entry->strided && !m->first)
 		return tensors_read(m->file, m->entry, out, err);
 	if (as_it_is && !m->entry->strided)
 		return tensors_read_part(m->file, m->entry, (size_t)m->first * width, out,
 					 tensor->bytes, err);
 	struct sink s = {.dtype = tensor->dtype, .out = out, .m = m};
-	return read_chunks(m, &s, count, err);
+	return read_numbers(m, &s, count, err);
 }
 
 int weights_read_stored(const struct weight_tensor *tensor, void *out, struct error *err)

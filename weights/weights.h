@@ -27,6 +27,7 @@ struct weight_tensor {
 	enum dtype stored;
 	size_t stored_bytes;
 	bool scaled; /* what is stored has factors of its rows: weights_scales() */
+	bool changed; /* what is read are the file's numbers after weights_change() */
 };
 
 /* Opens the weights of a part. path is a folder with the first of
@@ -38,6 +39,9 @@ void weights_close(struct weights *w); /* NULL is fine */
 
 /* The tensor of a name, or NULL. Marks it as used. */
 const struct weight_tensor *weights_find(struct weights *w, const char *name);
+
+/* The tensors in the order of their names; none becomes used by it. */
+const struct weight_tensor *weights_at(const struct weights *w, size_t index);
 
 /* The path of the file that a tensor stands in. */
 const char *weights_path_of(const struct weight_tensor *tensor);
@@ -74,6 +78,21 @@ void weights_scales(const struct weight_tensor *tensor, float *out);
 /* The same as float32, count of them, without rounding where the file's format is finer. */
 int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
 			struct error *err);
+
+/* What changes a tensor's numbers when they are read: count of them, float32, in the file's order. */
+struct weight_change {
+	int (*apply)(const struct weight_change *c, const struct weight_tensor *tensor, float *values,
+		     size_t count, struct error *err);
+	const void *source; /* of apply(), as are those below; borrowed until the weights are closed */
+	size_t item;
+	double strength;
+	int ranks;
+};
+
+/* From now on the tensor at that index is read with one change more, after those of earlier calls. */
+int weights_change(struct weights *w, size_t index, const struct weight_change *change,
+		   struct error *err);
+bool weights_changed(const struct weights *w);
 
 /* Whether the files are still those that were opened. */
 bool weights_unchanged(const struct weights *w);

@@ -60,7 +60,8 @@ static void test_every_field_of_the_table(void **state)
 	static const char full[] =
 	    "{\"id\":\"my.job:1_a-b\",\"modality\":\"video\",\"prompt\":\"туман\","
 	    "\"negative_prompt\":\"rain\",\"model\":\"org/"
-	    "ink\",\"seed\":9223372036854775807,\"n\":64,"
+	    "ink\",\"loras\":[{\"name\":\"a b\",\"weight\":0.8,\"te_weight\":0.0,\"dyn\":4}],"
+	    "\"seed\":9223372036854775807,\"n\":64,"
 	    "\"steps\":20,\"cfg_scale\":7.3,\"guidance_rescale\":0.5,\"guidance_start\":0.2,"
 	    "\"guidance_end\":0.8,\"deep_cache\":3,"
 	    "\"deep_cache_level\":2,"

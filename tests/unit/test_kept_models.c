@@ -49,7 +49,7 @@ static struct pack *get(struct models *m, int i)
 {
 	struct pack *pack;
 	struct error err = {0};
-	if (models_get(m, folders[i], STAMP, &pack, &err))
+	if (models_get(m, folders[i], NULL, STAMP, &pack, &err))
 		fail_msg("%s", err.text);
 	assert_string_equal(pack_info_of(pack)->path, folders[i]);
 	return pack;
@@ -287,7 +287,7 @@ static void test_replaced_pack(void **state)
 	for (int i = 0; i < 4; i++) {
 		struct pack *pack;
 		lookups = 0;
-		assert_int_equal(models_get(m, folders[0], (uint64_t)stamps[i], &pack, NULL), 0);
+		assert_int_equal(models_get(m, folders[0], NULL, (uint64_t)stamps[i], &pack, NULL), 0);
 		begin(pack, "a lake", "", first);
 		assert_int_equal(lookups, texts[i]);
 	}

@@ -1,0 +1,345 @@
+/* Adapters by name, and on packs. */
+#include "diffusion/adapters.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "diffusion/family.h"
+#include "diffusion/places.h"
+#include "weights/recognise.h"
+#include "weights/source.h"
+
+enum { DEPTH = 3 }; /* people sort them into folders */
+
+/* ---- finding ---- */
+
+/* The length of a file's name without its ending; 0: no adapter has that. */
+static size_t label_length(const char *file)
+{
+	static const char *const endings[] = {".safetensors", ".sft", ".pt", ".ckpt", ".bin"};
+	const char *dot = strrchr(file, '.');
+	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
+		if (strcasecmp(dot, endings[i]) == 0 && (size_t)(dot - file) <= ADAPTER_LABEL_MAX)
+			return (size_t)(dot - file);
+	return 0;
+}
+
+static int is_shown(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static int visit_folder(const char *folder, int depth, adapter_visit *visit, void *context,
+			struct error *err)
+{
+	struct dirent **entries;
+	char path[FILES_PATH_MAX], name[ADAPTER_LABEL_MAX + 1];
+	int status = SUMI_OK, n = scandir(folder, &entries, is_shown, alphasort);
+	for (int i = 0; i < n; i++) {
+		struct stat st;
+		const char *file = entries[i]->d_name;
+		size_t length = label_length(file);
+		if (!status && !files_path(path, NULL, "%s/%s", folder, file) && stat(path, &st) == 0) {
+			if (S_ISDIR(st.st_mode) && depth > 0)
+				status = visit_folder(path, depth - 1, visit, context, err);
+			else if (S_ISREG(st.st_mode) && length) {
+				snprintf(name, sizeof name, "%.*s", (int)length, file);
+				status = visit(context, name, path, err);
+			}
+		}
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+	return status;
+}
+
+struct visit_places {
+	adapter_visit *visit;
+	void *context;
+};
+
+static int visit_place(void *context, const char *place, bool named, struct error *err)
+{
+	(void)named;
+	char folder[FILES_PATH_MAX];
+	const struct visit_places *v = context;
+	if (files_path(folder, NULL, "%s/" ADAPTERS_FOLDER, place))
+		return SUMI_OK;
+	return visit_folder(folder, DEPTH, v->visit, v->context, err);
+}
+
+int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
+		   struct error *err)
+{
+	struct visit_places v = {visit, context};
+	return places_visit(paths, state_dir, visit_place, &v, err);
+}
+
+/* Looks for one of a name; names gathers what there is, for messages. */
+struct search {
+	const char *name;
+	char *path; /* [FILES_PATH_MAX]; empty: not found */
+	char names[300];
+};
+
+static int look(void *context, const char *name, const char *path, struct error *err)
+{
+	struct search *s = context;
+	size_t n = strlen(s->names);
+	if (!s->path[0] && strcmp(name, s->name) == 0)
+		return files_path(s->path, err, "%s", path);
+	if (n + strlen(name) + 8 < sizeof s->names)
+		snprintf(s->names + n, sizeof s->names - n, "%s%s", n ? ", " : "", name);
+	else if (n && !strstr(s->names, "…"))
+		strcpy(s->names + n, ", …");
+	return SUMI_OK;
+}
+
+static int find_one(const char *paths, const char *state_dir, const char *name, char *path,
+		    struct error *err)
+{
+	struct search s = {.name = name, .path = path};
+	path[0] = '\0';
+	int status = adapters_visit(paths, state_dir, look, &s, err);
+	if (status || path[0])
+		return status;
+	return error_set(err, SUMI_NOTFOUND, "there is no LoRA '%.80s'; there %s%s", name,
+			 s.names[0] ? "are: " : "is none: sumi models add FILE brings one", s.names);
+}
+
+int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
+		  struct adapter_list **out, struct error *err)
+{
+	*out = NULL;
+	size_t count = json_array_size(loras);
+	if (!count)
+		return SUMI_OK;
+	if (count > OVERLAYS_MAX)
+		return error_set(err, SUMI_INVALID, "loras: %zu of them, allowed are %d", count,
+				 OVERLAYS_MAX);
+	struct adapter_list *list = calloc(1, sizeof *list);
+	if (!list)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	int status = SUMI_OK;
+	for (size_t i = 0; i < count && !status; i++) {
+		const json_t *o = json_array_get(loras, i), *te = json_object_get(o, "te_weight");
+		const char *name = json_string_value(json_object_get(o, "name"));
+		struct adapter_weight *w = &list->rows[i].weight;
+		w->denoiser = json_number_value(json_object_get(o, "weight"));
+		w->text = te ? json_number_value(te) : w->denoiser;
+		w->ranks = (int)json_integer_value(json_object_get(o, "dyn"));
+		snprintf(list->rows[i].name, sizeof list->rows[i].name, "%s", name ? name : "");
+		status = find_one(paths, state_dir, list->rows[i].name, list->rows[i].path, err);
+		list->count++;
+	}
+	if (status)
+		free(list);
+	else
+		*out = list;
+	return status;
+}
+
+uint64_t adapters_stamp(const struct adapter_list *list)
+{
+	uint64_t stamp = 0;
+	for (int i = 0; list && i < list->count; i++) {
+		struct stat st;
+		if (stat(list->rows[i].path, &st) == 0)
+			stamp = stamp * 31 + pack_stamp_file(&st);
+	}
+	return stamp;
+}
+
+bool adapters_equal(const struct adapter_list *a, const struct adapter_list *b)
+{
+	int count = a ? a->count : 0;
+	if (count != (b ? b->count : 0))
+		return false;
+	for (int i = 0; i < count; i++) {
+		const struct adapter_weight *x = &a->rows[i].weight, *y = &b->rows[i].weight;
+		if (strcmp(a->rows[i].path, b->rows[i].path) != 0 || x->denoiser != y->denoiser ||
+		    x->text != y->text || x->ranks != y->ranks)
+			return false;
+	}
+	return true;
+}
+
+/* ---- on a pack ---- */
+
+struct adapters {
+	struct {
+		struct adapter *file;
+		struct adapter_weight weight;
+		struct adapter_fit fit;
+		char name[ADAPTER_LABEL_MAX + 1];
+		char sha256[SHA256_HEX_SIZE];
+	} rows[OVERLAYS_MAX];
+	int count;
+};
+
+/* What a part of a pack is to adapters; 0: nothing. The only encoder of a family is the first, and
+ * keeps the name that its folder has. */
+static unsigned part_of(const struct pack_info *info, const char *folder)
+{
+	const struct part *p = family_part(info->family, folder);
+	bool first = true;
+	if (!p || p->use != PART_TEXTS)
+		return !p || p->use == PART_DENOISER || p->use == PART_DISTILLED ? ADAPTER_DENOISER : 0;
+	int encoders = 0;
+	for (const struct part *const *at = info->family->parts; *at; at++)
+		if ((*at)->use == PART_TEXTS) {
+			first = *at == p ? encoders == 0 : first;
+			encoders++;
+		}
+	bool second = strcmp(folder, "text_encoder_2") == 0;
+	if (encoders == 1)
+		return second ? ADAPTER_TEXT | ADAPTER_TEXT_2 : ADAPTER_TEXT;
+	return first ? ADAPTER_TEXT : ADAPTER_TEXT_2;
+}
+
+/* The weights of each part whose numbers adapters change. */
+static int fit_parts(struct adapters *a, int i, const struct pack_info *info, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	for (const struct part *const *at = info->family->parts; *at && !status; at++) {
+		struct weights *w = NULL;
+		if ((*at)->use != PART_TEXTS && (*at)->use != PART_DENOISER)
+			continue;
+		status = pack_part(info, (*at)->folder, path, err);
+		if (!status)
+			status = weights_open(path, &w, err);
+		if (!status)
+			status = weights_adapt(w, a->rows[i].file, part_of(info, (*at)->folder),
+					       &a->rows[i].weight, &a->rows[i].fit, err);
+		weights_close(w);
+	}
+	return status;
+}
+
+/* "a LoRA of Stable Diffusion XL" */
+static void tell_kind(const char *path, char *out, size_t size)
+{
+	struct source s = {0};
+	struct recognition r = {0};
+	if (!source_open(path, &s, NULL))
+		recognise(&s.list, &r);
+	recognition_text(&r, out, size);
+	source_close(&s);
+}
+
+static int open_row(struct adapters *a, int i, const struct adapter_list *list,
+		    const struct pack_info *info, struct error *err)
+{
+	char what[160];
+	const char *path = list->rows[i].path;
+	a->rows[i].weight = list->rows[i].weight;
+	strcpy(a->rows[i].name, list->rows[i].name);
+	int status = adapter_open(path, &a->rows[i].file, err);
+	if (status)
+		return status;
+	status = fit_parts(a, i, info, err);
+	if (status == SUMI_INVALID) {
+		char why[sizeof err->text];
+		tell_kind(path, what, sizeof what);
+		snprintf(why, sizeof why, "%s", err->text);
+		return error_set(err, SUMI_INVALID, "LoRA %s (%s) is not for model %s: %s", list->rows[i].name,
+				 what, info->name, why);
+	}
+	if (!status && !a->rows[i].fit.fit) {
+		tell_kind(path, what, sizeof what);
+		status = error_set(err, SUMI_INVALID,
+				   "LoRA %s (%s) is not for model %s: none of its %zu modules has a place there",
+				   list->rows[i].name, what, info->name, adapter_modules(a->rows[i].file));
+	}
+	return status ? status : sha256_file(path, a->rows[i].sha256, err);
+}
+
+int adapters_open(const struct adapter_list *list, const struct pack_info *info, struct adapters **out,
+		  struct error *err)
+{
+	*out = NULL;
+	struct adapters *a = calloc(1, sizeof *a);
+	int status = a ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < list->count && !status; i++) {
+		a->count++;
+		status = open_row(a, i, list, info, err);
+	}
+	if (status) {
+		adapters_close(a);
+		return status;
+	}
+	*out = a;
+	return SUMI_OK;
+}
+
+void adapters_close(struct adapters *a)
+{
+	if (!a)
+		return;
+	for (int i = 0; i < a->count; i++)
+		adapter_close(a->rows[i].file);
+	free(a);
+}
+
+const struct overlays *adapters_on(const struct pack_info *info, const char *part, struct overlays *out)
+{
+	const struct adapters *a = info->adapters;
+	if (!a)
+		return NULL;
+	*out = (struct overlays){.count = a->count, .parts = part_of(info, part)};
+	for (int i = 0; i < a->count; i++) {
+		out->rows[i].adapter = a->rows[i].file;
+		out->rows[i].weight = a->rows[i].weight;
+	}
+	return out;
+}
+
+void adapters_identity(const struct adapters *a, struct bytes_writer *out)
+{
+	for (int i = 0; a && i < a->count; i++) {
+		bytes_put(out, a->rows[i].sha256, SHA256_HEX_SIZE - 1);
+		bytes_put_f64(out, a->rows[i].weight.denoiser);
+		bytes_put_f64(out, a->rows[i].weight.text);
+		bytes_put_u32(out, (uint32_t)a->rows[i].weight.ranks);
+	}
+}
+
+/* Modules without a place, of any part. */
+static size_t unfit(const struct adapters *a, int i)
+{
+	return adapter_modules(a->rows[i].file) - a->rows[i].fit.fit;
+}
+
+json_t *adapters_json(const struct adapters *a)
+{
+	json_t *list = a ? json_array() : NULL;
+	for (int i = 0; a && i < a->count; i++)
+		json_array_append_new(
+		    list, json_pack("{s:s, s:s, s:s, s:I, s:I}", "name", a->rows[i].name, "sha256",
+				    a->rows[i].sha256, "kind", adapter_kind(a->rows[i].file), "modules",
+				    (json_int_t)adapter_modules(a->rows[i].file), "fit",
+				    (json_int_t)a->rows[i].fit.fit));
+	return list;
+}
+
+bool adapters_warning(const struct adapters *a, int *next, char *out, size_t size)
+{
+	for (; a && *next < a->count; ++*next) {
+		int i = *next;
+		if (!unfit(a, i))
+			continue;
+		const char *first = a->rows[i].fit.first;
+		snprintf(out, size, "LoRA %s: %zu of its %zu modules have no place in this model%s%s%s",
+			 a->rows[i].name, unfit(a, i), adapter_modules(a->rows[i].file),
+			 *first ? " (the first: " : "", first, *first ? ")" : "");
+		++*next;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,68 @@
+/* Adapters of a job (LoRA and its kin): found by name in models folders, checked against a pack, and put
+ * on the weights of its parts. */
+#ifndef SUMI_DIFFUSION_ADAPTERS_H
+#define SUMI_DIFFUSION_ADAPTERS_H
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "diffusion/pack.h"
+#include "weights/overlay.h"
+
+#define ADAPTERS_FOLDER "loras" /* of a models folder */
+
+enum { ADAPTER_LABEL_MAX = 128 };
+
+/* What a job names, found. */
+struct adapter_list {
+	struct {
+		char name[ADAPTER_LABEL_MAX + 1];
+		char path[FILES_PATH_MAX];
+		struct adapter_weight weight;
+	} rows[OVERLAYS_MAX];
+	int count;
+};
+
+/* loras: the canonical list of a job, or NULL; places as for catalogue_read(). *out is NULL for an empty
+ * list, else the caller's, to be freed with free(). SUMI_NOTFOUND lists the names that there are. */
+int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
+		  struct adapter_list **out, struct error *err);
+
+/* Calls visit() for each adapter there is, by places, then names; of two of a name the first counts.
+ * One that fails ends it. */
+typedef int adapter_visit(void *context, const char *name, const char *path, struct error *err);
+int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
+		   struct error *err);
+
+/* A number that changes with the files. 0 for none (NULL). */
+uint64_t adapters_stamp(const struct adapter_list *list);
+
+/* Whether two name the same in the same way; NULL is none. */
+bool adapters_equal(const struct adapter_list *a, const struct adapter_list *b);
+
+struct adapters;
+
+/* Reads the files and holds them against the weights of a pack, of which headers are read. SUMI_INVALID
+ * where one is made for another model: a module that has a place has another shape there, or none has a
+ * place. The caller closes *out. */
+int adapters_open(const struct adapter_list *list, const struct pack_info *info, struct adapters **out,
+		  struct error *err);
+void adapters_close(struct adapters *a); /* NULL is fine */
+
+/* What lies on a part of a pack, in *out; or NULL. */
+const struct overlays *adapters_on(const struct pack_info *info, const char *part, struct overlays *out);
+
+/* Appends what decides results: hashes and weights; nothing for NULL. */
+void adapters_identity(const struct adapters *a, struct bytes_writer *out);
+
+/* [{"name", "sha256", "kind", "modules", "fit": those with a place}], a new reference; NULL for
+ * none. */
+json_t *adapters_json(const struct adapters *a);
+
+/* "LoRA x: 12 of 264 modules have no place in this model (the first is …)" of the first for which
+ * there is something to say from *next on, which moves; false when there is none. */
+bool adapters_warning(const struct adapters *a, int *next, char *out, size_t size);
+
+#endif

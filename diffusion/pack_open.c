@@ -1,0 +1,59 @@
+/* Opening a pack's models, with what lies on their weights. */
+#include <stdlib.h>
+
+#include "diffusion/adapters.h"
+#include "diffusion/pack_internal.h"
+
+static int open_models(struct pack *pack, struct error *err)
+{
+	struct denoiser_spec ignored;
+	pack_parts_weigh(&pack->info, pack->bytes);
+	int status = pack_parts_open(pack, err);
+	if (status)
+		return status;
+	if (pack->denoisers[0].open)
+		return pack_check_denoiser(pack, pack->denoisers[0].open, err);
+	return pack_denoiser_spec(pack, false, &ignored, err);
+}
+
+int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err)
+{
+	return pack_open_with(device, folder, NULL, out, err);
+}
+
+int pack_open_with(struct device *device, const char *folder, const struct adapter_list *list,
+		   struct pack **out, struct error *err)
+{
+	*out = NULL;
+	struct pack *pack = calloc(1, sizeof *pack);
+	if (!pack)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
+	pack->device = device;
+	sampler_config_init(&pack->scheduler);
+	int status = pack_info_read(folder, &pack->info, err);
+	if (!status && list && list->count)
+		status = adapters_open(list, &pack->info, &pack->adapters, err);
+	pack->info.adapters = pack->adapters;
+	if (!status)
+		status = open_models(pack, err);
+	if (status) {
+		pack_close(pack);
+		return status;
+	}
+	*out = pack;
+	return SUMI_OK;
+}
+
+void pack_close(struct pack *pack)
+{
+	if (!pack)
+		return;
+	codec_close(pack->codec);
+	for (int i = PACK_DENOISERS - 1; i >= 0; i--)
+		denoiser_close(pack->denoisers[i].open);
+	conditioner_close(pack->conditioner);
+	sampler_config_free(&pack->scheduler);
+	adapters_close(pack->adapters);
+	pack_info_free(&pack->info);
+	free(pack);
+}

@@ -1,0 +1,379 @@
+/* Adapters: each kind and dialect gives the weights that LyCORIS and peft make of it, what does not fit is
+ * named, tags in prompts become a list. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/files.h"
+#include "diffusion/adapters.h"
+#include "request/job.h"
+#include "request/lora_tags.h"
+#include "weights/overlay.h"
+
+#define VECTORS "tests/vectors/adapters/"
+#define REAL "../shared/real/lora/"
+#define ALL_PARTS (ADAPTER_DENOISER | ADAPTER_TEXT | ADAPTER_TEXT_2)
+
+static struct error err;
+
+static struct weights *open_weights(const char *name)
+{
+	char path[FILES_PATH_MAX];
+	struct weights *w;
+	assert_int_equal(files_path(path, &err, VECTORS "%s.safetensors", name), SUMI_OK);
+	if (weights_open(path, &w, &err))
+		fail_msg("%s", err.text);
+	return w;
+}
+
+static size_t count_of(const struct weight_tensor *t)
+{
+	size_t n = 1;
+	for (int i = 0; i < t->rank; i++)
+		n *= (size_t)t->shape[i];
+	return n;
+}
+
+static float *read_all(const struct weight_tensor *t)
+{
+	float *values = malloc(count_of(t) * sizeof *values + 1);
+	assert_non_null(values);
+	if (weights_read_floats(t, values, count_of(t), &err))
+		fail_msg("%s: %s", t->name, err.text);
+	return values;
+}
+
+static double strength_of(const char *path)
+{
+	struct tensor_file *f;
+	assert_int_equal(tensors_open(path, &f, &err), SUMI_OK);
+	double s = atof(json_string_value(json_object_get(tensors_metadata(f), "strength")));
+	tensors_close(f);
+	return s;
+}
+
+static const char *const cases[] = {
+    "locon",	    "tucker",	 "loha",	"loha_tucker",	  "lokr",	     "lokr_both",
+    "lokr_tucker",  "dora",	 "dora_half",	"dora_inputs",	  "doha",	     "peft",
+    "kohya_alpha_0", "kohya_negative", "first_diffusers", "original_names", "difference", "peft_dora"};
+
+/* The tensors that it changes are the reference's within 1e-5, all others are as they were. */
+static void check_case(const char *name)
+{
+	char path[FILES_PATH_MAX], merged_name[64];
+	struct adapter *a;
+	struct adapter_fit fit = {0};
+	snprintf(path, sizeof path, VECTORS "%s.safetensors", name);
+	snprintf(merged_name, sizeof merged_name, "%s.merged", name);
+	struct weights *w = open_weights("base"), *plain = open_weights("base");
+	struct weights *merged = open_weights(merged_name);
+	if (adapter_open(path, &a, &err))
+		fail_msg("%s", err.text);
+	double s = strength_of(path);
+	if (weights_adapt(w, a, ALL_PARTS, &(struct adapter_weight){s, s, 0}, &fit, &err))
+		fail_msg("%s: %s", name, err.text);
+	assert_int_equal(fit.fit, adapter_modules(a));
+	assert_int_equal(fit.modules, fit.fit);
+	size_t changed = 0;
+	for (size_t i = 0; i < weights_tensors(w); i++) {
+		const struct weight_tensor *t = weights_at(w, i), *want = weights_find(merged, t->name);
+		changed += want != NULL;
+		assert_int_equal(t->changed, want != NULL);
+		float *got = read_all(t), *wanted = read_all(want ? want : weights_at(plain, i));
+		for (size_t k = 0; k < count_of(t); k++)
+			if (!(fabs(got[k] - wanted[k]) <= 1e-5 * (1 + fabs(wanted[k]))))
+				fail_msg("%s: %s[%zu] is %.9g, wanted %.9g", name, t->name, k, got[k],
+					 wanted[k]);
+		free(got);
+		free(wanted);
+	}
+	assert_int_equal(changed, weights_tensors(merged));
+	weights_close(w);
+	weights_close(plain);
+	weights_close(merged);
+	adapter_close(a);
+}
+
+static void test_kinds_are_the_references(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		check_case(cases[i]);
+}
+
+/* Two of them add up in any order; the text encoder has a strength of its own. */
+static void test_several_add_up(void **state)
+{
+	(void)state;
+	static const char *const name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight";
+	static const char *const text = "text_model.encoder.layers.0.self_attn.q_proj.weight";
+	struct adapter *a, *b;
+	float *results[2];
+	assert_int_equal(adapter_open(VECTORS "peft.safetensors", &a, &err), SUMI_OK);
+	assert_int_equal(adapter_open(VECTORS "loha.safetensors", &b, &err), SUMI_OK);
+	struct weights *plain = open_weights("base");
+	for (int i = 0; i < 2; i++) {
+		struct weights *w = open_weights("base");
+		struct adapter_fit fit = {0};
+		struct adapter_weight weight = {1, 0, 0};
+		assert_int_equal(weights_adapt(w, i ? a : b, ALL_PARTS, &weight, &fit, &err), SUMI_OK);
+		assert_int_equal(weights_adapt(w, i ? b : a, ALL_PARTS, &weight, &fit, &err), SUMI_OK);
+		results[i] = read_all(weights_find(w, name));
+		float *got = read_all(weights_find(w, text)), *was = read_all(weights_find(plain, text));
+		assert_memory_equal(got, was, 64 * sizeof *got);
+		free(got);
+		free(was);
+		weights_close(w);
+	}
+	for (size_t k = 0; k < 48; k++)
+		assert_true(fabs(results[0][k] - results[1][k]) < 1e-5);
+	free(results[0]);
+	free(results[1]);
+	weights_close(plain);
+	adapter_close(a);
+	adapter_close(b);
+}
+
+/* Of a bf16 or quantised weight the changed numbers are float32 or what it expands to; ranks can be cut. */
+static void test_fewer_ranks(void **state)
+{
+	(void)state;
+	struct adapter *a;
+	struct adapter_weight none = {0, 0, 0}, few = {1, 1, 1}, all = {1, 1, 3}, usual = {1, 1, 0};
+	const int64_t shape[] = {8, 6};
+	float values[4][48] = {{0}};
+	const struct adapter_weight *weights[] = {&none, &few, &all, &usual};
+	assert_int_equal(adapter_open(VECTORS "peft.safetensors", &a, &err), SUMI_OK);
+	size_t at = 0;
+	while (!strstr(adapter_module_name(a, at), "attn1.to_q"))
+		at++;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(adapter_apply(a, at, weights[i], shape, 2, values[i], 48, &err), SUMI_OK);
+	assert_true(values[0][0] == 0 && values[1][0] != 0);
+	assert_memory_not_equal(values[1], values[2], sizeof values[1]);
+	assert_memory_equal(values[2], values[3], sizeof values[2]);
+	adapter_close(a);
+}
+
+/* ---- files that are not right ---- */
+
+static char dir[64];
+
+static int open_folder(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/sumi-adapter-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	files_remove_tree(dir);
+	return 0;
+}
+
+/* A safetensors file of F32 tensors that all begin at the same zeros. */
+static const char *write_file(const char *header)
+{
+	static char path[128];
+	static const char zeros[1024];
+	unsigned char length[8] = {0};
+	snprintf(path, sizeof path, "%s/x.safetensors", dir);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	for (int i = 0; i < 8; i++)
+		length[i] = (unsigned char)((uint64_t)strlen(header) >> (8 * i));
+	fwrite(length, 1, 8, f);
+	fwrite(header, 1, strlen(header), f);
+	const char *last = strrchr(header, ',');
+	fwrite(zeros, 1, (size_t)atoi(last + 1), f);
+	fclose(f);
+	return path;
+}
+
+static void refuse(const char *header, int status, const char *why)
+{
+	struct adapter *a;
+	assert_int_equal(adapter_open(write_file(header), &a, &err), status);
+	assert_null(a);
+	if (!strstr(err.text, why))
+		fail_msg("'%s' lacks '%s'", err.text, why);
+}
+
+static void test_files_that_are_not_right(void **state)
+{
+	(void)state;
+	refuse("{\"lora_unet_a.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]}}",
+	       SUMI_INVALID, "'lora_unet_a' do not go together, or one lacks");
+	refuse("{\"lora_unet_a.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]},"
+	       "\"lora_unet_a.lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[4,3],\"data_offsets\":[32,80]}}",
+	       SUMI_INVALID, "'lora_unet_a' do not go together");
+	refuse("{\"lora_unet_a.oft_blocks\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]}}",
+	       SUMI_UNSUPPORTED, "'lora_unet_a.oft_blocks' is of no kind of adapter that is read");
+	refuse("{\"lora_unet_a.lora_down.weight\":{\"dtype\":\"I64\",\"shape\":[2,4],\"data_offsets\":[0,64]}}",
+	       SUMI_UNSUPPORTED, "is of the dtype I64");
+}
+
+/* What has no place is counted and named; what has one of another shape is another model's. */
+static void test_what_does_not_fit(void **state)
+{
+	(void)state;
+	struct adapter *a;
+	struct adapter_fit fit = {0};
+	struct adapter_weight one = {1, 1, 0};
+	struct weights *w = open_weights("base");
+	assert_int_equal(
+	    adapter_open(write_file("{\"lora_unet_elsewhere.diff\":{\"dtype\":\"F32\",\"shape\":[4],\"data_"
+				    "offsets\":[0,16]},\"lora_unet_down_blocks_0_resnets_0_norm1.w_norm\":{"
+				    "\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,32]}}"),
+			 &a, &err),
+	    SUMI_OK);
+	assert_int_equal(weights_adapt(w, a, ALL_PARTS, &one, &fit, &err), SUMI_OK);
+	assert_int_equal(fit.modules, 2);
+	assert_int_equal(fit.fit, 1);
+	assert_string_equal(fit.first, "lora_unet_elsewhere");
+	adapter_close(a);
+	assert_int_equal(adapter_open(write_file("{\"lora_unet_down_blocks_0_resnets_0_norm1.w_norm\":{"
+						 "\"dtype\":\"F32\",\"shape\":[5],\"data_offsets\":[0,20]}}"),
+				      &a, &err),
+			 SUMI_OK);
+	assert_int_equal(weights_adapt(w, a, ALL_PARTS, &one, &fit, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "made for 5 outputs"));
+	weights_close(w);
+	adapter_close(a);
+}
+
+/* ---- files of other people's programs ---- */
+
+static void check_module(const struct adapter *a, const char *name, const int64_t *shape, int rank,
+			 double norm, size_t at, double element)
+{
+	size_t i = 0, count = 1;
+	while (i < adapter_modules(a) && strcmp(adapter_module_name(a, i), name) != 0)
+		i++;
+	assert_true(i < adapter_modules(a));
+	for (int k = 0; k < rank; k++)
+		count *= (size_t)shape[k];
+	float *values = calloc(count, sizeof *values);
+	assert_non_null(values);
+	assert_int_equal(adapter_fits(a, i, shape, rank, &err), SUMI_OK);
+	assert_int_equal(adapter_apply(a, i, &(struct adapter_weight){1, 1, 0}, shape, rank, values, count, &err),
+			 SUMI_OK);
+	double sum = 0;
+	for (size_t k = 0; k < count; k++)
+		sum += (double)values[k] * values[k];
+	assert_true(fabs(sqrt(sum) - norm) <= 1e-5 * norm);
+	if (element != 0)
+		assert_true(fabs(values[at] - element) <= 1e-5 * fabs(element) + 1e-9);
+	free(values);
+}
+
+static void test_real_files(void **state)
+{
+	(void)state;
+	struct adapter *a;
+	if (access(REAL, F_OK) != 0) {
+		printf("skip test_adapter there are no real files beside the checkout\n");
+		return;
+	}
+	if (adapter_open(REAL "kohya_lokr_rank4.safetensors", &a, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(adapter_modules(a), 350);
+	assert_string_equal(adapter_kind(a), "LoKr");
+	check_module(a, "lora_te_text_model_encoder_layers_0_self_attn_q_proj", (int64_t[]){768, 768}, 2,
+		     2.398435, 5 * 768 + 100, -4.509725e-03);
+	check_module(a, "lora_unet_mid_block_resnets_0_conv1", (int64_t[]){1280, 1280, 3, 3}, 4, 47.497295, 0,
+		     0);
+	check_module(a, "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k",
+		     (int64_t[]){640, 768}, 2, 14.605510, 0, 3.955528e-03);
+	adapter_close(a);
+	if (adapter_open(REAL "catundchat_pytorch_lora_weights.safetensors", &a, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(adapter_modules(a), 128);
+	check_module(a, "down_blocks.0.attentions.0.transformer_blocks.0.attn2.processor.to_k",
+		     (int64_t[]){320, 768}, 2, 0.242315, 0, -1.318977e-04);
+	adapter_close(a);
+}
+
+/* ---- in prompts ---- */
+
+static void tags(const char *fields, const char *prompt, const char *loras, const char *text)
+{
+	struct job job;
+	char out[512];
+	if (job_parse_json(fields, strlen(fields), &job, &err))
+		fail_msg("%s", err.text);
+	assert_string_equal(job.prompt, prompt);
+	char *list = json_dumps(job.loras, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	assert_string_equal(list, loras);
+	lora_tags_text(job.loras, out, sizeof out);
+	assert_string_equal(out, text);
+	free(list);
+	job_clear(&job);
+}
+
+static void test_tags(void **state)
+{
+	(void)state;
+	tags("{\"modality\":\"image\",\"prompt\":\"a <lora:x y:0.8> cat<lora:b>\"}", "a  cat",
+	     "[{\"name\":\"x y\",\"weight\":0.8},{\"name\":\"b\",\"weight\":1.0}]", " <lora:x y:0.8> <lora:b:1>");
+	tags("{\"modality\":\"image\",\"prompt\":\"<lora:a:0.5:0.25>\",\"loras\":[{\"name\":\"c\"}]}", " ",
+	     "[{\"name\":\"c\",\"weight\":1.0},{\"name\":\"a\",\"weight\":0.25,\"te_weight\":0.5}]",
+	     " <lora:c:1> <lora:a:0.5:0.25>");
+	tags("{\"modality\":\"image\",\"prompt\":\"x<lora:a:unet=-1:dyn=4>y\"}", "xy",
+	     "[{\"name\":\"a\",\"weight\":-1.0,\"te_weight\":1.0,\"dyn\":4}]", " <lora:a:1:-1:dyn=4>");
+	tags("{\"modality\":\"image\",\"prompt\":\"<lyco:a:te=0.3> x < y <lora:> (z)\"}", " x < y <lora:> (z)",
+	     "[{\"name\":\"a\",\"weight\":0.3}]", " <lora:a:0.3>");
+	static const char *const bad[] = {"<lora:a:x>", "<lora:a:0.5:0.5:4:2>", "<lora::1>", "<lora:a:what=1>",
+					  "<lora:a:99>", "<lora:a:nan>"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		char fields[128];
+		struct job job;
+		snprintf(fields, sizeof fields, "{\"modality\":\"image\",\"prompt\":\"%s\"}", bad[i]);
+		assert_int_equal(job_parse_json(fields, strlen(fields), &job, &err), SUMI_INVALID);
+	}
+}
+
+/* Two lists that differ late are no one shape. */
+static void test_shapes_differ(void **state)
+{
+	(void)state;
+	char shapes[2][REQUEST_SHAPE_SIZE];
+	for (int i = 0; i < 2; i++) {
+		char fields[600], name[121];
+		struct job job;
+		memset(name, 'n', 120);
+		name[120] = '\0';
+		snprintf(fields, sizeof fields,
+			 "{\"modality\":\"image\",\"prompt\":\"x\",\"loras\":[{\"name\":\"%s\"},{\"name\":\"%s\","
+			 "\"weight\":0.%d}]}",
+			 name, name, i + 1);
+		assert_int_equal(job_parse_json(fields, strlen(fields), &job, &err), SUMI_OK);
+		request_shape(&job.request, shapes[i], sizeof shapes[i]);
+		job_clear(&job);
+	}
+	assert_string_not_equal(shapes[0], shapes[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_kinds_are_the_references),
+	    cmocka_unit_test(test_several_add_up),
+	    cmocka_unit_test(test_fewer_ranks),
+	    cmocka_unit_test_setup_teardown(test_files_that_are_not_right, open_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(test_what_does_not_fit, open_folder, remove_folder),
+	    cmocka_unit_test(test_real_files),
+	    cmocka_unit_test(test_tags),
+	    cmocka_unit_test(test_shapes_differ),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

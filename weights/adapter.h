@@ -1,0 +1,60 @@
+/* Adapters: files of small tensors that change the weights of a model (LoRA, LoHa, LoKr, DoRA, whole
+ * differences), whatever program wrote them.
+ *
+ * A file is read into modules: one for each tensor that it changes. Which tensor of a model that is
+ * is told when the model's names are known, by names without their dots: programs write either. */
+#ifndef SUMI_WEIGHTS_ADAPTER_H
+#define SUMI_WEIGHTS_ADAPTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "weights/tensors.h"
+
+enum { ADAPTER_NAME_MAX = 256 };
+
+/* What of a model a module changes, as bits: a part may stand for several. */
+enum adapter_part { ADAPTER_DENOISER = 1, ADAPTER_TEXT = 2, ADAPTER_TEXT_2 = 4 };
+
+struct adapter;
+
+/* SUMI_INVALID for a file that is no adapter or holds a module of which not all is there,
+ * SUMI_UNSUPPORTED names a tensor of an adapter that is not read. The caller closes *out. */
+int adapter_open(const char *path, struct adapter **out, struct error *err);
+void adapter_close(struct adapter *a); /* NULL is fine */
+
+const char *adapter_path(const struct adapter *a);
+size_t adapter_modules(const struct adapter *a);
+const char *adapter_kind(const struct adapter *a); /* "LoRA", "DoRA", …: of its first module */
+void adapter_ranks(const struct adapter *a, int *least, int *most); /* 0: it has none */
+
+/* How strongly a file counts. */
+struct adapter_weight {
+	double denoiser, text;
+	int ranks; /* of low-rank pairs the first so many alone; 0: all */
+};
+
+/* ---- one module ---- */
+
+/* The flat names of the tensor that module i changes, in a model of those parts: "…_weight" or
+ * "…_bias". layers: resnets of a level, which original names count by. False where it is of other
+ * parts. */
+bool adapter_target(const struct adapter *a, size_t i, unsigned parts, int layers,
+		    char out[ADAPTER_NAME_MAX]);
+
+/* The name of module i as the file has it. */
+const char *adapter_module_name(const struct adapter *a, size_t i);
+
+/* SUMI_INVALID where module i does not fit a tensor of that shape: it is made for another model. */
+int adapter_fits(const struct adapter *a, size_t i, const int64_t *shape, int rank, struct error *err);
+
+/* How strongly module i counts, by what it changes. */
+double adapter_strength(const struct adapter *a, size_t i, const struct adapter_weight *weight);
+
+/* Changes the numbers of such a tensor, count of them, as module i says. */
+int adapter_apply(const struct adapter *a, size_t i, const struct adapter_weight *weight,
+		  const int64_t *shape, int rank, float *values, size_t count, struct error *err);
+
+#endif
