@@ -468,6 +468,13 @@ static void past_read(struct task *t)
 	free(p);
 }
 
+static void drop_past(struct task *t)
+{
+	struct past *p = (struct past *)(void *)t;
+	empty(&p->notes);
+	free(p);
+}
+
 void hub_join(struct hub *h, struct call *call, const struct hub_filter *filter)
 {
 	static const char hello[] = "retry: 2000\n: sumi\n\n";
@@ -492,7 +499,7 @@ void hub_join(struct hub *h, struct call *call, const struct hub_filter *filter)
 	http_stream_send(call->http, hello, sizeof hello - 1);
 	if (p) {
 		s->behind = true;
-		p->task = (struct task){.run = read_past, .done = past_read};
+		p->task = (struct task){.run = read_past, .done = past_read, .drop = drop_past};
 		p->hub = h;
 		p->stream = s;
 		memcpy(p->after, filter->after, sizeof p->after);

@@ -183,6 +183,15 @@ void pool_add(struct pool *p, struct task *task)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static void drop_all(struct task *t)
+{
+	for (struct task *next; t; t = next) {
+		next = t->next;
+		if (t->drop)
+			t->drop(t);
+	}
+}
+
 void pool_free(struct pool *p)
 {
 	if (!p)
@@ -193,6 +202,8 @@ void pool_free(struct pool *p)
 	pthread_mutex_unlock(&p->lock);
 	for (int i = 0; i < p->threads; i++)
 		pthread_join(p->workers[i].thread, NULL);
+	drop_all(p->todo.first);
+	drop_all(p->finished.first);
 	if (p->event)
 		event_free(p->event);
 	if (p->bell >= 0)

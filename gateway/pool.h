@@ -20,6 +20,7 @@ const struct config *worker_config(const struct worker *w);
 struct task {
 	void (*run)(struct task *task, struct worker *w); /* in a thread of the pool */
 	void (*done)(struct task *task);                  /* in the event loop */
+	void (*drop)(struct task *task); /* instead of done, when the pool ends before; may be NULL */
 	struct task *next;                                /* the pool's */
 };
 
@@ -29,7 +30,7 @@ struct pool;
 int pool_new(struct event_base *base, const struct config *config, const char *queue_url, int threads,
 	     struct pool **out, struct error *err);
 void pool_add(struct pool *pool, struct task *task);
-/* Waits for tasks that run; those that wait are left undone. */
+/* Waits for tasks that run; those that wait are left undone, and all that are not done are dropped. */
 void pool_free(struct pool *pool);
 
 #endif
