@@ -109,7 +109,7 @@ static void put(struct file *f, const void *data, size_t size)
 static void put_number(struct file *f, uint64_t value, int bytes)
 {
 	for (int i = 0; i < bytes; i++) {
-		unsigned char byte = (unsigned char)(value >> (8 * i));
+		unsigned char byte = i < 8 ? (unsigned char)(value >> (8 * i)) : 0;
 		put(f, &byte, 1);
 	}
 }
