@@ -30,7 +30,10 @@ static void checkout_models(char out[FILES_PATH_MAX])
 	}
 }
 
-bool place_of_models(int index, char out[FILES_PATH_MAX])
+/* Writes folder number `index` of the models that came with the program: installed with it, in the
+ * checkout that it was built in. False: there are no more; out is empty where there is none of a
+ * kind. */
+static bool place_of_models(int index, char out[FILES_PATH_MAX])
 {
 	if (index == 0 && files_path(out, NULL, "%s", SUMI_PREFIX "/share/sumi/models"))
 		out[0] = '\0';

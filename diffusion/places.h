@@ -6,11 +6,6 @@
 
 #include "base/files.h"
 
-/* Writes folder number `index` of the models that came with the program: installed with it, in the
- * checkout that it was built in. False: there are no more; out is empty where there is none of a
- * kind. */
-bool place_of_models(int index, char out[FILES_PATH_MAX]);
-
 /* Calls visit() for each place of models in order: each part of `paths` (separated by ':'; named: somebody
  * chose it), $SUMI_PACKS likewise, state_dir/models, what came with the program. One that fails ends
  * it. */

@@ -45,7 +45,7 @@ static int add_tensor(struct adapter *a, const struct weight_tensor *t, struct e
 	enum module_tensor which;
 	bool bias;
 	size_t stem;
-	const char *path = adapter_path(a);
+	const char *path = weights_folder(a->files);
 	if (!adapter_suffix(t->name, &which, &bias, &stem))
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "%s: tensor '%.100s' is of no kind of adapter that is read", path, t->name);
@@ -75,7 +75,7 @@ static int read_scale(const struct adapter *a, struct module *m, struct error *e
 		count *= (uint64_t)(t->shape[i] == 1);
 	int status = count == 1 ? weights_read_floats(t, &alpha, 1, err) : SUMI_OK;
 	if (!status && (count != 1 || !isfinite(alpha)))
-		status = error_set(err, SUMI_INVALID, "%s: '%.100s' is no finite number", adapter_path(a),
+		status = error_set(err, SUMI_INVALID, "%s: '%.100s' is no finite number", weights_folder(a->files),
 				   t->name);
 	if (!status && alpha != 0)
 		m->scale = (double)alpha / m->rank;
@@ -90,7 +90,7 @@ static int check_module(const struct adapter *a, struct module *m, struct error 
 	if (!m->kind->word || !m->kind->check(m))
 		return error_set(err, SUMI_INVALID,
 				 "%s: the tensors of '%.100s' do not go together, or one lacks",
-				 adapter_path(a), m->name);
+				 weights_folder(a->files), m->name);
 	if (!adapter_flat_name(m->name, &m->part, m->flat))
 		m->part = 0; /* of a model that is not known: it matches nothing, and is counted */
 	return read_scale(a, m, err);
@@ -128,11 +128,6 @@ void adapter_close(struct adapter *a)
 	free(a);
 }
 
-const char *adapter_path(const struct adapter *a)
-{
-	return weights_folder(a->files);
-}
-
 size_t adapter_modules(const struct adapter *a)
 {
 	return a->count;
@@ -149,18 +144,6 @@ const char *adapter_kind(const struct adapter *a)
 		if (a->modules[i].tensors[TENSOR_DORA] || a->modules[i].tensors[TENSOR_MAGNITUDE])
 			return "DoRA";
 	return a->modules[0].kind->word;
-}
-
-void adapter_ranks(const struct adapter *a, int *least, int *most)
-{
-	*least = *most = 0;
-	for (size_t i = 0; i < a->count; i++) {
-		int rank = a->modules[i].rank;
-		if (rank && (!*least || rank < *least))
-			*least = rank;
-		if (rank > *most)
-			*most = rank;
-	}
 }
 
 bool adapter_target(const struct adapter *a, size_t i, unsigned parts, int layers,
