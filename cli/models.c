@@ -388,6 +388,27 @@ static int show(struct cli *cli, struct error *err)
 	return SUMI_OK;
 }
 
+/* ---- quantize ---- */
+
+static int quantize(struct cli *cli, struct error *err)
+{
+	struct catalogue c;
+	char path[FILES_PATH_MAX], out[FILES_PATH_MAX];
+	const char *type = cli_value(cli, "type");
+	int status = catalogue_list(cli->config.packs, cli->config.state_dir, &c, err);
+	if (status)
+		return status;
+	status = catalogue_find(&c, cli->args[1], path, err);
+	if (!status)
+		status = models_quantize(path, cli->args[1], type ? type : "q8_0", out, err);
+	catalogue_free(&c);
+	if (!status && cli->json)
+		cli_print_json(json_pack("{s:s}", "path", out));
+	else if (!status)
+		printf("%s\n", out);
+	return status;
+}
+
 /* ---- the verb ---- */
 
 static const struct {
@@ -395,7 +416,8 @@ static const struct {
 	int min, max; /* words behind it */
 	int (*run)(struct cli *cli, struct error *err);
 } actions[] = {{"list", 0, 0, list},	 {"add", 1, 1, add},   {"remove", 1, 1, remove_model},
-	       {"verify", 0, 1, verify}, {"show", 1, 1, show}};
+	       {"verify", 0, 1, verify}, {"show", 1, 1, show},
+	       {"quantize", 1, 1, quantize}};
 
 static int run_models(struct cli *cli)
 {
@@ -414,18 +436,19 @@ static int run_models(struct cli *cli)
 		}
 		return actions[i].run(cli, &err) ? cli_error(cli, &err) : EXIT_OK;
 	}
-	error_set(&err, SUMI_INVALID, "'%.40s' is not list, add, remove, verify or show", name);
+	error_set(&err, SUMI_INVALID, "'%.40s' is not list, add, remove, verify, show or quantize", name);
 	return cli_error(cli, &err);
 }
 
 static const struct cli_option models_options[] = {
     {"name", 0, "NAME", "add: what sumi shall call it"},
     {"move", 0, NULL, "add: move it, instead of a link to where it is"},
+    {"type", 0, "TYPE", "quantize: q8_0 (as given), q5_1, q5_0, q4_1 or q4_0"},
     {NULL, 0, NULL, NULL}};
 
 const struct verb verb_models = {
     .name = "models",
-    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME|FILE]",
+    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME|FILE|quantize NAME]",
     .summary = "the models that are installed; adding, removing, checking them",
     .options = models_options,
     .min_args = 0,
@@ -436,5 +459,6 @@ const struct verb verb_models = {
 	    "  verify         hashes of what was pulled, else the headers of the weights\n"
 	    "  show           what it is, where it comes from, its licence, sizes, usual settings; of a\n"
 	    "                 file what it holds: a checkpoint, a LoRA, a ControlNet …, of which family\n"
+	    "  quantize       its UNet in blocks of few bits, as a model NAME-TYPE beside it\n"
 	    "sumi pull fetches models of Hugging Face and Civitai.\n",
 };

@@ -1,13 +1,19 @@
-/* What a file of tensors is, for `sumi models show FILE`. */
+/* Files of tensors, for `sumi models show FILE` and `sumi models quantize NAME`. */
 #ifndef SUMI_CLI_MODELS_FILE_H
 #define SUMI_CLI_MODELS_FILE_H
 
 #include <jansson.h>
 
+#include "base/files.h"
 #include "base/status.h"
 
 /* Kind, family, formats and what the file says of itself, a new object. Nothing but its header is read.
  * SUMI_UNSUPPORTED with what it is where it holds no tensors. */
 int models_file_describe(const char *path, json_t **out, struct error *err);
+
+/* Writes NAME-TYPE.gguf beside a pack's folder, with its UNet in blocks, and what stands beside that:
+ * a model called NAME-TYPE, whose other parts are the pack's. Says on stderr what it did; out: the path. */
+int models_quantize(const char *folder, const char *name, const char *type, char out[FILES_PATH_MAX],
+		    struct error *err);
 
 #endif

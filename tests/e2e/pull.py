@@ -181,6 +181,26 @@ def shown(place):
         check("Lo" in told["kind"] and "Stable Diffusion 1" in told.get("family", ""), "a trainer's file", str(told))
 
 
+def quantized(place):
+    models_dir = place.state / "models"
+    shutil.copytree(PACKS / PACK, models_dir / "boat-pack")
+    done = place.sumi("models", "quantize", "boat-pack")
+    path = models_dir / "boat-pack-q8_0.gguf"
+    check(done.returncode == 0 and done.stdout.strip() == str(path) and "tensors in q8_0" in done.stderr, "models quantize", done.stderr)
+    told = place.json("models", "show", path)
+    check(told["container"] == "GGUF" and told["kind"] == "UNet" and told["formats"].get("Q8_0", 0) > 5, "its formats", str(told))
+    check("boat-pack-q8_0" in models(place), "is a model by its name")
+    for name in ("boat-pack", "boat-pack-q8_0"):
+        done = place.sumi("render", "a boat", "--pack", name, "--size", "64x64", "--steps", 2, "--seed", 1, "-o", f"{name}.png")
+        check(done.returncode == 0, f"{name} paints", done.stderr)
+    check((place.dir / "boat-pack.png").read_bytes() != (place.dir / "boat-pack-q8_0.png").read_bytes(), "with other numbers")
+    for words, text in [(["boat-pack"], "there already"), (["boat-pack", "--type", "q4_K"], "use one of"), (["no-such"], "no model"),
+                        (["boat-pack-q8_0", "--type", "q4_0"], "only packs")]:
+        done = place.sumi("models", "quantize", *words)
+        check(done.returncode != 0 and text in done.stderr and done.stderr.count("\n") == 1, f"quantize {' '.join(words)}: one line", done.stderr)
+    check(not list(models_dir.glob("*.part")), "nothing half is left behind")
+
+
 def other_client(hub, place):
     """What proves the hub: Hugging Face's own client downloads from it."""
     try:
@@ -216,6 +236,7 @@ def main():
     reuse(place, hub)
     added(place)
     shown(place)
+    quantized(place)
     other_client(hub, place)
     hub.close()
     finish()

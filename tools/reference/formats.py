@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-from gguf.quants import dequantize
+from gguf.quants import dequantize, quantize
 
 from common import write_tensors
 
@@ -42,3 +42,21 @@ def make(out):
     tensors["i8.blocks"] = every
     tensors["i8.values"] = every.view(torch.int8).float()
     write_tensors(Path(out) / "formats.safetensors", tensors)
+    make_rounded(out)
+
+
+def make_rounded(out):
+    """Numbers, and the blocks that the gguf package rounds them to."""
+    generator = np.random.default_rng(19)
+    values = (generator.standard_normal((32, 32)) * 0.05).astype(np.float32)
+    values[0] = 0
+    values[1, :4] = 1, -1, 1, -1              # of +p and -p the first counts
+    values[2] = values[2, 0]                  # one number alone
+    values[3] = 1e-9 * values[3]              # scales that halves hold as nothing
+    values[4] = np.arange(32) / 2 - 8         # halves between two steps
+    values[5] = np.abs(values[5]) + 3
+    values[6, 7] = 1e4
+    tensors = {"values": torch.from_numpy(values.copy())}
+    for name in ("Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"):
+        tensors[name.lower()] = torch.from_numpy(quantize(values, GGMLQuantizationType[name]).copy().reshape(-1))
+    write_tensors(Path(out) / "rounded.safetensors", tensors)

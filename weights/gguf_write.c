@@ -1,0 +1,174 @@
+/* Writing GGUF, version 3 (github.com/ggml-org/ggml, docs/gguf.md). */
+#include "weights/gguf_write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/half.h"
+
+enum {
+	VERSION = 3,
+	ALIGNMENT = 32, /* where nothing else is said */
+	TYPE_F32 = 0,
+	TYPE_F16 = 1,
+	DIMENSIONS_MAX = 4,
+	LEAST = 1024, /* elements below which rounding saves nothing */
+};
+
+struct writer {
+	const struct source *source;
+	const struct quantiser *q;
+	FILE *out;
+	struct gguf_report *report;
+	struct error *err;
+};
+
+static void put(FILE *out, uint64_t value, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		fputc((int)(value >> (8 * i) & 0xFF), out);
+}
+
+static bool quantises(const struct writer *w, const struct tensor_entry *e)
+{
+	return e->rank == 2 && tensor_elements(e) >= LEAST &&
+	       format_row_bytes(w->q->dtype, (size_t)e->shape[1]) > 0;
+}
+
+static uint32_t type_of(const struct writer *w, const struct tensor_entry *e)
+{
+	return quantises(w, e) ? w->q->gguf : e->rank < 2 ? TYPE_F32 : TYPE_F16;
+}
+
+static uint64_t bytes_of(const struct writer *w, const struct tensor_entry *e)
+{
+	uint64_t n = tensor_elements(e);
+	return quantises(w, e) ? format_row_bytes(w->q->dtype, n) : e->rank < 2 ? 4 * n : 2 * n;
+}
+
+static uint64_t aligned(uint64_t bytes)
+{
+	return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* What is no weight (counters, position_ids) stays behind. */
+static bool wanted(const struct tensor_entry *e)
+{
+	return e->format->usable;
+}
+
+static int check(const struct writer *w)
+{
+	for (size_t i = 0; i < w->source->list.count; i++) {
+		const struct tensor_entry *e = w->source->list.entries[i];
+		if (wanted(e) && e->rank > DIMENSIONS_MAX)
+			return error_set(w->err, SUMI_UNSUPPORTED,
+					 "tensor '%.100s' has %d dimensions, GGUF has %d", e->name, e->rank,
+					 DIMENSIONS_MAX);
+	}
+	return SUMI_OK;
+}
+
+static void put_head(const struct writer *w, size_t count)
+{
+	uint64_t at = 0;
+	fputs("GGUF", w->out);
+	put(w->out, VERSION, 4);
+	put(w->out, count, 8);
+	put(w->out, 0, 8); /* keys */
+	for (size_t i = 0; i < w->source->list.count; i++) {
+		const struct tensor_entry *e = w->source->list.entries[i];
+		if (!wanted(e))
+			continue;
+		put(w->out, strlen(e->name), 8);
+		fputs(e->name, w->out);
+		int rank = e->rank ? e->rank : 1;
+		put(w->out, (uint64_t)rank, 4);
+		for (int k = rank - 1; k >= 0; k--) /* innermost first */
+			put(w->out, e->rank ? (uint64_t)e->shape[k] : 1, 8);
+		put(w->out, type_of(w, e), 4);
+		put(w->out, at, 8);
+		at += aligned(bytes_of(w, e));
+	}
+	for (long here = ftell(w->out); here % ALIGNMENT; here++)
+		fputc(0, w->out);
+}
+
+static int put_tensor(const struct writer *w, const struct tensor_entry *e)
+{
+	size_t n = tensor_elements(e);
+	uint64_t size = bytes_of(w, e);
+	unsigned char *raw = malloc(e->bytes + 1), *bytes = calloc(1, aligned(size) + 1);
+	float *x = malloc((n + 1) * sizeof *x);
+	int status = SUMI_OK;
+	if (!raw || !bytes || !x) {
+		status = error_set(w->err, SUMI_NOMEM, "no memory for tensor '%.100s'", e->name);
+		goto done;
+	}
+	if ((status = tensors_read(source_file(w->source, e), e, raw, w->err)))
+		goto done;
+	tensor_format_floats(e->format, raw, n, x);
+	if (quantises(w, e)) {
+		quantise(w->q, x, n, bytes);
+		w->report->quantised++;
+	} else if (e->rank < 2) {
+		memcpy(bytes, x, size);
+		w->report->kept++;
+	} else {
+		for (size_t i = 0; i < n; i++) {
+			uint16_t h = half_from_float(x[i]);
+			bytes[2 * i] = (unsigned char)h;
+			bytes[2 * i + 1] = (unsigned char)(h >> 8);
+		}
+		w->report->kept++;
+	}
+	if (fwrite(bytes, 1, aligned(size), w->out) != aligned(size))
+		status = error_errno(w->err, "writing GGUF");
+done:
+	free(raw);
+	free(bytes);
+	free(x);
+	return status;
+}
+
+static int put_all(struct writer *w)
+{
+	size_t count = 0;
+	int status = check(w);
+	for (size_t i = 0; i < w->source->list.count; i++)
+		count += wanted(w->source->list.entries[i]);
+	if (!status)
+		put_head(w, count);
+	for (size_t i = 0; i < w->source->list.count && !status; i++)
+		if (wanted(w->source->list.entries[i]))
+			status = put_tensor(w, w->source->list.entries[i]);
+	for (size_t i = 0; i < w->source->file_count && !status; i++)
+		status = tensors_check(w->source->files[i], w->err);
+	return status;
+}
+
+int gguf_write(const struct source *source, const struct quantiser *q, const char *path,
+	       struct gguf_report *report, struct error *err)
+{
+	char part[FILES_PATH_MAX];
+	struct writer w = {source, q, NULL, report, err};
+	*report = (struct gguf_report){0};
+	int status = files_path(part, err, "%s.part", path);
+	if (!status && !(w.out = fopen(part, "we")))
+		status = error_errno(err, "%s", part);
+	if (status)
+		return status;
+	status = put_all(&w);
+	report->bytes = (uint64_t)ftell(w.out);
+	if (!status && (fflush(w.out) != 0 || fsync(fileno(w.out)) != 0))
+		status = error_errno(err, "%s", part);
+	if (fclose(w.out) != 0 && !status)
+		status = error_errno(err, "%s", part);
+	if (!status && rename(part, path) != 0)
+		status = error_errno(err, "%s", path);
+	if (status)
+		unlink(part);
+	return status ? status : files_sync_parent(path, err);
+}

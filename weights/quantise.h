@@ -1,0 +1,25 @@
+/* Rounding numbers to blocks, as the gguf package does it, to the byte. Only formats whose rounding is
+ * one division a block: K and IQ formats search for their scales, and no two programs alike. */
+#ifndef SUMI_WEIGHTS_QUANTISE_H
+#define SUMI_WEIGHTS_QUANTISE_H
+
+#include <stdint.h>
+
+#include "backends/format.h"
+#include "base/status.h"
+
+struct quantiser {
+	const char *name; /* "q8_0" */
+	enum dtype dtype;
+	uint32_t gguf; /* its number in GGUF files */
+	/* One block of 32 numbers. */
+	void (*block)(const float *x, unsigned char *out);
+};
+
+/* By its name in any case; SUMI_INVALID lists those that there are. */
+int quantiser_named(const char *name, const struct quantiser **out, struct error *err);
+
+/* n numbers, whole blocks, to format_row_bytes(q->dtype, n) bytes. */
+void quantise(const struct quantiser *q, const float *x, size_t n, unsigned char *out);
+
+#endif
