@@ -57,6 +57,9 @@ static json_t *error_body(enum dialect dialect, int status, const char *code, co
 				 message);
 	case DIALECT_ELEVENLABS:
 		return json_pack("{s:{s:s, s:s}}", "detail", "status", code, "message", message);
+	case DIALECT_MCP:
+		return json_pack("{s:s, s:n, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", "error", "code",
+				 status < 500 ? -32600 : -32603, "message", message);
 	case DIALECT_OLLAMA:
 		return json_pack("{s:s}", "error", message);
 	default:

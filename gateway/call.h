@@ -26,7 +26,8 @@ typedef void call_handler(struct call *call, struct worker *w);
 	X(OPENAI)                                                                                  \
 	X(A1111)                                                                                   \
 	X(ELEVENLABS)                                                                              \
-	X(OLLAMA)
+	X(OLLAMA)                                                                                  \
+	X(MCP)
 
 enum dialect {
 #define X(name) DIALECT_##name,
