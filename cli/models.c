@@ -11,8 +11,27 @@
 #include "cli/models_file.h"
 #include "cli/pull.h"
 #include "cli/verbs.h"
+#include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
 #include "diffusion/run.h"
+
+struct adapter_rows {
+	const struct cli *cli;
+	json_t *rows;
+};
+
+static int list_adapter(void *context, const char *name, const char *path, struct error *err)
+{
+	(void)err;
+	struct adapter_rows *a = context;
+	char shown[FILES_PATH_MAX];
+	utf8_make_printable(strcpy(shown, path));
+	json_array_append_new(a->rows, json_pack("{s:s, s:s, s:s}", "name", name, "kind", "lora", "path",
+						 shown));
+	if (!a->cli->json)
+		printf("%-16s %-6s %-9s %s\n", name, "lora", "", shown);
+	return SUMI_OK;
+}
 
 static int list(struct cli *cli, struct error *err)
 {
@@ -40,6 +59,8 @@ static int list(struct cli *cli, struct error *err)
 		if (p->note[0] && !cli->quiet)
 			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
 	}
+	status = adapters_visit(cli->config.packs, cli->config.state_dir, list_adapter,
+				&(struct adapter_rows){cli, rows}, err);
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
 	if (cli->json)
@@ -51,7 +72,7 @@ static int list(struct cli *cli, struct error *err)
 			cli->config.state_dir);
 	json_decref(rows);
 	catalogue_free(&c);
-	return SUMI_OK;
+	return status;
 }
 
 /* ---- add, remove ---- */
@@ -59,6 +80,12 @@ static int list(struct cli *cli, struct error *err)
 static int models_folder(const struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
 {
 	int status = files_path(out, err, "%s/models", cli->config.state_dir);
+	return status ? status : files_make_dirs(out, 0755, err);
+}
+
+static int adapters_folder(const struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
+{
+	int status = files_path(out, err, "%s/models/" ADAPTERS_FOLDER, cli->config.state_dir);
 	return status ? status : files_make_dirs(out, 0755, err);
 }
 
@@ -90,7 +117,9 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
-	int status = models_folder(cli, models, err);
+	int status = S_ISREG(st.st_mode) && models_file_is_adapter(from)
+			 ? adapters_folder(cli, models, err)
+			 : models_folder(cli, models, err);
 	if (!status)
 		status = files_path(to, err, "%s/%s%s", models, plan->name, end ? end : "");
 	if (!status && access(to, F_OK) == 0)
@@ -167,28 +196,39 @@ static int not_ours(const struct cli *cli, const char *name, const char *models,
 				  path, models);
 }
 
+/* What of a folder is the model NAME, or stands beside it. */
+static int remove_from(const char *folder, const char *name, int *removed, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	DIR *dir = opendir(folder);
+	if (!dir)
+		return error_errno(err, "%s", folder);
+	struct dirent *e;
+	while (!status && (e = readdir(dir))) {
+		if (!belongs(e->d_name, name) ||
+		    (status = files_path(path, err, "%s/%s", folder, e->d_name)))
+			continue;
+		status = remove_entry(path, err);
+		++*removed;
+	}
+	closedir(dir);
+	return status;
+}
+
 /* Only below the state folder's models; of what is linked there the link. */
 static int remove_model(struct cli *cli, struct error *err)
 {
-	char models[FILES_PATH_MAX], path[FILES_PATH_MAX];
+	char models[FILES_PATH_MAX], adapters[FILES_PATH_MAX];
 	const char *name = cli->args[1];
 	int removed = 0, status = models_folder(cli, models, err);
 	if (status)
 		return status;
-	if (strchr(name, '/') || name[0] == '.')
+	if (strchr(name, '/') || name[0] == '.' || strcmp(name, ADAPTERS_FOLDER) == 0)
 		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
-	DIR *dir = opendir(models);
-	if (!dir)
-		return error_errno(err, "%s", models);
-	struct dirent *e;
-	while (!status && (e = readdir(dir))) {
-		if (!belongs(e->d_name, name) ||
-		    (status = files_path(path, err, "%s/%s", models, e->d_name)))
-			continue;
-		status = remove_entry(path, err);
-		removed++;
-	}
-	closedir(dir);
+	status = remove_from(models, name, &removed, err);
+	if (!status && removed == 0 && !(status = adapters_folder(cli, adapters, err)))
+		status = remove_from(adapters, name, &removed, err);
 	if (!status && removed == 0)
 		return not_ours(cli, name, models, err);
 	if (!status && cli->json)

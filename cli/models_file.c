@@ -1,9 +1,12 @@
 /* What a file of tensors is. */
 #include "cli/models_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "weights/adapter.h"
 #include "weights/recognise.h"
 
 /* What trainers and programs write about a file, and what it is called here. */
@@ -46,6 +49,34 @@ static json_t *count_formats(const struct tensor_file *file, uint64_t *elements)
 	return o;
 }
 
+bool models_file_is_adapter(const char *path)
+{
+	struct adapter *a;
+	bool is = adapter_open(path, &a, NULL) == SUMI_OK;
+	if (is)
+		adapter_close(a);
+	return is;
+}
+
+/* Of an adapter what it is made of, and the hash by which files of results name it. */
+static void add_adapter(json_t *o, const char *path)
+{
+	struct adapter *a;
+	char ranks[40], sha256[SHA256_HEX_SIZE];
+	int least, most;
+	if (adapter_open(path, &a, NULL))
+		return;
+	adapter_ranks(a, &least, &most);
+	snprintf(ranks, sizeof ranks, least == most ? "%d" : "%d to %d", least, most);
+	json_object_set_new(o, "adapter", json_string(adapter_kind(a)));
+	json_object_set_new(o, "modules", json_integer((json_int_t)adapter_modules(a)));
+	if (most)
+		json_object_set_new(o, "ranks", json_string(ranks));
+	if (!sha256_file(path, sha256, NULL))
+		json_object_set_new(o, "sha256", json_string(sha256));
+	adapter_close(a);
+}
+
 int models_file_describe(const char *path, json_t **out, struct error *err)
 {
 	struct tensor_file *file;
@@ -71,9 +102,10 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 			 "detail", *r.detail ? r.detail : NULL, "tensors",
 			 (json_int_t)count, "parameters", (json_int_t)elements, "formats",
 			 formats);
-	if (*out)
+	if (*out) {
 		add_notes(*out, tensors_metadata(file));
-	else
+		add_adapter(*out, path);
+	} else
 		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
 done:
 	free(entries);

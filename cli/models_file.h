@@ -3,6 +3,7 @@
 #define SUMI_CLI_MODELS_FILE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/files.h"
 #include "base/status.h"
@@ -15,5 +16,8 @@ int models_file_describe(const char *path, json_t **out, struct error *err);
  * a model called NAME-TYPE, whose other parts are the pack's. Says on stderr what it did; out: the path. */
 int models_quantize(const char *folder, const char *name, const char *type, char out[FILES_PATH_MAX],
 		    struct error *err);
+
+/* Whether a file is a LoRA or one of its kin that can be put on a model. */
+bool models_file_is_adapter(const char *path);
 
 #endif

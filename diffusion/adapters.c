@@ -33,8 +33,6 @@ static int is_shown(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
-typedef int adapter_visit(void *context, const char *name, const char *path, struct error *err);
-
 static int visit_folder(const char *folder, int depth, adapter_visit *visit, void *context,
 			struct error *err)
 {
@@ -75,10 +73,8 @@ static int visit_place(void *context, const char *place, bool named, struct erro
 	return visit_folder(folder, DEPTH, v->visit, v->context, err);
 }
 
-/* Calls visit() for each adapter there is, by places, then names; of two of a name the first counts.
- * One that fails ends it. */
-static int visit_all(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
-		     struct error *err)
+int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
+		   struct error *err)
 {
 	struct visit_places v = {visit, context};
 	return places_visit(paths, state_dir, visit_place, &v, err);
@@ -109,7 +105,7 @@ static int find_one(const char *paths, const char *state_dir, const char *name, 
 {
 	struct search s = {.name = name, .path = path};
 	path[0] = '\0';
-	int status = visit_all(paths, state_dir, look, &s, err);
+	int status = adapters_visit(paths, state_dir, look, &s, err);
 	if (status || path[0])
 		return status;
 	return error_set(err, SUMI_NOTFOUND, "there is no LoRA '%.80s'; there %s%s", name,

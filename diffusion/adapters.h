@@ -30,6 +30,12 @@ struct adapter_list {
 int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
 		  struct adapter_list **out, struct error *err);
 
+/* Calls visit() for each adapter there is, by places, then names; of two of a name the first counts.
+ * One that fails ends it. */
+typedef int adapter_visit(void *context, const char *name, const char *path, struct error *err);
+int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
+		   struct error *err);
+
 /* A number that changes with the files. 0 for none (NULL). */
 uint64_t adapters_stamp(const struct adapter_list *list);
 

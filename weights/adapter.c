@@ -146,6 +146,18 @@ const char *adapter_kind(const struct adapter *a)
 	return a->modules[0].kind->word;
 }
 
+void adapter_ranks(const struct adapter *a, int *least, int *most)
+{
+	*least = *most = 0;
+	for (size_t i = 0; i < a->count; i++) {
+		int rank = a->modules[i].rank;
+		if (rank && (!*least || rank < *least))
+			*least = rank;
+		if (rank > *most)
+			*most = rank;
+	}
+}
+
 bool adapter_target(const struct adapter *a, size_t i, unsigned parts, int layers,
 		    char out[ADAPTER_NAME_MAX])
 {

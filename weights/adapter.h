@@ -28,6 +28,8 @@ void adapter_close(struct adapter *a); /* NULL is fine */
 size_t adapter_modules(const struct adapter *a);
 const char *adapter_kind(const struct adapter *a); /* "LoRA", "DoRA", …: of its first module */
 
+void adapter_ranks(const struct adapter *a, int *least, int *most); /* 0: it has none */
+
 /* How strongly a file counts. */
 struct adapter_weight {
 	double denoiser, text;

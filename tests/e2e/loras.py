@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""LoRAs from the user's side: added, listed, named in prompts and in lists, recorded and repeated, switched between
+jobs, gone on with after a kill; refused where they fit no model."""
+import struct
+
+from lib import *
+
+BASE = ["--size", "64x64", "--steps", 6, "--seed", 7]
+
+
+def write(path, tensors):
+    """Safetensors of F32: {name: (shape, numbers)}."""
+    header, data = {}, b""
+    for name, (shape, numbers) in sorted(tensors.items()):
+        body = struct.pack(f"<{len(numbers)}f", *numbers)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(body)]}
+        data += body
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def adapter(path, amount, width=16, odd=False):
+    """A pair of rank 2 on the queries of each of sd1-tiny's first blocks, and on one module of no model."""
+    tensors = {}
+    names = [f"lora_unet_down_blocks_0_attentions_{i}_transformer_blocks_0_attn{k}_to_q" for i in (0, 1) for k in (1, 2)]
+    names += ["lora_unet_nowhere_to_q"] if odd else []
+    for n, name in enumerate(names):
+        tensors[name + ".lora_down.weight"] = ([2, width], [amount * ((7 * i + n) % 5 - 2) for i in range(2 * width)])
+        tensors[name + ".lora_up.weight"] = ([width, 2], [amount * ((5 * i + n) % 7 - 3) for i in range(2 * width)])
+        tensors[name + ".alpha"] = ([], [1.0])
+    write(path, tensors)
+
+
+def names_and_files(place):
+    adapter(place.dir / "mine.safetensors", 0.3)
+    done = place.sumi("models", "add", "mine.safetensors", "--name", "one", "--move")
+    check(done.returncode == 0 and "/loras/one.safetensors" in done.stdout, "models add", done.stdout + done.stderr)
+    (place.state / "models" / "loras" / "sorted").mkdir()
+    adapter(place.state / "models" / "loras" / "sorted" / "two words.safetensors", -0.4)
+    adapter(place.dir / "odd.safetensors", 0.3, odd=True)
+    place.sumi("models", "add", "odd.safetensors")
+    adapter(place.dir / "wide.safetensors", 0.3, width=24)
+    place.sumi("models", "add", "wide.safetensors")
+    listed = place.sumi("models").stdout
+    check(all(f"{n} " in listed for n in ("one", "odd", "wide", "two words")), "models lists them", listed)
+    told = place.json("models", "show", "odd.safetensors")
+    check(told["adapter"] == "LoRA" and told["modules"] == 5 and told["ranks"] == "2" and len(told["sha256"]) == 64,
+          "models show tells of one", str(told))
+
+
+def render(place, prompt, out, *more):
+    return place.sumi("render", prompt, *BASE, "--pack", PACKS / PACK, "-o", out, *more)
+
+
+def results(place):
+    plain, tagged, listed = (place.dir / n for n in ("plain.png", "tagged.png", "listed.png"))
+    render(place, "ink", plain)
+    done = render(place, "ink<lora:one:0.5:0.8>", tagged)
+    check(done.returncode == 0 and not done.stderr.count("warning"), "a LoRA in the prompt", done.stderr)
+    render(place, "ink", listed, "--loras", "one,weight=0.8,te_weight=0.5")
+    check(sha256(tagged) == sha256(listed) != sha256(plain), "is the one of a list")
+    odd = render(place, "ink<lora:odd>", place.dir / "odd.png")
+    check("1 of its 5 modules have no place" in odd.stderr, "what has no place is told", odd.stderr)
+    wide = render(place, "ink<lora:wide>", place.dir / "wide.png")
+    check(wide.returncode == 2 and "is not for model" in wide.stderr and wide.stderr.count("\n") == 1,
+          "one of another model is refused", wide.stderr)
+    none = render(place, "ink<lora:none>", place.dir / "none.png")
+    check(none.returncode == 3 and "'none'" in none.stderr and "one" in none.stderr, "one that is not there", none.stderr)
+    for path in ("../../x", "/etc/passwd", "a/b"):
+        bad = render(place, f"ink<lora:{path}>", place.dir / "none.png")
+        check(bad.returncode == 3, f"a path is no name: {path}", bad.stderr)
+
+
+def jobs(place):
+    out = place.sumi("image", "ink<lora:one:0.5:0.8>", *BASE, "-o", "job.png")
+    check(out.returncode == 0 and sha256(place.dir / "job.png") == sha256(place.dir / "tagged.png"),
+          "a job makes what render makes", out.stderr)
+    meta = place.json("show", "job.png")
+    text = place.sumi("show", "job.png").stdout
+    check('"te_weight":0.5' in json.dumps(meta, separators=(",", ":")) and "<lora:one:0.5:0.8>" in text,
+          "the file says what it was", text)
+    again = place.sumi("again", "job.png", "-o", "again.png")
+    check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "job.png"), "again repeats it",
+          again.stderr)
+    place.sumi("image", "ink<lora:two words>", *BASE, "-o", "other.png")
+    place.sumi("image", "ink", *BASE, "-o", "plain-job.png")
+    place.sumi("image", "ink<lora:one:0.5:0.8>", *BASE, "-o", "back.png")
+    check(sha256(place.dir / "plain-job.png") == sha256(place.dir / "plain.png"), "a job without one after those with")
+    check(sha256(place.dir / "back.png") == sha256(place.dir / "job.png") != sha256(place.dir / "other.png"),
+          "jobs may change between them")
+    check(place.sumi("models", "remove", "odd").returncode == 0 and "\nodd " not in place.sumi("models").stdout,
+          "models remove")
+    loads = place.new_log().count(b"model.loaded")
+    check(loads == 3, "each set is loaded once", str(loads))
+    for prompt, word in (("ink<lora:wide>", "not for model"), ("ink<lora:none>", "none"), ("ink<lora:one:x>", "lora")):
+        bad = place.sumi("image", prompt, *BASE, "-o", "bad.png")
+        check(bad.returncode != 0 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused at once: {prompt}",
+              bad.stderr)
+    flat = place.redis_cli("XADD", "{sumi}:in", "*", "id", "flat", "modality", "image", "prompt", "ink<lora:one:0.5:0.8>",
+                           "width", 64, "height", 64, "steps", 6, "seed", 7, "format", "png")
+    place.sumi("wait", "flat")
+    place.sumi("fetch", "flat", "-o", "flat.png")
+    check(sha256(place.dir / "flat.png") == sha256(place.dir / "job.png"), "tags of a plain XADD count too", flat)
+
+
+def resumes(place):
+    """Killed between two steps, it goes on to the same bytes."""
+    render(place, "ink<lora:one>", place.dir / "whole.png", "--steps", 40)
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "cut", "modality", "image", "prompt", "ink<lora:one>", "width", 64,
+                    "height", 64, "steps", 40, "seed", 7, "format", "png")
+    check(place.reaches("cut", 5), "it is begun")
+    place.kill()
+    place.start()
+    place.sumi("wait", "cut", timeout=120)
+    place.sumi("fetch", "cut", "-o", "cut.png")
+    check(sha256(place.dir / "cut.png") == sha256(place.dir / "whole.png"), "killed and gone on with: the same bytes")
+
+
+def main():
+    place = Place()
+    try:
+        names_and_files(place)
+        results(place)
+        place.start()
+        jobs(place)
+        resumes(place)
+    finally:
+        place.stop()
+        place.remove()
+    finish()
+
+
+main()
