@@ -22,7 +22,7 @@ with Server(model_video="motion-tiny", preview="1ms") as s:
     waits = client.videos.create(prompt="another")
     check(waits.status == "queued" and client.videos.delete(waits.id).deleted and client.videos.retrieve(waits.id).status == "failed", "videos.delete", str(waits))
     s.pause(False)
-    events = list(client.images.generate(prompt="stream", stream=True, partial_images=3, size="256x256", extra_body={"steps": 150, "sampler": "ddim"}))
+    events = list(client.images.generate(prompt="stream", stream=True, partial_images=3, size="256x256", extra_body={"steps": 300, "sampler": "ddim"}))
     check(events[-1].type == "image_generation.completed" and base64.b64decode(events[-1].b64_json)[:4] == b"\x89PNG" and
           all(e.type == "image_generation.partial_image" for e in events[:-1]), "stream", str([e.type for e in events]))
     start = base64.b64decode(plain.data[0].b64_json)

@@ -44,7 +44,7 @@ def pictures(g):
 
 
 def streamed(g):
-    body = {"prompt": "a stream", "stream": True, "partial_images": 2, **TINY, "steps": 150, "size": "256x256"}
+    body = {"prompt": "a stream", "stream": True, "partial_images": 2, **TINY, "steps": 300, "size": "256x256"}
     status, headers, got = g.ask("POST", PATH, body)
     events = [dict(l.split(": ", 1) for l in e.split("\n")) for e in got.decode().split("\n\n") if e and e[0] != ":"]
     kinds, data = [e["event"] for e in events], [json.loads(e["data"]) for e in events]
