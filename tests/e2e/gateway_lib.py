@@ -1,5 +1,5 @@
 """A gateway as a real process, and requests to it as a client's library sends them, or byte by byte."""
-import http.client, json, re, signal, socket, subprocess, time
+import atexit, http.client, json, re, signal, socket, subprocess, time
 
 from lib import *
 
@@ -12,6 +12,7 @@ class Gateway:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([BIN / "sumi-gateway", "--listen", listen, *options], env=place.env(**more),
                                             stdout=log, stderr=log, cwd=place.dir)
+        atexit.register(self.process.kill)  # a test that breaks off leaves none behind
 
         def said():
             found = re.search(r'listening at="http://127\.0\.0\.1:(\d+)/', self.log.read_bytes()[begin:].decode())
