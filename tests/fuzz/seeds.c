@@ -160,6 +160,13 @@ static void seed_checkpoint(void)
 		bytes_put(&w, "0123456789ab", 12);
 	seed("checkpoint", w.data, w.size);
 	free(w.data);
+	static const char *const adapters[] = {"tucker", "loha_tucker",  "lokr_both",
+					       "dora",   "peft_dora", "original_names"};
+	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "tests/vectors/adapters/%s.safetensors", adapters[i]);
+		seed_files("checkpoint", "\x1e", 1, (const char *const[]){path, NULL});
+	}
 }
 
 static void seed_archives(void)
