@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "diffusion/adapters.h"
 #include "diffusion/pack_internal.h"
 #include "weights/checkpoint.h"
 #include "weights/weights.h"
@@ -105,7 +106,9 @@ static uint64_t weight_bytes(const struct pack_info *info, const char *part)
 {
 	char path[FILES_PATH_MAX];
 	struct weights *files;
-	if (pack_part(info, part, path, NULL) || weights_open(path, &files, NULL))
+	struct overlays on;
+	if (pack_part(info, part, path, NULL) ||
+	    weights_open_with(path, adapters_on(info, part, &on), &files, NULL))
 		return 0;
 	uint64_t bytes = weights_bytes(files);
 	weights_close(files);

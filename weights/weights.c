@@ -347,9 +347,8 @@ int weights_change(struct weights *w, size_t index, const struct weight_change *
 	m->changes = larger;
 	m->changes[m->change_count++] = *change;
 	m->t.changed = true;
-	/* The changed numbers are none of bf16 or of a block any more. */
-	if (m->t.dtype == DTYPE_BF16)
-		m->t.dtype = DTYPE_F32;
+	/* The changed numbers are none of f16, bf16 or a block any more. */
+	m->t.dtype = DTYPE_F32;
 	int status = measure(m, err);
 	m->t.stored = m->t.dtype;
 	m->t.stored_bytes = m->t.bytes;

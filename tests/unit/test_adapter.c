@@ -13,8 +13,10 @@
 
 #include "base/files.h"
 #include "diffusion/adapters.h"
+#include "diffusion/run.h"
 #include "request/job.h"
 #include "request/lora_tags.h"
+#include "tests/unit/vector_file.h"
 #include "weights/overlay.h"
 
 #define VECTORS "tests/vectors/adapters/"
@@ -303,6 +305,59 @@ static void test_real_files(void **state)
 	adapter_close(a);
 }
 
+/* ---- a whole run ---- */
+
+/* diffusers' latents within 1e-4 and its picture within 60 dB. */
+static void test_run_is_that_of_diffusers(void **state)
+{
+	(void)state;
+	static struct adapter_list list = {.count = 1};
+	struct run_params p = {.prompt = "a boat", .seed = 7, .steps = 4, .cfg_scale = 7.5, .sampler = "pndm",
+			       .schedule = "default", .rng = "torch", .width = 64, .height = 64, .frames = 1,
+			       .guidance_end = 1};
+	struct tensor_file *dump = vector_file_open("adapters/sd1-tiny.run.safetensors");
+	size_t count, have, pixels = 64 * 64;
+	struct device *device;
+	struct pack *pack;
+	struct run *run;
+	strcpy(list.rows[0].name, "sd1-tiny");
+	strcpy(list.rows[0].path, VECTORS "sd1-tiny.safetensors");
+	list.rows[0].weight = (struct adapter_weight){0.9, 0.5, 0};
+	if (device_open(NULL, &device, &err) ||
+	    pack_open_with(device, "tests/vectors/sd1-tiny", &list, &pack, &err) ||
+	    run_begin(pack, &p, &run, &err))
+		fail_msg("%s", err.text);
+	while (run_steps_done(run) < run_steps(run))
+		assert_int_equal(run_step(run, &err), SUMI_OK);
+	float *want = vector_copy(dump, "latents", &count);
+	const float *got = run_latents(run, false, &have);
+	double worst = 0, largest = 0, sum = 0;
+	assert_int_equal(count, have);
+	for (size_t c = 0, area = count / 4; c < 4; c++)
+		for (size_t i = 0; i < area; i++) {
+			worst = fmax(worst, fabs(want[c * area + i] - got[i * 4 + c]));
+			largest = fmax(largest, fabs(want[c * area + i]));
+		}
+	free(want);
+	if (!(worst <= 1e-4 * largest))
+		fail_msg("latents are off by %.2e", worst / largest);
+	want = vector_copy(dump, "image", &count);
+	float *picture = malloc(pixels * 3 * sizeof *picture);
+	assert_non_null(picture);
+	assert_int_equal(run_decode(run, 0, picture, &err), SUMI_OK);
+	for (size_t c = 0; c < 3; c++)
+		for (size_t i = 0; i < pixels; i++)
+			sum += pow((double)want[c * pixels + i] - (double)picture[i * 3 + c], 2);
+	if (!(sum <= 1e-6 * (double)(pixels * 3)))
+		fail_msg("the picture is %.1f dB off", -10 * log10(sum / (double)(pixels * 3)));
+	free(want);
+	free(picture);
+	run_free(run);
+	pack_close(pack);
+	device_close(device);
+	tensors_close(dump);
+}
+
 /* ---- in prompts ---- */
 
 static void tags(const char *fields, const char *prompt, const char *loras, const char *text)
@@ -372,6 +427,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_files_that_are_not_right, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_what_does_not_fit, open_folder, remove_folder),
 	    cmocka_unit_test(test_real_files),
+	    cmocka_unit_test(test_run_is_that_of_diffusers),
 	    cmocka_unit_test(test_tags),
 	    cmocka_unit_test(test_shapes_differ),
 	};

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Adapters of every kind and dialect for a few small tensors, and what LyCORIS (lycoris-lora 4.1.3) and
-peft make of those tensors: tests/vectors/adapters/. Each NAME.safetensors has NAME.merged.safetensors
+peft make of those tensors, and what diffusers paints with one: tests/vectors/adapters/. Each NAME.safetensors has NAME.merged.safetensors
 beside it, the changed tensors at the strength that its metadata names.
 
-    python tools/reference/adapters.py          needs torch, safetensors, lycoris-lora, peft
+    python tools/reference/adapters.py          needs torch, safetensors, lycoris-lora, peft, diffusers
 """
 import pathlib
 
@@ -159,6 +159,35 @@ def peft_dora():
     write("peft_dora", tensors, {name + ".weight": p.merge_and_unload()[0].weight}, 1.0)
 
 
+PACK = OUT.parent / "sd1-tiny"
+
+
+def pipeline():
+    """What diffusers makes with a LoRA on denoiser and text encoder, each at a strength of its own:
+    latents after the last step and the picture."""
+    from diffusers import StableDiffusionPipeline
+    from safetensors.torch import load_file
+
+    tensors, wanted = {}, ("attn2.to_k", "attn2.to_out.0", "ff.net.2", "conv1", "time_emb_proj", "proj_in",
+                           "self_attn.q_proj", "mlp.fc1")
+    for part, file in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        for name, w in load_file(PACK / part / f"{file}.safetensors").items():
+            n = name.removesuffix(".weight")
+            if name.endswith(".weight") and n.endswith(wanted) and "up_blocks" not in n:
+                rest = [1] * (w.dim() - 2)
+                tensors[f"{part}.{n}.lora_A.weight"] = torch.randn(1, *w.shape[1:]) * 0.2
+                tensors[f"{part}.{n}.lora_B.weight"] = torch.randn(w.shape[0], 1, *rest) * 0.2
+    save_file(tensors, OUT / "sd1-tiny.safetensors")
+    pipe = StableDiffusionPipeline.from_pretrained(PACK, safety_checker=None)
+    pipe.load_lora_weights(str(OUT / "sd1-tiny.safetensors"), adapter_name="a")
+    pipe.set_adapters(["a"], adapter_weights=[{"unet": 0.9, "text_encoder": 0.5}])
+    how = dict(num_inference_steps=4, guidance_scale=7.5, height=64, width=64)
+    latents = pipe("a boat", generator=torch.Generator().manual_seed(7), output_type="latent", **how).images
+    picture = pipe("a boat", generator=torch.Generator().manual_seed(7), output_type="pt", **how).images
+    save_file({"latents": latents[0].contiguous(), "image": picture[0].contiguous()},
+              OUT / "sd1-tiny.run.safetensors")
+
+
 OUT.mkdir(parents=True, exist_ok=True)
 save_file(base, OUT / "base.safetensors")
 EVERY = list(LINEAR) + list(CONV)
@@ -180,3 +209,4 @@ dialect("first_diffusers", first_diffusers, [n for n in LINEAR if "self_attn" in
 dialect("original_names", original, list(ORIGINAL), 1.0, alpha=1.5)
 differences()
 peft_dora()
+pipeline()
