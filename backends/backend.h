@@ -1,9 +1,10 @@
 /* What a device can do for a model: memory, and one table of tensor operations.
  *
- * Layout. Activations are NHWC: a tensor is n·h·w pixels (or tokens) of c channels.
- * `ld` is the distance in elements between two neighbouring pixels; ld > c means that
- * the tensor is a slice of the channels of a wider one. Two tensors that are to be
- * concatenated are therefore written side by side into one buffer from the start.
+ * Layout. A tensor is rows (pixels, tokens) of c channels, nothing more. `ld` is the distance
+ * in elements between two neighbouring rows; ld > c means that the tensor is a slice of the
+ * channels of a wider one. Two tensors that are to be concatenated are therefore written side
+ * by side into one buffer from the start. What has to know how rows lie in space takes a grid,
+ * what has to know where a picture or text ends takes their number n.
  *
  * Order. Operations are enqueued; each sees the results of those before it. Only
  * device_write(), device_read(), device_sync() and device_embedding() wait. A buffer may
@@ -51,9 +52,15 @@ struct weight;
 struct tensor {
 	struct buffer *buffer; /* borrowed */
 	size_t offset;         /* elements from the start of the buffer */
-	int n, h, w, c;        /* [n, h, w, c]; tokens: n batches, h = 1, w = tokens */
-	int ld;                /* elements between pixels, >= c */
+	size_t rows;
+	int c;  /* channels of a row */
+	int ld; /* elements between rows, >= c */
 	enum dtype dtype;
+};
+
+/* How rows lie: n pictures of d planes (frames) of h lines of w pixels, w running fastest. */
+struct grid {
+	int n, d, h, w;
 };
 
 enum activation {
@@ -69,11 +76,12 @@ enum activation {
 /* One convolution, kernel 1 or 3, zero padding.
  * y = act(conv(x) + bias + add) + residual. */
 struct conv2d_args {
-	struct tensor x; /* [n, h, w, cin] */
-	struct tensor y; /* [n, h', w', cout] */
+	struct tensor x;     /* [in, cin] */
+	struct tensor y;     /* [out, cout] */
+	struct grid in, out; /* of x and y; no device convolves more planes than one */
 	const struct weight *weight;
 	const struct buffer *bias; /* [cout] f32, or NULL */
-	struct tensor add;         /* [n, 1, 1, cout] a value per picture and channel (the
+	struct tensor add;         /* [n, cout] a value per picture and channel (the
 				      timestep embedding); buffer NULL: none */
 	struct tensor residual;    /* shape of y, added after the activation; buffer NULL: none */
 	enum activation act;       /* not ACT_GEGLU */
@@ -82,18 +90,19 @@ struct conv2d_args {
 	bool pad_end; /* stride 2: pad right and bottom only (AutoencoderKL's encoder) */
 };
 
-/* y[r, :] = act(x[r, :]·Wᵀ + bias) + residual[r, :], rows r = n·h·w.
+/* y[r, :] = act(x[r, :]·Wᵀ + bias) + residual[r, :] for each row r.
  * With ACT_GEGLU the weight has 2·cout rows and y has cout channels. */
 struct linear_args {
 	struct tensor x; /* [rows, cin] */
 	struct tensor y; /* [rows, cout] */
+	int n; /* pictures or texts that the rows are of: one's bytes never depend on the others */
 	const struct weight *weight;
 	const struct buffer *bias; /* [cout] f32 (ACT_GEGLU: [2·cout]), or NULL */
 	struct tensor residual;    /* shape of y; buffer NULL: none */
 	enum activation act;
 };
 
-/* Group normalisation over (h, w, c / groups) of each n; then SiLU if act says so. Its two halves apart
+/* Group normalisation over (d, h, w, c / groups) of each n; then SiLU if act says so. Its two halves apart
  * are for pictures that are never there as a whole: what is measured of their parts is joined by the
  * caller. */
 enum group_norm_half {
@@ -102,7 +111,8 @@ enum group_norm_half {
 	NORM_APPLY,   /* y = act(x · scale + offset), by factors */
 };
 struct group_norm_args {
-	struct tensor x, y;                /* [n, h, w, c] */
+	struct tensor x, y; /* [grid, c] */
+	struct grid grid;
 	const struct buffer *gamma, *beta; /* [c] f32; not for NORM_APPLY */
 	int groups;
 	float epsilon;
@@ -121,42 +131,44 @@ struct layer_norm_args {
 
 /* softmax(q·kᵀ·scale)·v for each n and head; channels are [heads, head_dim]. */
 struct attention_args {
-	struct tensor q, y; /* [n, 1, tq, heads·head_dim]; h and w may also be a picture's */
-	struct tensor k, v; /* [n, 1, tk, heads·head_dim] */
+	struct tensor q, y; /* [n·tq, heads·head_dim] */
+	struct tensor k, v; /* [n·tk, heads·head_dim] */
+	int n;
 	int heads;
 	float scale;
 	bool causal; /* token i sees tokens 0…i */
 };
 
-/* Elementwise over [n, h, w, c]: y = act(alpha·a + beta·b), b.buffer NULL: without b. */
+/* Elementwise: y = act(alpha·a + beta·b), b.buffer NULL: without b. */
 struct axpby_args {
 	struct tensor a, b, y;
 	float alpha, beta;
 	enum activation act; /* not ACT_GEGLU */
 };
 
-/* y[r] = table[ids[r]] + position[r mod tokens]. */
+/* y[r] = table[ids[r]] + position[r mod tokens], tokens = rows / n. */
 struct embedding_args {
 	const struct weight *table;    /* [vocabulary, c] */
 	const struct weight *position; /* [tokens, c], or NULL */
-	const int32_t *ids;            /* host, [n·w]; checked against the vocabulary */
-	struct tensor y;               /* [n, 1, w, c] */
+	const int32_t *ids;            /* host, [rows]; checked against the vocabulary */
+	struct tensor y;               /* [n·tokens, c] */
+	int n;
 };
 
 /* Sinusoidal embedding as in diffusers' get_timestep_embedding (max period 10000):
  * first half cos when flip_sin_to_cos, else sin. */
 struct timestep_args {
-	const float *timesteps; /* host, [n] */
-	struct tensor y;        /* [n, 1, 1, c] */
+	const float *timesteps; /* host, [rows] */
+	struct tensor y;        /* [rows, c] */
 	bool flip_sin_to_cos;
 	float freq_shift;
 };
 
-/* y[b, a, :] = x[a, b, :] for every block of a·b rows: turns [frames, pixels] into
- * [pixels, frames] for temporal attention and back. */
+/* y[(h, w), d, :] = x[d, (h, w), :] for each n: turns [frames, pixels] into [pixels, frames] for
+ * temporal attention and back. */
 struct permute_args {
-	struct tensor x, y; /* x: [n·a, h, w, c] seen as [n, a, b = h·w, c] */
-	int a, b;
+	struct tensor x, y;
+	struct grid grid; /* of x */
 };
 
 /* A weight as it stands in a file. Rows are output channels.

@@ -26,13 +26,15 @@ static float value(size_t i)
 static int run(struct device *d, const struct weight *w, const struct part *part, struct buffer *in,
 	       struct buffer *out, struct error *err)
 {
-	struct tensor x = {.buffer = in, .n = 1, .h = SIDE, .w = SIDE, .c = CIN, .ld = CIN};
-	struct tensor y = {.buffer = out, .n = 1, .h = SIDE, .w = SIDE, .c = COUT, .ld = COUT};
+	struct tensor x = {.buffer = in, .rows = PIXELS, .c = CIN, .ld = CIN};
+	struct tensor y = {.buffer = out, .rows = PIXELS, .c = COUT, .ld = COUT};
 	x.dtype = y.dtype = d->activation_dtype;
 	if (part->kernel == 1)
-		return device_linear(d, &(struct linear_args){.x = x, .y = y, .weight = w}, err);
-	return device_conv2d(
-	    d, &(struct conv2d_args){.x = x, .y = y, .weight = w, .stride = 1}, err);
+		return device_linear(
+		    d, &(struct linear_args){.x = x, .y = y, .n = 1, .weight = w}, err);
+	struct conv2d_args a = {.x = x, .y = y, .weight = w, .stride = 1};
+	a.in = a.out = (struct grid){1, 1, SIDE, SIDE};
+	return device_conv2d(d, &a, err);
 }
 
 /* out: [PIXELS, COUT] */

@@ -25,12 +25,11 @@ int device_supports(const struct device *d, enum device_op op, const void *args,
 	if (!all[op].there)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: %s cannot do it", all[op].name,
 				 d->info.name);
+	const struct conv2d_args *conv = args;
+	if (op == OP_CONV2D && conv->in.d > 1)
+		return error_set(err, SUMI_UNSUPPORTED, "conv2d: x has %d planes, can have 1",
+				 conv->in.d);
 	return o->supports ? o->supports(d, op, args, err) : SUMI_OK;
-}
-
-static size_t rows_of(const struct tensor *t)
-{
-	return (size_t)t->n * (size_t)t->h * (size_t)t->w;
 }
 
 static int check_tensor(const char *op, const char *name, const struct tensor *t, enum dtype dtype,
@@ -43,40 +42,63 @@ static int check_tensor(const char *op, const char *name, const struct tensor *t
 	if (t->dtype != dtype)
 		return error_set(err, SUMI_INVALID, "%s: %s has another dtype than the rest", op,
 				 name);
-	if (t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1 || t->ld < t->c)
-		return error_set(err, SUMI_INVALID,
-				 "%s: %s has the shape [%d, %d, %d, %d] with ld %d", op, name, t->n,
-				 t->h, t->w, t->c, t->ld);
-	size_t rows, last, end, bytes;
-	if (__builtin_mul_overflow((size_t)t->n * (size_t)t->h, (size_t)t->w, &rows) ||
-	    rows > INT_MAX || __builtin_mul_overflow(rows - 1, (size_t)t->ld, &last) ||
+	if (t->rows < 1 || t->c < 1 || t->ld < t->c)
+		return error_set(err, SUMI_INVALID, "%s: %s has the shape [%zu, %d] with ld %d", op,
+				 name, t->rows, t->c, t->ld);
+	size_t last, end, bytes;
+	if (t->rows > INT_MAX || __builtin_mul_overflow(t->rows - 1, (size_t)t->ld, &last) ||
 	    __builtin_add_overflow(last + (size_t)t->c, t->offset, &end) ||
 	    __builtin_mul_overflow(end, dtype_size(t->dtype), &bytes) ||
 	    bytes > buffer_head(t->buffer)->bytes)
 		return error_set(err, SUMI_INVALID,
-				 "%s: %s [%d, %d, %d, %d] with ld %d from %zu leaves its buffer of "
+				 "%s: %s [%zu, %d] with ld %d from %zu leaves its buffer of "
 				 "%zu bytes",
-				 op, name, t->n, t->h, t->w, t->c, t->ld, t->offset,
+				 op, name, t->rows, t->c, t->ld, t->offset,
 				 buffer_head(t->buffer)->bytes);
+	return SUMI_OK;
+}
+
+static int check_grid(const char *op, const char *name, const struct grid *g,
+		      const struct tensor *t, struct error *err)
+{
+	/* A tensor has fewer than 2^31 rows: no product of two of these overflows before it is seen
+	   to be too large. */
+	size_t sides[] = {(size_t)g->d, (size_t)g->h, (size_t)g->w}, rows = (size_t)g->n;
+	bool whole = g->n > 0 && g->d > 0 && g->h > 0 && g->w > 0;
+	for (int i = 0; i < 3 && whole && rows <= t->rows; i++)
+		rows *= sides[i];
+	if (!whole || rows != t->rows)
+		return error_set(err, SUMI_INVALID,
+				 "%s: %s has %zu rows, its grid is [%d, %d, %d, %d]", op, name,
+				 t->rows, g->n, g->d, g->h, g->w);
+	return SUMI_OK;
+}
+
+/* n: pictures or texts that the rows are of. */
+static int check_shares(const char *op, const char *name, const struct tensor *t, int n,
+			struct error *err)
+{
+	if (n < 1 || t->rows % (size_t)n)
+		return error_set(err, SUMI_INVALID, "%s: %s has %zu rows, which are not of n = %d",
+				 op, name, t->rows, n);
 	return SUMI_OK;
 }
 
 static int check_same_shape(const char *op, const char *name, const struct tensor *t,
 			    const struct tensor *y, struct error *err)
 {
-	if (t->n != y->n || t->h != y->h || t->w != y->w || t->c != y->c)
-		return error_set(err, SUMI_INVALID,
-				 "%s: %s is [%d, %d, %d, %d], y is [%d, %d, %d, %d]", op, name,
-				 t->n, t->h, t->w, t->c, y->n, y->h, y->w, y->c);
+	if (t->rows != y->rows || t->c != y->c)
+		return error_set(err, SUMI_INVALID, "%s: %s is [%zu, %d], must be [%zu, %d]", op,
+				 name, t->rows, t->c, y->rows, y->c);
 	return SUMI_OK;
 }
 
 static int check_same_rows(const char *op, const char *name, const struct tensor *t,
 			   const struct tensor *y, struct error *err)
 {
-	if (rows_of(t) != rows_of(y))
+	if (t->rows != y->rows)
 		return error_set(err, SUMI_INVALID, "%s: %s has %zu rows, y has %zu", op, name,
-				 rows_of(t), rows_of(y));
+				 t->rows, y->rows);
 	return SUMI_OK;
 }
 
@@ -95,7 +117,7 @@ static int check_vector(const char *op, const char *name, const struct buffer *b
 static bool same_tensor(const struct tensor *a, const struct tensor *b)
 {
 	return a->buffer == b->buffer && a->offset == b->offset && a->ld == b->ld &&
-	       a->dtype == b->dtype && rows_of(a) == rows_of(b) && a->c == b->c;
+	       a->dtype == b->dtype && a->rows == b->rows && a->c == b->c;
 }
 
 /* Do two tensors share an element? Slices of one concatenation (same ld, other channels)
@@ -105,8 +127,8 @@ static bool overlap(const struct tensor *a, const struct tensor *b)
 	if (a->buffer != b->buffer)
 		return false;
 	size_t size_a = dtype_size(a->dtype), size_b = dtype_size(b->dtype);
-	size_t end_a = (a->offset + (rows_of(a) - 1) * (size_t)a->ld + (size_t)a->c) * size_a;
-	size_t end_b = (b->offset + (rows_of(b) - 1) * (size_t)b->ld + (size_t)b->c) * size_b;
+	size_t end_a = (a->offset + (a->rows - 1) * (size_t)a->ld + (size_t)a->c) * size_a;
+	size_t end_b = (b->offset + (b->rows - 1) * (size_t)b->ld + (size_t)b->c) * size_b;
 	if (end_a <= b->offset * size_b || end_b <= a->offset * size_a)
 		return false;
 	if (a->ld != b->ld || size_a != size_b)
@@ -162,6 +184,23 @@ static long long conv_extent(const struct conv2d_args *a, long long in)
 	return (in - 1) / 2 + 1; /* kernel 3 with a border of 1, and kernel 1 without */
 }
 
+static int check_conv_grids(const struct conv2d_args *a, struct error *err)
+{
+	static const char op[] = "conv2d";
+	int status = check_grid(op, "x", &a->in, &a->x, err);
+	if (!status)
+		status = check_grid(op, "y", &a->out, &a->y, err);
+	if (status)
+		return status;
+	long long h = conv_extent(a, a->in.h), w = conv_extent(a, a->in.w);
+	if (a->out.n != a->in.n || a->out.d != a->in.d || a->out.h != h || a->out.w != w || h < 1 ||
+	    w < 1)
+		return error_set(err, SUMI_INVALID,
+				 "%s: y is [%d, %d, %d, %d], must be [%d, %d, %lld, %lld]", op,
+				 a->out.n, a->out.d, a->out.h, a->out.w, a->in.n, a->in.d, h, w);
+	return SUMI_OK;
+}
+
 int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err)
 {
 	static const char op[] = "conv2d";
@@ -179,15 +218,12 @@ int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *e
 	if ((a->upsample && a->stride != 1) || (a->pad_end && (a->stride != 2 || kernel != 3)))
 		return error_set(err, SUMI_INVALID,
 				 "%s: upsample needs stride 1, pad_end stride 2 and kernel 3", op);
-	long long h = conv_extent(a, a->x.h), w = conv_extent(a, a->x.w);
-	if (a->y.n != a->x.n || a->y.h != h || a->y.w != w || h < 1 || w < 1)
-		return error_set(err, SUMI_INVALID,
-				 "%s: y is [%d, %d, %d], must be [%d, %lld, %lld]", op, a->y.n,
-				 a->y.h, a->y.w, a->x.n, h, w);
+	if ((status = check_conv_grids(a, err)))
+		return status;
 	if (a->bias && (status = check_vector(op, "bias", a->bias, a->y.c, err)))
 		return status;
 	if (a->add.buffer) {
-		struct tensor want = {.n = a->y.n, .h = 1, .w = 1, .c = a->y.c};
+		struct tensor want = {.rows = (size_t)a->out.n, .c = a->y.c};
 		if ((status = check_tensor(op, "add", &a->add, a->y.dtype, err)) ||
 		    (status = check_same_shape(op, "add", &a->add, &want, err)) ||
 		    (status = check_apart(op, "add", &a->add, &a->y, false, err)))
@@ -211,6 +247,7 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 	    (status = check_weight(op, a->weight, a->x.c, geglu ? 2 * a->y.c : a->y.c, err)) ||
 	    (status = check_activation(op, a->act, true, err)) ||
 	    (status = check_same_rows(op, "x", &a->x, &a->y, err)) ||
+	    (status = check_shares(op, "y", &a->y, a->n, err)) ||
 	    (status = check_apart(op, "x", &a->x, &a->y, false, err)))
 		return status;
 	const struct weight_head *head = weight_head(a->weight);
@@ -241,15 +278,17 @@ int device_group_norm(struct device *d, const struct group_norm_args *a, struct 
 	static const char op[] = "group_norm";
 	bool measures = a->half == NORM_MEASURE, applies = a->half == NORM_APPLY;
 	int status = check_tensor(op, "x", &a->x, a->x.dtype, err);
-	if (!status && !measures &&
+	if (status || (status = check_grid(op, "x", &a->grid, &a->x, err)))
+		return status;
+	if (!measures &&
 	    ((status = check_tensor(op, "y", &a->y, a->x.dtype, err)) ||
 	     (status = check_same_shape(op, "x", &a->x, &a->y, err)) ||
 	     (status = check_apart(op, "x", &a->x, &a->y, true, err))))
 		return status;
-	if (!status && !applies && !(status = check_vector(op, "gamma", a->gamma, a->x.c, err)))
+	if (!applies && !(status = check_vector(op, "gamma", a->gamma, a->x.c, err)))
 		status = check_vector(op, "beta", a->beta, a->x.c, err);
 	if (!status && a->half != NORM_BOTH)
-		status = check_vector(op, "factors", a->factors, a->x.n * 2 * a->x.c, err);
+		status = check_vector(op, "factors", a->factors, a->grid.n * 2 * a->x.c, err);
 	if (status)
 		return status;
 	if (a->groups < 1 || a->x.c % a->groups)
@@ -296,12 +335,12 @@ int device_attention(struct device *d, const struct attention_args *a, struct er
 		if ((status = check_tensor(op, parts[i].name, t, a->y.dtype, err)) ||
 		    (status = check_apart(op, parts[i].name, t, &a->y, false, err)))
 			return status;
-		if (t->n != a->y.n || t->c != a->y.c ||
-		    (long long)t->h * t->w != (long long)like->h * like->w)
-			return error_set(
-			    err, SUMI_INVALID,
-			    "%s: %s is [%d, %d, %d, %d], which does not go with the rest", op,
-			    parts[i].name, t->n, t->h, t->w, t->c);
+		if (t->c != a->y.c || t->rows != like->rows)
+			return error_set(err, SUMI_INVALID,
+					 "%s: %s is [%zu, %d], which does not go with the rest", op,
+					 parts[i].name, t->rows, t->c);
+		if ((status = check_shares(op, parts[i].name, t, a->n, err)))
+			return status;
 	}
 	if (status)
 		return status;
@@ -355,13 +394,14 @@ int device_embedding(struct device *d, const struct embedding_args *a, struct er
 	if ((status = check_table("table", a->table, a->y.c, err)) ||
 	    (a->position && (status = check_table("position", a->position, a->y.c, err))))
 		return status;
-	if (a->y.h != 1)
-		return error_set(err, SUMI_INVALID, "%s: y has h = %d, must be 1", op, a->y.h);
-	if (a->position && weight_head(a->position)->cout < a->y.w)
-		return error_set(err, SUMI_INVALID, "%s: %d tokens, but %d positions", op, a->y.w,
+	if ((status = check_shares(op, "y", &a->y, a->n, err)))
+		return status;
+	size_t tokens = a->y.rows / (size_t)a->n;
+	if (a->position && (size_t)weight_head(a->position)->cout < tokens)
+		return error_set(err, SUMI_INVALID, "%s: %zu tokens, but %d positions", op, tokens,
 				 weight_head(a->position)->cout);
 	int vocabulary = weight_head(a->table)->cout;
-	for (size_t i = 0; i < rows_of(&a->y); i++)
+	for (size_t i = 0; i < a->y.rows; i++)
 		if (a->ids[i] < 0 || a->ids[i] >= vocabulary)
 			return error_set(err, SUMI_INVALID,
 					 "%s: id %d of token %zu is outside the vocabulary of %d",
@@ -378,17 +418,17 @@ int device_timestep(struct device *d, const struct timestep_args *a, struct erro
 		return status;
 	if (!a->timesteps)
 		return error_set(err, SUMI_INVALID, "%s: there are no timesteps", op);
-	if (a->y.h != 1 || a->y.w != 1 || a->y.c % 2)
-		return error_set(err, SUMI_INVALID,
-				 "%s: y is [%d, %d, %d, %d], must be [n, 1, 1, c] with an even c",
-				 op, a->y.n, a->y.h, a->y.w, a->y.c);
+	if (a->y.c % 2)
+		return error_set(err, SUMI_INVALID, "%s: y is [%zu, %d], must have an even c", op,
+				 a->y.rows, a->y.c);
 	int frequencies = a->y.c / 2;
 	if (!(a->freq_shift < (float)frequencies) || !isfinite(a->freq_shift))
 		return error_set(err, SUMI_INVALID, "%s: freq_shift %g for %d channels", op,
 				 (double)a->freq_shift, a->y.c);
-	for (int i = 0; i < a->y.n; i++)
+	for (size_t i = 0; i < a->y.rows; i++)
 		if (!isfinite(a->timesteps[i]))
-			return error_set(err, SUMI_INVALID, "%s: timestep %d is not finite", op, i);
+			return error_set(err, SUMI_INVALID, "%s: timestep %zu is not finite", op,
+					 i);
 	status = device_supports(d, OP_TIMESTEP, a, err);
 	return status ? status : d->ops->timestep(d, a, err);
 }
@@ -404,10 +444,8 @@ int device_permute(struct device *d, const struct permute_args *a, struct error 
 	if (a->x.c != a->y.c)
 		return error_set(err, SUMI_INVALID, "%s: x has %d channels, y has %d", op, a->x.c,
 				 a->y.c);
-	if (a->a < 1 || a->b < 1 || rows_of(&a->x) % (size_t)a->a ||
-	    rows_of(&a->x) / (size_t)a->a % (size_t)a->b)
-		return error_set(err, SUMI_INVALID, "%s: %zu rows are not blocks of %d times %d",
-				 op, rows_of(&a->x), a->a, a->b);
+	if ((status = check_grid(op, "x", &a->grid, &a->x, err)))
+		return status;
 	status = device_supports(d, OP_PERMUTE, a, err);
 	return status ? status : d->ops->permute(d, a, err);
 }

@@ -32,11 +32,6 @@ static struct {
 	int calls[KINDS];
 } profile;
 
-static double pixels(const struct tensor *t)
-{
-	return (double)t->n * t->h * t->w;
-}
-
 static int timed(struct device *d, enum kind kind, double macs, int status, struct meter_time start,
 		 struct error *err)
 {
@@ -57,7 +52,7 @@ static int timed_conv2d(struct device *d, const struct conv2d_args *a, struct er
 					  : CONV3;
 	struct meter_time start = meter_now(d);
 	int status = profile.own->conv2d(d, a, err);
-	return timed(d, kind, pixels(&a->y) * a->y.c * a->x.c * kernel * kernel, status, start,
+	return timed(d, kind, (double)a->y.rows * a->y.c * a->x.c * kernel * kernel, status, start,
 		     err);
 }
 
@@ -65,16 +60,16 @@ static int timed_linear(struct device *d, const struct linear_args *a, struct er
 {
 	struct meter_time start = meter_now(d);
 	int status = profile.own->linear(d, a, err);
-	return timed(d, LINEAR, pixels(&a->y) * weight_head(a->weight)->cout * a->x.c, status,
+	return timed(d, LINEAR, (double)a->y.rows * weight_head(a->weight)->cout * a->x.c, status,
 		     start, err);
 }
 
 static int timed_attention(struct device *d, const struct attention_args *a, struct error *err)
 {
-	double tq = (double)a->q.h * a->q.w, tk = (double)a->k.h * a->k.w;
+	double tq = (double)a->q.rows / a->n, tk = (double)a->k.rows / a->n;
 	struct meter_time start = meter_now(d);
 	int status = profile.own->attention(d, a, err);
-	return timed(d, tq == tk ? ATTENTION_SELF : ATTENTION_TEXT, 2 * a->q.n * tq * tk * a->q.c,
+	return timed(d, tq == tk ? ATTENTION_SELF : ATTENTION_TEXT, 2 * a->n * tq * tk * a->q.c,
 		     status, start, err);
 }
 

@@ -17,13 +17,13 @@ static unsigned next_random(unsigned *state)
 }
 
 /* Values in -1…1, in the given dtype, on the device. */
-static int random_tensor(struct work *work, int n, int h, int w, int c, struct tensor *t,
+static int random_tensor(struct work *work, struct grid grid, int c, struct tensor *t,
 			 struct error *err)
 {
 	enum dtype dtype = work->dtype;
-	size_t count = (size_t)n * (size_t)h * (size_t)w * (size_t)c,
-	       size = count * dtype_size(dtype);
-	*t = (struct tensor){.n = n, .h = h, .w = w, .c = c, .ld = c, .dtype = dtype};
+	size_t rows = (size_t)grid.n * (size_t)grid.d * (size_t)grid.h * (size_t)grid.w;
+	size_t count = rows * (size_t)c, size = count * dtype_size(dtype);
+	*t = (struct tensor){.rows = rows, .c = c, .ld = c, .dtype = dtype};
 	void *data = malloc(size);
 	if (!data)
 		return error_set(err, SUMI_NOMEM, "no memory for %zu values", count);
@@ -102,14 +102,14 @@ static void count_work(struct work *w)
 {
 	const struct work_row *r = w->row;
 	double unit = (double)dtype_size(w->dtype);
-	double out = (double)w->y.n * w->y.h * w->y.w, in = (double)w->x.n * w->x.h * w->x.w;
+	double out = (double)w->y.rows, in = (double)w->x.rows;
 	double taps = r->kernel ? r->kernel * r->kernel : 1, wide = r->act == ACT_GEGLU ? 2 : 1;
 	w->bytes = unit * (in * r->cin + out * r->cout);
 	if (r->kind == CONV || r->kind == LINEAR) {
 		w->flops = 2 * out * r->cin * r->cout * taps * wide;
 		w->bytes += 2.0 * r->cin * r->cout * taps * wide;
 	} else if (r->kind == ATTENTION) {
-		w->flops = 4 * out * w->k.w * r->cin;
+		w->flops = 4 * out * (double)w->k.rows / r->n * r->cin;
 	} else if (r->kind == GROUP_NORM) {
 		w->bytes += unit * in * r->cin; /* read once for the sums, once for the result */
 	}
@@ -124,15 +124,21 @@ int work_make(struct device *d, const struct work_row *r, enum dtype dtype, enum
 	int keys = r->keys ? r->keys : h * wide;
 	*w = (struct work){.device = d, .row = r, .dtype = dtype};
 	work_describe(r, w->name);
-	int status = random_tensor(w, r->n, h, wide, r->cin, &w->x, err);
-	if (!status && r->kind == PERMUTE)
-		status = random_tensor(w, h * wide, 1, r->n, r->cin, &w->y, err);
-	else if (!status)
-		status = random_tensor(w, r->n, oh, ow, r->cout, &w->y, err);
+	w->in = (struct grid){r->n, 1, h, wide};
+	w->out = (struct grid){r->n, 1, oh, ow};
+	if (r->kind == PERMUTE) {
+		w->in = (struct grid){1, r->n, h, wide};
+		w->out = (struct grid){1, h, wide, r->n};
+	}
+	struct grid text = {r->n, 1, 1, keys};
+	int status = random_tensor(w, w->in, r->cin, &w->x, err);
+	if (!status)
+		status =
+		    random_tensor(w, w->out, r->kind == PERMUTE ? r->cin : r->cout, &w->y, err);
 	if (!status && r->kind == ATTENTION)
-		status = random_tensor(w, r->n, 1, keys, r->cin, &w->k, err);
+		status = random_tensor(w, text, r->cin, &w->k, err);
 	if (!status && r->kind == ATTENTION)
-		status = random_tensor(w, r->n, 1, keys, r->cin, &w->v, err);
+		status = random_tensor(w, text, r->cin, &w->v, err);
 	if (!status && (r->kind == CONV || r->kind == LINEAR))
 		status = random_weight(d, r, weight, &w->weight, err);
 	size_t channels = (size_t)(r->cout > r->cin ? r->cout : r->cin) * 2;
@@ -159,6 +165,8 @@ int work_run(void *user, struct error *err)
 	case CONV: {
 		struct conv2d_args a = {.x = w->x,
 					.y = w->y,
+					.in = w->in,
+					.out = w->out,
 					.weight = w->weight,
 					.bias = w->vector,
 					.stride = r->stride ? r->stride : 1,
@@ -167,18 +175,20 @@ int work_run(void *user, struct error *err)
 	}
 	case LINEAR: {
 		struct linear_args a = {
-		    .x = w->x, .y = w->y, .weight = w->weight, .bias = w->vector, .act = r->act};
+		    .x = w->x, .y = w->y, .n = r->n, .weight = w->weight, .bias = w->vector};
+		a.act = r->act;
 		return device_linear(d, &a, err);
 	}
 	case ATTENTION: {
 		struct attention_args a = {
-		    .q = w->x, .k = w->k, .v = w->v, .y = w->y, .heads = r->heads};
+		    .q = w->x, .k = w->k, .v = w->v, .y = w->y, .n = r->n, .heads = r->heads};
 		a.scale = 1.0f / sqrtf((float)r->cin / (float)r->heads);
 		return device_attention(d, &a, err);
 	}
 	case GROUP_NORM: {
 		struct group_norm_args a = {.x = w->x,
 					    .y = w->y,
+					    .grid = w->in,
 					    .gamma = w->vector,
 					    .beta = w->vector,
 					    .groups = 32,
@@ -196,7 +206,7 @@ int work_run(void *user, struct error *err)
 		return device_axpby(d, &a, err);
 	}
 	case PERMUTE: {
-		struct permute_args a = {.x = w->x, .y = w->y, .a = r->n, .b = r->side * r->side};
+		struct permute_args a = {.x = w->x, .y = w->y, .grid = w->in};
 		return device_permute(d, &a, err);
 	}
 	}

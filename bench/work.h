@@ -22,6 +22,7 @@ struct work {
 	const struct work_row *row;
 	enum dtype dtype; /* of the activations */
 	struct tensor x, k, v, y;
+	struct grid in, out; /* of x and y */
 	struct buffer *vector;
 	struct weight *weight;
 	double flops; /* a multiply-add is two; 0: bound by memory */

@@ -22,44 +22,44 @@ void resnet_load(struct loader *l, struct resnet_block *r, int cin, int cout, in
 		load_conv(l, &r->shortcut, cout, cin, 1, 0, "%s.conv_shortcut", prefix);
 }
 
-void resnet_forward(struct pass *p, const struct resnet_block *r, struct tensor x,
-		    struct tensor time, struct tensor y)
+void resnet_forward(struct pass *p, const struct resnet_block *r, struct map x,
+		    struct map time, struct map y)
 {
-	struct tensor add = {0};
+	struct map add = {0};
 	if (r->time_first >= 0)
-		add = tensor_slice(time, r->time_first, r->cout);
-	struct tensor a = pass_new(p, x.n, x.h, x.w, r->cin);
+		add = map_slice(time, r->time_first, r->cout);
+	struct map a = pass_new(p, x.n, x.h, x.w, r->cin);
 	pass_norm(p, &r->norm1, x, a, ACT_SILU);
-	struct tensor b = pass_new(p, x.n, x.h, x.w, r->cout);
-	pass_conv(p, &r->conv1, (struct conv2d_args){.x = a, .y = b, .add = add});
+	struct map b = pass_new(p, x.n, x.h, x.w, r->cout);
+	pass_conv(p, &r->conv1, a, b, (struct conv2d_args){.add = add.t});
 	pass_free(p, &a);
 	pass_norm(p, &r->norm2, b, b, ACT_SILU);
-	struct tensor residual = x;
+	struct map residual = x;
 	if (r->cin != r->cout) {
-		pass_conv(p, &r->shortcut, (struct conv2d_args){.x = x, .y = y});
+		pass_conv(p, &r->shortcut, x, y, (struct conv2d_args){0});
 		residual = y;
 	}
-	pass_conv(p, &r->conv2, (struct conv2d_args){.x = b, .y = y, .residual = residual});
+	pass_conv(p, &r->conv2, b, y, (struct conv2d_args){.residual = residual.t});
 	pass_free(p, &b);
 }
 
-void resnet_replace(struct pass *p, const struct resnet_block *r, struct tensor *x)
+void resnet_replace(struct pass *p, const struct resnet_block *r, struct map *x)
 {
 	/* With a shortcut x is not needed once that is made, so norm1 works in place; without
 	   one the sum is made in x itself. */
-	struct tensor y = *x, a = *x;
+	struct map y = *x, a = *x;
 	if (r->cin != r->cout) {
 		y = pass_new(p, x->n, x->h, x->w, r->cout);
-		pass_conv(p, &r->shortcut, (struct conv2d_args){.x = *x, .y = y});
+		pass_conv(p, &r->shortcut, *x, y, (struct conv2d_args){0});
 	} else {
 		a = pass_new(p, x->n, x->h, x->w, r->cin);
 	}
 	pass_norm(p, &r->norm1, *x, a, ACT_SILU);
-	struct tensor b = pass_new(p, x->n, x->h, x->w, r->cout);
-	pass_conv(p, &r->conv1, (struct conv2d_args){.x = a, .y = b});
+	struct map b = pass_new(p, x->n, x->h, x->w, r->cout);
+	pass_conv(p, &r->conv1, a, b, (struct conv2d_args){0});
 	pass_free(p, &a);
 	pass_norm(p, &r->norm2, b, b, ACT_SILU);
-	pass_conv(p, &r->conv2, (struct conv2d_args){.x = b, .y = y, .residual = y});
+	pass_conv(p, &r->conv2, b, y, (struct conv2d_args){.residual = y.t});
 	pass_free(p, &b);
 	*x = y;
 }
@@ -120,35 +120,37 @@ void transformer_clear(struct transformer_block *t)
 
 /* h += out1(attention over the picture's own pixels). a is scratch of h's shape. */
 static void self_attention(struct pass *p, const struct transformer_block *t,
-			   const struct transformer_layer *layer, struct tensor h, struct tensor a)
+			   const struct transformer_layer *layer, struct map h, struct map a)
 {
 	int c = t->channels;
-	struct tensor qkv = pass_new(p, h.n, h.h, h.w, 3 * c);
+	struct map qkv = pass_new(p, h.n, h.h, h.w, 3 * c);
 	pass_norm(p, &layer->norm1, h, a, ACT_NONE);
-	pass_linear(p, &layer->qkv, (struct linear_args){.x = a, .y = qkv});
+	pass_linear(p, &layer->qkv, a, qkv, (struct linear_args){0});
 	pass_attention(p, &(struct attention_args){
-			      .q = tensor_tokens(tensor_slice(qkv, 0, c), h.n),
-			      .k = tensor_tokens(tensor_slice(qkv, c, c), h.n),
-			      .v = tensor_tokens(tensor_slice(qkv, 2 * c, c), h.n),
-			      .y = tensor_tokens(a, h.n),
+			      .q = map_slice(qkv, 0, c).t,
+			      .k = map_slice(qkv, c, c).t,
+			      .v = map_slice(qkv, 2 * c, c).t,
+			      .y = a.t,
+			      .n = h.n,
 			      .heads = t->heads,
 			      .scale = head_scale(c, t->heads),
 			  });
 	pass_free(p, &qkv);
-	pass_linear(p, &layer->out1, (struct linear_args){.x = a, .y = h, .residual = h});
+	pass_linear(p, &layer->out1, a, h, (struct linear_args){.residual = h.t});
 }
 
 /* y = attention of the pixels of a part's pictures, q, to its text. */
-static void attend_text(struct pass *p, const struct transformer_block *t, struct tensor kv,
-			struct tensor q, struct tensor y)
+static void attend_text(struct pass *p, const struct transformer_block *t, struct map kv,
+			struct map q, struct map y)
 {
 	int c = t->channels;
 	/* Pixels do not see each other here, so pictures with one text are one long row. */
 	pass_attention(p, &(struct attention_args){
-			      .q = tensor_tokens(q, kv.n),
-			      .k = tensor_slice(kv, 0, c),
-			      .v = tensor_slice(kv, c, c),
-			      .y = tensor_tokens(y, kv.n),
+			      .q = q.t,
+			      .k = map_slice(kv, 0, c).t,
+			      .v = map_slice(kv, c, c).t,
+			      .y = y.t,
+			      .n = kv.n,
 			      .heads = t->heads,
 			      .scale = head_scale(c, t->heads),
 			  });
@@ -157,40 +159,40 @@ static void attend_text(struct pass *p, const struct transformer_block *t, struc
 /* h += out2(attention of the pixels to the texts). */
 static void cross_attention(struct pass *p, const struct transformer_block *t,
 			    const struct transformer_layer *layer, const struct text_batch *texts,
-			    struct tensor h, struct tensor a)
+			    struct map h, struct map a)
 {
-	struct tensor q = pass_new(p, h.n, h.h, h.w, t->channels);
+	struct map q = pass_new(p, h.n, h.h, h.w, t->channels);
 	pass_norm(p, &layer->norm2, h, a, ACT_NONE);
-	pass_linear(p, &layer->q, (struct linear_args){.x = a, .y = q});
+	pass_linear(p, &layer->q, a, q, (struct linear_args){0});
 	for (int i = 0, first = 0; i < texts->count; first += texts->parts[i++].pictures) {
 		const struct text_part *part = &texts->parts[i];
 		attend_text(p, t, part->cache.kv[layer->text_index],
-			    tensor_pictures(q, first, part->pictures),
-			    tensor_pictures(a, first, part->pictures));
+			    map_pictures(q, first, part->pictures),
+			    map_pictures(a, first, part->pictures));
 	}
 	pass_free(p, &q);
-	pass_linear(p, &layer->out2, (struct linear_args){.x = a, .y = h, .residual = h});
+	pass_linear(p, &layer->out2, a, h, (struct linear_args){.residual = h.t});
 }
 
 /* h += ff_out(geglu(ff_in(h))). */
-static void feed_forward(struct pass *p, const struct transformer_layer *layer, struct tensor h,
-			 struct tensor a)
+static void feed_forward(struct pass *p, const struct transformer_layer *layer, struct map h,
+			 struct map a)
 {
-	struct tensor wide = pass_new(p, h.n, h.h, h.w, layer->ff_out.cin);
+	struct map wide = pass_new(p, h.n, h.h, h.w, layer->ff_out.cin);
 	pass_norm(p, &layer->norm3, h, a, ACT_NONE);
-	pass_linear(p, &layer->ff_in, (struct linear_args){.x = a, .y = wide, .act = ACT_GEGLU});
-	pass_linear(p, &layer->ff_out, (struct linear_args){.x = wide, .y = h, .residual = h});
+	pass_linear(p, &layer->ff_in, a, wide, (struct linear_args){.act = ACT_GEGLU});
+	pass_linear(p, &layer->ff_out, wide, h, (struct linear_args){.residual = h.t});
 	pass_free(p, &wide);
 }
 
-void transformer_forward(struct pass *p, const struct transformer_block *t, struct tensor x,
-			 const struct text_batch *texts, struct tensor y, const char *prefix)
+void transformer_forward(struct pass *p, const struct transformer_block *t, struct map x,
+			 const struct text_batch *texts, struct map y, const char *prefix)
 {
-	struct tensor a = pass_new(p, x.n, x.h, x.w, t->channels);
-	struct tensor h = pass_new(p, x.n, x.h, x.w, t->channels);
+	struct map a = pass_new(p, x.n, x.h, x.w, t->channels);
+	struct map h = pass_new(p, x.n, x.h, x.w, t->channels);
 	pass_norm(p, &t->norm, x, a, ACT_NONE);
 	pass_tap(p, &a, "%s.norm", prefix);
-	pass_linear(p, &t->proj_in, (struct linear_args){.x = a, .y = h});
+	pass_linear(p, &t->proj_in, a, h, (struct linear_args){0});
 	pass_tap(p, &h, "%s.proj_in", prefix);
 	for (int i = 0; i < t->count; i++) {
 		self_attention(p, t, &t->layers[i], h, a);
@@ -199,7 +201,7 @@ void transformer_forward(struct pass *p, const struct transformer_block *t, stru
 		pass_tap(p, &h, "%s.transformer_blocks.%d", prefix, i);
 	}
 	pass_free(p, &a);
-	pass_linear(p, &t->proj_out, (struct linear_args){.x = h, .y = y, .residual = x});
+	pass_linear(p, &t->proj_out, h, y, (struct linear_args){.residual = x.t});
 	pass_free(p, &h);
 }
 
@@ -221,23 +223,24 @@ void pixel_attention_load(struct loader *l, struct pixel_attention *a, int chann
 	load_linear(l, &a->out, channels, channels, 0, "%s.to_out.0", prefix);
 }
 
-void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, struct tensor x,
-			     struct tensor y)
+void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, struct map x,
+			     struct map y)
 {
 	int c = a->channels;
-	struct tensor h = pass_new(p, x.n, x.h, x.w, c);
-	struct tensor qkv = pass_new(p, x.n, x.h, x.w, 3 * c);
+	struct map h = pass_new(p, x.n, x.h, x.w, c);
+	struct map qkv = pass_new(p, x.n, x.h, x.w, 3 * c);
 	pass_norm(p, &a->norm, x, h, ACT_NONE);
-	pass_linear(p, &a->qkv, (struct linear_args){.x = h, .y = qkv});
+	pass_linear(p, &a->qkv, h, qkv, (struct linear_args){0});
 	pass_attention(p, &(struct attention_args){
-			      .q = tensor_tokens(tensor_slice(qkv, 0, c), x.n),
-			      .k = tensor_tokens(tensor_slice(qkv, c, c), x.n),
-			      .v = tensor_tokens(tensor_slice(qkv, 2 * c, c), x.n),
-			      .y = tensor_tokens(h, x.n),
+			      .q = map_slice(qkv, 0, c).t,
+			      .k = map_slice(qkv, c, c).t,
+			      .v = map_slice(qkv, 2 * c, c).t,
+			      .y = h.t,
+			      .n = x.n,
 			      .heads = 1,
 			      .scale = head_scale(c, 1),
 			  });
 	pass_free(p, &qkv);
-	pass_linear(p, &a->out, (struct linear_args){.x = h, .y = y, .residual = x});
+	pass_linear(p, &a->out, h, y, (struct linear_args){.residual = x.t});
 	pass_free(p, &h);
 }

@@ -22,11 +22,11 @@ void resnet_load(struct loader *l, struct resnet_block *r, int cin, int cout, in
 
 /* x [n, h, w, cin] → y [n, h, w, cout], which may be a slice but not x's memory.
  * time [n, 1, 1, all blocks' channels]; unused when the block has no time projection. */
-void resnet_forward(struct pass *p, const struct resnet_block *r, struct tensor x,
-		    struct tensor time, struct tensor y);
+void resnet_forward(struct pass *p, const struct resnet_block *r, struct map x,
+		    struct map time, struct map y);
 
 /* The same without time and for a temporary: *x is replaced by the result, with less memory. */
-void resnet_replace(struct pass *p, const struct resnet_block *r, struct tensor *x);
+void resnet_replace(struct pass *p, const struct resnet_block *r, struct map *x);
 
 /* --- Transformer2DModel with BasicTransformerBlocks --- */
 
@@ -51,7 +51,7 @@ struct transformer_block {
  * from step to step. */
 struct text_cache {
 	struct device *device; /* borrowed */
-	struct tensor *kv;     /* [n, 1, tokens, 2·channels] each, by text_index */
+	struct map *kv;     /* [n, 1, tokens, 2·channels] each, by text_index */
 	int count, n, tokens;
 };
 
@@ -74,8 +74,8 @@ void transformer_clear(struct transformer_block *t);
 
 /* x [n, h, w, c] → y of the same shape, not x's memory; n is the sum of the texts' pictures.
  * prefix names the block for taps. */
-void transformer_forward(struct pass *p, const struct transformer_block *t, struct tensor x,
-			 const struct text_batch *texts, struct tensor y, const char *prefix);
+void transformer_forward(struct pass *p, const struct transformer_block *t, struct map x,
+			 const struct text_batch *texts, struct map y, const char *prefix);
 
 /* --- Attention over a picture's pixels, as in AutoencoderKL's middle block --- */
 
@@ -90,7 +90,7 @@ void pixel_attention_load(struct loader *l, struct pixel_attention *a, int chann
 			  double epsilon, const char *prefix);
 
 /* x [n, h, w, c] → y = x + attention(norm(x)), one head; y may be x. */
-void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, struct tensor x,
-			     struct tensor y);
+void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, struct map x,
+			     struct map y);
 
 #endif

@@ -192,20 +192,12 @@ float motion_share(const struct motion_context *c, const int *starts, int count,
 
 /* --- forward --- */
 
-/* Pictures first … first + n − 1 of t. */
-static struct tensor pictures(struct tensor t, int first, int n)
-{
-	t.offset += (size_t)first * (size_t)t.h * (size_t)t.w * (size_t)t.ld;
-	t.n = n;
-	return t;
-}
-
 /* y = alpha·x + beta·y; beta 0: y's content does not count. */
-static void blend(struct pass *p, struct tensor x, float alpha, struct tensor y, float beta)
+static void blend(struct pass *p, struct map x, float alpha, struct map y, float beta)
 {
-	struct axpby_args args = {.a = x, .y = y, .alpha = alpha};
+	struct axpby_args args = {.a = x.t, .y = y.t, .alpha = alpha};
 	if (beta != 0) {
-		args.b = y;
+		args.b = y.t;
 		args.beta = beta;
 	}
 	pass_axpby(p, &args);
@@ -214,56 +206,60 @@ static void blend(struct pass *p, struct tensor x, float alpha, struct tensor y,
 /* x += out(attention over the frames of each pixel), x [frames, h, w, c] dense. The positions'
  * part of q, k and v, W·table, is added to each frame's instead of the table to its input. */
 static void attend(struct pass *p, const struct motion_block *m, const struct motion_attention *a,
-		   struct tensor x)
+		   struct map x)
 {
 	int c = m->channels, frames = x.n, pixels = x.h * x.w;
-	struct tensor table = pass_upload(p, a->table, frames, 1, 1, c);
-	struct tensor add = pass_new(p, frames, 1, 1, 3 * c);
-	pass_linear(p, &a->qkv, (struct linear_args){.x = table, .y = add});
+	struct map table = pass_upload(p, a->table, frames, 1, 1, c);
+	struct map add = pass_new(p, frames, 1, 1, 3 * c);
+	pass_linear(p, &a->qkv, table, add, (struct linear_args){0});
 	pass_free(p, &table);
-	struct tensor h = pass_new(p, frames, x.h, x.w, c);
-	struct tensor qkv = pass_new(p, frames, x.h, x.w, 3 * c);
+	struct map h = pass_new(p, frames, x.h, x.w, c);
+	struct map qkv = pass_new(p, frames, x.h, x.w, 3 * c);
 	struct conv_layer projection = {
 	    .weight = a->qkv.weight, .cin = c, .cout = 3 * c, .kernel = 1};
 	pass_norm(p, &a->norm, x, h, ACT_NONE);
-	pass_conv(p, &projection, (struct conv2d_args){.x = h, .y = qkv, .add = add});
+	pass_conv(p, &projection, h, qkv, (struct conv2d_args){.add = add.t});
 	pass_free(p, &add);
 	pass_free(p, &h);
-	struct tensor turned = pass_new(p, pixels, 1, frames, 3 * c);
-	pass_permute(p, &(struct permute_args){.x = qkv, .y = turned, .a = frames, .b = pixels});
+	struct map turned = pass_new(p, pixels, 1, frames, 3 * c);
+	pass_permute(p, &(struct permute_args){
+			    .x = qkv.t, .y = turned.t, .grid = {1, frames, x.h, x.w}});
 	pass_free(p, &qkv);
-	struct tensor y = pass_new(p, pixels, 1, frames, c);
+	struct map y = pass_new(p, pixels, 1, frames, c);
 	pass_attention(p, &(struct attention_args){
-			      .q = tensor_slice(turned, 0, c),
-			      .k = tensor_slice(turned, c, c),
-			      .v = tensor_slice(turned, 2 * c, c),
-			      .y = y,
+			      .q = map_slice(turned, 0, c).t,
+			      .k = map_slice(turned, c, c).t,
+			      .v = map_slice(turned, 2 * c, c).t,
+			      .y = y.t,
+			      .n = pixels,
 			      .heads = m->heads,
 			      .scale = head_scale(c, m->heads),
 			  });
 	pass_free(p, &turned);
 	h = pass_new(p, frames, x.h, x.w, c);
-	pass_permute(p, &(struct permute_args){.x = y, .y = h, .a = pixels, .b = frames});
+	pass_permute(p, &(struct permute_args){
+			    .x = y.t, .y = h.t, .grid = {1, pixels, 1, frames}});
 	pass_free(p, &y);
-	pass_linear(p, &a->out, (struct linear_args){.x = h, .y = x, .residual = x});
+	pass_linear(p, &a->out, h, x, (struct linear_args){.residual = x.t});
 	pass_free(p, &h);
 }
 
 /* Both attentions over one set of frames h, window by window, into sum of h's shape. */
 static void attend_windows(struct pass *p, const struct motion_block *m,
 			   const struct motion_layer *layer, const struct motion_context *context,
-			   struct tensor h, struct tensor sum)
+			   struct map h, struct map sum)
 {
 	int starts[MOTION_FRAMES_MAX], frames = context->frames;
 	bool begun[MOTION_FRAMES_MAX] = {false};
 	int count = motion_windows(context, starts);
-	struct tensor part = pass_new(p, context->length, h.h, h.w, h.c);
+	struct map part = pass_new(p, context->length, h.h, h.w, h.t.c);
 	for (int i = 0; i < count; i++) {
 		int straight = frames - starts[i] < part.n ? frames - starts[i] : part.n;
-		blend(p, pictures(h, starts[i], straight), 1, pictures(part, 0, straight), 0);
+		blend(p, map_pictures(h, starts[i], straight), 1, map_pictures(part, 0, straight),
+		      0);
 		if (straight < part.n)
-			blend(p, pictures(h, 0, part.n - straight), 1,
-			      pictures(part, straight, part.n - straight), 0);
+			blend(p, map_pictures(h, 0, part.n - straight), 1,
+			      map_pictures(part, straight, part.n - straight), 0);
 		attend(p, m, &layer->attention[0], part);
 		attend(p, m, &layer->attention[1], part);
 		for (int k = 0; k < part.n; k++) {
@@ -271,7 +267,7 @@ static void attend_windows(struct pass *p, const struct motion_block *m,
 			float share = motion_share(context, starts, count, i, k);
 			if (share == 0)
 				continue;
-			blend(p, pictures(part, k, 1), share, pictures(sum, frame, 1),
+			blend(p, map_pictures(part, k, 1), share, map_pictures(sum, frame, 1),
 			      begun[frame] ? 1 : 0);
 			begun[frame] = true;
 		}
@@ -282,44 +278,42 @@ static void attend_windows(struct pass *p, const struct motion_block *m,
 /* h = the layer over h [sets · frames, h, w, c]. */
 static void layer_forward(struct pass *p, const struct motion_block *m,
 			  const struct motion_layer *layer, const struct motion_context *context,
-			  struct tensor *h)
+			  struct map *h)
 {
 	int frames = context->frames;
 	if (in_windows(context)) {
-		struct tensor sum = pass_new(p, h->n, h->h, h->w, h->c);
+		struct map sum = pass_new(p, h->n, h->h, h->w, h->t.c);
 		for (int first = 0; first < h->n; first += frames)
-			attend_windows(p, m, layer, context, pictures(*h, first, frames),
-				       pictures(sum, first, frames));
+			attend_windows(p, m, layer, context, map_pictures(*h, first, frames),
+				       map_pictures(sum, first, frames));
 		pass_free(p, h);
 		*h = sum;
 	} else {
 		for (int first = 0; first < h->n; first += frames)
 			for (int i = 0; i < 2; i++)
-				attend(p, m, &layer->attention[i], pictures(*h, first, frames));
+				attend(p, m, &layer->attention[i], map_pictures(*h, first, frames));
 	}
-	struct tensor a = pass_new(p, h->n, h->h, h->w, h->c);
-	struct tensor wide = pass_new(p, h->n, h->h, h->w, 4 * h->c);
+	struct map a = pass_new(p, h->n, h->h, h->w, h->t.c);
+	struct map wide = pass_new(p, h->n, h->h, h->w, 4 * h->t.c);
 	pass_norm(p, &layer->norm, *h, a, ACT_NONE);
-	pass_linear(p, &layer->ff_in, (struct linear_args){.x = a, .y = wide, .act = ACT_GEGLU});
+	pass_linear(p, &layer->ff_in, a, wide, (struct linear_args){.act = ACT_GEGLU});
 	pass_free(p, &a);
-	pass_linear(p, &layer->ff_out, (struct linear_args){.x = wide, .y = *h, .residual = *h});
+	pass_linear(p, &layer->ff_out, wide, *h, (struct linear_args){.residual = h->t});
 	pass_free(p, &wide);
 }
 
 void motion_forward(struct pass *p, const struct motion_block *m,
-		    const struct motion_context *context, struct tensor x, struct tensor y)
+		    const struct motion_context *context, struct map x, struct map y)
 {
-	struct tensor a = pass_new(p, x.n, x.h, x.w, m->channels);
-	struct tensor h = pass_new(p, x.n, x.h, x.w, m->channels);
-	/* All frames of a set are normalised together: they are one tall picture. */
-	struct tensor tall = x, tall_a = a;
-	tall.n = tall_a.n = x.n / context->frames;
-	tall.h = tall_a.h = context->frames * x.h;
-	pass_norm(p, &m->norm, tall, tall_a, ACT_NONE);
-	pass_linear(p, &m->proj_in, (struct linear_args){.x = a, .y = h});
+	struct map a = pass_new(p, x.n, x.h, x.w, m->channels);
+	struct map h = pass_new(p, x.n, x.h, x.w, m->channels);
+	/* All frames of a set are normalised together. */
+	struct grid sets = {x.n / context->frames, context->frames, x.h, x.w};
+	pass_norm_over(p, &m->norm, sets, x, a, ACT_NONE);
+	pass_linear(p, &m->proj_in, a, h, (struct linear_args){0});
 	pass_free(p, &a);
 	for (int i = 0; i < m->count; i++)
 		layer_forward(p, m, &m->layers[i], context, &h);
-	pass_linear(p, &m->proj_out, (struct linear_args){.x = h, .y = y, .residual = x});
+	pass_linear(p, &m->proj_out, h, y, (struct linear_args){.residual = x.t});
 	pass_free(p, &h);
 }

@@ -50,7 +50,7 @@ int motion_context_check(const struct motion_context *context, int positions, st
 /* Adds the module to x [sets · frames, h, w, c], a dense tensor or a slice, into y of the same
  * shape, which may be x. */
 void motion_forward(struct pass *p, const struct motion_block *m,
-		    const struct motion_context *context, struct tensor x, struct tensor y);
+		    const struct motion_context *context, struct map x, struct map y);
 
 /* The windows over a context's frames, for motion_forward() and tests: starts[] (room for
  * frames entries) gets each one's first frame; returns how many there are. */

@@ -27,90 +27,102 @@ void pass_fail(struct pass *p, int status, const char *format, ...)
 
 /* --- temporaries --- */
 
-static size_t bytes_of(const struct tensor *t)
+static size_t bytes_of(const struct map *x)
 {
-	return (size_t)t->n * (size_t)t->h * (size_t)t->w * (size_t)t->c * dtype_size(t->dtype);
+	return x->t.rows * (size_t)x->t.c * dtype_size(x->t.dtype);
 }
 
-struct tensor pass_new(struct pass *p, int n, int h, int w, int c)
+static size_t rows_of(int n, int h, int w)
 {
-	struct tensor t = {.n = n, .h = h, .w = w, .c = c, .ld = c, .dtype = p->dtype};
+	return (size_t)n * (size_t)h * (size_t)w;
+}
+
+struct map pass_new(struct pass *p, int n, int h, int w, int c)
+{
+	struct map x = {.n = n, .h = h, .w = w};
+	x.t = (struct tensor){.rows = rows_of(n, h, w), .c = c, .ld = c, .dtype = p->dtype};
 	if (p->status)
-		return t;
+		return x;
 	if (p->device)
-		p->status = device_buffer_new(p->device, bytes_of(&t), &t.buffer, p->err);
-	p->bytes += bytes_of(&t);
+		p->status = device_buffer_new(p->device, bytes_of(&x), &x.t.buffer, p->err);
+	p->bytes += bytes_of(&x);
 	if (p->bytes > p->bytes_peak)
 		p->bytes_peak = p->bytes;
-	if (bytes_of(&t) > p->bytes_largest)
-		p->bytes_largest = bytes_of(&t);
-	return t;
+	if (bytes_of(&x) > p->bytes_largest)
+		p->bytes_largest = bytes_of(&x);
+	return x;
 }
 
-void pass_free(struct pass *p, struct tensor *t)
+void pass_free(struct pass *p, struct map *x)
 {
 	if (p->device)
-		device_buffer_free(p->device, t->buffer);
-	t->buffer = NULL;
-	p->bytes -= p->bytes < bytes_of(t) ? p->bytes : bytes_of(t);
+		device_buffer_free(p->device, x->t.buffer);
+	x->t.buffer = NULL;
+	p->bytes -= p->bytes < bytes_of(x) ? p->bytes : bytes_of(x);
 }
 
-struct tensor pass_upload(struct pass *p, const float *values, int n, int h, int w, int c)
+struct map pass_upload(struct pass *p, const float *values, int n, int h, int w, int c)
 {
 	enum dtype dtype = p->dtype;
 	p->dtype = DTYPE_F32;
-	struct tensor t = pass_new(p, n, h, w, c);
+	struct map x = pass_new(p, n, h, w, c);
 	p->dtype = dtype;
 	if (p->device && !p->status)
-		p->status = device_write(p->device, t.buffer, 0, values, bytes_of(&t), p->err);
+		p->status = device_write(p->device, x.t.buffer, 0, values, bytes_of(&x), p->err);
 	if (dtype == DTYPE_F32)
-		return t;
-	struct tensor y = pass_new(p, n, h, w, c);
-	pass_axpby(p, &(struct axpby_args){.a = t, .y = y, .alpha = 1});
-	pass_free(p, &t);
+		return x;
+	struct map y = pass_new(p, n, h, w, c);
+	pass_scale(p, x, 1, y);
+	pass_free(p, &x);
 	return y;
 }
 
-void pass_download(struct pass *p, const struct tensor *t, float *values)
+void pass_download(struct pass *p, const struct map *x, float *values)
 {
 	if (!p->device || p->status)
 		return;
-	struct tensor dense = *t;
-	bool copied = t->dtype != DTYPE_F32 || t->ld != t->c;
+	struct map dense = *x;
+	bool copied = x->t.dtype != DTYPE_F32 || x->t.ld != x->t.c;
 	if (copied) {
 		enum dtype dtype = p->dtype;
 		p->dtype = DTYPE_F32;
-		dense = pass_new(p, t->n, t->h, t->w, t->c);
+		dense = pass_new(p, x->n, x->h, x->w, x->t.c);
 		p->dtype = dtype;
-		pass_axpby(p, &(struct axpby_args){.a = *t, .y = dense, .alpha = 1});
+		pass_scale(p, *x, 1, dense);
 	}
 	if (!p->status)
-		p->status = device_read(p->device, dense.buffer, dense.offset * sizeof(float),
+		p->status = device_read(p->device, dense.t.buffer, dense.t.offset * sizeof(float),
 					values, bytes_of(&dense), p->err);
 	if (copied)
 		pass_free(p, &dense);
 }
 
-struct tensor tensor_slice(struct tensor t, int first, int c)
+struct map map_slice(struct map x, int first, int c)
 {
-	t.offset += (size_t)first;
-	t.c = c;
-	return t;
+	x.t.offset += (size_t)first;
+	x.t.c = c;
+	return x;
 }
 
-struct tensor tensor_pictures(struct tensor t, int first, int n)
+struct map map_pictures(struct map x, int first, int n)
 {
-	t.offset += (size_t)first * (size_t)t.h * (size_t)t.w * (size_t)t.ld;
-	t.n = n;
-	return t;
+	x.t.offset += rows_of(first, x.h, x.w) * (size_t)x.t.ld;
+	x.t.rows = rows_of(n, x.h, x.w);
+	x.n = n;
+	return x;
 }
 
-struct tensor tensor_tokens(struct tensor t, int n)
+struct map map_lines(struct map x, int first, int h)
 {
-	t.w = (int)((long long)t.n * t.h * t.w / n);
-	t.h = 1;
-	t.n = n;
-	return t;
+	x.t.offset += rows_of(1, first, x.w) * (size_t)x.t.ld;
+	x.t.rows = rows_of(1, h, x.w);
+	x.h = h;
+	return x;
+}
+
+struct grid map_grid(const struct map *x)
+{
+	return (struct grid){x->n, 1, x->h, x->w};
 }
 
 /* --- operations --- */
@@ -120,10 +132,15 @@ static bool idle(const struct pass *p)
 	return p->status || !p->device;
 }
 
-void pass_conv(struct pass *p, const struct conv_layer *layer, struct conv2d_args args)
+void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
+	       struct conv2d_args args)
 {
 	if (idle(p))
 		return;
+	args.x = x.t;
+	args.y = y.t;
+	args.in = map_grid(&x);
+	args.out = map_grid(&y);
 	args.weight = layer->weight;
 	args.bias = layer->bias;
 	if (args.stride == 0)
@@ -131,39 +148,57 @@ void pass_conv(struct pass *p, const struct conv_layer *layer, struct conv2d_arg
 	p->status = device_conv2d(p->device, &args, p->err);
 }
 
-void pass_linear(struct pass *p, const struct linear_layer *layer, struct linear_args args)
+void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,
+		 struct linear_args args)
 {
 	if (idle(p))
 		return;
+	args.x = x.t;
+	args.y = y.t;
+	args.n = y.n;
 	args.weight = layer->weight;
 	args.bias = layer->bias;
 	p->status = device_linear(p->device, &args, p->err);
 }
 
-void pass_norm(struct pass *p, const struct norm_layer *layer, struct tensor x, struct tensor y,
+void pass_norm(struct pass *p, const struct norm_layer *layer, struct map x, struct map y,
 	       enum activation act)
 {
 	if (idle(p))
 		return;
 	if (layer->groups == 0) {
 		p->status = device_layer_norm(p->device,
-					      &(struct layer_norm_args){.x = x,
-									.y = y,
+					      &(struct layer_norm_args){.x = x.t,
+									.y = y.t,
 									.gamma = layer->gamma,
 									.beta = layer->beta,
 									.epsilon = layer->epsilon},
 					      p->err);
 		return;
 	}
+	pass_norm_over(p, layer, map_grid(&x), x, y, act);
+}
+
+void pass_norm_over(struct pass *p, const struct norm_layer *layer, struct grid grid,
+		    struct map x, struct map y, enum activation act)
+{
+	if (idle(p))
+		return;
 	p->status = device_group_norm(p->device,
-				      &(struct group_norm_args){.x = x,
-								.y = y,
+				      &(struct group_norm_args){.x = x.t,
+								.y = y.t,
+								.grid = grid,
 								.gamma = layer->gamma,
 								.beta = layer->beta,
 								.groups = layer->groups,
 								.epsilon = layer->epsilon,
 								.act = act},
 				      p->err);
+}
+
+void pass_scale(struct pass *p, struct map x, float alpha, struct map y)
+{
+	pass_axpby(p, &(struct axpby_args){.a = x.t, .y = y.t, .alpha = alpha});
 }
 
 void pass_attention(struct pass *p, const struct attention_args *args)
@@ -206,11 +241,12 @@ void load_heads(struct loader *l, int channels, int heads, const char *name)
 	}
 	if (l->status || !l->files)
 		return;
-	struct tensor t = {.n = 1, .h = 1, .w = 1, .c = channels, .ld = channels};
+	struct tensor t = {.rows = 1, .c = channels, .ld = channels};
 	t.dtype = l->set->device->activation_dtype;
 	l->status = device_supports(
 	    l->set->device, OP_ATTENTION,
-	    &(struct attention_args){.q = t, .k = t, .v = t, .y = t, .heads = heads, .scale = 1},
+	    &(struct attention_args){
+		.q = t, .k = t, .v = t, .y = t, .n = 1, .heads = heads, .scale = 1},
 	    l->err);
 	if (l->status)
 		error_prefix(l->err, "%s: '%.100s'", weights_folder(l->files), name);
@@ -226,39 +262,38 @@ float head_scale(int channels, int heads)
 static void spread(struct pass *p, struct tensor x, size_t x_first, struct tensor y, size_t y_first,
 		   int count)
 {
-	x.n = x.h = y.n = y.h = 1;
-	x.w = y.w = count;
+	x.rows = y.rows = (size_t)count;
 	x.offset += x_first * (size_t)x.ld;
 	y.offset += y_first * (size_t)y.ld;
 	y.ld *= 2;
 	pass_axpby(p, &(struct axpby_args){.a = x, .y = y, .alpha = 1});
 }
 
-void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct tensor x, struct tensor y)
+void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct map x, struct map y)
 {
 	if (y.h == 2 * x.h && y.w == 2 * x.w) {
-		pass_conv(p, layer, (struct conv2d_args){.x = x, .y = y, .upsample = true});
+		pass_conv(p, layer, x, y, (struct conv2d_args){.upsample = true});
 		return;
 	}
 	/* The convolution's zero border must lie at y's edge, not one pixel behind it, so the
 	 * enlarged picture is made first: two copies a row. Only odd latent sizes come here. */
-	struct tensor large = pass_new(p, y.n, y.h, y.w, x.c);
+	struct map large = pass_new(p, y.n, y.h, y.w, x.t.c);
 	for (int n = 0; n < y.n; n++)
 		for (int row = 0; row < y.h; row++) {
 			size_t from = ((size_t)n * (size_t)x.h + (size_t)row / 2) * (size_t)x.w;
 			size_t to = ((size_t)n * (size_t)y.h + (size_t)row) * (size_t)y.w;
-			spread(p, x, from, large, to, (y.w + 1) / 2);
+			spread(p, x.t, from, large.t, to, (y.w + 1) / 2);
 			if (y.w > 1)
-				spread(p, x, from, large, to + 1, y.w / 2);
+				spread(p, x.t, from, large.t, to + 1, y.w / 2);
 		}
-	pass_conv(p, layer, (struct conv2d_args){.x = large, .y = y});
+	pass_conv(p, layer, large, y, (struct conv2d_args){0});
 	pass_free(p, &large);
 }
 
-void pass_tap(struct pass *p, const struct tensor *t, const char *format, ...)
+void pass_tap(struct pass *p, const struct map *x, const char *format, ...)
 {
 	if (!p->tap.call || idle(p))
 		return;
 	FORMATTED(name, 256, format);
-	p->tap.call(p->tap.user, name, t);
+	p->tap.call(p->tap.user, name, x);
 }

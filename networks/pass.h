@@ -14,9 +14,16 @@
 #include "backends/backend.h"
 #include "weights/loader.h"
 
-/* Called with the result of each stage, for tests and tools. The tensor is borrowed. */
+/* What networks hand on: a tensor and how its rows lie, n pictures of h lines of w pixels each.
+ * Tokens: n texts, h = 1, w = tokens. */
+struct map {
+	struct tensor t;
+	int n, h, w;
+};
+
+/* Called with the result of each stage, for tests and tools. The map is borrowed. */
 struct tap {
-	void (*call)(void *user, const char *name, const struct tensor *t); /* NULL: none */
+	void (*call)(void *user, const char *name, const struct map *x); /* NULL: none */
 	void *user;
 };
 
@@ -40,28 +47,37 @@ void pass_fail(struct pass *p, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* A temporary [n, h, w, c] with arbitrary content. */
-struct tensor pass_new(struct pass *p, int n, int h, int w, int c);
-void pass_free(struct pass *p, struct tensor *t);
+struct map pass_new(struct pass *p, int n, int h, int w, int c);
+void pass_free(struct pass *p, struct map *x);
 
 /* Host values, float32 and dense, to a new temporary and back. */
-struct tensor pass_upload(struct pass *p, const float *values, int n, int h, int w, int c);
-void pass_download(struct pass *p, const struct tensor *t, float *values);
+struct map pass_upload(struct pass *p, const float *values, int n, int h, int w, int c);
+void pass_download(struct pass *p, const struct map *x, float *values);
 
-/* Channels first … first + c - 1 of t. */
-struct tensor tensor_slice(struct tensor t, int first, int c);
+/* Channels first … first + c - 1 of x. */
+struct map map_slice(struct map x, int first, int c);
 
-/* Pictures first … first + n - 1 of t. */
-struct tensor tensor_pictures(struct tensor t, int first, int n);
+/* Pictures first … first + n - 1 of x. */
+struct map map_pictures(struct map x, int first, int n);
 
-/* The same memory as n batches of tokens: [n, 1, n_old·h·w / n, c]. */
-struct tensor tensor_tokens(struct tensor t, int n);
+/* Lines first … first + h - 1 of x, which is one picture. */
+struct map map_lines(struct map x, int first, int h);
 
-/* The fields that the layer decides (weight, bias, stride 1 for 0) are filled in; the
- * rest is the caller's. */
-void pass_conv(struct pass *p, const struct conv_layer *layer, struct conv2d_args args);
-void pass_linear(struct pass *p, const struct linear_layer *layer, struct linear_args args);
-void pass_norm(struct pass *p, const struct norm_layer *layer, struct tensor x, struct tensor y,
+struct grid map_grid(const struct map *x);
+
+/* x → y. The fields that these and the layer decide (tensors, grids and n, weight, bias, stride 1
+ * for 0) are filled in; the rest of args is the caller's. */
+void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
+	       struct conv2d_args args);
+void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,
+		 struct linear_args args);
+void pass_norm(struct pass *p, const struct norm_layer *layer, struct map x, struct map y,
 	       enum activation act);
+/* Group norm of x and y over a grid of their rows: pictures that are normalised together. */
+void pass_norm_over(struct pass *p, const struct norm_layer *layer, struct grid grid,
+		    struct map x, struct map y, enum activation act);
+/* y = alpha · x. */
+void pass_scale(struct pass *p, struct map x, float alpha, struct map y);
 void pass_attention(struct pass *p, const struct attention_args *args);
 void pass_axpby(struct pass *p, const struct axpby_args *args);
 void pass_embedding(struct pass *p, const struct embedding_args *args);
@@ -70,7 +86,7 @@ void pass_timestep(struct pass *p, const struct timestep_args *args);
 
 /* 3×3 convolution of x seen at y's size, nearest neighbour: y is twice as large as x, or
  * one row or column less. */
-void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct tensor x, struct tensor y);
+void pass_conv_up(struct pass *p, const struct conv_layer *layer, struct map x, struct map y);
 
 /* Fails a load where channels do not form so many heads, or the device has no attention for heads as
  * wide as these: NAME is what the message calls the layer. */
@@ -80,7 +96,7 @@ void load_heads(struct loader *l, int channels, int heads, const char *name);
 float head_scale(int channels, int heads);
 
 /* Hands a stage's result to the tap, under a name given by format. */
-void pass_tap(struct pass *p, const struct tensor *t, const char *format, ...)
+void pass_tap(struct pass *p, const struct map *x, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -120,28 +120,29 @@ void text_encoder_rest(const struct text_encoder *te)
 
 /* x [n, 1, tokens, width] in place. */
 static void layer_forward(struct pass *p, const struct text_encoder *te, const struct text_layer *t,
-			  struct tensor x)
+			  struct map x)
 {
 	int c = te->config.width;
-	struct tensor a = pass_new(p, x.n, 1, x.w, c);
-	struct tensor qkv = pass_new(p, x.n, 1, x.w, 3 * c);
+	struct map a = pass_new(p, x.n, 1, x.w, c);
+	struct map qkv = pass_new(p, x.n, 1, x.w, 3 * c);
 	pass_norm(p, &t->norm1, x, a, ACT_NONE);
-	pass_linear(p, &t->qkv, (struct linear_args){.x = a, .y = qkv});
+	pass_linear(p, &t->qkv, a, qkv, (struct linear_args){0});
 	pass_attention(p, &(struct attention_args){
-			      .q = tensor_slice(qkv, 0, c),
-			      .k = tensor_slice(qkv, c, c),
-			      .v = tensor_slice(qkv, 2 * c, c),
-			      .y = a,
+			      .q = map_slice(qkv, 0, c).t,
+			      .k = map_slice(qkv, c, c).t,
+			      .v = map_slice(qkv, 2 * c, c).t,
+			      .y = a.t,
+			      .n = x.n,
 			      .heads = te->config.heads,
 			      .scale = head_scale(c, te->config.heads),
 			      .causal = true,
 			  });
 	pass_free(p, &qkv);
-	pass_linear(p, &t->out, (struct linear_args){.x = a, .y = x, .residual = x});
-	struct tensor wide = pass_new(p, x.n, 1, x.w, te->config.inner);
+	pass_linear(p, &t->out, a, x, (struct linear_args){.residual = x.t});
+	struct map wide = pass_new(p, x.n, 1, x.w, te->config.inner);
 	pass_norm(p, &t->norm2, x, a, ACT_NONE);
-	pass_linear(p, &t->fc1, (struct linear_args){.x = a, .y = wide, .act = te->config.act});
-	pass_linear(p, &t->fc2, (struct linear_args){.x = wide, .y = x, .residual = x});
+	pass_linear(p, &t->fc1, a, wide, (struct linear_args){.act = te->config.act});
+	pass_linear(p, &t->fc2, wide, x, (struct linear_args){.residual = x.t});
 	pass_free(p, &wide);
 	pass_free(p, &a);
 }
@@ -161,7 +162,7 @@ static int end_of(const struct text_config *c, const int32_t *ids, int tokens)
 
 /* x [n, 1, tokens, width], the last state, → pooled [n, projection]. */
 static void pool(struct pass *p, const struct text_encoder *te, const struct text_input *in,
-		 struct tensor x)
+		 struct map x)
 {
 	size_t width = (size_t)te->config.width;
 	float *all = malloc((size_t)x.n * (size_t)x.w * width * sizeof *all);
@@ -174,9 +175,9 @@ static void pool(struct pass *p, const struct text_encoder *te, const struct tex
 		int end = i * x.w + end_of(&te->config, in->ids + i * x.w, x.w);
 		memmove(all + (size_t)i * width, all + (size_t)end * width, width * sizeof *all);
 	}
-	struct tensor ends = pass_upload(p, all, x.n, 1, 1, te->config.width);
-	struct tensor pooled = pass_new(p, x.n, 1, 1, te->config.projection);
-	pass_linear(p, &te->projection, (struct linear_args){.x = ends, .y = pooled});
+	struct map ends = pass_upload(p, all, x.n, 1, 1, te->config.width);
+	struct map pooled = pass_new(p, x.n, 1, 1, te->config.projection);
+	pass_linear(p, &te->projection, ends, pooled, (struct linear_args){0});
 	pass_download(p, &pooled, in->pooled);
 	pass_free(p, &pooled);
 	pass_free(p, &ends);
@@ -185,13 +186,13 @@ static void pool(struct pass *p, const struct text_encoder *te, const struct tex
 
 /* The state that was asked for, in x, to the host. */
 static void take(struct pass *p, const struct text_encoder *te, const struct text_input *in,
-		 struct tensor x, float *embeddings)
+		 struct map x, float *embeddings)
 {
 	if (in->penultimate) {
 		pass_download(p, &x, embeddings);
 		return;
 	}
-	struct tensor y = pass_new(p, x.n, 1, x.w, te->config.width);
+	struct map y = pass_new(p, x.n, 1, x.w, te->config.width);
 	pass_norm(p, &te->final_norm, x, y, ACT_NONE);
 	pass_download(p, &y, embeddings);
 	pass_free(p, &y);
@@ -202,11 +203,12 @@ static void forward(struct pass *p, const struct text_encoder *te, const struct 
 {
 	int wanted = te->config.layers - in->clip_skip - in->penultimate;
 	int layers = in->pooled ? te->config.layers : wanted;
-	struct tensor x = pass_new(p, in->n, 1, in->tokens, te->config.width);
+	struct map x = pass_new(p, in->n, 1, in->tokens, te->config.width);
 	pass_embedding(p, &(struct embedding_args){.table = te->tokens.weight,
 						   .position = te->positions.weight,
 						   .ids = in->ids,
-						   .y = x});
+						   .y = x.t,
+						   .n = in->n});
 	pass_tap(p, &x, "hidden.0");
 	if (wanted == 0)
 		take(p, te, in, x, embeddings);

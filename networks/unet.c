@@ -77,13 +77,13 @@ void unet_rest(const struct unet *u)
 
 /* --- the text's keys and values --- */
 
-static void cache_attention(struct pass *p, const struct transformer_block *t, struct tensor text,
+static void cache_attention(struct pass *p, const struct transformer_block *t, struct map text,
 			    struct text_cache *cache)
 {
 	for (int i = 0; i < t->count; i++) {
 		const struct linear_layer *kv = &t->layers[i].kv;
-		struct tensor y = pass_new(p, text.n, 1, text.w, kv->cout);
-		pass_linear(p, kv, (struct linear_args){.x = text, .y = y});
+		struct map y = pass_new(p, text.n, 1, text.w, kv->cout);
+		pass_linear(p, kv, text, y, (struct linear_args){0});
 		cache->kv[t->layers[i].text_index] = y;
 	}
 }
@@ -91,7 +91,7 @@ static void cache_attention(struct pass *p, const struct transformer_block *t, s
 static void fill_cache(struct pass *p, const struct unet *u, const float *context,
 		       struct text_cache *cache)
 {
-	struct tensor text = pass_upload(p, context, cache->n, 1, cache->tokens, u->config.context);
+	struct map text = pass_upload(p, context, cache->n, 1, cache->tokens, u->config.context);
 	for (int i = 0; i < u->config.levels; i++) {
 		for (int k = 0; k < u->down[i].count; k++)
 			cache_attention(p, &u->down[i].layers[k].attention, text, cache);
@@ -134,7 +134,7 @@ void unet_text_free(struct unet_text *text)
 	if (!text)
 		return;
 	for (int i = 0; i < text->cache.count; i++)
-		device_buffer_free(text->cache.device, text->cache.kv[i].buffer);
+		device_buffer_free(text->cache.device, text->cache.kv[i].t.buffer);
 	free(text->cache.kv);
 	free(text);
 }
@@ -142,23 +142,22 @@ void unet_text_free(struct unet_text *text)
 /* --- what stands beside the time --- */
 
 /* pooled text and the ids' sinusoids side by side, [n, 1, 1, added] */
-static struct tensor join_added(struct pass *p, const struct unet_config *c, const float *pooled,
+static struct map join_added(struct pass *p, const struct unet_config *c, const float *pooled,
 				int pooled_width, const float *ids, int id_count, int n)
 {
-	struct tensor joined = pass_new(p, n, 1, 1, c->added);
-	struct tensor text = pass_upload(p, pooled, n, 1, 1, pooled_width);
+	struct map joined = pass_new(p, n, 1, 1, c->added);
+	struct map text = pass_upload(p, pooled, n, 1, 1, pooled_width);
 	float *column = malloc((size_t)n * sizeof *column);
 	if (!column)
 		pass_fail(p, SUMI_NOMEM, "out of memory for a text");
-	pass_axpby(p, &(struct axpby_args){
-			  .a = text, .y = tensor_slice(joined, 0, pooled_width), .alpha = 1});
+	pass_scale(p, text, 1, map_slice(joined, 0, pooled_width));
 	for (int k = 0; k < id_count && column; k++) {
 		for (int i = 0; i < n; i++)
 			column[i] = ids[i * id_count + k];
 		int first = pooled_width + k * c->added_time;
 		pass_timestep(p, &(struct timestep_args){
 				     .timesteps = column,
-				     .y = tensor_slice(joined, first, c->added_time),
+				     .y = map_slice(joined, first, c->added_time).t,
 				     .flip_sin_to_cos = c->flip_sin_to_cos,
 				     .freq_shift = (float)c->freq_shift});
 	}
@@ -177,11 +176,11 @@ int unet_embed_added(struct unet *u, const float *pooled, int pooled_width, cons
 				 "together (projection_class_embeddings_input_dim)",
 				 pooled_width, id_count, c->added_time, c->added);
 	struct pass p = pass_begin(u->set.device, NULL, err);
-	struct tensor joined = join_added(&p, c, pooled, pooled_width, ids, id_count, n);
-	struct tensor a = pass_new(&p, n, 1, 1, c->time_width);
-	struct tensor b = pass_new(&p, n, 1, 1, c->time_width);
-	pass_linear(&p, &u->added1, (struct linear_args){.x = joined, .y = a, .act = ACT_SILU});
-	pass_linear(&p, &u->added2, (struct linear_args){.x = a, .y = b});
+	struct map joined = join_added(&p, c, pooled, pooled_width, ids, id_count, n);
+	struct map a = pass_new(&p, n, 1, 1, c->time_width);
+	struct map b = pass_new(&p, n, 1, 1, c->time_width);
+	pass_linear(&p, &u->added1, joined, a, (struct linear_args){.act = ACT_SILU});
+	pass_linear(&p, &u->added2, a, b, (struct linear_args){0});
 	pass_download(&p, &b, out);
 	pass_free(&p, &b);
 	pass_free(&p, &a);
@@ -194,7 +193,7 @@ int unet_embed_added(struct unet *u, const float *pooled, int pooled_width, cons
 struct unet_features {
 	struct device *device; /* borrowed */
 	int level;
-	struct tensor kept; /* [n, h, w, up] of skip level - 1; buffer NULL: not made yet */
+	struct map kept; /* [n, h, w, up] of skip level - 1; buffer NULL: not made yet */
 };
 
 int unet_features_new(struct unet *u, int level, struct unet_features **out, struct error *err)
@@ -216,7 +215,7 @@ void unet_features_free(struct unet_features *features)
 {
 	if (!features)
 		return;
-	device_buffer_free(features->device, features->kept.buffer);
+	device_buffer_free(features->device, features->kept.t.buffer);
 	free(features);
 }
 
@@ -227,89 +226,93 @@ struct flow {
 	const struct unet *u;
 	struct text_batch texts;
 	const struct motion_context *motion;
-	struct tensor time;                   /* [n, 1, 1, all blocks' channels] */
-	struct tensor joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
+	struct map time;                   /* [n, 1, 1, all blocks' channels] */
+	struct map joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
 	int made;                       /* skips that the way down has made, less those used */
 	int depth;                      /* skips that this pass runs: all, or the features' level */
 	struct unet_features *features; /* NULL: none */
 };
 
-static bool is_like(const struct tensor *a, const struct tensor *b)
+static bool is_like(const struct map *a, const struct map *b)
 {
-	return a->n == b->n && a->h == b->h && a->w == b->w && a->c == b->c && a->dtype == b->dtype;
+	return a->n == b->n && a->h == b->h && a->w == b->w && a->t.c == b->t.c &&
+	       a->t.dtype == b->t.dtype;
 }
 
 /* Between the features and their place in a skip: kept by a whole pass, put back by another. */
-static void exchange_features(struct pass *p, const struct flow *f, struct tensor place)
+static void exchange_features(struct pass *p, const struct flow *f, struct map place)
 {
-	struct tensor *kept = &f->features->kept;
+	struct map *kept = &f->features->kept;
 	bool shallow = f->depth < f->u->skip_count;
-	if (shallow && p->device && !(kept->buffer && is_like(kept, &place))) {
+	if (shallow && p->device && !(kept->t.buffer && is_like(kept, &place))) {
 		pass_fail(p, SUMI_INVALID, "there are no features of latents of this size");
 		return;
 	}
-	if (!shallow && !(kept->buffer && is_like(kept, &place))) {
+	if (!shallow && !(kept->t.buffer && is_like(kept, &place))) {
 		pass_free(p, kept);
-		*kept = pass_new(p, place.n, place.h, place.w, place.c);
+		*kept = pass_new(p, place.n, place.h, place.w, place.t.c);
 	}
-	pass_axpby(p, &(struct axpby_args){
-			  .a = shallow ? *kept : place, .y = shallow ? place : *kept, .alpha = 1});
+	pass_scale(p, shallow ? *kept : place, 1, shallow ? place : *kept);
 }
 
 /* [n, 1, 1, all blocks' channels]: silu(time embedding) through every block's projection. */
-static struct tensor time_forward(struct pass *p, const struct unet *u, const struct unet_input *in)
+static struct map time_forward(struct pass *p, const struct unet *u, const struct unet_input *in)
 {
 	const struct unet_config *c = &u->config;
-	struct tensor sinusoid = pass_new(p, in->n, 1, 1, c->channels[0]);
+	struct map sinusoid = pass_new(p, in->n, 1, 1, c->channels[0]);
 	pass_timestep(p, &(struct timestep_args){.timesteps = in->timesteps,
-						 .y = sinusoid,
+						 .y = sinusoid.t,
 						 .flip_sin_to_cos = c->flip_sin_to_cos,
 						 .freq_shift = (float)c->freq_shift});
 	pass_tap(p, &sinusoid, "time_proj");
 	if (in->time_cond) {
-		struct tensor cond = pass_upload(p, in->time_cond, in->n, 1, 1, c->time_cond);
-		pass_linear(p, &u->time_cond,
-			    (struct linear_args){.x = cond, .y = sinusoid, .residual = sinusoid});
+		struct map cond = pass_upload(p, in->time_cond, in->n, 1, 1, c->time_cond);
+		pass_linear(p, &u->time_cond, cond, sinusoid,
+			    (struct linear_args){.residual = sinusoid.t});
 		pass_free(p, &cond);
 	}
-	struct tensor a = pass_new(p, in->n, 1, 1, c->time_width);
-	struct tensor b = pass_new(p, in->n, 1, 1, c->time_width);
-	pass_linear(p, &u->time1, (struct linear_args){.x = sinusoid, .y = a, .act = ACT_SILU});
+	struct map a = pass_new(p, in->n, 1, 1, c->time_width);
+	struct map b = pass_new(p, in->n, 1, 1, c->time_width);
+	pass_linear(p, &u->time1, sinusoid, a, (struct linear_args){.act = ACT_SILU});
 	pass_free(p, &sinusoid);
-	pass_linear(p, &u->time2, (struct linear_args){.x = a, .y = b});
+	pass_linear(p, &u->time2, a, b, (struct linear_args){0});
 	pass_free(p, &a);
 	pass_tap(p, &b, "time_embedding");
-	struct tensor added = {0};
+	struct map added = {0};
 	if (c->added)
 		added = pass_upload(p, in->added, in->n, 1, 1, c->time_width);
-	pass_axpby(p, &(struct axpby_args){
-			  .a = b, .b = added, .y = b, .alpha = 1, .beta = 1, .act = ACT_SILU});
+	pass_axpby(p, &(struct axpby_args){.a = b.t,
+					   .b = added.t,
+					   .y = b.t,
+					   .alpha = 1,
+					   .beta = 1,
+					   .act = ACT_SILU});
 	if (c->added)
 		pass_free(p, &added);
-	struct tensor all = pass_new(p, in->n, 1, 1, u->time_all.cout);
-	pass_linear(p, &u->time_all, (struct linear_args){.x = b, .y = all});
+	struct map all = pass_new(p, in->n, 1, 1, u->time_all.cout);
+	pass_linear(p, &u->time_all, b, all, (struct linear_args){0});
 	pass_free(p, &b);
 	return all;
 }
 
 /* Where the way down puts its next result: beside the place of what will come from below. */
-static struct tensor next_skip(struct pass *p, struct flow *f, int n, int h, int w)
+static struct map next_skip(struct pass *p, struct flow *f, int n, int h, int w)
 {
 	const struct unet_skip *s = &f->u->skips[f->made];
-	struct tensor joined = pass_new(p, n, h, w, s->up + s->skip);
+	struct map joined = pass_new(p, n, h, w, s->up + s->skip);
 	f->joined[f->made++] = joined;
-	return tensor_slice(joined, s->up, s->skip);
+	return map_slice(joined, s->up, s->skip);
 }
 
 /* Where the way up puts its next result. */
-static struct tensor next_up(const struct flow *f)
+static struct map next_up(const struct flow *f)
 {
-	return tensor_slice(f->joined[f->made - 1], 0, f->u->skips[f->made - 1].up);
+	return map_slice(f->joined[f->made - 1], 0, f->u->skips[f->made - 1].up);
 }
 
 /* The motion module after a block, in place, where there is one. */
 static void add_motion(struct pass *p, const struct flow *f, const struct motion_block *m,
-		       struct tensor y, const char *stage, int index)
+		       struct map y, const char *stage, int index)
 {
 	if (m->count == 0 || f->motion->frames < 2)
 		return;
@@ -318,7 +321,7 @@ static void add_motion(struct pass *p, const struct flow *f, const struct motion
 }
 
 static void layer_forward(struct pass *p, const struct flow *f, const struct unet_layer *layer,
-			  struct tensor x, struct tensor y, const char *stage, int index)
+			  struct map x, struct map y, const char *stage, int index)
 {
 	char name[WEIGHT_NAME_MAX];
 	if (layer->attention.count == 0) {
@@ -327,7 +330,7 @@ static void layer_forward(struct pass *p, const struct flow *f, const struct une
 		add_motion(p, f, &layer->motion, y, stage, index);
 		return;
 	}
-	struct tensor h = pass_new(p, x.n, x.h, x.w, layer->resnet.cout);
+	struct map h = pass_new(p, x.n, x.h, x.w, layer->resnet.cout);
 	resnet_forward(p, &layer->resnet, x, f->time, h);
 	pass_tap(p, &h, "%s.resnets.%d", stage, index);
 	weight_name(name, "%s.attentions.%d", stage, index);
@@ -337,19 +340,19 @@ static void layer_forward(struct pass *p, const struct flow *f, const struct une
 	add_motion(p, f, &layer->motion, y, stage, index);
 }
 
-static struct tensor down_forward(struct pass *p, struct flow *f, int level, struct tensor x)
+static struct map down_forward(struct pass *p, struct flow *f, int level, struct map x)
 {
 	const struct unet_stage *s = &f->u->down[level];
 	char stage[WEIGHT_NAME_MAX];
 	weight_name(stage, "down_blocks.%d", level);
 	for (int i = 0; i < s->count && f->made < f->depth; i++) {
-		struct tensor y = next_skip(p, f, x.n, x.h, x.w);
+		struct map y = next_skip(p, f, x.n, x.h, x.w);
 		layer_forward(p, f, &s->layers[i], x, y, stage, i);
 		x = y;
 	}
 	if (s->resamples && f->made < f->depth) {
-		struct tensor y = next_skip(p, f, x.n, (x.h + 1) / 2, (x.w + 1) / 2);
-		pass_conv(p, &s->resample, (struct conv2d_args){.x = x, .y = y, .stride = 2});
+		struct map y = next_skip(p, f, x.n, (x.h + 1) / 2, (x.w + 1) / 2);
+		pass_conv(p, &s->resample, x, y, (struct conv2d_args){.stride = 2});
 		pass_tap(p, &y, "%s.downsamplers.0", stage);
 		x = y;
 	}
@@ -357,20 +360,20 @@ static struct tensor down_forward(struct pass *p, struct flow *f, int level, str
 	return x;
 }
 
-static void middle_forward(struct pass *p, struct flow *f, struct tensor x)
+static void middle_forward(struct pass *p, struct flow *f, struct map x)
 {
 	const struct unet *u = f->u;
-	struct tensor y = next_up(f);
+	struct map y = next_up(f);
 	if (u->config.middle == MIDDLE_NONE)
-		pass_axpby(p, &(struct axpby_args){.a = x, .y = y, .alpha = 1});
+		pass_scale(p, x, 1, y);
 	if (u->config.middle == MIDDLE_PLAIN)
 		resnet_forward(p, &u->mid1, x, f->time, y);
 	if (u->config.middle != MIDDLE_ATTENTION) {
 		pass_tap(p, &y, "mid");
 		return;
 	}
-	struct tensor a = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
-	struct tensor b = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
+	struct map a = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
+	struct map b = pass_new(p, x.n, x.h, x.w, u->mid1.cout);
 	resnet_forward(p, &u->mid1, x, f->time, a);
 	transformer_forward(p, &u->mid_attention, a, &f->texts, b, "mid_block.attentions.0");
 	pass_tap(p, &b, "mid_block.attentions.0");
@@ -383,7 +386,7 @@ static void middle_forward(struct pass *p, struct flow *f, struct tensor x)
 
 /* Runs one stage of the way up, or what of it lies above the features. Its last result goes to the
  * next stage's first place or, at the top, into *out, a new temporary. */
-static void up_forward(struct pass *p, struct flow *f, int index, struct tensor *out)
+static void up_forward(struct pass *p, struct flow *f, int index, struct map *out)
 {
 	const struct unet_stage *s = &f->u->up[index];
 	char stage[WEIGHT_NAME_MAX];
@@ -391,10 +394,10 @@ static void up_forward(struct pass *p, struct flow *f, int index, struct tensor 
 	for (int i = 0; i < s->count; i++) {
 		if (--f->made >= f->depth)
 			continue;
-		struct tensor x = f->joined[f->made], y;
+		struct map x = f->joined[f->made], y;
 		bool last = i == s->count - 1;
 		if (f->features && f->made == f->features->level - 1)
-			exchange_features(p, f, tensor_slice(x, 0, f->u->skips[f->made].up));
+			exchange_features(p, f, map_slice(x, 0, f->u->skips[f->made].up));
 		if (last)
 			y = pass_new(p, x.n, x.h, x.w, s->channels);
 		else
@@ -407,7 +410,7 @@ static void up_forward(struct pass *p, struct flow *f, int index, struct tensor 
 	if (f->made >= f->depth)
 		return;
 	if (s->resamples) {
-		struct tensor y = next_up(f);
+		struct map y = next_up(f);
 		pass_conv_up(p, &s->resample, *out, y);
 		pass_free(p, out);
 		pass_tap(p, &y, "up.%d", index);
@@ -416,11 +419,11 @@ static void up_forward(struct pass *p, struct flow *f, int index, struct tensor 
 	}
 }
 
-static struct tensor input_forward(struct pass *p, const struct unet *u,
+static struct map input_forward(struct pass *p, const struct unet *u,
 				   const struct unet_input *in)
 {
 	const struct unet_config *c = &u->config;
-	struct tensor x = pass_upload(p, in->latents, in->n, in->h, in->w, c->in_channels);
+	struct map x = pass_upload(p, in->latents, in->n, in->h, in->w, c->in_channels);
 	if (!c->center_input || !in->latents || p->status)
 		return x;
 	size_t count = (size_t)in->n * (size_t)in->h * (size_t)in->w * (size_t)c->in_channels;
@@ -443,9 +446,9 @@ static void forward(struct pass *p, struct flow *f, const struct unet_input *in,
 	f->features = in->features;
 	f->depth = in->shallow ? in->features->level : u->skip_count;
 	f->time = time_forward(p, u, in);
-	struct tensor latents = input_forward(p, u, in);
-	struct tensor x = next_skip(p, f, in->n, in->h, in->w);
-	pass_conv(p, &u->conv_in, (struct conv2d_args){.x = latents, .y = x});
+	struct map latents = input_forward(p, u, in);
+	struct map x = next_skip(p, f, in->n, in->h, in->w);
+	pass_conv(p, &u->conv_in, latents, x, (struct conv2d_args){0});
 	pass_free(p, &latents);
 	pass_tap(p, &x, "conv_in");
 	for (int i = 0; i < u->config.levels && f->made < f->depth; i++)
@@ -453,13 +456,13 @@ static void forward(struct pass *p, struct flow *f, const struct unet_input *in,
 	if (!in->shallow)
 		middle_forward(p, f, x);
 	f->made = u->skip_count;
-	struct tensor out = {0};
+	struct map out = {0};
 	for (int i = 0; i < u->config.levels; i++)
 		up_forward(p, f, i, &out);
 	pass_free(p, &f->time);
 	pass_norm(p, &u->norm_out, out, out, ACT_SILU);
-	struct tensor y = pass_new(p, in->n, in->h, in->w, u->config.out_channels);
-	pass_conv(p, &u->conv_out, (struct conv2d_args){.x = out, .y = y});
+	struct map y = pass_new(p, in->n, in->h, in->w, u->config.out_channels);
+	pass_conv(p, &u->conv_out, out, y, (struct conv2d_args){0});
 	pass_free(p, &out);
 	pass_tap(p, &y, "out");
 	pass_download(p, &y, prediction);
@@ -479,7 +482,7 @@ static int narrow_text(const struct text_cache *all, int only, struct text_cache
 		return error_set(err, SUMI_NOMEM, "out of memory for a text");
 	out->n = 1;
 	for (int i = 0; i < all->count; i++)
-		out->kv[i] = tensor_pictures(all->kv[i], only - 1, 1);
+		out->kv[i] = map_pictures(all->kv[i], only - 1, 1);
 	return SUMI_OK;
 }
 

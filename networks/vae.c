@@ -81,14 +81,13 @@ const struct vae_config *vae_config(const struct vae *vae)
 	return &vae->config;
 }
 
-void conv_replace(struct pass *p, const struct conv_layer *layer, struct tensor *x, int h, int w,
+void conv_replace(struct pass *p, const struct conv_layer *layer, struct map *x, int h, int w,
 		  struct conv2d_args args)
 {
-	args.x = *x;
-	args.y = pass_new(p, x->n, h, w, layer->cout);
-	pass_conv(p, layer, args);
+	struct map y = pass_new(p, x->n, h, w, layer->cout);
+	pass_conv(p, layer, *x, y, args);
 	pass_free(p, x);
-	*x = args.y;
+	*x = y;
 }
 
 /* --- decoding --- */
@@ -113,7 +112,7 @@ static int check_bands(const struct vae_config *c, const struct vae_input *in, s
 }
 
 static void decode(struct pass *p, const struct vae_half *half, const struct vae_config *c,
-		   struct tensor *x)
+		   struct map *x)
 {
 	if (c->kind == VAE_KL)
 		kl_decode(p, &half->kl, c, x);
@@ -129,7 +128,7 @@ int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, str
 	if ((status = check_bands(&vae->config, in, err)))
 		return status;
 	struct pass p = pass_begin(vae->decoder.set.device, &in->tap, err);
-	struct tensor x =
+	struct map x =
 	    pass_upload(&p, in->values, in->n, in->h, in->w, vae->config.latent_channels);
 	if (in->bands.rows)
 		kl_decode_bands(&p, &vae->decoder.kl, &vae->config, in->bands, &x);
@@ -184,7 +183,7 @@ static void split_moments(const struct vae_config *c, const float *moments, size
 }
 
 static void encode(struct pass *p, const struct vae_half *half, const struct vae_config *c,
-		   struct tensor *x)
+		   struct map *x)
 {
 	if (c->kind == VAE_KL)
 		kl_encode(p, &half->kl, c, x);
@@ -212,7 +211,7 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 		goto done;
 	}
 	struct pass p = pass_begin(vae->encoder.set.device, &in->tap, err);
-	struct tensor x = pass_upload(&p, values, in->n, in->h, in->w, c->in_channels);
+	struct map x = pass_upload(&p, values, in->n, in->h, in->w, c->in_channels);
 	if (in->bands.rows)
 		kl_encode_bands(&p, &vae->encoder.kl, c, in->bands, &x);
 	else
@@ -238,7 +237,7 @@ uint64_t vae_encode_memory(const struct vae_config *config, int n, int h, int w,
 	struct pass p = pass_plan(dtype);
 	load_half(&l, &half, config, true);
 	if (!l.status) {
-		struct tensor x = pass_upload(&p, NULL, n, h, w, config->in_channels);
+		struct map x = pass_upload(&p, NULL, n, h, w, config->in_channels);
 		encode(&p, &half, config, &x);
 		pass_free(&p, &x);
 	}
@@ -253,7 +252,7 @@ uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum d
 	struct pass p = pass_plan(dtype);
 	load_half(&l, &half, config, false);
 	if (!l.status) {
-		struct tensor x = pass_upload(&p, NULL, n, h, w, config->latent_channels);
+		struct map x = pass_upload(&p, NULL, n, h, w, config->latent_channels);
 		decode(&p, &half, config, &x);
 		pass_free(&p, &x);
 	}
@@ -270,7 +269,7 @@ uint64_t vae_memory_bands(const struct vae_config *config, int h, int w, struct 
 	int scale = encoding ? config->scale : 1;
 	load_half(&l, &half, config, encoding);
 	if (!l.status) {
-		struct tensor x =
+		struct map x =
 		    pass_upload(&p, NULL, 1, h * scale, w * scale,
 				encoding ? config->in_channels : config->latent_channels);
 		(encoding ? kl_encode_bands : kl_decode_bands)(&p, &half.kl, config, bands, &x);

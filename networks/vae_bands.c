@@ -35,19 +35,12 @@ struct banding {
 
 /* One band of a piece's input, and where its own rows lie in the result. */
 struct band {
-	struct tensor x;
+	struct map x;
 	int from;        /* the row of the whole input that is x's first */
 	int first, rows; /* of the result, behind the margin */
 	int to;          /* the row of the whole result that is the first */
 	int index;
 };
-
-static struct tensor rows_of(struct tensor t, int first, int rows)
-{
-	t.offset += (size_t)first * (size_t)t.w * (size_t)t.ld;
-	t.h = rows;
-	return t;
-}
 
 /* Rows of the input beyond a band of it that its result depends on. */
 static int margin_of(const struct piece *piece)
@@ -56,14 +49,14 @@ static int margin_of(const struct piece *piece)
 	return piece->up ? (rows + 1) / 2 : rows;
 }
 
-static struct band band_of(const struct banding *b, const struct piece *piece, struct tensor x,
+static struct band band_of(const struct banding *b, const struct piece *piece, struct map x,
 			   int i)
 {
 	int scale = x.h / b->height, grow = piece->up ? 2 : 1, margin = margin_of(piece);
 	int first = i * b->rows * scale, end = first + b->rows * scale;
 	end = end < x.h ? end : x.h;
 	int from = first < margin ? 0 : first - margin, to = end + margin < x.h ? end + margin : x.h;
-	return (struct band){.x = rows_of(x, from, to - from),
+	return (struct band){.x = map_lines(x, from, to - from),
 			     .from = from,
 			     .first = (first - from) * grow,
 			     .rows = (end - first) * grow,
@@ -89,13 +82,15 @@ static void new_buffer(struct pass *p, size_t floats, struct buffer **out)
 
 /* Measures the band's own rows of t. */
 static void measure(struct banding *b, const struct norm_layer *norm, const struct band *band,
-		    struct tensor t)
+		    struct map t)
 {
 	struct pass *p = b->p;
-	new_buffer(p, 2 * (size_t)t.c, &b->measured[band->index]);
+	new_buffer(p, 2 * (size_t)t.t.c, &b->measured[band->index]);
 	if (!p->device || p->status)
 		return;
-	struct group_norm_args a = {.x = rows_of(t, band->first, band->rows),
+	struct map own = map_lines(t, band->first, band->rows);
+	struct group_norm_args a = {.x = own.t,
+				    .grid = map_grid(&own),
 				    .gamma = b->ones,
 				    .beta = b->zeros,
 				    .groups = norm->groups,
@@ -105,14 +100,15 @@ static void measure(struct banding *b, const struct norm_layer *norm, const stru
 	p->status = device_group_norm(p->device, &a, p->err);
 }
 
-static void apply(struct banding *b, const struct norm_layer *norm, int which, struct tensor x,
-		  struct tensor y)
+static void apply(struct banding *b, const struct norm_layer *norm, int which, struct map x,
+		  struct map y)
 {
 	struct pass *p = b->p;
 	if (!p->device || p->status)
 		return;
-	struct group_norm_args a = {.x = x,
-				    .y = y,
+	struct group_norm_args a = {.x = x.t,
+				    .y = y.t,
+				    .grid = map_grid(&x),
 				    .groups = norm->groups,
 				    .epsilon = norm->epsilon,
 				    .act = ACT_SILU,
@@ -184,35 +180,33 @@ static void join(struct banding *b, const struct norm_layer *norm, int which, si
 /* ---- pieces ---- */
 
 /* Copies so many rows. */
-static void copy(struct banding *b, struct tensor from, int first, struct tensor to, int at,
+static void copy(struct banding *b, struct map from, int first, struct map to, int at,
 		 int rows)
 {
-	pass_axpby(b->p, &(struct axpby_args){.a = rows_of(from, first, rows),
-					      .y = rows_of(to, at, rows),
-					      .alpha = 1});
+	pass_scale(b->p, map_lines(from, first, rows), 1, map_lines(to, at, rows));
 }
 
 /* Replaces *x by the block's result, up to the norm that is to be measured: then true, and *x
  * stands. which: the number of the block's first norm. *owned: *x is a temporary; then it is freed
  * or used. */
 static bool resnet_band(struct banding *b, const struct resnet_block *r, const struct band *band,
-			int which, int stop, struct tensor *x, bool *owned)
+			int which, int stop, struct map *x, bool *owned)
 {
 	struct pass *p = b->p;
 	bool widens = r->cin != r->cout, in_place = *owned && widens && stop != which + 1;
-	struct tensor y = *x;
+	struct map y = *x;
 	if (stop == which) {
 		measure(b, &r->norm1, band, *x);
 		return true;
 	}
 	if (widens && stop != which + 1) {
 		y = pass_new(p, 1, x->h, x->w, r->cout);
-		pass_conv(p, &r->shortcut, (struct conv2d_args){.x = *x, .y = y});
+		pass_conv(p, &r->shortcut, *x, y, (struct conv2d_args){0});
 	}
-	struct tensor a = in_place ? *x : pass_new(p, 1, x->h, x->w, r->cin);
+	struct map a = in_place ? *x : pass_new(p, 1, x->h, x->w, r->cin);
 	apply(b, &r->norm1, which, *x, a);
-	struct tensor t = pass_new(p, 1, x->h, x->w, r->cout);
-	pass_conv(p, &r->conv1, (struct conv2d_args){.x = a, .y = t});
+	struct map t = pass_new(p, 1, x->h, x->w, r->cout);
+	pass_conv(p, &r->conv1, a, t, (struct conv2d_args){0});
 	pass_free(p, &a); /* in place: x, which is not needed any more */
 	if (stop == which + 1) {
 		measure(b, &r->norm2, band, t);
@@ -220,10 +214,10 @@ static bool resnet_band(struct banding *b, const struct resnet_block *r, const s
 		return true;
 	}
 	apply(b, &r->norm2, which + 1, t, t);
-	struct tensor residual = widens ? y : *x;
+	struct map residual = widens ? y : *x;
 	if (!widens && !*owned)
 		y = pass_new(p, 1, x->h, x->w, r->cout);
-	pass_conv(p, &r->conv2, (struct conv2d_args){.x = t, .y = y, .residual = residual});
+	pass_conv(p, &r->conv2, t, y, (struct conv2d_args){.residual = residual.t});
 	pass_free(p, &t);
 	*x = y;
 	*owned = true;
@@ -232,17 +226,17 @@ static bool resnet_band(struct banding *b, const struct resnet_block *r, const s
 
 /* The same for the end. */
 static bool end_band(struct banding *b, const struct piece *piece, const struct band *band,
-		     int which, int stop, struct tensor *x, bool *owned)
+		     int which, int stop, struct map *x, bool *owned)
 {
 	struct pass *p = b->p;
 	if (stop == which) {
 		measure(b, piece->norm_out, band, *x);
 		return true;
 	}
-	struct tensor a = *owned ? *x : pass_new(p, 1, x->h, x->w, x->c);
+	struct map a = *owned ? *x : pass_new(p, 1, x->h, x->w, x->t.c);
 	apply(b, piece->norm_out, which, *x, a);
-	struct tensor y = pass_new(p, 1, x->h, x->w, piece->conv_out->cout);
-	pass_conv(p, piece->conv_out, (struct conv2d_args){.x = a, .y = y});
+	struct map y = pass_new(p, 1, x->h, x->w, piece->conv_out->cout);
+	pass_conv(p, piece->conv_out, a, y, (struct conv2d_args){0});
 	pass_free(p, &a);
 	*x = y;
 	*owned = true;
@@ -252,15 +246,14 @@ static bool end_band(struct banding *b, const struct piece *piece, const struct 
 /* stop: the norm to measure, or RESULT: then the band's own rows go into the whole result. owned:
  * the band's x is a temporary. */
 static void one_band(struct banding *b, const struct piece *piece, const struct band *band,
-		     bool owned, int stop, struct tensor out)
+		     bool owned, int stop, struct map out)
 {
-	struct tensor t = band->x;
+	struct map t = band->x;
 	bool measured = false;
 	int k = 0;
 	if (piece->up) {
 		t = pass_new(b->p, 1, 2 * band->x.h, 2 * band->x.w, piece->up->cout);
-		pass_conv(b->p, piece->up,
-			  (struct conv2d_args){.x = band->x, .y = t, .upsample = true});
+		pass_conv(b->p, piece->up, band->x, t, (struct conv2d_args){.upsample = true});
 		owned = true;
 	}
 	for (; k < piece->count && !measured; k++)
@@ -288,12 +281,12 @@ static int channels_of(const struct piece *piece, int i, int before)
 	return i % 2 ? piece->resnets[i / 2].cout : piece->resnets[i / 2].cin;
 }
 
-static void make_result(struct banding *b, const struct piece *piece, struct tensor *x)
+static void make_result(struct banding *b, const struct piece *piece, struct map *x)
 {
 	struct pass *p = b->p;
 	int grow = piece->up ? 2 : 1;
 	int cout = piece->conv_out ? piece->conv_out->cout : piece->resnets[piece->count - 1].cout;
-	struct tensor out = pass_new(p, 1, grow * x->h, grow * x->w, cout);
+	struct map out = pass_new(p, 1, grow * x->h, grow * x->w, cout);
 	for (int i = 0; i < b->bands && !p->status; i++) {
 		struct band band = band_of(b, piece, *x, i);
 		one_band(b, piece, &band, false, RESULT, out);
@@ -304,14 +297,14 @@ static void make_result(struct banding *b, const struct piece *piece, struct ten
 
 /* The same into x itself: each band's rows are copied first, those above it that the band before
  * has replaced from where they were kept. */
-static void make_result_in_place(struct banding *b, const struct piece *piece, struct tensor x)
+static void make_result_in_place(struct banding *b, const struct piece *piece, struct map x)
 {
 	struct pass *p = b->p;
 	int margin = margin_of(piece);
-	struct tensor above = pass_new(p, 1, margin, x.w, x.c);
+	struct map above = pass_new(p, 1, margin, x.w, x.t.c);
 	for (int i = 0; i < b->bands && !p->status; i++) {
 		struct band band = band_of(b, piece, x, i);
-		struct tensor t = pass_new(p, 1, band.x.h, x.w, x.c);
+		struct map t = pass_new(p, 1, band.x.h, x.w, x.t.c);
 		if (band.first > 0)
 			copy(b, above, margin - band.first, t, 0, band.first);
 		copy(b, band.x, band.first, t, band.first, band.x.h - band.first);
@@ -324,16 +317,16 @@ static void make_result_in_place(struct banding *b, const struct piece *piece, s
 }
 
 /* Replaces the whole *x by the piece's result. */
-static void make_piece(struct banding *b, const struct piece *piece, struct tensor *x)
+static void make_piece(struct banding *b, const struct piece *piece, struct map *x)
 {
 	struct pass *p = b->p;
 	int norms = 2 * piece->count + (piece->conv_out != NULL);
 	for (int which = 0; which < norms; which++) {
 		for (int i = 0; i < b->bands && !p->status; i++) {
 			struct band band = band_of(b, piece, *x, i);
-			one_band(b, piece, &band, false, which, (struct tensor){0});
+			one_band(b, piece, &band, false, which, (struct map){0});
 		}
-		join(b, norm_of(piece, which), which, (size_t)channels_of(piece, which, x->c));
+		join(b, norm_of(piece, which), which, (size_t)channels_of(piece, which, x->t.c));
 	}
 	bool same = piece->count == 1 && !piece->up && !piece->conv_out &&
 		    piece->resnets->cin == piece->resnets->cout;
@@ -359,7 +352,7 @@ static void fill(struct pass *p, size_t count, float value, struct buffer **out)
 
 /* The stages from bands.whole on, and the end. */
 static void make_pieces(struct banding *b, const struct kl_half *half, const struct vae_config *c,
-			struct vae_bands bands, struct tensor *x)
+			struct vae_bands bands, struct map *x)
 {
 	const struct piece end = {.norm_out = &half->norm_out, .conv_out = &half->conv_out};
 	int last = c->levels - 1;
@@ -421,7 +414,7 @@ static struct banding begin_banding(struct pass *p, const struct vae_config *c, 
 }
 
 void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		     struct vae_bands bands, struct tensor *x)
+		     struct vae_bands bands, struct map *x)
 {
 	struct banding b = begin_banding(p, c, bands.rows, x->h);
 	kl_decode_bottom(p, half, c, bands.whole, x);
@@ -431,7 +424,7 @@ void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct va
 }
 
 void kl_encode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		     struct vae_bands bands, struct tensor *x)
+		     struct vae_bands bands, struct map *x)
 {
 	struct banding b = begin_banding(p, c, bands.rows, x->h / c->scale);
 	int first = c->levels - bands.whole;

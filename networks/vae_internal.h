@@ -32,23 +32,23 @@ void kl_clear(struct kl_half *half); /* what the host holds: weights are the loa
 
 /* x: latents as the decoder wants them, replaced by the picture. */
 void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-	       struct tensor *x);
+	       struct map *x);
 /* The same up to the last residual block of so many stages. */
 void kl_decode_bottom(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		      int stages, struct tensor *x);
+		      int stages, struct map *x);
 /* The same as kl_decode() of one picture, in bands. */
 void kl_decode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		     struct vae_bands bands, struct tensor *x);
+		     struct vae_bands bands, struct map *x);
 /* x: a picture, replaced by [n, h, w, 2·latent_channels]: mean, then logarithm of variance. */
 void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-	       struct tensor *x);
+	       struct map *x);
 /* The same behind the first convolution, from a stage on; and what ends a stage. */
 void kl_encode_top(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		   int first, struct tensor *x);
-void kl_downsample(struct pass *p, const struct kl_stage *s, struct tensor *x);
+		   int first, struct map *x);
+void kl_downsample(struct pass *p, const struct kl_stage *s, struct map *x);
 /* The same as kl_encode() of one picture, in bands. */
 void kl_encode_bands(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		     struct vae_bands bands, struct tensor *x);
+		     struct vae_bands bands, struct map *x);
 
 /* --- AutoencoderTiny --- */
 
@@ -74,10 +74,10 @@ void tiny_clear(struct tiny_half *half);
 
 /* x: latents, replaced by the picture in −1 … 1. */
 void tiny_decode(struct pass *p, const struct tiny_half *half, const struct vae_config *c,
-		 struct tensor *x);
+		 struct map *x);
 /* x: a picture in 0 … 1, replaced by latents. */
 void tiny_encode(struct pass *p, const struct tiny_half *half, const struct vae_config *c,
-		 struct tensor *x);
+		 struct map *x);
 
 /* --- both --- */
 
@@ -95,7 +95,7 @@ struct vae {
 };
 
 /* Replaces the temporary *x by the result of a convolution to h × w × layer->cout. */
-void conv_replace(struct pass *p, const struct conv_layer *layer, struct tensor *x, int h, int w,
+void conv_replace(struct pass *p, const struct conv_layer *layer, struct map *x, int h, int w,
 		  struct conv2d_args args);
 
 #endif

@@ -67,7 +67,7 @@ void kl_clear(struct kl_half *half)
 /* --- running --- */
 
 static void middle(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		   struct tensor *x)
+		   struct map *x)
 {
 	resnet_replace(p, &half->mid1, x);
 	if (c->mid_attention)
@@ -76,19 +76,19 @@ static void middle(struct pass *p, const struct kl_half *half, const struct vae_
 	pass_tap(p, x, "mid");
 }
 
-static void finish(struct pass *p, const struct kl_half *half, struct tensor *x)
+static void finish(struct pass *p, const struct kl_half *half, struct map *x)
 {
 	pass_norm(p, &half->norm_out, *x, *x, ACT_SILU);
 	conv_replace(p, &half->conv_out, x, x->h, x->w, (struct conv2d_args){0});
 }
 
-static void resnets(struct pass *p, const struct kl_stage *s, struct tensor *x)
+static void resnets(struct pass *p, const struct kl_stage *s, struct map *x)
 {
 	for (int k = 0; k < s->count; k++)
 		resnet_replace(p, &s->resnets[k], x);
 }
 
-static void upsample(struct pass *p, const struct kl_stage *s, struct tensor *x)
+static void upsample(struct pass *p, const struct kl_stage *s, struct map *x)
 {
 	if (s->resamples)
 		conv_replace(p, &s->resample, x, 2 * x->h, 2 * x->w,
@@ -96,7 +96,7 @@ static void upsample(struct pass *p, const struct kl_stage *s, struct tensor *x)
 }
 
 void kl_decode_bottom(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		      int stages, struct tensor *x)
+		      int stages, struct map *x)
 {
 	if (c->post_quant_conv)
 		conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
@@ -113,14 +113,14 @@ void kl_decode_bottom(struct pass *p, const struct kl_half *half, const struct v
 }
 
 void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-	       struct tensor *x)
+	       struct map *x)
 {
 	kl_decode_bottom(p, half, c, c->levels, x);
 	pass_tap(p, x, "up.%d", c->levels - 1);
 	finish(p, half, x);
 }
 
-void kl_downsample(struct pass *p, const struct kl_stage *s, struct tensor *x)
+void kl_downsample(struct pass *p, const struct kl_stage *s, struct map *x)
 {
 	if (s->resamples)
 		conv_replace(p, &s->resample, x, x->h / 2, x->w / 2,
@@ -128,7 +128,7 @@ void kl_downsample(struct pass *p, const struct kl_stage *s, struct tensor *x)
 }
 
 void kl_encode_top(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-		   int first, struct tensor *x)
+		   int first, struct map *x)
 {
 	for (int i = first; i < c->levels; i++) {
 		resnets(p, &half->stages[i], x);
@@ -142,7 +142,7 @@ void kl_encode_top(struct pass *p, const struct kl_half *half, const struct vae_
 }
 
 void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
-	       struct tensor *x)
+	       struct map *x)
 {
 	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
 	pass_tap(p, x, "conv_in");

@@ -73,19 +73,19 @@ void tiny_clear(struct tiny_half *half)
 /* --- running --- */
 
 /* x = relu(conv(relu(conv(relu(conv(x))))) + x). */
-static void block_replace(struct pass *p, const struct tiny_block *b, struct tensor x)
+static void block_replace(struct pass *p, const struct tiny_block *b, struct map x)
 {
-	struct tensor first = pass_new(p, x.n, x.h, x.w, x.c);
-	struct tensor second = pass_new(p, x.n, x.h, x.w, x.c);
-	pass_conv(p, &b->conv[0], (struct conv2d_args){.x = x, .y = first, .act = ACT_RELU});
-	pass_conv(p, &b->conv[1], (struct conv2d_args){.x = first, .y = second, .act = ACT_RELU});
+	struct map first = pass_new(p, x.n, x.h, x.w, x.t.c);
+	struct map second = pass_new(p, x.n, x.h, x.w, x.t.c);
+	pass_conv(p, &b->conv[0], x, first, (struct conv2d_args){.act = ACT_RELU});
+	pass_conv(p, &b->conv[1], first, second, (struct conv2d_args){.act = ACT_RELU});
 	pass_free(p, &first);
-	pass_conv(p, &b->conv[2], (struct conv2d_args){.x = second, .y = x, .residual = x});
+	pass_conv(p, &b->conv[2], second, x, (struct conv2d_args){.residual = x.t});
 	pass_free(p, &second);
-	pass_axpby(p, &(struct axpby_args){.a = x, .y = x, .alpha = 1, .act = ACT_RELU});
+	pass_axpby(p, &(struct axpby_args){.a = x.t, .y = x.t, .alpha = 1, .act = ACT_RELU});
 }
 
-static void blocks_replace(struct pass *p, const struct tiny_stage *s, struct tensor x)
+static void blocks_replace(struct pass *p, const struct tiny_stage *s, struct map x)
 {
 	for (int i = 0; i < s->count; i++) {
 		block_replace(p, &s->blocks[i], x);
@@ -94,9 +94,9 @@ static void blocks_replace(struct pass *p, const struct tiny_stage *s, struct te
 }
 
 void tiny_decode(struct pass *p, const struct tiny_half *half, const struct vae_config *c,
-		 struct tensor *x)
+		 struct map *x)
 {
-	pass_axpby(p, &(struct axpby_args){.a = *x, .y = *x, .alpha = 1, .act = ACT_TANH3});
+	pass_axpby(p, &(struct axpby_args){.a = x->t, .y = x->t, .alpha = 1, .act = ACT_TANH3});
 	conv_replace(p, &half->ends, x, x->h, x->w, (struct conv2d_args){.act = ACT_RELU});
 	pass_tap(p, x, "layer.1");
 	for (int i = 0; i < c->levels; i++) {
@@ -108,11 +108,11 @@ void tiny_decode(struct pass *p, const struct tiny_half *half, const struct vae_
 		if (up)
 			pass_tap(p, x, "layer.%d", s->first_layer + s->count + 1);
 	}
-	pass_axpby(p, &(struct axpby_args){.a = *x, .y = *x, .alpha = 2});
+	pass_scale(p, *x, 2, *x);
 }
 
 void tiny_encode(struct pass *p, const struct tiny_half *half, const struct vae_config *c,
-		 struct tensor *x)
+		 struct map *x)
 {
 	for (int i = 0; i < c->levels; i++) {
 		const struct tiny_stage *s = &half->stages[i];

@@ -13,6 +13,17 @@ static size_t ceil_div(int a, int b)
 	return (size_t)((a + b - 1) / b);
 }
 
+/* Queries and keys of one n. */
+static int queries_of(const struct attention_args *a)
+{
+	return (int)(a->q.rows / (size_t)a->n);
+}
+
+static int keys_of(const struct attention_args *a)
+{
+	return (int)(a->k.rows / (size_t)a->n);
+}
+
 static void tensor_args(const struct attention_args *a, struct cl_arg args[TENSOR_ARGS])
 {
 	const struct tensor tensors[] = {a->q, a->k, a->v, a->y};
@@ -21,7 +32,7 @@ static void tensor_args(const struct attention_args *a, struct cl_arg args[TENSO
 		args[4 * i] = arg_buffer(t->buffer);
 		args[4 * i + 1] = arg_ulong(t->offset);
 		args[4 * i + 2] = arg_int(t->ld);
-		args[4 * i + 3] = arg_ulong((size_t)t->h * (size_t)t->w * (size_t)t->ld);
+		args[4 * i + 3] = arg_ulong(t->rows / (size_t)a->n * (size_t)t->ld);
 	}
 }
 
@@ -30,8 +41,8 @@ static void tensor_args(const struct attention_args *a, struct cl_arg args[TENSO
 static void gpu_args(const struct attention_args *a, struct cl_arg args[TENSOR_ARGS + GPU_ARGS])
 {
 	tensor_args(a, args);
-	args[TENSOR_ARGS] = arg_int(a->q.h * a->q.w);
-	args[TENSOR_ARGS + 1] = arg_int(a->k.h * a->k.w);
+	args[TENSOR_ARGS] = arg_int(queries_of(a));
+	args[TENSOR_ARGS + 1] = arg_int(keys_of(a));
 	args[TENSOR_ARGS + 2] = arg_float(a->scale * LOG2_E);
 	args[TENSOR_ARGS + 3] = arg_int(a->causal);
 }
@@ -67,7 +78,7 @@ static int attention_cpu(struct cl_device *d, const void *job, const void *how, 
 	static const char file[] = "attention_panel_cpu.cl";
 	const struct attention_args *a = job;
 	const struct cpu_kernel *way = how;
-	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
+	int dim = a->q.c / a->heads, queries = queries_of(a);
 	int columns = matrix_panel(d);
 	int panels = matrix_constant(file, "ATTENTION_QUERIES") / columns;
 	int cells = matrix_constant(file, "ATTENTION_CELLS") / columns; /* of one panel */
@@ -80,20 +91,20 @@ static int attention_cpu(struct cl_device *d, const void *job, const void *how, 
 	int all = (int)ceil_div(queries, columns);
 	size_t wanted = 4 * (size_t)d->base.info.compute_units;
 	while (panels > 1 && (panels * covered > cells ||
-			      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->q.n < wanted))
+			      ceil_div(all, panels) * (size_t)a->heads * (size_t)a->n < wanted))
 		panels--;
 	panels = (int)ceil_div(all, (int)ceil_div(all, panels)); /* equal shares */
 	struct cl_arg args[TENSOR_ARGS + 6];
 	tensor_args(a, args);
 	args[TENSOR_ARGS] = arg_int(queries);
-	args[TENSOR_ARGS + 1] = arg_int(a->k.h * a->k.w);
+	args[TENSOR_ARGS + 1] = arg_int(keys_of(a));
 	args[TENSOR_ARGS + 2] = arg_int(dim);
 	args[TENSOR_ARGS + 3] = arg_float(a->scale * LOG2_E);
 	args[TENSOR_ARGS + 4] = arg_int(a->causal);
 	args[TENSOR_ARGS + 5] = arg_int(panels);
 	struct cl_range range = {
 	    .dims = 3,
-	    .global = {ceil_div(all, panels), (size_t)a->heads, (size_t)a->q.n},
+	    .global = {ceil_div(all, panels), (size_t)a->heads, (size_t)a->n},
 	    .local = {1, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
@@ -103,8 +114,8 @@ static bool dot_row(const struct cl_device *d, const void *job, const void *how)
 {
 	const struct attention_args *a = job;
 	(void)how;
-	return d->base.precision == PRECISION_HALF && a->q.h * a->q.w >= DOT_LEAST_ROWS &&
-	       a->k.h * a->k.w >= DOT_LEAST_ROWS;
+	return d->base.precision == PRECISION_HALF && queries_of(a) >= DOT_LEAST_ROWS &&
+	       keys_of(a) >= DOT_LEAST_ROWS;
 }
 
 static const struct variant cpu_rows[] = {
@@ -120,7 +131,7 @@ static const struct variant cpu_rows[] = {
 static int attention_plain(struct cl_device *d, const struct attention_args *a, struct error *err)
 {
 	static const char file[] = "attention_gpu.cl";
-	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
+	int dim = a->q.c / a->heads, queries = queries_of(a);
 	bool wide = dim > matrix_constant(file, "ATTENTION_WIDE_DIM");
 	int tile = matrix_constant(file, wide ? "ATTENTION_WIDE_QUERIES" : "ATTENTION_QUERIES");
 	size_t side = (size_t)matrix_constant(file, "SIDE");
@@ -135,7 +146,7 @@ static int attention_plain(struct cl_device *d, const struct attention_args *a, 
 	gpu_args(a, args);
 	struct cl_range range = {
 	    .dims = 3,
-	    .global = {ceil_div(queries, tile) * side, (size_t)a->heads * side, (size_t)a->q.n},
+	    .global = {ceil_div(queries, tile) * side, (size_t)a->heads * side, (size_t)a->n},
 	    .local = {side, side, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
@@ -149,7 +160,7 @@ static bool matrix_possible(const struct cl_device *d, const struct attention_ar
 
 static int attention_matrix(struct cl_device *d, const struct attention_args *a, struct error *err)
 {
-	int dim = a->q.c / a->heads, queries = a->q.h * a->q.w;
+	int dim = a->q.c / a->heads, queries = queries_of(a);
 	int tile = matrix_constant(matrix_file, "ATTENTION_MMA_QUERIES");
 	const struct tensor tensors[] = {a->q, a->k, a->v, a->y};
 	size_t all = (size_t)dim, items;
@@ -167,7 +178,7 @@ static int attention_matrix(struct cl_device *d, const struct attention_args *a,
 	gpu_args(a, args);
 	struct cl_range range = {
 	    .dims = 3,
-	    .global = {ceil_div(queries, tile) * items, (size_t)a->heads, (size_t)a->q.n},
+	    .global = {ceil_div(queries, tile) * items, (size_t)a->heads, (size_t)a->n},
 	    .local = {items, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);

@@ -87,12 +87,12 @@ const struct variant *conv_choose(struct cl_device *d, const struct gemm_job *jo
 int cl_conv_supports(const struct cl_device *d, const struct conv2d_args *a, struct error *err)
 {
 	(void)d;
-	size_t picture = (size_t)a->x.h * (size_t)a->x.w * (size_t)a->x.ld;
+	size_t picture = (size_t)a->in.h * (size_t)a->in.w * (size_t)a->x.ld;
 	if (picture > INT_MAX)
 		return error_set(err, SUMI_TOOBIG,
 				 "conv2d: x [%d, %d, %d, %d] has 2^31 elements a picture "
 				 "or more; use tiles",
-				 a->x.n, a->x.h, a->x.w, a->x.c);
+				 a->in.n, a->in.h, a->in.w, a->x.c);
 	return SUMI_OK;
 }
 
@@ -102,6 +102,8 @@ int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *er
 	int side = a->weight->head.kernel;
 	struct gemm_job job = {.x = a->x,
 			       .y = a->y,
+			       .in = a->in,
+			       .out = a->out,
 			       .weight = a->weight,
 			       .bias = a->bias,
 			       .add = a->add,
@@ -111,6 +113,6 @@ int cl_conv2d(struct device *base, const struct conv2d_args *a, struct error *er
 			       .stride = a->stride,
 			       .padding = side == 3 && !a->pad_end,
 			       .up = a->upsample,
-			       .pixels = a->y.h * a->y.w};
+			       .pixels = a->out.h * a->out.w};
 	return variant_run(conv_choose(d, &job), d, &job, err);
 }

@@ -8,11 +8,6 @@
 /* Elements of a row that a dense tensor is cut into. */
 #define DENSE_ROW 1024
 
-static size_t rows_of(const struct tensor *t)
-{
-	return (size_t)t->n * (size_t)t->h * (size_t)t->w;
-}
-
 static int vector_width(const struct cl_device *d)
 {
 	return d->quirks.cpu_kernels ? 16 : 4;
@@ -43,7 +38,7 @@ int cl_axpby(struct device *base, const struct axpby_args *a, struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
 	const struct tensor *b = a->b.buffer ? &a->b : &a->a;
-	size_t rows = rows_of(&a->y), c = (size_t)a->y.c, last_c = c;
+	size_t rows = a->y.rows, c = (size_t)a->y.c, last_c = c;
 	size_t a_ld = (size_t)a->a.ld, b_ld = (size_t)b->ld, y_ld = (size_t)a->y.ld;
 	char options[160];
 	cl_kernel kernel;
@@ -77,7 +72,7 @@ int cl_embedding(struct device *base, const struct embedding_args *a, struct err
 {
 	struct cl_device *d = cl_device_of(base);
 	const struct weight *position = a->position ? a->position : a->table;
-	size_t rows = rows_of(&a->y), c = (size_t)a->y.c;
+	size_t rows = a->y.rows, c = (size_t)a->y.c;
 	struct buffer *ids = NULL;
 	enum dtype of_table = weight_head(a->table)->dtype;
 	enum dtype of_position = weight_head(position)->dtype;
@@ -107,7 +102,7 @@ int cl_embedding(struct device *base, const struct embedding_args *a, struct err
 				      arg_ulong(a->y.offset),
 				      arg_ulong((size_t)a->y.ld),
 				      arg_ulong(rows),
-				      arg_ulong((size_t)a->y.w),
+				      arg_ulong(rows / (size_t)a->n),
 				      arg_ulong(c)};
 	struct cl_range range = walk(d, rows, c);
 	status = cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
@@ -119,7 +114,7 @@ done:
 int cl_permute(struct device *base, const struct permute_args *a, struct error *err)
 {
 	struct cl_device *d = cl_device_of(base);
-	size_t rows = rows_of(&a->x), c = (size_t)a->x.c;
+	size_t rows = a->x.rows, c = (size_t)a->x.c;
 	char options[80];
 	cl_kernel kernel;
 	snprintf(options, sizeof options, "-D PERMUTE -D V=%d -D BITS=%s", vector_width(d),
@@ -134,8 +129,8 @@ int cl_permute(struct device *base, const struct permute_args *a, struct error *
 				      arg_ulong(a->y.offset),
 				      arg_ulong((size_t)a->y.ld),
 				      arg_ulong(rows),
-				      arg_ulong((size_t)a->a),
-				      arg_ulong((size_t)a->b),
+				      arg_ulong((size_t)a->grid.d),
+				      arg_ulong((size_t)a->grid.h * (size_t)a->grid.w),
 				      arg_ulong(c)};
 	struct cl_range range = walk(d, rows, c);
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
@@ -151,20 +146,20 @@ int cl_timestep(struct device *base, const struct timestep_args *a, struct error
 	snprintf(options, sizeof options, "-D TIMESTEP -D V=4 -D Y_T=%s",
 		 cl_dtype_word(a->y.dtype));
 	int status = cl_kernel_get(d, FILE_NAME, "timestep", options, &kernel, err);
-	for (int first = 0; !status && first < a->y.n; first += 8) {
-		int rows = a->y.n - first < 8 ? a->y.n - first : 8;
+	for (size_t first = 0; !status && first < a->y.rows; first += 8) {
+		size_t rows = a->y.rows - first < 8 ? a->y.rows - first : 8;
 		float timesteps[8] = {0};
-		for (int i = 0; i < rows; i++)
+		for (size_t i = 0; i < rows; i++)
 			timesteps[i] = a->timesteps[first + i];
 		const struct cl_arg args[] = {
 		    arg_float8(timesteps),
 		    arg_buffer(a->y.buffer),
-		    arg_ulong(a->y.offset + (size_t)first * (size_t)a->y.ld),
+		    arg_ulong(a->y.offset + first * (size_t)a->y.ld),
 		    arg_ulong((size_t)a->y.ld),
 		    arg_int(half_c),
 		    arg_float((float)half_c - a->freq_shift),
 		    arg_int(a->flip_sin_to_cos)};
-		struct cl_range range = {.dims = 2, .global = {(size_t)half_c, (size_t)rows}};
+		struct cl_range range = {.dims = 2, .global = {(size_t)half_c, rows}};
 		status = cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 	}
 	return status;

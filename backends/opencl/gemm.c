@@ -19,9 +19,9 @@ static struct cl_arg arg_int8(const int v[8])
 
 static void find_geometry(const struct gemm_job *job, int geometry[8])
 {
-	const struct tensor *x = &job->x;
-	const int values[8] = {job->side, job->stride,     job->padding,    job->up,
-			       x->w,      x->h << job->up, x->w << job->up, job->y.w};
+	const struct grid *in = &job->in;
+	const int values[8] = {job->side, job->stride,      job->padding,     job->up,
+			       in->w,     in->h << job->up, in->w << job->up, job->out.w};
 	memcpy(geometry, values, sizeof values);
 }
 
@@ -47,9 +47,9 @@ struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args)
 	*args++ = arg_buffer(x->buffer);
 	*args++ = arg_ulong(x->offset);
 	*args++ = arg_int(x->ld);
-	*args++ = arg_ulong((size_t)x->h * (size_t)x->w * (size_t)x->ld);
+	*args++ = arg_ulong((size_t)job->in.h * (size_t)job->in.w * (size_t)x->ld);
 	*args++ = arg_int8(geometry);
-	*args++ = arg_int(job->y.h * job->y.w);
+	*args++ = arg_int(job->out.h * job->out.w);
 	return args;
 }
 
@@ -119,8 +119,8 @@ static int enqueue_tile(struct cl_device *d, const void *job_, const void *how, 
 	const struct gemm_job *job = job_;
 	const struct gemm_tile own = plain_tile(), *tile = how ? how : &own;
 	const struct weight *w = job->weight;
-	int rows = job->y.h * job->y.w, columns = matrix_panel(d);
-	int panels = w->panels / (job->own_panels ? job->y.n : 1);
+	int rows = job->out.h * job->out.w, columns = matrix_panel(d);
+	int panels = w->panels / (job->own_panels ? job->out.n : 1);
 	size_t items, picture = (size_t)panels * (size_t)job->x.c * (size_t)columns;
 	cl_kernel kernel;
 	int status = tile_kernel(d, job, tile, &kernel, err);
@@ -136,7 +136,7 @@ static int enqueue_tile(struct cl_device *d, const void *job_, const void *how, 
 	struct cl_range range = {
 	    .dims = 3,
 	    .global = {(size_t)ceil_div(panels * columns, tile->n) * items,
-		       (size_t)ceil_div(rows, tile->m), (size_t)job->y.n},
+		       (size_t)ceil_div(rows, tile->m), (size_t)job->out.n},
 	    .local = {items, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
@@ -193,6 +193,6 @@ int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *
 {
 	if (d->quirks.cpu_kernels)
 		return gemm_enqueue_cpu(d, job, err);
-	int class = gemm_class(job, job->y.n);
+	int class = gemm_class(job, job->out.n);
 	return variant_run(tune_choose(d, &gemm_tuned, job->x.dtype, class, job), d, job, err);
 }

@@ -27,14 +27,14 @@ static struct gemm_cut cut_product(const struct cl_device *d, const struct produ
 	int wanted = 4 * d->base.info.compute_units, panels = job->weight->panels;
 	struct gemm_cut cut = {.group = p->group};
 	cut.blocks = ceil_div(rows, p->rows);
-	if (cut.blocks * panels * job->y.n < wanted)
-		cut.blocks = ceil_div(wanted, panels * job->y.n);
+	if (cut.blocks * panels * job->out.n < wanted)
+		cut.blocks = ceil_div(wanted, panels * job->out.n);
 	cut.block_rows = (int)cl_round_up((size_t)ceil_div(rows, cut.blocks), (size_t)p->tile);
 	cut.blocks = ceil_div(rows, cut.block_rows);
-	while (cut.group > 1 && cut.blocks * job->y.n * ceil_div(panels, cut.group) < wanted)
+	while (cut.group > 1 && cut.blocks * job->out.n * ceil_div(panels, cut.group) < wanted)
 		cut.group /= 2;
 	cut.groups = ceil_div(panels, cut.group);
-	size_t x_bytes = (size_t)job->x.h * (size_t)job->x.w * dtype_size(job->x.dtype);
+	size_t x_bytes = (size_t)job->in.h * (size_t)job->in.w * dtype_size(job->x.dtype);
 	const struct block_format *f = format_info(job->weight->head.dtype);
 	size_t w_bytes = (size_t)job->weight->head.cout * (size_t)f->bytes / (size_t)f->block *
 			 (size_t)(job->side * job->side);
@@ -52,7 +52,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	    matrix_kernel(d, p->files, p->kernel, y->dtype, w->head.dtype, &kernel, err);
 	if (status)
 		return status;
-	struct gemm_cut cut = cut_product(d, p, job, y->h * y->w);
+	struct gemm_cut cut = cut_product(d, p, job, job->out.h * job->out.w);
 	struct cl_arg args[GEMM_HEAD + 7 + GEMM_TAIL], *at = gemm_head(job, args);
 	*at++ = arg_int(cut.block_rows);
 	*at++ = arg_int(cut.group);
@@ -65,7 +65,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	struct cl_range range = {
 	    .dims = 3,
 	    .global = {(size_t)(cut.swapped ? cut.groups : cut.blocks),
-		       (size_t)(cut.swapped ? cut.blocks : cut.groups), (size_t)y->n},
+		       (size_t)(cut.swapped ? cut.blocks : cut.groups), (size_t)job->out.n},
 	    .local = {1, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);

@@ -39,9 +39,10 @@ int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum
 		  enum dtype weight, cl_kernel *kernel, struct error *err);
 
 /* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] · scales + bias + add) + residual for
- * `pictures` pictures of rows = y.h·y.w pixels each. */
+ * out.n pictures of out.h·out.w rows each. */
 struct gemm_job {
 	struct tensor x, y;
+	struct grid in, out; /* of x and y; a linear layer's are one line */
 	const struct weight *weight;
 	const struct buffer *bias;
 	struct tensor add, residual; /* buffer NULL: none */

@@ -30,7 +30,7 @@ static void plan_group_norm(const struct cl_device *d, const struct group_norm_a
 	bool cpu = d->quirks.cpu_kernels;
 	size_t units = (size_t)d->base.info.compute_units, most;
 	p->a = a;
-	p->pixels = (size_t)a->x.h * (size_t)a->x.w;
+	p->pixels = a->x.rows / (size_t)a->grid.n;
 	p->c = a->x.c;
 	p->wide = a->x.c / a->groups;
 	/* CPU: a few chunks a core. GPU: several work-groups a unit; a picture that has many
@@ -64,7 +64,7 @@ static int launch_sums(struct cl_device *d, const struct group_plan *p, struct e
 	    arg_buffer(p->partial), arg_ulong(p->pixels),   arg_int(p->c),
 	    arg_int(p->wide),       arg_int((int)p->chunks)}; /* the last: GPU only, the CPU's range
 								 says it */
-	size_t n = (size_t)x->n;
+	size_t n = (size_t)p->a->grid.n;
 	struct cl_range on_cpu = {.dims = 2, .global = {p->chunks, n}, .local = {1, 1}};
 	struct cl_range on_gpu = {
 	    .dims = 2,
@@ -87,7 +87,9 @@ static int launch_join(struct cl_device *d, const struct group_plan *p, struct e
 	    arg_int(p->c),          arg_int(p->wide),     arg_float(a->epsilon)};
 	size_t lanes = d->quirks.cpu_kernels ? 1 : JOIN_LANES;
 	struct cl_range range = {
-	    .dims = 2, .global = {(size_t)a->groups * lanes, (size_t)a->x.n}, .local = {lanes, 1}};
+	    .dims = 2,
+	    .global = {(size_t)a->groups * lanes, (size_t)a->grid.n},
+	    .local = {lanes, 1}};
 	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
 }
 
@@ -102,7 +104,7 @@ static int launch_apply(struct cl_device *d, const struct group_plan *p, struct 
 	    arg_buffer(x->buffer),  arg_ulong(x->offset), arg_ulong((size_t)x->ld),
 	    arg_buffer(y->buffer),  arg_ulong(y->offset), arg_ulong((size_t)y->ld),
 	    arg_buffer(p->factors), arg_ulong(p->pixels), arg_int(p->c)};
-	size_t n = (size_t)x->n, walkers = cl_round_up(((size_t)p->c + 3) / 4, 32);
+	size_t n = (size_t)p->a->grid.n, walkers = cl_round_up(((size_t)p->c + 3) / 4, 32);
 	struct cl_range range = {.dims = 3, .global = {1, p->chunks, n}, .local = {1, 1, 1}};
 	if (!d->quirks.cpu_kernels) {
 		range.local[0] = walkers < 128 ? walkers : 128;
@@ -117,7 +119,7 @@ int cl_group_norm(struct device *base, const struct group_norm_args *a, struct e
 	struct cl_device *d = cl_device_of(base);
 	struct group_plan p = {0};
 	plan_group_norm(d, a, &p);
-	size_t row = (size_t)a->x.n * (size_t)p.c * sizeof(float);
+	size_t row = (size_t)a->grid.n * (size_t)p.c * sizeof(float);
 	bool measures = a->half != NORM_APPLY, applies = a->half != NORM_MEASURE;
 	p.factors = a->factors;
 	int status = SUMI_OK;
@@ -141,7 +143,7 @@ int cl_layer_norm(struct device *base, const struct layer_norm_args *a, struct e
 {
 	struct cl_device *d = cl_device_of(base);
 	bool cpu = d->quirks.cpu_kernels;
-	size_t rows = (size_t)a->x.n * (size_t)a->x.h * (size_t)a->x.w;
+	size_t rows = a->x.rows;
 	char options[128];
 	cl_kernel kernel;
 	snprintf(options, sizeof options, "-D LAYER_NORM -D T=%s -D V=%d -D LANES=%d%s",

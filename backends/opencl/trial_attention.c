@@ -51,9 +51,7 @@ static int make(struct cl_device *d, const struct attention_trial *t, uint32_t s
 static struct tensor tokens_of(const struct attention_trial *t, struct buffer *b)
 {
 	return (struct tensor){.buffer = b,
-			       .n = 1,
-			       .h = 1,
-			       .w = t->tokens,
+			       .rows = (size_t)t->tokens,
 			       .c = t->heads * DIM,
 			       .ld = t->heads * DIM,
 			       .dtype = DTYPE_F16};
@@ -114,6 +112,7 @@ int trial_attention(struct cl_device *d, enum dtype dtype, int class, struct tri
 					  .k = tokens_of(t, t->k),
 					  .v = tokens_of(t, t->v),
 					  .y = tokens_of(t, t->base.y),
+					  .n = 1,
 					  .heads = t->heads,
 					  .scale = SCALE};
 	return SUMI_OK;

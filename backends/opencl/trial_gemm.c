@@ -26,8 +26,8 @@ static const struct tune_class {
 static const struct tune_class on_cpu = {SIZE_MAX, 150, 140, 88, 11, 24};
 int gemm_class(const struct gemm_job *job, int pictures)
 {
-	size_t outputs =
-	    (size_t)pictures * (size_t)job->y.h * (size_t)job->y.w * (size_t)job->weight->head.cout;
+	size_t outputs = (size_t)pictures * (size_t)job->out.h * (size_t)job->out.w *
+			 (size_t)job->weight->head.cout;
 	int class = 0;
 	while (outputs > classes[class].outputs)
 		class ++;
@@ -149,14 +149,13 @@ static int trial_new(struct cl_device *d, enum dtype dtype, int class, int kerne
 	int status = make_operands(d, t, err);
 	if (status)
 		return status;
-	struct tensor x = {.buffer = t->x, .n = 1, .dtype = dtype};
-	x.h = t->side;
-	x.w = t->rows / t->side;
+	struct tensor x = {.buffer = t->x, .rows = (size_t)t->rows, .dtype = dtype};
 	struct tensor y = x;
 	x.c = x.ld = t->depth;
 	y.buffer = t->base.y;
 	y.c = y.ld = t->cols;
 	t->job = (struct gemm_job){.x = x, .y = y, .weight = t->weight, .stride = 1};
+	t->job.in = t->job.out = (struct grid){1, 1, t->side, t->rows / t->side};
 	t->job.side = kernel;
 	t->job.padding = kernel / 2;
 	return SUMI_OK;

@@ -42,8 +42,8 @@ static bool pays(const struct cl_device *d, const struct winograd *way, const st
 		return false;
 	int columns = matrix_panel(d);
 	double cin = job->x.c, cout = (double)job->weight->panels * columns;
-	double tiles = (double)(ceil_div((size_t)job->y.h, 4) * ceil_div((size_t)job->y.w, 4));
-	double direct = 9.0 * job->y.h * job->y.w * cin * cout;
+	double tiles = (double)(ceil_div((size_t)job->out.h, 4) * ceil_div((size_t)job->out.w, 4));
+	double direct = 9.0 * job->out.h * job->out.w * cin * cout;
 	double weights = way->weight_cost / SHARED_BY;
 	return (36 * tiles + weights) * cin * cout + way->channel_cost * tiles * (cin + cout) <
 	       direct;
@@ -63,8 +63,8 @@ static struct winograd_cut cut_tiles(const struct cl_device *d, const struct win
 				     const struct gemm_job *job)
 {
 	struct winograd_cut cut = {
-	    .down = (int)ceil_div((size_t)job->y.h, 4),
-	    .across = (int)ceil_div((size_t)job->y.w, 4),
+	    .down = (int)ceil_div((size_t)job->out.h, 4),
+	    .across = (int)ceil_div((size_t)job->out.w, 4),
 	};
 	size_t most_depth = (size_t)matrix_constant(way->file, "WINOGRAD_DEPTH");
 	size_t most_tiles = (size_t)matrix_constant(way->file, "WINOGRAD_TILES");
@@ -74,7 +74,7 @@ static struct winograd_cut cut_tiles(const struct cl_device *d, const struct win
 	size_t unit = way == &exact ? 8 : 2 * (size_t)d->quirks.lanes;
 	cut.depth = (int)cl_round_up(ceil_div(cin, steps), unit);
 	steps = ceil_div(cin, (size_t)cut.depth);
-	cut.tiles = job->y.n * cut.down * cut.across;
+	cut.tiles = job->out.n * cut.down * cut.across;
 	size_t pad = (size_t)matrix_constant(way->file, "WINOGRAD_PAD") * sizeof(float);
 	size_t tile_bytes = 36 * steps * (size_t)cut.depth * way->unit;
 	size_t blocks = ceil_div((size_t)cut.tiles, most_tiles);
@@ -102,7 +102,7 @@ static int transform_chunk(struct cl_device *d, const struct winograd *way,
 		return status;
 	struct cl_arg args[] = {
 	    arg_buffer(x->buffer), arg_ulong(x->offset),  arg_int(x->ld),
-	    arg_int(x->h),         arg_int(x->w),         arg_int(job->up),
+	    arg_int(job->in.h),    arg_int(job->in.w),    arg_int(job->up),
 	    arg_buffer(w->buffer), arg_ulong(w->zero_at), arg_int(x->c),
 	    arg_int(cut->depth),   arg_int(cut->block),   arg_int(cut->down),
 	    arg_int(cut->across),  arg_int(first),        arg_buffer(scratch),
@@ -129,8 +129,8 @@ static int multiply_chunk(struct cl_device *d, const struct winograd *way,
 	    arg_int(job->x.c),   arg_int(y->c),
 	};
 	struct cl_arg *at = gemm_tail(job, args + 10);
-	*at++ = arg_int(y->h);
-	*at++ = arg_int(y->w);
+	*at++ = arg_int(job->out.h);
+	*at++ = arg_int(job->out.w);
 	struct cl_range range = {
 	    .dims = 2,
 	    .global = {(size_t)w->panels, ceil_div((size_t)tiles, (size_t)cut->block)},

@@ -26,9 +26,9 @@ static void plan_tiles(struct plan *p, const struct gemm_job *job)
 {
 	size_t unit = dtype_size(job->x.dtype);
 	p->job = job;
-	p->down = (job->y.h + 1) / 2;
-	p->across = (job->y.w + 1) / 2;
-	p->tiles = job->y.n * p->down * p->across;
+	p->down = (job->out.h + 1) / 2;
+	p->across = (job->out.w + 1) / 2;
+	p->tiles = job->out.n * p->down * p->across;
 	p->ld_x = (int)cl_round_up((size_t)job->x.c, 8);
 	p->ld_y = (int)cl_round_up((size_t)job->y.c, 8);
 	size_t tile = PLACES * unit * (size_t)(p->ld_x + p->ld_y);
@@ -56,14 +56,15 @@ static int transform_input(struct cl_device *d, const struct plan *p, int first,
 			   struct error *err)
 {
 	const struct tensor *x = &p->job->x;
+	const struct grid *in = &p->job->in;
 	cl_kernel kernel;
 	int status = matrix_kernel(d, FILES, "winograd_input", x->dtype, p->job->weight->head.dtype,
 				   &kernel, err);
 	if (status)
 		return status;
 	struct cl_arg args[] = {
-	    arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld),   arg_int(x->h),
-	    arg_int(x->w),         arg_int(p->job->up),  arg_int(x->c),    arg_int(p->down),
+	    arg_buffer(x->buffer), arg_ulong(x->offset), arg_int(x->ld),   arg_int(in->h),
+	    arg_int(in->w),        arg_int(p->job->up),  arg_int(x->c),    arg_int(p->down),
 	    arg_int(p->across),    arg_int(first),       arg_buffer(p->x), arg_int(p->ld_x),
 	};
 	struct cl_range range = channels_by((size_t)x->c, (size_t)tiles);
@@ -72,10 +73,11 @@ static int transform_input(struct cl_device *d, const struct plan *p, int first,
 
 static int multiply(struct cl_device *d, const struct plan *p, int tiles, struct error *err)
 {
-	struct tensor x = {.buffer = p->x, .n = PLACES, .h = 1, .w = tiles};
+	struct tensor x = {.buffer = p->x, .rows = PLACES * (size_t)tiles};
 	struct gemm_job job = {.weight = &p->weight, .side = 1, .stride = 1, .own_panels = true};
 	x.dtype = p->job->x.dtype;
 	job.x = job.y = x;
+	job.in = job.out = (struct grid){PLACES, 1, 1, tiles};
 	job.x.c = p->job->x.c;
 	job.x.ld = p->ld_x;
 	job.y.buffer = p->y;
@@ -88,6 +90,7 @@ static int transform_output(struct cl_device *d, const struct plan *p, int first
 			    struct error *err)
 {
 	const struct tensor *y = &p->job->y;
+	const struct grid *out = &p->job->out;
 	cl_kernel kernel;
 	int status = matrix_kernel(d, FILES, "winograd_output", y->dtype,
 				   p->job->weight->head.dtype, &kernel, err);
@@ -95,7 +98,7 @@ static int transform_output(struct cl_device *d, const struct plan *p, int first
 		return status;
 	struct cl_arg args[8 + GEMM_TAIL] = {
 	    arg_buffer(p->y), arg_int(p->ld_y), arg_int(p->down), arg_int(p->across),
-	    arg_int(first),   arg_int(y->h),    arg_int(y->w),    arg_int(y->c),
+	    arg_int(first),   arg_int(out->h),  arg_int(out->w),  arg_int(y->c),
 	};
 	gemm_tail(p->job, args + 8);
 	struct cl_range range = channels_by((size_t)y->c, (size_t)tiles);

@@ -14,12 +14,7 @@ struct weight {
 	float data[];            /* [cout, kernel, kernel, cin] */
 };
 
-static inline size_t reference_rows(const struct tensor *t)
-{
-	return (size_t)t->n * (size_t)t->h * (size_t)t->w;
-}
-
-/* The tensor as a new dense array [n·h·w, c], which the caller frees. */
+/* The tensor as a new dense array [rows, c], which the caller frees. */
 int reference_unpack(const struct tensor *t, float **out, struct error *err);
 
 /* Writes c values as row of t, rounded to its dtype. */

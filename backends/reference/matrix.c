@@ -25,7 +25,7 @@ static void conv_pixel(const struct conv *k, int n, int oy, int ox)
 	const struct conv2d_args *a = k->a;
 	const float *bias = reference_vector(a->bias);
 	size_t cin = (size_t)a->x.c, cout = (size_t)a->y.c;
-	size_t pixel = ((size_t)n * (size_t)a->y.h + (size_t)oy) * (size_t)a->y.w + (size_t)ox;
+	size_t pixel = ((size_t)n * (size_t)a->out.h + (size_t)oy) * (size_t)a->out.w + (size_t)ox;
 	int up = a->upsample ? 2 : 1;
 	for (size_t o = 0; o < cout; o++) {
 		double sum = bias ? (double)bias[o] : 0;
@@ -33,10 +33,10 @@ static void conv_pixel(const struct conv *k, int n, int oy, int ox)
 			for (int kx = 0; kx < k->kernel; kx++) {
 				int iy = oy * a->stride + ky - k->pad,
 				    ix = ox * a->stride + kx - k->pad;
-				if (iy < 0 || ix < 0 || iy >= a->x.h * up || ix >= a->x.w * up)
+				if (iy < 0 || ix < 0 || iy >= a->in.h * up || ix >= a->in.w * up)
 					continue;
-				size_t at = ((size_t)n * (size_t)a->x.h + (size_t)(iy / up)) *
-						(size_t)a->x.w +
+				size_t at = ((size_t)n * (size_t)a->in.h + (size_t)(iy / up)) *
+						(size_t)a->in.w +
 					    (size_t)(ix / up);
 				size_t tap =
 				    (o * (size_t)k->kernel + (size_t)ky) * (size_t)k->kernel +
@@ -71,9 +71,9 @@ int reference_conv2d(struct device *d, const struct conv2d_args *a, struct error
 	k.x = x;
 	k.add = add;
 	k.residual = residual;
-	for (int n = 0; n < a->y.n; n++)
-		for (int y = 0; y < a->y.h; y++)
-			for (int z = 0; z < a->y.w; z++)
+	for (int n = 0; n < a->out.n; n++)
+		for (int y = 0; y < a->out.h; y++)
+			for (int z = 0; z < a->out.w; z++)
 				conv_pixel(&k, n, y, z);
 done:
 	free(k.row);
@@ -97,7 +97,7 @@ int reference_linear(struct device *d, const struct linear_args *a, struct error
 		status = reference_array(cout, &row, err);
 	if (status)
 		goto done;
-	for (size_t r = 0; r < reference_rows(&a->y); r++) {
+	for (size_t r = 0; r < a->y.rows; r++) {
 		for (size_t o = 0; o < cout; o++) {
 			double sum = bias ? (double)bias[o] : 0;
 			sum += dot(x + r * cin, a->weight->data + o * cin, cin);
@@ -156,8 +156,12 @@ int reference_attention(struct device *d, const struct attention_args *a, struct
 	(void)d;
 	float *q = NULL, *k = NULL, *v = NULL;
 	struct attend s = {
-	    .keys = a->k.h * a->k.w, .width = a->y.c, .heads = a->heads, .scale = (double)a->scale};
-	int tokens = a->y.h * a->y.w, status = reference_unpack(&a->q, &q, err);
+	    .keys = (int)(a->k.rows / (size_t)a->n),
+	    .width = a->y.c,
+	    .heads = a->heads,
+	    .scale = (double)a->scale,
+	};
+	int tokens = (int)(a->y.rows / (size_t)a->n), status = reference_unpack(&a->q, &q, err);
 	if (!status)
 		status = reference_unpack(&a->k, &k, err);
 	if (!status)
@@ -166,7 +170,7 @@ int reference_attention(struct device *d, const struct attention_args *a, struct
 		status = reference_array((size_t)s.keys, &s.scores, err);
 	if (!status)
 		status = reference_array((size_t)s.width, &s.row, err);
-	for (size_t n = 0; !status && n < (size_t)a->y.n; n++) {
+	for (size_t n = 0; !status && n < (size_t)a->n; n++) {
 		size_t width = (size_t)s.width, first = n * (size_t)tokens;
 		s.q = q + first * width;
 		s.k = k + n * (size_t)s.keys * width;

@@ -26,7 +26,7 @@ static void measure(const struct group_norm_args *a, const float *x, double *fac
 {
 	const float *gamma = reference_vector(a->gamma), *beta = reference_vector(a->beta);
 	size_t c = (size_t)a->x.c, wide = c / (size_t)a->groups;
-	size_t pixels = (size_t)a->x.h * (size_t)a->x.w;
+	size_t pixels = a->x.rows / (size_t)a->grid.n;
 	for (size_t i = 0; i < c; i += wide) {
 		double mean, scale;
 		moments(x + i, pixels, wide, c, a->epsilon, &mean, &scale);
@@ -43,13 +43,13 @@ int reference_group_norm(struct device *d, const struct group_norm_args *a, stru
 	float *x = NULL;
 	double *row = NULL, *factors = NULL;
 	float *given = a->factors ? (float *)reference_vector(a->factors) : NULL;
-	size_t c = (size_t)a->x.c, pixels = (size_t)a->x.h * (size_t)a->x.w;
+	size_t c = (size_t)a->x.c, pixels = a->x.rows / (size_t)a->grid.n;
 	int status = reference_unpack(&a->x, &x, err);
 	if (!status)
 		status = reference_array(c, &row, err);
 	if (!status)
 		status = reference_array(2 * c, &factors, err);
-	for (size_t n = 0; !status && n < (size_t)a->x.n; n++) {
+	for (size_t n = 0; !status && n < (size_t)a->grid.n; n++) {
 		if (a->half == NORM_APPLY)
 			for (size_t i = 0; i < 2 * c; i++)
 				factors[i] = (double)given[n * 2 * c + i];
@@ -81,7 +81,7 @@ int reference_layer_norm(struct device *d, const struct layer_norm_args *a, stru
 	int status = reference_unpack(&a->x, &x, err);
 	if (!status)
 		status = reference_array(c, &row, err);
-	for (size_t r = 0; !status && r < reference_rows(&a->y); r++) {
+	for (size_t r = 0; !status && r < a->y.rows; r++) {
 		double mean, scale;
 		moments(x + r * c, 1, c, c, a->epsilon, &mean, &scale);
 		for (size_t i = 0; i < c; i++)
@@ -105,7 +105,7 @@ int reference_axpby(struct device *d, const struct axpby_args *a, struct error *
 		status = reference_unpack(&a->b, &b, err);
 	if (!status)
 		status = reference_array(c, &row, err);
-	for (size_t r = 0; !status && r < reference_rows(&a->y); r++) {
+	for (size_t r = 0; !status && r < a->y.rows; r++) {
 		for (size_t i = 0; i < c; i++) {
 			double value = (double)a->alpha * (double)x[r * c + i];
 			if (b)
@@ -124,13 +124,13 @@ int reference_embedding(struct device *d, const struct embedding_args *a, struct
 {
 	(void)d;
 	double *row = NULL;
-	size_t c = (size_t)a->y.c;
+	size_t c = (size_t)a->y.c, tokens = a->y.rows / (size_t)a->n;
 	int status = reference_array(c, &row, err);
-	for (size_t r = 0; !status && r < reference_rows(&a->y); r++) {
+	for (size_t r = 0; !status && r < a->y.rows; r++) {
 		for (size_t i = 0; i < c; i++) {
 			row[i] = (double)a->table->data[(size_t)a->ids[r] * c + i];
 			if (a->position)
-				row[i] += (double)a->position->data[r % (size_t)a->y.w * c + i];
+				row[i] += (double)a->position->data[r % tokens * c + i];
 		}
 		reference_store(&a->y, r, row);
 	}
@@ -143,14 +143,14 @@ int reference_timestep(struct device *d, const struct timestep_args *a, struct e
 	(void)d;
 	double *row = NULL;
 	int half = a->y.c / 2, status = reference_array((size_t)a->y.c, &row, err);
-	for (int n = 0; !status && n < a->y.n; n++) {
+	for (size_t n = 0; !status && n < a->y.rows; n++) {
 		for (int i = 0; i < half; i++) {
 			double exponent = -log(10000) * i / ((double)half - (double)a->freq_shift);
 			double angle = (double)a->timesteps[n] * exp(exponent);
 			row[a->flip_sin_to_cos ? half + i : i] = sin(angle);
 			row[a->flip_sin_to_cos ? i : half + i] = cos(angle);
 		}
-		reference_store(&a->y, (size_t)n, row);
+		reference_store(&a->y, n, row);
 	}
 	free(row);
 	return status;
@@ -161,11 +161,12 @@ int reference_permute(struct device *d, const struct permute_args *a, struct err
 	(void)d;
 	float *x = NULL;
 	double *row = NULL;
-	size_t c = (size_t)a->y.c, wide = (size_t)a->b, high = (size_t)a->a;
+	size_t c = (size_t)a->y.c, high = (size_t)a->grid.d;
+	size_t wide = (size_t)a->grid.h * (size_t)a->grid.w;
 	int status = reference_unpack(&a->x, &x, err);
 	if (!status)
 		status = reference_array(c, &row, err);
-	for (size_t r = 0; !status && r < reference_rows(&a->x); r++) {
+	for (size_t r = 0; !status && r < a->x.rows; r++) {
 		size_t block = r / (high * wide), i = r / wide % high, j = r % wide;
 		for (size_t k = 0; k < c; k++)
 			row[k] = (double)x[r * c + k];

@@ -19,7 +19,7 @@ int reference_array(size_t count, double **out, struct error *err)
 
 int reference_unpack(const struct tensor *t, float **out, struct error *err)
 {
-	size_t rows = reference_rows(t), c = (size_t)t->c;
+	size_t rows = t->rows, c = (size_t)t->c;
 	*out = calloc(rows * c, sizeof **out);
 	if (!*out)
 		return error_set(err, SUMI_NOMEM, "no memory for %zu floats", rows * c);

@@ -22,7 +22,7 @@ static struct device_ops counting_ops;
 static int count_timestep(struct device *d, const struct timestep_args *a, struct error *err)
 {
 	assert_true(pass_count < COUNTED_PASSES);
-	passes[pass_count++] = (struct counted_pass){.batch = a->y.n};
+	passes[pass_count++] = (struct counted_pass){.batch = (int)a->y.rows};
 	return real_ops->timestep(d, a, err);
 }
 

@@ -264,6 +264,7 @@ static const struct ops_case group_norm_cases[] = {
     {.n = 1, .h = 128, .w = 128, .cin = 16, .groups = 4, .act = ACT_SILU, .flags = OPS_FAR_MEAN},
     {.n = 1, .h = 1, .w = 1, .cin = 640, .groups = 32},
     {.n = 3, .h = 5, .w = 77, .cin = 48, .groups = 1},
+    {.n = 2, .d = 3, .h = 4, .w = 5, .cin = 24, .groups = 4, .act = ACT_SILU, .flags = S},
     {.n = 1, .h = 12, .w = 12, .cin = 2560, .groups = 32, .act = ACT_SILU},
     {.n = 1, .h = 31, .w = 77, .cin = 24, .groups = 24},
 };
@@ -327,11 +328,11 @@ static const struct ops_case timestep_cases[] = {
 };
 
 static const struct ops_case permute_cases[] = {
-    {.n = 2, .h = 1, .w = 3, .cin = 5, .a = 2, .flags = S},
-    {.n = 6, .h = 2, .w = 2, .cin = 9, .a = 3, .flags = S},
-    {.n = 16, .h = 7, .w = 11, .cin = 93, .a = 16, .flags = S},
-    {.n = 32, .h = 8, .w = 8, .cin = 64, .a = 16},
-    {.n = 77, .h = 1, .w = 1, .cin = 8, .a = 77},
+    {.n = 1, .d = 2, .h = 1, .w = 3, .cin = 5, .flags = S},
+    {.n = 2, .d = 3, .h = 2, .w = 2, .cin = 9, .flags = S},
+    {.n = 1, .d = 16, .h = 7, .w = 11, .cin = 93, .flags = S},
+    {.n = 2, .d = 16, .h = 8, .w = 8, .cin = 64},
+    {.n = 1, .d = 77, .h = 1, .w = 1, .cin = 8},
 };
 
 const struct ops_table ops_tables[OPS_KINDS] = {

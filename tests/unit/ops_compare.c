@@ -56,7 +56,7 @@ static double value_at(const struct ops_result *r, size_t i)
 static bool surroundings_kept(const struct ops_result *r, char *text, size_t size)
 {
 	const struct tensor *y = &r->y;
-	size_t rows = (size_t)y->n * (size_t)y->h * (size_t)y->w, unit = dtype_size(y->dtype);
+	size_t rows = y->rows, unit = dtype_size(y->dtype);
 	size_t at = 0;
 	for (size_t row = 0; row <= rows; row++) {
 		size_t begin = (y->offset + row * (size_t)y->ld) * unit;
@@ -81,7 +81,7 @@ bool ops_compare(enum ops_kind kind, enum precision precision, const struct ops_
 	if (precision == PRECISION_HALF && half[kind].nmse > 0)
 		limit = &half[kind];
 	double error = 0, energy = 0, most = 0;
-	size_t worst = 0, rows = (size_t)y->n * (size_t)y->h * (size_t)y->w, c = (size_t)y->c;
+	size_t worst = 0, rows = y->rows, c = (size_t)y->c;
 	for (size_t i = 0; i < rows * c; i++) {
 		size_t at = y->offset + i / c * (size_t)y->ld + i % c;
 		double g = value_at(got, at), w = value_at(want, at), apart = fabs(g - w);
@@ -122,10 +122,10 @@ void ops_describe(const struct ops_case *c, const struct ops_variant *v, char *o
 {
 	snprintf(
 	    out, size,
-	    "[%d,%d,%d] %d->%d kernel %d stride %d heads %d keys %d groups %d a %d act %d weight "
+	    "[%d,%d,%d] %d->%d kernel %d stride %d heads %d keys %d groups %d d %d act %d weight "
 	    "%s flags %#x, activations %s%s",
 	    c->n, c->h, c->w, c->cin, c->cout ? c->cout : c->cin, c->kernel, c->stride, c->heads,
-	    c->keys, c->groups, c->a, (int)c->act, format_info(c->weight)->name, c->flags,
+	    c->keys, c->groups, c->d, (int)c->act, format_info(c->weight)->name, c->flags,
 	    format_info(v->dtype)->name,
 	    v->slices ? ", slices" : "");
 }

@@ -37,13 +37,12 @@ enum ops_flag {
 
 /* Fields that an operation does not use are 0. */
 struct ops_case {
-	int n, h, w;     /* of x (q of attention) */
+	int n, d, h, w;  /* of x (q of attention); d 0: 1 */
 	int cin, cout;   /* channels of x and y; cout 0: as cin */
 	int kernel;      /* conv2d */
 	int stride;      /* conv2d; 0: 1 */
 	int heads, keys; /* attention; keys 0: as many as queries */
 	int groups;      /* group_norm */
-	int a;           /* permute: n is n·a, b is h·w */
 	enum activation act;
 	enum dtype weight;
 	unsigned flags;

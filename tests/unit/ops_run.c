@@ -62,14 +62,13 @@ static struct buffer *upload(struct setup *s, const void *data, size_t size)
 
 /* Places a tensor in a buffer of its own and fills it; spread 0 leaves the pattern of an
  * output. as_output: the result is read from here. */
-static struct tensor make(struct setup *s, int n, int h, int w, int c, enum dtype dtype, float mean,
+static struct tensor make(struct setup *s, size_t rows, int c, enum dtype dtype, float mean,
 			  float spread, bool as_output)
 {
 	bool slices = s->v->slices;
-	struct tensor t = {.n = n, .h = h, .w = w, .c = c, .dtype = dtype};
+	struct tensor t = {.rows = rows, .c = c, .dtype = dtype};
 	t.ld = slices ? c + 5 : c;
 	t.offset = slices ? 13 : 0;
-	size_t rows = (size_t)n * (size_t)h * (size_t)w;
 	size_t count = t.offset + rows * (size_t)t.ld + 16, size = count * dtype_size(dtype);
 	unsigned char *data = malloc(size);
 	if (!data) {
@@ -93,14 +92,24 @@ static struct tensor make(struct setup *s, int n, int h, int w, int c, enum dtyp
 	return t;
 }
 
-static struct tensor input(struct setup *s, int n, int h, int w, int c)
+static struct tensor input(struct setup *s, size_t rows, int c)
 {
-	return make(s, n, h, w, c, s->v->dtype, 0, 1, false);
+	return make(s, rows, c, s->v->dtype, 0, 1, false);
 }
 
-static struct tensor output(struct setup *s, int n, int h, int w, int c)
+static struct tensor output(struct setup *s, size_t rows, int c)
 {
-	return make(s, n, h, w, c, s->v->dtype, 0, 0, true);
+	return make(s, rows, c, s->v->dtype, 0, 0, true);
+}
+
+static struct grid grid_of(const struct ops_case *c)
+{
+	return (struct grid){c->n, c->d ? c->d : 1, c->h, c->w};
+}
+
+static size_t rows_of(struct grid g)
+{
+	return (size_t)g.n * (size_t)g.d * (size_t)g.h * (size_t)g.w;
 }
 
 /* x of the case; with OPS_IN_PLACE it is the output as well. */
@@ -108,7 +117,7 @@ static struct tensor subject(struct setup *s, const struct ops_case *c)
 {
 	float mean = c->flags & OPS_FAR_MEAN ? 50.0f : 0.5f;
 	bool in_place = (c->flags & OPS_IN_PLACE) != 0;
-	return make(s, c->n, c->h, c->w, c->cin, s->v->dtype, mean, 1, in_place);
+	return make(s, rows_of(grid_of(c)), c->cin, s->v->dtype, mean, 1, in_place);
 }
 
 static struct buffer *vector(struct setup *s, int channels, float mean, float spread)
@@ -215,20 +224,21 @@ static int out_extent(const struct ops_case *c, int in)
 }
 
 /* The residual of a matrix operation: y itself or a tensor of its own. */
-static void output_and_residual(struct setup *s, const struct ops_case *c, int h, int w,
+static void output_and_residual(struct setup *s, const struct ops_case *c, struct grid out,
 				struct tensor *y, struct tensor *residual)
 {
 	int cout = c->cout ? c->cout : c->cin;
 	bool in_place = (c->flags & OPS_IN_PLACE) != 0;
 	if (c->flags & OPS_RESIDUAL)
-		*residual = make(s, c->n, h, w, cout, s->v->dtype, 0, 1, in_place);
-	*y = (c->flags & OPS_RESIDUAL) && in_place ? *residual : output(s, c->n, h, w, cout);
+		*residual = make(s, rows_of(out), cout, s->v->dtype, 0, 1, in_place);
+	*y = (c->flags & OPS_RESIDUAL) && in_place ? *residual : output(s, rows_of(out), cout);
 }
 
 static void run_conv2d(struct setup *s, const struct ops_case *c)
 {
 	int cout = c->cout ? c->cout : c->cin;
-	struct conv2d_args a = {.x = input(s, c->n, c->h, c->w, c->cin),
+	struct conv2d_args a = {.x = input(s, rows_of(grid_of(c)), c->cin),
+				.in = grid_of(c),
 				.act = c->act,
 				.stride = c->stride ? c->stride : 1,
 				.upsample = (c->flags & OPS_UPSAMPLE) != 0,
@@ -240,8 +250,9 @@ static void run_conv2d(struct setup *s, const struct ops_case *c)
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, cout, 0, 1);
 	if (c->flags & OPS_ADD)
-		a.add = input(s, c->n, 1, 1, cout);
-	output_and_residual(s, c, out_extent(c, c->h), out_extent(c, c->w), &a.y, &a.residual);
+		a.add = input(s, (size_t)c->n, cout);
+	a.out = (struct grid){c->n, 1, out_extent(c, c->h), out_extent(c, c->w)};
+	output_and_residual(s, c, a.out, &a.y, &a.residual);
 	if (s->status == SUMI_OK)
 		s->status = device_conv2d(s->d, &a, s->err);
 }
@@ -251,14 +262,15 @@ static void run_linear(struct setup *s, const struct ops_case *c)
 	int cout = c->cout ? c->cout : c->cin;
 	bool geglu = c->act == ACT_GEGLU;
 	int rows = geglu ? 2 * cout : cout;
-	struct linear_args a = {.x = input(s, c->n, c->h, c->w, c->cin), .act = c->act};
+	struct linear_args a = {
+	    .x = input(s, rows_of(grid_of(c)), c->cin), .n = c->n, .act = c->act};
 	a.weight = weight(
 	    s, (struct weight_desc){
 		   .dtype = c->weight, .cout = rows, .cin = c->cin, .kernel = 1, .geglu = geglu},
 	    c->flags);
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, rows, 0, 1);
-	output_and_residual(s, c, c->h, c->w, &a.y, &a.residual);
+	output_and_residual(s, c, grid_of(c), &a.y, &a.residual);
 	if (s->status == SUMI_OK)
 		s->status = device_linear(s->d, &a, s->err);
 }
@@ -266,13 +278,14 @@ static void run_linear(struct setup *s, const struct ops_case *c)
 static void run_attention(struct setup *s, const struct ops_case *c)
 {
 	int keys = c->keys ? c->keys : c->h * c->w;
-	struct attention_args a = {.heads = c->heads,
+	struct attention_args a = {.n = c->n,
+				   .heads = c->heads,
 				   .scale = 1.0f / sqrtf((float)c->cin / (float)c->heads),
 				   .causal = (c->flags & OPS_CAUSAL) != 0};
-	a.q = input(s, c->n, c->h, c->w, c->cin);
-	a.k = input(s, c->n, 1, keys, c->cin);
-	a.v = input(s, c->n, 1, keys, c->cin);
-	a.y = output(s, c->n, c->h, c->w, c->cin);
+	a.q = input(s, rows_of(grid_of(c)), c->cin);
+	a.k = input(s, (size_t)(c->n * keys), c->cin);
+	a.v = input(s, (size_t)(c->n * keys), c->cin);
+	a.y = output(s, rows_of(grid_of(c)), c->cin);
 	if (s->status == SUMI_OK)
 		s->status = device_attention(s->d, &a, s->err);
 }
@@ -280,12 +293,13 @@ static void run_attention(struct setup *s, const struct ops_case *c)
 static void run_group_norm(struct setup *s, const struct ops_case *c)
 {
 	struct group_norm_args a = {.x = subject(s, c),
+				    .grid = grid_of(c),
 				    .gamma = vector(s, c->cin, 1, 0.2f),
 				    .beta = vector(s, c->cin, 0, 0.5f),
 				    .groups = c->groups,
 				    .epsilon = 1e-5f,
 				    .act = c->act};
-	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, c->n, c->h, c->w, c->cin);
+	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, rows_of(grid_of(c)), c->cin);
 	if (s->status == SUMI_OK)
 		s->status = device_group_norm(s->d, &a, s->err);
 }
@@ -296,7 +310,7 @@ static void run_layer_norm(struct setup *s, const struct ops_case *c)
 				    .gamma = vector(s, c->cin, 1, 0.2f),
 				    .beta = vector(s, c->cin, 0, 0.5f),
 				    .epsilon = 1e-5f};
-	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, c->n, c->h, c->w, c->cin);
+	a.y = c->flags & OPS_IN_PLACE ? a.x : output(s, rows_of(grid_of(c)), c->cin);
 	if (s->status == SUMI_OK)
 		s->status = device_layer_norm(s->d, &a, s->err);
 }
@@ -308,18 +322,18 @@ static void run_axpby(struct setup *s, const struct ops_case *c)
 	enum dtype dtype = c->flags & OPS_OTHER_B ? other : own;
 	if (c->flags & OPS_BESIDE) {
 		/* One buffer of 2·c channels, all of it filled: y is the second half. */
-		struct tensor both = make(s, c->n, c->h, c->w, 2 * c->cin, own, 0, 1, true);
+		struct tensor both = make(s, rows_of(grid_of(c)), 2 * c->cin, own, 0, 1, true);
 		both.c = c->cin;
 		a.a = a.y = both;
 		a.y.offset += (size_t)c->cin;
 		s->out->y = a.y;
 	} else {
 		bool in_place = (c->flags & OPS_IN_PLACE) != 0;
-		a.a = make(s, c->n, c->h, c->w, c->cin, dtype, 0, 1, in_place);
-		a.y = in_place ? a.a : output(s, c->n, c->h, c->w, c->cin);
+		a.a = make(s, rows_of(grid_of(c)), c->cin, dtype, 0, 1, in_place);
+		a.y = in_place ? a.a : output(s, rows_of(grid_of(c)), c->cin);
 	}
 	if (c->flags & OPS_RESIDUAL)
-		a.b = make(s, c->n, c->h, c->w, c->cin, dtype, 0, 1, false);
+		a.b = make(s, rows_of(grid_of(c)), c->cin, dtype, 0, 1, false);
 	if (s->status == SUMI_OK)
 		s->status = device_axpby(s->d, &a, s->err);
 }
@@ -332,7 +346,8 @@ static void run_embedding(struct setup *s, const struct ops_case *c)
 	for (int i = 0; i < count && i < 512; i++)
 		ids[i] = (i * 37 + 5) % VOCABULARY;
 	ids[count - 1] = VOCABULARY - 1;
-	struct embedding_args a = {.ids = ids, .y = output(s, c->n, 1, c->w, c->cin)};
+	struct embedding_args a = {
+	    .ids = ids, .n = c->n, .y = output(s, (size_t)(c->n * c->w), c->cin)};
 	a.table = weight(
 	    s,
 	    (struct weight_desc){
@@ -356,7 +371,7 @@ static void run_timestep(struct setup *s, const struct ops_case *c)
 		timesteps[i] = 999.0f - 76.9f * (float)i;
 	timesteps[c->n - 1] = c->n > 1 ? 0.0f : 500.5f;
 	struct timestep_args a = {.timesteps = timesteps,
-				  .y = output(s, c->n, 1, 1, c->cin),
+				  .y = output(s, (size_t)c->n, c->cin),
 				  .flip_sin_to_cos = (c->flags & OPS_FLIP) != 0,
 				  .freq_shift = c->flags & OPS_FLIP ? 0.0f : 1.0f};
 	if (s->status == SUMI_OK)
@@ -365,9 +380,9 @@ static void run_timestep(struct setup *s, const struct ops_case *c)
 
 static void run_permute(struct setup *s, const struct ops_case *c)
 {
-	struct permute_args p = {.a = c->a, .b = c->h * c->w};
-	p.x = input(s, c->n, c->h, c->w, c->cin);
-	p.y = output(s, c->n / c->a * p.b, 1, c->a, c->cin);
+	struct permute_args p = {.grid = grid_of(c)};
+	p.x = input(s, rows_of(grid_of(c)), c->cin);
+	p.y = output(s, p.x.rows, c->cin);
 	if (s->status == SUMI_OK)
 		s->status = device_permute(s->d, &p, s->err);
 }

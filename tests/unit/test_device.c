@@ -30,9 +30,9 @@ static struct device *open_opencl(const char *cache_dir)
 	return d;
 }
 
-static struct tensor tensor_of(struct buffer *b, int n, int h, int w, int c)
+static struct tensor tensor_of(struct buffer *b, size_t rows, int c)
 {
-	return (struct tensor){.buffer = b, .n = n, .h = h, .w = w, .c = c, .ld = c};
+	return (struct tensor){.buffer = b, .rows = rows, .c = c, .ld = c};
 }
 
 /* y = 2·x on eight numbers; builds one program. */
@@ -45,7 +45,7 @@ static void double_it(struct device *d)
 		x[i] = (float)i - 3.5f;
 	assert_int_equal(device_buffer_new(d, sizeof x, &b, &err), SUMI_OK);
 	assert_int_equal(device_write(d, b, 0, x, sizeof x, &err), SUMI_OK);
-	struct tensor t = tensor_of(b, 1, 1, 2, 4);
+	struct tensor t = tensor_of(b, 2, 4);
 	struct axpby_args a = {.a = t, .y = t, .alpha = 2};
 	if (device_axpby(d, &a, &err) != SUMI_OK ||
 	    device_read(d, b, 0, y, sizeof y, &err) != SUMI_OK)
@@ -438,8 +438,9 @@ static void reference_knows_its_sums(void **state)
 	assert_int_equal(device_buffer_new(d, sizeof b, &bias, &err), SUMI_OK);
 	device_write(d, x, 0, data, sizeof data, &err);
 	device_write(d, bias, 0, b, sizeof b, &err);
-	struct linear_args a = {.x = tensor_of(x, 1, 1, 2, 3),
-				.y = tensor_of(y, 1, 1, 2, 2),
+	struct linear_args a = {.x = tensor_of(x, 2, 3),
+				.y = tensor_of(y, 2, 2),
+				.n = 1,
 				.weight = w,
 				.bias = bias};
 	assert_int_equal(device_linear(d, &a, &err), SUMI_OK);
@@ -453,15 +454,17 @@ static void reference_knows_its_sums(void **state)
 	desc = (struct weight_desc){.data = taps, .cout = 1, .cin = 1, .kernel = 3};
 	assert_int_equal(device_weight_new(d, &desc, &w, &err), SUMI_OK);
 	struct conv2d_args c = {
-	    .x = tensor_of(x, 1, 1, 4, 1), .y = tensor_of(y, 1, 1, 4, 1), .weight = w, .stride = 1};
+	    .x = tensor_of(x, 4, 1), .y = tensor_of(y, 4, 1), .weight = w, .stride = 1};
+	c.in = c.out = (struct grid){1, 1, 1, 4};
 	assert_int_equal(device_conv2d(d, &c, &err), SUMI_OK);
 	device_read(d, y, 0, got, sizeof got, &err);
 	const float line[] = {210, 321, 432, 43};
 	assert_memory_equal(got, line, sizeof got);
 	/* Stride 2 with the border at the end only: windows begin at 0 and 2, the row above
 	 * the picture does not exist, so the kernel's first row meets it. */
-	c.x.h = c.x.w = 2;
-	c.y.h = c.y.w = 1;
+	c.in = (struct grid){1, 1, 2, 2};
+	c.out = (struct grid){1, 1, 1, 1};
+	c.y.rows = 1;
 	c.stride = 2;
 	c.pad_end = true;
 	assert_int_equal(device_conv2d(d, &c, &err), SUMI_OK);
@@ -492,22 +495,25 @@ static void expect(struct shapes *s, int status, const char *part)
 
 static void wrong_matrix_calls(struct shapes *s)
 {
-	struct linear_args good = {.x = tensor_of(s->x, 1, 1, 4, 8),
-				   .y = tensor_of(s->y, 1, 1, 4, 16),
+	struct linear_args good = {.x = tensor_of(s->x, 4, 8),
+				   .y = tensor_of(s->y, 4, 16),
+				   .n = 2,
 				   .weight = s->w,
 				   .bias = s->v};
 	struct linear_args a = good;
 	assert_int_equal(device_linear(s->d, &a, &s->err), SUMI_OK);
 #define LINEAR(change, text) (a = good, change, expect(s, device_linear(s->d, &a, &s->err), text))
 	LINEAR(a.x.buffer = NULL, "x has no buffer");
-	LINEAR(a.x.w = 0, "x has the shape [1, 1, 0, 8]");
+	LINEAR(a.x.rows = 0, "x has the shape [0, 8]");
 	LINEAR(a.x.ld = 7, "ld 7");
 	LINEAR(a.x.dtype = DTYPE_F16, "another dtype");
 	LINEAR((a.x.dtype = a.y.dtype = DTYPE_BF16), "F32 or F16");
 	LINEAR(a.x.offset = 1000, "leaves its buffer of 4096 bytes");
 	LINEAR(a.x.offset = SIZE_MAX / 2, "leaves its buffer");
-	LINEAR((a.x.n = a.x.h = a.x.w = 1 << 30), "leaves its buffer");
-	LINEAR(a.x.w = 3, "x has 3 rows, y has 4");
+	LINEAR(a.x.rows = SIZE_MAX / 2, "leaves its buffer");
+	LINEAR(a.x.rows = 3, "x has 3 rows, y has 4");
+	LINEAR(a.n = 0, "not of n = 0");
+	LINEAR(a.n = 3, "y has 4 rows, which are not of n = 3");
 	LINEAR(a.x.c = 7, "weight is [16, 8], the tensors need [16, 7]");
 	LINEAR(a.weight = s->table, "is a table");
 	LINEAR(a.weight = NULL, "no weight");
@@ -517,42 +523,57 @@ static void wrong_matrix_calls(struct shapes *s)
 	LINEAR(a.act = (enum activation)99, "activation 99");
 	LINEAR((a.y.buffer = s->x), "y overlaps x");
 	LINEAR((a.residual = good.y, a.residual.c = 15), "residual has 15 channels");
-	LINEAR((a.residual = good.y, a.residual.w = 3), "residual has 3 rows");
+	LINEAR((a.residual = good.y, a.residual.rows = 3), "residual has 3 rows");
 	LINEAR((a.residual = good.y, a.residual.offset = 1), "y overlaps residual");
 #undef LINEAR
-	struct conv2d_args fine = {.x = tensor_of(s->x, 1, 4, 4, 8),
-				   .y = tensor_of(s->y, 1, 4, 4, 16),
+	struct conv2d_args fine = {.x = tensor_of(s->x, 16, 8),
+				   .y = tensor_of(s->y, 16, 16),
+				   .in = {1, 1, 4, 4},
+				   .out = {1, 1, 4, 4},
 				   .weight = s->conv,
 				   .stride = 1};
 	struct conv2d_args c = fine;
 	assert_int_equal(device_conv2d(s->d, &c, &s->err), SUMI_OK);
 #define CONV(change, text) (c = fine, change, expect(s, device_conv2d(s->d, &c, &s->err), text))
 	CONV(c.stride = 0, "stride 0");
-	CONV(c.stride = 2, "must be [1, 2, 2]");
-	CONV(c.upsample = true, "must be [1, 8, 8]");
+	CONV(c.stride = 2, "must be [1, 1, 2, 2]");
+	CONV(c.upsample = true, "must be [1, 1, 8, 8]");
 	CONV(c.pad_end = true, "pad_end stride 2");
 	CONV(c.act = ACT_GEGLU, "activation 6");
-	CONV((c.add = fine.y), "add is [1, 4, 4, 16]");
-	CONV((c.residual = fine.x), "residual is [1, 4, 4, 8]");
-	CONV((c.stride = 2, c.pad_end = true, c.x.h = 1, c.y.h = 1, c.y.w = 2),
-	     "must be [1, 0, 2]");
+	CONV((c.add = fine.y), "add is [16, 16], must be [1, 16]");
+	CONV((c.residual = fine.x), "residual is [16, 8], must be [16, 16]");
+	CONV((c.stride = 2, c.pad_end = true, c.x.rows = 4, c.in.h = 1, c.y.rows = 2,
+	      c.out.h = 1, c.out.w = 2),
+	     "must be [1, 1, 0, 2]");
+	CONV(c.in.w = 5, "x has 16 rows, its grid is [1, 1, 4, 5]");
+	CONV(c.out.n = 0, "y has 16 rows, its grid is [0, 1, 4, 4]");
+	CONV((c.in.h = c.in.w = c.in.n = 1 << 30), "x has 16 rows, its grid is");
+	CONV((c.in.d = 4, c.in.h = 1), "must be [1, 4, 1, 4]");
+	CONV((c.in.d = c.out.d = 2, c.in.h = c.out.h = 2), "x has 2 planes, can have 1");
 #undef CONV
-	struct attention_args t = {.q = tensor_of(s->x, 1, 1, 4, 8),
-				   .k = tensor_of(s->x, 1, 1, 5, 8),
-				   .v = tensor_of(s->x, 1, 1, 6, 8),
-				   .y = tensor_of(s->y, 1, 1, 4, 8),
+	struct attention_args t = {.q = tensor_of(s->x, 4, 8),
+				   .k = tensor_of(s->x, 5, 8),
+				   .v = tensor_of(s->x, 6, 8),
+				   .y = tensor_of(s->y, 4, 8),
+				   .n = 1,
 				   .heads = 2,
 				   .scale = 1};
 	expect(s, device_attention(s->d, &t, &s->err), "does not go with the rest");
-	t.v.w = 5;
+	t.v.rows = 5;
+	t.n = 2;
+	expect(s, device_attention(s->d, &t, &s->err), "k has 5 rows, which are not of n = 2");
+	t.n = 1;
 	t.heads = 3;
 	expect(s, device_attention(s->d, &t, &s->err), "8 channels in 3 heads");
 }
 
 static void wrong_plain_calls(struct shapes *s)
 {
-	struct tensor x = tensor_of(s->x, 1, 2, 2, 16), y = tensor_of(s->y, 1, 2, 2, 16);
+	struct tensor x = tensor_of(s->x, 4, 16), y = tensor_of(s->y, 4, 16);
 	struct group_norm_args g = {.x = x, .y = y, .gamma = s->v, .beta = s->v, .groups = 5};
+	g.grid = (struct grid){1, 1, 2, 3};
+	expect(s, device_group_norm(s->d, &g, &s->err), "x has 4 rows, its grid is [1, 1, 2, 3]");
+	g.grid.w = 2;
 	expect(s, device_group_norm(s->d, &g, &s->err), "16 channels in 5 groups");
 	g.groups = 0;
 	expect(s, device_group_norm(s->d, &g, &s->err), "16 channels in 0 groups");
@@ -566,18 +587,19 @@ static void wrong_plain_calls(struct shapes *s)
 	g.factors = s->v;
 	expect(s, device_group_norm(s->d, &g, &s->err),
 	       "factors holds 64 bytes, 32 channels need 128");
-	struct layer_norm_args l = {.x = tensor_of(s->x, 1, 1, 2, 17),
-				    .y = tensor_of(s->y, 1, 1, 2, 17),
+	struct layer_norm_args l = {.x = tensor_of(s->x, 2, 17),
+				    .y = tensor_of(s->y, 2, 17),
 				    .gamma = s->v,
 				    .beta = s->v};
 	expect(s, device_layer_norm(s->d, &l, &s->err),
 	       "gamma holds 64 bytes, 17 channels need 68");
 	struct axpby_args b = {.a = x, .b = x, .y = y};
 	b.b.c = 15;
-	expect(s, device_axpby(s->d, &b, &s->err), "b is [1, 2, 2, 15]");
+	expect(s, device_axpby(s->d, &b, &s->err), "b is [4, 15], must be [4, 16]");
 
 	const int32_t ids[] = {0, 9, 10, -1};
-	struct embedding_args e = {.table = s->table, .ids = ids, .y = tensor_of(s->y, 1, 1, 3, 8)};
+	struct embedding_args e = {.table = s->table, .ids = ids, .y = tensor_of(s->y, 3, 8)};
+	e.n = 1;
 	expect(s, device_embedding(s->d, &e, &s->err), "id 10 of token 2");
 	e.ids = ids + 3;
 	expect(s, device_embedding(s->d, &e, &s->err), "id -1 of token 0");
@@ -586,14 +608,14 @@ static void wrong_plain_calls(struct shapes *s)
 	e.ids = NULL;
 	expect(s, device_embedding(s->d, &e, &s->err), "no id");
 	const float steps[] = {1, 0.0f / 0.0f};
-	struct timestep_args t = {.timesteps = steps, .y = tensor_of(s->y, 2, 1, 1, 8)};
+	struct timestep_args t = {.timesteps = steps, .y = tensor_of(s->y, 2, 8)};
 	expect(s, device_timestep(s->d, &t, &s->err), "timestep 1 is not finite");
 	t.y.c = t.y.ld = 7;
 	expect(s, device_timestep(s->d, &t, &s->err), "even c");
-	struct permute_args p = {.x = x, .y = y, .a = 3, .b = 1};
-	expect(s, device_permute(s->d, &p, &s->err), "blocks of 3 times 1");
-	p.a = 0;
-	expect(s, device_permute(s->d, &p, &s->err), "blocks of 0");
+	struct permute_args p = {.x = x, .y = y, .grid = {1, 3, 1, 1}};
+	expect(s, device_permute(s->d, &p, &s->err), "its grid is [1, 3, 1, 1]");
+	p.grid.d = 0;
+	expect(s, device_permute(s->d, &p, &s->err), "its grid is [1, 0, 1, 1]");
 
 	struct weight *w;
 	const float data[16] = {0};

@@ -114,12 +114,12 @@ static void test_reference(void **state)
 		desc.table = true;
 		struct weight *table;
 		struct buffer *out;
-		struct embedding_args a = {.ids = ids};
+		struct embedding_args a = {.n = 1, .ids = ids};
 		assert_true(device_takes_format(d, desc.dtype, 1));
 		assert_int_equal(device_weight_new(d, &desc, &table, &err), 0);
 		assert_int_equal(device_buffer_new(d, sizeof got, &out, &err), 0);
 		a.table = table;
-		a.y = (struct tensor){.buffer = out, .n = 1, .h = 1, .w = 2, .c = 256, .ld = 256};
+		a.y = (struct tensor){.buffer = out, .rows = 2, .c = 256, .ld = 256};
 		assert_int_equal(device_embedding(d, &a, &err), 0);
 		assert_int_equal(device_read(d, out, 0, got, sizeof got, &err), 0);
 		compare(f->name, got, want + 3 * 256, 256);

@@ -115,7 +115,7 @@ static void note(struct stage_check *check, const char *name, const float *got)
 
 /* Compares a stage with the dump's tensor of that name, if it has one. Failing in here
  * would jump out of the forward pass, so that is left to check_end(). */
-static void on_stage(void *user, const char *name, const struct tensor *t)
+static void on_stage(void *user, const char *name, const struct map *x)
 {
 	struct stage_check *check = user;
 	char full[256];
@@ -123,7 +123,7 @@ static void on_stage(void *user, const char *name, const struct tensor *t)
 	if (!has(check->dump, full))
 		snprintf(full, sizeof full, "%smodule.%s", check->prefix, name);
 	const struct tensor_entry *e = tensors_find(check->dump, full);
-	size_t count = (size_t)t->n * (size_t)t->h * (size_t)t->w * (size_t)t->c;
+	size_t count = x->t.rows * (size_t)x->t.c;
 	if (!e)
 		return;
 	if (e->bytes != count * sizeof(float)) {
@@ -133,7 +133,7 @@ static void on_stage(void *user, const char *name, const struct tensor *t)
 	}
 	float *got = malloc(count * sizeof *got);
 	struct pass p = pass_begin(check->device, NULL, NULL);
-	pass_download(&p, t, got);
+	pass_download(&p, x, got);
 	if (p.status)
 		check->worst = HUGE_VAL;
 	else

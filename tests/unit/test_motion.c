@@ -49,7 +49,7 @@ static float *channels_last(const float *x, int frames, int c, int pixels, bool 
 	return y;
 }
 
-static void on_stage(void *user, const char *name, const struct tensor *t)
+static void on_stage(void *user, const char *name, const struct map *x)
 {
 	struct check *check = user;
 	char full[256];
@@ -60,9 +60,9 @@ static void on_stage(void *user, const char *name, const struct tensor *t)
 	if (!want)
 		return;
 	float *got = malloc(count * sizeof *got);
-	float *ours = channels_last(want, t->n, t->c, t->h * t->w, false);
+	float *ours = channels_last(want, x->n, x->t.c, x->h * x->w, false);
 	struct pass p = pass_begin(check->device, NULL, NULL);
-	pass_download(&p, t, got);
+	pass_download(&p, x, got);
 	double distance = vector_distance(got, ours, count);
 	if (!(distance <= check->worst))
 		check->worst = distance;

@@ -67,10 +67,10 @@ static void end(struct model *m)
 static void multiply(struct model *m, const struct linear_layer *layer, float *out)
 {
 	float in[TOKENS * CIN];
-	struct linear_args a = {.weight = layer->weight};
+	struct linear_args a = {.n = 1, .weight = layer->weight};
 	for (int i = 0; i < TOKENS * CIN; i++)
 		in[i] = cosf((float)(i / CIN + i % CIN));
-	a.x = (struct tensor){.n = 1, .h = 1, .w = TOKENS, .c = layer->cin, .ld = layer->cin};
+	a.x = (struct tensor){.rows = TOKENS, .c = layer->cin, .ld = layer->cin};
 	a.y = a.x;
 	a.y.c = a.y.ld = layer->cout;
 	if (device_buffer_of(m->device, in, sizeof in, &a.x.buffer, &m->err) ||

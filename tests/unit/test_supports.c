@@ -26,7 +26,7 @@ static struct device *poor_device(struct device_ops *ops)
 
 static struct tensor shape(int h, int w, int c)
 {
-	return (struct tensor){.n = 1, .h = h, .w = w, .c = c, .ld = c, .dtype = DTYPE_F32};
+	return (struct tensor){.rows = (size_t)h * (size_t)w, .c = c, .ld = c, .dtype = DTYPE_F32};
 }
 
 static void expect(int got, int want, const struct error *err, const char *says)
@@ -42,8 +42,8 @@ static void test_missing_operation(void **state)
 	struct device_ops ops;
 	struct device *d = poor_device(&ops);
 	struct error err;
-	struct attention_args a = {.heads = 1, .scale = 1};
-	struct linear_args l = {.x = shape(1, 4, 8), .y = shape(1, 4, 8)};
+	struct attention_args a = {.n = 1, .heads = 1, .scale = 1};
+	struct linear_args l = {.x = shape(1, 4, 8), .y = shape(1, 4, 8), .n = 1};
 	a.q = a.k = a.v = a.y = shape(1, 4, 8);
 	expect(device_supports(d, OP_ATTENTION, &a, &err), SUMI_UNSUPPORTED, &err,
 	       "attention: scalar reference cannot do it");
@@ -59,7 +59,7 @@ static void test_operation_asks_too(void **state)
 	struct device *d = poor_device(&ops);
 	struct error err;
 	struct buffer *b;
-	struct attention_args a = {.heads = 1, .scale = 1};
+	struct attention_args a = {.n = 1, .heads = 1, .scale = 1};
 	assert_int_equal(device_buffer_new(d, 4 * 4 * 8 * sizeof(float), &b, &err), 0);
 	a.q = shape(1, 4, 8);
 	a.q.buffer = b;
@@ -83,9 +83,13 @@ static void test_limits_of_opencl(void **state)
 	setenv("SUMI_KERNELS", "cpu16", 1);
 	assert_int_equal(device_open(info.selector, &d, &err), 0);
 	struct conv2d_args c = {.x = shape(32768, 32768, 2), .y = shape(32768, 32768, 2)};
-	struct attention_args a = {.heads = 1, .scale = 1};
+	c.in = c.out = (struct grid){1, 1, 32768, 32768};
+	struct attention_args a = {.n = 1, .heads = 1, .scale = 1};
 	expect(device_supports(d, OP_CONV2D, &c, &err), SUMI_TOOBIG, &err, "use tiles");
+	c.in.d = 2;
+	expect(device_supports(d, OP_CONV2D, &c, &err), SUMI_UNSUPPORTED, &err, "2 planes");
 	c.x = c.y = shape(4096, 4096, 64);
+	c.in = c.out = (struct grid){1, 1, 4096, 4096};
 	expect(device_supports(d, OP_CONV2D, &c, &err), 0, &err, "");
 	a.q = a.k = a.v = a.y = shape(1, 4, 512);
 	expect(device_supports(d, OP_ATTENTION, &a, &err), 0, &err, "");

@@ -182,13 +182,12 @@ static void hear(const float *tokens, int rows, const float *pooled, float *out)
 static void forward(struct pass *p, const struct mixer *m, const float *latents, const float *add,
 		    int h, int w, float *prediction)
 {
-	struct tensor x = pass_upload(p, latents, 1, h, w, CHANNELS);
-	struct tensor beside = pass_upload(p, add, 1, 1, 1, HIDDEN);
-	struct tensor hidden = pass_new(p, 1, h, w, HIDDEN);
-	pass_conv(p, &m->first,
-		  (struct conv2d_args){.x = x, .y = hidden, .add = beside, .act = ACT_SILU});
+	struct map x = pass_upload(p, latents, 1, h, w, CHANNELS);
+	struct map beside = pass_upload(p, add, 1, 1, 1, HIDDEN);
+	struct map hidden = pass_new(p, 1, h, w, HIDDEN);
+	pass_conv(p, &m->first, x, hidden, (struct conv2d_args){.add = beside.t, .act = ACT_SILU});
 	pass_free(p, &beside);
-	pass_conv(p, &m->second, (struct conv2d_args){.x = hidden, .y = x});
+	pass_conv(p, &m->second, hidden, x, (struct conv2d_args){0});
 	pass_free(p, &hidden);
 	pass_download(p, &x, prediction);
 	pass_free(p, &x);

@@ -63,8 +63,9 @@ static int multiply(int *programs)
 	assert_int_equal(device_write(d, bx, 0, x, sizeof x, &err), 0);
 	assert_int_equal(device_weight_new(d, &desc, &weight, &err), 0);
 	struct linear_args args = {
-	    .x = {.buffer = bx, .n = 1, .h = 1, .w = ROWS, .c = DEPTH, .ld = DEPTH},
-	    .y = {.buffer = by, .n = 1, .h = 1, .w = ROWS, .c = COLS, .ld = COLS},
+	    .x = {.buffer = bx, .rows = ROWS, .c = DEPTH, .ld = DEPTH},
+	    .y = {.buffer = by, .rows = ROWS, .c = COLS, .ld = COLS},
+	    .n = 1,
 	    .weight = weight,
 	};
 	assert_int_equal(device_linear(d, &args, &err), 0);
@@ -153,8 +154,10 @@ static unsigned char convolve(void)
 	assert_int_equal(device_write(d, bx, 0, x, sizeof x, &err), 0);
 	assert_int_equal(device_weight_new(d, &desc, &weight, &err), 0);
 	struct conv2d_args args = {
-	    .x = {.buffer = bx, .n = 1, .h = SIDE, .w = SIDE, .c = CIN, .ld = CIN},
-	    .y = {.buffer = by, .n = 1, .h = SIDE, .w = SIDE, .c = COUT, .ld = COUT},
+	    .x = {.buffer = bx, .rows = SIDE * SIDE, .c = CIN, .ld = CIN},
+	    .y = {.buffer = by, .rows = SIDE * SIDE, .c = COUT, .ld = COUT},
+	    .in = {1, 1, SIDE, SIDE},
+	    .out = {1, 1, SIDE, SIDE},
 	    .weight = weight,
 	    .stride = 1,
 	};
@@ -202,11 +205,11 @@ static void test_the_way_is_one_pictures(void **state)
 	assert_int_equal(device_open("opencl:0", &d, &err), 0);
 	const unsigned char *ways = cl_device_of(d)->tuned[TUNE_CONV][DTYPE_F32];
 	const struct weight weight = {.head = {.cout = 64, .kernel = 3}};
-	struct gemm_job job = {.y = {.n = 1, .h = 32, .w = 32}, .weight = &weight, .side = 3};
+	struct gemm_job job = {.out = {1, 1, 32, 32}, .weight = &weight, .side = 3};
 	job.stride = 1;
 	const struct variant *alone = conv_choose(cl_device_of(d), &job);
 	assert_true(ways[0] > 0);
-	job.y.n = 1000;
+	job.out.n = 1000;
 	assert_ptr_equal(conv_choose(cl_device_of(d), &job), alone);
 	for (int class = 1; class < TUNE_CLASSES; class ++)
 		assert_int_equal(ways[class], 0);
