@@ -101,7 +101,7 @@ def cut_weights(parent):
             print("skip weights that are cut: no device here keeps packed weights")
             return
         workers = place.workers()
-        send("second", 30)
+        send("second", 400)
         with place.still("second", 3):
             for path in kept:
                 os.truncate(path, 8192)
