@@ -94,7 +94,7 @@ def cut_weights(parent):
         state = lambda id: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "state")
         send = lambda id, steps: place.redis_cli("XADD", "{sumi}:in", "*", "id", id, "modality", "image", "prompt", "fog",
                                                  "seed", 5, "steps", steps, "width", 64, "height", 64)
-        send("first", 30)
+        send("first", 400)
         check(wait_for(lambda: state("first") == "done", 120), "a picture with kept weights", state("first"))
         kept = list((parent / "weights").glob("*.packed"))
         if not kept:
