@@ -139,6 +139,14 @@ enum job_state jobs_state(const struct found *f)
 	return state < 0 ? JOB_READY : (enum job_state)state;
 }
 
+const struct store_artifact *jobs_main_file(const struct found *f)
+{
+	for (size_t i = 0; i < f->file_count; i++)
+		if (strcmp(f->files[i].role, "main") == 0)
+			return &f->files[i];
+	return NULL;
+}
+
 /* ---- describing ----------------------------------------------------------------------------- */
 
 static json_t *file_json(const struct call *call, const struct store_artifact *a)

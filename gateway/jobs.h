@@ -19,6 +19,9 @@ int jobs_find(struct call *call, struct worker *w, const char *id, struct found 
 void jobs_clear(struct found *f);
 enum job_state jobs_state(const struct found *f);
 
+/* The first variant's result; NULL where it is not on this host. Borrowed. */
+const struct store_artifact *jobs_main_file(const struct found *f);
+
 /* Id, state, fields, progress, files with their addresses; a new object. */
 json_t *jobs_document(const struct call *call, const char *id, const struct found *f);
 

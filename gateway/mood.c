@@ -50,12 +50,9 @@ static bool read_options(struct call *call, json_t *fields)
 static void finish(struct call *call, struct worker *w)
 {
 	struct found f;
-	const struct store_artifact *main = NULL;
 	if (!work_done(call, w, &f))
 		return;
-	for (size_t i = 0; i < f.file_count && !main; i++)
-		if (strcmp(f.files[i].role, "main") == 0)
-			main = &f.files[i];
+	const struct store_artifact *main = jobs_main_file(&f);
 	if (main)
 		files_answer(call, main);
 	else

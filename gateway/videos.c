@@ -196,10 +196,7 @@ void videos_content(struct call *call, struct worker *w)
 	struct found f;
 	if (!find(call, w, &f))
 		return;
-	const struct store_artifact *main = NULL;
-	for (size_t i = 0; i < f.file_count && !main; i++)
-		if (strcmp(f.files[i].role, "main") == 0)
-			main = &f.files[i];
+	const struct store_artifact *main = jobs_main_file(&f);
 	if (main)
 		files_answer(call, main);
 	else
