@@ -141,13 +141,11 @@ const char *queue_event_value(const struct queue_event *event, const char *name)
 	return NULL;
 }
 
-static void read_event(redisReply *reply, struct queue_event *event)
+void reply_event(const redisReply *entry, struct queue_event *event)
 {
-	const redisReply *entry = reply_at(reply_at(reply_at(reply, 0), 1), 0);
 	const redisReply *fields = reply_at(entry, 1);
+	*event = (struct queue_event){.event = ""};
 	reply_copy(reply_at(entry, 0), event->cursor, sizeof event->cursor);
-	event->event = "";
-	event->reply = reply;
 	for (size_t i = 0; fields && i + 1 < fields->elements; i += 2) {
 		const redisReply *name = fields->element[i], *value = fields->element[i + 1];
 		if (reply_is(name, "id"))
@@ -178,7 +176,8 @@ int queue_follow_next(struct queue_follower *f, int timeout_ms, struct queue_eve
 					   (size_t)size, &reply, err);
 		redisFreeCommand(command);
 		if (reply) {
-			read_event(reply, event);
+			reply_event(reply_at(reply_at(reply_at(reply, 0), 1), 0), event);
+			event->reply = reply;
 			strcpy(f->cursor, event->cursor);
 			return SUMI_OK;
 		}

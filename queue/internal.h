@@ -150,6 +150,8 @@ const char *link_refusal(struct queue *queue);
 /* Text of a string, status or nil reply ("" for anything else). */
 const char *reply_text(const redisReply *reply);
 size_t reply_size(const redisReply *reply); /* of that text, which may hold NULs */
+/* An entry of the stream of events; its texts are borrowed from the reply. */
+void reply_event(const redisReply *entry, struct queue_event *event);
 int64_t reply_int(const redisReply *reply); /* integer, or text that is one; else 0 */
 bool reply_is(const redisReply *reply, const char *word);
 const redisReply *reply_at(const redisReply *reply, size_t index); /* NULL past the end */

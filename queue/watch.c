@@ -132,24 +132,6 @@ int queue_watch_ask(struct queue_watch *w, int wait_ms, struct error *err)
 	return status;
 }
 
-/* One entry of a stream. Its texts are borrowed from the reply. */
-static void read_entry(const redisReply *entry, struct queue_event *event)
-{
-	const redisReply *fields = reply_at(entry, 1);
-	*event = (struct queue_event){.event = ""};
-	reply_copy(reply_at(entry, 0), event->cursor, sizeof event->cursor);
-	for (size_t i = 0; fields && i + 1 < fields->elements; i += 2) {
-		const redisReply *name = fields->element[i], *value = fields->element[i + 1];
-		if (reply_is(name, "id"))
-			reply_copy(value, event->id, sizeof event->id);
-		else if (reply_is(name, "event"))
-			event->event = reply_text(value);
-		else if (event->field_count < sizeof event->fields / sizeof event->fields[0])
-			event->fields[event->field_count++] = (struct queue_event_field){
-			    reply_text(name), value->str ? value->str : "", value->str ? value->len : 0};
-	}
-}
-
 static void read_stream(struct queue_watch *w, const redisReply *stream, queue_watch_function *each,
 			void *context)
 {
@@ -162,7 +144,7 @@ static void read_stream(struct queue_watch *w, const redisReply *stream, queue_w
 			cursor = w->jobs[i].cursor;
 	for (size_t i = 0; entries && i < entries->elements; i++) {
 		struct queue_event event;
-		read_entry(entries->element[i], &event);
+		reply_event(entries->element[i], &event);
 		if (!own || cursor != w->cursor)
 			strcpy(cursor, event.cursor);
 		each(context, &event, own);
@@ -204,7 +186,7 @@ int queue_watch_past(struct queue *queue, const char *cursor, size_t limit, queu
 	command_free(&command);
 	for (size_t i = 0; !status && i < reply->elements; i++) {
 		struct queue_event event;
-		read_entry(reply->element[i], &event);
+		reply_event(reply->element[i], &event);
 		each(context, &event, false);
 	}
 	freeReplyObject(reply);
@@ -228,7 +210,7 @@ int queue_last_preview(struct queue *queue, const char *id, char **data, size_t 
 	command_free(&command);
 	for (size_t i = 0; !status && !*data && i < reply->elements; i++) {
 		struct queue_event event;
-		read_entry(reply->element[i], &event);
+		reply_event(reply->element[i], &event);
 		for (size_t k = 0; k < event.field_count && strcmp(event.event, "preview") == 0; k++)
 			if (strcmp(event.fields[k].name, "webp") == 0 && !*data &&
 			    (*data = malloc(event.fields[k].size + 1))) {
