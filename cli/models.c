@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/model_file.h"
 #include "base/utf8.h"
 #include "cli/models_file.h"
 #include "cli/pull.h"
@@ -156,15 +157,14 @@ static int add(struct cli *cli, struct error *err)
 /* Whether an entry of the folder is the model NAME, or what stands beside it. */
 static bool belongs(const char *entry, const char *name)
 {
-	static const char *const ends[] = {"", ".safetensors", ".gguf", ".ckpt", ".pt", ".pth",
-					   ".bin", ".sft", ".sumi.json", ".sha256"};
+	static const char *const ends[] = {"", ".sumi.json", ".sha256"};
 	size_t n = strlen(name);
 	if (strncmp(entry, name, n) != 0)
 		return false;
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
 		if (strcasecmp(entry + n, ends[i]) == 0)
 			return true;
-	return false;
+	return model_file_ending(entry) == entry + n;
 }
 
 static int remove_entry(const char *path, struct error *err)

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "base/model_file.h"
 #include "diffusion/sampler.h"
 #include "media/format.h"
 #include "media/infotext.h"
@@ -87,17 +88,10 @@ static bool take_seed(json_t *job, const char *name, const char *text)
 /* As a file: sumi calls a model by its name alone. */
 static bool take_model(json_t *job, const char *name, const char *text)
 {
-	static const char *const ends[] = {".safetensors", ".ckpt", ".gguf", ".sft", ".pt", ".pth"};
 	const char *slash = strrchr(text, '/'), *back = strrchr(text, '\\');
 	text = back && (!slash || back > slash) ? back + 1 : slash ? slash + 1 : text;
-	size_t n = strlen(text);
-	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-		size_t tail = strlen(ends[i]);
-		if (n > tail && strcmp(text + n - tail, ends[i]) == 0) {
-			n -= tail;
-			break;
-		}
-	}
+	const char *ending = model_file_ending(text);
+	size_t n = ending && ending > text ? (size_t)(ending - text) : strlen(text);
 	return n > 0 && json_object_set_new(job, name, json_stringn(text, n)) == 0;
 }
 

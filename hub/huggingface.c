@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/json.h"
+#include "base/model_file.h"
 #include "hub/plan.h"
 
 enum { LIST_MAX = 32 << 20, PART_MAX = 256 };
@@ -144,15 +145,6 @@ static int add(struct plan *plan, const struct repository *r, const json_t *s, c
 			lfs ? NULL : json_string_value(json_object_get(s, "blobId")), err);
 }
 
-static bool holds_weights(const char *name)
-{
-	static const char *const ends[] = {".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin"};
-	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-		if (ends_in(name, ends[i]))
-			return true;
-	return false;
-}
-
 /* NAME.fp16.safetensors, NAME-00001-of-00002.fp16.safetensors … */
 static bool is_half(const char *name)
 {
@@ -248,7 +240,7 @@ static int list_choices(const struct repository *r, const json_t *siblings, stru
 	json_array_foreach(siblings, i, s)
 	{
 		char size[32];
-		if (!holds_weights(name_of(s)))
+		if (!model_file_ending(name_of(s)))
 			continue;
 		plan_size_text((uint64_t)json_integer_value(json_object_get(s, "size")), size);
 		int n = snprintf(text + used, sizeof text - used, "%s%s (%s)", used ? ", " : "", name_of(s),
@@ -279,7 +271,7 @@ static int plan_file(struct plan *plan, const struct repository *r, const json_t
 			const char *name = name_of(s);
 			bool fits = pass == 0   ? strcmp(name, r->file) == 0
 				    : pass == 1 ? strcmp(base_of(name), r->file) == 0
-						: holds_weights(name) && has_letters(name, r->file);
+						: model_file_ending(name) && has_letters(name, r->file);
 			if (!fits)
 				continue;
 			found = s;

@@ -4,8 +4,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
+
+#include "base/model_file.h"
 
 enum { FILES_MAX = 512 };
 
@@ -87,15 +88,8 @@ int plan_add(struct plan *plan, const char *path, const char *url, uint64_t size
 
 void plan_set_name(struct plan *plan, const char *from)
 {
-	static const char *const ends[] = {".safetensors", ".gguf", ".ckpt", ".pth", ".pt", ".bin"};
-	size_t n = strlen(from);
-	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-		size_t m = strlen(ends[i]);
-		if (n > m && strcasecmp(from + n - m, ends[i]) == 0) {
-			n -= m;
-			break;
-		}
-	}
+	const char *ending = model_file_ending(from);
+	size_t n = ending && ending > from ? (size_t)(ending - from) : strlen(from);
 	n = n < PLAN_NAME_MAX ? n : PLAN_NAME_MAX;
 	for (size_t i = 0; i < n; i++) {
 		char c = from[i];
