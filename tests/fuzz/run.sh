@@ -27,7 +27,7 @@ echo "$names" | tr ' ' '\n' | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} sh -c
 	name={}
 	mkdir -p "$BUILD/fuzz/corpus/$name" "$BUILD/fuzz/seeds/$name"
 	"$BUILD/fuzz/fuzz_$name" "$limit" -timeout=25 -rss_limit_mb=2560 -malloc_limit_mb=1024 \
-		-max_len=65536 -print_final_stats=1 -artifact_prefix="$BUILD/fuzz/found/$name-" \
+		-max_len=8192 -print_final_stats=1 -artifact_prefix="$BUILD/fuzz/found/$name-" \
 		"$BUILD/fuzz/corpus/$name" "$BUILD/fuzz/seeds/$name" >"$BUILD/fuzz/logs/$name" 2>&1
 	status=$?
 	runs=$(sed -n "s/^stat::number_of_executed_units: //p" "$BUILD/fuzz/logs/$name")

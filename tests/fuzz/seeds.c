@@ -165,7 +165,7 @@ static void seed_checkpoint(void)
 	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++) {
 		char path[64];
 		snprintf(path, sizeof path, "tests/vectors/adapters/%s.safetensors", adapters[i]);
-		seed_files("checkpoint", "\x1e", 1, (const char *const[]){path, NULL});
+		seed_files("adapter", NULL, 0, (const char *const[]){path, NULL});
 	}
 }
 

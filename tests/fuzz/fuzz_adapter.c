@@ -1,0 +1,32 @@
+/* A file of an adapter (LoRA and its kin): what it names, and what it gives on a tensor of any shape
+ * that a module takes. */
+#include <stdlib.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "weights/adapter.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *path = fuzz_file("a.safetensors", data, size);
+	enum { MOST = 1 << 16 };
+	static const int64_t shapes[][4] = {{8, 6, 1, 1}, {6, 8, 1, 1}, {4, 4, 3, 3}, {4, 1, 1, 1}};
+	const struct adapter_weight weight = {0.5, 0.5, 1};
+	struct adapter *a;
+	struct error err = {0};
+	int status = adapter_open(path, &a, &err);
+	fuzz_outcome(status, &err);
+	for (size_t i = 0; !status && i < adapter_modules(a); i++)
+		for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
+			static float values[MOST];
+			char name[ADAPTER_NAME_MAX];
+			const int64_t *s = shapes[k];
+			int rank = s[2] > 1 ? 4 : 2;
+			adapter_target(a, i, ADAPTER_DENOISER | ADAPTER_TEXT, 2, name);
+			if (!adapter_fits(a, i, s, rank, NULL))
+				adapter_apply(a, i, &weight, s, rank, values,
+					      (size_t)(s[0] * s[1] * s[2] * s[3]), NULL);
+		}
+	if (!status)
+		adapter_close(a);
+	return 0;
+}
