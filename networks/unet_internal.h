@@ -51,9 +51,46 @@ struct unet {
 	int text_count; /* transformer layers */
 };
 
+struct unet_text {
+	struct text_cache cache;
+};
+
+/* What travels through the stages. */
+struct unet_flow {
+	const struct unet *u;
+	struct text_batch texts;
+	const struct motion_context *motion;
+	struct map time;                   /* [n, 1, 1, all blocks' channels] */
+	struct map joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
+	int made;                       /* skips that the way down has made, less those used */
+	int depth;                      /* skips that this pass runs: all, or the features' level */
+	struct unet_features *features; /* NULL: none */
+};
+
+/* Keys and values of all layers, into the cache's kv; context NULL in a pass that only counts. */
+void unet_fill_cache(struct pass *p, const struct unet *u, const float *context,
+		     struct text_cache *cache);
+
+/* The time and the way down as far as f->depth; f->time is the caller's to free, as are the maps in
+ * f->joined. beside: of one picture, added to each after the first convolution; NULL: nothing. Returns
+ * what the middle sees. */
+struct map unet_way_down(struct pass *p, struct unet_flow *f, const struct unet_input *in,
+			 const struct map *beside);
+void unet_middle_forward(struct pass *p, const struct unet_flow *f, struct map x, struct map y);
+void unet_layer_forward(struct pass *p, const struct unet_flow *f, const struct unet_layer *layer,
+			struct map x, struct map y, const char *stage, int index);
+
+/* The text that an input's pictures see, when the input is sound. Of an input with only_text the
+ * caller frees part->cache.kv. */
+int unet_take_text(const struct unet *u, const struct unet_input *in, struct text_part *part,
+		   struct error *err);
+
 /* Fills a zeroed unet whose config is set; files NULL: shapes only. The caller clears it
  * with unet_clear(), also after a failure. */
 int unet_build(struct unet *unet, struct weights *files, struct error *err);
+
+/* Of the same, all but the way up, by a loader that the caller ends. */
+void unet_build_trunk(struct unet *unet, struct loader *l);
 void unet_clear(struct unet *unet);
 
 /* Loads the motion modules that unet->motion describes; the same rules. */

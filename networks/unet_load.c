@@ -127,35 +127,54 @@ static void build_middle(struct loader *l, struct unet *u, struct time_stack *ti
 	build_resnet(l, c, times, &u->mid2, width, width, "mid_block.resnets.1");
 }
 
+static void build_trunk(struct loader *l, struct unet *u, struct time_stack *times)
+{
+	const struct unet_config *c = &u->config;
+	int top = c->channels[0];
+	if (c->time_cond)
+		load_linear(l, &u->time_cond, top, c->time_cond, LOAD_NO_BIAS,
+			    "time_embedding.cond_proj");
+	load_linear(l, &u->time1, c->time_width, top, 0, "time_embedding.linear_1");
+	load_linear(l, &u->time2, c->time_width, c->time_width, 0, "time_embedding.linear_2");
+	if (c->added) {
+		load_linear(l, &u->added1, c->time_width, c->added, 0, "add_embedding.linear_1");
+		load_linear(l, &u->added2, c->time_width, c->time_width, 0,
+			    "add_embedding.linear_2");
+	}
+	load_conv(l, &u->conv_in, top, c->in_channels, c->conv_in_kernel, 0, "conv_in");
+	add_skip(u, top);
+	for (int i = 0; i < c->levels; i++)
+		build_down(l, u, times, i);
+	build_middle(l, u, times);
+}
+
+static void stack_times(struct loader *l, struct unet *u, struct time_stack *times)
+{
+	load_linear_stack(l, &u->time_all, times->parts, times->count, u->config.time_width, 0);
+	free(times->parts);
+}
+
+void unet_build_trunk(struct unet *u, struct loader *l)
+{
+	struct time_stack times = {0};
+	build_trunk(l, u, &times);
+	stack_times(l, u, &times);
+}
+
 int unet_build(struct unet *u, struct weights *files, struct error *err)
 {
 	const struct unet_config *c = &u->config;
 	struct loader l = {.files = files, .set = &u->set, .err = err};
 	struct time_stack times = {0};
 	int top = c->channels[0];
-	if (c->time_cond)
-		load_linear(&l, &u->time_cond, top, c->time_cond, LOAD_NO_BIAS,
-			    "time_embedding.cond_proj");
-	load_linear(&l, &u->time1, c->time_width, top, 0, "time_embedding.linear_1");
-	load_linear(&l, &u->time2, c->time_width, c->time_width, 0, "time_embedding.linear_2");
-	if (c->added) {
-		load_linear(&l, &u->added1, c->time_width, c->added, 0, "add_embedding.linear_1");
-		load_linear(&l, &u->added2, c->time_width, c->time_width, 0,
-			    "add_embedding.linear_2");
-	}
-	load_conv(&l, &u->conv_in, top, c->in_channels, c->conv_in_kernel, 0, "conv_in");
-	add_skip(u, top);
-	for (int i = 0; i < c->levels; i++)
-		build_down(&l, u, &times, i);
-	build_middle(&l, u, &times);
+	build_trunk(&l, u, &times);
 	int next_skip = u->skip_count;
 	/* After a failure not all skips are there that the way up takes. */
 	for (int i = 0; i < c->levels && !l.status; i++)
 		build_up(&l, u, &times, i, &next_skip);
 	load_norm(&l, &u->norm_out, top, c->groups, c->epsilon, "conv_norm_out");
 	load_conv(&l, &u->conv_out, c->out_channels, top, c->conv_out_kernel, 0, "conv_out");
-	load_linear_stack(&l, &u->time_all, times.parts, times.count, c->time_width, 0);
-	free(times.parts);
+	stack_times(&l, u, &times);
 	return loader_end(&l);
 }
 
