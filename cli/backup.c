@@ -224,7 +224,8 @@ static int take_copy(const char *from, const char *part, struct store_report *re
 	char source[FILES_PATH_MAX], target[FILES_PATH_MAX];
 	struct store_options options = {
 	    .dir = part, .mode = STORE_WRITE, .reserve = -1, .ballast = -1};
-	static const char *const names[] = {"sumi.db", "artifacts", "history", "redis", "blobs"};
+	static const char *const names[] = {"sumi.db", "artifacts", "thumbs",
+					    "history", "redis",     "blobs"};
 	struct store *store;
 	struct stat st;
 	int status = SUMI_OK;

@@ -37,7 +37,8 @@ enum {
 	ORPHAN_AGE_MS = 3600000,
 	REDIS_STOP_MS = 30000,
 	STOP_EXTEND_US = 60000000, /* asked of systemd while a step is being finished */
-	WARNING_SIZE = 512
+	WARNING_SIZE = 512,
+	THUMBS_AT_ONCE = 10
 };
 
 struct supervisor {
@@ -56,6 +57,7 @@ struct supervisor {
 	bool draining;
 	bool drained_before; /* when Redis was started */
 	int64_t next_reap, next_settle, next_trim, next_collect, next_redis;
+	int64_t thumbs_after;         /* of results that have none yet, this one was the last */
 	int64_t next_feed, next_word; /* while Redis starts */
 };
 
@@ -404,6 +406,18 @@ static void sweep_inputs(struct supervisor *s)
 		log_info("inputs.dropped", "count=%zu", dropped);
 }
 
+/* Results of a sumi that made no thumbnails get theirs, a few at a time. */
+static void fill_thumbs(struct supervisor *s)
+{
+	struct error err;
+	if (s->thumbs_after == INT64_MAX)
+		return;
+	if (store_thumbs_fill(s->store, false, &s->thumbs_after, THUMBS_AT_ONCE, &err)) {
+		log_warn("thumbs.failed", "error=\"%s\"", err.text);
+		s->thumbs_after = INT64_MAX; /* until the next start */
+	}
+}
+
 /* What workers of other hosts ask for. */
 static void deliver(struct supervisor *s)
 {
@@ -466,6 +480,8 @@ static void clockwork(struct supervisor *s, int64_t now)
 		tend(s);
 	}
 	keep_results(&s->keeper, &s->config.keep_results, s->store, s->queue, now);
+	tend(s);
+	fill_thumbs(s);
 	tend(s);
 	if (now >= s->next_collect) {
 		s->next_collect = now + COLLECT_MS;

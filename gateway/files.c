@@ -14,11 +14,11 @@ static bool has_tag(const char *list, const char *sha256)
 	return list && (strcmp(list, "*") == 0 || strstr(list, sha256));
 }
 
-static int open_file(const struct store_artifact *a, int *fd, struct error *err)
+static int open_file(const char *path, int64_t bytes, int *fd, struct error *err)
 {
 	struct stat st;
-	int status = files_open_regular(a->path, fd, err);
-	if (!status && (fstat(*fd, &st) || st.st_size != a->bytes)) {
+	int status = files_open_regular(path, fd, err);
+	if (!status && (fstat(*fd, &st) || st.st_size != bytes)) {
 		close(*fd);
 		status = error_set(err, SUMI_CORRUPT, "the file is damaged on the server");
 	}
@@ -38,64 +38,97 @@ static const char *known_type(const char *mime)
 }
 
 /* The bytes never change under their name; a browser shows them and runs nothing in them. */
-void files_answer(struct call *call, const struct store_artifact *a)
+static void answer_bytes(struct call *call, const char *sha256, const char *mime, const char *path,
+			 int64_t bytes)
 {
 	struct http_answer *answer = &call->answer;
 	const struct head *head = &call->http->head;
 	const char *condition = head_value(head, "if-range");
-	bool whole = condition && !strstr(condition, a->sha256);
+	bool whole = condition && !strstr(condition, sha256);
 	struct error err;
 	int fd;
 	int64_t first, last;
-	http_header(answer, "ETag: \"%s\"", a->sha256);
+	http_header(answer, "ETag: \"%s\"", sha256);
 	http_header(answer, "Cache-Control: private, max-age=31536000, immutable");
 	http_header(answer, "Accept-Ranges: bytes");
 	http_header(answer, "Content-Security-Policy: sandbox; default-src 'none'");
 	http_header(answer, "Cross-Origin-Resource-Policy: %s",
 		    call->route->flags & ROUTE_MEDIA ? "cross-origin" : "same-origin");
-	answer->type = known_type(a->mime);
-	if (has_tag(head_value(head, "if-none-match"), a->sha256)) {
+	answer->type = known_type(mime);
+	if (has_tag(head_value(head, "if-none-match"), sha256)) {
 		answer->status = 304;
 		return;
 	}
-	if (open_file(a, &fd, &err)) {
+	if (open_file(path, bytes, &fd, &err)) {
 		*answer = (struct http_answer){.fd = -1};
 		call_fail(call, &err);
 		return;
 	}
-	answer->status = head_range(whole ? NULL : head_value(head, "range"), a->bytes, &first, &last);
+	answer->status = head_range(whole ? NULL : head_value(head, "range"), bytes, &first, &last);
 	if (answer->status == 416) {
 		close(fd);
-		http_header(answer, "Content-Range: bytes */%lld", (long long)a->bytes);
+		http_header(answer, "Content-Range: bytes */%lld", (long long)bytes);
 		return;
 	}
 	if (answer->status == 206)
 		http_header(answer, "Content-Range: bytes %lld-%lld/%lld", (long long)first,
-			    (long long)last, (long long)a->bytes);
+			    (long long)last, (long long)bytes);
 	answer->fd = fd;
 	answer->offset = first;
 	answer->length = last - first + 1;
 }
 
+void files_answer(struct call *call, const struct store_artifact *a)
+{
+	answer_bytes(call, a->sha256, a->mime, a->path, a->bytes);
+}
+
+/* The file that the route names; NULL: it has been refused. */
+static const struct store_artifact *find_file(struct call *call, struct worker *w, struct found *f)
+{
+	struct error err;
+	char name[JOBS_FILE_NAME_SIZE];
+	if (jobs_find(call, w, call->args[0], f, &err)) {
+		call_fail(call, &err);
+		return NULL;
+	}
+	for (size_t i = 0; i < f->file_count; i++) {
+		jobs_file_name(&f->files[i], name);
+		if (strcmp(name, call->args[1]) == 0)
+			return &f->files[i];
+	}
+	call_refuse(call, 404, NULL, "%.64s has no file '%.90s' on this host", call->args[0],
+		    call->args[1]);
+	jobs_clear(f);
+	return NULL;
+}
+
 void files_send(struct call *call, struct worker *w)
 {
 	struct found f;
-	struct error err;
-	char name[JOBS_FILE_NAME_SIZE];
-	if (jobs_find(call, w, call->args[0], &f, &err)) {
-		call_fail(call, &err);
+	const struct store_artifact *a = find_file(call, w, &f);
+	if (!a)
 		return;
+	files_answer(call, a);
+	jobs_clear(&f);
+}
+
+void files_send_thumb(struct call *call, struct worker *w)
+{
+	struct found f;
+	struct store *store;
+	struct error err;
+	char path[FILES_PATH_MAX], tag[SHA256_HEX_SIZE + 8];
+	const struct store_artifact *a = find_file(call, w, &f);
+	if (!a)
+		return;
+	if (worker_store(w, &store, &err)) {
+		call_fail(call, &err);
+	} else if (store_thumb_find(store, a, path)) {
+		snprintf(tag, sizeof tag, "%s-thumb", a->sha256);
+		answer_bytes(call, tag, "image/webp", path, a->thumb);
+	} else {
+		call_refuse(call, 404, NULL, "there is no thumbnail of '%.90s'", call->args[1]);
 	}
-	const struct store_artifact *found = NULL;
-	for (size_t i = 0; i < f.file_count && !found; i++) {
-		jobs_file_name(&f.files[i], name);
-		if (strcmp(name, call->args[1]) == 0)
-			found = &f.files[i];
-	}
-	if (found)
-		files_answer(call, found);
-	else
-		call_refuse(call, 404, NULL, "%.64s has no file '%.90s' on this host", call->args[0],
-			    call->args[1]);
 	jobs_clear(&f);
 }

@@ -6,7 +6,7 @@
 
 call_handler jobs_send, jobs_show, jobs_cancel, jobs_retry;
 call_handler jobs_list, jobs_search;
-call_handler files_send;
+call_handler files_send, files_send_thumb;
 call_handler events_open;
 call_handler queue_show, queue_stop, queue_go_on;
 call_handler models_list;

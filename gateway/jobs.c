@@ -168,6 +168,12 @@ static json_t *file_json(const struct call *call, const struct store_artifact *a
 	if (a->duration > 0)
 		json_object_set_new(o, "duration", json_real(a->duration));
 	json_object_set_new(o, "seed", param_seed_json(a->seed));
+	if (a->thumb > 0) {
+		snprintf(path, sizeof path, "/jobs/%s/thumbs/%s", a->job, name);
+		url = call_url(call, path);
+		json_object_set_new(o, "thumb", json_string(url));
+		free(url);
+	}
 	return o;
 }
 

@@ -36,6 +36,8 @@ const struct route route_table[] = {
     {"GET", "jobs/(id)/files/(name)", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, ROUTE_SIGNED, files_send,
      "A file that a job has made",
      "until signature"},
+    {"GET", "jobs/(id)/thumbs/(name)", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, 0, files_send_thumb,
+     "A small WebP of that file, for lists", NULL},
     {"POST", "v1/images/generations", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_OPENAI, ROUTE_SLOW,
      openai_generate, "Pictures, as OpenAI's API has them", NULL},
     {"POST", "v1/images/edits", QUEUE_SCOPE_SUBMIT, PICTURES_MAX, DIALECT_OPENAI, ROUTE_SLOW,

@@ -98,8 +98,8 @@ static int turn(int orientation, uint8_t **rgb, int *width, int *height, const c
 	return SUMI_OK;
 }
 
-static int decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
-		  int *height, struct error *err)
+int picture_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
+		   int *height, struct error *err)
 {
 	const struct kind *kind;
 	struct picture_info info;
@@ -119,7 +119,7 @@ static int decode(const void *data, size_t size, const char *where, uint8_t **rg
 int picture_check(const void *data, size_t size, const char *where, struct error *err)
 {
 	uint8_t *rgb;
-	int width, height, status = decode(data, size, where, &rgb, &width, &height, err);
+	int width, height, status = picture_decode(data, size, where, &rgb, &width, &height, err);
 	free(rgb);
 	return status;
 }
@@ -164,7 +164,7 @@ int picture_load(const char *path, const char *where, int width, int height, flo
 	int w, h, status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	status = decode(data, size, where, &rgb, &w, &h, err);
+	status = picture_decode(data, size, where, &rgb, &w, &h, err);
 	free(data);
 	if (status)
 		return status;

@@ -2,6 +2,8 @@
 #ifndef SUMI_MEDIA_PICTURE_FILE_H
 #define SUMI_MEDIA_PICTURE_FILE_H
 
+#include <stdint.h>
+
 #include "media/picture.h"
 
 #define PICTURE_FILE_MAX (64 << 20)   /* bytes */
@@ -9,6 +11,11 @@
 /* Whether these are the bytes of a WebP, PNG or JPEG picture within the limits: by its headers and
  * by the lengths that it claims, and where those are fine by decoding all of it. */
 int picture_check(const void *data, size_t size, const char *where, struct error *err);
+
+/* The pixels of such a file's bytes, [height, width, 3], turned as its EXIF says; of an animation the first
+ * frame. The caller frees *rgb. SUMI_UNSUPPORTED for another kind of file, SUMI_CORRUPT, SUMI_TOOBIG. */
+int picture_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
+		   int *height, struct error *err);
 
 /* Reads a WebP, PNG or JPEG file, turns it as its EXIF says and scales it to width × height by a
  * box filter that cuts off what the other shape does not hold (centred). *out is

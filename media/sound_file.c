@@ -105,8 +105,8 @@ static const struct kind *kind_of(const void *data, size_t size, const char *whe
 	return NULL;
 }
 
-static int decode(const void *data, size_t size, const char *where, struct sound *out,
-		  struct error *err)
+int sound_decode(const void *data, size_t size, const char *where, struct sound *out,
+		 struct error *err)
 {
 	const struct kind *kind = kind_of(data, size, where, err);
 	int status = kind ? kind->check(data, size, where, err) : SUMI_UNSUPPORTED;
@@ -120,7 +120,7 @@ static int decode(const void *data, size_t size, const char *where, struct sound
 int sound_check(const void *data, size_t size, const char *where, struct error *err)
 {
 	struct sound sound = {0};
-	int status = decode(data, size, where, &sound, err);
+	int status = sound_decode(data, size, where, &sound, err);
 	sound_free(&sound);
 	return status;
 }
@@ -147,7 +147,7 @@ int sound_load(const char *path, const char *where, int rate, int channels, size
 	int status = files_read(path, SOUND_FILE_MAX, &data, &size, err);
 	if (status)
 		return status;
-	status = decode(data, size, where, out, err);
+	status = sound_decode(data, size, where, out, err);
 	free(data);
 	if (!status)
 		cut(out, rate, most);

@@ -160,8 +160,13 @@ int store_drop_unnamed(struct store *s, const char *sha256, const char *path, bo
 	    db_int(s, &named, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?", T(sha256));
 	if (status || named)
 		return status;
+	char thumb[FILES_PATH_MAX];
+	if ((status = store_thumb_path(s, sha256, thumb, err)))
+		return status;
 	*gone = unlink(path) == 0;
-	return *gone || errno == ENOENT ? SUMI_OK : error_errno(err, "%s", path);
+	if (!*gone && errno != ENOENT)
+		return error_errno(err, "%s", path);
+	return unlink(thumb) == 0 || errno == ENOENT ? SUMI_OK : error_errno(err, "%s", thumb);
 }
 
 /* Inside a transaction, which keeps store_collect() away. *missing: the file is gone. */
@@ -228,6 +233,8 @@ int store_artifact_put(struct store *s, struct store_artifact *a, const void *da
 				status = store_write_file(s, "artifacts", a->sha256, path, data,
 							  size, err);
 		}
+		if (!status)
+			status = store_thumb_put(s, a, data, size, err);
 		if (!status)
 			status = db_begin(s, err);
 		if (!status)

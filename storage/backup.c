@@ -15,7 +15,7 @@
 
 /* What belongs to the store, in the order in which it comes into its place: where the database is,
  * all is there. */
-static const char *const parts[] = {"blobs",		     "artifacts",	   "history",
+static const char *const parts[] = {"blobs", "artifacts", "thumbs", "history",
 				    "redis",		     STORE_DB_NAME "-journal", STORE_DB_NAME};
 enum { PARTS = sizeof parts / sizeof parts[0] };
 
@@ -129,6 +129,8 @@ int store_copy(struct store *s, const char *dir, struct store_report *report, st
 		status = copy_files(s, copy, report, err);
 	if (!status)
 		status = copy_folder(s, dir, "blobs", err);
+	if (!status)
+		status = copy_folder(s, dir, "thumbs", err);
 	if (!status)
 		status = db_int_values(copy, &jobs, err, "SELECT count(*) FROM jobs", NULL, 0);
 	report->jobs = (int)jobs;

@@ -63,6 +63,14 @@ static int check_search(struct store *s, struct store_report *report, struct err
 	return status;
 }
 
+static void check_thumb(const struct store *s, const struct store_artifact *a, struct store_report *report)
+{
+	char path[FILES_PATH_MAX];
+	if (a->thumb > 0 && !store_thumb_find(s, a, path))
+		store_say(report, true, "%s/thumbs: job %s variant %d: the thumbnail is missing or cut off",
+			  s->dir, a->job, a->variant);
+}
+
 static void check_file(const struct store_artifact *a, bool hashes, struct store_report *report)
 {
 	char hash[SHA256_HEX_SIZE];
@@ -89,14 +97,15 @@ int store_next_files(struct store *s, int64_t *id, struct store_artifact *list, 
 	char path[FILES_PATH_MAX];
 	*count = 0;
 	int status = db_query(s, &statement, err,
-			      "SELECT a.id, j.id, a.variant, a.sha256, a.format, a.bytes "
+			      "SELECT a.id, j.id, a.variant, a.sha256, a.format, a.bytes, a.thumb "
 			      "FROM artifacts a JOIN jobs j ON j.key = a.job WHERE a.id > ? "
 			      "ORDER BY a.id LIMIT ?",
 			      I(*id), I(STORE_FILES_AT_ONCE));
 	while (!status && !(status = db_step(s, statement, &row, err)) && row) {
 		struct store_artifact *a = &list[(*count)++];
 		*a = (struct store_artifact){.variant = sqlite3_column_int(statement, 2),
-					     .bytes = sqlite3_column_int64(statement, 5)};
+					     .bytes = sqlite3_column_int64(statement, 5),
+					     .thumb = sqlite3_column_int64(statement, 6)};
 		*id = sqlite3_column_int64(statement, 0);
 		const char *sha256 = (const char *)sqlite3_column_text(statement, 3);
 		const char *format = (const char *)sqlite3_column_text(statement, 4);
@@ -121,8 +130,10 @@ int store_check_files(struct store *s, bool hashes, struct store_report *report,
 	do {
 		status = store_next_files(s, &id, list, &count, err);
 		for (size_t i = 0; i < count; i++) {
-			if (!status)
+			if (!status) {
 				check_file(&list[i], hashes, report);
+				check_thumb(s, &list[i], report);
+			}
 			if (report)
 				report->artifacts++;
 			store_artifact_free(&list[i]);

@@ -159,6 +159,8 @@ int store_collect(struct store *s, int64_t older_than_ms, const struct store_nee
 	if (!status)
 		status = store_walk_artifacts(s, collect_orphan, &c, err);
 	if (!status)
+		status = store_walk_files(s, "thumbs", collect_orphan, &c, err);
+	if (!status)
 		status = store_collect_blobs(s, older_than_ms, needs, out, err);
 	return status;
 }

@@ -151,6 +151,15 @@ int store_write_file(const struct store *s, const char *folder, const char *sha2
 /* The same for a file that is there: who renamed it may have died before he could say so. */
 int store_sync_names(const char *file, struct error *err);
 
+/* ---- thumbs.c ---- */
+
+int store_thumb_path(const struct store *s, const char *sha256, char out[FILES_PATH_MAX],
+		     struct error *err);
+/* Makes the thumbnail of a main result whose bytes these are and says in a->thumb how large it is; 0 for
+ * what has none. */
+int store_thumb_put(struct store *s, struct store_artifact *a, const void *data, size_t size,
+		    struct error *err);
+
 /* ---- history.c ---- */
 
 /* Appends the job as it will stand when it is visible. Durable when it returns. */

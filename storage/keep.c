@@ -90,7 +90,7 @@ static int remove_file(struct store *s, const struct store_artifact *a, struct s
 	status = db_end(s, store_drop_unnamed(s, a->sha256, a->path, &gone, err), err);
 	if (!status && gone) {
 		out->files++;
-		out->bytes += a->bytes;
+		out->bytes += a->bytes + a->thumb;
 	}
 	return status;
 }
@@ -180,6 +180,6 @@ int store_result_bytes(struct store *s, int64_t *bytes, struct error *err)
 {
 	return db_int_values(s, bytes, err,
 			     "SELECT coalesce(sum(one), 0) FROM "
-			     "(SELECT max(bytes) AS one FROM artifacts GROUP BY sha256)",
+			     "(SELECT max(bytes) + max(thumb) AS one FROM artifacts GROUP BY sha256)",
 			     NULL, 0);
 }

@@ -126,7 +126,7 @@ static int on_file(void *context, const struct store_file *file, struct error *e
 static int fill(const struct store_options *options, struct store_report *report, struct error *err)
 {
 	struct store *s;
-	int64_t jobs = 0;
+	int64_t jobs = 0, thumbs = 0;
 	int status = store_open_named(options, REBUILD_NAME, &s, err);
 	if (status)
 		return status;
@@ -134,6 +134,8 @@ static int fill(const struct store_options *options, struct store_report *report
 	status = store_history_replay(s, report, err);
 	if (!status)
 		status = store_walk_artifacts(s, on_file, &r, err);
+	if (!status)
+		status = store_thumbs_fill(s, true, &thumbs, INT32_MAX, err);
 	if (!status)
 		status = store_check_files(s, false, report, err);
 	if (!status)

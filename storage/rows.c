@@ -55,7 +55,8 @@ const struct store_column store_artifact_columns[] = {
     COLUMN(store_artifact, INT, height),    COLUMN(store_artifact, REAL, duration),
     COLUMN(store_artifact, SEED, seed),     COLUMN(store_artifact, TEXT, infotext),
     COLUMN(store_artifact, TEXT, metadata), COLUMN(store_artifact, TEXT, state),
-    COLUMN(store_artifact, TIME, created),  {NULL, 0, 0},
+    COLUMN(store_artifact, TIME, created),  COLUMN(store_artifact, BYTES, thumb),
+    {NULL, 0, 0},
 };
 
 const struct store_column store_model_columns[] = {

@@ -3,6 +3,7 @@
  *     DIR/sumi.db                         jobs, attempts, artifacts, models, search
  *     DIR/artifacts/ab/cd/abcd….webp      results, named by their SHA-256
  *     DIR/artifacts/tmp/                  files that are being written
+ *     DIR/thumbs/ab/cd/abcd….webp         small pictures of results, by the name of the result
  *     DIR/blobs/ab/cd/abcd….input         what artifacts were made from, named in the same way
  *     DIR/history/2026-11.jsonl           one line a finished job: what `db rebuild` reads
  *     DIR/ballast                         room kept for the database when the disk is full
@@ -134,9 +135,12 @@ struct store_artifact {
 	char *infotext, *metadata; /* as they stand in the file */
 	char *state;               /* "stored", "visible" */
 	int64_t created;
+	int64_t thumb; /* bytes of its thumbnail, 0: none; read only */
 	char *path;   /* absolute; read only */
 	bool present; /* read only: the file is there with that size */
 };
+/* Where its thumbnail lies; false where there is none. */
+bool store_thumb_find(const struct store *s, const struct store_artifact *a, char path[FILES_PATH_MAX]);
 void store_artifact_free(struct store_artifact *a);
 json_t *store_artifact_json(const struct store_artifact *a);
 
@@ -147,7 +151,7 @@ enum store_put {
 	STORE_PUT_SUPERSEDED, /* another result is visible already; it stays, this one is dropped */
 };
 
-/* Writes the file durably and then its row. a says job (which must have been put), variant,
+/* Writes the file durably, then a thumbnail (of pictures and sounds whose role is main), then the row. a says job (which must have been put), variant,
  * role, number, format, mime, sizes, seed and texts; sha256, bytes and created (if 0) are filled
  * in. Repeating it with the same bytes changes nothing. SUMI_FULL before anything is
  * written when the disk's reserve would be touched. */
@@ -251,8 +255,12 @@ int store_probe(struct store *s, struct error *err);
 int store_ballast_fill(struct store *s, struct error *err);
 int store_ballast_drop(struct store *s, struct error *err);
 
+/* Makes thumbnails that are missing, at most limit of them, behind artifact *after (0: from the first):
+ * those of rows that have none, with look also those whose file is gone. *after is INT64_MAX at the end. */
+int store_thumbs_fill(struct store *s, bool look, int64_t *after, int limit, struct error *err);
+
 struct store_collected {
-	int temps, orphans, blobs; /* files removed */
+	int temps, orphans, blobs; /* files removed; a thumbnail goes with its result or is an orphan */
 	int64_t bytes;
 };
 /* Who beside the store needs a blob: jobs that wait. */

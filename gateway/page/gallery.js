@@ -117,9 +117,9 @@ export class Gallery {
 
   #tile(item) {
     const name = describe(item), sound = item.file.mime.startsWith("audio/")
-    const picture = sound ? item.poster : item.file
-    const inside = picture
-      ? make("img", { src: here(picture.url), alt: name, loading: "lazy", width: picture.width ?? 128, height: picture.height ?? 128 })
+    const picture = sound ? item.poster : item.file, small = item.file.thumb ?? picture?.url
+    const inside = small
+      ? make("img", { src: here(small), alt: name, loading: "lazy", decoding: "async", width: picture?.width ?? 256, height: picture?.height ?? 256 })
       : make("span", { class: "sound", role: "img", "aria-label": name }, "♪")
     const tile = make("button", {
       type: "button", class: "tile", tabindex: "-1", "aria-pressed": this.marked.has(item) ? "true" : undefined,

@@ -28,9 +28,14 @@ def jobs(g):
     check(g.get(path, If_None_Match=headers["ETag"] or f'"{file["sha256"]}"')[0] == 304, "not modified")
     status, headers, none = g.ask("HEAD", path)
     check(status == 200 and none == b"" and int(headers["Content-Length"]) == len(data), "HEAD", f"{status} {headers}")
+    status, headers, small = g.get(file["thumb"].removeprefix(f"http://127.0.0.1:{g.port}"))
+    check(status == 200 and small[8:12] == b"WEBP" and headers["ETag"] != f'"{file["sha256"]}"' and headers["Content-Type"] == "image/webp",
+          "its thumbnail, made when it was stored", f"{status} {headers}")
     for name in ["2.webp", "..%2f..%2fsumi.db", "%2e%2e", ".", "1.webp/x", "1.webp%00"]:
         status = g.get(f"/jobs/{sent['id']}/files/{name}")[0]
         check(status in (400, 404), f"no file {name}", str(status))
+        status = g.get(f"/jobs/{sent['id']}/thumbs/{name}")[0]
+        check(status in (400, 404), f"no thumbnail {name}", str(status))
     check(g.place.json("show", sent["id"])["state"] == "done", "sumi show knows it too")
 
 
