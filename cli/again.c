@@ -6,6 +6,7 @@
 #include "cli/preflight.h"
 #include "cli/recipe.h"
 #include "cli/verbs.h"
+#include "request/files.h"
 
 static const struct cli_option again_options[] = {
     {"full", 0, NULL, "of a draft the whole: the pack's own model, steps, guidance and sampler"},
@@ -50,15 +51,19 @@ static int change_model(struct cli *cli, json_t *job, struct error *err)
 
 /* A file may name a path of the host that it was made on, or of this one: what lies there is nobody's
  * business but the user's, who may name it. */
-static int check_init(struct cli *cli, json_t *job, struct error *err)
+static int check_files(struct cli *cli, const struct job *job, struct error *err)
 {
-	const char *init = json_string_value(json_object_get(job, "init"));
-	char name[SHA256_HEX_SIZE];
-	if (!init || json_object_get(cli->fields, "init") || sha256_is_name(init, name))
-		return SUMI_OK;
-	return error_set(err, SUMI_INVALID,
-			 "%s: it was made from another file, '%.200s': name that with --init FILE",
-			 cli->args[0], init);
+	char name[SHA256_HEX_SIZE], option[64];
+	struct request_file f;
+	for (size_t i = 0; request_file(&job->request, i, &f); i++) {
+		if (json_object_get(cli->fields, f.param->name) || sha256_is_name(f.value, name))
+			continue;
+		cli_option_name(f.param->name, option, sizeof option);
+		return error_set(err, SUMI_INVALID,
+				 "%s: it was made from another file, '%.200s': name that with --%s %s",
+				 cli->args[0], f.value, option, f.member ? "…" : "FILE");
+	}
+	return SUMI_OK;
 }
 
 static void print_keys(const json_t *object)
@@ -113,8 +118,6 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	const char *modality = json_string_value(json_object_get(recipe.job, "modality"));
 	const char *format = json_string_value(json_object_get(recipe.job, "format"));
 	if (!status)
-		status = check_init(cli, recipe.job, err);
-	if (!status)
 		status = output_prepare(cli, modality ? modality : modality_names[0], format, err);
 	if (!status) {
 		tell(cli, &recipe);
@@ -124,6 +127,8 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		keep_parameters(recipe.job);
 		json_object_update(recipe.job, cli->fields);
 		status = job_parse_object(recipe.job, job, err);
+		if (!status && (status = check_files(cli, job, err)))
+			job_clear(job);
 	}
 	recipe_clear(&recipe);
 	return status;

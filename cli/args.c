@@ -159,11 +159,10 @@ static const struct word size_word = {.name = "size", .name_size = 4};
 static const char *suggestion(const struct cli *cli, const struct word *w, char out[64])
 {
 	const struct cli_option *const tables[] = {cli->verb->options, cli_common_options};
-	char name[64];
-	snprintf(name, sizeof name, "%.*s", (int)(w->name ? w->name_size : 0),
+	char name[64], given[64];
+	snprintf(given, sizeof given, "%.*s", (int)(w->name ? w->name_size : 0),
 		 w->name ? w->name : "");
-	for (char *p = name; *p; p++)
-		*p = *p == '_' ? '-' : *p;
+	cli_option_name(given, name, sizeof name);
 	struct nearest near = nearest_to(name);
 	near.shortened = true;
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -174,9 +173,7 @@ static const char *suggestion(const struct cli *cli, const struct word *w, char 
 	snprintf(out, 64, "%s", near.best ? near.best : "");
 	for (const struct param *p = param_table; cli->verb->job_options && p->name; p++) {
 		char dashed[32];
-		snprintf(dashed, sizeof dashed, "%s", p->name);
-		for (char *c = dashed; *c; c++)
-			*c = *c == '_' ? '-' : *c;
+		cli_option_name(p->name, dashed, sizeof dashed);
 		const char *before = near.best;
 		nearest_try(&near, dashed);
 		if (near.best != before)

@@ -70,6 +70,9 @@ extern const struct cli_option cli_common_options[];
 /* Fills cli from the words behind the verb. SUMI_INVALID with a message that says what to do. */
 int cli_parse(struct cli *cli, int argc, char **argv, struct error *err);
 
+/* A parameter's name as options have it: clip-skip. Returns out. */
+const char *cli_option_name(const char *name, char *out, size_t size);
+
 /* The value of one of the verb's own options, NULL when it was not given. */
 const char *cli_value(const struct cli *cli, const char *name);
 

@@ -4,13 +4,19 @@
 
 #include "cli/cli.h"
 
+const char *cli_option_name(const char *name, char *out, size_t size)
+{
+	snprintf(out, size, "%s", name);
+	for (char *p = out; *p; p++)
+		*p = *p == '_' ? '-' : *p;
+	return out;
+}
+
 static void print_option(FILE *out, char letter, const char *name, const char *value,
 			 const char *help)
 {
 	char left[64], dashed[32];
-	snprintf(dashed, sizeof dashed, "%s", name);
-	for (char *p = dashed; *p; p++)
-		*p = *p == '_' ? '-' : *p;
+	cli_option_name(name, dashed, sizeof dashed);
 	snprintf(left, sizeof left, "%c%c%s--%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
 		 letter ? ", " : "  ", dashed, value ? " " : "", value ? value : "");
 	fprintf(out, "  %-28s %s\n", left, help);

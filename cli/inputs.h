@@ -4,20 +4,28 @@
 
 #include "base/hash.h"
 #include "cli/cli.h"
+#include "request/files.h"
 
-/* Where a job's init is a file here: whether a job of its modality can start from it.
- * folder: from where relative paths count; NULL: the present one. seen, which may be NULL, remembers
- * files between calls. Nothing is sent. */
-int inputs_check(const struct job *job, const char *folder, json_t *seen, struct error *err);
+/* From where relative paths count. NULL: from the present folder. */
+struct inputs_from {
+	const char *folder;
+	const json_t *own; /* the parameters to which that applies are fields here; NULL: all */
+};
 
-/* Sends the file that the job's init names and puts its SHA-256 in init's place. A file that the
- * queue has is not sent again; folder and seen as above. A result of another job is left to the worker, or sent as well where workers may be on other hosts. SUMI_NOTFOUND
- * says what init can be. */
-int inputs_send(const struct cli *cli, struct queue *queue, struct job *job, const char *folder,
-		json_t *seen, struct error *err);
+/* The files that a job names and that are here: whether a job of its modality can take them.
+ * seen, which may be NULL, remembers files between calls. Nothing is sent. */
+int inputs_check(const struct job *job, const struct inputs_from *from, json_t *seen,
+		 struct error *err);
 
-/* Where init lies on this host: a file, or what the store has of that SHA-256 or result. */
-int inputs_locate(const struct cli *cli, const char *init, char path[FILES_PATH_MAX],
-		  char sha256[SHA256_HEX_SIZE], struct error *err);
+/* Sends the files that the job names and puts their SHA-256 in their place. A file that the queue has
+ * is not sent again; from and seen as above. A result of another job is left to the worker, or sent as
+ * well where workers may be on other hosts. SUMI_NOTFOUND says what a parameter can name. */
+int inputs_send(const struct cli *cli, struct queue *queue, struct job *job,
+		const struct inputs_from *from, json_t *seen, struct error *err);
+
+/* Where the job's files lie on this host: files, or what the store has of a SHA-256 or result. The
+ * caller clears *places, which begins with {0}. */
+int inputs_locate(const struct cli *cli, const struct job *job, struct request_places *places,
+		  struct error *err);
 
 #endif

@@ -31,7 +31,7 @@ struct render {
 	struct pack *pack;
 	int64_t start_us;
 	bool terminal, shown; /* a line of progress stands there */
-	char init[SHA256_HEX_SIZE], init_file[FILES_PATH_MAX]; /* what it starts from */
+	struct request_places places; /* of the files that it starts from */
 	struct adapter_list *adapters; /* NULL: none */
 };
 
@@ -85,16 +85,14 @@ static void end_progress(struct render *r)
 static int render_variant(struct render *r, int variant, struct error *err)
 {
 	struct request request = job_request(&r->job, variant);
-	if (request.init) {
-		request.init = r->init;
-		request.init_file = r->init_file;
-	}
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
 				 request.modality);
-	int status = m->resolve(pack_info_of(r->pack), &request, err);
+	int status = request_places_put(&r->places, &request, err);
+	if (!status)
+		status = m->resolve(pack_info_of(r->pack), &request, err);
 	if (!status)
 		status = m->begin(r->pack, &request, NULL, 0, &g, err);
 	while (!status && g->steps_done < g->steps) {
@@ -210,8 +208,8 @@ static int render_all(struct render *r, struct error *err)
 		warn_adapters(r);
 	if (!status)
 		status = inputs_check(&r->job, NULL, NULL, err);
-	if (!status && r->job.init)
-		status = inputs_locate(r->cli, r->job.init, r->init_file, r->init, err);
+	if (!status)
+		status = inputs_locate(r->cli, &r->job, &r->places, err);
 	r->start_us = clock_mono_us();
 	for (int k = 0; k < (int)r->job.n && !status; k++)
 		status = render_variant(r, k, err);
@@ -246,6 +244,7 @@ static int run_render(struct cli *cli)
 	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err)))
 		status = guarded_call(render_guarded, &r, &err);
 	job_clear(&r.job);
+	request_places_clear(&r.places);
 	free(r.adapters);
 	return status < 0 ? cli_error(cli, &err) : status;
 }

@@ -117,18 +117,19 @@ static int check_job(struct load *l, const struct job *job, const char *place, s
 	return status ? status : check_id(l, job, place, err);
 }
 
-/* Paths in a list count from where it lies (path), those of options from here (NULL). */
-static int take_init(struct load *l, struct job *job, const char *path, struct error *err)
+/* Paths in a list count from where it lies, those of options from here: own are the list's fields. */
+static int take_files(struct load *l, struct job *job, const json_t *own, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
+	const char *path = l->list ? l->list->path : NULL;
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - path) + !(slash - path) : 0,
 				slash ? path : "");
-	const char *from = slash ? folder : NULL;
+	struct inputs_from from = {slash ? folder : NULL, own};
 	if (status)
 		return status;
-	return l->dry ? inputs_check(job, from, l->seen, err)
-		      : inputs_send(l->cli, l->queue, job, from, l->seen, err);
+	return l->dry ? inputs_check(job, &from, l->seen, err)
+		      : inputs_send(l->cli, l->queue, job, &from, l->seen, err);
 }
 
 /* "size": "512x768" is what --size is. */
@@ -150,7 +151,7 @@ static int add_job(void *context, json_t *object, long line, struct error *err)
 	struct load *l = context;
 	char place[FILES_PATH_MAX] = "the command line", note[WHEN_NOTE_SIZE] = "";
 	struct job *job = &l->jobs[l->count];
-	bool own_init = l->list && json_object_get(object, "init");
+	json_t *own = json_copy(object); /* before options are added */
 	int status = split_size(object, err);
 	if (!status) {
 		add_defaults(l, object);
@@ -159,8 +160,9 @@ static int add_job(void *context, json_t *object, long line, struct error *err)
 	if (!status)
 		status = job_parse_object(object, job, err);
 	json_decref(object);
-	if (!status && (status = take_init(l, job, own_init ? l->list->path : NULL, err)))
+	if (!status && (status = take_files(l, job, own, err)))
 		job_clear(job);
+	json_decref(own);
 	if (status)
 		return status;
 	if (l->list)

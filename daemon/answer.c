@@ -29,7 +29,6 @@ static void digest_of(const struct answer_query *q, char out[SHA256_HEX_SIZE])
 	if (q->modality->resolve(info, &r, &ignored) == 0)
 		o = request_json(&r);
 	if (o) {
-		json_object_set_new(o, "init", json_string(r.init ? r.init : ""));
 		json_object_set_new(o, "variants", json_integer(q->variants));
 		json_object_set_new(o, "model_digest", json_string(info->digest));
 		/* The digest does not read the weights; the stamp changes with them. */

@@ -163,6 +163,7 @@ static void let_go(struct work *w)
 {
 	struct error err;
 	answer_clear(&w->answer);
+	request_places_clear(&w->files.places);
 	free(w->saved.data);
 	w->saved.data = NULL;
 	beat_release(w->x->beat);

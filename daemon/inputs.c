@@ -1,4 +1,4 @@
-/* What a job starts from. It comes by its SHA-256, out of this host's store or the queue; as the
+/* The files that a job names: what it starts from. Each comes by its SHA-256, out of this host's store or the queue; as the
  * result of another job; or, where input_dirs allow it, from a path. Whichever it was: its bytes are
  * kept as a blob under their SHA-256, which is what the metadata say, so that the same can be made
  * again wherever the blob is. */
@@ -72,17 +72,18 @@ static int open_allowed(const char *list, const char *path)
 	return -1;
 }
 
-static int read_path(const struct work *w, const char *path, struct input *in, struct error *err)
+static int read_path(const struct work *w, const char *name, const char *path, struct input *in,
+		     struct error *err)
 {
 	int fd = open_allowed(w->x->config->input_dirs, path);
 	if (fd < 0) /* one answer for all: it tells nobody which paths there are */
-		return admission_refuse_path(path, err);
+		return admission_refuse_path(name, path, err);
 	char proc[64];
 	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
 	int status = files_read(proc, FILE_MAX, &in->data, &in->size, err);
 	close(fd);
 	if (status)
-		error_set(err, status, "init: '%.200s' cannot be read", path);
+		error_set(err, status, "%s: '%.200s' cannot be read", name, path);
 	return status;
 }
 
@@ -125,7 +126,7 @@ static int read_elsewhere(struct work *w, const char *name, struct input *in, st
 		if (store_result_read(name, way, &r))
 			find_told(w, &r, sha256);
 	if (!sha256[0])
-		return error_set(err, SUMI_NOTFOUND, "init: %.140s has no results", name);
+		return error_set(err, SUMI_NOTFOUND, "%.140s has no results", name);
 	return read_named(w, sha256, in, err);
 }
 
@@ -143,7 +144,7 @@ static int read_result(struct work *w, const char *name, struct input *in, struc
 		sha256_hex(in->data, in->size, sha256);
 		if (strcmp(sha256, a.sha256) != 0)
 			status = error_set(err, SUMI_CORRUPT,
-					   "init: the file of %s is damaged (sumi db check)", name);
+					   "the file of %s is damaged (sumi db check)", name);
 	}
 	store_artifact_free(&a);
 	return status;
@@ -169,7 +170,7 @@ static bool comes_from_another(struct work *w, const char *sha256)
 {
 	struct error ignored;
 	bool there = false;
-	if (!w->x->config->redis[0] || w->init.awaited || !has_others(w) ||
+	if (!w->x->config->redis[0] || w->files.awaited || !has_others(w) ||
 	    queue_input_want(w->x->queue, sha256, &ignored))
 		return false;
 	for (int64_t end = clock_boot_ms() + AWAITED_MS; !there && clock_boot_ms() < end;) {
@@ -177,7 +178,7 @@ static bool comes_from_another(struct work *w, const char *sha256)
 		if (queue_input_there(w->x->queue, sha256, &there, &ignored))
 			break;
 	}
-	w->init.awaited = !there;
+	w->files.awaited = !there;
 	return there;
 }
 
@@ -190,7 +191,7 @@ static int read_sent(struct work *w, const char *sha256, struct input *in, struc
 		status = queue_input_get(w->x->queue, sha256, &data, &in->size, err);
 	if (status == SUMI_NOTFOUND)
 		return error_set(err, status,
-				 "init: %s is neither in the queue nor on this host: send the file "
+				 "%s is neither in the queue nor on this host: send the file "
 				 "again, and then the job (sumi retry)",
 				 sha256);
 	if (status)
@@ -199,7 +200,7 @@ static int read_sent(struct work *w, const char *sha256, struct input *in, struc
 	sha256_hex(in->data, in->size, found);
 	if (strcmp(found, sha256) != 0)
 		return error_set(err, SUMI_CORRUPT,
-				 "init: what lies in the queue as %s is something else (its SHA-256 "
+				 "what lies in the queue as %s is something else (its SHA-256 "
 				 "is %s): send the file again, and then the job",
 				 sha256, found);
 	return SUMI_OK;
@@ -214,38 +215,45 @@ static int read_named(struct work *w, const char *sha256, struct input *in, stru
 	return status ? status : files_read(path, FILE_MAX, &in->data, &in->size, err);
 }
 
-static int find(struct work *w, const char *init, struct error *err)
+static int read_input(struct work *w, const char *name, const char *value, struct input *in,
+		      struct error *err)
+{
+	char sha256[SHA256_HEX_SIZE];
+	if (strchr(value, '/'))
+		return read_path(w, name, value, in, err);
+	int status = sha256_is_name(value, sha256) ? read_named(w, sha256, in, err)
+						   : read_result(w, value, in, err);
+	return status ? error_prefix(err, "%s", name) : SUMI_OK;
+}
+
+/* Later variants start from the same bytes, whatever has become of a path or a result. */
+static int find(struct work *w, const struct request_file *f, struct request_place *place,
+		struct error *err)
 {
 	struct input in = {0};
-	char name[SHA256_HEX_SIZE], where[256];
-	int status;
-	if (strchr(init, '/'))
-		status = read_path(w, init, &in, err);
-	else if (sha256_is_name(init, name))
-		status = read_named(w, name, &in, err);
-	else
-		status = read_result(w, init, &in, err);
-	snprintf(where, sizeof where, "init %.200s", init);
-	if (!status && !w->init.sha256[0])
-		status = w->modality->check_init(in.data, in.size, where, err);
+	char sha256[SHA256_HEX_SIZE], where[400];
+	bool known = place->sha256[0] != '\0';
+	int status = read_input(w, f->name, known ? place->sha256 : f->value, &in, err);
+	snprintf(where, sizeof where, "%s %.200s", f->name, f->value);
+	if (!status && !known)
+		status = w->modality->check_file(in.data, in.size, where, err);
 	if (!status) {
-		sha256_hex(in.data, in.size, name);
-		status = work_of_store(w, store_blob_put(w->x->store, name, in.data, in.size,
-							 w->init.path, err));
+		sha256_hex(in.data, in.size, sha256);
+		status = work_of_store(w, store_blob_put(w->x->store, sha256, in.data, in.size,
+							 place->path, err));
 	}
 	if (!status)
-		memcpy(w->init.sha256, name, sizeof name);
+		memcpy(place->sha256, sha256, sizeof sha256);
 	free(in.data);
 	return status;
 }
 
-int work_find_init(struct work *w, struct request *r, struct error *err)
+int work_find_files(struct work *w, struct request *r, struct error *err)
 {
-	if (!r->init)
-		return SUMI_OK;
-	/* Later variants start from the same bytes, whatever has become of a path or a result. */
-	int status = find(w, w->init.sha256[0] ? w->init.sha256 : r->init, err);
-	r->init = w->init.sha256;
-	r->init_file = w->init.path;
-	return status;
+	struct request_places *places = &w->files.places;
+	struct request_file f;
+	int status = request_places_prepare(places, r, err);
+	for (size_t i = 0; !status && request_file(r, i, &f); i++)
+		status = find(w, &f, &places->at[i], err);
+	return status ? status : request_places_put(places, r, err);
 }

@@ -364,7 +364,7 @@ void work_find_answer(struct work *w)
 	struct request r = job_request(&w->lease->job, 0);
 	struct error ignored;
 	int64_t now = clock_wall_ms(), start = clock_mono_us();
-	if (w->x->config->reuse_ms == 0 || work_find_init(w, &r, &ignored))
+	if (w->x->config->reuse_ms == 0 || work_find_files(w, &r, &ignored))
 		return;
 	answer_find(&(struct answer_query){.store = w->x->store,
 					   .catalogue = w->x->catalogue,
@@ -383,7 +383,7 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 	       struct error *err)
 {
 	struct request r = job_request(&w->lease->job, variant);
-	int status = work_find_init(w, &r, err);
+	int status = work_find_files(w, &r, err);
 	if (!status)
 		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);
 	if (!status)

@@ -9,6 +9,7 @@
 #include "daemon/group.h"
 #include "daemon/timings.h"
 #include "modalities/modality.h"
+#include "request/files.h"
 
 #define WORK_FIRST_LIMIT_MS 600000 /* loading a model and compiling its kernels */
 
@@ -23,10 +24,10 @@ struct work_place {
 	struct adapter_list *adapters; /* on it, the leader's; NULL: none */
 };
 
-/* What it starts from. */
-struct work_init {
-	char sha256[SHA256_HEX_SIZE], path[FILES_PATH_MAX]; /* "": not looked for */
-	bool awaited; /* it was asked for, of other hosts, and has not come */
+/* The files that it names: what it starts from. */
+struct work_files {
+	struct request_places places;
+	bool awaited; /* one was asked for, of other hosts, and has not come */
 };
 
 /* What store and queue know of it, and what they have refused. */
@@ -60,7 +61,7 @@ struct work {
 	struct queue_lease *lease;
 	const struct modality *modality;
 	struct work_place place;
-	struct work_init init;
+	struct work_files files;
 	struct work_marks marks;
 	struct work_pace pace;
 	struct work_variant variant;
@@ -95,9 +96,9 @@ int work_need_rows(struct work *w, struct error *err);
 /* Hands status on; notes a failure of the store that the next job would meet too. */
 int work_of_store(struct work *w, int status);
 
-/* Finds the file that r->init names and lets r say what it is (init: its SHA-256) and where. What r
- * then points to lives as long as w. */
-int work_find_init(struct work *w, struct request *r, struct error *err);
+/* Finds the files that r names and lets r say what they are, by SHA-256, and where. What r then points
+ * to lives as long as w. */
+int work_find_files(struct work *w, struct request *r, struct error *err);
 
 /* Looks for the results of an identical job: w->answer.count is 0 where there are none. */
 void work_find_answer(struct work *w);

@@ -149,7 +149,7 @@ static bool read_init(struct call *call, struct worker *w, const json_t *body, j
 	if (!status) {
 		status = picture_check(data, size, "init_images", &err);
 		if (!status)
-			status = work_input(call, w, data, size, fields, &err);
+			status = work_input(w, "init", data, size, fields, &err);
 		free(data);
 	}
 	if (status == SUMI_CONNECT || status == SUMI_FULL)

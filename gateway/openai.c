@@ -97,14 +97,14 @@ static bool read_count(struct call *call, const json_t *body, json_t *fields)
 /* What a job knows and OpenAI does not, by the names that people use: seed, negative_prompt, guidance_scale, … */
 static void add_extras(const json_t *body, json_t *fields)
 {
-	static const char *const taken[] = {"prompt", "model", "modality", "format", "quality", "init"};
+	static const char *const taken[] = {"prompt", "model", "modality", "format", "quality"};
 	const char *name;
 	json_t *value;
 	json_object_foreach((json_t *)body, name, value)
 	{
 		const struct param *p = param_named(name);
 		bool fits = p && p->concern == PARAM_PICTURE && p->modalities & PARAM_IMAGE &&
-			    !json_is_null(value);
+			    p->type != PARAM_FILE && !json_is_null(value);
 		for (size_t i = 0; fits && i < sizeof taken / sizeof taken[0]; i++)
 			fits = strcmp(p->name, taken[i]) != 0;
 		if (fits)
@@ -314,7 +314,7 @@ static bool read_picture(struct call *call, struct worker *w, const struct multi
 	}
 	int status = picture_check(image->data, image->size, "image", &err);
 	if (!status)
-		status = work_input(call, w, image->data, image->size, fields, &err);
+		status = work_input(w, "init", image->data, image->size, fields, &err);
 	if (status == SUMI_CONNECT || status == SUMI_FULL)
 		call_fail(call, &err);
 	else if (status)

@@ -8,6 +8,7 @@
 #include "gateway/jobs.h"
 #include "gateway/once.h"
 #include "queue/inputs.h"
+#include "request/files.h"
 #include "storage/blobs.h"
 
 enum { LIST_MAX = 1000 };
@@ -49,17 +50,22 @@ static int owns_result(struct call *call, struct worker *w, const char *name, co
 static int check_own(struct call *call, struct worker *w, const struct job *job, struct error *err)
 {
 	char sha256[SHA256_HEX_SIZE];
+	struct request_file f;
 	int status = SUMI_OK;
 	if (call->caller.all)
 		return SUMI_OK;
 	if (job->notify)
 		return error_set(err, SUMI_PERM,
 				 "job: field 'notify': the daemon calls addresses for admin keys only");
-	if (job->init && strchr(job->init, '/'))
-		return error_set(err, SUMI_PERM,
-				 "job: field 'init': files of the host can be named with admin keys only");
-	if (job->init && !sha256_is_name(job->init, sha256))
-		status = owns_result(call, w, job->init, "init", err);
+	for (size_t i = 0; !status && request_file(&job->request, i, &f); i++) {
+		if (strchr(f.value, '/'))
+			return error_set(err, SUMI_PERM,
+					 "job: field '%s': files of the host can be named with admin "
+					 "keys only",
+					 f.name);
+		if (!sha256_is_name(f.value, sha256))
+			status = owns_result(call, w, f.value, f.name, err);
+	}
 	for (size_t i = 0; i < job->after.count && !status; i++)
 		status = owns_result(call, w, job->after.at[i], "after", err);
 	return status;

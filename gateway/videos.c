@@ -122,7 +122,7 @@ static bool read_extras(struct call *call, struct worker *w, const struct multip
 		return true;
 	int status = picture_check(start->data, start->size, "input_reference", &err);
 	if (!status)
-		status = work_input(call, w, start->data, start->size, fields, &err);
+		status = work_input(w, "init", start->data, start->size, fields, &err);
 	if (status)
 		call_refuse(call, 400, "input_reference", "input_reference: %s", err.text);
 	return !status;

@@ -113,19 +113,18 @@ char *work_url(const struct call *call, const struct store_artifact *file)
 	return call_url(call, path);
 }
 
-int work_input(struct call *call, struct worker *w, const void *data, size_t size, json_t *fields,
+int work_input(struct worker *w, const char *name, const void *data, size_t size, json_t *fields,
 	       struct error *err)
 {
 	char sha256[SHA256_HEX_SIZE];
 	struct queue *queue;
-	(void)call;
 	int status = worker_queue(w, &queue, err);
 	if (status)
 		return status;
 	sha256_hex(data, size, sha256);
 	status = queue_input_send(queue, sha256, data, size, err);
 	if (!status)
-		json_object_set_new(fields, "init", json_string(sha256));
+		json_object_set_new(fields, name, json_string(sha256));
 	return status;
 }
 

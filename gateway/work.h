@@ -23,8 +23,9 @@ int work_result(const struct found *f, int variant, char **data, size_t *size,
 /* The address of a result that needs no key for a day. The caller frees it. */
 char *work_url(const struct call *call, const struct store_artifact *file);
 
-/* A picture or sound that the client sent: into the queue, and its SHA-256 into field `init`. */
-int work_input(struct call *call, struct worker *w, const void *data, size_t size, json_t *fields,
+/* A picture or sound that the client sent: into the queue, and its SHA-256 into the field of this name,
+ * such as `init`. */
+int work_input(struct worker *w, const char *name, const void *data, size_t size, json_t *fields,
 	       struct error *err);
 
 /* A model that living workers have; others, such as the names that clients have built in, are left out, so

@@ -10,6 +10,7 @@
 #include "diffusion/sampler.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
+#include "request/files.h"
 
 void admission_free(struct admission *a)
 {
@@ -156,19 +157,21 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	return !status && info ? check_whole(a, info, err) : status;
 }
 
-int admission_refuse_path(const char *path, struct error *err)
+int admission_refuse_path(const char *name, const char *path, struct error *err)
 {
 	return error_set(err, SUMI_INVALID,
-			 "init: '%.200s' is no file that may be read here: send it with sumi, or by "
+			 "%s: '%.200s' is no file that may be read here: send it with sumi, or by "
 			 "its SHA-256, or name its folder in input_dirs of sumi.conf",
-			 path);
+			 name, path);
 }
 
 int admission_ask(void *context, const struct job *job, struct error *err)
 {
 	const struct admission *a = context;
-	bool path = job->init && strchr(job->init, '/');
-	if (path && (job->init[0] != '/' || (!a->others && !a->config->input_dirs[0])))
-		return admission_refuse_path(job->init, err);
+	struct request_file f;
+	for (size_t i = 0; request_file(&job->request, i, &f); i++)
+		if (strchr(f.value, '/') &&
+		    (f.value[0] != '/' || (!a->others && !a->config->input_dirs[0])))
+			return admission_refuse_path(f.name, f.value, err);
 	return admission_check(context, job, err) ? error_prefix(err, "job") : SUMI_OK;
 }

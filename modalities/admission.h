@@ -35,9 +35,9 @@ const struct pack_info *admission_named(struct admission *a, const char *name);
  * here, whoever has it says the rest. */
 int admission_check(struct admission *a, const struct job *job, struct error *err);
 
-/* SUMI_INVALID for an init that is a path: one answer for all that may not be read, so that it tells
- * nobody which paths there are. */
-int admission_refuse_path(const char *path, struct error *err);
+/* SUMI_INVALID for a file that is named by a path: one answer for all that may not be read, so that it
+ * tells nobody which paths there are. name: the parameter's. */
+int admission_refuse_path(const char *name, const char *path, struct error *err);
 
 /* admission_check() in the form that the queue asks in, for jobs as they come: context is the struct
  * admission. Paths are refused where no worker reads any. */

@@ -378,7 +378,7 @@ done:
 const struct modality modality_audio = {
     .resolve = audio_resolve,
     .begin = audio_begin,
-    .check_init = sound_check,
+    .check_file = sound_check,
     .step = single_run_step,
     .save = single_run_save,
     .preview = audio_preview,

@@ -45,7 +45,7 @@ static int image_finish(struct generation *g, const struct sink *sink, struct er
 const struct modality modality_image = {
     .resolve = image_resolve,
     .begin = image_begin,
-    .check_init = picture_check,
+    .check_file = picture_check,
     .step = single_run_step,
     .joins = single_run_joins,
     .step_together = single_run_step_together,

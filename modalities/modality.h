@@ -54,10 +54,11 @@ struct modality {
 	/* Starts a resolved request, from saved bytes if there are any. */
 	int (*begin)(struct pack *pack, const struct request *r, const void *saved,
 		     size_t saved_size, struct generation **out, struct error *err);
-	/* Whether these are the bytes of a file that a generation can start from: by its headers,
-	 * before memory is spent on it, then by decoding it. where names it in messages: what is
-	 * wrong is said here, where it is known how the file was called. */
-	int (*check_init)(const void *data, size_t size, const char *where, struct error *err);
+	/* Whether these are the bytes of a file that a generation can be given (as init, or by another
+	 * parameter that names a file): by its headers, before memory is spent on it, then by decoding
+	 * it. where names it in messages: what is wrong is said here, where it is known how the file
+	 * was called. */
+	int (*check_file)(const void *data, size_t size, const char *where, struct error *err);
 	int (*step)(struct generation *g, struct error *err);
 	/* Several of one pack that make their next steps at once; NULL: this modality does not.
 	 * Results are the same, bit for bit. After a failure all stand where they stood. */

@@ -165,7 +165,7 @@ static int video_finish(struct generation *g, const struct sink *sink, struct er
 const struct modality modality_video = {
     .resolve = video_resolve,
     .begin = video_begin,
-    .check_init = picture_check,
+    .check_file = picture_check,
     .step = single_run_step,
     .save = single_run_save,
     .preview = single_run_preview,

@@ -92,12 +92,12 @@ int queue_input_there(struct queue *queue, const char *sha256, bool *there, stru
 	return status;
 }
 
-void input_name(const char *init, char out[INPUT_NAME_SIZE])
+void input_name(const char *value, char out[INPUT_NAME_SIZE])
 {
 	*out = '\0';
-	if (!init || sha256_is_name(init, out) || strchr(init, '/'))
+	if (sha256_is_name(value, out) || strchr(value, '/') || strpbrk(value, " \t\n\v\f\r"))
 		return;
-	int n = snprintf(out, INPUT_NAME_SIZE, "result:%s", init);
+	int n = snprintf(out, INPUT_NAME_SIZE, "result:%s", value);
 	if (n >= INPUT_NAME_SIZE) /* longer than any result's name */
 		*out = '\0';
 }

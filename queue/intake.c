@@ -4,11 +4,13 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/ulid.h"
-#include "queue/internal.h"
 #include "base/schedule.h"
+#include "queue/internal.h"
+#include "request/files.h"
 
 #define PIPELINE 256
 #define SUBMIT_PIPELINE 1000
@@ -32,11 +34,29 @@ static void job_window_key(const struct job *job, char *out, size_t size)
 		snprintf(out, size, "|%s@%s", job->window, job->tz ? job->tz : "UTC");
 }
 
+/* The files that it starts from, as one text. */
+static void job_inputs(struct command *command, const struct request *r)
+{
+	struct request_file f;
+	struct bytes_writer all = {0};
+	char name[INPUT_NAME_SIZE];
+	for (size_t i = 0; request_file(r, i, &f); i++) {
+		input_name(f.value, name);
+		if (!*name)
+			continue;
+		bytes_put(&all, " ", all.size > 0);
+		bytes_put(&all, name, strlen(name));
+	}
+	command->failed |= all.failed;
+	command_add(command, all.data ? all.data : (const void *)"", all.size);
+	free(all.data);
+}
+
 void job_arguments(struct command *command, const struct job *job, const char *json,
 		   const struct job_entry_facts *facts)
 {
 	char window[SCHEDULE_ZONE_SIZE + 16], after[PARAM_LIST_MAX * JOB_ID_SIZE + 1] = "";
-	char shape[REQUEST_SHAPE_SIZE], input[INPUT_NAME_SIZE];
+	char shape[REQUEST_SHAPE_SIZE];
 	size_t used = 0;
 	job_window_key(job, window, sizeof window);
 	for (size_t i = 0; i < job->after.count; i++)
@@ -55,8 +75,7 @@ void job_arguments(struct command *command, const struct job *job, const char *j
 	command_text(command, !job->every ? "" : facts->seed_drawn ? "draw" : "fixed");
 	request_shape(&job->request, shape, sizeof shape);
 	command_text(command, shape);
-	input_name(job->init, input);
-	command_text(command, input);
+	job_inputs(command, &job->request);
 }
 
 /* ---- submitting ------------------------------------------------------------------------ */

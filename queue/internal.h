@@ -179,7 +179,7 @@ int recur(struct queue *queue, const char *id, struct error *err);
 enum { INPUT_NAME_SIZE = 160 };
 
 /* What the queue calls a file that a job starts from while that waits: its SHA-256, or "result:ID-2";
- * "" for a path and for none (NULL). */
-void input_name(const char *init, char out[INPUT_NAME_SIZE]);
+ * "" for a path and for what is no name of a result. It has no spaces. */
+void input_name(const char *value, char out[INPUT_NAME_SIZE]);
 
 #endif

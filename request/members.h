@@ -43,10 +43,13 @@ struct param_list {
 #define REQUEST_MEMBER_CLIENT(type, name)
 #define REQUEST_MEMBER(name, type, concern, ...) REQUEST_MEMBER_##concern(type, name)
 
+struct request_places;
+
 /* Strings are borrowed. A modality's resolve() replaces what is open by what the pack proposes,
  * and the result is what the metadata record. */
 struct request {
 	PARAM_TABLE(REQUEST_MEMBER)
+	const struct request_places *places; /* where its files lie (request/files.h), or NULL */
 };
 
 #define JOB_MEMBER_PICTURE(type, name)

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
+#include "request/files.h"
 #include "storage/internal.h"
 
 #define FORMAT "input" /* the ending of all blobs: their bytes say what they are */
@@ -154,6 +156,11 @@ struct names {
 	size_t count;
 };
 
+static void put_text(struct bytes_writer *w, const char *text)
+{
+	bytes_put(w, text, strlen(text));
+}
+
 static int compare(const void *a, const void *b)
 {
 	return strcmp(a, b);
@@ -164,21 +171,46 @@ static bool has_name(const struct names *n, const char *sha256)
 	return n->count && bsearch(sha256, n->at, n->count, sizeof *n->at, compare);
 }
 
-/* The init of every artifact; the caller frees n->at. */
+/* Everything that stands in metadata under a name of a parameter for files. */
+static char *named_query(void)
+{
+	struct bytes_writer w = {0};
+	const char *key;
+	put_text(&w, "SELECT DISTINCT j.value FROM artifacts a, json_tree(CASE WHEN "
+		     "json_valid(a.metadata) THEN a.metadata ELSE '{}' END) j WHERE j.type = 'text' "
+		     "AND j.key IN (''");
+	for (size_t i = 0; (key = request_file_key(i)); i++) {
+		put_text(&w, ", '");
+		put_text(&w, key);
+		put_text(&w, "'");
+	}
+	put_text(&w, ") AND (0");
+	for (size_t i = 0; (key = request_file_key(i)); i++) {
+		put_text(&w, " OR instr(a.metadata, '\"");
+		put_text(&w, key);
+		put_text(&w, "\"')");
+	}
+	bytes_put(&w, ")", 2);
+	if (w.failed)
+		free(w.data);
+	return w.failed ? NULL : (char *)w.data;
+}
+
+/* The files that artifacts were made from; the caller frees n->at. */
 static int read_named(struct store *s, struct names *n, struct error *err)
 {
 	sqlite3_stmt *statement;
 	bool row;
 	*n = (struct names){0};
-	int status = db_query_values(
-	    s, &statement, err,
-	    "SELECT DISTINCT CASE WHEN json_valid(metadata) THEN json_extract(metadata, '$.init') "
-	    "END FROM artifacts WHERE instr(metadata, '\"init\"')",
-	    NULL, 0);
+	char *query = named_query();
+	if (!query)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	int status = db_query_values(s, &statement, err, query, NULL, 0);
+	free(query);
 	while (!status && !(status = db_step(s, statement, &row, err)) && row) {
-		const char *init = (const char *)sqlite3_column_text(statement, 0);
+		const char *value = (const char *)sqlite3_column_text(statement, 0);
 		char name[SHA256_HEX_SIZE];
-		if (!init || !sha256_is_name(init, name))
+		if (!value || !sha256_is_name(value, name))
 			continue;
 		void *grown = store_grow(n->at, n->count, sizeof *n->at);
 		if (!grown) {
@@ -231,8 +263,7 @@ static int say_missing(struct store *s, const char *sha256, struct store_report 
 	if (!status)
 		status = db_query(s, &statement, err,
 				  "SELECT j.id FROM artifacts a JOIN jobs j ON j.key = a.job WHERE "
-				  "json_valid(a.metadata) AND instr(a.metadata, ?1) AND "
-				  "json_extract(a.metadata, '$.init') = ?1 LIMIT 1",
+				  "instr(a.metadata, '\"' || ?1 || '\"') LIMIT 1",
 				  T(sha256));
 	if (status)
 		return status;

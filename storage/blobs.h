@@ -1,6 +1,6 @@
 /* What jobs start from, on this host: files that came with a job, and results that later ones were
- * made from. Each is kept for as long as an artifact in the store names it as its init, so that the
- * artifact can be made again. */
+ * made from. Each is kept for as long as the metadata of an artifact in the store name it in a parameter
+ * for files (init), so that the artifact can be made again. */
 #ifndef SUMI_STORAGE_BLOBS_H
 #define SUMI_STORAGE_BLOBS_H
 

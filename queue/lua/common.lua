@@ -242,7 +242,7 @@ end
 local function input_room(sha, bytes)
 	local limit = tonumber(try('HGET', P .. 'meta', 'input_memory') or INPUTS_MAX) or INPUTS_MAX
 	if bytes > INPUT_MAX then
-		return 'init: a file of ' .. bytes .. ' bytes: at most ' .. INPUT_MAX .. ' can be sent'
+		return 'a file of ' .. bytes .. ' bytes: at most ' .. INPUT_MAX .. ' can be sent'
 	end
 	while not enough() do
 		local total = input_bytes('total') - input_bytes(sha)
@@ -251,43 +251,43 @@ local function input_room(sha, bytes)
 		end
 		local idle = input_idle(sha)
 		if not idle then
-			return 'init: the files that waiting jobs start from take ' .. total .. ' bytes of ' ..
+			return 'the files that waiting jobs start from take ' .. total .. ' bytes of ' ..
 				limit .. ' (input_memory in sumi.conf): send it again when some have ended'
 		end
 		input_drop(idle)
 	end
-	return 'init: the queue is full of small files: send it again in a while'
+	return 'the queue is full of small files: send it again in a while'
 end
 
--- A job begins to use its input, which may also lie in a store, or be a result (`result:<name>`), which
--- keep_results leaves alone meanwhile. nil, or why it may not.
-local function input_use(id, sha)
-	if sha == '' then
-		return nil
+-- A job begins to use its inputs, names with spaces between. They may also lie in a store, or be results
+-- (`result:<name>`), which keep_results leaves alone meanwhile. nil, or why it may not: then it uses none.
+local function input_use(id, names)
+	local why
+	for sha in string.gmatch(names, '%S+') do
+		try('SADD', P .. 'uses:' .. sha, id) -- first all: none makes way for another
 	end
-	local bytes = input_size(sha)
-	local why = bytes > 0 and input_room(sha, bytes) or nil
-	if why then
+	for sha in string.gmatch(names, '%S+') do
+		local bytes = input_size(sha)
+		why = why or bytes > 0 and input_room(sha, bytes) or nil
+		if bytes > 0 and not why then
+			try('PERSIST', input_key(sha))
+			input_account(sha, bytes, 'inf')
+		end
+	end
+	if names ~= '' and not why then
+		try('HSET', job_key(id), 'input', names)
+	end
+	for sha in string.gmatch(why and names or '', '%S+') do
+		try('SREM', P .. 'uses:' .. sha, id)
 		if try('EXISTS', P .. 'uses:' .. sha) == 0 then
 			input_drop(sha)
 		end
-		return why
 	end
-	try('HSET', job_key(id), 'input', sha)
-	try('SADD', P .. 'uses:' .. sha, id)
-	if bytes > 0 then
-		try('PERSIST', input_key(sha))
-		input_account(sha, bytes, 'inf')
-	end
-	return nil
+	return why
 end
 
--- A job has ended: the last one that uses an input leaves it for a while.
-local function input_release(id)
-	local sha = try('HGET', job_key(id), 'input')
-	if not sha then
-		return
-	end
+-- The last job that uses an input leaves it for a while.
+local function input_leave(id, sha)
 	try('SREM', P .. 'uses:' .. sha, id)
 	if try('EXISTS', P .. 'uses:' .. sha) == 1 then
 		return
@@ -295,6 +295,13 @@ local function input_release(id)
 		try('ZADD', P .. 'inputs', 'XX', now + INPUT_KEPT_MS, sha)
 	else
 		input_drop(sha)
+	end
+end
+
+-- A job has ended.
+local function input_release(id)
+	for sha in string.gmatch(try('HGET', job_key(id), 'input') or '', '%S+') do
+		input_leave(id, sha)
 	end
 end
 
