@@ -379,6 +379,8 @@ static void seed_replies(const char *words)
 /* {target, text} */
 static const char *const texts[][2] = {
     {"infotext", INFOTEXT},
+    {"prompt", "a (((house:1.3)) [on] \\(x\\) [a:(b:2):0.4] BREAK [c|d|] AND e: f :-.5"},
+    {"prompt", "foo ((((lol (cat:666) attack):1e2))) [x::3][y: 2 ] (a:1_0) embedding:b"},
     {"job", "{\"modality\": \"image\", \"prompt\": \"fog\", \"seed\": 18446744073709551615, \"n\": 2, "
 	    "\"cfg_scale\": 7.5, \"tags\": [\"a\"], \"window\": \"22:00-06:00\", \"priority\": \"high\"}"},
     {"origin", "\0{\"1\": {\"class_type\": \"KSampler\", \"inputs\": {\"seed\": 7, \"steps\": 4, \"cfg\": 8.0, "
