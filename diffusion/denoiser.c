@@ -34,6 +34,15 @@ void denoiser_rest(const struct denoiser *denoiser)
 		denoiser->kind->rest(denoiser);
 }
 
+enum denoiser_beside denoiser_beside(const struct denoiser_spec *spec)
+{
+	int more = spec->in - spec->out;
+	return more == 0	       ? BESIDE_NOTHING
+	       : more == spec->out     ? BESIDE_PICTURE
+	       : more == spec->out + 1 ? BESIDE_MASK
+				       : BESIDE_UNKNOWN;
+}
+
 int denoiser_check_level(const struct denoiser_spec *spec, int level, struct error *err)
 {
 	if (level > 0 && spec->levels == 0)

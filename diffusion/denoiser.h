@@ -19,6 +19,14 @@ struct denoiser_spec {
 	bool embeds_guidance; /* takes the scale of guidance as an input: one evaluation does */
 };
 
+/* What stands beside its latents. */
+enum denoiser_beside {
+	BESIDE_NOTHING,
+	BESIDE_MASK,    /* what is made anew, and the latents of the rest: inpainting */
+	BESIDE_PICTURE, /* the latents of a picture that is to be changed: instruct-pix2pix */
+	BESIDE_UNKNOWN,
+};
+
 /* What a session is for. */
 struct denoiser_plan {
 	int frames, h, w; /* of the latents */
@@ -115,6 +123,9 @@ void denoiser_rest(const struct denoiser *denoiser);
 
 int denoiser_accepts(const struct denoiser *denoiser, const struct conditioner_shape *shape,
 		     struct error *err);
+
+/* Told by the channels alone. */
+enum denoiser_beside denoiser_beside(const struct denoiser_spec *spec);
 
 /* SUMI_INVALID for a level of shallow evaluations that it has not. */
 int denoiser_check_level(const struct denoiser_spec *spec, int level, struct error *err);

@@ -13,6 +13,7 @@ struct guidance {
 	bool on;
 	int from, to; /* in the calls from … to less one; the others see the prompt only */
 	float scale, rescale;
+	float picture; /* the same for a picture that stands beside the latents; 1: nothing is added */
 };
 
 /* Whether the model sees both texts in that call. */
@@ -25,5 +26,10 @@ bool guidance_at(const struct guidance *g, int call);
  * (out is then not to be used). */
 int guidance_combine(const float *uncond, const float *cond, size_t n, double scale, double rescale,
 		     float *out, struct error *err);
+
+/* The same where a picture is shown too (arXiv:2211.09800 §3.2.1): blind saw neither it nor the prompt,
+ * uncond the picture alone. out = blind + scale·(cond − uncond) + picture·(uncond − blind). */
+int guidance_combine_picture(const float *blind, const float *uncond, const float *cond, size_t n,
+			     const struct guidance *g, float *out, struct error *err);
 
 #endif

@@ -12,11 +12,15 @@ typedef void predict_fn(struct noise_point p, size_t n, const float *m, const fl
 /* The same of x0 alone, for x as noise_unscaled() has it. */
 typedef void predict_unscaled_fn(float sigma, size_t n, const float *m, const float *x, float *x0);
 
+/* The output that means x0 and the noise eps. */
+typedef float answer_fn(struct noise_point p, float x0, float eps);
+
 struct noise_ops {
 	const char *name;
 	const struct noise_process *process;
 	predict_fn *predict;
 	predict_unscaled_fn *predict_unscaled;
+	answer_fn *answer;
 	bool needs_signal; /* x0 comes of a division by keep */
 };
 
@@ -87,12 +91,36 @@ static void flow(struct noise_point p, size_t n, const float *m, const float *x,
 	}
 }
 
+static float answer_epsilon(struct noise_point p, float x0, float eps)
+{
+	(void)p, (void)x0;
+	return eps;
+}
+
+static float answer_v(struct noise_point p, float x0, float eps)
+{
+	return p.keep * eps - p.add * x0;
+}
+
+static float answer_sample(struct noise_point p, float x0, float eps)
+{
+	(void)p, (void)eps;
+	return x0;
+}
+
+static float answer_flow(struct noise_point p, float x0, float eps)
+{
+	(void)p;
+	return eps - x0;
+}
+
 static const struct noise_ops table[] = {
-    [PREDICTION_EPSILON] = {"epsilon", &noise_ddpm, epsilon, epsilon_unscaled, true},
-    [PREDICTION_V] = {"v", &noise_ddpm, v, v_unscaled, false},
-    [PREDICTION_SAMPLE] = {"sample", &noise_ddpm, sample, sample_unscaled, false},
+    [PREDICTION_EPSILON] = {"epsilon", &noise_ddpm, epsilon, epsilon_unscaled, answer_epsilon,
+			    true},
+    [PREDICTION_V] = {"v", &noise_ddpm, v, v_unscaled, answer_v, false},
+    [PREDICTION_SAMPLE] = {"sample", &noise_ddpm, sample, sample_unscaled, answer_sample, false},
     /* Unscaled is mixed here: x0 is the same x − sigma·m. */
-    [PREDICTION_FLOW] = {"flow", &noise_flow_matching, flow, epsilon_unscaled, false},
+    [PREDICTION_FLOW] = {"flow", &noise_flow_matching, flow, epsilon_unscaled, answer_flow, false},
 };
 
 /* ---- life ---- */
@@ -179,4 +207,9 @@ void noise_predict_unscaled(const struct noise_model *m, float sigma, size_t n, 
 			    const float *x, float *x0)
 {
 	m->ops->predict_unscaled(sigma, n, output, x, x0);
+}
+
+float noise_answer(const struct noise_model *m, struct noise_point p, float x, float x0)
+{
+	return m->ops->answer(p, x0, (x - p.keep * x0) / p.add);
 }

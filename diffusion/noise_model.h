@@ -86,6 +86,9 @@ void noise_predict(const struct noise_model *m, struct noise_point p, size_t n, 
 void noise_predict_unscaled(const struct noise_model *m, float sigma, size_t n, const float *output,
 			    const float *x, float *x0);
 
+/* The other way round: the output that says x0 of x mixed at p, where there is noise. */
+float noise_answer(const struct noise_model *m, struct noise_point p, float x, float x0);
+
 /* ---- which times a run visits ---- */
 
 enum noise_points {

@@ -12,12 +12,13 @@ int pack_check_denoiser(const struct pack *pack, const struct denoiser *denoiser
 	int status = denoiser_accepts(denoiser, &pack->texts, err);
 	if (status)
 		return error_prefix(err, "%s", pack->info.path);
-	if (spec.in != channels || spec.out != channels)
+	if (spec.out != channels || denoiser_beside(&spec) == BESIDE_UNKNOWN)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
 		    "%s: the denoiser takes %d and gives %d channels, the VAE's latents have "
-		    "%d: inpainting and upscaling models are not supported",
-		    pack->info.path, spec.in, spec.out, channels);
+		    "%d: it may take as many, %d more (a picture to change) or %d more (inpainting); "
+		    "models of depth and for upscaling are not supported",
+		    pack->info.path, spec.in, spec.out, channels, channels, channels + 1);
 	return SUMI_OK;
 }
 

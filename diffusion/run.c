@@ -16,14 +16,14 @@
 #include "diffusion/windows.h"
 #include "weights/guard.h"
 
-static size_t elements(const struct run *run)
+size_t run_values(const struct run *run)
 {
 	const struct latent_spec *s = &run->latents;
 	return (size_t)s->frames * (size_t)s->height * (size_t)s->width * (size_t)s->channels;
 }
 
 /* [c, f, h, w] → [f, h, w, c] and back. */
-static void to_models(const struct run *run, const float *x, float *out)
+void run_to_models(const struct run *run, const float *x, float *out)
 {
 	const struct latent_spec *s = &run->latents;
 	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
@@ -33,7 +33,7 @@ static void to_models(const struct run *run, const float *x, float *out)
 			out[i * c + k] = x[k * f * pixels + i];
 }
 
-static void from_models(const struct run *run, const float *in, float *x)
+void run_from_models(const struct run *run, const float *in, float *x)
 {
 	const struct latent_spec *s = &run->latents;
 	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
@@ -155,16 +155,27 @@ static int make_sampler(struct run *run, const struct run_params *p, struct erro
 		config.eta = p->eta;
 	config.flow.tokens = latent_tokens(&run->latents);
 	int status = sampler_new(name, &config, p->steps, &run->sampler, err);
-	if (!status && p->init)
+	/* A picture that is shown is not what the run starts from. */
+	if (!status && p->init && run->shown != BESIDE_PICTURE)
 		status = sampler_start(run->sampler, p->strength, err);
 	return status;
 }
 
-/* The start from pictures: their latents, a sample of the codec's distribution drawn before the
- * noise that is added, as diffusers does it. */
-static int encode_init(struct run *run, const struct run_params *p, float *out, struct error *err)
+/* As the autoencoder has them. */
+static void plain_latents(const struct run *run, const float *mean, float *out, size_t n)
 {
-	size_t n = elements(run);
+	const struct codec *codec = run->pack->codec;
+	size_t one = n / (size_t)run->latents.channels;
+	run_from_models(run, mean, out);
+	for (size_t i = 0; i < n; i++)
+		out[i] = (float)(out[i] / codec->scale[i / one] + codec->shift[i / one]);
+}
+
+/* A sample is drawn before the noise that is added, as diffusers does it. */
+int run_encode(struct run *run, const struct run_params *p, bool plain, float *out,
+	       struct error *err)
+{
+	size_t n = run_values(run);
 	float *mean = malloc(n * 4 * sizeof *mean);
 	if (!mean)
 		return error_set(err, SUMI_NOMEM, "no memory for the first picture's latents");
@@ -178,10 +189,12 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 		mean[i] = mean[i - part];
 		deviation[i] = deviation[i - part];
 	}
-	if (!status) {
+	if (!status && plain) {
+		plain_latents(run, mean, out, n);
+	} else if (!status) {
 		bool random = run->pack->codec->random;
-		from_models(run, mean, out);
-		from_models(run, deviation, sample);
+		run_from_models(run, mean, out);
+		run_from_models(run, deviation, sample);
 		if (random)
 			rng_randn(&run->rng, noise, n);
 		for (size_t i = 0; random && i < n; i++)
@@ -191,12 +204,11 @@ static int encode_init(struct run *run, const struct run_params *p, float *out, 
 	return status;
 }
 
-/* Each frame's noise, and the part of it that they share. */
-static void draw_noise(struct run *run, float *noise)
+void run_draw_noise(struct run *run, float *noise)
 {
 	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width;
 	double share = pack_info_of(run->pack)->noise_shared;
-	rng_randn(&run->rng, noise, elements(run));
+	rng_randn(&run->rng, noise, run_values(run));
 	if (share > 0 && run->session->frames.together)
 		run_share_noise(&run->rng, noise, run->denoised, run->latents.channels,
 				run->latents.frames, pixels,
@@ -206,20 +218,22 @@ static void draw_noise(struct run *run, float *noise)
 static int first_latents(struct run *run, const struct run_params *p, struct error *err)
 {
 	enum rng_kind kind;
-	size_t n = elements(run);
+	size_t n = run_values(run);
 	int status = rng_kind_from_name(p->rng, &kind, err);
 	if (status)
 		return status;
 	rng_init(&run->rng, kind, p->seed);
+	if (run->inpaint)
+		return run_inpaint_first(run, p, err);
 	if (p->init) {
 		float *clean = run->x, *noise = run->prediction;
-		if ((status = encode_init(run, p, clean, err)))
+		if ((status = run_encode(run, p, false, clean, err)))
 			return status;
-		draw_noise(run, noise);
+		run_draw_noise(run, noise);
 		sampler_add_noise(run->sampler, clean, noise, run->x, n);
 		return SUMI_OK;
 	}
-	draw_noise(run, run->x);
+	run_draw_noise(run, run->x);
 	if (run->session->frames.window)
 		run_shuffle_noise(&run->rng, run->x, run->latents.channels, run->latents.frames,
 				  (size_t)run->latents.height * (size_t)run->latents.width,
@@ -232,7 +246,7 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 
 static int allocate(struct run *run, struct error *err)
 {
-	size_t n = elements(run);
+	size_t n = run_values(run);
 	run->x = malloc(n * sizeof(float));
 	run->prediction = malloc(n * sizeof(float));
 	run->denoised = malloc(n * sizeof(float));
@@ -244,6 +258,8 @@ static int allocate(struct run *run, struct error *err)
 			 run->latents.width, run->latents.height);
 }
 
+#define IMAGE_CFG_SCALE 1.5f /* diffusers' and A1111's */
+
 static struct guidance guidance_of(const struct run *run, const struct run_params *p, bool on)
 {
 	int calls = sampler_calls(run->sampler);
@@ -253,6 +269,9 @@ static struct guidance guidance_of(const struct run *run, const struct run_param
 	    .to = p->guidance_end != 0 ? (int)(p->guidance_end * calls) : calls,
 	    .scale = (float)p->cfg_scale,
 	    .rescale = (float)p->guidance_rescale,
+	    .picture = run->shown != BESIDE_PICTURE ? 1
+		       : p->image_cfg_scale != 0    ? (float)p->image_cfg_scale
+						    : IMAGE_CFG_SCALE,
 	};
 }
 
@@ -311,15 +330,23 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	int status = run_check(pack, p, err);
 	if (status)
 		return status;
+	struct denoiser_spec spec;
+	status = pack_denoiser_spec(pack, p->fast, &spec, err);
+	if (!status)
+		status = run_inpaint_check(denoiser_beside(&spec), p, p->init != NULL, err);
+	if (status)
+		return status;
 	struct run *run = calloc(1, sizeof *run);
 	if (!run)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	run->pack = pack;
+	run->shown = denoiser_beside(&spec);
 	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
 	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
 	if ((status = run_digest(pack, p, run->digest, err)) || (status = allocate(run, err)) ||
-	    (status = make_sampler(run, p, err)) || (status = begin_session(run, p, err)))
+	    (status = make_sampler(run, p, err)) || (status = begin_session(run, p, err)) ||
+	    (status = run_inpaint_new(run, p, err)))
 		goto fail;
 	*out = run;
 	return SUMI_OK;
@@ -352,6 +379,7 @@ void run_free(struct run *run)
 	free(run->denoised);
 	free(run->model_in);
 	free(run->model_out);
+	run_inpaint_free(run->inpaint);
 	free(run);
 }
 
@@ -360,7 +388,12 @@ int run_restore(struct pack *pack, const struct run_params *params, const void *
 {
 	*out = NULL;
 	int status = prepare(pack, params, out, err);
-	if (!status && (status = run_load(*out, elements(*out), data, size, err))) {
+	/* What stays and what is shown come from the parameters, not from what was saved. */
+	if (!status && (*out)->inpaint && (status = first_latents(*out, params, err))) {
+		run_free(*out);
+		*out = NULL;
+	}
+	if (!status && (status = run_load(*out, run_values(*out), data, size, err))) {
 		run_free(*out);
 		*out = NULL;
 	}
@@ -369,7 +402,7 @@ int run_restore(struct pack *pack, const struct run_params *params, const void *
 
 int run_save(const struct run *run, void **data, size_t *size, struct error *err)
 {
-	return run_store(run, elements(run), data, size, err);
+	return run_store(run, run_values(run), data, size, err);
 }
 
 /* ---- steps ------------------------------------------------------------------------ */
@@ -387,16 +420,36 @@ int run_steps_done(const struct run *run)
 /* The question of that call, with the latents as the model wants them. */
 static struct session_call question(struct run *run, int call)
 {
-	sampler_scale_input(run->sampler, call, run->x, run->prediction, elements(run));
-	to_models(run, run->prediction, run->model_in);
+	sampler_scale_input(run->sampler, call, run_inpaint_seen(run, call), run->prediction,
+			    run_values(run));
+	run_to_models(run, run->prediction, run->model_in);
 	return (struct session_call){
-	    .number = call, .latents = run->model_in, .prediction = run->model_out};
+	    .number = call,
+	    .latents = run->model_in,
+	    .beside = run_inpaint_beside(run),
+	    .prediction = run->model_out,
+	};
+}
+
+/* What the model said, as the sampler wants it. */
+static void answer(struct run *run, int call)
+{
+	run_from_models(run, run->model_out, run->prediction);
+	run_inpaint_answer(run, call);
+}
+
+static int move(struct run *run, int call, struct error *err)
+{
+	int status = sampler_step(run->sampler, call, run->prediction, run->x, run_values(run),
+				  &run->rng, err);
+	if (!status)
+		run_inpaint_settle(run, call);
+	return status;
 }
 
 int run_step(struct run *run, struct error *err)
 {
 	int call = sampler_done(run->sampler);
-	size_t n = elements(run);
 	if (call >= sampler_calls(run->sampler))
 		return error_set(err, SUMI_INVALID, "the run has no step left");
 	struct session_call asked = question(run, call);
@@ -405,8 +458,8 @@ int run_step(struct run *run, struct error *err)
 	run_leave(run);
 	if (status)
 		return status;
-	from_models(run, run->model_out, run->prediction);
-	return sampler_step(run->sampler, call, run->prediction, run->x, n, &run->rng, err);
+	answer(run, call);
+	return move(run, call, err);
 }
 
 bool run_joins(const struct run *a, const struct run *b)
@@ -443,26 +496,24 @@ static int predict_together(struct run *const *runs, int count, struct error *er
 
 int run_step_together(struct run *const *runs, int count, struct error *err)
 {
-	size_t n = elements(runs[0]);
+	size_t n = run_values(runs[0]);
 	int status = predict_together(runs, count, err);
 	/* Nobody moves before all can. */
 	for (int i = 0; i < count && !status; i++) {
-		from_models(runs[i], runs[i]->model_out, runs[i]->prediction);
+		answer(runs[i], sampler_done(runs[i]->sampler));
 		status = sampler_check(runs[i]->sampler, sampler_done(runs[i]->sampler),
 				       runs[i]->prediction, n, err);
 	}
 	for (int i = 0; i < count && !status; i++)
-		status =
-		    sampler_step(runs[i]->sampler, sampler_done(runs[i]->sampler),
-				 runs[i]->prediction, runs[i]->x, n, &runs[i]->rng, err);
+		status = move(runs[i], sampler_done(runs[i]->sampler), err);
 	return status;
 }
 
 const float *run_latents(const struct run *run, bool denoised, size_t *count)
 {
-	size_t n = elements(run), have = 0;
+	size_t n = run_values(run), have = 0;
 	const float *estimate = denoised ? sampler_denoised(run->sampler, &have) : NULL;
-	to_models(run, estimate && have == n ? estimate : run->x, run->denoised);
+	run_to_models(run, estimate && have == n ? estimate : run->x, run->denoised);
 	*count = n;
 	return run->denoised;
 }

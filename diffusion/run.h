@@ -46,9 +46,24 @@ struct run_params {
 	const float *init; /* [init_frames, height, width, colours] in −1…1, or NULL; read in run_begin */
 	int init_frames;   /* 0: as many as frames; 1: this one stands for all of them */
 	double strength;   /* with init: the part of the schedule that is run, 0…1 */
+	/* With init: [height, width], 1 what is made anew, 0 what stays; of all frames. NULL: all of it is
+	 * made anew. Read in run_begin. */
+	const float *mask;
+	const char *mask_blend; /* how what stays comes into the latents; canonical, NULL: "a1111" */
+	const char *mask_fill;  /* what stands in them where the mask is: "noise", "nothing"; else init's */
+	double image_cfg_scale; /* of models that change a picture: its weight, as cfg_scale is the
+				   prompt's; 0: 1.5 */
 	const char *precision; /* "exact" (NULL) or "half": of the denoiser and the autoencoder; texts
 				  are always encoded exactly */
 };
+
+/* Words of mask_blend, NULL past the end:
+ *   a1111      in the model's estimate of the final latents, at each step and once at the end
+ *   comfy      in what the model sees (with noise) and in its estimate
+ *   diffusers  in the latents after each step, with as much noise as the next one expects
+ *   soft       differential diffusion: as comfy, where the mask is at least as large as the part of the
+ *              run that is ahead; greys are the part of the run in which they are made */
+const char *run_mask_blend_at(int index);
 
 /* What of resolved parameters the pack cannot do, by its configs alone: samplers, schedules and steps
  * that do not go together, layers that it has not. from_picture: there will be an init. What depends

@@ -32,7 +32,44 @@ struct run {
 	float *model_in;   /* [frames, h, w, c] */
 	float *model_out;  /* [frames, h, w, c] */
 	struct window window;
+	enum denoiser_beside shown; /* beside the latents */
+	struct inpaint *inpaint;    /* NULL: nothing is shown, and nothing stays */
 };
+
+/* [c, f, h, w] → [f, h, w, c] and back, and how many they are. */
+size_t run_values(const struct run *run);
+void run_to_models(const struct run *run, const float *x, float *out);
+void run_from_models(const struct run *run, const float *in, float *x);
+
+/* Pictures as latents [c, f, h, w]: a sample of what the codec says, drawn from the run's generator, or
+ * with `plain` its mean as the autoencoder itself has it. p->init are the pictures. */
+int run_encode(struct run *run, const struct run_params *p, bool plain, float *out,
+	       struct error *err);
+
+/* Each frame's noise, and the part of it that they share. */
+void run_draw_noise(struct run *run, float *noise);
+
+/* ---- run_inpaint.c: masks, and models that are shown a picture ---- */
+
+/* What such a run must be told: SUMI_INVALID. */
+int run_inpaint_check(enum denoiser_beside shown, const struct run_params *p, bool from_picture,
+		      struct error *err);
+
+/* Makes run->inpaint where the run has one. */
+int run_inpaint_new(struct run *run, const struct run_params *p, struct error *err);
+void run_inpaint_free(struct inpaint *inpaint); /* NULL is fine */
+
+/* The first latents, and what is needed later: the same from the same parameters. run->rng is fresh. */
+int run_inpaint_first(struct run *run, const struct run_params *p, struct error *err);
+
+/* Around one evaluation: the x that the model sees (owned by the run); run->prediction, which becomes
+ * what the model would say if it knew what stays; run->x after the step. */
+const float *run_inpaint_seen(struct run *run, int call);
+void run_inpaint_answer(struct run *run, int call);
+void run_inpaint_settle(struct run *run, int call);
+
+/* [f, h, w, in − out] or NULL */
+const float *run_inpaint_beside(const struct run *run);
 
 /* FreeNoise (arXiv:2310.15169) as diffusers' "shuffle_context": frames of x [c, frames, pixels]
  * behind the first window are replaced by shuffled earlier ones, the order drawn from rng. */

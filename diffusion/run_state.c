@@ -65,6 +65,14 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
 	if (p->precision && strcmp(p->precision, precision_names[PRECISION_EXACT]) != 0)
 		add_text(&w, p->precision);
+	if (p->mask) {
+		size_t pixels = (size_t)p->height * (size_t)p->width;
+		add_text(&w, p->mask_blend);
+		add_text(&w, p->mask_fill);
+		bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->mask, pixels * sizeof *p->mask));
+	}
+	if (p->image_cfg_scale != 0)
+		bytes_put_f64(&w, p->image_cfg_scale);
 	adapters_identity(pack->adapters, &w);
 	int status = w.failed ? error_set(err, SUMI_NOMEM, "no memory for the digest of a run") : SUMI_OK;
 	if (!status)

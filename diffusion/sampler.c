@@ -271,22 +271,10 @@ void sampler_scale_input(const struct sampler *s, int call, const float *x, floa
 		out[i] = x[i] / divisor;
 }
 
-/* How much of signal and noise the first call expects. */
-static struct noise_point first_point(const struct sampler *s)
-{
-	if (!s->sigmas) {
-		float alpha = sampler_alpha(s, s->timesteps[s->begin]);
-		return (struct noise_point){.keep = sqrtf(alpha), .add = sqrtf(1 - alpha)};
-	}
-	float sigma = s->sigmas[s->begin];
-	return s->ops->unscaled ? noise_unscaled(s->noise_model, sigma)
-				: noise_mixed(s->noise_model, sigma);
-}
-
 void sampler_add_noise(const struct sampler *s, const float *original, const float *noise,
 		       float *out, size_t n)
 {
-	struct noise_point p = first_point(s);
+	struct noise_point p = sampler_noise_at(s, 0);
 	for (size_t i = 0; i < n; i++)
 		out[i] = p.keep * original[i] + p.add * noise[i];
 }

@@ -130,6 +130,16 @@ void sampler_scale_input(const struct sampler *sampler, int call, const float *x
 void sampler_add_noise(const struct sampler *sampler, const float *original, const float *noise,
 		       float *out, size_t n);
 
+/* ---- sampler_estimate.c: for those who come between model and sampler ---- */
+
+/* How much of signal and noise that call expects in x; behind the last: the signal alone. */
+struct noise_point sampler_noise_at(const struct sampler *sampler, int call);
+
+/* What one value of the model's output says of the final latents, where x stands at that call; and the
+ * output that says x0 of it. */
+float sampler_estimate(const struct sampler *sampler, int call, float x, float model_output);
+float sampler_answer(const struct sampler *sampler, int call, float x, float x0);
+
 /* All that sampler_step() may fail with: after SUMI_OK the same call cannot. Changes no state. */
 int sampler_check(struct sampler *sampler, int call, const float *model_output, size_t n,
 		  struct error *err);

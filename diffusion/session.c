@@ -14,6 +14,7 @@ struct plain {
 	struct denoiser_session *own; /* what the denoiser keeps */
 	float *joined;                /* [frames, h, w, in] where in > out, else NULL */
 	float *raw; /* [2, frames, h, w, out], predictions of both texts; NULL: never guided */
+	float *blind; /* [frames, h, w, out], that of the first without the picture; NULL: not asked for */
 };
 
 static const struct session_kind kind_plain;
@@ -35,7 +36,15 @@ static void plain_free(struct session *s)
 		p->own->denoiser->kind->end(p->own);
 	free(p->joined);
 	free(p->raw);
+	free(p->blind);
 	free(p);
+}
+
+/* A picture that counts for more or less than it is: what the model says without it is asked, too. */
+static bool asks_blind(const struct session *s)
+{
+	return s->guidance.on && denoiser_beside(&s->spec) == BESIDE_PICTURE &&
+	       s->guidance.picture != 1;
 }
 
 static int allocate(struct plain *p, struct error *err)
@@ -45,7 +54,10 @@ static int allocate(struct plain *p, struct error *err)
 		p->joined = malloc(pixels_of(s) * (size_t)s->spec.in * sizeof *p->joined);
 	if (s->guidance.on)
 		p->raw = malloc(values_of(s) * 2 * sizeof *p->raw);
-	if ((p->joined || s->spec.in <= s->spec.out) && (p->raw || !s->guidance.on))
+	if (asks_blind(s))
+		p->blind = malloc(values_of(s) * sizeof *p->blind);
+	if ((p->joined || s->spec.in <= s->spec.out) && (p->raw || !s->guidance.on) &&
+	    (p->blind || !asks_blind(s)))
 		return SUMI_OK;
 	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", s->plan.w, s->plan.h);
 }
@@ -86,16 +98,19 @@ void session_free(struct session *session)
 		session->kind->free(session);
 }
 
-/* The latents with what stands beside them, pixel by pixel. */
-static const float *join(struct plain *p, const struct session_call *call)
+/* The latents with what stands beside them, pixel by pixel; NULL: nothing does. */
+static const float *join(struct plain *p, const struct session_call *call, const float *beside)
 {
 	size_t all = (size_t)p->base.spec.in, own = (size_t)p->base.spec.out;
 	if (!p->joined)
 		return call->latents;
 	for (size_t i = 0; i < pixels_of(&p->base); i++) {
 		memcpy(p->joined + i * all, call->latents + i * own, own * sizeof(float));
-		memcpy(p->joined + i * all + own, call->beside + i * (all - own),
-		       (all - own) * sizeof(float));
+		if (beside)
+			memcpy(p->joined + i * all + own, beside + i * (all - own),
+			       (all - own) * sizeof(float));
+		else
+			memset(p->joined + i * all + own, 0, (all - own) * sizeof(float));
 	}
 	return p->joined;
 }
@@ -112,7 +127,7 @@ static int ask(struct plain *p, const struct session_call *call, struct denoiser
 				 s->spec.in, s->spec.in - s->spec.out);
 	*in = (struct denoiser_input){
 	    .session = p->own,
-	    .latents = join(p, call),
+	    .latents = join(p, call, call->beside),
 	    .timestep = (float)sampler_timestep(s->sampler, call->number),
 	    .text = s->plan.texts > 1 && !both ? PROMPT_TEXT : 0,
 	    .shallow = call->shallow,
@@ -125,10 +140,24 @@ static int guide(const struct plain *p, const struct session_call *call, struct 
 {
 	const struct guidance *g = &p->base.guidance;
 	size_t n = values_of(&p->base);
-	return guidance_at(g, call->number)
-		   ? guidance_combine(p->raw, p->raw + n, n, g->scale, g->rescale, call->prediction,
-				      err)
-		   : SUMI_OK;
+	if (!guidance_at(g, call->number))
+		return SUMI_OK;
+	return p->blind ? guidance_combine_picture(p->blind, p->raw, p->raw + n, n, g,
+						   call->prediction, err)
+			: guidance_combine(p->raw, p->raw + n, n, g->scale, g->rescale,
+					   call->prediction, err);
+}
+
+/* What the model says with neither picture nor prompt. */
+static int ask_blind(struct plain *p, const struct session_call *call, struct denoiser_input in,
+		     struct error *err)
+{
+	if (!p->blind || !guidance_at(&p->base.guidance, call->number))
+		return SUMI_OK;
+	in.latents = join(p, call, NULL);
+	in.text = PROMPT_TEXT - 1;
+	in.prediction = p->blind;
+	return p->own->denoiser->kind->evaluate(&in, 1, err);
 }
 
 static int plain_predict(struct session *s, const struct session_call *call, struct error *err)
@@ -138,6 +167,8 @@ static int plain_predict(struct session *s, const struct session_call *call, str
 	int status = ask(p, call, &in, err);
 	if (!status)
 		status = p->own->denoiser->kind->evaluate(&in, 1, err);
+	if (!status)
+		status = ask_blind(p, call, in, err);
 	if (!status)
 		status = guard_check(err);
 	return status ? status : guide(p, call, err);
@@ -152,7 +183,7 @@ int session_predict(struct session *s, const struct session_call *call, struct e
 
 bool session_joins(const struct session *a, const struct session *b)
 {
-	if (a->kind != &kind_plain || b->kind != &kind_plain)
+	if (a->kind != &kind_plain || b->kind != &kind_plain || asks_blind(a) || asks_blind(b))
 		return false;
 	const struct denoiser_session *one = ((const struct plain *)a)->own;
 	const struct denoiser_session *other = ((const struct plain *)b)->own;
