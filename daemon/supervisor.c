@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/changes.h"
 #include "daemon/children.h"
 #include "daemon/deliver.h"
 #include "daemon/group.h"
@@ -53,6 +54,7 @@ struct supervisor {
 	struct children children;
 	struct notifier *notifier;
 	struct keeper keeper;
+	struct changer changer;
 	struct admission admission;
 	bool draining;
 	bool drained_before; /* when Redis was started */
@@ -504,6 +506,8 @@ static void loop(struct supervisor *s)
 		take_signals(s);
 		keep_redis(s, now);
 		children_tick(&s->children, now);
+		if (!s->draining)
+			changes_make(&s->changer, s->store, s->queue, now);
 		clockwork(s, now);
 		tell_systemd(s);
 	}

@@ -5,6 +5,7 @@
 #include "gateway/call.h"
 
 call_handler jobs_send, jobs_show, jobs_cancel, jobs_retry;
+call_handler jobs_change, jobs_delete;
 call_handler jobs_list, jobs_search;
 call_handler files_send, files_send_thumb;
 call_handler events_open;

@@ -43,7 +43,7 @@ static int find_queued(struct call *call, struct worker *w, const char *id, stru
 		       struct error *err)
 {
 	struct queue *queue;
-	bool sent = false;
+	bool sent = false, gone = false;
 	int status = worker_queue(w, &queue, err);
 	if (!status)
 		status = queue_get(queue, id, &f->entry, err);
@@ -55,7 +55,10 @@ static int find_queued(struct call *call, struct worker *w, const char *id, stru
 		return err->status;
 	if (!status && !call_owns(call, f->entry.job.submitter) && !sent)
 		return no_job(id, err);
-	f->sent = status && sent;
+	/* What was purged or deleted lies in the intake no more. */
+	if (status && sent && queue_knows(queue, id, &gone, err))
+		return err->status;
+	f->sent = status && sent && !gone;
 	return SUMI_OK;
 }
 
@@ -223,8 +226,15 @@ json_t *jobs_document(const struct call *call, const char *id, const struct foun
 		    : f->stored ? row_json(&f->row)
 				: json_pack("{s:s, s:s}", "id", id, "state", "queued");
 	json_t *files = json_array();
-	if (f->queued && f->stored && f->row.starred)
-		json_object_set_new(o, "starred", json_true());
+	/* Marks are the store's. */
+	if (f->queued && f->stored) {
+		if (f->row.starred)
+			json_object_set_new(o, "starred", json_true());
+		json_t *tags = json_array();
+		for (size_t i = 0; i < f->row.tag_count; i++)
+			json_array_append_new(tags, json_string(f->row.tags[i]));
+		json_object_set_new(o, "tags", tags);
+	}
 	for (size_t i = 0; i < f->file_count; i++)
 		json_array_append_new(files, file_json(call, &f->files[i]));
 	if (f->queued)

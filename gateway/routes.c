@@ -5,7 +5,7 @@
 
 #include "gateway/handlers.h"
 
-enum { JSON_MAX = 1 << 20, PICTURES_MAX = 64 << 20 };
+enum { JSON_MAX = 1 << 20, CHANGE_MAX = 64 << 10, PICTURES_MAX = 64 << 20 };
 
 /* clang-format off */
 const struct route route_table[] = {
@@ -29,6 +29,10 @@ const struct route route_table[] = {
      "End a pause", NULL},
     {"GET", "jobs/(id)", QUEUE_SCOPE_READ, 0, DIALECT_SUMI, 0, jobs_show, "One job with its files", NULL},
     {"DELETE", "jobs/(id)", QUEUE_SCOPE_SUBMIT, 0, DIALECT_SUMI, 0, jobs_cancel, "Cancel a job", NULL},
+    {"PATCH", "jobs/(id)", QUEUE_SCOPE_SUBMIT, CHANGE_MAX, DIALECT_SUMI, 0, jobs_change,
+     "Mark a job that has ended: starred, tags", NULL},
+    {"POST", "jobs/(id)/delete", QUEUE_SCOPE_SUBMIT, ROUTE_BODY_UNREAD, DIALECT_SUMI, 0, jobs_delete,
+     "Delete a job that has ended, with its files", NULL},
     {"POST", "jobs/(id)/cancel", QUEUE_SCOPE_SUBMIT, ROUTE_BODY_UNREAD, DIALECT_SUMI, 0, jobs_cancel,
      "Cancel a job", NULL},
     {"POST", "jobs/(id)/retry", QUEUE_SCOPE_SUBMIT, ROUTE_BODY_UNREAD, DIALECT_SUMI, 0, jobs_retry,

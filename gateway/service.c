@@ -318,7 +318,7 @@ static void preflight(const struct service *s, const struct http_request *r,
 	if (!origin || !access_origin_listed(s->o.config, origin))
 		return;
 	http_header(answer, "Access-Control-Allow-Origin: %s", origin);
-	http_header(answer, "Access-Control-Allow-Methods: GET, POST, DELETE");
+	http_header(answer, "Access-Control-Allow-Methods: GET, POST, PATCH, DELETE");
 	http_header(answer, "Access-Control-Allow-Headers: authorization, content-type, "
 			    "idempotency-key, last-event-id, xi-api-key");
 	http_header(answer, "Access-Control-Max-Age: 600\r\nVary: Origin");

@@ -127,6 +127,8 @@ int store_job_begin(struct store *s, const char *id, int64_t *key, struct error 
 /* Inserts a job's row with a new key, and its tags. Inside a transaction. */
 int store_job_insert(struct store *s, const struct store_job *job, const char *publish,
 		     int64_t *key, struct error *err);
+/* Gives a job these tags alone. Inside a transaction. */
+int store_put_tags(struct store *s, int64_t key, char *const *tags, size_t count, struct error *err);
 /* Deletes a job's rows, if there are any. Inside a transaction. */
 int store_job_delete(struct store *s, const char *id, struct error *err);
 

@@ -59,21 +59,25 @@ static int canonical_json(const char *text, const char *where, char **out, struc
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for %s", where);
 }
 
-static int put_tags(struct store *s, int64_t key, const struct store_job *job, struct error *err)
+int store_put_tags(struct store *s, int64_t key, char *const *tags, size_t count, struct error *err)
 {
-	if (job->tag_count == 0)
-		return SUMI_OK;
 	int status = db_run(s, err, "DELETE FROM job_tags WHERE job = ?", I(key));
-	for (size_t i = 0; i < job->tag_count && !status; i++) {
+	for (size_t i = 0; i < count && !status; i++) {
 		status = db_run(s, err, "INSERT INTO tags (name) VALUES (?) ON CONFLICT DO NOTHING",
-				T(job->tags[i]));
+				T(tags[i]));
 		if (!status)
 			status = db_run(s, err,
 					"INSERT INTO job_tags (tag, job) SELECT id, ?2 FROM tags "
 					"WHERE name = ?1 ON CONFLICT DO NOTHING",
-					T(job->tags[i]), I(key));
+					T(tags[i]), I(key));
 	}
 	return status;
+}
+
+/* A job without tags keeps those that its row has. */
+static int put_tags(struct store *s, int64_t key, const struct store_job *job, struct error *err)
+{
+	return job->tag_count ? store_put_tags(s, key, job->tags, job->tag_count, err) : SUMI_OK;
 }
 
 /* The search index holds no text of its own: what is taken out must be what was put in. */

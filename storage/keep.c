@@ -9,9 +9,18 @@
 #include "base/crashpoint.h"
 #include "storage/internal.h"
 
+/* A job that is not visible yet is written down when it becomes so. */
+static int write_down(struct store *s, const char *id, int64_t key, struct error *err)
+{
+	int64_t visible = 0;
+	int status =
+	    db_int(s, &visible, err, "SELECT publish = 'visible' FROM jobs WHERE key = ?", I(key));
+	return status || !visible ? status : store_history_add(s, id, err);
+}
+
 int store_star(struct store *s, const char *id, bool starred, bool *changed, struct error *err)
 {
-	int64_t key, visible = 0;
+	int64_t key;
 	*changed = false;
 	int status = store_job_begin(s, id, &key, err);
 	if (status)
@@ -21,11 +30,7 @@ int store_star(struct store *s, const char *id, bool starred, bool *changed, str
 			I(key), I(starred));
 	*changed = !status && sqlite3_changes(s->db) > 0;
 	if (*changed)
-		status = db_int(s, &visible, err,
-				"SELECT publish = 'visible' FROM jobs WHERE key = ?", I(key));
-	/* A job that is not visible yet is written down when it becomes so. */
-	if (!status && visible)
-		status = store_history_add(s, id, err);
+		status = write_down(s, id, key, err);
 	return db_end(s, status, err);
 }
 
@@ -53,6 +58,55 @@ static int list_tags(struct store *s, int64_t key, char **tags, struct error *er
 	sqlite3_finalize(statement);
 	return status;
 }
+
+int store_tags_set(struct store *s, const char *id, char *const *tags, size_t count, struct error *err)
+{
+	int64_t key;
+	char *before = NULL;
+	int status = store_job_begin(s, id, &key, err);
+	if (status)
+		return status;
+	status = list_tags(s, key, &before, err);
+	if (!status)
+		status = store_put_tags(s, key, tags, count, err);
+	if (!status)
+		status = drop_tags(s, before, err);
+	if (!status)
+		status = write_down(s, id, key, err);
+	free(before);
+	return db_end(s, status, err);
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+int store_place(struct store *s, const char *name, char *at, size_t size, struct error *err)
+{
+	sqlite3_stmt *statement;
+	bool row;
+	*at = '\0';
+	int status = db_query(s, &statement, err, "SELECT at FROM places WHERE name = ?", T(name));
+	if (status)
+		return status;
+	status = db_step(s, statement, &row, err);
+	if (!status && row)
+		snprintf(at, size, "%s", (const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	return status;
+}
+
+int store_place_set(struct store *s, const char *name, const char *at, struct error *err)
+{
+	int status = db_begin(s, err);
+	if (status)
+		return status;
+	status = db_run(s, err,
+			"INSERT INTO places (name, at) VALUES (?1, ?2) "
+			"ON CONFLICT (name) DO UPDATE SET at = ?2",
+			T(name), T(at));
+	return db_end(s, status, err);
+}
+
+/* ---- deleting ------------------------------------------------------------------------------- */
 
 /* All rows of the job, in one transaction. */
 static int remove_rows(struct store *s, const char *id, struct error *err)

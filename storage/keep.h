@@ -8,6 +8,13 @@
  * before. SUMI_NOTFOUND. */
 int store_star(struct store *s, const char *id, bool starred, bool *changed, struct error *err);
 
+/* These tags and no others. SUMI_NOTFOUND. */
+int store_tags_set(struct store *s, const char *id, char *const *tags, size_t count, struct error *err);
+
+/* How far somebody has come, by name: what was set last, "" where nothing was. */
+int store_place(struct store *s, const char *name, char *at, size_t size, struct error *err);
+int store_place_set(struct store *s, const char *name, const char *at, struct error *err);
+
 struct store_removed {
 	int jobs, files;
 	int64_t bytes; /* of the files that are gone: one that another job has too stays */

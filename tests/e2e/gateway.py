@@ -73,8 +73,39 @@ def steer(g):
         status, _, bad = g.get(path)
         check(status == 404 and bad["error"]["code"] == "not_found", f"404 for {path}", f"{status} {bad}")
     status, headers, _ = g.ask("PUT", "/jobs/later", {})
-    check(status == 405 and set(headers["Allow"].split(", ")) == {"GET", "DELETE"}, "405 says what there is", str(headers))
+    check(status == 405 and set(headers["Allow"].split(", ")) == {"GET", "PATCH", "DELETE"}, "405 says what there is", str(headers))
     check(g.get("/healthz")[0] == 200 and g.get("/readyz")[0] == 200, "healthz and readyz")
+
+
+def marks(g):
+    """Stars, tags and deleting: the gateway asks, the daemon does."""
+    shown = lambda: g.get("/jobs/own-2")[2]
+    status, _, told = g.ask("PATCH", "/jobs/own-2", {"starred": True, "tags": ["beach", "two words"]})
+    check(status == 202 and told["id"] == "own-2", "PATCH marks a job", f"{status} {told}")
+    check(wait_for(lambda: shown().get("starred") and shown()["tags"] == ["beach", "two words"], 10), "it has its star and tags", str(shown()))
+    found = lambda query: [j["id"] for j in g.get(f"/jobs?{query}")[2]["jobs"]]
+    check(found("starred=true") == ["own-2"] == found("tag=beach"), "and is found by them")
+    g.ask("PATCH", "/jobs/own-2", {"tags": []})
+    check(wait_for(lambda: not shown()["tags"], 10) and shown()["starred"] and found("tag=beach") == [], "no tags: the star stays", str(shown()))
+    g.ask("PATCH", "/jobs/own-2", {"starred": False})
+    check(wait_for(lambda: "starred" not in shown(), 10), "and goes")
+    for body, field in [({"starred": 1}, "starred"), ({"tags": "a"}, "tags"), ({"tags": [7]}, "tags"), ({"tags": ["x"] * 17}, "tags"),
+                        ({"tags": ["a\nb"]}, "tags"), ({"prompt": "other"}, "prompt"), ({}, None)]:
+        status, _, bad = g.ask("PATCH", "/jobs/own-2", body)
+        check(status == 400 and bad["error"].get("field") == field, f"no change: {body}", f"{status} {bad}")
+    check(g.ask("PATCH", "/jobs/none", {"starred": True})[0] == 404, "a job that is none")
+    g.ask("POST", "/jobs", {"prompt": "x", "id": "yet", "not_before": "2099-01-01", **QUICK})
+    check(g.ask("PATCH", "/jobs/yet", {"starred": True})[0] == 409 and g.ask("POST", "/jobs/yet/delete")[0] == 409, "one that has not ended")
+    g.ask("DELETE", "/jobs/yet")
+    check(g.ask("PATCH", "/jobs/yet", {"starred": True})[0] == 409, "one that has made nothing has no star")
+    check(g.ask("POST", "/jobs/yet/delete")[0] == 202 and wait_for(lambda: g.get("/jobs/yet")[0] == 404, 10), "but goes")
+    files = [p for p in (g.place.state / "artifacts").rglob("*.webp")] + list((g.place.state / "thumbs").rglob("*.webp"))
+    status, _, told = g.ask("POST", "/jobs/own-2/delete")
+    check(status == 202 and told == {"id": "own-2", "state": "deleted"}, "a job is deleted", f"{status} {told}")
+    check(wait_for(lambda: g.get("/jobs/own-2")[0] == 404 and "own-2" not in found("limit=100"), 10), "it is gone")
+    check(wait_for(lambda: sum(p.exists() for p in files) == len(files) - 4, 10), "with its two files and their thumbnails")
+    check(g.ask("POST", "/jobs/own-2/delete")[0] == 404, "once")
+    check(g.place.sumi("db", "check").returncode == 0, "nothing is missing then")
 
 
 def strict(g):
@@ -174,7 +205,7 @@ def doors(g):
             ("a page without an origin", {"Origin": "null"}, 403), ("an image of another page", {"Sec-Fetch-Site": "cross-site"}, 403),
             ("a listed page", {"Origin": "https://friend.example"}, 200),
             ("a key that nobody needs", {"Authorization": "Bearer sk-anything"}, 200)]:
-        status, got, _ = g.ask("GET", "/jobs/own-2", headers=headers)
+        status, got, _ = g.ask("GET", "/jobs?limit=1", headers=headers)
         check(status == wanted, f"{name}: {wanted}", f"{status}")
     status, got, _ = g.ask("OPTIONS", "/jobs", headers={"Origin": "https://friend.example"})
     check(status == 204 and got["Access-Control-Allow-Origin"] == "https://friend.example", "preflight of a listed page", str(got))
@@ -195,7 +226,7 @@ place = Place(origins="https://friend.example")
 try:
     place.start()
     g = Gateway(place)
-    for part in [jobs, lists, steer, strict, slow, doors]:
+    for part in [jobs, lists, steer, marks, strict, slow, doors]:
         part(g)
     check(g.process.poll() is None, "it lives")
     check(g.stop() == 0, "and stops")

@@ -30,9 +30,10 @@ def own(g, anna, bert, admin):
     check(status == 201 and g.becomes("secret-1", "done", **bearer)["submitter"] == "anna", "a key's job is its owner's", str(sent))
     url = "/jobs/secret-1/files/1.webp"
     check(ask(anna, "GET", url)[0] == 200 and ask(admin, "GET", url)[0] == 200, "the owner and an admin fetch it")
-    unknown = [ask(bert, m, p.replace("secret-1", "nothing"))[0::2] for m, p in OTHERS]
+    star = {"PATCH": {"starred": True}}
+    unknown = [ask(bert, m, p.replace("secret-1", "nothing"), star.get(m))[0::2] for m, p in OTHERS]
     for (method, path), (wanted, said) in zip(OTHERS, unknown):
-        status, _, body = ask(bert, method, path)
+        status, _, body = ask(bert, method, path, star.get(method))
         check(status == wanted == 404 and body["error"]["message"].replace("secret-1", "nothing") == said["error"]["message"],
               f"{method} {path} of another: as if there were none", f"{status} {str(body)[:300]}")
     sha = g.get("/jobs/secret-1", **bearer)[2]["files"][0]["sha256"]
@@ -53,7 +54,8 @@ def own(g, anna, bert, admin):
 
 
 OTHERS = [("GET", "/jobs/secret-1"), ("DELETE", "/jobs/secret-1"), ("POST", "/jobs/secret-1/cancel"), ("POST", "/jobs/secret-1/retry"),
-          ("GET", "/jobs/secret-1/files/1.webp")]
+          ("GET", "/jobs/secret-1/files/1.webp"), ("GET", "/jobs/secret-1/thumbs/1.webp"), ("POST", "/jobs/secret-1/delete"),
+          ("PATCH", "/jobs/secret-1")]
 
 
 def limits(g, place):

@@ -239,6 +239,46 @@ static void check_crashes(void **state)
 	}
 }
 
+static size_t tagged(struct store *s, const char *tag)
+{
+	struct error err = {0};
+	struct store_page page;
+	struct store_filter filter = {.tag = tag};
+	store_test_ok(store_list(s, &filter, &page, &err), &err);
+	size_t count = page.count;
+	store_page_free(&page);
+	return count;
+}
+
+/* Other tags, also behind a rebuild; places. */
+static void check_tags(void **state)
+{
+	struct error err = {0};
+	struct store_options options = {.dir = store_test_dir, .reserve = -1, .ballast = -1};
+	char *tags[] = {"beach", "evening"}, at[8];
+	(void)state;
+	struct store *s = store_test_begin();
+	make(s, "a", 1, "one", "night");
+	make(s, "b", 2, "two", "night");
+	store_test_ok(store_tags_set(s, "a", tags, 2, &err), &err);
+	assert_true(tagged(s, "night") == 1 && tagged(s, "common") == 1 && tagged(s, "beach") == 1);
+	store_test_ok(store_tags_set(s, "b", NULL, 0, &err), &err);
+	assert_true(tagged(s, "night") == 0 && tagged(s, "common") == 0 && tagged(s, "evening") == 1);
+	assert_int_equal(store_tags_set(s, "none", tags, 1, &err), SUMI_NOTFOUND);
+	store_test_ok(store_place(s, "x", at, sizeof at, &err), &err);
+	assert_string_equal(at, "");
+	store_test_ok(store_place_set(s, "x", "1-0", &err), &err);
+	store_test_ok(store_place_set(s, "x", "2-0", &err), &err);
+	store_test_ok(store_place(s, "x", at, sizeof at, &err), &err);
+	assert_string_equal(at, "2-0");
+	store_close(s);
+	store_test_ok(store_rebuild(&options, NULL, NULL, &err), &err);
+	s = store_test_begin();
+	assert_true(tagged(s, "night") == 0 && tagged(s, "beach") == 1);
+	check_sound(s);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +288,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(check_vacuum_forgets, store_test_setup,
 					    store_test_teardown),
 	    cmocka_unit_test_setup_teardown(check_oldest, store_test_setup, store_test_teardown),
+	    cmocka_unit_test_setup_teardown(check_tags, store_test_setup, store_test_teardown),
 	    cmocka_unit_test_setup_teardown(check_crashes, store_test_setup, store_test_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
