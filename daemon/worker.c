@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/devices.h"
 #include "daemon/execute.h"
+#include "daemon/offer.h"
 #include "daemon/settle.h"
 #include "modalities/admission.h"
 #include "modalities/modality.h"
@@ -236,10 +237,11 @@ static void close_all(struct worker *w)
 	free(w->class_names);
 }
 
-/* After a restart of Redis results that it may have forgotten are told once more. */
+/* After a restart of Redis results that it may have forgotten are told once more, and models. */
 static int settle(struct worker *w, struct error *err)
 {
 	w->generation = queue_generation(w->queue);
+	offer_models(w->queue, &w->catalogue);
 	return settle_pending(w->store, w->queue, w->name, err);
 }
 

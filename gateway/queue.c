@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gateway/handlers.h"
+#include "queue/offers.h"
 
 static json_t *states_json(const struct queue_stats *stats)
 {
@@ -56,7 +57,7 @@ void queue_show(struct call *call, struct worker *w)
 }
 
 /* "image/ink" of the classes " image/ink image/ ": one row a model, with whether jobs that name none get it. */
-static json_t *models_json(const struct config *config, const char *classes)
+static json_t *models_json(const struct config *config, const char *classes, const json_t *offers)
 {
 	json_t *rows = json_array(), *seen = json_object();
 	for (const char *at = classes ? classes : ""; *(at += strspn(at, " "));) {
@@ -68,10 +69,10 @@ static json_t *models_json(const struct config *config, const char *classes)
 			snprintf(model, sizeof model, "%.*s", (int)(n - slash - 1), at + slash + 1);
 			if (!json_object_get(seen, model)) {
 				const char *usual = config_model(config, modality, &chosen);
-				json_array_append_new(rows,
-						      json_pack("{s:s, s:s, s:b}", "name", model,
-								"modality", modality, "default",
-								strcmp(usual, model) == 0));
+				json_t *row = json_pack("{s:s, s:s, s:b}", "name", model, "modality",
+							modality, "default", strcmp(usual, model) == 0);
+				json_object_update_missing(row, json_object_get(offers, model));
+				json_array_append_new(rows, row);
 				json_object_set_new(seen, model, json_true());
 			}
 		}
@@ -86,15 +87,19 @@ void models_list(struct call *call, struct worker *w)
 	struct queue *queue;
 	struct error err;
 	char *classes = NULL;
+	json_t *offers = NULL;
 	int status = worker_queue(w, &queue, &err);
 	if (!status)
 		status = queue_classes(queue, &classes, &err);
+	if (!status)
+		status = queue_offers(queue, &offers, &err);
 	if (status)
 		call_fail(call, &err);
 	else
 		call_json(call, 200,
-			  json_pack("{s:o, s:b}", "models", models_json(worker_config(w), classes),
+			  json_pack("{s:o, s:b}", "models", models_json(worker_config(w), classes, offers),
 				    "key", (int)!call->caller.keyless));
+	json_decref(offers);
 	free(classes);
 }
 

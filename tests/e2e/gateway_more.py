@@ -73,6 +73,17 @@ def others(g):
     check(PACK in [m["name"] for m in g.get("/api/tags")[2]["models"]] and g.get("/api/version")[2]["version"], "tags and version")
 
 
+def models(g):
+    rows = {m["name"]: m for m in g.get("/models")[2]["models"]}
+    image, sound = rows[PACK], rows["sound-tiny"]
+    check(image["default"] and image["sizes"][0] == f"{image['defaults']['width']}x{image['defaults']['height']}" and len(image["sizes"]) > 2
+          and len(set(image["sizes"])) == len(image["sizes"]) and image["defaults"]["steps"] > 0 and image["defaults"]["sampler"], "models: sizes, defaults", str(image))
+    moods = json.loads((PACKS / "sound-tiny" / "sumi.json").read_text()).get("moods", {})
+    check(sound["moods"] == list(moods) and sound["defaults"]["duration"] > 0 and "sizes" not in sound, "and moods", str(sound))
+    job = g.ask("POST", "/jobs", {"prompt": "as it proposes", "size": image["sizes"][-1], "steps": 2})[2]
+    check(g.becomes(job["id"], "done"), "what it proposes can be made")
+
+
 def figures(g):
     wait_for(lambda: b'sumi_job_run_seconds_count{modality="image",model=""}' in g.get("/metrics")[2], 10)
     status, headers, text = g.get("/metrics")
@@ -93,7 +104,7 @@ def figures(g):
 def document(g):
     status, _, api = g.get("/openapi.json")
     names = {p["name"] for o in api["paths"]["/jobs"].values() for p in o["parameters"]}
-    check(status == 200 and api["openapi"] == "3.1.0" and {"state", "after"} <= names and {"get", "delete"} == set(api["paths"]["/jobs/{id}"]), "openapi.json", str(api)[:300])
+    check(status == 200 and api["openapi"] == "3.1.0" and {"state", "after"} <= names and {"get", "patch", "delete"} == set(api["paths"]["/jobs/{id}"]), "openapi.json", str(api)[:300])
     job = api["components"]["schemas"]["job"]
     table = json.loads((ROOT / "docs" / "job.schema.json").read_text())
     check(set(table["properties"]) | {"size"} == set(job["properties"]), "with the table of parameters")
@@ -109,7 +120,7 @@ place = Place(model_audio="sound-tiny")
 try:
     place.start()
     g = Gateway(place)
-    for part in [moods, edits, others, figures, document]:
+    for part in [moods, models, edits, others, figures, document]:
         part(g)
     check(g.stop() == 0, "it stops")
 finally:
