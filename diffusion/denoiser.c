@@ -1,6 +1,8 @@
 /* The way through a denoiser's table. */
 #include "diffusion/denoiser.h"
 
+#include "diffusion/control.h"
+
 int denoiser_open(const struct denoiser_kind *kind, struct device *device,
 		  const struct pack_info *info, const char *part, struct denoiser **out,
 		  struct error *err)
@@ -26,6 +28,14 @@ int denoiser_accepts(const struct denoiser *denoiser, const struct conditioner_s
 		     struct error *err)
 {
 	return denoiser->kind->accepts(denoiser, shape, err);
+}
+
+int denoiser_takes(const struct denoiser *denoiser, const struct control *control, struct error *err)
+{
+	if (denoiser->kind->takes)
+		return denoiser->kind->takes(denoiser, control, err);
+	return error_set(err, SUMI_UNSUPPORTED, "controls: this model takes no %s",
+			 control_word(control));
 }
 
 void denoiser_rest(const struct denoiser *denoiser)

@@ -10,6 +10,8 @@
 #include "backends/backend.h"
 #include "diffusion/conditioner.h"
 
+struct control;
+struct control_use;
 struct pack_info;
 
 struct denoiser_spec {
@@ -35,6 +37,9 @@ struct denoiser_plan {
 	int tokens;       /* of each; memory() alone asks for it */
 	int level;        /* evaluations may be shallow, from this level on; 0: none is */
 	double guidance;  /* its scale, for those that embed it */
+	const struct control_use *controls; /* networks that steer it by pictures; borrowed, as long as the
+					       session */
+	int control_count;
 };
 
 struct denoiser_needs {
@@ -65,6 +70,8 @@ struct denoiser_input {
 	float timestep;
 	int text;          /* 1 … plan.texts: this one alone; 0: all */
 	bool shallow;      /* from what the last whole evaluation of the session left */
+	const float *strengths; /* of the plan's controls in this evaluation, 0: not asked; may be NULL where
+				   there are none */
 	float *prediction; /* host, [texts seen, frames, h, w, out] */
 };
 
@@ -87,6 +94,10 @@ struct denoiser_kind {
 	/* Whether what a conditioner makes is what it wants: SUMI_INVALID with both. */
 	int (*accepts)(const struct denoiser *denoiser, const struct conditioner_shape *shape,
 		       struct error *err);
+
+	/* SUMI_INVALID where a network that sees a picture is not for it. NULL: none is. */
+	int (*takes)(const struct denoiser *denoiser, const struct control *control,
+		     struct error *err);
 
 	/* Bytes that an evaluation takes at its peak, the session's included, with activations of
 	 * this type; 0 where it cannot be said. needs may be NULL. */
@@ -126,6 +137,8 @@ int denoiser_accepts(const struct denoiser *denoiser, const struct conditioner_s
 
 /* Told by the channels alone. */
 enum denoiser_beside denoiser_beside(const struct denoiser_spec *spec);
+
+int denoiser_takes(const struct denoiser *denoiser, const struct control *control, struct error *err);
 
 /* SUMI_INVALID for a level of shallow evaluations that it has not. */
 int denoiser_check_level(const struct denoiser_spec *spec, int level, struct error *err);

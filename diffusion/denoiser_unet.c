@@ -5,9 +5,8 @@
 
 #include "base/json.h"
 #include "diffusion/adapters.h"
-#include "diffusion/denoiser.h"
+#include "diffusion/denoiser_unet.h"
 #include "diffusion/pack.h"
-#include "networks/unet.h"
 #include "weights/checkpoint.h"
 
 /* AnimateDiff was trained on 16 frames; the stride is diffusers' default for FreeNoise. */
@@ -16,6 +15,7 @@ enum { CONTEXT_LENGTH = 16, CONTEXT_STRIDE = 4 };
 struct unet_denoiser {
 	struct denoiser base;
 	struct unet *unet; /* NULL: its configs alone are known */
+	struct device *device; /* borrowed, with it */
 	struct unet_config config;
 	struct motion_config motion; /* positions 0: there are no motion modules */
 };
@@ -32,6 +32,7 @@ struct unet_session {
 	float *time_cond; /* [frames, config.time_cond] or NULL */
 	float *added;     /* [texts · frames, config.time_width] or NULL */
 	size_t added_one; /* of one text */
+	struct unet_controls *controls; /* NULL: none */
 };
 
 /* ---- the network ------------------------------------------------------------------- */
@@ -67,6 +68,7 @@ static int open_unet(const struct denoiser_kind *kind, struct device *device,
 	if (!d)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
 	d->base.kind = kind;
+	d->device = device;
 	int status = pack_part(info, part, folder, err);
 	if (!status)
 		status = device ? unet_open_with(device, folder, adapters_on(info, part, &on), &d->unet,
@@ -149,6 +151,11 @@ static int accepts(const struct denoiser *denoiser, const struct conditioner_sha
 	return SUMI_OK;
 }
 
+static int takes(const struct denoiser *denoiser, const struct control *control, struct error *err)
+{
+	return unet_takes_control(&unet_of(denoiser)->config, control, err);
+}
+
 static void rest(const struct denoiser *denoiser)
 {
 	unet_rest(unet_of(denoiser)->unet);
@@ -194,10 +201,18 @@ static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_pl
 		if (motion_context_check(&unet.motion, d->motion.positions, NULL))
 			return 0;
 	}
+	struct controlnet_needs beside;
 	uint64_t bytes = unet_memory(&unet, &took);
+	if (bytes == 0 || !unet_controls_memory(plan, &unet, &beside))
+		return 0;
 	if (needs)
-		*needs = (struct denoiser_needs){.text = took.text, .largest = took.largest};
-	return bytes;
+		*needs = (struct denoiser_needs){
+		    .text = took.text + beside.kept + beside.residuals,
+		    .largest = took.largest > beside.largest ? took.largest : beside.largest,
+		};
+	/* One after the other; the texts' keys and values of the UNet stand beside a call of another. */
+	uint64_t other = beside.step + took.text;
+	return (bytes > other ? bytes : other) + beside.kept + beside.residuals;
 }
 
 /* ---- sessions ---------------------------------------------------------------------- */
@@ -223,28 +238,31 @@ static int embed_guidance(struct unet_session *s, int dim, double scale, struct 
 	return SUMI_OK;
 }
 
-/* What stands beside the time, for each frame of each text. */
-static int embed_added(struct unet_session *s, const struct unet_config *c,
-		       const struct conditions *said, struct error *err)
+int unet_embed_conditions(struct unet *unet, const struct conditions *said, int count, float **out,
+			  struct error *err)
 {
+	const struct unet_config *c = unet_config(unet);
 	const struct condition *pooled = conditions_get(said, CONDITION_POOLED);
 	const struct condition *ids = conditions_get(said, CONDITION_IDS);
-	size_t width = (size_t)c->time_width, frames = (size_t)s->frames;
+	size_t width = (size_t)c->time_width, frames = (size_t)count;
+	*out = NULL;
 	if (c->added == 0)
 		return SUMI_OK;
 	if (!pooled || !ids)
 		return error_set(err, SUMI_INVALID,
 				 "the UNet wants pooled text and ids (addition_embed_type)");
 	float *rows = malloc((size_t)said->n * width * sizeof *rows);
-	s->added_one = frames * width;
-	s->added = malloc((size_t)said->n * s->added_one * sizeof *s->added);
-	int status = rows && s->added
-			 ? unet_embed_added(s->unet, pooled->values, pooled->width, ids->values,
-					    ids->width, said->n, rows, err)
-			 : error_set(err, SUMI_NOMEM, "out of memory");
+	float *all = malloc((size_t)said->n * frames * width * sizeof *all);
+	int status = rows && all ? unet_embed_added(unet, pooled->values, pooled->width, ids->values,
+						    ids->width, said->n, rows, err)
+				 : error_set(err, SUMI_NOMEM, "out of memory");
 	for (size_t i = 0; i < (size_t)said->n * frames && !status; i++)
-		memcpy(s->added + i * width, rows + i / frames * width, width * sizeof *rows);
+		memcpy(all + i * width, rows + i / frames * width, width * sizeof *rows);
 	free(rows);
+	if (status)
+		free(all);
+	else
+		*out = all;
 	return status;
 }
 
@@ -277,6 +295,7 @@ static void end(struct denoiser_session *session)
 	struct unet_session *s = (struct unet_session *)session;
 	unet_text_free(s->text);
 	unet_features_free(s->features);
+	unet_controls_free(s->controls);
 	free(s->latents);
 	free(s->timesteps);
 	free(s->time_cond);
@@ -303,6 +322,7 @@ static int prepare(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	s->w = plan->w;
 	s->in = d->config.in_channels;
 	s->texts = plan->texts;
+	s->added_one = (size_t)s->frames * (size_t)d->config.time_width;
 	int status = plan_frames(s, plan, d->motion.positions, err);
 	if (!status)
 		status = allocate(s, err);
@@ -311,9 +331,11 @@ static int prepare(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	if (!status)
 		status = embed_guidance(s, d->config.time_cond, plan->guidance, err);
 	if (!status)
-		status = embed_added(s, &d->config, said, err);
+		status = unet_embed_conditions(d->unet, said, s->frames, &s->added, err);
 	if (!status)
 		status = unet_text_new(d->unet, tokens->values, said->n, tokens->rows, &s->text, err);
+	if (!status)
+		status = unet_controls_new(d->device, &d->config, plan, said, &s->controls, err);
 	if (status) {
 		end(&s->base);
 		return status;
@@ -354,7 +376,10 @@ static int evaluate(const struct denoiser_input *in, int count, struct error *er
 	struct unet *unet = ((struct unet_session *)in->session)->unet;
 	if (count == 1) {
 		struct unet_input one = question(in);
-		return unet_forward(unet, &one, in->prediction, err);
+		const struct unet_session *s = (const struct unet_session *)in->session;
+		int status = unet_controls_ask(s->controls, in->strengths, in->text ? 1 : s->texts, s->in,
+					       &one, err);
+		return status ? status : unet_forward(unet, &one, in->prediction, err);
 	}
 	struct unet_input *all = calloc((size_t)count, sizeof *all);
 	float **out = calloc((size_t)count, sizeof *out);
@@ -377,7 +402,7 @@ static bool joins(const struct denoiser_session *a, const struct denoiser_sessio
 	const struct unet_session *one = (const struct unet_session *)a;
 	const struct unet_session *other = (const struct unet_session *)b;
 	return one->h == other->h && one->w == other->w && one->frames == 1 && other->frames == 1 &&
-	       !one->features && !other->features;
+	       !one->features && !other->features && !one->controls && !other->controls;
 }
 
 const struct denoiser_kind denoiser_unet = {
@@ -387,6 +412,7 @@ const struct denoiser_kind denoiser_unet = {
     .size = read_size,
     .spec = describe,
     .accepts = accepts,
+    .takes = takes,
     .memory = memory,
     .prepare = prepare,
     .end = end,

@@ -14,6 +14,17 @@ struct pack_denoiser {
 	int users;             /* runs */
 };
 
+/* A network that sees pictures, kept from run to run. */
+struct pack_control {
+	struct control *open; /* NULL: none */
+	char path[FILES_PATH_MAX];
+	uint64_t stamp; /* of its files */
+	uint64_t turn;  /* when it was last taken */
+	int users;      /* runs */
+};
+
+enum { PACK_CONTROLS = 16 };
+
 struct pack {
 	struct pack_info info;
 	struct adapters *adapters; /* NULL: none */
@@ -23,6 +34,8 @@ struct pack {
 	struct conditioner_shape texts; /* that it makes */
 	struct pack_denoiser denoisers[PACK_DENOISERS];
 	struct codec *codec;
+	struct pack_control controls[PACK_CONTROLS];
+	uint64_t control_turn;
 	uint64_t bytes[PART_USES]; /* of weights in the files, by who opens them */
 };
 
@@ -75,6 +88,20 @@ int pack_denoiser_spec(struct pack *pack, bool fast, struct denoiser_spec *out, 
 int pack_denoiser_take(struct pack *pack, bool fast, uint64_t step, struct denoiser **out,
 		       struct error *err);
 void pack_denoiser_give(struct pack *pack, const struct denoiser *denoiser); /* NULL is fine */
+
+/* ---- pack_controls.c ---- */
+
+/* The network of a path, loaded now if need be, until it is given back. */
+int pack_control_take(struct pack *pack, const char *path, struct control **out, struct error *err);
+void pack_control_give(struct pack *pack, const struct control *control); /* NULL is fine */
+
+bool pack_has_control(const struct pack *pack, const char *path);
+
+/* Those that nobody uses leave the device. */
+void pack_controls_close_idle(struct pack *pack);
+
+/* Bytes of the weights of those that are open. */
+uint64_t pack_controls_bytes(const struct pack *pack);
 
 /* The folder that it is in. */
 const char *pack_denoiser_part(const struct pack_info *info, bool fast);

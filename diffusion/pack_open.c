@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "diffusion/adapters.h"
+#include "diffusion/control.h"
 #include "diffusion/pack_internal.h"
 
 static int open_models(struct pack *pack, struct error *err)
@@ -49,6 +50,8 @@ void pack_close(struct pack *pack)
 	if (!pack)
 		return;
 	codec_close(pack->codec);
+	for (int i = 0; i < PACK_CONTROLS; i++)
+		control_close(pack->controls[i].open);
 	for (int i = PACK_DENOISERS - 1; i >= 0; i--)
 		denoiser_close(pack->denoisers[i].open);
 	conditioner_close(pack->conditioner);

@@ -22,7 +22,7 @@ bool pack_holds_all(const struct pack *pack, uint64_t more)
 		all += pack->bytes[uses[i]];
 	if (pack->denoisers[1].open)
 		all += pack->bytes[PART_DISTILLED] + pack->bytes[PART_MOTION];
-	return all <= room;
+	return all + pack_controls_bytes(pack) <= room;
 }
 
 static void close_idle(struct pack_denoiser *d)
@@ -38,6 +38,7 @@ void pack_make_room_for_texts(void *user)
 	struct pack *pack = user;
 	if (pack_holds_all(pack, 0))
 		return;
+	pack_controls_close_idle(pack);
 	for (int i = 0; i < PACK_DENOISERS; i++)
 		close_idle(&pack->denoisers[i]);
 }
@@ -92,6 +93,7 @@ int pack_denoiser_take(struct pack *pack, bool fast, uint64_t step, struct denoi
 	d->users++; /* it does not make room for itself */
 	if (!pack_holds_all(pack, step)) {
 		conditioner_unload(pack->conditioner);
+		pack_controls_close_idle(pack);
 		for (int i = 0; i < PACK_DENOISERS; i++)
 			close_idle(&pack->denoisers[i]);
 	}

@@ -98,6 +98,9 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	if (p->init && p->init_frames != 0 && p->init_frames != 1 && p->init_frames != p->frames)
 		return error_set(err, SUMI_INVALID, "init has %d pictures for %d frames",
 				 p->init_frames, p->frames);
+	int status = run_check_controls(info, p, err);
+	if (status)
+		return status;
 	if (p->init && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
@@ -288,8 +291,12 @@ static int begin_session(struct run *run, const struct run_params *p, struct err
 	struct guidance guidance = guidance_of(run, p, plan.texts > 1);
 	if ((status = encode_text(run, p, plan.texts, &said, err)))
 		return status;
-	status = pack_denoiser_take(run->pack, p->fast, run_plan_step(run->pack, p, &needs),
-				    &run->denoiser, err);
+	uint64_t step = run_plan_step(run->pack, p, &needs) + run_control_bytes(run->pack, p);
+	status = pack_denoiser_take(run->pack, p->fast, step, &run->denoiser, err);
+	if (!status)
+		status = run_take_controls(run, p, err);
+	plan.controls = run->controls;
+	plan.control_count = run->control_count;
 	run_enter(run);
 	if (!status)
 		status = session_new(run->denoiser, &plan, &said, &guidance, run->sampler,
@@ -344,8 +351,8 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
 	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
-	if ((status = run_digest(pack, p, run->digest, err)) || (status = allocate(run, err)) ||
-	    (status = make_sampler(run, p, err)) || (status = begin_session(run, p, err)) ||
+	if ((status = allocate(run, err)) || (status = make_sampler(run, p, err)) ||
+	    (status = begin_session(run, p, err)) || (status = run_digest(run, p, err)) ||
 	    (status = run_inpaint_new(run, p, err)))
 		goto fail;
 	*out = run;
@@ -372,6 +379,7 @@ void run_free(struct run *run)
 	if (!run)
 		return;
 	session_free(run->session);
+	run_give_controls(run);
 	pack_denoiser_give(run->pack, run->denoiser);
 	sampler_free(run->sampler);
 	free(run->x);
@@ -544,6 +552,8 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	struct codec_job job;
 	/* Decoding takes more memory than a step, and the two need not be in it at once. */
 	denoiser_rest(run->session->denoiser);
+	for (int i = 0; i < run->control_count; i++)
+		control_rest(run->controls[i].control);
 	int status = run_plan_decode(run, &job, err);
 	run_enter(run);
 	if (!status)

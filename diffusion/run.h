@@ -16,6 +16,19 @@
 
 #include "diffusion/pack.h"
 
+/* A network that steers the run by a picture (diffusion/control.h). */
+struct run_control {
+	const char *path;     /* of the network */
+	const float *picture; /* [height, width, 3] in 0…1, read in run_begin; NULL where a run is only looked
+				 at */
+	int height, width;
+	double strength;
+	double start, end; /* part of the run; end 0: 1 */
+	bool guess;
+};
+
+#define RUN_CONTROLS_MAX 8
+
 struct run_params {
 	const char *prompt;          /* UTF-8 */
 	const char *negative_prompt; /* UTF-8 or NULL: not given, which some models tell from "" */
@@ -53,6 +66,8 @@ struct run_params {
 	const char *mask_fill;  /* what stands in them where the mask is: "noise", "nothing"; else init's */
 	double image_cfg_scale; /* of models that change a picture: its weight, as cfg_scale is the
 				   prompt's; 0: 1.5 */
+	const struct run_control *controls; /* up to RUN_CONTROLS_MAX */
+	int control_count;
 	const char *precision; /* "exact" (NULL) or "half": of the denoiser and the autoencoder; texts
 				  are always encoded exactly */
 };

@@ -2,6 +2,7 @@
 #ifndef SUMI_DIFFUSION_RUN_INTERNAL_H
 #define SUMI_DIFFUSION_RUN_INTERNAL_H
 
+#include "diffusion/control.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
 #include "diffusion/session.h"
@@ -22,6 +23,8 @@ struct run {
 	struct sampler *sampler;
 	struct denoiser *denoiser; /* of the pack, until it is given back */
 	struct session *session;   /* with it */
+	struct control_use controls[RUN_CONTROLS_MAX]; /* of the pack, until they are given back */
+	int control_count;
 	struct rng rng;
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
 	struct latent_spec latents;
@@ -81,6 +84,25 @@ void run_shuffle_noise(struct rng *rng, float *x, int c, int frames, size_t pixe
 void run_share_noise(struct rng *rng, float *x, float *common, int c, int frames, size_t pixels,
 		     float share);
 
+/* The networks of a run's controls by their configs alone, for plans; to be dropped. */
+int run_read_controls(const struct run_params *p, struct control_use uses[RUN_CONTROLS_MAX],
+		      struct error *err);
+void run_drop_controls(struct control_use *uses, int count);
+
+/* Bytes of the weights of those that the pack has not on its device; of all for NULL. */
+uint64_t run_control_bytes(const struct pack *pack, const struct run_params *p);
+
+/* The networks of a run's controls, into run->controls, from the pack or opened now. */
+int run_take_controls(struct run *run, const struct run_params *p, struct error *err);
+void run_give_controls(struct run *run);
+
+/* SUMI_INVALID for numbers out of their range, and for a network that is not for the pack's denoiser; by
+ * configs alone. */
+int run_check_controls(const struct pack_info *info, const struct run_params *p, struct error *err);
+
+/* Appends what of those that were taken decides the result; nothing where there are none. */
+void run_controls_identity(const struct run *run, struct bytes_writer *out);
+
 /* What a session for such a run is prepared for. tokens: of a text, for memory() alone. */
 struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,
 				       const struct denoiser_spec *spec, int tokens);
@@ -102,9 +124,8 @@ struct codec_job run_plan_encode(const struct pack *pack, const struct run_param
  * more in one piece than it gives. */
 int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err);
 
-/* Of everything that decides the result. */
-int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE],
-	       struct error *err);
+/* Of everything that decides the result, into run->digest. */
+int run_digest(struct run *run, const struct run_params *p, struct error *err);
 
 /* run_save() and the second half of run_restore(); n: values of the latents. */
 int run_store(const struct run *run, size_t n, void **data, size_t *size, struct error *err);

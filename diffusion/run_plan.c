@@ -90,7 +90,13 @@ static uint64_t step_memory(const struct pack_info *info, const struct denoiser 
 	if (!conditioner_shape_read(info->family->conditioner, info, &texts, &ignored)) {
 		struct denoiser_spec spec = denoiser_spec(denoiser);
 		struct denoiser_plan plan = run_plan_denoiser(info, p, &spec, texts.tokens);
-		bytes = denoiser->kind->memory(denoiser, &plan, dtype, needs);
+		struct control_use uses[RUN_CONTROLS_MAX];
+		if (!run_read_controls(p, uses, &ignored)) {
+			plan.controls = uses;
+			plan.control_count = p->control_count;
+			bytes = denoiser->kind->memory(denoiser, &plan, dtype, needs);
+			run_drop_controls(uses, p->control_count);
+		}
 	}
 	denoiser_close(read);
 	return bytes;
@@ -190,7 +196,7 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 	if (d->memory == 0)
 		return SUMI_OK;
 	uint64_t step = run_plan_step(pack, p, &needs);
-	uint64_t weights = weight_bytes(pack, p), host = host_bytes(&pack->info, p);
+	uint64_t weights = weight_bytes(pack, p) + run_control_bytes(NULL, p), host = host_bytes(&pack->info, p);
 	uint64_t decode = decode_bytes(pack, p), machine = memory_limit();
 	if (decode == UINT64_MAX)
 		return error_set(err, SUMI_TOOBIG,

@@ -32,9 +32,9 @@ static void add_negative(struct bytes_writer *w, const char *text)
 		bytes_put_u64(w, UINT64_MAX);
 }
 
-int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA256_HEX_SIZE],
-	       struct error *err)
+int run_digest(struct run *run, const struct run_params *p, struct error *err)
 {
+	const struct pack *pack = run->pack;
 	struct bytes_writer w = {0};
 	size_t frames = (size_t)(p->init_frames ? p->init_frames : p->frames);
 	size_t init = p->init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
@@ -74,9 +74,10 @@ int run_digest(const struct pack *pack, const struct run_params *p, char out[SHA
 	if (p->image_cfg_scale != 0)
 		bytes_put_f64(&w, p->image_cfg_scale);
 	adapters_identity(pack->adapters, &w);
+	run_controls_identity(run, &w);
 	int status = w.failed ? error_set(err, SUMI_NOMEM, "no memory for the digest of a run") : SUMI_OK;
 	if (!status)
-		sha256_hex(w.data, w.size, out);
+		sha256_hex(w.data, w.size, run->digest);
 	free(w.data);
 	return status;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/control.h"
 #include "weights/guard.h"
 
 /* Of a run's texts: the one before it is the negative prompt. */
@@ -13,6 +14,7 @@ struct plain {
 	struct session base;
 	struct denoiser_session *own; /* what the denoiser keeps */
 	float *joined;                /* [frames, h, w, in] where in > out, else NULL */
+	float *strengths; /* of the plan's controls, in one evaluation */
 	float *raw; /* [2, frames, h, w, out], predictions of both texts; NULL: never guided */
 	float *blind; /* [frames, h, w, out], that of the first without the picture; NULL: not asked for */
 };
@@ -37,6 +39,7 @@ static void plain_free(struct session *s)
 	free(p->joined);
 	free(p->raw);
 	free(p->blind);
+	free(p->strengths);
 	free(p);
 }
 
@@ -56,7 +59,8 @@ static int allocate(struct plain *p, struct error *err)
 		p->raw = malloc(values_of(s) * 2 * sizeof *p->raw);
 	if (asks_blind(s))
 		p->blind = malloc(values_of(s) * sizeof *p->blind);
-	if ((p->joined || s->spec.in <= s->spec.out) && (p->raw || !s->guidance.on) &&
+	p->strengths = calloc((size_t)s->plan.control_count + 1, sizeof *p->strengths);
+	if (p->strengths && (p->joined || s->spec.in <= s->spec.out) && (p->raw || !s->guidance.on) &&
 	    (p->blind || !asks_blind(s)))
 		return SUMI_OK;
 	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", s->plan.w, s->plan.h);
@@ -125,12 +129,18 @@ static int ask(struct plain *p, const struct session_call *call, struct denoiser
 				 "the denoiser takes %d channels, %d of them beside the latents, and "
 				 "is shown none",
 				 s->spec.in, s->spec.in - s->spec.out);
+	for (int i = 0; i < s->plan.control_count; i++) {
+		const struct control_use *use = &s->plan.controls[i];
+		bool on = control_is_on(use, call->number, sampler_calls(s->sampler));
+		p->strengths[i] = on ? (float)use->strength : 0;
+	}
 	*in = (struct denoiser_input){
 	    .session = p->own,
 	    .latents = join(p, call, call->beside),
 	    .timestep = (float)sampler_timestep(s->sampler, call->number),
 	    .text = s->plan.texts > 1 && !both ? PROMPT_TEXT : 0,
 	    .shallow = call->shallow,
+	    .strengths = p->strengths,
 	    .prediction = both ? p->raw : call->prediction,
 	};
 	return SUMI_OK;

@@ -30,6 +30,9 @@ int config_levels(const json_t *root, const char *where, const char *key, int mi
 int config_level_list(const json_t *root, const char *where, const char *key, const int *fallback,
 		      int fallback_count, int low, int *count, int *out, struct error *err);
 
+/* The fields of a UNet's config, whatever its class. */
+int config_unet_parse(const json_t *root, const char *path, struct unet_config *out, struct error *err);
+
 /* FOLDER/config.json as an object, which the caller releases. */
 int config_open(const char *folder, char path[FILES_PATH_MAX], json_t **root, struct error *err);
 

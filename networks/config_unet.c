@@ -6,8 +6,10 @@
 
 /* --- UNet2DConditionModel --- */
 
+static const struct config_rule class_rules[] = {{"_class_name", "UNet2DConditionModel"}};
+
+/* Of ControlNets too, which are copies of its half. */
 static const struct config_rule unet_rules[] = {
-    {"_class_name", "UNet2DConditionModel"},
     {"act_fn", "silu|swish"},
     {"addition_embed_type", "text_time"},
     {"attention_type", "default"},
@@ -232,9 +234,17 @@ static int want_added(const json_t *root, const char *path, struct unet_config *
 	return SUMI_OK;
 }
 
-static int parse_unet(const json_t *root, const char *path, struct unet_config *c,
-		      struct error *err)
+int config_unet_parse(const json_t *root, const char *path, struct unet_config *c, struct error *err)
 {
+	*c = (struct unet_config){.in_channels = 4,
+				  .out_channels = 4,
+				  .groups = 32,
+				  .epsilon = 1e-5,
+				  .flip_sin_to_cos = true,
+				  .conv_in_kernel = 3,
+				  .conv_out_kernel = 3,
+				  .sample_height = 64,
+				  .sample_width = 64};
 	int status = config_check(root, path, unet_rules, CONFIG_RULES(unet_rules), err);
 	c->middle = middle_of(root);
 	if (status || (status = refuse_null(root, path, "norm_num_groups", err)) ||
@@ -275,16 +285,9 @@ int unet_config_read(const char *folder, struct unet_config *out, struct error *
 	int status = config_open(folder, path, &root, err);
 	if (status)
 		return status;
-	*out = (struct unet_config){.in_channels = 4,
-				    .out_channels = 4,
-				    .groups = 32,
-				    .epsilon = 1e-5,
-				    .flip_sin_to_cos = true,
-				    .conv_in_kernel = 3,
-				    .conv_out_kernel = 3,
-				    .sample_height = 64,
-				    .sample_width = 64};
-	status = parse_unet(root, path, out, err);
+	status = config_check(root, path, class_rules, CONFIG_RULES(class_rules), err);
+	if (!status)
+		status = config_unet_parse(root, path, out, err);
 	json_decref(root);
 	return status;
 }

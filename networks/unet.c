@@ -73,12 +73,6 @@ void unet_rest(const struct unet *u)
 
 /* --- features --- */
 
-struct unet_features {
-	struct device *device; /* borrowed */
-	int level;
-	struct map kept; /* [n, h, w, up] of skip level - 1; buffer NULL: not made yet */
-};
-
 int unet_features_new(struct unet *u, int level, struct unet_features **out, struct error *err)
 {
 	*out = NULL;
@@ -167,6 +161,18 @@ static void up_forward(struct pass *p, struct unet_flow *f, int index, struct ma
 	}
 }
 
+/* What others say of the skip connections that this pass has made, and of its middle. */
+static void add_residuals(struct pass *p, const struct unet_flow *f, const struct unet_input *in)
+{
+	for (int i = 0; i < f->made; i++) {
+		const struct unet_skip *s = &f->u->skips[i];
+		residuals_apply(p, in->residuals, RESIDUAL_SKIP, i,
+				map_slice(f->joined[i], s->up, s->skip));
+	}
+	if (!in->shallow)
+		residuals_apply(p, in->residuals, RESIDUAL_MIDDLE, 0, next_up(f));
+}
+
 static void forward(struct pass *p, struct unet_flow *f, const struct unet_input *in, float *prediction)
 {
 	const struct unet *u = f->u;
@@ -175,6 +181,7 @@ static void forward(struct pass *p, struct unet_flow *f, const struct unet_input
 	struct map x = unet_way_down(p, f, in, NULL);
 	if (!in->shallow)
 		unet_middle_forward(p, f, x, next_up(f));
+	add_residuals(p, f, in);
 	f->made = u->skip_count;
 	struct map out = {0};
 	for (int i = 0; i < u->config.levels; i++)
@@ -234,7 +241,7 @@ static int joint_new(struct joint *j, const struct unet *u, const struct unet_in
 	const struct unet_config *c = &u->config;
 	int n = 0;
 	for (int i = 0; i < count; i++) {
-		if (in[i].h != in->h || in[i].w != in->w || in[i].features || in[i].tap.call ||
+		if (in[i].h != in->h || in[i].w != in->w || in[i].features || in[i].tap.call || in[i].residuals ||
 		    in[i].motion.frames > 1 || !in[i].time_cond != !in->time_cond)
 			return error_set(err, SUMI_INVALID,
 					 "latents: input %d cannot be evaluated beside the first",

@@ -9,6 +9,7 @@
 #include "networks/config.h"
 #include "networks/motion.h"
 #include "networks/pass.h"
+#include "networks/residuals.h"
 
 struct unet;
 
@@ -65,6 +66,7 @@ struct unet_input {
 	int only_text;                  /* 1 … the text's n: this one alone is used; 0: all */
 	struct unet_features *features; /* written by a whole pass, read by a shallow one; NULL */
 	bool shallow; /* only the layers above features, which are of the same n, h and w */
+	const struct residuals *residuals; /* of n pictures, added by others; NULL: nothing is */
 	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
 	struct tap tap;               /* conv_in, down.I, mid, up.I, and module names */
 };
@@ -74,7 +76,7 @@ int unet_forward(struct unet *unet, const struct unet_input *in, float *predicti
 		 struct error *err);
 
 /* The same for the pictures of several inputs at once: what each gets is what unet_forward() would
- * give it alone, bit for bit. Of one h and w; none with features, a tap or motion. */
+ * give it alone, bit for bit. Of one h and w; none with features, a tap, motion or residuals. */
 int unet_forward_many(struct unet *unet, const struct unet_input *in, int count,
 		      float *const *predictions, struct error *err);
 

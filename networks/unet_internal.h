@@ -55,6 +55,12 @@ struct unet_text {
 	struct text_cache cache;
 };
 
+struct unet_features {
+	struct device *device; /* borrowed */
+	int level;
+	struct map kept; /* [n, h, w, up] of skip level - 1; buffer NULL: not made yet */
+};
+
 /* What travels through the stages. */
 struct unet_flow {
 	const struct unet *u;

@@ -1,0 +1,190 @@
+/* Networks that see a picture beside a UNet: what each keeps for a session, and what they say in a step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/denoiser_unet.h"
+
+/* One of them. */
+struct beside {
+	struct controlnet *net; /* borrowed */
+	struct unet_text *text;
+	struct control_hint *hint;
+	float *added;     /* as a UNet session's, or NULL */
+	size_t added_one; /* of one text */
+	bool guess;
+};
+
+struct unet_controls {
+	struct residuals *residuals;
+	float *latents; /* of as many channels as the networks take; NULL: as many as the UNet */
+	int count;
+	struct beside all[];
+};
+
+static size_t latent_values(const struct denoiser_plan *plan, int channels)
+{
+	return (size_t)plan->texts * (size_t)plan->frames * (size_t)plan->h * (size_t)plan->w *
+	       (size_t)channels;
+}
+
+static int prepare(struct beside *b, const struct denoiser_plan *plan, const struct control_use *use,
+		   const struct conditions *said, struct error *err)
+{
+	const struct condition *tokens = conditions_get(said, CONDITION_TOKENS);
+	struct unet *trunk = controlnet_trunk(use->control->net);
+	b->net = use->control->net;
+	b->guess = use->guess;
+	b->added_one = (size_t)plan->frames * (size_t)unet_config(trunk)->time_width;
+	int status = control_hint_new(b->net, use->picture, use->height, use->width, plan->h, plan->w,
+				      &b->hint, err);
+	if (!status)
+		status = unet_embed_conditions(trunk, said, plan->frames, &b->added, err);
+	return status ? status
+		      : unet_text_new(trunk, tokens->values, said->n, tokens->rows, &b->text, err);
+}
+
+int unet_controls_new(struct device *device, const struct unet_config *config,
+		      const struct denoiser_plan *plan, const struct conditions *said,
+		      struct unet_controls **out, struct error *err)
+{
+	int skips = 1, count = plan->control_count, status = SUMI_OK;
+	*out = NULL;
+	if (count == 0)
+		return SUMI_OK;
+	for (int i = 0; i < config->levels; i++)
+		skips += config->layers[i] + 1;
+	struct unet_controls *c = calloc(1, sizeof *c + (size_t)count * sizeof *c->all);
+	if (!c)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	for (int i = 0; i < count && !status; i++)
+		status = unet_takes_control(config, plan->controls[i].control, err);
+	for (int i = 0; i < count && !status; i++) {
+		const struct unet_config *own = &plan->controls[i].control->net_config.trunk;
+		c->count++;
+		status = prepare(&c->all[i], plan, &plan->controls[i], said, err);
+		if (!status && own->in_channels < config->in_channels && !c->latents &&
+		    !(c->latents = malloc(latent_values(plan, own->in_channels) * sizeof(float))))
+			status = error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", plan->w,
+					   plan->h);
+	}
+	if (!status)
+		status = residuals_new(device, skips - 1, config->levels, &c->residuals, err);
+	if (status) {
+		unet_controls_free(c);
+		return status;
+	}
+	*out = c;
+	return SUMI_OK;
+}
+
+void unet_controls_free(struct unet_controls *c)
+{
+	if (!c)
+		return;
+	for (int i = 0; i < c->count; i++) {
+		control_hint_free(c->all[i].hint);
+		unet_text_free(c->all[i].text);
+		free(c->all[i].added);
+	}
+	residuals_free(c->residuals);
+	free(c->latents);
+	free(c);
+}
+
+/* The first channels alone: what is shown beside the latents is the UNet's. */
+static const float *own_latents(const struct unet_controls *c, const struct unet_input *in, int channels,
+				int own)
+{
+	size_t pixels = (size_t)in->n * (size_t)in->h * (size_t)in->w;
+	if (!c->latents)
+		return in->latents;
+	for (size_t i = 0; i < pixels; i++)
+		memcpy(c->latents + i * (size_t)own, in->latents + i * (size_t)channels,
+		       (size_t)own * sizeof(float));
+	return c->latents;
+}
+
+/* Of a guess, the prompt's pictures alone, which are the last of all texts'. */
+static struct controlnet_call call_of(const struct beside *b, float strength, int texts,
+				      const struct unet_input *in, const float *latents)
+{
+	int frames = in->n / texts, text = in->only_text;
+	struct controlnet_call call = {.in = *in,
+				       .hint = b->hint,
+				       .strength = strength,
+				       .guess = b->guess,
+				       .n = in->n};
+	int own = controlnet_config(b->net)->trunk.in_channels;
+	call.in.latents = latents;
+	if (b->guess && texts > 1) {
+		text = texts;
+		call.first = in->n - frames;
+		call.in.n = frames;
+		call.in.latents += (size_t)call.first * (size_t)in->h * (size_t)in->w * (size_t)own;
+	}
+	call.in.text = b->text;
+	call.in.only_text = text;
+	call.in.time_cond = NULL; /* as in diffusers: the UNet alone is told the guidance */
+	call.in.added = b->added && text ? b->added + (size_t)(text - 1) * b->added_one : b->added;
+	call.in.residuals = NULL;
+	call.in.motion = (struct motion_context){0};
+	call.in.tap = (struct tap){0};
+	return call;
+}
+
+int unet_controls_ask(struct unet_controls *c, const float *strengths, int texts, int channels,
+		      struct unet_input *in, struct error *err)
+{
+	if (!c)
+		return SUMI_OK;
+	residuals_clear(c->residuals);
+	for (int i = 0; i < c->count; i++) {
+		const struct beside *b = &c->all[i];
+		if (strengths[i] == 0)
+			continue;
+		int own = controlnet_config(b->net)->trunk.in_channels;
+		struct controlnet_call call =
+		    call_of(b, strengths[i], texts, in, own_latents(c, in, channels, own));
+		int status = controlnet_forward(b->net, &call, c->residuals, err);
+		if (status)
+			return status;
+	}
+	in->residuals = c->residuals;
+	return SUMI_OK;
+}
+
+bool unet_controls_memory(const struct denoiser_plan *plan, const struct unet_plan *unet,
+			  struct controlnet_needs *all)
+{
+	*all = (struct controlnet_needs){0};
+	for (int i = 0; i < plan->control_count; i++) {
+		struct controlnet_needs one;
+		if (!controlnet_memory(&plan->controls[i].control->net_config, unet, &one))
+			return false;
+		all->kept += one.kept;
+		all->step = one.step > all->step ? one.step : all->step;
+		all->largest = one.largest > all->largest ? one.largest : all->largest;
+		all->residuals =
+		    one.residuals > all->residuals ? one.residuals : all->residuals;
+	}
+	return true;
+}
+
+int unet_takes_control(const struct unet_config *u, const struct control *control, struct error *err)
+{
+	const struct unet_config *c = &control->net_config.trunk;
+	if (c->context != u->context)
+		return error_set(err, SUMI_INVALID,
+				 "the %s reads texts of %d channels, this model's have %d: it is for "
+				 "another family",
+				 control_word(control), c->context, u->context);
+	bool same = c->levels == u->levels && c->in_channels <= u->in_channels && c->added == u->added;
+	for (int i = 0; same && i < u->levels; i++)
+		same = c->channels[i] == u->channels[i] && c->layers[i] == u->layers[i];
+	if (!same)
+		return error_set(err, SUMI_INVALID,
+				 "the %s is not made for this model: its levels have other channels or "
+				 "layers than the UNet's",
+				 control_word(control));
+	return SUMI_OK;
+}

@@ -1,0 +1,123 @@
+/* The networks that steer a run by pictures. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "diffusion/control.h"
+#include "diffusion/run_internal.h"
+
+static double end_of(const struct run_control *c)
+{
+	return c->end != 0 ? c->end : 1;
+}
+
+static int check_numbers(const struct run_params *p, struct error *err)
+{
+	if (p->control_count < 0 || p->control_count > RUN_CONTROLS_MAX)
+		return error_set(err, SUMI_INVALID, "controls: %d of them, allowed are up to %d",
+				 p->control_count, RUN_CONTROLS_MAX);
+	if (p->control_count > 0 && p->window)
+		return error_set(err, SUMI_INVALID, "controls do not go together with windows");
+	for (int i = 0; i < p->control_count; i++) {
+		const struct run_control *c = &p->controls[i];
+		if (!isfinite(c->strength))
+			return error_set(err, SUMI_INVALID, "control %d: its strength must be a number",
+					 i + 1);
+		if (!(c->start >= 0 && end_of(c) <= 1 && c->start < end_of(c)))
+			return error_set(err, SUMI_INVALID,
+					 "control %d: from %g to %g: start and end are parts of the run, 0 "
+					 "to 1, the start before the end",
+					 i + 1, c->start, end_of(c));
+	}
+	return SUMI_OK;
+}
+
+int run_check_controls(const struct pack_info *info, const struct run_params *p, struct error *err)
+{
+	struct denoiser *denoiser = NULL;
+	struct control_use uses[RUN_CONTROLS_MAX];
+	int status = check_numbers(p, err);
+	if (status || p->control_count == 0 || (status = run_read_controls(p, uses, err)))
+		return status;
+	status = denoiser_open(info->family->denoiser, NULL, info, pack_denoiser_part(info, p->fast),
+			       &denoiser, err);
+	for (int i = 0; i < p->control_count && !status; i++)
+		if ((status = denoiser_takes(denoiser, uses[i].control, err)))
+			error_prefix(err, "%s", p->controls[i].path);
+	run_drop_controls(uses, p->control_count);
+	denoiser_close(denoiser);
+	return status;
+}
+
+int run_read_controls(const struct run_params *p, struct control_use uses[RUN_CONTROLS_MAX],
+		      struct error *err)
+{
+	for (int i = 0; i < p->control_count; i++)
+		uses[i] = (struct control_use){.strength = p->controls[i].strength};
+	for (int i = 0; i < p->control_count; i++) {
+		int status = control_open(NULL, p->controls[i].path, &uses[i].control, err);
+		if (status) {
+			run_drop_controls(uses, p->control_count);
+			return status;
+		}
+	}
+	return SUMI_OK;
+}
+
+void run_drop_controls(struct control_use *uses, int count)
+{
+	for (int i = 0; i < count; i++)
+		control_close(uses[i].control);
+}
+
+uint64_t run_control_bytes(const struct pack *pack, const struct run_params *p)
+{
+	struct control_use uses[RUN_CONTROLS_MAX];
+	uint64_t bytes = 0;
+	if (run_read_controls(p, uses, NULL))
+		return 0;
+	for (int i = 0; i < p->control_count; i++)
+		bytes += pack && pack_has_control(pack, p->controls[i].path) ? 0 : uses[i].control->bytes;
+	run_drop_controls(uses, p->control_count);
+	return bytes;
+}
+
+int run_take_controls(struct run *run, const struct run_params *p, struct error *err)
+{
+	for (int i = 0; i < p->control_count; i++) {
+		const struct run_control *c = &p->controls[i];
+		struct control_use *use = &run->controls[i];
+		*use = (struct control_use){.picture = c->picture,
+					    .height = c->height,
+					    .width = c->width,
+					    .strength = c->strength,
+					    .start = c->start,
+					    .end = end_of(c),
+					    .guess = c->guess};
+		int status = pack_control_take(run->pack, c->path, &use->control, err);
+		if (status)
+			return status;
+		run->control_count++;
+	}
+	return SUMI_OK;
+}
+
+void run_give_controls(struct run *run)
+{
+	for (int i = 0; i < run->control_count; i++)
+		pack_control_give(run->pack, run->controls[i].control);
+	run->control_count = 0;
+}
+
+void run_controls_identity(const struct run *run, struct bytes_writer *out)
+{
+	for (int i = 0; i < run->control_count; i++) {
+		const struct control_use *c = &run->controls[i];
+		size_t count = (size_t)c->height * (size_t)c->width * 3;
+		bytes_put(out, c->control->sha256, SHA256_HEX_SIZE - 1);
+		bytes_put_u64(out, bytes_hash(BYTES_HASH_START, c->picture, count * sizeof(float)));
+		bytes_put_f64(out, c->strength);
+		bytes_put_f64(out, c->start);
+		bytes_put_f64(out, c->end);
+		bytes_put_u32(out, c->guess);
+	}
+}

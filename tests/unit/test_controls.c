@@ -1,0 +1,180 @@
+/* Networks that see a picture beside a UNet: whole runs against what diffusers paints with the same ones
+ * (tools/reference/controls.py), whatever their files are called, and what is refused. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/files.h"
+#include "diffusion/control.h"
+#include "diffusion/run.h"
+#include "media/picture_file.h"
+#include "tests/unit/vector_file.h"
+
+#define VECTORS "tests/vectors/controls/"
+
+enum { SIDE = 64, PIXELS = SIDE * SIDE, CONTROLS = 2 };
+
+static struct device *device;
+static struct error err;
+
+static int setup(void **state)
+{
+	(void)state;
+	return device_open(NULL, &device, &err);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	device_close(device);
+	return 0;
+}
+
+/* 0…1, as it is shown to the networks; the caller frees it. */
+static float *picture_of(const char *name)
+{
+	char path[128];
+	float *rgb;
+	snprintf(path, sizeof path, VECTORS "%s.png", name);
+	if (picture_load(path, path, SIDE, SIDE, &rgb, &err))
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < PIXELS * 3; i++)
+		rgb[i] = rgb[i] * 0.5f + 0.5f;
+	return rgb;
+}
+
+struct use {
+	const char *net, *picture; /* net NULL: none */
+	double strength, start, end;
+	bool guess;
+};
+
+struct row {
+	const char *run, *pack, *negative;
+	struct use uses[CONTROLS];
+};
+
+static const struct row rows[] = {
+    {"sd1-one", "sd1-tiny", NULL, {{"sd1-a", "first", 0.8, 0, 1, false}}},
+    {"sd1-guess", "sd1-tiny", NULL, {{"sd1-a", "first", 0.9, 0, 1, true}}},
+    {"sd1-part", "sd1-tiny", NULL, {{"sd1-a", "first", 1, 0.3, 0.7, false}}},
+    {"sd1-two",
+     "sd1-tiny",
+     NULL,
+     {{"sd1-a", "first", 0.7, 0, 0.5, false}, {"sd1-b", "second", 0.5, 0.25, 1, false}}},
+    {"sd1-two-guess",
+     "sd1-tiny",
+     NULL,
+     {{"sd1-a", "first", 0.7, 0, 1, true}, {"sd1-b", "second", 0.5, 0, 1, true}}},
+    {"sdxl-one", "sdxl-tiny", "blurry", {{"sdxl-a", "first", 0.8, 0, 1, false}}},
+};
+
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+/* What a row is made of, and its run. */
+struct made {
+	struct run_control controls[CONTROLS];
+	char paths[CONTROLS][128];
+	float *pictures[CONTROLS];
+	struct run_params params;
+	struct pack *pack;
+	struct run *run;
+};
+
+static void prepare(struct made *m, const struct row *row)
+{
+	char folder[128];
+	memset(m, 0, sizeof *m);
+	m->params = (struct run_params){.prompt = "a boat", .negative_prompt = row->negative, .seed = 7,
+					.steps = 4, .cfg_scale = 7.5, .width = SIDE, .height = SIDE,
+					.frames = 1, .rng = "torch", .controls = m->controls};
+	for (int i = 0; i < CONTROLS && row->uses[i].net; i++) {
+		const struct use *u = &row->uses[i];
+		snprintf(m->paths[i], sizeof m->paths[i], VECTORS "%s", u->net);
+		m->pictures[i] = picture_of(u->picture);
+		m->controls[i] = (struct run_control){.path = m->paths[i], .picture = m->pictures[i],
+						      .height = SIDE, .width = SIDE,
+						      .strength = u->strength, .start = u->start,
+						      .end = u->end, .guess = u->guess};
+		m->params.control_count++;
+	}
+	snprintf(folder, sizeof folder, "tests/vectors/%s", row->pack);
+	if (pack_open(device, folder, &m->pack, &err))
+		fail_msg("%s", err.text);
+}
+
+static void finish(struct made *m)
+{
+	run_free(m->run);
+	pack_close(m->pack);
+	for (int i = 0; i < CONTROLS; i++)
+		free(m->pictures[i]);
+}
+
+static void run_all(struct made *m)
+{
+	if (run_begin(m->pack, &m->params, &m->run, &err))
+		fail_msg("%s", err.text);
+	while (run_steps_done(m->run) < run_steps(m->run))
+		if (run_step(m->run, &err))
+			fail_msg("%s", err.text);
+}
+
+/* diffusers' latents within 1e-4 of the largest, and its picture within 60 dB. */
+static void compare(struct made *m, const char *name)
+{
+	char file[128];
+	size_t count, have;
+	double worst = 0, largest = 0, sum = 0;
+	static float picture[PIXELS * 3];
+	snprintf(file, sizeof file, "controls/%s.run.safetensors", name);
+	struct tensor_file *dump = vector_file_open(file);
+	float *want = vector_copy(dump, "latents", &count);
+	const float *got = run_latents(m->run, false, &have);
+	assert_int_equal(count, have);
+	for (size_t c = 0, area = count / 4; c < 4; c++)
+		for (size_t i = 0; i < area; i++) {
+			worst = fmax(worst, fabs(want[c * area + i] - got[i * 4 + c]));
+			largest = fmax(largest, fabs(want[c * area + i]));
+		}
+	free(want);
+	if (!(worst <= 1e-4 * largest))
+		fail_msg("%s: latents are off by %.2e", name, worst / largest);
+	want = vector_copy(dump, "image", &count);
+	assert_int_equal(count, PIXELS * 3);
+	assert_int_equal(run_decode(m->run, 0, picture, &err), SUMI_OK);
+	for (size_t c = 0; c < 3; c++)
+		for (size_t i = 0; i < PIXELS; i++)
+			sum += pow((double)want[c * PIXELS + i] - (double)picture[i * 3 + c], 2);
+	if (!(sum <= 1e-6 * (double)(PIXELS * 3)))
+		fail_msg("%s: the picture is %.1f dB off", name, -10 * log10(sum / (double)(PIXELS * 3)));
+	free(want);
+	tensors_close(dump);
+}
+
+static void test_runs_are_those_of_diffusers(void **state)
+{
+	(void)state;
+	for (int i = 0; i < ROWS; i++) {
+		struct made m;
+		prepare(&m, &rows[i]);
+		run_all(&m);
+		compare(&m, rows[i].run);
+		finish(&m);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_runs_are_those_of_diffusers),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
