@@ -157,14 +157,16 @@ static void examine_weight_cache(struct examination *x)
 	const struct config *c = &x->cli->config;
 	struct packed_usage usage;
 	struct error err = {0};
-	packed_configure(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes);
-	if (packed_usage(&usage, &err))
+	struct packed_store *store = NULL;
+	if (packed_store_open(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes, &store, &err) ||
+	    packed_usage(store, &usage, &err))
 		find(x, LEVEL_FINE, "cache", "%s: models load more slowly (weight_cache)",
 		     err.text);
 	else
 		find(x, LEVEL_FINE, "cache", "%s: packed weights, %d files, %.1f of %.1f GiB",
 		     usage.dir, usage.files, (double)usage.bytes / (1 << 30),
 		     (double)usage.limit / (1 << 30));
+	packed_store_close(store);
 }
 
 /* What sumid starts where no Redis is named. */

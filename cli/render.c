@@ -12,7 +12,6 @@
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
 #include "modalities/modality.h"
-#include "modalities/request.h"
 #include "request/job.h"
 #include "weights/packed.h"
 
@@ -28,6 +27,7 @@ struct render {
 	const char *output;
 	char folder[FILES_PATH_MAX]; /* of the pack */
 	struct device *device;
+	struct packed_store *packed; /* NULL: packed weights are not kept */
 	struct pack *pack;
 	int64_t start_us;
 	bool terminal, shown; /* a line of progress stands there */
@@ -85,6 +85,7 @@ static void end_progress(struct render *r)
 static int render_variant(struct render *r, int variant, struct error *err)
 {
 	struct request request = job_request(&r->job, variant);
+	request.host_precision = r->cli->config.precision;
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)
@@ -183,8 +184,6 @@ static int prepare(struct render *r, struct error *err)
 	const struct config *config = &r->cli->config;
 	if (!status)
 		status = adapters_find(config->packs, config->state_dir, r->job.loras, &r->adapters, err);
-	request_set_precision(config->precision);
-	packed_configure(config->weight_cache_dir, (uint64_t)config->weight_cache_bytes);
 	return status;
 }
 
@@ -200,10 +199,14 @@ static void warn_adapters(const struct render *r)
 static int render_all(struct render *r, struct error *err)
 {
 	const char *selector = cli_value(r->cli, "device");
+	const struct config *config = &r->cli->config;
 	int status = device_open(selector, &r->device, err);
 	guarded_warn(r->device, selector);
 	if (!status)
-		status = pack_open_with(r->device, r->folder, r->adapters, &r->pack, err);
+		status = packed_store_open(config->weight_cache_dir,
+					   (uint64_t)config->weight_cache_bytes, &r->packed, err);
+	if (!status)
+		status = pack_open_with(r->device, r->folder, r->adapters, r->packed, &r->pack, err);
 	if (!status)
 		warn_adapters(r);
 	if (!status)
@@ -215,6 +218,7 @@ static int render_all(struct render *r, struct error *err)
 		status = render_variant(r, k, err);
 	end_progress(r);
 	pack_close(r->pack);
+	packed_store_close(r->packed);
 	device_close(r->device);
 	return status;
 }

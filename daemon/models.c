@@ -22,6 +22,7 @@ struct slot {
 
 struct models {
 	struct device *device;
+	struct packed_store *store;
 	uint64_t budget, turn;
 	struct slot slots[SLOTS];
 };
@@ -31,12 +32,14 @@ uint64_t models_budget(const struct device_info *info)
 	return info->is_cpu ? info->memory / 2 : info->memory / 4 * 3;
 }
 
-int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err)
+int models_new(struct device *device, struct packed_store *store, uint64_t budget,
+	       struct models **out, struct error *err)
 {
 	*out = calloc(1, sizeof **out);
 	if (!*out)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	(*out)->device = device;
+	(*out)->store = store;
 	(*out)->budget = budget;
 	return SUMI_OK;
 }
@@ -124,7 +127,8 @@ static int load(struct models *m, const char *folder, const struct adapter_list 
 	/* Before, and not when both are there: host memory is promised beyond what there is. */
 	make_room(m, bytes, NULL);
 	/* A device that has no room gets it from the packs that nobody waits for. */
-	while ((status = pack_open_with(m->device, folder, adapters, &s->pack, err)) == SUMI_NOMEM) {
+	while ((status = pack_open_with(m->device, folder, adapters, m->store, &s->pack,
+					err)) == SUMI_NOMEM) {
 		struct slot *victim = least_used(m, NULL);
 		if (!victim && there > 0 && bytes > there) /* and no patience mends it */
 			return error_set(err, SUMI_TOOBIG,

@@ -13,7 +13,8 @@ uint64_t models_budget(const struct device_info *info);
 
 /* device is borrowed. budget: bytes that weights may take; 0: no limit of ours. A pack that is
  * larger is loaded nevertheless, alone. */
-int models_new(struct device *device, uint64_t budget, struct models **out, struct error *err);
+int models_new(struct device *device, struct packed_store *store, uint64_t budget,
+	       struct models **out, struct error *err);
 void models_free(struct models *m); /* NULL is fine */
 
 /* The pack of a folder with those adapters on it (NULL: none), loaded if it is not there yet, again if stamp, what catalogue_stamp() says

@@ -359,9 +359,16 @@ int work_tell(struct work *w, struct error *err)
 	return status;
 }
 
+static struct request request_of(const struct work *w, int variant)
+{
+	struct request r = job_request(&w->lease->job, variant);
+	r.host_precision = w->x->config->precision;
+	return r;
+}
+
 void work_find_answer(struct work *w)
 {
-	struct request r = job_request(&w->lease->job, 0);
+	struct request r = request_of(w, 0);
 	struct error ignored;
 	int64_t now = clock_wall_ms(), start = clock_mono_us();
 	if (w->x->config->reuse_ms == 0 || work_find_files(w, &r, &ignored))
@@ -382,7 +389,7 @@ void work_find_answer(struct work *w)
 int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
 	       struct error *err)
 {
-	struct request r = job_request(&w->lease->job, variant);
+	struct request r = request_of(w, variant);
 	int status = work_find_files(w, &r, err);
 	if (!status)
 		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);

@@ -16,7 +16,6 @@
 #include "daemon/settle.h"
 #include "modalities/admission.h"
 #include "modalities/modality.h"
-#include "modalities/request.h"
 #include "queue/private_redis.h"
 #include "weights/packed.h"
 
@@ -41,6 +40,7 @@ struct worker {
 	struct store *store;
 	struct beat *beat;
 	struct seats *seats;
+	struct packed_store *packed; /* NULL: packed weights are not kept */
 	struct models *models;
 	struct catalogue catalogue;
 	struct admission admission;
@@ -203,13 +203,13 @@ static int open_all(struct worker *w, struct error *err)
 	    .reserve = c->reserve_bytes ? c->reserve_bytes : -1,
 	};
 	int status;
-	request_set_precision(c->precision);
-	packed_configure(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes);
-	if ((status = queue_open(&queue, &w->queue, err)) ||
+	if ((status = packed_store_open(c->weight_cache_dir, (uint64_t)c->weight_cache_bytes,
+					&w->packed, err)) ||
+	    (status = queue_open(&queue, &w->queue, err)) ||
 	    (status = store_open(&store, &w->store, err)) ||
 	    (status = catalogue_read(c->packs, c->state_dir, &w->catalogue, err)) ||
 	    (status = device_open(w->options->selector, &w->device, err)) ||
-	    (status = models_new(w->device, model_memory(w), &w->models, err)) ||
+	    (status = models_new(w->device, w->packed, model_memory(w), &w->models, err)) ||
 	    (status = make_classes(w, err)))
 		return status;
 	tell_health(w);
@@ -228,6 +228,7 @@ static void close_all(struct worker *w)
 	if (w->queue && w->self.name && queue_worker_leave(w->queue, w->name, &err))
 		log_warn("worker.leave", "error=\"%s\"", err.text);
 	models_free(w->models);
+	packed_store_close(w->packed);
 	device_close(w->device);
 	catalogue_free(&w->catalogue);
 	store_close(w->store);

@@ -290,10 +290,9 @@ void adapters_close(struct adapters *a)
 const struct overlays *adapters_on(const struct pack_info *info, const char *part, struct overlays *out)
 {
 	const struct adapters *a = info->adapters;
-	if (!a)
-		return NULL;
-	*out = (struct overlays){.count = a->count, .parts = part_of(info, part)};
-	for (int i = 0; i < a->count; i++) {
+	*out = (struct overlays){.count = a ? a->count : 0, .store = info->store};
+	out->parts = part_of(info, part);
+	for (int i = 0; i < out->count; i++) {
 		out->rows[i].adapter = a->rows[i].file;
 		out->rows[i].weight = a->rows[i].weight;
 	}

@@ -51,7 +51,7 @@ int adapters_open(const struct adapter_list *list, const struct pack_info *info,
 		  struct error *err);
 void adapters_close(struct adapters *a); /* NULL is fine */
 
-/* What lies on a part of a pack, in *out; or NULL. */
+/* What lies on a part of a pack, in *out, which it returns. */
 const struct overlays *adapters_on(const struct pack_info *info, const char *part, struct overlays *out);
 
 /* Appends what decides results: hashes and weights; nothing for NULL. */

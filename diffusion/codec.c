@@ -15,10 +15,10 @@ struct latent_spec codec_block(const struct codec *codec, int frames, int height
 }
 
 int codec_open(const struct codec_kind *kind, struct device *device, const char *folder,
-	       struct codec **out, struct error *err)
+	       struct packed_store *store, struct codec **out, struct error *err)
 {
 	*out = NULL;
-	return kind->open(kind, device, folder, out, err);
+	return kind->open(kind, device, folder, store, out, err);
 }
 
 void codec_close(struct codec *codec)

@@ -23,15 +23,18 @@ struct codec_pieces {
 	bool anew;
 };
 
+struct packed_store;
+
 struct codec_kind {
 	const char *name;
 
 	/* What the small files in a folder say of the latents; nothing is opened. */
 	int (*latents)(const char *folder, struct latent_spec *out, struct error *err);
 
-	/* device NULL: the configs alone, for memory. Fills in what struct codec says. */
+	/* device NULL: the configs alone, for memory. Fills in what struct codec says. store: for its
+	 * packed weights, borrowed until close, or NULL. */
 	int (*open)(const struct codec_kind *kind, struct device *device, const char *folder,
-		    struct codec **out, struct error *err);
+		    struct packed_store *store, struct codec **out, struct error *err);
 	void (*close)(struct codec *codec);
 
 	/* One block of block->frames × height × width latents, as the autoencoder itself has
@@ -74,7 +77,7 @@ extern const struct codec_kind codec_vae;
 
 /* The caller closes *out before the device. */
 int codec_open(const struct codec_kind *kind, struct device *device, const char *folder,
-	       struct codec **out, struct error *err);
+	       struct packed_store *store, struct codec **out, struct error *err);
 void codec_close(struct codec *codec); /* NULL is fine */
 
 /* What is to be coded, and how. */

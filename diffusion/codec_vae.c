@@ -71,7 +71,7 @@ static int set_scales(struct codec *codec, const struct vae_config *c, struct er
 }
 
 static int open_with(struct codec_of_vae *own, struct device *device, const char *folder,
-		     struct error *err)
+		     struct packed_store *store, struct error *err)
 {
 	struct codec *codec = &own->base;
 	struct vae_config *c = &own->config;
@@ -79,7 +79,7 @@ static int open_with(struct codec_of_vae *own, struct device *device, const char
 	if (!status)
 		status = vae_config_read(folder, c, err);
 	if (!status && device)
-		status = vae_open(device, folder, &own->vae, err);
+		status = vae_open_kept(device, folder, store, &own->vae, err);
 	if (status)
 		return status;
 	if (c->in_channels != c->out_channels)
@@ -106,14 +106,14 @@ static void close_vae(struct codec *codec)
 }
 
 static int open_vae(const struct codec_kind *kind, struct device *device, const char *folder,
-		    struct codec **out, struct error *err)
+		    struct packed_store *store, struct codec **out, struct error *err)
 {
 	struct codec_of_vae *own = calloc(1, sizeof *own);
 	if (!own)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
 	own->base.kind = kind;
 	own->base.device = device;
-	int status = open_with(own, device, folder, err);
+	int status = open_with(own, device, folder, store, err);
 	if (status)
 		codec_close(&own->base);
 	else

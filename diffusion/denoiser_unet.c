@@ -55,7 +55,8 @@ static int open_motion(struct unet_denoiser *d, const struct pack_info *info, st
 	if (status || !info->has_motion)
 		return status;
 	status = motion_config_read(folder, &d->config, &d->motion, err);
-	return status || !d->unet ? status : unet_motion_open(d->unet, folder, err);
+	struct overlays on = {.store = info->store};
+	return status || !d->unet ? status : unet_motion_open(d->unet, folder, &on, err);
 }
 
 static int open_unet(const struct denoiser_kind *kind, struct device *device,

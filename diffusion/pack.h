@@ -31,6 +31,7 @@ struct pack_defaults {
 struct family;
 struct adapters;
 struct adapter_list;
+struct packed_store;
 
 struct pack_info {
 	char path[FILES_PATH_MAX];
@@ -54,6 +55,7 @@ struct pack_info {
 	char note[256];             /* what it says of sampling and is not so; or empty */
 	json_t *manifest;           /* sumi.json or an empty object; owned by the info */
 	const struct adapters *adapters; /* on its weights; borrowed, NULL: none */
+	struct packed_store *store; /* where its packed weights are kept; borrowed, NULL: nowhere */
 };
 
 /* Reads the small files of a pack. The caller releases info with pack_info_free(). */
@@ -91,9 +93,10 @@ struct pack;
 int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err);
 
 /* The same with adapters on its weights; list NULL or empty: none. SUMI_INVALID where one of them is
- * made for another model (diffusion/adapters.h). */
+ * made for another model (diffusion/adapters.h). What the device makes of its weights is kept in the
+ * store, which the caller closes after the pack; NULL: nowhere. */
 int pack_open_with(struct device *device, const char *folder, const struct adapter_list *list,
-		   struct pack **out, struct error *err);
+		   struct packed_store *store, struct pack **out, struct error *err);
 void pack_close(struct pack *pack); /* NULL is fine */
 
 const struct pack_info *pack_info_of(const struct pack *pack);

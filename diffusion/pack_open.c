@@ -19,11 +19,11 @@ static int open_models(struct pack *pack, struct error *err)
 
 int pack_open(struct device *device, const char *folder, struct pack **out, struct error *err)
 {
-	return pack_open_with(device, folder, NULL, out, err);
+	return pack_open_with(device, folder, NULL, NULL, out, err);
 }
 
 int pack_open_with(struct device *device, const char *folder, const struct adapter_list *list,
-		   struct pack **out, struct error *err)
+		   struct packed_store *store, struct pack **out, struct error *err)
 {
 	*out = NULL;
 	struct pack *pack = calloc(1, sizeof *pack);
@@ -35,6 +35,7 @@ int pack_open_with(struct device *device, const char *folder, const struct adapt
 	if (!status && list && list->count)
 		status = adapters_open(list, &pack->info, &pack->adapters, err);
 	pack->info.adapters = pack->adapters;
+	pack->info.store = store;
 	if (!status)
 		status = open_models(pack, err);
 	if (status) {

@@ -47,7 +47,8 @@ static int open_texts(struct pack *pack, const char *folder, struct error *err)
 
 static int open_codec(struct pack *pack, const char *folder, struct error *err)
 {
-	return codec_open(pack->info.family->codec, pack->device, folder, &pack->codec, err);
+	return codec_open(pack->info.family->codec, pack->device, folder, pack->info.store,
+			  &pack->codec, err);
 }
 
 static int open_scheduler(struct pack *pack, const char *folder, struct error *err)

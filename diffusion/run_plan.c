@@ -257,7 +257,7 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 				.width = (p->window ? p->window : p->width) / scale};
 	uint64_t step = step_memory(info, NULL, p, DTYPE_F32, &needs), decode = 0;
 	if (pack_part(info, family_folder(family, PART_CODEC), folder, NULL) == 0 &&
-	    codec_open(family->codec, NULL, folder, &codec, NULL) == 0) {
+	    codec_open(family->codec, NULL, folder, NULL, &codec, NULL) == 0) {
 		decode = needs.text + codec_memory(codec, &job, false, DTYPE_F32);
 		codec_close(codec);
 	}

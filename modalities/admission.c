@@ -83,6 +83,7 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 		      const struct job *job, struct error *err)
 {
 	struct request r = job_request(job, 0);
+	r.host_precision = a->config->precision;
 	/* Workers offer a pack for its own modality only: it would wait for ever. */
 	if (strcmp(info->modality, job->modality) != 0)
 		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,

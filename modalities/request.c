@@ -46,25 +46,18 @@ static int resolve_sampler(const struct pack_defaults *d, struct request *r, str
 	return status;
 }
 
-static char host_precision[8] = "auto";
-
-void request_set_precision(const char *word)
-{
-	snprintf(host_precision, sizeof host_precision, "%s", word);
-}
-
 static bool is_open(const char *precision)
 {
 	return !precision || !*precision || strcmp(precision, "auto") == 0;
 }
 
 /* The job's word, the host's, the pack's. What is open then is exact. */
-static const char *resolve_precision(const struct pack_info *info, const char *asked)
+static const char *resolve_precision(const struct pack_info *info, const struct request *r)
 {
-	if (!is_open(asked))
-		return asked;
-	if (!is_open(host_precision))
-		return host_precision;
+	if (!is_open(r->precision))
+		return r->precision;
+	if (!is_open(r->host_precision))
+		return r->host_precision;
 	return is_open(info->precision) ? precision_names[PRECISION_EXACT] : info->precision;
 }
 
@@ -96,7 +89,7 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		r->deep_cache_level = 1;
 	if (!r->rng)
 		r->rng = "torch";
-	r->precision = resolve_precision(info, r->precision);
+	r->precision = resolve_precision(info, r);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
 	return SUMI_OK;

@@ -8,10 +8,6 @@
 #include "request/param.h"
 
 /* Canonical sampler names, sizes, defaults of the pack. */
-/* What this process takes where a job leaves the precision open: "auto" (as at first), "exact" or
- * "half", the setting of sumi.conf. */
-void request_set_precision(const char *word);
-
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err);
 
 /* The end of resolving: the modality's usual format where none is given, limits, and the format's

@@ -47,12 +47,13 @@ void unet_close(struct unet *u)
 	free(u);
 }
 
-int unet_motion_open(struct unet *u, const char *folder, struct error *err)
+int unet_motion_open(struct unet *u, const char *folder, const struct overlays *on,
+		     struct error *err)
 {
 	struct weights *files = NULL;
 	int status = motion_config_read(folder, &u->config, &u->motion, err);
 	if (!status)
-		status = weights_open(folder, &files, err);
+		status = weights_open_with(folder, on, &files, err);
 	if (!status)
 		status = unet_build_motion(u, files, err);
 	if (!status)

@@ -25,7 +25,8 @@ void unet_close(struct unet *unet); /* NULL is fine */
 
 /* Adds the motion modules of FOLDER (motion_adapter/) to the UNet. After a failure the UNet
  * may only be closed. */
-int unet_motion_open(struct unet *unet, const char *folder, struct error *err);
+int unet_motion_open(struct unet *unet, const char *folder, const struct overlays *on,
+		     struct error *err);
 
 const struct unet_config *unet_config(const struct unet *unet);
 

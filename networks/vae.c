@@ -24,6 +24,7 @@ static int open_half(struct vae *vae, struct vae_half *half, bool encoder, struc
 	int status = weights_open(vae->folder, &files, err);
 	if (status)
 		return status;
+	weights_keep(files, vae->store);
 	struct loader l = {
 	    .files = files,
 	    .set = &half->set,
@@ -49,10 +50,17 @@ static void clear_half(struct vae_half *half)
 
 int vae_open(struct device *device, const char *folder, struct vae **out, struct error *err)
 {
+	return vae_open_kept(device, folder, NULL, out, err);
+}
+
+int vae_open_kept(struct device *device, const char *folder, struct packed_store *store,
+		  struct vae **out, struct error *err)
+{
 	*out = NULL;
 	struct vae *vae = calloc(1, sizeof *vae);
 	if (!vae)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
+	vae->store = store;
 	vae->decoder.set.device = vae->encoder.set.device = device;
 	int status = files_path(vae->folder, err, "%s", folder);
 	if (!status)

@@ -16,6 +16,10 @@ struct vae;
  * outlive the VAE; the encoder's are loaded when they are first needed. Weights that
  * contradict the config are SUMI_INVALID with file and tensor. */
 int vae_open(struct device *device, const char *folder, struct vae **out, struct error *err);
+/* The same, with its packed weights kept in store, which is borrowed until close; NULL: nowhere. */
+struct packed_store;
+int vae_open_kept(struct device *device, const char *folder, struct packed_store *store,
+		  struct vae **out, struct error *err);
 void vae_close(struct vae *vae); /* NULL is fine */
 
 const struct vae_config *vae_config(const struct vae *vae);

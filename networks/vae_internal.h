@@ -92,6 +92,7 @@ struct vae {
 	char folder[FILES_PATH_MAX];
 	struct vae_half decoder, encoder;
 	bool has_encoder; /* its weights are on the device */
+	struct packed_store *store; /* borrowed; NULL: nothing is kept */
 };
 
 /* Replaces the temporary *x by the result of a convolution to h × w × layer->cout. */

@@ -49,6 +49,7 @@ struct request_places;
  * and the result is what the metadata record. */
 struct request {
 	PARAM_TABLE(REQUEST_MEMBER)
+	const char *host_precision; /* taken where the job leaves precision open; NULL: open as well */
 	const struct request_places *places; /* where its files lie (request/files.h), or NULL */
 };
 

@@ -110,6 +110,8 @@ int weights_open_with(const char *path, const struct overlays *on, struct weight
 {
 	struct adapter_fit fit = {0};
 	int status = weights_open(path, out, err);
+	if (!status && on)
+		weights_keep(*out, on->store);
 	for (int i = 0; on && i < on->count && !status; i++)
 		status = weights_adapt(*out, on->rows[i].adapter, on->parts, &on->rows[i].weight, &fit,
 				       err);

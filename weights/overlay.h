@@ -20,7 +20,7 @@ int weights_adapt(struct weights *w, const struct adapter *a, unsigned parts,
 
 enum { OVERLAYS_MAX = 16 };
 
-/* What lies on one part. */
+/* What lies on one part, and where its packed weights are kept. */
 struct overlays {
 	struct {
 		const struct adapter *adapter; /* borrowed */
@@ -28,9 +28,10 @@ struct overlays {
 	} rows[OVERLAYS_MAX];
 	int count;
 	unsigned parts; /* enum adapter_part: what the part is */
+	struct packed_store *store; /* borrowed; NULL: nowhere */
 };
 
-/* weights_open() and weights_adapt() of each; on: NULL or empty for none. */
+/* weights_open(), weights_keep() and weights_adapt() of each; on: NULL for none of it. */
 int weights_open_with(const char *path, const struct overlays *on, struct weights **out,
 		      struct error *err);
 

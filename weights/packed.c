@@ -40,6 +40,7 @@ struct entry {
 
 struct packed {
 	struct packed *next;
+	const struct packed_store *store; /* borrowed, until packed_complete() */
 	struct device *device;       /* borrowed */
 	const struct weights *files; /* borrowed, until packed_complete() */
 	char key[SHA256_HEX_SIZE];
@@ -237,7 +238,7 @@ static void begin_writing(struct packed *p)
 {
 	uint64_t data = weights_bytes(p->files), tensors = weights_tensors(p->files);
 	uint64_t most = 2 * data + tensors * 64 * 1024 + PAGE;
-	if (!packed_make_room(data) || !packed_has_space(2 * data + SPARE) || most > SIZE_MAX / 2 ||
+	if (!packed_make_room(p->store, data) || !packed_has_space(p->store, 2 * data + SPARE) || most > SIZE_MAX / 2 ||
 	    !lock_temp(p))
 		return;
 	p->map_size = (size_t)most;
@@ -359,15 +360,17 @@ static bool make_key(struct packed *p, const char *part, int64_t *changed_ms)
 struct packed *packed_open(struct device *device, const struct weights *files, const char *part)
 {
 	int64_t changed_ms = 0;
-	if (!packed_is_on() || weights_bytes(files) < SMALLEST)
+	const struct packed_store *store = weights_store(files);
+	if (!store || weights_bytes(files) < SMALLEST)
 		return NULL;
 	struct packed *p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
+	p->store = store;
 	p->device = device;
 	p->files = files;
 	p->fd = -1;
-	if (!make_key(p, part, &changed_ms) || !packed_place(p->key, p->path, p->temp)) {
+	if (!make_key(p, part, &changed_ms) || !packed_place(store, p->key, p->path, p->temp)) {
 		free(p);
 		return NULL;
 	}

@@ -23,10 +23,15 @@
 #include "base/files.h"
 #include "weights/weights.h"
 
-/* Where the files go, and how many bytes they may take together: the least recently used ones
- * make room. NULL or 0: nothing is kept, which is how a process begins. For the whole process,
- * to be called before models are opened. Installs the guard (weights/guard.h). */
-void packed_configure(const char *dir, uint64_t limit);
+/* A folder in which they are kept: of whoever opens models, who passes it on to them. */
+struct packed_store;
+
+/* dir: where the files go; limit: how many bytes they may take together, the least recently used ones
+ * make room. NULL or 0: *out is NULL, and nothing is kept. Installs the guard (weights/guard.h). The
+ * caller closes it after all models. */
+int packed_store_open(const char *dir, uint64_t limit, struct packed_store **out,
+		      struct error *err);
+void packed_store_close(struct packed_store *store); /* NULL is fine */
 
 /* What lies there. */
 struct packed_usage {
@@ -35,13 +40,14 @@ struct packed_usage {
 	int files;
 };
 
-/* SUMI_NOTFOUND when nothing is kept. */
-int packed_usage(struct packed_usage *out, struct error *err);
+/* SUMI_NOTFOUND for NULL: nothing is kept. */
+int packed_usage(const struct packed_store *store, struct packed_usage *out, struct error *err);
 
 struct packed;
 
 /* The packed form of one load: of all weights that are taken from files for `part` ("encoder"
- * of a VAE, or ""). NULL: nothing is kept for it. Given back with packed_free(). */
+ * of a VAE, or ""), in the store that they name (weights_keep()), which is borrowed until
+ * packed_complete(). NULL: nothing is kept for it. Given back with packed_free(). */
 struct packed *packed_open(struct device *device, const struct weights *files, const char *part);
 
 /* Sets desc->packed to the kept bytes of the next weight and returns true, or returns false:

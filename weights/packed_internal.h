@@ -5,17 +5,14 @@
 #include "base/files.h"
 #include "weights/packed.h"
 
-/* Whether packed_configure() gave a folder and room in it. */
-bool packed_is_on(void);
-
 /* The file of a key and its temporary; makes the folder. False when that cannot be. */
-bool packed_place(const char *key, char path[FILES_PATH_MAX], char temp[FILES_PATH_MAX]);
+bool packed_place(const struct packed_store *store, const char *key, char path[FILES_PATH_MAX], char temp[FILES_PATH_MAX]);
 
 /* Removes the least recently used files until so many bytes more stay within the limit; false
  * when they never will. */
-bool packed_make_room(uint64_t bytes);
+bool packed_make_room(const struct packed_store *store, uint64_t bytes);
 
 /* Whether the folder's disk has so many free bytes, as far as it can be told. */
-bool packed_has_space(uint64_t bytes);
+bool packed_has_space(const struct packed_store *store, uint64_t bytes);
 
 #endif

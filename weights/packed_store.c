@@ -18,27 +18,40 @@
 /* A temporary file that nobody has touched for so long is the rest of a crash. */
 enum { STALE_S = 24 * 3600 };
 
-static struct {
+struct packed_store {
 	char dir[FILES_PATH_MAX];
-	uint64_t limit; /* 0: off */
-} settings;
+	uint64_t limit;
+};
 
-void packed_configure(const char *dir, uint64_t limit)
+int packed_store_open(const char *dir, uint64_t limit, struct packed_store **out, struct error *err)
 {
-	guard_install();
-	settings.limit = dir && files_path(settings.dir, NULL, "%s", dir) == SUMI_OK ? limit : 0;
+	*out = NULL;
+	guard_install(); /* files of weights are mapped in any case */
+	if (!dir || !*dir || !limit)
+		return SUMI_OK;
+	struct packed_store *s = calloc(1, sizeof *s);
+	if (!s)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	s->limit = limit;
+	int status = files_path(s->dir, err, "%s", dir);
+	if (status) {
+		free(s);
+		return status;
+	}
+	*out = s;
+	return SUMI_OK;
 }
 
-bool packed_is_on(void)
+void packed_store_close(struct packed_store *store)
 {
-	return settings.limit > 0;
+	free(store);
 }
 
-bool packed_place(const char *key, char path[FILES_PATH_MAX], char temp[FILES_PATH_MAX])
+bool packed_place(const struct packed_store *s, const char *key, char path[FILES_PATH_MAX], char temp[FILES_PATH_MAX])
 {
-	return files_path(path, NULL, "%s/%s" FILE_ENDING, settings.dir, key) == SUMI_OK &&
-	       files_path(temp, NULL, "%s/%s" TEMP_ENDING, settings.dir, key) == SUMI_OK &&
-	       files_make_dirs(settings.dir, 0700, NULL) == SUMI_OK;
+	return files_path(path, NULL, "%s/%s" FILE_ENDING, s->dir, key) == SUMI_OK &&
+	       files_path(temp, NULL, "%s/%s" TEMP_ENDING, s->dir, key) == SUMI_OK &&
+	       files_make_dirs(s->dir, 0700, NULL) == SUMI_OK;
 }
 
 /* --- what lies there --- */
@@ -57,14 +70,14 @@ static bool has_ending(const char *name, const char *ending)
 }
 
 /* The next file of ours in the folder; false at the end. */
-static bool next_file(DIR *dir, struct kept *out)
+static bool next_file(const struct packed_store *s, DIR *dir, struct kept *out)
 {
 	const struct dirent *e;
 	while ((e = readdir(dir))) {
 		struct stat st;
 		out->temp = has_ending(e->d_name, TEMP_ENDING);
 		if ((!out->temp && !has_ending(e->d_name, FILE_ENDING)) ||
-		    files_path(out->path, NULL, "%s/%s", settings.dir, e->d_name) ||
+		    files_path(out->path, NULL, "%s/%s", s->dir, e->d_name) ||
 		    lstat(out->path, &st) != 0 || !S_ISREG(st.st_mode))
 			continue;
 		out->bytes = (uint64_t)st.st_blocks * 512;
@@ -80,15 +93,15 @@ static bool earlier(const struct timespec *a, const struct timespec *b)
 }
 
 /* Counts what lies there, and finds the file that was used longest ago. */
-static int survey(struct packed_usage *usage, struct kept *oldest)
+static int survey(const struct packed_store *s, struct packed_usage *usage, struct kept *oldest)
 {
 	struct kept k;
-	DIR *dir = opendir(settings.dir);
+	DIR *dir = opendir(s->dir);
 	usage->bytes = 0;
 	usage->files = 0;
 	if (!dir)
 		return SUMI_NOTFOUND;
-	while (next_file(dir, &k)) {
+	while (next_file(s, dir, &k)) {
 		usage->bytes += k.bytes;
 		usage->files += !k.temp;
 		if (k.temp && k.used.tv_sec > time(NULL) - STALE_S)
@@ -100,16 +113,16 @@ static int survey(struct packed_usage *usage, struct kept *oldest)
 	return SUMI_OK;
 }
 
-bool packed_make_room(uint64_t bytes)
+bool packed_make_room(const struct packed_store *s, uint64_t bytes)
 {
-	if (bytes > settings.limit)
+	if (bytes > s->limit)
 		return false;
 	for (;;) {
 		struct packed_usage usage;
 		struct kept oldest = {.path = ""};
-		if (survey(&usage, &oldest))
+		if (survey(s, &usage, &oldest))
 			return false;
-		if (usage.bytes <= settings.limit - bytes)
+		if (usage.bytes <= s->limit - bytes)
 			return true;
 		/* Whoever has it mapped keeps it: only the name goes. Another process may have been
 		 * quicker. */
@@ -118,18 +131,19 @@ bool packed_make_room(uint64_t bytes)
 	}
 }
 
-bool packed_has_space(uint64_t bytes)
+bool packed_has_space(const struct packed_store *s, uint64_t bytes)
 {
-	int64_t space = files_free_space(settings.dir);
+	int64_t space = files_free_space(s->dir);
 	return space < 0 || (uint64_t)space >= bytes;
 }
 
-int packed_usage(struct packed_usage *out, struct error *err)
+int packed_usage(const struct packed_store *s, struct packed_usage *out, struct error *err)
 {
-	*out = (struct packed_usage){.limit = settings.limit};
-	if (!packed_is_on())
+	*out = (struct packed_usage){0};
+	if (!s)
 		return error_set(err, SUMI_NOTFOUND, "packed weights are not kept");
-	files_path(out->dir, NULL, "%s", settings.dir);
-	survey(out, NULL);
+	out->limit = s->limit;
+	files_path(out->dir, NULL, "%s", s->dir);
+	survey(s, out, NULL);
 	return SUMI_OK;
 }

@@ -36,6 +36,7 @@ struct weights {
 	struct source source;
 	struct mapped *tensors; /* in the order of their names */
 	size_t count, capacity;
+	struct packed_store *store; /* borrowed */
 };
 
 /* --- building the list --- */
@@ -270,6 +271,16 @@ const char *weights_config(const struct weights *w)
 size_t weights_tensors(const struct weights *w)
 {
 	return w->count;
+}
+
+void weights_keep(struct weights *w, struct packed_store *store)
+{
+	w->store = store;
+}
+
+const struct packed_store *weights_store(const struct weights *w)
+{
+	return w->store;
 }
 
 uint64_t weights_bytes(const struct weights *w)

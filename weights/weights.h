@@ -37,6 +37,11 @@ struct weight_tensor {
 int weights_open(const char *path, struct weights **out, struct error *err);
 void weights_close(struct weights *w); /* NULL is fine */
 
+/* Where what devices make of them is kept (weights/packed.h); borrowed, NULL: nowhere, as at first. */
+struct packed_store;
+void weights_keep(struct weights *w, struct packed_store *store);
+const struct packed_store *weights_store(const struct weights *w);
+
 /* The tensor of a name, or NULL. Marks it as used. */
 const struct weight_tensor *weights_find(struct weights *w, const char *name);
 

@@ -324,7 +324,7 @@ static void test_run_is_that_of_diffusers(void **state)
 	strcpy(list.rows[0].path, VECTORS "sd1-tiny.safetensors");
 	list.rows[0].weight = (struct adapter_weight){0.9, 0.5, 0};
 	if (device_open(NULL, &device, &err) ||
-	    pack_open_with(device, "tests/vectors/sd1-tiny", &list, &pack, &err) ||
+	    pack_open_with(device, "tests/vectors/sd1-tiny", &list, NULL, &pack, &err) ||
 	    run_begin(pack, &p, &run, &err))
 		fail_msg("%s", err.text);
 	while (run_steps_done(run) < run_steps(run))

@@ -43,7 +43,7 @@ static struct codec *codec_of(const char *folder)
 {
 	struct error err = {0};
 	struct codec *codec = NULL;
-	assert_ok(codec_open(&codec_vae, device, folder, &codec, &err), err);
+	assert_ok(codec_open(&codec_vae, device, folder, NULL, &codec, &err), err);
 	return codec;
 }
 
@@ -95,8 +95,8 @@ static void what_memory_allows(void **state)
 	(void)state;
 	struct error err = {0};
 	struct codec *c, *tiny;
-	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/sd1-tiny/vae", &c, &err), err);
-	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/taesd-tiny/vae", &tiny, &err), err);
+	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/sd1-tiny/vae", NULL, &c, &err), err);
+	assert_ok(codec_open(&codec_vae, NULL, "tests/vectors/taesd-tiny/vae", NULL, &tiny, &err), err);
 	const struct codec_job asked = {.frames = 1, .height = 64, .width = 96};
 	struct codec_job job = asked;
 	uint64_t whole = codec_memory(c, &job, false, DTYPE_F32);
@@ -413,7 +413,7 @@ static void bad_numbers_are_refused(void **state)
 		struct codec *codec = NULL;
 		struct error err = {0};
 		make_vae(folder, bad[i].more);
-		assert_int_equal(codec_open(&codec_vae, NULL, folder, &codec, &err), SUMI_INVALID);
+		assert_int_equal(codec_open(&codec_vae, NULL, folder, NULL, &codec, &err), SUMI_INVALID);
 		assert_null(codec);
 		if (!strstr(err.text, bad[i].word))
 			fail_msg("%s: '%s'", bad[i].more, err.text);

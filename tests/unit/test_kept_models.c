@@ -67,7 +67,7 @@ static void test_two_that_do_not_fit_together(void **state)
 	(void)state;
 	/* The files tell roughly how large the one that comes will be. */
 	size_t budget = larger(sizes[0], sizes[1]) + 1;
-	assert_int_equal(models_new(device, budget, &m, NULL), 0);
+	assert_int_equal(models_new(device, NULL, budget, &m, NULL), 0);
 	for (int turn = 0; turn < 3; turn++)
 		for (int i = 0; i < 2; i++) {
 			get(m, i);
@@ -83,7 +83,7 @@ static void test_longest_unused_leaves(void **state)
 	struct models *m;
 	(void)state;
 	size_t all = sizes[0] + sizes[1] + sizes[2];
-	assert_int_equal(models_new(device, all - 1, &m, NULL), 0);
+	assert_int_equal(models_new(device, NULL, all - 1, &m, NULL), 0);
 	struct pack *first = get(m, 0);
 	get(m, 1);
 	assert_ptr_equal(get(m, 0), first);
@@ -98,7 +98,7 @@ static void test_larger_than_the_budget(void **state)
 {
 	struct models *m;
 	(void)state;
-	assert_int_equal(models_new(device, 1, &m, NULL), 0);
+	assert_int_equal(models_new(device, NULL, 1, &m, NULL), 0);
 	struct pack *pack = get(m, 0);
 	assert_ptr_equal(get(m, 0), pack);
 	get(m, 1);
@@ -110,7 +110,7 @@ static void test_no_budget(void **state)
 {
 	struct models *m;
 	(void)state;
-	assert_int_equal(models_new(device, 0, &m, NULL), 0);
+	assert_int_equal(models_new(device, NULL, 0, &m, NULL), 0);
 	for (int i = 0; i < PACKS; i++)
 		get(m, i);
 	assert_int_equal(device->bytes_in_use, sizes[0] + sizes[1] + sizes[2]);
@@ -122,7 +122,7 @@ static void test_idle(void **state)
 	enum { IDLE_MS = 60000 };
 	struct models *m;
 	(void)state;
-	assert_int_equal(models_new(device, 0, &m, NULL), 0);
+	assert_int_equal(models_new(device, NULL, 0, &m, NULL), 0);
 	int64_t before = clock_mono_us() / 1000;
 	get(m, 0);
 	int64_t after = clock_mono_us() / 1000;
@@ -283,7 +283,7 @@ static void test_replaced_pack(void **state)
 	real_ops = device->ops;
 	counting.embedding = count_embedding;
 	device->ops = &counting;
-	assert_int_equal(models_new(device, 0, &m, NULL), 0);
+	assert_int_equal(models_new(device, NULL, 0, &m, NULL), 0);
 	for (int i = 0; i < 4; i++) {
 		struct pack *pack;
 		lookups = 0;

@@ -132,7 +132,7 @@ static void check_all(struct device *device, const char *pack, const char *adapt
 	struct check check = {.dump = vector_file_open(name), .device = device};
 	snprintf(path, sizeof path, "tests/vectors/%s/unet", pack);
 	assert_ok(unet_open(device, path, &u, &err), err);
-	assert_ok(unet_motion_open(u, adapter, &err), err);
+	assert_ok(unet_motion_open(u, adapter, NULL, &err), err);
 	double eight =
 	    compare(u, &check, &(struct motion_context){.frames = 8}, "motion.out.8", true);
 	double all =
@@ -354,7 +354,7 @@ static void loop_open(struct loop *l)
 	size_t count;
 	float *context = vector_copy(dump, "motion.in.context", &count);
 	assert_ok(unet_open(devices[0], "tests/vectors/motion-tiny/unet", &l->u, &err), err);
-	assert_ok(unet_motion_open(l->u, "tests/vectors/motion-tiny/motion_adapter", &err), err);
+	assert_ok(unet_motion_open(l->u, "tests/vectors/motion-tiny/motion_adapter", NULL, &err), err);
 	assert_ok(unet_text_new(l->u, context, 1, 77, &l->text, &err), err);
 	rng_init(&rng, RNG_TORCH, 11);
 	rng_randn(&rng, l->latents, LOOP_ALL);

@@ -21,6 +21,7 @@
 #include "check.h"
 #include "networks/unet.h"
 #include "weights/guard.h"
+#include "weights/overlay.h"
 #include "weights/packed.h"
 
 #define LIMIT (UINT64_C(1) << 30)
@@ -36,6 +37,19 @@ struct place {
 };
 
 static struct device *device; /* with packed weights; NULL: this machine has none */
+static struct packed_store *store;
+
+static void keep_in(const char *dir, uint64_t limit)
+{
+	packed_store_close(store);
+	assert_int_equal(packed_store_open(dir, limit, &store, NULL), 0);
+}
+
+static int open_unet(struct device *on, const char *folder, struct unet **out, struct error *err)
+{
+	const struct overlays with = {.store = store};
+	return unet_open_with(on, folder, &with, out, err);
+}
 
 /* In the place of libc's: a disk with as much room as a test likes. */
 static fsblkcnt_t free_bytes = (fsblkcnt_t)1 << 50;
@@ -87,7 +101,7 @@ static int set_up(void **state)
 	snprintf(p->cache, sizeof p->cache, "%s/cache/weights", p->root);
 	snprintf(p->model, sizeof p->model, "%s/model", p->root);
 	copy_model(p->model);
-	packed_configure(p->cache, LIMIT);
+	keep_in(p->cache, LIMIT);
 	*state = p;
 	return 0;
 }
@@ -96,7 +110,7 @@ static int tear_down(void **state)
 {
 	struct place *p = *state;
 	char command[128];
-	packed_configure(NULL, 0);
+	keep_in(NULL, 0);
 	snprintf(command, sizeof command, "rm -rf '%s'", p->root);
 	int status = system(command);
 	free(p);
@@ -135,7 +149,7 @@ static void step(const char *folder, struct device *on, float *out)
 {
 	struct unet *unet;
 	struct error err = {0};
-	if (unet_open(on, folder, &unet, &err))
+	if (open_unet(on, folder, &unet, &err))
 		fail_msg("%s", err.text);
 	forward(unet, out);
 	unet_close(unet);
@@ -178,10 +192,10 @@ static void test_same_bytes(void **state)
 	float plain[LATENTS], written[LATENTS], read[LATENTS];
 	char path[512];
 	struct stat first, second;
-	packed_configure(NULL, 0);
+	keep_in(NULL, 0);
 	step(p->model, device, plain);
 	assert_int_equal(find_file(p, path, NULL), 0);
-	packed_configure(p->cache, LIMIT);
+	keep_in(p->cache, LIMIT);
 	step(p->model, device, written);
 	assert_int_equal(find_file(p, path, &first), 1);
 	assert_int_equal(first.st_mode & 0777, 0600);
@@ -191,12 +205,12 @@ static void test_same_bytes(void **state)
 	assert_memory_equal(plain, written, sizeof plain);
 	assert_memory_equal(plain, read, sizeof plain);
 	struct packed_usage usage;
-	assert_int_equal(packed_usage(&usage, NULL), 0);
+	assert_int_equal(packed_usage(store, &usage, NULL), 0);
 	assert_int_equal(usage.files, 1);
 	assert_within(usage.bytes, 1 << 20, (uint64_t)second.st_size + (1 << 20));
 	/* Freed with the model, not before. */
 	struct unet *unet;
-	assert_int_equal(unet_open(device, p->model, &unet, NULL), 0);
+	assert_int_equal(open_unet(device, p->model, &unet, NULL), 0);
 	assert_true(is_mapped(path));
 	unet_close(unet);
 	assert_false(is_mapped(path));
@@ -214,7 +228,7 @@ static void test_cut_while_used(void **state)
 	guard_install(); /* before each test the library takes the signal for itself */
 	step(p->model, device, first);
 	assert_int_equal(find_file(p, path, NULL), 1);
-	assert_int_equal(unet_open(device, p->model, &unet, &err), 0);
+	assert_int_equal(open_unet(device, p->model, &unet, &err), 0);
 	assert_int_equal(guard_check(&err), SUMI_OK);
 	assert_int_equal(truncate(path, 2 * PAGE), 0);
 	forward(unet, again);
@@ -237,7 +251,7 @@ static void test_removed_while_used(void **state)
 	char path[512];
 	struct unet *unet;
 	step(p->model, device, before);
-	assert_int_equal(unet_open(device, p->model, &unet, NULL), 0);
+	assert_int_equal(open_unet(device, p->model, &unet, NULL), 0);
 	assert_int_equal(find_file(p, path, NULL), 1);
 	assert_int_equal(unlink(path), 0);
 	unet_close(unet);
@@ -419,7 +433,7 @@ static void test_changed_weights(void **state)
 	clock_sleep_ms(SETTLED_MS);
 	step(p->model, device, after);
 	assert_int_equal(find_file(p, path, NULL), 2);
-	packed_configure(NULL, 0);
+	keep_in(NULL, 0);
 	step(p->model, device, plain);
 	assert_memory_equal(after, plain, sizeof plain);
 	assert_memory_not_equal(after, before, sizeof before);
@@ -436,12 +450,12 @@ static void test_makes_room(void **state)
 	copy_model(other);
 	step(p->model, device, out);
 	assert_int_equal(find_file(p, first, &st), 1);
-	packed_configure(p->cache, (uint64_t)st.st_size * 3 / 2);
+	keep_in(p->cache, (uint64_t)st.st_size * 3 / 2);
 	step(other, device, out);
 	assert_int_equal(find_file(p, path, NULL), 1);
 	assert_string_not_equal(first, path);
 	/* Nothing is thrown away for what cannot stay. */
-	packed_configure(p->cache, (uint64_t)st.st_size / 4);
+	keep_in(p->cache, (uint64_t)st.st_size / 4);
 	step(p->model, device, out);
 	char still[512];
 	assert_int_equal(find_file(p, still, NULL), 1);
@@ -469,11 +483,11 @@ static void test_no_place(void **state)
 	float out[LATENTS];
 	char file[160];
 	snprintf(file, sizeof file, "%s/config.json/weights", p->model);
-	packed_configure(file, LIMIT);
+	keep_in(file, LIMIT);
 	step(p->model, device, out);
 	struct packed_usage usage;
-	packed_configure(p->cache, 0);
-	assert_int_equal(packed_usage(&usage, NULL), SUMI_NOTFOUND);
+	keep_in(p->cache, 0);
+	assert_int_equal(packed_usage(store, &usage, NULL), SUMI_NOTFOUND);
 }
 
 static void test_device_without_packing(void **state)

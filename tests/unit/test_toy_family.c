@@ -294,8 +294,9 @@ static void shuffle_close(struct codec *c)
 }
 
 static int shuffle_open(const struct codec_kind *kind, struct device *device, const char *folder,
-			struct codec **out, struct error *err)
+			struct packed_store *store, struct codec **out, struct error *err)
 {
+	(void)store;
 	struct codec *c = calloc(1, sizeof *c);
 	if (!c)
 		return error_set(err, SUMI_NOMEM, "out of memory");
