@@ -23,6 +23,7 @@ static const char *const kind_parts[] = {
     [COMPONENT_VAE] = "vae",
     [COMPONENT_TINY_VAE] = "vae",
     [COMPONENT_TEXT] = "text_encoder",
+    [COMPONENT_CONTROL_NET] = "controlnet",
 };
 
 /* The name of a component's part. An open_clip encoder in front of the others is the second one of
@@ -153,6 +154,8 @@ static json_t *derive(enum component_kind kind, const struct part_names *names,
 		return derive_vae(names, model);
 	case COMPONENT_TINY_VAE:
 		return derive_tiny_vae(names);
+	case COMPONENT_CONTROL_NET:
+		return derive_controlnet(names);
 	default:
 		return derive_text(names, strcmp(part, "text_encoder_2") == 0);
 	}
@@ -244,7 +247,8 @@ static int add_whole(json_t *documents, struct derived *model, struct error *err
 
 static int add_parts(json_t *documents, struct source *s, struct error *err)
 {
-	static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2"};
+	static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2",
+					    "controlnet"};
 	static const struct derived xl = {.xl = true};
 	struct derived model;
 	bool is_model;

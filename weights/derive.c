@@ -310,6 +310,39 @@ bool derive_guesses_heads(const struct derived *model)
 	return true;
 }
 
+/* What stands beside the time, of which the ids' width is the same everywhere. */
+static void set_added(json_t **config, const struct part_name *added)
+{
+	if (!added)
+		return;
+	set(config, "addition_embed_type", json_string("text_time"));
+	set(config, "addition_time_embed_dim", json_integer(256));
+	set(config, "projection_class_embeddings_input_dim", json_integer(dim(added, 1)));
+}
+
+json_t *derive_controlnet(const struct part_names *n)
+{
+	struct unet_shape u;
+	json_t *hint = json_array();
+	int context = context_of(n), levels;
+	measure_unet(n, context, &u);
+	json_t *config = json_pack("{s:s, s:i, s:i}", "_class_name", "ControlNetModel", "in_channels",
+				   dim(find(n, "conv_in.weight"), 1), "cross_attention_dim", context);
+	if (config)
+		set_blocks(&config, &u);
+	if (!find(n, "mid_block.attentions.0.proj_in.weight"))
+		set(&config, "mid_block_type", json_string("UNetMidBlock2D"));
+	/* Two convolutions a level, the second of which halves the picture. */
+	COUNT_NAMES(levels, n, "controlnet_cond_embedding.blocks.%d.weight");
+	set(&hint, NULL, json_integer(dim(find(n, "controlnet_cond_embedding.conv_in.weight"), 0)));
+	for (int i = 1; i < levels; i += 2)
+		set(&hint, NULL,
+		    json_integer(dim(find(n, "controlnet_cond_embedding.blocks.%d.weight", i), 0)));
+	set(&config, "conditioning_embedding_out_channels", hint);
+	set_added(&config, find(n, "add_embedding.linear_1.weight"));
+	return config;
+}
+
 json_t *derive_unet(const struct part_names *n, const struct derived *model)
 {
 	struct unet_shape u;
@@ -333,11 +366,8 @@ json_t *derive_unet(const struct part_names *n, const struct derived *model)
 		set(&config, "time_cond_proj_dim", json_integer(dim(guided, 1)));
 	if (added && !model->xl)
 		set(&config, "class_embed_type", json_string("projection"));
-	if (added && model->xl) {
-		set(&config, "addition_embed_type", json_string("text_time"));
-		set(&config, "addition_time_embed_dim", json_integer(256));
-		set(&config, "projection_class_embeddings_input_dim", json_integer(dim(added, 1)));
-	}
+	if (model->xl)
+		set_added(&config, added);
 	return config;
 }
 

@@ -54,6 +54,27 @@ static const struct rule unet_rules[] = {
     {NULL, NULL, OP_NAME},
 };
 
+/* As lllyasviel's files have it: a UNet's names but for the picture and what is said. */
+static const struct rule control_rules[] = {
+    {"time_embed.0.", "time_embedding.linear_1.", OP_NAME},
+    {"time_embed.2.", "time_embedding.linear_2.", OP_NAME},
+    {"label_emb.0.0.", "add_embedding.linear_1.", OP_NAME},
+    {"label_emb.0.2.", "add_embedding.linear_2.", OP_NAME},
+    {"input_blocks.0.0.", "conv_in.", OP_NAME},
+    {"input_hint_block.0.", "controlnet_cond_embedding.conv_in.", OP_NAME},
+    {"input_hint_block.2.", "controlnet_cond_embedding.blocks.0.", OP_NAME},
+    {"input_hint_block.4.", "controlnet_cond_embedding.blocks.1.", OP_NAME},
+    {"input_hint_block.6.", "controlnet_cond_embedding.blocks.2.", OP_NAME},
+    {"input_hint_block.8.", "controlnet_cond_embedding.blocks.3.", OP_NAME},
+    {"input_hint_block.10.", "controlnet_cond_embedding.blocks.4.", OP_NAME},
+    {"input_hint_block.12.", "controlnet_cond_embedding.blocks.5.", OP_NAME},
+    {"input_hint_block.14.", "controlnet_cond_embedding.conv_out.", OP_NAME},
+    {"zero_convs.#.0.", "controlnet_down_blocks.#.", OP_NAME},
+    {"middle_block_out.0.", "controlnet_mid_block.", OP_NAME},
+    RESNET_RULES,
+    {NULL, NULL, OP_NAME},
+};
+
 static const struct rule vae_rules[] = {
     {"encoder.down.#.block.#.", "encoder.down_blocks.#.resnets.#.", OP_NAME},
     {"encoder.down.#.downsample.", "encoder.down_blocks.#.downsamplers.0.", OP_NAME},
@@ -140,6 +161,10 @@ static const struct layout {
      "zero_convs.0.0.weight", NULL, unet_rules},
     {COMPONENT_UNET, false, "time_embedding.linear_1.weight", "conv_in.weight",
      "controlnet_down_blocks.0.weight", NULL, diffusers_rules},
+    {COMPONENT_CONTROL_NET, true, "input_hint_block.0.weight", "zero_convs.0.0.weight", NULL, NULL,
+     control_rules},
+    {COMPONENT_CONTROL_NET, false, "controlnet_cond_embedding.conv_in.weight",
+     "controlnet_down_blocks.0.weight", NULL, NULL, diffusers_rules},
     {COMPONENT_VAE, true, "decoder.up.0.block.0.norm1.weight", "decoder.conv_in.weight", NULL, NULL,
      vae_rules},
     {COMPONENT_VAE, false, "decoder.up_blocks.0.resnets.0.norm1.weight", "decoder.conv_in.weight",
@@ -284,7 +309,7 @@ static int complete(const struct tensor_list *list, struct component *c)
 				 c->levels++);
 		while (find_in(list, c->prefix, name));
 	c->levels--;
-	if (c->kind != COMPONENT_UNET)
+	if (c->kind != COMPONENT_UNET && c->kind != COMPONENT_CONTROL_NET)
 		return SUMI_OK;
 	c->blocks = calloc(1, sizeof *c->blocks);
 	if (!c->blocks)

@@ -33,6 +33,7 @@ enum component_kind {
 	COMPONENT_VAE,
 	COMPONENT_TINY_VAE,
 	COMPONENT_TEXT,
+	COMPONENT_CONTROL_NET,
 };
 
 struct layout; /* one way to name a component's tensors */

@@ -257,6 +257,7 @@ static bool tell_components(const struct tensor_list *list, struct recognition *
 	    [COMPONENT_VAE] = "VAE",
 	    [COMPONENT_TINY_VAE] = "tiny VAE",
 	    [COMPONENT_TEXT] = "text encoder",
+	    [COMPONENT_CONTROL_NET] = "ControlNet",
 	};
 	struct component all[LAYOUT_COMPONENTS_MAX];
 	int count = components_find(list, all, LAYOUT_COMPONENTS_MAX), others = 0;

@@ -73,6 +73,11 @@ static const struct row rows[] = {
      "sd1-tiny",
      NULL,
      {{"sd1-a", "first", 0.7, 0, 1, true}, {"sd1-b", "second", 0.5, 0, 1, true}}},
+    {"sd1-one", "sd1-tiny", NULL, {{"sd1-a-original.safetensors", "first", 0.8, 0, 1, false}}},
+    {"sd1-one",
+     "sd1-tiny",
+     NULL,
+     {{"sd1-a/diffusion_pytorch_model.safetensors", "first", 0.8, 0, 1, false}}},
     {"sdxl-one", "sdxl-tiny", "blurry", {{"sdxl-a", "first", 0.8, 0, 1, false}}},
 };
 
@@ -171,10 +176,98 @@ static void test_runs_are_those_of_diffusers(void **state)
 	}
 }
 
+/* Of another family, of no kind that sees pictures, with numbers out of range: before anything is made. */
+static void test_refusals(void **state)
+{
+	(void)state;
+	static const struct {
+		struct use use;
+		const char *message;
+	} wrong[] = {
+	    {{"sdxl-a", "first", 1, 0, 1, false}, "sdxl-a: the ControlNet reads texts of 72 channels, this "
+						  "model's have 32: it is for another family"},
+	    {{"../sd1-tiny/unet", "first", 1, 0, 1, false},
+	     "is a 'UNet2DConditionModel', not a network that sees a picture"},
+	    {{"../adapters/sd1-tiny.safetensors", "first", 1, 0, 1, false}, "is a LoRA"},
+	    {{"absent", "first", 1, 0, 1, false}, "absent"},
+	    {{"sd1-a", "first", NAN, 0, 1, false}, "strength"},
+	    {{"sd1-a", "first", 1, 0.6, 0.5, false}, "the start before the end"},
+	    {{"sd1-a", "first", 1, -0.1, 1, false}, "0 to 1"},
+	    {{"sd1-a", "first", 1, 0, 1.5, false}, "0 to 1"},
+	};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct made m;
+		const struct row row = {"", "sd1-tiny", NULL, {wrong[i].use}};
+		prepare(&m, &row);
+		assert_int_not_equal(run_begin(m.pack, &m.params, &m.run, &err), SUMI_OK);
+		if (!strstr(err.text, wrong[i].message))
+			fail_msg("'%s' does not say '%s'", err.text, wrong[i].message);
+		finish(&m);
+	}
+}
+
+/* Saved after each step, freed and restored: the same latents; with another strength, another picture or
+ * network it is another run. */
+static void test_saved_runs_go_on(void **state)
+{
+	(void)state;
+	struct made m;
+	size_t count, size;
+	void *data;
+	prepare(&m, &rows[3]);
+	run_all(&m);
+	const float *latents = run_latents(m.run, false, &count);
+	float *want = malloc(count * sizeof *want);
+	assert_non_null(want);
+	memcpy(want, latents, count * sizeof *want);
+	run_free(m.run);
+	assert_int_equal(run_begin(m.pack, &m.params, &m.run, &err), SUMI_OK);
+	for (;;) {
+		assert_int_equal(run_save(m.run, &data, &size, &err), SUMI_OK);
+		run_free(m.run);
+		m.run = NULL;
+		m.controls[0].strength = 0.71;
+		assert_int_equal(run_restore(m.pack, &m.params, data, size, &m.run, &err), SUMI_INVALID);
+		m.controls[0].strength = 0.7;
+		m.controls[0].path = m.paths[1];
+		assert_int_equal(run_restore(m.pack, &m.params, data, size, &m.run, &err), SUMI_INVALID);
+		m.controls[0].path = m.paths[0];
+		m.controls[0].picture = m.pictures[1];
+		assert_int_equal(run_restore(m.pack, &m.params, data, size, &m.run, &err), SUMI_INVALID);
+		m.controls[0].picture = m.pictures[0];
+		if (run_restore(m.pack, &m.params, data, size, &m.run, &err))
+			fail_msg("%s", err.text);
+		free(data);
+		if (run_steps_done(m.run) == run_steps(m.run))
+			break;
+		assert_int_equal(run_step(m.run, &err), SUMI_OK);
+	}
+	assert_memory_equal(run_latents(m.run, false, &count), want, count * sizeof *want);
+	free(want);
+	finish(&m);
+}
+
+/* A step with them takes more than one without. */
+static void test_memory_is_planned(void **state)
+{
+	(void)state;
+	struct made m;
+	prepare(&m, &rows[3]);
+	const struct pack_info *info = pack_info_of(m.pack);
+	uint64_t with = run_memory(info, &m.params);
+	m.params.control_count = 0;
+	uint64_t without = run_memory(info, &m.params);
+	assert_true(with > without);
+	finish(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_runs_are_those_of_diffusers),
+	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_saved_runs_go_on),
+	    cmocka_unit_test(test_memory_is_planned),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
