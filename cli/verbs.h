@@ -30,6 +30,7 @@
 	X(status)                                                                                  \
 	X(doctor)                                                                                  \
 	X(keys)                                                                                    \
+	X(preprocess)                                                                              \
 	X(db)
 
 #define X(name) extern const struct verb verb_##name;

@@ -35,6 +35,12 @@ _sumi() {
 		return
 	fi
 	case $verb in
+	preprocess)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			COMPREPLY=($(compgen -W 'canny lineart scribble luminance blur' -- "$word"))
+		else
+			COMPREPLY=($(compgen -f -- "$word"))
+		fi ;;
 	show | watch | wait | fetch | open | cancel | retry | delete | star | unstar)
 		COMPREPLY=($(compgen -W "$(sumi list --quiet --limit 200 2>/dev/null)" -- "$word"))
 		[ "$verb" = show ] && COMPREPLY+=($(compgen -f -- "$word")) ;;

@@ -105,6 +105,8 @@ def sd1():
     first, second = picture("first", 1), picture("second", 2)
     a, b = controlnet("sd1-a", "sd1-tiny"), controlnet("sd1-b", "sd1-tiny", "bgr", (8, 4, 4, 8))
     save_file({original_name(k): v for k, v in common.state(a, "f16").items()}, OUT / "sd1-a-original.safetensors")
+    for file in ("sd1-a-original", "sd1-a/diffusion_pytorch_model"):  # groups are what no tensor tells
+        (OUT / f"{file}.sumi.json").write_text('{"config": {"controlnet": {"norm_num_groups": 8}}}\n')
     pipe = load(StableDiffusionControlNetPipeline, "sd1-tiny", controlnet=a)
     write_run("sd1-one", pipe, image=first, controlnet_conditioning_scale=0.8)
     write_run("sd1-guess", pipe, image=first, controlnet_conditioning_scale=0.9, guess_mode=True)

@@ -1,0 +1,31 @@
+/* Maps of pictures that networks were trained to follow: edges, lines, brightness. None needs a model. */
+#ifndef SUMI_MEDIA_PREPROCESS_H
+#define SUMI_MEDIA_PREPROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct preprocessor {
+	const char *name;
+	const char *help; /* one line */
+	/* rgb [height, width, 3] → out, the same, another memory. */
+	int (*make)(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err);
+};
+
+extern const struct preprocessor preprocessors[]; /* ends with name == NULL */
+
+/* NULL for a name that is none. */
+const struct preprocessor *preprocessor_find(const char *name);
+
+/* Edges as OpenCV's Canny() finds them (3×3 Sobel, |x| + |y|, of colours the steepest), white on black;
+ * out [height, width]. SUMI_NOMEM. */
+int canny(const uint8_t *rgb, int width, int height, int low, int high, uint8_t *out, struct error *err);
+
+/* A Gaussian blur of in [height, width, channels], into out, mirrored at the edges (not the edge itself), with
+ * as many taps as OpenCV's GaussianBlur() takes of float32. SUMI_NOMEM. */
+int gaussian_blur(const float *in, int width, int height, int channels, double sigma, float *out,
+		  struct error *err);
+
+#endif
