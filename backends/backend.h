@@ -38,10 +38,12 @@
 enum precision {
 	PRECISION_EXACT, /* products of float32 (of f16 activations where those are f16) */
 	PRECISION_HALF,  /* products of bfloat16, where both sides are large enough to gain */
+	PRECISION_INT8,  /* products of whole numbers of eight bits where weights are quantised,
+			  * else as HALF where the device has that, else as EXACT */
 	PRECISIONS
 };
 
-/* "exact", "half"; and back: SUMI_INVALID names the word. */
+/* "exact", "half", "int8"; and back: SUMI_INVALID names the word. */
 extern const char *const precision_names[PRECISIONS];
 int precision_of(const char *name, enum precision *out, struct error *err);
 

@@ -10,7 +10,7 @@
 
 #define MAX_DEVICES 64
 
-const char *const precision_names[PRECISIONS] = {"exact", "half"};
+const char *const precision_names[PRECISIONS] = {"exact", "half", "int8"};
 
 int precision_of(const char *name, enum precision *out, struct error *err)
 {
@@ -19,7 +19,7 @@ int precision_of(const char *name, enum precision *out, struct error *err)
 			*out = (enum precision)i;
 			return SUMI_OK;
 		}
-	return error_set(err, SUMI_INVALID, "precision '%.40s' is neither exact nor half", name);
+	return error_set(err, SUMI_INVALID, "precision '%.40s' is none of exact, half, int8", name);
 }
 
 int device_list(struct device_info *out, int max, struct error *err)

@@ -278,12 +278,13 @@ static int finish(struct config *config, struct error *err)
 
 static int check_precision(const struct config *config, struct error *err)
 {
-	static const char *const words[] = {"auto", "exact", "half"};
+	static const char *const words[] = {"auto", "exact", "half", "int8"};
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (strcmp(config->precision, words[i]) == 0)
 			return SUMI_OK;
-	return error_set(err, SUMI_INVALID, "%s: precision is '%s': it must be auto, exact or half",
-			 config->file, config->precision);
+	return error_set(err, SUMI_INVALID,
+			 "%s: precision is '%s': it must be auto, exact, half or int8", config->file,
+			 config->precision);
 }
 
 static int check_limits(const struct config *config, struct error *err)

@@ -42,7 +42,7 @@ struct config {
 				       0: none are kept */
 	char weight_cache_dir[FILES_PATH_MAX]; /* where; empty when there is no place */
 	int64_t preview_ms; /* least time between two previews of a job; 0: none */
-	char precision[8];  /* for jobs that do not say: "auto", "exact" or "half" */
+	char precision[8];  /* for jobs that do not say: "auto", "exact", "half" or "int8" */
 	int64_t batch;      /* variants of a job that are made at once at most */
 	int64_t input_memory; /* files that waiting jobs start from take at most so much of Redis */
 	int64_t reuse_ms;   /* results this young answer identical requests; 0: none do */

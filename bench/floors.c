@@ -19,6 +19,7 @@
 /* About two thirds of what is reached (docs/performance.md). Winograd's are out of reach of a
  * direct convolution, which has a ceiling here to prove it. */
 #define HALF PRECISION_HALF
+#define INT8 PRECISION_INT8 /* with weights of q8_0 */
 static const struct floor {
 	const char *what;
 	struct work_row row;
@@ -64,6 +65,15 @@ static const struct floor {
      {ATTENTION, 1, 32, 0, 512, .cout = 512, .heads = 1},
      .floor = 0.6,
      .precision = HALF},
+    {"int8 linear", {LINEAR, 1, 32, 0, 640, .cout = 640}, .floor = 0.5, .precision = INT8},
+    {"int8 GEGLU",
+     {LINEAR, 1, 32, 0, 640, .cout = 640, .act = ACT_GEGLU},
+     .floor = 0.5,
+     .precision = INT8},
+    {"int8 1x1 convolution",
+     {CONV, 1, 32, 0, 640, .cout = 320, .kernel = 1},
+     .floor = 0.5,
+     .precision = INT8},
 };
 
 struct options {
@@ -125,7 +135,8 @@ static int check_row(struct bench *b, const struct floor *f, struct error *err)
 			printf("skip %s: %s\n", f->what, err->text);
 		return status;
 	}
-	status = work_make(b->device, &f->row, DTYPE_F32, DTYPE_F16, &w, err);
+	status = work_make(b->device, &f->row, DTYPE_F32,
+			   f->precision == PRECISION_INT8 ? DTYPE_Q8_0 : DTYPE_F16, &w, err);
 	if (!status)
 		status = best_share(b, &w, f, &share, err);
 	bool ok = share >= f->floor && (f->ceiling == 0 || share < f->ceiling);

@@ -1,9 +1,9 @@
 /* What a pack's models take on a device: time of one text encoding, UNet step, decoding and
  * encoding, memory, and where the time goes by kind of operation.
  *
- *     models PACK [--device NAME] [--size WxH] [--batch N] [--precision exact|half] [--repeat N]
+ *     models PACK [--device NAME] [--size WxH] [--batch N] [--precision exact|half|int8] [--repeat N]
  *            [--json FILE]
- *     models PACK --serve yes [--device NAME] [--size WxH] [--batch N] [--precision exact|half]
+ *     models PACK --serve yes [--device NAME] [--size WxH] [--batch N] [--precision exact|half|int8]
  *
  * Each model is run once to warm up, --repeat times for its time, and once more with a wait
  * after every operation for the shares (which add up to a little more than the time). Times
@@ -183,7 +183,7 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr,
 			"usage: models PACK [--device NAME] [--size WxH] [--batch N] "
-			"[--precision exact|half] [--repeat N] [--json FILE] [--serve yes]\n");
+			"[--precision exact|half|int8] [--repeat N] [--json FILE] [--serve yes]\n");
 		return 2;
 	}
 	enum precision precision;

@@ -2,7 +2,7 @@
  * 512×512 with its share of them.
  *
  * usage: ops [--device SELECTOR] [--json FILE] [--only PART] [--dtype f32|f16]
- *            [--seconds S] [--precision exact|half] [--weight FORMAT]
+ *            [--seconds S] [--precision exact|half|int8] [--weight FORMAT]
  *
  * A row's time is the best of several runs; the peak it is held against is measured just
  * before and just after it. Both are busy time (meter.h). Convolutions are counted as direct
@@ -192,7 +192,7 @@ int main(int argc, char **argv)
 	struct error err = {0};
 	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr, "usage: ops [--device SELECTOR] [--json FILE] [--only PART] "
-				"[--dtype f32|f16] [--seconds S] [--precision exact|half] "
+				"[--dtype f32|f16] [--seconds S] [--precision exact|half|int8] "
 				"[--weight FORMAT]\n");
 		return 2;
 	}

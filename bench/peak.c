@@ -11,6 +11,17 @@
 #define CPU_CHAINS 12 /* with two operands 14 of AVX2's 16 registers */
 #define DOT_CHAINS 24 /* with two operands 26 of AVX-512's 32: pairs' latency is longer */
 #define GPU_CHAINS 4
+
+/* What is multiplied in each precision, on CPUs: operations of a lane's instruction. */
+static const struct rate {
+	const char *files, *kernel;
+	int chains;
+	double flops;
+} rates[PRECISIONS] = {
+    [PRECISION_EXACT] = {"peak.cl", "peak_fma", CPU_CHAINS, 2},
+    [PRECISION_HALF] = {"tile_cpu.cl+dot_cpu.cl+peak_dot.cl", "peak_dot", DOT_CHAINS, 4},
+    [PRECISION_INT8] = {"tile_cpu.cl+dot4_cpu.cl+peak_dot4.cl", "peak_dot4", CPU_CHAINS, 8},
+};
 #define COPY_VECTORS ((size_t)4 << 20) /* 128 MiB: beyond any last-level cache */
 
 struct launch {
@@ -47,8 +58,7 @@ static void plan_launches(struct peak *p, int chains)
 	p->copy.args[1] = arg_buffer(p->y);
 	p->copy.args[2] = arg_ulong(COPY_VECTORS);
 	p->copy.args[3] = arg_int(cpu);
-	bool pairs = p->device->precision == PRECISION_HALF;
-	p->flops = (pairs ? 4.0 : 2.0) * d->quirks.lanes * chains * ROUNDS * (double)items;
+	p->flops = rates[p->device->precision].flops * d->quirks.lanes * chains * ROUNDS * (double)items;
 }
 
 int peak_open(struct device *d, struct peak **out, struct error *err)
@@ -62,17 +72,19 @@ int peak_open(struct device *d, struct peak **out, struct error *err)
 	if (!p)
 		return error_set(err, SUMI_NOMEM, "no memory for the peak's launches");
 	*out = p;
-	bool cpu = cl_device_of(d)->quirks.cpu_kernels, pairs = d->precision == PRECISION_HALF;
-	int chains = pairs ? DOT_CHAINS : cpu ? CPU_CHAINS : GPU_CHAINS;
-	snprintf(options, sizeof options, "-D CHAINS=%d -D ACT=f32 -D WEIGHT=f32", chains);
+	const struct rate *r = &rates[d->precision];
+	int chains = cl_device_of(d)->quirks.cpu_kernels ? r->chains : GPU_CHAINS;
+	snprintf(options, sizeof options, "-D CHAINS=%d -D ACT=f32 -D WEIGHT=f32%s", chains,
+		 d->precision == PRECISION_INT8 && cl_dot(cl_device_of(d), CL_FOURS) == DOT_VEX
+		     ? " -D DOT_VEX"
+		     : "");
 	p->device = d;
 	int status = device_buffer_new(d, COPY_VECTORS * 32, &p->x, err);
 	if (!status)
 		status = device_buffer_new(d, COPY_VECTORS * 32, &p->y, err);
 	if (!status)
-		status = cl_kernel_get(
-		    cl_device_of(d), pairs ? "tile_cpu.cl+dot_cpu.cl+peak_dot.cl" : "peak.cl",
-		    pairs ? "peak_dot" : "peak_fma", options, &p->fma.kernel, err);
+		status = cl_kernel_get(cl_device_of(d), r->files, r->kernel, options,
+				       &p->fma.kernel, err);
 	if (!status)
 		status = cl_kernel_get(cl_device_of(d), "peak.cl", "peak_copy", options,
 				       &p->copy.kernel, err);

@@ -121,7 +121,7 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		status = output_prepare(cli, modality ? modality : modality_names[0], format, err);
 	if (!status) {
 		tell(cli, &recipe);
-		/* What is exact does not say so, and this host may take half for open. */
+		/* What is exact does not say so, and this host may take another for open. */
 		if (recipe.ours && !json_object_get(recipe.job, "precision"))
 			json_object_set_new(recipe.job, "precision", json_string("exact"));
 		keep_parameters(recipe.job);

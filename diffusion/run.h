@@ -68,8 +68,8 @@ struct run_params {
 				   prompt's; 0: 1.5 */
 	const struct run_control *controls; /* up to RUN_CONTROLS_MAX */
 	int control_count;
-	const char *precision; /* "exact" (NULL) or "half": of the denoiser and the autoencoder; texts
-				  are always encoded exactly */
+	const char *precision; /* "exact" (NULL), "half" or "int8": of the denoiser and the autoencoder;
+				  texts are always encoded exactly */
 };
 
 /* Words of mask_blend, NULL past the end:

@@ -114,7 +114,7 @@ static bool dot_row(const struct cl_device *d, const void *job, const void *how)
 {
 	const struct attention_args *a = job;
 	(void)how;
-	return d->base.precision == PRECISION_HALF && queries_of(a) >= DOT_LEAST_ROWS &&
+	return dot_is_wanted(d) && queries_of(a) >= DOT_LEAST_ROWS &&
 	       keys_of(a) >= DOT_LEAST_ROWS;
 }
 

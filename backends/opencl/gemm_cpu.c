@@ -42,6 +42,16 @@ static struct gemm_cut cut_product(const struct cl_device *d, const struct produ
 	return cut;
 }
 
+static struct cl_range cut_range(const struct gemm_cut *cut, int pictures)
+{
+	return (struct cl_range){
+	    .dims = 3,
+	    .global = {(size_t)(cut->swapped ? cut->groups : cut->blocks),
+		       (size_t)(cut->swapped ? cut->blocks : cut->groups), (size_t)pictures},
+	    .local = {1, 1, 1},
+	};
+}
+
 static int enqueue(struct cl_device *d, const struct product *p, const struct gemm_job *job,
 		   struct error *err)
 {
@@ -62,12 +72,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	*at++ = arg_int(job->x.c);
 	*at++ = arg_int(y->c);
 	at = gemm_tail(job, at);
-	struct cl_range range = {
-	    .dims = 3,
-	    .global = {(size_t)(cut.swapped ? cut.groups : cut.blocks),
-		       (size_t)(cut.swapped ? cut.blocks : cut.groups), (size_t)job->out.n},
-	    .local = {1, 1, 1},
-	};
+	struct cl_range range = cut_range(&cut, job->out.n);
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
 
@@ -103,7 +108,120 @@ static bool dot_row(const struct cl_device *d, const void *job, const void *how)
 	return dot_pays(d, job);
 }
 
+/* --- whole numbers by fours --- */
+
+static const char dot4_file[] = "gemm_dot4_cpu.cl";
+
+static int dot4_kernel(struct cl_device *d, const char *name, const struct gemm_job *job,
+		       cl_kernel *kernel, struct error *err)
+{
+	return matrix_kernel(d, "tile_cpu.cl+dot4_cpu.cl+gather_cpu.cl+gemm_dot4_cpu.cl", name,
+			     job->y.dtype, job->weight->head.dtype, kernel, err);
+}
+
+/* A piece of the rows: those that are quantised at once. */
+struct piece {
+	int picture, pictures, first, rows;
+};
+
+/* Most bytes of quantised rows at a time: they are read again from the caches. */
+#define DOT4_SCRATCH ((size_t)16 << 20)
+
+static int quantise(struct cl_device *d, const struct gemm_job *job, const struct piece *piece,
+		    struct buffer *to, struct error *err)
+{
+	int tile = matrix_constant(dot4_file, "DOT4_ROWS");
+	int most = matrix_constant(dot4_file, "GEMM_DOT4_GATHER");
+	int wanted = ceil_div(piece->rows, ceil_div(4 * d->base.info.compute_units, piece->pictures));
+	int block_rows = (int)cl_round_up((size_t)(wanted < most ? wanted : most), (size_t)tile);
+	cl_kernel kernel;
+	int status = dot4_kernel(d, "quantise_dot4", job, &kernel, err);
+	if (status)
+		return status;
+	struct cl_arg args[GEMM_HEAD + 5], *at = gemm_head(job, args);
+	at[-1] = arg_int(piece->picture); /* in the place of all rows of a picture */
+	*at++ = arg_int(piece->first);
+	*at++ = arg_int(piece->rows);
+	*at++ = arg_int(block_rows);
+	*at++ = arg_int(job->x.c);
+	*at++ = arg_buffer(to);
+	struct cl_range range = {.dims = 2,
+				 .global = {(size_t)ceil_div(piece->rows, block_rows),
+					    (size_t)piece->pictures},
+				 .local = {1, 1}};
+	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
+}
+
+static int multiply(struct cl_device *d, const struct gemm_job *job, const struct piece *piece,
+		    const struct buffer *x, struct error *err)
+{
+	const struct product p = {
+	    .rows = matrix_constant(dot4_file, "GEMM_DOT4_ROWS"),
+	    .tile = matrix_constant(dot4_file, "DOT4_ROWS"),
+	    .group = matrix_constant(dot4_file, "GEMM_DOT4_GROUP"),
+	};
+	cl_kernel kernel;
+	int status = dot4_kernel(d, "gemm_dot4", job, &kernel, err);
+	if (status)
+		return status;
+	struct gemm_cut cut = cut_product(d, &p, job, piece->rows);
+	struct cl_arg args[11 + GEMM_TAIL], *at = args;
+	*at++ = arg_buffer(x);
+	*at++ = arg_int(piece->picture);
+	*at++ = arg_int(piece->first);
+	*at++ = arg_int(piece->rows);
+	*at++ = arg_int(job->out.h * job->out.w);
+	*at++ = arg_int(cut.block_rows);
+	*at++ = arg_int(cut.group);
+	*at++ = arg_int(cut.swapped);
+	*at++ = arg_buffer(job->weight->buffer);
+	*at++ = arg_int(job->x.c);
+	*at++ = arg_int(job->y.c);
+	at = gemm_tail(job, at);
+	struct cl_range range = cut_range(&cut, piece->pictures);
+	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
+}
+
+/* Rows are quantised once, piece by piece, for all panels. */
+static int run_dot4(struct cl_device *d, const void *job_, const void *how, struct error *err)
+{
+	const struct gemm_job *job = job_;
+	int tile = matrix_constant(dot4_file, "DOT4_ROWS"), rows = job->out.h * job->out.w;
+	/* Blocks of 16 have the most beside their numbers: 6 words for 4. */
+	size_t row_bytes = cl_round_up((size_t)job->x.c, 32) / 4 * 6;
+	size_t fit = DOT4_SCRATCH / row_bytes / (size_t)tile * (size_t)tile;
+	int most = fit < (size_t)rows ? (int)fit : rows;
+	size_t piece_bytes = cl_round_up((size_t)most, (size_t)tile) * row_bytes;
+	int together = most < rows ? 1 : (int)(DOT4_SCRATCH / piece_bytes);
+	struct buffer *scratch;
+	(void)how;
+	if (together > job->out.n)
+		together = job->out.n;
+	int status = cl_buffer_new(d, piece_bytes * (size_t)together, &scratch, err);
+	for (int n = 0; n < job->out.n && !status; n += together)
+		for (int r = 0; r < rows && !status; r += most) {
+			struct piece piece = {n, job->out.n - n < together ? job->out.n - n : together,
+					      r, rows - r < most ? rows - r : most};
+			status = quantise(d, job, &piece, scratch, err);
+			if (!status)
+				status = multiply(d, job, &piece, scratch, err);
+		}
+	cl_buffer_free(d, scratch);
+	return status;
+}
+
+/* Weights that are whole numbers with factors, of one tap. */
+static bool dot4_row(const struct cl_device *d, const void *job_, const void *how)
+{
+	const struct gemm_job *job = job_;
+	enum dtype dtype = job->weight->head.dtype;
+	(void)how;
+	return d->base.precision == PRECISION_INT8 && job->side == 1 &&
+	       (dtype == DTYPE_I8 || format_info(dtype)->block > 1) && dot_is_worth_it(job);
+}
+
 static const struct variant rows[] = {
+    {"fours", ROUNDING_DOT4, dot4_row, run_dot4, NULL},
     {"pairs", ROUNDING_DOT, dot_row, run_dot, NULL},
     {"plain", ROUNDING_PLAIN, NULL, run_plain, NULL},
 };

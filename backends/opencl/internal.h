@@ -50,8 +50,10 @@ struct cl_program_entry;
 #define TUNE_CLASSES 4
 enum tune_slot { TUNE_GEMM, TUNE_CONV, TUNE_ATTENTION, TUNE_SLOTS };
 
-/* Products of bfloat16 pairs on CPUs (dot_cpu.cl). */
-enum cl_dot { DOT_UNKNOWN, DOT_MISSING, DOT_INSTRUCTION, DOT_EMULATED };
+/* Products by a CPU's own instructions: of bfloat16 pairs (dot_cpu.cl), of whole numbers by fours
+ * (dot4_cpu.cl); and how they are built. DOT_VEX: without AVX-512. */
+enum cl_products { CL_PAIRS, CL_FOURS, CL_PRODUCTS };
+enum cl_dot { DOT_UNKNOWN, DOT_MISSING, DOT_INSTRUCTION, DOT_VEX, DOT_EMULATED };
 
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */
@@ -64,7 +66,7 @@ struct cl_device {
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
 	/* Rows of operations' tables, from 1; 0: not asked for yet (tune.c). */
 	unsigned char tuned[TUNE_SLOTS][TUNE_DTYPES][TUNE_CLASSES];
-	enum cl_dot dot; /* see cl_dot() */
+	enum cl_dot dot[CL_PRODUCTS]; /* see cl_dot() */
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
@@ -151,9 +153,9 @@ int cl_format_kernel(struct cl_device *d, const struct format_kernel *k, cl_kern
 
 /* --- precision (precision.c) --- */
 
-/* What dot_cpu.cl can be built with here: by the host's CPUID, and by a trial that is made when
- * it is first asked for; SUMI_KERNELS asks for the emulation. */
-enum cl_dot cl_dot(struct cl_device *d);
+/* What dot_cpu.cl or dot4_cpu.cl can be built with here: by the host's CPUID, and by a trial that is
+ * made when it is first asked for; SUMI_KERNELS asks for the emulation. */
+enum cl_dot cl_dot(struct cl_device *d, enum cl_products of);
 
 int cl_takes_precision(struct device *d, enum precision precision, struct error *err);
 

@@ -64,14 +64,26 @@ int gemm_enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct err
 #define DOT_LEAST_ROWS 16
 #define DOT_LEAST_CHANNELS 32
 
-/* May job be computed in them, and does it pay? Rounding a panel takes as long as a few rows of
- * products; what has few channels has little to gain, and they are a model's first and last, where
- * errors count most. By one picture's rows: its bytes must not depend on what is computed beside
- * it. */
+/* Are both sides of job large enough? Rounding a panel takes as long as a few rows of products;
+ * what has few channels has little to gain, and they are a model's first and last, where errors count
+ * most. By one picture's rows: its bytes must not depend on what is computed beside it. */
+static inline bool dot_is_worth_it(const struct gemm_job *job)
+{
+	return job->pixels >= DOT_LEAST_ROWS && job->x.c >= DOT_LEAST_CHANNELS &&
+	       job->y.c >= DOT_LEAST_CHANNELS;
+}
+
+/* Is an operation to be computed in such pairs where that pays? In half it is, and in int8 if the
+ * device can. */
+static inline bool dot_is_wanted(const struct cl_device *d)
+{
+	enum cl_dot pairs = d->dot[CL_PAIRS];
+	return d->base.precision != PRECISION_EXACT && pairs != DOT_MISSING && pairs != DOT_UNKNOWN;
+}
+
 static inline bool dot_pays(const struct cl_device *d, const struct gemm_job *job)
 {
-	return d->base.precision == PRECISION_HALF && job->pixels >= DOT_LEAST_ROWS &&
-	       job->x.c >= DOT_LEAST_CHANNELS && job->y.c >= DOT_LEAST_CHANNELS;
+	return dot_is_wanted(d) && dot_is_worth_it(job);
 }
 
 /* The first GEMM_HEAD arguments of all of their kernels: x and its geometry. */

@@ -38,10 +38,14 @@ int matrix_tile_cover(const struct cl_device *d, int rows)
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err)
 {
+	static const char *const ways[] = {[DOT_VEX] = " -D DOT_VEX",
+					   [DOT_EMULATED] = " -D DOT_EMULATED"};
 	char options[64];
-	bool emulated = strstr(files, "dot_cpu.cl") && cl_dot(d) == DOT_EMULATED;
+	enum cl_dot dot = strstr(files, "dot_cpu.cl")    ? cl_dot(d, CL_PAIRS)
+			  : strstr(files, "dot4_cpu.cl") ? cl_dot(d, CL_FOURS)
+							 : DOT_UNKNOWN;
 	snprintf(options, sizeof options, "-D ACT=%s%s", cl_dtype_word(act),
-		 emulated ? " -D DOT_EMULATED" : "");
+		 ways[dot] ? ways[dot] : "");
 	struct format_kernel k = {.files = files,
 				  .name = name,
 				  .options = options,

@@ -43,12 +43,43 @@ def words(place):
     place.configure(precision="auto")
 
 
+def pixels(place, name):
+    """What a PNG says without its words."""
+    data, at, found = (place.dir / name).read_bytes(), 8, b""
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4])
+        if data[at + 4:at + 8] == b"IDAT":
+            found += data[at + 8:at + 8 + size]
+        at += 12 + size
+    return found
+
+
+def whole_numbers(place):
+    """int8 multiplies whole numbers where weights are quantised; the rest is half's."""
+    done = place.sumi("models", "quantize", PACK)
+    check(done.returncode == 0, "a quantised pack is made", done.stderr)
+    seen = {}
+    for model in [PACK, f"{PACK}-q8_0"]:
+        for word in ["exact", "half", "int8", "int8"]:
+            made(place, "q.png", "--model", model, "--width", 256, "--height", 256, "--steps", 1, "--precision", word)
+            was, seen[model, word] = seen.get((model, word)), pixels(place, "q.png")
+            check(was in (None, seen[model, word]), f"{model} in {word}: the same each time")
+    check(seen[PACK, "int8"] == seen[PACK, "half"] != seen[PACK, "exact"], "int8 of a model without such weights is half")
+    check(len({seen[f"{PACK}-q8_0", word] for word in ["exact", "half", "int8"]}) == 3, "of one with them it is a third")
+    made(place, "int8.webp", "--model", f"{PACK}-q8_0", "--precision", "int8")
+    told = place.json("show", "int8.webp")
+    check(told.get("precision") == "int8" and "Precision: int8" in told["infotext"], "int8 stands in the file", str(told))
+
+
 def refusals(place):
     done = place.sumi("render", *ASK, "-o", "x.webp", "--precision", "half", "-d", "reference")
     check(done.returncode != 0 and "precision" in done.stderr and done.stderr.count("\n") == 1 and
           not (place.dir / "x.webp").exists(), "a device that cannot says so in one line", done.stderr)
+    done = place.sumi("render", *ASK, "-o", "x.webp", "--precision", "int8", SUMI_KERNELS="gpu")
+    check(done.returncode != 0 and "precision" in done.stderr and done.stderr.count("\n") == 1 and
+          not (place.dir / "x.webp").exists(), "so it does of int8", done.stderr)
     done = place.sumi("render", *ASK, "-o", "x.webp", "--precision", "halb")
-    check(done.returncode == 2 and "auto, exact, half" in done.stderr, "another word is refused", done.stderr)
+    check(done.returncode == 2 and "auto, exact, half, int8" in done.stderr, "another word is refused", done.stderr)
     place.configure(precision="double")
     done = place.sumi("render", *ASK, "-o", "x.webp")
     check(done.returncode != 0 and "precision is 'double'" in done.stderr, "in sumi.conf as well", done.stderr)
@@ -63,7 +94,7 @@ def through_the_queue(place):
     """A daemon that takes half for open makes an exact picture again exactly."""
     place.configure(precision="half")
     place.start(**EMULATED)
-    for name in ["exact", "half"]:
+    for name in ["exact", "half", "int8"]:
         done = place.sumi("again", f"{name}.webp", "-o", "made.webp")
         check(done.returncode == 0 and sha256(place.dir / "made.webp") == sha256(place.dir / f"{name}.webp"),
               f"again of what is {name}: the same bytes", done.stderr)
@@ -81,6 +112,7 @@ def main():
     place.configure(packs=str(packs))
     try:
         words(place)
+        whole_numbers(place)
         refusals(place)
         through_the_queue(place)
     finally:

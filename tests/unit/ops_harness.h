@@ -52,6 +52,8 @@ struct ops_case {
 struct ops_variant {
 	enum dtype dtype; /* of activations */
 	bool slices;      /* every tensor at an odd offset with ld > c */
+	int quantised;    /* x of a product is rounded to whole numbers times a factor of so many
+			     neighbours, as int8 does; 0: it is not */
 };
 
 struct ops_result {
@@ -68,6 +70,9 @@ struct ops_table {
 
 extern const struct ops_table ops_tables[OPS_KINDS];
 
+/* The neighbours that int8 gives one factor where it multiplies whole numbers in that case; else 0. */
+int ops_quantised(enum ops_kind kind, const struct ops_case *c);
+
 /* Runs a case; the caller frees the result with ops_result_free(). */
 int ops_run(enum ops_kind kind, const struct ops_case *c, const struct ops_variant *v,
 	    struct device *d, struct ops_result *out, struct error *err);
@@ -77,8 +82,10 @@ void ops_result_free(struct ops_result *r);
 void ops_describe(const struct ops_case *c, const struct ops_variant *v, char *out, size_t size);
 
 /* Compares a result with the oracle's: values by the tolerance of the kind, precision and dtype,
- * everything outside of y by the byte. false with the reason in text. */
-bool ops_compare(enum ops_kind kind, enum precision precision, const struct ops_result *got,
+ * everything outside of y by the byte. quantised: in whole numbers, of which x of the oracle's was too
+ * where it is float32. false with the reason in text. */
+bool ops_compare(enum ops_kind kind, enum precision precision, bool quantised,
+		 const struct ops_result *got,
 		 const struct ops_result *want, char *text, size_t size);
 
 #endif

@@ -48,6 +48,29 @@ static void put(void *data, size_t i, enum dtype dtype, float value)
 		    dtype == DTYPE_F16 ? half_from_float(value) : (uint16_t)(bits >> 16);
 }
 
+int ops_quantised(enum ops_kind kind, const struct ops_case *c)
+{
+	bool sixteen = c->weight == DTYPE_Q2_K || c->weight == DTYPE_Q3_K || c->weight == DTYPE_Q6_K;
+	int up = c->flags & OPS_UPSAMPLE ? 4 : 1, stride = c->stride == 2 ? 2 : 1;
+	int rows = up * ((c->h + stride - 1) / stride) * ((c->w + stride - 1) / stride);
+	bool matrix = kind == OPS_LINEAR || (kind == OPS_CONV2D && c->kernel == 1);
+	if (!matrix || (c->weight != DTYPE_I8 && format_info(c->weight)->block == 1) || rows < 16 ||
+	    c->cin < 32 || c->cout < 32)
+		return 0;
+	return sixteen ? 16 : 32;
+}
+
+/* As the device does it: the largest of the block becomes 127. */
+static void quantise_block(float *x, int n)
+{
+	float most = 0;
+	for (int i = 0; i < n; i++)
+		most = fmaxf(most, fabsf(x[i]));
+	float per = 127.0f / fmaxf(most, 1e-30f), factor = most * (1.0f / 127.0f);
+	for (int i = 0; i < n; i++)
+		x[i] = rintf(x[i] * per) * factor;
+}
+
 static struct buffer *upload(struct setup *s, const void *data, size_t size)
 {
 	struct buffer *b = NULL;
@@ -62,8 +85,8 @@ static struct buffer *upload(struct setup *s, const void *data, size_t size)
 
 /* Places a tensor in a buffer of its own and fills it; spread 0 leaves the pattern of an
  * output. as_output: the result is read from here. */
-static struct tensor make(struct setup *s, size_t rows, int c, enum dtype dtype, float mean,
-			  float spread, bool as_output)
+static struct tensor make_rounded(struct setup *s, size_t rows, int c, enum dtype dtype, float mean,
+				  float spread, bool as_output, int block)
 {
 	bool slices = s->v->slices;
 	struct tensor t = {.rows = rows, .c = c, .dtype = dtype};
@@ -82,6 +105,10 @@ static struct tensor make(struct setup *s, size_t rows, int c, enum dtype dtype,
 	for (size_t i = 0; spread > 0 && i < rows * (size_t)c; i++)
 		put(data, t.offset + i / (size_t)c * (size_t)t.ld + i % (size_t)c, dtype,
 		    mean + spread * random_value(s));
+	for (size_t r = 0; block > 0 && dtype == DTYPE_F32 && r < rows; r++)
+		for (int i = 0; i < c; i += block)
+			quantise_block((float *)data + t.offset + r * (size_t)t.ld + i,
+				       c - i < block ? c - i : block);
 	t.buffer = upload(s, data, size);
 	if (as_output) {
 		s->output = t.buffer;
@@ -90,6 +117,18 @@ static struct tensor make(struct setup *s, size_t rows, int c, enum dtype dtype,
 		free(data);
 	}
 	return t;
+}
+
+static struct tensor make(struct setup *s, size_t rows, int c, enum dtype dtype, float mean,
+			  float spread, bool as_output)
+{
+	return make_rounded(s, rows, c, dtype, mean, spread, as_output, 0);
+}
+
+/* x of a product. */
+static struct tensor factor(struct setup *s, size_t rows, int c)
+{
+	return make_rounded(s, rows, c, s->v->dtype, 0, 1, false, s->v->quantised);
 }
 
 static struct tensor input(struct setup *s, size_t rows, int c)
@@ -237,7 +276,7 @@ static void output_and_residual(struct setup *s, const struct ops_case *c, struc
 static void run_conv2d(struct setup *s, const struct ops_case *c)
 {
 	int cout = c->cout ? c->cout : c->cin;
-	struct conv2d_args a = {.x = input(s, rows_of(grid_of(c)), c->cin),
+	struct conv2d_args a = {.x = factor(s, rows_of(grid_of(c)), c->cin),
 				.in = grid_of(c),
 				.act = c->act,
 				.stride = c->stride ? c->stride : 1,
@@ -263,7 +302,7 @@ static void run_linear(struct setup *s, const struct ops_case *c)
 	bool geglu = c->act == ACT_GEGLU;
 	int rows = geglu ? 2 * cout : cout;
 	struct linear_args a = {
-	    .x = input(s, rows_of(grid_of(c)), c->cin), .n = c->n, .act = c->act};
+	    .x = factor(s, rows_of(grid_of(c)), c->cin), .n = c->n, .act = c->act};
 	a.weight = weight(
 	    s, (struct weight_desc){
 		   .dtype = c->weight, .cout = rows, .cin = c->cin, .kernel = 1, .geglu = geglu},

@@ -17,19 +17,21 @@
 
 #define MAX_DEVICES 8
 
+#define PRODUCTS (1u << OPS_CONV2D | 1u << OPS_LINEAR)
 #define MATRIX (1u << OPS_CONV2D | 1u << OPS_LINEAR | 1u << OPS_ATTENTION)
 
 /* Shapes of kernels. cpu16 and those after gpu run the operations that they have kernels of
  * their own for; the rest is the same as with cpu8 and gpu. Half precision is run with its
  * instruction and without it, small in the other width. The emulations of matrix instructions take
  * f16; the second and third differ from the first in their layouts only: small cases see them
- * all. A program for each format of weights takes seconds to build: those of two widths are. */
+ * all. A program for each format of weights takes seconds to build: those of two widths are. Of int8
+ * only what it multiplies in whole numbers is run, of all formats in one width; the rest is half's. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */
 	bool f16_only, small, formats;
 	enum precision precision; /* skipped where the device has no such */
-	const char *kernels;      /* SUMI_KERNELS; NULL: the name */
+	const char *kernels;      /* SUMI_KERNELS; NULL: the name up to a colon */
 } flavours[] = {
     {"cpu8", ~0u, false, false, false, PRECISION_EXACT, NULL},
     {"cpu16", MATRIX, false, false, true, PRECISION_EXACT, NULL},
@@ -37,6 +39,10 @@ static const struct flavour {
     {"cpu16-half", MATRIX, false, false, false, PRECISION_HALF, "cpu16"},
     {"cpu8-emulated", MATRIX, false, true, false, PRECISION_HALF, NULL},
     {"cpu16-emulated", MATRIX, false, false, false, PRECISION_HALF, NULL},
+    {"cpu8-int8", PRODUCTS, false, true, true, PRECISION_INT8, "cpu8"},
+    {"cpu16-int8", PRODUCTS, false, false, true, PRECISION_INT8, "cpu16"},
+    {"cpu8-emulated:int8", PRODUCTS, false, true, true, PRECISION_INT8, NULL},
+    {"cpu16-emulated:int8", PRODUCTS, false, true, true, PRECISION_INT8, NULL},
     {"gpu", ~0u, false, false, true, PRECISION_EXACT, NULL},
     {"gpu-winograd", 1u << OPS_CONV2D, false, false, false, PRECISION_EXACT, NULL},
     {"mma-emulated", MATRIX, true, false, false, PRECISION_EXACT, NULL},
@@ -69,7 +75,9 @@ static void need_device(const struct plan *p)
 	device_close(device);
 	device = NULL;
 	const char *kernels = p->flavour->kernels ? p->flavour->kernels : p->flavour->name;
-	setenv("SUMI_KERNELS", kernels, 1);
+	char shape[32];
+	snprintf(shape, sizeof shape, "%.*s", (int)strcspn(kernels, ":"), kernels);
+	setenv("SUMI_KERNELS", shape, 1);
 	if (device_open(p->selector, &device, &err) != SUMI_OK)
 		fail_msg("%s", err.text);
 	device_key[0] = '\0';
@@ -89,13 +97,15 @@ static bool case_passes(enum ops_kind kind, const struct ops_case *c, const stru
 	struct error err;
 	char what[256], why[512];
 	bool good = false;
+	struct ops_variant rounded = *v;
+	rounded.quantised = device->precision == PRECISION_INT8 ? ops_quantised(kind, c) : 0;
 	ops_describe(c, v, what, sizeof what);
-	if (ops_run(kind, c, v, oracle, &want, &err) || ops_run(kind, c, v, device, &got, &err) ||
+	if (ops_run(kind, c, &rounded, oracle, &want, &err) || ops_run(kind, c, v, device, &got, &err) ||
 	    (!once && ops_run(kind, c, v, device, &again, &err))) {
 		print_error("%s %s: %s\n", ops_tables[kind].name, what, err.text);
 		goto done;
 	}
-	good = ops_compare(kind, device->precision, &got, &want, why, sizeof why);
+	good = ops_compare(kind, device->precision, rounded.quantised > 0, &got, &want, why, sizeof why);
 	if (!good) {
 		print_error("%s %s: %s\n", ops_tables[kind].name, what, why);
 	} else if (!once && memcmp(got.bytes, again.bytes, got.size) != 0) {
@@ -120,7 +130,9 @@ static void test_plan(void **state)
 		if (small && !(table->cases[i].flags & OPS_SMALL))
 			continue;
 		bool format = table->cases[i].flags & OPS_FORMAT;
-		if (format && !p->flavour->formats)
+		bool whole = ops_quantised(p->kind, &table->cases[i]) > 0;
+		if ((format && !p->flavour->formats) ||
+		    (p->flavour->precision == PRECISION_INT8 && !whole))
 			continue;
 		/* Small: dense and sliced, with a dtype each where there are two. */
 		bool f16_only = p->flavour->f16_only;
@@ -136,6 +148,13 @@ static void test_plan(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* Does SUMI_KERNELS ask for it? */
+static bool is_of(const struct flavour *f, const char *kernels)
+{
+	size_t n = strcspn(f->name, ":");
+	return strlen(kernels) == n && strncmp(f->name, kernels, n) == 0;
+}
+
 /* Appends the tests of a device: on CPUs all shapes of kernels are run, on GPUs theirs. */
 static int add_plans(int n, const char *selector, bool is_cpu)
 {
@@ -143,7 +162,7 @@ static int add_plans(int n, const char *selector, bool is_cpu)
 	for (int f = 0; f < FLAVOURS; f++)
 		for (int k = 0; k < OPS_KINDS && n < MAX_TESTS; k++) {
 			if ((only && !strstr(ops_tables[k].name, only)) ||
-			    (kernels ? strcmp(kernels, flavours[f].name) != 0
+			    (kernels ? !is_of(&flavours[f], kernels)
 				     : !is_cpu && strcmp("gpu", flavours[f].name) != 0) ||
 			    !(flavours[f].operations >> k & 1))
 				continue;
@@ -154,7 +173,7 @@ static int add_plans(int n, const char *selector, bool is_cpu)
 			snprintf(p->name, sizeof p->name, "%s_%s_%s", ops_tables[k].name, selector,
 				 flavours[f].name);
 			for (char *c = p->name; *c; c++)
-				if (*c == ':' || *c == ' ' || *c == '-')
+				if (strchr(": -", *c))
 					*c = '_';
 		}
 	return n;

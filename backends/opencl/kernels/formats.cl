@@ -103,6 +103,20 @@ DEFINE_EIGHT(sixteen, float16, int16)
 #define SUB_iq4_nl 32
 #define SUB_iq4_xs 32
 
+/* 1: something is taken off, the same for a sub-block. */
+#define LESS_q8_0 0
+#define LESS_q4_0 0
+#define LESS_q4_1 1
+#define LESS_q5_0 0
+#define LESS_q5_1 1
+#define LESS_q2_K 1
+#define LESS_q3_K 0
+#define LESS_q4_K 1
+#define LESS_q5_K 1
+#define LESS_q6_K 0
+#define LESS_iq4_nl 0
+#define LESS_iq4_xs 0
+
 #define float1 float /* for kernels that are built for vectors of one */
 
 #if WIDE == 1
