@@ -38,12 +38,26 @@ static int no_job(const char *id, struct error *err)
 	return error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
 }
 
+/* What the queue says of a job that its sender has sent and that is none: it lies in the intake, has just been
+ * taken in, or was purged or deleted. */
+static int find_sent(struct queue *queue, const char *id, struct found *f, struct error *err)
+{
+	bool known = false;
+	int status = queue_knows(queue, id, &known, err);
+	f->sent = !known;
+	if (status || !known)
+		return status;
+	status = queue_get(queue, id, &f->entry, err);
+	f->queued = !status;
+	return status == SUMI_NOTFOUND ? SUMI_OK : status;
+}
+
 /* Of what was no job the queue does not know the sender. */
 static int find_queued(struct call *call, struct worker *w, const char *id, struct found *f,
 		       struct error *err)
 {
 	struct queue *queue;
-	bool sent = false, gone = false;
+	bool sent = false;
 	int status = worker_queue(w, &queue, err);
 	if (!status)
 		status = queue_get(queue, id, &f->entry, err);
@@ -55,11 +69,7 @@ static int find_queued(struct call *call, struct worker *w, const char *id, stru
 		return err->status;
 	if (!status && !call_owns(call, f->entry.job.submitter) && !sent)
 		return no_job(id, err);
-	/* What was purged or deleted lies in the intake no more. */
-	if (status && sent && queue_knows(queue, id, &gone, err))
-		return err->status;
-	f->sent = status && sent && !gone;
-	return SUMI_OK;
+	return status && sent ? find_sent(queue, id, f, err) : SUMI_OK;
 }
 
 static bool has_result(const struct queue_entry *e, const char *sha256)

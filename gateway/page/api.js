@@ -8,12 +8,25 @@ export class Refused extends Error {
   }
 }
 
+/* Seeds have 64 bits, which JavaScript's numbers do not hold: long ones are texts here. */
+function read(text) {
+  try {
+    return JSON.parse(text.replace(/"seed":(\d{16,})/g, '"seed":"$1"'))
+  } catch {
+    return {}
+  }
+}
+
+/* A job that has ended; what of it concerns a list is asked for by whoever shows it. */
+export const job = id => ask("GET", `/jobs/${encodeURIComponent(id)}`)
+export const change = (id, fields) => ask("PATCH", `/jobs/${encodeURIComponent(id)}`, fields)
+
 export async function ask(method, path, body, headers = {}) {
   const answer = await fetch(path, {
     method, headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   })
-  const told = await answer.json().catch(() => ({}))
+  const told = read(await answer.text())
   if (!answer.ok) throw new Refused(answer.status, told.error)
   return told
 }

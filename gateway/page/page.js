@@ -1,148 +1,50 @@
-// The page: prompt box, live queue, gallery.
-import { ask, listen, make, Refused } from "./api.js"
+// The page: prompt box, live queue, drafts, gallery, and what holds them together.
+import { ask, change, job as get, listen, make, Refused } from "./api.js"
+import { Box } from "./box.js"
+import { Drafts, DRAFTS } from "./drafts.js"
 import { Gallery } from "./gallery.js"
-import { language, say, translate } from "./words.js"
+import { Queue } from "./queue.js"
+import { Toast } from "./toast.js"
 import { Pair, View } from "./view.js"
+import { language, say, translate } from "./words.js"
 
 const $ = id => document.getElementById(id)
-const sizes = { image: ["", "256x256", "384x256", "256x384", "512x512", "768x512", "512x768", "768x768", "1024x1024", "1216x832", "832x1216"],
-  video: ["", "128x128", "192x128", "256x256", "512x512"] }
-const wholes = ["n", "steps", "frames"], reals = ["cfg_scale", "duration"], texts = ["negative_prompt", "sampler", "mood", "model"]
-let kind = "image", models = [], jobs = new Map(), mine = new Set(), events, looking
+const ends = ["done", "failed", "cancelled"], mine = new Set()
+let events, looking, told = 0
 
-/* ---- prompt box ---- */
-
-function setKind(to) {
-  kind = to
-  $("make").dataset.kind = to
-  $("kinds").replaceChildren(...["image", "video", "audio"].map(k => make("button", {
-    type: "button", role: "radio", "aria-checked": String(k === kind), tabindex: k === kind ? "0" : "-1", on: { click: () => setKind(k) },
-  }, say(k))))
-  const fitting = models.filter(m => m.modality === kind)
-  $("model").replaceChildren(...(fitting.length ? fitting.map(m => make("option", { value: m.default ? "" : m.name }, m.name))
-    : [make("option", { value: "" }, say("noModel"))]))
-  const usual = fitting.findIndex(m => m.default)
-  if (usual >= 0) $("model").selectedIndex = usual
-  $("size").replaceChildren(...(sizes[kind] ?? []).map(s => make("option", { value: s }, s || say("own"))))
-}
-
-$("kinds").addEventListener("keydown", e => {
-  const order = ["image", "video", "audio"], step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key]
-  if (!step) return
-  e.preventDefault()
-  setKind(order[(order.indexOf(kind) + step + order.length) % order.length])
-  $("kinds").querySelector("[aria-checked=true]").focus()
-})
-
-/* The seed is a whole number of 64 bits, which JavaScript's numbers do not hold: it goes as a text. */
-function read() {
-  const job = { modality: kind, prompt: $("prompt").value.trim() }
-  for (const f of texts) if ($(f).value.trim() && $(f).offsetParent) job[f] = $(f).value.trim()
-  for (const f of wholes) if ($(f).value && $(f).value !== "") job[f] = Number.parseInt($(f).value, 10)
-  for (const f of reals) if ($(f).value !== "") job[f] = Number.parseFloat($(f).value)
-  if ($("seed").value) job.seed = $("seed").value
-  if (kind !== "audio" && $("size").value) [job.width, job.height] = $("size").value.split("x").map(Number)
-  if ($("fast").checked) job.fast = true
-  if (kind === "video" && $("loop").checked) job.loop = true
-  if (kind !== "video") delete job.frames
-  if (kind !== "audio") { delete job.duration; delete job.mood }
-  return job
-}
-
-function refuse(error) {
-  $("trouble").textContent = error.message
-  const field = error.field && $(error.field)
-  if (!field) return
-  $("more").open ||= $("more").contains(field)
-  field.setAttribute("aria-invalid", "true")
-  field.setAttribute("aria-describedby", "trouble")
-  field.focus()
-}
-
-async function send(job) {
-  for (const f of document.querySelectorAll("[aria-invalid]")) f.removeAttribute("aria-invalid")
-  $("trouble").textContent = ""
-  try {
-    const told = await ask("POST", "/jobs", job)
-    mine.add(told.id)
-    track({ ...job, id: told.id, state: told.state ?? "queued" })
-    announce(say("sent"))
-  } catch (e) {
-    if (!(e instanceof Refused)) throw e
-    if (e.status === 401) return door()
-    refuse(e)
-  }
-}
-
-$("make").addEventListener("submit", e => {
-  e.preventDefault()
-  const job = read()
-  if (e.submitter?.id === "drafts") Object.assign(job, { n: 5, ...(kind === "audio" ? {} : { fast: true }) })
-  send(job)
-})
-$("prompt").addEventListener("keydown", e => {
-  if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) $("make").requestSubmit($("go"))
-})
-
-/* ---- live queue ---- */
-
-let told = 0
 function announce(text) {
   $("state").textContent = text
   told = Date.now()
 }
 
-function track(job) {
-  const known = jobs.get(job.id)
-  if (known) Object.assign(known.job, job)
-  else jobs.set(job.id, { job, ...row(job) })
-  draw(jobs.get(job.id))
-}
+/* ---- sending ---- */
 
-function row(job) {
-  const picture = make("img", { alt: "", width: 80, height: 80, hidden: true }), nothing = make("span", { class: "nothing" })
-  const bar = make("progress", { "aria-label": job.prompt ?? job.id }), line = make("span", { class: "quiet" })
-  const stop = make("button", { type: "button", on: { click: () => ask("DELETE", `/jobs/${job.id}`).catch(e => announce(e.message)) } })
-  const li = make("li", {}, make("span", {}, picture, nothing), make("div", {}, make("p", {}, job.prompt ?? job.mood ?? job.id), bar, line), stop)
-  $("jobs").append(li)
-  return { li, picture, nothing, bar, line, stop }
-}
+const box = new Box((job, drafts) => send(job, drafts))
+const queue = new Queue($("queue"), $("jobs"), announce)
 
-function draw(entry) {
-  const { job, bar, line, stop } = entry
-  stop.textContent = say("cancel")
-  stop.setAttribute("aria-label", say("cancelOf", job.prompt ?? job.id))
-  if (job.steps_total) {
-    bar.max = job.steps_total
-    bar.value = job.step ?? 0
-    line.textContent = say("step", job.step ?? 0, job.steps_total)
-  } else {
-    bar.removeAttribute("value")
-    line.textContent = job.waits ?? say(job.state === "running" ? "running" : "waiting")
+async function send(job, drafts) {
+  box.clearTrouble()
+  if (drafts) {
+    job.n = DRAFTS
+    if (!$("fast").disabled && job.modality !== "audio") job.fast = true
   }
-  bar.hidden = job.state !== "running"
-  $("queue").hidden = jobs.size === 0
-}
-
-function drop(id) {
-  const entry = jobs.get(id)
-  if (entry?.picture.src) URL.revokeObjectURL(entry.picture.src)
-  entry?.li.remove()
-  jobs.delete(id)
-  $("queue").hidden = jobs.size === 0
-}
-
-function preview(entry, base64) {
-  const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0))
-  if (entry.picture.src) URL.revokeObjectURL(entry.picture.src)
-  entry.picture.src = URL.createObjectURL(new Blob([bytes], { type: "image/webp" }))
-  entry.picture.hidden = false
-  entry.nothing.hidden = true
+  try {
+    const told = await ask("POST", "/jobs", job)
+    mine.add(told.id)
+    queue.track({ ...job, id: told.id, state: told.state ?? "queued" })
+    if (drafts) openDrafts(told.id)
+    announce(say("sent"))
+  } catch (e) {
+    if (!(e instanceof Refused)) throw e
+    if (e.status === 401) return door()
+    box.refuse(e)
+  }
 }
 
 async function ended(id, state) {
-  drop(id)
-  const job = await ask("GET", `/jobs/${id}`).catch(() => undefined)
+  queue.drop(id)
+  const job = await get(id).catch(() => undefined)
+  drafts.look(id)
   if (job && state === "done") {
     gallery.add(job)
     announce(say("done", job.prompt ?? job.mood ?? id))
@@ -151,31 +53,98 @@ async function ended(id, state) {
     /* What only a worker's model could tell, told where it was written. */
     if (mine.has(id) && job.error_code === "rejected") {
       const [, a, b] = job.error.match(/field '(\w+)'|unknown (\w+) '/) ?? []
-      refuse({ message: job.error, field: a ?? b })
+      box.refuse({ message: job.error, field: a ?? b })
     }
   }
 }
 
 async function happened(name, event) {
-  if (["done", "failed", "cancelled"].includes(name)) return ended(event.id, name)
-  let entry = jobs.get(event.id)
-  if (!entry && name !== "variant") {
-    const job = await ask("GET", `/jobs/${event.id}`).catch(() => undefined)
-    if (!job || ["done", "failed", "cancelled"].includes(job.state)) return
-    track(job)
-    entry = jobs.get(event.id)
+  if (ends.includes(name)) return ended(event.id, name)
+  if (name === "variant") return drafts.look(event.id)
+  if (!queue.has(event.id)) {
+    const job = await get(event.id).catch(() => undefined)
+    if (!job || ends.includes(job.state)) return
+    queue.track(job)
   }
-  if (!entry) return
-  if (name === "preview" && event.webp) return preview(entry, event.webp)
-  if (name === "progress") track({ id: event.id, state: "running", step: event.step, steps_total: event.steps ?? event.total })
-  else if (name !== "variant") track({ id: event.id, state: name })
+  if (name === "preview") return event.webp && queue.preview(event.id, event.webp)
+  if (name === "progress") queue.track({ id: event.id, state: "running", step: event.step, steps_total: event.steps ?? event.total })
+  else queue.track({ id: event.id, state: name })
 }
 
-/* ---- the whole ---- */
+/* ---- what is done with a result ---- */
 
-const gallery = new Gallery($("grid"), $("end"), item => view.open(item))
+function again(item, more) {
+  const fields = { ...box.settings(item), ...more }
+  if (fields.fast === false) for (const f of ["fast", "steps", "cfg_scale", "sampler", "scheduler"]) delete fields[f]
+  $("view").close()
+  send(fields, fields.n === DRAFTS)
+}
+const whole = item => again(item, { fast: false })
+const similar = item => again(item, { init: `${item.job.id}-${item.file.variant + 1}`, strength: 0.6, seed: "-1", n: DRAFTS })
+
+/* Into the prompt box: all of it, or what is named. */
+function reuse(item, only) {
+  box.fill(box.settings(item), only)
+  $("view").close()
+  $("prompt").focus()
+}
+
+function star(item) {
+  const { job } = item, starred = !job.starred
+  mark(item, { starred }, () => { job.starred = starred }, () => { job.starred = !starred })
+  announce(say(starred ? "isStarred" : "unstarred"))
+}
+
+function tag(item, tags) {
+  const { job } = item, before = job.tags
+  mark(item, { tags }, () => { job.tags = tags }, () => { job.tags = before })
+}
+
+/* Shown at once; taken back where it is refused. All pictures of a job have its marks. */
+async function mark({ job }, fields, act, undo) {
+  const show = () => {
+    for (const i of gallery.items) if (i.job !== job && i.job.id === job.id) Object.assign(i.job, { starred: job.starred, tags: job.tags })
+    gallery.redraw(job.id)
+    view.redraw()
+  }
+  act()
+  show()
+  try {
+    await change(job.id, fields)
+  } catch (e) {
+    undo()
+    show()
+    announce(e.message)
+  }
+}
+
+/* It is gone from the list at once, and from the disk when nobody has taken that back. */
+function remove({ job }) {
+  const next = gallery.items.findIndex(i => i.job.id === job.id)
+  gallery.hide(job.id)
+  $("view").close()
+  const tile = gallery.items.slice(Math.max(0, next)).find(i => i.tile?.isConnected)?.tile ?? $("grid").querySelector(".tile")
+  if (tile) gallery.rove(tile)
+  const count = gallery.items.filter(i => i.job.id === job.id).length
+  toast.offer(say(count > 1 ? "deletedAll" : "deleted", count), async () => {
+    const answer = await fetch(`/jobs/${encodeURIComponent(job.id)}/delete`, { method: "POST", keepalive: true }).catch(() => undefined)
+    if (answer?.ok) return
+    gallery.hide(job.id, false)
+    announce(say("notDeleted"))
+  }, () => {
+    gallery.hide(job.id, false)
+    const back = gallery.items.find(i => i.job.id === job.id)?.tile
+    if (back?.isConnected) gallery.rove(back)
+    announce(say("restored"))
+  })
+}
+
+const letters = () => $("letters").checked
+const toast = new Toast($("toast"))
+const gallery = new Gallery($("grid"), $("end"), { open: item => view.open(item), star, letters })
 const pair = new Pair($("two"))
 const view = new View($("view"), {
+  again, whole, similar, reuse, star, tag, remove, letters,
   there: (item, by) => gallery.neighbour(item, by) !== undefined,
   step(item, by) {
     const next = gallery.neighbour(item, by)
@@ -189,54 +158,59 @@ const view = new View($("view"), {
     $("view").close()
     if (marked.length === 2) pair.open(marked)
   },
-  /* Into the prompt box; what is there and was not asked for stays. */
-  reuse(item, what) {
-    const { job, file } = item
-    if (what !== "seed") $("prompt").value = job.prompt ?? ""
-    if (what !== "prompt") $("seed").value = file.seed ?? ""
-    if (what === "all") {
-      setKind(job.modality ?? "image")
-      for (const f of [...texts, ...wholes, ...reals]) if (f !== "n") $(f).value = job[f] ?? ""
-      const size = job.width && job.height ? `${job.width}x${job.height}` : ""
-      if (size && ![...$("size").options].some(o => o.value === size)) $("size").append(make("option", { value: size }, size))
-      $("size").value = size
-      $("fast").checked = Boolean(job.fast)
-      $("loop").checked = Boolean(job.loop)
-    }
+  withTag(name) {
     $("view").close()
-    $("prompt").focus()
+    $("with-tag").value = name
+    search()
   },
-  again(item, change) {
-    const { job, file } = item, fields = {}
-    for (const f of ["modality", "prompt", "negative_prompt", "model", "width", "height", "frames", "fps", "loop", "duration", "mood",
-      "steps", "cfg_scale", "sampler", "scheduler", "fast"]) if (job[f] !== undefined) fields[f] = job[f]
-    fields.seed = String(file.seed ?? job.seed)
-    Object.assign(fields, change)
-    if (fields.fast === false) for (const f of ["fast", "steps", "cfg_scale", "sampler", "scheduler"]) delete fields[f]
-    if (fields.seed === -1) delete fields.seed
-    $("view").close()
-    send(fields)
+  /* Where the reader was led by arrows, the list is too. */
+  closed(item) {
+    if (item?.tile?.isConnected && document.activeElement !== item.tile) gallery.rove(item.tile)
   },
 })
+const drafts = new Drafts($("drafts-box"), { open: item => view.open(item), whole, similar, reuse, closed: () => setAddress({ drafts: "" }) })
 $("compare").addEventListener("click", () => gallery.marked.size === 2 && pair.open([...gallery.marked]))
 
+function openDrafts(id) {
+  setAddress({ drafts: id })
+  drafts.open(id)
+}
+
+/* ---- filters, which stand in the address ---- */
+
 function address() {
-  const q = new URLSearchParams(location.search)
-  return { words: q.get("q") ?? "", kind: q.get("kind") ?? "" }
+  const q = new URLSearchParams(location.search), text = name => q.get(name) ?? ""
+  return { words: text("q"), kind: text("kind"), model: text("model"), tag: text("tag"), starred: q.has("starred"), drafts: text("drafts") }
+}
+
+function setAddress(more) {
+  const { words, kind, model, tag, starred, drafts } = { ...address(), ...more }, q = new URLSearchParams()
+  for (const [name, value] of Object.entries({ q: words, kind, model, tag, starred: starred ? "1" : "", drafts })) if (value) q.set(name, value)
+  history.replaceState(null, "", q.size ? `?${q}` : location.pathname)
 }
 
 function search() {
-  const query = { words: $("words").value.trim(), kind: $("filter").value }
-  const q = new URLSearchParams()
-  if (query.words) q.set("q", query.words)
-  if (query.kind) q.set("kind", query.kind)
-  history.replaceState(null, "", q.size ? `?${q}` : location.pathname)
-  gallery.reset(query)
+  const query = { words: $("words").value.trim(), kind: $("filter").value, model: $("with-model").value, tag: $("with-tag").value.trim(), starred: $("starred").checked }
+  setAddress(query)
+  return gallery.reset(query)
 }
 let typing
-$("words").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 300) })
+for (const id of ["words", "with-tag"]) $(id).addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 300) })
+for (const id of ["filter", "with-model", "starred"]) $(id).addEventListener("change", search)
 $("search").addEventListener("submit", e => { e.preventDefault(); search() })
-$("filter").addEventListener("change", search)
+
+function fillFilters() {
+  const option = (value, text) => make("option", { value }, text), keep = id => [id, $(id).value]
+  const chosen = ["filter", "with-model"].map(keep)
+  $("filter").replaceChildren(...["", "image", "video", "audio"].map(k => option(k, say(k || "all"))))
+  $("with-model").replaceChildren(option("", say("anyModel")), ...box.models.map(m => option(m.name, m.name)))
+  for (const [id, value] of chosen) {
+    if (value && ![...$(id).options].some(o => o.value === value)) $(id).append(option(value, value))
+    $(id).value = value
+  }
+}
+
+/* ---- the queue as a whole ---- */
 
 async function look() {
   const q = await ask("GET", "/queue").catch(() => undefined)
@@ -252,15 +226,15 @@ async function look() {
 }
 $("pause").addEventListener("click", () => ask("POST", `/queue/${$("pause").dataset.to}`, {}).then(look, e => announce(e.message)))
 
+/* ---- language, light, keys ---- */
+
 function words(to) {
   translate(to)
   $("language").textContent = language === "ru" ? "English" : "Русский"
   $("language").lang = language === "ru" ? "en" : "ru"
-  const chosen = $("filter").value
-  $("filter").replaceChildren(...["", "image", "video", "audio"].map(k => make("option", { value: k }, say(k || "all"))))
-  $("filter").value = chosen
-  setKind(kind)
-  for (const entry of jobs.values()) draw(entry)
+  fillFilters()
+  box.setKind(box.kind)
+  queue.redraw()
 }
 $("language").addEventListener("click", () => words(language === "ru" ? "en" : "ru"))
 
@@ -275,11 +249,16 @@ $("theme").addEventListener("click", () => {
 })
 if (localStorage.getItem("theme")) theme(localStorage.getItem("theme"))
 
+$("letters").checked = localStorage.getItem("letters") !== "off"
+$("letters").addEventListener("change", () => localStorage.setItem("letters", letters() ? "on" : "off"))
+
 /* ---- coming in ---- */
+
+const rooms = ["make", "queue", "drafts-box", "gallery"]
 
 function door(message = "") {
   $("door").hidden = false
-  for (const id of ["make", "queue", "gallery"]) $(id).hidden = true
+  for (const id of rooms) $(id).hidden = true
   announce(message)
   $("key").focus()
 }
@@ -305,19 +284,24 @@ function waits(e) {
 }
 
 async function begin() {
-  const told = await ask("GET", "/models")
-  models = told.models
+  const told = await ask("GET", "/models"), at = address()
+  await box.learn(told.models)
   $("leave").hidden = !told.key
-  setKind(kind)
-  const here = address()
-  $("words").value = here.words
-  $("filter").value = here.kind
+  fillFilters()
+  Object.assign($("words"), { value: at.words })
+  Object.assign($("with-tag"), { value: at.tag })
+  $("starred").checked = at.starred
+  for (const [id, value] of [["filter", at.kind], ["with-model", at.model]]) {
+    if (value && ![...$(id).options].some(o => o.value === value)) $(id).append(make("option", { value }, value))
+    $(id).value = value
+  }
   for (const state of ["running", "ready", "delayed", "blocked"])
-    for (const job of (await ask("GET", `/jobs?state=${state}&limit=50`)).jobs) track(job)
+    for (const job of (await ask("GET", `/jobs?state=${state}&limit=50`)).jobs) queue.track(job)
   events ??= listen(happened, () => announce(say("lost")), () => { announce(say("back")); look() })
   look()
   looking ??= setInterval(look, 5000)
-  await gallery.reset(here)
+  if (at.drafts) drafts.open(at.drafts)
+  await gallery.reset(at)
 }
 
 /* A link may bring the key behind its #, which no server sees. */

@@ -4,7 +4,7 @@ const english = {
   kind: "Kind", prompt: "Prompt", go: "Make", drafts: "Five drafts", model: "Model", size: "Size", mood: "Mood", duration: "Seconds",
   fast: "Draft", more: "More", negative: "What it shall not show", count: "Variants", seed: "Seed", steps: "Steps", guidance: "Guidance",
   sampler: "Sampler", frames: "Frames", loop: "The end joins the beginning", queue: "In the works", gallery: "Made", search: "Search in prompts",
-  close: "Close", keys: "← → another one · C compare · Esc close", two: "Two beside each other", share: "Share of the left one",
+  close: "Close", keys: "← → another one · C compare · F favourite · Esc close", two: "Two beside each other", share: "Share of the left one",
   swap: "Swap", beside: "Side by side", image: "Picture", video: "Video", audio: "Music", all: "Everything", own: "the model's own",
   cancel: "Cancel", cancelOf: "Cancel {0}", waiting: "waits", running: "is made", step: "step {0} of {1}", pause: "Pause", resume: "Go on",
   paused: "The queue is paused.", idle: "Ready; workers: {0}.", busy: "{0} waiting, {1} being made.", nobody: "No worker is there: is sumid running?",
@@ -12,14 +12,20 @@ const english = {
   found: "Nothing fits.", ends: "That is all.", reuse: "Use its settings", onlyPrompt: "Use its prompt", onlySeed: "Use its seed",
   whole: "Paint it whole", other: "Another seed", save: "Save", mark: "Compare", marked: "Choose another one to compare with", compareNow: "Compare the two",
   sent: "Sent.", done: "Done: {0}", failed: "Failed: {0}", variant: "variant {0}", created: "Made", state: "State", wave: "The waveform of this clip",
-  wrongKey: "This key is none, or has been revoked.", noModel: "no model", previous: "The one before", next: "The next one", link: "Address",
+  wrongKey: "This key is none, or has been revoked.", noModel: "no model", previous: "The one before", next: "The next one",
+  tag: "Tag", tags: "Tags, separated by commas", keep: "Keep", favourites: "Favourites", star: "☆ Favourite", isStarred: "★ Favourite", unstarred: "No favourite any more",
+  starred: "favourite", withTag: "All with the tag {0}", anyModel: "Every model", remove: "Delete", deleted: "Deleted.", deletedAll: "Deleted: {0} of one job.",
+  notDeleted: "It could not be deleted.", restored: "It is back.", undo: "Undo", draftsOf: "Drafts", draft: "Draft {0}, not made yet", pick: "Pick one to go on with.",
+  look: "Look closer", similar: "Five like it", stop: "Stop", play: "Play", spectrogram: "The spectrogram of this clip", scheduler: "Spacing of steps",
+  takeOne: "Into the box: {0}", without: "Without {0}", noMood: "none", letters: "Keys of one letter", width: "Width", height: "Height",
+  calm: "calm", happy: "happy", sad: "sad", tense: "tense", epic: "epic", mysterious: "mysterious", energetic: "energetic", dreamy: "dreamy",
 }
 const russian = {
   skip: "К галерее", theme: "Светлая или тёмная", leave: "Выйти", door: "Нужен ключ", key: "Ключ", enter: "Войти", make: "Создать",
   kind: "Что", prompt: "Описание", go: "Создать", drafts: "Пять набросков", model: "Модель", size: "Размер", mood: "Настроение", duration: "Секунды",
   fast: "Набросок", more: "Ещё", negative: "Чего не должно быть", count: "Варианты", seed: "Зерно", steps: "Шаги", guidance: "Вес описания",
   sampler: "Сэмплер", frames: "Кадры", loop: "Конец переходит в начало", queue: "В работе", gallery: "Готово", search: "Искать в описаниях",
-  close: "Закрыть", keys: "← → другая · C сравнить · Esc закрыть", two: "Две рядом", share: "Доля левой",
+  close: "Закрыть", keys: "← → другая · C сравнить · F избранное · Esc закрыть", two: "Две рядом", share: "Доля левой",
   swap: "Поменять", beside: "Рядом", image: "Картина", video: "Видео", audio: "Музыка", all: "Всё", own: "как у модели",
   cancel: "Отменить", cancelOf: "Отменить {0}", waiting: "ждёт", running: "создаётся", step: "шаг {0} из {1}", pause: "Пауза", resume: "Дальше",
   paused: "Очередь остановлена.", idle: "Готов; работников: {0}.", busy: "Ждут: {0}, создаются: {1}.", nobody: "Нет работника: запущен ли sumid?",
@@ -27,10 +33,15 @@ const russian = {
   found: "Ничего не нашлось.", ends: "Это всё.", reuse: "Взять настройки", onlyPrompt: "Взять описание", onlySeed: "Взять зерно",
   whole: "Написать целиком", other: "Другое зерно", save: "Сохранить", mark: "Сравнить", marked: "Выберите вторую для сравнения", compareNow: "Сравнить две",
   sent: "Отправлено.", done: "Готово: {0}", failed: "Не удалось: {0}", variant: "вариант {0}", created: "Создано", state: "Состояние", wave: "Форма волны",
-  wrongKey: "Такого ключа нет, или он отозван.", noModel: "нет модели", previous: "Предыдущая", next: "Следующая", link: "Адрес",
+  wrongKey: "Такого ключа нет, или он отозван.", noModel: "нет модели", previous: "Предыдущая", next: "Следующая",   tag: "Метка", tags: "Метки через запятую", keep: "Сохранить", favourites: "Избранное", star: "☆ В избранное", isStarred: "★ В избранном", unstarred: "Больше не в избранном",
+  starred: "в избранном", withTag: "Всё с меткой {0}", anyModel: "Все модели", remove: "Удалить", deleted: "Удалено.", deletedAll: "Удалено: {0} одного задания.",
+  notDeleted: "Удалить не удалось.", restored: "Возвращено.", undo: "Вернуть", draftsOf: "Наброски", draft: "Набросок {0}, ещё не готов", pick: "Выберите, с каким продолжать.",
+  look: "Рассмотреть", similar: "Пять похожих", stop: "Стоп", play: "Пуск", spectrogram: "Спектрограмма", scheduler: "Шаг по шуму",
+  takeOne: "В поля: {0}", without: "Без {0}", noMood: "нет", letters: "Клавиши из одной буквы", width: "Ширина", height: "Высота",
+  calm: "спокойное", happy: "весёлое", sad: "грустное", tense: "напряжённое", epic: "эпическое", mysterious: "таинственное", energetic: "энергичное", dreamy: "мечтательное",
 }
 
-const languages = { en: english, ru: russian }
+export const languages = { en: english, ru: russian }
 export let language = localStorage.getItem("language") ?? (navigator.language.startsWith("ru") ? "ru" : "en")
 
 export function say(word, ...values) {

@@ -6,7 +6,7 @@ import importlib.util, pathlib, time
 from cdp import BROWSERS, Page
 from gateway_lib import *
 
-TILES = "document.querySelectorAll('.tile').length"
+TILES = "document.querySelectorAll('#grid .tile').length"
 AXE = ("axe_playwright_python", "axe_core_python")
 
 
@@ -34,8 +34,8 @@ def by_keyboard(page, g):
     page.press("Enter", modifiers=2)
     check(page.until("document.querySelectorAll('#jobs li').length || " + TILES), "Control Enter sends it, and it is shown")
     check(page.until(TILES + " === 1", 60), "its picture comes by itself")
-    check(page.until("document.querySelector('.tile img').naturalWidth > 0"), "and is one")
-    for _ in range(30):
+    check(page.until("document.querySelector('#grid .tile img').naturalWidth > 0"), "and is one")
+    for _ in range(45):
         page.press("Tab")
         if page.js("document.activeElement.className") == "tile":
             break
@@ -46,18 +46,156 @@ def by_keyboard(page, g):
     page.press("Escape")
     check(page.until("!document.getElementById('view').open") and page.js("document.activeElement.className") == "tile",
           "Escape closes it, and the place is kept")
-    alt = page.js("document.querySelector('.tile img').alt")
+    alt = page.js("document.querySelector('#grid .tile img').alt")
     check("a boat by keyboard" in alt and any(c.isdigit() for c in alt), "its name: prompt and seed", alt)
 
 
+def choose(page, id, value):
+    page.js(f"(e => {{ e.value = '{value}'; e.dispatchEvent(new Event('change')) }})(document.getElementById('{id}'))")
+
+
+def text(page, id, value):
+    page.js(f"(e => {{ e.value = '{value}'; e.dispatchEvent(new Event('input')) }})(document.getElementById('{id}'))")
+
+
+def click(page, selector, at=0):
+    page.js(f"document.querySelectorAll(`{selector}`)[{at}].click()")
+
+
+def viewing(page, at=0):
+    click(page, "#grid .tile", at) if isinstance(at, int) else click(page, at)
+    return page.until("document.getElementById('view').open")
+
+
 def drafts(page, g):
-    page.js("document.getElementById('prompt').value = 'five of them'; document.getElementById('model').value = 'ink'")
+    """Five in a row, one is picked and goes on."""
+    text(page, "prompt", "five of them")
+    choose(page, "model", "ink")
     page.js("document.getElementById('n').value = ''")
     page.js("document.getElementById('make').requestSubmit(document.getElementById('drafts'))")
-    if not page.until("document.getElementById('trouble').textContent || " + TILES + " === 6", 90):
+    row = "document.querySelectorAll('#drafts-row .tile:not([disabled]) img').length"
+    check(page.until("document.querySelectorAll('#drafts-row .tile').length") == 5, "five places for drafts")
+    if not page.until(f"document.getElementById('trouble').textContent || ({row} === 5 && {TILES} === 6)", 90):
         check(False, "five drafts", page.js("document.body.innerText"))
-    check(page.js(TILES) == 6, "five drafts", page.js("document.getElementById('trouble').textContent"))
-    page.js("document.getElementById('model').value = ''")
+    check(page.js(row) == 5 and page.js(TILES) == 6, "five drafts in a row", page.js("document.getElementById('trouble').textContent"))
+    id = page.js("new URLSearchParams(location.search).get('drafts')")
+    check(g.get(f"/jobs/{id}")[2]["fast"] is True, "made fast")
+    click(page, "#drafts-row .tile", 2)
+    check(page.js("document.querySelectorAll('#drafts-row [aria-pressed=true]').length") == 1, "one is picked")
+    click(page, "#drafts-actions .main")
+    check(page.until(TILES + " === 7", 90), "and painted whole")
+    whole = g.get("/jobs?state=done&limit=1")[2]["jobs"][0]
+    seed = g.get(f"/jobs/{id}")[2]["files"][2]["seed"]
+    check(whole["seed"] == seed and "fast" not in whole and whole.get("n", 1) == 1 and whole["prompt"] == "five of them", "from its seed", str(whole))
+    click(page, "#drafts-actions button", 2)
+    check(page.until(TILES + " === 12", 90) and page.js("new URLSearchParams(location.search).get('drafts')") != id, "five like it are the next row")
+    more = g.get("/jobs?state=done&limit=1")[2]["jobs"][0]
+    check(more["init"] == f"{id}-3" and more["n"] == 5, "which begin with it", str(more))
+    page.js("location.reload()")
+    check(page.until(f"document.readyState === 'complete' && {row} === 5"), "the row is in the address")
+    click(page, "#drafts-close")
+    check(page.js("document.getElementById('drafts-box').hidden && !location.search.includes('drafts')"), "and is put away")
+
+
+def marks(page, g):
+    """Favourites, tags, deleting and its undoing."""
+    first = page.until("document.querySelector('#grid .tile')?.item.job.id")
+    viewing(page)
+    page.press("f")
+    check(page.until("document.getElementById('star').getAttribute('aria-pressed') === 'true'") and wait_for(lambda: g.get(f"/jobs/{first}")[2].get("starred"), 10),
+          "a favourite by a key")
+    page.js("document.getElementById('letters').click()")
+    page.press("f")
+    time.sleep(0.1)
+    check(page.js("document.getElementById('star').getAttribute('aria-pressed')") == "true", "keys of one letter can be switched off")
+    page.js("document.getElementById('letters').click()")
+    page.js("document.getElementById('tags').value = ' beach,two words '; document.getElementById('tags-form').requestSubmit()")
+    check(page.until("document.querySelectorAll('#tags-list button').length === 2") and
+          wait_for(lambda: g.get(f"/jobs/{first}")[2]["tags"] == ["beach", "two words"], 10), "tags", str(g.get(f"/jobs/{first}")[2]))
+    click(page, "#tags-list button")
+    check(page.until("location.search.includes('tag=beach')") and page.until("[...document.querySelectorAll('#grid .tile')].every(t => t.item.job.tags?.includes('beach'))"),
+          "a tag leads to all that have it")
+    text(page, "with-tag", "")
+    page.until("!location.search.includes('tag')")
+    page.js("document.getElementById('starred').click()")
+    check(page.until("location.search.includes('starred') && document.querySelectorAll('#grid .tile').length > 0 && "
+                     "[...document.querySelectorAll('#grid .tile')].every(t => t.querySelector('.signs').textContent.includes('★'))"), "favourites alone")
+    page.js("document.getElementById('starred').click()")
+    page.until(TILES + " > 6")
+    before = page.js(TILES)
+    target = g.ask("POST", "/jobs", {"prompt": "to be deleted", **QUICK})[2]["id"]
+    page.until(TILES + f" === {before + 1}")
+    remove = "document.querySelectorAll('#view-actions button')[[...document.querySelectorAll('#view-actions button')].findIndex(b => b.textContent === 'Delete')].click()"
+    viewing(page)
+    page.js(remove)
+    check(page.until(TILES + f" === {before}") and page.js("!document.getElementById('toast').hidden"), "deleted: it leaves the list, and that can be undone")
+    check(page.js("document.activeElement.className") == "tile", "the place is kept")
+    click(page, "#undo")
+    check(page.until(TILES + f" === {before + 1}") and page.js("document.getElementById('toast').hidden") and
+          page.js("document.activeElement.item.job.id") == target, "undone")
+    viewing(page)
+    page.js(remove)
+    check(g.get(f"/jobs/{target}")[0] == 200, "nothing is gone before the time to undo it is")
+    page.js("window.dispatchEvent(new Event('pagehide'))")
+    check(wait_for(lambda: g.get(f"/jobs/{target}")[0] == 404, 15), "who leaves the page has decided")
+
+
+def moving(page, g):
+    """A video in its loop, which stops; a clip with its waveform and spectrogram."""
+    g.becomes(g.ask("POST", "/jobs", {"prompt": "moving", "modality": "video", "model": "ink-motion", "frames": 4, "steps": 2, "size": "64x64"})[2]["id"], "done")
+    page.until("document.querySelector('#grid .tile .name').textContent === 'moving'")
+    check(page.js("document.querySelector('#grid .tile img').src.includes('/thumbs/')"), "a list shows its first frame")
+    viewing(page)
+    source = "document.querySelector('#frame img').src"
+    check(page.until(source + ".includes('/files/')"), "it goes round")
+    click(page, "#halt")
+    check(page.js(source + ".includes('/thumbs/')"), "and can be stopped")
+    page.press("Escape")
+    g.becomes(g.ask("POST", "/jobs", {"mood": "calm", "model": "ink-music", "duration": 1, "steps": 2})[2]["id"], "done")
+    page.until("document.querySelector('#grid .tile .name').textContent === 'calm'")
+    check(page.until("document.querySelector('#grid .tile img').src.includes('/thumbs/') && document.querySelector('#grid .tile img').naturalWidth === 256"), "a clip's waveform in the list")
+    viewing(page)
+    check(page.until("document.querySelector('#frame canvas').dataset.drawn"), "its waveform, large")
+    check(page.until("document.querySelector('#frame .spectrogram')?.naturalWidth > 0"), "its spectrogram")
+    check(page.until("document.querySelector('#frame audio').readyState > 0") and page.js("document.querySelector('#frame audio').paused"), "it waits to be played")
+    page.js("(b => b.dispatchEvent(new MouseEvent('click', {clientX: b.getBoundingClientRect().left + b.getBoundingClientRect().width / 2, bubbles: true})))(document.querySelector('.wave'))")
+    check(page.until("Math.abs(document.querySelector('#frame audio').currentTime - 0.5) < 0.1 && Number.parseFloat(document.querySelector('.wave .line').style.left) > 40"),
+          "a click leads to its moment", str(page.js("document.querySelector('#frame audio').currentTime")))
+    accessible(page, "a clip")
+    page.press("Escape")
+    page.js("document.querySelectorAll('#kinds button')[2].click()")
+    check("calm" in page.js("[...document.getElementById('mood').options].map(o => o.value)"), "the moods that the model has")
+    page.js("document.querySelectorAll('#kinds button')[0].click()")
+
+
+def touch(page, g):
+    """A finger: across the picture to the next one, and on the edge between two."""
+    page.ask("Emulation.setTouchEmulationEnabled", enabled=True)
+    viewing(page, 2)
+    def finger(selector, *xs):
+        r = page.js(f"(r => [r.left, r.top, r.width, r.height])(document.querySelector(`{selector}`).getBoundingClientRect())")
+        at = lambda x: [{"x": r[0] + r[2] * x, "y": r[1] + r[3] / 2}]
+        page.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=at(xs[0]))
+        for x in xs[1:]:
+            page.ask("Input.dispatchTouchEvent", type="touchMove", touchPoints=at(x))
+        page.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    second = page.js("document.querySelectorAll('#grid .tile')[3].item.job.id")
+    finger("#frame", 0.8, 0.5, 0.2)
+    check(page.until(f"document.querySelector('#view-actions .save').download.startsWith('{second}')"), "a finger across leads to the next one")
+    page.press("Escape")
+    for at in (2, 4):  # the first one is marked already, and is so no more
+        viewing(page, at)
+        page.press("c")
+        page.until("!document.getElementById('view').open")
+    page.until("document.getElementById('two').open")
+    finger("#pair", 0.5, 0.3, 0.25)
+    check(page.until("Math.abs(document.getElementById('share').value - 25) < 3"), "and moves the edge between two", str(page.js("document.getElementById('share').value")))
+    click(page, "#beside")
+    check(page.js("getComputedStyle(document.querySelector('#pair img')).clipPath") == "none", "side by side")
+    click(page, "#beside")
+    accessible(page, "two compared")
+    page.press("Escape")
+    page.ask("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
 def mistakes(page, g):
@@ -73,17 +211,25 @@ def mistakes(page, g):
 
 
 def settings(page, g):
-    for prompt, seed in (("first of two", "18446744073709551615"), ("second of two", "7")):
-        job = g.ask("POST", "/jobs", {"prompt": prompt, "seed": seed, **QUICK})[2]
+    for prompt, seed in (("first of two", "18446744073709551615"), ("second of two", "1234567890123456789")):
+        job = g.ask("POST", "/jobs", {"prompt": prompt, "seed": seed, "eta": 0.5, **QUICK})[2]
         g.becomes(job["id"], "done")
-    check(page.until("document.querySelector('.tile .name').textContent === 'second of two'"), "what others send is shown as it ends")
-    page.js("document.querySelectorAll('.tile')[1].click()")
+    check(page.until("document.querySelector('#grid .tile .name').textContent === 'second of two'"), "what others send is shown as it ends")
+    page.js("document.querySelectorAll('#grid .tile')[1].click()")
     page.until("document.getElementById('view').open")
     page.js("document.querySelectorAll('#view-actions button')[0].click()")
     got = page.js("['prompt', 'seed', 'steps', 'size', 'sampler'].map(i => document.getElementById(i).value)")
     check(got == ["first of two", "18446744073709551615", "3", "64x64", "ddim"], "its settings come back into the box, the seed whole", str(got))
+    check(page.js("document.getElementById('extra').innerText").startswith("eta: 0.5"), "also those that have no field", page.js("document.getElementById('extra').innerText"))
+    for id in ("prompt", "seed", "steps"):
+        text(page, id, "")
+    viewing(page, 1)
+    click(page, "#facts .take", 1)
+    got = page.js("['prompt', 'seed', 'steps'].map(i => document.getElementById(i).value)")
+    check(got == ["", "18446744073709551615", ""], "or one alone", str(got))
+    click(page, "#extra button")
     for at in (0, 1):
-        page.js(f"document.querySelectorAll('.tile')[{at}].click()")
+        page.js(f"document.querySelectorAll('#grid .tile')[{at}].click()")
         page.until("document.getElementById('view').open")
         page.press("c")
         page.until("!document.getElementById('view').open")
@@ -91,7 +237,7 @@ def settings(page, g):
     page.js("document.getElementById('right').click()")
     check("60%" in page.js("document.querySelectorAll('#pair img')[1].style.clipPath"), "the share by a button too")
     page.press("Escape")
-    page.js("document.querySelectorAll('.tile')[0].click()")
+    page.js("document.querySelectorAll('#grid .tile')[0].click()")
     page.until("document.getElementById('view').open")
     page.press("ArrowRight")
     check(page.until("document.getElementById('view-title').textContent === 'first of two'"), "an arrow leads to the next")
@@ -108,6 +254,11 @@ def search(page, g):
 
 
 def languages(page):
+    said = page.js("import('/page/words.js').then(w => Object.values(w.languages).map(l => Object.keys(l).sort()))")
+    used = set(re.findall(r'data-(?:word|label|hint)="(\w+)"', (ROOT / "gateway/page/index.html").read_text()))
+    for file in (ROOT / "gateway" / "page").glob("*.js"):
+        used |= set(re.findall(r'(?:say|button)\("(\w+)"', file.read_text()))
+    check(said[0] == said[1] and used <= set(said[0]), "every word in both languages", str(set(said[0]) ^ set(said[1]) | used - set(said[0])))
     page.js("document.getElementById('language').click()")
     check(page.js("document.documentElement.lang") == "ru" and "Создать" in page.js("document.getElementById('go').textContent"), "Russian")
     page.js("document.getElementById('language').click()")
@@ -142,7 +293,7 @@ def lost(page, g, place):
     g = Gateway(place, listen=f"127.0.0.1:{port}")
     job = g.ask("POST", "/jobs", {"prompt": "after the cut", **QUICK})[2]
     g.becomes(job["id"], "done")
-    check(page.until("document.querySelector('.tile .name').textContent === 'after the cut'", 40), "and it goes on where it was")
+    check(page.until("document.querySelector('#grid .tile .name').textContent === 'after the cut'", 40), "and it goes on where it was")
     return g
 
 
@@ -184,11 +335,14 @@ def main():
         by_keyboard(page, g)
         mistakes(page, g)
         drafts(page, g)
+        marks(page, g)
         settings(page, g)
+        moving(page, g)
+        touch(page, g)
         search(page, g)
         languages(page)
         accessible(page, "the page")
-        page.js("document.querySelectorAll('.tile')[0].click()")
+        page.js("document.querySelectorAll('#grid .tile')[0].click()")
         page.until("document.getElementById('view').open")
         accessible(page, "a picture")
         page.press("Escape")
