@@ -51,3 +51,10 @@ int conditioner_encode(struct conditioner *c, const struct conditioner_input *in
 		conditions_free(out);
 	return status;
 }
+
+int conditioner_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,
+		      struct error *err)
+{
+	*plain = true;
+	return c->kind->plain ? c->kind->plain(c, in, plain, err) : SUMI_OK;
+}

@@ -5,15 +5,31 @@
 
 #include "backends/backend.h"
 #include "diffusion/conditions.h"
+#include "diffusion/prompt_chunks.h"
 
 struct pack_info;
 struct conditioner;
+
+/* Words that stand for vectors of an encoder (textual inversion). */
+struct conditioner_words {
+	struct prompt_words words;
+	const float *vectors; /* [count, width of the encoder] */
+	int count;
+};
+
+enum { CONDITIONER_TEXTS_MAX = PROMPT_TEXTS_MAX };
 
 struct conditioner_input {
 	const char *const *texts; /* [n], UTF-8; NULL: not given, which may be another thing than "" */
 	int n;                    /* the prompt is the last one */
 	int clip_skip;            /* layers left out at an encoder's end */
 	int width, height;        /* pixels of the picture */
+	enum prompt_syntax syntax; /* of weights and chunks; the first is that of a text alone */
+	/* Texts that stand for one another are weighed together, each so many times: [n], or NULL where
+	 * they have nothing in common. They are the prompt's, or the negative one's. */
+	const int *times;
+	bool negative;
+	const struct conditioner_words *words; /* [encoders], in the kind's order; NULL: none */
 };
 
 /* What is known from the configs alone. */
@@ -27,6 +43,7 @@ struct conditioner_shape {
 
 struct conditioner_kind {
 	const char *name;
+	int encoders;      /* that know syntaxes and vectors; 0: a text is a text */
 	const void *parts; /* what the functions must know of the family */
 	/* info: whose parts they are, read and borrowed until close; the device likewise. */
 	int (*open)(const struct conditioner_kind *kind, struct device *device,
@@ -42,6 +59,9 @@ struct conditioner_kind {
 	/* out is zeroed, and released by the caller also after a failure. */
 	int (*encode)(struct conditioner *c, const struct conditioner_input *in,
 		      struct conditions *out, struct error *err);
+	/* Whether the texts become what they would without any syntax. NULL: always. */
+	int (*plain)(struct conditioner *c, const struct conditioner_input *in, bool *plain,
+		     struct error *err);
 	void (*close)(struct conditioner *c);
 };
 
@@ -76,6 +96,10 @@ void conditioner_set_room(struct conditioner *c, void (*make_room)(void *user), 
  * texts give the same bytes, whatever was encoded before. */
 int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
 		       struct conditions *out, struct error *err);
+
+/* Whether those texts, which prompt_is_plain(), become what they would without any syntax. */
+int conditioner_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,
+		      struct error *err);
 
 /* CLIP's text model: tokens are its last state. */
 extern const struct conditioner_kind conditioner_clip;

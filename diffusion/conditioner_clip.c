@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/json.h"
 #include "diffusion/adapters.h"
 #include "diffusion/pack.h"
@@ -16,7 +17,6 @@
 
 enum {
 	TEXTS_BYTES = 8 << 20, /* some 34 texts of Stable Diffusion 1.5 */
-	TEXTS_MAX = 2,
 	ENCODERS_MAX = 2,
 	IDS_MAX = 6,
 	INDEX_LIMIT = 1 << 20,
@@ -208,41 +208,70 @@ static int clip_open(const struct conditioner_kind *kind, struct device *device,
 
 /* One text by one encoder. */
 struct piece {
-	struct tokens tokens;
+	struct prompt_chunks chunks;
 	bool none; /* all of it is zeros */
 };
 
+static const struct conditioner_words *words_of(const struct conditioner_input *in, int e)
+{
+	return in->words && in->words[e].words.count ? &in->words[e] : NULL;
+}
+
+static int cut_text(const struct clip *clip, int e, const struct conditioner_input *in,
+		    const char *text, int chunks, struct prompt_chunks *out, struct error *err)
+{
+	const struct conditioner_words *w = words_of(in, e);
+	if (in->syntax == PROMPT_DIFFUSERS && !w)
+		return tokenizer_encode(clip->tokenizer[e], text, strlen(text), chunks,
+					&out->tokens, err);
+	return prompt_chunks_make(in->syntax, text, clip->tokenizer[e], w ? &w->words : NULL,
+				  chunks, out, err);
+}
+
 /* Token ids of all texts, padded to the same number of chunks. */
 static int tokenize(const struct clip *clip, const struct conditioner_input *in,
-		    struct piece pieces[ENCODERS_MAX][TEXTS_MAX], struct error *err)
+		    struct piece (*pieces)[CONDITIONER_TEXTS_MAX], struct error *err)
 {
 	int chunks = 1, all = clip->parts->count * in->n, status = SUMI_OK;
 	for (int i = 0; i < 2 * all && !status; i++) { /* once more when the longest is known */
 		int e = i % all / in->n, k = i % in->n;
-		const char *text = in->texts[k] ? in->texts[k] : "";
 		struct piece *p = &pieces[e][k];
-		tokens_free(&p->tokens);
+		if (p->chunks.tokens.ids && p->chunks.tokens.chunks == chunks)
+			continue;
+		prompt_chunks_free(&p->chunks);
 		p->none = clip->zeros && !in->texts[k];
-		status = tokenizer_encode(clip->tokenizer[e], text, strlen(text), chunks,
-					  &p->tokens, err);
-		if (!status && p->tokens.chunks > chunks)
-			chunks = p->tokens.chunks;
+		status = cut_text(clip, e, in, in->texts[k] ? in->texts[k] : "", chunks, &p->chunks,
+				  err);
+		if (!status && p->chunks.tokens.chunks > chunks)
+			chunks = p->chunks.tokens.chunks;
 	}
 	return status;
+}
+
+/* Of the vectors that stand among the ids. */
+static uint64_t hash_added(const struct conditioner_words *w, const struct prompt_chunks *c,
+			   size_t count, size_t width)
+{
+	uint64_t hash = bytes_hash(BYTES_HASH_START, c->vectors, count * sizeof *c->vectors);
+	return bytes_hash(hash, w->vectors, (size_t)w->count * width * sizeof *w->vectors);
 }
 
 /* What encoder e gives for a text, [rows, width] and behind it the pooled embedding where it
  * projects one, from the encoder or from its last results. scratch: floats of a pooled row for each
  * chunk. */
-static int embed(struct clip *clip, int e, const struct tokens *tokens, int clip_skip, float *out,
-		 size_t floats, float *scratch, struct error *err)
+static int embed(struct clip *clip, int e, const struct conditioner_input *input,
+		 const struct prompt_chunks *chunks, float *out, size_t floats, float *scratch,
+		 struct error *err)
 {
+	const struct tokens *tokens = &chunks->tokens;
+	const struct conditioner_words *w = chunks->vectors ? words_of(input, e) : NULL;
 	size_t count = (size_t)tokens->chunks * (size_t)tokens->length;
 	size_t width = (size_t)clip->config[e].width;
 	struct text_key key = {.encoder = e,
 			       .ids = tokens->ids,
 			       .count = count,
-			       .clip_skip = clip_skip,
+			       .clip_skip = input->clip_skip,
+			       .added = w ? hash_added(w, chunks, count, width) : 0,
 			       .floats = floats};
 	const float *known = text_memory_find(clip->texts, &key);
 	if (known) {
@@ -253,9 +282,12 @@ static int embed(struct clip *clip, int e, const struct tokens *tokens, int clip
 	    .ids = tokens->ids,
 	    .n = tokens->chunks,
 	    .tokens = tokens->length,
-	    .clip_skip = clip_skip,
+	    .clip_skip = input->clip_skip,
 	    .penultimate = clip->parts->penultimate,
 	    .pooled = scratch,
+	    .vectors = w ? chunks->vectors : NULL,
+	    .added = w ? w->vectors : NULL,
+	    .added_count = w ? w->count : 0,
 	};
 	int status = load(clip, e, err);
 	if (!status)
@@ -270,37 +302,158 @@ static int embed(struct clip *clip, int e, const struct tokens *tokens, int clip
 	return SUMI_OK;
 }
 
+/* Room for what an encoder gives for a text of so many chunks. */
+struct given {
+	float *text;    /* [rows, width], and behind it the pooled embedding */
+	float *scratch; /* NULL: none is pooled */
+	size_t floats, more;
+};
+
+static int open_given(const struct clip *clip, int e, int chunks, size_t more, struct given *out,
+		      struct error *err)
+{
+	size_t rows = (size_t)chunks * (size_t)tokenizer_length(clip->tokenizer[e]);
+	*out = (struct given){.more = more};
+	out->floats = rows * (size_t)clip->config[e].width + more;
+	out->text = malloc(out->floats * sizeof *out->text);
+	out->scratch = more ? malloc((size_t)chunks * more * sizeof *out->scratch) : NULL;
+	return out->text && (!more || out->scratch)
+		   ? SUMI_OK
+		   : error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+}
+
+static void close_given(struct given *g)
+{
+	free(g->scratch);
+	free(g->text);
+}
+
+/* ---- weights ---- */
+
+/* A part of the texts' tokens: encoder e's channels. */
+struct slab {
+	float *values; /* of the first text's first channel */
+	size_t length, chunks, stride, width;
+	int n;
+};
+
+static float *slab_row(const struct slab *s, int text, size_t row)
+{
+	return s->values + ((size_t)text * s->chunks * s->length + row) * s->stride;
+}
+
+static double slab_sum(const struct slab *s, int text, size_t chunk)
+{
+	double sum = 0;
+	for (size_t r = 0; r < s->length; r++) {
+		const float *row = slab_row(s, text, chunk * s->length + r);
+		for (size_t i = 0; i < s->width; i++)
+			sum += row[i];
+	}
+	return sum;
+}
+
+static void scale_row(const struct slab *s, int text, size_t row, float factor)
+{
+	float *values = slab_row(s, text, row);
+	for (size_t i = 0; i < s->width; i++)
+		values[i] *= factor;
+}
+
+/* stable-diffusion-webui: rows times their weights, then all of a chunk so that its mean is as it was;
+ * that of all the texts that stand for one another. */
+static void weigh_a1111(const struct slab *s, const struct conditioner_input *in,
+			const struct piece *pieces)
+{
+	for (size_t c = 0; c < s->chunks; c++) {
+		double before = 0, after = 0;
+		bool weighted = false;
+		for (int t = 0; t < s->n; t++) {
+			const float *weights = pieces[t].chunks.weights;
+			int times = in->times ? in->times[t] : 1;
+			before += times * slab_sum(s, t, c);
+			for (size_t r = c * s->length; weights && r < (c + 1) * s->length; r++)
+				if (weights[r] != 1) {
+					scale_row(s, t, r, weights[r]);
+					weighted = true;
+				}
+			after += times * slab_sum(s, t, c);
+		}
+		for (int t = 0; t < s->n && weighted && after != 0; t++)
+			for (size_t r = c * s->length; r < (c + 1) * s->length; r++)
+				scale_row(s, t, r, (float)(before / after));
+	}
+}
+
+/* ComfyUI: from what the empty text is at that place to what the text is there, and beyond. */
+static void weigh_comfy(const struct slab *s, const struct piece *pieces, const float *empty)
+{
+	for (int t = 0; t < s->n; t++)
+		for (size_t r = 0; pieces[t].chunks.weights && r < s->chunks * s->length; r++) {
+			float weight = pieces[t].chunks.weights[r], *row = slab_row(s, t, r);
+			const float *zero = empty + r % s->length * s->width;
+			for (size_t i = 0; i < s->width && weight != 1; i++)
+				row[i] = (row[i] - zero[i]) * weight + zero[i];
+		}
+}
+
+static int weigh(struct clip *clip, int e, const struct conditioner_input *in,
+		 const struct piece *pieces, const struct slab *s, struct error *err)
+{
+	struct prompt_chunks empty = {0};
+	struct given given = {0};
+	bool weighted = false;
+	for (int t = 0; t < s->n; t++)
+		weighted |= pieces[t].chunks.weights != NULL;
+	if (!weighted)
+		return SUMI_OK;
+	if (in->syntax != PROMPT_COMFY) {
+		weigh_a1111(s, in, pieces);
+		return SUMI_OK;
+	}
+	size_t more = projects(clip, e) ? (size_t)clip->config[e].projection : 0;
+	int status = tokenizer_encode(clip->tokenizer[e], "", 0, 1, &empty.tokens, err);
+	if (!status)
+		status = open_given(clip, e, 1, more, &given, err);
+	if (!status)
+		status = embed(clip, e, in, &empty, given.text, given.floats, given.scratch, err);
+	if (!status)
+		weigh_comfy(s, pieces, given.text);
+	close_given(&given);
+	prompt_chunks_free(&empty);
+	return status;
+}
+
 /* Encoder e's part of all texts, from channel `first` of the tokens on. */
 static int encode_part(struct clip *clip, int e, const struct conditioner_input *in,
 		       const struct piece *pieces, int first, struct condition *tokens,
 		       struct condition *pooled, struct error *err)
 {
 	size_t rows = (size_t)tokens->rows, width = (size_t)clip->config[e].width;
-	size_t more = projects(clip, e) ? (size_t)pooled->width : 0;
-	size_t floats = rows * width + more;
-	float *text = malloc(floats * sizeof *text), *scratch = NULL;
-	int status = SUMI_OK;
-	if (more)
-		scratch = malloc((size_t)pieces[0].tokens.chunks * more * sizeof *scratch);
-	if (!text || (more && !scratch))
-		status = error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+	size_t length = (size_t)tokenizer_length(clip->tokenizer[e]);
+	struct slab slab = {.values = tokens->values + first,
+			    .length = length,
+			    .chunks = rows / length,
+			    .stride = (size_t)tokens->width,
+			    .width = width,
+			    .n = in->n};
+	struct given g = {0};
+	int status = open_given(clip, e, (int)slab.chunks,
+				projects(clip, e) ? (size_t)pooled->width : 0, &g, err);
 	for (int i = 0; i < in->n && !status; i++) {
-		float *to = tokens->values + (size_t)i * rows * (size_t)tokens->width + first;
 		if (pieces[i].none)
 			continue;
-		if ((status = embed(clip, e, &pieces[i].tokens, in->clip_skip, text, floats,
-				    scratch, err)))
+		if ((status = embed(clip, e, in, &pieces[i].chunks, g.text, g.floats, g.scratch,
+				    err)))
 			break;
 		for (size_t r = 0; r < rows; r++)
-			memcpy(to + r * (size_t)tokens->width, text + r * width,
-			       width * sizeof *text);
-		if (more)
-			memcpy(pooled->values + (size_t)i * more, text + rows * width,
-			       more * sizeof *text);
+			memcpy(slab_row(&slab, i, r), g.text + r * width, width * sizeof *g.text);
+		if (g.more)
+			memcpy(pooled->values + (size_t)i * g.more, g.text + rows * width,
+			       g.more * sizeof *g.text);
 	}
-	free(scratch);
-	free(text);
-	return status;
+	close_given(&g);
+	return status ? status : weigh(clip, e, in, pieces, &slab, err);
 }
 
 /* The size that the picture had, the corner that was cut out of it, and the size that it shall
@@ -310,47 +463,76 @@ static void fill_ids(const struct conditioner_input *in, bool scored, struct con
 {
 	float h = (float)in->height, w = (float)in->width;
 	for (int i = 0; i < in->n; i++) {
-		float score = i == in->n - 1 ? 6.0f : 2.5f;
+		bool prompt = in->times ? !in->negative : i == in->n - 1;
+		float score = prompt ? 6.0f : 2.5f;
 		const float row[IDS_MAX] = {h, w, 0, 0, scored ? score : h, w};
 		memcpy(ids->values + i * ids->width, row, (size_t)ids->width * sizeof *row);
 	}
+}
+
+static int add_conditions(const struct clip *clip, const struct conditioner_input *in, int rows,
+			  struct conditions *out, struct condition **tokens,
+			  struct condition **pooled, struct error *err)
+{
+	const struct clip_parts *parts = clip->parts;
+	struct condition *ids;
+	int width = 0;
+	for (int e = 0; e < parts->count; e++)
+		width += clip->config[e].width;
+	int status = conditions_add(out, CONDITION_TOKENS, rows, width, tokens, err);
+	if (status || !parts->pooled)
+		return status;
+	status = conditions_add(out, CONDITION_POOLED, 1, clip->config[parts->count - 1].projection,
+				pooled, err);
+	if (!status)
+		status = conditions_add(out, CONDITION_IDS, 1, id_count(clip->scored), &ids, err);
+	if (!status)
+		fill_ids(in, clip->scored, ids);
+	return status;
 }
 
 static int clip_encode(struct conditioner *c, const struct conditioner_input *in,
 		       struct conditions *out, struct error *err)
 {
 	struct clip *clip = (struct clip *)c;
-	const struct clip_parts *parts = clip->parts;
-	struct piece pieces[ENCODERS_MAX][TEXTS_MAX] = {{{.none = false}}};
-	struct condition *tokens = NULL, *pooled = NULL, *ids = NULL;
-	int width = 0, first = 0, status;
-	if (in->n < 1 || in->n > TEXTS_MAX)
-		return error_set(err, SUMI_INVALID, "%d texts, allowed are 1 to %d", in->n,
-				 TEXTS_MAX);
-	if ((status = tokenize(clip, in, pieces, err)))
-		goto done;
-	for (int e = 0; e < parts->count; e++)
-		width += clip->config[e].width;
-	const struct tokens *one = &pieces[0][0].tokens;
-	status = conditions_add(out, CONDITION_TOKENS, one->chunks * one->length, width, &tokens,
-				err);
-	if (!status && parts->pooled) {
-		status = conditions_add(out, CONDITION_POOLED, 1,
-					clip->config[parts->count - 1].projection, &pooled, err);
-		if (!status)
-			status = conditions_add(out, CONDITION_IDS, 1, id_count(clip->scored), &ids,
-						err);
-		if (!status)
-			fill_ids(in, clip->scored, ids);
-	}
-	for (int e = 0; e < parts->count && !status; e++) {
+	struct piece(*pieces)[CONDITIONER_TEXTS_MAX];
+	struct condition *tokens = NULL, *pooled = NULL;
+	int first = 0, most = in->times ? CONDITIONER_TEXTS_MAX : 2, status;
+	if (in->n < 1 || in->n > most)
+		return error_set(err, SUMI_INVALID, "%d texts, allowed are 1 to %d", in->n, most);
+	pieces = calloc(ENCODERS_MAX, sizeof *pieces);
+	if (!pieces)
+		return error_set(err, SUMI_NOMEM, "no memory for the text's embeddings");
+	status = tokenize(clip, in, pieces, err);
+	const struct tokens *one = &pieces[0][0].chunks.tokens;
+	if (!status)
+		status = add_conditions(clip, in, one->chunks * one->length, out, &tokens, &pooled,
+					err);
+	for (int e = 0; e < clip->parts->count && !status; e++) {
 		status = encode_part(clip, e, in, pieces[e], first, tokens, pooled, err);
 		first += clip->config[e].width;
 	}
-done:
 	for (int e = 0; e < ENCODERS_MAX; e++)
-		for (int i = 0; i < TEXTS_MAX; i++)
-			tokens_free(&pieces[e][i].tokens);
+		for (int i = 0; i < CONDITIONER_TEXTS_MAX; i++)
+			prompt_chunks_free(&pieces[e][i].chunks);
+	free(pieces);
+	return status;
+}
+
+static int clip_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,
+		      struct error *err)
+{
+	const struct clip *clip = (const struct clip *)c;
+	int status = SUMI_OK;
+	*plain = true;
+	for (int i = 0; i < clip->parts->count * in->n && *plain && !status; i++) {
+		int e = i / in->n;
+		const char *text = in->texts[i % in->n];
+		const struct conditioner_words *w = words_of(in, e);
+		if (text)
+			status = prompt_chunks_plain(in->syntax, text, clip->tokenizer[e],
+						     w ? &w->words : NULL, plain, err);
+	}
 	return status;
 }
 
@@ -375,16 +557,17 @@ static const struct clip_parts second = {
     .pooled = true,
 };
 
-#define CLIP(title, its_parts)                                                                      \
-	.name = title, .parts = its_parts, .open = clip_open, .shape = clip_shape,                 \
-	.load = clip_load, .unload = clip_unload, .encode = clip_encode, .close = clip_close
+#define CLIP(title, its_parts, its_encoders)                                                       \
+	.name = title, .parts = its_parts, .encoders = its_encoders, .open = clip_open,            \
+	.shape = clip_shape, .load = clip_load, .unload = clip_unload, .encode = clip_encode,      \
+	.plain = clip_plain, .close = clip_close
 
-const struct conditioner_kind conditioner_clip = {CLIP("clip", &one)};
+const struct conditioner_kind conditioner_clip = {CLIP("clip", &one, 1)};
 const struct conditioner_kind conditioner_clip_pair = {
-    CLIP("clip-pair", &pair),
+    CLIP("clip-pair", &pair, 2),
     .tells_absent = tells_absent,
 };
 const struct conditioner_kind conditioner_clip_second = {
-    CLIP("clip-second", &second),
+    CLIP("clip-second", &second, 1),
     .tells_absent = tells_absent,
 };

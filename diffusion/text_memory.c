@@ -53,7 +53,7 @@ void text_memory_free(struct text_memory *m)
 static bool same(const struct text_key *a, const struct text_key *b)
 {
 	return a->encoder == b->encoder && a->count == b->count && a->clip_skip == b->clip_skip &&
-	       a->floats == b->floats && memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0;
+	       a->floats == b->floats && a->added == b->added && memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0;
 }
 
 const float *text_memory_find(struct text_memory *m, const struct text_key *key)

@@ -17,7 +17,8 @@ struct text_key {
 	const int32_t *ids; /* [count] */
 	size_t count;
 	int clip_skip;
-	size_t floats; /* of the embedding */
+	uint64_t added; /* of vectors that stand in the place of ids: a hash; 0: there are none */
+	size_t floats;  /* of the embedding */
 };
 
 /* budget: bytes that embeddings may take together; the one used longest ago makes room. */

@@ -198,6 +198,46 @@ static void take(struct pass *p, const struct text_encoder *te, const struct tex
 	pass_free(p, &y);
 }
 
+/* Rows of in->added, at their places, instead of those of ids; [n, 1, tokens, width] in place. */
+static void put_added(struct pass *p, const struct text_encoder *te, const struct text_input *in,
+		      struct map x)
+{
+	size_t rows = (size_t)in->n * (size_t)in->tokens, width = (size_t)te->config.width;
+	struct weight_desc desc = {.data = in->added,
+				   .dtype = DTYPE_F32,
+				   .cout = in->added_count,
+				   .cin = te->config.width,
+				   .kernel = 1,
+				   .table = true};
+	float *own = malloc(2 * rows * width * sizeof *own), *other = own + rows * width;
+	int32_t *ids = malloc(rows * sizeof *ids);
+	struct weight *table = NULL;
+	if (!own || !ids)
+		pass_fail(p, SUMI_NOMEM, "no memory for a text's embeddings");
+	else if (!p->status)
+		p->status = device_weight_new(p->device, &desc, &table, p->err);
+	for (size_t i = 0; i < rows && !p->status; i++)
+		ids[i] = in->vectors[i] ? in->vectors[i] - 1 : 0;
+	struct map y = pass_new(p, in->n, 1, in->tokens, te->config.width);
+	pass_embedding(p, &(struct embedding_args){.table = table,
+						   .position = te->positions.weight,
+						   .ids = ids,
+						   .y = y.t,
+						   .n = in->n});
+	pass_download(p, &x, own);
+	pass_download(p, &y, other);
+	pass_free(p, &y);
+	for (size_t i = 0; i < rows && !p->status; i++)
+		if (in->vectors[i])
+			memcpy(own + i * width, other + i * width, width * sizeof *own);
+	struct map z = pass_upload(p, own, in->n, 1, in->tokens, te->config.width);
+	pass_scale(p, z, 1, x);
+	pass_free(p, &z);
+	device_weight_free(p->device, table);
+	free(ids);
+	free(own);
+}
+
 static void forward(struct pass *p, const struct text_encoder *te, const struct text_input *in,
 		    float *embeddings)
 {
@@ -209,6 +249,8 @@ static void forward(struct pass *p, const struct text_encoder *te, const struct 
 						   .ids = in->ids,
 						   .y = x.t,
 						   .n = in->n});
+	if (in->vectors)
+		put_added(p, te, in, x);
 	pass_tap(p, &x, "hidden.0");
 	if (wanted == 0)
 		take(p, te, in, x, embeddings);

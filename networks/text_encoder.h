@@ -37,6 +37,11 @@ struct text_input {
 	bool penultimate; /* one layer less than that, and without the final layer norm */
 	float *pooled;    /* host, [n, projection], or NULL: of each row's end, after all layers.
 			     Only where the encoder projects */
+	/* Rows that are no token's: [n, tokens], from 1 on the number of one of added [added_count, width],
+	 * 0: the id's. NULL: all are tokens. */
+	const int32_t *vectors;
+	const float *added;
+	int added_count;
 	struct tap tap;   /* hidden.I as in transformers' hidden_states */
 };
 

@@ -238,14 +238,41 @@ static int make_chunks(const struct tokenizer *t, const struct tokenizer_ids *id
 		size_t from = c * room, n = from < count ? count - from : 0;
 		if (n > room)
 			n = room;
-		row[0] = t->bos;
-		if (n)
-			memcpy(row + 1, ids->ids + from, n * sizeof *row);
-		row[n + 1] = t->eos;
-		for (size_t i = n + 2; i < (size_t)t->length; i++)
-			row[i] = t->pad;
+		tokenizer_row(t, n ? ids->ids + from : NULL, n, row);
 	}
 	return SUMI_OK;
+}
+
+void tokenizer_row(const struct tokenizer *t, const int32_t *ids, size_t n, int32_t *row)
+{
+	row[0] = t->bos;
+	if (n)
+		memcpy(row + 1, ids, n * sizeof *row);
+	row[n + 1] = t->eos;
+	for (size_t i = n + 2; i < (size_t)t->length; i++)
+		row[i] = t->pad;
+}
+
+static int encode_checked(const struct tokenizer *t, const char *text, size_t size,
+			  struct tokenizer_ids *ids, struct error *err)
+{
+	if (size > TOKENIZER_TEXT_MAX)
+		return error_set(err, SUMI_TOOBIG, "prompt: %zu bytes, allowed are %d", size,
+				 TOKENIZER_TEXT_MAX);
+	int status = check_utf8(text, size, err);
+	return status ? status : encode_text(t, text, size, ids, err);
+}
+
+int tokenizer_pieces(const struct tokenizer *t, const char *text, size_t size, int32_t **ids,
+		     size_t *count, struct error *err)
+{
+	struct tokenizer_ids all = {0};
+	int status = encode_checked(t, text, size, &all, err);
+	if (status)
+		free(all.ids);
+	*ids = status ? NULL : all.ids;
+	*count = status ? 0 : all.count;
+	return status;
 }
 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, int min_chunks,
@@ -253,12 +280,10 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, i
 {
 	struct tokenizer_ids ids = {0};
 	*out = (struct tokens){0};
-	if (size > TOKENIZER_TEXT_MAX || min_chunks > TOKENIZER_TEXT_MAX)
-		return error_set(err, SUMI_TOOBIG, "prompt: %zu bytes, allowed are %d", size,
+	if (min_chunks > TOKENIZER_TEXT_MAX)
+		return error_set(err, SUMI_TOOBIG, "prompt: %d chunks, allowed are %d", min_chunks,
 				 TOKENIZER_TEXT_MAX);
-	int status = check_utf8(text, size, err);
-	if (!status)
-		status = encode_text(t, text, size, &ids, err);
+	int status = encode_checked(t, text, size, &ids, err);
 	if (!status)
 		status = make_chunks(t, &ids, min_chunks, out, err);
 	free(ids.ids);

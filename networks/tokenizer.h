@@ -38,4 +38,12 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
 		     int min_chunks, struct tokens *out, struct error *err);
 void tokens_free(struct tokens *tokens); /* also zeroed ones */
 
+/* The ids of a piece of a prompt alone: no marks, no chunks. The caller frees *ids, NULL after a failure;
+ * errors as above. */
+int tokenizer_pieces(const struct tokenizer *tokenizer, const char *text, size_t size, int32_t **ids,
+		     size_t *count, struct error *err);
+
+/* A chunk's row [length]: n ids, at most length − 2, between the marks, and padding. */
+void tokenizer_row(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, int32_t *row);
+
 #endif
