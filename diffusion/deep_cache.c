@@ -18,8 +18,9 @@ struct deep_cache {
 /* Whether that call runs the whole network. */
 static bool is_whole(const struct deep_cache *d, int call)
 {
-	/* Features of two texts are none of one. */
-	return call % d->every == 0 || guidance_at(&d->base.guidance, call) !=
+	/* Features of two texts are none of one, nor of others. */
+	return call % d->every == 0 || (d->base.changes && d->base.changes[call]) ||
+	       guidance_at(&d->base.guidance, call) !=
 					   guidance_at(&d->base.guidance, call - 1);
 }
 

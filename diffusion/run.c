@@ -125,22 +125,6 @@ static void run_leave(const struct run *run)
 	pack_device(run->pack)->precision = PRECISION_EXACT;
 }
 
-/* ---- text ------------------------------------------------------------------------- */
-
-static int encode_text(const struct run *run, const struct run_params *p, int n,
-		       struct conditions *said, struct error *err)
-{
-	const char *const texts[2] = {p->negative_prompt, p->prompt};
-	struct conditioner_input in = {
-	    .texts = n > 1 ? texts : texts + 1,
-	    .n = n,
-	    .clip_skip = p->clip_skip,
-	    .width = p->width,
-	    .height = p->height,
-	};
-	return conditioner_encode(run->pack->conditioner, &in, said, err);
-}
-
 /* ---- begin ------------------------------------------------------------------------ */
 
 static int make_sampler(struct run *run, const struct run_params *p, struct error *err)
@@ -289,7 +273,7 @@ static int begin_session(struct run *run, const struct run_params *p, struct err
 		return status;
 	struct denoiser_plan plan = run_plan_denoiser(&run->pack->info, p, &spec, 0);
 	struct guidance guidance = guidance_of(run, p, plan.texts > 1);
-	if ((status = encode_text(run, p, plan.texts, &said, err)))
+	if ((status = run_encode_text(run, p, plan.texts, &said, err)))
 		return status;
 	uint64_t step = run_plan_step(run->pack, p, &needs) + run_control_bytes(run->pack, p);
 	status = pack_denoiser_take(run->pack, p->fast, step, &run->denoiser, err);
@@ -298,7 +282,10 @@ static int begin_session(struct run *run, const struct run_params *p, struct err
 	plan.controls = run->controls;
 	plan.control_count = run->control_count;
 	run_enter(run);
-	if (!status)
+	if (!status && run->telling)
+		status = session_new_telling(run->denoiser, &plan, run->telling, &guidance,
+					     run->sampler, &run->session, err);
+	else if (!status)
 		status = session_new(run->denoiser, &plan, &said, &guidance, run->sampler,
 				     &run->session, err);
 	run_leave(run);
@@ -325,6 +312,8 @@ static int check_precision(const struct pack *pack, const struct run_params *p, 
 int run_check(struct pack *pack, const struct run_params *p, struct error *err)
 {
 	int status = check_params(&pack->info, p, err);
+	if (!status)
+		status = run_text_check(&pack->info, p, err);
 	if (!status)
 		status = check_precision(pack, p, err);
 	return status ? status : run_plan_fits(pack, p, err);
@@ -379,6 +368,7 @@ void run_free(struct run *run)
 	if (!run)
 		return;
 	session_free(run->session);
+	telling_free(run->telling);
 	run_give_controls(run);
 	pack_denoiser_give(run->pack, run->denoiser);
 	sampler_free(run->sampler);

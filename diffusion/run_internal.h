@@ -3,9 +3,11 @@
 #define SUMI_DIFFUSION_RUN_INTERNAL_H
 
 #include "diffusion/control.h"
+#include "base/bytes.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/run.h"
 #include "diffusion/session.h"
+#include "diffusion/telling.h"
 
 #define RUN_SIDE_MAX 8192
 #define RUN_WINDOWED_MAX 65536 /* columns, where the model sees a window of them */
@@ -23,6 +25,7 @@ struct run {
 	struct sampler *sampler;
 	struct denoiser *denoiser; /* of the pack, until it is given back */
 	struct session *session;   /* with it */
+	struct telling *telling;   /* what the session is told on the way; NULL: what was said at first */
 	struct control_use controls[RUN_CONTROLS_MAX]; /* of the pack, until they are given back */
 	int control_count;
 	struct rng rng;
@@ -106,6 +109,19 @@ void run_controls_identity(const struct run *run, struct bytes_writer *out);
 /* What a session for such a run is prepared for. tokens: of a text, for memory() alone. */
 struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,
 				       const struct denoiser_spec *spec, int tokens);
+
+/* ---- run_text.c: what the texts become ---- */
+
+/* How many texts an evaluation is told: of several parts, or of one of another weight than 1, what each
+ * changes is asked for without guidance too. */
+int run_text_count(const struct run_params *p, bool guided);
+
+/* What `texts` texts of the run say: run->telling where they do more than stand there, else *said. */
+int run_encode_text(struct run *run, const struct run_params *p, int texts, struct conditions *said,
+		    struct error *err);
+
+/* Appends what of their syntax decides results. */
+void run_text_identity(const struct run_params *p, struct bytes_writer *out);
 
 /* The latents of such a run. */
 struct latent_spec run_plan_latents(const struct pack_info *info, const struct run_params *p);

@@ -64,7 +64,7 @@ struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struc
 	    .h = p->height / info->latents.scale,
 	    .w = (p->window ? p->window : p->width) / info->latents.scale,
 	    .circular = p->circular,
-	    .texts = p->cfg_scale != 1 && !spec->embeds_guidance ? 2 : 1,
+	    .texts = spec->embeds_guidance ? 1 : run_text_count(p, p->cfg_scale != 1),
 	    .tokens = tokens,
 	    .level = p->deep_cache < 2     ? 0
 		     : p->deep_cache_level ? p->deep_cache_level

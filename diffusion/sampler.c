@@ -242,6 +242,11 @@ int sampler_calls(const struct sampler *s)
 	return s->count - s->begin;
 }
 
+int sampler_calls_from_noise(const struct sampler *s)
+{
+	return s->count;
+}
+
 int sampler_done(const struct sampler *s)
 {
 	return s->done;

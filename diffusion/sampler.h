@@ -114,6 +114,7 @@ int sampler_start(struct sampler *sampler, double strength, struct error *err);
 
 const char *sampler_name(const struct sampler *sampler);
 int sampler_calls(const struct sampler *sampler); /* model evaluations in all */
+int sampler_calls_from_noise(const struct sampler *sampler); /* the same without sampler_start() */
 int sampler_done(const struct sampler *sampler);  /* of them behind us: the next call */
 
 /* The timestep the model is called with; whole for most samplers. */

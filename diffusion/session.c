@@ -13,9 +13,11 @@ enum { PROMPT_TEXT = 2 };
 struct plain {
 	struct session base;
 	struct denoiser_session *own; /* what the denoiser keeps */
+	const struct telling *telling; /* borrowed; NULL: what was said is said all the way */
+	int told;                     /* the call that `own` was made for */
 	float *joined;                /* [frames, h, w, in] where in > out, else NULL */
 	float *strengths; /* of the plan's controls, in one evaluation */
-	float *raw; /* [2, frames, h, w, out], predictions of both texts; NULL: never guided */
+	float *raw; /* [texts, frames, h, w, out], predictions of all texts; NULL: never guided */
 	float *blind; /* [frames, h, w, out], that of the first without the picture; NULL: not asked for */
 };
 
@@ -56,7 +58,7 @@ static int allocate(struct plain *p, struct error *err)
 	if (s->spec.in > s->spec.out)
 		p->joined = malloc(pixels_of(s) * (size_t)s->spec.in * sizeof *p->joined);
 	if (s->guidance.on)
-		p->raw = malloc(values_of(s) * 2 * sizeof *p->raw);
+		p->raw = malloc(values_of(s) * (size_t)s->plan.texts * sizeof *p->raw);
 	if (asks_blind(s))
 		p->blind = malloc(values_of(s) * sizeof *p->blind);
 	p->strengths = calloc((size_t)s->plan.control_count + 1, sizeof *p->strengths);
@@ -66,9 +68,32 @@ static int allocate(struct plain *p, struct error *err)
 	return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", s->plan.w, s->plan.h);
 }
 
-int session_new(struct denoiser *denoiser, const struct denoiser_plan *plan,
-		const struct conditions *said, const struct guidance *guidance,
-		const struct sampler *sampler, struct session **out, struct error *err)
+/* What is told at a call, where it is not what the denoiser has already. */
+static int tell(struct plain *p, int call, struct error *err)
+{
+	struct conditions said;
+	struct denoiser *denoiser = (struct denoiser *)p->base.denoiser;
+	if (!p->telling || (p->own && telling_is_same(p->telling, p->told, call)))
+		return SUMI_OK;
+	int status = telling_at(p->telling, call, &said, err);
+	if (status)
+		return status;
+	struct denoiser_session *own = NULL;
+	if (p->own)
+		p->own->denoiser->kind->end(p->own);
+	p->own = NULL;
+	status = denoiser->kind->prepare(denoiser, &p->base.plan, &said, &own, err);
+	conditions_free(&said);
+	p->own = own;
+	p->told = call;
+	return status;
+}
+
+/* One of said and t is NULL. */
+static int open_plain(struct denoiser *denoiser, const struct denoiser_plan *plan,
+		      const struct conditions *said, const struct telling *t,
+		      const struct guidance *guidance, const struct sampler *sampler,
+		      struct session **out, struct error *err)
 {
 	*out = NULL;
 	struct plain *p = calloc(1, sizeof *p);
@@ -81,12 +106,15 @@ int session_new(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	    .spec = denoiser_spec(denoiser),
 	    .guidance = *guidance,
 	    .sampler = sampler,
+	    .changes = t ? t->changes : NULL,
 	};
+	p->telling = t;
 	int status = denoiser_check_level(&p->base.spec, plan->level, err);
 	if (!status)
 		status = allocate(p, err);
 	if (!status)
-		status = denoiser->kind->prepare(denoiser, plan, said, &p->own, err);
+		status = t ? tell(p, 0, err)
+			   : denoiser->kind->prepare(denoiser, plan, said, &p->own, err);
 	if (status) {
 		plain_free(&p->base);
 		return status;
@@ -94,6 +122,20 @@ int session_new(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	p->base.frames = p->own->frames;
 	*out = &p->base;
 	return SUMI_OK;
+}
+
+int session_new(struct denoiser *denoiser, const struct denoiser_plan *plan,
+		const struct conditions *said, const struct guidance *guidance,
+		const struct sampler *sampler, struct session **out, struct error *err)
+{
+	return open_plain(denoiser, plan, said, NULL, guidance, sampler, out, err);
+}
+
+int session_new_telling(struct denoiser *denoiser, const struct denoiser_plan *plan,
+			const struct telling *t, const struct guidance *guidance,
+			const struct sampler *sampler, struct session **out, struct error *err)
+{
+	return open_plain(denoiser, plan, NULL, t, guidance, sampler, out, err);
 }
 
 void session_free(struct session *session)
@@ -119,11 +161,21 @@ static const float *join(struct plain *p, const struct session_call *call, const
 	return p->joined;
 }
 
+/* Whether a call asks for more than the prompt: several parts are one prediction by what each of them
+ * changes of the negative prompt's. */
+static bool asks_all(const struct plain *p, int call)
+{
+	return guidance_at(&p->base.guidance, call) || (p->telling && !telling_is_single(p->telling));
+}
+
 static int ask(struct plain *p, const struct session_call *call, struct denoiser_input *in,
 	       struct error *err)
 {
 	const struct session *s = &p->base;
-	bool both = guidance_at(&s->guidance, call->number);
+	bool both = asks_all(p, call->number);
+	int status = tell(p, call->number, err);
+	if (status)
+		return status;
 	if (p->joined && !call->beside)
 		return error_set(err, SUMI_INVALID,
 				 "the denoiser takes %d channels, %d of them beside the latents, and "
@@ -146,15 +198,32 @@ static int ask(struct plain *p, const struct session_call *call, struct denoiser
 	return SUMI_OK;
 }
 
+/* Several parts as one: what each changes, by its weight (arXiv:2206.01714), in the first's place. */
+static void join_parts(const struct plain *p, size_t n)
+{
+	const struct telling *t = p->telling;
+	float *negative = p->raw, *sum = p->raw + n;
+	for (size_t i = 0; i < n; i++) {
+		float change = 0;
+		for (int k = 1; k < t->count; k++)
+			change += (float)t->weights[k] * (p->raw[(size_t)k * n + i] - negative[i]);
+		sum[i] = negative[i] + change;
+	}
+}
+
 static int guide(const struct plain *p, const struct session_call *call, struct error *err)
 {
-	const struct guidance *g = &p->base.guidance;
+	struct guidance g = p->base.guidance;
 	size_t n = values_of(&p->base);
-	if (!guidance_at(g, call->number))
+	if (!asks_all(p, call->number))
 		return SUMI_OK;
-	return p->blind ? guidance_combine_picture(p->blind, p->raw, p->raw + n, n, g,
+	if (p->telling && !telling_is_single(p->telling))
+		join_parts(p, n);
+	if (!guidance_at(&g, call->number))
+		g.scale = 1;
+	return p->blind ? guidance_combine_picture(p->blind, p->raw, p->raw + n, n, &g,
 						   call->prediction, err)
-			: guidance_combine(p->raw, p->raw + n, n, g->scale, g->rescale,
+			: guidance_combine(p->raw, p->raw + n, n, g.scale, g.rescale,
 					   call->prediction, err);
 }
 
@@ -162,7 +231,7 @@ static int guide(const struct plain *p, const struct session_call *call, struct 
 static int ask_blind(struct plain *p, const struct session_call *call, struct denoiser_input in,
 		     struct error *err)
 {
-	if (!p->blind || !guidance_at(&p->base.guidance, call->number))
+	if (!p->blind || !asks_all(p, call->number))
 		return SUMI_OK;
 	in.latents = join(p, call, NULL);
 	in.text = PROMPT_TEXT - 1;
@@ -197,7 +266,7 @@ bool session_joins(const struct session *a, const struct session *b)
 		return false;
 	const struct denoiser_session *one = ((const struct plain *)a)->own;
 	const struct denoiser_session *other = ((const struct plain *)b)->own;
-	return one->denoiser == other->denoiser && one->denoiser->kind->joins &&
+	return one && other && one->denoiser == other->denoiser && one->denoiser->kind->joins &&
 	       one->denoiser->kind->joins(one, other);
 }
 

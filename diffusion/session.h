@@ -9,6 +9,7 @@
 #include "diffusion/denoiser.h"
 #include "diffusion/guidance.h"
 #include "diffusion/sampler.h"
+#include "diffusion/telling.h"
 
 struct session;
 
@@ -37,6 +38,7 @@ struct session {
 	struct denoiser_frames frames;
 	struct guidance guidance;
 	const struct sampler *sampler; /* borrowed */
+	const bool *changes; /* [calls]: another thing is told than at the call before; NULL: never */
 };
 
 /* A plain session, of what plan.texts texts said; sampler and denoiser must outlive it. SUMI_INVALID
@@ -44,6 +46,12 @@ struct session {
 int session_new(struct denoiser *denoiser, const struct denoiser_plan *plan,
 		const struct conditions *said, const struct guidance *guidance,
 		const struct sampler *sampler, struct session **out, struct error *err);
+
+/* The same of texts that change on the way, or of several parts; plan.texts is how many t tells at once. t is
+ * borrowed until the session is freed. */
+int session_new_telling(struct denoiser *denoiser, const struct denoiser_plan *plan,
+			const struct telling *t, const struct guidance *guidance,
+			const struct sampler *sampler, struct session **out, struct error *err);
 void session_free(struct session *session); /* NULL is fine */
 
 /* Fails with SUMI_IO when a file of the model became shorter meanwhile. */
