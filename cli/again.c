@@ -1,5 +1,7 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
+#include <string.h>
+
 #include "cli/create.h"
 #include "cli/entry.h"
 #include "cli/output.h"
@@ -107,6 +109,18 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 		}
 }
 
+/* How a program reads prompts, where its files do not say it and it is not as most do; NULL: as most. */
+static const char *usual_syntax(const struct recipe *recipe)
+{
+	static const char *const usual[][2] = {
+	    {"sumi", "diffusers"}, {"ComfyUI", "comfy"},      {"SwarmUI", "comfy"},
+	    {"NovelAI", "diffusers"}, {"InvokeAI", "diffusers"}};
+	for (size_t i = 0; recipe->program && i < sizeof usual / sizeof usual[0]; i++)
+		if (strcmp(usual[i][0], recipe->program) == 0)
+			return usual[i][1];
+	return NULL;
+}
+
 /* What the file says; options given now win. */
 static int read_job(struct cli *cli, struct job *job, struct error *err)
 {
@@ -124,6 +138,9 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		/* What is exact does not say so, and this host may take another for open. */
 		if (recipe.ours && !json_object_get(recipe.job, "precision"))
 			json_object_set_new(recipe.job, "precision", json_string("exact"));
+		const char *syntax = usual_syntax(&recipe);
+		if (syntax && !json_object_get(recipe.job, "prompt_syntax"))
+			json_object_set_new(recipe.job, "prompt_syntax", json_string(syntax));
 		keep_parameters(recipe.job);
 		json_object_update(recipe.job, cli->fields);
 		status = job_parse_object(recipe.job, job, err);

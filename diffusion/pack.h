@@ -40,6 +40,7 @@ struct pack_info {
 	const struct family *family;
 	char modality[16];         /* "image", "video", "audio" */
 	char precision[8];         /* sumi.json "precision": "exact", "half"; or empty */
+	char prompt_syntax[16];    /* sumi.json "prompt_syntax", prompt_syntax_names[]; or empty */
 	char licence[64];          /* empty when the pack does not say */
 	char digest[SHA256_HEX_SIZE]; /* over names, sizes and contents of the config files and the
 				     weights' headers and sizes: tells packs apart without reading

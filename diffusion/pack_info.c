@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/modality_table.h"
 #include "base/utf8.h"
+#include "diffusion/prompt.h"
 #include "weights/checkpoint.h"
 
 enum { CONFIG_LIMIT = 1 << 20 };
@@ -207,11 +208,12 @@ static int read_manifest(struct pack_info *info, struct error *err)
 	if (status)
 		return status;
 	const char *name = NULL, *modality = NULL, *licence = NULL, *fast_unet = "unet_fast";
-	const char *precision = NULL;
+	const char *precision = NULL, *syntax = NULL;
 	if ((status = json_want_string(info->manifest, path, "name", &name, err)) ||
 	    (status = json_want_string(info->manifest, path, "modality", &modality, err)) ||
 	    (status = json_want_string(info->manifest, path, "licence", &licence, err)) ||
 	    (status = json_want_string(info->manifest, path, "precision", &precision, err)) ||
+	    (status = json_want_string(info->manifest, path, "prompt_syntax", &syntax, err)) ||
 	    (status = json_want_number(info->manifest, path, "noise_shared", 0, 1,
 				       &info->noise_shared, err)) ||
 	    (status = preview_map_read(info->manifest, path, info->latents.channels,
@@ -222,6 +224,12 @@ static int read_manifest(struct pack_info *info, struct error *err)
 		if ((status = precision_of(precision, &known, err)))
 			return error_prefix(err, "%s: field 'precision'", path);
 		copy_text(info->precision, sizeof info->precision, precision);
+	}
+	if (syntax) {
+		enum prompt_syntax known;
+		if ((status = prompt_syntax_of(syntax, &known, err)))
+			return error_prefix(err, "%s: field 'prompt_syntax'", path);
+		copy_text(info->prompt_syntax, sizeof info->prompt_syntax, syntax);
 	}
 	if (modality && (!*modality || strlen(modality) >= sizeof info->modality))
 		return error_set(err, SUMI_INVALID,

@@ -102,6 +102,9 @@ int run_begin(struct pack *pack, const struct run_params *params, struct run **o
 	      struct error *err);
 void run_free(struct run *run); /* NULL is fine */
 
+/* Whether its texts say more than they would without a syntax. */
+bool run_has_syntax(const struct run *run);
+
 int run_steps(const struct run *run);      /* model evaluations in all */
 int run_steps_done(const struct run *run); /* 0 … run_steps() */
 

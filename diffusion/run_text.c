@@ -103,6 +103,11 @@ int run_encode_text(struct run *run, const struct run_params *p, int texts, stru
 	return conditioner_encode(conditioner, &in.of, said, err);
 }
 
+bool run_has_syntax(const struct run *run)
+{
+	return run->telling != NULL;
+}
+
 /* A text that may be cut at a comma is as long as a chunk at least. */
 static bool may_differ(enum prompt_syntax syntax, const char *text, bool negative)
 {

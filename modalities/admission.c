@@ -91,6 +91,9 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 	int status = m->resolve(info, &r, err);
 	/* What is wrong with the picture itself is said before the usual strength is found too little. */
 	bool from_picture = r.init && !isnan(job->strength);
+	struct run_params params = request_run_params(&r);
+	if (!status)
+		status = run_text_check(info, &params, err);
 	return status ? status : check_run(a, info, &r, from_picture, err);
 }
 

@@ -61,6 +61,17 @@ static const char *resolve_precision(const struct pack_info *info, const struct 
 	return is_open(info->precision) ? precision_names[PRECISION_EXACT] : info->precision;
 }
 
+/* The job's word, the pack's, or what most prompts are written in. */
+static const char *resolve_syntax(const struct pack_info *info, const char *asked)
+{
+	if (asked)
+		return asked;
+	if (info->prompt_syntax[0])
+		return info->prompt_syntax;
+	bool knows = info->family->conditioner->encoders > 0;
+	return prompt_syntax_names[knows ? PROMPT_A1111 : PROMPT_DIFFUSERS];
+}
+
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	if (r->fast && !info->has_fast)
@@ -90,6 +101,7 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	if (!r->rng)
 		r->rng = "torch";
 	r->precision = resolve_precision(info, r);
+	r->prompt_syntax = resolve_syntax(info, r->prompt_syntax);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
 	return SUMI_OK;
@@ -124,6 +136,7 @@ struct run_params request_run_params(const struct request *r)
 	return (struct run_params){
 	    .prompt = r->prompt,
 	    .negative_prompt = r->negative_prompt,
+	    .prompt_syntax = r->prompt_syntax,
 	    .seed = r->seed,
 	    .steps = r->steps,
 	    .cfg_scale = r->cfg_scale,

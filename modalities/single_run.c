@@ -43,8 +43,11 @@ int single_run_begin(struct pack *pack, const struct request *r,
 			 ? run_restore(pack, &params, start->saved, start->saved_size, &s->run, err)
 			 : run_begin(pack, &params, &s->run, err);
 	free(init);
-	if (status || (status = request_metadata(pack, r, &s->metadata, err)) ||
-	    (status = request_infotext(pack_info_of(pack), r, &s->infotext, err))) {
+	/* Texts that say no more than their words have no syntax. */
+	if (!status && !run_has_syntax(s->run))
+		s->request.prompt_syntax = NULL;
+	if (status || (status = request_metadata(pack, &s->request, &s->metadata, err)) ||
+	    (status = request_infotext(pack_info_of(pack), &s->request, &s->infotext, err))) {
 		single_run_free(&s->base);
 		return status;
 	}

@@ -45,6 +45,8 @@ X(prompt, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NUL
   "what it shall show; required") \
 X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, PARAM_EMPTY, PROMPT, NULL, \
   "what it shall not show; some models tell an empty one from none") \
+X(prompt_syntax, WORD, PICTURE, PARAM_ALL, 0, 0, syntax_words, NULL, 0, PROMPT, "Prompt syntax", \
+  "how weights and changes stand in prompts; the pack's when not given, else a1111; diffusers is none") \
 X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
 X(loras, OBJECT_LIST, PICTURE, PARAM_ALL, 0, 16, PARAM_MEMBERS(lora_members), NULL, PARAM_SHAPE, PROMPT, \
