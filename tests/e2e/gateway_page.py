@@ -91,8 +91,8 @@ def drafts(page, g):
     check(page.until(TILES + " === 12", 90) and page.js("new URLSearchParams(location.search).get('drafts')") != id, "five like it are the next row")
     more = g.get("/jobs?state=done&limit=1")[2]["jobs"][0]
     check(more["init"] == f"{id}-3" and more["n"] == 5, "which begin with it", str(more))
-    page.js("location.reload()")
-    check(page.until(f"document.readyState === 'complete' && {row} === 5"), "the row is in the address")
+    page.js("window.before = true; location.reload()")
+    check(page.until(f"!window.before && {row} === 5"), "the row is in the address")
     click(page, "#drafts-close")
     check(page.js("document.getElementById('drafts-box').hidden && !location.search.includes('drafts')"), "and is put away")
 
