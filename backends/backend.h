@@ -73,6 +73,7 @@ enum activation {
 	ACT_RELU,
 	ACT_TANH3, /* 3·tanh(x / 3), the clamp of TAESD's decoder */
 	ACT_GEGLU, /* linear only: a·gelu(b), a and b being the halves of the output channels */
+	ACT_PRELU, /* convolution only: x > 0 ? x : slope·x, a slope per channel (arXiv:1502.01852) */
 };
 
 /* One convolution, kernel 1 or 3, zero padding.
@@ -82,7 +83,7 @@ struct conv2d_args {
 	struct tensor y;     /* [out, cout] */
 	struct grid in, out; /* of x and y; no device convolves more planes than one */
 	const struct weight *weight;
-	const struct buffer *bias; /* [cout] f32, or NULL */
+	const struct buffer *bias; /* [cout] f32, or NULL; ACT_PRELU: [2, cout], bias and slopes */
 	struct tensor add;         /* [n, cout] a value per picture and channel (the
 				      timestep embedding); buffer NULL: none */
 	struct tensor residual;    /* shape of y, added after the activation; buffer NULL: none */
@@ -145,7 +146,7 @@ struct attention_args {
 struct axpby_args {
 	struct tensor a, b, y;
 	float alpha, beta;
-	enum activation act; /* not ACT_GEGLU */
+	enum activation act; /* neither ACT_GEGLU nor ACT_PRELU */
 };
 
 /* y[r] = table[ids[r]] + position[r mod tokens], tokens = rows / n. */

@@ -164,9 +164,11 @@ static int check_weight(const char *op, const struct weight *w, int cin, int cou
 	return SUMI_OK;
 }
 
-static int check_activation(const char *op, enum activation act, bool geglu, struct error *err)
+/* `extra`: the one of those beyond ACT_TANH3 that the operation knows, or ACT_NONE. */
+static int check_activation(const char *op, enum activation act, enum activation extra,
+			    struct error *err)
 {
-	if ((int)act < ACT_NONE || act > ACT_GEGLU || (act == ACT_GEGLU && !geglu))
+	if ((int)act < ACT_NONE || (act > ACT_TANH3 && act != extra))
 		return error_set(err, SUMI_INVALID, "%s: activation %d cannot be used here", op,
 				 (int)act);
 	return SUMI_OK;
@@ -207,7 +209,7 @@ int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *e
 	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
 	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
 	    (status = check_weight(op, a->weight, a->x.c, a->y.c, err)) ||
-	    (status = check_activation(op, a->act, false, err)) ||
+	    (status = check_activation(op, a->act, ACT_PRELU, err)) ||
 	    (status = check_apart(op, "x", &a->x, &a->y, false, err)))
 		return status;
 	int kernel = weight_head(a->weight)->kernel;
@@ -220,7 +222,10 @@ int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *e
 				 "%s: upsample needs stride 1, pad_end stride 2 and kernel 3", op);
 	if ((status = check_conv_grids(a, err)))
 		return status;
-	if (a->bias && (status = check_vector(op, "bias", a->bias, a->y.c, err)))
+	bool prelu = a->act == ACT_PRELU;
+	if (prelu && !a->bias)
+		return error_set(err, SUMI_INVALID, "%s: PReLU needs its slopes", op);
+	if (a->bias && (status = check_vector(op, "bias", a->bias, prelu ? 2 * a->y.c : a->y.c, err)))
 		return status;
 	if (a->add.buffer) {
 		struct tensor want = {.rows = (size_t)a->out.n, .c = a->y.c};
@@ -245,7 +250,7 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 	int status = check_tensor(op, "y", &a->y, a->y.dtype, err);
 	if (status || (status = check_tensor(op, "x", &a->x, a->y.dtype, err)) ||
 	    (status = check_weight(op, a->weight, a->x.c, geglu ? 2 * a->y.c : a->y.c, err)) ||
-	    (status = check_activation(op, a->act, true, err)) ||
+	    (status = check_activation(op, a->act, ACT_GEGLU, err)) ||
 	    (status = check_same_rows(op, "x", &a->x, &a->y, err)) ||
 	    (status = check_shares(op, "y", &a->y, a->n, err)) ||
 	    (status = check_apart(op, "x", &a->x, &a->y, false, err)))
@@ -360,7 +365,7 @@ int device_axpby(struct device *d, const struct axpby_args *a, struct error *err
 	if (status || (status = check_tensor(op, "a", &a->a, a->a.dtype, err)) ||
 	    (status = check_same_shape(op, "a", &a->a, &a->y, err)) ||
 	    (status = check_apart(op, "a", &a->a, &a->y, true, err)) ||
-	    (status = check_activation(op, a->act, false, err)))
+	    (status = check_activation(op, a->act, ACT_NONE, err)))
 		return status;
 	if (a->b.buffer && ((status = check_tensor(op, "b", &a->b, a->b.dtype, err)) ||
 			    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||

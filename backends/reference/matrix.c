@@ -45,7 +45,9 @@ static void conv_pixel(const struct conv *k, int n, int oy, int ox)
 			}
 		if (k->add)
 			sum += (double)k->add[(size_t)n * cout + o];
-		sum = reference_activate(a->act, sum);
+		sum = a->act != ACT_PRELU ? reference_activate(a->act, sum)
+		      : sum > 0           ? sum
+					  : sum * (double)bias[cout + o];
 		if (k->residual)
 			sum += (double)k->residual[pixel * cout + o];
 		k->row[o] = sum;

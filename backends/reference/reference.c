@@ -58,6 +58,7 @@ double reference_activate(enum activation act, double x)
 	case ACT_TANH3:
 		return 3 * tanh(x / 3);
 	case ACT_NONE:
+	case ACT_PRELU: /* where the slopes are */
 		break;
 	}
 	return x;

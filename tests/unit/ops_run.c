@@ -287,7 +287,7 @@ static void run_conv2d(struct setup *s, const struct ops_case *c)
 			  .dtype = c->weight, .cout = cout, .cin = c->cin, .kernel = c->kernel},
 		   c->flags);
 	if (c->flags & OPS_BIAS)
-		a.bias = vector(s, cout, 0, 1);
+		a.bias = vector(s, c->act == ACT_PRELU ? 2 * cout : cout, 0, 1);
 	if (c->flags & OPS_ADD)
 		a.add = input(s, (size_t)c->n, cout);
 	a.out = (struct grid){c->n, 1, out_extent(c, c->h), out_extent(c, c->w)};

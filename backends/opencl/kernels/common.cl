@@ -59,6 +59,7 @@
 #define ACT_RELU 4
 #define ACT_TANH3 5
 #define ACT_GEGLU 6
+#define ACT_PRELU 7
 
 #ifndef ACTIVATION
 #define ACTIVATION ACT_NONE

@@ -72,7 +72,7 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 				TILE_SWEEP(count, row, gather, x + k, zero, at + t * PLACE_ROWS + row, n, d, b,
 				           c + PARTS * row, t + k == 0)
 			}
-		finish_panel(c, count, min(width, cout - p * width), act, p * width,
+		finish_panel(c, count, min(width, cout - p * width), act, cout, p * width,
 		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
 		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
 		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,

@@ -95,7 +95,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 		}
 	for (int p = p0; p < p1; p++)
 		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
-		             act, p * width,
+		             act, cout, p * width,
 		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
 		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
 		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,

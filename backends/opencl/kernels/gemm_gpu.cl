@@ -128,6 +128,8 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 				if (act == ACT_GEGLU) {
 					float gate = acc[i][1][j] * (scales ? scales[cout + c] : 1.0f);
 					v *= activate_float(gate + (bias ? bias[cout + c] : 0.0f), ACT_GELU);
+				} else if (act == ACT_PRELU) {
+					v = v > 0.0f ? v : v * bias[cout + c];
 				} else {
 					v = activate_float(v, act);
 				}

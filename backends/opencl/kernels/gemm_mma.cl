@@ -167,6 +167,8 @@ UNROLL
 					gate *= vload8(0, scales + cout + channel);
 				v *= activate_float8(bias ? gate + vload8(0, bias + cout + channel) : gate,
 				                     ACT_GELU);
+			} else if (act == ACT_PRELU) {
+				v = v > 0.0f ? v : v * vload8(0, bias + cout + channel);
 			} else {
 				v = activate_float8(v, act);
 			}

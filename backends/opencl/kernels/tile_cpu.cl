@@ -141,10 +141,10 @@ INLINE void store_some(global TYPE(ACT) *y, vec v, int n)
 }
 
 /* y = act(sum · scale + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
- * panel's halves are value and gate of LANES output channels. scales and bias are those of all
- * channels, the panel's begin at `channel` (those of its second half at `gate`); add, residual and y
+ * panel's halves are value and gate of LANES output channels, with ACT_PRELU slopes stand behind the
+ * bias of all cout channels. scales and bias are those of all channels, the panel's begin at `channel` (those of its second half at `gate`); add, residual and y
  * stand at it. What is not there is NULL. */
-INLINE void finish_panel(const vec *c, int count, int columns, int act, int channel, int gate,
+INLINE void finish_panel(const vec *c, int count, int columns, int act, int cout, int channel, int gate,
                          global const float *scales, global const float *bias, act_row add,
                          act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
 {
@@ -152,6 +152,8 @@ INLINE void finish_panel(const vec *c, int count, int columns, int act, int chan
 	vec lo = bias ? VLOAD(bias + channel) : 0.0f, hi = bias && two ? VLOAD(bias + gate) : 0.0f;
 	vec scale_lo = scales ? VLOAD(scales + channel) : 1.0f;
 	vec scale_hi = scales && two ? VLOAD(scales + gate) : 1.0f;
+	vec slope_lo = act == ACT_PRELU ? VLOAD(bias + cout + channel) : 0.0f;
+	vec slope_hi = act == ACT_PRELU && two ? VLOAD(bias + cout + gate) : 0.0f;
 	if (add) {
 		lo += LOADV(ACT, add, 0);
 		if (columns > LANES)
@@ -161,6 +163,9 @@ INLINE void finish_panel(const vec *c, int count, int columns, int act, int chan
 		vec a = c[PARTS * r] * scale_lo + lo, b = c[PARTS * r + 1] * scale_hi + hi;
 		if (act == ACT_GEGLU) {
 			a *= gelu_v(b);
+		} else if (act == ACT_PRELU) {
+			a = a > 0.0f ? a : slope_lo * a;
+			b = b > 0.0f ? b : slope_hi * b;
 		} else if (act != ACT_NONE) {
 			a = activate_v(a, act);
 			b = activate_v(b, act);

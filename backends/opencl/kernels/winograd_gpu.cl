@@ -110,7 +110,7 @@ kernel void winograd_output(global const TYPE(ACT) *sums, int ld, int tiles_down
 	ulong id = get_global_id(1);
 	int tile = first_tile + (int)id, picture = tile / (tiles_across * tiles_down);
 	int x0 = tile % tiles_across * 2, y0 = tile / tiles_across % tiles_down * 2;
-	float4 m[PLACES], scale = 1.0f, more = 0.0f;
+	float4 m[PLACES], scale = 1.0f, more = 0.0f, slope = 0.0f;
 	if (c >= cout)
 		return;
 	for (int i = 0; i < PLACES; i++)
@@ -119,6 +119,8 @@ kernel void winograd_output(global const TYPE(ACT) *sums, int ld, int tiles_down
 		scale = vload4(0, scales + c);
 	if (bias)
 		more += vload4(0, bias + c);
+	if (act == ACT_PRELU)
+		slope = vload4(0, bias + cout + c);
 	if (add)
 		more += LOAD4(ACT, add, add_at + (ulong)add_ld * picture + c);
 	/* Aᵀ, down and then across. */
@@ -132,7 +134,11 @@ kernel void winograd_output(global const TYPE(ACT) *sums, int ld, int tiles_down
 		                  m[4 * i + 1] - m[4 * i + 2] - m[4 * i + 3]};
 		for (int j = 0; j < 2; j++) {
 			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0 + j;
-			float4 v = activate_float4(pair[j] * scale + more, act);
+			float4 v = pair[j] * scale + more;
+			if (act == ACT_PRELU)
+				v = v > 0.0f ? v : v * slope;
+			else
+				v = activate_float4(v, act);
 			if (y0 + i >= height || x0 + j >= width)
 				continue;
 			if (residual)
