@@ -8,7 +8,7 @@
 const char *model_file_ending(const char *name)
 {
 	static const char *const endings[] = {".safetensors", ".sft", ".gguf", ".ckpt",
-					      ".pt",	      ".pth", ".bin"};
+					      ".pt",	      ".pth", ".bin", ".param"};
 	const char *dot = strrchr(name, '.');
 	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
 		if (strcasecmp(dot, endings[i]) == 0)

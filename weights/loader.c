@@ -293,6 +293,27 @@ void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int 
 		   kernel == 1 ? 2 : 4, flags, name);
 }
 
+void load_prelu(struct loader *l, struct conv_layer *conv, const char *bias, const char *slopes,
+		float slope)
+{
+	if (l->status || !l->files)
+		return;
+	size_t c = (size_t)conv->cout;
+	float *values = malloc(2 * c * sizeof *values);
+	if (!values) {
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", bias);
+		return;
+	}
+	for (size_t i = 0; i < c; i++)
+		values[c + i] = slope;
+	read_vector(l, values, conv->cout, bias, "");
+	if (slopes && !l->status)
+		read_vector(l, values + c, conv->cout, slopes, "");
+	if (!l->status)
+		l->status = set_buffer(l->set, values, 2 * c, &conv->bias, l->err);
+	free(values);
+}
+
 void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, double epsilon,
 	       const char *format, ...)
 {

@@ -80,6 +80,11 @@ void load_linear(struct loader *l, struct linear_layer *out, int cout, int cin, 
 void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
 	       unsigned flags, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
+/* The bias of a convolution behind which comes ACT_PRELU, whose weight is loaded: the tensor `bias`, then
+ * the tensor `slopes`, both [cout]; slopes NULL: `slope` for all channels. */
+void load_prelu(struct loader *l, struct conv_layer *conv, const char *bias, const char *slopes,
+		float slope);
+
 /* NAME.weight and NAME.bias, both [c]. groups 0: layer norm. */
 void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, double epsilon,
 	       const char *format, ...) __attribute__((format(printf, 6, 7)));

@@ -12,7 +12,7 @@
 #include "weights/tensors_internal.h"
 
 /* Each is asked in turn; what nobody knows is taken for safetensors, which has no mark. */
-static const struct tensor_reader *const readers[] = {&gguf_reader, &torch_reader};
+static const struct tensor_reader *const readers[] = {&gguf_reader, &torch_reader, &ncnn_reader};
 
 /* --- what is no file of tensors --- */
 

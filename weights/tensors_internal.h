@@ -35,7 +35,7 @@ struct tensor_reader {
 	int (*read)(struct tensor_file *file, struct error *err);
 };
 
-extern const struct tensor_reader safetensors_reader, gguf_reader, torch_reader;
+extern const struct tensor_reader safetensors_reader, gguf_reader, torch_reader, ncnn_reader;
 
 /* Reads size bytes from `at`; SUMI_IO where they are not there any more. Not by way of a mapping:
  * where a file becomes shorter under one, the process ends. */
