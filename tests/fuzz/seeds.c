@@ -177,6 +177,15 @@ static void seed_archives(void)
 		   (const char *const[]){"tests/vectors/archive-2019.ckpt", NULL});
 }
 
+static void seed_ncnn(void)
+{
+	static const char model[] = "7767517\n4 4\nInput in 0 1 in\n"
+				    "Convolution c 1 1 in a 0=2 1=1 5=1 6=6\nPReLU p 1 1 a b 0=2\n"
+				    "Interp i 1 1 b out 0=3 1=0.5 2=0.5\n"
+				    "\x1e\0\0\0\0AAAABBBBCCCCAAAABBBBCCCCDDDDEEEEFFFFGGGG";
+	seed("ncnn", model, sizeof model - 1);
+}
+
 static void seed_samplers(void)
 {
 	struct sampler_config config = {0};
@@ -445,6 +454,7 @@ int main(int argc, char **argv)
 	seed_samplers();
 	seed_checkpoint();
 	seed_archives();
+	seed_ncnn();
 	seed_media();
 	for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++)
 		seed_replies(replies[i]);
