@@ -17,6 +17,16 @@ int picture_check(const void *data, size_t size, const char *where, struct error
 int picture_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
 		   int *height, struct error *err);
 
+/* The same with transparency, [height, width, 4]. */
+int picture_decode_rgba(const void *data, size_t size, const char *where, uint8_t **rgba, int *width,
+			int *height, struct error *err);
+
+/* A picture [height, width, channels] of bytes scaled by a box filter to out_width × out_height, which
+ * cuts off what the other shape does not hold (centred): out [out_height, out_width, channels] in
+ * −1…1. channels: at most 4. */
+void picture_scale(const uint8_t *in, int width, int height, int channels, float *out, int out_width,
+		   int out_height);
+
 /* Reads a WebP, PNG or JPEG file, turns it as its EXIF says and scales it to width × height by a
  * box filter that cuts off what the other shape does not hold (centred). *out is
  * [height, width, 3] in −1…1; the caller frees it. Messages name it as `where`. */

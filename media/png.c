@@ -276,7 +276,9 @@ static void read_picture(struct job *job)
 	png_set_scale_16(job->png);
 	png_set_gray_to_rgb(job->png);
 	png_color_16 black = {0};
-	if (!job->alpha)
+	if (job->alpha)
+		png_set_filler(job->png, 255, PNG_FILLER_AFTER);
+	else
 		png_set_background(job->png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
 	int passes = png_set_interlace_handling(job->png);
 	png_read_update_info(job->png, job->info);
@@ -295,23 +297,35 @@ static void read_picture(struct job *job)
 	png_read_end(job->png, NULL);
 }
 
+static int decode(struct job *job, uint8_t **pixels, int *width, int *height)
+{
+	*pixels = NULL;
+	job->status = begin_reading(job);
+	if (!job->status)
+		read_picture(job);
+	if (job->status) {
+		free(job->out);
+	} else {
+		*pixels = job->out;
+		*width = (int)png_get_image_width(job->png, job->info);
+		*height = (int)png_get_image_height(job->png, job->info);
+	}
+	png_destroy_read_struct(&job->png, &job->info, NULL);
+	return job->status;
+}
+
 int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
 	       int *height, struct error *err)
 {
 	struct job job = {.where = where, .err = err, .in = data, .left = size};
-	*rgb = NULL;
-	job.status = begin_reading(&job);
-	if (!job.status)
-		read_picture(&job);
-	if (job.status) {
-		free(job.out);
-	} else {
-		*rgb = job.out;
-		*width = (int)png_get_image_width(job.png, job.info);
-		*height = (int)png_get_image_height(job.png, job.info);
-	}
-	png_destroy_read_struct(&job.png, &job.info, NULL);
-	return job.status;
+	return decode(&job, rgb, width, height);
+}
+
+int png_decode_rgba(const void *data, size_t size, const char *where, uint8_t **rgba, int *width,
+		    int *height, struct error *err)
+{
+	struct job job = {.where = where, .err = err, .in = data, .left = size, .alpha = true};
+	return decode(&job, rgba, width, height);
 }
 
 /* The file without its pixels, which nobody asks for: what stands behind them then stands before them,

@@ -25,6 +25,10 @@ int png_picture_info(const void *data, size_t size, const char *where, struct pi
 int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,
 	       int *height, struct error *err);
 
+/* The same with transparency, [height, width, 4]. */
+int png_decode_rgba(const void *data, size_t size, const char *where, uint8_t **rgba, int *width,
+		    int *height, struct error *err);
+
 /* Adds what stands in text chunks, before and behind the picture, in eXIf, in XMP and in the lowest
  * bits of transparent pictures. */
 int png_read_texts(const void *data, size_t size, const char *where,

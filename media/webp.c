@@ -362,22 +362,37 @@ const struct webp_info *webp_reader_info(const struct webp_reader *r)
 	return &r->info;
 }
 
-int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct error *err)
+static int next_frame(struct webp_reader *r, uint8_t **rgba, int *end_ms, struct error *err)
 {
-	uint8_t *rgba;
 	int end;
 	if (!WebPAnimDecoderHasMoreFrames(r->decoder))
 		return error_set(err, SUMI_NOTFOUND, "%s: no more frames", r->where);
-	if (!WebPAnimDecoderGetNext(r->decoder, &rgba, &end))
+	if (!WebPAnimDecoderGetNext(r->decoder, rgba, &end))
 		return error_set(err, SUMI_CORRUPT, "%s: a frame of the WebP file is damaged",
 				 r->where);
-	size_t pixels = (size_t)r->info.width * (size_t)r->info.height;
-	for (size_t i = 0; i < pixels; i++)
-		for (size_t c = 0; c < 3; c++)
-			rgb[3 * i + c] = (uint8_t)((rgba[4 * i + c] * rgba[4 * i + 3] + 127) / 255);
 	if (end_ms)
 		*end_ms = end;
 	return SUMI_OK;
+}
+
+int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct error *err)
+{
+	uint8_t *rgba;
+	size_t pixels = (size_t)r->info.width * (size_t)r->info.height;
+	int status = next_frame(r, &rgba, end_ms, err);
+	for (size_t i = 0; i < pixels && !status; i++)
+		for (size_t c = 0; c < 3; c++)
+			rgb[3 * i + c] = (uint8_t)((rgba[4 * i + c] * rgba[4 * i + 3] + 127) / 255);
+	return status;
+}
+
+int webp_reader_next_rgba(struct webp_reader *r, uint8_t *rgba, int *end_ms, struct error *err)
+{
+	uint8_t *frame;
+	int status = next_frame(r, &frame, end_ms, err);
+	if (!status)
+		memcpy(rgba, frame, (size_t)r->info.width * (size_t)r->info.height * 4);
+	return status;
 }
 
 /* Only stills that may be transparent hide anything. */

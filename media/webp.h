@@ -64,6 +64,8 @@ const struct webp_info *webp_reader_info(const struct webp_reader *r);
 /* The next frame, whole, into rgb [height, width, 3] (transparency over black); *end_ms, which
  * may be NULL, is when it gives way. SUMI_NOTFOUND after the last. */
 int webp_reader_next(struct webp_reader *r, uint8_t *rgb, int *end_ms, struct error *err);
+/* The same with transparency, [height, width, 4]. */
+int webp_reader_next_rgba(struct webp_reader *r, uint8_t *rgba, int *end_ms, struct error *err);
 void webp_reader_free(struct webp_reader *r); /* NULL is fine */
 
 /* Adds what stands in XMP and EXIF chunks, and in the lowest bits of transparent stills. */
