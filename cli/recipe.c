@@ -148,6 +148,12 @@ static const struct {
     {"RNG", "rng", take_rng},
     {"Precision", "precision", take_text},
     {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
+    {"Mask blur", NULL, take_not},
+    {"Mask mode", NULL, take_not},
+    {"Mask blend", NULL, take_not},
+    {"Masked content", NULL, take_not},
+    {"Inpaint area", NULL, take_not},
+    {"Masked area padding", NULL, take_not},
     {"Model hash", NULL, take_nothing},	    /* told as a part of the infotext */
     {"Version", NULL, take_nothing},
 };

@@ -52,6 +52,8 @@ struct pack_info {
 	bool has_motion;     /* motion_adapter/: frames of one run know of each other */
 	double noise_shared; /* of the variance of a video's first noise: the same for all frames */
 	struct latent_spec latents; /* without sizes */
+	bool shows_mask;    /* its denoiser is shown what is made anew, and the rest: inpainting */
+	bool shows_picture; /* … or a picture that it changes; it begins with noise alone */
 	struct preview_map preview; /* colours of its latents */
 	char note[256];             /* what it says of sampling and is not so; or empty */
 	json_t *manifest;           /* sumi.json or an empty object; owned by the info */

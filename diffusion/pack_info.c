@@ -342,6 +342,20 @@ static int read_size(struct pack_info *info, struct error *err)
 	return SUMI_OK;
 }
 
+/* A denoiser whose config is wrong says so when it is opened. */
+static void read_shown(struct pack_info *info)
+{
+	struct denoiser *d;
+	struct error ignored;
+	if (denoiser_open(info->family->denoiser, NULL, info, pack_denoiser_part(info, false), &d,
+			  &ignored))
+		return;
+	const struct denoiser_spec spec = denoiser_spec(d);
+	denoiser_close(d);
+	info->shows_mask = denoiser_beside(&spec) == BESIDE_MASK;
+	info->shows_picture = denoiser_beside(&spec) == BESIDE_PICTURE;
+}
+
 /* What of a file's configs is a guess. */
 static int read_note(struct pack_info *info, struct error *err)
 {
@@ -408,6 +422,8 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	    (status = read_note(info, err)) || (status = read_scheduler(info, err)) ||
 	    (status = read_manifest(info, err)))
 		pack_info_free(info);
+	else
+		read_shown(info);
 	json_decref(index);
 	return status;
 }

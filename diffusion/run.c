@@ -329,7 +329,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	struct denoiser_spec spec;
 	status = pack_denoiser_spec(pack, p->fast, &spec, err);
 	if (!status)
-		status = run_inpaint_check(denoiser_beside(&spec), p, p->init != NULL, err);
+		status = run_inpaint_check(denoiser_beside(&spec), p, err);
 	if (status)
 		return status;
 	struct run *run = calloc(1, sizeof *run);

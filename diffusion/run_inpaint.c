@@ -42,8 +42,7 @@ static enum blend blend_of(const char *word)
 	return BLEND_A1111;
 }
 
-int run_inpaint_check(enum denoiser_beside shown, const struct run_params *p, bool from_picture,
-		      struct error *err)
+int run_inpaint_check(enum denoiser_beside shown, const struct run_params *p, struct error *err)
 {
 	bool known = !p->mask_blend;
 	for (int i = 0; i < BLENDS; i++)
@@ -52,12 +51,12 @@ int run_inpaint_check(enum denoiser_beside shown, const struct run_params *p, bo
 		return error_set(err, SUMI_INVALID,
 				 "mask_blend is '%.40s', allowed are a1111, comfy, diffusers, soft",
 				 p->mask_blend);
-	if (p->mask && !from_picture)
+	if (p->mask && !p->init)
 		return error_set(err, SUMI_INVALID,
 				 "there is a mask, but no init of which it is a part");
 	if (!isfinite(p->image_cfg_scale))
 		return error_set(err, SUMI_INVALID, "image_cfg_scale must be a number");
-	if (shown == BESIDE_PICTURE && !from_picture)
+	if (shown == BESIDE_PICTURE && !p->init)
 		return error_set(err, SUMI_INVALID,
 				 "this model changes a picture as the prompt says: give one as init");
 	if (shown == BESIDE_PICTURE && p->mask)

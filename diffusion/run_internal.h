@@ -58,8 +58,7 @@ void run_draw_noise(struct run *run, float *noise);
 /* ---- run_inpaint.c: masks, and models that are shown a picture ---- */
 
 /* What such a run must be told: SUMI_INVALID. */
-int run_inpaint_check(enum denoiser_beside shown, const struct run_params *p, bool from_picture,
-		      struct error *err);
+int run_inpaint_check(enum denoiser_beside shown, const struct run_params *p, struct error *err);
 
 /* Makes run->inpaint where the run has one. */
 int run_inpaint_new(struct run *run, const struct run_params *p, struct error *err);

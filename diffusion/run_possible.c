@@ -42,9 +42,8 @@ static int check_clip_skip(const struct pack_info *info, const struct run_params
 	return status;
 }
 
-/* What the denoiser's configs say of deep_cache, and of a picture that it is shown. */
-static int check_denoiser(const struct pack_info *info, const struct run_params *p, bool from_picture,
-			  struct error *err)
+static int check_deep_cache(const struct pack_info *info, const struct run_params *p,
+			    struct error *err)
 {
 	struct denoiser *denoiser;
 	int status = denoiser_open(info->family->denoiser, NULL, info,
@@ -53,11 +52,7 @@ static int check_denoiser(const struct pack_info *info, const struct run_params 
 		return status;
 	const struct denoiser_spec spec = denoiser_spec(denoiser);
 	denoiser_close(denoiser);
-	if (p->deep_cache > 1)
-		status = denoiser_check_level(&spec, p->deep_cache_level ? p->deep_cache_level : 1,
-					      err);
-	return status ? status
-		      : run_inpaint_check(denoiser_beside(&spec), p, from_picture, err);
+	return denoiser_check_level(&spec, p->deep_cache_level ? p->deep_cache_level : 1, err);
 }
 
 int run_possible(const struct pack_info *info, const struct run_params *p, bool from_picture,
@@ -66,7 +61,7 @@ int run_possible(const struct pack_info *info, const struct run_params *p, bool 
 	int status = check_sampler(info, p, from_picture, err);
 	if (!status && p->clip_skip > 0)
 		status = check_clip_skip(info, p, err);
-	if (!status)
-		status = check_denoiser(info, p, from_picture, err);
+	if (!status && p->deep_cache > 1)
+		status = check_deep_cache(info, p, err);
 	return status;
 }

@@ -18,6 +18,8 @@ static size_t values(const struct frames *f)
 int frames_init(struct frames *f, struct single_run *run, struct error *err)
 {
 	f->run = run;
+	f->width = run->request.width;
+	f->height = run->request.height;
 	f->pixels = malloc(values(f) * sizeof *f->pixels);
 	f->rgb = malloc(values(f));
 	return f->pixels && f->rgb ? SUMI_OK
@@ -39,6 +41,12 @@ int frames_decode(struct frames *f, int frame, struct error *err)
 	return status;
 }
 
+int frames_paste(struct frames *f, struct error *err)
+{
+	const struct repaint *repaint = f->run->repaint;
+	return repaint ? repaint_paste(repaint, &f->rgb, &f->width, &f->height, err) : SUMI_OK;
+}
+
 int frames_emit(const struct frames *f, struct output *o, const struct sink *sink,
 		struct error *err)
 {
@@ -48,14 +56,14 @@ int frames_emit(const struct frames *f, struct output *o, const struct sink *sin
 	bool png = strcmp(r->format, "png") == 0;
 	uint8_t *data;
 	int status =
-	    png ? png_encode(f->rgb, r->width, r->height, &meta, &data, &o->size, err)
-		: webp_encode(f->rgb, r->width, r->height, &options, &meta, &data, &o->size, err);
+	    png ? png_encode(f->rgb, f->width, f->height, &meta, &data, &o->size, err)
+		: webp_encode(f->rgb, f->width, f->height, &options, &meta, &data, &o->size, err);
 	if (status)
 		return status;
 	o->format = r->format;
 	o->data = data;
-	o->width = r->width;
-	o->height = r->height;
+	o->width = f->width;
+	o->height = f->height;
 	status = single_run_emit(f->run, o, sink, err);
 	free(data);
 	return status;

@@ -12,6 +12,7 @@
 #include "diffusion/family.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
+#include "modalities/repaint.h"
 #include "request/lora_tags.h"
 #include "request/param.h"
 
@@ -86,9 +87,10 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	    !conditioner_tells_absent(info->family->conditioner, info))
 		r->negative_prompt = NULL;
 	int status;
-	if ((status = resolve_size(info, "width", &r->width, d->width, err)) ||
-	    (status = resolve_size(info, "height", &r->height, d->height, err)) ||
-	    (status = resolve_sampler(d, r, err)))
+	int beside = r->outpaint_left + r->outpaint_right, above = r->outpaint_top + r->outpaint_bottom;
+	if ((status = resolve_size(info, "width", &r->width, d->width + beside, err)) ||
+	    (status = resolve_size(info, "height", &r->height, d->height + above, err)) ||
+	    (status = resolve_sampler(d, r, err)) || (status = repaint_resolve(info, r, err)))
 		return status;
 	if (r->steps == 0)
 		r->steps = d->steps;
@@ -156,6 +158,9 @@ struct run_params request_run_params(const struct request *r)
 	    .eta = r->eta,
 	    .fast = r->fast,
 	    .strength = r->strength,
+	    .mask_blend = r->mask_blend,
+	    .mask_fill = r->mask_fill,
+	    .image_cfg_scale = r->image_cfg_scale,
 	    .precision = r->precision,
 	};
 }
@@ -258,6 +263,39 @@ static void write_strength(const struct request *r, char *out)
 		snprintf(out, INFOTEXT_VALUE, "%g", r->strength);
 }
 
+static void write_mask_blur(const struct request *r, char *out)
+{
+	if (request_masked(r) && r->mask_blur > 0)
+		snprintf(out, INFOTEXT_VALUE, "%g", r->mask_blur);
+}
+
+static void write_mask_mode(const struct request *r, char *out)
+{
+	if (r->mask_invert)
+		snprintf(out, INFOTEXT_VALUE, "Inpaint not masked");
+}
+
+static void write_mask_area(const struct request *r, char *out)
+{
+	if (r->only_masked)
+		snprintf(out, INFOTEXT_VALUE, "Only masked");
+}
+
+/* A1111's own way is taken for granted. */
+static void write_mask_blend(const struct request *r, char *out)
+{
+	if (request_masked(r) && strcmp(r->mask_blend, "a1111") != 0)
+		snprintf(out, INFOTEXT_VALUE, "%s", r->mask_blend);
+}
+
+static void write_mask_fill(const struct request *r, char *out)
+{
+	static const struct label labels[] = {
+	    {"noise", "latent noise"}, {"nothing", "latent nothing"}, {NULL, NULL}};
+	if (request_masked(r) && strcmp(r->mask_fill, "original") != 0)
+		snprintf(out, INFOTEXT_VALUE, "%s", label(labels, r->mask_fill));
+}
+
 /* A1111 counts from 1. */
 static void write_clip_skip(const struct request *r, char *out)
 {
@@ -286,7 +324,9 @@ static const struct {
     {"guidance_start", write_interval}, {"deep_cache", write_deep_cache},
     {"width", write_size},             {"strength", write_strength},
     {"clip_skip", write_clip_skip},    {"rng", write_rng},
-    {"precision", write_precision},
+    {"precision", write_precision},    {"mask_blur", write_mask_blur},
+    {"mask_invert", write_mask_mode},  {"only_masked", write_mask_area},
+    {"mask_blend", write_mask_blend},  {"mask_fill", write_mask_fill},
 };
 
 static void write_value(const struct request *r, const struct param *p, char *out)

@@ -34,15 +34,20 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	int status = run_check(pack, &params, err);
 	if (!status && r->init && !r->init_file)
 		status = error_set(err, SUMI_INTERNAL, "init: nobody has looked for its file");
+	else if (!status && request_masked(r))
+		status = repaint_load(r, &s->repaint, err);
 	else if (!status && r->init)
 		status = start->load_init(start, r, &init, err);
-	params.init = init;
+	params.init = s->repaint ? repaint_init(s->repaint) : init;
+	params.mask = s->repaint ? repaint_mask(s->repaint) : NULL;
 	params.init_frames = 1;
 	if (!status)
 		status = start->saved
 			 ? run_restore(pack, &params, start->saved, start->saved_size, &s->run, err)
 			 : run_begin(pack, &params, &s->run, err);
 	free(init);
+	if (s->repaint)
+		repaint_begun(s->repaint);
 	/* Texts that say no more than their words have no syntax. */
 	if (!status && !run_has_syntax(s->run))
 		s->request.prompt_syntax = NULL;
@@ -63,6 +68,7 @@ void single_run_free(struct generation *g)
 	if (!s)
 		return;
 	run_free(s->run);
+	repaint_free(s->repaint);
 	free(s->metadata);
 	free(s->infotext);
 	free(s);

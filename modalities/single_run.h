@@ -4,12 +4,14 @@
 
 #include "diffusion/run.h"
 #include "modalities/modality.h"
+#include "modalities/repaint.h"
 
 struct single_run {
 	struct generation base;
 	struct pack *pack; /* borrowed */
 	struct run *run;
 	struct request request; /* resolved; strings are borrowed */
+	struct repaint *repaint; /* NULL: all of the picture is made */
 	char *metadata, *infotext;
 };
 

@@ -27,6 +27,18 @@ static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VI
 						 {"ogg", PARAM_AUDIO},
 						 {"wav", PARAM_AUDIO},
 						 {NULL, 0}};
+static const struct param_word mask_from_words[] = {
+    {"light", PARAM_IMAGE}, {"alpha", PARAM_IMAGE}, {"drawn", PARAM_IMAGE}, {NULL, 0}};
+static const struct param_word mask_blend_words[] = {{"a1111", PARAM_IMAGE},
+						     {"comfy", PARAM_IMAGE},
+						     {"diffusers", PARAM_IMAGE},
+						     {"soft", PARAM_IMAGE},
+						     {NULL, 0}};
+static const struct param_word mask_fill_words[] = {{"original", PARAM_IMAGE},
+						    {"fill", PARAM_IMAGE},
+						    {"noise", PARAM_IMAGE},
+						    {"nothing", PARAM_IMAGE},
+						    {NULL, 0}};
 static const struct param_word priority_words[] = {
     {"high", PARAM_ALL}, {"normal", PARAM_ALL}, {"batch", PARAM_ALL}, {NULL, 0}};
 
@@ -87,6 +99,10 @@ const struct param *param_named(const char *name)
 						{"denoising_strength", "strength"},
 						{"init_image", "init"},
 						{"init_img", "init"},
+						{"mask_image", "mask"},
+						{"inpaint_full_res", "only_masked"},
+						{"inpaint_full_res_padding", "mask_padding"},
+						{"image_guidance_scale", "image_cfg_scale"},
 						{"variants", "n"},
 						{"num_images", "n"},
 						{"batch_count", "n"},

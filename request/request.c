@@ -49,6 +49,17 @@ json_t *request_value(const struct request *r, const struct param *p)
 	}
 }
 
+static bool outpaints(const struct request *r)
+{
+	return r->outpaint_left || r->outpaint_right || r->outpaint_top || r->outpaint_bottom;
+}
+
+bool request_masked(const struct request *r)
+{
+	bool own = r->mask_from && strcmp(r->mask_from, "light") != 0;
+	return r->mask || outpaints(r) || (r->init && own);
+}
+
 /* What has no say: strength without a picture to start from, quality of what loses nothing, and the
  * exact way, which was the only one for long. */
 static struct request with_a_say(struct request r)
@@ -57,6 +68,13 @@ static struct request with_a_say(struct request r)
 	r.quality = r.lossless ? NAN : r.quality;
 	if (r.precision && strcmp(r.precision, "exact") == 0)
 		r.precision = NULL;
+	r.mask_padding = r.only_masked ? r.mask_padding : NAN;
+	if (!request_masked(&r)) {
+		r.mask_from = r.mask_blend = r.mask_fill = NULL;
+		r.mask_invert = r.only_masked = false;
+		r.mask_grow = 0;
+		r.mask_blur = r.mask_padding = NAN;
+	}
 	r.deep_cache = r.deep_cache > 1 ? r.deep_cache : 0;
 	r.deep_cache_level = r.deep_cache ? r.deep_cache_level : 0;
 	return r;
@@ -64,10 +82,21 @@ static struct request with_a_say(struct request r)
 
 const char *request_idle(const struct request *r, const char **why)
 {
+	static const char no_mask[] = "there is no mask";
+	bool masked = request_masked(r);
 	const struct {
 		bool idle;
 		const char *name, *why;
 	} rows[] = {
+	    {r->mask_from && !masked, "mask_from", no_mask},
+	    {r->mask_invert && !masked, "mask_invert", no_mask},
+	    {r->mask_grow && !masked, "mask_grow", no_mask},
+	    {!isnan(r->mask_blur) && !masked, "mask_blur", no_mask},
+	    {r->mask_blend && !masked, "mask_blend", no_mask},
+	    {r->mask_fill && !masked, "mask_fill", no_mask},
+	    {r->only_masked && !masked, "only_masked", no_mask},
+	    {!isnan(r->mask_padding) && !r->only_masked, "mask_padding",
+	     "it is for only_masked"},
 	    {!isnan(r->strength) && !r->init, "strength", "there is no init"},
 	    {!isnan(r->quality) && r->lossless, "quality", "lossless keeps all of it"},
 	    {!isnan(r->quality) && r->format &&
@@ -150,6 +179,14 @@ static int check_together(const struct request *r, struct error *err)
 				 "guidance_start is %g and guidance_end %g: both are parts of the "
 				 "run, 0 to 1, the start before the end",
 				 r->guidance_start, end);
+	if (!r->init && (r->mask || outpaints(r)))
+		return error_set(err, SUMI_INVALID,
+				 "%s is given, but no init: the picture of which a part is made anew",
+				 r->mask ? "mask" : "outpaint");
+	if (r->only_masked && outpaints(r))
+		return error_set(err, SUMI_INVALID,
+				 "only_masked and outpaint do not go together: one makes a part of "
+				 "init larger, the other adds to it");
 	if (r->init && r->strength == 0)
 		return error_set(err, SUMI_INVALID,
 				 "strength is 0, allowed are 0 (exclusive) to 1");

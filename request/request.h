@@ -23,6 +23,9 @@ json_t *request_value(const struct request *r, const struct param *p);
  * the limits of its row. What is open is fine. */
 int request_check(const struct request *r, unsigned modality, struct error *err);
 
+/* Whether a part of its init is made anew and the rest stays. */
+bool request_masked(const struct request *r);
+
 /* The name of a value that was given and has no say beside the others, and why; NULL: all have. */
 const char *request_idle(const struct request *r, const char **why);
 

@@ -94,6 +94,32 @@ X(init, FILE, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
 X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \
+X(mask, FILE, PICTURE, PARAM_IMAGE, 1, 4096, NULL, NULL, 0, INIT, NULL, \
+  "with init: a picture of its shape, white where it is made anew; the rest stays") \
+X(mask_from, WORD, PICTURE, PARAM_IMAGE, 0, 0, mask_from_words, NULL, 0, INIT, NULL, \
+  "what of it counts: light, alpha (transparent is made anew; init's own without mask), drawn (opaque)") \
+X(mask_invert, BOOL, PICTURE, PARAM_IMAGE, 0, 0, NULL, NULL, 0, INIT, "Mask mode", \
+  "white stays, black is made anew") \
+X(mask_grow, INT, PICTURE, PARAM_IMAGE, -256, 256, NULL, NULL, 0, INIT, NULL, \
+  "pixels by which the mask grows, negative: shrinks") \
+X(mask_blur, NUMBER, PICTURE, PARAM_IMAGE, 0, 64, NULL, NULL, 0, INIT, "Mask blur", \
+  "pixels by which its edge is softened; 4 with mask_blend a1111, else 0") \
+X(mask_blend, WORD, PICTURE, PARAM_IMAGE, 0, 0, mask_blend_words, NULL, 0, INIT, "Mask blend", \
+  "how the rest stays: a1111 (pasted back), comfy, diffusers, soft (greys are made anew in part)") \
+X(mask_fill, WORD, PICTURE, PARAM_IMAGE, 0, 0, mask_fill_words, NULL, 0, INIT, "Masked content", \
+  "what it begins with: original, fill (colours from around), noise, nothing") \
+X(only_masked, BOOL, PICTURE, PARAM_IMAGE, 0, 0, NULL, NULL, 0, INIT, "Inpaint area", \
+  "width x height are made of the mask's surroundings alone and pasted into init as it is") \
+X(mask_padding, NUMBER, PICTURE, PARAM_IMAGE, 0, 1024, NULL, NULL, 0, INIT, "Masked area padding", \
+  "with only_masked: pixels of init around the mask; 32 when not given") \
+X(outpaint_left, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL, \
+  "pixels of the width that are made beside init, which is put into the rest") \
+X(outpaint_right, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL, "the same") \
+X(outpaint_top, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL, \
+  "the same of the height") \
+X(outpaint_bottom, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL, "the same") \
+X(image_cfg_scale, AMOUNT, PICTURE, PARAM_IMAGE, 0, 100, NULL, NULL, 0, SAMPLING, \
+  "Image CFG scale", "of models that change a picture: weight of init; 1.5 when not given") \
 X(duration, AMOUNT, PICTURE, PARAM_AUDIO, REQUEST_DURATION_MIN, REQUEST_DURATION_MAX, NULL, NULL, \
   0, FORM, NULL, "audio: seconds") \
 X(mood, NAME, PICTURE, PARAM_AUDIO, 1, 64, NULL, NULL, 0, PROMPT, NULL, \

@@ -1,6 +1,7 @@
 /* PNG: pixels and texts. */
 #include <stdlib.h>
 
+#include "media/mask.h"
 #include "media/png.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -16,5 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_outcome(png_read_texts(data, size, "x.png", &texts, &err), &err);
 	texts_free(&texts);
 	free(rgb);
+	for (int from = MASK_LIGHT; from <= MASK_DRAWN; from++) {
+		uint8_t *mask = NULL;
+		fuzz_outcome(mask_decode(data, size, "x.png", (enum mask_from)from, &mask, &width,
+					 &height, &err),
+			     &err);
+		free(mask);
+	}
 	return 0;
 }

@@ -36,6 +36,8 @@ static struct request request(const char *prompt, double duration)
 	    .seed = 7,
 	    .cfg_scale = NAN,
 	    .quality = NAN,
+	    .mask_blur = NAN,
+	    .mask_padding = NAN,
 	    .strength = NAN,
 	    .duration = duration,
 	};

@@ -20,6 +20,8 @@ static struct request nothing(const struct pack_info *info)
 	    .modality = info->modality,
 	    .cfg_scale = NAN,
 	    .quality = NAN,
+	    .mask_blur = NAN,
+	    .mask_padding = NAN,
 	    .strength = NAN,
 	};
 }

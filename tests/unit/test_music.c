@@ -77,6 +77,8 @@ static struct request request(double duration)
 	    .seed = 7,
 	    .cfg_scale = NAN,
 	    .quality = NAN,
+	    .mask_blur = NAN,
+	    .mask_padding = NAN,
 	    .strength = NAN,
 	    .duration = duration,
 	};

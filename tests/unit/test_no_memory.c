@@ -119,6 +119,8 @@ static int make_picture(void *context, struct error *err)
 			    .height = 16,
 			    .cfg_scale = NAN,
 			    .quality = NAN,
+			    .mask_blur = NAN,
+			    .mask_padding = NAN,
 			    .strength = p->init ? 0.6 : NAN,
 			    .init = p->init,
 			    .init_file = p->init,

@@ -718,6 +718,8 @@ static void test_a_file(void **state)
 			    .seed = 7,
 			    .cfg_scale = NAN,
 			    .quality = NAN,
+			    .mask_blur = NAN,
+			    .mask_padding = NAN,
 			    .strength = NAN,
 			    .format = "png"};
 	struct generation *g;

@@ -32,6 +32,8 @@ static struct request request(int frames)
 	    .steps = 2,
 	    .cfg_scale = NAN,
 	    .quality = NAN,
+	    .mask_blur = NAN,
+	    .mask_padding = NAN,
 	    .strength = NAN,
 	    .width = WIDTH,
 	    .height = HEIGHT,
