@@ -284,6 +284,9 @@ void device_close(struct device *d); /* NULL is fine */
  * SUMI_UNSUPPORTED with what is missing, and nothing has changed. */
 int device_set_precision(struct device *d, enum precision precision, struct error *err);
 
+/* What is taken where nobody says: PRECISION_HALF on a device that has it, else PRECISION_EXACT. */
+enum precision device_usual_precision(struct device *d);
+
 /* What device_list() or device_open() met in this process: lines for people, or "". */
 struct device_health {
 	char missing[512];   /* why there is no OpenCL device */

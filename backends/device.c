@@ -200,6 +200,14 @@ int device_set_precision(struct device *d, enum precision precision, struct erro
 	return status;
 }
 
+enum precision device_usual_precision(struct device *d)
+{
+	struct error ignored;
+	bool half = d->ops->takes_precision &&
+		    d->ops->takes_precision(d, PRECISION_HALF, &ignored) == SUMI_OK;
+	return half ? PRECISION_HALF : PRECISION_EXACT;
+}
+
 void device_trim(struct device *d)
 {
 	if (d->ops->trim)

@@ -65,8 +65,9 @@ static const struct setting {
      "where; empty: weights in the cache folder"},
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
     {"precision", TEXT, TEXT_FIELD(precision), "auto",
-     "for jobs that do not say: exact; half, products of bfloat16 on CPUs that have them; auto, what "
-     "the pack says, else exact"},
+     "for jobs that do not say: exact; half, products of bfloat16 on CPUs that have them; int8, "
+     "products of whole numbers where weights are quantised; auto, what the pack says, else half "
+     "where the device has it"},
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
     {"batch", COUNT, NUMBER_FIELD(batch), "4",

@@ -12,6 +12,7 @@
 #include "daemon/settle.h"
 #include "daemon/show.h"
 #include "media/webp.h"
+#include "modalities/request.h"
 #include "queue/saved.h"
 
 enum {
@@ -316,7 +317,23 @@ static int load_state(struct work *w, struct error *err)
 	return status == SUMI_NOTFOUND ? SUMI_OK : status;
 }
 
-static int begin_variant(struct work *w, int variant, const struct request *r,
+/* Where the job leaves the precision open the saved state decides: its own may be another than what
+ * is usual here, on this device or after the settings changed. */
+static int go_on(struct work *w, const struct request *r, bool open, const void *saved, size_t size,
+		 struct generation **g, struct error *err)
+{
+	struct error ignored;
+	struct request other = *r;
+	int status = w->modality->begin(w->place.pack, r, saved, size, g, err);
+	for (int i = 0; status && open && i < PRECISIONS; i++) {
+		other.precision = precision_names[i];
+		if (!w->modality->begin(w->place.pack, &other, saved, size, g, &ignored))
+			return SUMI_OK;
+	}
+	return status;
+}
+
+static int begin_variant(struct work *w, int variant, const struct request *r, bool open,
 			 struct generation **g, struct error *err)
 {
 	const void *saved = NULL;
@@ -330,10 +347,11 @@ static int begin_variant(struct work *w, int variant, const struct request *r,
 	int64_t start = clock_mono_us();
 	log_debug("run.begins", "id=%s variant=%d us=%lld", w->lease->id, variant,
 		  (long long)start);
-	status =
-	    w->modality->begin(w->place.pack, r, found ? saved : NULL, size, g, found ? &ignored : err);
+	status = found ? go_on(w, r, open, saved, size, g, &ignored)
+		       : w->modality->begin(w->place.pack, r, NULL, 0, g, err);
 	if (status && found) {
-		/* Saved by another version, or damaged: begin anew, the bytes will be the same. */
+		/* Saved by another version, in a precision that this device has not, or damaged:
+		 * begin anew, what comes of it is whole. */
 		log_warn("run.restart", "id=%s error=\"%s\"", w->lease->id, ignored.text);
 		status = w->modality->begin(w->place.pack, r, NULL, 0, g, err);
 	} else if (!status && found) {
@@ -363,12 +381,14 @@ static struct request request_of(const struct work *w, int variant)
 {
 	struct request r = job_request(&w->lease->job, variant);
 	r.host_precision = w->x->config->precision;
+	r.usual_precision = precision_names[device_usual_precision(w->x->device)];
 	return r;
 }
 
 void work_find_answer(struct work *w)
 {
 	struct request r = request_of(w, 0);
+	bool open = request_leaves_precision(&r);
 	struct error ignored;
 	int64_t now = clock_wall_ms(), start = clock_mono_us();
 	if (w->x->config->reuse_ms == 0 || work_find_files(w, &r, &ignored))
@@ -383,6 +403,10 @@ void work_find_answer(struct work *w)
 					   .oldest_ms = now - w->x->config->reuse_ms,
 					   .newest_ms = now},
 		    &w->answer);
+	/* What an earlier attempt made or saved may be of another precision than this one's, which
+	 * the digest would claim. */
+	if (open && (w->lease->saved_variant >= 0 || w->lease->variants_done))
+		w->answer.digest[0] = '\0';
 	timings_add(&w->pace.timings, "look", clock_mono_us() - start);
 }
 
@@ -390,11 +414,12 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 	       struct error *err)
 {
 	struct request r = request_of(w, variant);
+	bool open = request_leaves_precision(&r);
 	int status = work_find_files(w, &r, err);
 	if (!status)
 		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);
 	if (!status)
-		status = begin_variant(w, variant, &r, g, err);
+		status = begin_variant(w, variant, &r, open, g, err);
 	*seed = r.seed;
 	return status;
 }

@@ -52,14 +52,21 @@ static bool is_open(const char *precision)
 	return !precision || !*precision || strcmp(precision, "auto") == 0;
 }
 
-/* The job's word, the host's, the pack's. What is open then is exact. */
+bool request_leaves_precision(const struct request *r)
+{
+	return is_open(r->precision);
+}
+
+/* The job's word, the host's, the pack's, the device's. */
 static const char *resolve_precision(const struct pack_info *info, const struct request *r)
 {
 	if (!is_open(r->precision))
 		return r->precision;
 	if (!is_open(r->host_precision))
 		return r->host_precision;
-	return is_open(info->precision) ? precision_names[PRECISION_EXACT] : info->precision;
+	if (!is_open(info->precision))
+		return info->precision;
+	return r->usual_precision ? r->usual_precision : precision_names[PRECISION_EXACT];
 }
 
 /* The job's word, the pack's, or what most prompts are written in. */

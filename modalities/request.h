@@ -7,6 +7,9 @@
 #include "modalities/modality.h"
 #include "request/param.h"
 
+/* Whether the job says nothing of the precision, or "auto": asked before it is resolved. */
+bool request_leaves_precision(const struct request *r);
+
 /* Canonical sampler names, sizes, defaults of the pack. */
 int request_resolve(const struct pack_info *info, struct request *r, struct error *err);
 

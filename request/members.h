@@ -50,6 +50,7 @@ struct request_places;
 struct request {
 	PARAM_TABLE(REQUEST_MEMBER)
 	const char *host_precision; /* taken where the job leaves precision open; NULL: open as well */
+	const char *usual_precision; /* the device's, where the pack leaves it open too; NULL: exact */
 	const struct request_places *places; /* where its files lie (request/files.h), or NULL */
 };
 

@@ -75,7 +75,7 @@ X(scheduler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Schedul
 X(rng, WORD, PICTURE, PARAM_ALL, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
   "source of the noise") \
 X(precision, WORD, PICTURE, PARAM_ALL, 0, 0, precision_words, NULL, PARAM_SHAPE, SAMPLING, \
-  "Precision", "how products are rounded; sumi.conf's or the pack's when not given or auto") \
+  "Precision", "how products are rounded; auto: by sumi.conf, the pack, the device") \
 X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, "Size", "pixels") \
 X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \

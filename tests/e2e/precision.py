@@ -24,17 +24,22 @@ def made(place, to, *args, **env):
 def words(place):
     exact = made(place, "exact.webp", "--precision", "exact")
     half = made(place, "half.webp", "--precision", "half")
-    check(exact == made(place, "open.webp") == made(place, "auto.webp", "--precision", "auto"),
-          "open is exact, and says nothing of it")
+    check(half == made(place, "open.webp") == made(place, "auto.webp", "--precision", "auto"),
+          "open is half where the device has it, and the file says so")
     check(half != exact and half == made(place, "half2.webp", "--precision", "half"), "half is another, the same each time")
+    on = ["-d", "reference"]
+    check(made(place, "ref-open.webp", *on) == made(place, "ref-auto.webp", *on, "--precision", "auto") ==
+          made(place, "ref-exact.webp", *on, "--precision", "exact"), "and exact where it has not, without a word")
     told, other = place.json("show", "half.webp"), place.json("show", "exact.webp")
     check(told.get("precision") == "half" and "Precision: half" in told["infotext"], "half stands in the file", str(told))
     check("precision" not in other and "Precision" not in other["infotext"], "exact does not", str(other))
-    rounds = ["--pack", "rounds"]
+    rounds, keeps = ["--pack", "rounds"], ["--pack", "keeps"]
     exact_of_pack = made(place, "pack-exact.webp", *rounds, "--precision", "exact")
     half_of_pack = made(place, "pack-half.webp", *rounds, "--precision", "half")
     check(made(place, "pack.webp", *rounds) == half_of_pack != exact_of_pack,
           "the pack's word where the job has none, the job's before it")
+    kept = made(place, "keeps-exact.webp", *keeps, "--precision", "exact")
+    check(made(place, "keeps.webp", *keeps) == kept, "a pack that says exact is exact")
     place.configure(precision="half")
     check(made(place, "conf.webp") == half, "sumi.conf's word")
     check(made(place, "conf2.webp", "--precision", "exact") == exact, "the job's before sumi.conf's")
@@ -104,17 +109,34 @@ def through_the_queue(place):
     place.stop()
 
 
+def resumed(place):
+    """What was begun in one precision goes on in it, whatever this host has come to take since."""
+    for begun, now in (("exact", "auto"), ("half", "exact")):
+        place.configure(precision=begun)
+        place.start(**EMULATED)
+        id = place.sumi("image", *ASK, "--detach").stdout.strip()
+        place.stop_at(id, 1)
+        place.configure(precision=now)
+        place.start(**EMULATED)
+        done = wait_for(lambda: visible(place).get(id, {}).get(0))
+        check(done == sha256(place.dir / f"{begun}.webp"), f"begun in {begun}, and so it ends", place.new_log().decode()[-600:])
+        place.stop()
+    place.configure(precision="auto")
+
+
 def main():
     place = Place()
     packs = place.dir / "packs"
     shutil.copytree(PACKS / PACK, packs / PACK)
     pack(place, "rounds", precision="half")
+    pack(place, "keeps", precision="exact")
     place.configure(packs=str(packs))
     try:
         words(place)
         whole_numbers(place)
         refusals(place)
         through_the_queue(place)
+        resumed(place)
     finally:
         place.kill()
         place.remove()
