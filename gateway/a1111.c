@@ -32,7 +32,6 @@ static const struct {
     {"enable_hr", "a second pass at a higher resolution"},
     {"restore_faces", "face restoration"},
     {"tiling", "tiling"},
-    {"mask", "painting within a mask"},
     {"script_name", "scripts"},
     {"refiner_checkpoint", "a refiner"},
     {"subseed_strength", "variation seeds"},
@@ -132,33 +131,80 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 	return true;
 }
 
-/* The picture to start from. */
-static bool read_init(struct call *call, struct worker *w, const json_t *body, json_t *fields)
+/* A picture in base64 that the job starts from; name: as the request calls it. */
+static bool read_file(struct call *call, struct worker *w, const char *name, const char *field,
+		      const json_t *text, json_t *fields)
 {
-	const json_t *list = json_object_get(body, "init_images");
-	const json_t *strength = json_object_get(body, "denoising_strength");
-	const json_t *first = json_array_get(list, 0);
 	void *data;
 	size_t size;
 	struct error err;
-	if (json_array_size(list) != 1 || !json_is_string(first)) {
-		call_refuse(call, 422, "init_images", "init_images must be a list of one picture in base64");
-		return false;
-	}
-	int status = base64_decode(json_string_value(first), json_string_length(first), &data, &size, &err);
+	int status = base64_decode(json_string_value(text), json_string_length(text), &data, &size, &err);
 	if (!status) {
-		status = picture_check(data, size, "init_images", &err);
+		status = picture_check(data, size, name, &err);
 		if (!status)
-			status = work_input(w, "init", data, size, fields, &err);
+			status = work_input(w, field, data, size, fields, &err);
 		free(data);
 	}
 	if (status == SUMI_CONNECT || status == SUMI_FULL)
 		call_fail(call, &err);
 	else if (status)
-		call_refuse(call, 422, "init_images", "init_images: %s", err.text);
-	json_object_set_new(fields, "strength",
-			    json_is_number(strength) ? json_incref((json_t *)strength) : json_real(0.75));
+		call_refuse(call, 422, name, "%s: %s", name, err.text);
 	return !status;
+}
+
+static void number_or(const json_t *body, const char *name, json_t *usual, json_t *fields,
+			       const char *field)
+{
+	json_t *value = json_object_get(body, name);
+	json_object_set(fields, field, json_is_number(value) ? value : usual);
+	json_decref(usual);
+}
+
+/* A mask, and what of it that API takes for granted. */
+static bool read_mask(struct call *call, struct worker *w, const json_t *body, json_t *fields)
+{
+	static const char *const fills[] = {"fill", "original", "noise", "nothing"};
+	const json_t *mask = json_object_get(body, "mask");
+	if (!says_something(mask))
+		return true;
+	if (!json_is_string(mask)) {
+		call_refuse(call, 422, "mask", "mask must be a picture in base64");
+		return false;
+	}
+	const json_t *fill = json_object_get(body, "inpainting_fill");
+	json_int_t number = json_is_integer(fill) ? json_integer_value(fill) : 0;
+	if (number < 0 || number >= (json_int_t)(sizeof fills / sizeof *fills)) {
+		call_refuse(call, 422, "inpainting_fill", "inpainting_fill must be 0 to 3");
+		return false;
+	}
+	json_object_set_new(fields, "mask_fill", json_string(fills[number]));
+	json_object_set_new(fields, "mask_from", json_string("drawn"));
+	number_or(body, "mask_blur", json_integer(4), fields, "mask_blur");
+	if (says_something(json_object_get(body, "inpainting_mask_invert")))
+		json_object_set_new(fields, "mask_invert", json_true());
+	const json_t *whole = json_object_get(body, "inpaint_full_res");
+	if (!whole || json_is_null(whole) || says_something(whole)) {
+		json_object_set_new(fields, "only_masked", json_true());
+		number_or(body, "inpaint_full_res_padding", json_integer(0), fields, "mask_padding");
+	}
+	return read_file(call, w, "mask", "mask", mask, fields);
+}
+
+/* The picture to start from. */
+static bool read_init(struct call *call, struct worker *w, const json_t *body, json_t *fields)
+{
+	const json_t *list = json_object_get(body, "init_images");
+	const json_t *first = json_array_get(list, 0);
+	const json_t *scale = json_object_get(body, "image_cfg_scale");
+	if (json_array_size(list) != 1 || !json_is_string(first)) {
+		call_refuse(call, 422, "init_images", "init_images must be a list of one picture in base64");
+		return false;
+	}
+	number_or(body, "denoising_strength", json_real(0.75), fields, "strength");
+	if (json_is_number(scale))
+		json_object_set(fields, "image_cfg_scale", (json_t *)scale);
+	return read_file(call, w, "init_images", "init", first, fields) &&
+	       read_mask(call, w, body, fields);
 }
 
 /* ---- the answer ----------------------------------------------------------------------------- */
@@ -280,8 +326,12 @@ static void generate(struct call *call, struct worker *w, bool from_picture)
 	if (!call_body(call, false, &body))
 		return;
 	fields = json_object();
-	bool fine = read_request(call, w, body, fields) &&
-		    (!from_picture || read_init(call, w, body, fields));
+	bool fine = read_request(call, w, body, fields);
+	if (fine && !from_picture && says_something(json_object_get(body, "mask"))) {
+		call_refuse(call, 422, "mask", "mask: it is for img2img, which has a picture");
+		fine = false;
+	}
+	fine = fine && (!from_picture || read_init(call, w, body, fields));
 	json_decref(body);
 	if (!fine) {
 		json_decref(fields);

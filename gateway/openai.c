@@ -296,30 +296,51 @@ static json_t *form_json(const struct multipart *form)
 	return o;
 }
 
-static bool read_picture(struct call *call, struct worker *w, const struct multipart *form, json_t *fields)
+static bool read_file(struct call *call, struct worker *w, const struct multipart_part *p,
+		      const char *name, const char *field, json_t *fields)
 {
-	size_t one, several, masks;
-	const struct multipart_part *image = multipart_find(form, "image", &one);
-	const struct multipart_part *listed = multipart_find(form, "image[]", &several);
 	struct error err;
-	image = image ? image : listed;
-	multipart_find(form, "mask", &masks);
-	if (masks) {
-		call_refuse(call, 400, "mask", "a mask cannot be had here: leave it out");
+	int status = picture_check(p->data, p->size, name, &err);
+	if (!status)
+		status = work_input(w, field, p->data, p->size, fields, &err);
+	if (status == SUMI_CONNECT || status == SUMI_FULL)
+		call_fail(call, &err);
+	else if (status)
+		call_refuse(call, 400, name, "%s: %s", name, err.text);
+	return !status;
+}
+
+/* What is transparent in the mask is made anew, all of it where nobody says how much. */
+static bool read_mask(struct call *call, struct worker *w, const struct multipart *form,
+		      const json_t *body, json_t *fields)
+{
+	size_t masks;
+	const struct multipart_part *mask = multipart_find(form, "mask", &masks);
+	if (!masks)
+		return true;
+	if (masks > 1 || !mask->file) {
+		call_refuse(call, 400, "mask", "mask must be one picture, as a file");
 		return false;
 	}
+	json_object_set_new(fields, "mask_from", json_string("alpha"));
+	if (!json_object_get(body, "strength"))
+		json_object_set_new(fields, "strength", json_real(1));
+	return read_file(call, w, mask, "mask", "mask", fields);
+}
+
+static bool read_picture(struct call *call, struct worker *w, const struct multipart *form,
+			 const json_t *body, json_t *fields)
+{
+	size_t one, several;
+	const struct multipart_part *image = multipart_find(form, "image", &one);
+	const struct multipart_part *listed = multipart_find(form, "image[]", &several);
+	image = image ? image : listed;
 	if (!image || one + several != 1) {
 		call_refuse(call, 400, "image", "image must be one picture, as a file");
 		return false;
 	}
-	int status = picture_check(image->data, image->size, "image", &err);
-	if (!status)
-		status = work_input(w, "init", image->data, image->size, fields, &err);
-	if (status == SUMI_CONNECT || status == SUMI_FULL)
-		call_fail(call, &err);
-	else if (status)
-		call_refuse(call, 400, "image", "image: %s", err.text);
-	return !status;
+	return read_file(call, w, image, "image", "init", fields) &&
+	       read_mask(call, w, form, body, fields);
 }
 
 static void from_picture(struct call *call, struct worker *w, const char *prompt, double strength)
@@ -345,7 +366,7 @@ static void from_picture(struct call *call, struct worker *w, const char *prompt
 	if (prompt)
 		json_object_set_new(body, "prompt", json_string(prompt));
 	json_object_set_new(fields, "strength", json_real(strength));
-	if (!read_request(call, w, body, fields, wanted) || !read_picture(call, w, form, fields))
+	if (!read_request(call, w, body, fields, wanted) || !read_picture(call, w, form, body, fields))
 		json_decref(fields);
 	else if (jobs_prepare(call, w, fields, &job, &err))
 		call_fail(call, &err);

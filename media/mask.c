@@ -36,9 +36,9 @@ int mask_decode(const void *data, size_t size, const char *where, enum mask_from
 	/* In place: each pixel's byte lies before what is read after it. */
 	for (size_t i = 0; i < pixels; i++) {
 		const uint8_t *p = rgba + 4 * i;
-		rgba[i] = from == MASK_LIGHT || !transparent ? light(p)
-			  : from == MASK_ALPHA		     ? (uint8_t)(255 - p[3])
-							     : (p[3] > 128 ? 255 : 0);
+		rgba[i] = from == MASK_ALPHA		       ? (uint8_t)(255 - p[3])
+			  : from == MASK_DRAWN && transparent ? (p[3] > 128 ? 255 : 0)
+							      : light(p);
 	}
 	uint8_t *less = realloc(rgba, pixels);
 	*mask = less ? less : rgba;

@@ -10,8 +10,8 @@
 /* What of a picture says it. */
 enum mask_from {
 	MASK_LIGHT, /* white is made anew */
-	MASK_ALPHA, /* what is transparent, where the picture may be that, else as light */
-	MASK_DRAWN, /* what is opaque, where something is not, as A1111 takes a layer that was drawn on */
+	MASK_ALPHA, /* what is transparent */
+	MASK_DRAWN, /* what is opaque, as A1111 takes a layer that was drawn on; where all is, light */
 };
 
 /* The mask that the bytes of a WebP, PNG or JPEG file are, a new buffer [height, width] that the caller

@@ -220,10 +220,12 @@ static int shape_mask(const struct request *r, struct pixels *p, struct error *e
 	int status = mask_grow(p->mask, p->width, p->height, r->mask_grow, err);
 	if (!status)
 		status = mask_blur(p->mask, p->width, p->height, r->mask_blur, err);
+	bool alpha = r->mask_from && strcmp(r->mask_from, "alpha") == 0;
 	if (!status && !mask_any(p->mask, p->width, p->height))
 		status = error_set(err, SUMI_INVALID,
-				   "mask: nothing of it is white, so that nothing would be made anew "
-				   "(mask_invert turns it round, mask_from takes its transparency)");
+				   "%s: nothing of it is %s, so that nothing would be made anew "
+				   "(mask_invert turns it round, mask_from says what of it counts)",
+				   r->mask ? "mask" : "init", alpha ? "transparent" : "white");
 	return status;
 }
 

@@ -24,6 +24,16 @@ def pictures(g):
     check(g.ask("POST", f"{API}/png-info", {"image": "AAAA"})[0] == 422, "of what is no picture")
     status, _, changed = g.ask("POST", f"{API}/img2img", {"prompt": "a lake", "init_images": ["data:image/png;base64," + got["images"][0]], "denoising_strength": 0.5, "seed": 7, "mask": None, **TINY})
     check(status == 200 and png(changed["images"][0]) and changed["images"][0] != got["images"][0] and json.loads(changed["info"])["denoising_strength"] == 0.5, "img2img", str(changed)[:300])
+    picture = {"prompt": "a lake", "init_images": [got["images"][0]], "seed": 7, **TINY}
+    status, _, made = g.ask("POST", f"{API}/img2img", {**picture, "mask": got["images"][1], "mask_blur": 2, "inpainting_fill": 1, "inpaint_full_res": False, "inpainting_mask_invert": 1})
+    told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
+    check("Mask blur: 2" in told and "Mask mode: Inpaint not masked" in told and "Inpaint area" not in told and "Masked content" not in told, "a mask", str(made)[:300] + told)
+    status, _, made = g.ask("POST", f"{API}/img2img", {**picture, "mask": got["images"][1]})
+    told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
+    check(all(t in told for t in ("Mask blur: 4", "Masked content: fill", "Inpaint area: Only masked", "Masked area padding: 0")), "and what is taken for granted", str(made)[:300] + told)
+    for body, field in [({"mask": "AAAA"}, "mask"), ({"mask": 7}, "mask"), ({"mask": got["images"][1], "inpainting_fill": 9}, "inpainting_fill")]:
+        status, _, bad = g.ask("POST", f"{API}/img2img", {**picture, **body})
+        check(status == 422 and field in bad["detail"], f"img2img refuses {field}", f"{status} {bad}")
     for name in [s["name"] for s in g.get(f"{API}/samplers")[2]]:
         status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, "sampler_name": name, "steps": 4})
         check(status == 200 and png(made["images"][0]), f"sampler {name}", str(made)[:200])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Music for a mood in one address, pictures from pictures in forms, figures, and the document of it all."""
-import base64
+import base64, struct, zlib
 
 from gateway_lib import *
 
@@ -31,6 +31,12 @@ def form(*parts, boundary="----x"):
     return body + f"--{boundary}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}
 
 
+def rgba(width, height, alpha):
+    rows = b"".join(b"\0" + bytes(v for x in range(width) for v in (9, 9, 9, alpha(x, y))) for y in range(height))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+
+
 def edits(g):
     start = base64.b64decode(g.ask("POST", "/v1/images/generations", {"prompt": "a lake", **dict(TINY), "steps": 3})[2]["data"][0]["b64_json"])
     fields = [(n, None, v.encode()) for n, v in TINY] + [("prompt", None, b"7")]
@@ -42,8 +48,13 @@ def edits(g):
     status, _, got = g.ask("POST", "/v1/images/variations", *form(("image", "a.png", start), ("n", None, b"2"), *fields[:-1]))
     check(status == 200 and len(got["data"]) == 2, "variations", str(got)[:300])
     image = ("image", "a.png", start)
+    width, height = struct.unpack(">II", start[16:24])
+    hole = rgba(width, height, lambda x, y: 0 if x < width // 2 else 255)
+    status, _, got = g.ask("POST", "/v1/images/edits", *form(image, ("mask", "m.png", hole), *fields[:-1], ("prompt", None, b"half")))
+    job = [j for j in g.get("/jobs")[2]["jobs"] if j.get("prompt") == "half"][0]
+    check(status == 200 and job["mask"] == hashlib.sha256(hole).hexdigest() and job["mask_from"] == "alpha" and job["strength"] == 1, "edits with a mask", f"{str(got)[:300]} {job}")
     for name, parts, param in [("no picture", fields, "image"), ("two pictures", [image, image, *fields], "image"), ("what is none", [("image", "a.png", b"text"), *fields], "image"),
-                               ("half of one", [("image", "a.png", start[:200]), *fields], "image"), ("a mask", [image, ("mask", "m.png", start), *fields], "mask"), ("no prompt", [image, *fields[:-1]], "prompt"),
+                               ("half of one", [("image", "a.png", start[:200]), *fields], "image"), ("a mask that is none", [image, ("mask", "m.png", b"x"), *fields], "mask"), ("two masks", [image, ("mask", "m.png", start), ("mask", "m.png", start), *fields], "mask"), ("no prompt", [image, *fields[:-1]], "prompt"),
                                ("n that is none", [image, *fields, ("n", None, b"many")], "n")]:
         status, _, got = g.ask("POST", "/v1/images/edits", *form(*parts))
         check(status == 400 and got["error"]["param"] == param, f"edits with {name}", f"{status} {got}")
