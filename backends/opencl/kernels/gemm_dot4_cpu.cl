@@ -129,7 +129,7 @@ INLINE void pack_fours(global const TYPE(WEIGHT) *weight, ulong line, int count,
 		EACH_PART(h)
 		{
 			counts sum = 0;
-			UNROLL(DOT4_UNROLL) for (int q = 0; q < QUADS; q++)
+			UNROLL(2) for (int q = 0; q < QUADS; q++)
 			{
 				fours four = 0;
 				UNROLL(4) for (int i = 0; i < 4; i++)
@@ -218,14 +218,19 @@ kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int
 		for (int k = 0; k < cin; k += depth) {
 			int d = min(depth, cin - k);
 			pack_fours(weight, (ulong)p * cin + k, d, b);
-			for (int row = 0; row < count; row += DOT4_ROWS)
+			for (int row = 0; row < count; row += DOT4_ROWS) {
+				vec *sums = c + PARTS * row;
 				dot4_tile(x + row / DOT4_ROWS * stride + k / BLOCK * X_TILE, b,
-				          (d + BLOCK - 1) / BLOCK, c + PARTS * row, k == 0);
+				          (d + BLOCK - 1) / BLOCK, sums, k == 0);
+				if (k + depth < cin)
+					continue;
+				ulong at = first_row + row; /* what is still in the first-level cache */
+				finish_panel(sums, min(DOT4_ROWS, count - row), min(width, cout - p * width), act,
+				             p * width, p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales,
+				             bias, add ? add + add_at + (ulong)add_ld * (picture + n) + p * width : 0,
+				             residual ? residual + residual_at + at * ldr + p * width : 0, ldr,
+				             y + y_at + at * ldy + p * width, ldy);
+			}
 		}
-		finish_panel(c, count, min(width, cout - p * width), act, p * width,
-		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
-		             add ? add + add_at + (ulong)add_ld * (picture + n) + p * width : 0,
-		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,
-		             y + y_at + first_row * ldy + p * width, ldy);
 	}
 }
