@@ -483,7 +483,7 @@ static int run_models(struct cli *cli)
 static const struct cli_option models_options[] = {
     {"name", 0, "NAME", "add: what sumi shall call it"},
     {"move", 0, NULL, "add: move it, instead of a link to where it is"},
-    {"type", 0, "TYPE", "quantize: q8_0 (as given), q5_1, q5_0, q4_1 or q4_0"},
+    {"type", 0, "TYPE", "quantize: q8_0 (as given), q6_K, q5_K, q5_1, q5_0, q4_K, q4_1, q4_0, q3_K or q2_K"},
     {NULL, 0, NULL, NULL}};
 
 const struct verb verb_models = {

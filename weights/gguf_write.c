@@ -1,6 +1,7 @@
 /* Writing GGUF, version 3 (github.com/ggml-org/ggml, docs/gguf.md). */
 #include "weights/gguf_write.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@ enum {
 	LEAST = 1024, /* elements below which rounding saves nothing */
 };
 
+#define HALF_MOST 65504.0f
+
 struct writer {
 	const struct source *source;
 	const struct quantiser *q;
@@ -31,21 +34,36 @@ static void put(FILE *out, uint64_t value, int bytes)
 		fputc((int)(value >> (8 * i) & 0xFF), out);
 }
 
-static bool quantises(const struct writer *w, const struct tensor_entry *e)
+/* What e is rounded to; NULL: it stays a number each. */
+static const struct quantiser *quantiser_of(const struct writer *w, const struct tensor_entry *e)
 {
-	return e->rank == 2 && tensor_elements(e) >= LEAST &&
-	       format_row_bytes(w->q->dtype, (size_t)e->shape[1]) > 0;
+	if (e->rank != 2 || tensor_elements(e) < LEAST)
+		return NULL;
+	return quantiser_for_rows(w->q, (size_t)e->shape[1]);
 }
 
 static uint32_t type_of(const struct writer *w, const struct tensor_entry *e)
 {
-	return quantises(w, e) ? w->q->gguf : e->rank < 2 ? TYPE_F32 : TYPE_F16;
+	const struct quantiser *q = quantiser_of(w, e);
+	return q ? q->gguf : e->rank < 2 ? TYPE_F32 : TYPE_F16;
 }
 
 static uint64_t bytes_of(const struct writer *w, const struct tensor_entry *e)
 {
 	uint64_t n = tensor_elements(e);
-	return quantises(w, e) ? format_row_bytes(w->q->dtype, n) : e->rank < 2 ? 4 * n : 2 * n;
+	const struct quantiser *q = quantiser_of(w, e);
+	return q ? format_row_bytes(q->dtype, n) : e->rank < 2 ? 4 * n : 2 * n;
+}
+
+/* Blocks and halves hold no larger numbers. */
+static int check_numbers(const struct writer *w, const struct tensor_entry *e, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(fabsf(x[i]) <= HALF_MOST))
+			return error_set(w->err, SUMI_INVALID,
+					 "tensor '%.100s' holds %g as number %zu: half precision ends at %g",
+					 e->name, (double)x[i], i, (double)HALF_MOST);
+	return SUMI_OK;
 }
 
 static uint64_t aligned(uint64_t bytes)
@@ -100,6 +118,7 @@ static int put_tensor(const struct writer *w, const struct tensor_entry *e)
 {
 	size_t n = tensor_elements(e);
 	uint64_t size = bytes_of(w, e);
+	const struct quantiser *q = quantiser_of(w, e);
 	unsigned char *raw = malloc(e->bytes + 1), *bytes = calloc(1, aligned(size) + 1);
 	float *x = malloc((n + 1) * sizeof *x);
 	int status = SUMI_OK;
@@ -110,8 +129,10 @@ static int put_tensor(const struct writer *w, const struct tensor_entry *e)
 	if ((status = tensors_read(source_file(w->source, e), e, raw, w->err)))
 		goto done;
 	tensor_format_floats(e->format, raw, n, x);
-	if (quantises(w, e)) {
-		quantise(w->q, x, n, bytes);
+	if (e->rank >= 2 && (status = check_numbers(w, e, x, n)))
+		goto done;
+	if (q) {
+		quantise(q, x, n, bytes);
 		w->report->quantised++;
 	} else if (e->rank < 2) {
 		memcpy(bytes, x, size);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/half.h"
+#include "weights/quantise_internal.h"
 
 enum { BLOCK = 32, HALF = BLOCK / 2 };
 
@@ -113,13 +114,21 @@ static void q5_1(const float *x, unsigned char *out)
 }
 
 static const struct quantiser quantisers[] = {
-    {"q8_0", DTYPE_Q8_0, 8, q8_0}, {"q5_1", DTYPE_Q5_1, 7, q5_1}, {"q5_0", DTYPE_Q5_0, 6, q5_0},
-    {"q4_1", DTYPE_Q4_1, 3, q4_1}, {"q4_0", DTYPE_Q4_0, 2, q4_0}};
+    {"q8_0", DTYPE_Q8_0, 8, q8_0, NULL},
+    {"q6_K", DTYPE_Q6_K, 14, quantise_q6_k, "q8_0"},
+    {"q5_K", DTYPE_Q5_K, 13, quantise_q5_k, "q5_1"},
+    {"q5_1", DTYPE_Q5_1, 7, q5_1, NULL},
+    {"q5_0", DTYPE_Q5_0, 6, q5_0, NULL},
+    {"q4_K", DTYPE_Q4_K, 12, quantise_q4_k, "q5_0"},
+    {"q4_1", DTYPE_Q4_1, 3, q4_1, NULL},
+    {"q4_0", DTYPE_Q4_0, 2, q4_0, NULL},
+    {"q3_K", DTYPE_Q3_K, 11, quantise_q3_k, "q4_0"},
+    {"q2_K", DTYPE_Q2_K, 10, quantise_q2_k, "q4_0"}};
 enum { QUANTISERS = sizeof quantisers / sizeof quantisers[0] };
 
 int quantiser_named(const char *name, const struct quantiser **out, struct error *err)
 {
-	char list[64] = "";
+	char list[96] = "";
 	for (int i = 0; i < QUANTISERS; i++) {
 		size_t used = strlen(list);
 		if (strcasecmp(quantisers[i].name, name) == 0) {
@@ -131,9 +140,19 @@ int quantiser_named(const char *name, const struct quantiser **out, struct error
 	return error_set(err, SUMI_INVALID, "sumi writes no '%.20s': use one of %s", name, list);
 }
 
+const struct quantiser *quantiser_for_rows(const struct quantiser *q, size_t columns)
+{
+	if (format_row_bytes(q->dtype, columns) > 0)
+		return q;
+	if (!q->otherwise || quantiser_named(q->otherwise, &q, NULL) != SUMI_OK)
+		return NULL;
+	return format_row_bytes(q->dtype, columns) > 0 ? q : NULL;
+}
+
 void quantise(const struct quantiser *q, const float *x, size_t n, unsigned char *out)
 {
-	size_t bytes = format_row_bytes(q->dtype, BLOCK);
-	for (size_t i = 0; i < n / BLOCK; i++)
-		q->block(x + i * BLOCK, out + i * bytes);
+	const struct block_format *f = format_info(q->dtype);
+	size_t block = (size_t)f->block, bytes = (size_t)f->bytes;
+	for (size_t i = 0; i < n / block; i++)
+		q->block(x + i * block, out + i * bytes);
 }

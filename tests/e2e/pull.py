@@ -194,10 +194,22 @@ def quantized(place):
         done = place.sumi("render", "a boat", "--pack", name, "--size", "64x64", "--steps", 2, "--seed", 1, "-o", f"{name}.png")
         check(done.returncode == 0, f"{name} paints", done.stderr)
     check((place.dir / "boat-pack.png").read_bytes() != (place.dir / "boat-pack-q8_0.png").read_bytes(), "with other numbers")
-    for words, text in [(["boat-pack"], "there already"), (["boat-pack", "--type", "q4_K"], "use one of"), (["no-such"], "no model"),
+    for words, text in [(["boat-pack"], "there already"), (["boat-pack", "--type", "iq4_nl"], "use one of"), (["no-such"], "no model"),
                         (["boat-pack-q8_0", "--type", "q4_0"], "only packs")]:
         done = place.sumi("models", "quantize", *words)
         check(done.returncode != 0 and text in done.stderr and done.stderr.count("\n") == 1, f"quantize {' '.join(words)}: one line", done.stderr)
+    shutil.copytree(PACKS / PACK, models_dir / "torn-pack")
+    weights = next((models_dir / "torn-pack" / "unet").glob("*.safetensors"))
+    data = bytearray(weights.read_bytes())
+    head = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    name, entry = next((k, v) for k, v in head.items() if len(v.get("shape", [])) == 2)
+    at = 8 + int.from_bytes(data[:8], "little") + entry["data_offsets"][0]
+    bits = {"F32": b"\0\0\x80\x7f", "F16": b"\0\x7c", "BF16": b"\x80\x7f"}[entry["dtype"]]
+    data[at:at + len(bits)] = bits
+    weights.write_bytes(data)
+    done = place.sumi("models", "quantize", "torn-pack", "--type", "q6_K")
+    check(done.returncode != 0 and f"tensor '{name}' holds inf as number 0" in done.stderr and done.stderr.count("\n") == 1,
+          "what blocks cannot hold is refused", done.stderr)
     check(not list(models_dir.glob("*.part")), "nothing half is left behind")
 
 
