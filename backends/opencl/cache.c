@@ -52,6 +52,17 @@ static const struct {
     {"NEO_CACHE_DIR", "neo"},           {"MESA_SHADER_CACHE_DIR", "mesa"},
     {"AMD_COMGR_CACHE_DIR", "comgr"},
 };
+
+/* Settings of drivers, where the user has not chosen. */
+static const struct {
+	const char *variable, *value;
+} settings[] = {
+    /* PoCL compiles a kernel once for what clGetProgramInfo() gives us to keep, for any size of
+     * work-groups, and once more for the size that it is launched in, although ours say theirs. */
+    {"POCL_WORK_GROUP_SPECIALIZATION", "0"},
+};
+enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
+
 enum { DRIVER_COUNT = sizeof drivers / sizeof drivers[0] };
 
 static struct {
@@ -427,6 +438,8 @@ static bool keeps_to(const char *variable, const char *his)
 static void tell_drivers(void)
 {
 	char path[FILES_PATH_MAX];
+	for (int i = 0; i < SETTING_COUNT; i++)
+		setenv(settings[i].variable, settings[i].value, 0);
 	for (int i = 0; i < DRIVER_COUNT; i++) {
 		const char *his = getenv(drivers[i].variable);
 		if (his && *his && !cache.ours[i] && keeps_to(drivers[i].variable, his))

@@ -35,7 +35,7 @@ struct cl_quirks {
 	int lanes;        /* numbers of a vector of tile_cpu.cl: 8, or 16; for GPUs 8 */
 	bool host_memory; /* buffers are host memory: mapping copies nothing */
 	bool nvidia, pocl, oclgrind;
-	bool takes_assembler; /* inline, in OpenCL C */
+	bool nameless_calls; /* assembler is taken for a call, see tile_cpu.cl */
 	const char *mma; /* options of mma.cl; NULL: no matrix instruction */
 	/* What SUMI_KERNELS asks for in tests: the emulation of mma; Winograd in any case. */
 	bool mma_emulated, winograd_forced;

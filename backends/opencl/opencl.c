@@ -261,11 +261,11 @@ static void cl_quirks_read(struct cl_device *d)
 	q->pocl = strcmp(info->platform, "Portable Computing Language") == 0;
 	q->oclgrind = strcmp(info->platform, "Oclgrind") == 0;
 	q->nvidia = strstr(vendor, "NVIDIA") != NULL;
-	/* PoCL 4 to 6 takes any line of assembler for a call of its own __pocl_local_mem_alloca() and
-	 * ends the process, or builds something else. */
+	/* PoCL 4 to 6 takes any line of assembler for a call of a function of its own, which no program
+	 * has by name, as assembler has none either: it ends the process or builds something else. */
 	device_text(d->id, CL_DRIVER_VERSION, version, sizeof version);
 	long major = strtol(version, NULL, 10);
-	q->takes_assembler = !q->pocl || major < 4 || major > 6;
+	q->nameless_calls = q->pocl && major >= 4 && major <= 6;
 	q->host_memory = info->is_cpu && unified;
 	q->cpu_kernels = info->is_cpu;
 	q->mma = find_mma(d->id, q);
@@ -274,8 +274,9 @@ static void cl_quirks_read(struct cl_device *d)
 	force_kernels(q, getenv("SUMI_KERNELS"));
 	if (!q->cpu_kernels)
 		q->lanes = 8; /* their panels */
-	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s",
-		 q->lanes, q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
+	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s%s",
+		 q->lanes, q->nameless_calls ? " -D NAMELESS_CALLS" : "",
+		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = q->cpu_kernels ? DTYPE_F32 : DTYPE_F16;
 }

@@ -101,7 +101,7 @@ enum cl_dot cl_dot(struct cl_device *d, enum cl_products of)
 		return d->dot[of];
 	bool emulated = forced && strncmp(forced, "cpu", 3) == 0 && strstr(forced, "-emulated");
 	d->dot[of] = emulated ? DOT_EMULATED : DOT_MISSING;
-	if (!emulated && d->quirks.cpu_kernels && d->base.info.is_cpu && d->quirks.takes_assembler) {
+	if (!emulated && d->quirks.cpu_kernels && d->base.info.is_cpu) {
 		d->dot[of] = products[of].host(d); /* what matrix_kernel() builds with */
 		if (d->dot[of] != DOT_MISSING && !probe(d, &products[of]))
 			d->dot[of] = DOT_MISSING;

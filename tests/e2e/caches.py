@@ -55,6 +55,8 @@ def damaged(place, cache):
     good = cache.with_name("good")
     works_at_first = works(opencl(place)[0])
     check(works_at_first and files(cache, "*.so"), "doctor runs kernels; the driver's cache lies in sumi's")
+    kernels = [p.parent.parent for p in files(cache, "*.so")]  # PoCL's folder of a kernel has one for each way to build it
+    check(len(kernels) == len(set(kernels)), "no kernel is compiled twice")
     shutil.copytree(cache, good)
     for pattern, harm, reason in (("*.so", empty, "it is empty"), ("*.so", cut, "its end is missing"),
                                   ("*.so", lost, "its end is not that"), ("program.bc", garbage, ""), ("*.bin", cut, ""),

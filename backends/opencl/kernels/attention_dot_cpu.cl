@@ -88,6 +88,7 @@ kernel ONE_ITEM void attention_dot(global const TYPE(ACT) *q, ulong q_at, int ld
                                    ulong y_at, int ldy, ulong y_batch, int queries, int keys,
                                    int dim, float scale, int causal, int panels)
 {
+	WITH_ASSEMBLER;
 	pairs columns[ATTENTION_CELLS / LANES / 2], p[ATTENTION_KEYS / 2 * PARTS];
 	vec out[ATTENTION_CELLS / LANES], s[ATTENTION_KEYS * PARTS];
 	uint key_rows[ATTENTION_BLOCK + LANES], value_rows[ATTENTION_BLOCK / 2 + LANES];

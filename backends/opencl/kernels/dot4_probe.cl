@@ -2,6 +2,7 @@
 
 kernel ONE_ITEM void probe_dot4(global float *out)
 {
+	WITH_ASSEMBLER;
 	uint numbers[LANES];
 	for (int i = 0; i < LANES; i++)
 		numbers[i] = 0x800000ffu | i << 8 | 2 * i << 16; /* 255, i, 2i, 128 */

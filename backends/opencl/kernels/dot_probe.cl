@@ -3,6 +3,7 @@
 
 kernel ONE_ITEM void probe_dot(global float *out)
 {
+	WITH_ASSEMBLER;
 	float numbers[2 * LANES];
 	for (int i = 0; i < 2 * LANES; i++)
 		numbers[i] = i;

@@ -198,6 +198,7 @@ kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int
                                global const TYPE(ACT) *residual, ulong residual_at, int ldr,
                                global TYPE(ACT) *y, ulong y_at, int ldy)
 {
+	WITH_ASSEMBLER;
 	fours b[GEMM_DOT4_DEPTH / BLOCK * B_BLOCK];
 	vec c[GEMM_DOT4_ROWS * PARTS];
 	int n = get_global_id(2);

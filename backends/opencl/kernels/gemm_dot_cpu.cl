@@ -50,6 +50,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
                               global const TYPE(ACT) *residual, ulong residual_at, int ldr,
                               global TYPE(ACT) *y, ulong y_at, int ldy)
 {
+	WITH_ASSEMBLER;
 	pairs b[GEMM_DOT_PAIRS * PARTS];
 	uint rounded[GEMM_DOT_ROWS * DOT_STRIDE];
 	vec c[GEMM_DOT_GROUP * GEMM_DOT_ROWS * PARTS];

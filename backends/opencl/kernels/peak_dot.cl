@@ -2,6 +2,7 @@
 
 kernel ONE_ITEM void peak_dot(global float *out, float a, float b, int rounds)
 {
+	WITH_ASSEMBLER;
 	vec sums[CHAINS];
 	pairs x = pair_up((vec)(a), (vec)(b)), y = pair_up((vec)(b), (vec)(a));
 	for (int i = 0; i < CHAINS; i++)

@@ -2,6 +2,7 @@
 
 kernel ONE_ITEM void peak_dot4(global float *out, float a, float b, int rounds)
 {
+	WITH_ASSEMBLER;
 	counts sums[CHAINS];
 	fours x = (fours)(as_uint(a)), y = (fours)(as_uint(b));
 	for (int i = 0; i < CHAINS; i++)

@@ -76,6 +76,7 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
                                     int tiles_down, int tiles_across, int first_tile,
                                     global uint *scratch)
 {
+	WITH_ASSEMBLER;
 	int id = get_global_id(0), tile = first_tile + id;
 	int across = tile % tiles_across, down = tile / tiles_across % tiles_down;
 	x += x_at + (ulong)(tile / (tiles_across * tiles_down)) * height * width * ldx;
@@ -180,6 +181,7 @@ kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, in
                                        int ldr, global TYPE(ACT) *y, ulong y_at, int ldy,
                                        int height, int width)
 {
+	WITH_ASSEMBLER;
 	vec m[PLACES * SUM_STRIDE];
 	pairs u[PLACES * WEIGHT_STRIDE];
 	int p = get_global_id(0), block = get_global_id(1), channel = p * PANEL;
