@@ -12,7 +12,7 @@
 
 #include "base/files.h"
 #include "check.h"
-#include "networks/upscaler.h"
+#include "modalities/upscale.h"
 #include "vector_file.h"
 
 #define FOLDER "tests/vectors/upscalers/"
@@ -129,6 +129,103 @@ static void copy_file(const char *from, const char *to)
 	free(data);
 }
 
+/* A picture that takes several tiles: slopes, an edge, a pattern. */
+static float *large_picture(int h, int w)
+{
+	float *out = malloc((size_t)h * (size_t)w * 3 * sizeof *out);
+	assert_non_null(out);
+	for (int y = 0; y < h; y++)
+		for (int x = 0; x < w; x++) {
+			float *p = out + ((size_t)y * (size_t)w + (size_t)x) * 3;
+			p[0] = (float)x / (float)w;
+			p[1] = (x + y) % 97 < 50 ? 0.2f : 0.9f;
+			p[2] = (float)((x * 7 + y * 13) % 31) / 31;
+		}
+	return out;
+}
+
+/* The largest difference of a picture in tiles from the same as a whole. */
+static double seams(const char *path, const char *architecture, int scale, int h, int w)
+{
+	struct error err = {0};
+	struct upscaler *u = open_one(path, architecture, scale);
+	size_t values = (size_t)(h * scale) * (size_t)(w * scale) * 3;
+	float *picture = large_picture(h, w), *whole = malloc(values * sizeof *whole);
+	float *tiles = malloc(values * sizeof *tiles);
+	double most = 0;
+	assert_non_null(whole);
+	assert_non_null(tiles);
+	assert_ok(upscaler_run(u, picture, h, w, whole, &err), err);
+	assert_ok(upscale_picture(u, picture, h, w, tiles, h * scale, w * scale, NULL, &err), err);
+	for (size_t i = 0; i < values; i++) {
+		double want = fmin(fmax((double)whole[i], 0), 1);
+		most = fmax(most, fabs((double)tiles[i] - want));
+	}
+	free(tiles);
+	free(whole);
+	free(picture);
+	upscaler_close(u);
+	return most;
+}
+
+static void tiles_have_no_seams(void **state)
+{
+	(void)state;
+	assert_true(seams(FOLDER "compact.safetensors", "SRVGG", 2, 270, 300) < 1e-5);
+	/* All pixels see each other: what is far away counts little. */
+	assert_true(seams(FOLDER "half.pth", "RRDB", 2, 40, 290) < 0.1 / 255);
+}
+
+static int tiles_told;
+
+static void count_tiles(void *context, int done, int count)
+{
+	(void)context;
+	assert_int_equal(done, ++tiles_told);
+	assert_int_equal(count, 2);
+}
+
+static void sizes_between_are_made_of_the_next_larger(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct upscaler *u = open_one(FOLDER "compact.safetensors", "SRVGG", 2);
+	const struct upscale_watch watch = {count_tiles, NULL};
+	float *picture = vector_pixels("picture", HEIGHT, WIDTH);
+	float *out = malloc((size_t)(9 * HEIGHT * WIDTH * 3) * sizeof *out);
+	assert_non_null(out);
+	/* Three times: twice by two, then smaller. */
+	assert_ok(upscale_picture(u, picture, HEIGHT, WIDTH, out, 3 * HEIGHT, 3 * WIDTH, &watch, &err), err);
+	assert_int_equal(tiles_told, 2);
+	for (int i = 0; i < 9 * HEIGHT * WIDTH * 3; i++)
+		assert_true(out[i] >= 0 && out[i] <= 1);
+	assert_int_equal(upscale_picture(u, picture, HEIGHT, WIDTH, out, HEIGHT - 1, WIDTH, NULL, &err),
+			 SUMI_INVALID);
+	free(out);
+	free(picture);
+	upscaler_close(u);
+}
+
+/* What upscale_picture() makes of the file's own size, and ncnn's with its last layer. */
+static double own_size(const char *path)
+{
+	struct error err = {0};
+	struct upscaler *u = open_one(path, "SRVGG", 4);
+	float *picture = vector_pixels("picture", HEIGHT, WIDTH);
+	float *want = vector_pixels("ncnn.x2", 2 * HEIGHT, 2 * WIDTH);
+	float *out = malloc((size_t)(4 * HEIGHT * WIDTH * 3) * sizeof *out);
+	double most = 0;
+	assert_non_null(out);
+	assert_ok(upscale_picture(u, picture, HEIGHT, WIDTH, out, 2 * HEIGHT, 2 * WIDTH, NULL, &err), err);
+	for (int i = 0; i < 4 * HEIGHT * WIDTH * 3; i++)
+		most = fmax(most, fabs((double)out[i] - fmin(fmax((double)want[i], 0), 1)));
+	free(out);
+	free(want);
+	free(picture);
+	upscaler_close(u);
+	return most;
+}
+
 static void real_esrgans_own_weights_give_what_ncnn_gives(void **state)
 {
 	(void)state;
@@ -154,6 +251,8 @@ static void real_esrgans_own_weights_give_what_ncnn_gives(void **state)
 		upscaler_close(u);
 		if (cases[i].want)
 			assert_true(distance(param, "SRVGG", 4, cases[i].want) < 0.5 / 255);
+		else
+			assert_true(own_size(param) < 0.5 / 255);
 	}
 	unlink(param);
 	unlink(bin);
@@ -264,6 +363,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(they_enlarge_as_their_authors_code_does),
 	    cmocka_unit_test(real_esrgans_own_weights_give_what_ncnn_gives),
+	    cmocka_unit_test(tiles_have_no_seams),
+	    cmocka_unit_test(sizes_between_are_made_of_the_next_larger),
 	    cmocka_unit_test(beyond_the_margin_nothing_counts),
 	    cmocka_unit_test(memory_is_known_before),
 	    cmocka_unit_test(what_is_no_upscaler_is_named),
