@@ -31,6 +31,7 @@
 	X(doctor)                                                                                  \
 	X(keys)                                                                                    \
 	X(preprocess)                                                                              \
+	X(upscale)                                                                                 \
 	X(db)
 
 #define X(name) extern const struct verb verb_##name;

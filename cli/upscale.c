@@ -1,0 +1,361 @@
+/* sumi upscale: pictures and animations made larger by a network, in this process. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "cli/guarded.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "media/metadata_file.h"
+#include "media/picture_file.h"
+#include "media/png.h"
+#include "media/webp.h"
+#include "modalities/upscale.h"
+
+static const struct cli_option upscale_options[] = {
+    {"by", 0, "N", "so many times as wide and high, 1 to 16; the network's own when not given"},
+    {"upscaler", 'u', "FILE|NAME", "the network: ESRGAN's or Real-ESRGAN's, as a file or by its name"},
+    {"output", 'o', "FILE|DIR|-", "write here, '-' for standard output (default: beside the file)"},
+    {"device", 'd', "NAME", "device to use (sumi devices lists them)"},
+    {NULL, 0, NULL, NULL}};
+
+struct job_of_upscaling {
+	struct cli *cli;
+	const char *output;
+	double by; /* 0: the network's own */
+	char network[FILES_PATH_MAX], name[128];
+	struct device *device;
+	struct upscaler *upscaler;
+};
+
+/* One file's pictures: a still is one frame. */
+struct reel {
+	const char *file;
+	char *data;
+	size_t size;
+	struct metadata meta;
+	struct webp_reader *reader; /* of an animation; else NULL */
+	int frames, width, height;
+	int done; /* frames */
+};
+
+/* --- what is wanted --- */
+
+static int check_options(struct job_of_upscaling *job, struct error *err)
+{
+	struct cli *cli = job->cli;
+	const char *by = cli_value(cli, "by"), *network = cli_value(cli, "upscaler");
+	char *end;
+	if (by) {
+		errno = 0;
+		job->by = strtod(by, &end);
+		if (end == by || *end || errno || !(job->by >= 1 && job->by <= 16))
+			return error_set(err, SUMI_INVALID, "--by %.40s must be a number from 1 to 16", by);
+	}
+	if (!network)
+		return error_set(err, SUMI_INVALID, "say which network: --upscaler FILE");
+	job->output = cli_value(cli, "output");
+	if (output_is_standard(job->output) && cli->arg_count > 1)
+		return error_set(err, SUMI_INVALID, "-o -: one file at a time goes to standard output");
+	if (job->output && !output_is_standard(job->output) && !cli_is_folder(job->output) &&
+	    cli->arg_count > 1)
+		return error_set(err, SUMI_INVALID, "-o %s must be a folder for %d files", job->output,
+				 cli->arg_count);
+	return output_check(cli, err);
+}
+
+static int find_network(struct job_of_upscaling *job, struct error *err)
+{
+	const char *given = cli_value(job->cli, "upscaler"), *slash = strrchr(given, '/');
+	int status = files_path(job->network, err, "%s", given);
+	const char *name = slash ? slash + 1 : given, *dot = strrchr(name, '.');
+	snprintf(job->name, sizeof job->name, "%.*s",
+		 (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
+	return status;
+}
+
+/* Where a file's result goes: "-", a file, or NAME-x4.ENDING in a folder. */
+static int result_path(const struct job_of_upscaling *job, const struct reel *r, double by, const char *ending,
+		       char out[FILES_PATH_MAX], struct error *err)
+{
+	const char *slash = strrchr(r->file, '/'), *name = slash ? slash + 1 : r->file;
+	const char *dot = strrchr(name, '.');
+	int stem = (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name));
+	if (output_is_standard(job->output))
+		return files_path(out, err, "-");
+	if (job->output && !cli_is_folder(job->output))
+		return files_path(out, err, "%s", job->output);
+	if (job->output)
+		return files_path(out, err, "%s/%.*s-x%g.%s", job->output, stem, name, by, ending);
+	return files_path(out, err, "%.*s-x%g.%s", (int)(name - r->file) + stem, r->file, by, ending);
+}
+
+/* --- reading --- */
+
+static int open_reel(const char *file, struct reel *r, struct error *err)
+{
+	struct file_texts texts = {0};
+	struct picture_info info;
+	*r = (struct reel){.file = file, .frames = 1};
+	int status = files_read_regular(file, PICTURE_FILE_MAX, &r->data, &r->size, err);
+	if (!status && (status = texts_read(r->data, r->size, file, &texts, err)) == SUMI_OK)
+		status = metadata_pick(&texts, &r->meta, err);
+	texts_free(&texts);
+	/* Several pictures: read one after the other. */
+	if (!status && webp_picture_info(r->data, r->size, file, &info, NULL) == SUMI_OK &&
+	    !(status = webp_reader_new(r->data, r->size, file, &r->reader, err))) {
+		const struct webp_info *w = webp_reader_info(r->reader);
+		r->frames = w->frames;
+		r->width = w->width;
+		r->height = w->height;
+		if (w->frames == 1) {
+			webp_reader_free(r->reader);
+			r->reader = NULL;
+		}
+	}
+	return status;
+}
+
+static void close_reel(struct reel *r)
+{
+	webp_reader_free(r->reader);
+	metadata_free(&r->meta);
+	free(r->data);
+}
+
+/* The next frame as numbers of 0 … 1, the caller's; *end_ms: when it gives way. */
+static int next_frame(struct reel *r, float **out, int *end_ms, struct error *err)
+{
+	uint8_t *rgb = NULL;
+	int status;
+	*end_ms = 0;
+	if (r->reader) {
+		rgb = malloc((size_t)r->width * (size_t)r->height * 3);
+		status = rgb ? webp_reader_next(r->reader, rgb, end_ms, err)
+			     : error_set(err, SUMI_NOMEM, "%s: no memory for a frame", r->file);
+	} else {
+		status = picture_decode(r->data, r->size, r->file, &rgb, &r->width, &r->height, err);
+	}
+	size_t values = status ? 0 : (size_t)r->width * (size_t)r->height * 3;
+	*out = status ? NULL : malloc(values * sizeof **out);
+	if (!status && !*out)
+		status = error_set(err, SUMI_NOMEM, "%s: no memory for a frame", r->file);
+	for (size_t i = 0; i < values && !status; i++)
+		(*out)[i] = (float)rgb[i] / 255;
+	free(rgb);
+	return status;
+}
+
+/* --- enlarging --- */
+
+struct progress {
+	const struct job_of_upscaling *job;
+	const struct reel *reel;
+};
+
+static void show_tile(void *context, int done, int count)
+{
+	const struct progress *p = context;
+	const struct cli *cli = p->job->cli;
+	if (cli->quiet || cli->json || !isatty(STDERR_FILENO))
+		return;
+	bool last = done == count && p->reel->done + 1 == p->reel->frames;
+	fprintf(stderr, "\r\033[K%s: picture %d/%d, part %d/%d%s", p->reel->file, p->reel->done + 1,
+		p->reel->frames, done, count, last ? "\r\033[K" : "");
+}
+
+static double factor_of(const struct job_of_upscaling *job)
+{
+	const struct upscaler_info *info = upscaler_info(job->upscaler);
+	return job->by > 0 ? job->by : info->scale * info->resize;
+}
+
+/* The next frame enlarged to bytes [h, w, 3], the caller's. */
+static int enlarge_frame(const struct job_of_upscaling *job, struct reel *r, uint8_t **rgb, int *h, int *w,
+			 int *end_ms, struct error *err)
+{
+	struct progress progress = {job, r};
+	const struct upscale_watch watch = {show_tile, &progress};
+	float *picture, *large = NULL;
+	*rgb = NULL;
+	int status = next_frame(r, &picture, end_ms, err);
+	if (status)
+		return status;
+	*h = (int)lround(factor_of(job) * r->height);
+	*w = (int)lround(factor_of(job) * r->width);
+	size_t values = (size_t)*h * (size_t)*w * 3;
+	if (*h > WEBP_MAX_SIDE || *w > WEBP_MAX_SIDE || values / 3 > PICTURE_PIXELS_MAX) {
+		status = error_set(err, SUMI_TOOBIG, "%s: %dx%d is larger than a picture may be: give a "
+				   "smaller --by", r->file, *w, *h);
+	} else {
+		large = malloc(values * sizeof *large);
+		*rgb = malloc(values);
+		status = large && *rgb ? upscale_picture(job->upscaler, picture, r->height, r->width, large,
+							 *h, *w, &watch, err)
+				       : error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d", r->file, *w,
+						   *h);
+	}
+	if (!status)
+		picture_to_bytes(large, *rgb, values);
+	r->done++;
+	free(large);
+	free(picture);
+	return status;
+}
+
+/* What the file said of itself, and what became of it: A1111's names. sumi's own JSON would make the
+ * small picture again, and stays behind. */
+static int texts_of(const struct job_of_upscaling *job, const struct reel *r, struct metadata *out,
+		    struct error *err)
+{
+	const char *was = r->meta.infotext;
+	char more[256];
+	snprintf(more, sizeof more, "%sPostprocess upscale by: %g, Postprocess upscaler: %s",
+		 was && *was ? ", " : "", factor_of(job), job->name);
+	size_t size = (was ? strlen(was) : 0) + strlen(more) + 1;
+	*out = (struct metadata){.infotext = malloc(size)};
+	if (!out->infotext)
+		return error_set(err, SUMI_NOMEM, "%s: out of memory", r->file);
+	snprintf(out->infotext, size, "%s%s", was ? was : "", more);
+	return SUMI_OK;
+}
+
+static int write_result(const struct job_of_upscaling *job, const char *path, const uint8_t *data,
+			size_t size, struct error *err)
+{
+	int status = output_write(job->output ? job->output : path, path, data, size, err);
+	if (status || output_is_standard(job->output))
+		return status;
+	if (job->cli->json)
+		cli_print_json(json_pack("{s:s, s:I, s:f, s:s}", "path", path, "bytes", (json_int_t)size,
+					 "by", factor_of(job), "upscaler", job->name));
+	else
+		printf("%s\n", path);
+	return SUMI_OK;
+}
+
+static int still(const struct job_of_upscaling *job, struct reel *r, const struct metadata *meta,
+		 const char *path, struct error *err)
+{
+	struct webp_options lossless = {.lossless = true, .quality = 70};
+	const char *dot = strrchr(path, '.');
+	bool png = !dot || strcasecmp(dot, ".webp") != 0;
+	uint8_t *rgb, *data = NULL;
+	size_t size;
+	int h, w, end_ms, status = enlarge_frame(job, r, &rgb, &h, &w, &end_ms, err);
+	if (!status)
+		status = png ? png_encode(rgb, w, h, meta, &data, &size, err)
+			     : webp_encode(rgb, w, h, &lossless, meta, &data, &size, err);
+	if (!status)
+		status = write_result(job, path, data, size, err);
+	free(data);
+	free(rgb);
+	return status;
+}
+
+static int animation(const struct job_of_upscaling *job, struct reel *r, const struct metadata *meta,
+		     const char *path, struct error *err)
+{
+	const struct webp_info *info = webp_reader_info(r->reader);
+	struct webp_animation_options options = {.picture = {.quality = 90},
+						 .frame_ms = (double)info->duration_ms / info->frames,
+						 .loop_count = info->loop_count};
+	struct webp_animation *a = NULL;
+	uint8_t *data = NULL;
+	size_t size;
+	int status = SUMI_OK;
+	for (int i = 0; i < r->frames && !status; i++) {
+		uint8_t *rgb;
+		int h, w, end_ms;
+		status = enlarge_frame(job, r, &rgb, &h, &w, &end_ms, err);
+		if (!status && i == 0)
+			status = webp_animation_new(w, h, &options, &a, err);
+		if (!status)
+			status = webp_animation_add(a, rgb, err);
+		free(rgb);
+	}
+	if (!status)
+		status = webp_animation_finish(a, meta, &data, &size, err);
+	if (!status)
+		status = write_result(job, path, data, size, err);
+	free(data);
+	webp_animation_free(a);
+	return status;
+}
+
+static int one_file(const struct job_of_upscaling *job, const char *file, struct error *err)
+{
+	struct reel r;
+	struct metadata meta = {0};
+	char path[FILES_PATH_MAX];
+	int status = open_reel(file, &r, err);
+	bool webp = r.size >= 12 && memcmp(r.data, "RIFF", 4) == 0;
+	if (!status)
+		status = result_path(job, &r, factor_of(job), webp ? "webp" : "png", path, err);
+	const char *dot = status ? NULL : strrchr(path, '.');
+	if (!status && r.reader && !output_is_standard(job->output) &&
+	    (!dot || strcasecmp(dot, ".webp") != 0))
+		status = error_set(err, SUMI_INVALID, "%s is an animation: its result is a .webp", file);
+	if (!status && dot && strcasecmp(dot, ".webp") != 0 && strcasecmp(dot, ".png") != 0)
+		status = error_set(err, SUMI_INVALID, "-o %s: results are .png or .webp", path);
+	if (!status)
+		status = texts_of(job, &r, &meta, err);
+	if (!status)
+		status = (r.reader ? animation : still)(job, &r, &meta, path, err);
+	metadata_free(&meta);
+	close_reel(&r);
+	return status;
+}
+
+static int upscale_all(struct job_of_upscaling *job, struct error *err)
+{
+	const char *selector = cli_value(job->cli, "device");
+	int status = device_open(selector, &job->device, err);
+	guarded_warn(job->device, selector);
+	if (!status)
+		status = upscaler_open(job->device, job->network, &job->upscaler, err);
+	for (int i = 0; i < job->cli->arg_count && !status; i++)
+		status = one_file(job, job->cli->args[i], err);
+	upscaler_close(job->upscaler);
+	device_close(job->device);
+	return status;
+}
+
+/* In a process of its own; the exit status. */
+static int upscale_guarded(void *context)
+{
+	struct job_of_upscaling *job = context;
+	struct error err = {0};
+	if (!upscale_all(job, &err))
+		return EXIT_OK;
+	return guarded_again() ? EXIT_FAILED : cli_error(job->cli, &err);
+}
+
+static int run_upscale(struct cli *cli)
+{
+	struct error err = {0};
+	struct job_of_upscaling job = {.cli = cli};
+	int status = check_options(&job, &err);
+	if (!status)
+		status = find_network(&job, &err);
+	if (!status)
+		status = guarded_call(upscale_guarded, &job, &err);
+	return status < 0 ? cli_error(cli, &err) : status;
+}
+
+const struct verb verb_upscale = {
+    .name = "upscale",
+    .arguments = "FILE... --upscaler FILE|NAME [--by N]",
+    .summary = "make pictures and animations larger by a network",
+    .options = upscale_options,
+    .min_args = 1,
+    .max_args = 1000,
+    .run = run_upscale,
+    .more = "Networks are ESRGAN's (RRDB) and Real-ESRGAN's compact ones (SRVGG), as .safetensors,\n"
+	    ".pth or ncnn's .param with its .bin. The result is PNG or WebP, as the file or -o says.\n",
+};

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Pictures and animations made larger by a network that is a file."""
+import struct
+
+from lib import *
+
+NETWORKS = ROOT / "tests" / "vectors" / "upscalers"
+SIZE = ["--width", 64, "--height", 48, "--steps", 2, "--seed", 7]
+
+
+def png_size(path):
+    return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+def stills(place):
+    done = place.sumi("render", "fog over a lake", *SIZE, "-o", "lake.png", "--pack", PACKS / PACK)
+    check(done.returncode == 0, "a picture to begin with", done.stderr)
+    done = place.sumi("upscale", "lake.png", "-u", NETWORKS / "compact.safetensors")
+    check(done.returncode == 0 and done.stdout == "lake-x2.png\n", "upscale writes beside the file", done.stderr)
+    check(png_size(place.dir / "lake-x2.png") == (128, 96), "by the network's own factor")
+    text = place.json("show", "lake-x2.png")
+    check("fog over a lake" in str(text) and "Postprocess" in (place.dir / "lake-x2.png").read_bytes().decode("latin-1"),
+          "what made the picture still stands in it, and what came after", str(text))
+    done = place.sumi("upscale", "lake.png", "-u", NETWORKS / "half.pth", "--by", 3, "-o", "three.webp")
+    check(done.returncode == 0 and (place.dir / "three.webp").exists(), "by three, as WebP", done.stderr)
+    first = (place.dir / "lake-x2.png").read_bytes()
+    place.sumi("upscale", "lake.png", "-u", NETWORKS / "compact.safetensors", "-o", "again.png")
+    check((place.dir / "again.png").read_bytes() == first, "the same bytes once more")
+    rows = place.json("upscale", "lake.png", "-u", NETWORKS / "compact.safetensors", "-o", "json.png")
+    check(rows["path"] == "json.png" and rows["by"] == 2, "--json says what came of it", str(rows))
+
+
+def animations(place):
+    done = place.sumi("upscale", ROOT / "docs" / "img" / "ink-in-water.webp", "-u", NETWORKS / "compact.safetensors", "--by", 1,
+                      "-o", "film.webp")
+    data = (place.dir / "film.webp").read_bytes() if done.returncode == 0 else b""
+    was = (ROOT / "docs" / "img" / "ink-in-water.webp").read_bytes()
+    check(b"ANIM" in data and data.count(b"ANMF") == was.count(b"ANMF"), "an animation stays one, frame by frame",
+          done.stderr)
+    done = place.sumi("upscale", ROOT / "docs" / "img" / "ink-in-water.webp", "-u", NETWORKS / "compact.safetensors", "-o",
+                      "film.png")
+    check(done.returncode == 2 and "is an animation" in done.stderr, "and is no PNG", done.stderr)
+
+
+def refused(place):
+    (place.dir / "text.png").write_text("no picture")
+    for name, words, says in (
+            ("no network", ["lake.png"], "--upscaler"),
+            ("no such file", ["none.png", "-u", NETWORKS / "compact.safetensors"], "none.png"),
+            ("no picture", ["text.png", "-u", NETWORKS / "compact.safetensors"], "text.png"),
+            ("no upscaler", ["lake.png", "-u", ROOT / "tests/vectors/adapters/dora.safetensors"], "not an upscaler"),
+            ("a factor of nothing", ["lake.png", "-u", NETWORKS / "compact.safetensors", "--by", "x"], "--by x"),
+            ("two files into one", ["lake.png", "again.png", "-u", NETWORKS / "compact.safetensors", "-o", "y.png"],
+             "must be a folder"),
+            ("another format", ["lake.png", "-u", NETWORKS / "compact.safetensors", "-o", "y.gif"], ".png or .webp")):
+        done = place.sumi("upscale", *words)
+        check(done.returncode != 0 and says in done.stderr and len(done.stderr.splitlines()) == 1,
+              f"refused in a line: {name}", done.stderr)
+    check(not (place.dir / "y.png").exists() and not (place.dir / "y.gif").exists(), "and nothing was written")
+
+
+place = Place("upscale")
+try:
+    stills(place)
+    animations(place)
+    refused(place)
+finally:
+    place.remove()
+finish()
