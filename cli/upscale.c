@@ -15,7 +15,7 @@
 #include "media/picture_file.h"
 #include "media/png.h"
 #include "media/webp.h"
-#include "modalities/upscale.h"
+#include "diffusion/upscale.h"
 
 static const struct cli_option upscale_options[] = {
     {"by", 0, "N", "so many times as wide and high, 1 to 16; the network's own when not given"},

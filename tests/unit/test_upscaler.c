@@ -12,7 +12,7 @@
 
 #include "base/files.h"
 #include "check.h"
-#include "modalities/upscale.h"
+#include "diffusion/upscale.h"
 #include "vector_file.h"
 
 #define FOLDER "tests/vectors/upscalers/"

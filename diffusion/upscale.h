@@ -1,6 +1,6 @@
 /* Pictures made larger by a network, tile by tile. */
-#ifndef SUMI_MODALITIES_UPSCALE_H
-#define SUMI_MODALITIES_UPSCALE_H
+#ifndef SUMI_DIFFUSION_UPSCALE_H
+#define SUMI_DIFFUSION_UPSCALE_H
 
 #include "networks/upscaler.h"
 

@@ -1,5 +1,5 @@
 /* Pictures made larger by a network, tile by tile. */
-#include "modalities/upscale.h"
+#include "diffusion/upscale.h"
 
 #include <math.h>
 #include <stdbool.h>
