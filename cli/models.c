@@ -14,23 +14,25 @@
 #include "cli/verbs.h"
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/embeddings.h"
 #include "diffusion/run.h"
 
 struct adapter_rows {
 	const struct cli *cli;
 	json_t *rows;
+	const char *kind;
 };
 
-static int list_adapter(void *context, const char *name, const char *path, struct error *err)
+static int list_file(void *context, const char *name, const char *path, struct error *err)
 {
 	(void)err;
 	struct adapter_rows *a = context;
 	char shown[FILES_PATH_MAX];
 	utf8_make_printable(strcpy(shown, path));
-	json_array_append_new(a->rows, json_pack("{s:s, s:s, s:s}", "name", name, "kind", "lora", "path",
+	json_array_append_new(a->rows, json_pack("{s:s, s:s, s:s}", "name", name, "kind", a->kind, "path",
 						 shown));
 	if (!a->cli->json)
-		printf("%-16s %-6s %-9s %s\n", name, "lora", "", shown);
+		printf("%-16s %-16s %s\n", name, a->kind, shown);
 	return SUMI_OK;
 }
 
@@ -60,8 +62,11 @@ static int list(struct cli *cli, struct error *err)
 		if (p->note[0] && !cli->quiet)
 			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
 	}
-	status = adapters_visit(cli->config.packs, cli->config.state_dir, list_adapter,
-				&(struct adapter_rows){cli, rows}, err);
+	status = adapters_visit(cli->config.packs, cli->config.state_dir, list_file,
+				&(struct adapter_rows){cli, rows, "lora"}, err);
+	if (!status)
+		status = embeddings_visit(cli->config.packs, cli->config.state_dir, list_file,
+					  &(struct adapter_rows){cli, rows, "embedding"}, err);
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
 	if (cli->json)
@@ -84,9 +89,11 @@ static int models_folder(const struct cli *cli, char out[FILES_PATH_MAX], struct
 	return status ? status : files_make_dirs(out, 0755, err);
 }
 
-static int adapters_folder(const struct cli *cli, char out[FILES_PATH_MAX], struct error *err)
+/* What goes on top of models lies in a folder of its kind. */
+static int kind_folder(const struct cli *cli, const char *folder, char out[FILES_PATH_MAX],
+		       struct error *err)
 {
-	int status = files_path(out, err, "%s/models/" ADAPTERS_FOLDER, cli->config.state_dir);
+	int status = files_path(out, err, "%s/models/%s", cli->config.state_dir, folder);
 	return status ? status : files_make_dirs(out, 0755, err);
 }
 
@@ -118,9 +125,9 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
-	int status = S_ISREG(st.st_mode) && models_file_is_adapter(from)
-			 ? adapters_folder(cli, models, err)
-			 : models_folder(cli, models, err);
+	const char *folder = S_ISREG(st.st_mode) ? models_file_folder(from) : NULL;
+	int status = folder ? kind_folder(cli, folder, models, err)
+			    : models_folder(cli, models, err);
 	if (!status)
 		status = files_path(to, err, "%s/%s%s", models, plan->name, end ? end : "");
 	if (!status && access(to, F_OK) == 0)
@@ -219,16 +226,19 @@ static int remove_from(const char *folder, const char *name, int *removed, struc
 /* Only below the state folder's models; of what is linked there the link. */
 static int remove_model(struct cli *cli, struct error *err)
 {
-	char models[FILES_PATH_MAX], adapters[FILES_PATH_MAX];
+	static const char *const folders[] = {ADAPTERS_FOLDER, EMBEDDINGS_FOLDER};
+	char models[FILES_PATH_MAX], other[FILES_PATH_MAX];
 	const char *name = cli->args[1];
 	int removed = 0, status = models_folder(cli, models, err);
 	if (status)
 		return status;
-	if (strchr(name, '/') || name[0] == '.' || strcmp(name, ADAPTERS_FOLDER) == 0)
+	if (strchr(name, '/') || name[0] == '.' || strcmp(name, ADAPTERS_FOLDER) == 0 ||
+	    strcmp(name, EMBEDDINGS_FOLDER) == 0)
 		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
 	status = remove_from(models, name, &removed, err);
-	if (!status && removed == 0 && !(status = adapters_folder(cli, adapters, err)))
-		status = remove_from(adapters, name, &removed, err);
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !status && removed == 0; i++)
+		if (!(status = kind_folder(cli, folders[i], other, err)))
+			status = remove_from(other, name, &removed, err);
 	if (!status && removed == 0)
 		return not_ours(cli, name, models, err);
 	if (!status && cli->json)

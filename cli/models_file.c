@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/model_file.h"
+#include "diffusion/adapters.h"
+#include "diffusion/embeddings.h"
 #include "weights/adapter.h"
+#include "weights/embedding.h"
 #include "weights/recognise.h"
 
 /* What trainers and programs write about a file, and what it is called here. */
@@ -49,13 +53,18 @@ static json_t *count_formats(const struct tensor_file *file, uint64_t *elements)
 	return o;
 }
 
-bool models_file_is_adapter(const char *path)
+const char *models_file_folder(const char *path)
 {
 	struct adapter *a;
+	struct embedding_file e;
 	bool is = adapter_open(path, &a, NULL) == SUMI_OK;
 	if (is)
 		adapter_close(a);
-	return is;
+	else if (embedding_open(path, &e, NULL) == SUMI_OK)
+		embedding_close(&e);
+	else
+		return NULL;
+	return is ? ADAPTERS_FOLDER : EMBEDDINGS_FOLDER;
 }
 
 /* Of an adapter what it is made of, and the hash by which files of results name it. */
@@ -75,6 +84,27 @@ static void add_adapter(json_t *o, const char *path)
 	if (!sha256_file(path, sha256, NULL))
 		json_object_set_new(o, "sha256", json_string(sha256));
 	adapter_close(a);
+}
+
+/* Of an embedding how many vectors stand for which word, and the same hash. */
+static void add_embedding(json_t *o, const char *path)
+{
+	struct embedding_file e;
+	char sha256[SHA256_HEX_SIZE], word[EMBEDDING_WORD_MAX + 1];
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	const char *end = model_file_ending(base), *family;
+	if (embedding_open(path, &e, NULL))
+		return;
+	snprintf(word, sizeof word, "%.*s", (int)(end ? (size_t)(end - base) : strlen(base)), base);
+	json_object_set_new(o, "kind", json_string("embedding"));
+	if ((family = embedding_family(&e)))
+		json_object_set_new(o, "family", json_string(family));
+	json_object_set_new(o, "vectors", json_integer(e.count));
+	json_object_set_new(o, "trigger_words", e.word[0] ? json_pack("s++", word, ", ", e.word)
+							  : json_string(word));
+	if (!sha256_file(path, sha256, NULL))
+		json_object_set_new(o, "sha256", json_string(sha256));
+	embedding_close(&e);
 }
 
 int models_file_describe(const char *path, json_t **out, struct error *err)
@@ -105,6 +135,8 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 	if (*out) {
 		add_notes(*out, tensors_metadata(file));
 		add_adapter(*out, path);
+		if (!json_object_get(*out, "adapter"))
+			add_embedding(*out, path);
 	} else
 		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
 done:

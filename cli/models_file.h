@@ -17,7 +17,7 @@ int models_file_describe(const char *path, json_t **out, struct error *err);
 int models_quantize(const char *folder, const char *name, const char *type, char out[FILES_PATH_MAX],
 		    struct error *err);
 
-/* Whether a file is a LoRA or one of its kin that can be put on a model. */
-bool models_file_is_adapter(const char *path);
+/* The folder of models for files of its kind (LoRAs and their kin, embeddings); NULL: a model. */
+const char *models_file_folder(const char *path);
 
 #endif

@@ -155,6 +155,7 @@ static const struct {
     {"Inpaint area", NULL, take_not},
     {"Masked area padding", NULL, take_not},
     {"Model hash", NULL, take_nothing},	    /* told as a part of the infotext */
+    {"TI hashes", NULL, take_nothing}, /* of words that stand in the prompt */
     {"Version", NULL, take_nothing},
 };
 

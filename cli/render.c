@@ -87,6 +87,8 @@ static int render_variant(struct render *r, int variant, struct error *err)
 	struct request request = job_request(&r->job, variant);
 	request.host_precision = r->cli->config.precision;
 	request.usual_precision = precision_names[device_usual_precision(r->device)];
+	request.host_packs = r->cli->config.packs;
+	request.host_state = r->cli->config.state_dir;
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)

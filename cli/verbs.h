@@ -22,6 +22,7 @@
 	X(unstar)                                                                                  \
 	X(dead_letters)                                                                            \
 	X(again)                                                                                   \
+	X(prompt)                                                                                  \
 	X(pause)                                                                                   \
 	X(resume)                                                                                  \
 	X(models)                                                                                  \

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "daemon/settle.h"
 #include "daemon/show.h"
+#include "diffusion/embeddings.h"
 #include "media/webp.h"
 #include "modalities/request.h"
 #include "queue/saved.h"
@@ -382,6 +383,8 @@ static struct request request_of(const struct work *w, int variant)
 	struct request r = job_request(&w->lease->job, variant);
 	r.host_precision = w->x->config->precision;
 	r.usual_precision = precision_names[device_usual_precision(w->x->device)];
+	r.host_packs = w->x->config->packs;
+	r.host_state = w->x->config->state_dir;
 	return r;
 }
 
@@ -390,13 +393,16 @@ void work_find_answer(struct work *w)
 	struct request r = request_of(w, 0);
 	bool open = request_leaves_precision(&r);
 	struct error ignored;
+	const struct config *config = w->x->config;
 	int64_t now = clock_wall_ms(), start = clock_mono_us();
 	if (w->x->config->reuse_ms == 0 || work_find_files(w, &r, &ignored))
 		return;
 	answer_find(&(struct answer_query){.store = w->x->store,
 					   .catalogue = w->x->catalogue,
 					   .folder = w->place.folder,
-					   .stamp = w->place.stamp,
+					   .stamp = w->place.stamp +
+						    embeddings_stamp(config->packs,
+								     config->state_dir),
 					   .modality = w->modality,
 					   .request = &r,
 					   .variants = (int)w->lease->job.n,

@@ -1,11 +1,9 @@
 /* Adapters by name, and on packs. */
 #include "diffusion/adapters.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "diffusion/family.h"
@@ -13,71 +11,12 @@
 #include "weights/recognise.h"
 #include "weights/source.h"
 
-enum { DEPTH = 3 }; /* people sort them into folders */
-
 /* ---- finding ---- */
-
-/* The length of a file's name without its ending; 0: no adapter has that. */
-static size_t label_length(const char *file)
-{
-	static const char *const endings[] = {".safetensors", ".sft", ".pt", ".ckpt", ".bin"};
-	const char *dot = strrchr(file, '.');
-	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
-		if (strcasecmp(dot, endings[i]) == 0 && (size_t)(dot - file) <= ADAPTER_LABEL_MAX)
-			return (size_t)(dot - file);
-	return 0;
-}
-
-static int is_shown(const struct dirent *e)
-{
-	return e->d_name[0] != '.';
-}
-
-static int visit_folder(const char *folder, int depth, adapter_visit *visit, void *context,
-			struct error *err)
-{
-	struct dirent **entries;
-	char path[FILES_PATH_MAX], name[ADAPTER_LABEL_MAX + 1];
-	int status = SUMI_OK, n = scandir(folder, &entries, is_shown, alphasort);
-	for (int i = 0; i < n; i++) {
-		struct stat st;
-		const char *file = entries[i]->d_name;
-		size_t length = label_length(file);
-		if (!status && !files_path(path, NULL, "%s/%s", folder, file) && stat(path, &st) == 0) {
-			if (S_ISDIR(st.st_mode) && depth > 0)
-				status = visit_folder(path, depth - 1, visit, context, err);
-			else if (S_ISREG(st.st_mode) && length) {
-				snprintf(name, sizeof name, "%.*s", (int)length, file);
-				status = visit(context, name, path, err);
-			}
-		}
-		free(entries[i]);
-	}
-	if (n >= 0)
-		free(entries);
-	return status;
-}
-
-struct visit_places {
-	adapter_visit *visit;
-	void *context;
-};
-
-static int visit_place(void *context, const char *place, bool named, struct error *err)
-{
-	(void)named;
-	char folder[FILES_PATH_MAX];
-	const struct visit_places *v = context;
-	if (files_path(folder, NULL, "%s/" ADAPTERS_FOLDER, place))
-		return SUMI_OK;
-	return visit_folder(folder, DEPTH, v->visit, v->context, err);
-}
 
 int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
 		   struct error *err)
 {
-	struct visit_places v = {visit, context};
-	return places_visit(paths, state_dir, visit_place, &v, err);
+	return places_visit_files(ADAPTERS_FOLDER, paths, state_dir, visit, context, err);
 }
 
 /* Looks for one of a name; names gathers what there is, for messages. */

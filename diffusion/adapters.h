@@ -9,11 +9,12 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "diffusion/pack.h"
+#include "diffusion/places.h"
 #include "weights/overlay.h"
 
 #define ADAPTERS_FOLDER "loras" /* of a models folder */
 
-enum { ADAPTER_LABEL_MAX = 128 };
+enum { ADAPTER_LABEL_MAX = PLACES_LABEL_MAX };
 
 /* What a job names, found. */
 struct adapter_list {
@@ -32,7 +33,7 @@ int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
 
 /* Calls visit() for each adapter there is, by places, then names; of two of a name the first counts.
  * One that fails ends it. */
-typedef int adapter_visit(void *context, const char *name, const char *path, struct error *err);
+typedef place_file_visit adapter_visit;
 int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
 		   struct error *err);
 

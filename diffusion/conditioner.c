@@ -58,3 +58,13 @@ int conditioner_plain(struct conditioner *c, const struct conditioner_input *in,
 	*plain = true;
 	return c->kind->plain ? c->kind->plain(c, in, plain, err) : SUMI_OK;
 }
+
+int conditioner_chunks(struct conditioner *c, const struct conditioner_input *in,
+		       const struct tokenizer **tokenizer, struct prompt_chunks *out,
+		       struct error *err)
+{
+	*out = (struct prompt_chunks){0};
+	return c->kind->chunks
+		   ? c->kind->chunks(c, in, tokenizer, out, err)
+		   : error_set(err, SUMI_UNSUPPORTED, "this model's texts are not cut into tokens");
+}

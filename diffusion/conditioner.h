@@ -59,6 +59,9 @@ struct conditioner_kind {
 	/* out is zeroed, and released by the caller also after a failure. */
 	int (*encode)(struct conditioner *c, const struct conditioner_input *in,
 		      struct conditions *out, struct error *err);
+	/* conditioner_chunks() of a kind with encoders. */
+	int (*chunks)(struct conditioner *c, const struct conditioner_input *in,
+		      const struct tokenizer **tokenizer, struct prompt_chunks *out, struct error *err);
 	/* Whether the texts become what they would without any syntax. NULL: always. */
 	int (*plain)(struct conditioner *c, const struct conditioner_input *in, bool *plain,
 		     struct error *err);
@@ -100,6 +103,12 @@ int conditioner_encode(struct conditioner *c, const struct conditioner_input *in
 /* Whether those texts, which prompt_is_plain(), become what they would without any syntax. */
 int conditioner_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,
 		      struct error *err);
+
+/* How the first of the texts is cut for the first encoder, whose tokenizer is borrowed: nothing is encoded.
+ * SUMI_UNSUPPORTED for a kind that knows no syntax. The caller releases *out. */
+int conditioner_chunks(struct conditioner *c, const struct conditioner_input *in,
+		       const struct tokenizer **tokenizer, struct prompt_chunks *out,
+		       struct error *err);
 
 /* CLIP's text model: tokens are its last state. */
 extern const struct conditioner_kind conditioner_clip;

@@ -519,6 +519,15 @@ static int clip_encode(struct conditioner *c, const struct conditioner_input *in
 	return status;
 }
 
+static int clip_chunks(struct conditioner *c, const struct conditioner_input *in,
+		       const struct tokenizer **tokenizer, struct prompt_chunks *out,
+		       struct error *err)
+{
+	const struct clip *clip = (const struct clip *)c;
+	*tokenizer = clip->tokenizer[0];
+	return cut_text(clip, 0, in, in->texts[0], 1, out, err);
+}
+
 static int clip_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,
 		      struct error *err)
 {
@@ -560,7 +569,7 @@ static const struct clip_parts second = {
 #define CLIP(title, its_parts, its_encoders)                                                       \
 	.name = title, .parts = its_parts, .encoders = its_encoders, .open = clip_open,            \
 	.shape = clip_shape, .load = clip_load, .unload = clip_unload, .encode = clip_encode,      \
-	.plain = clip_plain, .close = clip_close
+	.plain = clip_plain, .chunks = clip_chunks, .close = clip_close
 
 const struct conditioner_kind conditioner_clip = {CLIP("clip", &one, 1)};
 const struct conditioner_kind conditioner_clip_pair = {

@@ -1,9 +1,14 @@
 /* Where what came with the program lies. */
 #include "diffusion/places.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/model_file.h"
 
 /* …/build/bin/sumi → …/models */
 static void checkout_models(char out[FILES_PATH_MAX])
@@ -87,4 +92,68 @@ int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error 
 			return SUMI_OK;
 	return error_set(err, SUMI_NOTFOUND, "the tokenizer '%s' that comes with sumi is not there",
 			 name);
+}
+
+/* ---- files in folders of places ---- */
+
+enum { DEPTH = 3 }; /* people sort them into folders */
+
+/* The length of a file's name without its ending; 0: it is no file of tensors, or longer than a name is. */
+static size_t label_length(const char *file)
+{
+	const char *end = model_file_ending(file);
+	return end && (size_t)(end - file) <= PLACES_LABEL_MAX ? (size_t)(end - file) : 0;
+}
+
+static int is_shown(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static int visit_folder(const char *folder, int depth, place_file_visit *visit, void *context,
+			struct error *err)
+{
+	struct dirent **entries;
+	char path[FILES_PATH_MAX], name[PLACES_LABEL_MAX + 1];
+	int status = SUMI_OK, n = scandir(folder, &entries, is_shown, alphasort);
+	for (int i = 0; i < n; i++) {
+		struct stat st;
+		const char *file = entries[i]->d_name;
+		size_t length = label_length(file);
+		if (!status && !files_path(path, NULL, "%s/%s", folder, file) && stat(path, &st) == 0) {
+			if (S_ISDIR(st.st_mode) && depth > 0)
+				status = visit_folder(path, depth - 1, visit, context, err);
+			else if (S_ISREG(st.st_mode) && length) {
+				snprintf(name, sizeof name, "%.*s", (int)length, file);
+				status = visit(context, name, path, err);
+			}
+		}
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+	return status;
+}
+
+struct visit_files {
+	const char *folder;
+	place_file_visit *visit;
+	void *context;
+};
+
+static int visit_place(void *context, const char *place, bool named, struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	const struct visit_files *v = context;
+	(void)named;
+	if (files_path(folder, NULL, "%s/%s", place, v->folder))
+		return SUMI_OK;
+	return visit_folder(folder, DEPTH, v->visit, v->context, err);
+}
+
+int places_visit_files(const char *folder, const char *paths, const char *state_dir,
+		       place_file_visit *visit, void *context, struct error *err)
+{
+	struct visit_files v = {folder, visit, context};
+	return places_visit(paths, state_dir, visit_place, &v, err);
 }

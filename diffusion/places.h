@@ -13,6 +13,14 @@ int places_visit(const char *paths, const char *state_dir,
 		 int (*visit)(void *context, const char *place, bool named, struct error *err),
 		 void *context, struct error *err);
 
+enum { PLACES_LABEL_MAX = 128 };
+
+/* Calls visit() for each file of tensors in a folder of every such place and in those below it, by places,
+ * then names; name: the file's without its ending. One that fails ends it. */
+typedef int place_file_visit(void *context, const char *name, const char *path, struct error *err);
+int places_visit_files(const char *folder, const char *paths, const char *state_dir,
+		       place_file_visit *visit, void *context, struct error *err);
+
 /* The folder of a tokenizer that came with it ("clip"); SUMI_NOTFOUND. */
 int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error *err);
 

@@ -32,6 +32,7 @@ struct run_control {
 struct run_params {
 	const char *prompt;          /* UTF-8 */
 	const char *negative_prompt; /* UTF-8 or NULL: not given, which some models tell from "" */
+	const struct embeddings *embeddings; /* words that stand for vectors; read in run_begin, NULL: none */
 	const char *prompt_syntax;   /* of both, prompt_syntax_names[]; NULL: "diffusers", none */
 	uint64_t seed;
 	int steps;
@@ -86,6 +87,10 @@ const char *run_mask_blend_at(int index);
  * on a device is not looked at. SUMI_INVALID as run_begin() would say it. */
 int run_possible(const struct pack_info *info, const struct run_params *params, bool from_picture,
 		 struct error *err);
+
+/* Evaluations of the model that a whole run would make. Errors as above. */
+int run_evaluations(const struct pack_info *info, const struct run_params *params, int *out,
+		    struct error *err);
 
 /* The same of its texts alone: whether they can be read by their syntax, and the model takes what they are. */
 int run_text_check(const struct pack_info *info, const struct run_params *params, struct error *err);

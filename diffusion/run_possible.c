@@ -4,7 +4,7 @@
 
 /* Sampler, schedule and number of steps go together, and something is left of them. */
 static int check_sampler(const struct pack_info *info, const struct run_params *p,
-			 bool from_picture, struct error *err)
+			 bool from_picture, int *evaluations, struct error *err)
 {
 	struct sampler_config config;
 	struct sampler *sampler = NULL;
@@ -25,6 +25,7 @@ static int check_sampler(const struct pack_info *info, const struct run_params *
 				     &sampler, err);
 	if (!status && from_picture)
 		status = sampler_start(sampler, p->strength, err);
+	*evaluations = status ? 0 : sampler_calls(sampler);
 	sampler_free(sampler);
 	sampler_config_free(&config);
 	return status;
@@ -58,10 +59,16 @@ static int check_deep_cache(const struct pack_info *info, const struct run_param
 int run_possible(const struct pack_info *info, const struct run_params *p, bool from_picture,
 	      struct error *err)
 {
-	int status = check_sampler(info, p, from_picture, err);
+	int evaluations, status = check_sampler(info, p, from_picture, &evaluations, err);
 	if (!status && p->clip_skip > 0)
 		status = check_clip_skip(info, p, err);
 	if (!status && p->deep_cache > 1)
 		status = check_deep_cache(info, p, err);
 	return status;
+}
+
+int run_evaluations(const struct pack_info *info, const struct run_params *p, int *out,
+		    struct error *err)
+{
+	return check_sampler(info, p, false, out, err);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "diffusion/embeddings.h"
 #include "diffusion/run_internal.h"
 
 static enum prompt_syntax syntax_of(const struct run_params *p)
@@ -86,7 +87,8 @@ int run_encode_text(struct run *run, const struct run_params *p, int texts, stru
 	    .of = {.clip_skip = p->clip_skip,
 		   .width = p->width,
 		   .height = p->height,
-		   .syntax = syntax_of(p)},
+		   .syntax = syntax_of(p),
+		   .words = embeddings_words(p->embeddings)},
 	    .calls = sampler_calls(run->sampler),
 	    .all_calls = sampler_calls_from_noise(run->sampler),
 	    .guided = texts > 1,
@@ -121,4 +123,5 @@ void run_text_identity(const struct run_params *p, struct bytes_writer *out)
 	if (syntax != PROMPT_DIFFUSERS && (may_differ(syntax, p->prompt, false) ||
 					   may_differ(syntax, p->negative_prompt, true)))
 		bytes_put(out, p->prompt_syntax, strlen(p->prompt_syntax));
+	embeddings_identity(p->embeddings, out);
 }

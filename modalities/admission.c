@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "diffusion/adapters.h"
+#include "diffusion/embeddings.h"
 #include "diffusion/sampler.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
@@ -84,6 +85,8 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 {
 	struct request r = job_request(job, 0);
 	r.host_precision = a->config->precision;
+	r.host_packs = a->config->packs;
+	r.host_state = a->config->state_dir;
 	/* Workers offer a pack for its own modality only: it would wait for ever. */
 	if (strcmp(info->modality, job->modality) != 0)
 		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,
@@ -92,8 +95,13 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 	/* What is wrong with the picture itself is said before the usual strength is found too little. */
 	bool from_picture = r.init && !isnan(job->strength);
 	struct run_params params = request_run_params(&r);
+	struct embeddings *embeddings = NULL;
 	if (!status)
 		status = run_text_check(info, &params, err);
+	/* Another host may have what is not here. */
+	if (!status && !a->others)
+		status = request_embeddings(info, &r, &embeddings, err);
+	embeddings_close(embeddings);
 	return status ? status : check_run(a, info, &r, from_picture, err);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "diffusion/adapters.h"
+#include "diffusion/embeddings.h"
 #include "diffusion/family.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
@@ -116,8 +117,19 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	return SUMI_OK;
 }
 
-int request_metadata(const struct pack *pack, const struct request *r, char **text,
-		     struct error *err)
+int request_embeddings(const struct pack_info *info, const struct request *r,
+		       struct embeddings **out, struct error *err)
+{
+	enum prompt_syntax syntax;
+	*out = NULL;
+	int status = prompt_syntax_of(r->prompt_syntax, &syntax, err);
+	return status ? status
+		      : embeddings_find(r->host_packs, r->host_state, syntax, r->prompt,
+					r->negative_prompt, info, out, err);
+}
+
+int request_metadata(const struct pack *pack, const struct request *r,
+		     const struct embeddings *embeddings, char **text, struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
 	const struct device_info *device = &pack_device(pack)->info;
@@ -131,6 +143,9 @@ int request_metadata(const struct pack *pack, const struct request *r, char **te
 	json_t *adapters = adapters_json(info->adapters);
 	if (adapters)
 		json_object_set_new(json_object_get(o, "made_by"), "loras", adapters);
+	json_t *words = embeddings_json(embeddings);
+	if (words)
+		json_object_set_new(json_object_get(o, "made_by"), "embeddings", words);
 	/* It is about the pack's own sampler. */
 	if (info->note[0] && strcmp(r->sampler, info->defaults.sampler) == 0)
 		json_object_set_new(json_object_get(o, "made_by"), "note",
@@ -369,19 +384,41 @@ static char *tagged_prompt(const struct request *r)
 	return text;
 }
 
-/* A line of every row that has a name there, and of what the pack and this program are. */
-enum { INFOTEXT_OWN = 3, INFOTEXT_LINES = PARAM_COUNT + INFOTEXT_OWN };
-
-int request_infotext(const struct pack_info *info, const struct request *r, char **text,
-		     struct error *err)
+/* "name: 0123456789ab, …", as A1111 has it; what does not fit stands in sumi's own JSON alone. */
+static void write_hashes(const struct embeddings *embeddings, char out[INFOTEXT_VALUE])
 {
+	json_t *list = embeddings_json(embeddings), *o;
+	size_t i, used = 0;
+	out[0] = '\0';
+	json_array_foreach(list, i, o)
+	{
+		char one[200];
+		int n = snprintf(one, sizeof one, "%s%.120s: %.12s", used ? ", " : "",
+				 json_string_value(json_object_get(o, "name")),
+				 json_string_value(json_object_get(o, "sha256")));
+		if (used + (size_t)n >= INFOTEXT_VALUE)
+			break;
+		memcpy(out + used, one, (size_t)n + 1);
+		used += (size_t)n;
+	}
+	json_decref(list);
+}
+
+/* A line of every row that has a name there, and of what the pack and this program are. */
+enum { INFOTEXT_OWN = 4, INFOTEXT_LINES = PARAM_COUNT + INFOTEXT_OWN };
+
+int request_infotext(const struct pack_info *info, const struct request *r,
+		     const struct embeddings *embeddings, char **text, struct error *err)
+{
+	char hashes[INFOTEXT_VALUE];
 	struct infotext_field fields[INFOTEXT_LINES];
 	char values[INFOTEXT_LINES][INFOTEXT_VALUE];
 	const struct {
 		char *key;
 		const char *before, *value;
 		int most; /* bytes of the value */
-	} own[INFOTEXT_OWN] = {{"Model hash", "", info->digest, 10},
+	} own[INFOTEXT_OWN] = {{"TI hashes", "", hashes, INFOTEXT_VALUE},
+			       {"Model hash", "", info->digest, 10},
 			       {"Model", "", info->name, INFOTEXT_VALUE},
 			       {"Version", "sumi ", SUMI_VERSION, INFOTEXT_VALUE}};
 	size_t count = 0;
@@ -394,10 +431,14 @@ int request_infotext(const struct pack_info *info, const struct request *r, char
 		fields[count] = (struct infotext_field){(char *)p->infotext, values[count]};
 		count++;
 	}
-	for (int i = 0; i < INFOTEXT_OWN; i++, count++) {
+	write_hashes(embeddings, hashes);
+	for (int i = 0; i < INFOTEXT_OWN; i++) {
+		if (!own[i].value[0])
+			continue;
 		snprintf(values[count], INFOTEXT_VALUE, "%s%.*s", own[i].before, own[i].most,
 			 own[i].value);
 		fields[count] = (struct infotext_field){own[i].key, values[count]};
+		count++;
 	}
 	struct infotext whole = {
 	    .prompt = tagged_prompt(r),

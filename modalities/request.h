@@ -27,12 +27,17 @@ int request_preview(const struct run *run, const struct request *r, int scale, u
 
 /* The JSON that goes into a file's metadata: the resolved request, the pack's name and
  * digest, device and versions: enough to make the same bytes again. Field names are the
- * job schema's. The caller frees *text. */
-int request_metadata(const struct pack *pack, const struct request *r, char **text,
-		     struct error *err);
+ * job schema's. embeddings: that the texts name, or NULL. The caller frees *text. */
+struct embeddings;
+int request_metadata(const struct pack *pack, const struct request *r,
+		     const struct embeddings *embeddings, char **text, struct error *err);
 
 /* A1111's "parameters" text. The caller frees *text. */
-int request_infotext(const struct pack_info *info, const struct request *r, char **text,
-		     struct error *err);
+int request_infotext(const struct pack_info *info, const struct request *r,
+		     const struct embeddings *embeddings, char **text, struct error *err);
+
+/* What the texts of a resolved request name, for the pack; *out as of embeddings_find(). */
+int request_embeddings(const struct pack_info *info, const struct request *r,
+		       struct embeddings **out, struct error *err);
 
 #endif

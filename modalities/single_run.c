@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "diffusion/embeddings.h"
 #include "media/format.h"
 #include "modalities/request.h"
 
@@ -31,7 +32,11 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	if (start->width)
 		params.width = start->width;
 	float *init = NULL;
+	struct embeddings *embeddings = NULL;
 	int status = run_check(pack, &params, err);
+	if (!status)
+		status = request_embeddings(info, r, &embeddings, err);
+	params.embeddings = embeddings;
 	if (!status && r->init && !r->init_file)
 		status = error_set(err, SUMI_INTERNAL, "init: nobody has looked for its file");
 	else if (!status && request_masked(r))
@@ -51,8 +56,12 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	/* Texts that say no more than their words have no syntax. */
 	if (!status && !run_has_syntax(s->run))
 		s->request.prompt_syntax = NULL;
-	if (status || (status = request_metadata(pack, &s->request, &s->metadata, err)) ||
-	    (status = request_infotext(pack_info_of(pack), &s->request, &s->infotext, err))) {
+	if (!status)
+		status = request_metadata(pack, &s->request, embeddings, &s->metadata, err);
+	if (!status)
+		status = request_infotext(info, &s->request, embeddings, &s->infotext, err);
+	embeddings_close(embeddings);
+	if (status) {
 		single_run_free(&s->base);
 		return status;
 	}

@@ -43,6 +43,11 @@ void tokens_free(struct tokens *tokens); /* also zeroed ones */
 int tokenizer_pieces(const struct tokenizer *tokenizer, const char *text, size_t size, int32_t **ids,
 		     size_t *count, struct error *err);
 
+/* What n ids stand for, a new text each that the caller frees, with the array; a space behind what ends a
+ * word. Bytes that are no characters alone are '?'. SUMI_NOMEM. */
+int tokenizer_spell(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, char ***out,
+		    struct error *err);
+
 /* A chunk's row [length]: n ids, at most length − 2, between the marks, and padding. */
 void tokenizer_row(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, int32_t *row);
 

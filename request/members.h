@@ -51,6 +51,9 @@ struct request {
 	PARAM_TABLE(REQUEST_MEMBER)
 	const char *host_precision; /* taken where the job leaves precision open; NULL: open as well */
 	const char *usual_precision; /* the device's, where the pack leaves it open too; NULL: exact */
+	/* Where words are looked for that stand for vectors: models folders as sumi.conf has them; NULL:
+	 * nowhere. */
+	const char *host_packs, *host_state;
 	const struct request_places *places; /* where its files lie (request/files.h), or NULL */
 };
 
