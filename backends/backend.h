@@ -93,7 +93,7 @@ struct conv2d_args {
 	bool pad_end; /* stride 2: pad right and bottom only (AutoencoderKL's encoder) */
 };
 
-/* y[r, :] = act(x[r, :]·Wᵀ + bias) + residual[r, :] for each row r.
+/* y[r, :] = act(x[r, :]·Wᵀ + bias + add[r, :]) + residual[r, :] for each row r.
  * With ACT_GEGLU the weight has 2·cout rows and y has cout channels. */
 struct linear_args {
 	struct tensor x; /* [rows, cin] */
@@ -101,6 +101,7 @@ struct linear_args {
 	int n; /* pictures or texts that the rows are of: one's bytes never depend on the others */
 	const struct weight *weight;
 	const struct buffer *bias; /* [cout] f32 (ACT_GEGLU: [2·cout]), or NULL */
+	struct tensor add;         /* [rows, cout] (ACT_GEGLU: [rows, 2·cout]); buffer NULL: none */
 	struct tensor residual;    /* shape of y; buffer NULL: none */
 	enum activation act;
 };

@@ -263,6 +263,13 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 						   : "layer without GEGLU");
 	if (a->bias && (status = check_vector(op, "bias", a->bias, head->cout, err)))
 		return status;
+	if (a->add.buffer) {
+		struct tensor want = {.rows = a->y.rows, .c = head->cout};
+		if ((status = check_tensor(op, "add", &a->add, a->y.dtype, err)) ||
+		    (status = check_same_shape(op, "add", &a->add, &want, err)) ||
+		    (status = check_apart(op, "add", &a->add, &a->y, false, err)))
+			return status;
+	}
 	if (a->residual.buffer) {
 		if ((status = check_tensor(op, "residual", &a->residual, a->y.dtype, err)) ||
 		    (status = check_same_rows(op, "residual", &a->residual, &a->y, err)))

@@ -17,7 +17,8 @@ struct slot {
 	struct adapter_list *adapters; /* on it, owned; NULL: none */
 	int64_t used_ms; /* monotonic */
 	uint64_t turn;   /* of models_get(): orders uses within a millisecond */
-	uint64_t stamp;  /* of the files that change when a pack is replaced */
+	uint64_t stamp;  /* of the files that change when a pack is replaced, without the adapters' */
+	uint64_t adapters_stamp;
 };
 
 struct models {
@@ -147,7 +148,8 @@ static int load(struct models *m, const char *folder, const struct adapter_list 
 	}
 	strcpy(s->folder, folder);
 	warn_adapters(pack_info_of(s->pack));
-	s->stamp = stamp; /* of before: files replaced meanwhile are loaded the next time */
+	s->adapters_stamp = adapters_stamp(adapters);
+	s->stamp = stamp - s->adapters_stamp; /* of before: files replaced meanwhile are loaded the next time */
 	log_info("model.loaded", "model=%s seconds=%.2f device_mib=%zu",
 		 pack_info_of(s->pack)->name, (double)(clock_mono_us() - start) / 1e6,
 		 m->device->bytes_in_use >> 20);
@@ -155,23 +157,80 @@ static int load(struct models *m, const char *folder, const struct adapter_list 
 	return SUMI_OK;
 }
 
+/* Other adapters in the place of those that are on a loaded pack; *done false: it cannot be. */
+static int adapt(struct slot *s, const struct adapter_list *adapters, bool *done, struct error *err)
+{
+	struct adapter_list *copy;
+	int64_t start = clock_mono_us();
+	int status = copy_list(adapters, &copy, err);
+	if (!status)
+		status = pack_adapt(s->pack, adapters, done, err);
+	if (!status && !*done) {
+		free(copy);
+		return SUMI_OK;
+	}
+	free(s->adapters);
+	s->adapters = NULL;
+	s->adapters_stamp = 0;
+	if (status) { /* then none is on it */
+		free(copy);
+		return status;
+	}
+	s->adapters = copy;
+	s->adapters_stamp = adapters_stamp(adapters);
+	warn_adapters(pack_info_of(s->pack));
+	log_info("model.adapted", "model=%s adapters=%d seconds=%.2f", pack_info_of(s->pack)->name,
+		 adapters ? adapters->count : 0, (double)(clock_mono_us() - start) / 1e6);
+	return SUMI_OK;
+}
+
+/* The pack with these adapters on it, else one that takes them in the place of others. */
+static int find(struct models *m, const char *folder, const struct adapter_list *adapters,
+		struct slot **out, struct error *err)
+{
+	uint64_t stamp = adapters_stamp(adapters);
+	*out = NULL;
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot *s = &m->slots[i];
+		if (s->pack && strcmp(s->folder, folder) == 0 && s->adapters_stamp == stamp &&
+		    adapters_equal(s->adapters, adapters)) {
+			*out = s;
+			return SUMI_OK;
+		}
+	}
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot *s = &m->slots[i];
+		bool done = false;
+		if (!s->pack || strcmp(s->folder, folder) != 0)
+			continue;
+		int status = adapt(s, adapters, &done, err);
+		if (status)
+			return status;
+		if (done) {
+			*out = s;
+			return SUMI_OK;
+		}
+	}
+	return SUMI_OK;
+}
+
 int models_get(struct models *m, const char *folder, const struct adapter_list *adapters,
 	       uint64_t stamp, struct pack **pack, struct error *err)
 {
-	struct slot *found = NULL;
-	for (int i = 0; i < SLOTS && !found; i++)
-		if (m->slots[i].pack && strcmp(m->slots[i].folder, folder) == 0 &&
-		    adapters_equal(m->slots[i].adapters, adapters))
-			found = &m->slots[i];
+	struct slot *found;
+	uint64_t own = stamp - adapters_stamp(adapters);
 	bool damaged = guard_check(NULL) != SUMI_OK;
-	for (int i = 0; i < SLOTS && damaged; i++)
-		if (m->slots[i].pack)
-			unload(&m->slots[i]);
-	if (found && !damaged && found->stamp != stamp)
-		unload(found);
-	if (found && !found->pack)
-		found = NULL;
-	int status = found ? SUMI_OK : load(m, folder, adapters, stamp, &found, err);
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot *s = &m->slots[i];
+		bool here = s->pack && strcmp(s->folder, folder) == 0;
+		bool stale = here && (s->stamp != own || (adapters_equal(s->adapters, adapters) &&
+							  s->adapters_stamp != stamp - own));
+		if (s->pack && (damaged || stale))
+			unload(s);
+	}
+	int status = find(m, folder, adapters, &found, err);
+	if (!status && !found)
+		status = load(m, folder, adapters, stamp, &found, err);
 	if (status)
 		return status;
 	found->turn = ++m->turn;

@@ -17,8 +17,10 @@ int models_new(struct device *device, struct packed_store *store, uint64_t budge
 	       struct models **out, struct error *err);
 void models_free(struct models *m); /* NULL is fine */
 
-/* The pack of a folder with those adapters on it (NULL: none), loaded if it is not there yet, again if stamp, what catalogue_stamp() says
- * of it now, is another one. Borrowed until the next call. */
+/* The pack of a folder with those adapters on it (NULL: none), loaded if it is not there yet, again if
+ * stamp, what catalogue_stamp() and adapters_stamp() say of them now together, is another one. One that
+ * is there with other adapters takes these in their place where it can (pack_adapt()). Borrowed until
+ * the next call. */
 struct adapter_list;
 int models_get(struct models *m, const char *folder, const struct adapter_list *adapters,
 	       uint64_t stamp, struct pack **pack, struct error *err);

@@ -119,6 +119,7 @@ struct adapters {
 		char sha256[SHA256_HEX_SIZE];
 	} rows[OVERLAYS_MAX];
 	int count;
+	bool thin; /* they lie beside the weights */
 };
 
 /* What a part of a pack is to adapters; 0: nothing. The only encoder of a family is the first, and
@@ -199,6 +200,49 @@ static int open_row(struct adapters *a, int i, const struct adapter_list *list,
 	return status ? status : sha256_file(path, a->rows[i].sha256, err);
 }
 
+/* Beside the weights they cost some time in each step; on them, the time to open the model anew and
+ * memory for another copy of what they change (docs/performance.md has both). */
+enum { THIN_MOST = 2 }; /* of so many numbers of the weights one may be theirs */
+
+static int judge(struct adapters *a, const struct pack_info *info, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	struct pack_info with = *info;
+	uint64_t own = 0, base = 0;
+	int status = SUMI_OK;
+	bool pairs = info->family->denoiser->adapt && info->family->conditioner->adapt;
+	with.adapters = a;
+	for (const struct part *const *at = info->family->parts; *at && !status && pairs; at++) {
+		struct weights *w = NULL;
+		struct overlays on;
+		if ((*at)->use != PART_TEXTS && (*at)->use != PART_DENOISER)
+			continue;
+		status = pack_part(info, (*at)->folder, path, err);
+		if (!status)
+			status = weights_open_with(path, adapters_on(&with, (*at)->folder, &on), &w, err);
+		pairs = !status && weights_are_pairs(w, &own, &base);
+		weights_close(w);
+	}
+	a->thin = pairs && own <= base / THIN_MOST;
+	return status;
+}
+
+bool adapters_folded(const struct adapters *a)
+{
+	return a && !a->thin;
+}
+
+int adapters_thin(const struct adapters *a)
+{
+	int ranks = 0;
+	for (int i = 0; a && a->thin && i < a->count; i++) {
+		int least, most;
+		adapter_ranks(a->rows[i].file, &least, &most);
+		ranks += most;
+	}
+	return ranks;
+}
+
 int adapters_open(const struct adapter_list *list, const struct pack_info *info, struct adapters **out,
 		  struct error *err)
 {
@@ -209,6 +253,8 @@ int adapters_open(const struct adapter_list *list, const struct pack_info *info,
 		a->count++;
 		status = open_row(a, i, list, info, err);
 	}
+	if (!status)
+		status = judge(a, info, err);
 	if (status) {
 		adapters_close(a);
 		return status;
@@ -231,6 +277,7 @@ const struct overlays *adapters_on(const struct pack_info *info, const char *par
 	const struct adapters *a = info->adapters;
 	*out = (struct overlays){.count = a ? a->count : 0, .store = info->store};
 	out->parts = part_of(info, part);
+	out->thin = a && a->thin;
 	for (int i = 0; i < out->count; i++) {
 		out->rows[i].adapter = a->rows[i].file;
 		out->rows[i].weight = a->rows[i].weight;
@@ -246,6 +293,8 @@ void adapters_identity(const struct adapters *a, struct bytes_writer *out)
 		bytes_put_f64(out, a->rows[i].weight.text);
 		bytes_put_u32(out, (uint32_t)a->rows[i].weight.ranks);
 	}
+	if (a && a->thin)
+		bytes_put_u32(out, 1);
 }
 
 /* Modules without a place, of any part. */

@@ -52,6 +52,14 @@ int adapters_open(const struct adapter_list *list, const struct pack_info *info,
 		  struct error *err);
 void adapters_close(struct adapters *a); /* NULL is fine */
 
+/* Whether they are put on the weights when those are opened: then the pack is theirs alone. Else they
+ * lie beside the weights (weights/thin.h), and pack_adapt() can put others in their place. By the pack
+ * and the adapters alone: a job's bytes hang on it. */
+bool adapters_folded(const struct adapters *a);
+
+/* Ranks of those that lie beside; 0: of none (NULL), and of those that are folded. */
+int adapters_thin(const struct adapters *a);
+
 /* What lies on a part of a pack, in *out, which it returns. */
 const struct overlays *adapters_on(const struct pack_info *info, const char *part, struct overlays *out);
 

@@ -56,6 +56,8 @@ struct conditioner_kind {
 	 * texts stays when they go. NULL: there is nothing that could. */
 	int (*load)(struct conditioner *c, struct error *err);
 	void (*unload)(struct conditioner *c);
+	/* As a denoiser's; what is known of earlier texts goes. */
+	int (*adapt)(struct conditioner *c, struct error *err);
 	/* out is zeroed, and released by the caller also after a failure. */
 	int (*encode)(struct conditioner *c, const struct conditioner_input *in,
 		      struct conditions *out, struct error *err);

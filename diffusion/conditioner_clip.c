@@ -132,6 +132,25 @@ static int load(struct clip *clip, int e, struct error *err)
 			    &clip->encoder[e], err);
 }
 
+static int clip_adapt(struct conditioner *c, struct error *err)
+{
+	struct clip *clip = (struct clip *)c;
+	char folder[FILES_PATH_MAX];
+	struct overlays on;
+	int status = SUMI_OK;
+	text_memory_clear(clip->texts);
+	for (int e = 0; e < clip->parts->count && !status; e++) {
+		const char *part = clip->parts->rows[e].encoder;
+		if (!clip->encoder[e])
+			continue;
+		status = pack_part(clip->info, part, folder, err);
+		if (!status)
+			status = text_encoder_adapt(clip->encoder[e], folder,
+						    adapters_on(clip->info, part, &on), err);
+	}
+	return status;
+}
+
 static int clip_load(struct conditioner *c, struct error *err)
 {
 	struct clip *clip = (struct clip *)c;
@@ -568,8 +587,8 @@ static const struct clip_parts second = {
 
 #define CLIP(title, its_parts, its_encoders)                                                       \
 	.name = title, .parts = its_parts, .encoders = its_encoders, .open = clip_open,            \
-	.shape = clip_shape, .load = clip_load, .unload = clip_unload, .encode = clip_encode,      \
-	.plain = clip_plain, .chunks = clip_chunks, .close = clip_close
+	.shape = clip_shape, .load = clip_load, .unload = clip_unload, .adapt = clip_adapt,          \
+	.encode = clip_encode, .plain = clip_plain, .chunks = clip_chunks, .close = clip_close
 
 const struct conditioner_kind conditioner_clip = {CLIP("clip", &one, 1)};
 const struct conditioner_kind conditioner_clip_pair = {

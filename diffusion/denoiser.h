@@ -118,6 +118,12 @@ struct denoiser_kind {
 	/* Whether two sessions of one denoiser can be evaluated together. NULL: none can. */
 	bool (*joins)(const struct denoiser_session *a, const struct denoiser_session *b);
 
+	/* What lies beside its weights from now on, by info->adapters, which stay there
+	 * (adapters_thin()); none: nothing, which never fails. NULL: adapters are folded into weights
+	 * when they are opened. */
+	int (*adapt)(struct denoiser *denoiser, const struct pack_info *info, const char *part,
+		     struct error *err);
+
 	/* Others will need memory before the next evaluation. NULL: it has none to give. */
 	void (*rest)(const struct denoiser *denoiser);
 };

@@ -18,6 +18,7 @@ struct unet_denoiser {
 	struct device *device; /* borrowed, with it */
 	struct unet_config config;
 	struct motion_config motion; /* positions 0: there are no motion modules */
+	int thin;                    /* ranks of what lies beside its weights */
 };
 
 struct unet_session {
@@ -70,6 +71,7 @@ static int open_unet(const struct denoiser_kind *kind, struct device *device,
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", info->path);
 	d->base.kind = kind;
 	d->device = device;
+	d->thin = adapters_thin(info->adapters);
 	int status = pack_part(info, part, folder, err);
 	if (!status)
 		status = device ? unet_open_with(device, folder, adapters_on(info, part, &on), &d->unet,
@@ -85,6 +87,18 @@ static int open_unet(const struct denoiser_kind *kind, struct device *device,
 	}
 	*out = &d->base;
 	return SUMI_OK;
+}
+
+static int adapt(struct denoiser *denoiser, const struct pack_info *info, const char *part,
+		 struct error *err)
+{
+	char folder[FILES_PATH_MAX];
+	struct overlays on;
+	struct unet_denoiser *d = (struct unet_denoiser *)denoiser;
+	d->thin = adapters_thin(info->adapters);
+	int status = pack_part(info, part, folder, err);
+	return status || !d->unet ? status
+				  : unet_adapt(d->unet, folder, adapters_on(info, part, &on), err);
 }
 
 /* Also of a network that cannot be opened. */
@@ -195,6 +209,7 @@ static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_pl
 	    .w = plan->w,
 	    .level = plan->level,
 	    .dtype = dtype,
+	    .thin = d->thin,
 	};
 	if (d->motion.positions) {
 		unet.adapter = &d->motion;
@@ -410,6 +425,7 @@ const struct denoiser_kind denoiser_unet = {
     .name = "unet",
     .open = open_unet,
     .close = close_unet,
+    .adapt = adapt,
     .size = read_size,
     .spec = describe,
     .accepts = accepts,

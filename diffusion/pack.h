@@ -100,6 +100,12 @@ int pack_open(struct device *device, const char *folder, struct pack **out, stru
  * store, which the caller closes after the pack; NULL: nowhere. */
 int pack_open_with(struct device *device, const char *folder, const struct adapter_list *list,
 		   struct packed_store *store, struct pack **out, struct error *err);
+
+/* Puts other adapters (list NULL: none) in the place of those that are on an open pack, whose weights
+ * stay where they are. *done false: they, or those before, are folded into the weights, so that the
+ * pack must be opened with them, and nothing has changed. After a failure none is on it. No run of it
+ * is alive. */
+int pack_adapt(struct pack *pack, const struct adapter_list *list, bool *done, struct error *err);
 void pack_close(struct pack *pack); /* NULL is fine */
 
 const struct pack_info *pack_info_of(const struct pack *pack);

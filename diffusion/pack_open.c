@@ -46,6 +46,42 @@ int pack_open_with(struct device *device, const char *folder, const struct adapt
 	return SUMI_OK;
 }
 
+static int adapt_parts(struct pack *pack, struct error *err)
+{
+	const struct family *family = pack->info.family;
+	int status = family->conditioner->adapt(pack->conditioner, err);
+	for (int i = 0; i < PACK_DENOISERS && !status; i++)
+		if (pack->denoisers[i].open)
+			status = family->denoiser->adapt(pack->denoisers[i].open, &pack->info,
+							 pack_denoiser_part(&pack->info, i > 0), err);
+	return status;
+}
+
+int pack_adapt(struct pack *pack, const struct adapter_list *list, bool *done, struct error *err)
+{
+	const struct family *family = pack->info.family;
+	struct adapters *adapters = NULL;
+	*done = false;
+	if (adapters_folded(pack->adapters) || !family->conditioner->adapt || !family->denoiser->adapt)
+		return SUMI_OK;
+	int status = list && list->count ? adapters_open(list, &pack->info, &adapters, err) : SUMI_OK;
+	if (!status && adapters_folded(adapters)) {
+		adapters_close(adapters);
+		return SUMI_OK;
+	}
+	adapters_close(pack->adapters);
+	pack->info.adapters = pack->adapters = adapters;
+	if (!status)
+		status = adapt_parts(pack, err);
+	*done = !status;
+	if (status) {
+		adapters_close(pack->adapters);
+		pack->info.adapters = pack->adapters = NULL;
+		adapt_parts(pack, NULL);
+	}
+	return status;
+}
+
 void pack_close(struct pack *pack)
 {
 	if (!pack)

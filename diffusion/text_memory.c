@@ -40,13 +40,20 @@ int text_memory_new(size_t budget, struct text_memory **out, struct error *err)
 	return SUMI_OK;
 }
 
-void text_memory_free(struct text_memory *m)
+void text_memory_clear(struct text_memory *m)
 {
-	while (m && m->first) {
+	while (m->first) {
 		struct text *t = m->first;
 		m->first = t->next;
 		text_free(t);
 	}
+	m->bytes = 0;
+}
+
+void text_memory_free(struct text_memory *m)
+{
+	if (m)
+		text_memory_clear(m);
 	free(m);
 }
 

@@ -24,6 +24,7 @@ struct text_key {
 /* budget: bytes that embeddings may take together; the one used longest ago makes room. */
 int text_memory_new(size_t budget, struct text_memory **out, struct error *err);
 void text_memory_free(struct text_memory *m); /* NULL is fine */
+void text_memory_clear(struct text_memory *m); /* forgets all of them */
 
 /* The embedding [floats], borrowed until the next call with m, or NULL. */
 const float *text_memory_find(struct text_memory *m, const struct text_key *key);

@@ -132,8 +132,8 @@ static bool idle(const struct pass *p)
 	return p->status || !p->device;
 }
 
-void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
-	       struct conv2d_args args)
+static void conv(struct pass *p, const struct weight *weight, const struct buffer *bias, struct map x,
+		 struct map y, struct conv2d_args args)
 {
 	if (idle(p))
 		return;
@@ -141,24 +141,96 @@ void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, str
 	args.y = y.t;
 	args.in = map_grid(&x);
 	args.out = map_grid(&y);
-	args.weight = layer->weight;
-	args.bias = layer->bias;
+	args.weight = weight;
+	args.bias = bias;
 	if (args.stride == 0)
 		args.stride = 1;
 	p->status = device_conv2d(p->device, &args, p->err);
 }
 
-void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,
-		 struct linear_args args)
+static void linear(struct pass *p, const struct weight *weight, const struct buffer *bias,
+		   struct map x, struct map y, struct linear_args args)
 {
 	if (idle(p))
 		return;
 	args.x = x.t;
 	args.y = y.t;
 	args.n = y.n;
-	args.weight = layer->weight;
-	args.bias = layer->bias;
+	args.weight = weight;
+	args.bias = bias;
 	p->status = device_linear(p->device, &args, p->err);
+}
+
+/* y += t·Uᵀ of each part, or y = t·Uᵀ. */
+static void put_thin(struct pass *p, const struct thin *thin, struct map t, struct map y, bool add)
+{
+	for (int i = 0; i < thin->count; i++) {
+		const struct thin_part *part = &thin->parts[i];
+		struct map to = map_slice(y, part->first, part->cout);
+		if (part->ranks)
+			linear(p, part->up, NULL, map_slice(t, part->first_rank, part->ranks), to,
+			       (struct linear_args){.residual = add ? to.t : (struct tensor){0}});
+	}
+}
+
+/* Without a device all that such products would take is counted. A stack has up to three parts. */
+static void count_thin(struct pass *p, struct map x, int cout, enum activation act)
+{
+	enum { PARTS = 3 };
+	struct map t = pass_new(p, x.n, x.h, x.w, PARTS * p->thin);
+	if (act != ACT_NONE) {
+		struct map more = pass_new(p, x.n, x.h, x.w, act == ACT_GEGLU ? 2 * cout : cout);
+		pass_free(p, &more);
+	}
+	pass_free(p, &t);
+}
+
+void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
+	       struct conv2d_args args)
+{
+	const struct thin *thin = layer->thin;
+	if (!p->device && p->thin)
+		count_thin(p, y, y.t.c, ACT_NONE);
+	if (idle(p))
+		return;
+	conv(p, layer->weight, layer->bias, x, y, args);
+	if (!thin || !thin->ranks)
+		return;
+	if (args.act != ACT_NONE)
+		pass_fail(p, SUMI_UNSUPPORTED, "a LoRA on a convolution that ends in an activation");
+	struct map t = pass_new(p, y.n, y.h, y.w, thin->ranks);
+	conv(p, thin->down, NULL, x, t,
+	     (struct conv2d_args){
+		 .stride = args.stride, .upsample = args.upsample, .pad_end = args.pad_end});
+	put_thin(p, thin, t, y, true);
+	pass_free(p, &t);
+}
+
+void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,
+		 struct linear_args args)
+{
+	const struct thin *thin = layer->thin;
+	if (!p->device && p->thin)
+		count_thin(p, x, y.t.c, args.act);
+	if (idle(p))
+		return;
+	if (!thin || !thin->ranks) {
+		linear(p, layer->weight, layer->bias, x, y, args);
+		return;
+	}
+	struct map t = pass_new(p, x.n, x.h, x.w, thin->ranks), more = {0};
+	linear(p, thin->down, NULL, x, t, (struct linear_args){0});
+	if (args.act != ACT_NONE) { /* it belongs before the activation */
+		more = pass_new(p, x.n, x.h, x.w, layer->cout);
+		put_thin(p, thin, t, more, false);
+		args.add = more.t;
+	}
+	linear(p, layer->weight, layer->bias, x, y, args);
+	if (args.act == ACT_NONE)
+		put_thin(p, thin, t, y, true);
+	else
+		pass_free(p, &more);
+	pass_free(p, &t);
 }
 
 void pass_norm(struct pass *p, const struct norm_layer *layer, struct map x, struct map y,

@@ -35,6 +35,7 @@ struct pass {
 	struct error *err;
 	uint64_t bytes, bytes_peak; /* of temporaries */
 	uint64_t bytes_largest;     /* of one of them */
+	int thin; /* plan only: ranks of what may lie on any layer (weights/thin.h) */
 };
 
 /* A pass on a device, which stores activations as that likes them best; tap NULL: none. */

@@ -77,6 +77,7 @@ int text_encoder_open_with(struct device *device, const char *folder, bool proje
 	if (!te)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
 	te->set.device = device;
+	te->set.adapts = true;
 	int status = text_config_read(folder, &te->config, err);
 	if (!status)
 		status = weights_open_with(folder, on, &files, err);
@@ -89,12 +90,20 @@ int text_encoder_open_with(struct device *device, const char *folder, bool proje
 	if (!status)
 		status = weights_check_unused(files, "encoder.", err);
 	weights_close(files);
+	if (!status && on && on->thin)
+		status = text_encoder_adapt(te, folder, on, err);
 	if (status) {
 		text_encoder_close(te);
 		return status;
 	}
 	*out = te;
 	return SUMI_OK;
+}
+
+int text_encoder_adapt(struct text_encoder *te, const char *folder, const struct overlays *on,
+		       struct error *err)
+{
+	return thin_put(&te->set.thin, te->set.device, folder, on, err);
 }
 
 void text_encoder_close(struct text_encoder *te)

@@ -21,6 +21,9 @@ struct overlays;
 /* The same with adapters on its weights; on: borrowed, NULL for none. */
 int text_encoder_open_with(struct device *device, const char *folder, bool projects,
 			   const struct overlays *on, struct text_encoder **out, struct error *err);
+/* As unet_adapt(). */
+int text_encoder_adapt(struct text_encoder *te, const char *folder, const struct overlays *on,
+		       struct error *err);
 void text_encoder_close(struct text_encoder *te); /* NULL is fine */
 
 const struct text_config *text_encoder_config(const struct text_encoder *te);

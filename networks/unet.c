@@ -23,6 +23,7 @@ int unet_open_with(struct device *device, const char *folder, const struct overl
 	if (!u)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", folder);
 	u->set.device = device;
+	u->set.adapts = true;
 	int status = unet_config_read(folder, &u->config, err);
 	if (!status)
 		status = weights_open_with(folder, on, &files, err);
@@ -31,6 +32,8 @@ int unet_open_with(struct device *device, const char *folder, const struct overl
 	if (!status)
 		status = weights_check_unused(files, "", err);
 	weights_close(files);
+	if (!status && on && on->thin)
+		status = unet_adapt(u, folder, on, err);
 	if (status) {
 		unet_close(u);
 		return status;
@@ -45,6 +48,11 @@ void unet_close(struct unet *u)
 		return;
 	unet_clear(u);
 	free(u);
+}
+
+int unet_adapt(struct unet *u, const char *folder, const struct overlays *on, struct error *err)
+{
+	return thin_put(&u->set.thin, u->set.device, folder, on, err);
 }
 
 int unet_motion_open(struct unet *u, const char *folder, const struct overlays *on,
@@ -321,6 +329,7 @@ uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs)
 {
 	uint64_t bytes = 0;
 	struct pass p = pass_plan(plan->dtype);
+	p.thin = plan->thin;
 	struct text_cache cache = {.n = plan->texts, .tokens = plan->tokens};
 	struct unet_flow *f = calloc(1, sizeof *f);
 	struct unet *u = calloc(1, sizeof *u);

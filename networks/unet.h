@@ -23,6 +23,10 @@ int unet_open_with(struct device *device, const char *folder, const struct overl
 		   struct unet **out, struct error *err);
 void unet_close(struct unet *unet); /* NULL is fine */
 
+/* Lets lie beside the weights, which are FOLDER's, what on says, instead of what lay there before.
+ * After a failure nothing does. */
+int unet_adapt(struct unet *unet, const char *folder, const struct overlays *on, struct error *err);
+
 /* Adds the motion modules of FOLDER (motion_adapter/) to the UNet. After a failure the UNet
  * may only be closed. */
 int unet_motion_open(struct unet *unet, const char *folder, const struct overlays *on,
@@ -89,6 +93,7 @@ struct unet_plan {
 	int n, h, w;       /* as in struct unet_input */
 	int level;         /* of features, 0: none */
 	enum dtype dtype;  /* of activations */
+	int thin;          /* ranks of what lies beside its layers */
 };
 
 struct unet_needs {

@@ -19,6 +19,7 @@ enum { ADAPTER_NAME_MAX = 256 };
 enum adapter_part { ADAPTER_DENOISER = 1, ADAPTER_TEXT = 2, ADAPTER_TEXT_2 = 4 };
 
 struct adapter;
+struct weight_tensor;
 
 /* SUMI_INVALID for a file that is no adapter or holds a module of which not all is there,
  * SUMI_UNSUPPORTED names a tensor of an adapter that is not read. The caller closes *out. */
@@ -52,6 +53,19 @@ int adapter_fits(const struct adapter *a, size_t i, const int64_t *shape, int ra
 
 /* How strongly module i counts, by what it changes. */
 double adapter_strength(const struct adapter *a, size_t i, const struct adapter_weight *weight);
+
+/* A module as two thin products: `ranks` rows of down [rank, …] and so many columns of up
+ * [outputs, rank], which count `scale` times. */
+struct adapter_pair {
+	const struct weight_tensor *down, *up; /* borrowed from the adapter */
+	int rank, ranks;
+	double scale;
+};
+
+/* False where module i is something else: another kind, of a bias, with a core between the two, or
+ * with magnitudes. strength and ranks: as for adapter_apply(). */
+bool adapter_pair(const struct adapter *a, size_t i, double strength, int ranks,
+		  struct adapter_pair *out);
 
 /* Changes the numbers of such a tensor, count of them, as module i says. */
 int adapter_apply(const struct adapter *a, size_t i, const struct adapter_weight *weight,

@@ -359,6 +359,21 @@ static int decompose(const struct module *m, double weight, const int64_t *shape
 	return status;
 }
 
+bool adapter_pair(const struct adapter *a, size_t i, double strength, int ranks,
+		  struct adapter_pair *out)
+{
+	const struct module *m = &a->modules[i];
+	if (m->kind->delta != lora_delta || m->bias || get(m, TENSOR_MID) || get(m, TENSOR_DORA) ||
+	    get(m, TENSOR_MAGNITUDE))
+		return false;
+	*out = (struct adapter_pair){.down = get(m, TENSOR_DOWN),
+				     .up = get(m, TENSOR_UP),
+				     .rank = m->rank,
+				     .ranks = ranks && ranks < m->rank ? ranks : m->rank,
+				     .scale = strength * m->scale};
+	return true;
+}
+
 double adapter_strength(const struct adapter *a, size_t i, const struct adapter_weight *weight)
 {
 	return a->modules[i].part == ADAPTER_DENOISER ? weight->denoiser : weight->text;

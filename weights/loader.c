@@ -51,6 +51,7 @@ void weight_set_clear(struct weight_set *set)
 		device_weight_free(set->device, set->weights[i]);
 	for (size_t i = 0; i < set->buffer_count; i++)
 		device_buffer_free(set->device, set->buffers[i]);
+	thin_set_clear(&set->thin, set->device);
 	/* Commands that still run may read the mapping. */
 	if (set->packed)
 		device_sync(set->device, NULL);
@@ -258,6 +259,36 @@ done:
 
 /* --- layers --- */
 
+/* A place for what may lie on a layer of these parts, where the set adapts. */
+static void add_thin(struct loader *l, const struct thin **out, const struct stack_part *parts,
+		     int count, int cin, int kernel)
+{
+	int first = 0;
+	if (l->status || !l->files || !l->set->adapts)
+		return;
+	struct thin *t = thin_new(&l->set->thin, count);
+	if (!t) {
+		loader_fail(l, SUMI_NOMEM, "out of memory while loading '%s'", parts[0].name);
+		return;
+	}
+	t->cin = cin;
+	t->kernel = kernel;
+	for (int i = 0; i < count; first += parts[i++].cout) {
+		t->parts[i] = (struct thin_part){.first = first, .cout = parts[i].cout};
+		weight_name(t->parts[i].name, "%s.weight", parts[i].name);
+	}
+	*out = t;
+}
+
+static void add_own_thin(struct loader *l, const struct thin **out, const int *shape, int kernel,
+			 unsigned flags, const char *name)
+{
+	struct stack_part part = {.cout = shape[0]};
+	weight_name(part.name, "%s", name);
+	if (!(flags & LOAD_TABLE))
+		add_thin(l, out, &part, 1, shape[1], kernel);
+}
+
 static void add_matrix(struct loader *l, struct weight **weight, struct buffer **bias,
 		       const int *shape, int rank, unsigned flags, const char *name)
 {
@@ -281,7 +312,9 @@ void load_linear(struct loader *l, struct linear_layer *out, int cout, int cin, 
 {
 	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct linear_layer){.cin = cin, .cout = cout};
-	add_matrix(l, &out->weight, &out->bias, (const int[]){cout, cin}, 2, flags, name);
+	const int shape[] = {cout, cin};
+	add_matrix(l, &out->weight, &out->bias, shape, 2, flags, name);
+	add_own_thin(l, &out->thin, shape, 1, flags, name);
 }
 
 void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
@@ -289,8 +322,9 @@ void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int 
 {
 	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct conv_layer){.cin = cin, .cout = cout, .kernel = kernel};
-	add_matrix(l, &out->weight, &out->bias, (const int[]){cout, cin, kernel, kernel},
-		   kernel == 1 ? 2 : 4, flags, name);
+	const int shape[] = {cout, cin, kernel, kernel};
+	add_matrix(l, &out->weight, &out->bias, shape, kernel == 1 ? 2 : 4, flags, name);
+	add_own_thin(l, &out->thin, shape, kernel, flags, name);
 }
 
 void load_prelu(struct loader *l, struct conv_layer *conv, const char *bias, const char *slopes,
@@ -468,4 +502,5 @@ void load_linear_stack(struct loader *l, struct linear_layer *out, const struct 
 	stack_weights(l, out, parts, count);
 	if (!l->status && !(flags & LOAD_NO_BIAS))
 		stack_biases(l, out, parts, count);
+	add_thin(l, &out->thin, parts, count, cin, 1);
 }

@@ -13,6 +13,7 @@
 
 #include "backends/backend.h"
 #include "weights/packed.h"
+#include "weights/thin.h"
 #include "weights/weights.h"
 
 struct weight_set {
@@ -21,6 +22,8 @@ struct weight_set {
 	struct buffer **buffers;
 	size_t weight_count, buffer_count;
 	struct packed *packed; /* list: where weights may lie that the device did not copy */
+	bool adapts;           /* set before a load: its matrices get places for what may lie on them */
+	struct thin_set thin;
 };
 
 /* Frees everything in the set. An all-zero set is fine. */
@@ -30,12 +33,14 @@ struct linear_layer {
 	struct weight *weight; /* [cout, cin] */
 	struct buffer *bias;   /* [cout] f32, or NULL */
 	int cin, cout;
+	const struct thin *thin; /* what lies on it; NULL: nothing ever does */
 };
 
 struct conv_layer {
 	struct weight *weight; /* [cout, cin, kernel, kernel] */
 	struct buffer *bias;   /* [cout] f32, or NULL */
 	int cin, cout, kernel;
+	const struct thin *thin;
 };
 
 struct norm_layer {

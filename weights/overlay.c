@@ -105,6 +105,52 @@ int weights_adapt(struct weights *w, const struct adapter *a, unsigned parts,
 	return status;
 }
 
+static bool is_table(const char *name)
+{
+	static const char end[] = "_embedding.weight";
+	size_t n = strlen(name);
+	return n >= sizeof end && strcmp(name + n - (sizeof end - 1), end) == 0;
+}
+
+int weights_pairs(const struct weight_tensor *tensor, struct adapter_pair out[OVERLAYS_MAX])
+{
+	size_t count;
+	int used = 0;
+	const struct weight_change *c = weights_changes(tensor, &count);
+	if (count && is_table(tensor->name))
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (used == OVERLAYS_MAX || c[i].apply != apply ||
+		    !adapter_pair(c[i].source, c[i].item, c[i].strength, c[i].ranks, &out[used]))
+			return -1;
+		used += out[used].scale != 0;
+	}
+	return used;
+}
+
+static uint64_t elements(const struct weight_tensor *t)
+{
+	uint64_t n = 1;
+	for (int i = 0; i < t->rank; i++)
+		n *= (uint64_t)t->shape[i];
+	return n;
+}
+
+bool weights_are_pairs(const struct weights *w, uint64_t *own, uint64_t *base)
+{
+	struct adapter_pair pairs[OVERLAYS_MAX];
+	for (size_t i = 0; i < weights_tensors(w); i++) {
+		const struct weight_tensor *t = weights_at(w, i);
+		int count = t->changed ? weights_pairs(t, pairs) : 0;
+		if (count < 0)
+			return false;
+		for (int k = 0; k < count; k++)
+			*own += elements(pairs[k].down) + elements(pairs[k].up);
+		*base += t->changed ? elements(t) : 0;
+	}
+	return true;
+}
+
 int weights_open_with(const char *path, const struct overlays *on, struct weights **out,
 		      struct error *err)
 {
@@ -112,7 +158,7 @@ int weights_open_with(const char *path, const struct overlays *on, struct weight
 	int status = weights_open(path, out, err);
 	if (!status && on)
 		weights_keep(*out, on->store);
-	for (int i = 0; on && i < on->count && !status; i++)
+	for (int i = 0; on && !on->thin && i < on->count && !status; i++)
 		status = weights_adapt(*out, on->rows[i].adapter, on->parts, &on->rows[i].weight, &fit,
 				       err);
 	if (status) {

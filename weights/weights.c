@@ -367,6 +367,13 @@ int weights_change(struct weights *w, size_t index, const struct weight_change *
 	return status;
 }
 
+const struct weight_change *weights_changes(const struct weight_tensor *tensor, size_t *count)
+{
+	const struct mapped *m = (const struct mapped *)tensor;
+	*count = m->change_count;
+	return m->changes;
+}
+
 bool weights_changed(const struct weights *w)
 {
 	for (size_t i = 0; i < w->count; i++)

@@ -99,6 +99,9 @@ int weights_change(struct weights *w, size_t index, const struct weight_change *
 		   struct error *err);
 bool weights_changed(const struct weights *w);
 
+/* What was put on a tensor, in its order; borrowed. */
+const struct weight_change *weights_changes(const struct weight_tensor *tensor, size_t *count);
+
 /* Whether the files are still those that were opened. */
 bool weights_unchanged(const struct weights *w);
 

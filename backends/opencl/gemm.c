@@ -39,6 +39,13 @@ struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args)
 	return args;
 }
 
+struct cl_arg *gemm_row_tail(const struct gemm_job *job, struct cl_arg *args)
+{
+	args = gemm_tail(job, args);
+	*args++ = arg_int(job->add_row);
+	return args;
+}
+
 struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args)
 {
 	const struct tensor *x = &job->x;
@@ -126,13 +133,13 @@ static int enqueue_tile(struct cl_device *d, const void *job_, const void *how, 
 	int status = tile_kernel(d, job, tile, &kernel, err);
 	if (status || (status = cl_kernel_items(d, kernel, &items, err)))
 		return status;
-	struct cl_arg args[GEMM_HEAD + 5 + GEMM_TAIL], *at = gemm_head(job, args);
+	struct cl_arg args[GEMM_HEAD + 5 + GEMM_ROW_TAIL], *at = gemm_head(job, args);
 	*at++ = arg_buffer(w->buffer);
 	*at++ = arg_ulong(job->own_panels ? picture : 0);
 	*at++ = arg_int(panels);
 	*at++ = arg_int(job->x.c);
 	*at++ = arg_int(job->y.c);
-	at = gemm_tail(job, at);
+	at = gemm_row_tail(job, at);
 	struct cl_range range = {
 	    .dims = 3,
 	    .global = {(size_t)ceil_div(panels * columns, tile->n) * items,

@@ -63,7 +63,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	if (status)
 		return status;
 	struct gemm_cut cut = cut_product(d, p, job, job->out.h * job->out.w);
-	struct cl_arg args[GEMM_HEAD + 7 + GEMM_TAIL], *at = gemm_head(job, args);
+	struct cl_arg args[GEMM_HEAD + 7 + GEMM_ROW_TAIL], *at = gemm_head(job, args);
 	*at++ = arg_int(cut.block_rows);
 	*at++ = arg_int(cut.group);
 	*at++ = arg_int(cut.swapped);
@@ -71,7 +71,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	*at++ = arg_ulong(w->zero_at);
 	*at++ = arg_int(job->x.c);
 	*at++ = arg_int(y->c);
-	at = gemm_tail(job, at);
+	at = gemm_row_tail(job, at);
 	struct cl_range range = cut_range(&cut, job->out.n);
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
@@ -165,7 +165,7 @@ static int multiply(struct cl_device *d, const struct gemm_job *job, const struc
 	if (status)
 		return status;
 	struct gemm_cut cut = cut_product(d, &p, job, piece->rows);
-	struct cl_arg args[11 + GEMM_TAIL], *at = args;
+	struct cl_arg args[11 + GEMM_ROW_TAIL], *at = args;
 	*at++ = arg_buffer(x);
 	*at++ = arg_int(piece->picture);
 	*at++ = arg_int(piece->first);
@@ -177,7 +177,7 @@ static int multiply(struct cl_device *d, const struct gemm_job *job, const struc
 	*at++ = arg_buffer(job->weight->buffer);
 	*at++ = arg_int(job->x.c);
 	*at++ = arg_int(job->y.c);
-	at = gemm_tail(job, at);
+	at = gemm_row_tail(job, at);
 	struct cl_range range = cut_range(&cut, piece->pictures);
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }

@@ -31,6 +31,10 @@ int cl_linear(struct device *base, const struct linear_args *a, struct error *er
 				       .side = 1,
 				       .pixels = (int)(rows / (size_t)a->n),
 				       .stride = 1};
+		if (a->add.buffer) {
+			job.add = rows_of(&a->add, r, count);
+			job.add_row = a->add.ld;
+		}
 		if (a->residual.buffer)
 			job.residual = rows_of(&a->residual, r, count);
 		int status = gemm_enqueue(d, &job, err);

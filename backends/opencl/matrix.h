@@ -46,6 +46,8 @@ struct gemm_job {
 	const struct weight *weight;
 	const struct buffer *bias;
 	struct tensor add, residual; /* buffer NULL: none */
+	int add_row; /* elements between the rows of add; 0: it has one a picture (a linear layer's
+			only: no other way than the gathered product reads it) */
 	enum activation act;
 	int side, stride, padding; /* taps a side; 1, 1, 0 for a linear layer */
 	int up;                    /* log2 of the upsampling of x */
@@ -94,6 +96,10 @@ struct cl_arg *gemm_head(const struct gemm_job *job, struct cl_arg *args);
  * add, residual and y. Returns the argument behind them. */
 #define GEMM_TAIL 12
 struct cl_arg *gemm_tail(const struct gemm_job *job, struct cl_arg *args);
+
+/* The same, and job->add_row: for the gathered products. */
+#define GEMM_ROW_TAIL (GEMM_TAIL + 1)
+struct cl_arg *gemm_row_tail(const struct gemm_job *job, struct cl_arg *args);
 
 /* The way that a convolution takes on this device. */
 const struct variant *conv_choose(struct cl_device *d, const struct gemm_job *job);

@@ -88,11 +88,13 @@ done:
 int reference_linear(struct device *d, const struct linear_args *a, struct error *err)
 {
 	(void)d;
-	float *x = NULL, *residual = NULL;
+	float *x = NULL, *residual = NULL, *add = NULL;
 	double *row = NULL;
-	size_t cin = (size_t)a->x.c, cout = (size_t)a->y.c;
+	size_t cin = (size_t)a->x.c, cout = (size_t)a->y.c, wide = (size_t)a->add.c;
 	const float *bias = reference_vector(a->bias);
 	int status = reference_unpack(&a->x, &x, err);
+	if (!status && a->add.buffer)
+		status = reference_unpack(&a->add, &add, err);
 	if (!status && a->residual.buffer)
 		status = reference_unpack(&a->residual, &residual, err);
 	if (!status)
@@ -102,10 +104,12 @@ int reference_linear(struct device *d, const struct linear_args *a, struct error
 	for (size_t r = 0; r < a->y.rows; r++) {
 		for (size_t o = 0; o < cout; o++) {
 			double sum = bias ? (double)bias[o] : 0;
+			sum += add ? (double)add[r * wide + o] : 0;
 			sum += dot(x + r * cin, a->weight->data + o * cin, cin);
 			if (a->act == ACT_GEGLU) {
 				size_t g = o + cout;
 				double gate = bias ? (double)bias[g] : 0;
+				gate += add ? (double)add[r * wide + g] : 0;
 				gate += dot(x + r * cin, a->weight->data + g * cin, cin);
 				sum *= reference_activate(ACT_GELU, gate);
 			} else {
@@ -118,6 +122,7 @@ int reference_linear(struct device *d, const struct linear_args *a, struct error
 done:
 	free(row);
 	free(residual);
+	free(add);
 	free(x);
 	return status;
 }

@@ -238,6 +238,12 @@ static const struct ops_case linear_cases[] = {
     {.n = 1, .h = 1, .w = 77, .cin = 32, .cout = 128, .weight = H, .act = ACT_GEGLU, .flags = B},
     {.n = 2, .h = 8, .w = 9, .cin = 64, .cout = 93, .weight = BF, .act = ACT_GEGLU, .flags = 0},
     {.n = 1, .h = 1, .w = 13, .cin = 40, .cout = 160, .act = ACT_GEGLU, .flags = B | R},
+    /* added before the activation, row by row */
+    {.n = 1, .h = 1, .w = 5, .cin = 8, .cout = 20, .flags = A | B | S},
+    {.n = 2, .h = 1, .w = 77, .cin = 4, .cout = 67, .weight = H, .act = ACT_SILU, .flags = A | R},
+    {.n = 1, .h = 13, .w = 13, .cin = 64, .cout = 96, .weight = H, .flags = A | B},
+    {.n = 1, .h = 1, .w = 7, .cin = 6, .cout = 11, .act = ACT_GEGLU, .flags = A | B | S},
+    {.n = 2, .h = 9, .w = 11, .cin = 64, .cout = 93, .weight = BF, .act = ACT_GEGLU, .flags = A | R},
     /* scales of rows */
     {.n = 1, .h = 1, .w = 9, .cin = 35, .cout = 33, .weight = H, .flags = C | B | S},
     {.n = 1, .h = 1, .w = 77, .cin = 64, .cout = 40, .weight = H, .act = ACT_GEGLU, .flags = C | B},

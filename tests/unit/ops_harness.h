@@ -20,7 +20,7 @@ enum ops_kind {
 
 enum ops_flag {
 	OPS_BIAS = 1,
-	OPS_ADD = 2,      /* conv2d: a value per picture and channel */
+	OPS_ADD = 2,      /* conv2d: a value per picture and channel; linear: the output's shape */
 	OPS_RESIDUAL = 4, /* axpby: with b */
 	OPS_IN_PLACE = 8, /* y is x; with OPS_RESIDUAL of matrix operations: y is the residual */
 	OPS_UPSAMPLE = 16,

@@ -309,6 +309,8 @@ static void run_linear(struct setup *s, const struct ops_case *c)
 	    c->flags);
 	if (c->flags & OPS_BIAS)
 		a.bias = vector(s, rows, 0, 1);
+	if (c->flags & OPS_ADD)
+		a.add = input(s, rows_of(grid_of(c)), rows);
 	output_and_residual(s, c, grid_of(c), &a.y, &a.residual);
 	if (s->status == SUMI_OK)
 		s->status = device_linear(s->d, &a, s->err);

@@ -196,7 +196,7 @@ kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int
                                global const float *bias, int act,
                                global const TYPE(ACT) *add, ulong add_at, int add_ld,
                                global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-                               global TYPE(ACT) *y, ulong y_at, int ldy)
+                               global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
 {
 	WITH_ASSEMBLER;
 	fours b[GEMM_DOT4_DEPTH / BLOCK * B_BLOCK];
@@ -227,8 +227,9 @@ kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int
 					continue;
 				ulong at = first_row + row; /* what is still in the first-level cache */
 				finish_panel(sums, min(DOT4_ROWS, count - row), min(width, cout - p * width), act,
-				             p * width, p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales,
-				             bias, add ? add + add_at + (ulong)add_ld * (picture + n) + p * width : 0,
+				             cout, p * width, p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales,
+				             bias, add ? add + add_at + (ulong)add_ld * (picture + n) + add_row * at + p * width : 0,
+				             add_row,
 				             residual ? residual + residual_at + at * ldr + p * width : 0, ldr,
 				             y + y_at + at * ldy + p * width, ldy);
 			}

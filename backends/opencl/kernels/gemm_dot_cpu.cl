@@ -48,7 +48,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
                               global const float *bias, int act,
                               global const TYPE(ACT) *add, ulong add_at, int add_ld,
                               global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-                              global TYPE(ACT) *y, ulong y_at, int ldy)
+                              global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
 {
 	WITH_ASSEMBLER;
 	pairs b[GEMM_DOT_PAIRS * PARTS];
@@ -98,7 +98,8 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
 		             act, cout, p * width,
 		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
-		             add ? add + add_at + (ulong)add_ld * picture + p * width : 0,
+		             add ? add + add_at + (ulong)add_ld * picture + (ulong)add_row * r0 + p * width : 0,
+		             add_row,
 		             residual ? residual + residual_at + first_row * ldr + p * width : 0, ldr,
 		             y + y_at + first_row * ldy + p * width, ldy);
 }

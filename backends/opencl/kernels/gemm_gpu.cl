@@ -51,7 +51,7 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
           int cout, global const float *scales,
           global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
           int add_ld, global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-          global TYPE(ACT) *y, ulong y_at, int ldy)
+          global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
 {
 	local float a[GEMM_K][GEMM_M + PAD], b[GEMM_K][GEMM_N];
 	local int places[GEMM_M];
@@ -123,10 +123,13 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
 				if (row >= rows || c >= cout)
 					continue;
 				float v = acc[i][h][j] * (scales ? scales[c] : 1.0f) + (bias ? bias[c] : 0.0f);
+				ulong more = add_at + (ulong)add_ld * picture + (ulong)add_row * row + c;
 				if (add)
-					v += LOAD1(ACT, add, add_at + (ulong)add_ld * picture + c);
+					v += LOAD1(ACT, add, more);
 				if (act == ACT_GEGLU) {
 					float gate = acc[i][1][j] * (scales ? scales[cout + c] : 1.0f);
+					if (add)
+						gate += LOAD1(ACT, add, more + cout);
 					v *= activate_float(gate + (bias ? bias[cout + c] : 0.0f), ACT_GELU);
 				} else if (act == ACT_PRELU) {
 					v = v > 0.0f ? v : v * bias[cout + c];

@@ -43,7 +43,7 @@ void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture, int8 
           int cout, global const float *scales,
           global const float *bias, int act, global const TYPE(ACT) *add, ulong add_at,
           int add_ld, global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-          global TYPE(ACT) *y, ulong y_at, int ldy)
+          global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
 {
 	local uint tiles[2 * BUFFER];
 	MMA_EXCHANGE(WARPS)
@@ -159,12 +159,15 @@ UNROLL
 				v *= vload8(0, scales + channel);
 			if (bias)
 				v += vload8(0, bias + channel);
+			ulong more = add_at + (ulong)add_ld * picture + (ulong)add_row * row + channel;
 			if (add)
-				v += LOAD8(ACT, add, add_at + (ulong)add_ld * picture + channel);
+				v += LOAD8(ACT, add, more);
 			if (geglu) {
 				float8 gate = vload8(0, out + r * OUT_STRIDE + column + 8);
 				if (scales)
 					gate *= vload8(0, scales + cout + channel);
+				if (add)
+					gate += LOAD8(ACT, add, more + cout);
 				v *= activate_float8(bias ? gate + vload8(0, bias + cout + channel) : gate,
 				                     ACT_GELU);
 			} else if (act == ACT_PRELU) {

@@ -167,10 +167,11 @@ INLINE void store_some(global TYPE(ACT) *y, vec v, int n)
 /* y = act(sum · scale + bias + add) + residual for count rows of one panel; with ACT_GEGLU the
  * panel's halves are value and gate of LANES output channels, with ACT_PRELU slopes stand behind the
  * bias of all cout channels. scales and bias are those of all channels, the panel's begin at `channel` (those of its second half at `gate`); add, residual and y
- * stand at it. What is not there is NULL. */
+ * stand at it. add has rows add_row apart, as wide as the weight, or (0) one for all. What is not
+ * there is NULL. */
 INLINE void finish_panel(const vec *c, int count, int columns, int act, int cout, int channel, int gate,
                          global const float *scales, global const float *bias, act_row add,
-                         act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
+                         int add_row, act_row residual, int ldr, global TYPE(ACT) *y, int ldy)
 {
 	bool two = columns > LANES || act == ACT_GEGLU;
 	vec lo = bias ? VLOAD(bias + channel) : 0.0f, hi = bias && two ? VLOAD(bias + gate) : 0.0f;
@@ -178,13 +179,18 @@ INLINE void finish_panel(const vec *c, int count, int columns, int act, int cout
 	vec scale_hi = scales && two ? VLOAD(scales + gate) : 1.0f;
 	vec slope_lo = act == ACT_PRELU ? VLOAD(bias + cout + channel) : 0.0f;
 	vec slope_hi = act == ACT_PRELU && two ? VLOAD(bias + cout + gate) : 0.0f;
-	if (add) {
+	if (add && !add_row) {
 		lo += LOADV(ACT, add, 0);
 		if (columns > LANES)
 			hi += LOADV(ACT, add, LANES);
 	}
 	for (int r = 0; r < count; r++, y += ldy) {
 		vec a = c[PARTS * r] * scale_lo + lo, b = c[PARTS * r + 1] * scale_hi + hi;
+		if (add_row) {
+			a += LOADV(ACT, add, r * (long)add_row);
+			if (two)
+				b += LOADV(ACT, add, r * (long)add_row + gate - channel);
+		}
 		if (act == ACT_GEGLU) {
 			a *= gelu_v(b);
 		} else if (act == ACT_PRELU) {

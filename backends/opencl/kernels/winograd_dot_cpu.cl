@@ -217,7 +217,7 @@ kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, in
 			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0;
 			finish_panel(out + 4 * PARTS * i, min(4, width - x0), columns, act, cout, channel,
 			             channel + PANEL / 2, scales, bias,
-			             add ? add + add_at + (ulong)add_ld * picture + channel : 0,
+			             add ? add + add_at + (ulong)add_ld * picture + channel : 0, 0,
 			             residual ? residual + residual_at + pixel * ldr + channel : 0, ldr,
 			             y + y_at + pixel * ldy + channel, ldy);
 		}
