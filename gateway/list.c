@@ -225,21 +225,32 @@ static int keep_stray(struct listing *l, const struct queue_entry *e, struct err
 	return SUMI_OK;
 }
 
-static int on_ended(void *context, const struct queue_entry *e, struct error *err)
+static bool is_behind(const struct listing *l, const struct queue_entry *e)
 {
-	struct listing *l = context;
-	bool stored = false, behind = true;
-	if (l->looked++ >= STRAYS_MAX)
-		return SUMI_CANCELLED;
 	if (l->kind == 's')
-		behind = e->created_ms <= l->created;
-	else if (l->kind == 'q')
-		behind = e->created_ms < l->created ||
-			 (e->created_ms == l->created && strcmp(e->id, l->id) < 0);
-	if (!behind || !wants(l, e))
-		return SUMI_OK;
-	int status = l->store ? store_shows(l->store, e->id, &stored, err) : SUMI_OK;
-	return status || stored ? status : keep_stray(l, e, err);
+		return e->created_ms <= l->created;
+	return l->kind != 'q' || e->created_ms < l->created ||
+	       (e->created_ms == l->created && strcmp(e->id, l->id) < 0);
+}
+
+/* Ended jobs of one state that the store does not show: ids are asked for, and only of these the jobs. */
+static int find_strays_of(struct listing *l, enum job_state state, struct error *err)
+{
+	json_t *ids, *unshown = NULL;
+	struct queue_entry *entries = NULL;
+	size_t count = 0;
+	int status = queue_ids(l->queue, state, 0, STRAYS_MAX, &ids, err);
+	if (!status && l->store)
+		status = store_unshown(l->store, ids, &unshown, err);
+	if (!status)
+		status = queue_get_all(l->queue, unshown ? unshown : ids, &entries, &count, err);
+	for (size_t i = 0; i < count && !status; i++)
+		if (is_behind(l, &entries[i]) && wants(l, &entries[i]))
+			status = keep_stray(l, &entries[i], err);
+	queue_list_free(entries, count);
+	json_decref(unshown);
+	json_decref(ids);
+	return status;
 }
 
 static int by_created(const void *a, const void *b)
@@ -254,8 +265,7 @@ static int find_strays(struct listing *l, struct error *err)
 	for (int i = 0; i < JOB_STATES && !status; i++) {
 		if (!job_state_is_final((enum job_state)i) || (l->state >= 0 && l->state != i))
 			continue;
-		l->looked = 0;
-		status = walk_queue(l->queue, (enum job_state)i, on_ended, l, err);
+		status = find_strays_of(l, (enum job_state)i, err);
 	}
 	if (l->stray_count)
 		qsort(l->strays, l->stray_count, sizeof *l->strays, by_created);

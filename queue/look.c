@@ -183,43 +183,65 @@ static int page_ids(struct queue *queue, enum job_state state, size_t offset, si
 	return call_simple(queue, &command, ids, err);
 }
 
-int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t limit,
-	       struct queue_entry **entries, size_t *count, struct error *err)
+int queue_ids(struct queue *queue, enum job_state state, size_t offset, size_t limit, json_t **ids,
+	      struct error *err)
 {
-	redisReply *ids = NULL;
-	*entries = NULL;
+	redisReply *reply = NULL;
+	*ids = json_array();
+	int status = *ids ? SUMI_OK : error_set(err, SUMI_NOMEM, "queue: no memory for ids");
+	if (!status && limit)
+		status = page_ids(queue, state, offset, limit, &reply, err);
+	for (size_t i = 0; !status && reply && i < reply->elements; i++)
+		json_array_append_new(*ids, json_string(reply_text(reply->element[i])));
+	freeReplyObject(reply);
+	return status;
+}
+
+int queue_get_all(struct queue *queue, const json_t *ids, struct queue_entry **entries, size_t *count,
+		  struct error *err)
+{
+	size_t n = json_array_size(ids);
+	int status = SUMI_OK;
 	*count = 0;
-	if (limit == 0)
-		return SUMI_OK;
-	int status = page_ids(queue, state, offset, limit, &ids, err);
-	if (status)
-		return status;
-	*entries = calloc(ids->elements + 1, sizeof **entries);
+	*entries = calloc(n + 1, sizeof **entries);
 	if (!*entries)
-		status = error_set(err, SUMI_NOMEM, "queue: no memory for %zu jobs", ids->elements);
-	for (size_t i = 0; i < ids->elements && status == SUMI_OK; i++) {
+		status = error_set(err, SUMI_NOMEM, "queue: no memory for %zu jobs", n);
+	for (size_t i = 0; i < n && status == SUMI_OK; i++) {
 		struct command command = {0};
-		hash_command(&command, queue, reply_text(ids->element[i]));
+		hash_command(&command, queue, json_string_value(json_array_get(ids, i)));
 		status = link_append(queue, &command, err);
 		command_free(&command);
 	}
-	for (size_t i = 0; i < ids->elements && status == SUMI_OK; i++) {
+	for (size_t i = 0; i < n && status == SUMI_OK; i++) {
 		redisReply *reply;
+		const char *id = json_string_value(json_array_get(ids, i));
 		status = link_reply(queue, &reply, err);
 		/* A job that was purged, or that cannot be read, between the two is left out. */
 		if (status == SUMI_OK && reply->type == REDIS_REPLY_ARRAY &&
-		    read_hash(reply_text(ids->element[i]), reply, *entries + *count, NULL) == SUMI_OK)
+		    read_hash(id, reply, *entries + *count, NULL) == SUMI_OK)
 			(*count)++;
 		if (status == SUMI_OK)
 			freeReplyObject(reply);
 	}
-	freeReplyObject(ids);
 	if (status) {
 		link_drop(queue); /* replies may be under way still */
 		queue_list_free(*entries, *count);
 		*entries = NULL;
 		*count = 0;
 	}
+	return status;
+}
+
+int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t limit,
+	       struct queue_entry **entries, size_t *count, struct error *err)
+{
+	json_t *ids;
+	*entries = NULL;
+	*count = 0;
+	int status = queue_ids(queue, state, offset, limit, &ids, err);
+	if (!status)
+		status = queue_get_all(queue, ids, entries, count, err);
+	json_decref(ids);
 	return status;
 }
 

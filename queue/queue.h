@@ -298,6 +298,12 @@ int queue_list(struct queue *queue, enum job_state state, size_t offset, size_t 
 	       struct queue_entry **entries, size_t *count, struct error *err);
 void queue_list_free(struct queue_entry *entries, size_t count);
 
+/* The two halves of it: ids alone, a new list of texts; and those of a list that are there. */
+int queue_ids(struct queue *queue, enum job_state state, size_t offset, size_t limit, json_t **ids,
+	      struct error *err);
+int queue_get_all(struct queue *queue, const json_t *ids, struct queue_entry **entries, size_t *count,
+		  struct error *err);
+
 struct queue_stats {
 	int64_t intake; /* entries not yet admitted */
 	int64_t states[JOB_STATES];

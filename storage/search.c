@@ -401,6 +401,27 @@ int store_shows(struct store *s, const char *id, bool *visible, struct error *er
 	return status;
 }
 
+int store_unshown(struct store *s, const json_t *ids, json_t **out, struct error *err)
+{
+	sqlite3_stmt *statement;
+	bool row;
+	char *text = json_dumps(ids, JSON_COMPACT);
+	*out = json_array();
+	if (!text || !*out) {
+		free(text);
+		return error_set(err, SUMI_NOMEM, "no memory for %zu ids", json_array_size(ids));
+	}
+	int status = db_query(s, &statement, err,
+			      "SELECT value FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM jobs "
+			      "WHERE id = value AND publish = 'visible')",
+			      T(text));
+	while (!status && !(status = db_step(s, statement, &row, err)) && row)
+		json_array_append_new(*out, json_string((const char *)sqlite3_column_text(statement, 0)));
+	sqlite3_finalize(statement);
+	free(text);
+	return status;
+}
+
 int store_count_jobs(struct store *s, const char *state, int64_t *count, struct error *err)
 {
 	*count = 0;

@@ -221,6 +221,8 @@ void store_attempts_free(struct store_attempt *list, size_t count);
 
 /* Whether listings show a job; false for one that is not there. */
 int store_shows(struct store *s, const char *id, bool *visible, struct error *err);
+/* Those of a list of ids that they do not show, a new list. */
+int store_unshown(struct store *s, const json_t *ids, json_t **out, struct error *err);
 /* How many they show, in one state or (NULL) in all. */
 int store_count_jobs(struct store *s, const char *state, int64_t *count, struct error *err);
 

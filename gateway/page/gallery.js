@@ -34,7 +34,7 @@ export class Gallery {
   constructor(grid, end, actions) {
     Object.assign(this, { grid, end, actions, pages: [], items: [], query: {}, marked: new Set(), gone: new Set(), round: 0 })
     this.observer = new IntersectionObserver(seen => this.#seen(seen), { rootMargin: `${NEAR}px` })
-    this.tail = new IntersectionObserver(seen => seen.some(s => s.isIntersecting) && this.more(), { rootMargin: `${NEAR + 300}px` })
+    this.tail = new IntersectionObserver(seen => seen.some(s => s.isIntersecting) && this.more(), { rootMargin: `${NEAR}px` })
     this.tail.observe(end)
     new ResizeObserver(() => this.#fit()).observe(grid)
     grid.addEventListener("keydown", e => this.#move(e))
@@ -69,8 +69,9 @@ export class Gallery {
     } finally {
       this.loading = false
     }
-    /* The window may not be full yet. */
-    if (round === this.round && !this.finished && this.end.getBoundingClientRect().top < innerHeight + NEAR) this.more()
+    /* Looked at afresh: the window may not be full yet, and what stays near tells nothing by itself. */
+    this.tail.unobserve(this.end)
+    this.tail.observe(this.end)
   }
 
   #fits(job) {
