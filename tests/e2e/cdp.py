@@ -89,10 +89,27 @@ class Page:
     def note(self, told):
         """Errors of the page: exceptions, violated policies, requests that failed."""
         p = told.get("params", {})
+        if told.get("method") == "Tracing.dataCollected":
+            self.traced += p["value"]
+        elif told.get("method") == "Tracing.tracingComplete":
+            self.complete = True
         if told.get("method") == "Runtime.exceptionThrown":
             self.said.append(p["exceptionDetails"].get("exception", {}).get("description", str(p["exceptionDetails"])))
         elif told.get("method") == "Log.entryAdded" and p["entry"]["level"] in ("error", "warning"):
             self.said.append(f"{p['entry']['text']} {p['entry'].get('url', '')}")
+
+    def trace(self):
+        """What the page's own thread does from here on is written down."""
+        self.traced, self.complete = [], False
+        self.ask("Tracing.start", traceConfig={"includedCategories": ["toplevel", "__metadata"]}, transferMode="ReportEvents")
+
+    def tasks(self):
+        """Milliseconds of processor that each of its tasks took, which does not depend on what else the machine does."""
+        self.ask("Tracing.end")
+        while not self.complete:
+            self.note(json.loads(self.socket.receive()))
+        main = {(e["pid"], e["tid"]) for e in self.traced if e.get("name") == "thread_name" and e["args"]["name"] == "CrRendererMain"}
+        return sorted(e["tdur"] / 1000 for e in self.traced if (e["pid"], e["tid"]) in main and "RunTask" in e.get("name", "") and "tdur" in e)
 
     def go(self, url):
         self.ask("Page.navigate", url=url)
