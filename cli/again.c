@@ -141,6 +141,8 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		const char *syntax = usual_syntax(&recipe);
 		if (syntax && !json_object_get(recipe.job, "prompt_syntax"))
 			json_object_set_new(recipe.job, "prompt_syntax", json_string(syntax));
+		/* What was drawn is drawn. */
+		json_object_set_new(recipe.job, "literal", json_true());
 		keep_parameters(recipe.job);
 		json_object_update(recipe.job, cli->fields);
 		status = job_parse_object(recipe.job, job, err);

@@ -73,6 +73,7 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	    .patience_ms = -1,
 	    .max_attempts = (int)cli->config.max_attempts,
 	    .check = admission_ask,
+	    .settle = admission_settle,
 	    .check_context = &cli->intake,
 	};
 	/* What a daemon would say of them. */

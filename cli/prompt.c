@@ -8,6 +8,7 @@
 #include "diffusion/explain.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
+#include "modalities/wildcards.h"
 
 static const struct cli_option prompt_options[] = {
     {"explain", 0, NULL, "show tokens, chunks, weights and changes (as without it)"},
@@ -93,6 +94,11 @@ static void print(const json_t *o)
 	       json_string_value(json_object_get(o, "syntax")),
 	       json_string_value(json_object_get(o, "model")),
 	       (int)json_integer_value(json_object_get(o, "evaluations")));
+	if (json_object_get(o, "template")) {
+		fputs("drawn from ", stdout);
+		put(json_string_value(json_object_get(o, "template")));
+		putchar('\n');
+	}
 	for (size_t t = 0; t < sizeof titles / sizeof titles[0]; t++) {
 		const json_t *parts = json_object_get(o, titles[t][0]);
 		json_array_foreach(parts, i, item)
@@ -153,6 +159,8 @@ static int explain(struct cli *cli, const struct pack_info *info, struct job *jo
 		status = prompt_explain(info, &params, out, err);
 	if (!status && words)
 		json_object_set_new(*out, "embeddings", embeddings_json(words));
+	if (!status && r.prompt_template)
+		json_object_set_new(*out, "template", json_string(r.prompt_template));
 	if (!status && json_array_size(r.loras))
 		json_object_set(*out, "loras", (json_t *)r.loras);
 	embeddings_close(words);
@@ -173,6 +181,9 @@ static int run_prompt(struct cli *cli)
 		json_object_set_new(cli->fields, "modality", json_string(info->modality));
 		status = job_parse_object(cli->fields, &job, &err);
 	}
+	if (!status)
+		status = wildcards_resolve(cli->config.packs, cli->config.state_dir, &job, SIZE_MAX,
+					   &err);
 	if (!status)
 		status = explain(cli, info, &job, &o, &err);
 	job_clear(&job);

@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
+#include "modalities/wildcards.h"
 #include "modalities/modality.h"
 #include "request/job.h"
 #include "weights/packed.h"
@@ -185,6 +186,8 @@ static int prepare(struct render *r, struct error *err)
 	status = make_job(r, info.modality, err);
 	pack_info_free(&info);
 	const struct config *config = &r->cli->config;
+	if (!status)
+		status = wildcards_resolve(config->packs, config->state_dir, &r->job, SIZE_MAX, err);
 	if (!status)
 		status = adapters_find(config->packs, config->state_dir, r->job.loras, &r->adapters, err);
 	return status;

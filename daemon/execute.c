@@ -76,7 +76,9 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
 				 job->modality);
 	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
-	int status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->place.folder, err);
+	int status = work_settle(w, err);
+	if (!status)
+		status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->place.folder, err);
 	if (status)
 		return status;
 	status = adapters_find(w->x->config->packs, w->x->config->state_dir, job->loras,

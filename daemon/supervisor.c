@@ -124,6 +124,7 @@ static int open_queue(struct supervisor *s, struct error *err)
 					.prefix = s->config.prefix,
 					.max_attempts = (int)s->config.max_attempts,
 					.check = admission_ask,
+					.settle = admission_settle,
 					.check_context = &s->admission};
 	if ((status = queue_open(&options, &s->queue, err)) ||
 	    (status = queue_check_server(s->queue, warning, sizeof warning, err)))

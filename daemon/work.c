@@ -14,6 +14,7 @@
 #include "diffusion/embeddings.h"
 #include "media/webp.h"
 #include "modalities/request.h"
+#include "modalities/wildcards.h"
 #include "queue/saved.h"
 
 enum {
@@ -378,6 +379,12 @@ int work_tell(struct work *w, struct error *err)
 	return status;
 }
 
+int work_settle(struct work *w, struct error *err)
+{
+	const struct config *c = w->x->config;
+	return wildcards_resolve(c->packs, c->state_dir, &w->lease->job, SIZE_MAX, err);
+}
+
 static struct request request_of(const struct work *w, int variant)
 {
 	struct request r = job_request(&w->lease->job, variant);
@@ -419,9 +426,13 @@ void work_find_answer(struct work *w)
 int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
 	       struct error *err)
 {
+	/* What was not written down with the job, as one that comes again. */
+	int status = work_settle(w, err);
+	if (status)
+		return status;
 	struct request r = request_of(w, variant);
 	bool open = request_leaves_precision(&r);
-	int status = work_find_files(w, &r, err);
+	status = work_find_files(w, &r, err);
 	if (!status)
 		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);
 	if (!status)

@@ -100,6 +100,9 @@ int work_of_store(struct work *w, int status);
  * to lives as long as w. */
 int work_find_files(struct work *w, struct request *r, struct error *err);
 
+/* What the job's prompts become, where nobody has drawn it yet. */
+int work_settle(struct work *w, struct error *err);
+
 /* Looks for the results of an identical job: w->answer.count is 0 where there are none. */
 void work_find_answer(struct work *w);
 

@@ -196,6 +196,7 @@ static int open_all(struct worker *w, struct error *err)
 				      .prefix = c->prefix,
 				      .max_attempts = (int)c->max_attempts,
 				      .check = admission_ask,
+				      .settle = admission_settle,
 				      .check_context = &w->admission};
 	struct store_options store = {
 	    .dir = c->state_dir,

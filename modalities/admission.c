@@ -11,6 +11,7 @@
 #include "diffusion/sampler.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
+#include "modalities/wildcards.h"
 #include "request/files.h"
 
 void admission_free(struct admission *a)
@@ -160,6 +161,8 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%.20s' yet",
 				 job->modality);
 	int status = check_names(job, err);
+	if (!status && !a->others)
+		status = wildcards_check(a->config->packs, a->config->state_dir, job, err);
 	bool known = !status && (job->model || !a->others);
 	const struct pack_info *info = known ? admission_pack(a, job) : NULL;
 	if (info && check_pack(a, info, m, job, err))
@@ -186,4 +189,12 @@ int admission_ask(void *context, const struct job *job, struct error *err)
 		    (f.value[0] != '/' || (!a->others && !a->config->input_dirs[0])))
 			return admission_refuse_path(f.name, f.value, err);
 	return admission_check(context, job, err) ? error_prefix(err, "job") : SUMI_OK;
+}
+
+int admission_settle(void *context, struct job *job, struct error *err)
+{
+	const struct admission *a = context;
+	int status = wildcards_resolve(a->config->packs, a->config->state_dir, job,
+				       WILDCARDS_STORED_MAX, err);
+	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
 }

@@ -43,4 +43,8 @@ int admission_refuse_path(const char *name, const char *path, struct error *err)
  * admission. Paths are refused where no worker reads any. */
 int admission_ask(void *context, const struct job *job, struct error *err);
 
+/* What its prompts become (modalities/wildcards.h), drawn once and for all; where another host may know
+ * better it is left to that. Context as above. */
+int admission_settle(void *context, struct job *job, struct error *err);
+
 #endif

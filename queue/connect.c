@@ -389,6 +389,7 @@ int queue_open(const struct queue_options *options, struct queue **out, struct e
 		queue->patience_ms = 0;
 	queue->max_attempts = options->max_attempts;
 	queue->check = options->check;
+	queue->settle = options->settle;
 	queue->check_context = options->check_context;
 	queue->prefix = strdup(options->prefix ? options->prefix : QUEUE_PREFIX);
 	queue->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;

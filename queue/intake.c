@@ -354,6 +354,8 @@ static int job_command(struct queue *queue, const char *kind, const char *entry,
 	struct job_entry_facts facts = {.seed_drawn = !job->seed_given};
 	char *json;
 	int status = job_complete(job, err);
+	if (status == SUMI_OK && queue->settle && !job->every)
+		status = queue->settle(queue->check_context, job, err);
 	if (status == SUMI_OK)
 		status = first_due(job, &facts.due, err);
 	if (status == SUMI_OK)

@@ -74,6 +74,7 @@ struct queue {
 	int connect_ms, command_ms, patience_ms;
 	int max_attempts; /* 0: as the table has it */
 	int (*check)(void *context, const struct job *job, struct error *err);
+	int (*settle)(void *context, struct job *job, struct error *err);
 	void *check_context;
 	redisContext *redis; /* NULL: not connected */
 	redisContext *bell;  /* blocks in queue_doorbell() */

@@ -37,7 +37,10 @@ struct queue_options {
 	/* Asked of each job that queue_admit() could read and that says nothing wrong of itself; a
 	 * failure is its rejection, err the reason. NULL: nobody is asked. */
 	int (*check)(void *context, const struct job *job, struct error *err);
-	void *check_context;
+	/* Told of each job that has passed and whose seed is drawn, but not of one that comes again and draws
+	 * anew: sets what it finds out in it. A failure is the job's rejection. NULL: nobody. */
+	int (*settle)(void *context, struct job *job, struct error *err);
+	void *check_context; /* of both */
 };
 
 /* Whether a URL can be read: SUMI_INVALID says what one looks like. Connects to nothing. */

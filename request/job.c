@@ -366,6 +366,18 @@ struct request job_request(const struct job *job, int variant)
 {
 	struct request r = job->request;
 	r.seed += (uint64_t)variant;
+	const json_t *text = json_array_get(job->texts, (size_t)variant);
+	const char *prompt = json_string_value(json_object_get(text, "prompt"));
+	const char *negative = json_string_value(json_object_get(text, "negative_prompt"));
+	if (prompt && r.prompt && strcmp(prompt, r.prompt) != 0) {
+		r.prompt_template = r.prompt;
+		r.prompt = prompt;
+	}
+	if (negative && (!r.negative_prompt || strcmp(negative, r.negative_prompt) != 0)) {
+		bool said = r.negative_prompt && *r.negative_prompt;
+		r.negative_template = said ? r.negative_prompt : NULL;
+		r.negative_prompt = negative;
+	}
 	return r;
 }
 

@@ -42,6 +42,13 @@ static const struct param_word mask_fill_words[] = {{"original", PARAM_IMAGE},
 static const struct param_word priority_words[] = {
     {"high", PARAM_ALL}, {"normal", PARAM_ALL}, {"batch", PARAM_ALL}, {NULL, 0}};
 
+static const struct param text_members[] = {
+    {.name = "prompt", .type = PARAM_TEXT, .min = 1, .max = 8 * PARAM_KIB, .flags = PARAM_NEEDED,
+     .help = "in its place"},
+    {.name = "negative_prompt", .type = PARAM_TEXT, .min = 0, .max = 8 * PARAM_KIB,
+     .help = "in the negative one's place"},
+    {.name = NULL}};
+
 /* A name is that of a file in a folder of ours; weights as in stable-diffusion-webui. */
 static const struct param lora_members[] = {
     {.name = "name", .type = PARAM_TEXT, .min = 1, .max = 128, .flags = PARAM_NEEDED,

@@ -104,6 +104,7 @@ const char *request_idle(const struct request *r, const char **why)
 	     "quality", "PNG and WAV lose nothing"},
 	    {r->deep_cache_level > 0 && r->deep_cache < 2, "deep_cache_level",
 	     "there is no deep_cache above 1"},
+	    {r->style && r->literal, "style", "literal takes prompts as they are"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (rows[i].idle) {

@@ -45,6 +45,16 @@ X(prompt, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NUL
   "what it shall show; required") \
 X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, PARAM_EMPTY, PROMPT, NULL, \
   "what it shall not show; some models tell an empty one from none") \
+X(prompt_template, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, "Template", \
+  "what the prompt was made of, for the record") \
+X(negative_template, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, "Negative Template", \
+  "the same of the negative prompt") \
+X(style, TEXT, PICTURE, PARAM_ALL, 1, 512, NULL, NULL, 0, PROMPT, NULL, \
+  "names in styles.csv, separated by commas, whose words go around the prompts") \
+X(literal, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
+  "take {a|b} and __names__ in prompts as words, and no style") \
+X(texts, OBJECT_LIST, PICTURE, PARAM_ALL, 0, 64, PARAM_MEMBERS(text_members), NULL, PARAM_UNWRITTEN, PROMPT, \
+  NULL, "what the prompts become for each variant where something of them is drawn; made where the job is admitted") \
 X(prompt_syntax, WORD, PICTURE, PARAM_ALL, 0, 0, syntax_words, NULL, 0, PROMPT, "Prompt syntax", \
   "how weights and changes stand in prompts; the pack's when not given, else a1111; diffusers is none") \
 X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \

@@ -124,6 +124,45 @@ def embeddings(place):
     check(place.sumi("models", "remove", "other").returncode == 0 and not (folder / "other.safetensors").exists(), "models remove")
 
 
+def drawn(place):
+    models = place.state / "models"
+    (models / "wildcards" / "deep").mkdir(parents=True)
+    (models / "wildcards" / "animal.txt").write_bytes(b"\xef\xbb\xbf# none\r\ncat\r\n2::{red|blue} dog")
+    (models / "wildcards" / "deep" / "place.txt").write_text("fog\nlake\n")
+    (place.dir / "secret.txt").write_text("secret\n")
+    (models / "wildcards" / "away.txt").symlink_to(place.dir / "secret.txt")
+    (models / "wildcards" / "up").symlink_to(place.dir)
+    (models / "styles.csv").write_text('name,prompt,negative_prompt\nnoir,"film, {prompt}, (grain:1.2)","colour, ""neon"""\noil,oil on canvas,\n')
+    texts = {place.json("prompt", "a __animal__ in __deep/place__", "--seed", k)["prompt"][0]["texts"][0]["text"] for k in range(30)}
+    check(texts == {f"a {a} in {p}" for a in ("cat", "red dog", "blue dog") for p in ("fog", "lake")}, "wildcards and choices", str(texts))
+    styled = place.json("prompt", "boat", "--style", "noir, OIL", "--negative-prompt", "bad")
+    check(styled["prompt"][0]["texts"][0]["text"] == "film, boat, (grain:1.2), oil on canvas", "styles around the prompt", str(styled))
+    check(styled["negative_prompt"][0]["texts"][0]["text"] == 'bad, colour, "neon"', "and the negative one")
+    for prompt, more, word in (("__nobody__", (), "animal"), ("__away__", (), "animal"), ("__up/secret__", (), "animal"),
+                               ("boat", ("--style", "nobody"), "noir")):
+        bad = place.sumi("prompt", prompt, *more)
+        check(bad.returncode == 3 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused: {prompt} {more}", bad.stderr)
+    literal = place.json("prompt", "{a|b}", "--literal", "--prompt-syntax", "diffusers")
+    check(literal["prompt"][0]["texts"][0]["text"] == "{a|b}", "literal takes them as words")
+
+
+def drawn_jobs(place):
+    done = place.sumi("image", "a {cat|dog|bird|fish} in __deep/place__", *BASE, "-n", 3, "--model", PACK, "-o", "drawn.png")
+    files = sorted(place.dir.glob("drawn*.png"))
+    told = [place.json("show", f) for f in files]
+    check(done.returncode == 0 and len(told) == 3 and all(t["prompt_template"] == "a {cat|dog|bird|fish} in __deep/place__" for t in told),
+          "each variant says what it was made of", done.stderr)
+    want = {place.json("prompt", "a {cat|dog|bird|fish} in __deep/place__", "--seed", 7 + k)["prompt"][0]["texts"][0]["text"] for k in range(3)}
+    check({t["prompt"] for t in told} == want, "drawn by its seed", str([t["prompt"] for t in told]))
+    (place.state / "models" / "wildcards" / "deep" / "place.txt").unlink()
+    again = place.sumi("again", files[-1], "-o", "again.png")
+    check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(files[-1]), "again needs no wildcard", again.stderr)
+    bad = place.sumi("image", "in __deep/place__", *BASE, "--model", PACK, "-o", "bad.png")
+    check(bad.returncode == 3 and "deep/place" in bad.stderr, "one that is gone is refused at once", bad.stderr)
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "wild", "modality", "image", "prompt", "__nobody__")
+    check(wait_for(lambda: "nobody" in place.sumi("dead-letters").stdout), "and where jobs come in")
+
+
 def jobs(place):
     for syntax in ("a1111", "comfy", "diffusers"):
         file = place.dir / f"{syntax}.png"
@@ -150,8 +189,10 @@ def main():
         syntaxes(place)
         explained(place)
         embeddings(place)
+        drawn(place)
         place.start()
         jobs(place)
+        drawn_jobs(place)
     finally:
         place.stop()
         place.remove()

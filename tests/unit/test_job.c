@@ -59,7 +59,7 @@ static void test_every_field_of_the_table(void **state)
 	(void)state;
 	static const char full[] =
 	    "{\"id\":\"my.job:1_a-b\",\"modality\":\"video\",\"prompt\":\"туман\","
-	    "\"negative_prompt\":\"rain\",\"prompt_syntax\":\"comfy\",\"model\":\"org/"
+	    "\"negative_prompt\":\"rain\",\"prompt_template\":\"a\",\"negative_template\":\"b\",\"style\":\"c\",\"literal\":true,\"texts\":[{\"prompt\":\"d\"}],\"prompt_syntax\":\"comfy\",\"model\":\"org/"
 	    "ink\",\"loras\":[{\"name\":\"a b\",\"weight\":0.8,\"te_weight\":0.0,\"dyn\":4}],"
 	    "\"seed\":9223372036854775807,\"n\":64,"
 	    "\"steps\":20,\"cfg_scale\":7.3,\"guidance_rescale\":0.5,\"guidance_start\":0.2,"

@@ -1,0 +1,453 @@
+/* Wildcards and styles of models folders. */
+#include "modalities/wildcards.h"
+
+#include <dirent.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/files.h"
+#include "base/utf8.h"
+#include "diffusion/places.h"
+#include "request/dynamic.h"
+
+enum {
+	DEPTH = 5,
+	FILE_LIMIT = 4 << 20,
+	LINES_MAX = 200000,
+	STYLES_MAX = 16,
+};
+
+/* ---- files of lines ---- */
+
+/* Looks for a name among the files of folders; never made into a path, so none leads out of them. */
+struct search {
+	const char *name;
+	json_t *lines;
+	bool found;
+	char names[300];
+};
+
+static void gather(char names[300], const char *name)
+{
+	size_t n = strlen(names);
+	if (n + strlen(name) + 8 < 300)
+		snprintf(names + n, 300 - n, "%s%s", n ? ", " : "", name);
+	else if (n && !strstr(names, "…"))
+		strcpy(names + n, ", …");
+}
+
+static int add_line(struct search *s, const char *line, size_t size, struct error *err)
+{
+	while (size && strchr(" \t\r", line[size - 1]))
+		size--;
+	while (size && strchr(" \t", *line)) {
+		line++;
+		size--;
+	}
+	if (!size || *line == '#')
+		return SUMI_OK;
+	if (!utf8_valid(line, size))
+		return error_set(err, SUMI_INVALID, "wildcard '%.80s': a line is not UTF-8", s->name);
+	if (json_array_size(s->lines) >= LINES_MAX)
+		return error_set(err, SUMI_TOOBIG, "wildcard '%.80s': more than %d lines", s->name,
+				 LINES_MAX);
+	return json_array_append_new(s->lines, json_stringn(line, size))
+		   ? error_set(err, SUMI_NOMEM, "out of memory")
+		   : SUMI_OK;
+}
+
+static int read_lines(struct search *s, const char *path, struct error *err)
+{
+	char *text;
+	size_t size, at = 0;
+	int status = files_read(path, FILE_LIMIT, &text, &size, err);
+	if (status)
+		return status;
+	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
+		at = 3;
+	while (at < size && !status) {
+		const char *end = memchr(text + at, '\n', size - at);
+		size_t n = end ? (size_t)(end - text) - at : size - at;
+		status = add_line(s, text + at, n, err);
+		at += n + 1;
+	}
+	free(text);
+	return status;
+}
+
+static void lower(char *out, const char *text, size_t size)
+{
+	size_t n = 0;
+	for (; text[n] && n + 1 < size; n++)
+		out[n] = text[n] >= 'A' && text[n] <= 'Z' ? (char)(text[n] + 32) : text[n];
+	out[n] = '\0';
+}
+
+static bool is_meant(const struct search *s, const char *name)
+{
+	char have[FILES_PATH_MAX], want[DYNAMIC_NAME_MAX + 1];
+	lower(have, name, sizeof have);
+	lower(want, s->name, sizeof want);
+	return strchr(want, '*') ? fnmatch(want, have, 0) == 0 : strcmp(want, have) == 0;
+}
+
+static int is_shown(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+/* Whether a path lies where it says: a link may lead elsewhere. */
+static bool lies_within(const char *root, const char *path)
+{
+	char real_root[PATH_MAX], real[PATH_MAX];
+	if (!realpath(root, real_root) || !realpath(path, real))
+		return false;
+	size_t n = strlen(real_root);
+	return strncmp(real, real_root, n) == 0 && real[n] == '/';
+}
+
+static int search_folder(struct search *s, const char *root, const char *below, int depth,
+			 struct error *err)
+{
+	char folder[FILES_PATH_MAX], path[FILES_PATH_MAX], name[FILES_PATH_MAX];
+	struct dirent **entries;
+	if (files_path(folder, NULL, "%s/%s", root, below))
+		return SUMI_OK;
+	int status = SUMI_OK, n = scandir(folder, &entries, is_shown, alphasort);
+	for (int i = 0; i < n; i++) {
+		struct stat st;
+		const char *file = entries[i]->d_name, *dot = strrchr(file, '.');
+		bool fine = !status && !files_path(path, NULL, "%s/%s", folder, file) &&
+			    stat(path, &st) == 0 && lies_within(root, path);
+		if (fine && S_ISDIR(st.st_mode) && depth > 0 &&
+		    !files_path(name, NULL, "%s%s/", below, file)) {
+			status = search_folder(s, root, name, depth - 1, err);
+		} else if (fine && S_ISREG(st.st_mode) && dot && strcasecmp(dot, ".txt") == 0 &&
+			   !files_path(name, NULL, "%s%.*s", below, (int)(dot - file), file)) {
+			gather(s->names, name);
+			if (is_meant(s, name)) {
+				s->found = true;
+				status = read_lines(s, path, err);
+			}
+		}
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+	return status;
+}
+
+static int search_place(void *context, const char *place, bool named, struct error *err)
+{
+	char root[FILES_PATH_MAX];
+	struct search *s = context;
+	(void)named;
+	/* Of two places with the name the first counts. */
+	if (s->found || files_path(root, NULL, "%s/" WILDCARDS_FOLDER, place))
+		return SUMI_OK;
+	return search_folder(s, root, "", DEPTH, err);
+}
+
+struct where {
+	const char *packs, *state_dir;
+};
+
+static int lines_of(void *context, const char *name, json_t **out, struct error *err)
+{
+	const struct where *w = context;
+	struct search s = {.name = name, .lines = json_array()};
+	int status = places_visit(w->packs, w->state_dir, search_place, &s, err);
+	if (!status && !s.found)
+		status = error_set(err, SUMI_NOTFOUND,
+				   "prompt: there is no wildcard '__%.80s__'; there %s%s (--literal takes "
+				   "it as words)",
+				   name, s.names[0] ? "are: " : "is none in models/" WILDCARDS_FOLDER,
+				   s.names);
+	*out = status ? NULL : s.lines;
+	if (status)
+		json_decref(s.lines);
+	return status;
+}
+
+/* ---- styles ---- */
+
+/* A style's two texts, by its name. */
+struct style {
+	char *prompt, *negative; /* owned */
+};
+
+struct style_search {
+	const char *name;
+	size_t size;
+	struct style found;
+	bool is_found;
+	char names[300];
+};
+
+/* The next field of a CSV, a new text; *at behind it. NULL: no memory. */
+static char *next_field(const char *text, size_t size, size_t *at, bool *last)
+{
+	char *field = malloc(size - *at + 1);
+	size_t n = 0, i = *at;
+	bool quoted = i < size && text[i] == '"';
+	for (i += quoted; field && i < size; i++) {
+		if (quoted && text[i] == '"') {
+			if (i + 1 < size && text[i + 1] == '"')
+				i++;
+			else {
+				quoted = false;
+				continue;
+			}
+		} else if (!quoted && (text[i] == ',' || text[i] == '\n')) {
+			break;
+		}
+		field[n++] = text[i];
+	}
+	*last = i >= size || text[i] == '\n';
+	*at = i + 1;
+	if (!field)
+		return NULL;
+	while (n && field[n - 1] == '\r')
+		n--;
+	field[n] = '\0';
+	return field;
+}
+
+/* A row: name, prompt, negative prompt (or as old files have it, text alone). */
+static int read_row(struct style_search *s, const char *text, size_t size, size_t *at,
+		    struct error *err)
+{
+	char *fields[3] = {NULL, NULL, NULL};
+	bool last = false;
+	int count = 0, status = SUMI_OK;
+	while (!last && *at <= size && !status) {
+		char *field = next_field(text, size, at, &last);
+		if (!field)
+			status = error_set(err, SUMI_NOMEM, "out of memory");
+		else if (count < 3)
+			fields[count++] = field;
+		else
+			free(field);
+	}
+	bool heading = count > 0 && strcmp(fields[0], "name") == 0;
+	if (!status && count > 1 && !heading && *fields[0]) {
+		gather(s->names, fields[0]);
+		if (!s->is_found && strlen(fields[0]) == s->size &&
+		    strncasecmp(fields[0], s->name, s->size) == 0) {
+			s->is_found = true;
+			s->found = (struct style){fields[1], fields[2]};
+			fields[1] = fields[2] = NULL;
+		}
+	}
+	for (int i = 0; i < 3; i++)
+		free(fields[i]);
+	return status;
+}
+
+static int search_styles(void *context, const char *place, bool named, struct error *err)
+{
+	char path[FILES_PATH_MAX], *text;
+	struct style_search *s = context;
+	size_t size, at = 0;
+	struct stat st;
+	(void)named;
+	if (files_path(path, NULL, "%s/" STYLES_FILE, place) || stat(path, &st) != 0)
+		return SUMI_OK;
+	int status = files_read(path, FILE_LIMIT, &text, &size, err);
+	if (status)
+		return status;
+	if (!utf8_valid(text, size))
+		status = error_set(err, SUMI_INVALID, "%s: it is not UTF-8", path);
+	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
+		at = 3;
+	while (at < size && !status)
+		status = read_row(s, text, size, &at, err);
+	free(text);
+	return status;
+}
+
+static void style_free(struct style *s)
+{
+	free(s->prompt);
+	free(s->negative);
+}
+
+static int find_style(const struct where *w, const char *name, size_t size, struct style *out,
+		      struct error *err)
+{
+	struct style_search s = {.name = name, .size = size};
+	int status = places_visit(w->packs, w->state_dir, search_styles, &s, err);
+	if (!status && !s.is_found)
+		status = error_set(err, SUMI_NOTFOUND, "there is no style '%.*s'; there %s%s",
+				   (int)(size < 80 ? size : 80), name,
+				   s.names[0] ? "are: " : "is no models/" STYLES_FILE, s.names);
+	if (status)
+		style_free(&s.found);
+	else
+		*out = s.found;
+	return status;
+}
+
+static bool is_blank(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] == '\0';
+}
+
+/* A style around a text: in the place of its {prompt}, or before it. Both go; NULL: no memory. */
+static char *put_style(char *text, const char *style)
+{
+	static const char mark[] = "{prompt}";
+	if (!style || is_blank(style) || !text)
+		return text;
+	size_t n = strlen(text), size = strlen(style) + n + 3, marks = 0;
+	for (const char *at = style; (at = strstr(at, mark)); at += sizeof mark - 1)
+		marks++;
+	char *out = malloc(size + marks * n), *to = out;
+	if (out && !marks) {
+		bool both = !is_blank(text);
+		to = stpcpy(stpcpy(to, both ? text : ""), both ? ", " : "");
+		strcpy(to, style);
+	}
+	for (const char *at = style, *next; out && marks; at = next + sizeof mark - 1) {
+		next = strstr(at, mark);
+		if (!next) {
+			strcpy(to, at);
+			break;
+		}
+		memcpy(to, at, (size_t)(next - at));
+		to = stpcpy(to + (next - at), text);
+	}
+	free(text);
+	return out;
+}
+
+/* Of a list "one, two". */
+static int put_styles(const struct where *w, const char *list, char **prompt, char **negative,
+		      struct error *err)
+{
+	int status = SUMI_OK;
+	for (int i = 0; list && *list && !status; i++) {
+		size_t n = strcspn(list, ","), from = strspn(list, " ");
+		size_t end = n;
+		while (end > from && list[end - 1] == ' ')
+			end--;
+		struct style s = {NULL, NULL};
+		if (i == STYLES_MAX)
+			return error_set(err, SUMI_INVALID, "style: more than %d", STYLES_MAX);
+		if (end > from) {
+			status = find_style(w, list + from, end - from, &s, err);
+			if (!status) {
+				*prompt = put_style(*prompt, s.prompt);
+				*negative = put_style(*negative, s.negative);
+				if (!*prompt || !*negative)
+					status = error_set(err, SUMI_NOMEM, "out of memory");
+			}
+			style_free(&s);
+		}
+		list += n + (list[n] == ',');
+	}
+	return status;
+}
+
+/* ---- a job ---- */
+
+bool wildcards_wanted(const struct job *job)
+{
+	if (job->literal || json_array_size(job->texts))
+		return false;
+	return (job->style && *job->style) || (job->prompt && dynamic_is(job->prompt)) ||
+	       (job->negative_prompt && dynamic_is(job->negative_prompt));
+}
+
+static int draw_one(const struct where *w, char **text, uint64_t seed, struct error *err)
+{
+	const struct dynamic_source source = {lines_of, (void *)w};
+	char *drawn;
+	int status = dynamic_draw(*text, seed, &source, &drawn, err);
+	if (status)
+		return status;
+	free(*text);
+	*text = drawn;
+	return SUMI_OK;
+}
+
+/* What the prompts become for a variant. */
+static int draw_variant(const struct where *w, const struct job *job, uint64_t seed, json_t **out,
+			struct error *err)
+{
+	/* So that both do not draw alike. */
+	const uint64_t other = UINT64_C(0x6E65676174697665);
+	bool negated = job->negative_prompt != NULL;
+	if (!job->prompt)
+		return error_set(err, SUMI_INVALID, "style: there is no prompt that it goes around");
+	char *prompt = strdup(job->prompt);
+	char *negative = strdup(negated ? job->negative_prompt : "");
+	int status = prompt && negative ? put_styles(w, job->style, &prompt, &negative, err)
+					: error_set(err, SUMI_NOMEM, "out of memory");
+	if (!status)
+		status = draw_one(w, &prompt, seed, err);
+	if (!status)
+		status = draw_one(w, &negative, seed ^ other, err);
+	if (!status && is_blank(prompt))
+		status = error_set(err, SUMI_INVALID, "prompt: nothing is left of it when it is drawn");
+	/* A job's LoRAs are those of all its variants, and known before anything is drawn. */
+	if (!status && (strstr(prompt, "<lora:") || strstr(prompt, "<lyco:")))
+		status = error_set(err, SUMI_INVALID,
+				   "prompt: a wildcard or style brings a LoRA: name that in the prompt "
+				   "itself, or with --loras");
+	*out = status ? NULL : json_pack("{s:s}", "prompt", prompt);
+	if (*out && (negated || *negative))
+		json_object_set_new(*out, "negative_prompt", json_string(negative));
+	free(negative);
+	free(prompt);
+	return status || *out ? status : error_set(err, SUMI_NOMEM, "out of memory");
+}
+
+static int draw_all(const struct where *w, const struct job *job, json_t **out, struct error *err)
+{
+	int status = SUMI_OK;
+	*out = json_array();
+	for (int k = 0; k < job->n && !status; k++) {
+		json_t *one;
+		status = draw_variant(w, job, job->seed + (uint64_t)k, &one, err);
+		if (!status && json_array_append_new(*out, one))
+			status = error_set(err, SUMI_NOMEM, "out of memory");
+	}
+	if (status) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	return status;
+}
+
+int wildcards_resolve(const char *packs, const char *state_dir, struct job *job, size_t most,
+		      struct error *err)
+{
+	const struct where w = {packs, state_dir};
+	json_t *texts;
+	if (!wildcards_wanted(job))
+		return SUMI_OK;
+	int status = draw_all(&w, job, &texts, err);
+	if (!status && json_dumpb(texts, NULL, 0, JSON_COMPACT) > most)
+		json_decref(texts);
+	else if (!status)
+		status = job_set(job, "texts", texts, err);
+	return status;
+}
+
+int wildcards_check(const char *packs, const char *state_dir, const struct job *job,
+		    struct error *err)
+{
+	const struct where w = {packs, state_dir};
+	json_t *texts;
+	if (!wildcards_wanted(job))
+		return SUMI_OK;
+	int status = draw_all(&w, job, &texts, err);
+	json_decref(texts);
+	return status;
+}
