@@ -140,8 +140,15 @@ static void along(const struct axis *a, int n, const float *in, struct line from
 		}
 }
 
-int resample(enum resample how, const float *in, int height, int width, int channels, float *out,
-	     int out_height, int out_width, struct error *err)
+static void to_bytes(float *values, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		values[i] = values[i] <= 0 ? 0 : values[i] >= 255 ? 255 : floorf(values[i] + 0.5f);
+}
+
+/* bytes: what stands between both ways, and what comes of them, is rounded to them. */
+static int both_ways(enum resample how, bool bytes, const float *in, int height, int width,
+		     int channels, float *out, int out_height, int out_width, struct error *err)
 {
 	struct axis across = {0}, down = {0};
 	size_t h = (size_t)height, w = (size_t)width, c = (size_t)channels, ow = (size_t)out_width;
@@ -156,11 +163,42 @@ int resample(enum resample how, const float *in, int height, int width, int chan
 	if (!status) {
 		along(&across, width, in, (struct line){h, w * c, c}, between,
 		      (struct line){h, ow * c, c}, out_width, c);
+		if (bytes)
+			to_bytes(between, h * ow * c);
 		along(&down, height, between, (struct line){1, 0, ow * c}, out,
 		      (struct line){1, 0, ow * c}, out_height, ow * c);
+		if (bytes)
+			to_bytes(out, (size_t)out_height * ow * c);
 	}
 	axis_free(&across);
 	axis_free(&down);
 	free(between);
+	return status;
+}
+
+int resample(enum resample how, const float *in, int height, int width, int channels, float *out,
+	     int out_height, int out_width, struct error *err)
+{
+	return both_ways(how, false, in, height, width, channels, out, out_height, out_width, err);
+}
+
+int resample_bytes(enum resample how, const uint8_t *in, int height, int width, int channels,
+		   uint8_t *out, int out_height, int out_width, struct error *err)
+{
+	size_t few = (size_t)height * (size_t)width * (size_t)channels;
+	size_t many = (size_t)out_height * (size_t)out_width * (size_t)channels;
+	float *from = malloc(few * sizeof *from), *to = malloc(many * sizeof *to);
+	int status = from && to ? SUMI_OK
+				: error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
+					    out_width, out_height);
+	for (size_t i = 0; i < few && !status; i++)
+		from[i] = in[i];
+	if (!status)
+		status = both_ways(how, true, from, height, width, channels, to, out_height, out_width,
+				   err);
+	for (size_t i = 0; i < many && !status; i++)
+		out[i] = (uint8_t)to[i];
+	free(from);
+	free(to);
 	return status;
 }

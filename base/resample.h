@@ -2,6 +2,8 @@
 #ifndef SUMI_BASE_RESAMPLE_H
 #define SUMI_BASE_RESAMPLE_H
 
+#include <stdint.h>
+
 #include "base/status.h"
 
 /* How an output pixel is made of input pixels. */
@@ -23,5 +25,9 @@ enum resample {
  * out is not clamped: cubic kernels overshoot. SUMI_NOMEM. */
 int resample(enum resample how, const float *in, int height, int width, int channels, float *out,
 	     int out_height, int out_width, struct error *err);
+
+/* The same of bytes, each rounded after either way, as PIL has them. */
+int resample_bytes(enum resample how, const uint8_t *in, int height, int width, int channels,
+		   uint8_t *out, int out_height, int out_width, struct error *err);
 
 #endif

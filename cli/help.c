@@ -15,7 +15,7 @@ const char *cli_option_name(const char *name, char *out, size_t size)
 static void print_option(FILE *out, char letter, const char *name, const char *value,
 			 const char *help)
 {
-	char left[64], dashed[32];
+	char left[224], dashed[32];
 	cli_option_name(name, dashed, sizeof dashed);
 	snprintf(left, sizeof left, "%c%c%s--%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
 		 letter ? ", " : "  ", dashed, value ? " " : "", value ? value : "");
@@ -51,7 +51,7 @@ static const struct {
 
 static void print_param(FILE *out, const struct param *p, unsigned modalities)
 {
-	char words[48], letter = 0;
+	char words[144], letter = 0;
 	const char *value = placeholder(p, modalities, words, sizeof words);
 	for (size_t i = 0; i < sizeof special / sizeof special[0]; i++)
 		if (strcmp(special[i].name, p->name) == 0) {

@@ -115,6 +115,23 @@ static bool take_deep_cache(json_t *job, const char *name, const char *text)
 	return json_object_set_new(job, name, json_integer(every)) == 0;
 }
 
+static bool take_upscaler(json_t *job, const char *name, const char *text)
+{
+	static const char *const names[][2] = {
+	    {"Latent", "latent"},
+	    {"Latent (antialiased)", "latent_antialiased"},
+	    {"Latent (bicubic)", "latent_bicubic"},
+	    {"Latent (bicubic antialiased)", "latent_bicubic_antialiased"},
+	    {"Latent (nearest)", "latent_nearest"},
+	    {"Latent (nearest-exact)", "latent_nearest_exact"},
+	    {"Lanczos", "lanczos"},
+	    {"Nearest", "nearest"}};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcasecmp(text, names[i][0]) == 0)
+			return take_text(job, name, names[i][1]);
+	return false;
+}
+
 static bool take_not(json_t *job, const char *name, const char *text)
 {
 	(void)job, (void)name, (void)text;
@@ -148,6 +165,7 @@ static const struct {
     {"RNG", "rng", take_rng},
     {"Precision", "precision", take_text},
     {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
+    {"Hires upscaler", "hires_upscaler", take_upscaler},
     {"Mask blur", NULL, take_not},
     {"Mask mode", NULL, take_not},
     {"Mask blend", NULL, take_not},
@@ -196,6 +214,11 @@ static void take_all(struct recipe *r, const struct infotext *text)
 		    !take_key(r->job, &text->fields[i]))
 			json_object_set_new(r->unknown, text->fields[i].key,
 					    json_string(text->fields[i].value));
+	/* Without a picture to start from, it is the second pass's. */
+	const char *strength = infotext_get(text, "Denoising strength");
+	if (strength && json_object_get(r->job, "hires") &&
+	    take_field(r->job, "hires_strength", strength))
+		json_object_del(r->unknown, "Denoising strength");
 	const char *rng = usual_rng(r->program);
 	if (text->count && rng && !json_object_get(r->job, "rng"))
 		take_text(r->job, "rng", rng);

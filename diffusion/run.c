@@ -101,7 +101,9 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	int status = run_check_controls(info, p, err);
 	if (status)
 		return status;
-	if (p->init && !(p->strength > 0 && p->strength <= 1))
+	if (p->init && p->from_latents)
+		return error_set(err, SUMI_INTERNAL, "a run goes on from latents or from a picture");
+	if (p->init && !p->last_steps && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
 	return check_window(info, p, err);
@@ -127,12 +129,15 @@ static void run_leave(const struct run *run)
 
 /* ---- begin ------------------------------------------------------------------------ */
 
-static int make_sampler(struct run *run, const struct run_params *p, struct error *err)
+static int make_sampler(const struct pack *pack, const struct run_params *p, bool shows_picture,
+			struct sampler **out, struct error *err)
 {
-	struct sampler_config config = run->pack->scheduler;
+	struct sampler_config config = pack->scheduler;
+	struct latent_spec latents = run_plan_latents(&pack->info, p);
 	const char *name = p->sampler ? p->sampler
-			   : p->fast  ? run->pack->info.fast.sampler
-				      : run->pack->info.defaults.sampler;
+			   : p->fast  ? pack->info.fast.sampler
+				      : pack->info.defaults.sampler;
+	*out = NULL;
 	if (p->schedule) {
 		int status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
 		if (status)
@@ -140,11 +145,25 @@ static int make_sampler(struct run *run, const struct run_params *p, struct erro
 	}
 	if (p->eta > 0)
 		config.eta = p->eta;
-	config.flow.tokens = latent_tokens(&run->latents);
-	int status = sampler_new(name, &config, p->steps, &run->sampler, err);
+	config.flow.tokens = latent_tokens(&latents);
+	int status = sampler_new(name, &config, p->steps, out, err);
+	if (!status && p->last_steps)
+		return sampler_start_last(*out, p->last_steps, err);
+	if (!status && (p->from > 0 || (p->until > 0 && p->until < 1)))
+		return sampler_cut(*out, p->from, p->until > 0 ? p->until : 1, err);
 	/* A picture that is shown is not what the run starts from. */
-	if (!status && p->init && run->shown != BESIDE_PICTURE)
-		status = sampler_start(run->sampler, p->strength, err);
+	if (!status && p->init && !shows_picture)
+		status = sampler_start(*out, p->strength, err);
+	return status;
+}
+
+int run_calls(const struct pack *pack, const struct run_params *p, int *calls, struct error *err)
+{
+	struct sampler *sampler;
+	int status = make_sampler(pack, p, pack->info.shows_picture, &sampler, err);
+	if (!status)
+		*calls = sampler_calls(sampler);
+	sampler_free(sampler);
 	return status;
 }
 
@@ -202,6 +221,18 @@ void run_draw_noise(struct run *run, float *noise)
 				(float)share);
 }
 
+/* x [c, f, h, w] of another run's latents. */
+void run_go_on(struct run *run, const struct run_params *p, float *x, float *noise)
+{
+	if (!p->latents) /* they come from a saved state */
+		return;
+	run_from_models(run, p->latents, x);
+	if (!p->last_steps)
+		return;
+	run_draw_noise(run, noise);
+	sampler_add_noise(run->sampler, x, noise, x, run_values(run));
+}
+
 static int first_latents(struct run *run, const struct run_params *p, struct error *err)
 {
 	enum rng_kind kind;
@@ -212,6 +243,10 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 	rng_init(&run->rng, kind, p->seed);
 	if (run->inpaint)
 		return run_inpaint_first(run, p, err);
+	if (p->from_latents) {
+		run_go_on(run, p, run->x, run->prediction);
+		return SUMI_OK;
+	}
 	if (p->init) {
 		float *clean = run->x, *noise = run->prediction;
 		if ((status = run_encode(run, p, false, clean, err)))
@@ -340,7 +375,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
 	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
-	if ((status = allocate(run, err)) || (status = make_sampler(run, p, err)) ||
+	if ((status = allocate(run, err)) || (status = make_sampler(pack, p, run->shown == BESIDE_PICTURE, &run->sampler, err)) ||
 	    (status = begin_session(run, p, err)) || (status = run_digest(run, p, err)) ||
 	    (status = run_inpaint_new(run, p, err)))
 		goto fail;
@@ -505,6 +540,11 @@ int run_step_together(struct run *const *runs, int count, struct error *err)
 	for (int i = 0; i < count && !status; i++)
 		status = move(runs[i], sampler_done(runs[i]->sampler), err);
 	return status;
+}
+
+struct latent_spec run_latent_spec(const struct run *run)
+{
+	return run->latents;
 }
 
 const float *run_latents(const struct run *run, bool denoised, size_t *count)

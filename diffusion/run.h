@@ -70,6 +70,13 @@ struct run_params {
 				   prompt's; 0: 1.5 */
 	const struct run_control *controls; /* up to RUN_CONTROLS_MAX */
 	int control_count;
+	/* Goes on from another run's latents [frames, height / scale, width / scale, channels], which
+	 * run_restore() does not look at; not with init. */
+	bool from_latents;
+	const float *latents;
+	int last_steps; /* noise is added to latents or init, and the last so many of steps are run; 0:
+			   latents are taken as they are */
+	double from, until; /* the part of the schedule that is run, where it is not all; until 0: 1 */
 	const char *precision; /* "exact" (NULL), "half" or "int8": of the denoiser and the autoencoder;
 				  texts are always encoded exactly */
 };
@@ -96,6 +103,10 @@ int run_evaluations(const struct pack_info *info, const struct run_params *param
 int run_text_check(const struct pack_info *info, const struct run_params *params, struct error *err);
 
 struct run;
+
+/* The evaluations that such a run has on a pack. */
+int run_calls(const struct pack *pack, const struct run_params *params, int *calls,
+	      struct error *err);
 
 /* Whether a run of these parameters can begin on the pack's device, as run_begin() finds out first:
  * for callers that would spend time or memory on init. */
@@ -134,6 +145,9 @@ int run_most_together(const struct run *run);
 /* The latents so far, [frames, height, width, channels] of the pack's latent_spec, owned by the run.
  * With denoised set: the sampler's present estimate of the final latents. */
 const float *run_latents(const struct run *run, bool denoised, size_t *count);
+
+/* Their sizes. */
+struct latent_spec run_latent_spec(const struct run *run);
 
 /* Decodes one frame of the latents as they stand into out, [height, width, colours] in 0…1.
  * SUMI_DEVICE when the result is not finite. */

@@ -230,9 +230,12 @@ int run_inpaint_first(struct run *run, const struct run_params *p, struct error 
 	int status = encodes ? run_encode(run, p, false, ip->clean, err) : SUMI_OK;
 	if (status)
 		return status;
-	run_draw_noise(run, ip->noise);
+	if (!p->from_latents)
+		run_draw_noise(run, ip->noise);
 	fill(run, p->mask_fill);
-	if (pure) {
+	if (p->from_latents) {
+		run_go_on(run, p, run->x, ip->noise);
+	} else if (pure) {
 		float sigma = sampler_init_noise_sigma(run->sampler);
 		for (size_t i = 0; i < n; i++)
 			run->x[i] = ip->noise[i] * sigma;

@@ -52,6 +52,10 @@ void run_from_models(const struct run *run, const float *in, float *x);
 int run_encode(struct run *run, const struct run_params *p, bool plain, float *out,
 	       struct error *err);
 
+/* x [c, f, h, w] becomes p's latents, with the noise that the first step expects where some is added;
+ * noise is scratch of that size. */
+void run_go_on(struct run *run, const struct run_params *p, float *x, float *noise);
+
 /* Each frame's noise, and the part of it that they share. */
 void run_draw_noise(struct run *run, float *noise);
 

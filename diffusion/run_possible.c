@@ -23,7 +23,11 @@ static int check_sampler(const struct pack_info *info, const struct run_params *
 	if (!status)
 		status = sampler_new(p->sampler ? p->sampler : defaults->sampler, &config, p->steps,
 				     &sampler, err);
-	if (!status && from_picture)
+	if (!status && p->last_steps)
+		status = sampler_start_last(sampler, p->last_steps, err);
+	else if (!status && (p->from > 0 || (p->until > 0 && p->until < 1)))
+		status = sampler_cut(sampler, p->from, p->until > 0 ? p->until : 1, err);
+	else if (!status && from_picture)
 		status = sampler_start(sampler, p->strength, err);
 	*evaluations = status ? 0 : sampler_calls(sampler);
 	sampler_free(sampler);

@@ -37,7 +37,9 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 	const struct pack *pack = run->pack;
 	struct bytes_writer w = {0};
 	size_t frames = (size_t)(p->init_frames ? p->init_frames : p->frames);
-	size_t init = p->init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
+	/* What another run made is known by that one's parameters. */
+	bool has_init = p->init && !p->last_steps;
+	size_t init = has_init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
 	add_text(&w, pack->info.digest);
 	add_text(&w, p->prompt);
 	add_negative(&w, p->negative_prompt);
@@ -61,7 +63,7 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 	bytes_put_u32(&w, (uint32_t)(p->deep_cache > 1 ? p->deep_cache : 1));
 	bytes_put_u32(&w, (uint32_t)(p->deep_cache > 1 ? p->deep_cache_level : 0));
 	bytes_put_f64(&w, p->eta);
-	bytes_put_f64(&w, p->init ? p->strength : 0);
+	bytes_put_f64(&w, has_init ? p->strength : 0);
 	bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->init, init * sizeof(float)));
 	if (p->precision && strcmp(p->precision, precision_names[PRECISION_EXACT]) != 0)
 		add_text(&w, p->precision);
@@ -71,6 +73,12 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 		add_text(&w, p->mask_blend);
 		add_text(&w, p->mask_fill);
 		bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->mask, pixels * sizeof *p->mask));
+	}
+	if (p->from_latents || p->last_steps || p->from > 0 || (p->until > 0 && p->until < 1)) {
+		bytes_put_u32(&w, p->from_latents);
+		bytes_put_u32(&w, (uint32_t)p->last_steps);
+		bytes_put_f64(&w, p->from);
+		bytes_put_f64(&w, p->until);
 	}
 	if (p->image_cfg_scale != 0)
 		bytes_put_f64(&w, p->image_cfg_scale);

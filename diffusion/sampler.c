@@ -216,17 +216,60 @@ int sampler_start(struct sampler *s, double strength, struct error *err)
 	if (s->done > 0)
 		return error_set(err, SUMI_INTERNAL, "sampler_start after the first step");
 	int kept = (int)(s->steps * strength);
-	int begin = (s->steps - kept) * s->ops->order;
-	if (kept < 1 || begin >= s->count)
+	if (kept < 1 || (s->steps - kept) * s->ops->order >= s->count)
 		return error_set(
 		    err, SUMI_INVALID,
 		    "strength %g of %d steps leaves none; use more steps or a greater strength",
 		    strength, s->steps);
+	return sampler_start_last(s, kept, err);
+}
+
+int sampler_start_last(struct sampler *s, int kept, struct error *err)
+{
+	if (s->done > 0 || kept < 1 || kept > s->steps)
+		return error_set(err, SUMI_INTERNAL, "the last %d of %d steps, after %d calls", kept,
+				 s->steps, s->done);
+	int begin = (s->steps - kept) * s->ops->order;
 	if (begin > 0 && s->ops == &sampler_pndm && !s->config.skip_prk_steps)
 		return error_set(
 		    err, SUMI_UNSUPPORTED,
 		    "sampler pndm with Runge–Kutta steps cannot start from a picture; use ddim");
 	s->begin = begin;
+	return SUMI_OK;
+}
+
+/* The training step at which a part of the run ends, as Python rounds it. */
+static double cutoff(const struct sampler *s, double part)
+{
+	return rint(s->config.train_steps - part * s->config.train_steps);
+}
+
+int sampler_cut(struct sampler *s, double from, double until, struct error *err)
+{
+	int before = 0, behind = 0;
+	if (!(from >= 0 && until <= 1 && from < until) || s->done > 0)
+		return error_set(err, SUMI_INVALID,
+				 "a part of the run from %g to %g: both are 0 to 1, the start before "
+				 "the end",
+				 from, until);
+	for (int i = 0; i < s->count; i++) {
+		before += s->timesteps[i] >= cutoff(s, until);
+		behind += s->timesteps[i] < cutoff(s, from);
+	}
+	/* Both halves of a step stay together. */
+	if (s->ops->order == 2 && behind % 2 == 0 && behind > 0)
+		behind++;
+	int begin = from > 0 ? s->count - behind : 0, end = until < 1 ? before : s->count;
+	if (begin >= end)
+		return error_set(err, SUMI_INVALID,
+				 "%d steps leave none between %g and %g of the run: use more steps",
+				 s->steps, from, until);
+	if (begin > 0 && s->ops == &sampler_pndm && !s->config.skip_prk_steps)
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "sampler pndm with Runge–Kutta steps cannot start in the middle; use ddim");
+	s->begin = begin;
+	s->end = end == s->count ? 0 : end;
 	return SUMI_OK;
 }
 
@@ -239,7 +282,7 @@ const char *sampler_name(const struct sampler *s)
 
 int sampler_calls(const struct sampler *s)
 {
-	return s->count - s->begin;
+	return (s->end ? s->end : s->count) - s->begin;
 }
 
 int sampler_calls_from_noise(const struct sampler *s)
@@ -421,6 +464,8 @@ static uint64_t fingerprint(const struct sampler *s)
 	h = bytes_hash(h, s->timesteps, (size_t)s->count * sizeof *s->timesteps);
 	if (s->sigmas)
 		h = bytes_hash(h, s->sigmas, ((size_t)s->count + 1) * sizeof *s->sigmas);
+	if (s->end)
+		h = bytes_hash(h, &s->end, sizeof s->end);
 	return h;
 }
 

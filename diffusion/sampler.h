@@ -112,6 +112,14 @@ void sampler_free(struct sampler *sampler); /* NULL is fine */
  * it, 0.5 the latter half. Before the first step only. SUMI_INVALID when nothing is left. */
 int sampler_start(struct sampler *sampler, double strength, struct error *err);
 
+/* Leaves out all but the last `steps` steps. Otherwise as sampler_start(). */
+int sampler_start_last(struct sampler *sampler, int steps, struct error *err);
+
+/* Runs a part of the schedule alone, 0 <= from < until <= 1 of the training steps, as diffusers does it
+ * with denoising_start and denoising_end: what another model begins or goes on with. SUMI_INVALID when
+ * nothing is left. */
+int sampler_cut(struct sampler *sampler, double from, double until, struct error *err);
+
 const char *sampler_name(const struct sampler *sampler);
 int sampler_calls(const struct sampler *sampler); /* model evaluations in all */
 int sampler_calls_from_noise(const struct sampler *sampler); /* the same without sampler_start() */

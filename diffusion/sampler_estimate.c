@@ -22,7 +22,7 @@ static float divisor_at(const struct sampler *s, int call)
 
 struct noise_point sampler_noise_at(const struct sampler *s, int call)
 {
-	if (call >= sampler_calls(s))
+	if (s->begin + call >= s->count)
 		return (struct noise_point){.keep = 1};
 	return s->ops->unscaled ? noise_unscaled(s->noise_model, s->sigmas[s->begin + call])
 				: mixed_at(s, call);

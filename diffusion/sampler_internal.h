@@ -19,6 +19,7 @@ struct sampler {
 	float *sigmas;                   /* [count + 1] or NULL for samplers that live on alphas */
 
 	int begin; /* index of the first call in the schedule */
+	int end;   /* one behind the last; 0: count */
 	int done;  /* calls since begin */
 
 	/* Made by the first step. */

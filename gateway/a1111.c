@@ -29,7 +29,11 @@ static const struct {
 static const struct {
 	const char *name, *words;
 } missing[] = {
-    {"enable_hr", "a second pass at a higher resolution"},
+    {"hr_resize_x", "a second pass of another shape (hr_scale can be had)"},
+    {"hr_resize_y", "a second pass of another shape (hr_scale can be had)"},
+    {"hr_checkpoint_name", "another model in the second pass"},
+    {"hr_prompt", "another prompt in the second pass"},
+    {"hr_negative_prompt", "another prompt in the second pass"},
     {"restore_faces", "face restoration"},
     {"tiling", "tiling"},
     {"script_name", "scripts"},
@@ -131,6 +135,46 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 	return true;
 }
 
+/* A number of the request, or the usual one. */
+static void number_or(const json_t *body, const char *name, json_t *usual, json_t *fields,
+			       const char *field)
+{
+	json_t *value = json_object_get(body, name);
+	json_object_set(fields, field, json_is_number(value) ? value : usual);
+	json_decref(usual);
+}
+
+/* A second pass at a higher resolution. */
+static bool read_second(struct call *call, const json_t *body, json_t *fields)
+{
+	static const char *const upscalers[][2] = {
+	    {"Latent", "latent"},
+	    {"Latent (antialiased)", "latent_antialiased"},
+	    {"Latent (bicubic)", "latent_bicubic"},
+	    {"Latent (bicubic antialiased)", "latent_bicubic_antialiased"},
+	    {"Latent (nearest)", "latent_nearest"},
+	    {"Latent (nearest-exact)", "latent_nearest_exact"},
+	    {"Lanczos", "lanczos"},
+	    {"Nearest", "nearest"}};
+	const char *name = text_of(body, "hr_upscaler");
+	const json_t *steps = json_object_get(body, "hr_second_pass_steps");
+	size_t i = 0, count = sizeof upscalers / sizeof *upscalers;
+	if (!json_is_true(json_object_get(body, "enable_hr")))
+		return true;
+	while (*name && i < count && strcasecmp(name, upscalers[i][0]) != 0)
+		i++;
+	if (i == count) {
+		call_refuse(call, 422, "hr_upscaler", "hr_upscaler: '%.60s' cannot be had here", name);
+		return false;
+	}
+	json_object_set_new(fields, "hires_upscaler", json_string(upscalers[i][1]));
+	number_or(body, "hr_scale", json_integer(2), fields, "hires");
+	number_or(body, "denoising_strength", json_real(0.75), fields, "hires_strength");
+	if (says_something(steps))
+		json_object_set(fields, "hires_steps", (json_t *)steps);
+	return true;
+}
+
 /* A picture in base64 that the job starts from; name: as the request calls it. */
 static bool read_file(struct call *call, struct worker *w, const char *name, const char *field,
 		      const json_t *text, json_t *fields)
@@ -150,14 +194,6 @@ static bool read_file(struct call *call, struct worker *w, const char *name, con
 	else if (status)
 		call_refuse(call, 422, name, "%s: %s", name, err.text);
 	return !status;
-}
-
-static void number_or(const json_t *body, const char *name, json_t *usual, json_t *fields,
-			       const char *field)
-{
-	json_t *value = json_object_get(body, name);
-	json_object_set(fields, field, json_is_number(value) ? value : usual);
-	json_decref(usual);
 }
 
 /* A mask, and what of it that API takes for granted. */
@@ -331,7 +367,7 @@ static void generate(struct call *call, struct worker *w, bool from_picture)
 		call_refuse(call, 422, "mask", "mask: it is for img2img, which has a picture");
 		fine = false;
 	}
-	fine = fine && (!from_picture || read_init(call, w, body, fields));
+	fine = fine && (from_picture ? read_init(call, w, body, fields) : read_second(call, body, fields));
 	json_decref(body);
 	if (!fine) {
 		json_decref(fields);

@@ -12,6 +12,7 @@
 #include "modalities/modality.h"
 #include "modalities/request.h"
 #include "modalities/wildcards.h"
+#include "modalities/stages.h"
 #include "request/files.h"
 
 void admission_free(struct admission *a)
@@ -70,12 +71,17 @@ static int check_run(struct admission *a, const struct pack_info *info, const st
 {
 	char key[sizeof a->fine];
 	struct run_params params = request_run_params(r);
-	snprintf(key, sizeof key, "%p %d %s %s %d %g %d %g %d %d %d", (const void *)info, r->fast,
-		 r->sampler, r->scheduler, r->steps, r->eta, from_picture,
-		 from_picture ? r->strength : 0, r->clip_skip, r->deep_cache, r->deep_cache_level);
+	snprintf(key, sizeof key, "%p %d %s %s %d %g %d %g %d %d %d %g %d %g", (const void *)info,
+		 r->fast, r->sampler, r->scheduler, r->steps, r->eta, from_picture,
+		 from_picture ? r->strength : 0, r->clip_skip, r->deep_cache, r->deep_cache_level,
+		 r->hires, r->hires_steps, r->hires_strength);
 	if (strcmp(key, a->fine) == 0)
 		return SUMI_OK;
 	int status = run_possible(info, &params, from_picture, err);
+	if (!status && stages_second(r)) {
+		params = stages_params(r, info, &params);
+		status = run_possible(info, &params, false, err);
+	}
 	if (!status)
 		memcpy(a->fine, key, sizeof key);
 	return status;

@@ -11,20 +11,19 @@
 
 static size_t values(const struct frames *f)
 {
-	const struct request *r = &f->run->request;
-	return (size_t)r->width * (size_t)r->height * 3;
+	return (size_t)single_run_width(f->run) * (size_t)single_run_height(f->run) * 3;
 }
 
 int frames_init(struct frames *f, struct single_run *run, struct error *err)
 {
 	f->run = run;
-	f->width = run->request.width;
-	f->height = run->request.height;
+	f->width = single_run_width(run);
+	f->height = single_run_height(run);
 	f->pixels = malloc(values(f) * sizeof *f->pixels);
 	f->rgb = malloc(values(f));
 	return f->pixels && f->rgb ? SUMI_OK
 				   : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
-					       run->request.width, run->request.height);
+					       f->width, f->height);
 }
 
 void frames_clear(struct frames *f)

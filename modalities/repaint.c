@@ -108,34 +108,24 @@ static int no_memory(struct error *err)
 	return error_set(err, SUMI_NOMEM, "no memory for the pixels of init and mask");
 }
 
-/* A picture of bytes in another size; how: of the kinds of base/resample.h, or −1, a box that cuts off
- * what the other shape does not hold. */
-static int scale_bytes(int how, const uint8_t *in, int width, int height, int channels, uint8_t *out,
-		       int out_width, int out_height, struct error *err)
+/* Scaled by a box filter that cuts off what the other shape does not hold, as all of init is. */
+static int fit(const uint8_t *in, int width, int height, int channels, uint8_t *out, int out_width,
+	       int out_height, struct error *err)
 {
-	size_t from = (size_t)width * (size_t)height * (size_t)channels;
-	size_t to = (size_t)out_width * (size_t)out_height * (size_t)channels;
+	size_t values = (size_t)out_width * (size_t)out_height * (size_t)channels;
 	if (width == out_width && height == out_height) {
-		memcpy(out, in, to);
+		memcpy(out, in, values);
 		return SUMI_OK;
 	}
-	float *numbers = how >= 0 ? malloc(from * sizeof *numbers) : NULL;
-	float *scaled = malloc(to * sizeof *scaled);
-	int status = scaled && (numbers || how < 0) ? SUMI_OK : no_memory(err);
-	if (!status && how < 0)
-		picture_scale(in, width, height, channels, scaled, out_width, out_height);
-	for (size_t i = 0; i < from && !status && how >= 0; i++)
-		numbers[i] = (float)in[i] / 127.5f - 1;
-	if (!status && how >= 0)
-		status = resample((enum resample)how, numbers, height, width, channels, scaled,
-				  out_height, out_width, err);
-	for (size_t i = 0; i < to && !status; i++)
+	float *scaled = malloc(values * sizeof *scaled);
+	if (!scaled)
+		return no_memory(err);
+	picture_scale(in, width, height, channels, scaled, out_width, out_height);
+	for (size_t i = 0; i < values; i++)
 		scaled[i] = (scaled[i] + 1) / 2;
-	if (!status)
-		picture_to_bytes(scaled, out, to);
-	free(numbers);
+	picture_to_bytes(scaled, out, values);
 	free(scaled);
-	return status;
+	return SUMI_OK;
 }
 
 /* init's colours, those under what is transparent too, and its own mask where that is asked for. */
@@ -191,8 +181,8 @@ static int read_mask(const struct request *r, enum mask_from from, struct pixels
 	else if (!(p->mask = malloc((size_t)p->width * (size_t)p->height)))
 		status = no_memory(err);
 	else
-		status = scale_bytes(RESAMPLE_SMOOTH_LINEAR, read, width, height, 1, p->mask, p->width,
-				     p->height, err);
+		status = resample_bytes(RESAMPLE_SMOOTH_LINEAR, read, height, width, 1, p->mask,
+					p->height, p->width, err);
 	free(read);
 	return status;
 }
@@ -243,11 +233,10 @@ static int spread(const struct request *r, struct pixels *p, struct error *err)
 	struct pixels out = {malloc(all * 3), malloc(all), r->width, r->height};
 	int status = rgb && mask && out.rgb && out.mask ? SUMI_OK : no_memory(err);
 	if (!status)
-		status = scale_bytes(-1, p->rgb, p->width, p->height, 3, rgb, inner_width,
-				     inner_height, err);
+		status = fit(p->rgb, p->width, p->height, 3, rgb, inner_width, inner_height, err);
 	if (!status)
-		status = scale_bytes(-1, p->mask, p->width, p->height, 1, mask, inner_width,
-				     inner_height, err);
+		status = fit(p->mask, p->width, p->height, 1, mask, inner_width, inner_height,
+			     err);
 	for (int y = 0; y < r->height && !status; y++)
 		for (int x = 0; x < r->width; x++) {
 			int u = x - left, v = y - top;
@@ -301,8 +290,8 @@ static int cut(const uint8_t *in, int width, struct mask_box box, int channels, 
 	for (int y = 0; y < box.height; y++)
 		memcpy(piece + (size_t)y * row,
 		       in + ((size_t)(box.y + y) * (size_t)width + (size_t)box.x) * c, row);
-	int status = scale_bytes(RESAMPLE_LANCZOS, piece, box.width, box.height, channels, out,
-				 out_width, out_height, err);
+	int status = resample_bytes(RESAMPLE_LANCZOS, piece, box.height, box.width, channels, out,
+				    out_height, out_width, err);
 	free(piece);
 	return status;
 }
@@ -425,9 +414,10 @@ int repaint_paste(const struct repaint *p, uint8_t **rgb, int *width, int *heigh
 	size_t bytes = (size_t)p->width * (size_t)p->height * 3;
 	uint8_t *whole = malloc(bytes);
 	uint8_t *piece = malloc((size_t)p->box.width * (size_t)p->box.height * 3);
-	int status = whole && piece ? scale_bytes(RESAMPLE_LANCZOS, *rgb, *width, *height, 3, piece,
-						  p->box.width, p->box.height, err)
-				    : no_memory(err);
+	int status = whole && piece
+			 ? resample_bytes(RESAMPLE_LANCZOS, *rgb, *height, *width, 3, piece,
+					  p->box.height, p->box.width, err)
+			 : no_memory(err);
 	if (!status) {
 		memcpy(whole, p->whole, bytes);
 		lay(p, piece, whole);

@@ -14,6 +14,7 @@
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
 #include "modalities/repaint.h"
+#include "modalities/stages.h"
 #include "request/lora_tags.h"
 #include "request/param.h"
 
@@ -114,7 +115,7 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	r->prompt_syntax = resolve_syntax(info, r->prompt_syntax);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
-	return SUMI_OK;
+	return stages_resolve(info, r, err);
 }
 
 int request_embeddings(const struct pack_info *info, const struct request *r,
@@ -209,11 +210,12 @@ int request_resolve_end(struct request *r, unsigned modality, struct error *err)
 	return SUMI_OK;
 }
 
-int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
-		    size_t max_pixels, int *width, int *height, struct error *err)
+int request_preview(const struct run *run, uint8_t *rgb, size_t max_pixels, int *width, int *height,
+		    struct error *err)
 {
-	*width = r->width / scale;
-	*height = r->height / scale;
+	struct latent_spec spec = run_latent_spec(run);
+	*width = spec.width;
+	*height = spec.height;
 	if ((size_t)*width * (size_t)*height > max_pixels)
 		return error_set(err, SUMI_TOOBIG, "a preview of %dx%d does not fit", *width,
 				 *height);
@@ -281,8 +283,37 @@ static void write_size(const struct request *r, char *out)
 
 static void write_strength(const struct request *r, char *out)
 {
-	if (r->init)
-		snprintf(out, INFOTEXT_VALUE, "%g", r->strength);
+	if (r->init || r->hires > 1)
+		snprintf(out, INFOTEXT_VALUE, "%g", r->init ? r->strength : r->hires_strength);
+}
+
+static void write_hires_upscaler(const struct request *r, char *out)
+{
+	static const struct label labels[] = {
+	    {"latent", "Latent"},
+	    {"latent_antialiased", "Latent (antialiased)"},
+	    {"latent_bicubic", "Latent (bicubic)"},
+	    {"latent_bicubic_antialiased", "Latent (bicubic antialiased)"},
+	    {"latent_nearest", "Latent (nearest)"},
+	    {"latent_nearest_exact", "Latent (nearest-exact)"},
+	    {"lanczos", "Lanczos"},
+	    {"nearest", "Nearest"},
+	    {NULL, NULL}};
+	if (r->hires > 1)
+		snprintf(out, INFOTEXT_VALUE, "%s", label(labels, r->hires_upscaler));
+}
+
+static void write_hires(const struct request *r, char *out)
+{
+	if (r->hires > 1)
+		snprintf(out, INFOTEXT_VALUE, "%g", r->hires);
+}
+
+/* A1111 does not say what is as usual. */
+static void write_hires_steps(const struct request *r, char *out)
+{
+	if (r->hires > 1 && r->hires_steps != r->steps)
+		snprintf(out, INFOTEXT_VALUE, "%d", r->hires_steps);
 }
 
 static void write_mask_blur(const struct request *r, char *out)
@@ -348,6 +379,8 @@ static const struct {
     {"clip_skip", write_clip_skip},    {"rng", write_rng},
     {"precision", write_precision},    {"mask_blur", write_mask_blur},
     {"mask_invert", write_mask_mode},  {"only_masked", write_mask_area},
+    {"hires", write_hires},            {"hires_steps", write_hires_steps},
+    {"hires_upscaler", write_hires_upscaler},
     {"mask_blend", write_mask_blend},  {"mask_fill", write_mask_fill},
 };
 

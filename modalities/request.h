@@ -20,10 +20,10 @@ int request_resolve_end(struct request *r, unsigned modality, struct error *err)
 /* The core's parameters of a resolved request; init is left NULL. Strings are borrowed. */
 struct run_params request_run_params(const struct request *r);
 
-/* run_preview() with its sizes, for a request whose frames are pictures. SUMI_TOOBIG when
- * max_pixels do not suffice. */
-int request_preview(const struct run *run, const struct request *r, int scale, uint8_t *rgb,
-		    size_t max_pixels, int *width, int *height, struct error *err);
+/* run_preview() with its sizes, for a run whose frames are pictures. SUMI_TOOBIG when max_pixels do not
+ * suffice. */
+int request_preview(const struct run *run, uint8_t *rgb, size_t max_pixels, int *width, int *height,
+		    struct error *err);
 
 /* The JSON that goes into a file's metadata: the resolved request, the pack's name and
  * digest, device and versions: enough to make the same bytes again. Field names are the

@@ -2,14 +2,106 @@
 #include "modalities/single_run.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "diffusion/embeddings.h"
 #include "media/format.h"
 #include "modalities/request.h"
+#include "modalities/stages.h"
 
 enum { COLOURS = 3 };
 
 _Static_assert(RUN_TOGETHER_MAX <= TOGETHER_MAX, "the core makes more runs at once than may be");
+
+/* What stands before the state of a second run. */
+static const char second_magic[8] = {'s', 'u', 'm', 'i', '2', 'n', 'd', '1'};
+
+static struct run_params second_params(const struct single_run *s)
+{
+	return stages_params(&s->request, pack_info_of(s->pack), &s->first);
+}
+
+/* Both of a picture's runs fit, before anything is read. */
+static int check(struct single_run *s, struct error *err)
+{
+	int status = run_check(s->pack, &s->first, err);
+	if (status || !stages_second(&s->request))
+		return status;
+	struct run_params second = second_params(s);
+	status = run_check(s->pack, &second, err);
+	return status ? status : run_calls(s->pack, &second, &s->second_steps, err);
+}
+
+static void count_steps(struct single_run *s)
+{
+	if (!s->second)
+		s->first_steps = run_steps(s->run);
+	s->base.steps = s->first_steps + s->second_steps;
+	s->base.steps_done = (s->second ? s->first_steps : 0) + run_steps_done(s->run);
+}
+
+/* From the first run to the second, when that is done. */
+static int advance(struct single_run *s, struct error *err)
+{
+	float *owned = NULL;
+	struct run *next = NULL;
+	if (!s->second_steps || s->second || run_steps_done(s->run) < run_steps(s->run))
+		return SUMI_OK;
+	struct run_params params = second_params(s);
+	int status = stages_go_on(&s->request, s->run, &params, &owned, err);
+	if (!status)
+		status = run_begin(s->pack, &params, &next, err);
+	free(owned);
+	if (status)
+		return status;
+	run_free(s->run);
+	s->run = next;
+	s->second = true;
+	return SUMI_OK;
+}
+
+static int restore_second(struct single_run *s, const struct single_run_start *start,
+			  struct error *err)
+{
+	struct run_params params = second_params(s);
+	int status = run_calls(s->pack, &s->first, &s->first_steps, err);
+	s->second = true;
+	return status ? status
+		      : run_restore(s->pack, &params, (const char *)start->saved + sizeof second_magic,
+				    start->saved_size - sizeof second_magic, &s->run, err);
+}
+
+/* The first run, or the second where that was saved. */
+static int begin_run(struct single_run *s, const struct single_run_start *start, struct error *err)
+{
+	const struct request *r = &s->request;
+	struct run_params params = s->first;
+	float *init = NULL;
+	int status = SUMI_OK;
+	if (start->saved_size > sizeof second_magic &&
+	    memcmp(start->saved, second_magic, sizeof second_magic) == 0)
+		return s->second_steps ? restore_second(s, start, err)
+				       : error_set(err, SUMI_INVALID,
+						   "saved run: it was made with other parameters");
+	if (r->init && !r->init_file)
+		return error_set(err, SUMI_INTERNAL, "init: nobody has looked for its file");
+	if (request_masked(r))
+		status = repaint_load(r, &s->repaint, err);
+	else if (r->init)
+		status = start->load_init(start, r, &init, err);
+	params.init = s->repaint ? repaint_init(s->repaint) : init;
+	params.mask = s->repaint ? repaint_mask(s->repaint) : NULL;
+	if (!status)
+		status = start->saved
+			 ? run_restore(s->pack, &params, start->saved, start->saved_size, &s->run,
+				       err)
+			 : run_begin(s->pack, &params, &s->run, err);
+	free(init);
+	if (s->repaint)
+		repaint_begun(s->repaint);
+	/* It may have been saved between the two. */
+	return status ? status : advance(s, err);
+}
 
 int single_run_begin(struct pack *pack, const struct request *r,
 		     const struct single_run_start *start, struct generation **out,
@@ -26,49 +118,44 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	s->base.modality = start->modality;
 	s->pack = pack;
 	s->request = *r;
-	struct run_params params = request_run_params(r);
-	params.window = start->window;
-	params.overlap = start->overlap;
+	s->first = request_run_params(r);
+	s->first.window = start->window;
+	s->first.overlap = start->overlap;
+	s->first.init_frames = 1;
 	if (start->width)
-		params.width = start->width;
-	float *init = NULL;
-	struct embeddings *embeddings = NULL;
-	int status = run_check(pack, &params, err);
+		s->first.width = start->width;
+	int status = check(s, err);
 	if (!status)
-		status = request_embeddings(info, r, &embeddings, err);
-	params.embeddings = embeddings;
-	if (!status && r->init && !r->init_file)
-		status = error_set(err, SUMI_INTERNAL, "init: nobody has looked for its file");
-	else if (!status && request_masked(r))
-		status = repaint_load(r, &s->repaint, err);
-	else if (!status && r->init)
-		status = start->load_init(start, r, &init, err);
-	params.init = s->repaint ? repaint_init(s->repaint) : init;
-	params.mask = s->repaint ? repaint_mask(s->repaint) : NULL;
-	params.init_frames = 1;
+		status = request_embeddings(info, r, &s->embeddings, err);
+	s->first.embeddings = s->embeddings;
 	if (!status)
-		status = start->saved
-			 ? run_restore(pack, &params, start->saved, start->saved_size, &s->run, err)
-			 : run_begin(pack, &params, &s->run, err);
-	free(init);
-	if (s->repaint)
-		repaint_begun(s->repaint);
+		status = begin_run(s, start, err);
 	/* Texts that say no more than their words have no syntax. */
 	if (!status && !run_has_syntax(s->run))
 		s->request.prompt_syntax = NULL;
 	if (!status)
-		status = request_metadata(pack, &s->request, embeddings, &s->metadata, err);
+		status = request_metadata(pack, &s->request, s->embeddings, &s->metadata, err);
 	if (!status)
-		status = request_infotext(info, &s->request, embeddings, &s->infotext, err);
-	embeddings_close(embeddings);
+		status = request_infotext(info, &s->request, s->embeddings, &s->infotext, err);
 	if (status) {
 		single_run_free(&s->base);
 		return status;
 	}
-	s->base.steps = run_steps(s->run);
-	s->base.steps_done = run_steps_done(s->run);
+	count_steps(s);
 	*out = &s->base;
 	return SUMI_OK;
+}
+
+int single_run_width(const struct single_run *s)
+{
+	struct latent_spec spec = run_latent_spec(s->run);
+	return spec.width * spec.scale;
+}
+
+int single_run_height(const struct single_run *s)
+{
+	struct latent_spec spec = run_latent_spec(s->run);
+	return spec.height * spec.scale;
 }
 
 void single_run_free(struct generation *g)
@@ -78,6 +165,7 @@ void single_run_free(struct generation *g)
 		return;
 	run_free(s->run);
 	repaint_free(s->repaint);
+	embeddings_close(s->embeddings);
 	free(s->metadata);
 	free(s->infotext);
 	free(s);
@@ -95,15 +183,21 @@ int single_run_emit(const struct single_run *s, struct output *o, const struct s
 int single_run_step(struct generation *g, struct error *err)
 {
 	struct single_run *s = (struct single_run *)g;
-	int status = run_step(s->run, err);
-	g->steps_done = run_steps_done(s->run);
+	int status = advance(s, err); /* where the last one could not */
+	if (!status)
+		status = run_step(s->run, err);
+	if (!status)
+		status = advance(s, err);
+	count_steps(s);
 	return status;
 }
 
 bool single_run_joins(const struct generation *a, const struct generation *b)
 {
-	return a->modality == b->modality &&
-	       run_joins(((const struct single_run *)a)->run, ((const struct single_run *)b)->run);
+	const struct single_run *one = (const struct single_run *)a, *other = (const struct single_run *)b;
+	/* Two runs have two sizes. */
+	return a->modality == b->modality && !one->second_steps && !other->second_steps &&
+	       run_joins(one->run, other->run);
 }
 
 int single_run_step_together(struct generation *const *all, int count, struct error *err)
@@ -127,13 +221,24 @@ int single_run_most_together(const struct generation *g)
 
 int single_run_save(const struct generation *g, void **data, size_t *size, struct error *err)
 {
-	return run_save(((const struct single_run *)g)->run, data, size, err);
+	const struct single_run *s = (const struct single_run *)g;
+	int status = run_save(s->run, data, size, err);
+	if (status || !s->second)
+		return status;
+	char *more = malloc(*size + sizeof second_magic);
+	if (more) {
+		memcpy(more, second_magic, sizeof second_magic);
+		memcpy(more + sizeof second_magic, *data, *size);
+		*size += sizeof second_magic;
+	}
+	free(*data);
+	*data = more;
+	return more ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory to save a run");
 }
 
 int single_run_preview(const struct generation *g, uint8_t *rgb, size_t max_pixels, int *width,
 		       int *height, struct error *err)
 {
 	const struct single_run *s = (const struct single_run *)g;
-	return request_preview(s->run, &s->request, pack_info_of(s->pack)->latents.scale, rgb, max_pixels,
-			       width, height, err);
+	return request_preview(s->run, rgb, max_pixels, width, height, err);
 }

@@ -11,6 +11,10 @@ struct single_run {
 	struct pack *pack; /* borrowed */
 	struct run *run;
 	struct request request; /* resolved; strings are borrowed */
+	struct run_params first; /* of the first run, without pictures */
+	bool second;             /* the second of two runs is under way, or done */
+	int first_steps, second_steps; /* evaluations of each; the second 0: there is none */
+	struct embeddings *embeddings; /* that the texts name; NULL: none */
 	struct repaint *repaint; /* NULL: all of the picture is made */
 	char *metadata, *infotext;
 };
@@ -29,6 +33,10 @@ struct single_run_start {
 	const void *saved;   /* of single_run_save(), or NULL */
 	size_t saved_size;
 };
+
+/* Pixels of what its present run makes. */
+int single_run_width(const struct single_run *s);
+int single_run_height(const struct single_run *s);
 
 int single_run_begin(struct pack *pack, const struct request *r,
 		     const struct single_run_start *start, struct generation **out,

@@ -39,6 +39,15 @@ static const struct param_word mask_fill_words[] = {{"original", PARAM_IMAGE},
 						    {"noise", PARAM_IMAGE},
 						    {"nothing", PARAM_IMAGE},
 						    {NULL, 0}};
+static const struct param_word hires_words[] = {{"latent", PARAM_IMAGE},
+						{"latent_antialiased", PARAM_IMAGE},
+						{"latent_bicubic", PARAM_IMAGE},
+						{"latent_bicubic_antialiased", PARAM_IMAGE},
+						{"latent_nearest", PARAM_IMAGE},
+						{"latent_nearest_exact", PARAM_IMAGE},
+						{"lanczos", PARAM_IMAGE},
+						{"nearest", PARAM_IMAGE},
+						{NULL, 0}};
 static const struct param_word priority_words[] = {
     {"high", PARAM_ALL}, {"normal", PARAM_ALL}, {"batch", PARAM_ALL}, {NULL, 0}};
 
@@ -107,6 +116,10 @@ const struct param *param_named(const char *name)
 						{"init_image", "init"},
 						{"init_img", "init"},
 						{"mask_image", "mask"},
+						{"hr_scale", "hires"},
+						{"hires_upscale", "hires"},
+						{"hr_second_pass_steps", "hires_steps"},
+						{"hr_upscaler", "hires_upscaler"},
 						{"inpaint_full_res", "only_masked"},
 						{"inpaint_full_res_padding", "mask_padding"},
 						{"image_guidance_scale", "image_cfg_scale"},

@@ -68,6 +68,11 @@ static struct request with_a_say(struct request r)
 	r.quality = r.lossless ? NAN : r.quality;
 	if (r.precision && strcmp(r.precision, "exact") == 0)
 		r.precision = NULL;
+	if (r.hires <= 1) {
+		r.hires = r.hires_strength = 0;
+		r.hires_steps = 0;
+		r.hires_upscaler = NULL;
+	}
 	r.mask_padding = r.only_masked ? r.mask_padding : NAN;
 	if (!request_masked(&r)) {
 		r.mask_from = r.mask_blend = r.mask_fill = NULL;
@@ -82,12 +87,15 @@ static struct request with_a_say(struct request r)
 
 const char *request_idle(const struct request *r, const char **why)
 {
-	static const char no_mask[] = "there is no mask";
+	static const char no_mask[] = "there is no mask", no_hires[] = "there is no hires above 1";
 	bool masked = request_masked(r);
 	const struct {
 		bool idle;
 		const char *name, *why;
 	} rows[] = {
+	    {r->hires_steps && r->hires <= 1, "hires_steps", no_hires},
+	    {r->hires_strength > 0 && r->hires <= 1, "hires_strength", no_hires},
+	    {r->hires_upscaler && r->hires <= 1, "hires_upscaler", no_hires},
 	    {r->mask_from && !masked, "mask_from", no_mask},
 	    {r->mask_invert && !masked, "mask_invert", no_mask},
 	    {r->mask_grow && !masked, "mask_grow", no_mask},
@@ -159,7 +167,7 @@ static int not_for(const struct param *p, unsigned modality, struct error *err)
 static int check_limits(const struct param *p, const json_t *value, unsigned modality,
 			struct error *err)
 {
-	char words[128];
+	char words[256];
 	double v = json_number_value(value);
 	if (json_is_number(value) && p->type != PARAM_SEED && !(v >= p->min && v <= p->max))
 		return error_set(err, SUMI_INVALID, "%s is %.9g, allowed are %.9g to %.9g", p->name,
@@ -180,6 +188,10 @@ static int check_together(const struct request *r, struct error *err)
 				 "guidance_start is %g and guidance_end %g: both are parts of the "
 				 "run, 0 to 1, the start before the end",
 				 r->guidance_start, end);
+	if (r->init && r->hires > 1)
+		return error_set(err, SUMI_INVALID,
+				 "hires is for pictures that begin with noise: with init say the width and "
+				 "height that are wanted");
 	if (!r->init && (r->mask || outpaints(r)))
 		return error_set(err, SUMI_INVALID,
 				 "%s is given, but no init: the picture of which a part is made anew",

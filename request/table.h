@@ -128,6 +128,14 @@ X(outpaint_right, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL,
 X(outpaint_top, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL, \
   "the same of the height") \
 X(outpaint_bottom, INT, PICTURE, PARAM_IMAGE, 0, 4096, NULL, NULL, 0, INIT, NULL, "the same") \
+X(hires, AMOUNT, PICTURE, PARAM_IMAGE, 1, 8, NULL, NULL, PARAM_SHAPE, FORM, "Hires upscale", \
+  "a second pass makes the picture so many times as wide and high") \
+X(hires_steps, INT, PICTURE, PARAM_IMAGE, 1, 1000, NULL, NULL, 0, SAMPLING, "Hires steps", \
+  "steps of the second pass; as many as steps when not given") \
+X(hires_strength, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
+  "how much the second pass makes anew; 0.7 when not given") \
+X(hires_upscaler, WORD, PICTURE, PARAM_IMAGE, 0, 0, hires_words, NULL, 0, SAMPLING, \
+  "Hires upscaler", "how latents, or with lanczos and nearest pixels, become larger") \
 X(image_cfg_scale, AMOUNT, PICTURE, PARAM_IMAGE, 0, 100, NULL, NULL, 0, SAMPLING, \
   "Image CFG scale", "of models that change a picture: weight of init; 1.5 when not given") \
 X(duration, AMOUNT, PICTURE, PARAM_AUDIO, REQUEST_DURATION_MIN, REQUEST_DURATION_MAX, NULL, NULL, \

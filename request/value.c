@@ -39,7 +39,7 @@ static int wrong(const struct param *p, struct error *err, const char *must)
 static int canonical_word(const struct param *p, unsigned modality, const json_t *value,
 			  json_t **out, struct error *err)
 {
-	char list[200];
+	char list[320];
 	const char *text = json_string_value(value);
 	if (!text)
 		return wrong(p, err, "a text");

@@ -31,6 +31,9 @@ def pictures(g):
     status, _, made = g.ask("POST", f"{API}/img2img", {**picture, "mask": got["images"][1]})
     told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
     check(all(t in told for t in ("Mask blur: 4", "Masked content: fill", "Inpaint area: Only masked", "Masked area padding: 0")), "and what is taken for granted", str(made)[:300] + told)
+    status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "a lake", "seed": 7, **TINY, "enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent (nearest)", "hr_second_pass_steps": 2, "denoising_strength": 0.5})
+    told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
+    check(all(t in told for t in ("Hires upscale: 1.5", "Hires steps: 2", "Hires upscaler: Latent (nearest)", "Denoising strength: 0.5")), "a second pass", str(made)[:300] + told)
     for body, field in [({"mask": "AAAA"}, "mask"), ({"mask": 7}, "mask"), ({"mask": got["images"][1], "inpainting_fill": 9}, "inpainting_fill")]:
         status, _, bad = g.ask("POST", f"{API}/img2img", {**picture, **body})
         check(status == 422 and field in bad["detail"], f"img2img refuses {field}", f"{status} {bad}")
@@ -41,7 +44,7 @@ def pictures(g):
         for name in (one["name"], one["label"]):
             status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, "sampler_name": "Euler", "scheduler": name})
             check(status == 200, f"schedule {name}", str(made)[:200])
-    for body, field in [({"enable_hr": True}, "enable_hr"), ({"tiling": True}, "tiling"), ({"mask": "AAAA"}, "mask"), ({"batch_size": 65}, "batch_size"), ({"n_iter": 0}, "batch_size"),
+    for body, field in [({"enable_hr": True, "hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_resize_x": 512}, "hr_resize_x"), ({"tiling": True}, "tiling"), ({"mask": "AAAA"}, "mask"), ({"batch_size": 65}, "batch_size"), ({"n_iter": 0}, "batch_size"),
                         ({"steps": 0}, "steps"), ({"width": "wide"}, "width"), ({"sampler_name": "No Such"}, "sampler")]:
         status, _, bad = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, **body})
         check(status in (400, 422) and field in bad["detail"], f"refused: {body}", f"{status} {bad}")

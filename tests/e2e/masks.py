@@ -135,6 +135,17 @@ def jobs(place):
     check(sha256(place.dir / "cut.png") == sha256(place.dir / "whole.png"), "killed and gone on with: the same bytes")
 
 
+def second_pass(place):
+    more = ["--hires", 1.5, "--hires-steps", 3, "--hires-upscaler", "latent_nearest"]
+    base = ["ink", "--steps", 4, "--seed", 7, "--format", "png", *SIZE, *more]
+    place.sumi("render", *base, "--pack", PACKS / PACK, "-o", place.dir / "two.png")
+    out = place.sumi("image", *base, "-o", place.dir / "two-job.png")
+    check(sha256(place.dir / "two.png") == sha256(place.dir / "two-job.png") and pixels(place.dir / "two.png")[0] == 96,
+          "a second pass makes it larger, in a job too", out.stderr)
+    out = place.sumi("again", place.dir / "two-job.png", "-o", place.dir / "two-again.png")
+    check(sha256(place.dir / "two.png") == sha256(place.dir / "two-again.png"), "again repeats both passes", out.stderr)
+
+
 def main():
     place = Place()
     try:
@@ -143,6 +154,7 @@ def main():
         place.start()
         refusals(place)
         jobs(place)
+        second_pass(place)
     finally:
         place.stop()
         place.remove()

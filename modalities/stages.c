@@ -1,0 +1,143 @@
+/* Second runs. A1111's second pass at a higher resolution runs all its steps, the last ones of a longer
+ * schedule, with noise drawn anew from the same seed. */
+#include "modalities/stages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/resample.h"
+#include "request/param.h"
+
+#define STRENGTH_USUAL 0.7
+#define STRENGTH_MOST 0.999 /* A1111's */
+
+static const struct upscaler {
+	const char *word;
+	enum resample how;
+	bool pixels;
+} upscalers[] = {
+    {"latent", RESAMPLE_LINEAR, false},
+    {"latent_antialiased", RESAMPLE_SMOOTH_LINEAR, false},
+    {"latent_bicubic", RESAMPLE_CUBIC, false},
+    {"latent_bicubic_antialiased", RESAMPLE_SMOOTH_CUBIC, false},
+    {"latent_nearest", RESAMPLE_NEAREST, false},
+    {"latent_nearest_exact", RESAMPLE_NEAREST_EXACT, false},
+    {"lanczos", RESAMPLE_LANCZOS, true},
+    {"nearest", RESAMPLE_NEAREST_EXACT, true},
+};
+
+static const struct upscaler *upscaler_of(const struct request *r)
+{
+	for (size_t i = 0; i < sizeof upscalers / sizeof *upscalers; i++)
+		if (strcmp(upscalers[i].word, r->hires_upscaler) == 0)
+			return &upscalers[i];
+	return upscalers;
+}
+
+bool stages_second(const struct request *r)
+{
+	return r->hires > 1;
+}
+
+/* Steps of the schedule whose last ones are run. */
+static int schedule_steps(const struct request *r)
+{
+	double strength = r->hires_strength < STRENGTH_MOST ? r->hires_strength : STRENGTH_MOST;
+	return (int)(r->hires_steps / strength);
+}
+
+/* A side as A1111 has it, of whole latents. */
+static int larger(const struct pack_info *info, const struct request *r, int side)
+{
+	int step = latent_step(&info->latents);
+	return (int)(side * r->hires) / step * step;
+}
+
+int stages_resolve(const struct pack_info *info, struct request *r, struct error *err)
+{
+	enum { STEPS_MOST = 1000, SIDE_MOST = 8192 };
+	if (!stages_second(r))
+		return SUMI_OK;
+	if (!r->hires_upscaler)
+		r->hires_upscaler = upscalers[0].word;
+	if (r->hires_strength == 0)
+		r->hires_strength = STRENGTH_USUAL;
+	if (r->hires_steps == 0)
+		r->hires_steps = r->steps;
+	if (r->hires_steps / r->hires_strength > STEPS_MOST)
+		return error_set(err, SUMI_INVALID,
+				 "hires_strength %g with %d steps has a schedule of more than %d: use "
+				 "fewer hires_steps or a greater hires_strength",
+				 r->hires_strength, r->hires_steps, STEPS_MOST);
+	if (larger(info, r, r->width) > SIDE_MOST || larger(info, r, r->height) > SIDE_MOST)
+		return error_set(err, SUMI_INVALID,
+				 "hires %g of %dx%d is more than %d a side", r->hires, r->width,
+				 r->height, SIDE_MOST);
+	return SUMI_OK;
+}
+
+struct run_params stages_params(const struct request *r, const struct pack_info *info,
+				const struct run_params *first)
+{
+	struct run_params next = *first;
+	next.width = larger(info, r, r->width);
+	next.height = larger(info, r, r->height);
+	next.steps = schedule_steps(r);
+	next.last_steps = r->hires_steps;
+	next.from_latents = !upscaler_of(r)->pixels;
+	next.init_frames = 1;
+	return next;
+}
+
+static int enlarge_latents(const struct run *first, enum resample how, struct run_params *next,
+			   float **owned, struct error *err)
+{
+	size_t count;
+	struct latent_spec s = run_latent_spec(first);
+	int height = next->height / s.scale, width = next->width / s.scale;
+	const float *latents = run_latents(first, false, &count);
+	*owned = malloc((size_t)height * (size_t)width * (size_t)s.channels * sizeof **owned);
+	if (!*owned)
+		return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", width, height);
+	next->latents = *owned;
+	return resample(how, latents, s.height, s.width, s.channels, *owned, height, width, err);
+}
+
+/* A1111 cuts what was decoded to bytes, and PIL makes bytes of what it scales. */
+static int enlarge_pixels(struct run *first, enum resample how, struct run_params *next,
+			  float **owned, struct error *err)
+{
+	enum { COLOURS = 3 };
+	struct latent_spec s = run_latent_spec(first);
+	int height = s.height * s.scale, width = s.width * s.scale;
+	size_t few = (size_t)height * (size_t)width * COLOURS;
+	size_t many = (size_t)next->height * (size_t)next->width * COLOURS;
+	float *pixels = malloc(few * sizeof *pixels);
+	uint8_t *small = malloc(few), *large = malloc(many);
+	*owned = malloc(many * sizeof **owned);
+	int status = pixels && small && large && *owned
+			 ? run_decode(first, 0, pixels, err)
+			 : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
+				     next->width, next->height);
+	for (size_t i = 0; i < few && !status; i++)
+		small[i] = (uint8_t)(pixels[i] * 255);
+	if (!status)
+		status = resample_bytes(how, small, height, width, COLOURS, large, next->height,
+					next->width, err);
+	for (size_t i = 0; i < many && !status; i++)
+		(*owned)[i] = (float)large[i] / 255 * 2 - 1;
+	next->init = *owned;
+	free(pixels);
+	free(small);
+	free(large);
+	return status;
+}
+
+int stages_go_on(const struct request *r, struct run *first, struct run_params *next, float **owned,
+		 struct error *err)
+{
+	const struct upscaler *u = upscaler_of(r);
+	*owned = NULL;
+	return u->pixels ? enlarge_pixels(first, u->how, next, owned, err)
+			 : enlarge_latents(first, u->how, next, owned, err);
+}
