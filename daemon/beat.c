@@ -26,6 +26,7 @@ struct beat {
 	bool stop, busy, lost, news;
 	bool unsaid;              /* waits is another than was told */
 	const char *waits;
+	struct queue_figures figures; /* memory is the worker's to say */
 	bool sending;             /* a beat of the present lease is on its way */
 	struct queue_lease lease; /* id, token, worker and lease_ms only */
 	struct queue_progress progress;
@@ -86,6 +87,8 @@ static void *beat_main(void *context)
 			struct error err;
 			struct queue_worker worker = *b->options.worker;
 			worker.waits = b->waits;
+			worker.figures.memory_used = b->figures.memory_used;
+			worker.figures.steps = b->figures.steps;
 			b->unsaid = false;
 			pthread_mutex_unlock(&b->lock);
 			if (queue_worker_beat(b->queue, &worker, &err))
@@ -143,6 +146,14 @@ void beat_stop(struct beat *b)
 	pthread_cond_destroy(&b->wake);
 	queue_close(b->queue);
 	free(b);
+}
+
+void beat_figures(struct beat *b, int steps, int64_t memory_used)
+{
+	pthread_mutex_lock(&b->lock);
+	b->figures.steps += steps;
+	b->figures.memory_used = memory_used;
+	pthread_mutex_unlock(&b->lock);
 }
 
 void beat_waits(struct beat *b, const char *waits)

@@ -22,6 +22,10 @@ void beat_stop(struct beat *beat); /* NULL is fine */
  * new one at once. */
 void beat_waits(struct beat *beat, const char *waits);
 
+/* So many steps more have been made, and so many bytes of the device are used: told with the next sign of
+ * life. */
+void beat_figures(struct beat *beat, int steps, int64_t memory_used);
+
 /* From now on this lease is extended, while beat_progress() is called at least every
  * limit_ms. */
 void beat_lease(struct beat *beat, const struct queue_lease *lease, int64_t limit_ms);

@@ -291,6 +291,7 @@ int work_stepped(struct work *w, int64_t us, struct error *err)
 	w->pace.step_ms = us / 1000;
 	if (w->pace.step_ms > w->pace.longest_ms)
 		w->pace.longest_ms = w->pace.step_ms ? w->pace.step_ms : 1;
+	beat_figures(w->x->beat, own, (int64_t)w->x->device->bytes_in_use);
 	log_debug("step.made", "id=%s variant=%d variants=%d together=%d step=%d", w->lease->id,
 		  w->variant.number, own, w->group->count, g->steps_done);
 	crash_point("step");

@@ -129,6 +129,7 @@ static int make_classes(struct worker *w, struct error *err)
 	    .host = w->host,
 	    .pid = getpid(),
 	    .trouble = w->trouble,
+	    .figures.memory = (int64_t)w->device->info.memory,
 	};
 	return SUMI_OK;
 }
@@ -317,6 +318,7 @@ static int serve(struct worker *w, struct error *err)
 			status = work_once(w, err);
 		if (status == SUMI_NOTFOUND) {
 			models_unload_idle(w->models, now, w->options->config->idle_unload_ms);
+			beat_figures(w->beat, 0, (int64_t)w->device->bytes_in_use);
 			status = queue_doorbell(w->queue, DOORBELL_MS, &rang, err);
 		}
 		if (status == SUMI_CONNECT || status == SUMI_TIMEOUT || status == SUMI_FULL) {

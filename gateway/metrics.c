@@ -2,6 +2,7 @@
 #include "gateway/metrics.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,41 @@ static void write_stats(const struct page *p, const struct queue_stats *s)
 			(long long)s->states[i]);
 }
 
+/* Of each worker; steps a second are their rate. */
+static int write_workers(const struct page *p, struct queue *queue, struct error *err)
+{
+	static const struct {
+		const char *name, *type, *help;
+		size_t offset;
+	} rows[] = {
+	    {"sumi_steps", "counter", "Sampler steps that a worker has made since it lives.",
+	     offsetof(struct queue_figures, steps)},
+	    {"sumi_device_memory_bytes", "gauge", "Memory of a worker's device.",
+	     offsetof(struct queue_figures, memory)},
+	    {"sumi_device_memory_used_bytes", "gauge", "What its models and buffers take of it.",
+	     offsetof(struct queue_figures, memory_used)},
+	};
+	struct queue_worker_info *workers;
+	size_t count;
+	int status = queue_workers(queue, &workers, &count, err);
+	if (status)
+		return status;
+	for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+		bool counter = strcmp(rows[r].type, "counter") == 0;
+		family(p, rows[r].name, rows[r].type, rows[r].help);
+		for (size_t i = 0; i < count; i++) {
+			fprintf(p->out, "%s%s{worker=\"", rows[r].name, counter ? "_total" : "");
+			label(p, workers[i].name);
+			fputs("\",device=\"", p->out);
+			label(p, workers[i].device);
+			fprintf(p->out, "\"} %lld\n",
+				(long long)*(int64_t *)((char *)&workers[i].figures + rows[r].offset));
+		}
+	}
+	free(workers);
+	return SUMI_OK;
+}
+
 static int write_waiting(const struct page *p, struct queue *queue, struct error *err)
 {
 	struct queue_unserved *list;
@@ -259,6 +295,8 @@ void metrics_show(struct call *call, struct worker *w)
 	}
 	write_stats(&p, &stats);
 	status = write_waiting(&p, queue, &err);
+	if (!status)
+		status = write_workers(&p, queue, &err);
 	write_store(&p, w);
 	write_own(&p, service_metrics(call->service));
 	if (p.open)

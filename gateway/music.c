@@ -88,6 +88,52 @@ static void compose(struct call *call, struct worker *w, const char *text, const
 		work_start(call, w, &job, finish);
 }
 
+/* OpenAI's: what is to be spoken there is what it shall sound like here. There is no MP3, which its clients get
+ * where they name no format: they get Ogg Vorbis, and the answer says so. */
+static bool read_speech(struct call *call, const json_t *body, json_t *fields)
+{
+	const json_t *asked = json_object_get(body, "response_format");
+	const char *format = json_string_value(asked), *input = json_string_value(json_object_get(body, "input"));
+	bool wav = format && strcmp(format, "wav") == 0, none = !asked || json_is_null(asked);
+	if (!input || !*input) {
+		call_refuse(call, 400, "input", "input must be a text that says what it shall sound like");
+		return false;
+	}
+	if (!none && !wav && !(format && (strcmp(format, "ogg") == 0 || strcmp(format, "vorbis") == 0))) {
+		call_refuse(call, 400, "response_format",
+			    "response_format '%.40s' cannot be made: leave it out (Ogg Vorbis), or say ogg or wav",
+			    format ? format : "");
+		return false;
+	}
+	json_object_set_new(fields, "prompt", json_string(input));
+	json_object_set_new(fields, "format", json_string(wav ? "wav" : "ogg"));
+	return true;
+}
+
+void music_speech(struct call *call, struct worker *w)
+{
+	json_t *body, *fields = json_pack("{s:s}", "modality", "audio");
+	struct job job;
+	struct error err;
+	if (!call_body(call, false, &body)) {
+		json_decref(fields);
+		return;
+	}
+	json_t *seed = json_object_get(body, "seed");
+	bool fine = read_speech(call, body, fields) && read_duration(call, body, "duration", 1, fields);
+	if (fine && seed && !json_is_null(seed))
+		json_object_set(fields, "seed", seed);
+	if (fine)
+		work_model(w, json_string_value(json_object_get(body, "model")), "audio", fields);
+	json_decref(body);
+	if (!fine)
+		json_decref(fields);
+	else if (jobs_prepare(call, w, fields, &job, &err))
+		call_fail(call, &err);
+	else
+		work_start(call, w, &job, finish);
+}
+
 void music_compose(struct call *call, struct worker *w)
 {
 	compose(call, w, "prompt", "music_length_ms", 0.001);

@@ -121,6 +121,8 @@ const struct route route_table[] = {
      "The same", "output_format"},
     {"POST", "v1/sound-generation", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_ELEVENLABS, 0, music_sound,
      "A sound", "output_format"},
+    {"POST", "v1/audio/speech", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_OPENAI, 0, music_speech,
+     "Music that sounds as the input says, as OpenAI's API has speech", NULL},
     {"POST", "api/generate", QUEUE_SCOPE_SUBMIT, JSON_MAX, DIALECT_OLLAMA, ROUTE_SLOW, ollama_generate,
      "A picture, as Ollama's API has it", NULL},
     {"GET", "api/tags", QUEUE_SCOPE_READ, 0, DIALECT_OLLAMA, 0, ollama_tags, "Models", NULL},

@@ -417,6 +417,9 @@ int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, st
 	command_int(&command, worker->pid);
 	command_text(&command, worker->trouble);
 	command_text(&command, worker->waits);
+	command_int(&command, worker->figures.memory);
+	command_int(&command, worker->figures.memory_used);
+	command_int(&command, worker->figures.steps);
 	int status = script_call(queue, SCRIPT_WORKER, &command, &reply, err);
 	freeReplyObject(reply);
 	command_free(&command);

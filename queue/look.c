@@ -354,6 +354,9 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	command_text(&command, "pid");
 	command_text(&command, "trouble");
 	command_text(&command, "waits");
+	command_text(&command, "memory");
+	command_text(&command, "memory_used");
+	command_text(&command, "steps");
 	int status = call_simple(queue, &command, &reply, err);
 	if (status == SUMI_CORRUPT) /* a key of that name that is no worker's: nothing is known of it */
 		return SUMI_OK;
@@ -365,6 +368,8 @@ static int read_worker(struct queue *queue, struct queue_worker_info *w, struct 
 	w->pid = reply_int(reply_at(reply, 3));
 	reply_copy(reply_at(reply, 4), w->trouble, sizeof w->trouble);
 	reply_copy(reply_at(reply, 5), w->waits, sizeof w->waits);
+	w->figures = (struct queue_figures){reply_int(reply_at(reply, 6)), reply_int(reply_at(reply, 7)),
+					    reply_int(reply_at(reply, 8))};
 	freeReplyObject(reply);
 	return SUMI_OK;
 }

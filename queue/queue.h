@@ -153,6 +153,12 @@ int queue_doorbell(struct queue *queue, int timeout_ms, bool *rang, struct error
 /* Why Redis refused the last command of this queue that it was asked for; NULL where it did not. */
 const char *queue_refusal(const struct queue *queue);
 
+/* What monitoring asks of a worker. */
+struct queue_figures {
+	int64_t memory, memory_used; /* bytes of its device; 0: not known */
+	int64_t steps;               /* that it has made since it lives */
+};
+
 struct queue_worker {
 	const char *name;           /* unique: "host.0"; ≤ 64 of [A-Za-z0-9._:-] */
 	const char *const *classes; /* "image/ink"; "image/" takes jobs that name no model */
@@ -162,6 +168,7 @@ struct queue_worker {
 	int64_t pid;
 	const char *trouble; /* what people should know of it, such as that it is slow; may be NULL */
 	const char *waits;   /* why it takes no jobs now; may be NULL */
+	struct queue_figures figures;
 };
 
 /* Tells that a worker lives and what it can do; at least every 5 s, idle or busy. */
@@ -328,6 +335,7 @@ struct queue_worker_info {
 	char trouble[512];     /* "" where all is well */
 	char waits[64];        /* why it takes no jobs now, or "" */
 	int64_t pid, seen_ms_ago;
+	struct queue_figures figures;
 };
 /* Workers heard of in the last 15 s; the caller frees *workers. */
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,

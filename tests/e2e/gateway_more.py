@@ -84,6 +84,20 @@ def others(g):
     check(PACK in [m["name"] for m in g.get("/api/tags")[2]["models"]] and g.get("/api/version")[2]["version"], "tags and version")
 
 
+def speech(g):
+    """OpenAI's /v1/audio/speech, where it fits music."""
+    ask = lambda **more: g.ask("POST", "/v1/audio/speech", {"model": "tts-1", "voice": "alloy", "input": "calm piano", "duration": 1, **more})
+    status, headers, clip = ask()
+    check(status == 200 and clip[:4] == b"OggS" and headers["Content-Type"] == "audio/ogg", "audio/speech: Ogg Vorbis", f"{status} {str(clip)[:200]}")
+    job = g.get("/jobs?modality=audio&limit=1")[2]["jobs"][0]
+    check(job["prompt"] == "calm piano" and job["duration"] == 1 and "model" not in job, "of what the input says, by the usual model", str(job))
+    status, headers, clip = ask(response_format="wav")
+    check(status == 200 and clip[:4] == b"RIFF" and headers["Content-Type"] == "audio/wav", "or WAV", str(status))
+    for body, param in [({"response_format": "mp3"}, "response_format"), ({"response_format": 7}, "response_format"), ({"input": ""}, "input"), ({"input": None}, "input"), ({"duration": "x"}, "duration"), ({"duration": 1e9}, "duration"), ({"seed": "x"}, "seed")]:
+        status, _, got = ask(**body)
+        check(400 <= status < 500 and got["error"]["param"] == param, f"speech with {body}", f"{status} {got}")
+
+
 def models(g):
     rows = {m["name"]: m for m in g.get("/models")[2]["models"]}
     image, sound = rows[PACK], rows["sound-tiny"]
@@ -96,7 +110,7 @@ def models(g):
 
 
 def figures(g):
-    wait_for(lambda: b'sumi_job_run_seconds_count{modality="image",model=""}' in g.get("/metrics")[2], 10)
+    wait_for(lambda: (t := g.get("/metrics")[2]) and b'sumi_job_run_seconds_count{modality="image",model=""}' in t and re.search(rb"sumi_steps_total{.*} [1-9]", t), 10)
     status, headers, text = g.get("/metrics")
     rows = dict(l.rsplit(" ", 1) for l in text.decode().splitlines() if l and not l.startswith("#"))
     done = len(g.get("/jobs?state=done&limit=500")[2]["jobs"])
@@ -104,6 +118,8 @@ def figures(g):
           and float(rows["sumi_jobs_done_total"]) == done, "metrics", str(rows)[:500])
     check(float(rows['sumi_job_run_seconds_bucket{modality="image",model="",le="+Inf"}']) == float(rows['sumi_job_run_seconds_count{modality="image",model=""}']) > 0
           and float(rows["sumi_result_bytes"]) > 0 and float(rows["sumi_disk_free_bytes"]) > 0 and float(rows['sumi_gateway_answers_total{status="2xx"}']) > 5, "with times, room and answers", str(rows)[:900])
+    worker = lambda name: {r.split("{")[0]: float(v) for r, v in rows.items() if "worker=" in r}[name]
+    check(worker("sumi_steps_total") >= 3 and 0 < worker("sumi_device_memory_used_bytes") < worker("sumi_device_memory_bytes"), "steps, and memory of the device", str(rows)[:900])
     told = {r.split("{")[0] for r in rows} | set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
     for name in ["dashboard.json", "alerts.yml"]:
         used = set(re.findall(r"\bsumi_[a-z_]+", (ROOT / "packaging" / "grafana" / name).read_text()))
@@ -131,7 +147,7 @@ place = Place(model_audio="sound-tiny")
 try:
     place.start()
     g = Gateway(place)
-    for part in [moods, models, edits, others, figures, document]:
+    for part in [moods, speech, models, edits, others, figures, document]:
         part(g)
     check(g.stop() == 0, "it stops")
 finally:
