@@ -216,8 +216,9 @@ static int least(int a, int b)
 	return a < b ? a : b;
 }
 
-uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
-		      enum dtype dtype)
+/* What is coded at once. */
+static struct latent_spec block_of(const struct codec *codec, const struct codec_job *job,
+				   bool encoding)
 {
 	int height = job->height, width = job->width;
 	if (encoding && job->window) {
@@ -226,9 +227,33 @@ uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bo
 		height = least(height, job->tile);
 		width = least(width, job->tile);
 	}
-	struct latent_spec block = codec_block(codec, job->frames, height, width);
+	return codec_block(codec, job->frames, height, width);
+}
+
+uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
+		      enum dtype dtype)
+{
+	struct latent_spec block = block_of(codec, job, encoding);
 	return codec->kind->memory(codec, &block, job->pieces, encoding,
 				   codec->exact ? DTYPE_F32 : dtype);
+}
+
+uint64_t codec_largest(const struct codec *codec, const struct codec_job *job)
+{
+	struct latent_spec block = block_of(codec, job, false);
+	return codec->kind->largest(codec, &block,
+				    codec->exact ? DTYPE_F32 : codec->device->activation_dtype);
+}
+
+int codec_supported(const struct codec *codec, const struct codec_job *job, bool encoding,
+		    struct error *err)
+{
+	const struct device *device = codec->device;
+	struct latent_spec block = block_of(codec, job, encoding);
+	if (!codec->kind->supported)
+		return SUMI_OK;
+	return codec->kind->supported(codec, &block, job->pieces, encoding,
+				      codec->exact ? DTYPE_F32 : device->activation_dtype, device, err);
 }
 
 bool codec_plan(const struct codec *codec, struct codec_job *job, bool encoding, uint64_t bytes,

@@ -53,6 +53,11 @@ struct codec_kind {
 	uint64_t (*largest)(const struct codec *codec, const struct latent_spec *block,
 			    enum dtype dtype);
 
+	/* Whether the device supports every operation of that. NULL: nothing is asked. */
+	int (*supported)(const struct codec *codec, const struct latent_spec *block,
+			 struct codec_pieces pieces, bool encoding, enum dtype dtype,
+			 const struct device *device, struct error *err);
+
 	/* Pieces that take at most so many bytes, and no more than most_alloc (0: any) at once.
 	 * false: there are none. NULL: it knows none. */
 	bool (*pieces)(const struct codec *codec, const struct latent_spec *block, bool encoding,
@@ -103,6 +108,14 @@ int codec_encode(struct codec *codec, const struct codec_job *job, const float *
 /* Bytes of device memory at the peak of either, without what operations need for themselves. */
 uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bool encoding,
 		      enum dtype dtype);
+
+/* Bytes of the largest tensor that decoding makes on its device. */
+uint64_t codec_largest(const struct codec *codec, const struct codec_job *job);
+
+/* Whether its device supports every operation of that: what device_supports() says of the first that
+ * it does not. */
+int codec_supported(const struct codec *codec, const struct codec_job *job, bool encoding,
+		    struct error *err);
 
 /* Sets pieces or, decoding, where there are none, the largest tile with which it takes at most so
  * many bytes (0: any), and no piece more than most_alloc (0: any); neither where all fits as one.

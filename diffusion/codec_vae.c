@@ -177,6 +177,16 @@ static uint64_t memory(const struct codec *codec, const struct latent_spec *bloc
 			: vae_memory(c, block->frames, block->height, block->width, dtype);
 }
 
+static int supported(const struct codec *codec, const struct latent_spec *block,
+		     struct codec_pieces pieces, bool encoding, enum dtype dtype,
+		     const struct device *device, struct error *err)
+{
+	return vae_supported(&((const struct codec_of_vae *)codec)->config,
+			     frames_at_once(block, pieces), block->height, block->width,
+			     (struct vae_bands){pieces.whole, pieces.rows, pieces.anew}, encoding,
+			     dtype, device, err);
+}
+
 static uint64_t largest(const struct codec *codec, const struct latent_spec *block,
 			enum dtype dtype)
 {
@@ -202,6 +212,7 @@ const struct codec_kind codec_vae = {
     .decode = decode,
     .encode = encode,
     .memory = memory,
+    .supported = supported,
     .largest = largest,
     .pieces = pieces,
 };

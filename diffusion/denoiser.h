@@ -104,6 +104,11 @@ struct denoiser_kind {
 	uint64_t (*memory)(const struct denoiser *denoiser, const struct denoiser_plan *plan,
 			   enum dtype dtype, struct denoiser_needs *needs);
 
+	/* Whether a device supports every operation of that: what device_supports() says of the first
+	 * that it does not. NULL: nothing is asked. */
+	int (*supported)(const struct denoiser *denoiser, const struct denoiser_plan *plan,
+			 const struct device *device, struct error *err);
+
 	/* said: of plan.texts texts, not needed after the call. The session is ended before the
 	 * denoiser is closed. */
 	int (*prepare)(struct denoiser *denoiser, const struct denoiser_plan *plan,

@@ -195,12 +195,11 @@ static struct motion_context context_of(const struct denoiser_plan *p, int posit
 	return c;
 }
 
-static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_plan *plan,
-		       enum dtype dtype, struct denoiser_needs *needs)
+/* A plan in the network's words; false where its frames cannot be seen together so. */
+static bool plan_unet(const struct unet_denoiser *d, const struct denoiser_plan *plan,
+		      enum dtype dtype, struct unet_plan *out)
 {
-	const struct unet_denoiser *d = unet_of(denoiser);
-	struct unet_needs took = {0};
-	struct unet_plan unet = {
+	*out = (struct unet_plan){
 	    .config = &d->config,
 	    .texts = plan->texts,
 	    .tokens = plan->tokens,
@@ -211,13 +210,30 @@ static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_pl
 	    .dtype = dtype,
 	    .thin = d->thin,
 	};
-	if (d->motion.positions) {
-		unet.adapter = &d->motion;
-		unet.motion = context_of(plan, d->motion.positions);
-		if (motion_context_check(&unet.motion, d->motion.positions, NULL))
-			return 0;
-	}
+	if (!d->motion.positions)
+		return true;
+	out->adapter = &d->motion;
+	out->motion = context_of(plan, d->motion.positions);
+	return motion_context_check(&out->motion, d->motion.positions, NULL) == SUMI_OK;
+}
+
+static int supported(const struct denoiser *denoiser, const struct denoiser_plan *plan,
+		     const struct device *device, struct error *err)
+{
+	struct unet_plan unet;
+	if (!plan_unet(unet_of(denoiser), plan, device->activation_dtype, &unet))
+		return SUMI_OK; /* a session says what is wrong with them */
+	return unet_supported(&unet, device, err);
+}
+
+static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_plan *plan,
+		       enum dtype dtype, struct denoiser_needs *needs)
+{
+	struct unet_needs took = {0};
+	struct unet_plan unet;
 	struct controlnet_needs beside;
+	if (!plan_unet(unet_of(denoiser), plan, dtype, &unet))
+		return 0;
 	uint64_t bytes = unet_memory(&unet, &took);
 	if (bytes == 0 || !unet_controls_memory(plan, &unet, &beside))
 		return 0;
@@ -431,6 +447,7 @@ const struct denoiser_kind denoiser_unet = {
     .accepts = accepts,
     .takes = takes,
     .memory = memory,
+    .supported = supported,
     .prepare = prepare,
     .end = end,
     .evaluate = evaluate,

@@ -351,7 +351,9 @@ int run_check(struct pack *pack, const struct run_params *p, struct error *err)
 		status = run_text_check(&pack->info, p, err);
 	if (!status)
 		status = check_precision(pack, p, err);
-	return status ? status : run_plan_fits(pack, p, err);
+	if (!status)
+		status = run_plan_fits(pack, p, err);
+	return status ? status : run_plan_supported(pack, p, err);
 }
 
 /* All but the first latents. */

@@ -143,6 +143,10 @@ struct codec_job run_plan_encode(const struct pack *pack, const struct run_param
  * more in one piece than it gives. */
 int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err);
 
+/* What the device says of the first operation of the run, its steps and its pictures, that it does not
+ * support. */
+int run_plan_supported(struct pack *pack, const struct run_params *p, struct error *err);
+
 /* Of everything that decides the result, into run->digest. */
 int run_digest(struct run *run, const struct run_params *p, struct error *err);
 

@@ -8,6 +8,9 @@
  * after the other (docs/performance.md). */
 #define CPU_LATENTS_TOGETHER (32 * 32)
 
+/* Bytes below which no tensor is cut further for the sake of an operation. */
+#define LEAST (UINT64_C(1) << 20)
+
 /* Part of the device's memory that steps made together may take. */
 #define MEMORY_SHARE 4
 
@@ -17,8 +20,20 @@
 static bool plan_pieces(const struct pack *pack, struct codec_job *job, bool encoding)
 {
 	const struct device_info *d = &pack->device->info;
-	return codec_plan(pack->codec, job, encoding, d->memory / 2, d->max_alloc,
-			  pack->device->activation_dtype);
+	struct codec *codec = pack->codec;
+	enum dtype dtype = pack->device->activation_dtype;
+	const struct codec_job whole = *job;
+	struct error ignored;
+	if (!codec_plan(codec, job, encoding, d->memory / 2, d->max_alloc, dtype))
+		return false;
+	/* What is too large for its operations goes in smaller pieces too. */
+	uint64_t most = codec_largest(codec, job);
+	while (codec_supported(codec, job, encoding, &ignored) == SUMI_TOOBIG && (most /= 2) > LEAST) {
+		*job = whole;
+		if (!codec_plan(codec, job, encoding, d->memory / 2, most, dtype))
+			break;
+	}
+	return true; /* what is not supported in any pieces is refused by that: run_plan_supported() */
 }
 
 /* Windows of the width are decoded in tiles of their size, and a circle as one. */
@@ -116,6 +131,24 @@ uint64_t run_plan_step(const struct pack *pack, const struct run_params *p,
 	return step_memory(&pack->info, known, p, pack->device->activation_dtype, needs);
 }
 
+/* What the device says of the first operation of a step that it does not support. */
+static int supports_step(struct pack *pack, const struct run_params *p, struct error *err)
+{
+	const struct pack_info *info = &pack->info;
+	struct denoiser *read = NULL, *known = pack->denoisers[p->fast && info->has_fast ? 1 : 0].open;
+	int status = known ? SUMI_OK
+			   : denoiser_open(info->family->denoiser, NULL, info,
+					   pack_denoiser_part(info, p->fast), &read, err);
+	const struct denoiser *denoiser = known ? known : read;
+	if (!status && denoiser->kind->supported) {
+		struct denoiser_spec spec = denoiser_spec(denoiser);
+		struct denoiser_plan plan = run_plan_denoiser(info, p, &spec, pack->texts.tokens);
+		status = denoiser->kind->supported(denoiser, &plan, pack->device, err);
+	}
+	denoiser_close(read);
+	return status;
+}
+
 static int init_frames(const struct run_params *p)
 {
 	return !p->init ? 0 : p->init_frames ? p->init_frames : p->frames;
@@ -158,6 +191,21 @@ struct codec_job run_plan_encode(const struct pack *pack, const struct run_param
 	if (!p->window)
 		(void)plan_pieces(pack, &job, true);
 	return job;
+}
+
+int run_plan_supported(struct pack *pack, const struct run_params *p, struct error *err)
+{
+	int scale = pack->info.latents.scale, status = supports_step(pack, p, err);
+	struct codec_job job = {.frames = 1,
+				.height = p->height / scale,
+				.width = (p->window ? p->window : p->width) / scale};
+	if (!status && (p->window || plan_pieces(pack, &job, false)))
+		status = codec_supported(pack->codec, &job, false, err);
+	if (!status && p->init) {
+		job = run_plan_encode(pack, p);
+		status = codec_supported(pack->codec, &job, true, err);
+	}
+	return status ? error_prefix(err, "%dx%d", p->width, p->height) : SUMI_OK;
 }
 
 /* Bytes that encoding the pictures takes that the run starts from. */

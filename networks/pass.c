@@ -132,11 +132,17 @@ static bool idle(const struct pass *p)
 	return p->status || !p->device;
 }
 
+/* The same of an operation, which a plan asks for. */
+static bool only_asked(struct pass *p, enum device_op op, const void *args)
+{
+	if (!p->status && !p->device && p->asked)
+		p->status = device_supports(p->asked, op, args, p->err);
+	return idle(p);
+}
+
 static void conv(struct pass *p, const struct weight *weight, const struct buffer *bias, struct map x,
 		 struct map y, struct conv2d_args args)
 {
-	if (idle(p))
-		return;
 	args.x = x.t;
 	args.y = y.t;
 	args.in = map_grid(&x);
@@ -145,20 +151,20 @@ static void conv(struct pass *p, const struct weight *weight, const struct buffe
 	args.bias = bias;
 	if (args.stride == 0)
 		args.stride = 1;
-	p->status = device_conv2d(p->device, &args, p->err);
+	if (!only_asked(p, OP_CONV2D, &args))
+		p->status = device_conv2d(p->device, &args, p->err);
 }
 
 static void linear(struct pass *p, const struct weight *weight, const struct buffer *bias,
 		   struct map x, struct map y, struct linear_args args)
 {
-	if (idle(p))
-		return;
 	args.x = x.t;
 	args.y = y.t;
 	args.n = y.n;
 	args.weight = weight;
 	args.bias = bias;
-	p->status = device_linear(p->device, &args, p->err);
+	if (!only_asked(p, OP_LINEAR, &args))
+		p->status = device_linear(p->device, &args, p->err);
 }
 
 /* y += t·Uᵀ of each part, or y = t·Uᵀ. */
@@ -191,10 +197,8 @@ void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, str
 	const struct thin *thin = layer->thin;
 	if (!p->device && p->thin)
 		count_thin(p, y, y.t.c, ACT_NONE);
-	if (idle(p))
-		return;
 	conv(p, layer->weight, layer->bias, x, y, args);
-	if (!thin || !thin->ranks)
+	if (idle(p) || !thin || !thin->ranks)
 		return;
 	if (args.act != ACT_NONE)
 		pass_fail(p, SUMI_UNSUPPORTED, "a LoRA on a convolution that ends in an activation");
@@ -212,9 +216,7 @@ void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x,
 	const struct thin *thin = layer->thin;
 	if (!p->device && p->thin)
 		count_thin(p, x, y.t.c, args.act);
-	if (idle(p))
-		return;
-	if (!thin || !thin->ranks) {
+	if (idle(p) || !thin || !thin->ranks) {
 		linear(p, layer->weight, layer->bias, x, y, args);
 		return;
 	}
@@ -236,36 +238,30 @@ void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x,
 void pass_norm(struct pass *p, const struct norm_layer *layer, struct map x, struct map y,
 	       enum activation act)
 {
-	if (idle(p))
-		return;
-	if (layer->groups == 0) {
-		p->status = device_layer_norm(p->device,
-					      &(struct layer_norm_args){.x = x.t,
-									.y = y.t,
-									.gamma = layer->gamma,
-									.beta = layer->beta,
-									.epsilon = layer->epsilon},
-					      p->err);
-		return;
-	}
-	pass_norm_over(p, layer, map_grid(&x), x, y, act);
+	struct layer_norm_args args = {.x = x.t,
+				       .y = y.t,
+				       .gamma = layer->gamma,
+				       .beta = layer->beta,
+				       .epsilon = layer->epsilon};
+	if (layer->groups)
+		pass_norm_over(p, layer, map_grid(&x), x, y, act);
+	else if (!only_asked(p, OP_LAYER_NORM, &args))
+		p->status = device_layer_norm(p->device, &args, p->err);
 }
 
 void pass_norm_over(struct pass *p, const struct norm_layer *layer, struct grid grid,
 		    struct map x, struct map y, enum activation act)
 {
-	if (idle(p))
-		return;
-	p->status = device_group_norm(p->device,
-				      &(struct group_norm_args){.x = x.t,
-								.y = y.t,
-								.grid = grid,
-								.gamma = layer->gamma,
-								.beta = layer->beta,
-								.groups = layer->groups,
-								.epsilon = layer->epsilon,
-								.act = act},
-				      p->err);
+	struct group_norm_args args = {.x = x.t,
+				       .y = y.t,
+				       .grid = grid,
+				       .gamma = layer->gamma,
+				       .beta = layer->beta,
+				       .groups = layer->groups,
+				       .epsilon = layer->epsilon,
+				       .act = act};
+	if (!only_asked(p, OP_GROUP_NORM, &args))
+		p->status = device_group_norm(p->device, &args, p->err);
 }
 
 void pass_scale(struct pass *p, struct map x, float alpha, struct map y)
@@ -275,31 +271,31 @@ void pass_scale(struct pass *p, struct map x, float alpha, struct map y)
 
 void pass_attention(struct pass *p, const struct attention_args *args)
 {
-	if (!idle(p))
+	if (!only_asked(p, OP_ATTENTION, args))
 		p->status = device_attention(p->device, args, p->err);
 }
 
 void pass_axpby(struct pass *p, const struct axpby_args *args)
 {
-	if (!idle(p))
+	if (!only_asked(p, OP_AXPBY, args))
 		p->status = device_axpby(p->device, args, p->err);
 }
 
 void pass_embedding(struct pass *p, const struct embedding_args *args)
 {
-	if (!idle(p))
+	if (!only_asked(p, OP_EMBEDDING, args))
 		p->status = device_embedding(p->device, args, p->err);
 }
 
 void pass_permute(struct pass *p, const struct permute_args *args)
 {
-	if (!idle(p))
+	if (!only_asked(p, OP_PERMUTE, args))
 		p->status = device_permute(p->device, args, p->err);
 }
 
 void pass_timestep(struct pass *p, const struct timestep_args *args)
 {
-	if (!idle(p))
+	if (!only_asked(p, OP_TIMESTEP, args))
 		p->status = device_timestep(p->device, args, p->err);
 }
 

@@ -325,14 +325,14 @@ int unet_forward_many(struct unet *u, const struct unet_input *in, int count,
 
 /* --- planning --- */
 
-uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs)
+/* Goes the way of such a pass. false: no memory, or it failed. */
+static bool plan_pass(struct pass *p, const struct unet_plan *plan, struct unet_needs *needs)
 {
-	uint64_t bytes = 0;
-	struct pass p = pass_plan(plan->dtype);
-	p.thin = plan->thin;
+	bool done = false;
 	struct text_cache cache = {.n = plan->texts, .tokens = plan->tokens};
 	struct unet_flow *f = calloc(1, sizeof *f);
 	struct unet *u = calloc(1, sizeof *u);
+	p->thin = plan->thin;
 	if (!f || !u)
 		goto done;
 	u->config = *plan->config;
@@ -343,9 +343,9 @@ uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs)
 	cache.kv = calloc((size_t)u->text_count, sizeof *cache.kv);
 	if (!cache.kv)
 		goto clear;
-	unet_fill_cache(&p, u, NULL, &cache);
+	unet_fill_cache(p, u, NULL, &cache);
 	if (needs)
-		needs->text = p.bytes;
+		needs->text = p->bytes;
 	struct unet_input in = {.n = plan->n, .h = plan->h, .w = plan->w};
 	const struct text_part part = {cache, plan->n};
 	struct unet_features features = {.level = plan->level};
@@ -354,16 +354,32 @@ uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs)
 	/* The second time the features are there from the beginning. */
 	for (int i = 0; i < (plan->level ? 2 : 1); i++) {
 		*f = (struct unet_flow){.u = u, .texts = {&part, 1}, .motion = &plan->motion};
-		forward(&p, f, &in, NULL);
+		forward(p, f, &in, NULL);
 	}
-	bytes = p.bytes_peak;
 	if (needs)
-		needs->largest = p.bytes_largest;
+		needs->largest = p->bytes_largest;
+	done = true;
 	free(cache.kv);
 clear:
 	unet_clear(u);
 done:
 	free(u);
 	free(f);
-	return bytes;
+	return done;
+}
+
+uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs)
+{
+	struct pass p = pass_plan(plan->dtype);
+	return plan_pass(&p, plan, needs) ? p.bytes_peak : 0;
+}
+
+int unet_supported(const struct unet_plan *plan, const struct device *device, struct error *err)
+{
+	struct pass p = pass_plan(plan->dtype);
+	p.asked = device;
+	p.err = err;
+	if (!plan_pass(&p, plan, NULL))
+		return error_set(err, SUMI_NOMEM, "out of memory for the plan of a step");
+	return p.status;
 }

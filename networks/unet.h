@@ -106,4 +106,8 @@ struct unet_needs {
  * no memory to find out. needs may be NULL. */
 uint64_t unet_memory(const struct unet_plan *plan, struct unet_needs *needs);
 
+/* Whether the device supports every operation of such a pass: else what device_supports() says of the
+ * first that it does not. */
+int unet_supported(const struct unet_plan *plan, const struct device *device, struct error *err);
+
 #endif

@@ -238,55 +238,59 @@ done:
 
 /* --- planning --- */
 
-uint64_t vae_encode_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype)
+/* Goes the way of coding n pictures; h, w: of the latents. False: no memory. */
+static bool plan_pass(struct pass *p, const struct vae_config *c, int n, int h, int w,
+		      struct vae_bands bands, bool encoding)
 {
 	struct vae_half half = {0};
 	struct loader l = {.set = &half.set};
-	struct pass p = pass_plan(dtype);
-	load_half(&l, &half, config, true);
+	int scale = encoding ? c->scale : 1;
+	load_half(&l, &half, c, encoding);
 	if (!l.status) {
-		struct map x = pass_upload(&p, NULL, n, h, w, config->in_channels);
-		encode(&p, &half, config, &x);
-		pass_free(&p, &x);
+		struct map x = pass_upload(p, NULL, n, h * scale, w * scale,
+					   encoding ? c->in_channels : c->latent_channels);
+		if (bands.rows)
+			(encoding ? kl_encode_bands : kl_decode_bands)(p, &half.kl, c, bands, &x);
+		else
+			(encoding ? encode : decode)(p, &half, c, &x);
+		pass_free(p, &x);
 	}
 	clear_half(&half);
-	return l.status ? 0 : p.bytes_peak;
+	return !l.status;
 }
 
-uint64_t vae_memory(const struct vae_config *config, int n, int h, int w, enum dtype dtype)
+uint64_t vae_encode_memory(const struct vae_config *c, int n, int h, int w, enum dtype dtype)
 {
-	struct vae_half half = {0};
-	struct loader l = {.set = &half.set};
 	struct pass p = pass_plan(dtype);
-	load_half(&l, &half, config, false);
-	if (!l.status) {
-		struct map x = pass_upload(&p, NULL, n, h, w, config->latent_channels);
-		decode(&p, &half, config, &x);
-		pass_free(&p, &x);
-	}
-	clear_half(&half);
-	return l.status ? 0 : p.bytes_peak;
+	bool done = plan_pass(&p, c, n, h / c->scale, w / c->scale, (struct vae_bands){0}, true);
+	return done ? p.bytes_peak : 0;
 }
 
-uint64_t vae_memory_bands(const struct vae_config *config, int h, int w, struct vae_bands bands,
+uint64_t vae_memory(const struct vae_config *c, int n, int h, int w, enum dtype dtype)
+{
+	struct pass p = pass_plan(dtype);
+	return plan_pass(&p, c, n, h, w, (struct vae_bands){0}, false) ? p.bytes_peak : 0;
+}
+
+uint64_t vae_memory_bands(const struct vae_config *c, int h, int w, struct vae_bands bands,
 			  bool encoding, enum dtype dtype, uint64_t *largest)
 {
-	struct vae_half half = {0};
-	struct loader l = {.set = &half.set};
 	struct pass p = pass_plan(dtype);
-	int scale = encoding ? config->scale : 1;
-	load_half(&l, &half, config, encoding);
-	if (!l.status) {
-		struct map x =
-		    pass_upload(&p, NULL, 1, h * scale, w * scale,
-				encoding ? config->in_channels : config->latent_channels);
-		(encoding ? kl_encode_bands : kl_decode_bands)(&p, &half.kl, config, bands, &x);
-		pass_free(&p, &x);
-	}
-	clear_half(&half);
+	bool done = plan_pass(&p, c, 1, h, w, bands, encoding);
 	if (largest)
 		*largest = p.bytes_largest;
-	return l.status || p.status ? 0 : p.bytes_peak;
+	return done && !p.status ? p.bytes_peak : 0;
+}
+
+int vae_supported(const struct vae_config *c, int n, int h, int w, struct vae_bands bands,
+		  bool encoding, enum dtype dtype, const struct device *device, struct error *err)
+{
+	struct pass p = pass_plan(dtype);
+	p.asked = device;
+	p.err = err;
+	if (!plan_pass(&p, c, n, h, w, bands, encoding))
+		return error_set(err, SUMI_NOMEM, "out of memory for the plan of a picture");
+	return p.status;
 }
 
 uint64_t vae_largest(const struct vae_config *c, int h, int w, enum dtype dtype)

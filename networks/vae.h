@@ -67,6 +67,11 @@ bool vae_plan_bands(const struct vae_config *config, int h, int w, bool encoding
 uint64_t vae_memory_bands(const struct vae_config *config, int h, int w, struct vae_bands bands,
 			  bool encoding, enum dtype dtype, uint64_t *largest);
 
+/* Whether the device supports every operation of decoding n pictures of h × w latents, or of encoding
+ * pictures of that size; bands.rows 0: as a whole, else one. */
+int vae_supported(const struct vae_config *config, int n, int h, int w, struct vae_bands bands,
+		  bool encoding, enum dtype dtype, const struct device *device, struct error *err);
+
 /* Bytes of the largest tensor that decoding h × w latent pixels makes. */
 uint64_t vae_largest(const struct vae_config *config, int h, int w, enum dtype dtype);
 
