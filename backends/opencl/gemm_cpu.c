@@ -125,7 +125,7 @@ struct piece {
 };
 
 /* Most bytes of quantised rows at a time: they are read again from the caches. */
-#define DOT4_SCRATCH ((size_t)16 << 20)
+#define DOT4_SCRATCH ((size_t)4 << 20)
 
 static int quantise(struct cl_device *d, const struct gemm_job *job, const struct piece *piece,
 		    struct buffer *to, struct error *err)

@@ -71,6 +71,12 @@ def whole_numbers(place):
             check(was in (None, seen[model, word]), f"{model} in {word}: the same each time")
     check(seen[PACK, "int8"] == seen[PACK, "half"] != seen[PACK, "exact"], "int8 of a model without such weights is half")
     check(len({seen[f"{PACK}-q8_0", word] for word in ["exact", "half", "int8"]}) == 3, "of one with them it is a third")
+    ask = ["--model", f"{PACK}-q8_0", "--width", 256, "--height", 256, "--steps", 1, "--precision", "int8"]
+    made(place, "two.png", *ask, "-n", 2)
+    made(place, "eight.png", *ask, "--seed", 8)
+    two = [path for path in ("two.png", "two-2.png") if (place.dir / path).exists()]
+    check(len(two) == 2 and pixels(place, two[0]) == seen[f"{PACK}-q8_0", "int8"] and
+          pixels(place, two[1]) == pixels(place, "eight.png"), "two at once: each as it is alone", str(two))
     made(place, "int8.webp", "--model", f"{PACK}-q8_0", "--precision", "int8")
     told = place.json("show", "int8.webp")
     check(told.get("precision") == "int8" and "Precision: int8" in told["infotext"], "int8 stands in the file", str(told))
