@@ -1,6 +1,7 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
 #include <string.h>
+#include <strings.h>
 
 #include "cli/create.h"
 #include "cli/entry.h"
@@ -8,6 +9,9 @@
 #include "cli/preflight.h"
 #include "cli/recipe.h"
 #include "cli/verbs.h"
+#include "diffusion/adapters.h"
+#include "diffusion/embeddings.h"
+#include "weights/embedding.h"
 #include "request/files.h"
 
 static const struct cli_option again_options[] = {
@@ -109,6 +113,60 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 		}
 }
 
+/* A file that a result was made with, by its name and hash. */
+struct companion {
+	const char *name, *sha256;
+	bool same, other; /* one of that name is here: the same, another */
+};
+
+static int compare(void *context, const char *name, const char *path, struct error *err)
+{
+	struct companion *c = context;
+	struct embedding_file e = {0};
+	char sha256[SHA256_HEX_SIZE];
+	(void)err;
+	bool named = strcasecmp(name, c->name) == 0;
+	/* An embedding may be named by a word of its own. */
+	if (!named && embedding_open(path, &e, NULL) == SUMI_OK)
+		named = strcasecmp(e.word, c->name) == 0;
+	embedding_close(&e);
+	if (!named || sha256_file(path, sha256, NULL))
+		return SUMI_OK;
+	c->same |= strcmp(sha256, c->sha256) == 0;
+	c->other |= strcmp(sha256, c->sha256) != 0;
+	return SUMI_OK;
+}
+
+/* LoRAs and embeddings are named; what lies here under the name may be another file. */
+static void tell_others(const struct cli *cli, const struct recipe *recipe)
+{
+	static const struct {
+		const char *list, *what;
+		int (*visit)(const char *paths, const char *state_dir, place_file_visit *visit,
+			     void *context, struct error *err);
+	} kinds[] = {{"loras", "LoRA", adapters_visit}, {"embeddings", "embedding", embeddings_visit}};
+	for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+		size_t i;
+		json_t *o;
+		json_array_foreach(json_object_get(recipe->made_by, kinds[k].list), i, o)
+		{
+			struct companion c = {json_string_value(json_object_get(o, "name")),
+					      json_string_value(json_object_get(o, "sha256")), false,
+					      false};
+			if (!c.name || !c.sha256)
+				continue;
+			kinds[k].visit(cli->config.packs, cli->config.state_dir, compare, &c, NULL);
+			if (c.same || !c.other)
+				continue;
+			fprintf(stderr, "sumi: warning: %s ", kinds[k].what);
+			entry_put_text(stderr, c.name, SIZE_MAX);
+			fputs(" is another file here than the one that this was made with (its hash "
+			      "differs): so will the result\n",
+			      stderr);
+		}
+	}
+}
+
 /* How a program reads prompts, where its files do not say it and it is not as most do; NULL: as most. */
 static const char *usual_syntax(const struct recipe *recipe)
 {
@@ -135,6 +193,8 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		status = output_prepare(cli, modality ? modality : modality_names[0], format, err);
 	if (!status) {
 		tell(cli, &recipe);
+		if (!cli->quiet)
+			tell_others(cli, &recipe);
 		/* What is exact does not say so, and this host may take another for open. */
 		if (recipe.ours && !json_object_get(recipe.job, "precision"))
 			json_object_set_new(recipe.job, "precision", json_string("exact"));

@@ -10,6 +10,7 @@
 #include "diffusion/adapters.h"
 #include "diffusion/embeddings.h"
 #include "weights/adapter.h"
+#include "weights/distilled.h"
 #include "weights/embedding.h"
 #include "weights/recognise.h"
 
@@ -67,6 +68,28 @@ const char *models_file_folder(const char *path)
 	return is ? ADAPTERS_FOLDER : EMBEDDINGS_FOLDER;
 }
 
+/* What a LoRA for few steps proposes, as options of a job. */
+static void add_proposal(json_t *o, const char *path)
+{
+	char text[160];
+	const char *slash = strrchr(path, '/');
+	if (models_proposal(slash ? slash + 1 : path, text, sizeof text))
+		json_object_set_new(o, "proposes", json_string(text));
+}
+
+bool models_proposal(const char *name, char *out, size_t size)
+{
+	struct distilled d;
+	if (!distilled_named(name, &d))
+		return false;
+	int n = snprintf(out, size, "--sampler %s%s%s --steps %d --cfg-scale %g", d.sampler,
+			 d.scheduler ? " --scheduler " : "", d.scheduler ? d.scheduler : "", d.steps,
+			 d.cfg_scale);
+	if (d.eta > 0 && n > 0 && (size_t)n < size)
+		snprintf(out + n, size - (size_t)n, " --eta %g", d.eta);
+	return true;
+}
+
 /* Of an adapter what it is made of, and the hash by which files of results name it. */
 static void add_adapter(json_t *o, const char *path)
 {
@@ -81,6 +104,7 @@ static void add_adapter(json_t *o, const char *path)
 	json_object_set_new(o, "modules", json_integer((json_int_t)adapter_modules(a)));
 	if (most)
 		json_object_set_new(o, "ranks", json_string(ranks));
+	add_proposal(o, path);
 	if (!sha256_file(path, sha256, NULL))
 		json_object_set_new(o, "sha256", json_string(sha256));
 	adapter_close(a);

@@ -20,4 +20,7 @@ int models_quantize(const char *folder, const char *name, const char *type, char
 /* The folder of models for files of its kind (LoRAs and their kin, embeddings); NULL: a model. */
 const char *models_file_folder(const char *path);
 
+/* The options that a LoRA for few steps proposes by its name; false: it is none. */
+bool models_proposal(const char *name, char *out, size_t size);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/entry.h"
+#include "cli/models_file.h"
 
 #include "queue/walk.h"
 
@@ -31,6 +32,27 @@ static void tell_note(const struct cli *cli, const struct pack_info *info, const
 	fputc('\n', stderr);
 }
 
+/* A model that a LoRA has made one of few steps gives little of many, and nothing of others. */
+static void tell_proposals(const struct cli *cli, const struct job *job)
+{
+	static char told[160];
+	char text[160];
+	size_t i;
+	json_t *o;
+	if (cli->quiet || job->request.sampler || job->request.steps)
+		return;
+	json_array_foreach((json_t *)job->request.loras, i, o)
+	{
+		const char *name = json_string_value(json_object_get(o, "name"));
+		if (!name || !models_proposal(name, text, sizeof text) || strcmp(text, told) == 0)
+			continue;
+		strcpy(told, text);
+		fputs("sumi: note: LoRA ", stderr);
+		entry_put_text(stderr, name, SIZE_MAX);
+		fprintf(stderr, " is made for few steps: %s\n", text);
+	}
+}
+
 int preflight(struct cli *cli, const struct job *job, struct error *err)
 {
 	int status = job_check(job, err);
@@ -41,6 +63,8 @@ int preflight(struct cli *cli, const struct job *job, struct error *err)
 		status = not_installed(cli, job, err);
 	if (!status && info)
 		tell_note(cli, info, job);
+	if (!status)
+		tell_proposals(cli, job);
 	return status;
 }
 

@@ -265,7 +265,9 @@ static bool space_at(const char *text, size_t size, size_t at, size_t *length)
 	return space;
 }
 
-size_t prompt_find_embedding(const char *text, size_t size, size_t from)
+/* The place of the next "embedding:" in a text from `from` on, at its start or behind a space; SIZE_MAX:
+ * there is none. */
+static size_t find_embedding(const char *text, size_t size, size_t from)
 {
 	size_t mark = sizeof prompt_embedding_mark - 1, length;
 	bool free_before = from == 0;
@@ -315,7 +317,7 @@ static int add_comfy(struct builder *b, const struct prompt_segment *s, struct e
 	while (at < size && !status) {
 		bool embeds = strncmp(s->text + at, prompt_embedding_mark,
 				      strlen(prompt_embedding_mark)) == 0;
-		size_t next = prompt_find_embedding(s->text, size, at + embeds);
+		size_t next = find_embedding(s->text, size, at + embeds);
 		next = next == SIZE_MAX ? size : next;
 		status = (embeds ? add_embedding : add_text_group)(
 		    b, s->text + at, next - at, (float)s->weight, err);

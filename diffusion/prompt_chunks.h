@@ -39,10 +39,6 @@ int prompt_chunks_plain(enum prompt_syntax syntax, const char *text, const struc
 /* What stands behind "embedding:" at the start of a text in ComfyUI's way: the size of its name. */
 size_t prompt_embedding_name(const char *text, size_t size);
 
-/* The place of the next "embedding:" in a text from `from` on, at its start or behind a space; SIZE_MAX:
- * there is none. */
-size_t prompt_find_embedding(const char *text, size_t size, size_t from);
-
 extern const char prompt_embedding_mark[]; /* "embedding:" */
 
 /* Whether a prompt's spelling is that name: in any case, with a file's ending or without. */

@@ -356,7 +356,8 @@ static int put_styles(const struct where *w, const char *list, char **prompt, ch
 
 /* ---- a job ---- */
 
-bool wildcards_wanted(const struct job *job)
+/* Whether a job's prompts become other texts, and nobody has said yet which. */
+static bool is_wanted(const struct job *job)
 {
 	if (job->literal || json_array_size(job->texts))
 		return false;
@@ -430,7 +431,7 @@ int wildcards_resolve(const char *packs, const char *state_dir, struct job *job,
 {
 	const struct where w = {packs, state_dir};
 	json_t *texts;
-	if (!wildcards_wanted(job))
+	if (!is_wanted(job))
 		return SUMI_OK;
 	int status = draw_all(&w, job, &texts, err);
 	if (!status && json_dumpb(texts, NULL, 0, JSON_COMPACT) > most)
@@ -445,7 +446,7 @@ int wildcards_check(const char *packs, const char *state_dir, const struct job *
 {
 	const struct where w = {packs, state_dir};
 	json_t *texts;
-	if (!wildcards_wanted(job))
+	if (!is_wanted(job))
 		return SUMI_OK;
 	int status = draw_all(&w, job, &texts, err);
 	json_decref(texts);

@@ -8,9 +8,6 @@
 #define WILDCARDS_FOLDER "wildcards"
 #define STYLES_FILE "styles.csv"
 
-/* Whether a job's prompts become other texts, and nobody has said yet which. */
-bool wildcards_wanted(const struct job *job);
-
 #define WILDCARDS_STORED_MAX (JOB_JSON_MAX / 2) /* bytes of a job that is written down */
 
 /* Sets `texts` of a job whose seed is drawn: what its prompts become, one for each variant, drawn by its

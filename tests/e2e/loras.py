@@ -102,6 +102,15 @@ def jobs(place):
     place.sumi("wait", "flat")
     place.sumi("fetch", "flat", "-o", "flat.png")
     check(sha256(place.dir / "flat.png") == sha256(place.dir / "job.png"), "tags of a plain XADD count too", flat)
+    adapter(place.state / "models" / "loras" / "lcm-4step.safetensors", 0.1)
+    told = place.json("models", "show", place.state / "models" / "loras" / "lcm-4step.safetensors")
+    check(told["proposes"] == "--sampler lcm --steps 4 --cfg-scale 1", "one for few steps proposes them", str(told))
+    said = place.sumi("image", "ink<lora:lcm-4step>", "--size", "64x64", "--detach").stderr
+    check("--sampler lcm --steps 4" in said, "and a job that says neither is told", said)
+    adapter(place.state / "models" / "loras" / "one.safetensors", 0.5)
+    changed = place.sumi("again", "job.png", "-o", "changed.png").stderr
+    check("LoRA one is another file here" in changed, "again tells of another file of the name", changed)
+    adapter(place.state / "models" / "loras" / "one.safetensors", 0.3)
 
 
 def resumes(place):

@@ -176,6 +176,9 @@ def jobs(place):
     check("TI hashes" in text and "Prompt syntax" in text, "so does its infotext", text)
     again = place.sumi("again", "job.png", "-o", "again.png")
     check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "job.png"), "again repeats it", again.stderr)
+    write(place.dir / "Some-Thing.safetensors", {"emb_params": vectors(2, 32, 4)})
+    again = place.sumi("again", "job.png", "-o", "again.png")
+    check("embedding Some-Thing is another file here" in again.stderr, "again tells of another file of the name", again.stderr)
     for prompt, word in (("a wide", "is not for model"), ("(a:1.2.3)", "no weight"), ("(a" * 9000, "")):
         bad = place.sumi("image", prompt, *BASE, "--model", PACK, "-o", "bad.png")
         check(bad.returncode == 2 and word in bad.stderr, f"refused at once: {prompt[:20]}", bad.stderr[:300])
