@@ -481,6 +481,18 @@ void cl_cache_prepare(void)
 		tell_drivers();
 }
 
+void cl_cache_forked(void)
+{
+	cache.guard = 0;
+	cache.inside = false;
+}
+
+void cl_cache_watch(void)
+{
+	if (cache.root[0])
+		guard_open(cache.root);
+}
+
 const char *cl_cache_trouble(void)
 {
 	return cache.trouble;

@@ -16,6 +16,11 @@ const char *cl_cache_trouble(void);
 /* One line, or "": why this process has set aside what drivers had kept. */
 const char *cl_cache_set_aside(void);
 
+/* In a process that was forked from one that has prepared: forgets that one's guard; watch makes one for
+ * this process. */
+void cl_cache_forked(void);
+void cl_cache_watch(void);
+
 /* From enter to leave the process builds, loads or runs a program for the first time: should it die
  * there, then the caches are suspected. */
 void cl_cache_enter(void);

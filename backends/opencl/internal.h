@@ -70,6 +70,11 @@ struct cl_device {
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes;
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
+	/* 0: programs that are asked for are built. Else they are wanted of other processes (ahead.h), in
+	 * such an order, and who asks gets SUMI_CANCELLED. */
+	int foreseeing;
+	bool foreseen_half;
+	unsigned foreseen[3]; /* dtypes of weights by their kind, see foresee.c */
 	uint64_t launched[CL_LAUNCHES]; /* what has run already, see launch.c; a hash table */
 };
 
@@ -132,6 +137,9 @@ void cl_pool_trim(struct cl_device *d);
 int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const char *options,
 		  cl_kernel *kernel, struct error *err);
 void cl_programs_free(struct cl_device *d);
+
+/* Builds such a program for the cache on disk alone, if it is not there. */
+int cl_program_keep(struct cl_device *d, const char *file, const char *options);
 
 /* "f32", "q4_K": the names that common.cl's and formats.cl's macros take. */
 const char *cl_dtype_word(enum dtype dtype);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/opencl/ahead.h"
 #include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 #include "base/memory.h"
@@ -128,6 +129,7 @@ static int find_places(struct place places[MAX_DEVICES])
 	cl_uint count = 0;
 	int n = 0;
 	cl_cache_prepare();
+	cl_ahead_prepare();
 	cl_cache_enter();
 	missing[0] = '\0';
 	cl_int code = clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);
@@ -289,6 +291,7 @@ static void cl_close(struct device *base)
 	cl_cache_leave();
 	if (d->programs)
 		cl_cache_proved();
+	cl_ahead_end();
 	cl_programs_free(d);
 	cl_pool_trim(d);
 	if (d->queue)

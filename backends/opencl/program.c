@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/opencl/ahead.h"
 #include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 #include "backends/opencl/whole.h"
@@ -192,6 +193,8 @@ static int program_make(struct cl_device *d, const char *file, const char *extra
 	char path[FILES_PATH_MAX] = "";
 	if (d->cache_dir[0] && cache_path(d, source, options, path, NULL) == SUMI_OK) {
 		out->known = access(path, F_OK) == 0;
+		if (!out->known)
+			cl_ahead_take(d, file, extra);
 		out->program = load_binary(d, path, options);
 		if (out->program) {
 			d->programs_loaded++;
@@ -242,6 +245,12 @@ int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const
 		  cl_kernel *kernel, struct error *err)
 {
 	struct cl_program_entry *p = NULL;
+	if (d->foreseeing) {
+		cl_ahead_want(d, file, options, d->foreseeing);
+		return error_set(err, SUMI_CANCELLED, "%s is foreseen", file);
+	}
+	if (d->base.precision != PRECISION_EXACT && !d->foreseen_half)
+		cl_foresee_half(d);
 	int status = program_get(d, file, options, &p, err);
 	if (!p)
 		return status;
@@ -266,6 +275,15 @@ int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const
 	p->kernels = k;
 	*kernel = k->kernel;
 	return SUMI_OK;
+}
+
+int cl_program_keep(struct cl_device *d, const char *file, const char *options)
+{
+	struct cl_program_entry made = {0};
+	int status = program_make(d, file, options, &made, NULL);
+	if (made.program)
+		clReleaseProgram(made.program);
+	return status;
 }
 
 void cl_programs_free(struct cl_device *d)

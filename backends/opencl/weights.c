@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/opencl/matrix.h"
+#include "backends/opencl/ahead.h"
 #include "base/embed.h"
 
 int matrix_constant(const char *file, const char *name)
@@ -228,6 +228,7 @@ int cl_weight_new(struct device *base, const struct weight_desc *desc, struct we
 		free(w);
 		return status;
 	}
+	cl_foresee(d, w);
 	*out = w;
 	return SUMI_OK;
 }

@@ -57,14 +57,13 @@ INLINE void transform_output(const vec *m, int step, vec *y, int out_step)
 	y[3 * out_step] = fma(odd_a, A * AA, fma(odd_b, B * BB, m[5 * step]));
 }
 
-/* The first n numbers of v, then zeros. */
-INLINE vec first_lanes(vec v, int n)
+/* All bits of the first n numbers, none of the others. */
+INLINE PASTE(int, LANES) first_lanes(int n)
 {
-	float lanes[LANES];
-	PASTE(vstore, LANES)(v, 0, lanes);
-	for (int i = n; i < LANES; i++)
-		lanes[i] = 0.0f;
-	return VLOAD(lanes);
+	int lanes[LANES];
+	for (int i = 0; i < LANES; i++)
+		lanes[i] = i < n ? -1 : 0;
+	return PASTE(vload, LANES)(0, lanes);
 }
 
 /* The scratch buffer is [blocks][steps][PLACES][block_tiles · depth / 2 + WINOGRAD_PAD], in
@@ -96,16 +95,16 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 			int left = cin - step * depth - c;
 			if (left <= 0)
 				break;
-			/* What completes an odd last pair must be a number. */
-			bool odd = left < LANES && left & 1;
+			/* What completes an odd last pair must be a number. A mask for all: a branch in each
+			 * of the 36 places would take half a second to compile. */
+			PASTE(int, LANES) kept = first_lanes(left & 1 ? left : LANES);
 			UNROLL(6) for (int j = 0; j < 6; j++)
 			{
 				vec d[6];
 				UNROLL(6) for (int i = 0; i < 6; i++)
 				{
-					d[i] = LOADV(ACT, from[6 * i + j], step * depth + c);
-					if (odd)
-						d[i] = first_lanes(d[i], left);
+					vec all = LOADV(ACT, from[6 * i + j], step * depth + c);
+					d[i] = AS_FLOATS(AS_INTS(all) & kept);
 				}
 				transform_input(d, 1, v + j, 6);
 			}
