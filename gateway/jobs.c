@@ -9,7 +9,7 @@
 #include "gateway/handlers.h"
 #include "queue/describe.h"
 
-enum { ADMIT_MS = 1000, ADMIT_LOOK_MS = 10 };
+enum { ADMIT_MS = 3000, ADMIT_LOOK_MS = 10 };
 
 void jobs_file_name(const struct store_artifact *a, char out[JOBS_FILE_NAME_SIZE])
 {

@@ -72,7 +72,9 @@ static json_t *operation(const struct route *r, json_t *parameters)
 	}
 	json_t *content = r->dialect == DIALECT_SUMI ? json_content(ref("error")) : NULL;
 	json_object_set_new(o, "responses",
-			    json_pack("{s:{s:s}, s:{s:s, s:o*}}", r->handle == jobs_send ? "201" : "200",
+			    json_pack("{s:{s:s}, s:{s:s, s:o*}}", r->handle == jobs_send				       ? "201"
+			      : r->handle == jobs_change || r->handle == jobs_delete ? "202"
+										   : "200",
 				      "description", "done", "default", "description",
 				      "what was wrong, and with which field", "content", content));
 	if (r->handle == jobs_send)

@@ -122,13 +122,13 @@ def once(g):
     check(last[0] == 200 and len(jobs_with(g, "broken")) == 2, "what was answered is a new job when it is sent again", f"{last[1].get('job')} {[j['id'] for j in jobs_with(g, 'broken')]}")
 
 
-def slow(g, result):
+def slow(g, place, result):
     """An answer that takes long: its head and spaces after 45 seconds."""
     s = send(g, {"prompt": "slow", **TINY})
     start = time.monotonic()
     head = s.recv(4000)
     result.update(waited=time.monotonic() - start, head=head)
-    g.ask("POST", "/queue/resume")
+    place.start()
     data = b""
     while part := s.recv(65536):
         data += part
@@ -137,16 +137,17 @@ def slow(g, result):
     result["body"] = head + data
 
 
-def slowly(place):
-    g, result = Gateway(place), {}
-    g.ask("POST", "/queue/pause")
-    thread = threading.Thread(target=slow, args=(g, result))
-    thread.start()
+def slowly(g, place):
+    """Where no daemon runs yet."""
+    result = {}
     broken = send(g, {"prompt": "to be cancelled", **TINY})
-    job = wait_for(lambda: jobs_with(g, "to be cancelled"), 10)[0]
+    thread = threading.Thread(target=slow, args=(g, place, result))
+    thread.start()
     head = broken.recv(4000)
     check(head.startswith(b"HTTP/1.1 200"), "after 45 s it begins", str(head[:60]))
-    g.ask("DELETE", f"/jobs/{job['id']}")
+    sent = re.search(r'"id":"(\w+)"[^\n]*to be cancelled', place.redis_cli("XRANGE", "{sumi}:in", "-", "+"))
+    if sent:
+        place.redis_cli("XADD", "{sumi}:in", "*", "op", "cancel", "id", sent[1])
     rest = b""
     while part := broken.recv(4000):
         rest += part
@@ -159,20 +160,26 @@ def slowly(place):
         chunks.append(rest[:int(size, 16)])
         rest = rest[int(size, 16) + 2:]
     check(chunks[0] == b" " and json.loads(b"".join(chunks))["data"][0]["b64_json"], "and then the picture", str(chunks)[:100])
-    g.stop()
 
 
 place = Place(preview="1ms")
+redis = Redis(place.parent / "other").start()
+patient = Place("patient", parent=place.parent, redis=redis.url)
 try:
+    waiting = Gateway(patient)
+    beside = threading.Thread(target=slowly, args=(waiting, patient))  # it waits most of the time
+    beside.start()
     place.start()
     g = Gateway(place)
     pictures(g)
     streamed(g)
     once(g)
-    slowly(place)
-    check(g.stop() == 0, "it stops")
+    beside.join()
+    check(g.stop() == 0 and waiting.stop() == 0, "it stops")
 finally:
-    if place.daemon:
-        place.stop()
+    for one in (patient, place):
+        if one.daemon:
+            one.stop()
+    redis.stop()
     place.remove()
 finish()
