@@ -51,9 +51,9 @@ struct cl_program_entry;
 enum tune_slot { TUNE_GEMM, TUNE_CONV, TUNE_ATTENTION, TUNE_SLOTS };
 
 /* Products by a CPU's own instructions: of bfloat16 pairs (dot_cpu.cl), of whole numbers by fours
- * (dot4_cpu.cl); and how they are built. DOT_VEX: without AVX-512. */
+ * (dot4_cpu.cl); and how they are built. DOT_VEX: without AVX-512; DOT_ARM: ARM's. */
 enum cl_products { CL_PAIRS, CL_FOURS, CL_PRODUCTS };
-enum cl_dot { DOT_UNKNOWN, DOT_MISSING, DOT_INSTRUCTION, DOT_VEX, DOT_EMULATED };
+enum cl_dot { DOT_UNKNOWN, DOT_MISSING, DOT_INSTRUCTION, DOT_VEX, DOT_ARM, DOT_EMULATED };
 
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */

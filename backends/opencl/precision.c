@@ -2,6 +2,8 @@
  * of the CPU itself, and believed after one trial. */
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +12,31 @@
 
 #define LANES_MOST 16
 
+/* ARM's instructions, by their bits in AT_HWCAP2. Nobody has run them yet: SUMI_KERNELS=cpu8-arm asks
+ * for them. */
+enum { ARM_I8MM = 13, ARM_BF16 = 14 };
+
+static enum cl_dot host_arm(const struct cl_device *d, int bit)
+{
+	const char *forced = getenv("SUMI_KERNELS");
+	unsigned long bits = 0;
+#if defined(__aarch64__) && defined(__linux__)
+	bits = getauxval(AT_HWCAP2);
+#endif
+	return forced && strcmp(forced, "cpu8-arm") == 0 && d->quirks.lanes == 8 && bits >> bit & 1
+		   ? DOT_ARM
+		   : DOT_MISSING;
+}
+
 /* The host is what an OpenCL CPU device computes on. */
 static enum cl_dot host_pairs(const struct cl_device *d)
 {
-	(void)d;
 #if defined(__x86_64__)
 	if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl") &&
 	    __builtin_cpu_supports("avx512bw"))
 		return DOT_INSTRUCTION;
 #endif
-	return DOT_MISSING;
+	return host_arm(d, ARM_BF16);
 }
 
 /* AVX-VNNI, where there may be no AVX-512, is the form for vectors of eight: it has a bit of its own,
@@ -34,8 +51,7 @@ static enum cl_dot host_fours(const struct cl_device *d)
 	if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl"))
 		return DOT_INSTRUCTION;
 #endif
-	(void)d;
-	return DOT_MISSING;
+	return host_arm(d, ARM_I8MM);
 }
 
 /* Sums and products that bfloat16 holds exactly: lane i of probe_dot's two results. */

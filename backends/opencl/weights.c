@@ -39,6 +39,7 @@ int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum
 		  enum dtype weight, cl_kernel *kernel, struct error *err)
 {
 	static const char *const ways[] = {[DOT_VEX] = " -D DOT_VEX",
+					   [DOT_ARM] = " -D DOT_ARM",
 					   [DOT_EMULATED] = " -D DOT_EMULATED"};
 	char options[64];
 	enum cl_dot dot = strstr(files, "dot_cpu.cl")    ? cl_dot(d, CL_PAIRS)

@@ -2,8 +2,8 @@
  * them. A `fours` vector holds LANES times four bytes; of four the first number stands lowest.
  *
  * The instruction stands in one function here; -D DOT_EMULATED puts arithmetic by its documented
- * semantics in its place, -D DOT_VEX takes the form of processors without AVX-512. Needs
- * tile_cpu.cl. */
+ * semantics in its place, -D DOT_VEX takes the form of processors without AVX-512, -D DOT_ARM that of
+ * ARM's. Needs tile_cpu.cl. */
 
 typedef PASTE(uint, LANES) fours;
 typedef PASTE(int, LANES) counts;
@@ -27,7 +27,18 @@ INLINE counts dot4(counts sum, fours a, fours b)
 }
 #else
 #define DOT4_UNROLL 8
-#ifdef DOT_VEX
+#ifdef DOT_ARM /* USDOT, LANES being eight: two registers of four */
+INLINE int4 usdot(int4 sum, uint4 a, uint4 b)
+{
+	__asm__("usdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(a), "w"(b));
+	return sum;
+}
+
+INLINE counts dot4(counts sum, fours a, fours b)
+{
+	return (counts)(usdot(sum.lo, a.lo, b.lo), usdot(sum.hi, a.hi, b.hi));
+}
+#elif defined DOT_VEX
 INLINE counts dot4(counts sum, fours a, fours b)
 {
 	__asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));

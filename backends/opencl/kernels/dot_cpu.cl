@@ -2,7 +2,7 @@
  * LANES pairs; of a pair the first number stands in the low half.
  *
  * Each instruction stands in one function here; -D DOT_EMULATED puts arithmetic by its documented
- * semantics in its place. Sums are float in both. Needs tile_cpu.cl. */
+ * semantics in its place, -D DOT_ARM takes ARM's. Sums are float in both. Needs tile_cpu.cl. */
 
 typedef PASTE(uint, LANES) pairs;
 #define AS_UINTS PASTE(as_uint, LANES)
@@ -43,6 +43,41 @@ INLINE pairs pair_row(vec low, vec high)
 	for (int i = 0; i < LANES; i++)
 		out[i] = all[2 * i] | all[2 * i + 1] << 16;
 	return PLOAD(out);
+}
+
+#elif defined DOT_ARM
+/* The same on ARM, LANES being eight: two registers of four. BFDOT adds both products before it adds
+ * them to the sum, and rounds to odd. */
+INLINE float4 bfdot(float4 sum, uint4 a, uint4 b)
+{
+	__asm__("bfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(a), "w"(b));
+	return sum;
+}
+
+INLINE vec dot2(vec sum, pairs a, pairs b)
+{
+	return (vec)(bfdot(sum.lo, a.lo, b.lo), bfdot(sum.hi, a.hi, b.hi));
+}
+
+/* Eight numbers as four words. */
+INLINE uint4 bfcvtn(vec x)
+{
+	uint4 out;
+	__asm__("bfcvtn %0.4h, %1.4s\n\tbfcvtn2 %0.8h, %2.4s" : "=&w"(out) : "w"(x.lo), "w"(x.hi));
+	return out;
+}
+
+INLINE pairs pair_row(vec low, vec high)
+{
+	return (pairs)(bfcvtn(low), bfcvtn(high));
+}
+
+INLINE pairs pair_up(vec first, vec second)
+{
+	uint4 a = bfcvtn(first), b = bfcvtn(second), low, high;
+	__asm__("zip1 %0.8h, %1.8h, %2.8h" : "=w"(low) : "w"(a), "w"(b));
+	__asm__("zip2 %0.8h, %1.8h, %2.8h" : "=w"(high) : "w"(a), "w"(b));
+	return (pairs)(low, high);
 }
 
 #else
