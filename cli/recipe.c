@@ -115,6 +115,19 @@ static bool take_deep_cache(json_t *job, const char *name, const char *text)
 	return json_object_set_new(job, name, json_integer(every)) == 0;
 }
 
+/* With the first digits of its hash behind it. */
+static bool take_refiner(json_t *job, const char *name, const char *text)
+{
+	const char *hash = strstr(text, " [");
+	char own[128];
+	size_t n = hash ? (size_t)(hash - text) : strlen(text);
+	if (n >= sizeof own)
+		return false;
+	memcpy(own, text, n);
+	own[n] = '\0';
+	return take_model(job, name, own);
+}
+
 static bool take_upscaler(json_t *job, const char *name, const char *text)
 {
 	static const char *const names[][2] = {
@@ -166,6 +179,7 @@ static const struct {
     {"Precision", "precision", take_text},
     {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
     {"Hires upscaler", "hires_upscaler", take_upscaler},
+    {"Refiner", "refiner", take_refiner},
     {"Mask blur", NULL, take_not},
     {"Mask mode", NULL, take_not},
     {"Mask blend", NULL, take_not},

@@ -19,11 +19,19 @@ struct conditioner_words {
 
 enum { CONDITIONER_TEXTS_MAX = PROMPT_TEXTS_MAX };
 
+/* What a model that was told of pictures' sizes in training is told of this one; 0: as it is. */
+struct conditioner_sizes {
+	int original_width, original_height; /* before it was cut */
+	int crop_left, crop_top;             /* what was cut off */
+	int target_width, target_height;
+};
+
 struct conditioner_input {
 	const char *const *texts; /* [n], UTF-8; NULL: not given, which may be another thing than "" */
 	int n;                    /* the prompt is the last one */
 	int clip_skip;            /* layers left out at an encoder's end */
 	int width, height;        /* pixels of the picture */
+	const struct conditioner_sizes *sizes; /* what models are told of them; NULL: that they are all */
 	enum prompt_syntax syntax; /* of weights and chunks; the first is that of a text alone */
 	/* Texts that stand for one another are weighed together, each so many times: [n], or NULL where
 	 * they have nothing in common. They are the prompt's, or the negative one's. */

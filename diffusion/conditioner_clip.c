@@ -478,13 +478,25 @@ static int encode_part(struct clip *clip, int e, const struct conditioner_input 
 /* The size that the picture had, the corner that was cut out of it, and the size that it shall
  * have: as for pictures that nobody has scaled or cut. Or instead of that size a score, which is
  * higher for the prompt than for what shall not be. */
+static int or_else(int value, int otherwise)
+{
+	return value ? value : otherwise;
+}
+
 static void fill_ids(const struct conditioner_input *in, bool scored, struct condition *ids)
 {
-	float h = (float)in->height, w = (float)in->width;
+	const struct conditioner_sizes *sizes = in->sizes, none = {0};
+	if (!sizes)
+		sizes = &none;
+	float h = (float)or_else(sizes->original_height, in->height);
+	float w = (float)or_else(sizes->original_width, in->width);
+	float top = (float)sizes->crop_top, left = (float)sizes->crop_left;
+	float target_h = (float)or_else(sizes->target_height, in->height);
+	float target_w = (float)or_else(sizes->target_width, in->width);
 	for (int i = 0; i < in->n; i++) {
 		bool prompt = in->times ? !in->negative : i == in->n - 1;
 		float score = prompt ? 6.0f : 2.5f;
-		const float row[IDS_MAX] = {h, w, 0, 0, scored ? score : h, w};
+		const float row[IDS_MAX] = {h, w, top, left, scored ? score : target_h, target_w};
 		memcpy(ids->values + i * ids->width, row, (size_t)ids->width * sizeof *row);
 	}
 }

@@ -108,6 +108,10 @@ int pack_open_with(struct device *device, const char *folder, const struct adapt
 int pack_adapt(struct pack *pack, const struct adapter_list *list, bool *done, struct error *err);
 void pack_close(struct pack *pack); /* NULL is fine */
 
+/* Another pack is about to come onto the device, of so many bytes: what nobody uses goes where there is
+ * no room for both. */
+void pack_make_way(struct pack *pack, uint64_t bytes);
+
 const struct pack_info *pack_info_of(const struct pack *pack);
 struct device *pack_device(const struct pack *pack);
 

@@ -43,6 +43,15 @@ void pack_make_room_for_texts(void *user)
 		close_idle(&pack->denoisers[i]);
 }
 
+void pack_make_way(struct pack *pack, uint64_t bytes)
+{
+	if (pack_holds_all(pack, bytes))
+		return;
+	conditioner_unload(pack->conditioner);
+	for (int i = 0; i < PACK_DENOISERS; i++)
+		close_idle(&pack->denoisers[i]);
+}
+
 /* ---- denoisers ---- */
 
 /* A pack may be fast by its settings alone. */

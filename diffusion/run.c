@@ -129,14 +129,15 @@ static void run_leave(const struct run *run)
 
 /* ---- begin ------------------------------------------------------------------------ */
 
-static int make_sampler(const struct pack *pack, const struct run_params *p, bool shows_picture,
-			struct sampler **out, struct error *err)
+static int make_sampler(const struct pack_info *info, const struct sampler_config *scheduler,
+			const struct run_params *p, bool shows_picture, struct sampler **out,
+			struct error *err)
 {
-	struct sampler_config config = pack->scheduler;
-	struct latent_spec latents = run_plan_latents(&pack->info, p);
+	struct sampler_config config = *scheduler;
+	struct latent_spec latents = run_plan_latents(info, p);
 	const char *name = p->sampler ? p->sampler
-			   : p->fast  ? pack->info.fast.sampler
-				      : pack->info.defaults.sampler;
+			   : p->fast  ? info->fast.sampler
+				      : info->defaults.sampler;
 	*out = NULL;
 	if (p->schedule) {
 		int status = sampler_parse_sigmas(p->schedule, &config.sigmas, err);
@@ -157,13 +158,21 @@ static int make_sampler(const struct pack *pack, const struct run_params *p, boo
 	return status;
 }
 
-int run_calls(const struct pack *pack, const struct run_params *p, int *calls, struct error *err)
+int run_calls(const struct pack_info *info, const struct run_params *p, int *calls,
+	      struct error *err)
 {
-	struct sampler *sampler;
-	int status = make_sampler(pack, p, pack->info.shows_picture, &sampler, err);
+	struct sampler_config config;
+	struct sampler *sampler = NULL;
+	sampler_config_init(&config);
+	int status = pack_scheduler_read(info, &config, err);
+	sampler_config_for_latents(&config);
+	config.aligned = info->family->aligned;
+	if (!status)
+		status = make_sampler(info, &config, p, info->shows_picture, &sampler, err);
 	if (!status)
 		*calls = sampler_calls(sampler);
 	sampler_free(sampler);
+	sampler_config_free(&config);
 	return status;
 }
 
@@ -377,7 +386,8 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
 	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
-	if ((status = allocate(run, err)) || (status = make_sampler(pack, p, run->shown == BESIDE_PICTURE, &run->sampler, err)) ||
+	if ((status = allocate(run, err)) || (status = make_sampler(&pack->info, &pack->scheduler, p,
+					run->shown == BESIDE_PICTURE, &run->sampler, err)) ||
 	    (status = begin_session(run, p, err)) || (status = run_digest(run, p, err)) ||
 	    (status = run_inpaint_new(run, p, err)))
 		goto fail;
@@ -400,14 +410,21 @@ int run_begin(struct pack *pack, const struct run_params *params, struct run **o
 	return status;
 }
 
+void run_retire(struct run *run)
+{
+	session_free(run->session);
+	run->session = NULL;
+	run_give_controls(run);
+	pack_denoiser_give(run->pack, run->denoiser);
+	run->denoiser = NULL;
+}
+
 void run_free(struct run *run)
 {
 	if (!run)
 		return;
-	session_free(run->session);
+	run_retire(run);
 	telling_free(run->telling);
-	run_give_controls(run);
-	pack_denoiser_give(run->pack, run->denoiser);
 	sampler_free(run->sampler);
 	free(run->x);
 	free(run->prediction);
@@ -499,7 +516,8 @@ int run_step(struct run *run, struct error *err)
 
 bool run_joins(const struct run *a, const struct run *b)
 {
-	return a->precision == b->precision && session_joins(a->session, b->session);
+	return a->session && b->session && a->precision == b->precision &&
+	       session_joins(a->session, b->session);
 }
 
 static int predict_together(struct run *const *runs, int count, struct error *err)
@@ -583,7 +601,8 @@ int run_decode(struct run *run, int frame, float *out, struct error *err)
 	    run_latents(run, false, &count) + (size_t)frame * pixels * (size_t)spec->channels;
 	struct codec_job job;
 	/* Decoding takes more memory than a step, and the two need not be in it at once. */
-	denoiser_rest(run->session->denoiser);
+	if (run->session)
+		denoiser_rest(run->session->denoiser);
 	for (int i = 0; i < run->control_count; i++)
 		control_rest(run->controls[i].control);
 	int status = run_plan_decode(run, &job, err);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "diffusion/conditioner.h"
 #include "diffusion/pack.h"
 
 /* A network that steers the run by a picture (diffusion/control.h). */
@@ -55,6 +56,7 @@ struct run_params {
 				 the first */
 	int window, overlap;  /* pixels of the width that the model sees at once, and that two
 				 such windows share; 0: all of it. For one frame only */
+	struct conditioner_sizes sizes; /* what models are told of width and height */
 	int clip_skip;        /* layers of the text encoder left out at its end */
 	double eta;           /* DDIM and TCD */
 	bool fast;            /* use the pack's distilled denoiser */
@@ -104,8 +106,8 @@ int run_text_check(const struct pack_info *info, const struct run_params *params
 
 struct run;
 
-/* The evaluations that such a run has on a pack. */
-int run_calls(const struct pack *pack, const struct run_params *params, int *calls,
+/* The evaluations that such a run has with a pack. */
+int run_calls(const struct pack_info *info, const struct run_params *params, int *calls,
 	      struct error *err);
 
 /* Whether a run of these parameters can begin on the pack's device, as run_begin() finds out first:
@@ -117,6 +119,9 @@ int run_check(struct pack *pack, const struct run_params *params, struct error *
 int run_begin(struct pack *pack, const struct run_params *params, struct run **out,
 	      struct error *err);
 void run_free(struct run *run); /* NULL is fine */
+
+/* After the last step: gives its denoiser back. Latents, saving and decoding remain. */
+void run_retire(struct run *run);
 
 /* Whether its texts say more than they would without a syntax. */
 bool run_has_syntax(const struct run *run);

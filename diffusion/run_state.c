@@ -80,6 +80,9 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 		bytes_put_f64(&w, p->from);
 		bytes_put_f64(&w, p->until);
 	}
+	static const struct conditioner_sizes as_it_is;
+	if (memcmp(&p->sizes, &as_it_is, sizeof as_it_is) != 0)
+		bytes_put(&w, &p->sizes, sizeof p->sizes);
 	if (p->image_cfg_scale != 0)
 		bytes_put_f64(&w, p->image_cfg_scale);
 	adapters_identity(pack->adapters, &w);
@@ -100,8 +103,8 @@ int run_store(const struct run *run, size_t n, void **data, size_t *size, struct
 	bytes_put_f32s(&w, run->x, n);
 	sampler_save(run->sampler, &w);
 	rng_save(&run->rng, &w);
-	size_t count;
-	const float *kept = session_kept(run->session, sampler_done(run->sampler), &count);
+	size_t count = 0;
+	const float *kept = !run->session ? NULL : session_kept(run->session, sampler_done(run->sampler), &count);
 	bytes_put_u64(&w, count);
 	if (kept)
 		bytes_put_f32s(&w, kept, count);

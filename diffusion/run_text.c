@@ -87,6 +87,7 @@ int run_encode_text(struct run *run, const struct run_params *p, int texts, stru
 	    .of = {.clip_skip = p->clip_skip,
 		   .width = p->width,
 		   .height = p->height,
+		   .sizes = &p->sizes,
 		   .syntax = syntax_of(p),
 		   .words = embeddings_words(p->embeddings)},
 	    .calls = sampler_calls(run->sampler),

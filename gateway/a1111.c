@@ -37,7 +37,6 @@ static const struct {
     {"restore_faces", "face restoration"},
     {"tiling", "tiling"},
     {"script_name", "scripts"},
-    {"refiner_checkpoint", "a refiner"},
     {"subseed_strength", "variation seeds"},
     {"styles", "styles"},
 };
@@ -107,10 +106,36 @@ static int read_model(struct call *call, struct worker *w, const json_t *body, j
 	return status;
 }
 
+/* "title [hash]" of a model, and where it takes over. */
+static bool read_refiner(struct call *call, struct worker *w, const json_t *body, json_t *fields)
+{
+	const char *title = text_of(body, "refiner_checkpoint");
+	const json_t *at = json_object_get(body, "refiner_switch_at");
+	char name[A1111_MODEL_SIZE];
+	bool known = false;
+	struct error err;
+	if (!*title || strcasecmp(title, "none") == 0)
+		return true;
+	if (a1111_known_model(w, title, name, &known, &err)) {
+		call_fail(call, &err);
+		return false;
+	}
+	if (!known) {
+		call_refuse(call, 422, "refiner_checkpoint", "refiner_checkpoint: there is no '%.60s' here",
+			    title);
+		return false;
+	}
+	json_object_set_new(fields, "refiner", json_string(name));
+	if (json_is_number(at))
+		json_object_set(fields, "refiner_at", (json_t *)at);
+	return true;
+}
+
 static bool read_request(struct call *call, struct worker *w, const json_t *body, json_t *fields)
 {
 	struct error err;
-	if (!refuse_missing(call, body) || !read_count(call, body, fields))
+	if (!refuse_missing(call, body) || !read_count(call, body, fields) ||
+	    !read_refiner(call, w, body, fields))
 		return false;
 	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
 		json_t *value = json_object_get(body, same[i].name);

@@ -71,14 +71,15 @@ static int check_run(struct admission *a, const struct pack_info *info, const st
 {
 	char key[sizeof a->fine];
 	struct run_params params = request_run_params(r);
-	snprintf(key, sizeof key, "%p %d %s %s %d %g %d %g %d %d %d %g %d %g", (const void *)info,
+	snprintf(key, sizeof key, "%p %d %s %s %d %g %d %g %d %d %d %g %d %g %g", (const void *)info,
 		 r->fast, r->sampler, r->scheduler, r->steps, r->eta, from_picture,
 		 from_picture ? r->strength : 0, r->clip_skip, r->deep_cache, r->deep_cache_level,
-		 r->hires, r->hires_steps, r->hires_strength);
+		 r->hires, r->hires_steps, r->hires_strength, r->refiner ? r->refiner_at : 0);
 	if (strcmp(key, a->fine) == 0)
 		return SUMI_OK;
+	stages_first(r, &params);
 	int status = run_possible(info, &params, from_picture, err);
-	if (!status && stages_second(r)) {
+	if (!status && r->hires > 1) {
 		params = stages_params(r, info, &params);
 		status = run_possible(info, &params, false, err);
 	}
@@ -101,6 +102,10 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 	int status = m->resolve(info, &r, err);
 	/* What is wrong with the picture itself is said before the usual strength is found too little. */
 	bool from_picture = r.init && !isnan(job->strength);
+	char folder[FILES_PATH_MAX];
+	/* Another host may have the refiner. */
+	if (!status && !a->others)
+		status = stages_pack(&r, info, folder, err);
 	struct run_params params = request_run_params(&r);
 	struct embeddings *embeddings = NULL;
 	if (!status)

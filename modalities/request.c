@@ -177,6 +177,8 @@ struct run_params request_run_params(const struct request *r)
 	    .height = r->height,
 	    .frames = r->frames > 1 ? r->frames : 1,
 	    .circular = r->loop,
+	    .sizes = {r->original_width, r->original_height, r->crop_left, r->crop_top,
+		      r->target_width, r->target_height},
 	    .clip_skip = r->clip_skip,
 	    .eta = r->eta,
 	    .fast = r->fast,
@@ -303,6 +305,12 @@ static void write_hires_upscaler(const struct request *r, char *out)
 		snprintf(out, INFOTEXT_VALUE, "%s", label(labels, r->hires_upscaler));
 }
 
+static void write_refiner_at(const struct request *r, char *out)
+{
+	if (r->refiner)
+		snprintf(out, INFOTEXT_VALUE, "%g", r->refiner_at);
+}
+
 static void write_hires(const struct request *r, char *out)
 {
 	if (r->hires > 1)
@@ -379,6 +387,7 @@ static const struct {
     {"clip_skip", write_clip_skip},    {"rng", write_rng},
     {"precision", write_precision},    {"mask_blur", write_mask_blur},
     {"mask_invert", write_mask_mode},  {"only_masked", write_mask_area},
+    {"refiner_at", write_refiner_at},
     {"hires", write_hires},            {"hires_steps", write_hires_steps},
     {"hires_upscaler", write_hires_upscaler},
     {"mask_blend", write_mask_blend},  {"mask_fill", write_mask_fill},

@@ -18,18 +18,59 @@ static const char second_magic[8] = {'s', 'u', 'm', 'i', '2', 'n', 'd', '1'};
 
 static struct run_params second_params(const struct single_run *s)
 {
-	return stages_params(&s->request, pack_info_of(s->pack), &s->first);
+	struct run_params second = stages_params(&s->request, pack_info_of(s->pack), &s->first);
+	if (s->other_folder[0])
+		second.embeddings = s->other_embeddings;
+	return second;
+}
+
+/* A second run of another pack: by its small files alone. */
+static int check_other(struct single_run *s, struct error *err)
+{
+	struct pack_info info;
+	struct run_params second = second_params(s);
+	int status = pack_info_read_plain(s->other_folder, &info, err);
+	if (status)
+		return status;
+	status = run_possible(&info, &second, false, err);
+	if (!status)
+		status = run_calls(&info, &second, &s->second_steps, err);
+	if (!status)
+		status = request_embeddings(&info, &s->request, &s->other_embeddings, err);
+	pack_info_free(&info);
+	return status ? error_prefix(err, "refiner") : SUMI_OK;
 }
 
 /* Both of a picture's runs fit, before anything is read. */
 static int check(struct single_run *s, struct error *err)
 {
+	const struct pack_info *info = pack_info_of(s->pack);
+	stages_first(&s->request, &s->first);
 	int status = run_check(s->pack, &s->first, err);
 	if (status || !stages_second(&s->request))
 		return status;
+	status = stages_pack(&s->request, info, s->other_folder, err);
+	if (status || s->other_folder[0])
+		return status ? status : check_other(s, err);
 	struct run_params second = second_params(s);
 	status = run_check(s->pack, &second, err);
-	return status ? status : run_calls(s->pack, &second, &s->second_steps, err);
+	return status ? status : run_calls(info, &second, &s->second_steps, err);
+}
+
+/* The pack of the second run, open. The first one's run has ended by then. */
+static int open_other(struct single_run *s, struct pack **out, struct error *err)
+{
+	*out = s->pack;
+	if (!s->other_folder[0])
+		return SUMI_OK;
+	if (!s->other) {
+		pack_make_way(s->pack, pack_weight_bytes(s->other_folder));
+		int status = pack_open(pack_device(s->pack), s->other_folder, &s->other, err);
+		if (status)
+			return error_prefix(err, "refiner");
+	}
+	*out = s->other;
+	return SUMI_OK;
 }
 
 static void count_steps(struct single_run *s)
@@ -47,10 +88,14 @@ static int advance(struct single_run *s, struct error *err)
 	struct run *next = NULL;
 	if (!s->second_steps || s->second || run_steps_done(s->run) < run_steps(s->run))
 		return SUMI_OK;
+	struct pack *pack;
 	struct run_params params = second_params(s);
 	int status = stages_go_on(&s->request, s->run, &params, &owned, err);
+	run_retire(s->run);
 	if (!status)
-		status = run_begin(s->pack, &params, &next, err);
+		status = open_other(s, &pack, err);
+	if (!status)
+		status = run_begin(pack, &params, &next, err);
 	free(owned);
 	if (status)
 		return status;
@@ -64,10 +109,13 @@ static int restore_second(struct single_run *s, const struct single_run_start *s
 			  struct error *err)
 {
 	struct run_params params = second_params(s);
-	int status = run_calls(s->pack, &s->first, &s->first_steps, err);
+	struct pack *pack;
+	int status = run_calls(pack_info_of(s->pack), &s->first, &s->first_steps, err);
 	s->second = true;
+	if (!status)
+		status = open_other(s, &pack, err);
 	return status ? status
-		      : run_restore(s->pack, &params, (const char *)start->saved + sizeof second_magic,
+		      : run_restore(pack, &params, (const char *)start->saved + sizeof second_magic,
 				    start->saved_size - sizeof second_magic, &s->run, err);
 }
 
@@ -164,6 +212,8 @@ void single_run_free(struct generation *g)
 	if (!s)
 		return;
 	run_free(s->run);
+	pack_close(s->other);
+	embeddings_close(s->other_embeddings);
 	repaint_free(s->repaint);
 	embeddings_close(s->embeddings);
 	free(s->metadata);

@@ -11,6 +11,9 @@ struct single_run {
 	struct pack *pack; /* borrowed */
 	struct run *run;
 	struct request request; /* resolved; strings are borrowed */
+	char other_folder[FILES_PATH_MAX]; /* of the pack that makes the second run; "": the same */
+	struct pack *other;      /* that pack, open when its time has come; owned */
+	struct embeddings *other_embeddings; /* that the texts name, for that pack */
 	struct run_params first; /* of the first run, without pictures */
 	bool second;             /* the second of two runs is under way, or done */
 	int first_steps, second_steps; /* evaluations of each; the second 0: there is none */

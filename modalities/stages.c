@@ -1,4 +1,4 @@
-/* Second runs. A1111's second pass at a higher resolution runs all its steps, the last ones of a longer
+/* Second runs. A refiner goes on as diffusers hands over (denoising_end, denoising_start). A1111's second pass at a higher resolution runs all its steps, the last ones of a longer
  * schedule, with noise drawn anew from the same seed. */
 #include "modalities/stages.h"
 
@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/resample.h"
+#include "diffusion/catalogue.h"
 #include "request/param.h"
 
+#define REFINER_USUAL 0.8
 #define STRENGTH_USUAL 0.7
 #define STRENGTH_MOST 0.999 /* A1111's */
 
@@ -36,8 +38,42 @@ static const struct upscaler *upscaler_of(const struct request *r)
 
 bool stages_second(const struct request *r)
 {
-	return r->hires > 1;
+	return r->hires > 1 || r->refiner;
 }
+
+/* ---- a refiner ---- */
+
+void stages_first(const struct request *r, struct run_params *first)
+{
+	if (r->refiner)
+		first->until = r->refiner_at;
+}
+
+int stages_pack(const struct request *r, const struct pack_info *info, char folder[FILES_PATH_MAX],
+		struct error *err)
+{
+	struct catalogue c;
+	struct pack_info other;
+	folder[0] = '\0';
+	if (!r->refiner)
+		return SUMI_OK;
+	int status = catalogue_list(r->host_packs, r->host_state, &c, err);
+	if (status)
+		return status;
+	status = catalogue_find(&c, r->refiner, folder, err);
+	catalogue_free(&c);
+	if (status || (status = pack_info_read_plain(folder, &other, err)))
+		return error_prefix(err, "refiner");
+	if (other.latents.channels != info->latents.channels ||
+	    other.latents.scale != info->latents.scale || other.shows_mask || other.shows_picture)
+		status = error_set(err, SUMI_INVALID,
+				   "refiner: model %s does not go on with what %s makes", other.name,
+				   info->name);
+	pack_info_free(&other);
+	return status;
+}
+
+/* ---- a second pass ---- */
 
 /* Steps of the schedule whose last ones are run. */
 static int schedule_steps(const struct request *r)
@@ -56,7 +92,14 @@ static int larger(const struct pack_info *info, const struct request *r, int sid
 int stages_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	enum { STEPS_MOST = 1000, SIDE_MOST = 8192 };
-	if (!stages_second(r))
+	if (r->refiner && r->refiner_at == 0)
+		r->refiner_at = REFINER_USUAL;
+	if (r->refiner && r->refiner_at >= 1)
+		return error_set(err, SUMI_INVALID,
+				 "refiner_at is %g: the refiner must have a part of the run, so less than "
+				 "1",
+				 r->refiner_at);
+	if (r->hires <= 1)
 		return SUMI_OK;
 	if (!r->hires_upscaler)
 		r->hires_upscaler = upscalers[0].word;
@@ -80,6 +123,13 @@ struct run_params stages_params(const struct request *r, const struct pack_info 
 				const struct run_params *first)
 {
 	struct run_params next = *first;
+	if (r->refiner) {
+		next.until = 1;
+		next.from = r->refiner_at;
+		next.from_latents = true;
+		next.fast = false;
+		return next;
+	}
 	next.width = larger(info, r, r->width);
 	next.height = larger(info, r, r->height);
 	next.steps = schedule_steps(r);
@@ -136,8 +186,13 @@ static int enlarge_pixels(struct run *first, enum resample how, struct run_param
 int stages_go_on(const struct request *r, struct run *first, struct run_params *next, float **owned,
 		 struct error *err)
 {
-	const struct upscaler *u = upscaler_of(r);
+	size_t count;
 	*owned = NULL;
+	if (r->refiner) {
+		next->latents = run_latents(first, false, &count);
+		return SUMI_OK;
+	}
+	const struct upscaler *u = upscaler_of(r);
 	return u->pixels ? enlarge_pixels(first, u->how, next, owned, err)
 			 : enlarge_latents(first, u->how, next, owned, err);
 }

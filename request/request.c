@@ -68,6 +68,7 @@ static struct request with_a_say(struct request r)
 	r.quality = r.lossless ? NAN : r.quality;
 	if (r.precision && strcmp(r.precision, "exact") == 0)
 		r.precision = NULL;
+	r.refiner_at = r.refiner ? r.refiner_at : 0;
 	if (r.hires <= 1) {
 		r.hires = r.hires_strength = 0;
 		r.hires_steps = 0;
@@ -93,6 +94,7 @@ const char *request_idle(const struct request *r, const char **why)
 		bool idle;
 		const char *name, *why;
 	} rows[] = {
+	    {r->refiner_at > 0 && !r->refiner, "refiner_at", "there is no refiner"},
 	    {r->hires_steps && r->hires <= 1, "hires_steps", no_hires},
 	    {r->hires_strength > 0 && r->hires <= 1, "hires_strength", no_hires},
 	    {r->hires_upscaler && r->hires <= 1, "hires_upscaler", no_hires},
@@ -188,6 +190,10 @@ static int check_together(const struct request *r, struct error *err)
 				 "guidance_start is %g and guidance_end %g: both are parts of the "
 				 "run, 0 to 1, the start before the end",
 				 r->guidance_start, end);
+	if (r->refiner && (r->init || r->hires > 1))
+		return error_set(err, SUMI_INVALID,
+				 "refiner goes on with a picture that begins with noise: it goes together "
+				 "with neither init nor hires");
 	if (r->init && r->hires > 1)
 		return error_set(err, SUMI_INVALID,
 				 "hires is for pictures that begin with noise: with init say the width and "

@@ -136,6 +136,21 @@ X(hires_strength, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, N
   "how much the second pass makes anew; 0.7 when not given") \
 X(hires_upscaler, WORD, PICTURE, PARAM_IMAGE, 0, 0, hires_words, NULL, 0, SAMPLING, \
   "Hires upscaler", "how latents, or with lanczos and nearest pixels, become larger") \
+X(refiner, NAME, PICTURE, PARAM_IMAGE, 1, 128, NULL, NULL, PARAM_SHAPE, PROMPT, "Refiner", \
+  "model that makes the end of the run, such as SDXL's refiner") \
+X(refiner_at, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, "Refiner switch at", \
+  "part of the run after which the refiner goes on; 0.8 when not given") \
+X(original_width, INT, PICTURE, PARAM_IMAGE, 1, 65536, NULL, NULL, 0, SAMPLING, NULL, \
+  "what SDXL is told of the picture's size before it was cut; width when not given") \
+X(original_height, INT, PICTURE, PARAM_IMAGE, 1, 65536, NULL, NULL, 0, SAMPLING, NULL, \
+  "the same; height when not given") \
+X(crop_left, INT, PICTURE, PARAM_IMAGE, 0, 65536, NULL, NULL, 0, SAMPLING, NULL, \
+  "what SDXL is told of the pixels that were cut off; none when not given") \
+X(crop_top, INT, PICTURE, PARAM_IMAGE, 0, 65536, NULL, NULL, 0, SAMPLING, NULL, "the same") \
+X(target_width, INT, PICTURE, PARAM_IMAGE, 1, 65536, NULL, NULL, 0, SAMPLING, NULL, \
+  "what SDXL is told of the size that is wanted; width when not given") \
+X(target_height, INT, PICTURE, PARAM_IMAGE, 1, 65536, NULL, NULL, 0, SAMPLING, NULL, \
+  "the same; height when not given") \
 X(image_cfg_scale, AMOUNT, PICTURE, PARAM_IMAGE, 0, 100, NULL, NULL, 0, SAMPLING, \
   "Image CFG scale", "of models that change a picture: weight of init; 1.5 when not given") \
 X(duration, AMOUNT, PICTURE, PARAM_AUDIO, REQUEST_DURATION_MIN, REQUEST_DURATION_MAX, NULL, NULL, \

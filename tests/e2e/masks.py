@@ -146,6 +146,18 @@ def second_pass(place):
     check(sha256(place.dir / "two.png") == sha256(place.dir / "two-again.png"), "again repeats both passes", out.stderr)
 
 
+def refiner(place):
+    base = ["ink", "--model", "sdxl-tiny", "--steps", 5, "--seed", 7, "--format", "png", *SIZE]
+    out = place.sumi("image", *base, "--refiner", "refiner-tiny", "--refiner-at", 0.6, "-o", place.dir / "fine.png")
+    place.sumi("image", *base, "-o", place.dir / "coarse.png")
+    check(out.returncode == 0 and sha256(place.dir / "fine.png") != sha256(place.dir / "coarse.png"), "a refiner", out.stderr)
+    out = place.sumi("again", place.dir / "fine.png", "-o", place.dir / "fine-again.png")
+    check(out.returncode == 0 and sha256(place.dir / "fine.png") == sha256(place.dir / "fine-again.png"), "again repeats both models",
+          out.stderr)
+    bad = place.sumi("image", *base, "--refiner", "nowhere", "-o", place.dir / "bad.png")
+    check(bad.returncode != 0 and "nowhere" in bad.stderr and bad.stderr.count("\n") == 1, "one that is not there is refused", bad.stderr)
+
+
 def main():
     place = Place()
     try:
@@ -155,6 +167,7 @@ def main():
         refusals(place)
         jobs(place)
         second_pass(place)
+        refiner(place)
     finally:
         place.stop()
         place.remove()

@@ -18,7 +18,7 @@
 #define LATENTS_TOLERANCE 1e-4 /* of the largest latent, after any step */
 
 static struct device *device;
-static struct pack *pack;
+static struct pack *pack, *large;
 static struct tensor_file *dump;
 static json_t *facts;
 
@@ -34,7 +34,8 @@ static int setup(void **state)
 	dump = vector_file_open("second.safetensors");
 	facts = vector_json_open("second.json");
 	if (device_open("reference", &device, &err) ||
-	    pack_open(device, "tests/vectors/sd1-tiny", &pack, &err)) {
+	    pack_open(device, "tests/vectors/sd1-tiny", &pack, &err) ||
+	    pack_open(device, "tests/vectors/sdxl-tiny", &large, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
@@ -45,6 +46,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	pack_close(pack);
+	pack_close(large);
 	device_close(device);
 	tensors_close(dump);
 	json_decref(facts);
@@ -96,7 +98,7 @@ static void compare(const struct generation *g, const char *name)
 }
 
 /* Saved, freed and begun again from that. */
-static struct generation *interrupt(struct generation *g, const struct request *r)
+static struct generation *interrupt(struct pack *pack, struct generation *g, const struct request *r)
 {
 	void *saved;
 	size_t size;
@@ -126,7 +128,7 @@ static void follow(const char *upscaler, const char *sampler)
 	assert_true(second > 0);
 	assert_false(modality_image.joins(g, g));
 	for (int i = 0; i < g->steps; i++) {
-		g = interrupt(g, &r);
+		g = interrupt(pack, g, &r);
 		if (modality_image.step(g, &err))
 			fail_msg("%s step %d: %s", upscaler, i, err.text);
 		snprintf(tensor, sizeof tensor, "%s.latents.%d", upscaler, i - first);
@@ -151,6 +153,83 @@ static void test_as_a1111_does(void **state)
 	}
 }
 
+static struct request refined(const char *sampler)
+{
+	struct request r = request_of(NULL, sampler);
+	r.steps *= 2;
+	r.hires = r.hires_strength = 0;
+	r.hires_steps = 0;
+	r.refiner = "refiner-tiny";
+	r.refiner_at = number("refiner_at");
+	r.host_packs = "tests/vectors";
+	r.host_state = "/tmp/sumi-no-such-folder";
+	return r;
+}
+
+static void follow_refiner(const char *sampler)
+{
+	struct request r = refined(sampler);
+	struct generation *g;
+	struct error err = {0};
+	char tensor[64];
+	if (modality_image.resolve(pack_info_of(large), &r, &err) ||
+	    modality_image.begin(large, &r, NULL, 0, &g, &err))
+		fail_msg("refiner, %s: %s", sampler, err.text);
+	int second = ((struct single_run *)g)->second_steps, first = g->steps - second;
+	assert_true(second > 0 && first > 0);
+	for (int i = 0; i < g->steps; i++) {
+		g = interrupt(large, g, &r);
+		if (modality_image.step(g, &err))
+			fail_msg("refiner, %s, step %d: %s", sampler, i, err.text);
+		snprintf(tensor, sizeof tensor, "refiner.%s.first", sampler);
+		if (i == first - 1)
+			compare(g, tensor);
+		snprintf(tensor, sizeof tensor, "refiner.%s.latents.%d", sampler, i - first);
+		if (i >= first)
+			compare(g, tensor);
+	}
+	snprintf(tensor, sizeof tensor, "refiner.%s.latents.%d", sampler, second);
+	assert_null(tensors_find(dump, tensor));
+	const char *text = ((struct single_run *)g)->infotext;
+	assert_non_null(strstr(text, "Refiner: refiner-tiny"));
+	assert_non_null(strstr(text, "Refiner switch at: 0.6"));
+	modality_image.free(g);
+}
+
+static void test_as_diffusers_hands_over(void **state)
+{
+	const json_t *sampler;
+	size_t i;
+	(void)state;
+	json_array_foreach(json_object_get(facts, "refiners"), i, sampler)
+	{
+		follow_refiner(json_string_value(sampler));
+	}
+}
+
+/* What SDXL is told of sizes. */
+static void test_sizes(void **state)
+{
+	struct request r = request_of(NULL, "euler");
+	struct generation *g;
+	struct error err = {0};
+	(void)state;
+	r.hires = r.hires_strength = 0;
+	r.hires_steps = 0;
+	r.original_height = 50;
+	r.original_width = 70;
+	r.crop_top = 3;
+	r.crop_left = 9;
+	r.target_height = 40;
+	r.target_width = 30;
+	assert_int_equal(modality_image.resolve(pack_info_of(large), &r, &err), 0);
+	assert_int_equal(modality_image.begin(large, &r, NULL, 0, &g, &err), 0);
+	while (g->steps_done < g->steps)
+		assert_int_equal(modality_image.step(g, &err), 0);
+	compare(g, "sizes.latents");
+	modality_image.free(g);
+}
+
 /* What A1111's text says of it. */
 static void test_infotext(void **state)
 {
@@ -172,7 +251,7 @@ static void test_infotext(void **state)
 
 static void test_refusals(void **state)
 {
-	struct request many = request_of("latent", "euler"), init = many, large = many;
+	struct request many = request_of("latent", "euler"), init = many, huge = many;
 	struct error err = {0};
 	(void)state;
 	many.hires_strength = 0.002;
@@ -181,8 +260,24 @@ static void test_refusals(void **state)
 	init.init = "x";
 	assert_int_equal(modality_image.resolve(pack_info_of(pack), &init, &err), SUMI_INVALID);
 	assert_non_null(strstr(err.text, "hires"));
-	large.width = 8192;
-	assert_int_equal(modality_image.resolve(pack_info_of(pack), &large, &err), SUMI_INVALID);
+	struct request none = refined("euler"), other = none, all = none, both = none;
+	struct generation *g;
+	none.refiner = "nowhere";
+	assert_int_equal(modality_image.resolve(pack_info_of(large), &none, &err), 0);
+	assert_int_equal(modality_image.begin(large, &none, NULL, 0, &g, &err), SUMI_NOTFOUND);
+	assert_non_null(strstr(err.text, "nowhere"));
+	other.refiner = "levels-tiny"; /* another autoencoder's latents */
+	assert_int_equal(modality_image.resolve(pack_info_of(large), &other, &err), 0);
+	assert_int_equal(modality_image.begin(large, &other, NULL, 0, &g, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "levels-tiny"));
+	all.refiner_at = 1;
+	assert_int_equal(modality_image.resolve(pack_info_of(large), &all, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "refiner_at"));
+	both.hires = 2;
+	assert_int_equal(modality_image.resolve(pack_info_of(large), &both, &err), SUMI_INVALID);
+	assert_non_null(strstr(err.text, "hires"));
+	huge.width = 8192;
+	assert_int_equal(modality_image.resolve(pack_info_of(pack), &huge, &err), SUMI_INVALID);
 	assert_non_null(strstr(err.text, "8192"));
 }
 
@@ -190,6 +285,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_as_a1111_does),
+	    cmocka_unit_test(test_as_diffusers_hands_over),
+	    cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_infotext),
 	    cmocka_unit_test(test_refusals),
 	};

@@ -25,7 +25,7 @@ HIRES = [("latent", "euler", ("bilinear", False)), ("latent_antialiased", "euler
          ("latent_bicubic", "dpmpp_2m", ("bicubic", False)), ("latent_bicubic_antialiased", "euler", ("bicubic", True)),
          ("latent_nearest", "heun", ("nearest", False)), ("latent_nearest_exact", "ddim", ("nearest-exact", False)),
          ("lanczos", "euler", Image.LANCZOS)]
-REFINER = ["euler", "dpmpp_2m", "heun", "ddim"]
+REFINER = ["euler", "dpmpp_2m", "heun", "euler_a"]
 
 
 def hires(out, folder, name, sampler, how):
@@ -86,8 +86,21 @@ def refiner(out, folder, sampler):
            callback_on_step_end=step_end, **common_arguments)
 
 
+def sizes(out, folder):
+    """What SDXL is told of sizes, (height, width) and (top, left)."""
+    from diffusers import StableDiffusionXLPipeline
+    base = StableDiffusionXLPipeline.from_pretrained(folder / "sdxl-tiny", torch_dtype=torch.float32)
+    base.scheduler = schedulers()["euler"].from_config(base.scheduler.config)
+    base.set_progress_bar_config(disable=True)
+    out["sizes.latents"] = base(prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
+                                height=SIDE, width=SIDE, original_size=(50, 70), crops_coords_top_left=(3, 9),
+                                target_size=(40, 30), generator=torch.Generator("cpu").manual_seed(SEED),
+                                output_type="latent").images
+
+
 def make(folder):
     folder, tensors = Path(folder), {}
+    sizes(tensors, folder)
     for row in HIRES:
         hires(tensors, folder, *row)
     for sampler in REFINER:
