@@ -104,7 +104,8 @@ static int close_chunk(struct builder *b, size_t n, struct error *err)
 	t->chunks++;
 	t->count += (int)n;
 	b->now.count -= n;
-	memmove(b->now.at, b->now.at + n, b->now.count * sizeof *b->now.at);
+	if (b->now.count)
+		memmove(b->now.at, b->now.at + n, b->now.count * sizeof *b->now.at);
 	b->last_comma = 0;
 	return SUMI_OK;
 }

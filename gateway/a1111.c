@@ -38,7 +38,6 @@ static const struct {
     {"tiling", "tiling"},
     {"script_name", "scripts"},
     {"subseed_strength", "variation seeds"},
-    {"styles", "styles"},
 };
 
 static bool says_something(const json_t *value)
@@ -74,6 +73,28 @@ static bool read_count(struct call *call, const json_t *body, json_t *fields)
 		return false;
 	}
 	json_object_set_new(fields, "n", json_integer(a * b));
+	return true;
+}
+
+/* Names of styles.csv: ours is a text of them, with commas between. */
+static bool read_styles(struct call *call, const json_t *body, json_t *fields)
+{
+	char text[512] = "";
+	size_t used = 0, i;
+	json_t *style;
+	json_array_foreach(json_object_get(body, "styles"), i, style)
+	{
+		const char *name = json_string_value(style);
+		size_t n = name ? strlen(name) : 0;
+		if (!n || strchr(name, ',') || used + n + 3 > sizeof text) {
+			call_refuse(call, 422, "styles", "styles must be a list of names without commas, "
+							 "together at most 500 bytes");
+			return false;
+		}
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", name);
+	}
+	if (used)
+		json_object_set_new(fields, "style", json_string(text));
 	return true;
 }
 
@@ -135,7 +156,7 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 {
 	struct error err;
 	if (!refuse_missing(call, body) || !read_count(call, body, fields) ||
-	    !read_refiner(call, w, body, fields))
+	    !read_refiner(call, w, body, fields) || !read_styles(call, body, fields))
 		return false;
 	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
 		json_t *value = json_object_get(body, same[i].name);

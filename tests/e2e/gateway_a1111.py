@@ -45,7 +45,7 @@ def pictures(g):
             status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, "sampler_name": "Euler", "scheduler": name})
             check(status == 200, f"schedule {name}", str(made)[:200])
     for body, field in [({"enable_hr": True, "hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_resize_x": 512}, "hr_resize_x"), ({"refiner_checkpoint": "nowhere"}, "refiner_checkpoint"), ({"tiling": True}, "tiling"), ({"mask": "AAAA"}, "mask"), ({"batch_size": 65}, "batch_size"), ({"n_iter": 0}, "batch_size"),
-                        ({"steps": 0}, "steps"), ({"width": "wide"}, "width"), ({"sampler_name": "No Such"}, "sampler")]:
+                        ({"steps": 0}, "steps"), ({"styles": ["a, b"]}, "styles"), ({"styles": ["none"]}, "style"), ({"width": "wide"}, "width"), ({"sampler_name": "No Such"}, "sampler")]:
         status, _, bad = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, **body})
         check(status in (400, 422) and field in bad["detail"], f"refused: {body}", f"{status} {bad}")
     for images in [[], ["AAAA"], ["!"], [7], None]:

@@ -1,9 +1,23 @@
 /* A file of an adapter (LoRA and its kin): what it names, and what it gives on a tensor of any shape
- * that a module takes. */
+ * that a module takes. The same as an embedding: numbers for a word. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "tests/fuzz/fuzz.h"
 #include "weights/adapter.h"
+#include "weights/embedding.h"
+
+static void read_embedding(const char *path)
+{
+	struct embedding_file e;
+	struct error err = {0};
+	int status = embedding_open(path, &e, &err);
+	fuzz_outcome(status, &err);
+	for (int h = 0; !status && h < (e.halves ? 2 : 1); h++)
+		for (int i = 0; i < e.count * e.half[h].width; i++)
+			fuzz_require(isfinite(e.half[h].values[i]), "a vector is of numbers");
+	embedding_close(&e);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -28,5 +42,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	if (!status)
 		adapter_close(a);
+	read_embedding(path);
 	return 0;
 }

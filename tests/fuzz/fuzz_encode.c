@@ -1,5 +1,10 @@
-/* A prompt, by the tokenizer of a pack in the box. */
-#include "networks/tokenizer.h"
+/* A prompt, by the tokenizer of a pack in the box: as it is, and cut and weighed in each syntax with words that
+ * stand for vectors. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/prompt_chunks.h"
 #include "tests/fuzz/fuzz.h"
 
 static struct tokenizer *tokenizer;
@@ -8,6 +13,26 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc, (void)argv;
 	return tokenizer_open("models/ink/tokenizer", &tokenizer, NULL);
+}
+
+static void cut(enum prompt_syntax syntax, const char *text)
+{
+	static const struct prompt_word rows[] = {{"a", 2, 0}, {"a b", 9, 2}, {"Red-Hat", 1, 11}};
+	static const struct prompt_words words = {rows, 3};
+	enum { VECTORS = 12 };
+	struct prompt_chunks c;
+	struct error err = {0};
+	int status = prompt_chunks_make(syntax, text, tokenizer, &words, 2, &c, &err);
+	fuzz_outcome(status, &err);
+	fuzz_require(status || c.tokens.chunks >= 2, "there are as many chunks as there must be");
+	for (int i = 0; !status && i < c.tokens.chunks * c.tokens.length; i++) {
+		fuzz_require(c.tokens.ids[i] >= 0 && c.tokens.ids[i] < tokenizer_vocab_size(tokenizer),
+			     "an id is one of the vocabulary");
+		fuzz_require(!c.weights || isfinite(c.weights[i]), "a weight is a number");
+		fuzz_require(!c.vectors || (c.vectors[i] >= 0 && c.vectors[i] <= VECTORS),
+			     "a vector is one of the list");
+	}
+	prompt_chunks_free(&c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -20,5 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_require(tokens.ids[i] >= 0 && tokens.ids[i] < tokenizer_vocab_size(tokenizer),
 			     "an id is one of the vocabulary");
 	tokens_free(&tokens);
+	char *text = fuzz_text((struct fuzz_part){data, size < 4096 ? size : 4096});
+	for (int k = 0; k < PROMPT_SYNTAXES; k++)
+		cut(k, text);
+	free(text);
 	return 0;
 }
