@@ -13,8 +13,8 @@ device's compute units, the wall clock that a quiet machine would show. docs/per
     SUMI_BENCH_PRECISION=half what sumi computes in (default: exact)
     SUMI_BENCH_TURNS=N        pairs a peer is measured in (default 2)
     SUMI_BENCH_OUT=FILE       where the JSON goes
-    SDCPP=FILE                stable-diffusion.cpp's sd-cli, measured with the same weights
-    SDCPP_OPTIONS, _THREADS   its options (default --diffusion-fa) and threads (default: all)
+    SDCPP=FILE[:FILE…]        stable-diffusion.cpp's sd-cli, measured with the same weights: the fastest of several builds
+    SDCPP_OPTIONS, _THREADS   its options (default: with --diffusion-fa or without, what a short trial finds) and threads (default: all)
     DIFFUSERS=1               diffusers too; or engines of tools/bench_diffusers.py, such as "torch,openvino"
 """
 

@@ -67,6 +67,9 @@ int vae_open_kept(struct device *device, const char *folder, struct packed_store
 		status = vae_config_read(folder, &vae->config, err);
 	if (!status)
 		status = open_half(vae, &vae->decoder, false, err);
+	/* What was read to check it need not wait for the last step. */
+	if (!status)
+		packed_rest(vae->decoder.set.packed);
 	if (status) {
 		vae_close(vae);
 		return status;

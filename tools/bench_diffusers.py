@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """sumi's models against the same pack in diffusers and OpenVINO, turn by turn in one run.
 
-    python3 tools/bench_diffusers.py PACK [--engine torch|openvino|openvino-f32|cuda]… [--sumi PROGRAM] [--size N]
-                                     [--batch N] [--turns N] [--units N] [--device NAME] [--json FILE]
+    python3 tools/bench_diffusers.py PACK [--engine torch|torch-bf16|torch-bf16-compiled|openvino|openvino-f32|cuda]… [--sumi PROGRAM] [--size N]
+                                     [--batch N] [--words step,decode,encode,text,whole] [--turns N] [--units N] [--device NAME] [--json FILE]
 
-torch: PyTorch on the CPU, float32 (what it is fastest in without bfloat16 instructions), channels-last, SDPA.
+torch: PyTorch on the CPU, float32 (what it is fastest in without bfloat16 instructions), channels-last, SDPA;
+torch-bf16 in bfloat16, torch-bf16-compiled through torch.compile as well.
 openvino: the same models converted to OpenVINO, weights compressed to half, on the CPU (pip install openvino);
 openvino-f32 is told to compute in float32, as sumi does, where its defaults take bfloat16 if the processor has it.
 cuda: half precision, channels-last, SDPA, torch.compile.
+whole: a text, four steps without guidance and a decode one after the other, everything loaded; without the sampler's
+arithmetic and the file, which take either of them some milliseconds.
 Each model is called once to warm up; then sumi (build/bench/models) and the engine take turns. On CPUs the ratios are
 of processor time and of wall time, elsewhere both are wall time. Set OMP_WAIT_POLICY=passive: threads that spin count
 as work.
@@ -28,7 +31,9 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import peers
 import report
 
-WORDS = {"step": "UNet step", "decode": "VAE decode", "encode": "VAE encode", "text": "text encoding"}
+WORDS = {"step": "UNet step", "decode": "VAE decode", "encode": "VAE encode", "text": "text encoding",
+         "whole": "picture of four steps"}
+PARTS = {"whole": ["text"] + 4 * ["step"] + ["decode"]}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -80,13 +85,13 @@ def modules(unet, vae, text):
             "text": Part(text, lambda m, ids: m(ids, return_dict=False)[0])}
 
 
-def torch_engine(pack, args, device="cpu"):
+def torch_engine(pack, args, device="cpu", dtype=None, compiled=False):
     import torch
     torch.set_num_threads(os.cpu_count())
-    dtype = torch.float32 if device == "cpu" else torch.float16
+    dtype = getattr(torch, dtype or ("float32" if device == "cpu" else "float16"))
     models = [m.to(device) for m in load(pack, dtype)]
     parts, given = modules(*models), inputs(models[0], args.size, args.batch, dtype, device)
-    if device != "cpu":
+    if compiled or device != "cpu":
         parts = {word: torch.compile(part) for word, part in parts.items()}
 
     def call(word):
@@ -118,7 +123,10 @@ def openvino_engine(pack, args, **more):
     return call
 
 
-ENGINES = {"torch": torch_engine, "openvino": openvino_engine,
+ENGINES = {"torch": torch_engine,
+           "torch-bf16": lambda pack, args: torch_engine(pack, args, dtype="bfloat16"),
+           "torch-bf16-compiled": lambda pack, args: torch_engine(pack, args, dtype="bfloat16", compiled=True),
+           "openvino": openvino_engine,
            "openvino-f32": lambda pack, args: openvino_engine(pack, args, INFERENCE_PRECISION_HINT="f32"),
            "cuda": lambda pack, args: torch_engine(pack, args, "cuda")}
 
@@ -138,6 +146,10 @@ class Sumi:
         self.units = args.units
 
     def turn(self, word):
+        """(wall, processor seconds), of all parts of what is made of several."""
+        return tuple(map(sum, zip(*(self._call(part) for part in PARTS.get(word, [word])))))
+
+    def _call(self, word):
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline().split()
@@ -153,7 +165,8 @@ class Sumi:
 def timed(call, word, units, cpu):
     """(wall, processor seconds) of one call; off the CPU the wall clock as if all units had worked."""
     wall, busy = time.monotonic(), time.process_time()
-    call(word)
+    for part in PARTS.get(word, [word]):
+        call(part)
     wall, busy = time.monotonic() - wall, time.process_time() - busy
     return wall, busy if cpu else wall * units
 
@@ -163,7 +176,7 @@ def measure(name, args, sumi):
     rows = []
     for turn in range(args.turns + 1):  # the first warms both up
         row = {}, {}
-        for word in WORDS:
+        for word in args.words.split(","):
             row[0][word] = sumi.turn(word)
             row[1][word] = timed(call, word, args.units, name != "cuda")
             print(f"{name}: {WORDS[word]}, turn {turn}: {row[1][word][0]:.2f} s", flush=True)
@@ -182,6 +195,7 @@ def main():
     parser.add_argument("--device", metavar="NAME", help="sumi's")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--words", default=",".join(WORDS), help="what is compared")
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--units", type=int, default=os.cpu_count())
     parser.add_argument("--json", metavar="FILE", type=Path)

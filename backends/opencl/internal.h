@@ -68,7 +68,7 @@ struct cl_device {
 	unsigned char tuned[TUNE_SLOTS][TUNE_DTYPES][TUNE_CLASSES];
 	enum cl_dot dot[CL_PRODUCTS]; /* see cl_dot() */
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
-	size_t pool_bytes;
+	size_t pool_bytes, pooled_in_use, pooled_peak; /* the latter two: of buffers that go there */
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
 	/* 0: programs that are asked for are built. Else they are wanted of other processes (ahead.h), in
 	 * such an order, and who asks gets SUMI_CANCELLED. */

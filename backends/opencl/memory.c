@@ -2,7 +2,9 @@
  *
  * The pool's rule: what is in use plus what is pooled never exceeds the most that was
  * ever in use at once by more than an eighth. Without the eighth, one small allocation
- * at the peak would drive out a large buffer that the next step wants again. */
+ * at the peak would drive out a large buffer that the next step wants again. It holds for all
+ * memory, and for that which comes back to the pool by itself: an eighth of a model's weights is
+ * more than a step takes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +45,11 @@ static void count_use(struct cl_device *d, struct buffer *b)
 	d->base.bytes_in_use += b->capacity;
 	if (d->base.bytes_in_use > d->base.bytes_peak)
 		d->base.bytes_peak = d->base.bytes_in_use;
+	if (!b->pooled)
+		return;
+	d->pooled_in_use += b->capacity;
+	if (d->pooled_in_use > d->pooled_peak)
+		d->pooled_peak = d->pooled_in_use;
 }
 
 static void pool_drop(struct cl_device *d, struct buffer *b)
@@ -59,6 +66,7 @@ void cl_pool_trim(struct cl_device *d)
 		next = b->next;
 		pool_drop(d, b);
 	}
+	d->pooled_peak = d->pooled_in_use;
 }
 
 /* The smallest pooled buffer that fits without wasting more than a quarter. */
@@ -76,16 +84,23 @@ static struct buffer *pool_take(struct cl_device *d, size_t capacity)
 	return best;
 }
 
-/* Makes room for capacity new bytes under the pool's rule: the longest unused go first. */
-static void pool_shrink(struct cl_device *d, size_t capacity)
+/* What the pool may hold beside so much in use. */
+static size_t pool_room(size_t in_use, size_t peak, size_t share)
 {
-	size_t in_use = d->base.bytes_in_use + capacity;
-	size_t ceiling = in_use > d->base.bytes_peak ? in_use : d->base.bytes_peak;
-	ceiling += ceiling / 8;
+	size_t ceiling = in_use > peak ? in_use : peak;
+	return ceiling + ceiling / share - in_use;
+}
+
+/* Makes room for capacity new bytes, pooled ones or not, under the pool's rule: the longest unused
+ * go first. */
+static void pool_shrink(struct cl_device *d, size_t capacity, bool pooled)
+{
+	size_t room = pool_room(d->base.bytes_in_use + capacity, d->base.bytes_peak, 8);
+	size_t own = pool_room(d->pooled_in_use + (pooled ? capacity : 0), d->pooled_peak, 1);
 	struct buffer *last = d->pool;
 	while (last && last->next)
 		last = last->next;
-	while (last && in_use + d->pool_bytes > ceiling) {
+	while (last && d->pool_bytes > (room < own ? room : own)) {
 		struct buffer *before = last->prev;
 		pool_drop(d, last);
 		last = before;
@@ -93,7 +108,7 @@ static void pool_shrink(struct cl_device *d, size_t capacity)
 }
 
 static int create(struct cl_device *d, cl_mem_flags flags, size_t bytes, size_t capacity,
-		  void *host, struct buffer **out, struct error *err)
+		  void *host, bool pooled, struct buffer **out, struct error *err)
 {
 	struct buffer *b = calloc(1, sizeof *b);
 	if (!b)
@@ -113,6 +128,7 @@ static int create(struct cl_device *d, cl_mem_flags flags, size_t bytes, size_t 
 	}
 	b->head.bytes = bytes;
 	b->capacity = capacity;
+	b->pooled = pooled;
 	count_use(d, b);
 	*out = b;
 	return SUMI_OK;
@@ -155,11 +171,8 @@ int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct
 		*out = b;
 		return SUMI_OK;
 	}
-	pool_shrink(d, capacity);
-	status = create(d, flags_of(d), bytes, capacity, NULL, out, err);
-	if (*out)
-		(*out)->pooled = true;
-	return status;
+	pool_shrink(d, capacity, true);
+	return create(d, flags_of(d), bytes, capacity, NULL, true, out, err);
 }
 
 int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out, struct error *err)
@@ -168,8 +181,8 @@ int cl_buffer_new_fixed(struct cl_device *d, size_t bytes, struct buffer **out, 
 	int status = check_size(d, bytes, err);
 	if (status)
 		return status;
-	pool_shrink(d, bytes + CL_BUFFER_SLACK);
-	return create(d, flags_of(d), bytes, bytes + CL_BUFFER_SLACK, NULL, out, err);
+	pool_shrink(d, bytes + CL_BUFFER_SLACK, false);
+	return create(d, flags_of(d), bytes, bytes + CL_BUFFER_SLACK, NULL, false, out, err);
 }
 
 int cl_buffer_new_of(struct cl_device *d, const void *data, size_t bytes, struct buffer **out,
@@ -184,9 +197,9 @@ int cl_buffer_new_of(struct cl_device *d, const void *data, size_t bytes, struct
 	if (!host)
 		return error_set(err, SUMI_NOMEM, "no memory for a buffer of %zu bytes", bytes);
 	memcpy(host, data, bytes);
-	pool_shrink(d, bytes + CL_BUFFER_SLACK);
+	pool_shrink(d, bytes + CL_BUFFER_SLACK, false);
 	status = create(d, flags_of(d) | CL_MEM_COPY_HOST_PTR, bytes, bytes + CL_BUFFER_SLACK, host,
-			out, err);
+			false, out, err);
 	free(host);
 	return status;
 }
@@ -199,7 +212,7 @@ int cl_buffer_wrap(struct cl_device *d, void *host, size_t bytes, struct buffer 
 	if (status)
 		return status;
 	return create(d, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, bytes + CL_BUFFER_SLACK,
-		      host, out, err);
+		      host, false, out, err);
 }
 
 void cl_buffer_free(struct cl_device *d, struct buffer *b)
@@ -209,6 +222,7 @@ void cl_buffer_free(struct cl_device *d, struct buffer *b)
 	list_remove(&d->live, b);
 	d->base.bytes_in_use -= b->capacity;
 	if (b->pooled) {
+		d->pooled_in_use -= b->capacity;
 		list_push(&d->pool, b);
 		d->pool_bytes += b->capacity;
 		return;

@@ -7,10 +7,20 @@
 typedef PASTE(uint, LANES) pairs;
 #define AS_UINTS PASTE(as_uint, LANES)
 #define PLOAD(p) PASTE(vload, LANES)(0, p)
-#define PSTORE(v, p) PASTE(vstore, LANES)(v, 0, p)
+typedef pairs __attribute__((aligned(4))) pairs_anywhere;
+#define PSTORE(v, p) (*(pairs_anywhere *)(p) = (v)) /* one store, where PoCL makes four of vstore16 */
 #define HALF_8 4
 #define HALF_16 8
 #define STORE_HALF(v, p) PASTE(vstore, PASTE(HALF_, LANES))(v, 0, p)
+
+/* Reads ahead; the address need not be one of a buffer. */
+#if defined DOT_EMULATED || defined DOT_ARM
+#define PREFETCH(p)
+#define PREFETCH_WRITE(p)
+#else
+#define PREFETCH(p) __asm__ volatile("prefetcht0 (%0)" : : "r"(p))
+#define PREFETCH_WRITE(p) __asm__ volatile("prefetchw (%0)" : : "r"(p))
+#endif
 
 #ifdef DOT_EMULATED
 

@@ -86,6 +86,7 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 		bool inside = y >= 0 && column >= 0 && y < height << up && column < width << up;
 		from[i] = inside ? x + ((y >> up) * width + (column >> up)) * ldx : zero;
 	}
+	int next = (4 >> up) * ldx;
 	int steps = (cin + depth - 1) / depth, place = PLACE_STRIDE(block_tiles, depth);
 	ulong block_size = (ulong)steps * PLACES * place;
 	global uint *block = scratch + id / block_tiles * block_size + id % block_tiles * (depth / 2);
@@ -105,6 +106,9 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 				{
 					vec all = LOADV(ACT, from[6 * i + j], step * depth + c);
 					d[i] = AS_FLOATS(AS_INTS(all) & kept);
+					/* The next tile's columns of these channels. */
+					if (j > 1)
+						PREFETCH(from[6 * i + j] + next + step * depth + c);
 				}
 				transform_input(d, 1, v + j, 6);
 			}
@@ -214,6 +218,13 @@ kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, in
 		}
 		for (int i = 0; i < min(4, height - y0); i++) {
 			ulong pixel = ((ulong)picture * height + y0 + i) * width + x0;
+			/* What the next tile adds and writes. */
+			for (int j = 4; j < 8; j++)
+				for (int part = 0; part < PARTS; part++) {
+					if (residual)
+						PREFETCH(residual + residual_at + (pixel + j) * ldr + channel + LANES * part);
+					PREFETCH_WRITE(y + y_at + (pixel + j) * ldy + channel + LANES * part);
+				}
 			finish_panel(out + 4 * PARTS * i, min(4, width - x0), columns, act, cout, channel,
 			             channel + PANEL / 2, scales, bias,
 			             add ? add + add_at + (ulong)add_ld * picture + channel : 0, 0,
