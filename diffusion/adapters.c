@@ -276,7 +276,7 @@ const struct overlays *adapters_on(const struct pack_info *info, const char *par
 {
 	const struct adapters *a = info->adapters;
 	*out = (struct overlays){.count = a ? a->count : 0, .store = info->store};
-	out->parts = part_of(info, part);
+	out->parts = a ? part_of(info, part) : 0;
 	out->thin = a && a->thin;
 	for (int i = 0; i < out->count; i++) {
 		out->rows[i].adapter = a->rows[i].file;
