@@ -31,7 +31,12 @@ void events_open(struct call *call, struct worker *w)
 		call_refuse(call, 400, "after", "after, and Last-Event-ID, must be the id of an event");
 		ok = false;
 	}
-	if (ok && filter) {
+	bool head = strcmp(call->http->head.method, "HEAD") == 0;
+	if (ok && head) { /* what would come has no end */
+		call_text(call, 200, "text/event-stream", calloc(1, 1), 0);
+		http_header(&call->answer, "Cache-Control: no-store");
+	}
+	if (ok && filter && !head) {
 		snprintf(filter->job, sizeof filter->job, "%s", job ? job : "");
 		snprintf(filter->after, sizeof filter->after, "%s", last);
 		filter->quiet = previews && strcmp(previews, "false") == 0;

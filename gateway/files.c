@@ -8,10 +8,21 @@
 #include "gateway/handlers.h"
 #include "gateway/jobs.h"
 
-/* Whether a list of tags such as `"abc", W/"def"` has this one. */
+/* Whether a list of tags such as `"abc", W/"def"` has this one, between its quotes. */
 static bool has_tag(const char *list, const char *sha256)
 {
-	return list && (strcmp(list, "*") == 0 || strstr(list, sha256));
+	size_t n = strlen(sha256);
+	for (const char *at = list; at && (at = strstr(at, sha256)); at += n)
+		if (at > list && at[-1] == '"' && at[n] == '"')
+			return true;
+	return list && strcmp(list, "*") == 0;
+}
+
+/* Of If-Range: this very tag, and no weak one, which may stand for other bytes. */
+static bool is_tag(const char *text, const char *sha256)
+{
+	size_t n = strlen(sha256);
+	return strlen(text) == n + 2 && text[0] == '"' && text[n + 1] == '"' && memcmp(text + 1, sha256, n) == 0;
 }
 
 static int open_file(const char *path, int64_t bytes, int *fd, struct error *err)
@@ -44,7 +55,7 @@ static void answer_bytes(struct call *call, const char *sha256, const char *mime
 	struct http_answer *answer = &call->answer;
 	const struct head *head = &call->http->head;
 	const char *condition = head_value(head, "if-range");
-	bool whole = condition && !strstr(condition, sha256);
+	bool whole = condition && !is_tag(condition, sha256);
 	struct error err;
 	int fd;
 	int64_t first, last;

@@ -26,6 +26,13 @@ def jobs(g):
     status, headers, _ = g.get(path, Range=f"bytes={len(data)}-")
     check(status == 416 and headers["Content-Range"] == f"bytes */{len(data)}", "a range behind its end", str(status))
     check(g.get(path, If_None_Match=headers["ETag"] or f'"{file["sha256"]}"')[0] == 304, "not modified")
+    tag = f'"{file["sha256"]}"'
+    got = [g.get(path, Range="bytes=0-1", If_Range=t)[0] for t in (tag, "W/" + tag, tag[:-1], '"other"', "*")]
+    check(got == [206, 200, 200, 200, 200], "If-Range: this very tag alone", str(got))
+    got = [g.get(path, If_None_Match=t)[0] for t in ("W/" + tag, f'"other", {tag}', "*", tag[:-1] + '-thumb"', tag[1:-1], '"other"')]
+    check(got == [304, 304, 304, 200, 200, 200], "If-None-Match: among others", str(got))
+    status, headers, none = g.ask("HEAD", "/events", timeout=10)
+    check(status == 200 and none == b"" and headers["Content-Type"] == "text/event-stream", "HEAD of a stream ends", f"{status} {headers}")
     status, headers, none = g.ask("HEAD", path)
     check(status == 200 and none == b"" and int(headers["Content-Length"]) == len(data), "HEAD", f"{status} {headers}")
     status, headers, small = g.get(file["thumb"].removeprefix(f"http://127.0.0.1:{g.port}"))
