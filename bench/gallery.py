@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "
 from cdp import BROWSERS, Page
 from gateway_lib import *
 
-STALL = 50  # ms of processor that one task may take: what Chromium itself calls a long task
+STALL = 100  # ms of processor that one task may take: what a hand notices
 ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 100000
 
 WATCH = """

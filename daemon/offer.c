@@ -57,8 +57,8 @@ static int describe(const struct pack_info *info, json_t **out, struct error *er
 	status = modality->resolve(info, &r, err);
 	if (!status) {
 		bool sound = r.duration > 0, film = r.frames > 1;
-		*out = json_pack("{s:s, s:b, s:{s:i, s:f, s:s, s:s}}", "modality", info->modality, "fast",
-				 (int)info->has_fast, "defaults", "steps", r.steps, "cfg_scale",
+		*out = json_pack("{s:s, s:b, s:b, s:{s:i, s:f, s:s, s:s}}", "modality", info->modality, "fast",
+				 (int)info->has_fast, "edits", (int)info->shows_picture, "defaults", "steps", r.steps, "cfg_scale",
 				 r.cfg_scale, "sampler", r.sampler, "scheduler", r.scheduler);
 		json_t *defaults = json_object_get(*out, "defaults");
 		if (sound) {

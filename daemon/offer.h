@@ -5,7 +5,8 @@
 #include "diffusion/catalogue.h"
 #include "queue/queue.h"
 
-/* Tells the queue of every model of the catalogue: {modality, defaults, sizes, moods, fast, licence}. What
+/* Tells the queue of every model of the catalogue: {modality, defaults, sizes, moods, fast, edits: it changes a
+ * picture that it is shown, licence}. What
  * fails is logged: jobs are made all the same. */
 void offer_models(struct queue *queue, const struct catalogue *catalogue);
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "gateway/handlers.h"
+#include "queue/offers.h"
 #include "media/picture_file.h"
 
 enum { PICTURES_MAX = 64 };
@@ -272,19 +273,35 @@ static bool read_mask(struct call *call, struct worker *w, const json_t *body, j
 	return read_file(call, w, "mask", "mask", mask, fields);
 }
 
+/* Whether the chosen model changes a picture that it is shown. Clients send image_cfg_scale always, and for others it
+ * says nothing. */
+static bool edits(struct call *call, struct worker *w)
+{
+	char model[A1111_MODEL_SIZE];
+	struct queue *queue;
+	struct error ignored;
+	json_t *offers = NULL;
+	if (a1111_model(call, w, model, &ignored) || worker_queue(w, &queue, &ignored) ||
+	    queue_offers(queue, &offers, &ignored))
+		return false;
+	bool shown = json_is_true(json_object_get(json_object_get(offers, model), "edits"));
+	json_decref(offers);
+	return shown;
+}
+
 /* The picture to start from. */
 static bool read_init(struct call *call, struct worker *w, const json_t *body, json_t *fields)
 {
 	const json_t *list = json_object_get(body, "init_images");
 	const json_t *first = json_array_get(list, 0);
-	const json_t *scale = json_object_get(body, "image_cfg_scale");
 	if (json_array_size(list) != 1 || !json_is_string(first)) {
 		call_refuse(call, 422, "init_images", "init_images must be a list of one picture in base64");
 		return false;
 	}
 	number_or(body, "denoising_strength", json_real(0.75), fields, "strength");
-	if (json_is_number(scale))
-		json_object_set(fields, "image_cfg_scale", (json_t *)scale);
+	json_t *scale = json_object_get(body, "image_cfg_scale");
+	if (json_is_number(scale) && edits(call, w))
+		json_object_set(fields, "image_cfg_scale", scale);
 	return read_file(call, w, "init_images", "init", first, fields) &&
 	       read_mask(call, w, body, fields);
 }

@@ -22,7 +22,7 @@ def pictures(g):
     read = g.ask("POST", f"{API}/png-info", {"image": "data:image/png;base64," + got["images"][0]})[2]
     check(read["info"] == info["infotexts"][0] and read["items"]["parameters"] == read["info"] and read["parameters"]["Seed"] == "7" and read["parameters"]["Prompt"] == "a lake", "png-info", str(read))
     check(g.ask("POST", f"{API}/png-info", {"image": "AAAA"})[0] == 422, "of what is no picture")
-    status, _, changed = g.ask("POST", f"{API}/img2img", {"prompt": "a lake", "init_images": ["data:image/png;base64," + got["images"][0]], "denoising_strength": 0.5, "seed": 7, "mask": None, **TINY})
+    status, _, changed = g.ask("POST", f"{API}/img2img", {"prompt": "a lake", "init_images": ["data:image/png;base64," + got["images"][0]], "denoising_strength": 0.5, "seed": 7, "mask": None, "image_cfg_scale": 1.5, **TINY})
     check(status == 200 and png(changed["images"][0]) and changed["images"][0] != got["images"][0] and json.loads(changed["info"])["denoising_strength"] == 0.5, "img2img", str(changed)[:300])
     picture = {"prompt": "a lake", "init_images": [got["images"][0]], "seed": 7, **TINY}
     status, _, made = g.ask("POST", f"{API}/img2img", {**picture, "mask": got["images"][1], "mask_blur": 2, "inpainting_fill": 1, "inpaint_full_res": False, "inpainting_mask_invert": 1})
