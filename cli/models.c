@@ -14,6 +14,7 @@
 #include "cli/verbs.h"
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "diffusion/run.h"
 
@@ -67,6 +68,9 @@ static int list(struct cli *cli, struct error *err)
 	if (!status)
 		status = embeddings_visit(cli->config.packs, cli->config.state_dir, list_file,
 					  &(struct adapter_rows){cli, rows, "embedding"}, err);
+	if (!status)
+		status = controls_visit(cli->config.packs, cli->config.state_dir, list_file,
+					&(struct adapter_rows){cli, rows, "control"}, err);
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
 	if (cli->json)
@@ -125,7 +129,9 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
-	const char *folder = S_ISREG(st.st_mode) ? models_file_folder(from) : NULL;
+	const char *folder = models_is_control(from) ? CONTROLS_FOLDER
+			     : S_ISREG(st.st_mode)   ? models_file_folder(from)
+						     : NULL;
 	int status = folder ? kind_folder(cli, folder, models, err)
 			    : models_folder(cli, models, err);
 	if (!status)
@@ -226,14 +232,16 @@ static int remove_from(const char *folder, const char *name, int *removed, struc
 /* Only below the state folder's models; of what is linked there the link. */
 static int remove_model(struct cli *cli, struct error *err)
 {
-	static const char *const folders[] = {ADAPTERS_FOLDER, EMBEDDINGS_FOLDER};
+	static const char *const folders[] = {ADAPTERS_FOLDER, EMBEDDINGS_FOLDER, CONTROLS_FOLDER};
 	char models[FILES_PATH_MAX], other[FILES_PATH_MAX];
 	const char *name = cli->args[1];
 	int removed = 0, status = models_folder(cli, models, err);
 	if (status)
 		return status;
-	if (strchr(name, '/') || name[0] == '.' || strcmp(name, ADAPTERS_FOLDER) == 0 ||
-	    strcmp(name, EMBEDDINGS_FOLDER) == 0)
+	bool is_folder = false;
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+		is_folder = is_folder || strcmp(name, folders[i]) == 0;
+	if (strchr(name, '/') || name[0] == '.' || is_folder)
 		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
 	status = remove_from(models, name, &removed, err);
 	for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !status && removed == 0; i++)
@@ -426,7 +434,9 @@ static int show(struct cli *cli, struct error *err)
 	const char *what = cli->args[1];
 	bool file = stat(what, &st) == 0 && S_ISREG(st.st_mode);
 	json_t *o = NULL;
-	int status = file ? models_file_describe(what, &o, err) : describe_installed(cli, &o, err);
+	int status = file			? models_file_describe(what, &o, err)
+		     : models_is_control(what) ? models_control_describe(what, &o, err)
+					       : describe_installed(cli, &o, err);
 	if (status)
 		return status;
 	if (cli->json) {

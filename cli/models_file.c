@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/model_file.h"
 #include "diffusion/adapters.h"
+#include "diffusion/control.h"
 #include "diffusion/embeddings.h"
 #include "weights/adapter.h"
 #include "weights/distilled.h"
@@ -90,6 +91,44 @@ bool models_proposal(const char *name, char *out, size_t size)
 	return true;
 }
 
+bool models_is_control(const char *path)
+{
+	struct control *c;
+	bool is = control_open(NULL, path, &c, NULL) == SUMI_OK;
+	if (is)
+		control_close(c);
+	return is;
+}
+
+int models_control_describe(const char *path, json_t **out, struct error *err)
+{
+	struct control *c;
+	*out = NULL;
+	int status = control_open(NULL, path, &c, err);
+	if (status)
+		return status;
+	*out = control_json(c);
+	if (!*out || json_object_set_new(*out, "file", json_string(path)))
+		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
+	control_close(c);
+	return status;
+}
+
+/* Of a network that sees pictures what it is for, and its hash. */
+static void add_control(json_t *o, const char *path)
+{
+	struct control *c;
+	char sha256[SHA256_HEX_SIZE];
+	if (control_open(NULL, path, &c, NULL))
+		return;
+	json_t *own = control_json(c);
+	json_object_update_missing(o, own);
+	json_decref(own);
+	if (!sha256_file(path, sha256, NULL))
+		json_object_set_new(o, "sha256", json_string(sha256));
+	control_close(c);
+}
+
 /* Of an adapter what it is made of, and the hash by which files of results name it. */
 static void add_adapter(json_t *o, const char *path)
 {
@@ -161,6 +200,7 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 		add_adapter(*out, path);
 		if (!json_object_get(*out, "adapter"))
 			add_embedding(*out, path);
+		add_control(*out, path);
 	} else
 		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
 done:

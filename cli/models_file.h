@@ -17,6 +17,10 @@ int models_file_describe(const char *path, json_t **out, struct error *err);
 int models_quantize(const char *folder, const char *name, const char *type, char out[FILES_PATH_MAX],
 		    struct error *err);
 
+/* Whether a file, or a folder in diffusers' layout, is a network that sees pictures; of a folder what it is. */
+bool models_is_control(const char *path);
+int models_control_describe(const char *path, json_t **out, struct error *err);
+
 /* The folder of models for files of its kind (LoRAs and their kin, embeddings); NULL: a model. */
 const char *models_file_folder(const char *path);
 

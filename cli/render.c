@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/controls.h"
 #include "modalities/wildcards.h"
 #include "modalities/modality.h"
 #include "request/job.h"
@@ -34,6 +35,7 @@ struct render {
 	bool terminal, shown; /* a line of progress stands there */
 	struct request_places places; /* of the files that it starts from */
 	struct adapter_list *adapters; /* NULL: none */
+	struct control_list *networks; /* likewise */
 };
 
 struct render_sink {
@@ -90,6 +92,7 @@ static int render_variant(struct render *r, int variant, struct error *err)
 	request.usual_precision = precision_names[device_usual_precision(r->device)];
 	request.host_packs = r->cli->config.packs;
 	request.host_state = r->cli->config.state_dir;
+	request.networks = r->networks;
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)
@@ -216,6 +219,9 @@ static int render_all(struct render *r, struct error *err)
 	if (!status)
 		warn_adapters(r);
 	if (!status)
+		status = controls_find(config->packs, config->state_dir, r->job.controls,
+				       pack_info_of(r->pack), &r->networks, err);
+	if (!status)
 		status = inputs_check(&r->job, NULL, NULL, err);
 	if (!status)
 		status = inputs_locate(r->cli, &r->job, &r->places, err);
@@ -223,6 +229,7 @@ static int render_all(struct render *r, struct error *err)
 	for (int k = 0; k < (int)r->job.n && !status; k++)
 		status = render_variant(r, k, err);
 	end_progress(r);
+	controls_free(r->networks);
 	pack_close(r->pack);
 	packed_store_close(r->packed);
 	device_close(r->device);

@@ -17,6 +17,7 @@
 #include "daemon/conclude.h"
 #include "daemon/team.h"
 #include "diffusion/adapters.h"
+#include "diffusion/controls.h"
 
 /* ---- answers from the store -------------------------------------------------------- */
 
@@ -68,6 +69,25 @@ static int make_variant(struct work *w, struct team *team, enum stop *stop, stru
 	return status ? status : team_make(team, stop, err);
 }
 
+/* Of its controls, for the pack. */
+static int find_networks(struct work *w, struct error *err)
+{
+	struct pack_info fresh = {0};
+	const json_t *controls = w->lease->job.controls;
+	const struct pack_info *info = catalogue_at(w->x->catalogue, w->place.folder);
+	int status = SUMI_OK;
+	if (!json_array_size(controls))
+		return SUMI_OK;
+	if (!info && !(status = pack_info_read_plain(w->place.folder, &fresh, err)))
+		info = &fresh;
+	if (!status)
+		status = controls_find(w->x->config->packs, w->x->config->state_dir, controls, info,
+				       &w->place.networks, err);
+	if (info == &fresh)
+		pack_info_free(&fresh);
+	return status;
+}
+
 static int run_job(struct work *w, struct team *team, enum stop *stop, struct error *err)
 {
 	const struct job *job = &w->lease->job;
@@ -85,6 +105,10 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 			       &w->place.adapters, err);
 	if (status)
 		return status;
+	status = find_networks(w, err);
+	if (status)
+		return status;
+	/* Networks are loaded apart from the pack: a stamp for its answers alone. */
 	w->place.stamp =
 	    catalogue_stamp(w->x->catalogue, w->place.folder) + adapters_stamp(w->place.adapters);
 	work_find_answer(w);
@@ -111,5 +135,6 @@ enum execute_result execute_job(struct executor *x, struct queue_lease *lease)
 	enum execute_result result = conclude(&w, status, stop, &err);
 	result = team_conclude(&team, result, stop);
 	free(w.place.adapters);
+	controls_free(w.place.networks);
 	return result;
 }

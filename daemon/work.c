@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "daemon/settle.h"
 #include "daemon/show.h"
+#include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "media/webp.h"
 #include "modalities/request.h"
@@ -393,6 +394,7 @@ static struct request request_of(const struct work *w, int variant)
 	r.usual_precision = precision_names[device_usual_precision(w->x->device)];
 	r.host_packs = w->x->config->packs;
 	r.host_state = w->x->config->state_dir;
+	r.networks = w->place.networks;
 	return r;
 }
 
@@ -410,7 +412,8 @@ void work_find_answer(struct work *w)
 					   .folder = w->place.folder,
 					   .stamp = w->place.stamp +
 						    embeddings_stamp(config->packs,
-								     config->state_dir),
+								     config->state_dir) +
+						    controls_stamp(w->place.networks),
 					   .modality = w->modality,
 					   .request = &r,
 					   .variants = (int)w->lease->job.n,

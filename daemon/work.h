@@ -22,6 +22,7 @@ struct work_place {
 	uint64_t stamp;              /* of its files when the job was begun */
 	struct pack *pack;           /* NULL until it is needed */
 	struct adapter_list *adapters; /* on it, the leader's; NULL: none */
+	struct control_list *networks; /* of its controls; NULL: none */
 };
 
 /* The files that it names: what it starts from. */

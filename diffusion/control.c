@@ -1,7 +1,6 @@
 /* Opening networks that see a picture. */
 #include "diffusion/control.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +47,30 @@ enum { KINDS = sizeof kinds / sizeof kinds[0] };
 const char *control_word(const struct control *control)
 {
 	return kinds[control->type].word;
+}
+
+/* By what it reads of texts. */
+static const char *family_of(const struct control *c)
+{
+	static const struct {
+		int context;
+		bool added;
+		const char *family;
+	} rows[] = {{768, false, "Stable Diffusion 1"},
+		    {1024, false, "Stable Diffusion 2"},
+		    {2048, true, "Stable Diffusion XL"},
+		    {1280, true, "Stable Diffusion XL refiner"}};
+	const struct unet_config *u = &c->net_config.trunk;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].context == u->context && rows[i].added == (u->added > 0))
+			return rows[i].family;
+	return NULL;
+}
+
+json_t *control_json(const struct control *c)
+{
+	return json_pack("{s:s, s:s*, s:i, s:I}", "kind", control_word(c), "family", family_of(c),
+			 "context", c->net_config.trunk.context, "bytes", (json_int_t)c->bytes);
 }
 
 /* What a file is, for a refusal. */

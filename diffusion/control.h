@@ -3,6 +3,7 @@
 #ifndef SUMI_DIFFUSION_CONTROL_H
 #define SUMI_DIFFUSION_CONTROL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ void control_rest(const struct control *control);
 
 /* What it is called: "ControlNet". */
 const char *control_word(const struct control *control);
+
+/* {"kind", "family", "context", "bytes"}, a new reference; NULL: no memory. */
+json_t *control_json(const struct control *control);
 
 /* How a run uses one. */
 struct control_use {

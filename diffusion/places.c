@@ -110,36 +110,54 @@ static int is_shown(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
-static int visit_folder(const char *folder, int depth, place_file_visit *visit, void *context,
-			struct error *err)
+struct visit_files {
+	const char *folder;
+	bool folders; /* one with a config.json is a file too */
+	place_file_visit *visit;
+	void *context;
+};
+
+static bool is_model(const char *folder)
+{
+	char config[FILES_PATH_MAX];
+	return !files_path(config, NULL, "%s/config.json", folder) && access(config, F_OK) == 0;
+}
+
+static int visit_folder(const struct visit_files *v, const char *folder, int depth, struct error *err);
+
+static int visit_entry(const struct visit_files *v, const char *file, const char *path, int depth,
+		       struct error *err)
+{
+	struct stat st;
+	char name[PLACES_LABEL_MAX + 1];
+	size_t length = label_length(file);
+	if (stat(path, &st) != 0)
+		return SUMI_OK;
+	bool folder = S_ISDIR(st.st_mode), model = folder && v->folders && is_model(path);
+	if (folder && !model)
+		return depth > 0 ? visit_folder(v, path, depth - 1, err) : SUMI_OK;
+	if (model)
+		length = strlen(file) <= PLACES_LABEL_MAX ? strlen(file) : 0;
+	if ((!model && !S_ISREG(st.st_mode)) || length == 0)
+		return SUMI_OK;
+	snprintf(name, sizeof name, "%.*s", (int)length, file);
+	return v->visit(v->context, name, path, err);
+}
+
+static int visit_folder(const struct visit_files *v, const char *folder, int depth, struct error *err)
 {
 	struct dirent **entries;
-	char path[FILES_PATH_MAX], name[PLACES_LABEL_MAX + 1];
+	char path[FILES_PATH_MAX];
 	int status = SUMI_OK, n = scandir(folder, &entries, is_shown, alphasort);
 	for (int i = 0; i < n; i++) {
-		struct stat st;
-		const char *file = entries[i]->d_name;
-		size_t length = label_length(file);
-		if (!status && !files_path(path, NULL, "%s/%s", folder, file) && stat(path, &st) == 0) {
-			if (S_ISDIR(st.st_mode) && depth > 0)
-				status = visit_folder(path, depth - 1, visit, context, err);
-			else if (S_ISREG(st.st_mode) && length) {
-				snprintf(name, sizeof name, "%.*s", (int)length, file);
-				status = visit(context, name, path, err);
-			}
-		}
+		if (!status && !files_path(path, NULL, "%s/%s", folder, entries[i]->d_name))
+			status = visit_entry(v, entries[i]->d_name, path, depth, err);
 		free(entries[i]);
 	}
 	if (n >= 0)
 		free(entries);
 	return status;
 }
-
-struct visit_files {
-	const char *folder;
-	place_file_visit *visit;
-	void *context;
-};
 
 static int visit_place(void *context, const char *place, bool named, struct error *err)
 {
@@ -148,12 +166,19 @@ static int visit_place(void *context, const char *place, bool named, struct erro
 	(void)named;
 	if (files_path(folder, NULL, "%s/%s", place, v->folder))
 		return SUMI_OK;
-	return visit_folder(folder, DEPTH, v->visit, v->context, err);
+	return visit_folder(v, folder, DEPTH, err);
 }
 
 int places_visit_files(const char *folder, const char *paths, const char *state_dir,
 		       place_file_visit *visit, void *context, struct error *err)
 {
-	struct visit_files v = {folder, visit, context};
+	struct visit_files v = {folder, false, visit, context};
+	return places_visit(paths, state_dir, visit_place, &v, err);
+}
+
+int places_visit_models(const char *folder, const char *paths, const char *state_dir,
+			place_file_visit *visit, void *context, struct error *err)
+{
+	struct visit_files v = {folder, true, visit, context};
 	return places_visit(paths, state_dir, visit_place, &v, err);
 }

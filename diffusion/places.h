@@ -21,6 +21,10 @@ typedef int place_file_visit(void *context, const char *name, const char *path, 
 int places_visit_files(const char *folder, const char *paths, const char *state_dir,
 		       place_file_visit *visit, void *context, struct error *err);
 
+/* The same, and folders with a config.json are such files too, under the folder's name. */
+int places_visit_models(const char *folder, const char *paths, const char *state_dir,
+			place_file_visit *visit, void *context, struct error *err);
+
 /* The folder of a tokenizer that came with it ("clip"); SUMI_NOTFOUND. */
 int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error *err);
 

@@ -459,6 +459,11 @@ int run_save(const struct run *run, void **data, size_t *size, struct error *err
 
 /* ---- steps ------------------------------------------------------------------------ */
 
+const struct pack *run_pack(const struct run *run)
+{
+	return run->pack;
+}
+
 int run_steps(const struct run *run)
 {
 	return sampler_calls(run->sampler);

@@ -126,6 +126,12 @@ void run_retire(struct run *run);
 /* Whether its texts say more than they would without a syntax. */
 bool run_has_syntax(const struct run *run);
 
+/* What it was begun with. */
+const struct pack *run_pack(const struct run *run);
+
+/* [{"kind", "sha256"}] of the networks of its controls, a new reference; NULL for none. */
+json_t *run_controls_json(const struct run *run);
+
 int run_steps(const struct run *run);      /* model evaluations in all */
 int run_steps_done(const struct run *run); /* 0 … run_steps() */
 

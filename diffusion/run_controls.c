@@ -108,6 +108,16 @@ void run_give_controls(struct run *run)
 	run->control_count = 0;
 }
 
+json_t *run_controls_json(const struct run *run)
+{
+	json_t *list = run->control_count ? json_array() : NULL;
+	for (int i = 0; i < run->control_count; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "kind",
+						      control_word(run->controls[i].control), "sha256",
+						      run->controls[i].control->sha256));
+	return list;
+}
+
 void run_controls_identity(const struct run *run, struct bytes_writer *out)
 {
 	for (int i = 0; i < run->control_count; i++) {

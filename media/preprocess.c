@@ -23,8 +23,10 @@ static void blur_line(const float *in, int n, size_t step, const float *taps, in
 	}
 }
 
-int gaussian_blur(const float *in, int width, int height, int channels, double sigma, float *out,
-		  struct error *err)
+/* [height, width, channels], mirrored at the edges (not the edge itself), with as many taps as OpenCV's
+ * GaussianBlur() takes of float32. */
+static int gaussian_blur(const float *in, int width, int height, int channels, double sigma, float *out,
+			 struct error *err)
 {
 	int size = (int)lrint(sigma * 4 * 2 + 1) | 1, reach = size / 2;
 	size_t line = (size_t)width * (size_t)channels, count = line * (size_t)height;

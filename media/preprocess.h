@@ -23,9 +23,4 @@ const struct preprocessor *preprocessor_find(const char *name);
  * out [height, width]. SUMI_NOMEM. */
 int canny(const uint8_t *rgb, int width, int height, int low, int high, uint8_t *out, struct error *err);
 
-/* A Gaussian blur of in [height, width, channels], into out, mirrored at the edges (not the edge itself), with
- * as many taps as OpenCV's GaussianBlur() takes of float32. SUMI_NOMEM. */
-int gaussian_blur(const float *in, int width, int height, int channels, double sigma, float *out,
-		  struct error *err);
-
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "diffusion/adapters.h"
+#include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "diffusion/sampler.h"
 #include "modalities/modality.h"
@@ -165,6 +166,18 @@ static int check_adapters(struct admission *a, const struct pack_info *info, con
 	return status;
 }
 
+/* Networks for controls against the pack's configs, likewise. */
+static int check_controls(struct admission *a, const struct pack_info *info, const struct job *job,
+			  struct error *err)
+{
+	struct control_list *list = NULL;
+	if (!json_array_size(job->controls))
+		return SUMI_OK;
+	int status = controls_find(a->config->packs, a->config->state_dir, job->controls, info, &list, err);
+	controls_free(list);
+	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
+}
+
 int admission_check(struct admission *a, const struct job *job, struct error *err)
 {
 	const struct modality *m = modality_find(job->modality);
@@ -180,6 +193,8 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 		status = check_anew(a, info, m, job, err);
 	if (!status)
 		status = check_adapters(a, info, job, err);
+	if (!status)
+		status = check_controls(a, info, job, err);
 	return !status && info ? check_whole(a, info, err) : status;
 }
 

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "diffusion/adapters.h"
+#include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "diffusion/family.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
+#include "modalities/controls.h"
 #include "modalities/repaint.h"
 #include "modalities/stages.h"
 #include "request/lora_tags.h"
@@ -115,6 +117,8 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 	r->prompt_syntax = resolve_syntax(info, r->prompt_syntax);
 	if (r->init && isnan(r->strength))
 		r->strength = STRENGTH_DEFAULT;
+	if (r->networks && !(r->controls = request_controls_named(r)))
+		return error_set(err, SUMI_NOMEM, "out of memory");
 	return stages_resolve(info, r, err);
 }
 
@@ -129,9 +133,20 @@ int request_embeddings(const struct pack_info *info, const struct request *r,
 					r->negative_prompt, info, out, err);
 }
 
-int request_metadata(const struct pack *pack, const struct request *r,
+/* The networks of controls, by name and what their files hold. */
+static json_t *networks_json(const struct run *run, const struct request *r)
+{
+	json_t *list = run_controls_json(run);
+	for (size_t i = 0; r->networks && i < json_array_size(list); i++)
+		json_object_set_new(json_array_get(list, i), "name",
+				    json_string(r->networks->rows[i].name));
+	return list;
+}
+
+int request_metadata(const struct run *run, const struct request *r,
 		     const struct embeddings *embeddings, char **text, struct error *err)
 {
+	const struct pack *pack = run_pack(run);
 	const struct pack_info *info = pack_info_of(pack);
 	const struct device_info *device = &pack_device(pack)->info;
 	json_t *o = request_json(r);
@@ -147,6 +162,9 @@ int request_metadata(const struct pack *pack, const struct request *r,
 	json_t *words = embeddings_json(embeddings);
 	if (words)
 		json_object_set_new(json_object_get(o, "made_by"), "embeddings", words);
+	json_t *networks = networks_json(run, r);
+	if (networks)
+		json_object_set_new(json_object_get(o, "made_by"), "controls", networks);
 	/* It is about the pack's own sampler. */
 	if (info->note[0] && strcmp(r->sampler, info->defaults.sampler) == 0)
 		json_object_set_new(json_object_get(o, "made_by"), "note",

@@ -29,7 +29,7 @@ int request_preview(const struct run *run, uint8_t *rgb, size_t max_pixels, int 
  * digest, device and versions: enough to make the same bytes again. Field names are the
  * job schema's. embeddings: that the texts name, or NULL. The caller frees *text. */
 struct embeddings;
-int request_metadata(const struct pack *pack, const struct request *r,
+int request_metadata(const struct run *run, const struct request *r,
 		     const struct embeddings *embeddings, char **text, struct error *err);
 
 /* A1111's "parameters" text. The caller frees *text. */

@@ -19,8 +19,10 @@ static const char second_magic[8] = {'s', 'u', 'm', 'i', '2', 'n', 'd', '1'};
 static struct run_params second_params(const struct single_run *s)
 {
 	struct run_params second = stages_params(&s->request, pack_info_of(s->pack), &s->first);
-	if (s->other_folder[0])
+	if (s->other_folder[0]) {
 		second.embeddings = s->other_embeddings;
+		second.control_count = 0;
+	}
 	return second;
 }
 
@@ -73,6 +75,25 @@ static int open_other(struct single_run *s, struct pack **out, struct error *err
 	return SUMI_OK;
 }
 
+/* A run of a pack and of its own size, from saved bytes where there are any, shown the pictures of its
+ * controls. Those are of the first pack: a refiner is not shown them. */
+static int begin_shown(struct single_run *s, struct pack *pack, struct run_params params, const void *saved,
+		       size_t size, struct run **out, struct error *err)
+{
+	struct request_controls shown = {.count = 0};
+	int status = SUMI_OK;
+	params.control_count = 0;
+	if (pack == s->pack)
+		status = request_controls_read(&s->request, params.width, params.height, &shown, err);
+	params.controls = shown.all;
+	params.control_count = shown.count;
+	if (!status)
+		status = saved ? run_restore(pack, &params, saved, size, out, err)
+			       : run_begin(pack, &params, out, err);
+	request_controls_clear(&shown);
+	return status;
+}
+
 static void count_steps(struct single_run *s)
 {
 	if (!s->second)
@@ -95,7 +116,7 @@ static int advance(struct single_run *s, struct error *err)
 	if (!status)
 		status = open_other(s, &pack, err);
 	if (!status)
-		status = run_begin(pack, &params, &next, err);
+		status = begin_shown(s, pack, params, NULL, 0, &next, err);
 	free(owned);
 	if (status)
 		return status;
@@ -115,7 +136,7 @@ static int restore_second(struct single_run *s, const struct single_run_start *s
 	if (!status)
 		status = open_other(s, &pack, err);
 	return status ? status
-		      : run_restore(pack, &params, (const char *)start->saved + sizeof second_magic,
+		      : begin_shown(s, pack, params, (const char *)start->saved + sizeof second_magic,
 				    start->saved_size - sizeof second_magic, &s->run, err);
 }
 
@@ -140,10 +161,7 @@ static int begin_run(struct single_run *s, const struct single_run_start *start,
 	params.init = s->repaint ? repaint_init(s->repaint) : init;
 	params.mask = s->repaint ? repaint_mask(s->repaint) : NULL;
 	if (!status)
-		status = start->saved
-			 ? run_restore(s->pack, &params, start->saved, start->saved_size, &s->run,
-				       err)
-			 : run_begin(s->pack, &params, &s->run, err);
+		status = begin_shown(s, s->pack, params, start->saved, start->saved_size, &s->run, err);
 	free(init);
 	if (s->repaint)
 		repaint_begun(s->repaint);
@@ -172,6 +190,9 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	s->first.init_frames = 1;
 	if (start->width)
 		s->first.width = start->width;
+	request_controls_list(r, &s->controls);
+	s->first.controls = s->controls.all;
+	s->first.control_count = s->controls.count;
 	int status = check(s, err);
 	if (!status)
 		status = request_embeddings(info, r, &s->embeddings, err);
@@ -182,7 +203,7 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	if (!status && !run_has_syntax(s->run))
 		s->request.prompt_syntax = NULL;
 	if (!status)
-		status = request_metadata(pack, &s->request, s->embeddings, &s->metadata, err);
+		status = request_metadata(s->run, &s->request, s->embeddings, &s->metadata, err);
 	if (!status)
 		status = request_infotext(info, &s->request, s->embeddings, &s->infotext, err);
 	if (status) {

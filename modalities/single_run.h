@@ -3,6 +3,7 @@
 #define SUMI_MODALITIES_SINGLE_RUN_H
 
 #include "diffusion/run.h"
+#include "modalities/controls.h"
 #include "modalities/modality.h"
 #include "modalities/repaint.h"
 
@@ -18,6 +19,7 @@ struct single_run {
 	bool second;             /* the second of two runs is under way, or done */
 	int first_steps, second_steps; /* evaluations of each; the second 0: there is none */
 	struct embeddings *embeddings; /* that the texts name; NULL: none */
+	struct request_controls controls; /* without pictures */
 	struct repaint *repaint; /* NULL: all of the picture is made */
 	char *metadata, *infotext;
 };

@@ -43,6 +43,7 @@ struct param_list {
 #define REQUEST_MEMBER_CLIENT(type, name)
 #define REQUEST_MEMBER(name, type, concern, ...) REQUEST_MEMBER_##concern(type, name)
 
+struct control_list;
 struct request_places;
 
 /* Strings are borrowed. A modality's resolve() replaces what is open by what the pack proposes,
@@ -54,6 +55,7 @@ struct request {
 	/* Where words are looked for that stand for vectors: models folders as sumi.conf has them; NULL:
 	 * nowhere. */
 	const char *host_packs, *host_state;
+	struct control_list *networks; /* of its controls (diffusion/controls.h), or NULL */
 	const struct request_places *places; /* where its files lie (request/files.h), or NULL */
 };
 

@@ -70,6 +70,31 @@ static const struct param lora_members[] = {
      .help = "of its ranks the first so many alone"},
     {.name = NULL}};
 
+static const struct param_word control_words[] = {
+    {"none", PARAM_ALL},   {"canny", PARAM_ALL}, {"lineart", PARAM_ALL},  {"scribble", PARAM_ALL},
+    {"luminance", PARAM_ALL}, {"blur", PARAM_ALL},  {"tile", PARAM_ALL},     {"depth", PARAM_ALL},
+    {"pose", PARAM_ALL},   {"normal", PARAM_ALL}, {"segments", PARAM_ALL}, {"softedge", PARAM_ALL},
+    {"lines", PARAM_ALL},  {NULL, 0}};
+
+static const struct param control_members[] = {
+    {.name = "preprocess", .type = PARAM_WORD, .modalities = PARAM_ALL, .words = control_words, .fallback = "none",
+     .flags = PARAM_COLON,
+     .help = "canny, lineart, scribble, luminance, blur: the map that is made of the picture; the others: "
+	     "what the picture is a map of"},
+    {.name = "image", .type = PARAM_FILE, .min = 1, .max = 4096, .flags = PARAM_NEEDED | PARAM_COLON,
+     .help = "the picture: a file, result (its id, or ID-2) or SHA-256"},
+    {.name = "strength", .type = PARAM_NUMBER, .min = -10, .max = 10, .fallback = "1",
+     .flags = PARAM_COLON, .help = "how strongly it counts"},
+    {.name = "start", .type = PARAM_AMOUNT, .min = 0, .max = 1, .flags = PARAM_COLON,
+     .help = "part of the run from which on it counts; 0 when not given"},
+    {.name = "end", .type = PARAM_AMOUNT, .min = 0, .max = 1, .flags = PARAM_COLON,
+     .help = "part of the run up to which it counts; 1 when not given or 0"},
+    {.name = "model", .type = PARAM_TEXT, .min = 1, .max = 128,
+     .help = "the network's file's name without the ending; the first for such maps when not given"},
+    {.name = "guess", .type = PARAM_BOOL,
+     .help = "the prompt's half alone follows it, and less towards the top"},
+    {.name = NULL}};
+
 #define ROW(name, type, concern, modalities, min, max, of, fallback, flags, group, infotext, help) \
 	{#name,    PARAM_##type, PARAM_##concern, modalities,                                      \
 	 min,      max,          {.words = of},   fallback,                                        \
@@ -127,6 +152,8 @@ const struct param *param_named(const char *name)
 						{"num_images", "n"},
 						{"batch_count", "n"},
 						{"tag", "tags"},
+						{"control", "controls"},
+						{"controlnet", "controls"},
 						{"seconds", "duration"}};
 	char clean[64];
 	size_t n = 0;

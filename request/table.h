@@ -19,6 +19,8 @@
  *               PARAM_UNWRITTEN: not in metadata under this name
  *               PARAM_ECHOED: metadata of others have it, so they may say what is so anyway
  *               PARAM_NEEDED: of a member: no object is without it
+               PARAM_COLON: of a member: in short forms its value may stand without its name, behind
+               those of the rows before it and a ':'
  *   group       under which title the help shows it: enum param_group
  *   infotext    what A1111's text calls it; NULL: it does not stand there, or within another
  */
@@ -102,6 +104,9 @@ X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM,
   "lossless WebP") \
 X(init, FILE, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
+X(controls, OBJECT_LIST, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 8, PARAM_MEMBERS(control_members), \
+  NULL, PARAM_SHAPE, INIT, NULL, \
+  "networks that follow pictures: canny:photo.jpg:0.8, depth:map.png,model=NAME; once for each") \
 X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \
 X(mask, FILE, PICTURE, PARAM_IMAGE, 1, 4096, NULL, NULL, 0, INIT, NULL, \

@@ -438,6 +438,67 @@ static int member_from_text(const struct param *p, unsigned modality, struct pie
 	return status;
 }
 
+static const struct param *colon_member(const struct param *p, int index)
+{
+	for (const struct param *m = p->members; m->name; m++)
+		if ((m->flags & PARAM_COLON) && index-- == 0)
+			return m;
+	return NULL;
+}
+
+static int put_member(const struct param *m, unsigned modality, struct piece text, json_t *object,
+		      struct error *err)
+{
+	json_t *value;
+	int status = param_from_text(m, modality, text.at, text.size, &value, err);
+	if (!status && json_object_set_new(object, m->name, value))
+		status = error_set(err, SUMI_NOMEM, "job: no memory");
+	return status;
+}
+
+static bool is_number_piece(struct piece text)
+{
+	json_t *value = json_loadb(text.at, text.size, JSON_DECODE_ANY, NULL);
+	bool is = json_is_number(value);
+	json_decref(value);
+	return is;
+}
+
+/* "canny:photo.jpg:0.8:0:0.5": a word, a file (which may have a ':' itself), and up to as many numbers as
+ * there are rows for. *taken false: the rows have no such form, or this is none. */
+static int colons_from_text(const struct param *p, unsigned modality, struct piece part, json_t *object,
+			    bool *taken, struct error *err)
+{
+	const struct param *word = colon_member(p, 0), *file = colon_member(p, 1);
+	const char *colon = word && file ? memchr(part.at, ':', part.size) : NULL;
+	const char *equals = memchr(part.at, '=', part.size);
+	struct piece numbers[4], rest;
+	int count = 0, most = 0;
+	*taken = colon && !(equals && equals < colon);
+	if (!*taken)
+		return SUMI_OK;
+	while (most < 4 && colon_member(p, 2 + most))
+		most++;
+	rest = (struct piece){colon + 1, part.size - (size_t)(colon + 1 - part.at)};
+	while (count < most) {
+		size_t n = rest.size;
+		while (n > 0 && rest.at[n - 1] != ':')
+			n--;
+		struct piece last = {rest.at + n, rest.size - n};
+		if (n < 2 || !is_number_piece(last))
+			break;
+		numbers[count++] = last;
+		rest.size = n - 1;
+	}
+	int status = put_member(word, modality, (struct piece){part.at, (size_t)(colon - part.at)}, object,
+				err);
+	if (!status)
+		status = put_member(file, modality, rest, object, err);
+	for (int i = 0; i < count && !status; i++)
+		status = put_member(colon_member(p, 2 + i), modality, numbers[count - 1 - i], object, err);
+	return status;
+}
+
 /* JSON, or "a,scale=0.5;b". */
 static int objects_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
 			     json_t **out, struct error *err)
@@ -458,7 +519,11 @@ static int objects_from_text(const struct param *p, unsigned modality, const cha
 		bool first = true;
 		int status = SUMI_OK;
 		while (object && !status && next_piece(&whole, ',', &part)) {
-			status = member_from_text(p, modality, part, first, object, err);
+			bool taken = false;
+			if (first)
+				status = colons_from_text(p, modality, part, object, &taken, err);
+			if (!status && !taken)
+				status = member_from_text(p, modality, part, first, object, err);
 			first = false;
 		}
 		if (!status && json_array_append_new(list, object))

@@ -13,11 +13,14 @@
 
 #include "base/files.h"
 #include "diffusion/control.h"
+#include "diffusion/controls.h"
 #include "diffusion/run.h"
 #include "media/picture_file.h"
+#include "media/preprocess.h"
+#include "request/param.h"
 #include "tests/unit/vector_file.h"
 
-#define VECTORS "tests/vectors/controls/"
+#define VECTORS "tests/vectors/steering/"
 
 enum { SIDE = 64, PIXELS = SIDE * SIDE, CONTROLS = 2 };
 
@@ -139,7 +142,7 @@ static void compare(struct made *m, const char *name)
 	size_t count, have;
 	double worst = 0, largest = 0, sum = 0;
 	static float picture[PIXELS * 3];
-	snprintf(file, sizeof file, "controls/%s.run.safetensors", name);
+	snprintf(file, sizeof file, "steering/%s.run.safetensors", name);
 	struct tensor_file *dump = vector_file_open(file);
 	float *want = vector_copy(dump, "latents", &count);
 	const float *got = run_latents(m->run, false, &have);
@@ -261,6 +264,70 @@ static void test_memory_is_planned(void **state)
 	finish(&m);
 }
 
+/* Every word of the table of parameters is a map, and who makes one is there. */
+static void test_words_are_maps(void **state)
+{
+	(void)state;
+	const struct param_word *word = param_find("controls")->members[0].words;
+	for (; word->word; word++) {
+		const struct control_map *map = control_map(word->word);
+		assert_non_null(map);
+		assert_true(!map->maker || preprocessor_find(map->maker));
+	}
+	for (const struct preprocessor *p = preprocessors; p->name; p++)
+		assert_non_null(control_map(p->name));
+	assert_null(control_map("nothing"));
+}
+
+/* The short form, as options and lists have it. */
+static void test_short_form(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *json; /* NULL: refused */
+	} rows[] = {
+	    {"canny:photo.jpg",
+	     "[{\"preprocess\":\"canny\",\"image\":\"photo.jpg\",\"strength\":1.0}]"},
+	    {"canny:photo.jpg:0.8",
+	     "[{\"preprocess\":\"canny\",\"image\":\"photo.jpg\",\"strength\":0.8}]"},
+	    {"CANNY:photo.jpg:0.8:0.1:0.5",
+	     "[{\"preprocess\":\"canny\",\"image\":\"photo.jpg\",\"strength\":0.8,\"start\":0.1,\"end\":0.5}]"},
+	    {"depth:c:/a b.png:-1, guess=true, model=n; canny:x",
+	     "[{\"preprocess\":\"depth\",\"image\":\"c:/a b.png\",\"strength\":-1.0,\"model\":\"n\",\"guess\":true},"
+	     "{\"preprocess\":\"canny\",\"image\":\"x\",\"strength\":1.0}]"},
+	    {"image=a:b.png,model=n",
+	     "[{\"preprocess\":\"none\",\"image\":\"a:b.png\",\"strength\":1.0,\"model\":\"n\"}]"},
+	    {"canny, image=x", "[{\"preprocess\":\"canny\",\"image\":\"x\",\"strength\":1.0}]"},
+	    {"canny", NULL},
+	    {"canny:", NULL},
+	    {"canny:x,image=y", NULL},
+	    {"cany:x", NULL},
+	    {"canny:x:11", NULL},
+	    {"canny:x:1:2", NULL},
+	    {":x", NULL},
+	};
+	const struct param *p = param_find("controls");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		json_t *value = NULL;
+		int status = param_from_text(p, 0, rows[i].text, strlen(rows[i].text), &value, &err);
+		if ((status == SUMI_OK) != (rows[i].json != NULL))
+			fail_msg("'%s': %s", rows[i].text, status ? err.text : "is taken");
+		if (status)
+			continue;
+		char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(6));
+		assert_string_equal(text, rows[i].json);
+		free(text);
+		/* And as it is written, it is read again. */
+		text = param_text(p, value);
+		json_t *again = NULL;
+		assert_int_equal(param_from_text(p, 0, text, strlen(text), &again, &err), SUMI_OK);
+		assert_true(json_equal(value, again));
+		json_decref(again);
+		json_decref(value);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +335,8 @@ int main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_saved_runs_go_on),
 	    cmocka_unit_test(test_memory_is_planned),
+	    cmocka_unit_test(test_words_are_maps),
+	    cmocka_unit_test(test_short_form),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Networks that see a picture, made at random for the small packs, and what diffusers (0.42.1) paints with them in
-float32: tests/vectors/controls/. Each run has NAME.run.safetensors, latents after the last step and the picture.
+float32: tests/vectors/steering/. Each run has NAME.run.safetensors, latents after the last step and the picture.
 
     python tools/reference/controls.py          needs torch, diffusers, transformers, safetensors, pillow
 """
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 common.setup()
 VECTORS = pathlib.Path(__file__).resolve().parents[2] / "tests/vectors"
-OUT = VECTORS / "controls"
+OUT = VECTORS / "steering"
 OUT.mkdir(parents=True, exist_ok=True)
 
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline

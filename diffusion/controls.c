@@ -1,0 +1,188 @@
+#include "diffusion/controls.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "diffusion/control.h"
+#include "diffusion/family.h"
+#include "diffusion/pack_internal.h"
+
+int controls_visit(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
+		   struct error *err)
+{
+	return places_visit_models(CONTROLS_FOLDER, paths, state_dir, visit, context, err);
+}
+
+static const struct control_map control_maps[] = {
+    {"none", NULL, {NULL}},
+    {"canny", "canny", {"canny", NULL}},
+    {"lineart", "lineart", {"lineart", NULL}},
+    {"scribble", "scribble", {"scribble", "sketch", NULL}},
+    {"luminance", "luminance", {"luminance", "brightness", "recolor", NULL}},
+    {"blur", "blur", {"blur", "tile", NULL}},
+    {"tile", NULL, {"tile", NULL}},
+    {"depth", NULL, {"depth", NULL}},
+    {"pose", NULL, {"pose", NULL}},
+    {"normal", NULL, {"normal", NULL}},
+    {"segments", NULL, {"seg", NULL}},
+    {"softedge", NULL, {"softedge", "hed", NULL}},
+    {"lines", NULL, {"mlsd", "lines", NULL}},
+    {NULL, NULL, {NULL}},
+};
+
+const struct control_map *control_map(const char *word)
+{
+	for (const struct control_map *m = control_maps; word && m->word; m++)
+		if (strcmp(m->word, word) == 0)
+			return m;
+	return NULL;
+}
+
+/* ---- finding one ---- */
+
+/* Whether a network is for the pack; true where there is none to ask. */
+static int is_for(const struct pack_info *info, const char *path, struct error *err)
+{
+	struct denoiser *denoiser = NULL;
+	struct control *control = NULL;
+	int status = control_open(NULL, path, &control, err);
+	if (!status && info)
+		status = denoiser_open(info->family->denoiser, NULL, info,
+				       pack_denoiser_part(info, false), &denoiser, err);
+	if (!status && info)
+		status = denoiser_takes(denoiser, control, err);
+	denoiser_close(denoiser);
+	control_close(control);
+	return status;
+}
+
+/* Looks for one of a name, or for a map; names gathers what there is, for messages. */
+struct search {
+	const char *wanted;            /* a name; NULL: the first for map and pack */
+	const struct control_map *map;
+	const struct pack_info *info;
+	char *name, *path; /* path empty: not found yet */
+	char names[300];
+};
+
+static bool is_named(const char *name, const struct control_map *map)
+{
+	char low[PLACES_LABEL_MAX + 1];
+	size_t n = strlen(name);
+	for (size_t i = 0; i <= n; i++)
+		low[i] = (char)tolower((unsigned char)name[i]);
+	for (int i = 0; map->names[i]; i++)
+		if (strstr(low, map->names[i]))
+			return true;
+	return false;
+}
+
+static int look(void *context, const char *name, const char *path, struct error *err)
+{
+	struct search *s = context;
+	struct error ignored;
+	size_t n = strlen(s->names);
+	if (n + strlen(name) + 8 < sizeof s->names)
+		snprintf(s->names + n, sizeof s->names - n, "%s%s", n ? ", " : "", name);
+	else if (n && !strstr(s->names, "…"))
+		strcpy(s->names + n, ", …");
+	if (s->path[0] || (s->wanted ? strcmp(name, s->wanted) != 0 : !is_named(name, s->map)))
+		return SUMI_OK;
+	int status = s->wanted ? SUMI_OK : is_for(s->info, path, &ignored);
+	if (status)
+		return status == SUMI_NOMEM ? error_set(err, status, "%s", ignored.text) : SUMI_OK;
+	strcpy(s->name, name);
+	return files_path(s->path, err, "%s", path);
+}
+
+static const char *there(const struct search *s)
+{
+	return s->names[0] ? "are: " : "is none: sumi models add FILE brings one";
+}
+
+static int find_for_map(const char *paths, const char *state_dir, struct search *s, struct error *err)
+{
+	const struct pack_info *info = s->info;
+	if (!s->map->names[0])
+		return error_set(err, SUMI_INVALID,
+				 "say which network it is for: model, or preprocess (what its picture is a map "
+				 "of)");
+	int status = controls_visit(paths, state_dir, look, s, err);
+	if (status || s->path[0])
+		return status;
+	return error_set(err, SUMI_NOTFOUND, "there is no network for %s%s%s; there %s%s", s->map->word,
+			 info ? " and model " : "", info ? info->name : "", there(s), s->names);
+}
+
+/* One of a name, for the pack. */
+static int find_named(const char *paths, const char *state_dir, struct search *s, struct error *err)
+{
+	int status = controls_visit(paths, state_dir, look, s, err);
+	if (status)
+		return status;
+	if (!s->path[0])
+		return error_set(err, SUMI_NOTFOUND, "there is no control '%.80s'; there %s%s", s->wanted,
+				 there(s), s->names);
+	if (!(status = is_for(s->info, s->path, err)))
+		return SUMI_OK;
+	if (status == SUMI_INVALID && s->info)
+		return error_prefix(err, "%s is not for model %s", s->wanted, s->info->name);
+	return error_prefix(err, "%s", s->wanted);
+}
+
+int controls_find(const char *paths, const char *state_dir, const json_t *controls,
+		  const struct pack_info *info, struct control_list **out, struct error *err)
+{
+	*out = NULL;
+	size_t count = json_array_size(controls);
+	int status = SUMI_OK;
+	if (!count)
+		return SUMI_OK;
+	if (count > RUN_CONTROLS_MAX)
+		return error_set(err, SUMI_INVALID, "controls: %zu of them, allowed are %d", count,
+				 RUN_CONTROLS_MAX);
+	struct control_list *list = calloc(1, sizeof *list);
+	if (!list)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	for (size_t i = 0; i < count && !status; i++) {
+		const json_t *o = json_array_get(controls, i);
+		const struct control_map *map =
+		    control_map(json_string_value(json_object_get(o, "preprocess")));
+		struct search s = {.wanted = json_string_value(json_object_get(o, "model")),
+				   .map = map ? map : control_maps,
+				   .info = info,
+				   .name = list->rows[i].name,
+				   .path = list->rows[i].path};
+		status = s.wanted ? find_named(paths, state_dir, &s, err)
+				  : find_for_map(paths, state_dir, &s, err);
+		if (status)
+			error_prefix(err, "controls, entry %zu", i + 1);
+		list->count++;
+	}
+	if (status)
+		controls_free(list);
+	else
+		*out = list;
+	return status;
+}
+
+void controls_free(struct control_list *list)
+{
+	if (list)
+		json_decref(list->named);
+	free(list);
+}
+
+uint64_t controls_stamp(const struct control_list *list)
+{
+	uint64_t stamp = 0;
+	for (int i = 0; list && i < list->count; i++) {
+		struct stat st;
+		if (stat(list->rows[i].path, &st) == 0)
+			stamp = stamp * 31 + pack_stamp_file(&st);
+	}
+	return stamp;
+}

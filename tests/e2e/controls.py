@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Networks that follow pictures, from the user's side: added, told, found by what a picture is a map of, in jobs and
+lists of jobs, recorded and repeated, gone on with after a kill; refused where they are for another model."""
+from lib import *
+
+BASE = ["--size", "64x64", "--steps", 4, "--seed", 7]
+NETS = ROOT / "tests" / "vectors" / "steering"
+FIRST, SECOND = NETS / "first.png", NETS / "second.png"
+
+
+def pixels(place, name):
+    """What is seen, without what the file says of itself."""
+    place.sumi("preprocess", "luminance", place.dir / name, "-o", "seen.png")
+    return sha256(place.dir / "seen.png")
+
+
+def shelf(place):
+    done = place.sumi("models", "add", NETS / "sd1-a", "--name", "my-canny")
+    check(done.returncode == 0 and "/controls/my-canny" in done.stdout, "models add takes a folder", done.stdout + done.stderr)
+    done = place.sumi("models", "add", NETS / "sd1-a-original.safetensors", "--name", "original_depth")
+    check(done.returncode == 0 and "/controls/original_depth.safetensors" in done.stdout, "and a file", done.stderr)
+    shutil.copy(NETS / "sd1-a-original.sumi.json", place.state / "models" / "controls" / "original_depth.sumi.json")
+    place.sumi("models", "add", NETS / "sdxl-a", "--name", "xl-scribble")
+    rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind")}
+    check(rows == {"my-canny": "control", "original_depth": "control", "xl-scribble": "control"}, "models lists them", str(rows))
+    told = place.json("models", "show", NETS / "sd1-a-original.safetensors")
+    check(told["kind"] == "ControlNet" and told["context"] == 32 and len(told["sha256"]) == 64, "models show tells of one", str(told))
+    check(place.json("models", "show", NETS / "sdxl-a")["kind"] == "ControlNet", "and of a folder")
+
+
+def render(place, out, *more):
+    return place.sumi("render", "a boat", *BASE, "--pack", PACKS / PACK, "-o", place.dir / out, *more)
+
+
+def results(place):
+    def made(name, *more):
+        done = render(place, name, *more)
+        check(done.returncode == 0 and not done.stderr.count("warning"), f"{name} is made", done.stderr)
+        return pixels(place, name)
+    plain = made("plain.png")
+    canny = made("canny.png", "--control", f"canny:{FIRST}:0.8")
+    place.sumi("preprocess", "canny", FIRST, "-o", "map.png")
+    check(canny == made("given.png", "--control", f"none:map.png:0.8,model=my-canny") != plain,
+          "a map that is made is the one that is given")
+    depth = made("depth.png", "--control", f"depth:{FIRST}:0.8")
+    check(depth == made("named.png", "--controls", json.dumps([{"image": str(FIRST), "strength": 0.8, "model": "my-canny"}])) != canny,
+          "one network, whatever its file calls its tensors")
+    both = made("both.png", "--control", f"canny:{FIRST}:0.5", "--control", f"depth:{SECOND}:0.5:0:0.5,guess=true")
+    check(len({plain, canny, depth, both}) == 4, "two of them, one for half of the run")
+    check(plain == made("none.png", "--control", f"canny:{FIRST}:0"), "without strength it says nothing")
+    for what, code, word in ((f"scribble:{FIRST}", 3, "no network for scribble"), (f"none:{FIRST},model=xl-scribble", 2, "another family"),
+                             (f"none:{FIRST},model=absent", 3, "there is no control 'absent'"), (f"canny:{FIRST}:2:0.7:0.6", 2, "start before the end"),
+                             ("canny:absent.png", 3, "absent.png"), (f"cany:{FIRST}", 2, "preprocess"), (f"none:{FIRST}", 2, "model"),
+                             (f"canny:{FIRST},model=../../etc/passwd", 3, "no control"), ("canny", 2, "image"), (f"canny:{NETS / 'sd1-a' / 'config.json'}", 2, "neither")):
+        bad = render(place, "bad.png", "--control", what)
+        check(bad.returncode == code and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused: {what[-30:]}",
+              f"{bad.returncode} {bad.stderr}")
+
+
+def jobs(place):
+    two = ["--control", f"canny:{FIRST}:0.5", "--control", f"depth:{SECOND}:0.5:0:0.5,guess=true"]
+    out = place.sumi("image", "a boat", *BASE, *two, "-o", "job.png")
+    check(out.returncode == 0 and sha256(place.dir / "job.png") == sha256(place.dir / "both.png"), "a job makes what render makes", out.stderr)
+    meta = json.dumps(place.json("show", "job.png"))
+    check('"my-canny"' in meta and '"original_depth"' in meta and sha256(FIRST) in meta and
+          sha256(NETS / "sd1-a" / "diffusion_pytorch_model.safetensors") in meta, "the file says what it was", meta)
+    again = place.sumi("again", "job.png", "-o", "again.png")
+    check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "job.png"), "again repeats it", again.stderr)
+    place.sumi("image", "a boat", *BASE, "-o", "plain-job.png")
+    check(sha256(place.dir / "plain-job.png") == sha256(place.dir / "plain.png"), "a job without one after those with")
+    shutil.copy(FIRST, place.dir / "photo.png")
+    (place.dir / "list.csv").write_text('prompt,controls,seed\na boat,canny:photo.png:0.8,7\n"a boat","depth:photo.png:0.8",7\n')
+    done = place.sumi("batch", "list.csv", "--size", "64x64", "--steps", 4, "--format", "png")
+    for name, i in zip(("canny.png", "depth.png"), done.stdout.split()):
+        place.sumi("wait", i)
+        place.sumi("fetch", i, "-o", "listed.png")
+        check(pixels(place, "listed.png") == pixels(place, name), f"a list of jobs makes {name}", done.stderr)
+    for what, word in ((f"scribble:{FIRST}", "no network"), (f"none:{FIRST},model=xl-scribble", "another family")):
+        bad = place.sumi("image", "a boat", *BASE, "--control", what, "-o", "bad.png")
+        check(bad.returncode != 0 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused at once: {word}", bad.stderr)
+
+
+def resumes(place):
+    """Killed between two steps, it goes on to the same bytes."""
+    more = ["--steps", 40, "--control", f"canny:{FIRST}:0.5:0.2:0.8"]
+    render(place, "whole.png", *more)
+    place.sumi("image", "a boat", *BASE, *more, "--id", "cut", "--detach", "--format", "png")
+    check(place.reaches("cut", 5), "it is begun")
+    place.kill()
+    place.start()
+    place.sumi("wait", "cut", timeout=120)
+    place.sumi("fetch", "cut", "-o", "cut.png")
+    check(sha256(place.dir / "cut.png") == sha256(place.dir / "whole.png"), "killed and gone on with: the same bytes")
+
+
+def main():
+    place = Place()
+    try:
+        shelf(place)
+        results(place)
+        place.start()
+        jobs(place)
+        resumes(place)
+    finally:
+        place.stop()
+        place.remove()
+    finish()
+
+
+main()
