@@ -33,7 +33,8 @@ void run_to_models(const struct run *run, const float *x, float *out)
 			out[i * c + k] = x[k * f * pixels + i];
 }
 
-void run_from_models(const struct run *run, const float *in, float *x)
+/* [f, h, w, c] → [c, f, h, w] */
+static void from_models(const struct run *run, const float *in, float *x)
 {
 	const struct latent_spec *s = &run->latents;
 	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
@@ -181,7 +182,7 @@ static void plain_latents(const struct run *run, const float *mean, float *out, 
 {
 	const struct codec *codec = run->pack->codec;
 	size_t one = n / (size_t)run->latents.channels;
-	run_from_models(run, mean, out);
+	from_models(run, mean, out);
 	for (size_t i = 0; i < n; i++)
 		out[i] = (float)(out[i] / codec->scale[i / one] + codec->shift[i / one]);
 }
@@ -208,8 +209,8 @@ int run_encode(struct run *run, const struct run_params *p, bool plain, float *o
 		plain_latents(run, mean, out, n);
 	} else if (!status) {
 		bool random = run->pack->codec->random;
-		run_from_models(run, mean, out);
-		run_from_models(run, deviation, sample);
+		from_models(run, mean, out);
+		from_models(run, deviation, sample);
 		if (random)
 			rng_randn(&run->rng, noise, n);
 		for (size_t i = 0; random && i < n; i++)
@@ -235,7 +236,7 @@ void run_go_on(struct run *run, const struct run_params *p, float *x, float *noi
 {
 	if (!p->latents) /* they come from a saved state */
 		return;
-	run_from_models(run, p->latents, x);
+	from_models(run, p->latents, x);
 	if (!p->last_steps)
 		return;
 	run_draw_noise(run, noise);
@@ -491,7 +492,7 @@ static struct session_call question(struct run *run, int call)
 /* What the model said, as the sampler wants it. */
 static void answer(struct run *run, int call)
 {
-	run_from_models(run, run->model_out, run->prediction);
+	from_models(run, run->model_out, run->prediction);
 	run_inpaint_answer(run, call);
 }
 

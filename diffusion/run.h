@@ -83,13 +83,12 @@ struct run_params {
 				  texts are always encoded exactly */
 };
 
-/* Words of mask_blend, NULL past the end:
+/* Words of a mask's blend:
  *   a1111      in the model's estimate of the final latents, at each step and once at the end
  *   comfy      in what the model sees (with noise) and in its estimate
  *   diffusers  in the latents after each step, with as much noise as the next one expects
  *   soft       differential diffusion: as comfy, where the mask is at least as large as the part of the
  *              run that is ahead; greys are the part of the run in which they are made */
-const char *run_mask_blend_at(int index);
 
 /* What of resolved parameters the pack cannot do, by its configs alone: samplers, schedules and steps
  * that do not go together, layers that it has not. from_picture: there will be an init. What depends

@@ -29,11 +29,6 @@ struct inpaint {
 	float *beside; /* [f, h, w, in − out] or NULL */
 };
 
-const char *run_mask_blend_at(int index)
-{
-	return index >= 0 && index < BLENDS ? blend_names[index] : NULL;
-}
-
 static enum blend blend_of(const char *word)
 {
 	for (int i = 0; word && i < BLENDS; i++)

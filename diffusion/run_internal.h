@@ -42,10 +42,9 @@ struct run {
 	struct inpaint *inpaint;    /* NULL: nothing is shown, and nothing stays */
 };
 
-/* [c, f, h, w] → [f, h, w, c] and back, and how many they are. */
+/* [c, f, h, w] → [f, h, w, c], and how many they are. */
 size_t run_values(const struct run *run);
 void run_to_models(const struct run *run, const float *x, float *out);
-void run_from_models(const struct run *run, const float *in, float *x);
 
 /* Pictures as latents [c, f, h, w]: a sample of what the codec says, drawn from the run's generator, or
  * with `plain` its mean as the autoencoder itself has it. p->init are the pictures. */
