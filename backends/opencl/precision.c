@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends/opencl/matrix.h"
+#include "backends/opencl/tune.h"
 
 #define LANES_MOST 16
 
@@ -90,24 +91,28 @@ static const struct products {
 };
 
 /* Drivers that do not build the instruction, or build something else, do not have it. */
-static bool probe(struct cl_device *d, const struct products *p)
+static enum trial_result probe(struct cl_device *d, const void *how)
 {
+	const struct products *p = how;
 	float got[2 * LANES_MOST] = {0};
 	struct buffer *out = NULL;
 	cl_kernel kernel;
-	bool right = false;
 	size_t bytes = 2 * (size_t)d->quirks.lanes * sizeof(float);
-	if (cl_buffer_new(d, bytes, &out, NULL) == SUMI_OK &&
-	    matrix_kernel(d, p->files, p->kernel, DTYPE_F32, DTYPE_F32, &kernel, NULL) ==
-		SUMI_OK) {
+	int status = cl_buffer_new(d, bytes, &out, NULL);
+	if (status)
+		return TRIAL_FAILED;
+	status = matrix_kernel(d, p->files, p->kernel, DTYPE_F32, DTYPE_F32, &kernel, NULL);
+	if (!status) {
 		struct cl_arg args[] = {arg_buffer(out)};
 		struct cl_range range = {.dims = 1, .global = {1}, .local = {1}};
-		right = cl_launch(d, kernel, &range, args, 1, NULL) == SUMI_OK &&
-			cl_buffer_read(d, out, 0, got, bytes, NULL) == SUMI_OK &&
-			p->right(got, d->quirks.lanes);
+		status = cl_launch(d, kernel, &range, args, 1, NULL);
 	}
+	if (!status)
+		status = cl_buffer_read(d, out, 0, got, bytes, NULL);
 	cl_buffer_free(d, out);
-	return right;
+	if (status == SUMI_NOMEM)
+		return TRIAL_FAILED;
+	return !status && p->right(got, d->quirks.lanes) ? TRIAL_RIGHT : TRIAL_WRONG;
 }
 
 enum cl_dot cl_dot(struct cl_device *d, enum cl_products of)
@@ -119,7 +124,7 @@ enum cl_dot cl_dot(struct cl_device *d, enum cl_products of)
 	d->dot[of] = emulated ? DOT_EMULATED : DOT_MISSING;
 	if (!emulated && d->quirks.cpu_kernels && d->base.info.is_cpu) {
 		d->dot[of] = products[of].host(d); /* what matrix_kernel() builds with */
-		if (d->dot[of] != DOT_MISSING && !probe(d, &products[of]))
+		if (d->dot[of] != DOT_MISSING && !tune_tried(d, products[of].kernel, probe, &products[of]))
 			d->dot[of] = DOT_MISSING;
 	}
 	return d->dot[of];

@@ -4,9 +4,11 @@
  * that names no possible row is made anew. */
 #include "backends/opencl/tune.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/embed.h"
@@ -104,6 +106,51 @@ static int recall(const struct tuned *op, const char *path)
 			found = i;
 	free(data);
 	return found;
+}
+
+/* What a file of tune_tried() says. */
+enum { UNTRIED, RIGHT, WRONG, TRYING, AGAIN, VERDICTS };
+static const char *const verdicts[] = {"", "right", "wrong", "trying", "again"};
+
+/* Who tries is named behind TRYING and AGAIN: *alive, whether he still does. */
+static int verdict_read(const char *path, bool *alive)
+{
+	char *data = NULL, word[16] = "";
+	long pid = 0;
+	int found = UNTRIED;
+	if (files_read_own(path, NAME_LIMIT, &data, NULL, NULL) != SUMI_OK)
+		return UNTRIED;
+	if (sscanf(data, "%15s %ld", word, &pid) >= 1)
+		for (int i = RIGHT; i < VERDICTS; i++)
+			if (strcmp(word, verdicts[i]) == 0)
+				found = i;
+	*alive = pid > 0 && kill((pid_t)pid, 0) == 0;
+	free(data);
+	return found;
+}
+
+bool tune_tried(struct cl_device *d, const char *what, trial_call trial, const void *how)
+{
+	char path[FILES_PATH_MAX], text[NAME_LIMIT];
+	bool alive = false;
+	if (tuning_path(d, what, DTYPE_F32, d->quirks.lanes, path, NULL) != SUMI_OK)
+		return trial(d, how) == TRIAL_RIGHT;
+	int known = verdict_read(path, &alive);
+	if (known == RIGHT || known == WRONG)
+		return known == RIGHT;
+	if (known == AGAIN && !alive) {
+		save(path, verdicts[WRONG]);
+		return false;
+	}
+	snprintf(text, sizeof text, "%s %ld", verdicts[known == TRYING && !alive ? AGAIN : TRYING],
+		 (long)getpid());
+	save(path, text);
+	enum trial_result result = trial(d, how);
+	if (result == TRIAL_FAILED)
+		unlink(path);
+	else
+		save(path, verdicts[result == TRIAL_RIGHT ? RIGHT : WRONG]);
+	return result == TRIAL_RIGHT;
 }
 
 /* Microseconds of the fastest of a few runs; negative: wrong, or not possible. */

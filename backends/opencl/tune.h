@@ -36,6 +36,13 @@ struct tuned {
 const struct variant *tune_choose(struct cl_device *d, const struct tuned *op, enum dtype dtype,
 				  int class, const void *job);
 
+/* Whether this driver, as it is now, can do `what`, by a trial that is made once: what it said is kept in
+ * the cache directory. A trial that ends the process is made once more by the next one, and then never
+ * again. It returns TRIAL_FAILED where the driver was not to blame: that is not kept. */
+enum trial_result { TRIAL_WRONG, TRIAL_RIGHT, TRIAL_FAILED };
+typedef enum trial_result (*trial_call)(struct cl_device *d, const void *how);
+bool tune_tried(struct cl_device *d, const char *what, trial_call trial, const void *how);
+
 /* Number i of a trial's operand: multiples of 1/256 from -1/2 to 1/2, the same everywhere.
  * Products and sums of some hundreds of them are exact in float. */
 float tune_value(size_t i, uint32_t seed);

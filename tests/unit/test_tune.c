@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "backends/opencl/matrix.h"
+#include "backends/opencl/tune.h"
 #include "base/files.h"
 
 #define ROWS 70
@@ -235,6 +237,59 @@ static int teardown(void **state)
 	return system(command);
 }
 
+static int trials;
+
+static enum trial_result told(struct cl_device *d, const void *how)
+{
+	(void)d;
+	trials++;
+	return *(const enum trial_result *)how;
+}
+
+static enum trial_result ends(struct cl_device *d, const void *how)
+{
+	(void)d;
+	(void)how;
+	_exit(7);
+}
+
+/* What a driver can do is tried once; what ends the process, twice. */
+static void tries_once(void **state)
+{
+	(void)state;
+	static const struct {
+		enum trial_result result;
+		bool can;
+		int trials; /* for two questions */
+	} cases[] = {{TRIAL_RIGHT, true, 1}, {TRIAL_WRONG, false, 1}, {TRIAL_FAILED, false, 2}};
+	struct cl_device d = {.quirks.lanes = 8};
+	char what[32];
+	for (int i = 0; i < CL_COUNT(cases); i++) {
+		snprintf(what, sizeof what, "case %d", i);
+		trials = 0;
+		assert_true(tune_tried(&d, what, told, &cases[i].result) == cases[i].can);
+		assert_true(tune_tried(&d, what, told, &cases[i].result) == cases[i].can);
+		assert_int_equal(trials, cases[i].trials);
+	}
+	/* Another driver is another question. */
+	strcpy(d.base.info.driver, "newer");
+	trials = 0;
+	assert_false(tune_tried(&d, "case 0", told, &cases[1].result));
+	assert_int_equal(trials, 1);
+
+	for (int deaths = 0; deaths < 3; deaths++) {
+		int status = 0;
+		fflush(NULL);
+		pid_t child = fork();
+		if (child == 0)
+			_exit(tune_tried(&d, "deadly", ends, NULL));
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(WEXITSTATUS(status), deaths < 2 ? 7 : 0);
+	}
+	assert_false(tune_tried(&d, "deadly", told, &cases[0].result));
+	assert_int_equal(trials, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +298,7 @@ int main(void)
 	    cmocka_unit_test(test_does_not_believe_a_damaged_file),
 	    cmocka_unit_test(test_tries_winograd_and_remembers),
 	    cmocka_unit_test(test_the_way_is_one_pictures),
+	    cmocka_unit_test(tries_once),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
