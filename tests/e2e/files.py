@@ -85,16 +85,16 @@ def told_of_files(place):
     check((place.dir / "made.webp").read_bytes() == (place.dir / "whole.webp").read_bytes() and "infotext" in error,
           "again --full from the infotext alone", f"{told} {error}")
     words = ("a (red:1.2) apple\nNegative prompt: blur\nSteps: 3, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, "
-             "Size: 64x64, Model hash: 0123456789, Model: two-ways, Denoising strength: 0.5, Hires upscale: 2, Clip skip: 1, "
+             "Size: 64x64, Model hash: 0123456789, Model: two-ways, Face restoration: GFPGAN, Tiling: True, Clip skip: 1, "
              "Version: v1.10.1")
     png(place.dir / "other.png", words)
     told = place.json("show", "other.png")
     check((told["sampler"], told["scheduler"], told["negative_prompt"], told["clip_skip"], told["rng"],
            told["format"], told["unknown"]) ==
-          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", {"Denoising strength": "0.5", "Hires upscale": "2"}),
+          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", {"Face restoration": "GFPGAN", "Tiling": "True"}),
           "of another program's PNG", str(told))
     done = place.sumi("again", "other.png", "-o", "other-made.png")
-    check(done.returncode == 0 and "Hires upscale" in done.stderr and
+    check(done.returncode == 0 and "Face restoration" in done.stderr and
           (place.dir / "other-made.png").read_bytes()[:4] == b"\x89PNG", "again of it says what is not taken",
           done.stderr)
     (place.dir / "plain.txt").write_text("no picture")

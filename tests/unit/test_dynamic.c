@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "check.h"
 #include "request/dynamic.h"
 #include "request/job.h"
 
@@ -98,9 +99,9 @@ static void test_shares(void **state)
 		assert_string_equal(out, again);
 		count[out[0] - 'a']++;
 	}
-	assert_in_range(count[0], 900, 1100);
-	assert_in_range(count[1], 1900, 2100);
-	assert_in_range(count[2], 900, 1100);
+	assert_within(count[0], 900, 1100);
+	assert_within(count[1], 1900, 2100);
+	assert_within(count[2], 900, 1100);
 }
 
 static void test_refused(void **state)
