@@ -445,6 +445,7 @@ int prompt_count_parts(enum prompt_syntax syntax, const char *text, bool *weight
 	size_t from = 0, start, size;
 	int count = 0;
 	*weighted = false;
+	text = text ? text : "";
 	while (next_part(syntax, text, false, &from, &start, &size)) {
 		double weight = 1;
 		if (syntax == PROMPT_A1111)
