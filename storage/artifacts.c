@@ -22,7 +22,11 @@ int store_artifact_path(const struct store *s, const char *sha256, const char *f
 
 /* ---- files ---- */
 
-/* Makes the two folders over such a path; their names are durable when it returns. */
+/* A mount of its own may lie at each of them, so each has its temporary files within. */
+const char *const store_file_folders[] = {"artifacts", "thumbs", "blobs", NULL};
+
+/* Makes the two folders over such a path, whose names are durable when it returns, and the one for what
+ * is being written. */
 static int make_parents(const struct store *s, const char *folder, const char *sha256,
 			struct error *err)
 {
@@ -42,7 +46,8 @@ static int make_parents(const struct store *s, const char *folder, const char *s
 		if ((status = files_sync_parent(path, err)))
 			return status;
 	}
-	return SUMI_OK;
+	int status = files_path(path, err, "%s/%s/tmp", s->dir, folder);
+	return status ? status : files_make_dirs(path, 0750, err);
 }
 
 int store_sync_names(const char *file, struct error *err)
@@ -56,7 +61,7 @@ int store_sync_names(const char *file, struct error *err)
 	return status;
 }
 
-/* files_write_durable() with the temp file in a folder of its own, where store_collect() finds
+/* files_write_durable() with the temp file in a folder beside it, where store_collect() finds
  * it, and with crash points. */
 int store_write_file(const struct store *s, const char *folder, const char *sha256,
 		     const char *path, const void *data, size_t size, struct error *err)
@@ -64,7 +69,7 @@ int store_write_file(const struct store *s, const char *folder, const char *sha2
 	char temp[FILES_PATH_MAX];
 	int status = make_parents(s, folder, sha256, err);
 	if (!status)
-		status = files_path(temp, err, "%s/artifacts/tmp/%.16s.XXXXXX", s->dir, sha256);
+		status = files_path(temp, err, "%s/%s/tmp/%.16s.XXXXXX", s->dir, folder, sha256);
 	if (status)
 		return status;
 	int fd = mkostemp(temp, O_CLOEXEC);

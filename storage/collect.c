@@ -153,9 +153,12 @@ int store_collect(struct store *s, int64_t older_than_ms, const struct store_nee
 	*out = (struct store_collected){0};
 	if (s->mode != STORE_WRITE)
 		return error_set(err, SUMI_PERM, "%s: the store was opened for reading", s->dir);
-	int status = files_path(path, err, "%s/artifacts/tmp", s->dir);
-	if (!status)
-		status = walk(path, false, collect_temp, &c, err);
+	int status = SUMI_OK;
+	for (const char *const *folder = store_file_folders; *folder && !status; folder++) {
+		status = files_path(path, err, "%s/%s/tmp", s->dir, *folder);
+		if (!status)
+			status = walk(path, false, collect_temp, &c, err);
+	}
 	if (!status)
 		status = store_walk_artifacts(s, collect_orphan, &c, err);
 	if (!status)

@@ -147,7 +147,8 @@ int store_artifact_path(const struct store *s, const char *sha256, const char *f
 			char out[FILES_PATH_MAX], struct error *err);
 
 /* Writes DIR/folder/ab/cd/…, named by sha256, so that it is there whole or not at all, also after a
- * power cut. folder: "artifacts", "blobs". */
+ * power cut. folder: one of store_file_folders[]. */
+extern const char *const store_file_folders[]; /* ends in NULL */
 int store_write_file(const struct store *s, const char *folder, const char *sha256,
 		     const char *path, const void *data, size_t size, struct error *err);
 /* The same for a file that is there: who renamed it may have died before he could say so. */

@@ -2,9 +2,9 @@
  *
  *     DIR/sumi.db                         jobs, attempts, artifacts, models, search
  *     DIR/artifacts/ab/cd/abcd….webp      results, named by their SHA-256
- *     DIR/artifacts/tmp/                  files that are being written
  *     DIR/thumbs/ab/cd/abcd….webp         small pictures of results, by the name of the result
  *     DIR/blobs/ab/cd/abcd….input         what artifacts were made from, named in the same way
+ *     DIR/{artifacts,thumbs,blobs}/tmp/   files that are being written: each may be a mount of its own
  *     DIR/history/2026-11.jsonl           one line a finished job: what `db rebuild` reads
  *     DIR/ballast                         room kept for the database when the disk is full
  *

@@ -297,6 +297,32 @@ static void check_collect(void **state)
 	store_close(s);
 }
 
+/* People put a large disk under one of the folders. */
+static void check_other_disk(void **state)
+{
+	(void)state;
+	char disk[] = "/var/tmp/sumi-blobs-XXXXXX", path[FILES_PATH_MAX], sha256[SHA256_HEX_SIZE];
+	struct error err = {0};
+	struct store_collected c;
+	struct stat here, there;
+	if (!mkdtemp(disk) || stat(disk, &there) || stat(folder, &here) || here.st_dev == there.st_dev) {
+		print_message("skip a disk of its own: /var/tmp is none apart from %s\n", folder);
+		rmdir(disk);
+		return;
+	}
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	snprintf(path, sizeof path, "%s/blobs", folder);
+	assert_int_equal(symlink(disk, path), 0);
+	sha256_hex("input", 5, sha256);
+	store_test_ok(store_blob_put(s, sha256, "input", 5, path, &err), &err);
+	/* What is left there is found there. */
+	write_file("blobs/tmp/left.abc", "half");
+	store_test_ok(store_collect(s, 0, NULL, &c, &err), &err);
+	assert_int_equal(c.temps, 1);
+	store_close(s);
+	files_remove_tree(disk);
+}
+
 /* ---- full disks ---- */
 
 static void check_reserve(void **state)
@@ -487,6 +513,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(check_put),          TEST(check_lost_comes_back), TEST(check_collect),
+	    TEST(check_other_disk),
 	    TEST(check_crash_points), TEST(check_reserve),         TEST(check_ballast),
 	    TEST(check_full_disk),    TEST(check_blobs),           TEST(check_needed_blobs),
 	};
