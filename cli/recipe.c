@@ -130,19 +130,8 @@ static bool take_refiner(json_t *job, const char *name, const char *text)
 
 static bool take_upscaler(json_t *job, const char *name, const char *text)
 {
-	static const char *const names[][2] = {
-	    {"Latent", "latent"},
-	    {"Latent (antialiased)", "latent_antialiased"},
-	    {"Latent (bicubic)", "latent_bicubic"},
-	    {"Latent (bicubic antialiased)", "latent_bicubic_antialiased"},
-	    {"Latent (nearest)", "latent_nearest"},
-	    {"Latent (nearest-exact)", "latent_nearest_exact"},
-	    {"Lanczos", "lanczos"},
-	    {"Nearest", "nearest"}};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcasecmp(text, names[i][0]) == 0)
-			return take_text(job, name, names[i][1]);
-	return false;
+	const char *word = param_hires_word(text);
+	return word && take_text(job, name, word);
 }
 
 static bool take_not(json_t *job, const char *name, const char *text)

@@ -23,19 +23,15 @@ int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visi
 struct search {
 	const char *name;
 	char *path; /* [FILES_PATH_MAX]; empty: not found */
-	char names[300];
+	char names[PLACES_NAMES_SIZE];
 };
 
 static int look(void *context, const char *name, const char *path, struct error *err)
 {
 	struct search *s = context;
-	size_t n = strlen(s->names);
 	if (!s->path[0] && strcmp(name, s->name) == 0)
 		return files_path(s->path, err, "%s", path);
-	if (n + strlen(name) + 8 < sizeof s->names)
-		snprintf(s->names + n, sizeof s->names - n, "%s%s", n ? ", " : "", name);
-	else if (n && !strstr(s->names, "…"))
-		strcpy(s->names + n, ", …");
+	places_gather(s->names, name);
 	return SUMI_OK;
 }
 
@@ -48,7 +44,7 @@ static int find_one(const char *paths, const char *state_dir, const char *name, 
 	if (status || path[0])
 		return status;
 	return error_set(err, SUMI_NOTFOUND, "there is no LoRA '%.80s'; there %s%s", name,
-			 s.names[0] ? "are: " : "is none: sumi models add FILE brings one", s.names);
+			 places_there(s.names), s.names);
 }
 
 int adapters_find(const char *paths, const char *state_dir, const json_t *loras,

@@ -65,7 +65,7 @@ struct search {
 	const struct control_map *map;
 	const struct pack_info *info;
 	char *name, *path; /* path empty: not found yet */
-	char names[300];
+	char names[PLACES_NAMES_SIZE];
 };
 
 static bool is_named(const char *name, const struct control_map *map)
@@ -84,11 +84,7 @@ static int look(void *context, const char *name, const char *path, struct error 
 {
 	struct search *s = context;
 	struct error ignored;
-	size_t n = strlen(s->names);
-	if (n + strlen(name) + 8 < sizeof s->names)
-		snprintf(s->names + n, sizeof s->names - n, "%s%s", n ? ", " : "", name);
-	else if (n && !strstr(s->names, "…"))
-		strcpy(s->names + n, ", …");
+	places_gather(s->names, name);
 	if (s->path[0] || (s->wanted ? strcmp(name, s->wanted) != 0 : !is_named(name, s->map)))
 		return SUMI_OK;
 	int status = s->wanted ? SUMI_OK : is_for(s->info, path, &ignored);
@@ -96,11 +92,6 @@ static int look(void *context, const char *name, const char *path, struct error 
 		return status == SUMI_NOMEM ? error_set(err, status, "%s", ignored.text) : SUMI_OK;
 	strcpy(s->name, name);
 	return files_path(s->path, err, "%s", path);
-}
-
-static const char *there(const struct search *s)
-{
-	return s->names[0] ? "are: " : "is none: sumi models add FILE brings one";
 }
 
 static int find_for_map(const char *paths, const char *state_dir, struct search *s, struct error *err)
@@ -114,7 +105,7 @@ static int find_for_map(const char *paths, const char *state_dir, struct search 
 	if (status || s->path[0])
 		return status;
 	return error_set(err, SUMI_NOTFOUND, "there is no network for %s%s%s; there %s%s", s->map->word,
-			 info ? " and model " : "", info ? info->name : "", there(s), s->names);
+			 info ? " and model " : "", info ? info->name : "", places_there(s->names), s->names);
 }
 
 /* One of a name, for the pack. */
@@ -125,7 +116,7 @@ static int find_named(const char *paths, const char *state_dir, struct search *s
 		return status;
 	if (!s->path[0])
 		return error_set(err, SUMI_NOTFOUND, "there is no control '%.80s'; there %s%s", s->wanted,
-				 there(s), s->names);
+				 places_there(s->names), s->names);
 	if (!(status = is_for(s->info, s->path, err)))
 		return SUMI_OK;
 	if (status == SUMI_INVALID && s->info)

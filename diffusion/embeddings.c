@@ -82,7 +82,7 @@ struct search {
 	struct embeddings *found;
 	char other[sizeof(((struct error *)0)->text)]; /* why the last file of a word that is named was passed by */
 	char passed[EMBEDDING_WORD_MAX + 1];
-	char names[300]; /* that there are */
+	char names[PLACES_NAMES_SIZE]; /* that there are */
 	uint64_t stamp;
 };
 
@@ -191,9 +191,7 @@ static int look(void *context, const char *name, const char *path, struct error 
 	struct embedding_file file;
 	struct error ignored;
 	char own[EMBEDDING_WORD_MAX + 1] = "";
-	size_t n = strlen(s->names);
-	if (n + strlen(name) + 8 < sizeof s->names)
-		snprintf(s->names + n, sizeof s->names - n, "%s%s", n ? ", " : "", name);
+	places_gather(s->names, name);
 	/* What nobody names may be damaged. */
 	if (embedding_open(path, &file, &ignored) == SUMI_OK)
 		memcpy(own, file.word, sizeof own);
@@ -245,9 +243,7 @@ static int check_marks(const struct search *s, struct error *err)
 				return error_set(err, SUMI_NOTFOUND,
 						 "there is no embedding '%.*s'; there %s%s",
 						 (int)(size < 80 ? size : 80), name,
-						 s->names[0] ? "are: "
-							     : "is none: sumi models add FILE brings one",
-						 s->names);
+						 places_there(s->names), s->names);
 		}
 	}
 	return SUMI_OK;

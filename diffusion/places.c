@@ -182,3 +182,17 @@ int places_visit_models(const char *folder, const char *paths, const char *state
 	struct visit_files v = {folder, true, visit, context};
 	return places_visit(paths, state_dir, visit_place, &v, err);
 }
+
+void places_gather(char names[PLACES_NAMES_SIZE], const char *name)
+{
+	size_t n = strlen(names);
+	if (n + strlen(name) + 8 < PLACES_NAMES_SIZE)
+		snprintf(names + n, PLACES_NAMES_SIZE - n, "%s%s", n ? ", " : "", name);
+	else if (n && !strstr(names, "…"))
+		strcpy(names + n, ", …");
+}
+
+const char *places_there(const char *names)
+{
+	return *names ? "are: " : "is none: sumi models add FILE brings one";
+}

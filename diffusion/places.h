@@ -25,6 +25,12 @@ int places_visit_files(const char *folder, const char *paths, const char *state_
 int places_visit_models(const char *folder, const char *paths, const char *state_dir,
 			place_file_visit *visit, void *context, struct error *err);
 
+/* Adds a name to those that there are, for messages: "a, b"; what has no room is ", …". Begins empty. */
+#define PLACES_NAMES_SIZE 300
+void places_gather(char names[PLACES_NAMES_SIZE], const char *name);
+/* What stands in front of them behind "there": "are: ", or what to do where there is none. */
+const char *places_there(const char *names);
+
 /* The folder of a tokenizer that came with it ("clip"); SUMI_NOTFOUND. */
 int place_of_tokenizer(const char *name, char out[FILES_PATH_MAX], struct error *err);
 

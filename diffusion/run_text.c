@@ -32,7 +32,7 @@ static int check_prompt(enum prompt_syntax syntax, const char *text, bool negati
 int run_text_count(const struct run_params *p, bool guided)
 {
 	bool weighted;
-	int parts = prompt_count_parts(syntax_of(p), p->prompt ? p->prompt : "", &weighted);
+	int parts = prompt_count_parts(syntax_of(p), p->prompt, &weighted);
 	return guided || weighted || parts > 1 ? 1 + parts : 1;
 }
 

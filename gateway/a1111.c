@@ -194,27 +194,17 @@ static void number_or(const json_t *body, const char *name, json_t *usual, json_
 /* A second pass at a higher resolution. */
 static bool read_second(struct call *call, const json_t *body, json_t *fields)
 {
-	static const char *const upscalers[][2] = {
-	    {"Latent", "latent"},
-	    {"Latent (antialiased)", "latent_antialiased"},
-	    {"Latent (bicubic)", "latent_bicubic"},
-	    {"Latent (bicubic antialiased)", "latent_bicubic_antialiased"},
-	    {"Latent (nearest)", "latent_nearest"},
-	    {"Latent (nearest-exact)", "latent_nearest_exact"},
-	    {"Lanczos", "lanczos"},
-	    {"Nearest", "nearest"}};
 	const char *name = text_of(body, "hr_upscaler");
 	const json_t *steps = json_object_get(body, "hr_second_pass_steps");
-	size_t i = 0, count = sizeof upscalers / sizeof *upscalers;
+	/* The first of them is A1111's own. */
+	const char *word = *name ? param_hires_word(name) : param_first_word(param_find("hires_upscaler"), PARAM_IMAGE);
 	if (!json_is_true(json_object_get(body, "enable_hr")))
 		return true;
-	while (*name && i < count && strcasecmp(name, upscalers[i][0]) != 0)
-		i++;
-	if (i == count) {
+	if (!word) {
 		call_refuse(call, 422, "hr_upscaler", "hr_upscaler: '%.60s' cannot be had here", name);
 		return false;
 	}
-	json_object_set_new(fields, "hires_upscaler", json_string(upscalers[i][1]));
+	json_object_set_new(fields, "hires_upscaler", json_string(word));
 	number_or(body, "hr_scale", json_integer(2), fields, "hires");
 	number_or(body, "denoising_strength", json_real(0.75), fields, "hires_strength");
 	if (says_something(steps))

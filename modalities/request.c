@@ -309,18 +309,9 @@ static void write_strength(const struct request *r, char *out)
 
 static void write_hires_upscaler(const struct request *r, char *out)
 {
-	static const struct label labels[] = {
-	    {"latent", "Latent"},
-	    {"latent_antialiased", "Latent (antialiased)"},
-	    {"latent_bicubic", "Latent (bicubic)"},
-	    {"latent_bicubic_antialiased", "Latent (bicubic antialiased)"},
-	    {"latent_nearest", "Latent (nearest)"},
-	    {"latent_nearest_exact", "Latent (nearest-exact)"},
-	    {"lanczos", "Lanczos"},
-	    {"nearest", "Nearest"},
-	    {NULL, NULL}};
-	if (r->hires > 1)
-		snprintf(out, INFOTEXT_VALUE, "%s", label(labels, r->hires_upscaler));
+	const char *label = r->hires > 1 ? param_hires_label(r->hires_upscaler) : NULL;
+	if (label)
+		snprintf(out, INFOTEXT_VALUE, "%s", label);
 }
 
 static void write_refiner_at(const struct request *r, char *out)

@@ -29,17 +29,8 @@ struct search {
 	const char *name;
 	json_t *lines;
 	bool found;
-	char names[300];
+	char names[PLACES_NAMES_SIZE];
 };
-
-static void gather(char names[300], const char *name)
-{
-	size_t n = strlen(names);
-	if (n + strlen(name) + 8 < 300)
-		snprintf(names + n, 300 - n, "%s%s", n ? ", " : "", name);
-	else if (n && !strstr(names, "…"))
-		strcpy(names + n, ", …");
-}
 
 static int add_line(struct search *s, const char *line, size_t size, struct error *err)
 {
@@ -129,7 +120,7 @@ static int search_folder(struct search *s, const char *root, const char *below, 
 			status = search_folder(s, root, name, depth - 1, err);
 		} else if (fine && S_ISREG(st.st_mode) && dot && strcasecmp(dot, ".txt") == 0 &&
 			   !files_path(name, NULL, "%s%.*s", below, (int)(dot - file), file)) {
-			gather(s->names, name);
+			places_gather(s->names, name);
 			if (is_meant(s, name)) {
 				s->found = true;
 				status = read_lines(s, path, err);
@@ -186,7 +177,7 @@ struct style_search {
 	size_t size;
 	struct style found;
 	bool is_found;
-	char names[300];
+	char names[PLACES_NAMES_SIZE];
 };
 
 /* The next field of a CSV, a new text; *at behind it. NULL: no memory. */
@@ -236,7 +227,7 @@ static int read_row(struct style_search *s, const char *text, size_t size, size_
 	}
 	bool heading = count > 0 && strcmp(fields[0], "name") == 0;
 	if (!status && count > 1 && !heading && *fields[0]) {
-		gather(s->names, fields[0]);
+		places_gather(s->names, fields[0]);
 		if (!s->is_found && strlen(fields[0]) == s->size &&
 		    strncasecmp(fields[0], s->name, s->size) == 0) {
 			s->is_found = true;

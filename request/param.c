@@ -242,3 +242,31 @@ const char *param_first_word(const struct param *p, unsigned modality)
 		w++;
 	return w->word;
 }
+
+/* In the order of hires_words[]. */
+static const char *const hires_labels[] = {"Latent",
+					   "Latent (antialiased)",
+					   "Latent (bicubic)",
+					   "Latent (bicubic antialiased)",
+					   "Latent (nearest)",
+					   "Latent (nearest-exact)",
+					   "Lanczos",
+					   "Nearest"};
+_Static_assert(sizeof hires_labels / sizeof *hires_labels + 1 == sizeof hires_words / sizeof *hires_words,
+	       "each word has a label");
+
+const char *param_hires_label(const char *word)
+{
+	for (size_t i = 0; hires_words[i].word; i++)
+		if (strcmp(word, hires_words[i].word) == 0)
+			return hires_labels[i];
+	return NULL;
+}
+
+const char *param_hires_word(const char *label)
+{
+	for (size_t i = 0; hires_words[i].word; i++)
+		if (strcasecmp(label, hires_labels[i]) == 0)
+			return hires_words[i].word;
+	return NULL;
+}

@@ -119,6 +119,10 @@ bool param_has_word(const struct param *p, unsigned modality, const char *word);
 /* A word of the choice as the table has it, whatever its case; NULL: it is none. */
 const char *param_word(const struct param *p, const char *text);
 
+/* A word of hires_upscaler as A1111 calls it, and back in any case; NULL: it is none. */
+const char *param_hires_label(const char *word);
+const char *param_hires_word(const char *label);
+
 /* The first of them, or NULL. */
 const char *param_first_word(const struct param *p, unsigned modality);
 

@@ -259,6 +259,16 @@ def sha256(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
+def resumed_like(place, id, whole):
+    """A job that has begun is killed between two steps and gone on with: to the bytes of another's file."""
+    check(place.reaches(id, 5), "it is begun")
+    place.kill()
+    place.start()
+    place.sumi("wait", id, timeout=120)
+    place.sumi("fetch", id, "-o", f"{id}.png")
+    check(sha256(place.dir / f"{id}.png") == sha256(place.dir / whole), "killed and gone on with: the same bytes")
+
+
 def visible(place):
     """Visible results of a place: {job: {variant: sha256}}."""
     if not (place.state / "sumi.db").exists():

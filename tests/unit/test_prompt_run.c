@@ -152,24 +152,35 @@ static void test_lengths(void **state)
 	assert_true(between(one, other) < 1e-4);
 }
 
+/* Saved after so many steps and gone on with from there: the latents that the whole run has. The saved
+ * bytes are the caller's. */
+static void *saved_at(const struct run_params *p, int at, const float whole[VALUES], size_t *size)
+{
+	struct error err = {0};
+	float again[VALUES];
+	void *data;
+	struct run *run = begin(p);
+	latents_at(run, at, again);
+	assert_int_equal(run_save(run, &data, size, &err), 0);
+	run_free(run);
+	assert_int_equal(run_restore(pack, p, data, *size, &run, &err), 0);
+	latents_at(run, STEPS, again);
+	assert_memory_equal(again, whole, VALUES * sizeof *whole);
+	run_free(run);
+	return data;
+}
+
 static void test_saved(void **state)
 {
 	struct run_params p = params_of("a [cat|tree|(fog:1.3)] AND a [lake:4] :0.5");
-	float whole[VALUES], again[VALUES];
+	float whole[VALUES];
 	struct error err = {0};
 	(void)state;
 	made(&p, STEPS, whole);
 	for (int at = 0; at < STEPS; at++) {
-		struct run *run = begin(&p);
-		void *data;
+		struct run *run;
 		size_t size;
-		latents_at(run, at, again);
-		assert_int_equal(run_save(run, &data, &size, &err), 0);
-		run_free(run);
-		assert_int_equal(run_restore(pack, &p, data, size, &run, &err), 0);
-		latents_at(run, STEPS, again);
-		assert_memory_equal(again, whole, sizeof whole);
-		run_free(run);
+		void *data = saved_at(&p, at, whole, &size);
 		/* Another way to read it is another run. */
 		struct run_params q = p;
 		q.prompt_syntax = "comfy";
@@ -181,23 +192,13 @@ static void test_saved(void **state)
 static void test_reused_features(void **state)
 {
 	struct run_params p = params_of("a [cat:tree:2]");
-	float whole[VALUES], again[VALUES];
-	struct error err = {0};
+	float whole[VALUES];
 	(void)state;
 	p.deep_cache = 3;
 	made(&p, STEPS, whole);
 	for (int at = 1; at < STEPS; at++) {
-		struct run *run = begin(&p);
-		void *data;
 		size_t size;
-		latents_at(run, at, again);
-		assert_int_equal(run_save(run, &data, &size, &err), 0);
-		run_free(run);
-		assert_int_equal(run_restore(pack, &p, data, size, &run, &err), 0);
-		latents_at(run, STEPS, again);
-		assert_memory_equal(again, whole, sizeof whole);
-		run_free(run);
-		free(data);
+		free(saved_at(&p, at, whole, &size));
 	}
 }
 
