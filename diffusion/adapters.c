@@ -82,11 +82,8 @@ int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
 uint64_t adapters_stamp(const struct adapter_list *list)
 {
 	uint64_t stamp = 0;
-	for (int i = 0; list && i < list->count; i++) {
-		struct stat st;
-		if (stat(list->rows[i].path, &st) == 0)
-			stamp = stamp * 31 + pack_stamp_file(&st);
-	}
+	for (int i = 0; list && i < list->count; i++)
+		stamp = pack_stamp_add(stamp, list->rows[i].path);
 	return stamp;
 }
 

@@ -170,10 +170,7 @@ void controls_free(struct control_list *list)
 uint64_t controls_stamp(const struct control_list *list)
 {
 	uint64_t stamp = 0;
-	for (int i = 0; list && i < list->count; i++) {
-		struct stat st;
-		if (stat(list->rows[i].path, &st) == 0)
-			stamp = stamp * 31 + pack_stamp_file(&st);
-	}
+	for (int i = 0; list && i < list->count; i++)
+		stamp = pack_stamp_add(stamp, list->rows[i].path);
 	return stamp;
 }

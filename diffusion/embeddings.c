@@ -317,11 +317,9 @@ json_t *embeddings_json(const struct embeddings *e)
 static int add_stamp(void *context, const char *name, const char *path, struct error *err)
 {
 	struct search *s = context;
-	struct stat st;
 	(void)name;
 	(void)err;
-	if (stat(path, &st) == 0)
-		s->stamp = s->stamp * 31 + pack_stamp_file(&st);
+	s->stamp = pack_stamp_add(s->stamp, path);
 	return SUMI_OK;
 }
 

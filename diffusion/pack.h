@@ -85,9 +85,8 @@ uint64_t pack_weight_bytes(const char *folder);
  * sizes and times of change, so it is cheap enough to ask before every job. */
 uint64_t pack_stamp(const struct pack_info *info);
 
-/* The same of one file. */
-struct stat;
-uint64_t pack_stamp_file(const struct stat *st);
+/* Such a number with a file more, if that is there. */
+uint64_t pack_stamp_add(uint64_t stamp, const char *path);
 
 struct pack;
 

@@ -6,12 +6,6 @@
 #include "diffusion/control.h"
 #include "diffusion/pack_internal.h"
 
-static uint64_t stamp_of(const char *path)
-{
-	struct stat st;
-	return stat(path, &st) == 0 ? pack_stamp_file(&st) : 0;
-}
-
 static void close_one(struct pack_control *c)
 {
 	control_close(c->open);
@@ -62,12 +56,12 @@ static const struct pack_control *find(const struct pack *pack, const char *path
 
 bool pack_has_control(const struct pack *pack, const char *path)
 {
-	return find(pack, path, stamp_of(path));
+	return find(pack, path, pack_stamp_add(0, path));
 }
 
 int pack_control_take(struct pack *pack, const char *path, struct control **out, struct error *err)
 {
-	uint64_t stamp = stamp_of(path);
+	uint64_t stamp = pack_stamp_add(0, path);
 	struct pack_control *found = (struct pack_control *)find(pack, path, stamp);
 	*out = NULL;
 	if (!found) {

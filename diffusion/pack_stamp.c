@@ -8,11 +8,17 @@
 
 enum { DEPTH = 2 }; /* folders of parts, and one below them */
 
-uint64_t pack_stamp_file(const struct stat *st)
+static uint64_t stamp_file(const struct stat *st)
 {
 	return ((uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec) *
 		   (2 * (uint64_t)st->st_ino + 1) +
 	       (uint64_t)st->st_size;
+}
+
+uint64_t pack_stamp_add(uint64_t stamp, const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 ? stamp * 31 + stamp_file(&st) : stamp;
 }
 
 static uint64_t stamp_folder(const char *folder, int depth)
@@ -30,7 +36,7 @@ static uint64_t stamp_folder(const char *folder, int depth)
 		if (S_ISDIR(st.st_mode) && depth > 0)
 			stamp += stamp_folder(path, depth - 1) * 31;
 		else if (S_ISREG(st.st_mode))
-			stamp += pack_stamp_file(&st);
+			stamp += stamp_file(&st);
 	}
 	if (dir)
 		closedir(dir);
@@ -44,9 +50,9 @@ static uint64_t stamp_at(const char *path)
 	struct stat st;
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return stamp_folder(path, DEPTH);
-	uint64_t stamp = pack_stamp_file(&st);
+	uint64_t stamp = stamp_file(&st);
 	checkpoint_side_file(path, side);
-	return *side && stat(side, &st) == 0 ? stamp * 31 + pack_stamp_file(&st) : stamp;
+	return *side && stat(side, &st) == 0 ? stamp * 31 + stamp_file(&st) : stamp;
 }
 
 uint64_t pack_stamp(const struct pack_info *info)

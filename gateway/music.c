@@ -53,12 +53,23 @@ static void finish(struct call *call, struct worker *w)
 	jobs_clear(&f);
 }
 
+/* Fields that were refused already end here. */
+static void begin(struct call *call, struct worker *w, json_t *fields, bool fine)
+{
+	struct job job;
+	struct error err;
+	if (!fine)
+		json_decref(fields);
+	else if (jobs_prepare(call, w, fields, &job, &err))
+		call_fail(call, &err);
+	else
+		work_start(call, w, &job, finish);
+}
+
 /* text: the name of the prompt in the body; duration in units of so many seconds. */
 static void compose(struct call *call, struct worker *w, const char *text, const char *duration, double unit)
 {
 	json_t *body, *fields = json_object();
-	struct job job;
-	struct error err;
 	if (!call_body(call, false, &body)) {
 		json_decref(fields);
 		return;
@@ -80,12 +91,7 @@ static void compose(struct call *call, struct worker *w, const char *text, const
 		work_model(w, model, "audio", fields);
 	}
 	json_decref(body);
-	if (!fine)
-		json_decref(fields);
-	else if (jobs_prepare(call, w, fields, &job, &err))
-		call_fail(call, &err);
-	else
-		work_start(call, w, &job, finish);
+	begin(call, w, fields, fine);
 }
 
 /* OpenAI's: what is to be spoken there is what it shall sound like here. There is no MP3, which its clients get
@@ -113,8 +119,6 @@ static bool read_speech(struct call *call, const json_t *body, json_t *fields)
 void music_speech(struct call *call, struct worker *w)
 {
 	json_t *body, *fields = json_pack("{s:s}", "modality", "audio");
-	struct job job;
-	struct error err;
 	if (!call_body(call, false, &body)) {
 		json_decref(fields);
 		return;
@@ -126,12 +130,7 @@ void music_speech(struct call *call, struct worker *w)
 	if (fine)
 		work_model(w, json_string_value(json_object_get(body, "model")), "audio", fields);
 	json_decref(body);
-	if (!fine)
-		json_decref(fields);
-	else if (jobs_prepare(call, w, fields, &job, &err))
-		call_fail(call, &err);
-	else
-		work_start(call, w, &job, finish);
+	begin(call, w, fields, fine);
 }
 
 void music_compose(struct call *call, struct worker *w)

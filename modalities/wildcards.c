@@ -400,9 +400,13 @@ static int draw_variant(const struct where *w, const struct job *job, uint64_t s
 	return status || *out ? status : error_set(err, SUMI_NOMEM, "out of memory");
 }
 
+/* *out is NULL where the job needs no drawing. */
 static int draw_all(const struct where *w, const struct job *job, json_t **out, struct error *err)
 {
 	int status = SUMI_OK;
+	*out = NULL;
+	if (!is_wanted(job))
+		return SUMI_OK;
 	*out = json_array();
 	for (int k = 0; k < job->n && !status; k++) {
 		json_t *one;
@@ -420,14 +424,13 @@ static int draw_all(const struct where *w, const struct job *job, json_t **out, 
 int wildcards_resolve(const char *packs, const char *state_dir, struct job *job, size_t most,
 		      struct error *err)
 {
-	const struct where w = {packs, state_dir};
 	json_t *texts;
-	if (!is_wanted(job))
-		return SUMI_OK;
-	int status = draw_all(&w, job, &texts, err);
-	if (!status && json_dumpb(texts, NULL, 0, JSON_COMPACT) > most)
+	int status = draw_all(&(struct where){packs, state_dir}, job, &texts, err);
+	if (!texts)
+		return status;
+	if (json_dumpb(texts, NULL, 0, JSON_COMPACT) > most)
 		json_decref(texts);
-	else if (!status)
+	else
 		status = job_set(job, "texts", texts, err);
 	return status;
 }
@@ -435,11 +438,8 @@ int wildcards_resolve(const char *packs, const char *state_dir, struct job *job,
 int wildcards_check(const char *packs, const char *state_dir, const struct job *job,
 		    struct error *err)
 {
-	const struct where w = {packs, state_dir};
 	json_t *texts;
-	if (!is_wanted(job))
-		return SUMI_OK;
-	int status = draw_all(&w, job, &texts, err);
+	int status = draw_all(&(struct where){packs, state_dir}, job, &texts, err);
 	json_decref(texts);
 	return status;
 }

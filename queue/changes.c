@@ -18,7 +18,6 @@ void queue_change_clear(struct queue_change *c)
 int queue_change_send(struct queue *queue, const struct queue_change *c, struct error *err)
 {
 	struct command command = {0};
-	redisReply *reply;
 	json_t *o = json_pack("{s:s, s:O*}", "id", c->id, "tags", c->tags);
 	if (c->starred >= 0)
 		json_object_set_new(o, "starred", json_boolean(c->starred));
@@ -33,11 +32,8 @@ int queue_change_send(struct queue *queue, const struct queue_change *c, struct 
 	command_key(&command, queue, "changes", NULL);
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		command_text(&command, words[i]);
-	int status = link_call(queue, &command, &reply, err);
-	command_free(&command);
+	int status = link_tell(queue, &command, err);
 	free(text);
-	if (!status)
-		freeReplyObject(reply);
 	return status;
 }
 

@@ -283,6 +283,16 @@ int link_call(struct queue *queue, struct command *command, redisReply **reply, 
 	return status ? status : errors_out(reply, err);
 }
 
+int link_tell(struct queue *queue, struct command *command, struct error *err)
+{
+	redisReply *reply;
+	int status = link_call(queue, command, &reply, err);
+	command_free(command);
+	if (!status)
+		freeReplyObject(reply);
+	return status;
+}
+
 /* ---- scripts -------------------------------------------------------------------------- */
 
 /* The script as Redis shall have it; the caller frees it. */

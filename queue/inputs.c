@@ -41,11 +41,7 @@ int queue_input_send(struct queue *queue, const char *sha256, const void *data, 
 	command_text(&command, "SET");
 	command_key(&command, queue, "input:", sha256);
 	command_add(&command, data, size);
-	status = link_call(queue, &command, &reply, err);
-	command_free(&command);
-	if (!status)
-		freeReplyObject(reply);
-	return status;
+	return link_tell(queue, &command, err);
 }
 
 int queue_input_get(struct queue *queue, const char *sha256, void **data, size_t *size,
@@ -206,31 +202,20 @@ int queue_inputs_sweep(struct queue *queue, size_t *dropped, struct error *err)
 
 /* ---- from other hosts ------------------------------------------------------------------ */
 
-/* One command whose answer says nothing. */
-static int tell(struct queue *queue, struct command *command, struct error *err)
-{
-	redisReply *reply;
-	int status = link_call(queue, command, &reply, err);
-	command_free(command);
-	if (!status)
-		freeReplyObject(reply);
-	return status;
-}
-
 int queue_input_want(struct queue *queue, const char *sha256, struct error *err)
 {
 	struct command command = {0};
 	command_text(&command, "SADD");
 	command_key(&command, queue, "wanted", NULL);
 	command_text(&command, sha256);
-	int status = tell(queue, &command, err);
+	int status = link_tell(queue, &command, err);
 	if (status)
 		return status;
 	command = (struct command){0};
 	command_text(&command, "EXPIRE");
 	command_key(&command, queue, "wanted", NULL);
 	command_text(&command, "60");
-	return tell(queue, &command, err);
+	return link_tell(queue, &command, err);
 }
 
 int queue_inputs_wanted(struct queue *queue, char names[QUEUE_WANTED_MAX][SHA256_HEX_SIZE],
@@ -259,5 +244,5 @@ int queue_input_delivered(struct queue *queue, const char *sha256, struct error 
 	command_text(&command, "SREM");
 	command_key(&command, queue, "wanted", NULL);
 	command_text(&command, sha256);
-	return tell(queue, &command, err);
+	return link_tell(queue, &command, err);
 }

@@ -130,6 +130,8 @@ int link_reply(struct queue *queue, redisReply **reply, struct error *err);
 /* Sends one command and waits; connects again and repeats it where the connection broke.
  * An error reply becomes an error. The caller frees *reply. */
 int link_call(struct queue *queue, struct command *command, redisReply **reply, struct error *err);
+/* The same where the answer says nothing; the command is freed. */
+int link_tell(struct queue *queue, struct command *command, struct error *err);
 
 /* The same for a script. begin: command_script() and all arguments. The script is loaded
  * where Redis does not have it. */

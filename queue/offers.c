@@ -10,7 +10,6 @@
 int queue_offer(struct queue *queue, const char *model, const json_t *about, struct error *err)
 {
 	struct command command = {0};
-	redisReply *reply;
 	char *text = json_dumps(about, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	if (!text)
 		return error_set(err, SUMI_NOMEM, "no memory for what a model can do");
@@ -18,11 +17,8 @@ int queue_offer(struct queue *queue, const char *model, const json_t *about, str
 	command_key(&command, queue, "models", NULL);
 	command_text(&command, model);
 	command_text(&command, text);
-	int status = link_call(queue, &command, &reply, err);
-	command_free(&command);
+	int status = link_tell(queue, &command, err);
 	free(text);
-	if (!status)
-		freeReplyObject(reply);
 	return status;
 }
 

@@ -65,12 +65,7 @@ done:
 int queue_saved_drop(struct queue *queue, const char *id, struct error *err)
 {
 	struct command command = {0};
-	redisReply *reply;
 	command_text(&command, "UNLINK");
 	command_key(&command, queue, "saved:", id);
-	int status = link_call(queue, &command, &reply, err);
-	command_free(&command);
-	if (!status)
-		freeReplyObject(reply);
-	return status;
+	return link_tell(queue, &command, err);
 }

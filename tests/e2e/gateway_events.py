@@ -96,7 +96,7 @@ def queue(g):
 def events(g):
     all, one, quiet = Stream(g), Stream(g, "/events?job=ev-2"), Stream(g, "/events?previews=false")
     check(wait_for(lambda: b"text/event-stream" in all.head), "a stream", str(all.head))
-    slow = {**QUICK, "steps": 12, "width": 192, "height": 192}
+    slow = {**QUICK, "steps": 60, "width": 256, "height": 256}
     g.ask("POST", "/jobs", [{"prompt": "a", "id": "ev-1", **slow}, {"prompt": "b", "id": "ev-2", **QUICK}])
     check(all.has("done", "ev-1") and all.has("done", "ev-2"), "the ends of two jobs")
     order = [e["event"] for e in all.events if e["data"]["id"] == "ev-1" and e["event"] in ("ready", "running", "variant", "done")]

@@ -90,7 +90,7 @@ def speech(g):
     status, headers, clip = ask()
     check(status == 200 and clip[:4] == b"OggS" and headers["Content-Type"] == "audio/ogg", "audio/speech: Ogg Vorbis", f"{status} {str(clip)[:200]}")
     job = g.get("/jobs?modality=audio&limit=1")[2]["jobs"][0]
-    check(job["prompt"] == "calm piano" and job["duration"] == 1 and "model" not in job, "of what the input says, by the usual model", str(job))
+    check(job["prompt"] == "calm piano" and job["duration"] == 1 and job.get("model") in (None, "sound-tiny"), "of what the input says, by the usual model", str(job))
     status, headers, clip = ask(response_format="wav")
     check(status == 200 and clip[:4] == b"RIFF" and headers["Content-Type"] == "audio/wav", "or WAV", str(status))
     for body, param in [({"response_format": "mp3"}, "response_format"), ({"response_format": 7}, "response_format"), ({"input": ""}, "input"), ({"input": None}, "input"), ({"duration": "x"}, "duration"), ({"duration": 1e9}, "duration"), ({"seed": "x"}, "seed")]:

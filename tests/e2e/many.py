@@ -170,7 +170,7 @@ def deleting(place):
 def keeping(place):
     ids = [made(place, f"kept {k}", "--seed", 10 + k) for k in range(4)]
     place.sumi("star", ids[0])
-    size = max(p.stat().st_size for p in (place.state / "artifacts").rglob("*.webp"))
+    size = sum(max(p.stat().st_size for p in (place.state / f).rglob("*.webp")) for f in ("artifacts", "thumbs"))
     place.stop()
     place.configure(keep_results=f"90d {size * 2 / 1024:.3f}K")
     place.start()

@@ -93,18 +93,9 @@ static struct run_params params_of(const json_t *row)
 
 static double latents_error(const struct run *run, const char *name)
 {
-	size_t count, have;
-	float *want = vector_copy(dump, name, &count);
+	size_t have;
 	const float *got = run_latents(run, false, &have);
-	double worst = 0, largest = 0;
-	assert_int_equal(count, have);
-	for (size_t i = 0; i < count; i++) {
-		double a = want[i], b = got[i % (count / 4) * 4 + i / (count / 4)];
-		worst = fmax(worst, fabs(a - b));
-		largest = fmax(largest, fabs(a));
-	}
-	free(want);
-	return worst / largest;
+	return vector_latents_distance(dump, name, got, have);
 }
 
 static void compare_picture(struct run *run, const char *name)

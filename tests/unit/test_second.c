@@ -82,19 +82,11 @@ static const struct run *run_of(const struct generation *g)
 
 static void compare(const struct generation *g, const char *name)
 {
-	size_t count, have;
-	float *want = vector_copy(dump, name, &count);
+	size_t have;
 	const float *got = run_latents(run_of(g), false, &have);
-	double worst = 0, largest = 0;
-	assert_int_equal(count, have);
-	for (size_t i = 0; i < count; i++) {
-		double a = want[i], b = got[i % (count / 4) * 4 + i / (count / 4)];
-		worst = fmax(worst, fabs(a - b));
-		largest = fmax(largest, fabs(a));
-	}
-	free(want);
-	if (!(worst / largest < LATENTS_TOLERANCE))
-		fail_msg("%s: latents off by %.2e", name, worst / largest);
+	double distance = vector_latents_distance(dump, name, got, have);
+	if (!(distance < LATENTS_TOLERANCE))
+		fail_msg("%s: latents off by %.2e", name, distance);
 }
 
 /* Saved, freed and begun again from that. */

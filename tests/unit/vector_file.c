@@ -67,3 +67,18 @@ double vector_distance(const float *got, const float *want, size_t count)
 	}
 	return largest > 0 ? worst / largest : worst;
 }
+
+double vector_latents_distance(const struct tensor_file *file, const char *name, const float *got,
+			       size_t count)
+{
+	size_t want_count, pixels = count / 4;
+	float *want = vector_copy(file, name, &want_count), *planes = malloc(count * sizeof *planes);
+	assert_int_equal(want_count, count);
+	assert_non_null(planes);
+	for (size_t i = 0; i < count; i++)
+		planes[i] = got[i % pixels * 4 + i / pixels];
+	double distance = vector_distance(planes, want, count);
+	free(planes);
+	free(want);
+	return distance;
+}

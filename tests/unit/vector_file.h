@@ -20,4 +20,8 @@ float *vector_copy_maybe(const struct tensor_file *file, const char *name, size_
 /* The largest |got − want| over the largest |want|; infinite when a number is not finite. */
 double vector_distance(const float *got, const float *want, size_t count);
 
+/* The same of latents [pixels, 4] and a dump's [4, pixels] of that name. */
+double vector_latents_distance(const struct tensor_file *file, const char *name, const float *got,
+			       size_t count);
+
 #endif
