@@ -455,12 +455,15 @@ static int quantize(struct cli *cli, struct error *err)
 	struct catalogue c;
 	char path[FILES_PATH_MAX], out[FILES_PATH_MAX];
 	const char *type = cli_value(cli, "type");
+	struct stat st;
+	bool here = *cli->args[1] == '.' || (stat(cli->args[1], &st) == 0 && S_ISREG(st.st_mode));
 	int status = catalogue_list(cli->config.packs, cli->config.state_dir, &c, err);
 	if (status)
 		return status;
-	status = catalogue_find(&c, cli->args[1], path, err);
+	status = here ? files_path(path, err, "%s", cli->args[1])
+		      : catalogue_find(&c, cli->args[1], path, err);
 	if (!status)
-		status = models_quantize(path, cli->args[1], type ? type : "q8_0", out, err);
+		status = models_quantize(path, type ? type : "q8_0", out, err);
 	catalogue_free(&c);
 	if (!status && cli->json)
 		cli_print_json(json_pack("{s:s}", "path", out));
@@ -508,7 +511,7 @@ static const struct cli_option models_options[] = {
 
 const struct verb verb_models = {
     .name = "models",
-    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME|FILE|quantize NAME]",
+    .arguments = "[add FILE|FOLDER|URL|remove NAME|verify [NAME]|show NAME|FILE|quantize NAME|PATH]",
     .summary = "the models that are installed; adding, removing, checking them",
     .options = models_options,
     .min_args = 0,
@@ -519,6 +522,6 @@ const struct verb verb_models = {
 	    "  verify         hashes of what was pulled, else the headers of the weights\n"
 	    "  show           what it is, where it comes from, its licence, sizes, usual settings; of a\n"
 	    "                 file what it holds: a checkpoint, a LoRA, a ControlNet …, of which family\n"
-	    "  quantize       its UNet in blocks of few bits, as a model NAME-TYPE beside it\n"
+	    "  quantize       its UNet in blocks of few bits, as a model NAME-TYPE beside it, in the same folder\n"
 	    "sumi pull fetches models of Hugging Face and Civitai.\n",
 };

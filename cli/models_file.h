@@ -12,10 +12,10 @@
  * SUMI_UNSUPPORTED with what it is where it holds no tensors. */
 int models_file_describe(const char *path, json_t **out, struct error *err);
 
-/* Writes NAME-TYPE.gguf beside a pack's folder, with its UNet in blocks, and what stands beside that:
- * a model called NAME-TYPE, whose other parts are the pack's. Says on stderr what it did; out: the path. */
-int models_quantize(const char *folder, const char *name, const char *type, char out[FILES_PATH_MAX],
-		    struct error *err);
+/* Writes NAME-TYPE.gguf into the folder that a model (a pack, or a file that is one) lies in, with its UNet in
+ * blocks, and what stands beside that: a model called NAME-TYPE, whose other parts are the first one's. Says
+ * on stderr what it did; out: the path. */
+int models_quantize(const char *model, const char *type, char out[FILES_PATH_MAX], struct error *err);
 
 /* Whether a file, or a folder in diffusers' layout, is a network that sees pictures; of a folder what it is. */
 bool models_is_control(const char *path);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/half.h"
 
 enum {
@@ -21,7 +22,7 @@ enum {
 #define HALF_MOST 65504.0f
 
 struct writer {
-	const struct source *source;
+	const struct weights *source;
 	const struct quantiser *q;
 	FILE *out;
 	struct gguf_report *report;
@@ -34,29 +35,34 @@ static void put(FILE *out, uint64_t value, int bytes)
 		fputc((int)(value >> (8 * i) & 0xFF), out);
 }
 
-/* What e is rounded to; NULL: it stays a number each. */
-static const struct quantiser *quantiser_of(const struct writer *w, const struct tensor_entry *e)
+static size_t numbers_of(const struct weight_tensor *e)
 {
-	if (e->rank != 2 || tensor_elements(e) < LEAST)
+	return e->bytes / dtype_size(e->dtype);
+}
+
+/* What e is rounded to; NULL: it stays a number each. */
+static const struct quantiser *quantiser_of(const struct writer *w, const struct weight_tensor *e)
+{
+	if (e->rank != 2 || numbers_of(e) < LEAST)
 		return NULL;
 	return quantiser_for_rows(w->q, (size_t)e->shape[1]);
 }
 
-static uint32_t type_of(const struct writer *w, const struct tensor_entry *e)
+static uint32_t type_of(const struct writer *w, const struct weight_tensor *e)
 {
 	const struct quantiser *q = quantiser_of(w, e);
 	return q ? q->gguf : e->rank < 2 ? TYPE_F32 : TYPE_F16;
 }
 
-static uint64_t bytes_of(const struct writer *w, const struct tensor_entry *e)
+static uint64_t bytes_of(const struct writer *w, const struct weight_tensor *e)
 {
-	uint64_t n = tensor_elements(e);
+	uint64_t n = numbers_of(e);
 	const struct quantiser *q = quantiser_of(w, e);
 	return q ? format_row_bytes(q->dtype, n) : e->rank < 2 ? 4 * n : 2 * n;
 }
 
 /* Blocks and halves hold no larger numbers. */
-static int check_numbers(const struct writer *w, const struct tensor_entry *e, const float *x, size_t n)
+static int check_numbers(const struct writer *w, const struct weight_tensor *e, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!(fabsf(x[i]) <= HALF_MOST))
@@ -72,15 +78,15 @@ static uint64_t aligned(uint64_t bytes)
 }
 
 /* What is no weight (counters, position_ids) stays behind. */
-static bool wanted(const struct tensor_entry *e)
+static bool wanted(const struct weight_tensor *e)
 {
-	return e->format->usable;
+	return e->usable;
 }
 
 static int check(const struct writer *w)
 {
-	for (size_t i = 0; i < w->source->list.count; i++) {
-		const struct tensor_entry *e = w->source->list.entries[i];
+	for (size_t i = 0; i < weights_tensors(w->source); i++) {
+		const struct weight_tensor *e = weights_at(w->source, i);
 		if (wanted(e) && e->rank > DIMENSIONS_MAX)
 			return error_set(w->err, SUMI_UNSUPPORTED,
 					 "tensor '%.100s' has %d dimensions, GGUF has %d", e->name, e->rank,
@@ -96,8 +102,8 @@ static void put_head(const struct writer *w, size_t count)
 	put(w->out, VERSION, 4);
 	put(w->out, count, 8);
 	put(w->out, 0, 8); /* keys */
-	for (size_t i = 0; i < w->source->list.count; i++) {
-		const struct tensor_entry *e = w->source->list.entries[i];
+	for (size_t i = 0; i < weights_tensors(w->source); i++) {
+		const struct weight_tensor *e = weights_at(w->source, i);
 		if (!wanted(e))
 			continue;
 		put(w->out, strlen(e->name), 8);
@@ -114,22 +120,20 @@ static void put_head(const struct writer *w, size_t count)
 		fputc(0, w->out);
 }
 
-static int put_tensor(const struct writer *w, const struct tensor_entry *e)
+static int put_tensor(const struct writer *w, const struct weight_tensor *e)
 {
-	size_t n = tensor_elements(e);
+	size_t n = numbers_of(e);
 	uint64_t size = bytes_of(w, e);
 	const struct quantiser *q = quantiser_of(w, e);
-	unsigned char *raw = malloc(e->bytes + 1), *bytes = calloc(1, aligned(size) + 1);
+	unsigned char *bytes = calloc(1, aligned(size) + 1);
 	float *x = malloc((n + 1) * sizeof *x);
 	int status = SUMI_OK;
-	if (!raw || !bytes || !x) {
+	if (!bytes || !x) {
 		status = error_set(w->err, SUMI_NOMEM, "no memory for tensor '%.100s'", e->name);
 		goto done;
 	}
-	if ((status = tensors_read(source_file(w->source, e), e, raw, w->err)))
-		goto done;
-	tensor_format_floats(e->format, raw, n, x);
-	if (e->rank >= 2 && (status = check_numbers(w, e, x, n)))
+	if ((status = weights_read_floats(e, x, n, w->err)) ||
+	    (e->rank >= 2 && (status = check_numbers(w, e, x, n))))
 		goto done;
 	if (q) {
 		quantise(q, x, n, bytes);
@@ -148,7 +152,6 @@ static int put_tensor(const struct writer *w, const struct tensor_entry *e)
 	if (fwrite(bytes, 1, aligned(size), w->out) != aligned(size))
 		status = error_errno(w->err, "writing GGUF");
 done:
-	free(raw);
 	free(bytes);
 	free(x);
 	return status;
@@ -158,19 +161,17 @@ static int put_all(struct writer *w)
 {
 	size_t count = 0;
 	int status = check(w);
-	for (size_t i = 0; i < w->source->list.count; i++)
-		count += wanted(w->source->list.entries[i]);
+	for (size_t i = 0; i < weights_tensors(w->source); i++)
+		count += wanted(weights_at(w->source, i));
 	if (!status)
 		put_head(w, count);
-	for (size_t i = 0; i < w->source->list.count && !status; i++)
-		if (wanted(w->source->list.entries[i]))
-			status = put_tensor(w, w->source->list.entries[i]);
-	for (size_t i = 0; i < w->source->file_count && !status; i++)
-		status = tensors_check(w->source->files[i], w->err);
-	return status;
+	for (size_t i = 0; i < weights_tensors(w->source) && !status; i++)
+		if (wanted(weights_at(w->source, i)))
+			status = put_tensor(w, weights_at(w->source, i));
+	return status ? status : weights_check(w->source, w->err);
 }
 
-int gguf_write(const struct source *source, const struct quantiser *q, const char *path,
+int gguf_write(const struct weights *source, const struct quantiser *q, const char *path,
 	       struct gguf_report *report, struct error *err)
 {
 	char part[FILES_PATH_MAX];

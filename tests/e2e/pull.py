@@ -195,7 +195,7 @@ def quantized(place):
         check(done.returncode == 0, f"{name} paints", done.stderr)
     check((place.dir / "boat-pack.png").read_bytes() != (place.dir / "boat-pack-q8_0.png").read_bytes(), "with other numbers")
     for words, text in [(["boat-pack"], "there already"), (["boat-pack", "--type", "iq4_nl"], "use one of"), (["no-such"], "no model"),
-                        (["boat-pack-q8_0", "--type", "q4_0"], "only packs")]:
+                        (["boat-pack-q8_0", "--type", "q4_0"], "in blocks already")]:
         done = place.sumi("models", "quantize", *words)
         check(done.returncode != 0 and text in done.stderr and done.stderr.count("\n") == 1, f"quantize {' '.join(words)}: one line", done.stderr)
     shutil.copytree(PACKS / PACK, models_dir / "torn-pack")

@@ -322,17 +322,21 @@ def others(place, models):
     path = models / "xl.safetensors"
     cut = json.loads((PACKS / "sdxl-tiny/unet/config.json").read_text())
     texts = [json.loads((PACKS / f"sdxl-tiny/text_encoder{x}/config.json").read_text()) for x in ("", "_2")]
-    write_safetensors(path, {
-        **below("model.diffusion_model.", original_unet("sdxl-tiny", cut["layers_per_block"])),
-        **below("first_stage_model.", original_vae("sdxl-tiny")),
-        **below("conditioner.embedders.0.transformer.", hf_text("sdxl-tiny")),
-        **below("conditioner.embedders.1.model.", open_clip("sdxl-tiny", "text_encoder_2"))})
+    whole = {**below("model.diffusion_model.", original_unet("sdxl-tiny", cut["layers_per_block"])),
+             **below("first_stage_model.", original_vae("sdxl-tiny")),
+             **below("conditioner.embedders.0.transformer.", hf_text("sdxl-tiny")),
+             **below("conditioner.embedders.1.model.", open_clip("sdxl-tiny", "text_encoder_2"))}
+    write_safetensors(path, whole)
     beside(path, tokenizer="sdxl-tiny", tokenizer_2="sdxl-tiny", config={
         "unet": {k: cut[k] for k in ["attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"]},
         "vae": {**SD1["vae"], "scaling_factor": 0.18215},
         **{f"text_encoder{x}": {k: t[k] for k in ["num_attention_heads", "eos_token_id", "hidden_act"]}
            for x, t in zip(("", "_2"), texts)}})
     same(place, want, path, "Stable Diffusion XL in one file")
+    for end, write in [("gguf", write_gguf), ("ckpt", write_torch)]:
+        write(models / f"xl-{end}.{end}", whole)
+        shutil.copy(path.with_name("xl.sumi.json"), models / f"xl-{end}.sumi.json")
+        same(place, want, models / f"xl-{end}.{end}", f"and as {end}")
     for part, tensors in [("xl_unet", original_unet("sdxl-tiny", cut["layers_per_block"])), ("xl_vae", original_vae("sdxl-tiny")),
                           ("clip_l", hf_text("sdxl-tiny")), ("clip_g", hf_text("sdxl-tiny", "text_encoder_2"))]:
         write_safetensors(models / f"{part}.safetensors", tensors)
@@ -374,6 +378,78 @@ def small(place, models):
         "text_encoder_2": {k: text[k] for k in ["num_attention_heads", "eos_token_id"]}})
     (models / "refiner-tiny").symlink_to(PACKS / "refiner-tiny")
     same(place, paint(place, PACKS / "refiner-tiny"), path, "Stable Diffusion XL's refiner in one file")
+
+
+def wider(tensor, channels):
+    """A first convolution that takes so many channels: its own ones again and again."""
+    dtype, (rows, own, *kernel), data = tensor
+    size = len(data) // rows
+    row = [data[r * size:(r + 1) * size] for r in range(rows)]
+    return dtype, [rows, channels, *kernel], b"".join((r * channels)[:size * channels // own] for r in row)
+
+
+def picture(path, pixel):
+    """64x64 in grey."""
+    rows = b"".join(b"\0" + bytes(pixel(x, y) for x in range(64)) for y in range(64))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks))
+
+
+def shown_more(place, models):
+    """UNets that are shown a picture: with its mask (9 channels), or alone (8, instruct-pix2pix)."""
+    picture(place.dir / "init.png", lambda x, y: (4 * x ^ 3 * y) & 255)
+    picture(place.dir / "mask.png", lambda x, y: 255 * (16 <= x < 48 and 16 <= y < 48))
+    init = ["--init", place.dir / "init.png"]
+    for name, channels, more in [("nine", 9, [*init, "--mask", place.dir / "mask.png", "--strength", 0.9]), ("eight", 8, init)]:
+        folder = models / f"{name}-folder"
+        shutil.copytree(PACKS / "sd1-tiny", folder)
+        config = json.loads((folder / "unet/config.json").read_text())
+        (folder / "unet/config.json").write_text(json.dumps({**config, "in_channels": channels}))
+        unet = weights("sd1-tiny", "unet")
+        unet["conv_in.weight"] = wider(unet["conv_in.weight"], channels)
+        for old in (folder / "unet").glob("*.safetensors"):
+            old.unlink()
+        write_safetensors(folder / "unet/diffusion_pytorch_model.safetensors", unet)
+        want = paint(place, folder, *more)
+        check(isinstance(want, bytes) and want != paint(place, PACKS / "sd1-tiny", *more), f"{name} channels are seen by a folder",
+              getattr(want, "stderr", "the same as without"))
+        unet = original_unet("sd1-tiny", 2)
+        unet["input_blocks.0.0.weight"] = wider(unet["input_blocks.0.0.weight"], channels)
+        whole = {**below("model.diffusion_model.", unet), **below("first_stage_model.", original_vae("sd1-tiny")),
+                 **below("cond_stage_model.transformer.", hf_text("sd1-tiny"))}
+        for end, write in [("safetensors", write_safetensors), ("gguf", write_gguf), ("ckpt", write_torch)]:
+            path = models / f"{name}-{end}.{end}"
+            write(path, whole)
+            beside(path, tokenizer="sd1-tiny/tokenizer", config=SD1)
+            same(place, want, path, f"{name} channels in one file: {path.name} paints what the folder paints", *more)
+
+
+def quantized(place, models):
+    """From one file as from a folder, beside each; numbers with scales are multiplied first."""
+    boxes = [models / "sd1-tiny", models / "plain.safetensors"]
+    for box in boxes:
+        done = place.sumi("models", "quantize", box)
+        out = models / f"{box.stem}-q8_0.gguf"
+        check(done.returncode == 0 and done.stdout.strip() == str(out), f"{box.name} is quantised beside itself", done.stderr)
+    check((models / "sd1-tiny-q8_0.gguf").read_bytes() == (models / "plain-q8_0.gguf").read_bytes(), "both to the same blocks")
+    want = paint(place, models / "sd1-tiny-q8_0.gguf")
+    check(isinstance(want, bytes), "they paint", getattr(want, "stderr", ""))
+    same(place, want, models / "plain-q8_0.gguf", "and the same picture")
+    row = [i % 255 - 127 for i in range(64 * 64)]
+    name = next(n for n, t in original_unet("sd1-tiny", 2).items() if t[1] == [64, 64])
+    for file, tensors in [("scaled", {name: ("I8", [64, 64], struct.pack("4096b", *row)), name.replace(".weight", ".weight_scale"):
+                                      ("F32", [64, 1], struct.pack("<64f", *[2.0 ** -(6 + i % 2) for i in range(64)]))}),
+                          ("floats", {name: ("F32", [64, 64], struct.pack("<4096f", *[v * 2.0 ** -(6 + i // 64 % 2)
+                                                                                      for i, v in enumerate(row)]))})]:
+        write_safetensors(models / f"{file}.safetensors", {**original_unet("sd1-tiny", 2), **tensors})
+        beside(models / f"{file}.safetensors", base="sd1-tiny", config={"unet": SD1["unet"]})
+        done = place.sumi("models", "quantize", models / f"{file}.safetensors", "--type", "q5_1")
+        check(done.returncode == 0, f"{file} are quantised", done.stderr)
+    check((models / "scaled-q5_1.gguf").read_bytes() == (models / "floats-q5_1.gguf").read_bytes(), "scales are multiplied in")
+    check(isinstance(paint(place, models / "scaled-q5_1.gguf"), bytes), "a model with a base keeps it")
+    done = place.sumi("models", "quantize", models / "clip.safetensors")
+    check(done.returncode and "not a model" in done.stderr and done.stderr.count("\n") == 1, "half a model is none", done.stderr)
 
 
 def listed(place, models):
@@ -444,6 +520,8 @@ place.configure(packs=str(models))
 sd1(place, models)
 others(place, models)
 small(place, models)
+shown_more(place, models)
+quantized(place, models)
 listed(place, models)
 queued(place, models)
 shutil.rmtree(place.parent)
