@@ -51,7 +51,7 @@ static int make_map(const struct preprocessor *p, const char *file, uint8_t **pn
 	if (status)
 		return status;
 	uint8_t *map = malloc((size_t)width * (size_t)height * 3);
-	status = map ? p->make(rgb, width, height, map, err)
+	status = map ? preprocess(p, rgb, width, height, NULL, map, err)
 		     : error_set(err, SUMI_NOMEM, "%s: no memory for its map", file);
 	if (!status)
 		status = png_encode(map, width, height, NULL, png, size, err);

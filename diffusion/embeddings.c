@@ -249,6 +249,18 @@ static int check_marks(const struct search *s, struct error *err)
 	return SUMI_OK;
 }
 
+int embeddings_look(const char *path, struct embedding_summary *out, struct error *err)
+{
+	struct embedding_file e;
+	int status = embedding_open(path, &e, err);
+	if (status)
+		return status;
+	*out = (struct embedding_summary){.vectors = e.count, .width = e.half[0].width};
+	snprintf(out->word, sizeof out->word, "%s", e.word);
+	embedding_close(&e);
+	return SUMI_OK;
+}
+
 int embeddings_visit(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
 		     struct error *err)
 {

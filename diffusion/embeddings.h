@@ -38,6 +38,13 @@ json_t *embeddings_json(const struct embeddings *e);
 /* A number that changes with the files that there are; 0: there are none. */
 uint64_t embeddings_stamp(const char *paths, const char *state_dir);
 
+/* What a file is, for those who list it; word: "" where it is called as its file. Errors as for embedding_open(). */
+struct embedding_summary {
+	int vectors, width;
+	char word[PLACES_LABEL_MAX + 1];
+};
+int embeddings_look(const char *path, struct embedding_summary *out, struct error *err);
+
 /* places_visit_files() of their folder. */
 int embeddings_visit(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
 		     struct error *err);

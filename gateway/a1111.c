@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "gateway/controlnet.h"
 #include "gateway/handlers.h"
 #include "queue/offers.h"
 #include "media/picture_file.h"
@@ -293,7 +294,7 @@ static bool read_init(struct call *call, struct worker *w, const json_t *body, j
 	if (json_is_number(scale) && edits(call, w))
 		json_object_set(fields, "image_cfg_scale", scale);
 	return read_file(call, w, "init_images", "init", first, fields) &&
-	       read_mask(call, w, body, fields);
+	       read_mask(call, w, body, fields) && controlnet_read(call, w, body, first, fields);
 }
 
 /* ---- the answer ----------------------------------------------------------------------------- */
@@ -420,7 +421,8 @@ static void generate(struct call *call, struct worker *w, bool from_picture)
 		call_refuse(call, 422, "mask", "mask: it is for img2img, which has a picture");
 		fine = false;
 	}
-	fine = fine && (from_picture ? read_init(call, w, body, fields) : read_second(call, body, fields));
+	fine = fine && (from_picture ? read_init(call, w, body, fields)
+				     : read_second(call, body, fields) && controlnet_read(call, w, body, NULL, fields));
 	json_decref(body);
 	if (!fine) {
 		json_decref(fields);

@@ -176,14 +176,6 @@ void a1111_schedulers(struct call *call, struct worker *w)
 	call_json(call, 200, rows);
 }
 
-void a1111_upscalers(struct call *call, struct worker *w)
-{
-	(void)w;
-	call_json(call, 200,
-		  json_pack("[{s:s, s:n, s:n, s:n, s:i}]", "name", "None", "model_name", "model_path",
-			    "model_url", "scale", 4));
-}
-
 void a1111_vaes(struct call *call, struct worker *w)
 {
 	(void)w;
@@ -194,18 +186,6 @@ void a1111_nothing(struct call *call, struct worker *w)
 {
 	(void)w;
 	call_json(call, 200, json_array());
-}
-
-void a1111_scripts(struct call *call, struct worker *w)
-{
-	(void)w;
-	call_json(call, 200, json_pack("{s:[], s:[]}", "txt2img", "img2img"));
-}
-
-void a1111_embeddings(struct call *call, struct worker *w)
-{
-	(void)w;
-	call_json(call, 200, json_pack("{s:{}, s:{}}", "loaded", "skipped"));
 }
 
 void a1111_flags(struct call *call, struct worker *w)

@@ -16,7 +16,10 @@ call_handler openai_edit, openai_vary;
 call_handler openai_generate, openai_models, openai_model;
 call_handler a1111_text, a1111_image, a1111_options, a1111_set_options, a1111_models, a1111_samplers,
     a1111_schedulers, a1111_progress, a1111_interrupt, a1111_skip, a1111_read, a1111_memory, a1111_flags,
-    a1111_upscalers, a1111_vaes, a1111_scripts, a1111_embeddings, a1111_nothing, a1111_done;
+    a1111_upscalers, a1111_vaes, a1111_scripts, a1111_embeddings, a1111_nothing, a1111_done, a1111_loras, a1111_styles,
+    a1111_latent_upscalers, a1111_script_info;
+call_handler controlnet_models, controlnet_module_list, controlnet_types, controlnet_version, controlnet_settings,
+    controlnet_detect;
 call_handler music_compose, music_sound, music_speech;
 call_handler ollama_generate, ollama_version, ollama_tags;
 call_handler mcp_serve;

@@ -165,6 +165,18 @@ int picture_decode_rgba(const void *data, size_t size, const char *where, uint8_
 	return decode(data, size, where, true, rgba, width, height, err);
 }
 
+int picture_size(const void *data, size_t size, const char *where, int *width, int *height,
+		 struct error *err)
+{
+	const struct kind *kind;
+	struct picture_info info = {0};
+	int status = look(data, size, where, &kind, &info, err);
+	bool lies = info.orientation >= 5;
+	*width = lies ? info.height : info.width;
+	*height = lies ? info.width : info.height;
+	return status;
+}
+
 int picture_check(const void *data, size_t size, const char *where, struct error *err)
 {
 	uint8_t *rgb;

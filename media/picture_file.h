@@ -12,6 +12,10 @@
  * by the lengths that it claims, and where those are fine by decoding all of it. */
 int picture_check(const void *data, size_t size, const char *where, struct error *err);
 
+/* Its size by its headers, turned as its EXIF says. */
+int picture_size(const void *data, size_t size, const char *where, int *width, int *height,
+		 struct error *err);
+
 /* The pixels of such a file's bytes, [height, width, 3], turned as its EXIF says; of an animation the first
  * frame. The caller frees *rgb. SUMI_UNSUPPORTED for another kind of file, SUMI_CORRUPT, SUMI_TOOBIG. */
 int picture_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width,

@@ -48,10 +48,9 @@ static void shrink(const uint8_t *rgb, int w, const struct cut *c, int k, float 
 			}
 }
 
-static int scale(const uint8_t *from, int w, int h, const char *where, int width, int height, uint8_t *to,
-		 struct error *err)
+static int scale(const uint8_t *from, int w, struct cut c, const char *where, int width, int height,
+		 uint8_t *to, struct error *err)
 {
-	struct cut c = cut_of(w, h, width, height);
 	int k = step_of(&c, width, height);
 	size_t small = (size_t)(c.w / k) * (size_t)(c.h / k) * 3;
 	size_t count = (size_t)width * (size_t)height * 3;
@@ -64,6 +63,18 @@ static int scale(const uint8_t *from, int w, int h, const char *where, int width
 		to[i] = (uint8_t)(out[i] <= 0 ? 0 : out[i] >= 255 ? 255 : out[i] + 0.5f);
 	free(in);
 	return status;
+}
+
+int picture_crop(const uint8_t *rgb, int w, int h, const char *where, int width, int height, uint8_t *out,
+		 struct error *err)
+{
+	return scale(rgb, w, cut_of(w, h, width, height), where, width, height, out, err);
+}
+
+int picture_stretch(const uint8_t *rgb, int w, int h, const char *where, int width, int height,
+		    uint8_t *out, struct error *err)
+{
+	return scale(rgb, w, (struct cut){.w = w, .h = h}, where, width, height, out, err);
 }
 
 int picture_fit(const char *path, const char *where, int width, int height, uint8_t **rgb,
@@ -81,7 +92,7 @@ int picture_fit(const char *path, const char *where, int width, int height, uint
 	if (status)
 		return status;
 	*rgb = malloc((size_t)width * (size_t)height * 3);
-	status = *rgb ? scale(whole, w, h, where, width, height, *rgb, err)
+	status = *rgb ? picture_crop(whole, w, h, where, width, height, *rgb, err)
 		      : error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
 	free(whole);
 	if (status) {

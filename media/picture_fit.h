@@ -11,4 +11,10 @@
 int picture_fit(const char *path, const char *where, int width, int height, uint8_t **rgb,
 		struct error *err);
 
+/* The same of pixels [h, w, 3] → out [height, width, 3]; and without regard to their shape. */
+int picture_crop(const uint8_t *rgb, int w, int h, const char *where, int width, int height, uint8_t *out,
+		 struct error *err);
+int picture_stretch(const uint8_t *rgb, int w, int h, const char *where, int width, int height,
+		    uint8_t *out, struct error *err);
+
 #endif

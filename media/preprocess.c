@@ -85,12 +85,12 @@ static float least_difference(const float *a, const float *b)
 
 /* --- maps --- */
 
-static int make_canny(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err)
+static int make_canny(const uint8_t *rgb, int width, int height, const double *settings, uint8_t *out,
+	    struct error *err)
 {
-	enum { LOW = 100, HIGH = 200 };
 	size_t count = (size_t)width * (size_t)height;
 	uint8_t *edges = malloc(count);
-	int status = edges ? canny(rgb, width, height, LOW, HIGH, edges, err)
+	int status = edges ? canny(rgb, width, height, (int)settings[0], (int)settings[1], edges, err)
 			   : error_set(err, SUMI_NOMEM, "no memory for a map of %zu pixels", count);
 	if (!status)
 		spread(edges, count, out);
@@ -119,8 +119,10 @@ static double strength_of_lines(const float *lines, size_t count, float *sorted)
 }
 
 /* Dark lines on light ground: how much darker a pixel is than what surrounds it. */
-static int make_lineart(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err)
+static int make_lineart(const uint8_t *rgb, int width, int height, const double *settings, uint8_t *out,
+	    struct error *err)
 {
+	(void)settings;
 	const double around = 6;
 	size_t count = (size_t)width * (size_t)height;
 	float *x = floats(rgb, count, 1, err);
@@ -138,9 +140,9 @@ static int make_lineart(const uint8_t *rgb, int width, int height, uint8_t *out,
 }
 
 /* Strokes where a fine blur is darker than a coarse one. */
-static int make_scribble(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err)
+static int make_scribble(const uint8_t *rgb, int width, int height, const double *settings, uint8_t *out,
+	    struct error *err)
 {
-	enum { THRESHOLD = 32 };
 	size_t count = (size_t)width * (size_t)height;
 	float *x = floats(rgb, count, 2, err);
 	if (!x)
@@ -151,15 +153,17 @@ static int make_scribble(const uint8_t *rgb, int width, int height, uint8_t *out
 		status = gaussian_blur(x, width, height, 3, 5, coarse, err);
 	for (size_t i = 0; i < count && !status; i++) {
 		uint8_t dog = to_byte(255 - least_difference(coarse + 3 * i, fine + 3 * i));
-		memset(out + 3 * i, 2 * (255 - dog) > THRESHOLD ? 255 : 0, 3);
+		memset(out + 3 * i, 2 * (255 - dog) > settings[0] ? 255 : 0, 3);
 	}
 	free(x);
 	return status;
 }
 
 /* As OpenCV's RGB2GRAY. */
-static int make_luminance(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err)
+static int make_luminance(const uint8_t *rgb, int width, int height, const double *settings, uint8_t *out,
+	    struct error *err)
 {
+	(void)settings;
 	(void)err;
 	size_t count = (size_t)width * (size_t)height;
 	for (size_t i = 0; i < count; i++) {
@@ -169,12 +173,12 @@ static int make_luminance(const uint8_t *rgb, int width, int height, uint8_t *ou
 	return SUMI_OK;
 }
 
-static int make_blur(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err)
+static int make_blur(const uint8_t *rgb, int width, int height, const double *settings, uint8_t *out,
+	    struct error *err)
 {
-	const double sigma = 9;
 	size_t count = (size_t)width * (size_t)height;
 	float *x = floats(rgb, count, 1, err);
-	int status = x ? gaussian_blur(x, width, height, 3, sigma, x + 3 * count, err) : SUMI_NOMEM;
+	int status = x ? gaussian_blur(x, width, height, 3, settings[0], x + 3 * count, err) : SUMI_NOMEM;
 	for (size_t i = 0; i < 3 * count && !status; i++)
 		out[i] = to_byte(x[3 * count + i] + 0.5);
 	free(x);
@@ -182,13 +186,25 @@ static int make_blur(const uint8_t *rgb, int width, int height, uint8_t *out, st
 }
 
 const struct preprocessor preprocessors[] = {
-    {"canny", "edges, white on black", make_canny},
-    {"lineart", "dark lines, white on black, by a difference of Gaussians", make_lineart},
-    {"scribble", "strokes, white on black", make_scribble},
-    {"luminance", "brightness without colour", make_luminance},
-    {"blur", "without detail, which a tile network brings back", make_blur},
-    {NULL, NULL, NULL},
+    {"canny", "edges, white on black", {{"low", 1, 255, 100}, {"high", 1, 255, 200}}, make_canny},
+    {"lineart", "dark lines, white on black, by a difference of Gaussians", {{0}}, make_lineart},
+    {"scribble", "strokes, white on black", {{"threshold", 1, 64, 32}}, make_scribble},
+    {"luminance", "brightness without colour", {{0}}, make_luminance},
+    {"blur", "without detail, which a tile network brings back", {{"sigma", 0.01, 64, 9}}, make_blur},
+    {NULL, NULL, {{0}}, NULL},
 };
+
+int preprocess(const struct preprocessor *p, const uint8_t *rgb, int width, int height,
+	       const double *settings, uint8_t *out, struct error *err)
+{
+	double stands[PREPROCESS_SETTINGS];
+	for (int i = 0; i < PREPROCESS_SETTINGS; i++) {
+		const struct preprocess_setting *s = &p->settings[i];
+		bool fits = settings && settings[i] >= s->min && settings[i] <= s->max;
+		stands[i] = fits ? settings[i] : s->usual;
+	}
+	return p->make(rgb, width, height, stands, out, err);
+}
 
 const struct preprocessor *preprocessor_find(const char *name)
 {

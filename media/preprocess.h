@@ -7,12 +7,25 @@
 
 #include "base/status.h"
 
+enum { PREPROCESS_SETTINGS = 2 };
+
 struct preprocessor {
 	const char *name;
 	const char *help; /* one line */
-	/* rgb [height, width, 3] → out, the same, another memory. */
-	int (*make)(const uint8_t *rgb, int width, int height, uint8_t *out, struct error *err);
+	/* What can be set, in the order of the ControlNet extension's thresholds; without a name there is none. */
+	struct preprocess_setting {
+		const char *name;
+		double min, max, usual;
+	} settings[PREPROCESS_SETTINGS];
+	/* preprocess(), with settings that stand. */
+	int (*make)(const uint8_t *rgb, int width, int height, const double *settings, uint8_t *out,
+		    struct error *err);
 };
+
+/* The map of rgb [height, width, 3] → out, the same, another memory. settings [PREPROCESS_SETTINGS]: one outside its
+ * limits is the usual one; NULL: all are. SUMI_NOMEM. */
+int preprocess(const struct preprocessor *p, const uint8_t *rgb, int width, int height,
+	       const double *settings, uint8_t *out, struct error *err);
 
 extern const struct preprocessor preprocessors[]; /* ends with name == NULL */
 

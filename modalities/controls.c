@@ -33,7 +33,7 @@ static int make_map(const json_t *control, uint8_t **rgb, int width, int height,
 	if (!p)
 		return SUMI_OK;
 	uint8_t *made = malloc((size_t)width * (size_t)height * 3);
-	int status = made ? p->make(*rgb, width, height, made, err)
+	int status = made ? preprocess(p, *rgb, width, height, NULL, made, err)
 			  : error_set(err, SUMI_NOMEM, "no memory for a map of %dx%d", width, height);
 	if (status) {
 		free(made);

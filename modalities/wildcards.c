@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/utf8.h"
 #include "diffusion/places.h"
+#include "modalities/styles.h"
 #include "request/dynamic.h"
 
 enum {
@@ -180,86 +181,18 @@ struct style_search {
 	char names[PLACES_NAMES_SIZE];
 };
 
-/* The next field of a CSV, a new text; *at behind it. NULL: no memory. */
-static char *next_field(const char *text, size_t size, size_t *at, bool *last)
+static int look_style(void *context, const char *name, const char *prompt, const char *negative,
+		      struct error *err)
 {
-	char *field = malloc(size - *at + 1);
-	size_t n = 0, i = *at;
-	bool quoted = i < size && text[i] == '"';
-	for (i += quoted; field && i < size; i++) {
-		if (quoted && text[i] == '"') {
-			if (i + 1 < size && text[i + 1] == '"')
-				i++;
-			else {
-				quoted = false;
-				continue;
-			}
-		} else if (!quoted && (text[i] == ',' || text[i] == '\n')) {
-			break;
-		}
-		field[n++] = text[i];
-	}
-	*last = i >= size || text[i] == '\n';
-	*at = i + 1;
-	if (!field)
-		return NULL;
-	while (n && field[n - 1] == '\r')
-		n--;
-	field[n] = '\0';
-	return field;
-}
-
-/* A row: name, prompt, negative prompt (or as old files have it, text alone). */
-static int read_row(struct style_search *s, const char *text, size_t size, size_t *at,
-		    struct error *err)
-{
-	char *fields[3] = {NULL, NULL, NULL};
-	bool last = false;
-	int count = 0, status = SUMI_OK;
-	while (!last && *at <= size && !status) {
-		char *field = next_field(text, size, at, &last);
-		if (!field)
-			status = error_set(err, SUMI_NOMEM, "out of memory");
-		else if (count < 3)
-			fields[count++] = field;
-		else
-			free(field);
-	}
-	bool heading = count > 0 && strcmp(fields[0], "name") == 0;
-	if (!status && count > 1 && !heading && *fields[0]) {
-		places_gather(s->names, fields[0]);
-		if (!s->is_found && strlen(fields[0]) == s->size &&
-		    strncasecmp(fields[0], s->name, s->size) == 0) {
-			s->is_found = true;
-			s->found = (struct style){fields[1], fields[2]};
-			fields[1] = fields[2] = NULL;
-		}
-	}
-	for (int i = 0; i < 3; i++)
-		free(fields[i]);
-	return status;
-}
-
-static int search_styles(void *context, const char *place, bool named, struct error *err)
-{
-	char path[FILES_PATH_MAX], *text;
 	struct style_search *s = context;
-	size_t size, at = 0;
-	struct stat st;
-	(void)named;
-	if (files_path(path, NULL, "%s/" STYLES_FILE, place) || stat(path, &st) != 0)
+	places_gather(s->names, name);
+	if (s->is_found || strlen(name) != s->size || strncasecmp(name, s->name, s->size) != 0)
 		return SUMI_OK;
-	int status = files_read(path, FILE_LIMIT, &text, &size, err);
-	if (status)
-		return status;
-	if (!utf8_valid(text, size))
-		status = error_set(err, SUMI_INVALID, "%s: it is not UTF-8", path);
-	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
-		at = 3;
-	while (at < size && !status)
-		status = read_row(s, text, size, &at, err);
-	free(text);
-	return status;
+	s->is_found = true;
+	s->found = (struct style){strdup(prompt), negative ? strdup(negative) : NULL};
+	return s->found.prompt && (!negative || s->found.negative)
+		   ? SUMI_OK
+		   : error_set(err, SUMI_NOMEM, "out of memory");
 }
 
 static void style_free(struct style *s)
@@ -272,7 +205,7 @@ static int find_style(const struct where *w, const char *name, size_t size, stru
 		      struct error *err)
 {
 	struct style_search s = {.name = name, .size = size};
-	int status = places_visit(w->packs, w->state_dir, search_styles, &s, err);
+	int status = styles_visit(w->packs, w->state_dir, look_style, &s, err);
 	if (!status && !s.is_found)
 		status = error_set(err, SUMI_NOTFOUND, "there is no style '%.*s'; there %s%s",
 				   (int)(size < 80 ? size : 80), name,

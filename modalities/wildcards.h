@@ -6,7 +6,6 @@
 #include "request/job.h"
 
 #define WILDCARDS_FOLDER "wildcards"
-#define STYLES_FILE "styles.csv"
 
 #define WILDCARDS_STORED_MAX (JOB_JSON_MAX / 2) /* bytes of a job that is written down */
 

@@ -39,7 +39,8 @@ may storage request media
 # The queue hands over what a job says; it never calls what makes it.
 may queue request
 may daemon request queue storage modalities media diffusion weights backends
-may gateway request queue storage media
+# It asks what there is and whether a job can be made, and makes nothing.
+may gateway request queue storage modalities media
 # render and doctor enter below the queue.
 may cli request queue storage modalities media hub diffusion weights backends
 

@@ -105,7 +105,7 @@ static void check_maps(const char *name, const uint8_t *rgb, int width, int heig
 		snprintf(key, sizeof key, "%s.%s", name, p->name);
 		uint8_t *want = bytes_of(key, &w, &h);
 		bool colours = strcmp(p->name, "blur") == 0;
-		assert_int_equal(p->make(rgb, width, height, got, &err), SUMI_OK);
+		assert_int_equal(preprocess(p, rgb, width, height, NULL, got, &err), SUMI_OK);
 		for (size_t i = 0; i < count * 3; i++)
 			wrong += abs(got[i] - want[colours ? i : i / 3]) > tolerances[k].off;
 		if (wrong * 1000 > count * 3 * (size_t)tolerances[k].of_thousand)
@@ -113,6 +113,36 @@ static void check_maps(const char *name, const uint8_t *rgb, int width, int heig
 		free(want);
 	}
 	free(got);
+}
+
+/* What can be set, is; what is outside its limits is as usual. */
+static void check_settings(const char *name, const uint8_t *rgb, int width, int height)
+{
+	static const struct {
+		const char *key;
+		double set[PREPROCESS_SETTINGS];
+	} cases[] = {{"canny.30.70", {30, 70}}, {"canny", {-1, 256}}};
+	size_t count = (size_t)width * (size_t)height;
+	uint8_t *got = malloc(count * 3);
+	assert_non_null(got);
+	for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+		char key[64];
+		int w, h;
+		snprintf(key, sizeof key, "%s.%s", name, cases[k].key);
+		uint8_t *want = bytes_of(key, &w, &h);
+		assert_int_equal(preprocess(preprocessor_find("canny"), rgb, width, height, cases[k].set, got, &err),
+				 SUMI_OK);
+		for (size_t i = 0; i < count * 3; i++)
+			assert_int_equal(got[i], want[i / 3]);
+		free(want);
+	}
+	free(got);
+}
+
+static void test_settings(void **state)
+{
+	(void)state;
+	each_picture(check_settings);
 }
 
 static void test_maps(void **state)
@@ -128,6 +158,7 @@ static void test_maps(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges), cmocka_unit_test(test_maps)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges), cmocka_unit_test(test_maps),
+					   cmocka_unit_test(test_settings)};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
