@@ -18,7 +18,7 @@ comma   := ,
 Q       := $(if $(V),,@)# make V=1 prints whole command lines
 
 ROOMS := base request media hub backends backends/opencl backends/reference weights networks diffusion modalities queue storage
-PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg libwebp libwebpmux libwebpdemux \
+PKGS  := hiredis sqlite3 OpenCL vorbis vorbisenc vorbisfile ogg vpx libwebp libwebpmux libwebpdemux \
          jansson inih libcurl kissfft-float libebur128 chafa libsystemd libpng zlib libjpeg libcrypto libutf8proc
 GATEWAY_PKGS := libevent_core # of sumi-gateway alone
 

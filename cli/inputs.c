@@ -17,7 +17,7 @@ enum what { A_HASH, A_FILE, A_RESULT };
 /* Ids may end so, too; but who writes one means the file. */
 static bool has_ending(const char *value)
 {
-	static const char *const endings[] = {".webp", ".png", ".jpg", ".jpeg", ".ogg", ".wav"};
+	static const char *const endings[] = {".webp", ".png", ".jpg", ".jpeg", ".ogg", ".wav", ".webm"};
 	const char *dot = strrchr(value, '.');
 	for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; i++)
 		if (strcasecmp(dot, endings[i]) == 0)

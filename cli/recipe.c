@@ -263,6 +263,7 @@ static void read_kind(const char *head, size_t n, json_t *job)
 		return;
 	bool moves = n > 20 && memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
 	bool sounds = strncmp(format_table[f].mime, "audio/", 6) == 0;
+	moves |= strncmp(format_table[f].mime, "video/", 6) == 0;
 	take_text(job, "modality",
 		  modality_names[moves    ? MODALITY_VIDEO
 				 : sounds ? MODALITY_AUDIO

@@ -18,7 +18,7 @@ struct recipe {
 	char *infotext;  /* A1111's text as it stands in the file, or NULL */
 };
 
-/* Reads WebP, PNG, JPEG, Ogg, WAV or a text that is an infotext: sumi's JSON, else what another program
+/* Reads WebP, PNG, JPEG, Ogg, WAV, WebM or a text that is an infotext: sumi's JSON, else what another program
  * wrote (see media/origin.h). Nothing in the file is checked
  * against what a job may say. The caller clears *recipe. SUMI_NOTFOUND where the file holds
  * nothing of that, SUMI_UNSUPPORTED for another kind of file. */

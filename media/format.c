@@ -9,6 +9,7 @@ const struct format_row format_table[FORMATS + 1] = {
     [FORMAT_JPEG] = {"jpeg", "image/jpeg", "\xff\xd8\xff", 0},
     [FORMAT_OGG] = {"ogg", "audio/ogg", "OggS", 0},
     [FORMAT_WAV] = {"wav", "audio/wav", "WAVE", 8},
+    [FORMAT_WEBM] = {"webm", "video/webm", "\x1a\x45\xdf\xa3", 0},
     [FORMATS] = {"", "application/octet-stream", "", 0},
 };
 

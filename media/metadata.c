@@ -38,6 +38,7 @@ static const struct place of_json[] = {
     {TEXT_PNG, METADATA_PNG_JSON},
     {TEXT_VORBIS, METADATA_OGG_JSON},
     {TEXT_CHUNK, METADATA_WAV_JSON},
+    {TEXT_TAG, METADATA_WEBM_JSON},
 };
 
 /* sure: what stands there is an infotext; elsewhere cameras and editors write too. */
@@ -48,6 +49,7 @@ static const struct {
     {{TEXT_XMP, METADATA_XMP_INFOTEXT}, true},
     {{TEXT_PNG, METADATA_PNG_INFOTEXT}, true},
     {{TEXT_VORBIS, METADATA_OGG_INFOTEXT}, true},
+    {{TEXT_TAG, METADATA_WEBM_INFOTEXT}, true},
     {{TEXT_PLAIN, ""}, true},
     {{TEXT_EXIF, "UserComment"}, false},
     {{TEXT_COMMENT, ""}, false},

@@ -6,6 +6,7 @@
  *     JPEG  (read only) EXIF UserComment, a comment, XMP
  *     Ogg   Vorbis comments PARAMETERS and SUMI
  *     WAV   the comment of the list INFO, and a chunk "sumi"
+ *     WebM  tags PARAMETERS and SUMI
  */
 #ifndef SUMI_MEDIA_METADATA_H
 #define SUMI_MEDIA_METADATA_H
@@ -22,6 +23,8 @@
 #define METADATA_XMP_INFOTEXT "sumi:parameters"
 #define METADATA_XMP_JSON "sumi:json"
 #define METADATA_WAV_JSON "sumi"
+#define METADATA_WEBM_INFOTEXT "PARAMETERS"
+#define METADATA_WEBM_JSON "SUMI"
 
 /* UTF-8 without NUL inside; either may be NULL. For writing, the strings are borrowed; after
  * reading, they belong to the struct. */

@@ -7,7 +7,7 @@
 
 #define METADATA_FILE_MAX (1 << 30) /* bytes of a file that metadata_read_file() opens */
 
-/* Reads what the file holds, WebP, PNG, JPEG, Ogg or WAV told apart by the first bytes. *m is emptied
+/* Reads what the file holds, WebP, PNG, JPEG, Ogg, WAV or WebM told apart by the first bytes. *m is emptied
  * first. SUMI_NOTFOUND when there is neither text, SUMI_UNSUPPORTED for another kind of file,
  * SUMI_CORRUPT when the file is damaged. */
 int metadata_read_file(const char *path, struct metadata *m, struct error *err);

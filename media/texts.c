@@ -14,7 +14,7 @@ const char *text_place_name(enum text_place place)
 	static const char *const names[] = {
 	    [TEXT_PNG] = "PNG",	      [TEXT_EXIF] = "EXIF",   [TEXT_XMP] = "XMP",
 	    [TEXT_COMMENT] = "comment", [TEXT_CHUNK] = "chunk", [TEXT_VORBIS] = "Vorbis",
-	    [TEXT_HIDDEN] = "pixels",   [TEXT_PLAIN] = "text",
+	    [TEXT_TAG] = "tag",	      [TEXT_HIDDEN] = "pixels",   [TEXT_PLAIN] = "text",
 	};
 	return names[place];
 }

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/format.h"
 #include "media/picture_file.h"
 #include "media/sound_file.h"
+#include "media/webm.h"
 #include "media/webp.h"
 
 enum { QUALITY = 75 };
@@ -94,13 +96,15 @@ int thumbnail_make(const void *data, size_t size, const char *where, uint8_t **w
 	struct sound sound = {0};
 	uint8_t *rgb;
 	int width, height;
-	int status = picture_decode(data, size, where, &rgb, &width, &height, err);
+	bool film = format_of(data, size) == FORMAT_WEBM;
+	int status = film ? webm_first_picture(data, size, where, &rgb, &width, &height, err)
+			  : picture_decode(data, size, where, &rgb, &width, &height, err);
 	if (!status) {
 		status = of_picture(rgb, width, height, webp, webp_size, err);
 		free(rgb);
 		return status;
 	}
-	if (status != SUMI_UNSUPPORTED)
+	if (film || status != SUMI_UNSUPPORTED)
 		return status;
 	status = sound_decode(data, size, where, &sound, err);
 	if (!status)

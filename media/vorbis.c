@@ -13,10 +13,103 @@
 
 /* ---- encoding ---------------------------------------------------------------------- */
 
+/* Where packets of sound go. */
+struct packets {
+	void *context;
+	void (*take)(void *context, ogg_packet *packet);
+};
+
+/* An encoder of a sound, and its three headers. */
+struct encoder {
+	vorbis_info info;
+	vorbis_dsp_state dsp;
+	vorbis_block block;
+	ogg_packet headers[3];
+};
+
+/* Leaves nothing to close after a failure. */
+static int encoder_open(struct encoder *e, const struct sound *s, double quality, const struct metadata *meta,
+			struct error *err)
+{
+	vorbis_comment comments;
+	vorbis_info_init(&e->info);
+	if (vorbis_encode_init_vbr(&e->info, s->channels, s->rate, (float)(quality / 100 * 1.1 - 0.1))) {
+		vorbis_info_clear(&e->info);
+		return error_set(err, SUMI_UNSUPPORTED, "Vorbis has no mode for %d channels at %d Hz",
+				 s->channels, s->rate);
+	}
+	vorbis_analysis_init(&e->dsp, &e->info);
+	vorbis_block_init(&e->dsp, &e->block);
+	vorbis_comment_init(&comments);
+	if (meta && meta->infotext)
+		vorbis_comment_add_tag(&comments, METADATA_OGG_INFOTEXT, meta->infotext);
+	if (meta && meta->json)
+		vorbis_comment_add_tag(&comments, METADATA_OGG_JSON, meta->json);
+	vorbis_analysis_headerout(&e->dsp, &comments, &e->headers[0], &e->headers[1], &e->headers[2]);
+	vorbis_comment_clear(&comments);
+	return SUMI_OK;
+}
+
+static void encoder_close(struct encoder *e)
+{
+	vorbis_block_clear(&e->block);
+	vorbis_dsp_clear(&e->dsp);
+	vorbis_info_clear(&e->info);
+}
+
+static void hand_on(struct encoder *e, const struct packets *to)
+{
+	ogg_packet packet;
+	while (vorbis_analysis_blockout(&e->dsp, &e->block) == 1) {
+		vorbis_analysis(&e->block, NULL);
+		vorbis_bitrate_addblock(&e->block);
+		while (vorbis_bitrate_flushpacket(&e->dsp, &packet))
+			to->take(to->context, &packet);
+	}
+}
+
+static void encode_all(struct encoder *e, const struct sound *s, const struct packets *to)
+{
+	enum { CHUNK = 4096 };
+	for (size_t at = 0; at < s->length; at += CHUNK) {
+		size_t n = s->length - at < CHUNK ? s->length - at : CHUNK;
+		float **room = vorbis_analysis_buffer(&e->dsp, CHUNK);
+		for (int c = 0; c < s->channels; c++)
+			memcpy(room[c], s->samples + (size_t)c * s->length + at, n * sizeof(float));
+		vorbis_analysis_wrote(&e->dsp, (int)n);
+		hand_on(e, to);
+	}
+	vorbis_analysis_wrote(&e->dsp, 0);
+	hand_on(e, to);
+}
+
+/* ---- Ogg ---- */
+
+struct ogg_file {
+	ogg_stream_state stream;
+	struct bytes_writer out;
+};
+
 static void put_page(struct bytes_writer *out, const ogg_page *page)
 {
 	bytes_put(out, page->header, (size_t)page->header_len);
 	bytes_put(out, page->body, (size_t)page->body_len);
+}
+
+static void put_packet(void *context, ogg_packet *packet)
+{
+	struct ogg_file *f = context;
+	ogg_page page;
+	ogg_stream_packetin(&f->stream, packet);
+	while (ogg_stream_pageout(&f->stream, &page))
+		put_page(&f->out, &page);
+}
+
+static void flush(struct ogg_file *f)
+{
+	ogg_page page;
+	while (ogg_stream_flush(&f->stream, &page))
+		put_page(&f->out, &page);
 }
 
 /* Equal input, equal number. */
@@ -29,95 +122,107 @@ static int serial_number(const struct sound *s, const struct metadata *meta)
 	return (int)(h & 0x7fffffff);
 }
 
-static void put_headers(vorbis_dsp_state *dsp, ogg_stream_state *stream,
-			const struct metadata *meta, struct bytes_writer *out)
-{
-	vorbis_comment comments;
-	ogg_packet id, text, books;
-	ogg_page page;
-	vorbis_comment_init(&comments);
-	if (meta && meta->infotext)
-		vorbis_comment_add_tag(&comments, METADATA_OGG_INFOTEXT, meta->infotext);
-	if (meta && meta->json)
-		vorbis_comment_add_tag(&comments, METADATA_OGG_JSON, meta->json);
-	vorbis_analysis_headerout(dsp, &comments, &id, &text, &books);
-	ogg_stream_packetin(stream, &id);
-	ogg_stream_packetin(stream, &text);
-	ogg_stream_packetin(stream, &books);
-	/* Sound begins on a page of its own. */
-	while (ogg_stream_flush(stream, &page))
-		put_page(out, &page);
-	vorbis_comment_clear(&comments);
-}
-
-static void put_blocks(vorbis_dsp_state *dsp, vorbis_block *block, ogg_stream_state *stream,
-		       struct bytes_writer *out)
-{
-	ogg_packet packet;
-	ogg_page page;
-	while (vorbis_analysis_blockout(dsp, block) == 1) {
-		vorbis_analysis(block, NULL);
-		vorbis_bitrate_addblock(block);
-		while (vorbis_bitrate_flushpacket(dsp, &packet)) {
-			ogg_stream_packetin(stream, &packet);
-			while (ogg_stream_pageout(stream, &page))
-				put_page(out, &page);
-		}
-	}
-}
-
-static void put_sound(const struct sound *s, vorbis_dsp_state *dsp, vorbis_block *block,
-		      ogg_stream_state *stream, struct bytes_writer *out)
-{
-	enum { CHUNK = 4096 };
-	ogg_page page;
-	for (size_t at = 0; at < s->length; at += CHUNK) {
-		size_t n = s->length - at < CHUNK ? s->length - at : CHUNK;
-		float **room = vorbis_analysis_buffer(dsp, CHUNK);
-		for (int c = 0; c < s->channels; c++)
-			memcpy(room[c], s->samples + (size_t)c * s->length + at, n * sizeof(float));
-		vorbis_analysis_wrote(dsp, (int)n);
-		put_blocks(dsp, block, stream, out);
-	}
-	vorbis_analysis_wrote(dsp, 0);
-	put_blocks(dsp, block, stream, out);
-	while (ogg_stream_flush(stream, &page))
-		put_page(out, &page);
-}
-
 int vorbis_encode(const struct sound *s, double quality, const struct metadata *meta,
 		  uint8_t **data, size_t *size, struct error *err)
 {
-	vorbis_info info;
-	vorbis_dsp_state dsp;
-	vorbis_block block;
-	ogg_stream_state stream;
-	struct bytes_writer out = {0};
+	struct encoder e;
+	struct ogg_file file = {.out = {0}};
+	struct packets to = {&file, put_packet};
 	*data = NULL;
-	vorbis_info_init(&info);
-	if (vorbis_encode_init_vbr(&info, s->channels, s->rate,
-				   (float)(quality / 100 * 1.1 - 0.1))) {
-		vorbis_info_clear(&info);
-		return error_set(err, SUMI_UNSUPPORTED,
-				 "Vorbis has no mode for %d channels at %d Hz", s->channels,
-				 s->rate);
-	}
-	vorbis_analysis_init(&dsp, &info);
-	vorbis_block_init(&dsp, &block);
-	ogg_stream_init(&stream, serial_number(s, meta));
-	put_headers(&dsp, &stream, meta, &out);
-	put_sound(s, &dsp, &block, &stream, &out);
-	ogg_stream_clear(&stream);
-	vorbis_block_clear(&block);
-	vorbis_dsp_clear(&dsp);
-	vorbis_info_clear(&info);
-	if (out.failed) {
-		free(out.data);
+	int status = encoder_open(&e, s, quality, meta, err);
+	if (status)
+		return status;
+	ogg_stream_init(&file.stream, serial_number(s, meta));
+	for (int i = 0; i < 3; i++)
+		ogg_stream_packetin(&file.stream, &e.headers[i]);
+	/* Sound begins on a page of its own. */
+	flush(&file);
+	encode_all(&e, s, &to);
+	flush(&file);
+	ogg_stream_clear(&file.stream);
+	encoder_close(&e);
+	if (file.out.failed) {
+		free(file.out.data);
 		return error_set(err, SUMI_NOMEM, "no memory for an Ogg file");
 	}
-	*data = out.data;
-	*size = out.size;
+	*data = file.out.data;
+	*size = file.out.size;
 	return SUMI_OK;
+}
+
+/* ---- packets alone ---- */
+
+/* The headers as Matroska has them: how many but one, the lengths of all but the last, all. */
+static void put_private(struct bytes_writer *w, const ogg_packet headers[3])
+{
+	bytes_put(w, "\2", 1);
+	for (int i = 0; i < 2; i++) {
+		long left = headers[i].bytes;
+		for (; left >= 255; left -= 255)
+			bytes_put(w, "\xff", 1);
+		unsigned char rest = (unsigned char)left;
+		bytes_put(w, &rest, 1);
+	}
+	for (int i = 0; i < 3; i++)
+		bytes_put(w, headers[i].packet, (size_t)headers[i].bytes);
+}
+
+struct collector {
+	struct encoder *encoder;
+	struct vorbis_packets *out;
+	size_t room;
+	long block; /* samples of the last packet's block */
+	int64_t natural; /* where the packets so far end by their blocks */
+	bool failed;
+};
+
+static void collect_packet(void *context, ogg_packet *packet)
+{
+	struct collector *c = context;
+	struct vorbis_packets *out = c->out;
+	if (out->count == c->room) {
+		size_t room = c->room ? 2 * c->room : 64;
+		struct vorbis_packet *more = realloc(out->all, room * sizeof *more);
+		c->failed |= !more;
+		if (!more)
+			return;
+		out->all = more;
+		c->room = room;
+	}
+	/* Two blocks overlap by halves; the first has nothing to overlap with. */
+	long block = vorbis_packet_blocksize(&c->encoder->info, packet);
+	struct vorbis_packet *p = &out->all[out->count++];
+	*p = (struct vorbis_packet){.at = out->data.size, .size = (size_t)packet->bytes, .begin = c->natural};
+	c->natural += c->block ? (c->block + block) / 4 : 0;
+	p->end = c->natural;
+	c->block = block;
+	bytes_put(&out->data, packet->packet, (size_t)packet->bytes);
+}
+
+int vorbis_encode_packets(const struct sound *s, double quality, struct vorbis_packets *out, struct error *err)
+{
+	struct encoder e;
+	struct collector c = {.encoder = &e, .out = out};
+	struct packets to = {&c, collect_packet};
+	*out = (struct vorbis_packets){.count = 0};
+	int status = encoder_open(&e, s, quality, NULL, err);
+	if (status)
+		return status;
+	put_private(&out->headers, e.headers);
+	encode_all(&e, s, &to);
+	encoder_close(&e);
+	if (!c.failed && !out->headers.failed && !out->data.failed)
+		return SUMI_OK;
+	vorbis_packets_free(out);
+	return error_set(err, SUMI_NOMEM, "no memory for a film's sound");
+}
+
+void vorbis_packets_free(struct vorbis_packets *p)
+{
+	free(p->headers.data);
+	free(p->data.data);
+	free(p->all);
+	*p = (struct vorbis_packets){.count = 0};
 }
 
 /* ---- decoding ---------------------------------------------------------------------- */

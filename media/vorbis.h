@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "media/metadata.h"
 #include "media/sound.h"
 
@@ -11,6 +12,22 @@
  * the same bytes: the stream's serial number is made of them. The caller frees *data. */
 int vorbis_encode(const struct sound *sound, double quality, const struct metadata *meta,
 		  uint8_t **data, size_t *size, struct error *err);
+
+/* The same packets without pages, for files that have a container of their own. */
+struct vorbis_packet {
+	size_t at, size;    /* in data */
+	int64_t begin, end; /* samples that it adds; the last packet's go beyond the sound's end */
+};
+struct vorbis_packets {
+	struct bytes_writer headers; /* laced as Matroska's CodecPrivate wants them */
+	struct bytes_writer data;
+	struct vorbis_packet *all;
+	size_t count;
+};
+/* The caller frees *out by vorbis_packets_free(). */
+int vorbis_encode_packets(const struct sound *sound, double quality, struct vorbis_packets *out,
+			  struct error *err);
+void vorbis_packets_free(struct vorbis_packets *p); /* what it holds, not p */
 
 /* Whether a file's headers, and where its last page says that it ends, are what vorbis_decode() can
  * read. */

@@ -1,11 +1,11 @@
 /* Short videos: one run of several frames through the pack's motion modules, decoded frame
- * by frame, as an animated WebP or, as PNG, one file a frame. */
+ * by frame, as an animated WebP, a WebM or, as PNG, one file a frame. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "media/metadata.h"
 #include "media/picture_file.h"
-#include "media/webp.h"
+#include "media/reel.h"
 #include "modalities/frames.h"
 #include "modalities/request.h"
 
@@ -93,8 +93,7 @@ static int finish_frames(struct frames *f, const struct sink *sink, struct error
 
 /* Frames go from decoder to encoder one at a time; a boomerang's come again, so their bytes
  * are kept. */
-static int add_frames(struct frames *f, struct webp_animation *animation, const struct sink *sink,
-		      struct error *err)
+static int add_frames(struct frames *f, struct reel *reel, const struct sink *sink, struct error *err)
 {
 	const struct request *r = &f->run->request;
 	size_t one = (size_t)r->width * (size_t)r->height * 3;
@@ -111,8 +110,7 @@ static int add_frames(struct frames *f, struct webp_animation *animation, const 
 				memcpy(kept + (size_t)order[i] * one, f->rgb, one);
 		}
 		if (!status)
-			status = webp_animation_add(
-			    animation, kept ? kept + (size_t)order[i] * one : f->rgb, err);
+			status = reel_add(reel, kept ? kept + (size_t)order[i] * one : f->rgb, i == 0, err);
 	}
 	free(kept);
 	return status;
@@ -123,28 +121,32 @@ static int finish_animation(struct frames *f, const struct sink *sink, struct er
 	const struct request *r = &f->run->request;
 	int order[2 * REQUEST_FRAMES_MAX];
 	uint8_t *data = NULL;
-	struct webp_animation *animation;
-	struct webp_animation_options options = {
-	    .picture = {.lossless = r->lossless, .quality = (float)r->quality},
-	    .frame_ms = 1000.0 / r->fps,
+	struct reel *reel;
+	struct reel_options options = {
+	    .format = r->format,
+	    .width = r->width,
+	    .height = r->height,
+	    .fps = r->fps,
+	    .lossless = r->lossless,
+	    .quality = r->quality,
 	    .loop_count = r->loop_count,
 	};
 	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
 	struct output o = {.role = "main",
-			   .format = "webp",
+			   .format = r->format,
 			   .width = r->width,
 			   .height = r->height,
 			   .duration = (double)order_frames(r, order) / r->fps};
-	int status = webp_animation_new(r->width, r->height, &options, &animation, err);
+	int status = reel_new(&options, &reel, err);
 	if (status)
 		return status;
-	status = add_frames(f, animation, sink, err);
+	status = add_frames(f, reel, sink, err);
 	if (!status)
-		status = webp_animation_finish(animation, &meta, &data, &o.size, err);
+		status = reel_finish(reel, NULL, 0, &meta, &data, &o.size, err);
 	o.data = data;
 	if (!status)
 		status = single_run_emit(f->run, &o, sink, err);
-	webp_animation_free(animation);
+	reel_free(reel);
 	free(data);
 	return status;
 }

@@ -112,6 +112,8 @@ const char *request_idle(const struct request *r, const char **why)
 	    {!isnan(r->quality) && r->format &&
 		 (strcmp(r->format, "png") == 0 || strcmp(r->format, "wav") == 0),
 	     "quality", "PNG and WAV lose nothing"},
+	    {r->loop_count && r->format && strcmp(r->format, "webm") == 0, "loop_count",
+	     "a WebM file does not say how often it is played"},
 	    {r->deep_cache_level > 0 && r->deep_cache < 2, "deep_cache_level",
 	     "there is no deep_cache above 1"},
 	    {r->style && r->literal, "style", "literal takes prompts as they are"},

@@ -74,6 +74,7 @@ for verb in ["image", "list", "db"]:
 check(complete("sumi", "list", "--state", "r") == {"ready", "running"}, "bash completes states")
 check(complete("sumi", "image", "--format", "") == {"webp", "png"}, "bash completes the words of a choice",
       str(complete("sumi", "image", "--format", "")))
+check(complete("sumi", "video", "--format", "") == {"webp", "png", "webm"}, "and a film for videos alone")
 check(complete("sumi", "audio", "--format", "o") == {"ogg"}, "and those of the verb's modality")
 shown = {verb: options(help_of("sumi", verb)) for verb in ["image", "video", "audio", "batch"]}
 check("--fps" in shown["video"] and not {"--fps", "--mood", "--duration", "--loop"} & shown["image"] and

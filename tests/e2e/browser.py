@@ -36,6 +36,16 @@ def animations(place):
     return out
 
 
+def films(place):
+    """[(name, its frames as files, whether they are exact)]: WebM; the files are those of the same animation."""
+    out = []
+    for name, of, options in (("exact", "longest", ["--lossless"]), ("coded", "longest", []), ("backwards", "reverse", ["--lossless", "--reverse"])):
+        files = sorted(place.dir.glob(f"{of}-frame-*.png"), key=lambda p: int(p.stem.rsplit("-", 1)[1]))
+        render(place, "birds", f"{name}.webm", "--frames", len(files), "--fps", 8, "--width", 32, "--height", 48, *options, pack=PACKS / "motion-tiny")
+        out.append((f"{name}.webm", [p.name for p in files], "--lossless" in options))
+    return out
+
+
 def sounds(place):
     """[(name, the same by oggdec, rate, channels, seconds)]"""
     stereo = place.dir / "stereo-pack"
@@ -102,16 +112,23 @@ def main():
         return
     place = Place()
     try:
-        films, clips = animations(place), sounds(place)
-        cases = [{"name": name, "frames": frames} for name, frames, *_ in films] + \
-            [{"name": name, "wav": wav, "rate": rate} for name, wav, rate, *_ in clips]
+        moving, clips = animations(place), sounds(place)
+        shot = films(place)
+        cases = [{"name": name, "frames": frames} for name, frames, *_ in moving] + \
+            [{"name": name, "wav": wav, "rate": rate} for name, wav, rate, *_ in clips] + \
+            [{"name": name, "frames": frames, "fps": 8} for name, frames, _ in shot]
         found = ask(browser, place, cases)
-        for name, frames, ms, plays in films:
+        for name, frames, ms, plays in moving:
             f = found.get(name, {})
             check([f.get(k, "?") for k in ("count", "ms", "plays", "width", "height")] == [len(ms), ms, plays, 32, 48],
                   f"{name}: count, durations, loops, size", str(f))
             if frames:
                 check(len(frames) == len(ms) and f.get("distance") == 0, f"{name}: the pixels of its frames as files", str(f))
+        for name, frames, exact in shot:
+            f = found.get(name, {})
+            check([f.get(k) for k in ("duration", "until", "width", "height")] == [len(frames) / 8, len(frames) / 8, 32, 48], f"{name}: length, size", str(f))
+            far = f.get("distance") or [255]
+            check(len(far) == len(frames) and max(far) <= (0 if exact else 200), f"{name}: wherever one jumps to, that frame is shown", str(f))
         for name, _, rate, channels, seconds in clips:
             f = found.get(name, {})
             check((f.get("length"), f.get("twice"), f.get("channels"), f.get("duration")) ==

@@ -66,9 +66,24 @@ def videos(place):
     done = place.sumi("render", "birds", "--frames", 8, "--fps", 8, *SMALL, "-o", "render.webp")
     check(done.returncode == 0 and sha256(place.dir / "render.webp") == sha256(place.dir / "plain.webp"),
           "render takes the pack for videos, and makes the daemon's bytes", done.stderr)
+    films(place)
     done = place.sumi("video", "birds", "--init", place.dir / "plain.webp", "--strength", 0.5, "--frames", 4, *SMALL,
                       "-o", "from.webp")
     check(done.returncode == 0 and len(animation(place.dir / "from.webp")[0]) == 4, "a video from a picture", done.stderr)
+
+
+def films(place):
+    done = place.sumi("video", "birds", "--frames", 8, "--fps", 8, *SMALL, "-o", "film.webm")
+    film = (place.dir / "film.webm").read_bytes()
+    check(done.returncode == 0 and film[:4] == b"\x1aE\xdf\xa3" and b"V_VP9" in film, "the ending makes it a WebM", done.stderr)
+    shown = json.loads(place.sumi("show", "film.webm", "--json").stdout or "{}")
+    check(shown.get("source") == "sumi" and shown.get("request", shown).get("format") == "webm", "a WebM tells what it was made with", str(shown)[:300])
+    done = place.sumi("again", "film.webm", "-o", "again.webm")
+    check(done.returncode == 0 and (place.dir / "again.webm").read_bytes() == film, "again: the same bytes", done.stderr)
+    done = place.sumi("video", "birds", "--format", "webm", "--loop-count", 3, *SMALL, "-o", "thrice.webm")
+    check("loop_count" in done.stderr, "a WebM does not say how often it is played", done.stderr)
+    said = place.sumi("image", "birds", "-o", "still.webm")
+    check(said.returncode != 0 and ".webp, .png" in said.stderr, "a picture is no film", said.stderr)
 
 
 def shown_frames(place, *options):

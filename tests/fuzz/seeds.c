@@ -17,6 +17,7 @@
 #include "media/png.h"
 #include "media/vorbis.h"
 #include "media/wav.h"
+#include "media/webm.h"
 #include "media/webp.h"
 #include "media/xmp.h"
 #include "tests/fuzz/fuzz.h"
@@ -305,6 +306,16 @@ static void seed_media(void)
 	webp_animation_free(animation);
 	seed("webp", data, size);
 	free(data);
+	for (int i = 0; i < 2; i++) {
+		struct vp9_options coded = {.lossless = i, .quality = 50, .fps = 8};
+		struct webm *film;
+		check(webm_new(SIDE, SIDE, &coded, &film, &err), &err);
+		check(webm_add(film, rgb, true, &err), &err);
+		check(webm_finish(film, i ? &sound : NULL, 10, &meta, &data, &size, &err), &err);
+		webm_free(film);
+		seed("webm", data, size);
+		free(data);
+	}
 	check(wav_encode(&sound, &meta, &data, &size, &err), &err);
 	seed("wav", data, size);
 	free(data);

@@ -234,7 +234,7 @@ static void test_words(void **state)
 		texts[i] = (struct job_text){wrong[2 * i], strlen(wrong[2 * i]), wrong[2 * i + 1],
 					     strlen(wrong[2 * i + 1])};
 	assert_int_equal(job_parse_flat(texts, 3, &job, &err), SUMI_INVALID);
-	assert_string_equal(err.text, "job: field 'format' must be one of webp, png");
+	assert_string_equal(err.text, "job: field 'format' must be one of webp, png, webm");
 }
 
 static void test_flat_fields(void **state)
