@@ -9,6 +9,7 @@
 
 #include "base/model_file.h"
 #include "base/utf8.h"
+#include "cli/models_devices.h"
 #include "cli/models_file.h"
 #include "cli/pull.h"
 #include "cli/verbs.h"
@@ -16,7 +17,9 @@
 #include "diffusion/catalogue.h"
 #include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
+#include "diffusion/family.h"
 #include "diffusion/run.h"
+#include "weights/weights.h"
 
 struct adapter_rows {
 	const struct cli *cli;
@@ -371,20 +374,61 @@ static const char *said(const struct pack_info *p, const char *key)
 	return text && *text ? text : NULL;
 }
 
+/* {"unet": {"bytes", "formats": {"F16": tensors, …}, "file"}, …}, of those with weights. */
+static json_t *describe_parts(const struct pack_info *p)
+{
+	json_t *parts = json_object();
+	for (const struct part *const *at = p->family->parts; *at; at++) {
+		char path[FILES_PATH_MAX];
+		struct weights *w;
+		if (!(*at)->weights || pack_part(p, (*at)->folder, path, NULL) || weights_open(path, &w, NULL))
+			continue;
+		json_t *formats = json_object();
+		for (size_t i = 0; i < weights_tensors(w); i++) {
+			const char *format = weights_at(w, i)->format;
+			json_int_t n = json_integer_value(json_object_get(formats, format));
+			json_object_set_new(formats, format, json_integer(n + 1));
+		}
+		json_object_set_new(parts, (*at)->folder, json_pack("{s:I, s:o, s:s}", "bytes",
+								    (json_int_t)weights_bytes(w), "formats",
+								    formats, "path", path));
+		weights_close(w);
+	}
+	return parts;
+}
+
 static json_t *describe(const struct pack_info *p)
 {
 	struct run_params usual = {.width = p->defaults.width, .height = p->defaults.height,
 				   .frames = 1, .steps = p->defaults.steps,
 				   .cfg_scale = p->defaults.cfg_scale};
 	json_t *o = json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:s, s:s, s:b, s:I, s:I}", "name", p->name,
-	    "modality", p->modality, "path", p->path, "licence", p->licence, "licence_url",
+	    "{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:s, s:s, s:b, s:I, s:I, s:o}", "name",
+	    p->name, "modality", p->modality, "family", p->family->name, "path", p->path, "licence", p->licence, "licence_url",
 	    said(p, "licence_url"), "source", said(p, "source"), "width", p->defaults.width, "height",
 	    p->defaults.height, "steps", p->defaults.steps, "cfg_scale", p->defaults.cfg_scale,
 	    "sampler", p->defaults.sampler, "scheduler", p->defaults.schedule, "fast", (int)p->has_fast,
 	    "bytes", (json_int_t)bytes_below(p->path), "step_bytes",
-	    (json_int_t)run_memory(p, &usual));
+	    (json_int_t)run_memory(p, &usual), "parts", describe_parts(p));
 	return o;
+}
+
+/* "unet         5.1 GB, F16 (PATH)" */
+static void print_parts(const json_t *parts)
+{
+	const char *part, *format;
+	json_t *value, *count;
+	json_object_foreach((json_t *)parts, part, value)
+	{
+		char size[32], path[FILES_PATH_MAX];
+		plan_size_text((uint64_t)json_integer_value(json_object_get(value, "bytes")), size);
+		printf("%-12s %s", part, size);
+		json_object_foreach(json_object_get(value, "formats"), format, count)
+			printf(", %s", format);
+		snprintf(path, sizeof path, "%s", json_string_value(json_object_get(value, "path")));
+		utf8_make_printable(path);
+		printf(" (%s)\n", path);
+	}
 }
 
 static void print_description(const json_t *o)
@@ -395,6 +439,10 @@ static void print_description(const json_t *o)
 	json_object_foreach((json_t *)o, key, value)
 	{
 		char text[32];
+		if (strcmp(key, "parts") == 0 || strcmp(key, "devices") == 0) {
+			(*key == 'p' ? print_parts : models_devices_print)(value);
+			continue;
+		}
 		bool is_size = strcmp(key, bytes[0]) == 0 || strcmp(key, bytes[1]) == 0;
 		printf("%-12s ", key);
 		if (is_size) {
@@ -411,7 +459,7 @@ static void print_description(const json_t *o)
 	}
 }
 
-static int describe_installed(const struct cli *cli, json_t **out, struct error *err)
+static int describe_installed(struct cli *cli, json_t **out, struct error *err)
 {
 	struct catalogue c;
 	char path[FILES_PATH_MAX];
@@ -423,6 +471,8 @@ static int describe_installed(const struct cli *cli, json_t **out, struct error 
 	if (!status && !p)
 		status = error_set(err, SUMI_NOTFOUND, "%s is no model that is installed", cli->args[1]);
 	*out = status ? NULL : describe(p);
+	if (*out)
+		json_object_set_new(*out, "devices", models_devices(cli, &c, p));
 	catalogue_free(&c);
 	return status;
 }
@@ -520,7 +570,8 @@ const struct verb verb_models = {
     .more = "  add            a model of this machine by a link (--move moves it), or by its address\n"
 	    "  remove         what add and pull brought; of a link, the link\n"
 	    "  verify         hashes of what was pulled, else the headers of the weights\n"
-	    "  show           what it is, where it comes from, its licence, sizes, usual settings; of a\n"
+	    "  show           what it is, where it comes from, its licence, parts, sizes, usual settings, what\n"
+	    "                 it needs on each device and how fast it is expected to be there; of a\n"
 	    "                 file what it holds: a checkpoint, a LoRA, a ControlNet …, of which family\n"
 	    "  quantize       its UNet in blocks of few bits, as a model NAME-TYPE beside it, in the same folder\n"
 	    "sumi pull fetches models of Hugging Face and Civitai.\n",

@@ -45,6 +45,7 @@ struct denoiser_plan {
 struct denoiser_needs {
 	uint64_t text;    /* bytes that a session keeps from beginning to end */
 	uint64_t largest; /* of one piece */
+	uint64_t products; /* multiplications of an evaluation; 0: not counted */
 };
 
 /* How the frames of a video are made; a run draws their first noise by it. */

@@ -241,6 +241,7 @@ static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_pl
 		*needs = (struct denoiser_needs){
 		    .text = took.text + beside.kept + beside.residuals,
 		    .largest = took.largest > beside.largest ? took.largest : beside.largest,
+		    .products = took.products,
 		};
 	/* One after the other; the texts' keys and values of the UNet stand beside a call of another. */
 	uint64_t other = beside.step + took.text;

@@ -81,6 +81,13 @@ int pack_part(const struct pack_info *info, const char *part, char out[FILES_PAT
  * on a device. 0 for a folder without any. */
 uint64_t pack_weight_bytes(const char *folder);
 
+/* Bytes of weights by what they are for. Where a device does not hold all at once, texts and denoiser
+ * take turns; the codec stays. */
+struct pack_weight {
+	uint64_t texts, denoiser, codec;
+};
+void pack_weigh(const struct pack_info *info, struct pack_weight *out);
+
 /* A number that changes when somebody replaces a file of the pack or of its base: made of inodes,
  * sizes and times of change, so it is cheap enough to ask before every job. */
 uint64_t pack_stamp(const struct pack_info *info);

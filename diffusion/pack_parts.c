@@ -126,6 +126,15 @@ void pack_parts_weigh(const struct pack_info *info, uint64_t bytes[PART_USES])
 		bytes[PART_DISTILLED] = weight_bytes(info, info->fast_unet);
 }
 
+void pack_weigh(const struct pack_info *info, struct pack_weight *out)
+{
+	uint64_t bytes[PART_USES];
+	pack_parts_weigh(info, bytes);
+	*out = (struct pack_weight){.texts = bytes[PART_TEXTS],
+				    .denoiser = bytes[PART_DENOISER] + bytes[PART_MOTION],
+				    .codec = bytes[PART_CODEC]};
+}
+
 uint64_t pack_parts_bytes(const struct pack_info *info)
 {
 	uint64_t bytes[PART_USES], all = 0;

@@ -180,4 +180,8 @@ int run_restore(struct pack *pack, const struct run_params *params, const void *
  * peak, beside the pack's weights and where activations are float32. */
 uint64_t run_memory(const struct pack_info *info, const struct run_params *params);
 
+/* Multiplications of matrices that one evaluation of the denoiser takes, with all its texts; 0: nobody
+ * counts them, or the pack's configs cannot be read. */
+uint64_t run_products(const struct pack_info *info, const struct run_params *params);
+
 #endif

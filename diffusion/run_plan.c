@@ -312,3 +312,9 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 	}
 	return step > decode ? step : decode;
 }
+
+uint64_t run_products(const struct pack_info *info, const struct run_params *p)
+{
+	struct denoiser_needs needs = {0};
+	return step_memory(info, NULL, p, DTYPE_F32, &needs) ? needs.products : 0;
+}

@@ -191,10 +191,18 @@ static void count_thin(struct pass *p, struct map x, int cout, enum activation a
 	pass_free(p, &t);
 }
 
+/* Of a matrix operation. */
+static void count(struct pass *p, uint64_t rows, int cin, int cout)
+{
+	if (!p->device)
+		p->products += rows * (uint64_t)cin * (uint64_t)cout;
+}
+
 void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
 	       struct conv2d_args args)
 {
 	const struct thin *thin = layer->thin;
+	count(p, y.t.rows, layer->cin * layer->kernel * layer->kernel, layer->cout);
 	if (!p->device && p->thin)
 		count_thin(p, y, y.t.c, ACT_NONE);
 	conv(p, layer->weight, layer->bias, x, y, args);
@@ -214,6 +222,7 @@ void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x,
 		 struct linear_args args)
 {
 	const struct thin *thin = layer->thin;
+	count(p, x.t.rows, layer->cin, layer->cout);
 	if (!p->device && p->thin)
 		count_thin(p, x, y.t.c, args.act);
 	if (idle(p) || !thin || !thin->ranks) {
@@ -271,6 +280,8 @@ void pass_scale(struct pass *p, struct map x, float alpha, struct map y)
 
 void pass_attention(struct pass *p, const struct attention_args *args)
 {
+	if (args->n > 0) /* of queries and keys, of weights and values */
+		count(p, 2 * args->q.rows, (int)(args->k.rows / (size_t)args->n), args->q.c);
 	if (!only_asked(p, OP_ATTENTION, args))
 		p->status = device_attention(p->device, args, p->err);
 }

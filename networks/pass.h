@@ -4,8 +4,8 @@
  * forward function reads as its data flow. What pass_new() gave is given back by
  * pass_free(), also in a pass that has failed.
  *
- * A pass without a device only counts the memory that the temporaries would take, and may ask one
- * whether it supports each of the operations. */
+ * A pass without a device only counts the memory that the temporaries would take, and what is multiplied,
+ * and may ask one whether it supports each of the operations. */
 #ifndef SUMI_NETWORKS_PASS_H
 #define SUMI_NETWORKS_PASS_H
 
@@ -36,6 +36,7 @@ struct pass {
 	struct error *err;
 	uint64_t bytes, bytes_peak; /* of temporaries */
 	uint64_t bytes_largest;     /* of one of them */
+	uint64_t products;          /* plan only: multiplications of its matrix operations */
 	int thin; /* plan only: ranks of what may lie on any layer (weights/thin.h) */
 	const struct device *asked; /* plan only: what it does not support fails the pass; or NULL */
 };

@@ -345,7 +345,8 @@ static bool plan_pass(struct pass *p, const struct unet_plan *plan, struct unet_
 		goto clear;
 	unet_fill_cache(p, u, NULL, &cache);
 	if (needs)
-		needs->text = p->bytes;
+		*needs = (struct unet_needs){.text = p->bytes};
+	uint64_t before = p->products;
 	struct unet_input in = {.n = plan->n, .h = plan->h, .w = plan->w};
 	const struct text_part part = {cache, plan->n};
 	struct unet_features features = {.level = plan->level};
@@ -356,8 +357,10 @@ static bool plan_pass(struct pass *p, const struct unet_plan *plan, struct unet_
 		*f = (struct unet_flow){.u = u, .texts = {&part, 1}, .motion = &plan->motion};
 		forward(p, f, &in, NULL);
 	}
-	if (needs)
+	if (needs) {
 		needs->largest = p->bytes_largest;
+		needs->products = p->products - before;
+	}
 	done = true;
 	free(cache.kv);
 clear:

@@ -99,6 +99,7 @@ struct unet_plan {
 struct unet_needs {
 	uint64_t text;    /* what keys and values take from the first step to the run's end */
 	uint64_t largest; /* of one piece */
+	uint64_t products; /* multiplications of a pass, and of one from its features on */
 };
 
 /* Bytes of temporaries that a forward pass takes at its peak, the text's keys and values

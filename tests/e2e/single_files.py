@@ -435,6 +435,8 @@ def quantized(place, models):
     check((models / "sd1-tiny-q8_0.gguf").read_bytes() == (models / "plain-q8_0.gguf").read_bytes(), "both to the same blocks")
     want = paint(place, models / "sd1-tiny-q8_0.gguf")
     check(isinstance(want, bytes), "they paint", getattr(want, "stderr", ""))
+    device = place.json("models", "show", "plain-q8_0")["devices"][0]
+    check("a product" in device["measured"] and device["step_seconds"] > 0, "before any job has finished a product tells", device)
     same(place, want, models / "plain-q8_0.gguf", "and the same picture")
     row = [i % 255 - 127 for i in range(64 * 64)]
     name = next(n for n, t in original_unet("sd1-tiny", 2).items() if t[1] == [64, 64])
@@ -508,6 +510,13 @@ def queued(place, models):
         want = paint(place, models / "plain.safetensors")
         done = place.sumi("image", "a red boat", "--model", "plain", "-o", "q.png", *SIZE)
         check(done.returncode == 0 and pixels(place.dir / "q.png") == want, f"{what} paints what render paints", done.stderr)
+    for name, whose in [("plain", "finished jobs of this model"), ("two", "finished jobs of other models")]:
+        told = place.json("models", "show", name)
+        device = told["devices"][0]
+        check(whose in device.get("measured", "") and 0 < device["step_seconds"] < device["seconds"] < 1000,
+              f"what is expected of {name}: by {whose}", device)
+        check(device["parts"] == "together" and told["step_bytes"] < device["needs"] < device.get("memory", 1 << 60) and
+              told["parts"]["unet"]["bytes"] > 1000 and len(told["parts"]) == 3, "and what it takes", told)
     place.stop()
 
 
