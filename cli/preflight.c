@@ -8,18 +8,6 @@
 
 #include "queue/walk.h"
 
-static int not_installed(struct cli *cli, const struct job *job, struct error *err)
-{
-	char path[FILES_PATH_MAX];
-	const struct pack_info *pack;
-	/* The workers of a queue that others share have their own packs and settings. */
-	if (cli->config.redis[0])
-		return SUMI_OK;
-	return job->model ? catalogue_find(&cli->admission.catalogue, job->model, path, err)
-			  : catalogue_default(&cli->admission.catalogue, &cli->config,
-					      job->modality, &pack, err);
-}
-
 /* Once for a model: a list has many jobs. A sampler that was asked for is no business of the note. */
 static void tell_note(const struct cli *cli, const struct pack_info *info, const struct job *job)
 {
@@ -59,8 +47,9 @@ int preflight(struct cli *cli, const struct job *job, struct error *err)
 	if (!status)
 		status = admission_check(&cli->admission, job, err);
 	const struct pack_info *info = status ? NULL : admission_pack(&cli->admission, job);
-	if (!status && !info)
-		status = not_installed(cli, job, err);
+	/* The workers of a queue that others share have their own packs and settings. */
+	if (!status && !info && !cli->config.redis[0])
+		status = admission_installed(&cli->admission, job, err);
 	if (!status && info)
 		tell_note(cli, info, job);
 	if (!status)

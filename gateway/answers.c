@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "gateway/call.h"
+#include "request/param.h"
 
 #define JSON_TYPE "application/json"
 #define BODY_MEMORY ((size_t)64 << 20)
@@ -82,15 +83,17 @@ static const struct {
     {SUMI_UNSUPPORTED, 400}, {SUMI_TIMEOUT, 504}, {SUMI_NOMEM, 503},
 };
 
-/* "job: field 'steps' must be …" → steps */
+/* "job: field 'steps' must be …" → steps, and so "job: steps is …" */
 static bool named_field(const char *text, char *out, size_t size)
 {
 	const char *at = strstr(text, "field '");
-	size_t n = at ? strcspn(at + 7, "'") : 0;
-	if (!at || n + 1 > size || at[7 + n] != '\'')
+	bool quoted = at != NULL;
+	at = quoted ? at + 7 : strncmp(text, "job: ", 5) == 0 ? text + 5 : "";
+	size_t n = strcspn(at, quoted ? "'" : " ,:");
+	if (!n || n + 1 > size || !at[n])
 		return false;
-	snprintf(out, size, "%.*s", (int)n, at + 7);
-	return true;
+	snprintf(out, size, "%.*s", (int)n, at);
+	return quoted || param_find(out);
 }
 
 void call_fail(struct call *call, const struct error *err)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "modalities/admission.h"
 
 enum { THREADS_MAX = 16, QUEUE_MS = 2000, STORE_BUSY_MS = 2000 };
 
@@ -18,6 +19,7 @@ struct worker {
 	pthread_t thread;
 	struct queue *queue;
 	struct store *store;
+	struct admission admission;
 	dev_t device; /* of the database that is open: another may have taken its place */
 	ino_t inode;
 };
@@ -92,6 +94,33 @@ const struct config *worker_config(const struct worker *w)
 	return w->pool->config;
 }
 
+static int admit(struct admission *a, const struct job *job, struct error *err)
+{
+	int status = admission_check(a, job, err);
+	return status || admission_pack(a, job) ? status : admission_installed(a, job, err);
+}
+
+int worker_admit(struct worker *w, const struct job *job, struct error *err)
+{
+	struct admission *a = &w->admission;
+	bool fresh = !a->listed;
+	a->config = w->pool->config;
+	a->others = a->config->redis[0];
+	int status = admission_packs(a) ? admit(a, job, err) : SUMI_INVALID;
+	if (!status)
+		return status;
+	/* Nothing is refused by an old list; and who cannot look into the packs' folders leaves it to the daemon. */
+	if (!fresh)
+		admission_free(a);
+	if (!admission_packs(a))
+		return SUMI_OK;
+	status = admit(a, job, err);
+	/* It is the job that names what is not there. */
+	if (status == SUMI_NOTFOUND)
+		err->status = status = SUMI_INVALID;
+	return status;
+}
+
 static void *work(void *context)
 {
 	struct worker *w = context;
@@ -117,6 +146,7 @@ static void *work(void *context)
 	pthread_mutex_unlock(&p->lock);
 	queue_close(w->queue);
 	store_close(w->store);
+	admission_free(&w->admission);
 	return NULL;
 }
 

@@ -16,6 +16,9 @@ int worker_queue(struct worker *w, struct queue **queue, struct error *err);
 /* The store, read only; SUMI_NOTFOUND where nothing has been made yet. Borrowed until the task ends. */
 int worker_store(struct worker *w, struct store **store, struct error *err);
 const struct config *worker_config(const struct worker *w);
+/* Whether the packs of this host can make a job, as far as it is theirs to say: SUMI_INVALID and the like with what
+ * they would refuse. */
+int worker_admit(struct worker *w, const struct job *job, struct error *err);
 
 struct task {
 	void (*run)(struct task *task, struct worker *w); /* in a thread of the pool */

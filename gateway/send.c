@@ -101,6 +101,8 @@ int jobs_prepare(struct call *call, struct worker *w, json_t *fields, struct job
 	status = job_check(job, err);
 	if (!status)
 		status = check_own(call, w, job, err);
+	if (!status && worker_admit(w, job, err))
+		status = error_prefix(err, "job");
 	if (status)
 		job_clear(job);
 	return status;

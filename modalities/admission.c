@@ -36,6 +36,11 @@ static const struct catalogue *list(struct admission *a)
 	return &a->catalogue;
 }
 
+int admission_packs(struct admission *a)
+{
+	return list(a)->count;
+}
+
 const struct pack_info *admission_named(struct admission *a, const char *name)
 {
 	const struct catalogue *c = list(a);
@@ -196,6 +201,16 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	if (!status)
 		status = check_controls(a, info, job, err);
 	return !status && info ? check_whole(a, info, err) : status;
+}
+
+int admission_installed(struct admission *a, const struct job *job, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	const struct pack_info *pack;
+	if (a->others)
+		return SUMI_OK;
+	return job->model ? catalogue_find(list(a), job->model, path, err)
+			  : catalogue_default(list(a), a->config, job->modality, &pack, err);
 }
 
 int admission_refuse_path(const char *name, const char *path, struct error *err)

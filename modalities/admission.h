@@ -27,6 +27,9 @@ void admission_free(struct admission *a);
 /* The pack that would make the job here, or NULL. Borrowed. */
 const struct pack_info *admission_pack(struct admission *a, const struct job *job);
 
+/* How many packs are here. */
+int admission_packs(struct admission *a);
+
 /* A pack by its name, or NULL. Borrowed. */
 const struct pack_info *admission_named(struct admission *a, const char *name);
 
@@ -34,6 +37,10 @@ const struct pack_info *admission_named(struct admission *a, const char *name);
  * would refuse, and for samplers and schedules that nobody knows. Where the pack is not installed
  * here, whoever has it says the rest. */
 int admission_check(struct admission *a, const struct job *job, struct error *err);
+
+/* SUMI_NOTFOUND where no pack could make the job and no other host may have one: its model is not installed, or there
+ * is none for its modality. */
+int admission_installed(struct admission *a, const struct job *job, struct error *err);
 
 /* SUMI_INVALID for a file that is named by a path: one answer for all that may not be read, so that it
  * tells nobody which paths there are. name: the parameter's. */

@@ -65,6 +65,16 @@ def lists(g):
     for body in [b"", b"{", b"7", b'"x"', b"[]", b"[7]", b"\xff", b'{"prompt":"x","prompt":"y"}']:
         status, _, bad = g.ask("POST", "/jobs", body)
         check(status == 400 and bad["error"]["message"], f"body {body[:12]!r}", f"{status} {bad}")
+    # What its model cannot do is told at once, in the words of the command line.
+    for job, options, field in [({"width": 65}, ["--width", 65], "width"), ({"sampler": "no-such"}, ["--sampler", "no-such"], None), ({"model": "absent"}, ["--model", "absent"], None),
+                                ({"loras": [{"name": "absent"}]}, ["--loras", "absent"], None), ({"fast": True}, ["--fast"], None), ({"clip_skip": 9}, ["--clip-skip", 9], None),
+                                ({"style": "absent"}, ["--style", "absent"], None)]:
+        status, _, bad = g.ask("POST", "/jobs", {"prompt": "x", "id": "unmade", **job})
+        told = bad["error"]["message"] if status == 400 else ""
+        own = g.place.sumi("image", "x", "--detach", *options).stderr.strip().split("sumi: ", 1)[-1] 
+        check(status == 400 and told.endswith(own) and (field is None or bad["error"].get("field") == field), f"its model cannot: {job}", f"{status} {bad} {own}")
+    check(g.ask("POST", "/jobs", [{"prompt": "one", "id": "first-of-two"}, {"prompt": "x", "height": 65}])[0] == 400 and g.get("/jobs/first-of-two")[0] == 404 and g.get("/jobs/unmade")[0] == 404,
+          "and nothing of it is in the queue")
 
 
 def steer(g):

@@ -46,8 +46,7 @@ def own(g, anna, bert, admin):
     status, _, body = ask(anna, "POST", "/jobs", {"prompt": "again", "init": "secret-1", "strength": 0.5, "id": "secret-2", **QUICK})
     check(status == 201 and g.becomes("secret-2", "done", **bearer), "its owner starts from it", f"{status} {str(body)[:300]}")
     status, _, body = ask(anna, "POST", "/jobs", {"prompt": "x", "model": "nobody-has-it", "id": "bad-1"})
-    check(status == 201, "a model that is not there is found out by the daemon", str(body))
-    ask(anna, "DELETE", "/jobs/bad-1")
+    check(status == 400 and "nobody-has-it" in body["error"]["message"] and PACK in body["error"]["message"], "a model that is not there", str(body))
     g.place.sumi("image", "by hand", "--id", "by-hand", "--detach", *sum((["--" + k, v] for k, v in QUICK.items()), []))
     check(ask(anna, "GET", "/jobs/by-hand")[0] == 404 and wait_for(lambda: ask(admin, "GET", "/jobs/by-hand")[0] == 200),
           "what was sent otherwise is the admin's to see")

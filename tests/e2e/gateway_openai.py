@@ -37,7 +37,7 @@ def pictures(g):
         status, _, got = g.ask("POST", PATH, body)
         check(status == 400 and got["error"]["param"] == param and got["error"]["type"] == "invalid_request_error" and got["error"]["message"], f"wrong: {body}", f"{status} {got}")
     status, headers, got = g.ask("POST", PATH, {"prompt": "x", "size": "65x65", "steps": 2})
-    check(status == 400 and headers["x-should-retry"] == "false" and "65" in got["error"]["message"], "what the daemon refuses is not tried again", f"{status} {got}")
+    check(status == 400 and "65" in got["error"]["message"] and not g.get("/jobs?state=failed")[2]["jobs"], "what the model cannot do is refused at once", f"{status} {got}")
     status, _, got = g.get("/v1/models")
     check(got["object"] == "list" and {"id": PACK, "object": "model", "created": 0, "owned_by": "sumi"} in got["data"], "models", str(got))
     check(g.get(f"/v1/models/{PACK}")[2]["id"] == PACK and g.get("/v1/models/none")[0] == 404, "one of them")
@@ -52,8 +52,14 @@ def streamed(g):
           set(kinds[:-1]) == {"image_generation.partial_image"} and len(kinds) <= 3, "a stream with partial pictures", f"{kinds}")
     check(all(d["type"] == k for d, k in zip(data, kinds)) and [d["partial_image_index"] for d in data[:-1]] == list(range(len(data) - 1)) and
           base64.b64decode(data[0]["b64_json"])[:4] == b"RIFF" and base64.b64decode(data[-1]["b64_json"])[:4] == b"\x89PNG", "small ones first, then the picture", str(kinds))
-    status, headers, got = g.ask("POST", PATH, {"prompt": "x", "stream": True, "size": "65x65", "steps": 2})
-    check(status == 200 and b"event: error" in got and b'"error":{' in got, "what fails ends with an error", str(got)[:300])
+    ended = {}
+    thread = threading.Thread(target=lambda: ended.update(got=g.ask("POST", PATH, {"prompt": "cut", "stream": True, "size": "256x256", "steps": 400})))
+    thread.start()
+    job = wait_for(lambda: [j["id"] for j in g.get("/jobs")[2]["jobs"] if j["prompt"] == "cut" and j["state"] == "running"], 30)
+    g.ask("DELETE", f"/jobs/{job[0]}")
+    thread.join(30)
+    status, headers, got = ended["got"]
+    check(status == 200 and b"event: error" in got and b'"error":{' in got, "what ends without a picture ends with an error", str(got)[:300])
     check(g.ask("POST", PATH, {"prompt": "x", "stream": True, "partial_images": 4})[0] == 400, "four are too many")
 
 
