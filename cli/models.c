@@ -150,7 +150,7 @@ static int add(struct cli *cli, struct error *err)
 	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
 	struct plan plan = {0};
 	if (strstr(cli->args[1], "://"))
-		return pull_model(cli, cli->args[1], cli_value(cli, "name"), err);
+		return pull_models(cli, &cli->args[1], 1, err);
 	int status = files_path(from, err, "%s", cli->args[1]);
 	for (size_t n = strlen(from); n > 1 && from[n - 1] == '/'; n--)
 		from[n - 1] = '\0';

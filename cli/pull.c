@@ -7,7 +7,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/models_file.h"
 #include "cli/verbs.h"
+#include "diffusion/adapters.h"
+#include "diffusion/controls.h"
+#include "diffusion/embeddings.h"
 #include "hub/recommended.h"
 
 #define PARTS ".pulling"
@@ -18,10 +22,11 @@ struct bar {
 	uint64_t whole;
 	int64_t last_ms, begun_ms;
 	uint64_t before; /* bytes that were there at the beginning */
+	size_t files;
 	bool begun, shown;
 };
 
-static void show_progress(void *context, uint64_t done)
+static void show_progress(void *context, uint64_t done, size_t files)
 {
 	struct bar *bar = context;
 	int64_t now = clock_boot_ms();
@@ -38,8 +43,10 @@ static void show_progress(void *context, uint64_t done)
 		plan_size_text(bar->whole, whole);
 	double seconds = (double)(now - bar->begun_ms) / 1000;
 	plan_size_text(seconds > 0 ? (uint64_t)((double)(done - bar->before) / seconds) : 0, rate);
-	fprintf(stderr, "\r\033[K%3.0f %%  %s of %s  %s/s",
-		bar->whole ? 100 * (double)done / (double)bar->whole : 0, there, whole, rate);
+	fprintf(stderr, "\r\033[K%3.0f %%  %s of %s  %s/s", bar->whole ? 100 * (double)done / (double)bar->whole : 0,
+		there, whole, rate);
+	if (bar->files > 1)
+		fprintf(stderr, "  %zu of %zu files", files, bar->files);
 	fflush(stderr);
 	bar->last_ms = now;
 	bar->shown = true;
@@ -99,18 +106,29 @@ static void tell(const struct cli *cli, const struct plan *plan)
 		*plan->licence_url ? " (" : "", plan->licence_url, *plan->licence_url ? ")" : "");
 }
 
-static int check_room(const struct plan *plan, const char *models, struct error *err)
+/* A model that is being fetched, into a folder of its own, so that what is half there is no model yet. */
+struct pull {
+	struct plan plan;
+	char work[FILES_PATH_MAX];
+	bool done;
+};
+
+/* What all of them still need. */
+static int check_room(const struct pull *pulls, size_t count, const char *models, struct error *err)
 {
 	int64_t room = files_free_space(models);
-	uint64_t needed = plan->bytes;
-	char want[32], have[32];
+	uint64_t needed = 0;
+	char want[32], have[32], part[FILES_PATH_MAX];
 	struct stat st;
-	char part[FILES_PATH_MAX];
-	for (size_t i = 0; i < plan->count; i++)
-		for (int k = 0; k < 2; k++)
-			if (!files_path(part, NULL, k ? "%s.part" : "%s", plan->files[i].path) &&
-			    stat(part, &st) == 0)
-				needed -= (uint64_t)st.st_size < needed ? (uint64_t)st.st_size : needed;
+	for (const struct pull *p = pulls; p < pulls + count; p++) {
+		uint64_t more = p->plan.bytes;
+		for (size_t i = 0; i < p->plan.count; i++)
+			for (int k = 0; k < 2; k++)
+				if (!files_path(part, NULL, k ? "%s.part" : "%s", p->plan.files[i].path) &&
+				    stat(part, &st) == 0)
+					more -= (uint64_t)st.st_size < more ? (uint64_t)st.st_size : more;
+		needed += more;
+	}
 	if (room < 0 || needed <= (uint64_t)room)
 		return SUMI_OK;
 	plan_size_text(needed, want);
@@ -118,74 +136,155 @@ static int check_room(const struct plan *plan, const char *models, struct error 
 	return error_set(err, SUMI_FULL, "%s: %s are needed, %s are free", models, want, have);
 }
 
-/* Fetches into a folder of its own, so that what is half there is no model yet. */
-static int fetch(struct cli *cli, struct plan *plan, const char *models, struct error *err)
+/* Where it will lie: in a folder of its kind what goes on top of models. what: the file as it is, or NULL. */
+static int place_of(const struct pull *p, const char *models, const char *what, char folder[FILES_PATH_MAX],
+		    char to[FILES_PATH_MAX], struct error *err)
 {
-	char work[FILES_PATH_MAX], from[FILES_PATH_MAX], to[FILES_PATH_MAX], beside[FILES_PATH_MAX];
-	struct bar bar = {.whole = plan->bytes};
-	struct transfer_watch watch = {show_progress, &bar};
-	const char *last = plan->folder ? "" : strrchr(plan->files[0].path, '.');
-	last = last ? last : "";
-	int status = files_path(work, err, "%s/" PARTS "/%s", models, plan->name);
-	if (!status)
-		status = files_path(to, err, "%s/%s%s", models, plan->name, last);
+	const char *last = p->plan.folder ? NULL : strrchr(p->plan.files[0].path, '.');
+	const char *kind = !what		      ? NULL
+			   : models_is_control(what) ? CONTROLS_FOLDER
+			   : p->plan.folder	      ? NULL
+						     : models_file_folder(what);
+	int status = files_path(folder, err, kind ? "%s/%s" : "%s", models, kind);
+	if (!status && !(status = files_make_dirs(folder, 0755, err)))
+		status = files_path(to, err, "%s/%s%s", folder, p->plan.name, last ? last : "");
 	if (!status && access(to, F_OK) == 0)
-		return error_set(err, SUMI_EXISTS, "%s is there already: sumi models remove %s, or --name "
-						   "another", to, plan->name);
-	if (!status && !(status = files_make_dirs(work, 0755, err)))
-		status = plan_place(plan, work, err);
-	if (!status)
-		plan_reuse(plan);
-	if (!status && !(status = check_room(plan, models, err)))
-		status = transfer_files(plan->files, plan->count, plan->token,
-					cli->quiet || cli->json ? NULL : &watch, err);
-	if (bar.shown)
-		fputs("\r\033[K", stderr);
-	if (status)
-		return status;
-	status = plan->folder ? files_path(beside, err, "%s/SHA256SUMS", work)
-			      : files_path(beside, err, "%s/%s.sha256", models, plan->name);
-	if (!status)
-		status = write_sums(plan, work, beside, err);
-	if (!status)
-		status = plan->folder ? files_path(beside, err, "%s/sumi.json", work)
-				      : files_path(beside, err, "%s/%s.sumi.json", models, plan->name);
-	if (!status)
-		status = write_origin(plan, beside, err);
-	if (!status)
-		status = plan->folder ? files_path(from, err, "%s", work)
-				      : files_path(from, err, "%s", plan->files[0].path);
-	if (!status && (rename(from, to) != 0))
-		status = error_errno(err, "%s", to);
-	if (!status)
-		status = files_sync_parent(to, err);
-	if (!status && !plan->folder)
-		rmdir(work);
-	if (!status && cli->json)
-		cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "name", plan->name, "path", to, "licence",
-					 plan->licence, "source", plan->source));
-	else if (!status)
-		printf("%s\n", to);
+		status = error_set(err, SUMI_EXISTS, "%s is there already: sumi models remove %s, or --name "
+						     "another", to, p->plan.name);
 	return status;
 }
 
-int pull_model(struct cli *cli, const char *what, const char *name, struct error *err)
+static int prepare(struct cli *cli, struct pull *p, const char *what, const char *models, struct error *err)
 {
-	struct plan plan;
-	char models[FILES_PATH_MAX];
-	int status = plan_read(what, &plan, err);
+	char folder[FILES_PATH_MAX], to[FILES_PATH_MAX];
+	int status = plan_read(what, &p->plan, err);
 	if (status)
 		return status;
-	if (name)
-		plan_set_name(&plan, name);
-	status = files_path(models, err, "%s/models", cli->config.state_dir);
+	if (cli_value(cli, "name"))
+		plan_set_name(&p->plan, cli_value(cli, "name"));
+	status = place_of(p, models, NULL, folder, to, err);
+	if (!status)
+		status = files_path(p->work, err, "%s/" PARTS "/%s", models, p->plan.name);
+	if (!status && !(status = files_make_dirs(p->work, 0755, err)))
+		status = plan_place(&p->plan, p->work, err);
+	for (size_t i = 0; i < p->plan.count; i++)
+		p->plan.files[i].token = p->plan.token;
+	if (!status) {
+		tell(cli, &p->plan);
+		plan_reuse(&p->plan);
+	}
+	return status;
+}
+
+/* All files are there: what is known of them is written beside, and they get their name. */
+static int finish(struct cli *cli, struct pull *p, const char *models, struct error *err)
+{
+	const struct plan *plan = &p->plan;
+	const char *from = plan->folder ? p->work : plan->files[0].path;
+	char folder[FILES_PATH_MAX], to[FILES_PATH_MAX], beside[FILES_PATH_MAX];
+	int status = place_of(p, models, from, folder, to, err);
+	if (!status)
+		status = plan->folder ? files_path(beside, err, "%s/SHA256SUMS", p->work)
+				      : files_path(beside, err, "%s/%s.sha256", folder, plan->name);
+	if (!status)
+		status = write_sums(plan, p->work, beside, err);
+	if (!status)
+		status = plan->folder ? files_path(beside, err, "%s/sumi.json", p->work)
+				      : files_path(beside, err, "%s/%s.sumi.json", folder, plan->name);
+	if (!status)
+		status = write_origin(plan, beside, err);
+	if (!status && rename(from, to) != 0)
+		status = error_errno(err, "%s", to);
+	if (!status)
+		status = files_sync_parent(to, err);
+	if (status)
+		return status;
+	p->done = true;
+	if (!plan->folder)
+		rmdir(p->work);
+	if (cli->json)
+		cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "name", plan->name, "path", to, "licence",
+					 plan->licence, "source", plan->source));
+	else
+		printf("%s\n", to);
+	return SUMI_OK;
+}
+
+static bool is_whole(const struct pull *p)
+{
+	for (size_t i = 0; i < p->plan.count; i++)
+		if (access(p->plan.files[i].path, F_OK) != 0)
+			return false;
+	return true;
+}
+
+/* The files of all at once, whose order is that of the models. */
+static int transfer(const struct cli *cli, const struct pull *pulls, size_t count, struct error *err)
+{
+	struct bar bar = {0};
+	struct transfer_watch watch = {show_progress, &bar};
+	size_t at = 0;
+	for (size_t i = 0; i < count; i++)
+		bar.files += pulls[i].plan.count;
+	struct transfer_file *files = calloc(bar.files + 1, sizeof *files);
+	if (!files)
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	for (const struct pull *p = pulls; p < pulls + count; p++) {
+		bar.whole = p->plan.bytes && (bar.whole || p == pulls) ? bar.whole + p->plan.bytes : 0;
+		memcpy(files + at, p->plan.files, p->plan.count * sizeof *files);
+		at += p->plan.count;
+	}
+	int status = transfer_files(files, at, cli->quiet || cli->json ? NULL : &watch, err);
+	if (bar.shown)
+		fputs("\r\033[K", stderr);
+	free(files);
+	return status;
+}
+
+/* One that cannot come holds back none that is there. */
+static int finish_all(struct cli *cli, struct pull *pulls, size_t count, const char *models, int status,
+		      struct error *err)
+{
+	for (struct pull *p = pulls; p < pulls + count; p++) {
+		struct error own;
+		if (!is_whole(p) || !finish(cli, p, models, &own))
+			continue;
+		if (!status)
+			*err = own;
+		status = status ? status : own.status;
+	}
+	return status;
+}
+
+static int check_names(const struct pull *pulls, size_t count, struct error *err)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(pulls[i].plan.name, pulls[k].plan.name) == 0)
+				return error_set(err, SUMI_INVALID,
+						 "two of them would be called %s: pull one after the other, with "
+						 "--name", pulls[i].plan.name);
+	return SUMI_OK;
+}
+
+int pull_models(struct cli *cli, const char *const *what, size_t count, struct error *err)
+{
+	char models[FILES_PATH_MAX];
+	int status = files_path(models, err, "%s/models", cli->config.state_dir);
+	struct pull *pulls = calloc(count, sizeof *pulls);
+	if (!pulls)
+		return error_set(err, SUMI_NOMEM, "out of memory");
 	if (!status)
 		status = files_make_dirs(models, 0755, err);
-	if (!status) {
-		tell(cli, &plan);
-		status = fetch(cli, &plan, models, err);
-	}
-	plan_free(&plan);
+	for (size_t i = 0; i < count && !status; i++)
+		status = prepare(cli, &pulls[i], what[i], models, err);
+	if (!status)
+		status = check_names(pulls, count, err);
+	if (!status && !(status = check_room(pulls, count, models, err)))
+		status = finish_all(cli, pulls, count, models, transfer(cli, pulls, count, err), err);
+	for (size_t i = 0; i < count; i++)
+		plan_free(&pulls[i].plan);
+	free(pulls);
 	return status;
 }
 
@@ -211,16 +310,11 @@ static int run_pull(struct cli *cli)
 	struct error err = {0};
 	if (cli->arg_count == 0)
 		return print_recommended(cli);
-	for (int i = 0; i < cli->arg_count; i++) {
-		const char *name = cli_value(cli, "name");
-		if (name && cli->arg_count > 1) {
-			error_set(&err, SUMI_INVALID, "--name is for one model at a time");
-			return cli_error(cli, &err);
-		}
-		if (pull_model(cli, cli->args[i], name, &err))
-			return cli_error(cli, &err);
+	if (cli_value(cli, "name") && cli->arg_count > 1) {
+		error_set(&err, SUMI_INVALID, "--name is for one model at a time");
+		return cli_error(cli, &err);
 	}
-	return EXIT_OK;
+	return pull_models(cli, cli->args, (size_t)cli->arg_count, &err) ? cli_error(cli, &err) : EXIT_OK;
 }
 
 static const struct cli_option pull_options[] = {

@@ -5,8 +5,9 @@
 #include "cli/cli.h"
 #include "hub/plan.h"
 
-/* Fetches what `what` names (hub/plan.h) into the state folder's models and prints its path. name: what
- * it shall be called; NULL: as its hub calls it. SUMI_EXISTS where there is one of that name. */
-int pull_model(struct cli *cli, const char *what, const char *name, struct error *err);
+/* Fetches what each of `what` names (hub/plan.h) into the state folder's models, all at once, and prints their
+ * paths. The option --name says what one shall be called, else its hub does. SUMI_EXISTS where there is one
+ * of that name. Nothing is fetched unless all can be. */
+int pull_models(struct cli *cli, const char *const *what, size_t count, struct error *err);
 
 #endif

@@ -201,8 +201,7 @@ struct slot {
 
 struct fetch {
 	const struct transfer_file *files;
-	size_t count, next;
-	const char *token;
+	size_t count, next, whole;
 	const struct transfer_watch *watch;
 	CURLM *multi;
 	struct slot slots[AT_ONCE];
@@ -318,7 +317,7 @@ static int begin(struct fetch *f, struct slot *s, struct error *err)
 		return error_errno(err, "%s", s->part);
 	if (!(s->curl = curl_easy_init()))
 		return error_set(err, SUMI_NOMEM, "out of memory");
-	set_up(s->curl, s->file->url, f->token, s->detail);
+	set_up(s->curl, s->file->url, s->file->token, s->detail);
 	if (s->have) {
 		snprintf(range, sizeof range, "%llu-", (unsigned long long)s->have);
 		curl_easy_setopt(s->curl, CURLOPT_RANGE, range);
@@ -359,6 +358,7 @@ static int finish(struct fetch *f, struct slot *s, struct error *err)
 		status = files_sync_parent(file->path, err);
 	unlink(s->mark);
 	f->done += s->have;
+	f->whole++;
 	s->file = NULL;
 	return status;
 }
@@ -399,6 +399,7 @@ static int fill(struct fetch *f, struct error *err)
 			const struct transfer_file *file = &f->files[f->next++];
 			if (transfer_check(file, NULL) == SUMI_OK && (*file->sha256 || *file->git_sha1)) {
 				f->done += file->size;
+				f->whole++;
 				continue;
 			}
 			*s = (struct slot){.file = file};
@@ -421,14 +422,14 @@ static bool tell(struct fetch *f)
 		busy |= f->slots[i].file != NULL;
 	}
 	if (f->watch && f->watch->progress)
-		f->watch->progress(f->watch->context, done);
+		f->watch->progress(f->watch->context, done, f->whole);
 	return busy;
 }
 
-int transfer_files(const struct transfer_file *files, size_t count, const char *token,
-		   const struct transfer_watch *watch, struct error *err)
+int transfer_files(const struct transfer_file *files, size_t count, const struct transfer_watch *watch,
+		   struct error *err)
 {
-	struct fetch f = {files, count, 0, token, watch, curl_multi_init(), {{0}}, 0};
+	struct fetch f = {.files = files, .count = count, .watch = watch, .multi = curl_multi_init()};
 	if (!f.multi)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	int status = SUMI_OK;

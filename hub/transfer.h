@@ -21,11 +21,13 @@ struct transfer_file {
 	uint64_t size;                /* 0: unknown */
 	char sha256[SHA256_HEX_SIZE]; /* "": unknown */
 	char git_sha1[41];            /* of a git blob, where that is what is known; or "" */
+	const char *token;            /* for the host of url alone; borrowed, NULL or "": none */
 };
 
 struct transfer_watch {
-	/* Bytes that are there, of all files together, a few times a second; NULL: nobody looks. */
-	void (*progress)(void *context, uint64_t done);
+	/* Bytes that are there, of all files together, and how many files are whole, a few times a
+	 * second; NULL: nobody looks. */
+	void (*progress)(void *context, uint64_t done, size_t files);
 	void *context;
 };
 
@@ -36,8 +38,8 @@ int transfer_text(const char *url, const char *token, size_t limit, char **text,
 
 /* Fetches all. Those that are there already and right are left alone. SUMI_CORRUPT where what came is
  * not what was promised, after a second try from the beginning. */
-int transfer_files(const struct transfer_file *files, size_t count, const char *token,
-		   const struct transfer_watch *watch, struct error *err);
+int transfer_files(const struct transfer_file *files, size_t count, const struct transfer_watch *watch,
+		   struct error *err);
 
 /* Whether the file at f->path is as f says: size, then hash. SUMI_NOTFOUND, SUMI_CORRUPT. */
 int transfer_check(const struct transfer_file *f, struct error *err);

@@ -1,6 +1,6 @@
 """A hub of models on this machine, that answers as Hugging Face and Civitai do: the lists, redirects to another host, ranges,
 ETags; and that can be cut, changed and closed to strangers."""
-import contextlib, hashlib, http.server, json, pathlib, re, threading, urllib.parse
+import contextlib, hashlib, http.server, json, pathlib, re, threading, time, urllib.parse, urllib.request
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -19,6 +19,8 @@ class Hub:
         self.token = None     # wanted for everything
         self.lie = {}         # path: bytes that are sent in its place
         self.ranges = True
+        self.pause = 0        # seconds in the middle of each large file
+        self.at_once = self.most = 0  # large files that are being sent
         hub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -107,7 +109,13 @@ class Hub:
         _, _, owner, repo, rest = path.split("/", 4)
         self.asked.append((rest, h.headers.get("Range"), h.headers.get("Authorization")))
         data = self.lie.get(rest, self.repos[f"{owner}/{repo}"][rest])
-        return self.file(h, body, rest, data, ETag=f'"{hashlib.sha256(data).hexdigest()}"')
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        time.sleep(self.pause)
+        try:
+            return self.file(h, body, rest, data, ETag=f'"{hashlib.sha256(data).hexdigest()}"')
+        finally:
+            self.at_once -= 1
 
     def file(self, h, body, path, data, **headers):
         span = re.fullmatch(r"bytes=(\d+)-", h.headers.get("Range") or "")
@@ -140,6 +148,38 @@ class Hub:
         model = {"id": version - 1, "type": "Checkpoint", "allowNoCredit": False, "allowCommercialUse": ["Image"],
                  "modelVersions": [release]}
         return self.send(h, body, json.dumps(release if kind == "model-versions" else model).encode())
+
+
+class Proxy:
+    """A proxy for http, which counts what goes through it."""
+
+    def __init__(self):
+        proxy = self
+        self.asked = 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                proxy.asked += 1
+                whole = self.path.startswith("http://")
+                opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+                answer = opener.open(self.path, timeout=20) if whole else None
+                self.send_response(answer.status if whole else 400)
+                data = answer.read() if whole else b""
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def folder(path):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """sumi pull and sumi models: a hub's model is fetched, gone on with after a cut, checked, named and removed."""
-import json, os, pathlib, shutil, subprocess, sys
+import json, os, pathlib, pty, re, shutil, struct, subprocess, sys
 
-from hub import COMMIT, Hub, folder, git_name
+from hub import COMMIT, Hub, Proxy, folder, git_name
 from lib import PACK, PACKS, ROOT, Place, check, finish
 
 NOISE = bytes(range(256)) * 400
@@ -19,6 +19,13 @@ def run(place, hub, *args, **more):
     env.pop("HF_TOKEN", None) if "HF_TOKEN" not in more else None
     from lib import BIN
     return subprocess.run([BIN / "sumi", *map(str, args)], env=env, cwd=place.dir, capture_output=True, text=True, timeout=120)
+
+
+def lora():
+    name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    head = json.dumps({f"{name}.{kind}.weight": {"dtype": "F32", "shape": shape, "data_offsets": at} for kind, shape, at in
+                       [("lora_down", [1, 32], [0, 128]), ("lora_up", [32, 1], [128, 256])]}).encode()
+    return struct.pack("<Q", len(head)) + head + bytes(256)
 
 
 def whole_model(place, hub):
@@ -132,6 +139,66 @@ def trust(place, hub):
     check(done.returncode != 0 and done.stderr.count("\n") == 1 and closed.url in done.stderr, "offline: one line", done.stderr)
 
 
+def together(place, hub):
+    """Several models at once: their files come beside each other, under one bar of one line."""
+    hub.pause, hub.most = 0.4, 0
+    env = {**place.env(), "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(place.dir / "hf"), "no_proxy": "127.0.0.1", "TERM": "xterm"}
+    from lib import BIN
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([BIN / "sumi", "pull", "some/files:q8_0", "some/files:q4_0", "some/tiny-boat"], env=env,
+                               cwd=place.dir, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece
+    except OSError:
+        pass  # how a terminal tells its end
+    out = process.communicate(timeout=60)[0].decode()
+    os.close(ours)
+    hub.pause = 0
+    names = [pathlib.Path(line).name for line in out.splitlines()]
+    check(process.returncode == 0 and names == ["boat-Q8_0.gguf", "boat-Q4_0.gguf", "tiny-boat"], "three models in one call", f"{out} {shown}")
+    check(hub.most >= 3, "their files come at once", str(hub.most))
+    bars = [re.sub(rb"\x1b\[K", b"", bar) for line in shown.split(b"\n") for bar in line.split(b"\r") if b" files" in bar and b"%" in bar]
+    check(bars and all(len(bar) < 79 and re.search(rb"\d+ of \d+ files$", bar) for bar in bars), "the bar is one short line", str(bars))
+    for name in ("boat-Q8_0", "boat-Q4_0", "tiny-boat"):
+        run(place, hub, "models", "remove", name)
+    hub.asked = []
+    done = run(place, hub, "pull", "some/files:q8_0", "some/none")
+    check(done.returncode != 0 and "no model some/none" in done.stderr and hub.asked == [], "nothing is begun where one is not there", done.stderr)
+    done = run(place, hub, "pull", "some/files:q8_0", "some/files:Q8_0")
+    check(done.returncode != 0 and "would be called boat-Q8_0" in done.stderr, "two of one name are refused", done.stderr)
+    hub.lie["boat-Q4_0.gguf"] = NOISE[1:1 + len(NOISE[::2])]
+    done = run(place, hub, "pull", "some/files:q8_0", "some/files:q4_0")
+    check(done.returncode != 0 and "hash" in done.stderr and (place.state / "models" / "boat-Q8_0.gguf").exists() and
+          not (place.state / "models" / "boat-Q4_0.gguf").exists(), "one that is wrong does not hold back the other", done.stderr)
+    hub.lie.clear()
+    run(place, hub, "models", "remove", "boat-Q8_0")
+    done = run(place, hub, "pull", "some/files:lora")
+    check(done.returncode == 0 and done.stdout.strip() == str(place.state / "models" / "loras" / "boat-lora.safetensors"),
+          "a LoRA lies with the LoRAs", done.stdout + done.stderr)
+    check(any(m["name"] == "boat-lora" and m["kind"] == "lora" for m in place.json("models") if "kind" in m), "and is one")
+    run(place, hub, "models", "remove", "boat-lora")
+
+
+def on_the_way(place, hub):
+    """Proxies of the environment; and no network at all."""
+    proxy = Proxy()
+    done = run(place, hub, "pull", "some/files:q8_0", http_proxy=proxy.url, no_proxy="")
+    check(done.returncode == 0 and proxy.asked >= 2, "a proxy of the environment is used", f"{done.stderr} {proxy.asked}")
+    run(place, hub, "models", "remove", "boat-Q8_0")
+    asked = proxy.asked
+    done = run(place, hub, "pull", "some/files:q8_0", http_proxy=proxy.url)
+    check(done.returncode == 0 and proxy.asked == asked, "and not where no_proxy says so", done.stderr)
+    run(place, hub, "models", "remove", "boat-Q8_0")
+    proxy.close()
+    for name, more in [("a proxy that is not there", {"http_proxy": proxy.url, "no_proxy": ""}),
+                       ("a host that is not there", {"HF_ENDPOINT": "http://hub.invalid"})]:
+        done = run(place, hub, "pull", "some/files:q8_0", "some/tiny-boat", **more)
+        check(done.returncode != 0 and done.stderr.count("\n") == 1 and "http://" in done.stderr, f"{name}: one line", done.stderr)
+
+
 def reuse(place, hub):
     import hashlib
     blobs = place.dir / "hf" / "models--some--files" / "blobs"
@@ -238,13 +305,16 @@ def main():
                  "safety_checker/config.json": b"{}", "safety_checker/model.safetensors": NOISE, "samples/one.json": b"{}",
                  "boat.ckpt": NOISE})
     hub = Hub({"some/tiny-boat": pack, "some/pictures": {"a.png": b"x"},
-               "some/files": {"boat-Q8_0.gguf": NOISE, "boat-Q4_0.gguf": NOISE[::2], "boat.safetensors": NOISE[1:], "README.md": b"x"}},
+               "some/files": {"boat-Q8_0.gguf": NOISE, "boat-Q4_0.gguf": NOISE[::2], "boat.safetensors": NOISE[1:], "README.md": b"x",
+                              "boat-lora.safetensors": lora()}},
               {8: NOISE})
     place = Place()
     whole_model(place, hub)
     files(place, hub)
     cuts(place, hub)
     trust(place, hub)
+    together(place, hub)
+    on_the_way(place, hub)
     reuse(place, hub)
     added(place)
     shown(place)
