@@ -19,6 +19,7 @@
 #include "diffusion/embeddings.h"
 #include "diffusion/family.h"
 #include "diffusion/run.h"
+#include "diffusion/upscalers.h"
 #include "weights/weights.h"
 
 struct adapter_rows {
@@ -39,6 +40,19 @@ static int list_file(void *context, const char *name, const char *path, struct e
 		printf("%-16s %-16s %s\n", name, a->kind, shown);
 	return SUMI_OK;
 }
+
+/* What goes on top of models, or stands beside them, in the order in which it is listed. */
+typedef int visit_kind(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
+		       struct error *err);
+static const struct {
+	const char *kind, *folder;
+	visit_kind *visit;
+} others[] = {{"lora", ADAPTERS_FOLDER, adapters_visit},
+	      {"embedding", EMBEDDINGS_FOLDER, embeddings_visit},
+	      {"control", CONTROLS_FOLDER, controls_visit},
+	      {"upscaler", UPSCALERS_FOLDER, upscalers_visit}};
+
+enum { OTHERS = sizeof others / sizeof others[0] };
 
 static int list(struct cli *cli, struct error *err)
 {
@@ -66,14 +80,9 @@ static int list(struct cli *cli, struct error *err)
 		if (p->note[0] && !cli->quiet)
 			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
 	}
-	status = adapters_visit(cli->config.packs, cli->config.state_dir, list_file,
-				&(struct adapter_rows){cli, rows, "lora"}, err);
-	if (!status)
-		status = embeddings_visit(cli->config.packs, cli->config.state_dir, list_file,
-					  &(struct adapter_rows){cli, rows, "embedding"}, err);
-	if (!status)
-		status = controls_visit(cli->config.packs, cli->config.state_dir, list_file,
-					&(struct adapter_rows){cli, rows, "control"}, err);
+	for (int i = 0; i < OTHERS && !status; i++)
+		status = others[i].visit(cli->config.packs, cli->config.state_dir, list_file,
+					 &(struct adapter_rows){cli, rows, others[i].kind}, err);
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
 	if (cli->json)
@@ -145,6 +154,29 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	return status;
 }
 
+/* ncnn's NAME.param has its numbers in NAME.bin: where these are, and shall be; empty for other files. */
+static int numbers_beside(const char *from, const char *to, char out[2][FILES_PATH_MAX], struct error *err)
+{
+	const char *const both[] = {from, to};
+	size_t n = strlen(from);
+	if (n < 6 || strcasecmp(from + n - 6, ".param") != 0)
+		return SUMI_OK;
+	for (int i = 0; i < 2; i++) {
+		int status = files_path(out[i], err, "%.*s.bin", (int)(strlen(both[i]) - 6), both[i]);
+		if (status)
+			return status;
+	}
+	return access(out[1], F_OK) == 0 ? error_set(err, SUMI_EXISTS, "%s is there already", out[1]) : SUMI_OK;
+}
+
+/* By a link, or moved. */
+static int bring(const struct cli *cli, const char *from, const char *to, struct error *err)
+{
+	if (cli_value(cli, "move"))
+		return move(from, to, err);
+	return symlink(from, to) == 0 ? SUMI_OK : error_errno(err, "%s", to);
+}
+
 static int add(struct cli *cli, struct error *err)
 {
 	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
@@ -152,16 +184,19 @@ static int add(struct cli *cli, struct error *err)
 	if (strstr(cli->args[1], "://"))
 		return pull_models(cli, &cli->args[1], 1, err);
 	int status = files_path(from, err, "%s", cli->args[1]);
+	char beside[2][FILES_PATH_MAX] = {"", ""};
 	for (size_t n = strlen(from); n > 1 && from[n - 1] == '/'; n--)
 		from[n - 1] = '\0';
 	if (!status)
 		status = files_make_absolute(from, err);
 	if (!status)
 		status = place_of(cli, from, to, &plan, err);
-	if (!status && cli_value(cli, "move"))
-		status = move(from, to, err);
-	else if (!status && symlink(from, to) != 0)
-		status = error_errno(err, "%s", to);
+	if (!status)
+		status = numbers_beside(from, to, beside, err);
+	if (!status && beside[0][0])
+		status = bring(cli, beside[0], beside[1], err);
+	if (!status)
+		status = bring(cli, from, to, err);
 	if (!status && cli->json)
 		cli_print_json(json_pack("{s:s, s:s}", "name", plan.name, "path", to));
 	else if (!status && !cli->quiet)
@@ -235,20 +270,19 @@ static int remove_from(const char *folder, const char *name, int *removed, struc
 /* Only below the state folder's models; of what is linked there the link. */
 static int remove_model(struct cli *cli, struct error *err)
 {
-	static const char *const folders[] = {ADAPTERS_FOLDER, EMBEDDINGS_FOLDER, CONTROLS_FOLDER};
 	char models[FILES_PATH_MAX], other[FILES_PATH_MAX];
 	const char *name = cli->args[1];
 	int removed = 0, status = models_folder(cli, models, err);
 	if (status)
 		return status;
 	bool is_folder = false;
-	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-		is_folder = is_folder || strcmp(name, folders[i]) == 0;
+	for (int i = 0; i < OTHERS; i++)
+		is_folder = is_folder || strcmp(name, others[i].folder) == 0;
 	if (strchr(name, '/') || name[0] == '.' || is_folder)
 		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
 	status = remove_from(models, name, &removed, err);
-	for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !status && removed == 0; i++)
-		if (!(status = kind_folder(cli, folders[i], other, err)))
+	for (int i = 0; i < OTHERS && !status && removed == 0; i++)
+		if (!(status = kind_folder(cli, others[i].folder, other, err)))
 			status = remove_from(other, name, &removed, err);
 	if (!status && removed == 0)
 		return not_ours(cli, name, models, err);
@@ -477,7 +511,34 @@ static int describe_installed(struct cli *cli, json_t **out, struct error *err)
 	return status;
 }
 
-/* A model by its name; else a file, whatever it holds. */
+struct search {
+	const char *name;
+	char path[FILES_PATH_MAX]; /* empty: not found yet */
+};
+
+static int look_for(void *context, const char *name, const char *path, struct error *err)
+{
+	struct search *s = context;
+	return s->path[0] || strcmp(name, s->name) != 0 ? SUMI_OK : files_path(s->path, err, "%s", path);
+}
+
+/* A model, or what goes on top of one. */
+static int describe_named(struct cli *cli, json_t **out, struct error *err)
+{
+	struct search s = {.name = cli->args[1]};
+	struct error ignored;
+	int status = describe_installed(cli, out, err);
+	if (status != SUMI_NOTFOUND)
+		return status;
+	for (int i = 0; i < OTHERS && !s.path[0]; i++)
+		if (others[i].visit(cli->config.packs, cli->config.state_dir, look_for, &s, &ignored))
+			return status;
+	if (!s.path[0])
+		return status;
+	return (models_is_control(s.path) ? models_control_describe : models_file_describe)(s.path, out, err);
+}
+
+/* By its name; else a file, whatever it holds. */
 static int show(struct cli *cli, struct error *err)
 {
 	struct stat st;
@@ -486,7 +547,7 @@ static int show(struct cli *cli, struct error *err)
 	json_t *o = NULL;
 	int status = file			? models_file_describe(what, &o, err)
 		     : models_is_control(what) ? models_control_describe(what, &o, err)
-					       : describe_installed(cli, &o, err);
+					       : describe_named(cli, &o, err);
 	if (status)
 		return status;
 	if (cli->json) {
@@ -572,7 +633,7 @@ const struct verb verb_models = {
 	    "  verify         hashes of what was pulled, else the headers of the weights\n"
 	    "  show           what it is, where it comes from, its licence, parts, sizes, usual settings, what\n"
 	    "                 it needs on each device and how fast it is expected to be there; of a\n"
-	    "                 file what it holds: a checkpoint, a LoRA, a ControlNet …, of which family\n"
+	    "                 file what it holds: a checkpoint, a LoRA, an upscaler …, of which family\n"
 	    "  quantize       its UNet in blocks of few bits, as a model NAME-TYPE beside it, in the same folder\n"
 	    "sumi pull fetches models of Hugging Face and Civitai.\n",
 };

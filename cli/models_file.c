@@ -10,6 +10,8 @@
 #include "diffusion/adapters.h"
 #include "diffusion/control.h"
 #include "diffusion/embeddings.h"
+#include "diffusion/upscale.h"
+#include "diffusion/upscalers.h"
 #include "weights/adapter.h"
 #include "weights/distilled.h"
 #include "weights/embedding.h"
@@ -59,14 +61,16 @@ const char *models_file_folder(const char *path)
 {
 	struct adapter *a;
 	struct embedding_file e;
-	bool is = adapter_open(path, &a, NULL) == SUMI_OK;
-	if (is)
+	struct upscaler_info u;
+	if (adapter_open(path, &a, NULL) == SUMI_OK) {
 		adapter_close(a);
-	else if (embedding_open(path, &e, NULL) == SUMI_OK)
+		return ADAPTERS_FOLDER;
+	}
+	if (embedding_open(path, &e, NULL) == SUMI_OK) {
 		embedding_close(&e);
-	else
-		return NULL;
-	return is ? ADAPTERS_FOLDER : EMBEDDINGS_FOLDER;
+		return EMBEDDINGS_FOLDER;
+	}
+	return upscaler_read(path, &u, NULL) == SUMI_OK ? UPSCALERS_FOLDER : NULL;
 }
 
 /* What a LoRA for few steps proposes, as options of a job. */
@@ -127,6 +131,20 @@ static void add_control(json_t *o, const char *path)
 	if (!sha256_file(path, sha256, NULL))
 		json_object_set_new(o, "sha256", json_string(sha256));
 	control_close(c);
+}
+
+/* Of an upscaler which network it is, how much larger it makes pictures, and its hash. */
+static void add_upscaler(json_t *o, const char *path)
+{
+	struct upscaler_info u;
+	char sha256[SHA256_HEX_SIZE];
+	if (upscaler_read(path, &u, NULL))
+		return;
+	json_object_set_new(o, "kind", json_string("upscaler"));
+	json_object_set_new(o, "network", json_string(u.architecture));
+	json_object_set_new(o, "enlarges", json_real(u.scale * u.resize));
+	if (!sha256_file(path, sha256, NULL))
+		json_object_set_new(o, "sha256", json_string(sha256));
 }
 
 /* Of an adapter what it is made of, and the hash by which files of results name it. */
@@ -201,6 +219,7 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 		if (!json_object_get(*out, "adapter"))
 			add_embedding(*out, path);
 		add_control(*out, path);
+		add_upscaler(*out, path);
 	} else
 		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
 done:

@@ -131,7 +131,7 @@ static bool take_refiner(json_t *job, const char *name, const char *text)
 static bool take_upscaler(json_t *job, const char *name, const char *text)
 {
 	const char *word = param_hires_word(text);
-	return word && take_text(job, name, word);
+	return take_text(job, name, word ? word : text);
 }
 
 static bool take_not(json_t *job, const char *name, const char *text)

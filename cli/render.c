@@ -13,6 +13,7 @@
 #include "diffusion/catalogue.h"
 #include "diffusion/controls.h"
 #include "modalities/wildcards.h"
+#include "modalities/enlarge.h"
 #include "modalities/modality.h"
 #include "request/job.h"
 #include "weights/packed.h"
@@ -36,6 +37,7 @@ struct render {
 	struct request_places places; /* of the files that it starts from */
 	struct adapter_list *adapters; /* NULL: none */
 	struct control_list *networks; /* likewise */
+	struct enlargers enlargers;
 };
 
 struct render_sink {
@@ -85,6 +87,18 @@ static void end_progress(struct render *r)
 	r->shown = false;
 }
 
+/* Of what is enlarged. */
+static int show_part(void *context, int done, int count, struct error *err)
+{
+	struct render *r = context;
+	(void)err;
+	if (r->terminal && !r->cli->quiet && !r->cli->json) {
+		fprintf(stderr, "\r\033[Klarger: part %d/%d", done, count);
+		r->shown = true;
+	}
+	return SUMI_OK;
+}
+
 static int render_variant(struct render *r, int variant, struct error *err)
 {
 	struct request request = job_request(&r->job, variant);
@@ -93,6 +107,7 @@ static int render_variant(struct render *r, int variant, struct error *err)
 	request.host_packs = r->cli->config.packs;
 	request.host_state = r->cli->config.state_dir;
 	request.networks = r->networks;
+	request.enlargers = &r->enlargers;
 	const struct modality *m = modality_find(request.modality);
 	struct generation *g = NULL;
 	if (!m)
@@ -103,6 +118,10 @@ static int render_variant(struct render *r, int variant, struct error *err)
 		status = m->resolve(pack_info_of(r->pack), &request, err);
 	if (!status)
 		status = m->begin(r->pack, &request, NULL, 0, &g, err);
+	if (!status) {
+		g->part = show_part;
+		g->part_context = r;
+	}
 	while (!status && g->steps_done < g->steps) {
 		status = m->step(g, err);
 		if (!status)
@@ -193,6 +212,8 @@ static int prepare(struct render *r, struct error *err)
 		status = wildcards_resolve(config->packs, config->state_dir, &r->job, SIZE_MAX, err);
 	if (!status)
 		status = adapters_find(config->packs, config->state_dir, r->job.loras, &r->adapters, err);
+	if (!status)
+		status = enlargers_find(config->packs, config->state_dir, &r->job.request, &r->enlargers, err);
 	return status;
 }
 

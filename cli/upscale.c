@@ -16,10 +16,12 @@
 #include "media/png.h"
 #include "media/webp.h"
 #include "diffusion/upscale.h"
+#include "diffusion/upscalers.h"
+#include "request/upscaler_names.h"
 
 static const struct cli_option upscale_options[] = {
     {"by", 0, "N", "so many times as wide and high, 1 to 16; the network's own when not given"},
-    {"upscaler", 'u', "FILE|NAME", "the network: ESRGAN's or Real-ESRGAN's, as a file or by its name"},
+    {"upscaler", 'u', "FILE|NAME", "the network: a file, or one that is installed; the first of these when not given"},
     {"output", 'o', "FILE|DIR|-", "write here, '-' for standard output (default: beside the file)"},
     {"device", 'd', "NAME", "device to use (sumi devices lists them)"},
     {NULL, 0, NULL, NULL}};
@@ -28,7 +30,7 @@ struct job_of_upscaling {
 	struct cli *cli;
 	const char *output;
 	double by; /* 0: the network's own */
-	char network[FILES_PATH_MAX], name[128];
+	char network[FILES_PATH_MAX], name[PLACES_LABEL_MAX + 1];
 	struct device *device;
 	struct upscaler *upscaler;
 };
@@ -49,7 +51,7 @@ struct reel {
 static int check_options(struct job_of_upscaling *job, struct error *err)
 {
 	struct cli *cli = job->cli;
-	const char *by = cli_value(cli, "by"), *network = cli_value(cli, "upscaler");
+	const char *by = cli_value(cli, "by");
 	char *end;
 	if (by) {
 		errno = 0;
@@ -57,8 +59,6 @@ static int check_options(struct job_of_upscaling *job, struct error *err)
 		if (end == by || *end || errno || !(job->by >= 1 && job->by <= 16))
 			return error_set(err, SUMI_INVALID, "--by %.40s must be a number from 1 to 16", by);
 	}
-	if (!network)
-		return error_set(err, SUMI_INVALID, "say which network: --upscaler FILE");
 	job->output = cli_value(cli, "output");
 	if (output_is_standard(job->output) && cli->arg_count > 1)
 		return error_set(err, SUMI_INVALID, "-o -: one file at a time goes to standard output");
@@ -69,14 +69,21 @@ static int check_options(struct job_of_upscaling *job, struct error *err)
 	return output_check(cli, err);
 }
 
+/* A file, or one that is installed; the first of these when none is given. */
 static int find_network(struct job_of_upscaling *job, struct error *err)
 {
-	const char *given = cli_value(job->cli, "upscaler"), *slash = strrchr(given, '/');
-	int status = files_path(job->network, err, "%s", given);
+	const struct config *config = &job->cli->config;
+	const char *given = cli_value(job->cli, "upscaler"), *slash = given ? strrchr(given, '/') : NULL;
+	struct upscaler_file found;
+	if (!slash && (!given || access(given, F_OK) != 0)) {
+		int status = upscalers_find(config->packs, config->state_dir, given, upscaler_is_called, &found, err);
+		snprintf(job->name, sizeof job->name, "%s", found.name);
+		return status ? status : files_path(job->network, err, "%s", found.path);
+	}
 	const char *name = slash ? slash + 1 : given, *dot = strrchr(name, '.');
 	snprintf(job->name, sizeof job->name, "%.*s",
 		 (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
-	return status;
+	return files_path(job->network, err, "%s", given);
 }
 
 /* Where a file's result goes: "-", a file, or NAME-x4.ENDING in a folder. */
@@ -158,15 +165,17 @@ struct progress {
 	const struct reel *reel;
 };
 
-static void show_tile(void *context, int done, int count)
+static int show_tile(void *context, int done, int count, struct error *err)
 {
 	const struct progress *p = context;
 	const struct cli *cli = p->job->cli;
+	(void)err;
 	if (cli->quiet || cli->json || !isatty(STDERR_FILENO))
-		return;
+		return SUMI_OK;
 	bool last = done == count && p->reel->done + 1 == p->reel->frames;
 	fprintf(stderr, "\r\033[K%s: picture %d/%d, part %d/%d%s", p->reel->file, p->reel->done + 1,
 		p->reel->frames, done, count, last ? "\r\033[K" : "");
+	return SUMI_OK;
 }
 
 static double factor_of(const struct job_of_upscaling *job)
@@ -216,7 +225,7 @@ static int texts_of(const struct job_of_upscaling *job, const struct reel *r, st
 	const char *was = r->meta.infotext;
 	char more[256];
 	snprintf(more, sizeof more, "%sPostprocess upscale by: %g, Postprocess upscaler: %s",
-		 was && *was ? ", " : "", factor_of(job), job->name);
+		 was && *was ? ", " : "", factor_of(job), upscaler_label(job->name));
 	size_t size = (was ? strlen(was) : 0) + strlen(more) + 1;
 	*out = (struct metadata){.infotext = malloc(size)};
 	if (!out->infotext)
@@ -350,12 +359,12 @@ static int run_upscale(struct cli *cli)
 
 const struct verb verb_upscale = {
     .name = "upscale",
-    .arguments = "FILE... --upscaler FILE|NAME [--by N]",
+    .arguments = "FILE... [--upscaler FILE|NAME] [--by N]",
     .summary = "make pictures and animations larger by a network",
     .options = upscale_options,
     .min_args = 1,
     .max_args = 1000,
     .run = run_upscale,
     .more = "Networks are ESRGAN's (RRDB) and Real-ESRGAN's compact ones (SRVGG), as .safetensors,\n"
-	    ".pth or ncnn's .param with its .bin. The result is PNG or WebP, as the file or -o says.\n",
+	    ".pth or ncnn's .param with its .bin; sumi models add FILE installs one. The result is PNG or WebP, as the file or -o says.\n",
 };

@@ -88,6 +88,12 @@ static int find_networks(struct work *w, struct error *err)
 	return status;
 }
 
+static int find_enlargers(struct work *w, struct error *err)
+{
+	return enlargers_find(w->x->config->packs, w->x->config->state_dir, &w->lease->job.request,
+			      &w->place.enlargers, err);
+}
+
 static int run_job(struct work *w, struct team *team, enum stop *stop, struct error *err)
 {
 	const struct job *job = &w->lease->job;
@@ -106,6 +112,8 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 	if (status)
 		return status;
 	status = find_networks(w, err);
+	if (!status)
+		status = find_enlargers(w, err);
 	if (status)
 		return status;
 	/* Networks are loaded apart from the pack: a stamp for its answers alone. */

@@ -226,18 +226,32 @@ int work_output(void *context, const struct output *o, struct error *err)
 	return SUMI_OK;
 }
 
-/* Also the place where a video that is being decoded hears that nobody wants it any more. */
+/* Whether anybody wants the result still, where it takes long and no step is made. */
+static int still_wanted(struct work *w, const char *meanwhile, struct error *err)
+{
+	enum stop stop = work_should_stop(w);
+	if (stop == STOP_CANCEL)
+		return error_set(err, SUMI_CANCELLED, "cancelled while it was %s", meanwhile);
+	return stop == STOP_LOST ? error_set(err, SUMI_LOST, "the lease was lost") : SUMI_OK;
+}
+
+static int on_part(void *context, int done, int count, struct error *err)
+{
+	struct work *w = context;
+	log_debug("part.made", "id=%s variant=%d part=%d of=%d", w->lease->id, w->variant.number, done, count);
+	work_report(w, WORK_FIRST_LIMIT_MS, w->variant.steps, w->variant.steps);
+	return still_wanted(w, "enlarged", err);
+}
+
 static int on_frame(void *context, const struct frame *frame, struct error *err)
 {
 	struct work *w = context;
-	enum stop stop = work_should_stop(w);
-	if (stop == STOP_CANCEL)
-		return error_set(err, SUMI_CANCELLED, "cancelled while it was decoded");
-	if (stop == STOP_LOST)
-		return error_set(err, SUMI_LOST, "the lease was lost");
+	int status = still_wanted(w, "decoded", err);
+	if (status)
+		return status;
 	int64_t start = clock_mono_us();
 	const char *sha256 = w->variant.frame_sha256[0] ? w->variant.frame_sha256 : NULL;
-	int status = show_frame(w->x->queue, w->lease, w->variant.number, frame, sha256, err);
+	status = show_frame(w->x->queue, w->lease, w->variant.number, frame, sha256, err);
 	w->variant.frame_sha256[0] = '\0';
 	timings_add(&w->pace.timings, "preview", clock_mono_us() - start);
 	work_report(w, WORK_FIRST_LIMIT_MS, w->variant.steps, w->variant.steps);
@@ -395,6 +409,7 @@ static struct request request_of(const struct work *w, int variant)
 	r.host_packs = w->x->config->packs;
 	r.host_state = w->x->config->state_dir;
 	r.networks = w->place.networks;
+	r.enlargers = &w->place.enlargers;
 	return r;
 }
 
@@ -413,7 +428,8 @@ void work_find_answer(struct work *w)
 					   .stamp = w->place.stamp +
 						    embeddings_stamp(config->packs,
 								     config->state_dir) +
-						    controls_stamp(w->place.networks),
+						    controls_stamp(w->place.networks) +
+						    enlargers_stamp(&w->place.enlargers),
 					   .modality = w->modality,
 					   .request = &r,
 					   .variants = (int)w->lease->job.n,
@@ -441,6 +457,10 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);
 	if (!status)
 		status = begin_variant(w, variant, &r, open, g, err);
+	if (!status) {
+		(*g)->part = on_part;
+		(*g)->part_context = w;
+	}
 	*seed = r.seed;
 	return status;
 }

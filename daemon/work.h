@@ -8,6 +8,7 @@
 #include "daemon/executor.h"
 #include "daemon/group.h"
 #include "daemon/timings.h"
+#include "modalities/enlarge.h"
 #include "modalities/modality.h"
 #include "request/files.h"
 
@@ -23,6 +24,7 @@ struct work_place {
 	struct pack *pack;           /* NULL until it is needed */
 	struct adapter_list *adapters; /* on it, the leader's; NULL: none */
 	struct control_list *networks; /* of its controls; NULL: none */
+	struct enlargers enlargers;    /* networks that make it larger */
 };
 
 /* The files that it names: what it starts from. */

@@ -129,7 +129,7 @@ static int run_sheet(struct sheet *s, const struct upscale_watch *watch, int *do
 		if (!status)
 			add_tile(s, y, x);
 		if (!status && watch && watch->tile)
-			watch->tile(watch->context, ++*done, count);
+			status = watch->tile(watch->context, ++*done, count, err);
 	}
 	return status;
 }

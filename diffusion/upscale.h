@@ -4,9 +4,9 @@
 
 #include "networks/upscaler.h"
 
-/* Told after each tile. */
+/* Told after each tile; what it returns other than SUMI_OK ends the work. */
 struct upscale_watch {
-	void (*tile)(void *context, int done, int count); /* NULL: nobody */
+	int (*tile)(void *context, int done, int count, struct error *err); /* NULL: nobody */
 	void *context;
 };
 

@@ -11,8 +11,10 @@
 #include "base/json.h"
 #include "gateway/controlnet.h"
 #include "gateway/handlers.h"
+#include "gateway/shelves.h"
 #include "queue/offers.h"
 #include "media/picture_file.h"
+#include "request/upscaler_names.h"
 
 enum { PICTURES_MAX = 64 };
 
@@ -192,8 +194,22 @@ static void number_or(const json_t *body, const char *name, json_t *usual, json_
 	json_decref(usual);
 }
 
+/* The name of the network of this host that is called so; NULL: none is. */
+static const char *known_upscaler(const json_t *list, const char *called)
+{
+	size_t i;
+	json_t *one;
+	json_array_foreach(list, i, one)
+	{
+		const char *name = json_string_value(json_object_get(one, "name"));
+		if (upscaler_is_called(name, called))
+			return name;
+	}
+	return NULL;
+}
+
 /* A second pass at a higher resolution. */
-static bool read_second(struct call *call, const json_t *body, json_t *fields)
+static bool read_second(struct call *call, struct worker *w, const json_t *body, json_t *fields)
 {
 	const char *name = text_of(body, "hr_upscaler");
 	const json_t *steps = json_object_get(body, "hr_second_pass_steps");
@@ -201,11 +217,17 @@ static bool read_second(struct call *call, const json_t *body, json_t *fields)
 	const char *word = *name ? param_hires_word(name) : param_first_word(param_find("hires_upscaler"), PARAM_IMAGE);
 	if (!json_is_true(json_object_get(body, "enable_hr")))
 		return true;
+	json_t *networks = word ? NULL : shelves_list(call, w, SHELF_UPSCALERS);
+	if (!word && !networks)
+		return false;
+	word = word ? word : known_upscaler(networks, name);
+	if (word)
+		json_object_set_new(fields, "hires_upscaler", json_string(word));
+	json_decref(networks);
 	if (!word) {
 		call_refuse(call, 422, "hr_upscaler", "hr_upscaler: '%.60s' cannot be had here", name);
 		return false;
 	}
-	json_object_set_new(fields, "hires_upscaler", json_string(word));
 	number_or(body, "hr_scale", json_integer(2), fields, "hires");
 	number_or(body, "denoising_strength", json_real(0.75), fields, "hires_strength");
 	if (says_something(steps))
@@ -422,7 +444,7 @@ static void generate(struct call *call, struct worker *w, bool from_picture)
 		fine = false;
 	}
 	fine = fine && (from_picture ? read_init(call, w, body, fields)
-				     : read_second(call, body, fields) && controlnet_read(call, w, body, NULL, fields));
+				     : read_second(call, w, body, fields) && controlnet_read(call, w, body, NULL, fields));
 	json_decref(body);
 	if (!fine) {
 		json_decref(fields);

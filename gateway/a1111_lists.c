@@ -5,6 +5,7 @@
 #include "gateway/handlers.h"
 #include "gateway/shelves.h"
 #include "request/param.h"
+#include "request/upscaler_names.h"
 
 json_t *shelves_list(struct call *call, struct worker *w, enum shelf shelf)
 {
@@ -83,13 +84,24 @@ void a1111_latent_upscalers(struct call *call, struct worker *w)
 	call_json(call, 200, upscalers(true));
 }
 
+/* None, kernels, and networks under A1111's names for them. */
 void a1111_upscalers(struct call *call, struct worker *w)
 {
-	(void)w;
-	json_t *rows = upscalers(false);
+	size_t i;
+	json_t *one, *list = shelves_list(call, w, SHELF_UPSCALERS), *rows = upscalers(false);
+	json_array_foreach(list, i, one)
+	{
+		const char *label = upscaler_label(json_string_value(json_object_get(one, "name")));
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:O, s:n, s:i}", "name", label, "model_name", label,
+						      "model_path", json_object_get(one, "file"), "model_url",
+						      "scale", 4));
+	}
 	json_array_insert_new(rows, 0, json_pack("{s:s, s:n, s:n, s:n, s:i}", "name", "None", "model_name", "model_path",
 						 "model_url", "scale", 4));
-	call_json(call, 200, rows);
+	if (list)
+		call_json(call, 200, json_incref(rows));
+	json_decref(rows);
+	json_decref(list);
 }
 
 void a1111_scripts(struct call *call, struct worker *w)

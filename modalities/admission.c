@@ -10,6 +10,7 @@
 #include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "diffusion/sampler.h"
+#include "modalities/enlarge.h"
 #include "modalities/modality.h"
 #include "modalities/request.h"
 #include "modalities/wildcards.h"
@@ -183,6 +184,13 @@ static int check_controls(struct admission *a, const struct pack_info *info, con
 	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
 }
 
+static int check_enlargers(struct admission *a, const struct job *job, struct error *err)
+{
+	struct enlargers e;
+	int status = enlargers_find(a->config->packs, a->config->state_dir, &job->request, &e, err);
+	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
+}
+
 int admission_check(struct admission *a, const struct job *job, struct error *err)
 {
 	const struct modality *m = modality_find(job->modality);
@@ -200,6 +208,8 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 		status = check_adapters(a, info, job, err);
 	if (!status)
 		status = check_controls(a, info, job, err);
+	if (!status)
+		status = check_enlargers(a, job, err);
 	return !status && info ? check_whole(a, info, err) : status;
 }
 

@@ -8,19 +8,22 @@ struct frames {
 	struct single_run *run; /* borrowed */
 	float *pixels;          /* [height, width, 3] in 0…1 */
 	uint8_t *rgb;           /* [height, width, 3], the frame that was decoded last */
-	int width, height;      /* of rgb: the run's, or after frames_paste() the whole picture's */
+	int width, height;      /* of rgb: the run's, the whole picture's that it is pasted into, or what the
+				 * upscaler made of it */
+	struct upscaler *upscaler; /* of the request; opened for the first that is enlarged */
 };
 
 /* The caller releases what *f holds by frames_clear(), also after a failure. */
 int frames_init(struct frames *f, struct single_run *run, struct error *err);
 void frames_clear(struct frames *f);
 
-/* Fills f->rgb. */
+/* Fills f->rgb: decoded, laid into the picture of which it is a part, where the run has one, and enlarged,
+ * where the request says so. */
 int frames_decode(struct frames *f, int frame, struct error *err);
 
-/* Lays f->rgb into the picture of which it is a part, where the run has one. The last thing before
- * frames_emit(). */
-int frames_paste(struct frames *f, struct error *err);
+/* How large that will be where the run's own pictures are not a part of another. */
+int frames_width(const struct frames *f);
+int frames_height(const struct frames *f);
 
 /* Hands f->rgb to the sink in the request's format, PNG or WebP. The caller fills in role and
  * number of *o. */

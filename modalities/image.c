@@ -36,7 +36,7 @@ static int image_finish(struct generation *g, const struct sink *sink, struct er
 	struct frames f = {0};
 	struct output o = {.role = "main"};
 	int status = frames_init(&f, (struct single_run *)g, err);
-	if (!status && !(status = frames_decode(&f, 0, err)) && !(status = frames_paste(&f, err)))
+	if (!status && !(status = frames_decode(&f, 0, err)))
 		status = frames_emit(&f, &o, sink, err);
 	frames_clear(&f);
 	return status;

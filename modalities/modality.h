@@ -79,6 +79,10 @@ struct modality {
 struct generation {
 	const struct modality *modality;
 	int steps, steps_done; /* model evaluations */
+	/* Told while something that is no step takes its time, as parts of what is enlarged; what it returns
+	 * other than SUMI_OK ends that. NULL: nobody. */
+	int (*part)(void *context, int done, int count, struct error *err);
+	void *part_context;
 };
 
 /* NULL for a name that is none. */

@@ -15,10 +15,12 @@
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
 #include "modalities/controls.h"
+#include "modalities/enlarge.h"
 #include "modalities/repaint.h"
 #include "modalities/stages.h"
 #include "request/lora_tags.h"
 #include "request/param.h"
+#include "request/upscaler_names.h"
 
 #define STRENGTH_DEFAULT 0.75
 
@@ -119,7 +121,8 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		r->strength = STRENGTH_DEFAULT;
 	if (r->networks && !(r->controls = request_controls_named(r)))
 		return error_set(err, SUMI_NOMEM, "out of memory");
-	return stages_resolve(info, r, err);
+	status = stages_resolve(info, r, err);
+	return status ? status : enlargers_resolve(r, err);
 }
 
 int request_embeddings(const struct pack_info *info, const struct request *r,
@@ -165,6 +168,9 @@ int request_metadata(const struct run *run, const struct request *r,
 	json_t *networks = networks_json(run, r);
 	if (networks)
 		json_object_set_new(json_object_get(o, "made_by"), "controls", networks);
+	json_t *enlargers = enlargers_json(r->enlargers);
+	if (enlargers)
+		json_object_set_new(json_object_get(o, "made_by"), "upscalers", enlargers);
 	/* It is about the pack's own sampler. */
 	if (info->note[0] && strcmp(r->sampler, info->defaults.sampler) == 0)
 		json_object_set_new(json_object_get(o, "made_by"), "note",
@@ -309,9 +315,15 @@ static void write_strength(const struct request *r, char *out)
 
 static void write_hires_upscaler(const struct request *r, char *out)
 {
-	const char *label = r->hires > 1 ? param_hires_label(r->hires_upscaler) : NULL;
-	if (label)
-		snprintf(out, INFOTEXT_VALUE, "%s", label);
+	const char *kernel = r->hires > 1 ? param_hires_label(r->hires_upscaler) : NULL;
+	if (r->hires > 1)
+		snprintf(out, INFOTEXT_VALUE, "%s", kernel ? kernel : upscaler_label(r->hires_upscaler));
+}
+
+static void write_upscaler(const struct request *r, char *out)
+{
+	if (r->upscale > 0 && r->upscaler)
+		snprintf(out, INFOTEXT_VALUE, "%s", upscaler_label(r->upscaler));
 }
 
 static void write_refiner_at(const struct request *r, char *out)
@@ -398,7 +410,7 @@ static const struct {
     {"mask_invert", write_mask_mode},  {"only_masked", write_mask_area},
     {"refiner_at", write_refiner_at},
     {"hires", write_hires},            {"hires_steps", write_hires_steps},
-    {"hires_upscaler", write_hires_upscaler},
+    {"hires_upscaler", write_hires_upscaler}, {"upscaler", write_upscaler},
     {"mask_blend", write_mask_blend},  {"mask_fill", write_mask_fill},
 };
 

@@ -6,6 +6,7 @@
 #include "diffusion/adapters.h"
 #include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
+#include "diffusion/upscalers.h"
 #include "modalities/styles.h"
 
 static bool is_there(const json_t *list, const char *name)
@@ -81,6 +82,9 @@ int shelf_list(enum shelf shelf, const char *packs, const char *state_dir, json_
 		break;
 	case SHELF_CONTROLS:
 		status = controls_visit(packs, state_dir, add_file, *out, err);
+		break;
+	case SHELF_UPSCALERS:
+		status = upscalers_visit(packs, state_dir, add_file, *out, err);
 		break;
 	case SHELF_STYLES:
 		status = styles_visit(packs, state_dir, add_style, *out, err);

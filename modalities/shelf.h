@@ -6,10 +6,10 @@
 
 #include "base/status.h"
 
-enum shelf { SHELF_LORAS, SHELF_EMBEDDINGS, SHELF_CONTROLS, SHELF_STYLES };
+enum shelf { SHELF_LORAS, SHELF_EMBEDDINGS, SHELF_CONTROLS, SHELF_UPSCALERS, SHELF_STYLES };
 
 /* A new list in the order of their folders, each name once:
- *   LoRAs, controls  {"name", "file": its file's or folder's own name}
+ *   LoRAs, controls, upscalers  {"name", "file": its file's or folder's own name}
  *   embeddings       the same, "word" where it is called otherwise than its file, "vectors", "width"; those
  *                    that cannot be read have "error" instead
  *   styles           {"name", "prompt", "negative_prompt"}

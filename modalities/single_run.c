@@ -111,7 +111,8 @@ static int advance(struct single_run *s, struct error *err)
 		return SUMI_OK;
 	struct pack *pack;
 	struct run_params params = second_params(s);
-	int status = stages_go_on(&s->request, s->run, &params, &owned, err);
+	struct stage between = {&s->base, &s->request, s->pack, s->run, &params};
+	int status = stages_go_on(&between, &owned, err);
 	run_retire(s->run);
 	if (!status)
 		status = open_other(s, &pack, err);

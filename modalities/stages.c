@@ -7,17 +7,18 @@
 
 #include "base/resample.h"
 #include "diffusion/catalogue.h"
+#include "modalities/enlarge.h"
 #include "request/param.h"
 
 #define REFINER_USUAL 0.8
 #define STRENGTH_USUAL 0.7
 #define STRENGTH_MOST 0.999 /* A1111's */
 
-static const struct upscaler {
+static const struct kernel {
 	const char *word;
 	enum resample how;
 	bool pixels;
-} upscalers[] = {
+} kernels[] = {
     {"latent", RESAMPLE_LINEAR, false},
     {"latent_antialiased", RESAMPLE_SMOOTH_LINEAR, false},
     {"latent_bicubic", RESAMPLE_CUBIC, false},
@@ -28,12 +29,13 @@ static const struct upscaler {
     {"nearest", RESAMPLE_NEAREST_EXACT, true},
 };
 
-static const struct upscaler *upscaler_of(const struct request *r)
+/* NULL: a network does it. */
+static const struct kernel *kernel_of(const struct request *r)
 {
-	for (size_t i = 0; i < sizeof upscalers / sizeof *upscalers; i++)
-		if (strcmp(upscalers[i].word, r->hires_upscaler) == 0)
-			return &upscalers[i];
-	return upscalers;
+	for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+		if (strcmp(kernels[i].word, r->hires_upscaler) == 0)
+			return &kernels[i];
+	return NULL;
 }
 
 bool stages_second(const struct request *r)
@@ -102,7 +104,7 @@ int stages_resolve(const struct pack_info *info, struct request *r, struct error
 	if (r->hires <= 1)
 		return SUMI_OK;
 	if (!r->hires_upscaler)
-		r->hires_upscaler = upscalers[0].word;
+		r->hires_upscaler = kernels[0].word;
 	if (r->hires_strength == 0)
 		r->hires_strength = STRENGTH_USUAL;
 	if (r->hires_steps == 0)
@@ -134,18 +136,19 @@ struct run_params stages_params(const struct request *r, const struct pack_info 
 	next.height = larger(info, r, r->height);
 	next.steps = schedule_steps(r);
 	next.last_steps = r->hires_steps;
-	next.from_latents = !upscaler_of(r)->pixels;
+	const struct kernel *kernel = kernel_of(r);
+	next.from_latents = kernel && !kernel->pixels;
 	next.init_frames = 1;
 	return next;
 }
 
-static int enlarge_latents(const struct run *first, enum resample how, struct run_params *next,
-			   float **owned, struct error *err)
+static int enlarge_latents(const struct stage *at, enum resample how, float **owned, struct error *err)
 {
 	size_t count;
-	struct latent_spec s = run_latent_spec(first);
+	struct run_params *next = at->next;
+	struct latent_spec s = run_latent_spec(at->first);
 	int height = next->height / s.scale, width = next->width / s.scale;
-	const float *latents = run_latents(first, false, &count);
+	const float *latents = run_latents(at->first, false, &count);
 	*owned = malloc((size_t)height * (size_t)width * (size_t)s.channels * sizeof **owned);
 	if (!*owned)
 		return error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", width, height);
@@ -153,12 +156,44 @@ static int enlarge_latents(const struct run *first, enum resample how, struct ru
 	return resample(how, latents, s.height, s.width, s.channels, *owned, height, width, err);
 }
 
-/* A1111 cuts what was decoded to bytes, and PIL makes bytes of what it scales. */
-static int enlarge_pixels(struct run *first, enum resample how, struct run_params *next,
-			  float **owned, struct error *err)
+enum { COLOURS = 3 };
+
+/* A1111 goes through a network as often as it takes, at most three times, and has bytes between; PIL's Lanczos
+ * makes of that what is wanted. */
+static int enlarge_by_network(const struct stage *s, const uint8_t *small, int h, int w, uint8_t *large,
+			      struct error *err)
 {
-	enum { COLOURS = 3 };
-	struct latent_spec s = run_latent_spec(first);
+	enum { TIMES_MOST = 3 };
+	const struct enlargers *e = s->request->enlargers;
+	struct upscaler *u;
+	const uint8_t *from = small;
+	uint8_t *owned = NULL;
+	bool again = true;
+	int status = enlarger_open(s->pack, e ? &e->between : NULL, &u, err);
+	for (int i = 0; i < TIMES_MOST && !status && again; i++) {
+		int scale = upscaler_info(u)->scale, out_h = h * scale, out_w = w * scale;
+		uint8_t *out = malloc((size_t)out_h * (size_t)out_w * COLOURS);
+		status = out ? enlarge_bytes(u, s->g, from, h, w, out, out_h, out_w, err)
+			     : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d", out_w, out_h);
+		free(owned);
+		from = owned = out;
+		h = out_h;
+		w = out_w;
+		again = scale > 1 && (h < s->next->height || w < s->next->width);
+	}
+	if (!status)
+		status = resample_bytes(RESAMPLE_LANCZOS, from, h, w, COLOURS, large, s->next->height,
+					s->next->width, err);
+	free(owned);
+	upscaler_close(u);
+	return status;
+}
+
+/* A1111 cuts what was decoded to bytes, and PIL makes bytes of what it scales. */
+static int enlarge_pixels(const struct stage *at, const struct kernel *kernel, float **owned, struct error *err)
+{
+	struct run_params *next = at->next;
+	struct latent_spec s = run_latent_spec(at->first);
 	int height = s.height * s.scale, width = s.width * s.scale;
 	size_t few = (size_t)height * (size_t)width * COLOURS;
 	size_t many = (size_t)next->height * (size_t)next->width * COLOURS;
@@ -166,14 +201,15 @@ static int enlarge_pixels(struct run *first, enum resample how, struct run_param
 	uint8_t *small = malloc(few), *large = malloc(many);
 	*owned = malloc(many * sizeof **owned);
 	int status = pixels && small && large && *owned
-			 ? run_decode(first, 0, pixels, err)
+			 ? run_decode(at->first, 0, pixels, err)
 			 : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
 				     next->width, next->height);
 	for (size_t i = 0; i < few && !status; i++)
 		small[i] = (uint8_t)(pixels[i] * 255);
 	if (!status)
-		status = resample_bytes(how, small, height, width, COLOURS, large, next->height,
-					next->width, err);
+		status = kernel ? resample_bytes(kernel->how, small, height, width, COLOURS, large, next->height,
+						 next->width, err)
+				: enlarge_by_network(at, small, height, width, large, err);
 	for (size_t i = 0; i < many && !status; i++)
 		(*owned)[i] = (float)large[i] / 255 * 2 - 1;
 	next->init = *owned;
@@ -183,16 +219,15 @@ static int enlarge_pixels(struct run *first, enum resample how, struct run_param
 	return status;
 }
 
-int stages_go_on(const struct request *r, struct run *first, struct run_params *next, float **owned,
-		 struct error *err)
+int stages_go_on(const struct stage *s, float **owned, struct error *err)
 {
 	size_t count;
 	*owned = NULL;
-	if (r->refiner) {
-		next->latents = run_latents(first, false, &count);
+	if (s->request->refiner) {
+		s->next->latents = run_latents(s->first, false, &count);
 		return SUMI_OK;
 	}
-	const struct upscaler *u = upscaler_of(r);
-	return u->pixels ? enlarge_pixels(first, u->how, next, owned, err)
-			 : enlarge_latents(first, u->how, next, owned, err);
+	const struct kernel *kernel = kernel_of(s->request);
+	return !kernel || kernel->pixels ? enlarge_pixels(s, kernel, owned, err)
+					 : enlarge_latents(s, kernel->how, owned, err);
 }

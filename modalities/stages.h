@@ -28,9 +28,19 @@ int stages_pack(const struct request *r, const struct pack_info *info, char fold
 struct run_params stages_params(const struct request *r, const struct pack_info *info,
 				const struct run_params *first);
 
-/* What it goes on from, of a first run that is done: fills in latents or init of *next, whose numbers are
- * *owned, which the caller frees. */
-int stages_go_on(const struct request *r, struct run *first, struct run_params *next, float **owned,
-		 struct error *err);
+struct generation;
+
+/* Between two runs. */
+struct stage {
+	const struct generation *g; /* told of parts where a network enlarges */
+	const struct request *request;
+	struct pack *pack;
+	struct run *first; /* done */
+	struct run_params *next;
+};
+
+/* What the second goes on from: fills in latents or init of *next, whose numbers are *owned, which the caller
+ * frees. */
+int stages_go_on(const struct stage *s, float **owned, struct error *err);
 
 #endif

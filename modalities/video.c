@@ -70,8 +70,8 @@ static int tell_frame(const struct frames *f, int number, const struct sink *sin
 	struct frame frame = {.number = number,
 			      .count = r->frames,
 			      .rgb = f->rgb,
-			      .width = r->width,
-			      .height = r->height};
+			      .width = f->width,
+			      .height = f->height};
 	return sink->frame ? sink->frame(sink->context, &frame, err) : SUMI_OK;
 }
 
@@ -96,7 +96,7 @@ static int finish_frames(struct frames *f, const struct sink *sink, struct error
 static int add_frames(struct frames *f, struct reel *reel, const struct sink *sink, struct error *err)
 {
 	const struct request *r = &f->run->request;
-	size_t one = (size_t)r->width * (size_t)r->height * 3;
+	size_t one = (size_t)frames_width(f) * (size_t)frames_height(f) * 3;
 	int order[2 * REQUEST_FRAMES_MAX], n = order_frames(r, order), status = SUMI_OK;
 	uint8_t *kept = r->boomerang ? malloc(one * (size_t)r->frames) : NULL;
 	if (r->boomerang && !kept)
@@ -124,8 +124,8 @@ static int finish_animation(struct frames *f, const struct sink *sink, struct er
 	struct reel *reel;
 	struct reel_options options = {
 	    .format = r->format,
-	    .width = r->width,
-	    .height = r->height,
+	    .width = frames_width(f),
+	    .height = frames_height(f),
 	    .fps = r->fps,
 	    .lossless = r->lossless,
 	    .quality = r->quality,
@@ -134,8 +134,8 @@ static int finish_animation(struct frames *f, const struct sink *sink, struct er
 	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
 	struct output o = {.role = "main",
 			   .format = r->format,
-			   .width = r->width,
-			   .height = r->height,
+			   .width = frames_width(f),
+			   .height = frames_height(f),
 			   .duration = (double)order_frames(r, order) / r->fps};
 	int status = reel_new(&options, &reel, err);
 	if (status)

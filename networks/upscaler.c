@@ -102,18 +102,18 @@ void upscaler_load(struct loader *l, const struct upscaler_names *n, struct conv
 
 /* --- opening --- */
 
-static int load_kind(struct upscaler *u, struct loader *l, const struct upscaler_names *names)
+/* Under which names which network stands; NULL: none that is known. */
+static const struct upscaler_kind *find_kind(struct upscaler_names *names, struct upscaler_info *info)
 {
-	int status = SUMI_NOTFOUND;
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && status == SUMI_NOTFOUND; i++) {
-		status = kinds[i]->load(l, names, &u->info, &u->state);
-		u->kind = kinds[i];
-		if (status == SUMI_NOTFOUND) {
-			kinds[i]->free(u->state);
-			u->state = NULL;
+	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+		names->prefix = prefixes[i];
+		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+			*info = (struct upscaler_info){.architecture = kinds[k]->name, .resize = 1, .multiple = 1};
+			if (kinds[k]->is(names, info))
+				return kinds[k];
 		}
 	}
-	return status;
+	return NULL;
 }
 
 /* For a file that is none of those: what it is. */
@@ -152,35 +152,45 @@ static double read_resize(const char *path)
 
 int upscaler_open(struct device *device, const char *path, struct upscaler **out, struct error *err)
 {
-	struct weights *files = NULL;
+	struct upscaler_names names = {NULL, ""};
 	struct upscaler *u = calloc(1, sizeof *u);
 	*out = NULL;
 	if (!u)
 		return error_set(err, SUMI_NOMEM, "out of memory while loading %s", path);
 	u->set.device = device;
-	int status = weights_open(path, &files, err);
-	for (size_t i = 0; !status && i < sizeof prefixes / sizeof prefixes[0] && !u->state; i++) {
-		struct upscaler_names names = {files, prefixes[i]};
-		struct loader l = {.files = files, .set = &u->set, .err = err};
-		status = load_kind(u, &l, &names);
-		if (!status)
-			status = loader_end(&l);
-		if (status == SUMI_NOTFOUND && !u->state)
-			status = SUMI_OK; /* under another prefix, perhaps */
-	}
-	if (!status && !u->state)
+	int status = weights_open(path, &names.files, err);
+	if (!status && !(u->kind = find_kind(&names, &u->info)))
 		status = refuse(path, err);
+	struct loader l = {.files = names.files, .set = &u->set, .err = err};
 	if (!status)
-		status = weights_check_unused(files, "", err);
-	weights_close(files);
+		status = u->kind->load(&l, &names, &u->state);
+	if (!status)
+		status = loader_end(&l);
+	if (!status)
+		status = weights_check_unused(names.files, "", err);
+	weights_close(names.files);
 	if (status) {
 		upscaler_close(u);
 		return status;
 	}
-	u->info.architecture = u->kind->name;
 	u->info.resize = read_resize(path);
 	*out = u;
 	return SUMI_OK;
+}
+
+int upscaler_read(const char *path, struct upscaler_info *out, struct error *err)
+{
+	struct upscaler_names names = {NULL, ""};
+	int status = weights_open(path, &names.files, err);
+	if (status)
+		return status;
+	if (!find_kind(&names, out))
+		status = refuse(path, err);
+	else if (!out->scale)
+		status = error_set(err, SUMI_INVALID, "%s: its tensors are no upscaler that is whole", path);
+	weights_close(names.files);
+	out->resize = read_resize(path);
+	return status;
 }
 
 void upscaler_close(struct upscaler *u)

@@ -18,6 +18,9 @@ struct upscaler_info {
 	int margin; /* pixels from which on others can change nothing; 0: all of them can */
 };
 
+/* What a file's tensors say, of which nothing is loaded. Errors as of upscaler_open(). */
+int upscaler_read(const char *path, struct upscaler_info *out, struct error *err);
+
 /* Loads a file (safetensors, a torch archive, ncnn's NAME.param) onto the device, which must outlive
  * it. SUMI_UNSUPPORTED where its tensors are of no network that is known here, SUMI_INVALID where
  * they contradict each other. The caller closes *out. */

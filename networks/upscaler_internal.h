@@ -18,10 +18,11 @@ const struct weight_tensor *upscaler_find(const struct upscaler_names *n, const 
 /* One architecture. What it loads is a state of its own, freed by its close(). */
 struct upscaler_kind {
 	const char *name;
-	/* Loads what it finds under these names, and fills in the info. SUMI_NOTFOUND without a
-	 * message where the tensors are of another network. */
-	int (*load)(struct loader *l, const struct upscaler_names *names, struct upscaler_info *info,
-		    void **state);
+	/* Whether the tensors under these names are of this network, and by their shapes what it does;
+	 * scale 0: they contradict each other, and load() says how. */
+	bool (*is)(const struct upscaler_names *names, struct upscaler_info *info);
+	/* Loads those of which is() is true. */
+	int (*load)(struct loader *l, const struct upscaler_names *names, void **state);
 	void (*free)(void *state);
 	/* x [1, h, w, 3·down²] → [1, h·up, w·up, 3·shuffle²]: replaced. Works in a plan. */
 	void (*forward)(struct pass *p, const void *state, struct map *x);

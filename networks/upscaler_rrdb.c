@@ -136,7 +136,7 @@ static void load_ends(struct loader *l, const struct upscaler_names *n, const st
 }
 
 /* How many pixels a side are channels of one at the beginning; 0: none of these numbers. */
-static int pixels_down(int channels)
+static int pixels_down(int64_t channels)
 {
 	for (int down = 1; down <= 4; down *= 2)
 		if (channels == 3 * down * down)
@@ -144,21 +144,39 @@ static int pixels_down(int channels)
 	return 0;
 }
 
-static int rrdb_load(struct loader *l, const struct upscaler_names *n, struct upscaler_info *info,
-		     void **state)
+/* How its layers are called, and how many there are; NULL: it is another network. */
+static const struct dialect *find_parts(const struct upscaler_names *n, struct rrdb *r)
+{
+	for (size_t i = 0; i < sizeof dialects / sizeof dialects[0]; i++) {
+		r->count = r->ups = 0;
+		if (count_parts(n, &dialects[i], r))
+			return &dialects[i];
+	}
+	return NULL;
+}
+
+static bool rrdb_is(const struct upscaler_names *n, struct upscaler_info *info)
+{
+	char name[WEIGHT_NAME_MAX];
+	struct rrdb r = {0};
+	const struct dialect *d = find_parts(n, &r);
+	if (!d)
+		return false;
+	int down = pixels_down(find(n, place_name(d, FIRST, r.count, 0, name))->shape[1]);
+	info->scale = down ? (1 << r.ups) / down : 0;
+	info->multiple = down ? down : 1;
+	return true;
+}
+
+static int rrdb_load(struct loader *l, const struct upscaler_names *n, void **state)
 {
 	char name[WEIGHT_NAME_MAX];
 	struct rrdb *r = calloc(1, sizeof *r);
-	const struct dialect *d = NULL;
+	const struct dialect *d = r ? find_parts(n, r) : NULL;
 	*state = r;
-	for (size_t i = 0; r && i < sizeof dialects / sizeof dialects[0] && !d; i++)
-		if (count_parts(n, &dialects[i], r))
-			d = &dialects[i];
-	if (r && !d)
-		return SUMI_NOTFOUND;
-	if (r)
+	if (d)
 		r->blocks = calloc((size_t)(IN_BLOCK * r->count), sizeof *r->blocks);
-	if (!r || !r->blocks)
+	if (!d || !r->blocks)
 		return error_set(l->err, SUMI_NOMEM, "out of memory while loading an upscaler");
 	upscaler_load_plain(l, n, &r->first, 0, place_name(d, FIRST, r->count, 0, name));
 	r->channels = r->first.cout;
@@ -168,11 +186,7 @@ static int rrdb_load(struct loader *l, const struct upscaler_names *n, struct up
 			    "RGB picture", weights_folder(n->files), r->first.cin);
 	load_blocks(l, n, d, r);
 	load_ends(l, n, d, r);
-	if (l->status)
-		return l->status;
-	info->scale = (1 << r->ups) / r->down;
-	info->multiple = r->down;
-	return SUMI_OK;
+	return l->status;
 }
 
 static void rrdb_free(void *state)
@@ -239,6 +253,7 @@ static void rrdb_shapes(const void *state, int *down, int *shuffle, bool *adds_p
 
 const struct upscaler_kind upscaler_rrdb = {
     .name = "RRDB",
+    .is = rrdb_is,
     .load = rrdb_load,
     .free = rrdb_free,
     .forward = rrdb_forward,

@@ -42,23 +42,40 @@ static int count_layers(const struct upscaler_names *n, const char *dialect)
 	return 0;
 }
 
-static int find_scale(const struct conv_layer *last)
+static int find_scale(int64_t channels)
 {
 	for (int scale = 1; scale <= SCALE_MAX; scale++)
-		if (last->cout == 3 * scale * scale)
+		if (channels == 3 * scale * scale)
 			return scale;
 	return 0;
 }
 
-static int srvgg_load(struct loader *l, const struct upscaler_names *n, struct upscaler_info *info,
-		      void **state)
+/* Its dialect and layers; NULL: it is another network. */
+static const char *find_layers(const struct upscaler_names *n, int *count)
 {
-	const char *dialect = dialects[0];
-	int count = count_layers(n, dialect);
-	if (!count)
-		count = count_layers(n, dialect = dialects[1]);
-	if (count < 2)
-		return SUMI_NOTFOUND;
+	for (size_t i = 0; i < sizeof dialects / sizeof dialects[0]; i++)
+		if ((*count = count_layers(n, dialects[i])) >= 2)
+			return dialects[i];
+	return NULL;
+}
+
+static bool srvgg_is(const struct upscaler_names *n, struct upscaler_info *info)
+{
+	int count;
+	char name[32];
+	const char *dialect = find_layers(n, &count);
+	if (!dialect)
+		return false;
+	snprintf(name, sizeof name, dialect, 2 * (count - 1));
+	info->scale = find_scale(upscaler_find(n, "%s.weight", name)->shape[0]);
+	info->margin = count; /* a pixel a convolution */
+	return true;
+}
+
+static int srvgg_load(struct loader *l, const struct upscaler_names *n, void **state)
+{
+	int count;
+	const char *dialect = find_layers(n, &count);
 	struct srvgg *s = calloc(1, sizeof *s);
 	if (s)
 		s->layers = calloc((size_t)count, sizeof *s->layers);
@@ -76,14 +93,11 @@ static int srvgg_load(struct loader *l, const struct upscaler_names *n, struct u
 			upscaler_load_plain(l, n, &s->layers[i], cin, name);
 		cin = s->layers[i].cout;
 	}
-	s->scale = find_scale(&s->layers[count - 1]);
+	s->scale = find_scale(s->layers[count - 1].cout);
 	if (!l->status && !s->scale)
 		loader_fail(l, SUMI_INVALID, "%s: its last convolution gives %d channels, which are "
 			"not 3 for each of 1 to 64 pixels", weights_folder(n->files),
 			s->layers[count - 1].cout);
-	info->scale = s->scale;
-	info->multiple = 1;
-	info->margin = count; /* a pixel a convolution */
 	return l->status;
 }
 
@@ -105,6 +119,7 @@ static void srvgg_shapes(const void *state, int *down, int *shuffle, bool *adds_
 
 const struct upscaler_kind upscaler_srvgg = {
     .name = "SRVGG",
+    .is = srvgg_is,
     .load = srvgg_load,
     .free = srvgg_free,
     .forward = srvgg_forward,

@@ -44,6 +44,7 @@ struct param_list {
 #define REQUEST_MEMBER(name, type, concern, ...) REQUEST_MEMBER_##concern(type, name)
 
 struct control_list;
+struct enlargers;
 struct request_places;
 
 /* Strings are borrowed. A modality's resolve() replaces what is open by what the pack proposes,
@@ -56,6 +57,7 @@ struct request {
 	 * nowhere. */
 	const char *host_packs, *host_state;
 	struct control_list *networks; /* of its controls (diffusion/controls.h), or NULL */
+	const struct enlargers *enlargers; /* upscalers (modalities/enlarge.h), or NULL: not looked for */
 	const struct request_places *places; /* where its files lie (request/files.h), or NULL */
 };
 

@@ -43,7 +43,7 @@ enum {
 	    PARAM_ALL = (1 << MODALITIES) - 1
 };
 
-enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4, PARAM_NEEDED = 8, PARAM_EMPTY = 16, PARAM_COLON = 32 };
+enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4, PARAM_NEEDED = 8, PARAM_EMPTY = 16, PARAM_COLON = 32, PARAM_OTHERS = 64 };
 
 /* X(NAME, title): the groups of the help, in its order. */
 #define PARAM_GROUP_MAP(X)                                                                         \

@@ -74,6 +74,7 @@ static struct request with_a_say(struct request r)
 		r.hires_steps = 0;
 		r.hires_upscaler = NULL;
 	}
+	r.upscaler = r.upscale > 0 ? r.upscaler : NULL;
 	r.mask_padding = r.only_masked ? r.mask_padding : NAN;
 	if (!request_masked(&r)) {
 		r.mask_from = r.mask_blend = r.mask_fill = NULL;
@@ -98,6 +99,7 @@ const char *request_idle(const struct request *r, const char **why)
 	    {r->hires_steps && r->hires <= 1, "hires_steps", no_hires},
 	    {r->hires_strength > 0 && r->hires <= 1, "hires_strength", no_hires},
 	    {r->hires_upscaler && r->hires <= 1, "hires_upscaler", no_hires},
+	    {r->upscaler && r->upscale == 0, "upscaler", "there is no upscale"},
 	    {r->mask_from && !masked, "mask_from", no_mask},
 	    {r->mask_invert && !masked, "mask_invert", no_mask},
 	    {r->mask_grow && !masked, "mask_grow", no_mask},
@@ -176,7 +178,7 @@ static int check_limits(const struct param *p, const json_t *value, unsigned mod
 	if (json_is_number(value) && p->type != PARAM_SEED && !(v >= p->min && v <= p->max))
 		return error_set(err, SUMI_INVALID, "%s is %.9g, allowed are %.9g to %.9g", p->name,
 				 v, p->min, p->max);
-	if (p->words && !param_has_word(p, modality, json_string_value(value)))
+	if (p->words && !(p->flags & PARAM_OTHERS) && !param_has_word(p, modality, json_string_value(value)))
 		return error_set(err, SUMI_INVALID, "%s is '%.40s', allowed are: %s", p->name,
 				 json_string_value(value),
 				 param_words(p, modality, words, sizeof words));

@@ -31,7 +31,7 @@ const char *request_idle(const struct request *r, const char **why);
 
 /* What of a request two jobs must have in common to be made together, as a text: rows with
  * PARAM_SHAPE. size: REQUEST_SHAPE_SIZE is enough. */
-#define REQUEST_SHAPE_SIZE 256
+#define REQUEST_SHAPE_SIZE 640
 void request_shape(const struct request *r, char *out, size_t size);
 
 #endif

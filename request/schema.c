@@ -71,6 +71,10 @@ json_t *param_schema(const struct param *p)
 	case PARAM_BOOL:
 		return json_pack("{s:s}", "type", "boolean");
 	case PARAM_WORD:
+		if (p->flags & PARAM_OTHERS)
+			return json_pack("{s:[{s:o}, o]}", "anyOf", "enum", word_list(p->words),
+					 text_type(p, NULL));
+		return json_pack("{s:o}", "enum", word_list(p->words));
 	case PARAM_RANK:
 		return json_pack("{s:o}", "enum", word_list(p->words));
 	case PARAM_TIME:

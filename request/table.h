@@ -18,6 +18,7 @@
  *   flags       PARAM_SHAPE: jobs that are made together have it in common
  *               PARAM_UNWRITTEN: not in metadata under this name
  *               PARAM_ECHOED: metadata of others have it, so they may say what is so anyway
+ *               PARAM_OTHERS: of a choice: other texts than its words too, of min to max bytes
  *               PARAM_NEEDED: of a member: no object is without it
                PARAM_COLON: of a member: in short forms its value may stand without its name, behind
                those of the rows before it and a ':'
@@ -139,8 +140,12 @@ X(hires_steps, INT, PICTURE, PARAM_IMAGE, 1, 1000, NULL, NULL, 0, SAMPLING, "Hir
   "steps of the second pass; as many as steps when not given") \
 X(hires_strength, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
   "how much the second pass makes anew; 0.7 when not given") \
-X(hires_upscaler, WORD, PICTURE, PARAM_IMAGE, 0, 0, hires_words, NULL, 0, SAMPLING, \
-  "Hires upscaler", "how latents, or with lanczos and nearest pixels, become larger") \
+X(hires_upscaler, WORD, PICTURE, PARAM_IMAGE, 1, 128, hires_words, NULL, PARAM_OTHERS | PARAM_SHAPE, SAMPLING, \
+  "Hires upscaler", "how latents, or with lanczos and nearest pixels, become larger; or an upscaler's name") \
+X(upscale, AMOUNT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 16, NULL, NULL, PARAM_SHAPE, FORM, \
+  "Postprocess upscale by", "a network makes what is finished so many times as wide and high") \
+X(upscaler, TEXT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 128, NULL, NULL, PARAM_SHAPE, FORM, \
+  "Postprocess upscaler", "which network, by its file's name or A1111's; the first there is when not given") \
 X(refiner, NAME, PICTURE, PARAM_IMAGE, 1, 128, NULL, NULL, PARAM_SHAPE, PROMPT, "Refiner", \
   "model that makes the end of the run, such as SDXL's refiner") \
 X(refiner_at, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, "Refiner switch at", \

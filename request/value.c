@@ -318,6 +318,12 @@ static json_t *canonical_file(json_t *value)
 	return sha256_is_name(json_string_value(value), name) ? json_string(name) : json_incref(value);
 }
 
+/* A text that is none of a choice's words, where others are allowed. */
+static bool is_other_text(const struct param *p, const json_t *value)
+{
+	return p->flags & PARAM_OTHERS && json_is_string(value) && !param_word(p, json_string_value(value));
+}
+
 int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
 		    struct error *err)
 {
@@ -325,7 +331,7 @@ int param_canonical(const struct param *p, unsigned modality, json_t *value, jso
 	*out = NULL;
 	if (json_is_null(value))
 		return SUMI_OK;
-	switch (p->type) {
+	switch (is_other_text(p, value) ? PARAM_TEXT : p->type) {
 	case PARAM_SEED:
 		return canonical_seed(p, value, out, err);
 	case PARAM_WORD:

@@ -34,6 +34,11 @@ def pictures(g):
     status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "a lake", "seed": 7, **TINY, "enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent (nearest)", "hr_second_pass_steps": 2, "denoising_strength": 0.5})
     told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
     check(all(t in told for t in ("Hires upscale: 1.5", "Hires steps: 2", "Hires upscaler: Latent (nearest)", "Denoising strength: 0.5")), "a second pass", str(made)[:300] + told)
+    names = [u["name"] for u in g.get(f"{API}/upscalers")[2]]
+    check(names[:3] == ["None", "Lanczos", "Nearest"] and "half" in names, "upscalers that the worker has", str(names))
+    status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "a lake", "seed": 7, **TINY, "enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Half", "hr_second_pass_steps": 2})
+    told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
+    check("Hires upscaler: half" in told, "a network in a second pass", str(made)[:300] + told)
     for body, field in [({"mask": "AAAA"}, "mask"), ({"mask": 7}, "mask"), ({"mask": got["images"][1], "inpainting_fill": 9}, "inpainting_fill")]:
         status, _, bad = g.ask("POST", f"{API}/img2img", {**picture, **body})
         check(status == 422 and field in bad["detail"], f"img2img refuses {field}", f"{status} {bad}")

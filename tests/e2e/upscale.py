@@ -45,7 +45,7 @@ def animations(place):
 def refused(place):
     (place.dir / "text.png").write_text("no picture")
     for name, words, says in (
-            ("no network", ["lake.png"], "--upscaler"),
+            ("no such network", ["lake.png", "-u", "absent"], "no upscaler 'absent'"),
             ("no such file", ["none.png", "-u", NETWORKS / "compact.safetensors"], "none.png"),
             ("no picture", ["text.png", "-u", NETWORKS / "compact.safetensors"], "text.png"),
             ("no upscaler", ["lake.png", "-u", ROOT / "tests/vectors/adapters/dora.safetensors"], "not an upscaler"),

@@ -59,7 +59,7 @@ static const struct modality fakes = {
 };
 
 static struct fake all[3] = {
-    {{&fakes, 4, 0}, "of zero"}, {{&fakes, 4, 0}, ""}, {{&fakes, 4, 0}, "of five, longer"}};
+    {{.modality = &fakes, .steps = 4}, "of zero"}, {{.modality = &fakes, .steps = 4}, ""}, {{.modality = &fakes, .steps = 4}, "of five, longer"}};
 
 static struct group three(void)
 {

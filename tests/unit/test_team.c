@@ -109,7 +109,7 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 		return error_set(e, SUMI_INVALID, "no such picture");
 	struct fake *f = calloc(1, sizeof *f);
 	assert_non_null(f);
-	f->base = (struct generation){&fakes, STEPS, fate_of(w)->steps_done};
+	f->base = (struct generation){.modality = &fakes, .steps = STEPS, .steps_done = fate_of(w)->steps_done};
 	f->fate = fate_of(w);
 	*g = &f->base;
 	*seed = 0;

@@ -178,11 +178,12 @@ static void tiles_have_no_seams(void **state)
 
 static int tiles_told;
 
-static void count_tiles(void *context, int done, int count)
+static int count_tiles(void *context, int done, int count, struct error *err)
 {
-	(void)context;
+	const int *last = context;
 	assert_int_equal(done, ++tiles_told);
 	assert_int_equal(count, 2);
+	return last && done == *last ? error_set(err, SUMI_CANCELLED, "that is enough") : SUMI_OK;
 }
 
 static void sizes_between_are_made_of_the_next_larger(void **state)
@@ -197,6 +198,13 @@ static void sizes_between_are_made_of_the_next_larger(void **state)
 	/* Three times: twice by two, then smaller. */
 	assert_ok(upscale_picture(u, picture, HEIGHT, WIDTH, out, 3 * HEIGHT, 3 * WIDTH, &watch, &err), err);
 	assert_int_equal(tiles_told, 2);
+	/* Who watches may end it. */
+	int last = 1;
+	const struct upscale_watch ends = {count_tiles, &last};
+	tiles_told = 0;
+	assert_int_equal(upscale_picture(u, picture, HEIGHT, WIDTH, out, 3 * HEIGHT, 3 * WIDTH, &ends, &err),
+			 SUMI_CANCELLED);
+	assert_int_equal(tiles_told, 1);
 	for (int i = 0; i < 9 * HEIGHT * WIDTH * 3; i++)
 		assert_true(out[i] >= 0 && out[i] <= 1);
 	assert_int_equal(upscale_picture(u, picture, HEIGHT, WIDTH, out, HEIGHT - 1, WIDTH, NULL, &err),

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Networks that make pictures larger, by their names: added, told, listed; in jobs at the end and between two passes, recorded
+and repeated, in videos, gone on with after a kill; refused where there is none."""
+import struct
+
+from lib import *
+
+NETS = ROOT / "tests" / "vectors" / "upscalers"
+BASE = ["--size", "64x64", "--steps", 3, "--seed", 7]
+
+
+def png_size(path):
+    return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+def shelf(place):
+    for file, name in (("compact.safetensors", "RealESRGAN_x4plus"), ("half.pth", "half")):
+        done = place.sumi("models", "add", NETS / file, "--name", name)
+        check(done.returncode == 0 and f"/upscalers/{name}." in done.stdout, f"models add {file}", done.stdout + done.stderr)
+    other = place.dir / "other" / "upscale_models"
+    other.mkdir(parents=True)
+    shutil.copy(NETS / "plain.safetensors", other / "4x-plain.safetensors")
+    place.configure(packs=f"{place.packs}:{other.parent}")
+    rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind")}
+    check(rows == {"RealESRGAN_x4plus": "upscaler", "half": "upscaler", "4x-plain": "upscaler"},
+          "models lists them, and those in other programs' folders", str(rows))
+    for what in (NETS / "half.pth", "half"):
+        told = place.json("models", "show", what)
+        check((told["kind"], told["network"], told["enlarges"], len(told["sha256"])) == ("upscaler", "RRDB", 2.0, 64), f"models show {what}",
+              str(told))
+    bad = place.sumi("models", "remove", "upscalers")
+    check(bad.returncode == 2, "its folder is no model", bad.stderr)
+
+
+def by_name(place):
+    place.sumi("render", "a boat", *BASE, "-o", "boat.png", "--pack", PACKS / PACK)
+    made = {}
+    for name in ("half", "HALF.pth", "RealESRGAN_x4plus.pth", "R-ESRGAN 4x+"):
+        done = place.sumi("upscale", "boat.png", "-u", name, "-o", "large.png")
+        made[name] = sha256(place.dir / "large.png") if done.returncode == 0 else done.stderr
+    check(made["R-ESRGAN 4x+"] == made["RealESRGAN_x4plus.pth"] and "Postprocess upscaler: R-ESRGAN 4x+" in
+          (place.dir / "large.png").read_text("latin-1"), "A1111's name and a file's", str(made))
+    check(made["half"] == made["HALF.pth"], "with an ending or without", str(made))
+    done = place.sumi("upscale", "boat.png")
+    check(done.returncode == 0 and png_size(place.dir / "boat-x2.png") == (128, 128), "the first that there is", done.stderr)
+    bad = place.sumi("upscale", "boat.png", "-u", "absent")
+    check(bad.returncode == 3 and "no upscaler 'absent'; there are: RealESRGAN_x4plus, half, 4x-plain" in bad.stderr, "refused with what there is",
+          bad.stderr)
+
+
+def render(place, out, *more):
+    done = place.sumi("render", "a boat", *BASE, "--pack", PACKS / PACK, "-o", place.dir / out, *more)
+    check(done.returncode == 0, f"{out} is made", done.stderr)
+
+
+def jobs(place):
+    large = ["--upscale", 4, "--upscaler", "half"]
+    render(place, "large.png", *large)
+    place.sumi("upscale", "boat.png", "-u", "half", "--by", 4, "-o", "after.png")
+    check(png_size(place.dir / "large.png") == (256, 256), "four times as large", str(png_size(place.dir / "large.png")))
+    for name in ("large", "after"):
+        place.sumi("preprocess", "luminance", f"{name}.png", "-o", f"{name}-seen.png")
+    check(sha256(place.dir / "large-seen.png") == sha256(place.dir / "after-seen.png"), "as sumi upscale makes it of the finished file")
+    done = place.sumi("image", "a boat", *BASE, *large, "-o", "job.png")
+    check(done.returncode == 0 and sha256(place.dir / "job.png") == sha256(place.dir / "large.png"), "a job makes what render makes", done.stderr)
+    told = json.dumps(place.json("show", "job.png"))
+    check('"upscale": 4' in told and '"upscaler": "half"' in told and sha256(NETS / "half.pth") in told, "the file says how", told)
+    again = place.sumi("again", "job.png", "-o", "again.png")
+    check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "job.png"), "again repeats it", again.stderr)
+    place.sumi("image", "a boat", *BASE, "-o", "small.png")
+    check(sha256(place.dir / "small.png") == sha256(place.dir / "boat.png"), "a job without one after that")
+    hires = ["--hires", 1.5, "--hires-steps", 2, "--hires-upscaler"]
+    render(place, "network.png", *hires, "r-esrgan 4x+")
+    check(png_size(place.dir / "network.png") == (96, 96), "a network between two passes")
+    text = (place.dir / "network.png").read_text("latin-1")
+    check("Hires upscaler: R-ESRGAN 4x+" in text and '"hires_upscaler":"RealESRGAN_x4plus"' in text, "said as A1111 says it")
+    again = place.sumi("again", "network.png", "-o", "again.png")
+    check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "network.png"), "again repeats it", again.stderr)
+    for what, code, word in ((["--upscale", 4, "--upscaler", "absent"], 3, "there are: RealESRGAN_x4plus"), (["--upscale", 0.5], 2, "upscale"),
+                             (["--upscale", 16, "--size", "2048x2048"], 1, "larger than a picture may be"),
+                             (["--hires", 2, "--hires-upscaler", "absent"], 3, "hires_upscaler"),
+                             (["--upscale", 2, "--upscaler", "../../etc/passwd"], 3, "no upscaler")):
+        bad = place.sumi("image", "a boat", *what, "-o", "bad.png")
+        check(bad.returncode != 0 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused at once: {what}", f"{bad.returncode} {bad.stderr}")
+
+
+def films(place):
+    done = place.sumi("video", "a boat", "--size", "32x32", "--steps", 2, "--frames", 4, "--upscale", 2, "--boomerang", "--model", "motion-tiny",
+                      "-o", "film.webp")
+    data = (place.dir / "film.webp").read_bytes() if done.returncode == 0 else b""
+    check(data.count(b"ANMF") == 6 and data[24:30] == bytes((63, 0, 0, 63, 0, 0)), "a whole video, each frame", done.stderr)
+
+
+def resumes(place):
+    """Killed between two steps, it goes on to the same bytes."""
+    more = ["--steps", 40, "--upscale", 4, "--upscaler", "4x-plain"]
+    render(place, "whole.png", *more)
+    place.sumi("image", "a boat", *BASE, *more, "--id", "cut", "--detach", "--format", "png")
+    resumed_like(place, "cut", "whole.png")
+    place.sumi("models", "remove", "half")
+    check("half" not in str(place.json("models")), "one is removed")
+
+
+place = Place()
+place.packs = place.dir / "packs"
+place.packs.mkdir()
+for pack in (PACK, "motion-tiny"):
+    (place.packs / pack).symlink_to(PACKS / pack)
+place.configure(packs=place.packs)
+try:
+    shelf(place)
+    by_name(place)
+    place.start()
+    jobs(place)
+    films(place)
+    resumes(place)
+finally:
+    place.stop()
+    place.remove()
+finish()
