@@ -63,7 +63,7 @@ static void plan_launches(struct peak *p, int chains)
 
 int peak_open(struct device *d, struct peak **out, struct error *err)
 {
-	char options[64];
+	char options[64 + CL_DOT_OPTIONS], dot[CL_DOT_OPTIONS] = "";
 	*out = NULL;
 	if (strncmp(d->info.selector, "opencl:", 7) != 0)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: only OpenCL devices have a peak",
@@ -74,10 +74,10 @@ int peak_open(struct device *d, struct peak **out, struct error *err)
 	*out = p;
 	const struct rate *r = &rates[d->precision];
 	int chains = cl_device_of(d)->quirks.cpu_kernels ? r->chains : GPU_CHAINS;
-	snprintf(options, sizeof options, "-D CHAINS=%d -D ACT=f32 -D WEIGHT=f32%s", chains,
-		 d->precision == PRECISION_INT8 && cl_dot(cl_device_of(d), CL_FOURS) == DOT_VEX
-		     ? " -D DOT_VEX"
-		     : "");
+	if (d->precision != PRECISION_EXACT)
+		cl_dot_options(cl_device_of(d),
+			       d->precision == PRECISION_INT8 ? CL_FOURS : CL_PAIRS, dot);
+	snprintf(options, sizeof options, "-D CHAINS=%d -D ACT=f32 -D WEIGHT=f32%s", chains, dot);
 	p->device = d;
 	int status = device_buffer_new(d, COPY_VECTORS * 32, &p->x, err);
 	if (!status)

@@ -51,9 +51,18 @@ struct cl_program_entry;
 enum tune_slot { TUNE_GEMM, TUNE_CONV, TUNE_ATTENTION, TUNE_SLOTS };
 
 /* Products by a CPU's own instructions: of bfloat16 pairs (dot_cpu.cl), of whole numbers by fours
- * (dot4_cpu.cl); and how they are built. DOT_VEX: without AVX-512; DOT_ARM: ARM's. */
+ * (dot4_cpu.cl); and which of them. DOT_VEX: without AVX-512. */
 enum cl_products { CL_PAIRS, CL_FOURS, CL_PRODUCTS };
-enum cl_dot { DOT_UNKNOWN, DOT_MISSING, DOT_INSTRUCTION, DOT_VEX, DOT_ARM, DOT_EMULATED };
+enum cl_dot {
+	DOT_UNKNOWN,
+	DOT_MISSING,
+	DOT_AVX512,
+	DOT_VEX,
+	DOT_ARM,        /* BFDOT, USDOT */
+	DOT_ARM_SDOT,   /* without I8MM */
+	DOT_ARM_MATRIX, /* BFMMLA, SMMLA */
+	DOT_WAYS,
+};
 
 struct cl_device {
 	struct device base; /* first: a struct device * is cast to this one */
@@ -66,7 +75,8 @@ struct cl_device {
 	int programs_built, programs_loaded; /* from source, from the disk cache; for tests */
 	/* Rows of operations' tables, from 1; 0: not asked for yet (tune.c). */
 	unsigned char tuned[TUNE_SLOTS][TUNE_DTYPES][TUNE_CLASSES];
-	enum cl_dot dot[CL_PRODUCTS]; /* see cl_dot() */
+	enum cl_dot dot[CL_PRODUCTS]; /* see cl_dot_options() */
+	bool dot_emulated;            /* by arithmetic in the instruction's place */
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes, pooled_in_use, pooled_peak; /* the latter two: of buffers that go there */
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
@@ -161,9 +171,11 @@ int cl_format_kernel(struct cl_device *d, const struct format_kernel *k, cl_kern
 
 /* --- precision (precision.c) --- */
 
-/* What dot_cpu.cl or dot4_cpu.cl can be built with here: by the host's CPUID, and by a trial that is
- * made when it is first asked for; SUMI_KERNELS asks for the emulation. */
-enum cl_dot cl_dot(struct cl_device *d, enum cl_products of);
+/* The build options of dot_cpu.cl or dot4_cpu.cl here, each with a space before it: by the host's CPUID,
+ * and by a trial that is made when they are first asked for; SUMI_KERNELS asks for other ways, and for
+ * the emulation. d->dot says which way it is. */
+#define CL_DOT_OPTIONS 64
+void cl_dot_options(struct cl_device *d, enum cl_products of, char out[CL_DOT_OPTIONS]);
 
 int cl_takes_precision(struct device *d, enum precision precision, struct error *err);
 

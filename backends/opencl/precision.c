@@ -5,6 +5,7 @@
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,46 +14,96 @@
 
 #define LANES_MOST 16
 
-/* ARM's instructions, by their bits in AT_HWCAP2. Nobody has run them yet: SUMI_KERNELS=cpu8-arm asks
- * for them. */
-enum { ARM_I8MM = 13, ARM_BF16 = 14 };
+/* What the host's processor has: an OpenCL CPU device computes on it. */
+enum {
+	HAS_AVX512_BF16 = 1 << 0,
+	HAS_AVX512_VNNI = 1 << 1,
+	HAS_AVX_VNNI = 1 << 2,
+	HAS_ARM_DOTPROD = 1 << 3,
+	HAS_ARM_BF16 = 1 << 4,
+	HAS_ARM_I8MM = 1 << 5,
+};
 
-static enum cl_dot host_arm(const struct cl_device *d, int bit)
+#if defined(__x86_64__)
+static unsigned host_has(void)
 {
+	unsigned eax = 0, ebx, ecx, edx, has = 0;
+	if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512bf16"))
+		has |= HAS_AVX512_BF16;
+	if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+		has |= HAS_AVX512_VNNI;
+	/* Its own bit: not every compiler knows it by name. */
+	if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && eax >> 4 & 1 &&
+	    __builtin_cpu_supports("avx2"))
+		has |= HAS_AVX_VNNI;
+	return has;
+}
+#elif defined(__aarch64__) && defined(__linux__)
+static unsigned host_has(void)
+{
+	unsigned long bits = getauxval(AT_HWCAP), more = getauxval(AT_HWCAP2);
+	return (bits >> 20 & 1 ? HAS_ARM_DOTPROD : 0u) | (more >> 14 & 1 ? HAS_ARM_BF16 : 0u) |
+	       (more >> 13 & 1 ? HAS_ARM_I8MM : 0u);
+}
+#else
+static unsigned host_has(void)
+{
+	return 0;
+}
+#endif
+
+/* The ways to multiply. Of those that have no word the first one that the host has is taken;
+ * SUMI_KERNELS=cpu8-WORD or cpu16-WORD takes those of that word: nobody has run them on a processor that
+ * has them. */
+static const struct way {
+	const char *word;
+	int lanes; /* 0: of either width */
+	enum cl_products of;
+	enum cl_dot dot;
+	unsigned needs;
+} ways[] = {
+    {"", 0, CL_PAIRS, DOT_AVX512, HAS_AVX512_BF16},
+    {"", 8, CL_FOURS, DOT_VEX, HAS_AVX_VNNI},
+    {"", 0, CL_FOURS, DOT_AVX512, HAS_AVX512_VNNI},
+    {"-arm", 8, CL_PAIRS, DOT_ARM, HAS_ARM_BF16},
+    {"-arm", 8, CL_FOURS, DOT_ARM, HAS_ARM_I8MM},
+    {"-arm-sdot", 8, CL_FOURS, DOT_ARM_SDOT, HAS_ARM_DOTPROD},
+    {"-arm-matrix", 8, CL_PAIRS, DOT_ARM_MATRIX, HAS_ARM_BF16},
+    {"-arm-matrix", 8, CL_FOURS, DOT_ARM_MATRIX, HAS_ARM_I8MM},
+};
+
+/* What SUMI_KERNELS says behind "cpu", "cpu8" or "cpu16", without "-emulated", which it may end with:
+ * the bytes of it. */
+static const char *forced_word(size_t *size, bool *emulated)
+{
+	static const char tail[] = "-emulated";
 	const char *forced = getenv("SUMI_KERNELS");
-	unsigned long bits = 0;
-#if defined(__aarch64__) && defined(__linux__)
-	bits = getauxval(AT_HWCAP2);
-#endif
-	return forced && strcmp(forced, "cpu8-arm") == 0 && d->quirks.lanes == 8 && bits >> bit & 1
-		   ? DOT_ARM
-		   : DOT_MISSING;
+	*size = 0;
+	*emulated = false;
+	if (!forced || strncmp(forced, "cpu", 3) != 0)
+		return "";
+	const char *word = forced + strcspn(forced, "-");
+	size_t n = strlen(word), t = sizeof tail - 1;
+	*emulated = n >= t && strcmp(word + n - t, tail) == 0;
+	*size = *emulated ? n - t : n;
+	return word;
 }
 
-/* The host is what an OpenCL CPU device computes on. */
-static enum cl_dot host_pairs(const struct cl_device *d)
+static enum cl_dot find_way(struct cl_device *d, enum cl_products of)
 {
-#if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl") &&
-	    __builtin_cpu_supports("avx512bw"))
-		return DOT_INSTRUCTION;
-#endif
-	return host_arm(d, ARM_BF16);
-}
-
-/* AVX-VNNI, where there may be no AVX-512, is the form for vectors of eight: it has a bit of its own,
- * which not every compiler knows by name. */
-static enum cl_dot host_fours(const struct cl_device *d)
-{
-#if defined(__x86_64__)
-	unsigned eax = 0, ebx, ecx, edx;
-	bool found = __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx);
-	if (d->quirks.lanes == 8 && found && eax >> 4 & 1 && __builtin_cpu_supports("avx2"))
-		return DOT_VEX;
-	if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl"))
-		return DOT_INSTRUCTION;
-#endif
-	return host_arm(d, ARM_I8MM);
+	size_t size;
+	const char *word = forced_word(&size, &d->dot_emulated);
+	unsigned has = d->dot_emulated ? ~0u : host_has();
+	for (int i = 0; i < CL_COUNT(ways); i++) {
+		const struct way *w = &ways[i];
+		if (w->of != of || strlen(w->word) != size || strncmp(w->word, word, size) != 0 ||
+		    (w->lanes && w->lanes != d->quirks.lanes))
+			continue;
+		if ((w->needs & has) == w->needs)
+			return w->dot;
+	}
+	return DOT_MISSING;
 }
 
 /* Sums and products that bfloat16 holds exactly: lane i of probe_dot's two results. */
@@ -80,14 +131,13 @@ static bool fours_right(const float *got, int lanes)
 
 static const struct products {
 	const char *files, *kernel; /* of a trial: at most two vectors of floats */
-	enum cl_dot (*host)(const struct cl_device *d);
 	bool (*right)(const float *got, int lanes);
 	const char *of, *bits; /* what is multiplied, by what a processor says that it can */
 } products[CL_PRODUCTS] = {
-    [CL_PAIRS] = {"tile_cpu.cl+dot_cpu.cl+dot_probe.cl", "probe_dot", host_pairs, pairs_right,
+    [CL_PAIRS] = {"tile_cpu.cl+dot_cpu.cl+dot_probe.cl", "probe_dot", pairs_right,
 		  "bfloat16", "AVX512-BF16"},
-    [CL_FOURS] = {"tile_cpu.cl+dot4_cpu.cl+dot4_probe.cl", "probe_dot4", host_fours,
-		  fours_right, "whole numbers of eight bits", "AVX512-VNNI or AVX-VNNI"},
+    [CL_FOURS] = {"tile_cpu.cl+dot4_cpu.cl+dot4_probe.cl", "probe_dot4", fours_right,
+		  "whole numbers of eight bits", "AVX512-VNNI or AVX-VNNI"},
 };
 
 /* Drivers that do not build the instruction, or build something else, do not have it. */
@@ -115,19 +165,36 @@ static enum trial_result probe(struct cl_device *d, const void *how)
 	return !status && p->right(got, d->quirks.lanes) ? TRIAL_RIGHT : TRIAL_WRONG;
 }
 
-enum cl_dot cl_dot(struct cl_device *d, enum cl_products of)
+/* The way that is taken, by a trial when it is first asked for. */
+static enum cl_dot way_of(struct cl_device *d, enum cl_products of)
 {
-	const char *forced = getenv("SUMI_KERNELS");
 	if (d->dot[of] != DOT_UNKNOWN)
 		return d->dot[of];
-	bool emulated = forced && strncmp(forced, "cpu", 3) == 0 && strstr(forced, "-emulated");
-	d->dot[of] = emulated ? DOT_EMULATED : DOT_MISSING;
-	if (!emulated && d->quirks.cpu_kernels && d->base.info.is_cpu) {
-		d->dot[of] = products[of].host(d); /* what matrix_kernel() builds with */
-		if (d->dot[of] != DOT_MISSING && !tune_tried(d, products[of].kernel, probe, &products[of]))
-			d->dot[of] = DOT_MISSING;
-	}
+	d->dot[of] = DOT_MISSING;
+	if (!d->quirks.cpu_kernels)
+		return DOT_MISSING;
+	d->dot[of] = find_way(d, of); /* what matrix_kernel() builds with */
+	if (d->dot[of] == DOT_MISSING || d->dot_emulated)
+		return d->dot[of];
+	char trial[64 + CL_DOT_OPTIONS], options[CL_DOT_OPTIONS]; /* not to be mixed up with other ways */
+	cl_dot_options(d, of, options);
+	snprintf(trial, sizeof trial, "%s%s", products[of].kernel, options);
+	if (!d->base.info.is_cpu || !tune_tried(d, trial, probe, &products[of]))
+		d->dot[of] = DOT_MISSING;
 	return d->dot[of];
+}
+
+void cl_dot_options(struct cl_device *d, enum cl_products of, char out[CL_DOT_OPTIONS])
+{
+	static const char *const options[DOT_WAYS] = {
+	    [DOT_VEX] = " -D DOT_VEX",
+	    [DOT_ARM] = " -D DOT_ARM",
+	    [DOT_ARM_SDOT] = " -D DOT_ARM -D DOT_SDOT",
+	    [DOT_ARM_MATRIX] = " -D DOT_ARM -D DOT_MATRIX",
+	};
+	enum cl_dot dot = way_of(d, of);
+	snprintf(out, CL_DOT_OPTIONS, "%s%s", options[dot] ? options[dot] : "",
+		 d->dot_emulated ? " -D DOT_EMULATED" : "");
 }
 
 int cl_takes_precision(struct device *base, enum precision precision, struct error *err)
@@ -138,8 +205,8 @@ int cl_takes_precision(struct device *base, enum precision precision, struct err
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "%s stores activations in half already: leave the precision at auto",
 				 d->base.info.name);
-	enum cl_dot pairs = cl_dot(d, CL_PAIRS); /* what int8 leaves goes by them, where they are */
-	if ((of == CL_PAIRS ? pairs : cl_dot(d, of)) != DOT_MISSING)
+	enum cl_dot pairs = way_of(d, CL_PAIRS); /* what int8 leaves goes by them, where they are */
+	if ((of == CL_PAIRS ? pairs : way_of(d, of)) != DOT_MISSING)
 		return SUMI_OK;
 	return error_set(err, SUMI_UNSUPPORTED,
 			 "%s has no instruction for products of %s (%s), or its driver does not "

@@ -38,15 +38,12 @@ int matrix_tile_cover(const struct cl_device *d, int rows)
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err)
 {
-	static const char *const ways[] = {[DOT_VEX] = " -D DOT_VEX",
-					   [DOT_ARM] = " -D DOT_ARM",
-					   [DOT_EMULATED] = " -D DOT_EMULATED"};
-	char options[64];
-	enum cl_dot dot = strstr(files, "dot_cpu.cl")    ? cl_dot(d, CL_PAIRS)
-			  : strstr(files, "dot4_cpu.cl") ? cl_dot(d, CL_FOURS)
-							 : DOT_UNKNOWN;
-	snprintf(options, sizeof options, "-D ACT=%s%s", cl_dtype_word(act),
-		 ways[dot] ? ways[dot] : "");
+	char options[32 + CL_DOT_OPTIONS], dot[CL_DOT_OPTIONS] = "";
+	if (strstr(files, "dot_cpu.cl"))
+		cl_dot_options(d, CL_PAIRS, dot);
+	else if (strstr(files, "dot4_cpu.cl"))
+		cl_dot_options(d, CL_FOURS, dot);
+	snprintf(options, sizeof options, "-D ACT=%s%s", cl_dtype_word(act), dot);
 	struct format_kernel k = {.files = files,
 				  .name = name,
 				  .options = options,

@@ -17,15 +17,19 @@
 
 #define MAX_DEVICES 8
 
-#define PRODUCTS (1u << OPS_CONV2D | 1u << OPS_LINEAR)
-#define MATRIX (1u << OPS_CONV2D | 1u << OPS_LINEAR | 1u << OPS_ATTENTION)
+#define LINEAR (1u << OPS_LINEAR)
+#define ATTENTION (1u << OPS_ATTENTION)
+#define PRODUCTS (1u << OPS_CONV2D | LINEAR)
+#define MATRIX (PRODUCTS | ATTENTION)
 
 /* Shapes of kernels. cpu16 and those after gpu run the operations that they have kernels of
  * their own for; the rest is the same as with cpu8 and gpu. Half precision is run with its
  * instruction and without it, small in the other width. The emulations of matrix instructions take
  * f16; the second and third differ from the first in their layouts only: small cases see them
  * all. A program for each format of weights takes seconds to build: those of two widths are. Of int8
- * only what it multiplies in whole numbers is run, of all formats in one width; the rest is half's. */
+ * only what it multiplies in whole numbers is run, of all formats in one width; the rest is half's. Other
+ * processors' instructions differ in their tile alone, and are long to compile: each is run by what is
+ * made of that. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */
@@ -43,6 +47,10 @@ static const struct flavour {
     {"cpu16-int8", PRODUCTS, false, false, true, PRECISION_INT8, "cpu16"},
     {"cpu8-emulated:int8", PRODUCTS, false, true, true, PRECISION_INT8, NULL},
     {"cpu16-emulated:int8", PRODUCTS, false, true, true, PRECISION_INT8, NULL},
+    {"cpu8-arm-emulated", LINEAR, false, true, false, PRECISION_HALF, NULL},
+    {"cpu8-arm-sdot-emulated:int8", LINEAR, false, true, false, PRECISION_INT8, NULL},
+    {"cpu8-arm-matrix-emulated", LINEAR | ATTENTION, false, true, false, PRECISION_HALF, NULL},
+    {"cpu8-arm-matrix-emulated:int8", LINEAR, false, true, false, PRECISION_INT8, NULL},
     {"gpu", ~0u, false, false, true, PRECISION_EXACT, NULL},
     {"gpu-winograd", 1u << OPS_CONV2D, false, false, false, PRECISION_EXACT, NULL},
     {"mma-emulated", MATRIX, true, false, false, PRECISION_EXACT, NULL},

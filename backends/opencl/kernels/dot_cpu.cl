@@ -2,7 +2,8 @@
  * LANES pairs; of a pair the first number stands in the low half.
  *
  * Each instruction stands in one function here; -D DOT_EMULATED puts arithmetic by its documented
- * semantics in its place, -D DOT_ARM takes ARM's. Sums are float in both. Needs tile_cpu.cl. */
+ * semantics in its place. -D DOT_ARM takes ARM's, with -D DOT_MATRIX that of two rows and two columns.
+ * Sums are float in all. Needs tile_cpu.cl. */
 
 typedef PASTE(uint, LANES) pairs;
 #define AS_UINTS PASTE(as_uint, LANES)
@@ -23,13 +24,6 @@ typedef pairs __attribute__((aligned(4))) pairs_anywhere;
 #endif
 
 #ifdef DOT_EMULATED
-
-/* VDPBF16PS: the second of each pair first, each product added with one rounding. */
-INLINE vec dot2(vec sum, pairs a, pairs b)
-{
-	sum = fma(AS_FLOATS(a & 0xffff0000u), AS_FLOATS(b & 0xffff0000u), sum);
-	return fma(AS_FLOATS(a << 16), AS_FLOATS(b << 16), sum);
-}
 
 /* To the nearest bfloat16, ties to even, in the upper half. What is not a number stays so. */
 INLINE pairs round_up(vec x)
@@ -56,18 +50,6 @@ INLINE pairs pair_row(vec low, vec high)
 }
 
 #elif defined DOT_ARM
-/* The same on ARM, LANES being eight: two registers of four. BFDOT adds both products before it adds
- * them to the sum, and rounds to odd. */
-INLINE float4 bfdot(float4 sum, uint4 a, uint4 b)
-{
-	__asm__("bfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(a), "w"(b));
-	return sum;
-}
-
-INLINE vec dot2(vec sum, pairs a, pairs b)
-{
-	return (vec)(bfdot(sum.lo, a.lo, b.lo), bfdot(sum.hi, a.hi, b.hi));
-}
 
 /* Eight numbers as four words. */
 INLINE uint4 bfcvtn(vec x)
@@ -91,12 +73,6 @@ INLINE pairs pair_up(vec first, vec second)
 }
 
 #else
-
-INLINE vec dot2(vec sum, pairs a, pairs b)
-{
-	__asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-	return sum;
-}
 
 INLINE pairs pair_row(vec low, vec high)
 {
@@ -126,6 +102,85 @@ INLINE pairs pair_up(vec first, vec second)
 
 #endif
 
+#ifdef DOT_ARM
+
+#ifdef DOT_EMULATED
+
+/* Numbers that are too small for a whole significand are zero. */
+INLINE float4 flushed(float4 x)
+{
+	uint4 u = as_uint4(x);
+	return as_float4((u & 0x7f800000u) != 0 ? u : u & 0x80000000u);
+}
+
+/* a + b, rounded to odd: what is not exact gets the nearer number of an odd significand. */
+INLINE float4 add_to_odd(float4 a, float4 b)
+{
+	a = flushed(a);
+	b = flushed(b);
+	float4 sum = a + b, more = sum - a;
+	float4 left = (a - (sum - more)) + (b - more);
+	uint4 u = as_uint4(sum), down = (as_uint4(left) ^ u) >> 31;
+	int4 inexact = (left > 0.0f | left < 0.0f) & (u & 0x7f800000u) != 0x7f800000u;
+	return flushed(as_float4(inexact ? (u - down) | 1u : u));
+}
+
+/* BFDOT: the sum of both products, then the sum with what was there. Products are exact. */
+INLINE float4 bfdot(float4 sum, uint4 a, uint4 b)
+{
+	float4 first = flushed(flushed(as_float4(a << 16)) * flushed(as_float4(b << 16)));
+	float4 second =
+	    flushed(flushed(as_float4(a & 0xffff0000u)) * flushed(as_float4(b & 0xffff0000u)));
+	return add_to_odd(sum, add_to_odd(first, second));
+}
+
+/* BFMMLA: two rows of two pairs by two columns of two pairs, as two BFDOT. */
+INLINE float4 bfmmla(float4 sum, uint4 a, uint4 b)
+{
+	return bfdot(bfdot(sum, a.xxzz, b.xzxz), a.yyww, b.ywyw);
+}
+
+#else
+
+INLINE float4 bfdot(float4 sum, uint4 a, uint4 b)
+{
+	__asm__("bfdot %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(a), "w"(b));
+	return sum;
+}
+
+INLINE float4 bfmmla(float4 sum, uint4 a, uint4 b)
+{
+	__asm__("bfmmla %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(a), "w"(b));
+	return sum;
+}
+
+#endif
+
+/* LANES being eight: two registers of four. */
+INLINE vec dot2(vec sum, pairs a, pairs b)
+{
+	return (vec)(bfdot(sum.lo, a.lo, b.lo), bfdot(sum.hi, a.hi, b.hi));
+}
+
+#elif defined DOT_EMULATED
+
+/* VDPBF16PS: the second of each pair first, each product added with one rounding. */
+INLINE vec dot2(vec sum, pairs a, pairs b)
+{
+	sum = fma(AS_FLOATS(a & 0xffff0000u), AS_FLOATS(b & 0xffff0000u), sum);
+	return fma(AS_FLOATS(a << 16), AS_FLOATS(b << 16), sum);
+}
+
+#else
+
+INLINE vec dot2(vec sum, pairs a, pairs b)
+{
+	__asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+	return sum;
+}
+
+#endif
+
 /* 2^x for what is rounded to bfloat16 afterwards: a polynomial of degree 3 (minimax on
  * [-1/2, 1/2], error 7.5e-5). */
 INLINE vec exp2_short(vec x)
@@ -150,17 +205,23 @@ INLINE vec exp2_short(vec x)
 
 /* acc[i] += Σ over k < depth of term(i, k) · b[k] for R rows i, both in pairs; b is
  * [depth][PARTS]. */
+#ifdef DOT_MATRIX
+#define DOT_TILE
 #define DOT_MULTIPLY(R, acc, b, depth, term)                                                   \
-	UNROLL(2) for (int k = 0; k < (depth); k++)                                                \
+	BLOCKS_MULTIPLY(float4, R, acc, b, depth, term, bfmmla)
+#else
+#define DOT_MULTIPLY(R, acc, b, depth, term)                                                   \
+	UNROLL_DOT(2) for (int k = 0; k < (depth); k++)                                                \
 	{                                                                                          \
 		pairs row_[PARTS];                                                                     \
 		EACH_PART(h) row_[h] = (b)[PARTS * k + h];                                             \
-		UNROLL(R) for (int i = 0; i < R; i++)                                                  \
+		UNROLL_DOT(R) for (int i = 0; i < R; i++)                                              \
 		{                                                                                      \
 			pairs a = (pairs)(term);                                                           \
 			EACH_PART(h) acc[i][h] = dot2(acc[i][h], a, row_[h]);                              \
 		}                                                                                      \
 	}
+#endif
 
 /* Calls f##_large and f##_small so that rows [0, count) are covered, DOT_COVER(count) in
  * effect. */

@@ -3,7 +3,7 @@
  * whole numbers too, BLOCK neighbours with a factor of their own (as llama.cpp does): the largest
  * is 127. A block's sum is a whole number, and sums of blocks are added in float32 in their order.
  *
- * The instruction wants one side without a sign: rows are stored 128 too large, and what that adds
+ * Where the instruction wants one side without a sign rows are stored 128 too large, and what that adds
  * to a block's sum, 128 times its column's sum, is where the sum begins. -D ACT, -D WEIGHT. Needs
  * formats.cl, tile_cpu.cl, dot4_cpu.cl, gather_cpu.cl. */
 
@@ -87,7 +87,7 @@ INLINE void quantise_row(act_row from, int count, global uint *to)
 			/* 1.5 · 2^23: the nearest whole number stands in the low bits */
 			counts whole = AS_INTS(fma(x[i], per, (vec)(12582912.0f))) - 0x4b400000;
 			sum += whole;
-			STORE_BYTES(AS_FOURS(whole + 128), to + LANES / 4 * i);
+			STORE_BYTES(AS_FOURS(whole + DOT4_SHIFT) & 0xff, to + LANES / 4 * i);
 		}
 		to[QUADS] = as_uint(factor);
 		to[QUADS + 1] = HAS_LESS ? as_uint(factor * (float)SUM(sum)) : 0;
@@ -141,7 +141,8 @@ INLINE void pack_fours(global const TYPE(WEIGHT) *weight, ulong line, int count,
 					four |= (AS_FOURS(NUMBER(weight, line, 4 * q + i, LANES * h)) & 0xff)
 					        << 8 * i;
 				}
-				sum = dot4(sum, (fours)(0x80808080u), four);
+				if (DOT4_SHIFT)
+					sum = dot4(sum, (fours)(0x80808080u), four);
 				to[PARTS * q + h] = four;
 			}
 			to[PARTS * QUADS + h] = AS_FOURS(-sum);
@@ -164,16 +165,7 @@ INLINE void dot4_tile(global const uint *x, const fours *b, int blocks, vec *c, 
 	for (int block = 0; block < blocks; block++, x += X_TILE, b += B_BLOCK) {
 		counts acc[DOT4_ROWS][PARTS];
 		TILE_EACH(DOT4_ROWS, i, h) acc[i][h] = AS_INTS(b[PARTS * QUADS + h]);
-		UNROLL(DOT4_UNROLL) for (int k = 0; k < QUADS; k++)
-		{
-			fours row_[PARTS];
-			EACH_PART(h) row_[h] = b[PARTS * k + h];
-			UNROLL(DOT4_ROWS) for (int i = 0; i < DOT4_ROWS; i++)
-			{
-				fours a = (fours)(x[i * X_BLOCK + k]);
-				EACH_PART(h) acc[i][h] = dot4(acc[i][h], a, row_[h]);
-			}
-		}
+		DOT4_MULTIPLY(DOT4_ROWS, acc, b, QUADS, x[i * X_BLOCK + k])
 		UNROLL(DOT4_ROWS) for (int i = 0; i < DOT4_ROWS; i++) EACH_PART(h)
 		{
 			vec factor = AS_FLOATS(b[PARTS * (QUADS + 1) + h]);
