@@ -34,7 +34,7 @@ static const char *format_word(const char *suffix)
 	for (const struct param_word *w = param_find("format")->words; w->word; w++)
 		if (strcasecmp(w->word, suffix) == 0)
 			return w->word;
-	return NULL;
+	return strcasecmp(suffix, "jpg") == 0 ? "jpeg" : NULL;
 }
 
 static int refuse_suffix(const char *output, const char *suffix, const char *modality,
@@ -124,8 +124,8 @@ int output_prepare(struct cli *cli, const char *modality, const char *format, st
 
 int output_fits(const char *output, const char *format, struct error *err)
 {
-	const char *suffix = suffix_of(output);
-	if (!suffix || strcasecmp(suffix, format) == 0)
+	const char *suffix = suffix_of(output), *word = suffix ? format_word(suffix) : NULL;
+	if (!suffix || (word && strcmp(word, format) == 0))
 		return SUMI_OK;
 	return error_set(err, SUMI_INVALID, "-o %s: the result is %s: end the name in .%s", output,
 			 format, format);

@@ -268,8 +268,8 @@ static void read_kind(const char *head, size_t n, json_t *job)
 		  modality_names[moves    ? MODALITY_VIDEO
 				 : sounds ? MODALITY_AUDIO
 					  : MODALITY_IMAGE]);
-	/* Not all that is read can be made. */
-	if (param_has_word(format, PARAM_ALL, format_table[f].name))
+	/* Not all that is read can be made; and a JPEG is mostly what somebody has made of a PNG since. */
+	if (f != FORMAT_JPEG && param_has_word(format, PARAM_ALL, format_table[f].name))
 		take_text(job, "format", format_table[f].name);
 }
 

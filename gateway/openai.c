@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/base64.h"
 #include "base/clock.h"
@@ -10,6 +11,7 @@
 #include "gateway/work.h"
 #include "media/picture_file.h"
 #include "queue/watch.h"
+#include "request/param.h"
 
 enum { PICTURES_MAX = 10, PARTIALS_MAX = 3 };
 
@@ -66,8 +68,10 @@ static bool read_format(struct call *call, const json_t *body, struct wanted *wa
 	const char *model = text_of(body, "model");
 	if (!*format)
 		format = "png";
-	if (strcmp(format, "png") != 0 && strcmp(format, "webp") != 0) {
-		call_refuse(call, 400, "output_format", "output_format '%.40s' is not png or webp", format);
+	if (strcasecmp(format, "jpg") == 0)
+		format = "jpeg";
+	if (!param_has_word(param_find("format"), PARAM_IMAGE, format)) {
+		call_refuse(call, 400, "output_format", "output_format '%.40s' is not png, jpeg or webp", format);
 		return false;
 	}
 	snprintf(wanted->format, sizeof wanted->format, "%s", format);
@@ -79,6 +83,24 @@ static bool read_format(struct call *call, const json_t *body, struct wanted *wa
 	/* Those two gave addresses where nothing was said, and so their users expect. */
 	bool old = strcmp(model, "dall-e-2") == 0 || strcmp(model, "dall-e-3") == 0;
 	wanted->url = strcmp(as, "url") == 0 || (!*as && old);
+	return true;
+}
+
+/* 0 to 100; as clients send it with PNG too, it says nothing there. */
+static bool read_compression(struct call *call, const json_t *body, const struct wanted *wanted, json_t *fields)
+{
+	const json_t *value = json_object_get(body, "output_compression");
+	const char *text = json_string_value(value); /* of a form */
+	char *end = NULL;
+	if (!value || json_is_null(value))
+		return true;
+	long percent = text ? strtol(text, &end, 10) : json_is_integer(value) ? (long)json_integer_value(value) : -1;
+	if (percent < 0 || percent > 100 || (text && (end == text || *end))) {
+		call_refuse(call, 400, "output_compression", "output_compression must be a whole number from 0 to 100");
+		return false;
+	}
+	if (strcmp(wanted->format, "png") != 0)
+		json_object_set_new(fields, "quality", json_integer(percent));
 	return true;
 }
 
@@ -140,7 +162,8 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 	json_object_set_new(fields, "modality", json_string("image"));
 	work_model(w, text_of(body, "model"), "image", fields);
 	if (!read_quality(call, *quality ? quality : "auto", fields) || !read_size(call, size, fields) ||
-	    !read_count(call, body, fields) || !read_format(call, body, wanted))
+	    !read_count(call, body, fields) || !read_format(call, body, wanted) ||
+	    !read_compression(call, body, wanted, fields))
 		return false;
 	json_object_set_new(fields, "format", json_string(wanted->format));
 	add_extras(body, fields);

@@ -3,7 +3,7 @@
  *
  *     WebP  XMP packet with both; EXIF UserComment with the infotext (A1111's place)
  *     PNG   text chunks "parameters" (A1111's place) and "sumi"
- *     JPEG  (read only) EXIF UserComment, a comment, XMP
+ *     JPEG  as WebP; read also a comment
  *     Ogg   Vorbis comments PARAMETERS and SUMI
  *     WAV   the comment of the list INFO, and a chunk "sumi"
  *     WebM  tags PARAMETERS and SUMI

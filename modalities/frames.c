@@ -1,9 +1,11 @@
 /* From a run's latents to files. */
 #include "modalities/frames.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/jpeg.h"
 #include "media/metadata.h"
 #include "media/picture.h"
 #include "media/png.h"
@@ -105,11 +107,15 @@ int frames_emit(const struct frames *f, struct output *o, const struct sink *sin
 	const struct request *r = &f->run->request;
 	struct metadata meta = {.infotext = f->run->infotext, .json = f->run->metadata};
 	struct webp_options options = {.lossless = r->lossless, .quality = (float)r->quality};
-	bool png = strcmp(r->format, "png") == 0;
 	uint8_t *data;
-	int status =
-	    png ? png_encode(f->rgb, f->width, f->height, &meta, &data, &o->size, err)
-		: webp_encode(f->rgb, f->width, f->height, &options, &meta, &data, &o->size, err);
+	int status;
+	if (strcmp(r->format, "png") == 0)
+		status = png_encode(f->rgb, f->width, f->height, &meta, &data, &o->size, err);
+	else if (strcmp(r->format, "jpeg") == 0)
+		status = jpeg_encode(f->rgb, f->width, f->height, (int)lrint(r->quality), &meta, &data, &o->size,
+				     err);
+	else
+		status = webp_encode(f->rgb, f->width, f->height, &options, &meta, &data, &o->size, err);
 	if (status)
 		return status;
 	o->format = r->format;

@@ -27,6 +27,7 @@ static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VI
 						 {"ogg", PARAM_AUDIO},
 						 {"wav", PARAM_AUDIO},
 						 {"webm", PARAM_VIDEO},
+						 {"jpeg", PARAM_IMAGE},
 						 {NULL, 0}};
 static const struct param_word mask_from_words[] = {
     {"light", PARAM_IMAGE}, {"alpha", PARAM_IMAGE}, {"drawn", PARAM_IMAGE}, {NULL, 0}};

@@ -185,6 +185,18 @@ static int check_limits(const struct param *p, const json_t *value, unsigned mod
 	return SUMI_OK;
 }
 
+/* Of what a file is made of is said in a segment of 64 KiB, with marks around it. */
+enum { JPEG_TEXTS_MAX = 11 * PARAM_KIB };
+
+static size_t texts_size(const struct request *r)
+{
+	const char *const texts[] = {r->prompt, r->negative_prompt, r->prompt_template, r->negative_template};
+	size_t size = 0;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		size += texts[i] ? strlen(texts[i]) : 0;
+	return size;
+}
+
 /* What concerns more than one. */
 static int check_together(const struct request *r, struct error *err)
 {
@@ -210,6 +222,13 @@ static int check_together(const struct request *r, struct error *err)
 		return error_set(err, SUMI_INVALID,
 				 "only_masked and outpaint do not go together: one makes a part of "
 				 "init larger, the other adds to it");
+	if (r->format && strcmp(r->format, "jpeg") == 0 && r->lossless)
+		return error_set(err, SUMI_INVALID, "lossless: a JPEG loses something: format webp or png does not");
+	if (r->format && strcmp(r->format, "jpeg") == 0 && texts_size(r) > JPEG_TEXTS_MAX)
+		return error_set(err, SUMI_INVALID,
+				 "format: the prompts have %zu bytes, and a JPEG has room to say %d of them: take webp or "
+				 "png",
+				 texts_size(r), JPEG_TEXTS_MAX);
 	if (r->init && r->strength == 0)
 		return error_set(err, SUMI_INVALID,
 				 "strength is 0, allowed are 0 (exclusive) to 1");

@@ -72,7 +72,7 @@ for verb in ["image", "list", "db"]:
     check(complete("sumi", verb, "--") == options(help_of("sumi", verb)), f"bash completes options of {verb}",
           str(complete("sumi", verb, "--") ^ options(help_of("sumi", verb))))
 check(complete("sumi", "list", "--state", "r") == {"ready", "running"}, "bash completes states")
-check(complete("sumi", "image", "--format", "") == {"webp", "png"}, "bash completes the words of a choice",
+check(complete("sumi", "image", "--format", "") == {"webp", "png", "jpeg"}, "bash completes the words of a choice",
       str(complete("sumi", "image", "--format", "")))
 check(complete("sumi", "video", "--format", "") == {"webp", "png", "webm"}, "and a film for videos alone")
 check(complete("sumi", "audio", "--format", "o") == {"ogg"}, "and those of the verb's modality")

@@ -38,6 +38,14 @@ def pictures(g):
         check(status == 400 and got["error"]["param"] == param and got["error"]["type"] == "invalid_request_error" and got["error"]["message"], f"wrong: {body}", f"{status} {got}")
     status, headers, got = g.ask("POST", PATH, {"prompt": "x", "size": "65x65", "steps": 2})
     check(status == 400 and "65" in got["error"]["message"] and not g.get("/jobs?state=failed")[2]["jobs"], "what the model cannot do is refused at once", f"{status} {got}")
+    sizes = []
+    for quality in (20, 95):
+        status, _, got = g.ask("POST", PATH, {"prompt": "x", **TINY, "output_format": "jpeg", "output_compression": quality})
+        data = base64.b64decode(got["data"][0]["b64_json"]) if status == 200 else b""
+        sizes.append(len(data))
+        check(data[:3] == b"\xff\xd8\xff" and got["output_format"] == "jpeg" and b"Steps: 3".decode().encode("utf-16-be") in data, f"a JPEG of quality {quality}", str(got)[:300])
+    check(sizes[0] < sizes[1], "compression counts", str(sizes))
+    check(g.ask("POST", PATH, {"prompt": "x", **TINY, "output_format": "jpeg", "output_compression": 101})[0] == 400, "to 100")
     status, _, got = g.get("/v1/models")
     check(got["object"] == "list" and {"id": PACK, "object": "model", "created": 0, "owned_by": "sumi"} in got["data"], "models", str(got))
     check(g.get(f"/v1/models/{PACK}")[2]["id"] == PACK and g.get("/v1/models/none")[0] == 404, "one of them")

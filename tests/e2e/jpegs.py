@@ -69,6 +69,27 @@ def again(place):
     check(done.returncode == 0 and done.stdout.strip(), "and through a pipe", done.stderr)
 
 
+def own(place):
+    """Made as JPEG, read by others, made again."""
+    made = place.sumi("render", "a \"cat\" & тихо", "--steps", 2, "--size", "64x64", "--seed", 5, "-o", "own.jpg")
+    got = place.json("show", "own.jpg") if made.returncode == 0 else {}
+    check(got.get("format") == "jpeg" and got.get("quality") == 90 and got["prompt"] == "a \"cat\" & тихо", "a JPEG is made", made.stderr)
+    again = place.sumi("again", "own.jpg", "-o", "again.jpeg")
+    check(again.returncode == 0 and (place.dir / "again.jpeg").read_bytes() == (place.dir / "own.jpg").read_bytes(), "and again, to the byte", again.stderr)
+    for args, word in [(["x", "--lossless"], "lossless"), (["y" * 8000, "--negative-prompt", "n" * 4000], "webp or png")]:
+        bad = place.sumi("render", *args, "--steps", 2, "--size", "64x64", "-o", "bad.jpg")
+        check(bad.returncode == 2 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused: {word}", bad.stderr)
+    if not shutil.which("exiftool"):
+        print("skip exiftool reads it: exiftool is not installed")
+        return
+    for name in ("own.jpg", "own.png", "own.webp"):
+        if name != "own.jpg":
+            place.sumi("again", "own.jpg", "--format", name[4:], "-o", name)
+        said = json.loads(subprocess.run(["exiftool", "-json", "-charset", "UTF8", place.dir / name], capture_output=True, text=True).stdout)[0]
+        text = said.get("UserComment") or said.get("Parameters") or ""
+        check(text.startswith("a \"cat\" & тихо") and "Seed: 5" in text and "Warning" not in said, f"exiftool reads {name}", str(said)[:500])
+
+
 def real(place):
     if not (REAL / "EXPECTED.json").exists():
         print("skip real no pictures of other programs here")
@@ -93,6 +114,7 @@ try:
     made(place)
     real(place)
     place.start()
+    own(place)
     again(place)
 finally:
     place.remove()

@@ -65,7 +65,7 @@ def tables(l):
         l.refused(f"size and sides that contradict each other: {name}", name, text, words=[name, "size"])
     rows = l.jobs("a.csv", "prompt,size,width,height\nx,64x32,64,32\n")
     check([(r["width"], r["height"]) for r in rows] == [(64, 32)], "and that agree", str(rows) + l.said)
-    l.refused("a format that is none", "f.csv", "prompt,format,modality\nx,jpg,image\n", words=["f.csv:2", "one of webp, png\n"])
+    l.refused("a format that is none", "f.csv", "prompt,format,modality\nx,jpg,image\n", words=["f.csv:2", "one of webp, png, jpeg\n"])
     rows = l.jobs("sheet.csv", "Prompt;Seed;CFG scale;Negative prompt\n\"one; two\nthree\";7;7,5;\"a \"\"b\"\"\"\n x ;;;\n;;;\n"
                   .replace("\n", "\r\n").encode("utf-8-sig"))
     same("semicolons, names as people write them, a decimal comma, a byte order mark", rows[0] if rows else None,

@@ -49,7 +49,7 @@ def options(place):
         refused(place, f"and that do not: {words}", "render", "ink", *QUICK, *words, words=["64", "32", "size"])
     for given in ["PNG", "Png"]:
         accepted(place, f"--format {given}", "--size", 64, "--format", given, size=(64, 64))
-    for given, verb, ours in [("jpg", "image", "webp, png"), ("mp3", "audio", "ogg, wav")]:
+    for given, verb, ours in [("jpg", "image", "webp, png, jpeg"), ("mp3", "audio", "ogg, wav")]:
         done = place.sumi(verb, "ink", "--format", given)
         check(done.returncode == 2 and done.stderr.strip().endswith(f"one of {ours}"), f"--format {given}", done.stderr)
     refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])
@@ -89,7 +89,7 @@ def filters(place):
     check("early" in done.stdout.split(), "words of filters in any case", done.stdout + done.stderr)
     done = place.sumi("cancel", "--state", "Delayed", "--dry-run")
     check(done.returncode == 0, "and of choices", done.stderr)
-    refused(place, "a format of a list's modality", "batch", "x.txt", "--modality", "video", "--format", "gif", words=["one of webp, png\n"])
+    refused(place, "a format of a list's modality", "batch", "x.txt", "--modality", "video", "--format", "gif", words=["one of webp, png, webm\n"])
     for verb in ["list", "cancel"]:
         refused(place, f"{verb} --modality that is none", verb, "--modality", "img", words=["--modality", "video"])
 

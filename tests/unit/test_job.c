@@ -127,7 +127,7 @@ static void test_missing_and_wrong(void **state)
 	job_clear(&mood);
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
 		"job: field 'modality' must be one of image, video, audio");
-	refused("{" MINIMAL ",\"format\":\"jpg\"}", "job: field 'format' must be one of webp, png");
+	refused("{" MINIMAL ",\"format\":\"jpg\"}", "job: field 'format' must be one of webp, png, jpeg");
 	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"MP3\"}",
 		"job: field 'format' must be one of ogg, wav");
 	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");

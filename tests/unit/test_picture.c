@@ -19,7 +19,9 @@
 #include <webp/mux.h>
 #include <zlib.h>
 
+#include "media/jpeg.h"
 #include "media/metadata.h"
+#include "media/metadata_file.h"
 #include "media/picture_file.h"
 #include "media/png.h"
 #include "media/webp.h"
@@ -362,10 +364,75 @@ static void a_text_that_expands_is_not_read(void **state)
 	free(png);
 }
 
+/* What is written is read again, with what it says; the same bytes each time. */
+static void jpegs_are_written(void **state)
+{
+	(void)state;
+	static char infotext[] = "a cat, \"тихо\" & <b>\nSteps: 3, Sampler: Euler, Seed: 7", json[] = "{\"a\": \"<&>\"}";
+	struct metadata meta = {.infotext = infotext, .json = json}, back = {0};
+	uint8_t rgb[W * H * 3], *file, *twin, *got;
+	struct error err = {0};
+	size_t size, again, last = 0;
+	for (int i = 0; i < W * H; i++)
+		colour(i % W, i / W, rgb + 3 * i);
+	for (int quality = 0; quality <= 100; quality += 50) {
+		int w, h, off = 0;
+		assert_int_equal(jpeg_encode(rgb, W, H, quality, &meta, &file, &size, &err), SUMI_OK);
+		assert_int_equal(jpeg_encode(rgb, W, H, quality, &meta, &twin, &again, &err), SUMI_OK);
+		assert_int_equal(size, again);
+		assert_memory_equal(file, twin, size);
+		assert_true(size > last);
+		last = size;
+		assert_int_equal(picture_decode(file, size, "x", &got, &w, &h, &err), SUMI_OK);
+		assert_true(w == W && h == H);
+		for (int i = 0; i < W * H * 3; i++)
+			off = abs(got[i] - rgb[i]) > off ? abs(got[i] - rgb[i]) : off;
+		assert_true(off < (quality == 100 ? 6 : quality ? 60 : 256));
+		assert_int_equal(metadata_read(file, size, "x", &back, &err), SUMI_OK);
+		assert_string_equal(back.infotext, infotext);
+		assert_string_equal(back.json, json);
+		metadata_free(&back);
+		free(file);
+		free(twin);
+		free(got);
+	}
+}
+
+/* A segment holds 64 KiB: of both texts sumi's own counts, and that it is too much is said. */
+static void a_jpeg_says_what_it_can(void **state)
+{
+	(void)state;
+	enum { LONG = 70000 };
+	char *infotext = malloc(LONG), *json = malloc(LONG);
+	uint8_t rgb[W * H * 3] = {0}, *file;
+	struct metadata meta = {.infotext = infotext, .json = json}, back = {0};
+	struct error err = {0};
+	size_t size;
+	assert_non_null(infotext);
+	assert_non_null(json);
+	memset(infotext, 'a', LONG - 1);
+	memset(json, ' ', LONG - 1);
+	infotext[LONG - 1] = json[LONG - 1] = '\0';
+	memcpy(json, "{}", 3);
+	assert_int_equal(jpeg_encode(rgb, W, H, 90, &meta, &file, &size, &err), SUMI_OK);
+	assert_int_equal(metadata_read(file, size, "x", &back, &err), SUMI_OK);
+	assert_string_equal(back.json, json);
+	metadata_free(&back);
+	free(file);
+	memset(json, ' ', LONG - 1);
+	assert_int_equal(jpeg_encode(rgb, W, H, 90, &meta, &file, &size, &err), SUMI_TOOBIG);
+	assert_null(file);
+	assert_non_null(strstr(err.text, "WebP or PNG"));
+	free(infotext);
+	free(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(jpegs_of_every_kind),
+	    cmocka_unit_test(jpegs_are_written),
+	    cmocka_unit_test(a_jpeg_says_what_it_can),
 	    cmocka_unit_test(pictures_are_turned_as_they_say),
 	    cmocka_unit_test(cut_off_files_are_refused),
 	    cmocka_unit_test(lengths_beyond_the_file_are_refused),

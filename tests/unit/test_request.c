@@ -177,7 +177,7 @@ static void test_what_is_refused_where_a_job_enters(void **state)
 	admitted("{" SOME ",\"notify\":\"http://a b/\"}",
 		 "job: field 'notify' has a space at byte 9");
 	admitted("{" SOME ",\"fps\":8}", "job: field 'fps' is for video, not for image");
-	admitted("{" SOME ",\"format\":\"ogg\"}", "job: format is 'ogg', allowed are: webp, png");
+	admitted("{" SOME ",\"format\":\"ogg\"}", "job: format is 'ogg', allowed are: webp, png, jpeg");
 	admitted("{" SOME ",\"init\":\"x\",\"strength\":0}",
 		 "job: strength is 0, allowed are 0 (exclusive) to 1");
 	admitted("{" SOME ",\"guidance_start\":0.5,\"guidance_end\":0.25}",
