@@ -84,6 +84,44 @@ static void print_keys(const json_t *object)
 	}
 }
 
+/* How a control that has lost its picture is asked for again. */
+static void print_option(const json_t *control)
+{
+	const char *map = json_string_value(json_object_get(control, "preprocess"));
+	const char *model = json_string_value(json_object_get(control, "model"));
+	static const char *const numbers[] = {"strength", "start", "end"};
+	static const double usual[] = {1, 0, 1};
+	fprintf(stderr, "--control %s:FILE", map ? map : "none");
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		const json_t *value = json_object_get(control, numbers[i]);
+		if (json_is_number(value) && json_number_value(value) != usual[i])
+			fprintf(stderr, ",%s=%g", numbers[i], json_number_value(value));
+	}
+	fputs(",model=", stderr);
+	entry_put_text(stderr, model, SIZE_MAX);
+	if (json_is_true(json_object_get(control, "guess")))
+		fputs(",guess=true", stderr);
+}
+
+static void tell_followed(const struct cli *cli, const struct recipe *recipe)
+{
+	size_t i;
+	json_t *control;
+	if (json_object_get(cli->fields, "controls"))
+		return;
+	json_array_foreach(recipe->followed, i, control)
+	{
+		const char *module = json_string_value(json_object_get(control, "module"));
+		fprintf(stderr, "sumi: note: %s followed a picture that is not in it%s", cli->args[0],
+			module ? ", a map by " : "");
+		if (module)
+			entry_put_text(stderr, module, SIZE_MAX);
+		fputs(": ", stderr);
+		print_option(control);
+		fputs(" takes one\n", stderr);
+	}
+}
+
 /* What a person may take for granted and does not get. */
 static void tell(const struct cli *cli, const struct recipe *recipe)
 {
@@ -101,6 +139,7 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 			print_keys(recipe->unknown);
 		}
 		fputc('\n', stderr);
+		tell_followed(cli, recipe);
 	}
 	for (size_t i = 0; i < sizeof of_the_model / sizeof of_the_model[0]; i++)
 		if (json_is_true(json_object_get(recipe->job, "fast")) &&

@@ -108,6 +108,8 @@ static int describe_file(const char *path, bool whole, json_t **out, struct erro
 	json_object_update_missing(*out, r.job);
 	if (r.made_by)
 		json_object_set(*out, "made_by", r.made_by);
+	if (r.followed)
+		json_object_set(*out, "controls", r.followed);
 	if (json_object_size(r.unknown))
 		json_object_set(*out, "unknown", r.unknown);
 	if (r.infotext)

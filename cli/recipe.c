@@ -14,6 +14,7 @@
 #include "media/infotext.h"
 #include "media/metadata_file.h"
 #include "media/origin.h"
+#include "modalities/control_units.h"
 #include "request/param.h"
 #include "request/request.h"
 
@@ -206,6 +207,17 @@ static const char *usual_rng(const char *program)
 	return NULL;
 }
 
+/* "ControlNet 0": what it was is told; the picture that it follows somebody has to bring. */
+static bool take_control(struct recipe *r, const struct infotext_field *f)
+{
+	json_t *control = strncmp(f->key, "ControlNet ", 11) == 0 ? control_unit_read(f->value) : NULL;
+	if (!control)
+		return false;
+	if (!r->followed)
+		r->followed = json_array();
+	return json_array_append_new(r->followed, control) == 0;
+}
+
 static void take_all(struct recipe *r, const struct infotext *text)
 {
 	if (text->prompt && *text->prompt)
@@ -213,7 +225,7 @@ static void take_all(struct recipe *r, const struct infotext *text)
 	if (text->negative_prompt && *text->negative_prompt)
 		take_text(r->job, "negative_prompt", text->negative_prompt);
 	for (size_t i = 0; i < text->count; i++)
-		if (text->fields[i].value && *text->fields[i].value &&
+		if (text->fields[i].value && *text->fields[i].value && !take_control(r, &text->fields[i]) &&
 		    !take_key(r->job, &text->fields[i]))
 			json_object_set_new(r->unknown, text->fields[i].key,
 					    json_string(text->fields[i].value));
@@ -337,6 +349,7 @@ void recipe_clear(struct recipe *r)
 	json_decref(r->job);
 	json_decref(r->made_by);
 	json_decref(r->unknown);
+	json_decref(r->followed);
 	json_decref(r->graph);
 	json_decref(r->json);
 	free(r->infotext);

@@ -12,6 +12,7 @@ struct recipe {
 	json_t *made_by; /* sumi's own word on program, model and device; NULL: not there */
 	json_t *unknown; /* of another program: key → value of what sumi has no field for */
 	const char *program; /* that made the file, "A1111", "ComfyUI", …; NULL: not told */
+	json_t *followed; /* of an infotext: its controls, without their pictures, which are not in the file; NULL: none */
 	json_t *graph;   /* of ComfyUI: its samplers, checkpoints, LoRAs and sizes; NULL: none */
 	json_t *json;    /* what another program wrote as JSON, as it stands; NULL: nothing */
 	bool ours;       /* sumi's own JSON: the same bytes can be made from it */

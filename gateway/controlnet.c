@@ -211,12 +211,12 @@ static bool is_special(const struct unit *u, const struct preprocessor *p, const
 	return fabs(across - down) * (w > h ? w : h) > 0.5;
 }
 
-static bool send_picture(const struct unit *u, const struct controlnet_module *m, enum controlnet_fit fit,
+static bool send_picture(const struct unit *u, const struct control_module *m, enum controlnet_fit fit,
 			 const double *settings, const void *data, size_t size, json_t *control)
 {
 	struct error err;
 	uint8_t *png = NULL;
-	const struct preprocessor *p = controlnet_maker(m);
+	const struct preprocessor *p = control_maker(m);
 	int status = picture_check(data, size, "image", &err);
 	bool special = !status && is_special(u, p, settings, fit, data, size);
 	if (special && !u->width)
@@ -234,7 +234,7 @@ static bool send_picture(const struct unit *u, const struct controlnet_module *m
 	return status ? refuse(u, "image", "%s", err.text) : true;
 }
 
-static bool read_picture(const struct unit *u, const struct controlnet_module *m, enum controlnet_fit fit,
+static bool read_picture(const struct unit *u, const struct control_module *m, enum controlnet_fit fit,
 			 json_t *control)
 {
 	bool masked;
@@ -265,7 +265,7 @@ static bool read_unit(const struct unit *u, json_t *control)
 {
 	enum controlnet_fit fit;
 	const char *name = json_string_value(json_object_get(u->json, "module"));
-	const struct controlnet_module *m = controlnet_module(name && *name ? name : "none");
+	const struct control_module *m = control_module(name && *name ? name : "none");
 	if (!refuse_strangers(u))
 		return false;
 	if (!m)

@@ -3,26 +3,12 @@
 #define SUMI_GATEWAY_CONTROLNET_H
 
 #include "gateway/work.h"
-#include "media/preprocess.h"
+#include "modalities/control_units.h"
 
 /* The units of a request's alwayson_scripts as the job's `controls`; what other scripts ask for is refused. init:
  * the picture in base64 of units that bring none; NULL: those are refused. False: it has been refused. */
 bool controlnet_read(struct call *call, struct worker *w, const json_t *body, const json_t *init,
 		     json_t *fields);
-
-/* A preprocessor as the extension calls it. */
-struct controlnet_module {
-	const char *name;
-	const char *map; /* as a job's controls call it */
-};
-
-extern const struct controlnet_module controlnet_modules[]; /* ends with name == NULL */
-
-/* By its name, in any case, with an explanation in brackets behind it or not; NULL: it is none of ours. */
-const struct controlnet_module *controlnet_module(const char *name);
-
-/* Who makes its map; NULL: the picture is the map. */
-const struct preprocessor *controlnet_maker(const struct controlnet_module *m);
 
 /* How a picture of another shape comes to a size: the extension's Just Resize, Crop and Resize, Resize and Fill. */
 enum controlnet_fit { CONTROLNET_STRETCH, CONTROLNET_CROP, CONTROLNET_FILL };

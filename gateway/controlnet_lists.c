@@ -28,7 +28,7 @@ static json_t *networks(struct call *call, struct worker *w, bool none)
 static json_t *module_names(void)
 {
 	json_t *names = json_array();
-	for (const struct controlnet_module *m = controlnet_modules; m->name; m++)
+	for (const struct control_module *m = control_modules; m->name; m++)
 		json_array_append_new(names, json_string(m->name));
 	return names;
 }
@@ -41,8 +41,8 @@ static json_t *slider(const char *name, double least, double most, double usual)
 static json_t *module_details(void)
 {
 	json_t *all = json_object();
-	for (const struct controlnet_module *m = controlnet_modules; m->name; m++) {
-		const struct preprocessor *p = controlnet_maker(m);
+	for (const struct control_module *m = control_modules; m->name; m++) {
+		const struct preprocessor *p = control_maker(m);
 		json_t *sliders = json_array();
 		if (p)
 			json_array_append_new(sliders, slider("Resolution", SIDE_MIN, SIDE_MAX, SIDE_USUAL));
@@ -138,7 +138,7 @@ static double number_of(const json_t *body, const char *name)
 static int detect_all(const json_t *body, json_t *maps, struct error *err)
 {
 	const char *name = json_string_value(json_object_get(body, "controlnet_module"));
-	const struct controlnet_module *m = controlnet_module(name ? name : "none");
+	const struct control_module *m = control_module(name ? name : "none");
 	const json_t *pictures = json_object_get(body, "controlnet_input_images");
 	double side = number_of(body, "controlnet_processor_res");
 	double settings[PREPROCESS_SETTINGS] = {number_of(body, "controlnet_threshold_a"),
@@ -154,7 +154,7 @@ static int detect_all(const json_t *body, json_t *maps, struct error *err)
 	bool usual = !(side >= SIDE_MIN && side <= SIDE_MAX);
 	for (size_t i = 0; i < json_array_size(pictures) && !status; i++) {
 		json_t *map;
-		status = detect(json_array_get(pictures, i), controlnet_maker(m), usual ? SIDE_USUAL : (int)side, settings,
+		status = detect(json_array_get(pictures, i), control_maker(m), usual ? SIDE_USUAL : (int)side, settings,
 				&map, err);
 		if (!status)
 			json_array_append_new(maps, map);

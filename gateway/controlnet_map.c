@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "gateway/controlnet.h"
 #include "media/picture_file.h"
@@ -18,30 +17,6 @@ static double reach_of(const struct preprocessor *p, const double *settings)
 	if (strcmp(p->name, "blur") != 0)
 		return 1;
 	return settings && settings[0] >= s->min && settings[0] <= s->max ? fmax(settings[0], 1) : s->usual;
-}
-
-const struct controlnet_module controlnet_modules[] = {{"none", "none"},
-						       {"canny", "canny"},
-						       {"lineart_standard", "lineart"},
-						       {"scribble_xdog", "scribble"},
-						       {"blur_gaussian", "blur"},
-						       {"tile_resample", "tile"},
-						       {"luminance", "luminance"},
-						       {NULL, NULL}};
-
-const struct controlnet_module *controlnet_module(const char *name)
-{
-	const char *bracket = strstr(name, " (");
-	size_t n = bracket ? (size_t)(bracket - name) : strlen(name);
-	for (const struct controlnet_module *m = controlnet_modules; m->name; m++)
-		if (strlen(m->name) == n && strncasecmp(m->name, name, n) == 0)
-			return m;
-	return NULL;
-}
-
-const struct preprocessor *controlnet_maker(const struct controlnet_module *m)
-{
-	return preprocessor_find(m->map);
 }
 
 static int by_value(const void *a, const void *b)

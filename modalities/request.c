@@ -14,6 +14,7 @@
 #include "diffusion/family.h"
 #include "diffusion/sampler.h"
 #include "media/infotext.h"
+#include "modalities/control_units.h"
 #include "modalities/controls.h"
 #include "modalities/enlarge.h"
 #include "modalities/repaint.h"
@@ -171,6 +172,9 @@ int request_metadata(const struct run *run, const struct request *r,
 	json_t *enlargers = enlargers_json(r->enlargers);
 	if (enlargers)
 		json_object_set_new(json_object_get(o, "made_by"), "upscalers", enlargers);
+	if (r->refiner_digest)
+		json_object_set_new(json_object_get(o, "made_by"), "refiner_digest",
+				    json_string(r->refiner_digest));
 	/* It is about the pack's own sampler. */
 	if (info->note[0] && strcmp(r->sampler, info->defaults.sampler) == 0)
 		json_object_set_new(json_object_get(o, "made_by"), "note",
@@ -326,6 +330,15 @@ static void write_upscaler(const struct request *r, char *out)
 		snprintf(out, INFOTEXT_VALUE, "%s", upscaler_label(r->upscaler));
 }
 
+/* "name [0123456789]", as A1111 names it. */
+static void write_refiner(const struct request *r, char *out)
+{
+	bool known = r->refiner_digest && *r->refiner_digest;
+	if (r->refiner)
+		snprintf(out, INFOTEXT_VALUE, known ? "%s [%.10s]" : "%s", r->refiner,
+			 known ? r->refiner_digest : "");
+}
+
 static void write_refiner_at(const struct request *r, char *out)
 {
 	if (r->refiner)
@@ -408,7 +421,7 @@ static const struct {
     {"clip_skip", write_clip_skip},    {"rng", write_rng},
     {"precision", write_precision},    {"mask_blur", write_mask_blur},
     {"mask_invert", write_mask_mode},  {"only_masked", write_mask_area},
-    {"refiner_at", write_refiner_at},
+    {"refiner", write_refiner},        {"refiner_at", write_refiner_at},
     {"hires", write_hires},            {"hires_steps", write_hires_steps},
     {"hires_upscaler", write_hires_upscaler}, {"upscaler", write_upscaler},
     {"mask_blend", write_mask_blend},  {"mask_fill", write_mask_fill},
@@ -467,12 +480,33 @@ static void write_hashes(const struct embeddings *embeddings, char out[INFOTEXT_
 	json_decref(list);
 }
 
-/* A line of every row that has a name there, and of what the pack and this program are. */
-enum { INFOTEXT_OWN = 4, INFOTEXT_LINES = PARAM_COUNT + INFOTEXT_OWN };
+/* A line of every row that has a name there, of each control, and of what the pack and this program are. */
+enum { INFOTEXT_OWN = 4, INFOTEXT_LINES = PARAM_COUNT + RUN_CONTROLS_MAX + INFOTEXT_OWN };
 
-int request_infotext(const struct pack_info *info, const struct request *r,
+/* "ControlNet 0: …" for each; how many. One that cannot be said so stands in sumi's own JSON alone. */
+static size_t add_controls(const struct run *run, const struct request *r, struct infotext_field *fields,
+			   char (*values)[INFOTEXT_VALUE])
+{
+	static char *const keys[RUN_CONTROLS_MAX] = {"ControlNet 0", "ControlNet 1", "ControlNet 2", "ControlNet 3",
+						     "ControlNet 4", "ControlNet 5", "ControlNet 6", "ControlNet 7"};
+	json_t *networks = networks_json(run, r);
+	size_t count = 0;
+	for (size_t i = 0; i < json_array_size(networks) && i < RUN_CONTROLS_MAX; i++) {
+		const char *sha256 = json_string_value(json_object_get(json_array_get(networks, i), "sha256"));
+		if (control_unit_write(json_array_get(r->controls, i), sha256, r->width, r->height, values[count],
+				       INFOTEXT_VALUE)) {
+			fields[count] = (struct infotext_field){keys[i], values[count]};
+			count++;
+		}
+	}
+	json_decref(networks);
+	return count;
+}
+
+int request_infotext(const struct run *run, const struct request *r,
 		     const struct embeddings *embeddings, char **text, struct error *err)
 {
+	const struct pack_info *info = pack_info_of(run_pack(run));
 	char hashes[INFOTEXT_VALUE];
 	struct infotext_field fields[INFOTEXT_LINES];
 	char values[INFOTEXT_LINES][INFOTEXT_VALUE];
@@ -494,6 +528,7 @@ int request_infotext(const struct pack_info *info, const struct request *r,
 		fields[count] = (struct infotext_field){(char *)p->infotext, values[count]};
 		count++;
 	}
+	count += add_controls(run, r, fields + count, values + count);
 	write_hashes(embeddings, hashes);
 	for (int i = 0; i < INFOTEXT_OWN; i++) {
 		if (!own[i].value[0])

@@ -33,7 +33,7 @@ int request_metadata(const struct run *run, const struct request *r,
 		     const struct embeddings *embeddings, char **text, struct error *err);
 
 /* A1111's "parameters" text. The caller frees *text. */
-int request_infotext(const struct pack_info *info, const struct request *r,
+int request_infotext(const struct run *run, const struct request *r,
 		     const struct embeddings *embeddings, char **text, struct error *err);
 
 /* What the texts of a resolved request name, for the pack; *out as of embeddings_find(). */

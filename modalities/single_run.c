@@ -31,7 +31,7 @@ static int check_other(struct single_run *s, struct error *err)
 {
 	struct pack_info info;
 	struct run_params second = second_params(s);
-	int status = pack_info_read_plain(s->other_folder, &info, err);
+	int status = pack_info_read(s->other_folder, &info, err);
 	if (status)
 		return status;
 	status = run_possible(&info, &second, false, err);
@@ -39,6 +39,8 @@ static int check_other(struct single_run *s, struct error *err)
 		status = run_calls(&info, &second, &s->second_steps, err);
 	if (!status)
 		status = request_embeddings(&info, &s->request, &s->other_embeddings, err);
+	snprintf(s->other_digest, sizeof s->other_digest, "%s", info.digest);
+	s->request.refiner_digest = s->other_digest;
 	pack_info_free(&info);
 	return status ? error_prefix(err, "refiner") : SUMI_OK;
 }
@@ -206,7 +208,7 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	if (!status)
 		status = request_metadata(s->run, &s->request, s->embeddings, &s->metadata, err);
 	if (!status)
-		status = request_infotext(info, &s->request, s->embeddings, &s->infotext, err);
+		status = request_infotext(s->run, &s->request, s->embeddings, &s->infotext, err);
 	if (status) {
 		single_run_free(&s->base);
 		return status;

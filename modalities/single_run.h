@@ -12,6 +12,7 @@ struct single_run {
 	struct pack *pack; /* borrowed */
 	struct run *run;
 	struct request request; /* resolved; strings are borrowed */
+	char other_digest[SHA256_HEX_SIZE];
 	char other_folder[FILES_PATH_MAX]; /* of the pack that makes the second run; "": the same */
 	struct pack *other;      /* that pack, open when its time has come; owned */
 	struct embeddings *other_embeddings; /* that the texts name, for that pack */

@@ -56,6 +56,7 @@ struct request {
 	/* Where words are looked for that stand for vectors: models folders as sumi.conf has them; NULL:
 	 * nowhere. */
 	const char *host_packs, *host_state;
+	const char *refiner_digest;    /* of the pack that goes on; NULL: not told */
 	struct control_list *networks; /* of its controls (diffusion/controls.h), or NULL */
 	const struct enlargers *enlargers; /* upscalers (modalities/enlarge.h), or NULL: not looked for */
 	const struct request_places *places; /* where its files lie (request/files.h), or NULL */

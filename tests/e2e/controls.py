@@ -21,7 +21,7 @@ def shelf(place):
     check(done.returncode == 0 and "/controls/original_depth.safetensors" in done.stdout, "and a file", done.stderr)
     shutil.copy(NETS / "sd1-a-original.sumi.json", place.state / "models" / "controls" / "original_depth.sumi.json")
     place.sumi("models", "add", NETS / "sdxl-a", "--name", "xl-scribble")
-    rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind")}
+    rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind") == "control"}
     check(rows == {"my-canny": "control", "original_depth": "control", "xl-scribble": "control"}, "models lists them", str(rows))
     told = place.json("models", "show", NETS / "sd1-a-original.safetensors")
     check(told["kind"] == "ControlNet" and told["context"] == 32 and len(told["sha256"]) == 64, "models show tells of one", str(told))
@@ -57,6 +57,17 @@ def results(place):
               f"{bad.returncode} {bad.stderr}")
 
 
+def infotext_alone(png):
+    """Without sumi's own chunk."""
+    out, at = png[:8], 8
+    while at < len(png):
+        size = int.from_bytes(png[at:at + 4], "big") + 12
+        if not png[at + 8:].startswith(b"sumi\0"):
+            out += png[at:at + size]
+        at += size
+    return out
+
+
 def jobs(place):
     two = ["--control", f"canny:{FIRST}:0.5", "--control", f"depth:{SECOND}:0.5:0:0.5,guess=true"]
     out = place.sumi("image", "a boat", *BASE, *two, "-o", "job.png")
@@ -66,6 +77,18 @@ def jobs(place):
           sha256(NETS / "sd1-a" / "diffusion_pytorch_model.safetensors") in meta, "the file says what it was", meta)
     again = place.sumi("again", "job.png", "-o", "again.png")
     check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "job.png"), "again repeats it", again.stderr)
+    said = place.json("show", "job.png")["infotext"]
+    check('ControlNet 0: "Module: canny, Model: my-canny [' in said and 'ControlNet 1: "Module: none, Model: original_depth [' in said and "ControlNet is more important" in said,
+          "and its infotext, as the ControlNet extension does", said)
+    (place.dir / "said.png").write_bytes(infotext_alone((place.dir / "job.png").read_bytes()))
+    told = place.json("show", "said.png")
+    check([c["model"] for c in told["controls"]] == ["my-canny", "original_depth"] and told["controls"][1]["end"] == 0.5 and told["controls"][0]["preprocess"] == "canny" and
+          not [k for k in told.get("unknown", {}) if "ControlNet" in k], "which is read", str(told))
+    again = place.sumi("again", "said.png", "-o", "again.png")
+    check(again.returncode == 0 and "--control canny:FILE,strength=0.5,model=my-canny takes one" in again.stderr and
+          "--control none:FILE,strength=0.5,end=0.5,model=original_depth,guess=true takes one" in again.stderr, "what has lost its picture says how it is given one", again.stderr)
+    again = place.sumi("again", "said.png", "--control", f"canny:{FIRST},strength=0.5,model=my-canny", "--control", f"none:{SECOND},strength=0.5,end=0.5,model=original_depth,guess=true", "-o", "again.png")
+    check(again.returncode == 0 and "FILE" not in again.stderr and pixels(place, "again.png") == pixels(place, "job.png"), "and with it makes the same", again.stderr)
     place.sumi("image", "a boat", *BASE, "-o", "plain-job.png")
     check(sha256(place.dir / "plain-job.png") == sha256(place.dir / "plain.png"), "a job without one after those with")
     shutil.copy(FIRST, place.dir / "photo.png")

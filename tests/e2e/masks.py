@@ -150,6 +150,11 @@ def refiner(place):
     out = place.sumi("again", place.dir / "fine.png", "-o", place.dir / "fine-again.png")
     check(out.returncode == 0 and sha256(place.dir / "fine.png") == sha256(place.dir / "fine-again.png"), "again repeats both models",
           out.stderr)
+    told = place.json("show", place.dir / "fine.png")
+    digest = told["made_by"].get("refiner_digest", "")
+    check(len(digest) == 64 and f"Refiner: refiner-tiny [{digest[:10]}]," in told["infotext"], "is told by name and digest", str(told))
+    (place.dir / "fine.txt").write_text(told["infotext"])
+    check(place.json("show", place.dir / "fine.txt")["refiner"] == "refiner-tiny", "and known by the text alone")
     bad = place.sumi("image", *base, "--refiner", "nowhere", "-o", place.dir / "bad.png")
     check(bad.returncode != 0 and "nowhere" in bad.stderr and bad.stderr.count("\n") == 1, "one that is not there is refused", bad.stderr)
 

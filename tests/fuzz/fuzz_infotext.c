@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "media/infotext.h"
+#include "modalities/control_units.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -14,6 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_outcome(status, &err);
 	if (status)
 		return 0;
+	for (size_t i = 0; i < first.count; i++) {
+		char value[512];
+		json_t *control = control_unit_read(first.fields[i].value);
+		if (control)
+			control_unit_write(control, "", 64, 64, value, sizeof value);
+		json_decref(control);
+	}
 	status = infotext_write(&first, &text, &err);
 	fuzz_outcome(status, &err);
 	if (!status) {
