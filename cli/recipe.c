@@ -135,6 +135,16 @@ static bool take_upscaler(json_t *job, const char *name, const char *text)
 	return take_text(job, name, word ? word : text);
 }
 
+/* A1111's is both directions or none. */
+static bool take_tile(json_t *job, const char *name, const char *text)
+{
+	static const char *const words[][2] = {{"True", "both"}, {"x", "x"}, {"y", "y"}};
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasecmp(words[i][0], text) == 0)
+			return take_text(job, name, words[i][1]);
+	return strcasecmp(text, "False") == 0;
+}
+
 static bool take_not(json_t *job, const char *name, const char *text)
 {
 	(void)job, (void)name, (void)text;
@@ -170,6 +180,7 @@ static const struct {
     {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
     {"Hires upscaler", "hires_upscaler", take_upscaler},
     {"Refiner", "refiner", take_refiner},
+    {"Tiling", "tile", take_tile},
     {"Mask blur", NULL, take_not},
     {"Mask mode", NULL, take_not},
     {"Mask blend", NULL, take_not},

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "networks/pass.h"
+
 struct latent_spec codec_block(const struct codec *codec, int frames, int height, int width)
 {
 	struct latent_spec block = codec->latents;
@@ -61,6 +63,14 @@ static void cut_columns(const float *in, size_t rows, int columns, int first, in
 
 /* ---- decoding ---- */
 
+/* Pieces of the kind's own; as one it may go around. */
+static struct codec_pieces pieces_of(const struct codec_job *job)
+{
+	struct codec_pieces pieces = job->pieces;
+	pieces.wrap = pieces.rows || job->tile ? 0 : job->wrap;
+	return pieces;
+}
+
 /* own: as the autoencoder has them. */
 static int decode_own(struct codec *codec, const struct latent_spec *block,
 		      const struct codec_job *job, const float *own, float *pixels,
@@ -68,32 +78,67 @@ static int decode_own(struct codec *codec, const struct latent_spec *block,
 {
 	if (job->tile && (block->height > job->tile || block->width > job->tile))
 		return codec_decode_tiled(codec, block, job->tile, own, pixels, err);
-	return codec->kind->decode(codec, block, job->pieces, own, pixels, err);
+	return codec->kind->decode(codec, block, pieces_of(job), own, pixels, err);
 }
 
-/* A circle is decoded with so many columns more at both ends that its seam is felt by none that are
- * kept. */
-static int decode_circle(struct codec *codec, const struct codec_job *job, const float *own,
-			 float *pixels, struct error *err)
+/* Latents beyond the edges that are coded and thrown away. */
+struct margins {
+	int x, y;
+};
+
+static struct margins margins_of(const struct codec *codec, const struct codec_job *job)
 {
-	int margin = codec->reach, wide = job->width + 2 * margin, scale = codec->latents.scale;
-	struct latent_spec block = codec_block(codec, job->frames, job->height, wide);
-	size_t c = (size_t)block.channels, colours = (size_t)block.colours;
-	float *padded = malloc(latents_of(&block) * c * sizeof *padded);
-	float *picture = malloc(pixels_of(&block) * colours * sizeof *picture);
-	int status = SUMI_OK;
-	if (!padded || !picture) {
-		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %d columns",
-				   wide * scale);
-		goto done;
+	bool apart = job->pieces.rows || job->tile;
+	return (struct margins){
+	    .x = job->circular || (apart && job->wrap & WRAP_X) ? codec->reach : 0,
+	    .y = apart && job->wrap & WRAP_Y ? codec->reach : 0,
+	};
+}
+
+/* A sheet [frames, h, w, cell] with margins that go around; NULL: no memory. The caller frees it. */
+static float *with_margins(const float *in, int frames, int h, int w, struct margins m, size_t cell)
+{
+	size_t wide = (size_t)(w + 2 * m.x), count = (size_t)frames * (size_t)(h + 2 * m.y) * wide * cell;
+	float *lines = malloc((size_t)frames * (size_t)h * wide * cell * sizeof *lines);
+	float *out = malloc(count * sizeof *out);
+	if (lines && out) {
+		cut_columns(in, (size_t)frames * (size_t)h, w, -m.x, (int)wide, true, cell, lines);
+		cut_columns(lines, (size_t)frames, h, -m.y, h + 2 * m.y, true, wide * cell, out);
+		free(lines);
+		return out;
 	}
-	cut_columns(own, (size_t)job->frames * (size_t)job->height, job->width, -margin, wide, true,
-		    c, padded);
-	status = decode_own(codec, &block, job, padded, picture, err);
+	free(lines);
+	free(out);
+	return NULL;
+}
+
+/* What lies within margins of a sheet [frames, h + 2·m.y, w + 2·m.x, cell]. */
+static void without_margins(const float *in, int frames, int h, int w, struct margins m, size_t cell, float *out)
+{
+	size_t wide = (size_t)(w + 2 * m.x) * cell, high = (size_t)(h + 2 * m.y);
+	for (size_t f = 0; f < (size_t)frames; f++)
+		for (size_t y = 0; y < (size_t)h; y++)
+			memcpy(out + (f * (size_t)h + y) * (size_t)w * cell,
+			       in + (f * high + y + (size_t)m.y) * wide + (size_t)m.x * cell,
+			       (size_t)w * cell * sizeof *out);
+}
+
+/* A circle is decoded with so much more at both ends that its seam is felt by nothing that is kept. */
+static int decode_circle(struct codec *codec, const struct codec_job *job, struct margins m,
+			 const float *own, float *pixels, struct error *err)
+{
+	int high = job->height + 2 * m.y, wide = job->width + 2 * m.x, scale = codec->latents.scale;
+	struct latent_spec block = codec_block(codec, job->frames, high, wide);
+	size_t colours = (size_t)block.colours;
+	size_t frames = pixels_of(&block) / ((size_t)(high * scale) * (size_t)(wide * scale));
+	float *padded = with_margins(own, job->frames, job->height, job->width, m, (size_t)block.channels);
+	float *picture = malloc(pixels_of(&block) * colours * sizeof *picture);
+	int status = padded && picture ? decode_own(codec, &block, job, padded, picture, err)
+				       : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
+						   wide * scale, high * scale);
 	if (!status)
-		cut_columns(picture, pixels_of(&block) / (size_t)(wide * scale), wide * scale,
-			    margin * scale, job->width * scale, false, colours, pixels);
-done:
+		without_margins(picture, (int)frames, job->height * scale, job->width * scale,
+				(struct margins){m.x * scale, m.y * scale}, colours, pixels);
 	free(padded);
 	free(picture);
 	return status;
@@ -139,8 +184,9 @@ int codec_decode(struct codec *codec, const struct codec_job *job, const float *
 	for (size_t i = 0; i < count; i++)
 		own[i] = (float)(latents[i] / codec->scale[i % c] + codec->shift[i % c]);
 	struct liking before = insist(codec);
-	int status = job->circular ? decode_circle(codec, job, own, pixels, err)
-				   : decode_own(codec, &block, job, own, pixels, err);
+	struct margins m = margins_of(codec, job);
+	int status = m.x || m.y ? decode_circle(codec, job, m, own, pixels, err)
+				: decode_own(codec, &block, job, own, pixels, err);
 	relent(codec, before);
 	free(own);
 	return status;
@@ -194,15 +240,38 @@ static int encode_windows(struct codec *codec, const struct codec_job *job, cons
 	return status;
 }
 
+/* In pieces, with what lies beyond the edges. */
+static int encode_circle(struct codec *codec, const struct codec_job *job, struct margins m,
+			 const float *pixels, float *mean, float *deviation, struct error *err)
+{
+	int scale = codec->latents.scale, frames = 1 + (job->frames - 1) * codec->latents.time_scale;
+	struct latent_spec block =
+	    codec_block(codec, job->frames, job->height + 2 * m.y, job->width + 2 * m.x);
+	size_t c = (size_t)block.channels, count = latents_of(&block) * c;
+	float *padded = with_margins(pixels, frames, job->height * scale, job->width * scale,
+				     (struct margins){m.x * scale, m.y * scale}, (size_t)block.colours);
+	float *own = malloc(2 * count * sizeof *own);
+	int status = padded && own ? codec->kind->encode(codec, &block, job->pieces, padded, own, own + count, err)
+				   : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
+					       block.width * scale, block.height * scale);
+	for (int i = 0; i < 2 && !status; i++)
+		without_margins(own + (size_t)i * count, job->frames, job->height, job->width, m, c,
+				i ? deviation : mean);
+	free(padded);
+	free(own);
+	return status;
+}
+
 int codec_encode(struct codec *codec, const struct codec_job *job, const float *pixels, float *mean,
 		 float *deviation, struct error *err)
 {
 	struct latent_spec block = codec_block(codec, job->frames, job->height, job->width);
 	struct liking before = insist(codec);
-	int status = job->window
-			 ? encode_windows(codec, job, pixels, mean, deviation, err)
-			 : codec->kind->encode(codec, &block, job->pieces, pixels, mean, deviation,
-					       err);
+	struct margins m = margins_of(codec, job);
+	int status = job->window  ? encode_windows(codec, job, pixels, mean, deviation, err)
+		     : m.x || m.y ? encode_circle(codec, job, m, pixels, mean, deviation, err)
+				  : codec->kind->encode(codec, &block, pieces_of(job), pixels, mean,
+							deviation, err);
 	relent(codec, before);
 	if (!status)
 		bring_to_scale(codec, latents_of(&block) * (size_t)block.channels, mean, deviation);
@@ -234,7 +303,7 @@ uint64_t codec_memory(const struct codec *codec, const struct codec_job *job, bo
 		      enum dtype dtype)
 {
 	struct latent_spec block = block_of(codec, job, encoding);
-	return codec->kind->memory(codec, &block, job->pieces, encoding,
+	return codec->kind->memory(codec, &block, pieces_of(job), encoding,
 				   codec->exact ? DTYPE_F32 : dtype);
 }
 
@@ -252,7 +321,7 @@ int codec_supported(const struct codec *codec, const struct codec_job *job, bool
 	struct latent_spec block = block_of(codec, job, encoding);
 	if (!codec->kind->supported)
 		return SUMI_OK;
-	return codec->kind->supported(codec, &block, job->pieces, encoding,
+	return codec->kind->supported(codec, &block, pieces_of(job), encoding,
 				      codec->exact ? DTYPE_F32 : device->activation_dtype, device, err);
 }
 
@@ -260,7 +329,9 @@ bool codec_plan(const struct codec *codec, struct codec_job *job, bool encoding,
 		uint64_t most_alloc, enum dtype dtype)
 {
 	const struct codec_kind *kind = codec->kind;
-	struct latent_spec whole = codec_block(codec, 1, job->height, job->width);
+	/* In pieces it is so much larger. */
+	int beyond_x = job->wrap & WRAP_X ? 2 * codec->reach : 0, beyond_y = job->wrap & WRAP_Y ? 2 * codec->reach : 0;
+	struct latent_spec whole = codec_block(codec, 1, job->height + beyond_y, job->width + beyond_x);
 	int longer = job->height > job->width ? job->height : job->width;
 	uint64_t in_pieces = bytes ? bytes : UINT64_MAX;
 	if (codec->exact)

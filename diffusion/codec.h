@@ -19,6 +19,7 @@ struct codec;
 /* How a kind makes one picture in pieces of its own, without a difference that is seen: what the
  * numbers mean is its affair. rows 0: as one. */
 struct codec_pieces {
+	unsigned wrap; /* as one: edges that are one (networks/pass.h) */
 	int whole, rows;
 	bool anew;
 };
@@ -89,6 +90,9 @@ void codec_close(struct codec *codec); /* NULL is fine */
 struct codec_job {
 	int frames, height, width; /* latents in all */
 	bool circular;             /* the last column is followed by the first */
+	unsigned wrap; /* edges that are one (networks/pass.h): as one the autoencoder's own convolutions go
+			  around; in pieces or tiles so much of what lies beyond is coded that the seam is
+			  not felt */
 	struct codec_pieces pieces; /* not with windows; or: */
 	int tile;   /* decoding: latents a side that are decoded at once, overlapping and mixed, at
 		       least CODEC_TILE_MIN; 0: all */

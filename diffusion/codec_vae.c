@@ -124,7 +124,7 @@ static int open_vae(const struct codec_kind *kind, struct device *device, const 
 /* What is made in pieces goes frame by frame. */
 static int frames_at_once(const struct latent_spec *block, struct codec_pieces pieces)
 {
-	return pieces.rows ? 1 : block->frames;
+	return pieces.rows || pieces.wrap ? 1 : block->frames;
 }
 
 static int decode(struct codec *codec, const struct latent_spec *block, struct codec_pieces pieces,
@@ -135,7 +135,7 @@ static int decode(struct codec *codec, const struct latent_spec *block, struct c
 			       .n = frames_at_once(block, pieces),
 			       .h = block->height,
 			       .w = block->width,
-			       .bands = {pieces.whole, pieces.rows, pieces.anew}};
+			       .bands = {pieces.wrap, pieces.whole, pieces.rows, pieces.anew}};
 	size_t one = (size_t)in.n * (size_t)in.h * (size_t)in.w, side = (size_t)block->scale;
 	for (int i = 0; i < block->frames && !status; i += in.n) {
 		status = vae_decode(((struct codec_of_vae *)codec)->vae, &in, pixels, err);
@@ -153,7 +153,7 @@ static int encode(struct codec *codec, const struct latent_spec *block, struct c
 			       .n = frames_at_once(block, pieces),
 			       .h = block->height * block->scale,
 			       .w = block->width * block->scale,
-			       .bands = {pieces.whole, pieces.rows, false}};
+			       .bands = {pieces.wrap, pieces.whole, pieces.rows, false}};
 	size_t one = (size_t)in.n * (size_t)block->height * (size_t)block->width;
 	for (int i = 0; i < block->frames && !status; i += in.n) {
 		status = vae_encode(((struct codec_of_vae *)codec)->vae, &in, mean, log_variance, err);
@@ -168,8 +168,8 @@ static uint64_t memory(const struct codec *codec, const struct latent_spec *bloc
 		       struct codec_pieces pieces, bool encoding, enum dtype dtype)
 {
 	const struct vae_config *c = &((const struct codec_of_vae *)codec)->config;
-	struct vae_bands bands = {pieces.whole, pieces.rows, pieces.anew};
-	if (pieces.rows)
+	struct vae_bands bands = {pieces.wrap, pieces.whole, pieces.rows, pieces.anew};
+	if (pieces.rows || pieces.wrap)
 		return vae_memory_bands(c, block->height, block->width, bands, encoding, dtype,
 					NULL);
 	return encoding ? vae_encode_memory(c, block->frames, block->height * block->scale,
@@ -183,7 +183,7 @@ static int supported(const struct codec *codec, const struct latent_spec *block,
 {
 	return vae_supported(&((const struct codec_of_vae *)codec)->config,
 			     frames_at_once(block, pieces), block->height, block->width,
-			     (struct vae_bands){pieces.whole, pieces.rows, pieces.anew}, encoding,
+			     (struct vae_bands){pieces.wrap, pieces.whole, pieces.rows, pieces.anew}, encoding,
 			     dtype, device, err);
 }
 
@@ -200,7 +200,7 @@ static bool pieces(const struct codec *codec, const struct latent_spec *block, b
 	struct vae_bands bands;
 	bool found = vae_plan_bands(&((const struct codec_of_vae *)codec)->config, block->height,
 				    block->width, encoding, bytes, most_alloc, dtype, &bands);
-	*out = (struct codec_pieces){bands.whole, bands.rows, bands.anew};
+	*out = (struct codec_pieces){0, bands.whole, bands.rows, bands.anew};
 	return found;
 }
 

@@ -32,6 +32,7 @@ enum denoiser_beside {
 /* What a session is for. */
 struct denoiser_plan {
 	int frames, h, w; /* of the latents */
+	unsigned wrap;    /* edges that are one (networks/pass.h) */
 	bool circular;    /* the last frame is followed by the first */
 	int texts;        /* 2: an unconditional one and the prompt's, in this order; 1: this one */
 	int tokens;       /* of each; memory() alone asks for it */

@@ -28,6 +28,7 @@ struct unet_session {
 	struct unet_features *features; /* NULL: no evaluation is shallow */
 	struct motion_context motion;
 	int frames, h, w, in, texts;
+	unsigned wrap;
 	float *latents;   /* [texts · frames, h, w, in]; NULL for one text */
 	float *timesteps; /* [texts · frames] */
 	float *time_cond; /* [frames, config.time_cond] or NULL */
@@ -206,6 +207,7 @@ static bool plan_unet(const struct unet_denoiser *d, const struct denoiser_plan 
 	    .n = plan->texts * plan->frames,
 	    .h = plan->h,
 	    .w = plan->w,
+	    .wrap = plan->wrap,
 	    .level = plan->level,
 	    .dtype = dtype,
 	    .thin = d->thin,
@@ -353,6 +355,7 @@ static int prepare(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	s->frames = plan->frames;
 	s->h = plan->h;
 	s->w = plan->w;
+	s->wrap = plan->wrap;
 	s->in = d->config.in_channels;
 	s->texts = plan->texts;
 	s->added_one = (size_t)s->frames * (size_t)d->config.time_width;
@@ -400,6 +403,7 @@ static struct unet_input question(const struct denoiser_input *in)
 	    .only_text = in->text,
 	    .features = s->features,
 	    .shallow = in->shallow,
+	    .wrap = s->wrap,
 	    .motion = s->motion,
 	};
 }
@@ -434,7 +438,7 @@ static bool joins(const struct denoiser_session *a, const struct denoiser_sessio
 {
 	const struct unet_session *one = (const struct unet_session *)a;
 	const struct unet_session *other = (const struct unet_session *)b;
-	return one->h == other->h && one->w == other->w && one->frames == 1 && other->frames == 1 &&
+	return one->h == other->h && one->w == other->w && one->wrap == other->wrap && one->frames == 1 && other->frames == 1 &&
 	       !one->features && !other->features && !one->controls && !other->controls;
 }
 

@@ -35,8 +35,8 @@ static int prepare(struct beside *b, const struct denoiser_plan *plan, const str
 	b->net = use->control->net;
 	b->guess = use->guess;
 	b->added_one = (size_t)plan->frames * (size_t)unet_config(trunk)->time_width;
-	int status = control_hint_new(b->net, use->picture, use->height, use->width, plan->h, plan->w,
-				      &b->hint, err);
+	struct control_picture picture = {use->picture, use->height, use->width, plan->h, plan->w, plan->wrap};
+	int status = control_hint_new(b->net, &picture, &b->hint, err);
 	if (!status)
 		status = unet_embed_conditions(trunk, said, plan->frames, &b->added, err);
 	return status ? status

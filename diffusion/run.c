@@ -102,6 +102,10 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	int status = run_check_controls(info, p, err);
 	if (status)
 		return status;
+	if (p->tile && !run_wrap(p))
+		return error_set(err, SUMI_INVALID, "tile is '%.20s', allowed are x, y and both", p->tile);
+	if (p->tile && p->window)
+		return error_set(err, SUMI_INVALID, "tile does not go together with windows");
 	if (p->init && p->from_latents)
 		return error_set(err, SUMI_INTERNAL, "a run goes on from latents or from a picture");
 	if (p->init && !p->last_steps && !(p->strength > 0 && p->strength <= 1))
@@ -386,6 +390,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	run->shown = denoiser_beside(&spec);
 	run->latents = run_plan_latents(&pack->info, p);
 	precision_wanted(p, &run->precision, NULL); /* run_check() has read it */
+	run->wrap = run_wrap(p);
 	run->window = (struct window){p->window / pack->info.latents.scale, p->circular};
 	if ((status = allocate(run, err)) || (status = make_sampler(&pack->info, &pack->scheduler, p,
 					run->shown == BESIDE_PICTURE, &run->sampler, err)) ||

@@ -54,6 +54,8 @@ struct run_params {
 	int frames;           /* pictures that are denoised together; 1 for a still */
 	bool circular;        /* the last frame, or in windows the last column, is followed by
 				 the first */
+	const char *tile;     /* edges that are one, for pictures that go on beside themselves: "x" (left and
+				 right), "y" (top and bottom), "both"; NULL: none */
 	int window, overlap;  /* pixels of the width that the model sees at once, and that two
 				 such windows share; 0: all of it. For one frame only */
 	struct conditioner_sizes sizes; /* what models are told of width and height */

@@ -38,6 +38,7 @@ struct run {
 	float *model_in;   /* [frames, h, w, c] */
 	float *model_out;  /* [frames, h, w, c] */
 	struct window window;
+	unsigned wrap; /* edges that are one (networks/pass.h) */
 	enum denoiser_beside shown; /* beside the latents */
 	struct inpaint *inpaint;    /* NULL: nothing is shown, and nothing stays */
 };
@@ -107,6 +108,9 @@ int run_check_controls(const struct pack_info *info, const struct run_params *p,
 
 /* Appends what of those that were taken decides the result; nothing where there are none. */
 void run_controls_identity(const struct run *run, struct bytes_writer *out);
+
+/* Edges that are one, as networks/pass.h has them; 0 also for a word that is none. */
+unsigned run_wrap(const struct run_params *p);
 
 /* What a session for such a run is prepared for. tokens: of a text, for memory() alone. */
 struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,

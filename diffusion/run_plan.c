@@ -1,8 +1,10 @@
 /* What a run will need, before it needs it: windows of frames, tiles, memory. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "diffusion/run_internal.h"
+#include "networks/pass.h"
 
 /* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
  * after the other (docs/performance.md). */
@@ -13,6 +15,18 @@
 
 /* Part of the device's memory that steps made together may take. */
 #define MEMORY_SHARE 4
+
+unsigned run_wrap(const struct run_params *p)
+{
+	static const struct {
+		const char *word;
+		unsigned wrap;
+	} words[] = {{"x", WRAP_X}, {"y", WRAP_Y}, {"both", WRAP_X | WRAP_Y}};
+	for (size_t i = 0; p->tile && i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(words[i].word, p->tile) == 0)
+			return words[i].wrap;
+	return 0;
+}
 
 /* In pieces where the whole picture would take more than half of the device's memory, or a larger
  * buffer than it gives. What is in use at the moment does not count: the same run must give the
@@ -48,7 +62,7 @@ int run_plan_decode(const struct run *run, struct codec_job *job, struct error *
 {
 	const struct device_info *d = &run->pack->device->info;
 	*job = (struct codec_job){
-	    .frames = 1, .height = run->latents.height, .width = run->latents.width};
+	    .frames = 1, .height = run->latents.height, .width = run->latents.width, .wrap = run->wrap};
 	if (run->window.w) {
 		job->circular = run->window.circular;
 		int margin = job->circular ? run->pack->codec->reach : 0;
@@ -78,6 +92,7 @@ struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struc
 	    .frames = p->frames,
 	    .h = p->height / info->latents.scale,
 	    .w = (p->window ? p->window : p->width) / info->latents.scale,
+	    .wrap = run_wrap(p),
 	    .circular = p->circular,
 	    .texts = spec->embeds_guidance ? 1 : run_text_count(p, p->cfg_scale != 1),
 	    .tokens = tokens,
@@ -174,7 +189,8 @@ static uint64_t decode_bytes(const struct pack *pack, const struct run_params *p
 	int scale = pack->info.latents.scale;
 	struct codec_job job = {.frames = 1,
 				.height = p->height / scale,
-				.width = (p->window ? p->window : p->width) / scale};
+				.width = (p->window ? p->window : p->width) / scale,
+				.wrap = run_wrap(p)};
 	if (!p->window && !plan_pieces(pack, &job, false))
 		return UINT64_MAX;
 	return codec_memory(pack->codec, &job, false, pack->device->activation_dtype);
@@ -187,6 +203,7 @@ struct codec_job run_plan_encode(const struct pack *pack, const struct run_param
 				.height = p->height / scale,
 				.width = p->width / scale,
 				.circular = p->window && p->circular,
+				.wrap = run_wrap(p),
 				.window = p->window / scale};
 	/* What fits in no pieces either is refused by its size as one. */
 	if (!p->window)
@@ -199,7 +216,8 @@ int run_plan_supported(struct pack *pack, const struct run_params *p, struct err
 	int scale = pack->info.latents.scale, status = supports_step(pack, p, err);
 	struct codec_job job = {.frames = 1,
 				.height = p->height / scale,
-				.width = (p->window ? p->window : p->width) / scale};
+				.width = (p->window ? p->window : p->width) / scale,
+				.wrap = run_wrap(p)};
 	if (!status && (p->window || plan_pieces(pack, &job, false)))
 		status = codec_supported(pack->codec, &job, false, err);
 	if (!status && p->init) {
@@ -303,7 +321,8 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 	int scale = info->latents.scale;
 	struct codec_job job = {.frames = 1,
 				.height = p->height / scale,
-				.width = (p->window ? p->window : p->width) / scale};
+				.width = (p->window ? p->window : p->width) / scale,
+				.wrap = run_wrap(p)};
 	uint64_t step = step_memory(info, NULL, p, DTYPE_F32, &needs), decode = 0;
 	if (pack_part(info, family_folder(family, PART_CODEC), folder, NULL) == 0 &&
 	    codec_open(family->codec, NULL, folder, NULL, &codec, NULL) == 0) {

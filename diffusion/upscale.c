@@ -278,3 +278,51 @@ int upscale_picture(const struct upscaler *u, const float *picture, int h, int w
 	free(now);
 	return status;
 }
+
+/* --- pictures whose edges are one --- */
+
+/* Pixels of an axis that are enlarged beyond an edge: so many that nothing of it is felt, and that they
+ * become whole pixels. */
+static int beyond(const struct upscaler_info *info, int size, int out_size)
+{
+	int least = info->margin > OVERLAP ? info->margin : OVERLAP, a = size, b = out_size;
+	while (b) {
+		int rest = a % b;
+		a = b;
+		b = rest;
+	}
+	return round_up(least, size / a);
+}
+
+int upscale_around(const struct upscaler *u, const float *picture, int h, int w, float *out, int out_h, int out_w,
+		   const char *tile, const struct upscale_watch *watch, struct error *err)
+{
+	bool both = tile && strcmp(tile, "both") == 0;
+	const struct upscaler_info *info = upscaler_info(u);
+	int columns = both || (tile && strcmp(tile, "x") == 0) ? beyond(info, w, out_w) : 0;
+	int lines = both || (tile && strcmp(tile, "y") == 0) ? beyond(info, h, out_h) : 0;
+	if (!columns && !lines)
+		return upscale_picture(u, picture, h, w, out, out_h, out_w, watch, err);
+	int wide = w + 2 * columns, high = h + 2 * lines;
+	int out_columns = (int)((int64_t)columns * out_w / w), out_lines = (int)((int64_t)lines * out_h / h);
+	int out_wide = out_w + 2 * out_columns, out_high = out_h + 2 * out_lines;
+	float *more = malloc((size_t)high * (size_t)wide * 3 * sizeof *more);
+	float *large = malloc((size_t)out_high * (size_t)out_wide * 3 * sizeof *large);
+	int status = more && large ? SUMI_OK
+				   : error_set(err, SUMI_NOMEM, "no memory to enlarge a picture to %dx%d", out_w, out_h);
+	for (int y = 0; y < high && !status; y++)
+		for (int x = 0; x < wide; x++) {
+			int from_y = ((y - lines) % h + h) % h, from_x = ((x - columns) % w + w) % w;
+			memcpy(more + ((size_t)y * (size_t)wide + (size_t)x) * 3,
+			       picture + ((size_t)from_y * (size_t)w + (size_t)from_x) * 3, 3 * sizeof *more);
+		}
+	if (!status)
+		status = upscale_picture(u, more, high, wide, large, out_high, out_wide, watch, err);
+	for (int y = 0; y < out_h && !status; y++)
+		memcpy(out + (size_t)y * (size_t)out_w * 3,
+		       large + ((size_t)(y + out_lines) * (size_t)out_wide + (size_t)out_columns) * 3,
+		       (size_t)out_w * 3 * sizeof *out);
+	free(large);
+	free(more);
+	return status;
+}

@@ -20,4 +20,8 @@ struct upscale_watch {
 int upscale_picture(const struct upscaler *u, const float *picture, int h, int w, float *out, int out_h,
 		    int out_w, const struct upscale_watch *watch, struct error *err);
 
+/* The same where edges of the picture are one, and shall be in the result: "x", "y", "both"; NULL: none. */
+int upscale_around(const struct upscaler *u, const float *picture, int h, int w, float *out, int out_h, int out_w,
+		   const char *tile, const struct upscale_watch *watch, struct error *err);
+
 #endif

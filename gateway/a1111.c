@@ -39,7 +39,6 @@ static const struct {
     {"hr_prompt", "another prompt in the second pass"},
     {"hr_negative_prompt", "another prompt in the second pass"},
     {"restore_faces", "face restoration"},
-    {"tiling", "tiling"},
     {"script_name", "scripts"},
     {"subseed_strength", "variation seeds"},
 };
@@ -175,6 +174,8 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 		json_object_del(fields, "width");
 		json_object_del(fields, "height");
 	}
+	if (json_is_true(json_object_get(body, "tiling")))
+		json_object_set_new(fields, "tile", json_string("both"));
 	read_names(body, fields);
 	json_object_set_new(fields, "modality", json_string("image"));
 	json_object_set_new(fields, "format", json_string("png"));

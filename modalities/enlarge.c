@@ -83,10 +83,10 @@ static int tell(void *context, int done, int count, struct error *err)
 	return g->part ? g->part(g->part_context, done, count, err) : SUMI_OK;
 }
 
-int enlarge_bytes(const struct upscaler *u, const struct generation *g, const uint8_t *rgb, int h, int w,
-		  uint8_t *out, int out_h, int out_w, struct error *err)
+int enlarge_bytes(const struct enlarging *by, const uint8_t *rgb, int h, int w, uint8_t *out, int out_h, int out_w,
+		  struct error *err)
 {
-	const struct upscale_watch watch = {tell, (void *)g};
+	const struct upscale_watch watch = {tell, (void *)by->g};
 	size_t few = (size_t)h * (size_t)w * COLOURS, many = (size_t)out_h * (size_t)out_w * COLOURS;
 	float *in = malloc(few * sizeof *in), *large = malloc(many * sizeof *large);
 	int status = in && large ? SUMI_OK
@@ -94,7 +94,7 @@ int enlarge_bytes(const struct upscaler *u, const struct generation *g, const ui
 	for (size_t i = 0; i < few && !status; i++)
 		in[i] = (float)rgb[i] / 255;
 	if (!status)
-		status = upscale_picture(u, in, h, w, large, out_h, out_w, &watch, err);
+		status = upscale_around(by->upscaler, in, h, w, large, out_h, out_w, by->tile, &watch, err);
 	if (!status)
 		picture_to_bytes(large, out, many);
 	free(large);

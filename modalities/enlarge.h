@@ -34,8 +34,15 @@ int enlarged_side(const struct request *r, int side);
 /* Opens one on the pack's device, which makes room for it. The caller closes *out. */
 int enlarger_open(struct pack *pack, const struct upscaler_file *file, struct upscaler **out, struct error *err);
 
-/* rgb [h, w, 3] → out [out_h, out_w, 3]. g is told of each part, and may end it. */
-int enlarge_bytes(const struct upscaler *u, const struct generation *g, const uint8_t *rgb, int h, int w,
-		  uint8_t *out, int out_h, int out_w, struct error *err);
+/* Who enlarges for whom. */
+struct enlarging {
+	const struct upscaler *upscaler;
+	const struct generation *g; /* told of each part; may end it */
+	const char *tile;           /* of the request */
+};
+
+/* rgb [h, w, 3] → out [out_h, out_w, 3]. */
+int enlarge_bytes(const struct enlarging *by, const uint8_t *rgb, int h, int w, uint8_t *out, int out_h, int out_w,
+		  struct error *err);
 
 #endif

@@ -51,8 +51,9 @@ static int enlarge(struct frames *f, struct error *err)
 	uint8_t *large = status ? NULL : malloc((size_t)w * (size_t)h * 3);
 	if (!status && !large)
 		status = error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d", w, h);
+	const struct enlarging by = {f->upscaler, &f->run->base, r->tile};
 	if (!status)
-		status = enlarge_bytes(f->upscaler, &f->run->base, f->rgb, f->height, f->width, large, h, w, err);
+		status = enlarge_bytes(&by, f->rgb, f->height, f->width, large, h, w, err);
 	if (status) {
 		free(large);
 		return status;

@@ -205,6 +205,7 @@ struct run_params request_run_params(const struct request *r)
 	    .height = r->height,
 	    .frames = r->frames > 1 ? r->frames : 1,
 	    .circular = r->loop,
+	    .tile = r->tile,
 	    .sizes = {r->original_width, r->original_height, r->crop_left, r->crop_top,
 		      r->target_width, r->target_height},
 	    .clip_skip = r->clip_skip,
@@ -324,6 +325,13 @@ static void write_hires_upscaler(const struct request *r, char *out)
 		snprintf(out, INFOTEXT_VALUE, "%s", kernel ? kernel : upscaler_label(r->hires_upscaler));
 }
 
+/* A1111 knows both directions alone. */
+static void write_tile(const struct request *r, char *out)
+{
+	if (r->tile)
+		snprintf(out, INFOTEXT_VALUE, "%s", strcmp(r->tile, "both") == 0 ? "True" : r->tile);
+}
+
 static void write_upscaler(const struct request *r, char *out)
 {
 	if (r->upscale > 0 && r->upscaler)
@@ -424,6 +432,7 @@ static const struct {
     {"refiner", write_refiner},        {"refiner_at", write_refiner_at},
     {"hires", write_hires},            {"hires_steps", write_hires_steps},
     {"hires_upscaler", write_hires_upscaler}, {"upscaler", write_upscaler},
+    {"tile", write_tile},
     {"mask_blend", write_mask_blend},  {"mask_fill", write_mask_fill},
 };
 

@@ -170,10 +170,11 @@ static int enlarge_by_network(const struct stage *s, const uint8_t *small, int h
 	uint8_t *owned = NULL;
 	bool again = true;
 	int status = enlarger_open(s->pack, e ? &e->between : NULL, &u, err);
+	const struct enlarging by = {u, s->g, s->request->tile};
 	for (int i = 0; i < TIMES_MOST && !status && again; i++) {
 		int scale = upscaler_info(u)->scale, out_h = h * scale, out_w = w * scale;
 		uint8_t *out = malloc((size_t)out_h * (size_t)out_w * COLOURS);
-		status = out ? enlarge_bytes(u, s->g, from, h, w, out, out_h, out_w, err)
+		status = out ? enlarge_bytes(&by, from, h, w, out, out_h, out_w, err)
 			     : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d", out_w, out_h);
 		free(owned);
 		from = owned = out;

@@ -132,24 +132,25 @@ static float *ordered(const struct controlnet_config *c, const float *picture, i
 	return out;
 }
 
-int control_hint_new(struct controlnet *net, const float *picture, int height, int width, int h,
-		     int w, struct control_hint **out, struct error *err)
+int control_hint_new(struct controlnet *net, const struct control_picture *picture,
+		     struct control_hint **out, struct error *err)
 {
-	int scale = 1 << (net->config.hint_levels - 1);
+	int scale = 1 << (net->config.hint_levels - 1), height = picture->height, width = picture->width;
 	*out = NULL;
-	if (h * scale != height || w * scale != width)
+	if (picture->h * scale != height || picture->w * scale != width)
 		return error_set(err, SUMI_INVALID,
 				 "the ControlNet makes %d pixels one of its latents, the model takes %d: it "
 				 "is for another model",
-				 scale, height / (h ? h : 1));
+				 scale, height / (picture->h ? picture->h : 1));
 	struct control_hint *hint = calloc(1, sizeof *hint);
-	float *seen = ordered(&net->config, picture, height, width);
+	float *seen = ordered(&net->config, picture->values, height, width);
 	if (!hint || !seen) {
 		free(hint);
 		free(seen);
 		return error_set(err, SUMI_NOMEM, "no memory for a ControlNet's picture");
 	}
 	struct pass p = pass_begin(net->trunk.set.device, NULL, err);
+	p.wrap = picture->wrap;
 	hint->device = net->trunk.set.device;
 	hint->map = hint_forward(&p, net, seen, height, width);
 	free(seen);
@@ -220,6 +221,7 @@ int controlnet_forward(struct controlnet *net, const struct controlnet_call *cal
 	int status = unet_take_text(u, &call->in, &part, err);
 	if (!status) {
 		struct pass p = pass_begin(u->set.device, NULL, err);
+		p.wrap = call->in.wrap;
 		f->u = u;
 		f->texts = (struct text_batch){&part, 1};
 		f->motion = &call->in.motion;
@@ -248,6 +250,7 @@ static int count(struct controlnet *net, const struct unet_plan *plan, struct un
 	if (!cache.kv)
 		return SUMI_NOMEM;
 	struct pass p = pass_plan(plan->dtype);
+	p.wrap = plan->wrap;
 	struct control_hint hint = {.map = hint_forward(&p, net, NULL, plan->h * scale, plan->w * scale)};
 	unet_fill_cache(&p, &net->trunk, NULL, &cache);
 	needs->kept = p.bytes;

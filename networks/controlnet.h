@@ -34,9 +34,16 @@ struct unet *controlnet_trunk(struct controlnet *net);
 /* What it keeps of a picture for a whole run. */
 struct control_hint;
 
-/* picture: host, [height, width, colours] in 0…1. SUMI_INVALID where its levels do not make it [h, w]. */
-int control_hint_new(struct controlnet *net, const float *picture, int height, int width, int h,
-		     int w, struct control_hint **out, struct error *err);
+struct control_picture {
+	const float *values; /* host, [height, width, colours] in 0…1 */
+	int height, width;
+	int h, w;      /* of the latents */
+	unsigned wrap; /* edges that are one (networks/pass.h) */
+};
+
+/* SUMI_INVALID where its levels do not make [h, w] of the picture. */
+int control_hint_new(struct controlnet *net, const struct control_picture *picture,
+		     struct control_hint **out, struct error *err);
 void control_hint_free(struct control_hint *hint); /* NULL is fine; before the net is closed */
 
 struct controlnet_call {

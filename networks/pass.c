@@ -198,8 +198,9 @@ static void count(struct pass *p, uint64_t rows, int cin, int cout)
 		p->products += rows * (uint64_t)cin * (uint64_t)cout;
 }
 
-void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
-	       struct conv2d_args args)
+/* With zeros beyond the edges. */
+static void conv_flat(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
+		      struct conv2d_args args)
 {
 	const struct thin *thin = layer->thin;
 	count(p, y.t.rows, layer->cin * layer->kernel * layer->kernel, layer->cout);
@@ -216,6 +217,110 @@ void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, str
 		 .stride = args.stride, .upsample = args.upsample, .pad_end = args.pad_end});
 	put_thin(p, thin, t, y, true);
 	pass_free(p, &t);
+}
+
+/* ---- convolutions that go around ---- */
+
+/* Pixels h × w of one picture from a line and column on, which lie side by side, as rows of lines. */
+static struct tensor window(struct map x, int picture, int line, int column, int h, int w)
+{
+	struct tensor t = map_pictures(x, picture, 1).t;
+	t.offset += (rows_of(1, line, x.w) + (size_t)column) * (size_t)t.c;
+	t.rows = (size_t)h;
+	t.ld = x.w * t.c;
+	t.c *= w;
+	return t;
+}
+
+static void copy_window(struct pass *p, struct tensor from, struct tensor to)
+{
+	pass_axpby(p, &(struct axpby_args){.a = from, .y = to, .alpha = 1});
+}
+
+/* The same as a temporary whose pixels lie side by side. */
+static struct map dense(struct pass *p, struct map x)
+{
+	struct map y = pass_new(p, x.n, x.h, x.w, x.t.c);
+	pass_scale(p, x, 1, y);
+	return y;
+}
+
+/* x with so many lines above and below and columns beside it that go around; a temporary. */
+static struct map surrounded(struct pass *p, struct map x, int lines, int columns)
+{
+	struct map own = {0};
+	if (x.t.ld != x.t.c)
+		x = own = dense(p, x);
+	struct map y = pass_new(p, x.n, x.h + 2 * lines, x.w + 2 * columns, x.t.c);
+	for (int i = 0; i < x.n && !idle(p); i++) {
+		copy_window(p, window(x, i, 0, 0, x.h, x.w), window(y, i, lines, columns, x.h, x.w));
+		for (int k = 1; k <= columns; k++) {
+			int left = (x.w - k % x.w) % x.w, right = (k - 1) % x.w;
+			copy_window(p, window(x, i, 0, left, x.h, 1), window(y, i, lines, columns - k, x.h, 1));
+			copy_window(p, window(x, i, 0, right, x.h, 1),
+				    window(y, i, lines, columns + x.w + k - 1, x.h, 1));
+		}
+		for (int k = 1; k <= lines; k++) {
+			int above = (x.h - k % x.h) % x.h, below = (k - 1) % x.h;
+			copy_window(p, window(y, i, lines + above, 0, 1, y.w), window(y, i, lines - k, 0, 1, y.w));
+			copy_window(p, window(y, i, lines + below, 0, 1, y.w),
+				    window(y, i, lines + x.h + k - 1, 0, 1, y.w));
+		}
+	}
+	if (own.t.ld)
+		pass_free(p, &own);
+	return y;
+}
+
+/* y = the part of large from a line and column on, and residual, which may be y, added. */
+static void cut_out(struct pass *p, struct map large, int line, int column, struct tensor residual,
+		    struct map y)
+{
+	struct map to = y, added = {residual, y.n, y.h, y.w};
+	bool apart = y.t.ld != y.t.c || (residual.buffer && residual.ld != residual.c);
+	if (apart)
+		to = pass_new(p, y.n, y.h, y.w, y.t.c);
+	for (int i = 0; i < y.n && !idle(p); i++) {
+		struct axpby_args args = {.a = window(large, i, line, column, y.h, y.w),
+					  .y = window(to, i, 0, 0, y.h, y.w),
+					  .alpha = 1,
+					  .beta = 1};
+		if (residual.buffer && !apart)
+			args.b = window(added, i, 0, 0, y.h, y.w);
+		pass_axpby(p, &args);
+	}
+	if (!apart)
+		return;
+	pass_axpby(p, &(struct axpby_args){.a = to.t, .b = residual, .y = y.t, .alpha = 1, .beta = 1});
+	pass_free(p, &to);
+}
+
+/* The picture is surrounded by itself, convolved as any other, and its own part cut out. With a stride two
+ * pixels more are needed: the grid of the result begins with a pixel of the picture's own. */
+static void conv_around(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
+			struct conv2d_args args)
+{
+	int stride = args.stride ? args.stride : 1, grow = args.upsample ? 2 : 1;
+	int columns = p->wrap & WRAP_X ? stride : 0, lines = p->wrap & WRAP_Y ? stride : 0;
+	struct tensor residual = args.residual;
+	struct map more = surrounded(p, x, lines, columns);
+	struct map large = pass_new(p, y.n, (more.h * grow + stride - 1) / stride,
+				    (more.w * grow + stride - 1) / stride, y.t.c);
+	args.residual = (struct tensor){0};
+	conv_flat(p, layer, more, large, args);
+	pass_free(p, &more);
+	cut_out(p, large, lines * grow / stride, columns * grow / stride, residual, y);
+	pass_free(p, &large);
+}
+
+/* The border of an encoder's halving (pad_end) is no part of its convolution in diffusers: zeros stay there. */
+void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, struct map y,
+	       struct conv2d_args args)
+{
+	if (p->wrap && layer->kernel > 1 && !args.pad_end)
+		conv_around(p, layer, x, y, args);
+	else
+		conv_flat(p, layer, x, y, args);
 }
 
 void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,

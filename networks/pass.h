@@ -28,10 +28,15 @@ struct tap {
 	void *user;
 };
 
+/* Edges of pictures that are one: what lies beyond the one is what lies before the other, as in tiles of
+ * a texture. */
+enum { WRAP_X = 1, WRAP_Y = 2 };
+
 struct pass {
 	struct device *device; /* NULL: plan only */
 	enum dtype dtype;      /* of activations */
 	struct tap tap;
+	unsigned wrap; /* where its convolutions go around: WRAP_X | WRAP_Y; else zeros lie beyond an edge */
 	int status; /* SUMI_OK until the first failure */
 	struct error *err;
 	uint64_t bytes, bytes_peak; /* of temporaries */

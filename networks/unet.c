@@ -216,6 +216,7 @@ static int run_pass(struct unet *u, const struct unet_input *in, struct text_bat
 	f->texts = texts;
 	f->motion = &in->motion;
 	struct pass p = pass_begin(u->set.device, &in->tap, err);
+	p.wrap = in->wrap;
 	forward(&p, f, in, prediction);
 	free(f);
 	return p.status;
@@ -250,7 +251,7 @@ static int joint_new(struct joint *j, const struct unet *u, const struct unet_in
 	const struct unet_config *c = &u->config;
 	int n = 0;
 	for (int i = 0; i < count; i++) {
-		if (in[i].h != in->h || in[i].w != in->w || in[i].features || in[i].tap.call || in[i].residuals ||
+		if (in[i].h != in->h || in[i].w != in->w || in[i].features || in[i].tap.call || in[i].residuals || in[i].wrap != in->wrap ||
 		    in[i].motion.frames > 1 || !in[i].time_cond != !in->time_cond)
 			return error_set(err, SUMI_INVALID,
 					 "latents: input %d cannot be evaluated beside the first",
@@ -269,7 +270,7 @@ static int joint_new(struct joint *j, const struct unet *u, const struct unet_in
 	float *to = j->memory, *time = to + latents, *to_cond = time + times;
 	float *to_added = to_cond + cond;
 	j->prediction = to_added + added;
-	j->in = (struct unet_input){.latents = to, .n = n, .h = in->h, .w = in->w};
+	j->in = (struct unet_input){.latents = to, .n = n, .h = in->h, .w = in->w, .wrap = in->wrap};
 	j->in.timesteps = time;
 	j->in.time_cond = in->time_cond ? to_cond : NULL;
 	j->in.added = in->added ? to_added : NULL;
@@ -333,6 +334,7 @@ static bool plan_pass(struct pass *p, const struct unet_plan *plan, struct unet_
 	struct unet_flow *f = calloc(1, sizeof *f);
 	struct unet *u = calloc(1, sizeof *u);
 	p->thin = plan->thin;
+	p->wrap = plan->wrap;
 	if (!f || !u)
 		goto done;
 	u->config = *plan->config;

@@ -71,6 +71,7 @@ struct unet_input {
 	int only_text;                  /* 1 … the text's n: this one alone is used; 0: all */
 	struct unet_features *features; /* written by a whole pass, read by a shallow one; NULL */
 	bool shallow; /* only the layers above features, which are of the same n, h and w */
+	unsigned wrap; /* edges that are one (networks/pass.h) */
 	const struct residuals *residuals; /* of n pictures, added by others; NULL: nothing is */
 	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
 	struct tap tap;               /* conv_in, down.I, mid, up.I, and module names */
@@ -91,6 +92,7 @@ struct unet_plan {
 	struct motion_context motion;
 	int texts, tokens; /* rows of text, and tokens of each; texts divide n */
 	int n, h, w;       /* as in struct unet_input */
+	unsigned wrap;
 	int level;         /* of features, 0: none */
 	enum dtype dtype;  /* of activations */
 	int thin;          /* ranks of what lies beside its layers */

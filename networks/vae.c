@@ -115,7 +115,7 @@ static int check_size(const char *what, const struct vae_input *in, int multiple
 static int check_bands(const struct vae_config *c, const struct vae_input *in, struct error *err)
 {
 	const struct vae_bands *b = &in->bands;
-	if (b->rows && (c->kind != VAE_KL || in->n != 1 || b->rows < VAE_ROWS_MIN || b->whole < 0 ||
+	if (b->rows && (b->wrap || c->kind != VAE_KL || in->n != 1 || b->rows < VAE_ROWS_MIN || b->whole < 0 ||
 			b->whole >= c->levels))
 		return error_set(err, SUMI_INVALID, "bands of %d rows are not for this picture",
 				 b->rows);
@@ -139,6 +139,7 @@ int vae_decode(struct vae *vae, const struct vae_input *in, float *pictures, str
 	if ((status = check_bands(&vae->config, in, err)))
 		return status;
 	struct pass p = pass_begin(vae->decoder.set.device, &in->tap, err);
+	p.wrap = in->bands.wrap;
 	struct map x =
 	    pass_upload(&p, in->values, in->n, in->h, in->w, vae->config.latent_channels);
 	if (in->bands.rows)
@@ -222,6 +223,7 @@ int vae_encode(struct vae *vae, const struct vae_input *in, float *mean, float *
 		goto done;
 	}
 	struct pass p = pass_begin(vae->encoder.set.device, &in->tap, err);
+	p.wrap = in->bands.wrap;
 	struct map x = pass_upload(&p, values, in->n, in->h, in->w, c->in_channels);
 	if (in->bands.rows)
 		kl_encode_bands(&p, &vae->encoder.kl, c, in->bands, &x);
@@ -249,6 +251,7 @@ static bool plan_pass(struct pass *p, const struct vae_config *c, int n, int h, 
 	struct loader l = {.set = &half.set};
 	int scale = encoding ? c->scale : 1;
 	load_half(&l, &half, c, encoding);
+	p->wrap = bands.wrap;
 	if (!l.status) {
 		struct map x = pass_upload(p, NULL, n, h * scale, w * scale,
 					   encoding ? c->in_channels : c->latent_channels);

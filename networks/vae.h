@@ -29,6 +29,7 @@ const struct vae_config *vae_config(const struct vae *vae);
  * one. AutoencoderKL only. */
 #define VAE_ROWS_MIN 2
 struct vae_bands {
+	unsigned wrap; /* edges that are one (networks/pass.h); not in bands */
 	int whole, rows;
 	bool anew; /* decoding: the last stage from its input to pixels for each of its norms: nothing of its
 		      size but the picture is ever there, but it takes several times as long */

@@ -453,7 +453,7 @@ bool vae_plan_bands(const struct vae_config *config, int h, int w, bool encoding
 	for (int anew = 0; anew < (encoding ? 1 : 2); anew++)
 		for (int whole = config->levels - 1; whole >= 0; whole--)
 			for (int rows = h / 2; rows >= VAE_ROWS_MIN; rows /= 2) {
-				struct vae_bands bands = {whole, rows, anew};
+				struct vae_bands bands = {0, whole, rows, anew};
 				uint64_t largest;
 				uint64_t need = vae_memory_bands(config, h, w, bands, encoding,
 								 dtype, &largest);

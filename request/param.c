@@ -50,6 +50,8 @@ static const struct param_word hires_words[] = {{"latent", PARAM_IMAGE},
 						{"lanczos", PARAM_IMAGE},
 						{"nearest", PARAM_IMAGE},
 						{NULL, 0}};
+static const struct param_word tile_words[] = {
+    {"x", PARAM_IMAGE | PARAM_VIDEO}, {"y", PARAM_IMAGE | PARAM_VIDEO}, {"both", PARAM_IMAGE | PARAM_VIDEO}, {NULL, 0}};
 static const struct param_word priority_words[] = {
     {"high", PARAM_ALL}, {"normal", PARAM_ALL}, {"batch", PARAM_ALL}, {NULL, 0}};
 
@@ -147,6 +149,7 @@ const struct param *param_named(const char *name)
 						{"hires_upscale", "hires"},
 						{"hr_second_pass_steps", "hires_steps"},
 						{"hr_upscaler", "hires_upscaler"},
+						{"tiling", "tile"},
 						{"upscale_by", "upscale"},
 						{"postprocess_upscale_by", "upscale"},
 						{"postprocess_upscaler", "upscaler"},

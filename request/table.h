@@ -142,6 +142,8 @@ X(hires_strength, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, N
   "how much the second pass makes anew; 0.7 when not given") \
 X(hires_upscaler, WORD, PICTURE, PARAM_IMAGE, 1, 128, hires_words, NULL, PARAM_OTHERS | PARAM_SHAPE, SAMPLING, \
   "Hires upscaler", "how latents, or with lanczos and nearest pixels, become larger; or an upscaler's name") \
+X(tile, WORD, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, tile_words, NULL, PARAM_SHAPE, FORM, "Tiling", \
+  "edges that fit together, as of textures: left and right (x), top and bottom (y), both") \
 X(upscale, AMOUNT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 16, NULL, NULL, PARAM_SHAPE, FORM, \
   "Postprocess upscale by", "a network makes what is finished so many times as wide and high") \
 X(upscaler, TEXT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 128, NULL, NULL, PARAM_SHAPE, FORM, \

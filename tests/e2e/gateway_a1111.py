@@ -39,6 +39,8 @@ def pictures(g):
     status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "a lake", "seed": 7, **TINY, "enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Half", "hr_second_pass_steps": 2})
     told = json.loads(made["info"])["infotexts"][0] if status == 200 else ""
     check("Hires upscaler: half" in told, "a network in a second pass", str(made)[:300] + told)
+    status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "a lake", "seed": 7, **TINY, "tiling": True})
+    check(status == 200 and "Tiling: True" in json.loads(made["info"])["infotexts"][0], "a texture", str(made)[:300])
     for body, field in [({"mask": "AAAA"}, "mask"), ({"mask": 7}, "mask"), ({"mask": got["images"][1], "inpainting_fill": 9}, "inpainting_fill")]:
         status, _, bad = g.ask("POST", f"{API}/img2img", {**picture, **body})
         check(status == 422 and field in bad["detail"], f"img2img refuses {field}", f"{status} {bad}")
@@ -49,7 +51,7 @@ def pictures(g):
         for name in (one["name"], one["label"]):
             status, _, made = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, "sampler_name": "Euler", "scheduler": name})
             check(status == 200, f"schedule {name}", str(made)[:200])
-    for body, field in [({"enable_hr": True, "hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_resize_x": 512}, "hr_resize_x"), ({"refiner_checkpoint": "nowhere"}, "refiner_checkpoint"), ({"tiling": True}, "tiling"), ({"mask": "AAAA"}, "mask"), ({"batch_size": 65}, "batch_size"), ({"n_iter": 0}, "batch_size"),
+    for body, field in [({"enable_hr": True, "hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_resize_x": 512}, "hr_resize_x"), ({"refiner_checkpoint": "nowhere"}, "refiner_checkpoint"), ({"restore_faces": True}, "restore_faces"), ({"mask": "AAAA"}, "mask"), ({"batch_size": 65}, "batch_size"), ({"n_iter": 0}, "batch_size"),
                         ({"steps": 0}, "steps"), ({"styles": ["a, b"]}, "styles"), ({"styles": ["none"]}, "style"), ({"width": "wide"}, "width"), ({"sampler_name": "No Such"}, "sampler")]:
         status, _, bad = g.ask("POST", f"{API}/txt2img", {"prompt": "x", **TINY, **body})
         check(status in (400, 422) and field in bad["detail"], f"refused: {body}", f"{status} {bad}")

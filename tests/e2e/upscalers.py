@@ -91,9 +91,20 @@ def films(place):
     check(data.count(b"ANMF") == 6 and data[24:30] == bytes((63, 0, 0, 63, 0, 0)), "a whole video, each frame", done.stderr)
 
 
+def textures(place):
+    """Edges that are one: said in a file as A1111 says it, and repeated from that alone."""
+    render(place, "both.png", "--tile", "both")
+    text = (place.dir / "both.png").read_text("latin-1")
+    check("Tiling: True" in text and '"tile":"both"' in text, "both directions", text[:300])
+    place.sumi("upscale", "both.png", "-u", "half", "-o", "told.png")  # leaves A1111's text
+    done = place.sumi("again", "told.png", "-o", "again.png")
+    text = (place.dir / "again.png").read_text("latin-1") if done.returncode == 0 else done.stderr
+    check('"tile":"both"' in text and '"upscale":2' in text and '"upscaler":"half"' in text, "again by the text alone", text[:600])
+
+
 def resumes(place):
     """Killed between two steps, it goes on to the same bytes."""
-    more = ["--steps", 40, "--upscale", 4, "--upscaler", "4x-plain"]
+    more = ["--steps", 40, "--upscale", 4, "--upscaler", "4x-plain", "--tile", "x"]
     render(place, "whole.png", *more)
     place.sumi("image", "a boat", *BASE, *more, "--id", "cut", "--detach", "--format", "png")
     resumed_like(place, "cut", "whole.png")
@@ -113,6 +124,7 @@ try:
     place.start()
     jobs(place)
     films(place)
+    textures(place)
     resumes(place)
 finally:
     place.stop()

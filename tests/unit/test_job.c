@@ -74,7 +74,7 @@ static void test_every_field_of_the_table(void **state)
 	    "\"mask_invert\":true,\"mask_grow\":-2,\"mask_blur\":0.0,\"mask_blend\":\"soft\","
 	    "\"mask_fill\":\"noise\",\"only_masked\":true,\"mask_padding\":0.0,\"outpaint_left\":1,"
 	    "\"outpaint_right\":2,\"outpaint_top\":3,\"outpaint_bottom\":4,\"hires\":1.5,\"hires_steps\":7,"
-	    "\"hires_strength\":0.5,\"hires_upscaler\":\"lanczos\",\"upscale\":2.5,\"upscaler\":\"4x a\","
+	    "\"hires_strength\":0.5,\"hires_upscaler\":\"lanczos\",\"tile\":\"x\",\"upscale\":2.5,\"upscaler\":\"4x a\","
 	    "\"refiner\":\"fine\",\"refiner_at\":0.7,\"original_width\":1,\"original_height\":2,"
 	    "\"crop_left\":3,\"crop_top\":4,\"target_width\":5,\"target_height\":6,\"image_cfg_scale\":1.5,"
 	    "\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,"
