@@ -39,7 +39,7 @@ static const struct setting {
 #define X(NAME, name, model, ...)                                                                  \
 	{"model_" #name, TEXT, TEXT_FIELD(models[MODALITY_##NAME]), model,                         \
 	 "the model of " #name " jobs that name none"},
-    MODALITY_TABLE(X)
+    MODALITY_OF_PACKS(X)
 #undef X
     {"log", LEVEL, TEXT_FIELD(log), "info", "error, warn, info or debug"},
     {"lease", DURATION, NUMBER_FIELD(lease_ms), "30s",
@@ -348,14 +348,14 @@ int config_load(const char *path, struct config *config, struct error *err)
 
 const char *config_model(const struct config *config, const char *modality, bool *chosen)
 {
-	static const char *const in_the_box[MODALITIES] = {
+	static const char *const in_the_box[MODALITIES_OF_PACKS] = {
 #define X(NAME, name, model, ...) model,
-	    MODALITY_TABLE(X)
+	    MODALITY_OF_PACKS(X)
 #undef X
 	};
 	enum modality_index i = modality_index(modality);
 	*chosen = false;
-	if (i == MODALITIES)
+	if ((int)i >= MODALITIES_OF_PACKS)
 		return "";
 	*chosen = *config->models[i] && strcmp(config->models[i], in_the_box[i]) != 0;
 	return config->models[i];

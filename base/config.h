@@ -25,7 +25,7 @@ struct config {
 	char input_dirs[FILES_PATH_MAX]; /* folders, separated by ':', whose files a job may name by
 					    path; empty: none */
 	char devices[512];              /* selectors separated by ',', or "auto" */
-	char models[MODALITIES][128]; /* model_image …: of jobs that name none */
+	char models[MODALITIES_OF_PACKS][128]; /* model_image …: of jobs that name none */
 	char log[16];
 	int64_t lease_ms;           /* a worker that is silent for so long has lost its job */
 	int64_t step_limit_ms;      /* longest time without progress; 0: derived from the work */

@@ -3,8 +3,8 @@
  *     X(NAME, name, model, usage, least, summary)
  *
  * and from it follow: the word of jobs and packs, PARAM_NAME for the rows of request/table.h,
- * the setting model_name, the verb `sumi name`, and a place for modality_name, the functions,
- * which a file in modalities/ defines. Another modality is one row here and that file. The first
+ * the verb `sumi name`, and a place for modality_name, the functions, which a file in modalities/
+ * defines; where packs make it, the setting model_name. Another modality is one row here and that file. The first
  * is what is made where nobody says what.
  *
  *   model    the pack in the box
@@ -16,10 +16,15 @@
 #define SUMI_BASE_MODALITY_TABLE_H
 
 /* clang-format off */
-#define MODALITY_TABLE(X) \
+#define MODALITY_OF_PACKS(X) \
 X(IMAGE, image, "ink", "PROMPT [options]", 1, "paint pictures and save them") \
 X(VIDEO, video, "ink-motion", "PROMPT [options]", 1, "make a short video and save it") \
 X(AUDIO, audio, "ink-music", "[PROMPT] [--mood NAME] [options]", 0, "make a music clip and save it")
+
+/* And those that are made of results, without a model: they have a verb of their own. */
+#define MODALITY_TABLE(X) \
+MODALITY_OF_PACKS(X) \
+X(FILM, film, NULL, "STORY [options]", 1, "make the scenes and the music of a story, and a film of them")
 /* clang-format on */
 
 enum modality_index {
@@ -27,6 +32,13 @@ enum modality_index {
 	MODALITY_TABLE(X)
 #undef X
 	    MODALITIES
+};
+
+enum {
+	MODALITIES_OF_PACKS = 0
+#define X(...) +1
+	MODALITY_OF_PACKS(X)
+#undef X
 };
 
 /* By index. */

@@ -218,6 +218,14 @@ static const char *usual_syntax(const struct recipe *recipe)
 	return NULL;
 }
 
+/* Where a field that this modality has is open; value may be NULL. */
+static void take_usual(json_t *job, const char *modality, const char *name, const char *value)
+{
+	bool has = !modality || param_find(name)->modalities & param_modality(modality);
+	if (value && has && !json_object_get(job, name))
+		json_object_set_new(job, name, json_string(value));
+}
+
 /* What the file says; options given now win. */
 static int read_job(struct cli *cli, struct job *job, struct error *err)
 {
@@ -235,11 +243,9 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		if (!cli->quiet)
 			tell_others(cli, &recipe);
 		/* What is exact does not say so, and this host may take another for open. */
-		if (recipe.ours && !json_object_get(recipe.job, "precision"))
-			json_object_set_new(recipe.job, "precision", json_string("exact"));
-		const char *syntax = usual_syntax(&recipe);
-		if (syntax && !json_object_get(recipe.job, "prompt_syntax"))
-			json_object_set_new(recipe.job, "prompt_syntax", json_string(syntax));
+		if (recipe.ours)
+			take_usual(recipe.job, modality, "precision", "exact");
+		take_usual(recipe.job, modality, "prompt_syntax", usual_syntax(&recipe));
 		/* What was drawn is drawn. */
 		json_object_set_new(recipe.job, "literal", json_true());
 		keep_parameters(recipe.job);

@@ -67,4 +67,4 @@ static int run_create(struct cli *cli)
 	    .max_args = 1,                                                                         \
 	    .run = run_create,                                                                     \
 	};
-MODALITY_TABLE(X)
+MODALITY_OF_PACKS(X)

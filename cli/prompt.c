@@ -133,7 +133,7 @@ static int find_pack(struct cli *cli, const char *model, const struct pack_info 
 	if (model && !*out)
 		return error_set(err, SUMI_NOTFOUND, "there is no model '%.80s' here: sumi models lists "
 						     "them", model);
-	for (int i = 0; i < MODALITIES && !*out; i++) {
+	for (int i = 0; i < MODALITIES_OF_PACKS && !*out; i++) {
 		m = i;
 		job.modality = modality_names[m];
 		*out = admission_pack(&cli->admission, &job);

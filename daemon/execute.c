@@ -62,8 +62,9 @@ static int make_variant(struct work *w, struct team *team, enum stop *stop, stru
 		answer_clear(&w->answer);
 	}
 	int64_t start = clock_mono_us();
+	bool there = w->place.pack || w->modality->packless;
 	int status =
-	    w->place.pack ? SUMI_OK : models_get(w->x->models, w->place.folder, w->place.adapters,
+	    there ? SUMI_OK : models_get(w->x->models, w->place.folder, w->place.adapters,
 					     w->place.stamp, &w->place.pack, err);
 	timings_add(&w->pace.timings, "load", clock_mono_us() - start);
 	return status ? status : team_make(team, stop, err);
@@ -94,17 +95,11 @@ static int find_enlargers(struct work *w, struct error *err)
 			      &w->place.enlargers, err);
 }
 
-static int run_job(struct work *w, struct team *team, enum stop *stop, struct error *err)
+/* The pack that makes the job, and what else of models it needs. */
+static int find_place(struct work *w, struct error *err)
 {
 	const struct job *job = &w->lease->job;
-	w->modality = modality_find(job->modality);
-	if (!w->modality)
-		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
-				 job->modality);
-	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
-	int status = work_settle(w, err);
-	if (!status)
-		status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->place.folder, err);
+	int status = catalogue_find(w->x->catalogue, work_model(w->x, job), w->place.folder, err);
 	if (status)
 		return status;
 	status = adapters_find(w->x->config->packs, w->x->config->state_dir, job->loras,
@@ -121,6 +116,22 @@ static int run_job(struct work *w, struct team *team, enum stop *stop, struct er
 	    catalogue_stamp(w->x->catalogue, w->place.folder) + adapters_stamp(w->place.adapters);
 	work_find_answer(w);
 	tell_answer(w);
+	return SUMI_OK;
+}
+
+static int run_job(struct work *w, struct team *team, enum stop *stop, struct error *err)
+{
+	const struct job *job = &w->lease->job;
+	w->modality = modality_find(job->modality);
+	if (!w->modality)
+		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%s'",
+				 job->modality);
+	work_report(w, WORK_FIRST_LIMIT_MS, 0, 0);
+	int status = work_settle(w, err);
+	if (!status && !w->modality->packless)
+		status = find_place(w, err);
+	if (status)
+		return status;
 	int *k = &w->variant.number;
 	for (*k = 0; *k < (int)job->n && !status && *stop == STOP_NO; ++*k)
 		if (!(w->lease->variants_done >> *k & 1) &&

@@ -454,7 +454,7 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 	bool open = request_leaves_precision(&r);
 	status = work_find_files(w, &r, err);
 	if (!status)
-		status = w->modality->resolve(pack_info_of(w->place.pack), &r, err);
+		status = w->modality->resolve(w->place.pack ? pack_info_of(w->place.pack) : NULL, &r, err);
 	if (!status)
 		status = begin_variant(w, variant, &r, open, g, err);
 	if (!status) {

@@ -98,14 +98,18 @@ static int make_classes(struct worker *w, struct error *err)
 	const struct catalogue *c = &w->catalogue;
 	const struct pack_info *def;
 	struct error ignored;
-	size_t n = 0, room = (size_t)c->count * 2 + 1;
+	size_t n = 0, room = (size_t)c->count * 2 + MODALITIES;
 	w->classes = calloc(room, sizeof *w->classes);
 	w->class_names = calloc(room, sizeof *w->class_names);
 	if (!w->classes || !w->class_names)
 		return error_set(err, SUMI_NOMEM, "out of memory");
+	/* What needs no pack is anybody's. */
+	for (int i = MODALITIES_OF_PACKS; i < MODALITIES; i++)
+		snprintf(w->classes[n++], sizeof *w->classes, "%s/", modality_names[i]);
 	for (int i = 0; i < c->count && n + 2 <= QUEUE_MAX_CLASSES; i++) {
 		const struct pack_info *p = &c->packs[i];
-		if (!modality_find(p->modality)) {
+		const struct modality *m = modality_find(p->modality);
+		if (!m || m->packless) {
 			log_warn("model.unusable", "model=%s error=\"this sumi cannot make '%s'\"",
 				 p->name, p->modality);
 			continue;

@@ -207,7 +207,7 @@ int catalogue_check_defaults(const struct catalogue *c, const struct config *con
 {
 	const struct pack_info *found;
 	int status = SUMI_OK;
-	for (int i = 0; !status && i < MODALITIES; i++) {
+	for (int i = 0; !status && i < MODALITIES_OF_PACKS; i++) {
 		bool chosen;
 		config_model(config, modality_names[i], &chosen);
 		if (chosen)

@@ -136,7 +136,7 @@ static bool read_query(struct listing *l, bool search)
 		call_refuse(call, 400, "state",
 			    "state must be ready, delayed, blocked, running, done, failed or cancelled");
 	else if (ok && l->filter.modality && !param_modality(l->filter.modality))
-		call_refuse(call, 400, "modality", "modality must be image, video or audio");
+		call_refuse(call, 400, "modality", "modality must be one of %s", MODALITY_LIST);
 	else if (ok && after && !read_cursor(l, after))
 		call_refuse(call, 400, "after", "after must be what `next` said");
 	else if (ok && search && !l->filter.text)

@@ -55,8 +55,11 @@ const struct pack_info *admission_pack(struct admission *a, const struct job *jo
 {
 	const struct pack_info *pack;
 	struct error ignored;
+	const struct modality *m = modality_find(job->modality);
 	if (job->model)
 		return admission_named(a, job->model);
+	if (m && m->packless)
+		return NULL;
 	return catalogue_default(list(a), a->config, job->modality, &pack, &ignored) ? NULL : pack;
 }
 
@@ -197,6 +200,10 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	if (!m)
 		return error_set(err, SUMI_UNSUPPORTED, "this sumi cannot make '%.20s' yet",
 				 job->modality);
+	if (m->packless) {
+		struct request r = job_request(job, 0);
+		return m->resolve(NULL, &r, err);
+	}
 	int status = check_names(job, err);
 	if (!status && !a->others)
 		status = wildcards_check(a->config->packs, a->config->state_dir, job, err);
@@ -217,7 +224,8 @@ int admission_installed(struct admission *a, const struct job *job, struct error
 {
 	char path[FILES_PATH_MAX];
 	const struct pack_info *pack;
-	if (a->others)
+	const struct modality *m = modality_find(job->modality);
+	if (a->others || (m && m->packless))
 		return SUMI_OK;
 	return job->model ? catalogue_find(list(a), job->model, path, err)
 			  : catalogue_default(list(a), a->config, job->modality, &pack, err);

@@ -49,6 +49,8 @@ struct sink {
 struct generation;
 
 struct modality {
+	/* It is made of files alone: there is no pack, and where one is asked for stands NULL. */
+	bool packless;
 	/* Fills in what the request leaves open and checks all of it against the pack. */
 	int (*resolve)(const struct pack_info *info, struct request *r, struct error *err);
 	/* Starts a resolved request, from saved bytes if there are any. */

@@ -22,11 +22,11 @@ static const struct param_word precision_words[] = {
 static const struct param_word syntax_words[] = {
     {"a1111", PARAM_ALL}, {"comfy", PARAM_ALL}, {"diffusers", PARAM_ALL}, {NULL, 0}};
 /* The first that a modality knows is its usual one. */
-static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VIDEO},
+static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM},
 						 {"png", PARAM_IMAGE | PARAM_VIDEO},
 						 {"ogg", PARAM_AUDIO},
 						 {"wav", PARAM_AUDIO},
-						 {"webm", PARAM_VIDEO},
+						 {"webm", PARAM_VIDEO | PARAM_FILM},
 						 {"jpeg", PARAM_IMAGE},
 						 {NULL, 0}};
 static const struct param_word mask_from_words[] = {
@@ -97,6 +97,26 @@ static const struct param control_members[] = {
      .help = "the network's file's name without the ending; the first for such maps when not given"},
     {.name = "guess", .type = PARAM_BOOL,
      .help = "the prompt's half alone follows it, and less towards the top"},
+    {.name = NULL}};
+
+static const struct param scene_members[] = {
+    {.name = "video", .type = PARAM_FILE, .min = 1, .max = 4096, .flags = PARAM_NEEDED | PARAM_COLON,
+     .help = "an animation or a picture as WebP: a result (its id, or ID-2), a file or SHA-256"},
+    {.name = "frames", .type = PARAM_INT, .min = 1, .max = 4096, .flags = PARAM_COLON,
+     .help = "so many pictures of it; a still stands so long; all when not given"},
+    {.name = "fade", .type = PARAM_INT, .min = 0, .max = 1024, .flags = PARAM_COLON,
+     .help = "of its first pictures so many blend with the last of the scene before; 0: a cut"},
+    {.name = NULL}};
+
+static const struct param music_members[] = {
+    {.name = "sound", .type = PARAM_FILE, .min = 1, .max = 4096, .flags = PARAM_NEEDED | PARAM_COLON,
+     .help = "a clip as Ogg Vorbis or WAV: a result, a file or SHA-256"},
+    {.name = "seconds", .type = PARAM_AMOUNT, .min = 0, .max = 3600, .flags = PARAM_COLON,
+     .help = "until the next begins; all of it when not given"},
+    {.name = "tempo", .type = PARAM_AMOUNT, .min = 0, .max = 400, .flags = PARAM_COLON,
+     .help = "its beats a minute: it begins on one of them"},
+    {.name = "pause", .type = PARAM_AMOUNT, .min = 0, .max = 3600,
+     .help = "seconds of silence before it"},
     {.name = NULL}};
 
 #define ROW(name, type, concern, modalities, min, max, of, fallback, flags, group, infotext, help) \

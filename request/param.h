@@ -40,7 +40,8 @@ enum {
 #define X(NAME, ...) PARAM_##NAME = 1 << MODALITY_##NAME,
 	MODALITY_TABLE(X)
 #undef X
-	    PARAM_ALL = (1 << MODALITIES) - 1
+	    PARAM_ALL = (1 << MODALITIES) - 1,
+	    PARAM_PACKS = (1 << MODALITIES_OF_PACKS) - 1 /* those that a model makes */
 };
 
 enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4, PARAM_NEEDED = 8, PARAM_EMPTY = 16, PARAM_COLON = 32, PARAM_OTHERS = 64 };

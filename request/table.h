@@ -9,7 +9,7 @@
  *
  *   type        how it is written and held: enum param_type
  *   concern     PICTURE: decides the bytes; QUEUE: when, where and how often; CLIENT: the sender's own
- *   modalities  who knows it: PARAM_ALL, PARAM_IMAGE | PARAM_VIDEO, …
+ *   modalities  who knows it: PARAM_ALL, PARAM_PACKS, PARAM_IMAGE | PARAM_VIDEO, …
  *   min, max    numbers: the range; texts: bytes; lists: entries
  *   of          of a choice: its words, with those who know each; of a list of objects:
  *               PARAM_MEMBERS() of a table of rows of its own, of which each says type, limits, words,
@@ -46,69 +46,69 @@ X(modality, WORD, PICTURE, PARAM_ALL, 0, 0, modality_words, NULL, 0, PROMPT, NUL
   "what is to be made; required") \
 X(prompt, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, NULL, \
   "what it shall show; required") \
-X(negative_prompt, TEXT, PICTURE, PARAM_ALL, 0, 8 * PARAM_KIB, NULL, NULL, PARAM_EMPTY, PROMPT, NULL, \
+X(negative_prompt, TEXT, PICTURE, PARAM_PACKS, 0, 8 * PARAM_KIB, NULL, NULL, PARAM_EMPTY, PROMPT, NULL, \
   "what it shall not show; some models tell an empty one from none") \
-X(prompt_template, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, "Template", \
+X(prompt_template, TEXT, PICTURE, PARAM_PACKS, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, "Template", \
   "what the prompt was made of, for the record") \
-X(negative_template, TEXT, PICTURE, PARAM_ALL, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, "Negative Template", \
+X(negative_template, TEXT, PICTURE, PARAM_PACKS, 1, 8 * PARAM_KIB, NULL, NULL, 0, PROMPT, "Negative Template", \
   "the same of the negative prompt") \
-X(style, TEXT, PICTURE, PARAM_ALL, 1, 512, NULL, NULL, 0, PROMPT, NULL, \
+X(style, TEXT, PICTURE, PARAM_PACKS, 1, 512, NULL, NULL, 0, PROMPT, NULL, \
   "names in styles.csv, separated by commas, whose words go around the prompts") \
 X(literal, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "take {a|b} and __names__ in prompts as words, and no style") \
 X(texts, OBJECT_LIST, PICTURE, PARAM_ALL, 0, 64, PARAM_MEMBERS(text_members), NULL, PARAM_UNWRITTEN, PROMPT, \
   NULL, "what the prompts become for each variant where something of them is drawn; made where the job is admitted") \
-X(prompt_syntax, WORD, PICTURE, PARAM_ALL, 0, 0, syntax_words, NULL, 0, PROMPT, "Prompt syntax", \
+X(prompt_syntax, WORD, PICTURE, PARAM_PACKS, 0, 0, syntax_words, NULL, 0, PROMPT, "Prompt syntax", \
   "how weights and changes stand in prompts; the pack's when not given, else a1111; diffusers is none") \
-X(model, NAME, PICTURE, PARAM_ALL, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
+X(model, NAME, PICTURE, PARAM_PACKS, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
-X(loras, OBJECT_LIST, PICTURE, PARAM_ALL, 0, 16, PARAM_MEMBERS(lora_members), NULL, PARAM_SHAPE, PROMPT, \
+X(loras, OBJECT_LIST, PICTURE, PARAM_PACKS, 0, 16, PARAM_MEMBERS(lora_members), NULL, PARAM_SHAPE, PROMPT, \
   NULL, "LoRAs and their kin by name; <lora:NAME:0.8> in the prompt is one more") \
 X(seed, SEED, PICTURE, PARAM_ALL, -1, 0, NULL, "-1", 0, PROMPT, "Seed", \
   "0 to 2^64 - 1; -1 draws one and records it; variant k uses seed + k, and 0 follows the last") \
 X(n, INT, QUEUE, PARAM_ALL, 1, 64, NULL, "1", 0, PROMPT, NULL, "variants") \
-X(steps, INT, PICTURE, PARAM_ALL, 1, 1000, NULL, NULL, PARAM_SHAPE, SAMPLING, "Steps", \
+X(steps, INT, PICTURE, PARAM_PACKS, 1, 1000, NULL, NULL, PARAM_SHAPE, SAMPLING, "Steps", \
   "sampler steps") \
-X(cfg_scale, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, SAMPLING, "CFG scale", \
+X(cfg_scale, NUMBER, PICTURE, PARAM_PACKS, 0, 100, NULL, NULL, 0, SAMPLING, "CFG scale", \
   "weight of the prompt; 1 is unguided") \
-X(guidance_rescale, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
+X(guidance_rescale, AMOUNT, PICTURE, PARAM_PACKS, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
   "against overexposure by high cfg_scale") \
-X(guidance_start, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, "Guidance interval", \
+X(guidance_start, AMOUNT, PICTURE, PARAM_PACKS, 0, 1, NULL, NULL, 0, SAMPLING, "Guidance interval", \
   "part of the run from which on it is guided; 0 when not given") \
-X(guidance_end, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, "1", 0, SAMPLING, NULL, \
+X(guidance_end, AMOUNT, PICTURE, PARAM_PACKS, 0, 1, NULL, "1", 0, SAMPLING, NULL, \
   "part of the run up to which it is guided; 1 when not given or 0") \
 X(deep_cache, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 10, NULL, NULL, 0, SAMPLING, "DeepCache", \
   "every so many steps run the whole model, the others its top; 1 is off") \
 X(deep_cache_level, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 64, NULL, NULL, 0, SAMPLING, NULL, \
   "with deep_cache: skip connections of that top; 1 when not given") \
-X(sampler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Sampler", \
+X(sampler, LABEL, PICTURE, PARAM_PACKS, 1, 64, NULL, NULL, 0, SAMPLING, "Sampler", \
   "sampler, such as euler or dpm++2m") \
-X(scheduler, LABEL, PICTURE, PARAM_ALL, 1, 64, NULL, NULL, 0, SAMPLING, "Schedule type", \
+X(scheduler, LABEL, PICTURE, PARAM_PACKS, 1, 64, NULL, NULL, 0, SAMPLING, "Schedule type", \
   "spacing of the steps, such as karras") \
-X(rng, WORD, PICTURE, PARAM_ALL, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
+X(rng, WORD, PICTURE, PARAM_PACKS, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
   "source of the noise") \
-X(precision, WORD, PICTURE, PARAM_ALL, 0, 0, precision_words, NULL, PARAM_SHAPE, SAMPLING, \
+X(precision, WORD, PICTURE, PARAM_PACKS, 0, 0, precision_words, NULL, PARAM_SHAPE, SAMPLING, \
   "Precision", "how products are rounded; auto: by sumi.conf, the pack, the device") \
 X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, "Size", "pixels") \
 X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, NULL, "pixels") \
-X(clip_skip, INT, PICTURE, PARAM_ALL, 0, 11, NULL, NULL, 0, SAMPLING, "Clip skip", \
+X(clip_skip, INT, PICTURE, PARAM_PACKS, 0, 11, NULL, NULL, 0, SAMPLING, "Clip skip", \
   "layers of the text encoder left out") \
-X(eta, AMOUNT, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
+X(eta, AMOUNT, PICTURE, PARAM_PACKS, 0, 1, NULL, NULL, 0, SAMPLING, NULL, \
   "noise added in each step of DDIM and TCD") \
-X(fast, BOOL, PICTURE, PARAM_ALL, 0, 0, NULL, NULL, PARAM_SHAPE, SAMPLING, NULL, \
+X(fast, BOOL, PICTURE, PARAM_PACKS, 0, 0, NULL, NULL, PARAM_SHAPE, SAMPLING, NULL, \
   "use the pack's distilled model") \
 X(format, WORD, PICTURE, PARAM_ALL, 0, 0, format_words, NULL, 0, FORM, NULL, "kind of file") \
 X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a lossy format") \
-X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \
+X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "exact pixels, in WebP and WebM") \
-X(init, FILE, PICTURE, PARAM_ALL, 1, 4096, NULL, NULL, 0, INIT, NULL, \
+X(init, FILE, PICTURE, PARAM_PACKS, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
 X(controls, OBJECT_LIST, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 8, PARAM_MEMBERS(control_members), \
   NULL, PARAM_SHAPE, INIT, NULL, \
   "networks that follow pictures: canny:photo.jpg:0.8, depth:map.png,model=NAME; once for each") \
-X(strength, NUMBER, PICTURE, PARAM_ALL, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
+X(strength, NUMBER, PICTURE, PARAM_PACKS, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \
 X(mask, FILE, PICTURE, PARAM_IMAGE, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "with init: a picture of its shape, white where it is made anew; the rest stays") \
@@ -171,14 +171,20 @@ X(mood, NAME, PICTURE, PARAM_AUDIO, 1, 64, NULL, NULL, 0, PROMPT, NULL, \
   "audio: a row of the pack's table") \
 X(frames, INT, PICTURE, PARAM_VIDEO, 2, REQUEST_FRAMES_MAX, NULL, NULL, 0, FORM, NULL, \
   "video: pictures") \
-X(fps, INT, PICTURE, PARAM_VIDEO, 1, 60, NULL, NULL, 0, FORM, NULL, "video: pictures a second") \
+X(fps, INT, PICTURE, PARAM_VIDEO | PARAM_FILM, 1, 60, NULL, NULL, 0, FORM, NULL, \
+  "video: pictures a second") \
 X(loop, BOOL, PICTURE, PARAM_VIDEO | PARAM_AUDIO, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "the end joins the beginning") \
-X(reverse, BOOL, PICTURE, PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, "video: backwards") \
+X(reverse, BOOL, PICTURE, PARAM_VIDEO | PARAM_FILM, 0, 0, NULL, NULL, 0, FORM, NULL, \
+  "video: backwards; film: its sound too") \
 X(boomerang, BOOL, PICTURE, PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "video: forwards, then backwards") \
-X(loop_count, INT, PICTURE, PARAM_VIDEO, 0, 65535, NULL, NULL, 0, FORM, NULL, \
+X(loop_count, INT, PICTURE, PARAM_VIDEO | PARAM_FILM, 0, 65535, NULL, NULL, 0, FORM, NULL, \
   "video: how often a player shows it; 0: for ever") \
+X(scenes, OBJECT_LIST, PICTURE, PARAM_FILM, 0, 64, PARAM_MEMBERS(scene_members), NULL, 0, INIT, NULL, \
+  "film: what it is joined of, in order") \
+X(music, OBJECT_LIST, PICTURE, PARAM_FILM, 0, 64, PARAM_MEMBERS(music_members), NULL, 0, INIT, NULL, \
+  "film: clips that are heard one after the other") \
 X(priority, RANK, QUEUE, PARAM_ALL, 0, 0, priority_words, "normal", 0, QUEUE, NULL, \
   "high goes first and may interrupt; batch waits for all others") \
 X(not_before, TIME, QUEUE, PARAM_ALL, 0, 0, NULL, NULL, 0, QUEUE, NULL, "earliest start") \

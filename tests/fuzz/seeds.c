@@ -454,6 +454,8 @@ static const char *const texts[][2] = {
     {"history", "{\"job\": {\"id\": \"a\", \"state\": \"done\", \"modality\": \"image\", "
 		"\"created\": \"2026-01-31T22:00:00.000Z\", \"variants\": 1, \"tags\": [\"x\"]}, "
 		"\"attempts\": [], \"artifacts\": []}\n"},
+    {"story", "title: The drop\nfps: 8\n\nseconds: 2.5\nmood: calm\ncfg: 3\nAn ink drop.\n\n"
+	      "переход: наплыв\nблизко: да\nbeats: no\n# x\nМоре: рассвет\n\ntext: size: 32x48\n"},
 };
 
 int main(int argc, char **argv)

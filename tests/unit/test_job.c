@@ -79,7 +79,9 @@ static void test_every_field_of_the_table(void **state)
 	    "\"crop_left\":3,\"crop_top\":4,\"target_width\":5,\"target_height\":6,\"image_cfg_scale\":1.5,"
 	    "\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,"
 	    "\"fps\":8,"
-	    "\"loop\":true,\"reverse\":true,\"boomerang\":true,\"loop_count\":2,\"priority\":"
+	    "\"loop\":true,\"reverse\":true,\"boomerang\":true,\"loop_count\":2,"
+	    "\"scenes\":[{\"video\":\"abc\",\"frames\":8,\"fade\":2}],"
+	    "\"music\":[{\"sound\":\"abc\",\"seconds\":2.5,\"tempo\":90.0,\"pause\":0.5}],\"priority\":"
 	    "\"high\","
 	    "\"not_before\":\"2030-01-01T00:00:00.000Z\",\"deadline\":\"2030-01-02T00:00:00.000Z\","
 	    "\"window\":\"22:00-06:00\",\"tz\":\"Europe/Moscow\",\"after\":[\"a\",\"b\"],"
@@ -117,7 +119,7 @@ static void test_missing_and_wrong(void **state)
 {
 	(void)state;
 	refused("[]", "job: must be a JSON object");
-	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: one of image, video, audio");
+	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: one of image, video, audio, film");
 	refused("{\"modality\":\"image\"}", "job: field 'prompt' is missing");
 	struct job mood;
 	struct error err;
@@ -126,7 +128,7 @@ static void test_missing_and_wrong(void **state)
 	assert_null(mood.prompt);
 	job_clear(&mood);
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
-		"job: field 'modality' must be one of image, video, audio");
+		"job: field 'modality' must be one of image, video, audio, film");
 	refused("{" MINIMAL ",\"format\":\"jpg\"}", "job: field 'format' must be one of webp, png, jpeg");
 	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"MP3\"}",
 		"job: field 'format' must be one of ogg, wav");

@@ -128,7 +128,7 @@ static void checked(const char *json, unsigned modality, const char *message)
 static void test_fields_of_other_modalities(void **state)
 {
 	(void)state;
-	checked("{" SOME ",\"fps\":8}", PARAM_IMAGE, "field 'fps' is for video, not for image");
+	checked("{" SOME ",\"fps\":8}", PARAM_IMAGE, "field 'fps' is for video and film, not for image");
 	checked("{" SOME ",\"loop\":true}", PARAM_IMAGE,
 		"field 'loop' is for video and audio, not for image");
 	checked("{" SOME ",\"loop\":false,\"loop_count\":0}", PARAM_IMAGE, "");
@@ -176,7 +176,7 @@ static void test_what_is_refused_where_a_job_enters(void **state)
 		 "job: field 'tags' has a control character at byte 2");
 	admitted("{" SOME ",\"notify\":\"http://a b/\"}",
 		 "job: field 'notify' has a space at byte 9");
-	admitted("{" SOME ",\"fps\":8}", "job: field 'fps' is for video, not for image");
+	admitted("{" SOME ",\"fps\":8}", "job: field 'fps' is for video and film, not for image");
 	admitted("{" SOME ",\"format\":\"ogg\"}", "job: format is 'ogg', allowed are: webp, png, jpeg");
 	admitted("{" SOME ",\"init\":\"x\",\"strength\":0}",
 		 "job: strength is 0, allowed are 0 (exclusive) to 1");

@@ -1,0 +1,383 @@
+/* Stories, line by line. */
+#include "request/story.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <utf8proc.h>
+
+#include "base/nearest.h"
+#include "base/utf8.h"
+#include "request/param.h"
+
+enum { NAME_MAX_BYTES = 48 };
+
+enum kind { A_NUMBER, A_TEXT, A_NAME, A_TRANSITION, A_SWITCH, A_SIZE, A_LINE };
+
+/* What a story says beside a video's parameters. */
+static const struct field {
+	const char *name;
+	enum kind kind;
+	bool film; /* only of the whole film */
+	double min, max;
+} fields[] = {
+    {"seconds", A_NUMBER, false, 0.1, 600},
+    {"motion", A_TEXT, false, 0, 0},
+    {"mood", A_NAME, false, 0, 0},
+    {"transition", A_TRANSITION, false, 0, 0},
+    {"blend", A_NUMBER, false, 0, 60},
+    {"text", A_LINE, false, 0, 0},
+    {"size", A_SIZE, false, 0, 0},
+    {"title", A_TEXT, true, 0, 0},
+    {"fps", A_NUMBER, true, 1, 60},
+    {"beats", A_SWITCH, true, 0, 0},
+    {NULL, A_TEXT, false, 0, 0},
+};
+
+/* Other names of fields, and words that stand for values. */
+static const char *const names[][2] = {
+    {"секунды", "seconds"},   {"секунд", "seconds"},       {"длина", "seconds"},
+    {"движение", "motion"},   {"настроение", "mood"},      {"музыка", "mood"},
+    {"зерно", "seed"},        {"без", "negative_prompt"},  {"негатив", "negative_prompt"},
+    {"переход", "transition"}, {"текст", "text"},          {"размер", "size"},
+    {"название", "title"},    {"доли", "beats"},           {"шаги", "steps"},
+    {"шагов", "steps"},       {"модель", "model"},         {"быстро", "fast"},
+    {"наплыв", "blend"},      {"music", "mood"},           {"duration", "seconds"},
+    {NULL, NULL}};
+
+static const char *const words[][2] = {
+    {"cut", "cut"},           {"fade", "fade"},            {"travel", "travel"},
+    {"склейка", "cut"},       {"наплыв", "fade"},          {"превращение", "travel"},
+    {NULL, NULL}};
+
+static const char *const switches[][2] = {
+    {"yes", "true"}, {"true", "true"}, {"on", "true"}, {"да", "true"},
+    {"no", "false"}, {"false", "false"}, {"off", "false"}, {"нет", "false"},
+    {NULL, NULL}};
+
+struct reader {
+	const char *name;
+	long line;
+	json_t *film, *scenes;
+	json_t *scene;  /* of the paragraph; NULL between two */
+	long begun;     /* its line */
+	bool told;      /* it has text: no more fields */
+};
+
+static int wrong(const struct reader *r, struct error *err, const char *what, const char *value, const char *why)
+{
+	return error_set(err, SUMI_INVALID, "%s:%ld: %s is '%.60s'%s%s", r->name, r->line, what, value, *why ? ": " : "",
+			 why);
+}
+
+static const char *find(const char *const table[][2], const char *word)
+{
+	for (; (*table)[0]; table++)
+		if (strcasecmp((*table)[0], word) == 0)
+			return (*table)[1];
+	return NULL;
+}
+
+/* In small letters of whatever alphabet; false where that does not fit. */
+static bool fold(const char *text, size_t size, char *out, size_t room)
+{
+	utf8proc_uint8_t *small = NULL;
+	utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &small,
+					  UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+	bool fits = n >= 0 && (size_t)n < room;
+	if (fits) {
+		memcpy(out, small, (size_t)n);
+		out[n] = '\0';
+	}
+	free(small);
+	return fits;
+}
+
+static const struct field *own_field(const char *name)
+{
+	const struct field *f = fields;
+	while (f->name && strcasecmp(f->name, name) != 0)
+		f++;
+	return f->name ? f : NULL;
+}
+
+/* A video's parameter that a scene may have: what decides its pictures and is not the story's to say. */
+static const struct param *job_field(const char *name)
+{
+	static const char *const not[] = {"modality", "prompt",  "format", "quality", "lossless", "loop_count",
+					  "frames",   "reverse", "n",      "texts",   "controls", NULL};
+	const struct param *p = param_named(name);
+	if (!p || p->concern != PARAM_PICTURE || !(p->modalities & PARAM_VIDEO))
+		return NULL;
+	for (size_t i = 0; not[i]; i++)
+		if (strcmp(not[i], p->name) == 0)
+			return NULL;
+	return p;
+}
+
+/* ---- values ------------------------------------------------------------------------ */
+
+static int put_number(const struct reader *r, const struct field *f, const char *value, json_t *to, struct error *err)
+{
+	char *end, why[64];
+	double x = strtod(value, &end);
+	snprintf(why, sizeof why, "allowed are %g to %g", f->min, f->max);
+	if (end == value || *end || !(x >= f->min && x <= f->max))
+		return wrong(r, err, f->name, value, why);
+	if (strcmp(f->name, "fps") == 0 && x != floor(x))
+		return wrong(r, err, f->name, value, "it is a whole number");
+	json_object_set_new(to, f->name, json_real(x));
+	return SUMI_OK;
+}
+
+static int put_size(const struct reader *r, const char *value, json_t *job, struct error *err)
+{
+	int width, height;
+	char rest;
+	if (sscanf(value, "%5dx%5d%c", &width, &height, &rest) != 2 || width < 16 || height < 16 || width > 8192 ||
+	    height > 8192)
+		return wrong(r, err, "size", value, "it is WIDTHxHEIGHT, 16 to 8192 each");
+	json_object_set_new(job, "width", json_integer(width));
+	json_object_set_new(job, "height", json_integer(height));
+	return SUMI_OK;
+}
+
+static int put_word(const struct reader *r, const struct field *f, const char *const table[][2], const char *allowed,
+		    const char *value, json_t *to, struct error *err)
+{
+	char small[NAME_MAX_BYTES];
+	const char *word = fold(value, strlen(value), small, sizeof small) ? find(table, small) : NULL;
+	if (!word)
+		return wrong(r, err, f->name, value, allowed);
+	json_object_set_new(to, f->name, f->kind == A_SWITCH ? json_boolean(*word == 't') : json_string(word));
+	return SUMI_OK;
+}
+
+static json_t *job_of(json_t *to)
+{
+	json_t *job = json_object_get(to, "job");
+	if (!job)
+		json_object_set_new(to, "job", job = json_object());
+	return job;
+}
+
+static int put_own(struct reader *r, const struct field *f, const char *value, json_t *to, struct error *err)
+{
+	switch (f->kind) {
+	case A_NUMBER:
+		return put_number(r, f, value, to, err);
+	case A_SIZE:
+		return put_size(r, value, job_of(to), err);
+	case A_TRANSITION:
+		return put_word(r, f, words, "allowed are cut, fade, travel", value, to, err);
+	case A_SWITCH:
+		return put_word(r, f, switches, "allowed are yes and no", value, to, err);
+	case A_NAME:
+	case A_TEXT:
+		json_object_set_new(to, f->name, json_string(value));
+		return SUMI_OK;
+	case A_LINE:
+		break;
+	}
+	return SUMI_OK;
+}
+
+static int put_job(const struct reader *r, const struct param *p, const char *value, json_t *to, struct error *err)
+{
+	json_t *parsed = NULL;
+	char small[NAME_MAX_BYTES];
+	const char *word = NULL;
+	if (p->type == PARAM_BOOL && fold(value, strlen(value), small, sizeof small))
+		word = find(switches, small);
+	value = word ? word : value;
+	int status = param_from_text(p, PARAM_VIDEO, value, strlen(value), &parsed, err);
+	if (status)
+		return error_prefix(err, "%s:%ld", r->name, r->line);
+	json_object_set_new(job_of(to), p->name, parsed);
+	return SUMI_OK;
+}
+
+/* ---- lines ------------------------------------------------------------------------- */
+
+static int begin_scene(struct reader *r, struct error *err)
+{
+	if (r->scene)
+		return SUMI_OK;
+	r->scene = json_pack("{s:I}", "line", (json_int_t)r->line);
+	r->begun = r->line;
+	r->told = false;
+	return r->scene ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+}
+
+static int add_text(struct reader *r, const char *line, struct error *err)
+{
+	const char *before = json_string_value(json_object_get(r->scene, "text"));
+	json_t *text = before ? json_sprintf("%s %s", before, line) : json_string(line);
+	r->told = true;
+	if (!text || json_object_set_new(r->scene, "text", text))
+		return error_set(err, SUMI_NOMEM, "out of memory");
+	if (json_string_length(text) > 8 * PARAM_KIB)
+		return error_set(err, SUMI_TOOBIG, "%s:%ld: the text of a scene has more than %d bytes", r->name, r->line,
+				 8 * PARAM_KIB);
+	return SUMI_OK;
+}
+
+/* The name before a colon, of letters, '-', '_' and single spaces, in small letters. Returns where the value
+ * begins, NULL: there is no name. */
+static const char *split(const char *line, char name[NAME_MAX_BYTES])
+{
+	const char *colon = strchr(line, ':');
+	if (!colon || colon == line || (colon[1] && !isspace((unsigned char)colon[1])))
+		return NULL;
+	for (const char *p = line; p < colon; p++)
+		if (!((unsigned char)*p >= 0x80 || isalnum((unsigned char)*p) || strchr(" -_", *p)))
+			return NULL;
+	if (!fold(line, (size_t)(colon - line), name, NAME_MAX_BYTES))
+		return NULL;
+	return colon + 1 + strspn(colon + 1, " \t");
+}
+
+/* A single word that is nearly one of ours is a slip, not the beginning of a text. */
+static int check_slip(const struct reader *r, const char *name, struct error *err)
+{
+	struct nearest n = nearest_to(name);
+	if (strchr(name, ' '))
+		return SUMI_OK;
+	for (const struct field *f = fields; f->name; f++)
+		nearest_try(&n, f->name);
+	for (const struct param *p = param_table; p->name; p++)
+		if (job_field(p->name))
+			nearest_try(&n, p->name);
+	return n.best ? error_set(err, SUMI_INVALID,
+				  "%s:%ld: there is no field '%.40s' (did you mean '%s'? Of a text write text: before it)",
+				  r->name, r->line, name, n.best)
+		      : SUMI_OK;
+}
+
+/* *taken: the line was a field. */
+static int take_field(struct reader *r, const char *line, bool *taken, struct error *err)
+{
+	char name[NAME_MAX_BYTES];
+	const char *value = split(line, name), *known;
+	*taken = false;
+	if (!value)
+		return SUMI_OK;
+	if ((known = find(names, name)))
+		snprintf(name, sizeof name, "%s", known);
+	const struct field *own = own_field(name);
+	const struct param *p = own ? NULL : job_field(name);
+	if (!own && !p)
+		return check_slip(r, name, err);
+	*taken = true;
+	if (own && own->kind == A_LINE)
+		return add_text(r, value, err);
+	if (!*value)
+		return error_set(err, SUMI_INVALID, "%s:%ld: field '%s' has no value", r->name, r->line, name);
+	if (strlen(value) > STORY_FIELD_MAX)
+		return error_set(err, SUMI_TOOBIG, "%s:%ld: field '%s' has more than %d bytes", r->name, r->line, name,
+				 STORY_FIELD_MAX);
+	return own ? put_own(r, own, value, r->scene, err) : put_job(r, p, value, r->scene, err);
+}
+
+/* The first paragraph without a text is about the whole film. */
+static int end_paragraph(struct reader *r, struct error *err)
+{
+	json_t *scene = r->scene;
+	r->scene = NULL;
+	if (!scene)
+		return SUMI_OK;
+	bool whole = !r->told && !r->film && !json_array_size(r->scenes);
+	for (const struct field *f = fields; f->name && !whole; f++)
+		if (f->film && json_object_get(scene, f->name)) {
+			json_decref(scene);
+			return error_set(err, SUMI_INVALID,
+					 "%s:%ld: field '%s' is of the whole film: it stands in a paragraph of its own "
+					 "before the first scene",
+					 r->name, r->begun, f->name);
+		}
+	if (whole) {
+		json_object_del(scene, "line");
+		r->film = scene;
+		return SUMI_OK;
+	}
+	if (!r->told) {
+		json_decref(scene);
+		return error_set(err, SUMI_INVALID, "%s:%ld: a scene without a text", r->name, r->begun);
+	}
+	if (json_array_size(r->scenes) == STORY_SCENES_MAX) {
+		json_decref(scene);
+		return error_set(err, SUMI_TOOBIG, "%s:%ld: a story has at most %d scenes", r->name, r->begun,
+				 STORY_SCENES_MAX);
+	}
+	return json_array_append_new(r->scenes, scene) ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
+}
+
+static int take_line(struct reader *r, char *line, struct error *err)
+{
+	size_t n = strlen(line);
+	bool taken = false;
+	while (n && isspace((unsigned char)line[n - 1]))
+		line[--n] = '\0';
+	line += strspn(line, " \t");
+	if (*line == '#')
+		return SUMI_OK;
+	if (!*line)
+		return end_paragraph(r, err);
+	if (!utf8_valid(line, strlen(line)))
+		return error_set(err, SUMI_INVALID, "%s:%ld: is not UTF-8", r->name, r->line);
+	for (const char *p = line; *p; p++)
+		if ((unsigned char)*p < 0x20 && *p != '\t')
+			return error_set(err, SUMI_INVALID, "%s:%ld: holds a control character", r->name, r->line);
+	int status = begin_scene(r, err);
+	if (!status && !r->told)
+		status = take_field(r, line, &taken, err);
+	return status || taken ? status : add_text(r, line, err);
+}
+
+static int read_lines(struct reader *r, char *text, struct error *err)
+{
+	int status = SUMI_OK;
+	for (char *line = text, *end; line && !status; line = end) {
+		end = strchr(line, '\n');
+		if (end)
+			*end++ = '\0';
+		r->line++;
+		status = take_line(r, line, err);
+	}
+	if (!status)
+		status = end_paragraph(r, err);
+	if (!status && !json_array_size(r->scenes))
+		status = error_set(err, SUMI_INVALID, "%s: holds no scene: write a paragraph for each", r->name);
+	return status;
+}
+
+int story_read(const char *text, size_t size, const char *name, json_t **out, struct error *err)
+{
+	struct reader r = {.name = name, .scenes = json_array()};
+	*out = NULL;
+	if (size > STORY_BYTES_MAX)
+		return error_set(err, SUMI_TOOBIG, "%s: has %zu bytes, a story at most %d", name, size, STORY_BYTES_MAX);
+	if (memchr(text, '\0', size))
+		return error_set(err, SUMI_INVALID, "%s: holds a NUL byte: a story is plain text", name);
+	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		text += 3;
+		size -= 3;
+	}
+	char *copy = strndup(text, size);
+	int status = copy && r.scenes ? read_lines(&r, copy, err) : error_set(err, SUMI_NOMEM, "out of memory");
+	free(copy);
+	json_decref(r.scene);
+	if (!status) {
+		*out = json_pack("{s:s, s:o, s:O}", "name", name, "film", r.film ? json_incref(r.film) : json_object(),
+				 "scenes", r.scenes);
+		status = *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	}
+	json_decref(r.film);
+	json_decref(r.scenes);
+	return status;
+}

@@ -1,0 +1,24 @@
+/* A story: the scenes of a film in plain text, a paragraph a scene (docs/films.md). */
+#ifndef SUMI_REQUEST_STORY_H
+#define SUMI_REQUEST_STORY_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+#define STORY_BYTES_MAX (1 << 20)
+#define STORY_SCENES_MAX 48
+#define STORY_FIELD_MAX 1024 /* bytes of a value */
+
+/* Reads a story into an object; the caller releases it:
+ *
+ *     {"name": "story.txt", "film": {FIELDS}, "scenes": [{"line": 3, "text": "…", FIELDS}, …]}
+ *
+ * FIELDS: what was said, by their English names: "seconds", "blend" (numbers), "motion", "mood" (texts),
+ * "transition" ("cut", "fade", "travel"), "title", "fps", "beats", and as "job" an object of a video's
+ * parameters in their JSON types. Each is there only where the story has it. SUMI_INVALID,
+ * SUMI_TOOBIG: "name:line: …". */
+int story_read(const char *text, size_t size, const char *name, json_t **out, struct error *err);
+
+#endif

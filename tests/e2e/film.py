@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Films: a story becomes jobs and a WebM with sound, the same bytes after kills in the middle, backwards and without sound."""
+from lib import *
+
+SMALL = ["--width", 32, "--height", 48, "--steps", 2]
+STORY = """title: two scenes
+fps: 8
+seconds: 1
+mood: calm
+
+A bird.
+
+transition: fade
+blend: 0.5
+Капля туши.
+"""
+
+
+def elements(data, at=0, end=None):
+    """[(id, begin, end)] of EBML."""
+    out, end = [], len(data) if end is None else end
+    while at < end:
+        n = next(k for k in range(1, 5) if data[at] & 0x100 >> k)
+        id, at = int.from_bytes(data[at:at + n], "big"), at + n
+        n = next(k for k in range(1, 9) if data[at] & 0x100 >> k)
+        size, at = int.from_bytes(data[at:at + n], "big") & (1 << 7 * n) - 1, at + n
+        out.append((id, at, at + size))
+        at += size
+    return out
+
+
+def look(path):
+    """(milliseconds, codecs, pictures) of a WebM."""
+    import struct
+    data = path.read_bytes()
+    segment = dict((id, (a, b)) for id, a, b in elements(data))[0x18538067]
+    parts, codecs, pictures, ms = elements(data, *segment), [], 0, 0
+    for id, a, b in parts:
+        if id == 0x1549A966:
+            ms = next(struct.unpack(">d", data[x:y])[0] for i, x, y in elements(data, a, b) if i == 0x4489)
+        if id == 0x1654AE6B:
+            codecs = [data[x:y].decode() for _, p, q in elements(data, a, b) for i, x, y in elements(data, p, q) if i == 0x86]
+        if id == 0x1F43B675:
+            pictures += sum(i == 0xA3 and data[x] == 0x81 for i, x, _ in elements(data, a, b))
+    return ms, codecs, pictures
+
+
+def made(place, story):
+    done = place.sumi("film", story, *SMALL, "-o", "film.webm")
+    check(done.returncode == 0 and done.stdout.strip() == "film.webm", "a story becomes a film", done.stderr[-400:])
+    ms, codecs, pictures = look(place.dir / "film.webm")
+    check((ms, codecs, pictures) == (2000, ["V_VP9", "A_VORBIS"], 16), "as long as its scenes, with sound", f"{ms} {codecs} {pictures}")
+    shown = json.loads(place.sumi("show", "film.webm", "--json").stdout or "{}")
+    check(shown.get("prompt") == "two scenes" and [s.get("fade") for s in shown.get("scenes", [])] == [0, 4] and "seed" not in shown,
+          "it says what it is joined of", str(shown)[:300])
+    done = place.sumi("again", "film.webm", "-o", "again.webm")
+    check(done.returncode == 0 and (place.dir / "again.webm").read_bytes() == (place.dir / "film.webm").read_bytes(), "again: the same bytes",
+          done.stderr[-400:])
+    done = place.sumi("film", story, *SMALL, "--reverse", "-o", "back.webm")
+    check(done.returncode == 0 and look(place.dir / "back.webm") == (2000, ["V_VP9", "A_VORBIS"], 16) and
+          (place.dir / "back.webm").read_bytes() != (place.dir / "film.webm").read_bytes(), "backwards", done.stderr[-400:])
+    done = place.sumi("film", "-", *SMALL, "-o", "film.webp", input=STORY)
+    check(done.returncode == 0 and (place.dir / "film.webp").read_bytes()[8:12] == b"WEBP", "without sound, from standard input", done.stderr[-400:])
+
+
+def killed(place, story):
+    """The daemon dies while scenes are made, and the film is the same."""
+    whole = sha256(place.dir / "film.webm")
+    id = place.sumi("film", story, *SMALL, "--id", "killed", "--detach").stdout.strip()
+    wait_for(lambda: b"id=killed.s1" in place.log.read_bytes() and b"job.claimed" in place.log.read_bytes(), 60)
+    place.kill()
+    place.start()
+    done = place.sumi("wait", id, "--timeout", "120s")
+    check(done.returncode == 0, "the film is made after a kill in the middle", done.stderr[-400:])
+    done = place.sumi("fetch", id, "-o", "killed.webm")
+    check(done.returncode == 0 and sha256(place.dir / "killed.webm") == whole, "and has the same bytes", done.stderr[-400:])
+
+
+def refused(place):
+    def bad(name, story, *words, options=()):
+        done = place.sumi("film", "-", *options, input=story)
+        check(done.returncode == 2 and all(w in done.stderr for w in words) and done.stderr.count("\n") == 1, f"refused: {name}", done.stderr)
+    bad("a slip", "secnds: 4\na\n", "standard input:1", "seconds")
+    bad("a mood that is none", "a\n\nmood: loud\nb\n", "standard input:3", "loud")
+    bad("a scene that is too long", "seconds: 30\na\n", "standard input:1", "240")
+    bad("nothing", "\n", "no scene")
+    bad("a format that is none of a film's", "a\n", "webm", options=["--format", "png"])
+    bad("several", "a\n", "--n", options=["-n", 2])
+    count = len(json.loads(place.sumi("list", "--json").stdout or "[]"))
+    done = place.sumi("film", "-", "--dry-run", input=STORY)
+    jobs = json.loads(done.stdout or "[]")
+    check([j["modality"] for j in jobs] == ["video", "video", "audio", "film"] and
+          len(json.loads(place.sumi("list", "--json").stdout or "[]")) == count, "--dry-run prints the jobs and sends none", done.stderr)
+    done = place.sumi("submit", json.dumps({"modality": "film", "prompt": "x", "scenes": []}))
+    check(done.returncode == 2 and "no" in done.stderr and "scene" in done.stderr, "a film of nothing", done.stderr)
+
+
+def main():
+    place = Place(model_video="motion-tiny", model_audio="sound-tiny").start()
+    story = place.dir / "story.txt"
+    story.write_text(STORY)
+    try:
+        made(place, story)
+        killed(place, story)
+        refused(place)
+    finally:
+        place.stop()
+        place.remove()
+    finish()
+
+
+main()

@@ -1,0 +1,485 @@
+/* Films: stories read and refused, the jobs that become of them, and scenes and clips joined. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/files.h"
+#include "base/hash.h"
+#include "media/ebml.h"
+#include "media/wav.h"
+#include "media/webp.h"
+#include "modalities/film_plan.h"
+#include "modalities/film_sound.h"
+#include "modalities/modality.h"
+#include "request/files.h"
+#include "request/job.h"
+#include "request/story.h"
+#include "check.h"
+
+enum { SIDE = 16, ONE = SIDE * SIDE * 3, RATE = 8000 };
+
+static char folder[] = "/tmp/sumi-film-XXXXXX";
+
+static void must(int status, const struct error *err)
+{
+	if (status)
+		fail_msg("%s", err->text);
+}
+
+/* ---- stories ----------------------------------------------------------------------- */
+
+static json_t *read_text(const char *text)
+{
+	json_t *story;
+	struct error err = {0};
+	must(story_read(text, strlen(text), "s.txt", &story, &err), &err);
+	return story;
+}
+
+static void refused(const char *text, const char *says)
+{
+	json_t *story;
+	struct error err = {0};
+	int status = story_read(text, strlen(text), "s.txt", &story, &err);
+	if (!status || !strstr(err.text, says) || strchr(err.text, '\n'))
+		fail_msg("status %d, '%s', wanted '%s'", status, err.text, says);
+	json_decref(story);
+}
+
+static const json_t *scene_of(const json_t *story, size_t k)
+{
+	return json_array_get(json_object_get(story, "scenes"), k);
+}
+
+static const char *text_of(const json_t *o, const char *name)
+{
+	return json_string_value(json_object_get(o, name));
+}
+
+static void a_story_is_read(void **state)
+{
+	(void)state;
+	json_t *story = read_text("\xef\xbb\xbf# mine\r\nTitle: The drop\r\nfps: 10\r\nsize: 32x48\r\n\r\n\r\n"
+				  "seconds: 2.5\nMood: calm\ncfg: 3\n  An ink drop\nin water: slowly.  \n\n"
+				  "НАСТРОЕНИЕ: dreamy\nпереход: наплыв\nбыстро: да\nбез: люди\nМоре на рассвете.\n\n"
+				  "text: Motion: none at all\n# between\nand more\n\n\n");
+	const json_t *film = json_object_get(story, "film"), *one = scene_of(story, 0), *two = scene_of(story, 1);
+	assert_int_equal(json_array_size(json_object_get(story, "scenes")), 3);
+	assert_string_equal(text_of(film, "title"), "The drop");
+	assert_true(json_number_value(json_object_get(film, "fps")) == 10);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(film, "job"), "height")), 48);
+	assert_string_equal(text_of(one, "text"), "An ink drop in water: slowly.");
+	assert_int_equal(json_integer_value(json_object_get(one, "line")), 7);
+	assert_true(json_number_value(json_object_get(one, "seconds")) == 2.5);
+	assert_true(json_number_value(json_object_get(json_object_get(one, "job"), "cfg_scale")) == 3);
+	assert_string_equal(text_of(two, "transition"), "fade");
+	assert_string_equal(text_of(two, "mood"), "dreamy");
+	assert_string_equal(text_of(two, "text"), "Море на рассвете.");
+	assert_string_equal(text_of(json_object_get(two, "job"), "negative_prompt"), "люди");
+	assert_true(json_is_true(json_object_get(json_object_get(two, "job"), "fast")));
+	assert_string_equal(text_of(scene_of(story, 2), "text"), "Motion: none at all and more");
+	json_decref(story);
+}
+
+static void wrong_stories_are_refused_with_their_line(void **state)
+{
+	(void)state;
+	refused("", "s.txt: holds no scene");
+	refused("title: x\n\n# nothing\n", "s.txt: holds no scene");
+	refused("a\n\nseconds: 4\n\nb\n", "s.txt:3: a scene without a text");
+	refused("a\n\nsecnds: 4\nb\n", "s.txt:3: there is no field 'secnds' (did you mean 'seconds'");
+	refused("\nseconds: long\nb\n", "s.txt:2: seconds is 'long'");
+	refused("seconds: 0\nb\n", "allowed are 0.1 to 600");
+	refused("seconds: nan\nb\n", "allowed are 0.1 to 600");
+	refused("transition: jump\nb\n", "s.txt:1: transition is 'jump': allowed are cut, fade");
+	refused("steps: many\nb\n", "s.txt:1: job: field 'steps'");
+	refused("size: 5\nb\n", "s.txt:1: size is '5'");
+	refused("mood:\nb\n", "field 'mood' has no value");
+	refused("a\n\ntitle: late\nb\n", "s.txt:3: field 'title' is of the whole film");
+	refused("a\n\nb \xff\n", "s.txt:3: is not UTF-8");
+	refused("a\n\nb \x1b[2J\n", "s.txt:3: holds a control character");
+}
+
+/* ---- jobs -------------------------------------------------------------------------- */
+
+/* The music of a pack with moods of one beat a second, and of none. */
+static struct pack_info music(void)
+{
+	struct pack_info info = {.name = "beats"};
+	info.manifest = json_pack("{s:{s:{s:s, s:f}, s:{s:s}}}", "moods", "calm", "prompt", "x", "tempo", 60.0, "free",
+				  "prompt", "y");
+	return info;
+}
+
+static json_t *plan(const char *text, const json_t *given)
+{
+	struct pack_info info = music();
+	struct error err = {0};
+	json_t *story = read_text(text), *jobs;
+	struct film_order order = {.story = story, .given = given, .id = "F", .music = &info};
+	must(film_plan(&order, &jobs, &err), &err);
+	json_decref(story);
+	json_decref(info.manifest);
+	return jobs;
+}
+
+static int frames_of(const json_t *jobs, size_t k)
+{
+	return (int)json_integer_value(json_object_get(json_array_get(jobs, k), "frames"));
+}
+
+/* Every job of it is one that the queue takes. */
+static void check_jobs(const json_t *jobs)
+{
+	const json_t *o;
+	struct error err = {0};
+	size_t i;
+	json_array_foreach((json_t *)jobs, i, o)
+	{
+		struct job job;
+		must(job_parse_object(o, &job, &err), &err);
+		must(job_check(&job, &err), &err);
+		job_clear(&job);
+	}
+}
+
+static void scenes_end_on_beats(void **state)
+{
+	(void)state;
+	static const char text[] = "fps: 4\nseconds: 2.4\nmood: calm\n\na\n\nb\n\nseconds: 0.3\nc\n\nmood: free\nd\n";
+	json_t *jobs = plan(text, NULL), *film = json_array_get(jobs, 6), *clips = json_object_get(film, "music");
+	static const int frames[] = {8, 12, 4, 10}; /* 2.4, 4.8 and 5.1 s become 2, 5 and 6 */
+	assert_int_equal(json_array_size(jobs), 7);
+	check_jobs(jobs);
+	for (size_t k = 0; k < 4; k++)
+		assert_int_equal(frames_of(jobs, k), frames[k]);
+	assert_true(json_number_value(json_object_get(json_array_get(clips, 0), "seconds")) == 6);
+	assert_true(json_number_value(json_object_get(json_array_get(clips, 0), "tempo")) == 60);
+	assert_null(json_object_get(json_array_get(clips, 1), "tempo"));
+	assert_int_equal(json_array_size(json_object_get(film, "after")), 6);
+	json_t *again = plan(text, NULL);
+	assert_true(json_equal(jobs, again));
+	json_decref(again);
+	json_decref(jobs);
+}
+
+static void fades_are_made_in_addition(void **state)
+{
+	(void)state;
+	json_t *given = json_pack("{s:s, s:i, s:b, s:s, s:i}", "priority", "batch", "steps", 3, "reverse", 1, "format", "webm",
+				  "width", 64);
+	json_t *jobs = plan("fps: 4\nseconds: 2\n\nsteps: 2\na.\n\ntransition: fade\nmotion: rain\nb.\n\nmood: calm\nbeats\n", given);
+	const json_t *film = json_array_get(jobs, 4), *first = json_array_get(jobs, 0), *second = json_array_get(jobs, 1);
+	const json_t *clip = json_array_get(json_object_get(film, "music"), 0);
+	check_jobs(jobs);
+	assert_int_equal(frames_of(jobs, 0), 8 + 4);
+	assert_int_equal(frames_of(jobs, 1), 8);
+	assert_int_equal(json_integer_value(json_object_get(scene_of(film, 1), "fade")), 4);
+	assert_string_equal(text_of(second, "prompt"), "b, rain");
+	assert_int_equal(json_integer_value(json_object_get(first, "steps")), 2);
+	assert_int_equal(json_integer_value(json_object_get(second, "steps")), 3);
+	assert_null(json_object_get(first, "reverse"));
+	assert_true(json_is_true(json_object_get(film, "reverse")));
+	assert_string_equal(text_of(film, "priority"), "batch");
+	assert_string_equal(text_of(json_array_get(jobs, 3), "priority"), "batch");
+	assert_null(json_object_get(film, "width"));
+	assert_true(json_number_value(json_object_get(clip, "pause")) == 4);
+	json_decref(given);
+	json_decref(jobs);
+}
+
+static void seeds_follow_from_texts(void **state)
+{
+	(void)state;
+	json_t *one = plan("a\n\nb\n\na\n", NULL), *other = plan("b\n\na\n", NULL);
+	const json_t *seeds[5];
+	for (size_t k = 0; k < 5; k++)
+		seeds[k] = json_object_get(json_array_get(k < 3 ? one : other, k < 3 ? k : k - 3), "seed");
+	assert_true(json_equal(seeds[0], seeds[4]) && json_equal(seeds[1], seeds[3]));
+	assert_false(json_equal(seeds[0], seeds[2]));
+	json_decref(one);
+	json_decref(other);
+}
+
+static void impossible_films_are_refused(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+	    {"seconds: 9\na\n", "s.txt:1: the scene has 72 pictures"},
+	    {"a\n\nmood: loud\nb\n", "s.txt:3: mood is 'loud', model beats has: calm, free"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct pack_info info = music();
+		struct error err = {0};
+		json_t *story = read_text(cases[i][0]), *jobs;
+		struct film_order order = {.story = story, .id = "F", .music = &info};
+		assert_int_equal(film_plan(&order, &jobs, &err), SUMI_INVALID);
+		if (!strstr(err.text, cases[i][1]))
+			fail_msg("'%s', wanted '%s'", err.text, cases[i][1]);
+		json_decref(story);
+		json_decref(info.manifest);
+	}
+}
+
+/* ---- joining ----------------------------------------------------------------------- */
+
+struct made {
+	uint8_t *data;
+	size_t size;
+	double duration;
+	int told;
+};
+
+static int keep(void *context, const struct output *o, struct error *err)
+{
+	struct made *m = context;
+	(void)err;
+	m->data = malloc(o->size);
+	memcpy(m->data, o->data, o->size);
+	m->size = o->size;
+	m->duration = o->duration;
+	return SUMI_OK;
+}
+
+static int tell(void *context, const struct frame *frame, struct error *err)
+{
+	struct made *m = context;
+	(void)err;
+	m->told += frame->number > 0;
+	return SUMI_OK;
+}
+
+/* An animation of greys, base, base + 1, …; returns its SHA-256. */
+static void put_scene(struct request_place *place, int base, int count)
+{
+	struct webp_animation_options options = {.picture.lossless = true, .frame_ms = 100};
+	struct webp_animation *a;
+	struct error err = {0};
+	uint8_t rgb[ONE], *data;
+	size_t size;
+	must(webp_animation_new(SIDE, SIDE, &options, &a, &err), &err);
+	for (int i = 0; i < count; i++) {
+		memset(rgb, base + i, sizeof rgb);
+		must(webp_animation_add(a, rgb, &err), &err);
+	}
+	must(webp_animation_finish(a, NULL, &data, &size, &err), &err);
+	webp_animation_free(a);
+	sha256_hex(data, size, place->sha256);
+	snprintf(place->path, sizeof place->path, "%s/%d.webp", folder, base);
+	must(files_write_durable(place->path, data, size, &err), &err);
+	free(data);
+}
+
+/* Ticks of so many a minute, the first after so many seconds. */
+static struct sound ticks(double seconds, double tempo, double first)
+{
+	struct sound s;
+	struct error err = {0};
+	must(sound_new(&s, RATE, 1, (size_t)(seconds * RATE), &err), &err);
+	for (double at = first; at < seconds; at += 60 / tempo)
+		for (size_t i = 0; i < RATE / 20 && (size_t)(at * RATE) + i < s.length; i++)
+			s.samples[(size_t)(at * RATE) + i] = 0.5f * sinf(0.7f * (float)i);
+	return s;
+}
+
+static void put_clip(struct request_place *place, double tempo, double first)
+{
+	struct sound s = ticks(3, tempo, first);
+	struct error err = {0};
+	uint8_t *data;
+	size_t size;
+	must(wav_encode(&s, NULL, &data, &size, &err), &err);
+	sound_free(&s);
+	sha256_hex(data, size, place->sha256);
+	snprintf(place->path, sizeof place->path, "%s/clip.wav", folder);
+	must(files_write_durable(place->path, data, size, &err), &err);
+	free(data);
+}
+
+/* What becomes of a film job whose scenes are 8 greys from 20 on, and 6 from 100 on. */
+static struct made join(const char *fields, bool saved)
+{
+	char json[512];
+	struct job job;
+	struct error err = {0};
+	struct request_places places = {0};
+	struct generation *g = NULL;
+	struct made made = {0};
+	void *state = NULL;
+	size_t size = 0;
+	snprintf(json, sizeof json, "{\"modality\":\"film\",\"prompt\":\"x\",\"fps\":4,%s}", fields);
+	must(job_parse_json(json, strlen(json), &job, &err), &err);
+	struct request r = job_request(&job, 0);
+	must(request_places_prepare(&places, &r, &err), &err);
+	put_scene(&places.at[0], 20, 8);
+	put_scene(&places.at[1], 100, 6);
+	if (places.count > 2)
+		put_clip(&places.at[2], 60, 0.4);
+	must(request_places_put(&places, &r, &err), &err);
+	must(modality_film.resolve(NULL, &r, &err), &err);
+	must(modality_film.begin(NULL, &r, NULL, 0, &g, &err), &err);
+	must(modality_film.step(g, &err), &err);
+	if (saved) { /* and gone on with by another process */
+		must(modality_film.save(g, &state, &size, &err), &err);
+		modality_film.free(g);
+		must(modality_film.begin(NULL, &r, state, size, &g, &err), &err);
+		assert_int_equal(g->steps_done, g->steps);
+		free(state);
+	}
+	struct sink sink = {.context = &made, .output = keep, .frame = tell};
+	must(modality_film.finish(g, &sink, &err), &err);
+	modality_film.free(g);
+	request_places_clear(&places);
+	job_clear(&job);
+	return made;
+}
+
+#define TWO "\"scenes\":[{\"video\":\"a\"},{\"video\":\"b\",\"fade\":3}]"
+
+/* The grey of each picture of an animation. */
+static int greys(const struct made *m, int out[64])
+{
+	struct webp_reader *r;
+	struct error err = {0};
+	uint8_t rgb[ONE];
+	int n = 0;
+	must(webp_reader_new(m->data, m->size, "film", &r, &err), &err);
+	while (webp_reader_next(r, rgb, NULL, &err) == SUMI_OK)
+		out[n++] = rgb[0];
+	webp_reader_free(r);
+	return n;
+}
+
+static void scenes_are_cut_and_blended(void **state)
+{
+	(void)state;
+	int cut[64], faded[64], back[64];
+	struct made a = join("\"format\":\"webp\",\"lossless\":true,\"scenes\":[{\"video\":\"a\"},{\"video\":\"b\"}]", false),
+		    b = join("\"format\":\"webp\",\"lossless\":true," TWO, false),
+		    c = join("\"format\":\"webp\",\"lossless\":true,\"reverse\":true," TWO, false);
+	assert_int_equal(greys(&a, cut), 14);
+	assert_int_equal(greys(&b, faded), 11);
+	assert_int_equal(greys(&c, back), 11);
+	for (int i = 0; i < 14; i++)
+		assert_int_equal(cut[i], i < 8 ? 20 + i : 100 + i - 8);
+	for (int i = 0; i < 11; i++) {
+		int part = i - 4; /* quarters of the later one in the three that blend */
+		int want = i < 5 ? 20 + i : i < 8 ? ((20 + i) * (4 - part) + (100 + i - 5) * part + 2) / 4 : 100 + i - 5;
+		assert_int_equal(faded[i], want);
+		assert_int_equal(back[10 - i], want);
+	}
+	assert_true(b.duration == 11 / 4.0);
+	assert_int_equal(b.told, 3); /* one a second */
+	free(a.data);
+	free(b.data);
+	free(c.data);
+}
+
+static void a_film_has_sound(void **state)
+{
+	(void)state;
+	struct made a = join(TWO ",\"music\":[{\"sound\":\"m\",\"tempo\":60}]", false),
+		    b = join(TWO ",\"music\":[{\"sound\":\"m\",\"tempo\":60}]", true);
+	assert_int_equal(a.size, b.size);
+	assert_memory_equal(a.data, b.data, a.size);
+	struct ebml_reader file = {.data = a.data, .size = a.size};
+	struct ebml_element e;
+	int tracks = 0;
+	assert_int_equal(ebml_next(&file, &e), 1);
+	assert_int_equal(ebml_next(&file, &e), 1);
+	for (struct ebml_reader r = ebml_inside(&e); ebml_next(&r, &e) == 1;) {
+		struct ebml_reader inner = ebml_inside(&e);
+		struct ebml_element t;
+		while (e.id == WEBM_TRACKS && ebml_next(&inner, &t) == 1)
+			tracks++;
+	}
+	assert_int_equal(tracks, 2);
+	free(a.data);
+	free(b.data);
+}
+
+static void music_begins_on_a_beat(void **state)
+{
+	(void)state;
+	static const double firsts[] = {0.02, 0.4, 0.71};
+	for (int i = 0; i < 3; i++) {
+		struct sound s = ticks(6, 60, firsts[i]);
+		double found = (double)film_first_beat(&s, 60) / RATE;
+		if (fabs(found - firsts[i]) > 0.021)
+			fail_msg("the first beat at %g s was found at %g s", firsts[i], found);
+		sound_free(&s);
+	}
+	struct sound silence = ticks(2, 1, 9);
+	assert_int_equal(film_first_beat(&silence, 60), 0);
+	sound_free(&silence);
+}
+
+static void bad_films_are_refused(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+	    {"\"scenes\":[{\"video\":\"a\",\"fade\":1},{\"video\":\"b\"}]", "the first scene cannot blend"},
+	    {"\"scenes\":[{\"video\":\"a\"},{\"video\":\"b\",\"fade\":9}]", "scene 2 blends 9 pictures: it has 6"},
+	    {"\"scenes\":[{\"video\":\"a\",\"frames\":9},{\"video\":\"b\"}]", "scene 1 shall show 9 pictures and has 8"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char json[256];
+		struct job job;
+		struct error err = {0};
+		struct request_places places = {0};
+		struct generation *g;
+		snprintf(json, sizeof json, "{\"modality\":\"film\",\"prompt\":\"x\",%s}", cases[i][0]);
+		must(job_parse_json(json, strlen(json), &job, &err), &err);
+		struct request r = job_request(&job, 0);
+		must(request_places_prepare(&places, &r, &err), &err);
+		put_scene(&places.at[0], 20, 8);
+		put_scene(&places.at[1], 100, 6);
+		must(request_places_put(&places, &r, &err), &err);
+		must(modality_film.resolve(NULL, &r, &err), &err);
+		assert_int_equal(modality_film.begin(NULL, &r, NULL, 0, &g, &err), SUMI_INVALID);
+		if (!strstr(err.text, cases[i][1]))
+			fail_msg("'%s', wanted '%s'", err.text, cases[i][1]);
+		request_places_clear(&places);
+		job_clear(&job);
+	}
+	struct error err;
+	struct request none = {.quality = NAN};
+	assert_int_equal(modality_film.resolve(NULL, &none, &err), SUMI_INVALID);
+	assert_int_equal(modality_film.check_file("RIFF", 4, "x", &err), SUMI_UNSUPPORTED);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	files_remove_tree(folder);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_story_is_read),
+	    cmocka_unit_test(wrong_stories_are_refused_with_their_line),
+	    cmocka_unit_test(scenes_end_on_beats),
+	    cmocka_unit_test(fades_are_made_in_addition),
+	    cmocka_unit_test(seeds_follow_from_texts),
+	    cmocka_unit_test(impossible_films_are_refused),
+	    cmocka_unit_test(scenes_are_cut_and_blended),
+	    cmocka_unit_test(a_film_has_sound),
+	    cmocka_unit_test(music_begins_on_a_beat),
+	    cmocka_unit_test(bad_films_are_refused),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
