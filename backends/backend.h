@@ -143,10 +143,13 @@ struct attention_args {
 	bool causal; /* token i sees tokens 0…i */
 };
 
-/* Elementwise: y = act(alpha·a + beta·b), b.buffer NULL: without b. */
+/* Elementwise: y = act(alpha·a + beta·b), b.buffer NULL: without b. With gain row r of b counts
+ * gain[r mod gains] times. */
 struct axpby_args {
 	struct tensor a, b, y;
 	float alpha, beta;
+	const struct buffer *gain; /* [gains] f32, or NULL; gains divide the rows */
+	int gains;
 	enum activation act; /* neither ACT_GEGLU nor ACT_PRELU */
 };
 

@@ -378,6 +378,11 @@ int device_axpby(struct device *d, const struct axpby_args *a, struct error *err
 			    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||
 			    (status = check_apart(op, "b", &a->b, &a->y, true, err))))
 		return status;
+	if (a->gain && (!a->b.buffer || a->gains < 1 || a->y.rows % (size_t)a->gains != 0))
+		return error_set(err, SUMI_INVALID, "%s: %d gains for %zu rows of b", op, a->gains,
+				 a->b.buffer ? a->y.rows : 0);
+	if (a->gain && (status = check_vector(op, "gain", a->gain, a->gains, err)))
+		return status;
 	status = device_supports(d, OP_AXPBY, a, err);
 	return status ? status : d->ops->axpby(d, a, err);
 }

@@ -50,6 +50,7 @@ static const struct {
 } others[] = {{"lora", ADAPTERS_FOLDER, adapters_visit},
 	      {"embedding", EMBEDDINGS_FOLDER, embeddings_visit},
 	      {"control", CONTROLS_FOLDER, controls_visit},
+	      {"image encoder", ENCODERS_FOLDER, encoders_visit},
 	      {"upscaler", UPSCALERS_FOLDER, upscalers_visit}};
 
 enum { OTHERS = sizeof others / sizeof others[0] };
@@ -142,6 +143,7 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
 	const char *folder = models_is_control(from) ? CONTROLS_FOLDER
+			     : models_is_encoder(from) ? ENCODERS_FOLDER
 			     : S_ISREG(st.st_mode)   ? models_file_folder(from)
 						     : NULL;
 	int status = folder ? kind_folder(cli, folder, models, err)
@@ -535,7 +537,9 @@ static int describe_named(struct cli *cli, json_t **out, struct error *err)
 			return status;
 	if (!s.path[0])
 		return status;
-	return (models_is_control(s.path) ? models_control_describe : models_file_describe)(s.path, out, err);
+	return (models_is_control(s.path)   ? models_control_describe
+		: models_is_encoder(s.path) ? models_encoder_describe
+					    : models_file_describe)(s.path, out, err);
 }
 
 /* By its name; else a file, whatever it holds. */
@@ -547,6 +551,7 @@ static int show(struct cli *cli, struct error *err)
 	json_t *o = NULL;
 	int status = file			? models_file_describe(what, &o, err)
 		     : models_is_control(what) ? models_control_describe(what, &o, err)
+		     : models_is_encoder(what) ? models_encoder_describe(what, &o, err)
 					       : describe_named(cli, &o, err);
 	if (status)
 		return status;

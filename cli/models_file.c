@@ -98,7 +98,7 @@ bool models_proposal(const char *name, char *out, size_t size)
 bool models_is_control(const char *path)
 {
 	struct control *c;
-	bool is = control_open(NULL, path, &c, NULL) == SUMI_OK;
+	bool is = control_open(NULL, path, NULL, &c, NULL) == SUMI_OK;
 	if (is)
 		control_close(c);
 	return is;
@@ -108,7 +108,7 @@ int models_control_describe(const char *path, json_t **out, struct error *err)
 {
 	struct control *c;
 	*out = NULL;
-	int status = control_open(NULL, path, &c, err);
+	int status = control_open(NULL, path, NULL, &c, err);
 	if (status)
 		return status;
 	*out = control_json(c);
@@ -118,12 +118,57 @@ int models_control_describe(const char *path, json_t **out, struct error *err)
 	return status;
 }
 
+/* Where in a file or folder an image encoder stands. */
+static int find_encoder(const char *path, struct vision_config *c, struct error *err)
+{
+	char part[FILES_PATH_MAX];
+	if (!files_path(part, NULL, "%s/image_encoder", path) && vision_config_read(part, c, NULL) == SUMI_OK)
+		return SUMI_OK;
+	return vision_config_read(path, c, err);
+}
+
+bool models_is_encoder(const char *path)
+{
+	struct vision_config c;
+	return find_encoder(path, &c, NULL) == SUMI_OK;
+}
+
+static json_t *encoder_json(const struct vision_config *c)
+{
+	return json_pack("{s:s, s:i, s:i, s:i, s:i}", "kind", "image encoder", "pixels", c->side, "tokens",
+			 vision_tokens(c), "token_channels", c->width, "embedding_channels", c->projection);
+}
+
+int models_encoder_describe(const char *path, json_t **out, struct error *err)
+{
+	struct vision_config c;
+	*out = NULL;
+	int status = find_encoder(path, &c, err);
+	if (status)
+		return status;
+	*out = encoder_json(&c);
+	if (!*out || json_object_set_new(*out, "file", json_string(path)))
+		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
+	return status;
+}
+
+/* Of an image encoder what it sees and says. */
+static void add_encoder(json_t *o, const char *path)
+{
+	struct vision_config c;
+	if (find_encoder(path, &c, NULL))
+		return;
+	json_t *own = encoder_json(&c);
+	json_object_update_missing(o, own);
+	json_decref(own);
+}
+
 /* Of a network that sees pictures what it is for, and its hash. */
 static void add_control(json_t *o, const char *path)
 {
 	struct control *c;
 	char sha256[SHA256_HEX_SIZE];
-	if (control_open(NULL, path, &c, NULL))
+	if (control_open(NULL, path, NULL, &c, NULL))
 		return;
 	json_t *own = control_json(c);
 	json_object_update_missing(o, own);
@@ -220,6 +265,7 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 			add_embedding(*out, path);
 		add_control(*out, path);
 		add_upscaler(*out, path);
+		add_encoder(*out, path);
 	} else
 		status = error_set(err, SUMI_INVALID, "%s: its name is not valid UTF-8", path);
 done:

@@ -21,6 +21,10 @@ int models_quantize(const char *model, const char *type, char out[FILES_PATH_MAX
 bool models_is_control(const char *path);
 int models_control_describe(const char *path, json_t **out, struct error *err);
 
+/* The same of image encoders, which IP-Adapters read. */
+bool models_is_encoder(const char *path);
+int models_encoder_describe(const char *path, json_t **out, struct error *err);
+
 /* The folder of models for files of its kind (LoRAs and their kin, embeddings, upscalers); NULL: a model. */
 const char *models_file_folder(const char *path);
 

@@ -12,8 +12,10 @@
 
 enum { CONFIG_LIMIT = 1 << 20 };
 
-static int open_net(struct device *device, const char *path, struct control *c, struct error *err)
+static int open_net(struct device *device, const char *path, const char *encoder, struct control *c,
+		    struct error *err)
 {
+	(void)encoder;
 	int status = device ? controlnet_open(device, path, &c->net, err)
 			    : controlnet_config_read(path, &c->net_config, err);
 	if (!status && device)
@@ -31,15 +33,47 @@ static void rest_net(const struct control *c)
 	controlnet_rest(c->net);
 }
 
+static int open_look(struct device *device, const char *path, const char *encoder, struct control *c,
+		     struct error *err)
+{
+	return look_open(device, path, encoder, &c->look, err);
+}
+
+static void close_look(struct control *c)
+{
+	look_close(c->look);
+}
+
+static void rest_look(const struct control *c)
+{
+	ip_adapter_rest(c->look->adapter);
+}
+
+static int net_context(const struct control *c)
+{
+	return c->net_config.trunk.context;
+}
+
+static int look_context(const struct control *c)
+{
+	return c->look->config.context;
+}
+
 static const struct control_kind {
 	const char *word;
-	const char *class; /* in config.json */
+	const char *class; /* in config.json; NULL: it is always a file */
 	const char *part;  /* of a file */
-	int (*open)(struct device *device, const char *path, struct control *c, struct error *err);
+	bool guesses, masked; /* what jobs may say of it */
+	int (*open)(struct device *device, const char *path, const char *encoder, struct control *c,
+		    struct error *err);
 	void (*close)(struct control *c);
 	void (*rest)(const struct control *c);
+	int (*context)(const struct control *c); /* channels of the texts that it was made beside */
 } kinds[] = {
-    [CONTROL_NET] = {"ControlNet", "ControlNetModel", "controlnet", open_net, close_net, rest_net},
+    [CONTROL_NET] = {"ControlNet", "ControlNetModel", "controlnet", true, false, open_net, close_net, rest_net,
+		     net_context},
+    [CONTROL_LOOK] = {"IP-Adapter", NULL, "ip_adapter", false, true, open_look, close_look, rest_look,
+		      look_context},
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
@@ -49,28 +83,47 @@ const char *control_word(const struct control *control)
 	return kinds[control->type].word;
 }
 
-/* By what it reads of texts. */
-static const char *family_of(const struct control *c)
+/* By what it was made beside. */
+static const char *family_of(int context)
 {
 	static const struct {
 		int context;
-		bool added;
 		const char *family;
-	} rows[] = {{768, false, "Stable Diffusion 1"},
-		    {1024, false, "Stable Diffusion 2"},
-		    {2048, true, "Stable Diffusion XL"},
-		    {1280, true, "Stable Diffusion XL refiner"}};
-	const struct unet_config *u = &c->net_config.trunk;
+	} rows[] = {{768, "Stable Diffusion 1"},
+		    {1024, "Stable Diffusion 2"},
+		    {2048, "Stable Diffusion XL"},
+		    {1280, "Stable Diffusion XL refiner"}};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (rows[i].context == u->context && rows[i].added == (u->added > 0))
+		if (rows[i].context == context)
 			return rows[i].family;
 	return NULL;
 }
 
 json_t *control_json(const struct control *c)
 {
-	return json_pack("{s:s, s:s*, s:i, s:I}", "kind", control_word(c), "family", family_of(c),
-			 "context", c->net_config.trunk.context, "bytes", (json_int_t)c->bytes);
+	char wants[80];
+	int context = kinds[c->type].context(c);
+	const struct ip_config *ip = c->look ? &c->look->config : NULL;
+	return json_pack("{s:s, s:s*, s:s*, s:s*, s:i, s:I}", "kind", control_word(c), "form",
+			 ip ? look_word(ip) : NULL, "wants",
+			 ip ? look_wants(ip, wants, sizeof wants) : NULL, "family", family_of(context),
+			 "context", context, "bytes", (json_int_t)c->bytes);
+}
+
+size_t control_picture_values(const struct control_use *use)
+{
+	const struct look *look = use->control->look;
+	size_t side = look ? (size_t)look->seen_by.side : 0;
+	return 3 * (look ? side * side : (size_t)use->height * (size_t)use->width);
+}
+
+int control_check_use(const struct control *c, bool guess, bool mask, struct error *err)
+{
+	const struct control_kind *k = &kinds[c->type];
+	if ((guess && !k->guesses) || (mask && !k->masked))
+		return error_set(err, SUMI_INVALID, "a network of kind %s takes no %s", k->word,
+				 guess && !k->guesses ? "guess" : "mask");
+	return SUMI_OK;
 }
 
 /* What a file is, for a refusal. */
@@ -114,7 +167,7 @@ static int find_kind(const char *path, enum control_type *type, char where[FILES
 	status = error_set(err, SUMI_INVALID, "%s: is a '%.60s', not a network that sees a picture",
 			   config, class ? class : "(no _class_name)");
 	for (int i = 0; class && i < KINDS; i++)
-		if (strcmp(kinds[i].class, class) == 0) {
+		if (kinds[i].class && strcmp(kinds[i].class, class) == 0) {
 			*type = (enum control_type)i;
 			status = SUMI_OK;
 		}
@@ -137,7 +190,8 @@ static int weigh(const char *where, struct control *c, bool hash, struct error *
 	return status;
 }
 
-int control_open(struct device *device, const char *path, struct control **out, struct error *err)
+int control_open(struct device *device, const char *path, const char *encoder, struct control **out,
+		 struct error *err)
 {
 	char where[FILES_PATH_MAX];
 	*out = NULL;
@@ -146,7 +200,7 @@ int control_open(struct device *device, const char *path, struct control **out, 
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	int status = find_kind(path, &c->type, where, err);
 	if (!status)
-		status = kinds[c->type].open(device, where, c, err);
+		status = kinds[c->type].open(device, where, encoder, c, err);
 	if (!status)
 		status = weigh(where, c, device != NULL, err);
 	if (status) {

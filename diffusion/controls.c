@@ -10,6 +10,12 @@
 #include "diffusion/family.h"
 #include "diffusion/pack_internal.h"
 
+int encoders_visit(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
+		   struct error *err)
+{
+	return places_visit_models(ENCODERS_FOLDER, paths, state_dir, visit, context, err);
+}
+
 int controls_visit(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
 		   struct error *err)
 {
@@ -17,20 +23,22 @@ int controls_visit(const char *paths, const char *state_dir, place_file_visit *v
 }
 
 static const struct control_map control_maps[] = {
-    {"none", NULL, {NULL}},
-    {"canny", "canny", {"canny", NULL}},
-    {"lineart", "lineart", {"lineart", NULL}},
-    {"scribble", "scribble", {"scribble", "sketch", NULL}},
-    {"luminance", "luminance", {"luminance", "brightness", "recolor", NULL}},
-    {"blur", "blur", {"blur", "tile", NULL}},
-    {"tile", NULL, {"tile", NULL}},
-    {"depth", NULL, {"depth", NULL}},
-    {"pose", NULL, {"pose", NULL}},
-    {"normal", NULL, {"normal", NULL}},
-    {"segments", NULL, {"seg", NULL}},
-    {"softedge", NULL, {"softedge", "hed", NULL}},
-    {"lines", NULL, {"mlsd", "lines", NULL}},
-    {NULL, NULL, {NULL}},
+    {"none", NULL, {NULL}, NULL},
+    {"canny", "canny", {"canny", NULL}, NULL},
+    {"lineart", "lineart", {"lineart", NULL}, NULL},
+    {"scribble", "scribble", {"scribble", "sketch", NULL}, NULL},
+    {"luminance", "luminance", {"luminance", "brightness", "recolor", NULL}, NULL},
+    {"blur", "blur", {"blur", "tile", NULL}, NULL},
+    {"tile", NULL, {"tile", NULL}, NULL},
+    {"depth", NULL, {"depth", NULL}, NULL},
+    {"pose", NULL, {"pose", NULL}, NULL},
+    {"normal", NULL, {"normal", NULL}, NULL},
+    {"segments", NULL, {"seg", NULL}, NULL},
+    {"softedge", NULL, {"softedge", "hed", NULL}, NULL},
+    {"lines", NULL, {"mlsd", "lines", NULL}, NULL},
+    {"like", NULL, {"ip-adapter", "ip_adapter", "ipadapter", NULL}, "face"},
+    {"face", NULL, {"face", NULL}, NULL},
+    {NULL, NULL, {NULL}, NULL},
 };
 
 const struct control_map *control_map(const char *word)
@@ -48,7 +56,7 @@ static int is_for(const struct pack_info *info, const char *path, struct error *
 {
 	struct denoiser *denoiser = NULL;
 	struct control *control = NULL;
-	int status = control_open(NULL, path, &control, err);
+	int status = control_open(NULL, path, NULL, &control, err);
 	if (!status && info)
 		status = denoiser_open(info->family->denoiser, NULL, info,
 				       pack_denoiser_part(info, false), &denoiser, err);
@@ -76,7 +84,7 @@ static bool is_named(const char *name, const struct control_map *map)
 		low[i] = (char)tolower((unsigned char)name[i]);
 	for (int i = 0; map->names[i]; i++)
 		if (strstr(low, map->names[i]))
-			return true;
+			return !(map->without && strstr(low, map->without));
 	return false;
 }
 
@@ -124,6 +132,60 @@ static int find_named(const char *paths, const char *state_dir, struct search *s
 	return error_prefix(err, "%s", s->wanted);
 }
 
+/* ---- its image encoder ---- */
+
+struct encoder_search {
+	const struct ip_config *config;
+	char *path; /* empty: not found yet */
+	char names[PLACES_NAMES_SIZE];
+};
+
+static int look_for_encoder(void *context, const char *name, const char *path, struct error *err)
+{
+	struct encoder_search *s = context;
+	char where[FILES_PATH_MAX];
+	places_gather(s->names, name);
+	if (s->path[0] || !look_reads(s->config, path, where))
+		return SUMI_OK;
+	return files_path(s->path, err, "%s", path);
+}
+
+/* What lies beside it, else the first that it reads. */
+static int find_encoder(const char *paths, const char *state_dir, const struct look *look,
+			char out[FILES_PATH_MAX], struct error *err)
+{
+	char wants[80];
+	struct encoder_search s = {.config = &look->config, .path = out};
+	if (look->encoder[0])
+		return files_path(out, err, "%s", look->encoder);
+	int status = encoders_visit(paths, state_dir, look_for_encoder, &s, err);
+	if (status || out[0])
+		return status;
+	return error_set(err, SUMI_NOTFOUND, "its IP-Adapter wants %s; there %s%s",
+			 look_wants(&look->config, wants, sizeof wants), places_there(s.names), s.names);
+}
+
+/* The rest of a row whose network is found: what the job says of it, and what it needs besides. */
+static int complete(const char *paths, const char *state_dir, const json_t *job, struct control_list *list,
+		    int index, struct error *err)
+{
+	struct control *control = NULL;
+	struct vision_config seen_by;
+	char where[FILES_PATH_MAX], *encoder = list->rows[index].encoder;
+	int status = control_open(NULL, list->rows[index].path, NULL, &control, err);
+	if (!status)
+		status = control_check_use(control, json_is_true(json_object_get(job, "guess")),
+					   json_object_get(job, "mask") != NULL, err);
+	if (!status && control->look) {
+		status = find_encoder(paths, state_dir, control->look, encoder, err);
+		if (!status && look_reads(&control->look->config, encoder, where) &&
+		    !(status = vision_config_read(where, &seen_by, err)))
+			list->rows[index].side = seen_by.side;
+	}
+	control_close(control);
+	return status;
+}
+
 int controls_find(const char *paths, const char *state_dir, const json_t *controls,
 		  const struct pack_info *info, struct control_list **out, struct error *err)
 {
@@ -149,6 +211,8 @@ int controls_find(const char *paths, const char *state_dir, const json_t *contro
 				   .path = list->rows[i].path};
 		status = s.wanted ? find_named(paths, state_dir, &s, err)
 				  : find_for_map(paths, state_dir, &s, err);
+		if (!status)
+			status = complete(paths, state_dir, o, list, (int)i, err);
 		if (status)
 			error_prefix(err, "controls, entry %zu", i + 1);
 		list->count++;
@@ -171,6 +235,6 @@ uint64_t controls_stamp(const struct control_list *list)
 {
 	uint64_t stamp = 0;
 	for (int i = 0; list && i < list->count; i++)
-		stamp = pack_stamp_add(stamp, list->rows[i].path);
+		stamp = pack_stamp_add(pack_stamp_add(stamp, list->rows[i].path), list->rows[i].encoder);
 	return stamp;
 }

@@ -35,6 +35,7 @@ struct unet_session {
 	float *added;     /* [texts · frames, config.time_width] or NULL */
 	size_t added_one; /* of one text */
 	struct unet_controls *controls; /* NULL: none */
+	struct unet_looks *looks;       /* likewise */
 };
 
 /* ---- the network ------------------------------------------------------------------- */
@@ -239,15 +240,17 @@ static uint64_t memory(const struct denoiser *denoiser, const struct denoiser_pl
 	uint64_t bytes = unet_memory(&unet, &took);
 	if (bytes == 0 || !unet_controls_memory(plan, &unet, &beside))
 		return 0;
+	uint64_t more, looks = unet_looks_memory(plan, &unet, &more);
 	if (needs)
 		*needs = (struct denoiser_needs){
-		    .text = took.text + beside.kept + beside.residuals,
+		    .text = took.text + beside.kept + beside.residuals + looks,
 		    .largest = took.largest > beside.largest ? took.largest : beside.largest,
 		    .products = took.products,
 		};
+	bytes += more;
 	/* One after the other; the texts' keys and values of the UNet stand beside a call of another. */
 	uint64_t other = beside.step + took.text;
-	return (bytes > other ? bytes : other) + beside.kept + beside.residuals;
+	return (bytes > other ? bytes : other) + beside.kept + beside.residuals + looks;
 }
 
 /* ---- sessions ---------------------------------------------------------------------- */
@@ -331,6 +334,7 @@ static void end(struct denoiser_session *session)
 	unet_text_free(s->text);
 	unet_features_free(s->features);
 	unet_controls_free(s->controls);
+	unet_looks_free(s->looks);
 	free(s->latents);
 	free(s->timesteps);
 	free(s->time_cond);
@@ -372,6 +376,8 @@ static int prepare(struct denoiser *denoiser, const struct denoiser_plan *plan,
 		status = unet_text_new(d->unet, tokens->values, said->n, tokens->rows, &s->text, err);
 	if (!status)
 		status = unet_controls_new(d->device, &d->config, plan, said, &s->controls, err);
+	if (!status)
+		status = unet_looks_new(d->device, d->unet, plan, said->n, &s->looks, err);
 	if (status) {
 		end(&s->base);
 		return status;
@@ -416,6 +422,7 @@ static int evaluate(const struct denoiser_input *in, int count, struct error *er
 		const struct unet_session *s = (const struct unet_session *)in->session;
 		int status = unet_controls_ask(s->controls, in->strengths, in->text ? 1 : s->texts, s->in,
 					       &one, err);
+		unet_looks_ask(s->looks, in->strengths, &one);
 		return status ? status : unet_forward(unet, &one, in->prediction, err);
 	}
 	struct unet_input *all = calloc((size_t)count, sizeof *all);
@@ -439,7 +446,8 @@ static bool joins(const struct denoiser_session *a, const struct denoiser_sessio
 	const struct unet_session *one = (const struct unet_session *)a;
 	const struct unet_session *other = (const struct unet_session *)b;
 	return one->h == other->h && one->w == other->w && one->wrap == other->wrap && one->frames == 1 && other->frames == 1 &&
-	       !one->features && !other->features && !one->controls && !other->controls;
+	       !one->features && !other->features && !one->controls && !other->controls &&
+	       !one->looks && !other->looks;
 }
 
 const struct denoiser_kind denoiser_unet = {

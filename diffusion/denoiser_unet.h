@@ -28,6 +28,19 @@ int unet_controls_ask(struct unet_controls *controls, const float *strengths, in
 bool unet_controls_memory(const struct denoiser_plan *plan, const struct unet_plan *unet,
 			  struct controlnet_needs *all);
 
+struct unet_looks;
+
+/* Pictures that are attended to beside a session's texts, so many; *out NULL for none. */
+int unet_looks_new(struct device *device, struct unet *unet, const struct denoiser_plan *plan, int texts,
+		   struct unet_looks **out, struct error *err);
+void unet_looks_free(struct unet_looks *looks); /* NULL is fine */
+
+/* Puts those whose strength is not 0 into an input; they are the session's until it is asked again. */
+void unet_looks_ask(const struct unet_looks *looks, const float *strengths, struct unet_input *in);
+
+/* Bytes that they keep, and that a step takes more. */
+uint64_t unet_looks_memory(const struct denoiser_plan *plan, const struct unet_plan *unet, uint64_t *step);
+
 /* SUMI_INVALID where a network is for another UNet. */
 int unet_takes_control(const struct unet_config *config, const struct control *control,
 		       struct error *err);

@@ -6,6 +6,7 @@
 
 /* One of them. */
 struct beside {
+	int control;            /* in the plan */
 	struct controlnet *net; /* borrowed */
 	struct unet_text *text;
 	struct control_hint *hint;
@@ -47,8 +48,10 @@ int unet_controls_new(struct device *device, const struct unet_config *config,
 		      const struct denoiser_plan *plan, const struct conditions *said,
 		      struct unet_controls **out, struct error *err)
 {
-	int skips = 1, count = plan->control_count, status = SUMI_OK;
+	int skips = 1, count = 0, status = SUMI_OK;
 	*out = NULL;
+	for (int i = 0; i < plan->control_count; i++)
+		count += plan->controls[i].control->type == CONTROL_NET;
 	if (count == 0)
 		return SUMI_OK;
 	for (int i = 0; i < config->levels; i++)
@@ -56,12 +59,14 @@ int unet_controls_new(struct device *device, const struct unet_config *config,
 	struct unet_controls *c = calloc(1, sizeof *c + (size_t)count * sizeof *c->all);
 	if (!c)
 		return error_set(err, SUMI_NOMEM, "out of memory");
-	for (int i = 0; i < count && !status; i++)
+	for (int i = 0; i < plan->control_count && !status; i++)
 		status = unet_takes_control(config, plan->controls[i].control, err);
-	for (int i = 0; i < count && !status; i++) {
+	for (int i = 0; i < plan->control_count && !status; i++) {
 		const struct unet_config *own = &plan->controls[i].control->net_config.trunk;
-		c->count++;
-		status = prepare(&c->all[i], plan, &plan->controls[i], said, err);
+		if (plan->controls[i].control->type != CONTROL_NET)
+			continue;
+		c->all[c->count].control = i;
+		status = prepare(&c->all[c->count++], plan, &plan->controls[i], said, err);
 		if (!status && own->in_channels < config->in_channels && !c->latents &&
 		    !(c->latents = malloc(latent_values(plan, own->in_channels) * sizeof(float))))
 			status = error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", plan->w,
@@ -127,6 +132,8 @@ static struct controlnet_call call_of(const struct beside *b, float strength, in
 	call.in.time_cond = NULL; /* as in diffusers: the UNet alone is told the guidance */
 	call.in.added = b->added && text ? b->added + (size_t)(text - 1) * b->added_one : b->added;
 	call.in.residuals = NULL;
+	call.in.looks = NULL; /* the UNet alone sees them */
+	call.in.look_count = 0;
 	call.in.motion = (struct motion_context){0};
 	call.in.tap = (struct tap){0};
 	return call;
@@ -140,11 +147,12 @@ int unet_controls_ask(struct unet_controls *c, const float *strengths, int texts
 	residuals_clear(c->residuals);
 	for (int i = 0; i < c->count; i++) {
 		const struct beside *b = &c->all[i];
-		if (strengths[i] == 0)
+		float strength = strengths[b->control];
+		if (strength == 0)
 			continue;
 		int own = controlnet_config(b->net)->trunk.in_channels;
 		struct controlnet_call call =
-		    call_of(b, strengths[i], texts, in, own_latents(c, in, channels, own));
+		    call_of(b, strength, texts, in, own_latents(c, in, channels, own));
 		int status = controlnet_forward(b->net, &call, c->residuals, err);
 		if (status)
 			return status;
@@ -159,6 +167,8 @@ bool unet_controls_memory(const struct denoiser_plan *plan, const struct unet_pl
 	*all = (struct controlnet_needs){0};
 	for (int i = 0; i < plan->control_count; i++) {
 		struct controlnet_needs one;
+		if (plan->controls[i].control->type != CONTROL_NET)
+			continue;
 		if (!controlnet_memory(&plan->controls[i].control->net_config, unet, &one))
 			return false;
 		all->kept += one.kept;
@@ -170,7 +180,7 @@ bool unet_controls_memory(const struct denoiser_plan *plan, const struct unet_pl
 	return true;
 }
 
-int unet_takes_control(const struct unet_config *u, const struct control *control, struct error *err)
+static int takes_net(const struct unet_config *u, const struct control *control, struct error *err)
 {
 	const struct unet_config *c = &control->net_config.trunk;
 	if (c->context != u->context)
@@ -187,4 +197,17 @@ int unet_takes_control(const struct unet_config *u, const struct control *contro
 				 "layers than the UNet's",
 				 control_word(control));
 	return SUMI_OK;
+}
+
+static int takes_look(const struct unet_config *u, const struct control *control, struct error *err)
+{
+	return ip_adapter_check(&control->look->config, u, err);
+}
+
+int unet_takes_control(const struct unet_config *u, const struct control *control, struct error *err)
+{
+	static int (*const takes[])(const struct unet_config *u, const struct control *control,
+				    struct error *err) = {
+	    [CONTROL_NET] = takes_net, [CONTROL_LOOK] = takes_look};
+	return takes[control->type](u, control, err);
 }

@@ -54,14 +54,21 @@ static const struct pack_control *find(const struct pack *pack, const char *path
 	return NULL;
 }
 
-bool pack_has_control(const struct pack *pack, const char *path)
-{
-	return find(pack, path, pack_stamp_add(0, path));
-}
-
-int pack_control_take(struct pack *pack, const char *path, struct control **out, struct error *err)
+static uint64_t stamp_of(const char *path, const char *encoder)
 {
 	uint64_t stamp = pack_stamp_add(0, path);
+	return encoder && *encoder ? pack_stamp_add(stamp, encoder) : stamp;
+}
+
+bool pack_has_control(const struct pack *pack, const char *path, const char *encoder)
+{
+	return find(pack, path, stamp_of(path, encoder));
+}
+
+int pack_control_take(struct pack *pack, const char *path, const char *encoder, struct control **out,
+		      struct error *err)
+{
+	uint64_t stamp = stamp_of(path, encoder);
 	struct pack_control *found = (struct pack_control *)find(pack, path, stamp);
 	*out = NULL;
 	if (!found) {
@@ -71,7 +78,7 @@ int pack_control_take(struct pack *pack, const char *path, struct control **out,
 					 path);
 		int status = files_path(found->path, err, "%s", path);
 		if (!status)
-			status = control_open(pack->device, path, &found->open, err);
+			status = control_open(pack->device, path, encoder, &found->open, err);
 		if (status)
 			return status;
 		found->stamp = stamp;

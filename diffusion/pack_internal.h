@@ -91,11 +91,13 @@ void pack_denoiser_give(struct pack *pack, const struct denoiser *denoiser); /* 
 
 /* ---- pack_controls.c ---- */
 
-/* The network of a path, loaded now if need be, until it is given back. */
-int pack_control_take(struct pack *pack, const char *path, struct control **out, struct error *err);
+/* The network of a path (and of an IP-Adapter its encoder's, or NULL), loaded now if need be, until it is given
+ * back. */
+int pack_control_take(struct pack *pack, const char *path, const char *encoder, struct control **out,
+		      struct error *err);
 void pack_control_give(struct pack *pack, const struct control *control); /* NULL is fine */
 
-bool pack_has_control(const struct pack *pack, const char *path);
+bool pack_has_control(const struct pack *pack, const char *path, const char *encoder);
 
 /* Those that nobody uses leave the device. */
 void pack_controls_close_idle(struct pack *pack);

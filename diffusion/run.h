@@ -20,9 +20,12 @@
 /* A network that steers the run by a picture (diffusion/control.h). */
 struct run_control {
 	const char *path;     /* of the network */
-	const float *picture; /* [height, width, 3] in 0…1, read in run_begin; NULL where a run is only looked
-				 at */
-	int height, width;
+	const char *encoder;  /* of an IP-Adapter its image encoder; NULL: what lies beside it */
+	const float *picture; /* in 0…1, read in run_begin; NULL where a run is only looked at: [height, width, 3];
+				 of an IP-Adapter [side, side, 3] of its encoder */
+	const float *mask;    /* of an IP-Adapter where it counts, [height, width] in 0…1, read in run_begin;
+				 NULL: everywhere */
+	int height, width;    /* of the result */
 	double strength;
 	double start, end; /* part of the run; end 0: 1 */
 	bool guess;

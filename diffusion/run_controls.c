@@ -41,7 +41,9 @@ int run_check_controls(const struct pack_info *info, const struct run_params *p,
 	status = denoiser_open(info->family->denoiser, NULL, info, pack_denoiser_part(info, p->fast),
 			       &denoiser, err);
 	for (int i = 0; i < p->control_count && !status; i++)
-		if ((status = denoiser_takes(denoiser, uses[i].control, err)))
+		if ((status = denoiser_takes(denoiser, uses[i].control, err)) ||
+		    (status = control_check_use(uses[i].control, p->controls[i].guess,
+						p->controls[i].mask != NULL, err)))
 			error_prefix(err, "%s", p->controls[i].path);
 	run_drop_controls(uses, p->control_count);
 	denoiser_close(denoiser);
@@ -52,9 +54,11 @@ int run_read_controls(const struct run_params *p, struct control_use uses[RUN_CO
 		      struct error *err)
 {
 	for (int i = 0; i < p->control_count; i++)
-		uses[i] = (struct control_use){.strength = p->controls[i].strength};
+		uses[i] = (struct control_use){.strength = p->controls[i].strength,
+					       .mask = p->controls[i].mask};
 	for (int i = 0; i < p->control_count; i++) {
-		int status = control_open(NULL, p->controls[i].path, &uses[i].control, err);
+		int status = control_open(NULL, p->controls[i].path, p->controls[i].encoder,
+					  &uses[i].control, err);
 		if (status) {
 			run_drop_controls(uses, p->control_count);
 			return status;
@@ -75,8 +79,12 @@ uint64_t run_control_bytes(const struct pack *pack, const struct run_params *p)
 	uint64_t bytes = 0;
 	if (run_read_controls(p, uses, NULL))
 		return 0;
-	for (int i = 0; i < p->control_count; i++)
-		bytes += pack && pack_has_control(pack, p->controls[i].path) ? 0 : uses[i].control->bytes;
+	for (int i = 0; i < p->control_count; i++) {
+		const struct look *look = uses[i].control->look;
+		bool there = pack && pack_has_control(pack, p->controls[i].path, p->controls[i].encoder);
+		bytes += there ? 0 : uses[i].control->bytes;
+		bytes += look ? look->encoder_bytes : 0; /* it comes for a new picture, and goes again */
+	}
 	run_drop_controls(uses, p->control_count);
 	return bytes;
 }
@@ -87,13 +95,14 @@ int run_take_controls(struct run *run, const struct run_params *p, struct error 
 		const struct run_control *c = &p->controls[i];
 		struct control_use *use = &run->controls[i];
 		*use = (struct control_use){.picture = c->picture,
+					    .mask = c->mask,
 					    .height = c->height,
 					    .width = c->width,
 					    .strength = c->strength,
 					    .start = c->start,
 					    .end = end_of(c),
 					    .guess = c->guess};
-		int status = pack_control_take(run->pack, c->path, &use->control, err);
+		int status = pack_control_take(run->pack, c->path, c->encoder, &use->control, err);
 		if (status)
 			return status;
 		run->control_count++;
@@ -111,10 +120,12 @@ void run_give_controls(struct run *run)
 json_t *run_controls_json(const struct run *run)
 {
 	json_t *list = run->control_count ? json_array() : NULL;
-	for (int i = 0; i < run->control_count; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s}", "kind",
-						      control_word(run->controls[i].control), "sha256",
-						      run->controls[i].control->sha256));
+	for (int i = 0; i < run->control_count; i++) {
+		const struct control *c = run->controls[i].control;
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s*}", "kind", control_word(c), "sha256",
+						      c->sha256, "encoder_sha256",
+						      c->look ? c->look->encoder_sha256 : NULL));
+	}
 	return list;
 }
 
@@ -122,12 +133,16 @@ void run_controls_identity(const struct run *run, struct bytes_writer *out)
 {
 	for (int i = 0; i < run->control_count; i++) {
 		const struct control_use *c = &run->controls[i];
-		size_t count = (size_t)c->height * (size_t)c->width * 3;
+		size_t count = control_picture_values(c), pixels = (size_t)c->height * (size_t)c->width;
 		bytes_put(out, c->control->sha256, SHA256_HEX_SIZE - 1);
 		bytes_put_u64(out, bytes_hash(BYTES_HASH_START, c->picture, count * sizeof(float)));
 		bytes_put_f64(out, c->strength);
 		bytes_put_f64(out, c->start);
 		bytes_put_f64(out, c->end);
 		bytes_put_u32(out, c->guess);
+		if (c->control->look)
+			bytes_put(out, c->control->look->encoder_sha256, SHA256_HEX_SIZE - 1);
+		if (c->mask)
+			bytes_put_u64(out, bytes_hash(BYTES_HASH_START, c->mask, pixels * sizeof(float)));
 	}
 }

@@ -179,6 +179,8 @@ static uint64_t host_bytes(const struct pack_info *info, const struct run_params
 	uint64_t latents = pixels / (uint64_t)(spec->scale * spec->scale) *
 			   (uint64_t)spec->channels * (uint64_t)p->frames;
 	uint64_t shown = pixels * 3 * sizeof(float) * (uint64_t)p->control_count;
+	for (int i = 0; i < p->control_count; i++)
+		shown += p->controls[i].mask ? pixels * sizeof(float) : 0;
 	return latents * sizeof(float) * LATENTS + pixels * colours * (sizeof(float) + 1) + shown +
 	       (p->init ? pixels * (uint64_t)init_frames(p) * colours * sizeof(float) : 0);
 }

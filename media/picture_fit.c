@@ -2,9 +2,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/files.h"
 #include "base/resample.h"
+#include "media/mask.h"
 #include "media/picture_file.h"
 
 /* Of a picture the part that has the target's shape, from its middle. */
@@ -77,18 +79,28 @@ int picture_stretch(const uint8_t *rgb, int w, int h, const char *where, int wid
 	return scale(rgb, w, (struct cut){.w = w, .h = h}, where, width, height, out, err);
 }
 
-int picture_fit(const char *path, const char *where, int width, int height, uint8_t **rgb,
+/* A picture's file as rgb [h, w, 3] or, with light, as one byte a pixel. */
+static int load(const char *path, const char *where, bool light, uint8_t **out, int *w, int *h,
 		struct error *err)
 {
 	char *data;
 	size_t size;
-	uint8_t *whole = NULL;
-	int w, h, status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
-	*rgb = NULL;
+	int status = files_read(path, PICTURE_FILE_MAX, &data, &size, err);
+	*out = NULL;
 	if (status)
 		return status;
-	status = picture_decode(data, size, where, &whole, &w, &h, err);
+	status = light ? mask_decode(data, size, where, MASK_LIGHT, out, w, h, err)
+		       : picture_decode(data, size, where, out, w, h, err);
 	free(data);
+	return status;
+}
+
+int picture_fit(const char *path, const char *where, int width, int height, uint8_t **rgb,
+		struct error *err)
+{
+	uint8_t *whole = NULL;
+	int w, h, status = load(path, where, false, &whole, &w, &h, err);
+	*rgb = NULL;
 	if (status)
 		return status;
 	*rgb = malloc((size_t)width * (size_t)height * 3);
@@ -98,6 +110,57 @@ int picture_fit(const char *path, const char *where, int width, int height, uint
 	if (status) {
 		free(*rgb);
 		*rgb = NULL;
+	}
+	return status;
+}
+
+/* The middle of from [h, w, 3], one side of which is `side` long. */
+static void cut_square(const uint8_t *from, int w, int h, int side, uint8_t *to)
+{
+	size_t x = (size_t)(w - side) / 2, y = (size_t)(h - side) / 2, row = (size_t)side * 3;
+	for (size_t i = 0; i < (size_t)side; i++)
+		memcpy(to + i * row, from + ((y + i) * (size_t)w + x) * 3, row);
+}
+
+int picture_seen(const char *path, const char *where, int side, uint8_t **rgb, struct error *err)
+{
+	uint8_t *whole = NULL, *small = NULL;
+	int w, h, status = load(path, where, false, &whole, &w, &h, err);
+	*rgb = NULL;
+	if (status)
+		return status;
+	int64_t lesser = w < h ? w : h, longer = w < h ? h : w;
+	int far = (int)(longer * side / lesser), to_w = w < h ? side : far, to_h = w < h ? far : side;
+	*rgb = malloc((size_t)side * (size_t)side * 3);
+	small = malloc((size_t)to_w * (size_t)to_h * 3);
+	status = *rgb && small ? resample_bytes(RESAMPLE_SMOOTH_CUBIC, whole, h, w, 3, small, to_h, to_w, err)
+			       : error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
+	if (!status) {
+		cut_square(small, to_w, to_h, side, *rgb);
+	} else {
+		free(*rgb);
+		*rgb = NULL;
+	}
+	free(small);
+	free(whole);
+	return status;
+}
+
+int picture_light(const char *path, const char *where, int width, int height, uint8_t **out,
+		  struct error *err)
+{
+	uint8_t *whole = NULL;
+	int w, h, status = load(path, where, true, &whole, &w, &h, err);
+	*out = NULL;
+	if (status)
+		return status;
+	*out = malloc((size_t)width * (size_t)height);
+	status = *out ? resample_bytes(RESAMPLE_LANCZOS, whole, h, w, 1, *out, height, width, err)
+		      : error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
+	free(whole);
+	if (status) {
+		free(*out);
+		*out = NULL;
 	}
 	return status;
 }

@@ -17,4 +17,12 @@ int picture_crop(const uint8_t *rgb, int w, int h, const char *where, int width,
 int picture_stretch(const uint8_t *rgb, int w, int h, const char *where, int width, int height,
 		    uint8_t *out, struct error *err);
 
+/* The same of a file as CLIPImageProcessor has it: the short side becomes `side` pixels (bicubic), the middle of the other
+ * is cut out. *rgb [side, side, 3]. */
+int picture_seen(const char *path, const char *where, int side, uint8_t **rgb, struct error *err);
+
+/* Light of a picture, scaled by Lanczos' kernel whatever its shape is. *out [height, width]. */
+int picture_light(const char *path, const char *where, int width, int height, uint8_t **out,
+		  struct error *err);
+
 #endif

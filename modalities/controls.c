@@ -16,6 +16,7 @@ void request_controls_list(const struct request *r, struct request_controls *out
 		const json_t *o = json_array_get(r->controls, (size_t)i);
 		out->all[out->count++] = (struct run_control){
 		    .path = r->networks->rows[i].path,
+		    .encoder = r->networks->rows[i].encoder,
 		    .strength = json_number_value(json_object_get(o, "strength")),
 		    .start = json_number_value(json_object_get(o, "start")),
 		    .end = json_number_value(json_object_get(o, "end")),
@@ -44,26 +45,62 @@ static int make_map(const json_t *control, uint8_t **rgb, int width, int height,
 	return SUMI_OK;
 }
 
-static int read_one(const struct request *r, size_t i, int width, int height, float **out,
-		    struct error *err)
+/* Bytes as numbers of 0…1. */
+static int to_floats(const uint8_t *bytes, size_t count, const char *where, float **out, struct error *err)
+{
+	*out = malloc(count * sizeof **out);
+	if (!*out)
+		return error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
+	for (size_t k = 0; k < count; k++)
+		(*out)[k] = (float)bytes[k] / 255;
+	return SUMI_OK;
+}
+
+/* Where the file of an entry's member lies; *path NULL: it has none. where names it. */
+static int file_of(const struct request *r, size_t i, const char *member, char where[48], const char **path,
+		   struct error *err)
+{
+	const char *file = json_string_value(json_object_get(json_array_get(r->controls, i), member));
+	snprintf(where, 48, "controls, entry %zu, %s", i + 1, member);
+	*path = file ? request_file_path(r, file) : NULL;
+	return !file || *path ? SUMI_OK
+			      : error_set(err, SUMI_INTERNAL, "%s: nobody has looked for its file", where);
+}
+
+/* side: of the square that is seen of it; 0: it is fitted to the result. */
+static int read_picture(const struct request *r, size_t i, int side, int width, int height, float **out,
+			struct error *err)
 {
 	char where[48];
 	uint8_t *rgb = NULL;
-	size_t count = (size_t)width * (size_t)height * 3;
-	const json_t *control = json_array_get(r->controls, i);
-	const char *image = json_string_value(json_object_get(control, "image"));
-	const char *path = image ? request_file_path(r, image) : NULL;
-	snprintf(where, sizeof where, "controls, entry %zu, image", i + 1);
-	if (!path)
-		return error_set(err, SUMI_INTERNAL, "%s: nobody has looked for its file", where);
-	int status = picture_fit(path, where, width, height, &rgb, err);
+	const char *path;
+	int status = file_of(r, i, "image", where, &path, err);
+	if (status || !path)
+		return status ? status : error_set(err, SUMI_INTERNAL, "%s is missing", where);
+	if (side)
+		width = height = side;
+	status = side ? picture_seen(path, where, side, &rgb, err)
+		      : picture_fit(path, where, width, height, &rgb, err);
 	if (!status)
-		status = make_map(control, &rgb, width, height, err);
-	if (!status && !(*out = malloc(count * sizeof **out)))
-		status = error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
-	for (size_t k = 0; k < count && !status; k++)
-		(*out)[k] = (float)rgb[k] / 255;
+		status = make_map(json_array_get(r->controls, i), &rgb, width, height, err);
+	if (!status)
+		status = to_floats(rgb, (size_t)width * (size_t)height * 3, where, out, err);
 	free(rgb);
+	return status;
+}
+
+static int read_mask(const struct request *r, size_t i, int width, int height, float **out, struct error *err)
+{
+	char where[48];
+	uint8_t *light = NULL;
+	const char *path;
+	int status = file_of(r, i, "mask", where, &path, err);
+	if (status || !path)
+		return status;
+	status = picture_light(path, where, width, height, &light, err);
+	if (!status)
+		status = to_floats(light, (size_t)width * (size_t)height, where, out, err);
+	free(light);
 	return status;
 }
 
@@ -74,10 +111,14 @@ int request_controls_read(const struct request *r, int width, int height, struct
 	if (json_array_size(r->controls) != (size_t)out->count)
 		return error_set(err, SUMI_INTERNAL, "controls: nobody has looked for their networks");
 	for (int i = 0; i < out->count; i++) {
-		int status = read_one(r, (size_t)i, width, height, &out->pictures[i], err);
+		int side = r->networks->rows[i].side;
+		int status = read_picture(r, (size_t)i, side, width, height, &out->pictures[i], err);
+		if (!status)
+			status = read_mask(r, (size_t)i, width, height, &out->masks[i], err);
 		if (status)
 			return status;
 		out->all[i].picture = out->pictures[i];
+		out->all[i].mask = out->masks[i];
 		out->all[i].height = height;
 		out->all[i].width = width;
 	}
@@ -86,8 +127,10 @@ int request_controls_read(const struct request *r, int width, int height, struct
 
 void request_controls_clear(struct request_controls *controls)
 {
-	for (int i = 0; i < controls->count; i++)
+	for (int i = 0; i < controls->count; i++) {
 		free(controls->pictures[i]);
+		free(controls->masks[i]);
+	}
 	controls->count = 0;
 }
 

@@ -7,11 +7,12 @@
 
 struct request_controls {
 	struct run_control all[RUN_CONTROLS_MAX];
-	float *pictures[RUN_CONTROLS_MAX]; /* owned */
+	float *pictures[RUN_CONTROLS_MAX], *masks[RUN_CONTROLS_MAX]; /* owned */
 	int count;
 };
 
-/* Reads their pictures in the size of the result and makes maps of them. The request's networks and places
+/* Reads their pictures and masks in the size of the result (or of what an image encoder sees) and makes maps of
+ * them. The request's networks and places
  * must stand. The caller clears *out in any case. */
 int request_controls_read(const struct request *r, int width, int height, struct request_controls *out,
 			  struct error *err);

@@ -156,7 +156,28 @@ static void attend_text(struct pass *p, const struct transformer_block *t, struc
 			  });
 }
 
-/* h += out2(attention of the pixels to the texts). */
+/* a += what a part's pictures q see in those beside its text. */
+static void attend_looks(struct pass *p, const struct transformer_block *t, int text_index,
+			 const struct text_part *part, struct map q, struct map a)
+{
+	for (int i = 0; i < part->look_count; i++) {
+		const struct text_look *look = &part->looks[i];
+		struct axpby_args add = {.a = a.t, .y = a.t, .alpha = 1, .beta = look->strength};
+		struct map y = pass_new(p, q.n, q.h, q.w, t->channels);
+		attend_text(p, t, look->cache.kv[text_index], q, y);
+		for (int k = 0; k < look->mask_count; k++)
+			if (look->masks[k].h == q.h && look->masks[k].w == q.w)
+				add.gain = look->masks[k].gain;
+		if (look->mask_count && !add.gain)
+			pass_fail(p, SUMI_INTERNAL, "there is no mask of %dx%d", q.w, q.h);
+		add.b = y.t;
+		add.gains = q.h * q.w;
+		pass_axpby(p, &add);
+		pass_free(p, &y);
+	}
+}
+
+/* h += out2(attention of the pixels to the texts, and to the pictures beside them). */
 static void cross_attention(struct pass *p, const struct transformer_block *t,
 			    const struct transformer_layer *layer, const struct text_batch *texts,
 			    struct map h, struct map a)
@@ -166,9 +187,10 @@ static void cross_attention(struct pass *p, const struct transformer_block *t,
 	pass_linear(p, &layer->q, a, q, (struct linear_args){0});
 	for (int i = 0, first = 0; i < texts->count; first += texts->parts[i++].pictures) {
 		const struct text_part *part = &texts->parts[i];
-		attend_text(p, t, part->cache.kv[layer->text_index],
-			    map_pictures(q, first, part->pictures),
-			    map_pictures(a, first, part->pictures));
+		struct map own_q = map_pictures(q, first, part->pictures);
+		struct map own_a = map_pictures(a, first, part->pictures);
+		attend_text(p, t, part->cache.kv[layer->text_index], own_q, own_a);
+		attend_looks(p, t, layer->text_index, part, own_q, own_a);
 	}
 	pass_free(p, &q);
 	pass_linear(p, &layer->out2, a, h, (struct linear_args){.residual = h.t});

@@ -55,11 +55,27 @@ struct text_cache {
 	int count, n, tokens;
 };
 
+/* Where a picture beside the text counts, for maps of [h, w]. */
+struct look_mask {
+	int h, w;
+	struct buffer *gain; /* [h · w] f32 */
+};
+
+/* A picture that is attended to beside a text: strength · attention(its tokens) is added. */
+struct text_look {
+	struct text_cache cache; /* of as many texts */
+	float strength;
+	const struct look_mask *masks; /* borrowed; mask_count 0: it counts everywhere */
+	int mask_count;
+};
+
 /* Texts of a batch whose pictures belong to several: those of a part stand behind those of the
  * part before it. */
 struct text_part {
 	struct text_cache cache;
 	int pictures; /* a multiple of cache.n: neighbouring pictures share a text */
+	struct text_look *looks; /* of look_count */
+	int look_count;
 };
 
 struct text_batch {

@@ -227,8 +227,7 @@ int controlnet_forward(struct controlnet *net, const struct controlnet_call *cal
 		f->motion = &call->in.motion;
 		forward(&p, f, net, call, r);
 		status = p.status;
-		if (call->in.only_text)
-			free(part.cache.kv);
+		unet_drop_text(&call->in, &part);
 	}
 	free(f);
 	return status;
@@ -254,7 +253,7 @@ static int count(struct controlnet *net, const struct unet_plan *plan, struct un
 	struct control_hint hint = {.map = hint_forward(&p, net, NULL, plan->h * scale, plan->w * scale)};
 	unet_fill_cache(&p, &net->trunk, NULL, &cache);
 	needs->kept = p.bytes;
-	const struct text_part part = {cache, plan->n};
+	const struct text_part part = {.cache = cache, .pictures = plan->n};
 	*f = (struct unet_flow){.u = &net->trunk, .texts = {&part, 1}, .motion = &plan->motion};
 	struct controlnet_call call = {.hint = &hint, .n = plan->n, .strength = 1};
 	call.in = (struct unet_input){.n = plan->n, .h = plan->h, .w = plan->w};

@@ -112,6 +112,14 @@ struct map map_pictures(struct map x, int first, int n)
 	return x;
 }
 
+struct map map_tokens(struct map x, int first, int n)
+{
+	x.t.offset += rows_of(1, 1, first) * (size_t)x.t.ld;
+	x.t.rows = rows_of(1, 1, n);
+	x.w = n;
+	return x;
+}
+
 struct map map_lines(struct map x, int first, int h)
 {
 	x.t.offset += rows_of(1, first, x.w) * (size_t)x.t.ld;

@@ -69,6 +69,9 @@ struct map map_slice(struct map x, int first, int c);
 /* Pictures first … first + n - 1 of x. */
 struct map map_pictures(struct map x, int first, int n);
 
+/* Tokens first … first + n - 1 of x, which is one text. */
+struct map map_tokens(struct map x, int first, int n);
+
 /* Lines first … first + h - 1 of x, which is one picture. */
 struct map map_lines(struct map x, int first, int h);
 

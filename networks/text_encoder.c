@@ -1,44 +1,26 @@
 /* CLIP's text model. */
 #include "networks/text_encoder.h"
-#include "weights/overlay.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct text_layer {
-	struct norm_layer norm1, norm2;
-	struct linear_layer qkv, out; /* self-attention; q, k and v side by side */
-	struct linear_layer fc1, fc2;
-};
+#include "networks/clip_layers.h"
+#include "weights/overlay.h"
 
 struct text_encoder {
 	struct text_config config;
 	struct weight_set set;
 	struct linear_layer tokens, positions; /* tables [vocabulary, width], [tokens, width] */
-	struct text_layer *layers;             /* [config.layers] */
+	struct clip_layer *layers;             /* [config.layers] */
 	struct norm_layer final_norm;
 	struct linear_layer projection; /* weight NULL: none */
 };
 
 /* --- loading --- */
 
-static void load_layer(struct loader *l, struct text_layer *t, const struct text_config *c,
-		       int index)
+static struct clip_shape shape_of(const struct text_config *c)
 {
-	static const char *const qkv[] = {"q_proj", "k_proj", "v_proj"};
-	struct stack_part parts[3];
-	char prefix[WEIGHT_NAME_MAX];
-	weight_name(prefix, "text_model.encoder.layers.%d", index);
-	load_norm(l, &t->norm1, c->width, 0, c->epsilon, "%s.layer_norm1", prefix);
-	load_norm(l, &t->norm2, c->width, 0, c->epsilon, "%s.layer_norm2", prefix);
-	for (int i = 0; i < 3; i++) {
-		weight_name(parts[i].name, "%s.self_attn.%s", prefix, qkv[i]);
-		parts[i].cout = c->width;
-	}
-	load_linear_stack(l, &t->qkv, parts, 3, c->width, 0);
-	load_linear(l, &t->out, c->width, c->width, 0, "%s.self_attn.out_proj", prefix);
-	load_linear(l, &t->fc1, c->inner, c->width, 0, "%s.mlp.fc1", prefix);
-	load_linear(l, &t->fc2, c->width, c->inner, 0, "%s.mlp.fc2", prefix);
+	return (struct clip_shape){c->width, c->inner, c->heads, c->act, c->epsilon, .causal = true};
 }
 
 static int build(struct text_encoder *te, struct weights *files, bool projects, struct error *err)
@@ -53,8 +35,12 @@ static int build(struct text_encoder *te, struct weights *files, bool projects, 
 	load_linear(&l, &te->positions, c->tokens, c->width, LOAD_TABLE,
 		    "text_model.embeddings.position_embedding");
 	load_heads(&l, c->width, c->heads, "text_model.encoder");
-	for (int i = 0; i < c->layers; i++)
-		load_layer(&l, &te->layers[i], c, i);
+	const struct clip_shape shape = shape_of(c);
+	for (int i = 0; i < c->layers; i++) {
+		char prefix[WEIGHT_NAME_MAX];
+		weight_name(prefix, "text_model.encoder.layers.%d", i);
+		clip_layer_load(&l, &te->layers[i], &shape, prefix);
+	}
 	load_norm(&l, &te->final_norm, c->width, 0, c->epsilon, "text_model.final_layer_norm");
 	if (projects)
 		load_linear(&l, &te->projection, c->projection, c->width, LOAD_NO_BIAS,
@@ -126,35 +112,6 @@ void text_encoder_rest(const struct text_encoder *te)
 }
 
 /* --- running --- */
-
-/* x [n, 1, tokens, width] in place. */
-static void layer_forward(struct pass *p, const struct text_encoder *te, const struct text_layer *t,
-			  struct map x)
-{
-	int c = te->config.width;
-	struct map a = pass_new(p, x.n, 1, x.w, c);
-	struct map qkv = pass_new(p, x.n, 1, x.w, 3 * c);
-	pass_norm(p, &t->norm1, x, a, ACT_NONE);
-	pass_linear(p, &t->qkv, a, qkv, (struct linear_args){0});
-	pass_attention(p, &(struct attention_args){
-			      .q = map_slice(qkv, 0, c).t,
-			      .k = map_slice(qkv, c, c).t,
-			      .v = map_slice(qkv, 2 * c, c).t,
-			      .y = a.t,
-			      .n = x.n,
-			      .heads = te->config.heads,
-			      .scale = head_scale(c, te->config.heads),
-			      .causal = true,
-			  });
-	pass_free(p, &qkv);
-	pass_linear(p, &t->out, a, x, (struct linear_args){.residual = x.t});
-	struct map wide = pass_new(p, x.n, 1, x.w, te->config.inner);
-	pass_norm(p, &t->norm2, x, a, ACT_NONE);
-	pass_linear(p, &t->fc1, a, wide, (struct linear_args){.act = te->config.act});
-	pass_linear(p, &t->fc2, wide, x, (struct linear_args){.residual = x.t});
-	pass_free(p, &wide);
-	pass_free(p, &a);
-}
 
 /* Where a row's text ends: what its pooled embedding is read from. */
 static int end_of(const struct text_config *c, const int32_t *ids, int tokens)
@@ -252,6 +209,7 @@ static void forward(struct pass *p, const struct text_encoder *te, const struct 
 {
 	int wanted = te->config.layers - in->clip_skip - in->penultimate;
 	int layers = in->pooled ? te->config.layers : wanted;
+	const struct clip_shape shape = shape_of(&te->config);
 	struct map x = pass_new(p, in->n, 1, in->tokens, te->config.width);
 	pass_embedding(p, &(struct embedding_args){.table = te->tokens.weight,
 						   .position = te->positions.weight,
@@ -264,7 +222,7 @@ static void forward(struct pass *p, const struct text_encoder *te, const struct 
 	if (wanted == 0)
 		take(p, te, in, x, embeddings);
 	for (int i = 0; i < layers; i++) {
-		layer_forward(p, te, &te->layers[i], x);
+		clip_layer_forward(p, &te->layers[i], &shape, x);
 		pass_tap(p, &x, "hidden.%d", i + 1);
 		if (i + 1 == wanted)
 			take(p, te, in, x, embeddings);

@@ -229,8 +229,7 @@ int unet_forward(struct unet *u, const struct unet_input *in, float *prediction,
 	if (status)
 		return status;
 	status = run_pass(u, in, (struct text_batch){&part, 1}, prediction, err);
-	if (in->only_text)
-		free(part.cache.kv);
+	unet_drop_text(in, &part);
 	return status;
 }
 
@@ -297,8 +296,7 @@ static int joint_new(struct joint *j, const struct unet *u, const struct unet_in
 static void joint_free(struct joint *j, const struct unet_input *in)
 {
 	for (int i = 0; i < j->count; i++)
-		if (in[i].only_text)
-			free(j->parts[i].cache.kv);
+		unet_drop_text(&in[i], &j->parts[i]);
 	free(j->parts);
 	free(j->memory);
 }
@@ -350,7 +348,7 @@ static bool plan_pass(struct pass *p, const struct unet_plan *plan, struct unet_
 		*needs = (struct unet_needs){.text = p->bytes};
 	uint64_t before = p->products;
 	struct unet_input in = {.n = plan->n, .h = plan->h, .w = plan->w};
-	const struct text_part part = {cache, plan->n};
+	const struct text_part part = {.cache = cache, .pictures = plan->n};
 	struct unet_features features = {.level = plan->level};
 	if (plan->level)
 		in.features = &features;

@@ -61,6 +61,14 @@ struct unet_features;
 int unet_features_new(struct unet *unet, int level, struct unet_features **out, struct error *err);
 void unet_features_free(struct unet_features *features); /* NULL is fine */
 
+/* A picture that is attended to beside the text (networks/ip_adapter.h). */
+struct unet_look {
+	const struct unet_text *text; /* its keys and values, of as many texts */
+	float strength;
+	const struct look_mask *masks; /* of each size that attends (networks/blocks.h), or NULL */
+	int mask_count;
+};
+
 struct unet_input {
 	const float *latents;   /* host, [n, h, w, in_channels] */
 	int n, h, w;            /* n: a multiple of the text's; neighbours share a text */
@@ -72,6 +80,8 @@ struct unet_input {
 	struct unet_features *features; /* written by a whole pass, read by a shallow one; NULL */
 	bool shallow; /* only the layers above features, which are of the same n, h and w */
 	unsigned wrap; /* edges that are one (networks/pass.h) */
+	const struct unet_look *looks; /* borrowed, of look_count */
+	int look_count;
 	const struct residuals *residuals; /* of n pictures, added by others; NULL: nothing is */
 	struct motion_context motion; /* frames: a divisor of n; ignored without modules */
 	struct tap tap;               /* conv_in, down.I, mid, up.I, and module names */

@@ -86,10 +86,13 @@ void unet_middle_forward(struct pass *p, const struct unet_flow *f, struct map x
 void unet_layer_forward(struct pass *p, const struct unet_flow *f, const struct unet_layer *layer,
 			struct map x, struct map y, const char *stage, int index);
 
-/* The text that an input's pictures see, when the input is sound. Of an input with only_text the
- * caller frees part->cache.kv. */
+/* What an input's pictures see, when the input is sound, until it is dropped. */
 int unet_take_text(const struct unet *u, const struct unet_input *in, struct text_part *part,
 		   struct error *err);
+void unet_drop_text(const struct unet_input *in, struct text_part *part);
+
+/* For keys and values of n texts of so many tokens, none of which is there yet. */
+int unet_text_empty(const struct unet *u, int n, int tokens, struct unet_text **out, struct error *err);
 
 /* Fills a zeroed unet whose config is set; files NULL: shapes only. The caller clears it
  * with unet_clear(), also after a failure. */

@@ -32,8 +32,7 @@ void unet_fill_cache(struct pass *p, const struct unet *u, const float *context,
 	pass_free(p, &text);
 }
 
-int unet_text_new(struct unet *u, const float *context, int n, int tokens, struct unet_text **out,
-		  struct error *err)
+int unet_text_empty(const struct unet *u, int n, int tokens, struct unet_text **out, struct error *err)
 {
 	*out = NULL;
 	if (n < 1 || tokens < 1)
@@ -49,14 +48,23 @@ int unet_text_new(struct unet *u, const float *context, int n, int tokens, struc
 	text->cache.count = u->text_count;
 	text->cache.n = n;
 	text->cache.tokens = tokens;
-	struct pass p = pass_begin(u->set.device, NULL, err);
-	unet_fill_cache(&p, u, context, &text->cache);
-	if (p.status) {
-		unet_text_free(text);
-		return p.status;
-	}
 	*out = text;
 	return SUMI_OK;
+}
+
+int unet_text_new(struct unet *u, const float *context, int n, int tokens, struct unet_text **out,
+		  struct error *err)
+{
+	int status = unet_text_empty(u, n, tokens, out, err);
+	if (status)
+		return status;
+	struct pass p = pass_begin(u->set.device, NULL, err);
+	unet_fill_cache(&p, u, context, &(*out)->cache);
+	if (p.status) {
+		unet_text_free(*out);
+		*out = NULL;
+	}
+	return p.status;
 }
 
 void unet_text_free(struct unet_text *text)
@@ -331,15 +339,50 @@ static int check_input(const struct unet *u, const struct unet_input *in, int te
 	return SUMI_OK;
 }
 
-/* The text that an input's pictures see. */
+static int take_one(const struct unet_text *text, int only, struct text_cache *out, struct error *err)
+{
+	*out = text->cache;
+	return only ? narrow_text(&text->cache, only, out, err) : SUMI_OK;
+}
+
+static int take_looks(const struct unet_input *in, struct text_part *part, struct error *err)
+{
+	int status = SUMI_OK;
+	if (in->look_count == 0)
+		return SUMI_OK;
+	part->looks = calloc((size_t)in->look_count, sizeof *part->looks);
+	if (!part->looks)
+		return error_set(err, SUMI_NOMEM, "out of memory for pictures beside a text");
+	for (int i = 0; i < in->look_count && !status; i++) {
+		const struct unet_look *look = &in->looks[i];
+		struct text_look *to = &part->looks[part->look_count];
+		*to = (struct text_look){.strength = look->strength,
+					 .masks = look->masks,
+					 .mask_count = look->mask_count};
+		if (!(status = take_one(look->text, in->only_text, &to->cache, err)))
+			part->look_count++;
+	}
+	return status;
+}
+
 int unet_take_text(const struct unet *u, const struct unet_input *in, struct text_part *part,
 		     struct error *err)
 {
-	part->cache = in->text->cache;
-	part->pictures = in->n;
-	int status = check_input(u, in, in->only_text ? 1 : part->cache.n, err);
-	return status || !in->only_text
-		   ? status
-		   : narrow_text(&in->text->cache, in->only_text, &part->cache, err);
+	*part = (struct text_part){.pictures = in->n};
+	int status = check_input(u, in, in->only_text ? 1 : in->text->cache.n, err);
+	if (status || (status = take_one(in->text, in->only_text, &part->cache, err)))
+		return status;
+	if ((status = take_looks(in, part, err)))
+		unet_drop_text(in, part);
+	return status;
+}
+
+void unet_drop_text(const struct unet_input *in, struct text_part *part)
+{
+	for (int i = 0; in->only_text && i < part->look_count; i++)
+		free(part->looks[i].cache.kv);
+	free(part->looks);
+	if (in->only_text)
+		free(part->cache.kv);
 }
 

@@ -78,7 +78,7 @@ static const struct param_word control_words[] = {
     {"none", PARAM_ALL},   {"canny", PARAM_ALL}, {"lineart", PARAM_ALL},  {"scribble", PARAM_ALL},
     {"luminance", PARAM_ALL}, {"blur", PARAM_ALL},  {"tile", PARAM_ALL},     {"depth", PARAM_ALL},
     {"pose", PARAM_ALL},   {"normal", PARAM_ALL}, {"segments", PARAM_ALL}, {"softedge", PARAM_ALL},
-    {"lines", PARAM_ALL},  {NULL, 0}};
+    {"lines", PARAM_ALL},  {"like", PARAM_ALL},   {"face", PARAM_ALL},     {NULL, 0}};
 
 static const struct param control_members[] = {
     {.name = "preprocess", .type = PARAM_WORD, .modalities = PARAM_ALL, .words = control_words, .fallback = "none",
@@ -95,6 +95,8 @@ static const struct param control_members[] = {
      .help = "part of the run up to which it counts; 1 when not given or 0"},
     {.name = "model", .type = PARAM_TEXT, .min = 1, .max = 128,
      .help = "the network's file's name without the ending; the first for such maps when not given"},
+    {.name = "mask", .type = PARAM_FILE, .min = 1, .max = 4096,
+     .help = "of an IP-Adapter: where it counts, white; as image"},
     {.name = "guess", .type = PARAM_BOOL,
      .help = "the prompt's half alone follows it, and less towards the top"},
     {.name = NULL}};

@@ -107,7 +107,8 @@ X(init, FILE, PICTURE, PARAM_PACKS, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
 X(controls, OBJECT_LIST, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 8, PARAM_MEMBERS(control_members), \
   NULL, PARAM_SHAPE, INIT, NULL, \
-  "networks that follow pictures: canny:photo.jpg:0.8, depth:map.png,model=NAME; once for each") \
+  "networks that follow pictures: canny:photo.jpg:0.8, depth:map.png,model=NAME, like:photo.jpg:0.6; " \
+  "once for each") \
 X(strength, NUMBER, PICTURE, PARAM_PACKS, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \
 X(mask, FILE, PICTURE, PARAM_IMAGE, 1, 4096, NULL, NULL, 0, INIT, NULL, \

@@ -24,6 +24,8 @@ static const char *const kind_parts[] = {
     [COMPONENT_TINY_VAE] = "vae",
     [COMPONENT_TEXT] = "text_encoder",
     [COMPONENT_CONTROL_NET] = "controlnet",
+    [COMPONENT_IP_ADAPTER] = "ip_adapter",
+    [COMPONENT_IMAGE] = "image_encoder",
 };
 
 /* The name of a component's part. An open_clip encoder in front of the others is the second one of
@@ -156,6 +158,10 @@ static json_t *derive(enum component_kind kind, const struct part_names *names,
 		return derive_tiny_vae(names);
 	case COMPONENT_CONTROL_NET:
 		return derive_controlnet(names);
+	case COMPONENT_IP_ADAPTER:
+		return derive_ip_adapter(names);
+	case COMPONENT_IMAGE:
+		return derive_image_encoder(names);
 	default:
 		return derive_text(names, strcmp(part, "text_encoder_2") == 0);
 	}
@@ -248,7 +254,7 @@ static int add_whole(json_t *documents, struct derived *model, struct error *err
 static int add_parts(json_t *documents, struct source *s, struct error *err)
 {
 	static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2",
-					    "controlnet"};
+					    "controlnet", "ip_adapter", "image_encoder"};
 	static const struct derived xl = {.xl = true};
 	struct derived model;
 	bool is_model;

@@ -343,6 +343,71 @@ json_t *derive_controlnet(const struct part_names *n)
 	return config;
 }
 
+/* What its picture becomes: by the tensors that each of the three ways alone has. */
+static json_t *ip_projection(const struct part_names *n, int context)
+{
+	static const char at[] = "image_proj.";
+	const struct part_name *latents = find(n, "%slatents", at);
+	int depth;
+	if (find(n, "%sproj.weight", at))
+		return json_pack("{s:s, s:i, s:i}", "projection", "linear", "image_dim",
+				 dim(find(n, "%sproj.weight", at), 1), "tokens",
+				 context ? dim(find(n, "%sproj.weight", at), 0) / context : 0);
+	if (!latents)
+		return json_pack("{s:s, s:i}", "projection", "mlp", "image_dim",
+				 dim(find(n, "%sproj.0.weight", at), 1));
+	COUNT_NAMES(depth, n, "image_proj.layers.%d.0.to_q.weight");
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i}", "projection", "resampler", "image_dim",
+			 dim(find(n, "%sproj_in.weight", at), 1), "tokens", dim(latents, 1), "inner_dim",
+			 dim(latents, 2), "asked_dim", dim(find(n, "%slayers.0.0.to_q.weight", at), 0),
+			 "ff_dim", dim(find(n, "%slayers.0.1.1.weight", at), 0), "depth", depth);
+}
+
+json_t *derive_ip_adapter(const struct part_names *n)
+{
+	enum { LAYERS_MAX = 512 };
+	int context = dim(find(n, "ip_adapter.1.to_k_ip.weight"), 1);
+	json_t *config = ip_projection(n, context), *channels = json_array();
+	const struct part_name *k;
+	for (int i = 0; i < LAYERS_MAX && (k = find(n, "ip_adapter.%d.to_k_ip.weight", 2 * i + 1)); i++)
+		set(&channels, NULL, json_integer(dim(k, 0)));
+	set(&config, "_class_name", json_string("IPAdapter"));
+	set(&config, "cross_attention_dim", json_integer(context));
+	set(&config, "channels", channels);
+	return config;
+}
+
+/* Heads as in the published ones: of 64 channels up to ViT-L, then of 80, 88 and 104. */
+static int vision_heads(int width)
+{
+	static const struct {
+		int width, heads;
+	} rows[] = {{1280, 16}, {1408, 16}, {1664, 16}};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].width == width)
+			return rows[i].heads;
+	return width < 64 ? 1 : width / 64;
+}
+
+json_t *derive_image_encoder(const struct part_names *n)
+{
+	static const char at[] = "vision_model.";
+	const struct part_name *patch = find(n, "%sembeddings.patch_embedding.weight", at);
+	int width = dim(patch, 0), side = dim(patch, 2), layers, across = 1;
+	int tokens = dim(find(n, "%sembeddings.position_embedding.weight", at), 0);
+	while ((across + 1) * (across + 1) < tokens && across < 1024)
+		across++;
+	COUNT_NAMES(layers, n, "vision_model.encoder.layers.%d.self_attn.q_proj.weight");
+	/* OpenAI's alone have the quick form: told by its widths. */
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s}", "model_type", "clip_vision_model",
+			 "image_size", side < 4096 ? across * side : 0, "patch_size", side, "hidden_size",
+			 width, "intermediate_size",
+			 dim(find(n, "%sencoder.layers.0.mlp.fc1.weight", at), 0), "num_hidden_layers", layers,
+			 "num_attention_heads", vision_heads(width), "projection_dim",
+			 dim(find(n, "visual_projection.weight"), 0), "hidden_act",
+			 width <= 1024 ? "quick_gelu" : "gelu");
+}
+
 json_t *derive_unet(const struct part_names *n, const struct derived *model)
 {
 	struct unet_shape u;

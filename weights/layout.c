@@ -181,6 +181,14 @@ static const struct layout {
      "embeddings.token_embedding.weight", NULL, "text_model.", bare_clip_rules},
     {COMPONENT_TEXT, true, "transformer.resblocks.0.attn.in_proj_weight", "token_embedding.weight",
      NULL, "visual.", open_clip_rules},
+    {COMPONENT_IP_ADAPTER, false, "ip_adapter.1.to_k_ip.weight", "image_proj.proj.weight", NULL, NULL,
+     no_rules},
+    {COMPONENT_IP_ADAPTER, false, "ip_adapter.1.to_k_ip.weight", "image_proj.latents",
+     "image_proj.time_embedding.linear_1.weight", NULL, no_rules},
+    {COMPONENT_IP_ADAPTER, false, "ip_adapter.1.to_k_ip.weight", "image_proj.proj.3.weight", NULL, NULL,
+     no_rules},
+    {COMPONENT_IMAGE, false, "vision_model.encoder.layers.0.self_attn.q_proj.weight",
+     "visual_projection.weight", "text_model.embeddings.token_embedding.weight", NULL, no_rules},
 };
 
 /* --- lists --- */

@@ -34,6 +34,8 @@ enum component_kind {
 	COMPONENT_TINY_VAE,
 	COMPONENT_TEXT,
 	COMPONENT_CONTROL_NET,
+	COMPONENT_IP_ADAPTER,
+	COMPONENT_IMAGE, /* what an IP-Adapter reads: CLIP's vision model */
 };
 
 struct layout; /* one way to name a component's tensors */

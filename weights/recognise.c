@@ -135,6 +135,9 @@ static const struct row families[] = {
     {"Stable Diffusion 1", {{"*down_blocks?#?attentions?#?*attn2?*", 0}}},
     {"Stable Diffusion 1", {{"*input_blocks?#?1?*attn2?*", 0}}},
     {"Stable Diffusion 1", {{"*lora_te_text_model*", 0}}},
+    {"Stable Diffusion XL", {{"ip_adapter.1.to_k_ip.weight", 2048}}},
+    {"Stable Diffusion 2", {{"ip_adapter.1.to_k_ip.weight", 1024}}},
+    {"Stable Diffusion 1", {{"ip_adapter.1.to_k_ip.weight", 768}}},
     {"Qwen-Image", {{"*transformer_blocks?#?img_mod?*", 0}}},
     {"Qwen-Image", {{"*transformer_blocks?#?attn?to_k*", 0}}},
     {"Stable Diffusion XL", {{"clip_g", 1280}, {"clip_l", 768}}},
@@ -144,6 +147,7 @@ static const struct row families[] = {
     {"UMT5", {{"*encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight", 0}}},
     {"T5", {{"*SelfAttention.q.weight", 0}}},
     {"T5", {{"enc.blk.0.attn_q.weight", 0}}},
+    {"CLIP", {{"*vision_model.encoder.layers.0.self_attn.q_proj.weight", 0}}},
     {"Qwen2.5-VL",
      {{"*visual.blocks.0.attn.qkv.weight", 0}, {"*layers.0.self_attn.q_proj.bias", 0}}},
     {"Qwen3-VL", {{"*visual.blocks.0.attn.qkv.weight", 0}}},
@@ -258,6 +262,8 @@ static bool tell_components(const struct tensor_list *list, struct recognition *
 	    [COMPONENT_TINY_VAE] = "tiny VAE",
 	    [COMPONENT_TEXT] = "text encoder",
 	    [COMPONENT_CONTROL_NET] = "ControlNet",
+	    [COMPONENT_IP_ADAPTER] = "IP-Adapter",
+	    [COMPONENT_IMAGE] = "image encoder",
 	};
 	struct component all[LAYOUT_COMPONENTS_MAX];
 	int count = components_find(list, all, LAYOUT_COMPONENTS_MAX), others = 0;

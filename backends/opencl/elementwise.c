@@ -43,15 +43,16 @@ int cl_axpby(struct device *base, const struct axpby_args *a, struct error *err)
 	char options[160];
 	cl_kernel kernel;
 	snprintf(options, sizeof options,
-		 "-D AXPBY -D V=%d -D A_T=%s -D B_T=%s -D Y_T=%s -D HAS_B=%d -D ACTIVATION=%d",
+		 "-D AXPBY -D V=%d -D A_T=%s -D B_T=%s -D Y_T=%s -D HAS_B=%d%s -D ACTIVATION=%d",
 		 vector_width(d), cl_dtype_word(a->a.dtype), cl_dtype_word(b->dtype),
-		 cl_dtype_word(a->y.dtype), a->b.buffer != NULL, (int)a->act);
+		 cl_dtype_word(a->y.dtype), a->b.buffer != NULL, a->gain ? " -D HAS_GAIN=1" : "",
+		 (int)a->act);
 	int status = cl_kernel_get(d, FILE_NAME, "axpby", options, &kernel, err);
 	if (status)
 		return status;
 	/* An activation may round otherwise in a row's last few elements: those must be the same
 	 * ones whatever the number of pictures. */
-	bool even = a->act == ACT_NONE || c % (size_t)vector_width(d) == 0;
+	bool even = !a->gain && (a->act == ACT_NONE || c % (size_t)vector_width(d) == 0);
 	if (even && a_ld == c && b_ld == c && y_ld == c) {
 		size_t count = rows * c;
 		c = a_ld = b_ld = y_ld = DENSE_ROW;
@@ -63,9 +64,10 @@ int cl_axpby(struct device *base, const struct axpby_args *a, struct error *err)
 	    arg_buffer(b->buffer),   arg_ulong(b->offset),   arg_ulong(b_ld),
 	    arg_buffer(a->y.buffer), arg_ulong(a->y.offset), arg_ulong(y_ld),
 	    arg_ulong(rows),         arg_ulong(c),           arg_ulong(last_c),
-	    arg_float(a->alpha),     arg_float(a->beta)};
+	    arg_float(a->alpha),     arg_float(a->beta),     arg_buffer(a->gain),
+	    arg_ulong((cl_ulong)a->gains)};
 	struct cl_range range = walk(d, rows, c);
-	return cl_launch(d, kernel, &range, args, CL_COUNT(args), err);
+	return cl_launch(d, kernel, &range, args, CL_COUNT(args) - (a->gain ? 0 : 2), err);
 }
 
 int cl_embedding(struct device *base, const struct embedding_args *a, struct error *err)

@@ -105,11 +105,13 @@ int reference_axpby(struct device *d, const struct axpby_args *a, struct error *
 		status = reference_unpack(&a->b, &b, err);
 	if (!status)
 		status = reference_array(c, &row, err);
+	const float *gain = a->gain ? reference_vector(a->gain) : NULL;
 	for (size_t r = 0; !status && r < a->y.rows; r++) {
+		double factor = (double)a->beta * (gain ? (double)gain[r % (size_t)a->gains] : 1);
 		for (size_t i = 0; i < c; i++) {
 			double value = (double)a->alpha * (double)x[r * c + i];
 			if (b)
-				value += (double)a->beta * (double)b[r * c + i];
+				value += factor * (double)b[r * c + i];
 			row[i] = reference_activate(a->act, value);
 		}
 		reference_store(&a->y, r, row);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Networks that follow pictures, from the user's side: added, told, found by what a picture is a map of, in jobs and
-lists of jobs, recorded and repeated, gone on with after a kill; refused where they are for another model."""
+lists of jobs, recorded and repeated, gone on with after a kill; refused where they are for another model. IP-Adapters,
+which see a picture as a whole, likewise, with image encoders that lie beside them or are added."""
 from lib import *
 
 BASE = ["--size", "64x64", "--steps", 4, "--seed", 7]
 NETS = ROOT / "tests" / "vectors" / "steering"
 FIRST, SECOND = NETS / "first.png", NETS / "second.png"
+LOOKS = ROOT / "tests" / "vectors" / "looks"
 
 
 def pixels(place, name):
@@ -26,6 +28,45 @@ def shelf(place):
     told = place.json("models", "show", NETS / "sd1-a-original.safetensors")
     check(told["kind"] == "ControlNet" and told["context"] == 32 and len(told["sha256"]) == 64, "models show tells of one", str(told))
     check(place.json("models", "show", NETS / "sdxl-a")["kind"] == "ControlNet", "and of a folder")
+
+
+def shelf_of_looks(place):
+    """An adapter that lies with its encoder as it was published, one that does not, and an encoder for that."""
+    place.sumi("models", "add", LOOKS / "base.safetensors", "--name", "ip-adapter")
+    (place.dir / "alone").mkdir()
+    for name, source in (("ip-adapter-face.safetensors", "full-face.safetensors"), ("ip-adapter-xl.safetensors", "xl.safetensors")):
+        shutil.copy(LOOKS / source, place.dir / "alone" / name)
+        place.sumi("models", "add", place.dir / "alone" / name)
+    bad = render(place, "bad.png", "--control", f"face:{FIRST}")
+    check(bad.returncode == 3 and "wants an image encoder whose tokens have 32 channels" in bad.stderr, "without its encoder it says so", bad.stderr)
+    shutil.copytree(LOOKS / "image_encoder", place.dir / "vision")
+    done = place.sumi("models", "add", place.dir / "vision")
+    check("/image_encoders/vision" in done.stdout, "models add takes an image encoder", done.stdout + done.stderr)
+    rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind")}
+    check(rows["ip-adapter"] == "control" and rows["vision"] == "image encoder", "models lists both", str(rows))
+    told = place.json("models", "show", LOOKS / "full-face.safetensors")
+    check(told["kind"] == "IP-Adapter" and told["form"] == "full face" and told["context"] == 32, "models show tells of an adapter", str(told))
+    told = place.json("models", "show", LOOKS / "image_encoder")
+    check(told["kind"] == "image encoder" and told["pixels"] == 32 and told["tokens"] == 17, "and of an encoder", str(told))
+
+
+def looks(place):
+    def made(name, *more):
+        done = render(place, name, *more)
+        check(done.returncode == 0, f"{name} is made", done.stderr)
+        return pixels(place, name)
+    plain = pixels(place, "plain.png")
+    like = made("like.png", "--control", f"like:{FIRST}:0.7")
+    face = made("face.png", "--control", f"face:{FIRST}:0.7")
+    left = made("left.png", "--control", f"like:{FIRST}:0.7,mask={LOOKS / 'left.png'}")
+    two = made("two.png", "--control", f"like:{FIRST}:0.5,mask={LOOKS / 'left.png'}", "--control", f"like:{SECOND}:0.5,mask={LOOKS / 'right.png'}",
+               "--control", f"canny:{FIRST}:0.4")
+    check(len({plain, like, face, left, two}) == 5, "pictures are seen, by two adapters, in parts, beside maps")
+    check(plain == made("none.png", "--control", f"like:{FIRST}:0"), "without strength it says nothing")
+    for what, code, word in ((f"like:{FIRST},model=ip-adapter-xl", 2, "another family"), (f"like:{FIRST},guess=true", 2, "no guess"),
+                             (f"canny:{FIRST},mask={FIRST}", 2, "no mask"), (f"like:{FIRST},mask=absent.png", 3, "absent.png")):
+        bad = render(place, "bad.png", "--control", what)
+        check(bad.returncode == code and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused: {word}", f"{bad.returncode} {bad.stderr}")
 
 
 def render(place, out, *more):
@@ -91,6 +132,13 @@ def jobs(place):
     check(again.returncode == 0 and "FILE" not in again.stderr and pixels(place, "again.png") == pixels(place, "job.png"), "and with it makes the same", again.stderr)
     place.sumi("image", "a boat", *BASE, "-o", "plain-job.png")
     check(sha256(place.dir / "plain-job.png") == sha256(place.dir / "plain.png"), "a job without one after those with")
+    out = place.sumi("image", "a boat", *BASE, "--control", f"like:{FIRST}:0.7,mask={LOOKS / 'left.png'}", "-o", "job-like.png")
+    check(out.returncode == 0 and pixels(place, "job-like.png") == pixels(place, "left.png"), "a job sees what render sees", out.stderr)
+    meta = json.dumps(place.json("show", "job-like.png"))
+    check(sha256(LOOKS / "left.png") in meta and sha256(LOOKS / "base.safetensors") in meta and
+          sha256(LOOKS / "image_encoder" / "model.safetensors") in meta, "the file says by which adapter and encoder", meta)
+    again = place.sumi("again", "job-like.png", "-o", "again-like.png")
+    check(again.returncode == 0 and sha256(place.dir / "again-like.png") == sha256(place.dir / "job-like.png"), "again repeats it", again.stderr)
     shutil.copy(FIRST, place.dir / "photo.png")
     (place.dir / "list.csv").write_text('prompt,controls,seed\na boat,canny:photo.png:0.8,7\n"a boat","depth:photo.png:0.8",7\n')
     done = place.sumi("batch", "list.csv", "--size", "64x64", "--steps", 4, "--format", "png")
@@ -98,14 +146,15 @@ def jobs(place):
         place.sumi("wait", i)
         place.sumi("fetch", i, "-o", "listed.png")
         check(pixels(place, "listed.png") == pixels(place, name), f"a list of jobs makes {name}", done.stderr)
-    for what, word in ((f"scribble:{FIRST}", "no network"), (f"none:{FIRST},model=xl-scribble", "another family")):
+    for what, word in ((f"scribble:{FIRST}", "no network"), (f"none:{FIRST},model=xl-scribble", "another family"),
+                       (f"like:{FIRST},model=ip-adapter-xl", "another family"), (f"canny:{FIRST},mask={FIRST}", "no mask")):
         bad = place.sumi("image", "a boat", *BASE, "--control", what, "-o", "bad.png")
         check(bad.returncode != 0 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused at once: {word}", bad.stderr)
 
 
 def resumes(place):
     """Killed between two steps, it goes on to the same bytes."""
-    more = ["--steps", 40, "--control", f"canny:{FIRST}:0.5:0.2:0.8"]
+    more = ["--steps", 40, "--control", f"canny:{FIRST}:0.5:0.2:0.8", "--control", f"like:{SECOND}:0.6,mask={LOOKS / 'left.png'}"]
     render(place, "whole.png", *more)
     place.sumi("image", "a boat", *BASE, *more, "--id", "cut", "--detach", "--format", "png")
     resumed_like(place, "cut", "whole.png")
@@ -116,6 +165,8 @@ def main():
     try:
         shelf(place)
         results(place)
+        shelf_of_looks(place)
+        looks(place)
         place.start()
         jobs(place)
         resumes(place)

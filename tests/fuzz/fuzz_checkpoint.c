@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "networks/config.h"
+#include "networks/controlnet.h"
+#include "networks/ip_adapter.h"
+#include "networks/vision_encoder.h"
 #include "tests/fuzz/fuzz.h"
 #include "weights/checkpoint.h"
 #include "weights/weights.h"
@@ -14,6 +17,9 @@ static void read_config(const char *path, const char *part)
 	struct unet_config unet;
 	struct vae_config vae;
 	struct text_config text;
+	struct controlnet_config control;
+	struct ip_config ip;
+	struct vision_config vision;
 	struct error err = {0};
 	char name[FILES_PATH_MAX];
 	json_t *root = NULL;
@@ -23,6 +29,12 @@ static void read_config(const char *path, const char *part)
 		status = unet_config_read(name, &unet, &err);
 	else if (strcmp(part, "vae") == 0)
 		status = vae_config_read(name, &vae, &err);
+	else if (strcmp(part, "controlnet") == 0)
+		status = controlnet_config_read(name, &control, &err);
+	else if (strcmp(part, "ip_adapter") == 0)
+		status = ip_config_read(name, &ip, &err);
+	else if (strcmp(part, "image_encoder") == 0)
+		status = vision_config_read(name, &vision, &err);
 	else if (*part)
 		status = text_config_read(name, &text, &err);
 	else
@@ -58,7 +70,8 @@ static void read_weights(const char *path, const char *part)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* One part an input: looking for all of them takes most of the time and shows little more. */
-	static const char *const parts[] = {"unet", "vae", "text_encoder", ""};
+	static const char *const parts[] = {"unet", "vae", "text_encoder", "controlnet", "ip_adapter", "image_encoder",
+					    ""};
 	/* By turns, since what the last file held is kept as long as it does not change. */
 	static const char *const names[][2] = {{"a.sumi.json", "a.safetensors"},
 					       {"b.sumi.json", "b.safetensors"}};

@@ -116,7 +116,39 @@ static void seed_packs(void)
 	free(w.data);
 }
 
-/* A model of before diffusers, as far as names go, and what stands beside it. */
+/* A file of tensors, as far as names go, and what stands beside it; names ends with NULL. */
+static void seed_names(const char *side, const char *const *names)
+{
+	char header[8192] = "{", *at = header + 1;
+	int count = 0;
+	for (; names[count]; count++)
+		at += snprintf(at, (size_t)(header + sizeof header - at),
+			       "%s\"%s\":{\"dtype\":\"F8_E4M3\",\"shape\":[3,4],"
+			       "\"data_offsets\":[%d,%d]}",
+			       count ? "," : "", names[count], 12 * count, 12 * count + 12);
+	at += snprintf(at, 2, "}");
+	struct bytes_writer w = {0};
+	uint64_t size = (uint64_t)(at - header);
+	bytes_put(&w, side, strlen(side));
+	bytes_put(&w, &size, sizeof size);
+	bytes_put(&w, header, (size_t)size);
+	for (int i = 0; i < count; i++)
+		bytes_put(&w, "0123456789ab", 12);
+	seed("checkpoint", w.data, w.size);
+	free(w.data);
+}
+
+static const char *const looks[][8] = {
+    {"image_proj.norm.bias", "image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight",
+     "ip_adapter.1.to_v_ip.weight", "ip_adapter.3.to_k_ip.weight", NULL},
+    {"image_proj.latents", "image_proj.layers.0.0.to_q.weight", "image_proj.layers.0.1.1.weight",
+     "image_proj.proj_in.weight", "ip_adapter.1.to_k_ip.weight", NULL},
+    {"vision_model.embeddings.patch_embedding.weight", "vision_model.embeddings.position_embedding.weight",
+     "vision_model.encoder.layers.0.mlp.fc1.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight",
+     "visual_projection.weight", NULL},
+};
+
+/* A model of before diffusers, and networks that see pictures. */
 static void seed_checkpoint(void)
 {
 	static const char *const names[] = {
@@ -142,25 +174,11 @@ static void seed_checkpoint(void)
 	    "model.diffusion_model.time_embed.0.scale_weight",
 	    "model.diffusion_model.time_embed.0.weight",
 	    "v_pred",
+	    NULL,
 	};
-	enum { NAMES = sizeof names / sizeof names[0] };
-	static const char side[] = "{\"config\":{\"unet\":{\"attention_head_dim\":2}}}\x1e";
-	char header[8192] = "{", *at = header + 1;
-	for (int i = 0; i < NAMES; i++)
-		at += snprintf(at, (size_t)(header + sizeof header - at),
-			       "%s\"%s\":{\"dtype\":\"F8_E4M3\",\"shape\":[3,4],"
-			       "\"data_offsets\":[%d,%d]}",
-			       i ? "," : "", names[i], 12 * i, 12 * i + 12);
-	at += snprintf(at, 2, "}");
-	struct bytes_writer w = {0};
-	uint64_t size = (uint64_t)(at - header);
-	bytes_put(&w, side, sizeof side - 1);
-	bytes_put(&w, &size, sizeof size);
-	bytes_put(&w, header, (size_t)size);
-	for (int i = 0; i < NAMES; i++)
-		bytes_put(&w, "0123456789ab", 12);
-	seed("checkpoint", w.data, w.size);
-	free(w.data);
+	seed_names("{\"config\":{\"unet\":{\"attention_head_dim\":2}}}\x1e", names);
+	for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
+		seed_names("\x1e", looks[i]);
 	static const char *const adapters[] = {"tucker", "loha_tucker",  "lokr_both",
 					       "dora",   "peft_dora", "original_names"};
 	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++) {

@@ -358,6 +358,8 @@ static const struct ops_case axpby_cases[] = {
     {.n = 2, .h = 32, .w = 33, .cin = 320, .flags = R},
     {.n = 1, .h = 5, .w = 7, .cin = 33, .flags = OPS_OTHER_B | S},
     {.n = 1, .h = 5, .w = 7, .cin = 32, .flags = R | OPS_OTHER_B},
+    {.n = 2, .h = 5, .w = 7, .cin = 19, .flags = R | OPS_GAIN | S},
+    {.n = 3, .h = 8, .w = 8, .cin = 64, .flags = R | I | OPS_GAIN},
 };
 
 static const struct ops_case embedding_cases[] = {

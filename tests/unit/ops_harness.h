@@ -32,6 +32,7 @@ enum ops_flag {
 	OPS_SMALL = 1024,   /* also run under oclgrind */
 	OPS_OTHER_B = 2048, /* axpby: a and b have the other dtype */
 	OPS_SCALES = 8192,  /* matrix operations: rows of the weight have factors */
+	OPS_GAIN = 16384,   /* axpby: rows of b have factors */
 	OPS_FORMAT = 4096,  /* one of many formats of weights: with some kernels only, once */
 };
 

@@ -375,6 +375,10 @@ static void run_axpby(struct setup *s, const struct ops_case *c)
 	}
 	if (c->flags & OPS_RESIDUAL)
 		a.b = make(s, rows_of(grid_of(c)), c->cin, dtype, 0, 1, false);
+	if (c->flags & OPS_GAIN) {
+		a.gains = c->h * c->w;
+		a.gain = vector(s, a.gains, 0.5f, 0.5f);
+	}
 	if (s->status == SUMI_OK)
 		s->status = device_axpby(s->d, &a, s->err);
 }

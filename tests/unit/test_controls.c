@@ -1,5 +1,5 @@
 /* Networks that see a picture beside a UNet: whole runs against what diffusers paints with the same ones
- * (tools/reference/controls.py), whatever their files are called, and what is refused. */
+ * (tools/reference/controls.py, looks.py), whatever their files are called, and what is refused. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +16,16 @@
 #include "diffusion/controls.h"
 #include "diffusion/run.h"
 #include "media/picture_file.h"
+#include "media/picture_fit.h"
 #include "media/preprocess.h"
 #include "request/param.h"
 #include "tests/unit/vector_file.h"
 
-#define VECTORS "tests/vectors/steering/"
+#define VECTORS "tests/vectors/"
+#define STEERING "steering/"
+#define LOOKS "looks/"
 
-enum { SIDE = 64, PIXELS = SIDE * SIDE, CONTROLS = 2 };
+enum { SIDE = 64, PIXELS = SIDE * SIDE, CONTROLS = 2, SEEN = 32 };
 
 static struct device *device;
 static struct error err;
@@ -41,56 +44,98 @@ static int teardown(void **state)
 }
 
 /* 0…1, as it is shown to the networks; the caller frees it. */
-static float *picture_of(const char *name)
+static float *picture_of(const char *folder, const char *name)
 {
 	char path[128];
 	float *rgb;
-	snprintf(path, sizeof path, VECTORS "%s.png", name);
-	if (picture_load(path, path, SIDE, SIDE, &rgb, &err))
+	int side = strcmp(folder, LOOKS) == 0 ? SEEN : SIDE;
+	snprintf(path, sizeof path, VECTORS "%s%s.png", folder, name);
+	if (picture_load(path, path, side, side, &rgb, &err))
 		fail_msg("%s", err.text);
-	for (size_t i = 0; i < PIXELS * 3; i++)
+	for (int i = 0; i < side * side * 3; i++)
 		rgb[i] = rgb[i] * 0.5f + 0.5f;
 	return rgb;
+}
+
+static float *mask_of(const char *folder, const char *name)
+{
+	char path[128];
+	uint8_t *light;
+	float *mask = malloc(PIXELS * sizeof *mask);
+	snprintf(path, sizeof path, VECTORS "%s%s.png", folder, name);
+	if (!mask || picture_light(path, path, SIDE, SIDE, &light, &err))
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < PIXELS; i++)
+		mask[i] = (float)light[i] / 255;
+	free(light);
+	return mask;
 }
 
 struct use {
 	const char *net, *picture; /* net NULL: none */
 	double strength, start, end;
 	bool guess;
+	const char *mask;
 };
 
 struct row {
-	const char *run, *pack, *negative;
+	const char *folder, *run, *pack, *negative;
 	struct use uses[CONTROLS];
 };
 
 static const struct row rows[] = {
-    {"sd1-one", "sd1-tiny", NULL, {{"sd1-a", "first", 0.8, 0, 1, false}}},
-    {"sd1-guess", "sd1-tiny", NULL, {{"sd1-a", "first", 0.9, 0, 1, true}}},
-    {"sd1-part", "sd1-tiny", NULL, {{"sd1-a", "first", 1, 0.3, 0.7, false}}},
-    {"sd1-two",
+    {STEERING, "sd1-one", "sd1-tiny", NULL, {{"sd1-a", "first", 0.8, 0, 1, false, NULL}}},
+    {STEERING, "sd1-guess", "sd1-tiny", NULL, {{"sd1-a", "first", 0.9, 0, 1, true, NULL}}},
+    {STEERING, "sd1-part", "sd1-tiny", NULL, {{"sd1-a", "first", 1, 0.3, 0.7, false, NULL}}},
+    {STEERING, "sd1-two",
      "sd1-tiny",
      NULL,
-     {{"sd1-a", "first", 0.7, 0, 0.5, false}, {"sd1-b", "second", 0.5, 0.25, 1, false}}},
-    {"sd1-two-guess",
+     {{"sd1-a", "first", 0.7, 0, 0.5, false, NULL}, {"sd1-b", "second", 0.5, 0.25, 1, false, NULL}}},
+    {STEERING, "sd1-two-guess",
      "sd1-tiny",
      NULL,
-     {{"sd1-a", "first", 0.7, 0, 1, true}, {"sd1-b", "second", 0.5, 0, 1, true}}},
-    {"sd1-one", "sd1-tiny", NULL, {{"sd1-a-original.safetensors", "first", 0.8, 0, 1, false}}},
-    {"sd1-one",
+     {{"sd1-a", "first", 0.7, 0, 1, true, NULL}, {"sd1-b", "second", 0.5, 0, 1, true, NULL}}},
+    {STEERING, "sd1-one", "sd1-tiny", NULL, {{"sd1-a-original.safetensors", "first", 0.8, 0, 1, false, NULL}}},
+    {STEERING, "sd1-one",
      "sd1-tiny",
      NULL,
-     {{"sd1-a/diffusion_pytorch_model.safetensors", "first", 0.8, 0, 1, false}}},
-    {"sdxl-one", "sdxl-tiny", "blurry", {{"sdxl-a", "first", 0.8, 0, 1, false}}},
+     {{"sd1-a/diffusion_pytorch_model.safetensors", "first", 0.8, 0, 1, false, NULL}}},
+    {STEERING, "sdxl-one", "sdxl-tiny", "blurry", {{"sdxl-a", "first", 0.8, 0, 1, false, NULL}}},
+    {LOOKS, "base", "sd1-tiny", NULL, {{"base.safetensors", "first", 0.7, 0, 1, false, NULL}}},
+    {LOOKS, "base", "sd1-tiny", NULL, {{"base-archive.bin", "first", 0.7, 0, 1, false, NULL}}},
+    {LOOKS, "plus", "sd1-tiny", NULL, {{"plus.safetensors", "first", 0.8, 0, 1, false, NULL}}},
+    {LOOKS, "full-face", "sd1-tiny", NULL, {{"full-face.safetensors", "second", 0.6, 0, 1, false, NULL}}},
+    {LOOKS,
+     "two",
+     "sd1-tiny",
+     NULL,
+     {{"base.safetensors", "first", 0.6, 0, 1, false, NULL}, {"plus.safetensors", "second", 0.5, 0, 1, false, NULL}}},
+    {LOOKS,
+     "masks",
+     "sd1-tiny",
+     NULL,
+     {{"plus.safetensors", "first", 0.9, 0, 1, false, "left"},
+      {"plus.safetensors", "second", 0.6, 0, 1, false, "right"}}},
+    {LOOKS, "xl", "sdxl-tiny", "blurry", {{"xl.safetensors", "first", 0.7, 0, 1, false, NULL}}},
+    {LOOKS, "xl-plus", "sdxl-tiny", "blurry", {{"xl-plus.safetensors", "second", 0.7, 0, 1, false, NULL}}},
 };
 
 enum { ROWS = sizeof rows / sizeof rows[0] };
+
+static const struct row *row_of(const char *name)
+{
+	for (int i = 0; i < ROWS; i++)
+		if (strcmp(rows[i].run, name) == 0)
+			return &rows[i];
+	fail_msg("there is no run %s", name);
+	return NULL;
+}
 
 /* What a row is made of, and its run. */
 struct made {
 	struct run_control controls[CONTROLS];
 	char paths[CONTROLS][128];
-	float *pictures[CONTROLS];
+	float *pictures[CONTROLS], *masks[CONTROLS];
 	struct run_params params;
 	struct pack *pack;
 	struct run *run;
@@ -105,9 +150,11 @@ static void prepare(struct made *m, const struct row *row)
 					.frames = 1, .rng = "torch", .controls = m->controls};
 	for (int i = 0; i < CONTROLS && row->uses[i].net; i++) {
 		const struct use *u = &row->uses[i];
-		snprintf(m->paths[i], sizeof m->paths[i], VECTORS "%s", u->net);
-		m->pictures[i] = picture_of(u->picture);
+		snprintf(m->paths[i], sizeof m->paths[i], VECTORS "%s%s", row->folder, u->net);
+		m->pictures[i] = picture_of(row->folder, u->picture);
+		m->masks[i] = u->mask ? mask_of(row->folder, u->mask) : NULL;
 		m->controls[i] = (struct run_control){.path = m->paths[i], .picture = m->pictures[i],
+						      .mask = m->masks[i],
 						      .height = SIDE, .width = SIDE,
 						      .strength = u->strength, .start = u->start,
 						      .end = u->end, .guess = u->guess};
@@ -122,8 +169,10 @@ static void finish(struct made *m)
 {
 	run_free(m->run);
 	pack_close(m->pack);
-	for (int i = 0; i < CONTROLS; i++)
+	for (int i = 0; i < CONTROLS; i++) {
 		free(m->pictures[i]);
+		free(m->masks[i]);
+	}
 }
 
 static void run_all(struct made *m)
@@ -136,13 +185,13 @@ static void run_all(struct made *m)
 }
 
 /* diffusers' latents within 1e-4 of the largest, and its picture within 60 dB. */
-static void compare(struct made *m, const char *name)
+static void compare(struct made *m, const char *folder, const char *name)
 {
 	char file[128];
 	size_t count, have;
 	double sum = 0;
 	static float picture[PIXELS * 3];
-	snprintf(file, sizeof file, "steering/%s.run.safetensors", name);
+	snprintf(file, sizeof file, "%s%s.run.safetensors", folder, name);
 	struct tensor_file *dump = vector_file_open(file);
 	const float *got = run_latents(m->run, false, &have);
 	double distance = vector_latents_distance(dump, "latents", got, have);
@@ -167,7 +216,7 @@ static void test_runs_are_those_of_diffusers(void **state)
 		struct made m;
 		prepare(&m, &rows[i]);
 		run_all(&m);
-		compare(&m, rows[i].run);
+		compare(&m, rows[i].folder, rows[i].run);
 		finish(&m);
 	}
 }
@@ -177,23 +226,29 @@ static void test_refusals(void **state)
 {
 	(void)state;
 	static const struct {
+		const char *folder;
 		struct use use;
 		const char *message;
 	} wrong[] = {
-	    {{"sdxl-a", "first", 1, 0, 1, false}, "sdxl-a: the ControlNet reads texts of 72 channels, this "
+	    {STEERING, {"sdxl-a", "first", 1, 0, 1, false, NULL}, "sdxl-a: the ControlNet reads texts of 72 channels, this "
 						  "model's have 32: it is for another family"},
-	    {{"../sd1-tiny/unet", "first", 1, 0, 1, false},
+	    {STEERING, {"../sd1-tiny/unet", "first", 1, 0, 1, false, NULL},
 	     "is a 'UNet2DConditionModel', not a network that sees a picture"},
-	    {{"../adapters/sd1-tiny.safetensors", "first", 1, 0, 1, false}, "is a LoRA"},
-	    {{"absent", "first", 1, 0, 1, false}, "absent"},
-	    {{"sd1-a", "first", NAN, 0, 1, false}, "strength"},
-	    {{"sd1-a", "first", 1, 0.6, 0.5, false}, "the start before the end"},
-	    {{"sd1-a", "first", 1, -0.1, 1, false}, "0 to 1"},
-	    {{"sd1-a", "first", 1, 0, 1.5, false}, "0 to 1"},
+	    {STEERING, {"../adapters/sd1-tiny.safetensors", "first", 1, 0, 1, false, NULL}, "is a LoRA"},
+	    {STEERING, {"absent", "first", 1, 0, 1, false, NULL}, "absent"},
+	    {STEERING, {"sd1-a", "first", NAN, 0, 1, false, NULL}, "strength"},
+	    {STEERING, {"sd1-a", "first", 1, 0.6, 0.5, false, NULL}, "the start before the end"},
+	    {STEERING, {"sd1-a", "first", 1, -0.1, 1, false, NULL}, "0 to 1"},
+	    {STEERING, {"sd1-a", "first", 1, 0, 1.5, false, NULL}, "0 to 1"},
+	    {LOOKS, {"xl.safetensors", "first", 1, 0, 1, false, NULL}, "xl.safetensors: the IP-Adapter's tokens have 72 "
+								   "channels, this model's texts 32: it is for "
+								   "another family"},
+	    {LOOKS, {"base.safetensors", "first", 1, 0, 1, true, NULL}, "of kind IP-Adapter takes no guess"},
+	    {LOOKS, {"image_encoder/model.safetensors", "first", 1, 0, 1, false, NULL}, "is an image encoder of CLIP, not a"},
 	};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		struct made m;
-		const struct row row = {"", "sd1-tiny", NULL, {wrong[i].use}};
+		const struct row row = {wrong[i].folder, "", "sd1-tiny", NULL, {wrong[i].use}};
 		prepare(&m, &row);
 		assert_int_not_equal(run_begin(m.pack, &m.params, &m.run, &err), SUMI_OK);
 		if (!strstr(err.text, wrong[i].message))
@@ -204,14 +259,14 @@ static void test_refusals(void **state)
 
 /* Saved after each step, freed and restored: the same latents; with another strength, another picture or
  * network it is another run. */
-static void test_saved_runs_go_on(void **state)
+static void go_on(const char *name)
 {
-	(void)state;
 	struct made m;
 	size_t count, size;
 	void *data;
-	prepare(&m, &rows[3]);
+	prepare(&m, row_of(name));
 	run_all(&m);
+	double strength = m.controls[0].strength;
 	const float *latents = run_latents(m.run, false, &count);
 	float *want = malloc(count * sizeof *want);
 	assert_non_null(want);
@@ -222,9 +277,9 @@ static void test_saved_runs_go_on(void **state)
 		assert_int_equal(run_save(m.run, &data, &size, &err), SUMI_OK);
 		run_free(m.run);
 		m.run = NULL;
-		m.controls[0].strength = 0.71;
+		m.controls[0].strength = strength + 0.01;
 		assert_int_equal(run_restore(m.pack, &m.params, data, size, &m.run, &err), SUMI_INVALID);
-		m.controls[0].strength = 0.7;
+		m.controls[0].strength = strength;
 		m.controls[0].path = m.paths[1];
 		assert_int_equal(run_restore(m.pack, &m.params, data, size, &m.run, &err), SUMI_INVALID);
 		m.controls[0].path = m.paths[0];
@@ -243,18 +298,67 @@ static void test_saved_runs_go_on(void **state)
 	finish(&m);
 }
 
+static void test_saved_runs_go_on(void **state)
+{
+	(void)state;
+	go_on("sd1-two");
+	go_on("two");
+}
+
+/* Another mask, or none, is another run. */
+static void test_saved_masks(void **state)
+{
+	(void)state;
+	struct made m;
+	size_t size;
+	void *data;
+	prepare(&m, row_of("masks"));
+	assert_int_equal(run_begin(m.pack, &m.params, &m.run, &err), SUMI_OK);
+	assert_int_equal(run_save(m.run, &data, &size, &err), SUMI_OK);
+	const float *const others[] = {m.masks[1], NULL, m.masks[0]};
+	for (int i = 0; i < 3; i++) {
+		run_free(m.run);
+		m.run = NULL;
+		m.controls[0].mask = others[i];
+		assert_int_equal(run_restore(m.pack, &m.params, data, size, &m.run, &err),
+				 i < 2 ? SUMI_INVALID : SUMI_OK);
+	}
+	free(data);
+	finish(&m);
+}
+
+/* A picture of any size as the encoder sees it: CLIPImageProcessor's within a rounding. */
+static void test_pictures_are_seen(void **state)
+{
+	(void)state;
+	size_t count;
+	uint8_t *rgb;
+	struct tensor_file *dump = vector_file_open("looks/wide.seen.safetensors");
+	float *want = vector_copy(dump, "seen", &count);
+	assert_int_equal(count, SEEN * SEEN * 3);
+	if (picture_seen(VECTORS LOOKS "wide.png", "picture", SEEN, &rgb, &err))
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < count; i++)
+		assert_true(fabsf(want[i] - (float)rgb[i]) <= 1);
+	free(rgb);
+	free(want);
+	tensors_close(dump);
+}
+
 /* A step with them takes more than one without. */
 static void test_memory_is_planned(void **state)
 {
 	(void)state;
-	struct made m;
-	prepare(&m, &rows[3]);
-	const struct pack_info *info = pack_info_of(m.pack);
-	uint64_t with = run_memory(info, &m.params);
-	m.params.control_count = 0;
-	uint64_t without = run_memory(info, &m.params);
-	assert_true(with > without);
-	finish(&m);
+	static const char *const names[] = {"sd1-two", "plus", "masks"};
+	for (int i = 0; i < 3; i++) {
+		struct made m;
+		prepare(&m, row_of(names[i]));
+		const struct pack_info *info = pack_info_of(m.pack);
+		uint64_t with = run_memory(info, &m.params);
+		m.params.control_count = 0;
+		assert_true(with > run_memory(info, &m.params));
+		finish(&m);
+	}
 }
 
 /* Every word of the table of parameters is a map, and who makes one is there. */
@@ -327,6 +431,8 @@ int main(void)
 	    cmocka_unit_test(test_runs_are_those_of_diffusers),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_saved_runs_go_on),
+	    cmocka_unit_test(test_saved_masks),
+	    cmocka_unit_test(test_pictures_are_seen),
 	    cmocka_unit_test(test_memory_is_planned),
 	    cmocka_unit_test(test_words_are_maps),
 	    cmocka_unit_test(test_short_form),

@@ -17,12 +17,19 @@
 #define WALK_TAIL(i, c) \
 	for (ulong i = (c) / V * V + get_global_id(0); i < (c); i += get_global_size(0))
 
-#ifdef AXPBY /* -D A_T, B_T, Y_T: dtypes; HAS_B; ACTIVATION */
+#ifdef AXPBY /* -D A_T, B_T, Y_T: dtypes; HAS_B; HAS_GAIN; ACTIVATION */
 /* rows of c elements, the last one of last_c: dense tensors come as rows of equal length. */
 kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
                   global const TYPE(B_T) *b, ulong b_offset, ulong b_ld,
                   global TYPE(Y_T) *y, ulong y_offset, ulong y_ld,
-                  ulong rows, ulong c, ulong last_c, float alpha, float beta)
+                  ulong rows, ulong c, ulong last_c, float alpha, float beta
+#if HAS_GAIN
+                  , global const float *gain, ulong gains
+#define BETA (beta * gain[row % gains])
+#else
+#define BETA beta
+#endif
+                  )
 {
 	for (ulong row = FIRST_ROW(rows); row < LAST_ROW(rows); row++) {
 		global const TYPE(A_T) *ar = a + a_offset + row * a_ld;
@@ -35,7 +42,7 @@ kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
 		{
 			PASTE(float, V) v = alpha * LOADV(A_T, ar, i);
 #if HAS_B
-			v += beta * LOADV(B_T, br, i);
+			v += BETA * LOADV(B_T, br, i);
 #endif
 			STOREV(Y_T, yr, i, ACTIVATE(v));
 		}
@@ -43,7 +50,7 @@ kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
 		{
 			float v = alpha * LOAD1(A_T, ar, i);
 #if HAS_B
-			v += beta * LOAD1(B_T, br, i);
+			v += BETA * LOAD1(B_T, br, i);
 #endif
 			STORE1(Y_T, yr, i, ACTIVATE(v));
 		}
