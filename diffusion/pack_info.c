@@ -418,6 +418,7 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	if ((status = read_config(info, "model_index.json", &index, err)))
 		return pack_is_file(info) ? status : error_prefix(err, "not a model pack");
 	if ((status = open_manifest(info, err)) || (status = find_family(info, index, err)) ||
+	    (pack_is_file(info) && (status = pack_parts_check(info, err))) ||
 	    (status = read_latents(info, err)) || (status = read_size(info, err)) ||
 	    (status = read_note(info, err)) || (status = read_scheduler(info, err)) ||
 	    (status = read_manifest(info, err)))

@@ -37,6 +37,7 @@ struct pack {
 	struct pack_control controls[PACK_CONTROLS];
 	uint64_t control_turn;
 	uint64_t bytes[PART_USES]; /* of weights in the files, by who opens them */
+	bool in_blocks;            /* the denoiser: pack_parts_in_blocks() */
 };
 
 /* File names of the diffusers layout. */
@@ -55,6 +56,10 @@ uint64_t pack_parts_bytes(const struct pack_info *info);
 
 /* The same by who opens them, with a distilled denoiser's. */
 void pack_parts_weigh(const struct pack_info *info, uint64_t bytes[PART_USES]);
+
+/* Whether the denoiser stands in blocks, more than a quarter of its numbers (convolutions hardly ever do): who
+ * has it so is short of memory. */
+bool pack_parts_in_blocks(const struct pack_info *info);
 
 /* SUMI_NOTFOUND with all that is missing, for half a pack; files are looked for, not read. The
  * fast UNet's folder is only known when all of the info was read. */

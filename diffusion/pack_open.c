@@ -9,6 +9,7 @@ static int open_models(struct pack *pack, struct error *err)
 {
 	struct denoiser_spec ignored;
 	pack_parts_weigh(&pack->info, pack->bytes);
+	pack->in_blocks = pack_parts_in_blocks(&pack->info);
 	int status = pack_parts_open(pack, err);
 	if (status)
 		return status;

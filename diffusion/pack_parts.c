@@ -126,6 +126,24 @@ void pack_parts_weigh(const struct pack_info *info, uint64_t bytes[PART_USES])
 		bytes[PART_DISTILLED] = weight_bytes(info, info->fast_unet);
 }
 
+bool pack_parts_in_blocks(const struct pack_info *info)
+{
+	char path[FILES_PATH_MAX];
+	struct weights *files;
+	size_t blocks = 0, all = 0;
+	if (pack_part(info, family_folder(info->family, PART_DENOISER), path, NULL) ||
+	    weights_open(path, &files, NULL))
+		return false;
+	for (size_t i = 0; i < weights_tensors(files); i++) {
+		const struct weight_tensor *t = weights_at(files, i);
+		size_t numbers = t->bytes / dtype_size(t->dtype);
+		all += numbers;
+		blocks += format_info(t->stored)->block > 1 ? numbers : 0;
+	}
+	weights_close(files);
+	return blocks > all / 4;
+}
+
 void pack_weigh(const struct pack_info *info, struct pack_weight *out)
 {
 	uint64_t bytes[PART_USES];

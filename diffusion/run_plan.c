@@ -28,8 +28,20 @@ unsigned run_wrap(const struct run_params *p)
 	return 0;
 }
 
-/* In pieces where the whole picture would take more than half of the device's memory, or a larger
- * buffer than it gives. What is in use at the moment does not count: the same run must give the
+/* What coding a picture may always take. */
+#define CODING (UINT64_C(1) << 30)
+
+/* What coding a picture shall take at most: half of the device's memory, and half of a denoiser that was made
+ * small. 0: anything. */
+static uint64_t most_of_coding(const struct pack *pack)
+{
+	uint64_t most = pack->device->info.memory / 2, denoiser = pack->bytes[PART_DENOISER];
+	uint64_t small = denoiser / 2 > CODING ? denoiser / 2 : CODING;
+	return pack->in_blocks && (most == 0 || small < most) ? small : most;
+}
+
+/* In pieces where the whole picture would take more than that, or a larger buffer than the device
+ * gives. What is in use at the moment does not count: the same run must give the
  * same bytes. false: not even a small tile fits. */
 static bool plan_pieces(const struct pack *pack, struct codec_job *job, bool encoding)
 {
@@ -37,14 +49,15 @@ static bool plan_pieces(const struct pack *pack, struct codec_job *job, bool enc
 	struct codec *codec = pack->codec;
 	enum dtype dtype = pack->device->activation_dtype;
 	const struct codec_job whole = *job;
+	uint64_t bytes = most_of_coding(pack);
 	struct error ignored;
-	if (!codec_plan(codec, job, encoding, d->memory / 2, d->max_alloc, dtype))
+	if (!codec_plan(codec, job, encoding, bytes, d->max_alloc, dtype))
 		return false;
 	/* What is too large for its operations goes in smaller pieces too. */
 	uint64_t most = codec_largest(codec, job);
 	while (codec_supported(codec, job, encoding, &ignored) == SUMI_TOOBIG && (most /= 2) > LEAST) {
 		*job = whole;
-		if (!codec_plan(codec, job, encoding, d->memory / 2, most, dtype))
+		if (!codec_plan(codec, job, encoding, bytes, most, dtype))
 			break;
 	}
 	return true; /* what is not supported in any pieces is refused by that: run_plan_supported() */

@@ -41,6 +41,7 @@ void resnet_forward(struct pass *p, const struct resnet_block *r, struct map x,
 	}
 	pass_conv(p, &r->conv2, b, y, (struct conv2d_args){.residual = residual.t});
 	pass_free(p, &b);
+	pass_behind(p);
 }
 
 void resnet_replace(struct pass *p, const struct resnet_block *r, struct map *x)
@@ -220,6 +221,7 @@ void transformer_forward(struct pass *p, const struct transformer_block *t, stru
 		self_attention(p, t, &t->layers[i], h, a);
 		cross_attention(p, t, &t->layers[i], texts, h, a);
 		feed_forward(p, &t->layers[i], h, a);
+		pass_behind(p);
 		pass_tap(p, &h, "%s.transformer_blocks.%d", prefix, i);
 	}
 	pass_free(p, &a);

@@ -25,6 +25,14 @@ void pass_fail(struct pass *p, int status, const char *format, ...)
 		p->status = error_set(p->err, status, "%s", text);
 }
 
+void pass_behind(struct pass *p)
+{
+	if (!p->lean || p->status)
+		return;
+	p->status = device_sync(p->device, p->err);
+	packed_rest(p->lean);
+}
+
 /* --- temporaries --- */
 
 static size_t bytes_of(const struct map *x)

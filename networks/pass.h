@@ -42,6 +42,7 @@ struct pass {
 	uint64_t bytes, bytes_peak; /* of temporaries */
 	uint64_t bytes_largest;     /* of one of them */
 	uint64_t products;          /* plan only: multiplications of its matrix operations */
+	const struct packed *lean; /* weights that leave the process behind each block; NULL: they stay */
 	int thin; /* plan only: ranks of what may lie on any layer (weights/thin.h) */
 	const struct device *asked; /* plan only: what it does not support fails the pass; or NULL */
 };
@@ -54,6 +55,9 @@ struct pass pass_plan(enum dtype dtype);
 /* Fails the pass with a message of the caller's. */
 void pass_fail(struct pass *p, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A block is enqueued: where the pass is lean, what it read may go once it is done. */
+void pass_behind(struct pass *p);
 
 /* A temporary [n, h, w, c] with arbitrary content. */
 struct map pass_new(struct pass *p, int n, int h, int w, int c);

@@ -205,6 +205,15 @@ static void forward(struct pass *p, struct unet_flow *f, const struct unet_input
 	pass_free(p, &y);
 }
 
+/* Latents in a pass from which on weights that are lean leave the process behind each block: it takes so long
+ * then that reading them again from the system's cache is a hundredth of it. */
+enum { LEAN_LATENTS = 128 * 128 };
+
+static bool is_lean(const struct unet *u, const struct unet_input *in)
+{
+	return (int64_t)in->n * in->h * in->w >= LEAN_LATENTS && packed_is_lean(u->set.packed);
+}
+
 /* `texts`: those of the batch, part by part. */
 static int run_pass(struct unet *u, const struct unet_input *in, struct text_batch texts,
 		    float *prediction, struct error *err)
@@ -217,6 +226,7 @@ static int run_pass(struct unet *u, const struct unet_input *in, struct text_bat
 	f->motion = &in->motion;
 	struct pass p = pass_begin(u->set.device, &in->tap, err);
 	p.wrap = in->wrap;
+	p.lean = is_lean(u, in) ? u->set.packed : NULL;
 	forward(&p, f, in, prediction);
 	free(f);
 	return p.status;

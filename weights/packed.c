@@ -47,6 +47,7 @@ struct packed {
 	char path[FILES_PATH_MAX], temp[FILES_PATH_MAX];
 	unsigned char *map;
 	size_t map_size;
+	bool lean; /* packed_store_lean() */
 	/* reading */
 	struct entry *entries;
 	size_t count, at;
@@ -79,6 +80,13 @@ static uint64_t sum_of(const unsigned char *data, size_t size)
 static size_t up_to_page(size_t bytes)
 {
 	return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+/* One weight leaves the process until it is used. */
+static void rest_entry(const struct packed *p, const struct entry *e)
+{
+	if (p->lean)
+		madvise(p->map + e->offset, up_to_page((size_t)e->size), MADV_DONTNEED);
 }
 
 static struct entry describe(const char *name, const struct weight_desc *desc)
@@ -195,6 +203,7 @@ bool packed_find(struct packed *p, const char *name, struct weight_desc *desc)
 		return false;
 	}
 	p->at++;
+	rest_entry(p, e);
 	desc->packed = p->map + e->offset;
 	return true;
 }
@@ -287,6 +296,7 @@ void packed_add(struct packed *p, const char *name, struct weight_desc *desc)
 	}
 	e.sum = sum_of(p->map + e.offset, (size_t)e.size);
 	put_entry(&p->table, &e);
+	rest_entry(p, &e);
 	p->count++;
 	p->end += room;
 	desc->packed = p->map + e.offset;
@@ -370,6 +380,8 @@ struct packed *packed_open(struct device *device, const struct weights *files, c
 	p->device = device;
 	p->files = files;
 	p->fd = -1;
+	/* A device with memory of its own copies at once what it is given. */
+	p->lean = device->info.is_cpu && weights_bytes(files) >= packed_lean_from(store);
 	if (!make_key(p, part, &changed_ms) || !packed_place(store, p->key, p->path, p->temp)) {
 		free(p);
 		return NULL;
@@ -394,6 +406,13 @@ struct packed *packed_link(struct packed *p, struct packed *list)
 {
 	p->next = list;
 	return p;
+}
+
+bool packed_is_lean(const struct packed *p)
+{
+	while (p && !p->lean)
+		p = p->next;
+	return p != NULL;
 }
 
 void packed_rest(const struct packed *p)

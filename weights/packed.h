@@ -33,6 +33,10 @@ int packed_store_open(const char *dir, uint64_t limit, struct packed_store **out
 		      struct error *err);
 void packed_store_close(struct packed_store *store); /* NULL is fine */
 
+/* From how many bytes of weights on a load is lean: on a device whose memory is the host's, what was looked
+ * through or written leaves the process until it is used. At first 1 GiB. */
+void packed_store_lean(struct packed_store *store, uint64_t bytes);
+
 /* What lies there. */
 struct packed_usage {
 	char dir[FILES_PATH_MAX];
@@ -63,6 +67,9 @@ void packed_add(struct packed *p, const char *name, struct weight_desc *desc);
 
 /* All weights were found or added: puts a file that was written to its place. */
 void packed_complete(struct packed *p);
+
+/* Whether p or one of those that hang on p->next need not be in memory all at once. NULL is fine. */
+bool packed_is_lean(const struct packed *p);
 
 /* Takes the mapped pages of p and of those that hang on p->next out of the process's resident
  * memory; they come back from the page cache when they are read again. NULL is fine. */

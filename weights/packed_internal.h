@@ -12,6 +12,9 @@ bool packed_place(const struct packed_store *store, const char *key, char path[F
  * when they never will. */
 bool packed_make_room(const struct packed_store *store, uint64_t bytes);
 
+/* packed_store_lean()'s. */
+uint64_t packed_lean_from(const struct packed_store *store);
+
 /* Whether the folder's disk has so many free bytes, as far as it can be told. */
 bool packed_has_space(const struct packed_store *store, uint64_t bytes);
 

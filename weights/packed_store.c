@@ -20,8 +20,10 @@ enum { STALE_S = 24 * 3600 };
 
 struct packed_store {
 	char dir[FILES_PATH_MAX];
-	uint64_t limit;
+	uint64_t limit, lean;
 };
+
+#define LEAN (UINT64_C(1) << 30)
 
 int packed_store_open(const char *dir, uint64_t limit, struct packed_store **out, struct error *err)
 {
@@ -33,6 +35,7 @@ int packed_store_open(const char *dir, uint64_t limit, struct packed_store **out
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	s->limit = limit;
+	s->lean = LEAN;
 	int status = files_path(s->dir, err, "%s", dir);
 	if (status) {
 		free(s);
@@ -45,6 +48,16 @@ int packed_store_open(const char *dir, uint64_t limit, struct packed_store **out
 void packed_store_close(struct packed_store *store)
 {
 	free(store);
+}
+
+void packed_store_lean(struct packed_store *store, uint64_t bytes)
+{
+	store->lean = bytes;
+}
+
+uint64_t packed_lean_from(const struct packed_store *store)
+{
+	return store->lean;
 }
 
 bool packed_place(const struct packed_store *s, const char *key, char path[FILES_PATH_MAX], char temp[FILES_PATH_MAX])

@@ -42,7 +42,8 @@ static const struct stranger {
     {"\x28\xb5\x2f\xfd", "is compressed by zstd: unpack it"},
     {"\x89PNG", "is a PNG picture, not a model"},
     {"\x89HDF", "is an HDF5 file (Keras), which is not supported"},
-    {"\x08\x03\x12", "is an ONNX graph, which is not supported"},
+    {"\xff\xd8\xff", "is a JPEG picture, not a model"},
+    {"riff", "is a picture or a sound (RIFF), not a model"},
 };
 
 static bool begins_with(const unsigned char *p, size_t size, const char *text)
@@ -51,6 +52,53 @@ static bool begins_with(const unsigned char *p, size_t size, const char *text)
 		if (size == 0 || tolower(*p) != tolower((unsigned char)*text))
 			return false;
 	return true;
+}
+
+/* A message of ONNX begins with its version, a small number, and the name of who wrote it. */
+static bool is_onnx(const unsigned char *start, size_t size)
+{
+	return size > 4 && start[0] == 0x08 && start[1] < 0x20 && start[2] == 0x12 && isalpha(start[4]);
+}
+
+/* The name of a tar archive's kind stands behind that of its first file. */
+static bool is_tar(const unsigned char *start, size_t size)
+{
+	enum { AT = 257 };
+	return size > AT + 5 && memcmp(start + AT, "ustar", 5) == 0;
+}
+
+static bool is_zeros(const unsigned char *start, size_t size)
+{
+	size_t n = 0;
+	while (n < size && start[n] == 0)
+		n++;
+	return size > 63 && n == size;
+}
+
+static bool is_text(const unsigned char *start, size_t size)
+{
+	size_t n = 0;
+	while (n < size && (isprint(start[n]) || isspace(start[n])))
+		n++;
+	return size > 0 && n == size;
+}
+
+/* What has no mark at its beginning, asked last. */
+static int refuse_shapeless(const char *path, const unsigned char *start, size_t size, struct error *err)
+{
+	static const struct {
+		bool (*is)(const unsigned char *start, size_t size);
+		const char *words;
+	} kinds[] = {
+	    {is_onnx, "is an ONNX graph, which is not supported"},
+	    {is_tar, "is a tar archive: unpack it"},
+	    {is_zeros, "begins with nothing but zeros: a download that did not come, download it anew"},
+	    {is_text, "is a text, not a model"},
+	};
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (kinds[i].is(start, size))
+			return error_set(err, SUMI_UNSUPPORTED, "%s: %s", path, kinds[i].words);
+	return SUMI_OK;
 }
 
 static int refuse_stranger(const char *path, const unsigned char *start, size_t size,
@@ -168,9 +216,10 @@ static int choose_reader(struct tensor_file *file, struct error *err)
 	for (size_t i = 0; i < sizeof readers / sizeof readers[0] && !file->reader; i++)
 		if (readers[i]->is(start, sample))
 			file->reader = readers[i];
-	if (!file->reader)
-		file->reader = &safetensors_reader;
-	return SUMI_OK;
+	if (file->reader)
+		return SUMI_OK;
+	file->reader = &safetensors_reader;
+	return refuse_shapeless(file->path, start, sample, err);
 }
 
 int tensors_open(const char *path, struct tensor_file **out, struct error *err)

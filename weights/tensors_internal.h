@@ -10,7 +10,7 @@
 #define TENSORS_MAX 65536u
 
 /* Bytes of a file's beginning by which its kind is told. */
-#define TENSORS_START 64
+#define TENSORS_START 512
 
 struct tensor_file {
 	char *path;

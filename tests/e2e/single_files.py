@@ -287,8 +287,9 @@ def sd1(place, models):
         write_safetensors(models / f"{name}.safetensors", tensors)
     beside(models / "vae/alone.safetensors", config={"vae": SD1["vae"]})
     beside(models / "clip.safetensors", config={"text_encoder": SD1["text_encoder"]})
-    check("it lacks text_encoder, tokenizer, vae" in place.sumi("models").stderr, "a UNet alone is told to be half a model",
-          place.sumi("models").stderr)
+    for words in (["models"], ["render", "fog", "--pack", models / "unet.safetensors", "-o", "half.png"]):
+        told = place.sumi(*words).stderr
+        check("half a model, it lacks text_encoder, tokenizer, vae" in told, f"a UNet alone is told to be half a model by {words[0]}", told)
     beside(models / "unet.safetensors", tokenizer="sd1-tiny", text_encoder="clip.safetensors", vae="vae/alone.safetensors",
            config={"unet": SD1["unet"]})
     same(place, want, models / "unet.safetensors", "split files paint it")

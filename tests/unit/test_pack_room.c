@@ -4,20 +4,23 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "diffusion/pack_internal.h"
-#include "diffusion/run.h"
+#include "diffusion/run_internal.h"
+#include "weights/gguf_write.h"
 
 #define PACK "tests/vectors/sdxl-tiny"
 
 enum { SIDE = 32, LATENTS = SIDE / 8 * SIDE / 8 * 4, STEPS = 2 };
 
 static struct device *device;
-static uint64_t own_memory; /* what the device says of itself */
+static uint64_t own_memory, own_max_alloc; /* what the device says of itself */
 static size_t texts, denoiser, codec; /* bytes on the device */
 
 static struct run_params params(const char *prompt)
@@ -80,6 +83,7 @@ static int set_up(void **state)
 	if (device_open("reference", &device, NULL))
 		return -1;
 	own_memory = device->info.memory;
+	own_max_alloc = device->info.max_alloc;
 	struct pack *pack = open_pack();
 	size_t all = device->bytes_in_use;
 	conditioner_unload(pack->conditioner);
@@ -99,6 +103,68 @@ static int tear_down(void **state)
 	assert_int_equal(device->bytes_in_use, 0);
 	device_close(device);
 	return 0;
+}
+
+/* Coding a picture takes no more than a denoiser in blocks, but for a gibibyte that it may always have. */
+static void test_coding_beside_blocks(void **state)
+{
+	(void)state;
+	struct pack *pack = open_pack();
+	struct run_params large = params("a"), small = large;
+	static const float picture[1];
+	small.init = large.init = picture; /* none of it is read */
+	large.width = large.height = 4096;
+	device->info.memory = UINT64_C(1) << 40;
+	device->info.max_alloc = 0;
+	assert_false(pack->in_blocks);
+	assert_int_equal(run_plan_encode(pack, &large).pieces.rows, 0);
+	pack->in_blocks = true;
+	assert_true(run_plan_encode(pack, &large).pieces.rows > 0);
+	assert_int_equal(run_plan_encode(pack, &small).pieces.rows, 0);
+	pack->bytes[PART_DENOISER] = UINT64_C(1) << 39;
+	assert_int_equal(run_plan_encode(pack, &large).pieces.rows, 0);
+	device->info.memory = own_memory;
+	device->info.max_alloc = own_max_alloc;
+	pack_close(pack);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void test_what_is_in_blocks(void **state)
+{
+	(void)state;
+	char root[] = "/tmp/sumi-room-XXXXXX", cwd[512], path[640], gguf[64], command[64];
+	struct error err = {0};
+	struct weights *weights;
+	const struct quantiser *q;
+	struct gguf_report report;
+	struct pack_info info;
+	assert_non_null(mkdtemp(root));
+	assert_non_null(getcwd(cwd, sizeof cwd));
+	snprintf(gguf, sizeof gguf, "%s/small.gguf", root);
+	assert_int_equal(weights_open("models/ink/unet", &weights, &err), 0);
+	assert_int_equal(quantiser_named("q8_0", &q, &err), 0);
+	assert_int_equal(gguf_write(weights, q, gguf, &report, &err), 0);
+	weights_close(weights);
+	snprintf(command, sizeof command, "%s/ink", root);
+	snprintf(path, sizeof path, "%s/models/ink", cwd);
+	assert_int_equal(symlink(path, command), 0);
+	snprintf(path, sizeof path, "%s/small.sumi.json", root);
+	write_text(path, "{\"base\": \"ink\"}");
+	for (int i = 0; i < 2; i++) {
+		if (pack_info_read_plain(i ? gguf : "models/ink", &info, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(pack_parts_in_blocks(&info), i);
+		pack_info_free(&info);
+	}
+	snprintf(command, sizeof command, "rm -r %s", root);
+	assert_int_equal(system(command), 0);
 }
 
 static void test_the_rule(void **state)
@@ -217,6 +283,8 @@ static void test_what_does_not_go_together_is_told_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_coding_beside_blocks, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_what_is_in_blocks, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_the_rule, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_all_stay_where_there_is_room, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_parts_come_and_go, set_up, tear_down),

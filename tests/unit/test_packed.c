@@ -117,31 +117,38 @@ static int tear_down(void **state)
 	return status;
 }
 
-/* One step of an open model; out [LATENTS]. */
-static void forward(struct unet *unet, float *out)
+/* One step of an open model; out [side, side, 4]. */
+static void forward_at(struct unet *unet, int side, float *out)
 {
 	struct unet_text *text;
 	struct error err = {0};
-	float latents[LATENTS], timestep = 300;
-	int width = unet_config(unet)->context;
+	float timestep = 300;
+	int width = unet_config(unet)->context, count = side * side * 4;
 	float *context = calloc((size_t)TOKENS * (size_t)width, sizeof *context);
+	float *latents = calloc((size_t)count, sizeof *latents);
 	for (int i = 0; i < TOKENS * width; i++)
 		context[i] = (float)(i % 11 - 5) / 5;
-	for (int i = 0; i < LATENTS; i++)
+	for (int i = 0; i < count; i++)
 		latents[i] = (float)(i % 7 - 3) / 3;
 	assert_int_equal(unet_text_new(unet, context, 1, TOKENS, &text, &err), 0);
 	struct unet_input in = {
 	    .latents = latents,
 	    .n = 1,
-	    .h = SIDE,
-	    .w = SIDE,
+	    .h = side,
+	    .w = side,
 	    .timesteps = &timestep,
 	    .text = text,
 	};
 	if (unet_forward(unet, &in, out, &err))
 		fail_msg("%s", err.text);
 	unet_text_free(text);
+	free(latents);
 	free(context);
+}
+
+static void forward(struct unet *unet, float *out)
+{
+	forward_at(unet, SIDE, out);
 }
 
 /* Opens the model and runs one step. */
@@ -244,6 +251,55 @@ static void test_cut_while_used(void **state)
 }
 
 /* A name that is gone does not take the bytes away from those who use them. */
+/* KiB of the kept weights that are in this process. */
+static long resident(void)
+{
+	char line[512];
+	bool ours = false;
+	long all = 0, here;
+	FILE *f = fopen("/proc/self/smaps", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		if (strstr(line, "/sumi-packed-"))
+			ours = true;
+		else if (ours && sscanf(line, "Rss: %ld", &here) == 1) {
+			all += here;
+			ours = false;
+		}
+	}
+	fclose(f);
+	return all;
+}
+
+/* What is large is never in memory as a whole: not while it is written or looked through, and not in a long
+ * pass. The bytes are those of one that is. */
+static void test_lean(void **state)
+{
+	enum { LARGE = 128, COUNT = LARGE * LARGE * 4 };
+	struct place *p = *state;
+	struct error err = {0};
+	float *want = malloc(COUNT * sizeof *want), *got = malloc(COUNT * sizeof *got);
+	struct unet *unet;
+	for (int i = 0; i < 3; i++) { /* as usual; written; read */
+		if (i == 1) {
+			char other[128];
+			snprintf(other, sizeof other, "%s/other", p->root);
+			keep_in(other, LIMIT);
+			packed_store_lean(store, 1);
+		}
+		assert_int_equal(open_unet(device, p->model, &unet, &err), 0);
+		if (i > 0)
+			assert_true(resident() < 1024);
+		forward_at(unet, LARGE, i ? got : want);
+		assert_true(i ? resident() < 2048 : resident() > 8192);
+		unet_close(unet);
+		if (i > 0)
+			assert_memory_equal(want, got, COUNT * sizeof *want);
+	}
+	free(want);
+	free(got);
+}
+
 static void test_removed_while_used(void **state)
 {
 	struct place *p = *state;
@@ -531,6 +587,7 @@ int main(void)
 	const struct CMUnitTest none[] = {cmocka_unit_test(test_nothing)};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_lean, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_removed_while_used, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_cut_while_used, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),

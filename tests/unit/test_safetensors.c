@@ -204,6 +204,16 @@ static void test_files_that_are_none(void **state)
 	expect_stranger("<?xml version=\"1.0\"?>", "answered with an error");
 	expect_stranger("{\"error\":\"Unauthorized\"}", "download was refused");
 	expect_stranger("\x1f\x8b\x08 and so on", "unpack it");
+	expect_stranger("\xff\xd8\xff\xe0 and so on", "JPEG picture");
+	expect_stranger("RIFF \1\1\1WEBP", "not a model");
+	expect_stranger("\x08\x07\x12\x07pytorch\x1a\x05", "ONNX");
+	expect_stranger("mirror moved, see https://example.org for the file", "is a text");
+	unsigned char tar[512] = "model/", zeros[4096] = {0};
+	memcpy(tar + 257, "ustar", 5);
+	write_bytes("tar.ckpt", tar, sizeof tar);
+	expect_refused("tar.ckpt", "tar archive: unpack it");
+	write_bytes("zeros.safetensors", zeros, sizeof zeros);
+	expect_refused("zeros.safetensors", "nothing but zeros");
 	assert_int_equal(mkdir(path_of("folder.safetensors"), 0700), 0);
 	expect_refused("folder.safetensors", "");
 	assert_int_equal(mkfifo(path_of("pipe.safetensors"), 0600), 0);
