@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #define VERB_MAP(X)                                                                                \
+	X(script)                                                                                  \
 	X(render)                                                                                  \
 	X(submit)                                                                                  \
 	X(batch)                                                                                   \

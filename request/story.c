@@ -358,7 +358,7 @@ static int read_lines(struct reader *r, char *text, struct error *err)
 
 int story_read(const char *text, size_t size, const char *name, json_t **out, struct error *err)
 {
-	struct reader r = {.name = name, .scenes = json_array()};
+	struct reader r = {.name = name};
 	*out = NULL;
 	if (size > STORY_BYTES_MAX)
 		return error_set(err, SUMI_TOOBIG, "%s: has %zu bytes, a story at most %d", name, size, STORY_BYTES_MAX);
@@ -369,6 +369,7 @@ int story_read(const char *text, size_t size, const char *name, json_t **out, st
 		size -= 3;
 	}
 	char *copy = strndup(text, size);
+	r.scenes = json_array();
 	int status = copy && r.scenes ? read_lines(&r, copy, err) : error_set(err, SUMI_NOMEM, "out of memory");
 	free(copy);
 	json_decref(r.scene);

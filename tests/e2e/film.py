@@ -95,6 +95,16 @@ def refused(place):
     check(done.returncode == 2 and "no" in done.stderr and "scene" in done.stderr, "a film of nothing", done.stderr)
 
 
+def script(place):
+    done = place.sumi("script", "a whale remembers the sea", "--scenes", 3, "--model", "ink-motion", "-o", "written.txt")
+    text = (place.dir / "written.txt").read_text() if done.returncode == 0 else ""
+    check(text.count("seconds: ") == 3 and '# "whale"' in text, "a script for a theme, and what of it cannot be painted", done.stderr + text)
+    done = place.sumi("film", "-", "--model", "ink-motion", "--dry-run", input=text.replace("mood:", "# mood:"))
+    check([j["modality"] for j in json.loads(done.stdout or "[]")] == ["video"] * 3 + ["film"], "is a story", done.stderr)
+    done = place.sumi("script", "the sea")
+    check(done.returncode == 3 and "motion-tiny" in done.stderr and "--model" in done.stderr, "of a model that does not say what it can paint", done.stderr)
+
+
 def main():
     place = Place(model_video="motion-tiny", model_audio="sound-tiny").start()
     story = place.dir / "story.txt"
@@ -103,6 +113,7 @@ def main():
         made(place, story)
         killed(place, story)
         refused(place)
+        script(place)
     finally:
         place.stop()
         place.remove()

@@ -472,6 +472,9 @@ static const char *const texts[][2] = {
     {"history", "{\"job\": {\"id\": \"a\", \"state\": \"done\", \"modality\": \"image\", "
 		"\"created\": \"2026-01-31T22:00:00.000Z\", \"variants\": 1, \"tags\": [\"x\"]}, "
 		"\"attempts\": [], \"artifacts\": []}\n"},
+    {"words", "{\"kinds\":[{\"kind\":\"subject\",\"values\":[{\"name\":\"sea\",\"en\":[\"the sea\"],\"near\":[\"sea\"],"
+	      "\"without\":[\"time\"]}]},{\"kind\":\"motion\",\"values\":[{\"name\":\"w\",\"when\":{\"kind\":\"subject\","
+	      "\"of\":[\"sea\"]}}]},{\"kind\":\"mood\",\"values\":[{\"name\":\"calm\"}]}]}\x1eThe whale, море sea"},
     {"story", "title: The drop\nfps: 8\n\nseconds: 2.5\nmood: calm\ncfg: 3\nAn ink drop.\n\n"
 	      "переход: наплыв\nблизко: да\nbeats: no\n# x\nМоре: рассвет\n\ntext: size: 32x48\n"},
 };
