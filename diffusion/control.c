@@ -49,6 +49,27 @@ static void rest_look(const struct control *c)
 	ip_adapter_rest(c->look->adapter);
 }
 
+static int open_t2i(struct device *device, const char *path, const char *encoder, struct control *c,
+		    struct error *err)
+{
+	(void)encoder;
+	int status = device ? t2i_adapter_open(device, path, &c->t2i, err)
+			    : t2i_config_read(path, &c->t2i_config, err);
+	if (!status && device)
+		c->t2i_config = *t2i_adapter_config(c->t2i);
+	return status;
+}
+
+static void close_t2i(struct control *c)
+{
+	t2i_adapter_close(c->t2i);
+}
+
+static void rest_t2i(const struct control *c)
+{
+	t2i_adapter_rest(c->t2i);
+}
+
 static int net_context(const struct control *c)
 {
 	return c->net_config.trunk.context;
@@ -68,10 +89,13 @@ static const struct control_kind {
 		    struct error *err);
 	void (*close)(struct control *c);
 	void (*rest)(const struct control *c);
-	int (*context)(const struct control *c); /* channels of the texts that it was made beside */
+	int (*context)(const struct control *c); /* channels of the texts that it was made beside; NULL: it knows
+						    none */
 } kinds[] = {
     [CONTROL_NET] = {"ControlNet", "ControlNetModel", "controlnet", true, false, open_net, close_net, rest_net,
 		     net_context},
+    [CONTROL_T2I] = {"T2I-Adapter", "T2IAdapter", "t2i_adapter", false, false, open_t2i, close_t2i, rest_t2i,
+		     NULL},
     [CONTROL_LOOK] = {"IP-Adapter", NULL, "ip_adapter", false, true, open_look, close_look, rest_look,
 		      look_context},
 };
@@ -83,8 +107,8 @@ const char *control_word(const struct control *control)
 	return kinds[control->type].word;
 }
 
-/* By what it was made beside. */
-static const char *family_of(int context)
+/* By what it was made beside; of one that knows no texts, by the pixels that it begins with. */
+static const char *family_of(const struct control *c, int context)
 {
 	static const struct {
 		int context;
@@ -96,18 +120,26 @@ static const char *family_of(int context)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (rows[i].context == context)
 			return rows[i].family;
-	return NULL;
+	if (c->type != CONTROL_T2I)
+		return NULL;
+	return c->t2i_config.factor == 16 ? "Stable Diffusion XL" : "Stable Diffusion 1 or 2";
 }
 
 json_t *control_json(const struct control *c)
 {
 	char wants[80];
-	int context = kinds[c->type].context(c);
+	int context = kinds[c->type].context ? kinds[c->type].context(c) : 0;
 	const struct ip_config *ip = c->look ? &c->look->config : NULL;
-	return json_pack("{s:s, s:s*, s:s*, s:s*, s:i, s:I}", "kind", control_word(c), "form",
-			 ip ? look_word(ip) : NULL, "wants",
-			 ip ? look_wants(ip, wants, sizeof wants) : NULL, "family", family_of(context),
-			 "context", context, "bytes", (json_int_t)c->bytes);
+	json_t *o = json_pack("{s:s, s:s*, s:s*, s:s*, s:I}", "kind", control_word(c), "form",
+			      ip			     ? look_word(ip)
+			      : c->type != CONTROL_T2I	     ? NULL
+			      : c->t2i_config.light	     ? "light"
+							     : "full",
+			      "wants", ip ? look_wants(ip, wants, sizeof wants) : NULL, "family",
+			      family_of(c, context), "bytes", (json_int_t)c->bytes);
+	if (o && context)
+		json_object_set_new(o, "context", json_integer(context));
+	return o;
 }
 
 size_t control_picture_values(const struct control_use *use)

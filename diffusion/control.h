@@ -11,9 +11,11 @@
 #include "base/hash.h"
 #include "diffusion/look.h"
 #include "networks/controlnet.h"
+#include "networks/t2i_adapter.h"
 
 enum control_type {
 	CONTROL_NET,  /* ControlNet: follows a map, pixel by pixel */
+	CONTROL_T2I,  /* T2I-Adapter: likewise, by what it says once for all steps */
 	CONTROL_LOOK, /* IP-Adapter: sees a picture as a whole, beside the text */
 };
 
@@ -23,6 +25,8 @@ struct control {
 	uint64_t bytes;               /* of weights in its files */
 	struct controlnet *net;       /* NULL: its configs alone are known */
 	struct controlnet_config net_config;
+	struct t2i_adapter *t2i; /* likewise of CONTROL_T2I */
+	struct t2i_config t2i_config;
 	struct look *look; /* of CONTROL_LOOK; else NULL */
 };
 

@@ -4,10 +4,13 @@
 
 #include "diffusion/denoiser_unet.h"
 
+enum { PIXELS = 8 }; /* that a latent stands for, in plans */
+
 /* One of them. */
 struct beside {
-	int control;            /* in the plan */
-	struct controlnet *net; /* borrowed */
+	int control;                   /* in the plan */
+	struct t2i_features *features; /* of a T2I-Adapter; else NULL, and: */
+	struct controlnet *net;        /* borrowed */
 	struct unet_text *text;
 	struct control_hint *hint;
 	float *added;     /* as a UNet session's, or NULL */
@@ -17,6 +20,7 @@ struct beside {
 
 struct unet_controls {
 	struct residuals *residuals;
+	int levels; /* of the UNet */
 	float *latents; /* of as many channels as the networks take; NULL: as many as the UNet */
 	int count;
 	struct beside all[];
@@ -26,6 +30,17 @@ static size_t latent_values(const struct denoiser_plan *plan, int channels)
 {
 	return (size_t)plan->texts * (size_t)plan->frames * (size_t)plan->h * (size_t)plan->w *
 	       (size_t)channels;
+}
+
+static bool is_beside(const struct control_use *use)
+{
+	return use->control->type == CONTROL_NET || use->control->type == CONTROL_T2I;
+}
+
+static int prepare_t2i(struct beside *b, const struct control_use *use, unsigned wrap, struct error *err)
+{
+	return t2i_features_new(use->control->t2i, use->picture, use->height, use->width, wrap, &b->features,
+				err);
 }
 
 static int prepare(struct beside *b, const struct denoiser_plan *plan, const struct control_use *use,
@@ -51,7 +66,7 @@ int unet_controls_new(struct device *device, const struct unet_config *config,
 	int skips = 1, count = 0, status = SUMI_OK;
 	*out = NULL;
 	for (int i = 0; i < plan->control_count; i++)
-		count += plan->controls[i].control->type == CONTROL_NET;
+		count += is_beside(&plan->controls[i]);
 	if (count == 0)
 		return SUMI_OK;
 	for (int i = 0; i < config->levels; i++)
@@ -59,14 +74,21 @@ int unet_controls_new(struct device *device, const struct unet_config *config,
 	struct unet_controls *c = calloc(1, sizeof *c + (size_t)count * sizeof *c->all);
 	if (!c)
 		return error_set(err, SUMI_NOMEM, "out of memory");
+	c->levels = config->levels;
 	for (int i = 0; i < plan->control_count && !status; i++)
 		status = unet_takes_control(config, plan->controls[i].control, err);
 	for (int i = 0; i < plan->control_count && !status; i++) {
 		const struct unet_config *own = &plan->controls[i].control->net_config.trunk;
-		if (plan->controls[i].control->type != CONTROL_NET)
+		struct beside *b = &c->all[c->count];
+		if (!is_beside(&plan->controls[i]))
 			continue;
-		c->all[c->count].control = i;
-		status = prepare(&c->all[c->count++], plan, &plan->controls[i], said, err);
+		b->control = i;
+		c->count++;
+		if (plan->controls[i].control->type == CONTROL_T2I) {
+			status = prepare_t2i(b, &plan->controls[i], plan->wrap, err);
+			continue;
+		}
+		status = prepare(b, plan, &plan->controls[i], said, err);
 		if (!status && own->in_channels < config->in_channels && !c->latents &&
 		    !(c->latents = malloc(latent_values(plan, own->in_channels) * sizeof(float))))
 			status = error_set(err, SUMI_NOMEM, "no memory for latents of %dx%d", plan->w,
@@ -87,6 +109,7 @@ void unet_controls_free(struct unet_controls *c)
 	if (!c)
 		return;
 	for (int i = 0; i < c->count; i++) {
+		t2i_features_free(c->all[i].features);
 		control_hint_free(c->all[i].hint);
 		unet_text_free(c->all[i].text);
 		free(c->all[i].added);
@@ -139,6 +162,14 @@ static struct controlnet_call call_of(const struct beside *b, float strength, in
 	return call;
 }
 
+static int ask_net(const struct unet_controls *c, const struct beside *b, float strength, int texts, int channels,
+		   const struct unet_input *in, struct error *err)
+{
+	int own = controlnet_config(b->net)->trunk.in_channels;
+	struct controlnet_call call = call_of(b, strength, texts, in, own_latents(c, in, channels, own));
+	return controlnet_forward(b->net, &call, c->residuals, err);
+}
+
 int unet_controls_ask(struct unet_controls *c, const float *strengths, int texts, int channels,
 		      struct unet_input *in, struct error *err)
 {
@@ -150,15 +181,23 @@ int unet_controls_ask(struct unet_controls *c, const float *strengths, int texts
 		float strength = strengths[b->control];
 		if (strength == 0)
 			continue;
-		int own = controlnet_config(b->net)->trunk.in_channels;
-		struct controlnet_call call =
-		    call_of(b, strength, texts, in, own_latents(c, in, channels, own));
-		int status = controlnet_forward(b->net, &call, c->residuals, err);
+		int status = b->features ? t2i_features_put(b->features, strength, c->levels, in->n, c->residuals,
+							    err)
+					 : ask_net(c, b, strength, texts, channels, in, err);
 		if (status)
 			return status;
 	}
 	in->residuals = c->residuals;
 	return SUMI_OK;
+}
+
+/* Its features stay, once for the picture and once for those that are made. */
+static struct controlnet_needs t2i_needs(const struct denoiser_plan *plan, const struct t2i_config *c,
+					 const struct unet_plan *unet)
+{
+	uint64_t peak, bytes = t2i_bytes(c, plan->h * PIXELS, plan->w * PIXELS, unet->dtype, &peak);
+	return (struct controlnet_needs){
+	    .kept = bytes, .step = peak, .residuals = bytes * (uint64_t)unet->n, .largest = peak};
 }
 
 bool unet_controls_memory(const struct denoiser_plan *plan, const struct unet_plan *unet,
@@ -167,9 +206,11 @@ bool unet_controls_memory(const struct denoiser_plan *plan, const struct unet_pl
 	*all = (struct controlnet_needs){0};
 	for (int i = 0; i < plan->control_count; i++) {
 		struct controlnet_needs one;
-		if (plan->controls[i].control->type != CONTROL_NET)
+		if (!is_beside(&plan->controls[i]))
 			continue;
-		if (!controlnet_memory(&plan->controls[i].control->net_config, unet, &one))
+		if (plan->controls[i].control->type == CONTROL_T2I)
+			one = t2i_needs(plan, &plan->controls[i].control->t2i_config, unet);
+		else if (!controlnet_memory(&plan->controls[i].control->net_config, unet, &one))
 			return false;
 		all->kept += one.kept;
 		all->step = one.step > all->step ? one.step : all->step;
@@ -199,6 +240,11 @@ static int takes_net(const struct unet_config *u, const struct control *control,
 	return SUMI_OK;
 }
 
+static int takes_t2i(const struct unet_config *u, const struct control *control, struct error *err)
+{
+	return t2i_adapter_check(&control->t2i_config, u, err);
+}
+
 static int takes_look(const struct unet_config *u, const struct control *control, struct error *err)
 {
 	return ip_adapter_check(&control->look->config, u, err);
@@ -208,6 +254,6 @@ int unet_takes_control(const struct unet_config *u, const struct control *contro
 {
 	static int (*const takes[])(const struct unet_config *u, const struct control *control,
 				    struct error *err) = {
-	    [CONTROL_NET] = takes_net, [CONTROL_LOOK] = takes_look};
+	    [CONTROL_NET] = takes_net, [CONTROL_T2I] = takes_t2i, [CONTROL_LOOK] = takes_look};
 	return takes[control->type](u, control, err);
 }

@@ -1,10 +1,12 @@
-/* The configs of networks that see pictures: ControlNetModel, CLIPVisionModelWithProjection, IP-Adapters. */
+/* The configs of networks that see pictures: ControlNetModel, CLIPVisionModelWithProjection, IP-Adapters,
+ * T2IAdapter. */
 #include <string.h>
 
 #include "base/json.h"
 #include "networks/config_internal.h"
 #include "networks/controlnet.h"
 #include "networks/ip_adapter.h"
+#include "networks/t2i_adapter.h"
 #include "networks/vision_encoder.h"
 
 /* --- ControlNetModel --- */
@@ -159,6 +161,54 @@ int ip_config_read(const char *path, struct ip_config *out, struct error *err)
 	if (status)
 		return status;
 	status = parse_ip(root, file, out, err);
+	json_decref(root);
+	return status;
+}
+
+/* --- T2IAdapter --- */
+
+static const struct config_rule t2i_rules[] = {
+    {"_class_name", "T2IAdapter"},
+    {"adapter_type", "full_adapter|full_adapter_xl|light_adapter"},
+};
+
+static int parse_t2i(const json_t *root, const char *path, struct t2i_config *c, struct error *err)
+{
+	enum { BLOCKS_MAX = 16 };
+	static const int usual[] = {320, 640, 1280, 1280};
+	const char *type = json_string_value(json_object_get(root, "adapter_type"));
+	bool large = type && strcmp(type, "full_adapter_xl") == 0;
+	*c = (struct t2i_config){.colours = 3, .factor = large ? 16 : 8, .blocks = 2};
+	c->light = type && strcmp(type, "light_adapter") == 0;
+	int status = config_check(root, path, t2i_rules, CONFIG_RULES(t2i_rules), err);
+	if (status || (status = config_int(root, path, "in_channels", 1, 3, &c->colours, err)) ||
+	    (status = config_int(root, path, "downscale_factor", 1, 64, &c->factor, err)) ||
+	    (status = config_int(root, path, "num_res_blocks", 1, BLOCKS_MAX, &c->blocks, err)) ||
+	    (status = config_level_list(root, path, "channels", usual, 4, c->light ? 4 : 1, &c->levels,
+					c->channels, err)))
+		return status;
+	if (c->colours == 2)
+		return error_set(err, SUMI_INVALID, "%s: field 'in_channels' must be 1 or 3", path);
+	if (c->light && c->levels == CONFIG_LEVELS_MAX)
+		return error_set(err, SUMI_INVALID, "%s: field 'channels' must list 1 to %d levels", path,
+				 CONFIG_LEVELS_MAX - 1);
+	if (c->light) { /* the lowest stands for two */
+		c->channels[c->levels] = c->channels[c->levels - 1];
+		c->levels++;
+	}
+	for (int i = 1; i < c->levels; i++)
+		c->halves[i] = large ? i == 2 : true;
+	return SUMI_OK;
+}
+
+int t2i_config_read(const char *path, struct t2i_config *out, struct error *err)
+{
+	char file[FILES_PATH_MAX];
+	json_t *root = NULL;
+	int status = config_open(path, file, &root, err);
+	if (status)
+		return status;
+	status = parse_t2i(root, file, out, err);
 	json_decref(root);
 	return status;
 }

@@ -207,20 +207,28 @@ void unet_layer_forward(struct pass *p, const struct unet_flow *f, const struct 
 	add_motion(p, f, &layer->motion, y, stage, index);
 }
 
-static struct map down_forward(struct pass *p, struct unet_flow *f, int level, struct map x)
+/* What others say of a level goes into its last result: with attention before it is halved, without behind
+ * that, as diffusers' blocks have it. */
+static struct map down_forward(struct pass *p, struct unet_flow *f, const struct residuals *said, int level,
+			       struct map x)
 {
 	const struct unet_stage *s = &f->u->down[level];
+	bool before = f->u->config.down_attention[level];
 	char stage[WEIGHT_NAME_MAX];
 	weight_name(stage, "down_blocks.%d", level);
 	for (int i = 0; i < s->count && f->made < f->depth; i++) {
 		struct map y = next_skip(p, f, x.n, x.h, x.w);
 		unet_layer_forward(p, f, &s->layers[i], x, y, stage, i);
+		if (i == s->count - 1 && (before || !s->resamples))
+			residuals_apply(p, said, RESIDUAL_LEVEL, level, y);
 		x = y;
 	}
 	if (s->resamples && f->made < f->depth) {
 		struct map y = next_skip(p, f, x.n, (x.h + 1) / 2, (x.w + 1) / 2);
 		pass_conv(p, &s->resample, x, y, (struct conv2d_args){.stride = 2});
 		pass_tap(p, &y, "%s.downsamplers.0", stage);
+		if (!before)
+			residuals_apply(p, said, RESIDUAL_LEVEL, level, y);
 		x = y;
 	}
 	pass_tap(p, &x, "down.%d", level);
@@ -286,7 +294,7 @@ struct map unet_way_down(struct pass *p, struct unet_flow *f, const struct unet_
 	}
 	pass_tap(p, &x, "conv_in");
 	for (int i = 0; i < u->config.levels && f->made < f->depth; i++)
-		x = down_forward(p, f, i, x);
+		x = down_forward(p, f, in->residuals, i, x);
 	return x;
 }
 

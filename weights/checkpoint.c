@@ -24,6 +24,7 @@ static const char *const kind_parts[] = {
     [COMPONENT_TINY_VAE] = "vae",
     [COMPONENT_TEXT] = "text_encoder",
     [COMPONENT_CONTROL_NET] = "controlnet",
+    [COMPONENT_T2I_ADAPTER] = "t2i_adapter",
     [COMPONENT_IP_ADAPTER] = "ip_adapter",
     [COMPONENT_IMAGE] = "image_encoder",
 };
@@ -158,6 +159,8 @@ static json_t *derive(enum component_kind kind, const struct part_names *names,
 		return derive_tiny_vae(names);
 	case COMPONENT_CONTROL_NET:
 		return derive_controlnet(names);
+	case COMPONENT_T2I_ADAPTER:
+		return derive_t2i_adapter(names);
 	case COMPONENT_IP_ADAPTER:
 		return derive_ip_adapter(names);
 	case COMPONENT_IMAGE:
@@ -254,7 +257,8 @@ static int add_whole(json_t *documents, struct derived *model, struct error *err
 static int add_parts(json_t *documents, struct source *s, struct error *err)
 {
 	static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2",
-					    "controlnet", "ip_adapter", "image_encoder"};
+					    "controlnet", "t2i_adapter", "ip_adapter",
+					    "image_encoder"};
 	static const struct derived xl = {.xl = true};
 	struct derived model;
 	bool is_model;

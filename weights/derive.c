@@ -343,6 +343,32 @@ json_t *derive_controlnet(const struct part_names *n)
 	return config;
 }
 
+/* Of 16 pixels, one way, are Stable Diffusion XL's; the picture has three colours or one. */
+json_t *derive_t2i_adapter(const struct part_names *n)
+{
+	int levels, blocks;
+	bool light = !find(n, "conv_in.weight");
+	int in = dim(find(n, light ? "body.0.in_conv.weight" : "conv_in.weight"), 1);
+	bool large = in == 3 * 16 * 16 || in == 16 * 16, grey = in == 16 * 16 || in == 8 * 8;
+	json_t *channels = json_array();
+	COUNT_NAMES(levels, n, "body.%d.resnets.0.block1.weight");
+	COUNT_NAMES(blocks, n, "body.0.resnets.%d.block1.weight");
+	/* A light one's lowest level stands twice in the file, and once in a config. */
+	for (int i = 0; i < levels - light; i++)
+		set(&channels, NULL,
+		    json_integer(dim(light ? find(n, "body.%d.out_conv.weight", i)
+					   : find(n, "body.%d.resnets.0.block1.weight", i),
+				     0)));
+	json_t *config = json_pack("{s:s, s:s, s:i, s:i, s:i}", "_class_name", "T2IAdapter", "adapter_type",
+				   light   ? "light_adapter"
+				   : large ? "full_adapter_xl"
+					   : "full_adapter",
+				   "in_channels", grey ? 1 : 3, "num_res_blocks", blocks, "downscale_factor",
+				   large ? 16 : 8);
+	set(&config, "channels", channels);
+	return config;
+}
+
 /* What its picture becomes: by the tensors that each of the three ways alone has. */
 static json_t *ip_projection(const struct part_names *n, int context)
 {

@@ -35,6 +35,7 @@ bool derive_guesses_heads(const struct derived *model);
 /* config.json of each kind of part; NULL without memory. The caller releases it. */
 json_t *derive_unet(const struct part_names *names, const struct derived *model);
 json_t *derive_controlnet(const struct part_names *names);
+json_t *derive_t2i_adapter(const struct part_names *names);
 json_t *derive_ip_adapter(const struct part_names *names);
 json_t *derive_image_encoder(const struct part_names *names);
 json_t *derive_vae(const struct part_names *names, const struct derived *model);

@@ -18,6 +18,7 @@ enum rule_op {
 
 /* One piece of a name and what it becomes. In `from`, '#' is a number; in `to`, '#' is the next of
  * the numbers, '~' that number less one, '^' counted from the other end of the VAE's levels. A
+ * In `to`, '/' is half of the next number, which stays the next one, and '%' what is left of it. A
  * piece begins at the name's beginning (with '^' there alone) or behind a dot, and ends with a dot
  * or with the name. */
 struct rule {
@@ -121,6 +122,18 @@ static const struct rule tiny_encoder_rules[] = {
     {NULL, NULL, OP_NAME},
 };
 
+/* TencentARC's: blocks are numbered through the levels, two of each; of a light one they stand in a body. */
+static const struct rule t2i_rules[] = {
+    {"^body.#.in_conv.", "body./.in_conv.", OP_NAME},
+    {"^body.#.block1.", "body./.resnets.%.block1.", OP_NAME},
+    {"^body.#.block2.", "body./.resnets.%.block2.", OP_NAME},
+    {NULL, NULL, OP_NAME},
+};
+static const struct rule t2i_light_rules[] = {
+    {"^body.#.body.#.", "body.#.resnets.#.", OP_NAME},
+    {NULL, NULL, OP_NAME},
+};
+
 static const struct rule no_rules[] = {{NULL, NULL, OP_NAME}};
 
 /* transformers 5 leaves "text_model." away. */
@@ -181,6 +194,12 @@ static const struct layout {
      "embeddings.token_embedding.weight", NULL, "text_model.", bare_clip_rules},
     {COMPONENT_TEXT, true, "transformer.resblocks.0.attn.in_proj_weight", "token_embedding.weight",
      NULL, "visual.", open_clip_rules},
+    {COMPONENT_T2I_ADAPTER, false, "body.0.resnets.0.block1.weight", "conv_in.weight", NULL, NULL, no_rules},
+    {COMPONENT_T2I_ADAPTER, false, "body.0.resnets.0.block1.weight", "body.0.out_conv.weight", NULL, NULL,
+     no_rules},
+    {COMPONENT_T2I_ADAPTER, true, "body.0.block1.weight", "conv_in.weight", NULL, NULL, t2i_rules},
+    {COMPONENT_T2I_ADAPTER, true, "body.0.body.0.block1.weight", "body.0.out_conv.weight", NULL, NULL,
+     t2i_light_rules},
     {COMPONENT_IP_ADAPTER, false, "ip_adapter.1.to_k_ip.weight", "image_proj.proj.weight", NULL, NULL,
      no_rules},
     {COMPONENT_IP_ADAPTER, false, "ip_adapter.1.to_k_ip.weight", "image_proj.latents",
@@ -442,6 +461,10 @@ static void apply(const struct component *c, const struct rule *rule, char lette
 			put_number(t, *numbers++ - 1);
 		else if (*p == '^')
 			put_number(t, c->levels - 1 - *numbers++);
+		else if (*p == '/')
+			put_number(t, *numbers / 2);
+		else if (*p == '%')
+			put_number(t, *numbers++ % 2);
 		else
 			put(t, *p == '@' ? &letter : p, 1);
 	}

@@ -34,6 +34,7 @@ enum component_kind {
 	COMPONENT_TINY_VAE,
 	COMPONENT_TEXT,
 	COMPONENT_CONTROL_NET,
+	COMPONENT_T2I_ADAPTER,
 	COMPONENT_IP_ADAPTER,
 	COMPONENT_IMAGE, /* what an IP-Adapter reads: CLIP's vision model */
 };

@@ -262,6 +262,7 @@ static bool tell_components(const struct tensor_list *list, struct recognition *
 	    [COMPONENT_TINY_VAE] = "tiny VAE",
 	    [COMPONENT_TEXT] = "text encoder",
 	    [COMPONENT_CONTROL_NET] = "ControlNet",
+	    [COMPONENT_T2I_ADAPTER] = "T2I-Adapter",
 	    [COMPONENT_IP_ADAPTER] = "IP-Adapter",
 	    [COMPONENT_IMAGE] = "image encoder",
 	};

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Networks that follow pictures, from the user's side: added, told, found by what a picture is a map of, in jobs and
 lists of jobs, recorded and repeated, gone on with after a kill; refused where they are for another model. IP-Adapters,
-which see a picture as a whole, likewise, with image encoders that lie beside them or are added."""
+which see a picture as a whole, and T2I-Adapters likewise, with image encoders that lie beside them or are added."""
 from lib import *
 
 BASE = ["--size", "64x64", "--steps", 4, "--seed", 7]
 NETS = ROOT / "tests" / "vectors" / "steering"
 FIRST, SECOND = NETS / "first.png", NETS / "second.png"
-LOOKS = ROOT / "tests" / "vectors" / "looks"
+LOOKS, T2I = ROOT / "tests" / "vectors" / "looks", ROOT / "tests" / "vectors" / "t2i"
 
 
 def pixels(place, name):
@@ -44,6 +44,10 @@ def shelf_of_looks(place):
     check("/image_encoders/vision" in done.stdout, "models add takes an image encoder", done.stdout + done.stderr)
     rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind")}
     check(rows["ip-adapter"] == "control" and rows["vision"] == "image encoder", "models lists both", str(rows))
+    done = place.sumi("models", "add", T2I / "full-original.safetensors", "--name", "t2i-pose")
+    check("/controls/t2i-pose" in done.stdout, "models add takes a T2I-Adapter", done.stdout + done.stderr)
+    told = place.json("models", "show", T2I / "xl")
+    check(told["kind"] == "T2I-Adapter" and told["family"] == "Stable Diffusion XL", "models show tells of one", str(told))
     told = place.json("models", "show", LOOKS / "full-face.safetensors")
     check(told["kind"] == "IP-Adapter" and told["form"] == "full face" and told["context"] == 32, "models show tells of an adapter", str(told))
     told = place.json("models", "show", LOOKS / "image_encoder")
@@ -61,6 +65,9 @@ def looks(place):
     left = made("left.png", "--control", f"like:{FIRST}:0.7,mask={LOOKS / 'left.png'}")
     two = made("two.png", "--control", f"like:{FIRST}:0.5,mask={LOOKS / 'left.png'}", "--control", f"like:{SECOND}:0.5,mask={LOOKS / 'right.png'}",
                "--control", f"canny:{FIRST}:0.4")
+    pose = made("pose.png", "--control", f"pose:{FIRST}:0.4")
+    both = made("pose-like.png", "--control", f"pose:{FIRST}:0.4", "--control", f"canny:{FIRST}:0.4", "--control", f"like:{SECOND}:0.4")
+    check(len({plain, pose, both, like}) == 4, "a T2I-Adapter is followed, alone and beside the others")
     check(len({plain, like, face, left, two}) == 5, "pictures are seen, by two adapters, in parts, beside maps")
     check(plain == made("none.png", "--control", f"like:{FIRST}:0"), "without strength it says nothing")
     for what, code, word in ((f"like:{FIRST},model=ip-adapter-xl", 2, "another family"), (f"like:{FIRST},guess=true", 2, "no guess"),

@@ -6,6 +6,7 @@
 #include "networks/config.h"
 #include "networks/controlnet.h"
 #include "networks/ip_adapter.h"
+#include "networks/t2i_adapter.h"
 #include "networks/vision_encoder.h"
 #include "tests/fuzz/fuzz.h"
 #include "weights/checkpoint.h"
@@ -18,6 +19,7 @@ static void read_config(const char *path, const char *part)
 	struct vae_config vae;
 	struct text_config text;
 	struct controlnet_config control;
+	struct t2i_config t2i;
 	struct ip_config ip;
 	struct vision_config vision;
 	struct error err = {0};
@@ -31,6 +33,8 @@ static void read_config(const char *path, const char *part)
 		status = vae_config_read(name, &vae, &err);
 	else if (strcmp(part, "controlnet") == 0)
 		status = controlnet_config_read(name, &control, &err);
+	else if (strcmp(part, "t2i_adapter") == 0)
+		status = t2i_config_read(name, &t2i, &err);
 	else if (strcmp(part, "ip_adapter") == 0)
 		status = ip_config_read(name, &ip, &err);
 	else if (strcmp(part, "image_encoder") == 0)
@@ -70,7 +74,8 @@ static void read_weights(const char *path, const char *part)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* One part an input: looking for all of them takes most of the time and shows little more. */
-	static const char *const parts[] = {"unet", "vae", "text_encoder", "controlnet", "ip_adapter", "image_encoder",
+	static const char *const parts[] = {"unet", "vae", "text_encoder", "controlnet", "t2i_adapter", "ip_adapter",
+					    "image_encoder",
 					    ""};
 	/* By turns, since what the last file held is kept as long as it does not change. */
 	static const char *const names[][2] = {{"a.sumi.json", "a.safetensors"},

@@ -139,6 +139,8 @@ static void seed_names(const char *side, const char *const *names)
 }
 
 static const char *const looks[][8] = {
+    {"body.0.block1.weight", "body.1.block1.weight", "body.2.block1.weight", "body.2.in_conv.weight",
+     "conv_in.weight", NULL},
     {"image_proj.norm.bias", "image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight",
      "ip_adapter.1.to_v_ip.weight", "ip_adapter.3.to_k_ip.weight", NULL},
     {"image_proj.latents", "image_proj.layers.0.0.to_q.weight", "image_proj.layers.0.1.1.weight",

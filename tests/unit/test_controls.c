@@ -24,6 +24,7 @@
 #define VECTORS "tests/vectors/"
 #define STEERING "steering/"
 #define LOOKS "looks/"
+#define T2I "t2i/" /* its pictures are those of steering */
 
 enum { SIDE = 64, PIXELS = SIDE * SIDE, CONTROLS = 2, SEEN = 32 };
 
@@ -49,7 +50,7 @@ static float *picture_of(const char *folder, const char *name)
 	char path[128];
 	float *rgb;
 	int side = strcmp(folder, LOOKS) == 0 ? SEEN : SIDE;
-	snprintf(path, sizeof path, VECTORS "%s%s.png", folder, name);
+	snprintf(path, sizeof path, VECTORS "%s%s.png", side == SEEN ? LOOKS : STEERING, name);
 	if (picture_load(path, path, side, side, &rgb, &err))
 		fail_msg("%s", err.text);
 	for (int i = 0; i < side * side * 3; i++)
@@ -116,16 +117,38 @@ static const struct row rows[] = {
      NULL,
      {{"plus.safetensors", "first", 0.9, 0, 1, false, "left"},
       {"plus.safetensors", "second", 0.6, 0, 1, false, "right"}}},
+    {T2I, "full", "sd1-tiny", NULL, {{"full", "first", 0.4, 0, 1, false, NULL}}},
+    {T2I, "full", "sd1-tiny", NULL, {{"full-original.safetensors", "first", 0.4, 0, 1, false, NULL}}},
+    {T2I,
+     "full",
+     "sd1-tiny",
+     NULL,
+     {{"full/diffusion_pytorch_model.safetensors", "first", 0.4, 0, 1, false, NULL}}},
+    {T2I, "grey", "sd1-tiny", NULL, {{"grey", "first", 0.5, 0, 1, false, NULL}}},
+    {T2I, "light", "sd2-tiny", NULL, {{"light", "second", 0.6, 0, 1, false, NULL}}},
+    {T2I, "light", "sd2-tiny", NULL, {{"light-original.safetensors", "second", 0.6, 0, 1, false, NULL}}},
+    {T2I,
+     "two",
+     "sd1-tiny",
+     NULL,
+     {{"full", "first", 0.3, 0, 1, false, NULL}, {"other", "second", 0.4, 0, 1, false, NULL}}},
+    {T2I, "xl", "sdxl-tiny", "blurry", {{"xl", "first", 0.5, 0, 1, false, NULL}}},
+    {T2I, "xl-half", "sdxl-tiny", "blurry", {{"xl", "first", 0.5, 0, 0.5, false, NULL}}},
+    {T2I,
+     "xl",
+     "sdxl-tiny",
+     "blurry",
+     {{"xl/diffusion_pytorch_model.safetensors", "first", 0.5, 0, 1, false, NULL}}},
     {LOOKS, "xl", "sdxl-tiny", "blurry", {{"xl.safetensors", "first", 0.7, 0, 1, false, NULL}}},
     {LOOKS, "xl-plus", "sdxl-tiny", "blurry", {{"xl-plus.safetensors", "second", 0.7, 0, 1, false, NULL}}},
 };
 
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-static const struct row *row_of(const char *name)
+static const struct row *row_of(const char *folder, const char *name)
 {
 	for (int i = 0; i < ROWS; i++)
-		if (strcmp(rows[i].run, name) == 0)
+		if (strcmp(rows[i].folder, folder) == 0 && strcmp(rows[i].run, name) == 0)
 			return &rows[i];
 	fail_msg("there is no run %s", name);
 	return NULL;
@@ -244,6 +267,9 @@ static void test_refusals(void **state)
 								   "channels, this model's texts 32: it is for "
 								   "another family"},
 	    {LOOKS, {"base.safetensors", "first", 1, 0, 1, true, NULL}, "of kind IP-Adapter takes no guess"},
+	    {T2I, {"xl", "first", 1, 0, 1, false, NULL}, "xl: the T2I-Adapter is not made for this model"},
+	    {T2I, {"light", "first", 1, 0, 1, false, NULL}, "light: the T2I-Adapter is not made for this model"},
+	    {T2I, {"full", "first", 1, 0, 1, true, NULL}, "of kind T2I-Adapter takes no guess"},
 	    {LOOKS, {"image_encoder/model.safetensors", "first", 1, 0, 1, false, NULL}, "is an image encoder of CLIP, not a"},
 	};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -259,12 +285,12 @@ static void test_refusals(void **state)
 
 /* Saved after each step, freed and restored: the same latents; with another strength, another picture or
  * network it is another run. */
-static void go_on(const char *name)
+static void go_on(const char *folder, const char *name)
 {
 	struct made m;
 	size_t count, size;
 	void *data;
-	prepare(&m, row_of(name));
+	prepare(&m, row_of(folder, name));
 	run_all(&m);
 	double strength = m.controls[0].strength;
 	const float *latents = run_latents(m.run, false, &count);
@@ -301,8 +327,9 @@ static void go_on(const char *name)
 static void test_saved_runs_go_on(void **state)
 {
 	(void)state;
-	go_on("sd1-two");
-	go_on("two");
+	go_on(STEERING, "sd1-two");
+	go_on(LOOKS, "two");
+	go_on(T2I, "two");
 }
 
 /* Another mask, or none, is another run. */
@@ -312,7 +339,7 @@ static void test_saved_masks(void **state)
 	struct made m;
 	size_t size;
 	void *data;
-	prepare(&m, row_of("masks"));
+	prepare(&m, row_of(LOOKS, "masks"));
 	assert_int_equal(run_begin(m.pack, &m.params, &m.run, &err), SUMI_OK);
 	assert_int_equal(run_save(m.run, &data, &size, &err), SUMI_OK);
 	const float *const others[] = {m.masks[1], NULL, m.masks[0]};
@@ -349,10 +376,11 @@ static void test_pictures_are_seen(void **state)
 static void test_memory_is_planned(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"sd1-two", "plus", "masks"};
-	for (int i = 0; i < 3; i++) {
+	static const char *const names[][2] = {
+	    {STEERING, "sd1-two"}, {LOOKS, "plus"}, {LOOKS, "masks"}, {T2I, "two"}, {T2I, "xl"}};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		struct made m;
-		prepare(&m, row_of(names[i]));
+		prepare(&m, row_of(names[i][0], names[i][1]));
 		const struct pack_info *info = pack_info_of(m.pack);
 		uint64_t with = run_memory(info, &m.params);
 		m.params.control_count = 0;
