@@ -19,8 +19,8 @@ static const struct rate {
 	double flops;
 } rates[PRECISIONS] = {
     [PRECISION_EXACT] = {"peak.cl", "peak_fma", CPU_CHAINS, 2},
-    [PRECISION_HALF] = {"tile_cpu.cl+dot_cpu.cl+peak_dot.cl", "peak_dot", DOT_CHAINS, 4},
-    [PRECISION_INT8] = {"tile_cpu.cl+dot4_cpu.cl+peak_dot4.cl", "peak_dot4", CPU_CHAINS, 8},
+    [PRECISION_HALF] = {"tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+peak_dot.cl", "peak_dot", DOT_CHAINS, 4},
+    [PRECISION_INT8] = {"tile_cpu.cl+matrix_cpu.cl+dot4_cpu.cl+peak_dot4.cl", "peak_dot4", CPU_CHAINS, 8},
 };
 #define COPY_VECTORS ((size_t)4 << 20) /* 128 MiB: beyond any last-level cache */
 

@@ -55,8 +55,8 @@ struct cpu_kernel {
 
 static int dot_cover(const struct cl_device *d, int rows)
 {
-	(void)d;
-	return (int)cl_round_up((size_t)rows, (size_t)matrix_constant("dot_cpu.cl", "DOT_SMALL"));
+	int small = matrix_dot_constant(d, CL_PAIRS, "dot_cpu.cl", "DOT_SMALL");
+	return (int)cl_round_up((size_t)rows, (size_t)small);
 }
 
 /* A panel's scores and sums stand in a work-item's own memory. */
@@ -114,15 +114,15 @@ static bool dot_row(const struct cl_device *d, const void *job, const void *how)
 {
 	const struct attention_args *a = job;
 	(void)how;
-	return dot_is_wanted(d) && queries_of(a) >= DOT_LEAST_ROWS &&
+	return dot_is_wanted(d) && !dot_is_split(d) && queries_of(a) >= DOT_LEAST_ROWS &&
 	       keys_of(a) >= DOT_LEAST_ROWS;
 }
 
 static const struct variant cpu_rows[] = {
     {"pairs", ROUNDING_DOT, dot_row, attention_cpu,
      &(const struct cpu_kernel){
-	 "tile_cpu.cl+dot_cpu.cl+attention_panel_cpu.cl+attention_dot_cpu.cl", "attention_dot",
-	 dot_cover}},
+	 "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+attention_panel_cpu.cl+attention_dot_cpu.cl",
+	 "attention_dot", dot_cover}},
     {"plain", ROUNDING_PLAIN, NULL, attention_cpu,
      &(const struct cpu_kernel){"tile_cpu.cl+attention_panel_cpu.cl+attention_cpu.cl",
 				"attention", matrix_tile_cover}},

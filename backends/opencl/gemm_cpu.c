@@ -92,10 +92,10 @@ static int run_plain(struct cl_device *d, const void *job, const void *how, stru
 static int run_dot(struct cl_device *d, const void *job, const void *how, struct error *err)
 {
 	const struct product p = {
-	    .files = "tile_cpu.cl+dot_cpu.cl+gather_cpu.cl+gemm_dot_cpu.cl",
+	    .files = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+gather_cpu.cl+gemm_dot_cpu.cl",
 	    .kernel = "gemm_dot",
 	    .rows = matrix_constant("gemm_dot_cpu.cl", "GEMM_DOT_ROWS"),
-	    .tile = matrix_constant("dot_cpu.cl", "DOT_ROWS"),
+	    .tile = matrix_dot_constant(d, CL_PAIRS, "dot_cpu.cl", "DOT_ROWS"),
 	    .group = matrix_constant("gemm_dot_cpu.cl", "GEMM_DOT_GROUP"),
 	};
 	(void)how;
@@ -108,6 +108,12 @@ static bool dot_row(const struct cl_device *d, const void *job, const void *how)
 	return dot_pays(d, job);
 }
 
+static bool split_row(const struct cl_device *d, const void *job, const void *how)
+{
+	(void)how;
+	return dot_is_split(d) && dot_pays(d, job);
+}
+
 /* --- whole numbers by fours --- */
 
 static const char dot4_file[] = "gemm_dot4_cpu.cl";
@@ -115,8 +121,14 @@ static const char dot4_file[] = "gemm_dot4_cpu.cl";
 static int dot4_kernel(struct cl_device *d, const char *name, const struct gemm_job *job,
 		       cl_kernel *kernel, struct error *err)
 {
-	return matrix_kernel(d, "tile_cpu.cl+dot4_cpu.cl+gather_cpu.cl+gemm_dot4_cpu.cl", name,
-			     job->y.dtype, job->weight->head.dtype, kernel, err);
+	static const char files[] =
+	    "tile_cpu.cl+matrix_cpu.cl+dot4_cpu.cl+gather_cpu.cl+gemm_dot4_cpu.cl";
+	return matrix_kernel(d, files, name, job->y.dtype, job->weight->head.dtype, kernel, err);
+}
+
+static int dot4_rows(const struct cl_device *d)
+{
+	return matrix_dot_constant(d, CL_FOURS, dot4_file, "DOT4_ROWS");
 }
 
 /* A piece of the rows: those that are quantised at once. */
@@ -130,7 +142,7 @@ struct piece {
 static int quantise(struct cl_device *d, const struct gemm_job *job, const struct piece *piece,
 		    struct buffer *to, struct error *err)
 {
-	int tile = matrix_constant(dot4_file, "DOT4_ROWS");
+	int tile = dot4_rows(d);
 	int most = matrix_constant(dot4_file, "GEMM_DOT4_GATHER");
 	int wanted = ceil_div(piece->rows, ceil_div(4 * d->base.info.compute_units, piece->pictures));
 	int block_rows = (int)cl_round_up((size_t)(wanted < most ? wanted : most), (size_t)tile);
@@ -157,7 +169,7 @@ static int multiply(struct cl_device *d, const struct gemm_job *job, const struc
 {
 	const struct product p = {
 	    .rows = matrix_constant(dot4_file, "GEMM_DOT4_ROWS"),
-	    .tile = matrix_constant(dot4_file, "DOT4_ROWS"),
+	    .tile = dot4_rows(d),
 	    .group = matrix_constant(dot4_file, "GEMM_DOT4_GROUP"),
 	};
 	cl_kernel kernel;
@@ -186,7 +198,7 @@ static int multiply(struct cl_device *d, const struct gemm_job *job, const struc
 static int run_dot4(struct cl_device *d, const void *job_, const void *how, struct error *err)
 {
 	const struct gemm_job *job = job_;
-	int tile = matrix_constant(dot4_file, "DOT4_ROWS"), rows = job->out.h * job->out.w;
+	int tile = dot4_rows(d), rows = job->out.h * job->out.w;
 	/* Blocks of 16 have the most beside their numbers: 6 words for 4. */
 	size_t row_bytes = cl_round_up((size_t)job->x.c, 32) / 4 * 6;
 	size_t fit = DOT4_SCRATCH / row_bytes / (size_t)tile * (size_t)tile;
@@ -222,6 +234,7 @@ static bool dot4_row(const struct cl_device *d, const void *job_, const void *ho
 
 static const struct variant rows[] = {
     {"fours", ROUNDING_DOT4, dot4_row, run_dot4, NULL},
+    {"split pairs", ROUNDING_SPLIT, split_row, run_dot, NULL},
     {"pairs", ROUNDING_DOT, dot_row, run_dot, NULL},
     {"plain", ROUNDING_PLAIN, NULL, run_plain, NULL},
 };

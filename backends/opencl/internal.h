@@ -61,6 +61,8 @@ enum cl_dot {
 	DOT_ARM,        /* BFDOT, USDOT */
 	DOT_ARM_SDOT,   /* without I8MM */
 	DOT_ARM_MATRIX, /* BFMMLA, SMMLA */
+	DOT_AMX,        /* tiles */
+	DOT_AMX_SPLIT,  /* three products of pairs for one */
 	DOT_WAYS,
 };
 

@@ -27,6 +27,10 @@ void cl_pack_blocks(const struct block_format *f, const unsigned char *source, s
  * size. 0 when there is no such line. */
 int matrix_constant(const char *file, const char *name);
 
+/* The same of name_AMX or name_VECTORS, by the way that this device multiplies so. */
+int matrix_dot_constant(const struct cl_device *d, enum cl_products of, const char *file,
+			const char *name);
+
 /* PANEL: columns of a panel on this device. */
 int matrix_panel(const struct cl_device *d);
 
@@ -81,6 +85,12 @@ static inline bool dot_is_wanted(const struct cl_device *d)
 {
 	enum cl_dot pairs = d->dot[CL_PAIRS];
 	return d->base.precision != PRECISION_EXACT && pairs != DOT_MISSING && pairs != DOT_UNKNOWN;
+}
+
+/* Are three products of pairs to stand for one? Only the gathered product has that. */
+static inline bool dot_is_split(const struct cl_device *d)
+{
+	return d->dot[CL_PAIRS] == DOT_AMX_SPLIT;
 }
 
 static inline bool dot_pays(const struct cl_device *d, const struct gemm_job *job)

@@ -2,6 +2,10 @@
  * of the CPU itself, and believed after one trial. */
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -22,6 +26,8 @@ enum {
 	HAS_ARM_DOTPROD = 1 << 3,
 	HAS_ARM_BF16 = 1 << 4,
 	HAS_ARM_I8MM = 1 << 5,
+	HAS_AMX_BF16 = 1 << 6,
+	HAS_AMX_INT8 = 1 << 7,
 };
 
 #if defined(__x86_64__)
@@ -37,6 +43,8 @@ static unsigned host_has(void)
 	if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && eax >> 4 & 1 &&
 	    __builtin_cpu_supports("avx2"))
 		has |= HAS_AVX_VNNI;
+	if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && edx >> 24 & 1 && has & HAS_AVX512_BF16)
+		has |= (edx >> 22 & 1 ? HAS_AMX_BF16 : 0u) | (edx >> 25 & 1 ? HAS_AMX_INT8 : 0u);
 	return has;
 }
 #elif defined(__aarch64__) && defined(__linux__)
@@ -52,6 +60,20 @@ static unsigned host_has(void)
 	return 0;
 }
 #endif
+
+/* Linux gives a process the registers of tiles when it asks for them, once, for all of its threads. */
+static bool tiles_permitted(void)
+{
+#if defined(__x86_64__) && defined(__linux__)
+	enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+	static int answer; /* 1: yes, -1: no */
+	if (!answer)
+		answer = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 ? 1 : -1;
+	return answer > 0;
+#else
+	return false;
+#endif
+}
 
 /* The ways to multiply. Of those that have no word the first one that the host has is taken;
  * SUMI_KERNELS=cpu8-WORD or cpu16-WORD takes those of that word: nobody has run them on a processor that
@@ -71,6 +93,10 @@ static const struct way {
     {"-arm-sdot", 8, CL_FOURS, DOT_ARM_SDOT, HAS_ARM_DOTPROD},
     {"-arm-matrix", 8, CL_PAIRS, DOT_ARM_MATRIX, HAS_ARM_BF16},
     {"-arm-matrix", 8, CL_FOURS, DOT_ARM_MATRIX, HAS_ARM_I8MM},
+    {"-amx", 16, CL_PAIRS, DOT_AMX, HAS_AMX_BF16},
+    {"-amx", 16, CL_FOURS, DOT_AMX, HAS_AMX_INT8},
+    {"-amx-split", 16, CL_PAIRS, DOT_AMX_SPLIT, HAS_AMX_BF16},
+    {"-amx-split", 16, CL_FOURS, DOT_AMX, HAS_AMX_INT8},
 };
 
 /* What SUMI_KERNELS says behind "cpu", "cpu8" or "cpu16", without "-emulated", which it may end with:
@@ -100,7 +126,8 @@ static enum cl_dot find_way(struct cl_device *d, enum cl_products of)
 		if (w->of != of || strlen(w->word) != size || strncmp(w->word, word, size) != 0 ||
 		    (w->lanes && w->lanes != d->quirks.lanes))
 			continue;
-		if ((w->needs & has) == w->needs)
+		if ((w->needs & has) == w->needs &&
+		    (d->dot_emulated || !(w->needs & (HAS_AMX_BF16 | HAS_AMX_INT8)) || tiles_permitted()))
 			return w->dot;
 	}
 	return DOT_MISSING;
@@ -134,9 +161,9 @@ static const struct products {
 	bool (*right)(const float *got, int lanes);
 	const char *of, *bits; /* what is multiplied, by what a processor says that it can */
 } products[CL_PRODUCTS] = {
-    [CL_PAIRS] = {"tile_cpu.cl+dot_cpu.cl+dot_probe.cl", "probe_dot", pairs_right,
+    [CL_PAIRS] = {"tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+dot_probe.cl", "probe_dot", pairs_right,
 		  "bfloat16", "AVX512-BF16"},
-    [CL_FOURS] = {"tile_cpu.cl+dot4_cpu.cl+dot4_probe.cl", "probe_dot4", fours_right,
+    [CL_FOURS] = {"tile_cpu.cl+matrix_cpu.cl+dot4_cpu.cl+dot4_probe.cl", "probe_dot4", fours_right,
 		  "whole numbers of eight bits", "AVX512-VNNI or AVX-VNNI"},
 };
 
@@ -191,6 +218,8 @@ void cl_dot_options(struct cl_device *d, enum cl_products of, char out[CL_DOT_OP
 	    [DOT_ARM] = " -D DOT_ARM",
 	    [DOT_ARM_SDOT] = " -D DOT_ARM -D DOT_SDOT",
 	    [DOT_ARM_MATRIX] = " -D DOT_ARM -D DOT_MATRIX",
+	    [DOT_AMX] = " -D DOT_AMX",
+	    [DOT_AMX_SPLIT] = " -D DOT_AMX -D DOT_SPLIT",
 	};
 	enum cl_dot dot = way_of(d, of);
 	snprintf(out, CL_DOT_OPTIONS, "%s%s", options[dot] ? options[dot] : "",

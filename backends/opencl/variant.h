@@ -10,6 +10,7 @@ enum rounding {
 	ROUNDING_PLAIN,
 	ROUNDING_WINOGRAD,
 	ROUNDING_DOT,    /* products of bfloat16 pairs: never with PRECISION_EXACT */
+	ROUNDING_SPLIT,  /* each number as the sum of two: near float32; otherwise as ROUNDING_DOT */
 	ROUNDING_DOT4,   /* products of whole numbers by fours: with PRECISION_INT8 only */
 	ROUNDING_MATRIX, /* matrix instructions of GPUs: operands as f16 */
 };

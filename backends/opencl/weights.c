@@ -16,6 +16,15 @@ int matrix_constant(const char *file, const char *name)
 	return at ? atoi(at + n) : 0;
 }
 
+int matrix_dot_constant(const struct cl_device *d, enum cl_products of, const char *file,
+			const char *name)
+{
+	char full[40];
+	bool amx = d->dot[of] == DOT_AMX || d->dot[of] == DOT_AMX_SPLIT;
+	snprintf(full, sizeof full, "%s_%s", name, amx ? "AMX" : "VECTORS");
+	return matrix_constant(file, full);
+}
+
 int matrix_panel(const struct cl_device *d)
 {
 	return 2 * d->quirks.lanes;

@@ -20,7 +20,7 @@ static const struct winograd exact = {
 
 static const struct winograd dot = {
     .file = "winograd_dot_cpu.cl",
-    .files = "tile_cpu.cl+dot_cpu.cl+winograd_dot_cpu.cl",
+    .files = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+winograd_dot_cpu.cl",
     .unit = sizeof(float) / 2,
     .weight_cost = 150, /* on Zen 5 */
     .channel_cost = 400,
@@ -145,9 +145,9 @@ static int enqueue(struct cl_device *d, const struct winograd *way, const struct
 	struct winograd_cut cut = cut_tiles(d, way, job);
 	int most = cut.chunk < cut.tiles ? cut.chunk : cut.tiles;
 	struct buffer *scratch = NULL;
-	/* The last tiles' rows are read as if there were up to three more, or eleven. */
+	/* The last tiles' rows are read as if there were up to fifteen more. */
 	size_t bytes = ceil_div((size_t)most, (size_t)cut.block) * cut.block_bytes +
-		       11 * (size_t)cut.depth * sizeof(float);
+		       15 * (size_t)cut.depth * sizeof(float);
 	int status = cl_buffer_new(d, bytes, &scratch, err);
 	for (int first = 0; first < cut.tiles && !status; first += cut.chunk) {
 		int tiles = cut.tiles - first < cut.chunk ? cut.tiles - first : cut.chunk;
@@ -171,7 +171,7 @@ int winograd_enqueue(struct cl_device *d, const struct gemm_job *job, struct err
 
 bool winograd_dot_pays(const struct cl_device *d, const struct gemm_job *job)
 {
-	return dot_pays(d, job) && pays(d, &dot, job);
+	return dot_pays(d, job) && !dot_is_split(d) && pays(d, &dot, job);
 }
 
 int winograd_dot_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err)

@@ -44,22 +44,22 @@ check() {
 }
 
 q8='-D WIDE=8 -D COLUMNS=16 -D WEIGHT=q8_0 -D WEIGHT_BLOCK=32 -D WEIGHT_BYTES=34'
-pairs='tile_cpu dot_cpu gather_cpu gemm_dot_cpu' fours='formats tile_cpu dot4_cpu gather_cpu gemm_dot4_cpu'
-attention='tile_cpu dot_cpu attention_panel_cpu attention_dot_cpu'
+pairs='tile_cpu matrix_cpu dot_cpu gather_cpu gemm_dot_cpu' fours='formats tile_cpu matrix_cpu dot4_cpu gather_cpu gemm_dot4_cpu'
+attention='tile_cpu matrix_cpu dot_cpu attention_panel_cpu attention_dot_cpu'
 check 'products of pairs' bfdot "$pairs" -D WEIGHT=f16
 check 'products of pairs by two rows and columns' bfmmla "$pairs" -D WEIGHT=f16 -D DOT_MATRIX
-check 'products of pairs, the trial' zip1 'tile_cpu dot_cpu dot_probe' -D WEIGHT=f32
-check 'products of pairs by two rows and columns, the trial' bfmmla 'tile_cpu dot_cpu dot_probe' \
+check 'products of pairs, the trial' zip1 'tile_cpu matrix_cpu dot_cpu dot_probe' -D WEIGHT=f32
+check 'products of pairs by two rows and columns, the trial' bfmmla 'tile_cpu matrix_cpu dot_cpu dot_probe' \
 	-D WEIGHT=f32 -D DOT_MATRIX
-check 'convolutions by two rows and columns' bfmmla 'tile_cpu dot_cpu winograd_dot_cpu' -D WEIGHT=f16 -D DOT_MATRIX
+check 'convolutions by two rows and columns' bfmmla 'tile_cpu matrix_cpu dot_cpu winograd_dot_cpu' -D WEIGHT=f16 -D DOT_MATRIX
 check 'attention' bfdot "$attention" -D WEIGHT=f32
 check 'attention by two rows and columns' bfmmla "$attention" -D WEIGHT=f32 -D DOT_MATRIX
 # shellcheck disable=SC2086 # several options
 check 'products of fours' usdot "$fours" $q8
 check 'products of fours without I8MM' sdot "$fours" $q8 -D DOT_SDOT
 check 'products of fours by two rows and columns' smmla "$fours" $q8 -D DOT_MATRIX
-check 'products of fours, the trial' usdot 'tile_cpu dot4_cpu dot4_probe' -D WEIGHT=f32
-check 'products of fours by two rows and columns, the trial' smmla 'tile_cpu dot4_cpu dot4_probe' \
+check 'products of fours, the trial' usdot 'tile_cpu matrix_cpu dot4_cpu dot4_probe' -D WEIGHT=f32
+check 'products of fours by two rows and columns, the trial' smmla 'tile_cpu matrix_cpu dot4_cpu dot4_probe' \
 	-D WEIGHT=f32 -D DOT_MATRIX
 
 if ! command -v qemu-aarch64 >/dev/null || ! command -v ld.lld >/dev/null; then
@@ -164,7 +164,7 @@ linked() {
 	for options in '' -DDOT_SDOT -DDOT_MATRIX; do
 		for side in real twin; do
 			[ $side = twin ] && emulated=-DDOT_EMULATED || emulated=
-			cat $kernels/common.cl $kernels/tile_cpu.cl $kernels/dot_cpu.cl $kernels/dot4_cpu.cl \
+			cat $kernels/common.cl $kernels/tile_cpu.cl $kernels/matrix_cpu.cl $kernels/dot_cpu.cl $kernels/dot4_cpu.cl \
 				"$dir/helpers.cl" >"$dir/k.cl"
 			$arm -x cl -cl-std=CL1.2 -cl-no-stdinc -include "$header" -D LANES=8 -D DOT_ARM -D ACT=f32 \
 				-D WEIGHT=f32 -D SIDE=$side $options $emulated -c "$dir/k.cl" -o "$dir/$side$options.o" || return 1

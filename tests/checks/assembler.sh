@@ -1,7 +1,9 @@
 #!/bin/sh
 # Does every kernel with a CPU's assembler in it begin with WITH_ASSEMBLER? PoCL 4 to 6 takes a line of
 # assembler for a call of its own otherwise, and ends the process or builds something else (tile_cpu.cl).
-# Kernels are compiled as the host puts their files together, and looked at when all is inlined.
+# Kernels are compiled as the host puts their files together, and looked at when all is inlined. Does each
+# that multiplies tiles of AMX configure them before and give them back behind, and is what it says taken by
+# an assembler? What tiles compute is not seen here: test_ops emulates that.
 set -u
 name=assembler
 kernels=backends/opencl/kernels
@@ -18,13 +20,20 @@ if [ ! -f "$header" ] || ! clang --print-targets | grep -q 'x86-64 '; then
 	exit 0
 fi
 
+# For a processor without AMX: that is what PoCL's target may be.
+compile() {
+	clang -target x86_64-linux-gnu -march=icelake-server -x cl -cl-std=CL1.2 -cl-no-stdinc -include "$header" -O1 \
+		-w -D NAMELESS_CALLS -D ACT=f32 "$@" >"$dir/log" 2>&1
+}
+
 # look FILES OPTIONS…: adds to $dir/seen the kernels with assembler, to $dir/bad those that lack the mark.
 look() {
 	files=$1
 	shift
 	# One line for each function: its name, and whether it has either.
-	clang -target x86_64-linux-gnu -march=icelake-server -x cl -cl-std=CL1.2 -cl-no-stdinc -include "$header" -O1 \
-		-w -S -emit-llvm -D NAMELESS_CALLS -D ACT=f32 "$@" "$files" -o "$dir/k.ll" >"$dir/log" 2>&1 || {
+	compile -S -emit-llvm "$@" "$files" -o "$dir/k.ll" && case $* in
+	*DOT_AMX*) compile -c "$@" "$files" -o "$dir/k.o" ;;
+	esac || {
 		echo "not ok $name: $files $* does not compile"
 		head -5 "$dir/log"
 		exit 1
@@ -32,13 +41,20 @@ look() {
 	awk '
 		/^define / {
 			name = $0; sub(/\(.*/, "", name); sub(/.*@/, "", name)
-			kernel = / spir_kernel /; has = 0; marked = 0; also = 0
+			kernel = / spir_kernel /; has = 0; marked = 0; also = 0; tiles = 0; opens = 0; closes = 0
 		}
 		/ call .* asm / { has = 1 }
+		/ asm .*"ldtilecfg / { opens = 1 }
+		/ asm .*"tdp/ { tiles = 1 }
+		/ asm .*"tilerelease/ { closes = 1 }
 		/ call .*@__pocl_local_mem_alloca\(/ { marked = 1 }
 		/ call .*@__pocl_work_group_alloca\(/ { also = 1 }
 		/^}/ && has {
-			print name, (!kernel ? "is not inlined" : marked && also ? "ok" : "lacks WITH_ASSEMBLER")
+			what = "ok"
+			if (tiles && !(opens && closes)) what = "lacks TILES_OPEN or TILES_CLOSE"
+			if (!marked || !also) what = "lacks WITH_ASSEMBLER"
+			if (!kernel) what = "is not inlined"
+			print name, what
 		}' "$dir/k.ll" >"$dir/functions"
 	grep -v ' ok$' "$dir/functions" >>"$dir/bad"
 	cat "$dir/functions" >>"$dir/seen"
@@ -63,7 +79,12 @@ all() {
 			;;
 		esac
 		(cd "$1" && cat common.cl $files) >"$dir/program.cl"
-		for way in '-D LANES=16' '-D LANES=8 -D DOT_VEX'; do
+		for way in '-D LANES=16' '-D LANES=8 -D DOT_VEX' '-D LANES=16 -D DOT_AMX' '-D LANES=16 -D DOT_AMX -D DOT_SPLIT'; do
+			case $files$way in
+			*peak*AMX*) continue ;; # of vectors
+			*gemm_dot_*SPLIT*) ;;
+			*SPLIT*) continue ;;
+			esac
 			# shellcheck disable=SC2086 # several options
 			look "$dir/program.cl" $way $weight -D CHAINS=4
 		done
@@ -79,9 +100,10 @@ fi
 
 # Were one without the mark not seen, silence about ours would mean nothing.
 cp $kernels/*.cl "$dir"
-sed -i '/^kernel.* peak_dot(/,/^}/s/WITH_ASSEMBLER;//' "$dir/peak_dot.cl"
-all "$dir" +peak_dot.cl
-case $(sort -u "$dir/bad") in
-'peak_dot lacks WITH_ASSEMBLER') echo "ok $name sees a kernel that lacks it" ;;
-*) echo "not ok $name sees a kernel that lacks it: $(sort -u "$dir/bad" | paste -sd ';')" ;;
+sed -i 's/WITH_ASSEMBLER;//' "$dir/peak_dot.cl"
+sed -i 's/TILES_OPEN(PROBE_DEPTH);//' "$dir/dot4_probe.cl"
+all "$dir" '+peak_dot.cl\|+dot4_probe.cl'
+case $(sort -u "$dir/bad" | paste -sd ';') in
+'peak_dot lacks WITH_ASSEMBLER;probe_dot4 lacks TILES_OPEN or TILES_CLOSE') echo "ok $name sees kernels that lack it" ;;
+*) echo "not ok $name sees kernels that lack it: $(sort -u "$dir/bad" | paste -sd ';')" ;;
 esac

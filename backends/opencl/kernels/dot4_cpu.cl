@@ -4,7 +4,7 @@
  * The instruction stands in one function here; -D DOT_EMULATED puts arithmetic by its documented
  * semantics in its place. -D DOT_VEX takes the form of processors without AVX-512; -D DOT_ARM ARM's
  * USDOT, with -D DOT_SDOT that of processors which have no I8MM, with -D DOT_MATRIX that of two rows
- * and two columns. Needs tile_cpu.cl. */
+ * and two columns; -D DOT_AMX tiles of AMX. Needs tile_cpu.cl, matrix_cpu.cl. */
 
 typedef PASTE(uint, LANES) fours;
 typedef PASTE(int, LANES) counts;
@@ -19,7 +19,7 @@ typedef PASTE(int, LANES) counts;
 
 /* What is added to bytes of rows: 128 where the instruction takes them without a sign. The sums of
  * columns take that off again, where they begin. */
-#if defined DOT_SDOT || defined DOT_MATRIX
+#if defined DOT_SDOT || defined DOT_MATRIX || defined DOT_AMX
 #define DOT4_SHIFT 0
 #define DOT4_SIGN(byte) (AS_INTS((byte) << 24) >> 24)
 #else
@@ -101,4 +101,16 @@ INLINE counts dot4(counts sum, fours a, fours b)
 			EACH_PART(h) acc[i][h] = dot4(acc[i][h], a, row_[h]);                              \
 		}                                                                                      \
 	}
+#endif
+
+/* acc[i] = begin[h] + Σ over k < depth of x[i·stride + k]·b[k] for R rows i. With AMX R is 16, depth what
+ * tiles were opened for, and sums begin with nothing. */
+#ifdef DOT_AMX
+#define DOT4_TILE
+#define DOT4_BLOCK(R, acc, begin, b, depth, x, stride)                                         \
+	AMX_small((vec *)acc, true, b, depth, depth, x, stride, AMX_FOURS)
+#else
+#define DOT4_BLOCK(R, acc, begin, b, depth, x, stride)                                         \
+	TILE_EACH(R, i, h) acc[i][h] = AS_INTS((begin)[h]);                                        \
+	DOT4_MULTIPLY(R, acc, b, depth, (x)[i * (stride) + k])
 #endif

@@ -14,14 +14,18 @@ kernel ONE_ITEM void probe_dot4(global float *out)
 #ifdef DOT4_TILE
 	/* Of row i one word is number i, the others are nothing, and each row of the panel is b. */
 	counts acc[LANES][PARTS];
-	fours panel[PROBE_DEPTH * PARTS];
-	TILE_EACH(LANES, i, h) acc[i][h] = sums;
+	fours panel[PROBE_DEPTH * PARTS], begin[PARTS] = {0, 0};
+	uint x[LANES * PROBE_DEPTH];
 	for (int i = 0; i < PROBE_DEPTH * PARTS; i++)
 		panel[i] = b;
-	DOT4_MULTIPLY(LANES, acc, panel, PROBE_DEPTH, k == i % PROBE_DEPTH ? numbers[i] : 0)
+	for (int i = 0; i < LANES * PROBE_DEPTH; i++)
+		x[i] = i % PROBE_DEPTH == i / PROBE_DEPTH % PROBE_DEPTH ? numbers[i / PROBE_DEPTH] : 0;
+	TILES_OPEN(PROBE_DEPTH);
+	DOT4_BLOCK(LANES, acc, begin, panel, PROBE_DEPTH, x, PROBE_DEPTH)
+	TILES_CLOSE;
 	for (int i = 0; i < LANES; i++) {
 		int row[LANES];
-		PASTE(vstore, LANES)(acc[i][i % PARTS], 0, row);
+		PASTE(vstore, LANES)(acc[i][i % PARTS] + sums, 0, row);
 		out[i] = (float)row[i];
 	}
 #else

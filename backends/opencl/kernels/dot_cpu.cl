@@ -2,8 +2,9 @@
  * LANES pairs; of a pair the first number stands in the low half.
  *
  * Each instruction stands in one function here; -D DOT_EMULATED puts arithmetic by its documented
- * semantics in its place. -D DOT_ARM takes ARM's, with -D DOT_MATRIX that of two rows and two columns.
- * Sums are float in all. Needs tile_cpu.cl. */
+ * semantics in its place. -D DOT_ARM takes ARM's, with -D DOT_MATRIX that of two rows and two columns;
+ * -D DOT_AMX tiles of AMX, whose processors have VDPBF16PS as well. Sums are float in all. Needs
+ * tile_cpu.cl, matrix_cpu.cl. */
 
 typedef PASTE(uint, LANES) pairs;
 #define AS_UINTS PASTE(as_uint, LANES)
@@ -197,8 +198,22 @@ INLINE vec exp2_short(vec x)
 
 /* The tile: a pair's broadcast, a row of the panel and twelve rows' sums take 27 of 32 vector
  * registers; rows that lie a constant stride apart need one general register for addresses. */
-#define DOT_ROWS 12
-#define DOT_SMALL 4
+#define DOT_ROWS_VECTORS 12
+#define DOT_SMALL_VECTORS 4
+/* With AMX four tiles of sums, or two; and sums go on in whole tiles: rows and panels are filled up with
+ * zeros, to a multiple of DOT_DEPTH pairs. */
+#define DOT_ROWS_AMX 32
+#define DOT_SMALL_AMX 16
+#ifdef DOT_AMX
+#define DOT_ROWS DOT_ROWS_AMX
+#define DOT_SMALL DOT_SMALL_AMX
+#define DOT_DEPTH AMX_SIDE
+#else
+#define DOT_ROWS DOT_ROWS_VECTORS
+#define DOT_SMALL DOT_SMALL_VECTORS
+#define DOT_DEPTH 1
+#endif
+#define DOT_FILL(pairs) (((pairs) + DOT_DEPTH - 1) / DOT_DEPTH * DOT_DEPTH)
 #define DOT_COVER(count) (((count) + DOT_SMALL - 1) / DOT_SMALL * DOT_SMALL)
 
 #define DOT_BOTH(define) define(large, DOT_ROWS) define(small, DOT_SMALL)
@@ -223,6 +238,22 @@ INLINE vec exp2_short(vec x)
 	}
 #endif
 
+/* c[i] = (first ? 0 : c[i]) + Σ over k < depth of x[i·stride + k]·b[k] for the rows of a large or a small
+ * tile. */
+#ifdef DOT_AMX
+#define DOT_TILE
+#define DOT_INTO(size, R, c, first, b, depth, x, stride)                                       \
+	AMX_##size(c, first, b, depth, DOT_DEPTH, x, stride, AMX_PAIRS)
+#else
+#define DOT_INTO(size, R, c, first, b, depth, x, stride)                                       \
+	{                                                                                          \
+		vec acc[R][PARTS];                                                                     \
+		TILE_BEGIN(R, acc, c, first)                                                           \
+		DOT_MULTIPLY(R, acc, b, depth, (x)[i * (stride) + k])                                  \
+		TILE_END(R, acc, c)                                                                    \
+	}
+#endif
+
 /* Calls f##_large and f##_small so that rows [0, count) are covered, DOT_COVER(count) in
  * effect. */
 #define DOT_SWEEP(count, row, f, ...)                                                          \
@@ -238,16 +269,31 @@ INLINE vec exp2_short(vec x)
 		}                                                                                      \
 	}
 
-/* `count` numbers as (count + 1) / 2 pairs, the last filled up with zero. Writes up to
- * LANES - 1 pairs more. */
-INLINE void pack_row(act_row from, int count, uint *to)
+#ifdef DOT_SPLIT
+/* A number of sixteen bits as the sum of two bfloat16, the nearest one and what it leaves: three products
+ * of them (that of both rests is left out) stand for one. */
+INLINE vec part_of(vec x, int rest)
+{
+	pairs u = AS_UINTS(x), even = u >> 16 & 1;
+	vec nearest = AS_FLOATS((u + 0x7fffu + even) & 0xffff0000u);
+	return rest ? x - nearest : nearest;
+}
+#else
+#define part_of(x, rest) (x)
+#endif
+
+/* `count` numbers, or with `rest` what they leave, as DOT_FILL((count + 1) / 2) pairs, filled up with
+ * zeros. Writes up to LANES - 1 pairs more. */
+INLINE void pack_row(act_row from, int count, uint *to, int rest)
 {
 	for (int i = 0; i < count; i += 2 * LANES) {
 		vec low = LOADV(ACT, from, i), high = 0.0f;
 		if (i + LANES < count)
 			high = LOADV(ACT, from, i + LANES);
-		PSTORE(pair_row(low, high), to + i / 2);
+		PSTORE(pair_row(part_of(low, rest), part_of(high, rest)), to + i / 2);
 	}
 	if (count & 1)
 		to[count / 2] &= 0xffff;
+	for (int i = (count + 1) / 2; i < DOT_FILL((count + 1) / 2); i++)
+		to[i] = 0;
 }

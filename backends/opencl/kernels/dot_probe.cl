@@ -1,7 +1,7 @@
 /* Are the instructions of dot_cpu.cl what they are taken for? The host has the sums
  * (precision.c). */
 
-#define PROBE_ROWS DOT_SMALL
+#define PROBE_DEPTH 16
 
 kernel ONE_ITEM void probe_dot(global float *out)
 {
@@ -15,15 +15,21 @@ kernel ONE_ITEM void probe_dot(global float *out)
 #ifdef DOT_TILE
 	/* Of every row one pair is `factors`, the others are nothing, and each row of the panel is `row`:
 	 * all are to be the same. */
-	vec acc[PROBE_ROWS][PARTS];
-	pairs panel[PROBE_ROWS * PARTS];
-	uint factor[LANES];
+	vec c[DOT_ROWS * PARTS];
+	pairs panel[PROBE_DEPTH * PARTS];
+	uint x[DOT_ROWS * PROBE_DEPTH], factor[LANES];
 	PSTORE(factors, factor);
-	TILE_EACH(PROBE_ROWS, i, h) acc[i][h] = 100.0f;
-	for (int i = 0; i < PROBE_ROWS * PARTS; i++)
+	for (int i = 0; i < DOT_ROWS * PARTS; i++)
+		c[i] = 100.0f;
+	for (int i = 0; i < PROBE_DEPTH * PARTS; i++)
 		panel[i] = row;
-	DOT_MULTIPLY(PROBE_ROWS, acc, panel, PROBE_ROWS, i == k ? factor[0] : 0)
-	TILE_EACH(PROBE_ROWS, i, h) sums = acc[i][h] == sums ? sums : 0.0f;
+	for (int i = 0; i < DOT_ROWS * PROBE_DEPTH; i++)
+		x[i] = i % PROBE_DEPTH == i / PROBE_DEPTH % PROBE_DEPTH ? factor[0] : 0;
+	TILES_OPEN(DOT_DEPTH);
+	DOT_INTO(large, DOT_ROWS, c, false, panel, PROBE_DEPTH, x, PROBE_DEPTH)
+	TILES_CLOSE;
+	for (int i = 0; i < DOT_ROWS * PARTS; i++)
+		sums = c[i] == sums ? sums : (vec)(0.0f);
 #endif
 	STOREV(f32, out, 0, sums);
 	STOREV(f32, out, LANES, dot2(low, pair_up(low, (vec)(16.0f)), factors));

@@ -5,7 +5,7 @@
  *
  * Where the instruction wants one side without a sign rows are stored 128 too large, and what that adds
  * to a block's sum, 128 times its column's sum, is where the sum begins. -D ACT, -D WEIGHT. Needs
- * formats.cl, tile_cpu.cl, dot4_cpu.cl, gather_cpu.cl. */
+ * formats.cl, tile_cpu.cl, matrix_cpu.cl, dot4_cpu.cl, gather_cpu.cl. */
 
 #define GEMM_DOT4_ROWS 192  /* of a work-item */
 #define GEMM_DOT4_GROUP 4   /* panels of a work-item: its rows stay in the second-level cache */
@@ -14,7 +14,13 @@
 
 /* Rows of a tile: 12 chains of sums, a panel's row and a broadcast take 15 of 16 vector registers,
  * and with AVX-512 there are 12 more for the sums of blocks. */
-#define DOT4_ROWS 6
+#define DOT4_ROWS_VECTORS 6
+#define DOT4_ROWS_AMX 16 /* of a tile, which has the sums of a block alone */
+#ifdef DOT_AMX
+#define DOT4_ROWS DOT4_ROWS_AMX
+#else
+#define DOT4_ROWS DOT4_ROWS_VECTORS
+#endif
 
 #ifndef WEIGHT_BLOCK
 #define SUB_i8 32
@@ -164,8 +170,7 @@ INLINE void dot4_tile(global const uint *x, const fours *b, int blocks, vec *c, 
 	TILE_BEGIN(DOT4_ROWS, sums, c, start)
 	for (int block = 0; block < blocks; block++, x += X_TILE, b += B_BLOCK) {
 		counts acc[DOT4_ROWS][PARTS];
-		TILE_EACH(DOT4_ROWS, i, h) acc[i][h] = AS_INTS(b[PARTS * QUADS + h]);
-		DOT4_MULTIPLY(DOT4_ROWS, acc, b, QUADS, x[i * X_BLOCK + k])
+		DOT4_BLOCK(DOT4_ROWS, acc, b + PARTS * QUADS, b, QUADS, x, X_BLOCK)
 		UNROLL(DOT4_ROWS) for (int i = 0; i < DOT4_ROWS; i++) EACH_PART(h)
 		{
 			vec factor = AS_FLOATS(b[PARTS * (QUADS + 1) + h]);
@@ -207,6 +212,7 @@ kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int
 
 	int parts = (cin + GEMM_DOT4_DEPTH - 1) / GEMM_DOT4_DEPTH;
 	int depth = ((cin + parts - 1) / parts + 31) / 32 * 32;
+	TILES_OPEN(QUADS);
 	for (int p = p0; p < p1; p++) {
 		for (int k = 0; k < cin; k += depth) {
 			int d = min(depth, cin - k);
@@ -227,4 +233,5 @@ kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int
 			}
 		}
 	}
+	TILES_CLOSE;
 }

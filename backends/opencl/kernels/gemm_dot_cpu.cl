@@ -1,24 +1,34 @@
 /* The product of gemm_cpu.cl in pairs of bfloat16. Rows and panels are rounded where they are
- * used, block by block, so weights lie in memory as for the exact product. -D ACT, -D WEIGHT.
- * Needs tile_cpu.cl, dot_cpu.cl, gather_cpu.cl. */
+ * used, block by block, so weights lie in memory as for the exact product. -D DOT_SPLIT: in three
+ * products of pairs. -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl, gather_cpu.cl. */
 
 #define GEMM_DOT_ROWS 192 /* of a work-item */
 #define GEMM_DOT_GROUP 10        /* panels of a work-item: they share the rounded rows */
 #define GEMM_DOT_PAIRS (2560 / LANES) /* of terms, at a time: 20 KiB of panel stay in L1 */
 #define DOT_STRIDE (GEMM_DOT_PAIRS + LANES) /* of rows, in pairs */
+#ifdef DOT_SPLIT
+#define GEMM_DOT_TERMS (GEMM_DOT_PAIRS / 2) /* pairs at a time; what they leave stands behind them */
+#else
+#define GEMM_DOT_TERMS GEMM_DOT_PAIRS
+#endif
 
 /* c[i] += x[i]·b for R rows i; from zero where `first`. */
 #define DEFINE_DOT(size, R)                                                                    \
 	INLINE void dot_##size(const uint *x, const pairs *b, int depth, vec *c, int first)        \
 	{                                                                                          \
-		vec acc[R][PARTS];                                                                     \
-		TILE_BEGIN(R, acc, c, first)                                                           \
-		DOT_MULTIPLY(R, acc, b, depth, x[i * DOT_STRIDE + k])                                  \
-		TILE_END(R, acc, c)                                                                    \
+		DOT_INTO(size, R, c, first, b, depth, x, DOT_STRIDE)                                   \
 	}
 DOT_BOTH(DEFINE_DOT)
 
-/* `count` rows of all panels, from row number `line` on, as pairs of two rows each. */
+INLINE void put_pairs(vec first, vec second, pairs *to)
+{
+	*to = pair_up(part_of(first, false), part_of(second, false));
+	if (GEMM_DOT_TERMS < GEMM_DOT_PAIRS)
+		to[GEMM_DOT_TERMS * PARTS] = pair_up(part_of(first, true), part_of(second, true));
+}
+
+/* `count` rows of all panels, from row number `line` on, as DOT_FILL((count + 1) / 2) pairs of two rows
+ * each. */
 INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count, pairs *to)
 {
 #ifdef WEIGHT_BLOCK
@@ -26,18 +36,22 @@ INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count,
 	for (int k = 0; k < count; k += WEIGHT_STEP, to += WEIGHT_STEP / 2 * PARTS) {
 		stage_rows(weight, line + k, WEIGHT_STEP, rows);
 		for (int i = 0; i < WEIGHT_STEP / 2; i++)
-			EACH_PART(h) to[PARTS * i + h] = pair_up(rows[2 * PARTS * i + h],
-			                                         rows[2 * PARTS * i + PARTS + h]);
+			EACH_PART(h) put_pairs(rows[2 * PARTS * i + h], rows[2 * PARTS * i + PARTS + h],
+			                       to + PARTS * i + h);
 	}
 #else
 	global const TYPE(WEIGHT) *w = weight + line * PANEL;
 	int k = 0;
 	for (; k + 1 < count; k += 2, w += 2 * PANEL, to += PARTS)
-		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h),
-		                             LOADV(WEIGHT, w, PANEL + LANES * h));
-	if (k < count)
-		EACH_PART(h) to[h] = pair_up(LOADV(WEIGHT, w, LANES * h), (vec)(0.0f));
+		EACH_PART(h) put_pairs(LOADV(WEIGHT, w, LANES * h), LOADV(WEIGHT, w, PANEL + LANES * h),
+		                       to + h);
+	if (k < count) {
+		EACH_PART(h) put_pairs(LOADV(WEIGHT, w, LANES * h), (vec)(0.0f), to + h);
+		to += PARTS;
+	}
 #endif
+	for (int i = (count + 1) / 2; i < DOT_FILL((count + 1) / 2); i++, to += PARTS)
+		EACH_PART(h) put_pairs((vec)(0.0f), (vec)(0.0f), to + h);
 }
 
 /* Arguments and work-items as gemm's of gemm_cpu.cl. */
@@ -69,21 +83,25 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 	x += x_at + x_picture * picture;
 	find_places(at, geometry, ldx, r0, count, DOT_COVER(count));
 	/* A step of the sum: several whole taps, or a part of one. */
-	int most = 2 * GEMM_DOT_PAIRS, parts = (cin + most - 1) / most;
+	int most = 2 * GEMM_DOT_TERMS, parts = (cin + most - 1) / most;
 	int depth = ((cin + parts - 1) / parts + 1) / 2 * 2;
 	depth = (depth + WEIGHT_STEP - 1) / WEIGHT_STEP * WEIGHT_STEP;
-	int pairs_of_tap = depth / 2;
-	int together = parts > 1 ? 1 : min(taps, GEMM_DOT_PAIRS / pairs_of_tap);
+	int pairs_of_tap = DOT_FILL(depth / 2);
+	int together = parts > 1 ? 1 : min(taps, GEMM_DOT_TERMS / pairs_of_tap);
+	TILES_OPEN(DOT_DEPTH);
 
 	for (int t = 0; t < taps; t += together)
 		for (int k = 0; k < cin; k += depth) {
 			int n = min(together, taps - t), d = min(depth, cin - k);
-			int pairs_of_step = n > 1 ? n * pairs_of_tap : (d + 1) / 2;
+			int pairs_of_step = n > 1 ? n * pairs_of_tap : DOT_FILL((d + 1) / 2);
 			for (int r = 0; r < DOT_COVER(count); r++)
 				for (int i = 0; i < n; i++) {
 					int place = at[(t + i) * PLACE_ROWS + r];
-					pack_row(place < 0 ? zero : x + place + k, d,
-					         rounded + r * DOT_STRIDE + i * pairs_of_tap);
+					act_row from = place < 0 ? zero : x + place + k;
+					uint *to = rounded + r * DOT_STRIDE + i * pairs_of_tap;
+					pack_row(from, d, to, false);
+					if (GEMM_DOT_TERMS < GEMM_DOT_PAIRS)
+						pack_row(from, d, to + GEMM_DOT_TERMS, true);
 				}
 			for (int p = p0; p < p1; p++) {
 				for (int i = 0; i < n; i++)
@@ -92,8 +110,15 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 				vec *sums = c + (p - p0) * GEMM_DOT_ROWS * PARTS;
 				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b, pairs_of_step,
 				          sums + PARTS * row, t + k == 0)
+#ifdef DOT_SPLIT
+				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b + GEMM_DOT_TERMS * PARTS,
+				          pairs_of_step, sums + PARTS * row, false)
+				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE + GEMM_DOT_TERMS, b,
+				          pairs_of_step, sums + PARTS * row, false)
+#endif
 			}
 		}
+	TILES_CLOSE;
 	for (int p = p0; p < p1; p++)
 		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
 		             act, cout, p * width,

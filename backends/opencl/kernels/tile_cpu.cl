@@ -74,58 +74,6 @@ typedef global const TYPE(ACT) *act_row; /* a pixel or token */
 		}                                                                                      \
 	}
 
-#ifdef DOT_MATRIX
-/* The same with ARM's instructions that multiply two rows by two columns of two words each: a register
- * of four numbers holds both columns of the first row, then those of the second. LANES is 8; R is even.
- * One part of the panel at a time: a tile of 12 rows then takes 24 registers, its columns four. */
-#define BLOCKS_STEP(R, c, b, at, words, h, term, multiply)                                     \
-	{                                                                                          \
-		uint8 one_ = (b)[PARTS * (at) + h], two_ = 0;                                          \
-		if ((words) > 1)                                                                       \
-			two_ = (b)[PARTS * ((at) + 1) + h];                                                \
-		uint4 columns_[4];                                                                     \
-		columns_[0] = (uint4)(one_.s0, two_.s0, one_.s1, two_.s1);                             \
-		columns_[1] = (uint4)(one_.s2, two_.s2, one_.s3, two_.s3);                             \
-		columns_[2] = (uint4)(one_.s4, two_.s4, one_.s5, two_.s5);                             \
-		columns_[3] = (uint4)(one_.s6, two_.s6, one_.s7, two_.s7);                             \
-		UNROLL_DOT(R / 2) for (int i_ = 0; i_ < R / 2; i_++)                                   \
-		{                                                                                      \
-			uint words_[4] = {0, 0, 0, 0};                                                     \
-			UNROLL(4) for (int w_ = 0; w_ < 2 * (words); w_++)                                 \
-			{                                                                                  \
-				int i = 2 * i_ + w_ / (words), k = (at) + w_ % (words);                        \
-				words_[2 * (w_ / (words)) + w_ % (words)] = (term);                            \
-			}                                                                                  \
-			uint4 rows_ = vload4(0, words_);                                                   \
-			UNROLL_DOT(4) for (int j_ = 0; j_ < 4; j_++)                                       \
-				c[i_][j_] = multiply(c[i_][j_], rows_, columns_[j_]);                          \
-		}                                                                                      \
-	}
-#define BLOCKS_MULTIPLY(V4, R, acc, b, depth, term, multiply)                                  \
-	UNROLL_DOT(2) for (int h_ = 0; h_ < PARTS; h_++)                                           \
-	{                                                                                          \
-		V4 c_[R / 2][4];                                                                       \
-		UNROLL(R / 2) for (int i_ = 0; i_ < R / 2; i_++)                                       \
-		{                                                                                      \
-			c_[i_][0] = (V4)(acc[2 * i_][h_].s01, acc[2 * i_ + 1][h_].s01);                    \
-			c_[i_][1] = (V4)(acc[2 * i_][h_].s23, acc[2 * i_ + 1][h_].s23);                    \
-			c_[i_][2] = (V4)(acc[2 * i_][h_].s45, acc[2 * i_ + 1][h_].s45);                    \
-			c_[i_][3] = (V4)(acc[2 * i_][h_].s67, acc[2 * i_ + 1][h_].s67);                    \
-		}                                                                                      \
-		for (int k_ = 0; k_ + 1 < (depth); k_ += 2)                                            \
-			BLOCKS_STEP(R, c_, b, k_, 2, h_, term, multiply)                                   \
-		if ((depth) & 1)                                                                       \
-			BLOCKS_STEP(R, c_, b, (depth) - 1, 1, h_, term, multiply)                          \
-		UNROLL(R / 2) for (int i_ = 0; i_ < R / 2; i_++)                                       \
-		{                                                                                      \
-			acc[2 * i_][h_].s01 = c_[i_][0].lo, acc[2 * i_][h_].s23 = c_[i_][1].lo;            \
-			acc[2 * i_][h_].s45 = c_[i_][2].lo, acc[2 * i_][h_].s67 = c_[i_][3].lo;            \
-			acc[2 * i_ + 1][h_].s01 = c_[i_][0].hi, acc[2 * i_ + 1][h_].s23 = c_[i_][1].hi;    \
-			acc[2 * i_ + 1][h_].s45 = c_[i_][2].hi, acc[2 * i_ + 1][h_].s67 = c_[i_][3].hi;    \
-		}                                                                                      \
-	}
-#endif
-
 /* The accumulators of R rows from c ([R][PARTS]), or zero at the start of a sum. */
 #define TILE_BEGIN(R, acc, c, first)                                                           \
 	TILE_EACH(R, i, h) acc[i][h] = (first) ? (vec)(0.0f) : (c)[PARTS * i + h];

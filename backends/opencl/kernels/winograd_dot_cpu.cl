@@ -1,7 +1,7 @@
 /* The Winograd convolution of winograd_cpu.cl in products of bfloat16 pairs. Transforms and sums
  * stay in float; what is rounded are the transformed inputs and weights, and the transforms enlarge
  * that to five times a direct product's rounding: docs/performance.md has what it does to pictures.
- * -D ACT, -D WEIGHT. Needs tile_cpu.cl, dot_cpu.cl. */
+ * -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl. */
 
 #define WINOGRAD_TILES 64 /* tiles of a block at most */
 #define WINOGRAD_DEPTH 64 /* input channels of a step at most */
@@ -94,11 +94,16 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 		for (int c = 0; c < depth; c += LANES) {
 			vec v[PLACES];
 			int left = cin - step * depth - c;
-			if (left <= 0)
+			if (left <= 0 && DOT_DEPTH == 1)
 				break;
-			/* What completes an odd last pair must be a number. A mask for all: a branch in each
-			 * of the 36 places would take half a second to compile. */
-			PASTE(int, LANES) kept = first_lanes(left & 1 ? left : LANES);
+			if (left <= 0) {
+				for (int i = 0; i < PLACES; i++)
+					STORE_HALF(((pairs)(0)).lo, block + c / 2 + i * place);
+				continue;
+			}
+			/* What completes an odd last pair, or a step, must be a number. A mask for all: a branch
+			 * in each of the 36 places would take half a second to compile. */
+			PASTE(int, LANES) kept = first_lanes(left & 1 || DOT_DEPTH > 1 ? left : LANES);
 			UNROLL(6) for (int j = 0; j < 6; j++)
 			{
 				vec d[6];
@@ -130,10 +135,7 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 	INLINE void place_##size(global const uint *v, int stride, int depth, const pairs *u,      \
 	                         vec *m, int first)                                                \
 	{                                                                                          \
-		vec acc[R][PARTS];                                                                     \
-		TILE_BEGIN(R, acc, m, first)                                                           \
-		DOT_MULTIPLY(R, acc, u, depth, v[i * stride + k])                                      \
-		TILE_END(R, acc, m)                                                                    \
+		DOT_INTO(size, R, m, first, u, depth, v, stride)                                       \
 	}
 DOT_BOTH(DEFINE_PLACE)
 
@@ -147,7 +149,7 @@ INLINE void weight_rows(global const TYPE(WEIGHT) *weight, int cin, vec *rows)
 		transform_weight(taps + j, 3, rows + j, 3);
 }
 
-/* One step's weights of a panel: u[place][pair of channels][PANEL]. */
+/* One step's weights of a panel: u[place][pair of channels][PANEL], filled up with zeros. */
 INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, pairs *u)
 {
 	for (int k = 0; k < count; k += 2)
@@ -170,6 +172,9 @@ INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, 
 					to[(6 * i + j) * WEIGHT_STRIDE] = pair_up(one[j], two[j]);
 			}
 		}
+	for (int k = (count + 1) / 2; k < DOT_FILL((count + 1) / 2); k++)
+		for (int i = 0; i < PLACES; i++)
+			EACH_PART(h) u[i * WEIGHT_STRIDE + PARTS * k + h] = 0;
 }
 
 /* Work-items: [panels, blocks]. first_tile and tiles: the chunk that the scratch buffer
@@ -193,14 +198,16 @@ kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, in
 	int place = PLACE_STRIDE(block_tiles, depth);
 	global const uint *v = scratch + (ulong)block * steps * PLACES * place;
 	weight += (ulong)p * 9 * cin * PANEL;
+	TILES_OPEN(DOT_DEPTH);
 
 	for (int k = 0; k < cin; k += depth) {
 		int terms = min(depth, cin - k);
 		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
 		for (int i = 0; i < PLACES; i++, v += place)
-			DOT_SWEEP(count, row, place, v + row * (depth / 2), depth / 2, (terms + 1) / 2,
+			DOT_SWEEP(count, row, place, v + row * (depth / 2), depth / 2, DOT_FILL((terms + 1) / 2),
 			          u + i * WEIGHT_STRIDE, m + i * SUM_STRIDE + PARTS * row, k == 0)
 	}
+	TILES_CLOSE;
 	for (int t = 0; t < count; t++) {
 		int tile = first_tile + block * block_tiles + t;
 		int x0 = tile % tiles_across * 4;
