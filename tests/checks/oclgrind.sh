@@ -35,7 +35,7 @@ esac
 
 export SUMI_CACHE_DIR="$BUILD/test-cache/oclgrind" SUMI_TEST_SMALL=1 SUMI_TEST_DEVICE=oclgrind
 unset SUMI_TEST_OPS
-shapes="cpu8 cpu16 cpu16-emulated cpu8-arm-matrix-emulated gpu gpu-winograd mma-emulated xmx-emulated xmx16-emulated"
+shapes="cpu8 cpu16 cpu16-emulated cpu16-amx-emulated cpu8-arm-matrix-emulated gpu gpu-winograd mma-emulated xmx-emulated xmx16-emulated"
 cat >"$dir/run" <<'RUN'
 SUMI_KERNELS=$2 oclgrind --data-races --check-api --log "$1/log.$2" \
 	"$BUILD/tests/test_ops" >"$1/out.$2" 2>&1
