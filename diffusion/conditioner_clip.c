@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "diffusion/adapters.h"
 #include "diffusion/pack.h"
+#include "diffusion/prompt_terms.h"
 #include "diffusion/text_memory.h"
 #include "networks/text_encoder.h"
 #include "networks/tokenizer.h"
@@ -228,6 +229,7 @@ static int clip_open(const struct conditioner_kind *kind, struct device *device,
 /* One text by one encoder. */
 struct piece {
 	struct prompt_chunks chunks;
+	struct prompt_terms terms; /* of compel's syntax: what is encoded; chunks shows it */
 	bool none; /* all of it is zeros */
 };
 
@@ -236,10 +238,24 @@ static const struct conditioner_words *words_of(const struct conditioner_input *
 	return in->words && in->words[e].words.count ? &in->words[e] : NULL;
 }
 
+static void piece_free(struct piece *p)
+{
+	prompt_chunks_free(&p->chunks);
+	prompt_terms_free(&p->terms);
+}
+
 static int cut_text(const struct clip *clip, int e, const struct conditioner_input *in,
-		    const char *text, int chunks, struct prompt_chunks *out, struct error *err)
+		    const char *text, int chunks, struct piece *p, struct error *err)
 {
 	const struct conditioner_words *w = words_of(in, e);
+	struct prompt_chunks *out = &p->chunks;
+	if (in->syntax == PROMPT_COMPEL) {
+		int status = prompt_terms_make(text, clip->tokenizer[e], w ? &w->words : NULL, chunks, &p->terms,
+					       err);
+		*out = p->terms.whole;
+		p->terms.whole = (struct prompt_chunks){0};
+		return status;
+	}
 	if (in->syntax == PROMPT_DIFFUSERS && !w)
 		return tokenizer_encode(clip->tokenizer[e], text, strlen(text), chunks,
 					&out->tokens, err);
@@ -257,10 +273,9 @@ static int tokenize(const struct clip *clip, const struct conditioner_input *in,
 		struct piece *p = &pieces[e][k];
 		if (p->chunks.tokens.ids && p->chunks.tokens.chunks == chunks)
 			continue;
-		prompt_chunks_free(&p->chunks);
+		piece_free(p);
 		p->none = clip->zeros && !in->texts[k];
-		status = cut_text(clip, e, in, in->texts[k] ? in->texts[k] : "", chunks, &p->chunks,
-				  err);
+		status = cut_text(clip, e, in, in->texts[k] ? in->texts[k] : "", chunks, p, err);
 		if (!status && p->chunks.tokens.chunks > chunks)
 			chunks = p->chunks.tokens.chunks;
 	}
@@ -416,10 +431,25 @@ static void weigh_comfy(const struct slab *s, const struct piece *pieces, const 
 		}
 }
 
+/* The first chunk of a text without any syntax; the caller closes *given in any case. */
+static int embed_plain(struct clip *clip, int e, const struct conditioner_input *in, const char *text,
+		       struct given *given, struct error *err)
+{
+	struct prompt_chunks plain = {0};
+	size_t more = projects(clip, e) ? (size_t)clip->config[e].projection : 0;
+	int status = tokenizer_encode(clip->tokenizer[e], text, strlen(text), 1, &plain.tokens, err);
+	plain.tokens.chunks = 1;
+	if (!status)
+		status = open_given(clip, e, 1, more, given, err);
+	if (!status)
+		status = embed(clip, e, in, &plain, given->text, given->floats, given->scratch, err);
+	prompt_chunks_free(&plain);
+	return status;
+}
+
 static int weigh(struct clip *clip, int e, const struct conditioner_input *in,
 		 const struct piece *pieces, const struct slab *s, struct error *err)
 {
-	struct prompt_chunks empty = {0};
 	struct given given = {0};
 	bool weighted = false;
 	for (int t = 0; t < s->n; t++)
@@ -430,16 +460,46 @@ static int weigh(struct clip *clip, int e, const struct conditioner_input *in,
 		weigh_a1111(s, in, pieces);
 		return SUMI_OK;
 	}
-	size_t more = projects(clip, e) ? (size_t)clip->config[e].projection : 0;
-	int status = tokenizer_encode(clip->tokenizer[e], "", 0, 1, &empty.tokens, err);
-	if (!status)
-		status = open_given(clip, e, 1, more, &given, err);
-	if (!status)
-		status = embed(clip, e, in, &empty, given.text, given.floats, given.scratch, err);
+	int status = embed_plain(clip, e, in, "", &given, err);
 	if (!status)
 		weigh_comfy(s, pieces, given.text);
 	close_given(&given);
-	prompt_chunks_free(&empty);
+	return status;
+}
+
+/* compel: each term from the empty text and beyond, times its share. */
+static void add_term(const struct slab *s, int text, const struct prompt_term *t, const float *values,
+		     const float *empty)
+{
+	for (size_t r = 0; r < (size_t)t->chunks.tokens.chunks * s->length; r++) {
+		float *row = slab_row(s, text, (size_t)t->at * s->length + r);
+		const float *from = values + r * s->width, *zero = empty + r % s->length * s->width;
+		float weight = t->chunks.weights ? t->chunks.weights[r] : 1, factor = (float)t->factor;
+		for (size_t i = 0; i < s->width; i++)
+			row[i] += factor * (weight == 1 ? from[i] : (from[i] - zero[i]) * weight + zero[i]);
+	}
+}
+
+/* A text's terms added up; its pooled embedding is that of all it says, marks and all, as compel has it. */
+static int embed_terms(struct clip *clip, int e, const struct conditioner_input *in, int text, const struct piece *p,
+		       const struct slab *s, struct given *g, float *pooled, struct error *err)
+{
+	struct given empty = {0}, whole = {0};
+	int status = embed_plain(clip, e, in, "", &empty, err);
+	for (size_t r = 0; r < s->chunks * s->length; r++)
+		memset(slab_row(s, text, r), 0, s->width * sizeof *s->values);
+	for (size_t k = 0; k < p->terms.count && !status; k++) {
+		const struct prompt_term *t = &p->terms.rows[k];
+		size_t floats = (size_t)t->chunks.tokens.chunks * s->length * s->width + g->more;
+		status = embed(clip, e, in, &t->chunks, g->text, floats, g->scratch, err);
+		if (!status)
+			add_term(s, text, t, g->text, empty.text);
+	}
+	if (!status && g->more && !(status = embed_plain(clip, e, in, in->texts[text] ? in->texts[text] : "", &whole,
+							 err)))
+		memcpy(pooled, whole.text + s->length * s->width, g->more * sizeof *pooled);
+	close_given(&whole);
+	close_given(&empty);
 	return status;
 }
 
@@ -462,6 +522,11 @@ static int encode_part(struct clip *clip, int e, const struct conditioner_input 
 	for (int i = 0; i < in->n && !status; i++) {
 		if (pieces[i].none)
 			continue;
+		if (in->syntax == PROMPT_COMPEL) {
+			status = embed_terms(clip, e, in, i, &pieces[i], &slab, &g,
+					     g.more ? pooled->values + (size_t)i * g.more : NULL, err);
+			continue;
+		}
 		if ((status = embed(clip, e, in, &pieces[i].chunks, g.text, g.floats, g.scratch,
 				    err)))
 			break;
@@ -472,7 +537,7 @@ static int encode_part(struct clip *clip, int e, const struct conditioner_input 
 			       g.more * sizeof *g.text);
 	}
 	close_given(&g);
-	return status ? status : weigh(clip, e, in, pieces, &slab, err);
+	return status || in->syntax == PROMPT_COMPEL ? status : weigh(clip, e, in, pieces, &slab, err);
 }
 
 /* The size that the picture had, the corner that was cut out of it, and the size that it shall
@@ -545,7 +610,7 @@ static int clip_encode(struct conditioner *c, const struct conditioner_input *in
 	}
 	for (int e = 0; e < ENCODERS_MAX; e++)
 		for (int i = 0; i < CONDITIONER_TEXTS_MAX; i++)
-			prompt_chunks_free(&pieces[e][i].chunks);
+			piece_free(&pieces[e][i]);
 	free(pieces);
 	return status;
 }
@@ -555,8 +620,12 @@ static int clip_chunks(struct conditioner *c, const struct conditioner_input *in
 		       struct error *err)
 {
 	const struct clip *clip = (const struct clip *)c;
+	struct piece p = {0};
 	*tokenizer = clip->tokenizer[0];
-	return cut_text(clip, 0, in, in->texts[0], 1, out, err);
+	int status = cut_text(clip, 0, in, in->texts[0], 1, &p, err);
+	*out = p.chunks;
+	prompt_terms_free(&p.terms);
+	return status;
 }
 
 static int clip_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,

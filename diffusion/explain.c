@@ -8,6 +8,7 @@
 #include "diffusion/embeddings.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/prompt_chunks.h"
+#include "diffusion/prompt_compel.h"
 
 enum { LONG_RUN = 1000 }; /* in which every text comes that has a step */
 
@@ -170,6 +171,8 @@ static void note_prompt(struct explaining *x, const char *text, bool negative)
 	    (prompt_find_word(text, strlen(text), 0, "AND") != SIZE_MAX ||
 	     prompt_find_word(text, strlen(text), 0, "BREAK") != SIZE_MAX || strchr(text, '[')))
 		note(x, "[ ], AND and BREAK in %s are words: prompt_syntax is comfy", which);
+	if (x->syntax == PROMPT_COMPEL && compel_blends(text))
+		note(x, "of the texts that .blend() mixes in %s, the first is shown", which);
 	if (x->syntax == PROMPT_A1111 && !negative &&
 	    prompt_count_parts(x->syntax, text, &weighted) == 1 && weighted)
 		note(x, "the number at the end is a weight of %s, not a word: with a comma behind it "

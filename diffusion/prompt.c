@@ -12,7 +12,8 @@
 #include "base/utf8.h"
 
 const char *const prompt_syntax_names[PROMPT_SYNTAXES] = {
-    [PROMPT_DIFFUSERS] = "diffusers", [PROMPT_A1111] = "a1111", [PROMPT_COMFY] = "comfy"};
+    [PROMPT_DIFFUSERS] = "diffusers", [PROMPT_A1111] = "a1111", [PROMPT_COMFY] = "comfy",
+    [PROMPT_COMPEL] = "compel"};
 
 int prompt_syntax_of(const char *name, enum prompt_syntax *out, struct error *err)
 {

@@ -13,6 +13,7 @@ enum prompt_syntax {
 	PROMPT_DIFFUSERS, /* a text is a text */
 	PROMPT_A1111,
 	PROMPT_COMFY,
+	PROMPT_COMPEL,
 	PROMPT_SYNTAXES
 };
 

@@ -372,22 +372,18 @@ static int build(struct builder *b, enum prompt_syntax syntax, const struct prom
 	return status;
 }
 
-int prompt_chunks_make(enum prompt_syntax syntax, const char *text, const struct tokenizer *tokenizer,
-		       const struct prompt_words *words, int min_chunks, struct prompt_chunks *out,
-		       struct error *err)
+int prompt_chunks_of(enum prompt_syntax syntax, const struct prompt_segments *s,
+		     const struct tokenizer *tokenizer, const struct prompt_words *words, int min_chunks,
+		     struct prompt_chunks *out, struct error *err)
 {
 	struct builder b = {.tokenizer = tokenizer,
 			    .words = words,
 			    .room = (size_t)tokenizer_length(tokenizer) - 2};
-	struct prompt_segments s;
 	*out = (struct prompt_chunks){0};
 	b.out.tokens.length = tokenizer_length(tokenizer);
-	int status = prompt_segments_read(syntax, text, &s, err);
+	int status = open_builder(&b, err);
 	if (!status)
-		status = open_builder(&b, err);
-	if (!status)
-		status = build(&b, syntax, &s, min_chunks, err);
-	prompt_segments_free(&s);
+		status = build(&b, syntax, s, min_chunks, err);
 	close_builder(&b);
 	if (status || !b.weighted) {
 		free(b.out.weights);
@@ -400,6 +396,19 @@ int prompt_chunks_make(enum prompt_syntax syntax, const char *text, const struct
 	*out = b.out;
 	if (status)
 		prompt_chunks_free(out);
+	return status;
+}
+
+int prompt_chunks_make(enum prompt_syntax syntax, const char *text, const struct tokenizer *tokenizer,
+		       const struct prompt_words *words, int min_chunks, struct prompt_chunks *out,
+		       struct error *err)
+{
+	struct prompt_segments s;
+	*out = (struct prompt_chunks){0};
+	int status = prompt_segments_read(syntax, text, &s, err);
+	if (!status)
+		status = prompt_chunks_of(syntax, &s, tokenizer, words, min_chunks, out, err);
+	prompt_segments_free(&s);
 	return status;
 }
 

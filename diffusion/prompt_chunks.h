@@ -29,6 +29,10 @@ struct prompt_chunks {
 int prompt_chunks_make(enum prompt_syntax syntax, const char *text, const struct tokenizer *tokenizer,
 		       const struct prompt_words *words, int min_chunks, struct prompt_chunks *out,
 		       struct error *err);
+/* The same of words whose weights are known; s->rows: at least one. */
+int prompt_chunks_of(enum prompt_syntax syntax, const struct prompt_segments *s,
+		     const struct tokenizer *tokenizer, const struct prompt_words *words, int min_chunks,
+		     struct prompt_chunks *out, struct error *err);
 void prompt_chunks_free(struct prompt_chunks *c); /* zeroed ones are fine */
 
 /* Whether the text becomes the same rows as one without any syntax, which it must be by

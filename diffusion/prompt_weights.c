@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/utf8.h"
+#include "diffusion/prompt_compel.h"
 
 #define WEIGHT_MAX 1e6 /* far beyond what anything is left of */
 #define ROUND 1.1
@@ -334,6 +335,25 @@ static int read_comfy(const char *text, struct prompt_segments *out, struct erro
 	return status;
 }
 
+/* ---- compel ---- */
+
+/* All its words in their order, with breaks between texts and parts. */
+static int read_compel(const char *text, struct prompt_segments *out, struct error *err)
+{
+	struct compel_prompt p;
+	int status = compel_read(text, &p, err);
+	for (size_t i = 0; i < p.count; i++)
+		for (size_t k = 0; k < p.parts[i].count; k++) {
+			const struct prompt_segments *s = &p.parts[i].texts[k].segments;
+			if (!status && out->count && !(status = add(out, "", 0, 1, err)))
+				out->rows[out->count - 1].breaks = true;
+			for (size_t m = 0; m < s->count && !status; m++)
+				status = add(out, s->rows[m].text, strlen(s->rows[m].text), s->rows[m].weight, err);
+		}
+	compel_free(&p);
+	return status;
+}
+
 /* ---- any ---- */
 
 static int read_diffusers(const char *text, struct prompt_segments *out, struct error *err)
@@ -349,6 +369,7 @@ int prompt_segments_read(enum prompt_syntax syntax, const char *text, struct pro
 	    [PROMPT_DIFFUSERS] = read_diffusers,
 	    [PROMPT_A1111] = read_a1111,
 	    [PROMPT_COMFY] = read_comfy,
+	    [PROMPT_COMPEL] = read_compel,
 	};
 	*out = (struct prompt_segments){0};
 	int status = readers[syntax](text, out, err);

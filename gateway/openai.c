@@ -125,6 +125,10 @@ static void add_extras(const json_t *body, json_t *fields)
 	json_object_foreach((json_t *)body, name, value)
 	{
 		const struct param *p = param_named(name);
+		/* dall-e-3's "vivid" and "natural" are no styles of ours. */
+		const char *word = json_string_value(value);
+		if (word && strcmp(name, "style") == 0 && (strcmp(word, "vivid") == 0 || strcmp(word, "natural") == 0))
+			continue;
 		bool fits = p && p->concern == PARAM_PICTURE && p->modalities & PARAM_IMAGE &&
 			    p->type != PARAM_FILE && !json_is_null(value);
 		for (size_t i = 0; fits && i < sizeof taken / sizeof taken[0]; i++)

@@ -20,7 +20,7 @@ static const struct param_word rng_words[] = {
 static const struct param_word precision_words[] = {
     {"auto", PARAM_ALL}, {"exact", PARAM_ALL}, {"half", PARAM_ALL}, {"int8", PARAM_ALL}, {NULL, 0}};
 static const struct param_word syntax_words[] = {
-    {"a1111", PARAM_ALL}, {"comfy", PARAM_ALL}, {"diffusers", PARAM_ALL}, {NULL, 0}};
+    {"a1111", PARAM_ALL}, {"comfy", PARAM_ALL}, {"diffusers", PARAM_ALL}, {"compel", PARAM_ALL}, {NULL, 0}};
 /* The first that a modality knows is its usual one. */
 static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM},
 						 {"png", PARAM_IMAGE | PARAM_VIDEO},

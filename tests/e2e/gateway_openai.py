@@ -21,7 +21,7 @@ def pictures(g):
     check(base64.b64decode(again["data"][0]["b64_json"]) == data, "its seed makes it again")
     other = g.ask("POST", PATH, {"prompt": "a lake", **TINY})[2]
     check(other["data"][0]["b64_json"] != got["data"][0]["b64_json"], "asked for again it is another")
-    status, _, got = g.ask("POST", PATH, {"prompt": "two lakes", "n": 2, "output_format": "webp", "model": "gpt-image-2", "user": "x", "moderation": "low",
+    status, _, got = g.ask("POST", PATH, {"prompt": "two lakes", "n": 2, "output_format": "webp", "model": "gpt-image-2", "user": "x", "moderation": "low", "style": "vivid",
                                           "num_inference_steps": 2, "size": "64x64", "sampler": "ddim", "quality": "low"})
     check(status == 200 and len({d["b64_json"] for d in got["data"]}) == 2 and all(base64.b64decode(d["b64_json"])[:4] == b"RIFF" for d in got["data"]),
           "two, as WebP, of a model that nobody has", str(got)[:300])

@@ -60,6 +60,13 @@ def syntaxes(place):
         render(place, "a (cat:1.4) in ((fog)) [x|y]", place.dir / f"{syntax}.png", "--prompt-syntax", syntax)
         three[syntax] = pixels(place.dir / f"{syntax}.png")
     check(len({plain, *three.values()}) == 4, "weights and changes by syntax")
+    seen = {plain, *three.values()}
+    for text in ("a cat++ in fog", "a (cat)0.5 in fog", '("a cat", "in fog").blend(1, 2)', '("a cat", "in fog").and()'):
+        render(place, text, place.dir / "compel.png", "--prompt-syntax", "compel")
+        seen.add(pixels(place.dir / "compel.png"))
+    check(len(seen) == 8, "and compel's", str(len(seen)))
+    bad = render(place, "a cat.swap(dog)", place.dir / "bad.png", "--prompt-syntax", "compel")
+    check(bad.returncode == 2 and ".swap()" in bad.stderr and bad.stderr.count("\n") == 1, "what it has and sumi has not is refused", bad.stderr)
     check(made(place, "a (cat:1.4) in ((fog)) [x|y]") == three["a1111"], "a1111 where nobody says")
     bad = render(place, "a (cat:1.2.3)", place.dir / "bad.png")
     check(bad.returncode == 2 and "1.2.3" in bad.stderr and bad.stderr.count("\n") == 1, "what cannot be read is refused", bad.stderr)
@@ -164,7 +171,7 @@ def drawn_jobs(place):
 
 
 def jobs(place):
-    for syntax in ("a1111", "comfy", "diffusers"):
+    for syntax in ("a1111", "comfy", "diffusers", "compel"):
         file = place.dir / f"{syntax}.png"
         again = place.sumi("again", file, "-o", "again.png", "--model", PACK)
         check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(file), f"again repeats {syntax}", again.stderr)

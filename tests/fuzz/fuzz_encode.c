@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "diffusion/prompt_chunks.h"
+#include "diffusion/prompt_terms.h"
 #include "tests/fuzz/fuzz.h"
 
 static struct tokenizer *tokenizer;
@@ -35,6 +36,20 @@ static void cut(enum prompt_syntax syntax, const char *text)
 	prompt_chunks_free(&c);
 }
 
+static void add_up(const char *text)
+{
+	struct prompt_terms t;
+	struct error err = {0};
+	int status = prompt_terms_make(text, tokenizer, NULL, 2, &t, &err);
+	fuzz_outcome(status, &err);
+	fuzz_require(status || (t.count > 0 && t.chunks >= 2), "there is something of it, and as many chunks as there must be");
+	for (size_t i = 0; i < t.count && !status; i++)
+		fuzz_require(t.rows[i].at >= 0 && t.rows[i].at + t.rows[i].chunks.tokens.chunks <= t.chunks &&
+				 isfinite(t.rows[i].factor),
+			     "a term has a place");
+	prompt_terms_free(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tokens tokens = {0};
@@ -48,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = fuzz_text((struct fuzz_part){data, size < 4096 ? size : 4096});
 	for (int k = 0; k < PROMPT_SYNTAXES; k++)
 		cut(k, text);
+	add_up(text);
 	free(text);
 	return 0;
 }

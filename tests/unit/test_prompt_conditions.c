@@ -51,12 +51,11 @@ static void check(const struct tensor_file *dump, size_t i, const char *what,
 	free(wanted);
 }
 
-static void test_vectors(void **state)
+static void check_all(const char *facts, const char *tensors, size_t least)
 {
-	json_t *cases = vector_json_open("prompts.conditions.json"), *row, *text;
-	struct tensor_file *dump = vector_file_open("prompts.safetensors");
+	json_t *cases = vector_json_open(facts), *row, *text;
+	struct tensor_file *dump = vector_file_open(tensors);
 	size_t i, k;
-	(void)state;
 	json_array_foreach(cases, i, row)
 	{
 		const char *texts[8];
@@ -83,9 +82,16 @@ static void test_vectors(void **state)
 		conditions_free(&said);
 		close_pack();
 	}
-	assert_true(i >= 11);
+	assert_true(i >= least);
 	tensors_close(dump);
 	json_decref(cases);
+}
+
+static void test_vectors(void **state)
+{
+	(void)state;
+	check_all("prompts.conditions.json", "prompts.safetensors", 11);
+	check_all("compel.conditions.json", "compel.safetensors", 8);
 }
 
 /* How many tokens of a chunk are the prompt's. */
