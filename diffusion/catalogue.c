@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "diffusion/pack_internal.h"
@@ -101,8 +102,43 @@ static int is_shown(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
+static int scan_folder(struct catalogue *c, const char *place, int deep, struct error *err);
+
+/* A pack or a file that is one; else, where other programs keep models in folders of their users' making, what
+ * lies in that folder. */
+static int scan_entry(struct catalogue *c, const char *path, int deep, struct error *err)
+{
+	struct stat st;
+	bool any = false;
+	int status = pack_parts_any(path, &any, err);
+	if (!status && any)
+		return add_pack(c, path, err);
+	if (!status && deep > 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		status = scan_folder(c, path, deep - 1, err);
+	return status;
+}
+
+static int scan_folder(struct catalogue *c, const char *place, int deep, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	/* In a certain order, since of two with one name the first is taken. */
+	struct dirent **entries;
+	int n = scandir(place, &entries, is_shown, alphasort);
+	if (n < 0)
+		return error_errno(err, "%s", place);
+	for (int i = 0; i < n; i++) {
+		if (!status && !files_path(path, NULL, "%s/%s", place, entries[i]->d_name))
+			status = scan_entry(c, path, deep, err);
+		free(entries[i]);
+	}
+	free(entries);
+	return status;
+}
+
 static int scan_place(void *context, const char *place, bool named, struct error *err)
 {
+	enum { DEEP = 3 };
 	struct catalogue *c = context;
 	char path[FILES_PATH_MAX];
 	DIR *dir = opendir(place);
@@ -110,20 +146,14 @@ static int scan_place(void *context, const char *place, bool named, struct error
 	if (!dir)
 		return status;
 	closedir(dir);
-	/* In a certain order, since of two with one name the first is taken. */
-	struct dirent **entries;
-	int n = scandir(place, &entries, is_shown, alphasort);
-	if (n < 0)
-		return status ? status : error_errno(err, "%s", place);
-	for (int i = 0; i < n; i++) {
-		bool any = false;
-		if (!status && !files_path(path, NULL, "%s/%s", place, entries[i]->d_name))
-			status = pack_parts_any(path, &any, err);
-		if (!status && any)
-			status = add_pack(c, path, err);
-		free(entries[i]);
-	}
-	free(entries);
+	if (!status)
+		status = scan_folder(c, place, 0, err);
+	/* A pack has a folder "unet" too. */
+	if (!files_path(path, NULL, "%s/model_index.json", place) && access(path, F_OK) == 0)
+		return status;
+	for (int i = 0; !status && pack_model_folders[i]; i++)
+		if (!files_path(path, NULL, "%s/%s", place, pack_model_folders[i]) && access(path, F_OK) == 0)
+			status = scan_folder(c, path, DEEP, err);
 	return status;
 }
 

@@ -113,6 +113,9 @@ uint64_t pack_controls_bytes(const struct pack *pack);
 /* The folder that it is in. */
 const char *pack_denoiser_part(const struct pack_info *info, bool fast);
 
+/* Folders in which other programs (ComfyUI, AUTOMATIC1111) keep models below the one for all kinds, to NULL. */
+extern const char *const pack_model_folders[];
+
 /* Whether a pack is one file, not a folder. */
 bool pack_is_file(const struct pack_info *info);
 

@@ -29,18 +29,44 @@ static int folder_of(const struct pack_info *info)
 	return slash ? (int)(slash - info->path) : 0;
 }
 
+const char *const pack_model_folders[] = {"checkpoints", "unet", "diffusion_models", "Stable-diffusion", NULL};
+
+/* Where other programs keep models in folders by kind, the folder of all kinds; else -1. */
+static int folder_of_kinds(const struct pack_info *info)
+{
+	int n = folder_of(info);
+	for (int at = n; at > 0; at--) {
+		const char *part = info->path + at;
+		if (part[-1] != '/')
+			continue;
+		for (int i = 0; pack_model_folders[i]; i++) {
+			size_t length = strlen(pack_model_folders[i]);
+			if (strncmp(part, pack_model_folders[i], length) == 0 && part[length] == '/')
+				return at - 1;
+		}
+	}
+	return -1;
+}
+
+static int path_below(const struct pack_info *info, int folder, const char *name, char out[FILES_PATH_MAX],
+		      struct error *err)
+{
+	return files_path(out, err, "%.*s%s%s", folder, info->path,
+			  folder               ? "/"
+			  : *info->path == '/' ? "/"
+					       : "",
+			  name);
+}
+
 int pack_beside(const struct pack_info *info, const char *field, const char *name,
 		char out[FILES_PATH_MAX], struct error *err)
 {
-	int n = folder_of(info);
 	bool fine = *name && *name != '/' && *name != '.' && !strstr(name, "/.");
-	int status = fine ? files_path(out, err, "%.*s%s%s", n, info->path,
-				       n                    ? "/"
-				       : *info->path == '/' ? "/"
-							    : "",
-				       name)
-			  : SUMI_INVALID;
+	int status = fine ? path_below(info, folder_of(info), name, out, err) : SUMI_INVALID;
 	if (fine && (status || part_exists(out)))
+		return status;
+	int kinds = folder_of_kinds(info);
+	if (fine && kinds >= 0 && ((status = path_below(info, kinds, name, out, err)) || part_exists(out)))
 		return status;
 	return error_set(
 	    err, SUMI_INVALID,

@@ -229,8 +229,10 @@ def added(place):
     check((PACKS / PACK / "unet").is_dir(), "a pack elsewhere is not touched")
     listed = place.sumi("pull")
     table = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text()
-    check(all(line.split()[0] in table for line in listed.stdout.splitlines()) and len(listed.stdout.splitlines()) > 5,
-          "docs/models.md has what sumi pull prints", listed.stdout)
+    rows = [f"| `{name}` | {purpose} | {size} GB | {licence} |" for name, size, licence, purpose in
+            (re.fullmatch(r"(\S+) +([\d.]+) GB +(\S+) +(.+)", line).groups() for line in listed.stdout.splitlines())]
+    check(len(rows) == 10 and all(row in table for row in rows), "docs/models.md has what sumi pull prints",
+          str([row for row in rows if row not in table]))
 
 
 def shown(place):

@@ -455,6 +455,33 @@ def quantized(place, models):
     check(done.returncode and "not a model" in done.stderr and done.stderr.count("\n") == 1, "half a model is none", done.stderr)
 
 
+def comfy(place, models):
+    """Folders by kind, as ComfyUI and AUTOMATIC1111 have them, in folders of their users' making: models by their files' names,
+    whose parts are named below the folder of all kinds."""
+    want = paint(place, PACKS / "sd1-tiny")
+    root = place.dir / "comfy"
+    for folder in ["checkpoints/SD 1.5/mine", "unet", "clip", "vae", "diffusion_models"]:
+        (root / folder).mkdir(parents=True)
+    shutil.copy(models / "plain.safetensors", root / "checkpoints/SD 1.5/mine/boats.safetensors")
+    beside(root / "checkpoints/SD 1.5/mine/boats.safetensors", tokenizer="tokens", config=SD1)
+    (root / "tokens").symlink_to(PACKS / "sd1-tiny")
+    write_safetensors(root / "unet/split.safetensors", original_unet("sd1-tiny", 2))
+    write_safetensors(root / "vae/v.safetensors", original_vae("sd1-tiny"))
+    write_safetensors(root / "clip/c.safetensors", hf_text("sd1-tiny"))
+    shutil.copy(models / "small.gguf", root / "diffusion_models/alone.gguf")
+    beside(root / "vae/v.safetensors", config={"vae": SD1["vae"]})
+    beside(root / "clip/c.safetensors", config={"text_encoder": SD1["text_encoder"]})
+    beside(root / "unet/split.safetensors", tokenizer="tokens", text_encoder="clip/c.safetensors", vae="vae/v.safetensors",
+           config={"unet": SD1["unet"]})
+    place.configure(packs=f"{models}:{root}")
+    names = {row["name"]: row["path"] for row in place.json("models") if "path" in row}
+    check({"boats", "split"} <= names.keys() and "alone" not in names, "models in folders by kind are found", str(names))
+    check("alone.gguf: half a model" in place.sumi("models").stderr, "half a model is told there too", place.sumi("models").stderr)
+    for name in ("boats", "split"):
+        same(place, want, name, f"{name} paints what the folder paints")
+    place.configure(packs=str(models))
+
+
 def listed(place, models):
     (models / "page.safetensors").write_text("<!DOCTYPE html><html><title>404</title>")
     (models / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4265380512\n")
@@ -532,6 +559,7 @@ others(place, models)
 small(place, models)
 shown_more(place, models)
 quantized(place, models)
+comfy(place, models)
 listed(place, models)
 queued(place, models)
 shutil.rmtree(place.parent)
