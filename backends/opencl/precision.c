@@ -237,8 +237,12 @@ int cl_takes_precision(struct device *base, enum precision precision, struct err
 	enum cl_dot pairs = way_of(d, CL_PAIRS); /* what int8 leaves goes by them, where they are */
 	if ((of == CL_PAIRS ? pairs : way_of(d, of)) != DOT_MISSING)
 		return SUMI_OK;
+	size_t size;
+	bool emulated;
+	forced_word(&size, &emulated);
 	return error_set(err, SUMI_UNSUPPORTED,
-			 "%s has no instruction for products of %s (%s), or its driver does not "
+			 "%s has no instruction for products of %s (%s%s), or its driver does not "
 			 "take it: use precision exact",
-			 d->base.info.name, products[of].of, products[of].bits);
+			 d->base.info.name, products[of].of, size ? "SUMI_KERNELS=" : "",
+			 size ? getenv("SUMI_KERNELS") : products[of].bits);
 }

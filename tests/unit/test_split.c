@@ -96,12 +96,30 @@ static void test_bound(void **state)
 		fail_msg("one product's worst error is %g", worst);
 }
 
+/* A word that nobody knows, and a width that a way is not for, are not the way that there would be. */
+static void test_refused(void **state)
+{
+	static const char *const words[] = {"cpu16-nothing", "cpu8-amx-emulated"};
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct device *device;
+		struct error err;
+		setenv("SUMI_KERNELS", words[i], 1);
+		if (device_open("opencl:0", &device, &err) != SUMI_OK)
+			skip();
+		assert_int_equal(device_set_precision(device, PRECISION_HALF, &err), SUMI_UNSUPPORTED);
+		assert_non_null(strstr(err.text, words[i]));
+		device_close(device);
+	}
+}
+
 int main(void)
 {
 	char cache[256];
 	const char *build = getenv("BUILD");
 	snprintf(cache, sizeof cache, "%.200s/test-cache", build ? build : "build");
 	setenv("SUMI_CACHE_DIR", cache, 0);
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_bound)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_bound),
+					   cmocka_unit_test(test_refused)};
 	return cmocka_run_group_tests_name("split", tests, NULL, NULL);
 }
