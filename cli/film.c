@@ -48,10 +48,10 @@ static int read_story(struct film *f, json_t **story, struct error *err)
 	return status;
 }
 
-/* The pack that makes the music here, whose tempos decide where scenes end. */
-static const struct pack_info *music_pack(struct cli *cli)
+/* The pack that makes the music here, whose tempos decide where scenes end, or the scenes. */
+static const struct pack_info *default_pack(struct cli *cli, enum modality_index modality, const char *model)
 {
-	struct job job = {.modality = modality_names[MODALITY_AUDIO]};
+	struct job job = {.modality = modality_names[modality], .model = model};
 	return admission_pack(&cli->admission, &job);
 }
 
@@ -82,7 +82,8 @@ static int plan(struct film *f, struct error *err)
 	if (!status)
 		status = read_story(f, &story, err);
 	order.story = story;
-	order.music = music_pack(f->cli);
+	order.music = default_pack(f->cli, MODALITY_AUDIO, NULL);
+	order.video = default_pack(f->cli, MODALITY_VIDEO, json_string_value(json_object_get(f->cli->fields, "model")));
 	if (!status)
 		status = film_plan(&order, &f->list, err);
 	json_decref(story);
@@ -194,7 +195,7 @@ const struct verb verb_film = {
     .max_args = 1,
     .run = run_film,
     .more = "A story is plain text, a paragraph a scene; lines before its text may be fields:\n"
-	    "  seconds: 4    motion: slow waves    mood: calm    seed: 7    transition: cut|fade\n"
+	    "  seconds: 4    motion: slow waves    mood: calm    seed: 7    transition: cut|fade|travel\n"
 	    "  blend: 1      negative: people      and any parameter of a video, steps: 4\n"
 	    "A first paragraph of fields alone (title, fps, size too) holds for all scenes. English and\n"
 	    "Russian. Each scene and each piece of music is a job, ID.s1, ID.m1, …, and the film ID,\n"

@@ -34,6 +34,7 @@ struct denoiser_plan {
 	int frames, h, w; /* of the latents */
 	unsigned wrap;    /* edges that are one (networks/pass.h) */
 	bool circular;    /* the last frame is followed by the first */
+	bool travels;     /* said has texts · frames texts, those of each frame */
 	int texts;        /* 2: an unconditional one and the prompt's, in this order; 1: this one */
 	int tokens;       /* of each; memory() alone asks for it */
 	int level;        /* evaluations may be shallow, from this level on; 0: none is */

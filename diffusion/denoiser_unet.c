@@ -203,7 +203,7 @@ static bool plan_unet(const struct unet_denoiser *d, const struct denoiser_plan 
 {
 	*out = (struct unet_plan){
 	    .config = &d->config,
-	    .texts = plan->texts,
+	    .texts = plan->texts * (plan->travels ? plan->frames : 1),
 	    .tokens = plan->tokens,
 	    .n = plan->texts * plan->frames,
 	    .h = plan->h,
@@ -371,7 +371,7 @@ static int prepare(struct denoiser *denoiser, const struct denoiser_plan *plan,
 	if (!status)
 		status = embed_guidance(s, d->config.time_cond, plan->guidance, err);
 	if (!status)
-		status = unet_embed_conditions(d->unet, said, s->frames, &s->added, err);
+		status = unet_embed_conditions(d->unet, said, plan->travels ? 1 : s->frames, &s->added, err);
 	if (!status)
 		status = unet_text_new(d->unet, tokens->values, said->n, tokens->rows, &s->text, err);
 	if (!status)

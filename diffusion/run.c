@@ -247,6 +247,16 @@ void run_go_on(struct run *run, const struct run_params *p, float *x, float *noi
 	sampler_add_noise(run->sampler, x, noise, x, run_values(run));
 }
 
+/* With its order, where windows see the frames. */
+static void draw_first(struct run *run, float *noise)
+{
+	run_draw_noise(run, noise);
+	if (run->session->frames.window)
+		run_shuffle_noise(&run->rng, noise, run->latents.channels, run->latents.frames,
+				  (size_t)run->latents.height * (size_t)run->latents.width,
+				  &run->session->frames);
+}
+
 static int first_latents(struct run *run, const struct run_params *p, struct error *err)
 {
 	enum rng_kind kind;
@@ -269,11 +279,9 @@ static int first_latents(struct run *run, const struct run_params *p, struct err
 		sampler_add_noise(run->sampler, clean, noise, run->x, n);
 		return SUMI_OK;
 	}
-	run_draw_noise(run, run->x);
-	if (run->session->frames.window)
-		run_shuffle_noise(&run->rng, run->x, run->latents.channels, run->latents.frames,
-				  (size_t)run->latents.height * (size_t)run->latents.width,
-				  &run->session->frames);
+	draw_first(run, run->x);
+	if ((status = run_travel_noise(run, p, draw_first, err)))
+		return status;
 	float sigma = sampler_init_noise_sigma(run->sampler);
 	for (size_t i = 0; i < n; i++)
 		run->x[i] *= sigma;

@@ -33,6 +33,16 @@ struct run_control {
 
 #define RUN_CONTROLS_MAX 8
 
+/* From this frame on a video is about another text; the frames before it go over. */
+struct run_travel {
+	int frame;
+	const char *prompt;
+	uint64_t seed; /* where the noise goes */
+	bool seeded;   /* else it stays the run's */
+};
+
+#define RUN_TRAVEL_MAX 32
+
 struct run_params {
 	const char *prompt;          /* UTF-8 */
 	const char *negative_prompt; /* UTF-8 or NULL: not given, which some models tell from "" */
@@ -75,6 +85,8 @@ struct run_params {
 	const char *mask_fill;  /* what stands in them where the mask is: "noise", "nothing"; else init's */
 	double image_cfg_scale; /* of models that change a picture: its weight, as cfg_scale is the
 				   prompt's; 0: 1.5 */
+	struct run_travel travel[RUN_TRAVEL_MAX]; /* by rising frames, behind the prompt */
+	int travel_count;
 	const struct run_control *controls; /* up to RUN_CONTROLS_MAX */
 	int control_count;
 	/* Goes on from another run's latents [frames, height / scale, width / scale, channels], which

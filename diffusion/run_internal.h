@@ -116,6 +116,22 @@ unsigned run_wrap(const struct run_params *p);
 struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struct run_params *p,
 				       const struct denoiser_spec *spec, int tokens);
 
+/* ---- run_travel.c: texts that change from frame to frame ---- */
+
+/* SUMI_INVALID for stops that do not follow each other, and for what they do not go together with. */
+int run_travel_check(const struct pack_info *info, const struct run_params *p, struct error *err);
+
+/* The texts of each frame: *said has texts · frames of them. of: all but the texts. */
+int run_travel_encode(struct conditioner *c, const struct conditioner_input *of, const struct run_params *p, int texts,
+		      struct conditions *said, struct error *err);
+
+/* run->x, the noise of the run's own seed, goes over to those of the stops' seeds. draw: what drew it. */
+int run_travel_noise(struct run *run, const struct run_params *p, void (*draw)(struct run *run, float *noise),
+		     struct error *err);
+
+/* Appends what of it decides the result; nothing where there is none. */
+void run_travel_identity(const struct run_params *p, struct bytes_writer *out);
+
 /* ---- run_text.c: what the texts become ---- */
 
 /* How many texts an evaluation is told: of several parts, or of one of another weight than 1, what each

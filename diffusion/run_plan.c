@@ -107,6 +107,7 @@ struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struc
 	    .w = (p->window ? p->window : p->width) / info->latents.scale,
 	    .wrap = run_wrap(p),
 	    .circular = p->circular,
+	    .travels = p->travel_count > 0,
 	    .texts = spec->embeds_guidance ? 1 : run_text_count(p, p->cfg_scale != 1),
 	    .tokens = tokens,
 	    .level = p->deep_cache < 2     ? 0

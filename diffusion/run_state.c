@@ -68,6 +68,7 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 	if (p->precision && strcmp(p->precision, precision_names[PRECISION_EXACT]) != 0)
 		add_text(&w, p->precision);
 	run_text_identity(p, &w);
+	run_travel_identity(p, &w);
 	if (p->tile)
 		add_text(&w, p->tile);
 	if (p->mask) {

@@ -64,6 +64,8 @@ int run_text_check(const struct pack_info *info, const struct run_params *p, str
 {
 	enum prompt_syntax syntax;
 	int status = prompt_syntax_of(p->prompt_syntax, &syntax, err);
+	if (!status)
+		status = run_travel_check(info, p, err);
 	if (status || syntax == PROMPT_DIFFUSERS)
 		return status;
 	if (info->family->conditioner->encoders == 0)
@@ -95,6 +97,10 @@ int run_encode_text(struct run *run, const struct run_params *p, int texts, stru
 	    .guided = texts > 1,
 	};
 	*said = (struct conditions){0};
+	if (p->travel_count) {
+		in.of.syntax = PROMPT_DIFFUSERS;
+		return run_travel_encode(conditioner, &in.of, p, texts, said, err);
+	}
 	if (in.of.syntax != PROMPT_DIFFUSERS) {
 		int status = telling_make(conditioner, &in, &run->telling, err);
 		if (status || run->telling)

@@ -13,7 +13,7 @@
 #include "request/story.h"
 
 #define SECONDS_DEFAULT 4.0
-#define BLEND_DEFAULT 1.0 /* seconds of a fade */
+#define BLEND_DEFAULT 1.0 /* seconds of a fade, and of a travel */
 #define MUSIC_TAIL 0.6    /* seconds that a clip goes on under the next */
 
 enum { FPS_DEFAULT = 8, FEWEST = 2 /* pictures of a scene */ };
@@ -25,6 +25,7 @@ struct part {
 	double seconds;   /* as it was said */
 	int frames;       /* from its beginning to the next one's */
 	int fade;         /* of its first pictures, that blend with the scene before */
+	int travel;       /* of its first pictures, that go over from it: both are one video */
 };
 
 struct plan {
@@ -116,10 +117,11 @@ static void set_fades(struct plan *p)
 		struct part *part = &p->parts[k];
 		const char *transition = json_string_value(said(p, part->scene, "transition"));
 		const json_t *blend = said(p, part->scene, "blend");
-		if (!transition || strcmp(transition, "fade") != 0)
-			continue;
-		part->fade = (int)lround((blend ? json_number_value(blend) : BLEND_DEFAULT) * p->fps);
-		part->fade = part->fade > part->frames ? part->frames : part->fade;
+		int frames = (int)lround((blend ? json_number_value(blend) : BLEND_DEFAULT) * p->fps);
+		if (transition && strcmp(transition, "fade") == 0)
+			part->fade = frames > part->frames ? part->frames : frames;
+		if (transition && strcmp(transition, "travel") == 0)
+			part->travel = frames < 1 ? 1 : frames >= part->frames ? part->frames - 1 : frames;
 	}
 }
 
@@ -195,33 +197,102 @@ static json_t *with_motion(const char *text, const char *motion)
 	return json_sprintf("%.*s, %s", (int)n, text, motion);
 }
 
-static int add_scene(struct plan *p, int k, struct error *err)
+static json_t *prompt_of(const struct plan *p, int k)
 {
-	struct part *part = &p->parts[k];
-	int over = k + 1 < p->count ? part[1].fade : 0, frames = part->frames + over;
-	const char *text = json_string_value(json_object_get(part->scene, "text"));
-	const char *motion = json_string_value(said(p, part->scene, "motion"));
+	const json_t *scene = p->parts[k].scene;
+	const char *text = json_string_value(json_object_get(scene, "text"));
+	const char *motion = json_string_value(said(p, scene, "motion"));
+	return motion ? with_motion(text, motion) : json_string(text);
+}
+
+/* The scenes behind first that are one video with it. */
+static int last_of(const struct plan *p, int first)
+{
+	while (first + 1 < p->count && p->parts[first + 1].travel)
+		first++;
+	return first;
+}
+
+static json_t *own_seed(const struct plan *p, int k)
+{
+	const json_t *seed = json_object_get(json_object_get(p->parts[k].scene, "job"), "seed");
+	const char *text = json_string_value(json_object_get(p->parts[k].scene, "text"));
+	return seed ? json_incref((json_t *)seed) : seed_of(text, times_before(p, k, "text"));
+}
+
+/* A scene to which another goes over is of that one's video, and has but a text and a seed of its own. */
+static int check_traveller(const struct plan *p, int k, struct error *err)
+{
+	const char *name;
+	json_t *ignored;
+	json_object_foreach(json_object_get(p->parts[k].scene, "job"), name, ignored)
+	{
+		if (strcmp(name, "seed") != 0)
+			return error_set(err, SUMI_INVALID,
+					 "%s:%ld: field '%s': a scene that travels from the one before it is made with that one's",
+					 p->name, p->parts[k].line, name);
+	}
+	return SUMI_OK;
+}
+
+/* The stops of scenes first … last, which are one video: each text alone from where it has come on, to where the
+ * next begins to come. */
+static int add_travel(const struct plan *p, int first, int last, json_t *job, struct error *err)
+{
+	json_t *stops = json_array();
+	bool seeds = p->order->video && p->order->video->noise_shared == 0;
+	int begin = p->parts[first].frames, reached = 0, status = SUMI_OK;
+	for (int k = first + 1; k <= last && !status; begin += p->parts[k++].frames) {
+		status = check_traveller(p, k, err);
+		for (int stop = 0; stop < 2; stop++) {
+			int frame = stop ? begin + p->parts[k].travel : begin, from = k - 1 + stop;
+			if (frame <= reached)
+				continue;
+			json_t *o = json_pack("{s:i, s:o}", "frame", frame, "prompt", prompt_of(p, from));
+			if (seeds)
+				json_object_set_new(o, "seed", from == first ? json_incref(json_object_get(job, "seed"))
+									     : own_seed(p, from));
+			json_array_append_new(stops, o);
+			reached = frame;
+		}
+	}
+	json_object_set_new(job, "travel", stops);
+	return status;
+}
+
+static int add_scene(struct plan *p, int first, int last, struct error *err)
+{
+	struct part *part = &p->parts[first];
+	int over = last + 1 < p->count ? p->parts[last + 1].fade : 0, frames = over;
+	for (int k = first; k <= last; k++)
+		frames += p->parts[k].frames;
 	if (frames > REQUEST_FRAMES_MAX)
 		return error_set(err, SUMI_INVALID,
-				 "%s:%ld: the scene has %d pictures (%g s at %d a second, and %d to blend), a video at most "
-				 "%d: give it less seconds, or the film less fps",
-				 p->name, part->line, frames, part->seconds, p->fps, over, REQUEST_FRAMES_MAX);
+				 "%s:%ld: %s %d pictures (%d a second, and %d to blend), a video at most %d: give less seconds, or "
+				 "the film less fps",
+				 p->name, part->line, last > first ? "the scenes that travel from here on have" : "the scene has",
+				 frames, p->fps, over, REQUEST_FRAMES_MAX);
 	json_t *job = json_deep_copy(json_object_get(part->scene, "job"));
 	job = job ? job : json_object();
 	json_object_update_missing(job, json_object_get(p->film, "job"));
 	json_object_set_new(job, "modality", json_string("video"));
-	json_object_set_new(job, "prompt", motion ? with_motion(text, motion) : json_string(text));
+	json_object_set_new(job, "prompt", prompt_of(p, first));
 	json_object_set_new(job, "frames", json_integer(frames));
 	json_object_set_new(job, "fps", json_integer(p->fps));
 	json_object_set_new(job, "format", json_string("webp"));
 	json_object_set_new(job, "lossless", json_true()); /* it is coded once, in the film */
 	add_given(p, job, PARAM_VIDEO, true);
 	if (!json_object_get(job, "seed"))
-		json_object_set_new(job, "seed", seed_of(text, times_before(p, k, "text")));
+		json_object_set_new(job, "seed", own_seed(p, first));
+	int status = last > first ? add_travel(p, first, last, job, err) : SUMI_OK;
+	if (status) {
+		json_decref(job);
+		return status;
+	}
 	json_array_append_new(p->scenes, json_pack("{s:o, s:i, s:i}", "video",
-						   json_sprintf("%s.s%d", p->order->id, k + 1), "frames", frames, "fade",
+						   json_sprintf("%s.s%d", p->order->id, first + 1), "frames", frames, "fade",
 						   part->fade));
-	return add_job(p, job, "s", (size_t)k + 1, err);
+	return add_job(p, job, "s", (size_t)first + 1, err);
 }
 
 /* The clip under the scenes from first on that have its mood; *pause: seconds of silence before it. */
@@ -351,8 +422,10 @@ int film_plan(const struct film_order *order, json_t **jobs, struct error *err)
 	read_story(p);
 	int status = set_lengths(p, err);
 	set_fades(p);
-	for (int k = 0; k < p->count && !status; k++)
-		status = add_scene(p, k, err);
+	for (int k = 0, last; k < p->count && !status; k = last + 1) {
+		last = last_of(p, k);
+		status = add_scene(p, k, last, err);
+	}
 	if (!status)
 		status = add_music(p, err);
 	if (!status)

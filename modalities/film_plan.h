@@ -12,6 +12,7 @@ struct film_order {
 	const json_t *story;           /* of story_read() */
 	const json_t *given;           /* fields of jobs that were given beside it: what it leaves open; NULL: none */
 	const char *id;                /* of the film; its parts are ID.s1, ID.m1, … */
+	const struct pack_info *video; /* that paints; NULL: nobody knows it here */
 	const struct pack_info *music; /* whose tempos count; NULL: nobody knows them here */
 	bool others;                   /* another host may make the music, and know other moods */
 };

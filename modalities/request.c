@@ -184,9 +184,22 @@ int request_metadata(const struct run *run, const struct request *r,
 	return *text ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
 }
 
+static void fill_travel(const struct request *r, struct run_params *p)
+{
+	size_t i;
+	json_t *o;
+	json_array_foreach((json_t *)r->travel, i, o)
+	{
+		struct run_travel *t = &p->travel[p->travel_count++];
+		t->frame = (int)json_integer_value(json_object_get(o, "frame"));
+		t->prompt = json_string_value(json_object_get(o, "prompt"));
+		t->seeded = param_seed(json_object_get(o, "seed"), &t->seed);
+	}
+}
+
 struct run_params request_run_params(const struct request *r)
 {
-	return (struct run_params){
+	struct run_params p = {
 	    .prompt = r->prompt,
 	    .negative_prompt = r->negative_prompt,
 	    .prompt_syntax = r->prompt_syntax,
@@ -217,6 +230,8 @@ struct run_params request_run_params(const struct request *r)
 	    .image_cfg_scale = r->image_cfg_scale,
 	    .precision = r->precision,
 	};
+	fill_travel(r, &p);
+	return p;
 }
 
 /* Lossy where a quality or nothing is given; PNG and WAV have no quality. */

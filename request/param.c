@@ -101,6 +101,15 @@ static const struct param control_members[] = {
      .help = "the prompt's half alone follows it, and less towards the top"},
     {.name = NULL}};
 
+static const struct param travel_members[] = {
+    {.name = "frame", .type = PARAM_INT, .min = 0, .max = REQUEST_FRAMES_MAX - 1, .flags = PARAM_NEEDED | PARAM_COLON,
+     .help = "the first that has this text alone, from 0"},
+    {.name = "prompt", .type = PARAM_TEXT, .min = 1, .max = 8 * PARAM_KIB, .flags = PARAM_NEEDED | PARAM_COLON,
+     .help = "what it shows from there on"},
+    {.name = "seed", .type = PARAM_SEED, .min = -1,
+     .help = "of the noise to which it goes over, of models whose frames share none; the video's when not given"},
+    {.name = NULL}};
+
 static const struct param scene_members[] = {
     {.name = "video", .type = PARAM_FILE, .min = 1, .max = 4096, .flags = PARAM_NEEDED | PARAM_COLON,
      .help = "an animation or a picture as WebP: a result (its id, or ID-2), a file or SHA-256"},

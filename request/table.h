@@ -170,6 +170,8 @@ X(duration, AMOUNT, PICTURE, PARAM_AUDIO, REQUEST_DURATION_MIN, REQUEST_DURATION
   0, FORM, NULL, "audio: seconds") \
 X(mood, NAME, PICTURE, PARAM_AUDIO, 1, 64, NULL, NULL, 0, PROMPT, NULL, \
   "audio: a row of the pack's table") \
+X(travel, OBJECT_LIST, PICTURE, PARAM_VIDEO, 0, 32, PARAM_MEMBERS(travel_members), NULL, 0, PROMPT, "Travel", \
+  "video: other texts on the way: 8:a forest; 24:the sea,seed=7; frames between two texts go over") \
 X(frames, INT, PICTURE, PARAM_VIDEO, 2, REQUEST_FRAMES_MAX, NULL, NULL, 0, FORM, NULL, \
   "video: pictures") \
 X(fps, INT, PICTURE, PARAM_VIDEO | PARAM_FILM, 1, 60, NULL, NULL, 0, FORM, NULL, \

@@ -207,11 +207,38 @@ static void seeds_follow_from_texts(void **state)
 	json_decref(other);
 }
 
+static void scenes_that_travel_are_one_video(void **state)
+{
+	(void)state;
+	static const char text[] = "fps: 4\nseconds: 2\n\nseed: 5\na\n\ntransition: travel\nblend: 0.5\nb\n\ntransition: travel\n"
+				   "blend: 9\nseed: 6\nc\n\nd\n\ntransition: fade\ne\n";
+	/* a alone to 8, b from 10 to 16, c from 16 + 7 on */
+	static const struct {
+		int frame;
+		const char *prompt;
+	} stops[] = {{8, "a"}, {10, "b"}, {16, "b"}, {23, "c"}};
+	json_t *jobs = plan(text, NULL), *travel = json_object_get(json_array_get(jobs, 0), "travel");
+	check_jobs(jobs);
+	assert_int_equal(json_array_size(jobs), 4);
+	assert_int_equal(frames_of(jobs, 0), 24);
+	assert_int_equal(json_array_size(travel), 4);
+	for (size_t i = 0; i < 4; i++) {
+		const json_t *o = json_array_get(travel, i);
+		assert_int_equal(json_integer_value(json_object_get(o, "frame")), stops[i].frame);
+		assert_string_equal(text_of(o, "prompt"), stops[i].prompt);
+		assert_null(json_object_get(o, "seed")); /* nobody knows here whether the model's noise may change */
+	}
+	assert_string_equal(text_of(json_array_get(json_object_get(json_array_get(jobs, 3), "scenes"), 1), "video"), "F.s4");
+	json_decref(jobs);
+}
+
 static void impossible_films_are_refused(void **state)
 {
 	(void)state;
 	static const char *const cases[][2] = {
 	    {"seconds: 9\na\n", "s.txt:1: the scene has 72 pictures"},
+	    {"a\n\ntransition: travel\nsteps: 4\nb\n", "s.txt:3: field 'steps': a scene that travels"},
+	    {"seconds: 5\na\n\ntransition: travel\nseconds: 5\nb\n", "s.txt:1: the scenes that travel from here on have 80"},
 	    {"a\n\nmood: loud\nb\n", "s.txt:3: mood is 'loud', model beats has: calm, free"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -474,6 +501,7 @@ int main(void)
 	    cmocka_unit_test(wrong_stories_are_refused_with_their_line),
 	    cmocka_unit_test(scenes_end_on_beats),
 	    cmocka_unit_test(fades_are_made_in_addition),
+	    cmocka_unit_test(scenes_that_travel_are_one_video),
 	    cmocka_unit_test(seeds_follow_from_texts),
 	    cmocka_unit_test(impossible_films_are_refused),
 	    cmocka_unit_test(scenes_are_cut_and_blended),

@@ -77,7 +77,7 @@ static void test_every_field_of_the_table(void **state)
 	    "\"hires_strength\":0.5,\"hires_upscaler\":\"lanczos\",\"tile\":\"x\",\"upscale\":2.5,\"upscaler\":\"4x a\","
 	    "\"refiner\":\"fine\",\"refiner_at\":0.7,\"original_width\":1,\"original_height\":2,"
 	    "\"crop_left\":3,\"crop_top\":4,\"target_width\":5,\"target_height\":6,\"image_cfg_scale\":1.5,"
-	    "\"duration\":2.5,\"mood\":\"calm\",\"frames\":16,"
+	    "\"duration\":2.5,\"mood\":\"calm\",\"travel\":[{\"frame\":4,\"prompt\":\"x\",\"seed\":7}],\"frames\":16,"
 	    "\"fps\":8,"
 	    "\"loop\":true,\"reverse\":true,\"boomerang\":true,\"loop_count\":2,"
 	    "\"scenes\":[{\"video\":\"abc\",\"frames\":8,\"fade\":2}],"
