@@ -82,7 +82,7 @@ static int look_context(const struct control *c)
 
 static const struct control_kind {
 	const char *word;
-	const char *class; /* in config.json; NULL: it is always a file */
+	const char *class, *other; /* in config.json; NULL: it is always a file */
 	const char *part;  /* of a file */
 	bool guesses, masked; /* what jobs may say of it */
 	int (*open)(struct device *device, const char *path, const char *encoder, struct control *c,
@@ -92,11 +92,11 @@ static const struct control_kind {
 	int (*context)(const struct control *c); /* channels of the texts that it was made beside; NULL: it knows
 						    none */
 } kinds[] = {
-    [CONTROL_NET] = {"ControlNet", "ControlNetModel", "controlnet", true, false, open_net, close_net, rest_net,
+    [CONTROL_NET] = {"ControlNet", "ControlNetModel", "ControlNetUnionModel", "controlnet", true, false, open_net, close_net, rest_net,
 		     net_context},
-    [CONTROL_T2I] = {"T2I-Adapter", "T2IAdapter", "t2i_adapter", false, false, open_t2i, close_t2i, rest_t2i,
+    [CONTROL_T2I] = {"T2I-Adapter", "T2IAdapter", NULL, "t2i_adapter", false, false, open_t2i, close_t2i, rest_t2i,
 		     NULL},
-    [CONTROL_LOOK] = {"IP-Adapter", NULL, "ip_adapter", false, true, open_look, close_look, rest_look,
+    [CONTROL_LOOK] = {"IP-Adapter", NULL, NULL, "ip_adapter", false, true, open_look, close_look, rest_look,
 		      look_context},
 };
 
@@ -132,6 +132,7 @@ json_t *control_json(const struct control *c)
 	const struct ip_config *ip = c->look ? &c->look->config : NULL;
 	json_t *o = json_pack("{s:s, s:s*, s:s*, s:s*, s:I}", "kind", control_word(c), "form",
 			      ip			     ? look_word(ip)
+			      : c->net_config.kinds	     ? "union"
 			      : c->type != CONTROL_T2I	     ? NULL
 			      : c->t2i_config.light	     ? "light"
 							     : "full",
@@ -149,12 +150,21 @@ size_t control_picture_values(const struct control_use *use)
 	return 3 * (look ? side * side : (size_t)use->height * (size_t)use->width);
 }
 
-int control_check_use(const struct control *c, bool guess, bool mask, struct error *err)
+int control_check_use(const struct control *c, bool guess, bool mask, int kind, struct error *err)
 {
+	int kinds_known = c->type == CONTROL_NET ? c->net_config.kinds : 0;
 	const struct control_kind *k = &kinds[c->type];
 	if ((guess && !k->guesses) || (mask && !k->masked))
 		return error_set(err, SUMI_INVALID, "a network of kind %s takes no %s", k->word,
 				 guess && !k->guesses ? "guess" : "mask");
+	if (kinds_known && kind == CONTROL_KIND_ANY)
+		return error_set(err, SUMI_INVALID,
+				 "the %s is one for several kinds of maps: preprocess has to say which its picture "
+				 "is",
+				 k->word);
+	if (kinds_known && kind >= kinds_known)
+		return error_set(err, SUMI_INVALID, "the %s knows the first %d kinds of maps, this is none of them",
+				 k->word, kinds_known);
 	return SUMI_OK;
 }
 
@@ -199,7 +209,8 @@ static int find_kind(const char *path, enum control_type *type, char where[FILES
 	status = error_set(err, SUMI_INVALID, "%s: is a '%.60s', not a network that sees a picture",
 			   config, class ? class : "(no _class_name)");
 	for (int i = 0; class && i < KINDS; i++)
-		if (kinds[i].class && strcmp(kinds[i].class, class) == 0) {
+		if ((kinds[i].class && strcmp(kinds[i].class, class) == 0) ||
+		    (kinds[i].other && strcmp(kinds[i].other, class) == 0)) {
 			*type = (enum control_type)i;
 			status = SUMI_OK;
 		}

@@ -53,14 +53,17 @@ struct control_use {
 	int height, width; /* of the result */
 	double strength;
 	double start, end; /* part of the run */
+	int kind;          /* of the map, CONTROL_KIND_ANY or as ControlNets for several count them */
 	bool guess;        /* the prompt alone is steered, and weaker towards the top */
 };
 
 /* Numbers of a use's picture. */
 size_t control_picture_values(const struct control_use *use);
 
-/* SUMI_INVALID for what such a network does not know: a guess, a mask. */
-int control_check_use(const struct control *control, bool guess, bool mask, struct error *err);
+enum { CONTROL_KIND_ANY = -1 };
+
+/* SUMI_INVALID for what such a network does not know: a guess, a mask, or that kind of map. */
+int control_check_use(const struct control *control, bool guess, bool mask, int kind, struct error *err);
 
 /* Whether it counts in evaluation `call` of so many, as diffusers has it: all of the evaluation's share of the
  * run lies between start and end. */

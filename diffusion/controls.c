@@ -23,23 +23,25 @@ int controls_visit(const char *paths, const char *state_dir, place_file_visit *v
 }
 
 static const struct control_map control_maps[] = {
-    {"none", NULL, {NULL}, NULL},
-    {"canny", "canny", {"canny", NULL}, NULL},
-    {"lineart", "lineart", {"lineart", NULL}, NULL},
-    {"scribble", "scribble", {"scribble", "sketch", NULL}, NULL},
-    {"luminance", "luminance", {"luminance", "brightness", "recolor", NULL}, NULL},
-    {"blur", "blur", {"blur", "tile", NULL}, NULL},
-    {"tile", NULL, {"tile", NULL}, NULL},
-    {"depth", NULL, {"depth", NULL}, NULL},
-    {"pose", NULL, {"pose", NULL}, NULL},
-    {"normal", NULL, {"normal", NULL}, NULL},
-    {"segments", NULL, {"seg", NULL}, NULL},
-    {"softedge", NULL, {"softedge", "hed", NULL}, NULL},
-    {"lines", NULL, {"mlsd", "lines", NULL}, NULL},
-    {"like", NULL, {"ip-adapter", "ip_adapter", "ipadapter", NULL}, "face"},
-    {"face", NULL, {"face", NULL}, NULL},
-    {NULL, NULL, {NULL}, NULL},
+    {"none", NULL, {NULL}, NULL, CONTROL_KIND_ANY},
+    {"canny", "canny", {"canny", NULL}, NULL, 3},
+    {"lineart", "lineart", {"lineart", NULL}, NULL, 3},
+    {"scribble", "scribble", {"scribble", "sketch", NULL}, NULL, 2},
+    {"luminance", "luminance", {"luminance", "brightness", "recolor", NULL}, NULL, CONTROL_KIND_ANY},
+    {"blur", "blur", {"blur", "tile", NULL}, NULL, 6},
+    {"tile", NULL, {"tile", NULL}, NULL, 6},
+    {"depth", NULL, {"depth", NULL}, NULL, 1},
+    {"pose", NULL, {"pose", NULL}, NULL, 0},
+    {"normal", NULL, {"normal", NULL}, NULL, 4},
+    {"segments", NULL, {"seg", NULL}, NULL, 5},
+    {"softedge", NULL, {"softedge", "hed", NULL}, NULL, 2},
+    {"lines", NULL, {"mlsd", "lines", NULL}, NULL, 3},
+    {"like", NULL, {"ip-adapter", "ip_adapter", "ipadapter", NULL}, "face", CONTROL_KIND_ANY},
+    {"face", NULL, {"face", NULL}, NULL, CONTROL_KIND_ANY},
+    {NULL, NULL, {NULL}, NULL, CONTROL_KIND_ANY},
 };
+
+static const struct control_map several_kinds = {NULL, NULL, {"union", "promax", NULL}, NULL, CONTROL_KIND_ANY};
 
 const struct control_map *control_map(const char *word)
 {
@@ -112,6 +114,14 @@ static int find_for_map(const char *paths, const char *state_dir, struct search 
 	int status = controls_visit(paths, state_dir, look, s, err);
 	if (status || s->path[0])
 		return status;
+	/* Else one for several kinds of maps. */
+	const struct control_map *wanted = s->map;
+	s->map = wanted->kind == CONTROL_KIND_ANY ? wanted : &several_kinds;
+	s->names[0] = '\0';
+	status = controls_visit(paths, state_dir, look, s, err);
+	s->map = wanted;
+	if (status || s->path[0])
+		return status;
 	return error_set(err, SUMI_NOTFOUND, "there is no network for %s%s%s; there %s%s", s->map->word,
 			 info ? " and model " : "", info ? info->name : "", places_there(s->names), s->names);
 }
@@ -166,8 +176,8 @@ static int find_encoder(const char *paths, const char *state_dir, const struct l
 }
 
 /* The rest of a row whose network is found: what the job says of it, and what it needs besides. */
-static int complete(const char *paths, const char *state_dir, const json_t *job, struct control_list *list,
-		    int index, struct error *err)
+static int complete(const char *paths, const char *state_dir, const json_t *job, const struct control_map *map,
+		    struct control_list *list, int index, struct error *err)
 {
 	struct control *control = NULL;
 	struct vision_config seen_by;
@@ -175,7 +185,7 @@ static int complete(const char *paths, const char *state_dir, const json_t *job,
 	int status = control_open(NULL, list->rows[index].path, NULL, &control, err);
 	if (!status)
 		status = control_check_use(control, json_is_true(json_object_get(job, "guess")),
-					   json_object_get(job, "mask") != NULL, err);
+					   json_object_get(job, "mask") != NULL, map->kind, err);
 	if (!status && control->look) {
 		status = find_encoder(paths, state_dir, control->look, encoder, err);
 		if (!status && look_reads(&control->look->config, encoder, where) &&
@@ -212,7 +222,7 @@ int controls_find(const char *paths, const char *state_dir, const json_t *contro
 		status = s.wanted ? find_named(paths, state_dir, &s, err)
 				  : find_for_map(paths, state_dir, &s, err);
 		if (!status)
-			status = complete(paths, state_dir, o, list, (int)i, err);
+			status = complete(paths, state_dir, o, s.map, list, (int)i, err);
 		if (status)
 			error_prefix(err, "controls, entry %zu", i + 1);
 		list->count++;

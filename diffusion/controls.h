@@ -24,6 +24,7 @@ struct control_map {
 	const char *maker;  /* the preprocessor that makes such a map (media/preprocess.h); NULL: it is given */
 	const char *names[4]; /* what networks for it have in their names … */
 	const char *without;  /* … and this not; NULL: nothing */
+	int kind; /* as ControlNets for several kinds of maps count them, or CONTROL_KIND_ANY */
 };
 
 /* NULL for a word that is none. */

@@ -51,10 +51,15 @@ static int prepare(struct beside *b, const struct denoiser_plan *plan, const str
 	b->net = use->control->net;
 	b->guess = use->guess;
 	b->added_one = (size_t)plan->frames * (size_t)unet_config(trunk)->time_width;
-	struct control_picture picture = {use->picture, use->height, use->width, plan->h, plan->w, plan->wrap};
+	struct control_picture picture = {use->picture, use->height, use->width, plan->h, plan->w, plan->wrap,
+					  use->kind};
 	int status = control_hint_new(b->net, &picture, &b->hint, err);
 	if (!status)
 		status = unet_embed_conditions(trunk, said, plan->frames, &b->added, err);
+	const float *more = status ? NULL : control_hint_added(b->hint);
+	size_t count = more && b->added ? (size_t)said->n * b->added_one : 0;
+	for (size_t i = 0; i < count; i++)
+		b->added[i] += more[i % (size_t)unet_config(trunk)->time_width];
 	return status ? status
 		      : unet_text_new(trunk, tokens->values, said->n, tokens->rows, &b->text, err);
 }

@@ -26,6 +26,7 @@ struct run_control {
 	const float *mask;    /* of an IP-Adapter where it counts, [height, width] in 0…1, read in run_begin;
 				 NULL: everywhere */
 	int height, width;    /* of the result */
+	int kind;             /* of the map: -1, or as ControlNets for several kinds count them */
 	double strength;
 	double start, end; /* part of the run; end 0: 1 */
 	bool guess;

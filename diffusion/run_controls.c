@@ -43,7 +43,7 @@ int run_check_controls(const struct pack_info *info, const struct run_params *p,
 	for (int i = 0; i < p->control_count && !status; i++)
 		if ((status = denoiser_takes(denoiser, uses[i].control, err)) ||
 		    (status = control_check_use(uses[i].control, p->controls[i].guess,
-						p->controls[i].mask != NULL, err)))
+						p->controls[i].mask != NULL, p->controls[i].kind, err)))
 			error_prefix(err, "%s", p->controls[i].path);
 	run_drop_controls(uses, p->control_count);
 	denoiser_close(denoiser);
@@ -96,6 +96,7 @@ int run_take_controls(struct run *run, const struct run_params *p, struct error 
 		struct control_use *use = &run->controls[i];
 		*use = (struct control_use){.picture = c->picture,
 					    .mask = c->mask,
+					    .kind = c->kind,
 					    .height = c->height,
 					    .width = c->width,
 					    .strength = c->strength,
@@ -142,6 +143,8 @@ void run_controls_identity(const struct run *run, struct bytes_writer *out)
 		bytes_put_u32(out, c->guess);
 		if (c->control->look)
 			bytes_put(out, c->control->look->encoder_sha256, SHA256_HEX_SIZE - 1);
+		if (c->control->net_config.kinds)
+			bytes_put_u32(out, (uint32_t)c->kind);
 		if (c->mask)
 			bytes_put_u64(out, bytes_hash(BYTES_HASH_START, c->mask, pixels * sizeof(float)));
 	}

@@ -3,11 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/control.h"
 #include "diffusion/controls.h"
 #include "media/picture_fit.h"
 #include "media/preprocess.h"
 #include "request/files.h"
 #include "request/param.h"
+
+static int kind_of(const json_t *control)
+{
+	const struct control_map *map = control_map(json_string_value(json_object_get(control, "preprocess")));
+	return map ? map->kind : CONTROL_KIND_ANY;
+}
 
 void request_controls_list(const struct request *r, struct request_controls *out)
 {
@@ -17,6 +24,7 @@ void request_controls_list(const struct request *r, struct request_controls *out
 		out->all[out->count++] = (struct run_control){
 		    .path = r->networks->rows[i].path,
 		    .encoder = r->networks->rows[i].encoder,
+		    .kind = kind_of(o),
 		    .strength = json_number_value(json_object_get(o, "strength")),
 		    .start = json_number_value(json_object_get(o, "start")),
 		    .end = json_number_value(json_object_get(o, "end")),

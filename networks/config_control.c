@@ -12,15 +12,36 @@
 /* --- ControlNetModel --- */
 
 static const struct config_rule rules[] = {
-    {"_class_name", "ControlNetModel"},
+    {"_class_name", "ControlNetModel|ControlNetUnionModel"},
     {"controlnet_conditioning_channel_order", "rgb|bgr"},
     {"encoder_hid_dim", "null"},
     {"global_pool_conditions", "false"},
 };
 
+/* Of one for several kinds of maps. */
+static int parse_union(const json_t *root, const char *path, struct controlnet_config *c, struct error *err)
+{
+	int width = c->trunk.channels[0], projected = width, status;
+	c->kinds = 6;
+	c->union_layers = 1;
+	c->union_heads = 8;
+	if (!c->trunk.added)
+		return error_set(err, SUMI_UNSUPPORTED, "%s: field 'addition_embed_type' must be text_time", path);
+	if ((status = config_int(root, path, "num_control_type", 1, 64, &c->kinds, err)) ||
+	    (status = config_int(root, path, "num_trans_layer", 1, CONFIG_LAYERS_MAX, &c->union_layers, err)) ||
+	    (status = config_int(root, path, "num_trans_head", 1, 1024, &c->union_heads, err)) ||
+	    (status = config_int(root, path, "num_trans_channel", width, width, &width, err)) ||
+	    (status = config_int(root, path, "num_proj_channel", width, width, &projected, err)))
+		return status;
+	return SUMI_OK;
+}
+
 static int parse(const json_t *root, const char *path, struct controlnet_config *c, struct error *err)
 {
-	static const int usual[] = {16, 32, 96, 256};
+	static const int plain[] = {16, 32, 96, 256}, several[] = {48, 96, 192, 384};
+	const char *class = json_string_value(json_object_get(root, "_class_name"));
+	bool has_kinds = class && strcmp(class, "ControlNetUnionModel") == 0;
+	const int *usual = has_kinds ? several : plain;
 	static const char widths[] = "conditioning_embedding_out_channels";
 	const char *order =
 	    json_string_value(json_object_get(root, "controlnet_conditioning_channel_order"));
@@ -31,6 +52,8 @@ static int parse(const json_t *root, const char *path, struct controlnet_config 
 		status = config_unet_parse(root, path, &c->trunk, err);
 	if (!status)
 		status = config_int(root, path, "conditioning_channels", 3, 3, &c->colours, err);
+	if (!status && has_kinds)
+		status = parse_union(root, path, c, err);
 	return status ? status
 		      : config_level_list(root, path, widths, usual, 4, 1, &c->hint_levels, c->hint, err);
 }

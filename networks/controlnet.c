@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "networks/controlnet_union.h"
 #include "networks/unet_internal.h"
 
 #define EMBEDDING "controlnet_cond_embedding"
@@ -13,6 +14,7 @@ struct controlnet {
 	struct conv_layer hint_in, hint_out;
 	struct conv_layer hint_same[CONFIG_LEVELS_MAX], hint_down[CONFIG_LEVELS_MAX];
 	struct linear_layer says[UNET_SKIPS_MAX], says_middle; /* 1×1 convolutions */
+	struct union_head *head; /* NULL: it is made for one kind of maps */
 };
 
 /* --- life --- */
@@ -39,6 +41,16 @@ static int build(struct controlnet *net, struct weights *files, struct error *er
 			    "controlnet_down_blocks.%d", i);
 	int bottom = c->trunk.channels[c->trunk.levels - 1];
 	load_linear(&l, &net->says_middle, bottom, bottom, 0, "controlnet_mid_block");
+	const struct union_shape shape = {.kinds = c->kinds,
+					  .width = c->trunk.channels[0],
+					  .layers = c->union_layers,
+					  .heads = c->union_heads,
+					  .time = c->trunk.time_width,
+					  .sinusoid = c->trunk.added_time,
+					  .flip_sin_to_cos = c->trunk.flip_sin_to_cos,
+					  .freq_shift = c->trunk.freq_shift};
+	if (c->kinds)
+		union_head_load(&l, &shape, &net->head);
 	return loader_end(&l);
 }
 
@@ -72,6 +84,7 @@ void controlnet_close(struct controlnet *net)
 	if (!net)
 		return;
 	unet_clear(&net->trunk);
+	union_head_free(net->head);
 	free(net);
 }
 
@@ -95,6 +108,7 @@ struct unet *controlnet_trunk(struct controlnet *net)
 struct control_hint {
 	struct device *device; /* borrowed */
 	struct map map;        /* [1, h, w, the first level's channels] */
+	float *token, *added;  /* of a net with kinds; else NULL */
 };
 
 static struct map hint_forward(struct pass *p, const struct controlnet *net, const float *picture,
@@ -132,6 +146,27 @@ static float *ordered(const struct controlnet_config *c, const float *picture, i
 	return out;
 }
 
+/* What a net with kinds makes of the picture and of its kind. */
+static void add_kind(struct pass *p, const struct controlnet *net, int kind, struct control_hint *hint)
+{
+	const struct unet_config *u = &net->config.trunk;
+	if (!net->head)
+		return;
+	hint->token = malloc((size_t)u->channels[0] * sizeof *hint->token);
+	hint->added = malloc((size_t)u->time_width * sizeof *hint->added);
+	if (!hint->token || !hint->added) {
+		pass_fail(p, SUMI_NOMEM, "no memory for a ControlNet's picture");
+		return;
+	}
+	union_head_token(p, net->head, kind, hint->map, hint->token);
+	union_head_added(p, net->head, kind, hint->added);
+}
+
+const float *control_hint_added(const struct control_hint *hint)
+{
+	return hint->added;
+}
+
 int control_hint_new(struct controlnet *net, const struct control_picture *picture,
 		     struct control_hint **out, struct error *err)
 {
@@ -153,6 +188,7 @@ int control_hint_new(struct controlnet *net, const struct control_picture *pictu
 	p.wrap = picture->wrap;
 	hint->device = net->trunk.set.device;
 	hint->map = hint_forward(&p, net, seen, height, width);
+	add_kind(&p, net, picture->kind, hint);
 	free(seen);
 	if (p.status) {
 		control_hint_free(hint);
@@ -167,6 +203,8 @@ void control_hint_free(struct control_hint *hint)
 	if (!hint)
 		return;
 	device_buffer_free(hint->device, hint->map.t.buffer);
+	free(hint->token);
+	free(hint->added);
 	free(hint);
 }
 
@@ -194,6 +232,13 @@ static void forward(struct pass *p, struct unet_flow *f, const struct controlnet
 	const struct unet *u = &net->trunk;
 	int skips = u->skip_count;
 	f->depth = call->in.shallow ? call->in.features->level : skips;
+	struct map shift = {0};
+	if (net->head) {
+		struct map first = unet_first(p, u, &call->in);
+		shift = union_head_shift(p, net->head, call->hint->token, first);
+		pass_free(p, &first);
+		f->shift = shift.t;
+	}
 	struct map x = unet_way_down(p, f, &call->in, &call->hint->map);
 	if (f->depth == skips) {
 		struct map y = pass_new(p, x.n, x.h, x.w, x.t.c);
@@ -202,6 +247,8 @@ static void forward(struct pass *p, struct unet_flow *f, const struct controlnet
 		    r);
 		pass_free(p, &y);
 	}
+	if (net->head)
+		pass_free(p, &shift);
 	pass_free(p, &f->time);
 	for (int i = f->made - 1; i >= 0; i--) {
 		say(p, call, &net->says[i], f->joined[i], RESIDUAL_SKIP, i,

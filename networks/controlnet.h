@@ -14,6 +14,8 @@ struct controlnet_config {
 	int hint[CONFIG_LEVELS_MAX];
 	int colours; /* of the picture */
 	bool bgr;    /* in this order */
+	int kinds;   /* of maps that it is told apart ("union"); 0: it is made for one */
+	int union_layers, union_heads; /* that weigh the picture, of those */
 };
 
 /* Reads PATH/config.json; errors as those of unet_config_read(). */
@@ -39,12 +41,16 @@ struct control_picture {
 	int height, width;
 	int h, w;      /* of the latents */
 	unsigned wrap; /* edges that are one (networks/pass.h) */
+	int kind;      /* of a net with kinds: which of them */
 };
 
 /* SUMI_INVALID where its levels do not make [h, w] of the picture. */
 int control_hint_new(struct controlnet *net, const struct control_picture *picture,
 		     struct control_hint **out, struct error *err);
 void control_hint_free(struct control_hint *hint); /* NULL is fine; before the net is closed */
+
+/* [trunk.time_width], to be added to what the net is told beside the time; NULL: nothing. */
+const float *control_hint_added(const struct control_hint *hint);
 
 struct controlnet_call {
 	struct unet_input in; /* the net's own text and added; no tap, no residuals */

@@ -68,6 +68,7 @@ struct unet_flow {
 	const struct motion_context *motion;
 	struct map time;                   /* [n, 1, 1, all blocks' channels] */
 	struct map joined[UNET_SKIPS_MAX]; /* [n, h, w, up + skip], by skip */
+	struct tensor shift; /* [n, channels[0]], added to what the first convolution makes; buffer NULL: nothing */
 	int made;                       /* skips that the way down has made, less those used */
 	int depth;                      /* skips that this pass runs: all, or the features' level */
 	struct unet_features *features; /* NULL: none */
@@ -76,6 +77,9 @@ struct unet_flow {
 /* Keys and values of all layers, into the cache's kv; context NULL in a pass that only counts. */
 void unet_fill_cache(struct pass *p, const struct unet *u, const float *context,
 		     struct text_cache *cache);
+
+/* What the first convolution makes of an input, a new temporary. */
+struct map unet_first(struct pass *p, const struct unet *u, const struct unet_input *in);
 
 /* The time and the way down as far as f->depth; f->time is the caller's to free, as are the maps in
  * f->joined. beside: of one picture, added to each after the first convolution; NULL: nothing. Returns

@@ -278,6 +278,15 @@ static struct map input_forward(struct pass *p, const struct unet *u, const stru
 	return x;
 }
 
+struct map unet_first(struct pass *p, const struct unet *u, const struct unet_input *in)
+{
+	struct map latents = input_forward(p, u, in);
+	struct map x = pass_new(p, in->n, in->h, in->w, u->config.channels[0]);
+	pass_conv(p, &u->conv_in, latents, x, (struct conv2d_args){0});
+	pass_free(p, &latents);
+	return x;
+}
+
 struct map unet_way_down(struct pass *p, struct unet_flow *f, const struct unet_input *in,
 			 const struct map *beside)
 {
@@ -285,7 +294,7 @@ struct map unet_way_down(struct pass *p, struct unet_flow *f, const struct unet_
 	f->time = time_forward(p, u, in);
 	struct map latents = input_forward(p, u, in);
 	struct map x = next_skip(p, f, in->n, in->h, in->w);
-	pass_conv(p, &u->conv_in, latents, x, (struct conv2d_args){0});
+	pass_conv(p, &u->conv_in, latents, x, (struct conv2d_args){.add = f->shift});
 	pass_free(p, &latents);
 	for (int i = 0; beside && i < x.n; i++) {
 		struct map one = map_pictures(x, i, 1);

@@ -340,6 +340,15 @@ json_t *derive_controlnet(const struct part_names *n)
 		    json_integer(dim(find(n, "controlnet_cond_embedding.blocks.%d.weight", i), 0)));
 	set(&config, "conditioning_embedding_out_channels", hint);
 	set_added(&config, find(n, "add_embedding.linear_1.weight"));
+	const struct part_name *tasks = find(n, "task_embedding");
+	if (!tasks)
+		return config;
+	set(&config, "_class_name", json_string("ControlNetUnionModel"));
+	set(&config, "num_control_type", json_integer(dim(tasks, 0)));
+	COUNT_NAMES(levels, n, "transformer_layes.%d.layer_norm1.weight");
+	set(&config, "num_trans_layer", json_integer(levels));
+	set(&config, "num_trans_channel", json_integer(dim(tasks, 1)));
+	set(&config, "num_proj_channel", json_integer(dim(find(n, "spatial_ch_projs.weight"), 0)));
 	return config;
 }
 

@@ -76,6 +76,22 @@ static const struct rule control_rules[] = {
     {NULL, NULL, OP_NAME},
 };
 
+/* As diffusers has them; of one for several kinds of maps a transformer is called as open_clip's. */
+static const struct rule control_diffusers_rules[] = {
+    {"query.", "to_q.", OP_NAME},
+    {"key.", "to_k.", OP_NAME},
+    {"value.", "to_v.", OP_NAME},
+    {"proj_attn.", "to_out.0.", OP_NAME},
+    {"transformer_layes.#.attn.in_proj_weight", "transformer_layes.#.self_attn.@_proj.weight", OP_SPLIT},
+    {"transformer_layes.#.attn.in_proj_bias", "transformer_layes.#.self_attn.@_proj.bias", OP_SPLIT},
+    {"transformer_layes.#.attn.out_proj.", "transformer_layes.#.self_attn.out_proj.", OP_NAME},
+    {"transformer_layes.#.ln_1.", "transformer_layes.#.layer_norm1.", OP_NAME},
+    {"transformer_layes.#.ln_2.", "transformer_layes.#.layer_norm2.", OP_NAME},
+    {"transformer_layes.#.mlp.c_fc.", "transformer_layes.#.mlp.fc1.", OP_NAME},
+    {"transformer_layes.#.mlp.c_proj.", "transformer_layes.#.mlp.fc2.", OP_NAME},
+    {NULL, NULL, OP_NAME},
+};
+
 static const struct rule vae_rules[] = {
     {"encoder.down.#.block.#.", "encoder.down_blocks.#.resnets.#.", OP_NAME},
     {"encoder.down.#.downsample.", "encoder.down_blocks.#.downsamplers.0.", OP_NAME},
@@ -177,7 +193,7 @@ static const struct layout {
     {COMPONENT_CONTROL_NET, true, "input_hint_block.0.weight", "zero_convs.0.0.weight", NULL, NULL,
      control_rules},
     {COMPONENT_CONTROL_NET, false, "controlnet_cond_embedding.conv_in.weight",
-     "controlnet_down_blocks.0.weight", NULL, NULL, diffusers_rules},
+     "controlnet_down_blocks.0.weight", NULL, NULL, control_diffusers_rules},
     {COMPONENT_VAE, true, "decoder.up.0.block.0.norm1.weight", "decoder.conv_in.weight", NULL, NULL,
      vae_rules},
     {COMPONENT_VAE, false, "decoder.up_blocks.0.resnets.0.norm1.weight", "decoder.conv_in.weight",

@@ -54,6 +54,22 @@ def shelf_of_looks(place):
     check(told["kind"] == "image encoder" and told["pixels"] == 32 and told["tokens"] == 17, "and of an encoder", str(told))
 
 
+def several_kinds(place):
+    """One network for many kinds of maps: found for any of them, told which it is."""
+    def large(out, what):
+        return place.sumi("render", "a boat", *BASE, "--pack", PACKS / "sdxl-tiny", "-o", place.dir / out, "--control", what)
+    place.sumi("models", "add", NETS / "sdxl-union", "--name", "my-union")
+    check(place.json("models", "show", NETS / "sdxl-union")["form"] == "union", "models show tells it is one")
+    made = []
+    for word in ("canny", "pose", "tile"):
+        done = large(f"union-{word}.png", f"{word}:{FIRST}:0.8")
+        check(done.returncode == 0, f"found for {word}", done.stderr)
+        made.append(pixels(place, f"union-{word}.png"))
+    check(len(set(made)) == 3, "each kind is another to it")
+    bad = large("bad.png", f"none:{FIRST},model=my-union")
+    check(bad.returncode == 2 and "preprocess has to say" in bad.stderr, "it wants to know which", bad.stderr)
+
+
 def looks(place):
     def made(name, *more):
         done = render(place, name, *more)
@@ -174,6 +190,7 @@ def main():
         results(place)
         shelf_of_looks(place)
         looks(place)
+        several_kinds(place)
         place.start()
         jobs(place)
         resumes(place)

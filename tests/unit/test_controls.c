@@ -77,6 +77,7 @@ struct use {
 	double strength, start, end;
 	bool guess;
 	const char *mask;
+	int kind;
 };
 
 struct row {
@@ -85,62 +86,73 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {STEERING, "sd1-one", "sd1-tiny", NULL, {{"sd1-a", "first", 0.8, 0, 1, false, NULL}}},
-    {STEERING, "sd1-guess", "sd1-tiny", NULL, {{"sd1-a", "first", 0.9, 0, 1, true, NULL}}},
-    {STEERING, "sd1-part", "sd1-tiny", NULL, {{"sd1-a", "first", 1, 0.3, 0.7, false, NULL}}},
+    {STEERING, "sd1-one", "sd1-tiny", NULL, {{"sd1-a", "first", 0.8, 0, 1, false, NULL, -1}}},
+    {STEERING, "sd1-guess", "sd1-tiny", NULL, {{"sd1-a", "first", 0.9, 0, 1, true, NULL, -1}}},
+    {STEERING, "sd1-part", "sd1-tiny", NULL, {{"sd1-a", "first", 1, 0.3, 0.7, false, NULL, -1}}},
     {STEERING, "sd1-two",
      "sd1-tiny",
      NULL,
-     {{"sd1-a", "first", 0.7, 0, 0.5, false, NULL}, {"sd1-b", "second", 0.5, 0.25, 1, false, NULL}}},
+     {{"sd1-a", "first", 0.7, 0, 0.5, false, NULL, -1}, {"sd1-b", "second", 0.5, 0.25, 1, false, NULL, -1}}},
     {STEERING, "sd1-two-guess",
      "sd1-tiny",
      NULL,
-     {{"sd1-a", "first", 0.7, 0, 1, true, NULL}, {"sd1-b", "second", 0.5, 0, 1, true, NULL}}},
-    {STEERING, "sd1-one", "sd1-tiny", NULL, {{"sd1-a-original.safetensors", "first", 0.8, 0, 1, false, NULL}}},
+     {{"sd1-a", "first", 0.7, 0, 1, true, NULL, -1}, {"sd1-b", "second", 0.5, 0, 1, true, NULL, -1}}},
+    {STEERING, "sd1-one", "sd1-tiny", NULL, {{"sd1-a-original.safetensors", "first", 0.8, 0, 1, false, NULL, -1}}},
     {STEERING, "sd1-one",
      "sd1-tiny",
      NULL,
-     {{"sd1-a/diffusion_pytorch_model.safetensors", "first", 0.8, 0, 1, false, NULL}}},
-    {STEERING, "sdxl-one", "sdxl-tiny", "blurry", {{"sdxl-a", "first", 0.8, 0, 1, false, NULL}}},
-    {LOOKS, "base", "sd1-tiny", NULL, {{"base.safetensors", "first", 0.7, 0, 1, false, NULL}}},
-    {LOOKS, "base", "sd1-tiny", NULL, {{"base-archive.bin", "first", 0.7, 0, 1, false, NULL}}},
-    {LOOKS, "plus", "sd1-tiny", NULL, {{"plus.safetensors", "first", 0.8, 0, 1, false, NULL}}},
-    {LOOKS, "full-face", "sd1-tiny", NULL, {{"full-face.safetensors", "second", 0.6, 0, 1, false, NULL}}},
+     {{"sd1-a/diffusion_pytorch_model.safetensors", "first", 0.8, 0, 1, false, NULL, -1}}},
+    {STEERING, "sdxl-one", "sdxl-tiny", "blurry", {{"sdxl-a", "first", 0.8, 0, 1, false, NULL, -1}}},
+    {LOOKS, "base", "sd1-tiny", NULL, {{"base.safetensors", "first", 0.7, 0, 1, false, NULL, -1}}},
+    {LOOKS, "base", "sd1-tiny", NULL, {{"base-archive.bin", "first", 0.7, 0, 1, false, NULL, -1}}},
+    {LOOKS, "plus", "sd1-tiny", NULL, {{"plus.safetensors", "first", 0.8, 0, 1, false, NULL, -1}}},
+    {LOOKS, "full-face", "sd1-tiny", NULL, {{"full-face.safetensors", "second", 0.6, 0, 1, false, NULL, -1}}},
     {LOOKS,
      "two",
      "sd1-tiny",
      NULL,
-     {{"base.safetensors", "first", 0.6, 0, 1, false, NULL}, {"plus.safetensors", "second", 0.5, 0, 1, false, NULL}}},
+     {{"base.safetensors", "first", 0.6, 0, 1, false, NULL, -1}, {"plus.safetensors", "second", 0.5, 0, 1, false, NULL, -1}}},
     {LOOKS,
      "masks",
      "sd1-tiny",
      NULL,
-     {{"plus.safetensors", "first", 0.9, 0, 1, false, "left"},
-      {"plus.safetensors", "second", 0.6, 0, 1, false, "right"}}},
-    {T2I, "full", "sd1-tiny", NULL, {{"full", "first", 0.4, 0, 1, false, NULL}}},
-    {T2I, "full", "sd1-tiny", NULL, {{"full-original.safetensors", "first", 0.4, 0, 1, false, NULL}}},
+     {{"plus.safetensors", "first", 0.9, 0, 1, false, "left", -1},
+      {"plus.safetensors", "second", 0.6, 0, 1, false, "right", -1}}},
+    {STEERING, "sdxl-union", "sdxl-tiny", "blurry", {{"sdxl-union", "first", 0.8, 0, 1, false, NULL, 3}}},
+    {STEERING,
+     "sdxl-union",
+     "sdxl-tiny",
+     "blurry",
+     {{"sdxl-union/diffusion_pytorch_model.safetensors", "first", 0.8, 0, 1, false, NULL, 3}}},
+    {STEERING,
+     "sdxl-union-two",
+     "sdxl-tiny",
+     "blurry",
+     {{"sdxl-union", "first", 0.7, 0, 1, false, NULL, 0}, {"sdxl-union", "second", 0.5, 0, 1, false, NULL, 6}}},
+    {T2I, "full", "sd1-tiny", NULL, {{"full", "first", 0.4, 0, 1, false, NULL, -1}}},
+    {T2I, "full", "sd1-tiny", NULL, {{"full-original.safetensors", "first", 0.4, 0, 1, false, NULL, -1}}},
     {T2I,
      "full",
      "sd1-tiny",
      NULL,
-     {{"full/diffusion_pytorch_model.safetensors", "first", 0.4, 0, 1, false, NULL}}},
-    {T2I, "grey", "sd1-tiny", NULL, {{"grey", "first", 0.5, 0, 1, false, NULL}}},
-    {T2I, "light", "sd2-tiny", NULL, {{"light", "second", 0.6, 0, 1, false, NULL}}},
-    {T2I, "light", "sd2-tiny", NULL, {{"light-original.safetensors", "second", 0.6, 0, 1, false, NULL}}},
+     {{"full/diffusion_pytorch_model.safetensors", "first", 0.4, 0, 1, false, NULL, -1}}},
+    {T2I, "grey", "sd1-tiny", NULL, {{"grey", "first", 0.5, 0, 1, false, NULL, -1}}},
+    {T2I, "light", "sd2-tiny", NULL, {{"light", "second", 0.6, 0, 1, false, NULL, -1}}},
+    {T2I, "light", "sd2-tiny", NULL, {{"light-original.safetensors", "second", 0.6, 0, 1, false, NULL, -1}}},
     {T2I,
      "two",
      "sd1-tiny",
      NULL,
-     {{"full", "first", 0.3, 0, 1, false, NULL}, {"other", "second", 0.4, 0, 1, false, NULL}}},
-    {T2I, "xl", "sdxl-tiny", "blurry", {{"xl", "first", 0.5, 0, 1, false, NULL}}},
-    {T2I, "xl-half", "sdxl-tiny", "blurry", {{"xl", "first", 0.5, 0, 0.5, false, NULL}}},
+     {{"full", "first", 0.3, 0, 1, false, NULL, -1}, {"other", "second", 0.4, 0, 1, false, NULL, -1}}},
+    {T2I, "xl", "sdxl-tiny", "blurry", {{"xl", "first", 0.5, 0, 1, false, NULL, -1}}},
+    {T2I, "xl-half", "sdxl-tiny", "blurry", {{"xl", "first", 0.5, 0, 0.5, false, NULL, -1}}},
     {T2I,
      "xl",
      "sdxl-tiny",
      "blurry",
-     {{"xl/diffusion_pytorch_model.safetensors", "first", 0.5, 0, 1, false, NULL}}},
-    {LOOKS, "xl", "sdxl-tiny", "blurry", {{"xl.safetensors", "first", 0.7, 0, 1, false, NULL}}},
-    {LOOKS, "xl-plus", "sdxl-tiny", "blurry", {{"xl-plus.safetensors", "second", 0.7, 0, 1, false, NULL}}},
+     {{"xl/diffusion_pytorch_model.safetensors", "first", 0.5, 0, 1, false, NULL, -1}}},
+    {LOOKS, "xl", "sdxl-tiny", "blurry", {{"xl.safetensors", "first", 0.7, 0, 1, false, NULL, -1}}},
+    {LOOKS, "xl-plus", "sdxl-tiny", "blurry", {{"xl-plus.safetensors", "second", 0.7, 0, 1, false, NULL, -1}}},
 };
 
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -177,7 +189,7 @@ static void prepare(struct made *m, const struct row *row)
 		m->pictures[i] = picture_of(row->folder, u->picture);
 		m->masks[i] = u->mask ? mask_of(row->folder, u->mask) : NULL;
 		m->controls[i] = (struct run_control){.path = m->paths[i], .picture = m->pictures[i],
-						      .mask = m->masks[i],
+						      .mask = m->masks[i], .kind = u->kind,
 						      .height = SIDE, .width = SIDE,
 						      .strength = u->strength, .start = u->start,
 						      .end = u->end, .guess = u->guess};
@@ -253,24 +265,24 @@ static void test_refusals(void **state)
 		struct use use;
 		const char *message;
 	} wrong[] = {
-	    {STEERING, {"sdxl-a", "first", 1, 0, 1, false, NULL}, "sdxl-a: the ControlNet reads texts of 72 channels, this "
+	    {STEERING, {"sdxl-a", "first", 1, 0, 1, false, NULL, -1}, "sdxl-a: the ControlNet reads texts of 72 channels, this "
 						  "model's have 32: it is for another family"},
-	    {STEERING, {"../sd1-tiny/unet", "first", 1, 0, 1, false, NULL},
+	    {STEERING, {"../sd1-tiny/unet", "first", 1, 0, 1, false, NULL, -1},
 	     "is a 'UNet2DConditionModel', not a network that sees a picture"},
-	    {STEERING, {"../adapters/sd1-tiny.safetensors", "first", 1, 0, 1, false, NULL}, "is a LoRA"},
-	    {STEERING, {"absent", "first", 1, 0, 1, false, NULL}, "absent"},
-	    {STEERING, {"sd1-a", "first", NAN, 0, 1, false, NULL}, "strength"},
-	    {STEERING, {"sd1-a", "first", 1, 0.6, 0.5, false, NULL}, "the start before the end"},
-	    {STEERING, {"sd1-a", "first", 1, -0.1, 1, false, NULL}, "0 to 1"},
-	    {STEERING, {"sd1-a", "first", 1, 0, 1.5, false, NULL}, "0 to 1"},
-	    {LOOKS, {"xl.safetensors", "first", 1, 0, 1, false, NULL}, "xl.safetensors: the IP-Adapter's tokens have 72 "
+	    {STEERING, {"../adapters/sd1-tiny.safetensors", "first", 1, 0, 1, false, NULL, -1}, "is a LoRA"},
+	    {STEERING, {"absent", "first", 1, 0, 1, false, NULL, -1}, "absent"},
+	    {STEERING, {"sd1-a", "first", NAN, 0, 1, false, NULL, -1}, "strength"},
+	    {STEERING, {"sd1-a", "first", 1, 0.6, 0.5, false, NULL, -1}, "the start before the end"},
+	    {STEERING, {"sd1-a", "first", 1, -0.1, 1, false, NULL, -1}, "0 to 1"},
+	    {STEERING, {"sd1-a", "first", 1, 0, 1.5, false, NULL, -1}, "0 to 1"},
+	    {LOOKS, {"xl.safetensors", "first", 1, 0, 1, false, NULL, -1}, "xl.safetensors: the IP-Adapter's tokens have 72 "
 								   "channels, this model's texts 32: it is for "
 								   "another family"},
-	    {LOOKS, {"base.safetensors", "first", 1, 0, 1, true, NULL}, "of kind IP-Adapter takes no guess"},
-	    {T2I, {"xl", "first", 1, 0, 1, false, NULL}, "xl: the T2I-Adapter is not made for this model"},
-	    {T2I, {"light", "first", 1, 0, 1, false, NULL}, "light: the T2I-Adapter is not made for this model"},
-	    {T2I, {"full", "first", 1, 0, 1, true, NULL}, "of kind T2I-Adapter takes no guess"},
-	    {LOOKS, {"image_encoder/model.safetensors", "first", 1, 0, 1, false, NULL}, "is an image encoder of CLIP, not a"},
+	    {LOOKS, {"base.safetensors", "first", 1, 0, 1, true, NULL, -1}, "of kind IP-Adapter takes no guess"},
+	    {T2I, {"xl", "first", 1, 0, 1, false, NULL, -1}, "xl: the T2I-Adapter is not made for this model"},
+	    {T2I, {"light", "first", 1, 0, 1, false, NULL, -1}, "light: the T2I-Adapter is not made for this model"},
+	    {T2I, {"full", "first", 1, 0, 1, true, NULL, -1}, "of kind T2I-Adapter takes no guess"},
+	    {LOOKS, {"image_encoder/model.safetensors", "first", 1, 0, 1, false, NULL, -1}, "is an image encoder of CLIP, not a"},
 	};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		struct made m;

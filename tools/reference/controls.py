@@ -20,6 +20,8 @@ OUT = VECTORS / "steering"
 OUT.mkdir(parents=True, exist_ok=True)
 
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
+from diffusers import ControlNetUnionModel, StableDiffusionXLControlNetUnionPipeline
+from diffusers.models.controlnets.multicontrolnet_union import MultiControlNetUnionModel
 from PIL import Image
 
 SIDE, STEPS = 64, 4
@@ -39,22 +41,22 @@ def unet_config(pack):
     return json.loads((VECTORS / pack / "unet/config.json").read_text())
 
 
-def controlnet(name, pack, order="rgb", widths=(4, 8, 8, 12)):
+def controlnet(name, pack, order="rgb", widths=(4, 8, 8, 12), model=ControlNetModel, **more):
     """A ControlNet for the pack, half as strong as its UNet would be: healthy() leaves no layer at zero."""
     u = unet_config(pack)
     keep = ("attention_head_dim", "block_out_channels", "cross_attention_dim", "down_block_types", "layers_per_block",
             "norm_num_groups", "norm_eps", "use_linear_projection", "transformer_layers_per_block",
             "addition_embed_type", "addition_time_embed_dim", "projection_class_embeddings_input_dim")
-    config = {"_class_name": "ControlNetModel", **{k: u[k] for k in keep if k in u},
+    config = {"_class_name": model.__name__, **more, **{k: u[k] for k in keep if k in u},
               "conditioning_embedding_out_channels": list(widths), "controlnet_conditioning_channel_order": order}
-    net = common.healthy(ControlNetModel.from_config(config), "control " + name)
+    net = common.healthy(model.from_config(config), "control " + name)
     for block in list(net.controlnet_down_blocks) + [net.controlnet_mid_block]:
         block.weight.mul_(0.4)
     folder = OUT / name
     folder.mkdir(exist_ok=True)
     common.write_json(folder / "config.json", config)
     save_file(common.state(net, "f16"), folder / "diffusion_pytorch_model.safetensors")
-    return ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
+    return model.from_pretrained(folder, torch_dtype=torch.float32)
 
 
 def original_name(name):
@@ -123,6 +125,21 @@ def sdxl():
     write_run("sdxl-one", pipe, image=first, controlnet_conditioning_scale=0.8, negative_prompt="blurry")
 
 
-PARTS = {"sd1": sd1, "sdxl": sdxl}
+def union():
+    """One for eight kinds of maps; diffusers is shown several as several networks, as sumi has them."""
+    first, second = picture("first", 1), picture("second", 2)
+    net = controlnet("sdxl-union", "sdxl-tiny", model=ControlNetUnionModel, num_control_type=8, num_trans_channel=8,
+                     num_trans_head=2, num_trans_layer=2, num_proj_channel=8)
+    (OUT / "sdxl-union/diffusion_pytorch_model.sumi.json").write_text(
+        '{"config": {"controlnet": {"norm_num_groups": 8, "num_trans_head": 2, "addition_time_embed_dim": 8, '
+        '"attention_head_dim": [1, 2, 4]}}}\n')
+    pipe = load(StableDiffusionXLControlNetUnionPipeline, "sdxl-tiny", controlnet=net)
+    write_run("sdxl-union", pipe, control_image=[first], control_mode=[3], controlnet_conditioning_scale=0.8, negative_prompt="blurry")
+    pipe = load(StableDiffusionXLControlNetUnionPipeline, "sdxl-tiny", controlnet=MultiControlNetUnionModel([net, net]))
+    write_run("sdxl-union-two", pipe, control_image=[first, second], control_mode=[0, 6],
+              controlnet_conditioning_scale=[0.7, 0.5], negative_prompt="blurry")
+
+
+PARTS = {"sd1": sd1, "sdxl": sdxl, "union": union}
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
