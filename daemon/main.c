@@ -1,11 +1,10 @@
 /* sumid: the generation daemon. */
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "base/config.h"
+#include "base/launch.h"
 #include "base/log.h"
 #include "daemon/devices.h"
 #include "daemon/supervisor.h"
@@ -13,25 +12,16 @@
 #include "diffusion/catalogue.h"
 #include "queue/queue.h"
 
-struct arguments {
-	const char *config_file, *state_dir;
-	/* of the processes that the daemon starts itself */
-	const char *worker, *devices;
-	int index, report_fd;
-	enum { SERVE, CHECK, LIST_DEVICES, UNMATCHED_DEVICES, WORKER, VERSION, HELP, WRONG } mode;
-};
+/* of the processes that the daemon starts itself */
+static const char *worker, *devices, *number, *report_fd;
+static bool list_devices;
 
-static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-					{"state-dir", required_argument, NULL, 's'},
-					{"check", no_argument, NULL, 'k'},
-					{"list-devices", no_argument, NULL, 'l'},
-					{"unmatched-devices", required_argument, NULL, 'm'},
-					{"worker", required_argument, NULL, 'w'},
-					{"index", required_argument, NULL, 'i'},
-					{"report-fd", required_argument, NULL, 'r'},
-					{"version", no_argument, NULL, 'V'},
-					{"help", no_argument, NULL, 'h'},
-					{NULL, 0, NULL, 0}};
+static const struct launch_option own[] = {{"list-devices", 0, NULL, &list_devices},
+					   {"unmatched-devices", 0, &devices, NULL},
+					   {"worker", 0, &worker, NULL},
+					   {"index", 0, &number, NULL},
+					   {"report-fd", 0, &report_fd, NULL},
+					   {NULL, 0, NULL, NULL}};
 
 static void print_help(void)
 {
@@ -53,56 +43,7 @@ static void print_help(void)
 	config_print_help(stdout);
 }
 
-static void parse(int argc, char **argv, struct arguments *a)
-{
-	int c;
-	*a = (struct arguments){.report_fd = -1};
-	while ((c = getopt_long(argc, argv, "c:s:h", options, NULL)) != -1)
-		switch (c) {
-		case 'c':
-			a->config_file = optarg;
-			break;
-		case 's':
-			a->state_dir = optarg;
-			break;
-		case 'k':
-			a->mode = CHECK;
-			break;
-		case 'l':
-			a->mode = LIST_DEVICES;
-			break;
-		case 'm':
-			a->mode = UNMATCHED_DEVICES;
-			a->devices = optarg;
-			break;
-		case 'w':
-			a->mode = WORKER;
-			a->worker = optarg;
-			break;
-		case 'i':
-			a->index = atoi(optarg);
-			break;
-		case 'r':
-			a->report_fd = atoi(optarg);
-			break;
-		case 'V':
-			a->mode = VERSION;
-			break;
-		case 'h':
-			a->mode = HELP;
-			break;
-		default:
-			a->mode = WRONG;
-			return;
-		}
-	if (optind < argc) {
-		fprintf(stderr, "sumid: '%s' is not an option; sumid --help lists them\n",
-			argv[optind]);
-		a->mode = WRONG;
-	}
-}
-
-static int serve(const struct arguments *a, struct error *err)
+static int serve(const struct launch *a, struct error *err)
 {
 	struct supervisor_options o = {
 	    .config_file = a->config_file,
@@ -112,21 +53,19 @@ static int serve(const struct arguments *a, struct error *err)
 	return supervisor_run(&o, err);
 }
 
-static int work(const struct arguments *a, struct error *err)
+static int work(const struct launch *a, struct error *err)
 {
 	struct config config;
-	int status = config_load(a->config_file, &config, err);
-	if (!status && a->state_dir)
-		status = files_path(config.state_dir, err, "%s", a->state_dir);
+	int status = launch_config(a, &config, err);
 	if (status)
 		return status;
 	log_set_level((enum log_level)log_level_from_word(config.log));
 	struct worker_options o = {
 	    .config = &config,
 	    .redis_url = config.redis,
-	    .selector = a->worker,
-	    .index = a->index,
-	    .report_fd = a->report_fd,
+	    .selector = worker,
+	    .index = number ? atoi(number) : 0,
+	    .report_fd = report_fd ? atoi(report_fd) : -1,
 	};
 	return worker_run(&o, err);
 }
@@ -142,10 +81,10 @@ static int check_models(const struct config *config, struct error *err)
 	return status;
 }
 
-static int check(const struct arguments *a, struct error *err)
+static int check(const struct launch *a, struct error *err)
 {
 	struct config config;
-	int status = config_load(a->config_file, &config, err);
+	int status = launch_config(a, &config, err);
 	if (!status &&
 	    ((config.redis[0] && (status = queue_url_check(config.redis, err))) ||
 	     (status = devices_check(config.devices, err))) &&
@@ -158,39 +97,29 @@ static int check(const struct arguments *a, struct error *err)
 	return status;
 }
 
+static int run(const struct launch *a, struct error *err)
+{
+	if (a->check)
+		return check(a, err);
+	if (list_devices)
+		return devices_print(err);
+	if (devices)
+		return devices_print_unmatched(devices, err);
+	return worker ? work(a, err) : serve(a, err);
+}
+
 int main(int argc, char **argv)
 {
-	struct arguments a;
+	static const struct launch_program program = {"sumid", own, print_help};
+	struct launch a;
 	struct error err = {0};
-	int status = SUMI_OK;
-	parse(argc, argv, &a);
+	int exit_status, status = SUMI_OK;
 	/* Whatever it makes, prompts, pictures, caches, is for its user and group alone. */
 	umask(umask(0) | 0027);
-	switch (a.mode) {
-	case SERVE:
-		status = serve(&a, &err);
-		break;
-	case WORKER:
-		status = work(&a, &err);
-		break;
-	case CHECK:
-		status = check(&a, &err);
-		break;
-	case LIST_DEVICES:
-		status = devices_print(&err);
-		break;
-	case UNMATCHED_DEVICES:
-		status = devices_print_unmatched(a.devices, &err);
-		break;
-	case VERSION:
-		printf("sumid %s\n", SUMI_VERSION);
-		break;
-	case HELP:
-		print_help();
-		break;
-	case WRONG:
-		return 2;
-	}
+	if (launch_parse(&program, argc, argv, &a, &exit_status))
+		status = run(&a, &err);
+	else if (exit_status)
+		return exit_status;
 	if (!status && (fflush(stdout) != 0 || ferror(stdout)))
 		status = error_errno(&err, "standard output");
 	if (status)

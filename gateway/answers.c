@@ -83,12 +83,14 @@ static const struct {
     {SUMI_UNSUPPORTED, 400}, {SUMI_TIMEOUT, 504}, {SUMI_NOMEM, 503},
 };
 
-/* "job: field 'steps' must be …" → steps, and so "job: steps is …" */
+/* "job: field 'steps' must be …" → steps, and so "job: steps is …", "job: unknown sampler 'x': …" */
 static bool named_field(const char *text, char *out, size_t size)
 {
 	const char *at = strstr(text, "field '");
 	bool quoted = at != NULL;
 	at = quoted ? at + 7 : strncmp(text, "job: ", 5) == 0 ? text + 5 : "";
+	if (!quoted && strncmp(at, "unknown ", 8) == 0)
+		at += 8;
 	size_t n = strcspn(at, quoted ? "'" : " ,:");
 	if (!n || n + 1 > size || !at[n])
 		return false;

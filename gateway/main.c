@@ -1,6 +1,5 @@
 /* sumi-gateway: the HTTP server in front of the queue. */
 #include <event2/event.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "base/launch.h"
 #include "base/log.h"
 #include "gateway/listen.h"
 #include "gateway/service.h"
@@ -16,18 +16,9 @@
 
 enum { DRAIN_MS = 30000, DRAIN_LOOK_MS = 100 };
 
-struct arguments {
-	const char *config_file, *state_dir, *listen;
-	enum { SERVE, CHECK, VERSION, HELP, WRONG } mode;
-};
+static const char *listen_at;
 
-static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-					{"state-dir", required_argument, NULL, 's'},
-					{"listen", required_argument, NULL, 'l'},
-					{"check", no_argument, NULL, 'k'},
-					{"version", no_argument, NULL, 'V'},
-					{"help", no_argument, NULL, 'h'},
-					{NULL, 0, NULL, 0}};
+static const struct launch_option own[] = {{"listen", 'l', &listen_at, NULL}, {NULL, 0, NULL, NULL}};
 
 static void print_help(void)
 {
@@ -45,41 +36,6 @@ static void print_help(void)
 	       "SIGTERM ends it when the answers under way are out. Its settings stand in sumi.conf, as\n"
 	       "sumid --help lists them: listen, public_url, origins, connections,\n"
 	       "connections_per_address.\n");
-}
-
-static void parse(int argc, char **argv, struct arguments *a)
-{
-	int c;
-	*a = (struct arguments){0};
-	while ((c = getopt_long(argc, argv, "c:s:l:h", options, NULL)) != -1)
-		switch (c) {
-		case 'c':
-			a->config_file = optarg;
-			break;
-		case 's':
-			a->state_dir = optarg;
-			break;
-		case 'l':
-			a->listen = optarg;
-			break;
-		case 'k':
-			a->mode = CHECK;
-			break;
-		case 'V':
-			a->mode = VERSION;
-			break;
-		case 'h':
-			a->mode = HELP;
-			break;
-		default:
-			a->mode = WRONG;
-			return;
-		}
-	if (optind < argc) {
-		fprintf(stderr, "sumi-gateway: '%s' is not an option; sumi-gateway --help lists them\n",
-			argv[optind]);
-		a->mode = WRONG;
-	}
 }
 
 struct program {
@@ -193,18 +149,15 @@ static int serve(struct program *p, const char *url, struct error *err)
 	return status;
 }
 
-static int load(const struct arguments *a, struct config *config, char url[FILES_PATH_MAX],
-		struct error *err)
+static int load(const struct launch *a, struct config *config, char url[FILES_PATH_MAX], struct error *err)
 {
-	int status = config_load(a->config_file, config, err);
-	if (!status && a->state_dir)
-		status = files_path(config->state_dir, err, "%s", a->state_dir);
+	int status = launch_config(a, config, err);
 	if (!status)
 		status = files_make_absolute(config->state_dir, err);
-	if (!status && a->listen && strlen(a->listen) >= sizeof config->listen)
+	if (!status && listen_at && strlen(listen_at) >= sizeof config->listen)
 		status = error_set(err, SUMI_TOOBIG, "--listen is too long");
-	else if (!status && a->listen)
-		strcpy(config->listen, a->listen);
+	else if (!status && listen_at)
+		strcpy(config->listen, listen_at);
 	if (status)
 		return status;
 	log_set_level((enum log_level)log_level_from_word(config->log));
@@ -217,25 +170,19 @@ static int load(const struct arguments *a, struct config *config, char url[FILES
 
 int main(int argc, char **argv)
 {
+	static const struct launch_program command = {"sumi-gateway", own, print_help};
 	static struct program program;
-	struct arguments a;
+	struct launch a;
 	struct error err = {0};
 	char url[FILES_PATH_MAX];
-	parse(argc, argv, &a);
-	if (a.mode == WRONG)
-		return 2;
-	if (a.mode == HELP || a.mode == VERSION) {
-		if (a.mode == HELP)
-			print_help();
-		else
-			printf("sumi-gateway %s\n", SUMI_VERSION);
-		return 0;
-	}
+	int exit_status;
+	if (!launch_parse(&command, argc, argv, &a, &exit_status))
+		return exit_status;
 	if (load(&a, &program.config, url, &err)) {
 		fprintf(stderr, "sumi-gateway: %s\n", err.text);
 		return 2;
 	}
-	if (a.mode == CHECK)
+	if (a.check)
 		return 0;
 	if (serve(&program, url, &err)) {
 		fprintf(stderr, "sumi-gateway: %s\n", err.text);

@@ -66,7 +66,7 @@ def lists(g):
         status, _, bad = g.ask("POST", "/jobs", body)
         check(status == 400 and bad["error"]["message"], f"body {body[:12]!r}", f"{status} {bad}")
     # What its model cannot do is told at once, in the words of the command line.
-    for job, options, field in [({"width": 65}, ["--width", 65], "width"), ({"sampler": "no-such"}, ["--sampler", "no-such"], None), ({"model": "absent"}, ["--model", "absent"], None),
+    for job, options, field in [({"width": 65}, ["--width", 65], "width"), ({"sampler": "no-such"}, ["--sampler", "no-such"], "sampler"), ({"model": "absent"}, ["--model", "absent"], None),
                                 ({"loras": [{"name": "absent"}]}, ["--loras", "absent"], None), ({"fast": True}, ["--fast"], None), ({"clip_skip": 9}, ["--clip-skip", 9], None),
                                 ({"style": "absent"}, ["--style", "absent"], None)]:
         status, _, bad = g.ask("POST", "/jobs", {"prompt": "x", "id": "unmade", **job})
