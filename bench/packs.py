@@ -19,12 +19,12 @@ def memory():
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def make(folder, *options):
+def make(folder, *options, arch="sd15"):
     """False, with the reason on stderr, when the pack is not there and cannot be made."""
     if (folder / "model_index.json").exists():
         return True
     print(f"making {folder} (random weights, once)", file=sys.stderr, flush=True)
-    command = [python(), str(ROOT / "tools/random_pack.py"), "--arch", "sd15", *options, str(folder)]
+    command = [python(), str(ROOT / "tools/random_pack.py"), "--arch", arch, *options, str(folder)]
     try:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         return True

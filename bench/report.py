@@ -93,7 +93,8 @@ def summary(result):
         rows = [[phase, e["busy"]["sumi"], e["busy"]["peer"], f"{e['busy']['ratio']:.2f}x", e["wall"]["sumi"],
                  e["wall"]["peer"], f"{e['wall']['ratio']:.2f}x"]
                 for phase, e in peer.items() if isinstance(e, dict) and "busy" in e]
-        table(f"{peer['program']} {peer.get('options', '')}, turn by turn",
+        size = f" at {peer['size']}x{peer['size']}" if "size" in peer else ""
+        table(f"{peer['program']} {peer.get('options', '')}{size}, turn by turn",
               ["", "sumi busy s", "peer", "ratio", "sumi wall s", "peer", "ratio"], rows)
         if "rss_mib" in peer:
             print("peak RSS MiB: " + ", ".join(f"{who} {size:.0f}" for who, size in peer["rss_mib"].items()))

@@ -23,6 +23,7 @@ struct subject {
 	struct vae *vae;
 	int32_t ids[TOKENS];
 	float *in, *out, *timesteps, *context; /* owned */
+	float *added;                          /* owned; NULL: the UNet is told nothing beside the time */
 	int n, h, w;                           /* of the input */
 };
 
@@ -70,7 +71,9 @@ static int open_step(struct subject *s, const char *pack, struct error *err)
 		return status;
 	s->context = numbers((size_t)s->n * TOKENS * (size_t)config->context);
 	s->timesteps = calloc((size_t)s->n, sizeof *s->timesteps);
-	if (!s->context || !s->timesteps)
+	if (config->added)
+		s->added = numbers((size_t)s->n * (size_t)config->time_width);
+	if (!s->context || !s->timesteps || (config->added && !s->added))
 		return error_set(err, SUMI_NOMEM, "no memory for the input");
 	for (int i = 0; i < s->n; i++)
 		s->timesteps[i] = 500;
@@ -140,6 +143,7 @@ void subject_close(struct subject *s)
 	vae_close(s->vae);
 	text_encoder_close(s->encoder);
 	free(s->context);
+	free(s->added);
 	free(s->timesteps);
 	free(s->in);
 	free(s->out);
@@ -159,6 +163,7 @@ int subject_call(void *user, struct error *err)
 					.h = s->h,
 					.w = s->w,
 					.timesteps = s->timesteps,
+					.added = s->added,
 					.text = s->text};
 		return unet_forward(s->unet, &in, s->out, err);
 	}

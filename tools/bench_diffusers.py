@@ -17,6 +17,7 @@ as work.
 """
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -62,7 +63,12 @@ def inputs(unet, size, batch, dtype, device):
         return t.contiguous(memory_format=torch.channels_last)
 
     context = torch.randn(batch, 77, unet.config.cross_attention_dim, dtype=dtype, device=device)
-    return {"step": (pixels(batch, 4, side), torch.tensor(500, device=device), context),
+    beside = []
+    if unet.config.addition_embed_type == "text_time":  # Stable Diffusion XL: a pooled text and six numbers
+        pooled = unet.config.projection_class_embeddings_input_dim - 6 * unet.config.addition_time_embed_dim
+        beside = [torch.randn(batch, pooled, dtype=dtype, device=device),
+                  torch.tensor([[size, size, 0, 0, size, size]] * batch, dtype=dtype, device=device)]
+    return {"step": (pixels(batch, 4, side), torch.tensor(500, device=device), context, *beside),
             "decode": (pixels(1, 4, side),), "encode": (pixels(1, 3, size),),
             "text": (torch.zeros(1, 77, dtype=torch.int64, device=device),)}
 
@@ -79,7 +85,11 @@ def modules(unet, vae, text):
         def forward(self, *args):
             return self.call(self.owner, *args)
 
-    return {"step": Part(unet, lambda m, x, t, c: m(x, t, c, return_dict=False)[0]),
+    def step(unet, latents, time, context, *beside):
+        more = {"added_cond_kwargs": dict(zip(("text_embeds", "time_ids"), beside))} if beside else {}
+        return unet(latents, time, context, return_dict=False, **more)[0]
+
+    return {"step": Part(unet, step),
             "decode": Part(vae, lambda m, x: m.decode(x, return_dict=False)[0]),
             "encode": Part(vae, lambda m, x: m.encode(x, return_dict=False)[0].mean),
             "text": Part(text, lambda m, ids: m(ids, return_dict=False)[0])}
@@ -110,9 +120,16 @@ def openvino_engine(pack, args, **more):
     given, core, ready = inputs(models[0], args.size, args.batch, torch.float32, "cpu"), openvino.Core(), {}
     settings = {"INFERENCE_NUM_THREADS": os.cpu_count(), "PERFORMANCE_HINT": "LATENCY", **more}
     for word, part in modules(*models).items():
+        if not any(word in (asked, *PARTS.get(asked, [])) for asked in args.words.split(",")):
+            continue
         with torch.inference_mode():
             converted = openvino.convert_model(part, example_input=given[word])
         openvino.save_model(converted, args.scratch / f"{word}.xml", compress_to_fp16=True)
+        ready[word] = None
+        del converted, part
+    del models  # ten gigabytes of float32 where the model is large: they are not needed beside what OpenVINO makes of it
+    gc.collect()
+    for word in ready:
         compiled = core.compile_model(args.scratch / f"{word}.xml", "CPU", settings)
         ready[word] = compiled, [t.contiguous().numpy() for t in given[word]]
 
