@@ -74,6 +74,7 @@ enum activation {
 	ACT_TANH3, /* 3·tanh(x / 3), the clamp of TAESD's decoder */
 	ACT_GEGLU, /* linear only: a·gelu(b), a and b being the halves of the output channels */
 	ACT_PRELU, /* convolution only: x > 0 ? x : slope·x, a slope per channel (arXiv:1502.01852) */
+	ACT_GATE,  /* axpby only: (α·a + β·b)·(σ(α·a) − ½), SPAN's attention (arXiv:2311.12770) */
 };
 
 /* One convolution, kernel 1 or 3, zero padding.

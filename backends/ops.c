@@ -372,7 +372,7 @@ int device_axpby(struct device *d, const struct axpby_args *a, struct error *err
 	if (status || (status = check_tensor(op, "a", &a->a, a->a.dtype, err)) ||
 	    (status = check_same_shape(op, "a", &a->a, &a->y, err)) ||
 	    (status = check_apart(op, "a", &a->a, &a->y, true, err)) ||
-	    (status = check_activation(op, a->act, ACT_NONE, err)))
+	    (status = check_activation(op, a->act, ACT_GATE, err)))
 		return status;
 	if (a->b.buffer && ((status = check_tensor(op, "b", &a->b, a->b.dtype, err)) ||
 			    (status = check_same_shape(op, "b", &a->b, &a->y, err)) ||

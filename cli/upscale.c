@@ -365,6 +365,6 @@ const struct verb verb_upscale = {
     .min_args = 1,
     .max_args = 1000,
     .run = run_upscale,
-    .more = "Networks are ESRGAN's (RRDB) and Real-ESRGAN's compact ones (SRVGG), as .safetensors,\n"
+    .more = "Networks are ESRGAN's (RRDB), Real-ESRGAN's compact ones (SRVGG) and SPAN, as .safetensors,\n"
 	    ".pth or ncnn's .param with its .bin; sumi models add FILE installs one. The result is PNG or WebP, as the file or -o says.\n",
 };

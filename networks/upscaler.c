@@ -17,7 +17,7 @@ struct upscaler {
 	struct weight_set set;
 };
 
-static const struct upscaler_kind *const kinds[] = {&upscaler_srvgg, &upscaler_rrdb};
+static const struct upscaler_kind *const kinds[] = {&upscaler_srvgg, &upscaler_rrdb, &upscaler_span};
 
 /* Trainers put their state dict into one of these. */
 static const char *const prefixes[] = {"", "params_ema.", "params.", "state_dict.", "model."};
@@ -128,7 +128,7 @@ static int refuse(const char *path, struct error *err)
 		bool upscales = r.kind && strcmp(r.kind, "upscaler") == 0;
 		status = error_set(err, SUMI_UNSUPPORTED,
 				   upscales ? "%s is %s of a kind that is not known here: ESRGAN's "
-					      "(RRDB) and Real-ESRGAN's compact one (SRVGG) are"
+					      "(RRDB), Real-ESRGAN's compact one (SRVGG) and SPAN are"
 					    : "%s is %s, not an upscaler",
 				   path, recognition_text(&r, text, sizeof text));
 	}

@@ -1,5 +1,5 @@
 /* Networks that make pictures larger, in one file each as people download them: ESRGAN and its kin
- * (RRDB, arXiv:1809.00219), Real-ESRGAN's compact one (SRVGG, arXiv:2107.10833). Which it is, how
+ * (RRDB, arXiv:1809.00219), Real-ESRGAN's compact one (SRVGG, arXiv:2107.10833), SPAN (arXiv:2311.12770). Which it is, how
  * large and by how much it enlarges is told from its tensors. */
 #ifndef SUMI_NETWORKS_UPSCALER_H
 #define SUMI_NETWORKS_UPSCALER_H
@@ -11,7 +11,7 @@
 struct upscaler;
 
 struct upscaler_info {
-	const char *architecture; /* "RRDB", "SRVGG" */
+	const char *architecture; /* "RRDB", "SRVGG", "SPAN" */
 	int scale;                /* how many times as wide and as high pictures become */
 	double resize;            /* what the file wants done to the result: 1, or 0.5 */
 	int multiple;             /* width and height of what is enlarged must be multiples of it */

@@ -31,7 +31,7 @@ struct upscaler_kind {
 	void (*shapes)(const void *state, int *down, int *shuffle, bool *adds_picture);
 };
 
-extern const struct upscaler_kind upscaler_srvgg, upscaler_rrdb;
+extern const struct upscaler_kind upscaler_srvgg, upscaler_rrdb, upscaler_span;
 
 /* *x is replaced by its convolution; up: of x with every pixel four times. */
 void upscaler_conv(struct pass *p, const struct conv_layer *layer, struct map *x,

@@ -327,6 +327,18 @@ void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int 
 	add_own_thin(l, &out->thin, shape, kernel, flags, name);
 }
 
+void load_made_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
+		    const float *weights, const float *bias)
+{
+	struct weight_desc desc = {
+	    .data = weights, .dtype = DTYPE_F32, .cout = cout, .cin = cin, .kernel = kernel};
+	*out = (struct conv_layer){.cin = cin, .cout = cout, .kernel = kernel};
+	if (!l->status && l->files)
+		l->status = set_weight(l->set, &desc, &out->weight, l->err);
+	if (!l->status && l->files)
+		l->status = set_buffer(l->set, bias, (size_t)cout, &out->bias, l->err);
+}
+
 void load_prelu(struct loader *l, struct conv_layer *conv, const char *bias, const char *slopes,
 		float slope)
 {

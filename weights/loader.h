@@ -85,6 +85,10 @@ void load_linear(struct loader *l, struct linear_layer *out, int cout, int cin, 
 void load_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
 	       unsigned flags, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
+/* One of numbers that the caller has made: weights [cout, cin, kernel, kernel], bias [cout]. */
+void load_made_conv(struct loader *l, struct conv_layer *out, int cout, int cin, int kernel,
+		    const float *weights, const float *bias);
+
 /* The bias of a convolution behind which comes ACT_PRELU, whose weight is loaded: the tensor `bias`, then
  * the tensor `slopes`, both [cout]; slopes NULL: `slope` for all channels. */
 void load_prelu(struct loader *l, struct conv_layer *conv, const char *bias, const char *slopes,

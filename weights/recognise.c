@@ -60,6 +60,7 @@ static const struct row kinds[] = {
     {"upscaler", {{"*model.1.sub.0.RDB1.conv1.0.weight", 0}}},
     {"upscaler", {{"*body.0.rdb1.conv1.weight", 0}, {"*conv_first.weight", 0}}},
     {"upscaler", {{"*RRDB_trunk.0.RDB1.conv1.weight", 0}}},
+    {"upscaler", {{"*block_1.c1_r.sk.weight", 0}, {"*conv_cat.weight", 0}}},
     {"upscaler", {{"*layers.0.residual_group.*", 0}, {"*conv_first.weight", 0}}},
     {"upscaler", {{"*layers.0.blocks.0.*", 0}, {"*conv_first.weight", 0}}},
     {"upscaler", {{"body.0.weight", 0}, {"body.1.weight", 0}, {"body.2.weight", 0}}},

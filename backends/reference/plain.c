@@ -112,7 +112,9 @@ int reference_axpby(struct device *d, const struct axpby_args *a, struct error *
 			double value = (double)a->alpha * (double)x[r * c + i];
 			if (b)
 				value += factor * (double)b[r * c + i];
-			row[i] = reference_activate(a->act, value);
+			double own = (double)a->alpha * (double)x[r * c + i];
+			row[i] = a->act == ACT_GATE ? value * (1 / (1 + exp(-own)) - 0.5)
+						    : reference_activate(a->act, value);
 		}
 		reference_store(&a->y, r, row);
 	}

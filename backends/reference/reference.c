@@ -59,6 +59,7 @@ double reference_activate(enum activation act, double x)
 		return 3 * tanh(x / 3);
 	case ACT_NONE:
 	case ACT_PRELU: /* where the slopes are */
+	case ACT_GATE:  /* where both numbers are */
 		break;
 	}
 	return x;

@@ -181,6 +181,12 @@ static void seed_checkpoint(void)
 	seed_names("{\"config\":{\"unet\":{\"attention_head_dim\":2}}}\x1e", names);
 	for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
 		seed_names("\x1e", looks[i]);
+	static const char *const upscalers[] = {"compact", "bare"};
+	for (size_t i = 0; i < sizeof upscalers / sizeof upscalers[0]; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "tests/vectors/upscalers/%s.safetensors", upscalers[i]);
+		seed_files("upscaler", NULL, 0, (const char *const[]){path, NULL});
+	}
 	static const char *const adapters[] = {"tucker", "loha_tucker",  "lokr_both",
 					       "dora",   "peft_dora", "original_names"};
 	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++) {

@@ -114,6 +114,8 @@ static void they_enlarge_as_their_authors_code_does(void **state)
 	assert_true(distance(FOLDER "compact.safetensors", "SRVGG", 2, "compact") < 1e-4);
 	assert_true(distance(FOLDER "plain.safetensors", "RRDB", 4, "plain") < 1e-4);
 	assert_true(distance(FOLDER "half.pth", "RRDB", 2, "half") < 1e-4);
+	assert_true(distance(FOLDER "span.safetensors", "SPAN", 2, "span") < 1e-4);
+	assert_true(distance(FOLDER "bare.safetensors", "SPAN", 1, "bare") < 1e-4);
 }
 
 static void copy_file(const char *from, const char *to)
@@ -172,6 +174,7 @@ static void tiles_have_no_seams(void **state)
 {
 	(void)state;
 	assert_true(seams(FOLDER "compact.safetensors", "SRVGG", 2, 270, 300) < 1e-5);
+	assert_true(seams(FOLDER "span.safetensors", "SPAN", 2, 24, 290) < 1e-5);
 	/* All pixels see each other: what is far away counts little. */
 	assert_true(seams(FOLDER "half.pth", "RRDB", 2, 40, 290) < 0.1 / 255);
 }

@@ -41,19 +41,24 @@ def new_names(state, blocks, ups):
 def networks():
     from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
     from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+    from spandrel.architectures.SPAN.__arch.span import SPAN
     compact = SRVGGNetCompact(num_feat=24, num_conv=3, upscale=2)
     plain = RRDBNet(num_filters=8, num_blocks=2, scale=4)
     half = RRDBNet(in_nc=12, num_filters=8, num_blocks=1, scale=4, shuffle_factor=2)
-    for name, net in (("compact", compact), ("plain", plain), ("half", half)):
+    span = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2)
+    bare = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=4, upscale=1, norm=False)
+    for name, net in (("compact", compact), ("plain", plain), ("half", half), ("span", span), ("bare", bare)):
         common.healthy(net, "upscaler-" + name)
         net.eval()
     for name, p in compact.named_parameters():
         if p.dim() == 1 and "bias" not in name:
             p.data = 0.3 * torch.rand(p.shape, generator=common.generator(name)) - 0.05
-    for net in (compact, plain, half):  # what the files hold
+    for p in span.conv_1.parameters():  # it reads colours up to 255
+        p.data = p.data / 64
+    for net in (compact, plain, half, span, bare):  # what the files hold
         for p in net.parameters():
             p.data = p.data.half().float()
-    return compact, plain, half
+    return compact, plain, half, span, bare
 
 
 def real(folder, name, image):
@@ -70,14 +75,17 @@ def real(folder, name, image):
 def make(out):
     out = Path(out) / "upscalers"
     out.mkdir(parents=True, exist_ok=True)
-    compact, plain, half = networks()
+    compact, plain, half, span, bare = networks()
     image = picture()
     results = {"picture": image}
     for name, net, state in (("compact", compact, compact.state_dict()),
                              ("plain", plain, plain.state_dict()),
-                             ("half", half, new_names(half.state_dict(), 1, 2))):
+                             ("half", half, new_names(half.state_dict(), 1, 2)),
+                             ("span", span, span.state_dict()), ("bare", bare, bare.state_dict())):
         results[name] = net(image[None])[0]
         state = {key: value.half().contiguous() for key, value in state.items()}
+        for key in [k for k in state if ".eval_conv." in k]:  # of some moment of the training: nobody uses them
+            state[key] = torch.full_like(state[key], 7)
         if name == "half":
             torch.save({"params_ema": state}, out / "half.pth")
         else:

@@ -58,6 +58,7 @@
 #define ACT_QUICK_GELU 3
 #define ACT_RELU 4
 #define ACT_TANH3 5
+#define ACT_GATE 8
 #define ACT_GEGLU 6
 #define ACT_PRELU 7
 

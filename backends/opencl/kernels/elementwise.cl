@@ -18,6 +18,11 @@
 	for (ulong i = (c) / V * V + get_global_id(0); i < (c); i += get_global_size(0))
 
 #ifdef AXPBY /* -D A_T, B_T, Y_T: dtypes; HAS_B; HAS_GAIN; ACTIVATION */
+#if ACTIVATION == ACT_GATE
+#define END_WITH(v, own) ((v) * (SIGMOID(own) - 0.5f))
+#else
+#define END_WITH(v, own) ACTIVATE(v)
+#endif
 /* rows of c elements, the last one of last_c: dense tensors come as rows of equal length. */
 kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
                   global const TYPE(B_T) *b, ulong b_offset, ulong b_ld,
@@ -40,19 +45,19 @@ kernel void axpby(global const TYPE(A_T) *a, ulong a_offset, ulong a_ld,
 		ulong end = row + 1 == rows ? last_c : c;
 		WALK_VECTORS(i, end)
 		{
-			PASTE(float, V) v = alpha * LOADV(A_T, ar, i);
+			PASTE(float, V) own = alpha * LOADV(A_T, ar, i), v = own;
 #if HAS_B
 			v += BETA * LOADV(B_T, br, i);
 #endif
-			STOREV(Y_T, yr, i, ACTIVATE(v));
+			STOREV(Y_T, yr, i, END_WITH(v, own));
 		}
 		WALK_TAIL(i, end)
 		{
-			float v = alpha * LOAD1(A_T, ar, i);
+			float own = alpha * LOAD1(A_T, ar, i), v = own;
 #if HAS_B
 			v += BETA * LOAD1(B_T, br, i);
 #endif
-			STORE1(Y_T, yr, i, ACTIVATE(v));
+			STORE1(Y_T, yr, i, END_WITH(v, own));
 		}
 	}
 }
