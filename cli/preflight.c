@@ -1,6 +1,7 @@
 /* Better refused now, with the terminal still open, than failed in the night. */
 #include "cli/preflight.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "cli/entry.h"
@@ -20,14 +21,15 @@ static void tell_note(const struct cli *cli, const struct pack_info *info, const
 	fputc('\n', stderr);
 }
 
-/* A model that a LoRA has made one of few steps gives little of many, and nothing of others. */
+/* What a LoRA that makes a model one of few steps brings where the job says nothing. */
 static void tell_proposals(const struct cli *cli, const struct job *job)
 {
 	static char told[160];
 	char text[160];
 	size_t i;
 	json_t *o;
-	if (cli->quiet || job->request.sampler || job->request.steps)
+	const struct request *r = &job->request;
+	if (cli->quiet || r->fast || (r->sampler && r->steps && !isnan(r->cfg_scale)))
 		return;
 	json_array_foreach((json_t *)job->request.loras, i, o)
 	{
@@ -37,7 +39,7 @@ static void tell_proposals(const struct cli *cli, const struct job *job)
 		strcpy(told, text);
 		fputs("sumi: note: LoRA ", stderr);
 		entry_put_text(stderr, name, SIZE_MAX);
-		fprintf(stderr, " is made for few steps: %s\n", text);
+		fprintf(stderr, " is made for few steps: %s is taken where the job says nothing\n", text);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "daemon/settle.h"
 #include "daemon/show.h"
+#include "diffusion/adapters.h"
 #include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "media/webp.h"
@@ -443,6 +444,19 @@ void work_find_answer(struct work *w)
 	timings_add(&w->pace.timings, "look", clock_mono_us() - start);
 }
 
+/* What a LoRA for few steps brings where the job says nothing. */
+static void log_proposal(const struct work *w, const struct request *r)
+{
+	struct pack_defaults d = pack_info_of(w->place.pack)->defaults;
+	const char *lora;
+	double eta;
+	if (r->fast || (r->sampler && r->steps && !isnan(r->cfg_scale)) ||
+	    !adapters_propose(r->loras, &d, &eta, &lora))
+		return;
+	log_info("lora.proposes", "id=%s lora=%s sampler=%s steps=%d cfg_scale=%g", w->lease->id, lora,
+		 r->sampler ? "" : d.sampler, r->steps ? 0 : d.steps, isnan(r->cfg_scale) ? d.cfg_scale : NAN);
+}
+
 int work_begin(struct work *w, int variant, struct generation **g, uint64_t *seed,
 	       struct error *err)
 {
@@ -452,6 +466,7 @@ int work_begin(struct work *w, int variant, struct generation **g, uint64_t *see
 		return status;
 	struct request r = request_of(w, variant);
 	bool open = request_leaves_precision(&r);
+	log_proposal(w, &r);
 	status = work_find_files(w, &r, err);
 	if (!status)
 		status = w->modality->resolve(w->place.pack ? pack_info_of(w->place.pack) : NULL, &r, err);

@@ -8,6 +8,7 @@
 
 #include "diffusion/family.h"
 #include "diffusion/places.h"
+#include "weights/distilled.h"
 #include "weights/recognise.h"
 #include "weights/source.h"
 
@@ -77,6 +78,35 @@ int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
 	else
 		*out = list;
 	return status;
+}
+
+bool adapters_propose(const json_t *loras, struct pack_defaults *d, double *eta, const char **name)
+{
+	for (size_t i = 0; i < json_array_size(loras); i++) {
+		const json_t *o = json_array_get(loras, i);
+		struct distilled proposes;
+		*name = json_string_value(json_object_get(o, "name"));
+		if (json_number_value(json_object_get(o, "weight")) == 0 || !*name ||
+		    !distilled_named(*name, &proposes))
+			continue;
+		d->steps = proposes.steps;
+		d->cfg_scale = proposes.cfg_scale;
+		snprintf(d->sampler, sizeof d->sampler, "%s", proposes.sampler);
+		snprintf(d->schedule, sizeof d->schedule, "%s", proposes.scheduler ? proposes.scheduler : "default");
+		*eta = proposes.eta;
+		return true;
+	}
+	return false;
+}
+
+/* The same of one, for who reads how a result was made; NULL: it proposes nothing. */
+static json_t *proposal_json(const char *name)
+{
+	struct distilled d;
+	if (!distilled_named(name, &d))
+		return NULL;
+	return json_pack("{s:s, s:s*, s:i, s:f, s:o*}", "sampler", d.sampler, "scheduler", d.scheduler, "steps", d.steps,
+			 "cfg_scale", d.cfg_scale, "eta", d.eta > 0 ? json_real(d.eta) : NULL);
 }
 
 uint64_t adapters_stamp(const struct adapter_list *list)
@@ -301,10 +331,11 @@ json_t *adapters_json(const struct adapters *a)
 	json_t *list = a ? json_array() : NULL;
 	for (int i = 0; a && i < a->count; i++)
 		json_array_append_new(
-		    list, json_pack("{s:s, s:s, s:s, s:I, s:I}", "name", a->rows[i].name, "sha256",
+		    list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:o*}", "name", a->rows[i].name, "sha256",
 				    a->rows[i].sha256, "kind", adapter_kind(a->rows[i].file), "modules",
 				    (json_int_t)adapter_modules(a->rows[i].file), "fit",
-				    (json_int_t)a->rows[i].fit.fit));
+				    (json_int_t)a->rows[i].fit.fit, "proposes",
+				    proposal_json(a->rows[i].name)));
 	return list;
 }
 

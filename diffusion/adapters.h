@@ -37,6 +37,11 @@ typedef place_file_visit adapter_visit;
 int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
 		   struct error *err);
 
+/* What a job is to take where it leaves steps, sampler and guidance open and one of its LoRAs makes a model one of
+ * few steps (by its name, weights/distilled.h): *d, which holds a pack's, is changed to that, *eta is what its sampler
+ * wants (0: nothing), *name the LoRA, borrowed. loras: the canonical list, or NULL. False: none does. */
+bool adapters_propose(const json_t *loras, struct pack_defaults *d, double *eta, const char **name);
+
 /* A number that changes with the files. 0 for none (NULL). */
 uint64_t adapters_stamp(const struct adapter_list *list);
 

@@ -94,7 +94,13 @@ int request_resolve(const struct pack_info *info, struct request *r, struct erro
 		    err, SUMI_INVALID,
 		    "model %s has no fast variant: leave out 'fast' and give more steps",
 		    info->name);
-	const struct pack_defaults *d = r->fast ? &info->fast : &info->defaults;
+	const char *lora;
+	double eta = 0;
+	struct pack_defaults defaults = r->fast ? info->fast : info->defaults;
+	const struct pack_defaults *d = &defaults;
+	/* A pack's own model of few steps needs no LoRA for that. */
+	if (!r->fast && adapters_propose(r->loras, &defaults, &eta, &lora) && !r->sampler && r->eta == 0)
+		r->eta = eta;
 	if (!r->prompt)
 		return error_set(err, SUMI_INVALID, "there is no prompt");
 	if (r->negative_prompt && !*r->negative_prompt &&

@@ -105,8 +105,18 @@ def jobs(place):
     adapter(place.state / "models" / "loras" / "lcm-4step.safetensors", 0.1)
     told = place.json("models", "show", place.state / "models" / "loras" / "lcm-4step.safetensors")
     check(told["proposes"] == "--sampler lcm --steps 4 --cfg-scale 1", "one for few steps proposes them", str(told))
-    said = place.sumi("image", "ink<lora:lcm-4step>", "--size", "64x64", "--detach").stderr
-    check("--sampler lcm --steps 4" in said, "and a job that says neither is told", said)
+    said = place.sumi("image", "ink<lora:lcm-4step>", "--size", "64x64", "--seed", 7, "-o", "few.png").stderr
+    check("--sampler lcm --steps 4 --cfg-scale 1 is taken" in said, "and a job that says none is told", said)
+    meta = place.json("show", "few.png")
+    text = json.dumps(meta)
+    check('"steps": 4' in text and '"sampler": "lcm"' in text and '"cfg_scale": 1' in text and '"proposes": {' in text and
+          " lora.proposes " in place.log.read_text() and "lora=lcm-4step sampler=lcm steps=4 cfg_scale=1" in place.log.read_text(),
+          "takes them, and file and log say so", text)
+    place.sumi("again", "few.png", "-o", "again.png")
+    check(sha256(place.dir / "again.png") == sha256(place.dir / "few.png"), "again repeats it")
+    place.sumi("image", "ink<lora:lcm-4step>", "--size", "64x64", "--seed", 7, "--steps", 3, "--sampler", "ddim", "-o", "own.png")
+    text = json.dumps(place.json("show", "own.png"))
+    check('"steps": 3' in text and '"sampler": "ddim"' in text and '"cfg_scale": 1' in text, "what a job says itself stands", text)
     adapter(place.state / "models" / "loras" / "one.safetensors", 0.5)
     changed = place.sumi("again", "job.png", "-o", "changed.png").stderr
     check("LoRA one is another file here" in changed, "again tells of another file of the name", changed)
