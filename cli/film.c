@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/ulid.h"
+#include "cli/entry.h"
 #include "cli/follow.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
@@ -12,6 +13,7 @@
 #include "cli/verbs.h"
 #include "modalities/film_plan.h"
 #include "request/story.h"
+#include "request/story_travel.h"
 
 static const struct cli_option film_options[] = {
     {"output", 'o', "FILE|DIR|-", "save the film here (default: the present folder)"},
@@ -43,7 +45,7 @@ static int read_story(struct film *f, json_t **story, struct error *err)
 	int status = files_read(standard ? "/dev/stdin" : f->path, STORY_BYTES_MAX, &data, &size, err);
 	if (status)
 		return status;
-	status = story_read(data, size, standard ? "standard input" : f->path, story, err);
+	status = story_read_any(data, size, standard ? "standard input" : f->path, story, err);
 	free(data);
 	return status;
 }
@@ -73,6 +75,21 @@ static int check_given(const struct cli *cli, const char **id, char fresh[ULID_S
 	return SUMI_OK;
 }
 
+/* What of another program's file was left out. */
+static void tell_notes(const struct cli *cli, const json_t *story)
+{
+	size_t i;
+	json_t *note;
+	json_array_foreach(json_object_get(story, "notes"), i, note)
+	{
+		if (cli->quiet)
+			continue;
+		fprintf(stderr, "sumi: note: %s: ", cli->args[0]);
+		entry_put_text(stderr, json_string_value(note), SIZE_MAX);
+		fputc('\n', stderr);
+	}
+}
+
 static int plan(struct film *f, struct error *err)
 {
 	char fresh[ULID_SIZE];
@@ -82,6 +99,7 @@ static int plan(struct film *f, struct error *err)
 	if (!status)
 		status = read_story(f, &story, err);
 	order.story = story;
+	tell_notes(f->cli, story);
 	order.music = default_pack(f->cli, MODALITY_AUDIO, NULL);
 	order.video = default_pack(f->cli, MODALITY_VIDEO, json_string_value(json_object_get(f->cli->fields, "model")));
 	if (!status)

@@ -9,7 +9,7 @@
 #include "diffusion/pack.h"
 
 struct film_order {
-	const json_t *story;           /* of story_read() */
+	const json_t *story;           /* of story_read_any() */
 	const json_t *given;           /* fields of jobs that were given beside it: what it leaves open; NULL: none */
 	const char *id;                /* of the film; its parts are ID.s1, ID.m1, … */
 	const struct pack_info *video; /* that paints; NULL: nobody knows it here */

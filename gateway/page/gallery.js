@@ -164,7 +164,7 @@ export class Gallery {
     const inside = small
       ? make("img", { src: here(small), alt: name, loading: "lazy", decoding: "async", width: picture?.width ?? 256, height: picture?.height ?? 256 })
       : make("span", { class: "sound", role: "img", "aria-label": name }, "♪")
-    const sign = sound ? "♪" : item.job.modality === "video" ? "▶" : ""
+    const sign = sound ? "♪" : item.job.modality === "video" || item.file.mime.startsWith("video/") ? "▶" : ""
     const tile = make("button", {
       type: "button", class: "tile", tabindex: "-1", "aria-pressed": this.marked.has(item) ? "true" : undefined,
       on: { click: () => this.actions.open(item) },

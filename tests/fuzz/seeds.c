@@ -480,6 +480,10 @@ static const char *const texts[][2] = {
     {"history", "{\"job\": {\"id\": \"a\", \"state\": \"done\", \"modality\": \"image\", "
 		"\"created\": \"2026-01-31T22:00:00.000Z\", \"variants\": 1, \"tags\": [\"x\"]}, "
 		"\"attempts\": [], \"artifacts\": []}\n"},
+    {"story", "{\"prompt_map\":{\"0\":\"(a:1.2)\",\"32\":\"b\"},\"prompt_fixed_ratio\":0.8,\"head_prompt\":\"h\",\"seed\":[7],"
+	      "\"n_prompt\":[\"x\"],\"scheduler\":\"k_dpmpp_2m\",\"path\":\"m\"}"},
+    {"story", "{\"prompt\":[\"a\",\"b\"],\"seed\":[1,2],\"steps\":25}"},
+    {"story", "head\n0: a\n8: b\n80: [c]\ntail\n"},
     {"words", "{\"kinds\":[{\"kind\":\"subject\",\"values\":[{\"name\":\"sea\",\"en\":[\"the sea\"],\"near\":[\"sea\"],"
 	      "\"without\":[\"time\"]}]},{\"kind\":\"motion\",\"values\":[{\"name\":\"w\",\"when\":{\"kind\":\"subject\","
 	      "\"of\":[\"sea\"]}}]},{\"kind\":\"mood\",\"values\":[{\"name\":\"calm\"}]}]}\x1eThe whale, море sea"},

@@ -20,6 +20,7 @@
 #include "request/files.h"
 #include "request/job.h"
 #include "request/story.h"
+#include "request/story_travel.h"
 #include "check.h"
 
 enum { SIDE = 16, ONE = SIDE * SIDE * 3, RATE = 8000 };
@@ -38,7 +39,7 @@ static json_t *read_text(const char *text)
 {
 	json_t *story;
 	struct error err = {0};
-	must(story_read(text, strlen(text), "s.txt", &story, &err), &err);
+	must(story_read_any(text, strlen(text), "s.txt", &story, &err), &err);
 	return story;
 }
 
@@ -46,7 +47,7 @@ static void refused(const char *text, const char *says)
 {
 	json_t *story;
 	struct error err = {0};
-	int status = story_read(text, strlen(text), "s.txt", &story, &err);
+	int status = story_read_any(text, strlen(text), "s.txt", &story, &err);
 	if (!status || !strstr(err.text, says) || strchr(err.text, '\n'))
 		fail_msg("status %d, '%s', wanted '%s'", status, err.text, says);
 	json_decref(story);
@@ -104,6 +105,52 @@ static void wrong_stories_are_refused_with_their_line(void **state)
 	refused("a\n\ntitle: late\nb\n", "s.txt:3: field 'title' is of the whole film");
 	refused("a\n\nb \xff\n", "s.txt:3: is not UTF-8");
 	refused("a\n\nb \x1b[2J\n", "s.txt:3: holds a control character");
+}
+
+/* Files of other programs: the first scene's stops as "frame prompt, …", and how many scenes. */
+static void check_travel(const char *text, size_t scenes, double seconds, const char *prompt, const char *stops)
+{
+	json_t *story = read_text(text), *o;
+	const json_t *scene = scene_of(story, 0), *job = json_object_get(scene, "job");
+	char all[512] = "";
+	size_t i, used = 0;
+	json_array_foreach(json_object_get(job, "travel"), i, o)
+		used += (size_t)snprintf(all + used, sizeof all - used, "%s%d %s", i ? "; " : "",
+					 (int)json_integer_value(json_object_get(o, "frame")), text_of(o, "prompt"));
+	assert_int_equal(json_array_size(json_object_get(story, "scenes")), scenes);
+	assert_true(json_number_value(json_object_get(scene, "seconds")) == seconds);
+	assert_string_equal(text_of(scene, "text"), prompt);
+	assert_string_equal(all, stops);
+	json_decref(story);
+}
+
+static void prompt_travel_files_are_read(void **state)
+{
+	(void)state;
+	check_travel("{\"prompt_map\":{\"8\":\"(b:1.2) c\",\"0\":\"a\"},\"prompt_fixed_ratio\":0.75,\"head_prompt\":\"h\","
+		     "\"tail_prompt\":\"t\",\"seed\":[7],\"steps\":9,\"scheduler\":\"k_dpmpp_2m\"}",
+		     1, 2, "h, a, t", "6 h, a, t; 8 h, b c, t");
+	check_travel("{\"prompt\":[\"a (b)\",\"c\"],\"seed\":[18446744073709551615,5],\"n_prompt\":[\"no\"]}", 2, 2, "a (b)", "");
+	check_travel("\"0\" :\"spring\",\n\"24\": \"summer\",\n", 1, 5, "spring", "24 summer");
+	check_travel("1girl\n0: closed\n 8 : open\n16: smile\nclean\n", 1, 3, "1girl, closed, clean", "8 1girl, open, clean; 16 1girl, "
+													"smile, clean");
+	check_travel("{\"0\":\"a\",\"40\":\"b\",\"80\":\"c\"}", 2, 5, "a", "39 b");
+	json_t *story = read_text("{\"prompt\":[\"a\"],\"seed\":[18446744073709551615],\"path\":\"x.ckpt\"}");
+	const json_t *job = json_object_get(scene_of(story, 0), "job");
+	assert_string_equal(text_of(job, "seed"), "18446744073709551615");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(story, "notes"), 0)), "left out: path: x.ckpt");
+	json_decref(story);
+	/* Not one of them. */
+	story = read_text("{red|blue} birds\n");
+	assert_string_equal(text_of(scene_of(story, 0), "text"), "{red|blue} birds");
+	json_decref(story);
+	refused("{\"prompt_map\":{\"x\":\"a\"}}", "'x' is no number of a frame");
+	refused("{\"prompt_map\":{\"0\":\"a\",\"100\":\"b\"}}", "one text for more than 64 frames");
+	refused("{\"prompt_map\":{\"0\":\"a\",\"1\":\"\"}}", "frame 1: its text has 1 to 8192 bytes");
+	refused("{\"prompt\":[]}", "holds no prompt");
+	refused("{\"prompt\":[3]}", "prompt 1 is no text");
+	refused("{\"prompt_map\":{}}", "holds no prompt");
+	refused("{\"a\"", "s.txt:1:");
 }
 
 /* ---- jobs -------------------------------------------------------------------------- */
@@ -499,6 +546,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_story_is_read),
 	    cmocka_unit_test(wrong_stories_are_refused_with_their_line),
+	    cmocka_unit_test(prompt_travel_files_are_read),
 	    cmocka_unit_test(scenes_end_on_beats),
 	    cmocka_unit_test(fades_are_made_in_addition),
 	    cmocka_unit_test(scenes_that_travel_are_one_video),
