@@ -1,6 +1,7 @@
 /* The networks that steer a run by pictures. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "diffusion/control.h"
 #include "diffusion/run_internal.h"
@@ -89,6 +90,26 @@ uint64_t run_control_bytes(const struct pack *pack, const struct run_params *p)
 	return bytes;
 }
 
+/* Texts that change prepare the denoiser anew, when what was shown at the beginning is gone. */
+static int keep_shown(struct run *run, int index, struct error *err)
+{
+	struct control_use *use = &run->controls[index];
+	size_t values = control_picture_values(use);
+	size_t pixels = use->mask ? (size_t)use->height * (size_t)use->width : 0;
+	if (!run->telling || !use->picture)
+		return SUMI_OK;
+	float *copy = run->control_shown[index] = malloc((values + pixels) * sizeof *copy);
+	if (!copy)
+		return error_set(err, SUMI_NOMEM, "no memory for the pictures of controls");
+	memcpy(copy, use->picture, values * sizeof *copy);
+	use->picture = copy;
+	if (!use->mask)
+		return SUMI_OK;
+	memcpy(copy + values, use->mask, pixels * sizeof *copy);
+	use->mask = copy + values;
+	return SUMI_OK;
+}
+
 int run_take_controls(struct run *run, const struct run_params *p, struct error *err)
 {
 	for (int i = 0; i < p->control_count; i++) {
@@ -107,14 +128,19 @@ int run_take_controls(struct run *run, const struct run_params *p, struct error 
 		if (status)
 			return status;
 		run->control_count++;
+		if ((status = keep_shown(run, i, err)))
+			return status;
 	}
 	return SUMI_OK;
 }
 
 void run_give_controls(struct run *run)
 {
-	for (int i = 0; i < run->control_count; i++)
+	for (int i = 0; i < run->control_count; i++) {
 		pack_control_give(run->pack, run->controls[i].control);
+		free(run->control_shown[i]);
+		run->control_shown[i] = NULL;
+	}
 	run->control_count = 0;
 }
 

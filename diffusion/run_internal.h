@@ -28,6 +28,7 @@ struct run {
 	struct telling *telling;   /* what the session is told on the way; NULL: what was said at first */
 	struct control_use controls[RUN_CONTROLS_MAX]; /* of the pack, until they are given back */
 	int control_count;
+	float *control_shown[RUN_CONTROLS_MAX]; /* copies of their pictures, where sessions are prepared on the way */
 	struct rng rng;
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
 	struct latent_spec latents;

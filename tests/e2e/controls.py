@@ -78,6 +78,12 @@ def looks(place):
     plain = pixels(place, "plain.png")
     like = made("like.png", "--control", f"like:{FIRST}:0.7")
     face = made("face.png", "--control", f"face:{FIRST}:0.7")
+    place.sumi("models", "remove", "vision")
+    flat = place.state / "models" / "image_encoders" / "below" / "one-file.safetensors"
+    flat.parent.mkdir()
+    shutil.copy(LOOKS / "image_encoder" / "model.safetensors", flat)
+    flat.with_suffix(".sumi.json").write_text('{"config": {"image_encoder": {"num_attention_heads": 4, "hidden_act": "gelu"}}}')
+    check(made("flat.png", "--control", f"face:{FIRST}:0.7") == face, "an image encoder may be one file")
     left = made("left.png", "--control", f"like:{FIRST}:0.7,mask={LOOKS / 'left.png'}")
     two = made("two.png", "--control", f"like:{FIRST}:0.5,mask={LOOKS / 'left.png'}", "--control", f"like:{SECOND}:0.5,mask={LOOKS / 'right.png'}",
                "--control", f"canny:{FIRST}:0.4")

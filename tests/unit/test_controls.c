@@ -366,6 +366,42 @@ static void test_saved_masks(void **state)
 	finish(&m);
 }
 
+/* Pictures are the caller's again when a run has begun, also where its texts change on the way. */
+static void test_pictures_may_go(void **state)
+{
+	(void)state;
+	static const char *const names[][2] = {{STEERING, "sd1-one"}, {LOOKS, "masks"}, {T2I, "full"}};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct made m;
+		size_t count, pixels = strcmp(names[i][0], LOOKS) == 0 ? SEEN * SEEN : PIXELS;
+		float *want = NULL;
+		prepare(&m, row_of(names[i][0], names[i][1]));
+		m.params.prompt = "[a boat:a bird:0.5]";
+		m.params.prompt_syntax = "a1111";
+		for (int again = 0; again < 2; again++) {
+			if (run_begin(m.pack, &m.params, &m.run, &err))
+				fail_msg("%s", err.text);
+			for (size_t k = 0; again && k < pixels * 3; k++)
+				m.pictures[0][k] = NAN;
+			for (size_t k = 0; again && m.masks[0] && k < PIXELS; k++)
+				m.masks[0][k] = NAN;
+			while (run_steps_done(m.run) < run_steps(m.run))
+				if (run_step(m.run, &err))
+					fail_msg("%s: %s", names[i][1], err.text);
+			const float *latents = run_latents(m.run, false, &count);
+			if (again)
+				assert_memory_equal(latents, want, count * sizeof *want);
+			else
+				assert_non_null(want = malloc(count * sizeof *want));
+			memcpy(want, latents, count * sizeof *want);
+			run_free(m.run);
+			m.run = NULL;
+		}
+		free(want);
+		finish(&m);
+	}
+}
+
 /* A picture of any size as the encoder sees it: CLIPImageProcessor's within a rounding. */
 static void test_pictures_are_seen(void **state)
 {
@@ -472,6 +508,7 @@ int main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_saved_runs_go_on),
 	    cmocka_unit_test(test_saved_masks),
+	    cmocka_unit_test(test_pictures_may_go),
 	    cmocka_unit_test(test_pictures_are_seen),
 	    cmocka_unit_test(test_memory_is_planned),
 	    cmocka_unit_test(test_words_are_maps),
