@@ -4,6 +4,7 @@ from client import *
 
 need("webuiapi==0.9.17", "pillow")
 import webuiapi
+from PIL import Image
 
 with Server() as s:
     api = webuiapi.WebUIApi(host="127.0.0.1", port=s.g.port)
@@ -27,4 +28,21 @@ with Server() as s:
         check(False, "an error is an exception")
     except RuntimeError as e:
         check("steps" in str(e), "an error is an exception", str(e))
+    nets = ROOT / "tests" / "vectors" / "steering"
+    s.place.sumi("models", "add", nets / "sd1-a", "--name", "my-canny")
+    check(api.controlnet_model_list() == ["my-canny"] and "canny" in api.controlnet_module_list() and api.controlnet_version() >= 1, "ControlNet's lists", str(api.controlnet_model_list()))
+    seen = Image.open(nets / "first.png").convert("RGB")
+    tiny = dict(prompt="a lake", seed=7, steps=3, width=64, height=64, sampler_name="DDIM")
+    unit = webuiapi.ControlNetUnit(image=seen, module="canny", model="my-canny", weight=0.8)
+    plain = api.txt2img(**tiny)  # first: the library sends units once more with each later call
+    steered = api.txt2img(**tiny, controlnet_units=[unit])
+    check(steered.image.tobytes() != plain.image.tobytes() and "ControlNet 0" in steered.info["infotexts"][0], "a ControlNet unit as the library sends it", str(steered.info))
+    check(api.img2img(images=[seen], **tiny, denoising_strength=0.9, controlnet_units=[unit]).image.size == (64, 64), "in img2img too")
+    maps = api.controlnet_detect([seen], module="canny")
+    check(min(maps.images[0].size) == 512, "controlnet_detect", str(maps.images))
+    try:
+        api.txt2img(**tiny, controlnet_units=[webuiapi.ControlNetUnit(image=seen, module="openpose", model="my-canny")])
+        check(False, "a module that is not there is an exception")
+    except RuntimeError as e:
+        check("openpose" in str(e), "a module that is not there is an exception", str(e))
 finish()
