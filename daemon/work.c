@@ -447,9 +447,12 @@ void work_find_answer(struct work *w)
 /* What a LoRA for few steps brings where the job says nothing. */
 static void log_proposal(const struct work *w, const struct request *r)
 {
-	struct pack_defaults d = pack_info_of(w->place.pack)->defaults;
+	struct pack_defaults d;
 	const char *lora;
 	double eta;
+	if (!w->place.pack) /* what is made of results has none */
+		return;
+	d = pack_info_of(w->place.pack)->defaults;
 	if (r->fast || (r->sampler && r->steps && !isnan(r->cfg_scale)) ||
 	    !adapters_propose(r->loras, &d, &eta, &lora))
 		return;
