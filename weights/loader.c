@@ -135,7 +135,9 @@ static const struct weight_tensor *take(struct loader *l, const char *name, cons
 	}
 	if (!e->usable) {
 		loader_fail(l, SUMI_UNSUPPORTED,
-			    "%s: tensor '%s' has the dtype %s, of which no weights can be made",
+			    e->unscaled ? "%s: tensor '%s' has the dtype %s, and no scales of its rows stand "
+					  "beside it (NAME.weight_scale): it was quantised for another program"
+					: "%s: tensor '%s' has the dtype %s, of which no weights can be made",
 			    path, full, e->format);
 		return NULL;
 	}

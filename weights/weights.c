@@ -129,7 +129,8 @@ static int describe(struct weights *w, struct mapped *m, const struct tensor_ent
 		m->t.shape[1] = e->shape[0];
 	}
 	int status = scale_find(&w->source, e, &m->scale, err);
-	if (m->scale.needed && !m->scale.entry)
+	m->t.unscaled = m->scale.needed && !m->scale.entry;
+	if (m->t.unscaled)
 		m->t.usable = false;
 	if (!status)
 		status = measure(m, err);

@@ -18,6 +18,7 @@ struct weight_tensor {
 	const char *name;
 	const char *format;             /* in the file: "F16", "Q4_K" */
 	bool usable;                    /* weights can be made of it */
+	bool unscaled;                  /* … if it had the scales that it means nothing without */
 	enum dtype dtype;               /* of what weights_read() gives */
 	int rank;                       /* 0: a single number */
 	int64_t shape[TENSOR_RANK_MAX]; /* outermost first */

@@ -451,6 +451,11 @@ def quantized(place, models):
         check(done.returncode == 0, f"{file} are quantised", done.stderr)
     check((models / "scaled-q5_1.gguf").read_bytes() == (models / "floats-q5_1.gguf").read_bytes(), "scales are multiplied in")
     check(isinstance(paint(place, models / "scaled-q5_1.gguf"), bytes), "a model with a base keeps it")
+    scales = tensors_of(models / "scaled.safetensors")
+    write_safetensors(models / "unscaled.safetensors", {n: t for n, t in scales.items() if not n.endswith("_scale")})
+    beside(models / "unscaled.safetensors", base="sd1-tiny", config={"unet": SD1["unet"]})
+    done = paint(place, models / "unscaled.safetensors")
+    check("no scales of its rows" in getattr(done, "stderr", ""), "whole numbers of eight bits without scales are told", done)
     done = place.sumi("models", "quantize", models / "clip.safetensors")
     check(done.returncode and "not a model" in done.stderr and done.stderr.count("\n") == 1, "half a model is none", done.stderr)
 

@@ -107,6 +107,8 @@ static void scaled_weights(void **state)
 	expect_halves(w, "b.weight", (const float[]){1, -1, 254, -256}, 4);
 	expect_halves(w, "d.weight", (const float[]){1, -2}, 2);
 	assert_false(weights_find(w, "c.weight")->usable); /* int8 without a scale means nothing */
+	assert_true(weights_find(w, "c.weight")->unscaled);
+	assert_false(weights_find(w, "b.weight")->unscaled);
 	assert_int_equal(weights_check_unused(w, "", &err), SUMI_OK);
 	weights_close(w);
 }
