@@ -46,6 +46,28 @@ def films(place):
     return out
 
 
+def flashes(place):
+    """A film of 3 seconds, 8 pictures each: the first of a second is white, and a tick begins with it."""
+    import array, math, wave
+    if not at_hand("a film's sound", "cwebp"):
+        return []
+    for name, grey in (("white", 255), ("black", 0)):
+        (place.dir / f"{name}.ppm").write_bytes(b"P6\n32 32\n255\n" + bytes([grey]) * 3072)
+        subprocess.run(["cwebp", "-quiet", "-lossless", place.dir / f"{name}.ppm", "-o", place.dir / f"{name}.webp"], check=True)
+    with wave.open(str(place.dir / "ticks.wav"), "wb") as w:
+        w.setnchannels(1), w.setsampwidth(2), w.setframerate(16000)
+        w.writeframes(array.array("h", (int(20000 * math.sin(i * 0.6)) if i % 16000 < 800 else 0 for i in range(48000))).tobytes())
+    scenes = [s for _ in range(3) for s in ({"video": "white.webp", "frames": 1}, {"video": "black.webp", "frames": 7})]
+    place.start()
+    job = {"id": "flashes", "modality": "film", "prompt": "flashes", "fps": 8, "scenes": scenes, "music": [{"sound": "ticks.wav"}]}
+    place.sumi("submit", json.dumps(job))
+    place.sumi("wait", "flashes", "--timeout", "60s")
+    done = place.sumi("fetch", "flashes", "-o", "flashes.webm")
+    place.stop()
+    check(done.returncode == 0, "a film of stills and a clip that were sent", done.stderr)
+    return [{"name": "flashes.webm", "looks": 8, "rate": 16000}]
+
+
 def sounds(place):
     """[(name, the same by oggdec, rate, channels, seconds)]"""
     stereo = place.dir / "stereo-pack"
@@ -117,6 +139,7 @@ def main():
         cases = [{"name": name, "frames": frames} for name, frames, *_ in moving] + \
             [{"name": name, "wav": wav, "rate": rate} for name, wav, rate, *_ in clips] + \
             [{"name": name, "frames": frames, "fps": 8} for name, frames, _ in shot]
+        cases += flashes(place)
         found = ask(browser, place, cases)
         for name, frames, ms, plays in moving:
             f = found.get(name, {})
@@ -129,6 +152,11 @@ def main():
             check([f.get(k) for k in ("duration", "until", "width", "height")] == [len(frames) / 8, len(frames) / 8, 32, 48], f"{name}: length, size", str(f))
             far = f.get("distance") or [255]
             check(len(far) == len(frames) and max(far) <= (0 if exact else 200), f"{name}: wherever one jumps to, that frame is shown", str(f))
+        if cases[-1].get("looks"):
+            f = found.get("flashes.webm", {})
+            check((f.get("duration"), f.get("white"), len(f.get("heard", []))) == (3, [0, 1, 2], 3) and abs(f.get("length", 0) - 3) < 0.001,
+                  "flashes.webm: pictures when they shall be, and all of the sound", str(f))
+            check(all(abs(a - b) < 1 / 50 for a, b in zip(f.get("heard", [9]), f.get("white", [0]))), "sound and pictures come together", str(f))
         for name, _, rate, channels, seconds in clips:
             f = found.get(name, {})
             check((f.get("length"), f.get("twice"), f.get("channels"), f.get("duration")) ==
