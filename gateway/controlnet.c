@@ -82,7 +82,9 @@ static bool is_idle(const char *name, const json_t *value)
 	return false;
 }
 
-static bool refuse_strangers(const struct unit *u)
+#define REGION "effective_region_mask"
+
+static bool refuse_strangers(const struct unit *u, const struct control_module *m)
 {
 	const char *name;
 	json_t *value;
@@ -91,6 +93,7 @@ static bool refuse_strangers(const struct unit *u)
 		bool is_known = false;
 		for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 			is_known = is_known || strcmp(known[i], name) == 0;
+		is_known = is_known || (m && m->whole && strcmp(name, REGION) == 0);
 		if (!is_known && says_something(value) && !is_idle(name, value))
 			return refuse(u, name, "it cannot be had here");
 	}
@@ -218,7 +221,7 @@ static bool send_picture(const struct unit *u, const struct control_module *m, e
 	uint8_t *png = NULL;
 	const struct preprocessor *p = control_maker(m);
 	int status = picture_check(data, size, "image", &err);
-	bool special = !status && is_special(u, p, settings, fit, data, size);
+	bool special = !status && !m->whole && is_special(u, p, settings, fit, data, size);
 	if (special && !u->width)
 		return refuse(u, "resize_mode", "it takes width and height of the result, which the request does not say");
 	if (special)
@@ -261,12 +264,36 @@ static bool read_picture(const struct unit *u, const struct control_module *m, e
 	return fine;
 }
 
+/* Where a picture that is seen as a whole counts. */
+static bool read_region(const struct unit *u, const struct control_module *m, json_t *control)
+{
+	void *data;
+	size_t size;
+	struct error err;
+	const json_t *text = json_object_get(u->json, REGION);
+	if (!m->whole || !says_something(text))
+		return true;
+	if (!json_is_string(text))
+		return refuse(u, REGION, "it must be a picture in base64");
+	int status = base64_decode(json_string_value(text), json_string_length(text), &data, &size, &err);
+	if (status)
+		return refuse(u, REGION, "%s", err.text);
+	if (!(status = picture_check(data, size, "mask", &err)))
+		status = work_input(u->worker, "mask", data, size, control, &err);
+	free(data);
+	if (status == SUMI_CONNECT || status == SUMI_FULL) {
+		call_fail(u->call, &err);
+		return false;
+	}
+	return status ? refuse(u, REGION, "%s", err.text) : true;
+}
+
 static bool read_unit(const struct unit *u, json_t *control)
 {
 	enum controlnet_fit fit;
 	const char *name = json_string_value(json_object_get(u->json, "module"));
 	const struct control_module *m = control_module(name && *name ? name : "none");
-	if (!refuse_strangers(u))
+	if (!refuse_strangers(u, m))
 		return false;
 	if (!m)
 		return refuse(u, "module", "'%.60s' cannot be had here (/controlnet/module_list): send the map itself, "
@@ -278,7 +305,8 @@ static bool read_unit(const struct unit *u, json_t *control)
 	if (strcmp(m->map, "tile") == 0 && rate > 1 && rate <= 8)
 		return refuse(u, "threshold_a", "a tile network is shown the picture in its own size here");
 	read_model(u, control);
-	return read_modes(u, &fit, control) && read_reach(u, control) && read_picture(u, m, fit, control);
+	return read_modes(u, &fit, control) && read_reach(u, control) && read_picture(u, m, fit, control) &&
+	       read_region(u, m, control);
 }
 
 static bool read_units(struct call *call, struct worker *w, const json_t *args, const json_t *init,

@@ -5,14 +5,20 @@
 #include <string.h>
 #include <strings.h>
 
-const struct control_module control_modules[] = {{"none", "none"},
-						 {"canny", "canny"},
-						 {"lineart_standard", "lineart"},
-						 {"scribble_xdog", "scribble"},
-						 {"blur_gaussian", "blur"},
-						 {"tile_resample", "tile"},
-						 {"luminance", "luminance"},
-						 {NULL, NULL}};
+const struct control_module control_modules[] = {{"none", "none", false},
+						 {"canny", "canny", false},
+						 {"lineart_standard", "lineart", false},
+						 {"scribble_xdog", "scribble", false},
+						 {"blur_gaussian", "blur", false},
+						 {"tile_resample", "tile", false},
+						 {"luminance", "luminance", false},
+						 {"ip-adapter-auto", "like", true},
+						 {"ip-adapter_clip_h", "like", true},
+						 {"ip-adapter_clip_g", "like", true},
+						 {"ip-adapter_clip_sd15", "like", true},
+						 {"ip-adapter_clip_sdxl", "like", true},
+						 {"ip-adapter_clip_sdxl_plus_vith", "like", true},
+						 {NULL, NULL, false}};
 
 static const struct control_module *named(const char *name, size_t n)
 {

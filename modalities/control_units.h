@@ -11,6 +11,7 @@
 struct control_module {
 	const char *name;
 	const char *map; /* as a job's controls call it */
+	bool whole;      /* of networks that see a picture as a whole, whatever its shape */
 };
 
 extern const struct control_module control_modules[]; /* ends with name == NULL */

@@ -43,6 +43,8 @@ static const struct row kinds[] = {
     {"ControlNet", {{"*controlnet_down_blocks.0.weight", 0}}},
     {"ControlNet", {{"*controlnet_blocks.0.weight", 0}}},
     {"ControlNet", {{"*lllite_mid*.weight", 0}}},
+    {"IP-Adapter of a face's numbers (FaceID)", {{"image_proj.proj.0.weight", 0}, {"image_proj.norm.weight", 0}}},
+    {"IP-Adapter of a face's numbers (FaceID)", {{"image_proj.perceiver_resampler.*", 0}}},
     {"IP-Adapter", {{"ip_adapter.#.to_k_ip.weight", 0}}},
     {"IP-Adapter", {{"*ip_adapter_double_stream_k_proj.weight", 0}}},
     {"IP-Adapter", {{"image_proj.*", 0}}},

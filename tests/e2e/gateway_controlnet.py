@@ -96,6 +96,20 @@ def units(g, place):
     check(status == 422 and "inpaint_full_res" in got["detail"], "with a part of it alone it is refused", str(got)[:200])
 
 
+def seen_as_a_whole(g, place):
+    """An IP-Adapter's module: its picture is not cut to the result's shape, its region is a mask."""
+    looks = NETS.parent / "looks"
+    place.sumi("models", "add", looks / "base.safetensors", "--name", "ip-adapter")
+    unit = {**UNIT, "module": "ip-adapter_clip_sd15", "model": "ip-adapter"}
+    left = looks / "left.png"
+    for more, control in (({}, f"like:{FIRST}:0.8"), ({"effective_region_mask": b64(left.read_bytes())}, f"like:{FIRST}:0.8,mask={left}")):
+        got, told = make(g, [{**unit, **more, "resize_mode": "Just Resize"}])
+        place.sumi("image", "a boat", "--seed", 7, "--steps", 3, "--size", "64x64", "--sampler", "ddim", "--control", control + ",model=ip-adapter", "-o", "own.png")
+        check(got == (place.dir / "own.png").read_bytes(), f"an IP-Adapter's unit is a job's control{', with its region' if more else ''}", str(told))
+    bad = make(g, [{**unit, "effective_region_mask": "AAAA"}])
+    check(bad[0] == 422 and "effective_region_mask" in bad[1], "a region that is no picture is refused", str(bad))
+
+
 def refused(g):
     for more, word in [({"module": "openpose_full"}, "openpose_full"), ({"module": "depth_midas"}, "module"), ({"image": ""}, "image"), ({"image": "!"}, "image"), ({"weight": "much"}, "weight"),
                        ({"guidance_end": 0}, "guidance_end"), ({"guidance_start": 0.7, "guidance_end": 0.6}, "guidance_end"), ({"control_mode": "My prompt is more important"}, "control_mode"),
@@ -115,7 +129,7 @@ try:
     shelf(place)
     place.start()
     g = Gateway(place)
-    for part in [lambda g: lists(g, place), lambda g: detects(g, place), lambda g: units(g, place), refused]:
+    for part in [lambda g: lists(g, place), lambda g: detects(g, place), lambda g: units(g, place), lambda g: seen_as_a_whole(g, place), refused]:
         part(g)
     check(g.stop() == 0, "it stops")
 finally:
