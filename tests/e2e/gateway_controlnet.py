@@ -118,6 +118,14 @@ def refused(g):
                        ({"model": "absent"}, "absent"), ({"weight": 99}, "strength"), ({"ipadapter_input": ["x"]}, "ipadapter_input")]:
         got = make(g, [{**UNIT, **more}])
         check(got[0] in (400, 422) and word in got[1], f"refused: {more}"[:60], str(got))
+    # Whatever stands at a name is read or refused: the second unit is, always.
+    odd = [7, -1e308, "x", "\u0000", [], [[]], [{"image": 7}], {}, {"image": {"image": []}}, None, True, [UNIT["image"], UNIT["image"]], "A" * 5000]
+    keys = ["enabled", "module", "model", "weight", "image", "input_image", "mask", "resize_mode", "threshold_a", "threshold_b", "guidance_start", "guidance_end", "guidance", "control_mode", "guessmode", "hr_option"]
+    answers = {make(g, [{**UNIT, key: value}, {"module": "no such"}], width=value if key == "weight" and isinstance(value, int) else 64)[0] for key in keys for value in odd}
+    check(answers <= {400, 422}, "values of other kinds", str(answers))
+    for scripts in ({"controlnet": []}, {"controlnet": {}}, {"ControlNet": {"args": [{}]}}, {"controlnet": {"args": {"x": 1}}}, [1], "x", 7, {"controlnet": {"args": [[]]}}):
+        status, _, got = g.ask("POST", "/sdapi/v1/txt2img", {**TINY, "steps": 0, "alwayson_scripts": scripts})
+        check(status in (400, 422), f"scripts {scripts}", f"{status} {str(got)[:200]}")
     check(make(g, [7])[0] == 422 and make(g, "x")[0] == 422 and make(g, [UNIT] * 9)[0] == 422, "what are no units, and too many")
     status, _, bad = g.ask("POST", "/sdapi/v1/txt2img", {**TINY, "alwayson_scripts": {"ADetailer": {"args": [True, {"ad_model": "face.pt"}]}}})
     check(status == 422 and "ADetailer" in bad["detail"], "other scripts are named", str(bad))
