@@ -4,23 +4,62 @@
 #include <string.h>
 
 #include "gateway/handlers.h"
+#include "gateway/mp3.h"
 #include "gateway/work.h"
+#include "media/wav.h"
 
-/* What is asked for by the query: Ogg Vorbis where nothing is, as there is no MP3 here. */
+/* MP3 is made of a WAV when it is sent. */
+struct wish {
+	int rate, kbps;
+};
+
+/* field: as the API calls it. format: NULL where nothing is asked for: that is Ogg Vorbis. */
+static bool take_format(struct call *call, const char *field, const char *format, json_t *fields)
+{
+	struct wish wish;
+	bool wav = format && strcmp(format, "wav") == 0;
+	bool ogg = !format || strncmp(format, "ogg", 3) == 0 || strcmp(format, "vorbis") == 0 || strcmp(format, "auto") == 0;
+	bool mp3 = format && mp3_read_name(format, &wish.rate, &wish.kbps);
+	if (mp3 && mp3_is_there() && (call->state = malloc(sizeof wish))) {
+		memcpy(call->state, &wish, sizeof wish);
+		wav = true;
+	} else if (!wav && !ogg) {
+		call_refuse(call, 400, field, "%s '%.40s' cannot be made: leave it out (Ogg Vorbis), or say ogg or wav%s", field,
+			    format, mp3 ? "; MP3 wants " MP3_LIBRARY " beside the gateway (Debian: libmp3lame0)"
+				    : mp3_is_there() ? " or mp3_44100_128" : "");
+		return false;
+	}
+	json_object_set_new(fields, "format", json_string(wav ? "wav" : "ogg"));
+	return true;
+}
+
 static bool read_format(struct call *call, json_t *fields)
 {
 	bool ok = true;
 	char *format = call_query(call, "output_format", &ok);
-	bool wav = ok && format && strcmp(format, "wav") == 0;
-	if (ok && format && !wav && strncmp(format, "ogg", 3) != 0 && strcmp(format, "auto") != 0) {
-		call_refuse(call, 400, "output_format",
-			    "output_format '%.40s' cannot be made: leave it out (Ogg Vorbis), or say wav", format);
-		ok = false;
-	}
-	if (ok)
-		json_object_set_new(fields, "format", json_string(wav ? "wav" : "ogg"));
+	ok = ok && take_format(call, "output_format", format, fields);
 	free(format);
 	return ok;
+}
+
+/* The clip as it was wished for. */
+static int send_mp3(struct call *call, const struct found *f, const struct wish *wish, struct error *err)
+{
+	const struct store_artifact *file;
+	struct sound sound = {0};
+	char *wav, *mp3;
+	size_t size, mp3_size;
+	int status = work_result(f, 0, &wav, &size, &file, err);
+	if (status)
+		return status;
+	status = wav_decode(wav, size, "the clip", &sound, err);
+	free(wav);
+	if (!status)
+		status = mp3_encode(&sound, wish->rate, wish->kbps, &mp3, &mp3_size, err);
+	sound_free(&sound);
+	if (!status)
+		call_text(call, 200, "audio/mpeg", mp3, mp3_size);
+	return status;
 }
 
 static bool read_duration(struct call *call, const json_t *body, const char *name, double unit, json_t *fields)
@@ -44,7 +83,13 @@ static void finish(struct call *call, struct worker *w)
 	if (!work_done(call, w, &f))
 		return;
 	const struct store_artifact *main = jobs_main_file(&f);
-	if (main) {
+	struct error err;
+	if (main && call->state) {
+		if (send_mp3(call, &f, call->state, &err))
+			call_fail(call, &err);
+		else
+			http_header(&call->answer, "song-id: %s", call->jobs[0]);
+	} else if (main) {
 		files_answer(call, main);
 		http_header(&call->answer, "song-id: %s", call->jobs[0]);
 	} else {
@@ -94,26 +139,19 @@ static void compose(struct call *call, struct worker *w, const char *text, const
 	begin(call, w, fields, fine);
 }
 
-/* OpenAI's: what is to be spoken there is what it shall sound like here. There is no MP3, which its clients get
- * where they name no format: they get Ogg Vorbis, and the answer says so. */
+/* OpenAI's: what is to be spoken there is what it shall sound like here. Where its clients name no format they get
+ * Ogg Vorbis, and the answer says so. */
 static bool read_speech(struct call *call, const json_t *body, json_t *fields)
 {
 	const json_t *asked = json_object_get(body, "response_format");
 	const char *format = json_string_value(asked), *input = json_string_value(json_object_get(body, "input"));
-	bool wav = format && strcmp(format, "wav") == 0, none = !asked || json_is_null(asked);
+	bool none = !asked || json_is_null(asked);
 	if (!input || !*input) {
 		call_refuse(call, 400, "input", "input must be a text that says what it shall sound like");
 		return false;
 	}
-	if (!none && !wav && !(format && (strcmp(format, "ogg") == 0 || strcmp(format, "vorbis") == 0))) {
-		call_refuse(call, 400, "response_format",
-			    "response_format '%.40s' cannot be made: leave it out (Ogg Vorbis), or say ogg or wav",
-			    format ? format : "");
-		return false;
-	}
 	json_object_set_new(fields, "prompt", json_string(input));
-	json_object_set_new(fields, "format", json_string(wav ? "wav" : "ogg"));
-	return true;
+	return take_format(call, "response_format", none ? NULL : format ? format : "", fields);
 }
 
 void music_speech(struct call *call, struct worker *w)

@@ -14,6 +14,11 @@ with Server(model_audio="sound-tiny") as s:
     check(b"".join(client.music.stream(prompt="calm piano", music_length_ms=1000))[:4] == b"OggS", "music.stream")
     check(b"".join(client.text_to_sound_effects.convert(text="rain", duration_seconds=1.5))[:4] == b"OggS", "text_to_sound_effects")
     try:
+        mp3 = b"".join(client.music.compose(prompt="calm piano", music_length_ms=1000, output_format="mp3_44100_128"))
+        check(mp3[0] == 0xff and mp3[1] & 0xe0 == 0xe0, "as MP3")
+    except elevenlabs.core.api_error.ApiError as e:
+        check(e.status_code == 400 and "libmp3lame" in str(e), "MP3 where LAME is", str(e))
+    try:
         b"".join(client.music.compose(prompt="x", music_length_ms=10))
         check(False, "an error")
     except elevenlabs.core.api_error.ApiError as e:
