@@ -53,6 +53,7 @@ struct control_use {
 	int height, width; /* of the result */
 	double strength;
 	double start, end; /* part of the run */
+	bool joined;       /* of an IP-Adapter, as in struct run_control */
 	int kind;          /* of the map, CONTROL_KIND_ANY or as ControlNets for several count them */
 	bool guess;        /* the prompt alone is steered, and weaker towards the top */
 };

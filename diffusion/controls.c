@@ -175,6 +175,23 @@ static int find_encoder(const char *paths, const char *state_dir, const struct l
 			 look_wants(&look->config, wants, sizeof wants), places_there(s.names), s.names);
 }
 
+/* What a job says of a picture that is seen as one with that before it. */
+static int check_joined(const json_t *job, const struct control *control, const struct control_list *list, int index,
+			struct error *err)
+{
+	if (!json_is_true(json_object_get(job, "joined")))
+		return SUMI_OK;
+	if (!control->look || index == 0 || strcmp(list->rows[index].path, list->rows[index - 1].path) != 0)
+		return error_set(err, SUMI_INVALID, "joined: there is no picture of the same IP-Adapter before it");
+	const json_t *strength = json_object_get(job, "strength");
+	double end = json_number_value(json_object_get(job, "end"));
+	if (json_object_get(job, "mask") || (strength && json_number_value(strength) != 1) ||
+	    json_number_value(json_object_get(job, "start")) != 0 || (end != 0 && end != 1))
+		return error_set(err, SUMI_INVALID,
+				 "joined: strength, start, end and mask are those of the picture before it");
+	return SUMI_OK;
+}
+
 /* The rest of a row whose network is found: what the job says of it, and what it needs besides. */
 static int complete(const char *paths, const char *state_dir, const json_t *job, const struct control_map *map,
 		    struct control_list *list, int index, struct error *err)
@@ -186,6 +203,8 @@ static int complete(const char *paths, const char *state_dir, const json_t *job,
 	if (!status)
 		status = control_check_use(control, json_is_true(json_object_get(job, "guess")),
 					   json_object_get(job, "mask") != NULL, map->kind, err);
+	if (!status)
+		status = check_joined(job, control, list, index, err);
 	if (!status && control->look) {
 		status = find_encoder(paths, state_dir, control->look, encoder, err);
 		if (!status && look_reads(&control->look->config, encoder, where) &&

@@ -20,24 +20,46 @@ struct unet_looks {
 	struct one all[];
 };
 
-/* Of a text each: the negative one, the first of several, sees none. */
-static int take_tokens(struct one *o, struct unet *unet, const struct control_use *use, int texts,
-		       struct error *err)
+/* A picture's tokens for each text of [texts, width values], from `first` on; the negative text, the first of
+ * several, sees none. */
+static int put_tokens(const struct control_use *use, int texts, float *all, size_t width, size_t first,
+		      struct error *err)
 {
 	struct look *look = use->control->look;
 	const float *tokens, *nothing;
 	int count, status = look_tokens(look, use->picture, &tokens, &nothing, &count, err);
-	if (status)
-		return status;
 	size_t values = (size_t)count * (size_t)look->config.context;
-	float *all = malloc((size_t)texts * values * sizeof *all);
+	for (int i = 0; i < texts && !status; i++)
+		memcpy(all + (size_t)i * width + first, texts > 1 && i == 0 ? nothing : tokens,
+		       values * sizeof *all);
+	return status;
+}
+
+/* Of a picture and those that are joined to it, `count` in all. */
+static int take_tokens(struct one *o, struct unet *unet, const struct control_use *uses, int count, int texts,
+		       struct error *err)
+{
+	struct look *look = uses->control->look;
+	int tokens = look_count(look), status = SUMI_OK;
+	size_t values = (size_t)tokens * (size_t)look->config.context, width = values * (size_t)count;
+	float *all = malloc((size_t)texts * width * sizeof *all);
 	if (!all)
 		return error_set(err, SUMI_NOMEM, "no memory for a picture's tokens");
-	for (int i = 0; i < texts; i++)
-		memcpy(all + (size_t)i * values, texts > 1 && i == 0 ? nothing : tokens, values * sizeof *all);
-	status = ip_adapter_look(look->adapter, unet, all, texts, count, &o->text, err);
+	for (int i = 0; i < count && !status; i++)
+		status = put_tokens(&uses[i], texts, all, width, values * (size_t)i, err);
+	if (!status)
+		status = ip_adapter_look(look->adapter, unet, all, texts, tokens * count, &o->text, err);
 	free(all);
 	return status;
+}
+
+/* How many pictures are one look: those behind it that are joined to it, and itself. */
+static int joined_to(const struct denoiser_plan *plan, int index)
+{
+	int count = 1;
+	while (index + count < plan->control_count && plan->controls[index + count].joined)
+		count++;
+	return count;
 }
 
 /* Where it counts, in the size of each level, as torch's bicubic interpolation has it. */
@@ -82,11 +104,11 @@ int unet_looks_new(struct device *device, struct unet *unet, const struct denois
 	for (int i = 0; i < plan->control_count && !status; i++) {
 		const struct control_use *use = &plan->controls[i];
 		struct one *o = &l->all[l->count];
-		if (use->control->type != CONTROL_LOOK)
+		if (use->control->type != CONTROL_LOOK || use->joined)
 			continue;
 		o->control = i;
 		l->count++;
-		status = take_tokens(o, unet, use, texts, err);
+		status = take_tokens(o, unet, use, joined_to(plan, i), texts, err);
 		if (!status)
 			status = take_masks(o, device, use, unet_config(unet)->levels, plan->h, plan->w, err);
 	}
@@ -132,10 +154,8 @@ uint64_t unet_looks_memory(const struct denoiser_plan *plan, const struct unet_p
 		const struct control *c = plan->controls[i].control;
 		if (c->type != CONTROL_LOOK)
 			continue;
-		int rows = c->look->encoder[0] ? vision_tokens(&c->look->seen_by) : 1;
 		uint64_t pixels = (uint64_t)plan->h * (uint64_t)plan->w;
-		kept += ip_adapter_bytes(&c->look->config, plan->texts,
-					 ip_adapter_tokens(&c->look->config, rows), unet->dtype);
+		kept += ip_adapter_bytes(&c->look->config, plan->texts, look_count(c->look), unet->dtype);
 		kept += plan->controls[i].mask ? 2 * pixels * sizeof(float) : 0;
 		/* What one of them adds stands beside what the text gives, in the largest size. */
 		*step = (uint64_t)unet->n * pixels * (uint64_t)unet->config->channels[0] * dtype_size(unet->dtype);

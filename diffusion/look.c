@@ -128,7 +128,12 @@ void look_close(struct look *look)
 
 static int rows_of(const struct look *look)
 {
-	return ip_reads_tokens(&look->config) ? vision_tokens(&look->seen_by) : 1;
+	return ip_reads_tokens(&look->config) && look->encoder[0] ? vision_tokens(&look->seen_by) : 1;
+}
+
+int look_count(const struct look *look)
+{
+	return ip_adapter_tokens(&look->config, rows_of(look));
 }
 
 static uint64_t key_of(const struct look *look, const float *picture)
@@ -201,7 +206,7 @@ int look_tokens(struct look *look, const float *picture, const float **tokens, c
 		status = remember(look, picture, key, err);
 		look->device->precision = precision;
 	}
-	*count = ip_adapter_tokens(&look->config, rows_of(look));
+	*count = look_count(look);
 	*tokens = recall(look, key);
 	*nothing = look->nothing;
 	return status;

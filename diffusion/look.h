@@ -41,6 +41,9 @@ const char *look_word(const struct ip_config *config);
 /* What of an encoder an adapter wants, for messages. Returns out. */
 const char *look_wants(const struct ip_config *config, char *out, size_t size);
 
+/* Tokens of a picture. */
+int look_count(const struct look *look);
+
 /* Tokens [*count, config.context] of a picture [seen_by.side, seen_by.side, 3] in 0…1 and of none, the look's
  * until it is asked again. Computed exactly, whatever the device's precision is. */
 int look_tokens(struct look *look, const float *picture, const float **tokens, const float **nothing,

@@ -26,6 +26,8 @@ struct run_control {
 	const float *mask;    /* of an IP-Adapter where it counts, [height, width] in 0…1, read in run_begin;
 				 NULL: everywhere */
 	int height, width;    /* of the result */
+	bool joined;          /* of an IP-Adapter: seen in one attention with the one before it, by the same network,
+				 whose strength, mask and part of the run count */
 	int kind;             /* of the map: -1, or as ControlNets for several kinds count them */
 	double strength;
 	double start, end; /* part of the run; end 0: 1 */

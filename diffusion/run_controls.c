@@ -32,6 +32,20 @@ static int check_numbers(const struct run_params *p, struct error *err)
 	return SUMI_OK;
 }
 
+/* Of one that is joined to another. */
+static int check_joined(const struct run_params *p, const struct control_use *uses, int i, struct error *err)
+{
+	const struct run_control *c = &p->controls[i];
+	if (!c->joined)
+		return SUMI_OK;
+	if (i == 0 || !uses[i].control->look || strcmp(c->path, c[-1].path) != 0)
+		return error_set(err, SUMI_INVALID, "joined: there is no picture of the same IP-Adapter before it");
+	if (c->mask || c->strength != 1 || c->start != 0 || end_of(c) != 1)
+		return error_set(err, SUMI_INVALID,
+				 "joined: strength, start, end and mask are those of the picture before it");
+	return SUMI_OK;
+}
+
 int run_check_controls(const struct pack_info *info, const struct run_params *p, struct error *err)
 {
 	struct denoiser *denoiser = NULL;
@@ -44,7 +58,8 @@ int run_check_controls(const struct pack_info *info, const struct run_params *p,
 	for (int i = 0; i < p->control_count && !status; i++)
 		if ((status = denoiser_takes(denoiser, uses[i].control, err)) ||
 		    (status = control_check_use(uses[i].control, p->controls[i].guess,
-						p->controls[i].mask != NULL, p->controls[i].kind, err)))
+						p->controls[i].mask != NULL, p->controls[i].kind, err)) ||
+		    (status = check_joined(p, uses, i, err)))
 			error_prefix(err, "%s", p->controls[i].path);
 	run_drop_controls(uses, p->control_count);
 	denoiser_close(denoiser);
@@ -118,6 +133,7 @@ int run_take_controls(struct run *run, const struct run_params *p, struct error 
 		*use = (struct control_use){.picture = c->picture,
 					    .mask = c->mask,
 					    .kind = c->kind,
+					    .joined = c->joined,
 					    .height = c->height,
 					    .width = c->width,
 					    .strength = c->strength,
@@ -169,6 +185,8 @@ void run_controls_identity(const struct run *run, struct bytes_writer *out)
 		bytes_put_u32(out, c->guess);
 		if (c->control->look)
 			bytes_put(out, c->control->look->encoder_sha256, SHA256_HEX_SIZE - 1);
+		if (c->joined)
+			bytes_put_u32(out, c->joined);
 		if (c->control->net_config.kinds)
 			bytes_put_u32(out, (uint32_t)c->kind);
 		if (c->mask)

@@ -28,6 +28,7 @@ void request_controls_list(const struct request *r, struct request_controls *out
 		    .strength = json_number_value(json_object_get(o, "strength")),
 		    .start = json_number_value(json_object_get(o, "start")),
 		    .end = json_number_value(json_object_get(o, "end")),
+		    .joined = json_is_true(json_object_get(o, "joined")),
 		    .guess = json_is_true(json_object_get(o, "guess")),
 		};
 	}

@@ -97,6 +97,8 @@ static const struct param control_members[] = {
      .help = "the network's file's name without the ending; the first for such maps when not given"},
     {.name = "mask", .type = PARAM_FILE, .min = 1, .max = 4096,
      .help = "of an IP-Adapter: where it counts, white; as image"},
+    {.name = "joined", .type = PARAM_BOOL,
+     .help = "of an IP-Adapter: seen as one with the picture before it, whose strength, start, end and mask count"},
     {.name = "guess", .type = PARAM_BOOL,
      .help = "the prompt's half alone follows it, and less towards the top"},
     {.name = NULL}};

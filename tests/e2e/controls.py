@@ -92,7 +92,9 @@ def looks(place):
     check(len({plain, pose, both, like}) == 4, "a T2I-Adapter is followed, alone and beside the others")
     check(len({plain, like, face, left, two}) == 5, "pictures are seen, by two adapters, in parts, beside maps")
     check(plain == made("none.png", "--control", f"like:{FIRST}:0"), "without strength it says nothing")
-    for what, code, word in ((f"like:{FIRST},model=ip-adapter-xl", 2, "another family"), (f"like:{FIRST},guess=true", 2, "no guess"),
+    joined = made("joined.png", "--control", f"like:{FIRST}:0.7", "--control", f"like:{SECOND},joined=true")
+    check(joined not in (like, made("summed.png", "--control", f"like:{FIRST}:0.7", "--control", f"like:{SECOND}")), "two pictures seen as one")
+    for what, code, word in ((f"like:{FIRST},joined=true", 2, "no picture of the same"), (f"like:{FIRST},model=ip-adapter-xl", 2, "another family"), (f"like:{FIRST},guess=true", 2, "no guess"),
                              (f"canny:{FIRST},mask={FIRST}", 2, "no mask"), (f"like:{FIRST},mask=absent.png", 3, "absent.png")):
         bad = render(place, "bad.png", "--control", what)
         check(bad.returncode == code and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused: {word}", f"{bad.returncode} {bad.stderr}")
@@ -176,6 +178,7 @@ def jobs(place):
         place.sumi("fetch", i, "-o", "listed.png")
         check(pixels(place, "listed.png") == pixels(place, name), f"a list of jobs makes {name}", done.stderr)
     for what, word in ((f"scribble:{FIRST}", "no network"), (f"none:{FIRST},model=xl-scribble", "another family"),
+                       (f"like:{FIRST};like:{SECOND}:0.5,joined=true", "those of the picture before it"),
                        (f"like:{FIRST},model=ip-adapter-xl", "another family"), (f"canny:{FIRST},mask={FIRST}", "no mask")):
         bad = place.sumi("image", "a boat", *BASE, "--control", what, "-o", "bad.png")
         check(bad.returncode != 0 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused at once: {word}", bad.stderr)

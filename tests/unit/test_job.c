@@ -69,7 +69,7 @@ static void test_every_field_of_the_table(void **state)
 	    "\"scheduler\":\"karras\",\"rng\":\"philox\",\"precision\":\"half\",\"width\":512,\"height\":768,"
 	    "\"clip_skip\":1,\"eta\":0.5,\"fast\":true,\"format\":\"webp\",\"quality\":90,\"lossless\":true,"
 	    "\"init\":\"abc\",\"controls\":[{\"preprocess\":\"canny\",\"image\":\"abc\",\"strength\":0.8,"
-	    "\"start\":0.1,\"end\":0.9,\"model\":\"m\",\"mask\":\"def\",\"guess\":true}],"
+	    "\"start\":0.1,\"end\":0.9,\"model\":\"m\",\"mask\":\"def\",\"joined\":true,\"guess\":true}],"
 	    "\"strength\":0.6,\"mask\":\"def\",\"mask_from\":\"alpha\","
 	    "\"mask_invert\":true,\"mask_grow\":-2,\"mask_blur\":0.0,\"mask_blend\":\"soft\","
 	    "\"mask_fill\":\"noise\",\"only_masked\":true,\"mask_padding\":0.0,\"outpaint_left\":1,"

@@ -155,6 +155,7 @@ def main():
     write_run("two", load(one, "sd1-tiny", net, ["base", "plus"], [0.6, 0.5]), ip_adapter_image=[first, second])
     write_run("masks", load(one, "sd1-tiny", net, ["plus"], [[0.9, 0.6]]), ip_adapter_image=[[first, second]],
               cross_attention_kwargs={"ip_adapter_masks": [masks(left, right).reshape(1, 2, SIDE, SIDE)]})
+    write_run("joined", load(one, "sd1-tiny", net, ["plus"], [0.8]), ip_adapter_image=[[first, second]])
     write_run("xl", load(xl, "sdxl-tiny", net, ["xl"], [0.7]), ip_adapter_image=first, negative_prompt="blurry")
     write_run("xl-plus", load(xl, "sdxl-tiny", net, ["xl-plus"], [0.7]), ip_adapter_image=second, negative_prompt="blurry")
 
