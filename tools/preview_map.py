@@ -32,12 +32,12 @@ def encode(vae, pixels):
 def fit(encode, pictures):
     """(the map as sumi.json has it, latent pixels used, share of the colours' variance that it explains).
 
-    encode: pixels [1, 3, h, w] in -1..1 -> latents [c, h/8, w/8]; pictures: such pixels, of any sizes."""
+    encode: pixels [1, c, h, w], colour first, in -1..1 -> latents [c, h/8, w/8]; pictures: such pixels, of any sizes."""
     rows, colours = [], []
     with torch.no_grad():
         for x in pictures:
             z = encode(x)
-            small = torch.nn.functional.adaptive_avg_pool2d(x, z.shape[1:])[0]
+            small = torch.nn.functional.adaptive_avg_pool2d(x[:, :3], z.shape[1:])[0]
             rows.append(z.flatten(1).T.double().numpy())
             colours.append(small.flatten(1).T.double().numpy())
     z, rgb = np.concatenate(rows), np.concatenate(colours)

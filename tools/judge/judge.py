@@ -20,9 +20,9 @@ import domains
 class Judge(nn.Module):
     """One network for one attribute or a few that are seen by the same features."""
 
-    def __init__(self, classes, size, width=24):
+    def __init__(self, classes, size, channels=3, width=24):
         super().__init__()
-        layers, last = [], 3
+        layers, last = [], channels
         for k, c in enumerate((width, 2 * width, 4 * width, 4 * width)):
             layers += [nn.Conv2d(last, c, 3, padding=1, stride=1 if k else 2, bias=False), nn.BatchNorm2d(c), nn.ReLU(), nn.MaxPool2d(2)]
             last = c
@@ -41,7 +41,7 @@ class Judges(nn.Module):
     def __init__(self, domain):
         super().__init__()
         self.size = domain.judge_size
-        self.each = nn.ModuleDict({k: Judge(v, self.size) for k, v in domain.judges.items()})
+        self.each = nn.ModuleDict({k: Judge(v, self.size, domain.channels) for k, v in domain.judges.items()})
 
     def forward(self, x):
         x, out = F.interpolate(x, size=self.size, mode="area"), {}

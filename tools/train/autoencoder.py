@@ -14,9 +14,9 @@ import common
 import domains
 
 
-def build(width):
+def build(width, channels=3):
     from diffusers import AutoencoderTiny
-    return AutoencoderTiny(in_channels=3, out_channels=3, encoder_block_out_channels=(width,) * 4,
+    return AutoencoderTiny(in_channels=channels, out_channels=channels, encoder_block_out_channels=(width,) * 4,
                            decoder_block_out_channels=(width,) * 4, act_fn="relu", latent_channels=4, upsampling_scaling_factor=2,
                            num_encoder_blocks=(0, 1, 2, 3), num_decoder_blocks=(3, 2, 1, 0), scaling_factor=1.0)
 
@@ -25,7 +25,7 @@ SQUARE = 8  # pixels of a latent, each way
 
 
 def crops(pictures, pool, rng, count, side, mirror=True):
-    """Random crops as N x 3 x side x side in -1..1; mirror: half of them mirrored. They begin where a latent of the whole picture
+    """Random crops as N x C x side x side in -1..1; mirror: half of them mirrored. They begin where a latent of the whole picture
     begins: what lies on a grid, as the squares of pixel art do, always lies the same way under the latents."""
     _, h, w, c = pictures.shape
     out = np.empty((count, side, side, c), np.uint8)
@@ -100,7 +100,7 @@ def measure(domain, model, corpus, test, dev, limit=2000):
 def restore(out, width, dev):
     """The averaged model of the last checkpoint."""
     state = common.load(os.path.join(out, "ae", "last.pt"))
-    model = build(state["width"] if state else width).to(dev)
+    model = (build(state["width"], state.get("channels", 3)) if state else build(width)).to(dev)
     if state:
         model.load_state_dict({**model.state_dict(), **state["average"]})
     return model.eval(), state
@@ -113,7 +113,8 @@ def train(domain, out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=
     pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
     pool = domain.pool(np.load(os.path.join(out, "corpus", "codes.npy")))
     state = common.load(os.path.join(folder, "last.pt"))
-    model = build(state["width"] if state else width).to(dev, memory_format=torch.channels_last)
+    width, channels = state["width"] if state else width, pictures.shape[-1] if pictures.shape[-1] > 1 else 3
+    model = build(width, channels).to(dev, memory_format=torch.channels_last)
     opt, avg, seen = common.Optimiser([model], lr), common.Average(model, 0.999), 0
     if state:
         model.load_state_dict(state["model"])
@@ -126,7 +127,7 @@ def train(domain, out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=
 
     def keep():
         common.save(os.path.join(folder, "last.pt"), {"model": model.state_dict(), "opt": opt.state_dict(), "average": avg.shadow,
-                                                      "steps": avg.steps, "seen": seen, "spent": clock.spent, "width": width})
+                                                      "steps": avg.steps, "seen": seen, "spent": clock.spent, "width": width, "channels": channels})
     while clock.progress(seen) < 1:
         rng = np.random.default_rng([7, seen])
         x = crops(pictures, pool, rng, batch, side, domain.mirror).to(dev).contiguous(memory_format=torch.channels_last)
@@ -147,9 +148,9 @@ def train(domain, out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=
 
 @torch.no_grad()
 def sheet(model, avg, width, pictures, path, dev):
-    copy = build(width).to(dev)
-    copy.load_state_dict({**model.state_dict(), **avg.shadow})
     x = common.to_tensor(pictures[:12], dev)
+    copy = build(width, x.shape[1]).to(dev)
+    copy.load_state_dict({**model.state_dict(), **avg.shadow})
     y = copy.decoder(copy.encoder(x))
     both = torch.stack([x, y], 1).flatten(0, 1).add(1).div(2).permute(0, 2, 3, 1).cpu()
     common.contact_sheet(path, both, 8)

@@ -1,7 +1,7 @@
 # chain.py: the whole way from nothing to the pack, in one command: corpus on all cores, autoencoder, UNet, distillation, export.
 #   python tools/train/chain.py --profile cpu                      two cores, hours; stop it whenever you like and start it again
 #   python tools/train/chain.py --profile gpu --minutes 25         a data-centre GPU, 256 x 256, within the minutes given
-#   python tools/train/chain.py --kind music ...                   the same for models/ink-music
+#   python tools/train/chain.py --kind music ...                   the same for models/ink-music; --kind world for models/ink-world
 # Each stage goes on from its own checkpoint. With --minutes the stages share the time that is left; --until ends one call early
 # (for machines that are lent for ten minutes at a time) after a checkpoint. --parts also cuts the pack into pieces of 16 MiB.
 import argparse
@@ -19,10 +19,11 @@ import domains
 # cpu "ae": where the encoder of the committed pack was settled; more would move the latents under the UNet (use --freeze).
 PROFILES = {
     "try": {"count": 128, "ae": 64, "ae_batch": 16, "side": 64, "width": 32, "unet": 64, "batch": 32, "unet_lr": 3e-3, "fast": 64,
-            "fast_batch": 32, "share": None, "music": {}},
+            "fast_batch": 32, "share": None},
     "cpu": {"count": 24000, "ae": 37504, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 32, "unet_lr": 2e-3,
             "fast": 60000, "fast_batch": 64, "share": None, "music": {"count": 12000, "ae": 60000, "unet": 400000, "unet_lr": 2.5e-3,
-                                                                      "batch": 64}},
+                                                                      "batch": 64},
+            "world": {"batch": 64, "unet_lr": 2.5e-3}},
     "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,
             "fast": 500000, "fast_batch": 256, "share": {"corpus": 0.28, "ae": 0.14, "encode": 0.03, "unet": 0.43, "fast": 0.12},
             "music": {"count": 20000}},
@@ -70,7 +71,7 @@ def main():
     p = argparse.ArgumentParser(description="corpus, autoencoder, UNet, distillation, export")
     p.add_argument("--profile", default="gpu" if common.device().type == "cuda" else "cpu", choices=list(PROFILES))
     domains.add_arguments(p)
-    p.add_argument("--pack", help="where the pack goes (models/ink or models/ink-music)")
+    p.add_argument("--pack", help="where the pack goes (its kind's own when not given)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--minutes", type=float, help="the whole chain's time: each stage is cut to its share (profile gpu)")

@@ -188,12 +188,14 @@ class Average:
 
 
 def contact_sheet(path, pictures, columns):
-    """pictures: N x H x W x 3 in 0..1 (or uint8)."""
+    """pictures: N x H x W x C in 0..1 (or uint8); a fourth channel stands as grey beside its picture."""
     from PIL import Image
     if not isinstance(pictures, np.ndarray):
         pictures = pictures.numpy()
     if pictures.dtype != np.uint8:
         pictures = (pictures.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    if pictures.shape[-1] == 4:
+        pictures = np.concatenate([pictures[..., :3], pictures[..., 3:].repeat(3, -1)], 2)
     n, h, w, _ = pictures.shape
     rows = (n + columns - 1) // columns
     out = np.full((rows * (h + 2), columns * (w + 2), 3), 40, np.uint8)
@@ -212,9 +214,9 @@ def save_clips(path, clips, fps=8):
 
 
 def to_tensor(pictures, dev="cpu"):
-    """N x H x W x C bytes as N x 3 x H x W in -1..1; grey ones (C = 1) have three equal channels."""
+    """N x H x W x C bytes as N x C x H x W in -1..1; grey ones (C = 1) have three equal channels."""
     x = torch.from_numpy(np.array(pictures)).to(dev).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-    return x if x.shape[1] == 3 else x.expand(-1, 3, -1, -1).contiguous()
+    return x if x.shape[1] > 1 else x.expand(-1, 3, -1, -1).contiguous()
 
 
 class Log:

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 class Picture:
     name, pack, out = "picture", "models/ink", "build/train/ink"
-    what, modality, file_type = "pictures", "image", ".webp"
+    what, modality, file_type, channels = "pictures", "image", ".webp", 3
     mirror, roll = True, 0                            # pictures may be mirrored, never shifted
     sheet = ["watercolour mountains in fog", "космический порт в туманности, одинокий корабль у доков", "neon city at night",
              "пиксель-арт, одинокое дерево, день", "oil painting of the sea with a sailing boat at sunset", "яблоко на мольберте, карандаш",
@@ -66,7 +66,7 @@ class Picture:
 
 class Music:
     name, pack, out = "music", "models/ink-music", "build/train/ink-music"
-    what, modality, file_type = "clips", "audio", ".ogg"
+    what, modality, file_type, channels = "clips", "audio", ".ogg", 3
     mirror, roll = False, 4                           # a loop may begin at any fourth latent column (0.64 s)
     sheet = ["calm piano", "энергичная гитара с барабанами", "sad strings, slow", "таинственная музыка, колокольчики", "happy flute",
              "эпические струнные с барабанами", "dreamy synth pad", "тревожное пианино", "cheerful guitar, 141 bpm",
@@ -116,7 +116,56 @@ class Music:
                 "spectrogram": spectrogram.PARAMETERS, "moods": moods.TABLE}
 
 
-KINDS = {d.name: d for d in (Picture, Music)}
+class World:
+    name, pack, out = "world", "models/ink-world", "build/train/ink-world"
+    what, modality, file_type, channels = "landscapes", "world", ".png", 4
+    mirror, roll = False, 0                           # mirrored, dawn would be sunset
+    sheet = ["snowy mountains around a lake at dawn", "песчаные дюны на закате", "islands in summer, clear sky", "каньон днём",
+             "a volcano with lava at night", "долина реки осенью в тумане", "fields with woods in autumn", "луна в кратерах, синие тона",
+             "a coast in the rain", "горы зимой ночью", "an archipelago at dawn, violet tones", "горное озеро летом днём",
+             "sand dunes, black and white", "вулкан в тумане", "a river between hills in spring", "поля летом, золотые тона"]
+    judge_size = (64, 64)
+
+    def __init__(self):
+        from corpus_world import attributes, captions
+        self.A, self.captions = attributes, captions
+        self.judges = {k: {k: v} for k, v in attributes.CLASSES.items()}
+
+    def build(self, out, count, seed, which, profile="cpu"):
+        import models
+        from corpus_world import draw
+        draw.build(out, count, seed, which, models.SIZES[profile]["picture"])
+
+    def latent(self, profile):
+        import models
+        return (models.SIZES[profile]["latent"],) * 2
+
+    def pool(self, codes):
+        return np.arange(len(codes))
+
+    def painted(self, codes):
+        """The landscapes that the UNet learns from."""
+        return np.arange(len(codes))
+
+    def groups(self, codes):
+        return {s: codes[:, 0] == k for k, s in enumerate(self.A.KINDS)}
+
+    def judged(self, codes):
+        return codes
+
+    def wanted(self, attrs, named):
+        return {k: v for k, v in attrs.items() if k in named}
+
+    def manifest(self, profile):
+        from corpus_world import colour, terrain
+        side = 8 * self.latent(profile)[0]
+        return {"name": "ink-world", "modality": "world",
+                "provenance": "Trained from nothing on landscapes drawn by the program in tools/corpus_world; no maps or photographs.",
+                "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side},
+                "world": {"sea_level": terrain.SEA, "relief": colour.RELIEF}}
+
+
+KINDS = {d.name: d for d in (Picture, Music, World)}
 
 
 @functools.lru_cache(maxsize=None)
@@ -127,7 +176,7 @@ def of(kind):
 def add_arguments(parser):
     """--kind and --out, the same for every stage."""
     parser.add_argument("--kind", default="picture", choices=list(KINDS))
-    parser.add_argument("--out", help="folder of the training (build/train/ink or build/train/ink-music)")
+    parser.add_argument("--out", help="folder of the training (its kind's own when not given)")
 
 
 def from_arguments(a):

@@ -4,6 +4,7 @@
 # With --fresh the weights are only the beginning of something new: counts begin at 0, and the text encoder and its tokens are new.
 # That is how music began (music latents are not pictures, but edges, noise levels and attention are what they were):
 #   python tools/train/revive.py --pack models/ink --kind music --fresh
+# An autoencoder of another number of channels, as landscapes have, is not taken over, and none that is in training already.
 import argparse
 import json
 import os
@@ -25,6 +26,16 @@ def fitting(module, w):
     """The names that this version of transformers gives the text encoder: with or without the prefix."""
     own = set(module.state_dict())
     return {k if k in own else k.removeprefix("text_model."): v for k, v in w.items()}
+
+
+def keep_autoencoder(a, domain, steps, seen):
+    """The pack's autoencoder, where it sees as many channels and none is being trained here."""
+    path, vae = os.path.join(a.out, "ae", "last.pt"), weights(a.pack, "vae")
+    width, channels = vae["encoder.layers.0.weight"].shape[:2]
+    if os.path.exists(path) or channels != domain.channels:
+        return
+    common.save(path, {"model": {**autoencoder.build(width, channels).state_dict(), **vae}, "opt": None, "average": vae, "steps": steps,
+                       "seen": seen, "width": width, "channels": channels})
 
 
 def main():
@@ -52,10 +63,7 @@ def main():
         vocabulary.write(tokens, domain)
     else:
         shutil.copytree(os.path.join(a.pack, "tokenizer"), tokens, dirs_exist_ok=True)
-    vae = weights(a.pack, "vae")
-    width = vae["encoder.layers.0.weight"].shape[0]
-    common.save(os.path.join(a.out, "ae", "last.pt"), {"model": {**autoencoder.build(width).state_dict(), **vae}, "opt": None,
-                                                       "average": vae, "steps": steps, "seen": seen["ae"], "width": width})
+    keep_autoencoder(a, domain, steps, seen["ae"])
     nets, _ = diffusion.restore(a.out, a.profile, common.device())
     nets.unet.load_state_dict(weights(a.pack, "unet"), strict=True)
     if not a.fresh:
