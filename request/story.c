@@ -259,6 +259,23 @@ static int check_slip(const struct reader *r, const char *name, struct error *er
 		      : SUMI_OK;
 }
 
+/* A field behind the text would be painted: it is said instead. */
+static int check_late(const struct reader *r, const char *line, struct error *err)
+{
+	char name[NAME_MAX_BYTES];
+	const char *known;
+	if (!split(line, name))
+		return SUMI_OK;
+	if ((known = find(names, name)))
+		snprintf(name, sizeof name, "%s", known);
+	if (!own_field(name) && !job_field(name))
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID,
+			 "%s:%ld: field '%s' stands behind the scene's text: fields come first (of a text, put the line "
+			 "behind the one before it)",
+			 r->name, r->line, name);
+}
+
 /* *taken: the line was a field. */
 static int take_field(struct reader *r, const char *line, bool *taken, struct error *err)
 {
@@ -334,8 +351,8 @@ static int take_line(struct reader *r, char *line, struct error *err)
 		if ((unsigned char)*p < 0x20 && *p != '\t')
 			return error_set(err, SUMI_INVALID, "%s:%ld: holds a control character", r->name, r->line);
 	int status = begin_scene(r, err);
-	if (!status && !r->told)
-		status = take_field(r, line, &taken, err);
+	if (!status)
+		status = r->told ? check_late(r, line, err) : take_field(r, line, &taken, err);
 	return status || taken ? status : add_text(r, line, err);
 }
 

@@ -103,6 +103,8 @@ static void wrong_stories_are_refused_with_their_line(void **state)
 	refused("size: 5\nb\n", "s.txt:1: size is '5'");
 	refused("mood:\nb\n", "field 'mood' has no value");
 	refused("a\n\ntitle: late\nb\n", "s.txt:3: field 'title' is of the whole film");
+	refused("a\nmood: calm\n", "s.txt:2: field 'mood' stands behind the scene's text");
+	refused("a\nb\n\nb\nшаги и шаги\nпереход: склейка\n", "s.txt:6: field 'transition' stands behind");
 	refused("a\n\nb \xff\n", "s.txt:3: is not UTF-8");
 	refused("a\n\nb \x1b[2J\n", "s.txt:3: holds a control character");
 }
