@@ -142,10 +142,7 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
-	const char *folder = models_is_control(from) ? CONTROLS_FOLDER
-			     : models_is_encoder(from) ? ENCODERS_FOLDER
-			     : S_ISREG(st.st_mode)   ? models_file_folder(from)
-						     : NULL;
+	const char *folder = models_kind_folder(from);
 	int status = folder ? kind_folder(cli, folder, models, err)
 			    : models_folder(cli, models, err);
 	if (!status)
@@ -156,37 +153,58 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	return status;
 }
 
-/* ncnn's NAME.param has its numbers in NAME.bin: where these are, and shall be; empty for other files. */
-static int numbers_beside(const char *from, const char *to, char out[2][FILES_PATH_MAX], struct error *err)
-{
-	const char *const both[] = {from, to};
-	size_t n = strlen(from);
-	if (n < 6 || strcasecmp(from + n - 6, ".param") != 0)
-		return SUMI_OK;
-	for (int i = 0; i < 2; i++) {
-		int status = files_path(out[i], err, "%.*s.bin", (int)(strlen(both[i]) - 6), both[i]);
-		if (status)
-			return status;
-	}
-	return access(out[1], F_OK) == 0 ? error_set(err, SUMI_EXISTS, "%s is there already", out[1]) : SUMI_OK;
-}
-
-/* By a link, or moved. */
+/* By a link, copied or moved. */
 static int bring(const struct cli *cli, const char *from, const char *to, struct error *err)
 {
+	struct stat st;
 	if (cli_value(cli, "move"))
 		return move(from, to, err);
+	if (cli_value(cli, "copy") && stat(from, &st) != 0)
+		return error_errno(err, "%s", from);
+	if (cli_value(cli, "copy"))
+		return S_ISDIR(st.st_mode) ? files_copy_tree(from, to, err) : files_copy(from, to, err);
 	return symlink(from, to) == 0 ? SUMI_OK : error_errno(err, "%s", to);
+}
+
+/* What stands beside a file comes with it: ncnn's NAME.param has its numbers in NAME.bin, and NAME.sumi.json says
+ * what a file cannot. */
+static int bring_beside(const struct cli *cli, const char *from, const char *to, struct error *err)
+{
+	static const struct {
+		const char *of, *ending; /* NULL: of every file, where it is there */
+	} kinds[] = {{".param", ".bin"}, {NULL, ".sumi.json"}};
+	const char *dot = strrchr(from, '.'), *slash = strrchr(from, '/');
+	struct stat st;
+	if (!dot || (slash && dot < slash) || stat(from, &st) != 0 || !S_ISREG(st.st_mode))
+		return SUMI_OK;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		char paths[2][FILES_PATH_MAX];
+		if (kinds[i].of && strcasecmp(dot, kinds[i].of) != 0)
+			continue;
+		size_t end = strlen(dot);
+		int status = files_path(paths[0], err, "%.*s%s", (int)(dot - from), from, kinds[i].ending);
+		if (!status)
+			status = files_path(paths[1], err, "%.*s%s", (int)(strlen(to) - end), to, kinds[i].ending);
+		if (!status && !kinds[i].of && access(paths[0], F_OK) != 0)
+			continue;
+		if (!status && access(paths[1], F_OK) == 0)
+			status = error_set(err, SUMI_EXISTS, "%s is there already", paths[1]);
+		if (status || (status = bring(cli, paths[0], paths[1], err)))
+			return status;
+	}
+	return SUMI_OK;
 }
 
 static int add(struct cli *cli, struct error *err)
 {
 	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
 	struct plan plan = {0};
+	bool own = cli_value(cli, "move") || cli_value(cli, "copy");
 	if (strstr(cli->args[1], "://"))
 		return pull_models(cli, &cli->args[1], 1, err);
+	if (cli_value(cli, "move") && cli_value(cli, "copy"))
+		return error_set(err, SUMI_INVALID, "--move or --copy, not both");
 	int status = files_path(from, err, "%s", cli->args[1]);
-	char beside[2][FILES_PATH_MAX] = {"", ""};
 	for (size_t n = strlen(from); n > 1 && from[n - 1] == '/'; n--)
 		from[n - 1] = '\0';
 	if (!status)
@@ -194,16 +212,13 @@ static int add(struct cli *cli, struct error *err)
 	if (!status)
 		status = place_of(cli, from, to, &plan, err);
 	if (!status)
-		status = numbers_beside(from, to, beside, err);
-	if (!status && beside[0][0])
-		status = bring(cli, beside[0], beside[1], err);
+		status = bring_beside(cli, from, to, err);
 	if (!status)
 		status = bring(cli, from, to, err);
 	if (!status && cli->json)
 		cli_print_json(json_pack("{s:s, s:s}", "name", plan.name, "path", to));
 	else if (!status && !cli->quiet)
-		printf("%s%s%s\n", to, cli_value(cli, "move") ? "" : " -> ",
-		       cli_value(cli, "move") ? "" : from);
+		printf("%s%s%s\n", to, own ? "" : " -> ", own ? "" : from);
 	return status;
 }
 
@@ -622,6 +637,7 @@ static int run_models(struct cli *cli)
 static const struct cli_option models_options[] = {
     {"name", 0, "NAME", "add: what sumi shall call it"},
     {"move", 0, NULL, "add: move it, instead of a link to where it is"},
+    {"copy", 0, NULL, "add: copy it, instead of a link to where it is"},
     {"type", 0, "TYPE", "quantize: q8_0 (as given), q6_K, q5_K, q5_1, q5_0, q4_K, q4_1, q4_0, q3_K or q2_K"},
     {NULL, 0, NULL, NULL}};
 
@@ -633,7 +649,7 @@ const struct verb verb_models = {
     .min_args = 0,
     .max_args = 2,
     .run = run_models,
-    .more = "  add            a model of this machine by a link (--move moves it), or by its address\n"
+    .more = "  add            a model of this machine by a link (--move, --copy), or by its address\n"
 	    "  remove         what add and pull brought; of a link, the link\n"
 	    "  verify         hashes of what was pulled, else the headers of the weights\n"
 	    "  show           what it is, where it comes from, its licence, parts, sizes, usual settings, what\n"

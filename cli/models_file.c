@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/model_file.h"
 #include "diffusion/adapters.h"
 #include "diffusion/control.h"
+#include "diffusion/controls.h"
 #include "diffusion/embeddings.h"
 #include "diffusion/upscale.h"
 #include "diffusion/upscalers.h"
@@ -57,7 +60,7 @@ static json_t *count_formats(const struct tensor_file *file, uint64_t *elements)
 	return o;
 }
 
-const char *models_file_folder(const char *path)
+static const char *file_folder(const char *path)
 {
 	struct adapter *a;
 	struct embedding_file e;
@@ -131,6 +134,19 @@ bool models_is_encoder(const char *path)
 {
 	struct vision_config c;
 	return find_encoder(path, &c, NULL) == SUMI_OK;
+}
+
+const char *models_kind_folder(const char *path)
+{
+	char index[FILES_PATH_MAX];
+	struct stat st;
+	/* A pack may have an encoder for pictures among its parts. */
+	if (stat(path, &st) != 0 || (!files_path(index, NULL, "%s/model_index.json", path) && access(index, F_OK) == 0))
+		return NULL;
+	return models_is_control(path)	 ? CONTROLS_FOLDER
+	       : models_is_encoder(path) ? ENCODERS_FOLDER
+	       : S_ISREG(st.st_mode)	 ? file_folder(path)
+					 : NULL;
 }
 
 static json_t *encoder_json(const struct vision_config *c)

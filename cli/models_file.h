@@ -25,8 +25,9 @@ int models_control_describe(const char *path, json_t **out, struct error *err);
 bool models_is_encoder(const char *path);
 int models_encoder_describe(const char *path, json_t **out, struct error *err);
 
-/* The folder of models for files of its kind (LoRAs and their kin, embeddings, upscalers); NULL: a model. */
-const char *models_file_folder(const char *path);
+/* The folder of models for what is of its kind (LoRAs and their kin, embeddings, upscalers, ControlNets, image
+ * encoders); NULL: a model. */
+const char *models_kind_folder(const char *path);
 
 /* The options that a LoRA for few steps proposes by its name; false: it is none. */
 bool models_proposal(const char *name, char *out, size_t size);

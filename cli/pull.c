@@ -9,9 +9,6 @@
 #include "base/clock.h"
 #include "cli/models_file.h"
 #include "cli/verbs.h"
-#include "diffusion/adapters.h"
-#include "diffusion/controls.h"
-#include "diffusion/embeddings.h"
 #include "hub/recommended.h"
 
 #define PARTS ".pulling"
@@ -141,10 +138,7 @@ static int place_of(const struct pull *p, const char *models, const char *what, 
 		    char to[FILES_PATH_MAX], struct error *err)
 {
 	const char *last = p->plan.folder ? NULL : strrchr(p->plan.files[0].path, '.');
-	const char *kind = !what		      ? NULL
-			   : models_is_control(what) ? CONTROLS_FOLDER
-			   : p->plan.folder	      ? NULL
-						     : models_file_folder(what);
+	const char *kind = what ? models_kind_folder(what) : NULL;
 	int status = files_path(folder, err, kind ? "%s/%s" : "%s", models, kind);
 	if (!status && !(status = files_make_dirs(folder, 0755, err)))
 		status = files_path(to, err, "%s/%s%s", folder, p->plan.name, last ? last : "");

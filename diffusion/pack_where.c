@@ -1,5 +1,6 @@
 /* Where the parts of a pack are: in its folder, in its file, in those that it names. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,6 +65,13 @@ int pack_beside(const struct pack_info *info, const char *field, const char *nam
 	bool fine = *name && *name != '/' && *name != '.' && !strstr(name, "/.");
 	int status = fine ? path_below(info, folder_of(info), name, out, err) : SUMI_INVALID;
 	if (fine && (status || part_exists(out)))
+		return status;
+	struct pack_info real = *info;
+	char *own = realpath(info->path, NULL);
+	/* What is a link may name what lies beside that which it leads to. */
+	bool linked = own && fine && strcmp(own, info->path) != 0 && !files_path(real.path, NULL, "%s", own);
+	free(own);
+	if (linked && ((status = path_below(&real, folder_of(&real), name, out, err)) || part_exists(out)))
 		return status;
 	int kinds = folder_of_kinds(info);
 	if (fine && kinds >= 0 && ((status = path_below(info, kinds, name, out, err)) || part_exists(out)))

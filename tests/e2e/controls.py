@@ -21,7 +21,6 @@ def shelf(place):
     check(done.returncode == 0 and "/controls/my-canny" in done.stdout, "models add takes a folder", done.stdout + done.stderr)
     done = place.sumi("models", "add", NETS / "sd1-a-original.safetensors", "--name", "original_depth")
     check(done.returncode == 0 and "/controls/original_depth.safetensors" in done.stdout, "and a file", done.stderr)
-    shutil.copy(NETS / "sd1-a-original.sumi.json", place.state / "models" / "controls" / "original_depth.sumi.json")
     place.sumi("models", "add", NETS / "sdxl-a", "--name", "xl-scribble")
     rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind") == "control"}
     check(rows == {"my-canny": "control", "original_depth": "control", "xl-scribble": "control"}, "models lists them", str(rows))

@@ -487,6 +487,27 @@ def comfy(place, models):
     place.configure(packs=str(models))
 
 
+def brought(place, models):
+    """What stands beside a file comes with it, and what that names lies beside the file itself."""
+    want = paint(place, models / "unet.safetensors")
+    for way in [], ["--copy"], ["--move"]:
+        shutil.copy(models / "plain.safetensors", place.dir / "brought.safetensors")
+        beside(place.dir / "brought.safetensors", tokenizer="tokens", config=SD1)
+        shutil.copytree(PACKS / "sd1-tiny", place.dir / "tokens", dirs_exist_ok=True)
+        done = place.sumi("models", "add", place.dir / "brought.safetensors", *way)
+        there = place.state / "models" / "brought.safetensors"
+        side = there.with_name("brought.sumi.json")
+        check(done.returncode == 0 and there.is_symlink() == side.is_symlink() == (not way) and side.exists(),
+              f"add {' '.join(way)} brings what stands beside", done.stderr)
+        check((place.dir / "brought.safetensors").exists() == (way != ["--move"]), "and leaves the original or not")
+        if not way:
+            same(place, want, "brought", "a link paints what the file paints")
+        place.sumi("models", "remove", "brought")
+        check(not there.exists() and not side.exists(), "remove takes both")
+    (place.dir / "brought.sumi.json").unlink(missing_ok=True)
+    shutil.rmtree(place.dir / "tokens")
+
+
 def listed(place, models):
     (models / "page.safetensors").write_text("<!DOCTYPE html><html><title>404</title>")
     (models / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4265380512\n")
@@ -565,6 +586,7 @@ small(place, models)
 shown_more(place, models)
 quantized(place, models)
 comfy(place, models)
+brought(place, models)
 listed(place, models)
 queued(place, models)
 shutil.rmtree(place.parent)
