@@ -94,10 +94,23 @@ const struct config *worker_config(const struct worker *w)
 	return w->pool->config;
 }
 
-static int admit(struct admission *a, const struct job *job, struct error *err)
+/* A pack may lie where the daemon may look and the gateway may not: what living workers have is there, and what it
+ * can do is theirs to say. */
+static int admit(struct worker *w, const struct job *job, struct error *err)
 {
+	struct admission *a = &w->admission;
+	struct queue *queue;
+	struct error ignored;
+	bool served = false, shared = a->config->redis[0], seen = admission_pack(a, job) != NULL;
+	a->others = shared || !seen;
 	int status = admission_check(a, job, err);
-	return status || admission_pack(a, job) ? status : admission_installed(a, job, err);
+	a->others = shared;
+	if (!status && !seen)
+		status = admission_installed(a, job, err);
+	if (status == SUMI_NOTFOUND && !seen && !worker_queue(w, &queue, &ignored) &&
+	    !queue_served(queue, job->modality, job->model, &served, &ignored) && served)
+		return SUMI_OK;
+	return status;
 }
 
 int worker_admit(struct worker *w, const struct job *job, struct error *err)
@@ -105,16 +118,15 @@ int worker_admit(struct worker *w, const struct job *job, struct error *err)
 	struct admission *a = &w->admission;
 	bool fresh = !a->listed;
 	a->config = w->pool->config;
-	a->others = a->config->redis[0];
-	int status = admission_packs(a) ? admit(a, job, err) : SUMI_INVALID;
+	int status = admit(w, job, err);
 	if (!status)
 		return status;
-	/* Nothing is refused by an old list; and who cannot look into the packs' folders leaves it to the daemon. */
+	/* Nothing is refused by an old list; and where no pack can be seen it is all left to the daemon. */
 	if (!fresh)
 		admission_free(a);
 	if (!admission_packs(a))
 		return SUMI_OK;
-	status = admit(a, job, err);
+	status = admit(w, job, err);
 	/* It is the job that names what is not there. */
 	if (status == SUMI_NOTFOUND)
 		err->status = status = SUMI_INVALID;

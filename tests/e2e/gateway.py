@@ -44,6 +44,11 @@ def jobs(g):
         status = g.get(f"/jobs/{sent['id']}/thumbs/{name}")[0]
         check(status in (400, 404), f"no thumbnail {name}", str(status))
     check(g.place.json("show", sent["id"])["state"] == "done", "sumi show knows it too")
+    g.ask("POST", "/jobs", {"prompt": "fog", "id": "small", "format": "jpeg", "quality": 50, **QUICK})
+    file = g.becomes("small", "done")["files"][0]
+    status, headers, data = g.get("/jobs/small/files/1.jpeg")
+    check(status == 200 and data[:3] == b"\xff\xd8\xff" and headers["Content-Type"] == file["mime"] == "image/jpeg" and g.get("/jobs/small/thumbs/1.jpeg")[2][8:12] == b"WEBP", "a JPEG, with its thumbnail",
+          f"{status} {headers} {file}")
 
 
 def lists(g):
@@ -237,6 +242,15 @@ def doors(g):
         s.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
         check(s.recv(1000).startswith(b"HTTP/1.1 200"), "a Unix socket")
     check(both.stop() == 0, "SIGTERM ends it")
+    # One that may not look where the daemon finds its packs.
+    conf = g.place.dir / "blind.conf"
+    conf.write_text(g.place.conf.read_text().replace(f"packs = {PACKS}", f"packs = {g.place.dir}/none"))
+    blind = Gateway(g.place, "--config", str(conf))
+    status, _, sent = blind.ask("POST", "/jobs", {"prompt": "unseen", "id": "unseen", "model": PACK, **QUICK})
+    check(status == 201 and blind.becomes("unseen", "done"), "what it does not see is the daemon's to say", f"{status} {sent}")
+    status, _, bad = blind.ask("POST", "/jobs", {"prompt": "x", "model": "absent"})
+    check(status == 400 and "absent" in bad["error"]["message"], "but a model that no worker has is none", f"{status} {bad}")
+    blind.stop()
 
 
 place = Place(origins="https://friend.example")
