@@ -18,7 +18,6 @@ def shelf(place):
     models = place.state / "models"
     place.sumi("models", "add", NETS / "sd1-a", "--name", "my-canny")
     place.sumi("models", "add", NETS / "sd1-a-original.safetensors", "--name", "original_depth")
-    shutil.copy(NETS / "sd1-a-original.sumi.json", models / "controls" / "original_depth.sumi.json")
     (models / "embeddings").mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "tests" / "vectors" / "embedding.pt", models / "embeddings" / "charm.pt")
     (models / "embeddings" / "broken.pt").write_bytes(b"PK")
