@@ -130,14 +130,9 @@ static void set_fades(struct plan *p)
 /* Of what is painted alone: another scene beside it, or another order, changes none. */
 static json_t *seed_of(const char *what, int occurrence)
 {
-	char text[16], hex[SHA256_HEX_SIZE], *all = NULL;
-	snprintf(text, sizeof text, " %d", occurrence);
-	all = malloc(strlen(what) + sizeof text);
-	if (!all)
-		return NULL;
-	sprintf(all, "%s%s", what, text);
-	sha256_hex(all, strlen(all), hex);
-	free(all);
+	char all[8 * PARAM_KIB + 16], hex[SHA256_HEX_SIZE];
+	int n = snprintf(all, sizeof all, "%.*s %d", 8 * PARAM_KIB, what, occurrence);
+	sha256_hex(all, (size_t)n, hex);
 	hex[8] = '\0';
 	return json_integer((json_int_t)strtoull(hex, NULL, 16));
 }

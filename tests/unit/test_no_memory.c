@@ -14,7 +14,10 @@
 #include "base/hash.h"
 #include "diffusion/catalogue.h"
 #include "diffusion/family.h"
+#include "media/webm.h"
+#include "modalities/film_plan.h"
 #include "modalities/modality.h"
+#include "request/story_travel.h"
 #include "storage/blobs.h"
 #include "storage/keep.h"
 #include "tests/unit/failing_memory.h"
@@ -277,6 +280,69 @@ static void test_pictures(void **state)
 	assert_true(failing_loop("a picture from another", 5 * stride, make_picture, &from) > 50);
 }
 
+/* Coded, with sound, and what is in it read back. */
+static int code_film(void *context, struct error *err)
+{
+	enum { SIDE = 16, PICTURES = 66 };
+	static float samples[4000];
+	static uint8_t rgb[SIDE * SIDE * 3];
+	struct vp9_options options = {.quality = 50, .fps = 8};
+	struct sound sound = {.rate = 8000, .channels = 1, .length = 4000, .samples = samples};
+	struct metadata meta = {.infotext = "birds", .json = "{}"};
+	struct file_texts texts = {0};
+	struct webm *film;
+	uint8_t *data = NULL, *first = NULL;
+	size_t size;
+	int width, height, status = webm_new(SIDE, SIDE, &options, &film, err);
+	for (int i = 0; i < PICTURES && !status; i++)
+		status = webm_add(film, rgb, false, err);
+	if (!status)
+		status = webm_finish(film, &sound, 50, &meta, &data, &size, err);
+	if (film)
+		webm_free(film);
+	if (!status)
+		status = webm_read_texts(data, size, "film", &texts, err);
+	if (!status)
+		status = webm_first_picture(data, size, "film", &first, &width, &height, err);
+	if (!status)
+		same(context, data, size, "a film");
+	texts_free(&texts);
+	free(first);
+	free(data);
+	return status;
+}
+
+/* Other programs' too. */
+static int plan_film(void *context, struct error *err)
+{
+	static const char *const stories[] = {"seconds: 2\nmood: calm\na.\n\ntransition: travel\nmotion: rain\nb\n",
+					      "{\"prompt_map\":{\"0\":\"a\",\"8\":\"(b:1.2)\"},\"head_prompt\":\"h\"}"};
+	int status = SUMI_OK;
+	char *all = NULL;
+	for (int i = 0; i < 2 && !status; i++) {
+		json_t *story = NULL, *jobs = NULL;
+		status = story_read_any(stories[i], strlen(stories[i]), "s", &story, err);
+		struct film_order order = {.story = story, .id = "F"};
+		if (!status)
+			status = film_plan(&order, &jobs, err);
+		all = status || i ? NULL : json_dumps(jobs, JSON_COMPACT);
+		if (all)
+			same(context, all, strlen(all), "a plan");
+		free(all);
+		json_decref(jobs);
+		json_decref(story);
+	}
+	return status;
+}
+
+static void test_films(void **state)
+{
+	char film[SHA256_HEX_SIZE] = "", plan[SHA256_HEX_SIZE] = "";
+	(void)state;
+	assert_true(failing_loop("a film", 2, code_film, film) > 20);
+	assert_true(failing_loop("a story", 1, plan_film, plan) > 3);
+}
+
 static void test_store(void **state)
 {
 	(void)state;
@@ -310,6 +376,7 @@ int main(void)
 	    cmocka_unit_test(test_opening),
 	    cmocka_unit_test(test_texts),
 	    cmocka_unit_test(test_pictures),
+	    cmocka_unit_test(test_films),
 	    cmocka_unit_test_setup_teardown(test_store, store_test_setup, store_test_teardown),
 	    cmocka_unit_test(test_claims),
 	};
