@@ -1,20 +1,25 @@
 #!/bin/bash
 # Does sumi work with every OpenCL driver that is here? For each: the operation harness, whether a picture has the pixels
-# that the first driver's has, how fast a few operations are beside the first driver's, and how long a picture of one step
-# takes from empty caches and from full ones. Prints a table. Not part of `make check`: it takes minutes a driver.
+# that the first driver's has, how fast a few operations are in each precision beside the first driver's exact ones, and how
+# long a picture of one step takes from empty caches and from full ones. Prints a table. Not part of `make check`: it takes
+# minutes a driver.
 #
-# usage: tests/drivers.sh [--small] [--no-intel] [DRIVER…]      after make all unit build/bench/ops
+# usage: tests/drivers.sh [--small] [--no-harness] [--no-intel] [--first PIXELS,RATE] [DRIVER…]      after make all unit build/bench/ops
 #   --small     the harness's small cases only
+#   --no-harness  without it
 #   --no-intel  do not fetch Intel's runtime for CPUs from PyPI (into BUILD/drivers)
+#   --first     what another run, of another system on this machine, said of its first driver: to be held against that
 #   DRIVER      only those whose name holds one of these
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=$(realpath "${BUILD:-build}")
-small='' intel=yes failed=0
+small='' without_harness='' intel=yes failed=0 first_pixels='' first_rate=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--small) small=1 ;;
+	--no-harness) without_harness=1 ;;
 	--no-intel) intel='' ;;
+	--first) first_pixels=${2%,*} first_rate=${2#*,} && shift ;;
 	-*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) break ;;
 	esac
@@ -60,17 +65,22 @@ drivers() {
 	fi
 }
 
-seconds() { # COMMAND… : wall clock
-	begin=$(date +%s.%N)
-	"$@" >"$work/log" 2>&1 || return 1
-	date +%s.%N | awk -v b="$begin" '{printf "%.1f", $1 - b}'
+seconds() { # COMMAND… : wall clock, and the processor's time of all processes
+	TIMEFORMAT='%R s (%U + %S)'
+	{ time "$@" >"$work/log" 2>&1; } 2>"$work/time" || return 1
+	awk '{gsub(/[()]/, ""); printf "%.1f s (%.1f)", $1, $3 + $5}' "$work/time"
 }
 
-# GFLOP/s of a product, a convolution and attention: their geometric mean.
+# GFLOP/s of a product, a convolution and attention in a precision: their geometric mean. In int8 the product's weights are
+# q8_0. "-": the device does not have it.
 speed() {
+	options="--seconds 0.2 --precision $1"
 	for part in "linear 64x64 320->1280" "conv 64x64 320->320 k3 " "attention 64x64 320 heads 8 keys 4096"; do
-		"${run[@]}" "$build/bench/ops" --seconds 0.2 --only "${part%% *}" 2>/dev/null | grep -F "$part" | head -1
-	done | awk '{for (i = 2; i <= NF; i++) if ($i ~ /^GFLOP/) {s += log($(i - 1)); n++}} END {if (n) printf "%.1f", exp(s / n)}'
+		weight=f16
+		[ "$1 ${part%% *}" = "int8 linear" ] && weight=q8_0
+		# shellcheck disable=SC2086 # several options
+		"${run[@]}" "$build/bench/ops" $options --weight $weight --only "${part% }" 2>/dev/null | grep -F "$part" | head -1
+	done | awk '{for (i = 2; i <= NF; i++) if ($i ~ /^GFLOP/) {s += log($(i - 1)); n++}} END {if (n) printf "%.1f", exp(s / n); else printf "-"}'
 }
 
 try() { # NAME ICD SETTINGS
@@ -95,22 +105,27 @@ print(d[0]["platform"], d[0]["driver"]) if d else None' 2>/dev/null)
 		first_pixels=${first_pixels:-$pixels}
 		same=$([ "$pixels" = "$first_pixels" ] && echo yes || echo no)
 	fi
-	half=$("${run[@]}" "$build/bin/sumi" "${picture[@]}" --precision half --steps 1 -o "$work/half.webp" >/dev/null 2>&1 && echo yes || echo no)
-	rate=$([ -x "$build/bench/ops" ] && speed)
-	first_rate=${first_rate:-$rate}
-	ratio=$(echo "${rate:-0} ${first_rate:-0}" | awk '{if ($1 && $2) printf "%.2f", $1 / $2; else printf "-"}')
+	ratios=
+	for precision in exact half int8; do
+		rate=$([ -x "$build/bench/ops" ] && speed $precision)
+		first_rate=${first_rate:-$rate}
+		ratios="$ratios$(echo "${rate:--} ${first_rate:--}" |
+			awk '{if ($1 != "-" && $2 > 0) printf " %.2f |", $1 / $2; else printf " - |"}')"
+	done
 	# Where SUMI_KERNELS is not set the harness takes all that the device can have.
-	if "${run[@]}" SUMI_TEST_DEVICE=opencl:0 ${small:+SUMI_TEST_SMALL=1} timeout 3000 "$build/tests/test_ops" >"$work/ops" 2>&1; then
+	if [ -n "$without_harness" ]; then
+		harness=-
+	elif "${run[@]}" SUMI_TEST_DEVICE=opencl:0 ${small:+SUMI_TEST_SMALL=1} timeout 3000 "$build/tests/test_ops" >"$work/ops" 2>&1; then
 		harness="$(grep -c '^\[       OK' "$work/ops") pass"
 	else
 		harness="fails: $(grep -m1 '^\[  FAILED  \] [a-z]' "$work/ops" || tail -1 "$work/ops")"
 		failed=1
 	fi
-	echo "| $name | $device | $harness | $half | $same | $ratio | $cold s, $warm s |"
+	echo "| $name | $device | $harness | $same |$ratios $cold, $warm |"
 }
 
-echo "| driver | platform, version | harness | half | the first one's pixels | speed | one step: empty caches, full ones |"
-echo "|---|---|---|---|---|---|---|"
+echo "| driver | platform, version | harness | the first one's pixels | speed: exact | half | int8 | one step (processor's time): empty caches, full ones |"
+echo "|---|---|---|---|---|---|---|---|"
 drivers >"$work/drivers" # all of it first: nothing else shall run beside what is timed
 while IFS='|' read -r name icd settings; do
 	wanted=$([ $# = 0 ] && echo yes)
@@ -119,4 +134,5 @@ while IFS='|' read -r name icd settings; do
 	done
 	[ -n "$wanted" ] && try "$name" "$icd" "$settings" </dev/null
 done <"$work/drivers"
+echo "the first driver: --first ${first_pixels:--},${first_rate:--}" >&2
 exit $failed
