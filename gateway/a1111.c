@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "gateway/controlnet.h"
 #include "gateway/handlers.h"
+#include "media/infotext.h"
 #include "gateway/shelves.h"
 #include "queue/offers.h"
 #include "media/picture_file.h"
@@ -363,6 +364,23 @@ static json_t *own(const struct collected *c, const char *name, json_t *otherwis
 	return json_incref(value);
 }
 
+/* What the first infotext says beside what has members of its own, as A1111 has it there. */
+static json_t *extras_json(const struct collected *c)
+{
+	static const char *const begins[] = {"ControlNet ", "Hires ", "Refiner", "Schedule type", "TI hashes", "Mask"};
+	const char *text = json_string_value(json_array_get(c->infotexts, 0));
+	struct infotext parsed;
+	json_t *o = json_object();
+	if (!text || infotext_parse(text, strlen(text), &parsed, NULL))
+		return o;
+	for (size_t i = 0; i < parsed.count; i++)
+		for (size_t k = 0; k < sizeof begins / sizeof begins[0]; k++)
+			if (strncmp(parsed.fields[i].key, begins[k], strlen(begins[k])) == 0)
+				json_object_set_new(o, parsed.fields[i].key, json_string(parsed.fields[i].value));
+	infotext_free(&parsed);
+	return o;
+}
+
 /* What clients read out of `info`, which is JSON in a text. */
 static char *info_text(struct collected *c, int n)
 {
@@ -377,7 +395,7 @@ static char *info_text(struct collected *c, int n)
 	}
 	json_t *o = json_pack(
 	    "{s:o, s:O, s:o, s:O, s:o, s:O, s:i, s:O, s:i, s:i, s:i, s:o, s:o, s:o, s:i, s:b, s:o, s:n, s:n, s:o, "
-	    "s:{}, s:i, s:O, s:[], s:s, s:i, s:b, s:s}",
+	    "s:o, s:i, s:O, s:[], s:s, s:i, s:b, s:s}",
 	    "prompt", prompt, "all_prompts", c->prompts, "negative_prompt", negative,
 	    "all_negative_prompts", c->negatives, "seed", param_seed_json(c->seed), "all_seeds", c->seeds,
 	    "subseed", -1, "all_subseeds", c->subseeds, "subseed_strength", 0, "width", c->width, "height",
@@ -385,7 +403,7 @@ static char *info_text(struct collected *c, int n)
 	    own(c, "cfg_scale", json_null()), "steps", own(c, "steps", json_null()), "batch_size", n,
 	    "restore_faces", 0, "sd_model_name", own(c, "model", json_string("")), "sd_model_hash",
 	    "face_restoration_model", "denoising_strength", own(c, "strength", json_null()),
-	    "extra_generation_params", "index_of_first_image", 0, "infotexts", c->infotexts, "styles",
+	    "extra_generation_params", extras_json(c), "index_of_first_image", 0, "infotexts", c->infotexts, "styles",
 	    "job_timestamp", stamp, "clip_skip", 1, "is_using_inpainting_conditioning", 0, "version",
 	    "sumi " SUMI_VERSION);
 	char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;

@@ -70,6 +70,9 @@ def detects(g, place):
 def units(g, place):
     plain, _ = make(g, [])
     canny, told = make(g, [UNIT])
+    status, _, got = g.ask("POST", "/sdapi/v1/txt2img", {**TINY, "alwayson_scripts": {"controlnet": {"args": [UNIT]}}})
+    extras = json.loads(got["info"])["extra_generation_params"] if status == 200 else {}
+    check(extras.get("ControlNet 0", "").startswith("Module: canny, Model: my-canny [") and "Seed" not in extras, "info tells it among what is extra", str(extras))
     out = place.sumi("image", "a boat", "--seed", 7, "--steps", 3, "--size", "64x64", "--sampler", "ddim", "--control", f"canny:{FIRST}:0.8,model=my-canny", "-o", "own.png")
     check(out.returncode == 0 and (place.dir / "own.png").read_bytes() == canny != plain, "a unit is a job's control", out.stderr + str(told))
     check(make(g, [{**UNIT, **CLIENT}])[0] == canny, "as a client's library writes one")
