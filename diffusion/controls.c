@@ -37,7 +37,7 @@ static const struct control_map control_maps[] = {
     {"softedge", NULL, {"softedge", "hed", NULL}, NULL, 2},
     {"lines", NULL, {"mlsd", "lines", NULL}, NULL, 3},
     {"like", NULL, {"ip-adapter", "ip_adapter", "ipadapter", NULL}, "face", CONTROL_KIND_ANY},
-    {"face", NULL, {"face", NULL}, NULL, CONTROL_KIND_ANY},
+    {"face", NULL, {"full-face", "plus-face", "full_face", NULL}, NULL, CONTROL_KIND_ANY},
     {NULL, NULL, {NULL}, NULL, CONTROL_KIND_ANY},
 };
 

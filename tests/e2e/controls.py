@@ -33,7 +33,7 @@ def shelf_of_looks(place):
     """An adapter that lies with its encoder as it was published, one that does not, and an encoder for that."""
     place.sumi("models", "add", LOOKS / "base.safetensors", "--name", "ip-adapter")
     (place.dir / "alone").mkdir()
-    for name, source in (("ip-adapter-face.safetensors", "full-face.safetensors"), ("ip-adapter-xl.safetensors", "xl.safetensors")):
+    for name, source in (("ip-adapter-full-face.safetensors", "full-face.safetensors"), ("ip-adapter-xl.safetensors", "xl.safetensors")):
         shutil.copy(LOOKS / source, place.dir / "alone" / name)
         place.sumi("models", "add", place.dir / "alone" / name)
     bad = render(place, "bad.png", "--control", f"face:{FIRST}")
