@@ -258,7 +258,7 @@ static bool may_claim(struct worker *w)
 	int64_t now = clock_mono_us() / 1000;
 	if (now < w->no_claims_until)
 		return false;
-	int status = store_space(w->store, 0, &err);
+	int status = store_space(w->store, NULL, 0, &err);
 	if (!status && w->store_doubtful)
 		status = store_probe(w->store, &err);
 	w->store_doubtful = status != SUMI_OK;

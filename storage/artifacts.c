@@ -233,7 +233,7 @@ int store_artifact_put(struct store *s, struct store_artifact *a, const void *da
 		if (file_holds(path, a)) {
 			status = store_sync_names(path, err);
 		} else {
-			status = store_space(s, a->bytes, err);
+			status = store_space(s, "artifacts", a->bytes, err);
 			if (!status)
 				status = store_write_file(s, "artifacts", a->sha256, path, data,
 							  size, err);

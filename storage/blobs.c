@@ -73,7 +73,7 @@ int store_blob_put(struct store *s, const char *sha256, const void *data, size_t
 		return store_sync_names(path, err);
 	}
 	if (!status)
-		status = store_space(s, (int64_t)size, err);
+		status = store_space(s, "blobs", (int64_t)size, err);
 	return status ? status : store_write_file(s, "blobs", sha256, path, data, size, err);
 }
 

@@ -246,7 +246,7 @@ int store_vacuum(struct store *s, struct error *err)
 	if (!status)
 		status = db_int_values(s, &page_size, err, "PRAGMA page_size", NULL, 0);
 	if (!status) /* the copy, and the journal of writing it back */
-		status = store_space(s, 2 * pages * page_size, err);
+		status = store_space(s, NULL, 2 * pages * page_size, err);
 	if (!status)
 		status = db_exec(s, "INSERT INTO prompts (prompts) VALUES ('optimize')", err);
 	if (!status)

@@ -337,17 +337,31 @@ void store_close(struct store *s)
 
 /* ---- room on the disk ---- */
 
-int store_space(struct store *s, int64_t need, struct error *err)
+static int space_at(const struct store *s, const char *path, int64_t need, struct error *err)
 {
-	int64_t available = files_free_space(s->dir);
+	int64_t available = files_free_space(path);
 	if (available < 0 || s->reserve == 0 || available - need >= s->reserve)
 		return SUMI_OK;
 	return error_set(
 	    err, SUMI_FULL,
 	    "%s: %.1f MiB free, %.1f MiB wanted and %.1f MiB are kept in reserve: free some "
 	    "space; work goes on by itself then",
-	    s->dir, (double)available / (1 << 20), (double)need / (1 << 20),
+	    path, (double)available / (1 << 20), (double)need / (1 << 20),
 	    (double)s->reserve / (1 << 20));
+}
+
+int store_space(struct store *s, const char *folder, int64_t need, struct error *err)
+{
+	char path[FILES_PATH_MAX];
+	int status = space_at(s, s->dir, folder ? 0 : need, err);
+	for (size_t i = 0; store_file_folders[i] && !status; i++) {
+		if (folder && strcmp(folder, store_file_folders[i]) != 0)
+			continue;
+		status = files_path(path, err, "%s/%s", s->dir, store_file_folders[i]);
+		if (!status)
+			status = space_at(s, path, folder ? need : 0, err);
+	}
+	return status;
 }
 
 int store_probe(struct store *s, struct error *err)
@@ -372,7 +386,7 @@ int store_ballast_fill(struct store *s, struct error *err)
 		return SUMI_OK;
 	int status = files_path(path, err, "%s/ballast", s->dir);
 	if (!status)
-		status = store_space(s, s->ballast, err);
+		status = store_space(s, NULL, s->ballast, err);
 	if (status)
 		return status;
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);

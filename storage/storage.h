@@ -245,9 +245,10 @@ void store_models_free(struct store_model *list, size_t count);
 
 /* ---- upkeep ---- */
 
-/* SUMI_FULL, with figures and what to do, unless need more bytes fit beside the reserve. Ask it
+/* SUMI_FULL, with figures and what to do, unless need more bytes fit beside the reserve: into a folder of
+ * files, NULL: the database's. Each may lie on a disk of its own, and all of them keep the reserve. Ask it
  * before claiming a job. */
-int store_space(struct store *s, int64_t need, struct error *err);
+int store_space(struct store *s, const char *folder, int64_t need, struct error *err);
 /* Whether a result could be stored now: writes a small file as results are written, and removes it, and
  * begins to write to the database. Ask it where something has failed. */
 int store_probe(struct store *s, struct error *err);

@@ -40,7 +40,7 @@ int store_thumb_put(struct store *s, struct store_artifact *a, const void *data,
 		return status == SUMI_NOMEM ? error_set(err, status, "%s", none.text) : SUMI_OK;
 	status = store_thumb_path(s, a->sha256, path, err);
 	if (!status && bytes_of(path) != (int64_t)webp_size &&
-	    !(status = store_space(s, (int64_t)webp_size, err)))
+	    !(status = store_space(s, "thumbs", (int64_t)webp_size, err)))
 		status = store_write_file(s, "thumbs", a->sha256, path, webp, webp_size, err);
 	if (!status)
 		a->thumb = (int64_t)webp_size;

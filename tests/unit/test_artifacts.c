@@ -320,6 +320,14 @@ static void check_other_disk(void **state)
 	store_test_ok(store_collect(s, 0, NULL, &c, &err), &err);
 	assert_int_equal(c.temps, 1);
 	store_close(s);
+	/* A reserve between what is free on the two: one of them is too full, whichever it is. */
+	int64_t of_rows = files_free_space(folder), of_blobs = files_free_space(disk);
+	struct store_options options = {.dir = folder, .mode = STORE_WRITE, .reserve = (of_rows + of_blobs) / 2, .ballast = -1};
+	snprintf(path, sizeof path, "%s%s: ", folder, of_blobs < of_rows ? "/blobs" : "");
+	store_test_ok(store_open(&options, &s, &err), &err);
+	assert_int_equal(store_space(s, NULL, 0, &err), SUMI_FULL);
+	assert_int_equal(strncmp(err.text, path, strlen(path)), 0);
+	store_close(s);
 	files_remove_tree(disk);
 }
 
@@ -334,7 +342,7 @@ static void check_reserve(void **state)
 	struct store *s;
 	enum store_put outcome;
 	store_test_ok(store_open(&options, &s, &err), &err);
-	assert_int_equal(store_space(s, 0, &err), SUMI_FULL);
+	assert_int_equal(store_space(s, NULL, 0, &err), SUMI_FULL);
 	assert_non_null(strstr(err.text, "free some space"));
 	put_job(s, "a", "t");
 	struct store_artifact a = {.job = "a", .role = "main", .format = "webp"};
