@@ -519,13 +519,29 @@ static int describe_installed(struct cli *cli, json_t **out, struct error *err)
 		return status;
 	status = catalogue_find(&c, cli->args[1], path, err);
 	const struct pack_info *p = status ? NULL : catalogue_at(&c, path);
-	if (!status && !p)
-		status = error_set(err, SUMI_NOTFOUND, "%s is no model that is installed", cli->args[1]);
+	struct pack_info elsewhere = {0};
+	if (!status && !p && !(status = pack_info_read_plain(path, &elsewhere, err)))
+		p = &elsewhere;
 	*out = status ? NULL : describe(p);
 	if (*out)
 		json_object_set_new(*out, "devices", models_devices(cli, &c, p));
+	pack_info_free(&elsewhere);
 	catalogue_free(&c);
 	return status;
+}
+
+/* Of a file that is a whole model what devices need for it, too. */
+static void add_devices(struct cli *cli, const char *file, json_t *o)
+{
+	struct catalogue c;
+	struct pack_info info;
+	if (pack_info_read_plain(file, &info, NULL))
+		return;
+	if (!catalogue_list(cli->config.packs, cli->config.state_dir, &c, NULL)) {
+		json_object_set_new(o, "devices", models_devices(cli, &c, &info));
+		catalogue_free(&c);
+	}
+	pack_info_free(&info);
 }
 
 struct search {
@@ -570,6 +586,8 @@ static int show(struct cli *cli, struct error *err)
 					       : describe_named(cli, &o, err);
 	if (status)
 		return status;
+	if (file)
+		add_devices(cli, what, o);
 	if (cli->json) {
 		cli_print_json(o);
 	} else {

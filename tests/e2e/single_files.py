@@ -438,6 +438,11 @@ def quantized(place, models):
     check(isinstance(want, bytes), "they paint", getattr(want, "stderr", ""))
     device = place.json("models", "show", "plain-q8_0")["devices"][0]
     check("a product" in device["measured"] and device["step_seconds"] > 0, "before any job has finished a product tells", device)
+    told = place.json("models", "show", models / "plain.safetensors")
+    check(told["kind"] != "UNet" and told["devices"][0]["needs"] > 1000, "of a file that is a model too", told)
+    check("devices" not in place.json("models", "show", models / "clip.safetensors"), "and of none that is half a model")
+    (place.dir / "far").symlink_to(PACKS / "sd1-tiny")
+    check(place.json("models", "show", f"{place.dir}/far/")["parts"]["unet"]["bytes"] > 1000, "a pack elsewhere is shown by its path")
     same(place, want, models / "plain-q8_0.gguf", "and the same picture")
     row = [i % 255 - 127 for i in range(64 * 64)]
     name = next(n for n, t in original_unet("sd1-tiny", 2).items() if t[1] == [64, 64])
