@@ -94,6 +94,18 @@ struct conv2d_args {
 	bool pad_end; /* stride 2: pad right and bottom only (AutoencoderKL's encoder) */
 };
 
+/* Second thin products beside a linear layer's weight: t[:, first_rank … + ranks]·upᵀ is added to the outputs of
+ * each part, of which all have as many, before bias and activation. */
+#define BESIDE_MOST 3
+struct linear_beside {
+	struct tensor t; /* [rows, ranks of all parts] */
+	int count;
+	struct {
+		const struct weight *up; /* [outputs of a part, ranks]; NULL: nothing lies on it */
+		int first_rank, ranks;
+	} parts[BESIDE_MOST];
+};
+
 /* y[r, :] = act(x[r, :]·Wᵀ + bias + add[r, :]) + residual[r, :] for each row r.
  * With ACT_GEGLU the weight has 2·cout rows and y has cout channels. */
 struct linear_args {
@@ -105,6 +117,7 @@ struct linear_args {
 	struct tensor add;         /* [rows, cout] (ACT_GEGLU: [rows, 2·cout]); buffer NULL: none */
 	struct tensor residual;    /* shape of y; buffer NULL: none */
 	enum activation act;
+	const struct linear_beside *beside; /* NULL: nothing; only where device_joins_beside() says so */
 };
 
 /* Group normalisation over (d, h, w, c / groups) of each n; then SiLU if act says so. Its two halves apart
@@ -246,6 +259,8 @@ struct device_ops {
 	void (*weight_pack)(const struct device *d, const struct weight_desc *desc, void *out);
 	int (*conv2d)(struct device *d, const struct conv2d_args *a, struct error *err);
 	int (*linear)(struct device *d, const struct linear_args *a, struct error *err);
+	/* NULL: no linear layer takes args.beside. */
+	bool (*joins_beside)(const struct device *d, const struct linear_args *a);
 	int (*group_norm)(struct device *d, const struct group_norm_args *a, struct error *err);
 	int (*layer_norm)(struct device *d, const struct layer_norm_args *a, struct error *err);
 	int (*attention)(struct device *d, const struct attention_args *a, struct error *err);
@@ -349,6 +364,8 @@ int device_weight_pack(struct device *d, const struct weight_desc *desc, void *o
 int device_supports(const struct device *d, enum device_op op, const void *args, struct error *err);
 int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *err);
 int device_linear(struct device *d, const struct linear_args *a, struct error *err);
+/* Whether the device's linear layer adds args->beside in the same product; else who calls adds it. */
+bool device_joins_beside(const struct device *d, const struct linear_args *a);
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err);
 int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct error *err);
 int device_attention(struct device *d, const struct attention_args *a, struct error *err);

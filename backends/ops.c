@@ -281,8 +281,18 @@ int device_linear(struct device *d, const struct linear_args *a, struct error *e
 		if ((status = check_apart(op, "residual", &a->residual, &a->y, true, err)))
 			return status;
 	}
+	if (a->beside && ((status = check_tensor(op, "beside", &a->beside->t, a->x.dtype, err)) ||
+			  (status = check_apart(op, "beside", &a->beside->t, &a->y, false, err))))
+		return status;
+	if (a->beside && (a->beside->t.rows != a->x.rows || !device_joins_beside(d, a)))
+		return error_set(err, SUMI_UNSUPPORTED, "%s: what lies beside it is not for this product", op);
 	status = device_supports(d, OP_LINEAR, a, err);
 	return status ? status : d->ops->linear(d, a, err);
+}
+
+bool device_joins_beside(const struct device *d, const struct linear_args *a)
+{
+	return d->ops->joins_beside && d->ops->joins_beside(d, a);
 }
 
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err)

@@ -339,6 +339,32 @@ void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, str
 		conv_flat(p, layer, x, y, args);
 }
 
+/* y = what the layer makes of x, with what lies beside it in the same product; false: the device knows no such. */
+static bool linear_joined(struct pass *p, const struct linear_layer *layer, struct map t, struct map x,
+			  struct map y, struct linear_args args)
+{
+	const struct thin *thin = layer->thin;
+	struct linear_beside beside = {.t = t.t, .count = thin->count};
+	if (p->status || thin->count > BESIDE_MOST)
+		return false;
+	for (int i = 0; i < thin->count; i++) {
+		if (thin->parts[i].cout * thin->count != layer->cout)
+			return false;
+		beside.parts[i].up = thin->parts[i].ranks ? thin->parts[i].up : NULL;
+		beside.parts[i].ranks = thin->parts[i].ranks;
+		beside.parts[i].first_rank = thin->parts[i].first_rank;
+	}
+	args.beside = &beside;
+	args.x = x.t;
+	args.y = y.t;
+	args.n = y.n;
+	args.weight = layer->weight;
+	if (!device_joins_beside(p->device, &args))
+		return false;
+	linear(p, layer->weight, layer->bias, x, y, args);
+	return true;
+}
+
 void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,
 		 struct linear_args args)
 {
@@ -352,6 +378,10 @@ void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x,
 	}
 	struct map t = pass_new(p, x.n, x.h, x.w, thin->ranks), more = {0};
 	linear(p, thin->down, NULL, x, t, (struct linear_args){0});
+	if (linear_joined(p, layer, t, x, y, args)) {
+		pass_free(p, &t);
+		return;
+	}
 	if (args.act != ACT_NONE) { /* it belongs before the activation */
 		more = pass_new(p, x.n, x.h, x.w, layer->cout);
 		put_thin(p, thin, t, more, false);

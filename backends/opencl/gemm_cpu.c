@@ -52,18 +52,50 @@ static struct cl_range cut_range(const struct gemm_cut *cut, int pictures)
 	};
 }
 
+/* --- what lies beside the weight --- */
+
+enum { BESIDE_ARGS = 5 + 3 * BESIDE_MOST };
+
+/* Of those that are there, which all have one. */
+static enum dtype up_format(const struct linear_beside *b)
+{
+	int i = 0;
+	while (i < b->count - 1 && !b->parts[i].up)
+		i++;
+	return b->parts[i].up->head.dtype;
+}
+
+static struct cl_arg *beside_args(const struct gemm_job *job, struct cl_arg *at)
+{
+	const struct linear_beside *b = job->beside;
+	const struct buffer *any = b->t.buffer; /* in the place of those that are not there */
+	*at++ = arg_buffer(b->t.buffer);
+	*at++ = arg_ulong(b->t.offset);
+	*at++ = arg_int(b->t.ld);
+	*at++ = arg_int(b->count);
+	*at++ = arg_int(job->weight->head.cout / b->count);
+	for (int i = 0; i < BESIDE_MOST; i++) {
+		bool there = i < b->count && b->parts[i].up;
+		*at++ = arg_buffer(there ? b->parts[i].up->buffer : any);
+		*at++ = arg_int(there ? b->parts[i].ranks : 0);
+		*at++ = arg_int(there ? b->parts[i].first_rank : 0);
+	}
+	return at;
+}
+
 static int enqueue(struct cl_device *d, const struct product *p, const struct gemm_job *job,
 		   struct error *err)
 {
 	const struct tensor *y = &job->y;
 	const struct weight *w = job->weight;
 	cl_kernel kernel;
-	int status =
-	    matrix_kernel(d, p->files, p->kernel, y->dtype, w->head.dtype, &kernel, err);
+	int status = job->beside ? matrix_kernel_beside(d, p->files, p->kernel, y->dtype, w->head.dtype,
+							up_format(job->beside), &kernel, err)
+				 : matrix_kernel(d, p->files, p->kernel, y->dtype, w->head.dtype, &kernel, err);
 	if (status)
 		return status;
 	struct gemm_cut cut = cut_product(d, p, job, job->out.h * job->out.w);
-	struct cl_arg args[GEMM_HEAD + 7 + GEMM_ROW_TAIL], *at = gemm_head(job, args);
+	struct cl_arg args[GEMM_HEAD + 7 + GEMM_ROW_TAIL + BESIDE_ARGS], *at = gemm_head(job, args);
 	*at++ = arg_int(cut.block_rows);
 	*at++ = arg_int(cut.group);
 	*at++ = arg_int(cut.swapped);
@@ -72,6 +104,8 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	*at++ = arg_int(job->x.c);
 	*at++ = arg_int(y->c);
 	at = gemm_row_tail(job, at);
+	if (job->beside)
+		at = beside_args(job, at);
 	struct cl_range range = cut_range(&cut, job->out.n);
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }
@@ -79,7 +113,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 static int run_plain(struct cl_device *d, const void *job, const void *how, struct error *err)
 {
 	const struct product p = {
-	    .files = "tile_cpu.cl+gather_cpu.cl+gemm_cpu.cl",
+	    .files = "tile_cpu.cl+gather_cpu.cl+beside_cpu.cl+gemm_cpu.cl",
 	    .kernel = "gemm",
 	    .rows = matrix_constant("gemm_cpu.cl", "GEMM_ROWS"),
 	    .tile = matrix_tile_rows(d),
@@ -92,7 +126,7 @@ static int run_plain(struct cl_device *d, const void *job, const void *how, stru
 static int run_dot(struct cl_device *d, const void *job, const void *how, struct error *err)
 {
 	const struct product p = {
-	    .files = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+gather_cpu.cl+gemm_dot_cpu.cl",
+	    .files = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+gather_cpu.cl+beside_cpu.cl+gemm_dot_cpu.cl",
 	    .kernel = "gemm_dot",
 	    .rows = matrix_constant("gemm_dot_cpu.cl", "GEMM_DOT_ROWS"),
 	    .tile = matrix_dot_constant(d, CL_PAIRS, "dot_cpu.cl", "DOT_ROWS"),
@@ -238,6 +272,34 @@ static const struct variant rows[] = {
     {"pairs", ROUNDING_DOT, dot_row, run_dot, NULL},
     {"plain", ROUNDING_PLAIN, NULL, run_plain, NULL},
 };
+
+/* Vectors of a panel belong to one part, and a part's panels are as deep as a panel is staged at once. */
+bool gemm_joins_beside(const struct cl_device *d, const struct gemm_job *job)
+{
+	const struct linear_beside *b = job->beside;
+	const struct weight_head *w = &job->weight->head;
+	int lanes = d->quirks.lanes, panel = matrix_panel(d), cout = w->cout / (b->count ? b->count : 1);
+	int (*way)(struct cl_device *, const void *, const void *, struct error *) =
+	    variant_first(rows, CL_COUNT(rows), d, job)->enqueue;
+	/* GEMM_DEPTH and GEMM_DOT_PAIRS, which hang on the lanes. */
+	enum { STAGED = 2560 };
+	const struct weight *first = NULL;
+	if (b->count < 1 || b->count > BESIDE_MOST || w->cout % b->count || job->weight->scales ||
+	    (b->count > 1 && (cout % panel || w->geglu)) || (w->geglu ? w->cout / 2 : w->cout) % lanes ||
+	    (way != run_plain && way != run_dot))
+		return false;
+	for (int i = 0; i < b->count; i++) {
+		const struct weight *up = b->parts[i].up;
+		if (!up)
+			continue;
+		first = first ? first : up;
+		if (up->head.dtype != first->head.dtype || up->head.cout != cout || up->head.geglu ||
+		    up->head.cin != b->parts[i].ranks || up->scales || format_info(up->head.dtype)->block > 1 ||
+		    b->parts[i].ranks > STAGED / lanes || b->parts[i].ranks > w->cin)
+			return false;
+	}
+	return first != NULL;
+}
 
 int gemm_enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct error *err)
 {

@@ -269,6 +269,7 @@ bool cl_takes_format(const struct device *d, enum dtype dtype, int kernel);
  * first. */
 const struct buffer *cl_weight_rows(const struct weight *w);
 
+bool cl_joins_beside(const struct device *base, const struct linear_args *a);
 int cl_conv_supports(const struct cl_device *d, const struct conv2d_args *a, struct error *err);
 int cl_attention_supports(const struct cl_device *d, const struct attention_args *a,
 			  struct error *err);

@@ -37,9 +37,29 @@ int cl_linear(struct device *base, const struct linear_args *a, struct error *er
 		}
 		if (a->residual.buffer)
 			job.residual = rows_of(&a->residual, r, count);
+		struct linear_beside beside;
+		if (a->beside) {
+			beside = *a->beside;
+			beside.t = rows_of(&a->beside->t, r, count);
+			job.beside = &beside;
+		}
 		int status = gemm_enqueue(d, &job, err);
 		if (status)
 			return status;
 	}
 	return SUMI_OK;
+}
+
+bool cl_joins_beside(const struct device *base, const struct linear_args *a)
+{
+	const struct cl_device *d = (const struct cl_device *)base;
+	struct gemm_job job = {.x = a->x,
+			       .y = a->y,
+			       .weight = a->weight,
+			       .act = a->act,
+			       .side = 1,
+			       .pixels = (int)(a->y.rows / (size_t)a->n),
+			       .stride = 1,
+			       .beside = a->beside};
+	return d->quirks.cpu_kernels && gemm_joins_beside(d, &job);
 }

@@ -42,6 +42,10 @@ int matrix_tile_cover(const struct cl_device *d, int rows);
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err);
 
+/* The same with -D UP: dtype of what lies beside the weight. */
+int matrix_kernel_beside(struct cl_device *d, const char *files, const char *name, enum dtype act,
+			 enum dtype weight, enum dtype up, cl_kernel *kernel, struct error *err);
+
 /* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] · scales + bias + add) + residual for
  * out.n pictures of out.h·out.w rows each. */
 struct gemm_job {
@@ -50,6 +54,7 @@ struct gemm_job {
 	const struct weight *weight;
 	const struct buffer *bias;
 	struct tensor add, residual; /* buffer NULL: none */
+	const struct linear_beside *beside; /* of the gathered product in its plain way, or NULL */
 	int add_row; /* elements between the rows of add; 0: it has one a picture (a linear layer's
 			only: no other way than the gathered product reads it) */
 	enum activation act;
@@ -62,6 +67,9 @@ struct gemm_job {
 
 /* Every picture of x must span fewer than 2^31 elements: kernels index it with 32 bits. */
 int gemm_enqueue(struct cl_device *d, const struct gemm_job *job, struct error *err);
+
+/* Whether it adds what lies beside job->weight (gemm_cpu.c). */
+bool gemm_joins_beside(const struct cl_device *d, const struct gemm_job *job);
 
 /* The same with the kernels for CPUs (gemm_cpu.c). */
 int gemm_enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct error *err);

@@ -375,6 +375,7 @@ static const struct device_ops cl_device_ops = {
     .timestep = cl_timestep,
     .permute = cl_permute,
     .takes_precision = cl_takes_precision,
+    .joins_beside = cl_joins_beside,
     .supports = cl_supports,
 };
 

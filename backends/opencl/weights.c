@@ -44,15 +44,15 @@ int matrix_tile_cover(const struct cl_device *d, int rows)
 	return covered < small ? small : covered;
 }
 
-int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
-		  enum dtype weight, cl_kernel *kernel, struct error *err)
+static int kernel_with(struct cl_device *d, const char *files, const char *name, enum dtype act,
+		       enum dtype weight, const char *more, cl_kernel *kernel, struct error *err)
 {
-	char options[32 + CL_DOT_OPTIONS], dot[CL_DOT_OPTIONS] = "";
+	char options[64 + CL_DOT_OPTIONS], dot[CL_DOT_OPTIONS] = "";
 	if (strstr(files, "dot_cpu.cl"))
 		cl_dot_options(d, CL_PAIRS, dot);
 	else if (strstr(files, "dot4_cpu.cl"))
 		cl_dot_options(d, CL_FOURS, dot);
-	snprintf(options, sizeof options, "-D ACT=%s%s", cl_dtype_word(act), dot);
+	snprintf(options, sizeof options, "-D ACT=%s%s%s", cl_dtype_word(act), dot, more);
 	struct format_kernel k = {.files = files,
 				  .name = name,
 				  .options = options,
@@ -60,6 +60,20 @@ int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum
 				  .wide = d->quirks.lanes,
 				  .columns = matrix_panel(d)};
 	return cl_format_kernel(d, &k, kernel, err);
+}
+
+int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
+		  enum dtype weight, cl_kernel *kernel, struct error *err)
+{
+	return kernel_with(d, files, name, act, weight, "", kernel, err);
+}
+
+int matrix_kernel_beside(struct cl_device *d, const char *files, const char *name, enum dtype act,
+			 enum dtype weight, enum dtype up, cl_kernel *kernel, struct error *err)
+{
+	char more[32];
+	snprintf(more, sizeof more, " -D UP=%s", cl_dtype_word(up));
+	return kernel_with(d, files, name, act, weight, more, kernel, err);
 }
 
 /* The output channel in a column of a panel; -1: none. */

@@ -44,7 +44,7 @@ check() {
 }
 
 q8='-D WIDE=8 -D COLUMNS=16 -D WEIGHT=q8_0 -D WEIGHT_BLOCK=32 -D WEIGHT_BYTES=34'
-pairs='tile_cpu matrix_cpu dot_cpu gather_cpu gemm_dot_cpu' fours='formats tile_cpu matrix_cpu dot4_cpu gather_cpu gemm_dot4_cpu'
+pairs='tile_cpu matrix_cpu dot_cpu gather_cpu beside_cpu gemm_dot_cpu' fours='formats tile_cpu matrix_cpu dot4_cpu gather_cpu gemm_dot4_cpu'
 attention='tile_cpu matrix_cpu dot_cpu attention_panel_cpu attention_dot_cpu'
 check 'products of pairs' bfdot "$pairs" -D WEIGHT=f16
 check 'products of pairs by two rows and columns' bfmmla "$pairs" -D WEIGHT=f16 -D DOT_MATRIX

@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "diffusion/adapters.h"
 #include "diffusion/run.h"
+#include "networks/pass.h"
 #include "networks/text_encoder.h"
 #include "networks/unet.h"
 #include "weights/overlay.h"
@@ -328,6 +329,96 @@ static void test_folded_ones_stay(void **state)
 	device_close(d);
 }
 
+static struct weight *weight_of(struct device *d, int cout, int cin, bool geglu, uint32_t seed)
+{
+	struct weight *w;
+	float *values = malloc((size_t)cout * (size_t)cin * sizeof *values);
+	for (int i = 0; i < cout * cin; i++)
+		values[i] = noise(&seed);
+	struct weight_desc desc = {
+	    .data = values, .dtype = DTYPE_F32, .cout = cout, .cin = cin, .kernel = 1, .geglu = geglu};
+	assert_int_equal(device_weight_new(d, &desc, &w, &err), SUMI_OK);
+	free(values);
+	return w;
+}
+
+/* The layer's result with what lies beside it, on a device; the caller frees it. */
+static float *beside(struct device *d, int rows, int cin, int cout, const int ranks[3], bool geglu)
+{
+	struct linear_layer layer = {.weight = weight_of(d, cout, cin, geglu, 7), .cin = cin, .cout = cout};
+	struct thin *t = calloc(1, sizeof *t + 3 * sizeof t->parts[0]);
+	int wide = geglu ? cout / 2 : cout;
+	float *x = malloc((size_t)(rows * cin) * sizeof *x), *y = malloc((size_t)(rows * wide) * sizeof *y);
+	uint32_t seed = 5;
+	t->count = ranks[1] < 0 ? 1 : 3;
+	for (int i = 0; i < t->count; i++) {
+		struct thin_part *part = &t->parts[i];
+		part->cout = cout / t->count;
+		part->first = i * part->cout;
+		part->first_rank = t->ranks;
+		part->ranks = ranks[i];
+		t->ranks += ranks[i];
+		part->up = ranks[i] ? weight_of(d, part->cout, ranks[i], false, 9 + (uint32_t)i) : NULL;
+	}
+	t->down = weight_of(d, t->ranks, cin, false, 8);
+	layer.thin = t;
+	for (int i = 0; i < rows * cin; i++)
+		x[i] = noise(&seed);
+	struct pass p = pass_begin(d, NULL, &err);
+	p.dtype = DTYPE_F32;
+	struct map in = pass_upload(&p, x, 1, 1, rows, cin), out = pass_new(&p, 1, 1, rows, wide);
+	pass_linear(&p, &layer, in, out, (struct linear_args){.act = geglu ? ACT_GEGLU : ACT_NONE});
+	pass_download(&p, &out, y);
+	pass_free(&p, &out);
+	pass_free(&p, &in);
+	assert_int_equal(p.status, SUMI_OK);
+	for (int i = 0; i < t->count; i++)
+		device_weight_free(d, t->parts[i].up);
+	device_weight_free(d, t->down);
+	device_weight_free(d, layer.weight);
+	free(x);
+	free(t);
+	return y;
+}
+
+/* In one product with the layer, where a device can, and apart on the reference: the same. */
+static void test_they_join_the_product(void **state)
+{
+	static const struct {
+		int rows, cin, cout, ranks[3];
+		bool geglu;
+	} cases[] = {{37, 48, 96, {8, -1, -1}, false},	{37, 48, 80, {16, -1, -1}, false},
+		     {300, 64, 192, {8, 0, 24}, false}, {300, 64, 192, {8, 8, 8}, false},
+		     {37, 48, 48, {8, 8, 8}, false},	{150, 64, 128, {8, -1, -1}, true},
+		     {20, 200, 64, {176, -1, -1}, false}};
+	struct device *d, *plain;
+	(void)state;
+	if (device_open("opencl:0", &d, &err))
+		skip();
+	assert_int_equal(device_open("reference", &plain, &err), SUMI_OK);
+	for (int half = 0; half < 2; half++)
+		for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+			int wide = cases[i].geglu ? cases[i].cout / 2 : cases[i].cout;
+			if (half && device_set_precision(d, PRECISION_HALF, &err))
+				continue;
+			float *got = beside(d, cases[i].rows, cases[i].cin, cases[i].cout, cases[i].ranks,
+					    cases[i].geglu);
+			float *want = beside(plain, cases[i].rows, cases[i].cin, cases[i].cout, cases[i].ranks,
+					     cases[i].geglu);
+			double most = 0, largest = 0;
+			for (int k = 0; k < cases[i].rows * wide; k++) {
+				most = fmax(most, fabs((double)got[k] - (double)want[k]));
+				largest = fmax(largest, fabs((double)want[k]));
+			}
+			if (!(most < (half ? 2e-2 : 1e-5) * largest))
+				fail_msg("case %zu, half %d: %g off of %g", i, half, most, largest);
+			free(got);
+			free(want);
+		}
+	device_close(plain);
+	device_close(d);
+}
+
 /* A plan without a device counts what they take in a pass. */
 static void test_they_are_planned(void **state)
 {
@@ -349,6 +440,7 @@ int main(void)
 	    cmocka_unit_test(test_they_come_and_go),
 	    cmocka_unit_test(test_folded_ones_stay),
 	    cmocka_unit_test(test_they_are_planned),
+	    cmocka_unit_test(test_they_join_the_product),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,8 +3,8 @@
  * y[r, :] = Σ over taps x[pixel(r, tap), :]·W[tap]: a linear layer has one tap, a 3×3
  * convolution nine, whose pixels are found by address, so that nothing like im2col is ever
  * written. -D ACT: dtype of the activations, -D WEIGHT: dtype of the packed weights,
- * [panels][taps][cin][PANEL]. Needs tile_cpu.cl,
- * gather_cpu.cl. */
+ * [panels][taps][cin][PANEL]. Needs tile_cpu.cl, gather_cpu.cl,
+ * beside_cpu.cl. */
 
 #define GEMM_ROWS 144 /* rows of a work-item: enough to pay for converting a panel's block */
 #define GEMM_GROUP 4  /* panels of a work-item: its rows stay in the second-level cache */
@@ -41,7 +41,7 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
                           global const float *scales,
                           global const float *bias, int act, global const TYPE(ACT) *add,
                           ulong add_at, int add_ld, global const TYPE(ACT) *residual,
-                          ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
+                          ulong residual_at, int ldr, global TYPE(ACT) *y, ulong y_at, int ldy, int add_row BESIDE_ARGS)
 {
 	vec b[GEMM_DEPTH * PARTS], c[GEMM_ROWS * PARTS];
 	int at[9 * PLACE_ROWS];
@@ -59,6 +59,10 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 	act_row zero = (act_row)(weight + zero_at);
 	x += x_at + x_picture * picture;
 	find_places(at, geometry, ldx, r0, count, TILE_COVER(count));
+#ifdef UP
+	int beside_at[PLACE_ROWS];
+	find_beside(beside_at, r0, count, ldt);
+#endif
 	/* A step of the sum: several whole taps, or a part of one. */
 	int parts = (cin + GEMM_DEPTH - 1) / GEMM_DEPTH, depth = (cin + parts - 1) / parts;
 	depth = (depth + WEIGHT_STEP - 1) / WEIGHT_STEP * WEIGHT_STEP;
@@ -72,6 +76,9 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 				TILE_SWEEP(count, row, gather, x + k, zero, at + t * PLACE_ROWS + row, n, d, b,
 				           c + PARTS * row, t + k == 0)
 			}
+#ifdef UP
+		add_beside(BESIDE_NAMES, beside_at, count, p * width, act == ACT_GEGLU ? cout : LANES, b, c);
+#endif
 		finish_panel(c, count, min(width, cout - p * width), act, cout, p * width,
 		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,
 		             add ? add + add_at + (ulong)add_ld * picture + (ulong)add_row * r0 + p * width : 0,

@@ -1,6 +1,6 @@
 /* The product of gemm_cpu.cl in pairs of bfloat16. Rows and panels are rounded where they are
  * used, block by block, so weights lie in memory as for the exact product. -D DOT_SPLIT: in three
- * products of pairs. -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl, gather_cpu.cl. */
+ * products of pairs. -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl, gather_cpu.cl, beside_cpu.cl. */
 
 #define GEMM_DOT_ROWS 192 /* of a work-item */
 #define GEMM_DOT_GROUP 10        /* panels of a work-item: they share the rounded rows */
@@ -62,7 +62,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
                               global const float *bias, int act,
                               global const TYPE(ACT) *add, ulong add_at, int add_ld,
                               global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-                              global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
+                              global TYPE(ACT) *y, ulong y_at, int ldy, int add_row BESIDE_ARGS)
 {
 	WITH_ASSEMBLER;
 	pairs b[GEMM_DOT_PAIRS * PARTS];
@@ -119,6 +119,14 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 			}
 		}
 	TILES_CLOSE;
+#ifdef UP
+	int beside_at[PLACE_ROWS];
+	vec staged[GEMM_DOT_PAIRS * PARTS];
+	find_beside(beside_at, r0, count, ldt);
+	for (int p = p0; p < p1; p++)
+		add_beside(BESIDE_NAMES, beside_at, count, p * width, act == ACT_GEGLU ? cout : LANES, staged,
+		           c + (p - p0) * GEMM_DOT_ROWS * PARTS);
+#endif
 	for (int p = p0; p < p1; p++)
 		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
 		             act, cout, p * width,
