@@ -29,7 +29,7 @@
  * all. A program for each format of weights takes seconds to build: those of two widths are. Of int8
  * only what it multiplies in whole numbers is run, of all formats in one width; the rest is half's. Other
  * processors' instructions differ in their tile alone, and are long to compile: each is run by what is
- * made of that. */
+ * made of that, with one dtype of activations. */
 static const struct flavour {
 	const char *name;
 	unsigned operations; /* bits of enum ops_kind */
@@ -47,13 +47,13 @@ static const struct flavour {
     {"cpu16-int8", PRODUCTS, false, false, true, PRECISION_INT8, "cpu16"},
     {"cpu8-emulated:int8", PRODUCTS, false, true, true, PRECISION_INT8, NULL},
     {"cpu16-emulated:int8", PRODUCTS, false, true, true, PRECISION_INT8, NULL},
-    {"cpu8-arm-emulated", LINEAR, false, true, false, PRECISION_HALF, NULL},
-    {"cpu8-arm-sdot-emulated:int8", LINEAR, false, true, false, PRECISION_INT8, NULL},
-    {"cpu8-arm-matrix-emulated", LINEAR | ATTENTION, false, true, false, PRECISION_HALF, NULL},
-    {"cpu16-amx-emulated", MATRIX, false, true, false, PRECISION_HALF, NULL},
-    {"cpu16-amx-emulated:int8", LINEAR, false, true, false, PRECISION_INT8, NULL},
-    {"cpu16-amx-split-emulated", PRODUCTS, false, true, false, PRECISION_HALF, NULL},
-    {"cpu8-arm-matrix-emulated:int8", LINEAR, false, true, false, PRECISION_INT8, NULL},
+    {"cpu8-arm-emulated", LINEAR, true, true, false, PRECISION_HALF, NULL},
+    {"cpu8-arm-sdot-emulated:int8", LINEAR, true, true, false, PRECISION_INT8, NULL},
+    {"cpu8-arm-matrix-emulated", LINEAR | ATTENTION, true, true, false, PRECISION_HALF, NULL},
+    {"cpu16-amx-emulated", MATRIX, true, true, false, PRECISION_HALF, NULL},
+    {"cpu16-amx-emulated:int8", LINEAR, true, true, false, PRECISION_INT8, NULL},
+    {"cpu16-amx-split-emulated", LINEAR, true, true, false, PRECISION_HALF, NULL},
+    {"cpu8-arm-matrix-emulated:int8", LINEAR, true, true, false, PRECISION_INT8, NULL},
     {"gpu", ~0u, false, false, true, PRECISION_EXACT, NULL},
     {"gpu-winograd", 1u << OPS_CONV2D, false, false, false, PRECISION_EXACT, NULL},
     {"mma-emulated", MATRIX, true, false, false, PRECISION_EXACT, NULL},

@@ -108,14 +108,15 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 					pack_panel(weight, ((ulong)p * taps + t + i) * cin + k, d,
 					           b + i * pairs_of_tap * PARTS);
 				vec *sums = c + (p - p0) * GEMM_DOT_ROWS * PARTS;
-				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b, pairs_of_step,
-				          sums + PARTS * row, t + k == 0)
-#ifdef DOT_SPLIT
-				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b + GEMM_DOT_TERMS * PARTS,
-				          pairs_of_step, sums + PARTS * row, false)
-				DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE + GEMM_DOT_TERMS, b,
-				          pairs_of_step, sums + PARTS * row, false)
-#endif
+				/* What rows leave by panels, rows by what panels leave, and rows by panels. */
+				UNROLL(1) for (int part = GEMM_DOT_TERMS < GEMM_DOT_PAIRS ? 2 : 0; part >= 0; part--)
+				{
+					int x_rest = part == 2 ? GEMM_DOT_TERMS : 0;
+					int b_rest = part == 1 ? GEMM_DOT_TERMS * PARTS : 0;
+					bool first = t + k == 0 && (part == 2 || GEMM_DOT_TERMS == GEMM_DOT_PAIRS);
+					DOT_SWEEP(count, row, dot, rounded + x_rest + row * DOT_STRIDE, b + b_rest,
+					          pairs_of_step, sums + PARTS * row, first)
+				}
 			}
 		}
 	TILES_CLOSE;

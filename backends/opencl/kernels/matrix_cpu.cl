@@ -73,10 +73,10 @@
 #define AMX_LINES(t) ((t) < 6 ? AMX_SIDE : amx_words_)
 #define AMX_COLUMNS(t) ((t) == 4 || (t) == 5 ? amx_words_ : AMX_SIDE)
 #define AMX_EACH(t, i)                                                                         \
-	for (int i = 0; i < AMX_SIDE * AMX_SIDE; i++)                                              \
+	UNROLL(1) for (int i = 0; i < AMX_SIDE * AMX_SIDE; i++)                                    \
 		if (i / AMX_SIDE < AMX_LINES(t) && i % AMX_SIDE < AMX_COLUMNS(t))
 #define AMX_ZERO(t)                                                                            \
-	for (int i_ = 0; i_ < AMX_SIDE * AMX_SIDE; i_++)                                           \
+	UNROLL(1) for (int i_ = 0; i_ < AMX_SIDE * AMX_SIDE; i_++)                                 \
 		amx_[t][i_] = 0;
 #define AMX_LOAD(t, p, stride)                                                                 \
 	AMX_EACH(t, i_) amx_[t][i_] = (p)[i_ / AMX_SIDE * (stride) + i_ % AMX_SIDE];
@@ -103,7 +103,8 @@ INLINE vec amx_add_product(vec sum, uint a, PASTE(uint, LANES) b)
  * what was there. */
 INLINE void tdpbf16ps(uint *c, const uint *a, const uint *b, int words)
 {
-	for (int m = 0; m < AMX_SIDE; m++) {
+	UNROLL(1) for (int m = 0; m < AMX_SIDE; m++)
+	{
 		vec first = 0.0f, second = 0.0f;
 		UNROLL(1) for (int k = 0; k < words; k++)
 		{
@@ -121,7 +122,8 @@ INLINE void tdpbf16ps(uint *c, const uint *a, const uint *b, int words)
 /* TDPBSSD: bytes with signs. Nothing is rounded and nothing saturates. */
 INLINE void tdpbssd(uint *c, const uint *a, const uint *b, int words)
 {
-	for (int m = 0; m < AMX_SIDE; m++) {
+	UNROLL(1) for (int m = 0; m < AMX_SIDE; m++)
+	{
 		PASTE(int, LANES) sum = AS_INTS(PASTE(vload, LANES)(m, c));
 		UNROLL(1) for (int k = 0; k < 4 * words; k++)
 		{
