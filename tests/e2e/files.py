@@ -90,8 +90,8 @@ def told_of_files(place):
     png(place.dir / "other.png", words)
     told = place.json("show", "other.png")
     check((told["sampler"], told["scheduler"], told["negative_prompt"], told["clip_skip"], told["rng"],
-           told["format"], told["unknown"]) ==
-          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", {"Face restoration": "GFPGAN", "Tiling": "True"}),
+           told["format"], told["tile"], told["unknown"]) ==
+          ("dpmpp_2m", "karras", "blur", 0, "philox", "png", "both", {"Face restoration": "GFPGAN"}),
           "of another program's PNG", str(told))
     done = place.sumi("again", "other.png", "-o", "other-made.png")
     check(done.returncode == 0 and "Face restoration" in done.stderr and
@@ -153,8 +153,8 @@ def outputs(place):
     clip, film = ["--duration", 1, "--model", "sound-tiny"], [*SIZE, "--steps", 1, "--model", "motion-tiny", "--frames", 3]
     for words, text in [
             (["image", "ink", *quick, "-o", "x.png", "--format", "webp"], "contradict"),
-            (["image", "ink", *quick, "-o", "x.jpg"], ".webp, .png"),
-            (["image", "ink", *quick, "-o", "x.jpg", "--format", "webp"], ".webp, .png"),
+            (["image", "ink", *quick, "-o", "x.gif"], ".webp, .png"),
+            (["image", "ink", *quick, "-o", "x.jpg", "--format", "webp"], "contradict"),
             (["image", "ink", *quick, "-o", "x.ogg"], ".webp, .png"),
             (["audio", "ink", *clip, "-o", "x.mp3"], ".ogg, .wav"),
             (["audio", "ink", *clip, "-o", "x.webp"], ".ogg, .wav"),
