@@ -1,4 +1,5 @@
 /* Looking at the queue: one job, listings, counts, workers, dead letters. Changes nothing. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,9 +382,11 @@ static int redis_now(struct queue *queue, int64_t *now_ms, struct error *err)
 	redisReply *reply;
 	command_text(&command, "TIME");
 	int status = call_simple(queue, &command, &reply, err);
+	int64_t seconds = status ? 0 : reply_int(reply_at(reply, 0));
+	if (seconds < 0 || seconds > INT64_C(100000000000))
+		status = error_set(err, SUMI_CORRUPT, "redis: its clock says %" PRId64 " seconds", seconds);
 	if (status == SUMI_OK)
-		*now_ms =
-		    reply_int(reply_at(reply, 0)) * 1000 + reply_int(reply_at(reply, 1)) / 1000;
+		*now_ms = seconds * 1000 + reply_int(reply_at(reply, 1)) / 1000;
 	freeReplyObject(reply);
 	return status;
 }
