@@ -119,25 +119,24 @@ void transformer_clear(struct transformer_block *t)
 	t->layers = NULL;
 }
 
-/* h += out1(attention over the picture's own pixels). a is scratch of h's shape. */
-static void self_attention(struct pass *p, const struct transformer_block *t,
-			   const struct transformer_layer *layer, struct map h, struct map a)
+void self_attention(struct pass *p, const struct self_attention *s, struct map x, struct map scratch)
 {
-	int c = t->channels;
-	struct map qkv = pass_new(p, h.n, h.h, h.w, 3 * c);
-	pass_norm(p, &layer->norm1, h, a, ACT_NONE);
-	pass_linear(p, &layer->qkv, a, qkv, (struct linear_args){0});
+	int c = x.t.c;
+	struct map qkv = pass_new(p, x.n, x.h, x.w, 3 * c);
+	pass_norm(p, s->norm, x, scratch, ACT_NONE);
+	pass_linear(p, s->qkv, scratch, qkv, (struct linear_args){0});
 	pass_attention(p, &(struct attention_args){
 			      .q = map_slice(qkv, 0, c).t,
 			      .k = map_slice(qkv, c, c).t,
 			      .v = map_slice(qkv, 2 * c, c).t,
-			      .y = a.t,
-			      .n = h.n,
-			      .heads = t->heads,
-			      .scale = head_scale(c, t->heads),
+			      .y = scratch.t,
+			      .n = x.n,
+			      .heads = s->heads,
+			      .scale = head_scale(c, s->heads),
+			      .causal = s->causal,
 			  });
 	pass_free(p, &qkv);
-	pass_linear(p, &layer->out1, a, h, (struct linear_args){.residual = h.t});
+	pass_linear(p, s->out, scratch, x, (struct linear_args){.residual = x.t});
 }
 
 /* y = attention of the pixels of a part's pictures, q, to its text. */
@@ -218,9 +217,10 @@ void transformer_forward(struct pass *p, const struct transformer_block *t, stru
 	pass_linear(p, &t->proj_in, a, h, (struct linear_args){0});
 	pass_tap(p, &h, "%s.proj_in", prefix);
 	for (int i = 0; i < t->count; i++) {
-		self_attention(p, t, &t->layers[i], h, a);
-		cross_attention(p, t, &t->layers[i], texts, h, a);
-		feed_forward(p, &t->layers[i], h, a);
+		const struct transformer_layer *own = &t->layers[i];
+		self_attention(p, &(struct self_attention){&own->norm1, &own->qkv, &own->out1, t->heads, false}, h, a);
+		cross_attention(p, t, own, texts, h, a);
+		feed_forward(p, own, h, a);
 		pass_behind(p);
 		pass_tap(p, &h, "%s.transformer_blocks.%d", prefix, i);
 	}

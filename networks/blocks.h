@@ -83,6 +83,17 @@ struct text_batch {
 	int count;
 };
 
+/* Of a layer: its weights (borrowed), and who sees whom. */
+struct self_attention {
+	const struct norm_layer *norm;
+	const struct linear_layer *qkv, *out; /* q, k and v side by side */
+	int heads;
+	bool causal; /* only what stands before */
+};
+
+/* x += out(attention of x's own pixels or tokens to each other, behind the norm). scratch has x's shape. */
+void self_attention(struct pass *p, const struct self_attention *s, struct map x, struct map scratch);
+
 /* Loads the block named prefix; *text_index counts the layers of a model. */
 void transformer_load(struct loader *l, struct transformer_block *t, int channels, int heads,
 		      int count, int context, int groups, const char *prefix, int *text_index);

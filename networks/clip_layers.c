@@ -1,5 +1,7 @@
 #include "networks/clip_layers.h"
 
+#include "networks/blocks.h"
+
 void clip_layer_load(struct loader *l, struct clip_layer *t, const struct clip_shape *s,
 		     const char *prefix)
 {
@@ -20,23 +22,8 @@ void clip_layer_load(struct loader *l, struct clip_layer *t, const struct clip_s
 void clip_layer_forward(struct pass *p, const struct clip_layer *t, const struct clip_shape *s,
 			struct map x)
 {
-	int c = s->width;
-	struct map a = pass_new(p, x.n, 1, x.w, c);
-	struct map qkv = pass_new(p, x.n, 1, x.w, 3 * c);
-	pass_norm(p, &t->norm1, x, a, ACT_NONE);
-	pass_linear(p, &t->qkv, a, qkv, (struct linear_args){0});
-	pass_attention(p, &(struct attention_args){
-			      .q = map_slice(qkv, 0, c).t,
-			      .k = map_slice(qkv, c, c).t,
-			      .v = map_slice(qkv, 2 * c, c).t,
-			      .y = a.t,
-			      .n = x.n,
-			      .heads = s->heads,
-			      .scale = head_scale(c, s->heads),
-			      .causal = s->causal,
-			  });
-	pass_free(p, &qkv);
-	pass_linear(p, &t->out, a, x, (struct linear_args){.residual = x.t});
+	struct map a = pass_new(p, x.n, 1, x.w, s->width);
+	self_attention(p, &(struct self_attention){&t->norm1, &t->qkv, &t->out, s->heads, s->causal}, x, a);
 	struct map wide = pass_new(p, x.n, 1, x.w, s->inner);
 	pass_norm(p, &t->norm2, x, a, ACT_NONE);
 	pass_linear(p, &t->fc1, a, wide, (struct linear_args){.act = s->act});
