@@ -1,28 +1,19 @@
 #!/usr/bin/env python3
 """The page in Chromium: from prompt to picture by keyboard alone, a connection that is lost, settings that come back, two compared,
 keys, languages, small windows; nothing against its policy. Skipped where no Chromium is installed."""
-import importlib.util, pathlib, time
+import time
 
+import axe
 from cdp import BROWSERS, Page
 from gateway_lib import *
 
 TILES = "document.querySelectorAll('#grid .tile').length"
-AXE = ("axe_playwright_python", "axe_core_python")
-
-
-def axe():
-    """axe-core's text, from one of the packages that carry it; None where there is none."""
-    for name in AXE:
-        spec = importlib.util.find_spec(name)
-        for folder in spec.submodule_search_locations if spec else []:
-            path = pathlib.Path(folder) / "axe.min.js"
-            if path.exists():
-                return path.read_text()
-    return None
+JUDGE = axe.text()
 
 
 def by_keyboard(page, g):
     check(page.until("document.querySelector('#model option')?.textContent"), "the page comes up with its models")
+    accessible(page, "an empty page")
     page.press("Tab")
     check(page.js("document.activeElement.className") == "skip", "the first Tab leads to the gallery's link")
     for _ in range(20):
@@ -82,6 +73,7 @@ def drafts(page, g):
     check(g.get(f"/jobs/{id}")[2]["fast"] is True, "made fast")
     click(page, "#drafts-row .tile", 2)
     check(page.js("document.querySelectorAll('#drafts-row [aria-pressed=true]').length") == 1, "one is picked")
+    accessible(page, "drafts")
     click(page, "#drafts-actions .main")
     check(page.until(TILES + " === 7", 90), "and painted whole")
     whole = g.get("/jobs?state=done&limit=1")[2]["jobs"][0]
@@ -129,6 +121,7 @@ def marks(page, g):
     viewing(page)
     page.js(remove)
     check(page.until(TILES + f" === {before}") and page.js("!document.getElementById('toast').hidden"), "deleted: it leaves the list, and that can be undone")
+    accessible(page, "what can be taken back")
     check(page.js("document.activeElement.className") == "tile", "the place is kept")
     click(page, "#undo")
     check(page.until(TILES + f" === {before + 1}") and page.js("document.getElementById('toast').hidden") and
@@ -190,10 +183,11 @@ def touch(page, g):
     page.until("document.getElementById('two').open")
     finger("#pair", 0.5, 0.3, 0.25)
     check(page.until("Math.abs(document.getElementById('share').value - 25) < 3"), "and moves the edge between two", str(page.js("document.getElementById('share').value")))
+    accessible(page, "two compared")
     click(page, "#beside")
     check(page.js("getComputedStyle(document.querySelector('#pair img')).clipPath") == "none", "side by side")
+    accessible(page, "two side by side")
     click(page, "#beside")
-    accessible(page, "two compared")
     page.press("Escape")
     page.ask("Emulation.setTouchEmulationEnabled", enabled=False)
 
@@ -207,6 +201,7 @@ def mistakes(page, g):
           page.js("document.getElementById('trouble').textContent"))
     check(page.js("document.activeElement.id") == "sampler" and page.js("document.activeElement.getAttribute('aria-invalid')") == "true",
           "at its field", page.js("document.activeElement.id"))
+    accessible(page, "settings, one of them wrong")
     page.js("document.getElementById('sampler').value = ''; document.getElementById('more').open = false")
 
 
@@ -261,6 +256,7 @@ def languages(page):
     check(said[0] == said[1] and used <= set(said[0]), "every word in both languages", str(set(said[0]) ^ set(said[1]) | used - set(said[0])))
     page.js("document.getElementById('language').click()")
     check(page.js("document.documentElement.lang") == "ru" and "Создать" in page.js("document.getElementById('go').textContent"), "Russian")
+    accessible(page, "the page in Russian")
     page.js("document.getElementById('language').click()")
     check(page.js("document.documentElement.lang") == "en", "and English")
     page.js("document.getElementById('theme').click()")
@@ -274,16 +270,22 @@ def languages(page):
 
 
 def accessible(page, what):
-    text = axe()
-    if text is None:
-        print(f"skip axe-core on {what}: none of {', '.join(AXE)} is installed", flush=True)
+    if JUDGE is None:
+        print(f"skip axe-core on {what}: {axe.PACKAGE} is not installed and cannot be fetched", flush=True)
         return
-    page.js("delete window.axe")
-    # The policy allows no other script; the debugger's own may run.
-    page.ask("Runtime.evaluate", expression=text)
-    told = page.js("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
-                   ".then(r => r.violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`))")
+    told = axe.violations(page, JUDGE)
     check(told == [], f"axe-core finds nothing on {what}", str(told))
+
+
+def in_the_works(page, g):
+    """One is painted, and another one waits for it."""
+    sent = [g.ask("POST", "/jobs", {"prompt": p, "steps": 900, "size": "256x256", "sampler": "ddim"})[2] for p in ("is painted", "waits")]
+    check(all("id" in s for s in sent), "two are sent", str(sent))
+    check(page.until("document.querySelectorAll('#jobs li').length === 2 && document.querySelector('#jobs progress').value > 0"), "two in the works")
+    accessible(page, "the works")
+    for id in [s["id"] for s in sent]:
+        g.ask("DELETE", f"/jobs/{id}")
+    check(page.until("document.getElementById('queue').hidden"), "cancelled: they are gone")
 
 
 def lost(page, g, place):
@@ -342,6 +344,7 @@ def main():
         search(page, g)
         languages(page)
         accessible(page, "the page")
+        in_the_works(page, g)
         page.js("document.querySelectorAll('#grid .tile')[0].click()")
         page.until("document.getElementById('view').open")
         accessible(page, "a picture")
