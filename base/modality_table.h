@@ -19,7 +19,8 @@
 #define MODALITY_OF_PACKS(X) \
 X(IMAGE, image, "ink", "PROMPT [options]", 1, "paint pictures and save them") \
 X(VIDEO, video, "ink-motion", "PROMPT [options]", 1, "make a short video and save it") \
-X(AUDIO, audio, "ink-music", "[PROMPT] [--mood NAME] [options]", 0, "make a music clip and save it")
+X(AUDIO, audio, "ink-music", "[PROMPT] [--mood NAME] [options]", 0, "make a music clip and save it") \
+X(WORLD, world, "ink-world", "PROMPT [options]", 1, "make a landscape: a mesh, a turntable, heights")
 
 /* And those that are made of results, without a model: they have a verb of their own. */
 #define MODALITY_TABLE(X) \

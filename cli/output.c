@@ -37,6 +37,13 @@ static const char *format_word(const char *suffix)
 	return strcasecmp(suffix, "jpg") == 0 ? "jpeg" : NULL;
 }
 
+/* Whether a name ends in a format's word, which may have a dot of its own: x.height.png. */
+static bool ends_in(const char *output, const char *format)
+{
+	size_t n = strlen(output), m = strlen(format);
+	return n > m + 1 && output[n - m - 1] == '.' && strcasecmp(output + n - m, format) == 0;
+}
+
 static int refuse_suffix(const char *output, const char *suffix, const char *modality,
 			 struct error *err)
 {
@@ -64,6 +71,9 @@ static int take_suffix(struct cli *cli, const char *output, const char *modality
 	if (!suffix)
 		return SUMI_OK;
 	const char *format = format_word(suffix);
+	for (const struct param_word *w = param_find("format")->words; w->word; w++)
+		if (strchr(w->word, '.') && ends_in(output, w->word) && makes(modality, w->word))
+			format = w->word;
 	if (!format || !makes(modality, format))
 		return refuse_suffix(output, suffix, modality, err);
 	if (given && strcmp(given, format) != 0)
@@ -125,7 +135,7 @@ int output_prepare(struct cli *cli, const char *modality, const char *format, st
 int output_fits(const char *output, const char *format, struct error *err)
 {
 	const char *suffix = suffix_of(output), *word = suffix ? format_word(suffix) : NULL;
-	if (!suffix || (word && strcmp(word, format) == 0))
+	if (!suffix || (word && strcmp(word, format) == 0) || ends_in(output, format))
 		return SUMI_OK;
 	return error_set(err, SUMI_INVALID, "-o %s: the result is %s: end the name in .%s", output,
 			 format, format);
@@ -149,7 +159,7 @@ int output_path(const char *output, const struct output_part *p, char out[FILES_
 		return files_path(out, err, "%s", output);
 	if (p->variant > 0)
 		snprintf(variant, sizeof variant, "-%d", p->variant + 1);
-	const char *suffix = suffix_of(output);
+	const char *suffix = ends_in(output, p->format) ? output + n - strlen(p->format) : suffix_of(output);
 	int stem = suffix ? (int)(suffix - 1 - output) : (int)n;
 	return files_path(out, err, "%.*s%s%s.%s", stem, output, variant, role, p->format);
 }

@@ -286,10 +286,12 @@ static void read_kind(const char *head, size_t n, json_t *job)
 		return;
 	bool moves = n > 20 && memcmp(head + 8, "WEBPVP8X", 8) == 0 && head[20] & ANIMATED;
 	bool sounds = strncmp(format_table[f].mime, "audio/", 6) == 0;
+	bool stands = strncmp(format_table[f].mime, "model/", 6) == 0;
 	moves |= strncmp(format_table[f].mime, "video/", 6) == 0;
 	take_text(job, "modality",
 		  modality_names[moves    ? MODALITY_VIDEO
 				 : sounds ? MODALITY_AUDIO
+				 : stands ? MODALITY_WORLD
 					  : MODALITY_IMAGE]);
 	/* Not all that is read can be made; and a JPEG is mostly what somebody has made of a PNG since. */
 	if (f != FORMAT_JPEG && param_has_word(format, PARAM_ALL, format_table[f].name))

@@ -65,6 +65,30 @@ static int check_window(const struct pack_info *info, const struct run_params *p
 	return SUMI_OK;
 }
 
+/* One side of the patches. */
+static bool patch_fits(int patch, int side, int overlap, int step)
+{
+	return patch == 0 || (patch >= step && patch % step == 0 && patch < side && overlap < patch);
+}
+
+static int check_patches(const struct pack_info *info, const struct run_params *p, struct error *err)
+{
+	int step = latent_step(&info->latents);
+	if (p->patch_width == 0 && p->patch_height == 0)
+		return SUMI_OK;
+	if (!patch_fits(p->patch_width, p->width, p->patch_overlap, step) ||
+	    !patch_fits(p->patch_height, p->height, p->patch_overlap, step) || p->patch_overlap < 0 ||
+	    p->patch_overlap % info->latents.scale)
+		return error_set(err, SUMI_INVALID,
+				 "patches of %dx%d that overlap by %d: multiples of %d, smaller than %dx%d, the overlap "
+				 "the smallest",
+				 p->patch_width, p->patch_height, p->patch_overlap, step, p->width, p->height);
+	if (p->frames != 1 || p->window || p->deep_cache > 1 || p->control_count)
+		return error_set(err, SUMI_INVALID,
+				 "patches do not go together with frames, windows, deep_cache and controls");
+	return SUMI_OK;
+}
+
 static int check_params(const struct pack_info *info, const struct run_params *p, struct error *err)
 {
 	int width_max = p->window ? RUN_WINDOWED_MAX : RUN_SIDE_MAX;
@@ -111,7 +135,8 @@ static int check_params(const struct pack_info *info, const struct run_params *p
 	if (p->init && !p->last_steps && !(p->strength > 0 && p->strength <= 1))
 		return error_set(err, SUMI_INVALID,
 				 "strength is %g, allowed are 0 (exclusive) to 1", p->strength);
-	return check_window(info, p, err);
+	status = check_patches(info, p, err);
+	return status ? status : check_window(info, p, err);
 }
 
 static int precision_wanted(const struct run_params *p, enum precision *out, struct error *err)
@@ -319,6 +344,20 @@ static struct guidance guidance_of(const struct run *run, const struct run_param
 	};
 }
 
+/* Windows of columns, or patches. */
+static int wrap_windows(struct run *run, const struct run_params *p, struct error *err)
+{
+	int scale = run->latents.scale;
+	struct windows_shape shape = {
+	    .width = run->latents.width,
+	    .height = run->latents.height,
+	    .overlap = (p->window ? p->overlap : p->patch_overlap) / scale,
+	    .circular_x = p->window ? p->circular : p->patch_width && (run_wrap(p) & WRAP_X),
+	    .circular_y = p->patch_height && (run_wrap(p) & WRAP_Y),
+	};
+	return windows_wrap(&run->session, &shape, err);
+}
+
 /* With the pack's denoiser, which may come when the texts are encoded and their encoders gone. */
 static int begin_session(struct run *run, const struct run_params *p, struct error *err)
 {
@@ -349,10 +388,8 @@ static int begin_session(struct run *run, const struct run_params *p, struct err
 	conditions_free(&said);
 	if (!status && p->deep_cache > 1)
 		status = deep_cache_wrap(&run->session, p->deep_cache, err);
-	if (!status && p->window)
-		status = windows_wrap(&run->session, run->latents.width,
-				      p->overlap / run->latents.scale,
-				      p->circular, err);
+	if (!status && (p->window || p->patch_width || p->patch_height))
+		status = wrap_windows(run, p, err);
 	return status ? status : guard_check(err);
 }
 

@@ -74,6 +74,10 @@ struct run_params {
 				 right), "y" (top and bottom), "both"; NULL: none */
 	int window, overlap;  /* pixels of the width that the model sees at once, and that two
 				 such windows share; 0: all of it. For one frame only */
+	/* Pixels a side that the model sees at once of a larger picture, and that two such patches share or more;
+	 * 0: all of that side. Edges that are one are then those of a circle of patches. For one frame only, and
+	 * not with window, deep_cache or controls. */
+	int patch_width, patch_height, patch_overlap;
 	struct conditioner_sizes sizes; /* what models are told of width and height */
 	int clip_skip;        /* layers of the text encoder left out at its end */
 	double eta;           /* DDIM and TCD */

@@ -103,9 +103,10 @@ struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struc
 {
 	return (struct denoiser_plan){
 	    .frames = p->frames,
-	    .h = p->height / info->latents.scale,
-	    .w = (p->window ? p->window : p->width) / info->latents.scale,
-	    .wrap = run_wrap(p),
+	    .h = (p->patch_height ? p->patch_height : p->height) / info->latents.scale,
+	    .w = (p->window ? p->window : p->patch_width ? p->patch_width : p->width) / info->latents.scale,
+	    /* A circle of patches has no edges that are one within any of them. */
+	    .wrap = run_wrap(p) & ~((p->patch_width ? WRAP_X : 0u) | (p->patch_height ? WRAP_Y : 0u)),
 	    .circular = p->circular,
 	    .travels = p->travel_count > 0,
 	    .texts = spec->embeds_guidance ? 1 : run_text_count(p, p->cfg_scale != 1),

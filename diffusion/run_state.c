@@ -71,6 +71,11 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 	run_travel_identity(p, &w);
 	if (p->tile)
 		add_text(&w, p->tile);
+	if (p->patch_width || p->patch_height) {
+		bytes_put_u32(&w, (uint32_t)p->patch_width);
+		bytes_put_u32(&w, (uint32_t)p->patch_height);
+		bytes_put_u32(&w, (uint32_t)p->patch_overlap);
+	}
 	if (p->mask) {
 		size_t pixels = (size_t)p->height * (size_t)p->width;
 		add_text(&w, p->mask_blend);

@@ -10,6 +10,9 @@ const struct format_row format_table[FORMATS + 1] = {
     [FORMAT_OGG] = {"ogg", "audio/ogg", "OggS", 0},
     [FORMAT_WAV] = {"wav", "audio/wav", "WAVE", 8},
     [FORMAT_WEBM] = {"webm", "video/webm", "\x1a\x45\xdf\xa3", 0},
+    [FORMAT_GLB] = {"glb", "model/gltf-binary", "glTF", 0},
+    /* Told from other PNGs by nobody but who wrote it. */
+    [FORMAT_HEIGHTS] = {"height.png", "image/png", "\x89PNG\r\n\x1a\n", 0},
     [FORMATS] = {"", "application/octet-stream", "", 0},
 };
 

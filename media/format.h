@@ -5,7 +5,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum format { FORMAT_WEBP, FORMAT_PNG, FORMAT_JPEG, FORMAT_OGG, FORMAT_WAV, FORMAT_WEBM, FORMATS };
+enum format {
+	FORMAT_WEBP,
+	FORMAT_PNG,
+	FORMAT_JPEG,
+	FORMAT_OGG,
+	FORMAT_WAV,
+	FORMAT_WEBM,
+	FORMAT_GLB,
+	FORMAT_HEIGHTS,
+	FORMATS
+};
 
 struct format_row {
 	const char *name; /* as jobs call it, and the end of a file's name */

@@ -7,6 +7,7 @@
  *     Ogg   Vorbis comments PARAMETERS and SUMI
  *     WAV   the comment of the list INFO, and a chunk "sumi"
  *     WebM  tags PARAMETERS and SUMI
+ *     glTF  asset.extras, "parameters" and "sumi"
  */
 #ifndef SUMI_MEDIA_METADATA_H
 #define SUMI_MEDIA_METADATA_H

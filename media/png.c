@@ -2,6 +2,7 @@
  * out lives in a struct, where setjmp leaves it alone. */
 #include "media/png.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -105,25 +106,32 @@ static int check_text(const char *text, struct error *err)
 	return SUMI_OK;
 }
 
-static void write_picture(struct job *job, const uint8_t *rgb, int width, int height,
-			  png_text *texts, int text_count)
+/* Rows of pixels as they stand in the file. */
+struct raster {
+	const uint8_t *rows;
+	int width, height;
+	int depth, colour; /* bits a channel, PNG_COLOR_TYPE_… */
+	size_t row_bytes;
+};
+
+static void write_picture(struct job *job, const struct raster *r, png_text *texts, int text_count)
 {
 	if (setjmp(png_jmpbuf(job->png)))
 		return;
 	png_set_write_fn(job->png, job, put_bytes, flush_nothing);
-	png_set_IHDR(job->png, job->info, (png_uint_32)width, (png_uint_32)height, 8,
-		     PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-		     PNG_FILTER_TYPE_DEFAULT);
+	png_set_IHDR(job->png, job->info, (png_uint_32)r->width, (png_uint_32)r->height, r->depth, r->colour,
+		     PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
 	png_set_text(job->png, job->info, texts, text_count);
 	png_write_info(job->png, job->info);
-	for (int y = 0; y < height; y++)
-		png_write_row(job->png, rgb + (size_t)y * (size_t)width * 3);
+	for (int y = 0; y < r->height; y++)
+		png_write_row(job->png, r->rows + (size_t)y * r->row_bytes);
 	png_write_end(job->png, NULL);
 }
 
-int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
-	       uint8_t **data, size_t *size, struct error *err)
+static int encode(const struct raster *r, const struct metadata *meta, uint8_t **data, size_t *size,
+		  struct error *err)
 {
+	int width = r->width, height = r->height;
 	*data = NULL;
 	*size = 0;
 	if (width < 1 || height < 1 || width > PICTURE_SIDE_MAX || height > PICTURE_SIDE_MAX)
@@ -154,7 +162,7 @@ int png_encode(const uint8_t *rgb, int width, int height, const struct metadata 
 	if (job.png)
 		job.info = png_create_info_struct(job.png);
 	if (job.info)
-		write_picture(&job, rgb, width, height, texts, count);
+		write_picture(&job, r, texts, count);
 	else
 		job.status = error_set(err, SUMI_NOMEM, "PNG: no memory for the encoder");
 	png_destroy_write_struct(&job.png, &job.info);
@@ -168,6 +176,31 @@ done:
 	*data = job.out;
 	*size = job.size;
 	return SUMI_OK;
+}
+
+int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
+	       uint8_t **data, size_t *size, struct error *err)
+{
+	struct raster r = {rgb, width, height, 8, PNG_COLOR_TYPE_RGB, (size_t)(unsigned)width * 3};
+	return encode(&r, meta, data, size, err);
+}
+
+int png_encode_grey16(const float *grey, int width, int height, const struct metadata *meta, uint8_t **data,
+		      size_t *size, struct error *err)
+{
+	size_t count = (size_t)width * (size_t)height;
+	uint8_t *rows = malloc(2 * count);
+	struct raster r = {rows, width, height, 16, PNG_COLOR_TYPE_GRAY, (size_t)width * 2};
+	if (!rows)
+		return error_set(err, SUMI_NOMEM, "PNG: no memory for %dx%d", width, height);
+	for (size_t i = 0; i < count; i++) {
+		unsigned v = (unsigned)lrintf(fminf(fmaxf(grey[i], 0), 1) * UINT16_MAX);
+		rows[2 * i] = (uint8_t)(v >> 8);
+		rows[2 * i + 1] = (uint8_t)v;
+	}
+	int status = encode(&r, meta, data, size, err);
+	free(rows);
+	return status;
 }
 
 /* ---- reading ---- */

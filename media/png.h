@@ -1,4 +1,4 @@
-/* PNG: 8-bit RGB pictures written and read. Same input, same bytes. */
+/* PNG: 8-bit RGB pictures written and read, 16-bit grey ones written. Same input, same bytes. */
 #ifndef SUMI_MEDIA_PNG_H
 #define SUMI_MEDIA_PNG_H
 
@@ -14,6 +14,10 @@
  * "sumi", tEXt where Latin-1 says it all and iTXt where it does not. The caller frees *data. */
 int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
 	       uint8_t **data, size_t *size, struct error *err);
+
+/* The same of one grey channel of 16 bits: grey is [height, width], 0…1, both sides 1 or more. */
+int png_encode_grey16(const float *grey, int width, int height, const struct metadata *meta, uint8_t **data,
+		      size_t *size, struct error *err);
 
 /* What the headers say, within the limits of pictures, when every chunk ends within the file.
  * SUMI_CORRUPT, SUMI_TOOBIG. Nothing is decoded. */

@@ -172,15 +172,23 @@ static int begin_run(struct single_run *s, const struct single_run_start *start,
 	return status ? status : advance(s, err);
 }
 
+/* Half of the smaller side that is cut, in whole latents. */
+static int overlap_of(int width, int height, int scale)
+{
+	int side = width && (!height || width < height) ? width : height;
+	return side / 2 / scale * scale;
+}
+
 int single_run_begin(struct pack *pack, const struct request *r,
 		     const struct single_run_start *start, struct generation **out,
 		     struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
-	if (info->latents.colours != COLOURS)
+	int colours = start->colours ? start->colours : COLOURS;
+	if (info->latents.colours != colours)
 		return error_set(err, SUMI_UNSUPPORTED,
-				 "model %s makes pixels of %d colours, files of pictures have %d",
-				 info->name, info->latents.colours, COLOURS);
+				 "model %s makes pixels of %d colours, such files have %d", info->name,
+				 info->latents.colours, colours);
 	struct single_run *s = calloc(1, sizeof *s);
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "out of memory");
@@ -190,6 +198,9 @@ int single_run_begin(struct pack *pack, const struct request *r,
 	s->first = request_run_params(r);
 	s->first.window = start->window;
 	s->first.overlap = start->overlap;
+	s->first.patch_width = start->patch_width;
+	s->first.patch_height = start->patch_height;
+	s->first.patch_overlap = overlap_of(start->patch_width, start->patch_height, info->latents.scale);
 	s->first.init_frames = 1;
 	if (start->width)
 		s->first.width = start->width;

@@ -33,8 +33,10 @@ struct single_run_start {
 	 * called when the run is known to fit. */
 	int (*load_init)(const struct single_run_start *start, const struct request *r, float **out,
 			 struct error *err);
+	int colours;         /* channels of a pixel; 0: three */
 	int width;           /* of the run where it is not the request's; else 0 */
 	int window, overlap; /* as in struct run_params */
+	int patch_width, patch_height; /* as there; patches overlap by half of the smaller side */
 	const void *context; /* for load_init */
 	const void *saved;   /* of single_run_save(), or NULL */
 	size_t saved_size;

@@ -22,8 +22,10 @@ static const struct param_word precision_words[] = {
 static const struct param_word syntax_words[] = {
     {"a1111", PARAM_ALL}, {"comfy", PARAM_ALL}, {"diffusers", PARAM_ALL}, {"compel", PARAM_ALL}, {NULL, 0}};
 /* The first that a modality knows is its usual one. */
-static const struct param_word format_words[] = {{"webp", PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM},
-						 {"png", PARAM_IMAGE | PARAM_VIDEO},
+static const struct param_word format_words[] = {{"glb", PARAM_WORLD},
+						 {"webp", PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM | PARAM_WORLD},
+						 {"png", PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD},
+						 {"height.png", PARAM_WORLD},
 						 {"ogg", PARAM_AUDIO},
 						 {"wav", PARAM_AUDIO},
 						 {"webm", PARAM_VIDEO | PARAM_FILM},
@@ -51,7 +53,7 @@ static const struct param_word hires_words[] = {{"latent", PARAM_IMAGE},
 						{"nearest", PARAM_IMAGE},
 						{NULL, 0}};
 static const struct param_word tile_words[] = {
-    {"x", PARAM_IMAGE | PARAM_VIDEO}, {"y", PARAM_IMAGE | PARAM_VIDEO}, {"both", PARAM_IMAGE | PARAM_VIDEO}, {NULL, 0}};
+    {"x", PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD}, {"y", PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD}, {"both", PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD}, {NULL, 0}};
 static const struct param_word priority_words[] = {
     {"high", PARAM_ALL}, {"normal", PARAM_ALL}, {"batch", PARAM_ALL}, {NULL, 0}};
 

@@ -89,9 +89,9 @@ X(rng, WORD, PICTURE, PARAM_PACKS, 0, 0, rng_words, NULL, 0, SAMPLING, "RNG", \
   "source of the noise") \
 X(precision, WORD, PICTURE, PARAM_PACKS, 0, 0, precision_words, NULL, PARAM_SHAPE, SAMPLING, \
   "Precision", "how products are rounded; auto: by sumi.conf, the pack, the device") \
-X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
+X(width, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, "Size", "pixels") \
-X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 16, 8192, NULL, NULL, \
+X(height, INT, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD, 16, 8192, NULL, NULL, \
   PARAM_SHAPE | PARAM_ECHOED, FORM, NULL, "pixels") \
 X(clip_skip, INT, PICTURE, PARAM_PACKS, 0, 11, NULL, NULL, 0, SAMPLING, "Clip skip", \
   "layers of the text encoder left out") \
@@ -103,13 +103,13 @@ X(format, WORD, PICTURE, PARAM_ALL, 0, 0, format_words, NULL, 0, FORM, NULL, "ki
 X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a lossy format") \
 X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "exact pixels, in WebP and WebM") \
-X(init, FILE, PICTURE, PARAM_PACKS, 1, 4096, NULL, NULL, 0, INIT, NULL, \
+X(init, FILE, PICTURE, PARAM_PACKS & ~PARAM_WORLD, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
 X(controls, OBJECT_LIST, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 8, PARAM_MEMBERS(control_members), \
   NULL, PARAM_SHAPE, INIT, NULL, \
   "networks that follow pictures: canny:photo.jpg:0.8, depth:map.png,model=NAME, like:photo.jpg:0.6; " \
   "once for each") \
-X(strength, NUMBER, PICTURE, PARAM_PACKS, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
+X(strength, NUMBER, PICTURE, PARAM_PACKS & ~PARAM_WORLD, 0, 1, NULL, NULL, 0, INIT, "Denoising strength", \
   "with init: how much is made anew") \
 X(mask, FILE, PICTURE, PARAM_IMAGE, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "with init: a picture of its shape, white where it is made anew; the rest stays") \
@@ -143,7 +143,7 @@ X(hires_strength, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, N
   "how much the second pass makes anew; 0.7 when not given") \
 X(hires_upscaler, WORD, PICTURE, PARAM_IMAGE, 1, 128, hires_words, NULL, PARAM_OTHERS | PARAM_SHAPE, SAMPLING, \
   "Hires upscaler", "how latents, or with lanczos and nearest pixels, become larger; or an upscaler's name") \
-X(tile, WORD, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 0, tile_words, NULL, PARAM_SHAPE, FORM, "Tiling", \
+X(tile, WORD, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD, 0, 0, tile_words, NULL, PARAM_SHAPE, FORM, "Tiling", \
   "edges that fit together, as of textures: left and right (x), top and bottom (y), both") \
 X(upscale, AMOUNT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 16, NULL, NULL, PARAM_SHAPE, FORM, \
   "Postprocess upscale by", "a network makes what is finished so many times as wide and high") \

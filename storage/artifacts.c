@@ -118,11 +118,20 @@ static bool file_holds(const char *path, const struct store_artifact *a)
 
 /* ---- rows ---- */
 
-static int check_artifact(const struct store_artifact *a, struct error *err)
+/* "webp"; of two words, "height.png". */
+static bool is_extension(const char *format)
 {
 	static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-	size_t n = a->format ? strlen(a->format) : 0;
-	if (n < 1 || n > 8 || strspn(a->format, lower) != n)
+	size_t n = format ? strlen(format) : 0, first = n ? strspn(format, lower) : 0;
+	if (n > 16 || first < 1 || first > 8)
+		return false;
+	size_t second = format[first] == '.' ? strspn(format + first + 1, lower) : 0;
+	return first == n || (second > 0 && first + 1 + second == n);
+}
+
+static int check_artifact(const struct store_artifact *a, struct error *err)
+{
+	if (!is_extension(a->format))
 		return error_set(err, SUMI_INVALID, "artifact: format '%.20s' is no file extension",
 				 a->format ? a->format : "");
 	if (!a->role || !*a->role || a->variant < 0 || a->number < 0)

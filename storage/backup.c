@@ -58,13 +58,12 @@ static int copy_file(struct store *s, struct store *copy, const struct store_art
 {
 	char from[FILES_PATH_MAX], folder[FILES_PATH_MAX];
 	struct store_removed removed = {0};
-	const char *dot = strrchr(a->path, '.');
+	const char *name = strrchr(a->path, '/'), *dot = strchr(name, '.');
 	if (access(a->path, F_OK) == 0) /* of another row with the same bytes */
 		return SUMI_OK;
 	int status = store_artifact_path(s, a->sha256, dot ? dot + 1 : "", from, err);
 	if (!status)
-		status = files_path(folder, err, "%.*s", (int)(strrchr(a->path, '/') - a->path),
-				    a->path);
+		status = files_path(folder, err, "%.*s", (int)(name - a->path), a->path);
 	if (!status)
 		status = files_make_dirs(folder, 0750, err);
 	if (!status)

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "diffusion/sampler.h"
 #include "media/exif.h"
+#include "media/landscape.h"
 #include "media/png.h"
 #include "media/vorbis.h"
 #include "media/wav.h"
@@ -290,6 +291,19 @@ static void seed_kept(void)
 	"a lone tree\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Schedule type: "       \
 	"Karras, CFG scale: 7, Seed: 1, Size: 8x8, Hashes: {\"a\": \"b\"}, Note: \"x, y\""
 
+static void seed_landscape(const struct metadata *meta)
+{
+	static const float heights[4] = {0, 0.5f, 0.5f, 1};
+	static const uint8_t rgb[4 * 3];
+	struct landscape l = {.width = 2, .height = 2, .heights = heights, .rgb = rgb, .relief = 0.3, .sea_level = 0.2};
+	struct error err = {0};
+	uint8_t *data;
+	size_t size;
+	check(gltf_encode(&l, meta, &data, &size, &err), &err);
+	seed("gltf", data, size);
+	free(data);
+}
+
 static void seed_media(void)
 {
 	enum { SIDE = 8, SAMPLES = 2000 };
@@ -342,6 +356,7 @@ static void seed_media(void)
 		seed("webm", data, size);
 		free(data);
 	}
+	seed_landscape(&meta);
 	check(wav_encode(&sound, &meta, &data, &size, &err), &err);
 	seed("wav", data, size);
 	free(data);

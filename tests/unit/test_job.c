@@ -119,7 +119,7 @@ static void test_missing_and_wrong(void **state)
 {
 	(void)state;
 	refused("[]", "job: must be a JSON object");
-	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: one of image, video, audio, film");
+	refused("{\"prompt\":\"x\"}", "job: field 'modality' is missing: one of image, video, audio, world, film");
 	refused("{\"modality\":\"image\"}", "job: field 'prompt' is missing");
 	struct job mood;
 	struct error err;
@@ -128,7 +128,7 @@ static void test_missing_and_wrong(void **state)
 	assert_null(mood.prompt);
 	job_clear(&mood);
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
-		"job: field 'modality' must be one of image, video, audio, film");
+		"job: field 'modality' must be one of image, video, audio, world, film");
 	refused("{" MINIMAL ",\"format\":\"jpg\"}", "job: field 'format' must be one of webp, png, jpeg");
 	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"MP3\"}",
 		"job: field 'format' must be one of ogg, wav");

@@ -81,7 +81,7 @@ static struct session *begin(struct denoiser *d, int texts, bool windows)
 	for (int i = 0; i < texts * ROWS * 32; i++)
 		tokens->values[i] = (float)(i % 23 - 11) / 11;
 	if (session_new(d, &plan, &said, &g, sampler, &s, &err) ||
-	    (windows && windows_wrap(&s, WIDE, 3, true, &err)))
+	    (windows && windows_wrap(&s, &(struct windows_shape){WIDE, SIDE, 3, true, false}, &err)))
 		fail_msg("%s", err.text);
 	conditions_free(&said);
 	return s;

@@ -310,25 +310,28 @@ static void test_features(void **state)
 static void test_windows(void **state)
 {
 	static const struct {
-		int width, overlap, count;
-		bool circular;
+		struct windows_shape shape;
+		int count;
 	} rows[] = {
-	    {WIDE, 2, 5, false}, {WIDE, 2, 5, true}, {SIDE, 2, 1, false},
-	    {SIDE, 0, 2, true},	 {WIDE, 5, 15, false},
+	    {{WIDE, SIDE, 2, false, false}, 5},	 {{WIDE, SIDE, 2, true, false}, 5},
+	    {{SIDE, SIDE, 2, false, false}, 1},	 {{SIDE, SIDE, 0, true, false}, 2},
+	    {{WIDE, SIDE, 5, false, false}, 15}, {{SIDE, WIDE, 2, false, true}, 5},
+	    {{SIDE, SIDE, 2, true, true}, 4},	 {{SIDE + 4, SIDE + 2, 2, false, true}, 4},
 	};
 	struct error err = {0};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct session *s = begin_with(&fake, true, 0);
-		assert_int_equal(
-		    windows_wrap(&s, rows[i].width, rows[i].overlap, rows[i].circular, &err), 0);
-		assert_int_equal(s->plan.w, rows[i].width);
+		const struct windows_shape *shape = &rows[i].shape;
+		assert_int_equal(windows_wrap(&s, shape, &err), 0);
+		assert_int_equal(s->plan.w, shape->width);
+		assert_int_equal(s->plan.h, shape->height);
 		assert_false(session_joins(s, s));
 		struct session_call call = call_of(3);
 		asked_count = 0;
 		assert_int_equal(session_predict(s, &call, &err), 0);
 		assert_int_equal(asked_count, rows[i].count);
-		for (int p = 0; p < SIDE * rows[i].width; p++)
+		for (int p = 0; p < shape->height * shape->width; p++)
 			for (int k = 0; k < OUT; k++) {
 				float sum = latents[p * OUT + k] + 4; /* guided: 1 + 3·(2 − 1) */
 				for (int b = 0; b < BESIDE; b++)

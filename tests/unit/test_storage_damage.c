@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "media/webp.h"
+#include "storage/backup.h"
 #include "storage/storage.h"
 #include "tests/unit/store_helper.h"
 
@@ -323,6 +325,36 @@ static void check_backup_and_vacuum(void **state)
 	store_close(s);
 }
 
+/* The word of a format ends the file's name; one of two words is whole in a copy too. */
+static void check_names_of_formats(void **state)
+{
+	static const char *const wrong[] = {"",	     ".png",   "png.",	"a..b",
+					    "a.b.c", "a/../b", "Webp", "abcdefghi"};
+	struct error err = {0};
+	struct store_artifact a = {.job = "a", .role = "main", .format = "height.png"};
+	struct store_job job = {.id = "a", .prompt = "dunes", .created = STORE_TEST_TIME};
+	struct store_report report = {0};
+	enum store_put outcome;
+	char copy[128];
+	(void)state;
+	struct store *s = store_test_begin();
+	store_test_ok(store_job_put(s, &job, &err), &err);
+	store_test_ok(store_artifact_put(s, &a, "tops", 4, &outcome, &err), &err);
+	store_test_ok(store_job_stored(s, "a", NULL, NULL, 0, &err), &err);
+	store_test_ok(store_job_visible(s, "a", &err), &err);
+	a.variant = 1;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		a.format = (char *)wrong[i];
+		assert_int_equal(store_artifact_put(s, &a, "x", 1, &outcome, &err), SUMI_INVALID);
+	}
+	snprintf(copy, sizeof copy, "%s/copy", store_test_dir);
+	assert_int_equal(mkdir(copy, 0700), 0);
+	store_test_ok(store_copy(s, copy, &report, &err), &err);
+	assert_int_equal(report.artifacts, 1);
+	assert_int_equal(report.problems, 0);
+	store_close(s);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_test_setup, store_test_teardown)
 
 int main(void)
@@ -332,7 +364,7 @@ int main(void)
 	    TEST(check_rebuild_damaged_history),
 	    TEST(check_rebuild_from_files),
 	    TEST(check_damage_is_found),
-	    TEST(check_backup_and_vacuum),
+	    TEST(check_backup_and_vacuum), TEST(check_names_of_formats),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,400 @@
+/* Landscapes as glTF 2.0 binaries (Khronos, ISO/IEC 12113): a JSON chunk that describes the bytes
+ * of the chunk behind it. */
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "media/landscape.h"
+#include "media/png.h"
+
+enum {
+	LODS = 3,           /* meshes with every, every second, every fourth cell */
+	MAGIC = 0x46546C67, /* "glTF" */
+	JSON_CHUNK = 0x4E4F534A,
+	BIN_CHUNK = 0x004E4942,
+	FLOAT = 5126,
+	U16 = 5123,
+	U32 = 5125,
+	ARRAY_BUFFER = 34962,
+	ELEMENT_ARRAY_BUFFER = 34963,
+	HEADER = 12,
+	CHUNK_HEADER = 8,
+};
+
+struct glb {
+	const struct landscape *l;
+	struct bytes_writer bin;
+	json_t *views, *accessors;
+	struct error *err;
+};
+
+/* ---- vertices ---- */
+
+static double height_at(const struct landscape *l, int y, int x)
+{
+	y = y < 0 ? 0 : y >= l->height ? l->height - 1 : y;
+	x = x < 0 ? 0 : x >= l->width ? l->width - 1 : x;
+	return (double)l->heights[(size_t)y * (size_t)l->width + (size_t)x] * l->relief * l->width;
+}
+
+static void position_of(const struct landscape *l, int y, int x, float out[3])
+{
+	out[0] = (float)(x - 0.5 * (l->width - 1));
+	out[1] = (float)height_at(l, y, x);
+	out[2] = (float)(y - 0.5 * (l->height - 1));
+}
+
+/* Across the differences to both sides; at a border, to the one that there is. */
+static void normal_of(const struct landscape *l, int y, int x, float out[3])
+{
+	double wide = (x > 0) + (x < l->width - 1), deep = (y > 0) + (y < l->height - 1);
+	double dx = (height_at(l, y, x + 1) - height_at(l, y, x - 1)) / wide;
+	double dy = (height_at(l, y + 1, x) - height_at(l, y - 1, x)) / deep;
+	double length = sqrt(dx * dx + dy * dy + 1);
+	out[0] = (float)(-dx / length);
+	out[1] = (float)(1 / length);
+	out[2] = (float)(-dy / length);
+}
+
+static void texture_of(const struct landscape *l, int y, int x, float out[2])
+{
+	out[0] = (float)((x + 0.5) / l->width);
+	out[1] = (float)((y + 0.5) / l->height);
+}
+
+/* ---- the bytes and what describes them ---- */
+
+static void pad(struct bytes_writer *w)
+{
+	while (w->size % 4 && !w->failed)
+		bytes_put(w, "", 1);
+}
+
+/* From byte `begin` to the end; target 0: no vertices. The view's number. */
+static int add_view(struct glb *g, size_t begin, int target)
+{
+	json_t *view = json_pack("{s:i, s:I, s:I}", "buffer", 0, "byteOffset", (json_int_t)begin,
+				 "byteLength", (json_int_t)(g->bin.size - begin));
+	if (target)
+		json_object_set_new(view, "target", json_integer(target));
+	json_array_append_new(g->views, view);
+	pad(&g->bin);
+	return (int)json_array_size(g->views) - 1;
+}
+
+static int add_accessor(struct glb *g, int view, int type, size_t count, const char *shape)
+{
+	json_array_append_new(g->accessors,
+			      json_pack("{s:i, s:i, s:I, s:s}", "bufferView", view, "componentType",
+					type, "count", (json_int_t)count, "type", shape));
+	return (int)json_array_size(g->accessors) - 1;
+}
+
+/* Positions must have their bounds told. */
+static void add_bounds(struct glb *g, int accessor, const float lo[3], const float hi[3])
+{
+	json_t *a = json_array_get(g->accessors, (size_t)accessor);
+	json_object_set_new(a, "min",
+			    json_pack("[f, f, f]", (double)lo[0], (double)lo[1], (double)lo[2]));
+	json_object_set_new(a, "max",
+			    json_pack("[f, f, f]", (double)hi[0], (double)hi[1], (double)hi[2]));
+}
+
+static void put_floats(struct glb *g, const float *values, size_t n)
+{
+	bytes_put_f32s(&g->bin, values, n);
+}
+
+/* Positions, normals and texture coordinates of the ground: {POSITION, NORMAL, TEXCOORD_0}. */
+static json_t *add_ground(struct glb *g)
+{
+	const struct landscape *l = g->l;
+	size_t count = (size_t)l->width * (size_t)l->height, begin = g->bin.size;
+	float lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY},
+	      v[3];
+	int positions, normals, textures;
+	for (size_t i = 0; i < count; i++) {
+		position_of(l, (int)(i / (size_t)l->width), (int)(i % (size_t)l->width), v);
+		for (int k = 0; k < 3; k++) {
+			lo[k] = fminf(lo[k], v[k]);
+			hi[k] = fmaxf(hi[k], v[k]);
+		}
+		put_floats(g, v, 3);
+	}
+	positions = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, count, "VEC3");
+	add_bounds(g, positions, lo, hi);
+	begin = g->bin.size;
+	for (size_t i = 0; i < count; i++) {
+		normal_of(l, (int)(i / (size_t)l->width), (int)(i % (size_t)l->width), v);
+		put_floats(g, v, 3);
+	}
+	normals = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, count, "VEC3");
+	begin = g->bin.size;
+	for (size_t i = 0; i < count; i++) {
+		texture_of(l, (int)(i / (size_t)l->width), (int)(i % (size_t)l->width), v);
+		put_floats(g, v, 2);
+	}
+	textures = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, count, "VEC2");
+	return json_pack("{s:i, s:i, s:i}", "POSITION", positions, "NORMAL", normals, "TEXCOORD_0",
+			 textures);
+}
+
+static void put_index(struct glb *g, bool wide, size_t i)
+{
+	uint8_t b[4] = {(uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16), (uint8_t)(i >> 24)};
+	bytes_put(&g->bin, b, wide ? 4 : 2);
+}
+
+/* The k-th of the rows that a mesh of every `step`-th has; the last is always one of them. */
+static int nth(int k, int step, int size)
+{
+	return k * step < size ? k * step : size - 1;
+}
+
+static int rows_of(int step, int size)
+{
+	return (size - 1 + step - 1) / step + 1;
+}
+
+/* Two triangles for each square of the coarser grid, counter-clockwise seen from above. */
+static int add_triangles(struct glb *g, int step)
+{
+	const struct landscape *l = g->l;
+	int rows = rows_of(step, l->height), columns = rows_of(step, l->width);
+	bool wide = (size_t)l->width * (size_t)l->height > UINT16_MAX;
+	size_t begin = g->bin.size, count = (size_t)(rows - 1) * (size_t)(columns - 1) * 6;
+	for (int r = 0; r + 1 < rows; r++)
+		for (int c = 0; c + 1 < columns; c++) {
+			size_t top = (size_t)nth(r, step, l->height) * (size_t)l->width,
+			       low = (size_t)nth(r + 1, step, l->height) * (size_t)l->width;
+			size_t left = (size_t)nth(c, step, l->width),
+			       right = (size_t)nth(c + 1, step, l->width);
+			const size_t corners[6] = {top + left, low + left,  low + right,
+						   top + left, low + right, top + right};
+			for (int i = 0; i < 6; i++)
+				put_index(g, wide, corners[i]);
+		}
+	return add_accessor(g, add_view(g, begin, ELEMENT_ARRAY_BUFFER), wide ? U32 : U16, count,
+			    "SCALAR");
+}
+
+/* A plane as wide as the ground, at the height of the sea. */
+static json_t *add_water(struct glb *g)
+{
+	const struct landscape *l = g->l;
+	float x = (float)(0.5 * (l->width - 1)), z = (float)(0.5 * (l->height - 1));
+	float y = (float)(l->sea_level * l->relief * l->width);
+	const float corners[4][3] = {{-x, y, -z}, {-x, y, z}, {x, y, z}, {x, y, -z}};
+	static const float up[3] = {0, 1, 0};
+	static const size_t order[6] = {0, 1, 2, 0, 2, 3};
+	size_t begin = g->bin.size;
+	put_floats(g, corners[0], 12);
+	int positions = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, 4, "VEC3");
+	add_bounds(g, positions, corners[0], corners[2]);
+	begin = g->bin.size;
+	for (int i = 0; i < 4; i++)
+		put_floats(g, up, 3);
+	int normals = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, 4, "VEC3");
+	begin = g->bin.size;
+	for (int i = 0; i < 6; i++)
+		put_index(g, false, order[i]);
+	int indices = add_accessor(g, add_view(g, begin, ELEMENT_ARRAY_BUFFER), U16, 6, "SCALAR");
+	return json_pack("{s:s, s:[{s:{s:i, s:i}, s:i, s:i}]}", "name", "water", "primitives",
+			 "attributes", "POSITION", positions, "NORMAL", normals, "indices", indices,
+			 "material", 1);
+}
+
+static bool has_water(const struct landscape *l)
+{
+	size_t count = (size_t)l->width * (size_t)l->height, i = 0;
+	while (i < count && !((double)l->heights[i] <= l->sea_level))
+		i++;
+	return i < count;
+}
+
+/* ---- the description ---- */
+
+static json_t *materials(bool water)
+{
+	json_t *all = json_pack("[{s:s, s:{s:{s:i}, s:f, s:f}}]", "name", "ground",
+				"pbrMetallicRoughness", "baseColorTexture", "index", 0,
+				"metallicFactor", 0.0, "roughnessFactor", 0.95);
+	if (water)
+		json_array_append_new(
+		    all, json_pack("{s:s, s:s, s:b, s:{s:[f, f, f, f], s:f, s:f}}", "name", "water",
+				   "alphaMode", "BLEND", "doubleSided", 1, "pbrMetallicRoughness",
+				   "baseColorFactor", 0.06, 0.24, 0.38, 0.55, "metallicFactor", 0.0,
+				   "roughnessFactor", 0.08));
+	return all;
+}
+
+/* Meshes and nodes: the ground first, its coarser forms last, outside the scene as MSFT_lod has it.
+ */
+static int describe_meshes(struct glb *g, json_t *root)
+{
+	bool water = has_water(g->l);
+	json_t *ground = add_ground(g), *meshes = json_array(), *nodes = json_array(),
+	       *coarser = json_array();
+	json_t *scene = json_array();
+	for (int i = 0, step = 1; i < LODS; i++, step *= 2)
+		json_array_append_new(meshes,
+				      json_pack("{s:s, s:[{s:O, s:i, s:i}]}", "name", "ground",
+						"primitives", "attributes", ground, "indices",
+						add_triangles(g, step), "material", 0));
+	for (int i = 1; i < LODS; i++)
+		json_array_append_new(coarser, json_integer(water + i));
+	json_array_append_new(nodes,
+			      json_pack("{s:s, s:i, s:{s:{s:o}}, s:{s:[f, f, f]}}", "name",
+					"ground", "mesh", 0, "extensions", "MSFT_lod", "ids",
+					coarser, "extras", "MSFT_screencoverage", 0.5, 0.2, 0.0));
+	json_array_append_new(scene, json_integer(0));
+	if (water) {
+		json_array_append_new(meshes, add_water(g));
+		json_array_append_new(nodes,
+				      json_pack("{s:s, s:i}", "name", "water", "mesh", LODS));
+		json_array_append_new(scene, json_integer(1));
+	}
+	for (int i = 1; i < LODS; i++)
+		json_array_append_new(
+		    nodes, json_pack("{s:s, s:i}", "name", "ground, coarser", "mesh", i));
+	json_decref(ground);
+	json_object_set_new(root, "scenes", json_pack("[{s:o}]", "nodes", scene));
+	json_object_set_new(root, "nodes", nodes);
+	json_object_set_new(root, "meshes", meshes);
+	return json_object_set_new(root, "materials", materials(water));
+}
+
+static int add_texture(struct glb *g, json_t *root)
+{
+	uint8_t *png;
+	size_t size, begin = g->bin.size;
+	int status = png_encode(g->l->rgb, g->l->width, g->l->height, NULL, &png, &size, g->err);
+	if (status)
+		return status;
+	bytes_put(&g->bin, png, size);
+	free(png);
+	json_object_set_new(root, "textures", json_pack("[{s:i, s:i}]", "sampler", 0, "source", 0));
+	/* Linear with mipmaps, and nothing beyond the border. */
+	json_object_set_new(root, "samplers",
+			    json_pack("[{s:i, s:i, s:i, s:i}]", "magFilter", 9729, "minFilter",
+				      9987, "wrapS", 33071, "wrapT", 33071));
+	json_object_set_new(root, "images",
+			    json_pack("[{s:i, s:s}]", "bufferView", add_view(g, begin, 0),
+				      "mimeType", "image/png"));
+	return SUMI_OK;
+}
+
+static json_t *asset_of(const struct landscape *l, const struct metadata *meta)
+{
+	json_t *asset = json_pack("{s:s, s:s}", "version", "2.0", "generator", "sumi");
+	json_t *extras = json_pack("{s:f, s:f}", "relief", l->relief, "sea_level", l->sea_level);
+	if (meta && meta->json)
+		json_object_set_new(extras, "sumi", json_string(meta->json));
+	if (meta && meta->infotext)
+		json_object_set_new(extras, "parameters", json_string(meta->infotext));
+	json_object_set_new(asset, "extras", extras);
+	return asset;
+}
+
+static int describe(struct glb *g, const struct metadata *meta, char **text)
+{
+	json_t *root = json_pack("{s:o, s:[s], s:i}", "asset", asset_of(g->l, meta),
+				 "extensionsUsed", "MSFT_lod", "scene", 0);
+	int status = root ? SUMI_OK : error_set(g->err, SUMI_NOMEM, "glTF: out of memory");
+	if (!status && describe_meshes(g, root))
+		status = error_set(g->err, SUMI_NOMEM, "glTF: out of memory");
+	if (!status)
+		status = add_texture(g, root);
+	if (!status) {
+		json_object_set(root, "accessors", g->accessors);
+		json_object_set(root, "bufferViews", g->views);
+		json_object_set_new(root, "buffers",
+				    json_pack("[{s:I}]", "byteLength", (json_int_t)g->bin.size));
+		*text = json_dumps(root, JSON_COMPACT);
+		if (!*text)
+			status = error_set(g->err, SUMI_NOMEM, "glTF: out of memory");
+	}
+	json_decref(root);
+	return status;
+}
+
+/* ---- the container ---- */
+
+static int join(struct glb *g, const char *text, uint8_t **data, size_t *size)
+{
+	struct bytes_writer w = {0};
+	size_t length = strlen(text), padded = (length + 3) / 4 * 4;
+	uint64_t whole = HEADER + CHUNK_HEADER + (uint64_t)padded + CHUNK_HEADER + g->bin.size;
+	if (whole > UINT32_MAX)
+		return error_set(g->err, SUMI_TOOBIG,
+				 "glTF: %dx%d cells make a file of more than 4 GiB", g->l->width,
+				 g->l->height);
+	bytes_put_u32(&w, MAGIC);
+	bytes_put_u32(&w, 2);
+	bytes_put_u32(&w, (uint32_t)whole);
+	bytes_put_u32(&w, (uint32_t)padded);
+	bytes_put_u32(&w, JSON_CHUNK);
+	bytes_put(&w, text, length);
+	bytes_put(&w, "   ", padded - length);
+	bytes_put_u32(&w, (uint32_t)g->bin.size);
+	bytes_put_u32(&w, BIN_CHUNK);
+	bytes_put(&w, g->bin.data, g->bin.size);
+	if (w.failed || g->bin.failed) {
+		free(w.data);
+		return error_set(g->err, SUMI_NOMEM, "glTF: out of memory");
+	}
+	*data = w.data;
+	*size = w.size;
+	return SUMI_OK;
+}
+
+int gltf_encode(const struct landscape *l, const struct metadata *meta, uint8_t **data,
+		size_t *size, struct error *err)
+{
+	struct glb g = {.l = l, .views = json_array(), .accessors = json_array(), .err = err};
+	char *text = NULL;
+	int status = describe(&g, meta, &text);
+	if (!status)
+		status = join(&g, text, data, size);
+	free(text);
+	free(g.bin.data);
+	json_decref(g.views);
+	json_decref(g.accessors);
+	return status;
+}
+
+/* ---- reading ---- */
+
+int gltf_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
+		    struct error *err)
+{
+	struct bytes_reader r = {.data = data, .size = size};
+	uint32_t magic = bytes_get_u32(&r), version = bytes_get_u32(&r), whole = bytes_get_u32(&r);
+	uint32_t length = bytes_get_u32(&r), kind = bytes_get_u32(&r);
+	json_t *root;
+	if (r.failed || magic != MAGIC || version != 2 || whole > size || kind != JSON_CHUNK)
+		return error_set(err, SUMI_CORRUPT, "%s: damaged or cut-off glTF 2.0 binary",
+				 where);
+	if (length > size - r.at || length > METADATA_TEXT_MAX)
+		return error_set(err, SUMI_CORRUPT,
+				 "%s: glTF: its JSON of %u bytes is too long or cut off", where,
+				 length);
+	int status =
+	    json_read_foreign((const char *)data + r.at, length,
+			      (size_t)JSON_EXPANSION * METADATA_TEXT_MAX, where, &root, err);
+	if (status)
+		return status;
+	const json_t *extras = json_object_get(json_object_get(root, "asset"), "extras");
+	const char *json = json_string_value(json_object_get(extras, "sumi"));
+	const char *infotext = json_string_value(json_object_get(extras, "parameters"));
+	if (json)
+		status = texts_add(texts, TEXT_TAG, METADATA_WEBM_JSON, json, strlen(json), err);
+	if (!status && infotext)
+		status = texts_add(texts, TEXT_TAG, METADATA_WEBM_INFOTEXT, infotext,
+				   strlen(infotext), err);
+	json_decref(root);
+	return status;
+}

@@ -1,0 +1,209 @@
+/* Landscapes: one run that paints four channels, colour from above and height, and what is made of
+ * them: a glTF binary, a turntable, the heights for a game engine or the colours alone. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "media/landscape.h"
+#include "media/picture.h"
+#include "media/png.h"
+#include "media/reel.h"
+#include "modalities/request.h"
+#include "modalities/single_run.h"
+
+enum {
+	CHANNELS = 4,
+	TURN_FRAMES = 48, /* of a whole turn, … */
+	TURN_FPS = 12,
+	TURN_WIDTH = 480,
+	TURN_HEIGHT = 360,
+};
+
+/* "world" of a pack's sumi.json: {"relief": widths that height 1 stands high, "sea_level": height}.
+ */
+static int read_scale(const struct pack_info *info, struct landscape *l, struct error *err)
+{
+	static const char *const known[] = {"relief", "sea_level", NULL};
+	const json_t *o = json_object_get(info->manifest, "world");
+	char where[256];
+	snprintf(where, sizeof where, "%.200s/sumi.json, world", info->path);
+	l->relief = 0.3;
+	l->sea_level = -1;
+	if (o && !json_is_object(o))
+		return error_set(err, SUMI_INVALID, "%s: must be an object", where);
+	const char *stranger = o ? json_unknown_field(o, known) : NULL;
+	if (stranger)
+		return error_set(err, SUMI_INVALID, "%s: field '%.60s' is not known", where,
+				 stranger);
+	int status = json_want_number(o, where, "relief", 0.001, 10, &l->relief, err);
+	return status ? status : json_want_number(o, where, "sea_level", -1, 1, &l->sea_level, err);
+}
+
+static int world_resolve(const struct pack_info *info, struct request *r, struct error *err)
+{
+	struct landscape scale;
+	int status;
+	if (strcmp(info->modality, modality_names[MODALITY_WORLD]) != 0 ||
+	    info->latents.colours != CHANNELS)
+		return error_set(err, SUMI_INVALID,
+				 "model %s makes no landscapes: its sumi.json must say "
+				 "\"modality\": \"world\", and its "
+				 "pixels have a fourth channel, the height",
+				 info->name);
+	if ((status = read_scale(info, &scale, err)) || (status = request_resolve(info, r, err)))
+		return status;
+	return request_resolve_end(r, PARAM_WORLD, err);
+}
+
+/* A side of the run that is seen in patches as long as the pack's own pictures; 0: it is no longer
+ * than those. */
+static int patch_of(int side, int own)
+{
+	return own > 0 && side > own ? own : 0;
+}
+
+static int world_begin(struct pack *pack, const struct request *r, const void *saved,
+		       size_t saved_size, struct generation **out, struct error *err)
+{
+	const struct pack_info *info = pack_info_of(pack);
+	struct single_run_start start = {
+	    .modality = &modality_world,
+	    .colours = CHANNELS,
+	    .patch_width = patch_of(r->width, info->defaults.width),
+	    .patch_height = patch_of(r->height, info->defaults.height),
+	    .saved = saved,
+	    .saved_size = saved_size,
+	};
+	return single_run_begin(pack, r, &start, out, err);
+}
+
+/* ---- finishing --------------------------------------------------------------------- */
+
+struct scene {
+	const struct single_run *run; /* borrowed */
+	struct landscape land;        /* its arrays are these: */
+	float *heights;
+	uint8_t *rgb;
+};
+
+static int decode(struct scene *s, struct error *err)
+{
+	struct landscape *l = &s->land;
+	l->width = single_run_width(s->run);
+	l->height = single_run_height(s->run);
+	size_t count = (size_t)l->width * (size_t)l->height;
+	float *pixels = malloc(count * CHANNELS * sizeof *pixels);
+	s->heights = malloc(count * sizeof *s->heights);
+	s->rgb = malloc(count * 3);
+	l->heights = s->heights;
+	l->rgb = s->rgb;
+	int status = pixels && s->heights && s->rgb
+			 ? read_scale(pack_info_of(s->run->pack), l, err)
+			 : error_set(err, SUMI_NOMEM, "no memory for a landscape of %dx%d",
+				     l->width, l->height);
+	if (!status)
+		status = run_decode(s->run->run, 0, pixels, err);
+	for (size_t i = 0; i < count && !status; i++) {
+		picture_to_bytes(pixels + i * CHANNELS, s->rgb + i * 3, 3);
+		s->heights[i] = fminf(fmaxf(pixels[i * CHANNELS + 3], 0), 1);
+	}
+	free(pixels);
+	return status;
+}
+
+static int make_mesh(const struct scene *s, const struct metadata *meta, struct output *o,
+		     uint8_t **data, struct error *err)
+{
+	o->width = s->land.width;
+	o->height = s->land.height;
+	return gltf_encode(&s->land, meta, data, &o->size, err);
+}
+
+static int make_heights(const struct scene *s, const struct metadata *meta, struct output *o,
+			uint8_t **data, struct error *err)
+{
+	o->width = s->land.width;
+	o->height = s->land.height;
+	return png_encode_grey16(s->heights, o->width, o->height, meta, data, &o->size, err);
+}
+
+static int make_colours(const struct scene *s, const struct metadata *meta, struct output *o,
+			uint8_t **data, struct error *err)
+{
+	o->width = s->land.width;
+	o->height = s->land.height;
+	return png_encode(s->rgb, o->width, o->height, meta, data, &o->size, err);
+}
+
+static int make_turntable(const struct scene *s, const struct metadata *meta, struct output *o,
+			  uint8_t **data, struct error *err)
+{
+	struct reel_options options = {.format = "webp",
+				       .width = TURN_WIDTH,
+				       .height = TURN_HEIGHT,
+				       .fps = TURN_FPS,
+				       .quality = s->run->request.quality};
+	struct reel *reel = NULL;
+	uint8_t *rgb = malloc((size_t)TURN_WIDTH * TURN_HEIGHT * 3);
+	int status = rgb ? reel_new(&options, &reel, err)
+			 : error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d",
+				     TURN_WIDTH, TURN_HEIGHT);
+	for (int i = 0; i < TURN_FRAMES && !status; i++) {
+		status = relief_draw(&s->land, 2 * M_PI * i / TURN_FRAMES, TURN_WIDTH, TURN_HEIGHT,
+				     rgb, err);
+		if (!status)
+			status = reel_add(reel, rgb, i == 0, err);
+	}
+	if (!status)
+		status = reel_finish(reel, NULL, 0, meta, data, &o->size, err);
+	o->width = TURN_WIDTH;
+	o->height = TURN_HEIGHT;
+	o->duration = (double)TURN_FRAMES / TURN_FPS;
+	reel_free(reel);
+	free(rgb);
+	return status;
+}
+
+static const struct {
+	const char *format;
+	int (*make)(const struct scene *s, const struct metadata *meta, struct output *o,
+		    uint8_t **data, struct error *err);
+} makers[] = {{"glb", make_mesh},
+	      {"webp", make_turntable},
+	      {"height.png", make_heights},
+	      {"png", make_colours}};
+
+static int world_finish(struct generation *g, const struct sink *sink, struct error *err)
+{
+	struct scene s = {.run = (struct single_run *)g};
+	struct metadata meta = {.infotext = s.run->infotext, .json = s.run->metadata};
+	struct output o = {.role = "main", .format = s.run->request.format};
+	uint8_t *data = NULL;
+	size_t i = 0;
+	while (strcmp(makers[i].format, o.format) != 0)
+		i++;
+	int status = decode(&s, err);
+	if (!status)
+		status = makers[i].make(&s, &meta, &o, &data, err);
+	o.data = data;
+	if (!status)
+		status = single_run_emit(s.run, &o, sink, err);
+	free(data);
+	free(s.heights);
+	free(s.rgb);
+	return status;
+}
+
+const struct modality modality_world = {
+    .resolve = world_resolve,
+    .begin = world_begin,
+    .step = single_run_step,
+    .joins = single_run_joins,
+    .step_together = single_run_step_together,
+    .most_together = single_run_most_together,
+    .save = single_run_save,
+    .preview = single_run_preview,
+    .finish = world_finish,
+    .free = single_run_free,
+};

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Landscapes: a mesh, a turntable, heights and colours of one seed; larger ones whose edges fit; the same bytes again."""
+import struct
+import zlib
+
+from gateway_lib import *
+
+STEPS = ["--steps", 2, "--seed", 5]
+SIDE = 128  # of world-tiny's own pictures
+
+
+def tensors(data):
+    """{name: (row, bytes)} of a safetensors file."""
+    size, = struct.unpack("<Q", data[:8])
+    return {n: (row, data[8 + size + row["data_offsets"][0]:8 + size + row["data_offsets"][1]])
+            for n, row in json.loads(data[8:8 + size]).items() if n != "__metadata__"}
+
+
+def safetensors(rows):
+    header, at = {}, 0
+    for name, (row, part) in rows.items():
+        header[name] = {**row, "data_offsets": [at, at + len(part)]}
+        at += len(part)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + b"".join(part for _, part in rows.values())
+
+
+def world_tiny(at):
+    """taesd-tiny with a fourth channel of pixels, the height: the red one once more, upside down."""
+    shutil.copytree(PACKS / "taesd-tiny", at)
+    (at / "sumi.json").write_text(json.dumps({"modality": "world", "world": {"relief": 0.25, "sea_level": 0.5}}))
+    for part, fields in (("vae", {"in_channels": 4, "out_channels": 4}), ("unet", {"sample_size": SIDE // 8})):
+        config = at / part / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), **fields}))
+    weights = at / "vae/diffusion_pytorch_model.safetensors"
+    rows = tensors(weights.read_bytes())
+    row, part = rows[(first := "encoder.layers.0.weight")]
+    out, one = row["shape"][0], len(part) // row["shape"][0]
+    rows[first] = ({**row, "shape": [out, 4, 3, 3]}, b"".join(part[i * one:(i + 1) * one] + bytes(one // 3) for i in range(out)))
+    for name in ("decoder.layers.18.weight", "decoder.layers.18.bias"):
+        row, part = rows[name]
+        one = len(part) // 3
+        red = struct.unpack(f"<{one // 2}e", part[:one])
+        upside = struct.pack(f"<{one // 2}e", *(-v if name.endswith("weight") else 1 - v for v in red))
+        rows[name] = ({**row, "shape": [4, *row["shape"][1:]]}, part + upside)
+    weights.write_bytes(safetensors(rows))
+
+
+def world(place, name, *options):
+    done = place.sumi("world", "a lake among peaks", *STEPS, *options, "-o", name)
+    check(done.returncode == 0, f"world {name}", done.stderr[-400:])
+    return (place.dir / name).read_bytes() if done.returncode == 0 else b""
+
+
+def pixels(png):
+    """(width, height, bytes a pixel, rows) of a PNG that is not interlaced."""
+    width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
+    size, at, packed = depth // 8 * {0: 1, 2: 3}[colour], 8, b""
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at:at + 8])
+        packed += png[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += length + 12
+    raw, rows, last = zlib.decompress(packed), [], bytes(width * size)
+    for y in range(height):
+        how, *line = raw[y * (width * size + 1):(y + 1) * (width * size + 1)]
+        for x in range(width * size):
+            a, b, c = (line[x - size] if x >= size else 0), last[x], (last[x - size] if x >= size else 0)
+            near = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+            line[x] = (line[x] + (0, a, b, (a + b) // 2, near)[how]) & 255
+        rows.append(last := bytes(line))
+    return width, height, size, rows
+
+
+def forms(place):
+    mesh = world(place, "lake.glb")
+    check(mesh[:4] == b"glTF" and struct.unpack("<I", mesh[8:12])[0] == len(mesh), "a glTF binary")
+    root = json.loads(mesh[20:20 + struct.unpack("<I", mesh[12:16])[0]])
+    corners = root["accessors"][root["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    check(corners["count"] == SIDE * SIDE and corners["max"][1] > corners["min"][1], "a vertex a cell", str(corners))
+    turning = world(place, "lake.webp")
+    check(turning[8:12] == b"WEBP" and turning.count(b"ANMF") == 48, "a turntable of 48 pictures", str(turning.count(b"ANMF")))
+    width, height, size, rows = pixels(world(place, "lake.height.png"))
+    tops = [int.from_bytes(row[x:x + 2], "big") for row in rows for x in range(0, len(row), 2)]
+    check((width, height, size) == (SIDE, SIDE, 2) and max(tops) - min(tops) > 6000, "heights of 16 bits", f"{width} {height} {size}")
+    # The mesh's highest vertex and the highest pixel are one.
+    scale = root["asset"]["extras"]["relief"] * SIDE / 65535
+    check(abs(corners["max"][1] - max(tops) * scale) < 2 * scale, "both of one landscape", f"{corners['max'][1]} {max(tops) * scale}")
+    check(pixels(world(place, "lake.png"))[:3] == (SIDE, SIDE, 3), "colours from above")
+    for name in ("lake.glb", "lake.height.png"):
+        done = place.sumi("again", name, "-o", "again." + name.split(".", 1)[1])
+        check(done.returncode == 0 and (place.dir / ("again." + name.split(".", 1)[1])).read_bytes() == (place.dir / name).read_bytes(),
+              f"again {name}: the same bytes", done.stderr[-300:])
+    shown = json.loads(place.sumi("show", "lake.glb", "--json").stdout or "{}")
+    check(shown.get("modality") == "world" and shown.get("prompt") == "a lake among peaks", "a mesh says how it was made", str(shown)[:200])
+
+
+def seams(place):
+    width, height, size, rows = pixels(world(place, "wide.png", "--size", "192x160", "--tile", "both"))
+    apart = lambda a, b: sum(abs(x - y) for x, y in zip(a, b)) / len(a)
+    down = [apart(a, b) for a, b in zip(rows, rows[1:])]
+    columns = [b"".join(r[x * size:(x + 1) * size] for r in rows) for x in range(width)]
+    across = [apart(a, b) for a, b in zip(columns, columns[1:])]
+    check((width, height) == (192, 160), "larger than the model's own pictures", f"{width}x{height}")
+    check(apart(rows[-1], rows[0]) <= max(down) and apart(columns[-1], columns[0]) <= max(across), "edges that fit together",
+          f"{apart(rows[-1], rows[0]):.2f} {max(down):.2f}; {apart(columns[-1], columns[0]):.2f} {max(across):.2f}")
+
+
+def wrong(place):
+    for args, words in ((["world", "x", "--init", "lake.png"], "init"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
+                        (["world", "x", "--model", "sd1-tiny"], "sd1-tiny"), (["image", "x", "--model", "world-tiny"], "world-tiny"),
+                        (["image", "x", "-o", "x.glb"], ".glb is no format for image"), (["film", "-", "-o", "x.glb"], ".glb is no format for film")):
+        done = place.sumi(*args, "--detach") if "-o" not in args else place.sumi(*args)
+        check(done.returncode != 0 and words in done.stderr, f"refused: {' '.join(args)}", done.stderr[-200:])
+
+
+def served(place):
+    """Over HTTP: a job of it, the kinds of its files, and the document."""
+    g = Gateway(place)
+    job = {"modality": "world", "prompt": "dunes", "steps": 1, "seed": 1}
+    for form, mime in (("glb", "model/gltf-binary"), ("height.png", "image/png")):
+        status, _, sent = g.ask("POST", "/jobs", {**job, "format": form})
+        done = status == 201 and g.becomes(sent["id"], "done", "failed", "cancelled")
+        files = done["files"] if done else [{}]
+        status, headers, data = g.get(f"/jobs/{sent.get('id')}/files/1.{form}")
+        check(status == 200 and headers["Content-Type"] == mime and files[0]["mime"] == mime and files[0]["format"] == form,
+              f"served: {form}", f"{status} {sent} {done}"[:600])
+    listed = g.get("/jobs?modality=world")[2].get("jobs", [])
+    check(len(listed) >= 2 and {j["modality"] for j in listed} == {"world"}, "listed by its modality", str(listed)[:200])
+    schema = json.dumps(g.get("/openapi.json")[2])
+    check('"world"' in schema and '"height.png"' in schema, "in the document")
+    rows = g.get("/models")[2]
+    check("world-tiny" in json.dumps(rows), "among the models", str(rows)[:200])
+    check(g.stop() == 0, "the gateway ends")
+
+
+def missing(parent):
+    """Without such a model one line says so."""
+    place = Place("none", parent=parent)
+    done = place.sumi("world", "a lake", "--detach")
+    check(done.returncode != 0 and "no model pack for world" in done.stderr and done.stderr.count("\n") == 1, "no model for landscapes", done.stderr)
+
+
+def main():
+    parent = pathlib.Path(tempfile.mkdtemp(prefix="sumi-e2e-"))
+    shutil.copytree(PACKS, parent / "packs", symlinks=True, ignore=lambda folder, names: [n for n in names if "." in n])
+    (parent / "packs").mkdir(exist_ok=True)
+    world_tiny(parent / "packs" / "world-tiny")
+    place = Place(parent=parent, packs=str(parent / "packs"), model_world="world-tiny").start()
+    try:
+        for part in (forms, seams, wrong, served):
+            part(place)
+        missing(parent)
+    finally:
+        place.stop()
+        place.remove()
+    finish()
+
+
+main()
