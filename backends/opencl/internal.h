@@ -179,6 +179,10 @@ int cl_format_kernel(struct cl_device *d, const struct format_kernel *k, cl_kern
 #define CL_DOT_OPTIONS 64
 void cl_dot_options(struct cl_device *d, enum cl_products of, char out[CL_DOT_OPTIONS]);
 
+/* Is WORD, which stands in SUMI_KERNELS behind "cpu" and the width of its vectors, one of those ways? lanes: that width,
+ * 0 where none is said. */
+bool cl_dot_word_known(const char *word, int lanes);
+
 int cl_takes_precision(struct device *d, enum precision precision, struct error *err);
 
 /* --- launches (launch.c) --- */

@@ -226,30 +226,49 @@ static const char *find_mma(cl_device_id id, const struct cl_quirks *q)
 			     : NULL;
 }
 
-/* SUMI_KERNELS: cpu, cpu8 or cpu16 (for vectors of so many numbers; with "-emulated" behind it,
- * products of bfloat16 pairs emulated, see precision.c), gpu, gpu-winograd (wherever
- * it is possible), or the emulation of a matrix instruction. */
-static void force_kernels(struct cl_quirks *q, const char *forced)
+/* Kernels of CPUs: vectors of so many numbers; what may stand behind it is in precision.c. */
+static const struct cpu_kernels {
+	const char *word;
+	int lanes; /* 0: as the processor has them */
+} cpu_kernels[] = {{"cpu16", 16}, {"cpu8", 8}, {"cpu", 0}};
+
+/* SUMI_KERNELS: one of cpu_kernels, gpu, gpu-winograd (wherever it is possible), or the emulation
+ * of a matrix instruction. SUMI_INVALID for any other word: what is asked for is never left out in
+ * silence. */
+static int force_kernels(struct cl_quirks *q, const char *forced, struct error *err)
 {
-	if (!forced)
-		return;
-	if (strncmp(forced, "cpu", 3) == 0)
-		q->cpu_kernels = true;
-	if (strncmp(forced, "cpu8", 4) == 0 || strncmp(forced, "cpu16", 5) == 0)
-		q->lanes = atoi(forced + 3);
+	if (!forced || !*forced)
+		return SUMI_OK;
 	q->winograd_forced = strcmp(forced, "gpu-winograd") == 0;
-	if (strcmp(forced, "gpu") == 0 || q->winograd_forced)
+	if (strcmp(forced, "gpu") == 0 || q->winograd_forced) {
 		q->cpu_kernels = false;
+		return SUMI_OK;
+	}
 	for (int i = 0; i < CL_COUNT(matrix_instructions); i++)
 		if (strcmp(forced, matrix_instructions[i].emulated) == 0) {
 			q->cpu_kernels = false;
 			q->mma_emulated = true;
 			q->mma = matrix_instructions[i].options;
+			return SUMI_OK;
 		}
+	size_t size = strcspn(forced, "-");
+	for (int i = 0; i < CL_COUNT(cpu_kernels); i++) {
+		const struct cpu_kernels *k = &cpu_kernels[i];
+		if (strlen(k->word) != size || strncmp(forced, k->word, size) != 0 ||
+		    !cl_dot_word_known(forced + size, k->lanes))
+			continue;
+		q->cpu_kernels = true;
+		q->lanes = k->lanes ? k->lanes : q->lanes;
+		return SUMI_OK;
+	}
+	return error_set(
+	    err, SUMI_INVALID,
+	    "SUMI_KERNELS=%.64s: there are no such kernels (docs/performance.md lists them)",
+	    forced);
 }
 
 /* Everything that differs between drivers and devices, in this one place. */
-static void cl_quirks_read(struct cl_device *d)
+static int cl_quirks_read(struct cl_device *d, struct error *err)
 {
 	struct cl_quirks *q = &d->quirks;
 	const struct device_info *info = &d->base.info;
@@ -263,8 +282,9 @@ static void cl_quirks_read(struct cl_device *d)
 	q->pocl = strcmp(info->platform, "Portable Computing Language") == 0;
 	q->oclgrind = strcmp(info->platform, "Oclgrind") == 0;
 	q->nvidia = strstr(vendor, "NVIDIA") != NULL;
-	/* PoCL 4 to 6 takes any line of assembler for a call of a function of its own, which no program
-	 * has by name, as assembler has none either: it ends the process or builds something else. */
+	/* PoCL 4 to 6 takes any line of assembler for a call of a function of its own, which no
+	 * program has by name, as assembler has none either: it ends the process or builds
+	 * something else. */
 	device_text(d->id, CL_DRIVER_VERSION, version, sizeof version);
 	long major = strtol(version, NULL, 10);
 	q->nameless_calls = q->pocl && major >= 4 && major <= 6;
@@ -273,7 +293,7 @@ static void cl_quirks_read(struct cl_device *d)
 	q->mma = find_mma(d->id, q);
 	clGetDeviceInfo(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof native, &native, NULL);
 	q->lanes = native >= 16 ? 16 : 8;
-	force_kernels(q, getenv("SUMI_KERNELS"));
+	int status = force_kernels(q, getenv("SUMI_KERNELS"), err);
 	if (!q->cpu_kernels)
 		q->lanes = 8; /* their panels */
 	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s%s",
@@ -281,6 +301,7 @@ static void cl_quirks_read(struct cl_device *d)
 		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = q->cpu_kernels ? DTYPE_F32 : DTYPE_F16;
+	return status;
 }
 
 static void cl_close(struct device *base)
@@ -342,7 +363,8 @@ static void op_trim(struct device *d)
 	cl_pool_trim(cl_device_of(d));
 }
 
-static int cl_supports(const struct device *d, enum device_op op, const void *args, struct error *err)
+static int cl_supports(const struct device *d, enum device_op op, const void *args,
+		       struct error *err)
 {
 	const struct cl_device *own = (const struct cl_device *)d;
 	if (op == OP_CONV2D)
@@ -393,7 +415,9 @@ int opencl_open(int index, struct device **out, struct error *err)
 	d->platform = places[index].platform;
 	d->id = places[index].id;
 	describe(&places[index], index, &d->base.info);
-	cl_quirks_read(d);
+	status = cl_quirks_read(d, err);
+	if (status != SUMI_OK)
+		goto fail;
 	char cache[FILES_PATH_MAX];
 	if (files_cache_dir(cache, NULL) != SUMI_OK ||
 	    files_path(d->cache_dir, NULL, "%s/programs", cache) != SUMI_OK)

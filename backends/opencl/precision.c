@@ -43,7 +43,8 @@ static unsigned host_has(void)
 	if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && eax >> 4 & 1 &&
 	    __builtin_cpu_supports("avx2"))
 		has |= HAS_AVX_VNNI;
-	if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && edx >> 24 & 1 && has & HAS_AVX512_BF16)
+	if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && edx >> 24 & 1 &&
+	    has & HAS_AVX512_BF16)
 		has |= (edx >> 22 & 1 ? HAS_AMX_BF16 : 0u) | (edx >> 25 & 1 ? HAS_AMX_INT8 : 0u);
 	return has;
 }
@@ -61,7 +62,8 @@ static unsigned host_has(void)
 }
 #endif
 
-/* Linux gives a process the registers of tiles when it asks for them, once, for all of its threads. */
+/* Linux gives a process the registers of tiles when it asks for them, once, for all of its threads.
+ */
 static bool tiles_permitted(void)
 {
 #if defined(__x86_64__) && defined(__linux__)
@@ -76,8 +78,8 @@ static bool tiles_permitted(void)
 }
 
 /* The ways to multiply. Of those that have no word the first one that the host has is taken;
- * SUMI_KERNELS=cpu8-WORD or cpu16-WORD takes those of that word: nobody has run them on a processor that
- * has them. */
+ * SUMI_KERNELS=cpu8-WORD or cpu16-WORD takes those of that word: nobody has run them on a processor
+ * that has them. */
 static const struct way {
 	const char *word;
 	int lanes; /* 0: of either width */
@@ -99,20 +101,34 @@ static const struct way {
     {"-amx-split", 16, CL_FOURS, DOT_AMX, HAS_AMX_INT8},
 };
 
-/* What SUMI_KERNELS says behind "cpu", "cpu8" or "cpu16", without "-emulated", which it may end with:
- * the bytes of it. */
-static const char *forced_word(size_t *size, bool *emulated)
+/* Of what stands in SUMI_KERNELS behind "cpu", "cpu8" or "cpu16": how many bytes there are without
+ * "-emulated", which it may end with. */
+static size_t word_size(const char *word, bool *emulated)
 {
 	static const char tail[] = "-emulated";
-	const char *forced = getenv("SUMI_KERNELS");
-	*size = 0;
-	*emulated = false;
-	if (!forced || strncmp(forced, "cpu", 3) != 0)
-		return "";
-	const char *word = forced + strcspn(forced, "-");
 	size_t n = strlen(word), t = sizeof tail - 1;
 	*emulated = n >= t && strcmp(word + n - t, tail) == 0;
-	*size = *emulated ? n - t : n;
+	return *emulated ? n - t : n;
+}
+
+bool cl_dot_word_known(const char *word, int lanes)
+{
+	bool emulated;
+	size_t size = word_size(word, &emulated);
+	for (int i = 0; i < CL_COUNT(ways); i++)
+		if (strlen(ways[i].word) == size && strncmp(ways[i].word, word, size) == 0 &&
+		    (!ways[i].lanes || !lanes || ways[i].lanes == lanes))
+			return true;
+	return false;
+}
+
+/* That word. */
+static const char *forced_word(size_t *size, bool *emulated)
+{
+	const char *forced = getenv("SUMI_KERNELS");
+	bool cpu = forced && strncmp(forced, "cpu", 3) == 0;
+	const char *word = cpu ? forced + strcspn(forced, "-") : "";
+	*size = word_size(word, emulated);
 	return word;
 }
 
@@ -127,7 +143,8 @@ static enum cl_dot find_way(struct cl_device *d, enum cl_products of)
 		    (w->lanes && w->lanes != d->quirks.lanes))
 			continue;
 		if ((w->needs & has) == w->needs &&
-		    (d->dot_emulated || !(w->needs & (HAS_AMX_BF16 | HAS_AMX_INT8)) || tiles_permitted()))
+		    (d->dot_emulated || !(w->needs & (HAS_AMX_BF16 | HAS_AMX_INT8)) ||
+		     tiles_permitted()))
 			return w->dot;
 	}
 	return DOT_MISSING;
@@ -203,7 +220,8 @@ static enum cl_dot way_of(struct cl_device *d, enum cl_products of)
 	d->dot[of] = find_way(d, of); /* what matrix_kernel() builds with */
 	if (d->dot[of] == DOT_MISSING || d->dot_emulated)
 		return d->dot[of];
-	char trial[64 + CL_DOT_OPTIONS], options[CL_DOT_OPTIONS]; /* not to be mixed up with other ways */
+	char trial[64 + CL_DOT_OPTIONS],
+	    options[CL_DOT_OPTIONS]; /* not to be mixed up with other ways */
 	cl_dot_options(d, of, options);
 	snprintf(trial, sizeof trial, "%s%s", products[of].kernel, options);
 	if (!d->base.info.is_cpu || !tune_tried(d, trial, probe, &products[of]))
@@ -231,9 +249,10 @@ int cl_takes_precision(struct device *base, enum precision precision, struct err
 	struct cl_device *d = cl_device_of(base);
 	enum cl_products of = precision == PRECISION_INT8 ? CL_FOURS : CL_PAIRS;
 	if (!d->quirks.cpu_kernels)
-		return error_set(err, SUMI_UNSUPPORTED,
-				 "%s stores activations in half already: leave the precision at auto",
-				 d->base.info.name);
+		return error_set(
+		    err, SUMI_UNSUPPORTED,
+		    "%s stores activations in half already: leave the precision at auto",
+		    d->base.info.name);
 	enum cl_dot pairs = way_of(d, CL_PAIRS); /* what int8 leaves goes by them, where they are */
 	if ((of == CL_PAIRS ? pairs : way_of(d, of)) != DOT_MISSING)
 		return SUMI_OK;

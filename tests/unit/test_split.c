@@ -1,7 +1,7 @@
-/* Numbers as sums of two bfloat16 (SUMI_KERNELS=cpu16-amx-split): three products of them stand for one of
- * sixteen bits. Each rest is at most 2⁻⁸ of its number, and what its rounding loses at most 2⁻¹⁶; the product
- * of both rests is left out: 3 · 2⁻¹⁶ of the sum of all products' sizes, and some for the sums in float. With
- * the instruction emulated, on any processor. */
+/* Numbers as sums of two bfloat16 (SUMI_KERNELS=cpu16-amx-split): three products of them stand for
+ * one of sixteen bits. Each rest is at most 2⁻⁸ of its number, and what its rounding loses at most
+ * 2⁻¹⁶; the product of both rests is left out: 3 · 2⁻¹⁶ of the sum of all products' sizes, and some
+ * for the sums in float. With the instruction emulated, on any processor. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +36,8 @@ static void fill(void)
 	}
 }
 
-/* The worst error, in units of the sum of its products' sizes; negative: there is no such device. */
+/* The worst error, in units of the sum of its products' sizes; negative: there is no such device.
+ */
 static double worst_error(const char *kernels)
 {
 	struct device_info list[8];
@@ -96,21 +97,29 @@ static void test_bound(void **state)
 		fail_msg("one product's worst error is %g", worst);
 }
 
-/* A word that nobody knows, and a width that a way is not for, are not the way that there would be. */
+/* A word that nobody knows, and a width that a way is not for, are told: nothing else is taken for
+ * them. */
 static void test_refused(void **state)
 {
-	static const char *const words[] = {"cpu16-nothing", "cpu8-amx-emulated"};
+	static const char *const words[] = {"cpu16-nothing", "cpu8-amx-emulated",  "cpu17", "CPU",
+					    "gpu-emulated",  "cpu16-emulated-amx", "mma"};
+	static const char *const known[] = {"",          "cpu", "cpu-emulated", "cpu8-arm-sdot",
+					    "cpu16-amx", "gpu"};
+	struct device *device;
+	struct error err;
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		struct device *device;
-		struct error err;
-		setenv("SUMI_KERNELS", words[i], 1);
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		setenv("SUMI_KERNELS", known[i], 1);
 		if (device_open("opencl:0", &device, &err) != SUMI_OK)
 			skip();
-		assert_int_equal(device_set_precision(device, PRECISION_HALF, &err), SUMI_UNSUPPORTED);
-		assert_non_null(strstr(err.text, words[i]));
 		device_close(device);
 	}
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		setenv("SUMI_KERNELS", words[i], 1);
+		assert_int_equal(device_open("opencl:0", &device, &err), SUMI_INVALID);
+		assert_non_null(strstr(err.text, words[i]));
+	}
+	unsetenv("SUMI_KERNELS");
 }
 
 int main(void)
