@@ -7,18 +7,23 @@ import os
 
 import numpy as np
 
+import heights
 import judge
 import common
 import domains
 
 
 def load(rows, folder, size):
-    """The pictures that `rows` name, N x H x W x 3; of a clip of sound the spectrogram that lies beside it."""
+    """The pictures that `rows` name, N x H x W x 3; of a clip of sound the spectrogram that lies beside it; of landscapes the height
+    is a fourth channel."""
     from PIL import Image
     pics = []
     for r in rows:
         stem = os.path.join(folder, os.path.splitext(r["file"])[0])
-        path = next(stem + e for e in (".png", "-spectrogram.webp", ".webp") if os.path.exists(stem + e))
+        path = next(stem + e for e in (".glb", ".png", "-spectrogram.webp", ".webp") if os.path.exists(stem + e))
+        if path.endswith(".glb"):
+            pics.append(heights.read(path))
+            continue
         pics.append(np.asarray(Image.open(path).convert("RGB").resize(size[::-1])))
     return np.stack(pics)
 
@@ -40,7 +45,7 @@ def attributes_right(domain, rows, said):
 
 def small(pictures):
     """16 x 16 thumbnails, as rows."""
-    p = np.asarray(pictures, np.float32) / 255
+    p = np.asarray(pictures, np.float32)[..., :3] / 255
     n, h, w, c = p.shape
     p = p.reshape(n, 16, h // 16, 16, w // 16, c).mean((2, 4))
     return np.broadcast_to(p, (n, 16, 16, 3)).reshape(n, -1)

@@ -118,7 +118,7 @@ class Music:
 
 class World:
     name, pack, out = "world", "models/ink-world", "build/train/ink-world"
-    what, modality, file_type, channels = "landscapes", "world", ".png", 4
+    what, modality, file_type, channels = "landscapes", "world", ".glb", 4
     mirror, roll = False, 0                           # mirrored, dawn would be sunset
     sheet = ["snowy mountains around a lake at dawn", "песчаные дюны на закате", "islands in summer, clear sky", "каньон днём",
              "a volcano with lava at night", "долина реки осенью в тумане", "fields with woods in autumn", "луна в кратерах, синие тона",
