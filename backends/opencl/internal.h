@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "backends/implement.h"
+#include "backends/opencl/arena.h"
 #include "base/files.h"
 
 /* Kernels may read (never write) this many bytes past the end of a buffer: vector
@@ -24,6 +25,7 @@ struct buffer {
 	cl_mem mem;
 	size_t capacity; /* allocated, slack included */
 	bool pooled;     /* goes back to the pool when freed */
+	void *place;     /* its memory in the device's arena; NULL: the driver's own */
 	struct buffer *next, *prev;
 };
 
@@ -79,6 +81,7 @@ struct cl_device {
 	unsigned char tuned[TUNE_SLOTS][TUNE_DTYPES][TUNE_CLASSES];
 	enum cl_dot dot[CL_PRODUCTS]; /* see cl_dot_options() */
 	bool dot_emulated;            /* by arithmetic in the instruction's place */
+	struct arena *arena;        /* where buffers that come and go lie; NULL: they are pooled */
 	struct buffer *live, *pool; /* lists; pool: most recently freed first */
 	size_t pool_bytes, pooled_in_use, pooled_peak; /* the latter two: of buffers that go there */
 	char cache_dir[FILES_PATH_MAX]; /* …/programs; "" when there is none to write to */
@@ -104,8 +107,8 @@ int cl_fail(struct error *err, const char *call, const char *what, cl_int code);
 
 /* --- memory (memory.c) --- */
 
-/* A buffer of at least bytes (> 0) plus CL_BUFFER_SLACK, with arbitrary content; from the
- * pool if one fits. Freed with cl_buffer_free(). SUMI_NOMEM. */
+/* A buffer of at least bytes (> 0) plus CL_BUFFER_SLACK, with arbitrary content; in the arena or from
+ * the pool if there is a place. Freed with cl_buffer_free(). SUMI_NOMEM. */
 int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct error *err);
 
 /* The same for memory that lives as long as a model (packed weights): exact size, and
@@ -136,6 +139,8 @@ int cl_buffer_read(struct cl_device *d, const struct buffer *b, size_t offset, v
 int cl_buffer_map(struct cl_device *d, struct buffer *b, void **host, struct error *err);
 int cl_buffer_unmap(struct cl_device *d, struct buffer *b, void *host, struct error *err);
 
+/* Waits for the device and gives all memory back that no buffer in use takes. */
+void cl_memory_trim(struct cl_device *d);
 /* Gives every pooled buffer back to the driver. */
 void cl_pool_trim(struct cl_device *d);
 

@@ -1,4 +1,5 @@
-/* Device memory: buffers, and the pool that hands freed ones out again.
+/* Device memory: buffers, and what hands the memory of freed ones out again: on devices whose memory is the
+ * host's an arena, whose rule stands in arena.h; on others, and for what has no place there, the pool.
  *
  * The pool's rule: what is in use plus what is pooled never exceeds the most that was
  * ever in use at once by more than an eighth. Without the eighth, one small allocation
@@ -67,6 +68,15 @@ void cl_pool_trim(struct cl_device *d)
 		pool_drop(d, b);
 	}
 	d->pooled_peak = d->pooled_in_use;
+}
+
+void cl_memory_trim(struct cl_device *d)
+{
+	clFinish(d->queue);
+	cl_pool_trim(d);
+	if (d->arena)
+		arena_trim(d->arena);
+	d->base.bytes_peak = d->base.bytes_in_use;
 }
 
 /* The smallest pooled buffer that fits without wasting more than a quarter. */
@@ -152,6 +162,22 @@ static int check_size(const struct cl_device *d, size_t bytes, struct error *err
 	return SUMI_OK;
 }
 
+/* The queue is in order: who gets a place again stands behind those who still use it. */
+static bool new_in_arena(struct cl_device *d, size_t bytes, struct buffer **out)
+{
+	struct error ignored;
+	size_t capacity = cl_round_up(bytes + CL_BUFFER_SLACK, ARENA_UNIT);
+	void *place = d->arena && capacity <= d->base.info.max_alloc ? arena_take(d->arena, capacity) : NULL;
+	if (!place)
+		return false;
+	if (create(d, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, capacity, place, false, out, &ignored)) {
+		arena_give(d->arena, place, capacity);
+		return false;
+	}
+	(*out)->place = place;
+	return true;
+}
+
 int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct error *err)
 {
 	*out = NULL;
@@ -164,7 +190,10 @@ int cl_buffer_new(struct cl_device *d, size_t bytes, struct buffer **out, struct
 		capacity = size_class(capacity);
 	if (capacity > d->base.info.max_alloc)
 		capacity = bytes + CL_BUFFER_SLACK;
-	struct buffer *b = pool_take(d, capacity);
+	struct buffer *b;
+	if (new_in_arena(d, bytes, out))
+		return SUMI_OK;
+	b = pool_take(d, capacity);
 	if (b) {
 		b->head.bytes = bytes;
 		count_use(d, b);
@@ -228,6 +257,8 @@ void cl_buffer_free(struct cl_device *d, struct buffer *b)
 		return;
 	}
 	clReleaseMemObject(b->mem);
+	if (b->place)
+		arena_give(d->arena, b->place, b->capacity);
 	free(b);
 }
 

@@ -319,6 +319,7 @@ static void cl_close(struct device *base)
 		clReleaseCommandQueue(d->queue);
 	if (d->context)
 		clReleaseContext(d->context);
+	arena_free(d->arena);
 	free(d);
 }
 
@@ -360,7 +361,7 @@ static int op_sync(struct device *base, struct error *err)
 
 static void op_trim(struct device *d)
 {
-	cl_pool_trim(cl_device_of(d));
+	cl_memory_trim(cl_device_of(d));
 }
 
 static int cl_supports(const struct device *d, enum device_op op, const void *args,
@@ -418,6 +419,9 @@ int opencl_open(int index, struct device **out, struct error *err)
 	status = cl_quirks_read(d, err);
 	if (status != SUMI_OK)
 		goto fail;
+	/* oclgrind sees what leaves a buffer only where the buffer is the driver's own. */
+	if (d->quirks.host_memory && d->quirks.cpu_kernels && !d->quirks.oclgrind)
+		d->arena = arena_new(d->base.info.memory);
 	char cache[FILES_PATH_MAX];
 	if (files_cache_dir(cache, NULL) != SUMI_OK ||
 	    files_path(d->cache_dir, NULL, "%s/programs", cache) != SUMI_OK)

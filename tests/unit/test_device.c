@@ -304,6 +304,8 @@ static void pools_buffers(void **state)
 	struct cl_device *cl = cl_device_of(d);
 	struct buffer *a, *b, *c;
 	struct error err;
+	arena_free(cl->arena);
+	cl->arena = NULL; /* as on a GPU */
 	assert_int_equal(device_buffer_new(d, 1000000, &a, &err), SUMI_OK);
 	assert_int_equal(device_buffer_new(d, 3000, &b, &err), SUMI_OK);
 	cl_mem first = a->mem;
@@ -333,6 +335,47 @@ static void pools_buffers(void **state)
 	device_trim(d);
 	assert_int_equal(cl->pool_bytes, 0);
 	assert_null(cl->pool);
+	device_close(d);
+}
+
+/* Where memory is the host's, sizes that differ share it; what has no place there is the driver's. */
+static void shares_host_memory(void **state)
+{
+	(void)state;
+	struct device *d = open_opencl(scratch);
+	struct cl_device *cl = cl_device_of(d);
+	struct buffer *a, *b;
+	struct error err;
+	char text[16] = "ink";
+	if (!cl->arena) {
+		device_close(d);
+		skip();
+	}
+	for (int i = 0; i < 40; i++) {
+		size_t bytes = (size_t)(40 - i) * 100000;
+		assert_int_equal(device_buffer_new(d, bytes, &a, &err), SUMI_OK);
+		assert_int_equal(device_write(d, a, bytes - 4, text, 4, &err), SUMI_OK);
+		assert_true(arena_touched(cl->arena) <= 40 * 100000 + 512);
+		device_buffer_free(d, a);
+	}
+	assert_int_equal(cl->pool_bytes, 0);
+	double_it(d);
+	device_trim(d);
+	assert_int_equal(arena_touched(cl->arena), 0);
+	assert_int_equal(d->bytes_peak, 0);
+	arena_free(cl->arena);
+	cl->arena = arena_new(1 << 20);
+	assert_int_equal(device_buffer_new(d, 900000, &a, &err), SUMI_OK);
+	assert_int_equal(device_buffer_new(d, 900000, &b, &err), SUMI_OK);
+	assert_non_null(a->place);
+	assert_null(b->place);
+	assert_int_equal(device_write(d, a, 899996, "sum", 4, &err), SUMI_OK);
+	assert_int_equal(device_write(d, b, 899996, text, 4, &err), SUMI_OK);
+	assert_int_equal(device_read(d, a, 899996, text, 4, &err), SUMI_OK);
+	assert_string_equal(text, "sum");
+	device_buffer_free(d, b);
+	device_buffer_free(d, a);
+	assert_int_equal(d->bytes_in_use, 0);
 	device_close(d);
 }
 
@@ -506,6 +549,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(loads_no_programs_of_others),
 	    cmocka_unit_test(runs_without_a_cache),
 	    cmocka_unit_test(pools_buffers),
+	    cmocka_unit_test(shares_host_memory),
 	    cmocka_unit_test(refuses_too_much_memory),
 	    cmocka_unit_test(keeps_to_its_buffers),
 	    cmocka_unit_test(says_why_a_kernel_does_not_build),
