@@ -66,7 +66,7 @@ $(BUILD)/bin/sumid: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard daemon/*.c)) $(LI
 $(BUILD)/bin/sumi-gateway: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard gateway/*.c)) $(BUILD)/obj/gen/page.o $(LIB)
 $(BUILD)/bin/sumi-gateway: LDLIBS += $(GATEWAY_LIBS)
 $(BUILD)/tests/test_kept_models: $(BUILD)/obj/daemon/models.o
-$(BUILD)/tests/test_when: $(BUILD)/obj/cli/when.o
+$(BUILD)/tests/test_when: $(BUILD)/obj/cli/when.o $(BUILD)/obj/cli/when_words.o
 $(BUILD)/tests/test_head: $(BUILD)/obj/gateway/head.o
 $(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: $(BUILD)/obj/daemon/team.o $(BUILD)/obj/daemon/group.o
@@ -181,7 +181,8 @@ FUZZERS   := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 $(BUILD)/fuzz/fuzz_http: $(BUILD)/obj/gateway/head.o $(BUILD)/obj/gateway/multipart.o
 $(BUILD)/fuzz/fuzz_preview: $(BUILD)/obj/cli/preview.o
 $(BUILD)/fuzz/fuzz_replies: LDFLAGS += -Wl,--wrap=redisConnectWithTimeout -Wl,--wrap=redisEnableKeepAlive
-$(BUILD)/fuzz/fuzz_lists: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/lists*.c) cli/size.c cli/when.c)
+$(BUILD)/fuzz/fuzz_times: $(BUILD)/obj/cli/when.o $(BUILD)/obj/cli/when_words.o
+$(BUILD)/fuzz/fuzz_lists: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/lists*.c) cli/size.c cli/when.c cli/when_words.c)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	@echo LD $@

@@ -95,14 +95,11 @@ static const char *take_switch(const struct cli *cli, const struct word *w, int 
 static int put_field(struct cli *cli, const struct param *p, const char *text, struct error *err)
 {
 	json_t *value;
-	char two[32];
-	if (p->type == PARAM_WINDOW || p->type == PARAM_EVERY)
-		text = when_two_digits(text, two);
 	unsigned modality = cli->verb->modalities; /* whose words there are, as far as is known */
 	if (!modality)
 		modality = param_modality(json_string_value(json_object_get(cli->fields, "modality")));
 	/* What a time means depends on the zone, which may follow: cli_parse() resolves it. */
-	int status = param_from_text(p->type == PARAM_TIME && *text ? param_find("prompt") : p,
+	int status = param_from_text(when_resolves(p) && *text ? param_find("prompt") : p,
 				     modality, text, strlen(text), &value, err);
 	if (status)
 		return status;

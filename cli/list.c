@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/schedule.h"
 #include "cli/entry.h"
 #include "cli/follow.h"
 #include "cli/select.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 #include "queue/describe.h"
 #include "queue/walk.h"
 
@@ -401,6 +403,14 @@ static int find_place(struct listing *l, int *first, struct error *err)
 
 /* ---- the verbs ---- */
 
+static int past_time(const char *name, const char *text, int64_t *ms, struct error *err)
+{
+	char zone[SCHEDULE_ZONE_SIZE];
+	zone_local_name(zone);
+	int status = when_parse_past(text, zone, clock_wall_ms(), ms, err);
+	return status ? error_prefix(err, "--%s", name) : SUMI_OK;
+}
+
 static int parse_filter(struct listing *l, struct error *err)
 {
 	const struct cli *cli = l->cli;
@@ -410,8 +420,8 @@ static int parse_filter(struct listing *l, struct error *err)
 	long limit;
 	int status;
 	if ((status = cli_limit(cli, INT_MAX, &limit, err)) ||
-	    (since && (status = clock_parse(since, &f->since, err))) ||
-	    (until && (status = clock_parse(until, &f->until, err))))
+	    (since && (status = past_time("since", since, &f->since, err))) ||
+	    (until && (status = past_time("until", until, &f->until, err))))
 		return status;
 	l->limit = limit < INT_MAX ? (size_t)limit : SIZE_MAX;
 	l->only = word ? select_state(word) : -1;

@@ -97,11 +97,8 @@ int list_put(struct list *l, json_t *object, const char *name, const char *text,
 		point(l, p, text, number, sizeof number);
 		text = number;
 	}
-	char two[32];
-	if (p->type == PARAM_WINDOW || p->type == PARAM_EVERY)
-		text = when_two_digits(text, two);
 	/* What a time means depends on the zone, what a word on the modality: both may follow. */
-	bool later = *text && (p->type == PARAM_TIME || p->words);
+	bool later = *text && (when_resolves(p) || p->words);
 	status = param_from_text(later ? param_find("prompt") : p, 0, text, strlen(text), &value, err);
 	if (status)
 		return status;

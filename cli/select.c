@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "cli/when.h"
 #include "queue/walk.h"
 #include "request/param.h"
 
@@ -211,7 +212,7 @@ static int read_filter(const struct cli *cli, struct store_filter *filter, bool 
 	int64_t age = 0;
 	filter->tag = cli_value(cli, "tag");
 	filter->model = cli_value(cli, "model");
-	int status = older ? clock_parse_duration(older, &age, err) : SUMI_OK;
+	int status = older ? when_parse_length(older, &age, err) : SUMI_OK;
 	/* Who writes 90 hardly means the seconds that it is elsewhere, and there is no way back. */
 	if (!status && older && isdigit((unsigned char)older[strlen(older) - 1]))
 		status = error_set(err, SUMI_INVALID, "'%.40s' has no unit: write 90s, 15m, 2h or 7d",

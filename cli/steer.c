@@ -10,6 +10,7 @@
 #include "cli/follow.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 #include "queue/describe.h"
 
 #define ALIVE_STATES                                                                               \
@@ -55,7 +56,7 @@ static int wait_or_watch(struct cli *cli, bool previews)
 	json_t *rows = json_array();
 	int code = EXIT_OK, status = SUMI_OK;
 	if (timeout)
-		status = clock_parse_duration(timeout, &options.until_ms, &err);
+		status = when_parse_length(timeout, &options.until_ms, &err);
 	if (options.until_ms)
 		options.until_ms += clock_boot_ms();
 	if (!status)
