@@ -45,6 +45,12 @@ static int change_model(struct cli *cli, json_t *job, struct error *err)
 	if (full && json_is_true(given))
 		return error_set(err, SUMI_INVALID,
 				 "--full and --fast contradict each other: give one of them");
+	const char *modality = json_string_value(json_object_get(job, "modality"));
+	if ((full || given) && modality && !(param_find("fast")->modalities & param_modality(modality)))
+		return error_set(err, SUMI_INVALID,
+				 "%s: a %s joins scenes that have been made: sumi film STORY, with or "
+				 "without --fast, makes them anew",
+				 cli->args[0], modality);
 	bool fast = full ? false : given ? json_is_true(given) : was;
 	if (full || fast != was || json_is_false(given))
 		recipe_drop_derived(job);
@@ -226,6 +232,22 @@ static void take_usual(json_t *job, const char *modality, const char *name, cons
 		json_object_set_new(job, name, json_string(value));
 }
 
+/* A quality that the file brought has no say in a format that loses nothing, and is no silent wish of the user's. */
+static int drop_idle(const struct cli *cli, struct job *job, struct error *err)
+{
+	const char *name, *why;
+	int status = SUMI_OK;
+	while (!status && (name = request_idle(&job->request, &why)) &&
+	       !json_object_get(cli->fields, name) && json_object_get(job->fields, name)) {
+		json_t *fields = json_copy(job->fields);
+		json_object_del(fields, name);
+		job_clear(job);
+		status = job_parse_object(fields, job, err);
+		json_decref(fields);
+	}
+	return status;
+}
+
 /* What the file says; options given now win. */
 static int read_job(struct cli *cli, struct job *job, struct error *err)
 {
@@ -253,6 +275,8 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		status = job_parse_object(recipe.job, job, err);
 		if (!status && (status = check_files(cli, job, err)))
 			job_clear(job);
+		if (!status)
+			status = drop_idle(cli, job, err);
 	}
 	recipe_clear(&recipe);
 	return status;

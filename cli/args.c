@@ -395,6 +395,9 @@ int cli_check_output(const char *output, struct error *err)
 	int status = output && cli_is_folder(output)
 			 ? files_path(folder, err, "%s", output)
 			 : files_path(folder, err, "%.*s", length, slash ? output : ".");
+	struct stat there;
+	if (!status && stat(folder, &there) == 0 && !S_ISDIR(there.st_mode))
+		status = error_set(err, SUMI_INVALID, "-o %s: %s is a file, not a folder", output, folder);
 	if (!status && access(folder, W_OK | X_OK) != 0)
 		status = error_set(err, SUMI_INVALID, "nothing can be written to %s: %s", folder,
 				   strerror(errno));

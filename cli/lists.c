@@ -81,8 +81,21 @@ static void point(const struct list *l, const struct param *p, const char *text,
 		*comma = '.';
 }
 
+/* Other programs' "tiling" is a switch, ours says which edges. False: it is no such. */
+static bool is_tiling(const struct param *p, const char *text, bool *on)
+{
+	json_t *value;
+	if (!p || strcmp(p->name, "tile") != 0 ||
+	    param_from_text(param_find("fast"), 0, text, strlen(text), &value, NULL))
+		return false;
+	*on = json_is_true(value);
+	json_decref(value);
+	return true;
+}
+
 int list_put(struct list *l, json_t *object, const char *name, const char *text, struct error *err)
 {
+	bool tiled;
 	const struct param *p;
 	char number[64];
 	json_t *value;
@@ -93,6 +106,11 @@ int list_put(struct list *l, json_t *object, const char *name, const char *text,
 		return status;
 	if (!p)
 		return l->keep ? put_tag(object, name, text, err) : SUMI_OK;
+	if (is_tiling(p, text, &tiled)) {
+		if (!tiled)
+			return SUMI_OK;
+		text = "both";
+	}
 	if (strlen(text) < sizeof number) {
 		point(l, p, text, number, sizeof number);
 		text = number;
@@ -138,6 +156,9 @@ static int rename_fields(struct list *l, json_t *object, json_t **out, struct er
 			status = text ? put_tag(*out, key, text, err)
 				      : error_set(err, SUMI_NOMEM, "out of memory");
 			free(text);
+		} else if (p && strcmp(name, "tile") == 0 && json_is_boolean(value)) {
+			if (json_is_true(value))
+				json_object_set_new(*out, name, json_string("both"));
 		} else if (p && json_object_get(*out, name) && !json_is_array(value)) {
 			status = error_set(err, SUMI_INVALID, "two fields are '%s'", name);
 		} else if (p && json_is_array(json_object_get(*out, name))) {

@@ -122,12 +122,25 @@ static const struct other_name {
 	bool taken;
 } other_names[] = {
     {"img", "image", true},      {"vid", "video", true},       {"picture", "image", false},
-    {"pic", "image", false},     {"music", "audio", false},    {"sound", "audio", false},
+    {"pic", "image", false},     {"txt2img", "image", false},  {"img2img", "image", false},
+    {"generate", "image", false}, {"gen", "image", false},     {"draw", "image", false},
+    {"paint", "image", false},   {"create", "image", false},   {"make", "image", false},
+    {"movie", "film", false},    {"clip", "video", false},     {"animate", "video", false},
+    {"music", "audio", false},   {"sound", "audio", false},    {"song", "audio", false},
     {"ls", "list", false},       {"jobs", "list", false},      {"queue", "list", false},
-    {"rm", "delete", false},     {"remove", "delete", false},  {"stop", "cancel", false},
-    {"get", "fetch", false},     {"info", "show", false},      {"find", "search", false},
-    {"redo", "again", false},    {NULL, NULL, false},
+    {"ps", "list", false},       {"history", "list", false},   {"log", "watch", false},
+    {"logs", "watch", false},    {"tail", "watch", false},     {"follow", "watch", false},
+    {"rm", "delete", false},     {"remove", "delete", false},  {"erase", "delete", false},
+    {"purge", "delete", false},  {"stop", "cancel", false},    {"kill", "cancel", false},
+    {"abort", "cancel", false},  {"get", "fetch", false},      {"save", "fetch", false},
+    {"download", "fetch", false}, {"export", "fetch", false},  {"install", "pull", false},
+    {"info", "show", false},     {"describe", "show", false},  {"find", "search", false},
+    {"redo", "again", false},    {"rerun", "retry", false},    {"unpause", "resume", false},
+    {"continue", "resume", false}, {"check", "doctor", false}, {"enlarge", "upscale", false},
+    {"backup", "db backup", false}, {"restore", "db restore", false}, {NULL, NULL, false},
 };
+
+static const char *const daemon_names[] = {"start", "serve", "server", "daemon", "run", "restart"};
 
 static const struct other_name *find_other(const char *name)
 {
@@ -151,12 +164,28 @@ static int no_verb(const char *name)
 	struct nearest near = nearest_to(name);
 	near.shortened = true;
 	if (*name == '-') {
-		fprintf(stderr,
-			"sumi: '%.40s' stands before the verb: options come behind it: sumi VERB "
-			"%.40s\n",
-			name, name);
+		nearest_try(&near, "--help");
+		nearest_try(&near, "--version");
+		if (strcmp(name, "-v") == 0)
+			near.best = "--version";
+		if (near.best)
+			fprintf(stderr, "sumi: there is no option '%.40s', did you mean %s?\n", name,
+				near.best);
+		else
+			fprintf(stderr,
+				"sumi: '%.40s' stands before the verb: options come behind it: "
+				"sumi VERB %.40s\n",
+				name, name);
 		return EXIT_USAGE;
 	}
+	for (size_t i = 0; i < sizeof daemon_names / sizeof daemon_names[0]; i++)
+		if (strcmp(daemon_names[i], name) == 0) {
+			fprintf(stderr,
+				"sumi: there is no verb '%s': the daemon is a program of its own, sumid "
+				"(man sumid)\n",
+				name);
+			return EXIT_USAGE;
+		}
 	for (const struct verb *const *v = verb_table; *v; v++)
 		nearest_try(&near, (*v)->name);
 	const struct other_name *other = find_other(name);
@@ -204,7 +233,10 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-		cli_print_help(stdout, argc > 2 ? find_verb(argv[2]) : NULL);
+		const struct verb *verb = argc > 2 ? find_verb(argv[2]) : NULL;
+		if (argc > 2 && !verb)
+			return no_verb(argv[2]);
+		cli_print_help(stdout, verb);
 		return end_output(EXIT_OK);
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V") || !strcmp(argv[1], "version")) {

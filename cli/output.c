@@ -104,6 +104,10 @@ static int check_single(const struct cli *cli, const char *modality, const char 
 int output_check(const struct cli *cli, struct error *err)
 {
 	const char *output = cli_value(cli, "output");
+	const char *slash = output ? strrchr(output, '/') : NULL, *name = slash ? slash + 1 : output;
+	/* A hidden file without an ending, as the system sees it. */
+	if (name && *name == '.' && format_word(name + 1))
+		return error_set(err, SUMI_INVALID, "-o %s: write a name before %s", output, name);
 	if (!output_is_standard(output))
 		return cli_check_output(output, err);
 	if (cli->json)

@@ -77,7 +77,7 @@ static bool is_digit(char c)
 /* A letter of Latin or Cyrillic, small in *out, ё as е; how many bytes it has, 0: none. */
 static size_t letter(const char *p, char out[3])
 {
-	unsigned char a = (unsigned char)p[0], b = (unsigned char)p[1];
+	unsigned char a = (unsigned char)p[0], b = a ? (unsigned char)p[1] : 0;
 	memset(out, 0, 3);
 	if (isalpha(a)) {
 		out[0] = (char)tolower(a);
@@ -110,8 +110,8 @@ static size_t number(const char *p, bool range, char *out, size_t size)
 {
 	size_t n = 0;
 	for (; n < size - 1; n++) {
-		bool joint = *p && strchr(range ? ":.," : ":.,-", p[n]) && is_digit(p[n + 1]);
-		if (!is_digit(p[n]) && !(p[n] && joint))
+		bool joint = p[n] && strchr(range ? ":.," : ":.,-", p[n]) && is_digit(p[n + 1]);
+		if (!is_digit(p[n]) && !joint)
 			break;
 		out[n] = p[n] == ',' ? '.' : p[n];
 	}

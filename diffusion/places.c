@@ -65,21 +65,52 @@ static int visit_named(const char *paths, place_visit *visit, void *context, str
 	return status;
 }
 
+enum { SEEN_MAX = 64 };
+
+struct visit_once {
+	place_visit *visit;
+	void *context;
+	size_t n;
+	struct {
+		dev_t device;
+		ino_t folder;
+	} seen[SEEN_MAX];
+};
+
+/* A folder that is named twice, or comes with the program and is named too, is one: what lies in it is not beside
+ * itself. */
+static int once(void *context, const char *place, bool named, struct error *err)
+{
+	struct visit_once *v = context;
+	struct stat st;
+	if (stat(place, &st) == 0) {
+		for (size_t i = 0; i < v->n; i++)
+			if (v->seen[i].device == st.st_dev && v->seen[i].folder == st.st_ino)
+				return SUMI_OK;
+		if (v->n < SEEN_MAX) {
+			v->seen[v->n].device = st.st_dev;
+			v->seen[v->n++].folder = st.st_ino;
+		}
+	}
+	return v->visit(v->context, place, named, err);
+}
+
 int places_visit(const char *paths, const char *state_dir, place_visit *visit, void *context,
 		 struct error *err)
 {
 	char place[FILES_PATH_MAX];
-	int status = visit_named(paths, visit, context, err);
+	struct visit_once v = {.visit = visit, .context = context};
+	int status = visit_named(paths, once, &v, err);
 	if (!status)
-		status = visit_named(getenv("SUMI_PACKS"), visit, context, err);
+		status = visit_named(getenv("SUMI_PACKS"), once, &v, err);
 	if (!status && state_dir && *state_dir) {
 		status = files_path(place, err, "%s/models", state_dir);
 		if (!status)
-			status = visit(context, place, false, err);
+			status = once(&v, place, false, err);
 	}
 	for (int i = 0; !status && place_of_models(i, place); i++)
 		if (place[0])
-			status = visit(context, place, false, err);
+			status = once(&v, place, false, err);
 	return status;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/schedule.h"
 #include "base/ulid.h"
 #include "request/lora_tags.h"
 
@@ -347,12 +348,29 @@ static int check_deadline(const struct job *job, struct error *err)
 	return error_set(err, SUMI_INVALID, "job: field 'deadline' is %s: that is past", text);
 }
 
+/* A window that opens behind the deadline is no time for the job. */
+static int check_window(const struct job *job, struct error *err)
+{
+	char zone[SCHEDULE_ZONE_SIZE], text[CLOCK_TEXT_SIZE];
+	int64_t now = clock_wall_ms(), from = job->not_before > now ? job->not_before : now, opens;
+	if (!job->window || !job->deadline)
+		return SUMI_OK;
+	zone_local_name(zone);
+	int status = schedule_window_next(job->window, job->tz ? job->tz : zone, from, &opens, err);
+	if (status || opens < job->deadline)
+		return status ? error_prefix(err, "job: field 'window'") : SUMI_OK;
+	clock_text(opens, text);
+	return error_set(err, SUMI_INVALID,
+			 "job: field 'window': '%s' opens at %s, which is not before the deadline",
+			 job->window, text);
+}
+
 int job_check(const struct job *job, struct error *err)
 {
 	int status = request_check(&job->request, param_modality(job->modality), err);
 	if (status)
 		return error_prefix(err, "job");
-	if ((status = check_deadline(job, err)))
+	if ((status = check_deadline(job, err)) || (status = check_window(job, err)))
 		return status;
 	status = check_id("id", job->id, err);
 	for (size_t i = 0; i < job->after.count && !status; i++)

@@ -185,6 +185,7 @@ const struct param *param_named(const char *name)
 						{"hr_second_pass_steps", "hires_steps"},
 						{"hr_upscaler", "hires_upscaler"},
 						{"tiling", "tile"},
+						{"styles", "style"},
 						{"upscale_by", "upscale"},
 						{"postprocess_upscale_by", "upscale"},
 						{"postprocess_upscaler", "upscaler"},

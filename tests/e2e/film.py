@@ -56,6 +56,9 @@ def made(place, story):
     done = place.sumi("again", "film.webm", "-o", "again.webm")
     check(done.returncode == 0 and (place.dir / "again.webm").read_bytes() == (place.dir / "film.webm").read_bytes(), "again: the same bytes",
           done.stderr[-400:])
+    for words in [["--full"], ["--no-fast"], ["--fast"]]:
+        done = place.sumi("again", "film.webm", *words, "-o", "none.webm")
+        check(done.returncode == 2 and "sumi film STORY" in done.stderr, f"again {words[0]} of what is joined", done.stderr)
     done = place.sumi("film", story, *SMALL, "--reverse", "-o", "back.webm")
     check(done.returncode == 0 and look(place.dir / "back.webm") == (2000, ["V_VP9", "A_VORBIS"], 16) and
           (place.dir / "back.webm").read_bytes() != (place.dir / "film.webm").read_bytes(), "backwards", done.stderr[-400:])

@@ -47,6 +47,13 @@ def texts(l):
          negative_prompt="rain and snow", cfg_scale=5.5, width=64, height=128)
     check(len(rows) == 4 and rows[2]["prompt"] == "and a plain one" and rows[3]["prompt"] == "short" and
           l.said.count("restore_faces") == 1, "what sumi has no field for is named once", str(rows) + l.said)
+    rows = l.jobs("tiles.txt", "--prompt x --tiling true\n--prompt x --tiling false\n--prompt x --tile x\n") + \
+        l.jobs("tiles.jsonl", '{"prompt":"x","tiling":true}\n{"prompt":"x","tiling":false}\n') + l.jobs("tiles.csv", "prompt,tiling\nx,True\nx,\n")
+    check([r.get("tile") for r in rows] == ["both", None, "x", "both", None, "both", None], "tiling is a switch to others",
+          str(rows) + l.said)
+    l.write("s.txt", "--prompt x --styles nobody\n")
+    done = l.place.sumi("batch", "s.txt")
+    check("s.txt:1" in done.stderr and "there is no style 'nobody'" in done.stderr, "styles of others are style", done.stderr)
     l.refused("a quote that is never closed", "q.txt", 'fine\n--prompt "open --seed 3\n', words=["q.txt:2", "quote"])
     l.refused("a prompt that is too long", "l.txt", "--prompt=" + "x" * 9000 + "\n", words=["l.txt:1", "prompt"])
     l.refused("a name without a value", "n.txt", "--prompt x --steps\n", words=["n.txt:1", "--steps", "value"])

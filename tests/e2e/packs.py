@@ -44,6 +44,16 @@ def listings(place):
           rows["second-order"]["sampler"] == "dpm2", "in JSON too", rows)
 
 
+def twice(place):
+    """Two places that are one folder: what lies in it is there once, and nothing is beside itself."""
+    rows = place.json("models")
+    (place.dir / "link").symlink_to(place.dir / "packs")
+    place.configure(packs=f"{place.dir}/packs:{place.dir}/packs/:{place.dir}/link")
+    done = place.sumi("models")
+    check("beside" not in done.stderr and len(place.json("models")) == len(rows), "a folder that is named three times", done.stderr)
+    place.configure(packs=place.dir / "packs")
+
+
 def notes(place):
     for name in ["strange", "second-order", "good"]:
         out = f"{name}.webp"
@@ -123,6 +133,7 @@ def main():
         make_packs(place.dir / "packs")
         place.configure(packs=place.dir / "packs", model_image="good")
         listings(place)
+        twice(place)
         notes(place)
         defaults(place)
         cut_weights(place.parent)

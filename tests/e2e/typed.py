@@ -53,6 +53,8 @@ def options(place):
         done = place.sumi(verb, "ink", "--format", given)
         check(done.returncode == 2 and done.stderr.strip().endswith(f"one of {ours}"), f"--format {given}", done.stderr)
     refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])
+    refused(place, "a name that is an ending alone", "render", "ink", *QUICK, "-o", ".png", words=[".png", "name"])
+    refused(place, "a folder that is a file", "render", "ink", *QUICK, "-o", "x.png/y.png", words=["x.png", "not a folder"])
     refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
 
 
@@ -62,6 +64,11 @@ def verbs(place):
     check(place.sumi("img", "--help").stdout == place.sumi("image", "--help").stdout, "img")
     for given, meant in [("imgae", "image"), ("lst", "list"), ("rm", "delete"), ("stauts", "status"), ("stat", "status"), ("ls", "list")]:
         refused(place, f"sumi {given}", given, words=[f"did you mean '{meant}'?"])
+    for given, meant in [("draw", "'image'"), ("kill", "'cancel'"), ("logs", "'watch'"), ("download", "'fetch'"), ("--hlep", "--help"),
+                         ("-v", "--version"), ("--vesrion", "--version")]:
+        refused(place, f"sumi {given}", given, words=[f"did you mean {meant}?"])
+    refused(place, "sumi start", "start", words=["sumid"])
+    refused(place, "sumi help VERB misspelt", "help", "lst", words=["did you mean 'list'?"])
     for given in [["--json", "status"], ["-q", "list"], ["--config=x", "list"]]:
         refused(place, f"{given[0]} before the verb", *given, words=[given[0], "behind"])
     for words in [["--help"], ["--version"], ["help", "list"], ["list", "--help"], ["doctor"]]:
@@ -83,6 +90,19 @@ def filters(place):
         lambda: place.redis_cli("HGET", "{sumi}:job:early", "job"), 20) else {}
     check((job.get("every"), job.get("window")) == ("06:00", "22:00-06:00"), "hours of one digit", done.stderr + str(job))
     place.sumi("cancel", "early")
+    window = [place.sumi("image", "ink", "--size", 64, "--detach", "--id", id, "--every", every, "--window", w) and id
+              for id, every, w in [("late", "every day at 6", "10pm-6am"), ("later", "1 week", "с 22 до 6")]]
+    for id, every in zip(window, ["06:00", "7d"]):
+        job = json.loads(wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "job"), 20) or "{}")
+        check((job.get("every"), job.get("window")) == (every, "22:00-06:00"), f"windows and recurrences in words: {id}", str(job))
+    place.sumi("cancel", *window)
+    for verb, option, age in [("list", "--since", "yesterday"), ("list", "--since", "2 days ago"), ("list", "--until", "1 минуту назад"),
+                              ("search", "--since", "today"), ("cancel", "--older", "2 weeks"), ("wait", "--timeout", "1 min")]:
+        words = ["x"] if verb == "search" else ["early"] if verb == "wait" else ["--dry-run"] if verb == "cancel" else []
+        done = place.sumi(verb, *words, option, age)
+        check(done.returncode in (0, 5, 6) and "duration" not in done.stderr and "not a time" not in done.stderr,
+              f"{verb} {option} {age}", f"{done.returncode}: {done.stderr}")
+    refused(place, "a time of a filter that is none", "list", "--since", "soon", words=["--since", "yesterday"])
     refused(place, "an age without a unit", "delete", "--older", 90, words=["--older", "no unit"])
     refused(place, "a filter twice", "delete", "--tag", "a", "--tag", "b", words=["--tag", "'a'", "'b'"])
     done = place.sumi("list", "--state", "Cancelled", "--modality", "IMAGE", "-q")
@@ -126,6 +146,14 @@ def times(place):
     (place.dir / "night.csv").write_text("prompt,not_before,tz\nx,2027-03-28 02:30,Europe/Berlin\n")
     done = place.sumi("batch", "night.csv")
     check(done.returncode == 0 and done.stderr.count("skip: taken as") == 1 and "night.csv:2" in done.stderr, "and in a list", done.stderr)
+    refused(place, "a window that opens behind the deadline", "image", "ink", "--not-before", "tomorrow 12:00", "--deadline",
+            "tomorrow 20:00", "--window", "22-6", words=["window", "opens at", "deadline"])
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", "never", "modality", "image", "prompt", "x", "not_before", "2098-01-01T12:00:00Z",
+                    "deadline", "2098-01-01T20:00:00Z", "window", "22:00-06:00", "tz", "UTC")
+    check(wait_for(lambda: "opens at 2098-01-01T22:00" in (place.redis_cli("HGET", "{sumi}:job:never", "error") or ""), 30),
+          "and where it is taken in", place.redis_cli("HGET", "{sumi}:job:never", "error"))
+    later = moment("--not-before", "завтра в 6 вечера")["not_before"]
+    check(later.hour == 18 and (later.date() - now.date()).days in (1, 2), "завтра в 6 вечера", str(later))
     refused(place, "a time that is none", "image", "ink", "--not-before", "soon", words=["not_before", "soon", "18:30"])
 
 
