@@ -32,6 +32,12 @@ void codec_close(struct codec *codec)
 	codec->kind->close(codec);
 }
 
+void codec_rest(const struct codec *codec)
+{
+	if (codec->kind->rest)
+		codec->kind->rest(codec);
+}
+
 static size_t pixels_of(const struct latent_spec *s)
 {
 	size_t frames = 1 + (size_t)(s->frames - 1) * (size_t)s->time_scale;

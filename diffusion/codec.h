@@ -37,6 +37,8 @@ struct codec_kind {
 	int (*open)(const struct codec_kind *kind, struct device *device, const char *folder,
 		    struct packed_store *store, struct codec **out, struct error *err);
 	void (*close)(struct codec *codec);
+	/* Weights that are mapped from files leave the process until they are used. NULL: there are none. */
+	void (*rest)(const struct codec *codec);
 
 	/* One block of block->frames × height × width latents, as the autoencoder itself has
 	 * them. */
@@ -85,6 +87,7 @@ extern const struct codec_kind codec_vae;
 int codec_open(const struct codec_kind *kind, struct device *device, const char *folder,
 	       struct packed_store *store, struct codec **out, struct error *err);
 void codec_close(struct codec *codec); /* NULL is fine */
+void codec_rest(const struct codec *codec);
 
 /* What is to be coded, and how. */
 struct codec_job {

@@ -105,6 +105,13 @@ static void close_vae(struct codec *codec)
 	free(own);
 }
 
+static void rest_vae(const struct codec *codec)
+{
+	const struct codec_of_vae *own = (const struct codec_of_vae *)codec;
+	if (own->vae)
+		vae_rest(own->vae);
+}
+
 static int open_vae(const struct codec_kind *kind, struct device *device, const char *folder,
 		    struct packed_store *store, struct codec **out, struct error *err)
 {
@@ -209,6 +216,7 @@ const struct codec_kind codec_vae = {
     .latents = latents,
     .open = open_vae,
     .close = close_vae,
+    .rest = rest_vae,
     .decode = decode,
     .encode = encode,
     .memory = memory,

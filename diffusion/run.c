@@ -16,6 +16,10 @@
 #include "diffusion/windows.h"
 #include "weights/guard.h"
 
+/* Bytes that a device may keep for later beside what a step takes: giving them back and taking them again is not
+ * worth it. */
+#define LEFT_AT_REST (UINT64_C(32) << 20)
+
 size_t run_values(const struct run *run)
 {
 	const struct latent_spec *s = &run->latents;
@@ -372,6 +376,7 @@ static int begin_session(struct run *run, const struct run_params *p, struct err
 	if ((status = run_encode_text(run, p, plan.texts, &said, err)))
 		return status;
 	uint64_t step = run_plan_step(run->pack, p, &needs) + run_control_bytes(run->pack, p);
+	run->step_bytes = step;
 	status = pack_denoiser_take(run->pack, p->fast, step, &run->denoiser, err);
 	if (!status)
 		status = run_take_controls(run, p, err);
@@ -449,6 +454,18 @@ fail:
 	return status;
 }
 
+/* A decoder, or the encoder of what a run starts from, takes several times what a step does: where that much
+ * stays, it and their weights would lie beside the denoiser's for all of the steps. */
+static void give_back(const struct run *run)
+{
+	struct device *d = run->pack->device;
+	uint64_t all = d->bytes_peak, used = d->bytes_in_use;
+	if (!d->info.is_cpu || all <= used || all - used <= run->step_bytes + LEFT_AT_REST)
+		return;
+	device_trim(d);
+	codec_rest(run->pack->codec);
+}
+
 int run_begin(struct pack *pack, const struct run_params *params, struct run **out,
 	      struct error *err)
 {
@@ -458,6 +475,8 @@ int run_begin(struct pack *pack, const struct run_params *params, struct run **o
 		run_free(*out);
 		*out = NULL;
 	}
+	if (!status)
+		give_back(*out);
 	return status;
 }
 
@@ -500,6 +519,8 @@ int run_restore(struct pack *pack, const struct run_params *params, const void *
 		run_free(*out);
 		*out = NULL;
 	}
+	if (!status)
+		give_back(*out);
 	return status;
 }
 

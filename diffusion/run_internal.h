@@ -2,6 +2,8 @@
 #ifndef SUMI_DIFFUSION_RUN_INTERNAL_H
 #define SUMI_DIFFUSION_RUN_INTERNAL_H
 
+#include <stdint.h>
+
 #include "diffusion/control.h"
 #include "base/bytes.h"
 #include "diffusion/pack_internal.h"
@@ -33,6 +35,7 @@ struct run {
 	char digest[SHA256_HEX_SIZE]; /* of pack and parameters: what a saved state must fit */
 	struct latent_spec latents;
 	enum precision precision;
+	uint64_t step_bytes; /* of the device's memory, beside the weights */
 	float *x;          /* [c, frames, h, w] */
 	float *prediction; /* [c, frames, h, w] */
 	float *denoised;   /* [frames, h, w, c], what run_latents() gives out */

@@ -69,7 +69,7 @@ int vae_open_kept(struct device *device, const char *folder, struct packed_store
 		status = open_half(vae, &vae->decoder, false, err);
 	/* What was read to check it need not wait for the last step. */
 	if (!status)
-		packed_rest(vae->decoder.set.packed);
+		vae_rest(vae);
 	if (status) {
 		vae_close(vae);
 		return status;
@@ -85,6 +85,12 @@ void vae_close(struct vae *vae)
 	clear_half(&vae->decoder);
 	clear_half(&vae->encoder);
 	free(vae);
+}
+
+void vae_rest(const struct vae *vae)
+{
+	packed_rest(vae->decoder.set.packed);
+	packed_rest(vae->encoder.set.packed);
 }
 
 const struct vae_config *vae_config(const struct vae *vae)

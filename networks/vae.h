@@ -21,6 +21,7 @@ struct packed_store;
 int vae_open_kept(struct device *device, const char *folder, struct packed_store *store,
 		  struct vae **out, struct error *err);
 void vae_close(struct vae *vae); /* NULL is fine */
+void vae_rest(const struct vae *vae); /* as unet_rest() */
 
 const struct vae_config *vae_config(const struct vae *vae);
 

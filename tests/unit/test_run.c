@@ -447,6 +447,45 @@ static void refused_parameters(void **state)
 	free_reference(&r);
 }
 
+/* As a decoder or an encoder of a large picture leaves it. */
+static void leave_at_rest(struct device *d)
+{
+	struct buffer *b;
+	struct error err;
+	assert_int_equal(device_buffer_new(d, (size_t)128 << 20, &b, &err), SUMI_OK);
+	device_buffer_free(d, b);
+	assert_true(d->bytes_peak - d->bytes_in_use >= (size_t)128 << 20);
+}
+
+static void steps_begin_with_memory_given_back(void **state)
+{
+	(void)state;
+	struct reference r;
+	struct pack *pack;
+	struct run *run;
+	struct error err;
+	void *data = NULL;
+	size_t size = 0;
+	if (device_count < 2)
+		skip();
+	struct device *d = devices[1];
+	load_reference(&r, "sd1-tiny");
+	assert_int_equal(pack_open(d, r.folder, &pack, &err), 0);
+	leave_at_rest(d);
+	assert_int_equal(run_begin(pack, &r.params, &run, &err), 0);
+	assert_true(d->bytes_peak - d->bytes_in_use < (size_t)64 << 20);
+	assert_int_equal(run_step(run, &err), 0);
+	assert_int_equal(run_save(run, &data, &size, &err), 0);
+	run_free(run);
+	leave_at_rest(d);
+	assert_int_equal(run_restore(pack, &r.params, data, size, &run, &err), 0);
+	assert_true(d->bytes_peak - d->bytes_in_use < (size_t)64 << 20);
+	free(data);
+	run_free(run);
+	pack_close(pack);
+	free_reference(&r);
+}
+
 static int open_devices(void **state)
 {
 	struct error err;
@@ -473,6 +512,7 @@ int main(void)
 	    cmocka_unit_test(whole_pictures),     cmocka_unit_test(image_to_image),
 	    cmocka_unit_test(interrupted_runs),   cmocka_unit_test(refused_states),
 	    cmocka_unit_test(refused_parameters), cmocka_unit_test(a_broken_decoder_paints_nothing),
+	    cmocka_unit_test(steps_begin_with_memory_given_back),
 	};
 	return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
