@@ -36,17 +36,27 @@ class Judge(nn.Module):
 
 
 class Judges(nn.Module):
-    """Answers of all attributes, in the order of the domain's classes; pictures are brought to the domain's size first."""
+    """Answers of all attributes, in the order of the domain's classes. Pictures are brought to the domain's size first, but for judges
+    that look at crops of that size: one from anywhere in training, the mean of the four corners' answers later."""
 
     def __init__(self, domain):
         super().__init__()
-        self.size = domain.judge_size
-        self.each = nn.ModuleDict({k: Judge(v, self.size, domain.channels) for k, v in domain.judges.items()})
+        self.size, self.crops = domain.judge_size, domain.judge_crops
+        self.each = nn.ModuleDict({k: Judge(v, self.size, domain.channels, domain.judge_widths.get(k, 24)) for k, v in domain.judges.items()})
+
+    def places(self, x):
+        (h, w), (down, right) = self.size, (x.shape[2] - self.size[0], x.shape[3] - self.size[1])
+        at = [(int(torch.randint(down + 1, ())), int(torch.randint(right + 1, ())))] if self.training else [(y, z) for y in (0, down) for z in (0, right)]
+        return [x[:, :, y:y + h, z:z + w] for y, z in at]
 
     def forward(self, x):
-        x, out = F.interpolate(x, size=self.size, mode="area"), {}
-        for j in self.each.values():
-            out.update(j(x))
+        small, out = F.interpolate(x, size=self.size, mode="area"), {}
+        for name, j in self.each.items():
+            if name not in self.crops:
+                out.update(j(small))
+                continue
+            said = [j(part) for part in self.places(x)]
+            out.update({k: sum(s[k] for s in said) / len(said) for k in said[0]})
         return out
 
 

@@ -59,7 +59,7 @@ def main():
     p.add_argument("--sumi", default="build/bin/sumi")
     p.add_argument("--pack")
     p.add_argument("--checkpoint")
-    p.add_argument("--profile", default="cpu")
+    p.add_argument("--profile", help="of the checkpoint (the kind's own when not given)")
     p.add_argument("--fast", action="store_true")
     p.add_argument("--steps", type=int, default=20)
     p.add_argument("--cfg-scale", type=float, default=3.0)
@@ -68,6 +68,7 @@ def main():
     a = p.parse_args()
     os.makedirs(a.to, exist_ok=True)
     rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
+    a.profile = a.profile or domains.of(a.kind).profile
     (through_torch if a.checkpoint else through_core)(domains.of(a.kind), rows, a)
 
 

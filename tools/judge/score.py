@@ -31,15 +31,21 @@ def load(rows, folder, size):
 def attributes_right(domain, rows, said):
     tally = {}
     for r, codes in zip(rows, said):
+        right = {}
         for i, (k, names) in enumerate(domain.A.CLASSES.items()):
             if k in r["attrs"]:
-                ok = names[codes[i]] == r["attrs"][k]
+                ok = right[k] = names[codes[i]] == r["attrs"][k]
                 # What shall be absent says little by itself: most of it is absent from any clip.
                 keys = (("all",), (r["kind"],), (r["lang"],), (r["kind"], k))
                 for key in (("absent",),) if r["attrs"][k] == "absent" else keys:
                     t = tally.setdefault("/".join(key), [0, 0])
                     t[0] += ok
                     t[1] += 1
+        for name, keys in domain.joint.items():
+            if all(k in r["attrs"] for k in keys):
+                t = tally.setdefault(f"{r['kind']}/{name}", [0, 0])
+                t[0] += all(right[k] for k in keys)
+                t[1] += 1
     return {k: {"right": round(100 * a / b, 1), "of": b} for k, (a, b) in sorted(tally.items())}
 
 
@@ -76,7 +82,7 @@ def main():
     common.setup(a.threads)
     dev = common.device()
     rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
-    pics = load(rows, a.pictures, tuple(8 * n for n in domain.latent("cpu")))
+    pics = load(rows, a.pictures, tuple(8 * n for n in domain.latent(domain.profile)))
     result = {"attributes": attributes_right(domain, rows, judge.answers(judge.restore(domain, a.out, dev), pics, dev))}
     if a.copies:
         corpus = np.load(os.path.join(a.out, "corpus", "pictures.npy"), mmap_mode="r")

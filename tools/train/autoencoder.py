@@ -39,11 +39,14 @@ def crops(pictures, pool, rng, count, side, mirror=True):
 def loss_of(model, x):
     """Squared error, a little absolute error and gradients' error; latents held at mean 0 and deviation 1, with a little noise
     on them so that the decoder forgives a UNet's small mistakes."""
-    z = model.encoder(x)
+    with common.amp(x.device):
+        z = model.encoder(x)
+    z = z.float()
     mean, var = z.mean((0, 2, 3)), z.var((0, 2, 3))
     norm = mean.pow(2).mean() + (var.add(1e-4).sqrt() - 1).pow(2).mean()
-    y = model.decoder(z + 0.04 * torch.randn_like(z))
-    d = y - x
+    with common.amp(x.device):
+        y = model.decoder(z + 0.04 * torch.randn_like(z))
+    d = y.float() - x
     sq = d.pow(2).mean()
     grad = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
     return sq + 0.05 * d.abs().mean() + 0.05 * grad + 0.02 * norm, sq

@@ -16,11 +16,11 @@ import vocabulary
 
 
 @torch.no_grad()
-def encode(out, count=None, mirror=False, width=32):
-    """Latents of the first `count` pictures (and of their mirror images), half precision, in DIR/latents.npy. What is there
-    already is kept: a run may begin with part of the corpus and go on with more."""
-    path = os.path.join(out, "latents.npy")
-    pictures = np.load(os.path.join(out, "corpus", "pictures.npy"), mmap_mode="r")
+def encode(out, count=None, mirror=False, width=32, corpus="corpus"):
+    """Latents of the first `count` pictures (and of their mirror images), half precision, in DIR/latents.npy (of corpus-192x288 in
+    DIR/latents-192x288.npy). What is there already is kept: a run may begin with part of the corpus and go on with more."""
+    path = latents(out, corpus)
+    pictures = np.load(os.path.join(out, corpus, "pictures.npy"), mmap_mode="r")
     n, h, w = min(count or len(pictures), len(pictures)), pictures.shape[1] // 8, pictures.shape[2] // 8
     old = np.load(path) if os.path.exists(path) else np.zeros((1 + mirror, 0, 4, h, w), np.float16)
     if old.shape[1] >= n:
@@ -38,29 +38,44 @@ def encode(out, count=None, mirror=False, width=32):
     os.replace(path + ".new", path)
 
 
-class Data:
-    """Latents on the training device, captions made on the way from the attributes; 10 % of them empty."""
+def latents(out, corpus):
+    return os.path.join(out, corpus.replace("corpus", "latents") + ".npy")
 
-    def __init__(self, domain, out, dev, drop=0.1):
-        self.z = torch.from_numpy(np.load(os.path.join(out, "latents.npy"))).to(dev)
-        self.codes = np.load(os.path.join(out, "corpus", "codes.npy"))
-        self.domain, self.pool = domain, domain.painted(self.codes[:self.z.shape[1]])
+
+class Data:
+    """Latents on the training device, captions made on the way from the attributes; 10 % of them empty. others: also those of other
+    sizes, where they are encoded; each batch is of one size, and each size comes as often as there are pictures of it."""
+
+    def __init__(self, domain, out, dev, drop=0.1, others=()):
+        self.domain, self.sets = domain, []
+        for corpus in ["corpus"] + [c for c in others if os.path.exists(latents(out, c))]:
+            z = torch.from_numpy(np.load(latents(out, corpus))).to(dev)
+            codes = np.load(os.path.join(out, corpus, "codes.npy"))
+            self.sets.append((z, codes, domain.painted(codes[:z.shape[1]])))
+        many = np.array([len(pool) for _, _, pool in self.sets], np.float64)
+        self.share = many / many.sum()
         self.tokens, self.dev, self.drop = vocabulary.Tokenizer(os.path.join(out, "tokenizer")), dev, drop
 
     def batch(self, seen, count):
         rng = np.random.default_rng([11, seen])
-        which = rng.choice(self.pool, count)
-        flip = rng.integers(self.z.shape[0], size=count)
+        all_z, codes, pool = self.sets[rng.choice(len(self.sets), p=self.share) if len(self.sets) > 1 else 0]
+        which = rng.choice(pool, count)
+        flip = rng.integers(all_z.shape[0], size=count)
         ids = []
         for i in which:
-            text = "" if rng.random() < self.drop else self.domain.captions.caption_from_codes(self.codes[i], rng)[0]
+            text = "" if rng.random() < self.drop else self.domain.captions.caption_from_codes(codes[i], rng)[0]
             ids.append(self.tokens(text))
-        z = self.z[torch.from_numpy(flip).to(self.dev), torch.from_numpy(which).to(self.dev)].float()
+        z = all_z[torch.from_numpy(flip).to(self.dev), torch.from_numpy(which).to(self.dev)].float()
         if self.domain.roll:                          # a loop may begin anywhere
             shifts = rng.integers(z.shape[3] // self.domain.roll, size=count) * self.domain.roll
             columns = (np.arange(z.shape[3])[None] - shifts[:, None]) % z.shape[3]
             z = z.gather(3, torch.from_numpy(columns).to(self.dev)[:, None, None].expand_as(z))
         return z, torch.tensor(ids, device=self.dev), rng
+
+
+def corpora(domain, profile):
+    """The folders of the corpus in all its sizes."""
+    return ["corpus"] + [f"corpus-{name}" for name in domain.others(profile)]
 
 
 class Nets(torch.nn.Module):
@@ -100,7 +115,7 @@ def train(domain, out, samples, profile="cpu", lr=2e-3, batch=32, threads=2, she
     dev = common.device()
     common.setup(threads)
     folder = os.path.join(out, "unet")
-    data, alphas = Data(domain, out, dev), models.alphas_cumprod(dev)
+    data, alphas = Data(domain, out, dev, others=corpora(domain, profile)[1:]), models.alphas_cumprod(dev)
     nets = Nets(profile, len(data.tokens.vocab)).to(dev)
     opt, avg, seen = common.Optimiser([nets], lr, adam=0.5), common.Average(nets, 0.9985), 0
     state = common.load(os.path.join(folder, "last.pt"))
@@ -160,7 +175,7 @@ def sheet(domain, out, profile, nets, avg, path, dev, few=False):
 def main():
     p = argparse.ArgumentParser(description="train text encoder and UNet")
     domains.add_arguments(p)
-    p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
+    p.add_argument("--profile", choices=list(models.SIZES), help="the kind's own when not given")
     p.add_argument("--samples", type=int, default=500000)
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--lr", type=float, default=2e-3)
@@ -173,7 +188,9 @@ def main():
     common.setup(a.threads)
     if not os.path.exists(os.path.join(a.out, "tokenizer", "vocab.json")):
         vocabulary.write(os.path.join(a.out, "tokenizer"), domain)
-    encode(a.out, a.pictures, mirror=domain.mirror and a.profile == "gpu")
+    for corpus in corpora(domain, a.profile):
+        if os.path.exists(os.path.join(a.out, corpus, "done")):       # a size that is not drawn yet joins when it is
+            encode(a.out, a.pictures, domain.mirror and a.profile == "gpu", corpus=corpus)
     if not a.encode:                                  # (--pictures smaller than an earlier run's changes nothing)
         train(domain, a.out, a.samples, a.profile, a.lr, a.batch, a.threads, seconds=a.seconds)
 

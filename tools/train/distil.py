@@ -152,7 +152,7 @@ def train(domain, out, samples, profile="cpu", lr=4e-4, batch=64, threads=2, sca
 def main():
     p = argparse.ArgumentParser(description="distil the UNet to four steps")
     domains.add_arguments(p)
-    p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
+    p.add_argument("--profile", choices=list(models.SIZES), help="the kind's own when not given")
     p.add_argument("--samples", type=int, default=60000)
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--lr", type=float, default=4e-4)

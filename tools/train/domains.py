@@ -9,7 +9,17 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
-class Picture:
+class Kind:
+    """What the kinds have in common unless they say otherwise."""
+    profile = "cpu"                                   # what is trained where no GPU is
+    judge_widths, judge_crops, joint = {}, (), {}     # by judge; judges that see full size; attributes that count only together
+
+    def others(self, profile):
+        """Corpora of other sizes: name -> (pictures for each one of the corpus, height, width)."""
+        return {}
+
+
+class Picture(Kind):
     name, pack, out = "picture", "models/ink", "build/train/ink"
     what, modality, file_type, channels = "pictures", "image", ".webp", 3
     mirror, roll = True, 0                            # pictures may be mirrored, never shifted
@@ -64,7 +74,7 @@ class Picture:
                 "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}}
 
 
-class Music:
+class Music(Kind):
     name, pack, out = "music", "models/ink-music", "build/train/ink-music"
     what, modality, file_type, channels = "clips", "audio", ".ogg", 3
     mirror, roll = False, 4                           # a loop may begin at any fourth latent column (0.64 s)
@@ -116,7 +126,7 @@ class Music:
                 "spectrogram": spectrogram.PARAMETERS, "moods": moods.TABLE}
 
 
-class World:
+class World(Kind):
     name, pack, out = "world", "models/ink-world", "build/train/ink-world"
     what, modality, file_type, channels = "landscapes", "world", ".glb", 4
     mirror, roll = False, 0                           # mirrored, dawn would be sunset
@@ -165,7 +175,67 @@ class World:
                 "world": {"sea_level": terrain.SEA, "relief": colour.RELIEF}}
 
 
-KINDS = {d.name: d for d in (Picture, Music, World)}
+class Ink256(Kind):
+    name, pack, out = "ink-256", "build/ink-256", "build/train/ink-256"
+    profile = "cpu256"
+    what, modality, file_type, channels = "pictures", "image", ".webp", 3
+    mirror, roll = False, 0                           # mirrored, left would be right
+    sheet = ["watercolour mountains in fog", "космический порт в туманности, одинокий корабль у доков", "neon city at night", "пиксель-арт, пустыня днём",
+             "oil painting of the sea with a sailing boat at sunset", "яблоко на мольберте, карандаш", "ink wash lighthouse in the rain", "три кошки, витраж",
+             "linocut, a train on a bridge at night", "кошка слева от дерева, акварель", "a castle behind two horses, oil on canvas", "неон, воздушный шар ночью",
+             "pixel art, a person on a horse at sunset", "суми-э, мельница позади цветка", "stained glass of a fish", "водопад, гравюра, закат"]
+    judge_size = (128, 128)
+    judge_widths, judge_crops = {"subject": 40}, ("style",)
+    joint = {"whole relation": ("subject", "second", "relation")}
+
+    def __init__(self):
+        from corpus_ink2 import attributes, captions
+        self.A, self.captions = attributes, captions
+        seen_together = ("subject", "second", "relation", "count")
+        self.judges = {"subject": {k: attributes.CLASSES[k] for k in seen_together},
+                       **{k: {k: v} for k, v in attributes.CLASSES.items() if k not in seen_together}}
+
+    def build(self, out, count, seed, which, profile="cpu256", size=None):
+        import models
+        from corpus_ink2 import draw
+        draw.build(out, count, seed, which, size or (models.SIZES[profile]["picture"],) * 2)
+
+    def others(self, profile):
+        """Smaller ones are cheap to learn from."""
+        side = 8 * self.latent(profile)[0]
+        sizes = ((0.5, 0.75, 0.75), (0.1875, 0.75, 1.125), (0.1875, 1.125, 0.75), (0.15, 0.75, 1.375), (0.1, 1.25, 1.25))
+        return {f"{int(h * side)}x{int(w * side)}": (share, int(h * side), int(w * side)) for share, h, w in sizes}
+
+    def latent(self, profile):
+        import models
+        return (models.SIZES[profile]["latent"],) * 2
+
+    def pool(self, codes):
+        return np.arange(len(codes))
+
+    def painted(self, codes):
+        """The pictures that the UNet learns from: two subjects, and two or three of one, count twice."""
+        hard = (codes[:, 1] != 0) | ((codes[:, 3] != 255) & (codes[:, 3] > 0))
+        return np.concatenate([np.arange(len(codes)), np.flatnonzero(hard)])
+
+    def groups(self, codes):
+        return {s: codes[:, 6] == k for k, s in enumerate(self.A.STYLES)}
+
+    def judged(self, codes):
+        return codes
+
+    def wanted(self, attrs, named):
+        return {k: v for k, v in attrs.items() if k in named}
+
+    def manifest(self, profile):
+        side = 8 * self.latent(profile)[0]
+        return {"name": "ink", "modality": "image",
+                "provenance": "Trained from nothing on pictures drawn by the program in tools/corpus_ink2; no scraped or photographed "
+                              "material.",
+                "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}}
+
+
+KINDS = {d.name: d for d in (Picture, Music, World, Ink256)}
 
 
 @functools.lru_cache(maxsize=None)
@@ -180,7 +250,8 @@ def add_arguments(parser):
 
 
 def from_arguments(a):
-    """The domain; a.out gets its default."""
+    """The domain; a.out gets its default, and so does a.profile where there is one."""
     domain = of(a.kind)
     a.out = a.out or domain.out
+    a.profile = getattr(a, "profile", None) or domain.profile
     return domain

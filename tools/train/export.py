@@ -120,7 +120,7 @@ def main():
     p = argparse.ArgumentParser(description="write the pack")
     domains.add_arguments(p)
     p.add_argument("--pack")
-    p.add_argument("--profile", default="cpu", choices=list(models.SIZES))
+    p.add_argument("--profile", choices=list(models.SIZES), help="the kind's own when not given")
     p.add_argument("--seed", type=int, default=1)
     a = p.parse_args()
     domain = domains.from_arguments(a)

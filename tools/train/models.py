@@ -3,10 +3,13 @@ import torch
 
 import vocabulary
 
-# cpu: trained on two cores at 128x128; gpu: trained on a data-centre GPU at 256x256; try: a minute, to see the chain run.
+# cpu: trained on two cores at 128x128, cpu256 at 256x256; gpu: trained on a data-centre GPU at 256x256; try: a minute, to see the chain
+# run. plain: how many levels have no attention.
 SIZES = {
     "try": {"latent": 16, "channels": (32, 32, 64), "layers": 1, "heads": 2, "text_width": 64, "text_layers": 1, "picture": 128},
     "cpu": {"latent": 16, "channels": (64, 96, 128), "layers": 1, "heads": 4, "text_width": 128, "text_layers": 3, "picture": 128},
+    "cpu256": {"latent": 32, "channels": (64, 96, 128, 192), "plain": 2, "layers": 1, "heads": 4, "text_width": 128, "text_layers": 4,
+               "picture": 256},
     "gpu": {"latent": 32, "channels": (96, 128, 192), "layers": 1, "heads": 4, "text_width": 192, "text_layers": 4, "picture": 256},
 }
 STEPS = 1000
@@ -25,10 +28,12 @@ def unet(profile, latent=None):
     """latent: height and width where they are not the profile's."""
     from diffusers import UNet2DConditionModel
     s = SIZES[profile]
+    plain = s.get("plain", 1)
+    seeing = len(s["channels"]) - plain
     return UNet2DConditionModel(
         sample_size=s["latent"] if latent is None or latent[0] == latent[1] else latent, in_channels=4, out_channels=4, block_out_channels=s["channels"], layers_per_block=s["layers"],
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",) * seeing,
+        up_block_types=("CrossAttnUpBlock2D",) * seeing + ("UpBlock2D",) * plain,
         cross_attention_dim=s["text_width"], attention_head_dim=s["heads"], norm_num_groups=32)
 
 

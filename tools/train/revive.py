@@ -5,6 +5,9 @@
 # That is how music began (music latents are not pictures, but edges, noise levels and attention are what they were):
 #   python tools/train/revive.py --pack models/ink --kind music --fresh
 # An autoencoder of another number of channels, as landscapes have, is not taken over, and none that is in training already.
+# With --grow a larger pack of the same things begins: tokens are added to the pack's, weights go where shapes agree (counted from the
+# finest level of the UNet), and the autoencoder is new. That is how pictures of 256 began:
+#   python tools/train/revive.py --pack models/ink --kind ink-256 --profile cpu256 --grow
 import argparse
 import json
 import os
@@ -38,15 +41,53 @@ def keep_autoencoder(a, domain, steps, seen):
                        "seen": seen, "width": width, "channels": channels})
 
 
+def grown(net, w, shift=0):
+    """The module's state with the weights of `w` where name and shape agree; shift: levels that the net has more (its way up begins
+    with them). Also how many numbers came over, of how many."""
+    own, taken = net.state_dict(), 0
+    for name, v in w.items():
+        if name.startswith("up_blocks.") and shift:
+            _, level, rest = name.split(".", 2)
+            name = f"up_blocks.{int(level) + shift}.{rest}"
+        if name in own and own[name].shape == v.shape:
+            own[name], taken = v, taken + v.numel()
+    return own, taken, sum(v.numel() for v in own.values())
+
+
+def grown_embedding(own, w, tokens, pack):
+    """Embeddings of the tokens that the pack's tokenizer has as well; others keep what they began with."""
+    old = vocabulary.Tokenizer(os.path.join(pack, "tokenizer")).vocab
+    name = next(k for k in own if k.endswith("token_embedding.weight"))
+    for token, i in vocabulary.Tokenizer(tokens).vocab.items():
+        if token in old:
+            own[name][i] = w[name][old[token]]
+
+
+def grow(nets, pack, tokens):
+    """The pack's UNet and text encoder as the beginning of larger ones."""
+    unet, levels = weights(pack, "unet"), len(nets.unet.config.block_out_channels)
+    with open(os.path.join(pack, "unet", "config.json"), encoding="utf-8") as f:
+        shift = levels - len(json.load(f)["block_out_channels"])
+    own, taken, of = grown(nets.unet, unet, shift)
+    nets.unet.load_state_dict(own)
+    print(f"UNet: {taken} of {of} numbers from {pack}")
+    text = fitting(nets.text, weights(pack, "text_encoder", "model.safetensors"))
+    own, taken, of = grown(nets.text, text)
+    grown_embedding(own, text, tokens, pack)
+    nets.text.load_state_dict(own)
+    print(f"text encoder: {taken} of {of}, and the embeddings of old tokens")
+
+
 def main():
     p = argparse.ArgumentParser(description="checkpoints out of a pack")
     domains.add_arguments(p)
     p.add_argument("--pack")
-    p.add_argument("--profile", default="cpu")
+    p.add_argument("--profile", help="the kind's own when not given")
+    p.add_argument("--grow", action="store_true", help="begin a larger pack of the same things with these weights")
     p.add_argument("--fresh", action="store_true", help="begin another pack with these weights")
     a = p.parse_args()
     domain = domains.from_arguments(a)
-    a.pack = a.pack or domain.pack
+    a.pack, a.fresh = a.pack or domain.pack, a.fresh or a.grow
     if os.path.exists(os.path.join(a.out, "unet", "last.pt")):
         raise SystemExit(f"{a.out} has checkpoints already")
     import diffusion
@@ -60,12 +101,15 @@ def main():
         with open(os.path.join(a.out, "begun_from"), "w") as f:
             f.write(begun_from + "\n")                # for sumi.json
     if a.fresh:
-        vocabulary.write(tokens, domain)
+        vocabulary.write(tokens, domain, os.path.join(a.pack, "tokenizer") if a.grow else None)
     else:
         shutil.copytree(os.path.join(a.pack, "tokenizer"), tokens, dirs_exist_ok=True)
-    keep_autoencoder(a, domain, steps, seen["ae"])
     nets, _ = diffusion.restore(a.out, a.profile, common.device())
-    nets.unet.load_state_dict(weights(a.pack, "unet"), strict=True)
+    if a.grow:
+        grow(nets, a.pack, tokens)
+    else:
+        keep_autoencoder(a, domain, steps, seen["ae"])
+        nets.unet.load_state_dict(weights(a.pack, "unet"), strict=True)
     if not a.fresh:
         own = nets.text.state_dict()
         nets.text.load_state_dict({**own, **fitting(nets.text, weights(a.pack, "text_encoder", "model.safetensors"))})

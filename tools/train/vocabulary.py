@@ -33,13 +33,16 @@ def count_words(domain, count=20000):
     return words
 
 
-def train(domain, size=4000):
+def train(domain, size=4000, begin=None):
+    """begin: a tokenizer's folder, whose merges come first."""
     letters = byte_letters()
     split = {}
     for w, n in count_words(domain).items():
         s = [letters[b] for b in w.encode()]
         split[tuple(s[:-1] + [s[-1] + "</w>"])] = n
-    merges = []
+    merges = read_merges(begin) if begin else []
+    for pair in merges:
+        split = {_merge(s, pair): n for s, n in split.items()}
     while len(merges) < size - 514:
         pairs = collections.Counter()
         for s, n in split.items():
@@ -67,9 +70,14 @@ def _merge(s, pair):
     return tuple(out)
 
 
-def write(folder, domain):
+def read_merges(folder):
+    with open(os.path.join(folder, "merges.txt"), encoding="utf-8") as f:
+        return [tuple(m.split()) for m in f.read().split("\n")[1:] if m]
+
+
+def write(folder, domain, begin=None):
     os.makedirs(folder, exist_ok=True)
-    vocab, merges = train(domain)
+    vocab, merges = train(domain, begin=begin)
     with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as f:
         json.dump(vocab, f, ensure_ascii=False, separators=(",", ":"))
     with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as f:
@@ -86,8 +94,7 @@ class Tokenizer:
 
     def __init__(self, folder):
         self.vocab = json.load(open(os.path.join(folder, "vocab.json"), encoding="utf-8"))
-        lines = open(os.path.join(folder, "merges.txt"), encoding="utf-8").read().split("\n")[1:]
-        self.rank = {tuple(m.split()): i for i, m in enumerate(lines) if m}
+        self.rank = {m: i for i, m in enumerate(read_merges(folder))}
         self.letters, self.known = byte_letters(), {}
         self.start, self.end = self.vocab[START], self.vocab[END]
 

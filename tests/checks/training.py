@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""What the training tools promise for pictures of 256: mixed sizes, a tokenizer and networks that grow, judges that see full size.
+Skipped without the training tools' packages."""
+import os, pathlib, shutil, sys, tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OWN = ROOT / ".venv/bin/python"
+try:
+    import cairo, diffusers, regex, scipy, torch, transformers  # noqa: F401
+    import numpy as np
+except ImportError:
+    if OWN.exists() and "SUMI_CHECK_AGAIN" not in os.environ:
+        os.execve(OWN, [OWN, __file__], {**os.environ, "SUMI_CHECK_AGAIN": "1"})
+    print("skip training: tools/requirements.txt is not installed")
+    sys.exit(0)
+for part in ("train", "judge"):
+    sys.path.insert(0, str(ROOT / "tools" / part))
+import diffusion, domains, judge, models, prompts, revive, score, vocabulary
+
+failed = 0
+
+
+def check(condition, name, detail=""):
+    global failed
+    failed += not condition
+    print(f"ok {name}" if condition else f"not ok {name}: {detail}")
+
+
+def latents_of(folder, domain, name, shape, count):
+    """Random latents with codes of the corpus, where the training looks for them."""
+    os.makedirs(os.path.join(folder, name), exist_ok=True)
+    np.save(diffusion.latents(folder, name), np.random.default_rng(1).normal(size=(1, count, 4, *shape)).astype(np.float16))
+    np.save(os.path.join(folder, name, "codes.npy"), np.array([domain.A.to_codes(domain.A.attributes(1, i)) for i in range(count)], np.uint8))
+
+
+torch.manual_seed(0)
+ink = domains.of("ink-256")
+old = str(ROOT / "models/ink")
+
+vocab, merges = vocabulary.train(ink, begin=old + "/tokenizer")
+known = vocabulary.Tokenizer(old + "/tokenizer").vocab
+check(set(known) <= set(vocab), "a tokenizer that grows keeps its tokens", len(set(known) - set(vocab)))
+check("windmill</w>" in vocab and "windmill</w>" not in known, "and has tokens for new words")
+
+net = models.unet("cpu256")
+own, taken, of = revive.grown(net, revive.weights(old, "unet"), 1)
+deep = revive.weights(old, "unet")["up_blocks.0.resnets.1.conv1.weight"]
+check(torch.equal(own["up_blocks.1.resnets.1.conv1.weight"], deep) and 0.2 < taken / of < 0.9, "a deeper UNet begins with what fits", taken / of)
+x, text = torch.randn(1, 4, 24, 36), torch.randn(1, 5, 128)
+with torch.no_grad():
+    check(net(x, torch.tensor([10]), text).sample.shape == x.shape, "a UNet of four levels takes sides that do not divide")
+
+with tempfile.TemporaryDirectory() as folder:
+    shutil.copytree(old + "/tokenizer", folder + "/tokenizer")
+    names = diffusion.corpora(ink, "cpu256")
+    check(len(names) == 6 and names[0] == "corpus", "a corpus of six sizes", names)
+    latents_of(folder, ink, "corpus", (32, 32), 8)
+    latents_of(folder, ink, "corpus-192x288", (24, 36), 6)
+    data = diffusion.Data(ink, folder, torch.device("cpu"), others=names[1:])
+    shapes = {tuple(data.batch(i * 4, 4)[0].shape) for i in range(40)}
+    check(shapes == {(4, 4, 32, 32), (4, 4, 24, 36)}, "every batch is of one size, and every size that is encoded comes", shapes)
+
+judges = judge.Judges(ink).eval()
+flat = torch.zeros(1, 3, 256, 256)
+yy, xx = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
+fine = ((yy + xx) % 2).float().mul(2).sub(1).expand(1, 3, 256, 256)         # gone when it is made half as large
+with torch.no_grad():
+    a, b = judges(flat), judges(fine)
+check(list(a) == list(ink.A.CLASSES), "judges answer in the order of the classes", list(a))
+differ = {k for k in a if (a[k] - b[k]).abs().max() > 1e-4}
+check(differ == {"style"}, "the judge of styles sees what only full size shows", differ)
+
+row = {"attrs": {"subject": "cat", "second": "tree", "relation": "left", "style": "oil"}, "kind": "seen", "lang": "en"}
+right = ink.A.to_codes({**ink.A.attributes(1, 0), **row["attrs"], "count": 1})
+wrong = [*right]
+wrong[1] = 0
+table = score.attributes_right(ink, [row, row], [right, wrong])
+check(table["seen/whole relation"] == {"right": 50.0, "of": 2} and table["seen/relation"]["right"] == 100.0, "a relation is right with both of its subjects", table)
+rows = prompts.make(ink, 40)
+check({r["kind"] for r in rows} == {"seen", "held"} and any("relation" in r["attrs"] for r in rows), "prompts have relations, seen and held out")
+sys.exit(failed > 0)
