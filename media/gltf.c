@@ -7,14 +7,12 @@
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "media/gltf.h"
 #include "media/landscape.h"
 #include "media/png.h"
 
 enum {
-	LODS = 3,           /* meshes with every, every second, every fourth cell */
-	MAGIC = 0x46546C67, /* "glTF" */
-	JSON_CHUNK = 0x4E4F534A,
-	BIN_CHUNK = 0x004E4942,
+	LODS = 3, /* meshes with every, every second, every fourth cell */
 	FLOAT = 5126,
 	U16 = 5123,
 	U32 = 5125,
@@ -332,15 +330,15 @@ static int join(struct glb *g, const char *text, uint8_t **data, size_t *size)
 		return error_set(g->err, SUMI_TOOBIG,
 				 "glTF: %dx%d cells make a file of more than 4 GiB", g->l->width,
 				 g->l->height);
-	bytes_put_u32(&w, MAGIC);
-	bytes_put_u32(&w, 2);
+	bytes_put_u32(&w, GLTF_MAGIC);
+	bytes_put_u32(&w, GLTF_VERSION);
 	bytes_put_u32(&w, (uint32_t)whole);
 	bytes_put_u32(&w, (uint32_t)padded);
-	bytes_put_u32(&w, JSON_CHUNK);
+	bytes_put_u32(&w, GLTF_JSON_CHUNK);
 	bytes_put(&w, text, length);
 	bytes_put(&w, "   ", padded - length);
 	bytes_put_u32(&w, (uint32_t)g->bin.size);
-	bytes_put_u32(&w, BIN_CHUNK);
+	bytes_put_u32(&w, GLTF_BIN_CHUNK);
 	bytes_put(&w, g->bin.data, g->bin.size);
 	if (w.failed || g->bin.failed) {
 		free(w.data);
@@ -363,38 +361,5 @@ int gltf_encode(const struct landscape *l, const struct metadata *meta, uint8_t 
 	free(g.bin.data);
 	json_decref(g.views);
 	json_decref(g.accessors);
-	return status;
-}
-
-/* ---- reading ---- */
-
-int gltf_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
-		    struct error *err)
-{
-	struct bytes_reader r = {.data = data, .size = size};
-	uint32_t magic = bytes_get_u32(&r), version = bytes_get_u32(&r), whole = bytes_get_u32(&r);
-	uint32_t length = bytes_get_u32(&r), kind = bytes_get_u32(&r);
-	json_t *root;
-	if (r.failed || magic != MAGIC || version != 2 || whole > size || kind != JSON_CHUNK)
-		return error_set(err, SUMI_CORRUPT, "%s: damaged or cut-off glTF 2.0 binary",
-				 where);
-	if (length > size - r.at || length > METADATA_TEXT_MAX)
-		return error_set(err, SUMI_CORRUPT,
-				 "%s: glTF: its JSON of %u bytes is too long or cut off", where,
-				 length);
-	int status =
-	    json_read_foreign((const char *)data + r.at, length,
-			      (size_t)JSON_EXPANSION * METADATA_TEXT_MAX, where, &root, err);
-	if (status)
-		return status;
-	const json_t *extras = json_object_get(json_object_get(root, "asset"), "extras");
-	const char *json = json_string_value(json_object_get(extras, "sumi"));
-	const char *infotext = json_string_value(json_object_get(extras, "parameters"));
-	if (json)
-		status = texts_add(texts, TEXT_TAG, METADATA_WEBM_JSON, json, strlen(json), err);
-	if (!status && infotext)
-		status = texts_add(texts, TEXT_TAG, METADATA_WEBM_INFOTEXT, infotext,
-				   strlen(infotext), err);
-	json_decref(root);
 	return status;
 }

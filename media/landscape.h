@@ -28,6 +28,17 @@ int gltf_encode(const struct landscape *l, const struct metadata *meta, uint8_t 
 int gltf_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
 		    struct error *err);
 
+/* The landscape in a file of gltf_encode(): its finest mesh's heights and its texture, a pixel a cell.
+ * SUMI_CORRUPT for anything else. */
+struct landscape_read {
+	struct landscape land; /* its arrays are these: */
+	float *heights;
+	uint8_t *rgb;
+};
+int gltf_read_landscape(const void *data, size_t size, const char *where, struct landscape_read *out,
+			struct error *err);
+void landscape_read_free(struct landscape_read *l);
+
 /* Draws it into rgb [height, width, 3], seen from a place that goes around it: turn 0 is south, and
  * a whole turn is 2·pi. Columns are drawn from the near to the far, as in Comanche (NovaLogic,
  * 1992). */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "media/format.h"
+#include "media/landscape.h"
 #include "media/picture_file.h"
 #include "media/sound_file.h"
 #include "media/webm.h"
@@ -61,6 +62,28 @@ static int of_picture(const uint8_t *rgb, int width, int height, uint8_t **webp,
 	return status;
 }
 
+/* ---- landscapes ----------------------------------------------------------------------------- */
+
+/* From the south, a little from the side. */
+static int of_landscape(const void *data, size_t size, const char *where, uint8_t **webp, size_t *webp_size,
+			struct error *err)
+{
+	enum { WIDTH = THUMBNAIL_SIDE, HEIGHT = THUMBNAIL_SIDE * 3 / 4 };
+	static const double turn = 0.5;
+	struct landscape_read l;
+	int status = gltf_read_landscape(data, size, where, &l, err);
+	if (status)
+		return status;
+	uint8_t *rgb = malloc((size_t)WIDTH * HEIGHT * 3);
+	status = rgb ? relief_draw(&l.land, turn, WIDTH, HEIGHT, rgb, err)
+		     : error_set(err, SUMI_NOMEM, "no memory for a thumbnail");
+	if (!status)
+		status = encode(rgb, WIDTH, HEIGHT, webp, webp_size, err);
+	free(rgb);
+	landscape_read_free(&l);
+	return status;
+}
+
 /* ---- sound ---------------------------------------------------------------------------------- */
 
 /* The highest sample of the column's stretch, of all channels. */
@@ -96,7 +119,10 @@ int thumbnail_make(const void *data, size_t size, const char *where, uint8_t **w
 	struct sound sound = {0};
 	uint8_t *rgb;
 	int width, height;
-	bool film = format_of(data, size) == FORMAT_WEBM;
+	enum format format = format_of(data, size);
+	bool film = format == FORMAT_WEBM;
+	if (format == FORMAT_GLB)
+		return of_landscape(data, size, where, webp, webp_size, err);
 	int status = film ? webm_first_picture(data, size, where, &rgb, &width, &height, err)
 			  : picture_decode(data, size, where, &rgb, &width, &height, err);
 	if (!status) {

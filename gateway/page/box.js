@@ -3,7 +3,7 @@ import { ask, make } from "./api.js"
 import { say } from "./words.js"
 
 const $ = id => document.getElementById(id)
-const kinds = ["image", "video", "audio"]
+const usual = ["image", "video", "audio"], more = ["world"] /* which are offered where a model is there */
 const wholes = ["n", "steps", "frames"], reals = ["cfg_scale", "duration"],
   texts = ["negative_prompt", "sampler", "scheduler", "mood", "model"], checks = ["fast", "loop"]
 /* What says when and for whom a job is made, and not what. */
@@ -20,6 +20,7 @@ export class Box {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key]
       if (!step) return
       e.preventDefault()
+      const kinds = this.#kinds()
       this.setKind(kinds[(kinds.indexOf(this.kind) + step + kinds.length) % kinds.length])
       $("kinds").querySelector("[aria-checked=true]").focus()
     })
@@ -40,17 +41,21 @@ export class Box {
     this.known = Object.keys(told?.components.schemas.job.properties ?? {})
   }
 
+  #kinds() {
+    return [...usual, ...more.filter(k => k === this.kind || this.models.some(m => m.modality === k))]
+  }
+
   setKind(to) {
     this.kind = to
     $("make").dataset.kind = to
-    $("kinds").replaceChildren(...kinds.map(k => make("button", {
+    $("kinds").replaceChildren(...this.#kinds().map(k => make("button", {
       type: "button", role: "radio", "aria-checked": String(k === to), tabindex: k === to ? "0" : "-1", on: { click: () => this.setKind(k) },
     }, say(k))))
     const fitting = this.models.filter(m => m.modality === to)
     $("model").replaceChildren(...(fitting.length ? fitting.map(m => make("option", { value: m.default ? "" : m.name }, m.name))
       : [make("option", { value: "" }, say("noModel"))]))
-    const usual = fitting.findIndex(m => m.default)
-    if (usual >= 0) $("model").selectedIndex = usual
+    const chosen = fitting.findIndex(m => m.default)
+    if (chosen >= 0) $("model").selectedIndex = chosen
     this.#propose()
     this.#drawExtra()
   }
@@ -80,7 +85,7 @@ export class Box {
     if (this.kind !== "audio" && $("size").value) [job.width, job.height] = $("size").value.split("x").map(Number)
     for (const f of checks) if ($(f).checked) job[f] = true
     if (this.kind !== "video") delete job.frames
-    if (this.kind === "image") delete job.loop
+    if (this.kind === "image" || this.kind === "world") delete job.loop
     if (this.kind !== "audio") for (const f of ["duration", "mood"]) delete job[f]
     return job
   }

@@ -17,6 +17,9 @@ export function describe(item) {
   return item.job.starred ? `${name} · ${say("starred")}` : name
 }
 
+export const isPicture = file => file.mime.startsWith("image/")
+export const isMesh = file => file.mime === "model/gltf-binary"
+
 /* Addresses of this origin alone: the gateway may be reached by another name than it knows. */
 export function here(url) {
   return new URL(url, location.href).pathname
@@ -160,11 +163,11 @@ export class Gallery {
 
   #tile(item) {
     const name = describe(item), sound = item.file.mime.startsWith("audio/")
-    const picture = sound ? item.poster : item.file, small = item.file.thumb ?? picture?.url
+    const sign = sound ? "♪" : item.job.modality === "world" ? "△" : item.job.modality === "video" || item.file.mime.startsWith("video/") ? "▶" : ""
+    const picture = sound ? item.poster : item.file, small = item.file.thumb ?? (picture && isPicture(picture) ? picture.url : undefined)
     const inside = small
       ? make("img", { src: here(small), alt: name, loading: "lazy", decoding: "async", width: picture?.width ?? 256, height: picture?.height ?? 256 })
-      : make("span", { class: "sound", role: "img", "aria-label": name }, "♪")
-    const sign = sound ? "♪" : item.job.modality === "video" || item.file.mime.startsWith("video/") ? "▶" : ""
+      : make("span", { class: "sound", role: "img", "aria-label": name }, sign || "·")
     const tile = make("button", {
       type: "button", class: "tile", tabindex: "-1", "aria-pressed": this.marked.has(item) ? "true" : undefined,
       on: { click: () => this.actions.open(item) },

@@ -1,14 +1,18 @@
 // One result in full, with its settings beside it; and two of them compared.
 import { job as get, make } from "./api.js"
-import { describe, here } from "./gallery.js"
+import { describe, here, isMesh, isPicture } from "./gallery.js"
 import { drawWave, follow } from "./sound.js"
 import { say } from "./words.js"
+import { World } from "./world.js"
 
 const shown = ["prompt", "seed", "model", "mood", "negative_prompt", "loras", "sampler", "scheduler", "steps", "cfg_scale", "width", "height", "frames",
   "fps", "duration", "loop", "fast", "init", "strength", "created"]
 const words = { prompt: "prompt", model: "model", mood: "mood", negative_prompt: "negative", sampler: "sampler", scheduler: "scheduler", steps: "steps",
   cfg_scale: "guidance", frames: "frames", duration: "duration", fast: "fast", loop: "loop", created: "created", seed: "seed", width: "width", height: "height" }
 const FAR = 60 /* pixels of a finger's way that lead to the next one */
+
+/* An animation: a video, or a landscape that is turned. */
+const moves = (job, file) => file.mime === "image/webp" && (job.modality === "video" || job.modality === "world")
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches
 
@@ -18,14 +22,18 @@ export class View {
     Object.assign(this, { dialog, actions, frame: part("frame"), facts: part("facts"), tags: part("tags"), star: part("star") })
     dialog.addEventListener("keydown", e => {
       if (e.target.matches("input, textarea, select, audio, video") || e.ctrlKey || e.metaKey || e.altKey) return
-      const letters = this.actions.letters() ? { c: () => this.actions.mark(this.item), f: () => this.actions.star(this.item) } : {}
+      const letters = this.actions.letters() ? { c: () => isPicture(this.item.file) && this.actions.mark(this.item), f: () => this.actions.star(this.item) } : {}
       const f = { ArrowRight: () => this.actions.step(this.item, 1), ArrowLeft: () => this.actions.step(this.item, -1), ...letters }[
         e.key.length === 1 ? e.key.toLowerCase() : e.key]
       if (!f) return
       f()
       e.preventDefault()
     })
-    dialog.addEventListener("close", () => { this.frame.replaceChildren(); this.actions.closed(this.item) })
+    dialog.addEventListener("close", () => {
+      if (dialog.open) return /* the next one has been opened meanwhile */
+      this.#clear()
+      this.actions.closed(this.item)
+    })
     part("tags-form").addEventListener("submit", e => {
       e.preventDefault()
       this.actions.tag(this.item, this.tags.value.split(",").map(t => t.trim()).filter(Boolean))
@@ -37,7 +45,7 @@ export class View {
   /* A finger across the picture leads to the next one; the buttons do too. */
   #swipe() {
     let from
-    this.frame.addEventListener("pointerdown", e => { from = e.pointerType === "touch" && !e.target.matches("audio, video, button") ? e : undefined })
+    this.frame.addEventListener("pointerdown", e => { from = e.pointerType === "touch" && !e.target.matches("audio, video, button, .world canvas") ? e : undefined })
     this.frame.addEventListener("pointerup", e => {
       const x = from ? e.clientX - from.clientX : 0, y = from ? e.clientY - from.clientY : 0
       from = undefined
@@ -66,14 +74,26 @@ export class View {
     if (this.dialog.open) this.#marks(this.item)
   }
 
+  #clear() {
+    this.world?.close()
+    this.world = undefined
+    this.frame.replaceChildren()
+  }
+
   #show(item) {
     const { job, file } = item, url = here(file.url), alt = describe(item)
+    this.#clear()
+    if (isMesh(file)) {
+      this.world = new World(this.frame, { url, name: alt, still: still(), thumb: file.thumb && here(file.thumb),
+        turntable: () => this.actions.again(item, { format: "webp" }) })
+      return
+    }
     if (file.mime.startsWith("audio/")) return this.#sound(item, url)
     if (file.mime.startsWith("video/"))
       return this.frame.replaceChildren(make("video", { controls: true, loop: true, muted: true, playsinline: true, autoplay: !still(), src: url,
         poster: file.thumb && here(file.thumb), "aria-label": alt, width: file.width, height: file.height }))
     const picture = make("img", { src: url, alt, width: file.width, height: file.height, draggable: "false" })
-    if (job.modality !== "video" || !file.thumb) return this.frame.replaceChildren(picture)
+    if (!moves(job, file) || !file.thumb) return this.frame.replaceChildren(picture)
     /* An animation goes round and round until it is stopped: then its first frame stands. */
     const button = make("button", { type: "button", id: "halt", on: { click: () => turn(picture.src.includes("/thumbs/")) } })
     const turn = on => {
@@ -109,7 +129,7 @@ export class View {
       button("onlySeed", () => this.actions.reuse(item, ["seed"])), button("other", () => this.actions.again(item, { seed: "-1" })),
       button("similar", () => this.actions.similar(item))]
     if (item.job.fast) list.unshift(button("whole", () => this.actions.whole(item)))
-    if (!item.file.mime.startsWith("audio/")) list.push(button("mark", () => this.actions.mark(item)))
+    if (isPicture(item.file)) list.push(button("mark", () => this.actions.mark(item)))
     const step = (word, sign, by) => make("button", {
       type: "button", "aria-label": say(word), disabled: !this.actions.there(item, by), on: { click: () => this.actions.step(item, by) },
     }, sign)

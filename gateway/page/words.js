@@ -18,6 +18,14 @@ const english = {
   notDeleted: "It could not be deleted.", restored: "It is back.", undo: "Undo", draftsOf: "Drafts", draft: "Draft {0}, not made yet", pick: "Pick one to go on with.",
   look: "Look closer", similar: "Five like it", stop: "Stop", play: "Play", spectrogram: "The spectrogram of this clip", scheduler: "Spacing of steps",
   takeOne: "Into the box: {0}", without: "Without {0}", noMood: "none", letters: "Keys of one letter", width: "Width", height: "Height",
+  world: "Landscape", landscape: "a landscape of {0} × {1} metres, {2} from its lowest place to its highest;", water: "water stands {0} above the lowest.",
+  noWater: "there is no water.", goAround: "Go around it", left: "To the left", right: "To the right", up: "From higher up", down: "From lower down",
+  nearer: "Nearer", farther: "Farther away", front: "As at the beginning", turnRound: "Let it turn", turntable: "Make a turntable of it", seenFrom: "Seen from the {0}, {1}° above the ground.",
+  south: "south", southEast: "south-east", east: "east", northEast: "north-east", north: "north", northWest: "north-west", west: "west", southWest: "south-west",
+  worldKeys: "Arrows turn and tilt it, + and − come nearer and go away, Home leads back, the space bar lets it turn.",
+  noWebgl: "This browser draws no landscapes (WebGL 2): these are its colours from above.", lostWebgl: "The system has taken the drawing away: these are its colours from above.",
+  noLandscape: "This file is no landscape: it is no binary of glTF 2.0.", cutOff: "This landscape is cut off: {0} of its {1} bytes are there.",
+  badPart: "This landscape is damaged: its {0} cannot be drawn.", notFetched: "The landscape does not come: {0}",
   calm: "calm", happy: "happy", sad: "sad", tense: "tense", epic: "epic", mysterious: "mysterious", energetic: "energetic", dreamy: "dreamy",
 }
 const russian = {
@@ -38,6 +46,14 @@ const russian = {
   notDeleted: "Удалить не удалось.", restored: "Возвращено.", undo: "Вернуть", draftsOf: "Наброски", draft: "Набросок {0}, ещё не готов", pick: "Выберите, с каким продолжать.",
   look: "Рассмотреть", similar: "Пять похожих", stop: "Стоп", play: "Пуск", spectrogram: "Спектрограмма", scheduler: "Шаг по шуму",
   takeOne: "В поля: {0}", without: "Без {0}", noMood: "нет", letters: "Клавиши из одной буквы", width: "Ширина", height: "Высота",
+  world: "Ландшафт", landscape: "ландшафт {0} × {1} метров, {2} от низшего места до высшего;", water: "вода стоит на {0} выше низшего.",
+  noWater: "воды нет.", goAround: "Обойти его", left: "Влево", right: "Вправо", up: "Выше", down: "Ниже",
+  nearer: "Ближе", farther: "Дальше", front: "Как в начале", turnRound: "Пусть вращается", turntable: "Сделать вращение", seenFrom: "Вид с {0}, {1}° над землёй.",
+  south: "юга", southEast: "юго-востока", east: "востока", northEast: "северо-востока", north: "севера", northWest: "северо-запада", west: "запада", southWest: "юго-запада",
+  worldKeys: "Стрелки поворачивают и наклоняют, + и − приближают и удаляют, Home возвращает, пробел вращает.",
+  noWebgl: "Этот браузер не рисует ландшафты (WebGL 2): вот его цвета сверху.", lostWebgl: "Система отняла рисунок: вот его цвета сверху.",
+  noLandscape: "Этот файл не ландшафт: он не двоичный glTF 2.0.", cutOff: "Ландшафт обрезан: есть {0} из {1} байт.",
+  badPart: "Ландшафт повреждён: {0} не нарисовать.", notFetched: "Ландшафт не приходит: {0}",
   calm: "спокойное", happy: "весёлое", sad: "грустное", tense: "напряжённое", epic: "эпическое", mysterious: "таинственное", energetic: "энергичное", dreamy: "мечтательное",
 }
 

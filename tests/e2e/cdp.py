@@ -3,9 +3,11 @@ import base64, contextlib, json, os, pathlib, shutil, socket, struct, subprocess
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 
+DRAWS, DRAWS_NOT = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader"), ("--disable-gpu", "--disable-3d-apis")
+
 KEYS = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "ArrowRight": ("ArrowRight", 39, ""),
         "ArrowLeft": ("ArrowLeft", 37, ""), "ArrowDown": ("ArrowDown", 40, ""), "ArrowUp": ("ArrowUp", 38, ""), "Home": ("Home", 36, ""),
-        "End": ("End", 35, ""), " ": ("Space", 32, " ")}
+        "End": ("End", 35, ""), "PageUp": ("PageUp", 33, ""), " ": ("Space", 32, " ")}
 
 
 class Socket:
@@ -46,10 +48,11 @@ class Socket:
 
 
 class Page:
-    def __init__(self, url="about:blank", width=1280, height=900):
+    def __init__(self, url="about:blank", width=1280, height=900, draws=False):
+        """draws: has WebGL, by Chromium's own rasteriser where the machine has no device."""
         program = next(filter(None, map(shutil.which, BROWSERS)))
         self.home = tempfile.mkdtemp(prefix="sumi-page-")
-        self.browser = subprocess.Popen([program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        self.browser = subprocess.Popen([program, "--headless=new", "--no-sandbox", *(DRAWS if draws else DRAWS_NOT), "--disable-dev-shm-usage", "--no-first-run",
                                          f"--user-data-dir={self.home}", "--remote-debugging-port=0", f"--window-size={width},{height}",
                                          "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         port = pathlib.Path(self.home) / "DevToolsActivePort"
@@ -145,3 +148,15 @@ class Page:
 
     def picture(self, path):
         pathlib.Path(path).write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))
+
+    def pixels(self, selector, across=24, down=18):
+        """[r, g, b, …] of an element as the window shows it, made so small."""
+        self.js("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        x, y, width, height = self.js(f"(r => [r.left + scrollX, r.top + scrollY, r.width, r.height])(document.querySelector(`{selector}`).getBoundingClientRect())")
+        shot = self.ask("Page.captureScreenshot", format="png", clip={"x": x, "y": y, "width": width, "height": height, "scale": 1})["data"]
+        return self.js(f"""(async () => {{
+            const picture = await createImageBitmap(new Blob([Uint8Array.from(atob("{shot}"), c => c.charCodeAt(0))]))
+            const paint = new OffscreenCanvas({across}, {down}).getContext("2d")
+            paint.drawImage(picture, 0, 0, {across}, {down})
+            return [...paint.getImageData(0, 0, {across}, {down}).data].filter((_, i) => i % 4 < 3)
+        }})()""")

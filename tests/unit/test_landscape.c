@@ -5,7 +5,9 @@
 
 #include "base/json.h"
 #include "media/landscape.h"
+#include "media/picture_file.h"
 #include "media/png.h"
+#include "media/thumbnail.h"
 #include "tests/unit/check.h"
 
 enum { W = 9, H = 6 };
@@ -242,6 +244,47 @@ static void test_seen_from_all_sides(void **state)
 	assert_true(mean(north, PW, PW / 2, PW, PH) < mean(north, PW, 0, PW / 2, PH) - 20);
 }
 
+/* What was written comes back, and a thumbnail shows it; what is cut off or has another grid is refused in one line. */
+static void test_read_back(void **state)
+{
+	struct landscape l = ramp();
+	struct landscape_read r;
+	struct file f = made(&l, NULL);
+	struct error err = {0};
+	uint8_t *webp, *seen;
+	size_t size;
+	int width, height;
+	(void)state;
+	assert_int_equal(gltf_read_landscape(f.data, f.size, "x", &r, &err), 0);
+	assert_int_equal(r.land.width, W);
+	assert_int_equal(r.land.height, H);
+	assert_memory_equal(r.rgb, rgb, sizeof rgb);
+	for (int i = 0; i < H * W; i++)
+		assert_float_equal(r.heights[i], heights[i], 1e-6);
+	assert_float_equal(r.land.relief, l.relief, 1e-6);
+	assert_float_equal(r.land.sea_level, l.sea_level, 1e-6);
+	landscape_read_free(&r);
+	assert_int_equal(thumbnail_make(f.data, f.size, "x", &webp, &size, &err), 0);
+	assert_int_equal(picture_decode(webp, size, "x", &seen, &width, &height, &err), 0);
+	assert_int_equal(width, THUMBNAIL_SIDE);
+	assert_int_equal(height, THUMBNAIL_SIDE * 3 / 4);
+	free(seen);
+	free(webp);
+	for (size_t n = 0; n < f.size; n += n < 64 ? 1 : 37) {
+		assert_int_equal(gltf_read_landscape(f.data, n, "x", &r, &err), SUMI_CORRUPT);
+		assert_null(strchr(err.text, '\n'));
+	}
+	/* A view that is one vertex short, and a level that no landscape has. */
+	for (int i = 0; i < 2; i++) {
+		char *at = strstr((char *)f.data + 20, i ? "\"sea_level\":0" : "\"byteLength\":648");
+		assert_non_null(at);
+		at[i ? 12 : 15] = i ? '7' : '0';
+		assert_int_equal(gltf_read_landscape(f.data, f.size, "x", &r, &err), SUMI_CORRUPT);
+		at[i ? 12 : 15] = i ? '0' : '8';
+	}
+	drop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +294,7 @@ int main(void)
 	    cmocka_unit_test(test_metadata),
 	    cmocka_unit_test(test_heights_as_png),
 	    cmocka_unit_test(test_seen_from_all_sides),
+	    cmocka_unit_test(test_read_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
