@@ -118,7 +118,8 @@ static const struct session_kind kind = {.predict = predict, .free = windows_fre
 
 static struct line line_of(int whole, int window, int overlap, bool circular)
 {
-	int stride = window - overlap;
+	/* What one window holds is not cut, however much the other side's overlap. */
+	int stride = window < whole || circular ? window - overlap : window;
 	struct line l = {.whole = whole, .window = window, .circular = circular};
 	l.count = circular ? (whole + stride - 1) / stride : 1 + (whole - window + stride - 1) / stride;
 	if (circular && l.count < 2)

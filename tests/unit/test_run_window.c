@@ -48,21 +48,25 @@ static float *finish(const struct run_params *p, float *picture, size_t *count)
 	return copy;
 }
 
+/* Overlaps of as many columns as there are rows, and more: rows are in one window all the same. */
 static void one_window_is_a_plain_run(void **state)
 {
+	static const int cases[][2] = {{64, 32}, {128, 64}, {128, 96}};
 	(void)state;
-	size_t count, n;
-	struct run_params plain = params(64, 0, 0), windowed = params(64, 64, 32);
-	float *first = malloc(64 * 64 * 3 * sizeof *first);
-	float *second = malloc(64 * 64 * 3 * sizeof *second);
-	float *want = finish(&plain, first, &count), *got = finish(&windowed, second, &n);
-	assert_int_equal(n, count);
-	assert_true(vector_distance(got, want, count) < 1e-5);
-	assert_true(vector_distance(second, first, 64 * 64 * 3) < 1e-5);
-	free(want);
-	free(got);
-	free(first);
-	free(second);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		size_t count, n, pixels = (size_t)cases[i][0] * 64 * 3;
+		struct run_params plain = params(cases[i][0], 0, 0), windowed = params(cases[i][0], cases[i][0], cases[i][1]);
+		float *first = malloc(pixels * sizeof *first);
+		float *second = malloc(pixels * sizeof *second);
+		float *want = finish(&plain, first, &count), *got = finish(&windowed, second, &n);
+		assert_int_equal(n, count);
+		assert_true(vector_distance(got, want, count) < 1e-5);
+		assert_true(vector_distance(second, first, pixels) < 1e-5);
+		free(want);
+		free(got);
+		free(first);
+		free(second);
+	}
 }
 
 /* The mean step from column to column, and that from the last to the first. */
