@@ -3,12 +3,15 @@
 
 typedef PASTE(float, LANES) vec;
 
+/* PoCL 7 runs a loop whose rounds are the same for all work-items over all of them in each round, with what they hold
+ * in memory: a tenth of the rate. So the compiler must not see that they are the same (ids stay below 2^30). */
 kernel void peak_fma(global float *out, float a, float b, int rounds)
 {
 	vec sums[CHAINS];
 	for (int i = 0; i < CHAINS; i++)
 		sums[i] = a * (float)(i + 1);
-	for (int r = 0; r < rounds; r++) {
+	int last = rounds + (int)(get_global_id(0) >> 30);
+	for (int r = 0; r < last; r++) {
 #pragma unroll
 		for (int i = 0; i < CHAINS; i++)
 			sums[i] = fma(sums[i], (vec)(a), (vec)(b));

@@ -7,7 +7,8 @@ kernel ONE_ITEM void peak_dot4(global float *out, float a, float b, int rounds)
 	fours x = (fours)(as_uint(a)), y = (fours)(as_uint(b));
 	for (int i = 0; i < CHAINS; i++)
 		sums[i] = i;
-	for (int r = 0; r < rounds; r++) {
+	int last = rounds + (int)(get_global_id(0) >> 30); /* see peak.cl */
+	for (int r = 0; r < last; r++) {
 		UNROLL(CHAINS) for (int i = 0; i < CHAINS; i++)
 			sums[i] = dot4(sums[i], x, y);
 	}
