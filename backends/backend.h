@@ -98,7 +98,8 @@ struct conv2d_args {
  * each part, of which all have as many, before bias and activation. */
 #define BESIDE_MOST 3
 struct linear_beside {
-	struct tensor t; /* [rows, ranks of all parts] */
+	struct tensor t;           /* x·downᵀ, [rows, ranks of all parts]; not for device_weight_fold() */
+	const struct weight *down; /* for that alone: [ranks of all parts, inputs] */
 	int count;
 	struct {
 		const struct weight *up; /* [outputs of a part, ranks]; NULL: nothing lies on it */
@@ -202,6 +203,7 @@ struct weight_desc {
 	int cout, cin, kernel;
 	bool geglu; /* a linear layer that will be used with ACT_GEGLU */
 	bool table; /* an embedding table: rows are looked up, never multiplied */
+	bool few;   /* so few channels that they are not to be filled up to what a device likes; never kept packed */
 	const float *scales; /* [cout] factors of the rows, or NULL; not of a table */
 	/* What device_weight_pack() wrote for this desc, taken instead of data; or NULL. A device
 	 * whose memory is the host's uses it where it lies: at a multiple of 4096, with
@@ -261,6 +263,10 @@ struct device_ops {
 	int (*linear)(struct device *d, const struct linear_args *a, struct error *err);
 	/* NULL: no linear layer takes args.beside. */
 	bool (*joins_beside)(const struct device *d, const struct linear_args *a);
+	/* Both or none: NULL. */
+	bool (*folds_beside)(const struct device *d, const struct weight *w, const struct linear_beside *b);
+	int (*weight_fold)(struct device *d, const struct weight *w, const struct linear_beside *b,
+			   struct weight **out, struct error *err);
 	int (*group_norm)(struct device *d, const struct group_norm_args *a, struct error *err);
 	int (*layer_norm)(struct device *d, const struct layer_norm_args *a, struct error *err);
 	int (*attention)(struct device *d, const struct attention_args *a, struct error *err);
@@ -366,6 +372,12 @@ int device_conv2d(struct device *d, const struct conv2d_args *a, struct error *e
 int device_linear(struct device *d, const struct linear_args *a, struct error *err);
 /* Whether the device's linear layer adds args->beside in the same product; else who calls adds it. */
 bool device_joins_beside(const struct device *d, const struct linear_args *a);
+/* Whether it can make one weight of w and what lies beside it, which may be a convolution's. */
+bool device_folds_beside(const struct device *d, const struct weight *w, const struct linear_beside *b);
+/* Makes that, w + Σ up·down of each part, of float32: a temporary of the device, for a product or a few, that is
+ * freed as weights are. Only where device_folds_beside() says so. */
+int device_weight_fold(struct device *d, const struct weight *w, const struct linear_beside *b, struct weight **out,
+		       struct error *err);
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err);
 int device_layer_norm(struct device *d, const struct layer_norm_args *a, struct error *err);
 int device_attention(struct device *d, const struct attention_args *a, struct error *err);

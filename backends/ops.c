@@ -295,6 +295,20 @@ bool device_joins_beside(const struct device *d, const struct linear_args *a)
 	return d->ops->joins_beside && d->ops->joins_beside(d, a);
 }
 
+bool device_folds_beside(const struct device *d, const struct weight *w, const struct linear_beside *b)
+{
+	return d->ops->folds_beside && d->ops->folds_beside(d, w, b);
+}
+
+int device_weight_fold(struct device *d, const struct weight *w, const struct linear_beside *b, struct weight **out,
+		       struct error *err)
+{
+	*out = NULL;
+	if (!device_folds_beside(d, w, b))
+		return error_set(err, SUMI_UNSUPPORTED, "fold: what lies beside the weight is not for it");
+	return d->ops->weight_fold(d, w, b, out, err);
+}
+
 int device_group_norm(struct device *d, const struct group_norm_args *a, struct error *err)
 {
 	static const char op[] = "group_norm";

@@ -195,13 +195,63 @@ static void put_thin(struct pass *p, const struct thin *thin, struct map t, stru
 	}
 }
 
-/* Without a device all that such products would take is counted. A stack has up to three parts. */
-static void count_thin(struct pass *p, struct map x, int cout, enum activation act)
+/* Whether a layer's weight is put together with what lies beside it anew for each product, rather than that being
+ * multiplied for itself. By the numbers of one picture, as its bytes must not depend on what is computed beside it;
+ * a guided one is evaluated twice. Costs in multiplications, as measured (docs/performance.md). ranks: of all parts,
+ * which the first product has; most: of a part, which the second has. */
+static bool fold_pays(int pixels, int cin, int kernel, int cout, int ranks, int most)
 {
-	enum { PARTS = 3 };
+	const double pictures = 2, large = 1 << 21; /* numbers that leave the caches on their way */
+	double numbers = (double)cin * (kernel * kernel) * cout, copy = numbers > large ? 100 : 30;
+	double down = (double)cin * ranks, up = (double)cout * most;
+	if (kernel == 3) { /* by Winograd's way, and a pass over all results */
+		down = cin * (2.25 * ranks + 40);
+		up += 16.0 * cout;
+	}
+	return (1.3 * most + copy) * numbers < 1.2 * pictures * pixels * (down + up);
+}
+
+static struct linear_beside beside_of(const struct thin *thin, struct tensor t)
+{
+	struct linear_beside b = {.t = t, .down = thin->down, .count = thin->count};
+	for (int i = 0; i < thin->count && i < BESIDE_MOST; i++) {
+		const struct thin_part *part = &thin->parts[i];
+		b.parts[i].up = part->ranks ? part->up : NULL;
+		b.parts[i].ranks = part->ranks;
+		b.parts[i].first_rank = part->first_rank;
+		if (part->cout != thin->parts[0].cout) /* the device takes none whose parts are unlike */
+			b.count = BESIDE_MOST + 1;
+	}
+	return b;
+}
+
+/* The weight with what lies beside it, for one product; NULL: it does not pay, or the device cannot. */
+static struct weight *fold(struct pass *p, const struct thin *thin, const struct weight *weight, int pixels)
+{
+	struct weight *folded = NULL;
+	struct linear_beside b = beside_of(thin, (struct tensor){0});
+	int most = 0, cout = 0;
+	for (int i = 0; i < thin->count; i++) {
+		most = thin->parts[i].ranks > most ? thin->parts[i].ranks : most;
+		cout += thin->parts[i].cout;
+	}
+	if (!p->status && fold_pays(pixels, thin->cin, thin->kernel, cout, thin->ranks, most) &&
+	    device_folds_beside(p->device, weight, &b))
+		p->status = device_weight_fold(p->device, weight, &b, &folded, p->err);
+	return folded;
+}
+
+/* Without a device all that such products would take is counted. A stack has up to three parts. */
+static void count_thin(struct pass *p, struct map x, int cin, int kernel, int cout, enum activation act)
+{
+	enum { PARTS = 3, FILLED = 32 }; /* columns of the widest panels */
+	if (fold_pays(x.h * x.w, cin, kernel, cout, PARTS * p->thin, p->thin)) {
+		struct map folded = pass_new(p, kernel * kernel, 1, cin, (cout + FILLED - 1) / FILLED * FILLED);
+		pass_free(p, &folded);
+	}
 	struct map t = pass_new(p, x.n, x.h, x.w, PARTS * p->thin);
 	if (act != ACT_NONE) {
-		struct map more = pass_new(p, x.n, x.h, x.w, act == ACT_GEGLU ? 2 * cout : cout);
+		struct map more = pass_new(p, x.n, x.h, x.w, cout);
 		pass_free(p, &more);
 	}
 	pass_free(p, &t);
@@ -221,9 +271,12 @@ static void conv_flat(struct pass *p, const struct conv_layer *layer, struct map
 	const struct thin *thin = layer->thin;
 	count(p, y.t.rows, layer->cin * layer->kernel * layer->kernel, layer->cout);
 	if (!p->device && p->thin)
-		count_thin(p, y, y.t.c, ACT_NONE);
-	conv(p, layer->weight, layer->bias, x, y, args);
-	if (idle(p) || !thin || !thin->ranks)
+		count_thin(p, y, layer->cin, layer->kernel, layer->cout, ACT_NONE);
+	struct weight *folded = idle(p) || !thin || !thin->ranks ? NULL : fold(p, thin, layer->weight, y.h * y.w);
+	conv(p, folded ? folded : layer->weight, layer->bias, x, y, args);
+	if (folded)
+		device_weight_free(p->device, folded);
+	if (idle(p) || folded || !thin || !thin->ranks)
 		return;
 	if (args.act != ACT_NONE)
 		pass_fail(p, SUMI_UNSUPPORTED, "a LoRA on a convolution that ends in an activation");
@@ -339,58 +392,45 @@ void pass_conv(struct pass *p, const struct conv_layer *layer, struct map x, str
 		conv_flat(p, layer, x, y, args);
 }
 
-/* y = what the layer makes of x, with what lies beside it in the same product; false: the device knows no such. */
-static bool linear_joined(struct pass *p, const struct linear_layer *layer, struct map t, struct map x,
-			  struct map y, struct linear_args args)
-{
-	const struct thin *thin = layer->thin;
-	struct linear_beside beside = {.t = t.t, .count = thin->count};
-	if (p->status || thin->count > BESIDE_MOST)
-		return false;
-	for (int i = 0; i < thin->count; i++) {
-		if (thin->parts[i].cout * thin->count != layer->cout)
-			return false;
-		beside.parts[i].up = thin->parts[i].ranks ? thin->parts[i].up : NULL;
-		beside.parts[i].ranks = thin->parts[i].ranks;
-		beside.parts[i].first_rank = thin->parts[i].first_rank;
-	}
-	args.beside = &beside;
-	args.x = x.t;
-	args.y = y.t;
-	args.n = y.n;
-	args.weight = layer->weight;
-	if (!device_joins_beside(p->device, &args))
-		return false;
-	linear(p, layer->weight, layer->bias, x, y, args);
-	return true;
-}
-
 void pass_linear(struct pass *p, const struct linear_layer *layer, struct map x, struct map y,
 		 struct linear_args args)
 {
 	const struct thin *thin = layer->thin;
+	struct linear_beside beside;
+	struct map more = {0};
 	count(p, x.t.rows, layer->cin, layer->cout);
 	if (!p->device && p->thin)
-		count_thin(p, x, y.t.c, args.act);
+		count_thin(p, x, layer->cin, 1, layer->cout, args.act);
 	if (idle(p) || !thin || !thin->ranks) {
 		linear(p, layer->weight, layer->bias, x, y, args);
 		return;
 	}
-	struct map t = pass_new(p, x.n, x.h, x.w, thin->ranks), more = {0};
-	linear(p, thin->down, NULL, x, t, (struct linear_args){0});
-	if (linear_joined(p, layer, t, x, y, args)) {
-		pass_free(p, &t);
+	struct weight *folded = fold(p, thin, layer->weight, y.h * y.w);
+	if (folded) {
+		linear(p, folded, layer->bias, x, y, args);
+		device_weight_free(p->device, folded);
 		return;
 	}
-	if (args.act != ACT_NONE) { /* it belongs before the activation */
+	struct map t = pass_new(p, x.n, x.h, x.w, thin->ranks);
+	linear(p, thin->down, NULL, x, t, (struct linear_args){0});
+	beside = beside_of(thin, t.t);
+	args.x = x.t;
+	args.y = y.t;
+	args.n = y.n;
+	args.weight = layer->weight;
+	args.beside = &beside;
+	if (p->status || !device_joins_beside(p->device, &args))
+		args.beside = NULL;
+	bool apart = !args.beside;
+	if (apart && args.act != ACT_NONE) { /* it belongs before the activation */
 		more = pass_new(p, x.n, x.h, x.w, layer->cout);
 		put_thin(p, thin, t, more, false);
 		args.add = more.t;
 	}
 	linear(p, layer->weight, layer->bias, x, y, args);
-	if (args.act == ACT_NONE)
+	if (apart && args.act == ACT_NONE)
 		put_thin(p, thin, t, y, true);
-	else
+	else if (apart)
 		pass_free(p, &more);
 	pass_free(p, &t);
 }

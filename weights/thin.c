@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ranks of a part are filled up to a multiple: its products then begin where devices read fast. */
-enum { STEP = 8 };
+/* Ranks of a part are filled up to a multiple: its products then begin where devices read fast. To processors
+ * all places are alike, and memory that is filled up is lost. */
+static int step_of(const struct device *device)
+{
+	return device->info.is_cpu ? 1 : 8;
+}
 
 struct thin *thin_new(struct thin_set *set, int count)
 {
@@ -151,6 +155,7 @@ static int make_down(struct device *device, struct thin *t, const struct pairs *
 				   .cout = t->ranks,
 				   .cin = t->cin,
 				   .kernel = t->kernel,
+				   .few = true,
 				   .scales = scales};
 	if (!status)
 		status = device_weight_new(device, &desc, &t->down, err);
@@ -160,7 +165,7 @@ static int make_down(struct device *device, struct thin *t, const struct pairs *
 }
 
 /* The pairs of each part, and what they make of the layer. *placed counts tensors. */
-static int find_pairs(struct thin *t, struct weights *files, struct pairs *pairs, enum dtype *dtype,
+static int find_pairs(struct thin *t, int step, struct weights *files, struct pairs *pairs, enum dtype *dtype,
 		      size_t *placed, struct error *err)
 {
 	bool first = true;
@@ -181,7 +186,7 @@ static int find_pairs(struct thin *t, struct weights *files, struct pairs *pairs
 			own += p->ranks;
 		}
 		part->first_rank = t->ranks;
-		part->ranks = (own + STEP - 1) / STEP * STEP;
+		part->ranks = (own + step - 1) / step * step;
 		t->ranks += part->ranks;
 	}
 	if (!is_plain(*dtype))
@@ -194,7 +199,7 @@ static int put_layer(struct device *device, struct thin *t, struct weights *file
 {
 	enum dtype dtype = DTYPE_F32;
 	struct pairs *pairs = calloc((size_t)t->count, sizeof *pairs);
-	int status = pairs ? find_pairs(t, files, pairs, &dtype, placed, err)
+	int status = pairs ? find_pairs(t, step_of(device), files, pairs, &dtype, placed, err)
 			   : error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'",
 				       t->parts[0].name);
 	if (!status && t->ranks)

@@ -56,15 +56,6 @@ static struct cl_range cut_range(const struct gemm_cut *cut, int pictures)
 
 enum { BESIDE_ARGS = 5 + 3 * BESIDE_MOST };
 
-/* Of those that are there, which all have one. */
-static enum dtype up_format(const struct linear_beside *b)
-{
-	int i = 0;
-	while (i < b->count - 1 && !b->parts[i].up)
-		i++;
-	return b->parts[i].up->head.dtype;
-}
-
 static struct cl_arg *beside_args(const struct gemm_job *job, struct cl_arg *at)
 {
 	const struct linear_beside *b = job->beside;
@@ -89,9 +80,7 @@ static int enqueue(struct cl_device *d, const struct product *p, const struct ge
 	const struct tensor *y = &job->y;
 	const struct weight *w = job->weight;
 	cl_kernel kernel;
-	int status = job->beside ? matrix_kernel_beside(d, p->files, p->kernel, y->dtype, w->head.dtype,
-							up_format(job->beside), &kernel, err)
-				 : matrix_kernel(d, p->files, p->kernel, y->dtype, w->head.dtype, &kernel, err);
+	int status = matrix_kernel_of(d, p->files, p->kernel, job, &kernel, err);
 	if (status)
 		return status;
 	struct gemm_cut cut = cut_product(d, p, job, job->out.h * job->out.w);

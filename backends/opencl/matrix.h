@@ -5,16 +5,21 @@
 
 #include "backends/opencl/variant.h"
 
+struct gemm_job;
+
 /* A weight in panels of PANEL (matrix_panel()) columns, in the dtype of the file:
  * [panels][taps][cin][PANEL], or in blocks as formats.cl says, [panels][cin / block][…]. A column is an output channel; the panels of a GEGLU layer
  * hold PANEL / 2 value channels and then the PANEL / 2 gates that belong to them, so that
  * both meet in one register tile. Missing columns of the last panel are zero, and at least
- * cin + PANEL floats of zeros follow the panels: what padding reads. A table is [cout][cin]. */
+ * cin + PANEL floats of zeros follow the panels: what padding reads; PANEL alone where a narrow one has no taps
+ * to pad. A table is [cout][cin]. */
 struct weight {
 	struct weight_head head; /* first */
 	struct buffer *buffer;
 	struct buffer *scales; /* [cout] f32, or NULL */
 	int panels;
+	bool narrow; /* its rows are not filled up to panels: [taps][cin][cout], read in panels of PANEL / 2 columns
+			(-D NARROW) */
 	size_t zero_at; /* elements (of the weight's dtype, of blocks bytes) before the zeros */
 };
 
@@ -42,9 +47,10 @@ int matrix_tile_cover(const struct cl_device *d, int rows);
 int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum dtype act,
 		  enum dtype weight, cl_kernel *kernel, struct error *err);
 
-/* The same with -D UP: dtype of what lies beside the weight. */
-int matrix_kernel_beside(struct cl_device *d, const char *files, const char *name, enum dtype act,
-			 enum dtype weight, enum dtype up, cl_kernel *kernel, struct error *err);
+/* The same of job's product, with -D NARROW where its weight is, and with -D UP, the dtype of what lies beside
+ * it, where something does. */
+int matrix_kernel_of(struct cl_device *d, const char *files, const char *name, const struct gemm_job *job,
+		     cl_kernel *kernel, struct error *err);
 
 /* y[r, :] = act(Σ over taps x[pixel(r, tap), :]·W[tap] · scales + bias + add) + residual for
  * out.n pictures of out.h·out.w rows each. */
@@ -84,7 +90,7 @@ int gemm_enqueue_cpu(struct cl_device *d, const struct gemm_job *job, struct err
 static inline bool dot_is_worth_it(const struct gemm_job *job)
 {
 	return job->pixels >= DOT_LEAST_ROWS && job->x.c >= DOT_LEAST_CHANNELS &&
-	       job->y.c >= DOT_LEAST_CHANNELS;
+	       (job->y.c >= DOT_LEAST_CHANNELS || job->weight->narrow);
 }
 
 /* Is an operation to be computed in such pairs where that pays? In half it is, and in int8 if the
@@ -101,8 +107,12 @@ static inline bool dot_is_split(const struct cl_device *d)
 	return d->dot[CL_PAIRS] == DOT_AMX_SPLIT;
 }
 
+/* Tiles of AMX have whole panels. */
 static inline bool dot_pays(const struct cl_device *d, const struct gemm_job *job)
 {
+	enum cl_dot pairs = d->dot[CL_PAIRS];
+	if (job->weight->narrow && (pairs == DOT_AMX || pairs == DOT_AMX_SPLIT))
+		return false;
 	return dot_is_wanted(d) && dot_is_worth_it(job);
 }
 

@@ -399,6 +399,8 @@ static const struct device_ops cl_device_ops = {
     .permute = cl_permute,
     .takes_precision = cl_takes_precision,
     .joins_beside = cl_joins_beside,
+    .folds_beside = cl_folds_beside,
+    .weight_fold = cl_weight_fold,
     .supports = cl_supports,
 };
 

@@ -68,12 +68,24 @@ int matrix_kernel(struct cl_device *d, const char *files, const char *name, enum
 	return kernel_with(d, files, name, act, weight, "", kernel, err);
 }
 
-int matrix_kernel_beside(struct cl_device *d, const char *files, const char *name, enum dtype act,
-			 enum dtype weight, enum dtype up, cl_kernel *kernel, struct error *err)
+/* Of those that are there, which all have one. */
+static enum dtype up_format(const struct linear_beside *b)
 {
-	char more[32];
-	snprintf(more, sizeof more, " -D UP=%s", cl_dtype_word(up));
-	return kernel_with(d, files, name, act, weight, more, kernel, err);
+	int i = 0;
+	while (i < b->count - 1 && !b->parts[i].up)
+		i++;
+	return b->parts[i].up->head.dtype;
+}
+
+int matrix_kernel_of(struct cl_device *d, const char *files, const char *name, const struct gemm_job *job,
+		     cl_kernel *kernel, struct error *err)
+{
+	char more[32] = "";
+	if (job->beside)
+		snprintf(more, sizeof more, " -D UP=%s", cl_dtype_word(up_format(job->beside)));
+	else if (job->weight->narrow)
+		snprintf(more, sizeof more, " -D NARROW");
+	return kernel_with(d, files, name, job->y.dtype, job->weight->head.dtype, more, kernel, err);
 }
 
 /* The output channel in a column of a panel; -1: none. */
@@ -89,6 +101,8 @@ static int channel_of(const struct weight_head *head, int panel, int column, int
 		return -1;
 	return column < half ? channel : channel + head->cout / 2;
 }
+
+enum { COLUMNS_MOST = 64 }; /* of a panel, or of a narrow weight */
 
 #define PACK_CHANNELS 64 /* input channels at a time: their 9 taps of a panel fit into L1 */
 
@@ -138,16 +152,26 @@ static void pack_columns(const struct weight *w, const void *source, char *out,
 
 static void pack(const struct weight *w, const void *source, void *out, int columns)
 {
-	size_t step = w->zero_at / (size_t)w->panels * unit_of(w->head.dtype);
+	int panels = w->narrow ? 1 : w->panels;
+	size_t step = w->zero_at / (size_t)panels * unit_of(w->head.dtype);
 	char *at = out;
-	int channels[64];
+	int channels[COLUMNS_MOST];
+	if (w->narrow)
+		columns = w->head.cout;
 	/* Only the last panel has columns to spare. */
-	memset(at + step * (size_t)(w->panels - 1), 0, step);
-	for (int p = 0; p < w->panels; p++) {
+	memset(at + step * (size_t)(panels - 1), 0, step);
+	for (int p = 0; p < panels; p++) {
 		for (int c = 0; c < columns; c++)
 			channels[c] = channel_of(&w->head, p, c, columns);
 		pack_columns(w, source, at + step * (size_t)p, channels, (size_t)columns);
 	}
+}
+
+/* Whether a panel would be filled up. */
+static bool is_narrow(const struct cl_device *d, const struct weight_desc *desc)
+{
+	return d->quirks.cpu_kernels && format_info(desc->dtype)->block == 1 && !desc->geglu && !desc->table &&
+	       desc->cout <= COLUMNS_MOST && desc->cout % matrix_panel(d) != 0;
 }
 
 /* Everything but the buffer; returns the bytes that it takes. */
@@ -164,7 +188,12 @@ static size_t plan(const struct cl_device *d, const struct weight_desc *desc, st
 				      .geglu = desc->geglu,
 				      .table = desc->table}};
 	w->zero_at = (size_t)desc->cout * row;
-	if (!desc->table) {
+	w->narrow = desc->few && is_narrow(d, desc);
+	if (w->narrow) {
+		w->panels = (desc->cout + columns / 2 - 1) / (columns / 2);
+		w->zero_at *= (size_t)(desc->kernel * desc->kernel);
+		zeros = ((desc->kernel > 1 ? (size_t)desc->cin : 0) + (size_t)columns) * sizeof(float);
+	} else if (!desc->table) {
 		int width = desc->geglu ? columns / 2 : columns;
 		w->panels = ((desc->geglu ? desc->cout / 2 : desc->cout) + width - 1) / width;
 		w->zero_at = (size_t)w->panels * (size_t)(desc->kernel * desc->kernel) * row *

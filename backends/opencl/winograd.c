@@ -40,7 +40,7 @@ static bool pays(const struct cl_device *d, const struct winograd *way, const st
 {
 	if (!winograd_possible(job))
 		return false;
-	int columns = matrix_panel(d);
+	int columns = job->weight->narrow ? matrix_panel(d) / 2 : matrix_panel(d);
 	double cin = job->x.c, cout = (double)job->weight->panels * columns;
 	double tiles = (double)(ceil_div((size_t)job->out.h, 4) * ceil_div((size_t)job->out.w, 4));
 	double direct = 9.0 * job->out.h * job->out.w * cin * cout;
@@ -119,8 +119,7 @@ static int multiply_chunk(struct cl_device *d, const struct winograd *way,
 	cl_kernel kernel;
 	const struct tensor *y = &job->y;
 	const struct weight *w = job->weight;
-	int status = matrix_kernel(d, way->files, "winograd_multiply", y->dtype,
-				   w->head.dtype, &kernel, err);
+	int status = matrix_kernel_of(d, way->files, "winograd_multiply", job, &kernel, err);
 	if (status)
 		return status;
 	struct cl_arg args[10 + GEMM_TAIL + 2] = {

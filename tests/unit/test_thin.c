@@ -329,14 +329,14 @@ static void test_folded_ones_stay(void **state)
 	device_close(d);
 }
 
-static struct weight *weight_of(struct device *d, int cout, int cin, bool geglu, uint32_t seed)
+static struct weight *weight_of(struct device *d, int cout, int cin, bool geglu, bool few, uint32_t seed)
 {
 	struct weight *w;
 	float *values = malloc((size_t)cout * (size_t)cin * sizeof *values);
 	for (int i = 0; i < cout * cin; i++)
 		values[i] = noise(&seed);
 	struct weight_desc desc = {
-	    .data = values, .dtype = DTYPE_F32, .cout = cout, .cin = cin, .kernel = 1, .geglu = geglu};
+	    .data = values, .dtype = DTYPE_F32, .cout = cout, .cin = cin, .kernel = 1, .geglu = geglu, .few = few};
 	assert_int_equal(device_weight_new(d, &desc, &w, &err), SUMI_OK);
 	free(values);
 	return w;
@@ -345,7 +345,7 @@ static struct weight *weight_of(struct device *d, int cout, int cin, bool geglu,
 /* The layer's result with what lies beside it, on a device; the caller frees it. */
 static float *beside(struct device *d, int rows, int cin, int cout, const int ranks[3], bool geglu)
 {
-	struct linear_layer layer = {.weight = weight_of(d, cout, cin, geglu, 7), .cin = cin, .cout = cout};
+	struct linear_layer layer = {.weight = weight_of(d, cout, cin, geglu, false, 7), .cin = cin, .cout = cout};
 	struct thin *t = calloc(1, sizeof *t + 3 * sizeof t->parts[0]);
 	int wide = geglu ? cout / 2 : cout;
 	float *x = malloc((size_t)(rows * cin) * sizeof *x), *y = malloc((size_t)(rows * wide) * sizeof *y);
@@ -358,9 +358,9 @@ static float *beside(struct device *d, int rows, int cin, int cout, const int ra
 		part->first_rank = t->ranks;
 		part->ranks = ranks[i];
 		t->ranks += ranks[i];
-		part->up = ranks[i] ? weight_of(d, part->cout, ranks[i], false, 9 + (uint32_t)i) : NULL;
+		part->up = ranks[i] ? weight_of(d, part->cout, ranks[i], false, false, 9 + (uint32_t)i) : NULL;
 	}
-	t->down = weight_of(d, t->ranks, cin, false, 8);
+	t->down = weight_of(d, t->ranks, cin, false, true, 8);
 	layer.thin = t;
 	for (int i = 0; i < rows * cin; i++)
 		x[i] = noise(&seed);
@@ -390,7 +390,9 @@ static void test_they_join_the_product(void **state)
 	} cases[] = {{37, 48, 96, {8, -1, -1}, false},	{37, 48, 80, {16, -1, -1}, false},
 		     {300, 64, 192, {8, 0, 24}, false}, {300, 64, 192, {8, 8, 8}, false},
 		     {37, 48, 48, {8, 8, 8}, false},	{150, 64, 128, {8, -1, -1}, true},
-		     {20, 200, 64, {176, -1, -1}, false}};
+		     {20, 200, 64, {176, -1, -1}, false}, {16, 256, 768, {8, 4, 1}, false},
+		     {12, 128, 256, {33, -1, -1}, false}, {10, 128, 256, {8, -1, -1}, true},
+		     {300, 70, 96, {150, 0, 1}, false},	 {300, 64, 64, {300, -1, -1}, false}};
 	struct device *d, *plain;
 	(void)state;
 	if (device_open("opencl:0", &d, &err))
@@ -419,6 +421,25 @@ static void test_they_join_the_product(void **state)
 	device_close(d);
 }
 
+/* What few channels take is theirs alone: no panel is filled up. */
+static void test_they_take_what_they_weigh(void **state)
+{
+	static const int ranks[] = {1, 4, 8, 24, 40};
+	struct device *d;
+	(void)state;
+	if (device_open("opencl:0", &d, &err))
+		skip();
+	for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+		size_t before = d->bytes_in_use;
+		struct weight *down = weight_of(d, ranks[i], 1000, false, true, 1);
+		size_t took = d->bytes_in_use - before, own = (size_t)ranks[i] * 1000 * sizeof(float);
+		if (d->info.is_cpu && took > own + 1024)
+			fail_msg("%d ranks of 1000 channels take %zu bytes, their numbers %zu", ranks[i], took, own);
+		device_weight_free(d, down);
+	}
+	device_close(d);
+}
+
 /* A plan without a device counts what they take in a pass. */
 static void test_they_are_planned(void **state)
 {
@@ -440,6 +461,7 @@ int main(void)
 	    cmocka_unit_test(test_they_come_and_go),
 	    cmocka_unit_test(test_folded_ones_stay),
 	    cmocka_unit_test(test_they_are_planned),
+	    cmocka_unit_test(test_they_take_what_they_weigh),
 	    cmocka_unit_test(test_they_join_the_product),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

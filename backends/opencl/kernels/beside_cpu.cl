@@ -6,8 +6,8 @@
 	, global const TYPE(ACT) * t, ulong t_at, int ldt, int parts_beside, int part_cout,        \
 	    global const TYPE(UP) * up0, int ranks0, int rank0, global const TYPE(UP) * up1,       \
 	    int ranks1, int rank1, global const TYPE(UP) * up2, int ranks2, int rank2
-#define BESIDE_NAMES                                                                           \
-	t + t_at, parts_beside, part_cout, up0, ranks0, rank0, up1, ranks1, rank1, up2, ranks2, rank2
+#define BESIDE_OF(channel)                                                                     \
+	beside_of(channel, parts_beside, part_cout, up0, ranks0, rank0, up1, ranks1, rank1, up2, ranks2, rank2)
 
 /* R rows of t, at their places (negative: none, where c is not looked at), · the staged ranks. */
 #define DEFINE_BESIDE(size, R)                                                                 \
@@ -28,38 +28,51 @@ INLINE void find_beside(int *at, int r0, int count, int ldt)
 		at[r] = r < count ? (r0 + r) * ldt : -1;
 }
 
-/* A vector of a panel's columns: the outputs from `channel` on of one with `ranks` rows. */
-INLINE void stage_up(global const TYPE(UP) *up, int ranks, int channel, int h, vec *b)
+/* A vector of a panel's columns, the outputs from `channel` on of one with `ranks` rows: `count` of these from
+ * `first` on. */
+INLINE void stage_up(global const TYPE(UP) *up, int ranks, int first, int count, int channel, int h, vec *b)
 {
-	up += (ulong)(channel / PANEL) * ranks * PANEL + channel % PANEL;
-	for (int k = 0; k < ranks; k++)
+	up += ((ulong)(channel / PANEL) * ranks + first) * PANEL + channel % PANEL;
+	for (int k = 0; k < count; k++)
 		b[PARTS * k + h] = LOADV(UP, up, k * PANEL);
 }
 
-/* To a panel's sums, whose two vectors begin at `channel` and so much further. b: room for the ranks. */
-INLINE void add_beside(act_row t, int parts, int part_cout, global const TYPE(UP) *up0, int ranks0, int rank0,
-                       global const TYPE(UP) *up1, int ranks1, int rank1, global const TYPE(UP) *up2,
-                       int ranks2, int rank2, const int *at, int count, int channel, int further, vec *b, vec *c)
+/* What lies on the part of a panel's columns: its ranks, from rank on of t. */
+struct beside {
+	global const TYPE(UP) *up;
+	int ranks, rank, first; /* first channel of the part */
+};
+
+INLINE struct beside beside_of(int channel, int parts, int part_cout, global const TYPE(UP) *up0, int ranks0,
+                               int rank0, global const TYPE(UP) *up1, int ranks1, int rank1,
+                               global const TYPE(UP) *up2, int ranks2, int rank2)
 {
 	int part = parts > 1 ? channel / part_cout : 0;
-	int ranks = part == 0 ? ranks0 : part == 1 ? ranks1 : ranks2;
-	int rank = part == 0 ? rank0 : part == 1 ? rank1 : rank2;
-	global const TYPE(UP) *up = up0;
-	if (part == 1)
-		up = up1;
-	if (part == 2)
-		up = up2;
-	if (ranks == 0)
-		return;
-	channel -= part * part_cout;
-	stage_up(up, ranks, channel, 0, b);
+	struct beside own = {up0, ranks0, rank0, part * part_cout};
+	if (part == 1) {
+		own.up = up1;
+		own.ranks = ranks1;
+		own.rank = rank1;
+	}
+	if (part == 2) {
+		own.up = up2;
+		own.ranks = ranks2;
+		own.rank = rank2;
+	}
+	return own;
+}
+
+/* Both vectors of a panel's columns, which begin at `channel` of part_cout and so much further: `count` of own's
+ * ranks from `first` on. */
+INLINE void stage_ups(struct beside own, int first, int count, int channel, int further, int part_cout, vec *b)
+{
+	stage_up(own.up, own.ranks, first, count, channel, 0, b);
 	if (channel + further < part_cout) {
-		stage_up(up, ranks, channel + further, 1, b);
+		stage_up(own.up, own.ranks, first, count, channel + further, 1, b);
 	} else {
-		for (int k = 0; k < ranks; k++)
+		for (int k = 0; k < count; k++)
 			b[PARTS * k + 1] = 0.0f;
 	}
-	TILE_SWEEP(count, row, beside, t + rank, at + row, ranks, b, c + PARTS * row)
 }
 #else
 #define BESIDE_ARGS

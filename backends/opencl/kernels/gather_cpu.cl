@@ -9,9 +9,9 @@
 #define WEIGHT_STEP 1
 #endif
 
-/* `count` rows of all panels, from row number `line` on, PANEL wide. With blocks both are
+/* `count` rows of all panels, from row number `line` on, PANEL wide, `step` apart. With blocks both are
  * multiples of WEIGHT_STEP. */
-INLINE void stage_rows(global const TYPE(WEIGHT) *weight, ulong line, int count, vec *to)
+INLINE void stage_rows(global const TYPE(WEIGHT) *weight, ulong line, int count, int step, vec *to)
 {
 #ifdef WEIGHT_BLOCK
 	const int sub = PASTE(SUB_, WEIGHT);
@@ -30,14 +30,14 @@ INLINE void stage_rows(global const TYPE(WEIGHT) *weight, ulong line, int count,
 		}
 	}
 #else
-	weight += line * PANEL;
-	for (int i = 0; i < count * PARTS; i++)
-		to[i] = LOADV(WEIGHT, weight, LANES * i);
+	weight += line * step;
+	for (int i = 0; i < count; i++, weight += step)
+		EACH_PART(h) to[PARTS * i + h] = LOADV(WEIGHT, weight, LANES * h);
 #endif
 }
 
 /* The places of rows [r0, r0 + count) of a picture for every tap; rows too many, up to
- * `covered`, count as padding. geometry:
+ * `covered`, count as padding, and are the first where there is none. geometry:
  * { taps a side, stride, padding, log2 of the upsampling, input width, virtual height,
  * virtual width, output width }. */
 INLINE void find_places(int *at, int8 geometry, int ldx, int r0, int count,
@@ -53,7 +53,7 @@ INLINE void find_places(int *at, int8 geometry, int ldx, int r0, int count,
 				bool inside = r < count && iy >= 0 && ix >= 0 && iy < geometry.s5 &&
 				              ix < geometry.s6;
 				at[(ty * side + tx) * PLACE_ROWS + r] =
-				    inside ? ((iy >> up) * geometry.s4 + (ix >> up)) * ldx : -1;
+				    inside ? ((iy >> up) * geometry.s4 + (ix >> up)) * ldx : side > 1 ? -1 : at[0];
 			}
 	}
 }

@@ -72,12 +72,17 @@ kernel ONE_ITEM void gemm(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong 
 		for (int t = 0; t < taps; t += together)
 			for (int k = 0; k < cin; k += depth) {
 				int n = min(together, taps - t), d = min(depth, cin - k);
-				stage_rows(weight, ((ulong)p * taps + t) * cin + k, n * d, b);
+				stage_rows(weight + PANEL_COLUMN(p), PANEL_LINE(p, taps * cin) + t * cin + k, n * d, LINE(cout),
+				           b);
 				TILE_SWEEP(count, row, gather, x + k, zero, at + t * PLACE_ROWS + row, n, d, b,
 				           c + PARTS * row, t + k == 0)
 			}
 #ifdef UP
-		add_beside(BESIDE_NAMES, beside_at, count, p * width, act == ACT_GEGLU ? cout : LANES, b, c);
+		struct beside own = BESIDE_OF(p * width);
+		if (own.ranks) {
+			stage_ups(own, 0, own.ranks, p * width - own.first, act == ACT_GEGLU ? cout : LANES, part_cout, b);
+			TILE_SWEEP(count, row, beside, t + t_at + own.rank, beside_at + row, own.ranks, b, c + PARTS * row)
+		}
 #endif
 		finish_panel(c, count, min(width, cout - p * width), act, cout, p * width,
 		             p * width + (act == ACT_GEGLU ? cout : PANEL / 2), scales, bias,

@@ -27,23 +27,23 @@ INLINE void put_pairs(vec first, vec second, pairs *to)
 		to[GEMM_DOT_TERMS * PARTS] = pair_up(part_of(first, true), part_of(second, true));
 }
 
-/* `count` rows of all panels, from row number `line` on, as DOT_FILL((count + 1) / 2) pairs of two rows
- * each. */
-INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count, pairs *to)
+/* `count` rows of all panels, from row number `line` on, `step` apart, as DOT_FILL((count + 1) / 2) pairs of
+ * two rows each. */
+INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count, int step, pairs *to)
 {
 #ifdef WEIGHT_BLOCK
 	vec rows[WEIGHT_STEP * PARTS];
 	for (int k = 0; k < count; k += WEIGHT_STEP, to += WEIGHT_STEP / 2 * PARTS) {
-		stage_rows(weight, line + k, WEIGHT_STEP, rows);
+		stage_rows(weight, line + k, WEIGHT_STEP, step, rows);
 		for (int i = 0; i < WEIGHT_STEP / 2; i++)
 			EACH_PART(h) put_pairs(rows[2 * PARTS * i + h], rows[2 * PARTS * i + PARTS + h],
 			                       to + PARTS * i + h);
 	}
 #else
-	global const TYPE(WEIGHT) *w = weight + line * PANEL;
+	global const TYPE(WEIGHT) *w = weight + line * step;
 	int k = 0;
-	for (; k + 1 < count; k += 2, w += 2 * PANEL, to += PARTS)
-		EACH_PART(h) put_pairs(LOADV(WEIGHT, w, LANES * h), LOADV(WEIGHT, w, PANEL + LANES * h),
+	for (; k + 1 < count; k += 2, w += 2 * step, to += PARTS)
+		EACH_PART(h) put_pairs(LOADV(WEIGHT, w, LANES * h), LOADV(WEIGHT, w, step + LANES * h),
 		                       to + h);
 	if (k < count) {
 		EACH_PART(h) put_pairs(LOADV(WEIGHT, w, LANES * h), (vec)(0.0f), to + h);
@@ -53,6 +53,23 @@ INLINE void pack_panel(global const TYPE(WEIGHT) *weight, ulong line, int count,
 	for (int i = (count + 1) / 2; i < DOT_FILL((count + 1) / 2); i++, to += PARTS)
 		EACH_PART(h) put_pairs((vec)(0.0f), (vec)(0.0f), to + h);
 }
+
+#ifdef UP
+/* Staged ups as pairs, filled up with zeros. What of t and of them is rounded off is left out where products are
+ * split, too: it is small beside what they are added to. */
+INLINE void put_ups(const vec *staged, int ranks, pairs *to)
+{
+	int i = 0;
+	for (; i + 1 < ranks; i += 2, to += PARTS, staged += 2 * PARTS)
+		EACH_PART(h) to[h] = pair_up(staged[h], staged[PARTS + h]);
+	if (i < ranks) {
+		EACH_PART(h) to[h] = pair_up(staged[h], (vec)(0.0f));
+		to += PARTS;
+	}
+	for (int k = (ranks + 1) / 2; k < DOT_FILL((ranks + 1) / 2); k++, to += PARTS)
+		EACH_PART(h) to[h] = 0;
+}
+#endif
 
 /* Arguments and work-items as gemm's of gemm_cpu.cl. */
 kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
@@ -105,8 +122,8 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 				}
 			for (int p = p0; p < p1; p++) {
 				for (int i = 0; i < n; i++)
-					pack_panel(weight, ((ulong)p * taps + t + i) * cin + k, d,
-					           b + i * pairs_of_tap * PARTS);
+					pack_panel(weight + PANEL_COLUMN(p), PANEL_LINE(p, taps * cin) + (t + i) * cin + k, d,
+					           LINE(cout), b + i * pairs_of_tap * PARTS);
 				vec *sums = c + (p - p0) * GEMM_DOT_ROWS * PARTS;
 				/* What rows leave by panels, rows by what panels leave, and rows by panels. */
 				UNROLL(1) for (int part = GEMM_DOT_TERMS < GEMM_DOT_PAIRS ? 2 : 0; part >= 0; part--)
@@ -119,15 +136,23 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 				}
 			}
 		}
-	TILES_CLOSE;
 #ifdef UP
-	int beside_at[PLACE_ROWS];
 	vec staged[GEMM_DOT_PAIRS * PARTS];
-	find_beside(beside_at, r0, count, ldt);
-	for (int p = p0; p < p1; p++)
-		add_beside(BESIDE_NAMES, beside_at, count, p * width, act == ACT_GEGLU ? cout : LANES, staged,
-		           c + (p - p0) * GEMM_DOT_ROWS * PARTS);
+	for (int p = p0, there = -1; p < p1; p++) {
+		struct beside own = BESIDE_OF(p * width);
+		if (!own.ranks)
+			continue;
+		stage_ups(own, 0, own.ranks, p * width - own.first, act == ACT_GEGLU ? cout : LANES, part_cout, staged);
+		put_ups(staged, own.ranks, b);
+		for (int r = 0; r < DOT_COVER(count) && there != own.rank; r++)
+			pack_row(t + t_at + (ulong)(r0 + min(r, count - 1)) * ldt + own.rank, own.ranks,
+			         rounded + r * DOT_STRIDE, false);
+		there = own.rank;
+		DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b, DOT_FILL((own.ranks + 1) / 2),
+		          c + ((p - p0) * GEMM_DOT_ROWS + row) * PARTS, false)
+	}
 #endif
+	TILES_CLOSE;
 	for (int p = p0; p < p1; p++)
 		finish_panel(c + (p - p0) * GEMM_DOT_ROWS * PARTS, count, min(width, cout - p * width),
 		             act, cout, p * width,

@@ -11,8 +11,24 @@
 #define TILE_ROWS PASTE(TILE_ROWS_, LANES)
 #define TILE_SMALL 4 /* rows of a small one */
 #define TILE_UNIT (TILE_ROWS - TILE_SMALL)
+#ifdef NARROW
+#define PARTS 1
+#else
 #define PARTS 2 /* vectors of a panel's row */
+#endif
 #define PANEL (PARTS * LANES)
+/* How far the rows of a weight's panel are apart, and where panel number p of so many rows begins: at a row's
+ * number, and beside the first one. A narrow weight's rows hold all of its columns: what a vector reads beyond
+ * the last is never stored. */
+#ifdef NARROW
+#define LINE(cout) (cout)
+#define PANEL_LINE(p, lines) 0
+#define PANEL_COLUMN(p) ((p) * PANEL)
+#else
+#define LINE(cout) PANEL
+#define PANEL_LINE(p, lines) ((ulong)(p) * (lines))
+#define PANEL_COLUMN(p) 0
+#endif
 
 typedef PASTE(float, LANES) vec;
 #define LOADV(t, p, i) PASTE(LOAD, LANES)(t, p, i)
@@ -191,7 +207,7 @@ INLINE void finish_panel(const vec *c, int count, int columns, int act, int cout
 			hi += LOADV(ACT, add, LANES);
 	}
 	for (int r = 0; r < count; r++, y += ldy) {
-		vec a = c[PARTS * r] * scale_lo + lo, b = c[PARTS * r + 1] * scale_hi + hi;
+		vec a = c[PARTS * r] * scale_lo + lo, b = c[PARTS * r + PARTS - 1] * scale_hi + hi;
 		if (add_row) {
 			a += LOADV(ACT, add, r * (long)add_row);
 			if (two)

@@ -120,7 +120,7 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 TILE_BOTH(DEFINE_PLACE)
 
 /* One step's weights of a panel: u[place][channel][PANEL]. */
-INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, vec *u)
+INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, int line, vec *u)
 {
 	for (int k = 0; k < count; k++)
 		for (int part = 0; part < PARTS; part++) {
@@ -128,8 +128,8 @@ INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, 
 			UNROLL(3) for (int j = 0; j < 3; j++)
 			{
 				global const TYPE(WEIGHT) *w =
-				    weight + (ulong)(j * cin + k) * PANEL + LANES * part;
-				ulong down = 3 * (ulong)cin * PANEL;
+				    weight + (ulong)(j * cin + k) * line + LANES * part;
+				ulong down = 3 * (ulong)cin * line;
 				transform_weight(LOADV(WEIGHT, w, 0), LOADV(WEIGHT, w, down),
 				                 LOADV(WEIGHT, w, 2 * down), rows + j, 3);
 			}
@@ -157,11 +157,11 @@ kernel ONE_ITEM void winograd_multiply(global const float *scratch, int depth, i
 	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
 	int place = PLACE_STRIDE(block_tiles, depth);
 	global const float *v = scratch + (ulong)block * steps * PLACES * place;
-	weight += (ulong)p * 9 * cin * PANEL;
+	weight += PANEL_COLUMN(p) + PANEL_LINE(p, 9 * cin) * LINE(cout);
 
 	for (int k = 0; k < cin; k += depth) {
 		int terms = min(depth, cin - k);
-		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
+		step_weights(weight + (ulong)k * LINE(cout), cin, terms, LINE(cout), u);
 		for (int i = 0; i < PLACES; i++, v += place)
 			TILE_SWEEP(count, row, place, v + row * depth, depth, terms, u + i * WEIGHT_STRIDE,
 			           m + i * SUM_STRIDE + PARTS * row, k == 0)

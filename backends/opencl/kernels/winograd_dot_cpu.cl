@@ -140,26 +140,26 @@ kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int l
 DOT_BOTH(DEFINE_PLACE)
 
 /* A channel's weights of one part of a panel, transformed downwards: rows[6][3]. */
-INLINE void weight_rows(global const TYPE(WEIGHT) *weight, int cin, vec *rows)
+INLINE void weight_rows(global const TYPE(WEIGHT) *weight, int cin, int line, vec *rows)
 {
 	vec taps[9];
 	UNROLL(9) for (int j = 0; j < 9; j++)
-		taps[j] = LOADV(WEIGHT, weight + (ulong)(j * cin) * PANEL, 0);
+		taps[j] = LOADV(WEIGHT, weight + (ulong)(j * cin) * line, 0);
 	UNROLL(3) for (int j = 0; j < 3; j++)
 		transform_weight(taps + j, 3, rows + j, 3);
 }
 
 /* One step's weights of a panel: u[place][pair of channels][PANEL], filled up with zeros. */
-INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, pairs *u)
+INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, int line, pairs *u)
 {
 	for (int k = 0; k < count; k += 2)
 		for (int part = 0; part < PARTS; part++) {
 			vec first[18], second[18];
-			global const TYPE(WEIGHT) *w = weight + (ulong)k * PANEL + LANES * part;
+			global const TYPE(WEIGHT) *w = weight + (ulong)k * line + LANES * part;
 			pairs *to = u + PARTS * (k / 2) + part;
-			weight_rows(w, cin, first);
+			weight_rows(w, cin, line, first);
 			if (k + 1 < count) {
-				weight_rows(w + PANEL, cin, second);
+				weight_rows(w + line, cin, line, second);
 			} else {
 				UNROLL(18) for (int i = 0; i < 18; i++) second[i] = 0.0f;
 			}
@@ -197,12 +197,12 @@ kernel ONE_ITEM void winograd_multiply(global const uint *scratch, int depth, in
 	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
 	int place = PLACE_STRIDE(block_tiles, depth);
 	global const uint *v = scratch + (ulong)block * steps * PLACES * place;
-	weight += (ulong)p * 9 * cin * PANEL;
+	weight += PANEL_COLUMN(p) + PANEL_LINE(p, 9 * cin) * LINE(cout);
 	TILES_OPEN(DOT_DEPTH);
 
 	for (int k = 0; k < cin; k += depth) {
 		int terms = min(depth, cin - k);
-		step_weights(weight + (ulong)k * PANEL, cin, terms, u);
+		step_weights(weight + (ulong)k * LINE(cout), cin, terms, LINE(cout), u);
 		for (int i = 0; i < PLACES; i++, v += place)
 			DOT_SWEEP(count, row, place, v + row * (depth / 2), depth / 2, DOT_FILL((terms + 1) / 2),
 			          u + i * WEIGHT_STRIDE, m + i * SUM_STRIDE + PARTS * row, k == 0)
