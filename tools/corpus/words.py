@@ -1,10 +1,11 @@
 # words.py: what the packs in the box can paint, for `sumi script`: words.json of each pack (docs/packs-format.md), made of what the
 # captions of their corpora say. `python -m tools.corpus.words` writes them.
-import json, pathlib
+import json, pathlib, sys
 
 from . import attributes, captions, motion
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "models"
+sys.path.insert(0, str(ROOT.parent / "tools"))  # corpus_world
 SHOWN = 2  # of a value's synonyms in each language
 
 # Beginnings of words by which a theme means a value.
@@ -62,8 +63,33 @@ def music():
     return [{"kind": "mood", "values": [{"name": m, "near": near[m].split()} for m in moods]}]
 
 
+# Landforms by the same beginnings where they are subjects of pictures too.
+LAND_NEAR = {
+    "subject": {
+        "mountains": NEAR["subject"]["mountains"], "lake": "lake tarn озер озёр", "dunes": NEAR["subject"]["desert"].replace(" cactus", "").replace(" кактус", ""),
+        "coast": "coast shore beach sea побереж берег пляж мор", "islands": "island archipelago остров архипелаг",
+        "canyon": "canyon gorge каньон ущель", "volcano": "volcan lava вулкан лав", "valley": "valley river долин рек",
+        "fields": "field farm meadow поля пашн", "craters": "crater moon lunar кратер лун"},
+    "time": NEAR["time"], "weather": NEAR["weather"], "palette": NEAR["palette"],
+    "season": {"spring": "spring весн", "summer": "summer лет", "autumn": "autumn fall осен", "winter": "winter snow зим снег"},
+}
+
+
+def landscape():
+    from corpus_world import attributes as a, captions as c
+    out = []
+    for kind, words in (("season", c.SEASON), ("subject", c.KIND), ("weather", c.WEATHER), ("time", c.HOUR), ("palette", c.PALETTE)):
+        values = []
+        for name in words["en"]:
+            value = {"name": name, "en": words["en"][name][:SHOWN], "ru": words["ru"][name][:SHOWN], "near": LAND_NEAR[kind][name].split()}
+            without = [k for k, has in (("season", a.SEASONAL), ("weather", [k for k in a.KINDS if k not in a.AIRLESS])) if kind == "subject" and name not in has]
+            values.append({**value, "without": without} if without else value)
+        out.append({"kind": kind, "values": values})
+    return out
+
+
 def main():
-    for name, kinds in (("ink", picture()), ("ink-motion", moving()), ("ink-music", music())):
+    for name, kinds in (("ink", picture()), ("ink-motion", moving()), ("ink-music", music()), ("ink-world", landscape())):
         rows = ",\n".join('  {"kind": "%s", "values": [\n%s\n  ]}' % (k["kind"], ",\n".join(
             "    " + json.dumps(v, ensure_ascii=False) for v in k["values"])) for k in kinds)
         (ROOT / name / "words.json").write_text('{"kinds": [\n%s\n]}\n' % rows)
