@@ -38,7 +38,7 @@ void run_to_models(const struct run *run, const float *x, float *out)
 }
 
 /* [f, h, w, c] → [c, f, h, w] */
-static void from_models(const struct run *run, const float *in, float *x)
+void run_from_models(const struct run *run, const float *in, float *x)
 {
 	const struct latent_spec *s = &run->latents;
 	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
@@ -151,12 +151,12 @@ static int precision_wanted(const struct run_params *p, enum precision *out, str
 
 /* What a run asks of the device it asks in its own precision, and leaves it as others expect it:
  * run_enter() … run_leave(). prepare() has found out that the device can. */
-static void run_enter(const struct run *run)
+void run_enter(const struct run *run)
 {
 	pack_device(run->pack)->precision = run->precision;
 }
 
-static void run_leave(const struct run *run)
+void run_leave(const struct run *run)
 {
 	pack_device(run->pack)->precision = PRECISION_EXACT;
 }
@@ -210,49 +210,6 @@ int run_calls(const struct pack_info *info, const struct run_params *p, int *cal
 	return status;
 }
 
-/* As the autoencoder has them. */
-static void plain_latents(const struct run *run, const float *mean, float *out, size_t n)
-{
-	const struct codec *codec = run->pack->codec;
-	size_t one = n / (size_t)run->latents.channels;
-	from_models(run, mean, out);
-	for (size_t i = 0; i < n; i++)
-		out[i] = (float)(out[i] / codec->scale[i / one] + codec->shift[i / one]);
-}
-
-/* A sample is drawn before the noise that is added, as diffusers does it. */
-int run_encode(struct run *run, const struct run_params *p, bool plain, float *out,
-	       struct error *err)
-{
-	size_t n = run_values(run);
-	float *mean = malloc(n * 4 * sizeof *mean);
-	if (!mean)
-		return error_set(err, SUMI_NOMEM, "no memory for the first picture's latents");
-	float *deviation = mean + n, *noise = mean + 2 * n, *sample = mean + 3 * n;
-	struct codec_job job = run_plan_encode(run->pack, p);
-	size_t part = n / (size_t)run->latents.frames * (size_t)job.frames;
-	run_enter(run);
-	int status = codec_encode(run->pack->codec, &job, p->init, mean, deviation, err);
-	run_leave(run);
-	for (size_t i = part; i < n && !status; i++) { /* the same picture for the others */
-		mean[i] = mean[i - part];
-		deviation[i] = deviation[i - part];
-	}
-	if (!status && plain) {
-		plain_latents(run, mean, out, n);
-	} else if (!status) {
-		bool random = run->pack->codec->random;
-		from_models(run, mean, out);
-		from_models(run, deviation, sample);
-		if (random)
-			rng_randn(&run->rng, noise, n);
-		for (size_t i = 0; random && i < n; i++)
-			out[i] += sample[i] * noise[i];
-	}
-	free(mean);
-	return status;
-}
-
 void run_draw_noise(struct run *run, float *noise)
 {
 	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width;
@@ -269,7 +226,7 @@ void run_go_on(struct run *run, const struct run_params *p, float *x, float *noi
 {
 	if (!p->latents) /* they come from a saved state */
 		return;
-	from_models(run, p->latents, x);
+	run_from_models(run, p->latents, x);
 	if (!p->last_steps)
 		return;
 	run_draw_noise(run, noise);
@@ -445,7 +402,7 @@ static int prepare(struct pack *pack, const struct run_params *p, struct run **o
 	if ((status = allocate(run, err)) || (status = make_sampler(&pack->info, &pack->scheduler, p,
 					run->shown == BESIDE_PICTURE, &run->sampler, err)) ||
 	    (status = begin_session(run, p, err)) || (status = run_digest(run, p, err)) ||
-	    (status = run_inpaint_new(run, p, err)))
+	    (status = run_inpaint_new(run, p, err)) || (status = run_lift_new(run, p, err)))
 		goto fail;
 	*out = run;
 	return SUMI_OK;
@@ -502,6 +459,7 @@ void run_free(struct run *run)
 	free(run->model_in);
 	free(run->model_out);
 	run_inpaint_free(run->inpaint);
+	run_lift_free(run->lift);
 	free(run);
 }
 
@@ -561,10 +519,11 @@ static struct session_call question(struct run *run, int call)
 }
 
 /* What the model said, as the sampler wants it. */
-static void answer(struct run *run, int call)
+static int answer(struct run *run, int call, struct error *err)
 {
-	from_models(run, run->model_out, run->prediction);
+	run_from_models(run, run->model_out, run->prediction);
 	run_inpaint_answer(run, call);
+	return run_lift_answer(run, call, err);
 }
 
 static int move(struct run *run, int call, struct error *err)
@@ -587,8 +546,8 @@ int run_step(struct run *run, struct error *err)
 	run_leave(run);
 	if (status)
 		return status;
-	answer(run, call);
-	return move(run, call, err);
+	status = answer(run, call, err);
+	return status ? status : move(run, call, err);
 }
 
 bool run_joins(const struct run *a, const struct run *b)
@@ -630,9 +589,10 @@ int run_step_together(struct run *const *runs, int count, struct error *err)
 	int status = predict_together(runs, count, err);
 	/* Nobody moves before all can. */
 	for (int i = 0; i < count && !status; i++) {
-		answer(runs[i], sampler_done(runs[i]->sampler));
-		status = sampler_check(runs[i]->sampler, sampler_done(runs[i]->sampler),
-				       runs[i]->prediction, n, err);
+		status = answer(runs[i], sampler_done(runs[i]->sampler), err);
+		if (!status)
+			status = sampler_check(runs[i]->sampler, sampler_done(runs[i]->sampler),
+					       runs[i]->prediction, n, err);
 	}
 	for (int i = 0; i < count && !status; i++)
 		status = move(runs[i], sampler_done(runs[i]->sampler), err);
@@ -651,45 +611,4 @@ const float *run_latents(const struct run *run, bool denoised, size_t *count)
 	run_to_models(run, estimate && have == n ? estimate : run->x, run->denoised);
 	*count = n;
 	return run->denoised;
-}
-
-/* Pixels from about −1…1 to 0…1. A decoder that overflows gives NaN, which would pass for black. */
-static int finish_pixels(float *out, size_t n, struct error *err)
-{
-	for (size_t i = 0; i < n; i++) {
-		float v = out[i] * 0.5f + 0.5f;
-		if (!isfinite(v))
-			return error_set(err, SUMI_DEVICE,
-					 "the autoencoder gave %s (value %zu): broken weights, or "
-					 "an overflow in half precision",
-					 isnan(v) ? "NaN" : "infinity", i);
-		out[i] = v < 0 ? 0 : v > 1 ? 1 : v;
-	}
-	return SUMI_OK;
-}
-
-int run_decode(struct run *run, int frame, float *out, struct error *err)
-{
-	const struct latent_spec *spec = &run->latents;
-	size_t pixels = (size_t)spec->height * (size_t)spec->width, count;
-	if (frame < 0 || frame >= spec->frames)
-		return error_set(err, SUMI_INVALID, "there is no frame %d", frame);
-	const float *latents =
-	    run_latents(run, false, &count) + (size_t)frame * pixels * (size_t)spec->channels;
-	struct codec_job job;
-	/* Decoding takes more memory than a step, and the two need not be in it at once. */
-	if (run->session)
-		denoiser_rest(run->session->denoiser);
-	for (int i = 0; i < run->control_count; i++)
-		control_rest(run->controls[i].control);
-	int status = run_plan_decode(run, &job, err);
-	run_enter(run);
-	if (!status)
-		status = codec_decode(run->pack->codec, &job, latents, out, err);
-	run_leave(run);
-	size_t values =
-	    pixels * (size_t)spec->scale * (size_t)spec->scale * (size_t)spec->colours;
-	if (!status)
-		status = guard_check(err);
-	return status ? status : finish_pixels(out, values, err);
 }

@@ -89,6 +89,8 @@ struct run_params {
 	 * made anew. Read in run_begin. */
 	const float *mask;
 	const char *mask_blend; /* how what stays comes into the latents; canonical, NULL: "a1111" */
+	int unknown;       /* with init: so many of the last channels of its pixels are not known but painted, as they
+			      fit the others. For one frame, without a mask */
 	const char *mask_fill;  /* what stands in them where the mask is: "noise", "nothing"; else init's */
 	double image_cfg_scale; /* of models that change a picture: its weight, as cfg_scale is the
 				   prompt's; 0: 1.5 */

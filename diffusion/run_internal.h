@@ -45,16 +45,31 @@ struct run {
 	unsigned wrap; /* edges that are one (networks/pass.h) */
 	enum denoiser_beside shown; /* beside the latents */
 	struct inpaint *inpaint;    /* NULL: nothing is shown, and nothing stays */
+	struct lift *lift;          /* NULL: all channels are painted */
 };
 
 /* [c, f, h, w] → [f, h, w, c], and how many they are. */
 size_t run_values(const struct run *run);
 void run_to_models(const struct run *run, const float *x, float *out);
+void run_from_models(const struct run *run, const float *in, float *x); /* and back */
+
+/* Around what is asked of the device: it computes in the run's precision. */
+void run_enter(const struct run *run);
+void run_leave(const struct run *run);
+
+/* ---- run_codec.c ---- */
 
 /* Pictures as latents [c, f, h, w]: a sample of what the codec says, drawn from the run's generator, or
  * with `plain` its mean as the autoencoder itself has it. p->init are the pictures. */
 int run_encode(struct run *run, const struct run_params *p, bool plain, float *out,
 	       struct error *err);
+
+/* The same of pictures, by a plan of run_plan_encode(). */
+int run_encode_pictures(struct run *run, const struct codec_job *job, const float *pictures, bool plain,
+			float *out, struct error *err);
+
+/* Latents [h, w, c] of a frame as pixels [height, width, colours], about −1…1. */
+int run_decode_latents(struct run *run, const float *latents, float *out, struct error *err);
 
 /* x [c, f, h, w] becomes p's latents, with the noise that the first step expects where some is added;
  * noise is scratch of that size. */
@@ -83,6 +98,15 @@ void run_inpaint_settle(struct run *run, int call);
 
 /* [f, h, w, in − out] or NULL */
 const float *run_inpaint_beside(const struct run *run);
+
+/* ---- run_lift.c: channels that a picture lacks ---- */
+
+/* Makes run->lift where the run has one. */
+int run_lift_new(struct run *run, const struct run_params *p, struct error *err);
+void run_lift_free(struct lift *lift); /* NULL is fine */
+
+/* run->prediction becomes what the model would say if it knew the channels that are known. */
+int run_lift_answer(struct run *run, int call, struct error *err);
 
 /* FreeNoise (arXiv:2310.15169) as diffusers' "shuffle_context": frames of x [c, frames, pixels]
  * behind the first window are replaced by shuffled earlier ones, the order drawn from rng. */

@@ -39,7 +39,7 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 	size_t frames = (size_t)(p->init_frames ? p->init_frames : p->frames);
 	/* What another run made is known by that one's parameters. */
 	bool has_init = p->init && !p->last_steps;
-	size_t init = has_init ? frames * (size_t)p->height * (size_t)p->width * 3 : 0;
+	size_t init = has_init ? frames * (size_t)p->height * (size_t)p->width * (size_t)run->latents.colours : 0;
 	add_text(&w, pack->info.digest);
 	add_text(&w, p->prompt);
 	add_negative(&w, p->negative_prompt);
@@ -82,6 +82,8 @@ int run_digest(struct run *run, const struct run_params *p, struct error *err)
 		add_text(&w, p->mask_fill);
 		bytes_put_u64(&w, bytes_hash(BYTES_HASH_START, p->mask, pixels * sizeof *p->mask));
 	}
+	if (p->unknown)
+		bytes_put_u32(&w, (uint32_t)p->unknown);
 	if (p->from_latents || p->last_steps || p->from > 0 || (p->until > 0 && p->until < 1)) {
 		bytes_put_u32(&w, p->from_latents);
 		bytes_put_u32(&w, (uint32_t)p->last_steps);

@@ -335,8 +335,9 @@ static void write_size(const struct request *r, char *out)
 
 static void write_strength(const struct request *r, char *out)
 {
-	if (r->init || r->hires > 1)
-		snprintf(out, INFOTEXT_VALUE, "%g", r->init ? r->strength : r->hires_strength);
+	double strength = r->init ? r->strength : r->hires > 1 ? r->hires_strength : NAN;
+	if (!isnan(strength))
+		snprintf(out, INFOTEXT_VALUE, "%g", strength);
 }
 
 static void write_hires_upscaler(const struct request *r, char *out)

@@ -162,6 +162,9 @@ static int begin_run(struct single_run *s, const struct single_run_start *start,
 	else if (r->init)
 		status = start->load_init(start, r, &init, err);
 	params.init = s->repaint ? repaint_init(s->repaint) : init;
+	params.unknown = params.init ? start->unknown : 0;
+	if (params.unknown)
+		params.strength = 1;
 	params.mask = s->repaint ? repaint_mask(s->repaint) : NULL;
 	if (!status)
 		status = begin_shown(s, s->pack, params, start->saved, start->saved_size, &s->run, err);

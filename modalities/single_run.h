@@ -28,12 +28,13 @@ struct single_run {
 /* How a modality's `begin` fills in what the request alone does not say. */
 struct single_run_start {
 	const struct modality *modality;
-	/* Reads the request's init, which it has: *out is one picture [height, width of the run, 3] in
+	/* Reads the request's init, which it has: *out is one picture [height, width of the run, colours] in
 	 * −1…1 that stands for all frames, and the caller's. NULL: this modality has none. It is
 	 * called when the run is known to fit. */
 	int (*load_init)(const struct single_run_start *start, const struct request *r, float **out,
 			 struct error *err);
 	int colours;         /* channels of a pixel; 0: three */
+	int unknown;         /* of those, the last, which an init has not; load_init gives them anything */
 	int width;           /* of the run where it is not the request's; else 0 */
 	int window, overlap; /* as in struct run_params */
 	int patch_width, patch_height; /* as there; patches overlap by half of the smaller side */

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "media/landscape.h"
 #include "media/picture.h"
+#include "media/picture_file.h"
 #include "media/png.h"
 #include "media/reel.h"
 #include "modalities/request.h"
@@ -14,6 +15,7 @@
 
 enum {
 	CHANNELS = 4,
+	COLOURS = 3,
 	TURN_FRAMES = 48, /* of a whole turn, … */
 	TURN_FPS = 12,
 	TURN_WIDTH = 480,
@@ -53,6 +55,7 @@ static int world_resolve(const struct pack_info *info, struct request *r, struct
 				 info->name);
 	if ((status = read_scale(info, &scale, err)) || (status = request_resolve(info, r, err)))
 		return status;
+	r->strength = NAN; /* of heights that are not there nothing can stay */
 	return request_resolve_end(r, PARAM_WORLD, err);
 }
 
@@ -63,13 +66,36 @@ static int patch_of(int side, int own)
 	return own > 0 && side > own ? own : 0;
 }
 
+/* The picture's colours, under heights that nobody knows. */
+static int load_init(const struct single_run_start *start, const struct request *r, float **out,
+		     struct error *err)
+{
+	size_t count = (size_t)r->width * (size_t)r->height;
+	float *rgb, *pixels;
+	(void)start;
+	int status = picture_load(r->init_file, r->init, r->width, r->height, &rgb, err);
+	if (status)
+		return status;
+	if (!(pixels = calloc(count * CHANNELS, sizeof *pixels))) {
+		free(rgb);
+		return error_set(err, SUMI_NOMEM, "no memory for a picture of %dx%d", r->width, r->height);
+	}
+	for (size_t i = 0; i < count; i++)
+		memcpy(pixels + i * CHANNELS, rgb + i * COLOURS, COLOURS * sizeof *rgb);
+	free(rgb);
+	*out = pixels;
+	return SUMI_OK;
+}
+
 static int world_begin(struct pack *pack, const struct request *r, const void *saved,
 		       size_t saved_size, struct generation **out, struct error *err)
 {
 	const struct pack_info *info = pack_info_of(pack);
 	struct single_run_start start = {
 	    .modality = &modality_world,
+	    .load_init = load_init,
 	    .colours = CHANNELS,
+	    .unknown = CHANNELS - COLOURS,
 	    .patch_width = patch_of(r->width, info->defaults.width),
 	    .patch_height = patch_of(r->height, info->defaults.height),
 	    .saved = saved,
@@ -86,6 +112,22 @@ struct scene {
 	float *heights;
 	uint8_t *rgb;
 };
+
+/* The colours of a picture that is lifted are its own, not the autoencoder's copy. */
+static int keep_colours(struct scene *s, struct error *err)
+{
+	const struct request *r = &s->run->request;
+	size_t count = (size_t)r->width * (size_t)r->height * COLOURS;
+	float *rgb;
+	int status = picture_load(r->init_file, r->init, r->width, r->height, &rgb, err);
+	if (status)
+		return status;
+	for (size_t i = 0; i < count; i++)
+		rgb[i] = rgb[i] * 0.5f + 0.5f;
+	picture_to_bytes(rgb, s->rgb, count);
+	free(rgb);
+	return SUMI_OK;
+}
 
 static int decode(struct scene *s, struct error *err)
 {
@@ -109,7 +151,7 @@ static int decode(struct scene *s, struct error *err)
 		s->heights[i] = fminf(fmaxf(pixels[i * CHANNELS + 3], 0), 1);
 	}
 	free(pixels);
-	return status;
+	return status || !s->run->request.init ? status : keep_colours(s, err);
 }
 
 static int make_mesh(const struct scene *s, const struct metadata *meta, struct output *o,
@@ -198,6 +240,7 @@ static int world_finish(struct generation *g, const struct sink *sink, struct er
 const struct modality modality_world = {
     .resolve = world_resolve,
     .begin = world_begin,
+    .check_file = picture_check,
     .step = single_run_step,
     .joins = single_run_joins,
     .step_together = single_run_step_together,

@@ -103,7 +103,7 @@ X(format, WORD, PICTURE, PARAM_ALL, 0, 0, format_words, NULL, 0, FORM, NULL, "ki
 X(quality, NUMBER, PICTURE, PARAM_ALL, 0, 100, NULL, NULL, 0, FORM, NULL, "of a lossy format") \
 X(lossless, BOOL, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_FILM, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "exact pixels, in WebP and WebM") \
-X(init, FILE, PICTURE, PARAM_PACKS & ~PARAM_WORLD, 1, 4096, NULL, NULL, 0, INIT, NULL, \
+X(init, FILE, PICTURE, PARAM_PACKS, 1, 4096, NULL, NULL, 0, INIT, NULL, \
   "start from this file, result (its id, or ID-2) or SHA-256") \
 X(controls, OBJECT_LIST, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 0, 8, PARAM_MEMBERS(control_members), \
   NULL, PARAM_SHAPE, INIT, NULL, \

@@ -68,8 +68,42 @@ def seams(place):
           f"{apart(rows[-1], rows[0]):.2f} {max(down):.2f}; {apart(columns[-1], columns[0]):.2f} {max(across):.2f}")
 
 
+def lifted(place):
+    """A picture's colours stay to the bit, and the heights under them are painted."""
+    done = place.sumi("world", "a lake", *STEPS, "--init", "lake.png", "-o", "up.png")
+    check(done.returncode == 0 and pixels((place.dir / "up.png").read_bytes())[3] == pixels((place.dir / "lake.png").read_bytes())[3],
+          "a picture that is lifted keeps its colours", done.stderr[-300:])
+    for name, more in (("up.height.png", []), ("other.height.png", ["--seed", 6])):
+        done = place.sumi("world", "a lake", *STEPS, *more, "--init", "lake.png", "-o", name)
+    tops = [pixels((place.dir / n).read_bytes())[3] for n in ("up.height.png", "other.height.png", "lake.height.png")]
+    check(tops[0] != tops[1] and tops[0] != tops[2], "other heights of another seed", done.stderr[-300:])
+    done = place.sumi("again", "up.height.png", "-o", "again.up.height.png")
+    check(done.returncode == 0 and (place.dir / "again.up.height.png").read_bytes() == (place.dir / "up.height.png").read_bytes(),
+          "again: the same bytes", done.stderr[-300:])
+    shown = place.sumi("show", "up.png").stdout
+    check("nan" not in shown and "strength" not in shown.lower(), "no strength where there is none", shown)
+
+
+def found(place):
+    """The pack in the box finds a volcano's heights under its colours alone."""
+    pack = ROOT / "models" / "ink-world"
+    if not pack.exists():
+        return print("skip heights that are found: models/ink-world is not there", flush=True)
+    for name, more in (("v.png", []), ("v.height.png", []), ("found.height.png", ["--init", "v.png", "--seed", 9])):
+        done = place.sumi("render", "a volcano by day", "--pack", pack, "--seed", 3, *more, "-o", name)
+        check(done.returncode == 0, f"render {name}", done.stderr[-300:])
+
+    def tops(name):
+        rows = pixels((place.dir / name).read_bytes())[3]
+        all = [int.from_bytes(row[x:x + 2], "big") for row in rows for x in range(0, len(row), 2)]
+        return [v - sum(all) / len(all) for v in all]
+    a, b = tops("v.height.png"), tops("found.height.png")
+    alike = sum(x * y for x, y in zip(a, b)) / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+    check(0.6 < alike < 1, "heights that are found are those that were there", f"{alike:.3f}")
+
+
 def wrong(place):
-    for args, words in ((["world", "x", "--init", "lake.png"], "init"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
+    for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
                         (["world", "x", "--model", "sd1-tiny"], "sd1-tiny"), (["image", "x", "--model", "world-tiny"], "world-tiny"),
                         (["image", "x", "-o", "x.glb"], ".glb is no format for image"), (["film", "-", "-o", "x.glb"], ".glb is no format for film")):
         done = place.sumi(*args, "--detach") if "-o" not in args else place.sumi(*args)
@@ -98,9 +132,9 @@ def served(place):
 
 def missing(parent):
     """Without such a model one line says so."""
-    place = Place("none", parent=parent)
+    place = Place("none", parent=parent, model_world="no-such-model")
     done = place.sumi("world", "a lake", "--detach")
-    check(done.returncode != 0 and "no model pack for world" in done.stderr and done.stderr.count("\n") == 1, "no model for landscapes", done.stderr)
+    check(done.returncode != 0 and "no-such-model" in done.stderr and "model_world" in done.stderr and done.stderr.count("\n") == 1, "no model for landscapes", done.stderr)
 
 
 def main():
@@ -110,7 +144,7 @@ def main():
     world_tiny(parent / "packs" / "world-tiny")
     place = Place(parent=parent, packs=str(parent / "packs"), model_world="world-tiny").start()
     try:
-        for part in (forms, seams, wrong, served):
+        for part in (forms, seams, lifted, found, wrong, served):
             part(place)
         missing(parent)
     finally:
