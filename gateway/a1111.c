@@ -69,10 +69,9 @@ static bool refuse_missing(struct call *call, const json_t *body)
 
 static bool read_count(struct call *call, const json_t *body, json_t *fields)
 {
-	const json_t *batch = json_object_get(body, "batch_size"), *rounds = json_object_get(body, "n_iter");
-	json_int_t a = json_is_integer(batch) ? json_integer_value(batch) : 1;
-	json_int_t b = json_is_integer(rounds) ? json_integer_value(rounds) : 1;
-	if (a < 1 || b < 1 || a > PICTURES_MAX || b > PICTURES_MAX || a * b > PICTURES_MAX) {
+	int a = call_count(json_object_get(body, "batch_size"), PICTURES_MAX);
+	int b = call_count(json_object_get(body, "n_iter"), PICTURES_MAX);
+	if (!a || !b || a * b > PICTURES_MAX) {
 		call_refuse(call, 422, "batch_size", "batch_size times n_iter must be 1 to %d", PICTURES_MAX);
 		return false;
 	}
@@ -158,8 +157,9 @@ static bool read_refiner(struct call *call, struct worker *w, const json_t *body
 
 static bool read_request(struct call *call, struct worker *w, const json_t *body, json_t *fields)
 {
+	static const char *const texts[] = {"sampler_name", "sampler_index", "scheduler", "refiner_checkpoint", "hr_upscaler", NULL};
 	struct error err;
-	if (!refuse_missing(call, body) || !read_count(call, body, fields) ||
+	if (!call_texts(call, body, texts) || !refuse_missing(call, body) || !read_count(call, body, fields) ||
 	    !read_refiner(call, w, body, fields) || !read_styles(call, body, fields))
 		return false;
 	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
@@ -469,7 +469,9 @@ static void generate(struct call *call, struct worker *w, bool from_picture)
 		json_decref(fields);
 		return;
 	}
-	if (!json_object_get(fields, "prompt") || !json_string_length(json_object_get(fields, "prompt")))
+	/* What is no text is refused with the job. */
+	json_t *prompt = json_object_get(fields, "prompt");
+	if (!prompt || json_is_null(prompt) || (json_is_string(prompt) && !json_string_length(prompt)))
 		json_object_set_new(fields, "prompt", json_string(" "));
 	if (jobs_prepare(call, w, fields, &job, &err)) {
 		call_fail(call, &err);

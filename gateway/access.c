@@ -232,7 +232,8 @@ int access_check(struct access *a, const struct http_request *r, const struct ro
 	if (!key)
 		return 401;
 	*why = "a page of another site asks: name it in `origins` of sumi.conf";
-	if (cookie && foreign_page(a, r))
+	/* MCP wants a foreign Origin refused whatever it brings. */
+	if ((cookie || route->dialect == DIALECT_MCP) && foreign_page(a, r))
 		return 403;
 	*why = "this key may not do that: it was made for less (sumi keys list)";
 	if (key->scope < route->scope)

@@ -1,4 +1,5 @@
 /* Answers of handlers, and errors in the form of each API. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,27 @@ bool call_body(struct call *call, bool list, json_t **out)
 	*out = NULL;
 	call_refuse(call, 400, NULL, "the body must be a JSON object%s", list ? " or a list of them" : "");
 	return false;
+}
+
+bool call_texts(struct call *call, const json_t *body, const char *const *names)
+{
+	bool own = call->route->dialect == DIALECT_A1111 || call->route->dialect == DIALECT_ELEVENLABS;
+	for (; *names; names++) {
+		const json_t *value = json_object_get(body, *names);
+		if (value && !json_is_null(value) && !json_is_string(value)) {
+			call_refuse(call, own ? 422 : 400, *names, "%s must be a text", *names);
+			return false;
+		}
+	}
+	return true;
+}
+
+int call_count(const json_t *value, int most)
+{
+	double n = json_number_value(value);
+	if (!value || json_is_null(value))
+		return 1;
+	return n >= 1 && n <= most && n == floor(n) ? (int)n : 0;
 }
 
 char *call_query(struct call *call, const char *name, bool *ok)

@@ -118,6 +118,12 @@ void answer_error(struct http_answer *answer, enum dialect dialect, int status, 
 /* The body as a JSON object or, with list, an array. False: it has been refused. The caller releases it. */
 bool call_body(struct call *call, bool list, json_t **out);
 
+/* Whether these fields (NULL-terminated) of a body are texts where they are there. False: one has been refused. */
+bool call_texts(struct call *call, const json_t *body, const char *const *names);
+
+/* A count: 1 where none is given, 0 for what is no whole number from 1 to most. */
+int call_count(const json_t *value, int most);
+
 /* A parameter of the query; NULL where it is not there. The caller frees it. *ok: false where it has been
  * refused. */
 char *call_query(struct call *call, const char *name, bool *ok);

@@ -213,7 +213,7 @@ static void refuse(struct http_connection *c, int status, const char *why)
 {
 	struct http_answer answer = {.fd = -1};
 	c->keep = false;
-	c->server->o.refuse(c->server->o.context, status, why, &answer);
+	c->server->o.refuse(c->server->o.context, c->request, status, why, &answer);
 	refuse_with(c, &answer);
 }
 

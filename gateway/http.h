@@ -60,8 +60,9 @@ struct http_options {
 	void (*gone)(void *context, struct http_request *r);
 	/* The client sends nothing more: it has gone, or only waits for the answer. */
 	void (*silent)(void *context, struct http_request *r);
-	/* A head that could not be read: a body in the form of the API. */
-	void (*refuse)(void *context, int status, const char *why, struct http_answer *answer);
+	/* A head or a body that could not be read: a body in the form of the API. r: NULL before there is a head. */
+	void (*refuse)(void *context, const struct http_request *r, int status, const char *why,
+		       struct http_answer *answer);
 };
 
 struct http_server;

@@ -13,18 +13,24 @@ struct wish {
 	int rate, kbps;
 };
 
-/* field: as the API calls it. format: NULL where nothing is asked for: that is Ogg Vorbis. */
+/* field: as the API calls it. format: NULL where nothing is asked for: that is MP3, as those APIs have it, and Ogg Vorbis
+ * where this machine makes none. */
 static bool take_format(struct call *call, const char *field, const char *format, json_t *fields)
 {
 	struct wish wish;
-	bool wav = format && strcmp(format, "wav") == 0;
-	bool ogg = !format || strncmp(format, "ogg", 3) == 0 || strcmp(format, "vorbis") == 0 || strcmp(format, "auto") == 0;
-	bool mp3 = format && mp3_read_name(format, &wish.rate, &wish.kbps);
+	bool usual = !format || strcmp(format, "auto") == 0;
+	if (usual)
+		format = mp3_is_there() ? "mp3" : "ogg";
+	if (usual && !mp3_is_there())
+		http_header(&call->answer, "x-sumi-note: Ogg Vorbis, as MP3 wants " MP3_LIBRARY " beside the gateway");
+	bool wav = strcmp(format, "wav") == 0;
+	bool ogg = strncmp(format, "ogg", 3) == 0 || strcmp(format, "vorbis") == 0;
+	bool mp3 = mp3_read_name(format, &wish.rate, &wish.kbps);
 	if (mp3 && mp3_is_there() && (call->state = malloc(sizeof wish))) {
 		memcpy(call->state, &wish, sizeof wish);
 		wav = true;
 	} else if (!wav && !ogg) {
-		call_refuse(call, 400, field, "%s '%.40s' cannot be made: leave it out (Ogg Vorbis), or say ogg or wav%s", field,
+		call_refuse(call, 400, field, "%s '%.40s' cannot be made: leave it out, or say ogg or wav%s", field,
 			    format, mp3 ? "; MP3 wants " MP3_LIBRARY " beside the gateway (Debian: libmp3lame0)"
 				    : mp3_is_there() ? " or mp3_44100_128" : "");
 		return false;
@@ -114,6 +120,7 @@ static void begin(struct call *call, struct worker *w, json_t *fields, bool fine
 /* text: the name of the prompt in the body; duration in units of so many seconds. */
 static void compose(struct call *call, struct worker *w, const char *text, const char *duration, double unit)
 {
+	static const char *const texts[] = {"model_id", NULL};
 	json_t *body, *fields = json_object();
 	if (!call_body(call, false, &body)) {
 		json_decref(fields);
@@ -125,7 +132,7 @@ static void compose(struct call *call, struct worker *w, const char *text, const
 	bool fine = prompt && *prompt;
 	if (!fine)
 		call_refuse(call, 422, text, "%s must be a text that says what it shall sound like", text);
-	fine = fine && read_format(call, fields) && read_duration(call, body, duration, unit, fields);
+	fine = fine && call_texts(call, body, texts) && read_format(call, fields) && read_duration(call, body, duration, unit, fields);
 	if (fine) {
 		json_object_set_new(fields, "modality", json_string("audio"));
 		json_object_set_new(fields, "prompt", json_string(prompt));
@@ -139,15 +146,18 @@ static void compose(struct call *call, struct worker *w, const char *text, const
 	begin(call, w, fields, fine);
 }
 
-/* OpenAI's: what is to be spoken there is what it shall sound like here. Where its clients name no format they get
- * Ogg Vorbis, and the answer says so. */
+/* OpenAI's: what is to be spoken there is what it shall sound like here. */
 static bool read_speech(struct call *call, const json_t *body, json_t *fields)
 {
-	const json_t *asked = json_object_get(body, "response_format");
+	const json_t *asked = json_object_get(body, "response_format"), *stream = json_object_get(body, "stream_format");
 	const char *format = json_string_value(asked), *input = json_string_value(json_object_get(body, "input"));
 	bool none = !asked || json_is_null(asked);
 	if (!input || !*input) {
 		call_refuse(call, 400, "input", "input must be a text that says what it shall sound like");
+		return false;
+	}
+	if (stream && !json_is_null(stream) && strcmp(json_is_string(stream) ? json_string_value(stream) : "", "audio") != 0) {
+		call_refuse(call, 400, "stream_format", "stream_format must be audio: a clip comes whole, not as events");
 		return false;
 	}
 	json_object_set_new(fields, "prompt", json_string(input));
@@ -161,8 +171,9 @@ void music_speech(struct call *call, struct worker *w)
 		json_decref(fields);
 		return;
 	}
+	static const char *const texts[] = {"model", NULL};
 	json_t *seed = json_object_get(body, "seed");
-	bool fine = read_speech(call, body, fields) && read_duration(call, body, "duration", 1, fields);
+	bool fine = call_texts(call, body, texts) && read_speech(call, body, fields) && read_duration(call, body, "duration", 1, fields);
 	if (fine && seed && !json_is_null(seed))
 		json_object_set(fields, "seed", seed);
 	if (fine)

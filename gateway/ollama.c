@@ -42,7 +42,7 @@ static void finish(struct call *call, struct worker *w)
 
 void ollama_generate(struct call *call, struct worker *w)
 {
-	static const char *const names[] = {"prompt", "width", "height", "steps"};
+	static const char *const names[] = {"prompt", "width", "height", "steps", "seed"};
 	json_t *body, *fields = json_object(), *value;
 	struct wanted *wanted = calloc(1, sizeof *wanted);
 	struct job job;
@@ -52,11 +52,12 @@ void ollama_generate(struct call *call, struct worker *w)
 		json_decref(fields);
 		return;
 	}
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if ((value = json_object_get(body, names[i])) && !json_is_null(value))
-			json_object_set(fields, names[i], value);
-	if ((value = json_object_get(json_object_get(body, "options"), "seed")))
-		json_object_set(fields, "seed", value);
+	/* Some clients have room for them among the options alone. */
+	const json_t *places[] = {json_object_get(body, "options"), body};
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+			if ((value = json_object_get(places[k], names[i])) && !json_is_null(value))
+				json_object_set(fields, names[i], value);
 	const char *model = json_string_value(json_object_get(body, "model"));
 	snprintf(wanted->model, sizeof wanted->model, "%s", model ? model : "");
 	wanted->lines = !json_is_false(json_object_get(body, "stream"));

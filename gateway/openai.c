@@ -106,9 +106,8 @@ static bool read_compression(struct call *call, const json_t *body, const struct
 
 static bool read_count(struct call *call, const json_t *body, json_t *fields)
 {
-	const json_t *n = json_object_get(body, "n");
-	json_int_t count = n && !json_is_null(n) ? json_integer_value(n) : 1;
-	if (count < 1 || count > PICTURES_MAX) {
+	int count = call_count(json_object_get(body, "n"), PICTURES_MAX);
+	if (!count) {
 		call_refuse(call, 400, "n", "n must be a whole number from 1 to %d", PICTURES_MAX);
 		return false;
 	}
@@ -154,13 +153,14 @@ static bool read_stream(struct call *call, const json_t *body, struct wanted *wa
 static bool read_request(struct call *call, struct worker *w, const json_t *body, json_t *fields,
 			 struct wanted *wanted)
 {
+	static const char *const texts[] = {"model", "quality", "size", "output_format", "response_format", NULL};
 	const json_t *prompt = json_object_get(body, "prompt");
 	const char *quality = text_of(body, "quality"), *size = text_of(body, "size");
 	if (!json_is_string(prompt) || !*json_string_value(prompt)) {
 		call_refuse(call, 400, "prompt", "prompt must be a text that says what to paint");
 		return false;
 	}
-	if (!read_stream(call, body, wanted))
+	if (!call_texts(call, body, texts) || !read_stream(call, body, wanted))
 		return false;
 	json_object_set(fields, "prompt", (json_t *)prompt);
 	json_object_set_new(fields, "modality", json_string("image"));

@@ -183,6 +183,33 @@ static bool path_fits(const char *path, const struct head *head, const char *arg
 	return segment == head->segment_count;
 }
 
+/* Literal segments of a path that a request's has too, from the first on. */
+static int shared_segments(const char *path, const struct head *head)
+{
+	int n = 0;
+	for (; *path && *path != '(' && n < head->segment_count; n++) {
+		size_t length = strcspn(path, "/");
+		if (strlen(head->segments[n]) != length || memcmp(head->segments[n], path, length) != 0)
+			break;
+		path += length + (path[length] == '/');
+	}
+	return n;
+}
+
+enum dialect route_dialect(const struct head *head)
+{
+	enum dialect nearest = DIALECT_SUMI;
+	int most = 0;
+	for (const struct route *r = route_table; r->path; r++) {
+		int n = shared_segments(r->path, head);
+		if (n > most) {
+			most = n;
+			nearest = r->dialect;
+		}
+	}
+	return nearest;
+}
+
 const struct route *route_find(const struct head *head, const char *args[CALL_ARGS_MAX], int *status,
 			       char allow[128])
 {

@@ -10,4 +10,7 @@ extern const struct route route_table[]; /* ends with path == NULL */
 const struct route *route_find(const struct head *head, const char *args[CALL_ARGS_MAX], int *status,
 			       char allow[128]);
 
+/* The API of the routes that share most with a path under which there is nothing. */
+enum dialect route_dialect(const struct head *head);
+
 #endif

@@ -297,6 +297,8 @@ static void call_done(struct task *t)
 		if (c->next)
 			c->next->link = &c->next;
 		s->waiting = c;
+		/* What it waits for may have ended before it stood here: long ago, too. */
+		c->again = true;
 	}
 	if (c->again)
 		start_call(c);
@@ -304,10 +306,12 @@ static void call_done(struct task *t)
 
 /* ---- what http.c asks ------------------------------------------------------------------------ */
 
-static void on_refuse(void *context, int status, const char *why, struct http_answer *answer)
+static void on_refuse(void *context, const struct http_request *r, int status, const char *why,
+		      struct http_answer *answer)
 {
+	const struct call *c = r ? r->context : NULL;
 	(void)context;
-	answer_error(answer, DIALECT_SUMI, status, "request", NULL, why);
+	answer_error(answer, c && c->route ? c->route->dialect : DIALECT_SUMI, status, "request", NULL, why);
 }
 
 static void preflight(const struct service *s, const struct http_request *r,
@@ -347,7 +351,7 @@ static int on_admit(void *context, struct http_request *r, struct http_answer *r
 	char allow[128];
 	int status = 503;
 	if (!c) {
-		on_refuse(s, status, why, refusal);
+		on_refuse(s, r, status, why, refusal);
 		return status;
 	}
 	r->context = c;
@@ -357,7 +361,7 @@ static int on_admit(void *context, struct http_request *r, struct http_answer *r
 	}
 	const struct route *route = route_find(&r->head, c->args, &status, allow);
 	if (!route) {
-		answer_error(refusal, DIALECT_SUMI, status, status == 404 ? "not_found" : "method",
+		answer_error(refusal, route_dialect(&r->head), status, status == 404 ? "not_found" : "method",
 			     NULL,
 			     status == 404 ? "there is nothing under this path"
 					   : "this path does not take the method");

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,9 +116,16 @@ static int check_text(const struct param *p, const char *text, size_t size, stru
 	}
 }
 
+/* JSON has one kind of number: 20.0 is 20. */
+static bool is_whole(const json_t *value)
+{
+	double v = json_real_value(value);
+	return json_is_real(value) && fabs(v) < 9007199254740992.0 && v == floor(v);
+}
+
 static int check_number(const struct param *p, const json_t *value, struct error *err)
 {
-	if (p->type == PARAM_INT && !json_is_integer(value))
+	if (p->type == PARAM_INT && !json_is_integer(value) && !is_whole(value))
 		return wrong(p, err, "a whole number");
 	if (!json_is_number(value))
 		return wrong(p, err, "a number");
@@ -361,7 +369,9 @@ int param_canonical(const struct param *p, unsigned modality, json_t *value, jso
 	}
 	if (status)
 		return status;
-	if (p->type != PARAM_TIME)
+	if (p->type == PARAM_INT && is_whole(value))
+		*out = json_integer((json_int_t)json_real_value(value));
+	else if (p->type != PARAM_TIME)
 		*out = p->type == PARAM_FILE ? canonical_file(value) : json_incref(value);
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
 }

@@ -48,7 +48,7 @@ installs() { grep -q "^install .* $1\( \|\$\)" "$work/asked"; }
 
 system
 run
-[ $code = 0 ] && installs gcc && installs pocl-opencl-icd && installs redis-server && ! installs libcmocka-dev &&
+[ $code = 0 ] && installs gcc && installs pocl-opencl-icd && installs redis-server && installs libmp3lame0 && ! installs libcmocka-dev &&
 	! installs python3 && ! installs vorbis-tools
 say $? "running: what it needs is installed, and nothing of the tests"
 
@@ -62,6 +62,12 @@ echo oclgrind >"$work/lacking"
 run check
 [ $code = 0 ] && installs libcmocka-dev && ! installs oclgrind && grep -q 'skipped: .*oclgrind' "$work/out"
 say $? "a test's tool that the system does not offer is named, and stops nothing"
+
+system
+echo libmp3lame0 >"$work/lacking"
+run
+[ $code = 0 ] && installs gcc && ! installs libmp3lame0 && grep -q 'left out .*libmp3lame0' "$work/out"
+say $? "so is what running is glad of"
 
 system
 echo libpng-dev >"$work/lacking"

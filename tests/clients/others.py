@@ -10,9 +10,9 @@ from elevenlabs.client import ElevenLabs
 
 with Server(model_audio="sound-tiny") as s:
     client = ElevenLabs(api_key=s.key, base_url=s.url)
-    check(b"".join(client.music.compose(prompt="calm piano", music_length_ms=1000))[:4] == b"OggS", "elevenlabs: music.compose")
-    check(b"".join(client.music.stream(prompt="calm piano", music_length_ms=1000))[:4] == b"OggS", "music.stream")
-    check(b"".join(client.text_to_sound_effects.convert(text="rain", duration_seconds=1.5))[:4] == b"OggS", "text_to_sound_effects")
+    check(b"".join(client.music.compose(prompt="calm piano", music_length_ms=1000))[:2] in (b"\xff\xfb", b"Og"), "elevenlabs: music.compose")
+    check(b"".join(client.music.stream(prompt="calm piano", music_length_ms=1000))[:2] in (b"\xff\xfb", b"Og"), "music.stream")
+    check(b"".join(client.text_to_sound_effects.convert(text="rain", duration_seconds=1.5))[:2] in (b"\xff\xfb", b"Og"), "text_to_sound_effects")
     try:
         mp3 = b"".join(client.music.compose(prompt="calm piano", music_length_ms=1000, output_format="mp3_44100_128"))
         check(mp3[0] == 0xff and mp3[1] & 0xe0 == 0xe0, "as MP3")

@@ -133,6 +133,13 @@ static void test_missing_and_wrong(void **state)
 	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"MP3\"}",
 		"job: field 'format' must be one of ogg, wav");
 	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");
+	refused("{" MINIMAL ",\"steps\":1e300}", "job: field 'steps' must be a whole number");
+	/* JSON has one kind of number. */
+	struct job job;
+	parse("{" MINIMAL ",\"steps\":20.0}", &job);
+	assert_int_equal(job.steps, 20);
+	assert_true(json_is_integer(json_object_get(job.fields, "steps")));
+	job_clear(&job);
 	refused("{" MINIMAL ",\"steps\":0}", "job: field 'steps' is 0, allowed are 1 to 1000");
 	refused("{" MINIMAL ",\"n\":65}", "job: field 'n' is 65, allowed are 1 to 64");
 	refused("{" MINIMAL ",\"seed\":-2}",
