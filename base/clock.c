@@ -135,10 +135,11 @@ int clock_parse_duration(const char *text, int64_t *ms, struct error *err)
 	static const struct {
 		const char *suffix;
 		double seconds;
-	} units[] = {{"", 1}, {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+	} units[] = {{"", 1}, {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 7 * 86400}};
 	char *end;
 	errno = 0;
 	double value = strtod(text, &end);
+	end += end != text ? strspn(end, " ") : 0;
 	if (end != text && errno == 0 && value >= 0 && value < 1e9)
 		for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
 			if (strcmp(end, units[i].suffix) == 0) {

@@ -21,7 +21,7 @@ void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);
  * (midnight UTC) → milliseconds since 1970. SUMI_INVALID for anything else. */
 int clock_parse(const char *text, int64_t *wall_ms, struct error *err);
 
-/* "90", "90s", "15m", "2h", "7d" → milliseconds (a bare number is seconds). */
+/* "90", "90s", "15m", "2 h", "7d", "2w" → milliseconds (a bare number is seconds). */
 int clock_parse_duration(const char *text, int64_t *ms, struct error *err);
 
 #endif

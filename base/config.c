@@ -8,12 +8,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nearest.h"
 
-enum kind { TEXT, DURATION, COUNT, SIZE, LEVEL, KEEP };
+enum kind { TEXT, WORD, DURATION, COUNT, SIZE, LEVEL, KEEP };
 
 static const struct setting {
 	const char *key;
@@ -64,7 +66,7 @@ static const struct setting {
     {"weight_cache_dir", TEXT, TEXT_FIELD(weight_cache_dir), "",
      "where; empty: weights in the cache folder"},
     {"max_attempts", COUNT, NUMBER_FIELD(max_attempts), "3", "for jobs that do not say"},
-    {"precision", TEXT, TEXT_FIELD(precision), "auto",
+    {"precision", WORD, TEXT_FIELD(precision), "auto",
      "for jobs that do not say: exact; half, products of bfloat16 on CPUs that have them; int8, "
      "products of whole numbers where weights are quantised; auto, what the pack says, else half "
      "where the device has it"},
@@ -90,6 +92,7 @@ static const struct setting {
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
 
+/* "512M", "512m", "512 MB" and "512MiB" are one size. */
 static int parse_size(const char *text, int64_t *bytes)
 {
 	char *end;
@@ -97,9 +100,10 @@ static int parse_size(const char *text, int64_t *bytes)
 	static const char units[] = "KMGT";
 	if (end == text)
 		return -1;
+	end += strspn(end, " ");
 	if (*end) {
-		const char *u = strchr(units, *end);
-		if (!u || end[1])
+		const char *u = strchr(units, toupper((unsigned char)*end));
+		if (!u || (end[1] && strcasecmp(end + 1, "B") != 0 && strcasecmp(end + 1, "iB") != 0))
 			return -1;
 		for (int i = 0; i <= u - units; i++)
 			v *= 1024;
@@ -123,7 +127,7 @@ static int parse_keep(const char *value, struct config_keep *keep, struct error 
 		size_t n = strcspn(at, between);
 		snprintf(word, sizeof word, "%.*s", (int)n, at);
 		at += n;
-		bool size = n < sizeof word && strchr("KMGT", word[n - 1]);
+		bool size = n < sizeof word && strchr("KMGTkgtBb", word[n - 1]); /* 5m are minutes */
 		int64_t *to = size ? &keep->bytes : &keep->age_ms;
 		/* 90 alone would be seconds here: too few to be what somebody meant. */
 		bool bare = isdigit((unsigned char)at[-1]);
@@ -144,13 +148,18 @@ static int apply(struct config *config, const struct setting *s, const char *val
 {
 	char *text = (char *)config + s->offset;
 	int64_t *number = (int64_t *)(void *)((char *)config + s->offset);
-	char *end;
+	char *end, word[32];
 	switch (s->kind) {
 	case LEVEL:
-		if (log_level_from_word(value) < 0)
+	case WORD: /* in any case */
+		snprintf(word, sizeof word, "%s", value);
+		for (char *c = word; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
+		if (s->kind == LEVEL && log_level_from_word(word) < 0)
 			return error_set(err, SUMI_INVALID,
 					 "'%.40s' is not error, warn, info or debug", value);
-		/* fall through */
+		snprintf(text, s->size, "%s", word);
+		return SUMI_OK;
 	case TEXT:
 		if (strlen(value) >= s->size)
 			return error_set(err, SUMI_TOOBIG, "longer than %zu bytes", s->size - 1);
@@ -209,8 +218,13 @@ static int on_pair(void *context, const char *section, const char *name, const c
 				error_prefix(r->err, "%s", name);
 			return r->status == SUMI_OK;
 		}
+	struct nearest near = nearest_to(name);
+	for (int i = 0; i < SETTINGS; i++)
+		nearest_try(&near, settings[i].key);
 	r->status = error_set(r->err, SUMI_INVALID,
-			      "there is no setting '%.60s' (sumid --help lists them)", name);
+			      "there is no setting '%.60s'%s%s%s (sumid --help lists them)", name,
+			      near.best ? ", did you mean " : "", near.best ? near.best : "",
+			      near.best ? "?" : "");
 	return 0;
 }
 
@@ -270,47 +284,7 @@ static int finish(struct config *config, struct error *err)
 		status = files_state_dir(config->state_dir, err);
 		return status ? status : files_make_absolute(config->state_dir, err);
 	}
-	/* Of a file there is no telling whence it counts: programs start anywhere. */
-	if (config->state_dir[0] != '/')
-		return error_set(err, SUMI_INVALID, "%s: state_dir is '%.100s': it must begin with /",
-				 config->file, config->state_dir);
 	return SUMI_OK;
-}
-
-static int check_precision(const struct config *config, struct error *err)
-{
-	static const char *const words[] = {"auto", "exact", "half", "int8"};
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcmp(config->precision, words[i]) == 0)
-			return SUMI_OK;
-	return error_set(err, SUMI_INVALID,
-			 "%s: precision is '%s': it must be auto, exact, half or int8", config->file,
-			 config->precision);
-}
-
-static int check_limits(const struct config *config, struct error *err)
-{
-	if (config->lease_ms < 200)
-		return error_set(err, SUMI_INVALID, "%s: lease must be at least 200ms",
-				 config->file);
-	if (config->max_attempts < 1)
-		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at least 1",
-				 config->file);
-	for (const char *at = config->input_dirs; *at; at += strcspn(at, ":"), at += *at == ':')
-		if (*at != '/')
-			return error_set(err, SUMI_INVALID,
-					 "%s: input_dirs: '%.*s': a folder must begin with /",
-					 config->file, (int)strcspn(at, ":"), at);
-	if (config->connections < 1 || config->connections > 1000000 ||
-	    config->connections_per_address < 1)
-		return error_set(err, SUMI_INVALID,
-				 "%s: connections must be 1 to 1000000, connections_per_address at "
-				 "least 1",
-				 config->file);
-	if (config->max_attempts > 100)
-		return error_set(err, SUMI_INVALID, "%s: max_attempts must be at most 100",
-				 config->file);
-	return check_precision(config, err);
 }
 
 static int read_file(struct config *config, struct error *err)
@@ -341,9 +315,9 @@ int config_load(const char *path, struct config *config, struct error *err)
 		return status;
 	if (config->file[0])
 		status = read_file(config, err);
-	if (!status)
-		status = finish(config, err);
-	return status ? status : check_limits(config, err);
+	if (!status && (status = config_check_values(config, err)) && config->file[0])
+		error_prefix(err, "%s", config->file);
+	return status ? status : finish(config, err);
 }
 
 const char *config_model(const struct config *config, const char *modality, bool *chosen)

@@ -57,6 +57,9 @@ struct config {
 /* Fills config from path (NULL: the search above). Every mistake names file, line and key. */
 int config_load(const char *path, struct config *config, struct error *err);
 
+/* What of its values is no sense, as config_load() asks: "KEY: …". SUMI_INVALID. */
+int config_check_values(const struct config *config, struct error *err);
+
 /* The default model of a modality; "" for a modality that has none. Borrowed. *chosen: somebody
  * chose it; else it is the pack in the box, which need not be installed. */
 const char *config_model(const struct config *config, const char *modality, bool *chosen);

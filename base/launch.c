@@ -41,6 +41,10 @@ bool launch_parse(const struct launch_program *p, int argc, char **argv, struct 
 			i++;
 		if (c == '?' || i == count)
 			return false;
+		if (all[i].value && !*optarg && all[i].value == &out->state_dir) { /* "$UNSET" */
+			fprintf(stderr, "%s: --state-dir is empty: name a folder, or leave it out\n", p->name);
+			return false;
+		}
 		if (all[i].value)
 			*all[i].value = optarg;
 		else

@@ -130,8 +130,12 @@ static int take_field(struct cli *cli, const struct param *p, const struct word 
 	return status ? status : put_field(cli, p, text, err);
 }
 
-static int take_common(struct cli *cli, int index, const char *value)
+static int take_common(struct cli *cli, int index, const char *value, struct error *err)
 {
+	/* "$UNSET" would be another queue than the one that was meant. */
+	if ((index == CONFIG || index == STATE_DIR) && !*value)
+		return error_set(err, SUMI_INVALID, "--%s is empty: name a %s, or leave it out",
+				 cli_common_options[index].name, index == CONFIG ? "file" : "folder");
 	switch ((enum common)index) {
 	case JSON:
 		cli->json = value != NULL;
@@ -221,7 +225,7 @@ static int take_own(struct cli *cli, const struct cli_option *table, int i, cons
 	if (status)
 		return status;
 	if (table == cli_common_options)
-		return take_common(cli, i, value);
+		return take_common(cli, i, value, err);
 	if (narrows(table[i].name) && cli->values[i] && strcmp(cli->values[i], value) != 0)
 		return error_set(err, SUMI_INVALID, "--%s is given as '%.40s' and as '%.40s': only one "
 						    "at a time",

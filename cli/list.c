@@ -470,8 +470,11 @@ static int run_list(struct cli *cli)
 	if (!status && !l.filter.starred) /* only what has a result can be starred */
 		status = cli_queue(cli, &l.queue, &err);
 	/* Without a daemon there is still what the store has. */
-	if (status == SUMI_CONNECT && ended)
+	if (status == SUMI_CONNECT && ended) {
+		if (!cli->quiet)
+			fprintf(stderr, "sumi: note: only what has ended is listed: %s\n", err.text);
 		status = SUMI_OK;
+	}
 	if (!status)
 		status = open_store(&l, &err);
 	struct error ignored;

@@ -81,7 +81,12 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	cli->intake.others = cli->config.redis[0] != '\0';
 	cli->intake.deep = true;
 	status = queue_open(&options, out, err);
-	if (status == SUMI_CONNECT || status == SUMI_NOTFOUND)
+	bool away = status == SUMI_CONNECT || status == SUMI_NOTFOUND;
+	if (away && cli->config.redis[0]) /* no daemon starts that one */
+		return error_set(err, SUMI_CONNECT, "the queue does not answer: %s (it is the server of "
+						    "'redis' in sumi.conf or SUMI_REDIS)",
+				 err->text);
+	if (away)
 		return error_set(err, SUMI_CONNECT,
 				 "no daemon answers: start one with 'sumid &' or 'systemctl start "
 				 "sumid' (%s)",

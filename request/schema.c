@@ -97,7 +97,7 @@ json_t *param_schema(const struct param *p)
 	case PARAM_WINDOW:
 		return text_type(p, "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$");
 	case PARAM_EVERY:
-		return text_type(p, "^([0-9.]+(ms|s|m|h|d)?|[0-2][0-9]:[0-5][0-9])$");
+		return text_type(p, "^([0-9.]+( *(ms|s|m|h|d|w))?|[0-2][0-9]:[0-5][0-9])$");
 	default:
 		return text_type(p, NULL);
 	}

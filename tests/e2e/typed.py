@@ -55,6 +55,10 @@ def options(place):
     refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])
     refused(place, "a name that is an ending alone", "render", "ink", *QUICK, "-o", ".png", words=[".png", "name"])
     refused(place, "a folder that is a file", "render", "ink", *QUICK, "-o", "x.png/y.png", words=["x.png", "not a folder"])
+    refused(place, "an empty --state-dir", "status", "--state-dir", "", words=["--state-dir", "empty"])
+    refused(place, "an empty --config", "status", "--config=", words=["--config", "empty"])
+    done = subprocess.run([BIN / "sumid", "--check", "--state-dir", ""], env=place.env(), capture_output=True, text=True)
+    check(done.returncode == 2 and "--state-dir is empty" in done.stderr, "and of sumid", done.stderr)
     refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
 
 
@@ -157,8 +161,28 @@ def times(place):
     refused(place, "a time that is none", "image", "ink", "--not-before", "soon", words=["not_before", "soon", "18:30"])
 
 
+def without_queue(place):
+    """What a listing leaves out is told, and whose server is away."""
+    place.sumi("cancel", "--all", "-q")
+    place.sumi("resume")
+    place.sumi("image", "ink", "--size", 64, "--steps", 1, "--id", "listed", "-q", "-o", "listed.webp")
+    place.stop()
+    done = place.sumi("list")
+    check(done.returncode == 0 and "listed" in done.stdout and "only what has ended" in done.stderr and "sumid &" in done.stderr,
+          "a list without a daemon", done.stdout[-200:] + done.stderr)
+    check(place.sumi("list", "-q").stderr == "", "and quietly")
+    done = place.sumi("status", **{"SUMI_REDIS": "unix:///nowhere/redis.sock"})
+    check(done.returncode == 4 and "/nowhere/redis.sock" in done.stderr and "sumid &" not in done.stderr and "redis" in done.stderr,
+          "a server of one's own is not started by sumid", done.stderr)
+    done = place.sumi("again", "listed.webp", "--no-fast", "--detach", **{"SUMI_REDIS": "unix:///nowhere/redis.sock"})
+    check(done.returncode == 4 and done.stderr.count("\n") == 1, "and who wants a job made hears one line", done.stderr)
+
+
 def idle(place):
-    """What is given and has no say is told of."""
+    """What is given and has no say is told of; what a file brought with it is not."""
+    place.sumi("render", "ink", *QUICK[:-1], "brought.webp", "--size", 64)
+    done = place.sumi("again", "brought.webp", "--detach", "--format", "png")
+    check(done.returncode == 0 and "no say" not in done.stderr, "a quality that was nobody's wish", done.stderr)
     for words, name in [(["--strength", 0.5], "strength"), (["--quality", 50, "--lossless"], "quality"),
                         (["--quality", 50, "--format", "png"], "quality"), (["--deep-cache-level", 2], "deep_cache_level")]:
         done = place.sumi("image", "ink", "--size", 64, "--detach", *words)
@@ -176,6 +200,7 @@ def main():
         filters(place)
         times(place)
         idle(place)
+        without_queue(place)
     finally:
         place.remove()
     finish()

@@ -31,12 +31,17 @@ static void reads_settings(void **state)
 				   "; another one\n"
 				   "  redis=unix:///run/a#b;c\t; the service's\n"
 				   "packs = /srv/my models:/opt\n"
-				   "reserve = 1.5G\r\n"
+				   "reserve = 1.5 gib\r\n"
+				   "input_memory = 512MB\n"
+				   "keep_done = 2w\n"
+				   "precision = HALF\n"
+				   "listen = 127.0.0.1:80, unix:/run/s [::1]:http\n"
+				   "origins = https://example.org:8443, http://x\n"
 				   "lease = 90s\n"
 				   "keep_results = 90d | 50G\n"
 				   "batch = 7 \n"
 				   "model_audio =\n"
-				   "log = debug";
+				   "log = Debug";
 	struct config c;
 	struct error err;
 	if (load(text, sizeof text - 1, &c, &err))
@@ -45,6 +50,9 @@ static void reads_settings(void **state)
 	assert_string_equal(c.packs, "/srv/my models:/opt");
 	assert_int_equal(c.reserve_bytes, (int64_t)3 << 29);
 	assert_int_equal(c.lease_ms, 90000);
+	assert_int_equal(c.input_memory, 512 << 20);
+	assert_int_equal(c.keep_done_ms, 14 * INT64_C(86400000));
+	assert_string_equal(c.precision, "half");
 	assert_int_equal(c.keep_results.age_ms, 90 * INT64_C(86400000));
 	assert_int_equal(c.keep_results.bytes, (int64_t)50 << 30);
 	assert_int_equal(c.batch, 7);
@@ -85,7 +93,26 @@ static void refuses_wrong_lines(void **state)
 	} wrong[] = {
 	    {"lease\n", ":1: not 'key = value'"},
 	    {"[queue\n", ":1: not 'key = value'"},
-	    {"\n\nleese = 30s\n", ":3: there is no setting 'leese'"},
+	    {"\n\nleese = 30s\n", ":3: there is no setting 'leese', did you mean lease?"},
+	    {"xyzzy = 1\n", ":1: there is no setting 'xyzzy' (sumid"},
+	    {"log = verbose\n", ":1: log: 'verbose' is not"},
+	    {"precision = full\n", "precision is 'full'"},
+	    {"packs = models\n", "packs: 'models': a folder must begin with /"},
+	    {"packs = /srv:~/models\n", "packs: '~/models': a folder must begin with /"},
+	    {"weight_cache_dir = w\n", "weight_cache_dir: 'w': a folder"},
+	    {"state_dir = here\n", "state_dir: 'here': a folder"},
+	    {"prefix =\n", "prefix is empty"},
+	    {"prefix = a b:\n", "prefix: 'a b:'"},
+	    {"prefix = sumi*\n", "prefix: 'sumi*'"},
+	    {"listen = localhost\n", "listen: 'localhost' is neither"},
+	    {"listen = 127.0.0.1:7860, 1.2.3.4:65536\n", "listen: '1.2.3.4:65536': a port"},
+	    {"listen = unix:\n", "listen: 'unix:' is neither"},
+	    {"public_url = sumi.example.org\n", "public_url: 'sumi.example.org' is no address"},
+	    {"public_url = ftp://x\n", "public_url: 'ftp://x' is no"},
+	    {"origins = *\n", "origins: '*' is no origin"},
+	    {"origins = https://a.org, https://b.org/\n", "origins: 'https://b.org/' is no origin"},
+	    {"origins = example.org\n", "origins: 'example.org' is no"},
+	    {"notify_secret = whsec_!!!\n", "notify_secret: what follows whsec_"},
 	    {" = 3\n", ":1: there is no setting ''"},
 	    {"lease = soon\n", ":1: lease: 'soon' is not a duration"},
 	    {"log = loud\n", ":1: log: 'loud'"},

@@ -241,7 +241,7 @@ static void windows_and_recurrences(void **state)
 	    {"every", "daily 6:00", "06:00"},		 {"every", "every day at 6", "06:00"},
 	    {"every", "каждый день в 6", "06:00"},	 {"every", "ежедневно в 18:30", "18:30"},
 	    {"every", "daily", "1d"},			 {"every", "hourly", "3600s"},
-	    {"every", "1 day", "1d"},			 {"every", "1w", "7d"},
+	    {"every", "1 day", "1d"},			 {"every", "1w", "1w"},
 	    {"every", "1h30m", "5400s"},		 {"every", "каждые 2 часа", "7200s"},
 	    {"every", "90m", "90m"},			 {"every", "fri 22:00", NULL},
 	    {"every", "every 2 days at 6:00", NULL},	 {"every", "often", NULL},
