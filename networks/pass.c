@@ -30,7 +30,10 @@ void pass_behind(struct pass *p)
 	if (!p->lean || p->status)
 		return;
 	p->status = device_sync(p->device, p->err);
-	packed_rest(p->lean);
+	if (p->lean_partly)
+		packed_rest_partly(p->lean);
+	else
+		packed_rest(p->lean);
 }
 
 /* --- temporaries --- */

@@ -43,6 +43,7 @@ struct pass {
 	uint64_t bytes_largest;     /* of one of them */
 	uint64_t products;          /* plan only: multiplications of its matrix operations */
 	const struct packed *lean; /* weights that leave the process behind each block; NULL: they stay */
+	bool lean_partly;          /* packed_rest_partly() */
 	int thin; /* plan only: ranks of what may lie on any layer (weights/thin.h) */
 	const struct device *asked; /* plan only: what it does not support fails the pass; or NULL */
 };

@@ -209,9 +209,16 @@ static void forward(struct pass *p, struct unet_flow *f, const struct unet_input
  * then that reading them again from the system's cache is a hundredth of it. */
 enum { LEAN_LATENTS = 128 * 128 };
 
-static bool is_lean(const struct unet *u, const struct unet_input *in)
+/* The same for a part of weights that are quantised: two pictures of 64 x 64. */
+enum { TIGHT_LATENTS = 2 * 64 * 64 };
+
+static void make_lean(struct pass *p, const struct unet *u, const struct unet_input *in)
 {
-	return (int64_t)in->n * in->h * in->w >= LEAN_LATENTS && packed_is_lean(u->set.packed);
+	const struct packed *packed = u->set.packed;
+	int64_t latents = (int64_t)in->n * in->h * in->w;
+	p->lean_partly = latents < LEAN_LATENTS;
+	if (latents >= LEAN_LATENTS ? packed_is_lean(packed) : latents >= TIGHT_LATENTS && packed_is_tight(packed))
+		p->lean = packed;
 }
 
 /* `texts`: those of the batch, part by part. */
@@ -226,7 +233,7 @@ static int run_pass(struct unet *u, const struct unet_input *in, struct text_bat
 	f->motion = &in->motion;
 	struct pass p = pass_begin(u->set.device, &in->tap, err);
 	p.wrap = in->wrap;
-	p.lean = is_lean(u, in) ? u->set.packed : NULL;
+	make_lean(&p, u, in);
 	forward(&p, f, in, prediction);
 	free(f);
 	return p.status;

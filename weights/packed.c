@@ -48,6 +48,7 @@ struct packed {
 	unsigned char *map;
 	size_t map_size;
 	bool lean; /* packed_store_lean() */
+	bool blocks; /* some of them are quantised */
 	/* reading */
 	struct entry *entries;
 	size_t count, at;
@@ -203,6 +204,7 @@ bool packed_find(struct packed *p, const char *name, struct weight_desc *desc)
 		return false;
 	}
 	p->at++;
+	p->blocks |= format_info(desc->dtype)->block > 1;
 	rest_entry(p, e);
 	desc->packed = p->map + e->offset;
 	return true;
@@ -299,6 +301,7 @@ void packed_add(struct packed *p, const char *name, struct weight_desc *desc)
 	rest_entry(p, &e);
 	p->count++;
 	p->end += room;
+	p->blocks |= format_info(desc->dtype)->block > 1;
 	desc->packed = p->map + e.offset;
 }
 
@@ -420,6 +423,23 @@ void packed_rest(const struct packed *p)
 	for (; p; p = p->next)
 		if (p->map)
 			madvise(p->map, p->map_size, MADV_DONTNEED);
+}
+
+bool packed_is_tight(const struct packed *p)
+{
+	while (p && !(p->lean && p->blocks))
+		p = p->next;
+	return p != NULL;
+}
+
+void packed_rest_partly(const struct packed *p)
+{
+	for (; p; p = p->next) {
+		size_t size = p->end ? p->end : p->map_size; /* a file that is written is mapped at its most */
+		size_t stays = up_to_page(size / 2);
+		if (p->map && p->lean && p->blocks)
+			madvise(p->map + stays, size - stays, MADV_DONTNEED);
+	}
 }
 
 void packed_free(struct packed *p)

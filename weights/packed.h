@@ -75,6 +75,11 @@ bool packed_is_lean(const struct packed *p);
  * memory; they come back from the page cache when they are read again. NULL is fine. */
 void packed_rest(const struct packed *p);
 
+/* What is quantised is that for the room it takes: of what is lean and quantised one half leaves in passes that
+ * are not long too. Whether there is any; and that half of p and of those that hang on p->next. */
+bool packed_is_tight(const struct packed *p);
+void packed_rest_partly(const struct packed *p);
+
 /* Unmaps p and those that hang on p->next. NULL is fine. No weight may use it any more. */
 void packed_free(struct packed *p);
 
