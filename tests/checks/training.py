@@ -15,7 +15,7 @@ except ImportError:
     sys.exit(0)
 for part in ("train", "judge"):
     sys.path.insert(0, str(ROOT / "tools" / part))
-import diffusion, domains, judge, models, prompts, revive, score, vocabulary
+import diffusion, domains, edges, judge, models, prompts, revive, score, vocabulary
 
 failed = 0
 
@@ -76,6 +76,12 @@ wrong = [*right]
 wrong[1] = 0
 table = score.attributes_right(ink, [row, row], [right, wrong])
 check(table["seen/whole relation"] == {"right": 50.0, "of": 2} and table["seen/relation"]["right"] == 100.0, "a relation is right with both of its subjects", table)
+from scipy.ndimage import gaussian_filter
+sharp = np.zeros((1, 64, 64, 3), np.uint8)
+sharp[:, :, 20:23] = sharp[:, 30:33] = 230
+soft = lambda sigma: edges.width(gaussian_filter(sharp.astype(np.float32), (0, sigma, sigma, 0)))
+check(edges.width(sharp) < soft(0.6) < soft(1.0) < soft(2.0), "softer edges are wider")
+check(abs(edges.width(np.concatenate([sharp, sharp])) / edges.width(sharp) - 1) < 1e-6, "more of the same edges are no wider")
 rows = prompts.make(ink, 40)
 check({r["kind"] for r in rows} == {"seen", "held"} and any("relation" in r["attrs"] for r in rows), "prompts have relations, seen and held out")
 sys.exit(failed > 0)
