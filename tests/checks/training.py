@@ -60,6 +60,26 @@ with tempfile.TemporaryDirectory() as folder:
     shapes = {tuple(data.batch(i * 4, 4)[0].shape) for i in range(40)}
     check(shapes == {(4, 4, 32, 32), (4, 4, 24, 36)}, "every batch is of one size, and every size that is encoded comes", shapes)
 
+with tempfile.TemporaryDirectory() as folder:
+    os.makedirs(folder + "/corpus")
+    np.save(folder + "/corpus/pictures.npy", np.random.default_rng(2).integers(0, 256, (5, 128, 128, 3), np.uint8))
+    path = diffusion.latents(folder, "corpus")
+    torch.manual_seed(3)
+    diffusion.encode(folder)
+    whole = np.load(path)
+    check(whole.shape == (1, 5, 4, 16, 16) and not os.path.exists(path + ".new"), "latents of a corpus", whole.shape)
+    half = np.zeros_like(whole)
+    half[:, :3] = 7
+    np.save(folder + "/begun.npy", half)
+    for by, name in ((0, "encoding goes on where it was stopped"), (16, "but not with another encoder's latents")):
+        os.remove(path)
+        shutil.copy(folder + "/begun.npy", path + ".new")
+        diffusion.keep_place(path, 3, by)
+        torch.manual_seed(3)
+        diffusion.encode(folder)
+        z = np.load(path)
+        check(np.array_equal(z[:, 3:], whole[:, 3:]) and ((z[:, :3] == 7).all() == (by == 0)) and not os.path.exists(path + ".at"), name)
+
 judges = judge.Judges(ink).eval()
 flat = torch.zeros(1, 3, 256, 256)
 yy, xx = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")

@@ -60,9 +60,9 @@ def psnr(sq):
 @torch.no_grad()
 def measure_model(model, pictures, dev):
     """Mean squared error of each picture (in -1..1)."""
-    out = []
-    for i in range(0, len(pictures), 50):
-        x = common.to_tensor(pictures[i:i + 50], dev)
+    out, step = [], common.at_once(pictures, 50)
+    for i in range(0, len(pictures), step):
+        x = common.to_tensor(pictures[i:i + step], dev)
         y = model.decoder(model.encoder(x)).clamp(-1, 1)
         out.append((y - x).pow(2).mean((1, 2, 3)).cpu().numpy())
     return np.concatenate(out)
@@ -92,7 +92,8 @@ def measure(domain, model, corpus, test, dev, limit=2000):
     """PSNR table: group -> (PCA, autoencoder), mean squared error first, as PSNR over a set is defined."""
     pics = np.load(os.path.join(test, "pictures.npy"), mmap_mode="r")[:limit]
     codes = np.load(os.path.join(test, "codes.npy"))[:limit]
-    train = np.load(os.path.join(corpus, "pictures.npy"), mmap_mode="r")[:1500]
+    train = np.load(os.path.join(corpus, "pictures.npy"), mmap_mode="r")
+    train = train[:common.at_once(train, 1500)]
     a, b = measure_pca(np.asarray(train), np.asarray(pics)), measure_model(model, pics, dev)
     table = {"all": (psnr(a.mean()), psnr(b.mean()))}
     for name, on in domain.groups(codes).items():
@@ -171,13 +172,14 @@ def main():
     p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
     p.add_argument("--freeze", action="store_true", help="train the decoder only: the latents stay as they are")
     p.add_argument("--measure", action="store_true")
+    p.add_argument("--pictures", type=int, default=2000, help="how many are measured")
     a = p.parse_args()
     domain = domains.from_arguments(a)
     if a.measure:
         common.setup(a.threads)
         dev = common.device()
         model, state = restore(a.out, a.width, dev)
-        table = measure(domain, model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev)
+        table = measure(domain, model, os.path.join(a.out, "corpus"), os.path.join(a.out, "corpus-test"), dev, a.pictures)
         print(json.dumps({"seen": state["seen"] if state else 0, "psnr_pca_ae": table}, indent=1))
     else:
         train(domain, a.out, a.samples, a.width, a.lr, a.batch, a.side, a.threads, freeze=a.freeze, seconds=a.seconds)

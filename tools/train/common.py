@@ -206,6 +206,11 @@ def contact_sheet(path, pictures, columns):
     Image.fromarray(out).save(path)
 
 
+def at_once(pictures, count=100):
+    """How many of them go through a network together: `count` of 128x128, fewer of larger ones, as memory asks."""
+    return max(1, count * 128 * 128 // (pictures.shape[1] * pictures.shape[2]))
+
+
 def save_clips(path, clips, fps=8):
     """Clips beside each other as one animated WebP."""
     from PIL import Image

@@ -2,6 +2,7 @@
 #   python tools/train/diffusion.py --kind KIND [--samples N]      trains, goes on from OUT/unet/last.pt
 #   python tools/train/diffusion.py --kind KIND --encode           only writes the latents (after the encoder is settled)
 import argparse
+import json
 import os
 
 import numpy as np
@@ -26,16 +27,44 @@ def encode(out, count=None, mirror=False, width=32, corpus="corpus"):
     if old.shape[1] >= n:
         return
     dev = common.device()
-    model, _ = autoencoder.restore(out, width, dev)
-    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, (old.shape[0], n, 4, h, w))
-    z[:, :old.shape[1]] = old
-    for i in range(old.shape[1], n, 100):
-        x = common.to_tensor(pictures[i:min(n, i + 100)], dev)
-        z[0, i:i + 100] = model.encoder(x).half().cpu().numpy()
+    model, state = autoencoder.restore(out, width, dev)
+    z, begin = begun(path, old, n, state["seen"] if state else 0)
+    step, clock = common.at_once(pictures), common.Clock(n)
+    for i in range(begin, n, step):
+        x = common.to_tensor(pictures[i:min(n, i + step)], dev)
+        z[0, i:i + step] = model.encoder(x).half().cpu().numpy()
         if old.shape[0] == 2:
-            z[1, i:i + 100] = model.encoder(x.flip(3)).half().cpu().numpy()
+            z[1, i:i + step] = model.encoder(x.flip(3)).half().cpu().numpy()
+        clock.tick()
+        if clock.due():
+            z.flush()
+            keep_place(path, i + step, state["seen"] if state else 0)
     z.flush()
     os.replace(path + ".new", path)
+    if os.path.exists(path + ".at"):
+        os.remove(path + ".at")
+
+
+def keep_place(path, done, seen):
+    """done: pictures encoded; seen: how far the encoder was trained."""
+    with open(path + ".at.new", "w") as f:
+        json.dump([done, seen], f)
+    os.replace(path + ".at.new", path + ".at")
+
+
+def begun(path, old, n, seen):
+    """(the file to be filled, how much of it is): the one that a stop left behind, where it is this encoder's, or a new one that begins
+    with `old`."""
+    shape = (old.shape[0], n, *old.shape[2:])
+    if os.path.exists(path + ".at") and os.path.exists(path + ".new"):
+        z = np.lib.format.open_memmap(path + ".new", "r+")
+        with open(path + ".at") as f:
+            done, by = json.load(f)
+        if z.shape == shape and by == seen:
+            return z, done
+    z = np.lib.format.open_memmap(path + ".new", "w+", np.float16, shape)
+    z[:, :old.shape[1]] = old
+    return z, old.shape[1]
 
 
 def latents(out, corpus):
