@@ -110,7 +110,7 @@ void conditioner_set_room(struct conditioner *c, void (*make_room)(void *user), 
 int conditioner_encode(struct conditioner *c, const struct conditioner_input *in,
 		       struct conditions *out, struct error *err);
 
-/* Whether those texts, which prompt_is_plain(), become what they would without any syntax. */
+/* Whether those texts, which prompt_tell_plain() calls so, become what they would without any syntax. */
 int conditioner_plain(struct conditioner *c, const struct conditioner_input *in, bool *plain,
 		      struct error *err);
 

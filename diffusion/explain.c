@@ -35,7 +35,8 @@ static json_t *tokens_json(const struct prompt_chunks *c, int chunk, char *const
 	int length = c->tokens.length, row = chunk * length, last = length - 1;
 	/* The end's mark stands behind the last token, and padding behind that. */
 	int32_t end = c->tokens.ids[row + last];
-	while (last > 1 && c->tokens.ids[row + last - 1] == end && !(c->vectors && c->vectors[row + last - 1]))
+	while (last > 1 && c->tokens.ids[row + last - 1] == end &&
+	       !(c->vectors && c->vectors[row + last - 1]))
 		last--;
 	for (int i = row + 1; i < row + last; i++) {
 		int vector = c->vectors ? c->vectors[i] : 0;
@@ -97,8 +98,10 @@ static void note_words(struct explaining *x, const char *text)
 		return;
 	for (size_t i = 0; i < s.count; i++)
 		if (x->syntax == PROMPT_A1111 && !s.rows[i].breaks &&
-		    prompt_find_word(s.rows[i].text, strlen(s.rows[i].text), 0, "BREAK") != SIZE_MAX)
-			note(x, "%s", "BREAK within weighted brackets breaks nothing: it is a word there");
+		    prompt_find_word(s.rows[i].text, strlen(s.rows[i].text), 0, "BREAK") !=
+			SIZE_MAX)
+			note(x, "%s",
+			     "BREAK within weighted brackets breaks nothing: it is a word there");
 	prompt_segments_free(&s);
 }
 
@@ -161,9 +164,12 @@ static int prompt_json(struct explaining *x, const char *text, bool negative, js
 
 /* ---- notes ---- */
 
-static void note_prompt(struct explaining *x, const char *text, bool negative)
+static int note_prompt(struct explaining *x, const char *text, bool negative, struct error *err)
 {
-	bool weighted, plain = prompt_is_plain(PROMPT_A1111, text, negative);
+	bool weighted, plain;
+	int status = prompt_tell_plain(PROMPT_A1111, text, negative, &plain, err);
+	if (status)
+		return status;
 	const char *which = negative ? "the negative prompt" : "the prompt";
 	if (x->syntax == PROMPT_DIFFUSERS && !plain)
 		note(x, "brackets and the like in %s are words: prompt_syntax is diffusers", which);
@@ -175,11 +181,14 @@ static void note_prompt(struct explaining *x, const char *text, bool negative)
 		note(x, "of the texts that .blend() mixes in %s, the first is shown", which);
 	if (x->syntax == PROMPT_A1111 && !negative &&
 	    prompt_count_parts(x->syntax, text, &weighted) == 1 && weighted)
-		note(x, "the number at the end is a weight of %s, not a word: with a comma behind it "
-			"it would be one", which);
+		note(x,
+		     "the number at the end is a weight of %s, not a word: with a comma behind it "
+		     "it would be one",
+		     which);
 	if (x->syntax == PROMPT_A1111 && negative &&
 	    prompt_find_word(text, strlen(text), 0, "AND") != SIZE_MAX)
 		note(x, "AND is a word in %s", which);
+	return SUMI_OK;
 }
 
 static int explain(struct explaining *x, json_t **prompt, json_t **negative, struct error *err)
@@ -188,12 +197,13 @@ static int explain(struct explaining *x, json_t **prompt, json_t **negative, str
 	bool weighted;
 	int parts = prompt_count_parts(x->syntax, p->prompt, &weighted);
 	int status = prompt_json(x, p->prompt, false, prompt, err);
+	if (!status)
+		status = note_prompt(x, p->prompt, false, err);
+	if (status || !p->negative_prompt)
+		return status;
+	status = note_prompt(x, p->negative_prompt, true, err);
 	if (status)
 		return status;
-	note_prompt(x, p->prompt, false);
-	if (!p->negative_prompt)
-		return SUMI_OK;
-	note_prompt(x, p->negative_prompt, true);
 	if (p->cfg_scale == 1 && parts == 1 && !weighted)
 		note(x, "%s", "the negative prompt has no say: cfg_scale is 1");
 	return prompt_json(x, p->negative_prompt, true, negative, err);
@@ -211,7 +221,8 @@ int prompt_explain(const struct pack_info *info, const struct run_params *p, jso
 	if (!status)
 		status = run_evaluations(info, p, &x.evaluations, err);
 	if (!status)
-		status = conditioner_open(info->family->conditioner, NULL, info, &x.conditioner, err);
+		status =
+		    conditioner_open(info->family->conditioner, NULL, info, &x.conditioner, err);
 	if (status)
 		return status;
 	x.notes = json_array();

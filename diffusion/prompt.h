@@ -69,9 +69,9 @@ int prompt_segments_read(enum prompt_syntax syntax, const char *text, struct pro
 			 struct error *err);
 void prompt_segments_free(struct prompt_segments *s); /* zeroed ones are fine */
 
-/* Whether the text says nothing but its words: one part of weight 1, one text, one segment. A text
- * that cannot be read says more. */
-bool prompt_is_plain(enum prompt_syntax syntax, const char *text, bool negative);
+/* *plain: whether the text says nothing but its words: one part of weight 1, one text, one segment. A text
+ * that cannot be read says more. SUMI_NOMEM. */
+int prompt_tell_plain(enum prompt_syntax syntax, const char *text, bool negative, bool *plain, struct error *err);
 
 /* Unicode's white space as Python's regular expressions have it. */
 bool prompt_is_space(unsigned code);

@@ -36,7 +36,7 @@ int prompt_chunks_of(enum prompt_syntax syntax, const struct prompt_segments *s,
 void prompt_chunks_free(struct prompt_chunks *c); /* zeroed ones are fine */
 
 /* Whether the text becomes the same rows as one without any syntax, which it must be by
- * prompt_is_plain(). */
+ * prompt_tell_plain(). */
 int prompt_chunks_plain(enum prompt_syntax syntax, const char *text, const struct tokenizer *tokenizer,
 			const struct prompt_words *words, bool *plain, struct error *err);
 

@@ -1,4 +1,5 @@
-/* What a run's texts say to its denoiser: as they stand there, or by the syntax that they are written in. */
+/* What a run's texts say to its denoiser: as they stand there, or by the syntax that they are
+ * written in. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@ static enum prompt_syntax syntax_of(const struct run_params *p)
 	return syntax;
 }
 
-/* Every text that a prompt becomes must be readable. How many evaluations there will be decides only
- * which of them come. */
+/* Every text that a prompt becomes must be readable. How many evaluations there will be decides
+ * only which of them come. */
 static int check_prompt(enum prompt_syntax syntax, const char *text, bool negative, int steps,
 			struct error *err)
 {
@@ -52,10 +53,11 @@ static int check_parts(const struct pack_info *info, const struct run_params *p,
 	if (status)
 		return status;
 	if (denoiser_spec(denoiser).embeds_guidance)
-		status = error_set(err, SUMI_INVALID,
-				   "prompt: this model guides itself and takes one part of weight 1: "
-				   "AND and a weight at the end have no place (prompt_syntax "
-				   "diffusers takes them as words)");
+		status =
+		    error_set(err, SUMI_INVALID,
+			      "prompt: this model guides itself and takes one part of weight 1: "
+			      "AND and a weight at the end have no place (prompt_syntax "
+			      "diffusers takes them as words)");
 	denoiser_close(denoiser);
 	return status;
 }
@@ -118,17 +120,23 @@ bool run_has_syntax(const struct run *run)
 }
 
 /* A text that may be cut at a comma is as long as a chunk at least. */
-static bool may_differ(enum prompt_syntax syntax, const char *text, bool negative)
+static bool may_differ(enum prompt_syntax syntax, const char *text, bool negative,
+		       struct bytes_writer *out)
 {
 	enum { CHUNK = 75 };
-	return text && (!prompt_is_plain(syntax, text, negative) || strlen(text) > CHUNK);
+	bool plain;
+	if (!text)
+		return false;
+	if (prompt_tell_plain(syntax, text, negative, &plain, NULL) != SUMI_OK)
+		out->failed = true;
+	return !plain || strlen(text) > CHUNK;
 }
 
 void run_text_identity(const struct run_params *p, struct bytes_writer *out)
 {
 	enum prompt_syntax syntax = syntax_of(p);
-	if (syntax != PROMPT_DIFFUSERS && (may_differ(syntax, p->prompt, false) ||
-					   may_differ(syntax, p->negative_prompt, true)))
+	if (syntax != PROMPT_DIFFUSERS && (may_differ(syntax, p->prompt, false, out) ||
+					   may_differ(syntax, p->negative_prompt, true, out)))
 		bytes_put(out, p->prompt_syntax, strlen(p->prompt_syntax));
 	embeddings_identity(p->embeddings, out);
 }

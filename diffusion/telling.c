@@ -47,10 +47,11 @@ static int are_plain(struct conditioner *c, const struct telling_input *in, bool
 {
 	const char *const texts[2] = {in->negative, in->prompt};
 	enum prompt_syntax syntax = in->of.syntax;
-	*plain = (!in->negative || prompt_is_plain(syntax, in->negative, true)) &&
-		 prompt_is_plain(syntax, in->prompt, false);
-	if (!*plain)
-		return SUMI_OK;
+	int status = prompt_tell_plain(syntax, in->negative ? in->negative : "", true, plain, err);
+	if (!status && *plain)
+		status = prompt_tell_plain(syntax, in->prompt, false, plain, err);
+	if (status || !*plain)
+		return status;
 	struct conditioner_input both = in->of;
 	both.texts = in->guided ? texts : texts + 1;
 	both.n = in->guided ? 2 : 1;

@@ -1,5 +1,5 @@
-/* A prompt in each of its syntaxes: parts, texts that change, weights. What is read has a text for every
- * evaluation and weights that are numbers; what is plain is one segment of its own words. */
+/* A prompt in each of its syntaxes: parts, texts that change, weights. What is read has a text for
+ * every evaluation and weights that are numbers; what is plain is one segment of its own words. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct error err = {0};
 		int status = prompt_read(syntax, text, k % 2, STEPS, &p, &err);
 		fuzz_outcome(status, &err);
-		bool plain = prompt_is_plain(syntax, text, k % 2);
+		bool plain;
+		fuzz_require(prompt_tell_plain(syntax, text, k % 2, &plain, &err) == SUMI_OK,
+			     "whether it is plain can be told");
 		fuzz_require(!plain || (!status && p.count == 1 && p.parts[0].count == 1),
 			     "a plain prompt is one text");
 		for (int i = 0; i < p.count; i++) {

@@ -21,8 +21,8 @@ static void check_part(const struct prompt_part *p, const json_t *schedule, int 
 	size_t entries = json_array_size(schedule), entry = 0;
 	int times = 0;
 	for (int step = 1; step <= steps; step++) {
-		while (entry + 1 < entries &&
-		       json_integer_value(json_array_get(json_array_get(schedule, entry), 0)) < step)
+		while (entry + 1 < entries && json_integer_value(json_array_get(
+						  json_array_get(schedule, entry), 0)) < step)
 			entry++;
 		const char *want =
 		    json_string_value(json_array_get(json_array_get(schedule, entry), 1));
@@ -95,28 +95,42 @@ static void test_vectors(void **state)
 	assert_true(i >= 500);
 }
 
+static bool is_plain(enum prompt_syntax syntax, const char *text, bool negative)
+{
+	bool plain;
+	struct error err;
+	assert_int_equal(prompt_tell_plain(syntax, text, negative, &plain, &err), SUMI_OK);
+	return plain;
+}
+
 static void test_plain(void **state)
 {
 	static const struct {
 		const char *text;
 		bool a1111, comfy;
 	} rows[] = {
-	    {"a red boat, at dawn", true, true}, {"a | b", true, true},
-	    {"", true, true},			 {"BRAND ANDES", true, true},
-	    {" spaces ", true, true},		 {"a (b)", false, false},
-	    {"a [b]", false, true},		 {"a AND b", false, true},
-	    {"a BREAK b", false, true},		 {"16:9", false, true},
-	    {"a: b", true, true},		 {"\\(a\\)", false, false},
+	    {"a red boat, at dawn", true, true},
+	    {"a | b", true, true},
+	    {"", true, true},
+	    {"BRAND ANDES", true, true},
+	    {" spaces ", true, true},
+	    {"a (b)", false, false},
+	    {"a [b]", false, true},
+	    {"a AND b", false, true},
+	    {"a BREAK b", false, true},
+	    {"16:9", false, true},
+	    {"a: b", true, true},
+	    {"\\(a\\)", false, false},
 	    {"(a:0.1.2)", false, false},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		assert_int_equal(prompt_is_plain(PROMPT_A1111, rows[i].text, false), rows[i].a1111);
-		assert_int_equal(prompt_is_plain(PROMPT_COMFY, rows[i].text, false), rows[i].comfy);
-		assert_true(prompt_is_plain(PROMPT_DIFFUSERS, rows[i].text, false));
+		assert_int_equal(is_plain(PROMPT_A1111, rows[i].text, false), rows[i].a1111);
+		assert_int_equal(is_plain(PROMPT_COMFY, rows[i].text, false), rows[i].comfy);
+		assert_true(is_plain(PROMPT_DIFFUSERS, rows[i].text, false));
 	}
 	/* A negative prompt has no parts, and so no weight of them. */
-	assert_true(prompt_is_plain(PROMPT_A1111, "a AND b: 2", true));
+	assert_true(is_plain(PROMPT_A1111, "a AND b: 2", true));
 }
 
 static char *repeated(const char *piece, int n)
