@@ -255,6 +255,8 @@ struct device_ops {
 	int (*weight_new)(struct device *d, const struct weight_desc *desc, struct weight **out,
 			  struct error *err);
 	void (*weight_free)(struct device *d, struct weight *w);
+	/* NULL: it keeps no factors of rows apart from their numbers. */
+	int (*weight_rescale)(struct device *d, struct weight *w, const float *scales, struct error *err);
 	/* All three or none. */
 	void (*weight_layout)(const struct device *d, char out[WEIGHT_LAYOUT_SIZE]);
 	size_t (*weight_packed_size)(const struct device *d, const struct weight_desc *desc);
@@ -355,6 +357,9 @@ bool device_takes_format(const struct device *d, enum dtype dtype, int kernel);
 int device_weight_new(struct device *d, const struct weight_desc *desc, struct weight **out,
 		      struct error *err);
 void device_weight_free(struct device *d, struct weight *w); /* NULL is fine */
+/* Other factors of the rows, [cout], for a weight that was made with some; only where device_rescales(). */
+bool device_rescales(const struct device *d);
+int device_weight_rescale(struct device *d, struct weight *w, const float *scales, struct error *err);
 
 /* Packing apart from uploading, for those who keep the packed form. The layout is a text that
  * changes whenever the packed bytes of some desc do; false: this device packs nothing. */

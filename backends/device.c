@@ -282,6 +282,18 @@ void device_weight_free(struct device *d, struct weight *w)
 		d->ops->weight_free(d, w);
 }
 
+bool device_rescales(const struct device *d)
+{
+	return d->ops->weight_rescale != NULL;
+}
+
+int device_weight_rescale(struct device *d, struct weight *w, const float *scales, struct error *err)
+{
+	if (!device_rescales(d))
+		return error_set(err, SUMI_UNSUPPORTED, "other factors of a weight's rows on %s", d->info.name);
+	return d->ops->weight_rescale(d, w, scales, err);
+}
+
 bool device_weight_layout(const struct device *d, char out[WEIGHT_LAYOUT_SIZE])
 {
 	if (d->ops->weight_layout)

@@ -1,5 +1,5 @@
-/* What LoRAs cost a model that stays loaded: the time to put each in the place of another, a step with it beside
- * the same step without, and the memory that it takes.
+/* What LoRAs cost a model that stays loaded: the time to put each in the place of another, to give it another
+ * weight, a step with it beside the same step without, and the memory that it takes.
  *
  *     loras PACK FILE[,FILE…] [--device NAME] [--size WxH] [--precision exact|half|int8] [--repeat N] [--steps N]
  *
@@ -23,7 +23,7 @@ struct options {
 
 struct subject {
 	struct adapter_list list; /* empty: without */
-	double put[ROUNDS], step[ROUNDS], ratio[ROUNDS];
+	double put[ROUNDS], other[ROUNDS], step[ROUNDS], ratio[ROUNDS];
 	double device, resident; /* MiB */
 };
 
@@ -72,6 +72,20 @@ static int measure(struct pack *pack, const struct options *o, double *step, str
 	return status;
 }
 
+/* Another weight, and back. */
+static int reweigh(struct pack *pack, struct subject *s, double *took, struct error *err)
+{
+	struct adapter_list other = s->list;
+	bool done;
+	if (!other.count)
+		return SUMI_OK;
+	other.rows[0].weight = (struct adapter_weight){0.5, 0.5, 0};
+	struct meter_time start = meter_now(pack_device(pack));
+	int status = pack_adapt(pack, &other, &done, err);
+	*took = meter_since(pack_device(pack), start).busy;
+	return status ? status : pack_adapt(pack, &s->list, &done, err);
+}
+
 static int round_of(struct pack *pack, const struct options *o, int round, struct error *err)
 {
 	struct device *d = pack_device(pack);
@@ -86,6 +100,8 @@ static int round_of(struct pack *pack, const struct options *o, int round, struc
 					   s->list.rows[0].path);
 		s->put[round] = meter_since(d, start).busy;
 		if (!status)
+			status = reweigh(pack, s, &s->other[round], err);
+		if (!status)
 			status = measure(pack, o, &s->step[round], err);
 		s->ratio[round] = s->step[round] / subjects[0].step[round];
 		s->device = (double)d->bytes_in_use / 1048576;
@@ -98,8 +114,9 @@ static void report(int rounds)
 {
 	for (int i = 0; i < count; i++) {
 		struct subject *s = &subjects[i];
-		printf("%s: put %.3f s, a step %.3f s, %+.1f %% (", i ? s->list.rows[0].path : "without",
-		       median(s->put, rounds), median(s->step, rounds), 100 * (median(s->ratio, rounds) - 1));
+		printf("%s: put %.4f s, another weight %.4f s, a step %.3f s, %+.1f %% (",
+		       i ? s->list.rows[0].path : "without", median(s->put, rounds), median(s->other, rounds),
+		       median(s->step, rounds), 100 * (median(s->ratio, rounds) - 1));
 		printf("%+.1f to %+.1f), memory %+.1f MiB of the device, %+.1f MiB of the process\n",
 		       100 * (s->ratio[0] - 1), 100 * (s->ratio[rounds - 1] - 1),
 		       s->device - subjects[0].device, s->resident - subjects[0].resident);

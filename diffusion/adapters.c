@@ -143,6 +143,9 @@ struct adapters {
 	} rows[OVERLAYS_MAX];
 	int count;
 	bool thin; /* they lie beside the weights */
+	bool same; /* adapters_reweigh() */
+	struct adapter_list list;
+	uint64_t stamp; /* of its files */
 };
 
 /* What a part of a pack is to adapters; 0: nothing. The only encoder of a family is the first, and
@@ -272,6 +275,10 @@ int adapters_open(const struct adapter_list *list, const struct pack_info *info,
 	*out = NULL;
 	struct adapters *a = calloc(1, sizeof *a);
 	int status = a ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	if (!status) {
+		a->list = *list;
+		a->stamp = adapters_stamp(list);
+	}
 	for (int i = 0; i < list->count && !status; i++) {
 		a->count++;
 		status = open_row(a, i, list, info, err);
@@ -295,12 +302,30 @@ void adapters_close(struct adapters *a)
 	free(a);
 }
 
+bool adapters_reweigh(struct adapters *a, const struct adapter_list *list)
+{
+	bool same = a && list && a->thin && list->count == a->count && adapters_stamp(list) == a->stamp;
+	for (int i = 0; same && i < a->count; i++) {
+		const struct adapter_weight *x = &a->rows[i].weight, *y = &list->rows[i].weight;
+		/* What counts for nothing lies nowhere, and counts when it is judged. */
+		same = strcmp(a->list.rows[i].path, list->rows[i].path) == 0 &&
+		       strcmp(a->rows[i].name, list->rows[i].name) == 0 && x->ranks == y->ranks &&
+		       (x->denoiser != 0) == (y->denoiser != 0) && (x->text != 0) == (y->text != 0);
+	}
+	if (!same)
+		return false;
+	for (int i = 0; i < a->count; i++)
+		a->rows[i].weight = list->rows[i].weight;
+	return a->same = true;
+}
+
 const struct overlays *adapters_on(const struct pack_info *info, const char *part, struct overlays *out)
 {
 	const struct adapters *a = info->adapters;
 	*out = (struct overlays){.count = a ? a->count : 0, .store = info->store};
 	out->parts = a ? part_of(info, part) : 0;
 	out->thin = a && a->thin;
+	out->same = a && a->same;
 	for (int i = 0; i < out->count; i++) {
 		out->rows[i].adapter = a->rows[i].file;
 		out->rows[i].weight = a->rows[i].weight;

@@ -57,6 +57,11 @@ int adapters_open(const struct adapter_list *list, const struct pack_info *info,
 		  struct error *err);
 void adapters_close(struct adapters *a); /* NULL is fine */
 
+/* Gives them the weights of a list that has them at others; false, and nothing has changed, where it has something
+ * else, a weight is 0 on one side alone, or a file has changed. From then on what lies beside the weights of a
+ * pack is theirs (overlays.same). */
+bool adapters_reweigh(struct adapters *a, const struct adapter_list *list);
+
 /* Whether they are put on the weights when those are opened: then the pack is theirs alone. Else they
  * lie beside the weights (weights/thin.h), and pack_adapt() can put others in their place. By the pack
  * and the adapters alone: a job's bytes hang on it. */

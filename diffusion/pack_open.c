@@ -65,13 +65,17 @@ int pack_adapt(struct pack *pack, const struct adapter_list *list, bool *done, s
 	*done = false;
 	if (adapters_folded(pack->adapters) || !family->conditioner->adapt || !family->denoiser->adapt)
 		return SUMI_OK;
-	int status = list && list->count ? adapters_open(list, &pack->info, &adapters, err) : SUMI_OK;
-	if (!status && adapters_folded(adapters)) {
-		adapters_close(adapters);
-		return SUMI_OK;
+	int status = SUMI_OK;
+	if (!adapters_reweigh(pack->adapters, list)) {
+		if (list && list->count)
+			status = adapters_open(list, &pack->info, &adapters, err);
+		if (!status && adapters_folded(adapters)) {
+			adapters_close(adapters);
+			return SUMI_OK;
+		}
+		adapters_close(pack->adapters);
+		pack->info.adapters = pack->adapters = adapters;
 	}
-	adapters_close(pack->adapters);
-	pack->info.adapters = pack->adapters = adapters;
 	if (!status)
 		status = adapt_parts(pack, err);
 	*done = !status;

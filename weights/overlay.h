@@ -37,6 +37,7 @@ struct overlays {
 	int count;
 	unsigned parts; /* enum adapter_part: what the part is */
 	bool thin;      /* they stay beside the weights (weights/thin.h), which are opened without them */
+	bool same;      /* thin: what lies there is of these very adapters, at whatever weights */
 	struct packed_store *store; /* borrowed; NULL: nowhere */
 };
 

@@ -28,15 +28,24 @@ struct thin *thin_new(struct thin_set *set, int count)
 	return t;
 }
 
-static void clear_layer(struct device *device, struct thin *t)
+static void free_weights(struct device *device, struct thin *t)
 {
 	device_weight_free(device, t->down);
 	for (int i = 0; i < t->count; i++) {
 		device_weight_free(device, t->parts[i].up);
 		t->parts[i].up = NULL;
-		t->parts[i].ranks = 0;
+		t->parts[i].pairs = 0;
 	}
 	t->down = NULL;
+	free(t->pairs);
+	t->pairs = NULL;
+}
+
+static void clear_layer(struct device *device, struct thin *t)
+{
+	free_weights(device, t);
+	for (int i = 0; i < t->count; i++)
+		t->parts[i].ranks = 0;
 	t->ranks = 0;
 }
 
@@ -127,13 +136,26 @@ static int make_up(struct device *device, struct thin_part *part, const struct p
 	return status;
 }
 
+/* How much each row of all parts' pairs counts; the caller frees it. NULL: no memory. */
+static float *scales_of(const struct thin *t, const struct pairs *pairs)
+{
+	float *scales = calloc((size_t)t->ranks, sizeof *scales);
+	for (int i = 0; i < t->count && scales; i++) {
+		float *at = scales + t->parts[i].first_rank;
+		for (int k = 0; k < pairs[i].count; k++)
+			for (int r = 0; r < pairs[i].at[k].ranks; r++)
+				*at++ = (float)pairs[i].at[k].scale;
+	}
+	return scales;
+}
+
 /* The rows of all parts' pairs, and how much each counts. */
 static int make_down(struct device *device, struct thin *t, const struct pairs *pairs,
 		     enum dtype dtype, struct error *err)
 {
 	size_t row = (size_t)t->cin * (size_t)(t->kernel * t->kernel) * dtype_size(dtype);
 	char *data = calloc((size_t)t->ranks, row);
-	float *scales = calloc((size_t)t->ranks, sizeof *scales);
+	float *scales = scales_of(t, pairs);
 	int status = data && scales ? SUMI_OK
 				    : error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'",
 						t->parts[0].name);
@@ -145,8 +167,7 @@ static int make_down(struct device *device, struct thin *t, const struct pairs *
 			status = read_in(p->down, dtype, &from, err);
 			if (!status)
 				memcpy(data + at * row, from, (size_t)p->ranks * row);
-			for (int r = 0; r < p->ranks; r++)
-				scales[at++] = (float)p->scale;
+			at += (size_t)p->ranks;
 			free(from);
 		}
 	}
@@ -194,7 +215,62 @@ static int find_pairs(struct thin *t, int step, struct weights *files, struct pa
 	return SUMI_OK;
 }
 
-static int put_layer(struct device *device, struct thin *t, struct weights *files, size_t *placed,
+static bool same_pair(const struct adapter_pair *a, const struct adapter_pair *b)
+{
+	return a->down == b->down && a->up == b->up && a->ranks == b->ranks;
+}
+
+/* Whether those lie there already, at whatever weights. */
+static bool are_there(const struct thin *t, const struct pairs *pairs)
+{
+	const struct adapter_pair *at = t->pairs;
+	for (int i = 0; i < t->count; i++) {
+		if (t->parts[i].pairs != pairs[i].count)
+			return false;
+		for (int k = 0; k < pairs[i].count; k++)
+			if (!same_pair(at++, &pairs[i].at[k]))
+				return false;
+	}
+	return t->down != NULL;
+}
+
+/* Keeps what lies there, for the next time. */
+static int remember(struct thin *t, const struct pairs *pairs, struct error *err)
+{
+	size_t all = 0;
+	for (int i = 0; i < t->count; i++)
+		all += (size_t)pairs[i].count;
+	struct adapter_pair *at = t->pairs = malloc((all + 1) * sizeof *at);
+	if (!at)
+		return error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'", t->parts[0].name);
+	for (int i = 0; i < t->count; i++) {
+		t->parts[i].pairs = pairs[i].count;
+		memcpy(at, pairs[i].at, (size_t)pairs[i].count * sizeof *at);
+		at += pairs[i].count;
+	}
+	return SUMI_OK;
+}
+
+static int make_layer(struct device *device, struct thin *t, const struct pairs *pairs, enum dtype dtype,
+		      struct error *err)
+{
+	int status = make_down(device, t, pairs, dtype, err);
+	for (int i = 0; i < t->count && !status; i++)
+		if (t->parts[i].ranks)
+			status = make_up(device, &t->parts[i], &pairs[i], dtype, err);
+	return status ? status : remember(t, pairs, err);
+}
+
+static int reweigh_layer(struct device *device, struct thin *t, const struct pairs *pairs, struct error *err)
+{
+	float *scales = scales_of(t, pairs);
+	int status = scales ? device_weight_rescale(device, t->down, scales, err)
+			    : error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'", t->parts[0].name);
+	free(scales);
+	return status;
+}
+
+static int put_layer(struct device *device, struct thin *t, struct weights *files, bool same, size_t *placed,
 		     struct error *err)
 {
 	enum dtype dtype = DTYPE_F32;
@@ -202,11 +278,12 @@ static int put_layer(struct device *device, struct thin *t, struct weights *file
 	int status = pairs ? find_pairs(t, step_of(device), files, pairs, &dtype, placed, err)
 			   : error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'",
 				       t->parts[0].name);
-	if (!status && t->ranks)
-		status = make_down(device, t, pairs, dtype, err);
-	for (int i = 0; i < t->count && !status; i++)
-		if (t->parts[i].ranks)
-			status = make_up(device, &t->parts[i], &pairs[i], dtype, err);
+	if (!status && same && device_rescales(device) && are_there(t, pairs)) {
+		status = reweigh_layer(device, t, pairs, err);
+	} else if (!status) {
+		free_weights(device, t);
+		status = t->ranks ? make_layer(device, t, pairs, dtype, err) : SUMI_OK;
+	}
 	free(pairs);
 	return status;
 }
@@ -226,12 +303,13 @@ int thin_put(struct thin_set *set, struct device *device, const char *path,
 	size_t placed = 0;
 	struct overlays apart = *on;
 	apart.thin = false;
-	clear_layers(set, device);
+	if (!on->same || !on->count)
+		clear_layers(set, device);
 	if (!on->count)
 		return SUMI_OK;
 	int status = weights_open_with(path, &apart, &files, err);
 	for (size_t i = 0; i < set->count && !status; i++)
-		status = put_layer(device, set->at[i], files, &placed, err);
+		status = put_layer(device, set->at[i], files, on->same, &placed, err);
 	if (!status && placed < count_changed(files))
 		status = error_set(err, SUMI_INTERNAL, "%s: %zu tensors have no layer", path,
 				   count_changed(files) - placed);

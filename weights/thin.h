@@ -15,12 +15,15 @@ struct thin_part {
 	int first, cout;            /* channels of the layer's output */
 	int first_rank, ranks;      /* 0: nothing lies on it */
 	struct weight *up;          /* [cout, ranks] */
+	int pairs;                  /* of those that lie on it */
 };
 
 struct thin {
 	int cin, kernel;
 	int ranks;           /* of all parts together, filled up; 0: nothing lies on it */
 	struct weight *down; /* [ranks, cin(, kernel, kernel)], rows scaled by what they count */
+	struct adapter_pair *pairs; /* owned: those of all parts, one part's after the other's; what they
+				       borrow is not looked at */
 	int count;
 	struct thin_part parts[];
 };
@@ -35,8 +38,8 @@ struct thin_set {
 struct thin *thin_new(struct thin_set *set, int count);
 
 /* Lets lie on the set's layers what `on` says of the part whose weights are at path, instead of what
- * lay there before; on->count 0: nothing. All of it must be pairs (weights_pairs()). After a failure
- * nothing lies there. */
+ * lay there before; on->count 0: nothing. All of it must be pairs (weights_pairs()). Where on->same says so,
+ * a layer on which the same lies at other weights has those changed alone. After a failure nothing lies there. */
 int thin_put(struct thin_set *set, struct device *device, const char *path,
 	     const struct overlays *on, struct error *err);
 

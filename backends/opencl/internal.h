@@ -279,6 +279,7 @@ bool cl_takes_format(const struct device *d, enum dtype dtype, int kernel);
 const struct buffer *cl_weight_rows(const struct weight *w);
 
 bool cl_joins_beside(const struct device *base, const struct linear_args *a);
+int cl_weight_rescale(struct device *d, struct weight *w, const float *scales, struct error *err);
 bool cl_folds_beside(const struct device *d, const struct weight *w, const struct linear_beside *b);
 int cl_weight_fold(struct device *d, const struct weight *w, const struct linear_beside *b, struct weight **out,
 		   struct error *err);

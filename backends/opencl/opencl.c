@@ -384,6 +384,7 @@ static const struct device_ops cl_device_ops = {
     .trim = op_trim,
     .weight_new = cl_weight_new,
     .weight_free = cl_weight_free,
+    .weight_rescale = cl_weight_rescale,
     .weight_layout = cl_weight_layout,
     .weight_packed_size = cl_weight_packed_size,
     .weight_pack = cl_weight_pack,

@@ -283,6 +283,13 @@ int cl_weight_new(struct device *base, const struct weight_desc *desc, struct we
 	return SUMI_OK;
 }
 
+int cl_weight_rescale(struct device *d, struct weight *w, const float *scales, struct error *err)
+{
+	if (!w->scales)
+		return error_set(err, SUMI_INTERNAL, "a weight without factors of its rows gets others");
+	return cl_buffer_write(cl_device_of(d), w->scales, 0, scales, (size_t)w->head.cout * sizeof *scales, err);
+}
+
 void cl_weight_free(struct device *d, struct weight *w)
 {
 	if (!w)

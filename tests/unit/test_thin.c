@@ -17,6 +17,7 @@
 #include "networks/pass.h"
 #include "networks/text_encoder.h"
 #include "networks/unet.h"
+#include "networks/unet_internal.h"
 #include "weights/overlay.h"
 
 #define PACK "tests/vectors/sd1-tiny"
@@ -306,6 +307,54 @@ static void test_they_come_and_go(void **state)
 	device_close(d);
 }
 
+/* The same at other weights: what is on the device stays, but for the factors of its rows. */
+static void test_other_weights(void **state)
+{
+	static struct adapter_list a[3];
+	static float want[2 * LATENTS], got[2 * LATENTS];
+	static const double strengths[] = {0.7, -1.3, 0};
+	struct device *d;
+	struct pack *pack, *fresh;
+	struct unet *u;
+	struct adapter *file;
+	struct overlays on = {.count = 1, .parts = ADAPTER_DENOISER, .thin = true};
+	(void)state;
+	if (device_open("opencl:0", &d, &err))
+		skip();
+	for (int i = 0; i < 3; i++)
+		list_of(&a[i], small, strengths[i]);
+	assert_int_equal(pack_open_with(d, PACK, &a[0], NULL, &pack, &err), SUMI_OK);
+	static const int order[] = {1, 0, 2, 1};
+	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+		change(pack, &a[order[i]], true);
+		run_gives(pack, got);
+		assert_int_equal(pack_open_with(d, PACK, &a[order[i]], NULL, &fresh, &err), SUMI_OK);
+		run_gives(fresh, want);
+		assert_memory_equal(got, want, LATENTS * sizeof *got);
+		pack_close(fresh);
+	}
+	pack_close(pack);
+	assert_int_equal(adapter_open(small, &file, &err), SUMI_OK);
+	on.rows[0].adapter = file;
+	on.rows[0].weight = (struct adapter_weight){0.8, 0.8, 0};
+	assert_int_equal(unet_open_with(d, PACK "/unet", &on, &u, &err), SUMI_OK);
+	for (int same = 1; same >= 0; same--) {
+		struct weight *before = u->set.thin.at[0]->down;
+		assert_non_null(before);
+		on.rows[0].weight.denoiser -= 0.3;
+		on.same = same;
+		unet_gives(u, got);
+		assert_int_equal(unet_adapt(u, PACK "/unet", &on, &err), SUMI_OK);
+		unet_gives(u, want);
+		assert_true(difference(got, want, LATENTS) > 1e-4);
+		if (same)
+			assert_ptr_equal(u->set.thin.at[0]->down, before);
+	}
+	unet_close(u);
+	adapter_close(file);
+	device_close(d);
+}
+
 /* What is folded stays so, and others do not come onto it. */
 static void test_folded_ones_stay(void **state)
 {
@@ -459,6 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_layer),
 	    cmocka_unit_test(test_they_come_and_go),
+	    cmocka_unit_test(test_other_weights),
 	    cmocka_unit_test(test_folded_ones_stay),
 	    cmocka_unit_test(test_they_are_planned),
 	    cmocka_unit_test(test_they_take_what_they_weigh),
