@@ -41,7 +41,7 @@ static int open_file(const char *path, int64_t bytes, int *fd, struct error *err
 static const char *known_type(const char *mime)
 {
 	static const char *const types[] = {"image/webp", "image/png",  "image/jpeg", "audio/ogg",
-					    "audio/wav",  "video/webm", "image/gif",  "model/gltf-binary"};
+					    "audio/wav", "audio/mpeg",  "video/webm", "image/gif",  "model/gltf-binary"};
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
 		if (mime && strcmp(types[i], mime) == 0)
 			return types[i];

@@ -4,14 +4,27 @@
 #include <string.h>
 
 #include "gateway/handlers.h"
-#include "gateway/mp3.h"
 #include "gateway/work.h"
+#include "media/mp3.h"
 #include "media/wav.h"
+
+enum { MP3_RATE = 44100, MP3_KBPS = 128 };
 
 /* MP3 is made of a WAV when it is sent. */
 struct wish {
 	int rate, kbps;
 };
+
+/* "mp3", or ElevenLabs' "mp3_44100_128": samples and thousands of bits a second. False: no such format. */
+static bool read_mp3_name(const char *name, struct wish *wish)
+{
+	int end = 0;
+	*wish = (struct wish){MP3_RATE, MP3_KBPS};
+	if (strcmp(name, "mp3") == 0)
+		return true;
+	return sscanf(name, "mp3_%6d_%3d%n", &wish->rate, &wish->kbps, &end) == 2 && !name[end] &&
+	       mp3_has_rate(wish->rate) && wish->kbps >= 8 && wish->kbps <= 320;
+}
 
 /* field: as the API calls it. format: NULL where nothing is asked for: that is MP3, as those APIs have it, and Ogg Vorbis
  * where this machine makes none. */
@@ -25,7 +38,7 @@ static bool take_format(struct call *call, const char *field, const char *format
 		http_header(&call->answer, "x-sumi-note: Ogg Vorbis, as MP3 wants " MP3_LIBRARY " beside the gateway");
 	bool wav = strcmp(format, "wav") == 0;
 	bool ogg = strncmp(format, "ogg", 3) == 0 || strcmp(format, "vorbis") == 0;
-	bool mp3 = mp3_read_name(format, &wish.rate, &wish.kbps);
+	bool mp3 = read_mp3_name(format, &wish);
 	if (mp3 && mp3_is_there() && (call->state = malloc(sizeof wish))) {
 		memcpy(call->state, &wish, sizeof wish);
 		wav = true;
@@ -53,7 +66,8 @@ static int send_mp3(struct call *call, const struct found *f, const struct wish 
 {
 	const struct store_artifact *file;
 	struct sound sound = {0};
-	char *wav, *mp3;
+	char *wav;
+	uint8_t *mp3;
 	size_t size, mp3_size;
 	int status = work_result(f, 0, &wav, &size, &file, err);
 	if (status)
@@ -61,10 +75,10 @@ static int send_mp3(struct call *call, const struct found *f, const struct wish 
 	status = wav_decode(wav, size, "the clip", &sound, err);
 	free(wav);
 	if (!status)
-		status = mp3_encode(&sound, wish->rate, wish->kbps, &mp3, &mp3_size, err);
+		status = mp3_encode(&sound, wish->rate, wish->kbps, NULL, &mp3, &mp3_size, err);
 	sound_free(&sound);
 	if (!status)
-		call_text(call, 200, "audio/mpeg", mp3, mp3_size);
+		call_text(call, 200, "audio/mpeg", (char *)mp3, mp3_size);
 	return status;
 }
 

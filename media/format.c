@@ -9,6 +9,8 @@ const struct format_row format_table[FORMATS + 1] = {
     [FORMAT_JPEG] = {"jpeg", "image/jpeg", "\xff\xd8\xff", 0},
     [FORMAT_OGG] = {"ogg", "audio/ogg", "OggS", 0},
     [FORMAT_WAV] = {"wav", "audio/wav", "WAVE", 8},
+    /* Sumi's begin with a tag. */
+    [FORMAT_MP3] = {"mp3", "audio/mpeg", "ID3", 0},
     [FORMAT_WEBM] = {"webm", "video/webm", "\x1a\x45\xdf\xa3", 0},
     [FORMAT_GLB] = {"glb", "model/gltf-binary", "glTF", 0},
     /* Told from other PNGs by nobody but who wrote it. */

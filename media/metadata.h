@@ -6,6 +6,7 @@
  *     JPEG  as WebP; read also a comment
  *     Ogg   Vorbis comments PARAMETERS and SUMI
  *     WAV   the comment of the list INFO, and a chunk "sumi"
+ *     MP3   ID3 texts of users (TXXX), PARAMETERS and SUMI
  *     WebM  tags PARAMETERS and SUMI
  *     glTF  asset.extras, "parameters" and "sumi"
  */
@@ -26,6 +27,8 @@
 #define METADATA_WAV_JSON "sumi"
 #define METADATA_WEBM_INFOTEXT "PARAMETERS"
 #define METADATA_WEBM_JSON "SUMI"
+#define METADATA_ID3_INFOTEXT METADATA_WEBM_INFOTEXT
+#define METADATA_ID3_JSON METADATA_WEBM_JSON
 
 /* UTF-8 without NUL inside; either may be NULL. For writing, the strings are borrowed; after
  * reading, they belong to the struct. */

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "media/format.h"
 #include "media/landscape.h"
+#include "media/mp3.h"
 #include "media/png.h"
 #include "media/texts_jpeg.h"
 #include "media/texts_ogg.h"
@@ -22,7 +23,7 @@ static read_function *const readers[FORMATS + 1] = {
     [FORMAT_WEBP] = webp_read_texts, [FORMAT_PNG] = png_read_texts,
     [FORMAT_JPEG] = jpeg_read_texts, [FORMAT_OGG] = ogg_read_texts,
     [FORMAT_WAV] = wav_read_texts,   [FORMAT_WEBM] = webm_read_texts,
-    [FORMAT_GLB] = gltf_read_texts,
+    [FORMAT_GLB] = gltf_read_texts,  [FORMAT_MP3] = mp3_read_texts,
 };
 
 /* A file that is nothing but an infotext: galleries offer it for download beside the picture. */
@@ -32,11 +33,11 @@ static int read_plain(const char *text, size_t size, const char *where, struct f
 	int status = SUMI_OK;
 	if (size > METADATA_TEXT_MAX || memchr(text, '\0', size) || !utf8_valid(text, size))
 		return error_set(err, SUMI_UNSUPPORTED,
-				 "%s: is neither WebP, PNG, JPEG, Ogg, WAV, WebM nor glTF", where);
+				 "%s: is neither WebP, PNG, JPEG, Ogg, WAV, MP3, WebM nor glTF", where);
 	status = texts_add(texts, TEXT_PLAIN, "", text, size, err);
 	if (!status && (!texts->count || !strstr(texts->at[0].text, "Steps: ")))
 		status = error_set(err, SUMI_UNSUPPORTED,
-				   "%s: is neither WebP, PNG, JPEG, Ogg, WAV, WebM nor glTF, nor a text with "
+				   "%s: is neither WebP, PNG, JPEG, Ogg, WAV, MP3, WebM nor glTF, nor a text with "
 				   "\"Steps: \" in it",
 				   where);
 	return status;

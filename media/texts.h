@@ -16,7 +16,7 @@ enum text_place {
 	TEXT_COMMENT, /* of a JPEG, or of a WAV's list INFO; key: "" */
 	TEXT_CHUNK,   /* of a WAV; key: its four letters */
 	TEXT_VORBIS,  /* key: the comment's name */
-	TEXT_TAG,     /* of a WebM or Matroska file; key: the tag's name */
+	TEXT_TAG,     /* of a WebM or Matroska file or an MP3; key: the tag's name */
 	TEXT_PLAIN,   /* the file is nothing else; key: "" */
 	TEXT_HIDDEN,  /* in the lowest bits of pixels; key: "" */
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/mp3.h"
 #include "media/ogg.h"
 #include "media/picture.h"
 #include "media/sound_file.h"
@@ -104,7 +105,12 @@ static int audio_resolve(const struct pack_info *info, struct request *r, struct
 	if ((status = request_resolve(info, r, err)) ||
 	    (status = resolve_duration(info, &s, &mood, r, err)))
 		return status;
-	return request_resolve_end(r, PARAM_AUDIO, err);
+	if ((status = request_resolve_end(r, PARAM_AUDIO, err)))
+		return status;
+	if (r->loop && strcmp(r->format, "mp3") == 0)
+		return error_set(err, SUMI_INVALID,
+				 "format mp3 has silence at both ends, so that a loop would be none: say ogg or wav");
+	return SUMI_OK;
 }
 
 /* ---- beginning --------------------------------------------------------------------- */
@@ -143,6 +149,9 @@ static int audio_begin(struct pack *pack, const struct request *r, const void *s
 	const struct pack_info *info = pack_info_of(pack);
 	struct audio_start a;
 	int status = spectrogram_read(info, &a.spectrogram, err);
+	/* Told before the work, by the machine that would do it. */
+	if (!status && strcmp(r->format, "mp3") == 0 && !mp3_is_there())
+		status = error_set(err, SUMI_UNSUPPORTED, "format mp3: there is no " MP3_LIBRARY " here (Debian: libmp3lame0)");
 	if (status)
 		return status;
 	a.shape = shape_of(info, &a.spectrogram, r);
@@ -246,15 +255,15 @@ static int emit_sound(const struct single_run *audio, struct sound *sound, const
 {
 	const struct request *r = &audio->request;
 	struct metadata meta = {.infotext = audio->infotext, .json = audio->metadata};
-	bool wav = strcmp(r->format, "wav") == 0;
 	struct output o = {
 	    .role = "main",
 	    .format = r->format,
 	    .duration = (double)sound->length / sound->rate,
 	};
 	uint8_t *data;
-	int status = wav ? wav_encode(sound, &meta, &data, &o.size, err)
-			 : ogg_encode(sound, r->quality, r->loop, &meta, &data, &o.size, err);
+	int status = strcmp(r->format, "wav") == 0   ? wav_encode(sound, &meta, &data, &o.size, err)
+		     : strcmp(r->format, "mp3") == 0 ? mp3_encode_quality(sound, r->quality, &meta, &data, &o.size, err)
+						     : ogg_encode(sound, r->quality, r->loop, &meta, &data, &o.size, err);
 	if (status)
 		return status;
 	o.data = data;

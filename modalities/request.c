@@ -244,7 +244,7 @@ struct run_params request_run_params(const struct request *r)
 static const struct {
 	const char *format;
 	double quality;
-} format_defaults[] = {{"webp", 90}, {"png", NAN}, {"ogg", 60}, {"wav", NAN}, {"webm", 80}, {"jpeg", 90}, {"glb", NAN}, {"height.png", NAN}};
+} format_defaults[] = {{"webp", 90}, {"png", NAN}, {"ogg", 60}, {"wav", NAN}, {"mp3", 60}, {"webm", 80}, {"jpeg", 90}, {"glb", NAN}, {"height.png", NAN}};
 
 int request_resolve_end(struct request *r, unsigned modality, struct error *err)
 {

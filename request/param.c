@@ -28,6 +28,7 @@ static const struct param_word format_words[] = {{"glb", PARAM_WORLD},
 						 {"height.png", PARAM_WORLD},
 						 {"ogg", PARAM_AUDIO},
 						 {"wav", PARAM_AUDIO},
+						 {"mp3", PARAM_AUDIO},
 						 {"webm", PARAM_VIDEO | PARAM_FILM},
 						 {"jpeg", PARAM_IMAGE},
 						 {NULL, 0}};

@@ -18,12 +18,12 @@ _sumi() {
 		COMPREPLY=($(compgen -W "$(sumi devices 2>/dev/null | sed 's/ .*//')" -- "$word"))
 		return ;;
 	--modality)
-		COMPREPLY=($(compgen -W 'image video audio' -- "$word"))
+		COMPREPLY=($(compgen -W 'image video audio world film' -- "$word"))
 		return ;;
 	--*)
 		local words
 		words=$(sumi "$verb" --help 2>/dev/null |
-			sed -n "s/^  \(-., \|    \)$before \([a-z]*|[a-z|]*\) .*/\2/p" | tr '|' ' ')
+			sed -n "s/^  \(-., \|    \)$before \([a-z0-9.]*|[a-z0-9.|]*\) .*/\2/p" | tr '|' ' ')
 		if [ -n "$words" ]; then
 			COMPREPLY=($(compgen -W "$words" -- "$word"))
 			return

@@ -19,6 +19,6 @@ complete -c sumi -n 'contains -- (__sumi_verb) keys' -f -a 'add list revoke'
 complete -c sumi -n 'contains -- (__sumi_verb) db' -f -a 'check backup restore vacuum rebuild'
 function __sumi_words
 	set -l before (commandline -opc)[-1]
-	sumi (__sumi_verb) --help 2>/dev/null | string replace -rf "^  (?:-., |    )$before ([a-z]+\|[a-z|]+) .*" '$1' | string split '|'
+	sumi (__sumi_verb) --help 2>/dev/null | string replace -rf "^  (?:-., |    )$before ([a-z0-9.]+\|[a-z0-9.|]+) .*" '$1' | string split '|'
 end
 complete -c sumi -n 'test -n "$(__sumi_words)"' -f -a '(__sumi_words)'

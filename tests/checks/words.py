@@ -76,6 +76,7 @@ check(complete("sumi", "image", "--format", "") == {"webp", "png", "jpeg"}, "bas
       str(complete("sumi", "image", "--format", "")))
 check(complete("sumi", "video", "--format", "") == {"webp", "png", "webm"}, "and a film for videos alone")
 check(complete("sumi", "audio", "--format", "o") == {"ogg"}, "and those of the verb's modality")
+check(complete("sumi", "audio", "--format", "m") == {"mp3"} and complete("sumi", "world", "--format", "h") == {"height.png"}, "with digits and dots")
 shown = {verb: options(help_of("sumi", verb)) for verb in ["image", "video", "audio", "batch"]}
 check("--fps" in shown["video"] and not {"--fps", "--mood", "--duration", "--loop"} & shown["image"] and
       "--mood" in shown["audio"] and not {"--fps", "--width", "--size"} & shown["audio"] and

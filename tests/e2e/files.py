@@ -156,7 +156,7 @@ def outputs(place):
             (["image", "ink", *quick, "-o", "x.gif"], ".webp, .png"),
             (["image", "ink", *quick, "-o", "x.jpg", "--format", "webp"], "contradict"),
             (["image", "ink", *quick, "-o", "x.ogg"], ".webp, .png"),
-            (["audio", "ink", *clip, "-o", "x.mp3"], ".ogg, .wav"),
+            (["audio", "ink", *clip, "-o", "x.aac"], ".ogg, .wav, .mp3"),
             (["audio", "ink", *clip, "-o", "x.webp"], ".ogg, .wav"),
             (["video", "ink", *film, "-o", "x.webp", "--format", "png"], "contradict"),
             (["video", "ink", *film, "-o", "x.mp4"], ".webp, .png"),

@@ -155,6 +155,11 @@ def others(g):
     else:
         check(status == 400 and "libmp3lame" in got_text(clip), "without LAME MP3 is refused, and says what is missing", str(clip))
         print("skip MP3: libmp3lame is not installed")
+    id = g.ask("POST", "/jobs", {"mood": "calm", "duration": 1, "format": "mp3"})[2]["id"]
+    done = g.becomes(id, "done", "failed")
+    status, headers, clip = g.get(f"/jobs/{id}/files/1.mp3")
+    check(headers["Content-Type"] == "audio/mpeg" and clip[:3] == b"ID3" if done["state"] == "done" else "libmp3lame" in done["error"], "a job of MP3", str(done))
+    check(g.ask("POST", "/jobs", {"mood": "calm", "duration": 1, "format": "mp3", "loop": True})[0] == 400, "which is no loop")
     status, headers, got = g.ask("POST", "/api/generate", {"model": f"{PACK}:latest", "prompt": "a lake", "width": 64, "height": 64, "steps": 3, "stream": False, "options": {"seed": 3}})
     check(status == 200 and got["done"] is True and base64.b64decode(got["image"])[:4] == b"\x89PNG" and got["model"] == f"{PACK}:latest", "Ollama: generate", str(got)[:200])
     status, headers, got = g.ask("POST", "/api/generate", {"model": "x", "prompt": "a lake", "width": 64, "height": 64, "steps": 3})

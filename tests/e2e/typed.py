@@ -49,7 +49,7 @@ def options(place):
         refused(place, f"and that do not: {words}", "render", "ink", *QUICK, *words, words=["64", "32", "size"])
     for given in ["PNG", "Png"]:
         accepted(place, f"--format {given}", "--size", 64, "--format", given, size=(64, 64))
-    for given, verb, ours in [("jpg", "image", "webp, png, jpeg"), ("mp3", "audio", "ogg, wav")]:
+    for given, verb, ours in [("jpg", "image", "webp, png, jpeg"), ("aac", "audio", "ogg, wav, mp3")]:
         done = place.sumi(verb, "ink", "--format", given)
         check(done.returncode == 2 and done.stderr.strip().endswith(f"one of {ours}"), f"--format {given}", done.stderr)
     refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])

@@ -1,4 +1,5 @@
-/* WAV: samples and texts. */
+/* WAV: samples and texts; the tag of an MP3. */
+#include "media/mp3.h"
 #include "media/wav.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -12,6 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!status)
 		sound_free(&sound);
 	fuzz_outcome(wav_read_texts(data, size, "x.wav", &texts, &err), &err);
+	texts_free(&texts);
+	fuzz_outcome(mp3_read_texts(data, size, "x.mp3", &texts, &err), &err);
 	texts_free(&texts);
 	return 0;
 }

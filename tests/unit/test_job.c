@@ -130,8 +130,8 @@ static void test_missing_and_wrong(void **state)
 	refused("{\"modality\":\"song\",\"prompt\":\"x\"}",
 		"job: field 'modality' must be one of image, video, audio, world, film");
 	refused("{" MINIMAL ",\"format\":\"jpg\"}", "job: field 'format' must be one of webp, png, jpeg");
-	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"MP3\"}",
-		"job: field 'format' must be one of ogg, wav");
+	refused("{\"modality\":\"AUDIO\",\"prompt\":\"x\",\"format\":\"AAC\"}",
+		"job: field 'format' must be one of ogg, wav, mp3");
 	refused("{" MINIMAL ",\"steps\":1.5}", "job: field 'steps' must be a whole number");
 	refused("{" MINIMAL ",\"steps\":1e300}", "job: field 'steps' must be a whole number");
 	/* JSON has one kind of number. */

@@ -1,10 +1,11 @@
-#include "gateway/mp3.h"
+#include "media/mp3.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "media/id3.h"
 
 /* Of lame.h, which is as it was for twenty years. */
 struct lame;
@@ -53,18 +54,11 @@ bool mp3_is_there(void)
 	return is_there;
 }
 
-bool mp3_read_name(const char *name, int *rate, int *kbps)
+bool mp3_has_rate(int rate)
 {
 	static const int rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
-	int end = 0;
-	*rate = MP3_RATE;
-	*kbps = MP3_KBPS;
-	if (strcmp(name, "mp3") == 0)
-		return true;
-	if (sscanf(name, "mp3_%6d_%3d%n", rate, kbps, &end) != 2 || name[end] || *kbps < 8 || *kbps > 320)
-		return false;
 	for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++)
-		if (rates[i] == *rate)
+		if (rates[i] == rate)
 			return true;
 	return false;
 }
@@ -88,16 +82,16 @@ static int encode_all(struct lame *l, const struct sound *s, unsigned char *data
 	return n < 0 ? error_set(err, SUMI_INTERNAL, "MP3: LAME stops with %d", n) : SUMI_OK;
 }
 
-int mp3_encode(const struct sound *s, int rate, int kbps, char **data, size_t *size, struct error *err)
+static int encode_frames(const struct sound *s, int rate, int kbps, unsigned char **data, size_t *size,
+			 struct error *err)
 {
-	*data = NULL;
-	if (!mp3_is_there())
-		return error_set(err, SUMI_UNSUPPORTED, "MP3: there is no %s here", MP3_LIBRARY);
 	/* LAME's own bound is 1.25 bytes a sample and 7200, at the rate that goes out. */
 	size_t room = (size_t)((double)s->length * 1.25 * (1 + (double)rate / s->rate)) + 4 * 7200;
 	struct lame *l = room <= (1u << 30) ? lame.init() : NULL;
-	unsigned char *out = l ? malloc(room) : NULL;
-	int status = out ? SUMI_OK : error_set(err, SUMI_NOMEM, "MP3: no memory for it");
+	int status = SUMI_OK;
+	*data = l ? malloc(room) : NULL;
+	if (!*data)
+		status = error_set(err, SUMI_NOMEM, "MP3: no memory for it");
 	/* Its tag stands in front and would be filled in at the end: a stream of one bit rate needs none. */
 	if (!status && (lame.set_in_samplerate(l, s->rate) || lame.set_out_samplerate(l, rate) ||
 			lame.set_num_channels(l, s->channels) || lame.set_brate(l, kbps) || lame.set_vbr_tag(l, 0) ||
@@ -105,12 +99,48 @@ int mp3_encode(const struct sound *s, int rate, int kbps, char **data, size_t *s
 		status = error_set(err, SUMI_UNSUPPORTED, "MP3: LAME does not make %d kbit/s of %d samples a second", kbps,
 				   rate);
 	if (!status)
-		status = encode_all(l, s, out, room, size, err);
+		status = encode_all(l, s, *data, room, size, err);
 	if (l)
 		lame.close(l);
-	if (status)
-		free(out);
-	else
-		*data = (char *)out;
 	return status;
+}
+
+int mp3_encode(const struct sound *s, int rate, int kbps, const struct metadata *meta, uint8_t **data,
+	       size_t *size, struct error *err)
+{
+	struct bytes_writer w = {0};
+	unsigned char *frames;
+	size_t count = 0;
+	if (!mp3_is_there())
+		return error_set(err, SUMI_UNSUPPORTED, "MP3: there is no " MP3_LIBRARY " here (Debian: libmp3lame0)");
+	int status = encode_frames(s, rate, kbps, &frames, &count, err);
+	if (!status && meta)
+		id3_put(&w, meta);
+	if (!status)
+		bytes_put(&w, frames, count);
+	free(frames);
+	if (!status && w.failed)
+		status = error_set(err, SUMI_NOMEM, "MP3: no memory for it");
+	if (status)
+		free(w.data);
+	else {
+		*data = w.data;
+		*size = w.size;
+	}
+	return status;
+}
+
+int mp3_encode_quality(const struct sound *s, double quality, const struct metadata *meta, uint8_t **data,
+		       size_t *size, struct error *err)
+{
+	static const int kbps[] = {64, 96, 112, 128, 192, 320};
+	int at = (int)(quality / 20);
+	return mp3_encode(s, mp3_has_rate(s->rate) ? s->rate : 44100, kbps[at < 0 ? 0 : at > 5 ? 5 : at], meta, data,
+			  size, err);
+}
+
+int mp3_read_texts(const void *data, size_t size, const char *where, struct file_texts *texts,
+		   struct error *err)
+{
+	return id3_read(data, size, texts, err) ? error_prefix(err, "%s", where) : SUMI_OK;
 }
