@@ -26,6 +26,8 @@ case ${1:-} in
 	shift
 	;;
 esac
+# PoCL 7.1 copies a path upon itself when it loads a kept program.
+export ASAN_OPTIONS="suppressions=$PWD/tests/asan.supp"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 names="$*"
 
