@@ -42,6 +42,19 @@ static int read_scale(const struct pack_info *info, struct landscape *l, struct 
 	return status ? status : json_want_number(o, where, "sea_level", -1, 1, &l->sea_level, err);
 }
 
+/* loop joins all edges, which is what tile says of both axes. */
+static int resolve_edges(struct request *r, struct error *err)
+{
+	if (!r->loop)
+		return SUMI_OK;
+	if (r->tile && strcmp(r->tile, "both") != 0)
+		return error_set(err, SUMI_INVALID,
+				 "loop joins all edges of a landscape, tile %s some: leave one out", r->tile);
+	r->tile = "both";
+	r->loop = false;
+	return SUMI_OK;
+}
+
 static int world_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	struct landscape scale;
@@ -53,7 +66,8 @@ static int world_resolve(const struct pack_info *info, struct request *r, struct
 				 "\"modality\": \"world\", and its "
 				 "pixels have a fourth channel, the height",
 				 info->name);
-	if ((status = read_scale(info, &scale, err)) || (status = request_resolve(info, r, err)))
+	if ((status = read_scale(info, &scale, err)) || (status = resolve_edges(r, err)) ||
+	    (status = request_resolve(info, r, err)))
 		return status;
 	r->strength = NAN; /* of heights that are not there nothing can stay */
 	return request_resolve_end(r, PARAM_WORLD, err);

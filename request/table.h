@@ -176,8 +176,8 @@ X(frames, INT, PICTURE, PARAM_VIDEO, 2, REQUEST_FRAMES_MAX, NULL, NULL, 0, FORM,
   "video: pictures") \
 X(fps, INT, PICTURE, PARAM_VIDEO | PARAM_FILM, 1, 60, NULL, NULL, 0, FORM, NULL, \
   "video: pictures a second") \
-X(loop, BOOL, PICTURE, PARAM_VIDEO | PARAM_AUDIO, 0, 0, NULL, NULL, 0, FORM, NULL, \
-  "the end joins the beginning") \
+X(loop, BOOL, PICTURE, PARAM_VIDEO | PARAM_AUDIO | PARAM_WORLD, 0, 0, NULL, NULL, 0, FORM, NULL, \
+  "the end joins the beginning; of a landscape each edge the one across") \
 X(reverse, BOOL, PICTURE, PARAM_VIDEO | PARAM_FILM, 0, 0, NULL, NULL, 0, FORM, NULL, \
   "video: backwards; film: its sound too") \
 X(boomerang, BOOL, PICTURE, PARAM_VIDEO, 0, 0, NULL, NULL, 0, FORM, NULL, \

@@ -58,11 +58,12 @@ def forms(place):
 
 
 def seams(place):
-    width, height, size, rows = pixels(world(place, "wide.png", "--size", "192x160", "--tile", "both"))
+    width, height, size, rows = pixels(world(place, "wide.png", "--size", "192x160", "--loop"))
     apart = lambda a, b: sum(abs(x - y) for x, y in zip(a, b)) / len(a)
     down = [apart(a, b) for a, b in zip(rows, rows[1:])]
     columns = [b"".join(r[x * size:(x + 1) * size] for r in rows) for x in range(width)]
     across = [apart(a, b) for a, b in zip(columns, columns[1:])]
+    check(json.loads(place.sumi("show", "wide.png", "--json").stdout or "{}").get("tile") == "both", "loop joins all edges")
     check((width, height) == (192, 160), "larger than the model's own pictures", f"{width}x{height}")
     check(apart(rows[-1], rows[0]) <= max(down) and apart(columns[-1], columns[0]) <= max(across), "edges that fit together",
           f"{apart(rows[-1], rows[0]):.2f} {max(down):.2f}; {apart(columns[-1], columns[0]):.2f} {max(across):.2f}")
@@ -103,7 +104,8 @@ def found(place):
 
 
 def wrong(place):
-    for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
+    for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"),
+                        (["world", "x", "--loop", "--tile", "x", "--detach"], "tile"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
                         (["world", "x", "--model", "sd1-tiny"], "sd1-tiny"), (["image", "x", "--model", "world-tiny"], "world-tiny"),
                         (["image", "x", "-o", "x.glb"], ".glb is no format for image"), (["film", "-", "-o", "x.glb"], ".glb is no format for film")):
         done = place.sumi(*args, "--detach") if "-o" not in args else place.sumi(*args)
@@ -139,10 +141,9 @@ def missing(parent):
 
 def main():
     parent = pathlib.Path(tempfile.mkdtemp(prefix="sumi-e2e-"))
-    shutil.copytree(PACKS, parent / "packs", symlinks=True, ignore=lambda folder, names: [n for n in names if "." in n])
-    (parent / "packs").mkdir(exist_ok=True)
+    (parent / "packs").mkdir()
     world_tiny(parent / "packs" / "world-tiny")
-    place = Place(parent=parent, packs=str(parent / "packs"), model_world="world-tiny").start()
+    place = Place(parent=parent, packs=f"{parent / 'packs'}:{PACKS}", model_world="world-tiny").start()
     try:
         for part in (forms, seams, lifted, found, wrong, served):
             part(place)

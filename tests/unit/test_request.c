@@ -130,7 +130,7 @@ static void test_fields_of_other_modalities(void **state)
 	(void)state;
 	checked("{" SOME ",\"fps\":8}", PARAM_IMAGE, "field 'fps' is for video and film, not for image");
 	checked("{" SOME ",\"loop\":true}", PARAM_IMAGE,
-		"field 'loop' is for video and audio, not for image");
+		"field 'loop' is for video, audio and world, not for image");
 	checked("{" SOME ",\"loop\":false,\"loop_count\":0}", PARAM_IMAGE, "");
 	checked("{" SOME ",\"duration\":3}", PARAM_VIDEO,
 		"field 'duration' is for audio, not for video: its length is given by frames and "
