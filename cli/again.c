@@ -252,7 +252,13 @@ static int drop_idle(const struct cli *cli, struct job *job, struct error *err)
 static int read_job(struct cli *cli, struct job *job, struct error *err)
 {
 	struct recipe recipe;
-	int status = recipe_read(cli->args[0], &recipe, err);
+	const char *path = cli->args[0];
+	int status = recipe_read(path, &recipe, err);
+	if (status == SUMI_NOTFOUND && !strpbrk(path, "/.") && job_id_valid(path))
+		return error_set(err, SUMI_NOTFOUND,
+				 "%s: there is no such file; of a job's results: sumi fetch %s, then sumi "
+				 "again %s-1.webp, or what fetch prints",
+				 path, path, path);
 	if (status)
 		return status;
 	status = change_model(cli, recipe.job, err);

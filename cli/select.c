@@ -228,6 +228,15 @@ static int read_filter(const struct cli *cli, struct store_filter *filter, bool 
 	return SUMI_OK;
 }
 
+int select_named(struct cli *cli, struct selection *s, struct error *err)
+{
+	struct finding f = {.s = s, .seen = json_object()};
+	*s = (struct selection){0};
+	int status = take_ids(cli, &f, err);
+	json_decref(f.seen);
+	return status;
+}
+
 int select_jobs(struct cli *cli, const struct select_rule *rule, struct queue *queue,
 		struct store *store, struct selection *s, struct error *err)
 {

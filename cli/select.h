@@ -42,6 +42,10 @@ int select_jobs(struct cli *cli, const struct select_rule *rule, struct queue *q
 		struct store *store, struct selection *s, struct error *err);
 void select_clear(struct selection *s);
 
+/* The ids that stand as arguments, of "-" those on standard input, each once; nobody has looked whether there are
+ * such jobs. As select_jobs() else. */
+int select_named(struct cli *cli, struct selection *s, struct error *err);
+
 /* A state as people write it, in any case; -1 for a word that is none. */
 int select_state(const char *word);
 

@@ -22,12 +22,12 @@ static int worse(int a, int b)
 	return a > b ? a : b;
 }
 
-static int wait_for_all(struct cli *cli, struct queue *queue, const struct follow_options *options,
-			json_t *rows, struct error *err, int *code)
+static int wait_for_all(struct cli *cli, struct queue *queue, const struct selection *s,
+			const struct follow_options *options, json_t *rows, struct error *err, int *code)
 {
-	for (int i = 0; i < cli->arg_count; i++) {
+	for (size_t i = 0; i < s->count; i++) {
 		struct queue_entry entry;
-		int status = follow_job(cli, queue, cli->args[i], options, &entry, err);
+		int status = follow_job(cli, queue, s->ids[i], options, &entry, err);
 		/* Each stands for itself: an unknown one does not end the waiting for the others. */
 		if (status == SUMI_NOTFOUND || status == SUMI_INVALID) {
 			*code = worse(*code, cli_error(cli, err));
@@ -59,10 +59,14 @@ static int wait_or_watch(struct cli *cli, bool previews)
 		status = when_parse_length(timeout, &options.until_ms, &err);
 	if (options.until_ms)
 		options.until_ms += clock_boot_ms();
+	struct selection s = {0};
 	if (!status)
 		status = cli_queue(cli, &queue, &err);
 	if (!status)
-		status = wait_for_all(cli, queue, &options, rows, &err, &code);
+		status = select_named(cli, &s, &err);
+	if (!status)
+		status = wait_for_all(cli, queue, &s, &options, rows, &err, &code);
+	select_clear(&s);
 	if (status) {
 		code = cli_error(cli, &err);
 		if (status == SUMI_BUSY)
@@ -88,7 +92,14 @@ static int run_watch(struct cli *cli)
 /* -o of fetch, and what came of it so far. */
 static int fetch_one(struct each *e, const char *id, struct error *err)
 {
-	return fetch_files(e->cli, id, cli_value(e->cli, "output"), e->rows, err);
+	bool known;
+	struct error ignored;
+	int status = fetch_files(e->cli, id, cli_value(e->cli, "output"), e->rows, err);
+	/* What nobody has heard of is not somewhere else. */
+	if (status == SUMI_NOTFOUND && (e->queue || !cli_queue(e->cli, &e->queue, &ignored)) &&
+	    !queue_knows(e->queue, id, &known, &ignored) && !known)
+		return error_set(err, SUMI_NOTFOUND, "there is no job %.64s", id);
+	return status;
 }
 
 static int run_fetch(struct cli *cli)
@@ -245,7 +256,7 @@ static const struct cli_option fetch_options[] = {
 static const struct cli_option select_options[] = {SELECT_OPTIONS, {NULL, 0, NULL, NULL}};
 
 const struct verb verb_watch = {.name = "watch",
-				.arguments = "ID…",
+				.arguments = "ID…|-",
 				.summary = "follow jobs to their end, with progress and previews",
 				.options = wait_options,
 				.min_args = 1,
@@ -253,7 +264,7 @@ const struct verb verb_watch = {.name = "watch",
 				.run = run_watch};
 
 const struct verb verb_wait = {.name = "wait",
-			       .arguments = "ID…",
+			       .arguments = "ID…|-",
 			       .summary = "wait for jobs to end; the exit code says how",
 			       .options = wait_options,
 			       .min_args = 1,

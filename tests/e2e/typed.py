@@ -18,8 +18,8 @@ def accepted(place, name, *options, size=None):
     check(fine, name, done.stderr)
 
 
-def refused(place, name, *args, words=()):
-    done = place.sumi(*args)
+def refused(place, name, *args, words=(), input=None):
+    done = place.sumi(*args, input=input)
     check(done.returncode == 2 and all(w in done.stderr for w in words), name, f"{done.returncode}: {done.stderr}")
 
 
@@ -166,6 +166,15 @@ def without_queue(place):
     place.sumi("cancel", "--all", "-q")
     place.sumi("resume")
     place.sumi("image", "ink", "--size", 64, "--steps", 1, "--id", "listed", "-q", "-o", "listed.webp")
+    done = place.sumi("wait", "-", input="listed\r\n nobody,listed\n")
+    check(done.returncode == 3 and done.stdout == "listed done\n" and "no job nobody" in done.stderr, "wait for ids on standard input",
+          f"{done.returncode} {done.stdout} {done.stderr}")
+    check(place.sumi("watch", "-", input="listed\n").returncode == 0, "and watch")
+    refused(place, "what is no id", "wait", "-", input="a/b", words=["standard input:1", "a/b"])
+    done = place.sumi("fetch", "nobody")
+    check(done.returncode == 3 and done.stderr == "sumi: there is no job nobody\n", "fetch of what nobody has heard of", done.stderr)
+    done = place.sumi("again", "listed")
+    check(done.returncode == 3 and "sumi fetch listed" in done.stderr, "again of an id", done.stderr)
     place.stop()
     done = place.sumi("list")
     check(done.returncode == 0 and "listed" in done.stdout and "only what has ended" in done.stderr and "sumid &" in done.stderr,
