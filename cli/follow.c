@@ -61,13 +61,19 @@ static void draw_bar(struct view *v, const struct queue_entry *e)
 	snprintf(rest, sizeof rest, "%s %lld/%lld step %lld/%lld%s", job_state_word(e->state),
 		 (long long)e->variants, (long long)n, (long long)e->step, (long long)e->steps, eta);
 	int cells = columns - 1 - (int)(strlen(e->id) + strlen(" [] ") + strlen(rest));
+	const char *id = e->id;
+	if (cells < 4) { /* what moves is worth more than the name */
+		id = "";
+		snprintf(rest, sizeof rest, "%lld/%lld", (long long)e->step, (long long)e->steps);
+		cells = columns - 1 - (int)(strlen(" [] ") + strlen(rest));
+	}
 	cells = cells > BAR_CELLS ? BAR_CELLS : cells < 4 ? 4 : cells;
 	int filled =
 	    (int)(cells * ((double)e->variants + (e->variants < n ? part : 0)) / (double)n);
 	for (int i = 0; i < cells; i++)
 		bar[i] = i < filled ? '#' : '.';
 	bar[cells] = '\0';
-	snprintf(line, sizeof line, "%s [%s] %s", e->id, bar, rest);
+	snprintf(line, sizeof line, "%s%s[%s] %s", id, *id ? " " : "", bar, rest);
 	fprintf(stderr, "\r\033[K%.*s", columns - 1, line);
 	v->shown = true;
 }

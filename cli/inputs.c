@@ -39,6 +39,8 @@ static int what_is(const struct named *n, enum what *what, char path[FILES_PATH_
 	char sha256[SHA256_HEX_SIZE];
 	const char *name = n->file->name, *value = n->file->value;
 	bool below = n->folder && value[0] != '/';
+	if (strcmp(value, "-") == 0) /* an id to the queue, standard input to people */
+		return error_set(err, SUMI_INVALID, "%s: standard input is not read here: name a file", name);
 	int status = files_path(path, err, "%s%s%s", below ? n->folder : "", below ? "/" : "", value);
 	if (status)
 		return status;

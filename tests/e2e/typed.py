@@ -55,6 +55,7 @@ def options(place):
     refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])
     refused(place, "a name that is an ending alone", "render", "ink", *QUICK, "-o", ".png", words=[".png", "name"])
     refused(place, "a folder that is a file", "render", "ink", *QUICK, "-o", "x.png/y.png", words=["x.png", "not a folder"])
+    refused(place, "an init from standard input", "image", "ink", "--init", "-", words=["init", "standard input"])
     refused(place, "an empty --state-dir", "status", "--state-dir", "", words=["--state-dir", "empty"])
     refused(place, "an empty --config", "status", "--config=", words=["--config", "empty"])
     done = subprocess.run([BIN / "sumid", "--check", "--state-dir", ""], env=place.env(), capture_output=True, text=True)
