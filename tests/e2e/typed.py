@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What people type: switches taken back, sizes in one word, times by the clock on the wall, verbs and options misspelt."""
-import datetime
+import datetime, fcntl, pty, select, struct, termios
 
 from lib import *
 
@@ -55,7 +55,6 @@ def options(place):
     refused(place, "a scheme that is none", "image", "ink", "--notify", "ftp://x", words=["notify", "http://", "https://"])
     refused(place, "a name that is an ending alone", "render", "ink", *QUICK, "-o", ".png", words=[".png", "name"])
     refused(place, "a folder that is a file", "render", "ink", *QUICK, "-o", "x.png/y.png", words=["x.png", "not a folder"])
-    refused(place, "an init from standard input", "image", "ink", "--init", "-", words=["init", "standard input"])
     refused(place, "an empty --state-dir", "status", "--state-dir", "", words=["--state-dir", "empty"])
     refused(place, "an empty --config", "status", "--config=", words=["--config", "empty"])
     done = subprocess.run([BIN / "sumid", "--check", "--state-dir", ""], env=place.env(), capture_output=True, text=True)
@@ -108,6 +107,7 @@ def filters(place):
         check(done.returncode in (0, 5, 6) and "duration" not in done.stderr and "not a time" not in done.stderr,
               f"{verb} {option} {age}", f"{done.returncode}: {done.stderr}")
     refused(place, "a time of a filter that is none", "list", "--since", "soon", words=["--since", "yesterday"])
+    refused(place, "an init from standard input", "image", "ink", "--init", "-", words=["init", "standard input"])
     refused(place, "an age without a unit", "delete", "--older", 90, words=["--older", "no unit"])
     refused(place, "a filter twice", "delete", "--tag", "a", "--tag", "b", words=["--tag", "'a'", "'b'"])
     done = place.sumi("list", "--state", "Cancelled", "--modality", "IMAGE", "-q")
@@ -188,6 +188,24 @@ def without_queue(place):
     check(done.returncode == 4 and done.stderr.count("\n") == 1, "and who wants a job made hears one line", done.stderr)
 
 
+def narrow(place):
+    """On a terminal of 24 columns how far a job is stands on the line, not half of its id."""
+    id = place.sumi("image", "ink", "--size", 64, "--detach", "--not-before", "+1d").stdout.strip()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 24, 0, 0))
+    watch = subprocess.Popen([BIN / "sumi", "watch", id], env=place.env(), stdout=subprocess.DEVNULL, stderr=theirs, cwd=place.dir)
+    os.close(theirs)
+    text, end = b"", time.monotonic() + 60
+    while b"] 0/0" not in text and time.monotonic() < end:
+        if select.select([ours], [], [], 1)[0]:
+            text += os.read(ours, 4096)
+    watch.kill()
+    watch.wait()
+    os.close(ours)
+    line = next((part for part in text.split(b"\r\x1b[K") if b"[" in part), b"")
+    check(line.startswith(b"[") and line.endswith(b"] 0/0") and len(line) < 24, "a narrow terminal", repr(text))
+
+
 def idle(place):
     """What is given and has no say is told of; what a file brought with it is not."""
     place.sumi("render", "ink", *QUICK[:-1], "brought.webp", "--size", 64)
@@ -209,6 +227,7 @@ def main():
         place.start()
         filters(place)
         times(place)
+        narrow(place)
         idle(place)
         without_queue(place)
     finally:
