@@ -143,6 +143,11 @@ json_t *control_json(const struct control *c)
 	return o;
 }
 
+int control_multiple(const struct control *c)
+{
+	return c->type == CONTROL_T2I ? c->t2i_config.factor : 0;
+}
+
 size_t control_picture_values(const struct control_use *use)
 {
 	const struct look *look = use->control->look;

@@ -66,6 +66,9 @@ enum { CONTROL_KIND_ANY = -1 };
 /* SUMI_INVALID for what such a network does not know: a guess, a mask, or that kind of map. */
 int control_check_use(const struct control *control, bool guess, bool mask, int kind, struct error *err);
 
+/* What a picture's sides have to be multiples of; 0: it does not matter. */
+int control_multiple(const struct control *control);
+
 /* Whether it counts in evaluation `call` of so many, as diffusers has it: all of the evaluation's share of the
  * run lies between start and end. */
 bool control_is_on(const struct control_use *use, int call, int calls);

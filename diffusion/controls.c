@@ -211,8 +211,22 @@ static int complete(const char *paths, const char *state_dir, const json_t *job,
 		    !(status = vision_config_read(where, &seen_by, err)))
 			list->rows[index].side = seen_by.side;
 	}
+	if (!status)
+		list->rows[index].multiple = control_multiple(control);
 	control_close(control);
 	return status;
+}
+
+int controls_check_size(const struct control_list *list, int width, int height, struct error *err)
+{
+	for (int i = 0; list && i < list->count; i++) {
+		int of = list->rows[i].multiple;
+		if (of && (width % of || height % of))
+			return error_set(err, SUMI_INVALID,
+					 "controls, entry %d: %.80s wants sides that are multiples of %d, not %dx%d", i + 1,
+					 list->rows[i].name, of, width, height);
+	}
+	return SUMI_OK;
 }
 
 int controls_find(const char *paths, const char *state_dir, const json_t *controls,

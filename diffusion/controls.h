@@ -36,6 +36,7 @@ struct control_list {
 		char path[FILES_PATH_MAX];
 		char encoder[FILES_PATH_MAX]; /* of an IP-Adapter; else empty */
 		int side;                     /* of the square that it sees; 0: the result's size */
+		int multiple;                 /* what the result's sides have to be multiples of; 0: it does not matter */
 	} rows[RUN_CONTROLS_MAX];
 	int count;
 	json_t *named; /* for who records them: the job's, with the names that were found; owned, or NULL */
@@ -48,6 +49,9 @@ struct control_list {
 int controls_find(const char *paths, const char *state_dir, const json_t *controls,
 		  const struct pack_info *info, struct control_list **out, struct error *err);
 void controls_free(struct control_list *list); /* NULL is fine */
+
+/* SUMI_INVALID for a network that is not for results of that size. NULL is fine. */
+int controls_check_size(const struct control_list *list, int width, int height, struct error *err);
 
 /* A number that changes with the files. 0 for none (NULL). */
 uint64_t controls_stamp(const struct control_list *list);

@@ -175,14 +175,33 @@ static int check_adapters(struct admission *a, const struct pack_info *info, con
 	return status;
 }
 
-/* Networks for controls against the pack's configs, likewise. */
-static int check_controls(struct admission *a, const struct pack_info *info, const struct job *job,
-			  struct error *err)
+/* All sizes that a job's controls are shown in: of both its runs, where it has two. */
+static int check_shown(struct admission *a, const struct pack_info *info, const struct modality *m,
+		       const struct job *job, const struct control_list *list, struct error *err)
+{
+	struct request r = job_request(job, 0);
+	struct error ignored;
+	r.host_precision = a->config->precision;
+	r.host_packs = a->config->packs;
+	r.host_state = a->config->state_dir;
+	if (m->resolve(info, &r, &ignored)) /* check_pack() has said what is wrong with it */
+		return SUMI_OK;
+	struct run_params first = request_run_params(&r);
+	int status = controls_check_size(list, r.width, r.height, err);
+	stages_first(&r, &first);
+	return status ? status : controls_check_size(list, first.width, first.height, err);
+}
+
+/* Networks for controls against the pack's configs, likewise, and their results' sizes. */
+static int check_controls(struct admission *a, const struct pack_info *info, const struct modality *m,
+			  const struct job *job, struct error *err)
 {
 	struct control_list *list = NULL;
 	if (!json_array_size(job->controls))
 		return SUMI_OK;
 	int status = controls_find(a->config->packs, a->config->state_dir, job->controls, info, &list, err);
+	if (!status && info)
+		status = check_shown(a, info, m, job, list, err);
 	controls_free(list);
 	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
 }
@@ -214,7 +233,7 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	if (!status)
 		status = check_adapters(a, info, job, err);
 	if (!status)
-		status = check_controls(a, info, job, err);
+		status = check_controls(a, info, m, job, err);
 	if (!status)
 		status = check_enlargers(a, job, err);
 	return !status && info ? check_whole(a, info, err) : status;

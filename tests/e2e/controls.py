@@ -181,6 +181,13 @@ def jobs(place):
                        (f"like:{FIRST},model=ip-adapter-xl", "another family"), (f"canny:{FIRST},mask={FIRST}", "no mask")):
         bad = place.sumi("image", "a boat", *BASE, "--control", what, "-o", "bad.png")
         check(bad.returncode != 0 and word in bad.stderr and bad.stderr.count("\n") == 1, f"refused at once: {word}", bad.stderr)
+    place.sumi("models", "add", T2I / "xl", "--name", "t2i-xl")
+    shown = ["--steps", 4, "--model", "sdxl-tiny", "--control", f"none:{FIRST},model=t2i-xl", "--detach"]
+    for size, fits in (("72x64", False), ("64x80", True)):
+        done = place.sumi("image", "a boat", *shown, "--size", size, "--id", f"t2i-{size}")
+        check(done.returncode == (0 if fits else 2) and ("multiples of 16, not 72x64" in done.stderr) != fits,
+              f"a T2I-Adapter's sizes are known when a job comes: {size}", f"{done.returncode} {done.stderr}")
+    place.sumi("cancel", "t2i-64x80")
 
 
 def resumes(place):
