@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "backends/opencl/cache.h"
 #include "backends/opencl/internal.h"
 #include "check.h"
 
@@ -520,6 +521,25 @@ static void reference_knows_its_sums(void **state)
 	device_close(d);
 }
 
+/* What a user has set stays; cl_cache_prepare() comes again when the folder is another. */
+static void tells_drivers_what_nobody_chose(void **state)
+{
+	static const char variable[] = "POCL_WORK_GROUP_SPECIALIZATION";
+	char folder[96];
+	(void)state;
+	unsetenv(variable);
+	snprintf(folder, sizeof folder, "%s/told", scratch);
+	setenv("SUMI_CACHE_DIR", folder, 1);
+	cl_cache_prepare();
+	assert_string_equal(getenv(variable), "0");
+	setenv(variable, "1", 1);
+	snprintf(folder, sizeof folder, "%s/chosen", scratch);
+	setenv("SUMI_CACHE_DIR", folder, 1);
+	cl_cache_prepare();
+	assert_string_equal(getenv(variable), "1");
+	unsetenv(variable);
+}
+
 static int make_scratch(void **state)
 {
 	(void)state;
@@ -554,6 +574,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(keeps_to_its_buffers),
 	    cmocka_unit_test(says_why_a_kernel_does_not_build),
 	    cmocka_unit_test(reference_knows_its_sums),
+	    cmocka_unit_test(tells_drivers_what_nobody_chose),
 	};
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }
