@@ -76,6 +76,8 @@ static int check_models(const struct config *config, struct error *err)
 	int status = catalogue_list(config->packs, config->state_dir, &c, err);
 	if (status)
 		return status;
+	for (int i = 0; i < c.problem_count; i++) /* a place that is not there, half a pack */
+		log_warn("model.unusable", "error=\"%s\"", c.problems[i]);
 	status = catalogue_check_defaults(&c, config, err);
 	catalogue_free(&c);
 	return status;

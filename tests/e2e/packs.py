@@ -51,6 +51,10 @@ def twice(place):
     place.configure(packs=f"{place.dir}/packs:{place.dir}/packs/:{place.dir}/link")
     done = place.sumi("models")
     check("beside" not in done.stderr and len(place.json("models")) == len(rows), "a folder that is named three times", done.stderr)
+    place.configure(packs=f"{place.dir}/packs:/nowhere/models")
+    done = subprocess.run([BIN / "sumid", "--check"], env=place.env(), capture_output=True, text=True)
+    check(done.returncode == 0 and "fine" in done.stdout and "/nowhere/models" in done.stderr and "packs/half" in done.stderr,
+          "sumid --check names a place that is not there and packs that are left out", f"{done.returncode} {done.stderr}")
     place.configure(packs=place.dir / "packs")
 
 
