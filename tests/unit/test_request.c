@@ -136,7 +136,7 @@ static void test_fields_of_other_modalities(void **state)
 		"field 'duration' is for audio, not for video: its length is given by frames and "
 		"fps");
 	checked("{" SOME ",\"format\":\"png\"}", PARAM_AUDIO,
-		"format is 'png', allowed are: ogg, wav");
+		"format is 'png', allowed are: ogg, wav, mp3");
 	checked("{" SOME ",\"width\":64}", PARAM_AUDIO, "");
 }
 
