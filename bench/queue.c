@@ -347,7 +347,12 @@ int main(int argc, char **argv)
 	struct queue *q;
 	snprintf(program, sizeof program, "%.*s../bin/sumid",
 		 slash ? (int)(slash + 1 - argv[0]) : 0, argv[0]);
-	bench_starts(program, "tests/vectors");
+	char packs[FILES_PATH_MAX];
+	if (!realpath("tests/vectors", packs)) {
+		fprintf(stderr, "bench queue: there is no tests/vectors here\n");
+		return 1;
+	}
+	bench_starts(program, packs);
 	if (!mkdtemp(dir))
 		return 1;
 	struct private_redis_options server = {.state_dir = dir};
