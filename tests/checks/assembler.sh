@@ -72,16 +72,17 @@ all() {
 		grep -q "+$program\$\|^$program+\|+$program+" "$dir/programs" && continue
 		case $files in *mma*) continue ;; esac
 		(cd "$1" && grep -q '__asm__' $files) || continue
-		weight='-D WEIGHT=f16'
+		weight='-D WEIGHT=f16 -D UP=f16 -D DOWN=f16'
 		case $files in *gemm_dot4*)
 			weight='-D WEIGHT=q8_0 -D WEIGHT_BLOCK=32 -D WEIGHT_BYTES=34 -D WIDE=LANES -D COLUMNS=(2*LANES)'
 			files="formats.cl $files"
 			;;
 		esac
+		case $files in *fold*) weight="$weight -D DOT" ;; esac
 		(cd "$1" && cat common.cl $files) >"$dir/program.cl"
 		for way in '-D LANES=16' '-D LANES=8 -D DOT_VEX' '-D LANES=16 -D DOT_AMX' '-D LANES=16 -D DOT_AMX -D DOT_SPLIT'; do
 			case $files$way in
-			*peak*AMX*) continue ;; # of vectors
+			*peak*AMX* | *fold*AMX*) continue ;; # of vectors
 			*gemm_dot_*SPLIT*) ;;
 			*SPLIT*) continue ;;
 			esac
