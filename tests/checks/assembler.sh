@@ -26,15 +26,15 @@ compile() {
 		-w -D NAMELESS_CALLS -D ACT=f32 "$@" >"$dir/log" 2>&1
 }
 
-# look FILES OPTIONS…: adds to $dir/seen the kernels with assembler, to $dir/bad those that lack the mark.
+# look SOURCE OPTIONS…: adds to $dir/seen the kernels with assembler, to $dir/bad those that lack the mark.
 look() {
-	files=$1
+	source=$1
 	shift
 	# One line for each function: its name, and whether it has either.
-	compile -S -emit-llvm "$@" "$files" -o "$dir/k.ll" && case $* in
-	*DOT_AMX*) compile -c "$@" "$files" -o "$dir/k.o" ;;
+	compile -S -emit-llvm "$@" "$source" -o "$dir/k.ll" && case $* in
+	*DOT_AMX*) compile -c "$@" "$source" -o "$dir/k.o" ;;
 	esac || {
-		echo "not ok $name: $files $* does not compile"
+		echo "not ok $name: $source $* does not compile"
 		head -5 "$dir/log"
 		exit 1
 	}
