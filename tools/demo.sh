@@ -108,6 +108,7 @@ echo "  sumi again FILE"
 
 # The page: for this machine alone, at a port that is free, with a key in the part of the link that no server sees.
 key=$(sumi keys add demo --scope admin --quiet)
+: >"$demo/gateway.log" # it is looked into before the gateway has opened it
 setsid sumi-gateway --listen 127.0.0.1:0 2>"$demo/gateway.log" &
 gateway=$!
 tries=0 address=
