@@ -1,6 +1,7 @@
 /* The machine's memory, control groups of both versions, resource limits. */
 #include "base/memory.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/files.h"
 
 enum { TEXT_LIMIT = 64 * 1024 };
@@ -107,10 +109,23 @@ uint64_t memory_free(const char *root)
 	return available ? all : UINT64_MAX;
 }
 
+/* Every job asks several times, and the answer lies in ten files: it holds for a second. */
+static uint64_t group_limit_lately(void)
+{
+	static _Atomic int64_t until; /* 0: never read */
+	static _Atomic uint64_t limit;
+	int64_t now = clock_mono_us();
+	if (now >= until) {
+		limit = memory_group_limit("");
+		until = now + 1000000;
+	}
+	return limit;
+}
+
 uint64_t memory_limit(void)
 {
 	uint64_t limit = least((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
-			       memory_group_limit(""));
+			       group_limit_lately());
 	struct rlimit r;
 	if (getrlimit(RLIMIT_AS, &r) == 0 && r.rlim_cur != RLIM_INFINITY)
 		limit = least(limit, r.rlim_cur);

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Bytes: the machine's, or less where a control group or a resource limit (ulimit -v) allows only
- * that. What others use of it does not count. */
+/* Bytes: the machine's, or less where a control group (as of a second ago at most) or a resource limit
+ * (ulimit -v) allows only that. What others use of it does not count. */
 uint64_t memory_limit(void);
 
 /* Bytes that could be had at the moment, swap included, as the files under root ("": the system's)

@@ -118,21 +118,21 @@ struct denoiser_plan run_plan_denoiser(const struct pack_info *info, const struc
 	};
 }
 
-/* Bytes of one step, and some of those by name; 0 where the pack's configs cannot be read. known:
- * where it is loaded already, or NULL. */
-static uint64_t step_memory(const struct pack_info *info, const struct denoiser *known,
+/* Bytes of one step, and some of those by name; 0 where the pack's configs cannot be read. known, tokens:
+ * where they are loaded already; NULL, 0: their configs are read. */
+static uint64_t step_memory(const struct pack_info *info, const struct denoiser *known, int tokens,
 			    const struct run_params *p, enum dtype dtype,
 			    struct denoiser_needs *needs)
 {
 	struct denoiser *read = NULL;
-	struct conditioner_shape texts;
+	struct conditioner_shape texts = {.tokens = tokens};
 	struct error ignored;
 	if (!known && denoiser_open(info->family->denoiser, NULL, info,
 				    pack_denoiser_part(info, p->fast), &read, &ignored))
 		return 0;
 	const struct denoiser *denoiser = known ? known : read;
 	uint64_t bytes = 0;
-	if (!conditioner_shape_read(info->family->conditioner, info, &texts, &ignored)) {
+	if (tokens || !conditioner_shape_read(info->family->conditioner, info, &texts, &ignored)) {
 		struct denoiser_spec spec = denoiser_spec(denoiser);
 		struct denoiser_plan plan = run_plan_denoiser(info, p, &spec, texts.tokens);
 		struct control_use uses[RUN_CONTROLS_MAX];
@@ -158,7 +158,7 @@ uint64_t run_plan_step(const struct pack *pack, const struct run_params *p,
 {
 	const struct denoiser *known =
 	    pack->denoisers[p->fast && pack->info.has_fast ? 1 : 0].open;
-	return step_memory(&pack->info, known, p, pack->device->activation_dtype, needs);
+	return step_memory(&pack->info, known, pack->texts.tokens, p, pack->device->activation_dtype, needs);
 }
 
 /* What the device says of the first operation of a step that it does not support. */
@@ -340,7 +340,7 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 				.height = p->height / scale,
 				.width = (p->window ? p->window : p->width) / scale,
 				.wrap = run_wrap(p)};
-	uint64_t step = step_memory(info, NULL, p, DTYPE_F32, &needs), decode = 0;
+	uint64_t step = step_memory(info, NULL, 0, p, DTYPE_F32, &needs), decode = 0;
 	if (pack_part(info, family_folder(family, PART_CODEC), folder, NULL) == 0 &&
 	    codec_open(family->codec, NULL, folder, NULL, &codec, NULL) == 0) {
 		decode = needs.text + codec_memory(codec, &job, false, DTYPE_F32);
@@ -352,5 +352,5 @@ uint64_t run_memory(const struct pack_info *info, const struct run_params *p)
 uint64_t run_products(const struct pack_info *info, const struct run_params *p)
 {
 	struct denoiser_needs needs = {0};
-	return step_memory(info, NULL, p, DTYPE_F32, &needs) ? needs.products : 0;
+	return step_memory(info, NULL, 0, p, DTYPE_F32, &needs) ? needs.products : 0;
 }
