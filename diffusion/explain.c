@@ -35,8 +35,7 @@ static json_t *tokens_json(const struct prompt_chunks *c, int chunk, char *const
 	int length = c->tokens.length, row = chunk * length, last = length - 1;
 	/* The end's mark stands behind the last token, and padding behind that. */
 	int32_t end = c->tokens.ids[row + last];
-	while (last > 1 && c->tokens.ids[row + last - 1] == end &&
-	       !(c->vectors && c->vectors[row + last - 1]))
+	while (last > 1 && c->tokens.ids[row + last - 1] == end && !(c->vectors && c->vectors[row + last - 1]))
 		last--;
 	for (int i = row + 1; i < row + last; i++) {
 		int vector = c->vectors ? c->vectors[i] : 0;
@@ -98,10 +97,8 @@ static void note_words(struct explaining *x, const char *text)
 		return;
 	for (size_t i = 0; i < s.count; i++)
 		if (x->syntax == PROMPT_A1111 && !s.rows[i].breaks &&
-		    prompt_find_word(s.rows[i].text, strlen(s.rows[i].text), 0, "BREAK") !=
-			SIZE_MAX)
-			note(x, "%s",
-			     "BREAK within weighted brackets breaks nothing: it is a word there");
+		    prompt_find_word(s.rows[i].text, strlen(s.rows[i].text), 0, "BREAK") != SIZE_MAX)
+			note(x, "%s", "BREAK within weighted brackets breaks nothing: it is a word there");
 	prompt_segments_free(&s);
 }
 
@@ -181,10 +178,8 @@ static int note_prompt(struct explaining *x, const char *text, bool negative, st
 		note(x, "of the texts that .blend() mixes in %s, the first is shown", which);
 	if (x->syntax == PROMPT_A1111 && !negative &&
 	    prompt_count_parts(x->syntax, text, &weighted) == 1 && weighted)
-		note(x,
-		     "the number at the end is a weight of %s, not a word: with a comma behind it "
-		     "it would be one",
-		     which);
+		note(x, "the number at the end is a weight of %s, not a word: with a comma behind it "
+			"it would be one", which);
 	if (x->syntax == PROMPT_A1111 && negative &&
 	    prompt_find_word(text, strlen(text), 0, "AND") != SIZE_MAX)
 		note(x, "AND is a word in %s", which);
@@ -221,8 +216,7 @@ int prompt_explain(const struct pack_info *info, const struct run_params *p, jso
 	if (!status)
 		status = run_evaluations(info, p, &x.evaluations, err);
 	if (!status)
-		status =
-		    conditioner_open(info->family->conditioner, NULL, info, &x.conditioner, err);
+		status = conditioner_open(info->family->conditioner, NULL, info, &x.conditioner, err);
 	if (status)
 		return status;
 	x.notes = json_array();

@@ -1,5 +1,4 @@
-/* Parts, and texts that change from step to step: stable-diffusion-webui's AND, [a:b:0.4], [a|b].
- */
+/* Parts, and texts that change from step to step: stable-diffusion-webui's AND, [a:b:0.4], [a|b]. */
 #include "diffusion/prompt.h"
 
 #include <ctype.h>
@@ -12,10 +11,9 @@
 
 #include "base/utf8.h"
 
-const char *const prompt_syntax_names[PROMPT_SYNTAXES] = {[PROMPT_DIFFUSERS] = "diffusers",
-							  [PROMPT_A1111] = "a1111",
-							  [PROMPT_COMFY] = "comfy",
-							  [PROMPT_COMPEL] = "compel"};
+const char *const prompt_syntax_names[PROMPT_SYNTAXES] = {
+    [PROMPT_DIFFUSERS] = "diffusers", [PROMPT_A1111] = "a1111", [PROMPT_COMFY] = "comfy",
+    [PROMPT_COMPEL] = "compel"};
 
 int prompt_syntax_of(const char *name, enum prompt_syntax *out, struct error *err)
 {
@@ -182,8 +180,8 @@ static void read_round(const struct source *s, size_t i, struct bracket *b)
 	if (end != SIZE_MAX && s->text[end] == ':')
 		end = words_end(s, end + 1, &b->depth);
 	if (end != SIZE_MAX && s->text[end] == ')')
-		*b = (struct bracket){
-		    .shape = SHAPE_ROUND, .end = (uint32_t)end + 1, .depth = b->depth + 1};
+		*b = (struct bracket){.shape = SHAPE_ROUND, .end = (uint32_t)end + 1,
+				      .depth = b->depth + 1};
 }
 
 static void read_square(const struct source *s, size_t i, struct bracket *b)
@@ -229,8 +227,8 @@ static int read_brackets(struct source *s, struct error *err)
 			read_square(s, i, b);
 		if (b->shape != SHAPE_NONE && b->depth > PROMPT_DEPTH_MAX)
 			return error_set(err, SUMI_INVALID,
-					 "prompt: byte %zu: brackets in brackets, deeper than %d",
-					 i, PROMPT_DEPTH_MAX);
+					 "prompt: byte %zu: brackets in brackets, deeper than %d", i,
+					 PROMPT_DEPTH_MAX);
 	}
 	return SUMI_OK;
 }
@@ -245,8 +243,7 @@ static int last_of(const struct source *s, const struct bracket *b)
 	return v >= s->steps ? s->steps : v <= -1 ? -1 : (int)v;
 }
 
-/* Appends to out, which has room, the text of [i, end) at a step; 0 only marks where texts change.
- */
+/* Appends to out, which has room, the text of [i, end) at a step; 0 only marks where texts change. */
 static char *render(const struct source *s, size_t i, size_t end, int step, char *out);
 
 static char *render_schedule(const struct source *s, size_t i, const struct bracket *b, int step,
@@ -316,8 +313,8 @@ static char *render(const struct source *s, size_t i, size_t end, int step, char
 	return out;
 }
 
-/* Whether all of it can be read: a bar outside of brackets, or a backslash before nothing, leaves
- * the whole text as it is. */
+/* Whether all of it can be read: a bar outside of brackets, or a backslash before nothing, leaves the
+ * whole text as it is. */
 static bool is_readable(const struct source *s)
 {
 	for (size_t i = 0; i < s->size;) {
@@ -349,11 +346,10 @@ static int add_text(struct prompt_part *p, char *text, int from, int to, struct 
 		k++;
 	if (k == PROMPT_TEXTS_MAX) {
 		free(text);
-		return error_set(
-		    err, SUMI_INVALID,
-		    "prompt: it becomes more than %d texts on its way: let fewer things "
-		    "change",
-		    PROMPT_TEXTS_MAX);
+		return error_set(err, SUMI_INVALID,
+				 "prompt: it becomes more than %d texts on its way: let fewer things "
+				 "change",
+				 PROMPT_TEXTS_MAX);
 	}
 	if (k == p->count)
 		p->texts[p->count++] = text;
@@ -487,9 +483,9 @@ int prompt_read(enum prompt_syntax syntax, const char *text, bool negative, int 
 	*out = (struct prompt){.steps = steps > 0 ? steps : 1};
 	while (!status && next_part(syntax, text, negative, &from, &start, &size)) {
 		if (out->count == PROMPT_PARTS_MAX)
-			status =
-			    error_set(err, SUMI_INVALID, "prompt: more than %d parts joined by AND",
-				      PROMPT_PARTS_MAX);
+			status = error_set(err, SUMI_INVALID,
+					   "prompt: more than %d parts joined by AND",
+					   PROMPT_PARTS_MAX);
 		else
 			status = read_part(syntax, text + start, size, negative, out->steps,
 					   &out->parts[out->count++], err);

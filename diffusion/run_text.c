@@ -1,5 +1,4 @@
-/* What a run's texts say to its denoiser: as they stand there, or by the syntax that they are
- * written in. */
+/* What a run's texts say to its denoiser: as they stand there, or by the syntax that they are written in. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +12,8 @@ static enum prompt_syntax syntax_of(const struct run_params *p)
 	return syntax;
 }
 
-/* Every text that a prompt becomes must be readable. How many evaluations there will be decides
- * only which of them come. */
+/* Every text that a prompt becomes must be readable. How many evaluations there will be decides only
+ * which of them come. */
 static int check_prompt(enum prompt_syntax syntax, const char *text, bool negative, int steps,
 			struct error *err)
 {
@@ -53,11 +52,10 @@ static int check_parts(const struct pack_info *info, const struct run_params *p,
 	if (status)
 		return status;
 	if (denoiser_spec(denoiser).embeds_guidance)
-		status =
-		    error_set(err, SUMI_INVALID,
-			      "prompt: this model guides itself and takes one part of weight 1: "
-			      "AND and a weight at the end have no place (prompt_syntax "
-			      "diffusers takes them as words)");
+		status = error_set(err, SUMI_INVALID,
+				   "prompt: this model guides itself and takes one part of weight 1: "
+				   "AND and a weight at the end have no place (prompt_syntax "
+				   "diffusers takes them as words)");
 	denoiser_close(denoiser);
 	return status;
 }

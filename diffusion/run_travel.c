@@ -1,13 +1,13 @@
-/* Videos whose text changes on the way: between two frames that have a text each, those between are
- * told a mixture of both, and begin with a mixture of both seeds' noise. */
+/* Videos whose text changes on the way: between two frames that have a text each, those between are told a mixture
+ * of both, and begin with a mixture of both seeds' noise. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "diffusion/run_internal.h"
 
-/* Where a frame lies: between stop `at` and the next one, `part` of the way; stop 0 is the prompt,
- * in front of all that travel names. */
+/* Where a frame lies: between stop `at` and the next one, `part` of the way; stop 0 is the prompt, in front of all
+ * that travel names. */
 struct between {
 	int at;
 	float part;
@@ -33,8 +33,7 @@ static struct between place(const struct run_params *p, int frame)
 /* ---- checks ------------------------------------------------------------------------ */
 
 /* *plain stays false where it is. */
-static int check_plain(const struct run_params *p, const char *text, bool negative, bool *plain,
-		       struct error *err)
+static int check_plain(const struct run_params *p, const char *text, bool negative, bool *plain, struct error *err)
 {
 	enum prompt_syntax syntax;
 	if (!text || !*plain || prompt_syntax_of(p->prompt_syntax, &syntax, NULL))
@@ -52,8 +51,7 @@ static int check_texts(const struct run_params *p, struct error *err)
 		status = check_plain(p, p->travel[i].prompt, false, &plain, err);
 	if (!status && !plain)
 		status = error_set(err, SUMI_INVALID,
-				   "travel goes together with texts alone, without weights, parts "
-				   "or changes (prompt_syntax "
+				   "travel goes together with texts alone, without weights, parts or changes (prompt_syntax "
 				   "diffusers takes those as words)");
 	return status;
 }
@@ -63,21 +61,18 @@ int run_travel_check(const struct pack_info *info, const struct run_params *p, s
 	if (!p->travel_count)
 		return SUMI_OK;
 	if (p->travel_count < 0 || p->travel_count > RUN_TRAVEL_MAX)
-		return error_set(err, SUMI_INVALID, "travel has %d stops, allowed are up to %d",
-				 p->travel_count, RUN_TRAVEL_MAX);
+		return error_set(err, SUMI_INVALID, "travel has %d stops, allowed are up to %d", p->travel_count, RUN_TRAVEL_MAX);
 	for (int i = 0; i < p->travel_count; i++) {
 		int after = i ? p->travel[i - 1].frame + 1 : 0;
 		/* Its motion modules know frames of nearly one noise, and make nothing of two. */
 		if (p->travel[i].seeded && info->noise_shared > 0)
 			return error_set(err, SUMI_INVALID,
-					 "travel, entry %d: frames of model %s share their noise, "
-					 "which cannot go over to another "
+					 "travel, entry %d: frames of model %s share their noise, which cannot go over to another "
 					 "seed's: leave out seed",
 					 i + 1, info->name);
 		if (p->travel[i].frame < after || p->travel[i].frame >= p->frames)
 			return error_set(err, SUMI_INVALID,
-					 "travel, entry %d: frame is %d, allowed are %d to %d: "
-					 "each behind the one before it, "
+					 "travel, entry %d: frame is %d, allowed are %d to %d: each behind the one before it, "
 					 "and within the video",
 					 i + 1, p->travel[i].frame, after, p->frames - 1);
 	}
@@ -85,13 +80,10 @@ int run_travel_check(const struct pack_info *info, const struct run_params *p, s
 	if (status)
 		return status;
 	if (p->init || p->control_count)
-		return error_set(err, SUMI_INVALID, "travel does not go together with %s",
-				 p->init ? "init" : "controls");
+		return error_set(err, SUMI_INVALID, "travel does not go together with %s", p->init ? "init" : "controls");
 	if (p->guidance_start > 0 || (p->guidance_end != 0 && p->guidance_end < 1))
-		return error_set(
-		    err, SUMI_INVALID,
-		    "travel is guided from beginning to end: leave out guidance_start and "
-		    "guidance_end");
+		return error_set(err, SUMI_INVALID, "travel is guided from beginning to end: leave out guidance_start and "
+						    "guidance_end");
 	return SUMI_OK;
 }
 
@@ -109,18 +101,16 @@ void run_travel_identity(const struct run_params *p, struct bytes_writer *out)
 /* ---- texts ------------------------------------------------------------------------- */
 
 /* One frame's rows of a tensor, of two stops' texts. */
-static void mix_rows(const struct condition *own, const struct condition *next, float part,
-		     float *to)
+static void mix_rows(const struct condition *own, const struct condition *next, float part, float *to)
 {
 	size_t n = (size_t)own->rows * (size_t)own->width;
 	for (size_t i = 0; i < n; i++)
-		to[i] = part > 0 ? own->values[i] + part * (next->values[i] - own->values[i])
-				 : own->values[i];
+		to[i] = part > 0 ? own->values[i] + part * (next->values[i] - own->values[i]) : own->values[i];
 }
 
 /* One tensor of each frame: the negative text's for all, then the stops'. */
-static void spread(const struct run_params *p, int texts, const struct conditions *stops,
-		   const struct conditions *negative, int tensor, float *to)
+static void spread(const struct run_params *p, int texts, const struct conditions *stops, const struct conditions *negative,
+		   int tensor, float *to)
 {
 	const struct condition *no = texts > 1 ? &negative->tensors[tensor] : NULL;
 	size_t one = (size_t)stops[0].tensors[tensor].rows * (size_t)stops[0].tensors[tensor].width;
@@ -142,13 +132,10 @@ static int join_stops(const struct run_params *p, int texts, const struct condit
 		const struct condition *from = &stops[0].tensors[k];
 		struct condition *c;
 		for (int i = 0; i <= p->travel_count + (texts > 1) && !status; i++) {
-			const struct conditions *other =
-			    i <= p->travel_count ? &stops[i] : negative;
+			const struct conditions *other = i <= p->travel_count ? &stops[i] : negative;
 			if (other->count != stops[0].count || other->tensors[k].rows != from->rows)
-				status = error_set(
-				    err, SUMI_INVALID,
-				    "travel: this model's texts have as many rows as they "
-				    "have words, which cannot be mixed");
+				status = error_set(err, SUMI_INVALID, "travel: this model's texts have as many rows as they "
+								      "have words, which cannot be mixed");
 		}
 		if (!status)
 			status = conditions_add(said, from->name, from->rows, from->width, &c, err);
@@ -160,9 +147,8 @@ static int join_stops(const struct run_params *p, int texts, const struct condit
 	return status;
 }
 
-int run_travel_encode(struct conditioner *c, const struct conditioner_input *of,
-		      const struct run_params *p, int texts, struct conditions *said,
-		      struct error *err)
+int run_travel_encode(struct conditioner *c, const struct conditioner_input *of, const struct run_params *p, int texts,
+		      struct conditions *said, struct error *err)
 {
 	struct conditions stops[RUN_TRAVEL_MAX + 1] = {0}, negative = {0};
 	struct conditioner_input in = *of;
@@ -186,10 +172,8 @@ int run_travel_encode(struct conditioner *c, const struct conditioner_input *of,
 
 /* ---- noise ------------------------------------------------------------------------- */
 
-/* One frame of noise [channels, frames, pixels] goes over to another's, along the sphere on which
- * both lie. */
-static void turn_frame(const struct latent_spec *s, int frame, float part, const float *other,
-		       float *x)
+/* One frame of noise [channels, frames, pixels] goes over to another's, along the sphere on which both lie. */
+static void turn_frame(const struct latent_spec *s, int frame, float part, const float *other, float *x)
 {
 	size_t pixels = (size_t)s->height * (size_t)s->width;
 	double aa = 0, bb = 0, ab = 0;
@@ -225,19 +209,17 @@ static void copy_frame(const struct latent_spec *s, int frame, const float *from
 	}
 }
 
-int run_travel_noise(struct run *run, const struct run_params *p,
-		     void (*draw)(struct run *run, float *noise), struct error *err)
+int run_travel_noise(struct run *run, const struct run_params *p, void (*draw)(struct run *run, float *noise),
+		     struct error *err)
 {
 	const struct latent_spec *s = &run->latents;
 	struct rng kept = run->rng;
 	size_t n = run_values(run);
-	float *all =
-	    p->travel_count ? malloc((size_t)(p->travel_count + 1) * n * sizeof *all) : NULL;
+	float *all = p->travel_count ? malloc((size_t)(p->travel_count + 1) * n * sizeof *all) : NULL;
 	if (!p->travel_count)
 		return SUMI_OK;
 	if (!all)
-		return error_set(err, SUMI_NOMEM, "no memory for the noise of %d texts",
-				 p->travel_count + 1);
+		return error_set(err, SUMI_NOMEM, "no memory for the noise of %d texts", p->travel_count + 1);
 	/* What each stop's seed alone would begin with. */
 	memcpy(all, run->x, n * sizeof *all);
 	for (int k = 1; k <= p->travel_count; k++) {

@@ -12,6 +12,7 @@
 
 struct glb {
 	json_t *root;
+	const json_t *extras; /* how it was made; NULL: nothing says so */
 	const uint8_t *bin; /* borrowed */
 	size_t bin_size;
 	const char *where;
@@ -31,6 +32,7 @@ static int open_glb(const void *data, size_t size, const char *where, struct glb
 				 length);
 	int status = json_read_foreign((const char *)data + r.at, length, (size_t)JSON_EXPANSION * METADATA_TEXT_MAX,
 				       where, &out->root, err);
+	out->extras = json_object_get(json_object_get(out->root, "asset"), "extras");
 	r.at += length;
 	uint32_t bytes = status ? 0 : bytes_get_u32(&r);
 	if (!status && bytes_get_u32(&r) == GLTF_BIN_CHUNK && !r.failed && bytes <= size - r.at) {
@@ -47,9 +49,8 @@ int gltf_read_texts(const void *data, size_t size, const char *where, struct fil
 	int status = open_glb(data, size, where, &g, err);
 	if (status)
 		return status;
-	const json_t *extras = json_object_get(json_object_get(g.root, "asset"), "extras");
-	const char *json = json_string_value(json_object_get(extras, "sumi"));
-	const char *infotext = json_string_value(json_object_get(extras, "parameters"));
+	const char *json = json_string_value(json_object_get(g.extras, "sumi"));
+	const char *infotext = json_string_value(json_object_get(g.extras, "parameters"));
 	if (json)
 		status = texts_add(texts, TEXT_TAG, METADATA_WEBM_JSON, json, strlen(json), err);
 	if (!status && infotext)
@@ -79,11 +80,11 @@ static const uint8_t *view_of(const struct glb *g, const json_t *index, size_t *
 	return g->bin + begin;
 }
 
-static int read_scale(const struct glb *g, const json_t *extras, struct landscape *l, struct error *err)
+static int read_scale(const struct glb *g, struct landscape *l, struct error *err)
 {
-	int status = json_want_number(extras, g->where, "relief", 0.001, 10, &l->relief, err);
+	int status = json_want_number(g->extras, g->where, "relief", 0.001, 10, &l->relief, err);
 	if (!status)
-		status = json_want_number(extras, g->where, "sea_level", -10, 1, &l->sea_level, err);
+		status = json_want_number(g->extras, g->where, "sea_level", -10, 1, &l->sea_level, err);
 	if (status || isnan(l->relief) || isnan(l->sea_level))
 		return error_set(err, SUMI_CORRUPT, "%s: glTF: it was not written by sumi", g->where);
 	return SUMI_OK;
@@ -136,8 +137,7 @@ int gltf_read_landscape(const void *data, size_t size, const char *where, struct
 	int status = open_glb(data, size, where, &g, err);
 	if (status)
 		return status;
-	const json_t *extras = json_object_get(json_object_get(g.root, "asset"), "extras");
-	status = read_scale(&g, extras, &out->land, err);
+	status = read_scale(&g, &out->land, err);
 	if (!status)
 		status = read_texture(&g, out, err);
 	if (!status)

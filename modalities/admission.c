@@ -98,13 +98,20 @@ static int check_run(struct admission *a, const struct pack_info *info, const st
 	return status;
 }
 
-static int check_pack(struct admission *a, const struct pack_info *info, const struct modality *m,
-		      const struct job *job, struct error *err)
+/* A job's request, on this host. */
+static struct request request_here(const struct admission *a, const struct job *job)
 {
 	struct request r = job_request(job, 0);
 	r.host_precision = a->config->precision;
 	r.host_packs = a->config->packs;
 	r.host_state = a->config->state_dir;
+	return r;
+}
+
+static int check_pack(struct admission *a, const struct pack_info *info, const struct modality *m,
+		      const struct job *job, struct error *err)
+{
+	struct request r = request_here(a, job);
 	/* Workers offer a pack for its own modality only: it would wait for ever. */
 	if (strcmp(info->modality, job->modality) != 0)
 		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,
@@ -179,11 +186,8 @@ static int check_adapters(struct admission *a, const struct pack_info *info, con
 static int check_shown(struct admission *a, const struct pack_info *info, const struct modality *m,
 		       const struct job *job, const struct control_list *list, struct error *err)
 {
-	struct request r = job_request(job, 0);
+	struct request r = request_here(a, job);
 	struct error ignored;
-	r.host_precision = a->config->precision;
-	r.host_packs = a->config->packs;
-	r.host_state = a->config->state_dir;
 	if (m->resolve(info, &r, &ignored)) /* check_pack() has said what is wrong with it */
 		return SUMI_OK;
 	struct run_params first = request_run_params(&r);

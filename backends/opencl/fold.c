@@ -4,11 +4,6 @@
 
 #include "backends/opencl/matrix.h"
 
-static int ceil_div(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 /* The ups that are there: all of one format, and as wide as a part. */
 static const struct weight *first_up(const struct linear_beside *b, int cout)
 {
@@ -79,10 +74,10 @@ static int enqueue(struct cl_device *d, const struct weight *w, const struct lin
 	int lines = w->head.cin * w->head.kernel * w->head.kernel, most = matrix_constant("fold_cpu.cl", "FOLD_ROWS");
 	int tile = folds_in_pairs(d) ? matrix_constant("dot_cpu.cl", "DOT_SMALL_VECTORS")
 				     : matrix_constant("tile_cpu.cl", "TILE_SMALL");
-	int block = (int)cl_round_up((size_t)ceil_div(lines, ceil_div(lines, most)), (size_t)tile);
-	int blocks = ceil_div(lines, block), wanted = 4 * d->base.info.compute_units, group = w->panels;
-	while (group > 1 && blocks * ceil_div(w->panels, group) < wanted)
-		group = ceil_div(group, 2);
+	int block = (int)cl_round_up((size_t)cl_ceil_div(lines, cl_ceil_div(lines, most)), (size_t)tile);
+	int blocks = cl_ceil_div(lines, block), wanted = 4 * d->base.info.compute_units, group = w->panels;
+	while (group > 1 && blocks * cl_ceil_div(w->panels, group) < wanted)
+		group = cl_ceil_div(group, 2);
 	int cout = w->head.cout / b->count, columns = matrix_panel(d);
 	struct cl_arg args[26], *at = args;
 	*at++ = arg_buffer(w->buffer);
@@ -106,7 +101,7 @@ static int enqueue(struct cl_device *d, const struct weight *w, const struct lin
 	}
 	*at++ = arg_buffer(out->buffer);
 	struct cl_range range = {.dims = 2,
-				 .global = {(size_t)blocks, (size_t)ceil_div(w->panels, group)},
+				 .global = {(size_t)blocks, (size_t)cl_ceil_div(w->panels, group)},
 				 .local = {1, 1}};
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);
 }

@@ -5,11 +5,6 @@
 
 #include "backends/opencl/trial.h"
 
-static int ceil_div(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 static struct cl_arg arg_int8(const int v[8])
 {
 	struct cl_arg arg = {.size = sizeof(cl_int8)};
@@ -142,8 +137,8 @@ static int enqueue_tile(struct cl_device *d, const void *job_, const void *how, 
 	at = gemm_row_tail(job, at);
 	struct cl_range range = {
 	    .dims = 3,
-	    .global = {(size_t)ceil_div(panels * columns, tile->n) * items,
-		       (size_t)ceil_div(rows, tile->m), (size_t)job->out.n},
+	    .global = {(size_t)cl_ceil_div(panels * columns, tile->n) * items,
+		       (size_t)cl_ceil_div(rows, tile->m), (size_t)job->out.n},
 	    .local = {items, 1, 1},
 	};
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);

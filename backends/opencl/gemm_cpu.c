@@ -7,11 +7,6 @@ struct product {
 	int rows, tile, group; /* rows of a work-item and of a tile, panels of a work-item */
 };
 
-static int ceil_div(int a, int b)
-{
-	return (a + b - 1) / b;
-}
-
 /* How a product is cut into work-items of [block rows] × [group panels]. */
 struct gemm_cut {
 	int block_rows, blocks; /* rows of a work-item, and how many such blocks */
@@ -26,14 +21,14 @@ static struct gemm_cut cut_product(const struct cl_device *d, const struct produ
 {
 	int wanted = 4 * d->base.info.compute_units, panels = job->weight->panels;
 	struct gemm_cut cut = {.group = p->group};
-	cut.blocks = ceil_div(rows, p->rows);
+	cut.blocks = cl_ceil_div(rows, p->rows);
 	if (cut.blocks * panels * job->out.n < wanted)
-		cut.blocks = ceil_div(wanted, panels * job->out.n);
-	cut.block_rows = (int)cl_round_up((size_t)ceil_div(rows, cut.blocks), (size_t)p->tile);
-	cut.blocks = ceil_div(rows, cut.block_rows);
-	while (cut.group > 1 && cut.blocks * job->out.n * ceil_div(panels, cut.group) < wanted)
+		cut.blocks = cl_ceil_div(wanted, panels * job->out.n);
+	cut.block_rows = (int)cl_round_up((size_t)cl_ceil_div(rows, cut.blocks), (size_t)p->tile);
+	cut.blocks = cl_ceil_div(rows, cut.block_rows);
+	while (cut.group > 1 && cut.blocks * job->out.n * cl_ceil_div(panels, cut.group) < wanted)
 		cut.group /= 2;
-	cut.groups = ceil_div(panels, cut.group);
+	cut.groups = cl_ceil_div(panels, cut.group);
 	size_t x_bytes = (size_t)job->in.h * (size_t)job->in.w * dtype_size(job->x.dtype);
 	const struct block_format *f = format_info(job->weight->head.dtype);
 	size_t w_bytes = (size_t)job->weight->head.cout * (size_t)f->bytes / (size_t)f->block *
@@ -167,7 +162,7 @@ static int quantise(struct cl_device *d, const struct gemm_job *job, const struc
 {
 	int tile = dot4_rows(d);
 	int most = matrix_constant(dot4_file, "GEMM_DOT4_GATHER");
-	int wanted = ceil_div(piece->rows, ceil_div(4 * d->base.info.compute_units, piece->pictures));
+	int wanted = cl_ceil_div(piece->rows, cl_ceil_div(4 * d->base.info.compute_units, piece->pictures));
 	int block_rows = (int)cl_round_up((size_t)(wanted < most ? wanted : most), (size_t)tile);
 	cl_kernel kernel;
 	int status = dot4_kernel(d, "quantise_dot4", job, &kernel, err);
@@ -181,7 +176,7 @@ static int quantise(struct cl_device *d, const struct gemm_job *job, const struc
 	*at++ = arg_int(job->x.c);
 	*at++ = arg_buffer(to);
 	struct cl_range range = {.dims = 2,
-				 .global = {(size_t)ceil_div(piece->rows, block_rows),
+				 .global = {(size_t)cl_ceil_div(piece->rows, block_rows),
 					    (size_t)piece->pictures},
 				 .local = {1, 1}};
 	return cl_launch(d, kernel, &range, args, (int)(at - args), err);

@@ -254,6 +254,11 @@ int cl_kernel_items(const struct cl_device *d, cl_kernel kernel, size_t *items, 
 
 #define CL_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
+static inline int cl_ceil_div(int a, int b)
+{
+	return (a + b - 1) / b;
+}
+
 /* a rounded up to a multiple of b. */
 static inline size_t cl_round_up(size_t a, size_t b)
 {

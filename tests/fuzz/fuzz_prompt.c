@@ -1,5 +1,5 @@
-/* A prompt in each of its syntaxes: parts, texts that change, weights. What is read has a text for
- * every evaluation and weights that are numbers; what is plain is one segment of its own words. */
+/* A prompt in each of its syntaxes: parts, texts that change, weights. What is read has a text for every
+ * evaluation and weights that are numbers; what is plain is one segment of its own words. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -21,8 +21,8 @@ static void check_part(const struct prompt_part *p, const json_t *schedule, int 
 	size_t entries = json_array_size(schedule), entry = 0;
 	int times = 0;
 	for (int step = 1; step <= steps; step++) {
-		while (entry + 1 < entries && json_integer_value(json_array_get(
-						  json_array_get(schedule, entry), 0)) < step)
+		while (entry + 1 < entries &&
+		       json_integer_value(json_array_get(json_array_get(schedule, entry), 0)) < step)
 			entry++;
 		const char *want =
 		    json_string_value(json_array_get(json_array_get(schedule, entry), 1));
@@ -109,18 +109,12 @@ static void test_plain(void **state)
 		const char *text;
 		bool a1111, comfy;
 	} rows[] = {
-	    {"a red boat, at dawn", true, true},
-	    {"a | b", true, true},
-	    {"", true, true},
-	    {"BRAND ANDES", true, true},
-	    {" spaces ", true, true},
-	    {"a (b)", false, false},
-	    {"a [b]", false, true},
-	    {"a AND b", false, true},
-	    {"a BREAK b", false, true},
-	    {"16:9", false, true},
-	    {"a: b", true, true},
-	    {"\\(a\\)", false, false},
+	    {"a red boat, at dawn", true, true}, {"a | b", true, true},
+	    {"", true, true},			 {"BRAND ANDES", true, true},
+	    {" spaces ", true, true},		 {"a (b)", false, false},
+	    {"a [b]", false, true},		 {"a AND b", false, true},
+	    {"a BREAK b", false, true},		 {"16:9", false, true},
+	    {"a: b", true, true},		 {"\\(a\\)", false, false},
 	    {"(a:0.1.2)", false, false},
 	};
 	(void)state;
