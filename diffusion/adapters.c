@@ -138,6 +138,7 @@ struct adapters {
 		struct adapter *file;
 		struct adapter_weight weight;
 		struct adapter_fit fit;
+		size_t drawn; /* of those that fit, those of the denoiser */
 		char name[ADAPTER_LABEL_MAX + 1];
 		char sha256[SHA256_HEX_SIZE];
 	} rows[OVERLAYS_MAX];
@@ -168,13 +169,24 @@ static unsigned part_of(const struct pack_info *info, const char *folder)
 	return first ? ADAPTER_TEXT : ADAPTER_TEXT_2;
 }
 
+/* The first module of an adapter that is of none of those parts becomes that which is told, where all others fit. */
+static void first_of_others(const struct adapter *file, unsigned parts, struct adapter_fit *fit)
+{
+	char target[ADAPTER_NAME_MAX];
+	for (size_t i = 0; i < adapter_modules(file) && !fit->first[0]; i++)
+		if (!adapter_target(file, i, parts, 1, target))
+			snprintf(fit->first, sizeof fit->first, "%s", adapter_module_name(file, i));
+}
+
 /* The weights of each part whose numbers adapters change. */
 static int fit_parts(struct adapters *a, int i, const struct pack_info *info, struct error *err)
 {
 	char path[FILES_PATH_MAX];
+	unsigned parts = 0;
 	int status = SUMI_OK;
 	for (const struct part *const *at = info->family->parts; *at && !status; at++) {
 		struct weights *w = NULL;
+		size_t before = a->rows[i].fit.fit;
 		if ((*at)->use != PART_TEXTS && (*at)->use != PART_DENOISER)
 			continue;
 		status = pack_part(info, (*at)->folder, path, err);
@@ -184,7 +196,10 @@ static int fit_parts(struct adapters *a, int i, const struct pack_info *info, st
 			status = weights_adapt(w, a->rows[i].file, part_of(info, (*at)->folder),
 					       &a->rows[i].weight, &a->rows[i].fit, err);
 		weights_close(w);
+		parts |= part_of(info, (*at)->folder);
+		a->rows[i].drawn += (*at)->use == PART_DENOISER ? a->rows[i].fit.fit - before : 0;
 	}
+	first_of_others(a->rows[i].file, parts, &a->rows[i].fit);
 	return status;
 }
 
@@ -207,6 +222,10 @@ static int open_row(struct adapters *a, int i, const struct adapter_list *list,
 	a->rows[i].weight = list->rows[i].weight;
 	strcpy(a->rows[i].name, list->rows[i].name);
 	int status = adapter_open(path, &a->rows[i].file, err);
+	if (status == SUMI_UNSUPPORTED) {
+		tell_kind(path, what, sizeof what);
+		return error_prefix(err, "LoRA %s (%s) is not read", list->rows[i].name, what);
+	}
 	if (status)
 		return status;
 	status = fit_parts(a, i, info, err);
@@ -217,11 +236,15 @@ static int open_row(struct adapters *a, int i, const struct adapter_list *list,
 		return error_set(err, SUMI_INVALID, "LoRA %s (%s) is not for model %s: %s", list->rows[i].name,
 				 what, info->name, why);
 	}
-	if (!status && !a->rows[i].fit.fit) {
+	/* Families share text encoders: what fits there alone says nothing. */
+	size_t drawing = adapter_drawing(a->rows[i].file);
+	if (!status && !a->rows[i].drawn && (drawing || !a->rows[i].fit.fit)) {
 		tell_kind(path, what, sizeof what);
 		status = error_set(err, SUMI_INVALID,
-				   "LoRA %s (%s) is not for model %s: none of its %zu modules has a place there",
-				   list->rows[i].name, what, info->name, adapter_modules(a->rows[i].file));
+				   "LoRA %s (%s) is not for model %s: none of its %zu modules%s has a place there",
+				   list->rows[i].name, what, info->name,
+				   a->rows[i].fit.fit ? drawing : adapter_modules(a->rows[i].file),
+				   a->rows[i].fit.fit ? " beside those of text encoders" : "");
 	}
 	return status ? status : sha256_file(path, a->rows[i].sha256, err);
 }

@@ -49,7 +49,7 @@ static int add_tensor(struct adapter *a, const struct weight_tensor *t, struct e
 	if (!adapter_suffix(t->name, &which, &bias, &stem))
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "%s: tensor '%.100s' is of no kind of adapter that is read", path, t->name);
-	if (!t->usable)
+	if (!t->usable && which != TENSOR_ALPHA) /* kohya writes some as whole numbers */
 		return error_set(err, SUMI_UNSUPPORTED, "%s: tensor '%.100s' is of the dtype %s", path,
 				 t->name, t->format);
 	struct module *m = find_module(a, t->name, stem, bias);
@@ -66,20 +66,31 @@ static int add_tensor(struct adapter *a, const struct weight_tensor *t, struct e
 static int read_scale(const struct adapter *a, struct module *m, struct error *err)
 {
 	const struct weight_tensor *t = m->tensors[TENSOR_ALPHA];
-	float alpha = 0;
+	double alpha = 0;
 	m->scale = 1;
+	if (!t && a->config)
+		return adapter_config_scale(a, m, &m->scale, err);
 	if (!t || !m->rank)
 		return SUMI_OK;
 	uint64_t count = 1;
 	for (int i = 0; i < t->rank; i++)
 		count *= (uint64_t)(t->shape[i] == 1);
-	int status = count == 1 ? weights_read_floats(t, &alpha, 1, err) : SUMI_OK;
+	int status = count == 1 ? weights_read_number(t, &alpha, err) : SUMI_OK;
 	if (!status && (count != 1 || !isfinite(alpha)))
 		status = error_set(err, SUMI_INVALID, "%s: '%.100s' is no finite number", weights_folder(a->files),
 				   t->name);
 	if (!status && alpha != 0)
-		m->scale = (double)alpha / m->rank;
+		m->scale = alpha / m->rank;
 	return status;
+}
+
+/* A bias of PEFT's counts as its pair does, whose first tensor stands right before it. */
+static void scale_bias(struct adapter *a, size_t i)
+{
+	struct module *m = &a->modules[i];
+	const struct module *pair = i ? m - 1 : m;
+	if (m->tensors[TENSOR_UP_BIAS] && !pair->bias && strcmp(pair->name, m->name) == 0)
+		m->scale = pair->scale;
 }
 
 static int check_module(const struct adapter *a, struct module *m, struct error *err)
@@ -103,10 +114,14 @@ int adapter_open(const char *path, struct adapter **out, struct error *err)
 	if (!a)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	int status = weights_open(path, &a->files, err);
+	if (!status)
+		status = adapter_config_read(a->files, &a->config, err);
 	for (size_t i = 0; !status && i < weights_tensors(a->files); i++)
 		status = add_tensor(a, weights_at(a->files, i), err);
 	for (size_t i = 0; i < a->count && !status; i++)
 		status = check_module(a, &a->modules[i], err);
+	for (size_t i = 0; i < a->count && !status; i++)
+		scale_bias(a, i);
 	if (!status && !a->count)
 		status = error_set(err, SUMI_INVALID, "%s: there is no tensor in it", path);
 	if (status) {
@@ -124,6 +139,7 @@ void adapter_close(struct adapter *a)
 	for (size_t i = 0; i < a->count; i++)
 		free(a->modules[i].name);
 	free(a->modules);
+	json_decref(a->config);
 	weights_close(a->files);
 	free(a);
 }
@@ -131,6 +147,14 @@ void adapter_close(struct adapter *a)
 size_t adapter_modules(const struct adapter *a)
 {
 	return a->count;
+}
+
+size_t adapter_drawing(const struct adapter *a)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < a->count; i++)
+		n += !(a->modules[i].part & (ADAPTER_TEXT | ADAPTER_TEXT_2)) && !a->modules[i].tensors[TENSOR_EMBEDDING];
+	return n;
 }
 
 const char *adapter_module_name(const struct adapter *a, size_t i)
@@ -143,7 +167,10 @@ const char *adapter_kind(const struct adapter *a)
 	for (size_t i = 0; i < a->count; i++)
 		if (a->modules[i].tensors[TENSOR_DORA] || a->modules[i].tensors[TENSOR_MAGNITUDE])
 			return "DoRA";
-	return a->modules[0].kind->word;
+	size_t i = 0;
+	while (i + 1 < a->count && a->modules[i].tensors[TENSOR_EMBEDDING])
+		i++;
+	return a->modules[i].kind->word;
 }
 
 void adapter_ranks(const struct adapter *a, int *least, int *most)

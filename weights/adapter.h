@@ -27,6 +27,7 @@ int adapter_open(const char *path, struct adapter **out, struct error *err);
 void adapter_close(struct adapter *a); /* NULL is fine */
 
 size_t adapter_modules(const struct adapter *a);
+size_t adapter_drawing(const struct adapter *a); /* of these, those of no text encoder */
 const char *adapter_kind(const struct adapter *a); /* "LoRA", "DoRA", …: of its first module */
 
 void adapter_ranks(const struct adapter *a, int *least, int *most); /* 0: it has none */

@@ -272,16 +272,34 @@ static int lokr_delta(const struct module *m, int ranks, float *out, struct erro
 	return error_set(err, own.status, "%s", own.text);
 }
 
+static const struct weight_tensor *whole(const struct module *m)
+{
+	return get(m, TENSOR_DIFF) ? get(m, TENSOR_DIFF) : get(m, TENSOR_UP_BIAS);
+}
+
 static bool diff_check(struct module *m)
 {
-	const struct weight_tensor *t = get(m, TENSOR_DIFF);
+	const struct weight_tensor *t = whole(m);
 	return t && t->rank > 0 && set_shape(m, axis(t, 0), axes(t, 1), 0);
 }
 
 static int diff_delta(const struct module *m, int ranks, float *out, struct error *err)
 {
 	(void)ranks;
-	return weights_read_floats(get(m, TENSOR_DIFF), out, (size_t)(m->rows * m->columns), err);
+	return weights_read_floats(whole(m), out, (size_t)(m->rows * m->columns), err);
+}
+
+/* It is counted, and has a place nowhere. */
+static bool embedding_check(struct module *m)
+{
+	return set_shape(m, 1, 1, 0);
+}
+
+static int embedding_delta(const struct module *m, int ranks, float *out, struct error *err)
+{
+	(void)ranks;
+	(void)out;
+	return error_set(err, SUMI_UNSUPPORTED, "'%.100s' changes no tensor", m->name);
 }
 
 const struct module_kind module_kinds[] = {
@@ -289,6 +307,8 @@ const struct module_kind module_kinds[] = {
     {"LoHa", TENSOR_HADA_W1A, TENSOR_HADA_W1B, loha_check, loha_delta},
     {"LoKr", TENSOR_KRON_W1, TENSOR_KRON_W1A, lokr_check, lokr_delta},
     {"difference", TENSOR_DIFF, TENSOR_DIFF, diff_check, diff_delta},
+    {"LoRA", TENSOR_UP_BIAS, TENSOR_UP_BIAS, diff_check, diff_delta},
+    {"embedding", TENSOR_EMBEDDING, TENSOR_EMBEDDING, embedding_check, embedding_delta},
     {NULL, TENSOR_DIFF, TENSOR_DIFF, NULL, NULL},
 };
 

@@ -3,6 +3,8 @@
 #ifndef SUMI_WEIGHTS_ADAPTER_INTERNAL_H
 #define SUMI_WEIGHTS_ADAPTER_INTERNAL_H
 
+#include <jansson.h>
+
 #include "weights/adapter.h"
 #include "weights/weights.h"
 
@@ -28,6 +30,8 @@ enum module_tensor {
 	TENSOR_KRON_W2B,
 	TENSOR_KRON_T2,
 	TENSOR_DIFF, /* all of the difference */
+	TENSOR_UP_BIAS, /* PEFT's: a bias of the pair of that name, which counts as that does */
+	TENSOR_EMBEDDING, /* OneTrainer's bundled embeddings: no difference of any tensor */
 	MODULE_TENSORS
 };
 
@@ -45,6 +49,7 @@ struct module {
 
 struct adapter {
 	struct weights *files;
+	json_t *config;         /* owned: what PEFT trained it with; NULL: the file does not say */
 	struct module *modules; /* in the order of their names */
 	size_t count, capacity;
 };
@@ -70,6 +75,12 @@ bool adapter_suffix(const char *name, enum module_tensor *which, bool *bias, siz
 /* The part and the flat name of a module by its name in the file; false where it is of no part that
  * is known. */
 bool adapter_flat_name(const char *stem, unsigned *part, char out[ADAPTER_NAME_MAX]);
+
+/* PEFT's config of an adapter, where diffusers wrote it into its file, in *out, the caller's; NULL: there is none. */
+int adapter_config_read(const struct weights *files, json_t **out, struct error *err);
+
+/* What it says of a pair of that many ranks: *scale; left alone where it says nothing. */
+int adapter_config_scale(const struct adapter *a, const struct module *m, double *scale, struct error *err);
 
 /* A flat name of Stable Diffusion's original layout in diffusers' names; others stay. layers: resnets
  * of a level. */

@@ -23,6 +23,8 @@ static const struct {
     {".lora_B.*.weight", TENSOR_UP, false},
     {".lora_A", TENSOR_DOWN, false},
     {".lora_B", TENSOR_UP, false},
+    {".lora_B.bias", TENSOR_UP_BIAS, true},
+    {".lora_B.*.bias", TENSOR_UP_BIAS, true},
     {".lora.down.weight", TENSOR_DOWN, false},
     {".lora.up.weight", TENSOR_UP, false},
     {"_lora.down.weight", TENSOR_DOWN, false},
@@ -51,6 +53,9 @@ static const struct {
     {".diff_b", TENSOR_DIFF, true},
     {".w_norm", TENSOR_DIFF, false},
     {".b_norm", TENSOR_DIFF, true},
+    /* XLabs has several pairs of a module, by number. */
+    {".down.weight", TENSOR_DOWN, false},
+    {".up.weight", TENSOR_UP, false},
 };
 
 /* Where `end` begins in name; 0: it does not stand there. */
@@ -71,6 +76,12 @@ static size_t where_ends(const char *name, const char *end)
 
 bool adapter_suffix(const char *name, enum module_tensor *which, bool *bias, size_t *stem)
 {
+	if (strncmp(name, "bundle_emb.", 11) == 0) {
+		*which = TENSOR_EMBEDDING;
+		*bias = false;
+		*stem = strlen(name);
+		return true;
+	}
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
 		*stem = where_ends(name, ends[i].end);
 		*which = ends[i].which;
@@ -94,6 +105,18 @@ static const struct {
     {"lora_te1_", ADAPTER_TEXT, false},
     {"lora_te2_", ADAPTER_TEXT_2, false},
     {"lora_te_", ADAPTER_TEXT, false},
+    {"lora_unet.", ADAPTER_DENOISER, false}, /* OneTrainer's, as are those of CLIP */
+    {"lora_te1.", ADAPTER_TEXT, false},
+    {"lora_te2.", ADAPTER_TEXT_2, false},
+    {"lora_te.", ADAPTER_TEXT, false},
+    {"clip_l.", ADAPTER_TEXT, false},
+    {"clip_g.", ADAPTER_TEXT_2, false},
+    {"clip.", ADAPTER_TEXT, false},
+    {"text_encoders.", 0, false}, /* ComfyUI's: text_encoders.clip_l.transformer. */
+    {"cond_stage_model.", ADAPTER_TEXT, false},
+    {"conditioner.embedders.0.", ADAPTER_TEXT, false},
+    {"transformer.", 0, false},
+    {"lycoris_", 0, false},
     {"unet.", ADAPTER_DENOISER, false},
     {"diffusion_model.", ADAPTER_DENOISER, false},
     {"text_encoder_2.", ADAPTER_TEXT_2, false},

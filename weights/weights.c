@@ -517,6 +517,31 @@ int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t c
 	return read_numbers(s.m, &s, count, err);
 }
 
+const json_t *weights_metadata(const struct weights *w)
+{
+	return w->source.file_count ? tensors_metadata(w->source.files[0]) : NULL;
+}
+
+int weights_read_number(const struct weight_tensor *tensor, double *out, struct error *err)
+{
+	const struct mapped *m = mapped_of(tensor);
+	int64_t wide = 0;
+	int32_t narrow = 0;
+	float real = 0;
+	int status;
+	if (strcmp(tensor->format, "I64") == 0)
+		status = tensors_read_part(m->file, m->entry, 0, &wide, sizeof wide, err);
+	else if (strcmp(tensor->format, "I32") == 0)
+		status = tensors_read_part(m->file, m->entry, 0, &narrow, sizeof narrow, err);
+	else if (!tensor->usable)
+		return error_set(err, SUMI_UNSUPPORTED, "%s: tensor '%.100s' is of the dtype %s",
+				 tensors_path(m->file), tensor->name, tensor->format);
+	else
+		status = weights_read_floats(tensor, &real, 1, err);
+	*out = (double)wide + narrow + (double)real;
+	return status;
+}
+
 int weights_read(const struct weight_tensor *tensor, void *out, struct error *err)
 {
 	const struct mapped *m = mapped_of(tensor);

@@ -85,6 +85,12 @@ void weights_scales(const struct weight_tensor *tensor, float *out);
 int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
 			struct error *err);
 
+/* A tensor's only number, where it is a whole one too. */
+int weights_read_number(const struct weight_tensor *tensor, double *out, struct error *err);
+
+/* What the (first) file says of itself, see tensors_metadata(). */
+const json_t *weights_metadata(const struct weights *w);
+
 /* What changes a tensor's numbers when they are read: count of them, float32, in the file's order. */
 struct weight_change {
 	int (*apply)(const struct weight_change *c, const struct weight_tensor *tensor, float *values,

@@ -64,6 +64,15 @@ def results(place):
     wide = render(place, "ink<lora:wide>", place.dir / "wide.png")
     check(wide.returncode == 2 and "is not for model" in wide.stderr and wide.stderr.count("\n") == 1,
           "one of another model is refused", wide.stderr)
+    tensors = {}
+    for name in ("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", "lora_unet_double_blocks_0_img_attn_proj"):
+        for end, shape in ((".lora_down.weight", [2, 32]), (".lora_up.weight", [32, 2])):
+            tensors[name + end] = (shape, [0.1] * 64)
+    write(place.state / "models" / "loras" / "flux.safetensors", tensors)
+    flux = render(place, "ink<lora:flux>", place.dir / "flux.png")
+    check(flux.returncode == 2 and "(a LoRA of FLUX.1) is not for model" in flux.stderr and
+          "none of its 1 modules beside those of text encoders has a place there" in flux.stderr,
+          "one of another family that shares a text encoder is refused", flux.stderr)
     none = render(place, "ink<lora:none>", place.dir / "none.png")
     check(none.returncode == 3 and "'none'" in none.stderr and "one" in none.stderr, "one that is not there", none.stderr)
     for path in ("../../x", "/etc/passwd", "a/b"):

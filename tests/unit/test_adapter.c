@@ -64,10 +64,11 @@ static double strength_of(const char *path)
 static const char *const cases[] = {
     "locon",	    "tucker",	 "loha",	"loha_tucker",	  "lokr",	     "lokr_both",
     "lokr_tucker",  "dora",	 "dora_half",	"dora_inputs",	  "doha",	     "peft",
-    "kohya_alpha_0", "kohya_negative", "first_diffusers", "original_names", "difference", "peft_dora"};
+    "kohya_alpha_0", "kohya_negative", "first_diffusers", "original_names", "difference", "peft_dora",
+    "peft_config",  "comfy_names",    "lycoris_names"};
 
 /* The tensors that it changes are the reference's within 1e-5, all others are as they were. */
-static void check_case(const char *name)
+static void check_case(const char *name, size_t elsewhere)
 {
 	char path[FILES_PATH_MAX], merged_name[64];
 	struct adapter *a;
@@ -81,7 +82,7 @@ static void check_case(const char *name)
 	double s = strength_of(path);
 	if (weights_adapt(w, a, ALL_PARTS, &(struct adapter_weight){s, s, 0}, &fit, &err))
 		fail_msg("%s: %s", name, err.text);
-	assert_int_equal(fit.fit, adapter_modules(a));
+	assert_int_equal(fit.fit + elsewhere, adapter_modules(a));
 	assert_int_equal(fit.modules, fit.fit);
 	size_t changed = 0;
 	for (size_t i = 0; i < weights_tensors(w); i++) {
@@ -107,7 +108,8 @@ static void test_kinds_are_the_references(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		check_case(cases[i]);
+		check_case(cases[i], 0);
+	check_case("whole_alphas", 1); /* an embedding is in that file too */
 }
 
 /* Two of them add up in any order; the text encoder has a strength of its own. */
@@ -222,6 +224,52 @@ static void test_files_that_are_not_right(void **state)
 	       SUMI_UNSUPPORTED, "'lora_unet_a.oft_blocks' is of no kind of adapter that is read");
 	refuse("{\"lora_unet_a.lora_down.weight\":{\"dtype\":\"I64\",\"shape\":[2,4],\"data_offsets\":[0,64]}}",
 	       SUMI_UNSUPPORTED, "is of the dtype I64");
+}
+
+#define PAIR(name, at, middle, end) \
+	"\"" name ".down.weight\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[" at "," middle "]}," \
+	"\"" name ".up.weight\":{\"dtype\":\"F32\",\"shape\":[4,2],\"data_offsets\":[" middle "," end "]}"
+#define WITH(config) "{\"__metadata__\":{\"lora_adapter_metadata\":\"" config "\"}," PAIR("unet.conv_in.lora", "0", "32", "64") "}"
+
+/* What diffusers writes beside the tensors counts, and what is not understood there is told. */
+static void test_configs(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *file;
+		double scale;
+	} good[] = {
+	    {WITH("{\\\"unet.lora_alpha\\\":8}"), 4},
+	    {WITH("{\\\"lora_alpha\\\":1.0}"), 0.5},
+	    {WITH("{\\\"text_encoder.lora_alpha\\\":8}"), 1},
+	    {WITH("{\\\"unet.lora_alpha\\\":8,\\\"unet.alpha_pattern\\\":{\\\"in\\\":3,\\\"conv_in\\\":6}}"), 3},
+	};
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		struct adapter *a;
+		struct adapter_pair pair;
+		if (adapter_open(write_file(good[i].file), &a, &err))
+			fail_msg("%s", err.text);
+		assert_true(adapter_pair(a, 0, 1, 0, &pair));
+		assert_true(fabs(pair.scale - good[i].scale) < 1e-9);
+		adapter_close(a);
+	}
+	refuse(WITH("{\\\"unet.lora_alpha\\\":\\\"8\\\"}"), SUMI_INVALID, "an alpha in its lora_adapter_metadata is no number");
+	refuse(WITH("[1]"), SUMI_INVALID, "is no JSON object");
+	refuse(WITH("{\\\"unet.alpha_pattern\\\":{\\\".*conv\\\":3}}"), SUMI_UNSUPPORTED, "'.*conv' in its lora_adapter_metadata is more than a name");
+}
+
+/* XLabs' layout: several pairs of a module, by number; of no model that is here. */
+static void test_numbered_pairs(void **state)
+{
+	(void)state;
+	struct adapter *a;
+	char target[ADAPTER_NAME_MAX];
+	if (adapter_open(write_file("{" PAIR("double_blocks.0.processor.qkv_lora1", "0", "32", "64") ","
+				    PAIR("double_blocks.0.processor.qkv_lora2", "64", "96", "128") "}"), &a, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(adapter_modules(a), 2);
+	assert_false(adapter_target(a, 0, ALL_PARTS, 2, target));
+	adapter_close(a);
 }
 
 /* What has no place is counted and named; what has one of another shape is another model's. */
@@ -417,6 +465,8 @@ int main(void)
 	    cmocka_unit_test(test_several_add_up),
 	    cmocka_unit_test(test_fewer_ranks),
 	    cmocka_unit_test_setup_teardown(test_files_that_are_not_right, open_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(test_configs, open_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(test_numbered_pairs, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_what_does_not_fit, open_folder, remove_folder),
 	    cmocka_unit_test(test_real_files),
 	    cmocka_unit_test(test_run_is_that_of_diffusers),

@@ -5,6 +5,7 @@ beside it, the changed tensors at the strength that its metadata names.
 
     python tools/reference/adapters.py          needs torch, safetensors, lycoris-lora, peft, diffusers
 """
+import json
 import pathlib
 
 import torch
@@ -48,9 +49,9 @@ def kohya(name):
     return ("lora_te_" if name.startswith("text") else "lora_unet_") + name.replace(".", "_")
 
 
-def write(case, tensors, merged, strength):
+def write(case, tensors, merged, strength, **metadata):
     save_file({k: v.contiguous() for k, v in tensors.items()}, OUT / f"{case}.safetensors",
-              metadata={"strength": str(strength)})
+              metadata={"strength": str(strength), **metadata})
     save_file({k: v.detach().contiguous() for k, v in merged.items()}, OUT / f"{case}.merged.safetensors")
 
 
@@ -159,6 +160,60 @@ def peft_dora():
     write("peft_dora", tensors, {name + ".weight": p.merge_and_unload()[0].weight}, 1.0)
 
 
+def peft_config():
+    """What peft makes of alphas that stand in no tensor, as diffusers has written them into files since 0.34, and of
+    biases beside the pairs."""
+    import peft
+
+    to_q, ff, conv, text = BLOCK + "attn1.to_q", BLOCK + "ff.net.2", "down_blocks.0.resnets.0.conv1", list(LINEAR)[-1]
+    tensors, merged, config = {}, {}, {}
+    for part, names, how in (("unet", (to_q, ff, conv), {"lora_alpha": 8, "alpha_pattern": {"ff.net.2": 2}, "lora_bias": True}),
+                             ("text_encoder", (text,), {"lora_alpha": 5, "use_rslora": True})):
+        model = torch.nn.Module()
+        for name in names:
+            at = model
+            for piece in name.split(".")[:-1]:
+                if piece not in at._modules:
+                    at.add_module(piece, torch.nn.Module())
+                at = at._modules[piece]
+            at.add_module(name.split(".")[-1], layer(name))
+        p = peft.get_peft_model(model, peft.LoraConfig(r=3, target_modules=list(names), **how))
+        for name in names:
+            lora = p.base_model.model.get_submodule(name)
+            lora.lora_A.default.weight.data, lora.lora_B.default.weight.data = pair(name)
+            tensors[f"{part}.{name}.lora_A.weight"] = lora.lora_A.default.weight.detach().clone()
+            tensors[f"{part}.{name}.lora_B.weight"] = lora.lora_B.default.weight.detach().clone()
+            if "lora_bias" in how:
+                lora.lora_B.default.bias.data = random(*base[name + ".bias"].shape)
+                tensors[f"{part}.{name}.lora_B.bias"] = lora.lora_B.default.bias.detach().clone()
+        config |= {f"{part}.{k}": sorted(v) if isinstance(v, set) else v for k, v in p.peft_config["default"].to_dict().items()}
+        whole = p.merge_and_unload()
+        for name in names:
+            merged[name + ".weight"] = whole.get_submodule(name).weight
+            if "lora_bias" in how:
+                merged[name + ".bias"] = whole.get_submodule(name).bias
+    write("peft_config", tensors, merged, 1.0, lora_adapter_metadata=json.dumps(config, default=str))
+
+
+def whole_alphas():
+    """As kohya writes them where nobody names one or a precision: I64; under OneTrainer's names."""
+    tensors, merged = {}, {}
+    for name in EVERY:
+        down, up = pair(name)
+        n = ("lora_te1." if name.startswith("text") else "lora_unet.") + name
+        tensors |= {n + ".lora_down.weight": down, n + ".lora_up.weight": up, n + ".alpha": torch.tensor(2)}
+        merged[name + ".weight"] = base[name + ".weight"] + 2 / 3 * product(up, down)
+    tensors["bundle_emb.word.string_to_param.*"] = random(2, 8)
+    write("whole_alphas", tensors, merged, 1.0)
+
+
+def comfy_names(name):
+    n = f"text_encoders.clip_l.transformer.{name}" if name.startswith("text") else \
+        f"diffusion_model.{ORIGINAL[name]}".replace("_1_1_", ".1.1.").replace("_2_0_", ".2.0.").replace("_blocks_0_attn1_", "_blocks.0.attn1.") \
+        .replace("_layers_3", "_layers.3").replace("embed_0", "embed.0")
+    return n + ".lora_down.weight", n + ".lora_up.weight", n + ".alpha"
+
+
 PACK = OUT.parent / "sd1-tiny"
 
 
@@ -210,3 +265,9 @@ dialect("original_names", original, list(ORIGINAL), 1.0, alpha=1.5)
 differences()
 peft_dora()
 pipeline()
+torch.manual_seed(8)
+peft_config()
+whole_alphas()
+dialect("comfy_names", comfy_names, [*ORIGINAL, list(LINEAR)[-1]], 1.0)
+dialect("lycoris_names", lambda n: [f"lycoris_{n.replace('.', '_')}.{end}" for end in ("lora_down.weight", "lora_up.weight", "alpha")],
+        EVERY, 1.0)
