@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void crash_point(const char *name)
 {
@@ -22,5 +23,7 @@ void crash_point(const char *name)
 	const char *once = getenv("SUMI_CRASH_ONCE");
 	if (once && open(once, O_WRONLY | O_CREAT | O_EXCL, 0600) < 0)
 		return;
+	while (getenv("SUMI_CRASH_STALL"))
+		pause();
 	raise(SIGKILL);
 }

@@ -13,6 +13,7 @@
 
 enum {
 	WORKER_BEAT_MS = 4000, /* of the worker's own sign of life */
+	HEAR_MS = 2000,        /* of a job whose lease would let it be silent for longer: it may be cancelled */
 	PROGRESS_BEAT_MS = 200 /* steps that follow each other faster share one beat */
 };
 
@@ -24,6 +25,7 @@ struct beat {
 	pthread_cond_t wake;
 	/* everything below: under lock */
 	bool stop, busy, lost, news;
+	int64_t unwanted_ms;      /* boot clock: since when nobody wants the job; 0: somebody does */
 	bool unsaid;              /* waits is another than was told */
 	const char *waits;
 	struct queue_figures figures; /* memory is the worker's to say */
@@ -70,6 +72,16 @@ static void beat_job(struct beat *b)
 		b->lost = true;
 	else
 		log_warn("beat.failed", "id=%s error=\"%s\"", lease.id, err.text);
+	if (!b->unwanted_ms && (b->lost || b->hint == QUEUE_STOP_CANCEL))
+		b->unwanted_ms = clock_boot_ms();
+}
+
+/* A step of a large picture takes minutes, and a device is not told to stop within one. */
+static void leave_unwanted(struct beat *b)
+{
+	if (b->busy && b->unwanted_ms && b->options.leave &&
+	    clock_boot_ms() - b->unwanted_ms >= b->options.leave_ms)
+		b->options.leave(b->lease.id);
 }
 
 static void *beat_main(void *context)
@@ -81,8 +93,9 @@ static void *beat_main(void *context)
 		int64_t now = clock_boot_ms();
 		if (b->busy && !b->lost && (b->news || now >= next_job) && now < b->deadline_ms) {
 			beat_job(b);
-			next_job = now + b->options.lease_ms / 3;
+			next_job = now + (b->options.lease_ms / 3 < HEAR_MS ? b->options.lease_ms / 3 : HEAR_MS);
 		}
+		leave_unwanted(b);
 		if ((now >= next_worker || b->unsaid) && !b->options.seat) {
 			struct error err;
 			struct queue_worker worker = *b->options.worker;
@@ -175,6 +188,7 @@ void beat_lease(struct beat *b, const struct queue_lease *lease, int64_t limit_m
 	b->lease.lease_ms = lease->lease_ms;
 	b->busy = true;
 	b->lost = b->news = false;
+	b->unwanted_ms = 0;
 	b->hint = QUEUE_GO_ON;
 	b->deadline_ms = clock_boot_ms() + limit_ms;
 	pthread_mutex_unlock(&b->lock);
@@ -185,6 +199,8 @@ void beat_progress(struct beat *b, const struct queue_progress *progress, int64_
 	pthread_mutex_lock(&b->lock);
 	b->progress = *progress;
 	b->news = true;
+	if (b->unwanted_ms) /* it comes to an end by itself */
+		b->unwanted_ms = clock_boot_ms();
 	b->deadline_ms = clock_boot_ms() + limit_ms;
 	pthread_mutex_unlock(&b->lock);
 }

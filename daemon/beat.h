@@ -13,6 +13,10 @@ struct beat_options {
 	const struct queue_worker *worker; /* borrowed for the life of the thread */
 	int64_t lease_ms;
 	bool seat; /* the worker is one (queue_claim_fellow()), and not told to live */
+	/* Called by the heartbeat's thread when a job that was cancelled or lost has made no progress for
+	 * so long since that was heard; NULL: nobody. */
+	void (*leave)(const char *id);
+	int64_t leave_ms;
 };
 
 int beat_start(const struct beat_options *options, struct beat **out, struct error *err);

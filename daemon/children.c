@@ -117,14 +117,26 @@ static void log_end(const struct child *child, int status, bool stopped)
 	if (WIFSIGNALED(status) && !stopped)
 		log_error("worker.died", "device=%s pid=%ld signal=%d while=\"%s\"",
 			  child->selector, (long)child->pid, WTERMSIG(status),
-			  child->spare ? "building or loading kernels" : child->text);
+			  child->spare == QUEUE_SPARE_CACHES ? "building or loading kernels"
+							     : child->text);
 	else
 		log_info("worker.ended", "device=%s pid=%ld exit=%d", child->selector,
 			 (long)child->pid, stopped ? 0 : WEXITSTATUS(status));
-	if (child->spare)
+	if (child->spare == QUEUE_SPARE_CACHES)
 		log_warn("cache.damaged",
 			 "device=%s warning=\"what its driver had compiled is set aside\"",
 			 child->selector);
+}
+
+/* One that hangs is no sign of damaged caches: work that takes too long does the same, and would take as long
+ * again. Its guard tells the next worker, which begins other caches when it meets the second in a row. */
+static enum queue_spare spare_of(const struct child *child, int signal, bool left, bool clean)
+{
+	if (left)
+		device_died(child->pid, false);
+	if (left || clean || child->hung)
+		return left ? QUEUE_SPARE_LEFT : QUEUE_SPARE_NONE;
+	return device_died(child->pid, signal != SIGKILL) ? QUEUE_SPARE_CACHES : QUEUE_SPARE_NONE;
 }
 
 static void ended(struct children *c, int index, int status, int64_t now_ms)
@@ -134,24 +146,26 @@ static void ended(struct children *c, int index, int status, int64_t now_ms)
 	/* Told to stop before it had anything to give back. */
 	bool stopped = signal == SIGTERM || signal == SIGINT;
 	bool clean = stopped || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	child->spare =
-	    device_died(child->pid, child->hung || (!clean && signal != SIGKILL)) && !clean;
+	bool left = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_LEFT;
+	child->spare = spare_of(child, signal, left, clean);
 	log_end(child, status, stopped);
 	close(child->report_fd);
 	child->report_fd = -1;
 	child->pid = 0;
 	child->hung = false;
-	if (clean || now_ms - child->started_ms > HEALTHY_MS)
+	if (clean || left || now_ms - child->started_ms > HEALTHY_MS)
 		child->failures = 0;
 	int64_t pause = PAUSE_MS;
 	for (int i = 0; i < child->failures && pause < PAUSE_MAX_MS; i++)
 		pause *= 2;
 	child->failures++;
-	child->restart_ms = now_ms + (clean ? 0 : pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
+	if (clean || left)
+		pause = 0;
+	child->restart_ms = now_ms + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
 	child->owes_until_ms = now_ms + c->lease_ms;
 	if (!clean)
 		tell_end(c, index, now_ms);
-	if (!clean && !c->draining)
+	if (!clean && !left && !c->draining)
 		log_warn("worker.restart", "device=%s in_ms=%lld", child->selector,
 			 (long long)(child->restart_ms - now_ms));
 }

@@ -19,7 +19,7 @@ struct child {
 	int failures; /* in a row, for the growing pause before a restart */
 	bool hung;    /* that is why it was killed */
 	bool owes;    /* the queue does not know yet that it has ended … */
-	bool spare;   /* … by what its jobs are not to pay for */
+	enum queue_spare spare; /* … and what its jobs pay for that */
 	int64_t owes_until_ms; /* then its leases have ended anyway */
 	char text[sizeof((struct worker_report *)0)->text];
 };
@@ -31,7 +31,7 @@ struct children {
 	bool draining;
 	/* Tells the queue that the worker of that index has ended; false: not now. No other one is
 	 * started in its place before, as that bears its name, or lease_ms have gone by. */
-	bool (*tell_end)(void *context, int index, bool spare);
+	bool (*tell_end)(void *context, int index, enum queue_spare spare);
 	void *context;
 	int64_t lease_ms;
 };

@@ -172,7 +172,7 @@ static int open_signals(struct supervisor *s, struct error *err)
 static void reap(struct supervisor *s);
 
 /* children.tell_end: a worker with a job has died; what it held waits for nobody. */
-static bool tell_end(void *context, int index, bool spare)
+static bool tell_end(void *context, int index, enum queue_spare spare)
 {
 	struct supervisor *s = context;
 	char name[QUEUE_NAME_SIZE], host[WORKER_HOST_SIZE];
@@ -184,7 +184,7 @@ static bool tell_end(void *context, int index, bool spare)
 		return false;
 	}
 	if (held)
-		log_info("worker.jobs", "worker=%s given_back=%zu spared=%d", name, held, spare);
+		log_info("worker.jobs", "worker=%s given_back=%zu spared=%d", name, held, spare != QUEUE_SPARE_NONE);
 	if (held)
 		reap(s);
 	return true;
@@ -203,7 +203,7 @@ static void bury_former(struct supervisor *s)
 	/* Room for the number of a worker: what is longer was never written here. */
 	for (int i = 0; length && length < sizeof text - 8 && i < DEVICES_MAX; i++) {
 		snprintf(name, sizeof name, "%s.%d", text, i);
-		if (queue_worker_died(s->queue, name, GROUP_MAX - 1, false, &held, &err)) {
+		if (queue_worker_died(s->queue, name, GROUP_MAX - 1, QUEUE_SPARE_NONE, &held, &err)) {
 			log_warn("worker.jobs", "worker=%s error=\"%s\"", name, err.text);
 			break;
 		}

@@ -24,6 +24,7 @@ enum {
 	START_LIMIT_MS = 600000, /* opening a device may compile its kernels */
 	DOORBELL_MS = 1000,
 	NO_SPACE_MS = 5000,
+	LEAVE_MS = 5000, /* what a job that nobody wants may take to its next word */
 	ADMIT_BATCH = 1000,
 	REPEAT_SHARE = 16 /* part of its limit within which a report need not be repeated */
 };
@@ -58,6 +59,14 @@ static void on_drain(int signal)
 {
 	(void)signal;
 	drain = 1;
+}
+
+/* The heartbeat's leave: what the process holds is as after a crash, which costs nothing but the loading of
+ * a model. Its supervisor gives back what others wait for. */
+static void leave(const char *id)
+{
+	log_info("job.left", "id=%s", id);
+	_exit(WORKER_LEFT);
 }
 
 static void report(void *context, int64_t limit_ms, const char *text)
@@ -223,6 +232,8 @@ static int open_all(struct worker *w, struct error *err)
 	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};
 	if ((status = seats_new(&beat, &w->seats, err)))
 		return status;
+	beat.leave = leave;
+	beat.leave_ms = LEAVE_MS;
 	return beat_start(&beat, &w->beat, err);
 }
 

@@ -20,7 +20,10 @@ struct worker_options {
 	int report_fd;        /* pipe to the supervisor; -1: none */
 };
 
-enum { WORKER_HOST_SIZE = 48 };
+enum {
+	WORKER_HOST_SIZE = 48,
+	WORKER_LEFT = 100 /* exit status: its job is not wanted any more, and its step would have gone on */
+};
 
 /* The name of the worker with that index of the daemon whose supervisor has that process id, and of
  * this host. */

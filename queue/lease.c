@@ -12,7 +12,6 @@
 #define MAX_SEARCH 20  /* scripts of one claim that look for a job among windows that are closed */
 #define MAX_EVENT_DATA (64 * 1024)
 #define MAX_UNREADABLE 16
-#define SPARED_MOST 2 /* the caches of drivers are mended by then: more is the job's own doing */
 
 static int lost(const struct queue_lease *lease, struct error *err)
 {
@@ -439,9 +438,20 @@ int queue_worker_leave(struct queue *queue, const char *name, struct error *err)
 	return status;
 }
 
+/* How often a job is spared (died.lua), and what is told of it. */
+static const struct {
+	int most;
+	const char *reason;
+} spares[] = {
+    [QUEUE_SPARE_NONE] = {0, NULL},
+    /* They are mended by then: more is the job's own doing. */
+    [QUEUE_SPARE_CACHES] = {2, "damaged caches"},
+    [QUEUE_SPARE_LEFT] = {-1, "parted"},
+};
+
 /* Of those that died.lua found; what has ended meanwhile is no failure. */
 static int give_back(struct queue *queue, const char *worker, const redisReply *spared,
-		     struct error *err)
+		     const char *reason, struct error *err)
 {
 	int status = SUMI_OK;
 	for (size_t i = 0; spared && i + 1 < spared->elements && !status; i += 2) {
@@ -449,22 +459,22 @@ static int give_back(struct queue *queue, const char *worker, const redisReply *
 		reply_copy(spared->element[i], lease.id, sizeof lease.id);
 		reply_copy(spared->element[i + 1], lease.token, sizeof lease.token);
 		snprintf(lease.worker, sizeof lease.worker, "%s", worker);
-		status = queue_release(queue, &lease, "damaged caches", NULL, err);
+		status = queue_release(queue, &lease, reason, NULL, err);
 		if (status == SUMI_LOST)
 			status = SUMI_OK;
 	}
 	return status;
 }
 
-int queue_worker_died(struct queue *queue, const char *name, int seats, bool spare, size_t *held,
-		      struct error *err)
+int queue_worker_died(struct queue *queue, const char *name, int seats, enum queue_spare spare,
+		      size_t *held, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
 	char seat[QUEUE_NAME_SIZE + 16];
 	*held = 0;
 	command_script(&command, queue, SCRIPT_DIED);
-	command_int(&command, spare ? SPARED_MOST : 0);
+	command_int(&command, spares[spare].most);
 	command_text(&command, name);
 	for (int i = 1; i <= seats; i++) {
 		snprintf(seat, sizeof seat, "%s:%d", name, i);
@@ -476,7 +486,7 @@ int queue_worker_died(struct queue *queue, const char *name, int seats, bool spa
 		return status;
 	const redisReply *spared = reply_at(reply, 1);
 	*held = (size_t)reply_int(reply_at(reply, 0)) + (spared ? spared->elements / 2 : 0);
-	status = give_back(queue, name, spared, err);
+	status = give_back(queue, name, spared, spares[spare].reason, err);
 	freeReplyObject(reply);
 	return status;
 }

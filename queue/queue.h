@@ -176,11 +176,16 @@ int queue_worker_beat(struct queue *queue, const struct queue_worker *worker, st
 int queue_worker_leave(struct queue *queue, const char *name, struct error *err);
 
 /* The process of a worker has ended, and its supervisor saw it: the leases that it and its seats
- * ("name:1" … "name:<seats>") held end now, and the next queue_reap() counts a crash for each job.
- * spare: it died of something that is mended already; then a job is given back without cost, the
- * first two times. *held: jobs that it had. May be repeated, until another worker bears the name. */
-int queue_worker_died(struct queue *queue, const char *name, int seats, bool spare, size_t *held,
-		      struct error *err);
+ * ("name:1" … "name:<seats>") held end now, and the next queue_reap() counts a crash for each job,
+ * unless it is spared: given back without cost, or cancelled where somebody asked for that. *held: jobs
+ * that it had. May be repeated, until another worker bears the name. */
+enum queue_spare {
+	QUEUE_SPARE_NONE,
+	QUEUE_SPARE_CACHES, /* it died of damage that is mended already: the first two times */
+	QUEUE_SPARE_LEFT    /* it left a job that nobody wants any more: however often */
+};
+int queue_worker_died(struct queue *queue, const char *name, int seats, enum queue_spare spare,
+		      size_t *held, struct error *err);
 
 struct queue_lease {
 	char id[JOB_ID_SIZE];

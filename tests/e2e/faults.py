@@ -96,6 +96,25 @@ def interruptions():
     place.remove()
 
 
+def unwanted():
+    """A step that goes on for longer than anybody waits: its thread stalls, the heartbeat lives."""
+    place = Place(lease="30s")
+    place.start(SUMI_CRASH_AT="begun", SUMI_CRASH_ONCE=str(place.dir / "once"), SUMI_CRASH_STALL="1")
+    id = detach(place, *QUICK)
+    wait_for(lambda: "run.begins" in place.log.read_text())
+    place.sumi("cancel", id)
+    done = place.sumi("wait", id, "--timeout", "60s")
+    log = place.log.read_text()
+    check(done.returncode == 6 and "was cancelled" in done.stderr,
+          "a cancelled job ends although its step does not", f"{done} {log[-500:]}")
+    check("worker.died" not in log and "cache.damaged" not in log and " job.left " in log, "nothing has died of that")
+    row = place.json("show", id)
+    check(row["state"] == "cancelled" and not row.get("crashes"), "it is cancelled, not crashed", row)
+    done = place.sumi("image", "the next", *QUICK, "-o", "next.webp")
+    check(done.returncode == 0, "the next one is made", done.stderr)
+    place.remove()
+
+
 def set_clock(folder, hour):
     """A time zone, Test/Clock, in which it is the given hour now (RFC 8536; the offset in its footer)."""
     east = (hour - time.gmtime().tm_hour + 12) % 24 - 12
@@ -405,7 +424,7 @@ def disk_full():
 
 
 def main():
-    for part in (refusals, secrets, folders, strangers, damaged, crashing_job, disk_full, interruptions, window_closes):
+    for part in (refusals, secrets, folders, strangers, damaged, crashing_job, disk_full, interruptions, unwanted, window_closes):
         part()
     finish()
 

@@ -259,7 +259,7 @@ static int ask_cancel(struct error *err)
 static int ask_died(struct error *err)
 {
 	size_t n;
-	return queue_worker_died(queue, "host.0", 2, true, &n, err);
+	return queue_worker_died(queue, "host.0", 2, QUEUE_SPARE_CACHES, &n, err);
 }
 
 static int (*const asks[])(struct error *err) = {

@@ -24,7 +24,7 @@ static struct queue_lease claim_long(const char *name, const char *id)
 	return lease;
 }
 
-static size_t died(const char *name, bool spare)
+static size_t died(const char *name, enum queue_spare spare)
 {
 	size_t held;
 	must(queue_worker_died(q, name, SEATS, spare, &held, &err), &err);
@@ -64,14 +64,14 @@ static void test_leases_end(void **state)
 	struct queue_lease c = claim_long("w2", "c");
 	reap();
 	looks("a", JOB_RUNNING, 1, 0);
-	assert_int_equal(died("w1", false), 2);
+	assert_int_equal(died("w1", QUEUE_SPARE_NONE), 2);
 	assert_int_equal(reap().recovered, 2);
 	looks("a", JOB_READY, 1, 1);
 	looks("b", JOB_READY, 1, 1);
 	looks("c", JOB_RUNNING, 1, 0);
 	assert_int_equal(queue_beat(q, &a, NULL, &hint, &err), SUMI_LOST);
 	assert_int_equal(queue_beat(q, &b, NULL, &hint, &err), SUMI_LOST);
-	assert_int_equal(died("w1", false), 0);
+	assert_int_equal(died("w1", QUEUE_SPARE_NONE), 0);
 	/* Its successor bears its name, and keeps what it has. */
 	struct queue_lease again = claim_long("w1", "a");
 	reap();
@@ -89,15 +89,29 @@ static void test_spared_twice(void **state)
 	fixture_submit(q, JOB("a", ",\"max_attempts\":1"));
 	for (int i = 0; i < 2; i++) {
 		struct queue_lease a = claim_long("w1", "a");
-		assert_int_equal(died("w1", true), 1);
+		assert_int_equal(died("w1", QUEUE_SPARE_CACHES), 1);
 		looks("a", JOB_READY, 0, 0);
 		queue_lease_clear(&a);
 	}
 	struct queue_lease a = claim_long("w1", "a");
-	assert_int_equal(died("w1", true), 1);
+	assert_int_equal(died("w1", QUEUE_SPARE_CACHES), 1);
 	assert_int_equal(reap().failed, 1);
 	looks("a", JOB_FAILED, 1, 1);
 	queue_lease_clear(&a);
+}
+
+/* A worker that leaves a job which nobody wants costs those beside it nothing, however often. */
+static void test_left(void **state)
+{
+	(void)state;
+	fixture_submit(q, JOB("a", ",\"max_attempts\":1"));
+	for (int i = 0; i < 4; i++) {
+		struct queue_lease a = claim_long("w1", "a");
+		assert_int_equal(died("w1", QUEUE_SPARE_LEFT), 1);
+		reap();
+		looks("a", JOB_READY, 0, 0);
+		queue_lease_clear(&a);
+	}
 }
 
 /* A lease that has passed on to another worker is not the dead one's. */
@@ -110,8 +124,8 @@ static void test_another_holds_it(void **state)
 	struct queue_lease other = claim_long("w2", "a");
 	/* As a claim leaves it whose release was lost: */
 	freeReplyObject(fixture_command("HSET {sumi}:worker:w1 job a token %s", a.token));
-	assert_int_equal(died("w1", false), 0);
-	assert_int_equal(died("w1", true), 0);
+	assert_int_equal(died("w1", QUEUE_SPARE_NONE), 0);
+	assert_int_equal(died("w1", QUEUE_SPARE_CACHES), 0);
 	reap();
 	looks("a", JOB_RUNNING, 1, 0);
 	assert_int_equal(fixture_finish(&other), QUEUE_FINISHED);
@@ -123,15 +137,15 @@ static void test_another_holds_it(void **state)
 static void test_cancelled_meanwhile(void **state)
 {
 	(void)state;
-	static const bool spare[] = {false, true};
-	static const char *const ids[] = {"a", "b"};
+	static const char *const ids[] = {"a", "b", "c"}; /* a spare each */
 	enum queue_cancel_result result;
 	fixture_submit(q, JOB("a", ""));
 	fixture_submit(q, JOB("b", ""));
-	for (size_t i = 0; i < 2; i++) {
+	fixture_submit(q, JOB("c", ""));
+	for (int i = QUEUE_SPARE_NONE; i <= QUEUE_SPARE_LEFT; i++) {
 		struct queue_lease lease = claim_long("w1", ids[i]);
 		must(queue_cancel(q, ids[i], &result, &err), &err);
-		assert_int_equal(died("w1", spare[i]), 1);
+		assert_int_equal(died("w1", (enum queue_spare)i), 1);
 		reap();
 		assert_int_equal(fixture_state(q, ids[i]), JOB_CANCELLED);
 		queue_lease_clear(&lease);
@@ -146,15 +160,15 @@ static void test_damaged_keys(void **state)
 	freeReplyObject(fixture_command("HSET {sumi}:worker:w1:1 job gone token x"));
 	freeReplyObject(fixture_command("SET {sumi}:job:odd text"));
 	freeReplyObject(fixture_command("HSET {sumi}:worker:w1:2 job odd token x"));
-	assert_int_equal(died("w1", true), 0);
-	assert_int_equal(died("w1", false), 0);
+	assert_int_equal(died("w1", QUEUE_SPARE_CACHES), 0);
+	assert_int_equal(died("w1", QUEUE_SPARE_NONE), 0);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_leases_end),          TEST(test_spared_twice), TEST(test_another_holds_it),
+	    TEST(test_leases_end),          TEST(test_spared_twice), TEST(test_left), TEST(test_another_holds_it),
 	    TEST(test_cancelled_meanwhile), TEST(test_damaged_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
