@@ -82,7 +82,7 @@ static const uint8_t *view_of(const struct glb *g, const json_t *index, size_t *
 
 static int read_scale(const struct glb *g, struct landscape *l, struct error *err)
 {
-	int status = json_want_number(g->extras, g->where, "relief", 0.001, 10, &l->relief, err);
+	int status = json_want_number(g->extras, g->where, "relief", 1e-6, 1e4, &l->relief, err);
 	if (!status)
 		status = json_want_number(g->extras, g->where, "sea_level", -10, 1, &l->sea_level, err);
 	if (status || isnan(l->relief) || isnan(l->sea_level))

@@ -10,6 +10,7 @@
 #include "media/picture_file.h"
 #include "media/png.h"
 #include "media/reel.h"
+#include "media/rivers.h"
 #include "modalities/request.h"
 #include "modalities/single_run.h"
 
@@ -22,11 +23,11 @@ enum {
 	TURN_HEIGHT = 360,
 };
 
-/* "world" of a pack's sumi.json: {"relief": widths that height 1 stands high, "sea_level": height}.
- */
-static int read_scale(const struct pack_info *info, struct landscape *l, struct error *err)
+/* "world" of a pack's sumi.json: {"relief": widths of its own pictures that height 1 stands high, "sea_level": height,
+ * "rivers": whether they are made to fall}. */
+static int read_scale(const struct pack_info *info, struct landscape *l, bool *rivers, struct error *err)
 {
-	static const char *const known[] = {"relief", "sea_level", NULL};
+	static const char *const known[] = {"relief", "sea_level", "rivers", NULL};
 	const json_t *o = json_object_get(info->manifest, "world");
 	char where[256];
 	snprintf(where, sizeof where, "%.200s/sumi.json, world", info->path);
@@ -38,8 +39,11 @@ static int read_scale(const struct pack_info *info, struct landscape *l, struct 
 	if (stranger)
 		return error_set(err, SUMI_INVALID, "%s: field '%.60s' is not known", where,
 				 stranger);
+	*rivers = true;
 	int status = json_want_number(o, where, "relief", 0.001, 10, &l->relief, err);
-	return status ? status : json_want_number(o, where, "sea_level", -1, 1, &l->sea_level, err);
+	if (!status)
+		status = json_want_number(o, where, "sea_level", -1, 1, &l->sea_level, err);
+	return status ? status : json_want_bool(o, where, "rivers", rivers, err);
 }
 
 /* loop joins all edges, which is what tile says of both axes. */
@@ -58,6 +62,7 @@ static int resolve_edges(struct request *r, struct error *err)
 static int world_resolve(const struct pack_info *info, struct request *r, struct error *err)
 {
 	struct landscape scale;
+	bool rivers;
 	int status;
 	if (strcmp(info->modality, modality_names[MODALITY_WORLD]) != 0 ||
 	    info->latents.colours != CHANNELS)
@@ -66,7 +71,7 @@ static int world_resolve(const struct pack_info *info, struct request *r, struct
 				 "\"modality\": \"world\", and its "
 				 "pixels have a fourth channel, the height",
 				 info->name);
-	if ((status = read_scale(info, &scale, err)) || (status = resolve_edges(r, err)) ||
+	if ((status = read_scale(info, &scale, &rivers, err)) || (status = resolve_edges(r, err)) ||
 	    (status = request_resolve(info, r, err)))
 		return status;
 	r->strength = NAN; /* of heights that are not there nothing can stay */
@@ -143,8 +148,19 @@ static int keep_colours(struct scene *s, struct error *err)
 	return SUMI_OK;
 }
 
+static int settle_rivers(struct scene *s, struct error *err)
+{
+	const struct landscape *l = &s->land;
+	const char *tile = s->run->request.tile;
+	struct relief_field f = {.width = l->width, .height = l->height, .heights = s->heights,
+				 .metres = l->relief * l->width, .sea_level = l->sea_level,
+				 .joined_x = tile && strcmp(tile, "y") != 0, .joined_y = tile && strcmp(tile, "x") != 0};
+	return rivers_settle(&f, NULL, err);
+}
+
 static int decode(struct scene *s, struct error *err)
 {
+	bool rivers;
 	struct landscape *l = &s->land;
 	l->width = single_run_width(s->run);
 	l->height = single_run_height(s->run);
@@ -155,7 +171,7 @@ static int decode(struct scene *s, struct error *err)
 	l->heights = s->heights;
 	l->rgb = s->rgb;
 	int status = pixels && s->heights && s->rgb
-			 ? read_scale(pack_info_of(s->run->pack), l, err)
+			 ? read_scale(pack_info_of(s->run->pack), l, &rivers, err)
 			 : error_set(err, SUMI_NOMEM, "no memory for a landscape of %dx%d",
 				     l->width, l->height);
 	if (!status)
@@ -165,6 +181,11 @@ static int decode(struct scene *s, struct error *err)
 		s->heights[i] = fminf(fmaxf(pixels[i * CHANNELS + 3], 0), 1);
 	}
 	free(pixels);
+	/* A cell is as wide in a larger landscape, so what is painted of its height is as high. */
+	if (pack_info_of(s->run->pack)->defaults.width > 0)
+		l->relief *= (double)pack_info_of(s->run->pack)->defaults.width / l->width;
+	if (!status && rivers)
+		status = settle_rivers(s, err);
 	return status || !s->run->request.init ? status : keep_colours(s, err);
 }
 

@@ -103,6 +103,49 @@ def found(place):
     check(0.6 < alike < 1, "heights that are found are those that were there", f"{alike:.3f}")
 
 
+def rivers(place):
+    """Of the pack in the box the bed of a canyon's river falls all the way; what has none is as it was painted."""
+    pack = ROOT / "models" / "ink-world"
+    if not pack.exists():
+        return print("skip rivers: models/ink-world is not there", flush=True)
+    bare = place.dir / "bare"
+    bare.mkdir()
+    for part in pack.iterdir():
+        (bare / part.name).symlink_to(part)
+    (bare / "sumi.json").unlink()
+    manifest = json.loads((pack / "sumi.json").read_text())
+    (bare / "sumi.json").write_text(json.dumps({**manifest, "world": {**manifest["world"], "rivers": False}}))
+
+    def tops(prompt, used, name):
+        done = place.sumi("render", prompt, "--pack", used, "--steps", 8, "--seed", 3, "-o", name)
+        check(done.returncode == 0, f"render {name}", done.stderr[-300:])
+        return [[int.from_bytes(row[x:x + 2], "big") for x in range(0, len(row), 2)] for row in pixels((place.dir / name).read_bytes())[3]]
+    check(tops("dunes", pack, "d.height.png") == tops("dunes", bare, "d0.height.png"), "without a river heights stay")
+    made, painted = tops("a deep canyon by day", pack, "c.height.png"), tops("a deep canyon by day", bare, "c0.height.png")
+    changed = sum(a != b for new, old in zip(made, painted) for a, b in zip(new, old)) / SIDE ** 2
+    check(0.01 < changed < 0.5, "a river's bed and its banks are carved", f"{changed:.3f}")
+    falls = max(downhill(rows) for rows in (made, list(zip(*made))))
+    check(falls > 0.9 > max(downhill(rows) for rows in (painted, list(zip(*painted)))), "rivers run downhill", f"{falls:.3f}")
+    (bare / "sumi.json").write_text(json.dumps({**manifest, "world": {"rivers": "no"}}))
+    done = place.sumi("render", "dunes", "--pack", bare, "-o", "d.glb")
+    check(done.returncode != 0 and "'rivers' must be" in done.stderr, "a wrong field is named", done.stderr)
+
+
+def downhill(rows, stretch=16, aside=3):
+    """In what share of the lowest way through all rows the place a stretch further on lies lower."""
+    low, total, back = min(map(min, rows)), [0] * len(rows[0]), []
+    for row in rows:
+        steps = [min((total[k] + 4e-4 * 65535 ** 2 * abs(k - x), k) for k in range(max(0, x - aside), min(len(row), x + aside + 1))) for x in range(len(row))]
+        total = [t + (v - low) ** 2 for (t, _), v in zip(steps, row)]
+        back.append([k for _, k in steps])
+    x, way = total.index(min(total)), []
+    for row, steps in zip(rows[::-1], back[::-1]):
+        way.append(row[x])
+        x = steps[x]
+    falls = [a > b for a, b in zip(way, way[stretch:])]
+    return max(sum(falls), len(falls) - sum(falls)) / len(falls)
+
+
 def wrong(place):
     for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"),
                         (["world", "x", "--loop", "--tile", "x", "--detach"], "tile"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
@@ -145,7 +188,7 @@ def main():
     world_tiny(parent / "packs" / "world-tiny")
     place = Place(parent=parent, packs=f"{parent / 'packs'}:{PACKS}", model_world="world-tiny").start()
     try:
-        for part in (forms, seams, lifted, found, wrong, served):
+        for part in (forms, seams, lifted, found, rivers, wrong, served):
             part(place)
         missing(parent)
     finally:

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-CORPUS_VERSION = "world-1"
+CORPUS_VERSION = "world-2"
 
 KINDS = ["mountains", "lake", "dunes", "coast", "islands", "canyon", "volcano", "valley", "fields", "craters"]
 HOURS = ["dawn", "day", "sunset", "night"]

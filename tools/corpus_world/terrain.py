@@ -131,7 +131,8 @@ def canyon(rng, size):
     wall = np.clip((d - 0.025) / w, 0, 1)
     steps = rng.integers(4, 7)
     terraces = (np.floor(wall * steps) + np.clip((wall * steps % 1) * 3, 0, 1)) / steps
-    h = 0.29 + 0.04 * (1 - along) + terraces * rng.uniform(0.45, 0.6) + 0.06 * noise(rng, size, 3, 4)
+    tall, rough = rng.uniform(0.45, 0.6), noise(rng, size, 3, 4)
+    h = 0.29 + 0.06 * (1 - along) + terraces * tall + 0.06 * rough * np.clip(4 * wall, 0, 1)   # no bumps on the floor
     return np.clip(h, SEA + 0.02, 1), {"layers": wall, "river": (d < 0.02) & (wall <= 0)}
 
 

@@ -18,8 +18,8 @@ RIVERS = ("valley", "canyon")                         # landforms with a river f
 BAND = (5, 95)                                        # percentiles of the corpus's landform that count as within
 
 
-def read(path):
-    """A landscape in a glTF binary of sumi's as H x W x 4 bytes: the texture's colours and the vertices' heights."""
+def parts(path):
+    """Of a landscape in a glTF binary of sumi's: the texture's colours, H x W x 3 bytes, and the vertices' heights in 0..1."""
     import io
 
     from PIL import Image
@@ -33,6 +33,12 @@ def read(path):
     rgb = np.asarray(Image.open(io.BytesIO(view(root["images"][0]["bufferView"]))).convert("RGB"))
     corners = root["accessors"][root["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]["bufferView"]
     tall = np.frombuffer(view(corners), "<f4").reshape(*rgb.shape[:2], 3)[..., 1] / (root["asset"]["extras"]["relief"] * rgb.shape[1])
+    return rgb, tall
+
+
+def read(path):
+    """Both as H x W x 4 bytes, as the corpus has them."""
+    rgb, tall = parts(path)
     return np.dstack([rgb, np.clip(np.rint(tall * 255), 0, 255).astype(np.uint8)])
 
 
@@ -68,11 +74,11 @@ def downhill(tall):
 
 
 def compare(domain, rows, made, real, codes):
-    """{landform: …}: slopes of what was made beside the corpus's, and rivers."""
+    """{landform: …}: slopes of what was made, heights as they were delivered, beside the corpus's, and rivers."""
     out = {}
     for i, kind in enumerate(domain.A.KINDS):
         known = [x[..., 3] / 255 for x in real[codes[:, 0] == i]]
-        mine = [x[..., 3] / 255 for r, x in zip(rows, made) if r["attrs"].get("kind") == kind]
+        mine = [x for r, x in zip(rows, made) if r["attrs"].get("kind") == kind]
         if not mine:
             continue
         slopes, there = np.array([slope(t) for t in mine]), np.array([slope(t) for t in known])
@@ -95,7 +101,7 @@ def main():
     a = p.parse_args()
     domain = domains.from_arguments(a)
     rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
-    made = [read(os.path.join(a.pictures, os.path.splitext(r["file"])[0] + domain.file_type)) for r in rows]
+    made = [parts(os.path.join(a.pictures, os.path.splitext(r["file"])[0] + domain.file_type))[1] for r in rows]
     test = os.path.join(a.out, "corpus-test")
     real, codes = (np.load(os.path.join(test, f), mmap_mode="r") for f in ("pictures.npy", "codes.npy"))
     text = json.dumps(compare(domain, rows, made, real, codes), indent=1)

@@ -1,0 +1,452 @@
+/* Rivers that run downhill. A generated valley is lower than its sides, but its floor has bumps and pits.
+ * Terrain programs condition such heights: what stands in a river's way is breached (Lindsay 2016), what
+ * would be a pond is filled (Barnes, Lehman, Mulla 2014). Here both are weighed: the profile along the way
+ * becomes the nearest one that falls (least squares; Ayer and others 1955), and cones around it say how far the
+ * ground beside it may stand above or below. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "media/rivers.h"
+
+enum {
+	MOST = 16,   /* rivers of a landscape */
+	APART = 24,  /* cells between two of them */
+	REACH = 64,  /* cells beside a way that may change */
+	BEND = 7,    /* cells to both sides that tell a way's direction */
+	NEAR = 4,    /* its banks are looked for from here … */
+	FAR = 16,    /* … to there */
+	SMOOTH = 4,  /* cells to both sides over which a profile is averaged */
+};
+
+static const double FALL = 0.04; /* heights that a bed falls at least, from end to end */
+/* Metres a metre: how steep its banks are where it is cut into the ground or heaped up; */
+static const double CUT = 0.7, HEAP = 0.25;
+static const double STEEPER = 0.15; /* the first are steeper by so much with every metre: gorges keep their walls */
+/* Metres from the middle of a bed to where the ground may rise, and to where it may sink. */
+static const double HALF = 2.5, SHOULDER = 8;
+static const double STRIDE = 1e-3; /* what a metre of a way costs on the lowest ground, as a squared height */
+static const double CLEAR = 0.01;  /* heights that a bed stays above the sea */
+
+/* What is a river of the lowest ways: the ground's median stands so far above the way's; nine tenths of the way are
+ * lower than all but such a share of the ground, or it lies much deeper; both banks rise; it is not the sea's bed. */
+static const double DEEP = 0.14, LOW = 0.22, GORGE = 0.36, BANK = 0.03, WET = 0.15;
+
+/* The field as one sees it walking along rows of it, or along columns. */
+struct view {
+	const struct relief_field *f;
+	int rows, columns;
+	size_t row, column; /* steps in the array */
+	bool joined_rows, joined_columns;
+	double lowest;
+	const uint8_t *taken; /* of cells: no way leads there; in the array's order */
+};
+
+struct cell {
+	int r, c;
+}; /* of a way that crosses a joined border: beyond it, not at the other side */
+
+struct way {
+	struct cell *cells;
+	double *bed; /* heights */
+	int count;
+	struct view view;
+};
+
+static int wrap(int i, int size)
+{
+	return (i % size + size) % size;
+}
+
+static int held(int i, int size, bool joined)
+{
+	return joined ? wrap(i, size) : i < 0 ? 0 : i >= size ? size - 1 : i;
+}
+
+static size_t place(const struct view *v, int r, int c)
+{
+	return (size_t)held(r, v->rows, v->joined_rows) * v->row +
+	       (size_t)held(c, v->columns, v->joined_columns) * v->column;
+}
+
+/* Height of a place that may lie beyond a border. */
+static double height_of(const struct view *v, struct cell at)
+{
+	return (double)v->f->heights[place(v, at.r, at.c)];
+}
+
+/* ---- the lowest way (Dijkstra 1959) ---- */
+
+struct search {
+	const struct view *v;
+	int first; /* the row that it begins in; it goes round to the one before */
+	double *cost;
+	int *back;  /* the cell before (-1: it begins there); cells are r * columns + c */
+	int *heap;  /* cells whose neighbours are still to be looked at, the cheapest first */
+	int *where; /* in the heap; -1: not there */
+	int waiting;
+};
+
+static bool before(const struct search *s, int a, int b)
+{
+	return s->cost[a] < s->cost[b] || (s->cost[a] <= s->cost[b] && a < b);
+}
+
+static void set(struct search *s, int i, int cell)
+{
+	s->heap[i] = cell;
+	s->where[cell] = i;
+}
+
+static void raise_to_front(struct search *s, int cell)
+{
+	int i = s->where[cell];
+	if (i < 0)
+		i = s->waiting++;
+	for (; i > 0 && before(s, cell, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		set(s, i, s->heap[(i - 1) / 2]);
+	set(s, i, cell);
+}
+
+static int take(struct search *s)
+{
+	int out = s->heap[0], cell = s->heap[--s->waiting], i = 0, child;
+	while ((child = 2 * i + 1) < s->waiting) {
+		if (child + 1 < s->waiting && before(s, s->heap[child + 1], s->heap[child]))
+			child++;
+		if (!before(s, s->heap[child], cell))
+			break;
+		set(s, i, s->heap[child]);
+		i = child;
+	}
+	set(s, i, cell);
+	s->where[out] = -1;
+	return out;
+}
+
+/* A cheaper way to a cell, from cell `from` (-1: it begins there). */
+static void reach(struct search *s, int r, int c, double cost, int from)
+{
+	int at = r * s->v->columns + c;
+	if (s->v->taken[place(s->v, r, c)] || !(cost < s->cost[at]))
+		return;
+	s->cost[at] = cost;
+	s->back[at] = from;
+	raise_to_front(s, at);
+}
+
+static void widen(struct search *s, int from)
+{
+	const struct view *v = s->v;
+	int r = from / v->columns, c = from % v->columns;
+	for (int i = 0; i < 9; i++) {
+		int dr = i / 3 - 1, dc = i % 3 - 1, to = r + dr, side = c + dc;
+		/* Rows are counted from the first: over its border no way leads. */
+		if (i == 4 || wrap(r - s->first, v->rows) + dr < 0 || wrap(r - s->first, v->rows) + dr >= v->rows ||
+		    (!v->joined_columns && (side < 0 || side >= v->columns)))
+			continue;
+		to = wrap(to, v->rows);
+		side = wrap(side, v->columns);
+		double tall = height_of(v, (struct cell){to, side}) - v->lowest;
+		reach(s, to, side, s->cost[from] + (dr && dc ? M_SQRT2 : 1) * (tall * tall + STRIDE), from);
+	}
+}
+
+/* Cells from the way's begin to `end`, unrolled over joined borders, into w. */
+static void trace(const struct search *s, int end, struct way *w)
+{
+	const struct view *v = s->v;
+	int n = 0;
+	for (int at = end; at >= 0; at = s->back[at])
+		n++;
+	w->count = n;
+	for (int at = end; at >= 0; at = s->back[at])
+		w->cells[--n] = (struct cell){wrap(at / v->columns - s->first, v->rows) + s->first, at % v->columns};
+	for (int i = 1; i < w->count; i++) {
+		int *c = &w->cells[i].c, last = w->cells[i - 1].c;
+		while (*c - last > 1)
+			*c -= v->columns;
+		while (*c - last < -1)
+			*c += v->columns;
+	}
+}
+
+/* The lowest way from row s->first, from column `from` alone unless that is below 0, through all rows; with
+ * `from`, to a neighbour of where it began, so that it closes. Its length in cells, 0: there is none. */
+static int walk(struct search *s, int from, struct way *w)
+{
+	const struct view *v = s->v;
+	size_t count = (size_t)v->rows * (size_t)v->columns;
+	int last = wrap(s->first - 1, v->rows);
+	for (size_t i = 0; i < count; i++) {
+		s->cost[i] = INFINITY;
+		s->where[i] = -1;
+	}
+	s->waiting = 0;
+	for (int c = 0; c < v->columns; c++)
+		if (from < 0 || c == from) {
+			double tall = height_of(v, (struct cell){s->first, c}) - v->lowest;
+			reach(s, s->first, c, tall * tall, -1);
+		}
+	w->count = 0;
+	while (s->waiting) {
+		int cell = take(s), aside = cell % v->columns - from;
+		if (v->joined_columns && abs(aside) == v->columns - 1)
+			aside = 1;
+		if (cell / v->columns == last && (from < 0 || abs(aside) <= 1)) {
+			trace(s, cell, w);
+			break;
+		}
+		widen(s, cell);
+	}
+	return w->count;
+}
+
+/* ---- whether it is a river ---- */
+
+static int by_value(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+	return (x > y) - (x < y);
+}
+
+/* How far the ground rises within FAR cells to one side (1, -1) of a way's cell. */
+static double rise(const struct way *w, int i, int side)
+{
+	struct cell a = w->cells[i < BEND ? 0 : i - BEND], b = w->cells[i + BEND < w->count ? i + BEND : w->count - 1];
+	double dr = b.r - a.r, dc = b.c - a.c, length = sqrt(dr * dr + dc * dc), most = 0, low;
+	low = height_of(&w->view, w->cells[i]);
+	for (int d = NEAR; d <= FAR && length > 0; d += 2) {
+		struct cell at = {w->cells[i].r + (int)lrint(side * d * dc / length),
+				  w->cells[i].c - (int)lrint(side * d * dr / length)};
+		most = fmax(most, height_of(&w->view, at) - low);
+	}
+	return most;
+}
+
+/* sorted: all heights of the field; own: room for those of the way. */
+static bool is_river(const struct way *w, const float *sorted, float *own)
+{
+	const struct relief_field *f = w->view.f;
+	size_t count = (size_t)f->width * (size_t)f->height, lower = 0;
+	double banks = 0;
+	int wet = 0;
+	for (int i = 0; i < w->count; i++) {
+		own[i] = (float)height_of(&w->view, w->cells[i]);
+		banks += fmin(rise(w, i, 1), rise(w, i, -1)) / w->count;
+		wet += (double)own[i] <= f->sea_level;
+	}
+	qsort(own, (size_t)w->count, sizeof *own, by_value);
+	while (lower < count && sorted[lower] < own[w->count * 9 / 10])
+		lower++;
+	double deep = (double)sorted[count / 2] - (double)own[w->count / 2];
+	return banks > BANK && wet < WET * w->count && deep > DEEP &&
+	       ((double)lower < LOW * (double)count || deep > GORGE);
+}
+
+/* ---- the bed ---- */
+
+static double step_of(const struct way *w, int i)
+{
+	return w->cells[i].r != w->cells[i - 1].r && w->cells[i].c != w->cells[i - 1].c ? M_SQRT2 : 1;
+}
+
+static void turn(struct way *w)
+{
+	for (int i = 0; i < w->count / 2; i++) {
+		struct cell c = w->cells[i];
+		w->cells[i] = w->cells[w->count - 1 - i];
+		w->cells[w->count - 1 - i] = c;
+	}
+}
+
+/* The highest profile that falls by `fall` a metre and stands nowhere above the ground, into w->bed; how deep it is cut
+ * into the ground, squared. */
+static double fit(struct way *w, double fall)
+{
+	double level = INFINITY, cut = 0;
+	for (int i = 0; i < w->count; i++) {
+		double tall = height_of(&w->view, w->cells[i]);
+		level = fmin(level - (i ? fall * step_of(w, i) : 0), tall);
+		w->bed[i] = level;
+		cut += (tall - level) * (tall - level);
+	}
+	return cut;
+}
+
+/* Averaged along the way, and above the sea. `room`: as many numbers as cells. */
+static void even(struct way *w, double fall, double *room)
+{
+	double least = w->view.f->sea_level >= 0 ? w->view.f->sea_level + CLEAR : -INFINITY;
+	for (int i = 0; i < w->count; i++) {
+		int wide = i < w->count - 1 - i ? i : w->count - 1 - i;
+		wide = wide < SMOOTH ? wide : SMOOTH;
+		room[i] = 0;
+		for (int k = i - wide; k <= i + wide; k++)
+			room[i] += w->bed[k] / (2 * wide + 1);
+	}
+	for (int i = w->count - 1; i >= 0; i--) {
+		w->bed[i] = fmax(room[i], least);
+		least += i ? fall * step_of(w, i) : 0;
+	}
+}
+
+/* Which way it runs, and the bed's heights. */
+static void level(struct way *w, double *room)
+{
+	double length = 1;
+	for (int i = 1; i < w->count; i++)
+		length += step_of(w, i);
+	double fall = FALL / length, there = fit(w, fall);
+	turn(w);
+	if (!(fit(w, fall) < there)) {
+		turn(w);
+		fit(w, fall);
+	}
+	even(w, fall, room);
+}
+
+/* Cones around every cell of the way: nothing stands above the lowest of one kind, and nothing below the highest of the
+ * other unless that is above the first. */
+static void carve(const struct way *w, float *above, float *below)
+{
+	const struct view *v = &w->view;
+	size_t count = (size_t)v->rows * (size_t)v->columns;
+	float *heights = v->f->heights;
+	for (size_t i = 0; i < count; i++) {
+		above[i] = INFINITY;
+		below[i] = -INFINITY;
+	}
+	for (int i = 0; i < w->count; i++)
+		for (int dr = -REACH; dr <= REACH; dr++)
+			for (int dc = -REACH; dc <= REACH; dc++) {
+				int r = w->cells[i].r + dr, c = w->cells[i].c + dc;
+				if ((!v->joined_rows && (r < 0 || r >= v->rows)) ||
+				    (!v->joined_columns && (c < 0 || c >= v->columns)))
+					continue;
+				size_t at = place(v, r, c);
+				double far = sqrt((double)(dr * dr + dc * dc)), beside = fmax(far - HALF, 0);
+				double up = (CUT + STEEPER * beside) * beside / v->f->metres;
+				double down = HEAP * fmax(far - SHOULDER, 0) / v->f->metres;
+				above[at] = fminf(above[at], (float)(w->bed[i] + up));
+				below[at] = fmaxf(below[at], (float)(w->bed[i] - down));
+			}
+	for (size_t i = 0; i < count; i++)
+		heights[i] = fminf(fmaxf(heights[i], below[i]), above[i]);
+}
+
+/* ---- all of it ---- */
+
+struct room {
+	struct search search;
+	struct way way;
+	float *sorted, *own, *above, *below;
+	double *profile;
+	uint8_t *taken;
+};
+
+static struct view seen(const struct relief_field *f, bool across, const struct room *m)
+{
+	struct view v = {.f = f, .rows = f->height, .columns = f->width, .row = (size_t)f->width, .column = 1,
+			 .joined_rows = f->joined_y, .joined_columns = f->joined_x, .lowest = (double)m->sorted[0],
+			 .taken = m->taken};
+	if (across) {
+		v.rows = f->width;
+		v.columns = f->height;
+		v.row = 1;
+		v.column = (size_t)f->width;
+		v.joined_rows = f->joined_x;
+		v.joined_columns = f->joined_y;
+	}
+	return v;
+}
+
+/* The lowest way across the field in one direction, into m->way; its mean height, INFINITY if there is none. */
+static double lowest_way(struct room *m, struct relief_field *f, bool across)
+{
+	struct way *w = &m->way;
+	double sum = 0;
+	w->view = seen(f, across, m);
+	m->search.v = &w->view;
+	m->search.first = w->view.joined_rows ? w->view.rows / 2 : 0;
+	int n = walk(&m->search, -1, w);
+	if (n && w->view.joined_rows) { /* once more, from where it crosses the border and back there */
+		int i = 0;
+		while (w->cells[i].r < w->view.rows)
+			i++;
+		m->search.first = 0;
+		n = walk(&m->search, wrap(w->cells[i].c, w->view.columns), w);
+	}
+	for (int i = 0; i < n; i++)
+		sum += height_of(&w->view, w->cells[i]);
+	return n ? sum / n : INFINITY;
+}
+
+static void close_off(const struct way *w, uint8_t *taken)
+{
+	const struct view *v = &w->view;
+	for (int i = 0; i < w->count; i++)
+		for (int dr = -APART; dr <= APART; dr++)
+			for (int dc = -APART; dc <= APART; dc++)
+				taken[place(v, w->cells[i].r + dr, w->cells[i].c + dc)] = 1;
+}
+
+static bool next_river(struct room *m, struct relief_field *f)
+{
+	bool across = lowest_way(m, f, true) < lowest_way(m, f, false);
+	if (across)
+		lowest_way(m, f, true);
+	if (!m->way.count || !is_river(&m->way, m->sorted, m->own))
+		return false;
+	level(&m->way, m->profile);
+	close_off(&m->way, m->taken);
+	carve(&m->way, m->above, m->below);
+	return true;
+}
+
+static bool make_room(struct room *m, const struct relief_field *f)
+{
+	size_t count = (size_t)f->width * (size_t)f->height;
+	m->search.cost = malloc(count * sizeof *m->search.cost);
+	m->search.back = malloc(count * sizeof *m->search.back);
+	m->search.heap = malloc(count * sizeof *m->search.heap);
+	m->search.where = malloc(count * sizeof *m->search.where);
+	m->way.cells = malloc(count * sizeof *m->way.cells);
+	m->way.bed = malloc(count * sizeof *m->way.bed);
+	m->sorted = malloc(count * sizeof *m->sorted);
+	m->own = malloc(count * sizeof *m->own);
+	m->above = malloc(count * sizeof *m->above);
+	m->below = malloc(count * sizeof *m->below);
+	m->profile = malloc(count * sizeof *m->profile);
+	m->taken = calloc(count, 1);
+	return m->search.cost && m->search.back && m->search.heap && m->search.where && m->way.cells && m->way.bed && m->sorted &&
+	       m->own && m->above && m->below && m->profile && m->taken;
+}
+
+static void free_room(struct room *m)
+{
+	void *all[] = {m->search.cost, m->search.back, m->search.heap, m->search.where, m->way.cells, m->way.bed, m->sorted,
+		       m->own,         m->above,       m->below,       m->profile,   m->taken};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		free(all[i]);
+}
+
+int rivers_settle(struct relief_field *f, int *found, struct error *err)
+{
+	size_t count = (size_t)f->width * (size_t)f->height;
+	struct room m = {0};
+	int n = 0, status = SUMI_OK;
+	if (!make_room(&m, f)) {
+		status = error_set(err, SUMI_NOMEM, "no memory for the rivers of %dx%d cells", f->width, f->height);
+	} else {
+		memcpy(m.sorted, f->heights, count * sizeof *m.sorted);
+		qsort(m.sorted, count, sizeof *m.sorted, by_value);
+		while (n < MOST && next_river(&m, f))
+			n++;
+	}
+	if (found)
+		*found = n;
+	free_room(&m);
+	return status;
+}
