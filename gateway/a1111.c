@@ -14,7 +14,6 @@
 #include "media/infotext.h"
 #include "gateway/shelves.h"
 #include "queue/offers.h"
-#include "media/picture_file.h"
 #include "request/upscaler_names.h"
 
 enum { PICTURES_MAX = 64 };
@@ -237,27 +236,6 @@ static bool read_second(struct call *call, struct worker *w, const json_t *body,
 	return true;
 }
 
-/* A picture in base64 that the job starts from; name: as the request calls it. */
-static bool read_file(struct call *call, struct worker *w, const char *name, const char *field,
-		      const json_t *text, json_t *fields)
-{
-	void *data;
-	size_t size;
-	struct error err;
-	int status = base64_decode(json_string_value(text), json_string_length(text), &data, &size, &err);
-	if (!status) {
-		status = picture_check(data, size, name, &err);
-		if (!status)
-			status = work_input(w, field, data, size, fields, &err);
-		free(data);
-	}
-	if (status == SUMI_CONNECT || status == SUMI_FULL)
-		call_fail(call, &err);
-	else if (status)
-		call_refuse(call, 422, name, "%s: %s", name, err.text);
-	return !status;
-}
-
 /* A mask, and what of it that API takes for granted. */
 static bool read_mask(struct call *call, struct worker *w, const json_t *body, json_t *fields)
 {
@@ -285,7 +263,7 @@ static bool read_mask(struct call *call, struct worker *w, const json_t *body, j
 		json_object_set_new(fields, "only_masked", json_true());
 		number_or(body, "inpaint_full_res_padding", json_integer(0), fields, "mask_padding");
 	}
-	return read_file(call, w, "mask", "mask", mask, fields);
+	return work_picture_text(call, w, "mask", "mask", json_string_value(mask), fields, 422);
 }
 
 /* Whether the chosen model changes a picture that it is shown. Clients send image_cfg_scale always, and for others it
@@ -317,7 +295,7 @@ static bool read_init(struct call *call, struct worker *w, const json_t *body, j
 	json_t *scale = json_object_get(body, "image_cfg_scale");
 	if (json_is_number(scale) && edits(call, w))
 		json_object_set(fields, "image_cfg_scale", scale);
-	return read_file(call, w, "init_images", "init", first, fields) &&
+	return work_picture_text(call, w, "init_images", "init", json_string_value(first), fields, 422) &&
 	       read_mask(call, w, body, fields) && controlnet_read(call, w, body, first, fields);
 }
 
@@ -330,13 +308,13 @@ struct collected {
 	uint64_t seed;
 };
 
-static int collect(const struct found *f, int n, struct collected *c, struct error *err)
+static int collect(const struct call *call, const struct found *f, int n, struct collected *c, struct error *err)
 {
 	for (int i = 0; i < n; i++) {
 		const struct store_artifact *file;
 		char *data;
 		size_t size;
-		int status = work_result(f, i, &data, &size, &file, err);
+		int status = work_result(call, f, i, &data, &size, &file, err);
 		if (status)
 			return status;
 		json_array_append_new(c->images, base64_json(data, size));
@@ -432,7 +410,7 @@ static void finish(struct call *call, struct worker *w)
 	int n = f.queued ? f.entry.job.n : f.row.variants;
 	struct collected c = {.images = json_array(),  .infotexts = json_array(), .seeds = json_array(),
 			      .prompts = json_array(), .negatives = json_array(), .subseeds = json_array()};
-	if (collect(&f, n, &c, &err)) {
+	if (collect(call, &f, n, &c, &err)) {
 		call_fail(call, &err);
 	} else {
 		char *info = info_text(&c, n);

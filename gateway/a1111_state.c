@@ -305,11 +305,13 @@ static bool stop(struct call *call, struct worker *w, bool all)
 	if (!status)
 		status = worker_queue(w, &queue, &err);
 	for (size_t i = 0; i < count && !status; i++)
-		if (all || (runs && strcmp(ids[i], e.id) == 0))
-			status = queue_cancel(queue, ids[i], &result, &err);
+		/* One that is not there any more keeps none of the others. */
+		if ((all || (runs && strcmp(ids[i], e.id) == 0)) &&
+		    (status = queue_cancel(queue, ids[i], &result, &err)) == SUMI_NOTFOUND)
+			status = SUMI_OK;
 	if (runs)
 		queue_entry_clear(&e);
-	if (status && status != SUMI_NOTFOUND) {
+	if (status) {
 		call_fail(call, &err);
 		return false;
 	}

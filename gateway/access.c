@@ -242,7 +242,16 @@ int access_check(struct access *a, const struct http_request *r, const struct ro
 				  .all = key->scope == QUEUE_SCOPE_ADMIN,
 				  .jobs = key->jobs};
 	memcpy(caller->name, key->name, sizeof caller->name);
+	memcpy(caller->key, key->sha256, sizeof caller->key);
 	return 0;
+}
+
+bool access_holds(const struct access *a, const struct caller *caller)
+{
+	bool holds = caller->keyless ? !a->count : !*caller->key;
+	for (size_t i = 0; i < a->count && !holds; i++)
+		holds = strcmp(a->keys[i].sha256, caller->key) == 0;
+	return holds;
 }
 
 static struct access_bucket *bucket_of(struct access *a, const char *name)

@@ -26,6 +26,9 @@ void access_clear(struct access *a);
 int access_check(struct access *a, const struct http_request *r, const struct route *route,
 		 const char *const *args, struct caller *caller, const char **why);
 
+/* Whether that caller would get in still: a key is revoked while its owner waits, or the first one is made. */
+bool access_holds(const struct access *a, const struct caller *caller);
+
 /* Takes one from the caller's allowance; 0, or the seconds until there is one again. */
 int access_take(struct access *a, const struct caller *caller);
 

@@ -74,6 +74,9 @@ void answer_error(struct http_answer *answer, enum dialect dialect, int status, 
 		  const char *field, const char *message)
 {
 	take_json(answer, status, error_body(dialect, status, code, field, message));
+	/* Its libraries would send it again, which changes nothing. */
+	if (dialect == DIALECT_OPENAI && status == 409)
+		http_header(answer, "x-should-retry: false");
 }
 
 static const struct {

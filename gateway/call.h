@@ -6,6 +6,7 @@
 #define SUMI_GATEWAY_CALL_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "gateway/http.h"
@@ -60,6 +61,7 @@ struct route {
 struct caller {
 	char name[JOB_ID_SIZE]; /* the submitter of its jobs */
 	enum queue_scope scope;
+	char key[SHA256_HEX_SIZE]; /* the hash of his key; "": none was needed */
 	bool all;    /* sees and steers everybody's jobs */
 	bool keyless; /* there are no keys at all */
 	int64_t jobs; /* that have not ended, at most; 0: no limit */
@@ -88,9 +90,10 @@ struct call {
 	struct call *next, **link;
 	int64_t since, spoken; /* boot clock: handled; something was sent */
 	bool again, running;   /* something has happened meanwhile; a handler is at it */
-	bool silent;           /* the client may have gone */
+	atomic_bool silent;    /* the client may have gone */
 	struct stream *stream; /* the hub's */
 	char waited[JOB_ID_SIZE], place[64]; /* once.c's */
+	bool decided; /* its job has ended: what is answered now is the last word */
 };
 
 /* ---- what handlers use ------------------------------------------------------------------- */

@@ -108,8 +108,10 @@ static const struct store_artifact *find_file(struct call *call, struct worker *
 		if (strcmp(name, call->args[1]) == 0)
 			return &f->files[i];
 	}
-	call_refuse(call, 404, NULL, "%.64s has no file '%.90s' on this host", call->args[0],
-		    call->args[1]);
+	if (f->file_count)
+		call_refuse(call, 404, NULL, "%.64s has no file '%.90s' on this host", call->args[0], call->args[1]);
+	else if (jobs_no_file(call, f, call->args[0], &err))
+		call_fail(call, &err);
 	jobs_clear(f);
 	return NULL;
 }
@@ -124,22 +126,28 @@ void files_send(struct call *call, struct worker *w)
 	jobs_clear(&f);
 }
 
-void files_send_thumb(struct call *call, struct worker *w)
+void files_answer_thumb(struct call *call, struct worker *w, const struct store_artifact *a)
 {
-	struct found f;
 	struct store *store;
 	struct error err;
-	char path[FILES_PATH_MAX], tag[SHA256_HEX_SIZE + 8];
-	const struct store_artifact *a = find_file(call, w, &f);
-	if (!a)
-		return;
+	char path[FILES_PATH_MAX], tag[SHA256_HEX_SIZE + 8], name[JOBS_FILE_NAME_SIZE];
+	jobs_file_name(a, name);
 	if (worker_store(w, &store, &err)) {
 		call_fail(call, &err);
 	} else if (store_thumb_find(store, a, path)) {
 		snprintf(tag, sizeof tag, "%s-thumb", a->sha256);
 		answer_bytes(call, tag, "image/webp", path, a->thumb);
 	} else {
-		call_refuse(call, 404, NULL, "there is no thumbnail of '%.90s'", call->args[1]);
+		call_refuse(call, 404, NULL, "there is no thumbnail of '%.90s'", name);
 	}
+}
+
+void files_send_thumb(struct call *call, struct worker *w)
+{
+	struct found f;
+	const struct store_artifact *a = find_file(call, w, &f);
+	if (!a)
+		return;
+	files_answer_thumb(call, w, a);
 	jobs_clear(&f);
 }

@@ -515,6 +515,15 @@ void hub_leave(struct hub *h, struct call *call)
 		end_stream(h, call->stream);
 }
 
+void hub_sift(struct hub *h, bool (*may)(void *context, const struct caller *caller), void *context)
+{
+	for (struct stream *s = h->streams, *next; s; s = next) {
+		next = s->next;
+		if (s->call && !may(context, &s->call->caller))
+			end_stream(h, s);
+	}
+}
+
 size_t hub_streams(const struct hub *h)
 {
 	return h->count;

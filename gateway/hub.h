@@ -30,5 +30,7 @@ struct hub_filter {
 void hub_join(struct hub *hub, struct call *call, const struct hub_filter *filter);
 void hub_leave(struct hub *hub, struct call *call);
 size_t hub_streams(const struct hub *hub);
+/* Ends the streams of those who may not listen any more. */
+void hub_sift(struct hub *hub, bool (*may)(void *context, const struct caller *caller), void *context);
 
 #endif

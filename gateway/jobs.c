@@ -5,11 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "gateway/handlers.h"
 #include "queue/describe.h"
-
-enum { ADMIT_MS = 3000, ADMIT_LOOK_MS = 10 };
 
 void jobs_file_name(const struct store_artifact *a, char out[JOBS_FILE_NAME_SIZE])
 {
@@ -160,6 +157,48 @@ const struct store_artifact *jobs_main_file(const struct found *f)
 	return NULL;
 }
 
+static bool is_here(const struct found *f, const char *sha256)
+{
+	for (size_t i = 0; i < f->file_count; i++)
+		if (strcmp(f->files[i].sha256, sha256) == 0)
+			return true;
+	return false;
+}
+
+/* A result that the queue tells of and that is not here; NULL: there is none. Borrowed. */
+static const json_t *elsewhere(const struct found *f)
+{
+	size_t i, k;
+	json_t *list, *file;
+	json_array_foreach(f->queued ? f->entry.variant_results : NULL, i, list)
+	{
+		json_array_foreach(list, k, file)
+		{
+			const char *sha256 = json_string_value(json_object_get(file, "sha256"));
+			if (sha256 && !is_here(f, sha256))
+				return file;
+		}
+	}
+	return NULL;
+}
+
+int jobs_no_file(const struct call *call, const struct found *f, const char *id, struct error *err)
+{
+	enum job_state state = f->sent ? JOB_READY : jobs_state(f);
+	const char *why = f->queued ? f->entry.error : f->row.error;
+	const json_t *other = elsewhere(f);
+	const char *host = call->caller.all ? json_string_value(json_object_get(other, "host")) : NULL;
+	if (!job_state_is_final(state))
+		return error_set(err, SUMI_NOTFOUND, "%.64s is not made yet: it is %s", id, job_state_word(state));
+	if (other)
+		return error_set(err, SUMI_NOTFOUND, "%.64s was made on another host%s%.64s, and its files are there: ask the gateway of that host",
+				 id, host ? ": " : "", host ? host : "");
+	if (state == JOB_DONE)
+		return error_set(err, SUMI_NOTFOUND, "what %.64s has made is not here any more", id);
+	return error_set(err, SUMI_NOTFOUND, "%.64s has made nothing: it %s%s%.200s", id,
+			 state == JOB_FAILED ? "failed" : "was cancelled", why ? ": " : "", why ? why : "");
+}
+
 /* ---- describing ----------------------------------------------------------------------------- */
 
 static json_t *file_json(const struct call *call, const struct store_artifact *a)
@@ -191,7 +230,7 @@ static json_t *file_json(const struct call *call, const struct store_artifact *a
 }
 
 /* Files that another host has made: what they are, without an address here. */
-static void add_others(json_t *files, const struct found *f)
+static void add_others(const struct call *call, json_t *files, const struct found *f)
 {
 	size_t i, k, n;
 	json_t *list, *file, *own;
@@ -210,6 +249,8 @@ static void add_others(json_t *files, const struct found *f)
 			if (!here) {
 				json_t *copy = json_copy(file);
 				json_object_del(copy, "lease");
+				if (!call->caller.all)
+					json_object_del(copy, "host");
 				json_array_append_new(files, copy);
 			}
 		}
@@ -248,7 +289,7 @@ json_t *jobs_document(const struct call *call, const char *id, const struct foun
 	for (size_t i = 0; i < f->file_count; i++)
 		json_array_append_new(files, file_json(call, &f->files[i]));
 	if (f->queued)
-		add_others(files, f);
+		add_others(call, files, f);
 	if (f->queued && *f->entry.error_code)
 		json_object_set_new(o, "error_code", json_string(f->entry.error_code));
 	json_object_set_new(o, "files", files);
@@ -269,28 +310,18 @@ void jobs_show(struct call *call, struct worker *w)
 	jobs_clear(&f);
 }
 
-/* A job that lies in the intake will be a job within a moment, where a daemon runs. */
-static int find_admitted(struct call *call, struct worker *w, struct error *err)
+/* The queue, where it has the job of the caller's; one that lies in the intake still is taken in by whoever steers it. */
+static int find_steered(struct call *call, struct worker *w, struct queue **queue, struct error *err)
 {
-	int64_t end = clock_boot_ms() + ADMIT_MS;
 	struct found f;
-	for (;;) {
-		int status = jobs_find(call, w, call->args[0], &f, err);
-		if (status)
-			return status;
-		bool sent = f.sent, queued = f.queued;
-		jobs_clear(&f);
-		if (queued)
-			return SUMI_OK;
-		if (!sent)
-			return error_set(err, SUMI_BUSY,
-					 "%.64s has left the queue: only its results are there",
-					 call->args[0]);
-		if (clock_boot_ms() > end)
-			return error_set(err, SUMI_CONNECT,
-					 "%.64s has not been taken in yet: no daemon runs", call->args[0]);
-		clock_sleep_ms(ADMIT_LOOK_MS);
-	}
+	int status = jobs_find(call, w, call->args[0], &f, err);
+	if (status)
+		return status;
+	bool gone = !f.sent && !f.queued;
+	jobs_clear(&f);
+	if (gone)
+		return error_set(err, SUMI_BUSY, "%.64s has left the queue: only its results are there", call->args[0]);
+	return worker_queue(w, queue, err);
 }
 
 void jobs_cancel(struct call *call, struct worker *w)
@@ -299,9 +330,7 @@ void jobs_cancel(struct call *call, struct worker *w)
 	struct error err;
 	enum queue_cancel_result result = QUEUE_CANCELLED;
 	char last[JOB_ID_SIZE] = "";
-	int status = find_admitted(call, w, &err);
-	if (!status)
-		status = worker_queue(w, &queue, &err);
+	int status = find_steered(call, w, &queue, &err);
 	if (!status)
 		status = queue_cancel_series(queue, call->args[0], &result, last, &err);
 	if (!status && result == QUEUE_CANCEL_TOO_LATE)
@@ -320,9 +349,7 @@ void jobs_retry(struct call *call, struct worker *w)
 {
 	struct queue *queue;
 	struct error err;
-	int status = find_admitted(call, w, &err);
-	if (!status)
-		status = worker_queue(w, &queue, &err);
+	int status = find_steered(call, w, &queue, &err);
 	if (!status && (status = queue_retry(queue, call->args[0], &err)) == SUMI_INVALID)
 		err.status = SUMI_BUSY; /* nothing is wrong with the request: the job is in no such state */
 	if (status)

@@ -29,8 +29,13 @@ json_t *jobs_document(const struct call *call, const char *id, const struct foun
 #define JOBS_FILE_NAME_SIZE 96
 void jobs_file_name(const struct store_artifact *a, char out[JOBS_FILE_NAME_SIZE]);
 
-/* Answers with a file, or the part of it that is asked for. */
+/* SUMI_NOTFOUND, and why there is no file of a job that was found: it is not made yet, never will be, or lies on another
+ * host. */
+int jobs_no_file(const struct call *call, const struct found *f, const char *id, struct error *err);
+
+/* Answers with a file, or the part of it that is asked for; or with a small picture of it. */
 void files_answer(struct call *call, const struct store_artifact *a);
+void files_answer_thumb(struct call *call, struct worker *w, const struct store_artifact *a);
 
 /* A job of the caller's from fields, which are released: checked, with its submitter, and with nothing in
  * it that is somebody else's; without an id, where none was given (once.h). The caller clears *job. */

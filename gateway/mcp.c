@@ -108,6 +108,11 @@ static void reply_job(struct call *call, const char *request, const char *id, co
 	for (size_t i = 0; i < f->file_count; i++)
 		if (strcmp(f->files[i].role, "main") == 0)
 			add_file(call, &f->files[i], content);
+	struct error why;
+	if (state == JOB_DONE && !f->sent && !jobs_main_file(f)) {
+		jobs_no_file(call, f, id, &why);
+		json_array_append_new(content, text_block(why.text));
+	}
 	reply_content(call, request, content, document, state == JOB_FAILED);
 }
 

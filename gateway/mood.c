@@ -53,10 +53,11 @@ static void finish(struct call *call, struct worker *w)
 	if (!work_done(call, w, &f))
 		return;
 	const struct store_artifact *main = jobs_main_file(&f);
+	struct error err;
 	if (main)
 		files_answer(call, main);
-	else
-		call_refuse(call, 404, NULL, "the clip was made on another host and is not here");
+	else if (jobs_no_file(call, &f, call->jobs[0], &err))
+		call_fail(call, &err);
 	jobs_clear(&f);
 }
 

@@ -19,36 +19,64 @@ bool multipart_is(const char *type)
 	return type && strncasecmp(type, name, n) == 0 && (!type[n] || strchr("; \t", type[n]));
 }
 
-/* The value of `name=` behind a ';', with its quotes taken off and what is escaped in them; false: not there. */
-static bool parameter(const char *text, size_t size, const char *name, char *out, size_t room)
+enum found { ABSENT, UNREADABLE, READ };
+
+/* Where a text in quotes ends that begins at `at`. Browsers send backslashes as they are, others escape with them: a
+ * quote behind one is the last where no other comes. */
+static const char *closing_quote(const char *at, const char *end)
 {
-	const char *at = text, *end = text + size;
-	size_t n = strlen(name), used = 0;
-	while ((at = memchr(at, ';', (size_t)(end - at)))) {
-		at++;
-		while (at < end && (*at == ' ' || *at == '\t'))
-			at++;
-		if ((size_t)(end - at) <= n || strncasecmp(at, name, n) != 0 || at[n] != '=')
-			continue;
-		at += n + 1;
-		bool quoted = at < end && *at == '"';
-		for (at += quoted; at < end && (quoted ? *at != '"' : !strchr("; \t", *at)); at++) {
-			if (quoted && *at == '\\' && at + 1 < end)
-				at++;
-			if (used + 1 >= room)
-				return false;
-			out[used++] = *at;
-		}
-		out[used] = '\0';
-		return !quoted || at < end;
+	for (const char *p = at; p < end; p++) {
+		if (*p == '"')
+			return p;
+		p += *p == '\\' && p + 1 < end;
 	}
-	return false;
+	return memchr(at, '"', (size_t)(end - at));
+}
+
+static bool copy_value(const char *at, const char *end, bool quoted, char *out, size_t room)
+{
+	size_t used = 0;
+	for (; at < end; at++) {
+		if (quoted && *at == '\\' && at + 1 < end)
+			at++;
+		if (used + 1 >= room)
+			return false;
+		out[used++] = *at;
+	}
+	out[used] = '\0';
+	return true;
+}
+
+/* The first parameter of this name: `; name=word`, `; name="text"`. What stands in another's quotes is none. */
+static enum found parameter(const char *text, size_t size, const char *name, char *out, size_t room)
+{
+	const char *at = memchr(text, ';', size), *end = text + size;
+	size_t n = strlen(name);
+	while (at && at < end) {
+		for (at++; at < end && strchr(" \t", *at);)
+			at++;
+		const char *key = at;
+		while (at < end && !strchr("=;", *at))
+			at++;
+		if (at == end || *at == ';')
+			continue;
+		bool wanted = (size_t)(at - key) == n && strncasecmp(key, name, n) == 0, quoted = ++at < end && *at == '"';
+		const char *value = at += quoted, *stop = quoted ? closing_quote(at, end) : at;
+		while (!quoted && stop < end && !strchr("; \t", *stop))
+			stop++;
+		if (!stop)
+			return UNREADABLE;
+		if (wanted)
+			return copy_value(value, stop, quoted, out, room) ? READ : UNREADABLE;
+		at = memchr(stop, ';', (size_t)(end - stop));
+	}
+	return ABSENT;
 }
 
 static bool read_boundary(const char *type, char out[BOUNDARY_MAX + 8])
 {
 	char text[BOUNDARY_MAX + 2];
-	if (!multipart_is(type) || !parameter(type, strlen(type), "boundary", text, sizeof text) || !*text)
+	if (!multipart_is(type) || parameter(type, strlen(type), "boundary", text, sizeof text) != READ || !*text)
 		return false;
 	for (const char *p = text; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("'()+_,-./:=? ", *p))
@@ -69,9 +97,10 @@ static bool read_headers(const char *text, size_t size, struct multipart_part *p
 		if (n > sizeof wanted - 1 && strncasecmp(at, wanted, sizeof wanted - 1) == 0) {
 			if (named)
 				return false;
-			named = parameter(at, n, "name", part->name, sizeof part->name);
-			part->file = parameter(at, n, "filename", ignored, sizeof ignored) ||
-				     parameter(at, n, "filename*", ignored, sizeof ignored);
+			named = parameter(at, n, "name", part->name, sizeof part->name) == READ;
+			/* How it is called is no matter, however it is written. */
+			part->file = parameter(at, n, "filename", ignored, sizeof ignored) != ABSENT ||
+				     parameter(at, n, "filename*", ignored, sizeof ignored) != ABSENT;
 		}
 		at += n + 2;
 	}

@@ -69,7 +69,7 @@ static int send_mp3(struct call *call, const struct found *f, const struct wish 
 	char *wav;
 	uint8_t *mp3;
 	size_t size, mp3_size;
-	int status = work_result(f, 0, &wav, &size, &file, err);
+	int status = work_result(call, f, 0, &wav, &size, &file, err);
 	if (status)
 		return status;
 	status = wav_decode(wav, size, "the clip", &sound, err);
@@ -113,7 +113,8 @@ static void finish(struct call *call, struct worker *w)
 		files_answer(call, main);
 		http_header(&call->answer, "song-id: %s", call->jobs[0]);
 	} else {
-		call_refuse(call, 404, NULL, "the clip was made on another host and is not here");
+		jobs_no_file(call, &f, call->jobs[0], &err);
+		call_fail(call, &err);
 	}
 	jobs_clear(&f);
 }

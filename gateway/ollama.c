@@ -23,7 +23,7 @@ static void finish(struct call *call, struct worker *w)
 	size_t size;
 	if (!work_done(call, w, &f))
 		return;
-	if (work_result(&f, 0, &data, &size, &file, &err)) {
+	if (work_result(call, &f, 0, &data, &size, &file, &err)) {
 		call_fail(call, &err);
 		jobs_clear(&f);
 		return;

@@ -6,10 +6,9 @@
 
 #include "base/base64.h"
 #include "base/clock.h"
+#include "gateway/form.h"
 #include "gateway/handlers.h"
-#include "gateway/multipart.h"
 #include "gateway/work.h"
-#include "media/picture_file.h"
 #include "queue/watch.h"
 #include "request/param.h"
 
@@ -184,7 +183,7 @@ static int add_picture(const struct call *call, const struct found *f, int varia
 	const struct store_artifact *file;
 	char *bytes;
 	size_t size;
-	int status = work_result(f, variant, &bytes, &size, &file, err);
+	int status = work_result(call, f, variant, &bytes, &size, &file, err);
 	if (status)
 		return status;
 	char *url = wanted->url ? work_url(call, file) : NULL;
@@ -295,48 +294,6 @@ static void start(struct call *call, struct worker *w, struct job *job)
 
 /* ---- forms ---------------------------------------------------------------------------------- */
 
-static bool is_text(const char *name)
-{
-	static const char *const names[] = {"prompt", "negative_prompt", "user", "model", "size"};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
-/* What a form says as JSON: whole numbers as such, the other texts as texts; files are left out. */
-static json_t *form_json(const struct multipart *form)
-{
-	json_t *o = json_object();
-	for (size_t i = 0; i < form->count; i++) {
-		const struct multipart_part *p = &form->parts[i];
-		json_t *number = p->size < 32 && !is_text(p->name) ? json_loadb(p->data, p->size, JSON_DECODE_ANY, NULL) : NULL;
-		if (p->file)
-			json_decref(number);
-		else if (number && !json_is_string(number) && !json_is_array(number) && !json_is_object(number))
-			json_object_set_new(o, p->name, number);
-		else {
-			json_decref(number);
-			json_object_set_new(o, p->name, json_stringn(p->data, p->size));
-		}
-	}
-	return o;
-}
-
-static bool read_file(struct call *call, struct worker *w, const struct multipart_part *p,
-		      const char *name, const char *field, json_t *fields)
-{
-	struct error err;
-	int status = picture_check(p->data, p->size, name, &err);
-	if (!status)
-		status = work_input(w, field, p->data, p->size, fields, &err);
-	if (status == SUMI_CONNECT || status == SUMI_FULL)
-		call_fail(call, &err);
-	else if (status)
-		call_refuse(call, 400, name, "%s: %s", name, err.text);
-	return !status;
-}
-
 /* What is transparent in the mask is made anew, all of it where nobody says how much. */
 static bool read_mask(struct call *call, struct worker *w, const struct multipart *form,
 		      const json_t *body, json_t *fields)
@@ -352,7 +309,7 @@ static bool read_mask(struct call *call, struct worker *w, const struct multipar
 	json_object_set_new(fields, "mask_from", json_string("alpha"));
 	if (!json_object_get(body, "strength"))
 		json_object_set_new(fields, "strength", json_real(1));
-	return read_file(call, w, mask, "mask", "mask", fields);
+	return work_picture(call, w, "mask", "mask", mask->data, mask->size, fields, 400);
 }
 
 static bool read_picture(struct call *call, struct worker *w, const struct multipart *form,
@@ -366,30 +323,23 @@ static bool read_picture(struct call *call, struct worker *w, const struct multi
 		call_refuse(call, 400, "image", "image must be one picture, as a file");
 		return false;
 	}
-	return read_file(call, w, image, "image", "init", fields) &&
+	return work_picture(call, w, "image", "init", image->data, image->size, fields, 400) &&
 	       read_mask(call, w, form, body, fields);
 }
 
 static void from_picture(struct call *call, struct worker *w, const char *prompt, double strength)
 {
-	struct multipart *form = malloc(sizeof *form);
+	struct multipart *form = NULL;
 	struct wanted *wanted = calloc(1, sizeof *wanted);
 	json_t *body = NULL, *fields = json_object();
 	struct job job;
 	struct error err;
 	call->state = wanted;
-	int status = form && wanted ? multipart_parse(head_value(&call->http->head, "content-type"),
-						      call->http->body ? call->http->body : "",
-						      call->http->size, form, &err)
-				    : error_set(&err, SUMI_NOMEM, "out of memory");
-	if (status) {
-		call_fail(call, &err);
+	if (!wanted || !form_read(call, &form, &body)) {
 		json_decref(fields);
-		free(form);
 		return;
 	}
 	wanted->edit = true;
-	body = form_json(form);
 	if (prompt)
 		json_object_set_new(body, "prompt", json_string(prompt));
 	json_object_set_new(fields, "strength", json_real(strength));

@@ -107,20 +107,6 @@ static void read_keys(struct task *t, struct worker *w)
 		s->key_status = read_secret(queue, s->read_secret, &err);
 }
 
-/* While the queue is away the keys hold that were there last. */
-static void keys_read(struct task *t)
-{
-	struct service *s = of_key_task(t);
-	s->key_task_runs = false;
-	if (!s->key_status)
-		access_set_keys(&s->access, s->read_keys, s->read_count);
-	else
-		free(s->read_keys);
-	if (!s->key_status && !*s->access.secret)
-		memcpy(s->access.secret, s->read_secret, sizeof s->access.secret);
-	s->read_keys = NULL;
-}
-
 int service_load_keys(struct service *s, size_t *count, struct error *err)
 {
 	struct queue_options options = {
@@ -153,11 +139,12 @@ static void unlink_call(struct call *c)
 	c->link = NULL;
 }
 
-static void add_cors(const struct call *c, struct http_answer *answer)
+static void add_cors(const struct service *s, const struct head *head, struct http_answer *answer)
 {
-	const char *origin = head_value(&c->http->head, "origin");
-	if (origin && access_origin_listed(c->service->o.config, origin))
-		http_header(answer, "Access-Control-Allow-Origin: %s\r\nVary: Origin", origin);
+	const char *origin = head_value(head, "origin");
+	if (origin && access_origin_listed(s->o.config, origin))
+		http_header(answer, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\nAccess-Control-Expose-Headers: "
+				    "Location, Retry-After, x-should-retry, song-id, x-sumi-note", origin);
 }
 
 /* The call is gone afterwards. */
@@ -168,7 +155,7 @@ static void end_call(struct call *c)
 	free(c->state);
 	free(c->piece);
 	c->state = c->piece = NULL;
-	add_cors(c, &c->answer);
+	add_cors(c->service, &c->http->head, &c->answer);
 	once_leave(c->service->once, c);
 	metrics_answered(c->service->metrics, c->answer.status);
 	struct http_answer answer = c->answer;
@@ -196,7 +183,8 @@ static void keep_alive(struct call *c, int64_t now)
 		c->spoken = now;
 		http_stream_send(c->http, ": ka\n\n", 6);
 	}
-	if (c->events || !(c->route->flags & ROUTE_SLOW) || c->http->head.minor == 0 ||
+	/* Whether it streams does not change under a handler. */
+	if (c->events || !(c->route->flags & ROUTE_SLOW) || c->http->head.minor == 0 || (!streaming && c->running) ||
 	    now - c->spoken < (streaming ? SPACE_MS : SILENT_MS))
 		return;
 	c->spoken = now;
@@ -204,16 +192,19 @@ static void keep_alive(struct call *c, int64_t now)
 		struct http_answer answer = {.fd = -1};
 		http_header(&answer, "Cache-Control: no-store");
 		http_header(&answer, "X-Accel-Buffering: no");
-		add_cors(c, &answer);
+		add_cors(c->service, &c->http->head, &answer);
 		http_stream_begin(c->http, 200, "application/json", answer.headers);
 	}
 	http_stream_send(c->http, " ", 1);
 }
 
+/* What is broken off has told nothing, and who has gone has heard nothing: who asks again shall find the job. */
 static void run_call(struct task *t, struct worker *w)
 {
 	struct call *c = (struct call *)(void *)t;
 	(c->resume ? c->resume : c->route->handle)(c, w);
+	if (c->decided && !c->silent && (!c->http->streaming || c->events || c->answer.status == 200))
+		once_answered(c, w);
 }
 
 static void start_call(struct call *c)
@@ -230,7 +221,7 @@ static void begin_stream(struct call *c)
 	c->state = NULL;
 	http_header(&c->answer, "Cache-Control: no-store");
 	http_header(&c->answer, "X-Accel-Buffering: no"); /* nginx would keep events back */
-	add_cors(c, &c->answer);
+	add_cors(c->service, &c->http->head, &c->answer);
 	http_stream_begin(c->http, 200, "text/event-stream", c->answer.headers);
 	hub_join(c->service->hub, c, &filter);
 }
@@ -262,7 +253,7 @@ static void send_piece(struct call *c)
 		struct http_answer answer = {.fd = -1};
 		http_header(&answer, "Cache-Control: no-store");
 		http_header(&answer, "X-Accel-Buffering: no");
-		add_cors(c, &answer);
+		add_cors(c->service, &c->http->head, &answer);
 		http_stream_begin(c->http, 200, "text/event-stream", answer.headers);
 	}
 	http_stream_send(c->http, c->piece, c->piece_size);
@@ -304,6 +295,55 @@ static void call_done(struct task *t)
 		start_call(c);
 }
 
+static int refuse_access(const struct route *route, int status, const char *why,
+			 struct http_answer *refusal)
+{
+	answer_error(refusal, route->dialect, status,
+		     status == 401   ? "unauthorized"
+		     : status == 403 ? "forbidden"
+				     : "unavailable",
+		     NULL, why);
+	if (status == 401)
+		http_header(refusal, "WWW-Authenticate: Bearer");
+	if (status == 503)
+		http_header(refusal, "Retry-After: 5");
+	return status;
+}
+
+static bool may_stay(void *context, const struct caller *caller)
+{
+	return access_holds(context, caller);
+}
+
+/* A key that has been revoked opens nothing, to those neither who wait already. Their jobs go on. */
+static void sift(struct service *s)
+{
+	struct call *next;
+	hub_sift(s->hub, may_stay, &s->access);
+	for (struct call *c = s->waiting; c; c = next) {
+		next = c->next;
+		if (!c->running && !access_holds(&s->access, &c->caller)) {
+			refuse_access(c->route, 401, "this key has been revoked", &c->answer);
+			end_call(c);
+		}
+	}
+}
+
+/* While the queue is away the keys hold that were there last. */
+static void keys_read(struct task *t)
+{
+	struct service *s = of_key_task(t);
+	s->key_task_runs = false;
+	if (!s->key_status)
+		access_set_keys(&s->access, s->read_keys, s->read_count);
+	else
+		free(s->read_keys);
+	if (!s->key_status && !*s->access.secret)
+		memcpy(s->access.secret, s->read_secret, sizeof s->access.secret);
+	s->read_keys = NULL;
+	sift(s);
+}
+
 /* ---- what http.c asks ------------------------------------------------------------------------ */
 
 static void on_refuse(void *context, const struct http_request *r, int status, const char *why,
@@ -323,29 +363,14 @@ static void preflight(const struct service *s, const struct http_request *r,
 		return;
 	http_header(answer, "Access-Control-Allow-Origin: %s", origin);
 	http_header(answer, "Access-Control-Allow-Methods: GET, POST, PATCH, DELETE");
-	http_header(answer, "Access-Control-Allow-Headers: authorization, content-type, "
-			    "idempotency-key, last-event-id, xi-api-key");
+	/* Clients' libraries have headers of their own. */
+	const char *asked = head_value(&r->head, "access-control-request-headers");
+	http_header(answer, "Access-Control-Allow-Headers: %.500s", asked && *asked ? asked : "authorization, content-type");
 	http_header(answer, "Access-Control-Max-Age: 600\r\nVary: Origin");
 }
 
-static int refuse_access(const struct route *route, int status, const char *why,
-			 struct http_answer *refusal)
+static int admit(struct service *s, struct http_request *r, struct http_answer *refusal)
 {
-	answer_error(refusal, route->dialect, status,
-		     status == 401   ? "unauthorized"
-		     : status == 403 ? "forbidden"
-				     : "unavailable",
-		     NULL, why);
-	if (status == 401)
-		http_header(refusal, "WWW-Authenticate: Bearer");
-	if (status == 503)
-		http_header(refusal, "Retry-After: 5");
-	return status;
-}
-
-static int on_admit(void *context, struct http_request *r, struct http_answer *refusal)
-{
-	struct service *s = context;
 	struct call *c = calloc(1, sizeof *c);
 	const char *why = "no memory";
 	char allow[128];
@@ -355,10 +380,6 @@ static int on_admit(void *context, struct http_request *r, struct http_answer *r
 		return status;
 	}
 	r->context = c;
-	if (strcmp(r->head.method, "OPTIONS") == 0) {
-		preflight(s, r, refusal);
-		return refusal->status;
-	}
 	const struct route *route = route_find(&r->head, c->args, &status, allow);
 	if (!route) {
 		answer_error(refusal, route_dialect(&r->head), status, status == 404 ? "not_found" : "method",
@@ -385,6 +406,20 @@ static int on_admit(void *context, struct http_request *r, struct http_answer *r
 	c->task = (struct task){.run = run_call, .done = call_done};
 	r->body_limit = route->body;
 	return 0;
+}
+
+/* A page that may ask may also read why not. */
+static int on_admit(void *context, struct http_request *r, struct http_answer *refusal)
+{
+	struct service *s = context;
+	if (strcmp(r->head.method, "OPTIONS") == 0) {
+		preflight(s, r, refusal);
+		return refusal->status;
+	}
+	int status = admit(s, r, refusal);
+	if (status)
+		add_cors(s, &r->head, refusal);
+	return status;
 }
 
 static void on_handle(void *context, struct http_request *r)

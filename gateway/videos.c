@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/form.h"
 #include "gateway/handlers.h"
-#include "gateway/multipart.h"
 #include "gateway/once.h"
 #include "gateway/work.h"
-#include "media/picture_file.h"
 
 enum { FPS = 8, SECONDS_MAX = REQUEST_FRAMES_MAX / FPS };
 
@@ -51,33 +50,38 @@ static json_t *video_json(const char *id, const struct found *f)
 	return o;
 }
 
-/* A value of the form, or of the JSON, as text; "" where it is not there. */
-static void value_of(const struct multipart *form, const json_t *body, const char *name, char *out, size_t size)
+static const char *text_of(const json_t *body, const char *name)
 {
-	size_t count;
-	const struct multipart_part *p = form ? multipart_find(form, name, &count) : NULL;
-	const json_t *value = json_object_get(body, name);
-	*out = '\0';
-	if (p && !p->file)
-		snprintf(out, size, "%.*s", (int)p->size, p->data);
-	else if (json_is_string(value))
-		snprintf(out, size, "%s", json_string_value(value));
-	else if (json_is_integer(value))
-		snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	const char *text = json_string_value(json_object_get(body, name));
+	return text ? text : "";
 }
 
-static bool read_form(struct call *call, const struct multipart *form, const json_t *body, json_t *fields)
+/* "8", which is what clients send, or 8; 0: nothing was said, -1: it is none. */
+static int seconds_of(const json_t *value)
 {
-	char prompt[8200], seconds[16], size[32], rest;
-	int length = 0, width, height;
-	value_of(form, body, "prompt", prompt, sizeof prompt);
-	value_of(form, body, "seconds", seconds, sizeof seconds);
-	value_of(form, body, "size", size, sizeof size);
-	if (!*prompt) {
+	const char *text = json_string_value(value);
+	int seconds = 0;
+	char rest;
+	if (!value || json_is_null(value) || (text && !*text))
+		return 0;
+	if (text ? sscanf(text, "%5d%c", &seconds, &rest) != 1 : !(seconds = json_is_integer(value) ? call_count(value, SECONDS_MAX) : 0))
+		return -1;
+	return seconds < 1 || seconds > SECONDS_MAX ? -1 : seconds;
+}
+
+static bool read_shape(struct call *call, const json_t *body, json_t *fields)
+{
+	static const char *const texts[] = {"prompt", "size", "model", NULL};
+	int length = seconds_of(json_object_get(body, "seconds")), width, height;
+	const char *size = text_of(body, "size");
+	char rest;
+	if (!call_texts(call, body, texts))
+		return false;
+	if (!*text_of(body, "prompt")) {
 		call_refuse(call, 400, "prompt", "prompt must be a text that says what to show");
 		return false;
 	}
-	if (*seconds && (sscanf(seconds, "%5d%c", &length, &rest) != 1 || length < 1 || length > SECONDS_MAX)) {
+	if (length < 0) {
 		call_refuse(call, 400, "seconds", "seconds must be 1 to %d", SECONDS_MAX);
 		return false;
 	}
@@ -86,7 +90,7 @@ static bool read_form(struct call *call, const struct multipart *form, const jso
 		return false;
 	}
 	json_object_set_new(fields, "modality", json_string("video"));
-	json_object_set_new(fields, "prompt", json_string(prompt));
+	json_object_set(fields, "prompt", json_object_get(body, "prompt"));
 	if (length) {
 		json_object_set_new(fields, "frames", json_integer(length * FPS));
 		json_object_set_new(fields, "fps", json_integer(FPS));
@@ -98,34 +102,44 @@ static bool read_form(struct call *call, const struct multipart *form, const jso
 	return true;
 }
 
-static bool read_extras(struct call *call, struct worker *w, const struct multipart *form, const json_t *body,
-			json_t *fields)
+/* The picture to begin with: a file of the form, or in JSON a data: address. */
+static bool read_start(struct call *call, struct worker *w, const struct multipart *form, const json_t *body, json_t *fields)
+{
+	static const char name[] = "input_reference";
+	size_t count = 0;
+	const struct multipart_part *part = form ? multipart_find(form, name, &count) : NULL;
+	const json_t *given = json_object_get(body, name), *url = json_object_get(given, "image_url");
+	const json_t *flat = json_object_get(body, "input_reference[image_url]"), *id = json_object_get(body, "input_reference[file_id]");
+	const char *text = json_string_value(url ? url : flat ? flat : given);
+	if (count == 1 && part->file)
+		return work_picture(call, w, name, "init", part->data, part->size, fields, 400);
+	if (text && strncmp(text, "data:", 5) == 0)
+		return work_picture_text(call, w, name, "init", text, fields, 400);
+	if (!count && !flat && !id && (!given || json_is_null(given)))
+		return true;
+	call_refuse(call, 400, name, "%s must be one picture, as a file of the form or a data: address: nothing is fetched from elsewhere",
+		    name);
+	return false;
+}
+
+static bool read_extras(struct call *call, struct worker *w, const json_t *body, json_t *fields)
 {
 	static const char *const names[] = {"seed", "steps", "negative_prompt", "cfg_scale", "sampler"};
-	char text[1024];
-	struct error err;
-	json_t *value;
-	size_t count = 0;
-	value_of(form, body, "model", text, sizeof text);
-	work_model(w, text, "video", fields);
+	work_model(w, text_of(body, "model"), "video", fields);
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		value_of(form, body, names[i], text, sizeof text);
-		if (*text && param_from_text(param_find(names[i]), PARAM_VIDEO, text, strlen(text), &value, &err)) {
+		json_t *value = json_object_get(body, names[i]), *read;
+		const char *text = json_string_value(value);
+		struct error err;
+		if (!value || json_is_null(value) || (text && !*text))
+			continue;
+		/* What a field must be is told with the job; a number may stand there as a text. */
+		if (text && param_from_text(param_find(names[i]), PARAM_VIDEO, text, strlen(text), &read, &err)) {
 			call_fail(call, &err);
 			return false;
 		}
-		if (*text)
-			json_object_set_new(fields, names[i], value);
+		json_object_set_new(fields, names[i], text ? read : json_incref(value));
 	}
-	const struct multipart_part *start = form ? multipart_find(form, "input_reference", &count) : NULL;
-	if (!start)
-		return true;
-	int status = picture_check(start->data, start->size, "input_reference", &err);
-	if (!status)
-		status = work_input(w, "init", start->data, start->size, fields, &err);
-	if (status)
-		call_refuse(call, 400, "input_reference", "input_reference: %s", err.text);
-	return !status;
+	return true;
 }
 
 static void submit(struct call *call, struct worker *w, json_t *fields)
@@ -151,21 +165,12 @@ static void submit(struct call *call, struct worker *w, json_t *fields)
 
 void videos_create(struct call *call, struct worker *w)
 {
-	const char *type = head_value(&call->http->head, "content-type");
 	struct multipart *form = NULL;
 	json_t *body = NULL, *fields = json_object();
-	struct error err;
-	bool fine = true;
-	if (!multipart_is(type)) {
-		fine = call_body(call, false, &body);
-	} else if (!(form = malloc(sizeof *form)) ||
-		   multipart_parse(type, call->http->body ? call->http->body : "", call->http->size, form, &err)) {
-		if (!form)
-			error_set(&err, SUMI_NOMEM, "out of memory");
-		call_fail(call, &err);
-		fine = false;
-	}
-	if (fine && read_form(call, form, body, fields) && read_extras(call, w, form, body, fields))
+	bool fine = multipart_is(head_value(&call->http->head, "content-type")) ? form_read(call, &form, &body)
+										: call_body(call, false, &body);
+	if (fine && read_shape(call, body, fields) && read_extras(call, w, body, fields) &&
+	    read_start(call, w, form, body, fields))
 		submit(call, w, fields);
 	else
 		json_decref(fields);
@@ -194,21 +199,37 @@ void videos_show(struct call *call, struct worker *w)
 void videos_content(struct call *call, struct worker *w)
 {
 	struct found f;
-	if (!find(call, w, &f))
+	bool ok = true;
+	char *variant = call_query(call, "variant", &ok);
+	bool thumb = variant && strcmp(variant, "thumbnail") == 0;
+	if (ok && variant && !thumb && strcmp(variant, "video") != 0) {
+		call_refuse(call, 400, "variant", "variant '%.40s' cannot be had: video and thumbnail can", variant);
+		ok = false;
+	}
+	free(variant);
+	if (!ok || !find(call, w, &f))
 		return;
 	const struct store_artifact *main = jobs_main_file(&f);
-	if (main)
-		files_answer(call, main);
+	struct error err;
+	if (!main && jobs_no_file(call, &f, call->args[0], &err))
+		call_fail(call, &err);
+	else if (thumb)
+		files_answer_thumb(call, w, main);
 	else
-		call_refuse(call, 404, NULL, "%.64s has no video yet", call->args[0]);
+		files_answer(call, main);
 	jobs_clear(&f);
 }
 
-/* The gateway cannot delete what has been made; what has not ended is cancelled. */
+/* What has ended is deleted with its files, what has not is cancelled. */
 void videos_delete(struct call *call, struct worker *w)
 {
-	jobs_cancel(call, w);
-	if (call->answer.status != 200)
+	struct found f;
+	if (!find(call, w, &f))
+		return;
+	bool ended = !f.sent && job_state_is_final(jobs_state(&f));
+	jobs_clear(&f);
+	(ended ? jobs_delete : jobs_cancel)(call, w);
+	if (call->answer.status >= 300)
 		return;
 	free(call->answer.body);
 	call->answer = (struct http_answer){.fd = -1};

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "gateway/access.h"
 #include "gateway/once.h"
+#include "media/picture_file.h"
 #include "queue/inputs.h"
 
 enum { RESULT_MAX = 256 << 20, URL_MS = 86400 * 1000 };
@@ -49,7 +51,8 @@ static void tell_failure(struct call *call, const struct found *f)
 	else
 		call_refuse(call, rejected ? 400 : 500, NULL, "the job %s failed: %s", call->jobs[0],
 			    why ? why : "no reason was given");
-	http_header(&call->answer, "x-should-retry: false");
+	if (!strstr(call->answer.headers, "x-should-retry"))
+		http_header(&call->answer, "x-should-retry: false");
 }
 
 bool work_done(struct call *call, struct worker *w, struct found *f)
@@ -70,7 +73,7 @@ bool work_done(struct call *call, struct worker *w, struct found *f)
 		call_wait(call, call->resume);
 		return false;
 	}
-	once_answered(call, w);
+	call->decided = true;
 	if (jobs_state(f) == JOB_DONE)
 		return true;
 	tell_failure(call, f);
@@ -78,7 +81,7 @@ bool work_done(struct call *call, struct worker *w, struct found *f)
 	return false;
 }
 
-int work_result(const struct found *f, int variant, char **data, size_t *size,
+int work_result(const struct call *call, const struct found *f, int variant, char **data, size_t *size,
 		const struct store_artifact **file, struct error *err)
 {
 	for (size_t i = 0; i < f->file_count; i++) {
@@ -95,8 +98,7 @@ int work_result(const struct found *f, int variant, char **data, size_t *size,
 		free(*data);
 		return error_set(err, SUMI_CORRUPT, "the file of this result is damaged");
 	}
-	return error_set(err, SUMI_NOTFOUND, "result %d was made on another host and is not here",
-			 variant + 1);
+	return jobs_no_file(call, f, call->jobs[0], err);
 }
 
 char *work_url(const struct call *call, const struct store_artifact *file)
@@ -126,6 +128,38 @@ int work_input(struct worker *w, const char *name, const void *data, size_t size
 	if (!status)
 		json_object_set_new(fields, name, json_string(sha256));
 	return status;
+}
+
+bool work_picture(struct call *call, struct worker *w, const char *name, const char *field, const void *data, size_t size,
+		  json_t *fields, int refusal)
+{
+	struct error err;
+	int status = picture_check(data, size, name, &err);
+	if (status) { /* it says which picture */
+		call_refuse(call, refusal, name, "%s", err.text);
+		return false;
+	}
+	status = work_input(w, field, data, size, fields, &err);
+	if (status == SUMI_CONNECT || status == SUMI_FULL)
+		call_fail(call, &err);
+	else if (status)
+		call_refuse(call, refusal, name, "%s: %s", name, err.text);
+	return !status;
+}
+
+bool work_picture_text(struct call *call, struct worker *w, const char *name, const char *field, const char *text,
+		       json_t *fields, int refusal)
+{
+	void *data;
+	size_t size;
+	struct error err;
+	if (base64_decode(text, strlen(text), &data, &size, &err)) {
+		call_refuse(call, refusal, name, "%s: %s", name, err.text);
+		return false;
+	}
+	bool fine = work_picture(call, w, name, field, data, size, fields, refusal);
+	free(data);
+	return fine;
 }
 
 void work_model(struct worker *w, const char *wanted, const char *modality, json_t *fields)

@@ -17,7 +17,7 @@ void work_start(struct call *call, struct worker *w, struct job *job, call_handl
 bool work_done(struct call *call, struct worker *w, struct found *f);
 
 /* The bytes of the file of variant k (0, …) with role "main". The caller frees *data. */
-int work_result(const struct found *f, int variant, char **data, size_t *size,
+int work_result(const struct call *call, const struct found *f, int variant, char **data, size_t *size,
 		const struct store_artifact **file, struct error *err);
 
 /* The address of a result that needs no key for a day. The caller frees it. */
@@ -27,6 +27,14 @@ char *work_url(const struct call *call, const struct store_artifact *file);
  * such as `init`. */
 int work_input(struct worker *w, const char *name, const void *data, size_t size, json_t *fields,
 	       struct error *err);
+
+/* A picture that stands in the request as `name`, checked and sent as `field`. False: it has been refused, with this status where
+ * it is the picture's fault. */
+bool work_picture(struct call *call, struct worker *w, const char *name, const char *field, const void *data, size_t size,
+		  json_t *fields, int refusal);
+/* The same from base64, with or without what stands before it in a data: address. */
+bool work_picture_text(struct call *call, struct worker *w, const char *name, const char *field, const char *text,
+		       json_t *fields, int refusal);
 
 /* A model that living workers have; others, such as the names that clients have built in, are left out, so
  * that it is the usual one. */

@@ -231,6 +231,12 @@ def doors(g):
         check(status == wanted, f"{name}: {wanted}", f"{status}")
     status, got, _ = g.ask("OPTIONS", "/jobs", headers={"Origin": "https://friend.example"})
     check(status == 204 and got["Access-Control-Allow-Origin"] == "https://friend.example", "preflight of a listed page", str(got))
+    wants = {"Origin": "https://friend.example", "Access-Control-Request-Headers": "authorization,x-stainless-os"}
+    check("x-stainless-os" in g.ask("OPTIONS", "/v1/models", headers=wants)[1]["Access-Control-Allow-Headers"], "with headers of a client's library")
+    status, got, _ = g.ask("GET", "/jobs/nothing", headers={"Origin": "https://friend.example"})
+    check(status == 404 and got["Access-Control-Allow-Origin"], "it reads why it gets nothing", str(got))
+    status, got, _ = g.ask("GET", "/no/such/path", headers={"Origin": "https://friend.example"})
+    check(status == 404 and got["Access-Control-Allow-Origin"], "also before anybody has looked at the request", str(got))
     status, got, _ = g.ask("OPTIONS", "/jobs", headers={"Origin": "https://evil.example"})
     check(status == 204 and "Access-Control-Allow-Origin" not in got, "and of another")
     open_to_all = Gateway(g.place, listen="0.0.0.0:0")

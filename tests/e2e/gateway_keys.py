@@ -73,6 +73,34 @@ def limits(g, place):
     check(ask(few, "POST", "/jobs", {**later, "id": "few-3"})[0] == 201, "one that has ended makes room")
 
 
+def waiting(g, key, admin):
+    """A stream of events and a request for a picture that are open."""
+    g.ask("POST", "/queue/pause", headers={"Authorization": f"Bearer {admin}"})
+    body = json.dumps({"prompt": "still there", "steps": 2, "size": "64x64"})
+    sockets = []
+    for head, data in [("GET /events", ""), ("POST /v1/images/generations", body)]:
+        s = socket.create_connection(("127.0.0.1", g.port), timeout=20)
+        s.sendall(f"{head} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(data)}\r\n\r\n{data}".encode())
+        sockets.append(s)
+    wait_for(lambda: [j for j in g.get("/jobs", Authorization=f"Bearer {key}")[2]["jobs"] if j["prompt"] == "still there"], 10)
+    return sockets
+
+
+def revoked(g, sockets, admin):
+    stream, picture = sockets
+    while stream.recv(65536):  # until it ends
+        pass
+    check(True, "its stream of events ends")
+    got = picture.recv(4000)
+    check(got.startswith(b"HTTP/1.1 401") and b"revoked" in got, "and who waits for a picture is told", str(got[:200]))
+    root = {"Authorization": f"Bearer {admin}"}
+    job = [j for j in g.get("/jobs", **root)[2]["jobs"] if j["prompt"] == "still there"][0]
+    g.ask("POST", "/queue/resume", headers=root)
+    check(g.becomes(job["id"], "done", **root), "the job goes on")
+    for s in sockets:
+        s.close()
+
+
 def key(place, name, *options):
     done = place.sumi("keys", "add", name, *options)
     check(done.returncode == 0 and re.fullmatch(r"sumi_[0-9a-f]{64}\n", done.stdout), f"keys add {name}", done.stderr)
@@ -100,7 +128,9 @@ try:
     for words, wanted in [(["add", "anna"], 1), (["add"], 2), (["add", "a b"], 2), (["add", "anonymous"], 2), (["add", "x", "--rate", "fast"], 2),
                           (["add", "x", "--scope", "god"], 2), (["add", "x", "--jobs", "0"], 2), (["revoke", "nobody"], 3), (["give", "x"], 2)]:
         check(place.sumi("keys", *words).returncode == wanted, f"keys {' '.join(words)}: exit {wanted}", place.sumi("keys", *words).stderr)
+    waits = waiting(g, bert, admin)
     check(place.sumi("keys", "revoke", "bert").returncode == 0, "keys revoke")
+    revoked(g, waits, admin)
     check(wait_for(lambda: g.get("/jobs/x", Authorization=f"Bearer {bert}")[0] == 401, 10), "and it opens nothing any more")
     check(g.get("/jobs/secret-1", Authorization=f"Bearer {anna}")[0] == 200, "the others do")
     log = g.log.read_text()

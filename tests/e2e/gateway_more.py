@@ -47,6 +47,10 @@ def edits(g):
     check(job["init"] == hashlib.sha256(start).hexdigest() and job["steps"] == 3 and job["strength"] == 0.75, "of that picture", str(job))
     status, _, got = g.ask("POST", "/v1/images/variations", *form(("image", "a.png", start), ("n", None, b"2"), *fields[:-1]))
     check(status == 200 and len(got["data"]) == 2, "variations", str(got)[:300])
+    for name in ['filename="a; name=mask; b.png"; name="image"', 'name="image"; filename="C:\\dir\\"', f'name="image"; filename="{"я" * 800}.png"']:
+        body, headers = form(("image", "a.png", start), *fields)
+        status, _, got = g.ask("POST", "/v1/images/edits", body.replace(b'name="image"; filename="a.png"', name.encode()), headers)
+        check(status == 200, f"a file called {name[:50]}", str(got)[:300])
     image = ("image", "a.png", start)
     width, height = struct.unpack(">II", start[16:24])
     hole = rgba(width, height, lambda x, y: 0 if x < width // 2 else 255)
@@ -55,7 +59,8 @@ def edits(g):
     check(status == 200 and job["mask"] == hashlib.sha256(hole).hexdigest() and job["mask_from"] == "alpha" and job["strength"] == 1, "edits with a mask", f"{str(got)[:300]} {job}")
     for name, parts, param in [("no picture", fields, "image"), ("two pictures", [image, image, *fields], "image"), ("what is none", [("image", "a.png", b"text"), *fields], "image"),
                                ("half of one", [("image", "a.png", start[:200]), *fields], "image"), ("a mask that is none", [image, ("mask", "m.png", b"x"), *fields], "mask"), ("two masks", [image, ("mask", "m.png", start), ("mask", "m.png", start), *fields], "mask"), ("no prompt", [image, *fields[:-1]], "prompt"),
-                               ("n that is none", [image, *fields, ("n", None, b"many")], "n")]:
+                               ("n that is none", [image, *fields, ("n", None, b"many")], "n"),
+                               ("a prompt twice", [image, *fields, ("prompt", None, b"8")], "prompt"), ("a text that is no UTF-8", [image, *fields, ("negative_prompt", None, b"\xe9")], "negative_prompt")]:
         status, _, got = g.ask("POST", "/v1/images/edits", *form(*parts))
         check(status == 400 and got["error"]["param"] == param, f"edits with {name}", f"{status} {got}")
     body, headers = form(image, *fields)
@@ -185,6 +190,54 @@ def speech(g):
         check(400 <= status < 500 and got["error"]["param"] == param, f"speech with {body}", f"{status} {got}")
 
 
+def videos(g):
+    ask = lambda **body: g.ask("POST", "/v1/videos", {"prompt": "an ink drop", "size": "64x64", "steps": 2, **body})
+    status, _, got = ask(seconds="1", cfg_scale=2.5, seed=7, negative_prompt="n" * 3000)
+    job = wait_for(lambda: (j := g.get(f"/jobs/{got['id']}")[2]) and "prompt" in j and j, 10)
+    check(status == 200 and job["cfg_scale"] == 2.5 and job["seed"] == 7 and job["negative_prompt"] == "n" * 3000, "videos: what JSON says arrives whole", f"{got} {job}"[:600])
+    start = base64.b64encode(rgba(64, 64, lambda x, y: 255)).decode()
+    for name, more, param in [("a prompt that is too long", {"prompt": "x" * 9000}, "prompt"), ("seconds that are none", {"seconds": 1.5}, "seconds"), ("a prompt that is a number", {"prompt": 7}, "prompt"),
+                              ("a picture that lies elsewhere", {"input_reference": {"image_url": "http://127.0.0.1/a.png"}}, "input_reference"), ("a picture by its id", {"input_reference": {"file_id": "f"}}, "input_reference"),
+                              ("a picture that is none", {"input_reference": {"image_url": "data:image/png;base64,AAAA"}}, "input_reference"), ("no steps", {"steps": "few"}, "steps")]:
+        status, _, got = ask(**more)
+        check(status == 400 and got["error"]["param"] == param, f"videos with {name}", f"{status} {got}"[:400])
+    status, _, got = g.ask("POST", "/v1/videos", *form(("prompt", None, b"a drop"), ("negative_prompt", None, b"n" * 3000), ("size", None, b"64x64"), ("steps", None, b"2"), ("seconds", None, b"1"), ("cfg_scale", None, b"2.5")))
+    check(status == 200 and wait_for(lambda: len(g.get(f"/jobs/{got['id']}")[2].get("negative_prompt", "")) == 3000, 10), "and what a form says", f"{status} {got}"[:300])
+    g.ask("POST", "/queue/pause")
+    waits = ask(input_reference={"image_url": "data:image/png;base64," + start})[2]["id"]
+    status, _, why = g.get(f"/v1/videos/{waits}/content")
+    check(status == 404 and "not made yet" in why["error"]["message"], "the content of one that waits", f"{status} {why}")
+    g.ask("POST", "/queue/resume")
+    video = g.becomes(got["id"], "done")["id"]
+    status, headers, thumb = g.get(f"/v1/videos/{video}/content?variant=thumbnail")
+    check(status == 200 and headers["Content-Type"] == "image/webp" and len(thumb) < len(g.get(f"/v1/videos/{video}/content")[2]), "its thumbnail", f"{status}")
+    check(g.get(f"/v1/videos/{video}/content?variant=spritesheet")[0] == 400, "and what there is not")
+    status, _, told = g.ask("DELETE", f"/v1/videos/{video}")
+    check(status == 200 and told["deleted"] is True and wait_for(lambda: g.get(f"/v1/videos/{video}")[0] == 404, 10), "one that is made is deleted", f"{status} {told}")
+    status, _, why = g.ask("DELETE", f"/v1/videos/{waits}") if g.becomes(waits, "done", "running") else (0, 0, 0)
+    check(status == 200, "one that runs is cancelled, one that has ended deleted", f"{status} {why}")
+
+
+def elsewhere(g):
+    """A gateway of another host of the same queue: another folder, other files."""
+    job = [g.ask("POST", path, body, {"Idempotency-Key": "far"})[2] for path, body in FAR][0]
+    conf = g.place.dir / "far.conf"
+    conf.write_text(g.place.conf.read_text().replace(f"state_dir = {g.place.state}", f"state_dir = {g.place.dir}/far") + f"\nredis = unix://{g.place.state}/redis/redis.sock\n")
+    far = Gateway(g.place, "--config", str(conf))
+    told = [far.ask("POST", path, body, {"Idempotency-Key": "far"}) for path, body in FAR]
+    check(all(status == 404 and "another host" in str(got) for status, _, got in told), "results of another host: every API says where they are", str(told)[:600])
+    id = job["job"]
+    status, _, got = far.get(f"/jobs/{id}/files/1.png")
+    check(status == 404 and "another host" in got["error"]["message"] and far.get(f"/jobs/{id}")[2]["state"] == "done", "and the job is no lost one", f"{status} {got}")
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "job", "arguments": {"id": id}}}
+    check("another host" in far.ask("POST", "/mcp", call)[2]["result"]["content"][1]["text"], "MCP too")
+    far.stop()
+
+
+FAR = [("/v1/images/generations", {"prompt": "far away", "steps": 2, "size": "64x64"}), ("/v1/music", {"prompt": "far away", "music_length_ms": 1000}),
+       ("/sdapi/v1/txt2img", {"prompt": "far away", "steps": 2, "width": 64, "height": 64}), ("/api/generate", {"model": "x", "prompt": "far away", "width": 64, "height": 64, "steps": 2})]
+
+
 def models(g):
     rows = {m["name"]: m for m in g.get("/models")[2]["models"]}
     image, sound = rows[PACK], rows["sound-tiny"]
@@ -234,7 +287,7 @@ place = Place(model_audio="sound-tiny")
 try:
     place.start()
     g = Gateway(place)
-    for part in [moods, speech, models, edits, others, shapes, at_once, figures, document]:
+    for part in [moods, speech, models, edits, others, shapes, at_once, figures, document, videos, elsewhere]:
         part(g)
     without_lame(place)
     check(g.stop() == 0, "it stops")

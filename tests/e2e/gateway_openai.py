@@ -125,6 +125,9 @@ def once(g):
     after = send(g, body("killed"), x_stainless_retry_count=0)
     time.sleep(0.5)
     check(len(jobs_with(g, "killed")) == 1, "sent again to the next one it is that job")
+    left = send(g, body("left"))
+    check(sent("left", 1), "a client that will have left when its picture is there")
+    left.close()
     back = [send(g, body("broken")), send(g, body("named"), Idempotency_Key="abc")]
     g.ask("POST", "/queue/resume")
     check(answer(after)[0] == 200, "which answers")
@@ -132,6 +135,8 @@ def once(g):
     check(first[0] == second[0] == 200 and len(jobs_with(g, "broken")) == len(jobs_with(g, "named")) == 1, "and so do the others, one job each", f"{first}"[:200])
     for s in [retry, tried, killed, *two, *named]:
         s.close()
+    done = wait_for(lambda: jobs_with(g, "left")[0]["state"] == "done", 20)
+    check(done and answer(send(g, body("left")))[0] == 200 and len(jobs_with(g, "left")) == 1, "asked for again it is that one")
     last = answer(send(g, body("broken")))
     check(last[0] == 200 and len(jobs_with(g, "broken")) == 2, "what was answered is a new job when it is sent again", f"{last[1].get('job')} {[j['id'] for j in jobs_with(g, 'broken')]}")
 
@@ -166,6 +171,12 @@ def slowly(g, place):
     while part := broken.recv(4000):
         rest += part
     check(b"\r\n0\r\n\r\n" not in rest, "what fails then breaks off", str(rest))
+    again = send(g, {"prompt": "to be cancelled", **TINY}, x_stainless_retry_count=1)
+    r = http.client.HTTPResponse(again)
+    r.begin()
+    check(r.status == 409 and r.getheader("x-should-retry") == "false" and "cancelled" in r.read().decode() and len(jobs_with(g, "to be cancelled")) == 1,
+          "who asks again hears why, of the same job", f"{r.status} {r.headers}")
+    check(answer(send(g, {"prompt": "to be cancelled", **TINY}))[0] == 200 and len(jobs_with(g, "to be cancelled")) == 2, "and has been told then: an equal one is new")
     thread.join(60)
     check(44 < result["waited"] < 60 and result["head"].startswith(b"HTTP/1.1 200") and b"Transfer-Encoding: chunked" in result["head"], "the head and a space after 45 s", str(result["head"]))
     chunks, rest, text = [], result["body"].split(b"\r\n\r\n", 1)[1], b""
