@@ -1,4 +1,4 @@
-/* sumi upscale: pictures and animations made larger by a network, in this process. */
+/* sumi upscale: pictures, animations and films made larger by a network, in this process. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,10 +14,13 @@
 #include "media/metadata_file.h"
 #include "media/picture_file.h"
 #include "media/png.h"
+#include "media/webm.h"
 #include "media/webp.h"
 #include "diffusion/upscale.h"
 #include "diffusion/upscalers.h"
 #include "request/upscaler_names.h"
+
+enum { FILM_FILE_MAX = 1 << 30 }; /* bytes that are read of any file */
 
 static const struct cli_option upscale_options[] = {
     {"by", 0, "N", "so many times as wide and high, 1 to 16; the network's own when not given"},
@@ -42,6 +45,8 @@ struct reel {
 	size_t size;
 	struct metadata meta;
 	struct webp_reader *reader; /* of an animation; else NULL */
+	struct webm_reader *film;   /* of a WebM; else NULL */
+	int64_t *ms;                /* of a film: when each of its pictures is shown */
 	int frames, width, height;
 	int done; /* frames */
 };
@@ -104,15 +109,37 @@ static int result_path(const struct job_of_upscaling *job, const struct reel *r,
 
 /* --- reading --- */
 
+static bool is_film(const struct reel *r)
+{
+	return r->size >= 4 && memcmp(r->data, "\x1a\x45\xdf\xa3", 4) == 0;
+}
+
+static int open_film(struct reel *r, struct error *err)
+{
+	int status = webm_reader_new(r->data, r->size, r->file, &r->film, err);
+	if (status)
+		return status;
+	const struct webm_film *film = webm_reader_film(r->film);
+	if (film->frames > WEBM_MAX_FRAMES)
+		return error_set(err, SUMI_TOOBIG, "%s: it has %zu pictures, allowed are %d", r->file, film->frames, WEBM_MAX_FRAMES);
+	if (film->sounds > 1)
+		fprintf(stderr, "sumi: %s: of its %d sound tracks the first is kept\n", r->file, film->sounds);
+	r->frames = (int)film->frames;
+	r->ms = calloc(film->frames, sizeof *r->ms);
+	return r->ms ? SUMI_OK : error_set(err, SUMI_NOMEM, "%s: no memory for %d pictures", r->file, r->frames);
+}
+
 static int open_reel(const char *file, struct reel *r, struct error *err)
 {
 	struct file_texts texts = {0};
 	struct picture_info info;
 	*r = (struct reel){.file = file, .frames = 1};
-	int status = files_read_regular(file, PICTURE_FILE_MAX, &r->data, &r->size, err);
+	int status = files_read_regular(file, FILM_FILE_MAX, &r->data, &r->size, err);
 	if (!status && (status = texts_read(r->data, r->size, file, &texts, err)) == SUMI_OK)
 		status = metadata_pick(&texts, &r->meta, err);
 	texts_free(&texts);
+	if (!status && is_film(r))
+		return open_film(r, err);
 	/* Several pictures: read one after the other. */
 	if (!status && webp_picture_info(r->data, r->size, file, &info, NULL) == SUMI_OK &&
 	    !(status = webp_reader_new(r->data, r->size, file, &r->reader, err))) {
@@ -131,6 +158,8 @@ static int open_reel(const char *file, struct reel *r, struct error *err)
 static void close_reel(struct reel *r)
 {
 	webp_reader_free(r->reader);
+	webm_reader_free(r->film);
+	free(r->ms);
 	metadata_free(&r->meta);
 	free(r->data);
 }
@@ -145,6 +174,8 @@ static int next_frame(struct reel *r, float **out, int *end_ms, struct error *er
 		rgb = malloc((size_t)r->width * (size_t)r->height * 3);
 		status = rgb ? webp_reader_next(r->reader, rgb, end_ms, err)
 			     : error_set(err, SUMI_NOMEM, "%s: no memory for a frame", r->file);
+	} else if (r->film) {
+		status = webm_reader_next(r->film, &rgb, &r->width, &r->height, &r->ms[r->done], err);
 	} else {
 		status = picture_decode(r->data, r->size, r->file, &rgb, &r->width, &r->height, err);
 	}
@@ -297,6 +328,54 @@ static int animation(const struct job_of_upscaling *job, struct reel *r, const s
 	return status;
 }
 
+static int film(const struct job_of_upscaling *job, struct reel *r, const struct metadata *meta, const char *path,
+		struct error *err)
+{
+	const struct webm_film *was = webm_reader_film(r->film);
+	const struct vp9_options options = {.quality = 90, .fps = was->fps};
+	struct webm_taken taken = {.ms = r->ms, .end_ms = was->end_ms};
+	struct webm *w = NULL;
+	uint8_t *data = NULL;
+	size_t size;
+	int status = webm_reader_sound(r->film, &taken.sound, err);
+	while (!status && r->done < r->frames) {
+		uint8_t *rgb;
+		int h, width, end_ms;
+		status = enlarge_frame(job, r, &rgb, &h, &width, &end_ms, err);
+		if (status == SUMI_NOTFOUND && r->done > 0) { /* the last of them show nothing of their own */
+			status = SUMI_OK;
+			break;
+		}
+		if (!status && !w)
+			status = webm_new(width, h, &options, &w, err);
+		if (!status)
+			status = webm_add(w, rgb, false, err);
+		free(rgb);
+	}
+	if (!status)
+		status = webm_finish_taken(w, &taken, meta, &data, &size, err);
+	if (!status)
+		status = write_result(job, path, data, size, err);
+	free(data);
+	webm_free(w);
+	return status;
+}
+
+/* A result has the ending of what is made of such a file. */
+static int check_ending(const struct job_of_upscaling *job, const struct reel *r, const char *path, struct error *err)
+{
+	const char *dot = strrchr(path, '.');
+	bool webp = dot && strcasecmp(dot, ".webp") == 0;
+	if (output_is_standard(job->output))
+		return SUMI_OK;
+	if (r->film)
+		return dot && strcasecmp(dot, ".webm") == 0 ? SUMI_OK
+							   : error_set(err, SUMI_INVALID, "%s is a film: its result is a .webm", r->file);
+	if (r->reader)
+		return webp ? SUMI_OK : error_set(err, SUMI_INVALID, "%s is an animation: its result is a .webp", r->file);
+	return !dot || webp || strcasecmp(dot, ".png") == 0 ? SUMI_OK : error_set(err, SUMI_INVALID, "-o %s: results are .png or .webp", path);
+}
+
 static int one_file(const struct job_of_upscaling *job, const char *file, struct error *err)
 {
 	struct reel r;
@@ -305,17 +384,13 @@ static int one_file(const struct job_of_upscaling *job, const char *file, struct
 	int status = open_reel(file, &r, err);
 	bool webp = r.size >= 12 && memcmp(r.data, "RIFF", 4) == 0;
 	if (!status)
-		status = result_path(job, &r, factor_of(job), webp ? "webp" : "png", path, err);
-	const char *dot = status ? NULL : strrchr(path, '.');
-	if (!status && r.reader && !output_is_standard(job->output) &&
-	    (!dot || strcasecmp(dot, ".webp") != 0))
-		status = error_set(err, SUMI_INVALID, "%s is an animation: its result is a .webp", file);
-	if (!status && dot && strcasecmp(dot, ".webp") != 0 && strcasecmp(dot, ".png") != 0)
-		status = error_set(err, SUMI_INVALID, "-o %s: results are .png or .webp", path);
+		status = result_path(job, &r, factor_of(job), r.film ? "webm" : webp ? "webp" : "png", path, err);
+	if (!status)
+		status = check_ending(job, &r, path, err);
 	if (!status)
 		status = texts_of(job, &r, &meta, err);
 	if (!status)
-		status = (r.reader ? animation : still)(job, &r, &meta, path, err);
+		status = (r.film ? film : r.reader ? animation : still)(job, &r, &meta, path, err);
 	metadata_free(&meta);
 	close_reel(&r);
 	return status;
@@ -360,11 +435,12 @@ static int run_upscale(struct cli *cli)
 const struct verb verb_upscale = {
     .name = "upscale",
     .arguments = "FILE... [--upscaler FILE|NAME] [--by N]",
-    .summary = "make pictures and animations larger by a network",
+    .summary = "make pictures, animations and films larger by a network",
     .options = upscale_options,
     .min_args = 1,
     .max_args = 1000,
     .run = run_upscale,
     .more = "Networks are ESRGAN's (RRDB), Real-ESRGAN's compact ones (SRVGG) and SPAN, as .safetensors,\n"
-	    ".pth or ncnn's .param with its .bin; sumi models add FILE installs one. The result is PNG or WebP, as the file or -o says.\n",
+	    ".pth or ncnn's .param with its .bin; sumi models add FILE installs one. The result is PNG or WebP, as the file or -o says,\n"
+	    "of a film (VP8 or VP9 in WebM or Matroska) a WebM with its times and its sound.\n",
 };

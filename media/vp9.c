@@ -217,10 +217,9 @@ static uint8_t clamp(double value)
 	return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value + 0.5);
 }
 
-/* Light and two colours to red, green, blue. */
-static void to_rgb(const vpx_image_t *image, int light, int blue, int red, uint8_t out[3])
+/* Light and two colours to red, green, blue; old: by BT.601. */
+static void to_rgb(const vpx_image_t *image, bool old, int light, int blue, int red, uint8_t out[3])
 {
-	bool old = image->cs == VPX_CS_BT_601 || image->cs == VPX_CS_SMPTE_170;
 	double kr = old ? 0.299 : 0.2126, kb = old ? 0.114 : 0.0722;
 	bool full = image->range == VPX_CR_FULL_RANGE;
 	double y = full ? light : (light - 16) * 255.0 / 219, wide = full ? 1 : 255.0 / 224;
@@ -230,8 +229,9 @@ static void to_rgb(const vpx_image_t *image, int light, int blue, int red, uint8
 	out[2] = clamp(y + 2 * (1 - kb) * u);
 }
 
-static void take_pixels(const vpx_image_t *image, uint8_t *rgb)
+static void take_pixels(const vpx_image_t *image, bool vp8, uint8_t *rgb)
 {
+	bool old = vp8 || image->cs == VPX_CS_BT_601 || image->cs == VPX_CS_SMPTE_170;
 	for (unsigned y = 0; y < image->d_h; y++)
 		for (unsigned x = 0; x < image->d_w; x++, rgb += 3) {
 			int value[3];
@@ -244,48 +244,90 @@ static void take_pixels(const vpx_image_t *image, uint8_t *rgb)
 				rgb[1] = (uint8_t)value[0];
 				rgb[2] = (uint8_t)value[1];
 			} else {
-				to_rgb(image, value[0], value[1], value[2], rgb);
+				to_rgb(image, old, value[0], value[1], value[2], rgb);
 			}
 		}
 }
 
-static int take_image(const vpx_image_t *image, const char *where, uint8_t **rgb, int *width, int *height,
-		      struct error *err)
+struct vp9_decoder {
+	vpx_codec_ctx_t codec;
+	vpx_codec_iface_t *kind;
+	const char *where; /* borrowed */
+	int width, height; /* 0: before the first picture */
+	int shown;
+};
+
+int vp9_decoder_new(bool vp8, const char *where, struct vp9_decoder **out, struct error *err)
 {
-	if (!image)
-		return error_set(err, SUMI_CORRUPT, "%s: its first picture cannot be decoded", where);
+	struct vp9_decoder *d = *out = calloc(1, sizeof *d);
+	if (!d)
+		return error_set(err, SUMI_NOMEM, "%s: no memory for a decoder", where);
+	d->kind = vp8 ? vpx_codec_vp8_dx() : vpx_codec_vp9_dx();
+	d->where = where;
+	if (!vpx_codec_dec_init(&d->codec, d->kind, NULL, 0))
+		return SUMI_OK;
+	free(d);
+	*out = NULL;
+	return error_set(err, SUMI_UNSUPPORTED, "%s: this libvpx has no decoder for %s", where, vp8 ? "VP8" : "VP9");
+}
+
+void vp9_decoder_free(struct vp9_decoder *d)
+{
+	if (!d)
+		return;
+	vpx_codec_destroy(&d->codec);
+	free(d);
+}
+
+/* What a packet says of itself before any of it is decoded. */
+static int check_packet(const struct vp9_decoder *d, const void *data, size_t size, struct error *err)
+{
+	vpx_codec_stream_info_t said = {.sz = sizeof said};
+	bool key = size <= UINT32_MAX / 2 &&
+		   !vpx_codec_peek_stream_info(d->kind, data, (unsigned)size, &said) && said.is_kf;
+	if (!key)
+		return d->shown ? SUMI_OK : error_set(err, SUMI_CORRUPT, "%s: its first picture is no key picture", d->where);
+	if (d->width && (said.w != (unsigned)d->width || said.h != (unsigned)d->height))
+		return error_set(err, SUMI_UNSUPPORTED, "%s: its pictures change their size, from %dx%d to %ux%u", d->where,
+				 d->width, d->height, said.w, said.h);
+	return picture_check_size(said.w, said.h, d->where, err);
+}
+
+static int take_image(struct vp9_decoder *d, const vpx_image_t *image, uint8_t **rgb, struct error *err)
+{
 	if (image->fmt & VPX_IMG_FMT_HIGHBITDEPTH)
-		return error_set(err, SUMI_UNSUPPORTED, "%s: its colours have more than 8 bits", where);
-	int status = picture_check_size(image->d_w, image->d_h, where, err);
+		return error_set(err, SUMI_UNSUPPORTED, "%s: its colours have more than 8 bits", d->where);
+	int status = picture_check_size(image->d_w, image->d_h, d->where, err);
 	if (status)
 		return status;
-	*width = (int)image->d_w;
-	*height = (int)image->d_h;
+	if (d->width && ((int)image->d_w != d->width || (int)image->d_h != d->height))
+		return error_set(err, SUMI_UNSUPPORTED, "%s: its pictures change their size, from %dx%d to %ux%u", d->where,
+				 d->width, d->height, image->d_w, image->d_h);
+	d->width = (int)image->d_w;
+	d->height = (int)image->d_h;
+	d->shown++;
 	*rgb = malloc((size_t)image->d_w * image->d_h * 3);
 	if (!*rgb)
-		return error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d pixels", where, *width, *height);
-	take_pixels(image, *rgb);
+		return error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d pixels", d->where, d->width, d->height);
+	take_pixels(image, d->kind == vpx_codec_vp8_dx(), *rgb);
 	return SUMI_OK;
 }
 
-int vp9_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width, int *height,
-	       struct error *err)
+int vp9_decoder_next(struct vp9_decoder *d, const void *data, size_t size, uint8_t **rgb, int *width, int *height,
+		     struct error *err)
 {
-	vpx_codec_ctx_t codec;
-	vpx_codec_stream_info_t said = {.sz = sizeof said};
 	vpx_codec_iter_t at = NULL;
 	*rgb = NULL;
-	if (size > UINT32_MAX / 2 || vpx_codec_peek_stream_info(vpx_codec_vp9_dx(), data, (unsigned)size, &said) || !said.is_kf)
-		return error_set(err, SUMI_CORRUPT, "%s: its first picture is no VP9 key frame", where);
-	int status = picture_check_size(said.w, said.h, where, err);
+	int status = check_packet(d, data, size, err);
 	if (status)
 		return status;
-	if (vpx_codec_dec_init(&codec, vpx_codec_vp9_dx(), NULL, 0))
-		return error_set(err, SUMI_UNSUPPORTED, "%s: this libvpx has no VP9 decoder", where);
-	if (vpx_codec_decode(&codec, data, (unsigned)size, NULL, 0))
-		status = error_set(err, SUMI_CORRUPT, "%s: its first picture is damaged", where);
-	else
-		status = take_image(vpx_codec_get_frame(&codec, &at), where, rgb, width, height, err);
-	vpx_codec_destroy(&codec);
+	if (vpx_codec_decode(&d->codec, data, (unsigned)size, NULL, 0))
+		return error_set(err, SUMI_CORRUPT, "%s: its picture %d is damaged", d->where, d->shown + 1);
+	const vpx_image_t *image = vpx_codec_get_frame(&d->codec, &at);
+	if (!image)
+		return SUMI_NOTFOUND;
+	status = take_image(d, image, rgb, err);
+	*width = d->width;
+	*height = d->height;
 	return status;
 }

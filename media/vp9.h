@@ -1,4 +1,4 @@
-/* VP9 pictures by libvpx: coded for a film, and one decoded for a thumbnail. */
+/* VP9 pictures by libvpx: coded for a film, and decoded, with VP8's as well. */
 #ifndef SUMI_MEDIA_VP9_H
 #define SUMI_MEDIA_VP9_H
 
@@ -42,9 +42,14 @@ int vp9_encoder_end(struct vp9_encoder *e, const struct vp9_sink *sink, struct e
 int vp9_encoder_level(struct vp9_encoder *e);
 void vp9_encoder_free(struct vp9_encoder *e); /* NULL is fine */
 
-/* A key picture's pixels, [height, width, 3]; the caller frees *rgb. SUMI_CORRUPT, SUMI_TOOBIG,
- * SUMI_UNSUPPORTED for more than 8 bits. */
-int vp9_decode(const void *data, size_t size, const char *where, uint8_t **rgb, int *width, int *height,
-	       struct error *err);
+/* A film's pictures, one after the other. */
+struct vp9_decoder;
+int vp9_decoder_new(bool vp8, const char *where, struct vp9_decoder **out, struct error *err);
+/* The pixels of the picture that a packet shows, [height, width, 3], all of one size; the caller frees *rgb. The first
+ * packet is a key picture's. SUMI_NOTFOUND for one that shows none, SUMI_CORRUPT, SUMI_TOOBIG, SUMI_UNSUPPORTED for
+ * more than 8 bits. */
+int vp9_decoder_next(struct vp9_decoder *d, const void *data, size_t size, uint8_t **rgb, int *width, int *height,
+		     struct error *err);
+void vp9_decoder_free(struct vp9_decoder *d); /* NULL is fine */
 
 #endif

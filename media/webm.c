@@ -26,6 +26,7 @@ struct webm {
 	struct bytes_writer data; /* coded pictures */
 	struct picture *all;
 	size_t count, added, room;
+	const int64_t *ms; /* borrowed: of each picture; NULL: by options.fps */
 	bool failed; /* no memory for what came */
 };
 
@@ -37,6 +38,7 @@ struct block {
 	size_t size;
 	bool key;
 	int64_t discard_ns; /* of its end, which is not to be heard */
+	uint8_t lacing;
 };
 
 /* ---- pictures ---------------------------------------------------------------------- */
@@ -97,7 +99,7 @@ int webm_add(struct webm *w, const uint8_t *rgb, bool key, struct error *err)
 
 static int64_t ms_of(const struct webm *w, size_t picture)
 {
-	return llround((double)picture * 1000 / w->options.fps);
+	return w->ms ? w->ms[picture < w->count ? picture : w->count - 1] : llround((double)picture * 1000 / w->options.fps);
 }
 
 /* ---- what stands before the pictures ----------------------------------------------- */
@@ -157,7 +159,8 @@ static void put_pictures(struct bytes_writer *out, const struct webm *film)
 	ebml_uint(&w, WEBM_TRACK_TYPE, 1);
 	ebml_uint(&w, WEBM_LACING, 0);
 	ebml_text(&w, WEBM_LANGUAGE, "und");
-	ebml_uint(&w, WEBM_DEFAULT_DURATION, (uint64_t)llround(1e9 / film->options.fps));
+	if (!film->ms)
+		ebml_uint(&w, WEBM_DEFAULT_DURATION, (uint64_t)llround(1e9 / film->options.fps));
 	ebml_text(&w, WEBM_CODEC, "V_VP9");
 	ebml_bytes(&w, WEBM_CODEC_PRIVATE, private, sizeof private);
 	ebml_uint(&video, WEBM_WIDTH, (uint64_t)film->width);
@@ -169,22 +172,53 @@ static void put_pictures(struct bytes_writer *out, const struct webm *film)
 	free(w.data);
 }
 
-static void put_sound(struct bytes_writer *out, const struct sound *sound, const struct vorbis_packets *packets)
+static void put_sound(struct bytes_writer *out, const struct webm_sound *sound)
 {
-	struct bytes_writer w = {0}, audio = {0};
+	struct bytes_writer w = {0};
+	bool laced = false;
+	for (size_t i = 0; i < sound->count && !laced; i++)
+		laced = sound->packets[i].lacing;
 	ebml_uint(&w, WEBM_TRACK_NUMBER, SOUND);
 	ebml_uint(&w, WEBM_TRACK_UID, SOUND);
 	ebml_uint(&w, WEBM_TRACK_TYPE, 2);
-	ebml_uint(&w, WEBM_LACING, 0);
+	ebml_uint(&w, WEBM_LACING, laced);
 	ebml_text(&w, WEBM_LANGUAGE, "und");
-	ebml_text(&w, WEBM_CODEC, "A_VORBIS");
-	ebml_bytes(&w, WEBM_CODEC_PRIVATE, packets->headers.data, packets->headers.size);
-	ebml_float(&audio, WEBM_RATE, sound->rate);
-	ebml_uint(&audio, WEBM_CHANNELS, (uint64_t)sound->channels);
-	ebml_master(&w, WEBM_AUDIO, &audio);
+	ebml_text(&w, WEBM_CODEC, sound->codec);
+	if (sound->private_size)
+		ebml_bytes(&w, WEBM_CODEC_PRIVATE, sound->private, sound->private_size);
+	if (sound->delay_ns)
+		ebml_uint(&w, WEBM_DELAY, sound->delay_ns);
+	if (sound->preroll_ns)
+		ebml_uint(&w, WEBM_PREROLL, sound->preroll_ns);
+	ebml_bytes(&w, WEBM_AUDIO, sound->audio, sound->audio_size);
 	ebml_master(out, WEBM_TRACK, &w);
-	free(audio.data);
 	free(w.data);
+}
+
+/* What was coded, as it stands in a film; the caller frees packets, and what is in *audio, which sound borrows. */
+static int sound_of(const struct sound *sound, const struct vorbis_packets *packets, struct webm_sound *out,
+		    struct bytes_writer *audio, struct error *err)
+{
+	ebml_float(audio, WEBM_RATE, sound->rate);
+	ebml_uint(audio, WEBM_CHANNELS, (uint64_t)sound->channels);
+	*out = (struct webm_sound){.codec = "A_VORBIS",
+				   .private = packets->headers.data,
+				   .private_size = packets->headers.size,
+				   .audio = audio->data,
+				   .audio_size = audio->size,
+				   .packets = malloc((packets->count ? packets->count : 1) * sizeof *out->packets)};
+	if (!out->packets || audio->failed)
+		return error_set(err, SUMI_NOMEM, "WebM: no memory for %zu packets", packets->count);
+	for (size_t i = 0; i < packets->count && packets->all[i].begin < (int64_t)sound->length; i++) {
+		const struct vorbis_packet *p = &packets->all[i];
+		int64_t beyond = p->end - (int64_t)sound->length;
+		out->packets[out->count++] = (struct webm_packet){
+		    .ms = llround((double)p->begin * 1000 / sound->rate),
+		    .data = packets->data.data + p->at,
+		    .size = p->size,
+		    .discard_ns = beyond > 0 ? llround((double)beyond * 1e9 / sound->rate) : 0};
+	}
+	return SUMI_OK;
 }
 
 static void put_tag(struct bytes_writer *out, const char *name, const char *text)
@@ -215,28 +249,22 @@ static void put_tags(struct bytes_writer *out, const struct metadata *meta)
 /* ---- clusters ---------------------------------------------------------------------- */
 
 /* Both tracks in the order in which they are shown; sound first where they begin together. */
-static int list_blocks(const struct webm *w, const struct sound *sound, const struct vorbis_packets *packets,
-		       struct block **out, size_t *count, struct error *err)
+static int list_blocks(const struct webm *w, const struct webm_sound *sound, struct block **out, size_t *count,
+		       struct error *err)
 {
-	size_t picture = 0, packet = 0, packets_heard = 0;
-	while (packets_heard < packets->count && packets->all[packets_heard].begin < (int64_t)sound->length)
-		packets_heard++;
-	size_t n = w->count + packets_heard;
+	size_t picture = 0, packet = 0, packets = sound ? sound->count : 0, n = w->count + packets;
 	struct block *all = malloc((n ? n : 1) * sizeof *all);
 	if (!all)
 		return error_set(err, SUMI_NOMEM, "WebM: no memory for %zu blocks", n);
 	for (size_t i = 0; i < n; i++) {
-		const struct vorbis_packet *p = packet < packets_heard ? &packets->all[packet] : NULL;
-		int64_t heard = p ? llround((double)p->begin * 1000 / sound->rate) : 0, shown = ms_of(w, picture);
-		if (p && (picture == w->count || heard <= shown)) {
-			int64_t beyond = p->end - (int64_t)sound->length;
-			all[i] = (struct block){SOUND, heard, packets->data.data + p->at, p->size, true, 0};
-			if (beyond > 0)
-				all[i].discard_ns = llround((double)beyond * 1e9 / sound->rate);
+		const struct webm_packet *p = packet < packets ? &sound->packets[packet] : NULL;
+		int64_t shown = ms_of(w, picture);
+		if (p && (picture == w->count || p->ms <= shown)) {
+			all[i] = (struct block){SOUND, p->ms, p->data, p->size, true, p->discard_ns, p->lacing};
 			packet++;
 		} else {
 			const struct picture *q = &w->all[picture++];
-			all[i] = (struct block){PICTURES, shown, w->data.data + q->at, q->size, q->key, 0};
+			all[i] = (struct block){PICTURES, shown, w->data.data + q->at, q->size, q->key, 0, 0};
 		}
 	}
 	*out = all;
@@ -249,7 +277,7 @@ static void put_block(struct bytes_writer *out, const struct block *b, int64_t c
 	struct bytes_writer w = {0}, group = {0};
 	int64_t after = b->ms - cluster;
 	unsigned char head[4] = {(unsigned char)(0x80 | b->track), (unsigned char)(after >> 8), (unsigned char)after, 0};
-	head[3] = b->key && !b->discard_ns ? 0x80 : 0; /* a group's block does not say so */
+	head[3] = (unsigned char)((b->key && !b->discard_ns ? 0x80 : 0) | b->lacing); /* a group's block does not say so */
 	bytes_put(&w, head, sizeof head);
 	bytes_put(&w, b->data, b->size);
 	if (b->discard_ns) {
@@ -352,20 +380,19 @@ static void put_segment(struct bytes_writer *out, struct part parts[PARTS], cons
 	free(clusters.data);
 }
 
-static int assemble(const struct webm *w, const struct sound *sound, const struct vorbis_packets *packets,
-		    const struct metadata *meta, struct bytes_writer *out, struct error *err)
+static int assemble(const struct webm *w, const struct webm_sound *sound, double end_ms, const struct metadata *meta,
+		    struct bytes_writer *out, struct error *err)
 {
 	struct part parts[PARTS] = {[INFO] = {.id = WEBM_INFO}, [TRACKS] = {.id = WEBM_TRACKS},
 				    [TAGS] = {.id = WEBM_TAGS}, [CUES] = {.id = WEBM_CUES}};
 	struct bytes_writer tracks = {0};
 	struct block *blocks = NULL;
 	size_t count = 0;
-	double heard = sound ? (double)sound->length * 1000 / sound->rate : 0;
-	int status = list_blocks(w, sound, packets, &blocks, &count, err);
-	put_info(&parts[INFO].bytes, fmax((double)w->count * 1000 / w->options.fps, heard));
+	int status = list_blocks(w, sound, &blocks, &count, err);
+	put_info(&parts[INFO].bytes, end_ms);
 	put_pictures(&tracks, w);
 	if (sound)
-		put_sound(&tracks, sound, packets);
+		put_sound(&tracks, sound);
 	ebml_master(&parts[TRACKS].bytes, WEBM_TRACKS, &tracks);
 	put_tags(&parts[TAGS].bytes, meta);
 	if (!status)
@@ -381,14 +408,10 @@ static int assemble(const struct webm *w, const struct sound *sound, const struc
 	return status;
 }
 
-int webm_finish(struct webm *w, const struct sound *sound, double sound_quality, const struct metadata *meta,
-		uint8_t **data, size_t *size, struct error *err)
+/* After the last picture. */
+static int end_pictures(struct webm *w, struct error *err)
 {
 	struct vp9_sink sink = {w, take_packet};
-	struct vorbis_packets packets = {.count = 0};
-	struct bytes_writer out = {0};
-	*data = NULL;
-	*size = 0;
 	if (!w->added)
 		return error_set(err, SUMI_INVALID, "WebM: a film without pictures");
 	int status = vp9_encoder_end(w->encoder, &sink, err);
@@ -396,16 +419,47 @@ int webm_finish(struct webm *w, const struct sound *sound, double sound_quality,
 		status = error_set(err, SUMI_NOMEM, "WebM: no memory for %zu pictures", w->added);
 	if (!status && w->count != w->added)
 		status = error_set(err, SUMI_INTERNAL, "WebM: of %zu pictures %zu were coded", w->added, w->count);
+	return status;
+}
+
+/* Hands over what was assembled, or frees it. */
+static int hand_over(int status, struct bytes_writer *out, uint8_t **data, size_t *size)
+{
+	*data = status ? NULL : out->data;
+	*size = status ? 0 : out->size;
+	if (status)
+		free(out->data);
+	return status;
+}
+
+int webm_finish(struct webm *w, const struct sound *sound, double sound_quality, const struct metadata *meta,
+		uint8_t **data, size_t *size, struct error *err)
+{
+	struct vorbis_packets packets = {.count = 0};
+	struct webm_sound coded = {.count = 0};
+	struct bytes_writer out = {0}, audio = {0};
+	double heard = sound ? (double)sound->length * 1000 / sound->rate : 0;
+	int status = end_pictures(w, err);
 	if (!status && sound)
 		status = vorbis_encode_packets(sound, sound_quality, &packets, err);
+	if (!status && sound)
+		status = sound_of(sound, &packets, &coded, &audio, err);
 	if (!status)
-		status = assemble(w, sound, &packets, meta, &out, err);
+		status = assemble(w, sound ? &coded : NULL, fmax((double)w->count * 1000 / w->options.fps, heard), meta, &out,
+				  err);
+	free(coded.packets);
+	free(audio.data);
 	vorbis_packets_free(&packets);
-	if (status) {
-		free(out.data);
-		return status;
-	}
-	*data = out.data;
-	*size = out.size;
-	return SUMI_OK;
+	return hand_over(status, &out, data, size);
+}
+
+int webm_finish_taken(struct webm *w, const struct webm_taken *taken, const struct metadata *meta, uint8_t **data,
+		      size_t *size, struct error *err)
+{
+	struct bytes_writer out = {0};
+	int status = end_pictures(w, err);
+	w->ms = taken->ms;
+	if (!status)
+		status = assemble(w, taken->sound, (double)taken->end_ms, meta, &out, err);
+	return hand_over(status, &out, data, size);
 }

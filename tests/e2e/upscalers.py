@@ -89,6 +89,13 @@ def films(place):
                       "-o", "film.webp")
     data = (place.dir / "film.webp").read_bytes() if done.returncode == 0 else b""
     check(data.count(b"ANMF") == 6 and data[24:30] == bytes((63, 0, 0, 63, 0, 0)), "a whole video, each frame", done.stderr)
+    place.sumi("video", "a boat", "--size", "32x32", "--steps", 2, "--frames", 4, "--fps", 5, "--model", "motion-tiny", "-o", "film.webm")
+    done = place.sumi("upscale", "film.webm", "-u", "half")
+    told = json.dumps(place.json("show", "film-x2.webm"))
+    data = (place.dir / "film-x2.webm").read_bytes() if done.returncode == 0 else b""
+    check(b"\xb0\x81\x40\xba\x81\x40" in data and "a boat" in told and "half" in told, "a film's file, of 64x64 then", done.stderr + told)
+    bad = place.sumi("upscale", "film.webm", "-u", "half", "-o", "film-large.webp")
+    check(bad.returncode == 2 and "film.webm is a film: its result is a .webm" in bad.stderr, "a film becomes a film", bad.stderr)
 
 
 def textures(place):

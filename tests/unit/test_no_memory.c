@@ -290,6 +290,33 @@ static void test_pictures(void **state)
 	assert_true(failing_loop("a picture from another", 5 * stride, make_picture, &from) > 50);
 }
 
+/* The sound of a film with one picture of it. */
+static int take_over(const uint8_t *data, size_t size, struct error *err)
+{
+	struct webm_reader *film;
+	struct webm *w = NULL;
+	struct vp9_options options = {.quality = 90, .fps = 10};
+	int64_t ms = 0;
+	struct webm_taken taken = {.ms = &ms, .end_ms = 500};
+	uint8_t *rgb = NULL, *out = NULL;
+	int width = 0, height = 0, status = webm_reader_new(data, size, "film", &film, err);
+	if (!status)
+		status = webm_reader_sound(film, &taken.sound, err);
+	if (!status)
+		status = webm_reader_next(film, &rgb, &width, &height, &ms, err);
+	if (!status)
+		status = webm_new(width, height, &options, &w, err);
+	if (!status)
+		status = webm_add(w, rgb, false, err);
+	if (!status)
+		status = webm_finish_taken(w, &taken, NULL, &out, &size, err);
+	webm_free(w);
+	webm_reader_free(film);
+	free(rgb);
+	free(out);
+	return status;
+}
+
 /* Coded, with sound, and what is in it read back. */
 static int code_film(void *context, struct error *err)
 {
@@ -314,6 +341,8 @@ static int code_film(void *context, struct error *err)
 		status = webm_read_texts(data, size, "film", &texts, err);
 	if (!status)
 		status = webm_first_picture(data, size, "film", &first, &width, &height, err);
+	if (!status)
+		status = take_over(data, size, err);
 	if (!status)
 		same(context, data, size, "a film");
 	texts_free(&texts);

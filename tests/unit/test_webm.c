@@ -204,6 +204,64 @@ static void the_first_picture_comes_back(void **state)
 	}
 }
 
+/* A film of the pictures of another keeps their times, and its sound as it stands there. */
+static void a_film_is_taken_over(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	uint8_t *data, *copy, *rgb, *again;
+	int64_t ms[PICTURES] = {0}, at;
+	int width, height, k = 0;
+	size_t size = make(true, RATE, &data);
+	struct webm_reader *a, *b;
+	struct webm *w;
+	must(webm_reader_new(data, size, "a.webm", &a, &err), &err);
+	const struct webm_film *film = webm_reader_film(a);
+	assert_int_equal(film->frames, PICTURES);
+	assert_int_equal(film->sounds, 1);
+	assert_true(fabs(film->fps - 10) < 1e-6);
+	struct webm_taken taken = {.ms = ms, .end_ms = film->end_ms + 400};
+	must(webm_reader_sound(a, &taken.sound, &err), &err);
+	must(webm_new(WIDTH, HEIGHT, &(struct vp9_options){.lossless = true, .fps = film->fps}, &w, &err), &err);
+	while (webm_reader_next(a, &rgb, &width, &height, &ms[k], &err) == SUMI_OK) {
+		uint8_t was[3 * PIXELS];
+		paint(k, was);
+		assert_memory_equal(rgb, was, sizeof was);
+		assert_int_equal(ms[k], 100 * k);
+		ms[k] += k > 5 ? 333 : 0; /* of no even pace */
+		must(webm_add(w, rgb, false, &err), &err);
+		free(rgb);
+		k++;
+	}
+	assert_int_equal(k, PICTURES);
+	must(webm_finish_taken(w, &taken, NULL, &copy, &size, &err), &err);
+	webm_free(w);
+	must(webm_reader_new(copy, size, "b.webm", &b, &err), &err);
+	const struct webm_sound *was = taken.sound, *is;
+	must(webm_reader_sound(b, &is, &err), &err);
+	assert_int_equal(webm_reader_film(b)->end_ms, taken.end_ms);
+	assert_int_equal(is->count, was->count);
+	assert_string_equal(is->codec, "A_VORBIS");
+	assert_int_equal(is->private_size, was->private_size);
+	assert_memory_equal(is->private, was->private, is->private_size);
+	for (size_t i = 0; i < is->count; i++) {
+		assert_int_equal(is->packets[i].ms, was->packets[i].ms);
+		assert_int_equal(is->packets[i].discard_ns, was->packets[i].discard_ns);
+		assert_int_equal(is->packets[i].size, was->packets[i].size);
+		assert_memory_equal(is->packets[i].data, was->packets[i].data, is->packets[i].size);
+	}
+	assert_true(is->packets[is->count - 1].discard_ns > 0);
+	for (k = 0; webm_reader_next(b, &again, &width, &height, &at, &err) == SUMI_OK; k++) {
+		assert_int_equal(at, ms[k]);
+		free(again);
+	}
+	assert_int_equal(k, PICTURES);
+	webm_reader_free(a);
+	webm_reader_free(b);
+	free(data);
+	free(copy);
+}
+
 static void texts_come_back(void **state)
 {
 	(void)state;
@@ -289,7 +347,7 @@ int main(void)
 	    cmocka_unit_test(blocks_come_in_order),
 	    cmocka_unit_test(equal_films_have_equal_bytes),
 	    cmocka_unit_test(the_first_picture_comes_back),
-	    cmocka_unit_test(texts_come_back),
+cmocka_unit_test(a_film_is_taken_over), cmocka_unit_test(texts_come_back),
 	    cmocka_unit_test(a_cut_file_is_refused),
 	    cmocka_unit_test(bad_films_are_refused),
 	    cmocka_unit_test(elements_are_read),
