@@ -2,10 +2,11 @@
 """trimesh and pygltflib: a landscape's mesh opens without a warning and holds what docs/worlds.md says."""
 from client import *
 
-need("trimesh==5.2.0", "pygltflib==1.16.5", "numpy", "pillow")
+need("trimesh==5.2.0", "pygltflib==1.16.5", "jsonschema==4.26.0", "numpy", "pillow")
 import logging, warnings
 
 import numpy, pygltflib, trimesh
+from trimesh.exchange.gltf import validate
 
 from world_pack import SIDE, world_tiny
 
@@ -28,6 +29,9 @@ try:
     world_tiny(place.dir / "world-tiny")
     made = place.sumi("render", "озеро", "--pack", "world-tiny", "--steps", 2, "--seed", 5, "-o", "a.glb")
     check(made.returncode == 0, "a mesh", made.stderr)
+    data = (place.dir / "a.glb").read_bytes()
+    validate(json.loads(data[20:20 + int.from_bytes(data[12:16], "little")]))
+    check(True, "as Khronos' JSON schema has it")
     scene = trimesh.load_scene(place.dir / "a.glb")
     ground, water = scene.geometry["ground"], scene.geometry.get("water")
     check(len(scene.graph.nodes_geometry) == 2 and water is not None, "trimesh: ground and water", str(scene.graph.nodes_geometry))
