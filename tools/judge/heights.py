@@ -42,10 +42,11 @@ def read(path):
     return np.dstack([rgb, np.clip(np.rint(tall * 255), 0, 255).astype(np.uint8)])
 
 
-def slope(tall):
-    """Mean steepness of heights in 0..1, a side of the landscape as the unit of length."""
+def slopes(tall):
+    """Steepness of heights in 0..1, a side of the landscape as the unit of length: its mean, and what a tenth of the ground passes."""
     dy, dx = np.gradient(tall)
-    return float(np.hypot(dy, dx).mean() * tall.shape[1])
+    steep = np.hypot(dy, dx) * tall.shape[1]
+    return float(steep.mean()), float(np.percentile(steep, 90))
 
 
 def lowest_way(tall):
@@ -74,17 +75,20 @@ def downhill(tall):
 
 
 def compare(domain, rows, made, real, codes):
-    """{landform: …}: slopes of what was made, heights as they were delivered, beside the corpus's, and rivers."""
+    """{landform: …}: slopes of what was made beside the corpus's, both in the corpus's 255 levels, and rivers as they were delivered."""
     out = {}
     for i, kind in enumerate(domain.A.KINDS):
         known = [x[..., 3] / 255 for x in real[codes[:, 0] == i]]
         mine = [x for r, x in zip(rows, made) if r["attrs"].get("kind") == kind]
         if not mine:
             continue
-        slopes, there = np.array([slope(t) for t in mine]), np.array([slope(t) for t in known])
-        lo, hi = np.percentile(there, BAND)
-        out[kind] = {"of": len(mine), "slope": round(float(np.median(slopes)), 3), "corpus": round(float(np.median(there)), 3),
-                     "band": [round(float(lo), 3), round(float(hi), 3)], "within": round(100 * float(((slopes >= lo) & (slopes <= hi)).mean()), 1)}
+        steep, there = (np.array([slopes(np.rint(t * 255) / 255) for t in tall]) for tall in (mine, known))
+        lo, hi = np.percentile(there, BAND, axis=0)
+        out[kind] = {"of": len(mine)}
+        for k, name in enumerate(("slope", "steep")):
+            inside = (steep[:, k] >= lo[k]) & (steep[:, k] <= hi[k])
+            out[kind][name] = {"median": round(float(np.median(steep[:, k])), 3), "corpus": round(float(np.median(there[:, k])), 3),
+                               "band": [round(float(lo[k]), 3), round(float(hi[k]), 3)], "within": round(100 * float(inside.mean()), 1)}
         if kind in RIVERS:
             out[kind]["downhill"] = round(100 * float(np.mean([downhill(t) for t in mine])), 1)
             out[kind]["corpus downhill"] = round(100 * float(np.mean([downhill(t) for t in known])), 1)
