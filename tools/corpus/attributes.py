@@ -1,8 +1,9 @@
 # attributes.py: what a picture of the corpus can be made of (subject, time of day, weather, style, palette), how attributes
 # are drawn by lot for picture number `index` of a `seed`, and which combinations are held out of training.
-import hashlib
-
 import numpy as np
+
+from . import lots
+from .lots import rng_for
 
 CORPUS_VERSION = "ink-1"
 
@@ -27,10 +28,6 @@ HELD_PAIRS = {("mountains", "pixel"), ("sea", "ink"), ("forest", "watercolour"),
 KEPT = {("mountains", "watercolour", "fog")}
 
 
-def _hash(*words):
-    return int.from_bytes(hashlib.sha256("/".join(words).encode()).digest()[:4], "big")
-
-
 def held_out_by(attrs):
     """The held-out pairs and triples that `attrs` contains, as a list of tuples (empty: a training picture)."""
     subject, style = attrs["subject"], attrs["style"]
@@ -39,21 +36,16 @@ def held_out_by(attrs):
         found.append((subject, style))
     if attrs["weather"] is not None:
         triple = (subject, style, attrs["weather"])
-        if _hash("triple", *triple) % 10 == 0 and triple not in KEPT:
+        if lots.hashed("triple", *triple) % 10 == 0 and triple not in KEPT:
             found.append(triple)
         triple = (subject, attrs["time"], attrs["palette"])
-        if _hash("triple", *triple) % 10 == 0:
+        if lots.hashed("triple", *triple) % 10 == 0:
             found.append(triple)
     else:
         triple = (subject, style, attrs["palette"])
-        if _hash("triple", *triple) % 10 == 0:
+        if lots.hashed("triple", *triple) % 10 == 0:
             found.append(triple)
     return found
-
-
-def rng_for(seed, index, stream=0):
-    """The random stream of one picture: the same on every machine and in every order of drawing."""
-    return np.random.Generator(np.random.PCG64([seed, index, stream]))
 
 
 def _draw_lot(rng):
@@ -71,18 +63,13 @@ def _draw_lot(rng):
 
 def attributes(seed, index, which="train"):
     """Attributes of picture `index`: which = train (no held-out combination), held (at least one), all."""
-    rng = rng_for(seed, index)
-    while True:
-        attrs = _draw_lot(rng)
-        held = bool(held_out_by(attrs))
-        if which == "all" or held == (which == "held"):
-            return attrs
+    return lots.draw(rng_for(seed, index), _draw_lot, held_out_by, which)
 
 
 def to_codes(attrs):
     """Five small numbers (255: does not apply), in the order of CLASSES."""
-    return [255 if attrs[k] is None else CLASSES[k].index(attrs[k]) for k in CLASSES]
+    return lots.to_codes(CLASSES, attrs)
 
 
 def from_codes(codes):
-    return {k: None if int(c) == 255 else CLASSES[k][int(c)] for k, c in zip(CLASSES, codes)}
+    return lots.from_codes(CLASSES, codes)

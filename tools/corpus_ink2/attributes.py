@@ -3,7 +3,9 @@
 # training.
 import numpy as np
 
-from corpus.attributes import PALETTES, TIMES, WEATHERS, _hash, rng_for  # noqa: F401 (rng_for is used through here)
+from corpus import lots
+from corpus.attributes import PALETTES, TIMES, WEATHERS
+from corpus.lots import rng_for
 
 CORPUS_VERSION = "ink-2"
 
@@ -75,11 +77,11 @@ def held_out_by(attrs):
         if HELD[subject] == attrs["style"]:
             found.append((subject, attrs["style"]))
     for triple in _triples(attrs, both[0]):
-        if _hash("triple", *triple) % 12 == 0 and triple not in KEPT:
+        if lots.hashed("triple", *triple) % 12 == 0 and triple not in KEPT:
             found.append(triple)
     if len(both) == 2:
         triple = (both[0], attrs["relation"], both[1])
-        if _hash("relation", *triple) % 8 == 0:
+        if lots.hashed("relation", *triple) % 8 == 0:
             found.append(triple)
     return found
 
@@ -115,18 +117,13 @@ def _draw_lot(rng):
 
 def attributes(seed, index, which="train"):
     """Attributes of picture `index`: which = train (no held-out combination), held (at least one), all."""
-    rng = rng_for(seed, index)
-    while True:
-        attrs = _draw_lot(rng)
-        held = bool(held_out_by(attrs))
-        if which == "all" or held == (which == "held"):
-            return attrs
+    return lots.draw(rng_for(seed, index), _draw_lot, held_out_by, which)
 
 
 def to_codes(attrs):
     """Eight small numbers (255: does not apply), in the order of CLASSES. The setting is not among them: no caption names it."""
-    return [255 if attrs[k] is None else CLASSES[k].index(attrs[k]) for k in CLASSES]
+    return lots.to_codes(CLASSES, attrs)
 
 
 def from_codes(codes):
-    return {k: None if int(c) == 255 else CLASSES[k][int(c)] for k, c in zip(CLASSES, codes)}
+    return lots.from_codes(CLASSES, codes)

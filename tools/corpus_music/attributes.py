@@ -1,8 +1,9 @@
 # attributes.py: what a clip of the music corpus can be made of (mood, instruments, tempo, key, mode), how attributes are drawn by
 # lot for clip number `index` of a `seed`, and which combinations are held out of training.
-import hashlib
-
 import numpy as np
+
+from corpus import lots
+from corpus.lots import NONE, rng_for
 
 CORPUS_VERSION = "ink-music-2"
 
@@ -37,11 +38,6 @@ HELD_PAIRS = {("calm", "bells"), ("happy", "pad"), ("sad", "guitar"), ("tense", 
 KEPT = {("calm", "piano")}
 
 COLUMNS = ["mood", "lead", "back", "drums", "tempo", "key", "mode"]
-NONE = 255
-
-
-def _hash(*words):
-    return int.from_bytes(hashlib.sha256("/".join(words).encode()).digest()[:4], "big")
 
 
 def instruments(attrs):
@@ -63,18 +59,13 @@ def held_out_by(attrs):
         triple = pair + (SPEED[attrs["beats"]],)
         if pair in HELD_PAIRS:
             found.append(pair)
-        elif name != "drums" and pair not in KEPT and len(speeds(attrs["mood"])) > 1 and _hash("triple", *triple) % 10 == 0:
+        elif name != "drums" and pair not in KEPT and len(speeds(attrs["mood"])) > 1 and lots.hashed("triple", *triple) % 10 == 0:
             found.append(triple)
     return found
 
 
 def speeds(mood):
     return {SPEED[b] for b in CHARACTER[mood]["beats"]}
-
-
-def rng_for(seed, index, stream=0):
-    """The random stream of one clip: the same on every machine and in every order of rendering."""
-    return np.random.Generator(np.random.PCG64([seed, index, stream]))
 
 
 def _pick(rng, words):
@@ -92,12 +83,7 @@ def _draw_lot(rng):
 
 def attributes(seed, index, which="train"):
     """Attributes of clip `index`: which = train (no held-out combination), held (at least one), all."""
-    rng = rng_for(seed, index)
-    while True:
-        attrs = _draw_lot(rng)
-        held = bool(held_out_by(attrs))
-        if which == "all" or held == (which == "held"):
-            return attrs
+    return lots.draw(rng_for(seed, index), _draw_lot, held_out_by, which)
 
 
 def to_codes(attrs):

@@ -1,8 +1,8 @@
 # attributes.py: what a landscape of the corpus can be (landform, hour, season, weather, palette), how attributes are drawn by lot
 # for landscape number `index` of a `seed`, and which combinations are held out of training.
-import hashlib
-
 import numpy as np
+
+from corpus import lots
 
 CORPUS_VERSION = "world-2"
 
@@ -25,23 +25,19 @@ HELD_PAIRS = {("mountains", "sunset"), ("lake", "night"), ("dunes", "dawn"), ("c
               ("volcano", "dawn"), ("valley", "sunset"), ("fields", "dawn"), ("craters", "sunset")}
 
 
-def _hash(*words):
-    return int.from_bytes(hashlib.sha256("/".join(words).encode()).digest()[:4], "big")
-
-
 def held_out_by(attrs):
     """The held-out pairs and triples that `attrs` contains, as a list of tuples (empty: a training landscape)."""
     found = [(attrs["kind"], attrs["hour"])] if (attrs["kind"], attrs["hour"]) in HELD_PAIRS else []
     for other in ("season", "weather"):
         triple = (attrs["kind"], attrs["palette"], attrs[other] or "none")
-        if attrs[other] is not None and _hash("triple", *triple) % 10 == 0:
+        if attrs[other] is not None and lots.hashed("triple", *triple) % 10 == 0:
             found.append(triple)
     return found
 
 
 def rng_for(seed, index, stream=0):
     """The random stream of one landscape: the same on every machine and in every order of drawing."""
-    return np.random.Generator(np.random.PCG64([seed, index, stream, 4]))
+    return lots.rng_for(seed, index, stream, 4)
 
 
 def _draw_lot(rng):
@@ -57,18 +53,13 @@ def _draw_lot(rng):
 
 def attributes(seed, index, which="train"):
     """Attributes of landscape `index`: which = train (no held-out combination), held (at least one), all."""
-    rng = rng_for(seed, index)
-    while True:
-        attrs = _draw_lot(rng)
-        held = bool(held_out_by(attrs))
-        if which == "all" or held == (which == "held"):
-            return attrs
+    return lots.draw(rng_for(seed, index), _draw_lot, held_out_by, which)
 
 
 def to_codes(attrs):
     """Five small numbers (255: does not apply), in the order of CLASSES."""
-    return [255 if attrs[k] is None else CLASSES[k].index(attrs[k]) for k in CLASSES]
+    return lots.to_codes(CLASSES, attrs)
 
 
 def from_codes(codes):
-    return {k: None if int(c) == 255 else CLASSES[k][int(c)] for k, c in zip(CLASSES, codes)}
+    return lots.from_codes(CLASSES, codes)
