@@ -460,7 +460,7 @@ static void generate(struct call *call, struct worker *w, bool from_picture)
 	work_start(call, w, &job, finish);
 	work_sender(call, A1111_API, sender);
 	if (call->waits && worker_queue(w, &queue, &err) == SUMI_OK)
-		queue_sent_note(queue, sender, call->jobs[0], &err);
+		queue_sent_note(queue, sender, (const char *const[]){call->jobs[0]}, 1, &err);
 }
 
 void a1111_text(struct call *call, struct worker *w)

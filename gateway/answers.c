@@ -110,8 +110,10 @@ void call_fail(struct call *call, const struct error *err)
 		if (statuses[i].error == err->status)
 			status = statuses[i].status;
 	bool named = named_field(err->text, field, sizeof field);
+	/* Where the queue's server is to be reached is nobody's business. */
+	bool away = err->status == SUMI_CONNECT && !call->caller.all;
 	answer_error(&call->answer, call->route->dialect, status, status_word(err->status),
-		     named ? field : NULL, err->text);
+		     named ? field : NULL, away ? "the queue does not answer: try again in a while" : err->text);
 	if (status == 503)
 		http_header(&call->answer, "Retry-After: 5");
 }

@@ -131,11 +131,14 @@ bool jobs_submit(struct call *call, struct worker *w, struct job *jobs, size_t c
 	struct queue *queue;
 	struct error err;
 	size_t sent = 0;
-	int status = SUMI_OK;
 	if (!call_queue(call, w, &queue) || !has_room(call, queue, count))
 		return false;
-	for (size_t i = 0; i < count && !status; i++)
-		status = queue_sent_note(queue, call->caller.name, jobs[i].id, &err);
+	const char **ids = malloc(count * sizeof *ids);
+	for (size_t i = 0; ids && i < count; i++)
+		ids[i] = jobs[i].id;
+	int status = ids ? queue_sent_note(queue, call->caller.name, ids, count, &err)
+			 : error_set(&err, SUMI_NOMEM, "no memory for the jobs");
+	free(ids);
 	if (!status)
 		status = queue_submit_many(queue, jobs, count, &sent, &err);
 	if (!status)

@@ -141,14 +141,16 @@ int queue_keys(struct queue *queue, struct queue_key **keys, size_t *count, stru
 
 /* ---- jobs under way ------------------------------------------------------------------------ */
 
-int queue_sent_note(struct queue *queue, const char *sender, const char *id, struct error *err)
+int queue_sent_note(struct queue *queue, const char *sender, const char *const *ids, size_t count, struct error *err)
 {
 	struct command command = {0};
 	int64_t ignored, now = clock_wall_ms();
 	command_text(&command, "ZADD");
 	command_key(&command, queue, "sent:", sender);
-	command_int(&command, now);
-	command_text(&command, id);
+	for (size_t i = 0; i < count; i++) {
+		command_int(&command, now);
+		command_text(&command, ids[i]);
+	}
 	int status = ask_number(queue, &command, &ignored, err);
 	/* Old ones go now and then. */
 	if (status || now % TRIM_EVERY)

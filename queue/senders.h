@@ -38,8 +38,8 @@ int queue_key_revoke(struct queue *queue, const char *name, struct error *err);
 /* By name; what cannot be read is left out. The caller frees *keys. */
 int queue_keys(struct queue *queue, struct queue_key **keys, size_t *count, struct error *err);
 
-/* Notes that a sender is about to send a job, before it is sent. */
-int queue_sent_note(struct queue *queue, const char *sender, const char *id, struct error *err);
+/* Notes that a sender is about to send jobs, before they are sent. */
+int queue_sent_note(struct queue *queue, const char *sender, const char *const *ids, size_t count, struct error *err);
 /* Whether the sender has sent it within a week: so long it may lie in the intake. */
 int queue_sent_by(struct queue *queue, const char *sender, const char *id, bool *sent,
 		  struct error *err);

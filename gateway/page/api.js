@@ -31,21 +31,29 @@ export async function ask(method, path, body, headers = {}) {
   return told
 }
 
-/* The browser connects again by itself, and says where it was: nothing is missed and nothing comes twice. */
-export function listen(handlers, onLost, onBack) {
-  const events = new EventSource("/events")
-  let lost = false
-  events.addEventListener("error", () => {
-    if (!lost) onLost()
-    lost = true
-  })
-  events.addEventListener("open", () => {
-    if (lost) onBack()
-    lost = false
-  })
-  for (const name of ["ready", "delayed", "blocked", "running", "progress", "preview", "variant", "done", "failed", "cancelled"])
-    events.addEventListener(name, e => handlers(name, JSON.parse(e.data)))
-  return events
+/* The browser connects again by itself, and says where it was: nothing is missed and nothing comes twice. What was refused, as
+ * by a proxy whose server is away, it gives up: then it is tried anew from there, while `again()` says so. */
+export function listen(handlers, onLost, onBack, again) {
+  let lost = false, last = ""
+  function open() {
+    const events = new EventSource(last ? `/events?after=${last}` : "/events")
+    events.addEventListener("error", async () => {
+      if (!lost) onLost()
+      lost = true
+      if (events.readyState === EventSource.CLOSED && await again()) setTimeout(open, 3000)
+    })
+    events.addEventListener("open", () => {
+      if (lost) onBack()
+      lost = false
+    })
+    for (const name of ["ready", "delayed", "blocked", "running", "progress", "preview", "variant", "done", "failed", "cancelled"])
+      events.addEventListener(name, e => {
+        last = e.lastEventId || last
+        handlers(name, JSON.parse(e.data))
+      })
+  }
+  open()
+  return true
 }
 
 /* An element with attributes and children; texts are texts, never HTML. */

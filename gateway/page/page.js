@@ -10,7 +10,7 @@ import { language, say, translate } from "./words.js"
 
 const $ = id => document.getElementById(id)
 const ends = ["done", "failed", "cancelled"], mine = new Set()
-let events, looking, told = 0
+let listening, looking, told = 0, workers = 0
 
 function announce(text) {
   $("state").textContent = text
@@ -35,9 +35,8 @@ async function send(job, drafts) {
     if (drafts) openDrafts(told.id)
     announce(say("sent"))
   } catch (e) {
-    if (!(e instanceof Refused)) throw e
     if (e.status === 401) return door()
-    box.refuse(e)
+    box.refuse(e instanceof Refused ? e : { message: say("notSent") })
   }
 }
 
@@ -212,9 +211,20 @@ function fillFilters() {
 
 /* ---- the queue as a whole ---- */
 
+/* Workers come and go, and with them what can be made. */
+async function relearn(present) {
+  const { models } = await ask("GET", "/models"), chosen = $("model").value
+  workers = present
+  if (JSON.stringify(models) === JSON.stringify(box.models)) return
+  await box.learn(models)
+  if ([...$("model").options].some(o => o.value === chosen)) $("model").value = chosen
+  fillFilters()
+}
+
 async function look() {
   const q = await ask("GET", "/queue").catch(() => undefined)
   if (!q) return
+  if (q.workers !== workers) relearn(q.workers).catch(() => {})
   const { ready = 0, delayed = 0, running = 0 } = q.jobs
   $("pause").hidden = false
   $("pause").textContent = say(q.paused ? "resume" : "pause")
@@ -283,6 +293,25 @@ function waits(e) {
   setTimeout(() => begin().catch(waits), 3000)
 }
 
+/* What ended before anything had been heard is not told again. */
+async function back() {
+  announce(say("back"))
+  look()
+  for (const id of queue.ids()) {
+    const job = await get(id).catch(() => undefined)
+    if (job && ends.includes(job.state)) ended(id, job.state)
+  }
+}
+
+/* Whether the key still opens: one may be revoked while the page is open. */
+async function stays() {
+  const status = await ask("GET", "/queue").then(() => 200, e => e.status)
+  if (status !== 401) return true
+  listening = undefined
+  door(say("wrongKey"))
+  return false
+}
+
 async function begin() {
   const told = await ask("GET", "/models"), at = address()
   await box.learn(told.models)
@@ -297,7 +326,7 @@ async function begin() {
   }
   for (const state of ["running", "ready", "delayed", "blocked"])
     for (const job of (await ask("GET", `/jobs?state=${state}&limit=50`)).jobs) queue.track(job)
-  events ??= listen(happened, () => announce(say("lost")), () => { announce(say("back")); look() })
+  listening ??= listen(happened, () => announce(say("lost")), back, stays)
   look()
   looking ??= setInterval(look, 5000)
   if (at.drafts) drafts.open(at.drafts)

@@ -7,6 +7,10 @@ export class Queue {
     Object.assign(this, { section, list, announce, entries: new Map() })
   }
 
+  ids() {
+    return [...this.entries.keys()]
+  }
+
   has(id) {
     return this.entries.has(id)
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The page in Chromium: from prompt to picture by keyboard alone, a connection that is lost, settings that come back, two compared,
 keys, languages, small windows; nothing against its policy. Skipped where no Chromium is installed."""
-import time
+import contextlib, http.server, threading, time
 
 import axe
 from cdp import BROWSERS, Page
@@ -292,11 +292,46 @@ def lost(page, g, place):
     port = g.port
     g.kill()
     check(page.until("document.getElementById('state').textContent.includes('lost')"), "a lost connection is told")
+    with proxy_alone(port):
+        page.js("document.getElementById('prompt').value = 'unsent'; document.getElementById('make').requestSubmit(document.getElementById('go'))")
+        check(page.until("document.getElementById('trouble').textContent"), "what is not sent is told")
     g = Gateway(place, listen=f"127.0.0.1:{port}")
     job = g.ask("POST", "/jobs", {"prompt": "after the cut", **QUICK})[2]
     g.becomes(job["id"], "done")
     check(page.until("document.querySelector('#grid .tile .name').textContent === 'after the cut'", 40), "and it goes on where it was")
+    place.stop()
+    models = "[...document.getElementById('model').options].map(o => o.textContent).join()"
+    had = page.js(models)
+    page.go(f"http://127.0.0.1:{port}/")
+    check(page.until("document.getElementById('state').textContent"), "without a queue the page waits")
+    place.start()
+    check(page.until(f"{models} === {json.dumps(had)}", 40), "when a worker comes up there are its models, without a reload", f"{page.js(models)} {had}")
     return g
+
+
+@contextlib.contextmanager
+def proxy_alone(port):
+    """What a proxy says whose server is away."""
+    class Away(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.heard.append(self.path)
+            self.send_response(502)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+    http.server.ThreadingHTTPServer.allow_reuse_address = True
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Away)
+    server.heard = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        check(wait_for(lambda: any(p.startswith("/events") for p in server.heard), 30), "the page asks the proxy for events")
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def with_key(page, place, g):
@@ -318,6 +353,8 @@ def with_key(page, place, g):
     check(page.until("!document.getElementById('door').hidden"), "and signs out")
     page.go(f"http://127.0.0.1:{g.port}/#key={key}")
     check(page.until(TILES + " === 1") and page.js("location.hash") == "", "a link with the key in it opens too, and hides it")
+    check(place.sumi("keys", "add", "other").returncode == 0 and place.sumi("keys", "revoke", "anna").returncode == 0, "her key is revoked")
+    check(page.until("!document.getElementById('door').hidden && document.getElementById('state').textContent.includes('revoked')", 30), "the page that is open says so, and asks for another")
     page.js("fetch('/logout', {method: 'POST'})")
 
 
