@@ -1,5 +1,6 @@
 -- ARGV: intake entry or '', id. A waiting job ends at once, a running one is told at its beat. Of a
 -- recurring job that has ended, the occurrence that is to come is meant; with it the series ends.
+-- The parts of a film end with it: they are put into the intake, so that this stays short.
 -- Returns what became of it, and the id of the occurrence that ends the series or ''.
 local entry, id = ARGV[1], ARGV[2]
 if not take_entry(entry) then
@@ -29,6 +30,12 @@ elseif state == 'running' then
 		tell(id, 'cancelling')
 	end
 	return { 'cancelling', last }
+end
+for _, part in ipairs(parts(id)) do
+	local at = state_of(part)
+	if at and not FINAL[at] then
+		call('XADD', P .. 'in', '*', 'op', 'cancel', 'id', part)
+	end
 end
 if sound(id) then
 	close(id, state, 'cancelled')

@@ -160,6 +160,19 @@ local function needs(text)
 	return list
 end
 
+-- What is made for a film alone, its scenes and its music: jobs that it waits for and whose ids begin with its own.
+local function parts(id)
+	local h, list = try('HMGET', job_key(id), 'job', 'after'), {}
+	if h and h[1] and string.find(h[1], '"modality":"film"', 1, true) then
+		for _, other in ipairs(needs(h[2])) do
+			if string.sub(other, 1, #id + 1) == id .. '.' then
+				list[#list + 1] = other
+			end
+		end
+	end
+	return list
+end
+
 -- Takes a job out of the one structure that its state says it is in.
 local function unplace(id, state)
 	local h = call('HMGET', job_key(id), 'class', 'window', 'after', 'worker')
@@ -524,12 +537,13 @@ end
 
 -- Puts a job that is in no structure where it belongs now: blocked, delayed or ready, or
 -- failed where a job that it needs has failed or waits for it. due: ms since 1970, 0 for at once.
-local function place(id, due)
+-- again: of ids of jobs that have failed and are about to begin anew; nil: none.
+local function place(id, due, again)
 	local key, waits, unknown = job_key(id), 0, false
 	local h = call('HMGET', key, 'after', 'class', 'window', 'prio', 'submitter', 'cost', 'score')
 	for _, other in ipairs(needs(h[1])) do
 		local state = state_of(other)
-		if state == 'failed' or state == 'cancelled' then
+		if (state == 'failed' or state == 'cancelled') and not (again and again[other]) then
 			call('HSET', key, 'state', 'blocked')
 			close(id, 'blocked', 'failed', 'dependency', 'job ' .. other .. ' is ' .. state)
 			return 'failed'

@@ -1,4 +1,5 @@
--- ARGV: intake entry or '', id. Failed and cancelled jobs begin anew, a delayed one is due now.
+-- ARGV: intake entry or '', id. Failed and cancelled jobs begin anew, a delayed one is due now. With a film
+-- those of its parts begin anew that have failed; they are put into the intake, so that this stays short.
 local entry, id = ARGV[1], ARGV[2]
 if not take_entry(entry) then
 	return 'gone'
@@ -28,7 +29,15 @@ if why then
 	call('HSET', key, 'state', 'blocked')
 	close(id, 'blocked', 'failed', 'too_big', why)
 else
-	place(id, 0)
+	local again = {}
+	for _, part in ipairs(parts(id)) do
+		local at = state_of(part)
+		if at == 'failed' or at == 'cancelled' then
+			again[part] = true
+			call('XADD', P .. 'in', '*', 'op', 'retry', 'id', part)
+		end
+	end
+	place(id, 0, again)
 end
 settle()
 return 'ok'

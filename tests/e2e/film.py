@@ -79,6 +79,24 @@ def killed(place, story):
     check(done.returncode == 0 and sha256(place.dir / "killed.webm") == whole, "and has the same bytes", done.stderr[-400:])
 
 
+def stopped(place, story):
+    """A film that is cancelled takes its own scenes and music along; retried, they begin anew, and it is the same."""
+    state = lambda *ids: [json.loads(place.sumi("show", i, "--json").stdout or "{}").get("state") for i in ids]
+    parts = [f"stopped.{p}" for p in ("s1", "s2", "m1")]
+    place.sumi("pause")
+    place.sumi("submit", json.dumps({"id": "stopped.other", "modality": "video", "prompt": "A bird.", "frames": 2, "width": 32, "height": 48, "steps": 2}))
+    place.sumi("film", story, *SMALL, "--id", "stopped", "--detach")
+    place.sumi("cancel", "stopped")
+    check(wait_for(lambda: state(*parts) == ["cancelled"] * 3, 30), "a film that is cancelled takes its parts along", str(state("stopped", *parts)))
+    check(state("stopped", "stopped.other") == ["cancelled", "ready"], "and nothing else", str(state("stopped.other")))
+    done = place.sumi("retry", "stopped")
+    check(done.returncode == 0 and state("stopped") == ["blocked"], "begun anew it waits for them", done.stdout + done.stderr)
+    place.sumi("resume")
+    done = place.sumi("wait", "stopped", "--timeout", "120s")
+    place.sumi("fetch", "stopped", "-o", "stopped.webm")
+    check(done.returncode == 0 and sha256(place.dir / "stopped.webm") == sha256(place.dir / "film.webm"), "and is the same film", done.stderr[-400:])
+
+
 def refused(place):
     def bad(name, story, *words, options=()):
         done = place.sumi("film", "-", *options, input=story)
@@ -115,6 +133,7 @@ def main():
     try:
         made(place, story)
         killed(place, story)
+        stopped(place, story)
         refused(place)
         script(place)
     finally:
