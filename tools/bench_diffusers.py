@@ -116,18 +116,20 @@ def torch_engine(pack, args, device="cpu", dtype=None, compiled=False):
 def openvino_engine(pack, args, **more):
     import openvino
     import torch
-    models = load(pack, torch.float32)
+    from openvino.frontend.pytorch.patch_model import __make_16bit_traceable as traceable
+    models = load(pack, torch.float16)  # as they are saved; in float32 a large model's would be ten gigabytes
     given, core, ready = inputs(models[0], args.size, args.batch, torch.float32, "cpu"), openvino.Core(), {}
     settings = {"INFERENCE_NUM_THREADS": os.cpu_count(), "PERFORMANCE_HINT": "LATENCY", **more}
     for word, part in modules(*models).items():
         if not any(word in (asked, *PARTS.get(asked, [])) for asked in args.words.split(",")):
             continue
+        traceable(part)  # traced in float32, the weights of the result in half
         with torch.inference_mode():
             converted = openvino.convert_model(part, example_input=given[word])
         openvino.save_model(converted, args.scratch / f"{word}.xml", compress_to_fp16=True)
         ready[word] = None
         del converted, part
-    del models  # ten gigabytes of float32 where the model is large: they are not needed beside what OpenVINO makes of it
+    del models  # not needed beside what OpenVINO makes of them
     gc.collect()
     for word in ready:
         compiled = core.compile_model(args.scratch / f"{word}.xml", "CPU", settings)
