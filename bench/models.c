@@ -1,10 +1,14 @@
 /* What a pack's models take on a device: time of one text encoding, UNet step, decoding and
  * encoding, memory, and where the time goes by kind of operation.
  *
- *     models PACK [--device NAME] [--size WxH] [--batch N] [--precision exact|half|int8] [--repeat N]
- *            [--json FILE]
- *     models PACK --serve yes [--device NAME] [--size WxH] [--batch N] [--precision exact|half|int8]
+ *     models PACK [--device NAME] [--size WxH] [--batch N] [--frames N] [--precision exact|half|int8]
+ *            [--repeat N] [--only text|step|decode|encode] [--weights FOLDER] [--json FILE]
+ *     models PACK --serve yes [--device NAME] [--size WxH] [--batch N] [--frames N]
+ *            [--precision exact|half|int8] [--weights FOLDER]
  *
+ * --weights: packed weights are kept there and mapped, as sumi does it; else they are packed into the
+ * process's own memory.
+ * --frames: a step is of so many frames that the pack's motion modules let know of each other.
  * Each model is run once to warm up, --repeat times for its time, and once more with a wait
  * after every operation for the shares (which add up to a little more than the time). Times
  * are busy time (meter.h), walls beside them.
@@ -22,9 +26,10 @@
 #include "bench/options.h"
 #include "bench/profile.h"
 #include "bench/subject.h"
+#include "weights/packed.h"
 
 struct options {
-	const char *pack, *device, *json, *serve, *precision;
+	const char *pack, *device, *json, *serve, *precision, *only, *weights;
 	struct subject_size size;
 	int repeat;
 };
@@ -98,9 +103,9 @@ static int bench_subject(struct bench *b, enum subject_kind kind, struct error *
 static int write_json(const struct bench *b, struct error *err)
 {
 	const struct options *o = &b->options;
-	json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:O}", "pack", o->pack, "device",
+	json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:O}", "pack", o->pack, "device",
 				 b->device->info.name, "precision", o->precision, "width", o->size.width, "height",
-				 o->size.height, "batch", o->size.batch, "peak_resident_mib",
+				 o->size.height, "batch", o->size.batch, "frames", o->size.frames, "peak_resident_mib",
 				 meter_memory("VmHWM:"), "models", b->models);
 	int status = SUMI_OK;
 	if (!root || json_dump_file(root, o->json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
@@ -117,7 +122,8 @@ static int bench_all(struct bench *b, struct error *err)
 	b->models = json_array();
 	int status = SUMI_OK;
 	for (int kind = 0; kind < SUBJECTS && !status; kind++)
-		status = bench_subject(b, kind, err);
+		if (!b->options.only || strcmp(b->options.only, subject_words[kind]) == 0)
+			status = bench_subject(b, kind, err);
 	if (!status)
 		printf("%.0f MiB resident at the peak\n", meter_memory("VmHWM:"));
 	return status || !b->options.json ? status : write_json(b, err);
@@ -160,9 +166,13 @@ static int serve(struct bench *b, struct error *err)
 static bool parse(int argc, char **argv, struct options *o)
 {
 	const char *size = "512x512";
-	*o = (struct options){.size.batch = 1, .repeat = 3, .precision = "exact"};
+	*o = (struct options){
+	    .size = {.batch = 1, .frames = 1}, .repeat = 3, .precision = "exact"};
 	const struct bench_option table[] = {{"--device", &o->device, NULL},
 					     {"--batch", NULL, &o->size.batch},
+					     {"--frames", NULL, &o->size.frames},
+					     {"--only", &o->only, NULL},
+					     {"--weights", &o->weights, NULL},
 					     {"--repeat", NULL, &o->repeat},
 					     {"--json", &o->json, NULL},
 					     {"--serve", &o->serve, NULL},
@@ -182,8 +192,9 @@ int main(int argc, char **argv)
 	struct bench b = {0};
 	if (!parse(argc, argv, &b.options)) {
 		fprintf(stderr,
-			"usage: models PACK [--device NAME] [--size WxH] [--batch N] "
-			"[--precision exact|half|int8] [--repeat N] [--json FILE] [--serve yes]\n");
+			"usage: models PACK [--device NAME] [--size WxH] [--batch N] [--frames N] "
+			"[--precision exact|half|int8] [--repeat N] [--only text|step|decode|encode] [--weights FOLDER] "
+			"[--json FILE] [--serve yes]\n");
 		return 2;
 	}
 	enum precision precision;
@@ -192,11 +203,14 @@ int main(int argc, char **argv)
 		status = precision_of(b.options.precision, &precision, &err);
 	if (!status)
 		status = device_set_precision(b.device, precision, &err);
+	if (!status && b.options.weights)
+		status = packed_store_open(b.options.weights, UINT64_MAX, &b.options.size.store, &err);
 	if (!status)
 		status = b.options.serve ? serve(&b, &err) : bench_all(&b, &err);
 	if (status)
 		fprintf(stderr, "%s\n", err.text);
 	json_decref(b.models);
+	packed_store_close(b.options.size.store);
 	device_close(b.device);
 	return status ? 1 : 0;
 }

@@ -14,6 +14,7 @@ enum kind {
 	CONV1,
 	LINEAR,
 	ATTENTION_SELF,
+	ATTENTION_SHORT,
 	ATTENTION_TEXT,
 	GROUP_NORM,
 	LAYER_NORM,
@@ -21,9 +22,12 @@ enum kind {
 	KINDS
 };
 
+/* A self-attention of up to so many: that of motion modules, over the frames at each pixel, and of maps of 4x4. */
+#define SHORT 32
+
 static const char *const kind_names[KINDS] = {
     "conv 3x3",       "conv 3x3 stride 2", "conv 3x3 up", "conv 1x1",   "linear",
-    "self-attention", "text attention",    "group norm",  "layer norm", "other"};
+    "self-attention", "short self-attention", "text attention",    "group norm",  "layer norm", "other"};
 
 static struct {
 	const struct device_ops *own; /* the device's table */
@@ -69,8 +73,8 @@ static int timed_attention(struct device *d, const struct attention_args *a, str
 	double tq = (double)a->q.rows / a->n, tk = (double)a->k.rows / a->n;
 	struct meter_time start = meter_now(d);
 	int status = profile.own->attention(d, a, err);
-	return timed(d, tq == tk ? ATTENTION_SELF : ATTENTION_TEXT, 2 * a->n * tq * tk * a->q.c,
-		     status, start, err);
+	enum kind kind = tq != tk ? ATTENTION_TEXT : tq > SHORT ? ATTENTION_SELF : ATTENTION_SHORT;
+	return timed(d, kind, 2 * a->n * tq * tk * a->q.c, status, start, err);
 }
 
 #define TIMED(op, kind)                                                                            \
@@ -129,7 +133,7 @@ void profile_print(void)
 	for (int i = 0; i < KINDS; i++) {
 		if (profile.calls[i] == 0)
 			continue;
-		printf("  %-18s %4d calls %9.1f ms %5.1f %%", kind_names[i], profile.calls[i],
+		printf("  %-20s %4d calls %9.1f ms %5.1f %%", kind_names[i], profile.calls[i],
 		       1e3 * profile.seconds[i], 100 * profile.seconds[i] / all);
 		if (profile.macs[i] > 0)
 			printf(" %8.1f GMAC %7.1f GFLOP/s", profile.macs[i] * 1e-9, gflops(i));

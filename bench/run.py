@@ -77,6 +77,9 @@ class Bench:
 
     def models(self):
         rows = [self.program("models", self.big["image"], "--repeat", "2")] if self.big else []
+        if "video" in self.big:
+            rows.append(self.program("models", self.big["video"], "--size", "256x256", "--frames", "16", "--only", "step",
+                                     "--repeat", "1"))
         for pack in self.packs:
             if not (pack / "unet").is_dir():  # its models are those of its base
                 continue

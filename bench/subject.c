@@ -7,6 +7,7 @@
 #include "networks/text_encoder.h"
 #include "networks/unet.h"
 #include "networks/vae.h"
+#include "weights/overlay.h"
 
 #define TOKENS 77
 
@@ -17,6 +18,7 @@ const char *const subject_names[SUBJECTS] = {"text encoding", "UNet step", "VAE 
 struct subject {
 	enum subject_kind kind;
 	struct device *device;
+	struct overlays on; /* nothing but where packed weights are kept */
 	struct text_encoder *encoder;
 	struct unet *unet;
 	struct unet_text *text;
@@ -25,6 +27,7 @@ struct subject {
 	float *in, *out, *timesteps, *context; /* owned */
 	float *added;                          /* owned; NULL: the UNet is told nothing beside the time */
 	int n, h, w;                           /* of the input */
+	int frames;                            /* of the n, that belong together */
 };
 
 /* The same values in -1…1 each time; NULL when there is no memory. */
@@ -50,7 +53,7 @@ static int open_text(struct subject *s, const char *pack, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	int status = files_path(folder, err, "%s/text_encoder", pack);
-	if (status || (status = text_encoder_open(s->device, folder, false, &s->encoder, err)))
+	if (status || (status = text_encoder_open_with(s->device, folder, false, &s->on, &s->encoder, err)))
 		return status;
 	const struct text_config *config = text_encoder_config(s->encoder);
 	s->w = config->tokens < TOKENS ? config->tokens : TOKENS;
@@ -61,15 +64,19 @@ static int open_step(struct subject *s, const char *pack, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	int status = files_path(folder, err, "%s/unet", pack);
-	if (status || (status = unet_open(s->device, folder, &s->unet, err)))
+	if (status || (status = unet_open_with(s->device, folder, &s->on, &s->unet, err)))
+		return status;
+	if (s->frames > 1 && ((status = files_path(folder, err, "%s/motion_adapter", pack)) ||
+			      (status = unet_motion_open(s->unet, folder, &s->on, err))))
 		return status;
 	const struct unet_config *config = unet_config(s->unet);
+	int texts = s->n / s->frames;
 	size_t count = (size_t)s->n * (size_t)s->h * (size_t)s->w;
 	status = allocate(s, count * (size_t)config->in_channels,
 			  count * (size_t)config->out_channels, err);
 	if (status)
 		return status;
-	s->context = numbers((size_t)s->n * TOKENS * (size_t)config->context);
+	s->context = numbers((size_t)texts * TOKENS * (size_t)config->context);
 	s->timesteps = calloc((size_t)s->n, sizeof *s->timesteps);
 	if (config->added)
 		s->added = numbers((size_t)s->n * (size_t)config->time_width);
@@ -77,14 +84,14 @@ static int open_step(struct subject *s, const char *pack, struct error *err)
 		return error_set(err, SUMI_NOMEM, "no memory for the input");
 	for (int i = 0; i < s->n; i++)
 		s->timesteps[i] = 500;
-	return unet_text_new(s->unet, s->context, s->n, TOKENS, &s->text, err);
+	return unet_text_new(s->unet, s->context, texts, TOKENS, &s->text, err);
 }
 
 static int open_vae(struct subject *s, const char *pack, struct error *err)
 {
 	char folder[FILES_PATH_MAX];
 	int status = files_path(folder, err, "%s/vae", pack);
-	if (status || (status = vae_open(s->device, folder, &s->vae, err)))
+	if (status || (status = vae_open_kept(s->device, folder, s->on.store, &s->vae, err)))
 		return status;
 	const struct vae_config *config = vae_config(s->vae);
 	size_t picture = (size_t)s->h * (size_t)s->w;
@@ -123,7 +130,8 @@ int subject_open(struct device *d, const char *pack, enum subject_kind kind,
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "no memory for a model's bench");
 	*s = (struct subject){
-	    .kind = kind, .device = d, .n = size->batch, .h = size->height, .w = size->width};
+	    .kind = kind, .device = d, .n = size->batch, .h = size->height, .w = size->width,
+	    .on.store = size->store};
 	*out = s;
 	if (kind == SUBJECT_TEXT)
 		return open_text(s, pack, err);
@@ -131,6 +139,8 @@ int subject_open(struct device *d, const char *pack, enum subject_kind kind,
 		return open_vae(s, pack, err);
 	s->h /= scale;
 	s->w /= scale;
+	s->frames = size->frames > 1 ? size->frames : 1;
+	s->n *= s->frames;
 	return open_step(s, pack, err);
 }
 
@@ -164,7 +174,8 @@ int subject_call(void *user, struct error *err)
 					.w = s->w,
 					.timesteps = s->timesteps,
 					.added = s->added,
-					.text = s->text};
+					.text = s->text,
+					.motion.frames = s->frames};
 		return unet_forward(s->unet, &in, s->out, err);
 	}
 	struct vae_input in = {.values = s->in, .n = 1, .h = s->h, .w = s->w};
@@ -179,7 +190,8 @@ uint64_t subject_plan(const struct subject *s)
 	if (s->kind != SUBJECT_STEP)
 		return 0;
 	struct unet_plan plan = {.config = unet_config(s->unet),
-				 .texts = s->n,
+				 .texts = s->n / s->frames,
+				 .motion.frames = s->frames,
 				 .tokens = TOKENS,
 				 .n = s->n,
 				 .h = s->h,

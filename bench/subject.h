@@ -9,9 +9,13 @@ enum subject_kind { SUBJECT_TEXT, SUBJECT_STEP, SUBJECT_DECODE, SUBJECT_ENCODE, 
 /* "text", "step", "decode", "encode"; and for people: "UNet step", … */
 extern const char *const subject_words[SUBJECTS], *const subject_names[SUBJECTS];
 
+struct packed_store;
+
 struct subject_size {
 	int width, height; /* pixels */
 	int batch;         /* pictures of a step; the other models take one */
+	int frames;        /* of each of them, which the pack's motion modules let know of each other; 0 or 1: without */
+	struct packed_store *store; /* borrowed: where packed weights are kept and mapped from; NULL: nowhere */
 };
 
 struct subject;

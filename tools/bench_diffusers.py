@@ -119,13 +119,14 @@ def openvino_engine(pack, args, **more):
     from openvino.frontend.pytorch.patch_model import __make_16bit_traceable as traceable
     models = load(pack, torch.float16)  # as they are saved; in float32 a large model's would be ten gigabytes
     given, core, ready = inputs(models[0], args.size, args.batch, torch.float32, "cpu"), openvino.Core(), {}
+    small = inputs(models[0], min(args.size, 256), args.batch, torch.float32, "cpu")  # what is traced takes any size
     settings = {"INFERENCE_NUM_THREADS": os.cpu_count(), "PERFORMANCE_HINT": "LATENCY", **more}
     for word, part in modules(*models).items():
         if not any(word in (asked, *PARTS.get(asked, [])) for asked in args.words.split(",")):
             continue
         traceable(part)  # traced in float32, the weights of the result in half
         with torch.inference_mode():
-            converted = openvino.convert_model(part, example_input=given[word])
+            converted = openvino.convert_model(part, example_input=small[word])
         openvino.save_model(converted, args.scratch / f"{word}.xml", compress_to_fp16=True)
         ready[word] = None
         del converted, part
@@ -160,6 +161,7 @@ class Sumi:
     def __init__(self, program, pack, args):
         command = [program, pack, "--serve", "yes", "--size", f"{args.size}x{args.size}", "--batch", str(args.batch),
                    "--precision", os.environ.get("SUMI_BENCH_PRECISION", "exact")]
+        command += ["--weights", Path(os.environ.get("SUMI_CACHE_DIR", ROOT / "build/bench/cache/sumi")) / "weights"]
         command += ["--device", args.device] if args.device else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.units = args.units
