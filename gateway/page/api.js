@@ -33,7 +33,7 @@ export async function ask(method, path, body, headers = {}) {
 
 /* The browser connects again by itself, and says where it was: nothing is missed and nothing comes twice. What was refused, as
  * by a proxy whose server is away, it gives up: then it is tried anew from there, while `again()` says so. */
-export function listen(handlers, onLost, onBack, again) {
+export function listen(handlers, onLost, onOpen, again) {
   let lost = false, last = ""
   function open() {
     const events = new EventSource(last ? `/events?after=${last}` : "/events")
@@ -43,7 +43,7 @@ export function listen(handlers, onLost, onBack, again) {
       if (events.readyState === EventSource.CLOSED && await again()) setTimeout(open, 3000)
     })
     events.addEventListener("open", () => {
-      if (lost) onBack()
+      onOpen(lost)
       lost = false
     })
     for (const name of ["ready", "delayed", "blocked", "running", "progress", "preview", "variant", "done", "failed", "cancelled"])

@@ -9,7 +9,7 @@ import { Pair, View } from "./view.js"
 import { language, say, translate } from "./words.js"
 
 const $ = id => document.getElementById(id)
-const ends = ["done", "failed", "cancelled"], mine = new Set()
+const ends = ["done", "failed", "cancelled"], mine = new Set(), over = new Set() /* jobs that have ended, as far as was told */
 let listening, looking, told = 0, workers = 0
 
 function announce(text) {
@@ -41,6 +41,7 @@ async function send(job, drafts) {
 }
 
 async function ended(id, state) {
+  over.add(id)
   queue.drop(id)
   const job = await get(id).catch(() => undefined)
   drafts.look(id)
@@ -60,9 +61,12 @@ async function ended(id, state) {
 async function happened(name, event) {
   if (ends.includes(name)) return ended(event.id, name)
   if (name === "variant") return drafts.look(event.id)
+  if (name !== "progress" && name !== "preview") over.delete(event.id) /* it begins anew */
+  else if (over.has(event.id)) return
   if (!queue.has(event.id)) {
     const job = await get(event.id).catch(() => undefined)
-    if (!job || ends.includes(job.state)) return
+    /* It may have ended while it was asked for. */
+    if (!job || ends.includes(job.state) || over.has(event.id)) return
     queue.track(job)
   }
   if (name === "preview") return event.webp && queue.preview(event.id, event.webp)
@@ -246,7 +250,11 @@ function words(to) {
   box.setKind(box.kind)
   queue.redraw()
 }
-$("language").addEventListener("click", () => words(language === "ru" ? "en" : "ru"))
+$("language").addEventListener("click", () => {
+  words(language === "ru" ? "en" : "ru")
+  told = 0
+  if (looking) look()
+})
 
 function theme(to) {
   document.documentElement.dataset.theme = to
@@ -293,10 +301,12 @@ function waits(e) {
   setTimeout(() => begin().catch(waits), 3000)
 }
 
-/* What ended before anything had been heard is not told again. */
-async function back() {
-  announce(say("back"))
-  look()
+/* What ended before anything was heard is not told again. */
+async function opened(again) {
+  if (again) {
+    announce(say("back"))
+    look()
+  }
   for (const id of queue.ids()) {
     const job = await get(id).catch(() => undefined)
     if (job && ends.includes(job.state)) ended(id, job.state)
@@ -326,7 +336,7 @@ async function begin() {
   }
   for (const state of ["running", "ready", "delayed", "blocked"])
     for (const job of (await ask("GET", `/jobs?state=${state}&limit=50`)).jobs) queue.track(job)
-  listening ??= listen(happened, () => announce(say("lost")), back, stays)
+  listening ??= listen(happened, () => announce(say("lost")), opened, stays)
   look()
   looking ??= setInterval(look, 5000)
   if (at.drafts) drafts.open(at.drafts)

@@ -256,16 +256,25 @@ def languages(page):
     check(said[0] == said[1] and used <= set(said[0]), "every word in both languages", str(set(said[0]) ^ set(said[1]) | used - set(said[0])))
     page.js("document.getElementById('language').click()")
     check(page.js("document.documentElement.lang") == "ru" and "Создать" in page.js("document.getElementById('go').textContent"), "Russian")
+    check(page.until("/[а-я]/.test(document.getElementById('state').textContent) && /[а-я]/.test(document.getElementById('pause').textContent)", 5), "what is told of the queue too",
+          str(page.js("document.getElementById('state').textContent")))
     accessible(page, "the page in Russian")
+    narrow(page, "Russian")
     page.js("document.getElementById('language').click()")
     check(page.js("document.documentElement.lang") == "en", "and English")
     page.js("document.getElementById('theme').click()")
     first = page.js("getComputedStyle(document.body).backgroundColor")
     page.js("document.getElementById('theme').click()")
     check(page.js("getComputedStyle(document.body).backgroundColor") != first, "dark and light")
+    narrow(page, "English")
+
+
+def narrow(page, what):
     page.ask("Emulation.setDeviceMetricsOverride", width=320, height=640, deviceScaleFactor=1, mobile=False)
-    check(page.until("document.documentElement.scrollWidth <= 320"), "320 pixels are enough",
+    check(page.until("document.documentElement.scrollWidth <= 320"), f"320 pixels are enough in {what}",
           str(page.js("document.documentElement.scrollWidth")))
+    cut = "[...document.querySelectorAll('#make button')].filter(b => b.scrollWidth > b.clientWidth).map(b => b.textContent).join()"
+    check(page.js(cut) == "", "no word is cut", str(page.js(cut)))
     page.ask("Emulation.clearDeviceMetricsOverride")
 
 
@@ -286,6 +295,14 @@ def in_the_works(page, g):
     for id in [s["id"] for s in sent]:
         g.ask("DELETE", f"/jobs/{id}")
     check(page.until("document.getElementById('queue').hidden"), "cancelled: they are gone")
+    # What is told of a job arrives after it has ended.
+    page.js("window.plainFetch = fetch; window.fetch = (at, ...more) => plainFetch(at, ...more).then(r => String(at) === '/jobs/overtaken' ? new Promise(done => setTimeout(done, 2500, r)) : r)")
+    g.ask("POST", "/queue/pause")
+    g.ask("POST", "/jobs", {"prompt": "overtaken", "id": "overtaken", **QUICK})
+    wait_for(lambda: g.get("/jobs/overtaken")[2]["state"] == "ready", 10)
+    g.ask("POST", "/queue/resume")
+    check(page.until("document.querySelector('#grid .tile .name').textContent === 'overtaken'", 60) and page.until("document.getElementById('queue').hidden"), "one that ends while it is asked for does not stay in the works")
+    page.js("window.fetch = plainFetch")
 
 
 def lost(page, g, place):
