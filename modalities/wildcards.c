@@ -145,13 +145,25 @@ static int search_place(void *context, const char *place, bool named, struct err
 	return search_folder(s, root, "", DEPTH, err);
 }
 
+/* Where a job's names are looked for, and what was read already: a hundred variants read a file once. */
 struct where {
 	const char *packs, *state_dir;
+	json_t *known; /* lines by name */
+	size_t count;  /* of lines in it */
 };
+
+/* Of files as large as they may be only some are kept. What cannot be kept is read again. */
+static void keep_lines(struct where *w, const char *name, json_t *lines)
+{
+	if (w->count + json_array_size(lines) <= LINES_MAX && json_object_set(w->known, name, lines) == 0)
+		w->count += json_array_size(lines);
+}
 
 static int lines_of(void *context, const char *name, json_t **out, struct error *err)
 {
-	const struct where *w = context;
+	struct where *w = context;
+	if ((*out = json_incref(json_object_get(w->known, name))))
+		return SUMI_OK;
 	struct search s = {.name = name, .lines = json_array()};
 	int status = places_visit(w->packs, w->state_dir, search_place, &s, err);
 	if (!status && !s.found)
@@ -160,10 +172,13 @@ static int lines_of(void *context, const char *name, json_t **out, struct error 
 				   "it as words)",
 				   name, s.names[0] ? "are: " : "is none in models/" WILDCARDS_FOLDER,
 				   s.names);
-	*out = status ? NULL : s.lines;
-	if (status)
+	if (status) {
 		json_decref(s.lines);
-	return status;
+		return status;
+	}
+	keep_lines(w, name, s.lines);
+	*out = s.lines;
+	return SUMI_OK;
 }
 
 /* ---- styles ---- */
@@ -289,9 +304,9 @@ static bool is_wanted(const struct job *job)
 	       (job->negative_prompt && dynamic_is(job->negative_prompt));
 }
 
-static int draw_one(const struct where *w, char **text, uint64_t seed, struct error *err)
+static int draw_one(struct where *w, char **text, uint64_t seed, struct error *err)
 {
-	const struct dynamic_source source = {lines_of, (void *)w};
+	const struct dynamic_source source = {lines_of, w};
 	char *drawn;
 	int status = dynamic_draw(*text, seed, &source, &drawn, err);
 	if (status)
@@ -301,21 +316,15 @@ static int draw_one(const struct where *w, char **text, uint64_t seed, struct er
 	return SUMI_OK;
 }
 
-/* What the prompts become for a variant. */
-static int draw_variant(const struct where *w, const struct job *job, uint64_t seed, json_t **out,
-			struct error *err)
+/* What both prompts, with their styles, become for a variant. */
+static int draw_variant(struct where *w, const char *const texts[2], bool negated, uint64_t seed,
+			json_t **out, struct error *err)
 {
 	/* So that both do not draw alike. */
 	const uint64_t other = UINT64_C(0x6E65676174697665);
-	bool negated = job->negative_prompt != NULL;
-	if (!job->prompt)
-		return error_set(err, SUMI_INVALID, "style: there is no prompt that it goes around");
-	char *prompt = strdup(job->prompt);
-	char *negative = strdup(negated ? job->negative_prompt : "");
-	int status = prompt && negative ? put_styles(w, job->style, &prompt, &negative, err)
+	char *prompt = strdup(texts[0]), *negative = strdup(texts[1]);
+	int status = prompt && negative ? draw_one(w, &prompt, seed, err)
 					: error_set(err, SUMI_NOMEM, "out of memory");
-	if (!status)
-		status = draw_one(w, &prompt, seed, err);
 	if (!status)
 		status = draw_one(w, &negative, seed ^ other, err);
 	if (!status && is_blank(prompt))
@@ -334,16 +343,27 @@ static int draw_variant(const struct where *w, const struct job *job, uint64_t s
 }
 
 /* *out is NULL where the job needs no drawing. */
-static int draw_all(const struct where *w, const struct job *job, json_t **out, struct error *err)
+static int draw_all(const char *packs, const char *state_dir, const struct job *job, json_t **out,
+		    struct error *err)
 {
-	int status = SUMI_OK;
+	struct where w = {packs, state_dir, NULL, 0};
 	*out = NULL;
 	if (!is_wanted(job))
 		return SUMI_OK;
+	w.known = json_object();
+	char *prompt = strdup(job->prompt ? job->prompt : "");
+	char *negative = strdup(job->negative_prompt ? job->negative_prompt : "");
+	int status = prompt && negative && w.known ? SUMI_OK
+						   : error_set(err, SUMI_NOMEM, "out of memory");
+	if (!status && !job->prompt)
+		status = error_set(err, SUMI_INVALID, "style: there is no prompt that it goes around");
+	if (!status)
+		status = put_styles(&w, job->style, &prompt, &negative, err);
 	*out = json_array();
 	for (int k = 0; k < job->n && !status; k++) {
 		json_t *one;
-		status = draw_variant(w, job, job->seed + (uint64_t)k, &one, err);
+		status = draw_variant(&w, (const char *[]){prompt, negative}, job->negative_prompt,
+				      job->seed + (uint64_t)k, &one, err);
 		if (!status && json_array_append_new(*out, one))
 			status = error_set(err, SUMI_NOMEM, "out of memory");
 	}
@@ -351,6 +371,9 @@ static int draw_all(const struct where *w, const struct job *job, json_t **out, 
 		json_decref(*out);
 		*out = NULL;
 	}
+	free(negative);
+	free(prompt);
+	json_decref(w.known);
 	return status;
 }
 
@@ -358,7 +381,7 @@ int wildcards_resolve(const char *packs, const char *state_dir, struct job *job,
 		      struct error *err)
 {
 	json_t *texts;
-	int status = draw_all(&(struct where){packs, state_dir}, job, &texts, err);
+	int status = draw_all(packs, state_dir, job, &texts, err);
 	if (!texts)
 		return status;
 	if (json_dumpb(texts, NULL, 0, JSON_COMPACT) > most)
@@ -372,7 +395,7 @@ int wildcards_check(const char *packs, const char *state_dir, const struct job *
 		    struct error *err)
 {
 	json_t *texts;
-	int status = draw_all(&(struct where){packs, state_dir}, job, &texts, err);
+	int status = draw_all(packs, state_dir, job, &texts, err);
 	json_decref(texts);
 	return status;
 }
