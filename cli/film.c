@@ -24,6 +24,7 @@ static const struct cli_option film_options[] = {
 struct film {
 	struct cli *cli;
 	const char *path; /* of the story; "-": standard input */
+	json_t *story;
 	json_t *list;     /* jobs as objects, the film last */
 	struct job *jobs;
 	size_t count; /* of those that are parsed */
@@ -35,6 +36,7 @@ static void film_clear(struct film *f)
 		job_clear(&f->jobs[--f->count]);
 	free(f->jobs);
 	json_decref(f->list);
+	json_decref(f->story);
 }
 
 static int read_story(struct film *f, json_t **story, struct error *err)
@@ -93,19 +95,28 @@ static void tell_notes(const struct cli *cli, const json_t *story)
 static int plan(struct film *f, struct error *err)
 {
 	char fresh[ULID_SIZE];
-	json_t *story = NULL;
 	struct film_order order = {.given = f->cli->fields, .others = f->cli->config.redis[0]};
 	int status = check_given(f->cli, &order.id, fresh, err);
 	if (!status)
-		status = read_story(f, &story, err);
-	order.story = story;
-	tell_notes(f->cli, story);
+		status = read_story(f, &f->story, err);
+	order.story = f->story;
+	tell_notes(f->cli, f->story);
 	order.music = default_pack(f->cli, MODALITY_AUDIO, NULL);
 	order.video = default_pack(f->cli, MODALITY_VIDEO, json_string_value(json_object_get(f->cli->fields, "model")));
 	if (!status)
 		status = film_plan(&order, &f->list, err);
-	json_decref(story);
 	return status;
+}
+
+/* What is wrong with the k-th job, at the line where the story says it. Scenes are called ID.s1, … */
+static int blame(const struct film *f, size_t k, struct error *err)
+{
+	const char *id = json_string_value(json_object_get(json_array_get(f->list, k), "id"));
+	const char *film = json_string_value(json_object_get(json_array_get(f->list, json_array_size(f->list) - 1), "id"));
+	int scene = 0;
+	if (id && film && strlen(id) > strlen(film))
+		sscanf(id + strlen(film), ".s%d", &scene);
+	return story_blame(f->story, scene > 0 ? json_array_get(json_object_get(f->story, "scenes"), (size_t)scene - 1) : NULL, err);
 }
 
 static int parse(struct film *f, struct error *err)
@@ -125,8 +136,7 @@ static int parse(struct film *f, struct error *err)
 		if ((status = preflight(f->cli, &f->jobs[i], err)))
 			break;
 	}
-	const char *id = json_string_value(json_object_get(json_array_get(f->list, i), "id"));
-	return status ? error_prefix(err, "%s, job %s", f->path, id ? id : "?") : SUMI_OK;
+	return status ? blame(f, i, err) : SUMI_OK;
 }
 
 /* Files that scenes start from are sought where the story lies; what the film is joined of is yet to be. */
@@ -138,7 +148,8 @@ static int send_files(struct film *f, struct queue *queue, struct error *err)
 	json_t *seen = json_object();
 	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - f->path) + !(slash - f->path) : 0, f->path);
 	for (size_t i = 0; i + 1 < f->count && !status; i++)
-		status = inputs_send(f->cli, queue, &f->jobs[i], &from, seen, err);
+		if ((status = inputs_send(f->cli, queue, &f->jobs[i], &from, seen, err)))
+			blame(f, i, err);
 	json_decref(seen);
 	return status;
 }

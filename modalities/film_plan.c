@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "modalities/moods.h"
+#include "modalities/script.h"
 #include "request/param.h"
 #include "request/story.h"
 
@@ -39,11 +40,6 @@ struct plan {
 	json_t *jobs, *after, *scenes, *clips;
 };
 
-static int fault(const struct plan *p, long line, struct error *err)
-{
-	return error_prefix(err, "%s:%ld", p->name, line);
-}
-
 /* What a scene says, or the film for all of them. */
 static const json_t *said(const struct plan *p, const json_t *scene, const char *name)
 {
@@ -58,6 +54,22 @@ static const json_t *given(const struct plan *p, const char *name)
 
 /* ---- when -------------------------------------------------------------------------- */
 
+/* A mood in Russian is called as the pack calls it, where that says what it means. */
+static const char *pack_mood(const struct plan *p, const char *mood)
+{
+	char name[64];
+	const char *own;
+	json_t *ignored;
+	bool foreign = false;
+	for (const char *c = mood; c && *c; c++)
+		foreign |= (unsigned char)*c >= 0x80;
+	if (foreign && p->order->music && script_means(p->order->music, "mood", mood, name, sizeof name))
+		json_object_foreach(json_object_get(p->order->music->manifest, "moods"), own, ignored)
+			if (strcmp(own, name) == 0)
+				return own;
+	return mood;
+}
+
 /* The mood of a scene: its own, or that of the one before; words for silence are NULL. */
 static const char *mood_of(const struct plan *p, int k)
 {
@@ -69,7 +81,7 @@ static const char *mood_of(const struct plan *p, int k)
 	for (size_t i = 0; mood && silent[i]; i++)
 		if (strcmp(silent[i], mood) == 0)
 			return NULL;
-	return mood;
+	return pack_mood(p, mood);
 }
 
 static bool same_mood(const struct part *a, const struct part *b)
@@ -84,7 +96,7 @@ static int tempo_of(const struct plan *p, const struct part *part, double *tempo
 	if (!part->mood || !p->order->music || !p->music)
 		return SUMI_OK;
 	if (mood_find(p->order->music, part->mood, &mood, err))
-		return p->order->others ? SUMI_OK : fault(p, part->line, err);
+		return p->order->others ? SUMI_OK : story_fault(p->order->story, part->scene, "mood", err);
 	*tempo = mood.tempo;
 	return SUMI_OK;
 }
@@ -111,18 +123,33 @@ static int set_lengths(struct plan *p, struct error *err)
 	return SUMI_OK;
 }
 
-static void set_fades(struct plan *p)
+/* A fade that was asked for and is longer than its scene. */
+static int check_fade(const struct plan *p, const struct part *part, int frames, struct error *err)
 {
-	for (int k = 1; k < p->count; k++) {
+	const json_t *blend = said(p, part->scene, "blend");
+	if (!blend || json_number_value(blend) <= part->seconds || frames <= part->frames)
+		return SUMI_OK;
+	error_set(err, SUMI_INVALID, "blend is %g: the scene that it leads into lasts %g s", json_number_value(blend),
+		  part->seconds);
+	return story_fault(p->order->story, part->scene, "blend", err);
+}
+
+static int set_fades(struct plan *p, struct error *err)
+{
+	int status = SUMI_OK;
+	for (int k = 1; k < p->count && !status; k++) {
 		struct part *part = &p->parts[k];
 		const char *transition = json_string_value(said(p, part->scene, "transition"));
 		const json_t *blend = said(p, part->scene, "blend");
 		int frames = (int)lround((blend ? json_number_value(blend) : BLEND_DEFAULT) * p->fps);
-		if (transition && strcmp(transition, "fade") == 0)
+		if (transition && strcmp(transition, "fade") == 0) {
+			status = check_fade(p, part, frames, err);
 			part->fade = frames > part->frames ? part->frames : frames;
+		}
 		if (transition && strcmp(transition, "travel") == 0)
 			part->travel = frames < 1 ? 1 : frames >= part->frames ? part->frames - 1 : frames;
 	}
+	return status;
 }
 
 /* ---- jobs -------------------------------------------------------------------------- */
@@ -222,10 +249,11 @@ static int check_traveller(const struct plan *p, int k, struct error *err)
 	json_t *ignored;
 	json_object_foreach(json_object_get(p->parts[k].scene, "job"), name, ignored)
 	{
-		if (strcmp(name, "seed") != 0)
-			return error_set(err, SUMI_INVALID,
-					 "%s:%ld: field '%s': a scene that travels from the one before it is made with that one's",
-					 p->name, p->parts[k].line, name);
+		if (strcmp(name, "seed") != 0) {
+			error_set(err, SUMI_INVALID,
+				  "field '%s': a scene that travels from the one before it is made with that one's", name);
+			return story_fault(p->order->story, p->parts[k].scene, name, err);
+		}
 	}
 	return SUMI_OK;
 }
@@ -416,7 +444,8 @@ int film_plan(const struct film_order *order, json_t **jobs, struct error *err)
 	p->clips = json_array();
 	read_story(p);
 	int status = set_lengths(p, err);
-	set_fades(p);
+	if (!status)
+		status = set_fades(p, err);
 	for (int k = 0, last; k < p->count && !status; k = last + 1) {
 		last = last_of(p, k);
 		status = add_scene(p, k, last, err);

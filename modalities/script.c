@@ -155,6 +155,24 @@ static struct meant meaning_of(const struct script *s, const char *word)
 	return best;
 }
 
+bool script_means(const struct pack_info *info, const char *kind, const char *word, char *name, size_t size)
+{
+	struct script s = {.kinds = json_array()};
+	struct error ignored;
+	utf8proc_uint8_t *small = NULL;
+	struct meant m = {NULL, NULL};
+	if (s.kinds && add_words(&s, info->path, &ignored) == SUMI_OK &&
+	    utf8proc_map((const utf8proc_uint8_t *)word, 0, &small,
+			 UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD) >= 0)
+		m = meaning_of(&s, (const char *)small);
+	bool means = m.kind && strcmp(m.kind, kind) == 0;
+	if (means)
+		snprintf(name, size, "%s", name_of(m.value));
+	free(small);
+	json_decref(s.kinds);
+	return means;
+}
+
 /* Words that join others. */
 static bool is_small(const char *word)
 {

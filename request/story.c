@@ -124,10 +124,13 @@ static const struct param *job_field(const char *name)
 
 static int put_number(const struct reader *r, const struct field *f, const char *value, json_t *to, struct error *err)
 {
-	char *end, why[64];
-	double x = strtod(value, &end);
+	char *end, why[64], plain[32], *comma;
+	snprintf(plain, sizeof plain, "%s", value);
+	if ((comma = strchr(plain, ',')) && !strchr(plain, '.')) /* 2,5 as one writes it in Russian */
+		*comma = '.';
+	double x = strtod(plain, &end);
 	snprintf(why, sizeof why, "allowed are %g to %g", f->min, f->max);
-	if (end == value || *end || !(x >= f->min && x <= f->max))
+	if (end == plain || *end || strlen(value) >= sizeof plain || !(x >= f->min && x <= f->max))
 		return wrong(r, err, f->name, value, why);
 	if (strcmp(f->name, "fps") == 0 && x != floor(x))
 		return wrong(r, err, f->name, value, "it is a whole number");
@@ -135,8 +138,31 @@ static int put_number(const struct reader *r, const struct field *f, const char 
 	return SUMI_OK;
 }
 
-static int put_size(const struct reader *r, const char *value, json_t *job, struct error *err)
+/* Where a field stands, for those who find later that it cannot be. */
+static int put_line(const struct reader *r, const char *name, json_t *to, struct error *err)
 {
+	json_t *lines = json_object_get(to, "lines");
+	if (!lines)
+		json_object_set_new(to, "lines", lines = json_object());
+	if (json_object_get(lines, name))
+		return error_set(err, SUMI_INVALID, "%s:%ld: field '%s' stands twice: line %d has it too", r->name, r->line,
+				 name, (int)json_integer_value(json_object_get(lines, name)));
+	return json_object_set_new(lines, name, json_integer((json_int_t)r->line))
+		   ? error_set(err, SUMI_NOMEM, "out of memory")
+		   : SUMI_OK;
+}
+
+static json_t *job_of(json_t *to)
+{
+	json_t *job = json_object_get(to, "job");
+	if (!job)
+		json_object_set_new(to, "job", job = json_object());
+	return job;
+}
+
+static int put_size(const struct reader *r, const char *value, json_t *to, struct error *err)
+{
+	json_t *job = job_of(to);
 	int width, height;
 	char rest;
 	if (sscanf(value, "%5dx%5d%c", &width, &height, &rest) != 2 || width < 16 || height < 16 || width > 8192 ||
@@ -144,7 +170,8 @@ static int put_size(const struct reader *r, const char *value, json_t *job, stru
 		return wrong(r, err, "size", value, "it is WIDTHxHEIGHT, 16 to 8192 each");
 	json_object_set_new(job, "width", json_integer(width));
 	json_object_set_new(job, "height", json_integer(height));
-	return SUMI_OK;
+	int status = put_line(r, "width", to, err);
+	return status ? status : put_line(r, "height", to, err);
 }
 
 static int put_word(const struct reader *r, const struct field *f, const char *const table[][2], const char *allowed,
@@ -158,21 +185,13 @@ static int put_word(const struct reader *r, const struct field *f, const char *c
 	return SUMI_OK;
 }
 
-static json_t *job_of(json_t *to)
-{
-	json_t *job = json_object_get(to, "job");
-	if (!job)
-		json_object_set_new(to, "job", job = json_object());
-	return job;
-}
-
 static int put_own(struct reader *r, const struct field *f, const char *value, json_t *to, struct error *err)
 {
 	switch (f->kind) {
 	case A_NUMBER:
 		return put_number(r, f, value, to, err);
 	case A_SIZE:
-		return put_size(r, value, job_of(to), err);
+		return put_size(r, value, to, err);
 	case A_TRANSITION:
 		return put_word(r, f, words, "allowed are cut, fade, travel", value, to, err);
 	case A_SWITCH:
@@ -242,17 +261,25 @@ static const char *split(const char *line, char name[NAME_MAX_BYTES])
 	return colon + 1 + strspn(colon + 1, " \t");
 }
 
-/* A single word that is nearly one of ours is a slip, not the beginning of a text. */
+/* A single word that is nearly one of ours is a slip, not the beginning of a text; nor is what a job says and no story. */
 static int check_slip(const struct reader *r, const char *name, struct error *err)
 {
+	enum { SHORTEST = 8 }; /* bytes of a word in Russian: of shorter ones many are near */
 	struct nearest n = nearest_to(name);
 	if (strchr(name, ' '))
 		return SUMI_OK;
+	if (param_named(name))
+		return error_set(err, SUMI_INVALID,
+				 "%s:%ld: '%s' is no field of a story: give it beside it (sumi film --help), or leave it out (of a "
+				 "text write text: before it)",
+				 r->name, r->line, name);
 	for (const struct field *f = fields; f->name; f++)
 		nearest_try(&n, f->name);
 	for (const struct param *p = param_table; p->name; p++)
 		if (job_field(p->name))
 			nearest_try(&n, p->name);
+	for (size_t i = 0; names[i][0] && strlen(name) >= SHORTEST; i++)
+		nearest_try(&n, names[i][0]);
 	return n.best ? error_set(err, SUMI_INVALID,
 				  "%s:%ld: there is no field '%.40s' (did you mean '%s'? Of a text write text: before it)",
 				  r->name, r->line, name, n.best)
@@ -298,7 +325,20 @@ static int take_field(struct reader *r, const char *line, bool *taken, struct er
 	if (strlen(value) > STORY_FIELD_MAX)
 		return error_set(err, SUMI_TOOBIG, "%s:%ld: field '%s' has more than %d bytes", r->name, r->line, name,
 				 STORY_FIELD_MAX);
+	int status = put_line(r, own ? own->name : p->name, r->scene, err);
+	if (status)
+		return status;
 	return own ? put_own(r, own, value, r->scene, err) : put_job(r, p, value, r->scene, err);
+}
+
+/* The first scene can come from nowhere. */
+static int check_first(const struct reader *r, const json_t *scene, struct error *err)
+{
+	const char *transition = json_string_value(json_object_get(scene, "transition"));
+	if (json_array_size(r->scenes) || !transition || strcmp(transition, "cut") == 0)
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID, "%s:%ld: transition is '%s': there is no scene before the first", r->name,
+			 (long)json_integer_value(json_object_get(json_object_get(scene, "lines"), "transition")), transition);
 }
 
 /* The first paragraph without a text is about the whole film. */
@@ -325,6 +365,11 @@ static int end_paragraph(struct reader *r, struct error *err)
 	if (!r->told) {
 		json_decref(scene);
 		return error_set(err, SUMI_INVALID, "%s:%ld: a scene without a text", r->name, r->begun);
+	}
+	int status = check_first(r, scene, err);
+	if (status) {
+		json_decref(scene);
+		return status;
 	}
 	if (json_array_size(r->scenes) == STORY_SCENES_MAX) {
 		json_decref(scene);
@@ -398,4 +443,49 @@ int story_read(const char *text, size_t size, const char *name, json_t **out, st
 	json_decref(r.film);
 	json_decref(r.scenes);
 	return status;
+}
+
+/* ---- where --------------------------------------------------------------------------- */
+
+/* Where a scene, or the film for all of them, says a field; 0: neither does. */
+static long line_of(const json_t *story, const json_t *scene, const char *field)
+{
+	const json_t *line = json_object_get(json_object_get(scene, "lines"), field);
+	if (!line)
+		line = json_object_get(json_object_get(json_object_get(story, "film"), "lines"), field);
+	return (long)json_integer_value(line);
+}
+
+int story_fault(const json_t *story, const json_t *scene, const char *field, struct error *err)
+{
+	long line = field ? line_of(story, scene, field) : 0;
+	const char *name = json_string_value(json_object_get(story, "name"));
+	line = line ? line : (long)json_integer_value(json_object_get(scene, "line"));
+	return line ? error_prefix(err, "%s:%ld", name, line) : error_prefix(err, "%s", name);
+}
+
+static bool is_letter(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+	for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+		if ((at == text || !is_letter(at[-1])) && !is_letter(at[n]))
+			return true;
+	return false;
+}
+
+int story_blame(const json_t *story, const json_t *scene, struct error *err)
+{
+	const json_t *of[] = {json_object_get(scene, "lines"), json_object_get(json_object_get(story, "film"), "lines")};
+	const char *name;
+	json_t *ignored;
+	for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+		json_object_foreach((json_t *)of[i], name, ignored)
+			if (has_word(err->text, name))
+				return story_fault(story, scene, name, err);
+	return story_fault(story, scene, NULL, err);
 }

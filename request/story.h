@@ -17,8 +17,14 @@
  *
  * FIELDS: what was said, by their English names: "seconds", "blend" (numbers), "motion", "mood" (texts),
  * "transition" ("cut", "fade", "travel"), "title", "fps", "beats", and as "job" an object of a video's
- * parameters in their JSON types. Each is there only where the story has it. SUMI_INVALID,
+ * parameters in their JSON types. Each is there only where the story has it; "lines" says in which line, by name. SUMI_INVALID,
  * SUMI_TOOBIG: "name:line: …". */
 int story_read(const char *text, size_t size, const char *name, json_t **out, struct error *err);
+
+/* Puts before an error where it comes from: the line of a field (NULL: of the scene). Returns err's status. */
+int story_fault(const json_t *story, const json_t *scene, const char *field, struct error *err);
+
+/* The same of an error about the job of a scene: the line of the field whose name its text has. */
+int story_blame(const json_t *story, const json_t *scene, struct error *err);
 
 #endif

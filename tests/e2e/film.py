@@ -98,11 +98,14 @@ def stopped(place, story):
 
 
 def refused(place):
-    def bad(name, story, *words, options=()):
+    def bad(name, story, *words, options=(), code=2):
         done = place.sumi("film", "-", *options, input=story)
-        check(done.returncode == 2 and all(w in done.stderr for w in words) and done.stderr.count("\n") == 1, f"refused: {name}", done.stderr)
+        check(done.returncode == code and all(w in done.stderr for w in words) and done.stderr.count("\n") == 1, f"refused: {name}", done.stderr)
     bad("a slip", "secnds: 4\na\n", "standard input:1", "seconds")
     bad("a mood that is none", "a\n\nmood: loud\nb\n", "standard input:3", "loud")
+    bad("what only the job knows", "size: 32x48\n\na\n\nsteps: 2\nsampler: slow\nb\n", "standard input:6", "sampler 'slow'")
+    bad("a file that is not there", "a\n\nsteps: 2\ninit: nofile.webp\nb\n", "standard input:4", "nofile.webp", code=3)
+    bad("a job's field", "frames: 5\na\n", "standard input:1", "'frames' is no field of a story")
     bad("a scene that is too long", "seconds: 30\na\n", "standard input:1", "240")
     bad("nothing", "\n", "no scene")
     bad("a format that is none of a film's", "a\n", "webm", options=["--format", "png"])

@@ -86,6 +86,32 @@ static void a_story_is_read(void **state)
 	assert_true(json_is_true(json_object_get(json_object_get(two, "job"), "fast")));
 	assert_string_equal(text_of(scene_of(story, 2), "text"), "Motion: none at all and more");
 	json_decref(story);
+	/* As one writes numbers in Russian; a text may begin like a sentence, and the first scene come by a cut. */
+	story = read_text("секунды: 2,5\nпереход: склейка\nЗима: снег.\nMorning: fog.\n");
+	assert_true(json_number_value(json_object_get(scene_of(story, 0), "seconds")) == 2.5);
+	assert_string_equal(text_of(scene_of(story, 0), "text"), "Зима: снег. Morning: fog.");
+	json_decref(story);
+}
+
+/* An error about a scene's job is told with the line of the field that it names. */
+static void errors_of_jobs_have_their_line(void **state)
+{
+	(void)state;
+	static const struct {
+		int scene;
+		const char *error, *told;
+	} cases[] = {{0, "unknown sampler 'x'", "s.txt:5: unknown"}, {0, "width is 100: no", "s.txt:1: width"},
+		     {0, "there is no model 'm'", "s.txt:4: there"}, {1, "there is no model 'm'", "s.txt:8: there"},
+		     {1, "no remodeling here", "s.txt:8: no"},       {-1, "no memory", "s.txt: no memory"}};
+	json_t *story = read_text("size: 100x100\n\nseconds: 2\nmodel: m\nsampler: x\na\n\nb\n");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct error err;
+		error_set(&err, SUMI_INVALID, "%s", cases[i].error);
+		story_blame(story, cases[i].scene < 0 ? NULL : scene_of(story, (size_t)cases[i].scene), &err);
+		if (strncmp(err.text, cases[i].told, strlen(cases[i].told)) != 0)
+			fail_msg("'%s', wanted '%s'", err.text, cases[i].told);
+	}
+	json_decref(story);
 }
 
 static void wrong_stories_are_refused_with_their_line(void **state)
@@ -106,6 +132,19 @@ static void wrong_stories_are_refused_with_their_line(void **state)
 	refused("a\nmood: calm\n", "s.txt:2: field 'mood' stands behind the scene's text");
 	refused("a\nb\n\nb\nшаги и шаги\nпереход: склейка\n", "s.txt:6: field 'transition' stands behind");
 	refused("a\n\nb \xff\n", "s.txt:3: is not UTF-8");
+	refused("настроени: calm\na\n", "s.txt:1: there is no field 'настроени' (did you mean 'настроение'");
+	refused("секунда: 4\na\n", "did you mean 'секунды'");
+	refused("a\n\nseconds: 4\nmood: calm\nсекунды: 5\nb\n", "s.txt:5: field 'seconds' stands twice: line 3 has it too");
+	refused("size: 32x32\nwidth: 64\na\n", "s.txt:2: field 'width' stands twice: line 1");
+	refused("title: x\n\n# mine\ntransition: fade\na\n\nb\n", "s.txt:4: transition is 'fade': there is no scene before the first");
+	static const char *const of_jobs[] = {"frames: 5", "format: webm", "quality: 3", "reverse: yes", "n: 3", "id: x", "prompt: a",
+					      "modality: image", "after: x", "window: 22:00-06:00", "tags: a", "priority: high"};
+	for (size_t i = 0; i < sizeof of_jobs / sizeof *of_jobs; i++)
+		for (int whole = 0; whole < 2; whole++) {
+			char text[80];
+			snprintf(text, sizeof text, "%s\n%sa\n", of_jobs[i], whole ? "\n" : "");
+			refused(text, "is no field of a story");
+		}
 	refused("a\n\nb \x1b[2J\n", "s.txt:3: holds a control character");
 }
 
@@ -286,9 +325,13 @@ static void impossible_films_are_refused(void **state)
 	(void)state;
 	static const char *const cases[][2] = {
 	    {"seconds: 9\na\n", "s.txt:1: the scene has 72 pictures"},
-	    {"a\n\ntransition: travel\nsteps: 4\nb\n", "s.txt:3: field 'steps': a scene that travels"},
+	    {"a\n\ntransition: travel\nsteps: 4\nb\n", "s.txt:4: field 'steps': a scene that travels"},
 	    {"seconds: 5\na\n\ntransition: travel\nseconds: 5\nb\n", "s.txt:1: the scenes that travel from here on have 80"},
 	    {"a\n\nmood: loud\nb\n", "s.txt:3: mood is 'loud', model beats has: calm, free"},
+	    {"a\n\nseconds: 2\nmood: loud\nb\n", "s.txt:4: mood is 'loud'"},
+	    {"title: x\nmood: loud\n\nb\n", "s.txt:2: mood is 'loud'"},
+	    {"a\n\nseconds: 1\ntransition: fade\nblend: 3\nb\n", "s.txt:5: blend is 3: the scene that it leads into lasts 1 s"},
+	    {"blend: 3\n\na\n\nseconds: 1\ntransition: fade\nb\n", "s.txt:1: blend is 3"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct pack_info info = music();
@@ -548,6 +591,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_story_is_read),
 	    cmocka_unit_test(wrong_stories_are_refused_with_their_line),
+	    cmocka_unit_test(errors_of_jobs_have_their_line),
 	    cmocka_unit_test(prompt_travel_files_are_read),
 	    cmocka_unit_test(scenes_end_on_beats),
 	    cmocka_unit_test(fades_are_made_in_addition),
