@@ -206,10 +206,10 @@ int admit_sent(struct queue *queue, struct error *err)
 
 int find_entry(struct queue *queue, const char *id, struct queue_entry *entry, struct error *err)
 {
-	struct error ignored;
 	int status = queue_get(queue, id, entry, err);
-	/* It may have been taken out of the intake, by this call or by the daemon, since. */
-	if (status != SUMI_NOTFOUND || admit_sent(queue, &ignored))
+	/* It may have been taken out of the intake, by this call or by the daemon, since. Where that is refused
+	 * it may lie there: nobody knows that there is no such job. */
+	if (status != SUMI_NOTFOUND || (status = admit_sent(queue, err)))
 		return status;
 	return queue_get(queue, id, entry, err);
 }
@@ -222,7 +222,8 @@ static int look(struct view *v, struct queue *queue, const char *id,
 {
 	struct error ignored;
 	int status = find_entry(queue, id, entry, err);
-	if (status == SUMI_NOTFOUND && !v->known && clock_boot_ms() - v->start < 10 * WAKE_MS)
+	bool unseen = status == SUMI_NOTFOUND || (status && queue_refusal(queue));
+	if (unseen && !v->known && clock_boot_ms() - v->start < 10 * WAKE_MS)
 		return take_events(v, follower, WAKE_MS, err); /* sent, and far back in the intake */
 	if (status == SUMI_CONNECT && v->known && may_come_back(v))
 		return SUMI_OK;

@@ -20,8 +20,9 @@ static int end_waiting(struct each *e, const char *id, bool *known, struct error
 	enum queue_cancel_result result = QUEUE_CANCELLED;
 	int status = find_entry(e->queue, id, &entry, err);
 	*known = status == SUMI_OK;
+	/* On a full disk nothing is taken out of the intake. */
 	if (status)
-		return status == SUMI_NOTFOUND ? SUMI_OK : status;
+		return status == SUMI_NOTFOUND || status == SUMI_FULL ? SUMI_OK : status;
 	enum job_state state = entry.state;
 	bool results = entry.variants > 0;
 	queue_entry_clear(&entry);

@@ -75,11 +75,12 @@ static int find_job(struct cli *cli, const char *id, json_t **job, struct error 
 		add_waits(queue, &entry, *job);
 		queue_entry_clear(&entry);
 	}
+	bool refused = queue && queue_refusal(queue);
 	queue_close(queue);
 	int in_store = add_store_details(cli, id, job, &store_err);
 	if (!in_queue || !in_store)
 		return SUMI_OK;
-	if (in_queue == SUMI_CONNECT && in_store == SUMI_NOTFOUND)
+	if (in_queue == SUMI_CONNECT && in_store == SUMI_NOTFOUND && !refused)
 		return error_set(err, SUMI_NOTFOUND,
 				 "the store has no job %.64s, and no daemon answers for the queue",
 				 id);

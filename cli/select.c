@@ -44,13 +44,13 @@ static int add(struct finding *f, const char *id, struct error *err)
 
 /* ---- ids ---- */
 
+/* line: of standard input; 0: an argument. */
 static int add_word(struct finding *f, const char *word, long line, struct error *err)
 {
-	if (!job_id_valid(word))
-		return error_set(err, SUMI_INVALID,
-				 "standard input:%ld: '%.64s' cannot be the id of a job", line,
-				 word);
-	return add(f, word, err);
+	if (job_id_valid(word))
+		return add(f, word, err);
+	error_set(err, SUMI_INVALID, "'%.64s' cannot be the id of a job", word);
+	return line ? error_prefix(err, "standard input:%ld", line) : SUMI_INVALID;
 }
 
 /* Words with any white space or commas between them. */
@@ -83,7 +83,7 @@ static int take_ids(struct cli *cli, struct finding *f, struct error *err)
 	int status = SUMI_OK;
 	for (int i = 0; i < cli->arg_count && !status; i++)
 		status = strcmp(cli->args[i], "-") == 0 ? read_ids(f, err)
-							: add(f, cli->args[i], err);
+							: add_word(f, cli->args[i], 0, err);
 	return status;
 }
 

@@ -99,6 +99,15 @@ def redis_refuses():
         mends_disk()
         place.start()
     costs_nothing(place, id, "restarts while Redis refuses")
+    # A user who may add to the stream, but not run scripts: nobody knows that there is no such job.
+    redis.cli("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    redis.cli("XADD", "{sumi}:in", "*", "id", "unread", "modality", "image", "prompt", "fog", "steps", 2, "width", 64,
+              "height", 64)
+    done = place.sumi("show", "unread")
+    check(done.returncode and "ACL SETUSER" in done.stderr and "no job" not in done.stderr,
+          "a job that cannot be taken in is not said to be none", done.stderr)
+    redis.cli("ACL", "SETUSER", "default", "+@all")
+    check(place.sumi("wait", "unread", "--timeout", "60s").returncode == 0, "and it is made when it can")
     place.stop()
     redis.stop()
     place.remove()

@@ -273,6 +273,10 @@ def many(place):
     check(done.returncode == 2 and "bad.jsonl:2" in done.stderr and "stepps" in done.stderr,
           "a wrong line is named", done.stderr)
     check(place.sumi("show", "x-1").returncode == 3, "and nothing of the file is sent")
+    for verb in ("cancel", "retry", "fetch", "delete", "star", "wait"):
+        said = [place.sumi(verb, "s-1", *bad) for bad in [("\udcff",), ("",), ("x" * 65,)]]
+        check(all(d.returncode == 2 and "cannot be the id of a job" in d.stderr and not d.stdout for d in said),
+              f"{verb}: what can be no id is told so before anything is done", said)
 
 
 def variants(place):
