@@ -163,15 +163,6 @@ static int put_rows(struct work *w, struct error *err)
 	return store_model_put(x->store, &model, err);
 }
 
-int work_of_store(struct work *w, int status)
-{
-	/* Not found: the folder for the files is on a disk that is not there. */
-	static const int own[] = {SUMI_CORRUPT, SUMI_IO, SUMI_PERM, SUMI_BUSY, SUMI_NOTFOUND};
-	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-		w->marks.store_failed |= status == own[i];
-	return status;
-}
-
 int work_need_rows(struct work *w, struct error *err)
 {
 	if (w->marks.rows)

@@ -7,15 +7,6 @@
 
 #include "networks/pass.h"
 
-struct latent_spec codec_block(const struct codec *codec, int frames, int height, int width)
-{
-	struct latent_spec block = codec->latents;
-	block.frames = frames;
-	block.height = height;
-	block.width = width;
-	return block;
-}
-
 int codec_open(const struct codec_kind *kind, struct device *device, const char *folder,
 	       struct packed_store *store, struct codec **out, struct error *err)
 {

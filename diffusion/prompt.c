@@ -23,67 +23,13 @@ int prompt_syntax_of(const char *name, enum prompt_syntax *out, struct error *er
 			*out = i;
 			return SUMI_OK;
 		}
-	return name ? error_set(err, SUMI_INVALID,
-				"prompt_syntax is '%.40s', allowed are: a1111, comfy, diffusers",
-				name)
-		    : SUMI_OK;
-}
-
-/* ---- characters ---- */
-
-bool prompt_is_space(unsigned c)
-{
-	return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-	       c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-	       c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-static bool is_word(unsigned c)
-{
-	if (c < 0x80)
-		return isalnum((int)c) || c == '_';
-	switch (utf8proc_category((utf8proc_int32_t)c)) {
-	case UTF8PROC_CATEGORY_LU:
-	case UTF8PROC_CATEGORY_LL:
-	case UTF8PROC_CATEGORY_LT:
-	case UTF8PROC_CATEGORY_LM:
-	case UTF8PROC_CATEGORY_LO:
-	case UTF8PROC_CATEGORY_ND:
-	case UTF8PROC_CATEGORY_NL:
-	case UTF8PROC_CATEGORY_NO:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* The character that ends before text[at], 0 at the beginning. */
-static unsigned before(const char *text, size_t at)
-{
-	uint32_t code = 0;
-	size_t from = at;
-	while (from > 0 && at - from < 4) {
-		from--;
-		if (((unsigned char)text[from] & 0xC0) != 0x80)
-			break;
-	}
-	return from < at && utf8_decode(text + from, at - from, &code) ? code : 0;
-}
-
-static unsigned behind(const char *text, size_t size, size_t at)
-{
-	uint32_t code = 0;
-	return utf8_decode(text + at, size - at, &code) ? code : 0;
-}
-
-size_t prompt_find_word(const char *text, size_t size, size_t from, const char *word)
-{
-	size_t n = strlen(word);
-	for (size_t i = from; i + n <= size; i++)
-		if (memcmp(text + i, word, n) == 0 && !is_word(before(text, i)) &&
-		    !is_word(behind(text, size, i + n)))
-			return i;
-	return SIZE_MAX;
+	if (!name)
+		return SUMI_OK;
+	char allowed[PROMPT_SYNTAXES * 16] = "";
+	for (int i = 0; i < PROMPT_SYNTAXES; i++)
+		snprintf(allowed + strlen(allowed), sizeof allowed - strlen(allowed), "%s%s", i ? ", " : "",
+			 prompt_syntax_names[i]);
+	return error_set(err, SUMI_INVALID, "prompt_syntax is '%.40s', allowed are: %s", name, allowed);
 }
 
 /* ---- schedules ---- */
@@ -400,7 +346,7 @@ static int read_schedule(const char *text, size_t size, int steps, struct prompt
 /* Where the text ends without the spaces behind it. */
 static size_t trim(const char *text, size_t end)
 {
-	while (end > 0 && prompt_is_space(before(text, end)))
+	while (end > 0 && prompt_is_space(prompt_before(text, end)))
 		do
 			end--;
 		while (end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80);

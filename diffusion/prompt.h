@@ -76,6 +76,9 @@ int prompt_tell_plain(enum prompt_syntax syntax, const char *text, bool negative
 /* Unicode's white space as Python's regular expressions have it. */
 bool prompt_is_space(unsigned code);
 
+/* The character that ends before text[at], 0 at the beginning. */
+unsigned prompt_before(const char *text, size_t at);
+
 /* The first word (AND, BREAK) of the text at or behind `from` that stands for itself, as \b has it; size:
  * of the text. SIZE_MAX: there is none. */
 size_t prompt_find_word(const char *text, size_t size, size_t from, const char *word);

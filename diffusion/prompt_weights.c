@@ -38,14 +38,6 @@ static int add(struct prompt_segments *s, const char *text, size_t size, double 
 	return SUMI_OK;
 }
 
-void prompt_segments_free(struct prompt_segments *s)
-{
-	for (size_t i = 0; i < s->count; i++)
-		free(s->rows[i].text);
-	free(s->rows);
-	*s = (struct prompt_segments){0};
-}
-
 static int check_weights(const struct prompt_segments *s, struct error *err)
 {
 	for (size_t i = 0; i < s->count; i++)

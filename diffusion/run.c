@@ -20,33 +20,12 @@
  * worth it. */
 #define LEFT_AT_REST (UINT64_C(32) << 20)
 
-size_t run_values(const struct run *run)
-{
-	const struct latent_spec *s = &run->latents;
-	return (size_t)s->frames * (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-}
+/* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
+ * after the other (docs/performance.md). */
+#define CPU_LATENTS_TOGETHER (32 * 32)
 
-/* [c, f, h, w] → [f, h, w, c] and back. */
-void run_to_models(const struct run *run, const float *x, float *out)
-{
-	const struct latent_spec *s = &run->latents;
-	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
-	       f = (size_t)s->frames;
-	for (size_t k = 0; k < c; k++)
-		for (size_t i = 0; i < f * pixels; i++)
-			out[i * c + k] = x[k * f * pixels + i];
-}
-
-/* [f, h, w, c] → [c, f, h, w] */
-void run_from_models(const struct run *run, const float *in, float *x)
-{
-	const struct latent_spec *s = &run->latents;
-	size_t pixels = (size_t)s->height * (size_t)s->width, c = (size_t)s->channels,
-	       f = (size_t)s->frames;
-	for (size_t k = 0; k < c; k++)
-		for (size_t i = 0; i < f * pixels; i++)
-			x[k * f * pixels + i] = in[i * c + k];
-}
+/* Part of the device's memory that steps made together may take. */
+#define MEMORY_SHARE 4
 
 /* Window and overlap fit the run. */
 static int check_window(const struct pack_info *info, const struct run_params *p,
@@ -149,18 +128,6 @@ static int precision_wanted(const struct run_params *p, enum precision *out, str
 	return p->precision ? precision_of(p->precision, out, err) : SUMI_OK;
 }
 
-/* What a run asks of the device it asks in its own precision, and leaves it as others expect it:
- * run_enter() … run_leave(). prepare() has found out that the device can. */
-void run_enter(const struct run *run)
-{
-	pack_device(run->pack)->precision = run->precision;
-}
-
-void run_leave(const struct run *run)
-{
-	pack_device(run->pack)->precision = PRECISION_EXACT;
-}
-
 /* ---- begin ------------------------------------------------------------------------ */
 
 static int make_sampler(const struct pack_info *info, const struct sampler_config *scheduler,
@@ -208,29 +175,6 @@ int run_calls(const struct pack_info *info, const struct run_params *p, int *cal
 	sampler_free(sampler);
 	sampler_config_free(&config);
 	return status;
-}
-
-void run_draw_noise(struct run *run, float *noise)
-{
-	size_t pixels = (size_t)run->latents.height * (size_t)run->latents.width;
-	double share = pack_info_of(run->pack)->noise_shared;
-	rng_randn(&run->rng, noise, run_values(run));
-	if (share > 0 && run->session->frames.together)
-		run_share_noise(&run->rng, noise, run->denoised, run->latents.channels,
-				run->latents.frames, pixels,
-				(float)share);
-}
-
-/* x [c, f, h, w] of another run's latents. */
-void run_go_on(struct run *run, const struct run_params *p, float *x, float *noise)
-{
-	if (!p->latents) /* they come from a saved state */
-		return;
-	run_from_models(run, p->latents, x);
-	if (!p->last_steps)
-		return;
-	run_draw_noise(run, noise);
-	sampler_add_noise(run->sampler, x, noise, x, run_values(run));
 }
 
 /* With its order, where windows see the frames. */
@@ -556,6 +500,24 @@ bool run_joins(const struct run *a, const struct run *b)
 	       session_joins(a->session, b->session);
 }
 
+int run_most_together(const struct run *run)
+{
+	const struct device *device = run->pack->device;
+	int pixels = run->latents.height * run->latents.width;
+	if (!run_joins(run, run) || (device->info.is_cpu && pixels > CPU_LATENTS_TOGETHER))
+		return 1;
+	const struct denoiser *denoiser = run->session->denoiser;
+	struct denoiser_plan plan = run->session->plan;
+	plan.tokens = run->pack->texts.tokens;
+	uint64_t most = RUN_TOGETHER_MAX;
+	uint64_t bytes = denoiser->kind->memory(denoiser, &plan, device->activation_dtype, NULL);
+	if (bytes == 0)
+		return 1;
+	if (device->info.memory > 0 && device->info.memory / MEMORY_SHARE / bytes < most)
+		most = device->info.memory / MEMORY_SHARE / bytes;
+	return most > 1 ? (int)most : 1;
+}
+
 static int predict_together(struct run *const *runs, int count, struct error *err)
 {
 	int status = SUMI_OK;
@@ -599,16 +561,3 @@ int run_step_together(struct run *const *runs, int count, struct error *err)
 	return status;
 }
 
-struct latent_spec run_latent_spec(const struct run *run)
-{
-	return run->latents;
-}
-
-const float *run_latents(const struct run *run, bool denoised, size_t *count)
-{
-	size_t n = run_values(run), have = 0;
-	const float *estimate = denoised ? sampler_denoised(run->sampler, &have) : NULL;
-	run_to_models(run, estimate && have == n ? estimate : run->x, run->denoised);
-	*count = n;
-	return run->denoised;
-}

@@ -6,15 +6,8 @@
 #include "diffusion/run_internal.h"
 #include "networks/pass.h"
 
-/* Latents beyond which a CPU is busy enough with one picture: two together take as long as one
- * after the other (docs/performance.md). */
-#define CPU_LATENTS_TOGETHER (32 * 32)
-
 /* Bytes below which no tensor is cut further for the sake of an operation. */
 #define LEAST (UINT64_C(1) << 20)
-
-/* Part of the device's memory that steps made together may take. */
-#define MEMORY_SHARE 4
 
 unsigned run_wrap(const struct run_params *p)
 {
@@ -309,24 +302,6 @@ int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *e
 				 p->width, p->height, (double)more / (1 << 30),
 				 (double)(now + at_rest) / (1 << 30));
 	return SUMI_OK;
-}
-
-int run_most_together(const struct run *run)
-{
-	const struct device *device = run->pack->device;
-	int pixels = run->latents.height * run->latents.width;
-	if (!run_joins(run, run) || (device->info.is_cpu && pixels > CPU_LATENTS_TOGETHER))
-		return 1;
-	const struct denoiser *denoiser = run->session->denoiser;
-	struct denoiser_plan plan = run->session->plan;
-	plan.tokens = run->pack->texts.tokens;
-	uint64_t most = RUN_TOGETHER_MAX;
-	uint64_t bytes = denoiser->kind->memory(denoiser, &plan, device->activation_dtype, NULL);
-	if (bytes == 0)
-		return 1;
-	if (device->info.memory > 0 && device->info.memory / MEMORY_SHARE / bytes < most)
-		most = device->info.memory / MEMORY_SHARE / bytes;
-	return most > 1 ? (int)most : 1;
 }
 
 uint64_t run_memory(const struct pack_info *info, const struct run_params *p)

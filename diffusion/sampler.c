@@ -1,4 +1,4 @@
-/* Samplers: the table, and what all families share: making, stepping, saving. */
+/* Samplers: what all families share: making, stepping, saving. */
 #include "diffusion/sampler_internal.h"
 
 #include <math.h>
@@ -8,28 +8,6 @@
 #define STATE_VERSION 1u
 #define NAME_SIZE 16
 #define STEPS_MAX 10000
-
-static const struct sampler_ops *const table[] = {
-    &sampler_euler_a,      &sampler_euler, &sampler_heun, &sampler_dpmpp_2m,
-    &sampler_dpmpp_2m_sde, &sampler_unipc, &sampler_ddim, &sampler_pndm,
-    &sampler_ddpm,         &sampler_lcm,   &sampler_tcd,  &sampler_dpm2,
-    &sampler_dpm2_a,       &sampler_lms,   &sampler_deis, &sampler_dpmpp_2s,
-    &sampler_dpmpp_2s_sde,
-};
-#define TABLE_SIZE ((int)(sizeof table / sizeof *table))
-
-const char *sampler_name_at(int index)
-{
-	return index >= 0 && index < TABLE_SIZE ? table[index]->name : NULL;
-}
-
-static const struct sampler_ops *find(const char *name)
-{
-	for (int i = 0; i < TABLE_SIZE; i++)
-		if (strcmp(table[i]->name, name) == 0)
-			return table[i];
-	return NULL;
-}
 
 /* ---- making ---- */
 
@@ -167,7 +145,7 @@ int sampler_new(const char *name, const struct sampler_config *config, int steps
 	struct sampler *s = calloc(1, sizeof *s);
 	if (!s)
 		return error_set(err, SUMI_NOMEM, "no memory for the sampler");
-	s->ops = find(name);
+	s->ops = sampler_find(name);
 	s->config = *config;
 	s->steps = steps;
 	status = resolve(s, sigmas, err);
@@ -384,11 +362,6 @@ int sampler_step(struct sampler *s, int call, const float *model_output, float *
 	s->ops->step(s, s->begin + call, model_output, x, rng);
 	s->done++;
 	return SUMI_OK;
-}
-
-float sampler_alpha(const struct sampler *s, double timestep)
-{
-	return noise_alpha(s->noise_model, timestep);
 }
 
 void sampler_predict(const struct sampler *s, float root_alpha, float root_beta,

@@ -4,6 +4,11 @@
 
 #include "diffusion/sampler_internal.h"
 
+float sampler_alpha(const struct sampler *s, double timestep)
+{
+	return noise_alpha(s->noise_model, timestep);
+}
+
 /* Of x as the process mixes it. */
 static struct noise_point mixed_at(const struct sampler *s, int call)
 {

@@ -111,4 +111,7 @@ float sampler_logf(float x);
 float sampler_expf(float x);
 float sampler_expm1f(float x);
 
+/* Of the table (sampler_table.c); NULL: there is none of that name. */
+const struct sampler_ops *sampler_find(const char *name);
+
 #endif

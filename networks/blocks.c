@@ -268,3 +268,12 @@ void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, st
 	pass_linear(p, &a->out, h, y, (struct linear_args){.residual = x.t});
 	pass_free(p, &h);
 }
+
+void pass_conv_replace(struct pass *p, const struct conv_layer *layer, struct map *x, int h, int w,
+		  struct conv2d_args args)
+{
+	struct map y = pass_new(p, x->n, h, w, layer->cout);
+	pass_conv(p, layer, *x, y, args);
+	pass_free(p, x);
+	*x = y;
+}

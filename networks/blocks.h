@@ -120,4 +120,8 @@ void pixel_attention_load(struct loader *l, struct pixel_attention *a, int chann
 void pixel_attention_forward(struct pass *p, const struct pixel_attention *a, struct map x,
 			     struct map y);
 
+/* Replaces the temporary *x by the result of a convolution to h × w × layer->cout. */
+void pass_conv_replace(struct pass *p, const struct conv_layer *layer, struct map *x, int h, int w,
+		  struct conv2d_args args);
+
 #endif

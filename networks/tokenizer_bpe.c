@@ -4,6 +4,28 @@
 
 #include <stdlib.h>
 
+static uint32_t merge_hash(int32_t left, int32_t right)
+{
+	uint64_t h =
+	    ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)(h >> 32) ^ (uint32_t)(h >> 15);
+}
+
+struct tokenizer_merge *tokenizer_merge_place(const struct tokenizer *t, int32_t left, int32_t right)
+{
+	uint32_t i = merge_hash(left, right) & t->merge_mask;
+	while (t->merges[i].rank != TOKENIZER_NO_RANK &&
+	       (t->merges[i].left != left || t->merges[i].right != right))
+		i = (i + 1) & t->merge_mask;
+	return &t->merges[i];
+}
+
+static const struct tokenizer_merge *find_merge(const struct tokenizer *t, int32_t left, int32_t right)
+{
+	const struct tokenizer_merge *m = tokenizer_merge_place(t, left, right);
+	return m->rank == TOKENIZER_NO_RANK ? NULL : m;
+}
+
 struct symbol {
 	int32_t id;     /* −1: merged into its left neighbour */
 	int prev, next; /* −1 at the ends */
@@ -59,7 +81,7 @@ static void consider(const struct tokenizer *t, const struct symbol *symbols, in
 	if (i < 0 || symbols[i].next < 0)
 		return;
 	const struct tokenizer_merge *m =
-	    tokenizer_find_merge(t, symbols[i].id, symbols[symbols[i].next].id);
+	    find_merge(t, symbols[i].id, symbols[symbols[i].next].id);
 	if (m)
 		heap_push(heap, (struct candidate){m->rank, i, m->id});
 }
@@ -73,7 +95,7 @@ static void merge_all(const struct tokenizer *t, struct symbol *symbols, struct 
 			continue;
 		struct symbol *right = &symbols[left->next];
 		/* The neighbours may have changed since this was noted. */
-		const struct tokenizer_merge *m = tokenizer_find_merge(t, left->id, right->id);
+		const struct tokenizer_merge *m = find_merge(t, left->id, right->id);
 		if (!m || m->id != c.id)
 			continue;
 		left->id = c.id;

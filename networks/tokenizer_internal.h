@@ -35,9 +35,8 @@ struct tokenizer {
 	int length, vocab_size;
 };
 
-/* The merge of two neighbours, or NULL. */
-const struct tokenizer_merge *tokenizer_find_merge(const struct tokenizer *t, int32_t left,
-						   int32_t right);
+/* The place of a pair: its entry or the empty one where it belongs. */
+struct tokenizer_merge *tokenizer_merge_place(const struct tokenizer *t, int32_t left, int32_t right);
 
 /* Normalises valid UTF-8 into a new array, which the caller frees. SUMI_NOMEM. */
 int tokenizer_normalise(const char *text, size_t size, utf8proc_int32_t **points, size_t *count,

@@ -128,30 +128,6 @@ static void map_unknown_bytes(struct tokenizer *t)
 
 /* ---- merges ---- */
 
-static uint32_t merge_hash(int32_t left, int32_t right)
-{
-	uint64_t h =
-	    ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
-	return (uint32_t)(h >> 32) ^ (uint32_t)(h >> 15);
-}
-
-/* The place of a pair: its entry or the empty one where it belongs. */
-static struct tokenizer_merge *merge_place(const struct tokenizer *t, int32_t left, int32_t right)
-{
-	uint32_t i = merge_hash(left, right) & t->merge_mask;
-	while (t->merges[i].rank != TOKENIZER_NO_RANK &&
-	       (t->merges[i].left != left || t->merges[i].right != right))
-		i = (i + 1) & t->merge_mask;
-	return &t->merges[i];
-}
-
-const struct tokenizer_merge *tokenizer_find_merge(const struct tokenizer *t, int32_t left,
-						   int32_t right)
-{
-	const struct tokenizer_merge *m = merge_place(t, left, right);
-	return m->rank == TOKENIZER_NO_RANK ? NULL : m;
-}
-
 /* "left right" of one line, which is cut into its parts. */
 static int add_merge(struct loader *l, const char *path, int number, char *line, uint32_t rank,
 		     struct error *err)
@@ -176,7 +152,7 @@ static int add_merge(struct loader *l, const char *path, int number, char *line,
 		return error_set(err, SUMI_INVALID,
 				 "%s:%d: the merged token '%.60s' is not in vocab.json", path,
 				 number, joined);
-	struct tokenizer_merge *place = merge_place(l->t, ids[0], ids[1]);
+	struct tokenizer_merge *place = tokenizer_merge_place(l->t, ids[0], ids[1]);
 	if (place->rank != TOKENIZER_NO_RANK)
 		return error_set(err, SUMI_INVALID, "%s:%d: the same merge as before", path,
 				 number);

@@ -98,15 +98,6 @@ const struct vae_config *vae_config(const struct vae *vae)
 	return &vae->config;
 }
 
-void conv_replace(struct pass *p, const struct conv_layer *layer, struct map *x, int h, int w,
-		  struct conv2d_args args)
-{
-	struct map y = pass_new(p, x->n, h, w, layer->cout);
-	pass_conv(p, layer, *x, y, args);
-	pass_free(p, x);
-	*x = y;
-}
-
 /* --- decoding --- */
 
 static int check_size(const char *what, const struct vae_input *in, int multiple, struct error *err)
@@ -292,6 +283,31 @@ uint64_t vae_memory_bands(const struct vae_config *c, int h, int w, struct vae_b
 	if (largest)
 		*largest = p.bytes_largest;
 	return done && !p.status ? p.bytes_peak : 0;
+}
+
+bool vae_plan_bands(const struct vae_config *config, int h, int w, bool encoding, uint64_t bytes,
+		    uint64_t most_alloc, enum dtype dtype, struct vae_bands *out)
+{
+	*out = (struct vae_bands){0};
+	if (config->kind != VAE_KL)
+		return false;
+	/* The fewer stages are made in bands, the less is made twice; and so with larger bands. The
+	 * last stage all anew for each of its norms comes last: that takes several times as
+	 * long. */
+	for (int anew = 0; anew < (encoding ? 1 : 2); anew++)
+		for (int whole = config->levels - 1; whole >= 0; whole--)
+			for (int rows = h / 2; rows >= VAE_ROWS_MIN; rows /= 2) {
+				struct vae_bands bands = {0, whole, rows, anew};
+				uint64_t largest;
+				uint64_t need = vae_memory_bands(config, h, w, bands, encoding,
+								 dtype, &largest);
+				if (need == 0 || need > bytes ||
+				    (most_alloc && largest > most_alloc))
+					continue;
+				*out = bands;
+				return true;
+			}
+	return false;
 }
 
 int vae_supported(const struct vae_config *c, int n, int h, int w, struct vae_bands bands,

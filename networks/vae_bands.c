@@ -428,7 +428,7 @@ void kl_encode_bands(struct pass *p, const struct kl_half *half, const struct va
 {
 	struct banding b = begin_banding(p, c, bands.rows, x->h / c->scale);
 	int first = c->levels - bands.whole;
-	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
+	pass_conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
 	for (int i = 0; i < first && !p->status; i++) {
 		const struct kl_stage *s = &half->stages[i];
 		for (int k = 0; k < s->count && !p->status; k++) {
@@ -439,29 +439,4 @@ void kl_encode_bands(struct pass *p, const struct kl_half *half, const struct va
 	}
 	kl_encode_top(p, half, c, first, x);
 	end_banding(&b);
-}
-
-bool vae_plan_bands(const struct vae_config *config, int h, int w, bool encoding, uint64_t bytes,
-		    uint64_t most_alloc, enum dtype dtype, struct vae_bands *out)
-{
-	*out = (struct vae_bands){0};
-	if (config->kind != VAE_KL)
-		return false;
-	/* The fewer stages are made in bands, the less is made twice; and so with larger bands. The
-	 * last stage all anew for each of its norms comes last: that takes several times as
-	 * long. */
-	for (int anew = 0; anew < (encoding ? 1 : 2); anew++)
-		for (int whole = config->levels - 1; whole >= 0; whole--)
-			for (int rows = h / 2; rows >= VAE_ROWS_MIN; rows /= 2) {
-				struct vae_bands bands = {0, whole, rows, anew};
-				uint64_t largest;
-				uint64_t need = vae_memory_bands(config, h, w, bands, encoding,
-								 dtype, &largest);
-				if (need == 0 || need > bytes ||
-				    (most_alloc && largest > most_alloc))
-					continue;
-				*out = bands;
-				return true;
-			}
-	return false;
 }

@@ -95,8 +95,4 @@ struct vae {
 	struct packed_store *store; /* borrowed; NULL: nothing is kept */
 };
 
-/* Replaces the temporary *x by the result of a convolution to h × w × layer->cout. */
-void conv_replace(struct pass *p, const struct conv_layer *layer, struct map *x, int h, int w,
-		  struct conv2d_args args);
-
 #endif

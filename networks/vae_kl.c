@@ -79,7 +79,7 @@ static void middle(struct pass *p, const struct kl_half *half, const struct vae_
 static void finish(struct pass *p, const struct kl_half *half, struct map *x)
 {
 	pass_norm(p, &half->norm_out, *x, *x, ACT_SILU);
-	conv_replace(p, &half->conv_out, x, x->h, x->w, (struct conv2d_args){0});
+	pass_conv_replace(p, &half->conv_out, x, x->h, x->w, (struct conv2d_args){0});
 }
 
 static void resnets(struct pass *p, const struct kl_stage *s, struct map *x)
@@ -91,7 +91,7 @@ static void resnets(struct pass *p, const struct kl_stage *s, struct map *x)
 static void upsample(struct pass *p, const struct kl_stage *s, struct map *x)
 {
 	if (s->resamples)
-		conv_replace(p, &s->resample, x, 2 * x->h, 2 * x->w,
+		pass_conv_replace(p, &s->resample, x, 2 * x->h, 2 * x->w,
 			     (struct conv2d_args){.upsample = true});
 }
 
@@ -99,8 +99,8 @@ void kl_decode_bottom(struct pass *p, const struct kl_half *half, const struct v
 		      int stages, struct map *x)
 {
 	if (c->post_quant_conv)
-		conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
-	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
+		pass_conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
+	pass_conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
 	pass_tap(p, x, "conv_in");
 	middle(p, half, c, x);
 	for (int i = 0; i < stages; i++) {
@@ -123,7 +123,7 @@ void kl_decode(struct pass *p, const struct kl_half *half, const struct vae_conf
 void kl_downsample(struct pass *p, const struct kl_stage *s, struct map *x)
 {
 	if (s->resamples)
-		conv_replace(p, &s->resample, x, x->h / 2, x->w / 2,
+		pass_conv_replace(p, &s->resample, x, x->h / 2, x->w / 2,
 			     (struct conv2d_args){.stride = 2, .pad_end = true});
 }
 
@@ -138,13 +138,13 @@ void kl_encode_top(struct pass *p, const struct kl_half *half, const struct vae_
 	middle(p, half, c, x);
 	finish(p, half, x);
 	if (c->quant_conv)
-		conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
+		pass_conv_replace(p, &half->quant, x, x->h, x->w, (struct conv2d_args){0});
 }
 
 void kl_encode(struct pass *p, const struct kl_half *half, const struct vae_config *c,
 	       struct map *x)
 {
-	conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
+	pass_conv_replace(p, &half->conv_in, x, x->h, x->w, (struct conv2d_args){0});
 	pass_tap(p, x, "conv_in");
 	kl_encode_top(p, half, c, 0, x);
 }

@@ -97,13 +97,13 @@ void tiny_decode(struct pass *p, const struct tiny_half *half, const struct vae_
 		 struct map *x)
 {
 	pass_axpby(p, &(struct axpby_args){.a = x->t, .y = x->t, .alpha = 1, .act = ACT_TANH3});
-	conv_replace(p, &half->ends, x, x->h, x->w, (struct conv2d_args){.act = ACT_RELU});
+	pass_conv_replace(p, &half->ends, x, x->h, x->w, (struct conv2d_args){.act = ACT_RELU});
 	pass_tap(p, x, "layer.1");
 	for (int i = 0; i < c->levels; i++) {
 		const struct tiny_stage *s = &half->stages[i];
 		bool up = i < c->levels - 1;
 		blocks_replace(p, s, *x);
-		conv_replace(p, &s->conv, x, up ? 2 * x->h : x->h, up ? 2 * x->w : x->w,
+		pass_conv_replace(p, &s->conv, x, up ? 2 * x->h : x->h, up ? 2 * x->w : x->w,
 			     (struct conv2d_args){.upsample = up});
 		if (up)
 			pass_tap(p, x, "layer.%d", s->first_layer + s->count + 1);
@@ -116,10 +116,10 @@ void tiny_encode(struct pass *p, const struct tiny_half *half, const struct vae_
 {
 	for (int i = 0; i < c->levels; i++) {
 		const struct tiny_stage *s = &half->stages[i];
-		conv_replace(p, &s->conv, x, i ? x->h / 2 : x->h, i ? x->w / 2 : x->w,
+		pass_conv_replace(p, &s->conv, x, i ? x->h / 2 : x->h, i ? x->w / 2 : x->w,
 			     (struct conv2d_args){.stride = i ? 2 : 1});
 		pass_tap(p, x, "layer.%d", s->first_layer - 1);
 		blocks_replace(p, s, *x);
 	}
-	conv_replace(p, &half->ends, x, x->h, x->w, (struct conv2d_args){0});
+	pass_conv_replace(p, &half->ends, x, x->h, x->w, (struct conv2d_args){0});
 }

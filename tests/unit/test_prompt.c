@@ -195,7 +195,7 @@ static void test_names(void **state)
 	assert_int_equal(prompt_syntax_of(NULL, &s, &err), 0);
 	assert_int_equal(s, PROMPT_DIFFUSERS);
 	assert_int_equal(prompt_syntax_of("midjourney", &s, &err), SUMI_INVALID);
-	assert_non_null(strstr(err.text, "a1111, comfy, diffusers"));
+	assert_non_null(strstr(err.text, "diffusers, a1111, comfy, compel"));
 }
 
 int main(void)
