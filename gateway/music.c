@@ -6,13 +6,14 @@
 #include "gateway/handlers.h"
 #include "gateway/work.h"
 #include "media/mp3.h"
+#include "media/pcm.h"
 #include "media/wav.h"
 
-enum { MP3_RATE = 44100, MP3_KBPS = 128 };
+enum { MP3_RATE = 44100, MP3_KBPS = 128, PCM_RATE = 24000 /* OpenAI's */ };
 
-/* MP3 is made of a WAV when it is sent. */
+/* MP3 and bare samples are made of a WAV when it is sent. */
 struct wish {
-	int rate, kbps;
+	int rate, kbps; /* 0 kbps: bare samples */
 };
 
 /* "mp3", or ElevenLabs' "mp3_44100_128": samples and thousands of bits a second. False: no such format. */
@@ -24,6 +25,14 @@ static bool read_mp3_name(const char *name, struct wish *wish)
 		return true;
 	return sscanf(name, "mp3_%6d_%3d%n", &wish->rate, &wish->kbps, &end) == 2 && !name[end] &&
 	       mp3_has_rate(wish->rate) && wish->kbps >= 8 && wish->kbps <= 320;
+}
+
+/* "pcm", or ElevenLabs' "pcm_44100". */
+static bool read_pcm_name(const char *name, struct wish *wish)
+{
+	int end = 0;
+	*wish = (struct wish){.rate = PCM_RATE};
+	return strcmp(name, "pcm") == 0 || (sscanf(name, "pcm_%6d%n", &wish->rate, &end) == 1 && !name[end] && pcm_has_rate(wish->rate));
 }
 
 /* field: as the API calls it. format: NULL where nothing is asked for: that is MP3, as those APIs have it, and Ogg Vorbis
@@ -38,12 +47,12 @@ static bool take_format(struct call *call, const char *field, const char *format
 		http_header(&call->answer, "x-sumi-note: Ogg Vorbis, as MP3 wants " MP3_LIBRARY " beside the gateway");
 	bool wav = strcmp(format, "wav") == 0;
 	bool ogg = strncmp(format, "ogg", 3) == 0 || strcmp(format, "vorbis") == 0;
-	bool mp3 = read_mp3_name(format, &wish);
-	if (mp3 && mp3_is_there() && (call->state = malloc(sizeof wish))) {
+	bool mp3 = read_mp3_name(format, &wish), made = (mp3 && mp3_is_there()) || (!mp3 && read_pcm_name(format, &wish));
+	if (made && (call->state = malloc(sizeof wish))) {
 		memcpy(call->state, &wish, sizeof wish);
 		wav = true;
 	} else if (!wav && !ogg) {
-		call_refuse(call, 400, field, "%s '%.40s' cannot be made: leave it out, or say ogg or wav%s", field,
+		call_refuse(call, 400, field, "%s '%.40s' cannot be made: leave it out, or say ogg, wav or pcm%s", field,
 			    format, mp3 ? "; MP3 wants " MP3_LIBRARY " beside the gateway (Debian: libmp3lame0)"
 				    : mp3_is_there() ? " or mp3_44100_128" : "");
 		return false;
@@ -62,23 +71,24 @@ static bool read_format(struct call *call, json_t *fields)
 }
 
 /* The clip as it was wished for. */
-static int send_mp3(struct call *call, const struct found *f, const struct wish *wish, struct error *err)
+static int send_made(struct call *call, const struct found *f, const struct wish *wish, struct error *err)
 {
 	const struct store_artifact *file;
 	struct sound sound = {0};
 	char *wav;
-	uint8_t *mp3;
-	size_t size, mp3_size;
+	uint8_t *made;
+	size_t size, made_size;
 	int status = work_result(call, f, 0, &wav, &size, &file, err);
 	if (status)
 		return status;
 	status = wav_decode(wav, size, "the clip", &sound, err);
 	free(wav);
 	if (!status)
-		status = mp3_encode(&sound, wish->rate, wish->kbps, NULL, &mp3, &mp3_size, err);
+		status = wish->kbps ? mp3_encode(&sound, wish->rate, wish->kbps, NULL, &made, &made_size, err)
+				    : pcm_encode(&sound, wish->rate, &made, &made_size, err);
 	sound_free(&sound);
 	if (!status)
-		call_text(call, 200, "audio/mpeg", (char *)mp3, mp3_size);
+		call_text(call, 200, wish->kbps ? "audio/mpeg" : "audio/pcm", (char *)made, made_size);
 	return status;
 }
 
@@ -105,7 +115,7 @@ static void finish(struct call *call, struct worker *w)
 	const struct store_artifact *main = jobs_main_file(&f);
 	struct error err;
 	if (main && call->state) {
-		if (send_mp3(call, &f, call->state, &err))
+		if (send_made(call, &f, call->state, &err))
 			call_fail(call, &err);
 		else
 			http_header(&call->answer, "song-id: %s", call->jobs[0]);

@@ -2,7 +2,7 @@
 """trimesh and pygltflib: a landscape's mesh opens without a warning and holds what docs/worlds.md says."""
 from client import *
 
-need("trimesh==5.2.0", "pygltflib==1.16.5", "jsonschema==4.26.0", "numpy", "pillow")
+need("trimesh==5.2.0", "pygltflib==1.16.5", "jsonschema==4.26.0", "numpy", "pillow", "scipy")
 import logging, warnings
 
 import numpy, pygltflib, trimesh

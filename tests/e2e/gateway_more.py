@@ -185,6 +185,13 @@ def speech(g):
     check(status == 200 and clip[:4] == b"RIFF" and headers["Content-Type"] == "audio/wav", "or WAV", str(status))
     status, headers, clip = ask(response_format="mp3")
     check(status == 200 and clip[0] == 0xff and headers["Content-Type"] == "audio/mpeg" or status == 400 and "libmp3lame" in got_text(clip), "or MP3, where it can be made", f"{status} {str(clip)[:200]}")
+    status, headers, clip = ask(response_format="pcm")
+    check(status == 200 and headers["Content-Type"] == "audio/pcm" and abs(len(clip) - 2 * 24000) < 1000 and any(clip), "or bare samples, 24000 a second", f"{status} {len(clip)}")
+    clip = g.ask("POST", "/v1/music?output_format=pcm_16000", {"prompt": "calm piano", "music_length_ms": 1000})[2]
+    check(abs(len(clip) - 2 * 16000) < 1000, "ElevenLabs' of another rate", str(len(clip)))
+    for format in ["opus", "aac", "flac", "pcm_44101", "pcm_24000x"]:
+        status, _, got = ask(response_format=format)
+        check(status == 400 and "ogg, wav or pcm" in got["error"]["message"], f"{format} is refused, with what there is", f"{status} {got}")
     for body, param in [({"response_format": "opus"}, "response_format"), ({"response_format": 7}, "response_format"), ({"input": ""}, "input"), ({"input": None}, "input"), ({"duration": "x"}, "duration"), ({"duration": 1e9}, "duration"), ({"seed": "x"}, "seed")]:
         status, _, got = ask(**body)
         check(400 <= status < 500 and got["error"]["param"] == param, f"speech with {body}", f"{status} {got}")
