@@ -141,9 +141,9 @@ static int put_number(const struct reader *r, const struct field *f, const char 
 /* Where a field stands, for those who find later that it cannot be. */
 static int put_line(const struct reader *r, const char *name, json_t *to, struct error *err)
 {
+	if (!json_object_get(to, "lines"))
+		json_object_set_new(to, "lines", json_object());
 	json_t *lines = json_object_get(to, "lines");
-	if (!lines)
-		json_object_set_new(to, "lines", lines = json_object());
 	if (json_object_get(lines, name))
 		return error_set(err, SUMI_INVALID, "%s:%ld: field '%s' stands twice: line %d has it too", r->name, r->line,
 				 name, (int)json_integer_value(json_object_get(lines, name)));
@@ -154,10 +154,9 @@ static int put_line(const struct reader *r, const char *name, json_t *to, struct
 
 static json_t *job_of(json_t *to)
 {
-	json_t *job = json_object_get(to, "job");
-	if (!job)
-		json_object_set_new(to, "job", job = json_object());
-	return job;
+	if (!json_object_get(to, "job"))
+		json_object_set_new(to, "job", json_object());
+	return json_object_get(to, "job");
 }
 
 static int put_size(const struct reader *r, const char *value, json_t *to, struct error *err)

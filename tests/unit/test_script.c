@@ -103,6 +103,9 @@ static void a_russian_theme_gives_a_russian_story(void **state)
 	assert_true(has_text(story, 0, "лес") || has_text(story, 0, "троп"));
 	json_decref(story);
 	free(text);
+	text = script("Лес вспоминает чернила", 3, 0);
+	assert_non_null(strstr(text, "настроение: mysterious"));
+	free(text);
 }
 
 static void a_city_is_no_mountain(void **state)

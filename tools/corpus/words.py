@@ -57,7 +57,7 @@ def moving():
 def music():
     near = {"calm": "calm quiet still тих спокой", "happy": "happy joy merry рад весел счаст", "sad": "sad grief tears груст печал слез слёз",
             "tense": "tense fear danger тревог страх опас", "epic": "epic hero battle эпич геро битв",
-            "mysterious": "myster secret remember memory тайн загад помн памят", "energetic": "energ fast run быстр бег энерг",
+            "mysterious": "myster secret remember memory тайн загад помн вспом воспом памят", "energetic": "energ fast run быстр бег энерг",
             "dreamy": "dream sleep сон сны мечт"}
     moods = json.loads((ROOT / "ink-music" / "sumi.json").read_text())["moods"]
     return [{"kind": "mood", "values": [{"name": m, "near": near[m].split()} for m in moods]}]
