@@ -66,6 +66,21 @@ def made(place, story):
     check(done.returncode == 0 and (place.dir / "film.webp").read_bytes()[8:12] == b"WEBP", "without sound, from standard input", done.stderr[-400:])
 
 
+def probed(place):
+    """What another program reads of a film: its streams, every picture, and where one can jump to."""
+    if not at_hand("what ffprobe says of a film", "ffprobe"):
+        return
+    ask = ["ffprobe", "-v", "warning", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames:format=duration:packet=stream_index,pts_time,flags", "-of", "json"]
+    done = subprocess.run([*ask, place.dir / "film.webm"], capture_output=True, text=True)
+    said = json.loads(done.stdout or "{}")
+    streams = said.get("streams", [{}])
+    jumps = [float(p["pts_time"]) for p in said.get("packets", []) if p["stream_index"] == 0 and "K" in p["flags"]]
+    check(done.returncode == 0 and not done.stderr and [s.get("codec_name") for s in streams] == ["vp9", "vorbis"] and
+          streams[0].get("nb_read_frames") == "16" and abs(float(said["format"]["duration"]) - 2) < 0.001, "ffprobe reads it without a warning",
+          done.stderr + str(streams))
+    check(jumps == [0, 1], "one can jump to where scenes begin", str(jumps))
+
+
 def killed(place, story):
     """The daemon dies while scenes are made, and the film is the same."""
     whole = sha256(place.dir / "film.webm")
@@ -135,6 +150,7 @@ def main():
     story.write_text(STORY)
     try:
         made(place, story)
+        probed(place)
         killed(place, story)
         stopped(place, story)
         refused(place)
