@@ -357,18 +357,25 @@ static size_t trim(const char *text, size_t end)
 static size_t take_weight(const char *text, size_t size, double *weight)
 {
 	size_t end = trim(text, size), at = end;
-	int dots = 0;
+	int dots = 0, digits = 0;
+	char plain[400]; /* more digits are beyond all doubles */
+	unsigned code;
 	*weight = 1;
-	for (; at > 0 && (isdigit((unsigned char)text[at - 1]) || text[at - 1] == '.'); at--)
-		dots += text[at - 1] == '.';
-	if (end - at <= (size_t)dots || dots > 1)
+	while (at > 0 && ((code = prompt_before(text, at)) == '.' || prompt_digit(code) >= 0)) {
+		dots += code == '.';
+		digits += code != '.';
+		while (((unsigned char)text[--at] & 0xC0) == 0x80)
+			;
+	}
+	if (!digits || dots > 1)
 		return end;
 	if (at > 0 && (text[at - 1] == '+' || text[at - 1] == '-'))
 		at--;
 	size_t colon = trim(text, at);
 	if (colon == 0 || text[colon - 1] != ':')
 		return end;
-	*weight = strtod(text + at, NULL);
+	prompt_plain_number(text + at, end - at, plain, sizeof plain);
+	*weight = strtod(plain, NULL);
 	return trim(text, colon - 1);
 }
 

@@ -79,6 +79,12 @@ bool prompt_is_space(unsigned code);
 /* The character that ends before text[at], 0 at the beginning. */
 unsigned prompt_before(const char *text, size_t at);
 
+/* The value of a decimal digit of any script, which count in weights as they do for Python; -1: it is none. */
+int prompt_digit(unsigned code);
+
+/* A number whose digits may be such ones, with plain ones, cut at room. */
+void prompt_plain_number(const char *text, size_t size, char *out, size_t room);
+
 /* The first word (AND, BREAK) of the text at or behind `from` that stands for itself, as \b has it; size:
  * of the text. SIZE_MAX: there is none. */
 size_t prompt_find_word(const char *text, size_t size, size_t from, const char *word);

@@ -111,12 +111,13 @@ static int add_words(struct prompt_segments *s, const char *text, size_t size, s
 /* ": 1.3 )": how long it is, and where its number lies; 0: it is none. */
 static size_t weight_length(const char *text, size_t size, size_t *number, size_t *length)
 {
-	size_t i = skip_space(text, size, 1), digits;
+	size_t i = skip_space(text, size, 1), digits, n;
+	uint32_t code;
 	*number = i;
 	if (i < size && (text[i] == '+' || text[i] == '-'))
 		i++;
-	for (digits = i; i < size && (isdigit((unsigned char)text[i]) || text[i] == '.');)
-		i++;
+	for (digits = i; (n = utf8_decode(text + i, size - i, &code)) && (code == '.' || prompt_digit(code) >= 0);)
+		i += n;
 	if (i == digits)
 		return 0;
 	*length = i - *number;
@@ -128,8 +129,8 @@ static size_t weight_length(const char *text, size_t size, size_t *number, size_
 static int close_weighted(struct a1111 *a, struct prompt_segments *s, const char *number,
 			  size_t length, struct error *err)
 {
-	char text[64] = "", *end;
-	snprintf(text, sizeof text, "%.*s", (int)length, number);
+	char text[64], *end;
+	prompt_plain_number(number, length, text, sizeof text);
 	double weight = strtod(text, &end);
 	if (*end || length >= sizeof text)
 		return error_set(err, SUMI_INVALID,
@@ -259,16 +260,20 @@ static int add_shown(struct prompt_segments *s, const char *text, size_t size, d
 /* What Python's float() takes: spaces around, an underscore between digits, inf and nan. */
 static bool read_float(const char *text, size_t size, double *out)
 {
-	char plain[64];
+	char given[64], plain[64];
 	size_t from = skip_space(text, size, 0), end = trim(text, from, size), n = 0;
-	for (size_t i = from; i < end; i++) {
-		bool between = i > from && i + 1 < end && isdigit((unsigned char)text[i - 1]) &&
-			       isdigit((unsigned char)text[i + 1]);
-		if (text[i] == '_' && between)
+	prompt_plain_number(text + from, end - from, given, sizeof given);
+	end = strlen(given);
+	if (end + 1 == sizeof given)
+		return false;
+	for (size_t i = 0; i < end; i++) {
+		bool between = i > 0 && i + 1 < end && isdigit((unsigned char)given[i - 1]) &&
+			       isdigit((unsigned char)given[i + 1]);
+		if (given[i] == '_' && between)
 			continue;
-		if (n + 1 == sizeof plain || !strchr("+-.0123456789eEinfatyINFATY", text[i]))
+		if (!strchr("+-.0123456789eEinfatyINFATY", given[i]))
 			return false;
-		plain[n++] = text[i];
+		plain[n++] = given[i];
 	}
 	plain[n] = '\0';
 	char *stop;

@@ -16,6 +16,35 @@ bool prompt_is_space(unsigned c)
 	       c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
+static bool is_digit(unsigned c)
+{
+	return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
+}
+
+int prompt_digit(unsigned code)
+{
+	unsigned zero = code;
+	if (code < 0x80)
+		return isdigit((int)code) ? (int)(code - '0') : -1;
+	if (!is_digit(code))
+		return -1;
+	while (is_digit(zero - 1)) /* they stand in rows of ten */
+		zero--;
+	return (int)((code - zero) % 10);
+}
+
+void prompt_plain_number(const char *text, size_t size, char *out, size_t room)
+{
+	size_t used = 0, n;
+	uint32_t code;
+	for (size_t i = 0; i < size && used + 1 < room; i += n ? n : 1) {
+		n = utf8_decode(text + i, size - i, &code);
+		int digit = n ? prompt_digit(code) : -1;
+		out[used++] = digit < 0 ? text[i] : (char)('0' + digit);
+	}
+	out[used] = '\0';
+}
+
 static bool is_word(unsigned c)
 {
 	if (c < 0x80)

@@ -62,6 +62,22 @@ line one
 (1_0:1_0) (x:1e2) (y: 0.5 ) (z:-0.3)""".split("\n")
 
 
+# Behind the drawn ones, whose steps are told by their places.
+ODD = r"""(a:１.２), (b:٣)
+(a:１) b
+((x:２.5):1٣)
+a AND b :２
+a :٣
+[a:b:٣]
+(a:1.2\))
+(a:1_٣)
+(🙂:1.2)é(​:.5)
+[[[[a|b]|c]|[d:e:2]]:f:0.4]
+((((a:1.1):1.2):1.3):1.4)BREAK((b))
+[:a:1][a::1][a:1][:][::][|]
+(a:+1.2)(b:-.5)(c:1.)(d: 1.2 )""".split("\n")
+
+
 def words(r):
     return " ".join(r.choice(WORDS) for _ in range(r.randint(1, 3)))
 
@@ -129,7 +145,7 @@ def expected(a1111, comfy, text, steps):
 
 def main():
     a1111, comfy = load_a1111(sys.argv[1]), load_comfy(sys.argv[2])
-    rows = [expected(a1111, comfy, text, 4 + i % 7) for i, text in enumerate([*REAL, *drawn(470)])]
+    rows = [expected(a1111, comfy, text, 4 + i % 7) for i, text in enumerate([*REAL, *drawn(470), *ODD])]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
     Path(sys.argv[3]).write_text("[" + lines + "]\n", encoding="utf-8")
     print(len(rows), "prompts")
