@@ -1,6 +1,8 @@
 /* EXIF packets (TIFF 6.0; Exif 2.32). */
 #include "media/exif.h"
 
+#include <ctype.h>
+#include <iconv.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -187,19 +189,52 @@ static int add_utf16(struct file_texts *texts, const char *name, const unsigned 
 	return status;
 }
 
+/* JIS: as the standard has it (ISO-2022-JP, with its escapes) or as Python's piexif writes it (Shift JIS). */
+static int add_jis(struct file_texts *texts, const char *name, const unsigned char *value, size_t size,
+		   struct error *err)
+{
+	enum { ESCAPE = 0x1B };
+	bool escapes = memchr(value, ESCAPE, size);
+	if (!escapes && utf8_valid((const char *)value, size))
+		return add_text(texts, name, value, size, err);
+	iconv_t to = iconv_open("UTF-8", escapes ? "ISO-2022-JP" : "SHIFT_JIS");
+	char *in = (char *)(uintptr_t)value, *text = malloc(3 * size + 1), *out = text;
+	size_t left = size, room = 3 * size;
+	bool known = to != (iconv_t)-1; /* a C library may come without its tables */
+	bool read = known && text && iconv(to, &in, &left, &out, &room) != (size_t)-1;
+	int status = !text  ? error_set(err, SUMI_NOMEM, "no memory for metadata")
+		     : read ? texts_add_any(texts, TEXT_EXIF, name, text, (size_t)(out - text), err)
+			    : add_text(texts, name, value, size, err);
+	if (known)
+		iconv_close(to);
+	free(text);
+	return status;
+}
+
+/* Whether a comment begins with those eight bytes, in capitals or not. */
+static bool names_set(const unsigned char *value, size_t size, const char *set)
+{
+	size_t i = 0;
+	while (i < 8 && i < size && toupper(value[i]) == set[i])
+		i++;
+	return i == 8;
+}
+
 /* Exif 2.32, 4.6.5: eight bytes name the character set. Some programs leave them out, some say UNICODE
  * before UTF-8. */
 static int add_comment(struct file_texts *texts, const char *name, const unsigned char *value,
 		       size_t size, struct error *err)
 {
 	static const char *const sets[] = {"ASCII\0\0", "\0\0\0\0\0\0\0", "UNDEFINE"};
-	if (size >= 8 && memcmp(value, "UNICODE", 8) == 0) {
+	if (names_set(value, size, "JIS\0\0\0\0"))
+		return add_jis(texts, name, value + 8, size - 8, err);
+	if (names_set(value, size, "UNICODE")) {
 		if (memchr(value + 8, '\0', size - 8) || !utf8_valid((const char *)value + 8, size - 8))
 			return add_utf16(texts, name, value + 8, size - 8, err);
 		return add_text(texts, name, value + 8, size - 8, err);
 	}
 	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
-		if (size >= 8 && memcmp(value, sets[i], 8) == 0)
+		if (names_set(value, size, sets[i]))
 			return add_text(texts, name, value + 8, size - 8, err);
 	return add_text(texts, name, value, size, err);
 }

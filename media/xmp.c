@@ -1,6 +1,8 @@
 /* XMP packets (ISO 16684-1). */
+#define _GNU_SOURCE /* memmem() */
 #include "media/xmp.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -107,6 +109,10 @@ static size_t put_unescaped(FILE *out, const char *p, size_t left)
 	return 1;
 }
 
+struct xmp_name {
+	const char *name, *space; /* with the prefix that programs have for that namespace */
+};
+
 /* Where the text of element or attribute `name` begins, and the character that ends it. Programs
  * that rewrite XMP may turn a simple element into an attribute. What others hold is stepped over: a
  * prompt may have the name in it. NULL when there is none. */
@@ -115,7 +121,13 @@ static const char *xmp_find(const char *p, const char *end, const char *name, ch
 	size_t n = strlen(name);
 	while ((p = memchr(p, '<', (size_t)(end - p)))) {
 		const char *tag = ++p;
-		if ((size_t)(end - tag) > n && memcmp(tag, name, n) == 0 && tag[n] == '>') {
+		bool named = (size_t)(end - tag) > n && memcmp(tag, name, n) == 0;
+		if (named && strchr(" \t\r\n", tag[n])) { /* it has attributes of its own */
+			const char *close = memchr(tag, '>', (size_t)(end - tag));
+			named = close && close[-1] != '/';
+			tag = named ? close - n : tag;
+		}
+		if (named && tag[n] == '>') {
 			*stop = '<';
 			return tag + n + 1;
 		}
@@ -142,7 +154,7 @@ static const char *step_in(const char *p, const char *end)
 		const char *q = p;
 		while (q < end && strchr(" \t\r\n", *q))
 			q++;
-		if (q + 1 >= end || *q != '<' || q[1] == '/')
+		if (q + 1 >= end || *q != '<' || q[1] == '/' || q[1] == '!')
 			return p;
 		q = memchr(q, '>', (size_t)(end - q));
 		if (!q || q[-1] == '/')
@@ -151,17 +163,50 @@ static const char *step_in(const char *p, const char *end)
 	}
 }
 
+/* A text that stands in <![CDATA[ ]]>: where it begins, and ends (NULL: nowhere). */
+static bool take_cdata(const char **p, const char *end, const char **close)
+{
+	static const char begins[] = "<![CDATA[", ends[] = "]]>";
+	const char *at = *p;
+	while (at < end && strchr(" \t\r\n", *at))
+		at++;
+	if ((size_t)(end - at) < strlen(begins) || memcmp(at, begins, strlen(begins)) != 0)
+		return false;
+	*p = at + strlen(begins);
+	*close = memmem(*p, (size_t)(end - *p), ends, strlen(ends));
+	return true;
+}
+
+/* The name under which a program has an element of that namespace, where it took another prefix than all others do.
+ * False: it did not. */
+static bool other_name(const char *xmp, size_t size, const struct xmp_name *name, char out[64])
+{
+	char quoted[80];
+	snprintf(quoted, sizeof quoted, "=\"%s\"", name->space ? name->space : "");
+	const char *at = name->space ? memmem(xmp, size, quoted, strlen(quoted)) : NULL, *from = at;
+	while (from && from > xmp && (isalnum((unsigned char)from[-1]) || strchr("-_.", from[-1])))
+		from--;
+	if (!from || from - xmp < 7 || memcmp(from - 6, "xmlns:", 6) != 0 || at - from > 30)
+		return false;
+	snprintf(out, 64, "%.*s%s", (int)(at - from), from, strchr(name->name, ':'));
+	return strcmp(out, name->name) != 0;
+}
+
 /* Adds that text; there may be none. */
-static int add_value(const char *xmp, size_t size, const char *name, struct file_texts *texts,
+static int add_value(const char *xmp, size_t size, const struct xmp_name *wanted, struct file_texts *texts,
 		     struct error *err)
 {
-	char stop;
+	char stop, other[64];
+	const char *name = wanted->name;
 	const char *end = xmp + size, *p = xmp_find(xmp, end, name, &stop);
+	if (!p && other_name(xmp, size, wanted, other))
+		p = xmp_find(xmp, end, other, &stop);
 	if (!p)
 		return SUMI_OK;
 	if (stop == '<')
 		p = step_in(p, end);
 	const char *close = memchr(p, stop, (size_t)(end - p));
+	bool as_it_is = stop == '<' && take_cdata(&p, end, &close);
 	if (!close)
 		return error_set(err, SUMI_CORRUPT, "XMP: %s has no end", name);
 	if (close - p > 6 * METADATA_TEXT_MAX)
@@ -173,7 +218,7 @@ static int add_value(const char *xmp, size_t size, const char *name, struct file
 	if (!out)
 		return error_set(err, SUMI_NOMEM, "no memory for metadata");
 	while (p < close)
-		p += put_unescaped(out, p, (size_t)(close - p));
+		p += as_it_is ? fwrite(p, 1, (size_t)(close - p), out) : put_unescaped(out, p, (size_t)(close - p));
 	int status = fclose(out) != 0 ? error_set(err, SUMI_NOMEM, "no memory for metadata")
 				      : texts_add(texts, TEXT_XMP, name, text, length, err);
 	free(text);
@@ -182,11 +227,13 @@ static int add_value(const char *xmp, size_t size, const char *name, struct file
 
 int xmp_read(const char *xmp, size_t size, struct file_texts *texts, struct error *err)
 {
-	static const char *const names[] = {METADATA_XMP_JSON, METADATA_XMP_INFOTEXT,
-					    "exif:UserComment", "dc:description",
-					    "xmp:CreatorTool"};
+	static const struct xmp_name names[] = {{METADATA_XMP_JSON, XMP_NAMESPACE},
+						{METADATA_XMP_INFOTEXT, XMP_NAMESPACE},
+						{"exif:UserComment", "http://ns.adobe.com/exif/1.0/"},
+						{"dc:description", "http://purl.org/dc/elements/1.1/"},
+						{"xmp:CreatorTool", "http://ns.adobe.com/xap/1.0/"}};
 	int status = SUMI_OK;
 	for (size_t i = 0; i < sizeof names / sizeof names[0] && !status; i++)
-		status = add_value(xmp, size, names[i], texts, err);
+		status = add_value(xmp, size, &names[i], texts, err);
 	return status;
 }

@@ -260,6 +260,23 @@ static void check_exif(void **state)
 	    "\x01\0\x86\x92\x07\0\x0e\0\0\0\x2c\0\0\0\0\0\0\0UNICODE\0h\0i\0!\0";
 	assert_int_equal(exif_read(little, sizeof little - 1, &texts, NULL), 0);
 	same_text(&texts, TEXT_EXIF, "UserComment", "hi!");
+
+	/* Sets of characters, in front of twelve bytes. */
+	static const struct {
+		char value[21];
+		const char *text;
+	} sets[] = {
+	    {"Unicode\0a\0b\0c\0d\0e\0f", "abcdef"},	 {"ascii\0\0\0plain words!", "plain words!"},
+	    {"JIS\0\0\0\0\0plain words!", "plain words!"}, {"JIS\0\0\0\0\0\x90\xe1, a fox, s", "雪, a fox, s"},
+	    {"JIS\0\0\0\0\0\x1b$B@c\x1b(B, x.", "雪, x."}, {"JIS words, ascii ones", "JIS words, ascii one"},
+	};
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+		unsigned char one[] = "Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"
+				      "\x01\0\x86\x92\x07\0\x14\0\0\0\x2c\0\0\0\0\0\0\0....................";
+		memcpy(one + sizeof one - 21, sets[i].value, 20);
+		assert_int_equal(exif_read(one, sizeof one - 1, &texts, NULL), 0);
+		same_text(&texts, TEXT_EXIF, "UserComment", sets[i].text);
+	}
 }
 
 static void check_xmp(void **state)
@@ -287,6 +304,23 @@ static void check_xmp(void **state)
 	const char unended[] = "<a b='1 sumi:json=\"no\">";
 	assert_int_equal(xmp_read(unended, sizeof unended - 1, &texts, &err), 0);
 	assert_int_equal(texts.count, 0);
+	/* Ways of other programs' libraries. */
+	static const char *const ways[] = {
+	    "<r:Description xmlns:ex=\"http://ns.adobe.com/exif/1.0/\"><ex:UserComment>a &amp; b</ex:UserComment>",
+	    "<d xmlns:ex=\"http://ns.adobe.com/exif/1.0/\" ex:UserComment='a &amp; b'/>",
+	    "<exif:UserComment xml:lang=\"x-default\">a &amp; b</exif:UserComment>",
+	    "<exif:UserComment>\n <rdf:Alt><rdf:li a=\"b\"><![CDATA[a & b]]></rdf:li></rdf:Alt></exif:UserComment>",
+	    "<exif:UserComment/><exif:UserComment x=\"y\" /><exif:UserComment>a &#38; b</exif:UserComment>",
+	};
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		assert_int_equal(xmp_read(ways[i], strlen(ways[i]), &texts, &err), 0);
+		assert_int_equal(texts.count, 1);
+		assert_string_equal(texts.at[0].text, "a & b");
+		texts_free(&texts);
+		texts = (struct file_texts){0};
+	}
+	const char endless[] = "<exif:UserComment><![CDATA[a & b</exif:UserComment>";
+	assert_int_equal(xmp_read(endless, sizeof endless - 1, &texts, &err), SUMI_CORRUPT);
 }
 
 static void check_png(void **state)
