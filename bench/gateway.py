@@ -34,9 +34,9 @@ def streams(g, count=1000):
         s.close()
 
 
-def cpu(pid):
-    """Seconds of processor of all its threads, to the nanosecond."""
-    return sum(int(t.joinpath("schedstat").read_text().split()[0]) for t in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+def cpu(pid, field=0):
+    """Seconds of processor of all its threads, to the nanosecond; field 1: seconds that they waited for one."""
+    return sum(int(t.joinpath("schedstat").read_text().split()[field]) for t in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
 def small(g, path, count=4000, depth=50):
@@ -56,16 +56,19 @@ def small(g, path, count=4000, depth=50):
 
 
 def timed(request, count, *pids):
-    """Milliseconds of each call, and of processor that it took of these processes: what it would take where nobody else is."""
-    whole, own = [], []
+    """Milliseconds of each call; of processor that it took of these processes; and without what they and this one waited for a
+    processor, but never less than they used: what it would take where nobody else is."""
+    whole, own, alone = [], [], []
+    waited = lambda: sum(cpu(p, 1) for p in (*pids, "self"))
     for i in range(count):
-        used, start = sum(map(cpu, pids)), time.monotonic()
+        idle, used, start = waited(), sum(map(cpu, pids)), time.monotonic()
         request(i)
         whole.append((time.monotonic() - start) * 1000)
         own.append((sum(map(cpu, pids)) - used) * 1000)
+        alone.append(max(own[-1], whole[-1] - (waited() - idle) * 1000))
     at = lambda times, part: sorted(times)[int(len(times) * part)]
     return (f"{at(whole, 0):.2f} ms at least, {at(whole, 0.5):.2f} ms in the middle, {at(whole, 0.99):.2f} ms at 99 of 100; of processor "
-            f"{at(own, 0.5):.2f} and {at(own, 0.99):.2f} ms")
+            f"{at(own, 0.5):.2f} and {at(own, 0.99):.2f} ms; without waiting for one {at(alone, 0.5):.2f} and {at(alone, 0.99):.2f} ms")
 
 
 def submit(g, count=1000):
