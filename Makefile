@@ -72,8 +72,9 @@ $(BUILD)/tests/test_multipart: $(BUILD)/obj/gateway/multipart.o
 $(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: $(BUILD)/obj/daemon/team.o $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: LDFLAGS += -Wl,--wrap=queue_claim_fellow
-$(BUILD)/tests/test_no_memory: $(BUILD)/obj/tests/unit/failing_memory.o
-$(BUILD)/tests/test_no_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free \
+NO_MEMORY := $(BUILD)/tests/test_no_memory $(BUILD)/tests/test_no_memory_runs
+$(NO_MEMORY): $(BUILD)/obj/tests/unit/failing_memory.o
+$(NO_MEMORY): LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free \
 	aligned_alloc posix_memalign strdup strndup)
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
 $(BENCH): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_COMMON:%.c=$(BUILD)/obj/%.o) $(LIB)
@@ -158,8 +159,8 @@ demo: bootstrap
 	tools/demo.sh
 
 # Hours of kills, a million jobs, every allocation; short forms of all are part of check.
-soak: all $(BUILD)/tests/test_queue_many $(BUILD)/tests/test_no_memory
-	SUMI_TEST_ALL=1 $(BUILD)/tests/test_no_memory
+soak: all $(BUILD)/tests/test_queue_many $(NO_MEMORY)
+	for t in $(NO_MEMORY); do SUMI_TEST_ALL=1 $$t || exit 1; done
 	tests/e2e/crash.py --long
 	SUMI_MANY=1000000 $(BUILD)/tests/test_queue_many
 
