@@ -41,8 +41,8 @@ bool launch_parse(const struct launch_program *p, int argc, char **argv, struct 
 			i++;
 		if (c == '?' || i == count)
 			return false;
-		if (all[i].value && !*optarg && all[i].value == &out->state_dir) { /* "$UNSET" */
-			fprintf(stderr, "%s: --state-dir is empty: name a folder, or leave it out\n", p->name);
+		if (all[i].value && !*optarg) { /* "$UNSET" */
+			fprintf(stderr, "%s: --%s is empty: say what it is, or leave it out\n", p->name, all[i].name);
 			return false;
 		}
 		if (all[i].value)

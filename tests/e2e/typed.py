@@ -59,6 +59,9 @@ def options(place):
     refused(place, "an empty --config", "status", "--config=", words=["--config", "empty"])
     done = subprocess.run([BIN / "sumid", "--check", "--state-dir", ""], env=place.env(), capture_output=True, text=True)
     check(done.returncode == 2 and "--state-dir is empty" in done.stderr, "and of sumid", done.stderr)
+    for program, option in (("sumid", "--config"), ("sumi-gateway", "--config"), ("sumi-gateway", "--listen")):
+        done = subprocess.run([BIN / program, "--check", option, ""], env=place.env(), capture_output=True, text=True)
+        check(done.returncode == 2 and f"{option} is empty" in done.stderr, f"an empty {option} of {program}", done.stderr)
     refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
 
 
