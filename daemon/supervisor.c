@@ -21,6 +21,7 @@
 #include "daemon/group.h"
 #include "daemon/keep.h"
 #include "daemon/notify.h"
+#include "daemon/room.h"
 #include "daemon/settle.h"
 #include "modalities/admission.h"
 #include "queue/inputs.h"
@@ -58,7 +59,7 @@ struct supervisor {
 	struct admission admission;
 	bool draining;
 	bool drained_before; /* when Redis was started */
-	int64_t next_reap, next_settle, next_trim, next_collect, next_redis;
+	int64_t next_look, next_reap, next_settle, next_trim, next_collect, next_redis;
 	int64_t thumbs_after;         /* of results that have none yet, this one was the last */
 	int64_t next_feed, next_word; /* while Redis starts */
 };
@@ -334,6 +335,7 @@ static void reap(struct supervisor *s)
 	struct queue_reaped r;
 	struct queue_admitted admitted;
 	struct error err;
+	room_look(s->queue, clock_mono_us() / 1000, &s->next_look, &s->admission);
 	int status = queue_admit(s->queue, 1000, &admitted, &err);
 	if (!status)
 		status = queue_reap(s->queue, s->config.lease_ms, &r, &err);

@@ -13,6 +13,7 @@
 #include "daemon/devices.h"
 #include "daemon/execute.h"
 #include "daemon/offer.h"
+#include "daemon/room.h"
 #include "daemon/settle.h"
 #include "modalities/admission.h"
 #include "modalities/modality.h"
@@ -49,6 +50,7 @@ struct worker {
 	struct worker_report told; /* to the supervisor, last */
 	int64_t told_ms;           /* when; monotonic */
 	uint64_t generation;
+	int64_t next_look;       /* at the devices that there are; monotonic ms */
 	int64_t no_claims_until; /* monotonic ms */
 	bool store_doubtful;     /* it is tried before the next claim */
 };
@@ -326,6 +328,7 @@ static int serve(struct worker *w, struct error *err)
 		struct queue_admitted admitted;
 		int64_t now = clock_mono_us() / 1000;
 		report(w, IDLE_LIMIT_MS, "idle");
+		room_look(w->queue, now, &w->next_look, &w->admission);
 		int status = queue_admit(w->queue, ADMIT_BATCH, &admitted, err);
 		if (!status && queue_generation(w->queue) != w->generation)
 			status = settle(w, err);

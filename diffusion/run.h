@@ -122,6 +122,11 @@ struct run_params {
 int run_possible(const struct pack_info *info, const struct run_params *params, bool from_picture,
 		 struct error *err);
 
+/* SUMI_TOOBIG, as run_begin() would say it, where a step alone takes more than a device of so many bytes has, in
+ * whatever way it computes; by the pack's configs alone. What is not refused may still be by run_begin(). */
+int run_fits_step(const struct pack_info *info, const struct run_params *params, uint64_t memory,
+		  const char *device, struct error *err);
+
 /* Evaluations of the model that a whole run would make. Errors as above. */
 int run_evaluations(const struct pack_info *info, const struct run_params *params, int *out,
 		    struct error *err);

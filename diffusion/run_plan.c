@@ -264,6 +264,14 @@ static int too_large(const struct run_params *p, uint64_t need, const char *how,
 			 (double)there / (1 << 30), name);
 }
 
+int run_fits_step(const struct pack_info *info, const struct run_params *p, uint64_t memory, const char *device,
+		  struct error *err)
+{
+	struct denoiser_needs needs = {0};
+	uint64_t least = step_memory(info, NULL, 0, p, DTYPE_F16, &needs);
+	return least > memory ? too_large(p, least, "", "device", memory, device, err) : SUMI_OK;
+}
+
 /* Less than this cannot do: parts that need not be there at once, and what operations take for
  * themselves, are not counted. */
 int run_plan_fits(struct pack *pack, const struct run_params *p, struct error *err)

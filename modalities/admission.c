@@ -98,6 +98,29 @@ static int check_run(struct admission *a, const struct pack_info *info, const st
 	return status;
 }
 
+/* Less than this fits wherever a model does, and costs no look into configs. */
+#define SMALL (UINT64_C(1024) * 1024)
+
+static int check_size(const struct admission *a, const struct pack_info *info, const struct run_params *p,
+		      struct error *err)
+{
+	uint64_t pixels = (uint64_t)p->width * (uint64_t)p->height * (uint64_t)p->frames;
+	return a->memory && pixels > SMALL ? run_fits_step(info, p, a->memory, a->device, err) : SUMI_OK;
+}
+
+/* The sizes of all runs that make it, against the devices that there are. */
+static int check_sizes(const struct admission *a, const struct pack_info *info, const struct request *r,
+		       struct error *err)
+{
+	struct run_params params = request_run_params(r);
+	stages_first(r, &params);
+	int status = check_size(a, info, &params, err);
+	if (status || r->hires <= 1)
+		return status;
+	params = stages_params(r, info, &params);
+	return check_size(a, info, &params, err);
+}
+
 /* A job's request, on this host. */
 static struct request request_here(const struct admission *a, const struct job *job)
 {
@@ -131,7 +154,9 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 	if (!status && !a->others)
 		status = request_embeddings(info, &r, &embeddings, err);
 	embeddings_close(embeddings);
-	return status ? status : check_run(a, info, &r, from_picture, err);
+	if (!status)
+		status = check_run(a, info, &r, from_picture, err);
+	return status ? status : check_sizes(a, info, &r, err);
 }
 
 /* A pack may have been replaced since it was listed: nothing is refused by an old one. */

@@ -14,6 +14,8 @@ struct admission {
 	const struct config *config; /* borrowed */
 	bool others; /* other hosts may make the job, with another default pack than this one's */
 	bool deep;   /* look into the weights too, once a pack */
+	uint64_t memory;  /* bytes of the largest device that could make it; 0: not known */
+	char device[128]; /* its name */
 	struct catalogue catalogue;
 	bool listed;
 	char fine[256];                /* a combination of parameters that was found to go together */

@@ -318,12 +318,14 @@ const char *job_implied_modality(const json_t *fields)
 	return found;
 }
 
-/* Results are stored under it, and hidden files are swept. */
+/* Results are stored under it, and hidden files are swept; and commands read ids from standard input for "-". */
 static int check_id(const char *field, const char *id, struct error *err)
 {
 	if (id && *id == '.')
 		return error_set(err, SUMI_INVALID,
 				 "job: field '%s': an id does not begin with a dot", field);
+	if (id && strcmp(id, "-") == 0)
+		return error_set(err, SUMI_INVALID, "job: field '%s': '-' is standard input, and no id", field);
 	return SUMI_OK;
 }
 

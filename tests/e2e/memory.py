@@ -26,7 +26,8 @@ def main():
         id = place.json(verb, "fog", "--detach", *options)["id"]
         wait_for(lambda: place.json("show", id)["state"] in ("failed", "done"), 120)
         row = place.json("show", id)
-        check(row["state"] == "failed" and WORDS in row.get("error", "") and row["failures"] == 1 and
+        # Refused where it was taken in, or by the worker that claimed it.
+        check(row["state"] == "failed" and WORDS in row.get("error", "") and row.get("failures", 0) <= 1 and
               not row.get("crashes"), f"{what}: one failure, with figures", row)
         check("step.made" not in place.new_log().decode(), f"{what}: no step was made")
     place.stop()

@@ -170,6 +170,7 @@ static void test_what_is_refused_where_a_job_enters(void **state)
 	admitted("{" SOME "}", "");
 	admitted("{" SOME ",\"id\":\".dot\"}",
 		 "job: field 'id': an id does not begin with a dot");
+	admitted("{" SOME ",\"id\":\"-\"}", "job: field 'id': '-' is standard input, and no id");
 	admitted("{" SOME ",\"after\":[\"a\",\".b\"]}",
 		 "job: field 'after': an id does not begin with a dot");
 	admitted("{" SOME ",\"tags\":[\"a\",\"b\\tc\"]}",
