@@ -112,8 +112,11 @@ void call_fail(struct call *call, const struct error *err)
 	bool named = named_field(err->text, field, sizeof field);
 	/* Where the queue's server is to be reached is nobody's business. */
 	bool away = err->status == SUMI_CONNECT && !call->caller.all;
+	const char *hint = err->status == SUMI_CONNECT && call->caller.all && !service_config(call->service)->redis[0] ? " (is sumid running?)" : "";
+	char text[sizeof err->text + 32];
+	snprintf(text, sizeof text, "%s%s", err->text, hint);
 	answer_error(&call->answer, call->route->dialect, status, status_word(err->status),
-		     named ? field : NULL, away ? "the queue does not answer: try again in a while" : err->text);
+		     named ? field : NULL, away ? "the queue does not answer: try again in a while" : text);
 	if (status == 503)
 		http_header(&call->answer, "Retry-After: 5");
 }

@@ -1,5 +1,5 @@
-/* GET /jobs and /search: what there is, page by page. First running, ready, delayed, blocked jobs as the queue
- * has them, then ended ones, those that were sent last first: the store's, and between them those of the
+/* GET /jobs and /search: what there is, page by page. First what no daemon has taken in yet, then running, ready,
+ * delayed, blocked jobs as the queue has them, then ended ones, those that were sent last first: the store's, and between them those of the
  * queue that the store does not have (cancelled before they began, put aside, made elsewhere).
  *
  * A page begins behind the last row of the page before, whose place its cursor says:
@@ -19,6 +19,7 @@
 enum {
 	PAGE_USUAL = 50,
 	PAGE_MAX = 500,
+	LYING_MAX = 200, /* jobs in the intake that one request looks at */
 	LOOK_MAX = 20000, /* jobs of the queue that one request looks at */
 	STRAYS_MAX = 2000 /* ended jobs of the queue, of each state, that may be missing in the store */
 };
@@ -192,10 +193,38 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 	return SUMI_OK;
 }
 
+static bool is_text(const json_t *fields, const char *name, const char *wanted)
+{
+	const char *text = json_string_value(json_object_get(fields, name));
+	return !wanted || (text && strcmp(text, wanted) == 0);
+}
+
+/* Jobs that no daemon has taken in yet: they are queued, and not lost. They leave room for one that was. */
+static int list_lying(struct listing *l, struct error *err)
+{
+	const struct store_filter *f = &l->filter;
+	size_t i;
+	json_t *jobs, *fields;
+	int status = queue_lying(l->queue, LYING_MAX, &jobs, err);
+	json_array_foreach(status ? NULL : jobs, i, fields)
+	{
+		const char *id = json_string_value(json_object_get(fields, "id")), *sender = json_string_value(json_object_get(fields, "submitter"));
+		if (json_array_size(l->rows) + 1 >= l->limit || !call_owns(l->call, sender) || json_object_get(l->seen, id) || f->tag || f->since ||
+		    f->until || !is_text(fields, "modality", f->modality) || !is_text(fields, "model", f->model))
+			continue;
+		json_t *row = json_copy(fields);
+		json_object_set_new(row, "state", json_string("queued"));
+		json_object_set_new(row, "files", json_array());
+		add(l, id, row);
+	}
+	json_decref(jobs);
+	return status;
+}
+
 /* A job behind which the page should begin may have moved on: then its state is listed from the front. */
 static int list_live(struct listing *l, struct error *err)
 {
-	int status = SUMI_OK;
+	int status = l->kind || l->state >= 0 ? SUMI_OK : list_lying(l, err);
 	for (; l->live < LIVE && !status && !l->full; l->live++) {
 		if (l->state >= 0 && (enum job_state)l->state != live_states[l->live])
 			continue;

@@ -534,6 +534,35 @@ int queue_admit(struct queue *queue, size_t limit, struct queue_admitted *admitt
 	return status;
 }
 
+int queue_lying(struct queue *queue, size_t most, json_t **jobs, struct error *err)
+{
+	struct command command = {0};
+	redisReply *entries = NULL;
+	struct error ignored;
+	*jobs = json_array();
+	command_text(&command, "XRANGE");
+	command_key(&command, queue, "in", NULL);
+	command_text(&command, "-");
+	command_text(&command, "+");
+	command_text(&command, "COUNT");
+	command_int(&command, (int64_t)most);
+	int status = *jobs ? link_call(queue, &command, &entries, err) : error_set(err, SUMI_NOMEM, "queue: no memory");
+	command_free(&command);
+	for (size_t i = 0; !status && i < entries->elements; i++) {
+		struct intake_entry e;
+		struct job job = {0};
+		read_entry(entries->element[i], &e);
+		/* What can be none is told of when it is taken in. */
+		if (!entry_field(&e, "op") && parse_entry(&e, &job, &ignored) == SUMI_OK) {
+			if (job.id)
+				json_array_append(*jobs, job.fields);
+			job_clear(&job);
+		}
+	}
+	freeReplyObject(entries);
+	return status;
+}
+
 /* ---- recurring jobs -------------------------------------------------------------------- */
 
 /* Changes a job that has ended into its next occurrence. */

@@ -103,6 +103,9 @@ int queue_forget(struct queue *queue, const char *id, struct error *err);
 int queue_pause(struct queue *queue, const char *reason, struct error *err);
 int queue_resume(struct queue *queue, struct error *err);
 
+/* Fields of jobs with ids that lie in the intake, at most so many, the first sent first. The caller releases *jobs, on failure too. */
+int queue_lying(struct queue *queue, size_t most, json_t **jobs, struct error *err);
+
 /* ---- the intake and the clockwork: any daemon, any number of them -------------------- */
 
 struct queue_admitted {

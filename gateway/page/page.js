@@ -334,6 +334,7 @@ async function begin() {
     if (value && ![...$(id).options].some(o => o.value === value)) $(id).append(make("option", { value }, value))
     $(id).value = value
   }
+  for (const job of (await ask("GET", "/jobs?limit=50")).jobs) if (job.state === "queued") queue.track(job)
   for (const state of ["running", "ready", "delayed", "blocked"])
     for (const job of (await ask("GET", `/jobs?state=${state}&limit=50`)).jobs) queue.track(job)
   listening ??= listen(happened, () => announce(say("lost")), opened, stays)

@@ -159,6 +159,10 @@ def slow(g, place, result):
 def slowly(g, place):
     """Where no daemon runs yet."""
     result = {}
+    lying = [g.ask("POST", "/jobs", {"prompt": p, "id": p, **QUICK})[2]["id"] for p in ("lies-1", "lies-2")]
+    rows = lambda path: {j["id"]: j["state"] for j in g.get(path)[2]["jobs"]}
+    check(rows("/jobs") == dict.fromkeys(lying, "queued") and rows("/jobs?modality=audio") == {} and len(rows("/jobs?limit=1")) == 0, "what no daemon has taken in yet is listed", str(rows("/jobs")))
+    check(g.ask("DELETE", "/jobs/lies-1")[2]["state"] == "cancelled" and g.ask("DELETE", "/jobs/lies-2")[0] == 200, "and can be cancelled")
     broken = send(g, {"prompt": "to be cancelled", **TINY})
     thread = threading.Thread(target=slow, args=(g, place, result))
     thread.start()
