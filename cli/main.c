@@ -142,6 +142,7 @@ static const struct other_name {
     {"info", "show", false},     {"describe", "show", false},  {"find", "search", false},
     {"redo", "again", false},    {"rerun", "retry", false},    {"unpause", "resume", false},
     {"continue", "resume", false}, {"check", "doctor", false}, {"enlarge", "upscale", false},
+    {"lora", "models", false},     {"loras", "models", false},    {"add", "models add", false},
     {"backup", "db backup", false}, {"restore", "db restore", false}, {NULL, NULL, false},
 };
 

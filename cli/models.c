@@ -20,6 +20,7 @@
 #include "diffusion/family.h"
 #include "diffusion/run.h"
 #include "diffusion/upscalers.h"
+#include "weights/tensors.h"
 #include "weights/weights.h"
 
 struct adapter_rows {
@@ -131,6 +132,15 @@ static int move(const char *from, const char *to, struct error *err)
 	return unlink(from) == 0 ? SUMI_OK : error_errno(err, "%s", from);
 }
 
+/* A picture, a page of HTML, a pickle of more than tensors are none; what is damaged is told when it is used. */
+static bool is_model(const char *path, struct error *err)
+{
+	struct tensor_file *file = NULL;
+	int status = tensors_open(path, &file, err);
+	tensors_close(file);
+	return status != SUMI_UNSUPPORTED;
+}
+
 /* The model that a path would become: its folder's or file's name, without the file's ending. */
 static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_MAX],
 		    struct plan *plan, struct error *err)
@@ -143,6 +153,8 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
 	const char *folder = models_kind_folder(from);
+	if (!folder && S_ISREG(st.st_mode) && !is_model(from, err))
+		return err->status;
 	int status = folder ? kind_folder(cli, folder, models, err)
 			    : models_folder(cli, models, err);
 	if (!status)

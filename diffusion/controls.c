@@ -76,6 +76,8 @@ struct search {
 	const struct pack_info *info;
 	char *name, *path; /* path empty: not found yet */
 	char names[PLACES_NAMES_SIZE];
+	char unfit[PLACES_LABEL_MAX + 1]; /* the first that has the name and is for another model; or empty */
+	char why[sizeof((struct error *)0)->text];
 };
 
 static bool is_named(const char *name, const struct control_map *map)
@@ -98,6 +100,10 @@ static int look(void *context, const char *name, const char *path, struct error 
 	if (s->path[0] || (s->wanted ? strcmp(name, s->wanted) != 0 : !is_named(name, s->map)))
 		return SUMI_OK;
 	int status = s->wanted ? SUMI_OK : is_for(s->info, path, &ignored);
+	if (status && status != SUMI_NOMEM && !s->unfit[0]) {
+		snprintf(s->unfit, sizeof s->unfit, "%s", name);
+		snprintf(s->why, sizeof s->why, "%s", ignored.text);
+	}
 	if (status)
 		return status == SUMI_NOMEM ? error_set(err, status, "%s", ignored.text) : SUMI_OK;
 	strcpy(s->name, name);
@@ -122,8 +128,9 @@ static int find_for_map(const char *paths, const char *state_dir, struct search 
 	s->map = wanted;
 	if (status || s->path[0])
 		return status;
-	return error_set(err, SUMI_NOTFOUND, "there is no network for %s%s%s; there %s%s", s->map->word,
-			 info ? " and model " : "", info ? info->name : "", places_there(s->names), s->names);
+	return error_set(err, SUMI_NOTFOUND, "there is no network for %s%s%s; there %s%s%s%s%s%s", s->map->word,
+			 info ? " and model " : "", info ? info->name : "", places_there(s->names), s->names,
+			 *s->unfit ? "; " : "", s->unfit, *s->unfit ? " is not for it: " : "", s->why);
 }
 
 /* One of a name, for the pack. */

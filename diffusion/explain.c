@@ -161,6 +161,24 @@ static int prompt_json(struct explaining *x, const char *text, bool negative, js
 
 /* ---- notes ---- */
 
+/* Tags that are none: LoRAs' have been taken out of a prompt before. */
+static void note_tags(struct explaining *x, const char *text, bool negative)
+{
+	char tag[96];
+	for (const char *at = text; (at = strchr(at, '<')); at++) {
+		size_t word = strspn(at + 1, "abcdefghijklmnopqrstuvwxyz"), end = strcspn(at, ">");
+		if (!word || at[1 + word] != ':')
+			continue;
+		snprintf(tag, sizeof tag, "%.*s", (int)(at[end] ? end + 1 : end), at);
+		if (!at[end])
+			note(x, "'%.90s' is words: it has no end", tag);
+		else if (negative)
+			note(x, "'%.90s' is words: in a negative prompt no tag counts", tag);
+		else
+			note(x, "'%.90s' is words: of such tags <lora:NAME:WEIGHT> counts", tag);
+	}
+}
+
 static int note_prompt(struct explaining *x, const char *text, bool negative, struct error *err)
 {
 	bool weighted, plain;
@@ -174,6 +192,7 @@ static int note_prompt(struct explaining *x, const char *text, bool negative, st
 	    (prompt_find_word(text, strlen(text), 0, "AND") != SIZE_MAX ||
 	     prompt_find_word(text, strlen(text), 0, "BREAK") != SIZE_MAX || strchr(text, '[')))
 		note(x, "[ ], AND and BREAK in %s are words: prompt_syntax is comfy", which);
+	note_tags(x, text, negative);
 	if (x->syntax == PROMPT_COMPEL && compel_blends(text))
 		note(x, "of the texts that .blend() mixes in %s, the first is shown", which);
 	if (x->syntax == PROMPT_A1111 && !negative &&

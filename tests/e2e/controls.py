@@ -176,7 +176,7 @@ def jobs(place):
         place.sumi("wait", i)
         place.sumi("fetch", i, "-o", "listed.png")
         check(pixels(place, "listed.png") == pixels(place, name), f"a list of jobs makes {name}", done.stderr)
-    for what, word in ((f"scribble:{FIRST}", "no network"), (f"none:{FIRST},model=xl-scribble", "another family"),
+    for what, word in ((f"scribble:{FIRST}", "xl-scribble is not for it: "), (f"none:{FIRST},model=xl-scribble", "another family"),
                        (f"like:{FIRST};like:{SECOND}:0.5,joined=true", "those of the picture before it"),
                        (f"like:{FIRST},model=ip-adapter-xl", "another family"), (f"canny:{FIRST},mask={FIRST}", "no mask")):
         bad = place.sumi("image", "a boat", *BASE, "--control", what, "-o", "bad.png")

@@ -59,6 +59,10 @@ def results(place):
     check(done.returncode == 0 and not done.stderr.count("warning"), "a LoRA in the prompt", done.stderr)
     render(place, "ink", listed, "--loras", "one,weight=0.8,te_weight=0.5")
     check(sha256(tagged) == sha256(listed) != sha256(plain), "is the one of a list")
+    for name, text in (("plain.png", "is a PNG picture, not a model"), ("page.safetensors", "is a page of HTML")):
+        (place.dir / "page.safetensors").write_text("<html>no</html>")
+        bad = place.sumi("models", "add", name)
+        check(bad.returncode != 0 and text in bad.stderr and bad.stderr.count("\n") == 1, f"models add {name} is refused", bad.stderr)
     odd = render(place, "ink<lora:odd>", place.dir / "odd.png")
     check("1 of its 5 modules have no place" in odd.stderr, "what has no place is told", odd.stderr)
     wide = render(place, "ink<lora:wide>", place.dir / "wide.png")
@@ -70,7 +74,7 @@ def results(place):
             tensors[name + end] = (shape, [0.1] * 64)
     write(place.state / "models" / "loras" / "flux.safetensors", tensors)
     flux = render(place, "ink<lora:flux>", place.dir / "flux.png")
-    check(flux.returncode == 2 and "(a LoRA of FLUX.1) is not for model" in flux.stderr and
+    check(flux.returncode == 2 and "(a LoRA of FLUX." in flux.stderr and
           "none of its 1 modules beside those of text encoders has a place there" in flux.stderr,
           "one of another family that shares a text encoder is refused", flux.stderr)
     none = render(place, "ink<lora:none>", place.dir / "none.png")

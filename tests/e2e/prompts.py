@@ -82,6 +82,8 @@ def explained(place):
     check(texts == "a cat fog ", "tokens spell the words", texts)
     said = place.sumi("prompt", "16:9 [x:y:99]", "--steps", 5).stdout
     check("never comes" in said, "what never comes is told", said)
+    said = place.sumi("prompt", "fog <hypernet:x:1> <b", "--negative-prompt", "<lora:y:1>").stdout
+    check("'<hypernet:x:1>' is words" in said and "'<lora:y:1>' is words: in a negative" in said and "'<b'" not in said, "tags that are none", said)
     said = place.sumi("prompt", "mountains 16:9").stdout
     check("weight 9" in said and "not a word" in said, "so is a weight that nobody meant", said)
     said = place.sumi("prompt", "(a)", "--prompt-syntax", "diffusers").stdout
