@@ -1,8 +1,8 @@
 /* Rivers that run downhill. A generated valley is lower than its sides, but its floor has bumps and pits.
  * Terrain programs condition such heights: what stands in a river's way is breached (Lindsay 2016), what
- * would be a pond is filled (Barnes, Lehman, Mulla 2014). Here both are weighed: the profile along the way
- * becomes the nearest one that falls (least squares; Ayer and others 1955), and cones around it say how far the
- * ground beside it may stand above or below. */
+ * would be a pond is filled (Barnes, Lehman, Mulla 2014). Here most is breached and a little filled, along
+ * the lowest way from border to border, and cones around it say how far the ground beside it may stand above
+ * or below. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@ enum {
 	BEND = 7,    /* cells to both sides that tell a way's direction */
 	NEAR = 4,    /* its banks are looked for from here … */
 	FAR = 16,    /* … to there */
+	WIND = 5,    /* cells to both sides that round a way's corners */
 	SMOOTH = 4,  /* cells to both sides over which a profile is averaged */
 };
 
@@ -26,6 +27,7 @@ static const double CUT = 0.7, HEAP = 0.25;
 static const double STEEPER = 0.15; /* the first are steeper by so much with every metre: gorges keep their walls */
 /* Metres from the middle of a bed to where the ground may rise, and to where it may sink. */
 static const double HALF = 2.5, SHOULDER = 8;
+static const double FILL = 0.15;    /* of what is between a pit and what bars its way, so much is filled up, the rest is cut */
 static const double STRIDE = 1e-3; /* what a metre of a way costs on the lowest ground, as a squared height */
 static const double CLEAR = 0.01;  /* heights that a bed stays above the sea */
 
@@ -275,6 +277,17 @@ static double fit(struct way *w, double fall)
 	return cut;
 }
 
+/* A share of what was cut is filled up instead: towards the lowest profile that falls and stands nowhere below the ground. */
+static void fill(struct way *w, double fall)
+{
+	double level = -INFINITY;
+	for (int i = w->count - 1; i >= 0; i--) {
+		level = fmax(level, height_of(&w->view, w->cells[i]));
+		w->bed[i] += FILL * (level - w->bed[i]);
+		level += i ? fall * step_of(w, i) : 0;
+	}
+}
+
 /* Averaged along the way, and above the sea. `room`: as many numbers as cells. */
 static void even(struct way *w, double fall, double *room)
 {
@@ -304,7 +317,20 @@ static void level(struct way *w, double *room)
 		turn(w);
 		fit(w, fall);
 	}
+	fill(w, fall);
 	even(w, fall, room);
+}
+
+/* Where the bed's middle is by a cell of the way, that goes in steps: between its neighbours. */
+static void middle(const struct way *w, int i, double *r, double *c)
+{
+	int wide = i < w->count - 1 - i ? i : w->count - 1 - i;
+	wide = wide < WIND ? wide : WIND;
+	*r = *c = 0;
+	for (int k = i - wide; k <= i + wide; k++) {
+		*r += (double)w->cells[k].r / (2 * wide + 1);
+		*c += (double)w->cells[k].c / (2 * wide + 1);
+	}
 }
 
 /* Cones around every cell of the way: nothing stands above the lowest of one kind, and nothing below the highest of the
@@ -318,20 +344,23 @@ static void carve(const struct way *w, float *above, float *below)
 		above[i] = INFINITY;
 		below[i] = -INFINITY;
 	}
-	for (int i = 0; i < w->count; i++)
-		for (int dr = -REACH; dr <= REACH; dr++)
-			for (int dc = -REACH; dc <= REACH; dc++) {
-				int r = w->cells[i].r + dr, c = w->cells[i].c + dc;
+	for (int i = 0; i < w->count; i++) {
+		double row, column;
+		middle(w, i, &row, &column);
+		for (int r = (int)lrint(row) - REACH; r <= (int)lrint(row) + REACH; r++)
+			for (int c = (int)lrint(column) - REACH; c <= (int)lrint(column) + REACH; c++) {
 				if ((!v->joined_rows && (r < 0 || r >= v->rows)) ||
 				    (!v->joined_columns && (c < 0 || c >= v->columns)))
 					continue;
 				size_t at = place(v, r, c);
-				double far = sqrt((double)(dr * dr + dc * dc)), beside = fmax(far - HALF, 0);
+				double dr = r - row, dc = c - column;
+				double far = sqrt(dr * dr + dc * dc), beside = fmax(far - HALF, 0);
 				double up = (CUT + STEEPER * beside) * beside / v->f->metres;
 				double down = HEAP * fmax(far - SHOULDER, 0) / v->f->metres;
 				above[at] = fminf(above[at], (float)(w->bed[i] + up));
 				below[at] = fmaxf(below[at], (float)(w->bed[i] - down));
 			}
+	}
 	for (size_t i = 0; i < count; i++)
 		heights[i] = fminf(fmaxf(heights[i], below[i]), above[i]);
 }
