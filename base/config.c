@@ -3,12 +3,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -287,11 +289,27 @@ static int finish(struct config *config, struct error *err)
 	return SUMI_OK;
 }
 
+/* A pipe would be waited for until somebody writes, and is empty when the file is read again, as each worker does. */
+static int open_file(const char *path, FILE **out, struct error *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), status = SUMI_OK;
+	*out = NULL;
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+		status = error_set(err, SUMI_INVALID, "%s: is a pipe: name a file", path);
+	else if (fd < 0 || !(*out = fdopen(fd, "r")))
+		status = error_errno(err, "%s", path);
+	if (!*out && fd >= 0)
+		close(fd);
+	return status;
+}
+
 static int read_file(struct config *config, struct error *err)
 {
-	struct reading r = {.config = config, .file = fopen(config->file, "r"), .err = err};
-	if (!r.file)
-		return error_errno(err, "%s", config->file);
+	struct reading r = {.config = config, .err = err};
+	int failed = open_file(config->file, &r.file, err);
+	if (failed)
+		return failed;
 	int line = ini_parse_stream(next_line, &r, on_pair, &r);
 	int status = SUMI_OK;
 	if (ferror(r.file)) /* a folder can be opened, but not read */

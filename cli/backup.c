@@ -158,8 +158,13 @@ int backup_make(struct cli *cli, struct store_report *report, struct error *err)
 
 /* ---- restore ---- */
 
-/* *queue: whether the set holds the queue. */
-static int read_manifest(const struct cli *cli, const char *dir, bool *queue, struct error *err)
+/* What a set holds, as is written in it. */
+struct manifest {
+	bool queue;
+	int64_t jobs, files;
+};
+
+static int read_manifest(const struct cli *cli, const char *dir, struct manifest *m, struct error *err)
 {
 	char path[FILES_PATH_MAX], *text = NULL;
 	const char *word = NULL, *prefix = NULL;
@@ -179,12 +184,16 @@ static int read_manifest(const struct cli *cli, const char *dir, bool *queue, st
 		status = json_want_string(root, path, "queue", &word, err);
 	if (!status)
 		status = json_want_string(root, path, "prefix", &prefix, err);
+	if (!status)
+		status = json_want_int(root, path, "jobs", 0, INT32_MAX, &m->jobs, err);
+	if (!status)
+		status = json_want_int(root, path, "files", 0, INT32_MAX, &m->files, err);
 	if (!status && (format != FORMAT || !word))
 		status = error_set(err, SUMI_UNSUPPORTED,
 				   "%s: is of another sumi (format %lld, this one knows %d)", path,
 				   (long long)format, FORMAT);
-	*queue = !status && strcmp(word, "none") != 0;
-	if (*queue && prefix && strcmp(prefix, cli->config.prefix) != 0)
+	m->queue = !status && strcmp(word, "none") != 0;
+	if (m->queue && prefix && strcmp(prefix, cli->config.prefix) != 0)
 		status = error_set(err, SUMI_INVALID,
 				   "the keys of its queue begin with %s, those of sumi.conf with %s: "
 				   "set prefix = %s",
@@ -217,8 +226,23 @@ static int lock_state(const char *dir, int locks[2], struct error *err)
 	return status;
 }
 
+/* A set without one of them would be taken for an empty one. */
+static int check_parts(const char *from, const struct manifest *m, struct error *err)
+{
+	static const char *const needed[] = {"sumi.db", "redis"};
+	char path[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	for (int i = 0; i < (m->queue ? 2 : 1) && !status; i++) {
+		status = files_path(path, err, "%s/%s", from, needed[i]);
+		if (!status && access(path, F_OK) != 0)
+			status = error_set(err, SUMI_CORRUPT, "%s is damaged: it has no %s; nothing was restored",
+					   from, needed[i]);
+	}
+	return status;
+}
+
 /* Copies the set beside the store and looks at every byte of it, before anything is touched. */
-static int take_copy(const char *from, const char *part, struct store_report *report,
+static int take_copy(const char *from, const char *part, const struct manifest *m, struct store_report *report,
 		     struct error *err)
 {
 	char source[FILES_PATH_MAX], target[FILES_PATH_MAX];
@@ -228,7 +252,7 @@ static int take_copy(const char *from, const char *part, struct store_report *re
 					    "history", "redis",     "blobs"};
 	struct store *store;
 	struct stat st;
-	int status = SUMI_OK;
+	int status = check_parts(from, m, err);
 	for (size_t i = 0; i < sizeof names / sizeof names[0] && !status; i++) {
 		if ((status = files_path(source, err, "%s/%s", from, names[i])) ||
 		    (status = files_path(target, err, "%s/%s", part, names[i])) ||
@@ -244,6 +268,11 @@ static int take_copy(const char *from, const char *part, struct store_report *re
 		return status;
 	status = store_check(store, true, report, err);
 	store_close(store);
+	if (!status && (report->jobs < m->jobs || report->artifacts < m->files))
+		return error_set(err, SUMI_CORRUPT,
+				 "%s is damaged: it was made with %lld jobs and %lld files, and has %d and %d; nothing "
+				 "was restored",
+				 from, (long long)m->jobs, (long long)m->files, report->jobs, report->artifacts);
 	return status == SUMI_CORRUPT
 		   ? error_set(err, status,
 			       "%s is damaged (%d problem%s): nothing was restored", from,
@@ -309,10 +338,11 @@ int backup_restore(struct cli *cli, struct store_report *report, struct error *e
 	const char *dir = cli->config.state_dir, *from = cli->arg_count > 1 ? cli->args[1] : NULL;
 	char part[FILES_PATH_MAX], aside[64] = "";
 	int locks[2] = {-1, -1};
-	bool queue = false, made = false, there = false;
+	struct manifest set = {0};
+	bool made = false, there = false;
 	if (!from)
 		return error_set(err, SUMI_INVALID, "usage: sumi db restore DIR [--force]");
-	int status = read_manifest(cli, from, &queue, err);
+	int status = read_manifest(cli, from, &set, err);
 	if (!status)
 		status = lock_state(dir, locks, err);
 	if (!status) {
@@ -323,8 +353,8 @@ int backup_restore(struct cli *cli, struct store_report *report, struct error *e
 	if (!status)
 		status = files_path(part, err, "%s/" PART, dir);
 	if (!status)
-		status = take_copy(from, part, report, err);
-	if (!status && queue && cli->config.redis[0])
+		status = take_copy(from, part, &set, report, err);
+	if (!status && set.queue && cli->config.redis[0])
 		status = hand_over(cli, part, err);
 	bool touched = !status;
 	if (!status)

@@ -91,6 +91,12 @@ def refusals(place, other):
     told = empty.sumi("db", "restore", bad)
     check(told.returncode == 2 and "damaged" in told.stderr and not (empty.state / "sumi.db").exists(),
           "a damaged set is refused, and nothing restored", told.stderr)
+    for name, harm in (("lost", lambda set: (set / "sumi.db").unlink()), ("empty", lambda set: os.truncate(set / "sumi.db", 0)),
+                       ("mute", lambda set: shutil.rmtree(set / "redis"))):
+        harm(shutil.copytree(place.dir / "set0", place.dir / name))
+        told = empty.sumi("db", "restore", place.dir / name)
+        check(told.returncode == 2 and "is damaged" in told.stderr and not (empty.state / "sumi.db").exists(),
+              f"nor is one taken for a smaller one: {name}", told.stderr)
 
 
 def other_server(place):
