@@ -209,12 +209,12 @@ static void add_upscaler(json_t *o, const char *path)
 }
 
 /* Of an adapter what it is made of, and the hash by which files of results name it. */
-static void add_adapter(json_t *o, const char *path)
+static void add_adapter(json_t *o, const char *path, struct error *why)
 {
 	struct adapter *a;
 	char ranks[40], sha256[SHA256_HEX_SIZE];
 	int least, most;
-	if (adapter_open(path, &a, NULL))
+	if (adapter_open(path, &a, why))
 		return;
 	adapter_ranks(a, &least, &most);
 	snprintf(ranks, sizeof ranks, least == most ? "%d" : "%d to %d", least, most);
@@ -229,13 +229,13 @@ static void add_adapter(json_t *o, const char *path)
 }
 
 /* Of an embedding how many vectors stand for which word, and the same hash. */
-static void add_embedding(json_t *o, const char *path)
+static void add_embedding(json_t *o, const char *path, struct error *why)
 {
 	struct embedding_file e;
 	char sha256[SHA256_HEX_SIZE], word[EMBEDDING_WORD_MAX + 1];
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
 	const char *end = model_file_ending(base), *family;
-	if (embedding_open(path, &e, NULL))
+	if (embedding_open(path, &e, why))
 		return;
 	snprintf(word, sizeof word, "%.*s", (int)(end ? (size_t)(end - base) : strlen(base)), base);
 	json_object_set_new(o, "kind", json_string("embedding"));
@@ -247,6 +247,28 @@ static void add_embedding(json_t *o, const char *path)
 	if (!sha256_file(path, sha256, NULL))
 		json_object_set_new(o, "sha256", json_string(sha256));
 	embedding_close(&e);
+}
+
+/* Of what looks like an adapter or an embedding and is none that is read: why, as a job would say it. */
+static void add_small(json_t *o, const char *path)
+{
+	static const char *const adapters[] = {"LoRA", "DoRA", "LoHa", "LoKr", "OFT", "GLoRA"};
+	const char *kind = json_string_value(json_object_get(o, "kind"));
+	struct error no_adapter = {0}, no_embedding = {0}, *why = NULL;
+	add_adapter(o, path, &no_adapter);
+	if (json_object_get(o, "adapter"))
+		return;
+	add_embedding(o, path, &no_embedding);
+	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++)
+		if (strcmp(kind, adapters[i]) == 0)
+			why = &no_adapter;
+	if (strcmp(kind, "embedding") == 0 && !json_object_get(o, "vectors"))
+		why = &no_embedding;
+	size_t n = strlen(path);
+	if (why && *why->text)
+		json_object_set_new(o, "unusable", json_string(strncmp(why->text, path, n) == 0 && why->text[n] == ':'
+								   ? why->text + n + 2
+								   : why->text));
 }
 
 int models_file_describe(const char *path, json_t **out, struct error *err)
@@ -276,9 +298,7 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 			 formats);
 	if (*out) {
 		add_notes(*out, tensors_metadata(file));
-		add_adapter(*out, path);
-		if (!json_object_get(*out, "adapter"))
-			add_embedding(*out, path);
+		add_small(*out, path);
 		add_control(*out, path);
 		add_upscaler(*out, path);
 		add_encoder(*out, path);

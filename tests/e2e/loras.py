@@ -48,6 +48,14 @@ def names_and_files(place):
           "models show tells of one", str(told))
 
 
+def unusable(place):
+    write(place.dir / "other.safetensors", {"lora_unet_a.oft_blocks": ([2, 2, 2], [0.1] * 8)})
+    write(place.dir / "words.safetensors", {"<a>": ([768], [0.1] * 768), "<b>": ([768], [0.1] * 768)})
+    for name, kind, why in (("other", "OFT", "'lora_unet_a.oft_blocks' is of no kind of adapter that is read"), ("words", "embedding", "its tensors are not for one word")):
+        told = place.json("models", "show", f"{name}.safetensors")
+        check(told["kind"] == kind and why in told["unusable"], f"models show says what cannot be used: {kind}", str(told))
+
+
 def render(place, prompt, out, *more):
     return place.sumi("render", prompt, *BASE, "--pack", PACKS / PACK, "-o", out, *more)
 
@@ -148,6 +156,7 @@ def main():
     place = Place()
     try:
         names_and_files(place)
+        unusable(place)
         results(place)
         place.start()
         jobs(place)
