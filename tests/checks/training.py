@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What the training tools promise for pictures of 256: mixed sizes, a tokenizer and networks that grow, judges that see full size.
+"""What the training tools promise for pictures of 256: mixed sizes, a tokenizer and networks that grow, judges that see full size;
+and that rivers of the corpus of landscapes run downhill.
 Skipped without the training tools' packages."""
 import os, pathlib, shutil, sys, tempfile
 
@@ -15,7 +16,7 @@ except ImportError:
     sys.exit(0)
 for part in ("train", "judge"):
     sys.path.insert(0, str(ROOT / "tools" / part))
-import diffusion, domains, edges, judge, models, prompts, revive, score, vocabulary
+import diffusion, domains, edges, heights, judge, models, prompts, revive, score, vocabulary
 
 failed = 0
 
@@ -104,4 +105,12 @@ check(edges.width(sharp) < soft(0.6) < soft(1.0) < soft(2.0), "softer edges are 
 check(abs(edges.width(np.concatenate([sharp, sharp])) / edges.width(sharp) - 1) < 1e-6, "more of the same edges are no wider")
 rows = prompts.make(ink, 40)
 check({r["kind"] for r in rows} == {"seen", "held"} and any("relation" in r["attrs"] for r in rows), "prompts have relations, seen and held out")
+from corpus_world import attributes, terrain
+for kind in heights.RIVERS:
+    falls = [heights.downhill(np.rint(terrain.MAKERS[kind](attributes.rng_for(5, i, 1), 128)[0] * 255) / 255) for i in range(8)]
+    check(np.mean(falls) > 0.95, f"rivers of the corpus run downhill ({kind})", str(falls))
+slope = np.mgrid[:64, :64][0] / 64
+check(heights.downhill(np.abs(np.mgrid[:64, :64][1] - 32) / 64 + 0.1 * (1 - slope)) == 1 and heights.downhill(slope * 0 + 0.5) == 0,
+      "what runs downhill, and what lies flat")
+
 sys.exit(failed > 0)
