@@ -149,6 +149,8 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	struct stat st;
 	if (stat(from, &st) != 0)
 		return error_errno(err, "%s", from);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return error_set(err, SUMI_INVALID, "%s: is neither a file nor a folder", from);
 	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
 	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);

@@ -77,7 +77,7 @@ static int read_place(void *context, const char *place, bool named, struct error
 	(void)named;
 	if (files_path(path, NULL, "%s/" STYLES_FILE, place) || stat(path, &st) != 0)
 		return SUMI_OK;
-	int status = files_read(path, FILE_LIMIT, &text, &size, err);
+	int status = files_read_regular(path, FILE_LIMIT, &text, &size, err);
 	if (status)
 		return status;
 	if (!utf8_valid(text, size))

@@ -57,7 +57,7 @@ static int read_lines(struct search *s, const char *path, struct error *err)
 {
 	char *text;
 	size_t size, at = 0;
-	int status = files_read(path, FILE_LIMIT, &text, &size, err);
+	int status = files_read_regular(path, FILE_LIMIT, &text, &size, err);
 	if (status)
 		return status;
 	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)

@@ -40,6 +40,12 @@ def listings(place):
     check("\x1b" not in done.stdout + done.stderr and "plain " in done.stdout and done.stdout.count("\n") ==
           len(place.json("models")), "no folder's name reaches the terminal as it is", done)
     rows = {row["name"]: row for row in place.json("models")}
+    os.mkfifo(place.dir / "packs/styles.csv")
+    done = place.sumi("render", "x", "--pack", PACKS / PACK, "--style", "any", "--steps", 1, "-o", "a.png", timeout=30)
+    check(done.returncode == 2 and "styles.csv: is not a regular file" in done.stderr, "nor is a pipe of styles waited for", done)
+    (place.dir / "packs/styles.csv").unlink()
+    done = place.sumi("models", "add", "/dev/null", timeout=30)
+    check(done.returncode == 2 and "neither a file nor a folder" in done.stderr, "what is neither file nor folder is no model", done)
     check("SASolver" in rows["strange"]["note"] and rows["second-order"]["note"] is None and
           rows["second-order"]["sampler"] == "dpm2", "in JSON too", rows)
 
