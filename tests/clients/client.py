@@ -16,7 +16,7 @@ def need(*packages):
     wanted = "\n".join(packages)
     stamp = VENV / ("has-" + "-".join(sorted(p.split("==")[0] for p in packages)))
     if not stamp.exists() or stamp.read_text() != wanted:
-        run = lambda *words: subprocess.run(words, capture_output=True, text=True, timeout=900)
+        run = lambda *words: subprocess.run(["timeout", "900", *words], capture_output=True, text=True)
         made = run(sys.executable, "-m", "venv", VENV) if not python.exists() else None
         if made and made.returncode or (done := run(python, "-m", "pip", "install", "-q", *packages)).returncode:
             print(f"skip {pathlib.Path(sys.argv[0]).name}: {', '.join(packages)} cannot be installed")
