@@ -23,8 +23,8 @@ def told(place, id, words):
         {name: done.stdout[-300:] + done.stderr for name, done in texts.items()}
 
 
-def says(place, id, words, name, seconds=30):
-    wait_for(lambda: told(place, id, words)[0], seconds, 0.3)
+def says(place, id, words, name):
+    wait_for(lambda: told(place, id, words)[0], 300, 0.3)
     fine, texts = told(place, id, words)
     check(fine, f"{name}: status, list and show say what it waits for", str(texts))
 
@@ -156,7 +156,7 @@ def read_only():
             place.reaches(id, 2 * i + 1)
             bind("-o", "remount,ro,bind", folder)
             if i == 0:
-                says(place, id, "results cannot be written", "read-only results", 60)
+                says(place, id, "results cannot be written", "read-only results")
             time.sleep(LONGER)
             bind("-o", "remount,rw,bind", folder)
         costs_nothing(place, id, "read-only results")
