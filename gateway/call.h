@@ -76,7 +76,7 @@ struct call {
 	struct caller caller;
 	struct http_answer answer;
 	/* A handler that waits says so, for which jobs, and who goes on. */
-	bool waits, streams, gone; /* streams: state is a struct hub_filter, and the hub goes on */
+	bool waits, streams; /* streams: state is a struct hub_filter, and the hub goes on */
 	char jobs[CALL_JOBS_MAX][JOB_ID_SIZE];
 	int job_count;
 	call_handler *resume;
@@ -90,7 +90,7 @@ struct call {
 	struct call *next, **link;
 	int64_t since, spoken; /* boot clock: handled; something was sent */
 	bool again, running;   /* something has happened meanwhile; a handler is at it */
-	atomic_bool silent;    /* the client may have gone */
+	atomic_bool silent, gone; /* the client may have gone; it has */
 	struct stream *stream; /* the hub's */
 	char waited[JOB_ID_SIZE], place[64]; /* once.c's */
 	bool decided; /* its job has ended: what is answered now is the last word */

@@ -203,7 +203,7 @@ static void run_call(struct task *t, struct worker *w)
 {
 	struct call *c = (struct call *)(void *)t;
 	(c->resume ? c->resume : c->route->handle)(c, w);
-	if (c->decided && !c->silent && (!c->http->streaming || c->events || c->answer.status == 200))
+	if (c->decided && !c->silent && !c->gone && (!c->http->streaming || c->events || c->answer.status == 200))
 		once_answered(c, w);
 }
 
