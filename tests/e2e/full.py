@@ -176,7 +176,7 @@ def limited():
     place.reaches(id, 3)
     worker = place.workers()[0]
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (512, resource.RLIM_INFINITY))
-    says(place, id, "disk full", "a limit on files", 60)
+    says(place, id, "disk full", "a limit on files")
     check(place.workers() == [worker], "a limit on files: the worker lives on", str(place.workers()))
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     done = place.sumi("wait", id, "--timeout", "5m", timeout=320)
