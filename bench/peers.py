@@ -41,7 +41,7 @@ def sumi_turn(sumi, pack, device, steps, out, size=512):
     command = [sumi, "render", PROMPT, "-p", pack, "-d", device["selector"], "-o", out / "turn.png", "--width", str(size),
                "--height", str(size), "--sampler", "euler", "--steps", str(steps), "--cfg-scale", "1", "--seed", "1",
                "--precision", os.environ.get("SUMI_BENCH_PRECISION", "exact")]
-    run = process.Run(command, SUMI_MARKS)
+    run = process.Run(command, SUMI_MARKS, terminal=True)
     return phases(run, steps, "end")  # writing the file is counted as decoding
 
 

@@ -14,34 +14,53 @@ def environment():
 
 
 def processor_seconds(pid):
-    """What the process and its threads have taken so far."""
+    """What the process, its threads and its children, those that have ended too, have taken so far: who renders may be a
+    child of who was started."""
     try:
         with open(f"/proc/{pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
+        children = [c for task in os.listdir(f"/proc/{pid}/task") for c in children_of(pid, task)]
     except (OSError, IndexError):
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return sum(map(int, fields[11:15])) / TICKS + sum(map(processor_seconds, children))
+
+
+def read(out):
+    """What comes next; nothing at the end, which of a terminal is an error."""
+    try:
+        return os.read(out, 65536)
+    except OSError:
+        return b""
+
+
+def children_of(pid, task):
+    try:
+        with open(f"/proc/{pid}/task/{task}/children") as f:
+            return f.read().split()
+    except OSError:
+        return []
 
 
 class Run:
     """wall, cpu: seconds; rss: MiB at the peak; stamps: {name: (wall, cpu) since the start}; text: all it printed."""
 
-    def __init__(self, command, marks=(), echo=False):
+    def __init__(self, command, marks=(), echo=False, terminal=False):
         """marks: [(name, regular expression)] that are looked for in what it prints; the first match counts. A group
         in the expression is appended to the name: ("step", r"step (\\d+)/") stamps step1, step2, … echo: what it
-        prints goes to the terminal too."""
+        prints goes to the terminal too. terminal: it it has a terminal of its own: some tell of each step only there."""
         self.stamps, self.text = {}, ""
         start = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   env=environment())
-        while chunk := os.read(process.stdout.fileno(), 65536):
+        out, into = os.openpty() if terminal else os.pipe()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=into, stderr=into, env=environment())
+        os.close(into)
+        while chunk := read(out):
             moment = time.monotonic() - start, processor_seconds(process.pid)
             self.text += chunk.decode(errors="replace")
             if echo:
                 os.write(1, chunk)
             self._stamp(marks, moment)
         _, status, usage = os.wait4(process.pid, 0)
-        process.stdout.close()
+        os.close(out)
         process.returncode = os.waitstatus_to_exitcode(status)
         self.wall, self.cpu = time.monotonic() - start, usage.ru_utime + usage.ru_stime
         self.rss, self.code = usage.ru_maxrss / 1024, process.returncode

@@ -91,7 +91,7 @@ class Bench:
     def render(self, pack, arguments, ending):
         command = [SUMI, "render", peers.PROMPT, "-p", pack, "-d", self.device["selector"], "--seed", "1",
                    "--precision", PRECISION, "-o", OUT / f"whole.{ending}", *arguments]
-        return process.Run(command, peers.SUMI_MARKS)
+        return process.Run(command, peers.SUMI_MARKS, terminal=True)
 
     def whole_row(self, name, pack, arguments, ending):
         print(f"{name} ({pack})", flush=True)
