@@ -88,11 +88,10 @@ void preflight_warn_after(const struct cli *cli, struct queue *queue, json_t *no
 		fprintf(stderr, "sumi: warning: so do others, for %zu more jobs\n", unknown - SHOWN);
 }
 
-/* Once for many jobs. */
-static void note_idle(const struct job *job, json_t *told)
+void preflight_note_idle(const struct cli *cli, const struct job *job, json_t *told)
 {
 	const char *why, *name = request_idle(&job->request, &why);
-	if (!name || (told && json_object_get(told, name)))
+	if (cli->quiet || !name || (told && json_object_get(told, name)))
 		return;
 	json_object_set_new(told, name, json_true());
 	fprintf(stderr, "sumi: note: '%s' has no say: %s\n", name, why);
@@ -104,8 +103,7 @@ void preflight_warn(const struct cli *cli, struct queue *queue, const struct job
 	struct error ignored;
 	bool served = true;
 	snprintf(class, sizeof class, "%s/%s", job->modality, job->model ? job->model : "");
-	if (!cli->quiet)
-		note_idle(job, told);
+	preflight_note_idle(cli, job, told);
 	if (cli->quiet || (told && json_object_get(told, class)))
 		return;
 	json_object_set_new(told, class, json_true());

@@ -9,7 +9,10 @@
  * it may be on another machine, and nothing is said. */
 int preflight(struct cli *cli, const struct job *job, struct error *err);
 
-/* One line on stderr where a value that was given has no say, and one where no living worker has the model of a job that was sent: it waits until
+/* One line on stderr where a value that was given has no say, once for many jobs. told: as below. */
+void preflight_note_idle(const struct cli *cli, const struct job *job, json_t *told);
+
+/* The same, and one line where no living worker has the model of a job that was sent: it waits until
  * one comes. told (may be NULL) is an object that remembers which models were asked about, so that
  * many jobs make one line. */
 void preflight_warn(const struct cli *cli, struct queue *queue, const struct job *job,

@@ -8,6 +8,7 @@
 #include "cli/guarded.h"
 #include "cli/inputs.h"
 #include "cli/output.h"
+#include "cli/preflight.h"
 #include "cli/verbs.h"
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
@@ -279,8 +280,10 @@ static int run_render(struct cli *cli)
 	else if (*r.output && cli_is_folder(r.output))
 		status = error_set(&err, SUMI_INVALID, "-o %s is a folder: name a file in it",
 				   r.output);
-	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err)))
+	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err))) {
+		preflight_note_idle(cli, &r.job, NULL);
 		status = guarded_call(render_guarded, &r, &err);
+	}
 	job_clear(&r.job);
 	request_places_clear(&r.places);
 	free(r.adapters);

@@ -222,6 +222,8 @@ def idle(place):
                         (["--quality", 50, "--format", "png"], "quality"), (["--deep-cache-level", 2], "deep_cache_level")]:
         done = place.sumi("image", "ink", "--size", 64, "--detach", *words)
         check(done.returncode == 0 and f"note: '{name}' has no say" in done.stderr, f"without a say: {name}", done.stderr)
+    done = place.sumi("render", "ink", *[o for o in QUICK if o != "-q"], "--size", 64, "--hires-upscaler", "x")
+    check(done.returncode == 0 and "note: 'hires_upscaler' has no say" in done.stderr, "nor without a daemon", done.stderr)
     done = place.sumi("image", "ink", "--size", 64, "--detach", "--quality", 50)
     check(done.returncode == 0 and "no say" not in done.stderr, "and what has one is not", done.stderr)
 
