@@ -47,7 +47,7 @@ class Run:
     def __init__(self, command, marks=(), echo=False, terminal=False):
         """marks: [(name, regular expression)] that are looked for in what it prints; the first match counts. A group
         in the expression is appended to the name: ("step", r"step (\\d+)/") stamps step1, step2, … echo: what it
-        prints goes to the terminal too. terminal: it it has a terminal of its own: some tell of each step only there."""
+        prints goes to the terminal too. terminal: it has a terminal of its own: some tell of each step only there."""
         self.stamps, self.text = {}, ""
         start = time.monotonic()
         out, into = os.openpty() if terminal else os.pipe()
