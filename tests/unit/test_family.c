@@ -84,7 +84,7 @@ static void test_parts(void **state)
 		for (const struct part *const *p = f->parts; *p; p++)
 			assert_ptr_equal(family_part(f, (*p)->folder), *p);
 		assert_null(family_part(f, "safety_checker"));
-		assert_int_equal(family_part(f, "unet")->use, PART_DENOISER);
+		assert_int_equal(family_part(f, family_folder(f, PART_DENOISER))->use, PART_DENOISER);
 	}
 }
 

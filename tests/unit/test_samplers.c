@@ -212,6 +212,21 @@ static void trajectories_equal_diffusers(void **state)
 	assert_true(index >= 450);
 }
 
+/* One without a row would be held to nothing. */
+static void every_sampler_has_trajectories(void **state)
+{
+	const struct fixture *f = *state;
+	const json_t *row;
+	size_t index;
+	for (int i = 0; sampler_name_at(i); i++) {
+		bool found = false;
+		json_array_foreach(f->rows, index, row)
+			found = found || strcmp(text_of(row, "sampler"), sampler_name_at(i)) == 0;
+		if (!found)
+			fail_msg("%s has no trajectory in samplers.json", sampler_name_at(i));
+	}
+}
+
 static void save_all(const struct sampler *s, const struct rng *rng, struct bytes_writer *w)
 {
 	*w = (struct bytes_writer){0};
@@ -526,6 +541,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(trajectories_equal_diffusers),
+	    cmocka_unit_test(every_sampler_has_trajectories),
 	    cmocka_unit_test(saved_runs_give_the_same_bytes),
 	    cmocka_unit_test(bad_steps_change_nothing),
 	    cmocka_unit_test(every_schedule_runs),
