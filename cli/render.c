@@ -280,10 +280,10 @@ static int run_render(struct cli *cli)
 	else if (*r.output && cli_is_folder(r.output))
 		status = error_set(&err, SUMI_INVALID, "-o %s is a folder: name a file in it",
 				   r.output);
-	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err))) {
-		preflight_note_idle(cli, &r.job, NULL);
+	else if (!(status = output_check(cli, &err)) && !(status = prepare(&r, &err)))
 		status = guarded_call(render_guarded, &r, &err);
-	}
+	if (!status) /* a job that is refused is told why, and nothing else */
+		preflight_note_idle(cli, &r.job, NULL);
 	job_clear(&r.job);
 	request_places_clear(&r.places);
 	free(r.adapters);

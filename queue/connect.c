@@ -224,8 +224,10 @@ int link_need(struct queue *queue, struct error *err)
 
 int link_reply(struct queue *queue, redisReply **reply, struct error *err)
 {
-	if (redisGetReply(queue->redis, (void **)reply) == REDIS_OK)
+	if (redisGetReply(queue->redis, (void **)reply) == REDIS_OK) {
+		queue->refusal = (*reply)->type == REDIS_REPLY_ERROR ? reply_refusal(*reply) : NULL;
 		return SUMI_OK;
+	}
 	char where[400];
 	url_describe(&queue->url, where, sizeof where);
 	error_set(err, SUMI_CONNECT, "redis at %s: %s", where,
@@ -250,8 +252,6 @@ static int exchange(struct queue *queue, struct command *command, redisReply **r
 			return status;
 		status = link_reply(queue, reply, err);
 		if (status == SUMI_OK) {
-			queue->refusal = (*reply)->type == REDIS_REPLY_ERROR ? reply_refusal(*reply)
-									     : NULL;
 			bool later = (*reply)->type == REDIS_REPLY_ERROR &&
 				     reply_error(*reply, err) == SUMI_CONNECT;
 			if (!later)
