@@ -60,9 +60,6 @@ static const struct {
     /* PoCL compiles a kernel once for what clGetProgramInfo() gives us to keep, for any size of
      * work-groups, and once more for the size that it is launched in, although ours say theirs. */
     {"POCL_WORK_GROUP_SPECIALIZATION", "0"},
-    /* For any size PoCL puts loops over a work-group's items around what it compiles; by its other
-     * method they cost kernels of one item nothing (docs/performance.md). */
-    {"POCL_WORK_GROUP_METHOD", "cbs"},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
 
