@@ -9,15 +9,6 @@ import bpy, logging, warnings
 from world_pack import SIDE, world_tiny
 
 
-class Heard(logging.Handler):
-    def __init__(self):
-        super().__init__(logging.WARNING)
-        self.words = []
-
-    def emit(self, record):
-        self.words.append(record.getMessage())
-
-
 def opened(path):
     """What Blender's importer says about a file, and the meshes that are then to be seen: {name: (vertices, x, y, z)}."""
     heard = Heard()

@@ -1,6 +1,6 @@
 """Programs that other people wrote, against a gateway. Each script needs packages from PyPI, which are put into
 a virtual environment under build/; where that cannot be done the script is skipped."""
-import os, pathlib, subprocess, sys
+import logging, os, pathlib, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from gateway_lib import *
@@ -23,6 +23,16 @@ def need(*packages):
             sys.exit(0)
         stamp.write_text(wanted)
     os.execve(python, [str(python), *sys.argv], {**os.environ, "SUMI_IN_VENV": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+class Heard(logging.Handler):
+    """What a library warns of."""
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.words = []
+
+    def emit(self, record):
+        self.words.append(record.getMessage())
 
 
 class Server:

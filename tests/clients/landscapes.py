@@ -11,15 +11,6 @@ from trimesh.exchange.gltf import validate
 from world_pack import SIDE, world_tiny
 
 
-class Heard(logging.Handler):
-    def __init__(self):
-        super().__init__(logging.WARNING)
-        self.words = []
-
-    def emit(self, record):
-        self.words.append(record.getMessage())
-
-
 heard = Heard()
 logging.getLogger().addHandler(heard)
 logging.getLogger("trimesh").addHandler(heard)
