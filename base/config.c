@@ -192,6 +192,7 @@ struct reading {
 	struct error *err;
 	int status;
 	int line;
+	int given[SETTINGS]; /* in which line; 0: in none */
 };
 
 /* For inih, which would take the rest of a line beyond its buffer for a line of its own, and read
@@ -209,13 +210,22 @@ static char *next_line(char *buffer, int size, void *context)
 	return NULL;
 }
 
+/* Of two values one would be left out in silence. inih hands an indented line on as one more value. */
+static int apply_once(struct reading *r, int i, const char *value)
+{
+	int before = r->given[i];
+	r->given[i] = r->line;
+	return before ? error_set(r->err, SUMI_INVALID, "stands in line %d already: leave one of them, on one line", before)
+		      : apply(r->config, &settings[i], value, r->err);
+}
+
 static int on_pair(void *context, const char *section, const char *name, const char *value)
 {
 	struct reading *r = context;
 	(void)section; /* sections are for the reader's eye: keys are unique */
 	for (int i = 0; i < SETTINGS; i++)
 		if (strcmp(settings[i].key, name) == 0) {
-			r->status = apply(r->config, &settings[i], value, r->err);
+			r->status = apply_once(r, i, value);
 			if (r->status)
 				error_prefix(r->err, "%s", name);
 			return r->status == SUMI_OK;

@@ -66,6 +66,8 @@ const char *link_problem(const redisContext *c)
 {
 	/* hiredis tells a timeout in the words of the socket. */
 	bool silent = strcmp(c->errstr, strerror(EAGAIN)) == 0;
+	if (c->err == REDIS_ERR_PROTOCOL)
+		return "what answers there is no Redis: name one in `redis` of sumi.conf";
 	return silent ? "it accepts connections and does not answer" : c->errstr;
 }
 
@@ -267,11 +269,11 @@ static int exchange(struct queue *queue, struct command *command, redisReply **r
 	}
 }
 
-static int errors_out(redisReply **reply, struct error *err)
+static int errors_out(redisReply **reply, const struct command *asked, struct error *err)
 {
 	if ((*reply)->type != REDIS_REPLY_ERROR)
 		return SUMI_OK;
-	int status = reply_error(*reply, err);
+	int status = reply_error_of(*reply, asked, err);
 	freeReplyObject(*reply);
 	*reply = NULL;
 	return status;
@@ -280,7 +282,7 @@ static int errors_out(redisReply **reply, struct error *err)
 int link_call(struct queue *queue, struct command *command, redisReply **reply, struct error *err)
 {
 	int status = exchange(queue, command, reply, err);
-	return status ? status : errors_out(reply, err);
+	return status ? status : errors_out(reply, command, err);
 }
 
 int link_tell(struct queue *queue, struct command *command, struct error *err)
@@ -371,7 +373,7 @@ int script_call(struct queue *queue, enum queue_script script, struct command *c
 		if (status)
 			return status;
 		if (tries == 3 || strncmp(reply_text(*reply), "NOSCRIPT", 8) != 0)
-			return errors_out(reply, err);
+			return errors_out(reply, command, err);
 		freeReplyObject(*reply);
 		*reply = NULL;
 		status = script_load(queue, script, err);

@@ -88,7 +88,7 @@ static int latest_cursor(struct queue_follower *f, struct error *err)
 	if (!reply)
 		status = error_set(err, SUMI_CONNECT, "redis: %s", link_problem(f->link));
 	else if (reply->type == REDIS_REPLY_ERROR)
-		status = reply_error(reply, err);
+		status = reply_error_at(reply, f->key, strlen(f->key), err);
 	else if (reply->elements)
 		reply_copy(reply_at(reply->element[0], 0), f->cursor, sizeof f->cursor);
 	freeReplyObject(reply);

@@ -56,7 +56,7 @@ int queue_input_get(struct queue *queue, const char *sha256, void **data, size_t
 	command_int(&command, (int64_t)QUEUE_INPUT_MAX); /* one byte too many is enough */
 	int status = link_call(queue, &command, &reply, err);
 	command_free(&command);
-	if (status && strstr(err->text, "WRONGTYPE"))
+	if (status == SUMI_CORRUPT)
 		return error_set(err, SUMI_NOTFOUND, "what the queue has as %s is no string", sha256);
 	if (status)
 		return status;

@@ -116,6 +116,13 @@ int queue_submit(struct queue *queue, struct job *job, struct error *err)
 	return status;
 }
 
+static int in_error(const struct queue *queue, const redisReply *reply, struct error *err)
+{
+	char key[192];
+	int n = snprintf(key, sizeof key, "%sin", queue->prefix);
+	return reply_error_at(reply, key, (size_t)n, err);
+}
+
 /* Sends jobs and reads their replies. *sent counts those that Redis has taken. */
 static int submit_chunk(struct queue *queue, struct job *jobs, size_t count, size_t *sent,
 			struct error *err)
@@ -139,7 +146,7 @@ static int submit_chunk(struct queue *queue, struct job *jobs, size_t count, siz
 		if (status)
 			return failure ? failure : status;
 		if (reply->type == REDIS_REPLY_ERROR && !failure)
-			failure = reply_error(reply, err);
+			failure = in_error(queue, reply, err);
 		*sent += !failure;
 		freeReplyObject(reply);
 	}

@@ -107,6 +107,7 @@ const char *link_problem(const redisContext *c);
 struct command {
 	char *data;
 	size_t size, room, count;
+	size_t key, key_size; /* where the first key stands in data; 0: there is none */
 	bool failed; /* out of memory on the way */
 };
 void command_add(struct command *command, const void *data, size_t size);
@@ -142,6 +143,9 @@ int script_load_all(struct queue *queue, struct error *err);
 
 /* An error reply of Redis as status and message. */
 int reply_error(const redisReply *reply, struct error *err);
+/* The same where the key that was asked for is known. */
+int reply_error_at(const redisReply *reply, const char *key, size_t key_size, struct error *err);
+int reply_error_of(const redisReply *reply, const struct command *asked, struct error *err);
 /* One of the QUEUE_REFUSES_… when Redis takes no writes, else NULL. */
 const char *reply_refusal(const redisReply *reply);
 

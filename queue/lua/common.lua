@@ -8,9 +8,15 @@ local P = KEYS[1]
 local ENOUGH = 250
 local spent = 0
 
+-- What is refused says at which key, which the reply itself does not.
 local function call(...)
 	spent = spent + 1
-	return redis.call(...)
+	local reply = redis.pcall(...)
+	if type(reply) == 'table' and reply.err then
+		local _, key = ...
+		error({ err = reply.err .. ' [at ' .. tostring(key) .. ']' })
+	end
+	return reply
 end
 
 local function enough()

@@ -133,6 +133,10 @@ static void refuses_wrong_lines(void **state)
 	    {"input_dirs = /srv/in::/x\n", "input_dirs: '': a folder"},
 	    {"max_attempts = 0\n", "max_attempts must be at least"},
 	    {"max_attempts = 101\n", "max_attempts must be at most"},
+	    {"batch = 2\nlog = info\nbatch = 4\n", ":3: batch: stands in line 1 already"},
+	    {"batch = 2\nbatch = 2\n", ":2: batch: stands in line 1 already"},
+	    {"[a]\nbatch = 2\n[b]\nbatch = 4\n", ":4: batch: stands in line 2 already"},
+	    {"packs = /a\n  /b\n", ":2: packs: stands in line 1 already: leave one of them, on one line"},
 	};
 	struct config c;
 	struct error err;

@@ -214,6 +214,22 @@ static void test_a_worker_that_is_none(void **state)
 	queue_lease_clear(&lease);
 }
 
+/* Who reads of it is told which key, by a command of its own and from within a script. */
+static void test_the_key_is_named(void **state)
+{
+	(void)state;
+	struct queue_stats stats;
+	enum queue_cancel_result result;
+	fixture_submit(q, JOB("a", ""));
+	freeReplyObject(fixture_command("SET {sumi}:failed text"));
+	assert_int_equal(queue_stats(q, &stats, &err), SUMI_CORRUPT);
+	assert_non_null(strstr(err.text, "RENAME '{sumi}:failed' OTHER"));
+	freeReplyObject(fixture_command("DEL {sumi}:failed"));
+	freeReplyObject(fixture_command("HSET {sumi}:counters cancelled text"));
+	assert_int_equal(queue_cancel(q, "a", &result, &err), SUMI_CORRUPT);
+	assert_non_null(strstr(err.text, "key {sumi}:counters: there stands something else than a number"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -224,6 +240,7 @@ int main(void)
 	    TEST(test_a_damaged_dependant),
 	    TEST(test_ids_without_jobs),
 	    TEST(test_a_worker_that_is_none),
+	    TEST(test_the_key_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, fixture_stop);
 }

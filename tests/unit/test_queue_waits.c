@@ -43,9 +43,29 @@ static void test_answers_in_words(void **state)
 	    {"OOM command not allowed when used memory > 'maxmemory'. script: 0123, on @user_script:3.",
 	     SUMI_FULL, "maxmemory"},
 	    {"WRONGTYPE Operation against a key holding the wrong kind of value", SUMI_CORRUPT, "kind"},
+	    {"WRONGTYPE Operation against a key holding the wrong kind of value [at {sumi}:ev] script: 01, on @user_script:3.",
+	     SUMI_CORRUPT, "redis: key {sumi}:ev: another kind of value lies there than sumi keeps: move it away (redis-cli "
+			   "RENAME '{sumi}:ev' OTHER), or set another `prefix` in sumi.conf"},
+	    {"ERR hash value is not an integer [at {sumi}:meta] script: 01, on @user_script:3.", SUMI_CORRUPT,
+	     "key {sumi}:meta: there stands something else than a number"},
+	    {"ERR user_script:9: attempt to compare nil with number script: 01, on @user_script:9.", SUMI_CORRUPT,
+	     "is not as sumi keeps it (ERR user_script:9: attempt to compare nil with number)"},
+	    {"CLUSTERDOWN The cluster is down", SUMI_CONNECT, "CLUSTER INFO"},
+	    {"MOVED 3999 10.0.0.7:6381", SUMI_UNSUPPORTED, "name that in `redis` of sumi.conf (MOVED 3999 10.0.0.7:6381)"},
+	    {"ASK 3999 10.0.0.7:6381", SUMI_CONNECT, "moving keys"},
+	    {"CROSSSLOT Keys in request don't hash to the same slot", SUMI_UNSUPPORTED, "braces"},
+	    {"ERR unknown command 'XADD', with args beginning with: 'a' ", SUMI_UNSUPPORTED, "Redis 7.0 or later"},
+	    {"ERR Unknown Redis command called from script [at {sumi}:in] script: 01, on @user_script:3.", SUMI_UNSUPPORTED,
+	     "Redis 7.0 or later or Valkey"},
+	    {"ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'", SUMI_UNSUPPORTED, "7.0"},
+	    {"ERR AUTH <password> called without any password configured for the default user.", SUMI_PERM, "no password"},
+	    {"DENIED Redis is running in protected mode because protected mode is enabled", SUMI_PERM, "protected-mode"},
+	    {"ERR DB index is out of range", SUMI_INVALID, "no such database"},
+	    {"OOM command not allowed when used memory > 'maxmemory'. [at {sumi}:in] script: 0123, on @user_script:3.",
+	     SUMI_FULL, "maxmemory"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		char text[200], code[16];
+		char text[400], code[16];
 		snprintf(text, sizeof text, "%s", cases[i].answer);
 		snprintf(code, sizeof code, "%.*s", (int)strcspn(text, " "), text);
 		redisReply reply = {
