@@ -37,12 +37,16 @@ struct nearest nearest_to(const char *given)
 
 void nearest_try(struct nearest *n, const char *word)
 {
-	if (strlen(n->given) >= NEAREST_MAX || strlen(word) >= NEAREST_MAX)
+	size_t length = strlen(n->given), letters = strlen(word);
+	if (length >= NEAREST_MAX || letters >= NEAREST_MAX)
 		return;
-	size_t d = distance(n->given, word), length = strlen(n->given);
+	/* No fewer than one is longer than the other: most words need no table. */
+	size_t d = length > letters ? length - letters : letters - length;
 	if (n->shortened && length >= 2 && strncmp(n->given, word, length) == 0)
 		d = 0;
-	if (d < n->least && d < strlen(word)) {
+	else if (d < n->least)
+		d = distance(n->given, word);
+	if (d < n->least && d < letters) {
 		n->least = d;
 		n->best = word;
 	}
