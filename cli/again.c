@@ -160,7 +160,7 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 
 /* A file that a result was made with, by its name and hash. */
 struct companion {
-	const char *name, *sha256;
+	const char *name, *sha256, *config; /* config: of what stands beside it, or NULL */
 	bool same, other; /* one of that name is here: the same, another */
 };
 
@@ -168,7 +168,7 @@ static int compare(void *context, const char *name, const char *path, struct err
 {
 	struct companion *c = context;
 	struct embedding_file e = {0};
-	char sha256[SHA256_HEX_SIZE];
+	char sha256[SHA256_HEX_SIZE], beside[FILES_PATH_MAX];
 	(void)err;
 	bool named = strcasecmp(name, c->name) == 0;
 	/* An embedding may be named by a word of its own. */
@@ -177,8 +177,12 @@ static int compare(void *context, const char *name, const char *path, struct err
 	embedding_close(&e);
 	if (!named || sha256_file(path, sha256, NULL))
 		return SUMI_OK;
-	c->same |= strcmp(sha256, c->sha256) == 0;
-	c->other |= strcmp(sha256, c->sha256) != 0;
+	bool same = strcmp(sha256, c->sha256) == 0;
+	if (same && c->config)
+		same = adapter_config_path(path, beside) && !sha256_file(beside, sha256, NULL) &&
+		       strcmp(sha256, c->config) == 0;
+	c->same |= same;
+	c->other |= !same;
 	return SUMI_OK;
 }
 
@@ -196,8 +200,8 @@ static void tell_others(const struct cli *cli, const struct recipe *recipe)
 		json_array_foreach(json_object_get(recipe->made_by, kinds[k].list), i, o)
 		{
 			struct companion c = {json_string_value(json_object_get(o, "name")),
-					      json_string_value(json_object_get(o, "sha256")), false,
-					      false};
+					      json_string_value(json_object_get(o, "sha256")),
+					      json_string_value(json_object_get(o, "config_sha256")), false, false};
 			if (!c.name || !c.sha256)
 				continue;
 			kinds[k].visit(cli->config.packs, cli->config.state_dir, compare, &c, NULL);

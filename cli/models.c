@@ -11,15 +11,13 @@
 #include "base/utf8.h"
 #include "cli/models_devices.h"
 #include "cli/models_file.h"
+#include "cli/models_verify.h"
 #include "cli/pull.h"
 #include "cli/verbs.h"
 #include "diffusion/adapters.h"
 #include "diffusion/catalogue.h"
-#include "diffusion/controls.h"
-#include "diffusion/embeddings.h"
 #include "diffusion/family.h"
 #include "diffusion/run.h"
-#include "diffusion/upscalers.h"
 #include "weights/tensors.h"
 #include "weights/weights.h"
 
@@ -41,20 +39,6 @@ static int list_file(void *context, const char *name, const char *path, struct e
 		printf("%-16s %-16s %s\n", name, a->kind, shown);
 	return SUMI_OK;
 }
-
-/* What goes on top of models, or stands beside them, in the order in which it is listed. */
-typedef int visit_kind(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
-		       struct error *err);
-static const struct {
-	const char *kind, *folder;
-	visit_kind *visit;
-} others[] = {{"lora", ADAPTERS_FOLDER, adapters_visit},
-	      {"embedding", EMBEDDINGS_FOLDER, embeddings_visit},
-	      {"control", CONTROLS_FOLDER, controls_visit},
-	      {"image encoder", ENCODERS_FOLDER, encoders_visit},
-	      {"upscaler", UPSCALERS_FOLDER, upscalers_visit}};
-
-enum { OTHERS = sizeof others / sizeof others[0] };
 
 static int list(struct cli *cli, struct error *err)
 {
@@ -82,9 +66,9 @@ static int list(struct cli *cli, struct error *err)
 		if (p->note[0] && !cli->quiet)
 			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
 	}
-	for (int i = 0; i < OTHERS && !status; i++)
-		status = others[i].visit(cli->config.packs, cli->config.state_dir, list_file,
-					 &(struct adapter_rows){cli, rows, others[i].kind}, err);
+	for (int i = 0; i < MODELS_KINDS && !status; i++)
+		status = models_kinds[i].visit(cli->config.packs, cli->config.state_dir, list_file,
+					 &(struct adapter_rows){cli, rows, models_kinds[i].kind}, err);
 	for (int i = 0; i < c.problem_count && !cli->quiet; i++)
 		fprintf(stderr, "sumi: left out: %s\n", c.problems[i]);
 	if (cli->json)
@@ -157,8 +141,9 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 	const char *folder = models_kind_folder(from);
 	if (!folder && S_ISREG(st.st_mode) && !is_model(from, err))
 		return err->status;
-	int status = folder ? kind_folder(cli, folder, models, err)
-			    : models_folder(cli, models, err);
+	int status = models_check_folder(from, err);
+	if (!status)
+		status = folder ? kind_folder(cli, folder, models, err) : models_folder(cli, models, err);
 	if (!status)
 		status = files_path(to, err, "%s/%s%s", models, plan->name, end ? end : "");
 	if (!status && access(to, F_OK) == 0)
@@ -223,6 +208,8 @@ static int add(struct cli *cli, struct error *err)
 		from[n - 1] = '\0';
 	if (!status)
 		status = files_make_absolute(from, err);
+	if (!status && adapter_config_path(from, to)) /* what it counts stands beside it: the folder is the LoRA */
+		*strrchr(from, '/') = '\0';
 	if (!status)
 		status = place_of(cli, from, to, &plan, err);
 	if (!status)
@@ -307,109 +294,19 @@ static int remove_model(struct cli *cli, struct error *err)
 	if (status)
 		return status;
 	bool is_folder = false;
-	for (int i = 0; i < OTHERS; i++)
-		is_folder = is_folder || strcmp(name, others[i].folder) == 0;
+	for (int i = 0; i < MODELS_KINDS; i++)
+		is_folder = is_folder || strcmp(name, models_kinds[i].folder) == 0;
 	if (strchr(name, '/') || name[0] == '.' || is_folder)
 		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
 	status = remove_from(models, name, &removed, err);
-	for (int i = 0; i < OTHERS && !status && removed == 0; i++)
-		if (!(status = kind_folder(cli, others[i].folder, other, err)))
+	for (int i = 0; i < MODELS_KINDS && !status && removed == 0; i++)
+		if (!(status = kind_folder(cli, models_kinds[i].folder, other, err)))
 			status = remove_from(other, name, &removed, err);
 	if (!status && removed == 0)
 		return not_ours(cli, name, models, err);
 	if (!status && cli->json)
 		cli_print_json(json_pack("{s:s}", "removed", name));
 	return status;
-}
-
-/* ---- verify ---- */
-
-/* A line of a list that sha256sum could check: "HASH  PATH". */
-static int verify_line(const char *folder, char *line, struct error *err)
-{
-	char path[FILES_PATH_MAX], hash[SHA256_HEX_SIZE];
-	line[strcspn(line, "\r\n")] = '\0';
-	if (strlen(line) < 67 || strspn(line, "0123456789abcdef") != 64 || line[64] != ' ' ||
-	    !plan_path_is_safe(line + 66))
-		return error_set(err, SUMI_CORRUPT, "%s: its list of hashes has a line '%.80s'", folder,
-				 line);
-	int status = files_path(path, err, "%s/%s", folder, line + 66);
-	if (!status)
-		status = sha256_file(path, hash, err);
-	if (!status && memcmp(hash, line, 64) != 0)
-		status = error_set(err, SUMI_CORRUPT, "%s: its hash is %s, %.64s when it was fetched", path,
-				   hash, line);
-	return status;
-}
-
-static int verify_list(const char *list, const char *folder, int *files, struct error *err)
-{
-	char line[FILES_PATH_MAX + 80];
-	int status = SUMI_OK;
-	FILE *in = fopen(list, "re");
-	if (!in)
-		return error_errno(err, "%s", list);
-	for (*files = 0; !status && fgets(line, sizeof line, in); ++*files)
-		status = verify_line(folder, line, err);
-	fclose(in);
-	return status;
-}
-
-/* By the hashes that were noted when it was fetched; where there are none, by its headers. */
-static int verify_one(const struct cli *cli, const struct pack_info *p, struct error *err)
-{
-	char list[FILES_PATH_MAX], folder[FILES_PATH_MAX];
-	struct stat st;
-	int files = 0, status = files_path(folder, err, "%s", p->path);
-	if (!status && stat(folder, &st) == 0 && S_ISREG(st.st_mode)) {
-		char *slash = strrchr(folder, '/');
-		if (slash)
-			*slash = '\0';
-		status = files_path(list, err, "%s/%s.sha256", folder, p->name);
-	} else if (!status) {
-		status = files_path(list, err, "%s/SHA256SUMS", folder);
-	}
-	if (status)
-		return status;
-	bool listed = access(list, F_OK) == 0;
-	status = listed ? verify_list(list, folder, &files, err) : pack_parts_check_weights(p, err);
-	if (!status && !cli->json && !cli->quiet && listed)
-		printf("%-16s %d files have the hashes that they came with\n", p->name, files);
-	else if (!status && !cli->json && !cli->quiet)
-		printf("%-16s its headers are whole; no hashes were noted\n", p->name);
-	return status;
-}
-
-static int verify(struct cli *cli, struct error *err)
-{
-	struct catalogue c;
-	const char *name = cli->arg_count > 1 ? cli->args[1] : NULL;
-	char path[FILES_PATH_MAX];
-	int status = catalogue_list(cli->config.packs, cli->config.state_dir, &c, err);
-	if (status)
-		return status;
-	if (name)
-		status = catalogue_find(&c, name, path, err);
-	json_t *rows = json_array();
-	int worst = status;
-	for (int i = 0; i < c.count && !status; i++) {
-		struct error one = {0};
-		if (name && strcmp(c.packs[i].name, name) != 0)
-			continue;
-		if (verify_one(cli, &c.packs[i], &one)) {
-			if (worst && !cli->json)
-				fprintf(stderr, "sumi: %s\n", err->text);
-			worst = one.status;
-			*err = one;
-		}
-		json_array_append_new(rows, json_pack("{s:s, s:b, s:s}", "name", c.packs[i].name, "whole",
-						      !one.status, "trouble", one.text));
-	}
-	if (cli->json)
-		cli_print_json(json_incref(rows));
-	json_decref(rows);
-	catalogue_free(&c);
-	return worst;
 }
 
 /* ---- show ---- */
@@ -577,14 +474,12 @@ static int describe_named(struct cli *cli, json_t **out, struct error *err)
 	int status = describe_installed(cli, out, err);
 	if (status != SUMI_NOTFOUND)
 		return status;
-	for (int i = 0; i < OTHERS && !s.path[0]; i++)
-		if (others[i].visit(cli->config.packs, cli->config.state_dir, look_for, &s, &ignored))
+	for (int i = 0; i < MODELS_KINDS && !s.path[0]; i++)
+		if (models_kinds[i].visit(cli->config.packs, cli->config.state_dir, look_for, &s, &ignored))
 			return status;
 	if (!s.path[0])
 		return status;
-	return (models_is_control(s.path)   ? models_control_describe
-		: models_is_encoder(s.path) ? models_encoder_describe
-					    : models_file_describe)(s.path, out, err);
+	return models_describe(s.path, out, err);
 }
 
 /* By its name; else a file, whatever it holds. */
@@ -594,10 +489,9 @@ static int show(struct cli *cli, struct error *err)
 	const char *what = cli->args[1];
 	bool file = stat(what, &st) == 0 && S_ISREG(st.st_mode);
 	json_t *o = NULL;
-	int status = file			? models_file_describe(what, &o, err)
-		     : models_is_control(what) ? models_control_describe(what, &o, err)
-		     : models_is_encoder(what) ? models_encoder_describe(what, &o, err)
-					       : describe_named(cli, &o, err);
+	int status = file			     ? models_file_describe(what, &o, err)
+		     : models_kind_folder(what) ? models_describe(what, &o, err)
+						     : describe_named(cli, &o, err);
 	if (status)
 		return status;
 	if (file)
@@ -642,7 +536,7 @@ static const struct {
 	int min, max; /* words behind it */
 	int (*run)(struct cli *cli, struct error *err);
 } actions[] = {{"list", 0, 0, list},	 {"add", 1, 1, add},   {"remove", 1, 1, remove_model},
-	       {"verify", 0, 1, verify}, {"show", 1, 1, show},
+	       {"verify", 0, 1, models_verify}, {"show", 1, 1, show},
 	       {"quantize", 1, 1, quantize}};
 
 static int run_models(struct cli *cli)

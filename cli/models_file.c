@@ -79,8 +79,12 @@ static const char *file_folder(const char *path)
 /* What a LoRA for few steps proposes, as options of a job. */
 static void add_proposal(json_t *o, const char *path)
 {
-	char text[160];
+	char text[160], name[FILES_PATH_MAX], file[FILES_PATH_MAX];
 	const char *slash = strrchr(path, '/');
+	/* A folder that is one has the name. */
+	if (slash && !files_path(name, NULL, "%.*s", (int)(slash - path), path) && adapter_in_folder(name, file) &&
+	    strcmp(file, path) == 0)
+		slash = strrchr(path = name, '/');
 	if (models_proposal(slash ? slash + 1 : path, text, sizeof text))
 		json_object_set_new(o, "proposes", json_string(text));
 }
@@ -98,7 +102,7 @@ bool models_proposal(const char *name, char *out, size_t size)
 	return true;
 }
 
-bool models_is_control(const char *path)
+static bool is_control(const char *path)
 {
 	struct control *c;
 	bool is = control_open(NULL, path, NULL, &c, NULL) == SUMI_OK;
@@ -107,7 +111,7 @@ bool models_is_control(const char *path)
 	return is;
 }
 
-int models_control_describe(const char *path, json_t **out, struct error *err)
+static int describe_control(const char *path, json_t **out, struct error *err)
 {
 	struct control *c;
 	*out = NULL;
@@ -130,7 +134,7 @@ static int find_encoder(const char *path, struct vision_config *c, struct error 
 	return vision_config_read(path, c, err);
 }
 
-bool models_is_encoder(const char *path)
+static bool is_encoder(const char *path)
 {
 	struct vision_config c;
 	return find_encoder(path, &c, NULL) == SUMI_OK;
@@ -143,10 +147,63 @@ const char *models_kind_folder(const char *path)
 	/* A pack may have an encoder for pictures among its parts. */
 	if (stat(path, &st) != 0 || (!files_path(index, NULL, "%s/model_index.json", path) && access(index, F_OK) == 0))
 		return NULL;
-	return models_is_control(path)	 ? CONTROLS_FOLDER
-	       : models_is_encoder(path) ? ENCODERS_FOLDER
-	       : S_ISREG(st.st_mode)	 ? file_folder(path)
-					 : NULL;
+	return adapter_in_folder(path, index) ? ADAPTERS_FOLDER
+	       : is_control(path)	      ? CONTROLS_FOLDER
+	       : is_encoder(path)	      ? ENCODERS_FOLDER
+	       : S_ISREG(st.st_mode)	      ? file_folder(path)
+					      : NULL;
+}
+
+static int check_adapter(const char *path, struct error *err)
+{
+	struct adapter *a;
+	int status = adapter_open(path, &a, err);
+	if (!status)
+		adapter_close(a);
+	return status;
+}
+
+static int check_embedding(const char *path, struct error *err)
+{
+	struct embedding_file e;
+	int status = embedding_open(path, &e, err);
+	if (!status)
+		embedding_close(&e);
+	return status;
+}
+
+static int check_control(const char *path, struct error *err)
+{
+	struct control *c;
+	int status = control_open(NULL, path, NULL, &c, err);
+	if (!status)
+		control_close(c);
+	return status;
+}
+
+static int check_encoder(const char *path, struct error *err)
+{
+	struct vision_config c;
+	return find_encoder(path, &c, err);
+}
+
+static int check_upscaler(const char *path, struct error *err)
+{
+	struct upscaler_info u;
+	return upscaler_read(path, &u, err);
+}
+
+const struct models_kind models_kinds[MODELS_KINDS] = {
+    {"lora", ADAPTERS_FOLDER, adapters_visit, check_adapter},
+    {"embedding", EMBEDDINGS_FOLDER, embeddings_visit, check_embedding},
+    {"control", CONTROLS_FOLDER, controls_visit, check_control},
+    {"image encoder", ENCODERS_FOLDER, encoders_visit, check_encoder},
+    {"upscaler", UPSCALERS_FOLDER, upscalers_visit, check_upscaler}};
+
+int models_check_folder(const char *path, struct error *err)
+{
+	char file[FILES_PATH_MAX];
+	return adapter_in_folder(path, file) ? check_adapter(file, err) : SUMI_OK;
 }
 
 static json_t *encoder_json(const struct vision_config *c)
@@ -155,7 +212,7 @@ static json_t *encoder_json(const struct vision_config *c)
 			 vision_tokens(c), "token_channels", c->width, "embedding_channels", c->projection);
 }
 
-int models_encoder_describe(const char *path, json_t **out, struct error *err)
+static int describe_encoder(const char *path, json_t **out, struct error *err)
 {
 	struct vision_config c;
 	*out = NULL;
@@ -212,7 +269,7 @@ static void add_upscaler(json_t *o, const char *path)
 static void add_adapter(json_t *o, const char *path, struct error *why)
 {
 	struct adapter *a;
-	char ranks[40], sha256[SHA256_HEX_SIZE];
+	char ranks[40], sha256[SHA256_HEX_SIZE], config[FILES_PATH_MAX];
 	int least, most;
 	if (adapter_open(path, &a, why))
 		return;
@@ -222,6 +279,8 @@ static void add_adapter(json_t *o, const char *path, struct error *why)
 	json_object_set_new(o, "modules", json_integer((json_int_t)adapter_modules(a)));
 	if (most)
 		json_object_set_new(o, "ranks", json_string(ranks));
+	if (adapter_config_path(path, config))
+		json_object_set_new(o, "config", json_string(config));
 	add_proposal(o, path);
 	if (!sha256_file(path, sha256, NULL))
 		json_object_set_new(o, "sha256", json_string(sha256));
@@ -308,4 +367,13 @@ done:
 	free(entries);
 	tensors_close(file);
 	return status;
+}
+
+int models_describe(const char *path, json_t **out, struct error *err)
+{
+	char file[FILES_PATH_MAX];
+	return is_control(path)		    ? describe_control(path, out, err)
+	       : is_encoder(path)	    ? describe_encoder(path, out, err)
+	       : adapter_in_folder(path, file) ? models_file_describe(file, out, err)
+					    : models_file_describe(path, out, err);
 }

@@ -1,84 +1,14 @@
-/* Adapters by name, and on packs. */
+/* Adapters on packs. */
 #include "diffusion/adapters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "diffusion/family.h"
-#include "diffusion/places.h"
 #include "weights/distilled.h"
 #include "weights/recognise.h"
 #include "weights/source.h"
-
-/* ---- finding ---- */
-
-int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
-		   struct error *err)
-{
-	return places_visit_files(ADAPTERS_FOLDER, paths, state_dir, visit, context, err);
-}
-
-/* Looks for one of a name; names gathers what there is, for messages. */
-struct search {
-	const char *name;
-	char *path; /* [FILES_PATH_MAX]; empty: not found */
-	char names[PLACES_NAMES_SIZE];
-};
-
-static int look(void *context, const char *name, const char *path, struct error *err)
-{
-	struct search *s = context;
-	if (!s->path[0] && strcmp(name, s->name) == 0)
-		return files_path(s->path, err, "%s", path);
-	places_gather(s->names, name);
-	return SUMI_OK;
-}
-
-static int find_one(const char *paths, const char *state_dir, const char *name, char *path,
-		    struct error *err)
-{
-	struct search s = {.name = name, .path = path};
-	path[0] = '\0';
-	int status = adapters_visit(paths, state_dir, look, &s, err);
-	if (status || path[0])
-		return status;
-	return error_set(err, SUMI_NOTFOUND, "there is no LoRA '%.80s'; there %s%s", name,
-			 places_there(s.names), s.names);
-}
-
-int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
-		  struct adapter_list **out, struct error *err)
-{
-	*out = NULL;
-	size_t count = json_array_size(loras);
-	if (!count)
-		return SUMI_OK;
-	if (count > OVERLAYS_MAX)
-		return error_set(err, SUMI_INVALID, "loras: %zu of them, allowed are %d", count,
-				 OVERLAYS_MAX);
-	struct adapter_list *list = calloc(1, sizeof *list);
-	if (!list)
-		return error_set(err, SUMI_NOMEM, "out of memory");
-	int status = SUMI_OK;
-	for (size_t i = 0; i < count && !status; i++) {
-		const json_t *o = json_array_get(loras, i), *te = json_object_get(o, "te_weight");
-		const char *name = json_string_value(json_object_get(o, "name"));
-		struct adapter_weight *w = &list->rows[i].weight;
-		w->denoiser = json_number_value(json_object_get(o, "weight"));
-		w->text = te ? json_number_value(te) : w->denoiser;
-		w->ranks = (int)json_integer_value(json_object_get(o, "dyn"));
-		snprintf(list->rows[i].name, sizeof list->rows[i].name, "%s", name ? name : "");
-		status = find_one(paths, state_dir, list->rows[i].name, list->rows[i].path, err);
-		list->count++;
-	}
-	if (status)
-		free(list);
-	else
-		*out = list;
-	return status;
-}
 
 bool adapters_propose(const json_t *loras, struct pack_defaults *d, double *eta, const char **name)
 {
@@ -109,28 +39,6 @@ static json_t *proposal_json(const char *name)
 			 "cfg_scale", d.cfg_scale, "eta", d.eta > 0 ? json_real(d.eta) : NULL);
 }
 
-uint64_t adapters_stamp(const struct adapter_list *list)
-{
-	uint64_t stamp = 0;
-	for (int i = 0; list && i < list->count; i++)
-		stamp = pack_stamp_add(stamp, list->rows[i].path);
-	return stamp;
-}
-
-bool adapters_equal(const struct adapter_list *a, const struct adapter_list *b)
-{
-	int count = a ? a->count : 0;
-	if (count != (b ? b->count : 0))
-		return false;
-	for (int i = 0; i < count; i++) {
-		const struct adapter_weight *x = &a->rows[i].weight, *y = &b->rows[i].weight;
-		if (strcmp(a->rows[i].path, b->rows[i].path) != 0 || x->denoiser != y->denoiser ||
-		    x->text != y->text || x->ranks != y->ranks)
-			return false;
-	}
-	return true;
-}
-
 /* ---- on a pack ---- */
 
 struct adapters {
@@ -140,7 +48,7 @@ struct adapters {
 		struct adapter_fit fit;
 		size_t drawn; /* of those that fit, those of the denoiser */
 		char name[ADAPTER_LABEL_MAX + 1];
-		char sha256[SHA256_HEX_SIZE];
+		char sha256[SHA256_HEX_SIZE], config[SHA256_HEX_SIZE]; /* empty: none lies beside it */
 	} rows[OVERLAYS_MAX];
 	int count;
 	bool thin; /* they lie beside the weights */
@@ -246,6 +154,9 @@ static int open_row(struct adapters *a, int i, const struct adapter_list *list,
 				   a->rows[i].fit.fit ? drawing : adapter_modules(a->rows[i].file),
 				   a->rows[i].fit.fit ? " beside those of text encoders" : "");
 	}
+	char config[FILES_PATH_MAX];
+	if (!status && adapter_config_path(path, config))
+		status = sha256_file(config, a->rows[i].config, err);
 	return status ? status : sha256_file(path, a->rows[i].sha256, err);
 }
 
@@ -360,6 +271,7 @@ void adapters_identity(const struct adapters *a, struct bytes_writer *out)
 {
 	for (int i = 0; a && i < a->count; i++) {
 		bytes_put(out, a->rows[i].sha256, SHA256_HEX_SIZE - 1);
+		bytes_put(out, a->rows[i].config, strlen(a->rows[i].config));
 		bytes_put_f64(out, a->rows[i].weight.denoiser);
 		bytes_put_f64(out, a->rows[i].weight.text);
 		bytes_put_u32(out, (uint32_t)a->rows[i].weight.ranks);
@@ -379,8 +291,9 @@ json_t *adapters_json(const struct adapters *a)
 	json_t *list = a ? json_array() : NULL;
 	for (int i = 0; a && i < a->count; i++)
 		json_array_append_new(
-		    list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:o*}", "name", a->rows[i].name, "sha256",
-				    a->rows[i].sha256, "kind", adapter_kind(a->rows[i].file), "modules",
+		    list, json_pack("{s:s, s:s, s:s*, s:s, s:I, s:I, s:o*}", "name", a->rows[i].name, "sha256",
+				    a->rows[i].sha256, "config_sha256",
+				    *a->rows[i].config ? a->rows[i].config : NULL, "kind", adapter_kind(a->rows[i].file), "modules",
 				    (json_int_t)adapter_modules(a->rows[i].file), "fit",
 				    (json_int_t)a->rows[i].fit.fit, "proposes",
 				    proposal_json(a->rows[i].name)));

@@ -27,12 +27,14 @@ struct adapter_list {
 };
 
 /* loras: the canonical list of a job, or NULL; places as for catalogue_read(). *out is NULL for an empty
- * list, else the caller's, to be freed with free(). SUMI_NOTFOUND lists the names that there are. */
+ * list, else the caller's, to be freed with free(). A name may have its file's ending, and folders in front of it;
+ * one that no file has may be what a file calls itself (ss_output_name). SUMI_NOTFOUND lists the names that there
+ * are. */
 int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
 		  struct adapter_list **out, struct error *err);
 
-/* Calls visit() for each adapter there is, by places, then names; of two of a name the first counts.
- * One that fails ends it. */
+/* Calls visit() for each adapter there is, by places, then names; of two of a name the first counts. A folder that is
+ * one (adapter_in_folder()) has its name and the path of the file in it. One that fails ends it. */
 typedef place_file_visit adapter_visit;
 int adapters_visit(const char *paths, const char *state_dir, adapter_visit *visit, void *context,
 		   struct error *err);

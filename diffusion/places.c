@@ -143,18 +143,33 @@ static int is_shown(const struct dirent *e)
 
 struct visit_files {
 	const char *folder;
-	bool folders; /* one with a config.json is a file too */
+	place_file_within *within; /* NULL: folders are never files */
 	place_file_visit *visit;
 	void *context;
 };
 
-static bool is_model(const char *folder)
+/* A folder with a config.json is itself what is looked for. */
+static enum place_within model_in_folder(const char *folder, char out[FILES_PATH_MAX])
 {
-	char config[FILES_PATH_MAX];
-	return !files_path(config, NULL, "%s/config.json", folder) && access(config, F_OK) == 0;
+	bool is = !files_path(out, NULL, "%s/config.json", folder) && access(out, F_OK) == 0 &&
+		  !files_path(out, NULL, "%s", folder);
+	return is ? WITHIN_WHOLE : WITHIN_NONE;
 }
 
-static int visit_folder(const struct visit_files *v, const char *folder, int depth, struct error *err);
+static int visit_folder(const struct visit_files *v, const char *folder, const char *seen, int depth, struct error *err);
+
+/* One that is a file too counts under its own name; what else lies in it, unless that is all, for itself. */
+static int visit_inner(const struct visit_files *v, const char *name, const char *folder, int depth, struct error *err)
+{
+	char file[FILES_PATH_MAX];
+	int status = SUMI_OK;
+	enum place_within is = v->within ? v->within(folder, file) : WITHIN_NONE;
+	if (is != WITHIN_NONE && strlen(name) <= PLACES_LABEL_MAX)
+		status = v->visit(v->context, name, file, err);
+	if (status || depth <= 0 || is == WITHIN_WHOLE)
+		return status;
+	return visit_folder(v, folder, is == WITHIN_FILE ? file : NULL, depth - 1, err);
+}
 
 static int visit_entry(const struct visit_files *v, const char *file, const char *path, int depth,
 		       struct error *err)
@@ -164,24 +179,23 @@ static int visit_entry(const struct visit_files *v, const char *file, const char
 	size_t length = label_length(file);
 	if (stat(path, &st) != 0)
 		return SUMI_OK;
-	bool folder = S_ISDIR(st.st_mode), model = folder && v->folders && is_model(path);
-	if (folder && !model)
-		return depth > 0 ? visit_folder(v, path, depth - 1, err) : SUMI_OK;
-	if (model)
-		length = strlen(file) <= PLACES_LABEL_MAX ? strlen(file) : 0;
-	if ((!model && !S_ISREG(st.st_mode)) || length == 0)
+	if (S_ISDIR(st.st_mode))
+		return visit_inner(v, file, path, depth, err);
+	if (!S_ISREG(st.st_mode) || length == 0)
 		return SUMI_OK;
 	snprintf(name, sizeof name, "%.*s", (int)length, file);
 	return v->visit(v->context, name, path, err);
 }
 
-static int visit_folder(const struct visit_files *v, const char *folder, int depth, struct error *err)
+/* seen: a file in it that has counted; or NULL. */
+static int visit_folder(const struct visit_files *v, const char *folder, const char *seen, int depth, struct error *err)
 {
 	struct dirent **entries;
 	char path[FILES_PATH_MAX];
 	int status = SUMI_OK, n = scandir(folder, &entries, is_shown, alphasort);
 	for (int i = 0; i < n; i++) {
-		if (!status && !files_path(path, NULL, "%s/%s", folder, entries[i]->d_name))
+		if (!status && !files_path(path, NULL, "%s/%s", folder, entries[i]->d_name) &&
+		    (!seen || strcmp(path, seen) != 0))
 			status = visit_entry(v, entries[i]->d_name, path, depth, err);
 		free(entries[i]);
 	}
@@ -197,21 +211,26 @@ static int visit_place(void *context, const char *place, bool named, struct erro
 	(void)named;
 	if (files_path(folder, NULL, "%s/%s", place, v->folder))
 		return SUMI_OK;
-	return visit_folder(v, folder, DEPTH, err);
+	return visit_folder(v, folder, NULL, DEPTH, err);
 }
 
 int places_visit_files(const char *folder, const char *paths, const char *state_dir,
 		       place_file_visit *visit, void *context, struct error *err)
 {
-	struct visit_files v = {folder, false, visit, context};
+	return places_visit_within(folder, paths, state_dir, NULL, visit, context, err);
+}
+
+int places_visit_within(const char *folder, const char *paths, const char *state_dir, place_file_within *within,
+			place_file_visit *visit, void *context, struct error *err)
+{
+	struct visit_files v = {folder, within, visit, context};
 	return places_visit(paths, state_dir, visit_place, &v, err);
 }
 
 int places_visit_models(const char *folder, const char *paths, const char *state_dir,
 			place_file_visit *visit, void *context, struct error *err)
 {
-	struct visit_files v = {folder, true, visit, context};
-	return places_visit(paths, state_dir, visit_place, &v, err);
+	return places_visit_within(folder, paths, state_dir, model_in_folder, visit, context, err);
 }
 
 void places_gather(char names[PLACES_NAMES_SIZE], const char *name)

@@ -21,6 +21,13 @@ typedef int place_file_visit(void *context, const char *name, const char *path, 
 int places_visit_files(const char *folder, const char *paths, const char *state_dir,
 		       place_file_visit *visit, void *context, struct error *err);
 
+/* The same, and a folder is such a file too, under its own name, where within() says so and which of its files is
+ * meant: one beside others, or all that counts there (then out may be the folder itself). */
+enum place_within { WITHIN_NONE, WITHIN_FILE, WITHIN_WHOLE };
+typedef enum place_within place_file_within(const char *folder, char out[FILES_PATH_MAX]);
+int places_visit_within(const char *folder, const char *paths, const char *state_dir, place_file_within *within,
+			place_file_visit *visit, void *context, struct error *err);
+
 /* The same, and folders with a config.json are such files too, under the folder's name. */
 int places_visit_models(const char *folder, const char *paths, const char *state_dir,
 			place_file_visit *visit, void *context, struct error *err);

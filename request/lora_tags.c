@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/model_file.h"
+
 enum { TAG_MAX = 256 };
 
 /* "<lyco:" is an older word for the same. */
@@ -142,6 +144,16 @@ int lora_tags_take(const json_t *fields, json_t **out, struct error *err)
 	return status;
 }
 
+/* As other programs find it: without folders and the file's ending. */
+static const char *plain_name(const char *name, int *length)
+{
+	for (const char *p; (p = strpbrk(name, "/\\")) && p[1];)
+		name = p + 1;
+	const char *ending = model_file_ending(name);
+	*length = ending && ending != name ? (int)(ending - name) : (int)strlen(name);
+	return name;
+}
+
 void lora_tags_text(const json_t *loras, char *out, size_t size)
 {
 	size_t used = 0;
@@ -151,8 +163,9 @@ void lora_tags_text(const json_t *loras, char *out, size_t size)
 		const json_t *dyn = json_object_get(o, "dyn");
 		double weight = json_number_value(json_object_get(o, "weight"));
 		char tag[TAG_MAX + 96];
-		int n = snprintf(tag, sizeof tag, " <lora:%s:%.9g", json_string_value(json_object_get(o, "name")),
-				 te ? json_number_value(te) : weight);
+		int length;
+		const char *name = plain_name(json_string_value(json_object_get(o, "name")), &length);
+		int n = snprintf(tag, sizeof tag, " <lora:%.*s:%.9g", length, name, te ? json_number_value(te) : weight);
 		if (te)
 			n += snprintf(tag + n, sizeof tag - (size_t)n, ":%.9g", weight);
 		if (dyn)

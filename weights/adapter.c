@@ -63,7 +63,7 @@ static int add_tensor(struct adapter *a, const struct weight_tensor *t, struct e
 }
 
 /* A missing alpha, and one of 0 in LyCORIS's and kohya's files, mean the rank. */
-static int read_scale(const struct adapter *a, struct module *m, struct error *err)
+static int read_scale(struct adapter *a, struct module *m, struct error *err)
 {
 	const struct weight_tensor *t = m->tensors[TENSOR_ALPHA];
 	double alpha = 0;
@@ -93,7 +93,7 @@ static void scale_bias(struct adapter *a, size_t i)
 		m->scale = pair->scale;
 }
 
-static int check_module(const struct adapter *a, struct module *m, struct error *err)
+static int check_module(struct adapter *a, struct module *m, struct error *err)
 {
 	for (m->kind = module_kinds; m->kind->word; m->kind++)
 		if (m->tensors[m->kind->sign] || m->tensors[m->kind->other])
@@ -104,6 +104,8 @@ static int check_module(const struct adapter *a, struct module *m, struct error 
 				 weights_folder(a->files), m->name);
 	if (!adapter_flat_name(m->name, &m->part, m->flat))
 		m->part = 0; /* of a model that is not known: it matches nothing, and is counted */
+	else if (m->part & (ADAPTER_TEXT | ADAPTER_TEXT_2) && adapter_config_part(a))
+		m->part = adapter_config_part(a); /* both encoders have the same names */
 	return read_scale(a, m, err);
 }
 
@@ -115,7 +117,7 @@ int adapter_open(const char *path, struct adapter **out, struct error *err)
 		return error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	int status = weights_open(path, &a->files, err);
 	if (!status)
-		status = adapter_config_read(a->files, &a->config, err);
+		status = adapter_config_read(a, err);
 	for (size_t i = 0; !status && i < weights_tensors(a->files); i++)
 		status = add_tensor(a, weights_at(a->files, i), err);
 	for (size_t i = 0; i < a->count && !status; i++)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/files.h"
 #include "base/status.h"
 #include "weights/tensors.h"
 
@@ -25,6 +26,13 @@ struct weight_tensor;
  * SUMI_UNSUPPORTED names a tensor of an adapter that is not read. The caller closes *out. */
 int adapter_open(const char *path, struct adapter **out, struct error *err);
 void adapter_close(struct adapter *a); /* NULL is fine */
+
+/* The file of an adapter in a folder as PEFT (adapter_model.*, with adapter_config.json beside it) and diffusers
+ * (pytorch_lora_weights.*) save one, in out; false: there is none. */
+bool adapter_in_folder(const char *folder, char out[FILES_PATH_MAX]);
+
+/* The config beside an adapter's file that counts with it, in out; false: there is none. */
+bool adapter_config_path(const char *path, char out[FILES_PATH_MAX]);
 
 size_t adapter_modules(const struct adapter *a);
 size_t adapter_drawing(const struct adapter *a); /* of these, those of no text encoder */

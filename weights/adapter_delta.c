@@ -303,13 +303,13 @@ static int embedding_delta(const struct module *m, int ranks, float *out, struct
 }
 
 const struct module_kind module_kinds[] = {
-    {"LoRA", TENSOR_DOWN, TENSOR_UP, lora_check, lora_delta},
-    {"LoHa", TENSOR_HADA_W1A, TENSOR_HADA_W1B, loha_check, loha_delta},
-    {"LoKr", TENSOR_KRON_W1, TENSOR_KRON_W1A, lokr_check, lokr_delta},
-    {"difference", TENSOR_DIFF, TENSOR_DIFF, diff_check, diff_delta},
-    {"LoRA", TENSOR_UP_BIAS, TENSOR_UP_BIAS, diff_check, diff_delta},
-    {"embedding", TENSOR_EMBEDDING, TENSOR_EMBEDDING, embedding_check, embedding_delta},
-    {NULL, TENSOR_DIFF, TENSOR_DIFF, NULL, NULL},
+    {"LoRA", false, TENSOR_DOWN, TENSOR_UP, lora_check, lora_delta},
+    {"LoHa", false, TENSOR_HADA_W1A, TENSOR_HADA_W1B, loha_check, loha_delta},
+    {"LoKr", false, TENSOR_KRON_W1, TENSOR_KRON_W1A, lokr_check, lokr_delta},
+    {"difference", true, TENSOR_DIFF, TENSOR_DIFF, diff_check, diff_delta},
+    {"LoRA", true, TENSOR_UP_BIAS, TENSOR_UP_BIAS, diff_check, diff_delta},
+    {"embedding", true, TENSOR_EMBEDDING, TENSOR_EMBEDDING, embedding_check, embedding_delta},
+    {NULL, false, TENSOR_DIFF, TENSOR_DIFF, NULL, NULL},
 };
 
 /* ---- on a tensor ---- */

@@ -49,7 +49,9 @@ struct module {
 
 struct adapter {
 	struct weights *files;
-	json_t *config;         /* owned: what PEFT trained it with; NULL: the file does not say */
+	json_t *config;         /* owned: what PEFT trained it with; NULL: nothing says so */
+	const char *config_name; /* where that stands */
+	long work;               /* left for its patterns (weights/pattern.h) */
 	struct module *modules; /* in the order of their names */
 	size_t count, capacity;
 };
@@ -57,6 +59,7 @@ struct adapter {
 /* One way to say a difference. */
 struct module_kind {
 	const char *word;
+	bool whole; /* it has no rank and no scale */
 	enum module_tensor sign; /* a module that has it, or the other, is of this kind */
 	enum module_tensor other;
 	/* Sets rows, columns and rank; false where the tensors do not go together or one lacks. */
@@ -76,11 +79,15 @@ bool adapter_suffix(const char *name, enum module_tensor *which, bool *bias, siz
  * is known. */
 bool adapter_flat_name(const char *stem, unsigned *part, char out[ADAPTER_NAME_MAX]);
 
-/* PEFT's config of an adapter, where diffusers wrote it into its file, in *out, the caller's; NULL: there is none. */
-int adapter_config_read(const struct weights *files, json_t **out, struct error *err);
+/* PEFT's config of an adapter: of adapter_config.json beside adapter_model.*, else where diffusers wrote it into its
+ * file. a->config stays NULL where there is none. SUMI_UNSUPPORTED names what of it is not read. */
+int adapter_config_read(struct adapter *a, struct error *err);
 
-/* What it says of a pair of that many ranks: *scale; left alone where it says nothing. */
-int adapter_config_scale(const struct adapter *a, const struct module *m, double *scale, struct error *err);
+/* The part of a model that it says the adapter is for; 0: it does not. */
+unsigned adapter_config_part(const struct adapter *a);
+
+/* What it says of a module: *scale; left alone where it says nothing. */
+int adapter_config_scale(struct adapter *a, const struct module *m, double *scale, struct error *err);
 
 /* A flat name of Stable Diffusion's original layout in diffusers' names; others stay. layers: resnets
  * of a level. */

@@ -133,6 +133,7 @@ static const struct {
     {"output_blocks", ADAPTER_DENOISER, true},
     {"middle_block", ADAPTER_DENOISER, true},
     {"text_model", ADAPTER_TEXT, true},
+    {"encoder.layers", ADAPTER_TEXT, true}, /* CLIP of transformers 5 alone */
 };
 
 /* Pieces of flat names that are called otherwise, or are left out; '$': at its end alone. */

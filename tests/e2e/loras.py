@@ -92,6 +92,81 @@ def results(place):
         check(bad.returncode == 3, f"a path is no name: {path}", bad.stderr)
 
 
+def pixels(path):
+    """What a PNG of sumi's paints: its image data."""
+    data, at, body = path.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        body += data[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += size + 12
+    return body
+
+
+def folders(place):
+    """As PEFT and diffusers save them: one LoRA each, under the folder's name, with what the config says."""
+    names = {f"base_model.model.down_blocks.0.attentions.{i}.transformer_blocks.0.attn1.to_q.lora_{ab}.weight":
+             (shape, [((7 * k + i) % 5 - 2) * 0.3 for k in range(32)]) for i in (0, 1) for ab, shape in (("A", [2, 16]), ("B", [16, 2]))}
+    folder, saved = place.dir / "trained", place.dir / "saved"
+    folder.mkdir()
+    saved.mkdir()
+    write(folder / "adapter_model.safetensors", names)
+    write(folder / "optimizer.safetensors", {"state.0": ([1], [0.0])})
+    write(saved / "pytorch_lora_weights.safetensors", {n.replace("base_model.model.", "unet."): t for n, t in names.items()})
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["to_q"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    check(place.sumi("models", "add", "saved", "--copy").returncode == 0, "models add of a folder of diffusers'")
+    added = place.sumi("models", "add", "trained/adapter_model.safetensors")
+    listed = place.sumi("models").stdout
+    check("/loras/trained ->" in added.stdout and "\ntrained          lora" in listed and "optimizer" not in listed and "\nsaved            lora" in listed,
+          "models add of a folder of PEFT's, by its file too", added.stdout + added.stderr + listed)
+    told = place.json("models", "show", "trained")
+    check(told["modules"] == 2 and told["config"].endswith("adapter_config.json"), "models show tells of its config", str(told))
+    whole = place.sumi("models", "verify", "trained")
+    check("its headers are whole" in whole.stdout, "models verify knows LoRAs", whole.stdout + whole.stderr)
+    made = {}
+    for n, name in enumerate(("trained:0.5", "trained/adapter_model.safetensors:0.5", "saved:1", "saved:0.5", "saved\\pytorch_lora_weights:1")):
+        render(place, f"ink<lora:{name}>", place.dir / f"folder{n}.png")
+        made[name] = pixels(place.dir / f"folder{n}.png")
+    values = list(made.values())
+    check(values[0] == values[1] == values[2] == values[4] != values[3], "alpha is that of the config, whatever it is called by")
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 2}))
+    changed = place.sumi("again", "folder0.png", "--pack", PACKS / PACK, "-o", "changed.png")
+    render(place, "ink<lora:trained:0.5>", place.dir / "folder5.png")
+    check(pixels(place.dir / "folder5.png") == values[3], "another config is another LoRA", changed.stderr)
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "VERA"}))
+    bad = render(place, "ink<lora:trained>", place.dir / "none.png")
+    check(bad.returncode == 2 and "peft_type 'VERA'" in bad.stderr, "another kind is refused by its name", bad.stderr)
+    place.sumi("models", "remove", "trained")
+    check("trained" not in place.sumi("models").stdout and folder.exists(), "models remove takes the link")
+
+
+def spelt(place):
+    """By the file's ending, by folders, by what the trainer called it."""
+    loras = place.state / "models" / "loras"
+    body = (loras / "one.safetensors").read_bytes()
+    size = struct.unpack("<Q", body[:8])[0]
+    header = json.loads(body[8:8 + size])
+    header["__metadata__"] = {"ss_output_name": "ink_wash_v2"}
+    text = json.dumps(header).encode()
+    (loras / "sorted" / "renamed.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + body[8 + size:])
+    plain = pixels(place.dir / "tagged.png")
+    for n, name in enumerate(("one.safetensors", "renamed", "sorted/renamed", "sorted\\renamed.safetensors", "ink_wash_v2")):
+        out = place.dir / f"spelt{n}.png"
+        done = render(place, f"ink<lora:{name}:0.5:0.8>", out)
+        check(done.returncode == 0 and pixels(out) == plain, f"a LoRA as {name}", done.stderr)
+    shown = place.sumi("show", "spelt3.png").stdout
+    check("<lora:renamed:0.5:0.8>" in shown, "the infotext has the name that other programs look for", shown)
+    done = render(place, "ink", place.dir / "spelt9.png", "--loras", "one.safetensors,weight=0.8,te_weight=0.5")
+    check(done.returncode == 0 and pixels(place.dir / "spelt9.png") == plain, "an ending in the list", done.stderr)
+    near = render(place, "ink<lora:renamd>", place.dir / "none.png")
+    check(near.returncode == 3 and "did you mean 'renamed'?" in near.stderr, "a name that is nearly one", near.stderr)
+    (loras / "again.safetensors").write_bytes((loras / "sorted" / "renamed.safetensors").read_bytes())
+    two = render(place, "ink<lora:ink_wash_v2>", place.dir / "none.png")
+    check(two.returncode == 2 and "two LoRAs call themselves 'ink_wash_v2'" in two.stderr, "of two that call themselves so neither is taken", two.stderr)
+    for path in (loras / "again.safetensors", loras / "sorted" / "renamed.safetensors"):
+        path.unlink()
+
+
 def jobs(place):
     out = place.sumi("image", "ink<lora:one:0.5:0.8>", *BASE, "-o", "job.png")
     check(out.returncode == 0 and sha256(place.dir / "job.png") == sha256(place.dir / "tagged.png"),
@@ -158,6 +233,8 @@ def main():
         names_and_files(place)
         unusable(place)
         results(place)
+        folders(place)
+        spelt(place)
         place.start()
         jobs(place)
         resumes(place)

@@ -2,10 +2,12 @@
  * that a module takes. The same as an embedding: numbers for a word. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/fuzz/fuzz.h"
 #include "weights/adapter.h"
 #include "weights/embedding.h"
+#include "weights/pattern.h"
 
 static void read_embedding(const char *path)
 {
@@ -17,6 +19,22 @@ static void read_embedding(const char *path)
 		for (int i = 0; i < e.count * e.half[h].width; i++)
 			fuzz_require(isfinite(e.half[h].values[i]), "a vector is of numbers");
 	embedding_close(&e);
+}
+
+/* A name, a line's end, and a pattern for it. */
+static void read_pattern(const uint8_t *data, size_t size)
+{
+	char text[512];
+	long work = 1 << 16;
+	size_t length = size < sizeof text ? size : sizeof text - 1;
+	memcpy(text, data, length);
+	text[length] = '\0';
+	char *end = strchr(text, '\n');
+	if (!end)
+		return;
+	*end = '\0';
+	int ends = pattern_ends(end + 1, text, &work);
+	fuzz_require(ends >= -1 && ends <= 1, "a pattern fits, does not, or is none");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -43,5 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!status)
 		adapter_close(a);
 	read_embedding(path);
+	read_pattern(data, size);
 	return 0;
 }

@@ -189,12 +189,13 @@ static void seed_checkpoint(void)
 		seed_files("upscaler", NULL, 0, (const char *const[]){path, NULL});
 	}
 	static const char *const adapters[] = {"tucker", "loha_tucker",  "lokr_both",
-					       "dora",   "peft_dora", "original_names"};
+					       "dora",   "peft_dora", "original_names", "peft_config"};
 	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++) {
 		char path[64];
 		snprintf(path, sizeof path, "tests/vectors/adapters/%s.safetensors", adapters[i]);
 		seed_files("adapter", NULL, 0, (const char *const[]){path, NULL});
 	}
+	seed_text("adapter", "mid_block.resnets.0.conv12\nmid.*(conv|norm)[1-9]\\d{1,2}$");
 }
 
 static void seed_archives(void)

@@ -18,6 +18,7 @@
 #include "request/lora_tags.h"
 #include "tests/unit/vector_file.h"
 #include "weights/overlay.h"
+#include "weights/pattern.h"
 
 #define VECTORS "tests/vectors/adapters/"
 #define REAL "../shared/real/lora/"
@@ -65,21 +66,27 @@ static const char *const cases[] = {
     "locon",	    "tucker",	 "loha",	"loha_tucker",	  "lokr",	     "lokr_both",
     "lokr_tucker",  "dora",	 "dora_half",	"dora_inputs",	  "doha",	     "peft",
     "kohya_alpha_0", "kohya_negative", "first_diffusers", "original_names", "difference", "peft_dora",
-    "peft_config",  "comfy_names",    "lycoris_names"};
+    "peft_config",  "comfy_names",    "lycoris_names",
+    /* folders of PEFT's */
+    "peft_lora",    "peft_rslora",    "peft_dora_folder", "peft_loha",	     "peft_loha_tucker",
+    "peft_lokr",    "peft_lokr_whole", "peft_lokr_tucker"};
 
 /* The tensors that it changes are the reference's within 1e-5, all others are as they were. */
 static void check_case(const char *name, size_t elsewhere)
 {
-	char path[FILES_PATH_MAX], merged_name[64];
+	char path[FILES_PATH_MAX], saved[FILES_PATH_MAX], merged_name[64];
 	struct adapter *a;
 	struct adapter_fit fit = {0};
-	snprintf(path, sizeof path, VECTORS "%s.safetensors", name);
-	snprintf(merged_name, sizeof merged_name, "%s.merged", name);
+	snprintf(saved, sizeof saved, VECTORS "%s", name);
+	bool folder = adapter_in_folder(saved, path);
+	if (!folder)
+		snprintf(path, sizeof path, VECTORS "%s.safetensors", name);
+	snprintf(merged_name, sizeof merged_name, folder ? "%s/merged" : "%s.merged", name);
 	struct weights *w = open_weights("base"), *plain = open_weights("base");
 	struct weights *merged = open_weights(merged_name);
 	if (adapter_open(path, &a, &err))
 		fail_msg("%s", err.text);
-	double s = strength_of(path);
+	double s = folder ? 1 : strength_of(path);
 	if (weights_adapt(w, a, ALL_PARTS, &(struct adapter_weight){s, s, 0}, &fit, &err))
 		fail_msg("%s: %s", name, err.text);
 	assert_int_equal(fit.fit + elsewhere, adapter_modules(a));
@@ -243,6 +250,7 @@ static void test_configs(void **state)
 	    {WITH("{\\\"lora_alpha\\\":1.0}"), 0.5},
 	    {WITH("{\\\"text_encoder.lora_alpha\\\":8}"), 1},
 	    {WITH("{\\\"unet.lora_alpha\\\":8,\\\"unet.alpha_pattern\\\":{\\\"in\\\":3,\\\"conv_in\\\":6}}"), 3},
+	    {WITH("{\\\"unet.lora_alpha\\\":8,\\\"unet.alpha_pattern\\\":{\\\".*conv\\\":3,\\\".*c.*_(in|out)\\\":6}}"), 3},
 	};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		struct adapter *a;
@@ -253,9 +261,81 @@ static void test_configs(void **state)
 		assert_true(fabs(pair.scale - good[i].scale) < 1e-9);
 		adapter_close(a);
 	}
-	refuse(WITH("{\\\"unet.lora_alpha\\\":\\\"8\\\"}"), SUMI_INVALID, "an alpha in its lora_adapter_metadata is no number");
+	refuse(WITH("{\\\"unet.lora_alpha\\\":\\\"8\\\"}"), SUMI_INVALID, "'lora_alpha' in its lora_adapter_metadata is no number");
 	refuse(WITH("[1]"), SUMI_INVALID, "is no JSON object");
-	refuse(WITH("{\\\"unet.alpha_pattern\\\":{\\\".*conv\\\":3}}"), SUMI_UNSUPPORTED, "'.*conv' in its lora_adapter_metadata is more than a name");
+	refuse(WITH("{\\\"unet.alpha_pattern\\\":{\\\"(?=conv)\\\":3}}"), SUMI_UNSUPPORTED,
+	       "alpha_pattern '(?=conv)' in its lora_adapter_metadata is no pattern that is read");
+}
+
+/* As Python's re.match(rf"(.*\\.)?({pattern})$", name) says, which PEFT asks. */
+static void test_patterns(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pattern, *name;
+		int ends;
+	} rows[] = {
+	    {"to_q", "a.to_q", 1},	   {"o_q", "a.to_q", 0},		{"^to_q", "a.to_q", 0},
+	    {"^a.*", "a.to_q", 1},	   {"a\\.to_[qkv]", "a.to_q", 1},	{"a\\.to_[^qkv]", "a.to_q", 0},
+	    {".*", "", 1},		   {"", "a.", 1},			{"", "a", 0},
+	    {"b\\d+.x", "a.b12.x", 1},	   {"b\\d{3}.x", "a.b12.x", 0},	{"b\\d{1,2}.x", "a.b12.x", 1},
+	    {"b\\d{2,}.x", "a.b12.x", 1},  {"(a|b)+?x?", "abab", 1},	{"(?:(a*)*)*b", "aaaaaaaaab", 1},
+	    {"a|b.c", "x.b.c", 1},	   {"x.(b|c)$", "x.c", 1},		{"\\w+\\W\\w+", "ab.c", 1},
+	    {"(a", "a", -1},		   {"a)", "a", -1},			{"*a", "a", -1},
+	    {"[a", "a", -1},		   {"(?!a)b", "b", -1},		{"a{", "a", -1},
+	    {"\\", "a", -1},		   {"\\1", "a", -1},			{"a{9999}", "a", -1},
+	    {"((((((((((a))))))))))", "a", -1}};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		long work = 10000;
+		int ends = pattern_ends(rows[i].pattern, rows[i].name, &work);
+		if (ends != rows[i].ends)
+			fail_msg("%s of %s: %d", rows[i].pattern, rows[i].name, ends);
+	}
+	long work = 100;
+	assert_int_equal(pattern_ends("((a*)*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &work), -1);
+}
+
+/* A folder of PEFT's whose config says what is not so, or what is not read. */
+static void test_folders(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *config;
+		int status;
+		const char *why;
+	} bad[] = {
+	    {"{\"r\":2}", SUMI_INVALID, "it says no 'peft_type'"},
+	    {"[]", SUMI_INVALID, "it is no JSON object"},
+	    {"{\"peft_type\":\"LORA\",\"r\":4}", SUMI_INVALID, "'conv_in' is of rank 2, its adapter_config.json says 4"},
+	    {"{\"peft_type\":\"LORA\"}", SUMI_INVALID, "is of rank 2, its adapter_config.json says 8"},
+	    {"{\"peft_type\":\"LORA\",\"r\":2,\"use_dora\":true}", SUMI_INVALID, "'conv_in' has no magnitudes"},
+	    {"{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":\"x\"}", SUMI_INVALID, "'lora_alpha' in its adapter_config.json is no number"},
+	    {"{\"peft_type\":\"LORA\",\"r\":2,\"init_lora_weights\":\"pissa_niter_4\"}", SUMI_UNSUPPORTED, "init_lora_weights 'pissa_niter_4'"},
+	    {"{\"peft_type\":\"LORA\",\"r\":2,\"use_qalora\":true}", SUMI_UNSUPPORTED, "'use_qalora' is not read"},
+	    {"{\"peft_type\":\"VERA\",\"r\":2}", SUMI_UNSUPPORTED, "of the peft_type 'VERA' are not read"},
+	    {"{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":6,\"use_qalora\":false,\"layer_replication\":null}", SUMI_OK, ""},
+	};
+	static const char header[] = "{" PAIR("conv_in.lora", "0", "32", "64") "}";
+	char folder[] = "/tmp/sumi-peft-XXXXXX", path[FILES_PATH_MAX], config[FILES_PATH_MAX];
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+	snprintf(config, sizeof config, "%s/adapter_config.json", folder);
+	assert_int_equal(files_copy(write_file(header), path, &err), SUMI_OK);
+	assert_false(adapter_in_folder(folder, path));
+	snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct adapter *a = NULL;
+		struct adapter_pair pair;
+		assert_int_equal(files_write_durable(config, bad[i].config, strlen(bad[i].config), &err), SUMI_OK);
+		assert_true(adapter_in_folder(folder, path));
+		assert_int_equal(adapter_open(path, &a, &err), bad[i].status);
+		if (bad[i].status && !strstr(err.text, bad[i].why))
+			fail_msg("%s", err.text);
+		if (!bad[i].status)
+			assert_true(adapter_pair(a, 0, 1, 0, &pair) && pair.scale == 3);
+		adapter_close(a);
+	}
+	files_remove_tree(folder);
 }
 
 /* XLabs' layout: several pairs of a module, by number; of no model that is here. */
@@ -466,6 +546,8 @@ int main(void)
 	    cmocka_unit_test(test_fewer_ranks),
 	    cmocka_unit_test_setup_teardown(test_files_that_are_not_right, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_configs, open_folder, remove_folder),
+	    cmocka_unit_test(test_patterns),
+	    cmocka_unit_test_setup_teardown(test_folders, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_numbered_pairs, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_what_does_not_fit, open_folder, remove_folder),
 	    cmocka_unit_test(test_real_files),

@@ -169,14 +169,7 @@ def peft_config():
     tensors, merged, config = {}, {}, {}
     for part, names, how in (("unet", (to_q, ff, conv), {"lora_alpha": 8, "alpha_pattern": {"ff.net.2": 2}, "lora_bias": True}),
                              ("text_encoder", (text,), {"lora_alpha": 5, "use_rslora": True})):
-        model = torch.nn.Module()
-        for name in names:
-            at = model
-            for piece in name.split(".")[:-1]:
-                if piece not in at._modules:
-                    at.add_module(piece, torch.nn.Module())
-                at = at._modules[piece]
-            at.add_module(name.split(".")[-1], layer(name))
+        model = tree(names)
         p = peft.get_peft_model(model, peft.LoraConfig(r=3, target_modules=list(names), **how))
         for name in names:
             lora = p.base_model.model.get_submodule(name)
@@ -193,6 +186,52 @@ def peft_config():
             if "lora_bias" in how:
                 merged[name + ".bias"] = whole.get_submodule(name).bias
     write("peft_config", tensors, merged, 1.0, lora_adapter_metadata=json.dumps(config, default=str))
+
+
+def tree(names):
+    """A model of those layers alone, under their names."""
+    model = torch.nn.Module()
+    for name in names:
+        at = model
+        for piece in name.split(".")[:-1]:
+            if piece not in at._modules:
+                at.add_module(piece, torch.nn.Module())
+            at = at._modules[piece]
+        at.add_module(name.split(".")[-1], layer(name))
+    return model
+
+
+def peft_folders():
+    """What peft itself saves, a folder each, and what it merges."""
+    import warnings
+
+    import peft
+
+    warnings.simplefilter("ignore")
+    text, drawing = list(LINEAR)[-1], list(LINEAR)[:-1] + list(CONV)
+    folders = {
+        "peft_lora": (drawing, peft.LoraConfig(r=3, lora_alpha=5, fan_in_fan_out=True, target_modules=drawing,
+                                               rank_pattern={r"resnets\.[01]\.conv\d": 2, "attn1.to_q": 4},
+                                               alpha_pattern={"^time_embedding.*": 7, r".*attn1\.to_(q|k|v)": 2.5, "ff.net.2": 9})),
+        "peft_rslora": ([text], peft.LoraConfig(r=4, lora_alpha=3, use_rslora=True, target_modules=[text])),
+        "peft_dora_folder": (drawing, peft.LoraConfig(r=2, lora_alpha=6, use_dora=True, target_modules=drawing)),
+        "peft_loha": (drawing, peft.LoHaConfig(r=2, alpha=6, target_modules=drawing, alpha_pattern={"to_out.0": 1},
+                                               rank_pattern={"conv1": 3})),
+        "peft_loha_tucker": (list(CONV), peft.LoHaConfig(r=2, alpha=3, target_modules=list(CONV), use_effective_conv2d=True)),
+        "peft_lokr": (drawing, peft.LoKrConfig(r=1, alpha=4, decompose_both=True, target_modules=drawing, alpha_pattern={"conv2": 1})),
+        "peft_lokr_whole": (drawing, peft.LoKrConfig(r=16, alpha=4, target_modules=drawing, rank_pattern={"linear_1": 32})),
+        "peft_lokr_tucker": (list(CONV), peft.LoKrConfig(r=1, alpha=4, target_modules=list(CONV), use_effective_conv2d=True)),
+    }
+    for case, (names, config) in folders.items():
+        p = peft.get_peft_model(tree(names), config)
+        for name, value in p.named_parameters():
+            if "lora_" in name or "hada_" in name or "lokr_" in name:
+                value.data = random(*value.shape).abs() + 0.5 if "magnitude" in name else random(*value.shape)
+        p.save_pretrained(OUT / case)
+        (OUT / case / "README.md").unlink()
+        whole = p.merge_and_unload()
+        save_file({name + ".weight": whole.get_submodule(name).weight.detach().contiguous() for name in names},
+                  OUT / case / "merged.safetensors")
 
 
 def whole_alphas():
@@ -271,3 +310,5 @@ whole_alphas()
 dialect("comfy_names", comfy_names, [*ORIGINAL, list(LINEAR)[-1]], 1.0)
 dialect("lycoris_names", lambda n: [f"lycoris_{n.replace('.', '_')}.{end}" for end in ("lora_down.weight", "lora_up.weight", "alpha")],
         EVERY, 1.0)
+torch.manual_seed(9)
+peft_folders()
