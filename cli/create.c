@@ -32,6 +32,8 @@ int create_job(struct cli *cli, struct job *job)
 	struct queue *queue = NULL;
 	int status = cli_queue(cli, &queue, &err);
 	if (!status)
+		status = preflight_here(cli, queue, job, NULL, &err);
+	if (!status)
 		status = inputs_send(cli, queue, job, NULL, NULL, &err);
 	if (!status)
 		status = queue_submit(queue, job, &err);

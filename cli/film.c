@@ -148,7 +148,8 @@ static int send_files(struct film *f, struct queue *queue, struct error *err)
 	json_t *seen = json_object();
 	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - f->path) + !(slash - f->path) : 0, f->path);
 	for (size_t i = 0; i + 1 < f->count && !status; i++)
-		if ((status = inputs_send(f->cli, queue, &f->jobs[i], &from, seen, err)))
+		if ((status = preflight_here(f->cli, queue, &f->jobs[i], &from, err)) ||
+		    (status = inputs_send(f->cli, queue, &f->jobs[i], &from, seen, err)))
 			blame(f, i, err);
 	json_decref(seen);
 	return status;

@@ -126,6 +126,22 @@ int inputs_check(const struct job *job, const struct inputs_from *from, json_t *
 	return status;
 }
 
+int inputs_link(struct queue *queue, struct job *job, const struct inputs_from *from, queue_coming *coming,
+		void *context, struct error *err)
+{
+	struct request_file f;
+	int status = SUMI_OK;
+	for (size_t i = 0; !status && request_file(&job->request, i, &f); i++) {
+		struct named n = {&f, job->modality, folder_of(from, &f)};
+		char path[FILES_PATH_MAX];
+		enum what what;
+		status = what_is(&n, &what, path, err);
+		if (!status && what == A_RESULT)
+			status = queue_source_check(queue, job, &f, coming, context, err);
+	}
+	return status;
+}
+
 static int send_file(struct queue *queue, const char *path, const struct named *n,
 		     char sha256[SHA256_HEX_SIZE], struct error *err)
 {
@@ -159,6 +175,16 @@ static int in_store(const struct cli *cli, const char *value, char path[FILES_PA
 	}
 	store_close(store);
 	return status;
+}
+
+enum queue_stored inputs_stored(void *context, const char *name)
+{
+	const struct cli *cli = context;
+	char path[FILES_PATH_MAX], sha256[SHA256_HEX_SIZE];
+	struct error ignored;
+	int status = in_store(cli, name, path, sha256, &ignored);
+	bool nowhere = status == SUMI_NOTFOUND && !cli->config.redis[0];
+	return !status ? QUEUE_STORED : nowhere ? QUEUE_NOT_STORED : QUEUE_MAY_BE_STORED;
 }
 
 /* A hash must lie in the queue, or where the worker finds it. */

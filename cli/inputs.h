@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "cli/cli.h"
+#include "queue/sources.h"
 #include "request/files.h"
 
 /* From where relative paths count. NULL: from the present folder. */
@@ -16,6 +17,13 @@ struct inputs_from {
  * seen, which may be NULL, remembers files between calls. Nothing is sent. */
 int inputs_check(const struct job *job, const struct inputs_from *from, json_t *seen,
 		 struct error *err);
+
+/* The results of other jobs that a job names: queue_source_check() of each, with the same arguments. */
+int inputs_link(struct queue *queue, struct job *job, const struct inputs_from *from, queue_coming *coming,
+		void *context, struct error *err);
+
+/* queue_options.stored; context is the struct cli. */
+enum queue_stored inputs_stored(void *context, const char *name);
 
 /* Sends the files that the job names and puts their SHA-256 in their place. A file that the queue has
  * is not sent again; from and seen as above. A result of another job is left to the worker, or sent as

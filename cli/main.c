@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
+#include "cli/inputs.h"
 #include "cli/verbs.h"
 #include "queue/private_redis.h"
 
@@ -61,6 +62,18 @@ static int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error
 	return private_redis_url(cli->config.state_dir, out, err);
 }
 
+/* What no living worker's device holds is refused before it is sent. */
+static void look_for_room(struct cli *cli, struct queue *queue)
+{
+	struct admission *a = &cli->admission;
+	struct error ignored;
+	bool any;
+	if (queue_largest_device(queue, &a->memory, a->device, sizeof a->device, &any, &ignored))
+		a->memory = 0;
+	cli->intake.memory = a->memory;
+	memcpy(cli->intake.device, a->device, sizeof a->device);
+}
+
 int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 {
 	char url[FILES_PATH_MAX];
@@ -75,12 +88,16 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	    .check = admission_ask,
 	    .settle = admission_settle,
 	    .check_context = &cli->intake,
+	    .stored = inputs_stored,
+	    .stored_context = cli,
 	};
 	/* What a daemon would say of them. */
 	cli->intake.config = &cli->config;
 	cli->intake.others = cli->config.redis[0] != '\0';
 	cli->intake.deep = true;
 	status = queue_open(&options, out, err);
+	if (!status && cli->verb->job_options)
+		look_for_room(cli, *out);
 	bool away = status == SUMI_CONNECT || status == SUMI_NOTFOUND;
 	if (away && cli->config.redis[0]) /* no daemon starts that one */
 		return error_set(err, SUMI_CONNECT, "the queue does not answer: %s (it is the server of "

@@ -59,6 +59,12 @@ int preflight(struct cli *cli, const struct job *job, struct error *err)
 	return status;
 }
 
+int preflight_here(struct cli *cli, struct queue *queue, struct job *job, const struct inputs_from *from, struct error *err)
+{
+	int status = admission_fits(&cli->admission, job, err);
+	return status ? status : inputs_link(queue, job, from, NULL, NULL, err);
+}
+
 void preflight_note_after(json_t *noted, const struct job *job)
 {
 	for (size_t i = 0; i < job->after.count; i++)

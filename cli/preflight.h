@@ -2,12 +2,16 @@
 #ifndef SUMI_CLI_PREFLIGHT_H
 #define SUMI_CLI_PREFLIGHT_H
 
-#include "cli/cli.h"
+#include "cli/inputs.h"
 
 /* SUMI_INVALID for what the queue would refuse, and for parameters that the job's model cannot do. With a private queue, whose workers
  * have this machine's packs, SUMI_NOTFOUND for a model that is not installed; with a shared one
  * it may be on another machine, and nothing is said. */
 int preflight(struct cli *cli, const struct job *job, struct error *err);
+
+/* What the queue adds to that: SUMI_TOOBIG and the like for a size that no living worker's device holds, SUMI_NOTFOUND
+ * for a result that will not come; the job waits for one that is being made (inputs_link()). */
+int preflight_here(struct cli *cli, struct queue *queue, struct job *job, const struct inputs_from *from, struct error *err);
 
 /* One line on stderr where a value that was given has no say, once for many jobs. told: as below. */
 void preflight_note_idle(const struct cli *cli, const struct job *job, json_t *told);

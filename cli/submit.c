@@ -24,6 +24,8 @@ struct load {
 	size_t sent;
 	size_t checked;     /* of the list that is looked at */
 	bool dry;           /* jobs are looked at, not sent */
+	bool linking;       /* the same, when all are known: for what they name of each other */
+	bool links;         /* some name results of jobs */
 	struct list *list;  /* whose jobs they are; NULL: of the command line */
 	int code;           /* of what has been told already */
 	json_t *ids;        /* with --json */
@@ -117,6 +119,18 @@ static int check_job(struct load *l, const struct job *job, const char *place, s
 	return status ? status : check_id(l, job, place, err);
 }
 
+static bool is_listed(void *context, const char *id)
+{
+	const struct load *l = context;
+	return json_object_get(l->ids_seen, id) != NULL;
+}
+
+static bool names_files(const struct job *job)
+{
+	struct request_file f;
+	return request_file(&job->request, 0, &f);
+}
+
 /* Paths in a list count from where it lies, those of options from here: own are the list's fields. */
 static int take_files(struct load *l, struct job *job, const json_t *own, struct error *err)
 {
@@ -126,10 +140,13 @@ static int take_files(struct load *l, struct job *job, const json_t *own, struct
 	int status = files_path(folder, err, "%.*s", slash ? (int)(slash - path) + !(slash - path) : 0,
 				slash ? path : "");
 	struct inputs_from from = {slash ? folder : NULL, own};
-	if (status)
-		return status;
-	return l->dry ? inputs_check(job, &from, l->seen, err)
-		      : inputs_send(l->cli, l->queue, job, &from, l->seen, err);
+	if (!status && l->dry && !l->linking) {
+		l->links |= names_files(job);
+		return inputs_check(job, &from, l->seen, err);
+	}
+	if (!status && l->links)
+		status = inputs_link(l->queue, job, &from, is_listed, l, err);
+	return status || l->dry ? status : inputs_send(l->cli, l->queue, job, &from, l->seen, err);
 }
 
 /* "size": "512x768" is what --size is. */
@@ -167,10 +184,10 @@ static int add_job(void *context, json_t *object, long line, struct error *err)
 		return status;
 	if (l->list)
 		list_place(l->list, line, place, sizeof place);
-	if (*note && !l->cli->quiet && (l->dry || !l->list)) /* once, though lists are read twice */
+	if (*note && !l->cli->quiet && !l->linking && (l->dry || !l->list)) /* once, though lists are read twice */
 		fprintf(stderr, "sumi: note: %s: %s\n", place, note);
 	if (l->dry) {
-		status = check_job(l, job, place, err);
+		status = l->linking ? SUMI_OK : check_job(l, job, place, err);
 		l->checked++;
 		job_clear(job);
 		return status;
@@ -195,6 +212,16 @@ static int read_list(struct load *l, const char *path, struct list *list, struct
 	l->dry = false;
 	if (!status && !l->checked && !l->cli->quiet)
 		fprintf(stderr, "sumi: note: %s: holds no jobs\n", list->shown);
+	return status;
+}
+
+/* Looks once more, at what the jobs of all lists name of each other. */
+static int link_list(struct load *l, struct list *list, struct error *err)
+{
+	l->dry = l->linking = true;
+	l->list = list;
+	int status = l->links ? list_walk(list, add_job, l, err) : SUMI_OK;
+	l->dry = l->linking = false;
 	return status;
 }
 
@@ -232,6 +259,8 @@ static int add_files(struct load *l, const char *const *paths, int count, struct
 	int status = lists ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
 	for (int i = 0; i < count && !status; i++)
 		status = read_list(l, paths[i], &lists[i], err);
+	for (int i = 0; i < count && !status; i++)
+		status = link_list(l, &lists[i], err);
 	for (int i = 0; i < count && !status; i++) {
 		tell_unknown(l, &lists[i]);
 		status = send_list(l, &lists[i], err);
@@ -261,7 +290,7 @@ static int add_queued(struct load *l, const char *path, struct error *err)
 	char queued[FILES_PATH_MAX];
 	struct list list = {0};
 	int status = files_path(queued, err, "%s.queued", path);
-	if (!status && (status = read_list(l, path, &list, err))) {
+	if (!status && ((status = read_list(l, path, &list, err)) || (status = link_list(l, &list, err)))) {
 		int code = cli_error(l->cli, err);
 		l->code = code > l->code ? code : l->code;
 		status = SUMI_OK;
@@ -367,8 +396,9 @@ static int add_text(struct load *l, const char *text, struct error *err)
 	if (status)
 		return status;
 	json_t *all = json_is_array(root) ? json_incref(root) : json_pack("[O]", root);
-	for (int dry = 1; dry >= 0 && !status; dry--) {
-		l->dry = dry;
+	for (int pass = 0; pass < 3 && !status; pass++) {
+		l->dry = pass < 2;
+		l->linking = pass == 1;
 		json_array_foreach(all, i, value)
 		{
 			status = json_is_object(value)
@@ -379,7 +409,7 @@ static int add_text(struct load *l, const char *text, struct error *err)
 				break;
 		}
 	}
-	l->dry = false;
+	l->dry = l->linking = false;
 	json_decref(all);
 	json_decref(root);
 	return status;

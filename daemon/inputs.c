@@ -16,6 +16,7 @@
 #include "daemon/work.h"
 #include "modalities/admission.h"
 #include "queue/inputs.h"
+#include "queue/sources.h"
 #include "storage/blobs.h"
 
 enum { AWAITED_MS = 3000 }; /* for another host to send a file: its daemon looks every second */
@@ -89,42 +90,16 @@ static int read_path(const struct work *w, const char *name, const char *path, s
 
 /* ---- results and hashes ---------------------------------------------------------------- */
 
-/* The SHA-256 that the queue has heard of a result; "" where it has not. */
-static void find_told(struct work *w, const struct store_result_name *r, char sha256[SHA256_HEX_SIZE])
-{
-	struct queue_entry entry;
-	struct error ignored;
-	json_t *files, *file;
-	size_t i, k;
-	if (queue_get(w->x->queue, r->job, &entry, &ignored))
-		return;
-	long left = r->number > 0 ? r->number : 1;
-	json_array_foreach(entry.variant_results, i, files)
-	{
-		json_array_foreach(files, k, file)
-		{
-			const char *role = json_string_value(json_object_get(file, "role"));
-			const char *name = json_string_value(json_object_get(file, "sha256"));
-			json_int_t variant = json_integer_value(json_object_get(file, "variant"));
-			bool fits = !r->variant || (variant == r->variant - 1 && role &&
-						    strcmp(role, r->role) == 0);
-			if (fits && name && --left == 0 && !sha256_is_name(name, sha256))
-				sha256[0] = '\0';
-		}
-	}
-	queue_entry_clear(&entry);
-}
-
 static int read_named(struct work *w, const char *sha256, struct input *in, struct error *err);
 
 /* A result that another host made: the queue knows its SHA-256. */
 static int read_elsewhere(struct work *w, const char *name, struct input *in, struct error *err)
 {
-	struct store_result_name r;
+	struct result_name r;
 	char sha256[SHA256_HEX_SIZE] = "";
-	for (int way = 0; way < STORE_RESULT_WAYS && !sha256[0]; way++)
-		if (store_result_read(name, way, &r))
-			find_told(w, &r, sha256);
+	for (int way = 0; way < RESULT_NAME_WAYS && !sha256[0]; way++)
+		if (result_name_read(name, way, &r))
+			queue_result_told(w->x->queue, &r, sha256);
 	if (!sha256[0])
 		return error_set(err, SUMI_NOTFOUND, "%.140s has no results", name);
 	return read_named(w, sha256, in, err);

@@ -1,30 +1,26 @@
 #include "daemon/room.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include "storage/blobs.h"
 
 enum { LOOK_MS = 5000 };
 
 void room_look(struct queue *queue, int64_t now_ms, int64_t *next_ms, struct admission *a)
 {
-	struct queue_worker_info *workers;
 	struct error ignored;
-	size_t count;
-	bool known = true;
-	if (now_ms < *next_ms || queue_workers(queue, &workers, &count, &ignored))
+	bool any;
+	if (now_ms < *next_ms ||
+	    queue_largest_device(queue, &a->memory, a->device, sizeof a->device, &any, &ignored))
 		return;
-	if (count) /* else the first is about to tell that it lives */
+	if (any) /* else the first is about to tell that it lives */
 		*next_ms = now_ms + LOOK_MS;
-	a->memory = 0;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t memory = (uint64_t)workers[i].figures.memory;
-		known &= memory > 0;
-		if (memory <= a->memory)
-			continue;
-		a->memory = memory;
-		snprintf(a->device, sizeof a->device, "%s", workers[i].device);
-	}
-	if (!known) /* then it may be the largest */
-		a->memory = 0;
-	free(workers);
+}
+
+enum queue_stored room_stored(void *context, const char *name)
+{
+	const struct room_store *own = context;
+	struct error ignored;
+	bool there;
+	if (!*own->store || store_has(*own->store, name, &there, &ignored))
+		return QUEUE_MAY_BE_STORED;
+	return there ? QUEUE_STORED : own->others ? QUEUE_MAY_BE_STORED : QUEUE_NOT_STORED;
 }

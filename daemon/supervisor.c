@@ -57,6 +57,7 @@ struct supervisor {
 	struct keeper keeper;
 	struct changer changer;
 	struct admission admission;
+	struct room_store stored;
 	bool draining;
 	bool drained_before; /* when Redis was started */
 	int64_t next_look, next_reap, next_settle, next_trim, next_collect, next_redis;
@@ -121,12 +122,15 @@ static int open_queue(struct supervisor *s, struct error *err)
 	if (status)
 		return status;
 	s->admission = (struct admission){.config = &s->config, .others = !s->private, .deep = true};
+	s->stored = (struct room_store){.store = &s->store, .others = !s->private};
 	struct queue_options options = {.url = s->url,
 					.prefix = s->config.prefix,
 					.max_attempts = (int)s->config.max_attempts,
 					.check = admission_ask,
 					.settle = admission_settle,
-					.check_context = &s->admission};
+					.check_context = &s->admission,
+					.stored = room_stored,
+					.stored_context = &s->stored};
 	if ((status = queue_open(&options, &s->queue, err)) ||
 	    (status = queue_check_server(s->queue, warning, sizeof warning, err)))
 		return status;

@@ -46,6 +46,7 @@ struct worker {
 	struct models *models;
 	struct catalogue catalogue;
 	struct admission admission;
+	struct room_store stored;
 	char trouble[512]; /* with the device; see queue_worker */
 	struct worker_report told; /* to the supervisor, last */
 	int64_t told_ms;           /* when; monotonic */
@@ -208,12 +209,15 @@ static int open_all(struct worker *w, struct error *err)
 {
 	const struct config *c = w->options->config;
 	w->admission = (struct admission){.config = c, .others = !is_private(w), .deep = true};
+	w->stored = (struct room_store){.store = &w->store, .others = !is_private(w)};
 	struct queue_options queue = {.url = w->options->redis_url,
 				      .prefix = c->prefix,
 				      .max_attempts = (int)c->max_attempts,
 				      .check = admission_ask,
 				      .settle = admission_settle,
-				      .check_context = &w->admission};
+				      .check_context = &w->admission,
+				      .stored = room_stored,
+				      .stored_context = &w->stored};
 	struct store_options store = {
 	    .dir = c->state_dir,
 	    .mode = STORE_WRITE,

@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "modalities/admission.h"
+#include "storage/blobs.h"
 
-enum { THREADS_MAX = 16, QUEUE_MS = 2000, STORE_BUSY_MS = 2000 };
+enum { THREADS_MAX = 16, QUEUE_MS = 2000, STORE_BUSY_MS = 2000, LOOK_MS = 5000 };
 
 struct worker {
 	struct pool *pool;
@@ -20,6 +22,7 @@ struct worker {
 	struct queue *queue;
 	struct store *store;
 	struct admission admission;
+	int64_t next_look; /* at what living workers hold; monotonic ms */
 	dev_t device; /* of the database that is open: another may have taken its place */
 	ino_t inode;
 };
@@ -55,13 +58,27 @@ static struct task *take_all(struct list *l)
 	return first;
 }
 
+/* The store of a host whose files this process may not see says nothing. */
+static enum queue_stored stored(void *context, const char *name)
+{
+	struct worker *w = context;
+	struct store *store;
+	struct error ignored;
+	bool there;
+	if (worker_store(w, &store, &ignored) || store_has(store, name, &there, &ignored))
+		return QUEUE_MAY_BE_STORED;
+	return there ? QUEUE_STORED : w->pool->config->redis[0] ? QUEUE_MAY_BE_STORED : QUEUE_NOT_STORED;
+}
+
 int worker_queue(struct worker *w, struct queue **queue, struct error *err)
 {
 	struct queue_options options = {.url = w->pool->url,
 					.prefix = w->pool->config->prefix,
 					.command_ms = QUEUE_MS,
 					.patience_ms = -1,
-					.max_attempts = (int)w->pool->config->max_attempts};
+					.max_attempts = (int)w->pool->config->max_attempts,
+					.stored = stored,
+					.stored_context = w};
 	int status = w->queue ? SUMI_OK : queue_open(&options, &w->queue, err);
 	*queue = w->queue;
 	return status;
@@ -113,11 +130,39 @@ static int admit(struct worker *w, const struct job *job, struct error *err)
 	return status;
 }
 
+/* Largest device of a living worker, anew every few seconds. */
+static void look_for_room(struct worker *w)
+{
+	struct admission *a = &w->admission;
+	struct queue *queue;
+	struct error ignored;
+	bool any;
+	int64_t now = clock_mono_us() / 1000;
+	if (now < w->next_look || worker_queue(w, &queue, &ignored) ||
+	    queue_largest_device(queue, &a->memory, a->device, sizeof a->device, &any, &ignored))
+		return;
+	if (any)
+		w->next_look = now + LOOK_MS;
+}
+
+int worker_links(struct worker *w, struct job *job, queue_coming *coming, void *context, struct error *err)
+{
+	struct queue *queue;
+	struct error ignored;
+	if (worker_queue(w, &queue, &ignored))
+		return SUMI_OK;
+	int status = queue_sources_check(queue, job, coming, context, err);
+	if (status == SUMI_NOTFOUND) /* it is the job that names what is not there */
+		err->status = status = SUMI_INVALID;
+	return status;
+}
+
 int worker_admit(struct worker *w, const struct job *job, struct error *err)
 {
 	struct admission *a = &w->admission;
 	bool fresh = !a->listed;
 	a->config = w->pool->config;
+	look_for_room(w);
 	int status = admit(w, job, err);
 	if (!status)
 		return status;

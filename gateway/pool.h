@@ -6,7 +6,7 @@
 #include <event2/event.h>
 
 #include "base/config.h"
-#include "queue/queue.h"
+#include "queue/sources.h"
 #include "storage/storage.h"
 
 struct worker;
@@ -19,6 +19,8 @@ const struct config *worker_config(const struct worker *w);
 /* Whether the packs of this host can make a job, as far as it is theirs to say: SUMI_INVALID and the like with what
  * they would refuse. */
 int worker_admit(struct worker *w, const struct job *job, struct error *err);
+/* queue_sources_check(): SUMI_INVALID for files and results that will not come. */
+int worker_links(struct worker *w, struct job *job, queue_coming *coming, void *context, struct error *err);
 
 struct task {
 	void (*run)(struct task *task, struct worker *w); /* in a thread of the pool */

@@ -33,11 +33,11 @@ static int split_size(json_t *fields, struct error *err)
 static int owns_result(struct call *call, struct worker *w, const char *name, const char *field,
 		       struct error *err)
 {
-	struct store_result_name r;
+	struct result_name r;
 	struct error ignored;
 	struct found f;
-	for (int way = 0; way < STORE_RESULT_WAYS; way++)
-		if (store_result_read(name, way, &r) &&
+	for (int way = 0; way < RESULT_NAME_WAYS; way++)
+		if (result_name_read(name, way, &r) &&
 		    jobs_find(call, w, r.job, &f, &ignored) == SUMI_OK) {
 			jobs_clear(&f);
 			return SUMI_OK;
@@ -126,12 +126,40 @@ static bool has_room(struct call *call, struct queue *queue, size_t count)
 	return false;
 }
 
+/* Jobs that are sent together may start from each other's results. */
+struct together {
+	const struct job *jobs;
+	size_t count;
+};
+
+static bool is_together(void *context, const char *id)
+{
+	const struct together *t = context;
+	for (size_t i = 0; i < t->count; i++)
+		if (t->jobs[i].id && strcmp(t->jobs[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+static bool check_links(struct call *call, struct worker *w, struct job *jobs, size_t count)
+{
+	struct together together = {jobs, count};
+	struct error err;
+	int status = SUMI_OK;
+	for (size_t i = 0; i < count && !status; i++)
+		if ((status = worker_links(w, &jobs[i], is_together, &together, &err))) {
+			error_prefix(&err, "job");
+			call_fail(call, &err);
+		}
+	return !status;
+}
+
 bool jobs_submit(struct call *call, struct worker *w, struct job *jobs, size_t count)
 {
 	struct queue *queue;
 	struct error err;
 	size_t sent = 0;
-	if (!call_queue(call, w, &queue) || !has_room(call, queue, count))
+	if (!call_queue(call, w, &queue) || !has_room(call, queue, count) || !check_links(call, w, jobs, count))
 		return false;
 	const char **ids = malloc(count * sizeof *ids);
 	for (size_t i = 0; ids && i < count; i++)

@@ -268,6 +268,17 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	return !status && info ? check_whole(a, info, err) : status;
 }
 
+int admission_fits(struct admission *a, const struct job *job, struct error *err)
+{
+	const struct modality *m = modality_find(job->modality);
+	const struct pack_info *info = job->model || !a->others ? admission_pack(a, job) : NULL;
+	struct request r = request_here(a, job);
+	struct error ignored;
+	if (!info || !m || m->packless || m->resolve(info, &r, &ignored))
+		return SUMI_OK;
+	return check_sizes(a, info, &r, err);
+}
+
 int admission_installed(struct admission *a, const struct job *job, struct error *err)
 {
 	char path[FILES_PATH_MAX];

@@ -40,6 +40,9 @@ const struct pack_info *admission_named(struct admission *a, const char *name);
  * here, whoever has it says the rest. */
 int admission_check(struct admission *a, const struct job *job, struct error *err);
 
+/* Of what admission_check() asks the sizes alone, for who learns of memory and device after that. */
+int admission_fits(struct admission *a, const struct job *job, struct error *err);
+
 /* SUMI_NOTFOUND where no pack could make the job and no other host may have one: its model is not installed, or there
  * is none for its modality. */
 int admission_installed(struct admission *a, const struct job *job, struct error *err);

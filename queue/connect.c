@@ -403,6 +403,8 @@ int queue_open(const struct queue_options *options, struct queue **out, struct e
 	queue->check = options->check;
 	queue->settle = options->settle;
 	queue->check_context = options->check_context;
+	queue->stored = options->stored;
+	queue->stored_context = options->stored_context;
 	queue->prefix = strdup(options->prefix ? options->prefix : QUEUE_PREFIX);
 	queue->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
 	strcpy(queue->bell_cursor, "0-0");

@@ -10,6 +10,7 @@
 #include "base/ulid.h"
 #include "base/schedule.h"
 #include "queue/internal.h"
+#include "queue/sources.h"
 #include "request/files.h"
 
 #define PIPELINE 256
@@ -377,12 +378,37 @@ static int job_command(struct queue *queue, const char *kind, const char *entry,
 	return SUMI_OK;
 }
 
+/* Entries that lie there together: a job of them may start from what another makes. */
+struct chunk {
+	const redisReply *entries;
+	json_t *ids; /* of their jobs; NULL: nobody has asked */
+};
+
+static bool is_coming(void *context, const char *id)
+{
+	struct chunk *chunk = context;
+	struct intake_entry e;
+	bool asked = chunk->ids != NULL;
+	chunk->ids = asked ? chunk->ids : json_object();
+	for (size_t i = 0; !asked && i < chunk->entries->elements; i++) {
+		read_entry(chunk->entries->element[i], &e);
+		struct sent sent = read_sent(&e);
+		if (*sent.id && strlen(sent.id) == sent.id_size)
+			json_object_set_new(chunk->ids, sent.id, json_true());
+		json_decref(sent.all);
+		json_decref(sent.job);
+	}
+	return json_object_get(chunk->ids, id) != NULL;
+}
+
 /* What can be known now is not left to the worker. */
-static int check_entry(struct queue *queue, struct job *job, struct error *err)
+static int check_entry(struct queue *queue, struct job *job, struct chunk *chunk, struct error *err)
 {
 	int status = job_check(job, err);
 	if (status == SUMI_OK && queue->check)
 		status = queue->check(queue->check_context, job, err);
+	if (status == SUMI_OK)
+		status = queue_sources_check(queue, job, is_coming, chunk, err);
 	/* Written down, so that it holds for a job that is entered again elsewhere. */
 	if (status == SUMI_OK && queue->max_attempts &&
 	    queue->max_attempts != job->max_attempts &&
@@ -392,7 +418,7 @@ static int check_entry(struct queue *queue, struct job *job, struct error *err)
 }
 
 /* The command that deals with an entry, whatever it holds. */
-static void entry_command(struct queue *queue, const struct intake_entry *e,
+static void entry_command(struct queue *queue, const struct intake_entry *e, struct chunk *chunk,
 			  struct command *command)
 {
 	struct error why = {0};
@@ -407,7 +433,7 @@ static void entry_command(struct queue *queue, const struct intake_entry *e,
 	} else {
 		status = parse_entry(e, &job, &why);
 		if (status == SUMI_OK)
-			status = check_entry(queue, &job, &why);
+			status = check_entry(queue, &job, chunk, &why);
 		if (status == SUMI_OK)
 			status = job_command(queue, "in", e->entry, &job, command, &why);
 	}
@@ -451,24 +477,34 @@ static int set_aside(struct queue *queue, const redisReply *entry, const struct 
 	return status;
 }
 
+/* All commands are made before the first is sent: a look at what a job starts from asks Redis too. *asked: how
+ * many were sent. */
+static int send_chunk(struct queue *queue, const redisReply *entries, size_t *asked, struct error *err)
+{
+	struct command commands[PIPELINE] = {0};
+	struct intake_entry e;
+	struct chunk chunk = {.entries = entries};
+	for (size_t i = 0; i < entries->elements; i++) {
+		read_entry(entries->element[i], &e);
+		entry_command(queue, &e, &chunk, &commands[i]);
+	}
+	json_decref(chunk.ids);
+	int status = link_need(queue, err);
+	for (*asked = 0; *asked < entries->elements && !status; *asked += !status)
+		status = link_append(queue, &commands[*asked], err);
+	for (size_t i = 0; i < entries->elements; i++)
+		command_free(&commands[i]);
+	return status;
+}
+
 /* *forgotten: Redis did not know the scripts, so the entries are there still; now it does. */
 static int admit_chunk(struct queue *queue, const redisReply *entries,
 		       struct queue_admitted *admitted, bool *forgotten, struct error *err)
 {
-	struct intake_entry e;
-	size_t asked = 0;
-	int failure = SUMI_OK;
+	size_t asked;
 	struct error why[PIPELINE] = {0};
 	*forgotten = false;
-	for (; asked < entries->elements; asked++) {
-		struct command command = {0};
-		read_entry(entries->element[asked], &e);
-		entry_command(queue, &e, &command);
-		failure = link_append(queue, &command, err);
-		command_free(&command);
-		if (failure)
-			break;
-	}
+	int failure = send_chunk(queue, entries, &asked, err);
 	for (size_t i = 0; i < asked; i++) {
 		redisReply *reply;
 		int status = link_reply(queue, &reply, err);

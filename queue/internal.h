@@ -76,6 +76,8 @@ struct queue {
 	int (*check)(void *context, const struct job *job, struct error *err);
 	int (*settle)(void *context, struct job *job, struct error *err);
 	void *check_context;
+	enum queue_stored (*stored)(void *context, const char *name);
+	void *stored_context;
 	redisContext *redis; /* NULL: not connected */
 	redisContext *bell;  /* blocks in queue_doorbell() */
 	char bell_cursor[QUEUE_CURSOR_SIZE];

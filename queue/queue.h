@@ -25,6 +25,9 @@
 
 struct queue;
 
+/* What a store says of a file that a job starts from. */
+enum queue_stored { QUEUE_NOT_STORED, QUEUE_STORED, QUEUE_MAY_BE_STORED /* where nobody can look from here */ };
+
 struct queue_options {
 	const char *url;     /* redis://user:password@host:6379/0, rediss://…, unix:///path,
 				redis+sentinel://host:port,host:port/master/0 */
@@ -41,6 +44,10 @@ struct queue_options {
 	 * anew: sets what it finds out in it. A failure is the job's rejection. NULL: nobody. */
 	int (*settle)(void *context, struct job *job, struct error *err);
 	void *check_context; /* of both */
+	/* Asked where a file lies that a job names by its SHA-256 or as a result, and that the queue has not: what
+	 * lies nowhere is refused (queue/sources.h). NULL: that is left to the worker. */
+	enum queue_stored (*stored)(void *context, const char *name);
+	void *stored_context;
 };
 
 /* Whether a URL can be read: SUMI_INVALID says what one looks like. Connects to nothing. */
@@ -349,6 +356,11 @@ struct queue_worker_info {
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
 		  struct error *err);
 
+/* The device with the most memory among those of living workers: its bytes and its name. *most 0: one of them does not
+ * say how much it has, or there is none (*any). */
+int queue_largest_device(struct queue *queue, uint64_t *most, char *name, size_t name_size, bool *any,
+			 struct error *err);
+
 /* What the living workers can do, each class with a space before and behind it (" image/ink image/ ");
  * NULL where none lives. The caller frees it. */
 int queue_classes(struct queue *queue, char **classes, struct error *err);
@@ -377,6 +389,9 @@ struct queue_troubles {
 	char workers[64]; /* why none of the living workers takes jobs, or "" */
 };
 int queue_troubles(struct queue *queue, struct queue_troubles *troubles, struct error *err);
+
+/* The state that a job is in; −1: nobody has sent it. */
+int queue_state(struct queue *queue, const char *id, int *state, struct error *err);
 
 /* Whether anybody has sent a job of this id; one that was purged counts. */
 int queue_knows(struct queue *queue, const char *id, bool *known, struct error *err);

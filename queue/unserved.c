@@ -1,4 +1,4 @@
-/* Which waiting jobs nobody that lives can do: their model is nowhere. Changes nothing. */
+/* What living workers can do, and which waiting jobs none of them can. Changes nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +137,31 @@ int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *co
 	}
 	free(classes);
 	return status;
+}
+
+int queue_largest_device(struct queue *queue, uint64_t *most, char *name, size_t name_size, bool *any,
+			 struct error *err)
+{
+	struct queue_worker_info *workers;
+	size_t count;
+	bool known = true;
+	int status = queue_workers(queue, &workers, &count, err);
+	if (status)
+		return status;
+	*most = 0;
+	*any = count > 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t memory = (uint64_t)workers[i].figures.memory;
+		known &= workers[i].figures.memory > 0;
+		if (memory <= *most)
+			continue;
+		*most = memory;
+		snprintf(name, name_size, "%s", workers[i].device);
+	}
+	if (!known) /* then it may be the largest */
+		*most = 0;
+	free(workers);
+	return SUMI_OK;
 }
 
 int queue_waiting(struct queue *queue, size_t most, struct queue_unserved **list, size_t *count,

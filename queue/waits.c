@@ -62,8 +62,7 @@ void queue_waits(const struct queue_troubles *troubles, const struct queue_entry
 	snprintf(out, QUEUE_WAITS_SIZE, "%s", why);
 }
 
-/* −1: nobody has sent it. */
-static int state_of(struct queue *queue, const char *id, int *state, struct error *err)
+int queue_state(struct queue *queue, const char *id, int *state, struct error *err)
 {
 	struct command command = {0};
 	redisReply *reply = NULL;
@@ -80,7 +79,7 @@ static int state_of(struct queue *queue, const char *id, int *state, struct erro
 
 int queue_knows(struct queue *queue, const char *id, bool *known, struct error *err)
 {
-	int state = -1, status = state_of(queue, id, &state, err);
+	int state = -1, status = queue_state(queue, id, &state, err);
 	*known = state >= 0;
 	return status;
 }
@@ -102,7 +101,7 @@ int queue_waits_after(struct queue *queue, const struct job *job, char out[QUEUE
 	size_t unknowns = 0, waited = 0;
 	*out = '\0';
 	for (size_t i = 0; i < job->after.count; i++) {
-		int state, status = state_of(queue, job->after.at[i], &state, err);
+		int state, status = queue_state(queue, job->after.at[i], &state, err);
 		if (status)
 			return status;
 		if (state < 0 && !unknowns++)

@@ -79,40 +79,8 @@ int store_blob_put(struct store *s, const char *sha256, const void *data, size_t
 
 /* ---- results --------------------------------------------------------------------------- */
 
-/* "ID-2" → "ID" and 2. */
-static bool cut_number(char *text, long *number)
-{
-	char *dash = strrchr(text, '-');
-	size_t digits = dash ? strspn(dash + 1, "0123456789") : 0;
-	if (!digits || digits > 6 || dash[1 + digits] || dash == text)
-		return false;
-	*number = strtol(dash + 1, NULL, 10);
-	*dash = '\0';
-	return true;
-}
-
-bool store_result_read(const char *name, int way, struct store_result_name *r)
-{
-	*r = (struct store_result_name){.role = "main"};
-	if (strlen(name) > STORE_ID_MAX)
-		return false;
-	strcpy(r->job, name);
-	if (way == 0)
-		return true;
-	if (way == 2) {
-		if (!cut_number(r->job, &r->number))
-			return false;
-		char *dash = strrchr(r->job, '-');
-		if (!dash || strlen(dash + 1) >= sizeof r->role)
-			return false;
-		strcpy(r->role, dash + 1);
-		*dash = '\0';
-	}
-	return cut_number(r->job, &r->variant) && r->variant > 0;
-}
-
 /* variant 0: the first result. */
-static int pick(struct store *s, const struct store_result_name *r, struct store_artifact *a,
+static int pick(struct store *s, const struct result_name *r, struct store_artifact *a,
 		struct error *err)
 {
 	struct store_artifact *list;
@@ -139,14 +107,25 @@ static int pick(struct store *s, const struct store_result_name *r, struct store
 int store_result_find(struct store *s, const char *name, struct store_artifact *a,
 		      struct error *err)
 {
-	struct store_result_name r;
+	struct result_name r;
 	int status = SUMI_NOTFOUND;
-	for (int way = 0; way < STORE_RESULT_WAYS && status == SUMI_NOTFOUND; way++)
-		if (store_result_read(name, way, &r))
+	for (int way = 0; way < RESULT_NAME_WAYS && status == SUMI_NOTFOUND; way++)
+		if (result_name_read(name, way, &r))
 			status = pick(s, &r, a, err);
 	return status == SUMI_NOTFOUND
 		   ? error_set(err, status, "%.140s has no results here", name)
 		   : status;
+}
+
+int store_has(struct store *s, const char *name, bool *there, struct error *err)
+{
+	char sha256[SHA256_HEX_SIZE], path[FILES_PATH_MAX];
+	struct store_artifact a = {0};
+	int status = sha256_is_name(name, sha256) ? store_blob_find(s, sha256, path, err)
+						  : store_result_find(s, name, &a, err);
+	store_artifact_free(&a);
+	*there = status == SUMI_OK;
+	return status == SUMI_NOTFOUND ? SUMI_OK : status;
 }
 
 /* ---- what artifacts were made from ------------------------------------------------------ */

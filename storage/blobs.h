@@ -4,6 +4,7 @@
 #ifndef SUMI_STORAGE_BLOBS_H
 #define SUMI_STORAGE_BLOBS_H
 
+#include "request/result_name.h"
 #include "storage/storage.h"
 
 /* Where a file with these bytes lies here, a blob or an artifact; its bytes have been looked at.
@@ -16,21 +17,13 @@ int store_blob_find(struct store *s, const char *sha256, char path[FILES_PATH_MA
 int store_blob_put(struct store *s, const char *sha256, const void *data, size_t size,
 		   char path[FILES_PATH_MAX], struct error *err);
 
-/* What a name of a result can mean. */
-struct store_result_name {
-	char job[STORE_ID_MAX + 1], role[32];
-	long variant; /* from 1; 0: the job's first result, whatever it is */
-	long number;  /* of several with one role; else 0 */
-};
-/* Its ways to be read, in the order in which they are tried: as an id, which may end in a number
- * itself, as ID-2, as ID-2-frame-3. False where it cannot be read so. */
-enum { STORE_RESULT_WAYS = 3 };
-bool store_result_read(const char *name, int way, struct store_result_name *r);
-
 /* A result by the id of its job (the first of it), by ID-2 (its second variant) or ID-2-frame-3, as
  * its file is called. Only what is visible. SUMI_NOTFOUND; the caller frees *a with
  * store_artifact_free(). */
 int store_result_find(struct store *s, const char *name, struct store_artifact *a,
 		      struct error *err);
+
+/* Whether either of them finds something: name is a SHA-256 or that of a result. */
+int store_has(struct store *s, const char *name, bool *there, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What can be known of a job when it comes is said then: rejected by the queue with the reason, before any step."""
+from gateway_lib import Gateway
 from lib import *
 
 BASE = {"modality": "image", "prompt": "ink", "width": 64, "height": 64, "steps": 1}
@@ -84,6 +85,67 @@ def seeds(place):
     check(stored["number"] == 2**63, "the store keeps it", str(stored))
 
 
+# Fields that name a file to start from, as a job has them.
+NAMING = {"init": lambda x: {"init": x},
+          "mask": lambda x: {"init": "web-0", "mask": x},
+          "controls, entry 1, image": lambda x: {"controls": [{"model": "my-canny", "image": x}]},
+          "scenes, entry 1, video": lambda x: {"modality": "film", "width": None, "height": None, "steps": None,
+                                               "scenes": [{"video": x}]},
+          "music, entry 1, sound": lambda x: {"modality": "film", "width": None, "height": None, "steps": None,
+                                              "scenes": [{"video": "web-0"}], "music": [{"sound": x}]}}
+
+
+def sources(place):
+    """What a job starts from and that will not come is known at once; what may come is waited for, as `after` is."""
+    place.sumi("models", "add", PACKS / "steering" / "sd1-a", "--name", "my-canny")
+    place.daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: place.new_log().count(b"worker.ready") >= 2, 60)
+    place.redis_cli("XADD", "{sumi}:in", "*", "op", "pause")
+    send_only(place, "web-0", seed=2)
+    for number, (field, fields) in enumerate(NAMING.items()):
+        for kind, name in (("result", "nobody-1"), ("file", "ab" * 32)):
+            error = refused_job(place, f"{kind}-{number}", BASE, fields(name))
+            check(error.startswith(field) and name in error and ("nobody has sent" in error or "neither in the queue" in error),
+                  f"{field}: a {kind} that nobody sent", error)
+    gone = place.redis_cli("HGET", "{sumi}:job:result-0", "error")
+    check("'nobody-1'" in gone and "'after'" in gone and gone.startswith("init: "), "it says what to do", gone)
+    said = place.sumi("image", "x", "--width", 64, "--height", 64, "--init", "nobody-1", "--detach")
+    check(said.returncode == 3 and said.stderr == f"sumi: {gone}\n", "the command line says the same", said.stderr)
+    gateway = Gateway(place)
+    for body, why in (({"init": "nobody-1"}, gone), ({"init": "ab" * 32}, "neither in the queue")):
+        status, _, answer = gateway.ask("POST", "/jobs", {**BASE, **body})
+        check(status == 400 and why in answer["error"]["message"], "so does the gateway", (status, answer))
+    # On its way, or being made: it is waited for, whatever the order.
+    status, _, answer = gateway.ask("POST", "/jobs", [{**BASE, "id": "web-2", "init": "web-1", "strength": 1}, {**BASE, "id": "web-1", "seed": 3}])
+    gateway.stop()
+    check(status == 201, "a list may name what stands behind", answer)
+    send_only(place, "late", init="first-1", strength=1, after=["first"])
+    send_only(place, "web-3", init="web-1-1", strength=1)
+    (place.dir / "turned.jsonl").write_text("".join(json.dumps({**BASE, **f}) + "\n" for f in (
+        {"id": "turned-2", "init": "turned-1", "strength": 1}, {"id": "turned-1", "seed": 3})))
+    done = place.sumi("batch", "turned.jsonl")
+    check(done.returncode == 0 and "warning" not in done.stderr, "a list in the other order", done.stderr)
+    (place.dir / "wrong.jsonl").write_text(json.dumps({**BASE, "seed": 1}) + "\n" + json.dumps({**BASE, "init": "turned-9"}) + "\n")
+    done = place.sumi("batch", "wrong.jsonl")
+    check(done.returncode == 3 and "wrong.jsonl:2" in done.stderr and "turned-9" in done.stderr and not done.stdout,
+          "a list that names what nobody sends is told of before a line is sent", done.stderr)
+    waits = {id: wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "after"), 20) for id in ("late", "web-3", "turned-2", "web-2")}
+    check(waits == {"late": "first", "web-3": "web-1", "turned-2": "turned-1", "web-2": "web-1"}, "each waits for whom it names", waits)
+    check("nobody has sent" in place.sumi("show", "late").stdout, "and says so of one that nobody has sent")
+    place.sumi("resume")
+    place.sumi("wait", "web-0", "web-1", "web-3", "turned-1", "turned-2", "web-2")
+    states = {id: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "state") for id in ("web-1", "web-2", "web-3", "turned-2", "late")}
+    check(states == {"web-1": "done", "web-2": "done", "web-3": "done", "turned-2": "done", "late": "blocked"}, "and they are made", [states, place.redis_cli("HGET", "{sumi}:job:web-2", "error")])
+    error = refused_job(place, "fifth", BASE, {"init": "web-1-5", "strength": 1})
+    check(error == "init: job web-1 is done and has no result 'web-1-5'", "a result that an ended job has not", error)
+    send_only(place, "first", seed=4)
+    check(place.sumi("wait", "late").returncode == 0, "what was waited for has come")
+
+
+def send_only(place, id, **fields):
+    place.redis_cli("XADD", "{sumi}:in", "*", "job", json.dumps({"id": id, **BASE, **fields}))
+
+
 def attempts(place):
     """max_attempts of sumi.conf is for jobs that do not say."""
     place.stop()
@@ -106,6 +168,7 @@ def main():
         place.start()
         refusals(place)
         seeds(place)
+        sources(place)
         attempts(place)
     finally:
         place.remove()

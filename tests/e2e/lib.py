@@ -245,13 +245,14 @@ class Redis:
 
 
 def refused_job(redis, id, base, fields):
-    """Sends a job that must fail (fields: a dict beside base, or the JSON text itself with ID in it); what is said of it."""
+    """Sends (redis: a Redis or a Place) a job that must fail (fields: a dict beside base, or the JSON text itself with ID in it); what is said of it."""
     text = fields.replace("ID", id) if isinstance(fields, str) else \
         json.dumps({"id": id, "max_attempts": 1, **base, **fields})
-    redis.cli("XADD", "{sumi}:in", "*", "job", text)
-    dead = lambda: redis.cli("XREVRANGE", "{sumi}:dead", "+", "-", "COUNT", 1)
-    wait_for(lambda: redis.cli("HGET", f"{{sumi}}:job:{id}", "state") == "failed" or id in dead(), 60)
-    error = redis.cli("HGET", f"{{sumi}}:job:{id}", "error")
+    cli = getattr(redis, "cli", None) or redis.redis_cli
+    cli("XADD", "{sumi}:in", "*", "job", text)
+    dead = lambda: cli("XREVRANGE", "{sumi}:dead", "+", "-", "COUNT", 1)
+    wait_for(lambda: cli("HGET", f"{{sumi}}:job:{id}", "state") == "failed" or id in dead(), 60)
+    error = cli("HGET", f"{{sumi}}:job:{id}", "error")
     return error if error else dead() if id in dead() else ""
 
 
