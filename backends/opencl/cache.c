@@ -53,13 +53,18 @@ static const struct {
     {"AMD_COMGR_CACHE_DIR", "comgr"},
 };
 
-/* Settings of drivers, where the user has not chosen. */
+/* Settings of drivers, where the user has not chosen; all are PoCL's. They are set before it is called
+ * first: it reads some of them once, and from threads of its own. */
 static const struct {
 	const char *variable, *value;
 } settings[] = {
     /* PoCL compiles a kernel once for what clGetProgramInfo() gives us to keep, for any size of
      * work-groups, and once more for the size that it is launched in, although ours say theirs. */
     {"POCL_WORK_GROUP_SPECIALIZATION", "0"},
+    /* By its usual method PoCL before 4 lets LLVM look for more to make vectors of, in kernels that say
+     * their vectors, and compiles longer for slower ones (docs/performance.md). To later versions this
+     * is the usual method. */
+    {"POCL_WORK_GROUP_METHOD", "auto"},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
 
@@ -438,8 +443,6 @@ static bool keeps_to(const char *variable, const char *his)
 static void tell_drivers(void)
 {
 	char path[FILES_PATH_MAX];
-	for (int i = 0; i < SETTING_COUNT; i++)
-		setenv(settings[i].variable, settings[i].value, 0);
 	for (int i = 0; i < DRIVER_COUNT; i++) {
 		const char *his = getenv(drivers[i].variable);
 		if (his && *his && !cache.ours[i] && keeps_to(drivers[i].variable, his))
@@ -461,6 +464,8 @@ void cl_cache_prepare(void)
 	    (strcmp(wanted, cache.wanted) == 0 || strcmp(wanted, cache.root) == 0))
 		return;
 	guard_close();
+	for (int i = 0; i < SETTING_COUNT; i++)
+		setenv(settings[i].variable, settings[i].value, 0);
 	cache.prepared = true;
 	cache.root[0] = cache.trouble[0] = '\0';
 	strcpy(cache.wanted, wanted);
@@ -479,6 +484,17 @@ void cl_cache_prepare(void)
 	}
 	if (cache.root[0])
 		tell_drivers();
+}
+
+void cl_cache_settings(char out[CL_SETTINGS_SIZE])
+{
+	out[0] = '\0';
+	for (int i = 0; i < SETTING_COUNT; i++) {
+		const char *value = getenv(settings[i].variable);
+		size_t used = strlen(out);
+		snprintf(out + used, CL_SETTINGS_SIZE - used, "%s=%.32s ", settings[i].variable,
+			 value ? value : "");
+	}
 }
 
 void cl_cache_forked(void)

@@ -6,9 +6,14 @@
 #include <sys/types.h>
 
 /* Before the first call into a driver: finds a folder that can be written, sets aside what another
- * process died of, and tells the drivers by their environment variables where to keep theirs. What
- * is wrong is told by cl_cache_trouble(). Does nothing the second time for one cache folder. */
+ * process died of, and tells the drivers by their environment variables where to keep theirs and what
+ * nobody has chosen. What is wrong is told by cl_cache_trouble(). Does nothing the second time for one
+ * cache folder. */
 void cl_cache_prepare(void);
+
+/* What PoCL's programs depend on and their options do not say, as the environment has it now. */
+enum { CL_SETTINGS_SIZE = 160 };
+void cl_cache_settings(char out[CL_SETTINGS_SIZE]);
 
 /* One line, or "": the cache folder cannot be used, and what is used instead. */
 const char *cl_cache_trouble(void);

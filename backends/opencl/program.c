@@ -62,8 +62,11 @@ static int build_failed(struct cl_device *d, cl_program program, const char *fil
 static int cache_path(const struct cl_device *d, const char *source, const char *options,
 		      char path[FILES_PATH_MAX], struct error *err)
 {
-	const char *const parts[] = {source, options, d->base.info.name, d->base.info.driver,
-				     d->base.info.platform};
+	char settings[CL_SETTINGS_SIZE] = "";
+	if (d->quirks.pocl)
+		cl_cache_settings(settings);
+	const char *const parts[] = {source,		   options,	settings, d->base.info.name,
+				     d->base.info.driver, d->base.info.platform};
 	size_t size = 0, at = 0;
 	for (int i = 0; i < CL_COUNT(parts); i++)
 		size += strlen(parts[i]) + 1;

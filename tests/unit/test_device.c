@@ -524,20 +524,44 @@ static void reference_knows_its_sums(void **state)
 /* What a user has set stays; cl_cache_prepare() comes again when the folder is another. */
 static void tells_drivers_what_nobody_chose(void **state)
 {
-	static const char variable[] = "POCL_WORK_GROUP_SPECIALIZATION";
+	static const char *const told[][3] = {{"POCL_WORK_GROUP_SPECIALIZATION", "0", "1"},
+					      {"POCL_WORK_GROUP_METHOD", "auto", "loopvec"}};
 	char folder[96];
 	(void)state;
+	for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+		const char *variable = told[i][0];
+		unsetenv(variable);
+		snprintf(folder, sizeof folder, "%s/told%zu", scratch, i);
+		setenv("SUMI_CACHE_DIR", folder, 1);
+		cl_cache_prepare();
+		assert_string_equal(getenv(variable), told[i][1]);
+		setenv(variable, told[i][2], 1);
+		snprintf(folder, sizeof folder, "%s/chosen%zu", scratch, i);
+		setenv("SUMI_CACHE_DIR", folder, 1);
+		cl_cache_prepare();
+		assert_string_equal(getenv(variable), told[i][2]);
+		unsetenv(variable);
+	}
+}
+
+/* A program made by one of PoCL's methods is not taken for the other's. */
+static void keeps_methods_apart(void **state)
+{
+	static const char variable[] = "POCL_WORK_GROUP_METHOD";
+	char cache[128];
+	(void)state;
+	snprintf(cache, sizeof cache, "%s/methods-test", scratch);
 	unsetenv(variable);
-	snprintf(folder, sizeof folder, "%s/told", scratch);
-	setenv("SUMI_CACHE_DIR", folder, 1);
-	cl_cache_prepare();
-	assert_string_equal(getenv(variable), "0");
-	setenv(variable, "1", 1);
-	snprintf(folder, sizeof folder, "%s/chosen", scratch);
-	setenv("SUMI_CACHE_DIR", folder, 1);
-	cl_cache_prepare();
-	assert_string_equal(getenv(variable), "1");
+	struct device *d = open_opencl(cache);
+	bool pocl = cl_device_of(d)->quirks.pocl;
+	device_close(d);
+	assert_false(runs_from_cache(cache));
+	setenv(variable, "loops", 1);
+	assert_int_equal(runs_from_cache(cache), !pocl);
+	assert_true(runs_from_cache(cache));
 	unsetenv(variable);
+	setenv("SUMI_CACHE_DIR", scratch, 1);
+	cl_cache_prepare();
 }
 
 static int make_scratch(void **state)
@@ -575,6 +599,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(says_why_a_kernel_does_not_build),
 	    cmocka_unit_test(reference_knows_its_sums),
 	    cmocka_unit_test(tells_drivers_what_nobody_chose),
+	    cmocka_unit_test(keeps_methods_apart),
 	};
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }
