@@ -68,22 +68,24 @@ struct verification {
 	bool found;
 	json_t *rows;
 	int (*check)(const char *path, struct error *err); /* the headers */
-	struct error worst;
+	int worst;
+	struct error error; /* of the worst */
 };
 
-static void tell(struct verification *v, const char *name, bool listed, int files, const struct error *one)
+static void tell(struct verification *v, const char *name, bool listed, int files, int status, const struct error *one)
 {
-	if (one->status) {
-		if (v->worst.status && !v->cli->json)
-			fprintf(stderr, "sumi: %s\n", v->worst.text);
-		v->worst = *one;
+	if (status) {
+		if (v->worst && !v->cli->json)
+			fprintf(stderr, "sumi: %s\n", v->error.text);
+		v->worst = status;
+		v->error = *one;
 	} else if (!v->cli->json && !v->cli->quiet && listed) {
 		printf("%-16s %d files have the hashes that they came with\n", name, files);
 	} else if (!v->cli->json && !v->cli->quiet) {
 		printf("%-16s its headers are whole; no hashes were noted\n", name);
 	}
 	json_array_append_new(v->rows,
-			      json_pack("{s:s, s:b, s:s}", "name", name, "whole", !one->status, "trouble", one->text));
+			      json_pack("{s:s, s:b, s:s}", "name", name, "whole", !status, "trouble", status ? one->text : ""));
 }
 
 static void verify_model(struct verification *v, const struct pack_info *p)
@@ -94,9 +96,10 @@ static void verify_model(struct verification *v, const struct pack_info *p)
 	if (v->name && strcmp(p->name, v->name) != 0)
 		return;
 	v->found = true;
-	if (!verify_one(p->name, p->path, &files, &listed, &one) && !listed)
-		pack_parts_check_weights(p, &one);
-	tell(v, p->name, listed, files, &one);
+	int status = verify_one(p->name, p->path, &files, &listed, &one);
+	if (!status && !listed)
+		status = pack_parts_check_weights(p, &one);
+	tell(v, p->name, listed, files, status, &one);
 }
 
 /* What goes on top of models; of two of a name the first counts. */
@@ -110,9 +113,10 @@ static int verify_file(void *context, const char *name, const char *path, struct
 	if (v->name && (v->found || strcmp(name, v->name) != 0))
 		return SUMI_OK;
 	v->found = true;
-	if (!verify_one(name, path, &files, &listed, &one) && !listed)
-		v->check(path, &one);
-	tell(v, name, listed, files, &one);
+	int status = verify_one(name, path, &files, &listed, &one);
+	if (!status && !listed)
+		status = v->check(path, &one);
+	tell(v, name, listed, files, status, &one);
 	return SUMI_OK;
 }
 
@@ -137,7 +141,7 @@ int models_verify(struct cli *cli, struct error *err)
 		cli_print_json(json_incref(v.rows));
 	json_decref(v.rows);
 	catalogue_free(&c);
-	if (!status && v.worst.status)
-		*err = v.worst;
-	return status ? status : v.worst.status;
+	if (!status && v.worst)
+		*err = v.error;
+	return status ? status : v.worst;
 }

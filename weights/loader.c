@@ -368,8 +368,8 @@ void load_norm(struct loader *l, struct norm_layer *out, int c, int groups, doub
 	FORMATTED(name, WEIGHT_NAME_MAX, format);
 	*out = (struct norm_layer){.c = c, .groups = groups, .epsilon = (float)epsilon};
 	if (groups && c % groups != 0)
-		loader_fail(l, SUMI_INVALID, "%s: %d channels of '%s' do not form %d groups",
-			    weights_config(l->files), c, name, groups);
+		loader_fail(l, SUMI_INVALID, "%s: the %d channels of '%s' do not form %d groups, as %s demands",
+			    weights_folder(l->files), c, name, groups, weights_config(l->files));
 	add_vector(l, &out->gamma, c, 0, name, ".weight");
 	add_vector(l, &out->beta, c, 0, name, ".bias");
 }

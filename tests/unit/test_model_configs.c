@@ -133,7 +133,7 @@ static const struct {
     {UNET, "attention_head_dim", "[8,8]", SUMI_INVALID, "lists 2 values for 4 levels"},
     {UNET, "attention_head_dim", "7", SUMI_INVALID, "do not form 7 attention heads"},
     {UNET, "attention_head_dim", "0", SUMI_INVALID, "'attention_head_dim' is 0"},
-    {UNET, "norm_num_groups", "5", SUMI_INVALID, "do not form 5 groups"},
+    {UNET, "norm_num_groups", "5", SUMI_INVALID, ": the 16 channels of 'down_blocks.0.resnets.0.norm1' do not form 5 groups, as config.json demands"},
     {UNET, "norm_eps", "\"small\"", SUMI_INVALID, "'norm_eps' must be a number"},
     {UNET, "layers_per_block", "100000", SUMI_INVALID, "allowed are 1 to"},
     {UNET, "down_block_types", "[\"DownBlock2D\"]", SUMI_INVALID, "lists 1 blocks"},
