@@ -1,5 +1,6 @@
 /* sumi again: the same bytes once more, from what a file says of itself; or, from a draft, the
  * whole picture. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -126,6 +127,31 @@ static void tell_followed(const struct cli *cli, const struct recipe *recipe)
 		print_option(control);
 		fputs(" takes one\n", stderr);
 	}
+}
+
+/* Those that another program names outside of its prompt: what is here is taken, of the rest it is said. */
+static void take_loras(const struct cli *cli, const struct recipe *recipe)
+{
+	size_t i;
+	json_t *lora, *taken = json_array();
+	json_array_foreach(recipe->loras, i, lora)
+	{
+		struct adapter_list *found = NULL;
+		json_t *one = json_pack("[O]", lora);
+		if (!adapters_find(cli->config.packs, cli->config.state_dir, one, &found, NULL)) {
+			json_array_append(taken, lora);
+		} else if (!cli->quiet && !json_object_get(cli->fields, "loras")) {
+			fprintf(stderr, "sumi: note: %s was made with the LoRA ", cli->args[0]);
+			entry_put_text(stderr, json_string_value(json_object_get(lora, "name")), SIZE_MAX);
+			fprintf(stderr, " (%g), which is not here and is left out: sumi models add brings one\n",
+				json_number_value(json_object_get(lora, "weight")));
+		}
+		free(found);
+		json_decref(one);
+	}
+	if (json_array_size(taken) && !json_object_get(recipe->job, "loras"))
+		json_object_set(recipe->job, "loras", taken);
+	json_decref(taken);
 }
 
 /* What a person may take for granted and does not get. */
@@ -274,6 +300,7 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		tell(cli, &recipe);
 		if (!cli->quiet)
 			tell_others(cli, &recipe);
+		take_loras(cli, &recipe);
 		/* What is exact does not say so, and this host may take another for open. */
 		if (recipe.ours)
 			take_usual(recipe.job, modality, "precision", "exact");

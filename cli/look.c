@@ -111,6 +111,8 @@ static int describe_file(const char *path, bool whole, json_t **out, struct erro
 		json_object_set(*out, "made_by", r.made_by);
 	if (r.followed)
 		json_object_set(*out, "controls", r.followed);
+	if (json_array_size(r.loras) && !json_object_get(*out, "loras"))
+		json_object_set(*out, "loras", r.loras);
 	if (json_object_size(r.unknown))
 		json_object_set(*out, "unknown", r.unknown);
 	if (r.infotext)

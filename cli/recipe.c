@@ -121,6 +121,8 @@ static bool take_refiner(json_t *job, const char *name, const char *text)
 {
 	const char *hash = strstr(text, " [");
 	char own[128];
+	if (strcasecmp(text, "None") == 0)
+		return true;
 	size_t n = hash ? (size_t)(hash - text) : strlen(text);
 	if (n >= sizeof own)
 		return false;
@@ -262,6 +264,7 @@ static int read_others(struct recipe *r, const struct file_texts *texts, const c
 	r->infotext = origin.infotext;
 	r->graph = json_incref(origin.graph);
 	r->json = json_incref(origin.json);
+	r->loras = json_incref(origin.loras);
 	origin.infotext = NULL;
 	if (r->program)
 		take_all(r, &origin.text);
@@ -365,6 +368,7 @@ void recipe_clear(struct recipe *r)
 	json_decref(r->followed);
 	json_decref(r->graph);
 	json_decref(r->json);
+	json_decref(r->loras);
 	free(r->infotext);
 	*r = (struct recipe){0};
 }

@@ -14,6 +14,7 @@ struct recipe {
 	const char *program; /* that made the file, "A1111", "ComfyUI", …; NULL: not told */
 	json_t *followed; /* of an infotext: its controls, without their pictures, which are not in the file; NULL: none */
 	json_t *graph;   /* of ComfyUI: its samplers, checkpoints, LoRAs and sizes; NULL: none */
+	json_t *loras;   /* of another program: those that stand outside of the prompt, as a job names them; NULL: none */
 	json_t *json;    /* what another program wrote as JSON, as it stands; NULL: nothing */
 	bool ours;       /* sumi's own JSON: the same bytes can be made from it */
 	char *infotext;  /* A1111's text as it stands in the file, or NULL */

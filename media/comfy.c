@@ -19,14 +19,31 @@ static json_t *input_of(const json_t *node, const char *name)
 	return json_object_get(json_object_get(node, "inputs"), name);
 }
 
+/* What a node passes on under whatever name it has for it; NULL: it does more than that. */
+static const json_t *passed(const json_t *node)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach(json_object_get(node, "inputs"), key, value)
+	{
+		if (strstr(class_of(node), "Reroute") && json_is_array(value))
+			return value;
+	}
+	return NULL;
+}
+
 static json_t *node_of_link(const json_t *graph, const json_t *link)
 {
-	const json_t *id = json_array_get(link, 0);
-	char number[32];
-	if (json_array_size(link) != 2)
-		return NULL;
-	snprintf(number, sizeof number, "%lld", (long long)json_integer_value(id));
-	json_t *node = json_object_get(graph, json_is_integer(id) ? number : json_string_value(id));
+	json_t *node = NULL;
+	for (int links = 0; link && links < LINKS_MAX; links++) {
+		const json_t *id = json_array_get(link, 0);
+		char number[32];
+		if (json_array_size(link) != 2)
+			return NULL;
+		snprintf(number, sizeof number, "%lld", (long long)json_integer_value(id));
+		node = json_object_get(graph, json_is_integer(id) ? number : json_string_value(id));
+		link = class_of(node) ? passed(node) : NULL;
+	}
 	return class_of(node) ? node : NULL;
 }
 
@@ -63,11 +80,28 @@ json_t *comfy_graph(const json_t *value)
 
 /* ---- texts ---- */
 
+/* Nodes that make another text of theirs, by a part of their classes' names. */
+static bool computes(const json_t *node)
+{
+	static const char *const words[] = {"Random",  "Wildcard", "Replace", "Concat", "Join",	   "Combine",  "Regex",
+					    "Generat", "Translat", "LLM",     "Tagger", "Caption", "Interrogat"};
+	const char *class = node ? class_of(node) : "";
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strstr(class, words[i]))
+			return true;
+	return false;
+}
+
 /* A node that holds one text, whatever it calls it; NULL where it is computed. */
 static const char *text_of_node(const json_t *graph, const json_t *node, int links)
 {
 	static const char *const names[] = {"text",   "prompt", "string", "value",
-					    "text_g", "t5xxl",	"clip_l", "populated_text"};
+					    "text_g", "t5xxl",	"clip_l"};
+	const json_t *populated = input_of(node, "populated_text"); /* what was drawn of a template beside it */
+	if (json_is_string(populated))
+		return json_string_value(populated);
+	if (computes(node))
+		return NULL;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		const json_t *value = input_of(node, names[i]);
 		if (json_is_string(value))
@@ -85,15 +119,18 @@ static bool encodes(const json_t *node)
 	return strstr(class, "TextEncode") || strstr(class, "Prompt") || strstr(class, "prompt");
 }
 
-/* From an input of conditioning to its text. What combines two has none of its own. */
+/* From an input of conditioning to its text. What combines two has none of its own, nor what takes it away. */
 static const char *text_of_input(const json_t *graph, const json_t *node, const char *name)
 {
 	for (int links = 0; links < LINKS_MAX; links++) {
 		const json_t *link = input_of(node, name);
 		json_int_t slot = json_integer_value(json_array_get(link, 1));
 		node = node_of_link(graph, link);
-		if (!node)
+		if (!node || strstr(class_of(node), "ZeroOut"))
 			return NULL;
+		/* Loaders that hold both. */
+		if (json_is_string(input_of(node, name)) && strcmp(name, "conditioning") != 0)
+			return json_string_value(input_of(node, name));
 		if (encodes(node))
 			return text_of_node(graph, node, LINKS_MAX);
 		/* ControlNets take both and give both. */
@@ -198,18 +235,29 @@ json_t *comfy_summary(const json_t *graph)
 
 /* ---- fields ---- */
 
+enum { THROUGH_MAX = 12 }; /* links from a sampler to a value */
+
+/* What a node that a value is linked to calls it: as it is asked for, or as nodes that hold one value do. */
+static const json_t *held(const json_t *graph, const json_t *node, const char *name, int links)
+{
+	static const char *const names[] = {"value", "seed", "noise_seed", "int", "float", "number", "Number", "Value"};
+	const json_t *value = input_of(node, name);
+	for (size_t i = 0; !value && i < sizeof names / sizeof names[0]; i++)
+		value = input_of(node, names[i]);
+	if (json_is_array(value))
+		return links > 0 ? held(graph, node_of_link(graph, value), name, links - 1) : NULL;
+	return json_is_object(value) ? NULL : value;
+}
+
 /* The value of an input, or of what it is linked to: custom samplers take theirs from other nodes. */
 static const json_t *value_of(const json_t *graph, const json_t *node, const char *name, int links)
 {
 	static const char *const through[] = {"sampler", "sigmas", "guider", "noise"};
 	const json_t *value = input_of(node, name);
-	if (value && !json_is_array(value))
+	if (json_is_array(value))
+		return links > 0 ? held(graph, node_of_link(graph, value), name, links - 1) : NULL;
+	if (value)
 		return value;
-	if (value && links > 0) {
-		const json_t *other = node_of_link(graph, value);
-		const json_t *constant = input_of(other, name);
-		return constant ? constant : input_of(other, "value");
-	}
 	for (size_t i = 0; i < sizeof through / sizeof through[0] && links > 0; i++) {
 		const json_t *other = node_of_link(graph, input_of(node, through[i]));
 		const json_t *found = other ? value_of(graph, other, name, links - 1) : NULL;
@@ -217,6 +265,80 @@ static const json_t *value_of(const json_t *graph, const json_t *node, const cha
 			return found;
 	}
 	return NULL;
+}
+
+/* The text of a side of a sampler; one with a guider has it there. */
+static const char *text_of_side(const json_t *graph, const json_t *sampler, bool negative)
+{
+	static const char *const sides[2][3] = {{"positive", "conditioning", "cond1"}, {"negative", NULL, NULL}};
+	const json_t *guider = node_of_link(graph, input_of(sampler, "guider"));
+	const json_t *node = guider ? guider : sampler;
+	for (int i = 0; i < 3 && sides[negative][i]; i++)
+		if (input_of(node, sides[negative][i]))
+			return text_of_input(graph, node, sides[negative][i]);
+	return NULL;
+}
+
+/* The node that a sampler's input comes to, through those that pass it on, at which `is` is true. */
+static const json_t *origin_of(const json_t *graph, const json_t *sampler, const char *const *inputs,
+			       bool (*is)(const json_t *graph, const json_t *node, void *out), void *out)
+{
+	const json_t *node = sampler;
+	for (int links = 0; node && links < LINKS_MAX; links++) {
+		const json_t *next = NULL;
+		if (node != sampler && is(graph, node, out))
+			return node;
+		for (int i = 0; inputs[i] && !next; i++)
+			next = node_of_link(graph, input_of(node, inputs[i]));
+		node = next;
+	}
+	return NULL;
+}
+
+static bool has_size(const json_t *graph, const json_t *node, void *out)
+{
+	static const char *const names[][2] = {{"width", "height"}, {"empty_latent_width", "empty_latent_height"}};
+	int *size = out;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		for (int k = 0; k < 2; k++) {
+			const json_t *side = value_of(graph, node, names[i][k], THROUGH_MAX);
+			size[k] = json_is_number(side) ? (int)json_number_value(side) : 0;
+			if (size[k] <= 0)
+				break;
+			if (k)
+				return true;
+		}
+	return false;
+}
+
+static const char *const model_names[] = {"ckpt_name", "unet_name", "base_ckpt_name", "model_path", NULL};
+
+/* Of what stands between a sampler and its model the LoRAs, the last one first. */
+static void add_lora(const json_t *node, json_t *loras)
+{
+	const json_t *name = input_of(node, "lora_name"), *model = input_of(node, "strength_model");
+	const json_t *text = input_of(node, "strength_clip");
+	if (!json_is_string(name) || strcmp(json_string_value(name), "None") == 0)
+		return;
+	json_t *lora = json_pack("{s:O, s:f}", "name", name, "weight", json_is_number(model) ? json_number_value(model) : 1);
+	if (json_is_number(text) && json_number_value(text) != json_number_value(json_object_get(lora, "weight")))
+		json_object_set_new(lora, "te_weight", json_real(json_number_value(text)));
+	json_array_insert_new(loras, 0, lora);
+}
+
+struct model {
+	const char *name;
+	json_t *loras;
+};
+
+static bool has_model(const json_t *graph, const json_t *node, void *out)
+{
+	struct model *m = out;
+	(void)graph;
+	add_lora(node, m->loras);
+	for (int i = 0; model_names[i] && !m->name; i++)
+		m->name = json_string_value(input_of(node, model_names[i]));
+	return m->name != NULL;
 }
 
 /* The sampler that begins from noise: others go on with what it made. */
@@ -250,34 +372,42 @@ static int set_value(struct infotext *text, const char *key, const json_t *value
 	return status;
 }
 
-int comfy_fields(const json_t *graph, struct infotext *text, struct error *err)
+int comfy_fields(const json_t *graph, struct infotext *text, json_t *loras, struct error *err)
 {
+	static const char *const latents[] = {"latent_image", "samples", "latent", "latents", NULL};
+	static const char *const models[] = {"model", "guider", "basic_pipe", NULL};
 	json_t *summary = comfy_summary(graph);
 	const json_t *sampler = first_sampler(graph);
-	const json_t *size = json_array_get(json_object_get(summary, "size"), 0);
-	const json_t *model = json_array_get(json_object_get(summary, "checkpoints"), 0);
-	int status = SUMI_OK;
-	static const char *const sides[] = {"positive", "negative"};
+	const json_t *first = json_array_get(json_object_get(summary, "size"), 0);
+	struct model model = {.loras = loras};
+	int status = SUMI_OK, size[2] = {(int)json_number_value(json_array_get(first, 0)),
+					 (int)json_number_value(json_array_get(first, 1))};
 	for (int i = 0; sampler && i < 2 && !status; i++) {
-		const char *prompt = text_of_input(graph, sampler, sides[i]);
+		const char *prompt = text_of_side(graph, sampler, i);
 		if (prompt)
 			status = infotext_set_prompt(text, i, prompt, err);
 	}
 	for (int i = 0; sampler && i < OF_SAMPLER && !status; i++) {
-		const json_t *value = value_of(graph, sampler, of_sampler[i].input, 2);
+		const json_t *value = value_of(graph, sampler, of_sampler[i].input, THROUGH_MAX);
 		bool whole = strcmp(of_sampler[i].input, "denoise") == 0 &&
 			     json_number_value(value) >= 1;
 		if (value && !whole)
 			status = set_value(text, of_sampler[i].key, value, err);
 	}
-	if (!status && size) {
+	int own[2];
+	if (sampler && origin_of(graph, sampler, latents, has_size, own))
+		memcpy(size, own, sizeof size);
+	if (!status && size[0] > 0 && size[1] > 0) {
 		char both[64];
-		snprintf(both, sizeof both, "%.0fx%.0f", json_number_value(json_array_get(size, 0)),
-			 json_number_value(json_array_get(size, 1)));
+		snprintf(both, sizeof both, "%dx%d", size[0], size[1]);
 		status = infotext_set(text, "Size", both, err);
 	}
-	if (!status && model)
-		status = infotext_set(text, "Model", json_string_value(model), err);
+	if (sampler)
+		origin_of(graph, sampler, models, has_model, &model);
+	if (!model.name)
+		model.name = json_string_value(json_array_get(json_object_get(summary, "checkpoints"), 0));
+	if (!status && model.name)
+		status = infotext_set(text, "Model", model.name, err);
 	json_decref(summary);
 	return status;
 }

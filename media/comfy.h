@@ -19,7 +19,8 @@ json_t *comfy_graph(const json_t *value);
  * where nodes compute the text. */
 json_t *comfy_summary(const json_t *graph);
 
-/* Adds to *text what the graph's sampler that begins from noise says, by the names of an infotext. */
-int comfy_fields(const json_t *graph, struct infotext *text, struct error *err);
+/* Adds to *text what the graph's sampler that begins from noise says, by the names of an infotext, and to a list the
+ * LoRAs between it and its model, as a job names them. */
+int comfy_fields(const json_t *graph, struct infotext *text, json_t *loras, struct error *err);
 
 #endif

@@ -18,6 +18,7 @@ void origin_clear(struct origin *o)
 	infotext_free(&o->text);
 	json_decref(o->json);
 	json_decref(o->graph);
+	json_decref(o->loras);
 	free(o->infotext);
 	*o = (struct origin){0};
 }
@@ -97,7 +98,7 @@ static int read_json(struct origin *o, const json_t *chunks, struct error *err)
 		json_object_set_new(all, key, unfold(object));
 	}
 	json_object_set_new(all, "PNG", unfold(chunks));
-	int status = origin_json_fields(all, &o->text, &o->program, err);
+	int status = origin_json_fields(all, &o->text, o->loras, &o->program, err);
 	json_decref(all);
 	return status;
 }
@@ -208,14 +209,18 @@ static int merge(struct infotext *text, const struct infotext *more, bool all, s
 static int read_graph(struct origin *o, json_t *graph, struct error *err)
 {
 	struct infotext fields = {0};
-	bool lies = o->infotext && knows_nothing(&o->text);
-	int status = comfy_fields(graph, &fields, err);
+	bool lies = o->infotext && knows_nothing(&o->text), counts = !o->program || lies;
+	json_t *loras = json_array();
+	int status = comfy_fields(graph, &fields, loras, err);
 	/* What a program says in its own words counts before the graph that it drives. */
-	if (!status && (!o->program || lies))
+	if (!status && counts)
 		status = merge(&o->text, &fields, lies, err);
 	infotext_free(&fields);
-	if (!o->program || lies)
+	if (counts) {
 		o->program = "ComfyUI";
+		json_array_extend(o->loras, loras);
+	}
+	json_decref(loras);
 	o->graph = comfy_summary(graph);
 	if (!status && !o->graph)
 		status = error_set(err, SUMI_NOMEM, "no memory for metadata");
@@ -228,6 +233,8 @@ int origin_read(const struct file_texts *texts, struct origin *o, struct error *
 	json_t *chunks = NULL, *graph = NULL;
 	*o = (struct origin){0};
 	int status = metadata_pick(texts, &m, err);
+	if (!status && !(o->loras = json_array()))
+		status = error_set(err, SUMI_NOMEM, "no memory for metadata");
 	if (!status)
 		status = collect(texts, o, &chunks, err);
 	if (!status && m.infotext) {

@@ -16,6 +16,7 @@ struct origin {
 	struct infotext text; /* prompt, negative prompt, fields */
 	json_t *json;         /* what it wrote as JSON: {key of the text: value}; NULL: nothing */
 	json_t *graph;        /* of ComfyUI, as comfy_summary() has it; NULL: none */
+	json_t *loras;        /* that it names outside of its prompt: [{"name", "weight", "te_weight"}] */
 	char *infotext;       /* as it stands in the file; NULL: none */
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { PATHS = 24 };
 
@@ -125,6 +126,8 @@ static const struct program programs[] = {
       {"Description", PROMPT},
       {"Comment.uc", NEGATIVE},
       {"Comment.v4_negative_prompt.caption.base_caption", NEGATIVE},
+      {"Comment.v4_prompt.caption.char_captions", "Characters"},
+      {"Comment.v4_negative_prompt.caption.char_captions", "Characters of the negative prompt"},
       {"Comment.steps", "Steps"},
       {"Comment.sampler", "Sampler"},
       {"Comment.noise_schedule", "Schedule type"},
@@ -161,6 +164,19 @@ static const struct program programs[] = {
       {"use_vae_model", "VAE"},
       {"clip_skip", "Last layer skipped"},
       {"prompt_strength", "Denoising strength"}}},
+    {"Easy Diffusion", NULL, {"Stable Diffusion model"},
+     {{"Prompt", PROMPT},
+      {"Negative Prompt", NEGATIVE},
+      {"Steps", "Steps"},
+      {"Sampler", "Sampler"},
+      {"Guidance Scale", "CFG scale"},
+      {"Seed", "Seed"},
+      {"Width", WIDTH},
+      {"Height", HEIGHT},
+      {"Stable Diffusion model", "Model"},
+      {"VAE model", "VAE"},
+      {"Clip Skip", "Last layer skipped"},
+      {"Prompt Strength", "Denoising strength"}}},
     {"Hugging Face space", NULL, {"num_inference_steps"},
      {{"prompt", PROMPT},
       {"negative_prompt", NEGATIVE},
@@ -240,7 +256,8 @@ static int set_field(struct infotext *text, const char *key, const json_t *value
 	}
 	if (json_is_string(value))
 		return set_text(text, key, json_string_value(value), err);
-	if (json_is_null(value))
+	bool empty = (json_is_array(value) && !json_array_size(value)) || (json_is_object(value) && !json_object_size(value));
+	if (json_is_null(value) || empty)
 		return SUMI_OK;
 	char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	int status = dumped ? set_text(text, key, dumped, err)
@@ -266,6 +283,103 @@ static int read_program(const struct program *p, const json_t *object, struct in
 	return status;
 }
 
+/* ---- LoRAs ---- */
+
+static double number_of(const json_t *value, double usual)
+{
+	const char *text = json_string_value(value);
+	char *end = NULL;
+	double n = text ? strtod(text, &end) : json_number_value(value);
+	return json_is_number(value) || (text && end != text) ? n : usual;
+}
+
+static void add_lora(json_t *loras, const char *name, double weight)
+{
+	if (name && *name && strcasecmp(name, "None") != 0)
+		json_array_append_new(loras, json_pack("{s:s, s:f}", "name", name, "weight", weight));
+}
+
+/* "name : 0.5", "name - 0.5" */
+static void add_combined(json_t *loras, const char *text)
+{
+	char name[256], *end;
+	const char *mark = NULL;
+	for (const char *p = text; (p = strpbrk(p, ":-")); p++)
+		if (p > text && p[-1] == ' ' && p[1] == ' ')
+			mark = p;
+	double weight = mark ? strtod(mark + 1, &end) : 1;
+	if (mark && end == mark + 1)
+		mark = NULL;
+	snprintf(name, sizeof name, "%.*s", (int)(mark ? (size_t)(mark - 1 - text) : strlen(text)), text);
+	add_lora(loras, name, mark ? weight : 1);
+}
+
+/* One of a list: a name, [name, weight], or an object with both. */
+static void add_listed(json_t *loras, const json_t *one, const json_t *weight)
+{
+	static const char *const names[] = {"model.name", "model.model_name", "lora.model_name", "lora.name", "model_name",
+					    "name",	  "model",	      "file"};
+	const char *name = NULL;
+	if (json_is_string(one) && weight)
+		add_lora(loras, json_string_value(one), number_of(weight, 1));
+	else if (json_is_string(one))
+		add_combined(loras, json_string_value(one));
+	else if (json_is_array(one) && json_is_number(json_array_get(one, 1)))
+		add_lora(loras, json_string_value(json_array_get(one, 0)), number_of(json_array_get(one, 1), 1));
+	else if (json_is_array(one) && json_is_string(json_array_get(one, 1))) /* behind its hash */
+		add_combined(loras, json_string_value(json_array_get(one, 1)));
+	for (size_t i = 0; json_is_object(one) && !name && i < sizeof names / sizeof names[0]; i++)
+		name = json_string_value(find(one, names[i]));
+	if (name) {
+		const json_t *w = json_object_get(one, "weight");
+		add_lora(loras, name, number_of(w ? w : json_object_get(one, "strength"), 1));
+	}
+}
+
+static bool has_kind(const json_t *object, const char *at, const char *front)
+{
+	size_t n = strlen(front);
+	return strncmp(at, front, n) == 0 && isdigit((unsigned char)at[n]) && json_is_string(json_object_get(object, at));
+}
+
+/* Lists of them, whose strengths may stand in another, or a field each with a number behind its name. */
+static void read_list(const json_t *object, json_t *loras)
+{
+	static const char *const lists[][2] = {{"loras", "loraweights"}, {"lora", NULL}, {"use_lora_model", "lora_alpha"},
+						 {"LoRA model", "LoRA alpha"}};
+	const char *key;
+	json_t *value;
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		const json_t *list = json_object_get(object, lists[i][0]), *one;
+		const json_t *weights = lists[i][1] ? json_object_get(object, lists[i][1]) : NULL;
+		size_t k;
+		if (json_is_string(list) && weights)
+			add_listed(loras, list, weights);
+		json_array_foreach(list, k, one)
+		{
+			add_listed(loras, one, json_is_array(weights) ? json_array_get(weights, k) : weights);
+		}
+	}
+	json_object_foreach((json_t *)object, key, value)
+	{
+		if (has_kind(object, key, "lora_combined_") || has_kind(object, key, "LoRA "))
+			add_combined(loras, json_string_value(value));
+	}
+}
+
+/* Of what a program wrote, itself or one object within. */
+static void read_loras(const json_t *object, json_t *loras)
+{
+	const char *key;
+	json_t *value;
+	read_list(object, loras);
+	json_object_foreach((json_t *)object, key, value)
+	{
+		if (json_is_object(value) && json_array_size(loras) == 0)
+			read_list(value, loras);
+	}
+}
+
 static bool is_of(const struct program *p, const char *key, const json_t *object)
 {
 	if (p->key && strcmp(p->key, key) != 0)
@@ -276,7 +390,7 @@ static bool is_of(const struct program *p, const char *key, const json_t *object
 	return false;
 }
 
-int origin_json_fields(const json_t *all, struct infotext *text, const char **program,
+int origin_json_fields(const json_t *all, struct infotext *text, json_t *loras, const char **program,
 		       struct error *err)
 {
 	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
@@ -287,6 +401,7 @@ int origin_json_fields(const json_t *all, struct infotext *text, const char **pr
 			if (!is_of(&programs[i], key, object))
 				continue;
 			*program = programs[i].name;
+			read_loras(object, loras);
 			return read_program(&programs[i], object, text, err);
 		}
 	}

@@ -127,6 +127,12 @@ def foreign(place):
     check((made.get("prompt"), made.get("seed"), made.get("height"), made.get("sampler")) == ("a red boat", 9, 96, "euler_a"),
           "again from a graph", done.stderr + str(made))
     check("ComfyUI" in done.stderr, "and says what it went by", done.stderr)
+    graph["1"]["inputs"]["model"] = ["6", 0]
+    graph["6"] = {"class_type": "LoraLoader", "inputs": {"lora_name": "styles\\none.safetensors", "strength_model": 0.5, "model": ["5", 0]}}
+    png(place.dir / "lora.png", json.dumps(graph), key="prompt")
+    done = place.sumi("again", "lora.png", "--model", PACK, "-o", "again.png")
+    check(done.returncode == 0 and "made with the LoRA styles" in done.stderr and "(0.5), which is not here" in done.stderr,
+          "and which LoRA is left out", done.stderr)
 
 
 def png(path, text, key="parameters", behind=False):
