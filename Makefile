@@ -70,6 +70,7 @@ $(BUILD)/tests/test_when: $(BUILD)/obj/cli/when.o $(BUILD)/obj/cli/when_words.o
 $(BUILD)/tests/test_head: $(BUILD)/obj/gateway/head.o
 $(BUILD)/tests/test_multipart: $(BUILD)/obj/gateway/multipart.o
 $(BUILD)/tests/test_group: $(BUILD)/obj/daemon/group.o
+$(BUILD)/tests/test_beat: $(BUILD)/obj/daemon/beat.o
 $(BUILD)/tests/test_team: $(BUILD)/obj/daemon/team.o $(BUILD)/obj/daemon/group.o
 $(BUILD)/tests/test_team: LDFLAGS += -Wl,--wrap=queue_claim_fellow
 NO_MEMORY := $(BUILD)/tests/test_no_memory $(BUILD)/tests/test_no_memory_runs

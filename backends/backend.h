@@ -26,6 +26,7 @@
 #ifndef SUMI_BACKENDS_BACKEND_H
 #define SUMI_BACKENDS_BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -252,6 +253,8 @@ struct device_ops {
 		    size_t bytes, struct error *err);
 	int (*sync)(struct device *d, struct error *err);
 	void (*trim)(struct device *d); /* NULL: nothing is kept */
+	/* Beside device.pieces, in any thread; NULL: those are all. */
+	uint64_t (*done)(struct device *d);
 	int (*weight_new)(struct device *d, const struct weight_desc *desc, struct weight **out,
 			  struct error *err);
 	void (*weight_free)(struct device *d, struct weight *w);
@@ -292,7 +295,12 @@ struct device {
 	enum dtype activation_dtype;     /* what models should store activations in */
 	enum precision precision;        /* of the operations to come: device_set_precision() */
 	size_t bytes_in_use, bytes_peak; /* buffers and weights; the implementation counts */
+	atomic_uint_least64_t pieces;    /* of work that are done, see device_done() */
 };
+
+/* Grows while a device works, within an operation that takes long too where its implementation sees into it: who
+ * looks whether it hangs asks here, in any thread while the device is open. */
+uint64_t device_done(struct device *d);
 
 /* Lists devices: OpenCL ones first, then "reference". Writes at most max entries and
  * returns how many there are (which may be more), or a negative status. */

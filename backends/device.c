@@ -171,6 +171,7 @@ int device_write(struct device *d, struct buffer *b, size_t offset, const void *
 		 struct error *err)
 {
 	int status = check_range(b, "write", offset, bytes, err);
+	device_did(d);
 	return status || bytes == 0 ? status : d->ops->write(d, b, offset, data, bytes, err);
 }
 
@@ -206,6 +207,12 @@ enum precision device_usual_precision(struct device *d)
 	bool half = d->ops->takes_precision &&
 		    d->ops->takes_precision(d, PRECISION_HALF, &ignored) == SUMI_OK;
 	return half ? PRECISION_HALF : PRECISION_EXACT;
+}
+
+uint64_t device_done(struct device *d)
+{
+	uint64_t done = atomic_load_explicit(&d->pieces, memory_order_relaxed);
+	return d->ops->done ? done + d->ops->done(d) : done;
 }
 
 void device_trim(struct device *d)
@@ -273,6 +280,7 @@ int device_weight_new(struct device *d, const struct weight_desc *desc, struct w
 		return status;
 	if (!d->ops->weight_new)
 		return error_set(err, SUMI_UNSUPPORTED, "weights on %s", d->info.name);
+	device_did(d);
 	return d->ops->weight_new(d, desc, out, err);
 }
 

@@ -17,6 +17,12 @@ struct weight_head {
 	bool geglu, table;
 };
 
+/* One piece of work more is done, see device_done(). */
+static inline void device_did(struct device *d)
+{
+	atomic_fetch_add_explicit(&d->pieces, 1, memory_order_relaxed);
+}
+
 static inline const struct buffer_head *buffer_head(const struct buffer *b)
 {
 	return (const struct buffer_head *)b;

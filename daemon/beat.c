@@ -33,6 +33,8 @@ struct beat {
 	struct queue_lease lease; /* id, token, worker and lease_ms only */
 	struct queue_progress progress;
 	int64_t deadline_ms; /* boot clock: no progress until then is a hang */
+	int64_t limit_ms;    /* for how long it may be silent */
+	uint64_t done;       /* options.done when it was asked last */
 	enum queue_hint hint;
 };
 
@@ -84,6 +86,19 @@ static void leave_unwanted(struct beat *b)
 		b->options.leave(b->lease.id);
 }
 
+/* A step of a large picture on a slow device takes hours. */
+static void see_work(struct beat *b, int64_t now)
+{
+	uint64_t done = b->busy && b->options.done ? b->options.done(b->options.context) : b->done;
+	if (done == b->done)
+		return;
+	b->done = done;
+	if (b->deadline_ms < now + b->limit_ms)
+		b->deadline_ms = now + b->limit_ms;
+	if (b->options.alive)
+		b->options.alive(b->options.context);
+}
+
 static void *beat_main(void *context)
 {
 	struct beat *b = context;
@@ -91,6 +106,7 @@ static void *beat_main(void *context)
 	pthread_mutex_lock(&b->lock);
 	while (!b->stop) {
 		int64_t now = clock_boot_ms();
+		see_work(b, now);
 		if (b->busy && !b->lost && (b->news || now >= next_job) && now < b->deadline_ms) {
 			beat_job(b);
 			next_job = now + (b->options.lease_ms / 3 < HEAR_MS ? b->options.lease_ms / 3 : HEAR_MS);
@@ -190,6 +206,7 @@ void beat_lease(struct beat *b, const struct queue_lease *lease, int64_t limit_m
 	b->lost = b->news = false;
 	b->unwanted_ms = 0;
 	b->hint = QUEUE_GO_ON;
+	b->limit_ms = limit_ms;
 	b->deadline_ms = clock_boot_ms() + limit_ms;
 	pthread_mutex_unlock(&b->lock);
 }
@@ -201,6 +218,7 @@ void beat_progress(struct beat *b, const struct queue_progress *progress, int64_
 	b->news = true;
 	if (b->unwanted_ms) /* it comes to an end by itself */
 		b->unwanted_ms = clock_boot_ms();
+	b->limit_ms = limit_ms;
 	b->deadline_ms = clock_boot_ms() + limit_ms;
 	pthread_mutex_unlock(&b->lock);
 }

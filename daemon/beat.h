@@ -1,6 +1,6 @@
 /* The heartbeat thread of a worker. It tells Redis that the worker lives and extends the
  * lease of the job that runs, on a connection of its own, because a step may take longer
- * than a lease. It stops extending when steps stop: a worker that hangs loses its job. */
+ * than a lease. It stops extending when work stops: a worker that hangs loses its job. */
 #ifndef SUMI_DAEMON_BEAT_H
 #define SUMI_DAEMON_BEAT_H
 
@@ -17,6 +17,11 @@ struct beat_options {
 	 * so long since that was heard; NULL: nobody. */
 	void (*leave)(const char *id);
 	int64_t leave_ms;
+	/* What grows while the worker works, asked by the heartbeat's thread (device_done()): a step that takes long
+	 * is no hang while it does. alive is told then, so that others hear of it; NULL: nobody. */
+	uint64_t (*done)(void *context);
+	void (*alive)(void *context);
+	void *context; /* of both */
 };
 
 int beat_start(const struct beat_options *options, struct beat **out, struct error *err);
@@ -30,7 +35,7 @@ void beat_waits(struct beat *beat, const char *waits);
  * life. */
 void beat_figures(struct beat *beat, int steps, int64_t memory_used);
 
-/* From now on this lease is extended, while beat_progress() is called at least every
+/* From now on this lease is extended, while beat_progress() is called, or options.done grows, at least every
  * limit_ms. */
 void beat_lease(struct beat *beat, const struct queue_lease *lease, int64_t limit_ms);
 

@@ -1,6 +1,7 @@
 /* One worker: claim, run, claim. */
 #include "daemon/worker.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +49,9 @@ struct worker {
 	struct admission admission;
 	struct room_store stored;
 	char trouble[512]; /* with the device; see queue_worker */
-	struct worker_report told; /* to the supervisor, last */
-	int64_t told_ms;           /* when; monotonic */
+	pthread_mutex_t telling;   /* the heartbeat's thread tells too */
+	struct worker_report told; /* to the supervisor, last; under that lock */
+	int64_t told_ms;           /* when; monotonic; likewise */
 	uint64_t generation;
 	int64_t next_look;       /* at the devices that there are; monotonic ms */
 	int64_t no_claims_until; /* monotonic ms */
@@ -72,21 +74,43 @@ static void leave(const char *id)
 	_exit(WORKER_LEFT);
 }
 
+/* Called with the lock held. Each report wakes the supervisor, which takes a core from a job that is just
+ * beginning. */
+static void tell_supervisor(struct worker *w, const struct worker_report *r)
+{
+	int64_t now = clock_mono_us() / 1000;
+	if (memcmp(r, &w->told, sizeof *r) == 0 && now - w->told_ms < r->limit_ms / REPEAT_SHARE)
+		return;
+	w->told = *r;
+	w->told_ms = now;
+	if (w->options->report_fd >= 0 &&
+	    write(w->options->report_fd, r, sizeof *r) != (ssize_t)sizeof *r)
+		drain = 1; /* the supervisor is gone */
+}
+
 static void report(void *context, int64_t limit_ms, const char *text)
 {
 	struct worker *w = context;
 	struct worker_report r = {.limit_ms = limit_ms};
-	int64_t now = clock_mono_us() / 1000;
 	snprintf(r.text, sizeof r.text, "%s", text);
-	/* Each report wakes the supervisor, which takes a core from a job that is just beginning.
-	 */
-	if (memcmp(&r, &w->told, sizeof r) == 0 && now - w->told_ms < limit_ms / REPEAT_SHARE)
-		return;
-	w->told = r;
-	w->told_ms = now;
-	if (w->options->report_fd >= 0 &&
-	    write(w->options->report_fd, &r, sizeof r) != (ssize_t)sizeof r)
-		drain = 1; /* the supervisor is gone */
+	pthread_mutex_lock(&w->telling);
+	tell_supervisor(w, &r);
+	pthread_mutex_unlock(&w->telling);
+}
+
+/* The heartbeat's alive: what was reported holds still. */
+static void still_at_it(void *context)
+{
+	struct worker *w = context;
+	pthread_mutex_lock(&w->telling);
+	struct worker_report r = w->told;
+	tell_supervisor(w, &r);
+	pthread_mutex_unlock(&w->telling);
+}
+
+static uint64_t work_done(void *context)
+{
+	return device_done(((struct worker *)context)->device);
 }
 
 void worker_name(long supervisor, int index, char name[QUEUE_NAME_SIZE],
@@ -235,7 +259,8 @@ static int open_all(struct worker *w, struct error *err)
 		return status;
 	tell_health(w);
 	log_catalogue(&w->catalogue, c);
-	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms};
+	struct beat_options beat = {.queue = queue, .worker = &w->self, .lease_ms = c->lease_ms, .done = work_done,
+				    .alive = still_at_it, .context = w};
 	if ((status = seats_new(&beat, &w->seats, err)))
 		return status;
 	beat.leave = leave;
@@ -357,7 +382,7 @@ static int serve(struct worker *w, struct error *err)
 
 int worker_run(const struct worker_options *options, struct error *err)
 {
-	struct worker w = {.options = options, .store_doubtful = true};
+	struct worker w = {.options = options, .store_doubtful = true, .telling = PTHREAD_MUTEX_INITIALIZER};
 	char log_name[32];
 	snprintf(log_name, sizeof log_name, "worker.%d", options->index);
 	log_set_name(log_name);

@@ -91,7 +91,21 @@ struct cl_device {
 	bool foreseen_half;
 	unsigned foreseen[3]; /* dtypes of weights by their kind, see foresee.c */
 	uint64_t launched[CL_LAUNCHES]; /* what has run already, see launch.c; a hash table */
+	struct cl_marks *marks;         /* what is on its way; NULL: nobody knows */
 };
+
+/* ---- marks.c: how far the device is with what was sent ---- */
+
+enum { CL_MARKS = 64 };
+
+/* NULL without memory, which is no reason to fail. */
+struct cl_marks *cl_marks_new(void);
+/* Whether the next command should get an event; that is then handed over by cl_mark(). */
+bool cl_mark_due(struct cl_marks *m);
+void cl_mark(struct cl_marks *m, cl_event event);
+/* Marks that have ended; in any thread. */
+uint64_t cl_marks_done(struct cl_marks *m);
+void cl_marks_free(struct cl_marks *m); /* NULL is fine */
 
 static inline struct cl_device *cl_device_of(struct device *d)
 {

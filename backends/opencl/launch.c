@@ -99,8 +99,11 @@ int cl_launch(struct cl_device *d, cl_kernel kernel, const struct cl_range *rang
 	}
 	if (is_first(d, kernel, range))
 		cl_cache_enter();
+	cl_event event = NULL;
 	cl_int code =
 	    clEnqueueNDRangeKernel(d->queue, kernel, (cl_uint)range->dims, NULL, range->global,
-				   range->local[0] ? range->local : NULL, 0, NULL, NULL);
+				   range->local[0] ? range->local : NULL, 0, NULL, cl_mark_due(d->marks) ? &event : NULL);
+	if (!code && event)
+		cl_mark(d->marks, event);
 	return code ? fail_kernel(err, "clEnqueueNDRangeKernel", kernel, code) : SUMI_OK;
 }

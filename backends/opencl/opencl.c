@@ -315,6 +315,7 @@ static void cl_close(struct device *base)
 	cl_ahead_end();
 	cl_programs_free(d);
 	cl_pool_trim(d);
+	cl_marks_free(d->marks);
 	if (d->queue)
 		clReleaseCommandQueue(d->queue);
 	if (d->context)
@@ -359,6 +360,11 @@ static int op_sync(struct device *base, struct error *err)
 	return code ? cl_fail(err, "clFinish", base->info.name, code) : SUMI_OK;
 }
 
+static uint64_t op_done(struct device *d)
+{
+	return cl_marks_done(cl_device_of(d)->marks);
+}
+
 static void op_trim(struct device *d)
 {
 	cl_memory_trim(cl_device_of(d));
@@ -382,6 +388,7 @@ static const struct device_ops cl_device_ops = {
     .read = op_read,
     .sync = op_sync,
     .trim = op_trim,
+    .done = op_done,
     .weight_new = cl_weight_new,
     .weight_free = cl_weight_free,
     .weight_rescale = cl_weight_rescale,
@@ -443,6 +450,7 @@ int opencl_open(int index, struct device **out, struct error *err)
 		status = cl_fail(err, "clCreateCommandQueue", d->base.info.name, code);
 		goto fail;
 	}
+	d->marks = cl_marks_new();
 	*out = &d->base;
 	return SUMI_OK;
 fail:

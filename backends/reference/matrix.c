@@ -57,7 +57,6 @@ static void conv_pixel(const struct conv *k, int n, int oy, int ox)
 
 int reference_conv2d(struct device *d, const struct conv2d_args *a, struct error *err)
 {
-	(void)d;
 	float *x = NULL, *add = NULL, *residual = NULL;
 	struct conv k = {.a = a, .kernel = a->weight->head.kernel};
 	k.pad = k.kernel == 3 && !a->pad_end ? 1 : 0;
@@ -75,8 +74,10 @@ int reference_conv2d(struct device *d, const struct conv2d_args *a, struct error
 	k.residual = residual;
 	for (int n = 0; n < a->out.n; n++)
 		for (int y = 0; y < a->out.h; y++)
-			for (int z = 0; z < a->out.w; z++)
+			for (int z = 0; z < a->out.w; z++) {
 				conv_pixel(&k, n, y, z);
+				device_did(d);
+			}
 done:
 	free(k.row);
 	free(residual);
@@ -87,7 +88,6 @@ done:
 
 int reference_linear(struct device *d, const struct linear_args *a, struct error *err)
 {
-	(void)d;
 	float *x = NULL, *residual = NULL, *add = NULL;
 	double *row = NULL;
 	size_t cin = (size_t)a->x.c, cout = (size_t)a->y.c, wide = (size_t)a->add.c;
@@ -118,6 +118,7 @@ int reference_linear(struct device *d, const struct linear_args *a, struct error
 			row[o] = sum + (residual ? (double)residual[r * cout + o] : 0);
 		}
 		reference_store(&a->y, r, row);
+		device_did(d);
 	}
 done:
 	free(row);
@@ -160,7 +161,6 @@ static void attend_token(const struct attend *s, size_t t, int seen)
 
 int reference_attention(struct device *d, const struct attention_args *a, struct error *err)
 {
-	(void)d;
 	float *q = NULL, *k = NULL, *v = NULL;
 	struct attend s = {
 	    .keys = (int)(a->k.rows / (size_t)a->n),
@@ -185,6 +185,7 @@ int reference_attention(struct device *d, const struct attention_args *a, struct
 		for (int t = 0; t < tokens; t++) {
 			attend_token(&s, (size_t)t, a->causal && t + 1 < s.keys ? t + 1 : s.keys);
 			reference_store(&a->y, first + (size_t)t, s.row);
+			device_did(d);
 		}
 	}
 	free(s.row);

@@ -56,6 +56,43 @@ static void double_it(struct device *d)
 	device_buffer_free(d, b);
 }
 
+/* Who asks whether it hangs sees what was sent come to its end, and on the scalar device each row. */
+static void tells_what_is_done(void **state)
+{
+	(void)state;
+	enum { TIMES = 20 * CL_MARKS };
+	static const float w[4] = {1, 2, 3, 4};
+	struct error err = {0};
+	struct buffer *b = NULL;
+	struct weight *weight = NULL;
+	struct device *d = open_opencl(scratch);
+	assert_int_equal(device_buffer_new(d, 4 * sizeof(float), &b, &err), SUMI_OK);
+	struct tensor t = tensor_of(b, 2, 2);
+	struct axpby_args a = {.a = t, .y = t, .alpha = 0};
+	uint64_t before = device_done(d);
+	for (int i = 0; i < TIMES; i++)
+		assert_int_equal(device_axpby(d, &a, &err), SUMI_OK);
+	assert_int_equal(device_sync(d, &err), SUMI_OK);
+	assert_true(device_done(d) > before);
+	device_buffer_free(d, b);
+	device_close(d);
+
+	assert_int_equal(device_open("reference", &d, &err), SUMI_OK);
+	assert_int_equal(device_buffer_new(d, 16 * sizeof(float), &b, &err), SUMI_OK);
+	struct weight_desc desc = {.dtype = DTYPE_F32, .cout = 2, .cin = 2, .kernel = 1, .data = w};
+	assert_int_equal(device_weight_new(d, &desc, &weight, &err), SUMI_OK);
+	float zeros[16] = {0};
+	assert_int_equal(device_write(d, b, 0, zeros, sizeof zeros, &err), SUMI_OK);
+	struct tensor x = {.buffer = b, .rows = 4, .c = 2, .ld = 4}, y = {.buffer = b, .offset = 2, .rows = 4, .c = 2, .ld = 4};
+	struct linear_args l = {.x = x, .y = y, .n = 1, .weight = weight};
+	before = device_done(d);
+	assert_int_equal(device_linear(d, &l, &err), SUMI_OK);
+	assert_int_equal(device_done(d), before + 4);
+	device_weight_free(d, weight);
+	device_buffer_free(d, b);
+	device_close(d);
+}
+
 /* What a buffer is made of may go away at once, and all of it counts as memory in use. */
 static void makes_buffers_of_data(void **state)
 {
@@ -585,6 +622,7 @@ int main(int argc, char **argv)
 		return list_devices();
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(selects_by_name_and_index),
+	    cmocka_unit_test(tells_what_is_done),
 	    cmocka_unit_test(makes_buffers_of_data),
 	    cmocka_unit_test(prefers_opencl),
 	    cmocka_unit_test(lives_without_opencl),
