@@ -160,6 +160,8 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 	static const char *const of_the_model[] = {"steps", "cfg_scale", "sampler", "scheduler"};
 	if (cli->quiet)
 		return;
+	if (*recipe->damage)
+		fprintf(stderr, "sumi: warning: what sumi wrote into it is damaged: %s\n", recipe->damage);
 	if (!recipe->ours) {
 		fprintf(stderr,
 			"sumi: note: %s has %s%s alone: the result may differ in what that does not "

@@ -107,6 +107,8 @@ static int describe_file(const char *path, bool whole, json_t **out, struct erro
 	if (!*out)
 		status = error_set(err, SUMI_INVALID, "the name of the file is not valid UTF-8");
 	json_object_update_missing(*out, r.job);
+	if (*r.damage)
+		json_object_set_new(*out, "damage", json_string(r.damage));
 	if (r.made_by)
 		json_object_set(*out, "made_by", r.made_by);
 	if (r.followed)

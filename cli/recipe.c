@@ -326,6 +326,22 @@ static int read_ours(struct recipe *r, const char *json, const char *path, struc
 	return SUMI_OK;
 }
 
+/* Of a file whose JSON of sumi's cannot be read, the infotext that is still there; err, which says why, becomes its
+ * damage. */
+static int read_instead(struct recipe *r, const char *data, size_t size, const struct file_texts *texts, const char *path,
+			struct error *err)
+{
+	struct error other;
+	snprintf(r->damage, sizeof r->damage, "%s", err->text);
+	free(r->infotext);
+	json_decref(r->job);
+	r->infotext = NULL;
+	r->ours = false;
+	r->job = json_object();
+	read_kind(data, size, r->job);
+	return read_others(r, texts, path, &other) ? err->status : SUMI_OK;
+}
+
 int recipe_read(const char *path, struct recipe *r, struct error *err)
 {
 	struct metadata meta = {0};
@@ -346,6 +362,8 @@ int recipe_read(const char *path, struct recipe *r, struct error *err)
 		r->infotext = meta.infotext;
 		meta.infotext = NULL;
 		status = read_ours(r, meta.json, path, err);
+		if (status && r->infotext)
+			status = read_instead(r, data, size, &texts, path, err);
 	} else {
 		r->job = json_object();
 		read_kind(data, size, r->job);

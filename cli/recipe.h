@@ -17,6 +17,7 @@ struct recipe {
 	json_t *loras;   /* of another program: those that stand outside of the prompt, as a job names them; NULL: none */
 	json_t *json;    /* what another program wrote as JSON, as it stands; NULL: nothing */
 	bool ours;       /* sumi's own JSON: the same bytes can be made from it */
+	char damage[480]; /* why sumi's own JSON in it cannot be read, where the infotext counts instead; else empty */
 	char *infotext;  /* A1111's text as it stands in the file, or NULL */
 };
 

@@ -17,6 +17,7 @@ enum {
 	TYPE_ASCII = 2,
 	TYPE_LONG = 4,
 	TYPE_UNDEFINED = 7,
+	TYPE_UTF8 = 129, /* Exif 3.0 */
 };
 
 /* ---- writing ---- */
@@ -138,6 +139,16 @@ static bool looks_little(const unsigned char *s, size_t size)
 	return zeros[1] > zeros[0];
 }
 
+/* Whether most of its units are Latin letters in UTF-16 of one of the two ways. */
+static bool looks_utf16(const unsigned char *s, size_t size)
+{
+	size_t zeros[2] = {0, 0};
+	for (size_t i = 0; i < size; i++)
+		zeros[i % 2] += s[i] == 0;
+	bool little = zeros[1] > zeros[0];
+	return zeros[little] > size / 4 && zeros[!little] <= size / 32 + 2;
+}
+
 static char *from_utf16(const unsigned char *s, size_t size)
 {
 	bool marked = size >= 2 && s[0] + s[1] == 0xFF + 0xFE;
@@ -220,8 +231,14 @@ static bool names_set(const unsigned char *value, size_t size, const char *set)
 	return i == 8;
 }
 
-/* Exif 2.32, 4.6.5: eight bytes name the character set. Some programs leave them out, some say UNICODE
- * before UTF-8. */
+/* Text of no set that is named. */
+static int add_unnamed(struct file_texts *texts, const char *name, const unsigned char *value, size_t size, struct error *err)
+{
+	return (looks_utf16(value, size) ? add_utf16 : add_text)(texts, name, value, size, err);
+}
+
+/* Exif 2.32, 4.6.5: eight bytes name the character set. Some programs leave them out, some name another than they
+ * write. */
 static int add_comment(struct file_texts *texts, const char *name, const unsigned char *value,
 		       size_t size, struct error *err)
 {
@@ -235,8 +252,8 @@ static int add_comment(struct file_texts *texts, const char *name, const unsigne
 	}
 	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
 		if (names_set(value, size, sets[i]))
-			return add_text(texts, name, value + 8, size - 8, err);
-	return add_text(texts, name, value, size, err);
+			return add_unnamed(texts, name, value + 8, size - 8, err);
+	return add_unnamed(texts, name, value, size, err);
 }
 
 static const struct {
@@ -267,7 +284,7 @@ static int add_entry(const struct tiff *t, const struct entry *e, struct file_te
 	while (i < count && tags[i].tag != e->tag)
 		i++;
 	if (i == count ||
-	    (e->type != TYPE_ASCII && e->type != TYPE_UNDEFINED && e->type != TYPE_BYTE))
+	    (e->type != TYPE_ASCII && e->type != TYPE_UNDEFINED && e->type != TYPE_BYTE && e->type != TYPE_UTF8))
 		return SUMI_OK;
 	size_t at = e->count <= 4 ? e->at : tiff_number(t, e->at, 4);
 	if (at > t->size || t->size - at < e->count)

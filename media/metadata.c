@@ -80,6 +80,18 @@ static const char *find_infotext(const struct file_texts *texts, const struct pl
 	return NULL;
 }
 
+/* Wherever else one stands that says as much as they all do. */
+static const char *find_anywhere(const struct file_texts *texts)
+{
+	for (size_t i = 0; i < texts->count; i++) {
+		const char *text = texts->at[i].text, *steps = strstr(text, "Steps: ");
+		if (is_infotext(text, false) && (steps == text || steps[-1] == '\n') && strstr(steps, "Seed: ") &&
+		    strstr(steps, "Sampler: "))
+			return text;
+	}
+	return NULL;
+}
+
 int metadata_pick(const struct file_texts *texts, struct metadata *m, struct error *err)
 {
 	const char *json = NULL, *infotext = NULL;
@@ -88,6 +100,8 @@ int metadata_pick(const struct file_texts *texts, struct metadata *m, struct err
 		json = texts_find(texts, of_json[i].place, of_json[i].key);
 	for (size_t i = 0; i < sizeof of_infotext / sizeof of_infotext[0] && !infotext; i++)
 		infotext = find_infotext(texts, &of_infotext[i].at, of_infotext[i].sure);
+	if (!json && !infotext)
+		infotext = find_anywhere(texts);
 	m->json = json ? strdup(json) : NULL;
 	m->infotext = infotext ? strdup(infotext) : NULL;
 	if ((json && !m->json) || (infotext && !m->infotext)) {

@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "media/exif.h"
 #include "media/hidden.h"
+#include "media/profile.h"
 #include "media/xmp.h"
 
 #define TEXT_CHUNKS_MAX 32 /* that are looked at: each may expand to 2 MiB */
@@ -403,6 +404,8 @@ static int add_chunks(struct job *job, struct file_texts *texts)
 		size_t n = strlen(text);
 		if (strcmp(key, "XML:com.adobe.xmp") == 0)
 			status = texts_after(texts, xmp_read(text, n, texts, job->err), job->err);
+		else if (profile_is(key))
+			status = texts_after(texts, profile_read(key, text, texts, job->err), job->err);
 		else
 			status = texts_add_any(texts, TEXT_PNG, key, text, n, job->err);
 	}

@@ -103,11 +103,45 @@ def programs(place):
          program="NovelAI", prompt="a cat", unknown={"Characters": '[{"char_caption": "girl"}]'})
 
 
+WORDS = "a cat\nNegative prompt: bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x640, Model: m"
+
+
+def exif(value, order=">", kind=7):
+    """A comment of such bytes in a TIFF."""
+    n = lambda form, *v: struct.pack(order + form, *v)
+    return b"Exif\0\0" + (b"II*\0" if order == "<" else b"MM\0*") + n("I", 8) + n("HHHII", 1, 0x8769, 4, 1, 26) + n("I", 0) + \
+        n("HHHII", 1, 0x9286, kind, len(value), 44) + n("I", 0) + value
+
+
+def places(place):
+    """Where and how the same words stand."""
+    want = dict(prompt="a cat", negative_prompt="bad", seed=5, height=640, model="m")
+    for order in "<>":
+        for name, value in (("of no named set", WORDS.encode("utf-16-le")), ("of eight zeros", bytes(8) + WORDS.encode("utf-16-be")),
+                            ("called ASCII", b"ASCII\0\0\0" + WORDS.encode("utf-16-le")), ("in UTF-8", WORDS.encode())):
+            told(place, png({}, chunk(b"eXIf", exif(value, order)[6:])), f"a comment {name}, {order}", **want)
+    told(place, png({}, chunk(b"eXIf", exif(WORDS.encode() + b"\0", kind=129)[6:])), "Exif 3.0's UTF-8", **want)
+    xmp = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description " \
+          f"xmlns:exif='http://ns.adobe.com/exif/1.0/'><exif:UserComment>{WORDS}</exif:UserComment></rdf:Description></rdf:RDF></x:xmpmeta>".encode()
+    for kind, body in (("exif", exif(WORDS.encode())), ("APP1", exif(WORDS.encode())), ("xmp", xmp), ("APP1", b"http://ns.adobe.com/xap/1.0/\0" + xmp)):
+        hexed = "\n".join(body.hex()[i:i + 72] for i in range(0, 2 * len(body), 72))
+        profile = f"\n{kind}\n{len(body):8d}\n{hexed}\n".encode()
+        told(place, png({}, chunk(b"zTXt", f"Raw profile type {kind}".encode() + b"\0\0" + zlib.compress(profile))), f"a raw profile {kind}", **want)
+        (place.dir / "x.png").write_bytes(png({}, chunk(b"tEXt", f"Raw profile type {kind}".encode() + b"\0" + profile[:-9])))
+        bad = place.sumi("show", "x.png")
+        check(bad.returncode != 0 and "holds no bytes in digits" in bad.stderr and bad.stderr.count("\n") == 1, "and one that is cut", bad.stderr)
+    for key in ("Parameters", "UserComment", "metadata"):
+        told(place, png({key: WORDS}), f"a text chunk {key}", **want)
+    told(place, png({"sumi": '{"prompt": ', "parameters": WORDS}), "sumi's own JSON is damaged, its infotext counts", **want, source="infotext")
+    check("damage" in place.json("show", "x.png"), "and that is said")
+
+
 def main():
     place = Place()
     try:
         graphs(place)
         programs(place)
+        places(place)
     finally:
         place.remove()
     finish()
