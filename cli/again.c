@@ -249,7 +249,7 @@ static const char *usual_syntax(const struct recipe *recipe)
 {
 	static const char *const usual[][2] = {
 	    {"sumi", "diffusers"}, {"ComfyUI", "comfy"},      {"SwarmUI", "comfy"},
-	    {"NovelAI", "diffusers"}, {"InvokeAI", "diffusers"}};
+	    {"NovelAI", "diffusers"}, {"InvokeAI", "compel"}};
 	for (size_t i = 0; recipe->program && i < sizeof usual / sizeof usual[0]; i++)
 		if (strcmp(usual[i][0], recipe->program) == 0)
 			return usual[i][1];

@@ -85,7 +85,7 @@ static bool is_meant(const struct search *s, const char *name)
 	char have[FILES_PATH_MAX], want[DYNAMIC_NAME_MAX + 1];
 	lower(have, name, sizeof have);
 	lower(want, s->name, sizeof want);
-	return strchr(want, '*') ? fnmatch(want, have, 0) == 0 : strcmp(want, have) == 0;
+	return strpbrk(want, "*?") ? fnmatch(want, have, 0) == 0 : strcmp(want, have) == 0;
 }
 
 static int is_shown(const struct dirent *e)

@@ -72,15 +72,22 @@ static struct span trim(struct span s)
 
 static bool is_name_edge(char c)
 {
-	return isalnum((unsigned char)c) || c == '*' || (c & 0x80);
+	return isalnum((unsigned char)c) || c == '*' || c == '?' || (c & 0x80);
+}
+
+/* How sd-dynamic-prompts is told to draw: "~" at random, "!" each, which among others is at random too, "@" in turn. */
+static bool is_way(char c)
+{
+	return c == '~' || c == '!' || c == '@';
 }
 
 /* The size of "__name__" at the start of a text, 0: it is none. */
 static size_t wildcard_size(struct span s)
 {
-	if (s.size < 5 || s.at[0] != '_' || s.at[1] != '_' || !is_name_edge(s.at[2]))
+	size_t from = s.size > 2 && is_way(s.at[2]) ? 3 : 2;
+	if (s.size < from + 3 || s.at[0] != '_' || s.at[1] != '_' || !is_name_edge(s.at[from]))
 		return 0;
-	for (size_t i = 2; i + 2 <= s.size && i < 2 + DYNAMIC_NAME_MAX; i++) {
+	for (size_t i = from; i + 2 <= s.size && i < 2 + DYNAMIC_NAME_MAX; i++) {
 		char c = s.at[i];
 		if (c == '_' && i + 1 < s.size && s.at[i + 1] == '_')
 			return is_name_edge(s.at[i - 1]) ? i + 2 : 0;
@@ -153,6 +160,8 @@ bool dynamic_is(const char *text)
 		size_t n = *rest.at == '{' ? brace_size(rest) : 0;
 		if (n && is_choice((struct span){rest.at + 1, n - 2}))
 			return true;
+		if (n && i > 0 && s.at[i - 1] == '$' && memchr(rest.at, '=', n)) /* a variable: drawing refuses it */
+			return true;
 	}
 	return false;
 }
@@ -220,7 +229,7 @@ static bool read_amount(struct span s, struct amount *a)
 	if (!s.size || s.size >= sizeof text)
 		return false;
 	snprintf(text, sizeof text, "%.*s", (int)s.size, s.at);
-	a->least = *text == '-' ? 0 : strtol(text, &end, 10);
+	a->least = *text == '-' ? 1 : strtol(text, &end, 10);
 	a->most = a->least;
 	if (*end == '-') {
 		char *from = end + 1;
@@ -293,6 +302,19 @@ static int draw_options(struct drawing *d, struct option *list, size_t count, co
 	return status;
 }
 
+/* Takes the way off the start of what is drawn. */
+static int take_way(struct span *s, struct error *err)
+{
+	if (!s->size || !is_way(*s->at))
+		return SUMI_OK;
+	if (*s->at == '@')
+		return error_set(err, SUMI_INVALID, "prompt: '@%.*s' takes one after the other: leave the @ out, and one is drawn",
+				 (int)(s->size - 1 < 40 ? s->size - 1 : 40), s->at + 1);
+	s->at++;
+	s->size--;
+	return SUMI_OK;
+}
+
 static int draw_lines(struct drawing *d, struct span name, const struct amount *a, int depth,
 		      struct error *err)
 {
@@ -300,8 +322,10 @@ static int draw_lines(struct drawing *d, struct span name, const struct amount *
 	json_t *lines = NULL, *line;
 	struct option *list = NULL;
 	size_t count = 0, i;
+	int status = take_way(&name, err);
 	snprintf(text, sizeof text, "%.*s", (int)name.size, name.at);
-	int status = d->source->lines(d->source->context, text, &lines, err);
+	if (!status)
+		status = d->source->lines(d->source->context, text, &lines, err);
 	if (!status)
 		list = calloc(json_array_size(lines) + 1, sizeof *list);
 	if (!status && !list)
@@ -327,7 +351,9 @@ static int draw_choice(struct drawing *d, struct span inner, int depth, struct e
 	struct amount a;
 	struct option *list = NULL;
 	size_t count = 0;
-	int status = take_amount(&inner, &a, err);
+	int status = take_way(&inner, err);
+	if (!status)
+		status = take_amount(&inner, &a, err);
 	if (status)
 		return status;
 	/* Several lines of one file. */

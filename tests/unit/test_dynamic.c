@@ -53,7 +53,11 @@ static void test_what_comes(void **state)
 	    {"{2$$a|b}", "a, b;b, a"},
 	    {"{2$$ and $$a|b}", "a and b;b and a"},
 	    {"{0-1$$a|b}", ";a;b"},
-	    {"{-1$$a|b}", ";a;b"},
+	    {"{-1$$a|b}", "a;b"},
+	    {"{-2$$a|b}", "a;b;a, b;b, a"},
+	    {"{~a|b}", "a;b"},
+	    {"{!1-2$$a|b}", "a;b;a, b;b, a"},
+	    {"__~colour__", "red;blue;dark green;light green"},
 	    {"{1-$$a|b}", "a;b;a, b;b, a"},
 	    {"{5$$a|b}", "a, b;b, a"},
 	    {"__colour__", "red;blue;dark green;light green"},
@@ -117,6 +121,9 @@ static void test_refused(void **state)
 	    {"{3-1$$a|b}", "is no number", SUMI_INVALID},
 	    {"{$$a|b}", "is no number", SUMI_INVALID},
 	    {"${x=!{a|b}}", "variables", SUMI_INVALID},
+	    {"${x=red} ${x} cat", "variables", SUMI_INVALID},
+	    {"{@a|b}", "'@a|b' takes one after the other", SUMI_INVALID},
+	    {"__@colour__", "'@colour' takes one after the other", SUMI_INVALID},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
