@@ -283,6 +283,8 @@ struct device_ops {
 	bool (*takes_format)(const struct device *d, enum dtype dtype, int kernel);
 	/* NULL: PRECISION_EXACT is all there is. */
 	int (*takes_precision)(struct device *d, enum precision precision, struct error *err);
+	/* device_set_precision() has set one that is not exact; NULL: there is nothing to prepare. */
+	void (*prepare_precision)(struct device *d);
 	/* device_supports() for an operation that is there; NULL: all arguments will do. */
 	int (*supports)(const struct device *d, enum device_op op, const void *args,
 			struct error *err);

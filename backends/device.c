@@ -196,9 +196,12 @@ int device_set_precision(struct device *d, enum precision precision, struct erro
 				 d->info.name);
 	if (precision != PRECISION_EXACT)
 		status = d->ops->takes_precision(d, precision, err);
-	if (status == SUMI_OK)
-		d->precision = precision;
-	return status;
+	if (status)
+		return status;
+	d->precision = precision;
+	if (precision != PRECISION_EXACT && d->ops->prepare_precision)
+		d->ops->prepare_precision(d);
+	return SUMI_OK;
 }
 
 enum precision device_usual_precision(struct device *d)

@@ -30,7 +30,7 @@ void cl_ahead_end(void);
 /* What models that have such a weight will need is wanted. */
 void cl_foresee(struct cl_device *d, const struct weight *w);
 
-/* Half precision is used: what the weights that came before need in it. */
-void cl_foresee_half(struct cl_device *d);
+/* Half precision will be used: what the weights that came before need in it. */
+void cl_foresee_half(struct device *base);
 
 #endif

@@ -117,18 +117,18 @@ static void last(struct cl_device *d, const struct weight *w)
 	activation(d, ACT_TANH3);
 }
 
-enum { ONCE = 1, LATER = 2, HALF = 4 };
+enum { ONCE = 1, LATER = 2, HALF = 4, INSTEAD = 8 };
 
 /* In the order in which a first step needs them. */
 static const struct {
 	enum kind kind; /* of the weight that tells */
 	int how;        /* ONCE: whatever the weight's dtype. LATER: not for the first step. HALF: in half
-			   precision too, where the device has that */
+			   precision too, where that is used. INSTEAD: then exactly for small decoders alone */
 	void (*call)(struct cl_device *d, const struct weight *w);
 } foreseen[] = {
     {TABLE, 0, embedding},     {TABLE, ONCE, layer_norm}, {LINEAR, HALF, linear},
     {LINEAR, ONCE, attention}, {CONV, ONCE, timestep},    {CONV, ONCE, silu},
-    {CONV, ONCE, measure},     {CONV, ONCE, norm_silu},   {CONV, HALF, convolution},
+    {CONV, ONCE, measure},     {CONV, ONCE, norm_silu},   {CONV, HALF | INSTEAD, convolution},
     {CONV, ONCE, norm},        {CONV, HALF, attention},   {CONV, ONCE | LATER, last},
 };
 
@@ -142,9 +142,10 @@ static void foresee(struct cl_device *d, int i, enum dtype dtype, enum precision
 				       .table = foreseen[i].kind == TABLE},
 			      .panels = WIDTH / matrix_panel(d)};
 	enum precision own = d->base.precision;
+	bool half = precision == PRECISION_HALF;
+	bool later = foreseen[i].how & LATER || (foreseen[i].how & INSTEAD && d->foreseen_half && !half);
 	d->base.precision = precision;
-	d->foreseeing = 1 + 2 * i + (precision == PRECISION_HALF) +
-			(foreseen[i].how & LATER ? AHEAD_LATER : 0);
+	d->foreseeing = 1 + 2 * i + half + (later ? AHEAD_LATER : 0);
 	foreseen[i].call(d, &like);
 	d->foreseeing = 0;
 	d->base.precision = own;
@@ -166,8 +167,11 @@ void cl_foresee(struct cl_device *d, const struct weight *w)
 	*seen |= bit;
 }
 
-void cl_foresee_half(struct cl_device *d)
+void cl_foresee_half(struct device *base)
 {
+	struct cl_device *d = cl_device_of(base);
+	if (d->foreseen_half)
+		return;
 	d->foreseen_half = true;
 	for (int i = 0; cl_ahead_helps() && i < CL_COUNT(foreseen); i++)
 		for (int dtype = 0; dtype < DTYPES && foreseen[i].how & HALF; dtype++)

@@ -406,6 +406,7 @@ static const struct device_ops cl_device_ops = {
     .timestep = cl_timestep,
     .permute = cl_permute,
     .takes_precision = cl_takes_precision,
+    .prepare_precision = cl_foresee_half,
     .joins_beside = cl_joins_beside,
     .folds_beside = cl_folds_beside,
     .weight_fold = cl_weight_fold,

@@ -252,8 +252,6 @@ int cl_kernel_get(struct cl_device *d, const char *file, const char *name, const
 		cl_ahead_want(d, file, options, d->foreseeing);
 		return error_set(err, SUMI_CANCELLED, "%s is foreseen", file);
 	}
-	if (d->base.precision != PRECISION_EXACT && !d->foreseen_half)
-		cl_foresee_half(d);
 	int status = program_get(d, file, options, &p, err);
 	if (!p)
 		return status;

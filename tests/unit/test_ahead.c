@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-#include "backends/opencl/internal.h"
+/* With what it keeps to itself: the table of what is wanted. */
+#include "backends/opencl/ahead.c"
 
 enum { GOOD, BAD, NO_DEVICE, NO_HELPER };
 
@@ -115,7 +116,53 @@ static int run(int stop)
 	return GOOD;
 }
 
-static void in_a_process(const char *name, int stop)
+/* The order of the program of these files; 0: it is not wanted. */
+static int order_of(const char *files)
+{
+	for (int i = 0; i < ahead.table->count; i++)
+		if (strcmp(ahead.table->jobs[i].files, files) == 0)
+			return ahead.table->jobs[i].order;
+	return 0;
+}
+
+/* In half precision a first step needs no exact convolution: a small decoder may, afterwards. */
+static int run_half(int stop)
+{
+	static const char exact[] = "tile_cpu.cl+winograd_cpu.cl";
+	static const char half[] = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+winograd_dot_cpu.cl";
+	static const float numbers[9 * 16 * 16];
+	struct error err = {0};
+	struct device *d = NULL;
+	struct weight *first = NULL, *second = NULL;
+	struct weight_desc desc = {
+	    .data = numbers, .dtype = DTYPE_F16, .cout = 16, .cin = 16, .kernel = 3};
+	pid_t pids[8];
+	setenv("SUMI_KERNELS", "cpu8-emulated", 1);
+	if (device_open("opencl:0", &d, &err) != SUMI_OK)
+		return NO_DEVICE;
+	int count = helpers(pids, 8);
+	for (int i = 0; i < count; i++)
+		kill(pids[i], stop); /* nothing is built */
+	if (count == 0 || !d->info.is_cpu || cl_device_of(d)->quirks.oclgrind) {
+		device_close(d);
+		return NO_HELPER;
+	}
+	REQUIRE(device_weight_new(d, &desc, &first, &err) == SUMI_OK);
+	REQUIRE(order_of(exact) > 0 && order_of(exact) < AHEAD_LATER && order_of(half) == 0);
+	REQUIRE(device_set_precision(d, PRECISION_HALF, &err) == SUMI_OK);
+	REQUIRE(order_of(half) > order_of(exact) && order_of(half) < AHEAD_LATER);
+	ahead.table->count = 0;
+	desc.dtype = DTYPE_F32;
+	REQUIRE(device_weight_new(d, &desc, &second, &err) == SUMI_OK);
+	REQUIRE(order_of(half) > 0 && order_of(half) < AHEAD_LATER);
+	REQUIRE(order_of(exact) >= AHEAD_LATER);
+	device_weight_free(d, first);
+	device_weight_free(d, second);
+	device_close(d);
+	return GOOD;
+}
+
+static void in_a_process(int (*run)(int stop), const char *name, int stop)
 {
 	char cache[128];
 	int status = 0;
@@ -138,20 +185,26 @@ static void in_a_process(const char *name, int stop)
 static void builds_what_a_weight_foretells(void **state)
 {
 	(void)state;
-	in_a_process("built", 0);
+	in_a_process(run, "built", 0);
 }
 
 static void survives_a_helper_that_dies(void **state)
 {
 	(void)state;
-	in_a_process("killed", SIGKILL);
+	in_a_process(run, "killed", SIGKILL);
 }
 
 /* What ends a session of a terminal must not cut what is being written. */
 static void helpers_end_with_their_process_only(void **state)
 {
 	(void)state;
-	in_a_process("interrupted", SIGINT);
+	in_a_process(run, "interrupted", SIGINT);
+}
+
+static void half_precision_comes_first(void **state)
+{
+	(void)state;
+	in_a_process(run_half, "half", SIGKILL);
 }
 
 int main(void)
@@ -160,6 +213,7 @@ int main(void)
 	    cmocka_unit_test(builds_what_a_weight_foretells),
 	    cmocka_unit_test(survives_a_helper_that_dies),
 	    cmocka_unit_test(helpers_end_with_their_process_only),
+	    cmocka_unit_test(half_precision_comes_first),
 	};
 	snprintf(scratch, sizeof scratch, "/tmp/sumi-ahead-XXXXXX");
 	if (!mkdtemp(scratch))
