@@ -36,7 +36,9 @@ static int read_half(struct embedding_file *e, int half, const struct weight_ten
 		     const char *path, struct error *err)
 {
 	int64_t count = t->rank == 2 ? t->shape[0] : 1, width = t->shape[t->rank - 1];
-	if (count < 1 || count > EMBEDDING_VECTORS_MAX || width < 1 || width > WIDTH_MAX)
+	if (count < 1)
+		return no_embedding(path, "it has no vector", err);
+	if (count > EMBEDDING_VECTORS_MAX || width < 1 || width > WIDTH_MAX)
 		return no_embedding(path, "its vectors are too many or too wide", err);
 	if (e->half[half].values || (e->count && e->count != count))
 		return no_embedding(path, "its tensors are not for one word", err);
@@ -80,6 +82,9 @@ int embedding_open(const char *path, struct embedding_file *out, struct error *e
 		const struct weight_tensor *t = weights_at(w, i);
 		status = read_tensor(out, t, t->name, path, err);
 	}
+	/* The first encoder's alone is that of a model which has no other. */
+	if (!status && out->halves && out->half[0].values && !out->half[1].values)
+		out->halves = false;
 	if (!status && out->halves && !(out->half[0].values && out->half[1].values))
 		status = no_embedding(path, "of a pair for two text encoders one is missing", err);
 	weights_close(w);

@@ -522,23 +522,36 @@ const json_t *weights_metadata(const struct weights *w)
 	return w->source.file_count ? tensors_metadata(w->source.files[0]) : NULL;
 }
 
+/* Whole numbers, least byte first. */
+static const struct {
+	const char *format;
+	int bytes;
+	bool negative; /* the highest bit is the sign */
+} wholes[] = {{"I64", 8, true},  {"I32", 4, true},  {"I16", 2, true}, {"I8", 1, true},	  {"U64", 8, false},
+	      {"U32", 4, false}, {"U16", 2, false}, {"U8", 1, false}, {"BOOL", 1, false}};
+
 int weights_read_number(const struct weight_tensor *tensor, double *out, struct error *err)
 {
 	const struct mapped *m = mapped_of(tensor);
-	int64_t wide = 0;
-	int32_t narrow = 0;
 	float real = 0;
-	int status;
-	if (strcmp(tensor->format, "I64") == 0)
-		status = tensors_read_part(m->file, m->entry, 0, &wide, sizeof wide, err);
-	else if (strcmp(tensor->format, "I32") == 0)
-		status = tensors_read_part(m->file, m->entry, 0, &narrow, sizeof narrow, err);
-	else if (!tensor->usable)
+	for (size_t i = 0; i < sizeof wholes / sizeof wholes[0]; i++) {
+		uint8_t bytes[8];
+		uint64_t value = 0;
+		if (strcmp(tensor->format, wholes[i].format) != 0)
+			continue;
+		int n = wholes[i].bytes, status = tensors_read_part(m->file, m->entry, 0, bytes, (size_t)n, err);
+		for (int k = 0; k < n && !status; k++)
+			value |= (uint64_t)bytes[k] << 8 * k;
+		if (n < 8 && wholes[i].negative && value >> (8 * n - 1))
+			value -= UINT64_C(1) << 8 * n;
+		*out = wholes[i].negative ? (double)(int64_t)value : (double)value;
+		return status;
+	}
+	if (!tensor->usable)
 		return error_set(err, SUMI_UNSUPPORTED, "%s: tensor '%.100s' is of the dtype %s",
 				 tensors_path(m->file), tensor->name, tensor->format);
-	else
-		status = weights_read_floats(tensor, &real, 1, err);
-	*out = (double)wide + narrow + (double)real;
+	int status = weights_read_floats(tensor, &real, 1, err);
+	*out = (double)real;
 	return status;
 }
 

@@ -17,6 +17,7 @@
 #include "request/job.h"
 #include "request/lora_tags.h"
 #include "tests/unit/vector_file.h"
+#include "weights/embedding.h"
 #include "weights/overlay.h"
 #include "weights/pattern.h"
 
@@ -237,6 +238,59 @@ static void test_files_that_are_not_right(void **state)
 	"\"" name ".down.weight\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[" at "," middle "]}," \
 	"\"" name ".up.weight\":{\"dtype\":\"F32\",\"shape\":[4,2],\"data_offsets\":[" middle "," end "]}"
 #define WITH(config) "{\"__metadata__\":{\"lora_adapter_metadata\":\"" config "\"}," PAIR("unet.conv_in.lora", "0", "32", "64") "}"
+
+/* Whole numbers of any width are alphas: trainers write what their settings held. */
+static void test_alphas_of_whole_numbers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *dtype;
+		int bytes;
+	} rows[] = {{"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1}, {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1}};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (int sign = 0; sign < (*rows[i].dtype == 'I' ? 2 : 1); sign++) {
+			char header[512];
+			struct adapter *a;
+			struct adapter_pair pair;
+			unsigned char bytes[8];
+			snprintf(header, sizeof header,
+				 "{" PAIR("lora_unet_a.lora", "0", "32", "64") ",\"lora_unet_a.alpha\":{\"dtype\":\"%s\",\"shape\":[],"
+				 "\"data_offsets\":[64,%d]}}",
+				 rows[i].dtype, 64 + rows[i].bytes);
+			const char *path = write_file(header);
+			FILE *f = fopen(path, "r+");
+			assert_non_null(f);
+			memset(bytes, sign ? 0xFF : 0, sizeof bytes);
+			bytes[0] = sign ? 0xFA : 6;
+			fseek(f, -rows[i].bytes, SEEK_END);
+			fwrite(bytes, 1, (size_t)rows[i].bytes, f);
+			fclose(f);
+			if (adapter_open(path, &a, &err))
+				fail_msg("%s: %s", rows[i].dtype, err.text);
+			assert_true(adapter_pair(a, 0, 1, 0, &pair));
+			if (pair.scale != (sign ? -3 : 3))
+				fail_msg("%s: %g", rows[i].dtype, pair.scale);
+			adapter_close(a);
+		}
+}
+
+/* The first encoder's half alone is an embedding of a model that has no other; the second's alone is none. */
+static void test_half_of_an_embedding(void **state)
+{
+	(void)state;
+	struct embedding_file e;
+	if (embedding_open(write_file("{\"clip_l\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]}}"), &e, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(e.count, 2);
+	assert_false(e.halves);
+	embedding_close(&e);
+	assert_int_equal(embedding_open(write_file("{\"clip_g\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]}}"), &e, &err),
+			 SUMI_INVALID);
+	assert_non_null(strstr(err.text, "of a pair for two text encoders one is missing"));
+	assert_int_equal(embedding_open(write_file("{\"emb_params\":{\"dtype\":\"F32\",\"shape\":[0,4],\"data_offsets\":[0,0]}}"), &e, &err),
+			 SUMI_INVALID);
+	assert_non_null(strstr(err.text, "it has no vector"));
+}
 
 /* What diffusers writes beside the tensors counts, and what is not understood there is told. */
 static void test_configs(void **state)
@@ -547,6 +601,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_files_that_are_not_right, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_configs, open_folder, remove_folder),
 	    cmocka_unit_test(test_patterns),
+	    cmocka_unit_test_setup_teardown(test_alphas_of_whole_numbers, open_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(test_half_of_an_embedding, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_folders, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_numbered_pairs, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_what_does_not_fit, open_folder, remove_folder),
