@@ -147,6 +147,15 @@ def drawn(place):
     styled = place.json("prompt", "boat", "--style", "noir, OIL", "--negative-prompt", "bad")
     check(styled["prompt"][0]["texts"][0]["text"] == "film, boat, (grain:1.2), oil on canvas", "styles around the prompt", str(styled))
     check(styled["negative_prompt"][0]["texts"][0]["text"] == 'bad, colour, "neon"', "and the negative one")
+    kept = (models / "styles.csv").read_bytes()
+    for what, table in (("columns in another order, and more of them", "\ufeffid,name,negative_prompt,prompt\r\n1,noir,colour,film\r\n"),
+                        ("a text for a prompt", "name,text\nnoir,film\n"), ("no heading", "noir,film,colour\n"),
+                        ("the last of a name", "name,prompt,negative_prompt\nnoir,other,\nnoir,film,colour\n")):
+        (models / "styles.csv").write_text(table, encoding="utf-8", newline="")
+        told = place.json("prompt", "boat", "--style", "noir")
+        check(told["prompt"][0]["texts"][0]["text"] == "boat, film" and
+              ("colour" not in table or told["negative_prompt"][0]["texts"][0]["text"] == "colour"), f"styles.csv: {what}", str(told))
+    (models / "styles.csv").write_bytes(kept)
     for prompt, more, word in (("__nobody__", (), "animal"), ("__away__", (), "animal"), ("__up/secret__", (), "animal"),
                                ("boat", ("--style", "nobody"), "noir")):
         bad = place.sumi("prompt", prompt, *more)
