@@ -98,6 +98,13 @@ INLINE void pack_values(act_row from, int ld, int count, int dim, int wide, uint
 }
 #endif
 
+/* Reads ahead `count` rows of a head. */
+INLINE void read_rows(act_row from, int ld, int count, int dim)
+{
+	for (int r = 0; r < count; r++, from += ld)
+		read_ahead(from, dim * (int)sizeof(TYPE(ACT)));
+}
+
 /* The queries of a panel, scaled, as columns: to[pair of channels][PANEL], filled up with zeros. */
 INLINE void pack_queries(act_row q, int ld, int count, int dim, float scale, uint *to)
 {
@@ -174,8 +181,12 @@ kernel ONE_ITEM void attention_dot(global const TYPE(ACT) *q, ulong q_at, int ld
 		int count = min(most, last - j);
 		pack_keys(k + (ulong)j * ldk, ldk, count, dim, key_wide, key_rows);
 		pack_values(v + (ulong)j * ldv, ldv, count, dim, value_wide, value_rows);
-		for (int i = 0; i < mine; i++) {
+		/* The next block's rows, some with each panel. */
+		int after = j + count, part = (min(most, last - after) + mine - 1) / mine;
+		for (int i = 0; i < mine; i++, after += part) {
 			int query0 = first + i * PANEL;
+			read_rows(k + (ulong)after * ldk, ldk, min(part, last - after), dim);
+			read_rows(v + (ulong)after * ldv, ldv, min(part, last - after), dim);
 			if (causal && query0 + PANEL <= j)
 				continue;
 			vec highest[PARTS], shrink[PARTS];

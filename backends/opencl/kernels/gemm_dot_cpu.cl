@@ -3,7 +3,8 @@
  * products of pairs. -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl, gather_cpu.cl, beside_cpu.cl. */
 
 #define GEMM_DOT_ROWS 192 /* of a work-item */
-#define GEMM_DOT_GROUP 10        /* panels of a work-item: they share the rounded rows */
+#define GEMM_DOT_GROUP 20 /* panels of a work-item: they share the rounded rows */
+#define GEMM_DOT_AHEAD 2  /* rows that are read ahead while one is rounded */
 #define GEMM_DOT_PAIRS (2560 / LANES) /* of terms, at a time: 20 KiB of panel stay in L1 */
 #define DOT_STRIDE (GEMM_DOT_PAIRS + LANES) /* of rows, in pairs */
 #ifdef DOT_SPLIT
@@ -12,10 +13,21 @@
 #define GEMM_DOT_TERMS GEMM_DOT_PAIRS
 #endif
 
-/* c[i] += x[i]·b for R rows i; from zero where `first`. */
+/* Bytes of so many rows of a panel, which lie side by side; a narrow weight's do not. */
+#ifdef NARROW
+#define PANEL_BYTES(lines) 0
+#elif defined WEIGHT_BLOCK
+#define PANEL_BYTES(lines) ((lines) / WEIGHT_BLOCK * (WEIGHT_BYTES * PANEL))
+#else
+#define PANEL_BYTES(lines) ((lines) * (PANEL * sizeof(TYPE(WEIGHT))))
+#endif
+
+/* c[i] += x[i]·b for R rows i; from zero where `first`. For each row `share` bytes of `next` are read ahead. */
 #define DEFINE_DOT(size, R)                                                                    \
-	INLINE void dot_##size(const uint *x, const pairs *b, int depth, vec *c, int first)        \
+	INLINE void dot_##size(const uint *x, const pairs *b, int depth, vec *c, int first,        \
+	                       global const uchar *next, int share)                                \
 	{                                                                                          \
+		read_ahead(next, R * share);                                                           \
 		DOT_INTO(size, R, c, first, b, depth, x, DOT_STRIDE)                                   \
 	}
 DOT_BOTH(DEFINE_DOT)
@@ -115,15 +127,25 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 				for (int i = 0; i < n; i++) {
 					int place = at[(t + i) * PLACE_ROWS + r];
 					act_row from = place < 0 ? zero : x + place + k;
+					int ahead = at[(t + i) * PLACE_ROWS + min(r + GEMM_DOT_AHEAD, DOT_COVER(count) - 1)];
 					uint *to = rounded + r * DOT_STRIDE + i * pairs_of_tap;
+					read_ahead(x + ahead + k, d * (int)sizeof(TYPE(ACT)));
 					pack_row(from, d, to, false);
 					if (GEMM_DOT_TERMS < GEMM_DOT_PAIRS)
 						pack_row(from, d, to + GEMM_DOT_TERMS, true);
 				}
+			/* Behind the last panel comes the first one's next step, or what is likely the next work-item's first:
+			 * its rows lie below, or its panels beside these. */
+			int lines = n > 1 ? n * cin : d, end = t * cin + k + lines, share = PANEL_BYTES(lines) / count;
+			ulong behind = end < taps * cin ? PANEL_LINE(p0, taps * cin) + end
+			                                : PANEL_LINE(swapped ? p1 : p0, taps * cin);
 			for (int p = p0; p < p1; p++) {
 				for (int i = 0; i < n; i++)
 					pack_panel(weight + PANEL_COLUMN(p), PANEL_LINE(p, taps * cin) + (t + i) * cin + k, d,
 					           LINE(cout), b + i * pairs_of_tap * PARTS);
+				global const uchar *next =
+				    (global const uchar *)weight +
+				    PANEL_BYTES(p + 1 < p1 ? PANEL_LINE(p + 1, taps * cin) + t * cin + k : behind);
 				vec *sums = c + (p - p0) * GEMM_DOT_ROWS * PARTS;
 				/* What rows leave by panels, rows by what panels leave, and rows by panels. */
 				UNROLL(1) for (int part = GEMM_DOT_TERMS < GEMM_DOT_PAIRS ? 2 : 0; part >= 0; part--)
@@ -132,7 +154,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 					int b_rest = part == 1 ? GEMM_DOT_TERMS * PARTS : 0;
 					bool first = t + k == 0 && (part == 2 || GEMM_DOT_TERMS == GEMM_DOT_PAIRS);
 					DOT_SWEEP(count, row, dot, rounded + x_rest + row * DOT_STRIDE, b + b_rest,
-					          pairs_of_step, sums + PARTS * row, first)
+					          pairs_of_step, sums + PARTS * row, first, next + row * share, share)
 				}
 			}
 		}
@@ -149,7 +171,7 @@ kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ul
 			         rounded + r * DOT_STRIDE, false);
 		there = own.rank;
 		DOT_SWEEP(count, row, dot, rounded + row * DOT_STRIDE, b, DOT_FILL((own.ranks + 1) / 2),
-		          c + ((p - p0) * GEMM_DOT_ROWS + row) * PARTS, false)
+		          c + ((p - p0) * GEMM_DOT_ROWS + row) * PARTS, false, 0, 0)
 	}
 #endif
 	TILES_CLOSE;
