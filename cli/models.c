@@ -116,13 +116,24 @@ static int move(const char *from, const char *to, struct error *err)
 	return unlink(from) == 0 ? SUMI_OK : error_errno(err, "%s", from);
 }
 
-/* A picture, a page of HTML, a pickle of more than tensors are none; what is damaged is told when it is used. */
-static bool is_model(const char *path, struct error *err)
+/* What `sumi models` would not list, or not be able to use, is said while somebody looks: a picture, a page of HTML,
+ * a download that was cut short, tensors of nothing that is known, a folder of something else. */
+static int check_model(const char *path, bool folder, struct error *err)
 {
-	struct tensor_file *file = NULL;
-	int status = tensors_open(path, &file, err);
-	tensors_close(file);
-	return status != SUMI_UNSUPPORTED;
+	json_t *about = NULL;
+	bool any = false;
+	int status = folder ? pack_parts_any(path, &any, err) : models_file_describe(path, &about, err);
+	if (!status && folder && !any)
+		status = error_set(err, SUMI_INVALID,
+				   "%s: holds no model: neither a model_index.json nor parts of one. Name a file in it, or the "
+				   "folder in packs of sumi.conf", path);
+	const char *kind = json_string_value(json_object_get(about, "kind"));
+	if (kind && strcmp(kind, "unknown") == 0)
+		status = error_set(err, SUMI_UNSUPPORTED,
+				   "%s: its %" JSON_INTEGER_FORMAT " tensors are those of no model that is known (sumi models "
+				   "show)", path, json_integer_value(json_object_get(about, "tensors")));
+	json_decref(about);
+	return status;
 }
 
 /* The model that a path would become: its folder's or file's name, without the file's ending. */
@@ -137,11 +148,14 @@ static int place_of(const struct cli *cli, const char *from, char to[FILES_PATH_
 		return error_set(err, SUMI_INVALID, "%s: is neither a file nor a folder", from);
 	const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
 	const char *end = S_ISREG(st.st_mode) ? strrchr(base, '.') : NULL;
-	plan_set_name(plan, cli_value(cli, "name") ? cli_value(cli, "name") : base);
 	const char *folder = models_kind_folder(from);
-	if (!folder && S_ISREG(st.st_mode) && !is_model(from, err))
-		return err->status;
-	int status = models_check_folder(from, err);
+	const char *name = cli_value(cli, "name");
+	plan_set_name(plan, base);
+	int status = name ? plan_take_name(plan, name, err) : SUMI_OK;
+	if (!status)
+		status = models_check_folder(from, err);
+	if (!status && !folder)
+		status = check_model(from, S_ISDIR(st.st_mode), err);
 	if (!status)
 		status = folder ? kind_folder(cli, folder, models, err) : models_folder(cli, models, err);
 	if (!status)
@@ -296,7 +310,7 @@ static int remove_model(struct cli *cli, struct error *err)
 	bool is_folder = false;
 	for (int i = 0; i < MODELS_KINDS; i++)
 		is_folder = is_folder || strcmp(name, models_kinds[i].folder) == 0;
-	if (strchr(name, '/') || name[0] == '.' || is_folder)
+	if (strchr(name, '/') || name[0] == '.' || !name[0] || is_folder)
 		return error_set(err, SUMI_INVALID, "'%.100s' is no name of a model", name);
 	status = remove_from(models, name, &removed, err);
 	for (int i = 0; i < MODELS_KINDS && !status && removed == 0; i++)

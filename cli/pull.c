@@ -155,8 +155,9 @@ static int prepare(struct cli *cli, struct pull *p, const char *what, const char
 	if (status)
 		return status;
 	if (cli_value(cli, "name"))
-		plan_set_name(&p->plan, cli_value(cli, "name"));
-	status = place_of(p, models, NULL, folder, to, err);
+		status = plan_take_name(&p->plan, cli_value(cli, "name"), err);
+	if (!status)
+		status = place_of(p, models, NULL, folder, to, err);
 	if (!status)
 		status = files_path(p->work, err, "%s/" PARTS "/%s", models, p->plan.name);
 	if (!status && !(status = files_make_dirs(p->work, 0755, err)))

@@ -121,4 +121,8 @@ void pack_make_way(struct pack *pack, uint64_t bytes);
 const struct pack_info *pack_info_of(const struct pack *pack);
 struct device *pack_device(const struct pack *pack);
 
+/* *any: a folder holds something that packs are made of, or a file seems to be a model. SUMI_NOMEM
+ * where there is no memory to look. */
+int pack_parts_any(const char *path, bool *any, struct error *err);
+
 #endif

@@ -67,10 +67,6 @@ int pack_parts_check(const struct pack_info *info, struct error *err);
 int pack_parts_check_fast(const struct pack_info *info, struct error *err);
 int pack_check_whole(const char *folder, struct error *err);
 
-/* *any: a folder holds something that packs are made of, or a file seems to be a model. SUMI_NOMEM
- * where there is no memory to look. */
-int pack_parts_any(const char *path, bool *any, struct error *err);
-
 /* What one part needs must be what the other gives. */
 int pack_check_denoiser(const struct pack *pack, const struct denoiser *denoiser,
 			struct error *err);

@@ -98,6 +98,20 @@ void plan_set_name(struct plan *plan, const char *from)
 		plan->name[i] = fits ? c : i ? '-' : 'm';
 	}
 	plan->name[n] = '\0';
+	if (!n) /* of an address or a folder that ends in a slash */
+		strcpy(plan->name, "model");
+}
+
+int plan_take_name(struct plan *plan, const char *name, struct error *err)
+{
+	const char *ending = model_file_ending(name);
+	size_t n = ending && ending > name ? (size_t)(ending - name) : strlen(name);
+	plan_set_name(plan, name);
+	if (n && n == strlen(plan->name) && strncmp(name, plan->name, n) == 0)
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID,
+			 "--name '%.100s': a model's name has 1 to %d letters, digits and . _ + -, and begins with a letter or a "
+			 "digit", name, PLAN_NAME_MAX);
 }
 
 int plan_place(struct plan *plan, const char *folder, struct error *err)

@@ -55,6 +55,8 @@ int plan_add(struct plan *plan, const char *path, const char *url, uint64_t size
 /* A model's name from a file's or repository's: its ending dropped, other characters than names have
  * made '-'. */
 void plan_set_name(struct plan *plan, const char *from);
+/* The name that somebody asks for, as it is (an ending of model files dropped) or SUMI_INVALID. */
+int plan_take_name(struct plan *plan, const char *name, struct error *err);
 
 /* Whether a path of a file stays below where it is put: no "..", no "/" before it, no control
  * characters. */

@@ -50,6 +50,31 @@ def listings(place):
           rows["second-order"]["sampler"] == "dpm2", "in JSON too", rows)
 
 
+def at_the_door(place):
+    """What could not be used is not added, and no name is put in the place of another in silence."""
+    whole = (PACKS / PACK / "unet/diffusion_pytorch_model.safetensors").read_bytes()
+    tensors = lambda header: len(text := json.dumps(header).encode()).to_bytes(8, "little") + text
+    odd = {"cut.safetensors": (whole[:len(whole) // 2], "it is cut short"), "head.safetensors": (whole[:200], "or cut short"),
+           "empty.safetensors": (b"", "too few"), "tail.safetensors": (whole + b"more", "belong to no tensor"),
+           "begun.gguf": (b"GGUF", "it is cut short"), "old.ckpt": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "pickle"),
+           "zip.pt": (b"PK\x03\x04" + bytes(30), "it is cut short"), "none.safetensors": (tensors({}), "its 0 tensors"),
+           "photos": (None, "holds no model: neither a model_index.json"),
+           "other.safetensors": ((PACKS / "sd1-tiny.safetensors").read_bytes(), "of no model that is known")}
+    place.sumi("models", "add", PACKS / PACK, "--name", "whole")
+    before = sorted(os.listdir(place.state / "models"))
+    for name, (data, why) in odd.items():
+        (place.dir / name).mkdir() if data is None else (place.dir / name).write_bytes(data)
+        done = place.sumi("models", "add", place.dir / name)
+        check(done.returncode == 2 and why in done.stderr and done.stderr.count("\n") == 1, f"models add {name} is refused", done.stderr)
+    for name in ("", "..", ".hid", "-x", "a/b", "a b", "a:b", "\u00e9", "\x1b[31m", "x" * 96):
+        done = place.sumi("models", "add", PACKS / PACK, f"--name={name}")
+        check(done.returncode == 2 and "--name" in done.stderr and "\x1b" not in done.stderr, f"a model called {name!r:.20}", done.stderr)
+    done = place.sumi("models", "remove", "")
+    check(done.returncode == 2 and "no name of a model" in done.stderr, "no name removes nothing", done.stderr)
+    check(sorted(os.listdir(place.state / "models")) == before, "and nothing has come", os.listdir(place.state / "models"))
+    place.sumi("models", "remove", "whole")
+
+
 def twice(place):
     """Two places that are one folder: what lies in it is there once, and nothing is beside itself."""
     rows = place.json("models")
@@ -143,6 +168,7 @@ def main():
         make_packs(place.dir / "packs")
         place.configure(packs=place.dir / "packs", model_image="good")
         listings(place)
+        at_the_door(place)
         twice(place)
         notes(place)
         defaults(place)
