@@ -242,6 +242,21 @@ static int check_enlargers(struct admission *a, const struct job *job, struct er
 	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
 }
 
+/* check_adapters() with those that the job's styles bring. */
+static int check_styled(struct admission *a, const struct pack_info *info, const struct job *job, json_t *loras,
+			struct error *err)
+{
+	struct job with;
+	int status = job_parse_object(job->fields, &with, err);
+	if (status)
+		return status;
+	status = job_set(&with, "loras", json_incref(loras), err);
+	if (!status)
+		status = check_adapters(a, info, &with, err);
+	job_clear(&with);
+	return status;
+}
+
 int admission_check(struct admission *a, const struct job *job, struct error *err)
 {
 	const struct modality *m = modality_find(job->modality);
@@ -252,15 +267,17 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 		struct request r = job_request(job, 0);
 		return m->resolve(NULL, &r, err);
 	}
+	json_t *loras = NULL;
 	int status = check_names(job, err);
 	if (!status && !a->others)
-		status = wildcards_check(a->config->packs, a->config->state_dir, job, err);
+		status = wildcards_check(a->config->packs, a->config->state_dir, job, &loras, err);
 	bool known = !status && (job->model || !a->others);
 	const struct pack_info *info = known ? admission_pack(a, job) : NULL;
 	if (info && check_pack(a, info, m, job, err))
 		status = check_anew(a, info, m, job, err);
 	if (!status)
-		status = check_adapters(a, info, job, err);
+		status = loras ? check_styled(a, info, job, loras, err) : check_adapters(a, info, job, err);
+	json_decref(loras);
 	if (!status)
 		status = check_controls(a, info, m, job, err);
 	if (!status)

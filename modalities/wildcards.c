@@ -15,6 +15,7 @@
 #include "diffusion/places.h"
 #include "modalities/styles.h"
 #include "request/dynamic.h"
+#include "request/lora_tags.h"
 
 enum {
 	DEPTH = 5,
@@ -332,8 +333,8 @@ static int draw_variant(struct where *w, const char *const texts[2], bool negate
 	/* A job's LoRAs are those of all its variants, and known before anything is drawn. */
 	if (!status && (strstr(prompt, "<lora:") || strstr(prompt, "<lyco:")))
 		status = error_set(err, SUMI_INVALID,
-				   "prompt: a wildcard or style brings a LoRA: name that in the prompt "
-				   "itself, or with --loras");
+				   "prompt: a wildcard brings a LoRA: name that in the prompt itself, in a style, or "
+				   "with --loras");
 	*out = status ? NULL : json_pack("{s:s}", "prompt", prompt);
 	if (*out && (negated || *negative))
 		json_object_set_new(*out, "negative_prompt", json_string(negative));
@@ -342,12 +343,29 @@ static int draw_variant(struct where *w, const char *const texts[2], bool negate
 	return status || *out ? status : error_set(err, SUMI_NOMEM, "out of memory");
 }
 
-/* *out is NULL where the job needs no drawing. */
-static int draw_all(const char *packs, const char *state_dir, const struct job *job, json_t **out,
+/* LoRAs that a style names go to those of the job; *loras stays NULL where it names none. */
+static int take_loras(const struct job *job, char **prompt, json_t **loras, struct error *err)
+{
+	json_t *fields = json_pack("{s:s, s:O*}", "prompt", *prompt, "loras", job->loras), *taken = NULL;
+	int status = fields ? lora_tags_take(fields, &taken, err) : error_set(err, SUMI_NOMEM, "out of memory");
+	if (taken) {
+		char *left = strdup(json_string_value(json_object_get(taken, "prompt")));
+		free(*prompt);
+		*prompt = left;
+		*loras = json_incref(json_object_get(taken, "loras"));
+		status = left ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	}
+	json_decref(taken);
+	json_decref(fields);
+	return status;
+}
+
+/* *out is NULL where the job needs no drawing; *loras: what its LoRAs become, NULL where they stay. */
+static int draw_all(const char *packs, const char *state_dir, const struct job *job, json_t **out, json_t **loras,
 		    struct error *err)
 {
 	struct where w = {packs, state_dir, NULL, 0};
-	*out = NULL;
+	*out = *loras = NULL;
 	if (!is_wanted(job))
 		return SUMI_OK;
 	w.known = json_object();
@@ -359,6 +377,8 @@ static int draw_all(const char *packs, const char *state_dir, const struct job *
 		status = error_set(err, SUMI_INVALID, "style: there is no prompt that it goes around");
 	if (!status)
 		status = put_styles(&w, job->style, &prompt, &negative, err);
+	if (!status && job->style)
+		status = take_loras(job, &prompt, loras, err);
 	*out = json_array();
 	for (int k = 0; k < job->n && !status; k++) {
 		json_t *one;
@@ -369,7 +389,8 @@ static int draw_all(const char *packs, const char *state_dir, const struct job *
 	}
 	if (status) {
 		json_decref(*out);
-		*out = NULL;
+		json_decref(*loras);
+		*out = *loras = NULL;
 	}
 	free(negative);
 	free(prompt);
@@ -380,22 +401,26 @@ static int draw_all(const char *packs, const char *state_dir, const struct job *
 int wildcards_resolve(const char *packs, const char *state_dir, struct job *job, size_t most,
 		      struct error *err)
 {
-	json_t *texts;
-	int status = draw_all(packs, state_dir, job, &texts, err);
+	json_t *texts, *loras;
+	int status = draw_all(packs, state_dir, job, &texts, &loras, err);
 	if (!texts)
 		return status;
-	if (json_dumpb(texts, NULL, 0, JSON_COMPACT) > most)
+	if (json_dumpb(texts, NULL, 0, JSON_COMPACT) > most) {
 		json_decref(texts);
-	else
+	} else {
 		status = job_set(job, "texts", texts, err);
+		if (!status && loras)
+			status = job_set(job, "loras", json_incref(loras), err);
+	}
+	json_decref(loras);
 	return status;
 }
 
-int wildcards_check(const char *packs, const char *state_dir, const struct job *job,
+int wildcards_check(const char *packs, const char *state_dir, const struct job *job, json_t **loras,
 		    struct error *err)
 {
 	json_t *texts;
-	int status = draw_all(packs, state_dir, job, &texts, err);
+	int status = draw_all(packs, state_dir, job, &texts, loras, err);
 	json_decref(texts);
 	return status;
 }

@@ -16,8 +16,9 @@
 int wildcards_resolve(const char *packs, const char *state_dir, struct job *job, size_t most,
 		      struct error *err);
 
-/* The same errors, and nothing is set. */
-int wildcards_check(const char *packs, const char *state_dir, const struct job *job,
+/* The same errors, and nothing is set. *loras: what the job's LoRAs become by those that its styles name, the caller's;
+ * NULL: they stay. */
+int wildcards_check(const char *packs, const char *state_dir, const struct job *job, json_t **loras,
 		    struct error *err);
 
 #endif

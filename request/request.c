@@ -118,7 +118,9 @@ const char *request_idle(const struct request *r, const char **why)
 	     "a WebM file does not say how often it is played"},
 	    {r->deep_cache_level > 0 && r->deep_cache < 2, "deep_cache_level",
 	     "there is no deep_cache above 1"},
-	    {r->style && r->literal, "style", "literal takes prompts as they are"},
+	    /* Of what a style has made it is a record. */
+	    {r->style && r->literal && !r->prompt_template && !json_array_size(r->loras), "style",
+	     "literal takes prompts as they are"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (rows[i].idle) {
