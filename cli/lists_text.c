@@ -81,7 +81,18 @@ static int put_option(struct list *l, json_t *object, const char *name, const ch
 	return list_put(l, object, name, value, err);
 }
 
-static int read_options(struct list *l, char *line, json_t *object, struct error *err)
+/* Of two values one would be left out in silence; lists take as many as there are. */
+static int note_given(json_t *given, const struct param *p, const char *name, struct error *err)
+{
+	const char *key = p ? p->name : name;
+	bool list = p && (p->type == PARAM_OBJECT_LIST || p->type == PARAM_TEXT_LIST || p->type == PARAM_ID_LIST);
+	if (!list && json_object_get(given, key))
+		return error_set(err, SUMI_INVALID, "--%.40s stands there twice", name);
+	json_object_set_new(given, key, json_true());
+	return SUMI_OK;
+}
+
+static int read_options(struct list *l, char *line, json_t *object, json_t *given, struct error *err)
 {
 	char value[8 * PARAM_KIB + 1];
 	bool open = false;
@@ -109,15 +120,21 @@ static int read_options(struct list *l, char *line, json_t *object, struct error
 		if (open)
 			return error_set(err, SUMI_INVALID,
 					 "a quote is opened and never closed");
-		status = put_option(l, object, name, value, err);
+		status = note_given(given, p, name, err);
+		if (!status)
+			status = put_option(l, object, name, value, err);
 	}
 	return status;
 }
 
 static int read_line(struct list *l, char *line, json_t *object, struct error *err)
 {
-	if (is_name(line))
-		return read_options(l, line, object, err);
+	if (is_name(line)) {
+		json_t *given = json_object();
+		int status = read_options(l, line, object, given, err);
+		json_decref(given);
+		return status;
+	}
 	json_t *prompt = json_string(line);
 	return !prompt || json_object_set_new(object, "prompt", prompt)
 		   ? error_set(err, SUMI_INVALID, "is not valid UTF-8")

@@ -213,6 +213,8 @@ static int add(struct cli *cli, struct error *err)
 	char from[FILES_PATH_MAX], to[FILES_PATH_MAX];
 	struct plan plan = {0};
 	bool own = cli_value(cli, "move") || cli_value(cli, "copy");
+	if (!*cli->args[1]) /* the present folder, to files_make_absolute() */
+		return error_set(err, SUMI_INVALID, "name a file, a folder or an address");
 	if (strstr(cli->args[1], "://"))
 		return pull_models(cli, &cli->args[1], 1, err);
 	if (cli_value(cli, "move") && cli_value(cli, "copy"))

@@ -204,7 +204,7 @@ bool when_take(struct when_words *w, enum when_kind kind, int *value)
 static int hour_of(int hour, int half)
 {
 	if (half == WHEN_PM)
-		return hour >= 1 && hour < 12 ? hour + 12 : hour;
+		return !hour ? -1 : hour < 12 ? hour + 12 : hour;
 	if (hour > 12)
 		return half == WHEN_AM ? -1 : hour;
 	if (hour == 12)

@@ -56,6 +56,7 @@ def texts(l):
     check("s.txt:1" in done.stderr and "there is no style 'nobody'" in done.stderr, "styles of others are style", done.stderr)
     l.refused("a quote that is never closed", "q.txt", 'fine\n--prompt "open --seed 3\n', words=["q.txt:2", "quote"])
     l.refused("a prompt that is too long", "l.txt", "--prompt=" + "x" * 9000 + "\n", words=["l.txt:1", "prompt"])
+    l.refused("a name that stands there twice", "d.txt", "--prompt x --cfg-scale 3 --cfg_scale 4\n", words=["d.txt:1", "cfg_scale", "twice"])
     l.refused("a name without a value", "n.txt", "--prompt x --steps\n", words=["n.txt:1", "--steps", "value"])
     l.refused("a name that is nearly one", "m.txt", "--prompt x --stepz 3\n", words=["m.txt:1", "stepz", "steps"])
 

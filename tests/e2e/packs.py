@@ -69,6 +69,8 @@ def at_the_door(place):
     for name in ("", "..", ".hid", "-x", "a/b", "a b", "a:b", "\u00e9", "\x1b[31m", "x" * 96):
         done = place.sumi("models", "add", PACKS / PACK, f"--name={name}")
         check(done.returncode == 2 and "--name" in done.stderr and "\x1b" not in done.stderr, f"a model called {name!r:.20}", done.stderr)
+    done = place.sumi("models", "add", "", "--move")
+    check(done.returncode == 2 and "name a file" in done.stderr and place.dir.exists(), "no name is not the present folder", done.stderr)
     done = place.sumi("models", "remove", "")
     check(done.returncode == 2 and "no name of a model" in done.stderr, "no name removes nothing", done.stderr)
     check(sorted(os.listdir(place.state / "models")) == before, "and nothing has come", os.listdir(place.state / "models"))

@@ -110,6 +110,8 @@ static void moments(void **state)
 	    {"32.13", NULL},
 	    {"13am", NULL},
 	    {"25 o'clock", NULL},
+	    {"0pm", NULL},
+	    {"0:30 pm", NULL},
 	    {"tomorrow 24:00", NULL},
 	    {"tomorrow midnight", NULL},
 	    {"31 apr 10:00", NULL},
