@@ -166,10 +166,6 @@ static bool read_request(struct call *call, struct worker *w, const json_t *body
 		if (value && !json_is_null(value))
 			json_object_set(fields, same[i].field, value);
 	}
-	/* Seeds that are numbers with a point, as JavaScript may write them. */
-	json_t *seed = json_object_get(fields, "seed");
-	if (json_is_real(seed))
-		json_object_set_new(fields, "seed", json_integer((json_int_t)json_real_value(seed)));
 	if (!json_object_get(body, "width") && !json_object_get(body, "height")) {
 		json_object_del(fields, "width");
 		json_object_del(fields, "height");

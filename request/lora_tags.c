@@ -62,10 +62,7 @@ static bool read_part(char *part, int place, json_t *object, bool *denoiser)
 	if (!member || !read_number(part, &value))
 		return false;
 	*denoiser |= strcmp(member, "weight") == 0;
-	if (strcmp(member, "dyn") == 0)
-		json_object_set_new(object, member, json_integer((json_int_t)value));
-	else
-		json_object_set_new(object, member, json_real(value));
+	json_object_set_new(object, member, json_real(value));
 	return true;
 }
 

@@ -562,7 +562,8 @@ static void test_tags(void **state)
 	tags("{\"modality\":\"image\",\"prompt\":\"<lyco:a:te=0.3> x < y <lora:> (z)\"}", " x < y <lora:> (z)",
 	     "[{\"name\":\"a\",\"weight\":0.3}]", " <lora:a:0.3>");
 	static const char *const bad[] = {"<lora:a:x>", "<lora:a:0.5:0.5:4:2>", "<lora::1>", "<lora:a:what=1>",
-					  "<lora:a:99>", "<lora:a:nan>"};
+					  "<lora:a:99>", "<lora:a:nan>", "<lora:a:1:1:1e55>", "<lora:a:dyn=2.5>",
+					  "<lora:a:dyn=0>"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		char fields[128];
 		struct job job;

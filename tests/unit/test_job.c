@@ -142,6 +142,12 @@ static void test_missing_and_wrong(void **state)
 	job_clear(&job);
 	refused("{" MINIMAL ",\"steps\":0}", "job: field 'steps' is 0, allowed are 1 to 1000");
 	refused("{" MINIMAL ",\"n\":65}", "job: field 'n' is 65, allowed are 1 to 64");
+	refused("{" MINIMAL ",\"seed\":7.5}",
+		"job: field 'seed' must be a whole number from 0 to 18446744073709551615, or -1");
+	refused("{" MINIMAL ",\"seed\":1e300}",
+		"job: field 'seed' must be a whole number from 0 to 18446744073709551615, or -1");
+	refused("{" MINIMAL ",\"seed\":-2.0}",
+		"job: field 'seed' must be a whole number from 0 to 18446744073709551615, or -1");
 	refused("{" MINIMAL ",\"seed\":-2}",
 		"job: field 'seed' must be a whole number from 0 to 18446744073709551615, or -1");
 	refused("{" MINIMAL ",\"loop\":1}", "job: field 'loop' must be true or false");
@@ -298,6 +304,12 @@ static void test_complete(void **state)
 	assert_null(other.tz);
 	job_clear(&job);
 	job_clear(&other);
+	parse("{" MINIMAL ",\"id\":\"a\",\"seed\":-1.0}", &job);
+	assert_false(job.seed_given);
+	job_clear(&job);
+	parse("{" MINIMAL ",\"id\":\"a\",\"seed\":4294967296.0}", &job);
+	assert_true(job.seed_given && job.seed == 4294967296);
+	job_clear(&job);
 	parse("{" MINIMAL ",\"id\":\"a\",\"seed\":5}", &job);
 	assert_int_equal(job_complete(&job, &err), SUMI_OK);
 	assert_string_equal(job.id, "a");
