@@ -250,11 +250,16 @@ static bool dot4_row(const struct cl_device *d, const void *job_, const void *ho
 	       (dtype == DTYPE_I8 || format_info(dtype)->block > 1) && dot_is_worth_it(job);
 }
 
+/* What a row can do more, its `how`. */
+static const struct ability {
+	bool joins; /* what lies beside a weight */
+} joining = {true}, alone = {false};
+
 static const struct variant rows[] = {
-    {"fours", ROUNDING_DOT4, dot4_row, run_dot4, NULL},
-    {"split pairs", ROUNDING_SPLIT, split_row, run_dot, NULL},
-    {"pairs", ROUNDING_DOT, dot_row, run_dot, NULL},
-    {"plain", ROUNDING_PLAIN, NULL, run_plain, NULL},
+    {"fours", ROUNDING_DOT4, dot4_row, run_dot4, &alone},
+    {"split pairs", ROUNDING_SPLIT, split_row, run_dot, &joining},
+    {"pairs", ROUNDING_DOT, dot_row, run_dot, &joining},
+    {"plain", ROUNDING_PLAIN, NULL, run_plain, &joining},
 };
 
 /* Vectors of a panel belong to one part, and a part's panels are as deep as a panel is staged at once. */
@@ -263,14 +268,13 @@ bool gemm_joins_beside(const struct cl_device *d, const struct gemm_job *job)
 	const struct linear_beside *b = job->beside;
 	const struct weight_head *w = &job->weight->head;
 	int lanes = d->quirks.lanes, panel = matrix_panel(d), cout = w->cout / (b->count ? b->count : 1);
-	int (*way)(struct cl_device *, const void *, const void *, struct error *) =
-	    variant_first(rows, CL_COUNT(rows), d, job)->enqueue;
+	const struct ability *way = variant_first(rows, CL_COUNT(rows), d, job)->how;
 	/* GEMM_DEPTH and GEMM_DOT_PAIRS, which hang on the lanes. */
 	enum { STAGED = 2560 };
 	const struct weight *first = NULL;
 	if (b->count < 1 || b->count > BESIDE_MOST || w->cout % b->count || job->weight->scales ||
 	    (b->count > 1 && (cout % panel || w->geglu)) || (w->geglu ? w->cout / 2 : w->cout) % lanes ||
-	    (way != run_plain && way != run_dot))
+	    !way->joins)
 		return false;
 	for (int i = 0; i < b->count; i++) {
 		const struct weight *up = b->parts[i].up;
