@@ -113,6 +113,11 @@ static int scan_entry(struct catalogue *c, const char *path, int deep, struct er
 	int status = pack_parts_any(path, &any, err);
 	if (!status && any)
 		return add_pack(c, path, err);
+	if (!status && lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) != 0) {
+		struct error problem;
+		error_set(&problem, SUMI_NOTFOUND, "%s: what it links to is not there", path);
+		return add_problem(c, &problem) ? error_set(err, SUMI_NOMEM, "out of memory") : SUMI_OK;
+	}
 	if (!status && deep > 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		status = scan_folder(c, path, deep - 1, err);
 	return status;

@@ -75,6 +75,11 @@ def at_the_door(place):
     check(done.returncode == 2 and "no name of a model" in done.stderr, "no name removes nothing", done.stderr)
     check(sorted(os.listdir(place.state / "models")) == before, "and nothing has come", os.listdir(place.state / "models"))
     place.sumi("models", "remove", "whole")
+    (place.state / "models" / "moved").symlink_to(place.dir / "away")
+    done = place.sumi("models")
+    check("/moved: what it links to is not there" in done.stderr, "a link to nothing is named", done.stderr)
+    done = place.sumi("models", "remove", "moved")
+    check(done.returncode == 0 and "moved" not in place.sumi("models").stderr, "and can be removed", done.stderr)
 
 
 def twice(place):
