@@ -100,8 +100,8 @@ static void atom(struct walk *w, const struct places *in, struct places *out)
 		else
 			any(w, in, out);
 		w->depth--;
-		end = w->p + 1;
 		w->bad |= *w->p != ')';
+		end = w->p + (*w->p == ')'); /* never behind the end, from where those around it go on */
 	} else {
 		is_one(w, p, &end, 'x'); /* how long it is, and whether it is right, where nothing is looked at too */
 		for (size_t i = 0; i < w->length; i++)
