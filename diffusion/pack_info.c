@@ -160,6 +160,17 @@ static int read_base(struct pack_info *info, const char *where, struct error *er
 	return SUMI_OK;
 }
 
+/* Fields that name where a part lies are texts; "config" and "base" say so themselves. */
+static int check_places(const struct pack_info *info, const char *where, struct error *err)
+{
+	const char *place = NULL;
+	int status = SUMI_OK;
+	for (size_t f = 0; families[f] && !status; f++)
+		for (const struct part *const *p = families[f]->parts; *p && !status; p++)
+			status = json_want_string(info->manifest, where, (*p)->folder, &place, err);
+	return status;
+}
+
 /* sumi.json is optional: a folder straight from diffusers is a pack too. */
 static int open_manifest(struct pack_info *info, struct error *err)
 {
@@ -173,6 +184,8 @@ static int open_manifest(struct pack_info *info, struct error *err)
 				      : error_set(err, SUMI_NOMEM, "%s: out of memory", path);
 	}
 	status = read_config(info, "sumi.json", &info->manifest, err);
+	if (!status)
+		status = check_places(info, path, err);
 	return status ? status : read_base(info, path, err);
 }
 

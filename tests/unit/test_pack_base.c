@@ -148,6 +148,8 @@ static void blocks_are_objects(void **state)
 	} rows[] = {
 	    {"{\"base\": \"still\", \"fast\": true}", "field 'fast' must be an object"},
 	    {"{\"base\": \"still\", \"defaults\": [20]}", "field 'defaults' must be an object"},
+	    {"{\"base\": \"still\", \"vae\": 5}", "field 'vae' must be a text"},
+	    {"{\"base\": \"still\", \"text_encoder_2\": {\"x\": 1}}", "field 'text_encoder_2' must be a text"},
 	};
 	const struct place *p = *state;
 	struct pack_info info;
