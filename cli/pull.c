@@ -1,15 +1,19 @@
 /* sumi pull: a model from a hub, or any file by its address, into the models of this user. */
 #include "cli/pull.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/model_file.h"
 #include "cli/models_file.h"
 #include "cli/verbs.h"
 #include "hub/recommended.h"
+#include "weights/tensors.h"
 
 #define PARTS ".pulling"
 
@@ -107,6 +111,7 @@ static void tell(const struct cli *cli, const struct plan *plan)
 struct pull {
 	struct plan plan;
 	char work[FILES_PATH_MAX];
+	int lock; /* the work folder's: whoever has it fetches; 0: not held */
 	bool done;
 };
 
@@ -148,7 +153,7 @@ static int place_of(const struct pull *p, const char *models, const char *what, 
 	return status;
 }
 
-static int prepare(struct cli *cli, struct pull *p, const char *what, const char *models, struct error *err)
+static int prepare(const struct cli *cli, struct pull *p, const char *what, const char *models, struct error *err)
 {
 	char folder[FILES_PATH_MAX], to[FILES_PATH_MAX];
 	int status = plan_read(what, &p->plan, err);
@@ -164,11 +169,44 @@ static int prepare(struct cli *cli, struct pull *p, const char *what, const char
 		status = plan_place(&p->plan, p->work, err);
 	for (size_t i = 0; i < p->plan.count; i++)
 		p->plan.files[i].token = p->plan.token;
+	return status;
+}
+
+/* One pull alone fetches a model: two would write into the same half files. Who comes when it is done finds it there. */
+static int claim(const struct cli *cli, struct pull *p, const char *models, struct error *err)
+{
+	char folder[FILES_PATH_MAX], to[FILES_PATH_MAX];
+	int fd = open(p->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool mine = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (fd >= 0)
+		p->lock = fd;
+	int status = place_of(p, models, NULL, folder, to, err);
+	if (!status && fd < 0)
+		status = error_errno(err, "%s", p->work);
+	if (!status && !mine)
+		status = error_set(err, SUMI_BUSY, "%s is being fetched by another sumi pull", p->plan.name);
 	if (!status) {
 		tell(cli, &p->plan);
 		plan_reuse(&p->plan);
 	}
 	return status;
+}
+
+/* Of a file whose hash nobody promised: is it what its ending says, or a login page? */
+static int check_kind(const struct transfer_file *f, struct error *err)
+{
+	const char *ending = model_file_ending(f->path);
+	struct tensor_file *file = NULL;
+	struct error why = {0};
+	if (*f->sha256 || *f->git_sha1 || !ending || strcmp(ending, ".bin") == 0) /* a network's beside its .param */
+		return SUMI_OK;
+	int status = tensors_open(f->path, &file, &why);
+	tensors_close(file);
+	if (status != SUMI_UNSUPPORTED && status != SUMI_CORRUPT)
+		return SUMI_OK;
+	size_t n = strlen(f->path);
+	unlink(f->path);
+	return error_set(err, status, "%.200s: %s", f->url, why.text + (strncmp(why.text, f->path, n) == 0 ? n + 2 : 0));
 }
 
 /* All files are there: what is known of them is written beside, and they get their name. */
@@ -177,7 +215,9 @@ static int finish(struct cli *cli, struct pull *p, const char *models, struct er
 	const struct plan *plan = &p->plan;
 	const char *from = plan->folder ? p->work : plan->files[0].path;
 	char folder[FILES_PATH_MAX], to[FILES_PATH_MAX], beside[FILES_PATH_MAX];
-	int status = place_of(p, models, from, folder, to, err);
+	int status = plan->folder ? SUMI_OK : check_kind(&plan->files[0], err);
+	if (!status)
+		status = place_of(p, models, from, folder, to, err);
 	if (!status)
 		status = plan->folder ? files_path(beside, err, "%s/SHA256SUMS", p->work)
 				      : files_path(beside, err, "%s/%s.sha256", folder, plan->name);
@@ -275,10 +315,15 @@ int pull_models(struct cli *cli, const char *const *what, size_t count, struct e
 		status = prepare(cli, &pulls[i], what[i], models, err);
 	if (!status)
 		status = check_names(pulls, count, err);
+	for (size_t i = 0; i < count && !status; i++)
+		status = claim(cli, &pulls[i], models, err);
 	if (!status && !(status = check_room(pulls, count, models, err)))
 		status = finish_all(cli, pulls, count, models, transfer(cli, pulls, count, err), err);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		plan_free(&pulls[i].plan);
+		if (pulls[i].lock)
+			close(pulls[i].lock);
+	}
 	free(pulls);
 	return status;
 }

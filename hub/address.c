@@ -17,6 +17,9 @@ static int read_hub(const char *what, struct plan *plan, struct error *err)
 		return error_set(err, SUMI_INVALID, "%.200s: the address of a file ends in its name",
 				 what);
 	snprintf(path, sizeof path, "%.*s", (int)n, slash + 1);
+	plan_unescape(path);
+	for (char *p = path; (p = strpbrk(p, "/\\")); p++)
+		*p = '-'; /* a name, not a path */
 	plan_set_name(plan, path);
 	snprintf(plan->source, sizeof plan->source, "%s", what);
 	return plan_add(plan, path, what, 0, NULL, NULL, err);

@@ -90,7 +90,10 @@ static bool parse_address(const char *text, struct repository *r)
 	file = strchr(revision, '/');
 	if (file)
 		*file++ = '\0';
+	plan_unescape(revision);
 	snprintf(r->revision, sizeof r->revision, "%s", revision);
+	if (file)
+		plan_unescape(file);
 	if (file && *mark != 't')
 		snprintf(r->file, sizeof r->file, "%s", file);
 	return true;
@@ -100,6 +103,20 @@ static bool names(const char *what)
 {
 	struct repository r;
 	return parse_address(what, &r) || (!strstr(what, "://") && parse_short(what, &r));
+}
+
+/* What an address cannot hold as it is; keep: what stays besides letters and digits. False: too long. */
+static bool escape(const char *text, const char *keep, char *out, size_t size)
+{
+	size_t n = 0;
+	for (; *text; text++) {
+		if (n + 4 > size)
+			return false;
+		bool plain = ((unsigned char)*text < 0x80 && isalnum((unsigned char)*text)) || strchr(keep, *text);
+		n += (size_t)snprintf(out + n, size - n, plain ? "%c" : "%%%02X", (unsigned char)*text);
+	}
+	out[n] = '\0';
+	return true;
 }
 
 /* ---- which files ---- */
@@ -136,10 +153,8 @@ static int add(struct plan *plan, const struct repository *r, const json_t *s, c
 	json_int_t size = json_integer_value(json_object_get(s, "size"));
 	const char *name = name_of(s);
 	int n = snprintf(url, sizeof url, "%s/%s/resolve/%s/", endpoint(host), r->name, r->revision);
-	for (const char *p = name; *p && n > 0 && (size_t)n + 4 < sizeof url; p++)
-		n += snprintf(url + n, sizeof url - (size_t)n,
-			      isalnum((unsigned char)*p) || strchr("/._-~", *p) ? "%c" : "%%%02X",
-			      (unsigned char)*p);
+	if (n < 0 || (size_t)n >= sizeof url || !escape(name, "/._-~", url + n, sizeof url - (size_t)n))
+		return error_set(err, SUMI_TOOBIG, "%.200s: an address too long", name);
 	return plan_add(plan, path, url, size > 0 ? (uint64_t)size : 0,
 			json_string_value(json_object_get(lfs, "sha256")),
 			lfs ? NULL : json_string_value(json_object_get(s, "blobId")), err);
@@ -335,14 +350,15 @@ static void find_licence(const json_t *answer, const struct repository *r, struc
 static int read_hub(const char *what, struct plan *plan, struct error *err)
 {
 	struct repository r;
-	char host[512], url[TRANSFER_URL_MAX], *text = NULL;
+	char host[512], url[TRANSFER_URL_MAX], revision[3 * sizeof r.revision + 1], *text = NULL;
 	json_t *answer = NULL;
 	const char *token = getenv("HF_TOKEN");
 	if (!parse_address(what, &r))
 		parse_short(what, &r);
 	snprintf(plan->token, sizeof plan->token, "%s", token ? token : "");
-	snprintf(url, sizeof url, "%s/api/models/%s/revision/%s?blobs=true", endpoint(host), r.name,
-		 *r.revision ? r.revision : "main");
+	if (!escape(*r.revision ? r.revision : "main", "._-~", revision, sizeof revision)) /* refs/pr/1 is one name */
+		return error_set(err, SUMI_TOOBIG, "%.200s: an address too long", what);
+	snprintf(url, sizeof url, "%s/api/models/%s/revision/%s?blobs=true", endpoint(host), r.name, revision);
 	int status = transfer_text(url, plan->token, LIST_MAX, &text, err);
 	if (status == SUMI_PERM)
 		return error_set(err, status,

@@ -2,6 +2,7 @@
 #include "hub/plan.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,6 +53,19 @@ bool plan_path_is_safe(const char *path)
 			break;
 	}
 	return true;
+}
+
+void plan_unescape(char *text)
+{
+	char *to = text;
+	for (const char *p = text; *p; p++) {
+		unsigned byte;
+		bool coded = *p == '%' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2]) &&
+			     sscanf(p + 1, "%2x", &byte) == 1 && byte;
+		*to++ = coded ? (char)byte : *p;
+		p += coded ? 2 : 0;
+	}
+	*to = '\0';
 }
 
 static void copy_hash(char *to, size_t size, const char *hash)

@@ -62,6 +62,9 @@ int plan_take_name(struct plan *plan, const char *name, struct error *err);
  * characters. */
 bool plan_path_is_safe(const char *path);
 
+/* %20 and the like of a piece of an address, in place. */
+void plan_unescape(char *text);
+
 /* "6.46 GB" */
 void plan_size_text(uint64_t bytes, char out[32]);
 

@@ -22,6 +22,7 @@ enum {
 	CONNECT_S = 20,
 	STALL_S = 60, /* without a byte */
 	RETRY_MS = 1000,
+	LONGEST_WAIT_S = 120, /* that a server may ask for */
 	ETAG_MAX = 256,
 };
 
@@ -78,12 +79,35 @@ static void set_up(CURL *curl, const char *url, const char *token, char *detail)
 	}
 }
 
+/* May what has failed be tried again, and after how long: as the server says, else twice as long each time. */
+static bool try_again(CURL *curl, CURLcode result, int tries, int64_t *wait_ms)
+{
+	long code = 0;
+	curl_off_t asked = 0;
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &asked);
+	*wait_ms = RETRY_MS * (tries ? 1 << (tries - 1) : 0);
+	if (result == CURLE_OK && asked > *wait_ms / 1000)
+		*wait_ms = (int64_t)asked * 1000;
+	return tries < TRIES && asked <= LONGEST_WAIT_S && result != CURLE_URL_MALFORMAT &&
+	       result != CURLE_UNSUPPORTED_PROTOCOL && result != CURLE_TOO_MANY_REDIRECTS;
+}
+
 /* ---- pages ---- */
 
 struct page {
 	char *text;
 	size_t size, limit;
 };
+
+/* Where nothing is reached at all, that is said at once; what is too busy or breaks off is asked again. */
+static bool breaks_off(CURL *curl, CURLcode result)
+{
+	long code = 0;
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+	return result == CURLE_OK ? code == 429 || code >= 500
+				  : result == CURLE_PARTIAL_FILE || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING;
+}
 
 static size_t take_text(char *data, size_t size, size_t count, void *context)
 {
@@ -113,7 +137,13 @@ int transfer_text(const char *url, const char *token, size_t limit, char **text,
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_text);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &page);
 	curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-	CURLcode result = curl_easy_perform(curl);
+	CURLcode result;
+	int64_t wait_ms;
+	for (int tries = 1; result = curl_easy_perform(curl), breaks_off(curl, result) &&
+							      try_again(curl, result, tries, &wait_ms); tries++) {
+		page.size = 0;
+		clock_sleep_ms(wait_ms);
+	}
 	int status = result == CURLE_WRITE_ERROR && page.size + CURL_MAX_WRITE_SIZE > limit
 			 ? error_set(err, SUMI_TOOBIG, "%s: an answer of more than %zu bytes", url, limit)
 			 : of_curl(curl, url, result, detail, err);
@@ -380,12 +410,13 @@ static int end_of_try(struct fetch *f, struct slot *s, CURLcode result, struct e
 		status = error_set(err, SUMI_CONNECT, "%s: cut off after %llu bytes of %llu",
 				   s->file->url, (unsigned long long)s->have,
 				   (unsigned long long)s->file->size);
-	bool may_mend = status == SUMI_CONNECT || status == SUMI_BUSY;
+	int64_t wait_ms;
 	s->tries = s->have > s->begun ? 0 : s->tries + 1;
+	bool may_mend = (status == SUMI_CONNECT || status == SUMI_BUSY) && try_again(s->curl, result, s->tries, &wait_ms);
 	release(f, s);
-	if (!may_mend || s->tries >= TRIES)
+	if (!may_mend)
 		return status;
-	s->not_before = clock_boot_ms() + RETRY_MS * (s->tries ? 1 << (s->tries - 1) : 0);
+	s->not_before = clock_boot_ms() + wait_ms;
 	return SUMI_OK;
 }
 

@@ -19,6 +19,7 @@ class Hub:
         self.token = None     # wanted for everything
         self.lie = {}         # path: bytes that are sent in its place
         self.ranges = True
+        self.refuse = {}      # {in the path: [(code, headers), …]}: answers before the right one
         self.pause = 0        # seconds in the middle of each large file
         self.at_once = self.most = 0  # large files that are being sent
         hub = self
@@ -62,8 +63,12 @@ class Hub:
         own = h.server is self.servers[0]
         if own and self.token and h.headers.get("Authorization") != f"Bearer {self.token}":
             return self.send(h, body, b"{}", 401)
-        if m := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
-            return self.model(h, body, m[1], m[2])
+        for words, answers in self.refuse.items():
+            if words in path and answers:
+                code, headers = answers.pop(0)
+                return self.send(h, body, b"<html>not now</html>", code, **headers)
+        if m := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", urllib.parse.urlsplit(h.path).path):
+            return self.model(h, body, m[1], urllib.parse.unquote(m[2] or "main"))  # a branch's own slashes are escaped
         if m := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
             return self.send(h, body, json.dumps([self.entry(p, d, True) for p, d in self.repos[m[1]].items()]).encode())
         if m := re.fullmatch(r"/api/v1/(models|model-versions)/(\d+)", path):
@@ -86,7 +91,7 @@ class Hub:
                 **({"lfs": {"sha256": sha, "size": len(data), "pointerSize": 134}} if large else {})}
 
     def model(self, h, body, name, revision):
-        if name not in self.repos or revision not in (None, "main", COMMIT):
+        if name not in self.repos or revision not in ("main", "refs/pr/1", COMMIT):
             return self.send(h, body, b'{"error": "Repository not found"}', 404)
         siblings = [self.entry(p, d) for p, d in self.repos[name].items()]
         answer = {"id": name, "modelId": name, "sha": COMMIT, "private": False, "gated": False, "siblings": siblings,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """sumi pull and sumi models: a hub's model is fetched, gone on with after a cut, checked, named and removed."""
-import json, os, pathlib, pty, re, shutil, struct, subprocess, sys
+import json, os, pathlib, pty, re, shutil, struct, subprocess, sys, threading, time
 
 from hub import COMMIT, Hub, Proxy, folder, git_name
 from lib import PACK, PACKS, ROOT, Place, check, finish
@@ -63,6 +63,8 @@ def files(place, hub):
                        (f"{hub.url}/some/files/blob/main/boat.safetensors", "boat.safetensors"),
                        (f"{hub.url}/some/files/resolve/main/boat.safetensors?download=true", "boat.safetensors"),
                        ("some/files@main:boat.safetensors", "boat.safetensors"),
+                       ("some/files@refs/pr/1:boat.safetensors", "boat.safetensors"),
+                       (f"{hub.url}/some/files/blob/refs%2Fpr%2F1/an%20old/b%C3%BCt%20%23%25.ckpt", "büt #%.ckpt"),
                        ("civitai:7", "Ink---Water-v2.safetensors"), ("civitai:7@8", "Ink---Water-v2.safetensors"),
                        (f"{hub.url}/models/7/ink-and-water?modelVersionId=8", "Ink---Water-v2.safetensors"),
                        ("urn:air:sd1:checkpoint:civitai:7@8", "Ink---Water-v2.safetensors")]:
@@ -81,6 +83,19 @@ def files(place, hub):
         done = run(place, hub, "pull", what)
         check(done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, f"pull {what.replace(hub.url, 'HUB')}: one line",
               done.stderr)
+    for answer, words in [(b"<!DOCTYPE html><html>Log in</html>", "page of HTML"), (b"version https://git-lfs.github.com/spec/v1\n", "LFS pointer"),
+                          (struct.pack("<Q", 4000) + b"{", "cut short")]:
+        hub.repos["some/files"]["plain.safetensors"] = answer
+        where = f"{hub.store}/blobs/some/files/plain.safetensors"
+        done = run(place, hub, "pull", where)
+        check(done.returncode != 0 and words in done.stderr and where in done.stderr.strip().splitlines()[-1] and
+              not (place.state / "models/plain.safetensors").exists(), f"an address that answers with '{words}' gives no model", done.stderr)
+    hub.repos["some/files"]["two words,(1).safetensors"] = lora()
+    done = run(place, hub, "pull", f"{hub.store}/blobs/some/files/two%20words%2C(1).safetensors")
+    check(done.returncode == 0 and done.stdout.strip().endswith("/two-words--1-.safetensors"), "an address' name is read", done.stderr)
+    run(place, hub, "models", "remove", "two-words--1-")
+    for name in ("plain.safetensors", "two words,(1).safetensors"):
+        del hub.repos["some/files"][name]
     hub.repos["some/climber"] = {"model_index.json": b"{}", "unet/config.json": b"{}", "unet/../../../out.json": b"{}"}
     done = run(place, hub, "pull", "some/climber")
     check(not (place.state / "out.json").exists() and not (place.dir / "out.json").exists(), "no file climbs out of its folder", done.stderr)
@@ -120,6 +135,32 @@ def cuts(place, hub):
     done = run(place, hub, "pull", "some/files:q8_0")
     check(done.returncode == 0 and path.read_bytes() == NOISE, "a server without ranges", done.stderr)
     hub.ranges = True
+    run(place, hub, "models", "remove", "boat-Q8_0")
+
+
+def busy(place, hub):
+    """A hub that has no time, in its list and in a file; and two pulls of one model at once."""
+    path = place.state / "models" / "boat-Q8_0.gguf"
+    hub.refuse = {"/api/models": [(429, {"Retry_After": "2"})], "/blobs/": [(503, {})]}
+    begun = time.monotonic()
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode == 0 and path.read_bytes() == NOISE and not any(hub.refuse.values()), "a busy hub is asked again", done.stderr)
+    check(time.monotonic() - begun >= 2, "when it says")
+    run(place, hub, "models", "remove", "boat-Q8_0")
+    hub.refuse = {"/api/models": [(429, {"Retry_After": "3600"})]}
+    done = run(place, hub, "pull", "some/files:q8_0")
+    check(done.returncode != 0 and "try again later" in done.stderr and done.stderr.count("\n") == 1, "an hour is not waited", done.stderr)
+    hub.refuse, hub.pause = {}, 1
+    both = []
+    threads = [threading.Thread(target=lambda: both.append(run(place, hub, "pull", "some/files:q8_0"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    hub.pause = 0
+    lost = [done.stderr for done in both if done.returncode]
+    check(len(lost) == 1 and ("by another sumi pull" in lost[0] or "is there already" in lost[0]) and lost[0].count("\n") == 1 and
+          path.read_bytes() == NOISE, "of two pulls of one model the second is told", str(both))
     run(place, hub, "models", "remove", "boat-Q8_0")
 
 
@@ -308,12 +349,13 @@ def main():
                  "boat.ckpt": NOISE})
     hub = Hub({"some/tiny-boat": pack, "some/pictures": {"a.png": b"x"},
                "some/files": {"boat-Q8_0.gguf": NOISE, "boat-Q4_0.gguf": NOISE[::2], "boat.safetensors": NOISE[1:], "README.md": b"x",
-                              "boat-lora.safetensors": lora()}},
+                              "an old/büt #%.ckpt": NOISE[:4000], "boat-lora.safetensors": lora()}},
               {8: NOISE})
     place = Place()
     whole_model(place, hub)
     files(place, hub)
     cuts(place, hub)
+    busy(place, hub)
     trust(place, hub)
     together(place, hub)
     on_the_way(place, hub)
