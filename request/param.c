@@ -272,14 +272,6 @@ bool param_has_word(const struct param *p, unsigned modality, const char *word)
 	return w->word != NULL;
 }
 
-const char *param_word(const struct param *p, const char *text)
-{
-	const struct param_word *w = p->words;
-	while (w->word && strcasecmp(w->word, text) != 0)
-		w++;
-	return w->word;
-}
-
 const char *param_first_word(const struct param *p, unsigned modality)
 {
 	const struct param_word *w = p->words;
@@ -314,4 +306,13 @@ const char *param_hires_word(const char *label)
 		if (strcasecmp(label, hires_labels[i]) == 0)
 			return hires_words[i].word;
 	return NULL;
+}
+
+const char *param_word(const struct param *p, const char *text)
+{
+	const struct param_word *w = p->words;
+	while (w->word && strcasecmp(w->word, text) != 0)
+		w++;
+	/* As pages write them, too. */
+	return w->word || p->words != hires_words ? w->word : param_hires_word(text);
 }

@@ -104,6 +104,28 @@ static void test_every_field_of_the_table(void **state)
 	job_clear(&job);
 }
 
+/* As pages write them, in any case; what is none of them may be an upscaler's name. */
+static void test_names_of_hires_upscalers(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {{"Latent", "latent"},
+					      {"Latent (antialiased)", "latent_antialiased"},
+					      {"Latent (bicubic)", "latent_bicubic"},
+					      {"Latent (bicubic antialiased)", "latent_bicubic_antialiased"},
+					      {"Latent (nearest)", "latent_nearest"},
+					      {"latent (NEAREST-exact)", "latent_nearest_exact"},
+					      {"Lanczos", "lanczos"},
+					      {"Latent (other)", "Latent (other)"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[160];
+		struct job job;
+		snprintf(text, sizeof text, "{" MINIMAL ",\"hires\":2,\"hires_upscaler\":\"%s\"}", rows[i][0]);
+		parse(text, &job);
+		assert_string_equal(job.hires_upscaler, rows[i][1]);
+		job_clear(&job);
+	}
+}
+
 static void test_unknown_fields_are_named(void **state)
 {
 	(void)state;
@@ -393,6 +415,7 @@ int main(void)
 	    cmocka_unit_test(test_defaults),
 	    cmocka_unit_test(test_every_field_of_the_table),
 	    cmocka_unit_test(test_unknown_fields_are_named),
+	    cmocka_unit_test(test_names_of_hires_upscalers),
 	    cmocka_unit_test(test_missing_and_wrong),
 	    cmocka_unit_test(test_texts_that_are_too_long),
 	    cmocka_unit_test(test_words),
