@@ -44,13 +44,19 @@ static bool set_shape(struct module *m, uint64_t rows, uint64_t columns, uint64_
 
 /* ---- products ---- */
 
+static int read_finite(const struct weight_tensor *t, float *out, size_t count, struct error *err)
+{
+	int status = weights_read_floats(t, out, count, err);
+	return status ? status : weights_check_finite(t, DTYPE_F32, out, count, err);
+}
+
 static float *load(const struct weight_tensor *t, struct error *err)
 {
 	size_t count = (size_t)axes(t, 0);
 	float *values = malloc(count * sizeof *values + 1);
 	if (!values)
 		error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'", t->name);
-	else if (weights_read_floats(t, values, count, err)) {
+	else if (read_finite(t, values, count, err)) {
 		free(values);
 		values = NULL;
 	}
@@ -286,7 +292,7 @@ static bool diff_check(struct module *m)
 static int diff_delta(const struct module *m, int ranks, float *out, struct error *err)
 {
 	(void)ranks;
-	return weights_read_floats(whole(m), out, (size_t)(m->rows * m->columns), err);
+	return read_finite(whole(m), out, (size_t)(m->rows * m->columns), err);
 }
 
 /* It is counted, and has a place nowhere. */

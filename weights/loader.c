@@ -162,7 +162,12 @@ static int read_as(const struct weight_tensor *e, enum dtype dtype, void *out, s
 	return dtype == e->dtype ? weights_read(e, out, err) : weights_read_stored(e, out, err);
 }
 
-/* The same in new memory, which the caller frees; NULL with the loader failed. */
+static int check_numbers(const struct weight_tensor *e, enum dtype dtype, const void *values, struct error *err)
+{
+	return weights_check_finite(e, dtype, values, e->bytes / dtype_size(e->dtype), err);
+}
+
+/* A tensor as it is read, in new memory, which the caller frees; NULL with the loader failed. */
 static void *read_entry(struct loader *l, const struct weight_tensor *e, enum dtype dtype)
 {
 	size_t bytes = dtype == e->dtype ? e->bytes : e->stored_bytes;
@@ -182,6 +187,8 @@ static void read_floats(struct loader *l, const struct weight_tensor *e, float *
 {
 	if (!l->status)
 		l->status = weights_read_floats(e, out, count, l->err);
+	if (!l->status)
+		l->status = weights_check_finite(e, DTYPE_F32, out, count, l->err);
 }
 
 /* Reads [c] from the file into out as float32. */
@@ -240,6 +247,11 @@ static void add_weight(struct loader *l, struct weight **out, const struct weigh
 		desc->data = data = read_entry(l, e, desc->dtype);
 		if (!data)
 			return;
+		/* A row of a table that no prompt looks up does no harm. */
+		if (!desc->table)
+			l->status = check_numbers(e, desc->dtype, data, l->err);
+		if (l->status)
+			goto done;
 		packed_add(l->packed, e->name, desc);
 	}
 	if (keeps_scales(e, desc->dtype)) {
@@ -396,6 +408,12 @@ static enum dtype stack_dtype(struct loader *l, const struct stack_part *parts, 
 	return same_stored ? stored : same ? dtype : DTYPE_F32;
 }
 
+static int read_rows(const struct weight_tensor *e, enum dtype dtype, void *out, struct error *err)
+{
+	int status = read_as(e, dtype, out, err);
+	return status ? status : check_numbers(e, dtype, out, err);
+}
+
 /* The parts' rows one after the other in one piece of memory, which the caller frees; NULL with
  * the loader failed. */
 static char *stack_rows(struct loader *l, const struct weight_desc *desc,
@@ -411,7 +429,7 @@ static char *stack_rows(struct loader *l, const struct weight_desc *desc,
 		if (!e)
 			break;
 		if (desc->dtype == e->dtype || desc->dtype == choose_format(l, e, 1))
-			l->status = read_as(e, desc->dtype, at, l->err);
+			l->status = read_rows(e, desc->dtype, at, l->err);
 		else
 			read_floats(l, e, (float *)(void *)at, (size_t)shape[0] * (size_t)shape[1]);
 		at += (size_t)parts[i].cout * row;

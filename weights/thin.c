@@ -93,6 +93,8 @@ static int read_in(const struct weight_tensor *t, enum dtype dtype, void **out, 
 		return error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'", t->name);
 	int status = t->dtype == dtype ? weights_read(t, *out, err)
 				       : weights_read_floats(t, *out, count, err);
+	if (!status)
+		status = weights_check_finite(t, dtype, *out, count, err);
 	if (status) {
 		free(*out);
 		*out = NULL;

@@ -517,6 +517,44 @@ int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t c
 	return read_numbers(s.m, &s, count, err);
 }
 
+/* The first of n numbers of which the bits of the exponent are all set, or n. Whole blocks are looked at without a
+ * branch for each: files are large. */
+#define NOT_FINITE(bits)                                                                                  \
+	static size_t not_finite_##bits(const uint##bits##_t *at, size_t n, uint##bits##_t exponent)        \
+	{                                                                                                 \
+		enum { BLOCK = 1024 };                                                                    \
+		size_t i = 0;                                                                             \
+		for (; n - i >= BLOCK; i += BLOCK) {                                                      \
+			uint##bits##_t any = 0;                                                           \
+			for (size_t k = 0; k < BLOCK; k++)                                                \
+				any = (uint##bits##_t)(any | ((at[i + k] & exponent) == exponent));         \
+			if (any)                                                                          \
+				break;                                                                    \
+		}                                                                                         \
+		while (i < n && (at[i] & exponent) != exponent)                                           \
+			i++;                                                                              \
+		return i;                                                                                 \
+	}
+NOT_FINITE(16)
+NOT_FINITE(32)
+
+int weights_check_finite(const struct weight_tensor *tensor, enum dtype dtype, const void *values, size_t count,
+			 struct error *err)
+{
+	size_t i = dtype == DTYPE_F32	 ? not_finite_32(values, count, 0x7f800000)
+		   : dtype == DTYPE_F16	 ? not_finite_16(values, count, 0x7c00)
+		   : dtype == DTYPE_BF16 ? not_finite_16(values, count, 0x7f80)
+					 : count;
+	if (i == count)
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID,
+			 tensor->changed ? "%s: with what its LoRAs add, a number of tensor '%.100s' is NaN or infinite (value "
+					   "%zu): give them less weight"
+					 : "%s: a number of tensor '%.100s' is NaN or infinite (value %zu): the file is broken, "
+					   "take another copy of it",
+			 weights_path_of(tensor), tensor->name, i);
+}
+
 const json_t *weights_metadata(const struct weights *w)
 {
 	return w->source.file_count ? tensors_metadata(w->source.files[0]) : NULL;

@@ -85,6 +85,11 @@ void weights_scales(const struct weight_tensor *tensor, float *out);
 int weights_read_floats(const struct weight_tensor *tensor, float *out, size_t count,
 			struct error *err);
 
+/* SUMI_INVALID with the file and the tensor where one of its numbers, count of them as they were read as dtype, is NaN
+ * or infinite. Of other formats than float32, float16 and bfloat16 nothing is said. */
+int weights_check_finite(const struct weight_tensor *tensor, enum dtype dtype, const void *values, size_t count,
+			 struct error *err);
+
 /* A tensor's only number, where it is a whole one too. */
 int weights_read_number(const struct weight_tensor *tensor, double *out, struct error *err);
 

@@ -352,8 +352,8 @@ static void refused_states(void **state)
 	free_reference(&r);
 }
 
-/* A pack of links to sd1-tiny, but for the numbers of its VAE, which are NaN. */
-static void break_vae(const char *root)
+/* A pack of links to sd1-tiny, but for the numbers of its VAE, all of which are NaN or, too large, the largest bfloat16. */
+static void break_vae(const char *root, bool too_large)
 {
 	static const char *const parts[] = {"model_index.json", "scheduler",    "text_encoder",
 					    "tokenizer",        "unet",         "vae/config.json"};
@@ -376,34 +376,62 @@ static void break_vae(const char *root)
 	assert_int_equal(files_read(from, 64 << 20, &data, &size, &err), 0);
 	size_t header = 8 + (unsigned char)data[0] + ((size_t)(unsigned char)data[1] << 8) +
 			((size_t)(unsigned char)data[2] << 16);
-	memset(data + header, 0xff, size - header);
-	assert_int_equal(files_write_durable(to, data, size, &err), 0);
+	char *broken = malloc(2 * size);
+	size_t end = 8;
+	assert_non_null(broken);
+	for (size_t i = 8; i < header; i++) {
+		if (too_large && memcmp(data + i, "F16", 3) == 0)
+			broken[end++] = 'B';
+		broken[end++] = data[i];
+	}
+	for (size_t i = 0; i < 8; i++)
+		broken[i] = (char)((end - 8) >> 8 * i & 0xff);
+	memset(broken + end, too_large ? 0x7f : 0xff, size - header);
+	assert_int_equal(files_write_durable(to, broken, end + size - header, &err), 0);
+	free(broken);
 	free(data);
 }
 
-static void a_broken_decoder_paints_nothing(void **state)
+static int decode_broken(bool too_large, struct error *err)
 {
-	(void)state;
 	char root[] = "/tmp/sumi-run-XXXXXX", command[64];
-	struct pack *pack;
+	struct pack *pack = NULL;
 	struct run *run = NULL;
-	struct error err = {0};
 	struct run_params p = {
 	    .prompt = "fog", .steps = 1, .cfg_scale = 1, .width = 64, .height = 64, .frames = 1};
 	float *out = malloc(64 * 64 * 3 * sizeof *out);
 	assert_non_null(out);
 	assert_non_null(mkdtemp(root));
-	break_vae(root);
-	if (pack_open(devices[0], root, &pack, &err) || run_begin(pack, &p, &run, &err) ||
-	    run_step(run, &err))
-		fail_msg("%s", err.text);
-	assert_int_equal(run_decode(run, 0, out, &err), SUMI_DEVICE);
-	assert_non_null(strstr(err.text, "the autoencoder gave NaN"));
+	break_vae(root, too_large);
+	int status = pack_open(devices[0], root, &pack, err);
+	status = status ? status : run_begin(pack, &p, &run, err);
+	status = status ? status : run_step(run, err);
+	status = status ? status : run_decode(run, 0, out, err);
 	run_free(run);
 	pack_close(pack);
 	free(out);
 	snprintf(command, sizeof command, "rm -r %s", root);
 	assert_int_equal(system(command), 0);
+	return status;
+}
+
+static void a_broken_decoder_paints_nothing(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	assert_int_equal(decode_broken(true, &err), SUMI_DEVICE);
+	assert_non_null(strstr(err.text, "the autoencoder gave "));
+}
+
+/* By the file and the tensor, before anything is computed with it. */
+static void weights_that_are_no_numbers_are_refused(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	assert_int_equal(decode_broken(false, &err), SUMI_INVALID);
+	if (!strstr(err.text, "vae/diffusion_pytorch_model.safetensors: a number of tensor '") ||
+	    !strstr(err.text, "is NaN or infinite"))
+		fail_msg("%s", err.text);
 }
 
 static void refused_parameters(void **state)
@@ -512,6 +540,7 @@ int main(void)
 	    cmocka_unit_test(whole_pictures),     cmocka_unit_test(image_to_image),
 	    cmocka_unit_test(interrupted_runs),   cmocka_unit_test(refused_states),
 	    cmocka_unit_test(refused_parameters), cmocka_unit_test(a_broken_decoder_paints_nothing),
+	    cmocka_unit_test(weights_that_are_no_numbers_are_refused),
 	    cmocka_unit_test(steps_begin_with_memory_given_back),
 	};
 	return cmocka_run_group_tests(tests, open_devices, close_devices);
