@@ -121,9 +121,15 @@ static int add_side(json_t *documents, const char *file, struct error *err)
  * all of them. */
 static int replace_fields(json_t *documents, struct error *err)
 {
-	const json_t *config = json_object_get(json_object_get(documents, "sumi.json"), "config");
+	const json_t *side = json_object_get(documents, "sumi.json"), *config = json_object_get(side, "config");
 	const char *part;
 	json_t *fields;
+	if (config && !json_is_object(config))
+		return error_set(err, SUMI_INVALID,
+				 "field 'config' must be an object with an object for each part, as in {\"unet\": {…}}");
+	if (json_object_get(side, "prediction_type")) /* without a word it would be another picture */
+		return error_set(err, SUMI_INVALID, "field 'prediction_type' is the scheduler's: write \"config\": "
+						    "{\"scheduler\": {\"prediction_type\": …}}");
 	json_object_foreach((json_t *)config, part, fields)
 	{
 		char path[96];

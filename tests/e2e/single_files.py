@@ -552,7 +552,8 @@ def listed(place, models):
     check(done.returncode and "NAME.sumi.json" in done.stderr and "32 groups" in done.stderr,
           "a config that was told wrongly names what says otherwise", done.stderr)
     check("attention heads" in place.sumi("models").stderr, "what is a guess is told", place.sumi("models").stderr)
-    for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'"),
+    for fields, why in [({"config": {"nothing": {}}}, "'nothing'"), ({"config": []}, "must be an object"),
+                        ({"prediction_type": "v_prediction"}, '"scheduler": {"prediction_type"'), ({"vae": "../x"}, "'../x'"), ({"vae": "no"}, "'no'"),
                         ({"vae": "lora.safetensors"}, "is a LoRA of"), ({"vae": "kernels.gguf/../x"}, "'kernels.gguf/../x'"),
                         ({"vae": "cut.safetensors"}, "cut short"), ({"vae": "unet.safetensors"}, "holds no such part")]:
         beside(odd, tokenizer="sd1-tiny", **fields)
