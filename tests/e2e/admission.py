@@ -9,7 +9,7 @@ MOST = 2**64 - 1
 
 def send(place, id, **fields):
     place.redis_cli("XADD", "{sumi}:in", "*", "job", json.dumps({"id": id, **BASE, **fields}))
-    return place.sumi("wait", id, timeout=60)
+    return place.sumi("wait", id, timeout=240)
 
 
 def refusals(place):

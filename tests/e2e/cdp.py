@@ -124,7 +124,7 @@ class Page:
             raise RuntimeError(told["exceptionDetails"].get("exception", {}).get("description", expression))
         return told["result"].get("value")
 
-    def until(self, expression, seconds=30):
+    def until(self, expression, seconds=120):
         """Waits until an expression is true; its last value."""
         end = time.monotonic() + seconds
         while True:

@@ -24,7 +24,7 @@ def by_keyboard(page, g):
     page.write("a boat by keyboard")
     page.press("Enter", modifiers=2)
     check(page.until("document.querySelectorAll('#jobs li').length || " + TILES), "Control Enter sends it, and it is shown")
-    check(page.until(TILES + " === 1", 60), "its picture comes by itself")
+    check(page.until(TILES + " === 1"), "its picture comes by itself")
     check(page.until("document.querySelector('#grid .tile img').naturalWidth > 0"), "and is one")
     for _ in range(45):
         page.press("Tab")
@@ -66,7 +66,7 @@ def drafts(page, g):
     page.js("document.getElementById('make').requestSubmit(document.getElementById('drafts'))")
     row = "document.querySelectorAll('#drafts-row .tile:not([disabled]) img').length"
     check(page.until("document.querySelectorAll('#drafts-row .tile').length") == 5, "five places for drafts")
-    if not page.until(f"document.getElementById('trouble').textContent || ({row} === 5 && {TILES} === 6)", 90):
+    if not page.until(f"document.getElementById('trouble').textContent || ({row} === 5 && {TILES} === 6)"):
         check(False, "five drafts", page.js("document.body.innerText"))
     check(page.js(row) == 5 and page.js(TILES) == 6, "five drafts in a row", page.js("document.getElementById('trouble').textContent"))
     id = page.js("new URLSearchParams(location.search).get('drafts')")
@@ -75,12 +75,12 @@ def drafts(page, g):
     check(page.js("document.querySelectorAll('#drafts-row [aria-pressed=true]').length") == 1, "one is picked")
     accessible(page, "drafts")
     click(page, "#drafts-actions .main")
-    check(page.until(TILES + " === 7", 90), "and painted whole")
+    check(page.until(TILES + " === 7"), "and painted whole")
     whole = g.get("/jobs?state=done&limit=1")[2]["jobs"][0]
     seed = g.get(f"/jobs/{id}")[2]["files"][2]["seed"]
     check(whole["seed"] == seed and "fast" not in whole and whole.get("n", 1) == 1 and whole["prompt"] == "five of them", "from its seed", str(whole))
     click(page, "#drafts-actions button", 2)
-    check(page.until(TILES + " === 12", 90) and page.js("new URLSearchParams(location.search).get('drafts')") != id, "five like it are the next row")
+    check(page.until(TILES + " === 12") and page.js("new URLSearchParams(location.search).get('drafts')") != id, "five like it are the next row")
     more = g.get("/jobs?state=done&limit=1")[2]["jobs"][0]
     check(more["init"] == f"{id}-3" and more["n"] == 5, "which begin with it", str(more))
     page.js("window.before = true; location.reload()")
@@ -301,7 +301,7 @@ def in_the_works(page, g):
     g.ask("POST", "/jobs", {"prompt": "overtaken", "id": "overtaken", **QUICK})
     wait_for(lambda: g.get("/jobs/overtaken")[2]["state"] == "ready", 10)
     g.ask("POST", "/queue/resume")
-    check(page.until("document.querySelector('#grid .tile .name').textContent === 'overtaken'", 60) and page.until("document.getElementById('queue').hidden"), "one that ends while it is asked for does not stay in the works")
+    check(page.until("document.querySelector('#grid .tile .name').textContent === 'overtaken'") and page.until("document.getElementById('queue').hidden"), "one that ends while it is asked for does not stay in the works")
     page.js("window.fetch = plainFetch")
 
 
@@ -315,14 +315,14 @@ def lost(page, g, place):
     g = Gateway(place, listen=f"127.0.0.1:{port}")
     job = g.ask("POST", "/jobs", {"prompt": "after the cut", **QUICK})[2]
     g.becomes(job["id"], "done")
-    check(page.until("document.querySelector('#grid .tile .name').textContent === 'after the cut'", 40), "and it goes on where it was")
+    check(page.until("document.querySelector('#grid .tile .name').textContent === 'after the cut'"), "and it goes on where it was")
     place.stop()
     models = "[...document.getElementById('model').options].map(o => o.textContent).join()"
     had = page.js(models)
     page.go(f"http://127.0.0.1:{port}/")
     check(page.until("document.getElementById('state').textContent"), "without a queue the page waits")
     place.start()
-    check(page.until(f"{models} === {json.dumps(had)}", 40), "when a worker comes up there are its models, without a reload", f"{page.js(models)} {had}")
+    check(page.until(f"{models} === {json.dumps(had)}"), "when a worker comes up there are its models, without a reload", f"{page.js(models)} {had}")
     return g
 
 
@@ -363,7 +363,7 @@ def with_key(page, place, g):
     check(page.until("document.getElementById('door').hidden && !document.getElementById('leave').hidden"), "a right one opens")
     check(page.js("document.cookie") == "" and page.js(TILES) == 0, "the key is out of scripts' reach; others' pictures are not hers")
     page.js("document.getElementById('prompt').value = 'annas'; document.getElementById('make').requestSubmit(document.getElementById('go'))")
-    check(page.until(TILES + " === 1", 60), "hers are")
+    check(page.until(TILES + " === 1"), "hers are")
     page.go(f"http://127.0.0.1:{g.port}/")
     check(page.until(TILES + " === 1"), "she stays signed in")
     page.js("document.getElementById('leave').click()")

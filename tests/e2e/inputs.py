@@ -314,7 +314,7 @@ def through_the_daemon(place):
     place.configure(packs=str(place.dir / "packs"))
     place.start()
     quick = ["--width", 64, "--height", 64, "--steps", 1]
-    done = place.sumi("image", "ink", "--model", "broken", "--id", "broken-1", *quick, timeout=60)
+    done = place.sumi("image", "ink", "--model", "broken", "--id", "broken-1", *quick, timeout=240)
     check(done.returncode == 5 and "safetensors" in done.stderr, "a damaged pack fails the job with the reason",
           f"exit {done.returncode}: {done.stderr}")
     rows = [r["id"] for r in place.json("list", "--state", "failed")]

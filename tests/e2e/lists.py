@@ -139,7 +139,7 @@ def inits(l):
     l.place.sumi("resume")
     l.write("list/from.csv", "prompt,init,steps,id\nink,start.png,2,from-list\n")
     done = l.place.sumi("batch", "list/from.csv", "--size", 64)
-    check(done.returncode == 0 and l.place.sumi("wait", "from-list", timeout=60).returncode == 0,
+    check(done.returncode == 0 and l.place.sumi("wait", "from-list", timeout=240).returncode == 0,
           "a file to start from lies beside the list", done.stderr + l.place.sumi("show", "from-list").stdout)
 
 

@@ -195,7 +195,7 @@ def together(place, hub):
             shown += piece
     except OSError:
         pass  # how a terminal tells its end
-    out = process.communicate(timeout=60)[0].decode()
+    out = process.communicate(timeout=240)[0].decode()
     os.close(ours)
     hub.pause = 0
     names = [pathlib.Path(line).name for line in out.splitlines()]

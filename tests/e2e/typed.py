@@ -64,7 +64,7 @@ def options(place):
         check(done.returncode == 2 and f"{option} is empty" in done.stderr, f"an empty {option} of {program}", done.stderr)
     os.mkfifo(place.dir / "pipe.conf")
     done = subprocess.run([BIN / "sumid", "--check", "--config", place.dir / "pipe.conf"], env=place.env(), capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=240)
     check(done.returncode == 2 and "pipe.conf: is a pipe" in done.stderr, "settings in a pipe are not waited for", done.stderr)
     refused(place, "formats of others", "audio", "ink", "--format", "png", words=["format", "ogg"])
 
