@@ -75,7 +75,8 @@ static int read_track(const struct ebml_element *entry, const char *where, struc
 			t->packed = true;
 			break;
 		}
-	return got < 0 ? webm_damaged(where, err) : SUMI_OK;
+	/* Numbers begin at 1: a track without one could neither be found nor be told from none. */
+	return got < 0 || t->number == 0 ? webm_damaged(where, err) : SUMI_OK;
 }
 
 /* The first of pictures and the first of sound count. */

@@ -1,5 +1,6 @@
 /* WebM: what is written is found where the file says that it is, and read back; what is damaged is
  * refused in a line. */
+#define _GNU_SOURCE /* memmem() */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -296,6 +297,22 @@ static void a_cut_file_is_refused(void **state)
 	free(data);
 }
 
+static void tracks_have_numbers(void **state)
+{
+	(void)state;
+	static const uint8_t number[] = {0xD7, 0x81, 1};
+	struct error err;
+	uint8_t *data, *rgb = NULL;
+	int width, height;
+	size_t size = make(false, 0, &data);
+	uint8_t *at = memmem(data, size, number, sizeof number);
+	assert_non_null(at);
+	at[2] = 0;
+	assert_int_equal(webm_first_picture(data, size, "none.webm", &rgb, &width, &height, &err), SUMI_CORRUPT);
+	assert_null(strstr(err.text, "no picture")); /* its tracks are damaged, not its blocks */
+	free(data);
+}
+
 static void bad_films_are_refused(void **state)
 {
 	(void)state;
@@ -349,6 +366,7 @@ int main(void)
 	    cmocka_unit_test(the_first_picture_comes_back),
 cmocka_unit_test(a_film_is_taken_over), cmocka_unit_test(texts_come_back),
 	    cmocka_unit_test(a_cut_file_is_refused),
+	    cmocka_unit_test(tracks_have_numbers),
 	    cmocka_unit_test(bad_films_are_refused),
 	    cmocka_unit_test(elements_are_read),
 	};
