@@ -197,6 +197,10 @@ bool param_seed(const json_t *value, uint64_t *seed)
 		*seed = (uint64_t)json_integer_value(value);
 		return json_integer_value(value) >= 0;
 	}
+	if (is_whole(value) && json_real_value(value) >= 0) { /* JavaScript may write a point */
+		*seed = (uint64_t)json_real_value(value);
+		return true;
+	}
 	if (!text || !isdigit((unsigned char)*text))
 		return false;
 	char *end;
@@ -205,18 +209,16 @@ bool param_seed(const json_t *value, uint64_t *seed)
 	return *end == '\0' && errno == 0;
 }
 
-/* -1 means "not given"; JavaScript may write a point. */
+/* -1 means "not given". */
 static int canonical_seed(const struct param *p, const json_t *value, json_t **out,
 			  struct error *err)
 {
+	uint64_t seed;
 	const char *text = json_string_value(value);
-	const bool whole = is_whole(value);
-	uint64_t seed = whole && json_real_value(value) >= 0 ? (uint64_t)json_real_value(value) : 0;
 	*out = NULL;
-	if ((text && strcmp(text, "-1") == 0) ||
-	    ((json_is_integer(value) || whole) && json_number_value(value) == -1))
+	if ((text && strcmp(text, "-1") == 0) || (json_is_number(value) && json_number_value(value) == -1))
 		return SUMI_OK;
-	if (whole ? json_real_value(value) < 0 : !param_seed(value, &seed))
+	if (!param_seed(value, &seed))
 		return wrong(p, err, "a whole number from 0 to 18446744073709551615, or -1");
 	*out = param_seed_json(seed);
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
