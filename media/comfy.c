@@ -24,9 +24,11 @@ static const json_t *passed(const json_t *node)
 {
 	const char *key;
 	json_t *value;
+	if (!strstr(class_of(node), "Reroute"))
+		return NULL;
 	json_object_foreach(json_object_get(node, "inputs"), key, value)
 	{
-		if (strstr(class_of(node), "Reroute") && json_is_array(value))
+		if (json_is_array(value))
 			return value;
 	}
 	return NULL;
