@@ -66,10 +66,9 @@ static int cli_queue_url(struct cli *cli, char out[FILES_PATH_MAX], struct error
 static void look_for_room(struct cli *cli, struct queue *queue)
 {
 	struct admission *a = &cli->admission;
-	struct error ignored;
-	bool any;
-	if (queue_largest_device(queue, &a->memory, a->device, sizeof a->device, &any, &ignored))
-		a->memory = 0;
+	int64_t next = 0;
+	a->memory = 0;
+	queue_look_for_room(queue, next, &next, &a->memory, a->device, sizeof a->device);
 	cli->intake.memory = a->memory;
 	memcpy(cli->intake.device, a->device, sizeof a->device);
 }

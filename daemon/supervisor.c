@@ -339,7 +339,8 @@ static void reap(struct supervisor *s)
 	struct queue_reaped r;
 	struct queue_admitted admitted;
 	struct error err;
-	room_look(s->queue, clock_mono_us() / 1000, &s->next_look, &s->admission);
+	queue_look_for_room(s->queue, clock_mono_us() / 1000, &s->next_look, &s->admission.memory, s->admission.device,
+			    sizeof s->admission.device);
 	int status = queue_admit(s->queue, 1000, &admitted, &err);
 	if (!status)
 		status = queue_reap(s->queue, s->config.lease_ms, &r, &err);

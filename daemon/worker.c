@@ -357,7 +357,8 @@ static int serve(struct worker *w, struct error *err)
 		struct queue_admitted admitted;
 		int64_t now = clock_mono_us() / 1000;
 		report(w, IDLE_LIMIT_MS, "idle");
-		room_look(w->queue, now, &w->next_look, &w->admission);
+		queue_look_for_room(w->queue, now, &w->next_look, &w->admission.memory, w->admission.device,
+				    sizeof w->admission.device);
 		int status = queue_admit(w->queue, ADMIT_BATCH, &admitted, err);
 		if (!status && queue_generation(w->queue) != w->generation)
 			status = settle(w, err);

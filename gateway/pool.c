@@ -14,7 +14,7 @@
 #include "modalities/admission.h"
 #include "storage/blobs.h"
 
-enum { THREADS_MAX = 16, QUEUE_MS = 2000, STORE_BUSY_MS = 2000, LOOK_MS = 5000 };
+enum { THREADS_MAX = 16, QUEUE_MS = 2000, STORE_BUSY_MS = 2000 };
 
 struct worker {
 	struct pool *pool;
@@ -136,13 +136,8 @@ static void look_for_room(struct worker *w)
 	struct admission *a = &w->admission;
 	struct queue *queue;
 	struct error ignored;
-	bool any;
-	int64_t now = clock_mono_us() / 1000;
-	if (now < w->next_look || worker_queue(w, &queue, &ignored) ||
-	    queue_largest_device(queue, &a->memory, a->device, sizeof a->device, &any, &ignored))
-		return;
-	if (any)
-		w->next_look = now + LOOK_MS;
+	if (!worker_queue(w, &queue, &ignored))
+		queue_look_for_room(queue, clock_mono_us() / 1000, &w->next_look, &a->memory, a->device, sizeof a->device);
 }
 
 int worker_links(struct worker *w, struct job *job, queue_coming *coming, void *context, struct error *err)

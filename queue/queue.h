@@ -356,10 +356,11 @@ struct queue_worker_info {
 int queue_workers(struct queue *queue, struct queue_worker_info **workers, size_t *count,
 		  struct error *err);
 
-/* The device with the most memory among those of living workers: its bytes and its name. *most 0: one of them does not
- * say how much it has, or there is none (*any). */
-int queue_largest_device(struct queue *queue, uint64_t *most, char *name, size_t name_size, bool *any,
-			 struct error *err);
+/* The device with the most memory among those of living workers, asked anew every few seconds: its bytes and its name.
+ * *most 0: one of them does not say how much it has, or there is none. *next_ms, of the clock that now_ms is of, is when
+ * that is done again, and begins with 0; until then, and where Redis does not answer, all stays as it is. */
+void queue_look_for_room(struct queue *queue, int64_t now_ms, int64_t *next_ms, uint64_t *most, char *name,
+			 size_t name_size);
 
 /* What the living workers can do, each class with a space before and behind it (" image/ink image/ ");
  * NULL where none lives. The caller frees it. */

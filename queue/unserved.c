@@ -5,6 +5,8 @@
 
 #include "queue/internal.h"
 
+enum { LOOK_MS = 5000 }; /* between two looks at what devices hold */
+
 #define SCAN_PAGE 100
 #define MOST_UNSERVED 1000 /* classes that are told of */
 
@@ -139,17 +141,18 @@ int queue_unserved(struct queue *queue, struct queue_unserved **list, size_t *co
 	return status;
 }
 
-int queue_largest_device(struct queue *queue, uint64_t *most, char *name, size_t name_size, bool *any,
-			 struct error *err)
+void queue_look_for_room(struct queue *queue, int64_t now_ms, int64_t *next_ms, uint64_t *most, char *name,
+			 size_t name_size)
 {
 	struct queue_worker_info *workers;
+	struct error ignored;
 	size_t count;
 	bool known = true;
-	int status = queue_workers(queue, &workers, &count, err);
-	if (status)
-		return status;
+	if (now_ms < *next_ms || queue_workers(queue, &workers, &count, &ignored))
+		return;
+	if (count) /* else the first is about to tell that it lives */
+		*next_ms = now_ms + LOOK_MS;
 	*most = 0;
-	*any = count > 0;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t memory = (uint64_t)workers[i].figures.memory;
 		known &= workers[i].figures.memory > 0;
@@ -161,7 +164,6 @@ int queue_largest_device(struct queue *queue, uint64_t *most, char *name, size_t
 	if (!known) /* then it may be the largest */
 		*most = 0;
 	free(workers);
-	return SUMI_OK;
 }
 
 int queue_waiting(struct queue *queue, size_t most, struct queue_unserved **list, size_t *count,
