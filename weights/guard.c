@@ -50,9 +50,11 @@ static void on_bus_error(int signal, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-void guard_install(void)
+/* LLVM, under most OpenCL drivers, puts handlers of its own in front when it first compiles. They pass a fault on, but
+ * only one: they are gone with the first (SA_RESETHAND), and a second thread that faults before ours is back ends the
+ * process. So ours is put in front again and again. */
+static void take_signal(void)
 {
-	pthread_mutex_lock(&changing);
 	struct sigaction now, action = {.sa_sigaction = on_bus_error,
 					.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	sigemptyset(&action.sa_mask);
@@ -61,6 +63,12 @@ void guard_install(void)
 		before = now;
 		sigaction(SIGBUS, &action, NULL);
 	}
+}
+
+void guard_install(void)
+{
+	pthread_mutex_lock(&changing);
+	take_signal();
 	pthread_mutex_unlock(&changing);
 }
 
@@ -93,6 +101,7 @@ int guard_check(struct error *err)
 {
 	int status = SUMI_OK;
 	pthread_mutex_lock(&changing);
+	take_signal();
 	for (int i = 0; i < MAPPINGS && !status; i++)
 		if (atomic_load(&mappings[i].begin) && atomic_load(&mappings[i].damaged))
 			status =

@@ -8,7 +8,8 @@
 
 #include "base/status.h"
 
-/* For the whole process. Faults elsewhere go to whoever had them before. */
+/* For the whole process. Faults elsewhere go to whoever had them before. guard_check(), which follows every step, does
+ * it once more, for libraries that put a handler of their own in front meanwhile. */
 void guard_install(void);
 
 /* A mapping from now on, and not any more. path is borrowed until guard_remove(). More than there

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -249,6 +250,24 @@ static void test_cut_while_used(void **state)
 	assert_memory_equal(first, again, sizeof first);
 	step(p->model, device, again);
 	assert_memory_equal(first, again, sizeof first);
+}
+
+static void once(int signal)
+{
+	(void)signal;
+}
+
+/* LLVM puts a handler that is gone with the first fault in front of the library's, which has to be the first again before
+ * two threads fault at once. */
+static void test_another_handler_in_front(void **state)
+{
+	(void)state;
+	struct sigaction ours, theirs = {.sa_handler = once, .sa_flags = SA_NODEFER | SA_RESETHAND}, now;
+	guard_install();
+	assert_int_equal(sigaction(SIGBUS, &theirs, &ours), 0);
+	assert_int_equal(guard_check(NULL), SUMI_OK);
+	assert_int_equal(sigaction(SIGBUS, NULL, &now), 0);
+	assert_true(now.sa_sigaction == ours.sa_sigaction && now.sa_sigaction != theirs.sa_sigaction);
 }
 
 /* A name that is gone does not take the bytes away from those who use them. */
@@ -644,6 +663,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_tight, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_removed_while_used, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_cut_while_used, set_up, tear_down),
+	    cmocka_unit_test(test_another_handler_in_front),
 	    cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_writable_by_others, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_changed_weights, set_up, tear_down),
