@@ -91,6 +91,43 @@ static void print_keys(const json_t *object)
 	}
 }
 
+/* What the file says of a picture that it began with and of a mask, where both are brought now. */
+static void take_waiting(const struct cli *cli, struct recipe *recipe)
+{
+	static const char *const masks[] = {"mask",	     "mask_from",     "outpaint_left",
+					    "outpaint_right", "outpaint_top", "outpaint_bottom"};
+	const char *key, *field;
+	json_t *fields, *value;
+	bool masked = false;
+	if (!json_object_get(cli->fields, "init"))
+		return;
+	for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++)
+		masked |= json_object_get(cli->fields, masks[i]) != NULL;
+	json_object_foreach(recipe->waiting, key, fields)
+	{
+		if (!masked && !json_object_get(fields, "strength"))
+			continue;
+		json_object_foreach(fields, field, value)
+			json_object_set(recipe->job, field, value);
+		json_object_del(recipe->unknown, key);
+	}
+}
+
+/* --no-NAME of what the file says, and of what cannot be without it. */
+static void leave_out(const struct cli *cli, json_t *job)
+{
+	static const char *const along[][2] = {{"init", "mask"},	   {"init", "mask_from"},    {"init", "outpaint_left"},
+					       {"init", "outpaint_right"}, {"init", "outpaint_top"}, {"init", "outpaint_bottom"},
+					       {"mask", "mask_from"}};
+	const char *name;
+	json_t *value;
+	json_object_foreach(cli->left_out, name, value)
+		json_object_del(job, name);
+	for (size_t i = 0; i < sizeof along / sizeof along[0]; i++)
+		if (json_object_get(cli->left_out, along[i][0]))
+			json_object_del(job, along[i][1]);
+}
+
 /* How a control that has lost its picture is asked for again. */
 static void print_option(const json_t *control)
 {
@@ -172,6 +209,10 @@ static void tell(const struct cli *cli, const struct recipe *recipe)
 			fprintf(stderr, "; not taken: ");
 			print_keys(recipe->unknown);
 		}
+		if (json_object_size(recipe->waiting) && !json_object_get(cli->fields, "init"))
+			fprintf(stderr, "; --init FILE, and --mask FILE, would take with them: ");
+		if (json_object_size(recipe->waiting) && !json_object_get(cli->fields, "init"))
+			print_keys(recipe->waiting);
 		fputc('\n', stderr);
 		tell_followed(cli, recipe);
 	}
@@ -299,6 +340,7 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 	if (!status)
 		status = output_prepare(cli, modality ? modality : modality_names[0], format, err);
 	if (!status) {
+		take_waiting(cli, &recipe);
 		tell(cli, &recipe);
 		if (!cli->quiet)
 			tell_others(cli, &recipe);
@@ -310,6 +352,7 @@ static int read_job(struct cli *cli, struct job *job, struct error *err)
 		/* What was drawn is drawn. */
 		json_object_set_new(recipe.job, "literal", json_true());
 		keep_parameters(recipe.job);
+		leave_out(cli, recipe.job);
 		json_object_update(recipe.job, cli->fields);
 		status = job_parse_object(recipe.job, job, err);
 		if (!status && (status = check_files(cli, job, err)))
@@ -337,10 +380,12 @@ const struct verb verb_again = {
     .summary = "make the same bytes again from an artifact's own metadata, or of a draft the whole",
     .options = again_options,
     .job_options = true,
+    .takes_back = true,
     .min_args = 1,
     .max_args = 1,
     .run = run_again,
     .more = "Options change what they name: sumi again picture.webp --seed 8\n"
+	    "What it says is left out by --no-NAME: sumi again picture.webp --no-mask\n"
 	    "From a draft to the picture:     sumi again draft.webp --full\n"
 	    "From standard input:             sumi again - < picture.webp\n",
 };

@@ -108,6 +108,7 @@ static int put_field(struct cli *cli, const struct param *p, const char *text, s
 		json_decref(value);
 		return status;
 	}
+	json_object_del(cli->left_out, p->name);
 	json_t *before = json_object_get(cli->fields, p->name);
 	if (json_is_array(before) && json_is_array(value)) { /* --tag a --tag b */
 		json_array_extend(before, value);
@@ -234,15 +235,34 @@ static int take_own(struct cli *cli, const struct cli_option *table, int i, cons
 	return SUMI_OK;
 }
 
+/* --no- before the name of a long option: the rest, else false. */
+static bool without_no(const struct word *w, struct word *rest)
+{
+	if (!w->name || w->name_size < 4 || w->value || strncmp(w->name, "no", 2) != 0 ||
+	    (w->name[2] != '-' && w->name[2] != '_'))
+		return false;
+	*rest = (struct word){.name = w->name + 3, .name_size = w->name_size - 3, .value = "false"};
+	return true;
+}
+
+/* --no-X of what is no switch, where a file may bring it. */
+static bool leave_out(struct cli *cli, const struct word *w)
+{
+	struct word positive;
+	const struct param *p = cli->verb->takes_back && without_no(w, &positive) ? find_field(&positive) : NULL;
+	if (!p || p->type == PARAM_BOOL)
+		return false;
+	json_object_del(cli->fields, p->name);
+	json_object_set_new(cli->left_out, p->name, json_true());
+	return true;
+}
+
 /* --no-X of a switch is --X=false. */
 static bool is_denied(const struct cli *cli, const struct word *w, struct word *positive)
 {
 	const struct cli_option *const tables[] = {cli->verb->options, cli_common_options};
-	if (!w->name || w->name_size < 4 || w->value || strncmp(w->name, "no", 2) != 0 ||
-	    (w->name[2] != '-' && w->name[2] != '_'))
+	if (!without_no(w, positive))
 		return false;
-	*positive = (struct word){
-	    .name = w->name + 3, .name_size = w->name_size - 3, .value = "false"};
 	const struct param *p = cli->verb->job_options ? find_field(positive) : NULL;
 	if (p && p->type == PARAM_BOOL)
 		return true;
@@ -261,6 +281,8 @@ static int take_option(struct cli *cli, const struct word *w, const char *shown,
 	int i = find(cli->verb->options, w);
 	if (i >= 0)
 		return take_own(cli, cli->verb->options, i, w, shown, argc, argv, at, err);
+	if (leave_out(cli, w))
+		return SUMI_OK;
 	if (is_denied(cli, w, &positive))
 		return take_option(cli, &positive, shown, argc, argv, at, err);
 	const struct param *field = cli->verb->job_options ? find_field(w) : NULL;
@@ -317,6 +339,7 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 	char note[WHEN_NOTE_SIZE] = "";
 	int status = SUMI_OK;
 	cli->fields = json_object();
+	cli->left_out = json_object();
 	for (int i = 0; i < argc && !status; i++)
 		status = take_word(cli, argc, argv, &i, &plain, err);
 	/* What is wrong before --json is told in JSON as well. */

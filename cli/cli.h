@@ -42,6 +42,7 @@ struct verb {
 	const char *summary;              /* one line */
 	const struct cli_option *options; /* may be NULL */
 	bool job_options;                 /* also takes a job's parameters as options */
+	bool takes_back;                  /* and --no-NAME of each: what a file brings of it is left out */
 	unsigned modalities;              /* whose, PARAM_IMAGE …; 0: all */
 	int min_args, max_args;           /* positional; max -1: any number */
 	/* Returns an exit code; has printed its own error with cli_error(). */
@@ -60,6 +61,7 @@ struct cli {
 	int arg_count;
 	const char *values[32]; /* of verb->options, by index; "" for a switch that is set */
 	json_t *fields;         /* job options that were given, in their JSON types */
+	json_t *left_out;       /* with takes_back: the names of those that were given as --no-NAME, as keys */
 	struct admission admission;
 	struct admission intake; /* of jobs that still lie in the queue's intake */
 };

@@ -270,6 +270,7 @@ int main(int argc, char **argv)
 		return no_verb(argv[1]);
 	int code = run_verb(&cli, argc - 2, argv + 2);
 	json_decref(cli.fields);
+	json_decref(cli.left_out);
 	admission_free(&cli.admission);
 	admission_free(&cli.intake);
 	return end_output(code);

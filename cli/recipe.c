@@ -147,10 +147,21 @@ static bool take_tile(json_t *job, const char *name, const char *text)
 	return strcasecmp(text, "False") == 0;
 }
 
-static bool take_not(json_t *job, const char *name, const char *text)
+static bool take_mask_mode(json_t *job, const char *name, const char *text)
 {
-	(void)job, (void)name, (void)text;
-	return false;
+	return strcasecmp(text, "Inpaint masked") == 0 ||
+	       (strcasecmp(text, "Inpaint not masked") == 0 && json_object_set_new(job, name, json_true()) == 0);
+}
+
+static bool take_mask_area(json_t *job, const char *name, const char *text)
+{
+	return strcasecmp(text, "Whole picture") == 0 ||
+	       (strcasecmp(text, "Only masked") == 0 && json_object_set_new(job, name, json_true()) == 0);
+}
+
+static bool take_mask_fill(json_t *job, const char *name, const char *text)
+{
+	return take_field(job, name, strncasecmp(text, "latent ", 7) == 0 ? text + 7 : text);
 }
 
 static bool take_nothing(json_t *job, const char *name, const char *text)
@@ -179,20 +190,44 @@ static const struct {
     {"Clip skip", "clip_skip", take_clip_skip},
     {"RNG", "rng", take_rng},
     {"Precision", "precision", take_text},
-    {"Denoising strength", NULL, take_not}, /* of a picture that is not in the file */
     {"Hires upscaler", "hires_upscaler", take_upscaler},
     {"Refiner", "refiner", take_refiner},
     {"Tiling", "tile", take_tile},
-    {"Mask blur", NULL, take_not},
-    {"Mask mode", NULL, take_not},
-    {"Mask blend", NULL, take_not},
-    {"Masked content", NULL, take_not},
-    {"Inpaint area", NULL, take_not},
-    {"Masked area padding", NULL, take_not},
     {"Model hash", NULL, take_nothing},	    /* told as a part of the infotext */
     {"TI hashes", NULL, take_nothing}, /* of words that stand in the prompt */
     {"Version", NULL, take_nothing},
 };
+
+/* What goes with a picture that is not in the file. */
+static const struct {
+	const char *key, *field;
+	bool (*take)(json_t *job, const char *field, const char *text);
+} of_picture[] = {
+    {"Denoising strength", "strength", take_field},
+    {"Mask blur", "mask_blur", take_field},
+    {"Mask mode", "mask_invert", take_mask_mode},
+    {"Mask blend", "mask_blend", take_field},
+    {"Masked content", "mask_fill", take_mask_fill},
+    {"Inpaint area", "only_masked", take_mask_area},
+    {"Masked area padding", "mask_padding", take_field},
+};
+
+/* Whether a key is one of those; what it says waits until somebody brings the picture. */
+static bool waits(struct recipe *r, const struct infotext_field *f)
+{
+	for (size_t i = 0; i < sizeof of_picture / sizeof of_picture[0]; i++) {
+		if (strcmp(of_picture[i].key, f->key) != 0)
+			continue;
+		json_t *fields = json_object();
+		if (!r->waiting)
+			r->waiting = json_object();
+		if (of_picture[i].take(fields, of_picture[i].field, f->value))
+			json_object_set(r->waiting, f->key, fields);
+		json_decref(fields);
+		return true;
+	}
+	return false;
+}
 
 static bool take_key(json_t *job, const struct infotext_field *f)
 {
@@ -239,14 +274,16 @@ static void take_all(struct recipe *r, const struct infotext *text)
 		take_text(r->job, "negative_prompt", text->negative_prompt);
 	for (size_t i = 0; i < text->count; i++)
 		if (text->fields[i].value && *text->fields[i].value && !take_control(r, &text->fields[i]) &&
-		    !take_key(r->job, &text->fields[i]))
+		    (waits(r, &text->fields[i]) || !take_key(r->job, &text->fields[i])))
 			json_object_set_new(r->unknown, text->fields[i].key,
 					    json_string(text->fields[i].value));
 	/* Without a picture to start from, it is the second pass's. */
 	const char *strength = infotext_get(text, "Denoising strength");
 	if (strength && json_object_get(r->job, "hires") &&
-	    take_field(r->job, "hires_strength", strength))
+	    take_field(r->job, "hires_strength", strength)) {
 		json_object_del(r->unknown, "Denoising strength");
+		json_object_del(r->waiting, "Denoising strength");
+	}
 	const char *rng = usual_rng(r->program);
 	if (text->count && rng && !json_object_get(r->job, "rng"))
 		take_text(r->job, "rng", rng);
@@ -384,6 +421,7 @@ void recipe_clear(struct recipe *r)
 	json_decref(r->made_by);
 	json_decref(r->unknown);
 	json_decref(r->followed);
+	json_decref(r->waiting);
 	json_decref(r->graph);
 	json_decref(r->json);
 	json_decref(r->loras);

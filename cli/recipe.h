@@ -13,6 +13,7 @@ struct recipe {
 	json_t *unknown; /* of another program: key → value of what sumi has no field for */
 	const char *program; /* that made the file, "A1111", "ComfyUI", …; NULL: not told */
 	json_t *followed; /* of an infotext: its controls, without their pictures, which are not in the file; NULL: none */
+	json_t *waiting; /* of an infotext: key → {field: value} of what goes with a picture that is not in the file; in unknown too; NULL: none */
 	json_t *graph;   /* of ComfyUI: its samplers, checkpoints, LoRAs and sizes; NULL: none */
 	json_t *loras;   /* of another program: those that stand outside of the prompt, as a job names them; NULL: none */
 	json_t *json;    /* what another program wrote as JSON, as it stands; NULL: nothing */

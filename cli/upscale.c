@@ -302,9 +302,7 @@ static int animation(const struct job_of_upscaling *job, struct reel *r, const s
 		     const char *path, struct error *err)
 {
 	const struct webp_info *info = webp_reader_info(r->reader);
-	struct webp_animation_options options = {.picture = {.quality = 90},
-						 .frame_ms = (double)info->duration_ms / info->frames,
-						 .loop_count = info->loop_count};
+	struct webp_animation_options options = {.picture = {.quality = 90}, .timed = true, .loop_count = info->loop_count};
 	struct webp_animation *a = NULL;
 	uint8_t *data = NULL;
 	size_t size;
@@ -316,7 +314,7 @@ static int animation(const struct job_of_upscaling *job, struct reel *r, const s
 		if (!status && i == 0)
 			status = webp_animation_new(w, h, &options, &a, err);
 		if (!status)
-			status = webp_animation_add(a, rgb, err);
+			status = webp_animation_add_until(a, rgb, end_ms, err);
 		free(rgb);
 	}
 	if (!status)
@@ -382,7 +380,11 @@ static int one_file(const struct job_of_upscaling *job, const char *file, struct
 	struct metadata meta = {0};
 	char path[FILES_PATH_MAX];
 	int status = open_reel(file, &r, err);
+	struct picture_info info;
 	bool webp = r.size >= 12 && memcmp(r.data, "RIFF", 4) == 0;
+	if (!status && !job->cli->quiet && !png_picture_info(r.data, r.size, file, &info, NULL) && info.more)
+		fprintf(stderr, "sumi: note: %s is an animated PNG, of which the first picture alone is read: an animated WebP or a "
+				"WebM is made larger as a whole\n", file);
 	if (!status)
 		status = result_path(job, &r, factor_of(job), r.film ? "webm" : webp ? "webp" : "png", path, err);
 	if (!status)

@@ -2,6 +2,7 @@
 #ifndef SUMI_MEDIA_PICTURE_H
 #define SUMI_MEDIA_PICTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@
 struct picture_info {
 	int width, height; /* as it lies in the file */
 	int orientation;   /* EXIF's, 1 … 8: how it wants to be turned */
+	bool more;         /* of a PNG: it is animated, and more pictures follow, which nobody here reads */
 };
 
 /* SUMI_CORRUPT for a picture without pixels, SUMI_TOOBIG past the limits above. */

@@ -252,6 +252,8 @@ int png_picture_info(const void *data, size_t size, const char *where, struct pi
 			raw = raw_size(content);
 		} else if (memcmp(type, "eXIf", 4) == 0) {
 			info->orientation = exif_orientation(content, length);
+		} else if (memcmp(type, "acTL", 4) == 0) {
+			info->more = true;
 		}
 		if (memcmp(type, "IDAT", 4) == 0)
 			packed += length;

@@ -149,7 +149,8 @@ struct webp_animation {
 	WebPConfig config;
 	int width, height;
 	double frame_ms;
-	int frames;
+	bool timed;
+	int frames, end_ms; /* of the last, when timed */
 };
 
 int webp_animation_new(int width, int height, const struct webp_animation_options *options,
@@ -159,7 +160,7 @@ int webp_animation_new(int width, int height, const struct webp_animation_option
 	int status = check_size(width, height, err);
 	if (status)
 		return status;
-	if (!(options->frame_ms >= 1 && options->frame_ms <= 65535))
+	if (!options->timed && !(options->frame_ms >= 1 && options->frame_ms <= 65535))
 		return error_set(err, SUMI_INVALID,
 				 "WebP: a frame of %g ms, allowed are 1 to 65535",
 				 options->frame_ms);
@@ -171,7 +172,8 @@ int webp_animation_new(int width, int height, const struct webp_animation_option
 		return error_set(err, SUMI_NOMEM, "WebP: no memory for an animation");
 	a->width = width;
 	a->height = height;
-	a->frame_ms = options->frame_ms;
+	a->frame_ms = options->timed ? 0 : options->frame_ms;
+	a->timed = options->timed;
 	status = set_config(&a->config, &options->picture, err);
 	if (status)
 		goto fail;
@@ -206,7 +208,7 @@ void webp_animation_free(struct webp_animation *a)
 /* When the next frame begins. */
 static int next_begin(const struct webp_animation *a)
 {
-	return (int)lround(a->frames * a->frame_ms);
+	return a->timed ? a->end_ms : (int)lround(a->frames * a->frame_ms);
 }
 
 int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct error *err)
@@ -223,6 +225,14 @@ int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct erro
 	WebPPictureFree(&picture);
 	if (!status)
 		a->frames++;
+	return status;
+}
+
+int webp_animation_add_until(struct webp_animation *a, const uint8_t *rgb, int end_ms, struct error *err)
+{
+	int status = webp_animation_add(a, rgb, err);
+	if (!status)
+		a->end_ms = end_ms;
 	return status;
 }
 

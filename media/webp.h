@@ -24,6 +24,7 @@ struct webp_options {
 struct webp_animation_options {
 	struct webp_options picture;
 	double frame_ms; /* how long a frame stands, 1…65535; each begins at the nearest ms */
+	bool timed;      /* … or webp_animation_add_until() says it of each */
 	int loop_count;  /* 0: for ever */
 	int kmin, kmax;  /* distance of key frames; both 0: 9 and 17 lossless, 3 and 5 lossy */
 };
@@ -38,6 +39,8 @@ int webp_animation_new(int width, int height, const struct webp_animation_option
 		       struct webp_animation **out, struct error *err);
 /* rgb is [height, width, 3], read during the call. */
 int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct error *err);
+/* The same of one that stands until a time since the beginning, which is not before that of the one before. */
+int webp_animation_add_until(struct webp_animation *a, const uint8_t *rgb, int end_ms, struct error *err);
 /* After the last frame, once. The caller frees *data. */
 int webp_animation_finish(struct webp_animation *a, const struct metadata *meta, uint8_t **data,
 			  size_t *size, struct error *err);

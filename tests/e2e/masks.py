@@ -115,6 +115,33 @@ def refusals(place):
                   f"{verb}: {name}", bad.stderr)
 
 
+def left_out(place):
+    """What a file says is left out by its name, with what cannot be without it."""
+    for option, same in (("--no-mask", ["--init", "init.png"]), ("--no-init", []), ("--no-strength", ["--init", "init.png", "--mask", "mask.png", "--strength", 0.8])):
+        done = place.sumi("again", place.dir / "job.png", option, "-o", place.dir / "less.png")
+        render(place, "few.png", *same) if same else place.sumi("render", "ink", *BASE[:4], *BASE[6:], *SIZE, "--pack", PACKS / PACK, "-o", place.dir / "few.png")
+        check(done.returncode == 0 and pixels(place.dir / "less.png") == pixels(place.dir / "few.png"), f"again {option}", done.stderr)
+    done = place.sumi("again", place.dir / "job.png", "--no-nothing", "-o", place.dir / "less.png")
+    check(done.returncode == 2 and "--no-nothing" in done.stderr, "of what there is not it is no option", done.stderr)
+    done = place.sumi("render", "ink", "--no-mask", "-o", place.dir / "less.png")
+    check(done.returncode == 2 and "--no-mask" in done.stderr, "and of no verb to which no file brings it", done.stderr)
+
+
+def words_alone(place):
+    """Of a picture whose own JSON is gone the infotext says what goes with init and mask, where both are brought."""
+    more = ["--mask-invert", "--mask-blur", 2.5, "--mask-fill", "noise", "--mask-blend", "comfy", "--only-masked", "--mask-padding", 5]
+    render(place, "said.png", "--init", "init.png", "--mask", "mask.png", *more)
+    data = (place.dir / "said.png").read_bytes()
+    at = data.index(b"tEXtsumi\0") - 4
+    (place.dir / "said.png").write_bytes(data[:at] + data[at + 12 + int.from_bytes(data[at:at + 4], "big"):])
+    done = place.sumi("again", place.dir / "said.png", "--init", "init.png", "--mask", "mask.png", "-o", place.dir / "made.png")
+    check(done.returncode == 0 and "not taken" not in done.stderr and pixels(place.dir / "made.png") == pixels(place.dir / "said.png"),
+          "again takes from an infotext what goes with the pictures that are brought", done.stderr)
+    done = place.sumi("again", place.dir / "said.png", "-o", place.dir / "made.png")
+    check("would take with them: Denoising strength, Mask" in done.stderr and "Mask blur" in done.stderr.split("would")[0],
+          "without them it says so", done.stderr)
+
+
 def jobs(place):
     files = ["--init", "init.png", "--mask", "mask.png"]
     out = place.sumi("image", "ink", *BASE, *SIZE, *files, "-o", place.dir / "job.png")
@@ -125,6 +152,8 @@ def jobs(place):
     again = place.sumi("again", place.dir / "job.png", "-o", place.dir / "again.png")
     check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "job.png"), "again repeats it",
           again.stderr)
+    left_out(place)
+    words_alone(place)
     render(place, "whole.png", *files, "--steps", 60, "--sampler", "euler_a")
     out = place.sumi("image", "ink", *BASE, *SIZE, *files, "--steps", 60, "--sampler", "euler_a", "--id", "cut", "--detach")
     check(out.returncode == 0, "it is sent", out.stderr)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Pictures and animations made larger by a network that is a file."""
-import struct
+import struct, zlib
 
 from lib import *
 
@@ -30,13 +30,32 @@ def stills(place):
     check(rows["path"] == "json.png" and rows["by"] == 2, "--json says what came of it", str(rows))
 
 
+def pictures_of(data):
+    """Of an animated WebP: where the chunk of each picture begins, and for how many ms it is shown."""
+    at, rows = 12, []
+    while at < len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        if name == b"ANMF":
+            rows.append((at + 8, int.from_bytes(data[at + 20:at + 23], "little")))
+        at += 8 + size + size % 2
+    return rows
+
+
 def animations(place):
-    done = place.sumi("upscale", ROOT / "docs" / "img" / "ink-in-water.webp", "-u", NETWORKS / "compact.safetensors", "--by", 1,
-                      "-o", "film.webp")
+    was = bytearray((ROOT / "docs" / "img" / "ink-in-water.webp").read_bytes())
+    for i, (at, _) in enumerate(pictures_of(was)):
+        was[at + 12:at + 15] = (20 + 37 * (i % 5)).to_bytes(3, "little")
+    (place.dir / "drop.webp").write_bytes(was)
+    done = place.sumi("upscale", "drop.webp", "-u", NETWORKS / "compact.safetensors", "--by", 1, "-o", "film.webp")
     data = (place.dir / "film.webp").read_bytes() if done.returncode == 0 else b""
-    was = (ROOT / "docs" / "img" / "ink-in-water.webp").read_bytes()
-    check(b"ANIM" in data and data.count(b"ANMF") == was.count(b"ANMF"), "an animation stays one, frame by frame",
-          done.stderr)
+    times = [ms for _, ms in pictures_of(data)]
+    check(len(times) > 4 and times == [ms for _, ms in pictures_of(was)], "an animation stays one, each picture for its time",
+          f"{times} {done.stderr}")
+    made = (place.dir / "lake.png").read_bytes()
+    chunk = b"acTL" + struct.pack(">II", 1, 0)
+    (place.dir / "moving.png").write_bytes(made[:33] + struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk)) + made[33:])
+    done = place.sumi("upscale", "moving.png", "-u", NETWORKS / "compact.safetensors", "-o", "first.png")
+    check(done.returncode == 0 and "animated PNG, of which the first picture alone" in done.stderr, "an animated PNG is told of", done.stderr)
     done = place.sumi("upscale", ROOT / "docs" / "img" / "ink-in-water.webp", "-u", NETWORKS / "compact.safetensors", "-o",
                       "film.png")
     check(done.returncode == 2 and "is an animation" in done.stderr, "and is no PNG", done.stderr)
