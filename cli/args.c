@@ -92,6 +92,12 @@ static const char *take_switch(const struct cli *cli, const struct word *w, int 
 	return w->value ? w->value : "true";
 }
 
+/* "$UNSET": another queue, tag or job than the one that was meant, or all of them. */
+static int is_empty(const char *shown, struct error *err)
+{
+	return error_set(err, SUMI_INVALID, "%s is empty: give it a value, or leave it out", shown);
+}
+
 static int put_field(struct cli *cli, const struct param *p, const char *text, struct error *err)
 {
 	json_t *value;
@@ -128,15 +134,13 @@ static int take_field(struct cli *cli, const struct param *p, const struct word 
 		text = take_switch(cli, w, argc, argv, at);
 	else
 		status = take_value(w, shown, argc, argv, at, &text, err);
+	if (!status && !*text && (p->type != PARAM_TEXT || p->min > 0))
+		status = is_empty(shown, err);
 	return status ? status : put_field(cli, p, text, err);
 }
 
-static int take_common(struct cli *cli, int index, const char *value, struct error *err)
+static int take_common(struct cli *cli, int index, const char *value)
 {
-	/* "$UNSET" would be another queue than the one that was meant. */
-	if ((index == CONFIG || index == STATE_DIR) && !*value)
-		return error_set(err, SUMI_INVALID, "--%s is empty: name a %s, or leave it out",
-				 cli_common_options[index].name, index == CONFIG ? "file" : "folder");
 	switch ((enum common)index) {
 	case JSON:
 		cli->json = value != NULL;
@@ -223,10 +227,12 @@ static int take_own(struct cli *cli, const struct cli_option *table, int i, cons
 		if (!status)
 			json_decref(on);
 	}
+	if (!status && table[i].value && !*value)
+		status = is_empty(shown, err);
 	if (status)
 		return status;
 	if (table == cli_common_options)
-		return take_common(cli, i, value, err);
+		return take_common(cli, i, value);
 	if (narrows(table[i].name) && cli->values[i] && strcmp(cli->values[i], value) != 0)
 		return error_set(err, SUMI_INVALID, "--%s is given as '%.40s' and as '%.40s': only one "
 						    "at a time",
@@ -360,6 +366,14 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct error *err)
 		    "'%.60s' is one argument too many: put quotes around texts of several "
 		    "words (usage: sumi %s%s%s)",
 		    cli->args[v->max_args], v->name, *v->arguments ? " " : "", v->arguments);
+	/* Verbs of many ids say themselves which cannot be one. */
+	bool names = *v->arguments != '[' && strncmp(v->arguments, "ID…", strlen("ID…")) != 0;
+	for (int i = 0; names && i < cli->arg_count; i++)
+		if (!cli->args[i][strspn(cli->args[i], " \t\r\n")])
+			return error_set(err, SUMI_INVALID,
+					 "argument %d is empty, perhaps a variable that is not set (usage: "
+					 "sumi %s%s%s)",
+					 i + 1, v->name, *v->arguments ? " " : "", v->arguments);
 	return SUMI_OK;
 }
 

@@ -62,7 +62,9 @@ int preflight(struct cli *cli, const struct job *job, struct error *err)
 int preflight_here(struct cli *cli, struct queue *queue, struct job *job, const struct inputs_from *from, struct error *err)
 {
 	int status = admission_fits(&cli->admission, job, err);
-	return status ? status : inputs_link(queue, job, from, NULL, NULL, err);
+	if (!status)
+		status = inputs_link(queue, job, from, NULL, NULL, err);
+	return status ? status : admission_strength(&cli->admission, job, err);
 }
 
 void preflight_note_after(json_t *noted, const struct job *job)

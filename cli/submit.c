@@ -146,6 +146,8 @@ static int take_files(struct load *l, struct job *job, const json_t *own, struct
 	}
 	if (!status && l->links)
 		status = inputs_link(l->queue, job, &from, is_listed, l, err);
+	if (!status && l->links && admission_strength(&l->cli->admission, job, err))
+		status = error_prefix(err, "job");
 	return status || l->dry ? status : inputs_send(l->cli, l->queue, job, &from, l->seen, err);
 }
 

@@ -53,7 +53,8 @@ static const struct {
     {WHEN_COUNT, 2, "a an one один одну"},
     {WHEN_COUNT, 3, "полтор*"},
     {WHEN_HALF_OF_DAY, WHEN_AM, "am утра"},
-    {WHEN_HALF_OF_DAY, WHEN_PM, "pm дня вечера"},
+    {WHEN_HALF_OF_DAY, WHEN_PM, "pm"},
+    {WHEN_HALF_OF_DAY, WHEN_EVENING, "дня вечера"},
     {WHEN_HALF_OF_DAY, WHEN_NIGHT, "ночи"},
     {WHEN_CLOCK, 12 * 60, "noon midday полдень"},
     {WHEN_CLOCK, 24 * 60, "midnight полночь"},
@@ -203,10 +204,10 @@ bool when_take(struct when_words *w, enum when_kind kind, int *value)
 /* The hour by the half of the day that is said with it; −1: there is none such. */
 static int hour_of(int hour, int half)
 {
-	if (half == WHEN_PM)
+	if (hour > 12) /* "13pm" may mean 1 or 15; "в 22 часа вечера" is said */
+		return half == WHEN_AM || half == WHEN_PM ? -1 : hour;
+	if (half == WHEN_PM || half == WHEN_EVENING)
 		return !hour ? -1 : hour < 12 ? hour + 12 : hour;
-	if (hour > 12)
-		return half == WHEN_AM ? -1 : hour;
 	if (hour == 12)
 		return 0;
 	return half == WHEN_NIGHT && hour > 6 ? hour + 12 : hour;

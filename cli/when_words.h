@@ -30,7 +30,7 @@ enum when_kind {
 	WHEN_DAILY,   /* seconds: "hourly" */
 };
 
-enum when_half { WHEN_AM, WHEN_PM, WHEN_NIGHT };
+enum when_half { WHEN_AM, WHEN_PM, WHEN_EVENING, WHEN_NIGHT };
 
 /* A text in words: numbers with what stands in them ("18:30", "31.12.2026"), and words in small letters. */
 struct when_words {

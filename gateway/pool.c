@@ -144,9 +144,9 @@ int worker_links(struct worker *w, struct job *job, queue_coming *coming, void *
 {
 	struct queue *queue;
 	struct error ignored;
-	if (worker_queue(w, &queue, &ignored))
-		return SUMI_OK;
-	int status = queue_sources_check(queue, job, coming, context, err);
+	int status = worker_queue(w, &queue, &ignored) ? SUMI_OK : queue_sources_check(queue, job, coming, context, err);
+	if (!status)
+		status = admission_strength(&w->admission, job, err);
 	if (status == SUMI_NOTFOUND) /* it is the job that names what is not there */
 		err->status = status = SUMI_INVALID;
 	return status;

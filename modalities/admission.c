@@ -131,8 +131,9 @@ static struct request request_here(const struct admission *a, const struct job *
 	return r;
 }
 
+/* usual: a strength that the job leaves open counts too. */
 static int check_pack(struct admission *a, const struct pack_info *info, const struct modality *m,
-		      const struct job *job, struct error *err)
+		      const struct job *job, bool usual, struct error *err)
 {
 	struct request r = request_here(a, job);
 	/* Workers offer a pack for its own modality only: it would wait for ever. */
@@ -140,8 +141,8 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 		return error_set(err, SUMI_INVALID, "model %s is for %s, not for %s", info->name,
 				 info->modality, job->modality);
 	int status = m->resolve(info, &r, err);
-	/* What is wrong with the picture itself is said before the usual strength is found too little. */
-	bool from_picture = r.init && !isnan(job->strength);
+	/* A picture that is shown is not what the run starts from. */
+	bool from_picture = r.init && !info->shows_picture && (usual || !isnan(job->strength));
 	char folder[FILES_PATH_MAX];
 	/* Another host may have the refiner. */
 	if (!status && !a->others)
@@ -161,14 +162,14 @@ static int check_pack(struct admission *a, const struct pack_info *info, const s
 
 /* A pack may have been replaced since it was listed: nothing is refused by an old one. */
 static int check_anew(struct admission *a, const struct pack_info *listed, const struct modality *m,
-		      const struct job *job, struct error *err)
+		      const struct job *job, bool usual, struct error *err)
 {
 	struct pack_info info;
 	struct error ignored;
 	if (pack_info_read_plain(listed->path, &info, &ignored))
 		return SUMI_OK;
 	a->fine[0] = '\0';
-	int status = check_pack(a, &info, m, job, err);
+	int status = check_pack(a, &info, m, job, usual, err);
 	a->fine[0] = '\0'; /* it has the address of what goes now */
 	pack_info_free(&info);
 	return status;
@@ -273,8 +274,8 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 		status = wildcards_check(a->config->packs, a->config->state_dir, job, &loras, err);
 	bool known = !status && (job->model || !a->others);
 	const struct pack_info *info = known ? admission_pack(a, job) : NULL;
-	if (info && check_pack(a, info, m, job, err))
-		status = check_anew(a, info, m, job, err);
+	if (info && check_pack(a, info, m, job, false, err))
+		status = check_anew(a, info, m, job, false, err);
 	if (!status)
 		status = loras ? check_styled(a, info, job, loras, err) : check_adapters(a, info, job, err);
 	json_decref(loras);
@@ -283,6 +284,16 @@ int admission_check(struct admission *a, const struct job *job, struct error *er
 	if (!status)
 		status = check_enlargers(a, job, err);
 	return !status && info ? check_whole(a, info, err) : status;
+}
+
+int admission_strength(struct admission *a, const struct job *job, struct error *err)
+{
+	const struct modality *m = modality_find(job->modality);
+	const struct pack_info *info = job->model || !a->others ? admission_pack(a, job) : NULL;
+	bool concerned = param_find("strength")->modalities & param_modality(job->modality);
+	if (!job->init || !isnan(job->strength) || !concerned || !info || !m)
+		return SUMI_OK;
+	return check_pack(a, info, m, job, true, err) ? check_anew(a, info, m, job, true, err) : SUMI_OK;
 }
 
 int admission_fits(struct admission *a, const struct job *job, struct error *err)
@@ -323,7 +334,10 @@ int admission_ask(void *context, const struct job *job, struct error *err)
 		if (strchr(f.value, '/') &&
 		    (f.value[0] != '/' || (!a->others && !a->config->input_dirs[0])))
 			return admission_refuse_path(f.name, f.value, err);
-	return admission_check(context, job, err) ? error_prefix(err, "job") : SUMI_OK;
+	int status = admission_check(context, job, err);
+	if (!status)
+		status = admission_strength(context, job, err);
+	return status ? error_prefix(err, "job") : SUMI_OK;
 }
 
 int admission_settle(void *context, struct job *job, struct error *err)

@@ -40,6 +40,10 @@ const struct pack_info *admission_named(struct admission *a, const char *name);
  * here, whoever has it says the rest. */
 int admission_check(struct admission *a, const struct job *job, struct error *err);
 
+/* That the strength which a job leaves open leaves a step: asked when the picture that it starts from has been looked
+ * for, so that what is wrong with that is said first. */
+int admission_strength(struct admission *a, const struct job *job, struct error *err);
+
 /* Of what admission_check() asks the sizes alone, for who learns of memory and device after that. */
 int admission_fits(struct admission *a, const struct job *job, struct error *err);
 

@@ -378,25 +378,51 @@ static int job_command(struct queue *queue, const char *kind, const char *entry,
 	return SUMI_OK;
 }
 
-/* Entries that lie there together: a job of them may start from what another makes. */
+/* Entries that are taken in together: a job of them may start from what another makes. */
 struct chunk {
+	struct queue *queue;
 	const redisReply *entries;
-	json_t *ids; /* of their jobs; NULL: nobody has asked */
+	json_t *ids; /* of jobs that lie there; NULL: nobody has asked */
+	bool all;    /* those behind these entries too */
 };
 
-static bool is_coming(void *context, const char *id)
+static void note_ids(json_t *ids, const redisReply *entries)
 {
-	struct chunk *chunk = context;
 	struct intake_entry e;
-	bool asked = chunk->ids != NULL;
-	chunk->ids = asked ? chunk->ids : json_object();
-	for (size_t i = 0; !asked && i < chunk->entries->elements; i++) {
-		read_entry(chunk->entries->element[i], &e);
+	for (size_t i = 0; i < entries->elements; i++) {
+		read_entry(entries->element[i], &e);
 		struct sent sent = read_sent(&e);
 		if (*sent.id && strlen(sent.id) == sent.id_size)
-			json_object_set_new(chunk->ids, sent.id, json_true());
+			json_object_set_new(ids, sent.id, json_true());
 		json_decref(sent.all);
 		json_decref(sent.job);
+	}
+}
+
+/* Who sends two jobs in one breath has woken the daemon with the first, or filled a chunk. */
+static bool is_coming(void *context, const char *id)
+{
+	enum { MOST = 1000 };
+	struct chunk *chunk = context;
+	struct command command = {0};
+	redisReply *lying = NULL;
+	struct error ignored;
+	if (!chunk->ids) {
+		chunk->ids = json_object();
+		note_ids(chunk->ids, chunk->entries);
+	}
+	if (!chunk->all && !json_object_get(chunk->ids, id)) {
+		chunk->all = true;
+		command_text(&command, "XRANGE");
+		command_key(&command, chunk->queue, "in", NULL);
+		command_text(&command, "-");
+		command_text(&command, "+");
+		command_text(&command, "COUNT");
+		command_int(&command, MOST);
+		if (link_call(chunk->queue, &command, &lying, &ignored) == SUMI_OK)
+			note_ids(chunk->ids, lying);
+		freeReplyObject(lying);
+		command_free(&command);
 	}
 	return json_object_get(chunk->ids, id) != NULL;
 }
@@ -405,10 +431,10 @@ static bool is_coming(void *context, const char *id)
 static int check_entry(struct queue *queue, struct job *job, struct chunk *chunk, struct error *err)
 {
 	int status = job_check(job, err);
-	if (status == SUMI_OK && queue->check)
-		status = queue->check(queue->check_context, job, err);
 	if (status == SUMI_OK)
 		status = queue_sources_check(queue, job, is_coming, chunk, err);
+	if (status == SUMI_OK && queue->check)
+		status = queue->check(queue->check_context, job, err);
 	/* Written down, so that it holds for a job that is entered again elsewhere. */
 	if (status == SUMI_OK && queue->max_attempts &&
 	    queue->max_attempts != job->max_attempts &&
@@ -483,7 +509,7 @@ static int send_chunk(struct queue *queue, const redisReply *entries, size_t *as
 {
 	struct command commands[PIPELINE] = {0};
 	struct intake_entry e;
-	struct chunk chunk = {.entries = entries};
+	struct chunk chunk = {.queue = queue, .entries = entries};
 	for (size_t i = 0; i < entries->elements; i++) {
 		read_entry(entries->element[i], &e);
 		entry_command(queue, &e, &chunk, &commands[i]);

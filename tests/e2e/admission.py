@@ -136,6 +136,26 @@ def sources(place):
     place.sumi("wait", "web-0", "web-1", "web-3", "turned-1", "turned-2", "web-2")
     states = {id: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "state") for id in ("web-1", "web-2", "web-3", "turned-2", "late")}
     check(states == {"web-1": "done", "web-2": "done", "web-3": "done", "turned-2": "done", "late": "blocked"}, "and they are made", [states, place.redis_cli("HGET", "{sumi}:job:web-2", "error")])
+    # A strength that is left open leaves no step either.
+    few = refused_job(place, "few", BASE, {"init": "web-1-1"})
+    said = place.sumi("image", "x", "--steps", 1, "--init", "web-1-1", "--detach")
+    check("leaves none" in few and said.returncode == 2 and "leaves none" in said.stderr,
+          "too few steps for the usual strength: told before a job waits for it", (few, said.stderr))
+    (place.dir / "few.jsonl").write_text(json.dumps({**BASE, "init": "web-1-1"}) + "\n")
+    done = place.sumi("batch", "few.jsonl")
+    check(done.returncode == 2 and "few.jsonl:1" in done.stderr and "leaves none" in done.stderr, "in a list", done.stderr)
+    gateway = Gateway(place)
+    status, _, answer = gateway.ask("POST", "/jobs", {**BASE, "init": "web-1-1"})
+    gateway.stop()
+    check(status == 400 and "leaves none" in answer["error"]["message"], "and over HTTP", (status, answer))
+    # Sent in one breath, either first: the first rings, and the other lies there before anybody has looked.
+    for k in range(4):
+        place.redis_cli("EVAL", "for _, job in ipairs(ARGV) do redis.call('XADD', KEYS[1], '*', 'job', job) end", 1, "{sumi}:in",
+                        *[json.dumps({**BASE, "id": f"breath-{k}-{i}", **({"init": f"breath-{k}-1", "strength": 1} if i == 0 else {})})
+                          for i in (0, 1)])
+    ids = [f"breath-{k}-{i}" for k in range(4) for i in (0, 1)]
+    done = place.sumi("wait", *ids)
+    check(done.returncode == 0, "sent in one breath: it is waited for", done.stderr)
     error = refused_job(place, "fifth", BASE, {"init": "web-1-5", "strength": 1})
     check(error == "init: job web-1 is done and has no result 'web-1-5'", "a result that an ended job has not", error)
     send_only(place, "first", seed=4)

@@ -123,7 +123,7 @@ def outputs(place):
 def printable(place):
     """What a stranger sends is shown, not obeyed."""
     place.redis_cli("XADD", "{sumi}:in", "*", "id", "coloured", "modality", "image", "prompt", "x", "model", PACK,
-                    "steps", 1, "width", 64, "height", 64, "init", "/no\x1b[31m\nfile.png")
+                    "steps", 2, "width", 64, "height", 64, "init", "/no\x1b[31m\nfile.png")
     done = place.sumi("wait", "coloured")
     last = done.stderr.splitlines()[-1]
     check(done.returncode == 5 and "\x1b" not in done.stderr and last.startswith("sumi: ") and "file.png" in last,
@@ -132,7 +132,7 @@ def printable(place):
           "in the log too")
     bare = "quote\" state=done id=root"
     place.redis_cli("XADD", "{sumi}:in", "*", "id", "forger", "modality", "image", "prompt", "x", "model", PACK,
-                    "steps", 1, "width", 64, "height", 64, "init", f"/no/{bare}\u2028\u202e.png")
+                    "steps", 2, "width", 64, "height", 64, "init", f"/no/{bare}\u2028\u202e.png")
     check(wait_for(lambda: "id=forger state=failed" in place.log.read_text(), 30), "a job with an init that forges")
     lines = [l for l in place.log.read_text().splitlines() if "id=root" in l]
     check(lines and all(bare not in l and bare.replace('"', '\\"') in l for l in lines),

@@ -42,7 +42,14 @@ def options(place):
     for given, meant in [("--stps", "--steps"), ("--cfg-scal", "--cfg-scale"), ("--siez", "--size"), ("--detahc", "--detach"),
                          ("--jsno", "--json"), ("--out", "--output"), ("--det", "--detach"), ("--guidance-s", "--guidance-start")]:
         refused(place, f"{given} is understood", "image", "ink", given, 3, words=[given, f"did you mean {meant}?"])
-    refused(place, "a time that is empty", "image", "ink", "--not-before", "", words=["not_before"])
+    for option in ["--not-before", "--after", "--tag", "--control", "--init", "--seed", "--format", "-o"]:
+        refused(place, f"an empty {option}", "image", "ink", option, "", words=[option, "is empty"])
+    for verb in ["show", "again", "batch", "upscale", "search", "film", "script", "image"]:
+        for empty in ["", " "]:
+            refused(place, f"{verb} '{empty}'", verb, empty, words=["argument 1 is empty", f"usage: sumi {verb} "])
+    for verb in ["cancel", "delete", "list"]:
+        refused(place, f"{verb} --tag ''", verb, "--tag", "", words=["--tag is empty"])
+    accepted(place, "an empty --negative-prompt", "--size", 64, "--negative-prompt", "")
     refused(place, "fields of others are told without a daemon", "image", "ink", "--fps", 8, words=["fps", "video"])
     accepted(place, "--size and a width that agree", "--width", 64, "--size", "64x32", "--height", 32, size=(64, 32))
     for words in [["--size", "64x32", "--width", 32], ["--height", 64, "--size", "64x32"], ["-W", 32, "--size", 64], ["--size", 64, "--size", 32]]:

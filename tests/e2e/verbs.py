@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every verb and every state of a job, typed as a person types them."""
-import json, os, pathlib, re, time
+import hashlib, json, os, pathlib, re, time
 
 from lib import *
 
@@ -133,10 +133,12 @@ def states(place):
         check([r["id"] for r in place.json("list", "--state", "running")] == [running], "list --state running")
         check(place.sumi("cancel", running).returncode == 0, "cancel of a running job")
     check(becomes(place, running, "cancelled", seconds=10), "within a step")
-    failed = detach(place, "too few steps", "--init", "lake.webp", "--steps", 1)
+    failed, sha = "from-no-picture", hashlib.sha256(b"no picture").hexdigest()
+    place.redis_cli("SET", f"{{sumi}}:input:{sha}", b"no picture")
+    place.redis_cli("XADD", "{sumi}:in", "*", "id", failed, "modality", "image", "prompt", "ink", "init", sha)
     check(becomes(place, failed, "failed"), "failed", state(place, failed))
     reason = place.json("show", failed).get("error", "")
-    check("leaves none" in reason, "with the reason", reason)
+    check(reason.startswith("init ") and "is neither a WebP" in reason, "with the reason", reason)
     check(place.sumi("wait", failed).returncode == 5, "wait: a failed job is exit 5")
     check(failed in [r["id"] for r in place.json("list", "--state", "failed")], "list --state failed")
     check(place.sumi("retry", failed).returncode == 0 and becomes(place, failed, "failed"), "retry of a failed job")
