@@ -19,6 +19,7 @@ enum {
 	FAR = 16,    /* … to there */
 	WIND = 5,    /* cells to both sides that round a way's corners */
 	SMOOTH = 4,  /* cells to both sides over which a profile is averaged */
+	RINGS = 2048, /* of waiting cells: as many as a step over heights of 0 to 1 may cost */
 };
 
 static const double FALL = 0.04; /* heights that a bed falls at least, from end to end */
@@ -80,78 +81,108 @@ static double height_of(const struct view *v, struct cell at)
 
 /* ---- the lowest way (Dijkstra 1959) ---- */
 
-struct search {
-	const struct view *v;
-	int first; /* the row that it begins in; it goes round to the one before */
-	double *cost;
-	int *back;  /* the cell before (-1: it begins there); cells are r * columns + c */
-	int *heap;  /* cells whose neighbours are still to be looked at, the cheapest first */
-	int *where; /* in the heap; -1: not there */
-	int waiting;
+/* Cells whose neighbours are still to be looked at wait in rings by what the way to them costs (Dial 1969). A step costs more
+ * than a ring is wide, so a cell of the ring that is looked at can no longer become cheaper. */
+static const double RING = 0.99e-3; /* a little less than STRIDE */
+
+struct open {
+	double cost;
+	int cell;
 };
 
-static bool before(const struct search *s, int a, int b)
+struct search {
+	const struct view *v;
+	int first;     /* the row that it begins in; it goes round to the one before */
+	double *price; /* of a straight step onto each cell; INFINITY: no way leads there; cells are r * columns + c */
+	double *cost;
+	int *back;          /* the cell before (-1: it begins there) */
+	int *next, *before; /* of a ring's cells; the last RINGS are rings' own, so that none is empty; a cell in none is its own */
+	int64_t now;        /* the ring that is looked at, counted from the first */
+	int waiting;
+	struct open *due; /* its cells, the cheapest first */
+};
+
+static int64_t ring_of(double cost)
 {
-	return s->cost[a] < s->cost[b] || (s->cost[a] <= s->cost[b] && a < b);
+	return (int64_t)(cost / RING);
 }
 
-static void set(struct search *s, int i, int cell)
+static void take_out(struct search *s, int cell)
 {
-	s->heap[i] = cell;
-	s->where[cell] = i;
+	s->next[s->before[cell]] = s->next[cell];
+	s->before[s->next[cell]] = s->before[cell];
+	s->next[cell] = s->before[cell] = cell;
 }
 
-static void raise_to_front(struct search *s, int cell)
+/* What is too dear for all rings waits in the last, and is put into another when that is looked at. */
+static void put_in(struct search *s, int cell)
 {
-	int i = s->where[cell];
-	if (i < 0)
-		i = s->waiting++;
-	for (; i > 0 && before(s, cell, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		set(s, i, s->heap[(i - 1) / 2]);
-	set(s, i, cell);
-}
-
-static int take(struct search *s)
-{
-	int out = s->heap[0], cell = s->heap[--s->waiting], i = 0, child;
-	while ((child = 2 * i + 1) < s->waiting) {
-		if (child + 1 < s->waiting && before(s, s->heap[child + 1], s->heap[child]))
-			child++;
-		if (!before(s, s->heap[child], cell))
-			break;
-		set(s, i, s->heap[child]);
-		i = child;
-	}
-	set(s, i, cell);
-	s->where[out] = -1;
-	return out;
+	int64_t ring = ring_of(s->cost[cell]);
+	ring = ring < s->now + RINGS ? ring : s->now + RINGS - 1;
+	int head = s->v->rows * s->v->columns + (int)(ring % RINGS);
+	s->before[cell] = head;
+	s->next[cell] = s->next[head];
+	s->before[s->next[head]] = cell;
+	s->next[head] = cell;
 }
 
 /* A cheaper way to a cell, from cell `from` (-1: it begins there). */
-static void reach(struct search *s, int r, int c, double cost, int from)
+static void reach(struct search *s, int at, double cost, int from)
 {
-	int at = r * s->v->columns + c;
-	if (s->v->taken[place(s->v, r, c)] || !(cost < s->cost[at]))
+	if (!(cost < s->cost[at]))
 		return;
+	if (s->next[at] == at)
+		s->waiting++;
+	else
+		take_out(s, at);
 	s->cost[at] = cost;
 	s->back[at] = from;
-	raise_to_front(s, at);
+	put_in(s, at);
+}
+
+static int by_cost(const void *a, const void *b)
+{
+	const struct open *x = a, *y = b;
+	return x->cost != y->cost ? (x->cost > y->cost) - (x->cost < y->cost) : (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+/* The next ring that has cells to be looked at, into s->due; how many there are (0: nothing waits). */
+static int next_due(struct search *s)
+{
+	int n = 0;
+	for (; s->waiting && !n; s->now++) {
+		int head = s->v->rows * s->v->columns + (int)(s->now % RINGS);
+		for (int cell = s->next[head], then; cell != head; cell = then) {
+			then = s->next[cell];
+			take_out(s, cell);
+			if (ring_of(s->cost[cell]) > s->now)
+				put_in(s, cell);
+			else
+				s->due[n++] = (struct open){s->cost[cell], cell};
+		}
+	}
+	s->waiting -= n;
+	if (n > 1)
+		qsort(s->due, (size_t)n, sizeof *s->due, by_cost);
+	return n;
 }
 
 static void widen(struct search *s, int from)
 {
 	const struct view *v = s->v;
-	int r = from / v->columns, c = from % v->columns;
-	for (int i = 0; i < 9; i++) {
-		int dr = i / 3 - 1, dc = i % 3 - 1, to = r + dr, side = c + dc;
+	int r = from / v->columns, c = from % v->columns, down = wrap(r - s->first, v->rows);
+	for (int dr = -1; dr <= 1; dr++) {
 		/* Rows are counted from the first: over its border no way leads. */
-		if (i == 4 || wrap(r - s->first, v->rows) + dr < 0 || wrap(r - s->first, v->rows) + dr >= v->rows ||
-		    (!v->joined_columns && (side < 0 || side >= v->columns)))
+		if (down + dr < 0 || down + dr >= v->rows)
 			continue;
-		to = wrap(to, v->rows);
-		side = wrap(side, v->columns);
-		double tall = height_of(v, (struct cell){to, side}) - v->lowest;
-		reach(s, to, side, s->cost[from] + (dr && dc ? M_SQRT2 : 1) * (tall * tall + STRIDE), from);
+		int row = held(r + dr, v->rows, true) * v->columns;
+		for (int dc = -1; dc <= 1; dc++) {
+			int side = c + dc;
+			if ((!dr && !dc) || (!v->joined_columns && (side < 0 || side >= v->columns)))
+				continue;
+			int at = row + (side < 0 || side >= v->columns ? wrap(side, v->columns) : side);
+			reach(s, at, s->cost[from] + (dr && dc ? M_SQRT2 : 1) * s->price[at], from);
+		}
 	}
 }
 
@@ -174,35 +205,55 @@ static void trace(const struct search *s, int end, struct way *w)
 	}
 }
 
+/* Nothing is reached yet, and what each step costs. */
+static void prepare(struct search *s)
+{
+	const struct view *v = s->v;
+	int count = v->rows * v->columns, i = 0;
+	for (int r = 0; r < v->rows; r++)
+		for (int c = 0; c < v->columns; c++, i++) {
+			size_t at = (size_t)r * v->row + (size_t)c * v->column;
+			double tall = (double)v->f->heights[at] - v->lowest;
+			s->price[i] = v->taken[at] ? INFINITY : tall * tall + STRIDE;
+			s->cost[i] = INFINITY;
+		}
+	for (i = 0; i < count + RINGS; i++)
+		s->next[i] = s->before[i] = i;
+	s->waiting = 0;
+	s->now = 0;
+}
+
+/* Whether a way that began in column `from` (below 0: in any) may end in a cell. */
+static bool ends(const struct search *s, int cell, int from)
+{
+	const struct view *v = s->v;
+	int aside = abs(cell % v->columns - from);
+	return cell / v->columns == wrap(s->first - 1, v->rows) &&
+	       (from < 0 || aside <= 1 || (v->joined_columns && aside == v->columns - 1));
+}
+
 /* The lowest way from row s->first, from column `from` alone unless that is below 0, through all rows; with
  * `from`, to a neighbour of where it began, so that it closes. Its length in cells, 0: there is none. */
 static int walk(struct search *s, int from, struct way *w)
 {
 	const struct view *v = s->v;
-	size_t count = (size_t)v->rows * (size_t)v->columns;
-	int last = wrap(s->first - 1, v->rows);
-	for (size_t i = 0; i < count; i++) {
-		s->cost[i] = INFINITY;
-		s->where[i] = -1;
+	prepare(s);
+	for (int c = 0; c < v->columns; c++) {
+		int at = s->first * v->columns + c;
+		double tall = height_of(v, (struct cell){s->first, c}) - v->lowest;
+		if ((from < 0 || c == from) && isfinite(s->price[at]))
+			reach(s, at, tall * tall, -1);
 	}
-	s->waiting = 0;
-	for (int c = 0; c < v->columns; c++)
-		if (from < 0 || c == from) {
-			double tall = height_of(v, (struct cell){s->first, c}) - v->lowest;
-			reach(s, s->first, c, tall * tall, -1);
-		}
 	w->count = 0;
-	while (s->waiting) {
-		int cell = take(s), aside = cell % v->columns - from;
-		if (v->joined_columns && abs(aside) == v->columns - 1)
-			aside = 1;
-		if (cell / v->columns == last && (from < 0 || abs(aside) <= 1)) {
-			trace(s, cell, w);
-			break;
+	for (int n; (n = next_due(s));)
+		for (int i = 0; i < n; i++) {
+			if (ends(s, s->due[i].cell, from)) {
+				trace(s, s->due[i].cell, w);
+				return w->count;
+			}
+			widen(s, s->due[i].cell);
 		}
-		widen(s, cell);
-	}
-	return w->count;
+	return 0;
 }
 
 /* ---- whether it is a river ---- */
@@ -333,43 +384,64 @@ static void middle(const struct way *w, int i, double *r, double *c)
 	}
 }
 
+/* From so many metres beside a bed on, its cone stands above `rise` metres. */
+static double wide_above(double rise)
+{
+	return rise > 0 ? HALF + (sqrt(CUT * CUT + 4 * STEEPER * rise) - CUT) / (2 * STEEPER) : HALF;
+}
+
+/* One cell's cones. top, low: nothing of the landscape or of a bed stands higher or lower, so farther away cones say nothing. */
+static void cones(const struct way *w, int i, double top, double low, float *above, float *below)
+{
+	const struct view *v = &w->view;
+	double row, column, metres = v->f->metres, bed = w->bed[i];
+	middle(w, i, &row, &column);
+	double far_off = fmax(wide_above((top - bed) * metres), SHOULDER + (bed - low) * metres / HEAP) + 1;
+	int wide = far_off < REACH ? (int)ceil(far_off) : REACH, y = (int)lrint(row), x = (int)lrint(column);
+	for (int r = y - wide; r <= y + wide; r++)
+		for (int c = x - wide; c <= x + wide; c++) {
+			if ((!v->joined_rows && (r < 0 || r >= v->rows)) || (!v->joined_columns && (c < 0 || c >= v->columns)))
+				continue;
+			size_t at = place(v, r, c);
+			double dr = r - row, dc = c - column;
+			double far = sqrt(dr * dr + dc * dc), beside = far > HALF ? far - HALF : 0;
+			double up = (CUT + STEEPER * beside) * beside / metres;
+			double down = HEAP * (far > SHOULDER ? far - SHOULDER : 0) / metres;
+			float most = (float)(bed + up), least = (float)(bed - down);
+			above[at] = most < above[at] ? most : above[at];
+			below[at] = least > below[at] ? least : below[at];
+		}
+}
+
 /* Cones around every cell of the way: nothing stands above the lowest of one kind, and nothing below the highest of the
  * other unless that is above the first. */
 static void carve(const struct way *w, float *above, float *below)
 {
 	const struct view *v = &w->view;
 	size_t count = (size_t)v->rows * (size_t)v->columns;
-	float *heights = v->f->heights;
+	float *heights = v->f->heights, top = -INFINITY, low = INFINITY;
 	for (size_t i = 0; i < count; i++) {
 		above[i] = INFINITY;
 		below[i] = -INFINITY;
+		top = heights[i] > top ? heights[i] : top;
+		low = heights[i] < low ? heights[i] : low;
 	}
-	for (int i = 0; i < w->count; i++) {
-		double row, column;
-		middle(w, i, &row, &column);
-		for (int r = (int)lrint(row) - REACH; r <= (int)lrint(row) + REACH; r++)
-			for (int c = (int)lrint(column) - REACH; c <= (int)lrint(column) + REACH; c++) {
-				if ((!v->joined_rows && (r < 0 || r >= v->rows)) ||
-				    (!v->joined_columns && (c < 0 || c >= v->columns)))
-					continue;
-				size_t at = place(v, r, c);
-				double dr = r - row, dc = c - column;
-				double far = sqrt(dr * dr + dc * dc), beside = fmax(far - HALF, 0);
-				double up = (CUT + STEEPER * beside) * beside / v->f->metres;
-				double down = HEAP * fmax(far - SHOULDER, 0) / v->f->metres;
-				above[at] = fminf(above[at], (float)(w->bed[i] + up));
-				below[at] = fmaxf(below[at], (float)(w->bed[i] - down));
-			}
+	double highest = (double)top;
+	for (int i = 0; i < w->count; i++)
+		highest = fmax(highest, w->bed[i]);
+	for (int i = 0; i < w->count; i++)
+		cones(w, i, highest, (double)low, above, below);
+	for (size_t i = 0; i < count; i++) {
+		float raised = heights[i] > below[i] ? heights[i] : below[i];
+		heights[i] = raised < above[i] ? raised : above[i];
 	}
-	for (size_t i = 0; i < count; i++)
-		heights[i] = fminf(fmaxf(heights[i], below[i]), above[i]);
 }
 
 /* ---- all of it ---- */
 
 struct room {
 	struct search search;
-	struct way way;
+	struct way ways[2]; /* along rows, along columns */
 	float *sorted, *own, *above, *below;
 	double *profile;
 	uint8_t *taken;
@@ -391,10 +463,10 @@ static struct view seen(const struct relief_field *f, bool across, const struct 
 	return v;
 }
 
-/* The lowest way across the field in one direction, into m->way; its mean height, INFINITY if there is none. */
+/* The lowest way across the field in one direction, into m->ways; its mean height, INFINITY if there is none. */
 static double lowest_way(struct room *m, struct relief_field *f, bool across)
 {
-	struct way *w = &m->way;
+	struct way *w = &m->ways[across];
 	double sum = 0;
 	w->view = seen(f, across, m);
 	m->search.v = &w->view;
@@ -421,42 +493,44 @@ static void close_off(const struct way *w, uint8_t *taken)
 				taken[place(v, w->cells[i].r + dr, w->cells[i].c + dc)] = 1;
 }
 
-static bool next_river(struct room *m, struct relief_field *f)
+/* beside: in which direction rivers run that are there already, -1: there is none. From border to border each is a wall of ground
+ * that is taken, so no other can cross it. */
+static bool next_river(struct room *m, struct relief_field *f, int *beside)
 {
-	bool across = lowest_way(m, f, true) < lowest_way(m, f, false);
-	if (across)
-		lowest_way(m, f, true);
-	if (!m->way.count || !is_river(&m->way, m->sorted, m->own))
+	double mean[2] = {INFINITY, INFINITY};
+	for (int across = 0; across < 2; across++)
+		if (*beside < 0 || *beside == across)
+			mean[across] = lowest_way(m, f, across);
+	*beside = mean[1] < mean[0];
+	struct way *w = &m->ways[*beside];
+	if (!w->count || !is_river(w, m->sorted, m->own))
 		return false;
-	level(&m->way, m->profile);
-	close_off(&m->way, m->taken);
-	carve(&m->way, m->above, m->below);
+	level(w, m->profile);
+	close_off(w, m->taken);
+	carve(w, m->above, m->below);
 	return true;
 }
 
 static bool make_room(struct room *m, const struct relief_field *f)
 {
 	size_t count = (size_t)f->width * (size_t)f->height;
-	m->search.cost = malloc(count * sizeof *m->search.cost);
-	m->search.back = malloc(count * sizeof *m->search.back);
-	m->search.heap = malloc(count * sizeof *m->search.heap);
-	m->search.where = malloc(count * sizeof *m->search.where);
-	m->way.cells = malloc(count * sizeof *m->way.cells);
-	m->way.bed = malloc(count * sizeof *m->way.bed);
-	m->sorted = malloc(count * sizeof *m->sorted);
-	m->own = malloc(count * sizeof *m->own);
-	m->above = malloc(count * sizeof *m->above);
-	m->below = malloc(count * sizeof *m->below);
-	m->profile = malloc(count * sizeof *m->profile);
-	m->taken = calloc(count, 1);
-	return m->search.cost && m->search.back && m->search.heap && m->search.where && m->way.cells && m->way.bed && m->sorted &&
-	       m->own && m->above && m->below && m->profile && m->taken;
+	struct search *s = &m->search;
+	bool all = (s->price = malloc(count * sizeof *s->price)) && (s->cost = malloc(count * sizeof *s->cost)) &&
+		   (s->back = malloc(count * sizeof *s->back)) && (s->next = malloc((count + RINGS) * sizeof *s->next)) &&
+		   (s->before = malloc((count + RINGS) * sizeof *s->before)) && (s->due = malloc(count * sizeof *s->due));
+	for (int i = 0; i < 2 && all; i++)
+		all = (m->ways[i].cells = malloc(count * sizeof *m->ways[i].cells)) &&
+		      (m->ways[i].bed = malloc(count * sizeof *m->ways[i].bed));
+	return all && (m->sorted = malloc(count * sizeof *m->sorted)) && (m->own = malloc(count * sizeof *m->own)) &&
+	       (m->above = malloc(count * sizeof *m->above)) && (m->below = malloc(count * sizeof *m->below)) &&
+	       (m->profile = malloc(count * sizeof *m->profile)) && (m->taken = calloc(count, 1));
 }
 
 static void free_room(struct room *m)
 {
-	void *all[] = {m->search.cost, m->search.back, m->search.heap, m->search.where, m->way.cells, m->way.bed, m->sorted,
-		       m->own,         m->above,       m->below,       m->profile,   m->taken};
+	void *all[] = {m->search.price,  m->search.cost,  m->search.back,	m->search.next, m->search.before, m->search.due,
+		       m->ways[0].cells, m->ways[0].bed,  m->ways[1].cells, m->ways[1].bed, m->sorted,        m->own,
+		       m->above,	 m->below,	  m->profile,       m->taken};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		free(all[i]);
 }
@@ -465,13 +539,13 @@ int rivers_settle(struct relief_field *f, int *found, struct error *err)
 {
 	size_t count = (size_t)f->width * (size_t)f->height;
 	struct room m = {0};
-	int n = 0, status = SUMI_OK;
+	int n = 0, beside = -1, status = SUMI_OK;
 	if (!make_room(&m, f)) {
 		status = error_set(err, SUMI_NOMEM, "no memory for the rivers of %dx%d cells", f->width, f->height);
 	} else {
 		memcpy(m.sorted, f->heights, count * sizeof *m.sorted);
 		qsort(m.sorted, count, sizeof *m.sorted, by_value);
-		while (n < MOST && next_river(&m, f))
+		while (n < MOST && next_river(&m, f, &beside))
 			n++;
 	}
 	if (found)

@@ -121,6 +121,43 @@ static void test_a_bed_stays_above_the_sea(void **state)
 	assert_true(fmin(b[0], b[N - 1]) < 0.24);
 }
 
+/* Two gorges beside each other, along or across; every eleventh cell far above them is as high as `peaks`. */
+static void two_gorges(float *h, bool across, float peaks)
+{
+	for (int y = 0; y < N; y++)
+		for (int x = 0; x < N; x++) {
+			double d = fmin(fabs(x - N / 4 - 3 * sin(0.2 * y)), fabs(x - 3 * N / 4 + 3 * sin(0.1 * y)));
+			double wall = fmin(fmax((d - FLOOR) / 8, 0), 1) * 0.45;
+			float tall = (float)(0.4 + wall + 0.04 * sin(y * 0.4) * (1 - wall) + 0.002 * cos(x * 0.7));
+			h[across ? x * N + y : y * N + x] = wall < 0.44 ? tall : (x + 5 * y) % 11 ? 0.85f : peaks;
+		}
+}
+
+static void test_two_beside_each_other(void **state)
+{
+	(void)state;
+	for (int across = 0; across < 2; across++)
+		for (int joined = 0; joined < 2; joined++) {
+			two_gorges(heights, across, 0.85f);
+			struct relief_field f = field(heights);
+			f.joined_x = f.joined_y = joined;
+			assert_int_equal(settled(&f), 2);
+			/* Ground that is much higher than 1 is as much in the way as what is a little higher than the floor. */
+			two_gorges(other, across, 70);
+			f = field(other);
+			f.joined_x = f.joined_y = joined;
+			assert_int_equal(settled(&f), 2);
+			two_gorges(before, across, 0.85f);
+			int changed = 0;
+			for (int k = 0; k < N * N; k++)
+				if (before[k] < 0.5f) {
+					changed += heights[k] != before[k];
+					assert_true(fabs((double)(heights[k] - other[k])) < 1e-6);
+				}
+			assert_true(changed > N);
+		}
+}
+
 /* Edges that were one stay one: nowhere is it steeper across the border than elsewhere. */
 static void test_a_landscape_that_goes_on(void **state)
 {
@@ -211,6 +248,7 @@ int main(void)
 	    cmocka_unit_test(test_a_bed_falls_from_border_to_border),
 	    cmocka_unit_test(test_across_as_along),
 	    cmocka_unit_test(test_a_bed_stays_above_the_sea),
+	    cmocka_unit_test(test_two_beside_each_other),
 	    cmocka_unit_test(test_a_landscape_that_goes_on),
 	    cmocka_unit_test(test_where_there_is_none),
 	    cmocka_unit_test(test_small),
