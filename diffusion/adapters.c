@@ -58,23 +58,18 @@ struct adapters {
 };
 
 /* What a part of a pack is to adapters; 0: nothing. The only encoder of a family is the first, and
- * keeps the name that its folder has. */
+ * keeps the name that it has beside another. */
 static unsigned part_of(const struct pack_info *info, const char *folder)
 {
 	const struct part *p = family_part(info->family, folder);
-	bool first = true;
 	if (!p || p->use != PART_TEXTS)
 		return !p || p->use == PART_DENOISER || p->use == PART_DISTILLED ? ADAPTER_DENOISER : 0;
 	int encoders = 0;
 	for (const struct part *const *at = info->family->parts; *at; at++)
-		if ((*at)->use == PART_TEXTS) {
-			first = *at == p ? encoders == 0 : first;
-			encoders++;
-		}
-	bool second = strcmp(folder, "text_encoder_2") == 0;
+		encoders += (*at)->use == PART_TEXTS;
 	if (encoders == 1)
-		return second ? ADAPTER_TEXT | ADAPTER_TEXT_2 : ADAPTER_TEXT;
-	return first ? ADAPTER_TEXT : ADAPTER_TEXT_2;
+		return p->second ? ADAPTER_TEXT | ADAPTER_TEXT_2 : ADAPTER_TEXT;
+	return p->second ? ADAPTER_TEXT_2 : ADAPTER_TEXT;
 }
 
 /* The first module of an adapter that is of none of those parts becomes that which is told, where all others fit. */

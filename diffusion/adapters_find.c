@@ -120,17 +120,9 @@ int adapters_find(const char *paths, const char *state_dir, const json_t *loras,
 		  struct adapter_list **out, struct error *err)
 {
 	*out = NULL;
-	size_t count = json_array_size(loras);
-	if (!count)
-		return SUMI_OK;
-	if (count > OVERLAYS_MAX)
-		return error_set(err, SUMI_INVALID, "loras: %zu of them, allowed are %d", count,
-				 OVERLAYS_MAX);
-	struct adapter_list *list = calloc(1, sizeof *list);
-	if (!list)
-		return error_set(err, SUMI_NOMEM, "out of memory");
-	int status = SUMI_OK;
-	for (size_t i = 0; i < count && !status; i++) {
+	int status;
+	struct adapter_list *list = places_list(loras, "loras", OVERLAYS_MAX, sizeof *list, &status, err);
+	for (size_t i = 0; list && i < json_array_size(loras) && !status; i++) {
 		const json_t *o = json_array_get(loras, i), *te = json_object_get(o, "te_weight");
 		const char *name = json_string_value(json_object_get(o, "name"));
 		struct adapter_weight *w = &list->rows[i].weight;

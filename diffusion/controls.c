@@ -240,17 +240,9 @@ int controls_find(const char *paths, const char *state_dir, const json_t *contro
 		  const struct pack_info *info, struct control_list **out, struct error *err)
 {
 	*out = NULL;
-	size_t count = json_array_size(controls);
-	int status = SUMI_OK;
-	if (!count)
-		return SUMI_OK;
-	if (count > RUN_CONTROLS_MAX)
-		return error_set(err, SUMI_INVALID, "controls: %zu of them, allowed are %d", count,
-				 RUN_CONTROLS_MAX);
-	struct control_list *list = calloc(1, sizeof *list);
-	if (!list)
-		return error_set(err, SUMI_NOMEM, "out of memory");
-	for (size_t i = 0; i < count && !status; i++) {
+	int status;
+	struct control_list *list = places_list(controls, "controls", RUN_CONTROLS_MAX, sizeof *list, &status, err);
+	for (size_t i = 0; list && i < json_array_size(controls) && !status; i++) {
 		const json_t *o = json_array_get(controls, i);
 		const struct control_map *map =
 		    control_map(json_string_value(json_object_get(o, "preprocess")));

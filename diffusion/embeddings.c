@@ -97,19 +97,19 @@ static bool is_named(const struct search *s, const char *word)
 
 /* ---- for a pack ---- */
 
-/* The folder of a family's text encoder. */
-static const char *encoder_folder(const struct family *family, int encoder)
+/* A family's text encoder. */
+static const struct part *encoder_part(const struct family *family, int encoder)
 {
-	for (const struct part *const *at = family->parts; *at; at++)
-		if ((*at)->use == PART_TEXTS && encoder-- == 0)
-			return (*at)->folder;
-	return "";
+	const struct part *const *at = family->parts;
+	while ((*at)->use != PART_TEXTS || encoder-- > 0)
+		at++;
+	return *at;
 }
 
 /* Which of a file's halves an encoder takes; -1: none. */
 static int half_of(const struct embedding_file *file, const struct pack_info *info, int encoder)
 {
-	bool second = strcmp(encoder_folder(info->family, encoder), "text_encoder_2") == 0;
+	bool second = encoder_part(info->family, encoder)->second;
 	bool pair = info->family->conditioner->encoders > 1;
 	if (!pair && !second)
 		return file->halves ? -1 : 0;
@@ -124,7 +124,7 @@ static int check_fit(const struct embedding_file *file, const char *word,
 		char folder[FILES_PATH_MAX];
 		struct text_config config;
 		int half = half_of(file, info, e);
-		int status = pack_part(info, encoder_folder(info->family, e), folder, err);
+		int status = pack_part(info, encoder_part(info->family, e)->folder, folder, err);
 		if (!status)
 			status = text_config_read(folder, &config, err);
 		if (status)

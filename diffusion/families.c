@@ -9,21 +9,21 @@
 #define TEXT_MODEL "model.safetensors"
 
 static const struct part index_file = {.folder = ".", .files = {"model_index.json"}};
-static const struct part unet = {"unet", {"config.json"}, MODEL, false, PART_DENOISER};
-static const struct part unet_fast = {"unet_fast", {"config.json"}, MODEL, true, PART_DISTILLED};
+static const struct part unet = {"unet", {"config.json"}, MODEL, false, PART_DENOISER, false};
+static const struct part unet_fast = {"unet_fast", {"config.json"}, MODEL, true, PART_DISTILLED, false};
 static const struct part text_encoder = {
-    "text_encoder", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
+    "text_encoder", {"config.json"}, TEXT_MODEL, false, PART_TEXTS, false};
 static const struct part tokenizer = {
-    "tokenizer", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
-static const struct part vae = {"vae", {"config.json"}, MODEL, false, PART_CODEC};
+    "tokenizer", {"vocab.json", "merges.txt"}, NULL, false, PART_READ, false};
+static const struct part vae = {"vae", {"config.json"}, MODEL, false, PART_CODEC, false};
 static const struct part scheduler = {
-    "scheduler", {"scheduler_config.json"}, NULL, false, PART_NOISE};
+    "scheduler", {"scheduler_config.json"}, NULL, false, PART_NOISE, false};
 static const struct part text_encoder_2 = {
-    "text_encoder_2", {"config.json"}, TEXT_MODEL, false, PART_TEXTS};
+    "text_encoder_2", {"config.json"}, TEXT_MODEL, false, PART_TEXTS, true};
 static const struct part tokenizer_2 = {
-    "tokenizer_2", {"vocab.json", "merges.txt"}, NULL, false, PART_READ};
+    "tokenizer_2", {"vocab.json", "merges.txt"}, NULL, false, PART_READ, false};
 static const struct part motion_adapter = {
-    "motion_adapter", {"config.json"}, MODEL, true, PART_MOTION};
+    "motion_adapter", {"config.json"}, MODEL, true, PART_MOTION, false};
 
 /* ---- families ---- */
 

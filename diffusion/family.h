@@ -32,6 +32,7 @@ struct part {
 	const char *weights;           /* a usual name of its weights; NULL: it has none */
 	bool optional;
 	enum part_use use;
+	bool second; /* of text encoders: it is the second of those that have two, to whom halves of files belong */
 };
 
 struct family {

@@ -233,6 +233,18 @@ int places_visit_models(const char *folder, const char *paths, const char *state
 	return places_visit_within(folder, paths, state_dir, model_in_folder, visit, context, err);
 }
 
+void *places_list(const json_t *list, const char *what, size_t most, size_t size, int *status, struct error *err)
+{
+	size_t count = json_array_size(list);
+	void *room = count && count <= most ? calloc(1, size) : NULL;
+	*status = SUMI_OK;
+	if (count > most)
+		*status = error_set(err, SUMI_INVALID, "%s: %zu of them, allowed are %zu", what, count, most);
+	else if (count && !room)
+		*status = error_set(err, SUMI_NOMEM, "out of memory");
+	return room;
+}
+
 void places_gather(char names[PLACES_NAMES_SIZE], const char *name)
 {
 	size_t n = strlen(names);

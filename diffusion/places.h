@@ -2,7 +2,9 @@
 #ifndef SUMI_DIFFUSION_PLACES_H
 #define SUMI_DIFFUSION_PLACES_H
 
+#include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/files.h"
 
@@ -31,6 +33,10 @@ int places_visit_within(const char *folder, const char *paths, const char *state
 /* The same, and folders with a config.json are such files too, under the folder's name. */
 int places_visit_models(const char *folder, const char *paths, const char *state_dir,
 			place_file_visit *visit, void *context, struct error *err);
+
+/* Zeroed room of `size` bytes for those that a job's list (loras, controls) names; NULL with SUMI_OK where it names
+ * none. The caller frees it. */
+void *places_list(const json_t *list, const char *what, size_t most, size_t size, int *status, struct error *err);
 
 /* Adds a name to those that there are, for messages: "a, b"; what has no room is ", …". Begins empty. */
 #define PLACES_NAMES_SIZE 300

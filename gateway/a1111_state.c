@@ -8,6 +8,7 @@
 #include "gateway/handlers.h"
 #include "media/infotext.h"
 #include "media/metadata_file.h"
+#include "modalities/labels.h"
 #include "queue/watch.h"
 
 enum { CHOICE_S = 365 * 86400, OWN_MAX = 64 };
@@ -146,10 +147,6 @@ void a1111_set_options(struct call *call, struct worker *w)
 
 /* ---- lists ---------------------------------------------------------------------------------- */
 
-/* The labels of A1111's that sumi's samplers answer to (diffusion/sampler_names.c reads them). */
-static const char *const samplers[] = {
-    "Euler a", "Euler",		  "LMS",  "Heun", "DPM2",  "DPM2 a", "DPM++ 2M", "DPM++ 2M SDE", "DPM++ 2S",
-    "DDIM",    "PLMS",	  "UniPC", "LCM",  "TCD",  "DEIS", "DDPM"};
 static const char *const schedules[][2] = {
     {"automatic", "Automatic"}, {"uniform", "Uniform"}, {"karras", "Karras"},
     {"exponential", "Exponential"}, {"sgm_uniform", "SGM Uniform"}, {"simple", "Simple"},
@@ -159,9 +156,9 @@ void a1111_samplers(struct call *call, struct worker *w)
 {
 	json_t *rows = json_array();
 	(void)w;
-	for (size_t i = 0; i < sizeof samplers / sizeof samplers[0]; i++)
+	for (int i = 0; label_sampler_at(i); i++)
 		json_array_append_new(rows,
-				      json_pack("{s:s, s:[], s:{}}", "name", samplers[i], "aliases", "options"));
+				      json_pack("{s:s, s:[], s:{}}", "name", label_sampler_at(i), "aliases", "options"));
 	call_json(call, 200, rows);
 }
 

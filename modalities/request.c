@@ -17,6 +17,7 @@
 #include "modalities/control_units.h"
 #include "modalities/controls.h"
 #include "modalities/enlarge.h"
+#include "modalities/labels.h"
 #include "modalities/repaint.h"
 #include "modalities/stages.h"
 #include "request/lora_tags.h"
@@ -275,22 +276,9 @@ int request_preview(const struct run *run, uint8_t *rgb, size_t max_pixels, int 
 	return SUMI_OK;
 }
 
-/* What stable-diffusion-webui calls our names; names that it does not have stay as they are. */
-static const struct label {
+struct label {
 	const char *name, *label;
-} sampler_labels[] = {{"ddpm", "DDPM"},         {"ddim", "DDIM"},
-		      {"pndm", "PLMS"},         {"euler", "Euler"},
-		      {"euler_a", "Euler a"},   {"heun", "Heun"},
-		      {"dpmpp_2m", "DPM++ 2M"}, {"dpmpp_2m_sde", "DPM++ 2M SDE"},
-		      {"dpm2", "DPM2"},         {"dpm2_a", "DPM2 a"},
-		      {"lms", "LMS"},           {"deis", "DEIS"},
-		      {"dpmpp_2s", "DPM++ 2S"}, {"dpmpp_2s_sde", "DPM++ 2S SDE"},
-		      {"unipc", "UniPC"},       {"lcm", "LCM"},
-		      {"tcd", "TCD"},           {NULL, NULL}},
-  schedule_labels[] = {
-      {"normal", "Normal"}, {"karras", "Karras"},           {"exponential", "Exponential"},
-      {"beta", "Beta"},     {"sgm_uniform", "SGM Uniform"}, {"simple", "Simple"},
-      {"ays_a1111", "Align Your Steps"}, {NULL, NULL}};
+};
 
 static const char *label(const struct label *table, const char *name)
 {
@@ -307,13 +295,13 @@ enum { INFOTEXT_VALUE = 512 };
 
 static void write_sampler(const struct request *r, char *out)
 {
-	snprintf(out, INFOTEXT_VALUE, "%s", label(sampler_labels, r->sampler));
+	snprintf(out, INFOTEXT_VALUE, "%s", label_of_sampler(r->sampler));
 }
 
 static void write_schedule(const struct request *r, char *out)
 {
 	if (strcmp(r->scheduler, "default") != 0)
-		snprintf(out, INFOTEXT_VALUE, "%s", label(schedule_labels, r->scheduler));
+		snprintf(out, INFOTEXT_VALUE, "%s", label_of_schedule(r->scheduler));
 }
 
 static void write_interval(const struct request *r, char *out)

@@ -16,6 +16,7 @@ export class Box {
     this.models = []
     this.extra = {}
     this.known = []
+    this.every = usual /* kinds that results may have */
     $("kinds").addEventListener("keydown", e => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key]
       if (!step) return
@@ -38,7 +39,9 @@ export class Box {
     this.models = models
     this.setKind(this.kind)
     const told = await ask("GET", "/openapi.json").catch(() => undefined)
-    this.known = Object.keys(told?.components.schemas.job.properties ?? {})
+    const fields = told?.components.schemas.job.properties ?? {}
+    this.known = Object.keys(fields)
+    this.every = fields.modality?.enum ?? this.#kinds()
   }
 
   #kinds() {

@@ -205,7 +205,7 @@ $("search").addEventListener("submit", e => { e.preventDefault(); search() })
 function fillFilters() {
   const option = (value, text) => make("option", { value }, text), keep = id => [id, $(id).value]
   const chosen = ["filter", "with-model"].map(keep)
-  $("filter").replaceChildren(...["", "image", "video", "audio", "film", "world"].map(k => option(k, say(k || "all"))))
+  $("filter").replaceChildren(...["", ...box.every].map(k => option(k, say(k || "all"))))
   $("with-model").replaceChildren(option("", say("anyModel")), ...box.models.map(m => option(m.name, m.name)))
   for (const [id, value] of chosen) {
     if (value && ![...$(id).options].some(o => o.value === value)) $(id).append(option(value, value))

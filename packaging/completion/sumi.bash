@@ -17,9 +17,6 @@ _sumi() {
 	--device | -d)
 		COMPREPLY=($(compgen -W "$(sumi devices 2>/dev/null | sed 's/ .*//')" -- "$word"))
 		return ;;
-	--modality)
-		COMPREPLY=($(compgen -W 'image video audio world film' -- "$word"))
-		return ;;
 	--*)
 		local words
 		words=$(sumi "$verb" --help 2>/dev/null |

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Manual pages and completion against what the programs say of themselves."""
-import os, pathlib, re, shutil, subprocess, sys
+import json, os, pathlib, re, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
@@ -77,6 +77,11 @@ check(complete("sumi", "image", "--format", "") == {"webp", "png", "jpeg"}, "bas
 check(complete("sumi", "video", "--format", "") == {"webp", "png", "webm"}, "and a film for videos alone")
 check(complete("sumi", "audio", "--format", "o") == {"ogg"}, "and those of the verb's modality")
 check(complete("sumi", "audio", "--format", "m") == {"mp3"} and complete("sumi", "world", "--format", "h") == {"height.png"}, "with digits and dots")
+kinds = set(json.loads((ROOT / "docs" / "job.schema.json").read_text())["properties"]["modality"]["enum"])
+check(complete("sumi", "list", "--modality", "") == kinds, "bash completes every modality", str(kinds))
+page_words = (ROOT / "gateway" / "page" / "words.js").read_text()
+languages = page_words.count("image: ")
+check(languages >= 2 and all(page_words.count(f" {k}: ") >= languages for k in kinds), "the page has words for every modality", str(kinds))
 shown = {verb: options(help_of("sumi", verb)) for verb in ["image", "video", "audio", "batch"]}
 check("--fps" in shown["video"] and not {"--fps", "--mood", "--duration", "--loop"} & shown["image"] and
       "--mood" in shown["audio"] and not {"--fps", "--width", "--size"} & shown["audio"] and

@@ -12,6 +12,7 @@
 #include "diffusion/guidance.h"
 #include "diffusion/sampler.h"
 #include "diffusion/schedule.h"
+#include "modalities/labels.h"
 #include "tests/unit/vector_file.h"
 
 #define N 64
@@ -455,6 +456,13 @@ static void names_are_understood(void **state)
 		enum schedule_sigmas sigmas = SIGMAS_DEFAULT;
 		assert_int_equal(sampler_parse_name(sampler_name_at(i), &name, &sigmas, &err),
 				 SUMI_OK);
+		assert_string_equal(name, sampler_name_at(i));
+		bool offered = false;
+		for (int k = 0; label_sampler_at(k); k++)
+			offered |= strcmp(label_sampler_at(k), label_of_sampler(sampler_name_at(i))) == 0;
+		if (!offered)
+			fail_msg("%s has no label of A1111's", sampler_name_at(i));
+		assert_int_equal(sampler_parse_name(label_of_sampler(sampler_name_at(i)), &name, &sigmas, &err), SUMI_OK);
 		assert_string_equal(name, sampler_name_at(i));
 	}
 }
