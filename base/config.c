@@ -72,6 +72,8 @@ static const struct setting {
      "for jobs that do not say: exact; half, products of bfloat16 on CPUs that have them; int8, "
      "products of whole numbers where weights are quantised; auto, what the pack says, else half "
      "where the device has it"},
+    {"upscaler", TEXT, TEXT_FIELD(upscaler), "",
+     "the network that enlarges where none is named; empty: the first that there is, your own before the box's"},
     {"preview", DURATION, NUMBER_FIELD(preview_ms), "1s",
      "least time between two previews of a job; 0: none"},
     {"batch", COUNT, NUMBER_FIELD(batch), "4",

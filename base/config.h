@@ -43,6 +43,7 @@ struct config {
 	char weight_cache_dir[FILES_PATH_MAX]; /* where; empty when there is no place */
 	int64_t preview_ms; /* least time between two previews of a job; 0: none */
 	char precision[8];  /* for jobs that do not say: "auto", "exact", "half" or "int8" */
+	char upscaler[128]; /* of jobs and files to be enlarged that name none; empty: the first that there is */
 	int64_t batch;      /* variants of a job that are made at once at most */
 	int64_t input_memory; /* files that waiting jobs start from take at most so much of Redis */
 	int64_t reuse_ms;   /* results this young answer identical requests; 0: none do */

@@ -214,7 +214,8 @@ static int prepare(struct render *r, struct error *err)
 	if (!status)
 		status = adapters_find(config->packs, config->state_dir, r->job.loras, &r->adapters, err);
 	if (!status)
-		status = enlargers_find(config->packs, config->state_dir, &r->job.request, &r->enlargers, err);
+		status = enlargers_find(config->packs, config->state_dir, config->upscaler, &r->job.request, &r->enlargers,
+					err);
 	return status;
 }
 

@@ -24,7 +24,7 @@ enum { FILM_FILE_MAX = 1 << 30 }; /* bytes that are read of any file */
 
 static const struct cli_option upscale_options[] = {
     {"by", 0, "N", "so many times as wide and high, 1 to 16; the network's own when not given"},
-    {"upscaler", 'u', "FILE|NAME", "the network: a file, or one that is installed; the first of these when not given"},
+    {"upscaler", 'u', "FILE|NAME", "the network: a file, or one that is installed; that of the settings, else the first of these, when not given"},
     {"output", 'o', "FILE|DIR|-", "write here, '-' for standard output (default: beside the file)"},
     {"device", 'd', "NAME", "device to use (sumi devices lists them)"},
     {NULL, 0, NULL, NULL}};
@@ -74,14 +74,16 @@ static int check_options(struct job_of_upscaling *job, struct error *err)
 	return output_check(cli, err);
 }
 
-/* A file, or one that is installed; the first of these when none is given. */
+/* A file, or one that is installed; the usual one when none is given. */
 static int find_network(struct job_of_upscaling *job, struct error *err)
 {
 	const struct config *config = &job->cli->config;
 	const char *given = cli_value(job->cli, "upscaler"), *slash = given ? strrchr(given, '/') : NULL;
 	struct upscaler_file found;
 	if (!slash && (!given || access(given, F_OK) != 0)) {
-		int status = upscalers_find(config->packs, config->state_dir, given, upscaler_is_called, &found, err);
+		int status = given ? upscalers_find(config->packs, config->state_dir, given, upscaler_is_called, &found, err)
+				   : upscalers_usual(config->packs, config->state_dir, config->upscaler, upscaler_is_called,
+						     &found, err);
 		snprintf(job->name, sizeof job->name, "%s", found.name);
 		return status ? status : files_path(job->network, err, "%s", found.path);
 	}

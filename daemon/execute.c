@@ -91,7 +91,8 @@ static int find_networks(struct work *w, struct error *err)
 
 static int find_enlargers(struct work *w, struct error *err)
 {
-	return enlargers_find(w->x->config->packs, w->x->config->state_dir, &w->lease->job.request,
+	const struct config *config = w->x->config;
+	return enlargers_find(config->packs, config->state_dir, config->upscaler, &w->lease->job.request,
 			      &w->place.enlargers, err);
 }
 

@@ -47,6 +47,17 @@ static bool place_of_models(int index, char out[FILES_PATH_MAX])
 	return index < 2;
 }
 
+bool places_came_along(const char *path)
+{
+	char models[FILES_PATH_MAX];
+	for (int i = 0; place_of_models(i, models); i++) {
+		size_t n = strlen(models);
+		if (n > 0 && strncmp(path, models, n) == 0 && path[n] == '/')
+			return true;
+	}
+	return false;
+}
+
 typedef int place_visit(void *context, const char *place, bool named, struct error *err);
 
 static int visit_named(const char *paths, place_visit *visit, void *context, struct error *err)

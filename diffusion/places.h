@@ -15,6 +15,9 @@ int places_visit(const char *paths, const char *state_dir,
 		 int (*visit)(void *context, const char *place, bool named, struct error *err),
 		 void *context, struct error *err);
 
+/* Whether a file lies in what came with the program. */
+bool places_came_along(const char *path);
+
 enum { PLACES_LABEL_MAX = 128 };
 
 /* Calls visit() for each file of tensors in a folder of every such place and in those below it, by places,

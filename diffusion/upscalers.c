@@ -46,6 +46,7 @@ struct search {
 	const char *asked; /* NULL: the first that enlarges */
 	upscaler_called *called;
 	struct upscaler_file *out;
+	bool boxed; /* what was found came with the program: the first of one's own goes before it */
 	char names[PLACES_NAMES_SIZE];
 };
 
@@ -54,11 +55,13 @@ static int look(void *context, const char *name, const char *path, struct error 
 	struct search *s = context;
 	struct upscaler_info info;
 	struct error ignored;
+	bool boxed = !s->asked && places_came_along(path);
 	places_gather(s->names, name);
-	if (s->out->path[0] || (s->asked && !s->called(name, s->asked)))
+	if ((s->out->path[0] && (boxed || !s->boxed)) || (s->asked && !s->called(name, s->asked)))
 		return SUMI_OK;
 	if (!s->asked && (upscaler_read(path, &info, &ignored) || info.scale < 2))
 		return SUMI_OK;
+	s->boxed = boxed;
 	snprintf(s->out->name, sizeof s->out->name, "%s", name);
 	return files_path(s->out->path, err, "%s", path);
 }
@@ -79,6 +82,14 @@ int upscalers_find(const char *paths, const char *state_dir, const char *asked, 
 		return error_set(err, SUMI_NOTFOUND, "there is no upscaler that enlarges; there %s%s",
 				 places_there(s.names), s.names);
 	return upscaler_read(out->path, &info, err);
+}
+
+int upscalers_usual(const char *paths, const char *state_dir, const char *setting, upscaler_called *called,
+		   struct upscaler_file *out, struct error *err)
+{
+	bool said = setting && *setting;
+	int status = upscalers_find(paths, state_dir, said ? setting : NULL, called, out, err);
+	return status && said ? error_prefix(err, "setting 'upscaler'") : status;
 }
 
 uint64_t upscaler_stamp(const struct upscaler_file *file)

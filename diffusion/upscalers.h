@@ -21,10 +21,15 @@ struct upscaler_file {
 int upscalers_visit(const char *paths, const char *state_dir, place_file_visit *visit, void *context,
 		    struct error *err);
 
-/* The first that is called so, or where asked is NULL the first that enlarges. SUMI_NOTFOUND lists what there
- * is; SUMI_UNSUPPORTED and others where its file is no upscaler. */
+/* The first that is called so, or where asked is NULL the first that enlarges, those that came with the program
+ * last. SUMI_NOTFOUND lists what there is; SUMI_UNSUPPORTED and others where its file is no upscaler. */
 int upscalers_find(const char *paths, const char *state_dir, const char *asked, upscaler_called *called,
 		  struct upscaler_file *out, struct error *err);
+
+/* Where none is named: that of the setting `upscaler` (NULL or empty: none is said there), else the first that
+ * enlarges. Errors as upscalers_find()'s, which name the setting. */
+int upscalers_usual(const char *paths, const char *state_dir, const char *setting, upscaler_called *called,
+		   struct upscaler_file *out, struct error *err);
 
 /* A number that changes with the file; 0 for none. */
 uint64_t upscaler_stamp(const struct upscaler_file *file);

@@ -239,7 +239,7 @@ static int check_controls(struct admission *a, const struct pack_info *info, con
 static int check_enlargers(struct admission *a, const struct job *job, struct error *err)
 {
 	struct enlargers e;
-	int status = enlargers_find(a->config->packs, a->config->state_dir, &job->request, &e, err);
+	int status = enlargers_find(a->config->packs, a->config->state_dir, a->config->upscaler, &job->request, &e, err);
 	return status == SUMI_NOTFOUND && a->others ? SUMI_OK : status;
 }
 

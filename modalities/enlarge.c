@@ -19,8 +19,8 @@ static const char *between(const struct request *r)
 	return r->hires > 1 && r->hires_upscaler && !param_word(p, r->hires_upscaler) ? r->hires_upscaler : NULL;
 }
 
-int enlargers_find(const char *paths, const char *state_dir, const struct request *r, struct enlargers *out,
-		   struct error *err)
+int enlargers_find(const char *paths, const char *state_dir, const char *setting, const struct request *r,
+		   struct enlargers *out, struct error *err)
 {
 	const char *hires = between(r);
 	*out = (struct enlargers){.between = {.name = ""}};
@@ -28,7 +28,8 @@ int enlargers_find(const char *paths, const char *state_dir, const struct reques
 	if (hires && (status = upscalers_find(paths, state_dir, hires, upscaler_is_called, &out->between, err)))
 		return error_prefix(err, "hires_upscaler");
 	if (r->upscale > 0)
-		status = upscalers_find(paths, state_dir, r->upscaler, upscaler_is_called, &out->after, err);
+		status = r->upscaler ? upscalers_find(paths, state_dir, r->upscaler, upscaler_is_called, &out->after, err)
+				     : upscalers_usual(paths, state_dir, setting, upscaler_is_called, &out->after, err);
 	return status ? error_prefix(err, "upscaler") : SUMI_OK;
 }
 

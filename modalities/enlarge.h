@@ -14,9 +14,10 @@ struct enlargers {
 	struct upscaler_file between, after;
 };
 
-/* Looks for them in the models folders of the host. Errors as upscalers_find()'s. */
-int enlargers_find(const char *paths, const char *state_dir, const struct request *r, struct enlargers *out,
-		   struct error *err);
+/* Looks for them in the models folders of the host; setting: its usual one, of requests that name none. Errors as
+ * upscalers_find()'s. */
+int enlargers_find(const char *paths, const char *state_dir, const char *setting, const struct request *r,
+		   struct enlargers *out, struct error *err);
 
 /* Where r->enlargers stands: the names that were found. Sizes are resolved: SUMI_TOOBIG where a picture would
  * be larger than one may be. */

@@ -148,7 +148,7 @@ X(tile, WORD, PICTURE, PARAM_IMAGE | PARAM_VIDEO | PARAM_WORLD, 0, 0, tile_words
 X(upscale, AMOUNT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 16, NULL, NULL, PARAM_SHAPE, FORM, \
   "Postprocess upscale by", "a network makes what is finished so many times as wide and high") \
 X(upscaler, TEXT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 128, NULL, NULL, PARAM_SHAPE, FORM, \
-  "Postprocess upscaler", "which network, by its file's name or A1111's; the first there is when not given") \
+  "Postprocess upscaler", "which network, by its file's name or A1111's; that of the settings, else the first there is, when not given") \
 X(refiner, NAME, PICTURE, PARAM_IMAGE, 1, 128, NULL, NULL, PARAM_SHAPE, PROMPT, "Refiner", \
   "model that makes the end of the run, such as SDXL's refiner") \
 X(refiner_at, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, "Refiner switch at", \

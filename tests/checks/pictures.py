@@ -26,6 +26,14 @@ def check(condition, name, detail=""):
     print(f"ok {name}" if condition else f"not ok {name}: {detail}")
 
 
+def larger(style):
+    """A picture drawn four times as large, in small again, beside itself: the PSNR."""
+    attrs = draw.lot(3, relation="alone", style=style)
+    small, large = draw.picture(attrs, 9, 1, (128, 128)), draw.picture(attrs, 9, 1, (128, 128), times=4)
+    again = large.reshape(128, 4, 128, 4, 3).astype(np.float32).mean((1, 3))
+    return 10 * np.log10(255 ** 2 / ((again - small) ** 2).mean()), large
+
+
 def of(style, **more):
     """A picture in natural colours under a clear sky by day."""
     return draw.picture(draw.plain(draw.lot(3, relation="alone", **more), style=style, palette="natural", weather="clear", time="day"), 3, 1)
@@ -53,6 +61,9 @@ for size in ((192, 192), (320, 320), (192, 288), (288, 192), (192, 352)):
 
 pixels = of("pixel", subject="castle").reshape(32, 8, 32, 8, 3)
 check((np.ptp(pixels.astype(int), axis=(1, 3)) == 0).all(), "pixel art is one colour in each latent's square")
+near = {s: larger(s) for s in ("pixel", "pencil", "glass", "neon")}
+check(all(psnr > 24 for psnr, _ in near.values()), "drawn four times as large it is the same picture", {s: round(float(p), 1) for s, (p, _) in near.items()})
+check((np.ptp(near["pixel"][1].reshape(16, 32, 16, 32, 3).astype(int), axis=(1, 3)) == 0).all(), "its squares are four times as large too")
 wash, paint = of("ink", subject="mountains"), of("watercolour", subject="mountains")
 red = lambda p: int(((p[..., 0] > 150) & (p[..., 1] < 70) & (p[..., 2] < 70)).sum())
 check(red(wash) > 200 and red(paint) == 0, "ink wash has a red seal, watercolour has none", f"{red(wash)} {red(paint)}")

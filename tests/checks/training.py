@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the training tools promise for pictures of 256: mixed sizes, a tokenizer and networks that grow, judges that see full size;
-and that rivers of the corpus of landscapes run downhill.
+that rivers of the corpus of landscapes run downhill, and the upscaler's pairs and file.
 Skipped without the training tools' packages."""
 import os, pathlib, shutil, sys, tempfile
 
@@ -113,4 +113,26 @@ slope = np.mgrid[:64, :64][0] / 64
 check(heights.downhill(np.abs(np.mgrid[:64, :64][1] - 32) / 64 + 0.1 * (1 - slope)) == 1 and heights.downhill(slope * 0 + 0.5) == 0,
       "what runs downhill, and what lies flat")
 
+# The upscaler: pairs that lie on each other, a training that goes on, a file that says what it is.
+import upscaler
+from safetensors import safe_open
+with tempfile.TemporaryDirectory() as folder:
+    pairs = os.path.join(folder, "picture")
+    upscaler.draw("picture", pairs, 4, 5, "all", 1)
+    upscaler.copy(old, pairs, 0.1, 2, torch.device("cpu"))
+    small, copies = (np.load(os.path.join(pairs, f)) for f in (os.path.join("small", "pictures.npy"), "copies.npy"))
+    check(np.array_equal(small[0], copies[0]) and not np.array_equal(small[1], copies[1]), "one in so many is shown as it was drawn")
+    found = upscaler.Pairs([pairs])
+    x, y = found.crops(np.random.default_rng(2), 8, 24)
+    apart = (torch.nn.functional.avg_pool2d(y, 4) - x).abs().mean()
+    check(tuple(y.shape) == (8, 3, 96, 96) and apart < 0.06, "crops of both sizes are of one place", float(apart))
+    upscaler.train(folder, found, 16, 2e-3, 8, 24)
+    once = upscaler.restore(folder, torch.device("cpu"))[1]
+    upscaler.train(folder, found, 24, 2e-3, 8, 24)
+    check((once, upscaler.restore(folder, torch.device("cpu"))[1]) == (16, 24), "it goes on from its checkpoint")
+    upscaler.export(folder, os.path.join(folder, "to", "x.safetensors"))
+    with safe_open(os.path.join(folder, "to", "x.safetensors"), "pt") as f:
+        shapes = {k: f.get_slice(k).get_shape() for k in f.keys()}
+        check(f.metadata()["licence"] == "CC0-1.0" and shapes["body.0.weight"] == [32, 3, 3, 3] and shapes["body.26.weight"] == [48, 32, 3, 3],
+              "Real-ESRGAN's names and shapes, and a licence", shapes)
 sys.exit(failed > 0)

@@ -5,6 +5,7 @@ import struct
 
 from lib import *
 
+BOX = "ink-upscale"
 NETS = ROOT / "tests" / "vectors" / "upscalers"
 BASE = ["--size", "64x64", "--steps", 3, "--seed", 7]
 
@@ -13,15 +14,39 @@ def png_size(path):
     return struct.unpack(">II", path.read_bytes()[16:24])
 
 
+def own(place):
+    """Upscalers beside those of the box, which are there whatever a place says: name -> kind."""
+    return {r["name"]: r["kind"] for r in place.json("models") if r.get("kind") and r["name"] != BOX}
+
+
+def setting(place):
+    """sumi.conf names the usual one, for jobs and files; what it names is never replaced by another."""
+    place.configure(upscaler="HALF")
+    done = place.sumi("render", "a boat", *BASE, "--pack", PACKS / PACK, "--upscale", 2, "-o", "usual.png")
+    told = json.dumps(place.json("show", "usual.png"))
+    check('"upscaler": "half"' in told, "the setting's network in a job", done.stderr + told)
+    place.sumi("upscale", "boat.png", "-o", "usual.png")
+    check("Postprocess upscaler: half" in (place.dir / "usual.png").read_text("latin-1"), "and for a file")
+    render(place, "named.png", "--upscale", 2, "--upscaler", "4x-plain")
+    check('"upscaler": "4x-plain"' in json.dumps(place.json("show", "named.png")), "one that is named goes before it")
+    place.configure(upscaler="absent")
+    for words in (["upscale", "boat.png"], ["render", "a boat", *BASE, "--pack", PACKS / PACK, "--upscale", 2, "-o", "bad.png"],
+                  ["image", "a boat", "--upscale", 2, "-o", "bad.png"]):
+        bad = place.sumi(*words)
+        check(bad.returncode == 3 and "setting 'upscaler': there is no upscaler 'absent'; there are: RealESRGAN_x4plus" in bad.stderr,
+              f"one that is not there: {words[0]}", f"{bad.returncode} {bad.stderr}")
+    place.configure(upscaler="")
+
+
 def shelf(place):
-    for file, name in (("compact.safetensors", "RealESRGAN_x4plus"), ("half.pth", "half")):
-        done = place.sumi("models", "add", NETS / file, "--name", name)
-        check(done.returncode == 0 and f"/upscalers/{name}." in done.stdout, f"models add {file}", done.stdout + done.stderr)
     other = place.dir / "other" / "upscale_models"
     other.mkdir(parents=True)
     shutil.copy(NETS / "plain.safetensors", other / "4x-plain.safetensors")
     place.configure(packs=f"{place.packs}:{other.parent}")
-    rows = {r["name"]: r["kind"] for r in place.json("models") if r.get("kind")}
+    for file, name in (("compact.safetensors", "RealESRGAN_x4plus"), ("half.pth", "half")):
+        done = place.sumi("models", "add", NETS / file, "--name", name)
+        check(done.returncode == 0 and f"/upscalers/{name}." in done.stdout, f"models add {file}", done.stdout + done.stderr)
+    rows = own(place)
     check(rows == {"RealESRGAN_x4plus": "upscaler", "half": "upscaler", "4x-plain": "upscaler"},
           "models lists them, and those in other programs' folders", str(rows))
     for what in (NETS / "half.pth", "half"):
@@ -44,7 +69,7 @@ def by_name(place):
     done = place.sumi("upscale", "boat.png")
     check(done.returncode == 0 and png_size(place.dir / "boat-x2.png") == (128, 128), "the first that there is", done.stderr)
     bad = place.sumi("upscale", "boat.png", "-u", "absent")
-    check(bad.returncode == 3 and "no upscaler 'absent'; there are: RealESRGAN_x4plus, half, 4x-plain" in bad.stderr, "refused with what there is",
+    check(bad.returncode == 3 and re.search("no upscaler 'absent'; there are: RealESRGAN_x4plus, half, .*4x-plain", bad.stderr), "refused with what there is",
           bad.stderr)
 
 
@@ -128,6 +153,7 @@ place.configure(packs=place.packs)
 try:
     shelf(place)
     by_name(place)
+    setting(place)
     place.start()
     jobs(place)
     films(place)

@@ -79,7 +79,7 @@ static int make(void *context, struct error *err)
 	r.host_packs = r.host_state = shelf;
 	int status = controls_find(shelf, shelf, m->job.controls, pack_info_of(m->open), &networks, err);
 	if (!status)
-		status = enlargers_find(shelf, shelf, &r, &enlargers, err);
+		status = enlargers_find(shelf, shelf, NULL, &r, &enlargers, err);
 	r.networks = networks;
 	r.enlargers = &enlargers;
 	if (!status)

@@ -16,20 +16,21 @@ from corpus_ink2 import attributes as A
 from corpus_ink2 import compose, styles
 
 
-def picture(attrs, seed, index, size=(256, 256)):
+def picture(attrs, seed, index, size=(256, 256), times=1):
+    """times: the same picture drawn so many times as wide and high, what repeats with it."""
     rng = A.rng_for(seed, index, 1)
-    pic, lines = compose.draw(attrs, rng, *size)
-    return (styles.apply(pic, lines, attrs, rng) * 255 + 0.5).astype(np.uint8)
+    pic, lines = compose.draw(attrs, rng, *(times * n for n in size))
+    return (styles.apply(pic, lines, attrs, rng, times * styles.GRID) * 255 + 0.5).astype(np.uint8)
 
 
-def _coded(seed, which, size, index):
+def _coded(seed, which, size, times, index):
     attrs = A.attributes(seed, index, which)
-    return picture(attrs, seed, index, size), A.to_codes(attrs)
+    return picture(attrs, seed, index, size, times), A.to_codes(attrs)
 
 
-def build(out, count, seed=1, which="train", size=(256, 256), workers=None):
-    stamp = f"{A.CORPUS_VERSION} {count} {seed} {which} {size[0]}x{size[1]}\n"
-    builder.build(out, count, functools.partial(_coded, seed, which, size), stamp, which, workers)
+def build(out, count, seed=1, which="train", size=(256, 256), workers=None, times=1):
+    stamp = f"{A.CORPUS_VERSION} {count} {seed} {which} {size[0]}x{size[1]}" + (f" x{times}" if times > 1 else "") + "\n"
+    builder.build(out, count, functools.partial(_coded, seed, which, size, times), stamp, which, workers)
 
 
 def sheet(path, cells, size, columns):

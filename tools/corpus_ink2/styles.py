@@ -44,7 +44,7 @@ def vivid(pic, k):
     return np.clip(y + (pic - y) * k, 0, 1)
 
 
-def watercolour(pic, ln, rng):
+def watercolour(pic, ln, rng, grid):
     """Bright thin washes on white paper, darker where a wash ends, no black."""
     u = min(pic.shape[:2]) / 256
     soft = blur(pic, 1.3 * u)
@@ -58,7 +58,7 @@ def watercolour(pic, ln, rng):
     return PAPER * (1 - inside) + pic * inside
 
 
-def ink(pic, ln, rng):
+def ink(pic, ln, rng, grid):
     """Black brush lines, thick and thin, a few grey washes, much bare paper, and the painter's red seal."""
     h, w = pic.shape[:2]
     u = min(h, w) / 256
@@ -74,19 +74,20 @@ def ink(pic, ln, rng):
     return dark + (paper - dark) * tone[..., None]
 
 
-def seal(pic, rng):
+def seal(pic, rng, grid):
     """Red whatever the palette is; on the grid of the latents."""
     h, w = pic.shape[:2]
-    s = max(GRID, round(min(h, w) * 0.1 / GRID) * GRID)
-    y, x = (h - s) // GRID * GRID - GRID, ((w - s) // GRID * GRID - GRID) if rng.random() < 0.5 else GRID
+    s = max(grid, round(min(h, w) * 0.1 / grid) * grid)
+    y, x = (h - s) // grid * grid - grid, ((w - s) // grid * grid - grid) if rng.random() < 0.5 else grid
+    t = grid // 8
     pic[y:y + s, x:x + s] = rgb("b8281f")
     for k in (s // 3, 2 * s // 3):                    # two strokes of a name
-        pic[y + k - 1:y + k + 1, x + s // 5:x + s - s // 5] = rgb("f3ecdc")
-    pic[y + s // 5:y + s - s // 5, x + s // 2 - 1:x + s // 2 + 1] = rgb("f3ecdc")
+        pic[y + k - t:y + k + t, x + s // 5:x + s - s // 5] = rgb("f3ecdc")
+    pic[y + s // 5:y + s - s // 5, x + s // 2 - t:x + s // 2 + t] = rgb("f3ecdc")
     return pic
 
 
-def oil(pic, ln, rng):
+def oil(pic, ln, rng, grid):
     """Short fat strokes that follow the contours, lit along one side."""
     h, w = pic.shape[:2]
     u = min(h, w) / 256
@@ -120,16 +121,16 @@ def oil(pic, ln, rng):
     return np.clip(gaussian_filter(out, (0.6, 0.6, 0), truncate=2) + np.clip(relief, -0.12, 0.12)[..., None] * 0.35, 0, 1)
 
 
-def pixel(pic, ln, rng):
+def pixel(pic, ln, rng, grid):
     """Squares of one latent each, few colours, dark outlines."""
-    h, w = pic.shape[0] // GRID, pic.shape[1] // GRID
-    small = pic.reshape(h, GRID, w, GRID, 3)[:, 2:-2, :, 2:-2].mean((1, 3))
-    edge = ln[..., 3].reshape(h, GRID, w, GRID).mean((1, 3))[..., None]
+    h, w, rim = pic.shape[0] // grid, pic.shape[1] // grid, grid // 4
+    small = pic.reshape(h, grid, w, grid, 3)[:, rim:-rim, :, rim:-rim].mean((1, 3))
+    edge = ln[..., 3].reshape(h, grid, w, grid).mean((1, 3))[..., None]
     small = np.round(vivid(small, 1.45) * 6) / 6
-    return (small * (1 - 0.6 * np.clip(edge * 2.2 - 0.25, 0, 1))).repeat(GRID, 0).repeat(GRID, 1)
+    return (small * (1 - 0.6 * np.clip(edge * 2.2 - 0.25, 0, 1))).repeat(grid, 0).repeat(grid, 1)
 
 
-def neon(pic, ln, rng):
+def neon(pic, ln, rng, grid):
     """Thin bright tubes with a glow on a dark picture."""
     u = min(pic.shape[:2]) / 256
     back = vivid(blur(pic, 2 * u), 1.5) * np.array([0.20, 0.15, 0.28], np.float32) + np.array([0.025, 0.01, 0.07], np.float32)
@@ -140,21 +141,21 @@ def neon(pic, ln, rng):
     return np.clip(back * (1 - 0.5 * a) + blur(colour, 7 * u) * 1.1 + blur(colour, 2.2 * u) * 0.45 + tube, 0, 1)
 
 
-def _stripes(shape, kind):
+def _stripes(shape, kind, grid):
     """0..1, rising from the middle of each stripe; a period is the grid, so every latent sees the same."""
     yy, xx = np.mgrid[0:shape[0], 0:shape[1]]
-    at = {"rising": xx + yy, "falling": xx - yy, "level": yy}[kind] % GRID
-    return np.abs(at - (GRID - 1) / 2).astype(np.float32) / ((GRID - 1) / 2)
+    at = {"rising": xx + yy, "falling": xx - yy, "level": yy}[kind] % grid
+    return np.abs(at - (grid - 1) / 2).astype(np.float32) * (GRID / grid) / ((GRID - 1) / 2)
 
 
-def pencil(pic, ln, rng):
+def pencil(pic, ln, rng, grid):
     """Thin grey lines on white paper; shade is hatched."""
     u = min(pic.shape[:2]) / 256
     h, w = pic.shape[:2]
     y = blur(luma(pic), 2.5 * u)
     shade = np.clip(0.75 - y, 0, 1)
-    hatch = np.clip((shade * 1.15 - _stripes((h, w), "rising")) * 4, 0, 1) * 0.34
-    hatch = np.maximum(hatch, np.clip((shade * 1.6 - 0.62 - _stripes((h, w), "falling")) * 4, 0, 1) * 0.40)
+    hatch = np.clip((shade * 1.15 - _stripes((h, w), "rising", grid)) * 4, 0, 1) * 0.34
+    hatch = np.maximum(hatch, np.clip((shade * 1.6 - 0.62 - _stripes((h, w), "falling", grid)) * 4, 0, 1) * 0.40)
     tone = 1 - (hatch + 0.16 * shade) * margin(rng, (h, w), 0.02, 0.10)
     edge = warp(ln[..., 3], rng, 1.6 * u, 7)
     tint = 1 - 0.30 * (1 - vivid(blur(pic, 2.5 * u), 1.4))            # a breath of colour
@@ -162,7 +163,7 @@ def pencil(pic, ln, rng):
     return np.clip(out * (1 - 0.82 * edge[..., None]), 0, 1)
 
 
-def linocut(pic, ln, rng):
+def linocut(pic, ln, rng, grid):
     """Printed from a carved block: black with white carved outlines, flat colours with black ones, carved lines between, paper."""
     h, w = pic.shape[:2]
     u = min(h, w) / 256
@@ -174,7 +175,7 @@ def linocut(pic, ln, rng):
     black, paper = (np.array(rgb(v), np.float32) for v in ("16161a", "f2ead6"))
     light = np.clip((y - 0.86) * 30, 0, 1)[..., None]
     out = flat * (1 - light) + paper * light
-    k = np.clip((0.52 - y - 0.34 * _stripes((h, w), "level")) * 12, 0, 1)        # the darker, the thicker the black lines
+    k = np.clip((0.52 - y - 0.34 * _stripes((h, w), "level", grid)) * 12, 0, 1)        # the darker, the thicker the black lines
     line = np.clip(blur(ln[..., 3], 0.9 * u) * 3.2 - 0.7, 0, 1)
     inside = np.clip((0.20 - blur(y, 2.5 * u)) * 12, 0, 1)
     out = out * (1 - k[..., None]) + black * k[..., None]
@@ -183,7 +184,7 @@ def linocut(pic, ln, rng):
     return out * printed + paper * (1 - printed)
 
 
-def glass(pic, ln, rng):
+def glass(pic, ln, rng, grid):
     """Stained glass: panes of glowing colour between lines of lead."""
     h, w = pic.shape[:2]
     u = min(h, w) / 256
@@ -213,7 +214,7 @@ FALL = {"watercolour": ("4a6fa8", 0.6, "ffffff", 0.95), "ink": ("2c2c34", 0.6, "
         "linocut": ("f2ead6", 0.95, "f8f4e8", 1.0), "glass": ("a8d8f4", 0.85, "ffffff", 1.0)}
 
 
-def falling(pic, style, weather, rng):
+def falling(pic, style, weather, rng, grid):
     """Slanted streaks of rain, or big soft flakes of snow."""
     h, w = pic.shape[:2]
     unit = min(h, w)
@@ -241,8 +242,8 @@ def falling(pic, style, weather, rng):
     rain, ra, snow, sa = FALL[style]
     col, k = (rain, ra) if weather == "rain" else (snow, sa)
     if style == "pixel":
-        a = a.reshape(h // GRID, GRID, w // GRID, GRID).mean((1, 3))
-        a = (a > (0.36 if weather == "rain" else 0.3)).astype(np.float32).repeat(GRID, 0).repeat(GRID, 1)
+        a = a.reshape(h // grid, grid, w // grid, grid).mean((1, 3))
+        a = (a > (0.36 if weather == "rain" else 0.3)).astype(np.float32).repeat(grid, 0).repeat(grid, 1)
     if style in ("watercolour", "ink", "pencil", "linocut", "glass") and (weather == "snow" or style in ("linocut", "glass")):
         halo = np.clip(blur(a, unit / 256 * 2.6) * 1.8, 0, 1)[..., None]
         pic = pic * (1 - 0.45 * halo)                 # white flakes need something darker around them on white paper
@@ -253,7 +254,7 @@ def falling(pic, style, weather, rng):
 MISTS = {**MIST, "watercolour": ("eef2f8", "8a9ad0", 0.72), "linocut": ("f2ead6", "9aa0b0", 0.85), "glass": ("f0f0f6", "8a98d0", 0.62)}
 
 
-def mist(pic, style, time, rng):
+def mist(pic, style, time, rng, grid):
     """Two wavy banks of mist over the lower part of the picture."""
     h, w = pic.shape[:2]
     day, night, k = MISTS[style]
@@ -267,18 +268,19 @@ def mist(pic, style, time, rng):
         a = np.maximum(a, np.exp(-((yy - centre - rng.uniform(-0.04, 0.04) - sway) / half) ** 2))
         sway = -sway
     if style == "linocut":                            # a printer has no grey: bands of paper
-        a = np.clip((a - 0.35 - 0.55 * _stripes((h, w), "level")) * 6, 0, 1)
-    cell = GRID if style == "pixel" else 1
+        a = np.clip((a - 0.35 - 0.55 * _stripes((h, w), "level", grid)) * 6, 0, 1)
+    cell = grid if style == "pixel" else 1
     a = a[::cell, ::cell].repeat(cell, 0).repeat(cell, 1)[..., None] * k
     return pic * (1 - a) + colour * a
 
 
-def apply(pic, ln, attrs, rng):
+def apply(pic, ln, attrs, rng, grid=GRID):
+    """grid: pixels of a latent, more where a picture is drawn larger than latents would have it."""
     style = attrs["style"]
-    out = STYLE[style](pic, ln, rng)
+    out = STYLE[style](pic, ln, rng, grid)
     if attrs["weather"] == "fog":
-        out = mist(out, style, attrs["time"], rng)
+        out = mist(out, style, attrs["time"], rng, grid)
     if attrs["weather"] in ("rain", "snow"):
-        out = falling(out, style, attrs["weather"], rng)
+        out = falling(out, style, attrs["weather"], rng, grid)
     out = np.clip(palette(np.clip(out, 0, 1).astype(np.float32), attrs["palette"]), 0, 1)
-    return seal(out, rng) if style == "ink" else out
+    return seal(out, rng, grid) if style == "ink" else out

@@ -16,13 +16,13 @@ import domains
 FAINT = 0.04                                          # slopes a pixel (of 1) that are no edge but shade or grain
 
 
-def width(pictures):
+def width(pictures, faint=FAINT):
     """Of the edges of N x H x W x 3 bytes, in units that only compare."""
     slopes = squares = 0.0
     for p in pictures:
         y = np.asarray(p, np.float32) @ np.array([0.3, 0.59, 0.11], np.float32) / 255
         g = np.hypot(np.diff(y, axis=1)[:-1], np.diff(y, axis=0)[:, :-1])
-        g = g[g > FAINT]
+        g = g[g > faint]
         slopes, squares = slopes + float(g.sum()), squares + float((g * g).sum())
     return slopes / squares if squares else float("inf")
 
