@@ -53,18 +53,21 @@ static int list(struct cli *cli, struct error *err)
 		utf8_make_printable(strcpy(path, p->path));
 		json_array_append_new(
 		    rows,
-		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?}",
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:s, s:b, s:s?, s:s?}",
 			      "name", p->name, "modality", p->modality, "path", path, "digest",
 			      p->digest, "licence", p->licence, "width", p->defaults.width,
 			      "height", p->defaults.height, "steps", p->defaults.steps, "cfg_scale",
 			      p->defaults.cfg_scale, "sampler", p->defaults.sampler, "fast",
-			      (int)p->has_fast, "note", p->note[0] ? p->note : NULL));
+			      (int)p->has_fast, "note", p->note[0] ? p->note : NULL,
+			      "unread", p->unread[0] ? p->unread : NULL));
 		if (!cli->json)
 			printf("%-16s %-6s %4dx%-4d %s%s\n", p->name, p->modality,
 			       p->defaults.width, p->defaults.height, path,
 			       p->has_fast ? "  (has a fast variant)" : "");
 		if (p->note[0] && !cli->quiet)
 			fprintf(stderr, "sumi: %s: %s\n", p->name, p->note);
+		if (p->unread[0] && !cli->quiet)
+			fprintf(stderr, "sumi: %s: sumi.json: %s is not known: it has no effect\n", p->name, p->unread);
 	}
 	for (int i = 0; i < MODELS_KINDS && !status; i++)
 		status = models_kinds[i].visit(cli->config.packs, cli->config.state_dir, list_file,

@@ -100,6 +100,8 @@ static void verify_model(struct verification *v, const struct pack_info *p)
 	if (!status && !listed)
 		status = pack_parts_check_weights(p, &one);
 	tell(v, p->name, listed, files, status, &one);
+	if (p->unread[0] && !v->cli->quiet)
+		fprintf(stderr, "sumi: %s: sumi.json: %s is not known: it has no effect\n", p->name, p->unread);
 }
 
 /* What goes on top of models; of two of a name the first counts. */

@@ -207,6 +207,9 @@ static void log_catalogue(const struct catalogue *c, const struct config *config
 		if (c->packs[i].note[0])
 			log_warn("model.note", "model=%s note=\"%s\"", c->packs[i].name,
 				 c->packs[i].note);
+	for (int i = 0; i < c->count; i++)
+		if (c->packs[i].unread[0])
+			log_warn("model.unread", "model=%s fields=\"%s\"", c->packs[i].name, c->packs[i].unread);
 	for (int i = 0; i < c->problem_count; i++)
 		log_warn("model.unusable", "error=\"%s\"", c->problems[i]);
 	/* Jobs that name no model wait then, as those do that name one which is not there. */

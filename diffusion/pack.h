@@ -56,6 +56,7 @@ struct pack_info {
 	bool shows_picture; /* … or a picture that it changes; it begins with noise alone */
 	struct preview_map preview; /* colours of its latents */
 	char note[256];             /* what it says of sampling and is not so; or empty */
+	char unread[256];           /* fields of sumi.json that are not known, "'a', 'b' (did you mean 'c'?)"; or empty */
 	json_t *manifest;           /* sumi.json or an empty object; owned by the info */
 	const struct adapters *adapters; /* on its weights; borrowed, NULL: none */
 	struct packed_store *store; /* where its packed weights are kept; borrowed, NULL: nowhere */

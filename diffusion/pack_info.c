@@ -436,8 +436,10 @@ int pack_info_read_plain(const char *folder, struct pack_info *info, struct erro
 	    (status = read_note(info, err)) || (status = read_scheduler(info, err)) ||
 	    (status = read_manifest(info, err)))
 		pack_info_free(info);
-	else
+	else {
 		read_shown(info);
+		pack_note_unread(info);
+	}
 	json_decref(index);
 	return status;
 }

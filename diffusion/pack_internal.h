@@ -115,6 +115,12 @@ extern const char *const pack_model_folders[];
 /* Whether a pack is one file, not a folder. */
 bool pack_is_file(const struct pack_info *info);
 
+/* Whether a field of sumi.json of this name says where a part lies. */
+bool pack_part_named(const char *name);
+
+/* Writes info->unread. */
+void pack_note_unread(struct pack_info *info);
+
 /* The path of what a field of sumi.json names: a file or folder below the folder that the pack lies
  * in, and nowhere else. SUMI_INVALID where there is none. */
 int pack_beside(const struct pack_info *info, const char *field, const char *name,

@@ -149,7 +149,7 @@ static int usual_tokenizer(const struct pack_info *info, const char *name, const
 }
 
 /* The fields of sumi.json that name a part's place; others have names of files too. */
-static bool part_named(const char *name)
+bool pack_part_named(const char *name)
 {
 	for (size_t i = 0; families[i]; i++)
 		if (family_part(families[i], name))
@@ -165,7 +165,7 @@ int pack_part(const struct pack_info *info, const char *part, char out[FILES_PAT
 	const char *rest = part + n;
 	snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), part);
 	const char *other = json_string_value(json_object_get(info->manifest, name));
-	if (other && part_named(name))
+	if (other && pack_part_named(name))
 		return part_of_other(info, name, rest, other, out, err);
 	int status = files_path(out, err, "%s/%s", info->path, part);
 	if (status || strcmp(part, ".") == 0 || part_exists(out))

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/nearest.h"
 #include "weights/derive.h"
 #include "weights/recognise.h"
 
@@ -117,6 +118,31 @@ static int add_side(json_t *documents, const char *file, struct error *err)
 	return status;
 }
 
+/* Configs have many fields, so one that the told ones lack is no fault by itself; one that is nearly one of them is. */
+static int note_typos(json_t *documents, const char *part, const json_t *told, const json_t *fields)
+{
+	const char *key, *known;
+	json_t *ignored, *typos = json_object_get(documents, CHECKPOINT_TYPOS);
+	int failed = 0;
+	json_object_foreach((json_t *)fields, key, ignored)
+	{
+		char place[128];
+		json_t *same;
+		struct nearest near = nearest_to(key);
+		json_object_foreach((json_t *)told, known, same)
+			nearest_try(&near, known);
+		if (json_object_get(told, key) || !near.best)
+			continue;
+		if (!typos) {
+			failed |= json_object_set_new(documents, CHECKPOINT_TYPOS, json_object());
+			typos = json_object_get(documents, CHECKPOINT_TYPOS);
+		}
+		snprintf(place, sizeof place, "%.40s: %.60s", part, key);
+		failed |= json_object_set_new(typos, place, json_string(near.best));
+	}
+	return failed;
+}
+
 /* Fields of "config" in the file beside replace those that were told, or, where they name a class,
  * all of them. */
 static int replace_fields(json_t *documents, struct error *err)
@@ -147,6 +173,8 @@ static int replace_fields(json_t *documents, struct error *err)
 			    part);
 		if (json_object_get(fields, "_class_name"))
 			json_object_clear(document); /* it is all there */
+		else if (note_typos(documents, part, document, fields))
+			return error_set(err, SUMI_NOMEM, "out of memory");
 		if (json_object_update(document, fields))
 			return error_set(err, SUMI_NOMEM, "out of memory");
 	}

@@ -26,6 +26,22 @@ def make_packs(folder):
         path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": scheduler}))
 
 
+def unread(place):
+    """Fields of sumi.json that nobody reads are named, once, wherever models are looked at."""
+    folder = place.dir / "packs/typo"
+    shutil.copytree(PACKS / PACK, folder)
+    (folder / "sumi.json").write_text(json.dumps({"name": "typo", "defualts": {"steps": 3}, "foo\x1b": 1, "config": {"unet": {}},
+                                                  "author": "me", "_mine": 1, "vae": "good/vae"}))
+    told = "typo: sumi.json: 'defualts' (did you mean 'defaults'?), 'foo?', 'config' is not known: it has no effect"
+    done = place.sumi("models")
+    check(done.stderr.count(told) == 1 and done.stderr.count("has no effect") == 1, "sumi models names fields that nobody reads", done.stderr)
+    done = place.sumi("models", "verify", "typo")
+    check(told in done.stderr, "models verify too", done)
+    rows = {row["name"]: row["unread"] for row in place.json("models") if "unread" in row}
+    check("defualts" in rows["typo"] and rows["good"] is None, "and JSON", rows)
+    shutil.rmtree(folder)
+
+
 BAD = {"piped": "sumi.json: is not a regular file", "cut": "cut short",
        "half": "half a model pack, it lacks model_index.json, vae/config.json"}
 
@@ -175,6 +191,7 @@ def main():
         make_packs(place.dir / "packs")
         place.configure(packs=place.dir / "packs", model_image="good")
         listings(place)
+        unread(place)
         at_the_door(place)
         twice(place)
         notes(place)

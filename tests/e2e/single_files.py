@@ -528,7 +528,10 @@ def listed(place, models):
         check(f"{name}.safetensors" in done.stderr and why in done.stderr, f"sumi models says what {name} is", done.stderr)
     (models / "plain.ckpt").write_bytes((models / "old.ckpt").read_bytes())
     beside(models / "plain.ckpt", tokenizer="sd1-tiny", config=SD1)
+    beside(odd, tokenizer="sd1-tiny", config={**SD1, "unet": {**SD1["unet"], "attention_head_dmi": 4}}, licens="MIT", licence="MIT")
     done = place.sumi("models")
+    check("sumi.json: 'licens', 'unet: attention_head_dmi' (did you mean 'attention_head_dim'?) is not known" in done.stderr and
+          done.stderr.count("has no effect") == 1, "fields that nobody reads are named", done.stderr)
     check("plain.safetensors: a model of that name is beside it" in done.stderr, "of two files with one name the first is taken",
           done.stderr)
     (models / "plain.ckpt").unlink()
