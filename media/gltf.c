@@ -16,6 +16,8 @@ enum {
 	FLOAT = 5126,
 	U16 = 5123,
 	U32 = 5125,
+	REPEAT = 10497,
+	CLAMP = 33071,
 	ARRAY_BUFFER = 34962,
 	ELEMENT_ARRAY_BUFFER = 34963,
 	HEADER = 12,
@@ -31,24 +33,46 @@ struct glb {
 
 /* ---- vertices ---- */
 
+/* Of vertices: where the ground goes on beside itself, one more than cells. */
+static int columns_of(const struct landscape *l)
+{
+	return l->width + l->joined_x;
+}
+
+static int rows_of(const struct landscape *l)
+{
+	return l->height + l->joined_y;
+}
+
+static size_t vertices_of(const struct landscape *l)
+{
+	return (size_t)columns_of(l) * (size_t)rows_of(l);
+}
+
+/* A cell's number for one that may lie beyond a border. */
+static size_t cell_at(int i, int size, bool joined)
+{
+	return (size_t)(joined ? (i + size) % size : i < 0 ? 0 : i >= size ? size - 1 : i);
+}
+
 static double height_at(const struct landscape *l, int y, int x)
 {
-	y = y < 0 ? 0 : y >= l->height ? l->height - 1 : y;
-	x = x < 0 ? 0 : x >= l->width ? l->width - 1 : x;
-	return (double)l->heights[(size_t)y * (size_t)l->width + (size_t)x] * l->relief * l->width;
+	size_t row = cell_at(y, l->height, l->joined_y), column = cell_at(x, l->width, l->joined_x);
+	return (double)l->heights[row * (size_t)l->width + column] * l->relief * l->width;
 }
 
 static void position_of(const struct landscape *l, int y, int x, float out[3])
 {
-	out[0] = (float)(x - 0.5 * (l->width - 1));
+	out[0] = (float)(x - 0.5 * (columns_of(l) - 1));
 	out[1] = (float)height_at(l, y, x);
-	out[2] = (float)(y - 0.5 * (l->height - 1));
+	out[2] = (float)(y - 0.5 * (rows_of(l) - 1));
 }
 
 /* Across the differences to both sides; at a border, to the one that there is. */
 static void normal_of(const struct landscape *l, int y, int x, float out[3])
 {
-	double wide = (x > 0) + (x < l->width - 1), deep = (y > 0) + (y < l->height - 1);
+	double wide = l->joined_x ? 2 : (x > 0) + (x < l->width - 1);
+	double deep = l->joined_y ? 2 : (y > 0) + (y < l->height - 1);
 	double dx = (height_at(l, y, x + 1) - height_at(l, y, x - 1)) / wide;
 	double dy = (height_at(l, y + 1, x) - height_at(l, y - 1, x)) / deep;
 	double length = sqrt(dx * dx + dy * dy + 1);
@@ -110,12 +134,12 @@ static void put_floats(struct glb *g, const float *values, size_t n)
 static json_t *add_ground(struct glb *g)
 {
 	const struct landscape *l = g->l;
-	size_t count = (size_t)l->width * (size_t)l->height, begin = g->bin.size;
+	size_t count = vertices_of(l), wide = (size_t)columns_of(l), begin = g->bin.size;
 	float lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY},
 	      v[3];
 	int positions, normals, textures;
 	for (size_t i = 0; i < count; i++) {
-		position_of(l, (int)(i / (size_t)l->width), (int)(i % (size_t)l->width), v);
+		position_of(l, (int)(i / wide), (int)(i % wide), v);
 		for (int k = 0; k < 3; k++) {
 			lo[k] = fminf(lo[k], v[k]);
 			hi[k] = fmaxf(hi[k], v[k]);
@@ -126,13 +150,13 @@ static json_t *add_ground(struct glb *g)
 	add_bounds(g, positions, lo, hi);
 	begin = g->bin.size;
 	for (size_t i = 0; i < count; i++) {
-		normal_of(l, (int)(i / (size_t)l->width), (int)(i % (size_t)l->width), v);
+		normal_of(l, (int)(i / wide), (int)(i % wide), v);
 		put_floats(g, v, 3);
 	}
 	normals = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, count, "VEC3");
 	begin = g->bin.size;
 	for (size_t i = 0; i < count; i++) {
-		texture_of(l, (int)(i / (size_t)l->width), (int)(i % (size_t)l->width), v);
+		texture_of(l, (int)(i / wide), (int)(i % wide), v);
 		put_floats(g, v, 2);
 	}
 	textures = add_accessor(g, add_view(g, begin, ARRAY_BUFFER), FLOAT, count, "VEC2");
@@ -152,7 +176,7 @@ static int nth(int k, int step, int size)
 	return k * step < size ? k * step : size - 1;
 }
 
-static int rows_of(int step, int size)
+static int lines_of(int step, int size)
 {
 	return (size - 1 + step - 1) / step + 1;
 }
@@ -161,15 +185,14 @@ static int rows_of(int step, int size)
 static int add_triangles(struct glb *g, int step)
 {
 	const struct landscape *l = g->l;
-	int rows = rows_of(step, l->height), columns = rows_of(step, l->width);
-	bool wide = (size_t)l->width * (size_t)l->height > UINT16_MAX;
+	int width = columns_of(l), height = rows_of(l), rows = lines_of(step, height), columns = lines_of(step, width);
+	bool wide = vertices_of(l) > UINT16_MAX;
 	size_t begin = g->bin.size, count = (size_t)(rows - 1) * (size_t)(columns - 1) * 6;
 	for (int r = 0; r + 1 < rows; r++)
 		for (int c = 0; c + 1 < columns; c++) {
-			size_t top = (size_t)nth(r, step, l->height) * (size_t)l->width,
-			       low = (size_t)nth(r + 1, step, l->height) * (size_t)l->width;
-			size_t left = (size_t)nth(c, step, l->width),
-			       right = (size_t)nth(c + 1, step, l->width);
+			size_t top = (size_t)nth(r, step, height) * (size_t)width,
+			       low = (size_t)nth(r + 1, step, height) * (size_t)width;
+			size_t left = (size_t)nth(c, step, width), right = (size_t)nth(c + 1, step, width);
 			const size_t corners[6] = {top + left, low + left,  low + right,
 						   top + left, low + right, top + right};
 			for (int i = 0; i < 6; i++)
@@ -183,7 +206,7 @@ static int add_triangles(struct glb *g, int step)
 static json_t *add_water(struct glb *g)
 {
 	const struct landscape *l = g->l;
-	float x = (float)(0.5 * (l->width - 1)), z = (float)(0.5 * (l->height - 1));
+	float x = (float)(0.5 * (columns_of(l) - 1)), z = (float)(0.5 * (rows_of(l) - 1));
 	float y = (float)(l->sea_level * l->relief * l->width);
 	const float corners[4][3] = {{-x, y, -z}, {-x, y, z}, {x, y, z}, {x, y, -z}};
 	static const float up[3] = {0, 1, 0};
@@ -275,10 +298,11 @@ static int add_texture(struct glb *g, json_t *root)
 	bytes_put(&g->bin, png, size);
 	free(png);
 	json_object_set_new(root, "textures", json_pack("[{s:i, s:i}]", "sampler", 0, "source", 0));
-	/* Linear with mipmaps, and nothing beyond the border. */
+	/* Linear with mipmaps, and nothing beyond a border unless it goes on there. */
 	json_object_set_new(root, "samplers",
 			    json_pack("[{s:i, s:i, s:i, s:i}]", "magFilter", 9729, "minFilter",
-				      9987, "wrapS", 33071, "wrapT", 33071));
+				      9987, "wrapS", g->l->joined_x ? REPEAT : CLAMP, "wrapT",
+				      g->l->joined_y ? REPEAT : CLAMP));
 	json_object_set_new(root, "images",
 			    json_pack("[{s:i, s:s}]", "bufferView", add_view(g, begin, 0),
 				      "mimeType", "image/png"));
@@ -289,6 +313,8 @@ static json_t *asset_of(const struct landscape *l, const struct metadata *meta)
 {
 	json_t *asset = json_pack("{s:s, s:s}", "version", "2.0", "generator", "sumi");
 	json_t *extras = json_pack("{s:f, s:f}", "relief", l->relief, "sea_level", l->sea_level);
+	if (l->joined_x || l->joined_y)
+		json_object_set_new(extras, "tile", json_string(!l->joined_y ? "x" : !l->joined_x ? "y" : "both"));
 	if (meta && meta->json)
 		json_object_set_new(extras, "sumi", json_string(meta->json));
 	if (meta && meta->infotext)

@@ -87,6 +87,9 @@ static int read_scale(const struct glb *g, struct landscape *l, struct error *er
 		status = json_want_number(g->extras, g->where, "sea_level", -10, 1, &l->sea_level, err);
 	if (status || isnan(l->relief) || isnan(l->sea_level))
 		return error_set(err, SUMI_CORRUPT, "%s: glTF: it was not written by sumi", g->where);
+	const char *tile = json_string_value(json_object_get(g->extras, "tile"));
+	l->joined_x = tile && strcmp(tile, "y") != 0;
+	l->joined_y = tile && strcmp(tile, "x") != 0;
 	return SUMI_OK;
 }
 
@@ -110,21 +113,24 @@ static int read_heights(const struct glb *g, struct landscape_read *out, struct 
 	const json_t *part = json_array_get(json_object_get(mesh, "primitives"), 0);
 	const json_t *positions = json_object_get(json_object_get(part, "attributes"), "POSITION");
 	const json_t *accessor = member(g->root, "accessors", positions);
-	size_t size, count = (size_t)l->width * (size_t)l->height;
+	size_t size, wide = (size_t)l->width + l->joined_x, vertices = wide * ((size_t)l->height + l->joined_y);
+	size_t count = (size_t)l->width * (size_t)l->height;
 	const uint8_t *bytes = view_of(g, json_object_get(accessor, "bufferView"), &size);
 	double scale = l->relief * l->width;
-	if (!bytes || size != count * GLTF_VERTEX_BYTES)
+	if (!bytes || size != vertices * GLTF_VERTEX_BYTES)
 		return error_set(err, SUMI_CORRUPT, "%s: glTF: its first mesh is no grid of %dx%d vertices", g->where,
-				 l->width, l->height);
+				 l->width + l->joined_x, l->height + l->joined_y);
 	out->heights = malloc(count * sizeof *out->heights);
 	if (!out->heights)
 		return error_set(err, SUMI_NOMEM, "no memory for %zu heights", count);
 	l->heights = out->heights;
 	struct bytes_reader r = {.data = bytes, .size = size};
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < vertices; i++) {
 		float v[3];
+		size_t x = i % wide, y = i / wide;
 		bytes_get_f32s(&r, v, 3);
-		out->heights[i] = isfinite(v[1]) ? fminf(fmaxf((float)((double)v[1] / scale), 0), 1) : 0;
+		if (x < (size_t)l->width && y < (size_t)l->height) /* the others stand there once more */
+			out->heights[y * (size_t)l->width + x] = isfinite(v[1]) ? fminf(fmaxf((float)((double)v[1] / scale), 0), 1) : 0;
 	}
 	return SUMI_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef SUMI_MEDIA_LANDSCAPE_H
 #define SUMI_MEDIA_LANDSCAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,14 @@ struct landscape {
 	const uint8_t *rgb;   /* [height, width, 3]: rows run from north to south */
 	double relief;        /* how high 1 stands, in widths of the landscape */
 	double sea_level;     /* heights up to here lie under water; below 0: there is none */
+	bool joined_x, joined_y; /* it goes on beside itself: the last column is the first one's neighbour */
 };
 
 /* A glTF 2.0 binary: a mesh of one vertex a cell with normals, its colours as a texture, coarser
  * meshes of the same vertices by MSFT_lod, water as a plane with a material of its own. A cell is a
- * metre wide, y is up, north is -z. meta's texts stand in asset.extras. The caller frees *data.
- * SUMI_TOOBIG where the file would pass glTF's 4 GiB. */
+ * metre wide, y is up, north is -z. Where it is joined, the first row or column stands once more at the
+ * other end, so that copies beside each other meet. meta's texts stand in asset.extras. The caller frees
+ * *data. SUMI_TOOBIG where the file would pass glTF's 4 GiB. */
 int gltf_encode(const struct landscape *l, const struct metadata *meta, uint8_t **data,
 		size_t *size, struct error *err);
 

@@ -151,10 +151,9 @@ static int keep_colours(struct scene *s, struct error *err)
 static int settle_rivers(struct scene *s, struct error *err)
 {
 	const struct landscape *l = &s->land;
-	const char *tile = s->run->request.tile;
 	struct relief_field f = {.width = l->width, .height = l->height, .heights = s->heights,
 				 .metres = l->relief * l->width, .sea_level = l->sea_level,
-				 .joined_x = tile && strcmp(tile, "y") != 0, .joined_y = tile && strcmp(tile, "x") != 0};
+				 .joined_x = l->joined_x, .joined_y = l->joined_y};
 	return rivers_settle(&f, NULL, err);
 }
 
@@ -162,6 +161,7 @@ static int decode(struct scene *s, struct error *err)
 {
 	bool rivers;
 	struct landscape *l = &s->land;
+	const char *tile = s->run->request.tile;
 	l->width = single_run_width(s->run);
 	l->height = single_run_height(s->run);
 	size_t count = (size_t)l->width * (size_t)l->height;
@@ -170,6 +170,8 @@ static int decode(struct scene *s, struct error *err)
 	s->rgb = malloc(count * 3);
 	l->heights = s->heights;
 	l->rgb = s->rgb;
+	l->joined_x = tile && strcmp(tile, "y") != 0;
+	l->joined_y = tile && strcmp(tile, "x") != 0;
 	int status = pixels && s->heights && s->rgb
 			 ? read_scale(pack_info_of(s->run->pack), l, &rivers, err)
 			 : error_set(err, SUMI_NOMEM, "no memory for a landscape of %dx%d",

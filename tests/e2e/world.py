@@ -67,6 +67,11 @@ def seams(place):
     check((width, height) == (192, 160), "larger than the model's own pictures", f"{width}x{height}")
     check(apart(rows[-1], rows[0]) <= max(down) and apart(columns[-1], columns[0]) <= max(across), "edges that fit together",
           f"{apart(rows[-1], rows[0]):.2f} {max(down):.2f}; {apart(columns[-1], columns[0]):.2f} {max(across):.2f}")
+    mesh = world(place, "wide.glb", "--size", "192x160", "--tile", "x")
+    root = json.loads(mesh[20:20 + struct.unpack("<I", mesh[12:16])[0]])
+    corners = root["accessors"][root["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    sides = [high - low for high, low in zip(corners["max"], corners["min"])]
+    check((sides[0], sides[2], corners["count"]) == (192, 159, 193 * 160), "the mesh of one that goes on ends where its copy begins", str(sides))
 
 
 def lifted(place):

@@ -228,6 +228,60 @@ static double mean(const uint8_t *picture, int width, int from, int to, int heig
 	return sum / (height * (to - from));
 }
 
+/* Copies of one that goes on beside itself, set down side by side, meet: same heights, same normals, no gap, and colours go on. */
+static void test_copies_meet(void **state)
+{
+	(void)state;
+	static const char *const tiles[] = {NULL, "x", "y", "both"};
+	for (int joined = 1; joined < 4; joined++) {
+		struct landscape l = ramp();
+		struct landscape_read r;
+		struct error err;
+		for (int k = 0; k < W * H; k++)
+			heights[k] = (float)(k * 7 % 11) / 11;
+		l.joined_x = joined & 1;
+		l.joined_y = joined & 2;
+		int wide = W + l.joined_x, deep = H + l.joined_y;
+		struct file f = made(&l, NULL);
+		const json_t *attributes = json_object_get(primitive(&f, 0), "attributes");
+		json_int_t count, indices;
+		const uint8_t *p = elements(&f, whole(attributes, "POSITION"), &count);
+		const uint8_t *n = elements(&f, whole(attributes, "NORMAL"), &count);
+		const uint8_t *t = elements(&f, whole(attributes, "TEXCOORD_0"), &count);
+		assert_int_equal(count, wide * deep);
+		for (int i = 0; i < count; i++) {
+			int first = l.joined_x && i % wide == W ? i - W : l.joined_y && i / wide == H ? i - H * wide : -1;
+			if (first < 0)
+				continue;
+			bool east = first == i - W;
+			assert_float_equal(f32(p + 12 * i) - f32(p + 12 * first), east ? W : 0, 1e-5);
+			assert_memory_equal(p + 12 * i + 4, p + 12 * first + 4, 4);
+			assert_float_equal(f32(p + 12 * i + 8) - f32(p + 12 * first + 8), east ? 0 : H, 1e-5);
+			assert_memory_equal(n + 12 * i, n + 12 * first, 12);
+			assert_float_equal(f32(t + 8 * i) - f32(t + 8 * first), east, 1e-6);
+			assert_float_equal(f32(t + 8 * i + 4) - f32(t + 8 * first + 4), !east, 1e-6);
+		}
+		for (size_t mesh = 0; mesh < 3; mesh++) {
+			const uint8_t *index = elements(&f, whole(primitive(&f, mesh), "indices"), &indices);
+			int most = 0;
+			for (int k = 0; k < indices; k++)
+				most = index[2 * k] > most ? index[2 * k] : most;
+			assert_int_equal(most, count - 1);
+		}
+		const json_t *sampler = at(f.root, "samplers", 0);
+		assert_int_equal(whole(sampler, "wrapS"), l.joined_x ? 10497 : 33071);
+		assert_int_equal(whole(sampler, "wrapT"), l.joined_y ? 10497 : 33071);
+		const json_t *extras = json_object_get(json_object_get(f.root, "asset"), "extras");
+		assert_string_equal(json_string_value(json_object_get(extras, "tile")), tiles[joined]);
+		assert_int_equal(gltf_read_landscape(f.data, f.size, "x", &r, &err), 0);
+		assert_int_equal(r.land.width, W);
+		for (int k = 0; k < W * H; k++)
+			assert_float_equal(r.heights[k], heights[k], 1e-6);
+		landscape_read_free(&r);
+		drop(&f);
+	}
+}
+
 /* From the south the east is on the right, from the north on the left; a full turn is the same picture. */
 static void test_seen_from_all_sides(void **state)
 {
@@ -293,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(test_water_is_there_where_something_lies_under_it),
 	    cmocka_unit_test(test_metadata),
 	    cmocka_unit_test(test_heights_as_png),
+	    cmocka_unit_test(test_copies_meet),
 	    cmocka_unit_test(test_seen_from_all_sides),
 	    cmocka_unit_test(test_read_back),
 	};

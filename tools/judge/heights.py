@@ -32,7 +32,9 @@ def parts(path):
         return body[v["byteOffset"]:v["byteOffset"] + v["byteLength"]]
     rgb = np.asarray(Image.open(io.BytesIO(view(root["images"][0]["bufferView"]))).convert("RGB"))
     corners = root["accessors"][root["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]["bufferView"]
-    tall = np.frombuffer(view(corners), "<f4").reshape(*rgb.shape[:2], 3)[..., 1] / (root["asset"]["extras"]["relief"] * rgb.shape[1])
+    extras, (h, w) = root["asset"]["extras"], rgb.shape[:2]
+    x, y = (extras.get("tile") in (side, "both") for side in "xy")        # there the first column or row stands once more at the end
+    tall = np.frombuffer(view(corners), "<f4").reshape(h + y, w + x, 3)[:h, :w, 1] / (extras["relief"] * w)
     return rgb, tall
 
 
