@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the training tools promise for pictures of 256: mixed sizes, a tokenizer and networks that grow, judges that see full size;
-that rivers of the corpus of landscapes run downhill, and the upscaler's pairs and file.
+of landscapes that rivers of the corpus run downhill, seasons differ in every palette, and heights keep how rough they are; and the
+upscaler's pairs and file.
 Skipped without the training tools' packages."""
 import os, pathlib, shutil, sys, tempfile
 
@@ -16,7 +17,7 @@ except ImportError:
     sys.exit(0)
 for part in ("train", "judge"):
     sys.path.insert(0, str(ROOT / "tools" / part))
-import diffusion, domains, edges, heights, judge, models, prompts, revive, score, vocabulary
+import autoencoder, diffusion, domains, edges, heights, judge, models, prompts, revive, score, vocabulary
 
 failed = 0
 
@@ -109,6 +110,21 @@ from corpus_world import attributes, terrain
 for kind in heights.RIVERS:
     falls = [heights.downhill(np.rint(terrain.MAKERS[kind](attributes.rng_for(5, i, 1), 128)[0] * 255) / 255) for i in range(8)]
     check(np.mean(falls) > 0.95, f"rivers of the corpus run downhill ({kind})", str(falls))
+from corpus_world import captions, colour, draw
+light = {s: np.mean([draw.landscape({"kind": k, "hour": "day", "season": s, "weather": "clear", "palette": "mono"}, 5, i)[..., :3].mean()
+                     for i, k in enumerate(attributes.SEASONAL)]) for s in attributes.SEASONS}
+steps = np.diff([light[s] for s in ("summer", "autumn", "spring", "winter")])
+check((steps > 8).all(), "seasons differ in how light they are where there is no hue", str(light))
+rain = colour.streaks(32)
+check(0.2 < rain.mean() < 0.5 and np.array_equal(rain[:24], rain[8:]) and np.array_equal(rain[:, :24], rain[:, 8:]), "rain lies alike under every latent")
+lots = [captions.caption(attributes.attributes(1, i), np.random.default_rng(i), keep=0.75)[1] for i in range(400)]
+bare = sum("kind" not in named for named in lots)
+check(20 < bare < 80 and all(lots), "some captions name no landform, none names nothing", str(bare))
+check(all("kind" in captions.caption(attributes.attributes(1, i), np.random.default_rng(i), keep=1.0)[1] for i in range(100)), "what is judged names it")
+bumps = torch.rand(2, 64, 64, generator=torch.Generator().manual_seed(4))
+errors = [[float(v) for v in autoencoder.slopes_error(made, bumps)] for made in (bumps, bumps.flip(0), bumps * 0.5)]
+check(errors[0] == [0, 0] and errors[1][0] > errors[2][0] and errors[1][1] < errors[2][1] / 4, "other bumps as rough are not as wrong as flatter ones", str(errors))
+check(domains.of("world").tall == 3 and ink.tall is None, "which channel is a height")
 slope = np.mgrid[:64, :64][0] / 64
 check(heights.downhill(np.abs(np.mgrid[:64, :64][1] - 32) / 64 + 0.1 * (1 - slope)) == 1 and heights.downhill(slope * 0 + 0.5) == 0,
       "what runs downhill, and what lies flat")

@@ -4,7 +4,7 @@ import numpy as np
 
 from corpus import lots
 
-CORPUS_VERSION = "world-2"
+CORPUS_VERSION = "world-3"
 
 KINDS = ["mountains", "lake", "dunes", "coast", "islands", "canyon", "volcano", "valley", "fields", "craters"]
 HOURS = ["dawn", "day", "sunset", "night"]

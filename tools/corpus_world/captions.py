@@ -63,13 +63,16 @@ def _pick(rng, words):
 
 
 def caption(attrs, rng, lang=None, keep=0.75):
-    """A caption and the set of attributes that it names. keep: how often a nameable attribute is named."""
+    """A caption and the set of attributes that it names. keep: how often a nameable attribute is named (1: always, and the landform
+    too, which else one in eight leaves out: what an hour looks like is to be learnt apart from where)."""
     lang = lang or ("en" if rng.random() < 0.5 else "ru")
     parts = {"kind": _pick(rng, KIND[lang][attrs["kind"]])}
     for name, words in WORDS.items():
         value = attrs[name]
         if value in words[lang] and rng.random() < (keep if value != "clear" else keep * 0.5):
             parts[name] = _pick(rng, words[lang][value])
+    if keep < 1 and len(parts) > 1 and rng.random() < 0.125:
+        del parts["kind"]
     order = [k for k in NATURAL_ORDER if k in parts]
     if rng.random() < 0.5:
         rng.shuffle(order)

@@ -6,11 +6,12 @@ SEA = 0.25                                            # heights up to here are u
 
 
 def noise(rng, size, begin, octaves, gain=0.5, ridged=False):
-    """Sum of smooth lattices: `begin` cells a side in the first octave, twice as many in each further. About 0..1."""
+    """Sum of smooth lattices: `begin` cells a side in the first octave, twice as many in each further, down to three places a cell
+    (the autoencoder keeps nothing finer). About 0..1."""
     out, weight, total, last = np.zeros((size, size), np.float32), 1.0, 0.0, 1.0
     for k in range(octaves):
         cells = int(begin * 2 ** k)
-        if cells > size:
+        if 3 * cells > size:
             break
         layer = lattice(rng, size, cells)
         if ridged:                                    # Musgrave's ridged multifractal: sharp crests, detail only upon them
@@ -85,11 +86,11 @@ def lake(rng, size):
 
 def dunes(rng, size):
     y, x = warp(rng, *grid(size), rng.uniform(0.1, 0.2))
-    a, n = rng.uniform(0, np.pi), rng.uniform(5, 9)
+    a, n = rng.uniform(0, np.pi), rng.uniform(3.5, 6)
     p = ((y * np.sin(a) + x * np.cos(a)) * n + rng.random()) % 1
-    crest = np.where(p < 0.72, p / 0.72, (1 - p) / 0.28) ** 1.3       # a long windward side, a short slip face
+    crest = np.where(p < 0.7, p / 0.7, (1 - p) / 0.3) ** 1.2       # a long windward side, a short slip face
     height = 0.4 + 0.6 * noise(rng, size, 3, 2)
-    return rescale(erode(crest * height * 0.3 + 0.2 * noise(rng, size, 2, 2), 3, 0.02), 0.3, rng.uniform(0.55, 0.7)), {"crest": crest}
+    return rescale(erode(crest * height * 0.3 + 0.2 * noise(rng, size, 2, 2), 3, 0.02), 0.3, rng.uniform(0.6, 0.8)), {"crest": crest}
 
 
 def coast(rng, size):
@@ -105,7 +106,7 @@ def islands(rng, size):
     y, x = grid(size)
     h = np.full((size, size), -1.0, np.float32)
     for _ in range(int(rng.integers(3, 7))):
-        cy, cx, r = rng.uniform(0.15, 0.85), rng.uniform(0.15, 0.85), rng.uniform(0.08, 0.2)
+        cy, cx, r = rng.uniform(0.15, 0.85), rng.uniform(0.15, 0.85), rng.uniform(0.12, 0.24)
         h = np.maximum(h, 1 - np.hypot(y - cy, x - cx) / r)
     h = h * 0.35 + 0.6 * (noise(rng, size, 4, 5) - 0.5)
     h = np.where(h > 0, h * (0.7 + 0.9 * noise(rng, size, 4, 4, ridged=True)), h * 0.3)
@@ -127,10 +128,10 @@ def course(rng, size, bends=0.16):
 def canyon(rng, size):
     d, along = course(rng, size, 0.2)
     d = d + 0.05 * (noise(rng, size, 6, 4) - 0.5)
-    w = rng.uniform(0.1, 0.17)
+    w = rng.uniform(0.16, 0.26)
     wall = np.clip((d - 0.025) / w, 0, 1)
-    steps = rng.integers(4, 7)
-    terraces = (np.floor(wall * steps) + np.clip((wall * steps % 1) * 3, 0, 1)) / steps
+    steps = rng.integers(3, 5)
+    terraces = (np.floor(wall * steps) + np.clip((wall * steps % 1) * 2, 0, 1)) / steps
     tall, rough = rng.uniform(0.45, 0.6), noise(rng, size, 3, 4)
     h = 0.29 + 0.06 * (1 - along) + terraces * tall + 0.06 * rough * np.clip(4 * wall, 0, 1)   # no bumps on the floor
     return np.clip(h, SEA + 0.02, 1), {"layers": wall, "river": (d < 0.02) & (wall <= 0)}
@@ -147,7 +148,7 @@ def volcano(rng, size):
     h = np.where(d < mouth, rim - (mouth - d) * 3.2, cone) + gullies + 0.12 * noise(rng, size, 5, 5)
     flows = np.zeros((size, size), bool)
     for _ in range(int(rng.integers(2, 5))):
-        dir_, wide = rng.uniform(-np.pi, np.pi), rng.uniform(0.012, 0.022)
+        dir_, wide = rng.uniform(-np.pi, np.pi), rng.uniform(0.018, 0.03)
         off = np.angle(np.exp(1j * (a - dir_ - 0.8 * (noise(rng, size, 4, 3) - 0.5))))
         flows |= (np.abs(off) * d < wide) & (np.cos(off) > 0) & (d < rng.uniform(0.25, 0.5))
     return rescale(h, 0.3, 1.0), {"lava": flows | (d < mouth * 0.7)}
@@ -158,7 +159,7 @@ def valley(rng, size):
     hills = noise(rng, size, 3, 6, 0.5)
     rise = np.tanh(np.clip(d - 0.03, 0, None) * rng.uniform(3.5, 6))
     h = SEA + 0.04 + 0.1 * (1 - along) + rise * (0.14 + 0.45 * hills) + 0.015 * noise(rng, size, 12, 3) * np.clip(d * 20, 0, 1)
-    wide = rng.uniform(0.016, 0.028) * (0.7 + 0.6 * along)
+    wide = rng.uniform(0.022, 0.034) * (0.7 + 0.6 * along)
     river = d < wide
     return np.clip(np.where(river, h - 0.02, h), SEA + 0.01, 1), {"river": river}
 
@@ -172,16 +173,16 @@ def fields(rng, size):
     near = np.sort(np.maximum(u, v), -1)[..., :2]
     plot = np.maximum(u, v).argmin(-1)
     woods = noise(rng, size, 4, 4) > rng.uniform(0.56, 0.62)
-    return h + 0.025 * woods * noise(rng, size, 32, 2), {"plot": rng.random(n)[plot], "hedge": near[..., 1] - near[..., 0] < 0.012, "woods": woods}
+    return h + 0.03 * woods * noise(rng, size, 16, 1), {"plot": rng.random(n)[plot], "hedge": near[..., 1] - near[..., 0] < 0.02, "woods": woods}
 
 
 def craters(rng, size):
     y, x = grid(size)
     h = 0.2 * noise(rng, size, 3, 6)
-    for r in np.sort(0.02 + 0.16 * rng.random(int(rng.integers(14, 30))) ** 3)[::-1]:
+    for r in np.sort(0.055 + 0.15 * rng.random(int(rng.integers(8, 17))) ** 2)[::-1]:
         d = np.hypot(y - rng.uniform(-0.05, 1.05), x - rng.uniform(-0.05, 1.05)) / r
-        h = h + r * (np.where(d < 1, 1.6 * d * d - 1.3, 0.3 * np.exp(-((d - 1) / 0.35) ** 2)))
-    return rescale(h, 0.3, rng.uniform(0.6, 0.75)), {}
+        h = h + r * (np.where(d < 1, 1.6 * d * d - 1.3, 0.3 * np.exp(-((d - 1) / 0.4) ** 2)))
+    return rescale(h, 0.3, rng.uniform(0.65, 0.85)), {}
 
 
 MAKERS = {f.__name__: f for f in (mountains, lake, dunes, coast, islands, canyon, volcano, valley, fields, craters)}

@@ -36,9 +36,23 @@ def crops(pictures, pool, rng, count, side, mirror=True):
     return common.to_tensor(out)
 
 
-def loss_of(model, x):
+def steepness(h):
+    """How much heights N x H x W rise from a place to the next, down and right."""
+    return ((h[:, 1:, :-1] - h[:, :-1, :-1]) ** 2 + (h[:, :-1, 1:] - h[:, :-1, :-1]) ** 2 + 1e-6).sqrt()
+
+
+def slopes_error(y, x):
+    """Of heights: how far each rise is from what it shall be, and how far the steepness of squares of 16 is from it. The mean of what might be
+    is flatter than any of it; the second lets a decoder make ground that is as rough as it was, where it cannot know each bump."""
+    d = y - x
+    each = (d[:, 1:] - d[:, :-1]).abs().mean() + (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
+    rough = (F.avg_pool2d(steepness(y)[:, None], 16, 8) - F.avg_pool2d(steepness(x)[:, None], 16, 8)).abs().mean()
+    return each, rough
+
+
+def loss_of(model, x, tall=None):
     """Squared error, a little absolute error and gradients' error; latents held at mean 0 and deviation 1, with a little noise
-    on them so that the decoder forgives a UNet's small mistakes."""
+    on them so that the decoder forgives a UNet's small mistakes. tall: the channel that is a height, if one is."""
     with common.amp(x.device):
         z = model.encoder(x)
     z = z.float()
@@ -49,7 +63,11 @@ def loss_of(model, x):
     d = y.float() - x
     sq = d.pow(2).mean()
     grad = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
-    return sq + 0.05 * d.abs().mean() + 0.05 * grad + 0.02 * norm, sq
+    loss = sq + 0.05 * d.abs().mean() + 0.05 * grad + 0.02 * norm
+    if tall is not None:
+        each, rough = slopes_error(y[:, tall].float(), x[:, tall])
+        loss = loss + 0.1 * each + 0.5 * rough
+    return loss, sq
 
 
 def psnr(sq):
@@ -135,7 +153,7 @@ def train(domain, out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=
     while clock.progress(seen) < 1:
         rng = np.random.default_rng([7, seen])
         x = crops(pictures, pool, rng, batch, side, domain.mirror).to(dev).contiguous(memory_format=torch.channels_last)
-        loss, sq = loss_of(model, x)
+        loss, sq = loss_of(model, x, domain.tall)
         loss.backward()
         opt.step(common.schedule(clock.progress(seen), seen, 2000))
         avg.update(model)

@@ -24,7 +24,7 @@ PROFILES = {
     "cpu": {"count": 24000, "ae": 37504, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 32, "unet_lr": 2e-3,
             "fast": 60000, "fast_batch": 64, "share": None, "music": {"count": 12000, "ae": 60000, "unet": 400000, "unet_lr": 2.5e-3,
                                                                       "batch": 64},
-            "world": {"batch": 64, "unet": 120000, "unet_lr": 2.5e-3}},
+            "world": {"ae": 140000, "batch": 64, "unet": 500000, "unet_lr": 2.5e-3}},
     "cpu256": {"count": 16000, "ae": 240000, "ae_batch": 16, "side": 64, "width": 48, "unet": 900000, "batch": 64, "unet_lr": 2.5e-3,
                "fast": 60000, "fast_batch": 64, "share": None},
     "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,

@@ -13,6 +13,7 @@ class Kind:
     """What the kinds have in common unless they say otherwise."""
     profile = "cpu"                                   # what is trained where no GPU is
     judge_widths, judge_crops, joint = {}, (), {}     # by judge; judges that see full size; attributes that count only together
+    tall = None                                       # the channel of pixels that is a height
 
     def others(self, profile):
         """Corpora of other sizes: name -> (pictures for each one of the corpus, height, width)."""
@@ -128,7 +129,7 @@ class Music(Kind):
 
 class World(Kind):
     name, pack, out = "world", "models/ink-world", "build/train/ink-world"
-    what, modality, file_type, channels = "landscapes", "world", ".glb", 4
+    what, modality, file_type, channels, tall = "landscapes", "world", ".glb", 4, 3
     mirror, roll = False, 0                           # mirrored, dawn would be sunset
     sheet = ["snowy mountains around a lake at dawn", "песчаные дюны на закате", "islands in summer, clear sky", "каньон днём",
              "a volcano with lava at night", "долина реки осенью в тумане", "fields with woods in autumn", "луна в кратерах, синие тона",
