@@ -186,7 +186,7 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 		return SUMI_CANCELLED;
 	}
 	snprintf(l->next, sizeof l->next, "l%d.%s", l->live, e->id);
-	if (wants(l, e)) {
+	if (wants(l, e) && !json_object_get(l->seen, e->id)) {
 		struct found f = {.queued = true, .entry = *e};
 		add(l, e->id, jobs_document(l->call, e->id, &f));
 	}
@@ -221,6 +221,22 @@ static int list_lying(struct listing *l, struct error *err)
 	return status;
 }
 
+/* Jobs move on while the list is read: what was delayed or blocked may be among the ready ones that were read before, and
+ * what was ready may run. Where a whole list begins and ends on this page, where they went is read once more. */
+static int list_moved(struct listing *l, struct error *err)
+{
+	static const enum job_state gains[] = {JOB_READY, JOB_RUNNING};
+	char next[sizeof l->next];
+	int status = SUMI_OK;
+	memcpy(next, l->next, sizeof next);
+	l->looked = 0;
+	for (size_t i = 0; i < sizeof gains / sizeof gains[0] && !status && !is_full(l); i++)
+		status = walk_queue(l->queue, gains[i], on_live, l, err);
+	memcpy(l->next, next, sizeof next);
+	l->full = false;
+	return status;
+}
+
 /* A job behind which the page should begin may have moved on: then its state is listed from the front. */
 static int list_live(struct listing *l, struct error *err)
 {
@@ -236,6 +252,8 @@ static int list_live(struct listing *l, struct error *err)
 		if (l->full)
 			break;
 	}
+	if (!status && !l->full && !l->kind && l->state < 0)
+		status = list_moved(l, err);
 	return status;
 }
 

@@ -93,6 +93,25 @@ def queue(g):
     check(g.ask("POST", "/queue/resume")[0] == 200 and g.becomes("waits", "done"), "resume")
 
 
+def moving(g):
+    """Jobs that become ready while lists are read stand in each list, once."""
+    g.ask("POST", "/queue/pause")
+    ids = [f"moves-{i:03}" for i in range(120)]
+    g.ask("POST", "/jobs", [{"prompt": "moves", "id": id, "not_before": "2099-01-01"} for id in ids])
+    check(g.becomes(ids[-1], "delayed"), "jobs that wait for their time")
+    ready = "redis.call('ZREM', '{sumi}:delayed', ARGV[1]) redis.call('ZADD', '{sumi}:ready', 1, ARGV[1]) redis.call('HSET', '{sumi}:job:' .. ARGV[1], 'state', 'ready')"
+    mover = threading.Thread(target=lambda: [g.place.redis_cli("EVAL", ready, 0, id) for id in ids])
+    mover.start()
+    lists = []
+    while mover.is_alive() or not lists:
+        lists.append(sorted(j["id"] for j in g.get("/jobs?limit=400")[2]["jobs"] if j["prompt"] == "moves"))
+    mover.join()
+    check(all(l == ids for l in lists), "jobs that become ready meanwhile", [set(ids) ^ set(l) or len(l) for l in lists if l != ids])
+    for id in ids:
+        g.ask("DELETE", f"/jobs/{id}")
+    g.ask("POST", "/queue/resume")
+
+
 def events(g):
     all, one, quiet = Stream(g), Stream(g, "/events?job=ev-2"), Stream(g, "/events?previews=false")
     check(wait_for(lambda: b"text/event-stream" in all.head), "a stream", str(all.head))
@@ -129,6 +148,7 @@ try:
     g = Gateway(place)
     listings(g)
     queue(g)
+    moving(g)
     all = events(g)
     check(g.stop() == 0, "it stops while somebody looks")
     all.join(10)
