@@ -225,7 +225,7 @@ static int look(struct view *v, struct queue *queue, const char *id,
 	bool unseen = status == SUMI_NOTFOUND || (status && queue_refusal(queue));
 	if (unseen && !v->known && clock_boot_ms() - v->start < 10 * WAKE_MS)
 		return take_events(v, follower, WAKE_MS, err); /* sent, and far back in the intake */
-	if (status == SUMI_CONNECT && v->known && may_come_back(v))
+	if (status == SUMI_CONNECT && may_come_back(v))
 		return SUMI_OK;
 	if (status)
 		return status;
@@ -259,7 +259,10 @@ int follow_job(struct cli *cli, struct queue *queue, const char *id,
 	    options->previews && v.terminal && !cli->quiet && !cli->json && preview_possible();
 	v.events = options->events && cli->json;
 	sigaction(SIGINT, &act, &old);
-	int status = queue_follow(queue, id, "0", &follower, err);
+	int status;
+	while ((status = queue_follow(queue, id, "0", &follower, err)) == SUMI_CONNECT && !interrupted &&
+	       !(options->until_ms && clock_boot_ms() > options->until_ms) && may_come_back(&v))
+		;
 	while (!status) {
 		status = look(&v, queue, id, follower, entry, &ended, err);
 		if (ended)

@@ -3,15 +3,19 @@
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
 #include "cli/inputs.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 #include "queue/private_redis.h"
 
 const struct verb *const verb_table[] = {
@@ -73,6 +77,49 @@ static void look_for_room(struct cli *cli, struct queue *queue)
 	memcpy(cli->intake.device, a->device, sizeof a->device);
 }
 
+/* Whether a sumid holds the lock of the state folder. Trying to take it could keep one from starting. */
+static bool daemon_lives(const struct cli *cli)
+{
+	char path[FILES_PATH_MAX], line[256];
+	struct stat st;
+	bool held = false;
+	if (files_path(path, NULL, "%s/sumid.lock", cli->config.state_dir) || stat(path, &st) != 0)
+		return false;
+	FILE *locks = fopen("/proc/locks", "re");
+	while (locks && !held && fgets(line, sizeof line, locks)) {
+		unsigned long long inode;
+		held = strstr(line, " FLOCK ") && sscanf(line, "%*s %*s %*s %*s %*s %*[^:]:%*[^:]:%llu", &inode) == 1 &&
+		       inode == (unsigned long long)st.st_ino;
+	}
+	if (locks)
+		fclose(locks);
+	return held;
+}
+
+/* A daemon that lives starts its server anew; one of sumi.conf may be restarted while somebody waits for a job. */
+static int open_patiently(struct cli *cli, const struct queue_options *options, struct queue **out, struct error *err)
+{
+	enum { PATIENCE_MS = 30000, AGAIN_MS = 200, SILENT_MS = 1000 };
+	const char *timeout = cli_value(cli, "timeout");
+	int64_t begun = clock_boot_ms(), patience = PATIENCE_MS, wanted;
+	struct error ignored;
+	bool told = false, waits = strcmp(cli->verb->name, "wait") == 0 || strcmp(cli->verb->name, "watch") == 0;
+	if (timeout && !when_parse_length(timeout, &wanted, &ignored) && wanted < patience)
+		patience = wanted;
+	for (;;) {
+		int status = queue_open(options, out, err);
+		bool away = status == SUMI_CONNECT || status == SUMI_NOTFOUND;
+		int64_t passed = clock_boot_ms() - begun;
+		if (!away || passed > patience || strcmp(cli->verb->name, "doctor") == 0 ||
+		    !(cli->config.redis[0] ? waits : daemon_lives(cli)))
+			return status;
+		if (passed > SILENT_MS && !told && !cli->quiet)
+			fprintf(stderr, "the queue does not answer: waiting for it\n");
+		told |= passed > SILENT_MS;
+		clock_sleep_ms(AGAIN_MS);
+	}
+}
+
 int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 {
 	char url[FILES_PATH_MAX];
@@ -94,7 +141,7 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 	cli->intake.config = &cli->config;
 	cli->intake.others = cli->config.redis[0] != '\0';
 	cli->intake.deep = true;
-	status = queue_open(&options, out, err);
+	status = open_patiently(cli, &options, out, err);
 	if (!status && cli->verb->job_options)
 		look_for_room(cli, *out);
 	bool away = status == SUMI_CONNECT || status == SUMI_NOTFOUND;
@@ -102,6 +149,8 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 		return error_set(err, SUMI_CONNECT, "the queue does not answer: %s (it is the server of "
 						    "'redis' in sumi.conf or SUMI_REDIS)",
 				 err->text);
+	if (away && daemon_lives(cli))
+		return error_set(err, SUMI_CONNECT, "sumid runs, and its Redis does not answer: its log says why (%s)", err->text);
 	if (away)
 		return error_set(err, SUMI_CONNECT,
 				 "no daemon answers: start one with 'sumid &' or 'systemctl start "

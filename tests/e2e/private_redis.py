@@ -84,8 +84,12 @@ def loading():
     ready = next(t for t, text in manager.heard if "READY=1" in text)
     check(ready - begin > 2 and any("EXTEND_TIMEOUT_USEC" in text for t, text in manager.heard if begin < t < ready),
           "the start asks for more time while Redis loads", str(manager.heard[-20:]))
+    place.sumi(*JOB, "--id", "before", "-o", "before.webp")
     begin = time.monotonic()
     os.kill(place.servers()[0], signal.SIGKILL)
+    for verb in (["wait", "before"], ["list"], ["show", "before"], [*JOB, "-o", "during.webp"]):
+        done = place.sumi(*verb)
+        check(done.returncode == 0 and "no daemon" not in done.stderr, f"who asks meanwhile waits for it: {verb[0]}", done.stderr)
     check(wait_for(lambda: place.new_log().count(b"redis.private") == 2, 60), "a dead one is started anew")
     end = time.monotonic()
     silence = manager.longest_silence(begin, end)
