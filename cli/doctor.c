@@ -264,11 +264,15 @@ static void examine_database(struct examination *x)
 	} checks[] = {
 	    {store_check_tables, "stop sumid and run sumi db rebuild, which makes it anew"},
 	    {store_check_present,
-	     "sumi db check names all; sumi delete the job, or bring the file back from a backup"}};
+	     "sumi db check names all; sumi delete the job, or bring the file back from a backup"},
+	    {store_check_strays, "stop sumid and run sumi db rebuild, which brings them back"}};
 	struct store *store;
 	struct error err = {0};
 	int problems = 0, files = 0, status = cli_store(x->cli, &store, &err);
-	if (status == SUMI_NOTFOUND)
+	if (status == SUMI_NOTFOUND && store_has_files(x->cli->config.state_dir))
+		find(x, LEVEL_BROKEN, "database", "there is none, and there are files of results: run sumi db rebuild, which makes it "
+		     "from them, before sumid is started");
+	else if (status == SUMI_NOTFOUND)
 		find(x, LEVEL_FINE, "database", "there is none yet: sumid makes it");
 	else if (status)
 		find(x, LEVEL_BROKEN, "database", "%s", err.text);

@@ -161,8 +161,15 @@ int cli_queue(struct cli *cli, struct queue **out, struct error *err)
 
 int cli_store(struct cli *cli, struct store **out, struct error *err)
 {
+	static bool told;
 	struct store_options options = {.dir = cli->config.state_dir, .mode = STORE_READ};
-	return store_open(&options, out, err);
+	int status = store_open(&options, out, err);
+	bool none = status == SUMI_NOTFOUND && store_has_files(options.dir);
+	if ((none || store_is_lost(options.dir)) && !told && !cli->quiet && strcmp(cli->verb->name, "doctor") != 0)
+		fprintf(stderr, "sumi: note: the database was lost, and its results are not listed: stop sumid and run sumi db "
+				"rebuild, which brings them back\n");
+	told = true;
+	return status;
 }
 
 void cli_check_reader(void)

@@ -15,7 +15,7 @@
 
 /* What belongs to the store, in the order in which it comes into its place: where the database is,
  * all is there. */
-static const char *const parts[] = {"blobs", "artifacts", "thumbs", "history",
+static const char *const parts[] = {STORE_LOST_NAME, "blobs", "artifacts", "thumbs", "history",
 				    "redis",		     STORE_DB_NAME "-journal", STORE_DB_NAME};
 enum { PARTS = sizeof parts / sizeof parts[0] };
 

@@ -276,6 +276,7 @@ int store_check_blobs(struct store *s, bool hashes, struct store_report *report,
 
 struct blob_collection {
 	struct names named;
+	struct store_keeping *keeping;
 	const struct store_needs *needs;
 	int64_t now, older_than_ms;
 	struct store_collected *out;
@@ -285,7 +286,7 @@ static int collect_one(void *context, const struct store_file *file, struct erro
 {
 	struct blob_collection *c = context;
 	if (c->now - file->changed < c->older_than_ms || has_name(&c->named, file->sha256) ||
-	    (c->needs && c->needs->is_needed(c->needs->context, file->sha256)))
+	    (c->needs && c->needs->is_needed(c->needs->context, file->sha256)) || store_keeps(c->keeping, file->sha256))
 		return SUMI_OK;
 	if (unlink(file->path) != 0)
 		return errno == ENOENT ? SUMI_OK : error_errno(err, "%s", file->path);
@@ -294,11 +295,11 @@ static int collect_one(void *context, const struct store_file *file, struct erro
 	return SUMI_OK;
 }
 
-int store_collect_blobs(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
+int store_collect_blobs(struct store *s, struct store_keeping *keeping, int64_t older_than_ms, const struct store_needs *needs,
 			struct store_collected *out, struct error *err)
 {
 	struct blob_collection c = {
-	    .needs = needs, .now = clock_wall_ms(), .older_than_ms = older_than_ms, .out = out};
+	    .keeping = keeping, .needs = needs, .now = clock_wall_ms(), .older_than_ms = older_than_ms, .out = out};
 	int status = read_named(s, &c.named, err);
 	if (!status)
 		status = store_walk_files(s, "blobs", collect_one, &c, err);

@@ -188,6 +188,8 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
 		status = store_check_files(s, hashes, report, &bad);
 	if (!(status = as_finding(status, &bad, report, err)))
 		status = store_check_blobs(s, hashes, report, &bad);
+	if (!(status = as_finding(status, &bad, report, err)))
+		status = store_check_strays(s, report, &bad);
 	status = as_finding(status, &bad, report, err);
 	if (!status && report->problems > 0)
 		status =

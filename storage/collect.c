@@ -96,6 +96,7 @@ int store_walk_artifacts(struct store *s, store_file_function *each, void *conte
 
 struct collection {
 	struct store *s;
+	struct store_keeping keeping;
 	int64_t now, older_than_ms;
 	struct store_collected *out;
 };
@@ -120,7 +121,7 @@ static int collect_temp(void *context, const char *path, const char *name, const
 	return collect_file(c, path, (int64_t)st->st_size, &c->out->temps, err);
 }
 
-static int rows_of(struct store *s, const char *sha256, int64_t *rows, struct error *err)
+int store_rows_of(struct store *s, const char *sha256, int64_t *rows, struct error *err)
 {
 	return db_int(s, rows, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?", T(sha256));
 }
@@ -133,12 +134,16 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 	int64_t rows = 0;
 	if (c->now - file->changed < c->older_than_ms)
 		return SUMI_OK;
-	int status = rows_of(c->s, file->sha256, &rows, err);
+	int status = store_rows_of(c->s, file->sha256, &rows, err);
 	if (status || rows > 0)
 		return status;
+	if (store_keeps(&c->keeping, file->sha256)) {
+		c->out->kept++;
+		return SUMI_OK;
+	}
 	if ((status = db_begin(c->s, err)))
 		return status;
-	status = rows_of(c->s, file->sha256, &rows, err);
+	status = store_rows_of(c->s, file->sha256, &rows, err);
 	if (!status && rows == 0 && stat(file->path, &st) == 0 &&
 	    c->now - changed_ms(&st) >= c->older_than_ms)
 		status = collect_file(c, file->path, file->bytes, &c->out->orphans, err);
@@ -148,7 +153,7 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 int store_collect(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
 		  struct store_collected *out, struct error *err)
 {
-	struct collection c = {s, clock_wall_ms(), older_than_ms, out};
+	struct collection c = {s, store_keeping(s), clock_wall_ms(), older_than_ms, out};
 	char path[FILES_PATH_MAX];
 	*out = (struct store_collected){0};
 	if (s->mode != STORE_WRITE)
@@ -164,6 +169,7 @@ int store_collect(struct store *s, int64_t older_than_ms, const struct store_nee
 	if (!status)
 		status = store_walk_files(s, "thumbs", collect_orphan, &c, err);
 	if (!status)
-		status = store_collect_blobs(s, older_than_ms, needs, out, err);
+		status = store_collect_blobs(s, &c.keeping, older_than_ms, needs, out, err);
+	store_keeping_clear(&c.keeping);
 	return status;
 }

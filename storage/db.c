@@ -315,6 +315,8 @@ int store_open(const struct store_options *options, struct store **out, struct e
 		status = files_make_dirs(options->dir, 0750, err);
 		if (!status)
 			status = store_lock(options->dir, false, &lock, err);
+		if (!status)
+			status = store_note_lost(options->dir, err);
 	}
 	if (!status)
 		status = store_open_named(options, STORE_DB_NAME, out, err);

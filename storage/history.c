@@ -274,6 +274,36 @@ static void free_months(char **paths, size_t count)
 	free(paths);
 }
 
+static int each_line(const char *path, int (*each)(void *context, const char *line, struct error *err), void *context,
+		     struct error *err)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+	int status = SUMI_OK;
+	FILE *in = fopen(path, "re");
+	if (!in)
+		return error_errno(err, "%s", path);
+	while (!status && getline(&line, &capacity, in) > 0)
+		status = each(context, line, err);
+	if (!status && ferror(in))
+		status = error_errno(err, "%s", path);
+	free(line);
+	fclose(in);
+	return status;
+}
+
+int store_history_lines(struct store *s, int (*each)(void *context, const char *line, struct error *err), void *context,
+			struct error *err)
+{
+	char **months;
+	size_t count;
+	int status = list_months(s, &months, &count, err);
+	for (size_t i = 0; i < count && !status; i++)
+		status = each_line(months[i], each, context, err);
+	free_months(months, count);
+	return status;
+}
+
 int store_history_replay(struct store *s, struct store_report *report, struct error *err)
 {
 	char **months;

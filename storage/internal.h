@@ -2,6 +2,7 @@
 #ifndef SUMI_STORAGE_INTERNAL_H
 #define SUMI_STORAGE_INTERNAL_H
 
+#include <jansson.h>
 #include <sqlite3.h>
 
 #include "storage/storage.h"
@@ -189,7 +190,32 @@ int store_next_files(struct store *s, int64_t *id, struct store_artifact *list, 
 /* Every artifact's row against its file, with hashes against its bytes. */
 int store_check_files(struct store *s, bool hashes, struct store_report *report, struct error *err);
 
+/* Calls back with every line, month by month. */
+int store_history_lines(struct store *s, int (*each)(void *context, const char *line, struct error *err), void *context,
+			struct error *err);
+
+/* ---- lost.c ---- */
+
+#define STORE_LOST_NAME STORE_DB_NAME ".lost" /* there: the database began beside files that are not its */
+
+/* Notes, before a database is made in DIR, that there are files already. */
+int store_note_lost(const char *dir, struct error *err);
+/* A rebuild has brought them back. */
+int store_found_again(const char *dir, struct error *err);
+
+/* Which files without rows stay. The caller clears it. */
+struct store_keeping {
+	struct store *store;
+	bool lost;
+	json_t *names; /* SHA-256s of the history; NULL: nobody has asked */
+};
+struct store_keeping store_keeping(struct store *s);
+bool store_keeps(struct store_keeping *k, const char *sha256);
+void store_keeping_clear(struct store_keeping *k);
+
 /* ---- collect.c ---- */
+
+int store_rows_of(struct store *s, const char *sha256, int64_t *rows, struct error *err);
 
 struct store_file {
 	const char *path, *sha256, *format;
@@ -206,7 +232,7 @@ int store_walk_artifacts(struct store *s, store_file_function *each, void *conte
 /* ---- blobs.c ---- */
 
 /* Removes blobs that no artifact was made from, as store_collect() does. */
-int store_collect_blobs(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
+int store_collect_blobs(struct store *s, struct store_keeping *keeping, int64_t older_than_ms, const struct store_needs *needs,
 			struct store_collected *out, struct error *err);
 
 /* Whether every blob that an artifact was made from is there and, with hashes, each holds its bytes. */

@@ -221,6 +221,8 @@ int store_rebuild(const struct store_options *options, char moved[FILES_PATH_MAX
 		status = remove_file(options->dir, REBUILD_NAME "-journal", err);
 	if (!status)
 		status = replace(options->dir, aside, err);
+	if (!status)
+		status = store_found_again(options->dir, err);
 	if (!status && moved)
 		memcpy(moved, aside, sizeof aside);
 	close(lock);

@@ -265,6 +265,7 @@ int store_thumbs_fill(struct store *s, bool look, int64_t *after, int limit, str
 struct store_collected {
 	int temps, orphans, blobs; /* files removed; a thumbnail goes with its result or is an orphan */
 	int64_t bytes;
+	int kept; /* files without rows of a database that was lost or is an older one: they wait for a rebuild */
 };
 /* Who beside the store needs a blob: jobs that wait. */
 struct store_needs {
@@ -293,6 +294,12 @@ int store_check(struct store *s, bool hashes, struct store_report *report, struc
  * whether every row's file is there with its size. Findings go to report alone. */
 int store_check_tables(struct store *s, struct store_report *report, struct error *err);
 int store_check_present(struct store *s, struct store_report *report, struct error *err);
+/* Files that no row names and the history does, or that were there before the database was. */
+int store_check_strays(struct store *s, struct store_report *report, struct error *err);
+/* Whether there are files of results in DIR, with a database or without. */
+bool store_has_files(const char *dir);
+/* Whether the database in DIR began beside files that are not its own, and nobody has rebuilt it. */
+bool store_is_lost(const char *dir);
 /* A consistent copy of the database (not of the files) while it is in use. path must not exist. */
 int store_backup(struct store *s, const char *path, struct error *err);
 /* Gives unused room back to the disk, and takes deleted jobs out of the history. */

@@ -183,6 +183,28 @@ def damage(place):
           str(found()))
 
 
+def lost(place):
+    """The database is gone, and sumid is started before anybody has noticed: no file goes with it."""
+    files = sorted((place.state / "artifacts").rglob("*.webp"))
+    before = {r["id"] for r in place.json("list", "-q")}
+    for name in ("sumi.db", "sumi.db-journal"):
+        (place.state / name).unlink(missing_ok=True)
+    told = [f for f in place.json_any("doctor") if f["what"] == "database"]
+    check([f["level"] for f in told] == ["broken"] and "sumi db rebuild" in told[0]["text"], "doctor: there is no database, but files", told)
+    place.start()
+    check(wait_for(lambda: b" store.strays " in place.new_log(), 20), "the log says so when a new one is made", place.new_log()[-800:])
+    said = place.sumi("list")
+    check("sumi db rebuild" in said.stderr, "list says so", said.stderr)
+    told = [f["text"] for f in place.json_any("doctor") if f["what"] == "database" and f["level"] == "broken"]
+    check(len(told) == 1 and f"{len(files)} files" in told[0] and "sumi db rebuild" in told[0], "doctor counts them", told)
+    place.stop()
+    check(sorted((place.state / "artifacts").rglob("*.webp")) == files, "and every file is there")
+    done = place.sumi("db", "rebuild")
+    said = place.sumi("list", "-q")
+    check(done.returncode == 0 and set(said.stdout.split()) >= before and "rebuild" not in said.stderr and place.sumi("db", "check").returncode == 0,
+          "db rebuild brings all back", done.stderr + said.stderr)
+
+
 def json_any(self, *args):
     return json.loads(self.sumi(*args, "--json").stdout)
 
@@ -199,6 +221,7 @@ try:
     other_server(place)
     place.stop()
     damage(place)
+    lost(place)
 finally:
     place.remove()
 finish()

@@ -13,6 +13,7 @@
 
 #include "media/webp.h"
 #include "storage/backup.h"
+#include "storage/keep.h"
 #include "storage/storage.h"
 #include "tests/unit/store_helper.h"
 
@@ -355,6 +356,98 @@ static void check_names_of_formats(void **state)
 	store_close(s);
 }
 
+/* sumid makes a new database where there is none: what is there is nobody's, and stays. */
+static void check_lost(void **state)
+{
+	(void)state;
+	int lines;
+	char path[FILES_PATH_MAX], command[256];
+	struct error err = {0};
+	struct store_report report;
+	struct store_collected c;
+	/* The database gone or empty, with its history and without. */
+	for (int way = 0; way < 4; way++) {
+		struct store *s = store_test_begin();
+		if (way == 0)
+			fill_varied(s);
+		char *before = snapshot(s);
+		store_close(s);
+		assert_false(store_is_lost(store_test_dir));
+		snprintf(path, sizeof path, "%s/sumi.db", store_test_dir);
+		assert_int_equal(way % 2 ? truncate(path, 0) : unlink(path), 0);
+		if (way >= 2) {
+			snprintf(command, sizeof command, "rm -r %s/history", store_test_dir);
+			assert_int_equal(system(command), 0);
+		}
+		assert_true(store_has_files(store_test_dir));
+		store_close(store_test_begin()); /* and once more, as a daemon that is started twice */
+		s = store_test_begin();
+		assert_true(store_is_lost(store_test_dir));
+		store_test_ok(store_collect(s, 0, NULL, &c, &err), &err);
+		assert_int_equal(c.orphans, 0);
+		assert_int_equal(c.kept, 50);
+		report = (struct store_report){0};
+		assert_int_equal(store_check(s, true, &report, &err), SUMI_CORRUPT);
+		assert_int_equal(report.problems, 1);
+		store_close(s);
+		if (way < 2) {
+			rebuild(&lines, &report);
+			assert_int_equal(report.problems, 0);
+			s = store_test_begin();
+			char *after = snapshot(s);
+			assert_string_equal(before, after);
+			assert_false(store_is_lost(store_test_dir));
+			store_test_ok(store_collect(s, 0, NULL, &c, &err), &err);
+			assert_int_equal(c.orphans + c.kept, 0);
+			store_close(s);
+			free(after);
+		} else {
+			store_test_sql("DELETE FROM jobs");
+			snprintf(path, sizeof path, "%s/sumi.db.lost", store_test_dir);
+			assert_int_equal(unlink(path), 0); /* for the next way */
+		}
+		free(before);
+	}
+}
+
+/* A copy of yesterday knows nothing of today: the history does. What was deleted is in neither. */
+static void check_older(void **state)
+{
+	(void)state;
+	int lines;
+	char command[256];
+	struct error err = {0};
+	struct store_report report;
+	struct store_collected c;
+	struct store *s = store_test_begin();
+	store_close(s);
+	snprintf(command, sizeof command, "cp %s/sumi.db %s/old", store_test_dir, store_test_dir);
+	assert_int_equal(system(command), 0);
+	s = store_test_begin();
+	fill_varied(s);
+	struct store_removed removed = {0};
+	store_test_ok(store_remove(s, "v0", &removed, &err), &err);
+	store_close(s);
+	snprintf(command, sizeof command, "cp %s/old %s/sumi.db", store_test_dir, store_test_dir);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof command, "mkdir -p %s/artifacts/2d/71 && printf x > %s/artifacts/2d/71/"
+		 "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881.webp", store_test_dir, store_test_dir);
+	assert_int_equal(system(command), 0); /* of a crash: nobody knows that one */
+	s = store_test_begin();
+	assert_false(store_is_lost(store_test_dir));
+	store_test_ok(store_collect(s, 0, NULL, &c, &err), &err);
+	assert_int_equal(c.kept, 48);
+	assert_int_equal(c.orphans, 1);
+	report = (struct store_report){0};
+	assert_int_equal(store_check(s, true, &report, &err), SUMI_CORRUPT);
+	store_close(s);
+	rebuild(&lines, &report);
+	assert_int_equal(report.jobs, 29);
+	s = store_test_begin();
+	store_test_ok(store_check(s, true, NULL, &err), &err);
+	store_close(s);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_test_setup, store_test_teardown)
 
 int main(void)
@@ -364,6 +457,8 @@ int main(void)
 	    TEST(check_rebuild_damaged_history),
 	    TEST(check_rebuild_from_files),
 	    TEST(check_damage_is_found),
+	    TEST(check_lost),
+	    TEST(check_older),
 	    TEST(check_backup_and_vacuum), TEST(check_names_of_formats),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
