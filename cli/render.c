@@ -146,7 +146,10 @@ static int make_job(struct render *r, const char *modality, struct error *err)
 		status = cli_prompt(r->cli, err);
 	if (!status)
 		status = job_parse_object(fields, &r->job, err);
-	return status ? status : job_complete(&r->job, err);
+	if (!status)
+		status = job_complete(&r->job, err);
+	/* Before anything is looked for on its account: what this modality does not have. */
+	return status ? status : request_check(&r->job.request, param_modality(modality), err);
 }
 
 /* What is wanted where no pack is named: by a field that only one modality has, or by the

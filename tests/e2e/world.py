@@ -153,6 +153,9 @@ def downhill(rows, stretch=16, aside=3):
 
 def wrong(place):
     for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"),
+                        (["render", "x", "--model", "world-tiny", "--init", "lake.png", "--strength", "0.5", "-o", "x.glb"], "'strength' is for"),
+                        (["render", "x", "--model", "world-tiny", "--upscale", "2", "-o", "x.glb"], "'upscale' is for"),
+                        (["render", "x", "--model", "world-tiny", "--control", "canny:lake.png", "-o", "x.glb"], "'controls' is for"),
                         (["world", "x", "--loop", "--tile", "x", "--detach"], "tile"), (["world", "x", "-o", "x.ogg"], ".ogg is no format for world"),
                         (["world", "x", "--model", "sd1-tiny"], "sd1-tiny"), (["image", "x", "--model", "world-tiny"], "world-tiny"),
                         (["image", "x", "-o", "x.glb"], ".glb is no format for image"), (["film", "-", "-o", "x.glb"], ".glb is no format for film")):
