@@ -15,3 +15,10 @@ const char *model_file_ending(const char *name)
 			return dot;
 	return NULL;
 }
+
+bool model_file_is_called(const char *name, const char *asked)
+{
+	const char *ending = model_file_ending(asked);
+	size_t n = strlen(name);
+	return strcmp(name, asked) == 0 || (ending && asked + n == ending && strncmp(name, asked, n) == 0);
+}

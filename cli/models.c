@@ -246,13 +246,14 @@ static int add(struct cli *cli, struct error *err)
 static bool belongs(const char *entry, const char *name)
 {
 	static const char *const ends[] = {"", ".sumi.json", ".sha256"};
-	size_t n = strlen(name);
+	const char *ending = model_file_ending(name); /* of a file that is named by it, no other goes */
+	size_t n = ending ? (size_t)(ending - name) : strlen(name);
 	if (strncmp(entry, name, n) != 0)
 		return false;
-	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+	for (size_t i = ending != NULL; i < sizeof ends / sizeof ends[0]; i++)
 		if (strcasecmp(entry + n, ends[i]) == 0)
 			return true;
-	return model_file_ending(entry) == entry + n;
+	return ending ? strcmp(entry, name) == 0 : model_file_ending(entry) == entry + n;
 }
 
 static int remove_entry(const char *path, struct error *err)
@@ -482,7 +483,7 @@ struct search {
 static int look_for(void *context, const char *name, const char *path, struct error *err)
 {
 	struct search *s = context;
-	return s->path[0] || strcmp(name, s->name) != 0 ? SUMI_OK : files_path(s->path, err, "%s", path);
+	return s->path[0] || !model_file_is_called(name, s->name) ? SUMI_OK : files_path(s->path, err, "%s", path);
 }
 
 /* A model, or what goes on top of one. */

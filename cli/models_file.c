@@ -309,19 +309,18 @@ static void add_embedding(json_t *o, const char *path, struct error *why)
 }
 
 /* Of what looks like an adapter or an embedding and is none that is read: why, as a job would say it. */
-static void add_small(json_t *o, const char *path)
+static void add_small(json_t *o, const char *path, bool adapter)
 {
-	static const char *const adapters[] = {"LoRA", "DoRA", "LoHa", "LoKr", "OFT", "GLoRA"};
-	const char *kind = json_string_value(json_object_get(o, "kind"));
+	bool embedding = strcmp(json_string_value(json_object_get(o, "kind")), "embedding") == 0;
 	struct error no_adapter = {0}, no_embedding = {0}, *why = NULL;
 	add_adapter(o, path, &no_adapter);
 	if (json_object_get(o, "adapter"))
 		return;
-	add_embedding(o, path, &no_embedding);
-	for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++)
-		if (strcmp(kind, adapters[i]) == 0)
-			why = &no_adapter;
-	if (strcmp(kind, "embedding") == 0 && !json_object_get(o, "vectors"))
+	if (!adapter)
+		add_embedding(o, path, &no_embedding);
+	if (adapter)
+		why = &no_adapter;
+	else if (embedding && !json_object_get(o, "vectors"))
 		why = &no_embedding;
 	size_t n = strlen(path);
 	if (why && *why->text)
@@ -357,7 +356,7 @@ int models_file_describe(const char *path, json_t **out, struct error *err)
 			 formats);
 	if (*out) {
 		add_notes(*out, tensors_metadata(file));
-		add_small(*out, path);
+		add_small(*out, path, r.adapter);
 		add_control(*out, path);
 		add_upscaler(*out, path);
 		add_encoder(*out, path);

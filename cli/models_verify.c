@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/model_file.h"
 #include "cli/models_file.h"
 #include "cli/models_verify.h"
 #include "diffusion/catalogue.h"
@@ -93,7 +94,7 @@ static void verify_model(struct verification *v, const struct pack_info *p)
 	struct error one = {0};
 	bool listed;
 	int files = 0;
-	if (v->name && strcmp(p->name, v->name) != 0)
+	if (v->name && !model_file_is_called(p->name, v->name))
 		return;
 	v->found = true;
 	int status = verify_one(p->name, p->path, &files, &listed, &one);
@@ -112,7 +113,7 @@ static int verify_file(void *context, const char *name, const char *path, struct
 	bool listed;
 	int files = 0;
 	(void)err;
-	if (v->name && (v->found || strcmp(name, v->name) != 0))
+	if (v->name && (v->found || !model_file_is_called(name, v->name)))
 		return SUMI_OK;
 	v->found = true;
 	int status = verify_one(name, path, &files, &listed, &one);

@@ -55,10 +55,9 @@ static bool is_path(const char *path, const char *name)
 
 static enum fit fit_of(const char *wanted, const char *name, const char *path)
 {
-	const char *ending = model_file_ending(wanted);
 	if (strcmp(wanted, name) == 0)
 		return FIT_NAME;
-	if (ending && strlen(name) == (size_t)(ending - wanted) && strncmp(wanted, name, strlen(name)) == 0)
+	if (model_file_is_called(name, wanted))
 		return FIT_ENDING;
 	return is_path(path, wanted) ? FIT_PATH : FIT_NOT;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/model_file.h"
 #include "diffusion/pack_internal.h"
 #include "diffusion/places.h"
 
@@ -258,7 +259,7 @@ int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_
 	if (strchr(name, '/'))
 		return files_path(path, err, "%s", name);
 	for (int i = 0; i < c->count; i++)
-		if (strcmp(c->packs[i].name, name) == 0)
+		if (model_file_is_called(c->packs[i].name, name))
 			return files_path(path, err, "%s", c->packs[i].path);
 	list_names(c, NULL, names, sizeof names);
 	return error_set(err, SUMI_NOTFOUND, "there is no model '%.80s'; there %s%s", name,

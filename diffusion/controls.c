@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/model_file.h"
 #include "diffusion/control.h"
 #include "diffusion/family.h"
 #include "diffusion/pack_internal.h"
@@ -97,7 +98,7 @@ static int look(void *context, const char *name, const char *path, struct error 
 	struct search *s = context;
 	struct error ignored;
 	places_gather(s->names, name);
-	if (s->path[0] || (s->wanted ? strcmp(name, s->wanted) != 0 : !is_named(name, s->map)))
+	if (s->path[0] || (s->wanted ? !model_file_is_called(name, s->wanted) : !is_named(name, s->map)))
 		return SUMI_OK;
 	int status = s->wanted ? SUMI_OK : is_for(s->info, path, &ignored);
 	if (status && status != SUMI_NOMEM && !s->unfit[0]) {

@@ -44,7 +44,7 @@ enum {
 	    PARAM_PACKS = (1 << MODALITIES_OF_PACKS) - 1 /* those that a model makes */
 };
 
-enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4, PARAM_NEEDED = 8, PARAM_EMPTY = 16, PARAM_COLON = 32, PARAM_OTHERS = 64 };
+enum { PARAM_SHAPE = 1, PARAM_UNWRITTEN = 2, PARAM_ECHOED = 4, PARAM_NEEDED = 8, PARAM_EMPTY = 16, PARAM_COLON = 32, PARAM_OTHERS = 64, PARAM_FILED = 128 };
 
 /* X(NAME, title): the groups of the help, in its order. */
 #define PARAM_GROUP_MAP(X)                                                                         \

@@ -18,6 +18,7 @@
  *   flags       PARAM_SHAPE: jobs that are made together have it in common
  *               PARAM_UNWRITTEN: not in metadata under this name
  *               PARAM_ECHOED: metadata of others have it, so they may say what is so anyway
+ *               PARAM_FILED: a model's name, to which its file's ending may be added
  *               PARAM_OTHERS: of a choice: other texts than its words too, of min to max bytes
  *               PARAM_NEEDED: of a member: no object is without it
                PARAM_COLON: of a member: in short forms its value may stand without its name, behind
@@ -60,7 +61,7 @@ X(texts, OBJECT_LIST, PICTURE, PARAM_ALL, 0, 64, PARAM_MEMBERS(text_members), NU
   NULL, "what the prompts become for each variant where something of them is drawn; made where the job is admitted") \
 X(prompt_syntax, WORD, PICTURE, PARAM_PACKS, 0, 0, syntax_words, NULL, 0, PROMPT, "Prompt syntax", \
   "how weights and changes stand in prompts; the pack's when not given, else a1111; diffusers is none") \
-X(model, NAME, PICTURE, PARAM_PACKS, 1, 128, NULL, NULL, PARAM_UNWRITTEN, PROMPT, NULL, \
+X(model, NAME, PICTURE, PARAM_PACKS, 1, 128, NULL, NULL, PARAM_UNWRITTEN | PARAM_FILED, PROMPT, NULL, \
   "model pack; the worker's own when not given") \
 X(loras, OBJECT_LIST, PICTURE, PARAM_PACKS, 0, 16, PARAM_MEMBERS(lora_members), NULL, PARAM_SHAPE, PROMPT, \
   NULL, "LoRAs and their kin by name; <lora:NAME:0.8> in the prompt is one more") \
@@ -149,7 +150,7 @@ X(upscale, AMOUNT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 16, NULL, NULL, PARAM_
   "Postprocess upscale by", "a network makes what is finished so many times as wide and high") \
 X(upscaler, TEXT, PICTURE, PARAM_IMAGE | PARAM_VIDEO, 1, 128, NULL, NULL, PARAM_SHAPE, FORM, \
   "Postprocess upscaler", "which network, by its file's name or A1111's; that of the settings, else the first there is, when not given") \
-X(refiner, NAME, PICTURE, PARAM_IMAGE, 1, 128, NULL, NULL, PARAM_SHAPE, PROMPT, "Refiner", \
+X(refiner, NAME, PICTURE, PARAM_IMAGE, 1, 128, NULL, NULL, PARAM_SHAPE | PARAM_FILED, PROMPT, "Refiner", \
   "model that makes the end of the run, such as SDXL's refiner") \
 X(refiner_at, AMOUNT, PICTURE, PARAM_IMAGE, 0, 1, NULL, NULL, 0, SAMPLING, "Refiner switch at", \
   "part of the run after which the refiner goes on; 0.8 when not given") \

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/model_file.h"
 #include "base/nearest.h"
 #include "base/schedule.h"
 #include "request/param.h"
@@ -335,6 +336,13 @@ static bool is_other_text(const struct param *p, const json_t *value)
 	return p->flags & PARAM_OTHERS && json_is_string(value) && !param_word(p, json_string_value(value));
 }
 
+/* People name a model by its file; a path is left alone. */
+static json_t *canonical_model(json_t *value)
+{
+	const char *text = json_string_value(value), *ending = strchr(text, '/') ? NULL : model_file_ending(text);
+	return ending && ending > text ? json_stringn(text, (size_t)(ending - text)) : json_incref(value);
+}
+
 int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
 		    struct error *err)
 {
@@ -375,7 +383,9 @@ int param_canonical(const struct param *p, unsigned modality, json_t *value, jso
 	if (p->type == PARAM_INT && is_whole(value))
 		*out = json_integer((json_int_t)json_real_value(value));
 	else if (p->type != PARAM_TIME)
-		*out = p->type == PARAM_FILE ? canonical_file(value) : json_incref(value);
+		*out = p->type == PARAM_FILE	    ? canonical_file(value)
+		       : p->flags & PARAM_FILED ? canonical_model(value)
+						: json_incref(value);
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
 }
 

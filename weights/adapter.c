@@ -46,7 +46,7 @@ static int add_tensor(struct adapter *a, const struct weight_tensor *t, struct e
 	bool bias;
 	size_t stem;
 	const char *path = weights_folder(a->files);
-	if (!adapter_suffix(t->name, &which, &bias, &stem))
+	if (!adapter_suffix(t->name, &which, &bias, &stem) && !adapter_config_saved(a, t->name, &which, &bias, &stem))
 		return error_set(err, SUMI_UNSUPPORTED,
 				 "%s: tensor '%.100s' is of no kind of adapter that is read", path, t->name);
 	if (!t->usable && which != TENSOR_ALPHA) /* kohya writes some as whole numbers */
@@ -169,10 +169,12 @@ const char *adapter_kind(const struct adapter *a)
 	for (size_t i = 0; i < a->count; i++)
 		if (a->modules[i].tensors[TENSOR_DORA] || a->modules[i].tensors[TENSOR_MAGNITUDE])
 			return "DoRA";
-	size_t i = 0;
-	while (i + 1 < a->count && a->modules[i].tensors[TENSOR_EMBEDDING])
-		i++;
-	return a->modules[i].kind->word;
+	/* What lies beside pairs is not what one calls it by. */
+	const struct module_kind *kind = NULL;
+	for (size_t i = 0; i < a->count; i++)
+		if (!kind || (kind->whole && !a->modules[i].kind->whole) || kind->sign == TENSOR_EMBEDDING)
+			kind = a->modules[i].kind;
+	return kind->word;
 }
 
 void adapter_ranks(const struct adapter *a, int *least, int *most)

@@ -122,6 +122,41 @@ static bool is_beside(const struct adapter *a)
 	return a->config && a->config_name == BESIDE;
 }
 
+/* Whether one of the modules that are named, each by the end of its name, is that of the tensor, or holds it. */
+static bool is_in(const json_t *modules, const char *name, size_t stem)
+{
+	size_t i;
+	const json_t *module;
+	json_array_foreach((json_t *)(uintptr_t)modules, i, module)
+	{
+		size_t n = json_string_length(module);
+		const char *word = json_string_value(module);
+		for (size_t end = n; n && end <= stem; end++)
+			if ((end == stem || name[end] == '.') && strncmp(name + end - n, word, n) == 0)
+				return true;
+	}
+	return false;
+}
+
+bool adapter_config_saved(const struct adapter *a, const char *name, enum module_tensor *which, bool *bias, size_t *stem)
+{
+	static const char weight[] = ".weight", own_bias[] = ".bias", wrapped[] = ".base_layer";
+	size_t n = strlen(name);
+	if (!is_beside(a))
+		return false;
+	const char *says = json_string_value(json_object_get(a->config, "bias"));
+	*which = TENSOR_SAVED;
+	*bias = n > strlen(own_bias) && strcmp(name + n - strlen(own_bias), own_bias) == 0;
+	if (!*bias && (n <= strlen(weight) || strcmp(name + n - strlen(weight), weight) != 0))
+		return false;
+	*stem = n - (*bias ? strlen(own_bias) : strlen(weight));
+	bool saved = is_in(json_object_get(a->config, "modules_to_save"), name, *stem) ||
+		     (*bias && says && strcmp(says, "none") != 0);
+	if (*stem > strlen(wrapped) && strncmp(name + *stem - strlen(wrapped), wrapped, strlen(wrapped)) == 0)
+		*stem -= strlen(wrapped);
+	return saved;
+}
+
 unsigned adapter_config_part(const struct adapter *a)
 {
 	static const struct {

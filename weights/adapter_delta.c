@@ -280,7 +280,11 @@ static int lokr_delta(const struct module *m, int ranks, float *out, struct erro
 
 static const struct weight_tensor *whole(const struct module *m)
 {
-	return get(m, TENSOR_DIFF) ? get(m, TENSOR_DIFF) : get(m, TENSOR_UP_BIAS);
+	static const enum module_tensor whole[] = {TENSOR_DIFF, TENSOR_UP_BIAS, TENSOR_SAVED};
+	for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+		if (get(m, whole[i]))
+			return get(m, whole[i]);
+	return NULL;
 }
 
 static bool diff_check(struct module *m)
@@ -314,6 +318,7 @@ const struct module_kind module_kinds[] = {
     {"LoKr", false, TENSOR_KRON_W1, TENSOR_KRON_W1A, lokr_check, lokr_delta},
     {"difference", true, TENSOR_DIFF, TENSOR_DIFF, diff_check, diff_delta},
     {"LoRA", true, TENSOR_UP_BIAS, TENSOR_UP_BIAS, diff_check, diff_delta},
+    {"whole tensor", true, TENSOR_SAVED, TENSOR_SAVED, diff_check, diff_delta},
     {"embedding", true, TENSOR_EMBEDDING, TENSOR_EMBEDDING, embedding_check, embedding_delta},
     {NULL, false, TENSOR_DIFF, TENSOR_DIFF, NULL, NULL},
 };
@@ -416,6 +421,8 @@ int adapter_apply(const struct adapter *a, size_t i, const struct adapter_weight
 	if (!delta)
 		return error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'", m->name);
 	int status = m->kind->delta(m, weight->ranks, delta, err);
+	for (size_t k = 0; get(m, TENSOR_SAVED) && k < count; k++)
+		delta[k] -= values[k];
 	if (!status && (get(m, TENSOR_DORA) || get(m, TENSOR_MAGNITUDE)))
 		status = decompose(m, strength, shape, rank, delta, values, err);
 	else

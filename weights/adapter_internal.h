@@ -31,6 +31,7 @@ enum module_tensor {
 	TENSOR_KRON_T2,
 	TENSOR_DIFF, /* all of the difference */
 	TENSOR_UP_BIAS, /* PEFT's: a bias of the pair of that name, which counts as that does */
+	TENSOR_SAVED, /* all of a tensor, which takes the model's place: trained whole beside an adapter */
 	TENSOR_EMBEDDING, /* OneTrainer's bundled embeddings: no difference of any tensor */
 	MODULE_TENSORS
 };
@@ -85,6 +86,10 @@ int adapter_config_read(struct adapter *a, struct error *err);
 
 /* The part of a model that it says the adapter is for; 0: it does not. */
 unsigned adapter_config_part(const struct adapter *a);
+
+/* Whether a tensor that is of no adapter is one that a folder of PEFT's says it trained whole (modules_to_save, bias);
+ * the rest as adapter_suffix() says it. */
+bool adapter_config_saved(const struct adapter *a, const char *name, enum module_tensor *which, bool *bias, size_t *stem);
 
 /* What it says of a module: *scale; left alone where it says nothing. */
 int adapter_config_scale(struct adapter *a, const struct module *m, double *scale, struct error *err);

@@ -51,6 +51,7 @@ static const struct {
     {".lokr_t2", TENSOR_KRON_T2, false},
     {".diff", TENSOR_DIFF, false},
     {".diff_b", TENSOR_DIFF, true},
+    {".set_weight", TENSOR_SAVED, false}, /* ComfyUI's */
     {".w_norm", TENSOR_DIFF, false},
     {".b_norm", TENSOR_DIFF, true},
     /* XLabs has several pairs of a module, by number. */

@@ -22,8 +22,8 @@ struct row {
 
 /* --- what it is --- */
 
-static const struct row kinds[] = {
-    /* What goes on top of a model; the finer word first. */
+/* What changes a model's weights; the finer word first. */
+static const struct row adapters[] = {
     {"DoRA", {{"*lora_down.weight", 0}, {"*.dora_scale", 0}}},
     {"DoRA", {{"*lora_A.weight", 0}, {"*.dora_scale", 0}}},
     {"LoHa", {{"*.hada_w1_a", 0}}},
@@ -42,6 +42,22 @@ static const struct row kinds[] = {
     {"OFT", {{"*.oft_diag", 0}}},
     {"GLoRA", {{"*.a1.weight", 0}, {"*.b1.weight", 0}, {"*.a2.weight", 0}}},
     {"(IA)3", {{"*.on_input", 0}}},
+    /* PEFT's other ways. */
+    {"OFT", {{"*.oft_R.weight", 0}}},
+    {"BOFT", {{"*.boft_R*", 0}}},
+    {"(IA)3", {{"*.ia3_l*", 0}}},
+    {"VeRA", {{"*.vera_lambda_b*", 0}}},
+    {"FourierFT", {{"*.fourierft_spectrum*", 0}}},
+    {"HRA", {{"*.hra_u*", 0}}},
+    {"RandLoRA", {{"*.randlora_lambda*", 0}}},
+    {"SHiRA", {{"*.shira_weight*", 0}}},
+    {"C3A", {{"*.c3a_kernel*", 0}}},
+    {"MiSS", {{"*.miss_block*", 0}}},
+    {"VB-LoRA", {{"*vblora_vector_bank*", 0}}},
+    {"AdaLoRA", {{"*.lora_E*", 0}}},
+};
+
+static const struct row kinds[] = {
     {"ControlNet", {{"*zero_convs.0.0.weight", 0}}},
     {"ControlNet", {{"*controlnet_down_blocks.0.weight", 0}}},
     {"ControlNet", {{"*controlnet_blocks.0.weight", 0}}},
@@ -293,7 +309,10 @@ static bool tell_components(const struct tensor_list *list, struct recognition *
 
 void recognise(const struct tensor_list *list, struct recognition *out)
 {
-	*out = (struct recognition){.kind = first_row(list, kinds, sizeof kinds / sizeof kinds[0])};
+	*out = (struct recognition){.kind = first_row(list, adapters, sizeof adapters / sizeof adapters[0])};
+	out->adapter = out->kind != NULL;
+	if (!out->kind)
+		out->kind = first_row(list, kinds, sizeof kinds / sizeof kinds[0]);
 	if (!out->kind && tell_components(list, out))
 		return;
 	/* One tensor of a text's width, under whatever name: a word of somebody's. */

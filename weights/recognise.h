@@ -9,6 +9,7 @@ struct recognition {
 	const char *kind;   /* "checkpoint", "UNet", "LoRA", "ControlNet", …; NULL: unknown */
 	const char *family; /* "Stable Diffusion XL", "FLUX.1", …; NULL: not told */
 	char detail[64];    /* "inpainting, 9 channels"; or empty */
+	bool adapter;       /* it changes a model's weights, in a way that is read or not */
 };
 
 void recognise(const struct tensor_list *list, struct recognition *out);

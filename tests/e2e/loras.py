@@ -56,6 +56,26 @@ def unusable(place):
         check(told["kind"] == kind and why in told["unusable"], f"models show says what cannot be used: {kind}", str(told))
 
 
+def others(place):
+    """What PEFT and LyCORIS make besides is told by its kind; and a file's name may be said with its ending."""
+    to_q = "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q."
+    for kind, name in (("OFT", to_q + "oft_R.weight"), ("BOFT", to_q + "boft_R"), ("(IA)3", to_q + "ia3_l"), ("VeRA", to_q + "vera_lambda_b"),
+                       ("FourierFT", to_q + "fourierft_spectrum"), ("HRA", to_q + "hra_u"), ("AdaLoRA", to_q + "lora_E"),
+                       ("VB-LoRA", "base_model.vblora_vector_bank"), ("(IA)3", "lora_unet_a.on_input")):
+        write(place.dir / "kind.safetensors", {name: ([2], [0.1] * 2)})
+        told = place.json("models", "show", place.dir / "kind.safetensors")
+        check(told["kind"] == kind and "is of no kind of adapter that is read" in told.get("unusable", ""), f"models show tells of {kind}", str(told))
+    adapter(place.dir / "ended.safetensors", 0.3)
+    place.sumi("models", "add", "ended.safetensors", "--move")
+    check(place.json("models", "show", "ended.safetensors")["adapter"] == "LoRA", "models show knows it with its ending")
+    done = place.sumi("models", "verify", "ended.safetensors")
+    check(done.returncode == 0 and "ended" in done.stdout, "and models verify", done.stderr)
+    done = place.sumi("models", "remove", "ended.safetensors")
+    check(done.returncode == 0 and not (place.state / "models" / "loras" / "ended.safetensors").exists(), "and models remove", done.stderr)
+    done = place.sumi("image", "ink", *BASE, "--model", f"{PACK}.safetensors", "-o", "ended.png")
+    check(done.returncode == 0 and place.json("show", "ended.png")["model"] == PACK, "and a job", done.stderr)
+
+
 def render(place, prompt, out, *more):
     return place.sumi("render", prompt, *BASE, "--pack", PACKS / PACK, "-o", out, *more)
 
@@ -267,6 +287,7 @@ def main():
         place.start()
         jobs(place)
         resumes(place)
+        others(place)
     finally:
         place.stop()
         place.remove()

@@ -70,7 +70,7 @@ static const char *const cases[] = {
     "peft_config",  "comfy_names",    "lycoris_names",
     /* folders of PEFT's */
     "peft_lora",    "peft_rslora",    "peft_dora_folder", "peft_loha",	     "peft_loha_tucker",
-    "peft_lokr",    "peft_lokr_whole", "peft_lokr_tucker"};
+    "peft_lokr",    "peft_lokr_whole", "peft_lokr_tucker", "peft_saved", "peft_biases", "peft_own_biases"};
 
 /* The tensors that it changes are the reference's within 1e-5, all others are as they were. */
 static void check_case(const char *name, size_t elsewhere)
@@ -396,6 +396,32 @@ static void test_folders(void **state)
 	files_remove_tree(folder);
 }
 
+/* ComfyUI's: all of a tensor, which takes the place of the model's as far as it counts. */
+static void test_whole_tensors(void **state)
+{
+	(void)state;
+	static const char header[] = "{\"lora_unet_time_embedding_linear_1.set_weight\":{\"dtype\":\"F32\",\"shape\":[10,6],"
+				     "\"data_offsets\":[0,240]}}";
+	struct adapter *a;
+	if (adapter_open(write_file(header), &a, &err))
+		fail_msg("%s", err.text);
+	struct weights *plain = open_weights("base");
+	float *was = read_all(weights_find(plain, "time_embedding.linear_1.weight"));
+	for (double s = 0.25; s <= 1; s *= 2) {
+		struct weights *w = open_weights("base");
+		struct adapter_fit fit = {0};
+		assert_int_equal(weights_adapt(w, a, ALL_PARTS, &(struct adapter_weight){s, s, 0}, &fit, &err), SUMI_OK);
+		float *got = read_all(weights_find(w, "time_embedding.linear_1.weight"));
+		for (int i = 0; i < 60; i++)
+			assert_true(fabs(got[i] - (1 - s) * was[i]) <= 1e-6);
+		free(got);
+		weights_close(w);
+	}
+	free(was);
+	weights_close(plain);
+	adapter_close(a);
+}
+
 /* XLabs' layout: several pairs of a module, by number; of no model that is here. */
 static void test_numbered_pairs(void **state)
 {
@@ -610,6 +636,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_half_of_an_embedding, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_folders, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_numbered_pairs, open_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(test_whole_tensors, open_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(test_what_does_not_fit, open_folder, remove_folder),
 	    cmocka_unit_test(test_real_files),
 	    cmocka_unit_test(test_run_is_that_of_diffusers),

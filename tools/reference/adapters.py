@@ -234,6 +234,28 @@ def peft_folders():
                   OUT / case / "merged.safetensors")
 
 
+def peft_saved():
+    """Beside their pairs: modules that were trained whole, one of them within what is named, and biases."""
+    import warnings
+
+    import peft
+
+    warnings.simplefilter("ignore")
+    names, (conv, other) = list(LINEAR)[:-1] + list(CONV), CONV
+    folders = {"peft_saved": dict(target_modules=["attn1.to_q", "linear_1"], modules_to_save=["resnets.0", "conv2"]),
+               "peft_biases": dict(target_modules=["attn1.to_q", "conv1"], bias="all"),
+               "peft_own_biases": dict(target_modules=["attn1.to_q", "conv1"], bias="lora_only")}
+    for case, how in folders.items():
+        p = peft.get_peft_model(tree(names), peft.LoraConfig(r=2, lora_alpha=3, **how))
+        for name, value in p.named_parameters():
+            if value.requires_grad:
+                value.data = random(*value.shape)
+        p.save_pretrained(OUT / case)
+        (OUT / case / "README.md").unlink()
+        whole = p.merge_and_unload().state_dict()
+        save_file({name: v.contiguous() for name, v in whole.items() if not torch.equal(v, base[name])}, OUT / case / "merged.safetensors")
+
+
 def whole_alphas():
     """As kohya writes them where nobody names one or a precision: I64; under OneTrainer's names."""
     tensors, merged = {}, {}
@@ -312,3 +334,5 @@ dialect("lycoris_names", lambda n: [f"lycoris_{n.replace('.', '_')}.{end}" for e
         EVERY, 1.0)
 torch.manual_seed(9)
 peft_folders()
+torch.manual_seed(10)
+peft_saved()
