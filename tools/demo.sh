@@ -77,7 +77,10 @@ queue() { # file, variants, prompt, modality, options
 	jobs="$jobs $1=$id"
 	echo "queued  $3$([ "$2" -eq 1 ] || echo "  ($2 variants)")"
 }
-picture() { queue "$1.webp" "$2" "$3" image "$manner"; }
+# Four times as wide and high by the upscaler of the box, which such jobs take by themselves.
+large=
+if [ -f models/upscalers/ink-upscale.safetensors ]; then large='--upscale 4'; fi
+picture() { queue "$1.webp" "$2" "$3" image "$manner $large"; }
 picture mountains 5 "watercolour mountains in fog"
 picture docks 1 "космический порт в туманности, одинокий корабль у доков"
 picture city 1 "neon city at night in the rain"

@@ -4,7 +4,7 @@
 usage: tools/sheet.py [build/demo/pictures] [docs/img/demo.webp]   (needs Debian's webp)"""
 import pathlib, subprocess, sys
 
-COLUMNS, GAP, SIDE = 5, 4, 192
+COLUMNS, GAP, SIDE = 5, 8, 512
 
 
 def read(path):

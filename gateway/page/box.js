@@ -4,7 +4,7 @@ import { say } from "./words.js"
 
 const $ = id => document.getElementById(id)
 const usual = ["image", "video", "audio"], more = ["world"] /* which are offered where a model is there */
-const wholes = ["n", "steps", "frames"], reals = ["cfg_scale", "duration"],
+const wholes = ["n", "steps", "frames"], reals = ["cfg_scale", "duration", "upscale"],
   texts = ["negative_prompt", "sampler", "scheduler", "mood", "model"], checks = ["fast", "loop"]
 /* What says when and for whom a job is made, and not what. */
 const aside = ["id", "modality", "tags", "priority", "not_before", "deadline", "window", "tz", "every", "after", "max_attempts", "notify",
@@ -89,6 +89,7 @@ export class Box {
     for (const f of checks) if ($(f).checked) job[f] = true
     if (this.kind !== "video") delete job.frames
     if (this.kind === "image" || this.kind === "world") delete job.loop
+    if (this.kind === "audio" || this.kind === "world") delete job.upscale
     if (this.kind !== "audio") for (const f of ["duration", "mood"]) delete job[f]
     return job
   }

@@ -1,7 +1,7 @@
 // What the page says, in two languages.
 const english = {
   skip: "To the gallery", theme: "Light or dark", leave: "Sign out", door: "A key, please", key: "Key", enter: "Enter", make: "Make something",
-  kind: "Kind", prompt: "Prompt", go: "Make", drafts: "Five drafts", model: "Model", size: "Size", mood: "Mood", duration: "Seconds",
+  kind: "Kind", prompt: "Prompt", go: "Make", drafts: "Five drafts", model: "Model", size: "Size", enlarge: "Enlarge", mood: "Mood", duration: "Seconds",
   fast: "Draft", more: "More", negative: "What it shall not show", count: "Variants", seed: "Seed", steps: "Steps", guidance: "Guidance",
   sampler: "Sampler", frames: "Frames", loop: "The end joins the beginning", queue: "In the works", gallery: "Made", search: "Search in prompts",
   close: "Close", keys: "← → another one · C compare · F favourite · Esc close", two: "Two beside each other", share: "Share of the left one",
@@ -30,7 +30,7 @@ const english = {
 }
 const russian = {
   skip: "К галерее", theme: "Светлая или тёмная", leave: "Выйти", door: "Нужен ключ", key: "Ключ", enter: "Войти", make: "Создать",
-  kind: "Что", prompt: "Описание", go: "Создать", drafts: "Пять набросков", model: "Модель", size: "Размер", mood: "Настроение", duration: "Секунды",
+  kind: "Что", prompt: "Описание", go: "Создать", drafts: "Пять набросков", model: "Модель", size: "Размер", enlarge: "Увеличить", mood: "Настроение", duration: "Секунды",
   fast: "Набросок", more: "Ещё", negative: "Чего не должно быть", count: "Варианты", seed: "Зерно", steps: "Шаги", guidance: "Вес описания",
   sampler: "Сэмплер", frames: "Кадры", loop: "Конец переходит в начало", queue: "В работе", gallery: "Готово", search: "Искать в описаниях",
   close: "Закрыть", keys: "← → другая · C сравнить · F избранное · Esc закрыть", two: "Две рядом", share: "Доля левой",

@@ -63,14 +63,17 @@ def drafts(page, g):
     text(page, "prompt", "five of them")
     choose(page, "model", "ink")
     page.js("document.getElementById('n').value = ''")
+    choose(page, "upscale", "2")
     page.js("document.getElementById('make').requestSubmit(document.getElementById('drafts'))")
+    choose(page, "upscale", "")
     row = "document.querySelectorAll('#drafts-row .tile:not([disabled]) img').length"
     check(page.until("document.querySelectorAll('#drafts-row .tile').length") == 5, "five places for drafts")
     if not page.until(f"document.getElementById('trouble').textContent || ({row} === 5 && {TILES} === 6)"):
         check(False, "five drafts", page.js("document.body.innerText"))
     check(page.js(row) == 5 and page.js(TILES) == 6, "five drafts in a row", page.js("document.getElementById('trouble').textContent"))
     id = page.js("new URLSearchParams(location.search).get('drafts')")
-    check(g.get(f"/jobs/{id}")[2]["fast"] is True, "made fast")
+    made = g.get(f"/jobs/{id}")[2]
+    check(made["fast"] is True and made["upscale"] == 2, "made fast, and twice as wide and high", str(made))
     click(page, "#drafts-row .tile", 2)
     check(page.js("document.querySelectorAll('#drafts-row [aria-pressed=true]').length") == 1, "one is picked")
     accessible(page, "drafts")

@@ -3,7 +3,7 @@
 and repeated, in videos, gone on with after a kill; refused where there is none."""
 import struct
 
-from lib import *
+from gateway_lib import *
 
 BOX = "ink-upscale"
 NETS = ROOT / "tests" / "vectors" / "upscalers"
@@ -17,6 +17,37 @@ def png_size(path):
 def own(place):
     """Upscalers beside those of the box, which are there whatever a place says: name -> kind."""
     return {r["name"]: r["kind"] for r in place.json("models") if r.get("kind") and r["name"] != BOX}
+
+
+def box(place):
+    """The upscaler of the box is taken where no other is there and none is named: by commands, jobs, batches and over HTTP."""
+    file = ROOT / "models" / "upscalers" / f"{BOX}.safetensors"
+    told = place.json("models", "show", BOX)
+    check((told["kind"], told["network"], told["enlarges"]) == ("upscaler", "SRVGG", 4.0) and file.stat().st_size < 1500000, "models show tells it",
+          str(told))
+    large = ["--upscale", 4]
+    done = place.sumi("image", "a boat", *BASE, *large, "-o", "box.png")
+    told = json.dumps(place.json("show", "box.png"))
+    check(done.returncode == 0 and png_size(place.dir / "box.png") == (256, 256) and f'"upscaler": "{BOX}"' in told and sha256(file) in told,
+          "a job that names none, and what its file says", done.stderr + told)
+    plain = place.sumi("show", "box.png").stdout
+    check(re.search(rf"^upscaler\s+{BOX}$", plain, re.M) and re.search(r"^upscale\s+4(\.0)?$", plain, re.M), "show says it", plain)
+    again = place.sumi("again", "box.png", "-o", "again.png")
+    check(again.returncode == 0 and sha256(place.dir / "again.png") == sha256(place.dir / "box.png"), "again repeats it", again.stderr)
+    (place.dir / "batch.txt").write_text("a boat\n")
+    done = place.sumi("batch", "batch.txt", *BASE, *large, "--format", "png", "--quiet")
+    batch = done.stdout.split()[-1]
+    place.sumi("wait", batch)
+    gateway = Gateway(place)
+    try:
+        status, _, made = gateway.ask("POST", "/jobs", {"id": "over-http", "prompt": "a boat", "width": 64, "height": 64, "steps": 3, "seed": 7,
+                                                        "upscale": 4, "format": "png"})
+        check(status in (200, 201, 202) and gateway.becomes("over-http", "done"), "over HTTP", str(made))
+    finally:
+        gateway.stop()
+    for job in (batch, "over-http"):
+        place.sumi("fetch", job, "-o", f"{job}.png")
+        check(sha256(place.dir / f"{job}.png") == sha256(place.dir / "box.png"), "the same bytes", job)
 
 
 def setting(place):
@@ -43,6 +74,9 @@ def shelf(place):
     other.mkdir(parents=True)
     shutil.copy(NETS / "plain.safetensors", other / "4x-plain.safetensors")
     place.configure(packs=f"{place.packs}:{other.parent}")
+    done = place.sumi("upscale", "box.png", "--by", 1, "-o", "first.png")
+    check(done.returncode == 0 and "Postprocess upscaler: 4x-plain" in (place.dir / "first.png").read_text("latin-1"),
+          "one's own goes before that of the box", done.stderr)
     for file, name in (("compact.safetensors", "RealESRGAN_x4plus"), ("half.pth", "half")):
         done = place.sumi("models", "add", NETS / file, "--name", name)
         check(done.returncode == 0 and f"/upscalers/{name}." in done.stdout, f"models add {file}", done.stdout + done.stderr)
@@ -151,6 +185,9 @@ for pack in (PACK, "motion-tiny"):
     (place.packs / pack).symlink_to(PACKS / pack)
 place.configure(packs=place.packs)
 try:
+    place.start()
+    box(place)
+    place.stop()
     shelf(place)
     by_name(place)
     setting(place)

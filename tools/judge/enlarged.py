@@ -43,7 +43,8 @@ def compare(domain, codes, small, large, made):
 
 
 def enlarge(sumi, upscaler, small, times):
-    """Through `sumi upscale`."""
+    """Through `sumi upscale`; upscaler: a file, or the name of one that is installed."""
+    upscaler = os.path.abspath(upscaler) if os.path.exists(upscaler) else upscaler
     with tempfile.TemporaryDirectory() as d:
         names = [f"{i:05d}.png" for i in range(len(small))]
         for name, p in zip(names, small):

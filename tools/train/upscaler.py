@@ -22,6 +22,7 @@ SOURCES = {"picture": (896, 240), "ink-256": (160, 80)}
 FOLDERS = {"picture": "models/ink", "ink-256": "build/train/ink-256"}
 NOISE = 0.10                                          # latents of a UNet are not quite those of the encoder: up to so much noise on them
 CLEAN = 8                                             # one in so many is shown as it was drawn: other programs' pictures
+SHARP = 3.0                                           # how much steepness counts beside the absolute error
 NAME = "ink-upscale"
 
 
@@ -112,13 +113,25 @@ def tensor(pictures):
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float().div_(255)
 
 
+def slopes(p):
+    """To the right and down."""
+    return p[..., :-1, 1:] - p[..., :-1, :-1], p[..., 1:, :-1] - p[..., :-1, :-1]
+
+
+def steepness(p, side=8):
+    """The root mean square of the slopes of each square: it does not ask where in it an edge lies."""
+    dx, dy = slopes(p)
+    return F.avg_pool2d((dx * dx + dy * dy).mean(1, keepdim=True), side, ceil_mode=True).add(1e-6).sqrt()
+
+
 def loss_of(model, x, y):
-    """Absolute error, which leaves edges sharp where a squared one would blur them, and that of slopes."""
+    """Absolute error, that of slopes, and that of steepness: where an edge may lie here or there the first two are least for a blurred one."""
     with common.amp(x.device):
         z = model(x)
-    d = z.float() - y
-    slopes = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
-    return d.abs().mean() + 0.5 * slopes, d.detach().pow(2).mean()
+    z = z.float()
+    d = z - y
+    dx, dy = slopes(d)
+    return d.abs().mean() + 0.5 * (dx.abs().mean() + dy.abs().mean()) + SHARP * (steepness(z) - steepness(y)).abs().mean(), d.detach().pow(2).mean()
 
 
 def restore(out, dev):
