@@ -298,7 +298,8 @@ static int cl_quirks_read(struct cl_device *d, struct error *err)
 		q->lanes = 8; /* their panels */
 	snprintf(q->options, sizeof q->options, "-cl-std=CL1.2 -cl-mad-enable -D LANES=%d%s%s",
 		 q->lanes, q->nameless_calls ? " -D NAMELESS_CALLS" : "",
-		 q->pocl ? " -w" : ""); /* it prints its warnings on our stderr */
+		 /* it compiles what a kernel does several times, and prints its warnings on our stderr */
+		 q->pocl ? " -D BODIES_APART -w" : "");
 	/* Half the bytes to move pays on GPUs; CPUs convert at a cost and have the room. */
 	d->base.activation_dtype = q->cpu_kernels ? DTYPE_F32 : DTYPE_F16;
 	return status;

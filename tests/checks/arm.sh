@@ -23,7 +23,7 @@ compiled() {
 	instruction=$1 files=$2
 	shift 2
 	# This target has no kernels, but functions of the same text.
-	for f in common $files; do cat $kernels/$f.cl; done | sed "s/^kernel ONE_ITEM //" >"$dir/k.cl"
+	for f in common $files; do cat $kernels/$f.cl; done | sed "s/kernel ONE_ITEM //" >"$dir/k.cl"
 	clang -target aarch64-linux-gnu -march=armv8.6-a+bf16+i8mm -x cl -cl-std=CL1.2 -cl-no-stdinc \
 		-include "$header" -O2 -S -w -cl-mad-enable -D LANES=8 -D DOT_ARM -D ACT=f32 "$@" \
 		"$dir/k.cl" -o "$dir/k.s" >"$dir/log" 2>&1 &&

@@ -57,20 +57,22 @@ INLINE void load_queries(act_row q, int ld, int count, int dim, float scale, flo
 }
 
 /* Work-items: [blocks of panels, heads, n]. scale includes log2(e). */
-kernel ONE_ITEM void attention(global const TYPE(ACT) *q, ulong q_at, int ldq, ulong q_batch,
-                               global const TYPE(ACT) *k, ulong k_at, int ldk, ulong k_batch,
-                               global const TYPE(ACT) *v, ulong v_at, int ldv, ulong v_batch,
-                               global TYPE(ACT) *y, ulong y_at, int ldy, ulong y_batch,
-                               int queries, int keys, int dim, float scale, int causal,
-                               int panels)
+#define ATTENTION_ARGS(A)                                                                      \
+	A(global const TYPE(ACT) *, q), A(ulong, q_at), A(int, ldq), A(ulong, q_batch),            \
+	A(global const TYPE(ACT) *, k), A(ulong, k_at), A(int, ldk), A(ulong, k_batch),            \
+	A(global const TYPE(ACT) *, v), A(ulong, v_at), A(int, ldv), A(ulong, v_batch),            \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(ulong, y_batch),                  \
+	A(int, queries), A(int, keys), A(int, dim), A(float, scale), A(int, causal),               \
+	A(int, panels)
+KERNEL(attention, ATTENTION_ARGS)
 {
 	vec columns[ATTENTION_CELLS / LANES], out[ATTENTION_CELLS / LANES];
 	vec s[ATTENTION_KEYS * PARTS];
 	float key_rows[ATTENTION_BLOCK + 8], value_rows[ATTENTION_BLOCK + 8];
 	int wide = TILE_COVER(dim);
 	vec top[ATTENTION_QUERIES / LANES], sum[ATTENTION_QUERIES / LANES];
-	int head = get_global_id(1), batch = get_global_id(2);
-	int first = get_global_id(0) * panels * PANEL;
+	int head = item.y, batch = item.z;
+	int first = item.x * panels * PANEL;
 	int mine = min(panels, (queries - first + PANEL - 1) / PANEL);
 	q += q_at + q_batch * batch + (ulong)first * ldq + head * dim;
 	y += y_at + y_batch * batch + (ulong)first * ldy + head * dim;

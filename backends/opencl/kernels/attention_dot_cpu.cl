@@ -142,12 +142,14 @@ INLINE void weigh(const vec *s, int keys, const vec *highest, pairs *p, vec *sum
 }
 
 /* Work-items: [blocks of panels, heads, n]. scale includes log2(e). */
-kernel ONE_ITEM void attention_dot(global const TYPE(ACT) *q, ulong q_at, int ldq,
-                                   ulong q_batch, global const TYPE(ACT) *k, ulong k_at,
-                                   int ldk, ulong k_batch, global const TYPE(ACT) *v,
-                                   ulong v_at, int ldv, ulong v_batch, global TYPE(ACT) *y,
-                                   ulong y_at, int ldy, ulong y_batch, int queries, int keys,
-                                   int dim, float scale, int causal, int panels)
+#define ATTENTION_DOT_ARGS(A)                                                                  \
+	A(global const TYPE(ACT) *, q), A(ulong, q_at), A(int, ldq), A(ulong, q_batch),            \
+	A(global const TYPE(ACT) *, k), A(ulong, k_at), A(int, ldk), A(ulong, k_batch),            \
+	A(global const TYPE(ACT) *, v), A(ulong, v_at), A(int, ldv), A(ulong, v_batch),            \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(ulong, y_batch),                  \
+	A(int, queries), A(int, keys), A(int, dim), A(float, scale), A(int, causal),               \
+	A(int, panels)
+KERNEL(attention_dot, ATTENTION_DOT_ARGS)
 {
 	WITH_ASSEMBLER;
 	pairs columns[ATTENTION_CELLS / LANES / 2 * FILLED], p[ATTENTION_KEYS / 2 * PARTS];
@@ -155,8 +157,8 @@ kernel ONE_ITEM void attention_dot(global const TYPE(ACT) *q, ulong q_at, int ld
 	uint key_rows[ATTENTION_BLOCK + LANES], value_rows[ATTENTION_BLOCK / 2 * FILLED + LANES];
 	int wide = DOT_COVER(dim), depth = DOT_FILL((dim + 1) / 2), key_wide = KEY_WIDE(depth);
 	vec top[ATTENTION_QUERIES / LANES], sum[ATTENTION_QUERIES / LANES];
-	int head = get_global_id(1), batch = get_global_id(2);
-	int first = get_global_id(0) * panels * PANEL;
+	int head = item.y, batch = item.z;
+	int first = item.x * panels * PANEL;
 	int mine = min(panels, (queries - first + PANEL - 1) / PANEL);
 	q += q_at + q_batch * batch + (ulong)first * ldq + head * dim;
 	y += y_at + y_batch * batch + (ulong)first * ldy + head * dim;

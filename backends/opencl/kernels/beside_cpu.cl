@@ -2,10 +2,11 @@
  * weights are; without it there are none. Needs tile_cpu.cl, gather_cpu.cl. */
 
 #ifdef UP
-#define BESIDE_ARGS                                                                            \
-	, global const TYPE(ACT) * t, ulong t_at, int ldt, int parts_beside, int part_cout,        \
-	    global const TYPE(UP) * up0, int ranks0, int rank0, global const TYPE(UP) * up1,       \
-	    int ranks1, int rank1, global const TYPE(UP) * up2, int ranks2, int rank2
+#define BESIDE_ARGS(A)                                                                         \
+	, A(global const TYPE(ACT) *, t), A(ulong, t_at), A(int, ldt), A(int, parts_beside),       \
+	    A(int, part_cout), A(global const TYPE(UP) *, up0), A(int, ranks0), A(int, rank0),     \
+	    A(global const TYPE(UP) *, up1), A(int, ranks1), A(int, rank1),                        \
+	    A(global const TYPE(UP) *, up2), A(int, ranks2), A(int, rank2)
 #define BESIDE_OF(channel)                                                                     \
 	beside_of(channel, parts_beside, part_cout, up0, ranks0, rank0, up1, ranks1, rank1, up2, ranks2, rank2)
 
@@ -75,5 +76,5 @@ INLINE void stage_ups(struct beside own, int first, int count, int channel, int 
 	}
 }
 #else
-#define BESIDE_ARGS
+#define BESIDE_ARGS(A)
 #endif

@@ -86,11 +86,14 @@ INLINE void take_up(const vec *up, global const float *scales, int count, fold_b
 }
 
 /* Work-items: [blocks of lines, groups of panels]. further: between the channels of a panel's two vectors. */
-kernel ONE_ITEM void fold(global const TYPE(WEIGHT) *weight, int lines, int block_lines, int panels, int group,
-                          int width, int further, int slack, global const TYPE(DOWN) *down, int all,
-                          global const float *scales, int parts, int part_cout, global const TYPE(UP) *up0,
-                          int ranks0, int rank0, global const TYPE(UP) *up1, int ranks1, int rank1,
-                          global const TYPE(UP) *up2, int ranks2, int rank2, global float *out)
+#define FOLD_ARGS(A)                                                                           \
+	A(global const TYPE(WEIGHT) *, weight), A(int, lines), A(int, block_lines),                \
+	A(int, panels), A(int, group), A(int, width), A(int, further), A(int, slack),              \
+	A(global const TYPE(DOWN) *, down), A(int, all), A(global const float *, scales),          \
+	A(int, parts), A(int, part_cout), A(global const TYPE(UP) *, up0), A(int, ranks0),         \
+	A(int, rank0), A(global const TYPE(UP) *, up1), A(int, ranks1), A(int, rank1),             \
+	A(global const TYPE(UP) *, up2), A(int, ranks2), A(int, rank2), A(global float *, out)
+KERNEL(fold, FOLD_ARGS)
 {
 #ifdef DOT
 	WITH_ASSEMBLER;
@@ -98,8 +101,8 @@ kernel ONE_ITEM void fold(global const TYPE(WEIGHT) *weight, int lines, int bloc
 	vec staged[FOLD_RANKS * PARTS], c[FOLD_ROWS * PARTS];
 	fold_b b[FOLD_RANKS * PARTS];
 	fold_x x[FOLD_ROWS * FOLD_STRIDE];
-	int line0 = get_global_id(0) * block_lines, count = min(block_lines, lines - line0);
-	int p0 = get_global_id(1) * group, p1 = min(p0 + group, panels), there = -1;
+	int line0 = item.x * block_lines, count = min(block_lines, lines - line0);
+	int p0 = item.y * group, p1 = min(p0 + group, panels), there = -1;
 
 	for (int p = p0; p < p1; p++) {
 		struct beside own = beside_of(p * width, parts, part_cout, up0, ranks0, rank0, up1, ranks1, rank1, up2,

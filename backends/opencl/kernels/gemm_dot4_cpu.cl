@@ -102,12 +102,14 @@ INLINE void quantise_row(act_row from, int count, global uint *to)
 
 /* Rows [first, first + rows) of each picture from `picture` on, their pixels found by geometry, as
  * whole numbers. Work-items: [blocks of block_rows rows, pictures]. */
-kernel ONE_ITEM void quantise_dot4(global const TYPE(ACT) *x, ulong x_at, int ldx,
-                                   ulong x_picture, int8 geometry, int picture, int first,
-                                   int rows, int block_rows, int cin, global uint *to)
+#define QUANTISE_DOT4_ARGS(A)                                                                  \
+	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(ulong, x_picture),          \
+	A(int8, geometry), A(int, picture), A(int, first), A(int, rows), A(int, block_rows),       \
+	A(int, cin), A(global uint *, to)
+KERNEL(quantise_dot4, QUANTISE_DOT4_ARGS)
 {
 	int at[PLACE_ROWS];
-	int r0 = (int)get_global_id(0) * block_rows, n = get_global_id(1);
+	int r0 = item.x * block_rows, n = item.y;
 	int tiles = (rows + DOT4_ROWS - 1) / DOT4_ROWS, blocks = (cin + BLOCK - 1) / BLOCK;
 	int count = min(block_rows, rows - r0);
 	x += x_at + x_picture * (ulong)(picture + n);
@@ -186,20 +188,21 @@ INLINE void dot4_tile(global const uint *x, const fours *b, int blocks, vec *c, 
 
 /* Rows [first, first + rows) of each picture from `picture` on, quantised in x; all_rows: of a whole
  * picture. The rest as gemm's of gemm_cpu.cl. */
-kernel ONE_ITEM void gemm_dot4(global const uint *x, int picture, int first, int rows,
-                               int all_rows, int block_rows, int group, int swapped,
-                               global const TYPE(WEIGHT) *weight, int cin, int cout,
-                               global const float *scales,
-                               global const float *bias, int act,
-                               global const TYPE(ACT) *add, ulong add_at, int add_ld,
-                               global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-                               global TYPE(ACT) *y, ulong y_at, int ldy, int add_row)
+#define GEMM_DOT4_ARGS(A)                                                                      \
+	A(global const uint *, x), A(int, picture), A(int, first), A(int, rows),                   \
+	A(int, all_rows), A(int, block_rows), A(int, group), A(int, swapped),                      \
+	A(global const TYPE(WEIGHT) *, weight), A(int, cin), A(int, cout),                         \
+	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
+	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
+	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, add_row)
+KERNEL(gemm_dot4, GEMM_DOT4_ARGS)
 {
 	WITH_ASSEMBLER;
 	fours b[GEMM_DOT4_DEPTH / BLOCK * B_BLOCK];
 	vec c[GEMM_DOT4_ROWS * PARTS];
-	int n = get_global_id(2);
-	int id0 = get_global_id(0), id1 = get_global_id(1);
+	int n = item.z;
+	int id0 = item.x, id1 = item.y;
 	int r0 = (id0 + swapped * (id1 - id0)) * block_rows;
 	int p0 = (id1 + swapped * (id0 - id1)) * group;
 	int count = min(block_rows, rows - r0);

@@ -84,22 +84,23 @@ INLINE void put_ups(const vec *staged, int ranks, pairs *to)
 #endif
 
 /* Arguments and work-items as gemm's of gemm_cpu.cl. */
-kernel ONE_ITEM void gemm_dot(global const TYPE(ACT) *x, ulong x_at, int ldx, ulong x_picture,
-                              int8 geometry, int rows, int block_rows, int group, int swapped,
-                              global const TYPE(WEIGHT) *weight, ulong zero_at, int cin,
-                              int cout, global const float *scales,
-                              global const float *bias, int act,
-                              global const TYPE(ACT) *add, ulong add_at, int add_ld,
-                              global const TYPE(ACT) *residual, ulong residual_at, int ldr,
-                              global TYPE(ACT) *y, ulong y_at, int ldy, int add_row BESIDE_ARGS)
+#define GEMM_DOT_ARGS(A)                                                                       \
+	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(ulong, x_picture),          \
+	A(int8, geometry), A(int, rows), A(int, block_rows), A(int, group), A(int, swapped),       \
+	A(global const TYPE(WEIGHT) *, weight), A(ulong, zero_at), A(int, cin), A(int, cout),      \
+	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
+	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
+	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, add_row) BESIDE_ARGS(A)
+KERNEL(gemm_dot, GEMM_DOT_ARGS)
 {
 	WITH_ASSEMBLER;
 	pairs b[GEMM_DOT_PAIRS * PARTS];
 	uint rounded[GEMM_DOT_ROWS * DOT_STRIDE];
 	vec c[GEMM_DOT_GROUP * GEMM_DOT_ROWS * PARTS];
 	int at[9 * PLACE_ROWS];
-	int picture = get_global_id(2);
-	int id0 = get_global_id(0), id1 = get_global_id(1);
+	int picture = item.z;
+	int id0 = item.x, id1 = item.y;
 	int r0 = (id0 + swapped * (id1 - id0)) * block_rows;
 	int p0 = (id1 + swapped * (id0 - id1)) * group;
 	int count = min(block_rows, rows - r0);

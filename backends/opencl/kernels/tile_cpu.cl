@@ -47,6 +47,41 @@ typedef PASTE(float, LANES) vec;
 #define INLINE static inline __attribute__((always_inline))
 #define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
 
+/* KERNEL(name, list) { … } is a kernel of one work-item, whose numbers are `item`; list(A) is its arguments,
+ * A(type, name) each.
+ *
+ * PoCL puts what a kernel does into each of the functions that may launch it, and keeps the kernel beside them:
+ * three times the same to compile, twice from its version 7 on. It makes all other functions part of what calls
+ * them, whatever their attributes say. Only what jumps to a label's address must stay where it is, as a copy has
+ * other addresses; so with -D BODIES_APART what a kernel does stands once, in a function that begins with such a
+ * jump: always to the same label, which a compiler that does not look into assembler cannot know. */
+#define PARAMETER(type, name) type name
+#define ARGUMENT(type, name) name
+#ifdef BODIES_APART
+#define BODY(name, list)                                                                       \
+	static __attribute__((noinline)) void name##_apart(list(PARAMETER), int3 item)             \
+	{                                                                                          \
+		__typeof__(&&here_) to_ = item.x < 0 ? &&nowhere_ : &&here_;                           \
+		__asm__ volatile("" : "+r"(to_));                                                      \
+		goto *to_;                                                                             \
+	here_:                                                                                     \
+		name##_body(list(ARGUMENT), item);                                                     \
+	nowhere_:;                                                                                 \
+	}
+#define CALLED(name) name##_apart
+#else
+#define BODY(name, list)
+#define CALLED(name) name##_body
+#endif
+#define KERNEL(name, list)                                                                     \
+	INLINE void name##_body(list(PARAMETER), int3 item);                                       \
+	BODY(name, list)                                                                           \
+	kernel ONE_ITEM void name(list(PARAMETER))                                                 \
+	{                                                                                          \
+		CALLED(name)(list(ARGUMENT), (int3)(get_global_id(0), get_global_id(1), get_global_id(2))); \
+	}                                                                                          \
+	INLINE void name##_body(list(PARAMETER), int3 item)
+
 /* Stands at the beginning of every kernel with assembler in it. PoCL 4 to 6 looks for calls of these
  * two functions by comparing what is called with them, and assembler calls nothing: as long as a
  * program has both, nothing is not what it looks for. It puts a byte of stack in place of their calls.

@@ -70,13 +70,14 @@ INLINE void transform_output(const vec *m, int step, vec *y, int out_step)
 /* The scratch buffer is [blocks][steps][PLACES][block_tiles · depth + WINOGRAD_PAD]: what one
  * step of a block reads lies in one piece. `tiles` tiles from first_tile on; up: log2 of the
  * upsampling of x. Work-items: [tiles]. */
-kernel ONE_ITEM void winograd_input(global const TYPE(ACT) *x, ulong x_at, int ldx, int height,
-                                    int width, int up, global const TYPE(WEIGHT) *weight,
-                                    ulong zero_at, int cin, int depth, int block_tiles,
-                                    int tiles_down, int tiles_across, int first_tile,
-                                    global float *scratch)
+#define WINOGRAD_INPUT_ARGS(A)                                                                 \
+	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(int, height),               \
+	A(int, width), A(int, up), A(global const TYPE(WEIGHT) *, weight), A(ulong, zero_at),      \
+	A(int, cin), A(int, depth), A(int, block_tiles), A(int, tiles_down),                       \
+	A(int, tiles_across), A(int, first_tile), A(global float *, scratch)
+KERNEL(winograd_input, WINOGRAD_INPUT_ARGS)
 {
-	int id = get_global_id(0), tile = first_tile + id;
+	int id = item.x, tile = first_tile + id;
 	int across = tile % tiles_across, down = tile / tiles_across % tiles_down;
 	x += x_at + (ulong)(tile / (tiles_across * tiles_down)) * height * width * ldx;
 	act_row zero = (act_row)(weight + zero_at), from[PLACES];
@@ -141,18 +142,18 @@ INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, 
 
 /* Work-items: [panels, blocks]. first_tile and tiles: the chunk that the scratch buffer
  * holds. */
-kernel ONE_ITEM void winograd_multiply(global const float *scratch, int depth, int block_tiles,
-                                       int first_tile, int tiles, int tiles_down,
-                                       int tiles_across, global const TYPE(WEIGHT) *weight,
-                                       int cin, int cout, global const float *scales,
-                                       global const float *bias, int act,
-                                       global const TYPE(ACT) *add, ulong add_at, int add_ld,
-                                       global const TYPE(ACT) *residual, ulong residual_at,
-                                       int ldr, global TYPE(ACT) *y, ulong y_at, int ldy,
-                                       int height, int width)
+#define WINOGRAD_MULTIPLY_ARGS(A)                                                              \
+	A(global const float *, scratch), A(int, depth), A(int, block_tiles),                      \
+	A(int, first_tile), A(int, tiles), A(int, tiles_down), A(int, tiles_across),               \
+	A(global const TYPE(WEIGHT) *, weight), A(int, cin), A(int, cout),                         \
+	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
+	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
+	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, height), A(int, width)
+KERNEL(winograd_multiply, WINOGRAD_MULTIPLY_ARGS)
 {
 	vec m[PLACES * SUM_STRIDE], u[PLACES * WEIGHT_STRIDE];
-	int p = get_global_id(0), block = get_global_id(1), channel = p * PANEL;
+	int p = item.x, block = item.y, channel = p * PANEL;
 	int count = min(block_tiles, tiles - block * block_tiles);
 	int steps = (cin + depth - 1) / depth, columns = min(PANEL, cout - channel);
 	int place = PLACE_STRIDE(block_tiles, depth);
