@@ -135,7 +135,7 @@ check:
 	./bootstrap check
 	$(MAKE) $(JOBS) check-built
 
-check-built: all unit unit-asan $(BUILD)/bench/floors
+check-built: all unit unit-asan $(addprefix $(BUILD)/bench/,floors models ops loras)
 	BUILD=$(BUILD) tests/run.sh
 
 # Without cmocka there are no unit tests: run.sh says so.
