@@ -83,6 +83,12 @@ static bool take_rng(json_t *job, const char *name, const char *text)
 /* Some write -1 for a seed that they drew and do not tell. */
 static bool take_seed(json_t *job, const char *name, const char *text)
 {
+	size_t digits = strspn(text, "0123456789"), zeros = text[digits] == '.' ? strspn(text + digits + 1, "0") : 0;
+	char whole[24];
+	if (zeros && !text[digits + 1 + zeros] && digits < sizeof whole) { /* "5.0" */
+		snprintf(whole, sizeof whole, "%.*s", (int)digits, text);
+		text = whole;
+	}
 	return strcmp(text, "-1") != 0 && take_field(job, name, text);
 }
 

@@ -315,22 +315,82 @@ static int split_prompts(struct span lines, struct infotext *text, struct error 
 		   : error_set(err, SUMI_NOMEM, "no memory for the infotext");
 }
 
+static struct span last_line(struct span all)
+{
+	const char *at = all.end;
+	while (at > all.at && at[-1] != '\n')
+		at--;
+	return (struct span){at, all.end};
+}
+
+/* A1111 takes a line for parameters where it has three pairs or more. */
+static bool has_pairs(struct span line)
+{
+	struct span key, value;
+	int pairs = 0;
+	for (struct rest rest = {.left = line}; next_pair(&rest, &key, &value);)
+		pairs++;
+	return pairs >= 3;
+}
+
+/* What sd-dynamic-prompts writes in lines of their own behind the parameters: what the prompts were made of. */
+static const char *const template_keys[] = {"Template", "Negative Template"};
+enum { TEMPLATES = 2 };
+
+/* Whether `line` begins with one of their keys; *value: behind it. */
+static bool is_template(struct span line, int which, const char **value)
+{
+	size_t n = strlen(template_keys[which]);
+	bool is = (size_t)(line.end - line.at) > n + 1 && memcmp(line.at, template_keys[which], n) == 0 &&
+		  line.at[n] == ':' && line.at[n + 1] == ' ';
+	*value = line.at + n + 2;
+	return is;
+}
+
+/* Cuts them off the end of *all; templates[] are empty where there are none. */
+static void cut_templates(struct span *all, struct span templates[TEMPLATES])
+{
+	struct span line = *all, found[TEMPLATES] = {{NULL, NULL}, {NULL, NULL}};
+	const char *end = all->end, *value;
+	bool any = false;
+	for (; line.end > all->at; line.end = line.at - 1) {
+		line = last_line((struct span){all->at, line.end});
+		bool taken = false;
+		for (int i = 0; i < TEMPLATES && !taken; i++)
+			if (!found[i].at && (taken = is_template(line, i, &value))) {
+				found[i] = strip((struct span){value, end});
+				end = line.at;
+				any = true;
+			}
+		if (!taken && has_pairs(line)) {
+			if (any && strncmp(line.at, "Steps: ", 7) == 0) {
+				all->end = line.end;
+				memcpy(templates, found, sizeof found);
+			}
+			return;
+		}
+		if (line.at == all->at)
+			return;
+	}
+}
+
 static int parse_lines(const char *in, size_t size, struct infotext *text, struct error *err)
 {
-	struct span all = strip((struct span){in, in + size});
-	struct span last = all, key, value;
-	while (last.at < last.end && memchr(last.at, '\n', (size_t)(last.end - last.at)))
-		last.at = (const char *)memchr(last.at, '\n', (size_t)(last.end - last.at)) + 1;
-	int pairs = 0;
-	for (struct rest rest = {.left = last}; next_pair(&rest, &key, &value);)
-		pairs++;
-	if (pairs < 3)
+	struct span all = strip((struct span){in, in + size}), key, value, templates[TEMPLATES] = {{NULL, NULL}, {NULL, NULL}};
+	cut_templates(&all, templates);
+	all = strip(all);
+	struct span last = last_line(all);
+	if (!has_pairs(last))
 		last.at = last.end;
 	struct span lines = {all.at, last.at};
 	int status = SUMI_OK;
 	struct rest rest = {.left = last};
 	while (!status && next_pair(&rest, &key, &value))
 		status = add_field(text, key, value, err);
+	for (int i = 0; i < TEMPLATES && !status; i++)
+		if (templates[i].at)
+			status = add_field(text, (struct span){template_keys[i], template_keys[i] + strlen(template_keys[i])},
+					   templates[i], err);
 	if (!status)
 		status = split_prompts(lines, text, err);
 	if (status)

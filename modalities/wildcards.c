@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "diffusion/places.h"
 #include "modalities/styles.h"
+#include "modalities/wildcards_tree.h"
 #include "request/dynamic.h"
 #include "request/lora_tags.h"
 
@@ -31,10 +32,13 @@ struct search {
 	const char *name;
 	json_t *lines;
 	bool found;
+	bool anywhere; /* in whatever folder */
 	char names[PLACES_NAMES_SIZE];
+	const char *path, *own; /* of the file of names within names that is read, and what a list without one is called */
+	struct error trouble;	/* the first of those that is not read; it counts where nothing is found */
 };
 
-static int add_line(struct search *s, const char *line, size_t size, struct error *err)
+static int add_line(struct search *s, const char *path, int number, const char *line, size_t size, struct error *err)
 {
 	while (size && strchr(" \t\r", line[size - 1]))
 		size--;
@@ -45,7 +49,7 @@ static int add_line(struct search *s, const char *line, size_t size, struct erro
 	if (!size || *line == '#')
 		return SUMI_OK;
 	if (!utf8_valid(line, size))
-		return error_set(err, SUMI_INVALID, "wildcard '%.80s': a line is not UTF-8", s->name);
+		return error_set(err, SUMI_INVALID, "%s:%d: it is not UTF-8: save the file as UTF-8", path, number);
 	if (json_array_size(s->lines) >= LINES_MAX)
 		return error_set(err, SUMI_TOOBIG, "wildcard '%.80s': more than %d lines", s->name,
 				 LINES_MAX);
@@ -58,7 +62,7 @@ static int read_lines(struct search *s, const char *path, struct error *err)
 {
 	char *text;
 	size_t size, at = 0;
-	int status = files_read_regular(path, FILE_LIMIT, &text, &size, err);
+	int number = 0, status = files_read_regular(path, FILE_LIMIT, &text, &size, err);
 	if (status)
 		return status;
 	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
@@ -66,7 +70,7 @@ static int read_lines(struct search *s, const char *path, struct error *err)
 	while (at < size && !status) {
 		const char *end = memchr(text + at, '\n', size - at);
 		size_t n = end ? (size_t)(end - text) - at : size - at;
-		status = add_line(s, text + at, n, err);
+		status = add_line(s, path, ++number, text + at, n, err);
 		at += n + 1;
 	}
 	free(text);
@@ -84,7 +88,8 @@ static void lower(char *out, const char *text, size_t size)
 static bool is_meant(const struct search *s, const char *name)
 {
 	char have[FILES_PATH_MAX], want[DYNAMIC_NAME_MAX + 1];
-	lower(have, name, sizeof have);
+	const char *slash = s->anywhere ? strrchr(name, '/') : NULL;
+	lower(have, slash ? slash + 1 : name, sizeof have);
 	lower(want, s->name, sizeof want);
 	return strpbrk(want, "*?") ? fnmatch(want, have, 0) == 0 : strcmp(want, have) == 0;
 }
@@ -102,6 +107,37 @@ static bool lies_within(const char *root, const char *path)
 		return false;
 	size_t n = strlen(real_root);
 	return strncmp(real, real_root, n) == 0 && real[n] == '/';
+}
+
+static int take_tree_line(void *context, const char *name, int number, const char *text, size_t size, struct error *err)
+{
+	struct search *s = context;
+	const char *called = *name ? name : s->own;
+	if (!strstr(s->names, called))
+		places_gather(s->names, called);
+	if (!is_meant(s, called))
+		return SUMI_OK;
+	s->found = true;
+	return add_line(s, s->path, number, text, size, err);
+}
+
+/* Names within names, whatever the file is called. */
+static int read_tree(struct search *s, const char *path, const char *own, struct error *err)
+{
+	struct error why = {0};
+	char *text = NULL;
+	size_t size;
+	s->path = path;
+	s->own = own;
+	int status = files_read_regular(path, FILE_LIMIT, &text, &size, &why);
+	if (!status)
+		status = wildcard_tree_read(text, size, path, take_tree_line, s, &why);
+	free(text);
+	if (status == SUMI_NOMEM || (status && s->found))
+		return error_set(err, status, "%s", why.text);
+	if (status && !s->trouble.status)
+		s->trouble = why;
+	return SUMI_OK;
 }
 
 static int search_folder(struct search *s, const char *root, const char *below, int depth,
@@ -127,6 +163,9 @@ static int search_folder(struct search *s, const char *root, const char *below, 
 				s->found = true;
 				status = read_lines(s, path, err);
 			}
+		} else if (fine && S_ISREG(st.st_mode) && wildcard_tree_ending(file) &&
+			   !files_path(name, NULL, "%s%.*s", below, (int)(dot - file), file)) {
+			status = read_tree(s, path, name, err);
 		}
 		free(entries[i]);
 	}
@@ -167,6 +206,14 @@ static int lines_of(void *context, const char *name, json_t **out, struct error 
 		return SUMI_OK;
 	struct search s = {.name = name, .lines = json_array()};
 	int status = places_visit(w->packs, w->state_dir, search_place, &s, err);
+	/* As sd-dynamic-prompts looks for one that its own folder lacks. */
+	if (!status && !s.found && !strchr(name, '/')) {
+		s.anywhere = true;
+		s.names[0] = '\0';
+		status = places_visit(w->packs, w->state_dir, search_place, &s, err);
+	}
+	if (!status && !s.found && s.trouble.status)
+		status = error_set(err, s.trouble.status, "%s", s.trouble.text);
 	if (!status && !s.found)
 		status = error_set(err, SUMI_NOTFOUND,
 				   "prompt: there is no wildcard '__%.80s__'; there %s%s (--literal takes "

@@ -91,7 +91,8 @@ static size_t wildcard_size(struct span s)
 		char c = s.at[i];
 		if (c == '_' && i + 1 < s.size && s.at[i + 1] == '_')
 			return is_name_edge(s.at[i - 1]) ? i + 2 : 0;
-		if (!is_name_edge(c) && !strchr("_-/. ", c))
+		bool windows = c == '\\' && i + 1 < s.size && is_name_edge(s.at[i + 1]); /* between folders */
+		if (!is_name_edge(c) && !windows && !strchr("_-/. ", c))
 			return 0;
 	}
 	return 0;
@@ -324,6 +325,8 @@ static int draw_lines(struct drawing *d, struct span name, const struct amount *
 	size_t count = 0, i;
 	int status = take_way(&name, err);
 	snprintf(text, sizeof text, "%.*s", (int)name.size, name.at);
+	for (char *p = text; (p = strchr(p, '\\'));)
+		*p = '/';
 	if (!status)
 		status = d->source->lines(d->source->context, text, &lines, err);
 	if (!status)

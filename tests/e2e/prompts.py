@@ -133,6 +133,27 @@ def embeddings(place):
     check(place.sumi("models", "remove", "other").returncode == 0 and not (folder / "other.safetensors").exists(), "models remove")
 
 
+def wildcards_of_others(place, folder):
+    """As sd-dynamic-prompts has them: a name in whatever folder, Windows' slashes, YAML and JSON."""
+    (folder / "tree.yaml").write_bytes("﻿# names\r\ncolours:\r\n- red # not blue\r\n- 'sea green, dark'\r\n\r\nclothes:\r\n  hats: [cap, \"top, \\\"hat\\\"\"]\r\n"
+                                       "  shoes:\r\n    - boots\r\n    - \"{high|low} heels\"\r\n".encode())
+    (folder / "tree.json").write_text('{"birds": {"small": ["wren"], "large": "crane"}}')
+    (folder / "list.json").write_text('["one", "two"]')
+    for name, lines in (("place", {"fog", "lake"}), ("deep\\place", {"fog", "lake"}), ("colours", {"red", "sea green, dark"}), ("clothes/hats", {"cap", 'top, "hat"'}),
+                        ("clothes/shoes", {"boots", "high heels", "low heels"}), ("shoes", {"boots", "high heels", "low heels"}), ("birds/*", {"wren", "crane"}),
+                        ("list", {"one", "two"})):
+        texts = {place.json("prompt", f"a __{name}__", "--seed", k)["prompt"][0]["texts"][0]["text"] for k in range(9 if "shoes" in name else 7)}
+        check(texts == {f"a {line}" for line in lines}, f"a wildcard {name}", str(texts))
+    (folder / "broken.yml").write_text("good:\n  - x\nbad: &a\n  - y\n")
+    for name, why in (("bad", "broken.yml:3: anchors, tags and blocks of text are not read"), ("latin", "latin.txt:2: it is not UTF-8")):
+        (folder / "latin.txt").write_bytes(b"a\ncaf\xe9\n")
+        bad = place.sumi("prompt", f"a __{name}__")
+        check(bad.returncode and why in bad.stderr and bad.stderr.count("\n") == 1, f"what cannot be read is told with its line: {name}", bad.stderr)
+    check(place.json("prompt", "a __colours__")["prompt"], "and is in nobody's way")
+    for file in ("tree.yaml", "tree.json", "list.json", "broken.yml", "latin.txt"):
+        (folder / file).unlink()
+
+
 def drawn(place):
     models = place.state / "models"
     (models / "wildcards" / "deep").mkdir(parents=True)
@@ -147,6 +168,7 @@ def drawn(place):
     styled = place.json("prompt", "boat", "--style", "noir, OIL", "--negative-prompt", "bad")
     check(styled["prompt"][0]["texts"][0]["text"] == "film, boat, (grain:1.2), oil on canvas", "styles around the prompt", str(styled))
     check(styled["negative_prompt"][0]["texts"][0]["text"] == 'bad, colour, "neon"', "and the negative one")
+    wildcards_of_others(place, models / "wildcards")
     kept = (models / "styles.csv").read_bytes()
     for what, table in (("columns in another order, and more of them", "\ufeffid,name,negative_prompt,prompt\r\n1,noir,colour,film\r\n"),
                         ("a text for a prompt", "name,text\nnoir,film\n"), ("no heading", "noir,film,colour\n"),

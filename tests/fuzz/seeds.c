@@ -442,6 +442,8 @@ static void seed_replies(const char *words)
 static const char *const texts[][2] = {
     {"infotext", INFOTEXT},
     {"prompt", "a (((house:1.3)) [on] \\(x\\) [a:(b:2):0.4] BREAK [c|d|] AND e: f :-.5"},
+    {"wildcards", "# n\na:\n- x # c\nb:\n  c: [y, \"z\\\"\"]\n  d:\n    - 'it''s'\n"},
+    {"wildcards", "{\"a\": {\"b\": [\"x\", \"y\"]}, \"c\": \"z\"}"},
     {"styles", "name,prompt,negative_prompt\r\ns,\"film, {prompt}, \"\"x\"\"\",bad\r\nt,oil,\r\n\x1e# no\r\nred\r\n2::blue {a|b}\n"},
     {"dynamic", "a __x__ {2$$ and $$a|3::{b|c}|__y__} {1-$$__zz__} \\{d|e\\}\x1eq {r|s} __x__"},
     {"prompt", "foo ((((lol (cat:666) attack):1e2))) [x::3][y: 2 ] (a:1_0) embedding:b"},

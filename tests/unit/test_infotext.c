@@ -86,6 +86,36 @@ static void check_parse_foreign(void **state)
 	infotext_free(&t);
 }
 
+/* sd-dynamic-prompts says behind the parameters what the prompts were made of, in a line or several. */
+static void check_templates(void **state)
+{
+	(void)state;
+	static const char said[] = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5";
+	static const struct {
+		const char *behind, *template, *negative;
+	} rows[] = {{"\nTemplate: a {fox|dog}", "a {fox|dog}", NULL},
+		    {"\nNegative Template: {x|y}", NULL, "{x|y}"},
+		    {"\r\nTemplate: a\r\nb, c: d\r\nNegative Template: {x|y}\r\n", "a\r\nb, c: d", "{x|y}"},
+		    {"\nTemplate: Steps: 1, ab: b, cd: d\nNegative Template: ef: g, hi: j, kl: m", "Steps: 1, ab: b, cd: d", "ef: g, hi: j, kl: m"}};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char in[256];
+		struct infotext t;
+		snprintf(in, sizeof in, "a fox\nNegative prompt: bad\n%s%s", said, rows[i].behind);
+		parse(in, &t);
+		assert_string_equal(t.prompt, "a fox");
+		assert_string_equal(t.negative_prompt, "bad");
+		assert_string_equal(infotext_get(&t, "Seed"), "5");
+		const char *template = infotext_get(&t, "Template"), *negative = infotext_get(&t, "Negative Template");
+		assert_true(!template == !rows[i].template && (!template || strcmp(template, rows[i].template) == 0));
+		assert_true(!negative == !rows[i].negative && (!negative || strcmp(negative, rows[i].negative) == 0));
+		infotext_free(&t);
+	}
+	struct infotext t;
+	parse("a fox\nTemplate: b", &t);
+	assert_string_equal(t.prompt, "a fox\nTemplate: b");
+	infotext_free(&t);
+}
+
 static void check_no_parameters(void **state)
 {
 	(void)state;
@@ -156,7 +186,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(check_writer_order),  cmocka_unit_test(check_quoting),
-	    cmocka_unit_test(check_parse_foreign), cmocka_unit_test(check_no_parameters),
+	    cmocka_unit_test(check_parse_foreign), cmocka_unit_test(check_templates),
+	    cmocka_unit_test(check_no_parameters),
 	    cmocka_unit_test(check_odd_values),    cmocka_unit_test(check_hostile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
