@@ -265,7 +265,9 @@ int files_write_durable(const char *path, const void *data, size_t size, struct 
 int files_write_own(const char *path, const void *data, size_t size, struct error *err)
 {
 	struct stat st;
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		files_remove_tree(path);
+	else if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		remove(path); /* else it would be written through */
 	return write_file(path, data, size, 0600, err);
 }

@@ -8,6 +8,7 @@
  * job goes on and finds its result. The other way round a result would be missed. */
 #include "cli/backup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "queue/redis_copy.h"
 #include "queue/snapshot.h"
@@ -51,14 +53,48 @@ static int backup_database(struct cli *cli, const char *path, struct error *err)
 	return status;
 }
 
+static const char *const summed_parts[] = {"sumi.db", "redis", "history"};
+
+/* {path: SHA-256} of what does not say itself whether it is whole, as results do. */
+static int add_sums(const char *dir, const char *name, json_t *sums, struct error *err)
+{
+	char path[FILES_PATH_MAX], inner[FILES_PATH_MAX], hash[SHA256_HEX_SIZE];
+	struct stat st;
+	int status = files_path(path, err, "%s/%s", dir, name);
+	if (status || lstat(path, &st) != 0)
+		return status;
+	if (S_ISREG(st.st_mode)) {
+		status = sha256_file(path, hash, err);
+		if (!status)
+			json_object_set_new(sums, name, json_string(hash));
+		return status;
+	}
+	DIR *d = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
+	for (struct dirent *e; d && !status && (e = readdir(d));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+		    !(status = files_path(inner, err, "%s/%s", name, e->d_name)))
+			status = add_sums(dir, inner, sums, err);
+	if (d)
+		closedir(d);
+	return status;
+}
+
 static int write_manifest(const struct cli *cli, const char *dir,
 			  const struct store_report *report, bool queue, struct error *err)
 {
 	char path[FILES_PATH_MAX], now[CLOCK_TEXT_SIZE];
 	clock_text(clock_wall_ms(), now);
-	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:s}", "format", FORMAT, "made", now,
+	json_t *sums = json_object();
+	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:s, s:o}", "format", FORMAT, "made", now,
 			      "version", SUMI_VERSION, "queue", queue ? "redis" : "none", "jobs", report->jobs, "files",
-			      report->artifacts, "prefix", cli->config.prefix);
+			      report->artifacts, "prefix", cli->config.prefix, "sums", sums);
+	int summed = o ? SUMI_OK : error_set(err, SUMI_NOMEM, "out of memory");
+	for (size_t i = 0; i < sizeof summed_parts / sizeof summed_parts[0] && !summed; i++)
+		summed = add_sums(dir, summed_parts[i], sums, err);
+	if (summed) {
+		json_decref(o);
+		return summed;
+	}
 	char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
 	int status = text ? files_path(path, err, "%s/" MANIFEST, dir)
 			  : error_set(err, SUMI_NOMEM, "out of memory");
@@ -162,6 +198,7 @@ int backup_make(struct cli *cli, struct store_report *report, struct error *err)
 struct manifest {
 	bool queue;
 	int64_t jobs, files;
+	json_t *sums; /* NULL: it is of a sumi that wrote none */
 };
 
 static int read_manifest(const struct cli *cli, const char *dir, struct manifest *m, struct error *err)
@@ -176,8 +213,8 @@ static int read_manifest(const struct cli *cli, const char *dir, struct manifest
 		status = files_read_regular(path, MANIFEST_MAX, &text, &size, err);
 	if (status == SUMI_NOTFOUND)
 		return error_set(err, status, "%s is no backup of sumi's: it has no " MANIFEST, dir);
-	if (!status)
-		status = json_read_text(text, size, path, &root, err);
+	if (!status && (status = json_read_text(text, size, path, &root, err)))
+		error_set(err, status, "%s is damaged: %s; nothing was restored", dir, err->text);
 	if (!status)
 		status = json_want_int(root, path, "format", 0, INT32_MAX, &format, err);
 	if (!status)
@@ -198,6 +235,7 @@ static int read_manifest(const struct cli *cli, const char *dir, struct manifest
 				   "the keys of its queue begin with %s, those of sumi.conf with %s: "
 				   "set prefix = %s",
 				   prefix, cli->config.prefix, prefix);
+	m->sums = !status ? json_incref(json_object_get(root, "sums")) : NULL;
 	json_decref(root);
 	free(text);
 	return status;
@@ -231,12 +269,36 @@ static int check_parts(const char *from, const struct manifest *m, struct error 
 {
 	static const char *const needed[] = {"sumi.db", "redis"};
 	char path[FILES_PATH_MAX];
+	struct stat st;
 	int status = SUMI_OK;
 	for (int i = 0; i < (m->queue ? 2 : 1) && !status; i++) {
 		status = files_path(path, err, "%s/%s", from, needed[i]);
-		if (!status && access(path, F_OK) != 0)
+		if (!status && (stat(path, &st) != 0 || !(i ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode))))
 			status = error_set(err, SUMI_CORRUPT, "%s is damaged: it has no %s; nothing was restored",
 					   from, needed[i]);
+	}
+	return status;
+}
+
+/* A queue that is cut short would be taken for one with fewer jobs, and a history for a shorter one. */
+static int check_sums(const char *from, const char *part, const struct manifest *m, struct error *err)
+{
+	const char *name;
+	json_t *sum;
+	int status = SUMI_OK;
+	if (m->sums && !json_is_object(m->sums))
+		return error_set(err, SUMI_CORRUPT, "%s is damaged: field 'sums' of its " MANIFEST " must be an object; nothing was "
+				 "restored", from);
+	json_object_foreach(m->sums, name, sum)
+	{
+		char path[FILES_PATH_MAX], hash[SHA256_HEX_SIZE] = "";
+		struct error ignored;
+		const char *want = json_string_value(sum);
+		if (status || (status = files_path(path, err, "%s/%s", part, name)))
+			break;
+		if (sha256_file(path, hash, &ignored) || !want || strcmp(hash, want) != 0)
+			status = error_set(err, SUMI_CORRUPT, "%s is damaged: its %.200s is not what was saved; nothing was restored",
+					   from, name);
 	}
 	return status;
 }
@@ -261,9 +323,13 @@ static int take_copy(const char *from, const char *part, const struct manifest *
 		status = S_ISDIR(st.st_mode) ? files_copy_tree(source, target, err)
 					     : files_copy(source, target, err);
 	}
+	if (!status)
+		status = check_sums(from, part, m, err);
 	if (status)
 		return status;
 	status = store_open(&options, &store, err);
+	if (status == SUMI_CORRUPT)
+		error_set(err, status, "%s is damaged: its sumi.db is no whole database; nothing was restored", from);
 	if (status)
 		return status;
 	status = store_check(store, true, report, err);
@@ -367,6 +433,7 @@ int backup_restore(struct cli *cli, struct store_report *report, struct error *e
 	for (int i = 0; i < 2; i++)
 		if (locks[i] >= 0)
 			close(locks[i]);
+	json_decref(set.sums);
 	if (status)
 		return status;
 	if (cli->json)

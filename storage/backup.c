@@ -92,7 +92,6 @@ static int copy_files(struct store *s, struct store *copy, struct store_report *
 		for (size_t i = 0; i < count; i++) {
 			if (!status)
 				status = copy_file(s, copy, &list[i], report, err);
-			report->artifacts++;
 			store_artifact_free(&list[i]);
 		}
 	} while (!status && count == STORE_FILES_AT_ONCE);
@@ -116,7 +115,7 @@ int store_copy(struct store *s, const char *dir, struct store_report *report, st
 	struct store_options options = {
 	    .dir = dir, .mode = STORE_WRITE, .reserve = -1, .ballast = -1};
 	struct store *copy = NULL;
-	int64_t jobs = 0;
+	int64_t jobs = 0, files = 0;
 	int status = copy_folder(s, dir, "history", err);
 	if (!status)
 		status = files_path(path, err, "%s/%s", dir, STORE_DB_NAME);
@@ -132,7 +131,11 @@ int store_copy(struct store *s, const char *dir, struct store_report *report, st
 		status = copy_folder(s, dir, "thumbs", err);
 	if (!status)
 		status = db_int_values(copy, &jobs, err, "SELECT count(*) FROM jobs", NULL, 0);
+	/* Without those of jobs that were deleted meanwhile. */
+	if (!status)
+		status = db_int_values(copy, &files, err, "SELECT count(*) FROM artifacts", NULL, 0);
 	report->jobs = (int)jobs;
+	report->artifacts = (int)files;
 	store_close(copy);
 	if (!status && (status = files_path(path, err, "%s/store.lock", dir)) == SUMI_OK)
 		unlink(path);

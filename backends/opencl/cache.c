@@ -366,12 +366,28 @@ static bool is_full(const char *root)
 	return space >= 0 && space < SPACE_MIN;
 }
 
+/* Not to be able to keep what is compiled costs its time at every start: that is said, not borne. */
+static bool own_folders(const char *root, struct error *why)
+{
+	static const char *const own[] = {"programs", "tuning", "guard"};
+	char path[FILES_PATH_MAX];
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+		if (files_path(path, why, "%s/%s", root, own[i]) || files_make_dirs(path, 0700, why))
+			return false;
+		if (access(path, R_OK | W_OK | X_OK) != 0) {
+			error_errno(why, "%s", path);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Makes the folder, with a guard in it; or says in why what stands against it. */
 static bool use(const char *root, struct error *why)
 {
 	char path[FILES_PATH_MAX];
 	struct statvfs v;
-	if (files_path(path, why, "%s/guard", root) || files_make_dirs(path, 0700, why))
+	if (!own_folders(root, why))
 		return false;
 	if (statvfs(root, &v) == 0 && (v.f_flag & ST_NOEXEC)) {
 		error_set(why, SUMI_PERM, "%s: its file system is mounted noexec", root);

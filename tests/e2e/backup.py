@@ -92,11 +92,21 @@ def refusals(place, other):
     check(told.returncode == 2 and "damaged" in told.stderr and not (empty.state / "sumi.db").exists(),
           "a damaged set is refused, and nothing restored", told.stderr)
     for name, harm in (("lost", lambda set: (set / "sumi.db").unlink()), ("empty", lambda set: os.truncate(set / "sumi.db", 0)),
-                       ("mute", lambda set: shutil.rmtree(set / "redis"))):
+                       ("mute", lambda set: shutil.rmtree(set / "redis")), ("deaf", lambda set: each_file(set / "redis", os.unlink)),
+                       ("cut", lambda set: each_file(set / "redis", lambda p: os.truncate(p, p.stat().st_size // 2))),
+                       ("told otherwise", lambda set: each_file(set / "redis", lambda p: p.write_bytes(b"no queue"))),
+                       ("forgetful", lambda set: each_file(set / "history", lambda p: os.truncate(p, 0))),
+                       ("a folder", lambda set: ((set / "sumi.db").unlink(), (set / "sumi.db").mkdir())),
+                       ("half told", lambda set: os.truncate(set / "backup.json", 20))):
         harm(shutil.copytree(place.dir / "set0", place.dir / name))
         told = empty.sumi("db", "restore", place.dir / name)
-        check(told.returncode == 2 and "is damaged" in told.stderr and not (empty.state / "sumi.db").exists(),
-              f"nor is one taken for a smaller one: {name}", told.stderr)
+        check(told.returncode == 2 and f"{place.dir}/{name} is damaged" in told.stderr and "nothing was restored" in told.stderr and
+              told.stderr.count("\n") == 1 and not (empty.state / "sumi.db").exists(), f"nor is one taken for a smaller one: {name}", told.stderr)
+
+
+def each_file(folder, act):
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        act(path)
 
 
 def other_server(place):

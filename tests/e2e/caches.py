@@ -107,6 +107,33 @@ def no_files(place, cache):
         shutil.copytree(good, cache)
 
 
+def other_kinds(place, cache):
+    """A folder with something in it where a kept program belongs, a file where the folder of all belongs."""
+    good, spare = cache.with_name("good"), place.dir / f"sumi-cache-{os.geteuid()}"
+    opencl(place)
+    shutil.copytree(cache, good)
+    shutil.copytree(cache, spare)
+    spare.chmod(0o700)
+    for path in (cache / "programs").glob("*.bin"):
+        path.unlink()
+        path.mkdir()
+        (path / "inner").write_text("x")
+    done = place.sumi(*PICTURE, "-o", "f.png")
+    check(done.returncode == 0 and sha256(place.dir / "f.png") == sha256(place.dir / "a.png") and
+          any(p.is_file() for p in (cache / "programs").glob("*.bin")), "folders in the place of programs: they are files again", done)
+    shutil.rmtree(cache)
+    shutil.move(good, cache)
+    for name in ("programs", "tuning"):
+        (cache / name).rename(cache / "away")
+        (cache / name).write_text("somebody's")
+        done = place.sumi(*PICTURE, "-o", "f.png", TMPDIR=str(place.dir))
+        check(done.returncode == 0 and done.stderr.count(f"/{name}: is not a folder: compiled kernels are kept in {spare}") == 1 and
+              (cache / name).read_text() == "somebody's", f"a file in the place of {name}: it stays, and a warning says so", done.stderr)
+        (cache / name).unlink()
+        (cache / "away").rename(cache / name)
+    shutil.rmtree(spare)
+
+
 def rehashed(place, cache):
     """Programs that are what their hash says, and that the driver crashes on."""
     for path in (cache / "programs").glob("*.bin"):
@@ -300,6 +327,7 @@ def main():
     render_heals(place, cache)
     leftovers(place, cache)
     no_files(place, cache)
+    other_kinds(place, cache)
     rehashed(place, cache)
     guards(place, cache)
     workers_heal(place, cache)
