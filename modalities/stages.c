@@ -7,6 +7,7 @@
 
 #include "base/resample.h"
 #include "diffusion/catalogue.h"
+#include "diffusion/family.h"
 #include "modalities/enlarge.h"
 #include "request/param.h"
 
@@ -66,7 +67,8 @@ int stages_pack(const struct request *r, const struct pack_info *info, char fold
 	catalogue_free(&c);
 	if (status || (status = pack_info_read_plain(folder, &other, err)))
 		return error_prefix(err, "refiner");
-	if (other.latents.channels != info->latents.channels ||
+	/* Latents of one shape may mean other colours: those of SD 1 and SD XL do. */
+	if (other.latents.channels != info->latents.channels || other.family->preview != info->family->preview ||
 	    other.latents.scale != info->latents.scale || other.shows_mask || other.shows_picture)
 		status = error_set(err, SUMI_INVALID,
 				   "refiner: model %s does not go on with what %s makes", other.name,

@@ -17,7 +17,7 @@ static const struct {
 	int half; /* of a pair; -1: it is no pair */
 } names[] = {{"clip_l", 0},	    {"clip_g", 1},	   {"text_encoders_0", 0},
 	     {"text_encoders_1", 1}, {"emb_params", -1},   {"string_to_param", -1},
-	     {"*", -1}, {"emb", -1}};
+	     {"*", -1}, {"emb", -1}, {"tensor", -1} /* an archive's that is nothing else */};
 
 static int row_of(const char *name)
 {

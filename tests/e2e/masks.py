@@ -184,6 +184,8 @@ def refiner(place):
     check(len(digest) == 64 and f"Refiner: refiner-tiny [{digest[:10]}]," in told["infotext"], "is told by name and digest", str(told))
     (place.dir / "fine.txt").write_text(told["infotext"])
     check(place.json("show", place.dir / "fine.txt")["refiner"] == "refiner-tiny", "and known by the text alone")
+    bad = place.sumi("image", *base, "--refiner", PACK, "-o", place.dir / "bad.png")
+    check(bad.returncode != 0 and f"model {PACK} does not go on with what sdxl-tiny makes" in bad.stderr, "one whose latents mean other colours is refused", bad.stderr)
     bad = place.sumi("image", *base, "--refiner", "nowhere", "-o", place.dir / "bad.png")
     check(bad.returncode != 0 and "nowhere" in bad.stderr and bad.stderr.count("\n") == 1, "one that is not there is refused", bad.stderr)
 

@@ -290,6 +290,10 @@ static void test_half_of_an_embedding(void **state)
 	assert_int_equal(embedding_open(write_file("{\"emb_params\":{\"dtype\":\"F32\",\"shape\":[0,4],\"data_offsets\":[0,0]}}"), &e, &err),
 			 SUMI_INVALID);
 	assert_non_null(strstr(err.text, "it has no vector"));
+	/* What an archive that is one tensor is called here is no word of anybody's. */
+	assert_int_equal(embedding_open(write_file("{\"tensor\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]}}"), &e, &err), SUMI_OK);
+	assert_string_equal(e.word, "");
+	embedding_close(&e);
 }
 
 /* What diffusers writes beside the tensors counts, and what is not understood there is told. */
