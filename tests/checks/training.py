@@ -82,6 +82,18 @@ with tempfile.TemporaryDirectory() as folder:
         z = np.load(path)
         check(np.array_equal(z[:, 3:], whole[:, 3:]) and ((z[:, :3] == 7).all() == (by == 0)) and not os.path.exists(path + ".at"), name)
 
+with tempfile.TemporaryDirectory() as folder:
+    os.makedirs(folder + "/corpus")
+    np.save(folder + "/corpus/pictures.npy", np.random.default_rng(5).integers(0, 256, (2, 64, 64, 4), np.uint8))
+    np.save(folder + "/corpus/codes.npy", np.zeros((2, 5), np.uint8))
+    train = lambda samples, freeze: autoencoder.train(domains.of("world"), folder, samples, 8, batch=2, freeze=freeze)
+    train(4, False)
+    before = autoencoder.restore(folder, 8, torch.device("cpu"))[0].state_dict()
+    train(8, True)
+    after = autoencoder.restore(folder, 8, torch.device("cpu"))[0].state_dict()
+    same = {part: all(torch.allclose(after[k], before[k], rtol=0, atol=1e-6) for k in before if k.startswith(part)) for part in ("encoder.", "decoder.")}
+    check(same == {"encoder.": True, "decoder.": False}, "a frozen encoder makes the latents that it made, while the decoder learns", same)
+
 judges = judge.Judges(ink).eval()
 flat = torch.zeros(1, 3, 256, 256)
 yy, xx = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")

@@ -144,7 +144,9 @@ def train(domain, out, samples, width=32, lr=1.5e-3, batch=16, side=64, threads=
             opt.load_state_dict(state["opt"])
         avg.shadow, avg.steps, seen = state["average"], state["steps"], state["seen"]
     clock = common.Clock(samples, seconds, state["spent"] if state and "spent" in state else 0.0)
-    model.encoder.requires_grad_(not freeze)          # latents already in use: only the decoder may still gain
+    if freeze:                                        # latents already in use, made by the averaged encoder: only the decoder may gain
+        model.load_state_dict({**model.state_dict(), **{k: v for k, v in avg.shadow.items() if k.startswith("encoder.")}})
+    model.encoder.requires_grad_(not freeze)
     log = common.Log(os.path.join(folder, "log.jsonl"), "ae")
 
     def keep():
