@@ -300,9 +300,12 @@ static void seed_landscape(const struct metadata *meta)
 	struct error err = {0};
 	uint8_t *data;
 	size_t size;
-	check(gltf_encode(&l, meta, &data, &size, &err), &err);
-	seed("gltf", data, size);
-	free(data);
+	for (int joined = 0; joined < 2; joined++) {
+		l.joined_x = l.joined_y = joined;
+		check(gltf_encode(&l, meta, &data, &size, &err), &err);
+		seed("gltf", data, size);
+		free(data);
+	}
 }
 
 static void seed_media(void)
