@@ -15,23 +15,6 @@ typedef pairs __attribute__((aligned(4))) pairs_anywhere;
 #define HALF_16 8
 #define STORE_HALF(v, p) PASTE(vstore, PASTE(HALF_, LANES))(v, 0, p)
 
-/* Reads ahead; the address need not be one of a buffer. */
-#if defined DOT_EMULATED || defined DOT_ARM
-#define PREFETCH(p)
-#define PREFETCH_WRITE(p)
-#else
-#define PREFETCH(p) __asm__ volatile("prefetcht0 (%0)" : : "r"(p))
-#define PREFETCH_WRITE(p) __asm__ volatile("prefetchw (%0)" : : "r"(p))
-#endif
-
-/* So many bytes from an address on, which need not be one of a buffer either. */
-INLINE void read_ahead(global const void *from, int bytes)
-{
-	const int line = 64;
-	UNROLL(1) for (int i = 0; i < bytes; i += line)
-		PREFETCH((global const uchar *)from + i);
-}
-
 #ifdef DOT_EMULATED
 
 /* To the nearest bfloat16, ties to even, in the upper half. What is not a number stays so. */

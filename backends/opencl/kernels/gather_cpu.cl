@@ -36,6 +36,15 @@ INLINE void stage_rows(global const TYPE(WEIGHT) *weight, ulong line, int count,
 #endif
 }
 
+/* Bytes of so many rows of a panel, which lie side by side; a narrow weight's do not. */
+#ifdef NARROW
+#define PANEL_BYTES(lines) 0
+#elif defined WEIGHT_BLOCK
+#define PANEL_BYTES(lines) ((lines) / WEIGHT_BLOCK * (WEIGHT_BYTES * PANEL))
+#else
+#define PANEL_BYTES(lines) ((lines) * (PANEL * sizeof(TYPE(WEIGHT))))
+#endif
+
 /* The places of rows [r0, r0 + count) of a picture for every tap; rows too many, up to
  * `covered`, count as padding, and are the first where there is none. geometry:
  * { taps a side, stride, padding, log2 of the upsampling, input width, virtual height,

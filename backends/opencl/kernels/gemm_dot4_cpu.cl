@@ -220,7 +220,15 @@ KERNEL(gemm_dot4, GEMM_DOT4_ARGS)
 		for (int k = 0; k < cin; k += depth) {
 			int d = min(depth, cin - k);
 			pack_fours(weight, (ulong)p * cin + k, d, b);
-			for (int row = 0; row < count; row += DOT4_ROWS) {
+			/* What comes behind these rows of the weight, some with each tile; behind the last panel what is
+			 * likely the next work-item's first: its panels lie beside these, or are the same. */
+			ulong behind = (ulong)p * cin + k + d;
+			if (p + 1 == p1 && k + d >= cin && !swapped)
+				behind = (ulong)p0 * cin;
+			int share = (int)PANEL_BYTES(d) / ((count + DOT4_ROWS - 1) / DOT4_ROWS);
+			global const uchar *next = (global const uchar *)weight + PANEL_BYTES(behind);
+			for (int row = 0; row < count; row += DOT4_ROWS, next += share) {
+				read_ahead(next, share);
 				vec *sums = c + PARTS * row;
 				dot4_tile(x + row / DOT4_ROWS * stride + k / BLOCK * X_TILE, b,
 				          (d + BLOCK - 1) / BLOCK, sums, k == 0);

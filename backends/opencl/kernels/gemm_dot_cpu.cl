@@ -13,15 +13,6 @@
 #define GEMM_DOT_TERMS GEMM_DOT_PAIRS
 #endif
 
-/* Bytes of so many rows of a panel, which lie side by side; a narrow weight's do not. */
-#ifdef NARROW
-#define PANEL_BYTES(lines) 0
-#elif defined WEIGHT_BLOCK
-#define PANEL_BYTES(lines) ((lines) / WEIGHT_BLOCK * (WEIGHT_BYTES * PANEL))
-#else
-#define PANEL_BYTES(lines) ((lines) * (PANEL * sizeof(TYPE(WEIGHT))))
-#endif
-
 /* c[i] += x[i]·b for R rows i; from zero where `first`. For each row `share` bytes of `next` are read ahead. */
 #define DEFINE_DOT(size, R)                                                                    \
 	INLINE void dot_##size(const uint *x, const pairs *b, int depth, vec *c, int first,        \

@@ -1,9 +1,26 @@
-/* Matrix instructions of CPUs: what dot_cpu.cl and dot4_cpu.cl have in common there. A word is a pair of
- * bfloat16 or four bytes, the earlier ones in its low end. Nobody has run them on a processor that has
+/* What dot_cpu.cl and dot4_cpu.cl have in common: reading ahead, and matrix instructions of CPUs. A word is a pair of
+ * bfloat16 or four bytes, the earlier ones in its low end. Nobody has run these on a processor that has
  * them yet. Needs tile_cpu.cl.
  *
  * -D DOT_MATRIX: ARM's, two rows by two columns. -D DOT_AMX: tiles of 16 rows by 16 columns, LANES being
  * 16; in what uses them stands TILES_OPEN(words) before, and TILES_CLOSE behind. */
+
+/* Reads ahead; the address need not be one of a buffer. */
+#if defined DOT_EMULATED || defined DOT_ARM
+#define PREFETCH(p)
+#define PREFETCH_WRITE(p)
+#else
+#define PREFETCH(p) __asm__ volatile("prefetcht0 (%0)" : : "r"(p))
+#define PREFETCH_WRITE(p) __asm__ volatile("prefetchw (%0)" : : "r"(p))
+#endif
+
+/* So many bytes from an address on, which need not be one of a buffer either. */
+INLINE void read_ahead(global const void *from, int bytes)
+{
+	const int line = 64;
+	UNROLL(1) for (int i = 0; i < bytes; i += line)
+		PREFETCH((global const uchar *)from + i);
+}
 
 #ifdef DOT_MATRIX
 /* acc[i] += Σ over k < depth of term(i, k)·b[k] for R rows i, b being [depth][PARTS], by ARM's instructions
