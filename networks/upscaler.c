@@ -19,8 +19,8 @@ struct upscaler {
 
 static const struct upscaler_kind *const kinds[] = {&upscaler_srvgg, &upscaler_rrdb, &upscaler_span};
 
-/* Trainers put their state dict into one of these. */
-static const char *const prefixes[] = {"", "params_ema.", "params.", "state_dict.", "model."};
+/* Trainers put their state dict into one of these, or wrap the network (torch's DataParallel, traiNNer). */
+static const char *const prefixes[] = {"", "params_ema.", "params-ema.", "params.", "state_dict.", "model.", "net.", "module.", "netG.", "generator."};
 
 /* --- for the networks --- */
 

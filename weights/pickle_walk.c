@@ -29,7 +29,7 @@ const struct value *pickle_item_of(const struct pickle *p, const struct value *l
 /* What wraps the tensors of a checkpoint, in the order in which they are preferred. */
 static const char *const wrappers[] = {"state_dict", "params_ema",      "params",
 				       "model",      "string_to_param", "model_state_dict",
-				       "module",     "generator"};
+				       "module",     "generator",       "params-ema", "net"};
 
 enum { DEPTH_MAX = 8, VISITS_MAX = 1 << 20, NAME_BYTES = 256 };
 

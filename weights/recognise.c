@@ -85,6 +85,7 @@ static const struct row kinds[] = {
     {"upscaler", {{"*layers.0.residual_group.*", 0}, {"*conv_first.weight", 0}}},
     {"upscaler", {{"*layers.0.blocks.0.*", 0}, {"*conv_first.weight", 0}}},
     {"upscaler", {{"body.0.weight", 0}, {"body.1.weight", 0}, {"body.2.weight", 0}}},
+    {"upscaler", {{"*.body.0.weight", 0}, {"*.body.1.weight", 0}, {"*.body.2.weight", 0}}},
     /* Denoisers that are transformers. */
     {"transformer", {{"*double_blocks.#.img_attn.qkv.weight", 0}}},
     {"transformer", {{"*single_transformer_blocks.#.attn.to_q.weight", 0}}},
@@ -336,7 +337,7 @@ const char *recognition_text(const struct recognition *r, char *out, size_t size
 		snprintf(out, size, "of no kind that is known");
 		return out;
 	}
-	bool vowel = strchr("aeioAEIOU", *r->kind) && strncmp(r->kind, "UNet", 4) != 0;
+	bool vowel = strchr("aeiouAEIOU", *r->kind) && strncmp(r->kind, "UNet", 4) != 0;
 	snprintf(out, size, "%s %s%s%s%s%s%s", vowel ? "an" : "a", r->kind, r->family ? " of " : "",
 		 r->family ? r->family : "", *r->detail ? " (" : "", r->detail,
 		 *r->detail ? ")" : "");

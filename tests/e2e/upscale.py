@@ -12,6 +12,11 @@ def png_size(path):
     return struct.unpack(">II", path.read_bytes()[16:24])
 
 
+def idat(path):
+    data = path.read_bytes()
+    return data[data.index(b"IDAT"):]
+
+
 def stills(place):
     done = place.sumi("render", "fog over a lake", *SIZE, "-o", "lake.png", "--pack", PACKS / PACK)
     check(done.returncode == 0, "a picture to begin with", done.stderr)
@@ -26,6 +31,14 @@ def stills(place):
     first = (place.dir / "lake-x2.png").read_bytes()
     place.sumi("upscale", "lake.png", "-u", NETWORKS / "compact.safetensors", "-o", "again.png")
     check((place.dir / "again.png").read_bytes() == first, "the same bytes once more")
+    data = (NETWORKS / "compact.safetensors").read_bytes()
+    size, = struct.unpack_from("<Q", data)
+    for front in ("module.", "netG.", "params-ema."):
+        names = json.dumps({k if k == "__metadata__" else front + k: v for k, v in json.loads(data[8:8 + size]).items()}).encode()
+        (place.dir / "wrapped.safetensors").write_bytes(struct.pack("<Q", len(names)) + names + data[8 + size:])
+        done = place.sumi("upscale", "lake.png", "-u", "wrapped.safetensors", "-o", "wrapped.png")
+        check(done.returncode == 0 and (place.dir / "wrapped.png").read_bytes().count(b"wrapped") and idat(place.dir / "wrapped.png") == idat(place.dir / "lake-x2.png"),
+              f"a network that was saved within another: {front}", done.stderr)
     rows = place.json("upscale", "lake.png", "-u", NETWORKS / "compact.safetensors", "-o", "json.png")
     check(rows["path"] == "json.png" and rows["by"] == 2, "--json says what came of it", str(rows))
 
