@@ -52,16 +52,12 @@ static bool names(const char *what)
 
 static int ask(const char *path, long id, const char *token, json_t **answer, struct error *err)
 {
-	char url[TRANSFER_URL_MAX], *text;
+	char url[TRANSFER_URL_MAX];
 	snprintf(url, sizeof url, "%s/api/v1/%s/%ld", endpoint(), path, id);
-	int status = transfer_text(url, token, ANSWER_MAX, &text, err);
+	int status = transfer_json(url, token, ANSWER_MAX, answer, err);
 	if (status == SUMI_NOTFOUND)
 		return error_set(err, status, "%s knows no %s with the number %ld", endpoint(),
 				 strcmp(path, "models") == 0 ? "model" : "version of a model", id);
-	if (status)
-		return status;
-	status = json_read_foreign(text, strlen(text), (size_t)ANSWER_MAX * JSON_EXPANSION, url, answer, err);
-	free(text);
 	return status;
 }
 

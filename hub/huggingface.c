@@ -350,7 +350,7 @@ static void find_licence(const json_t *answer, const struct repository *r, struc
 static int read_hub(const char *what, struct plan *plan, struct error *err)
 {
 	struct repository r;
-	char host[512], url[TRANSFER_URL_MAX], revision[3 * sizeof r.revision + 1], *text = NULL;
+	char host[512], url[TRANSFER_URL_MAX], revision[3 * sizeof r.revision + 1];
 	json_t *answer = NULL;
 	const char *token = getenv("HF_TOKEN");
 	if (!parse_address(what, &r))
@@ -359,7 +359,7 @@ static int read_hub(const char *what, struct plan *plan, struct error *err)
 	if (!escape(*r.revision ? r.revision : "main", "._-~", revision, sizeof revision)) /* refs/pr/1 is one name */
 		return error_set(err, SUMI_TOOBIG, "%.200s: an address too long", what);
 	snprintf(url, sizeof url, "%s/api/models/%s/revision/%s?blobs=true", endpoint(host), r.name, revision);
-	int status = transfer_text(url, plan->token, LIST_MAX, &text, err);
+	int status = transfer_json(url, plan->token, LIST_MAX, &answer, err);
 	if (status == SUMI_PERM)
 		return error_set(err, status,
 				 "%s is not open to everybody: accept its licence at %s/%s and give a "
@@ -367,10 +367,6 @@ static int read_hub(const char *what, struct plan *plan, struct error *err)
 	if (status == SUMI_NOTFOUND)
 		return error_set(err, status, "there is no model %s%s%s at %s, or it is private", r.name,
 				 *r.revision ? "@" : "", r.revision, host);
-	if (status)
-		return status;
-	status = json_read_foreign(text, strlen(text), (size_t)LIST_MAX * JSON_EXPANSION, url, &answer, err);
-	free(text);
 	if (status)
 		return status;
 	const json_t *siblings = json_object_get(answer, "siblings");

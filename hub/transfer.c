@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/utf8.h"
 
 enum {
 	AT_ONCE = 4,
@@ -154,6 +156,31 @@ int transfer_text(const char *url, const char *token, size_t limit, char **text,
 		free(page.text);
 	else
 		*text = page.text;
+	return status;
+}
+
+int transfer_json(const char *url, const char *token, size_t limit, json_t **answer, struct error *err)
+{
+	char *text, begin[64];
+	struct error why;
+	int status = transfer_text(url, token, limit, &text, err);
+	if (status)
+		return status;
+	status = json_read_foreign(text, strlen(text), limit * JSON_EXPANSION, url, answer, &why);
+	if (status == SUMI_NOMEM || status == SUMI_TOOBIG) {
+		error_set(err, status, "%s", why.text);
+	} else if (status) {
+		const char *first = text + strspn(text, " \t\r\n");
+		snprintf(begin, sizeof begin, "%s", first);
+		utf8_make_printable(begin);
+		status = error_set(err, SUMI_CORRUPT,
+				   *first == '{' || *first == '['
+				       ? "%s: the answer is no whole JSON; it begins with %s: try again later"
+				       : "%s: the server did not answer with JSON but with %s …: a page to log in, or of a proxy, stands "
+					 "between, or that is no such hub",
+				   url, begin);
+	}
+	free(text);
 	return status;
 }
 

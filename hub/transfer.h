@@ -6,6 +6,7 @@
 #ifndef SUMI_HUB_TRANSFER_H
 #define SUMI_HUB_TRANSFER_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +36,9 @@ struct transfer_watch {
  * host of url alone; NULL for none. SUMI_NOTFOUND, SUMI_PERM, SUMI_CONNECT by what was answered. */
 int transfer_text(const char *url, const char *token, size_t limit, char **text,
 		  struct error *err);
+
+/* The JSON of a page of at most limit bytes; the caller releases *answer. SUMI_CORRUPT says what came in its place. */
+int transfer_json(const char *url, const char *token, size_t limit, json_t **answer, struct error *err);
 
 /* Fetches all. Those that are there already and right are left alone. SUMI_CORRUPT where what came is
  * not what was promised, after a second try from the beginning. */

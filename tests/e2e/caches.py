@@ -109,7 +109,7 @@ def no_files(place, cache):
 
 def other_kinds(place, cache):
     """A folder with something in it where a kept program belongs, a file where the folder of all belongs."""
-    good, spare = cache.with_name("good"), place.dir / f"sumi-cache-{os.geteuid()}"
+    good, spare = cache.with_name("whole"), place.dir / f"sumi-cache-{os.geteuid()}"
     opencl(place)
     shutil.copytree(cache, good)
     shutil.copytree(cache, spare)

@@ -83,6 +83,12 @@ def files(place, hub):
         done = run(place, hub, "pull", what)
         check(done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, f"pull {what.replace(hub.url, 'HUB')}: one line",
               done.stderr)
+    for what, path in [("some/files:q8_0", "api/models/some/files"), ("civitai:6", "api/v1/models/6")]:
+        hub.refuse = {path: [(200, {})]}
+        done = run(place, hub, "pull", what)
+        check(done.returncode != 0 and path in done.stderr and "did not answer with JSON but with <html>not now</html>" in done.stderr and
+              done.stderr.count("\n") == 1, f"{what}: a page in the place of the answer is told as one", done.stderr)
+        hub.refuse = {}
     for answer, words in [(b"<!DOCTYPE html><html>Log in</html>", "page of HTML"), (b"version https://git-lfs.github.com/spec/v1\n", "LFS pointer"),
                           (struct.pack("<Q", 4000) + b"{", "cut short")]:
         hub.repos["some/files"]["plain.safetensors"] = answer
