@@ -97,8 +97,8 @@ struct json_weight json_weigh(const char *text, size_t size)
 	return w;
 }
 
-int json_read_bounded(const char *text, size_t size, size_t memory, const char *where,
-		      json_t **root, struct error *err)
+static int read_bounded(const char *text, size_t size, size_t memory, size_t flags, const char *where,
+			json_t **root, struct error *err)
 {
 	size_t needs = json_weigh(text, size).memory;
 	*root = NULL;
@@ -107,7 +107,19 @@ int json_read_bounded(const char *text, size_t size, size_t memory, const char *
 				 "%s: its %zu bytes would take %zu MiB of memory, at most %zu are "
 				 "allowed",
 				 where, size, needs >> 20, memory >> 20);
-	return json_read_text(text, size, where, root, err);
+	return read_text(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, where, root, err);
+}
+
+int json_read_bounded(const char *text, size_t size, size_t memory, const char *where,
+		      json_t **root, struct error *err)
+{
+	return read_bounded(text, size, memory, 0, where, root, err);
+}
+
+int json_read_bounded_nul(const char *text, size_t size, size_t memory, const char *where, json_t **root,
+			  struct error *err)
+{
+	return read_bounded(text, size, memory, JSON_ALLOW_NUL, where, root, err);
 }
 
 /* NaN and Infinity become null, or 0 where there is no room for it. */

@@ -24,7 +24,11 @@ struct json_weight json_weigh(const char *text, size_t size);
 int json_read_bounded(const char *text, size_t size, size_t memory, const char *where,
 		      json_t **root, struct error *err);
 
-/* The same for what other programs write: NaN and Infinity, as Python has them, become null or 0, of a
+/* The same where texts may hold NUL, at which json_string_value() ends. */
+int json_read_bounded_nul(const char *text, size_t size, size_t memory, const char *where, json_t **root,
+			  struct error *err);
+
+/* The same as json_read_bounded() for what other programs write: NaN and Infinity, as Python has them, become null or 0, of a
  * key that stands twice the last counts, texts may hold NUL. */
 int json_read_foreign(const char *text, size_t size, size_t memory, const char *where,
 		      json_t **root, struct error *err);

@@ -42,7 +42,8 @@ static int read_entry(struct tensor_file *st, const char *name, const json_t *va
 	if (!json_is_object(value))
 		return tensors_bad(st, name, err, "must be described by a JSON object");
 	const json_t *word = json_object_get(value, "dtype");
-	e->format = tensor_format_named(json_string_value(word));
+	bool whole = json_is_string(word) && strlen(json_string_value(word)) == json_string_length(word);
+	e->format = whole ? tensor_format_named(json_string_value(word)) : NULL;
 	if (!e->format)
 		return error_set(err, SUMI_CORRUPT, "%s: tensor '%.100s': unknown dtype '%.20s'",
 				 st->path, name,
@@ -157,7 +158,8 @@ static int parse_header(struct tensor_file *st, struct error *err)
 				 "%s: the header describes %zu tensors, at most %u are allowed",
 				 st->path, tensors, TENSORS_MAX);
 	size_t memory = HEADER_LIMIT + objects * TENSOR_MEMORY;
-	if (json_read_bounded(header, length, memory, st->path, &st->header, err)) {
+	/* Trainers write comments of people into its metadata. */
+	if (json_read_bounded_nul(header, length, memory, st->path, &st->header, err)) {
 		if (err)
 			err->status = SUMI_CORRUPT;
 		return SUMI_CORRUPT;

@@ -73,7 +73,7 @@ static void test_good_file(void **state)
 	struct error err = {0};
 	char shape[64];
 	write_file("good.safetensors",
-		   "{\"__metadata__\":{\"format\":\"pt\"},"
+		   "{\"__metadata__\":{\"format\":\"pt\",\"comment\":\"a\\u0000b\"},"
 		   "\"b\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[4,16]},"
 		   "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
 		   "\"ids\":{\"dtype\":\"I64\",\"shape\":[1,2],\"data_offsets\":[16,32]},"
@@ -131,6 +131,8 @@ static const struct {
     {"{\"a\":7}", 0, "'a'"},
     {"{" ENTRY("a", "F33", "[1]", "[0,4]") "}", 4, "unknown dtype 'F33'"},
     {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "unknown dtype"},
+    {"{" ENTRY("a", "F32\\u0000", "[1]", "[0,4]") "}", 4, "unknown dtype"},
+    {"{" ENTRY("a\\u0000b", "F32", "[1]", "[0,4]") "}", 4, "NUL"},
     {"{" ENTRY("a", "F32", "7", "[0,4]") "}", 4, "'shape' must be a list"},
     {"{" ENTRY("a", "F32", "[-1]", "[0,4]") "}", 4, "whole numbers from 0"},
     {"{" ENTRY("a", "F32", "[1.5]", "[0,4]") "}", 4, "whole numbers from 0"},
