@@ -85,6 +85,11 @@ static int look(const void *data, size_t size, const char *where, const struct k
 	*kind = &kinds[format_of(data, size)];
 	if ((*kind)->info)
 		return (*kind)->info(data, size, where, info, err);
+	if (*kind == &kinds[FORMAT_GLB])
+		return error_set(err, SUMI_UNSUPPORTED,
+				 "%s: is a landscape, not a picture; its colours from above are one: sumi again FILE "
+				 "-o NAME.png",
+				 where);
 	return error_set(err, SUMI_UNSUPPORTED, "%s: is neither a WebP, a PNG nor a JPEG picture",
 			 where);
 }

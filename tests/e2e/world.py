@@ -152,7 +152,7 @@ def downhill(rows, stretch=16, aside=3):
 
 
 def wrong(place):
-    for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"),
+    for args, words in ((["world", "x", "--init", "lake.glb"], "lake.glb: is a landscape"), (["world", "x", "--init", "lake.png", "--strength", "0.5"], "strength"),
                         (["render", "x", "--model", "world-tiny", "--init", "lake.png", "--strength", "0.5", "-o", "x.glb"], "'strength' is for"),
                         (["render", "x", "--model", "world-tiny", "--upscale", "2", "-o", "x.glb"], "'upscale' is for"),
                         (["render", "x", "--model", "world-tiny", "--control", "canny:lake.png", "-o", "x.glb"], "'controls' is for"),

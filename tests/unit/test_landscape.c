@@ -328,6 +328,9 @@ static void test_read_back(void **state)
 		assert_int_equal(gltf_read_landscape(f.data, n, "x", &r, &err), SUMI_CORRUPT);
 		assert_null(strchr(err.text, '\n'));
 	}
+	/* As a picture it is refused, and told what to do. */
+	assert_int_equal(picture_decode(f.data, f.size, "x.glb", &seen, &width, &height, &err), SUMI_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "x.glb: is a landscape"));
 	/* A view that is one vertex short, and a level that no landscape has. */
 	for (int i = 0; i < 2; i++) {
 		char *at = strstr((char *)f.data + 20, i ? "\"sea_level\":0" : "\"byteLength\":648");
