@@ -214,7 +214,7 @@ def main():
     p.add_argument("--out", default="build/train/ink-upscale")
     p.add_argument("--to", default=f"models/upscalers/{NAME}.safetensors")
     p.add_argument("--source", action="append", metavar="KIND=FOLDER", help="an autoencoder to copy with: of a training's folder or a pack")
-    p.add_argument("--samples", type=int, default=320000)
+    p.add_argument("--samples", type=int, default=80000)
     p.add_argument("--seconds", type=int, help="end after so much work, if that comes before --samples")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--side", type=int, default=40)
