@@ -46,7 +46,8 @@ void queue_show(struct call *call, struct worker *w)
 		call_fail(call, &err);
 		return;
 	}
-	json_t *o = json_pack("{s:b, s:s*, s:i, s:i, s:I, s:o}", "paused", (int)stats.paused, "reason",
+	json_t *o = json_pack("{s:b, s:b, s:s*, s:i, s:i, s:I, s:o}", "paused", (int)stats.paused, "may_pause",
+			      (int)(call->caller.scope >= QUEUE_SCOPE_ADMIN), "reason",
 			      stats.paused && call->caller.all ? stats.pause_reason : NULL, "workers",
 			      (int)count, "busy", (int)stats.workers_busy, "yours", (json_int_t)mine,
 			      "jobs", states_json(&stats));

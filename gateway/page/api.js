@@ -1,8 +1,16 @@
 // What the page asks of the gateway it came from.
 
+import { language, languages, say } from "./words.js"
+
+/* What a person can do about it is said in the language of the page; what is wrong with a field, by the server alone. */
+function inWords(status, error) {
+  const own = error?.message ?? `HTTP ${status}`
+  return languages[language][`refused${status}`] ? say(`refused${status}`, own) : own
+}
+
 export class Refused extends Error {
   constructor(status, error) {
-    super(error?.message ?? `HTTP ${status}`)
+    super(inWords(status, error))
     this.status = status
     this.field = error?.field
   }

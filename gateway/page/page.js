@@ -230,7 +230,7 @@ async function look() {
   if (!q) return
   if (q.workers !== workers) relearn(q.workers).catch(() => {})
   const { ready = 0, delayed = 0, running = 0 } = q.jobs
-  $("pause").hidden = false
+  $("pause").hidden = !q.may_pause
   $("pause").textContent = say(q.paused ? "resume" : "pause")
   $("pause").dataset.to = q.paused ? "resume" : "pause"
   if (Date.now() - told < 4000) return

@@ -27,6 +27,7 @@ const english = {
   noLandscape: "This file is no landscape: it is no binary of glTF 2.0.", cutOff: "This landscape is cut off: {0} of its {1} bytes are there.",
   badPart: "This landscape is damaged: its {0} cannot be drawn.", notFetched: "The landscape does not come: {0}",
   calm: "calm", happy: "happy", sad: "sad", tense: "tense", epic: "epic", mysterious: "mysterious", energetic: "energetic", dreamy: "dreamy",
+  refused400: "{0}", refused401: "{0}", refused403: "{0}", refused404: "{0}", refused409: "{0}", refused413: "{0}", refused429: "{0}", refused500: "{0}", refused503: "{0}",
 }
 const russian = {
   skip: "К галерее", theme: "Светлая или тёмная", leave: "Выйти", door: "Нужен ключ", key: "Ключ", enter: "Войти", make: "Создать",
@@ -55,6 +56,7 @@ const russian = {
   noLandscape: "Этот файл не ландшафт: он не двоичный glTF 2.0.", cutOff: "Ландшафт обрезан: есть {0} из {1} байт.",
   badPart: "Ландшафт повреждён: {0} не нарисовать.", notFetched: "Ландшафт не приходит: {0}",
   calm: "спокойное", happy: "весёлое", sad: "грустное", tense: "напряжённое", epic: "эпическое", mysterious: "таинственное", energetic: "энергичное", dreamy: "мечтательное",
+  refused400: "Так не выйдет: {0}", refused401: "Нужен ключ, или он отозван.", refused403: "Этому ключу такое не разрешено.", refused404: "Не найдено: {0}", refused409: "Уже поздно: {0}", refused413: "Слишком много данных: {0}", refused429: "Слишком много сразу: подождите немного.", refused500: "Ошибка на сервере: {0}", refused503: "Очередь не отвечает: попробуйте позже.",
 }
 
 export const languages = { en: english, ru: russian }

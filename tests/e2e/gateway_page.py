@@ -261,6 +261,8 @@ def languages(page):
     check(page.js("document.documentElement.lang") == "ru" and "Создать" in page.js("document.getElementById('go').textContent"), "Russian")
     check(page.until("/[а-я]/.test(document.getElementById('state').textContent) && /[а-я]/.test(document.getElementById('pause').textContent)", 5), "what is told of the queue too",
           str(page.js("document.getElementById('state').textContent")))
+    refused = page.js("import('/page/api.js').then(a => [400, 401, 403, 404, 409, 413, 429, 500, 503].map(s => new a.Refused(s, {message: 'no'}).message))")
+    check(all(re.search("[а-я]", text) for text in refused), "and what the server refuses", str(refused))
     accessible(page, "the page in Russian")
     narrow(page, "Russian")
     page.js("document.getElementById('language').click()")
@@ -364,6 +366,8 @@ def with_key(page, place, g):
     check(page.until("document.getElementById('state').textContent.includes('key')"), "a wrong one is told")
     page.js(f"document.getElementById('key').value = '{key}'; document.getElementById('key-form').requestSubmit()")
     check(page.until("document.getElementById('door').hidden && !document.getElementById('leave').hidden"), "a right one opens")
+    check(page.until("document.getElementById('state').textContent !== ''") and page.js("document.getElementById('pause').hidden"),
+          "who may not pause is offered no pause")
     check(page.js("document.cookie") == "" and page.js(TILES) == 0, "the key is out of scripts' reach; others' pictures are not hers")
     page.js("document.getElementById('prompt').value = 'annas'; document.getElementById('make').requestSubmit(document.getElementById('go'))")
     check(page.until(TILES + " === 1"), "hers are")
