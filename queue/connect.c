@@ -429,6 +429,11 @@ void queue_set_max_attempts(struct queue *queue, int max_attempts)
 	queue->max_attempts = max_attempts;
 }
 
+void queue_set_patience(struct queue *queue, int patience_ms)
+{
+	queue->patience_ms = patience_ms;
+}
+
 void queue_close(struct queue *queue)
 {
 	if (!queue)

@@ -55,6 +55,8 @@ int queue_url_check(const char *url, struct error *err);
 
 /* Connects. The caller closes *out. */
 int queue_open(const struct queue_options *options, struct queue **out, struct error *err);
+/* options.patience_ms anew: whoever would not wait for a server may not want to lose what he is about either. */
+void queue_set_patience(struct queue *queue, int patience_ms);
 void queue_close(struct queue *queue); /* NULL is fine */
 
 /* options.max_attempts anew. */

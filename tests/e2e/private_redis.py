@@ -100,9 +100,28 @@ def loading():
     place.remove()
 
 
+def dies():
+    """The server is killed while somebody sends: what he sends is sent, once."""
+    place = Place().start()
+    place.sumi("pause")
+    ids = [f"job-{k}" for k in range(4000)]
+    (place.dir / "list.jsonl").write_text("".join(f'{{"id": "{id}", "prompt": "x"}}\n' for id in ids))
+    sending = subprocess.Popen([BIN / "sumi", "batch", "-q", "list.jsonl"], env=place.env(), cwd=place.dir, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: place.redis_cli("EXISTS", "{sumi}:job:job-0") == "1" or int(place.redis_cli("XLEN", "{sumi}:in") or 0), 60, 0.002)
+    for pid in place.servers():
+        os.kill(pid, signal.SIGKILL)
+    out, told = sending.communicate(timeout=120)
+    check(sending.returncode == 0, "a list is sent although its server dies", told)
+    here = wait_for(lambda: (there := set(place.sumi("list", "-q").stdout.split())) >= set(ids[1000:]) and there, 30)
+    check(bool(here), "and is there", len(here or ()))
+    place.remove()
+
+
 def main():
     left_behind()
     loading()
+    dies()
     finish()
 
 
