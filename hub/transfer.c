@@ -127,7 +127,8 @@ static size_t take_text(char *data, size_t size, size_t count, void *context)
 	return n;
 }
 
-int transfer_text(const char *url, const char *token, size_t limit, char **text, struct error *err)
+/* The body of a page, a new string that the caller frees. */
+static int transfer_text(const char *url, const char *token, size_t limit, char **text, struct error *err)
 {
 	char detail[CURL_ERROR_SIZE] = "";
 	struct page page = {.limit = limit};

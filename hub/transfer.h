@@ -32,12 +32,8 @@ struct transfer_watch {
 	void *context;
 };
 
-/* The body of a page, a new string of at most limit bytes that the caller frees. token: sent to the
- * host of url alone; NULL for none. SUMI_NOTFOUND, SUMI_PERM, SUMI_CONNECT by what was answered. */
-int transfer_text(const char *url, const char *token, size_t limit, char **text,
-		  struct error *err);
-
-/* The JSON of a page of at most limit bytes; the caller releases *answer. SUMI_CORRUPT says what came in its place. */
+/* The JSON of a page of at most limit bytes; the caller releases *answer. token: sent to the host of url alone; NULL for
+ * none. SUMI_NOTFOUND, SUMI_PERM, SUMI_CONNECT by what was answered; SUMI_CORRUPT says what came in the place of JSON. */
 int transfer_json(const char *url, const char *token, size_t limit, json_t **answer, struct error *err);
 
 /* Fetches all. Those that are there already and right are left alone. SUMI_CORRUPT where what came is
