@@ -177,10 +177,15 @@ struct job_entry_facts {
 void job_arguments(struct command *command, const struct job *job, const char *json,
 		   const struct job_entry_facts *facts);
 
+/* The call of admit.lua that enters a job, completed and settled (queue/intake.c). kind: "in" with the entry of the intake
+ * that it lay in, "recur" with the id of the job that it follows. The caller clears the command also after an error. */
+int admit_command(struct queue *queue, const char *kind, const char *entry, struct job *job, struct command *command,
+		  struct error *err);
+
 /* Random 0…1. */
 double random_unit(void);
 
-/* Makes the next occurrence of a recurring job that has ended (queue/intake.c). */
+/* Makes the next occurrence of a recurring job that has ended (queue/recur.c). */
 int recur(struct queue *queue, const char *id, struct error *err);
 
 /* ---- inputs.c ---- */
