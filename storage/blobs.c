@@ -285,9 +285,13 @@ struct blob_collection {
 static int collect_one(void *context, const struct store_file *file, struct error *err)
 {
 	struct blob_collection *c = context;
+	bool keeps;
 	if (c->now - file->changed < c->older_than_ms || has_name(&c->named, file->sha256) ||
-	    (c->needs && c->needs->is_needed(c->needs->context, file->sha256)) || store_keeps(c->keeping, file->sha256))
+	    (c->needs && c->needs->is_needed(c->needs->context, file->sha256)))
 		return SUMI_OK;
+	int status = store_keeps(c->keeping, file->sha256, true, &keeps, err);
+	if (keeps)
+		return status;
 	if (unlink(file->path) != 0)
 		return errno == ENOENT ? SUMI_OK : error_errno(err, "%s", file->path);
 	c->out->blobs++;

@@ -132,14 +132,15 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 	struct collection *c = context;
 	struct stat st;
 	int64_t rows = 0;
+	bool keeps;
 	if (c->now - file->changed < c->older_than_ms)
 		return SUMI_OK;
 	int status = store_rows_of(c->s, file->sha256, &rows, err);
 	if (status || rows > 0)
 		return status;
-	if (store_keeps(&c->keeping, file->sha256)) {
-		c->out->kept++;
-		return SUMI_OK;
+	if ((status = store_keeps(&c->keeping, file->sha256, false, &keeps, err)) || keeps) {
+		c->out->kept += !status;
+		return status;
 	}
 	if ((status = db_begin(c->s, err)))
 		return status;

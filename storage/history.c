@@ -285,7 +285,7 @@ static int each_line(const char *path, int (*each)(void *context, const char *li
 		return error_errno(err, "%s", path);
 	while (!status && getline(&line, &capacity, in) > 0)
 		status = each(context, line, err);
-	if (!status && ferror(in))
+	if (!status && !feof(in))
 		status = error_errno(err, "%s", path);
 	free(line);
 	fclose(in);

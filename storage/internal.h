@@ -207,10 +207,11 @@ int store_found_again(const char *dir, struct error *err);
 struct store_keeping {
 	struct store *store;
 	bool lost;
-	json_t *names; /* SHA-256s of the history; NULL: nobody has asked */
+	json_t *names; /* SHA-256s of the history, true: of what a job started from; NULL: nobody has asked */
 };
 struct store_keeping store_keeping(struct store *s);
-bool store_keeps(struct store_keeping *k, const char *sha256);
+/* input: as something that jobs start from, else as a result. A history that cannot be read is an error: then nobody knows. */
+int store_keeps(struct store_keeping *k, const char *sha256, bool input, bool *keeps, struct error *err);
 void store_keeping_clear(struct store_keeping *k);
 
 /* ---- collect.c ---- */

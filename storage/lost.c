@@ -64,21 +64,47 @@ int store_found_again(const char *dir, struct error *err)
 
 /* ---- what the history says ---- */
 
-static int note_line(void *context, const char *line, struct error *err)
+/* How often a line names each SHA-256, but where it says what a result's own is. */
+static int count_names(const char *line, const json_t *artifacts, json_t *names)
 {
-	json_t *jobs = context, *root = json_loads(line, 0, NULL);
-	const char *gone = json_string_value(json_object_get(root, "deleted"));
-	const char *id = gone ? gone : json_string_value(json_object_get(json_object_get(root, "job"), "id"));
-	json_t *names = json_array();
-	bool made = json_array_size(json_object_get(root, "artifacts")) > 0;
-	/* Its files, and what they were made from, wherever the line names that. */
-	for (const char *p = line; made && *p;) {
+	char name[SHA256_HEX_SIZE];
+	json_t *artifact;
+	size_t i;
+	int failed = 0;
+	for (const char *p = line; *p;) {
 		size_t n = strspn(p, "0123456789abcdef");
-		if (n == SHA256_HEX_SIZE - 1)
-			json_array_append_new(names, json_stringn(p, n));
+		if (n == sizeof name - 1) {
+			memcpy(name, p, n);
+			name[n] = 0;
+			failed |= json_object_set_new(names, name, json_integer(json_integer_value(json_object_get(names, name)) + 1));
+		}
 		p += n ? n : 1;
 	}
-	int failed = id ? json_object_set(jobs, id, names) : 0;
+	json_array_foreach(artifacts, i, artifact)
+	{
+		const char *own = json_string_value(json_object_get(artifact, "sha256"));
+		const json_t *found = own ? json_object_get(names, own) : NULL;
+		if (found)
+			failed |= json_object_set_new(names, own, json_integer(json_integer_value(found) - 1));
+	}
+	return failed;
+}
+
+/* Of a job its last line counts, and each line that cannot be read. */
+static int note_line(void *context, const char *line, struct error *err)
+{
+	json_error_t why;
+	json_t *jobs = context, *root = json_loads(line, 0, &why), *names = json_object();
+	const char *gone = json_string_value(json_object_get(root, "deleted"));
+	const char *id = gone ? gone : json_string_value(json_object_get(json_object_get(root, "job"), "id"));
+	const json_t *artifacts = json_object_get(root, "artifacts");
+	int failed = !root && json_error_code(&why) == json_error_out_of_memory;
+	if (!root)
+		id = line;
+	if (!root || json_array_size(artifacts) > 0)
+		failed |= count_names(line, artifacts, names);
+	if (id)
+		failed |= json_object_set(jobs, id, names);
 	json_decref(names);
 	json_decref(root);
 	return failed ? error_set(err, SUMI_NOMEM, "no memory for the history") : SUMI_OK;
@@ -86,26 +112,32 @@ static int note_line(void *context, const char *line, struct error *err)
 
 static int read_names(struct store_keeping *k, struct error *err)
 {
-	const char *id;
-	json_t *jobs = json_object(), *names, *name;
-	size_t i;
+	const char *id, *name;
+	json_t *jobs = json_object(), *names, *times;
 	int status = store_history_lines(k->store, note_line, jobs, err);
-	k->names = json_object();
+	json_t *all = json_object();
+	bool failed = !jobs || !all;
 	json_object_foreach(jobs, id, names)
-		json_array_foreach(names, i, name)
-			json_object_set_new(k->names, json_string_value(name), json_true());
+		json_object_foreach(names, name, times)
+			failed |= json_object_set_new(all, name,
+						      json_boolean(json_integer_value(times) > 0 ||
+								   json_is_true(json_object_get(all, name)))) != 0;
 	json_decref(jobs);
+	if (!status && failed)
+		status = error_set(err, SUMI_NOMEM, "no memory for the history");
+	if (status)
+		json_decref(all);
+	else
+		k->names = all;
 	return status;
 }
 
-bool store_keeps(struct store_keeping *k, const char *sha256)
+int store_keeps(struct store_keeping *k, const char *sha256, bool input, bool *keeps, struct error *err)
 {
-	struct error ignored;
-	if (k->lost)
-		return true;
-	if (!k->names && read_names(k, &ignored))
-		k->lost = true; /* nobody knows */
-	return k->lost || json_object_get(k->names, sha256);
+	int status = k->lost || k->names ? SUMI_OK : read_names(k, err);
+	const json_t *named = k->lost ? NULL : json_object_get(k->names, sha256);
+	*keeps = status || k->lost || (input ? json_is_true(named) : named != NULL);
+	return status;
 }
 
 struct store_keeping store_keeping(struct store *s)
@@ -130,8 +162,11 @@ static int count_stray(void *context, const struct store_file *file, struct erro
 {
 	struct strays *c = context;
 	int64_t rows = 0;
+	bool keeps = false;
 	int status = store_rows_of(c->keeping.store, file->sha256, &rows, err);
-	c->count += !status && rows == 0 && store_keeps(&c->keeping, file->sha256);
+	if (!status && rows == 0)
+		status = store_keeps(&c->keeping, file->sha256, false, &keeps, err);
+	c->count += !status && keeps;
 	return status;
 }
 

@@ -297,6 +297,35 @@ static void check_collect(void **state)
 	store_close(s);
 }
 
+#define STRAY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* A result without a row that a line of the history names stays, though the line is cut; where the history cannot be read,
+ * nobody knows and all stays. */
+static void check_named_stays(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct store_collected c;
+	char command[400];
+	struct store *s = store_test_open(folder, STORE_WRITE);
+	snprintf(command, sizeof command, "mkdir -p %s/artifacts/01/23 %s/history/2020-01.jsonl", folder, folder);
+	assert_int_equal(system(command), 0);
+	write_file("artifacts/01/23/" STRAY ".webp", "lost");
+	write_file("history/2020-02.jsonl", "{\"artifacts\":[{\"sha256\":\"" STRAY "\",");
+	assert_int_equal(store_collect(s, -1000, NULL, &c, &err), SUMI_IO);
+	assert_non_null(strstr(err.text, "2020-01.jsonl"));
+	snprintf(command, sizeof command, "rmdir %s/history/2020-01.jsonl", folder);
+	assert_int_equal(system(command), 0);
+	store_test_ok(store_collect(s, -1000, NULL, &c, &err), &err);
+	assert_int_equal(c.kept, 1);
+	assert_int_equal(c.orphans, 0);
+	write_file("history/2020-02.jsonl", "");
+	store_test_ok(store_collect(s, -1000, NULL, &c, &err), &err);
+	assert_int_equal(c.kept, 0);
+	assert_int_equal(c.orphans, 1);
+	store_close(s);
+}
+
 /* People put a large disk under one of the folders. */
 static void check_other_disk(void **state)
 {
@@ -521,6 +550,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(check_put),          TEST(check_lost_comes_back), TEST(check_collect),
+	    TEST(check_named_stays),
 	    TEST(check_other_disk),
 	    TEST(check_crash_points), TEST(check_reserve),         TEST(check_ballast),
 	    TEST(check_full_disk),    TEST(check_blobs),           TEST(check_needed_blobs),
