@@ -127,13 +127,17 @@ static int read_tree(struct search *s, const char *path, const char *own, struct
 	struct error why = {0};
 	char *text = NULL;
 	size_t size;
+	bool before = s->found;
 	s->path = path;
 	s->own = own;
+	s->found = false;
 	int status = files_read_regular(path, FILE_LIMIT, &text, &size, &why);
 	if (!status)
 		status = wildcard_tree_read(text, size, path, take_tree_line, s, &why);
 	free(text);
-	if (status == SUMI_NOMEM || (status && s->found))
+	bool here = s->found;
+	s->found |= before;
+	if (status == SUMI_NOMEM || (status && here))
 		return error_set(err, status, "%s", why.text);
 	if (status && !s->trouble.status)
 		s->trouble = why;

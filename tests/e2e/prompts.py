@@ -149,7 +149,8 @@ def wildcards_of_others(place, folder):
         (folder / "latin.txt").write_bytes(b"a\ncaf\xe9\n")
         bad = place.sumi("prompt", f"a __{name}__")
         check(bad.returncode and why in bad.stderr and bad.stderr.count("\n") == 1, f"what cannot be read is told with its line: {name}", bad.stderr)
-    check(place.json("prompt", "a __colours__")["prompt"], "and is in nobody's way")
+    for name in ("colours", "animal"): # which stand in files behind it and before it
+        check(place.json("prompt", f"a __{name}__")["prompt"], f"and is in nobody's way: {name}")
     for file in ("tree.yaml", "tree.json", "list.json", "broken.yml", "latin.txt"):
         (folder / file).unlink()
 
