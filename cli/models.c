@@ -285,17 +285,35 @@ static int not_ours(const struct cli *cli, const char *name, const char *models,
 				  path, models);
 }
 
+/* Whether other files of a folder have the name of one that is named with its ending: what stands beside is theirs too. */
+static bool is_shared(const char *folder, const char *name)
+{
+	const char *ending = model_file_ending(name), *other;
+	DIR *dir = ending ? opendir(folder) : NULL;
+	bool shared = false;
+	for (struct dirent *e; dir && !shared && (e = readdir(dir));)
+		shared = (other = model_file_ending(e->d_name)) && other - e->d_name == ending - name &&
+			 strncmp(e->d_name, name, (size_t)(ending - name)) == 0 && strcmp(e->d_name, name) != 0;
+	if (dir)
+		closedir(dir);
+	return shared;
+}
+
 /* What of a folder is the model NAME, or stands beside it. */
 static int remove_from(const char *folder, const char *name, int *removed, struct error *err)
 {
 	char path[FILES_PATH_MAX];
-	int status = SUMI_OK;
+	struct stat st;
+	int status = files_path(path, err, "%s/%s", folder, name);
+	if (status || (model_file_ending(name) && lstat(path, &st) != 0))
+		return status;
+	bool alone = is_shared(folder, name);
 	DIR *dir = opendir(folder);
 	if (!dir)
 		return error_errno(err, "%s", folder);
 	struct dirent *e;
 	while (!status && (e = readdir(dir))) {
-		if (!belongs(e->d_name, name) ||
+		if (!belongs(e->d_name, name) || (alone && strcmp(e->d_name, name) != 0) ||
 		    (status = files_path(path, err, "%s/%s", folder, e->d_name)))
 			continue;
 		status = remove_entry(path, err);

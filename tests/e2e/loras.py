@@ -70,8 +70,14 @@ def others(place):
     check(place.json("models", "show", "ended.safetensors")["adapter"] == "LoRA", "models show knows it with its ending")
     done = place.sumi("models", "verify", "ended.safetensors")
     check(done.returncode == 0 and "ended" in done.stdout, "and models verify", done.stderr)
+    beside, cousin, theirs = (place.state / "models" / name for name in ("loras/ended.sha256", "loras/ended.ckpt", "ended.sumi.json"))
+    for path in (beside, cousin, theirs):
+        path.write_text("{}")
     done = place.sumi("models", "remove", "ended.safetensors")
     check(done.returncode == 0 and not (place.state / "models" / "loras" / "ended.safetensors").exists(), "and models remove", done.stderr)
+    check(all(path.exists() for path in (beside, cousin, theirs)), "which leaves what is another's too")
+    for path in (beside, cousin, theirs):
+        path.unlink()
     done = place.sumi("image", "ink", *BASE, "--model", f"{PACK}.safetensors", "-o", "ended.png")
     check(done.returncode == 0 and place.json("show", "ended.png")["model"] == PACK, "and a job", done.stderr)
 
