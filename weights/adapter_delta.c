@@ -421,7 +421,7 @@ int adapter_apply(const struct adapter *a, size_t i, const struct adapter_weight
 	if (!delta)
 		return error_set(err, SUMI_NOMEM, "out of memory while loading '%.100s'", m->name);
 	int status = m->kind->delta(m, weight->ranks, delta, err);
-	for (size_t k = 0; get(m, TENSOR_SAVED) && k < count; k++)
+	for (size_t k = 0; !status && m->kind->sign == TENSOR_SAVED && k < count; k++)
 		delta[k] -= values[k];
 	if (!status && (get(m, TENSOR_DORA) || get(m, TENSOR_MAGNITUDE)))
 		status = decompose(m, strength, shape, rank, delta, values, err);
