@@ -64,7 +64,7 @@ export let language = localStorage.getItem("language") ?? (navigator.language.st
 
 export function say(word, ...values) {
   const text = languages[language][word] ?? english[word] ?? word
-  return values.reduce((t, v, i) => t.replace(`{${i}}`, v), text)
+  return values.reduce((t, v, i) => t.replace(`{${i}}`, () => v), text)
 }
 
 /* Puts the words into what the document has. */
