@@ -186,7 +186,7 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 		return SUMI_CANCELLED;
 	}
 	snprintf(l->next, sizeof l->next, "l%d.%s", l->live, e->id);
-	if (wants(l, e) && !json_object_get(l->seen, e->id)) {
+	if (wants(l, e)) {
 		struct found f = {.queued = true, .entry = *e};
 		add(l, e->id, jobs_document(l->call, e->id, &f));
 	}

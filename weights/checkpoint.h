@@ -21,7 +21,7 @@
 
 /* Of a model, a text for people that says what of its configs is a guess; most have none. */
 #define CHECKPOINT_NOTE "note"
-/* Fields of "config" that the part's own, as it was told, are near to: {"unet/attention_head_dmi": "attention_head_dim"}. */
+/* Fields of "config" that the part's own, as it was told, are near to: {"unet: attention_head_dmi": "attention_head_dim"}. */
 #define CHECKPOINT_TYPOS "typos"
 
 /* json_read_file() of a part's file, real or told. SUMI_NOTFOUND where it is neither. */
