@@ -99,7 +99,7 @@ static bool daemon_lives(const struct cli *cli)
 /* A daemon that lives starts its server anew; one of sumi.conf may be restarted while somebody waits for a job. */
 static int open_patiently(struct cli *cli, const struct queue_options *options, struct queue **out, struct error *err)
 {
-	enum { PATIENCE_MS = 30000, AGAIN_MS = 200, SILENT_MS = 1000, BROKEN_MS = 5000 };
+	enum { PATIENCE_MS = 30000, AGAIN_MS = 200, SILENT_MS = 1000, BROKEN_MS = 5000, RESTART_MS = 15000 };
 	const char *timeout = cli_value(cli, "timeout");
 	int64_t begun = clock_boot_ms(), patience = PATIENCE_MS, wanted;
 	struct error ignored;
@@ -110,9 +110,10 @@ static int open_patiently(struct cli *cli, const struct queue_options *options, 
 		int status = queue_open(options, out, err);
 		bool away = status == SUMI_CONNECT || status == SUMI_NOTFOUND;
 		int64_t passed = clock_boot_ms() - begun;
-		/* A connection that breaks in the middle is made anew; those two tell of it themselves. */
+		/* A connection that breaks in the middle is made anew; those two tell of it themselves. A daemon may
+		 * be waiting for its server some seconds itself before it sees that it has died. */
 		if (!status && !waits && strcmp(cli->verb->name, "doctor") != 0)
-			queue_set_patience(*out, BROKEN_MS);
+			queue_set_patience(*out, cli->config.redis[0] ? BROKEN_MS : RESTART_MS);
 		if (!away || passed > patience || strcmp(cli->verb->name, "doctor") == 0 ||
 		    !(cli->config.redis[0] ? waits : daemon_lives(cli)))
 			return status;

@@ -464,11 +464,13 @@ static void tell_systemd(const struct supervisor *s)
 }
 
 /* Between two pieces of work: each may wait some seconds for a Redis that hangs, and together they
- * must not keep the workers and systemd waiting. */
+ * must not keep the workers and systemd waiting, nor a Redis that has died from being started anew. */
 static void tend(struct supervisor *s)
 {
+	int64_t now = clock_mono_us() / 1000;
 	take_signals(s);
-	children_tick(&s->children, clock_mono_us() / 1000);
+	keep_redis(s, now);
+	children_tick(&s->children, now);
 	tell_systemd(s);
 }
 

@@ -163,12 +163,14 @@ int queue_submit_many(struct queue *queue, struct job *jobs, size_t count, size_
 		size_t left = count - *sent, before = *sent;
 		status = submit_chunk(queue, jobs + *sent,
 				      left < SUBMIT_PIPELINE ? left : SUBMIT_PIPELINE, sent, err);
-		/* Sending a job twice makes one job, so a broken connection is tried once more; if
-		 * that brings nothing, the caller hears of it. */
+		/* Sending a job twice makes one job, so what broke is tried once more, with patience for a server
+		 * that loads its data; if that brings nothing, the caller hears of it. */
 		if (status == SUMI_CONNECT && queue->patience_ms > 0) {
 			status = link_need(queue, err);
-			if (status == SUMI_OK && *sent == before)
-				status = submit_chunk(queue, jobs + *sent, 1, sent, err);
+			if (status == SUMI_OK && *sent == before) {
+				status = queue_submit(queue, &jobs[*sent], err);
+				*sent += status == SUMI_OK;
+			}
 		}
 	}
 	return status;

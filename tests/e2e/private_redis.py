@@ -101,8 +101,9 @@ def loading():
 
 
 def dies():
-    """The server is killed while somebody sends: what he sends is sent, once."""
-    place = Place().start()
+    """The server is killed while somebody sends, and reads its file for a while when it is back: what he sends is sent, once."""
+    place = Place()
+    place.start(PATH=slow_server(place, "--key-load-delay 150"))
     place.sumi("pause")
     ids = [f"job-{k}" for k in range(4000)]
     (place.dir / "list.jsonl").write_text("".join(f'{{"id": "{id}", "prompt": "x"}}\n' for id in ids))
