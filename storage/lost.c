@@ -93,12 +93,12 @@ static int count_names(const char *line, const json_t *artifacts, json_t *names)
 /* Of a job its last line counts, and each line that cannot be read. */
 static int note_line(void *context, const char *line, struct error *err)
 {
-	json_error_t why;
+	json_error_t why = {0}; /* where there is no memory it is often not filled */
 	json_t *jobs = context, *root = json_loads(line, 0, &why), *names = json_object();
 	const char *gone = json_string_value(json_object_get(root, "deleted"));
 	const char *id = gone ? gone : json_string_value(json_object_get(json_object_get(root, "job"), "id"));
 	const json_t *artifacts = json_object_get(root, "artifacts");
-	int failed = !root && json_error_code(&why) == json_error_out_of_memory;
+	int failed = !root && (!*why.text || json_error_code(&why) == json_error_out_of_memory);
 	if (!root)
 		id = line;
 	if (!root || json_array_size(artifacts) > 0)
