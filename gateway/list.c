@@ -232,7 +232,8 @@ static int list_moved(struct listing *l, struct error *err)
 	l->looked = 0;
 	for (size_t i = 0; i < sizeof gains / sizeof gains[0] && !status && !is_full(l); i++)
 		status = walk_queue(l->queue, gains[i], on_live, l, err);
-	memcpy(l->next, next, sizeof next);
+	if (*next)
+		memcpy(l->next, next, sizeof next);
 	l->full = false;
 	return status;
 }
