@@ -263,7 +263,7 @@ static void check_exif(void **state)
 
 	/* Sets of characters, in front of twelve bytes. */
 	static const struct {
-		char value[21];
+		char value[24];
 		const char *text;
 	} sets[] = {
 	    {"Unicode\0a\0b\0c\0d\0e\0f", "abcdef"},	 {"ascii\0\0\0plain words!", "plain words!"},
