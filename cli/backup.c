@@ -70,6 +70,8 @@ static int add_sums(const char *dir, const char *name, json_t *sums, struct erro
 		return status;
 	}
 	DIR *d = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
+	if (S_ISDIR(st.st_mode) && !d)
+		return error_errno(err, "%s", path);
 	for (struct dirent *e; d && !status && (e = readdir(d));)
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
 		    !(status = files_path(inner, err, "%s/%s", name, e->d_name)))

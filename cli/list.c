@@ -151,17 +151,12 @@ static int on_live(void *context, const struct queue_entry *e, struct error *err
 	return emit(l, row);
 }
 
-/* Jobs move on while the list is read: what was delayed or blocked may be among the ready ones that
- * were read before, and what was ready may run. Where they came from is read before where they went.
- * The next page begins behind the last row that stands in order. */
+/* The next page begins behind the last row that stands in order. */
 static int list_moved(struct listing *l, bool waited, struct error *err)
 {
-	static const enum job_state gains[] = {JOB_READY, JOB_RUNNING};
 	char last[sizeof l->last];
-	int status = SUMI_OK;
 	memcpy(last, l->last, sizeof last);
-	for (size_t i = waited ? 0 : 1; i < sizeof gains / sizeof gains[0] && !status && !l->more; i++)
-		status = walk_queue(l->queue, gains[i], on_live, l, err);
+	int status = walk_moved(l->queue, waited, on_live, l, err);
 	if (*last)
 		memcpy(l->last, last, sizeof last);
 	return status;

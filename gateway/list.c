@@ -221,17 +221,13 @@ static int list_lying(struct listing *l, struct error *err)
 	return status;
 }
 
-/* Jobs move on while the list is read: what was delayed or blocked may be among the ready ones that were read before, and
- * what was ready may run. Where a whole list begins and ends on this page, where they went is read once more. */
+/* The next page begins behind the last row that stands in order. */
 static int list_moved(struct listing *l, struct error *err)
 {
-	static const enum job_state gains[] = {JOB_READY, JOB_RUNNING};
 	char next[sizeof l->next];
-	int status = SUMI_OK;
 	memcpy(next, l->next, sizeof next);
 	l->looked = 0;
-	for (size_t i = 0; i < sizeof gains / sizeof gains[0] && !status && !is_full(l); i++)
-		status = walk_queue(l->queue, gains[i], on_live, l, err);
+	int status = walk_moved(l->queue, true, on_live, l, err);
 	if (*next)
 		memcpy(l->next, next, sizeof next);
 	l->full = false;

@@ -51,6 +51,12 @@ int walk_queue(struct queue *queue, enum job_state state, walk_function *each, v
 	return status == SUMI_CANCELLED ? SUMI_OK : status;
 }
 
+int walk_moved(struct queue *queue, bool waited, walk_function *each, void *context, struct error *err)
+{
+	int status = waited ? walk_queue(queue, JOB_READY, each, context, err) : SUMI_OK;
+	return status ? status : walk_queue(queue, JOB_RUNNING, each, context, err);
+}
+
 int walk_admit(struct queue *queue, struct error *err)
 {
 	struct queue_stats stats;

@@ -12,6 +12,11 @@ typedef int walk_function(void *context, const struct queue_entry *entry, struct
 int walk_queue(struct queue *queue, enum job_state state, walk_function *each, void *context,
 	       struct error *err);
 
+/* Jobs move on while states are walked one after another, running ones first: what was delayed or blocked may be among the
+ * ready ones that were met before, and what was ready may run. Where they went is walked once more; whoever calls back
+ * knows whom he has met. waited: there were delayed or blocked ones when the first walk began. */
+int walk_moved(struct queue *queue, bool waited, walk_function *each, void *context, struct error *err);
+
 /* Takes in all that was sent before now and still stands in the intake. */
 int walk_admit(struct queue *queue, struct error *err);
 

@@ -57,13 +57,6 @@ INLINE void load_queries(act_row q, int ld, int count, int dim, float scale, flo
 }
 
 /* Work-items: [blocks of panels, heads, n]. scale includes log2(e). */
-#define ATTENTION_ARGS(A)                                                                      \
-	A(global const TYPE(ACT) *, q), A(ulong, q_at), A(int, ldq), A(ulong, q_batch),            \
-	A(global const TYPE(ACT) *, k), A(ulong, k_at), A(int, ldk), A(ulong, k_batch),            \
-	A(global const TYPE(ACT) *, v), A(ulong, v_at), A(int, ldv), A(ulong, v_batch),            \
-	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(ulong, y_batch),                  \
-	A(int, queries), A(int, keys), A(int, dim), A(float, scale), A(int, causal),               \
-	A(int, panels)
 KERNEL(attention, ATTENTION_ARGS)
 {
 	vec columns[ATTENTION_CELLS / LANES], out[ATTENTION_CELLS / LANES];

@@ -142,14 +142,7 @@ INLINE void weigh(const vec *s, int keys, const vec *highest, pairs *p, vec *sum
 }
 
 /* Work-items: [blocks of panels, heads, n]. scale includes log2(e). */
-#define ATTENTION_DOT_ARGS(A)                                                                  \
-	A(global const TYPE(ACT) *, q), A(ulong, q_at), A(int, ldq), A(ulong, q_batch),            \
-	A(global const TYPE(ACT) *, k), A(ulong, k_at), A(int, ldk), A(ulong, k_batch),            \
-	A(global const TYPE(ACT) *, v), A(ulong, v_at), A(int, ldv), A(ulong, v_batch),            \
-	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(ulong, y_batch),                  \
-	A(int, queries), A(int, keys), A(int, dim), A(float, scale), A(int, causal),               \
-	A(int, panels)
-KERNEL(attention_dot, ATTENTION_DOT_ARGS)
+KERNEL(attention_dot, ATTENTION_ARGS)
 {
 	WITH_ASSEMBLER;
 	pairs columns[ATTENTION_CELLS / LANES / 2 * FILLED], p[ATTENTION_KEYS / 2 * PARTS];

@@ -6,6 +6,15 @@
 #define ATTENTION_CELLS 49152 /* covered queries · covered channels of a head at most */
 #define ATTENTION_BLOCK 32768 /* numbers of k, and of v, in a block at most */
 
+/* What they are called with. */
+#define ATTENTION_ARGS(A)                                                                      \
+	A(global const TYPE(ACT) *, q), A(ulong, q_at), A(int, ldq), A(ulong, q_batch),            \
+	A(global const TYPE(ACT) *, k), A(ulong, k_at), A(int, ldk), A(ulong, k_batch),            \
+	A(global const TYPE(ACT) *, v), A(ulong, v_at), A(int, ldv), A(ulong, v_batch),            \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(ulong, y_batch),                  \
+	A(int, queries), A(int, keys), A(int, dim), A(float, scale), A(int, causal),               \
+	A(int, panels)
+
 INLINE void store_result(global TYPE(ACT) *y, int ld, int count, int dim, const float *from,
                          const float *sums)
 {

@@ -3,6 +3,16 @@
 
 #define PLACE_ROWS 192 /* rows of a work-item at most */
 
+/* What gemm and gemm_dot are called with; its end is of beside_cpu.cl. */
+#define GEMM_ARGS(A)                                                                           \
+	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(ulong, x_picture),          \
+	A(int8, geometry), A(int, rows), A(int, block_rows), A(int, group), A(int, swapped),       \
+	A(global const TYPE(WEIGHT) *, weight), A(ulong, zero_at), A(int, cin), A(int, cout),      \
+	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
+	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
+	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
+	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, add_row) BESIDE_ARGS(A)
+
 #ifdef WEIGHT_BLOCK
 #define WEIGHT_STEP 32 /* rows of a panel that are expanded at a time: whole sub-blocks */
 #else

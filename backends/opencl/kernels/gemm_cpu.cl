@@ -35,14 +35,6 @@ TILE_BOTH(DEFINE_GATHER)
 
 /* Work-items: [row blocks, panel groups, pictures], or the first two swapped, so that the
  * larger of the operands is read once. geometry: see find_places. */
-#define GEMM_ARGS(A)                                                                           \
-	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(ulong, x_picture),          \
-	A(int8, geometry), A(int, rows), A(int, block_rows), A(int, group), A(int, swapped),       \
-	A(global const TYPE(WEIGHT) *, weight), A(ulong, zero_at), A(int, cin), A(int, cout),      \
-	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
-	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
-	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
-	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, add_row) BESIDE_ARGS(A)
 KERNEL(gemm, GEMM_ARGS)
 {
 	vec b[GEMM_DEPTH * PARTS], c[GEMM_ROWS * PARTS];

@@ -75,15 +75,7 @@ INLINE void put_ups(const vec *staged, int ranks, pairs *to)
 #endif
 
 /* Arguments and work-items as gemm's of gemm_cpu.cl. */
-#define GEMM_DOT_ARGS(A)                                                                       \
-	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(ulong, x_picture),          \
-	A(int8, geometry), A(int, rows), A(int, block_rows), A(int, group), A(int, swapped),       \
-	A(global const TYPE(WEIGHT) *, weight), A(ulong, zero_at), A(int, cin), A(int, cout),      \
-	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
-	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
-	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
-	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, add_row) BESIDE_ARGS(A)
-KERNEL(gemm_dot, GEMM_DOT_ARGS)
+KERNEL(gemm_dot, GEMM_ARGS)
 {
 	WITH_ASSEMBLER;
 	pairs b[GEMM_DOT_PAIRS * PARTS];
