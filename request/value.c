@@ -1,4 +1,6 @@
-/* Values of parameters: checking, canonical form, text. */
+/* One value of a parameter: checked, canonical, and out of text. */
+#include "request/value.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -8,13 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/model_file.h"
-#include "base/nearest.h"
 #include "base/schedule.h"
-#include "request/param.h"
 
 static bool all_of(const char *text, const char *more)
 {
@@ -30,7 +29,7 @@ bool job_id_valid(const char *id)
 	return n >= 1 && n <= JOB_ID_MAX && all_of(id, "._:-");
 }
 
-static int wrong(const struct param *p, struct error *err, const char *must)
+int value_wrong(const struct param *p, struct error *err, const char *must)
 {
 	return error_set(err, SUMI_INVALID, "job: field '%s' must be %s", p->name, must);
 }
@@ -44,7 +43,7 @@ static int canonical_word(const struct param *p, unsigned modality, const json_t
 	char list[320];
 	const char *text = json_string_value(value);
 	if (!text)
-		return wrong(p, err, "a text");
+		return value_wrong(p, err, "a text");
 	/* NUL characters end no word. */
 	const char *word = strlen(text) == json_string_length(value) ? param_word(p, text) : NULL;
 	if (!word)
@@ -82,9 +81,9 @@ static int check_text(const struct param *p, const char *text, size_t size, stru
 {
 	int from, to;
 	if (strlen(text) != size)
-		return wrong(p, err, "text without NUL characters");
+		return value_wrong(p, err, "text without NUL characters");
 	if (p->type == PARAM_URL && strncmp(text, "http://", 7) && strncmp(text, "https://", 8))
-		return wrong(p, err, "a URL of http:// or https://");
+		return value_wrong(p, err, "a URL of http:// or https://");
 	if ((double)size < p->min || (p->max > 0 && (double)size > p->max))
 		return error_set(err, SUMI_INVALID,
 				 "job: field '%s' is %zu bytes long, allowed are %.0f to %.0f",
@@ -94,15 +93,15 @@ static int check_text(const struct param *p, const char *text, size_t size, stru
 		return check_file(p, text, err);
 	case PARAM_ID:
 		return all_of(text, "._:-") ? SUMI_OK
-					    : wrong(p, err, "made of A-Z a-z 0-9 . _ : - only");
+					    : value_wrong(p, err, "made of A-Z a-z 0-9 . _ : - only");
 	case PARAM_NAME:
 		return all_of(text, "._:/+-")
 			   ? SUMI_OK
-			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - only");
+			   : value_wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - only");
 	case PARAM_LABEL:
 		return all_of(text, "._:/+- ")
 			   ? SUMI_OK
-			   : wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - and spaces only");
+			   : value_wrong(p, err, "made of A-Z a-z 0-9 . _ : / + - and spaces only");
 	case PARAM_WINDOW:
 		return schedule_parse_window(text, &from, &to, err)
 			   ? error_prefix(err, "job: field 'window'")
@@ -127,9 +126,9 @@ static bool is_whole(const json_t *value)
 static int check_number(const struct param *p, const json_t *value, struct error *err)
 {
 	if (p->type == PARAM_INT && !json_is_integer(value) && !is_whole(value))
-		return wrong(p, err, "a whole number");
+		return value_wrong(p, err, "a whole number");
 	if (!json_is_number(value))
-		return wrong(p, err, "a number");
+		return value_wrong(p, err, "a number");
 	double v = json_number_value(value);
 	if (!(v >= p->min && v <= p->max))
 		return error_set(err, SUMI_INVALID,
@@ -146,7 +145,7 @@ static int canonical_time(const struct param *p, json_t *value, json_t **out, st
 	if (json_is_integer(value))
 		ms = json_integer_value(value);
 	else if (!json_is_string(value))
-		return wrong(p, err, "a time like \"2026-01-31T22:00:00Z\"");
+		return value_wrong(p, err, "a time like \"2026-01-31T22:00:00Z\"");
 	else if (clock_parse(json_string_value(value), &ms, err))
 		return error_prefix(err, "job: field '%s'", p->name);
 	if (ms <= 0 || ms > INT64_C(4102444800000))
@@ -160,7 +159,7 @@ static int canonical_time(const struct param *p, json_t *value, json_t **out, st
 static int canonical_list(const struct param *p, json_t *value, json_t **out, struct error *err)
 {
 	if (!json_is_array(value))
-		return wrong(p, err, "a list");
+		return value_wrong(p, err, "a list");
 	size_t count = json_array_size(value);
 	if (count > (size_t)p->max)
 		return error_set(err, SUMI_INVALID,
@@ -175,7 +174,7 @@ static int canonical_list(const struct param *p, json_t *value, json_t **out, st
 			? !ok || !job_id_valid(text)
 			: !ok || !*text || strlen(text) > 64 || strchr(text, ',')) {
 			json_decref(list);
-			return wrong(p, err,
+			return value_wrong(p, err,
 				     p->type == PARAM_ID_LIST
 					 ? "a list of job ids"
 					 : "a list of texts of 1 to 64 bytes without commas");
@@ -220,108 +219,10 @@ static int canonical_seed(const struct param *p, const json_t *value, json_t **o
 	if ((text && strcmp(text, "-1") == 0) || (json_is_number(value) && json_number_value(value) == -1))
 		return SUMI_OK;
 	if (!param_seed(value, &seed))
-		return wrong(p, err, "a whole number from 0 to 18446744073709551615, or -1");
+		return value_wrong(p, err, "a whole number from 0 to 18446744073709551615, or -1");
 	*out = param_seed_json(seed);
 	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
 }
-
-/* ---- objects ------------------------------------------------------------------------- */
-
-/* What was wrong with a value within, said of the whole. */
-static int wrong_within(const struct param *p, size_t entry, struct error *err)
-{
-	struct error inner = *err;
-	const char *text = strncmp(inner.text, "job: ", 5) == 0 ? inner.text + 5 : inner.text;
-	return error_set(err, inner.status, "job: field '%s', entry %zu: %s", p->name, entry + 1, text);
-}
-
-static int find_stranger(const struct param *p, const json_t *object, struct error *err)
-{
-	const char *key;
-	json_t *value;
-	json_object_foreach((json_t *)object, key, value)
-	{
-		struct nearest near = nearest_to(key);
-		const struct param *m = p->members;
-		for (; m->name && strcmp(m->name, key) != 0; m++)
-			nearest_try(&near, m->name);
-		if (!m->name)
-			return error_set(err, SUMI_INVALID, "unknown field '%.40s'%s%s%s", key,
-					 near.best ? " (did you mean '" : "",
-					 near.best ? near.best : "", near.best ? "'?)" : "");
-	}
-	return SUMI_OK;
-}
-
-/* One number that means the same is written in one way. */
-static json_t *plain_number(const struct param *m, json_t *value)
-{
-	if (!value || (m->type != PARAM_NUMBER && m->type != PARAM_AMOUNT))
-		return value;
-	json_t *real = json_real(json_number_value(value));
-	json_decref(value);
-	return real;
-}
-
-static int canonical_member(const struct param *m, unsigned modality, const json_t *object,
-			    json_t *out, struct error *err)
-{
-	json_t *given = json_object_get(object, m->name), *value = NULL;
-	int status = given ? param_canonical(m, modality, given, &value, err) : SUMI_OK;
-	if (!status && !value && m->fallback)
-		status = param_from_text(m, modality, m->fallback, strlen(m->fallback), &value, err);
-	if (status)
-		return status;
-	if (!value && m->flags & PARAM_NEEDED)
-		return error_set(err, SUMI_INVALID, "field '%s' is missing", m->name);
-	value = plain_number(m, value);
-	return value && json_object_set_new(out, m->name, value)
-		   ? error_set(err, SUMI_NOMEM, "job: no memory")
-		   : SUMI_OK;
-}
-
-static int canonical_object(const struct param *p, unsigned modality, const json_t *object,
-			    json_t *out, struct error *err)
-{
-	if (!json_is_object(object))
-		return error_set(err, SUMI_INVALID, "must be an object");
-	if (!out)
-		return error_set(err, SUMI_NOMEM, "job: no memory");
-	int status = find_stranger(p, object, err);
-	for (const struct param *m = p->members; m->name && !status; m++)
-		status = canonical_member(m, modality, object, out, err);
-	return status;
-}
-
-static int canonical_objects(const struct param *p, unsigned modality, const json_t *value,
-			     json_t **out, struct error *err)
-{
-	size_t count = json_array_size(value);
-	if (!json_is_array(value))
-		return wrong(p, err, "a list of objects");
-	if ((double)count < p->min || (double)count > p->max)
-		return error_set(err, SUMI_INVALID,
-				 "job: field '%s' has %zu entries, allowed are %.0f to %.0f", p->name,
-				 count, p->min, p->max);
-	json_t *list = json_array();
-	if (!list)
-		return error_set(err, SUMI_NOMEM, "job: no memory");
-	for (size_t i = 0; i < count; i++) {
-		json_t *object = json_object();
-		int status = canonical_object(p, modality, json_array_get(value, i), object, err);
-		if (!status && json_array_append(list, object))
-			status = error_set(err, SUMI_NOMEM, "job: no memory");
-		json_decref(object);
-		if (status) {
-			json_decref(list);
-			return wrong_within(p, i, err);
-		}
-	}
-	*out = list;
-	return SUMI_OK;
-}
-
-/* ---- any ----------------------------------------------------------------------------- */
 
 /* A hash in one way of writing it. */
 static json_t *canonical_file(json_t *value)
@@ -339,11 +240,11 @@ static bool is_other_text(const struct param *p, const json_t *value)
 /* People name a model by its file; a path is left alone. */
 static json_t *canonical_model(json_t *value)
 {
-	const char *text = json_string_value(value), *ending = strchr(text, '/') ? NULL : model_file_ending(text);
-	return ending && ending > text ? json_stringn(text, (size_t)(ending - text)) : json_incref(value);
+	const char *text = json_string_value(value);
+	return strchr(text, '/') ? json_incref(value) : json_stringn(text, model_name_length(text));
 }
 
-int param_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
+int value_canonical(const struct param *p, unsigned modality, json_t *value, json_t **out,
 		    struct error *err)
 {
 	int status = SUMI_OK;
@@ -363,7 +264,7 @@ int param_canonical(const struct param *p, unsigned modality, json_t *value, jso
 		break;
 	case PARAM_BOOL:
 		if (!json_is_boolean(value))
-			return wrong(p, err, "true or false");
+			return value_wrong(p, err, "true or false");
 		break;
 	case PARAM_TIME:
 		status = canonical_time(p, value, out, err);
@@ -371,11 +272,9 @@ int param_canonical(const struct param *p, unsigned modality, json_t *value, jso
 	case PARAM_ID_LIST:
 	case PARAM_TEXT_LIST:
 		return canonical_list(p, value, out, err);
-	case PARAM_OBJECT_LIST:
-		return canonical_objects(p, modality, value, out, err);
 	default:
 		if (!json_is_string(value))
-			return wrong(p, err, "a text");
+			return value_wrong(p, err, "a text");
 		status = check_text(p, json_string_value(value), json_string_length(value), err);
 	}
 	if (status)
@@ -424,155 +323,10 @@ static json_t *bool_from_text(const char *text, size_t size)
 	return NULL;
 }
 
-/* A part of a text between two marks, without the spaces around it. */
-struct piece {
-	const char *at;
-	size_t size;
-};
-
-static bool next_piece(struct piece *left, char mark, struct piece *out)
-{
-	if (!left->at)
-		return false;
-	const char *end = memchr(left->at, mark, left->size);
-	*out = (struct piece){left->at, end ? (size_t)(end - left->at) : left->size};
-	left->size -= out->size + (end != NULL);
-	left->at = end ? end + 1 : NULL;
-	while (out->size && out->at[0] == ' ')
-		out->at++, out->size--;
-	while (out->size && out->at[out->size - 1] == ' ')
-		out->size--;
-	return true;
-}
-
-/* "scale=0.5"; of an object's first part also the first member's value alone. */
-static int member_from_text(const struct param *p, unsigned modality, struct piece part, bool first,
-			    json_t *object, struct error *err)
-{
-	const char *equals = memchr(part.at, '=', part.size);
-	size_t n = equals ? (size_t)(equals - part.at) : 0;
-	const struct param *m = p->members;
-	while (equals && m->name && (strlen(m->name) != n || memcmp(m->name, part.at, n) != 0))
-		m++;
-	if (!m->name || (!equals && !first))
-		return error_set(err, SUMI_INVALID, "'%.*s' is no MEMBER=VALUE",
-				 (int)(part.size < 40 ? part.size : 40), part.at);
-	if (json_object_get(object, m->name))
-		return error_set(err, SUMI_INVALID, "field '%s' stands there twice", m->name);
-	const char *text = equals ? equals + 1 : part.at;
-	json_t *value;
-	int status = param_from_text(m, modality, text, part.size - (size_t)(text - part.at), &value, err);
-	if (!status && json_object_set_new(object, m->name, value))
-		status = error_set(err, SUMI_NOMEM, "job: no memory");
-	return status;
-}
-
-static const struct param *colon_member(const struct param *p, int index)
-{
-	for (const struct param *m = p->members; m->name; m++)
-		if ((m->flags & PARAM_COLON) && index-- == 0)
-			return m;
-	return NULL;
-}
-
-static int put_member(const struct param *m, unsigned modality, struct piece text, json_t *object,
-		      struct error *err)
-{
-	json_t *value;
-	int status = param_from_text(m, modality, text.at, text.size, &value, err);
-	if (!status && json_object_set_new(object, m->name, value))
-		status = error_set(err, SUMI_NOMEM, "job: no memory");
-	return status;
-}
-
-static bool is_number_piece(struct piece text)
-{
-	json_t *value = json_loadb(text.at, text.size, JSON_DECODE_ANY, NULL);
-	bool is = json_is_number(value);
-	json_decref(value);
-	return is;
-}
-
-/* "canny:photo.jpg:0.8:0:0.5": a word, a file (which may have a ':' itself), and up to as many numbers as
- * there are rows for. *taken false: the rows have no such form, or this is none. */
-static int colons_from_text(const struct param *p, unsigned modality, struct piece part, json_t *object,
-			    bool *taken, struct error *err)
-{
-	const struct param *word = colon_member(p, 0), *file = colon_member(p, 1);
-	const char *colon = word && file ? memchr(part.at, ':', part.size) : NULL;
-	const char *equals = memchr(part.at, '=', part.size);
-	struct piece numbers[4], rest;
-	int count = 0, most = 0;
-	*taken = colon && !(equals && equals < colon);
-	if (!*taken)
-		return SUMI_OK;
-	while (most < 4 && colon_member(p, 2 + most))
-		most++;
-	rest = (struct piece){colon + 1, part.size - (size_t)(colon + 1 - part.at)};
-	while (count < most) {
-		size_t n = rest.size;
-		while (n > 0 && rest.at[n - 1] != ':')
-			n--;
-		struct piece last = {rest.at + n, rest.size - n};
-		if (n < 2 || !is_number_piece(last))
-			break;
-		numbers[count++] = last;
-		rest.size = n - 1;
-	}
-	int status = put_member(word, modality, (struct piece){part.at, (size_t)(colon - part.at)}, object,
-				err);
-	if (!status)
-		status = put_member(file, modality, rest, object, err);
-	for (int i = 0; i < count && !status; i++)
-		status = put_member(colon_member(p, 2 + i), modality, numbers[count - 1 - i], object, err);
-	return status;
-}
-
-/* JSON, or "a,scale=0.5;b". */
-static int objects_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
-			     json_t **out, struct error *err)
-{
-	struct piece left = {text, size}, whole, part;
-	size_t lead = 0;
-	while (lead < size && text[lead] == ' ')
-		lead++;
-	if (lead < size && (text[lead] == '[' || text[lead] == '{')) {
-		*out = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-		if (json_is_object(*out))
-			*out = json_pack("[o]", *out);
-		return *out ? SUMI_OK : wrong(p, err, "JSON, or MEMBER=VALUE,MEMBER=VALUE;…");
-	}
-	json_t *list = json_array();
-	for (size_t i = 0; list && lead < size && next_piece(&left, ';', &whole); i++) {
-		json_t *object = json_object();
-		bool first = true;
-		int status = SUMI_OK;
-		while (object && !status && next_piece(&whole, ',', &part)) {
-			bool taken = false;
-			if (first)
-				status = colons_from_text(p, modality, part, object, &taken, err);
-			if (!status && !taken)
-				status = member_from_text(p, modality, part, first, object, err);
-			first = false;
-		}
-		if (!status && json_array_append_new(list, object))
-			status = error_set(err, SUMI_NOMEM, "job: no memory");
-		else if (status)
-			json_decref(object);
-		if (status) {
-			json_decref(list);
-			return wrong_within(p, i, err);
-		}
-	}
-	*out = list;
-	return list ? SUMI_OK : error_set(err, SUMI_NOMEM, "job: no memory");
-}
-
-int param_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
+int value_from_text(const struct param *p, unsigned modality, const char *text, size_t size,
 		    json_t **value, struct error *err)
 {
 	json_t *raw = NULL;
-	int status;
 	*value = NULL;
 	switch (p->type) {
 	case PARAM_INT:
@@ -584,7 +338,7 @@ int param_from_text(const struct param *p, unsigned modality, const char *text, 
 		if (!json_is_number(raw)) {
 			json_decref(raw);
 			if (p->type != PARAM_TIME)
-				return wrong(p, err,
+				return value_wrong(p, err,
 					     p->type == PARAM_INT ? "a whole number" : "a number");
 			raw = json_stringn(text, size);
 		}
@@ -592,109 +346,23 @@ int param_from_text(const struct param *p, unsigned modality, const char *text, 
 	case PARAM_BOOL:
 		raw = bool_from_text(text, size);
 		if (!raw)
-			return wrong(p, err, "true or false");
-		break;
-	case PARAM_OBJECT_LIST:
-		if ((status = objects_from_text(p, modality, text, size, &raw, err)))
-			return status;
+			return value_wrong(p, err, "true or false");
 		break;
 	case PARAM_ID_LIST:
 	case PARAM_TEXT_LIST:
 		if (list_from_text(text, size, &raw))
-			return wrong(p, err, "a list of valid UTF-8 texts, separated by commas");
+			return value_wrong(p, err, "a list of valid UTF-8 texts, separated by commas");
 		break;
 	default:
 		raw = json_stringn(text, size);
 	}
 	if (!raw)
-		return wrong(p, err, "valid UTF-8");
-	status = param_canonical(p, modality, raw, value, err);
+		return value_wrong(p, err, "valid UTF-8");
+	int status = value_canonical(p, modality, raw, value, err);
 	json_decref(raw);
 	if (!status && !*value)
 		*value = json_null();
 	return status;
-}
-
-/* ---- and back into text -------------------------------------------------------------- */
-
-static void put_text(struct bytes_writer *w, const char *text)
-{
-	bytes_put(w, text, strlen(text));
-}
-
-static void put_json(struct bytes_writer *w, const json_t *value)
-{
-	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-	w->failed |= !text;
-	if (text)
-		put_text(w, text);
-	free(text);
-}
-
-static void put_plain(struct bytes_writer *w, const json_t *value)
-{
-	if (json_is_string(value))
-		put_text(w, json_string_value(value));
-	else
-		put_json(w, value);
-}
-
-/* Whether the short form of objects can hold a member's value. */
-static bool is_short(const json_t *value)
-{
-	const char *text = json_string_value(value);
-	if (!text)
-		return !json_is_array(value) && !json_is_object(value);
-	size_t n = strlen(text);
-	return n > 0 && !strpbrk(text, ",;=[{\n") && text[0] != ' ' && text[n - 1] != ' ';
-}
-
-static bool are_short(const struct param *p, const json_t *list)
-{
-	for (size_t i = 0; i < json_array_size(list); i++)
-		for (const struct param *m = p->members; m->name; m++) {
-			json_t *value = json_object_get(json_array_get(list, i), m->name);
-			if (value ? !is_short(value) : m == p->members)
-				return false;
-		}
-	return true;
-}
-
-static void put_objects(struct bytes_writer *w, const struct param *p, const json_t *list)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		put_text(w, i ? "; " : "");
-		for (const struct param *m = p->members; m->name; m++) {
-			json_t *value = json_object_get(json_array_get(list, i), m->name);
-			if (!value)
-				continue;
-			if (m != p->members) {
-				put_text(w, ", ");
-				put_text(w, m->name);
-				put_text(w, "=");
-			}
-			put_plain(w, value);
-		}
-	}
-}
-
-char *param_text(const struct param *p, const json_t *value)
-{
-	struct bytes_writer w = {0};
-	if (p->type == PARAM_OBJECT_LIST && are_short(p, value))
-		put_objects(&w, p, value);
-	else if (p->type == PARAM_ID_LIST || p->type == PARAM_TEXT_LIST)
-		for (size_t i = 0; i < json_array_size(value); i++) {
-			put_text(&w, i ? ", " : "");
-			put_plain(&w, json_array_get(value, i));
-		}
-	else
-		put_plain(&w, value);
-	bytes_put(&w, "", 1);
-	if (!w.failed)
-		return (char *)w.data;
-	free(w.data);
-	return NULL;
 }
 
 json_t *param_seed_json(uint64_t seed)

@@ -31,6 +31,8 @@ static void test_rows_are_whole(void **state)
 		assert_ptr_equal(param_find(p->name), p);
 		assert_non_null(param_group_title(p->group));
 		assert_true((p->type == PARAM_WORD || p->type == PARAM_RANK) == (p->words != NULL));
+		for (const struct param *m = p->type == PARAM_OBJECT_LIST ? p->members : NULL; m && m->name; m++)
+			assert_true(m->type != PARAM_OBJECT_LIST); /* objects.c reads members as single values */
 		if (p->concern == PARAM_PICTURE)
 			assert_true(p->offset - offsetof(struct job, request) <
 				    sizeof(struct request));
