@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/model_file.h"
 #include "base/nearest.h"
 
 enum kind { TEXT, WORD, DURATION, COUNT, SIZE, LEVEL, KEEP };
@@ -287,6 +288,9 @@ static int finish(struct config *config, struct error *err)
 	int status = finish_cache(config, err);
 	if (status)
 		return status;
+	for (int i = 0; i < MODALITIES_OF_PACKS; i++) /* a model's file may stand here as in a job */
+		if (!strchr(config->models[i], '/'))
+			config->models[i][model_name_length(config->models[i])] = '\0';
 	const char *value = getenv("SUMI_REDIS");
 	if (value && *value) {
 		if (strlen(value) >= sizeof config->redis)

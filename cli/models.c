@@ -245,15 +245,19 @@ static int add(struct cli *cli, struct error *err)
 /* Whether an entry of the folder is the model NAME, or what stands beside it. */
 static bool belongs(const char *entry, const char *name)
 {
-	static const char *const ends[] = {"", ".sumi.json", ".sha256"};
+	static const char *const beside[] = {".sumi.json", ".sha256"};
 	const char *ending = model_file_ending(name); /* of a file that is named by it, no other goes */
 	size_t n = ending ? (size_t)(ending - name) : strlen(name);
-	if (strncmp(entry, name, n) != 0)
+	size_t length = strlen(entry), cut = 0;
+	char own[FILES_PATH_MAX];
+	for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++)
+		if (length > strlen(beside[i]) && strcasecmp(entry + length - strlen(beside[i]), beside[i]) == 0)
+			cut = strlen(beside[i]);
+	if (strncmp(entry, name, n) != 0 || files_path(own, NULL, "%.*s", (int)(length - cut), entry))
 		return false;
-	for (size_t i = ending != NULL; i < sizeof ends / sizeof ends[0]; i++)
-		if (strcasecmp(entry + n, ends[i]) == 0)
-			return true;
-	return ending ? strcmp(entry, name) == 0 : model_file_ending(entry) == entry + n;
+	if (ending)
+		return strcmp(entry, name) == 0 || (cut && length - cut == n);
+	return model_name_length(own) == n;
 }
 
 static int remove_entry(const char *path, struct error *err)

@@ -97,8 +97,7 @@ static bool take_model(json_t *job, const char *name, const char *text)
 {
 	const char *slash = strrchr(text, '/'), *back = strrchr(text, '\\');
 	text = back && (!slash || back > slash) ? back + 1 : slash ? slash + 1 : text;
-	const char *ending = model_file_ending(text);
-	size_t n = ending && ending > text ? (size_t)(ending - text) : strlen(text);
+	size_t n = model_name_length(text);
 	return n > 0 && json_object_set_new(job, name, json_stringn(text, n)) == 0;
 }
 

@@ -256,10 +256,11 @@ int catalogue_find(const struct catalogue *c, const char *name, char path[FILES_
 		   struct error *err)
 {
 	char names[256];
+	size_t n = model_name_length(name);
 	if (strchr(name, '/'))
 		return files_path(path, err, "%s", name);
 	for (int i = 0; i < c->count; i++)
-		if (model_file_is_called(c->packs[i].name, name))
+		if (strlen(c->packs[i].name) == n && strncmp(c->packs[i].name, name, n) == 0)
 			return files_path(path, err, "%s", c->packs[i].path);
 	list_names(c, NULL, names, sizeof names);
 	return error_set(err, SUMI_NOTFOUND, "there is no model '%.80s'; there %s%s", name,

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/modality_table.h"
+#include "base/model_file.h"
 #include "base/utf8.h"
 #include "diffusion/prompt.h"
 #include "weights/checkpoint.h"
@@ -53,10 +54,11 @@ static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 static const char name_marks[] = "._:+-";
 
 /* A job names its model, a class of the queue is made of it, and it stands in files' metadata:
- * what a name may be is what all of these can carry. */
+ * what a name may be is what all of these can carry. What ends like a file is asked for without that,
+ * so the name lacks it too. */
 static int set_name(struct pack_info *info, const char *name, const char *where, struct error *err)
 {
-	size_t n = strlen(name), fine = strspn(name, name_letters);
+	size_t n = model_name_length(name), fine = strspn(name, name_letters);
 	if (fine)
 		while (name[fine] && (strchr(name_letters, name[fine]) || strchr(name_marks, name[fine])))
 			fine++;
@@ -66,7 +68,7 @@ static int set_name(struct pack_info *info, const char *name, const char *where,
 				 "_ : + -, the first a letter or digit (\"name\" in sumi.json sets "
 				 "it)",
 				 where, name, PACK_NAME_MAX);
-	strcpy(info->name, name);
+	snprintf(info->name, sizeof info->name, "%.*s", (int)n, name);
 	return SUMI_OK;
 }
 
@@ -114,10 +116,12 @@ static const char *folder_name(const char *path, char own[PATH_MAX])
 static const char *file_name(const char *path, char own[PATH_MAX])
 {
 	const char *slash = strrchr(path, '/');
-	snprintf(own, PATH_MAX, "%.*s", PACK_NAME_MAX, slash ? slash + 1 : path);
-	char *dot = strrchr(own, '.');
-	if (dot && dot > own)
-		*dot = '\0';
+	const char *file = slash ? slash + 1 : path;
+	size_t n = model_name_length(file);
+	const char *dot = file[n] ? NULL : strrchr(file, '.');
+	if (dot && dot > file)
+		n = (size_t)(dot - file);
+	snprintf(own, PATH_MAX, "%.*s", (int)(n < PACK_NAME_MAX ? n : PACK_NAME_MAX), file);
 	for (char *p = own; *p; p++)
 		if (!strchr(name_letters, *p) && (p == own || !strchr(name_marks, *p)))
 			*p = p == own ? 'm' : '-';

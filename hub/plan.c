@@ -102,8 +102,7 @@ int plan_add(struct plan *plan, const char *path, const char *url, uint64_t size
 
 void plan_set_name(struct plan *plan, const char *from)
 {
-	const char *ending = model_file_ending(from);
-	size_t n = ending && ending > from ? (size_t)(ending - from) : strlen(from);
+	size_t n = model_name_length(from);
 	n = n < PLAN_NAME_MAX ? n : PLAN_NAME_MAX;
 	for (size_t i = 0; i < n; i++) {
 		char c = from[i];
@@ -118,8 +117,7 @@ void plan_set_name(struct plan *plan, const char *from)
 
 int plan_take_name(struct plan *plan, const char *name, struct error *err)
 {
-	const char *ending = model_file_ending(name);
-	size_t n = ending && ending > name ? (size_t)(ending - name) : strlen(name);
+	size_t n = model_name_length(name);
 	plan_set_name(plan, name);
 	if (n && n == strlen(plan->name) && strncmp(name, plan->name, n) == 0)
 		return SUMI_OK;

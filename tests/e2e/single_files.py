@@ -546,6 +546,14 @@ def listed(place, models):
     beside(odd, tokenizer="sd1-tiny", config={**SD1, "scheduler": {"beta_end": 0.013}})
     place.sumi("render", "fog", "--model", "what-a-model--1-", "-o", "y.png", *SIZE)
     check(place.json("show", "y.png")["made_by"]["model_digest"] != before, "what stands beside it is part of its digest")
+    twice = models / "twice.ckpt.safetensors"
+    twice.write_bytes(data)
+    (models / "twice.ckpt.sumi.json").write_bytes(odd.with_suffix(".sumi.json").read_bytes())
+    for name in "twice", "twice.ckpt", twice.name:
+        done = place.sumi("render", "fog", "--model", name, "-o", "y.png", *SIZE)
+        check(done.returncode == 0 and place.json("show", "y.png")["model"] == "twice", f"a file with two endings is {name}", done.stderr)
+    place.sumi("models", "remove", "twice")
+    check(not [n for n in models.iterdir() if n.name.startswith("twice")], "and is removed with what stands beside it")
     for file, why in [("lora", "is a LoRA of"), ("clip", "is a text encoder of CLIP"), ("vae/alone", "is a VAE")]:
         done = place.sumi("render", "fog", "--pack", models / f"{file}.safetensors", "-o", "z.png", *SIZE)
         check(done.returncode and why in done.stderr and "not a model" in done.stderr, f"{file} in a model's place is told",

@@ -224,6 +224,37 @@ static void places_hold_packs(void **state)
 	catalogue_free(&c);
 }
 
+/* What ends like a file of weights is asked for without that ending, so no model has it in its name. */
+static void names_do_not_end_like_files(void **state)
+{
+	static const char *const asked[] = {"one", "one.ckpt", "one.CKPT", "one.pt.safetensors", "one.ckpt.gguf"};
+	struct catalogue c;
+	struct config config;
+	struct error err;
+	const struct pack_info *pack;
+	char path[FILES_PATH_MAX];
+	(void)state;
+	make_pack("one.ckpt");
+	make_pack("two");
+	write_text(at("two/sumi.json"), "{\"name\": \"second.pt\"}");
+	assert_int_equal(catalogue_list(root, NULL, &c, &err), SUMI_OK);
+	for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+		assert_int_equal(catalogue_find(&c, asked[i], path, &err), SUMI_OK);
+		assert_string_equal(path, at("one.ckpt"));
+	}
+	assert_int_equal(catalogue_find(&c, "second.pt", path, &err), SUMI_OK);
+	assert_string_equal(catalogue_at(&c, path)->name, "second");
+	assert_int_equal(catalogue_find(&c, "one.ckp", path, &err), SUMI_NOTFOUND);
+	write_text(at("sumi.conf"), "model_image = one.ckpt\n");
+	assert_int_equal(config_load(at("sumi.conf"), &config, &err), SUMI_OK);
+	assert_int_equal(catalogue_default(&c, &config, "image", &pack, &err), SUMI_OK);
+	assert_string_equal(pack->name, "one");
+	catalogue_free(&c);
+	make_pack("one"); /* which of both a job means nobody could say */
+	expect("one.ckpt", true, "one.ckpt: a model of that name is beside it: ");
+	expect("one.ckpt", true, "/one is taken");
+}
+
 static void a_cut_weights_file_is_named(void **state)
 {
 	(void)state;
@@ -513,6 +544,7 @@ int main(void)
 	    TEST(pipes_and_folders_are_no_files),
 	    TEST(half_a_pack_says_what_it_lacks),
 	    TEST(places_hold_packs),
+	    TEST(names_do_not_end_like_files),
 	    TEST(a_cut_weights_file_is_named),
 	    TEST(names_are_what_jobs_can_say),
 	    TEST(defaults_that_nothing_can_run_are_named),
