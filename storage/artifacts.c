@@ -1,9 +1,7 @@
-/* Artifacts: content-addressed files and their rows. */
-#define _GNU_SOURCE /* mkostemp */
+/* Artifacts: their rows, each with a file. */
 #include "storage/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,94 +10,6 @@
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
-
-int store_artifact_path(const struct store *s, const char *sha256, const char *format,
-			char out[FILES_PATH_MAX], struct error *err)
-{
-	return files_path(out, err, "%s/artifacts/%.2s/%.2s/%s.%s", s->dir, sha256, sha256 + 2,
-			  sha256, format);
-}
-
-/* ---- files ---- */
-
-/* A mount of its own may lie at each of them, so each has its temporary files within. */
-const char *const store_file_folders[] = {"artifacts", "thumbs", "blobs", NULL};
-
-/* Makes the two folders over such a path, whose names are durable when it returns, and the one for what
- * is being written. */
-static int make_parents(const struct store *s, const char *folder, const char *sha256,
-			struct error *err)
-{
-	char path[FILES_PATH_MAX];
-	for (int depth = 0; depth <= 2; depth++) {
-		int status = files_path(path, err, "%s/%s", s->dir, folder);
-		if (!status && depth > 0)
-			status = files_path(path, err, "%s/%s/%.2s%s%.*s", s->dir, folder, sha256,
-					    depth == 2 ? "/" : "", depth == 2 ? 2 : 0, sha256 + 2);
-		if (status)
-			return status;
-		if (mkdir(path, 0750) != 0) {
-			if (errno == EEXIST)
-				continue;
-			return error_errno(err, "making folder %s", path);
-		}
-		if ((status = files_sync_parent(path, err)))
-			return status;
-	}
-	int status = files_path(path, err, "%s/%s/tmp", s->dir, folder);
-	return status ? status : files_make_dirs(path, 0750, err);
-}
-
-int store_sync_names(const char *file, struct error *err)
-{
-	char path[FILES_PATH_MAX];
-	int status = files_path(path, err, "%s", file);
-	for (int depth = 0; depth < 3 && !status; depth++) {
-		status = files_sync_parent(path, err);
-		*strrchr(path, '/') = '\0';
-	}
-	return status;
-}
-
-/* files_write_durable() with the temp file in a folder beside it, where store_collect() finds
- * it, and with crash points. */
-int store_write_file(const struct store *s, const char *folder, const char *sha256,
-		     const char *path, const void *data, size_t size, struct error *err)
-{
-	char temp[FILES_PATH_MAX];
-	int status = make_parents(s, folder, sha256, err);
-	if (!status)
-		status = files_path(temp, err, "%s/%s/tmp/%.16s.XXXXXX", s->dir, folder, sha256);
-	if (status)
-		return status;
-	int fd = mkostemp(temp, O_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, "%s", temp);
-	fchmod(fd, 0640);
-	if (files_write_all(fd, data, size) != 0) {
-		status = error_errno(err, "writing %s", path);
-		goto drop;
-	}
-	crash_point("temp_written");
-	if (fsync(fd) != 0) {
-		status = error_errno(err, "writing %s", path);
-		goto drop;
-	}
-	crash_point("temp_synced");
-	if (rename(temp, path) != 0) {
-		status = error_errno(err, "writing %s", path);
-		goto drop;
-	}
-	close(fd);
-	crash_point("renamed");
-	status = files_sync_parent(path, err);
-	crash_point("folder_synced");
-	return status;
-drop:
-	close(fd);
-	unlink(temp);
-	return status;
-}
 
 static bool file_stands(const char *path, int64_t bytes)
 {
@@ -165,13 +75,17 @@ static int look_up(struct store *s, const struct store_artifact *a, int64_t key,
 	return status;
 }
 
+int store_rows_of(struct store *s, const char *sha256, int64_t *rows, struct error *err)
+{
+	return db_int(s, rows, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?", T(sha256));
+}
+
 int store_drop_unnamed(struct store *s, const char *sha256, const char *path, bool *gone,
 		       struct error *err)
 {
 	int64_t named = 0;
 	*gone = false;
-	int status =
-	    db_int(s, &named, err, "SELECT count(*) FROM artifacts WHERE sha256 = ?", T(sha256));
+	int status = store_rows_of(s, sha256, &named, err);
 	if (status || named)
 		return status;
 	char thumb[FILES_PATH_MAX];

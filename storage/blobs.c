@@ -14,15 +14,6 @@
 #include "request/files.h"
 #include "storage/internal.h"
 
-#define FORMAT "input" /* the ending of all blobs: their bytes say what they are */
-
-static int blob_path(const struct store *s, const char *sha256, char out[FILES_PATH_MAX],
-		     struct error *err)
-{
-	return files_path(out, err, "%s/blobs/%.2s/%.2s/%s." FORMAT, s->dir, sha256, sha256 + 2,
-			  sha256);
-}
-
 static bool holds(const char *path, const char *sha256)
 {
 	struct error ignored;
@@ -58,7 +49,7 @@ static int find_artifact(struct store *s, const char *sha256, char path[FILES_PA
 int store_blob_find(struct store *s, const char *sha256, char path[FILES_PATH_MAX],
 		    struct error *err)
 {
-	int status = blob_path(s, sha256, path, err);
+	int status = store_blob_path(s, sha256, path, err);
 	if (status || holds(path, sha256))
 		return status;
 	return find_artifact(s, sha256, path, err);
@@ -67,7 +58,7 @@ int store_blob_find(struct store *s, const char *sha256, char path[FILES_PATH_MA
 int store_blob_put(struct store *s, const char *sha256, const void *data, size_t size,
 		   char path[FILES_PATH_MAX], struct error *err)
 {
-	int status = blob_path(s, sha256, path, err);
+	int status = store_blob_path(s, sha256, path, err);
 	if (!status && holds(path, sha256)) {
 		utimensat(AT_FDCWD, path, NULL, 0);
 		return store_sync_names(path, err);
@@ -238,7 +229,7 @@ static int say_missing(struct store *s, const char *sha256, struct store_report 
 	sqlite3_stmt *statement;
 	bool row;
 	char path[FILES_PATH_MAX];
-	int status = blob_path(s, sha256, path, err);
+	int status = store_blob_path(s, sha256, path, err);
 	if (!status)
 		status = db_query(s, &statement, err,
 				  "SELECT j.id FROM artifacts a JOIN jobs j ON j.key = a.job WHERE "
@@ -263,7 +254,7 @@ int store_check_blobs(struct store *s, bool hashes, struct store_report *report,
 	struct error none;
 	int status = read_named(s, &named, err);
 	for (size_t i = 0; i < named.count && !status; i++) {
-		status = blob_path(s, named.at[i], path, err);
+		status = store_blob_path(s, named.at[i], path, err);
 		if (!status && lstat(path, &st) != 0 &&
 		    find_artifact(s, named.at[i], path, &none) == SUMI_NOTFOUND)
 			status = say_missing(s, named.at[i], report, err);

@@ -9,19 +9,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/formatted.h"
 
 #define BACKUP_PAGES 512  /* copied under one lock */
-
-void store_say(struct store_report *report, bool problem, const char *format, ...)
-{
-	FORMATTED(text, FILES_PATH_MAX + 512, format);
-	if (!report)
-		return;
-	report->problems += problem;
-	if (report->line)
-		report->line(report->context, text);
-}
 
 /* ---- check ---- */
 

@@ -21,14 +21,6 @@ struct store {
 
 /* ---- db.c ---- */
 
-/* Opens DIR/name; store_open() with its usual name, store_rebuild() with another. */
-int store_open_named(const struct store_options *options, const char *name, struct store **out,
-		     struct error *err);
-
-/* Writers share a lock on DIR/store.lock, a rebuild wants it alone. The caller closes *fd.
- * SUMI_BUSY. */
-int store_lock(const char *dir, bool alone, int *fd, struct error *err);
-
 /* The error of the connection's last call, in sumi's words. */
 int db_error(struct store *s, struct error *err);
 
@@ -67,6 +59,16 @@ int db_step(struct store *s, sqlite3_stmt *statement, bool *row, struct error *e
  * when not, and returns what came of it. */
 int db_begin(struct store *s, struct error *err);
 int db_end(struct store *s, int status, struct error *err);
+
+/* ---- open.c ---- */
+
+/* Opens DIR/name; store_open() with its usual name, store_rebuild() with another. */
+int store_open_named(const struct store_options *options, const char *name, struct store **out,
+		     struct error *err);
+
+/* Writers share a lock on DIR/store.lock, a rebuild wants it alone. The caller closes *fd.
+ * SUMI_BUSY. */
+int store_lock(const char *dir, bool alone, int *fd, struct error *err);
 
 /* ---- migrate.c ---- */
 
@@ -114,9 +116,49 @@ int store_insert(struct store *s, const char *table, const struct store_column *
 /* Copies a text into *slot, freeing what stood there. */
 int store_set_text(char **slot, const char *text, struct error *err);
 
+/* The JSON with sorted keys and without spaces, a new string; NULL stays NULL. where names it in messages. */
+int store_canonical_json(const char *text, const char *where, char **out, struct error *err);
+
 /* Makes room for one more element of size bytes in *list, a NULL or malloc'd array of count
  * elements, and clears it; NULL when there is no memory. */
 void *store_grow(void *list, size_t count, size_t size);
+
+/* ---- files.c ---- */
+
+extern const char *const store_file_folders[]; /* ends in NULL */
+
+/* Where such a file lies, of format's ending. */
+int store_artifact_path(const struct store *s, const char *sha256, const char *format,
+			char out[FILES_PATH_MAX], struct error *err);
+int store_thumb_path(const struct store *s, const char *sha256, char out[FILES_PATH_MAX],
+		     struct error *err);
+int store_blob_path(const struct store *s, const char *sha256, char out[FILES_PATH_MAX],
+		    struct error *err);
+
+/* Writes DIR/folder/ab/cd/…, named by sha256, so that it is there whole or not at all, also after a
+ * power cut. folder: one of store_file_folders[]. */
+int store_write_file(const struct store *s, const char *folder, const char *sha256,
+		     const char *path, const void *data, size_t size, struct error *err);
+/* The same for a file that is there: who renamed it may have died before he could say so. */
+int store_sync_names(const char *file, struct error *err);
+
+struct store_file {
+	const char *path, *sha256, *format;
+	int64_t bytes, changed; /* milliseconds since 1970 */
+};
+typedef int store_file_function(void *context, const struct store_file *file, struct error *err);
+/* Calls back for every file under DIR/folder that is named by a SHA-256 and an ending. */
+int store_walk_files(struct store *s, const char *folder, store_file_function *each, void *context,
+		     struct error *err);
+/* The same for what was being written in DIR/folder/tmp, without the name and the ending. */
+int store_walk_temps(struct store *s, const char *folder, store_file_function *each, void *context,
+		     struct error *err);
+/* As store_walk_files() under DIR/artifacts. */
+int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
+			 struct error *err);
+
+struct stat;
+int64_t store_changed_ms(const struct stat *st);
 
 /* ---- jobs.c ---- */
 
@@ -133,6 +175,8 @@ int store_put_tags(struct store *s, int64_t key, char *const *tags, size_t count
 /* Deletes a job's rows, if there are any. Inside a transaction. */
 int store_job_delete(struct store *s, const char *id, struct error *err);
 
+/* ---- ends.c ---- */
+
 /* Reads rows of id, token, time to their end and finalises the statement. The caller frees *list
  * with store_pending_free(). */
 int store_read_pending(struct store *s, sqlite3_stmt *statement, struct store_pending **list,
@@ -140,25 +184,15 @@ int store_read_pending(struct store *s, sqlite3_stmt *statement, struct store_pe
 
 /* ---- artifacts.c ---- */
 
+/* How many rows name a file. */
+int store_rows_of(struct store *s, const char *sha256, int64_t *rows, struct error *err);
+
 /* Removes a file unless a row needs it. Inside a transaction. *gone: it was there and is not. */
 int store_drop_unnamed(struct store *s, const char *sha256, const char *path, bool *gone,
 		       struct error *err);
 
-int store_artifact_path(const struct store *s, const char *sha256, const char *format,
-			char out[FILES_PATH_MAX], struct error *err);
-
-/* Writes DIR/folder/ab/cd/…, named by sha256, so that it is there whole or not at all, also after a
- * power cut. folder: one of store_file_folders[]. */
-extern const char *const store_file_folders[]; /* ends in NULL */
-int store_write_file(const struct store *s, const char *folder, const char *sha256,
-		     const char *path, const void *data, size_t size, struct error *err);
-/* The same for a file that is there: who renamed it may have died before he could say so. */
-int store_sync_names(const char *file, struct error *err);
-
 /* ---- thumbs.c ---- */
 
-int store_thumb_path(const struct store *s, const char *sha256, char out[FILES_PATH_MAX],
-		     struct error *err);
 /* Makes the thumbnail of a main result whose bytes these are and says in a->thumb how large it is; 0 for
  * what has none. */
 int store_thumb_put(struct store *s, struct store_artifact *a, const void *data, size_t size,
@@ -176,11 +210,18 @@ int store_history_shorten(struct store *s, struct error *err);
  * Lines that cannot be read are reported and left out. */
 int store_history_replay(struct store *s, struct store_report *report, struct error *err);
 
-/* ---- check.c ---- */
+/* Calls back with every line, month by month. */
+int store_history_lines(struct store *s, int (*each)(void *context, const char *line, struct error *err), void *context,
+			struct error *err);
+
+/* ---- report.c ---- */
 
 /* One line of a report, which may be NULL. */
 void store_say(struct store_report *report, bool problem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* ---- check.c ---- */
+
 #define STORE_FILES_AT_ONCE 256 /* rows read under one lock */
 /* The next rows of artifacts behind row *id, with job, variant, sha256, bytes and path: no lock is
  * held while files are looked at. *count is below STORE_FILES_AT_ONCE at the end. The caller frees
@@ -189,10 +230,6 @@ int store_next_files(struct store *s, int64_t *id, struct store_artifact *list, 
 		     struct error *err);
 /* Every artifact's row against its file, with hashes against its bytes. */
 int store_check_files(struct store *s, bool hashes, struct store_report *report, struct error *err);
-
-/* Calls back with every line, month by month. */
-int store_history_lines(struct store *s, int (*each)(void *context, const char *line, struct error *err), void *context,
-			struct error *err);
 
 /* ---- lost.c ---- */
 
@@ -213,22 +250,6 @@ struct store_keeping store_keeping(struct store *s);
 /* input: as something that jobs start from, else as a result. A history that cannot be read is an error: then nobody knows. */
 int store_keeps(struct store_keeping *k, const char *sha256, bool input, bool *keeps, struct error *err);
 void store_keeping_clear(struct store_keeping *k);
-
-/* ---- collect.c ---- */
-
-int store_rows_of(struct store *s, const char *sha256, int64_t *rows, struct error *err);
-
-struct store_file {
-	const char *path, *sha256, *format;
-	int64_t bytes, changed; /* milliseconds since 1970 */
-};
-typedef int store_file_function(void *context, const struct store_file *file, struct error *err);
-/* Calls back for every file under DIR/folder that is named by a SHA-256 and an ending. */
-int store_walk_files(struct store *s, const char *folder, store_file_function *each, void *context,
-		     struct error *err);
-/* The same under DIR/artifacts. */
-int store_walk_artifacts(struct store *s, store_file_function *each, void *context,
-			 struct error *err);
 
 /* ---- blobs.c ---- */
 

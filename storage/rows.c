@@ -74,6 +74,20 @@ static void *slot(const struct store_column *column, const void *row)
 	return (char *)row + column->offset;
 }
 
+int store_canonical_json(const char *text, const char *where, char **out, struct error *err)
+{
+	json_t *root;
+	*out = NULL;
+	if (!text)
+		return SUMI_OK;
+	int status = json_read_text(text, strlen(text), where, &root, err);
+	if (status)
+		return status;
+	*out = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	json_decref(root);
+	return *out ? SUMI_OK : error_set(err, SUMI_NOMEM, "no memory for %s", where);
+}
+
 int store_set_text(char **slot, const char *text, struct error *err)
 {
 	char *copy = text ? strdup(text) : NULL;

@@ -11,12 +11,6 @@
 
 #define RESULT_MAX (256 << 20) /* bytes of a result that a thumbnail is made of later */
 
-int store_thumb_path(const struct store *s, const char *sha256, char out[FILES_PATH_MAX],
-		     struct error *err)
-{
-	return files_path(out, err, "%s/thumbs/%.2s/%.2s/%s.webp", s->dir, sha256, sha256 + 2, sha256);
-}
-
 /* What lies there; 0 where nothing does. */
 static int64_t bytes_of(const char *path)
 {
