@@ -45,6 +45,7 @@ struct table {
 static struct {
 	bool prepared;
 	struct table *table;
+	cl_ahead_build *build;
 	int wake, done; /* a byte for each job that is wanted, and for each that was built */
 	int count;
 	pid_t pids[HELPERS]; /* 0: has ended */
@@ -98,8 +99,7 @@ static void build(struct job *j, struct device **d, int *opened)
 		snprintf(selector, sizeof selector, "opencl:%d", j->device);
 		*opened = device_open(selector, d, NULL) == SUMI_OK ? j->device : -1;
 	}
-	int status =
-	    *d ? cl_program_keep(cl_device_of(*d), j->files, j->options) : SUMI_DEVICE;
+	int status = *d ? ahead.build(cl_device_of(*d), j->files, j->options) : SUMI_DEVICE;
 	cl_cache_leave();
 	__atomic_store_n(&j->state, status ? FAILED : BUILT, __ATOMIC_RELEASE);
 	if (write(DONE, "", 1) != 1)
@@ -159,12 +159,13 @@ static int spare_cores(void)
 	return cores - 1 < HELPERS ? cores - 1 : HELPERS;
 }
 
-void cl_ahead_prepare(void)
+void cl_ahead_prepare(cl_ahead_build *build)
 {
 	int wake[2], done[2], wanted = spare_cores();
 	if (ahead.prepared)
 		return;
 	ahead.prepared = true;
+	ahead.build = build;
 	if (wanted < 1 || !is_cold())
 		return;
 	void *p = mmap(NULL, sizeof *ahead.table, PROT_READ | PROT_WRITE,

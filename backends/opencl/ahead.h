@@ -8,8 +8,10 @@
 #include "backends/opencl/matrix.h"
 
 /* Before the first call into a driver: starts helpers where the caches are as good as empty and there
- * are cores for them. Does nothing the second time. */
-void cl_ahead_prepare(void);
+ * are cores for them. Does nothing the second time. build: leaves a program in the caches, as
+ * cl_program_keep(); they call it with devices of their own. */
+typedef int cl_ahead_build(struct cl_device *d, const char *files, const char *options);
+void cl_ahead_prepare(cl_ahead_build *build);
 
 /* Whether there are helpers. */
 bool cl_ahead_helps(void);

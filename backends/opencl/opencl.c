@@ -129,7 +129,7 @@ static int find_places(struct place places[MAX_DEVICES])
 	cl_uint count = 0;
 	int n = 0;
 	cl_cache_prepare();
-	cl_ahead_prepare();
+	cl_ahead_prepare(cl_program_keep);
 	cl_cache_enter();
 	missing[0] = '\0';
 	cl_int code = clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);

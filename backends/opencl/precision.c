@@ -184,6 +184,37 @@ static const struct products {
 		  "whole numbers of eight bits", "AVX512-VNNI or AVX-VNNI"},
 };
 
+/* What a kernel is built with for the way that stands in d->dot[of]. */
+static void way_options(const struct cl_device *d, enum cl_products of, char out[CL_DOT_OPTIONS])
+{
+	static const char *const options[DOT_WAYS] = {
+	    [DOT_VEX] = " -D DOT_VEX",
+	    [DOT_ARM] = " -D DOT_ARM",
+	    [DOT_ARM_SDOT] = " -D DOT_ARM -D DOT_SDOT",
+	    [DOT_ARM_MATRIX] = " -D DOT_ARM -D DOT_MATRIX",
+	    [DOT_AMX] = " -D DOT_AMX",
+	    [DOT_AMX_SPLIT] = " -D DOT_AMX -D DOT_SPLIT",
+	};
+	enum cl_dot dot = d->dot[of];
+	snprintf(out, CL_DOT_OPTIONS, "%s%s", options[dot] ? options[dot] : "",
+		 d->dot_emulated ? " -D DOT_EMULATED" : "");
+}
+
+/* As matrix_kernel() makes it, which asks here for the way that is on trial. */
+static int probe_kernel(struct cl_device *d, const struct products *p, cl_kernel *kernel)
+{
+	char options[64 + CL_DOT_OPTIONS], dot[CL_DOT_OPTIONS];
+	way_options(d, (enum cl_products)(p - products), dot);
+	snprintf(options, sizeof options, "-D ACT=%s%s", cl_dtype_word(DTYPE_F32), dot);
+	struct format_kernel k = {.files = p->files,
+				  .name = p->kernel,
+				  .options = options,
+				  .formats = {{"WEIGHT", DTYPE_F32}},
+				  .wide = d->quirks.lanes,
+				  .columns = matrix_panel(d)};
+	return cl_format_kernel(d, &k, kernel, NULL);
+}
+
 /* Drivers that do not build the instruction, or build something else, do not have it. */
 static enum trial_result probe(struct cl_device *d, const void *how)
 {
@@ -195,7 +226,7 @@ static enum trial_result probe(struct cl_device *d, const void *how)
 	int status = cl_buffer_new(d, bytes, &out, NULL);
 	if (status)
 		return TRIAL_FAILED;
-	status = matrix_kernel(d, p->files, p->kernel, DTYPE_F32, DTYPE_F32, &kernel, NULL);
+	status = probe_kernel(d, p, &kernel);
 	if (!status) {
 		struct cl_arg args[] = {arg_buffer(out)};
 		struct cl_range range = {.dims = 1, .global = {1}, .local = {1}};
@@ -217,12 +248,12 @@ static enum cl_dot way_of(struct cl_device *d, enum cl_products of)
 	d->dot[of] = DOT_MISSING;
 	if (!d->quirks.cpu_kernels)
 		return DOT_MISSING;
-	d->dot[of] = find_way(d, of); /* what matrix_kernel() builds with */
+	d->dot[of] = find_way(d, of); /* what its kernel is built with */
 	if (d->dot[of] == DOT_MISSING || d->dot_emulated)
 		return d->dot[of];
 	char trial[64 + CL_DOT_OPTIONS],
 	    options[CL_DOT_OPTIONS]; /* not to be mixed up with other ways */
-	cl_dot_options(d, of, options);
+	way_options(d, of, options);
 	snprintf(trial, sizeof trial, "%s%s", products[of].kernel, options);
 	if (!d->base.info.is_cpu || !tune_tried(d, trial, probe, &products[of]))
 		d->dot[of] = DOT_MISSING;
@@ -231,17 +262,8 @@ static enum cl_dot way_of(struct cl_device *d, enum cl_products of)
 
 void cl_dot_options(struct cl_device *d, enum cl_products of, char out[CL_DOT_OPTIONS])
 {
-	static const char *const options[DOT_WAYS] = {
-	    [DOT_VEX] = " -D DOT_VEX",
-	    [DOT_ARM] = " -D DOT_ARM",
-	    [DOT_ARM_SDOT] = " -D DOT_ARM -D DOT_SDOT",
-	    [DOT_ARM_MATRIX] = " -D DOT_ARM -D DOT_MATRIX",
-	    [DOT_AMX] = " -D DOT_AMX",
-	    [DOT_AMX_SPLIT] = " -D DOT_AMX -D DOT_SPLIT",
-	};
-	enum cl_dot dot = way_of(d, of);
-	snprintf(out, CL_DOT_OPTIONS, "%s%s", options[dot] ? options[dot] : "",
-		 d->dot_emulated ? " -D DOT_EMULATED" : "");
+	way_of(d, of);
+	way_options(d, of, out);
 }
 
 int cl_takes_precision(struct device *base, enum precision precision, struct error *err)
