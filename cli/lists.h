@@ -48,6 +48,9 @@ const char *list_place(const struct list *l, long line, char *out, size_t size);
 /* One value of a list among a job's fields, by any of the names that param_named() knows. */
 int list_put(struct list *l, json_t *object, const char *name, const char *text, struct error *err);
 
+/* What no field has as a tag, "page=12": commas would end it. */
+int list_put_tag(json_t *object, const char *name, const char *text, struct error *err);
+
 /* No field, but two: "512x768", as on the command line. */
 bool list_is_size(const char *name);
 

@@ -112,7 +112,7 @@ void call_fail(struct call *call, const struct error *err)
 	bool named = named_field(err->text, field, sizeof field);
 	/* Where the queue's server is to be reached is nobody's business. */
 	bool away = err->status == SUMI_CONNECT && !call->caller.all;
-	const char *hint = err->status == SUMI_CONNECT && call->caller.all && !service_config(call->service)->redis[0] ? " (is sumid running?)" : "";
+	const char *hint = err->status == SUMI_CONNECT && call->caller.all && !call->shared->config->redis[0] ? " (is sumid running?)" : "";
 	char text[sizeof err->text + 32];
 	snprintf(text, sizeof text, "%s%s", err->text, hint);
 	answer_error(&call->answer, call->route->dialect, status, status_word(err->status),
@@ -219,7 +219,7 @@ bool call_owns(const struct call *call, const char *submitter)
 
 char *call_url(const struct call *call, const char *path)
 {
-	const char *base = service_config(call->service)->public_url;
+	const char *base = call->shared->config->public_url;
 	size_t length = strlen(base), room = length + strlen(call->http->head.host) + strlen(path) + 16;
 	char *url = malloc(room);
 	while (length && base[length - 1] == '/')

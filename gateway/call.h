@@ -67,9 +67,19 @@ struct caller {
 	int64_t jobs; /* that have not ended, at most; 0: no limit */
 };
 
+/* What all calls find. */
+struct metrics;
+struct once;
+struct shared {
+	const struct config *config;
+	struct metrics *metrics;
+	struct once *once;
+	const char *secret; /* what addresses are signed with; "" while it is not known. It is set once */
+};
+
 struct call {
 	struct task task; /* first */
-	struct service *service;
+	const struct shared *shared;
 	struct http_request *http;
 	const struct route *route;
 	const char *args[CALL_ARGS_MAX];
@@ -87,6 +97,7 @@ struct call {
 	size_t piece_size;
 	void *state; /* the handler's, from malloc() */
 	/* The service's. */
+	struct service *service;
 	struct call *next, **link;
 	int64_t since, spoken; /* boot clock: handled; something was sent */
 	bool again, running;   /* something has happened meanwhile; a handler is at it */
@@ -97,14 +108,6 @@ struct call {
 };
 
 /* ---- what handlers use ------------------------------------------------------------------- */
-
-const struct config *service_config(const struct service *s);
-struct metrics;
-struct metrics *service_metrics(const struct service *s);
-struct once;
-struct once *service_once(const struct service *s);
-/* What addresses are signed with; "" while it is not known. It is set once. */
-const char *service_secret(const struct service *s);
 
 /* Answers. json is released; a status is made of that of the error; field may be NULL, then it is the one
  * that the message names. */

@@ -298,7 +298,7 @@ void metrics_show(struct call *call, struct worker *w)
 	if (!status)
 		status = write_workers(&p, queue, &err);
 	write_store(&p, w);
-	write_own(&p, service_metrics(call->service));
+	write_own(&p, call->shared->metrics);
 	if (p.open)
 		fputs("# EOF\n", p.out);
 	fclose(p.out);

@@ -63,7 +63,7 @@ static void count_waiting(struct once *o, const char *id, int by)
 
 static void wait_for(struct call *call, const char *id)
 {
-	struct once *o = service_once(call->service);
+	struct once *o = call->shared->once;
 	count_waiting(o, id, 1);
 	once_leave(o, call);
 	snprintf(call->waited, sizeof call->waited, "%s", id);
@@ -145,7 +145,7 @@ static bool take_place(struct call *call, struct queue *queue, struct job *job, 
 {
 	const char *retry = head_value(&call->http->head, "x-stainless-retry-count");
 	bool again = retry && atoi(retry) > 0;
-	struct once *o = service_once(call->service);
+	struct once *o = call->shared->once;
 	char what[NAME_SIZE], hash[NAME_SIZE], id[ULID_SIZE], held[JOB_ID_SIZE];
 	struct error err;
 	hash_jobs(job, 1, what);

@@ -67,7 +67,7 @@ void page_file(struct call *call, struct worker *w)
 void page_login(struct call *call, struct worker *w)
 {
 	const char *key = head_value(&call->http->head, "authorization");
-	const char *url = service_config(call->service)->public_url;
+	const char *url = call->shared->config->public_url;
 	(void)w;
 	if (call->caller.keyless || !key || strncmp(key, "Bearer ", 7) != 0) {
 		call_json(call, 200, json_pack("{s:b}", "key", 0));

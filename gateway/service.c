@@ -32,8 +32,7 @@ struct service {
 	struct http_server *http;
 	struct pool *pool;
 	struct hub *hub;
-	struct once *once;
-	struct metrics *metrics;
+	struct shared shared;
 	struct task ended_task; /* reads the times of jobs that have ended */
 	bool ended_task_runs;
 	char (*ended)[JOB_ID_SIZE], (*reading)[JOB_ID_SIZE];
@@ -53,26 +52,6 @@ struct service {
 struct http_server *service_http(struct service *s)
 {
 	return s->http;
-}
-
-struct metrics *service_metrics(const struct service *s)
-{
-	return s->metrics;
-}
-
-struct once *service_once(const struct service *s)
-{
-	return s->once;
-}
-
-const char *service_secret(const struct service *s)
-{
-	return s->access.secret;
-}
-
-const struct config *service_config(const struct service *s)
-{
-	return s->o.config;
 }
 
 /* ---- keys ----------------------------------------------------------------------------------- */
@@ -156,8 +135,8 @@ static void end_call(struct call *c)
 	free(c->piece);
 	c->state = c->piece = NULL;
 	add_cors(c->service, &c->http->head, &c->answer);
-	once_leave(c->service->once, c);
-	metrics_answered(c->service->metrics, c->answer.status);
+	once_leave(c->service->shared.once, c);
+	metrics_answered(c->service->shared.metrics, c->answer.status);
 	struct http_answer answer = c->answer;
 	if (!r->streaming) {
 		http_answer(r, &answer);
@@ -268,7 +247,7 @@ static void call_done(struct task *t)
 	struct service *s = c->service;
 	c->running = false;
 	if (c->silent)
-		once_leave(s->once, c);
+		once_leave(s->shared.once, c);
 	if (c->streams && !c->gone) {
 		begin_stream(c);
 		return;
@@ -400,6 +379,7 @@ static int admit(struct service *s, struct http_request *r, struct http_answer *
 		return 429;
 	}
 	c->service = s;
+	c->shared = &s->shared;
 	c->http = r;
 	c->route = route;
 	c->answer.fd = -1;
@@ -454,7 +434,7 @@ static void on_silent(void *context, struct http_request *r)
 	struct call *c = r->context;
 	c->silent = true;
 	if (!c->running)
-		once_leave(s->once, c);
+		once_leave(s->shared.once, c);
 }
 
 static void read_ended(struct task *t, struct worker *w)
@@ -465,7 +445,7 @@ static void read_ended(struct task *t, struct worker *w)
 	if (worker_queue(w, &queue, &ignored))
 		return;
 	for (size_t i = 0; i < s->reading_count; i++)
-		metrics_ended(s->metrics, queue, s->reading[i]);
+		metrics_ended(s->shared.metrics, queue, s->reading[i]);
 }
 
 static void ended_read(struct task *t)
@@ -476,7 +456,7 @@ static void ended_read(struct task *t)
 
 static void count_ended(struct service *s)
 {
-	metrics_present(s->metrics, http_connections(s->http), hub_streams(s->hub));
+	metrics_present(s->shared.metrics, http_connections(s->http), hub_streams(s->hub));
 	if (s->ended_task_runs || !s->ended_count)
 		return;
 	char(*swap)[JOB_ID_SIZE] = s->reading;
@@ -532,12 +512,11 @@ int service_new(const struct service_options *options, struct service **out, str
 	    .silent = on_silent,
 	    .refuse = on_refuse,
 	};
-	s->once = once_new();
-	s->metrics = metrics_new();
+	s->shared = (struct shared){options->config, metrics_new(), once_new(), s->access.secret};
 	s->ended = calloc(ENDED_MAX, sizeof *s->ended);
 	s->reading = calloc(ENDED_MAX, sizeof *s->reading);
 	s->ended_task = (struct task){.run = read_ended, .done = ended_read};
-	int status = s->once && s->metrics && s->ended && s->reading
+	int status = s->shared.once && s->shared.metrics && s->ended && s->reading
 			 ? http_new(&http, &s->http, err)
 			     : error_set(err, SUMI_NOMEM, "out of memory");
 	if (!status)
@@ -585,8 +564,8 @@ void service_free(struct service *s)
 	s->closed = true;
 	http_free(s->http);
 	hub_free(s->hub);
-	once_free(s->once);
-	metrics_free(s->metrics);
+	once_free(s->shared.once);
+	metrics_free(s->shared.metrics);
 	free(s->ended);
 	free(s->reading);
 	if (s->tick)

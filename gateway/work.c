@@ -107,7 +107,7 @@ char *work_url(const struct call *call, const struct store_artifact *file)
 	int64_t until = (clock_wall_ms() + URL_MS) / 1000;
 	jobs_file_name(file, name);
 	snprintf(path, sizeof path, "/jobs/%s/files/%s", file->job, name);
-	if (access_sign(service_secret(call->service), file->job, name, until, signature)) {
+	if (access_sign(call->shared->secret, file->job, name, until, signature)) {
 		size_t used = strlen(path);
 		snprintf(path + used, sizeof path - used, "?until=%lld&signature=%s", (long long)until,
 			 signature);
