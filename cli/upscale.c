@@ -14,6 +14,7 @@
 #include "media/metadata_file.h"
 #include "media/picture_file.h"
 #include "media/png.h"
+#include "media/transparency.h"
 #include "media/webm.h"
 #include "media/webp.h"
 #include "diffusion/upscale.h"
@@ -49,6 +50,9 @@ struct reel {
 	int64_t *ms;                /* of a film: when each of its pictures is shown */
 	int frames, width, height;
 	int done; /* frames */
+	float *alpha;      /* of a still with transparency, [height, width]; else NULL */
+	bool grey16;       /* a PNG of heights or depths: one channel of 16 bits */
+	bool loses_alpha;  /* an animation with transparency: told already */
 };
 
 /* --- what is wanted --- */
@@ -162,8 +166,51 @@ static void close_reel(struct reel *r)
 	webp_reader_free(r->reader);
 	webm_reader_free(r->film);
 	free(r->ms);
+	free(r->alpha);
 	metadata_free(&r->meta);
 	free(r->data);
+}
+
+/* A still's colours, and its transparency apart. */
+static int read_still(struct reel *r, float **out, struct error *err)
+{
+	struct picture_info info;
+	uint8_t *rgba = NULL;
+	float *grey = NULL;
+	int status;
+	bool png = png_picture_info(r->data, r->size, r->file, &info, NULL) == SUMI_OK;
+	r->grey16 = png && info.grey && info.depth == 16;
+	if (r->grey16)
+		status = picture_decode_grey16(r->data, r->size, r->file, &grey, &r->width, &r->height, err);
+	else
+		status = picture_decode_rgba(r->data, r->size, r->file, &rgba, &r->width, &r->height, err);
+	size_t count = status ? 0 : (size_t)r->width * (size_t)r->height;
+	if (!status && rgba && transparency_seen(rgba, count))
+		status = transparency_split(rgba, r->height, r->width, out, &r->alpha, err);
+	else if (!status && !(*out = malloc(3 * count * sizeof **out)))
+		status = error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", r->file);
+	for (size_t i = 0; i < 3 * count && !status && !r->alpha; i++)
+		(*out)[i] = grey ? grey[i / 3] : (float)rgba[i / 3 * 4 + i % 3] / 255;
+	free(grey);
+	free(rgba);
+	return status;
+}
+
+/* The next picture of an animation, over black, as its encoder takes it. */
+static int read_animation(struct reel *r, uint8_t **rgb, int *end_ms, struct error *err)
+{
+	size_t count = (size_t)r->width * (size_t)r->height;
+	uint8_t *rgba = malloc(count * 4);
+	*rgb = malloc(count * 3);
+	int status = rgba && *rgb ? webp_reader_next_rgba(r->reader, rgba, end_ms, err)
+				  : error_set(err, SUMI_NOMEM, "%s: no memory for a frame", r->file);
+	if (!status && !r->loses_alpha && (r->loses_alpha = transparency_seen(rgba, count)))
+		fprintf(stderr, "sumi: note: %s: its transparency becomes black: an animation keeps none\n", r->file);
+	for (size_t i = 0; i < count && !status; i++)
+		for (size_t c = 0; c < 3; c++)
+			(*rgb)[3 * i + c] = (uint8_t)((rgba[4 * i + c] * rgba[4 * i + 3] + 127) / 255);
+	free(rgba);
+	return status;
 }
 
 /* The next frame as numbers of 0 … 1, the caller's; *end_ms: when it gives way. */
@@ -172,15 +219,13 @@ static int next_frame(struct reel *r, float **out, int *end_ms, struct error *er
 	uint8_t *rgb = NULL;
 	int status;
 	*end_ms = 0;
-	if (r->reader) {
-		rgb = malloc((size_t)r->width * (size_t)r->height * 3);
-		status = rgb ? webp_reader_next(r->reader, rgb, end_ms, err)
-			     : error_set(err, SUMI_NOMEM, "%s: no memory for a frame", r->file);
-	} else if (r->film) {
+	*out = NULL;
+	if (!r->reader && !r->film)
+		return read_still(r, out, err);
+	if (r->reader)
+		status = read_animation(r, &rgb, end_ms, err);
+	else
 		status = webm_reader_next(r->film, &rgb, &r->width, &r->height, &r->ms[r->done], err);
-	} else {
-		status = picture_decode(r->data, r->size, r->file, &rgb, &r->width, &r->height, err);
-	}
 	size_t values = status ? 0 : (size_t)r->width * (size_t)r->height * 3;
 	*out = status ? NULL : malloc(values * sizeof **out);
 	if (!status && !*out)
@@ -217,14 +262,14 @@ static double factor_of(const struct job_of_upscaling *job)
 	return job->by > 0 ? job->by : info->scale * info->resize;
 }
 
-/* The next frame enlarged to bytes [h, w, 3], the caller's. */
-static int enlarge_frame(const struct job_of_upscaling *job, struct reel *r, uint8_t **rgb, int *h, int *w,
-			 int *end_ms, struct error *err)
+/* The next frame enlarged to [h, w, 3] in 0 … 1, the caller's. */
+static int enlarge(const struct job_of_upscaling *job, struct reel *r, float **large, int *h, int *w, int *end_ms,
+		   struct error *err)
 {
 	struct progress progress = {job, r};
 	const struct upscale_watch watch = {show_tile, &progress};
-	float *picture, *large = NULL;
-	*rgb = NULL;
+	float *picture;
+	*large = NULL;
 	int status = next_frame(r, &picture, end_ms, err);
 	if (status)
 		return status;
@@ -235,18 +280,29 @@ static int enlarge_frame(const struct job_of_upscaling *job, struct reel *r, uin
 		status = error_set(err, SUMI_TOOBIG, "%s: %dx%d is larger than a picture may be: give a "
 				   "smaller --by", r->file, *w, *h);
 	} else {
-		large = malloc(values * sizeof *large);
-		*rgb = malloc(values);
-		status = large && *rgb ? upscale_picture(job->upscaler, picture, r->height, r->width, large,
-							 *h, *w, &watch, err)
-				       : error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d", r->file, *w,
-						   *h);
+		*large = malloc(values * sizeof **large);
+		status = *large ? upscale_picture(job->upscaler, picture, r->height, r->width, *large, *h, *w,
+						  &watch, err)
+				: error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d", r->file, *w, *h);
 	}
+	r->done++;
+	free(picture);
+	return status;
+}
+
+/* The same as bytes. */
+static int enlarge_frame(const struct job_of_upscaling *job, struct reel *r, uint8_t **rgb, int *h, int *w,
+			 int *end_ms, struct error *err)
+{
+	float *large;
+	int status = enlarge(job, r, &large, h, w, end_ms, err);
+	size_t values = status ? 0 : (size_t)*h * (size_t)*w * 3;
+	*rgb = status ? NULL : malloc(values);
+	if (!status && !*rgb)
+		status = error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d", r->file, *w, *h);
 	if (!status)
 		picture_to_bytes(large, *rgb, values);
-	r->done++;
 	free(large);
-	free(picture);
 	return status;
 }
 
@@ -281,22 +337,59 @@ static int write_result(const struct job_of_upscaling *job, const char *path, co
 	return SUMI_OK;
 }
 
+/* Only one grey channel stays deep: heights and depths, where 8 bits are steps. */
+static void tell_depth(const struct job_of_upscaling *job, const struct reel *r, bool png)
+{
+	struct picture_info info;
+	if (job->cli->quiet || (r->grey16 && png) || png_picture_info(r->data, r->size, r->file, &info, NULL) || info.depth != 16)
+		return;
+	fprintf(stderr, "sumi: note: of the 16 bits of %s the result has 8: %s\n", r->file,
+		r->grey16 ? "a .png keeps them" : "only grey without transparency keeps them");
+}
+
+static int encode_bytes(const struct reel *r, const float *large, int h, int w, bool png, const struct metadata *meta,
+			uint8_t **data, size_t *size, struct error *err)
+{
+	struct webp_options lossless = {.lossless = true, .quality = 70};
+	size_t values = (size_t)h * (size_t)w * 3;
+	uint8_t *rgb = malloc(values), *rgba = NULL;
+	int status = rgb ? SUMI_OK : error_set(err, SUMI_NOMEM, "%s: no memory for %dx%d", r->file, w, h);
+	if (!status)
+		picture_to_bytes(large, rgb, values);
+	if (!status && r->alpha)
+		status = transparency_join(rgb, r->alpha, r->height, r->width, h, w, &rgba, err);
+	if (!status && png)
+		status = rgba ? png_encode_rgba(rgba, w, h, meta, data, size, err) : png_encode(rgb, w, h, meta, data, size, err);
+	else if (!status)
+		status = rgba ? webp_encode_rgba(rgba, w, h, &lossless, meta, data, size, err)
+			      : webp_encode(rgb, w, h, &lossless, meta, data, size, err);
+	free(rgb);
+	free(rgba);
+	return status;
+}
+
 static int still(const struct job_of_upscaling *job, struct reel *r, const struct metadata *meta,
 		 const char *path, struct error *err)
 {
-	struct webp_options lossless = {.lossless = true, .quality = 70};
 	const char *dot = strrchr(path, '.');
 	bool png = !dot || strcasecmp(dot, ".webp") != 0;
-	uint8_t *rgb, *data = NULL;
+	uint8_t *data = NULL;
+	float *large;
 	size_t size;
-	int h, w, end_ms, status = enlarge_frame(job, r, &rgb, &h, &w, &end_ms, err);
+	int h, w, end_ms, status = enlarge(job, r, &large, &h, &w, &end_ms, err);
 	if (!status)
-		status = png ? png_encode(rgb, w, h, meta, &data, &size, err)
-			     : webp_encode(rgb, w, h, &lossless, meta, &data, &size, err);
+		tell_depth(job, r, png);
+	if (!status && r->grey16 && png) {
+		for (size_t i = 0; i < (size_t)h * (size_t)w; i++)
+			large[i] = (large[3 * i] + large[3 * i + 1] + large[3 * i + 2]) / 3;
+		status = png_encode_grey16(large, w, h, meta, &data, &size, err);
+	} else if (!status) {
+		status = encode_bytes(r, large, h, w, png, meta, &data, &size, err);
+	}
 	if (!status)
 		status = write_result(job, path, data, size, err);
 	free(data);
-	free(rgb);
+	free(large);
 	return status;
 }
 

@@ -16,6 +16,8 @@ struct picture_info {
 	int width, height; /* as it lies in the file */
 	int orientation;   /* EXIF's, 1 … 8: how it wants to be turned */
 	bool more;         /* of a PNG: it is animated, and more pictures follow, which nobody here reads */
+	int depth;         /* of a PNG: bits a channel; else 0 */
+	bool grey;         /* of a PNG: one channel without transparency */
 };
 
 /* SUMI_CORRUPT for a picture without pixels, SUMI_TOOBIG past the limits above. */

@@ -170,6 +170,29 @@ int picture_decode_rgba(const void *data, size_t size, const char *where, uint8_
 	return decode(data, size, where, true, rgba, width, height, err);
 }
 
+int picture_decode_grey16(const void *data, size_t size, const char *where, float **grey, int *width,
+			  int *height, struct error *err)
+{
+	struct picture_info info;
+	uint8_t *bytes = NULL;
+	*grey = NULL;
+	int status = format_of(data, size) == FORMAT_PNG
+			 ? png_picture_info(data, size, where, &info, err)
+			 : error_set(err, SUMI_UNSUPPORTED, "%s: is no PNG", where);
+	if (!status)
+		status = png_decode_grey16(data, size, where, &bytes, width, height, err);
+	if (!status)
+		status = turn(info.orientation, &bytes, 2, width, height, where, err);
+	size_t count = status ? 0 : (size_t)*width * (size_t)*height;
+	*grey = status ? NULL : malloc(count * sizeof **grey);
+	if (!status && !*grey)
+		status = error_set(err, SUMI_NOMEM, "%s: no memory for its pixels", where);
+	for (size_t i = 0; i < count && !status; i++)
+		(*grey)[i] = (float)(bytes[2 * i] << 8 | bytes[2 * i + 1]) / UINT16_MAX;
+	free(bytes);
+	return status;
+}
+
 int picture_size(const void *data, size_t size, const char *where, int *width, int *height,
 		 struct error *err)
 {

@@ -25,6 +25,11 @@ int picture_decode(const void *data, size_t size, const char *where, uint8_t **r
 int picture_decode_rgba(const void *data, size_t size, const char *where, uint8_t **rgba, int *width,
 			int *height, struct error *err);
 
+/* A PNG of 16 bits of grey, which no other function here tells from one of 8: [height, width] in 0 … 1, turned too.
+ * The caller frees *grey. SUMI_UNSUPPORTED for any other picture. */
+int picture_decode_grey16(const void *data, size_t size, const char *where, float **grey, int *width,
+			  int *height, struct error *err);
+
 /* A picture [height, width, channels] of bytes scaled by a box filter to out_width × out_height, which
  * cuts off what the other shape does not hold (centred): out [out_height, out_width, channels] in
  * −1…1. channels: at most 4. */

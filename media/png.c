@@ -18,6 +18,10 @@
 
 #define TEXT_CHUNKS_MAX 32 /* that are looked at: each may expand to 2 MiB */
 
+enum pixels { PIXELS_RGB, PIXELS_RGBA, PIXELS_GREY16 };
+
+static const size_t pixel_bytes[] = {[PIXELS_RGB] = 3, [PIXELS_RGBA] = 4, [PIXELS_GREY16] = 2};
+
 struct job {
 	png_structp png;
 	png_infop info;
@@ -27,7 +31,7 @@ struct job {
 	/* reading */
 	const uint8_t *in;
 	size_t left;
-	bool alpha; /* is asked for */
+	enum pixels kind; /* that are asked for */
 	/* writing */
 	uint8_t *out;
 	size_t size, capacity;
@@ -186,6 +190,13 @@ int png_encode(const uint8_t *rgb, int width, int height, const struct metadata 
 	return encode(&r, meta, data, size, err);
 }
 
+int png_encode_rgba(const uint8_t *rgba, int width, int height, const struct metadata *meta,
+		    uint8_t **data, size_t *size, struct error *err)
+{
+	struct raster r = {rgba, width, height, 8, PNG_COLOR_TYPE_RGB_ALPHA, (size_t)(unsigned)width * 4};
+	return encode(&r, meta, data, size, err);
+}
+
 int png_encode_grey16(const float *grey, int width, int height, const struct metadata *meta, uint8_t **data,
 		      size_t *size, struct error *err)
 {
@@ -250,10 +261,14 @@ int png_picture_info(const void *data, size_t size, const char *where, struct pi
 			info->width = (int)width;
 			info->height = (int)height;
 			raw = raw_size(content);
+			info->depth = content[8];
+			info->grey = content[9] == PNG_COLOR_TYPE_GRAY;
 		} else if (memcmp(type, "eXIf", 4) == 0) {
 			info->orientation = exif_orientation(content, length);
 		} else if (memcmp(type, "acTL", 4) == 0) {
 			info->more = true;
+		} else if (memcmp(type, "tRNS", 4) == 0) {
+			info->grey = false;
 		}
 		if (memcmp(type, "IDAT", 4) == 0)
 			packed += length;
@@ -297,7 +312,21 @@ static int begin_reading(struct job *job)
 	return SUMI_OK;
 }
 
-/* Any kind of PNG becomes 8-bit RGB, or RGBA where job->alpha is set. */
+/* Any kind of PNG becomes 8-bit RGB or RGBA; one of 16 bits of grey stays so for who asks for that. */
+static void set_kind(struct job *job)
+{
+	png_color_16 black = {0};
+	if (job->kind == PIXELS_GREY16)
+		return;
+	png_set_expand(job->png);
+	png_set_scale_16(job->png);
+	png_set_gray_to_rgb(job->png);
+	if (job->kind == PIXELS_RGBA)
+		png_set_filler(job->png, 255, PNG_FILLER_AFTER);
+	else
+		png_set_background(job->png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
+}
+
 static void read_picture(struct job *job)
 {
 	static const png_byte texts[] = "tEXt\0zTXt\0iTXt";
@@ -308,20 +337,13 @@ static void read_picture(struct job *job)
 	png_read_info(job->png, job->info);
 	size_t width = png_get_image_width(job->png, job->info);
 	size_t height = png_get_image_height(job->png, job->info);
-	png_set_expand(job->png);
-	png_set_scale_16(job->png);
-	png_set_gray_to_rgb(job->png);
-	png_color_16 black = {0};
-	if (job->alpha)
-		png_set_filler(job->png, 255, PNG_FILLER_AFTER);
-	else
-		png_set_background(job->png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
+	set_kind(job);
 	int passes = png_set_interlace_handling(job->png);
 	png_read_update_info(job->png, job->info);
-	size_t channels = job->alpha ? 4 : 3;
-	if (png_get_rowbytes(job->png, job->info) != channels * width)
+	size_t pixel = pixel_bytes[job->kind];
+	if (png_get_rowbytes(job->png, job->info) != pixel * width)
 		png_error(job->png, "cannot be turned into 8-bit RGB");
-	job->out = malloc(channels * width * height);
+	job->out = malloc(pixel * width * height);
 	if (!job->out) {
 		job->status = error_set(job->err, SUMI_NOMEM, "%s: no memory for %zux%zu pixels",
 					job->where, width, height);
@@ -329,7 +351,7 @@ static void read_picture(struct job *job)
 	}
 	while (passes-- > 0)
 		for (size_t y = 0; y < height; y++)
-			png_read_row(job->png, job->out + channels * width * y, NULL);
+			png_read_row(job->png, job->out + pixel * width * y, NULL);
 	png_read_end(job->png, NULL);
 }
 
@@ -360,8 +382,20 @@ int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, 
 int png_decode_rgba(const void *data, size_t size, const char *where, uint8_t **rgba, int *width,
 		    int *height, struct error *err)
 {
-	struct job job = {.where = where, .err = err, .in = data, .left = size, .alpha = true};
+	struct job job = {.where = where, .err = err, .in = data, .left = size, .kind = PIXELS_RGBA};
 	return decode(&job, rgba, width, height);
+}
+
+int png_decode_grey16(const void *data, size_t size, const char *where, uint8_t **grey, int *width,
+		      int *height, struct error *err)
+{
+	struct job job = {.where = where, .err = err, .in = data, .left = size, .kind = PIXELS_GREY16};
+	struct picture_info info;
+	*grey = NULL;
+	int status = png_picture_info(data, size, where, &info, err);
+	if (!status && !(info.grey && info.depth == 16))
+		status = error_set(err, SUMI_UNSUPPORTED, "%s: PNG: is not one of 16 bits of grey", where);
+	return status ? status : decode(&job, grey, width, height);
 }
 
 /* The file without its pixels, which nobody asks for: what stands behind them then stands before them,
@@ -421,7 +455,7 @@ static int add_chunks(struct job *job, struct file_texts *texts)
 static int read_hidden(struct job *job, struct file_texts *texts)
 {
 	size_t width, height;
-	job->alpha = true;
+	job->kind = PIXELS_RGBA;
 	int status = begin_reading(job);
 	if (status)
 		return status;

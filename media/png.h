@@ -1,4 +1,4 @@
-/* PNG: 8-bit RGB pictures written and read, 16-bit grey ones written. Same input, same bytes. */
+/* PNG: 8-bit RGB pictures and 16-bit grey ones, written and read. Same input, same bytes. */
 #ifndef SUMI_MEDIA_PNG_H
 #define SUMI_MEDIA_PNG_H
 
@@ -14,6 +14,10 @@
  * "sumi", tEXt where Latin-1 says it all and iTXt where it does not. The caller frees *data. */
 int png_encode(const uint8_t *rgb, int width, int height, const struct metadata *meta,
 	       uint8_t **data, size_t *size, struct error *err);
+
+/* The same with transparency, [height, width, 4]. */
+int png_encode_rgba(const uint8_t *rgba, int width, int height, const struct metadata *meta,
+		    uint8_t **data, size_t *size, struct error *err);
 
 /* The same of one grey channel of 16 bits: grey is [height, width], 0…1, both sides 1 or more. */
 int png_encode_grey16(const float *grey, int width, int height, const struct metadata *meta, uint8_t **data,
@@ -32,6 +36,11 @@ int png_decode(const void *data, size_t size, const char *where, uint8_t **rgb, 
 /* The same with transparency, [height, width, 4]. */
 int png_decode_rgba(const void *data, size_t size, const char *where, uint8_t **rgba, int *width,
 		    int *height, struct error *err);
+
+/* One of 16 bits in one grey channel (png_picture_info() says which is) as it lies in the file: [height, width, 2],
+ * the higher byte first. SUMI_UNSUPPORTED for another. */
+int png_decode_grey16(const void *data, size_t size, const char *where, uint8_t **grey, int *width,
+		      int *height, struct error *err);
 
 /* Adds what stands in text chunks, before and behind the picture, in eXIf, in XMP and in the lowest
  * bits of transparent pictures. */

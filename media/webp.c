@@ -38,7 +38,7 @@ static int set_config(WebPConfig *config, const struct webp_options *options, st
 	return SUMI_OK;
 }
 
-static int set_picture(WebPPicture *picture, const uint8_t *rgb, int width, int height,
+static int set_picture(WebPPicture *picture, const uint8_t *pixels, bool alpha, int width, int height,
 		       bool lossless, struct error *err)
 {
 	if (!WebPPictureInit(picture))
@@ -46,7 +46,7 @@ static int set_picture(WebPPicture *picture, const uint8_t *rgb, int width, int 
 	picture->use_argb = lossless;
 	picture->width = width;
 	picture->height = height;
-	if (!WebPPictureImportRGB(picture, rgb, 3 * width))
+	if (!(alpha ? WebPPictureImportRGBA(picture, pixels, 4 * width) : WebPPictureImportRGB(picture, pixels, 3 * width)))
 		return error_set(err, SUMI_NOMEM, "WebP: no memory for %dx%d pixels", width,
 				 height);
 	return SUMI_OK;
@@ -108,8 +108,8 @@ static int hand_over(const WebPData *file, uint8_t **data, size_t *size, struct 
 	return SUMI_OK;
 }
 
-int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_options *options,
-		const struct metadata *meta, uint8_t **data, size_t *size, struct error *err)
+static int encode(const uint8_t *pixels, bool alpha, int width, int height, const struct webp_options *options,
+		  const struct metadata *meta, uint8_t **data, size_t *size, struct error *err)
 {
 	WebPConfig config;
 	WebPPicture picture = {0};
@@ -123,8 +123,9 @@ int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_opt
 	if (status)
 		return status;
 	if ((status = set_config(&config, options, err)) ||
-	    (status = set_picture(&picture, rgb, width, height, options->lossless, err)))
+	    (status = set_picture(&picture, pixels, alpha, width, height, options->lossless, err)))
 		goto done;
+	config.exact = alpha;
 	picture.writer = WebPMemoryWrite;
 	picture.custom_ptr = &writer;
 	if (!WebPEncode(&config, &picture)) {
@@ -142,6 +143,18 @@ done:
 	WebPMemoryWriterClear(&writer);
 	WebPPictureFree(&picture);
 	return status;
+}
+
+int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_options *options,
+		const struct metadata *meta, uint8_t **data, size_t *size, struct error *err)
+{
+	return encode(rgb, false, width, height, options, meta, data, size, err);
+}
+
+int webp_encode_rgba(const uint8_t *rgba, int width, int height, const struct webp_options *options,
+		     const struct metadata *meta, uint8_t **data, size_t *size, struct error *err)
+{
+	return encode(rgba, true, width, height, options, meta, data, size, err);
 }
 
 struct webp_animation {
@@ -218,7 +231,7 @@ int webp_animation_add(struct webp_animation *a, const uint8_t *rgb, struct erro
 				 a->frames);
 	WebPPicture picture;
 	/* The animation encoder compares and crops ARGB whatever it writes. */
-	int status = set_picture(&picture, rgb, a->width, a->height, true, err);
+	int status = set_picture(&picture, rgb, false, a->width, a->height, true, err);
 	if (!status && !WebPAnimEncoderAdd(a->encoder, &picture, next_begin(a), &a->config))
 		status = error_set(err, SUMI_INTERNAL, "WebP: frame %d: %s", a->frames,
 				   WebPAnimEncoderGetError(a->encoder));

@@ -33,6 +33,10 @@ struct webp_animation_options {
 int webp_encode(const uint8_t *rgb, int width, int height, const struct webp_options *options,
 		const struct metadata *meta, uint8_t **data, size_t *size, struct error *err);
 
+/* The same with transparency, [height, width, 4]; lossless keeps colours where nothing is seen of them too. */
+int webp_encode_rgba(const uint8_t *rgba, int width, int height, const struct webp_options *options,
+		     const struct metadata *meta, uint8_t **data, size_t *size, struct error *err);
+
 /* An animation that grows frame by frame; only the encoder's window of frames is kept. */
 struct webp_animation;
 int webp_animation_new(int width, int height, const struct webp_animation_options *options,

@@ -43,6 +43,38 @@ def stills(place):
     check(rows["path"] == "json.png" and rows["by"] == 2, "--json says what came of it", str(rows))
 
 
+def png(path, colour, depth, width, height, pixel):
+    """A picture of bytes that pixel(x, y) gives."""
+    rows = b"".join(b"\0" + b"".join(pixel(x, y) for x in range(width)) for y in range(height))
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks))
+
+
+def kind(path):
+    """Bits a channel and the kind of colour: 0 grey, 2 RGB, 6 RGBA."""
+    data = path.read_bytes()
+    return data[24], data[25]
+
+
+def what_pictures_have(place):
+    """Transparency and 16 bits stay, or it is said that they do not."""
+    network = ["-u", NETWORKS / "compact.safetensors"]
+    png(place.dir / "leaf.png", 6, 8, 40, 30, lambda x, y: bytes((200, 30, 30, 255) if x < 20 else (0, 0, 0, 0)))
+    png(place.dir / "heights.png", 0, 16, 40, 30, lambda x, y: struct.pack(">H", 900 * x + 37 * y))
+    png(place.dir / "deep.png", 2, 16, 40, 30, lambda x, y: struct.pack(">HHH", 900 * x, 0, 37 * y))
+    done = place.sumi("upscale", "leaf.png", *network)
+    check(done.returncode == 0 and kind(place.dir / "leaf-x2.png") == (8, 6) and not done.stderr, "transparency stays", done.stderr)
+    done = place.sumi("upscale", "leaf.png", *network, "-o", "leaf.webp")
+    data = (place.dir / "leaf.webp").read_bytes() if done.returncode == 0 else bytes(30)
+    check(b"VP8L" in data and data[data.index(b"VP8L") + 12] >> 4 & 1, "in a WebP too", done.stderr)
+    done = place.sumi("upscale", "heights.png", *network)
+    check(done.returncode == 0 and kind(place.dir / "heights-x2.png") == (16, 0) and not done.stderr, "16 bits of heights stay", done.stderr)
+    for name, ending, says in (("heights", "webp", "a .png keeps them"), ("deep", "png", "only grey")):
+        done = place.sumi("upscale", f"{name}.png", *network, "-o", f"{name}-8.{ending}")
+        check(done.returncode == 0 and says in done.stderr and len(done.stderr.splitlines()) == 1, f"or it is told: {name}", done.stderr)
+
+
 def pictures_of(data):
     """Of an animated WebP: where the chunk of each picture begins, and for how many ms it is shown."""
     at, rows = 12, []
@@ -94,6 +126,7 @@ def refused(place):
 place = Place("upscale")
 try:
     stills(place)
+    what_pictures_have(place)
     animations(place)
     refused(place)
 finally:

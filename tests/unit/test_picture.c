@@ -24,6 +24,7 @@
 #include "media/metadata_file.h"
 #include "media/picture_file.h"
 #include "media/png.h"
+#include "media/transparency.h"
 #include "media/webp.h"
 
 enum { W = 48, H = 32 };
@@ -398,6 +399,95 @@ static void jpegs_are_written(void **state)
 	}
 }
 
+/* Colours beneath what is not seen stay too: what reads them again takes nothing else for them. */
+static void transparency_is_written(void **state)
+{
+	(void)state;
+	struct webp_options lossless = {.lossless = true, .quality = 70};
+	uint8_t rgba[W * H * 4], *file, *got;
+	struct error err = {0};
+	size_t size;
+	for (int i = 0; i < W * H; i++) {
+		colour(i % W, i / W, rgba + 4 * i);
+		rgba[4 * i + 3] = (uint8_t)(i % W * 5);
+	}
+	for (int webp = 0; webp < 2; webp++) {
+		int w, h;
+		assert_int_equal(webp ? webp_encode_rgba(rgba, W, H, &lossless, NULL, &file, &size, &err)
+				      : png_encode_rgba(rgba, W, H, NULL, &file, &size, &err), SUMI_OK);
+		assert_int_equal(picture_decode_rgba(file, size, "x", &got, &w, &h, &err), SUMI_OK);
+		assert_true(w == W && h == H);
+		assert_memory_equal(got, rgba, sizeof rgba);
+		free(file);
+		free(got);
+	}
+}
+
+static void deep_grey_is_written(void **state)
+{
+	(void)state;
+	static const uint8_t not_deep[] = "\x89PNG\r\n\x1a\n";
+	float grey[W * H], *got;
+	uint8_t rgb[W * H * 3] = {0}, *file;
+	struct picture_info info;
+	struct error err = {0};
+	size_t size;
+	int w, h;
+	for (int i = 0; i < W * H; i++)
+		grey[i] = (float)i / (W * H - 1);
+	assert_int_equal(png_encode_grey16(grey, W, H, NULL, &file, &size, &err), SUMI_OK);
+	assert_int_equal(png_picture_info(file, size, "x", &info, &err), SUMI_OK);
+	assert_true(info.grey && info.depth == 16);
+	assert_int_equal(picture_decode_grey16(file, size, "x", &got, &w, &h, &err), SUMI_OK);
+	assert_true(w == W && h == H);
+	for (int i = 0; i < W * H; i++)
+		assert_true(fabsf(got[i] - grey[i]) <= 0.51F / UINT16_MAX);
+	free(got);
+	free(file);
+	assert_int_equal(png_encode(rgb, W, H, NULL, &file, &size, &err), SUMI_OK);
+	assert_int_equal(picture_decode_grey16(file, size, "x", &got, &w, &h, &err), SUMI_UNSUPPORTED);
+	assert_null(got);
+	free(file);
+	assert_int_equal(picture_decode_grey16(not_deep, 8, "x", &got, &w, &h, &err), SUMI_CORRUPT);
+	assert_null(got);
+}
+
+static void colours_spread_beneath_transparency(void **state)
+{
+	(void)state;
+	enum { SEEN = 4 };
+	uint8_t rgba[W * H * 4] = {0}, rgb[W * H * 4 * 3], *joined;
+	float *colours, *alpha;
+	struct error err = {0};
+	for (int i = 0; i < W * H; i++)
+		rgba[4 * i + 3] = 254;
+	assert_false(transparency_seen(rgba, W * H)); /* texts are hidden there */
+	for (int i = 0; i < W * H; i++) {
+		bool seen = i % W < SEEN;
+		rgba[4 * i] = seen ? 200 : 0;
+		rgba[4 * i + 3] = seen ? 255 : 0;
+	}
+	assert_true(transparency_seen(rgba, W * H));
+	assert_int_equal(transparency_split(rgba, H, W, &colours, &alpha, &err), SUMI_OK);
+	for (int i = 0; i < W * H; i++) {
+		float want = i % W < SEEN + 16 ? 200.0F / 255 : 0;
+		assert_true(fabsf(colours[3 * i] - want) < 1e-5F && fabsf(alpha[i] - (i % W < SEEN ? 1 : 0)) < 1e-6F);
+	}
+	memset(rgb, 7, sizeof rgb);
+	assert_int_equal(transparency_join(rgb, alpha, H, W, 2 * H, 2 * W, &joined, &err), SUMI_OK);
+	for (int i = 0; i < 4 * W * H; i++) {
+		int x = i % (2 * W);
+		assert_true(joined[4 * i] == 7 && joined[4 * i + 1] == 7 && joined[4 * i + 2] == 7);
+		if (x < 2 * SEEN - 4)
+			assert_int_equal(joined[4 * i + 3], 255);
+		if (x >= 2 * SEEN + 4)
+			assert_int_equal(joined[4 * i + 3], 0);
+	}
+	free(joined);
+	free(colours);
+	free(alpha);
+}
+
 /* A segment holds 64 KiB: of both texts sumi's own counts, and that it is too much is said. */
 static void a_jpeg_says_what_it_can(void **state)
 {
@@ -432,6 +522,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(jpegs_of_every_kind),
 	    cmocka_unit_test(jpegs_are_written),
+	    cmocka_unit_test(transparency_is_written),
+	    cmocka_unit_test(deep_grey_is_written),
+	    cmocka_unit_test(colours_spread_beneath_transparency),
 	    cmocka_unit_test(a_jpeg_says_what_it_can),
 	    cmocka_unit_test(pictures_are_turned_as_they_say),
 	    cmocka_unit_test(cut_off_files_are_refused),
