@@ -2,16 +2,20 @@
  *
  *     build/bench/vocode clip PACK DEVICE STEPS SECONDS     processor time of each stage
  *     build/bench/vocode phases FILE                        see tools/bench_phase.py
+ *     build/bench/vocode sound SUMI.JSON PICTURE SOUND      a loop's picture becomes sound as a pack's would
+ *     build/bench/vocode picture SUMI.JSON SOUND PICTURE    and a loop of sound its picture
  *
  * FILE holds seven int32 (n_fft, window, hop, edge, frames, length, iterations) and the
  * magnitudes [frames, n_fft/2 + 1], float32; the samples [length] take their place in FILE.out,
- * and the processor time in ms is printed. */
+ * and the processor time in ms is printed. PICTURE is [bands, columns, 3], SOUND [channels, columns · hop], both
+ * float32. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "diffusion/run.h"
 #include "media/ogg.h"
 #include "modalities/phase.h"
@@ -159,6 +163,72 @@ done:
 	return status;
 }
 
+/* ---- pictures and sound ------------------------------------------------------------ */
+
+static int read_all(const char *path, size_t one, float **out, size_t *count, struct error *err)
+{
+	long size = -1;
+	FILE *f = fopen(path, "rb");
+	*out = NULL;
+	if (f && fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) > 0 && fseek(f, 0, SEEK_SET) == 0)
+		*out = malloc((size_t)size);
+	*count = size > 0 ? (size_t)size / (one * sizeof **out) : 0;
+	int status = *out && *count && fread(*out, one * sizeof **out, *count, f) == *count
+			 ? SUMI_OK
+			 : error_set(err, SUMI_IO, "%s: cannot be read as rows of %zu numbers", path, one);
+	if (f)
+		fclose(f);
+	return status;
+}
+
+static int write_all(const char *path, const float *values, size_t count, struct error *err)
+{
+	FILE *f = fopen(path, "wb");
+	if (!f || fwrite(values, sizeof *values, count, f) != count || fclose(f) != 0)
+		return error_set(err, SUMI_IO, "%s: cannot be written", path);
+	return SUMI_OK;
+}
+
+/* One way or the other; prints the processor time in ms. */
+static int translate(bool to_sound, char **words, struct error *err)
+{
+	struct pack_info info = {.latents = {.scale = 8}, .defaults = {.width = 256, .height = 128}};
+	struct spectrogram s;
+	struct sound sound = {0};
+	float *in = NULL, *picture = NULL;
+	size_t count = 0;
+	double mark = 0;
+	snprintf(info.path, sizeof info.path, "%s", words[0]);
+	int status = json_read_file(words[0], 1 << 20, &info.manifest, err);
+	if (status || (status = spectrogram_read(&info, &s, err)))
+		goto done;
+	int channels = s.stereo ? 2 : 1;
+	size_t column = to_sound ? (size_t)s.bands * 3 : (size_t)s.hop * (size_t)channels;
+	if ((status = read_all(words[1], column, &in, &count, err)))
+		goto done;
+	struct spectrogram_shape shape = {
+	    .columns = (int)count, .frames = (int)count, .length = count * (size_t)s.hop, .circular = true};
+	since(&mark);
+	if (to_sound) {
+		if (!(status = spectrogram_to_sound(&s, &shape, in, &sound, err)))
+			status = write_all(words[2], sound.samples, (size_t)channels * sound.length, err);
+	} else {
+		struct sound loop = {.rate = s.rate, .channels = channels, .length = shape.length, .samples = in};
+		picture = malloc(count * (size_t)s.bands * 3 * sizeof *picture);
+		status = picture ? spectrogram_of_sound(&s, &shape, &loop, picture, err)
+				 : error_set(err, SUMI_NOMEM, "out of memory");
+		if (!status)
+			status = write_all(words[2], picture, count * (size_t)s.bands * 3, err);
+	}
+	printf("%.3f\n", since(&mark));
+done:
+	json_decref(info.manifest);
+	sound_free(&sound);
+	free(picture);
+	free(in);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct error err = {0};
@@ -167,9 +237,12 @@ int main(int argc, char **argv)
 		status = clip(argv + 2, &err);
 	else if (argc == 3 && strcmp(argv[1], "phases") == 0)
 		status = phases(argv[2], &err);
+	else if (argc == 5 && (strcmp(argv[1], "sound") == 0 || strcmp(argv[1], "picture") == 0))
+		status = translate(strcmp(argv[1], "sound") == 0, argv + 2, &err);
 	else
 		error_set(&err, status,
-			  "usage: vocode clip PACK DEVICE STEPS SECONDS | phases FILE");
+			  "usage: vocode clip PACK DEVICE STEPS SECONDS | phases FILE | "
+			  "sound SUMI.JSON PICTURE SOUND | picture SUMI.JSON SOUND PICTURE");
 	if (status)
 		fprintf(stderr, "%s\n", err.text);
 	return status != SUMI_OK;

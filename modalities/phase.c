@@ -275,7 +275,9 @@ int phase_reconstruct(const struct phase_options *o, const float *magnitudes, fl
 	if (status)
 		goto done;
 	weigh_overlap(&r);
-	if ((status = first_guess(&r, err)))
+	if (o->like)
+		memcpy(r.newest, o->like, o->length * sizeof *samples);
+	else if ((status = first_guess(&r, err)))
 		goto done;
 	/* t + α (t − t₋₁) has the angles of t − α/(1 + α) t₋₁; the first step knows one only. */
 	for (int i = 0; i < o->iterations; i++)

@@ -25,6 +25,8 @@ struct phase_options {
 	double momentum; /* 0 … 1; 0.99 is usual */
 	bool blurred;    /* flat magnitudes are noise that was smoothed, as models and mel bands do,
 			    and shall hiss; else they may be what they say, such as a fast sweep */
+	const float *like; /* [length] a signal that lends its phases to begin with, such as that of
+			      both channels together; NULL: they are guessed */
 };
 
 /* A signal whose magnitudes come near magnitudes [frames, bins]: fast Griffin–Lim (Perraudin,

@@ -11,6 +11,8 @@
 /* From integrated phases six iterations come nearer than librosa's and torchaudio's
  * Griffin-Lim do in 32 (docs/audio.md). */
 enum { ITERATIONS = 6 };
+/* More of them would lead the channels' phases away from each other again. */
+enum { LENT_ITERATIONS = 1 };
 #define MOMENTUM 0.99
 
 static struct mel_options mel_options(const struct spectrogram *s)
@@ -94,8 +96,7 @@ static int magnitudes_of(const struct spectrogram *s, const struct spectrogram_s
 	return status;
 }
 
-static int channel_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
-			    const float *picture, int channel, float *samples, struct error *err)
+static struct phase_options phase_options(const struct spectrogram *s, const struct spectrogram_shape *shape)
 {
 	struct phase_options o = {
 	    .stft = {.n_fft = phase_transform(s->window, s->n_fft),
@@ -111,25 +112,61 @@ static int channel_to_sound(const struct spectrogram *s, const struct spectrogra
 	o.bins = (int)ceil(s->high * o.stft.n_fft / s->rate) + 1;
 	if (o.bins > o.stft.n_fft / 2 + 1)
 		o.bins = o.stft.n_fft / 2 + 1;
-	float *magnitudes = malloc((size_t)o.frames * (size_t)o.bins * sizeof *magnitudes);
-	if (!magnitudes)
-		return error_set(err, SUMI_NOMEM, "no memory for a spectrum of %d frames",
-				 o.frames);
-	int status =
-	    magnitudes_of(s, shape, picture, channel, o.stft.n_fft, o.bins, magnitudes, err);
-	if (!status)
-		status = phase_reconstruct(&o, magnitudes, samples, err);
-	free(magnitudes);
+	return o;
+}
+
+/* Each channel by itself. magnitudes: room for one. */
+static int apart_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape, const float *picture,
+			  const struct phase_options *o, float *magnitudes, struct sound *out, struct error *err)
+{
+	int status = SUMI_OK;
+	for (int c = 0; c < out->channels && !status; c++) {
+		status = magnitudes_of(s, shape, picture, c, o->stft.n_fft, o->bins, magnitudes, err);
+		if (!status)
+			status = phase_reconstruct(o, magnitudes, out->samples + (size_t)c * out->length, err);
+	}
 	return status;
+}
+
+/* Phases that are found once, for what both channels have together: what stands between the speakers stays
+ * there, and added up to one channel nothing is lost. magnitudes: room for three, those of both channels and
+ * of the two together. */
+static int together_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape, const float *picture,
+			     const struct phase_options *o, float *magnitudes, struct sound *out, struct error *err)
+{
+	size_t one = (size_t)o->frames * (size_t)o->bins;
+	float *both = magnitudes + 2 * one, *left = out->samples, *right = left + out->length;
+	struct phase_options of_channel = *o;
+	int status;
+	for (int c = 0; c < 2; c++)
+		if ((status = magnitudes_of(s, shape, picture, c, o->stft.n_fft, o->bins, magnitudes + (size_t)c * one, err)))
+			return status;
+	for (size_t i = 0; i < one; i++)
+		both[i] = sqrtf((magnitudes[i] * magnitudes[i] + magnitudes[one + i] * magnitudes[one + i]) / 2);
+	if ((status = phase_reconstruct(o, both, right, err)))
+		return status;
+	of_channel.like = right;
+	of_channel.iterations = LENT_ITERATIONS;
+	if ((status = phase_reconstruct(&of_channel, magnitudes, left, err)))
+		return status;
+	return phase_reconstruct(&of_channel, magnitudes + one, right, err);
 }
 
 int spectrogram_to_sound(const struct spectrogram *s, const struct spectrogram_shape *shape,
 			 const float *picture, struct sound *out, struct error *err)
 {
 	int status = sound_new(out, s->rate, s->stereo ? 2 : 1, shape->length, err);
-	for (int c = 0; c < out->channels && !status; c++)
-		status = channel_to_sound(s, shape, picture, c,
-					  out->samples + (size_t)c * shape->length, err);
+	if (status)
+		return status;
+	struct phase_options o = phase_options(s, shape);
+	bool together = s->stereo && s->one_phase;
+	size_t count = (size_t)o.frames * (size_t)o.bins * (together ? 3 : 1);
+	float *magnitudes = malloc(count * sizeof *magnitudes);
+	if (!magnitudes)
+		status = error_set(err, SUMI_NOMEM, "no memory for a spectrum of %d frames", o.frames);
+	else
+		status = (together ? together_to_sound : apart_to_sound)(s, shape, picture, &o, magnitudes, out, err);
+	free(magnitudes);
 	if (status)
 		sound_free(out);
 	return status;
@@ -167,7 +204,7 @@ static int bands_of(const struct spectrogram *s, const struct sound *sound, int 
 	return status;
 }
 
-/* One channel's bands into the picture; a column lies where its frame does. */
+/* One channel's bands into the picture; a column lies where its frame does. channel -1: of both together. */
 static void paint(const struct spectrogram *s, const struct spectrogram_shape *shape,
 		  const float *bands, int frames, float loudest, int channel, float *picture)
 {
@@ -197,7 +234,8 @@ int spectrogram_of_sound(const struct spectrogram *s, const struct spectrogram_s
 	size_t length = (size_t)frames * (size_t)s->hop, one = (size_t)frames * (size_t)s->bands;
 	enum stft_edge edge = shape->circular ? STFT_CIRCLE : STFT_REFLECT;
 	float loudest = 1e-9f;
-	float *bands = malloc(one * (size_t)sound->channels * sizeof *bands);
+	bool both = s->stereo && s->both_in_red;
+	float *bands = malloc(one * (size_t)(sound->channels + both) * sizeof *bands);
 	if (!bands)
 		return error_set(err, SUMI_NOMEM, "no memory for a spectrogram of %d columns",
 				 frames);
@@ -210,6 +248,11 @@ int spectrogram_of_sound(const struct spectrogram *s, const struct spectrogram_s
 		loudest = (float)s->max_value;
 	for (int c = 0; c < sound->channels && !status; c++)
 		paint(s, shape, bands + (size_t)c * one, frames, loudest, c, picture);
+	if (!status && both) {
+		for (size_t i = 0; i < one; i++)
+			bands[2 * one + i] = sqrtf((bands[i] * bands[i] + bands[one + i] * bands[one + i]) / 2);
+		paint(s, shape, bands + 2 * one, frames, loudest, -1, picture);
+	}
 	free(bands);
 	return status;
 }

@@ -17,6 +17,8 @@ struct spectrogram {
 	double max_value; /* the amplitude of full brightness; 0: the clip's own loudest */
 	bool black_is_loud, low_at_bottom;
 	bool stereo;         /* left in the green channel, right in the blue one */
+	bool both_in_red;    /* stereo: of pictures of sound; no sound is made of it */
+	bool one_phase;      /* stereo: phases are found once for both channels */
 	int window_columns;  /* what the model sees at once */
 	int overlap_columns; /* of two neighbouring windows */
 };

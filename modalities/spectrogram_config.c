@@ -17,7 +17,8 @@ enum { FACTOR_MAX = 7 };
 static const char *const known[] = {
     "sample_rate", "hop_length", "win_length",     "n_fft",           "n_mels",    "mel_scale",
     "mel_norm",    "f_min",      "f_max",          "power",           "max_value", "loud",
-    "low",         "stereo",     "window_columns", "overlap_columns", NULL};
+    "low",         "stereo",     "red",            "phases",          "window_columns",
+    "overlap_columns", NULL};
 
 /* A field that is one of two words; *second tells which. */
 static int want_choice(const json_t *o, const char *where, const char *key, const char *first,
@@ -93,8 +94,13 @@ static int read_scale(const json_t *o, const char *where, struct spectrogram *s,
 	    (status = json_want_number(o, where, "max_value", 0, 1e12, &s->max_value, err)) ||
 	    (status = want_choice(o, where, "loud", "black", "white", &white, err)) ||
 	    (status = want_choice(o, where, "low", "bottom", "top", &top, err)) ||
-	    (status = json_want_bool(o, where, "stereo", &s->stereo, err)))
+	    (status = json_want_bool(o, where, "stereo", &s->stereo, err)) ||
+	    (status = want_choice(o, where, "red", "empty", "both", &s->both_in_red, err)) ||
+	    (status = want_choice(o, where, "phases", "apart", "together", &s->one_phase, err)))
 		return status;
+	if (!s->stereo && (s->both_in_red || s->one_phase))
+		return error_set(err, SUMI_INVALID, "%s: field '%s' is of two channels, and 'stereo' is not true", where,
+				 s->one_phase ? "phases" : "red");
 	s->black_is_loud = !white;
 	s->low_at_bottom = !top;
 	if (s->high > half)

@@ -175,6 +175,11 @@ static void hostile_blocks_are_refused(void **state)
 	    {"{\"loud\": \"grey\"}", "loud"},
 	    {"{\"low\": 3}", "low"},
 	    {"{\"stereo\": 1}", "stereo"},
+	    {"{\"phases\": true}", "phases"},
+	    {"{\"stereo\": true, \"phases\": \"both\"}", "allowed are apart and together"},
+	    {"{\"phases\": \"together\"}", "'phases' is of two channels"},
+	    {"{\"stereo\": true, \"red\": \"full\"}", "'red'"},
+	    {"{\"stereo\": false, \"red\": \"both\"}", "'red' is of two channels"},
 	    {"{\"window_columns\": 100}", "window_columns"},
 	    {"{\"window_columns\": -8}", "window_columns"},
 	    {"{\"overlap_columns\": 64}", "overlap_columns"},
@@ -219,6 +224,7 @@ static void defaults_are_riffusions(void **state)
 	assert_int_equal(s.n_fft, 17640);
 	assert_true(s.low == 0 && s.high == 10000 && s.power == 0.25);
 	assert_true(!s.slaney && !s.area_norm && s.black_is_loud && s.low_at_bottom && !s.stereo);
+	assert_true(!s.one_phase && !s.both_in_red);
 }
 
 /* ---- spectrograms ------------------------------------------------------------------ */
@@ -278,10 +284,11 @@ static void pictures_hold_the_sound(void **state)
 	struct error err;
 	struct spectrogram s;
 	assert_int_equal(spectrogram_read(pack_info_of(pack), &s, &err), 0);
-	for (int k = 0; k < 16; k++) {
+	for (int k = 0; k < 32; k++) {
 		s.black_is_loud = k & 1;
 		s.low_at_bottom = k & 2;
 		s.stereo = k & 4;
+		s.one_phase = k & 16;
 		double d = there_and_back(s, k & 8);
 		print_message("variant %d: %.3f\n", k, d);
 		assert_true(d < 0.25);

@@ -5,8 +5,6 @@ import numpy as np
 from corpus import lots
 from corpus.lots import NONE, rng_for
 
-CORPUS_VERSION = "ink-music-2"
-
 MOODS = ["calm", "happy", "sad", "tense", "epic", "mysterious", "energetic", "dreamy"]
 PITCHED = ["piano", "strings", "guitar", "flute", "pad", "bells"]
 INSTRUMENTS = PITCHED + ["drums"]                     # drums accompany, they never play alone

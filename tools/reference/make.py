@@ -22,7 +22,7 @@ def main():
     common.setup()
     parts = {name: (lambda module: lambda: __import__(module).make(args.out))(module)
              for name, module in (("packs", "packs"), ("rng", "rng"), ("tokens", "prompts"), ("samplers", "samplers"),
-                                  ("motion", "motion"), ("audio", "audio"), ("formats", "formats"),
+                                  ("motion", "motion"), ("audio", "audio"), ("stereo", "stereo"), ("formats", "formats"),
                                   ("files", "files"), ("upscalers", "upscalers"))}
     known = set(parts) | set(configs.PACKS)
     unknown = [name for name in args.only if name not in known]

@@ -2,7 +2,8 @@
 #   python tools/train/chain.py --profile cpu                      two cores, hours; stop it whenever you like and start it again
 #   python tools/train/chain.py --profile gpu --minutes 25         a data-centre GPU, 256 x 256, within the minutes given
 #   python tools/train/chain.py --kind music ...                   the same for models/ink-music; --kind world for models/ink-world;
-#                                                                  --kind ink-256 for pictures of 256x256 on two cores
+#                                                                  --kind ink-256 for pictures of 256x256 on two cores;
+#                                                                  --kind music-stereo for clips of 32 kHz in two channels
 # Each stage goes on from its own checkpoint. With --minutes the stages share the time that is left; --until ends one call early
 # (for machines that are lent for ten minutes at a time) after a checkpoint. --parts also cuts the pack into pieces of 16 MiB.
 import argparse
@@ -24,12 +25,13 @@ PROFILES = {
     "cpu": {"count": 24000, "ae": 37504, "ae_batch": 16, "side": 64, "width": 32, "unet": 600000, "batch": 32, "unet_lr": 2e-3,
             "fast": 60000, "fast_batch": 64, "share": None, "music": {"count": 12000, "ae": 60000, "unet": 400000, "unet_lr": 2.5e-3,
                                                                       "batch": 64},
+            "music-stereo": {"count": 12000, "ae": 120000, "unet": 400000, "unet_lr": 2.5e-3, "batch": 64},
             "world": {"ae": 140000, "batch": 64, "unet": 500000, "unet_lr": 2.5e-3}},
     "cpu256": {"count": 16000, "ae": 240000, "ae_batch": 16, "side": 64, "width": 48, "unet": 900000, "batch": 64, "unet_lr": 2.5e-3,
                "fast": 60000, "fast_batch": 64, "share": None},
     "gpu": {"count": 60000, "ae": 400000, "ae_batch": 64, "side": 128, "width": 32, "unet": 4000000, "batch": 512, "unet_lr": 2e-3,
             "fast": 500000, "fast_batch": 256, "share": {"corpus": 0.28, "ae": 0.14, "encode": 0.03, "unet": 0.43, "fast": 0.12},
-            "music": {"count": 20000}},
+            "music": {"count": 20000}, "music-stereo": {"count": 20000}},
 }
 
 

@@ -15,6 +15,11 @@ class Kind:
     judge_widths, judge_crops, joint = {}, (), {}     # by judge; judges that see full size; attributes that count only together
     tall = None                                       # the channel of pixels that is a height
 
+    @property
+    def version(self):
+        """Of the corpus that the program draws."""
+        return self.A.CORPUS_VERSION
+
     def others(self, profile):
         """Corpora of other sizes: name -> (pictures for each one of the corpus, height, width)."""
         return {}
@@ -77,6 +82,7 @@ class Picture(Kind):
 
 class Music(Kind):
     name, pack, out = "music", "models/ink-music", "build/train/ink-music"
+    form = "mono"                                     # of the corpus
     what, modality, file_type, channels = "clips", "audio", ".ogg", 3
     mirror, roll = False, 4                           # a loop may begin at any fourth latent column (0.64 s)
     sheet = ["calm piano", "энергичная гитара с барабанами", "sad strings, slow", "таинственная музыка, колокольчики", "happy flute",
@@ -92,12 +98,18 @@ class Music(Kind):
         self.judges = {"mood": {"mood": classes["mood"]}, "instruments": {k: v for k, v in classes.items() if k != "mood"}}
 
     def build(self, out, count, seed, which, profile="cpu"):
+        self.drawn().build(out, count, seed, which)
+
+    def drawn(self):
         from corpus_music import render
-        render.build(out, count, seed, which)
+        return render.FORMS[self.form]
+
+    @property
+    def version(self):
+        return self.drawn().version
 
     def latent(self, profile):
-        from corpus_music import spectrogram
-        return spectrogram.ROWS // 8, spectrogram.COLUMNS // 8
+        return self.drawn().rows // 8, self.drawn().columns // 8
 
     def pool(self, codes):
         return np.arange(len(codes))
@@ -118,13 +130,19 @@ class Music(Kind):
         return {**out, **{i: "present" if i in on else "absent" for i in self.A.INSTRUMENTS}} if "instruments" in named else out
 
     def manifest(self, profile):
-        from corpus_music import moods, spectrogram
+        from corpus_music import moods
+        form = self.drawn()
         return {"name": "ink-music", "modality": "audio",
                 "provenance": "Trained from nothing on music composed and synthesised by the program in tools/corpus_music; no "
                               "recordings.",
-                "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": spectrogram.COLUMNS,
-                             "height": spectrogram.ROWS},
-                "spectrogram": spectrogram.PARAMETERS, "moods": moods.TABLE}
+                "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": form.columns, "height": form.rows},
+                "spectrogram": form.parameters, "moods": moods.TABLE}
+
+
+class MusicStereo(Music):
+    """What ink-music is to become: 32 kHz in two channels. In no box yet."""
+    name, pack, out, form = "music-stereo", "build/ink-music-stereo", "build/train/ink-music-stereo", "stereo"
+    judge_size = (96, 128)
 
 
 class World(Kind):
@@ -236,7 +254,7 @@ class Ink256(Kind):
                 "defaults": {"sampler": "ddim", "steps": 20, "cfg_scale": 3.0, "width": side, "height": side}}
 
 
-KINDS = {d.name: d for d in (Picture, Music, World, Ink256)}
+KINDS = {d.name: d for d in (Picture, Music, MusicStereo, World, Ink256)}
 
 
 @functools.lru_cache(maxsize=None)

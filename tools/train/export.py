@@ -58,7 +58,7 @@ def text_weights(model):
 def corpus_version(domain, out):
     """Of the corpus that lies in `out`, which may be older than the program."""
     done = os.path.join(out, "corpus", "done")
-    return open(done).read().split()[0] if os.path.exists(done) else domain.A.CORPUS_VERSION
+    return open(done).read().split()[0] if os.path.exists(done) else domain.version
 
 
 def preview(out, vae, count=300):
