@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/schedule.h"
 #include "cli/entry.h"
 #include "cli/follow.h"
@@ -18,11 +19,6 @@
 #include "cli/when.h"
 #include "queue/describe.h"
 #include "queue/walk.h"
-
-
-/* States in the order in which a person looks for them. */
-static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
-enum { LIVE = sizeof live_states / sizeof live_states[0] };
 
 /* An ended job of the queue alone. */
 struct stray {
@@ -178,18 +174,18 @@ static int64_t not_ended(const struct queue_stats *s)
 	return n;
 }
 
-/* first: the state where the page begins; LIVE: behind all of them. */
+/* first: the state where the page begins; WALK_LIVE: behind all of them. */
 static int list_live(struct listing *l, int first, struct error *err)
 {
 	int status = SUMI_OK;
-	bool gone = first == LIVE && l->only >= 0;
+	bool gone = first == WALK_LIVE && l->only >= 0;
 	struct queue_stats stats = {0};
 	if (is_whole(l) && (status = queue_stats(l->queue, &stats, err)))
 		return status;
 	l->ended = not_ended(&stats);
-	for (int i = first; i < LIVE && !status && !l->more; i++) {
-		if (l->only < 0 || (enum job_state)l->only == live_states[i])
-			status = walk_queue(l->queue, live_states[i], on_live, l, err);
+	for (int i = first; i < WALK_LIVE && !status && !l->more; i++) {
+		if (l->only < 0 || (enum job_state)l->only == walk_live[i])
+			status = walk_queue(l->queue, walk_live[i], on_live, l, err);
 		gone = l->skipping && i == first && !status;
 		if (gone)
 			break;
@@ -230,14 +226,10 @@ static void cut_strays(struct listing *l)
 
 static int keep_stray(struct listing *l, const struct queue_entry *e, struct error *err)
 {
-	if (l->stray_count == l->stray_room) {
-		size_t room = l->stray_room ? 2 * l->stray_room : 256;
-		struct stray *grown = realloc(l->strays, room * sizeof *grown);
-		if (!grown)
-			return error_set(err, SUMI_NOMEM, "no memory for %zu jobs", room);
-		l->strays = grown;
-		l->stray_room = room;
-	}
+	struct stray *all = grow_room(l->strays, l->stray_count, &l->stray_room, 256, sizeof *all);
+	if (!all)
+		return error_set(err, SUMI_NOMEM, "no memory for more than %zu jobs", l->stray_count);
+	l->strays = all;
 	/* Once, though the store may come to have it while it is read. */
 	json_object_set_new(l->live, e->id, json_true());
 	l->strays[l->stray_count++] = (struct stray){e->created_ms, queue_entry_json(e)};
@@ -346,8 +338,8 @@ static int list_returned(struct listing *l, struct error *err)
 	struct queue_stats stats;
 	int status = queue_stats(l->queue, &stats, err);
 	bool returned = !status && not_ended(&stats) != l->ended;
-	for (int i = 0; i < LIVE && returned && !status && !l->more; i++)
-		status = walk_queue(l->queue, live_states[i], on_returned, l, err);
+	for (int i = 0; i < WALK_LIVE && returned && !status && !l->more; i++)
+		status = walk_queue(l->queue, walk_live[i], on_returned, l, err);
 	return status;
 }
 
@@ -365,8 +357,8 @@ static int find_place(struct listing *l, int *first, struct error *err)
 		return SUMI_OK;
 	int status = l->queue ? find_entry(l->queue, l->after, &entry, err) : SUMI_NOTFOUND;
 	if (!status) {
-		for (int i = 0; i < LIVE; i++)
-			if (entry.state == live_states[i]) {
+		for (int i = 0; i < WALK_LIVE; i++)
+			if (entry.state == walk_live[i]) {
 				*first = i;
 				l->skipping = true;
 			}
@@ -377,7 +369,7 @@ static int find_place(struct listing *l, int *first, struct error *err)
 			return SUMI_OK;
 		}
 	}
-	*first = LIVE;
+	*first = WALK_LIVE;
 	if (status && status != SUMI_NOTFOUND)
 		return status;
 	int shows = l->store ? store_shows(l->store, l->after, &stored, err) : SUMI_OK;

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "cli/when.h"
 #include "queue/walk.h"
 #include "request/param.h"
@@ -27,14 +28,10 @@ static int add(struct finding *f, const char *id, struct error *err)
 	struct selection *s = f->s;
 	if (json_object_get(f->seen, id))
 		return SUMI_OK;
-	if (s->count == f->room) {
-		size_t room = f->room ? 2 * f->room : 64;
-		char **grown = realloc(s->ids, room * sizeof *grown);
-		if (!grown)
-			return error_set(err, SUMI_NOMEM, "no memory for %zu jobs", room);
-		s->ids = grown;
-		f->room = room;
-	}
+	char **all = grow_room(s->ids, s->count, &f->room, 64, sizeof *all);
+	if (!all)
+		return error_set(err, SUMI_NOMEM, "no memory for more than %zu jobs", s->count);
+	s->ids = all;
 	s->ids[s->count] = strdup(id);
 	if (!s->ids[s->count] || json_object_set_new(f->seen, id, json_true()))
 		return error_set(err, SUMI_NOMEM, "no memory for %zu jobs", s->count);

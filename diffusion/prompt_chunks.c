@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/grow.h"
 #include "base/model_file.h"
 #include "base/utf8.h"
 
@@ -45,14 +46,10 @@ static int no_memory(struct error *err)
 
 static int push(struct pieces *p, struct piece piece, struct error *err)
 {
-	if (p->count == p->capacity) {
-		size_t capacity = p->capacity ? 2 * p->capacity : 96;
-		struct piece *at = realloc(p->at, capacity * sizeof *at);
-		if (!at)
-			return no_memory(err);
-		p->at = at;
-		p->capacity = capacity;
-	}
+	struct piece *at = grow_room(p->at, p->count, &p->capacity, 96, sizeof *at);
+	if (!at)
+		return no_memory(err);
+	p->at = at;
 	p->at[p->count++] = piece;
 	return SUMI_OK;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/utf8.h"
 
 #define PLUS 1.1
@@ -76,16 +77,12 @@ static void unescape(char *text)
 
 static void add(struct reading *r, struct fragments *f, const char *text, size_t size)
 {
-	if (f->count == f->capacity) {
-		size_t capacity = f->capacity ? 2 * f->capacity : 16;
-		struct fragment *rows = realloc(f->rows, capacity * sizeof *rows);
-		if (!rows) {
-			no_memory(r);
-			return;
-		}
-		f->rows = rows;
-		f->capacity = capacity;
+	struct fragment *rows = grow_room(f->rows, f->count, &f->capacity, 16, sizeof *rows);
+	if (!rows) {
+		no_memory(r);
+		return;
 	}
+	f->rows = rows;
 	char *copy = strndup(text, size);
 	if (!copy) {
 		no_memory(r);
@@ -446,14 +443,10 @@ static double product(const struct fragment *f)
 
 static int push(struct prompt_segments *s, char *text, double weight)
 {
-	if (s->count == s->capacity) {
-		size_t capacity = s->capacity ? 2 * s->capacity : 8;
-		struct prompt_segment *rows = realloc(s->rows, capacity * sizeof *rows);
-		if (!rows)
-			return SUMI_NOMEM;
-		s->rows = rows;
-		s->capacity = capacity;
-	}
+	struct prompt_segment *rows = grow_room(s->rows, s->count, &s->capacity, 8, sizeof *rows);
+	if (!rows)
+		return SUMI_NOMEM;
+	s->rows = rows;
 	s->rows[s->count++] = (struct prompt_segment){.text = text, .weight = weight};
 	return SUMI_OK;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/grow.h"
 #include "base/utf8.h"
 #include "diffusion/prompt_compel.h"
 
@@ -23,14 +24,10 @@ static int no_memory(struct error *err)
 static int add(struct prompt_segments *s, const char *text, size_t size, double weight,
 	       struct error *err)
 {
-	if (s->count == s->capacity) {
-		size_t capacity = s->capacity ? 2 * s->capacity : 16;
-		struct prompt_segment *rows = realloc(s->rows, capacity * sizeof *rows);
-		if (!rows)
-			return no_memory(err);
-		s->rows = rows;
-		s->capacity = capacity;
-	}
+	struct prompt_segment *rows = grow_room(s->rows, s->count, &s->capacity, 16, sizeof *rows);
+	if (!rows)
+		return no_memory(err);
+	s->rows = rows;
 	char *copy = strndup(text, size);
 	if (!copy)
 		return no_memory(err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/log.h"
 #include "queue/describe.h"
 #include "queue/watch.h"
@@ -71,14 +72,10 @@ static void release(struct note *n)
 
 static bool push(struct notes *list, struct note *n)
 {
-	if (list->count == list->room) {
-		size_t room = list->room ? 2 * list->room : 16;
-		struct note **grown = realloc(list->at, room * sizeof *grown);
-		if (!grown)
-			return false;
-		list->at = grown;
-		list->room = room;
-	}
+	struct note **all = grow_room(list->at, list->count, &list->room, 16, sizeof *all);
+	if (!all)
+		return false;
+	list->at = all;
 	n->refs++;
 	list->at[list->count++] = n;
 	return true;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "gateway/handlers.h"
 #include "gateway/jobs.h"
 #include "queue/walk.h"
@@ -23,9 +24,6 @@ enum {
 	LOOK_MAX = 20000, /* jobs of the queue that one request looks at */
 	STRAYS_MAX = 2000 /* ended jobs of the queue, of each state, that may be missing in the store */
 };
-
-static const enum job_state live_states[] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
-enum { LIVE = sizeof live_states / sizeof live_states[0] };
 
 struct stray {
 	json_t *row;
@@ -46,7 +44,7 @@ struct listing {
 	char next[JOB_ID_SIZE + 64];
 	/* where the page begins */
 	char kind; /* of the cursor; 0: at the front */
-	int live;  /* index of live_states */
+	int live;  /* index of walk_live */
 	int64_t created, key;
 	char id[JOB_ID_SIZE];
 	bool skipping, full;
@@ -98,7 +96,7 @@ static bool read_cursor(struct listing *l, const char *text)
 	int used = 0, state;
 	l->kind = text[0];
 	if (l->kind == 'l' && sscanf(text + 1, "%1d.%n", &state, &used) == 1 && used &&
-	    job_id_valid(text + 1 + used) && strlen(text + 1 + used) <= JOB_ID_MAX && state < LIVE) {
+	    job_id_valid(text + 1 + used) && strlen(text + 1 + used) <= JOB_ID_MAX && state < WALK_LIVE) {
 		l->live = state;
 		strcpy(l->id, text + 1 + used);
 		l->skipping = true;
@@ -238,13 +236,13 @@ static int list_moved(struct listing *l, struct error *err)
 static int list_live(struct listing *l, struct error *err)
 {
 	int status = l->kind || l->state >= 0 ? SUMI_OK : list_lying(l, err);
-	for (; l->live < LIVE && !status && !l->full; l->live++) {
-		if (l->state >= 0 && (enum job_state)l->state != live_states[l->live])
+	for (; l->live < WALK_LIVE && !status && !l->full; l->live++) {
+		if (l->state >= 0 && (enum job_state)l->state != walk_live[l->live])
 			continue;
-		status = walk_queue(l->queue, live_states[l->live], on_live, l, err);
+		status = walk_queue(l->queue, walk_live[l->live], on_live, l, err);
 		if (!status && l->skipping) {
 			l->skipping = false;
-			status = walk_queue(l->queue, live_states[l->live], on_live, l, err);
+			status = walk_queue(l->queue, walk_live[l->live], on_live, l, err);
 		}
 		if (l->full)
 			break;
@@ -258,7 +256,7 @@ static int list_live(struct listing *l, struct error *err)
 
 static int keep_stray(struct listing *l, const struct queue_entry *e, struct error *err)
 {
-	struct stray *grown = realloc(l->strays, (l->stray_count + 1) * sizeof *grown);
+	struct stray *grown = grow_by_count(l->strays, l->stray_count, sizeof *grown);
 	if (!grown)
 		return error_set(err, SUMI_NOMEM, "no memory for jobs");
 	l->strays = grown;

@@ -10,6 +10,7 @@
 #include <vorbis/vorbisfile.h>
 
 #include "base/bytes.h"
+#include "base/grow.h"
 
 /* ---- encoding ---------------------------------------------------------------------- */
 
@@ -180,15 +181,11 @@ static void collect_packet(void *context, ogg_packet *packet)
 {
 	struct collector *c = context;
 	struct vorbis_packets *out = c->out;
-	if (out->count == c->room) {
-		size_t room = c->room ? 2 * c->room : 64;
-		struct vorbis_packet *more = realloc(out->all, room * sizeof *more);
-		c->failed |= !more;
-		if (!more)
-			return;
-		out->all = more;
-		c->room = room;
-	}
+	struct vorbis_packet *all = grow_room(out->all, out->count, &c->room, 64, sizeof *all);
+	c->failed |= !all;
+	if (!all)
+		return;
+	out->all = all;
 	/* Two blocks overlap by halves; the first has nothing to overlap with. */
 	long block = vorbis_packet_blocksize(&c->encoder->info, packet);
 	struct vorbis_packet *p = &out->all[out->count++];

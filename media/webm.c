@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/grow.h"
 #include "media/ebml.h"
 #include "media/vorbis.h"
 
@@ -46,15 +47,11 @@ struct block {
 static void take_packet(void *context, const struct vp9_packet *p)
 {
 	struct webm *w = context;
-	if (w->count == w->room) {
-		size_t room = w->room ? 2 * w->room : 64;
-		struct picture *more = realloc(w->all, room * sizeof *more);
-		w->failed |= !more;
-		if (!more)
-			return;
-		w->all = more;
-		w->room = room;
-	}
+	struct picture *all = grow_room(w->all, w->count, &w->room, 64, sizeof *all);
+	w->failed |= !all;
+	if (!all)
+		return;
+	w->all = all;
 	w->failed |= p->frame != (int64_t)w->count;
 	w->all[w->count++] = (struct picture){w->data.size, p->size, p->key};
 	bytes_put(&w->data, p->data, p->size);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "media/webm_internal.h"
 
 enum { BLOCKS_MAX = 1 << 22, LACED = 0x06 };
@@ -102,20 +103,9 @@ static int add_track(struct webm_reader *r, const struct ebml_element *entry, st
 
 /* ---- blocks ------------------------------------------------------------------------ */
 
-/* Room for one more of those; NULL: no memory. */
-static void *grown(void *all, size_t count, size_t *room, size_t each)
-{
-	if (count < *room)
-		return all;
-	size_t more = *room ? 2 * *room : 64;
-	void *larger = realloc(all, more * each);
-	*room = larger ? more : *room;
-	return larger;
-}
-
 static int add_picture(struct webm_reader *r, int64_t ms, const struct ebml_reader *b, struct error *err)
 {
-	struct picture *all = grown(r->pictures, r->count, &r->room, sizeof *all);
+	struct picture *all = grow_room(r->pictures, r->count, &r->room, 64, sizeof *all);
 	if (!all)
 		return error_set(err, SUMI_NOMEM, "%s: no memory for its pictures", r->where);
 	r->pictures = all;
@@ -128,7 +118,7 @@ static int add_picture(struct webm_reader *r, int64_t ms, const struct ebml_read
 static int add_sound(struct webm_reader *r, int64_t ms, uint8_t lacing, const struct ebml_reader *b, struct error *err)
 {
 	struct webm_sound *s = &r->heard.sound;
-	struct webm_packet *all = grown(s->packets, s->count, &r->sound_room, sizeof *all);
+	struct webm_packet *all = grow_room(s->packets, s->count, &r->sound_room, 64, sizeof *all);
 	if (!all)
 		return error_set(err, SUMI_NOMEM, "%s: no memory for its sound", r->where);
 	s->packets = all;

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 static uint32_t merge_hash(int32_t left, int32_t right)
 {
 	uint64_t h =
@@ -110,14 +112,10 @@ static void merge_all(const struct tokenizer *t, struct symbol *symbols, struct 
 
 int tokenizer_push_id(struct tokenizer_ids *out, int32_t id, struct error *err)
 {
-	if (out->count == out->capacity) {
-		size_t capacity = out->capacity ? 2 * out->capacity : 128;
-		int32_t *grown = realloc(out->ids, capacity * sizeof *grown);
-		if (!grown)
-			return error_set(err, SUMI_NOMEM, "no memory for the prompt's tokens");
-		out->ids = grown;
-		out->capacity = capacity;
-	}
+	int32_t *ids = grow_room(out->ids, out->count, &out->capacity, 128, sizeof *ids);
+	if (!ids)
+		return error_set(err, SUMI_NOMEM, "no memory for the prompt's tokens");
+	out->ids = ids;
 	out->ids[out->count++] = id;
 	return SUMI_OK;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const enum job_state walk_live[WALK_LIVE] = {JOB_RUNNING, JOB_READY, JOB_DELAYED, JOB_BLOCKED};
+
 enum {
 	PAGE = 500,
 	OVERLAP = 100, /* how many may leave the front between two pages */

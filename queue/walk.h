@@ -7,6 +7,10 @@
 /* Stops the walk with the status that it returns; SUMI_CANCELLED ends it without an error. */
 typedef int walk_function(void *context, const struct queue_entry *entry, struct error *err);
 
+/* The states of jobs that have not ended, in the order in which a person looks for them. */
+enum { WALK_LIVE = 4 };
+extern const enum job_state walk_live[WALK_LIVE];
+
 /* Every job of one state in the order of queue_list(), each once. Pages overlap, so that what
  * leaves the front meanwhile makes no hole. */
 int walk_queue(struct queue *queue, enum job_state state, walk_function *each, void *context,

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 enum { OPTIONS_MAX = 4096 };
 
 /* A piece of a text, borrowed. */
@@ -192,12 +194,10 @@ static int add_option(struct option **list, size_t *count, struct option o, stru
 	if (*count == OPTIONS_MAX)
 		return error_set(err, SUMI_INVALID, "prompt: a choice of more than %d things",
 				 OPTIONS_MAX);
-	if ((*count & (*count - 1)) == 0) {
-		struct option *grown = realloc(*list, (*count ? 2 * *count : 1) * sizeof *grown);
-		if (!grown)
-			return no_memory(err);
-		*list = grown;
-	}
+	struct option *all = grow_by_count(*list, *count, sizeof *all);
+	if (!all)
+		return no_memory(err);
+	*list = all;
 	(*list)[(*count)++] = o;
 	return SUMI_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "weights/adapter_internal.h"
 
 static struct module *find_module(struct adapter *a, const char *name, size_t stem, bool bias)
@@ -24,14 +25,10 @@ static struct module *find_module(struct adapter *a, const char *name, size_t st
 
 static struct module *add_module(struct adapter *a, const char *name, size_t stem, bool bias)
 {
-	if (a->count == a->capacity) {
-		size_t room = a->capacity ? 2 * a->capacity : 256;
-		struct module *larger = realloc(a->modules, room * sizeof *larger);
-		if (!larger)
-			return NULL;
-		a->modules = larger;
-		a->capacity = room;
-	}
+	struct module *all = grow_room(a->modules, a->count, &a->capacity, 256, sizeof *all);
+	if (!all)
+		return NULL;
+	a->modules = all;
 	struct module *m = &a->modules[a->count];
 	*m = (struct module){.name = strndup(name, stem), .bias = bias};
 	if (!m->name)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/utf8.h"
 #include "weights/tensors_internal.h"
 
@@ -145,16 +146,12 @@ static void read_original(struct gguf *g, size_t key, size_t key_size)
 		fail(g, "'" ORIGINAL "…' must list 1 to 8 whole numbers");
 	if (g->status)
 		return;
-	if ((g->original_count & (g->original_count - 1)) == 0) {
-		size_t room = g->original_count ? 2 * g->original_count : 1;
-		struct original *larger = realloc(g->originals, room * sizeof *larger);
-		if (!larger) {
-			g->status =
-			    error_set(g->err, SUMI_NOMEM, "%s: out of memory", g->file->path);
-			return;
-		}
-		g->originals = larger;
+	struct original *all = grow_by_count(g->originals, g->original_count, sizeof *all);
+	if (!all) {
+		g->status = error_set(g->err, SUMI_NOMEM, "%s: out of memory", g->file->path);
+		return;
 	}
+	g->originals = all;
 	struct original *o = &g->originals[g->original_count++];
 	*o = (struct original){.name = key + prefix, .size = key_size - prefix, .rank = (int)count};
 	for (int i = 0; i < o->rank; i++) {

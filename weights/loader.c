@@ -8,14 +8,13 @@
 #include <string.h>
 
 #include "base/formatted.h"
+#include "base/grow.h"
 /* --- what lies on the device --- */
 
-/* Grows a list of pointers by one; doubles at powers of two. */
+/* Grows a list of pointers by one. */
 static int grow(void **list, size_t count, struct error *err)
 {
-	if (count != 0 && (count & (count - 1)) != 0)
-		return SUMI_OK;
-	void *larger = realloc(*list, (count ? 2 * count : 1) * sizeof(void *));
+	void *larger = grow_by_count(*list, count, sizeof(void *));
 	if (!larger)
 		return error_set(err, SUMI_NOMEM, "out of memory while loading weights");
 	*list = larger;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 /* --- classes --- */
 
 static const struct class classes[] = {
@@ -85,17 +87,12 @@ static void no_memory(struct pickle *p)
 /* Room for one more of so many bytes each; false where there is none. */
 static bool grow(struct pickle *p, void **memory, size_t count, size_t *capacity, size_t size)
 {
-	if (count < *capacity)
-		return true;
-	size_t room = *capacity ? 2 * *capacity : 64;
-	void *larger = realloc(*memory, room * size);
-	if (!larger) {
+	void *larger = grow_room(*memory, count, capacity, 64, size);
+	if (larger)
+		*memory = larger;
+	else
 		no_memory(p);
-		return false;
-	}
-	*memory = larger;
-	*capacity = room;
-	return true;
+	return larger != NULL;
 }
 
 static void append(struct pickle *p, struct list *list, uint32_t item)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 /* Ranks of a part are filled up to a multiple: its products then begin where devices read fast. To processors
  * all places are alike, and memory that is filled up is lost. */
 static int step_of(const struct device *device)
@@ -13,13 +15,10 @@ static int step_of(const struct device *device)
 
 struct thin *thin_new(struct thin_set *set, int count)
 {
-	size_t n = set->count;
-	if ((n & (n - 1)) == 0) { /* doubles at powers of two */
-		void *larger = realloc(set->at, (n ? 2 * n : 1) * sizeof(void *));
-		if (!larger)
-			return NULL;
-		set->at = larger;
-	}
+	void *all = grow_by_count(set->at, set->count, sizeof(void *));
+	if (!all)
+		return NULL;
+	set->at = all;
 	struct thin *t = calloc(1, sizeof *t + (size_t)count * sizeof t->parts[0]);
 	if (t) {
 		t->count = count;

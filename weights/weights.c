@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/grow.h"
 #include "base/half.h"
 #include "weights/checkpoint.h"
 #include "weights/scaled.h"
@@ -49,14 +50,10 @@ static int by_name(const void *a, const void *b)
 
 static struct mapped *add_tensor(struct weights *w, const struct tensor_entry *e, const char *name)
 {
-	if (w->count == w->capacity) {
-		size_t room = w->capacity ? 2 * w->capacity : 256;
-		struct mapped *larger = realloc(w->tensors, room * sizeof *larger);
-		if (!larger)
-			return NULL;
-		w->tensors = larger;
-		w->capacity = room;
-	}
+	struct mapped *all = grow_room(w->tensors, w->count, &w->capacity, 256, sizeof *all);
+	if (!all)
+		return NULL;
+	w->tensors = all;
 	struct mapped *m = &w->tensors[w->count];
 	*m = (struct mapped){.name = e->name};
 	if (strcmp(name, e->name) != 0 && !(m->name = m->own_name = strdup(name)))
