@@ -3,24 +3,24 @@
 
 /* One of the kernels. */
 struct winograd {
-	const char *file, *files;
+	const char *files;
 	size_t unit;      /* bytes of one transformed number */
 	/* Costs of a layer in fused multiply-adds for every way, measured: transforming a weight,
 	 * and an input or output channel of a tile. */
 	double weight_cost, channel_cost;
 };
 
+static const char shared[] = "winograd_both_cpu.cl";
+
 static const struct winograd exact = {
-    .file = "winograd_cpu.cl",
-    .files = "tile_cpu.cl+winograd_cpu.cl",
+    .files = "tile_cpu.cl+winograd_both_cpu.cl+winograd_cpu.cl",
     .unit = sizeof(float),
     .weight_cost = 150, /* on Zen 3 */
     .channel_cost = 400,
 };
 
 static const struct winograd dot = {
-    .file = "winograd_dot_cpu.cl",
-    .files = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+winograd_dot_cpu.cl",
+    .files = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+winograd_both_cpu.cl+winograd_dot_cpu.cl",
     .unit = sizeof(float) / 2,
     .weight_cost = 150, /* on Zen 5 */
     .channel_cost = 400,
@@ -66,16 +66,16 @@ static struct winograd_cut cut_tiles(const struct cl_device *d, const struct win
 	    .down = (int)ceil_div((size_t)job->out.h, 4),
 	    .across = (int)ceil_div((size_t)job->out.w, 4),
 	};
-	size_t most_depth = (size_t)matrix_constant(way->file, "WINOGRAD_DEPTH");
-	size_t most_tiles = (size_t)matrix_constant(way->file, "WINOGRAD_TILES");
-	size_t scratch = (size_t)matrix_constant(way->file, "WINOGRAD_SCRATCH");
+	size_t most_depth = (size_t)matrix_constant(shared, "WINOGRAD_DEPTH");
+	size_t most_tiles = (size_t)matrix_constant(shared, "WINOGRAD_TILES");
+	size_t scratch = (size_t)matrix_constant(shared, "WINOGRAD_SCRATCH");
 	size_t cin = (size_t)job->x.c, steps = ceil_div(cin, most_depth);
 	/* Whole vectors of channels, of pairs of them. */
 	size_t unit = way == &exact ? 8 : 2 * (size_t)d->quirks.lanes;
 	cut.depth = (int)cl_round_up(ceil_div(cin, steps), unit);
 	steps = ceil_div(cin, (size_t)cut.depth);
 	cut.tiles = job->out.n * cut.down * cut.across;
-	size_t pad = (size_t)matrix_constant(way->file, "WINOGRAD_PAD") * sizeof(float);
+	size_t pad = (size_t)matrix_constant(shared, "WINOGRAD_PAD") * sizeof(float);
 	size_t tile_bytes = 36 * steps * (size_t)cut.depth * way->unit;
 	size_t blocks = ceil_div((size_t)cut.tiles, most_tiles);
 	size_t wanted = 2 * (size_t)d->base.info.compute_units;

@@ -51,7 +51,7 @@ check 'products of pairs by two rows and columns' bfmmla "$pairs" -D WEIGHT=f16 
 check 'products of pairs, the trial' zip1 'tile_cpu matrix_cpu dot_cpu dot_probe' -D WEIGHT=f32
 check 'products of pairs by two rows and columns, the trial' bfmmla 'tile_cpu matrix_cpu dot_cpu dot_probe' \
 	-D WEIGHT=f32 -D DOT_MATRIX
-check 'convolutions by two rows and columns' bfmmla 'tile_cpu matrix_cpu dot_cpu winograd_dot_cpu' -D WEIGHT=f16 -D DOT_MATRIX
+check 'convolutions by two rows and columns' bfmmla 'tile_cpu matrix_cpu dot_cpu winograd_both_cpu winograd_dot_cpu' -D WEIGHT=f16 -D DOT_MATRIX
 check 'attention' bfdot "$attention" -D WEIGHT=f32
 check 'attention by two rows and columns' bfmmla "$attention" -D WEIGHT=f32 -D DOT_MATRIX
 # shellcheck disable=SC2086 # several options

@@ -128,8 +128,8 @@ static int order_of(const char *files)
 /* In half precision a first step needs no exact convolution: a small decoder may, afterwards. */
 static int run_half(int stop)
 {
-	static const char exact[] = "tile_cpu.cl+winograd_cpu.cl";
-	static const char half[] = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+winograd_dot_cpu.cl";
+	static const char exact[] = "tile_cpu.cl+winograd_both_cpu.cl+winograd_cpu.cl";
+	static const char half[] = "tile_cpu.cl+matrix_cpu.cl+dot_cpu.cl+winograd_both_cpu.cl+winograd_dot_cpu.cl";
 	static const float numbers[9 * 16 * 16];
 	struct error err = {0};
 	struct device *d = NULL;

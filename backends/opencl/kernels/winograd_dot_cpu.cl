@@ -1,25 +1,13 @@
 /* The Winograd convolution of winograd_cpu.cl in products of bfloat16 pairs. Transforms and sums
  * stay in float; what is rounded are the transformed inputs and weights, and the transforms enlarge
  * that to five times a direct product's rounding: docs/performance.md has what it does to pictures.
- * -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl. */
+ * -D ACT, -D WEIGHT. Needs tile_cpu.cl, matrix_cpu.cl, dot_cpu.cl, winograd_both_cpu.cl. */
 
-#define WINOGRAD_TILES 64 /* tiles of a block at most */
-#define WINOGRAD_DEPTH 64 /* input channels of a step at most */
-#define WINOGRAD_SCRATCH 8388608 /* bytes of transformed input at a time: stays in the cache */
-#define WINOGRAD_PAD 16 /* pairs between two places beyond a step's tiles */
-
-#define PLACES 36
+#define WINOGRAD_NUMBER uint /* a pair */
 #define PLACE_STRIDE(tiles, depth) ((tiles) * ((depth) / 2) + WINOGRAD_PAD)
-#define SUM_STRIDE ((WINOGRAD_TILES + 1) * PARTS)
 #define WEIGHT_STRIDE ((WINOGRAD_DEPTH / 2 + 1) * PARTS)
 
-/* F(4, 3) with the points of winograd_cpu.cl: 0, ±A, ±B, ∞. Inputs, weights and sums lie `step`
- * apart, results `out_step`. */
-#define A 0.625f
-#define B 1.5f
-#define AA (A * A)
-#define BB (B * B)
-
+/* As in winograd_cpu.cl, of inputs, weights and sums that lie `step` apart; results `out_step`. */
 INLINE void transform_input(const vec *d, int step, vec *v, int out_step)
 {
 	vec d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
@@ -47,16 +35,6 @@ INLINE void transform_weight(const vec *g, int step, vec *u, int out_step)
 	u[5 * out_step] = g2;
 }
 
-INLINE void transform_output(const vec *m, int step, vec *y, int out_step)
-{
-	vec even_a = m[step] + m[2 * step], odd_a = m[step] - m[2 * step];
-	vec even_b = m[3 * step] + m[4 * step], odd_b = m[3 * step] - m[4 * step];
-	y[0] = m[0] + even_a + even_b;
-	y[out_step] = fma(odd_a, A, odd_b * B);
-	y[2 * out_step] = fma(even_a, AA, even_b * BB);
-	y[3 * out_step] = fma(odd_a, A * AA, fma(odd_b, B * BB, m[5 * step]));
-}
-
 /* All bits of the first n numbers, none of the others. */
 INLINE PASTE(int, LANES) first_lanes(int n)
 {
@@ -69,11 +47,6 @@ INLINE PASTE(int, LANES) first_lanes(int n)
 /* The scratch buffer is [blocks][steps][PLACES][block_tiles · depth / 2 + WINOGRAD_PAD], in
  * pairs. depth is a multiple of 2·LANES, or all of cin; channels beyond cin become zero.
  * Work-items: [tiles]. */
-#define WINOGRAD_INPUT_ARGS(A)                                                                 \
-	A(global const TYPE(ACT) *, x), A(ulong, x_at), A(int, ldx), A(int, height),               \
-	A(int, width), A(int, up), A(global const TYPE(WEIGHT) *, weight), A(ulong, zero_at),      \
-	A(int, cin), A(int, depth), A(int, block_tiles), A(int, tiles_down),                       \
-	A(int, tiles_across), A(int, first_tile), A(global uint *, scratch)
 KERNEL(winograd_input, WINOGRAD_INPUT_ARGS)
 {
 	WITH_ASSEMBLER;
@@ -180,14 +153,6 @@ INLINE void step_weights(global const TYPE(WEIGHT) *weight, int cin, int count, 
 
 /* Work-items: [panels, blocks]. first_tile and tiles: the chunk that the scratch buffer
  * holds. */
-#define WINOGRAD_MULTIPLY_ARGS(A)                                                              \
-	A(global const uint *, scratch), A(int, depth), A(int, block_tiles),                       \
-	A(int, first_tile), A(int, tiles), A(int, tiles_down), A(int, tiles_across),               \
-	A(global const TYPE(WEIGHT) *, weight), A(int, cin), A(int, cout),                         \
-	A(global const float *, scales), A(global const float *, bias), A(int, act),               \
-	A(global const TYPE(ACT) *, add), A(ulong, add_at), A(int, add_ld),                        \
-	A(global const TYPE(ACT) *, residual), A(ulong, residual_at), A(int, ldr),                 \
-	A(global TYPE(ACT) *, y), A(ulong, y_at), A(int, ldy), A(int, height), A(int, width)
 KERNEL(winograd_multiply, WINOGRAD_MULTIPLY_ARGS)
 {
 	WITH_ASSEMBLER;
