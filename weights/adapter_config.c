@@ -192,11 +192,11 @@ static const json_t *member(const struct adapter *a, const struct module *m, con
 /* A module's name as its model has it, which patterns are held against. */
 static const char *own_name(const struct module *m)
 {
-	static const char *const fronts[] = {"base_model.model.", "unet.", "text_encoder.", "text_encoder_2."};
-	const char *name = m->name;
-	for (size_t i = 0; i < sizeof fronts / sizeof fronts[0]; i++)
-		if (strncmp(name, fronts[i], strlen(fronts[i])) == 0)
-			name += strlen(fronts[i]);
+	static const char peft[] = "base_model.model.";
+	const char *name = m->name + (strncmp(m->name, peft, strlen(peft)) == 0 ? strlen(peft) : 0);
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (strncmp(name, parts[i].front, strlen(parts[i].front)) == 0)
+			name += strlen(parts[i].front);
 	return name;
 }
 

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "weights/derive.h"
+#include "weights/parts.h"
 #include "weights/recognise.h"
 
 enum { SIDE_LIMIT = 1 << 20 };
@@ -19,30 +20,15 @@ enum { SIDE_LIMIT = 1 << 20 };
 
 /* --- components and parts --- */
 
-static const char *const kind_parts[] = {
-    [COMPONENT_UNET] = "unet",
-    [COMPONENT_VAE] = "vae",
-    [COMPONENT_TINY_VAE] = "vae",
-    [COMPONENT_TEXT] = "text_encoder",
-    [COMPONENT_CONTROL_NET] = "controlnet",
-    [COMPONENT_T2I_ADAPTER] = "t2i_adapter",
-    [COMPONENT_IP_ADAPTER] = "ip_adapter",
-    [COMPONENT_IMAGE] = "image_encoder",
-};
-
 /* The name of a component's part. An open_clip encoder in front of the others is the second one of
  * a pair whose first is missing (SDXL's refiner). */
 static const char *part_of(const struct component *all, int count, int index)
 {
 	const struct component *c = &all[index];
-	if (c->kind != COMPONENT_TEXT)
-		return kind_parts[c->kind];
-	if (strcmp(c->prefix, "conditioner.embedders.0.model.") == 0)
-		return "text_encoder_2";
-	for (int i = 0; i < count; i++)
-		if (all[i].kind == COMPONENT_TEXT && strcmp(all[i].prefix, c->prefix) < 0)
-			return "text_encoder_2";
-	return kind_parts[c->kind];
+	int place = c->kind == COMPONENT_TEXT && strcmp(c->prefix, "conditioner.embedders.0.model.") == 0;
+	for (int i = 0; i < count && c->kind == COMPONENT_TEXT; i++)
+		place += all[i].kind == COMPONENT_TEXT && strcmp(all[i].prefix, c->prefix) < 0;
+	return file_part_at(c->kind, place)->name;
 }
 
 /* Keeps those that are chosen, releases the others. Returns how many are left. */
@@ -50,8 +36,8 @@ static int keep(struct component *all, int count, const char *part)
 {
 	bool chosen[LAYOUT_COMPONENTS_MAX];
 	/* An encoder that is alone in its file may be taken for either of a pair. */
-	bool alone =
-	    count == 1 && all[0].kind == COMPONENT_TEXT && strcmp(part, "text_encoder_2") == 0;
+	const struct file_part *wanted = file_part_named(part);
+	bool alone = count == 1 && wanted && wanted->kind == COMPONENT_TEXT && all[0].kind == COMPONENT_TEXT;
 	int kept = 0;
 	for (int i = 0; i < count; i++)
 		chosen[i] = alone || strcmp(part_of(all, count, i), part) == 0;
@@ -200,7 +186,7 @@ static json_t *derive(enum component_kind kind, const struct part_names *names,
 	case COMPONENT_IMAGE:
 		return derive_image_encoder(names);
 	default:
-		return derive_text(names, strcmp(part, "text_encoder_2") == 0);
+		return derive_text(names, file_part_named(part)->place > 0);
 	}
 }
 
@@ -288,25 +274,28 @@ static int add_whole(json_t *documents, struct derived *model, struct error *err
 	return status;
 }
 
+static bool has_text(const json_t *documents, int place)
+{
+	char name[64];
+	snprintf(name, sizeof name, "%s/config.json", file_part_at(COMPONENT_TEXT, place)->name);
+	return json_object_get(documents, name) != NULL;
+}
+
 static int add_parts(json_t *documents, struct source *s, struct error *err)
 {
-	static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2",
-					    "controlnet", "t2i_adapter", "ip_adapter",
-					    "image_encoder"};
 	static const struct derived xl = {.xl = true};
 	struct derived model;
 	bool is_model;
 	int status = read_model(s, &model, &is_model, err);
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !status; i++)
-		status = add_part(documents, s, parts[i], "", &model, err);
+	for (const struct file_part *p = file_parts; p->name && !status; p++)
+		if (p == file_part_named(p->name))
+			status = add_part(documents, s, p->name, "", &model, err);
 	if (!status)
 		status = add_part(documents, s, "vae", CHECKPOINT_XL "/", &xl, err);
 	if (status || !is_model)
 		return status;
 	/* Of the two kinds of Stable Diffusion XL one has no first encoder. */
-	if (model.xl && json_object_get(documents, "text_encoder_2/config.json") &&
-	    !json_object_get(documents, "text_encoder/config.json"))
-		model.refiner = true;
+	model.refiner |= model.xl && has_text(documents, 1) && !has_text(documents, 0);
 	return add_whole(documents, &model, err);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/formatted.h"
+#include "weights/parts.h"
 
 enum { LEVELS_MAX = 8, COUNT_MAX = 128 };
 
@@ -610,17 +611,13 @@ json_t *derive_index(const struct derived *model, bool tiny_vae)
 				  "diffusers", "Scheduler");
 	if (!index)
 		return NULL;
-	for (int i = 0; i < 2; i++) {
-		const char *encoder = i ? "text_encoder_2" : "text_encoder";
-		const char *tokenizer = i ? "tokenizer_2" : "tokenizer";
-		if (i && !model->xl)
-			break;
-		bool there = i || !model->refiner;
-		set(&index, encoder,
-		    there ? json_pack("[ss]", "transformers",
-				      i ? "CLIPTextModelWithProjection" : "CLIPTextModel")
-			  : json_pack("[nn]"));
-		set(&index, tokenizer,
+	for (const struct file_part *p = file_parts; p->name; p++) {
+		if (p->kind != COMPONENT_TEXT || (p->place && !model->xl))
+			continue;
+		bool there = p->place || !model->refiner;
+		set(&index, p->name,
+		    there ? json_pack("[ss]", "transformers", p->class) : json_pack("[nn]"));
+		set(&index, p->tokenizer,
 		    there ? json_pack("[ss]", "transformers", "CLIPTokenizer") : json_pack("[nn]"));
 	}
 	if (model->xl)
