@@ -1,9 +1,11 @@
 /* Stars, deleting, what is oldest. */
 #include "storage/keep.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
@@ -149,6 +151,41 @@ static int remove_file(struct store *s, const struct store_artifact *a, struct s
 	return status;
 }
 
+/* The files that this job alone has, before its rows: what gives a full disk the room to delete those. Rows of others are
+ * looked for under the lock, under which store_artifact_put() looks for the file. */
+static int remove_own_files(struct store *s, const struct store_artifact *list, size_t count, struct store_removed *out,
+			    struct error *err)
+{
+	int status = SUMI_OK;
+	for (size_t i = 0; i < count && !status; i++) {
+		int64_t others = 0;
+		if ((status = db_begin(s, err)))
+			return status;
+		status = db_int(s, &others, err,
+				"SELECT count(*) FROM artifacts WHERE sha256 = ?1 AND job <> "
+				"(SELECT key FROM jobs WHERE id = ?2)",
+				T(list[i].sha256), T(list[i].job));
+		if (!status && !others && unlink(list[i].path) == 0) {
+			out->files++;
+			out->bytes += list[i].bytes;
+		} else if (!status && !others && errno != ENOENT) {
+			status = error_errno(err, "%s", list[i].path);
+		}
+		status = db_end(s, status, err);
+	}
+	return status;
+}
+
+/* On a disk that is full to the last byte, with the ballast gone too. */
+static int remove_without_room(struct store *s, const char *id, const struct store_artifact *list, size_t count,
+			       struct store_removed *out, struct error *err)
+{
+	int files = out->files, status = remove_own_files(s, list, count, out, err);
+	if (!status && (status = remove_rows(s, id, err)) && out->files > files)
+		error_prefix(err, "%s: its files are deleted, but not its rows: delete it once more", id);
+	return status;
+}
+
 int store_remove(struct store *s, const char *id, struct store_removed *out, struct error *err)
 {
 	struct store_artifact *list;
@@ -159,6 +196,8 @@ int store_remove(struct store *s, const char *id, struct store_removed *out, str
 	status = remove_rows(s, id, err);
 	if (status == SUMI_FULL) /* which has let go of the ballast */
 		status = remove_rows(s, id, err);
+	if (status == SUMI_FULL) /* somebody else has eaten that */
+		status = remove_without_room(s, id, list, count, out, err);
 	if (!status)
 		out->jobs++;
 	for (size_t i = 0; i < count && !status; i++)

@@ -22,7 +22,8 @@ struct store_removed {
 
 /* Deletes a job with its attempts, results, tags and words of the search; what is done is added
  * to *out. First the history says so, then the rows go, then the files: a crash between leaves
- * files that nobody names, which store_collect() finds, and never a row without its file. Harmless
+ * files that nobody names, which store_collect() finds, and never a row without its file. Only where
+ * the disk is too full for that, and the ballast gone, files that no other job has go first. Harmless
  * to repeat. SUMI_NOTFOUND. */
 int store_remove(struct store *s, const char *id, struct store_removed *out, struct error *err);
 

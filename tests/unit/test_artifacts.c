@@ -18,6 +18,7 @@
 
 #include "base/files.h"
 #include "storage/blobs.h"
+#include "storage/keep.h"
 #include "storage/storage.h"
 #include "tests/unit/store_helper.h"
 
@@ -553,7 +554,7 @@ int main(void)
 	    TEST(check_named_stays),
 	    TEST(check_other_disk),
 	    TEST(check_crash_points), TEST(check_reserve),         TEST(check_ballast),
-	    TEST(check_full_disk),    TEST(check_blobs),           TEST(check_needed_blobs),
+	    TEST(check_full_disk),    TEST(check_delete_without_room), TEST(check_blobs),           TEST(check_needed_blobs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
