@@ -395,14 +395,16 @@ static void collect(struct supervisor *s, int64_t older_than_ms)
 	struct error err;
 	bool settled = queue_stats(s->queue, &stats, &err) == SUMI_OK && stats.intake == 0;
 	struct store_needs needs = {settled ? is_needed : any_is_needed, s->queue};
-	if (store_collect(s->store, older_than_ms, &needs, &c, &err))
+	if (store_collect(s->store, older_than_ms, &needs, &c, &err)) {
 		log_warn("collect.failed", "error=\"%s\"", err.text);
-	else if (c.kept)
+		return;
+	}
+	if (c.temps || c.orphans || c.thumbs || c.blobs)
+		log_info("collect", "temps=%d orphans=%d thumbs=%d blobs=%d bytes=%lld", c.temps, c.orphans, c.thumbs,
+			 c.blobs, (long long)c.bytes);
+	if (c.kept)
 		log_warn("store.strays", "files=%d error=\"files of jobs that the database does not know: it was lost, or is an "
 			 "older one; stop sumid and run sumi db rebuild, which brings them back\"", c.kept);
-	else if (c.temps || c.orphans || c.blobs)
-		log_info("collect", "temps=%d orphans=%d blobs=%d bytes=%lld", c.temps, c.orphans,
-			 c.blobs, (long long)c.bytes);
 }
 
 /* The same of files in the queue that jobs start from. */

@@ -12,6 +12,7 @@ struct collection {
 	struct store_keeping keeping;
 	int64_t now, older_than_ms;
 	struct store_collected *out;
+	bool thumbs; /* are walked, not results */
 };
 
 static int collect_file(struct collection *c, const char *path, int64_t bytes, int *counter,
@@ -45,7 +46,7 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 	if (status || rows > 0)
 		return status;
 	if ((status = store_keeps(&c->keeping, file->sha256, false, &keeps, err)) || keeps) {
-		c->out->kept += !status;
+		c->out->kept += !status && !c->thumbs; /* a rebuild makes thumbnails anew: no loss */
 		return status;
 	}
 	if ((status = db_begin(c->s, err)))
@@ -53,14 +54,14 @@ static int collect_orphan(void *context, const struct store_file *file, struct e
 	status = store_rows_of(c->s, file->sha256, &rows, err);
 	if (!status && rows == 0 && stat(file->path, &st) == 0 &&
 	    c->now - store_changed_ms(&st) >= c->older_than_ms)
-		status = collect_file(c, file->path, file->bytes, &c->out->orphans, err);
+		status = collect_file(c, file->path, file->bytes, c->thumbs ? &c->out->thumbs : &c->out->orphans, err);
 	return db_end(c->s, status, err);
 }
 
 int store_collect(struct store *s, int64_t older_than_ms, const struct store_needs *needs,
 		  struct store_collected *out, struct error *err)
 {
-	struct collection c = {s, store_keeping(s), clock_wall_ms(), older_than_ms, out};
+	struct collection c = {s, store_keeping(s), clock_wall_ms(), older_than_ms, out, false};
 	*out = (struct store_collected){0};
 	if (s->mode != STORE_WRITE)
 		return error_set(err, SUMI_PERM, "%s: the store was opened for reading", s->dir);
@@ -69,6 +70,7 @@ int store_collect(struct store *s, int64_t older_than_ms, const struct store_nee
 		status = store_walk_temps(s, *folder, collect_temp, &c, err);
 	if (!status)
 		status = store_walk_artifacts(s, collect_orphan, &c, err);
+	c.thumbs = true;
 	if (!status)
 		status = store_walk_files(s, "thumbs", collect_orphan, &c, err);
 	if (!status)

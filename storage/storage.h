@@ -263,9 +263,9 @@ int store_ballast_drop(struct store *s, struct error *err);
 int store_thumbs_fill(struct store *s, bool look, int64_t *after, int limit, struct error *err);
 
 struct store_collected {
-	int temps, orphans, blobs; /* files removed; a thumbnail goes with its result or is an orphan */
+	int temps, orphans, thumbs, blobs; /* files removed; thumbs: of results that are gone */
 	int64_t bytes;
-	int kept; /* files without rows of a database that was lost or is an older one: they wait for a rebuild */
+	int kept; /* results and inputs without rows of a database that was lost or is an older one: they wait for a rebuild */
 };
 /* Who beside the store needs a blob: jobs that wait. */
 struct store_needs {

@@ -309,21 +309,23 @@ static void check_named_stays(void **state)
 	struct store_collected c;
 	char command[400];
 	struct store *s = store_test_open(folder, STORE_WRITE);
-	snprintf(command, sizeof command, "mkdir -p %s/artifacts/01/23 %s/history/2020-01.jsonl", folder, folder);
+	snprintf(command, sizeof command, "mkdir -p %s/artifacts/01/23 %s/thumbs/01/23 %s/history/2020-01.jsonl", folder, folder, folder);
 	assert_int_equal(system(command), 0);
 	write_file("artifacts/01/23/" STRAY ".webp", "lost");
+	write_file("thumbs/01/23/" STRAY ".webp", "small");
 	write_file("history/2020-02.jsonl", "{\"artifacts\":[{\"sha256\":\"" STRAY "\",");
 	assert_int_equal(store_collect(s, -1000, NULL, &c, &err), SUMI_IO);
 	assert_non_null(strstr(err.text, "2020-01.jsonl"));
 	snprintf(command, sizeof command, "rmdir %s/history/2020-01.jsonl", folder);
 	assert_int_equal(system(command), 0);
 	store_test_ok(store_collect(s, -1000, NULL, &c, &err), &err);
-	assert_int_equal(c.kept, 1);
-	assert_int_equal(c.orphans, 0);
+	assert_int_equal(c.kept, 1); /* its thumbnail is no result of its own */
+	assert_int_equal(c.orphans + c.thumbs, 0);
 	write_file("history/2020-02.jsonl", "");
 	store_test_ok(store_collect(s, -1000, NULL, &c, &err), &err);
 	assert_int_equal(c.kept, 0);
 	assert_int_equal(c.orphans, 1);
+	assert_int_equal(c.thumbs, 1);
 	store_close(s);
 }
 
@@ -458,6 +460,44 @@ static void check_full_disk(void **state)
 	store_test_ok(store_check(s, true, NULL, &err), &err);
 	store_close(s);
 	free(big);
+	assert_int_equal(umount(folder), 0);
+}
+
+/* Full to the last byte, and another program has eaten the ballast: deleting makes room all the same. */
+static void check_delete_without_room(void **state)
+{
+	(void)state;
+	enum { LARGE = 400 << 10 };
+	if (getuid() != 0 || mount("tmpfs", folder, "tmpfs", 0, "size=2m") != 0)
+		skip();
+	struct store_options options = {.dir = folder, .reserve = -1, .ballast = 64 << 10};
+	struct store_removed removed = {0};
+	struct error err = {0};
+	struct store *s;
+	enum store_put outcome;
+	bool changed;
+	char *large = calloc(1, LARGE);
+	store_test_ok(store_open(&options, &s, &err), &err);
+	store_test_ok(store_ballast_fill(s, &err), &err);
+	put_job(s, "a", "t");
+	put(s, "a", 0, "of both");
+	struct store_artifact own = {.job = "a", .variant = 1, .role = "main", .format = "webp", .mime = "image/webp"};
+	store_test_ok(store_artifact_put(s, &own, large, LARGE, &outcome, &err), &err);
+	finish(s, "a", "t");
+	put_job(s, "b", "t");
+	put(s, "b", 0, "of both");
+	finish(s, "b", "t");
+	fill_disk();
+	assert_int_equal(store_star(s, "a", true, &changed, &err), SUMI_FULL);
+	fill_disk();
+	assert_int_equal(store_star(s, "a", true, &changed, &err), SUMI_FULL);
+	store_test_ok(store_remove(s, "a", &removed, &err), &err);
+	assert_true(removed.jobs == 1 && removed.files == 1 && removed.bytes == LARGE);
+	assert_int_equal(files_in("artifacts"), 1); /* which b has too */
+	assert_int_equal(artifacts(s, "b", false, NULL), 1);
+	store_test_ok(store_check(s, true, NULL, &err), &err);
+	store_close(s);
+	free(large);
 	assert_int_equal(umount(folder), 0);
 }
 

@@ -234,7 +234,8 @@ static void check_filled(void **state)
 	assert_true(find(s, "old", path));
 	store_test_sql("DELETE FROM artifacts");
 	store_test_ok(store_collect(s, 0, NULL, &collected, &err), &err);
-	assert_int_equal(collected.orphans, 2);
+	assert_int_equal(collected.orphans, 1);
+	assert_int_equal(collected.thumbs, 1);
 	assert_int_equal(access(path, F_OK), -1);
 	store_close(s);
 }
