@@ -386,6 +386,14 @@ void sampler_clip(const struct sampler *s, float *x0)
 		x0[i] = fminf(fmaxf(x0[i], -range), range);
 }
 
+float *sampler_push(float **slots, int count)
+{
+	float *oldest = slots[count - 1];
+	for (int k = count - 1; k > 0; k--)
+		slots[k] = slots[k - 1];
+	return slots[0] = oldest;
+}
+
 const float *sampler_draw(struct sampler *s, struct rng *rng)
 {
 	rng_randn(rng, s->noise, s->n);

@@ -81,10 +81,7 @@ static void deis_step(struct sampler *s, int index, const float *model_output, f
 {
 	(void)rng;
 	struct sampler_point now = sampler_point_at(s, index);
-	float *newest = s->slots[2];
-	s->slots[2] = s->slots[1];
-	s->slots[1] = s->slots[0];
-	s->slots[0] = newest;
+	float *newest = sampler_push(s->slots, 3);
 	sampler_predict(s, now.alpha, now.sigma, model_output, x, s->denoised, NULL);
 	for (size_t i = 0; i < s->n; i++)
 		newest[i] = (x[i] - now.alpha * s->denoised[i]) / now.sigma;

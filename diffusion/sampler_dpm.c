@@ -92,13 +92,10 @@ static void dpm_step(struct sampler *s, int index, const float *model_output, fl
 {
 	int order = order_at(s, index);
 	struct sampler_point t = sampler_point_at(s, index + 1), s0 = sampler_point_at(s, index);
-	float *oldest = s->slots[2];
-	s->slots[2] = s->slots[1];
-	s->slots[1] = s->slots[0];
-	s->slots[0] = oldest;
-	sampler_predict(s, s0.alpha, s0.sigma, model_output, x, s->slots[0], NULL);
+	float *newest = sampler_push(s->slots, 3);
+	sampler_predict(s, s0.alpha, s0.sigma, model_output, x, newest, NULL);
 	for (size_t i = 0; i < s->n; i++)
-		s->denoised[i] = s->slots[0][i];
+		s->denoised[i] = newest[i];
 	bool heun = s->config.solver_heun || order == 3;
 	struct update u = (sde ? sde_update : ode_update)(t, s0, order, heun);
 	apply(s, index, order, u, sde ? sampler_draw(s, rng) : NULL, x);
@@ -118,36 +115,21 @@ static void sde_step(struct sampler *s, int index, const float *model_output, fl
 	dpm_step(s, index, model_output, x, rng, true);
 }
 
+/* What both have alike. */
+#define MULTISTEP                                                                                  \
+	.spacing = SPACING_LINSPACE, .betas = BETAS_LINEAR, .beta_start = 0.0001,                  \
+	.beta_end = 0.02, .takes_sigmas = true, .takes_flow = true, .takes_lu = true,              \
+	.lower_order_final = true, .order = 1, .slots = 3,                                         \
+	.counter_most = {SOLVER_ORDER_MAX}, .plan = dpm_plan
+
 const struct sampler_ops sampler_dpmpp_2m = {
     .name = "dpmpp_2m",
-    .spacing = SPACING_LINSPACE,
-    .betas = BETAS_LINEAR,
-    .beta_start = 0.0001,
-    .beta_end = 0.02,
-    .takes_sigmas = true,
-    .takes_flow = true,
-    .takes_lu = true,
-    .lower_order_final = true,
-    .order = 1,
-    .slots = 3,
-    .counter_most = {SOLVER_ORDER_MAX},
-    .plan = dpm_plan,
+    MULTISTEP,
     .step = ode_step,
 };
 
 const struct sampler_ops sampler_dpmpp_2m_sde = {
     .name = "dpmpp_2m_sde",
-    .spacing = SPACING_LINSPACE,
-    .betas = BETAS_LINEAR,
-    .beta_start = 0.0001,
-    .beta_end = 0.02,
-    .takes_sigmas = true,
-    .takes_flow = true,
-    .takes_lu = true,
-    .lower_order_final = true,
-    .order = 1,
-    .slots = 3,
-    .counter_most = {SOLVER_ORDER_MAX},
-    .plan = dpm_plan,
+    MULTISTEP,
     .step = sde_step,
 };

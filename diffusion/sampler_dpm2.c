@@ -106,35 +106,23 @@ static void ancestral_step(struct sampler *s, int index, const float *model_outp
 		x[i] = x[i] + noise[i] * up;
 }
 
+/* What both have alike. */
+#define SECOND_ORDER                                                                               \
+	.spacing = SPACING_LINSPACE, .betas = BETAS_LINEAR, .beta_start = 0.00085,                 \
+	.beta_end = 0.012, .takes_sigmas = true, .ignores_zero_snr = true, .unscaled = true,       \
+	.no_sample_prediction = true, .order = 2, .slots = 1
+
 const struct sampler_ops sampler_dpm2 = {
     .name = "dpm2",
-    .spacing = SPACING_LINSPACE,
-    .betas = BETAS_LINEAR,
-    .beta_start = 0.00085,
-    .beta_end = 0.012,
-    .takes_sigmas = true,
+    SECOND_ORDER,
     .takes_flow = true,
-    .ignores_zero_snr = true,
-    .unscaled = true,
-    .no_sample_prediction = true,
-    .order = 2,
-    .slots = 1,
     .plan = ode_plan,
     .step = ode_step,
 };
 
 const struct sampler_ops sampler_dpm2_a = {
     .name = "dpm2_a",
-    .spacing = SPACING_LINSPACE,
-    .betas = BETAS_LINEAR,
-    .beta_start = 0.00085,
-    .beta_end = 0.012,
-    .takes_sigmas = true,
-    .ignores_zero_snr = true,
-    .unscaled = true,
-    .no_sample_prediction = true,
-    .order = 2,
-    .slots = 1,
+    SECOND_ORDER,
     .plan = ancestral_plan,
     .step = ancestral_step,
 };

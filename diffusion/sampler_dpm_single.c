@@ -93,10 +93,7 @@ static void single_step(struct sampler *s, int index, const float *model_output,
 {
 	int order = order_at(s, index);
 	struct sampler_point now = sampler_point_at(s, index), t = sampler_point_at(s, index + 1);
-	float *newest = s->slots[OUTPUTS + 2];
-	s->slots[OUTPUTS + 2] = s->slots[OUTPUTS + 1];
-	s->slots[OUTPUTS + 1] = s->slots[OUTPUTS];
-	s->slots[OUTPUTS] = newest;
+	float *newest = sampler_push(s->slots + OUTPUTS, 3);
 	sampler_predict(s, now.alpha, now.sigma, model_output, x, newest, NULL);
 	memcpy(s->denoised, newest, s->n * sizeof *newest);
 	if (order == 1)
@@ -120,36 +117,21 @@ static void sde_step(struct sampler *s, int index, const float *model_output, fl
 	single_step(s, index, model_output, x, rng, true);
 }
 
+/* What both have alike. */
+#define SINGLESTEP                                                                                 \
+	.spacing = SPACING_LINSPACE, .betas = BETAS_LINEAR, .beta_start = 0.0001,                  \
+	.beta_end = 0.02, .takes_sigmas = true, .takes_flow = true, .ignores_zero_snr = true,      \
+	.ignores_file_spacing = true, .order = 1, .slots = 4,                                      \
+	.counter_most = {SOLVER_ORDER_MAX}, .plan = single_plan
+
 const struct sampler_ops sampler_dpmpp_2s = {
     .name = "dpmpp_2s",
-    .spacing = SPACING_LINSPACE,
-    .betas = BETAS_LINEAR,
-    .beta_start = 0.0001,
-    .beta_end = 0.02,
-    .takes_sigmas = true,
-    .takes_flow = true,
-    .ignores_zero_snr = true,
-    .ignores_file_spacing = true,
-    .order = 1,
-    .slots = 4,
-    .counter_most = {SOLVER_ORDER_MAX},
-    .plan = single_plan,
+    SINGLESTEP,
     .step = ode_step,
 };
 
 const struct sampler_ops sampler_dpmpp_2s_sde = {
     .name = "dpmpp_2s_sde",
-    .spacing = SPACING_LINSPACE,
-    .betas = BETAS_LINEAR,
-    .beta_start = 0.0001,
-    .beta_end = 0.02,
-    .takes_sigmas = true,
-    .takes_flow = true,
-    .ignores_zero_snr = true,
-    .ignores_file_spacing = true,
-    .order = 1,
-    .slots = 4,
-    .counter_most = {SOLVER_ORDER_MAX},
-    .plan = single_plan,
+    SINGLESTEP,
     .step = sde_step,
 };

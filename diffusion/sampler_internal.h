@@ -103,6 +103,10 @@ void sampler_predict_at_sigma(const struct sampler *s, float sigma, const float 
 /* Clips the estimate where the config says so. */
 void sampler_clip(const struct sampler *s, float *x0);
 
+/* The oldest of count slots comes to the front, for the newest of what a multistep solver keeps; the others are one
+ * older. Returns it. */
+float *sampler_push(float **slots, int count);
+
 /* Fills s->noise. */
 const float *sampler_draw(struct sampler *s, struct rng *rng);
 

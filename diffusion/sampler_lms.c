@@ -41,10 +41,7 @@ static void lms_step(struct sampler *s, int index, const float *model_output, fl
 {
 	(void)rng;
 	const float *sigmas = s->sigmas + index;
-	float *newest = s->slots[ORDER - 1];
-	for (int k = ORDER - 1; k > 0; k--)
-		s->slots[k] = s->slots[k - 1];
-	s->slots[0] = newest;
+	float *newest = sampler_push(s->slots, ORDER);
 	sampler_predict_at_sigma(s, sigmas[0], model_output, x, s->denoised);
 	for (size_t i = 0; i < s->n; i++)
 		newest[i] = (x[i] - s->denoised[i]) / sigmas[0];

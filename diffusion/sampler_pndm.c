@@ -62,11 +62,7 @@ static void transfer(const struct sampler *s, double t, double t_prev, const flo
 
 static void push_output(struct sampler *s, const float *model_output)
 {
-	float *oldest = s->slots[ETS + OUTPUTS - 1];
-	for (int i = OUTPUTS - 1; i > 0; i--)
-		s->slots[ETS + i] = s->slots[ETS + i - 1];
-	s->slots[ETS] = oldest;
-	memcpy(oldest, model_output, s->n * sizeof *oldest);
+	memcpy(sampler_push(s->slots + ETS, OUTPUTS), model_output, s->n * sizeof *model_output);
 	if (s->counters[COUNTER_ETS] < OUTPUTS)
 		s->counters[COUNTER_ETS]++;
 }

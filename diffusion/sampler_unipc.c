@@ -129,11 +129,7 @@ static void unipc_step(struct sampler *s, int index, const float *model_output, 
 	bool skip = index > 0 && index <= 64 && c->no_corrector >> (index - 1) & 1;
 	if (s->counters[COUNTER_ORDER] > 0 && !skip)
 		corrector(s, index, s->counters[COUNTER_ORDER], s->denoised, x);
-	float *oldest = s->slots[OUTPUTS + 2];
-	s->slots[OUTPUTS + 2] = s->slots[OUTPUTS + 1];
-	s->slots[OUTPUTS + 1] = s->slots[OUTPUTS];
-	s->slots[OUTPUTS] = oldest;
-	memcpy(oldest, s->denoised, s->n * sizeof *oldest);
+	memcpy(sampler_push(s->slots + OUTPUTS, 3), s->denoised, s->n * sizeof *x);
 	memcpy(s->slots[LAST_SAMPLE], x, s->n * sizeof *x);
 	int order = c->solver_order, left = s->count - index;
 	if (c->lower_order_final == CHOICE_YES && left < order)
