@@ -22,19 +22,27 @@ struct queue_watch {
 	size_t count;
 };
 
-/* "$" at each read would miss what happens between two of them. */
-static int latest(struct queue *queue, char cursor[QUEUE_CURSOR_SIZE], struct error *err)
+/* The last entries of a stream, the newest first; the caller frees *reply. */
+static int read_back(struct queue *queue, const char *stream, const char *id, int most, redisReply **reply,
+		     struct error *err)
 {
 	struct command command = {0};
-	redisReply *reply = NULL;
 	command_text(&command, "XREVRANGE");
-	command_key(&command, queue, "ev", NULL);
+	command_key(&command, queue, stream, id);
 	command_text(&command, "+");
 	command_text(&command, "-");
 	command_text(&command, "COUNT");
-	command_text(&command, "1");
-	int status = link_call(queue, &command, &reply, err);
+	command_int(&command, most);
+	int status = link_call(queue, &command, reply, err);
 	command_free(&command);
+	return status;
+}
+
+/* "$" at each read would miss what happens between two of them. */
+static int latest(struct queue *queue, char cursor[QUEUE_CURSOR_SIZE], struct error *err)
+{
+	redisReply *reply = NULL;
+	int status = read_back(queue, "ev", NULL, 1, &reply, err);
 	strcpy(cursor, "0-0");
 	if (!status && reply->elements)
 		reply_copy(reply_at(reply->element[0], 0), cursor, QUEUE_CURSOR_SIZE);
@@ -197,17 +205,9 @@ int queue_last_preview(struct queue *queue, const char *id, char **data, size_t 
 		       struct error *err)
 {
 	enum { LOOKED_AT = 20 };
-	struct command command = {0};
 	redisReply *reply = NULL;
 	*data = NULL;
-	command_text(&command, "XREVRANGE");
-	command_key(&command, queue, "ev:", id);
-	command_text(&command, "+");
-	command_text(&command, "-");
-	command_text(&command, "COUNT");
-	command_int(&command, LOOKED_AT);
-	int status = link_call(queue, &command, &reply, err);
-	command_free(&command);
+	int status = read_back(queue, "ev:", id, LOOKED_AT, &reply, err);
 	for (size_t i = 0; !status && !*data && i < reply->elements; i++) {
 		struct queue_event event;
 		reply_event(reply->element[i], &event);
