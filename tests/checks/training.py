@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the training tools promise for pictures of 256: mixed sizes, a tokenizer and networks that grow, judges that see full size;
-of landscapes that rivers of the corpus run downhill, seasons differ in every palette, and heights keep how rough they are; and the
-upscaler's pairs and file.
+of landscapes that rivers of the corpus run downhill, seasons differ in every palette, and heights keep how rough they are; of music
+in two channels that it stands where it is put and is judged by its sound; and the upscaler's pairs and file.
 Skipped without the training tools' packages."""
 import os, pathlib, shutil, sys, tempfile
 
@@ -140,6 +140,30 @@ check(domains.of("world").tall == 3 and ink.tall is None, "which channel is a he
 slope = np.mgrid[:64, :64][0] / 64
 check(heights.downhill(np.abs(np.mgrid[:64, :64][1] - 32) / 64 + 0.1 * (1 - slope)) == 1 and heights.downhill(slope * 0 + 0.5) == 0,
       "what runs downhill, and what lies flat")
+
+# Music in two channels: seats that are as loud wherever they are, and clips that are judged by their sound.
+sys.path.insert(0, str(ROOT / "tools"))
+from corpus_music import spectrogram, stage
+music = domains.of("music-stereo")
+left, right = stage.loudness(np.linspace(-1, 1, 9))
+check(np.allclose(left ** 2 + right ** 2, 2) and left[0] > 1.4 and abs(right[0]) < 1e-9 and np.isclose(left[4], right[4]), "seats are as loud from left to right")
+check((music.latent("cpu"), music.version, domains.of("music").version) == ((20, 32), "ink-music-3", "ink-music-2"), "forms of the music corpus")
+with tempfile.TemporaryDirectory() as folder:
+    try:
+        import soundfile
+    except ImportError:
+        soundfile = None
+        print("skip clips that are judged by their sound: soundfile is not there")
+    if soundfile:
+        n = np.arange(music.drawn().synth.length)
+        loop = np.stack([0.5 * np.sin(2 * np.pi * 440 * n / 32000), 0.1 * np.sin(2 * np.pi * 3000 * n / 32000)]).astype(np.float32)
+        soundfile.write(os.path.join(folder, "0000.wav"), loop.T, 32000, subtype="FLOAT")
+        os.rename(os.path.join(folder, "0000.wav"), os.path.join(folder, "0000.ogg"))      # what it holds counts
+        heard = score.load_heard(music, [{"file": "0000.png"}], folder)[0]
+        check(np.array_equal(heard, spectrogram.of_loop(loop, music.drawn().parameters)), "a clip is judged by its sound")
+        rows = heard[:, 100].astype(int)
+        check(rows[:, 1].argmax() > rows[:, 2].argmax() and rows[:, 1].max() > rows[:, 2].max() > 80, "left is green, right is blue, low at the bottom",
+              (rows[:, 1].argmax(), rows[:, 2].argmax()))
 
 # The upscaler: pairs that lie on each other, a training that goes on, a file that says what it is.
 import upscaler

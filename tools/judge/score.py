@@ -1,6 +1,7 @@
 # score.py: how many of the attributes that prompts name are in the pictures made from them, seen and held-out combinations,
 # English and Russian apart; and whether any picture is a copy of a corpus picture.
 #   python tools/judge/score.py --kind KIND --prompts p.jsonl --pictures FOLDER [--json result.json]
+# With --heard clips are judged by what they sound like: the spectrogram of the sound, not the one that it was made of.
 import argparse
 import json
 import os
@@ -11,6 +12,11 @@ import heights
 import judge
 import common
 import domains
+
+
+def load_heard(domain, rows, folder):
+    """Pictures of the sound of each clip."""
+    return np.stack([domain.heard(os.path.join(folder, os.path.splitext(r["file"])[0] + domain.file_type)) for r in rows])
 
 
 def load(rows, folder, size):
@@ -75,6 +81,7 @@ def main():
     p.add_argument("--prompts", required=True)
     p.add_argument("--pictures", required=True)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--heard", action="store_true", help="judge the sound of clips")
     p.add_argument("--copies", action="store_true", help="also look for copies of corpus pictures")
     p.add_argument("--json")
     a = p.parse_args()
@@ -82,7 +89,9 @@ def main():
     common.setup(a.threads)
     dev = common.device()
     rows = [json.loads(line) for line in open(a.prompts, encoding="utf-8")]
-    pics = load(rows, a.pictures, tuple(8 * n for n in domain.latent(domain.profile)))
+    if a.heard and domain.modality != "audio":
+        p.error(f"--heard: kind {a.kind} makes no sound")
+    pics = load_heard(domain, rows, a.pictures) if a.heard else load(rows, a.pictures, tuple(8 * n for n in domain.latent(domain.profile)))
     result = {"attributes": attributes_right(domain, rows, judge.answers(judge.restore(domain, a.out, dev), pics, dev))}
     if a.copies:
         corpus = np.load(os.path.join(a.out, "corpus", "pictures.npy"), mmap_mode="r")

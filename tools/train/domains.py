@@ -129,6 +129,18 @@ class Music(Kind):
         out, on = {"mood": attrs["mood"]} if "mood" in named else {}, self.A.instruments(attrs)
         return {**out, **{i: "present" if i in on else "absent" for i in self.A.INSTRUMENTS}} if "instruments" in named else out
 
+    def heard(self, path):
+        """The picture of a file of sound, of one window."""
+        import soundfile
+        from corpus_music import spectrogram
+        form = self.drawn()
+        x, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        synth = form.synth
+        if rate != synth.rate or x.shape[1] != synth.channels or len(x) < synth.length:
+            raise SystemExit(f"{path}: {len(x)} samples at {rate} Hz in {x.shape[1]} channels; wanted are {synth.length} at {synth.rate} in {synth.channels}")
+        picture = spectrogram.of_loop(x[:synth.length].T, form.parameters)
+        return np.broadcast_to(picture, (form.rows, form.columns, 3))
+
     def manifest(self, profile):
         from corpus_music import moods
         form = self.drawn()
