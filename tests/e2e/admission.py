@@ -129,7 +129,7 @@ def sources(place):
     done = place.sumi("batch", "wrong.jsonl")
     check(done.returncode == 3 and "wrong.jsonl:2" in done.stderr and "turned-9" in done.stderr and not done.stdout,
           "a list that names what nobody sends is told of before a line is sent", done.stderr)
-    waits = {id: wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "after"), 20) for id in ("late", "web-3", "turned-2", "web-2")}
+    waits = {id: wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "after"), 90) for id in ("late", "web-3", "turned-2", "web-2")}
     check(waits == {"late": "first", "web-3": "web-1", "turned-2": "turned-1", "web-2": "web-1"}, "each waits for whom it names", waits)
     check("nobody has sent" in place.sumi("show", "late").stdout, "and says so of one that nobody has sent")
     place.sumi("resume")

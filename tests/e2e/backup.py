@@ -202,7 +202,7 @@ def lost(place):
     told = [f for f in place.json_any("doctor") if f["what"] == "database"]
     check([f["level"] for f in told] == ["broken"] and "sumi db rebuild" in told[0]["text"], "doctor: there is no database, but files", told)
     place.start()
-    check(wait_for(lambda: b" store.strays " in place.new_log(), 20), "the log says so when a new one is made", place.new_log()[-800:])
+    check(wait_for(lambda: b" store.strays " in place.new_log(), 90), "the log says so when a new one is made", place.new_log()[-800:])
     said = place.sumi("list")
     check("sumi db rebuild" in said.stderr, "list says so", said.stderr)
     told = [f["text"] for f in place.json_any("doctor") if f["what"] == "database" and f["level"] == "broken"]

@@ -90,7 +90,7 @@ def interruptions():
     same_bytes(place, id, expected, "SIGHUP in the middle")
     place.conf.write_text(place.conf.read_text() + "nonsense = 1\n")
     place.daemon.send_signal(signal.SIGHUP)
-    check(wait_for(lambda: "reload.refused" in place.log.read_text(), 10) and place.daemon.poll() is None,
+    check(wait_for(lambda: "reload.refused" in place.log.read_text(), 90) and place.daemon.poll() is None,
           "SIGHUP with a wrong file: refused, and it goes on")
     place.configure()
     place.remove()
@@ -138,7 +138,7 @@ def window_closes():
     id = detach(place, *SLOW, "--window", "10:00-14:00", "--tz", "Test/Clock")
     with place.still(id, 3):
         set_clock(zones, 18)
-    check(wait_for(lambda: place.json("show", id)["state"] == "ready", 30), "the window closes: the job waits",
+    check(wait_for(lambda: place.json("show", id)["state"] == "ready", 90), "the window closes: the job waits",
           str(place.json("show", id)))
     made = steps_of(place, id)
     time.sleep(2.5)
@@ -187,7 +187,7 @@ def strangers():
         client = redis_py.Redis(unix_socket_path=str(redis.socket), decode_responses=True)
         client.xadd("{sumi}:in", {"job": json.dumps({"id": "py-1", "modality": "image", "prompt": "fog", "seed": 7,
                                                      "steps": 2, "width": 64, "height": 64})})
-        done = wait_for(lambda: client.hget("{sumi}:job:py-1", "state") == "done", 30)
+        done = wait_for(lambda: client.hget("{sumi}:job:py-1", "state") == "done", 90)
         check(done and json.loads(client.hget("{sumi}:job:py-1", "v0"))[0]["sha256"], "a job by redis-py")
     except ImportError:
         # Debian's python3-redis belongs to Debian's python3.
@@ -202,7 +202,7 @@ def strangers():
             check(done.returncode == 0 and place.sumi("wait", "py-1").returncode == 0, "a job by redis-py", done.stderr)
     redis.cli("XADD", "{sumi}:in", "*", "id", "bad-1", "modality", "image", "prompt", "x", "stepps", 3)
     redis.cli("XADD", "{sumi}:in", "*", "complete", "nonsense")
-    check(wait_for(lambda: place.json("status")["dead_letters"] == 2, 10), "what cannot be read is a dead letter")
+    check(wait_for(lambda: place.json("status")["dead_letters"] == 2, 90), "what cannot be read is a dead letter")
     letters = redis.cli("XRANGE", "{sumi}:dead", "-", "+")
     check("stepps" in letters and "bad-1" in letters, "with the reason", letters)
     redis.cli("XADD", "{sumi}:in", "*", "op", "cancel", "id", "nobody")
@@ -243,7 +243,7 @@ def refusals():
     check("apt-get install redis-server" in found[0], "doctor says so too", str(found))
     place.configure(devices="opencl:77")
     place.start(wait=False)
-    check(wait_for(lambda: re.search(rb" error .*opencl:77", place.new_log()), 20) and place.daemon.poll() is None,
+    check(wait_for(lambda: re.search(rb" error .*opencl:77", place.new_log()), 90) and place.daemon.poll() is None,
           "a device that is not there is named, and tried again", place.new_log().decode()[-500:])
     place.stop()
     for key, value, word in (("devices", ",", "auto"), ("redis", "http://x", "unix://")):
@@ -265,13 +265,13 @@ def refusals():
           "the daemon warns of one that means nothing, and serves with the others", str(warned))
     place.stop()
     place.start(wait=False)
-    wait_for(lambda: b"redis.private" in place.new_log(), 20)
+    wait_for(lambda: b"redis.private" in place.new_log(), 90)
     status = place.stop()
     check(status == 0 and not place.servers(),
           "SIGTERM while it starts: it stops in order", f"{status} {place.pids()}")
     place.configure(devices="reference")
     place.start(wait=False)
-    wait_for(lambda: b"worker.started" in place.new_log(), 20)
+    wait_for(lambda: b"worker.started" in place.new_log(), 90)
     status = place.stop()
     check(status == 0 and b" error " not in place.new_log(), "SIGTERM while its worker starts",
           f"{status} {place.new_log()[-300:]}")
@@ -358,18 +358,18 @@ def damaged():
     artifacts.rename(away)
     artifacts.symlink_to("nowhere")
     waits = detach(place, *QUICK, "--max-attempts", 1)
-    check(wait_for(lambda: b" error store.broken " in place.new_log(), 30), "a folder for files that is away: said",
+    check(wait_for(lambda: b" error store.broken " in place.new_log(), 90), "a folder for files that is away: said",
           place.new_log().decode()[-500:])
     artifacts.unlink()
     away.rename(artifacts)
     check(place.sumi("wait", waits, "--timeout", "60s").returncode == 0, "its job is made when it is back")
     # Done for the queue is not yet done for the store, whose last words would mend what follows.
-    check(wait_for(lambda: f" job.done process=worker.0 id={waits}" in place.log.read_text(), 30), "and settled")
+    check(wait_for(lambda: f" job.done process=worker.0 id={waits}" in place.log.read_text(), 90), "and settled")
     broken = place.new_log().count(b" error store.broken ")
     with open(place.state / "sumi.db", "r+b") as f:
         f.write(b"not a database" * 100)
     kept = detach(place, *QUICK, "--max-attempts", 1)
-    check(wait_for(lambda: place.new_log().count(b" error store.broken ") > broken, 30), "a database that breaks while it runs: said",
+    check(wait_for(lambda: place.new_log().count(b" error store.broken ") > broken, 90), "a database that breaks while it runs: said",
           place.new_log().decode()[-500:])
     row = place.json("show", kept)
     check(row["state"] in ("ready", "running") and not row.get("failures"), "and its jobs wait, at no cost", str(row))
@@ -405,7 +405,7 @@ def disk_full():
         fill.write_bytes(b"x" * (free - (4 << 20)))
         time.sleep(1)
         id = detach(place, *QUICK)
-        check(wait_for(lambda: "disk.full" in place.log.read_text(), 20), "disk full: said in the log")
+        check(wait_for(lambda: "disk.full" in place.log.read_text(), 90), "disk full: said in the log")
         check(place.json("show", id)["state"] in ("ready", "delayed"), "the job waits", place.json("show", id)["state"])
         check(any(f["what"] == "disk" and f["level"] == "broken" for f in json.loads(place.sumi("doctor", "--json").stdout)),
               "doctor says so")

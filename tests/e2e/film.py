@@ -102,7 +102,7 @@ def stopped(place, story):
     place.sumi("submit", json.dumps({"id": "stopped.other", "modality": "video", "prompt": "A bird.", "frames": 2, "width": 32, "height": 48, "steps": 2}))
     place.sumi("film", story, *SMALL, "--id", "stopped", "--detach")
     place.sumi("cancel", "stopped")
-    check(wait_for(lambda: state(*parts) == ["cancelled"] * 3, 30), "a film that is cancelled takes its parts along", str(state("stopped", *parts)))
+    check(wait_for(lambda: state(*parts) == ["cancelled"] * 3, 90), "a film that is cancelled takes its parts along", str(state("stopped", *parts)))
     check(state("stopped", "stopped.other") == ["cancelled", "ready"], "and nothing else", str(state("stopped.other")))
     done = place.sumi("retry", "stopped")
     check(done.returncode == 0 and state("stopped") == ["blocked"], "begun anew it waits for them", done.stdout + done.stderr)

@@ -60,12 +60,12 @@ def redis_refuses():
         shutil.rmtree(gone)
         redis.cli("CONFIG", "SET", "save", "3600 1")
         redis.cli("BGSAVE")
-        wait_for(lambda: "rdb_last_bgsave_status:err" in redis.cli("INFO", "persistence"), 10)
+        wait_for(lambda: "rdb_last_bgsave_status:err" in redis.cli("INFO", "persistence"), 90)
 
     def mends_disk():
         redis.cli("CONFIG", "SET", "dir", redis.dir)
         redis.cli("BGSAVE")
-        wait_for(lambda: "rdb_last_bgsave_status:ok" in redis.cli("INFO", "persistence"), 10)
+        wait_for(lambda: "rdb_last_bgsave_status:ok" in redis.cli("INFO", "persistence"), 90)
         redis.cli("CONFIG", "SET", "save", "")
 
     ways = [
@@ -201,7 +201,7 @@ def damaged_at_the_end():
     redis.cli("DEL", key)
     redis.cli("SET", key, "text")
     place.start()
-    check(wait_for(lambda: id in visible(place), 20), "a damaged key of a job that is stored: its result is shown, and work goes on",
+    check(wait_for(lambda: id in visible(place), 90), "a damaged key of a job that is stored: its result is shown, and work goes on",
           place.log.read_text()[-600:])
     check(place.sumi("image", "next", "--steps", 2, "-o", "next.webp").returncode == 0, "and the next job is made")
     place.stop()
@@ -227,7 +227,7 @@ def nobody_sent():
     check(done.returncode != 0 and "never-sent" in done.stderr, "after a day it fails, and names the id", done.stderr)
     place.sumi("submit", json.dumps({"id": "nightly", "modality": "image", "prompt": "x", "steps": 2, "every": "24h"}))
     place.sumi("wait", "nightly", "--timeout", "60s")
-    wait_for(lambda: place.json("list", "--state", "delayed"), 20)
+    wait_for(lambda: place.json("list", "--state", "delayed"), 90)
     done = place.sumi("cancel", "nightly")
     check(done.returncode == 0 and "its series ends" in done.stdout and not place.json("list", "--state", "delayed"),
           "cancel of a recurring job ends the series, and says so", done.stdout + done.stderr)

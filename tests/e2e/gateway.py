@@ -104,13 +104,13 @@ def marks(g):
     shown = lambda: g.get("/jobs/own-2")[2]
     status, _, told = g.ask("PATCH", "/jobs/own-2", {"starred": True, "tags": ["beach", "two words"]})
     check(status == 202 and told["id"] == "own-2", "PATCH marks a job", f"{status} {told}")
-    check(wait_for(lambda: shown().get("starred") and shown()["tags"] == ["beach", "two words"], 10), "it has its star and tags", str(shown()))
+    check(wait_for(lambda: shown().get("starred") and shown()["tags"] == ["beach", "two words"], 90), "it has its star and tags", str(shown()))
     found = lambda query: [j["id"] for j in g.get(f"/jobs?{query}")[2]["jobs"]]
     check(found("starred=true") == ["own-2"] == found("tag=beach"), "and is found by them")
     g.ask("PATCH", "/jobs/own-2", {"tags": []})
-    check(wait_for(lambda: not shown()["tags"], 10) and shown()["starred"] and found("tag=beach") == [], "no tags: the star stays", str(shown()))
+    check(wait_for(lambda: not shown()["tags"], 90) and shown()["starred"] and found("tag=beach") == [], "no tags: the star stays", str(shown()))
     g.ask("PATCH", "/jobs/own-2", {"starred": False})
-    check(wait_for(lambda: "starred" not in shown(), 10), "and goes")
+    check(wait_for(lambda: "starred" not in shown(), 90), "and goes")
     for body, field in [({"starred": 1}, "starred"), ({"tags": "a"}, "tags"), ({"tags": [7]}, "tags"), ({"tags": ["x"] * 17}, "tags"),
                         ({"tags": ["a\nb"]}, "tags"), ({"prompt": "other"}, "prompt"), ({}, None)]:
         status, _, bad = g.ask("PATCH", "/jobs/own-2", body)
@@ -120,12 +120,12 @@ def marks(g):
     check(g.ask("PATCH", "/jobs/yet", {"starred": True})[0] == 409 and g.ask("POST", "/jobs/yet/delete")[0] == 409, "one that has not ended")
     g.ask("DELETE", "/jobs/yet")
     check(g.ask("PATCH", "/jobs/yet", {"starred": True})[0] == 409, "one that has made nothing has no star")
-    check(g.ask("POST", "/jobs/yet/delete")[0] == 202 and wait_for(lambda: g.get("/jobs/yet")[0] == 404, 10), "but goes")
+    check(g.ask("POST", "/jobs/yet/delete")[0] == 202 and wait_for(lambda: g.get("/jobs/yet")[0] == 404, 90), "but goes")
     files = [p for p in (g.place.state / "artifacts").rglob("*.webp")] + list((g.place.state / "thumbs").rglob("*.webp"))
     status, _, told = g.ask("POST", "/jobs/own-2/delete")
     check(status == 202 and told == {"id": "own-2", "state": "deleted"}, "a job is deleted", f"{status} {told}")
-    check(wait_for(lambda: g.get("/jobs/own-2")[0] == 404 and "own-2" not in found("limit=100"), 10), "it is gone")
-    check(wait_for(lambda: sum(p.exists() for p in files) == len(files) - 4, 10), "with its two files and their thumbnails")
+    check(wait_for(lambda: g.get("/jobs/own-2")[0] == 404 and "own-2" not in found("limit=100"), 90), "it is gone")
+    check(wait_for(lambda: sum(p.exists() for p in files) == len(files) - 4, 90), "with its two files and their thumbnails")
     check(g.ask("POST", "/jobs/own-2/delete")[0] == 404, "once")
     check(g.place.sumi("db", "check").returncode == 0, "nothing is missing then")
 

@@ -96,8 +96,8 @@ def progress(g):
     status, headers, got = result["got"]
     check(status == 409 and headers["x-should-retry"] == "false" and "cancelled" in got["detail"], "ends it", f"{status} {got}")
     other = lambda: g.get("/jobs/other")[2]
-    check(wait_for(lambda: other()["state"] == "delayed", 20), "and no job of another way", str(other())[:300])
-    check(wait_for(lambda: g.get(f"{API}/progress")[2]["state"]["job_count"] == 0, 10), "idle again")
+    check(wait_for(lambda: other()["state"] == "delayed", 90), "and no job of another way", str(other())[:300])
+    check(wait_for(lambda: g.get(f"{API}/progress")[2]["state"]["job_count"] == 0, 90), "idle again")
 
 
 place = Place(preview="1ms")

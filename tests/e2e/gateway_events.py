@@ -34,7 +34,7 @@ class Stream(threading.Thread):
         self.alive = False
 
     def has(self, event, id):
-        return wait_for(lambda: [e for e in self.events if e["event"] == event and e["data"]["id"] == id], 30)
+        return wait_for(lambda: [e for e in self.events if e["event"] == event and e["data"]["id"] == id], 90)
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)
@@ -60,7 +60,7 @@ def listings(g):
     check(g.ask("POST", "/jobs", later + made)[0] == 201 and all(g.becomes(j["id"], "done") for j in made), "twelve jobs")
     for i in (3, 4):
         g.ask("DELETE", f"/jobs/later-{i}")
-    wait_for(lambda: len(visible(g.place)) == 7, 30)  # until then they are the queue's, and in its order
+    wait_for(lambda: len(visible(g.place)) == 7, 90)  # until then they are the queue's, and in its order
     whole = pages(g, "/jobs", 100)
     wanted = ["later-0", "later-1", "later-2"], {"later-3", "later-4", *(j["id"] for j in made)}
     check(whole[:3] == wanted[0] and set(whole[3:]) == wanted[1] and len(whole) == 12, "GET /jobs: what waits, then what has ended", str(whole))

@@ -82,7 +82,7 @@ def waiting(g, key, admin):
         s = socket.create_connection(("127.0.0.1", g.port), timeout=20)
         s.sendall(f"{head} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(data)}\r\n\r\n{data}".encode())
         sockets.append(s)
-    wait_for(lambda: [j for j in g.get("/jobs", Authorization=f"Bearer {key}")[2]["jobs"] if j["prompt"] == "still there"], 10)
+    wait_for(lambda: [j for j in g.get("/jobs", Authorization=f"Bearer {key}")[2]["jobs"] if j["prompt"] == "still there"], 90)
     return sockets
 
 
@@ -108,7 +108,7 @@ def key(place, name, *options):
 
 
 def known(g, key):
-    wait_for(lambda: g.get("/jobs/x")[0] == 401 and g.get("/jobs/x", Authorization=f"Bearer {key}")[0] == 404, 10)
+    wait_for(lambda: g.get("/jobs/x")[0] == 401 and g.get("/jobs/x", Authorization=f"Bearer {key}")[0] == 404, 90)
 
 
 place = Place()
@@ -131,7 +131,7 @@ try:
     waits = waiting(g, bert, admin)
     check(place.sumi("keys", "revoke", "bert").returncode == 0, "keys revoke")
     revoked(g, waits, admin)
-    check(wait_for(lambda: g.get("/jobs/x", Authorization=f"Bearer {bert}")[0] == 401, 10), "and it opens nothing any more")
+    check(wait_for(lambda: g.get("/jobs/x", Authorization=f"Bearer {bert}")[0] == 401, 90), "and it opens nothing any more")
     check(g.get("/jobs/secret-1", Authorization=f"Bearer {anna}")[0] == 200, "the others do")
     log = g.log.read_text()
     check(anna not in log and "anna" not in log, "no key in the log")

@@ -17,7 +17,7 @@ class Gateway:
         def said():
             found = re.search(r'listening at="http://127\.0\.0\.1:(\d+)/', self.log.read_bytes()[begin:].decode())
             return int(found[1]) if found else self.process.poll() is not None and -1
-        self.port = wait_for(said, 20)
+        self.port = wait_for(said, 90)
 
     def ask(self, method, path, body=None, headers={}, timeout=60):
         """(status, headers, body); a dict or list is sent as JSON, and JSON comes back as such."""

@@ -200,7 +200,7 @@ def speech(g):
 def videos(g):
     ask = lambda **body: g.ask("POST", "/v1/videos", {"prompt": "an ink drop", "size": "64x64", "steps": 2, **body})
     status, _, got = ask(seconds="1", cfg_scale=2.5, seed=7, negative_prompt="n" * 3000)
-    job = wait_for(lambda: (j := g.get(f"/jobs/{got['id']}")[2]) and "prompt" in j and j, 10)
+    job = wait_for(lambda: (j := g.get(f"/jobs/{got['id']}")[2]) and "prompt" in j and j, 90)
     check(status == 200 and job["cfg_scale"] == 2.5 and job["seed"] == 7 and job["negative_prompt"] == "n" * 3000, "videos: what JSON says arrives whole", f"{got} {job}"[:600])
     start = base64.b64encode(rgba(64, 64, lambda x, y: 255)).decode()
     for name, more, param in [("a prompt that is too long", {"prompt": "x" * 9000}, "prompt"), ("seconds that are none", {"seconds": 1.5}, "seconds"), ("a prompt that is a number", {"prompt": 7}, "prompt"),
@@ -209,7 +209,7 @@ def videos(g):
         status, _, got = ask(**more)
         check(status == 400 and got["error"]["param"] == param, f"videos with {name}", f"{status} {got}"[:400])
     status, _, got = g.ask("POST", "/v1/videos", *form(("prompt", None, b"a drop"), ("negative_prompt", None, b"n" * 3000), ("size", None, b"64x64"), ("steps", None, b"2"), ("seconds", None, b"1"), ("cfg_scale", None, b"2.5")))
-    check(status == 200 and wait_for(lambda: len(g.get(f"/jobs/{got['id']}")[2].get("negative_prompt", "")) == 3000, 10), "and what a form says", f"{status} {got}"[:300])
+    check(status == 200 and wait_for(lambda: len(g.get(f"/jobs/{got['id']}")[2].get("negative_prompt", "")) == 3000, 90), "and what a form says", f"{status} {got}"[:300])
     g.ask("POST", "/queue/pause")
     waits = ask(input_reference={"image_url": "data:image/png;base64," + start})[2]["id"]
     status, _, why = g.get(f"/v1/videos/{waits}/content")
@@ -220,7 +220,7 @@ def videos(g):
     check(status == 200 and headers["Content-Type"] == "image/webp" and len(thumb) < len(g.get(f"/v1/videos/{video}/content")[2]), "its thumbnail", f"{status}")
     check(g.get(f"/v1/videos/{video}/content?variant=spritesheet")[0] == 400, "and what there is not")
     status, _, told = g.ask("DELETE", f"/v1/videos/{video}")
-    check(status == 200 and told["deleted"] is True and wait_for(lambda: g.get(f"/v1/videos/{video}")[0] == 404, 10), "one that is made is deleted", f"{status} {told}")
+    check(status == 200 and told["deleted"] is True and wait_for(lambda: g.get(f"/v1/videos/{video}")[0] == 404, 90), "one that is made is deleted", f"{status} {told}")
     status, _, why = g.ask("DELETE", f"/v1/videos/{waits}") if g.becomes(waits, "done", "running") else (0, 0, 0)
     check(status == 200, "one that runs is cancelled, one that has ended deleted", f"{status} {why}")
 
@@ -257,7 +257,7 @@ def models(g):
 
 
 def figures(g):
-    wait_for(lambda: (t := g.get("/metrics")[2]) and b'sumi_job_run_seconds_count{modality="image",model=""}' in t and re.search(rb"sumi_steps_total{.*} [1-9]", t), 10)
+    wait_for(lambda: (t := g.get("/metrics")[2]) and b'sumi_job_run_seconds_count{modality="image",model=""}' in t and re.search(rb"sumi_steps_total{.*} [1-9]", t), 90)
     status, headers, text = g.get("/metrics")
     rows = dict(l.rsplit(" ", 1) for l in text.decode().splitlines() if l and not l.startswith("#"))
     done = len(g.get("/jobs?state=done&limit=500")[2]["jobs"])

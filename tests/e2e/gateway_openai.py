@@ -63,7 +63,7 @@ def streamed(g):
     ended = {}
     thread = threading.Thread(target=lambda: ended.update(got=g.ask("POST", PATH, {"prompt": "cut", "stream": True, "size": "256x256", "steps": 400})))
     thread.start()
-    job = wait_for(lambda: [j["id"] for j in g.get("/jobs")[2]["jobs"] if j["prompt"] == "cut" and j["state"] == "running"], 30)
+    job = wait_for(lambda: [j["id"] for j in g.get("/jobs")[2]["jobs"] if j["prompt"] == "cut" and j["state"] == "running"], 90)
     g.ask("DELETE", f"/jobs/{job[0]}")
     thread.join(30)
     status, headers, got = ended["got"]
@@ -91,7 +91,7 @@ def answer(s):
 def once(g):
     """The queue is paused, so that nothing is answered before it shall be."""
     body = lambda prompt: {"prompt": prompt, "seed": 1, **TINY}
-    sent = lambda prompt, n: wait_for(lambda: len(jobs_with(g, prompt)) == n and jobs_with(g, prompt), 10)
+    sent = lambda prompt, n: wait_for(lambda: len(jobs_with(g, prompt)) == n and jobs_with(g, prompt), 90)
     g.ask("POST", "/queue/pause")
     s = send(g, body("broken"))
     check(sent("broken", 1), "a request becomes a job")
@@ -135,7 +135,7 @@ def once(g):
     check(first[0] == second[0] == 200 and len(jobs_with(g, "broken")) == len(jobs_with(g, "named")) == 1, "and so do the others, one job each", f"{first}"[:200])
     for s in [retry, tried, killed, *two, *named]:
         s.close()
-    done = wait_for(lambda: jobs_with(g, "left")[0]["state"] == "done", 20)
+    done = wait_for(lambda: jobs_with(g, "left")[0]["state"] == "done", 90)
     check(done and answer(send(g, body("left")))[0] == 200 and len(jobs_with(g, "left")) == 1, "asked for again it is that one")
     last = answer(send(g, body("broken")))
     check(last[0] == 200 and len(jobs_with(g, "broken")) == 2, "what was answered is a new job when it is sent again", f"{last[1].get('job')} {[j['id'] for j in jobs_with(g, 'broken')]}")

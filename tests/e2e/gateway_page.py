@@ -97,7 +97,7 @@ def marks(page, g):
     first = page.until("document.querySelector('#grid .tile')?.item.job.id")
     viewing(page)
     page.press("f")
-    check(page.until("document.getElementById('star').getAttribute('aria-pressed') === 'true'") and wait_for(lambda: g.get(f"/jobs/{first}")[2].get("starred"), 10),
+    check(page.until("document.getElementById('star').getAttribute('aria-pressed') === 'true'") and wait_for(lambda: g.get(f"/jobs/{first}")[2].get("starred"), 90),
           "a favourite by a key")
     page.js("document.getElementById('letters').click()")
     page.press("f")
@@ -106,7 +106,7 @@ def marks(page, g):
     page.js("document.getElementById('letters').click()")
     page.js("document.getElementById('tags').value = ' beach,two words '; document.getElementById('tags-form').requestSubmit()")
     check(page.until("document.querySelectorAll('#tags-list button').length === 2") and
-          wait_for(lambda: g.get(f"/jobs/{first}")[2]["tags"] == ["beach", "two words"], 10), "tags", str(g.get(f"/jobs/{first}")[2]))
+          wait_for(lambda: g.get(f"/jobs/{first}")[2]["tags"] == ["beach", "two words"], 90), "tags", str(g.get(f"/jobs/{first}")[2]))
     click(page, "#tags-list button")
     check(page.until("location.search.includes('tag=beach')") and page.until("[...document.querySelectorAll('#grid .tile')].every(t => t.item.job.tags?.includes('beach'))"),
           "a tag leads to all that have it")
@@ -133,7 +133,7 @@ def marks(page, g):
     page.js(remove)
     check(g.get(f"/jobs/{target}")[0] == 200, "nothing is gone before the time to undo it is")
     page.js("window.dispatchEvent(new Event('pagehide'))")
-    check(wait_for(lambda: g.get(f"/jobs/{target}")[0] == 404, 15), "who leaves the page has decided")
+    check(wait_for(lambda: g.get(f"/jobs/{target}")[0] == 404, 90), "who leaves the page has decided")
 
 
 def moving(page, g):
@@ -304,7 +304,7 @@ def in_the_works(page, g):
     page.js("window.plainFetch = fetch; window.fetch = (at, ...more) => plainFetch(at, ...more).then(r => String(at) === '/jobs/overtaken' ? new Promise(done => setTimeout(done, 2500, r)) : r)")
     g.ask("POST", "/queue/pause")
     g.ask("POST", "/jobs", {"prompt": "overtaken", "id": "overtaken", **QUICK})
-    wait_for(lambda: g.get("/jobs/overtaken")[2]["state"] == "ready", 10)
+    wait_for(lambda: g.get("/jobs/overtaken")[2]["state"] == "ready", 90)
     g.ask("POST", "/queue/resume")
     check(page.until("document.querySelector('#grid .tile .name').textContent === 'overtaken'") and page.until("document.getElementById('queue').hidden"), "one that ends while it is asked for does not stay in the works")
     page.js("window.fetch = plainFetch")
@@ -349,7 +349,7 @@ def proxy_alone(port):
     server.heard = []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        check(wait_for(lambda: any(p.startswith("/events") for p in server.heard), 30), "the page asks the proxy for events")
+        check(wait_for(lambda: any(p.startswith("/events") for p in server.heard), 90), "the page asks the proxy for events")
         yield
     finally:
         server.shutdown()
@@ -358,7 +358,7 @@ def proxy_alone(port):
 
 def with_key(page, place, g):
     key = place.sumi("keys", "add", "anna", "-q").stdout.strip().split()[-1]
-    check(wait_for(lambda: g.get("/models")[0] == 401, 30), "keys are there: without one nothing is told")
+    check(wait_for(lambda: g.get("/models")[0] == 401, 90), "keys are there: without one nothing is told")
     page.go(f"http://127.0.0.1:{g.port}/")
     check(page.until("!document.getElementById('door').hidden"), "the page asks for a key")
     accessible(page, "the door")

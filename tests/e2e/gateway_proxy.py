@@ -17,7 +17,7 @@ class Proxy:
         self.dir = place.dir / self.name
         self.dir.mkdir()
         self.process = self.begin(port)
-        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0 or self.process.poll() is not None, 20)
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0 or self.process.poll() is not None, 90)
 
     def stop(self):
         self.process.terminate()

@@ -128,12 +128,12 @@ def printable(place):
     last = done.stderr.splitlines()[-1]
     check(done.returncode == 5 and "\x1b" not in done.stderr and last.startswith("sumi: ") and "file.png" in last,
           "a reason with control characters is one line", done.stderr)
-    check(wait_for(lambda: "file.png" in place.log.read_text(), 10) and "\x1b" not in place.log.read_text(),
+    check(wait_for(lambda: "file.png" in place.log.read_text(), 90) and "\x1b" not in place.log.read_text(),
           "in the log too")
     bare = "quote\" state=done id=root"
     place.redis_cli("XADD", "{sumi}:in", "*", "id", "forger", "modality", "image", "prompt", "x", "model", PACK,
                     "steps", 2, "width", 64, "height", 64, "init", f"/no/{bare}\u2028\u202e.png")
-    check(wait_for(lambda: "id=forger state=failed" in place.log.read_text(), 30), "a job with an init that forges")
+    check(wait_for(lambda: "id=forger state=failed" in place.log.read_text(), 90), "a job with an init that forges")
     lines = [l for l in place.log.read_text().splitlines() if "id=root" in l]
     check(lines and all(bare not in l and bare.replace('"', '\\"') in l for l in lines),
           "its quotes are those of a value, in every line of the log", lines)

@@ -226,7 +226,7 @@ class Redis:
             [SERVER, "--port", "0", "--unixsocket", self.socket, "--dir", self.dir,
              "--maxmemory-policy", "noeviction", "--save", "", *self.options],
             stdout=open(self.dir / "log", "ab"), stderr=subprocess.STDOUT)
-        assert wait_for(lambda: self.cli("ping") == "PONG", 30), f"{SERVER} did not start"
+        assert wait_for(lambda: self.cli("ping") == "PONG", 90), f"{SERVER} did not start"
         return self
 
     def cli(self, *args):

@@ -19,7 +19,7 @@ class Lists:
         done = self.place.sumi("batch", name, *options, input=input)
         ids = done.stdout.split()
         self.said = done.stderr
-        wait_for(lambda: all(self.place.redis_cli("HGET", f"{{sumi}}:job:{i}", "job") for i in ids), 30)
+        wait_for(lambda: all(self.place.redis_cli("HGET", f"{{sumi}}:job:{i}", "job") for i in ids), 90)
         return [json.loads(self.place.redis_cli("HGET", f"{{sumi}}:job:{i}", "job")) for i in ids]
 
     def refused(self, what, name, text, *options, words=()):

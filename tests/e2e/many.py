@@ -43,7 +43,7 @@ def choosing(place):
     done = place.sumi("retry", "--tag", "red")
     # A list that is read while an ended job is taken up again may miss it.
     waits = lambda: all(states(place).get(i, "cancelled") != "cancelled" for i in red)
-    check(done.returncode == 0 and wait_for(waits, 20), "retry --tag", done.stderr)
+    check(done.returncode == 0 and wait_for(waits, 90), "retry --tag", done.stderr)
     place.sumi("wait", *red)
     done = place.sumi("cancel", "-", input="\n".join(blue[:2]) + "\n" + blue[0] + "\n")
     check(done.returncode == 0 and done.stdout.splitlines() == [f"{i} cancelled" for i in blue[:2]],
@@ -175,7 +175,7 @@ def keeping(place):
     place.configure(keep_results=f"90d {size * 2 / 1024:.3f}K")
     place.start()
     gone = lambda: set(states(place)) == {ids[0], ids[3]}
-    check(wait_for(gone, 30), "keep_results: the oldest go, the starred one stays", str(states(place)))
+    check(wait_for(gone, 90), "keep_results: the oldest go, the starred one stays", str(states(place)))
     check(pairs(place) == (set(), set()), "with their files, and no others")
     check(place.log.read_bytes().count(b"keep.deleted") == 2, "and the log says so")
     place.stop()
@@ -183,11 +183,11 @@ def keeping(place):
         con.execute("update jobs set finished = finished - 91 * 86400000 where id in (?, ?)", (ids[0], ids[3]))
     con.close()
     place.start()
-    check(wait_for(lambda: set(states(place)) == {ids[0]}, 30), "and what is too old", str(states(place)))
+    check(wait_for(lambda: set(states(place)) == {ids[0]}, 90), "and what is too old", str(states(place)))
     place.stop()
     place.configure(keep_results="1K")
     place.start()
-    check(wait_for(lambda: b"keep.full" in place.new_log(), 30) and set(states(place)) == {ids[0]},
+    check(wait_for(lambda: b"keep.full" in place.new_log(), 90) and set(states(place)) == {ids[0]},
           "a starred one stays beyond the limit, and the log says so")
     place.stop()
     place.configure(keep_results="0")
@@ -197,18 +197,18 @@ def keeping(place):
     for k, init in enumerate([f"{named}-1", whole, sha]):
         place.redis_cli("XADD", "{sumi}:in", "*", "id", f"holds-{k}", "modality", "image", "prompt", "x", "init", init,
                         "not_before", "2099-01-01T00:00:00Z")
-    check(wait_for(lambda: list(states(place).values()).count("delayed") == 3, 10), "three jobs wait to start from results")
+    check(wait_for(lambda: list(states(place).values()).count("delayed") == 3, 90), "three jobs wait to start from results")
     place.stop()
     place.configure(keep_results="1K")
     place.start()
     left = {ids[0], named, whole, hashed}
     done = lambda: {i for i, s in states(place).items() if s == "done"} == left
-    check(wait_for(done, 30), "what waiting jobs start from stays beyond the limit, whatever it is called",
+    check(wait_for(done, 90), "what waiting jobs start from stays beyond the limit, whatever it is called",
           str(states(place)))
     place.sumi("cancel", "holds-0", "holds-1", "holds-2")
     place.stop()
     place.start()
-    check(wait_for(lambda: {i for i, s in states(place).items() if s == "done"} == {ids[0]}, 30),
+    check(wait_for(lambda: {i for i, s in states(place).items() if s == "done"} == {ids[0]}, 90),
           "until they have ended", str(states(place)))
     place.stop()
     for text in ["soon", "90d 80d", "5X", "-1d", "1G 2G"]:
@@ -230,7 +230,7 @@ def full_disk():
         with contextlib.suppress(OSError), open(place.state / "fill", "wb", 0) as fill:
             while fill.write(b"x" * (1 << 16)):
                 pass
-        wait_for(lambda: "MISCONF" in place.redis_cli("SET", "x", "y" * 5000), 10)
+        wait_for(lambda: "MISCONF" in place.redis_cli("SET", "x", "y" * 5000), 90)
         place.redis_cli("XADD", "{sumi}:in", "*", "id", "unheard", "modality", "image", "prompt", "x")
         check(set(states(place)) == set(ids), "list reads a queue that cannot write")
         done = place.sumi("delete", ids[0])

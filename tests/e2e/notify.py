@@ -29,7 +29,7 @@ place = Place(notify_secret="whsec_" + base64.b64encode(b"a secret").decode()).s
 try:
     done = place.sumi("image", "ink", "--steps", 2, "--width", 64, "--height", 64, "--id", "told", "--notify", url)
     check(done.returncode == 0, "a job with a notify URL is rendered", done.stderr)
-    wait_for(lambda: len(heard) >= 2, 30)
+    wait_for(lambda: len(heard) >= 2, 90)
     check([h.get("id") for h in heard] == ["told", "told"], "a refused notice is tried again", str(heard))
     check(heard and heard[-1]["state"] == "done" and heard[-1]["results"], "and says what came out", str(heard))
     check(all(fine for _, fine in signed) and signed[0][0] == signed[1][0], "both are signed, with one id", str(signed))
@@ -37,12 +37,12 @@ try:
     # One that was taken, and whose time then passes.
     place.sumi("pause")
     place.sumi("submit", json.dumps({"prompt": "ink", "id": "bad", "notify": url, "deadline": int(time.time() * 1000) + 2000}))
-    wait_for(lambda: len(heard) >= 4, 30)
+    wait_for(lambda: len(heard) >= 4, 90)
     check(heard[-1] and heard[-1]["state"] == "failed" and "deadline" in heard[-1]["error"],
           "a failed job is told with its reason", str(heard[-1]))
     place.redis_cli("XADD", "{sumi}:in", "*", "job",
                     json.dumps({"modality": "image", "prompt": "ink", "id": "never", "notify": url, "fast": True}))
-    wait_for(lambda: len(heard) >= 5, 30)
+    wait_for(lambda: len(heard) >= 5, 90)
     check(heard[-1] and heard[-1]["id"] == "never" and "fast" in heard[-1]["error"],
           "so is one that was rejected", str(heard[-1]))
     place.stop()

@@ -178,7 +178,7 @@ def cut_weights(parent):
         log = place.log.read_text()
         check("was changed while it was read" in log and place.workers() == workers, "by the same worker, and the log says why",
               log[-1500:])
-        shown = wait_for(lambda: (found := visible(place)).keys() >= {"first", "second"} and found, 30)
+        shown = wait_for(lambda: (found := visible(place)).keys() >= {"first", "second"} and found, 90)
         check(shown and shown["first"] == shown["second"], "the same bytes as before", visible(place))
     finally:
         place.kill()

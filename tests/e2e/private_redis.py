@@ -53,7 +53,7 @@ def left_behind():
     check(done.returncode == 1 and f"kill -CONT {server[0]}" in done.stderr, "a stopped server is named", done.stderr[-300:])
     check(place.servers() == server, "and stays alone", str(place.pids()))
     place.start(wait=False)
-    check(wait_for(lambda: b"redis.waits" in place.new_log(), 20), "the daemon says that it waits")
+    check(wait_for(lambda: b"redis.waits" in place.new_log(), 90), "the daemon says that it waits")
     check(place.servers() == server, "it starts no other", str(place.pids()))
     os.kill(server[0], signal.SIGCONT)
     wait_for(lambda: b"worker.ready" in place.new_log(), 60)
@@ -74,7 +74,7 @@ def loading():
     place.stop()
 
     place.start(wait=False, **slow)
-    check(wait_for(lambda: place.redis_cli("PING").startswith("LOADING"), 20), "it loads")
+    check(wait_for(lambda: place.redis_cli("PING").startswith("LOADING"), 90), "it loads")
     status = place.stop()
     check(status == 0 and b"worker.started" not in place.new_log() and not place.servers(),
           "SIGTERM while Redis loads: it stops in order", f"{status} {place.new_log()[-300:]}")
@@ -114,7 +114,7 @@ def dies():
         os.kill(pid, signal.SIGKILL)
     out, told = sending.communicate(timeout=120)
     check(sending.returncode == 0, "a list is sent although its server dies", told)
-    here = wait_for(lambda: (there := set(place.sumi("list", "-q").stdout.split())) >= set(ids[1000:]) and there, 30)
+    here = wait_for(lambda: (there := set(place.sumi("list", "-q").stdout.split())) >= set(ids[1000:]) and there, 90)
     check(bool(here), "and is there", len(here or ()))
     place.remove()
 

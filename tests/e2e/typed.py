@@ -111,7 +111,7 @@ def filters(place):
     window = [place.sumi("image", "ink", "--size", 64, "--detach", "--id", id, "--every", every, "--window", w) and id
               for id, every, w in [("late", "every day at 6", "10pm-6am"), ("later", "1 week", "с 22 до 6")]]
     for id, every in zip(window, ["06:00", "7d"]):
-        job = json.loads(wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "job"), 20) or "{}")
+        job = json.loads(wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "job"), 90) or "{}")
         check((job.get("every"), job.get("window")) == (every, "22:00-06:00"), f"windows and recurrences in words: {id}", str(job))
     place.sumi("cancel", *window)
     for verb, option, age in [("list", "--since", "yesterday"), ("list", "--since", "2 days ago"), ("list", "--until", "1 минуту назад"),
@@ -140,7 +140,7 @@ def times(place):
 
     def moment(*words):
         id = place.sumi("image", "ink", "--size", 64, "--detach", "--tz", "Pacific/Kiritimati", *words).stdout.strip()
-        text = wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "job"), 30)
+        text = wait_for(lambda: place.redis_cli("HGET", f"{{sumi}}:job:{id}", "job"), 90)
         row = json.loads(text)
         return {k: datetime.datetime.fromisoformat(row[k].replace("Z", "+00:00")).astimezone(zone)
                 for k in ("not_before", "deadline") if k in row}
@@ -158,7 +158,7 @@ def times(place):
         refused(place, f"a deadline that is past: {words}", "image", "ink", *words, words=["deadline", "2020-01-31", "past"])
     refused(place, "and in a list", "submit", '{"prompt":"x","deadline":"2020-01-31"}', words=["deadline", "past"])
     place.redis_cli("XADD", "{sumi}:in", "*", "id", "bygone", "modality", "image", "prompt", "x", "deadline", "2020-01-31")
-    check(wait_for(lambda: "that is past" in place.sumi("dead-letters").stdout, 30), "and where it is taken in",
+    check(wait_for(lambda: "that is past" in place.sumi("dead-letters").stdout, 90), "and where it is taken in",
           place.sumi("dead-letters").stdout)
     done = place.sumi("image", "ink", "--detach", "--not-before", "2027-03-28 02:30", "--tz", "Europe/Berlin")
     check(done.returncode == 0 and done.stderr.count("skip: taken as 2027-03-28T01:00:00") == 1, "a time that the clocks skip", done.stderr)
@@ -169,7 +169,7 @@ def times(place):
             "tomorrow 20:00", "--window", "22-6", words=["window", "opens at", "deadline"])
     place.redis_cli("XADD", "{sumi}:in", "*", "id", "never", "modality", "image", "prompt", "x", "not_before", "2098-01-01T12:00:00Z",
                     "deadline", "2098-01-01T20:00:00Z", "window", "22:00-06:00", "tz", "UTC")
-    check(wait_for(lambda: "opens at 2098-01-01T22:00" in (place.redis_cli("HGET", "{sumi}:job:never", "error") or ""), 30),
+    check(wait_for(lambda: "opens at 2098-01-01T22:00" in (place.redis_cli("HGET", "{sumi}:job:never", "error") or ""), 90),
           "and where it is taken in", place.redis_cli("HGET", "{sumi}:job:never", "error"))
     later = moment("--not-before", "завтра в 6 вечера")["not_before"]
     check(later.hour == 18 and (later.date() - now.date()).days in (1, 2), "завтра в 6 вечера", str(later))

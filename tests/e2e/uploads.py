@@ -196,7 +196,7 @@ def kept_while_needed(place):
     orphan.write_bytes(b"nobody's")
     place.stop()
     place.start()
-    check(wait_for(lambda: 0 < ttl(place, stray) <= 3600, 10), "which gets an hour", ttl(place, stray))
+    check(wait_for(lambda: 0 < ttl(place, stray) <= 3600, 90), "which gets an hour", ttl(place, stray))
     check(place.redis_cli("ZSCORE", "{sumi}:inputs", sha) == "" and total() < before + 100000, "the count follows what expires")
     check(place.redis_cli("ZSCORE", "{sumi}:inputs", gone) not in ("inf",), "jobs that were deleted by hand hold nothing")
     check(not orphan.exists(), "a blob that no result was made from goes")

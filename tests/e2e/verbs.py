@@ -188,7 +188,7 @@ def dead_letters(place):
     redis.socket = place.state / "redis" / "redis.sock"
     before = place.json("dead-letters", "--limit", 1000)
     redis.cli("XADD", "{sumi}:in", "*", "id", "torn", "modality", "image", "prompt", "x", "stepps", 3)
-    check(wait_for(lambda: len(place.json("dead-letters", "--limit", 1000)) > len(before), 10), "a dead letter")
+    check(wait_for(lambda: len(place.json("dead-letters", "--limit", 1000)) > len(before), 90), "a dead letter")
     letter = place.json("dead-letters", "--limit", 1)[0]
     check(letter["id"] == "torn" and letter["kind"] == "rejected" and "stepps" in letter["reason"] and
           letter["text"]["prompt"] == "x", "dead-letters --json: id, kind, reason, what was sent", str(letter))
@@ -197,7 +197,7 @@ def dead_letters(place):
     check("rejected  torn" in line and "stepps" in line, "dead-letters for people", line)
     check({x["kind"] for x in before} == {"failed"}, "jobs that were put aside are among them", str(before)[:300])
     redis.cli("XADD", "{sumi}:in", "*", "id", "esc", "modality", "image", "prompt", "x\x1b[31m", "co\x1blour", 3)
-    wait_for(lambda: place.json("dead-letters", "--limit", 1)[0]["id"] == "esc", 10)
+    wait_for(lambda: place.json("dead-letters", "--limit", 1)[0]["id"] == "esc", 90)
     check("\x1b" not in place.sumi("dead-letters").stdout, "what a terminal would obey is not printed")
     check("dead-letters" in place.sumi("status").stdout, "status points there")
 
