@@ -5,7 +5,8 @@
 # $BUILD/asan/tests; scripts are the executable files of
 # tests/checks and tests/e2e. A script prints "ok NAME", "not ok NAME …" or "skip NAME …" lines and
 # counts as one failed test if it exits non-zero without having said so. As many run at once as there
-# are processors; those of tests/checks one by one, as one of them takes the machine's measure.
+# are processors; those of tests/checks one by one, as one of them takes the machine's measure. The
+# seconds that each took are told so that the check can be kept short; nothing is judged by them.
 # usage: run.sh [--unit-only|--asan-only] [NAME…]   (NAME: run only tests whose path contains it)
 set -u
 if [ "${1:-}" = --one ]; then
@@ -68,6 +69,7 @@ run_script() {
 }
 
 run_one() {
+	began=$(date +%s)
 	log=$RESULTS/$(echo "$1" | tr / _)
 	case $1 in
 	*/test_*) run_unit "$1" ;;
@@ -78,12 +80,14 @@ run_one() {
 		f=1
 		echo "no test ran" >>"$log"
 	fi
+	took=$(($(date +%s) - began))
 	echo "$p $f $s" >"$log.counts"
+	echo "$took s $1" >"$log.took"
 	if [ "$f" -gt 0 ] || [ $status -ne 0 ]; then
 		echo "FAIL $1 (exit $status)"
 		sed 's/^/    /' "$log" | tail -60
 	else
-		echo "pass $1 ($p)"
+		echo "pass $1 ($p, $took s)"
 		grep '^skip ' "$log" | sed 's/^/    /'
 	fi >"$log.said"
 	cat "$log.said"
@@ -127,5 +131,6 @@ for counts in "$RESULTS"/*.counts; do
 	read -r p f s <"$counts" 2>/dev/null || continue
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
+[ $((passed + failed)) -gt 0 ] && echo "the slowest: $(cat "$RESULTS"/*.took | sort -rn | head -12 | paste -sd ';' | sed 's/;/; /g')"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
