@@ -20,6 +20,7 @@ static struct {
 	int (*init_params)(struct lame *);
 	int (*encode)(struct lame *, const float *left, const float *right, int count, unsigned char *out, int room);
 	int (*flush)(struct lame *, unsigned char *out, int room);
+	size_t (*get_tag)(struct lame *, unsigned char *out, size_t room);
 } lame;
 static bool is_there;
 
@@ -37,7 +38,8 @@ static void look(void)
 		   {"lame_set_bWriteVbrTag", &lame.set_vbr_tag},
 		   {"lame_init_params", &lame.init_params},
 		   {"lame_encode_buffer_ieee_float", &lame.encode},
-		   {"lame_encode_flush", &lame.flush}};
+		   {"lame_encode_flush", &lame.flush},
+		   {"lame_get_lametag_frame", &lame.get_tag}};
 	void *library = dlopen(MP3_LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	is_there = library != NULL;
 	for (size_t i = 0; i < sizeof all / sizeof all[0] && is_there; i++) {
@@ -79,7 +81,13 @@ static int encode_all(struct lame *l, const struct sound *s, unsigned char *data
 	if (n >= 0)
 		n = lame.flush(l, data + *size, (int)(room - *size));
 	*size += n > 0 ? (size_t)n : 0;
-	return n < 0 ? error_set(err, SUMI_INTERNAL, "MP3: LAME stops with %d", n) : SUMI_OK;
+	if (n < 0)
+		return error_set(err, SUMI_INTERNAL, "MP3: LAME stops with %d", n);
+	/* The room in front that was left for it: how much silence stands at both ends is known now. */
+	size_t tag = lame.get_tag(l, NULL, 0);
+	if (tag > *size || (tag && lame.get_tag(l, data, tag) != tag))
+		return error_set(err, SUMI_INTERNAL, "MP3: LAME's own frame has %zu bytes of %zu", tag, *size);
+	return SUMI_OK;
 }
 
 static int encode_frames(const struct sound *s, int rate, int kbps, unsigned char **data, size_t *size,
@@ -92,9 +100,9 @@ static int encode_frames(const struct sound *s, int rate, int kbps, unsigned cha
 	*data = l ? malloc(room) : NULL;
 	if (!*data)
 		status = error_set(err, SUMI_NOMEM, "MP3: no memory for it");
-	/* Its tag stands in front and would be filled in at the end: a stream of one bit rate needs none. */
+	/* Its tag: players cut off by it what the format adds before and after the sound. */
 	if (!status && (lame.set_in_samplerate(l, s->rate) || lame.set_out_samplerate(l, rate) ||
-			lame.set_num_channels(l, s->channels) || lame.set_brate(l, kbps) || lame.set_vbr_tag(l, 0) ||
+			lame.set_num_channels(l, s->channels) || lame.set_brate(l, kbps) || lame.set_vbr_tag(l, 1) ||
 			lame.init_params(l) < 0))
 		status = error_set(err, SUMI_UNSUPPORTED, "MP3: LAME does not make %d kbit/s of %d samples a second", kbps,
 				   rate);

@@ -16,7 +16,8 @@ bool mp3_is_there(void);
 bool mp3_has_rate(int rate);
 
 /* So many samples and thousands of bits a second, which LAME moves to the next that there are. Texts go into an ID3 tag before
- * the frames; meta may be NULL. The caller frees *data. SUMI_UNSUPPORTED without LAME. */
+ * the frames; meta may be NULL. LAME's own frame stands first and says what players cut off at both ends, so that what is heard is as
+ * long as the sound; only where 8 kbit/s leave it no room there is none. The caller frees *data. SUMI_UNSUPPORTED without LAME. */
 int mp3_encode(const struct sound *sound, int rate, int kbps, const struct metadata *meta, uint8_t **data,
 	       size_t *size, struct error *err);
 

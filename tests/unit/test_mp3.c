@@ -1,4 +1,4 @@
-/* MP3 by LAME: frames of one rate behind a tag with what the file was made of; tags that are cut off or lie. */
+/* MP3 by LAME: frames of one rate that last as long as the sound, behind a tag with what the file was made of; tags that are cut off or lie. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,20 @@
 #include "media/metadata_file.h"
 #include "media/mp3.h"
 #include "tests/unit/check.h"
+
+/* Samples that LAME's own frame leaves to a player: those of all frames without what it says stands before and after. */
+static long told_samples(const uint8_t *frame, size_t size)
+{
+	enum { SIDE_END = 4 + 32, FRAMES = 8, DELAY = 141 };
+	for (size_t i = 4; i <= SIDE_END && i + DELAY + 3 <= size; i++)
+		if (memcmp(frame + i, "Info", 4) == 0) {
+			const uint8_t *info = frame + i, *d = info + DELAY;
+			long count = (long)info[FRAMES] << 24 | info[FRAMES + 1] << 16 | info[FRAMES + 2] << 8 | info[FRAMES + 3];
+			long each = frame[1] & 8 ? 1152 : 576; /* of MPEG 1, of its extensions to lower rates */
+			return count * each - (d[0] << 4 | d[1] >> 4) - ((d[1] & 15) << 8 | d[2]);
+		}
+	return -1;
+}
 
 static void test_frames_and_texts(void **state)
 {
@@ -31,6 +45,8 @@ static void test_frames_and_texts(void **state)
 			assert_memory_equal(data, "ID3\4\0\0", 6);
 			size_t tag = 10 + ((size_t)data[8] << 7 | data[9]);
 			assert_true(tag < size && data[tag] == 0xff && (data[tag + 1] & 0xe6) == 0xe2);
+			/* What players take off is what is too much: the clip lasts as long as the sound. */
+			assert_int_equal(told_samples(data + tag, size - tag), rates[i] == 96000 ? 44100 : rates[i]);
 			assert_int_equal(metadata_read(data, size, "x", &told, &err), 0);
 			assert_string_equal(told.infotext, meta.infotext);
 			assert_string_equal(told.json, meta.json);
