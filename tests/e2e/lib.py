@@ -266,8 +266,9 @@ def resumed_like(place, id, whole):
     place.kill()
     place.start()
     place.sumi("wait", id, timeout=120)
-    place.sumi("fetch", id, "-o", f"{id}.png")
-    check(sha256(place.dir / f"{id}.png") == sha256(place.dir / whole), "killed and gone on with: the same bytes")
+    mine = place.dir / f"{id}{pathlib.Path(whole).suffix}"
+    done = place.sumi("fetch", id, "-o", mine.name)
+    check(mine.exists() and sha256(mine) == sha256(place.dir / whole), "killed and gone on with: the same bytes", done.stderr[-300:])
 
 
 def visible(place):
