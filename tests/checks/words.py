@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Manual pages and completion against what the programs say of themselves."""
+"""Manual pages, completion and the page's fields against what the programs say of themselves."""
 import json, os, pathlib, re, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -93,4 +93,8 @@ for shell, file in [("bash", "sumi.bash"), ("zsh", "_sumi"), ("fish", "sumi.fish
         continue
     done = subprocess.run([shell, "-n", ROOT / "packaging" / "completion" / file], capture_output=True, text=True)
     check(done.returncode == 0, f"{file} is valid {shell}", done.stderr)
+of_jobs = json.loads((ROOT / "docs/job.schema.json").read_text())["properties"]
+for name, least, most in re.findall(r'<input id="(\w+)" type="number" min="([^"]*)" max="([^"]*)"', (ROOT / "gateway/page/index.html").read_text()):
+    limits = [of_jobs[name].get(k) for k in ("minimum", "maximum")]
+    check([float(least), float(most)] == limits, f"the page lets {name} be what a job's may be", f"{least} to {most}, {limits}")
 sys.exit(1 if failed else 0)
