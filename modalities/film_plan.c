@@ -54,19 +54,23 @@ static const json_t *given(const struct plan *p, const char *name)
 
 /* ---- when -------------------------------------------------------------------------- */
 
-/* A mood in Russian is called as the pack calls it, where that says what it means. */
+/* A mood is called as the pack calls it: in whatever capitals it was written, or in Russian, where the pack says what
+ * that means. */
 static const char *pack_mood(const struct plan *p, const char *mood)
 {
-	char name[64];
+	char name[64] = "";
 	const char *own;
 	json_t *ignored;
 	bool foreign = false;
 	for (const char *c = mood; c && *c; c++)
 		foreign |= (unsigned char)*c >= 0x80;
-	if (foreign && p->order->music && script_means(p->order->music, "mood", mood, name, sizeof name))
-		json_object_foreach(json_object_get(p->order->music->manifest, "moods"), own, ignored)
-			if (strcmp(own, name) == 0)
-				return own;
+	if (!mood || !p->order->music)
+		return mood;
+	if (!foreign || !script_means(p->order->music, "mood", mood, name, sizeof name))
+		snprintf(name, sizeof name, "%s", mood);
+	json_object_foreach(json_object_get(p->order->music->manifest, "moods"), own, ignored)
+		if (story_same(own, name))
+			return own;
 	return mood;
 }
 
@@ -79,7 +83,7 @@ static const char *mood_of(const struct plan *p, int k)
 		return p->parts[k - 1].mood;
 	const char *mood = json_string_value(own ? own : json_object_get(p->film, "mood"));
 	for (size_t i = 0; mood && silent[i]; i++)
-		if (strcmp(silent[i], mood) == 0)
+		if (story_same(silent[i], mood))
 			return NULL;
 	return pack_mood(p, mood);
 }
@@ -101,6 +105,16 @@ static int tempo_of(const struct plan *p, const struct part *part, double *tempo
 	return SUMI_OK;
 }
 
+/* Fewer pictures than a scene has would be more of them, and the film longer than its story says. */
+static int check_short(const struct plan *p, const struct part *part, struct error *err)
+{
+	if (part->seconds * p->fps >= FEWEST - 0.5)
+		return SUMI_OK;
+	error_set(err, SUMI_INVALID, "seconds is %g: a scene has %d pictures at least, %g s at %d a second", part->seconds, FEWEST,
+		  (double)FEWEST / p->fps, p->fps);
+	return story_fault(p->order->story, part->scene, "seconds", err);
+}
+
 /* Scenes of one mood end on its beats, each on the nearest to where its length would end it. */
 static int set_lengths(struct plan *p, struct error *err)
 {
@@ -114,6 +128,8 @@ static int set_lengths(struct plan *p, struct error *err)
 		}
 		wanted += part->seconds;
 		double end = wanted, beat = tempo > 0 && p->beats ? 60 / tempo : 0;
+		if (beat == 0 && (status = check_short(p, part, err)))
+			return status;
 		if (beat > 0)
 			end = begun + fmax(round((wanted - begun) / beat), floor((now - begun) / beat + 0.5) + 1) * beat;
 		part->frames = (int)(lround(end * p->fps) - lround(now * p->fps));

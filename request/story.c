@@ -48,6 +48,7 @@ static const char *const names[][2] = {
     {"название", "title"},    {"доли", "beats"},           {"шаги", "steps"},
     {"шагов", "steps"},       {"модель", "model"},         {"быстро", "fast"},
     {"наплыв", "blend"},      {"music", "mood"},           {"duration", "seconds"},
+    {"длительность", "seconds"},
     {NULL, NULL}};
 
 static const char *const words[][2] = {
@@ -98,6 +99,12 @@ static bool fold(const char *text, size_t size, char *out, size_t room)
 	return fits;
 }
 
+bool story_same(const char *a, const char *b)
+{
+	char one[128], other[128];
+	return fold(a, strlen(a), one, sizeof one) && fold(b, strlen(b), other, sizeof other) && strcmp(one, other) == 0;
+}
+
 static const struct field *own_field(const char *name)
 {
 	const struct field *f = fields;
@@ -129,7 +136,8 @@ static int put_number(const struct reader *r, const struct field *f, const char 
 	if ((comma = strchr(plain, ',')) && !strchr(plain, '.')) /* 2,5 as one writes it in Russian */
 		*comma = '.';
 	double x = strtod(plain, &end);
-	snprintf(why, sizeof why, "allowed are %g to %g", f->min, f->max);
+	snprintf(why, sizeof why, *plain && (end == plain || *end) ? "it is a number alone, %g to %g" : "allowed are %g to %g", f->min,
+		 f->max);
 	if (end == plain || *end || strlen(value) >= sizeof plain || !(x >= f->min && x <= f->max))
 		return wrong(r, err, f->name, value, why);
 	if (strcmp(f->name, "fps") == 0 && x != floor(x))
@@ -159,13 +167,25 @@ static json_t *job_of(json_t *to)
 	return json_object_get(to, "job");
 }
 
+/* "256x256", also by the sign and by the Russian letter, which looks the same. */
+static bool read_size(const char *value, int *width, int *height)
+{
+	static const char *const by[] = {"x", "X", "×", "х", "Х", NULL};
+	int n = 0, end = 0;
+	if (sscanf(value, "%5d %n", width, &n) != 1)
+		return false;
+	value += n;
+	for (size_t i = 0; by[i]; i++)
+		if (strncmp(value, by[i], strlen(by[i])) == 0)
+			return sscanf(value + strlen(by[i]), "%5d%n", height, &end) == 1 && !value[strlen(by[i]) + (size_t)end];
+	return false;
+}
+
 static int put_size(const struct reader *r, const char *value, json_t *to, struct error *err)
 {
 	json_t *job = job_of(to);
 	int width, height;
-	char rest;
-	if (sscanf(value, "%5dx%5d%c", &width, &height, &rest) != 2 || width < 16 || height < 16 || width > 8192 ||
-	    height > 8192)
+	if (!read_size(value, &width, &height) || width < 16 || height < 16 || width > 8192 || height > 8192)
 		return wrong(r, err, "size", value, "it is WIDTHxHEIGHT, 16 to 8192 each");
 	json_object_set_new(job, "width", json_integer(width));
 	json_object_set_new(job, "height", json_integer(height));
@@ -245,19 +265,105 @@ static int add_text(struct reader *r, const char *line, struct error *err)
 	return SUMI_OK;
 }
 
-/* The name before a colon, of letters, '-', '_' and single spaces, in small letters. Returns where the value
- * begins, NULL: there is no name. */
-static const char *split(const char *line, char name[NAME_MAX_BYTES])
+/* Bytes of one character that shows as nothing, 0: another stands there. Editors and pages set other spaces than
+ * the keyboard's, and marks without width. */
+static size_t blank(const char *text)
 {
-	const char *colon = strchr(line, ':');
-	if (!colon || colon == line || (colon[1] && !isspace((unsigned char)colon[1])))
+	uint32_t code;
+	size_t n = utf8_decode(text, strnlen(text, 4), &code);
+	bool is = n && (code == ' ' || code == '\t' || code == 0x200b || code == 0x2060 || code == 0xfeff ||
+			utf8proc_category((utf8proc_int32_t)code) == UTF8PROC_CATEGORY_ZS);
+	return is ? n : 0;
+}
+
+static const char *behind_blanks(const char *text)
+{
+	for (size_t n; (n = blank(text));)
+		text += n;
+	return text;
+}
+
+static size_t without_blanks(const char *text, size_t n)
+{
+	for (bool is = true; is && n;) {
+		size_t begin = n - 1;
+		while (begin && ((unsigned char)text[begin] & 0xc0) == 0x80)
+			begin--;
+		is = blank(text + begin) == n - begin || isspace((unsigned char)text[begin]);
+		n = is ? begin : n;
+	}
+	return n;
+}
+
+/* Bytes of a colon, also as wide as a Chinese letter. */
+static size_t colon(const char *text)
+{
+	static const char wide[] = "：";
+	return *text == ':' ? 1 : strncmp(text, wide, sizeof wide - 1) == 0 ? sizeof wide - 1 : 0;
+}
+
+/* The English name of what is a field. */
+static bool is_field(char name[NAME_MAX_BYTES])
+{
+	const char *known = find(names, name);
+	if (known)
+		snprintf(name, NAME_MAX_BYTES, "%s", known);
+	return own_field(name) || job_field(name);
+}
+
+/* The name before a colon, of letters, '-', '_' and single spaces, in small letters, that of a field in English.
+ * Returns where the value begins, NULL: there is no name. Without a space behind the colon only a field's is one: the
+ * time of the day and addresses are texts. */
+static const char *split(const char *line, char name[NAME_MAX_BYTES], bool *known)
+{
+	size_t n = 0;
+	while (!colon(line + n) && ((unsigned char)line[n] >= 0x80 || isalnum((unsigned char)line[n]) || (line[n] && strchr(" -_", line[n]))))
+		n++;
+	const char *behind = line + n + colon(line + n), *value = behind_blanks(behind);
+	if (!n || behind == line + n || !fold(line, without_blanks(line, n), name, NAME_MAX_BYTES))
 		return NULL;
-	for (const char *p = line; p < colon; p++)
-		if (!((unsigned char)*p >= 0x80 || isalnum((unsigned char)*p) || strchr(" -_", *p)))
-			return NULL;
-	if (!fold(line, (size_t)(colon - line), name, NAME_MAX_BYTES))
-		return NULL;
-	return colon + 1 + strspn(colon + 1, " \t");
+	*known = is_field(name);
+	return *known || value != behind || !*behind ? value : NULL;
+}
+
+/* A field dressed up, as in "**mood**: calm", "- mood: calm" or "mood = calm", would be painted: it is said instead. */
+static int check_dressed(const struct reader *r, const char *line, struct error *err)
+{
+	char name[NAME_MAX_BYTES];
+	size_t n = 0;
+	for (const char *before = NULL; before != line;) {
+		before = line;
+		line += strspn(line, "-*_>`\"");
+		line += strncmp(line, "•", sizeof "•" - 1) == 0 ? sizeof "•" - 1 : 0;
+		line = behind_blanks(line);
+	}
+	while (!colon(line + n) && !blank(line + n) && ((unsigned char)line[n] >= 0x80 || isalnum((unsigned char)line[n]) || line[n] == '_'))
+		n++;
+	const char *behind = line + n;
+	while (n && line[n - 1] == '_')
+		n--;
+	behind += strspn(behind, "*`\"_");
+	behind = behind_blanks(behind);
+	behind += strspn(behind, "*`\"_");
+	if (!n || (!colon(behind) && *behind != '=') || !fold(line, n, name, sizeof name) || !is_field(name))
+		return SUMI_OK;
+	return error_set(err, SUMI_INVALID, "%s:%ld: a field is its name, a colon and its value alone: '%s: …' (of a text write text: before it)",
+			 r->name, r->line, name);
+}
+
+/* What three letters or more of one of our own fields mean: "sec", "сек". */
+static const char *beginning(const char *name)
+{
+	size_t letters = 0;
+	for (const char *p = name; *p; p++)
+		letters += ((unsigned char)*p & 0xc0) != 0x80;
+	for (size_t i = 0; letters >= 3 && names[i][0]; i++)
+		if (strncmp(names[i][0], name, strlen(name)) == 0)
+			return names[i][0];
+	for (const struct field *f = fields; letters >= 3 && f->name; f++)
+		if (strncmp(f->name, name, strlen(name)) == 0)
+			return f->name;
+	return NULL;
 }
 
 /* A single word that is nearly one of ours is a slip, not the beginning of a text; nor is what a job says and no story. */
@@ -265,6 +371,7 @@ static int check_slip(const struct reader *r, const char *name, struct error *er
 {
 	enum { SHORTEST = 8 }; /* bytes of a word in Russian: of shorter ones many are near */
 	struct nearest n = nearest_to(name);
+	const char *begun = beginning(name);
 	if (strchr(name, ' '))
 		return SUMI_OK;
 	if (param_named(name))
@@ -279,6 +386,7 @@ static int check_slip(const struct reader *r, const char *name, struct error *er
 			nearest_try(&n, p->name);
 	for (size_t i = 0; names[i][0] && strlen(name) >= SHORTEST; i++)
 		nearest_try(&n, names[i][0]);
+	n.best = begun ? begun : n.best;
 	return n.best ? error_set(err, SUMI_INVALID,
 				  "%s:%ld: there is no field '%.40s' (did you mean '%s'? Of a text write text: before it)",
 				  r->name, r->line, name, n.best)
@@ -289,13 +397,9 @@ static int check_slip(const struct reader *r, const char *name, struct error *er
 static int check_late(const struct reader *r, const char *line, struct error *err)
 {
 	char name[NAME_MAX_BYTES];
-	const char *known;
-	if (!split(line, name))
-		return SUMI_OK;
-	if ((known = find(names, name)))
-		snprintf(name, sizeof name, "%s", known);
-	if (!own_field(name) && !job_field(name))
-		return SUMI_OK;
+	bool known = false;
+	if (!split(line, name, &known) || !known)
+		return check_dressed(r, line, err);
 	return error_set(err, SUMI_INVALID,
 			 "%s:%ld: field '%s' stands behind the scene's text: fields come first (of a text, put the line "
 			 "behind the one before it)",
@@ -306,16 +410,15 @@ static int check_late(const struct reader *r, const char *line, struct error *er
 static int take_field(struct reader *r, const char *line, bool *taken, struct error *err)
 {
 	char name[NAME_MAX_BYTES];
-	const char *value = split(line, name), *known;
+	bool known = false;
+	const char *value = split(line, name, &known);
 	*taken = false;
-	if (!value)
-		return SUMI_OK;
-	if ((known = find(names, name)))
-		snprintf(name, sizeof name, "%s", known);
+	if (!value || !known) {
+		int status = check_dressed(r, line, err);
+		return status || !value ? status : check_slip(r, name, err);
+	}
 	const struct field *own = own_field(name);
 	const struct param *p = own ? NULL : job_field(name);
-	if (!own && !p)
-		return check_slip(r, name, err);
 	*taken = true;
 	if (own && own->kind == A_LINE)
 		return add_text(r, value, err);
@@ -380,17 +483,15 @@ static int end_paragraph(struct reader *r, struct error *err)
 
 static int take_line(struct reader *r, char *line, struct error *err)
 {
-	size_t n = strlen(line);
 	bool taken = false;
-	while (n && isspace((unsigned char)line[n - 1]))
-		line[--n] = '\0';
-	line += strspn(line, " \t");
+	line[without_blanks(line, strlen(line))] = '\0';
+	line += behind_blanks(line) - line;
 	if (*line == '#')
 		return SUMI_OK;
 	if (!*line)
 		return end_paragraph(r, err);
 	if (!utf8_valid(line, strlen(line)))
-		return error_set(err, SUMI_INVALID, "%s:%ld: is not UTF-8", r->name, r->line);
+		return error_set(err, SUMI_INVALID, "%s:%ld: is not UTF-8: save the story in that encoding", r->name, r->line);
 	for (const char *p = line; *p; p++)
 		if ((unsigned char)*p < 0x20 && *p != '\t')
 			return error_set(err, SUMI_INVALID, "%s:%ld: holds a control character", r->name, r->line);
@@ -403,8 +504,9 @@ static int take_line(struct reader *r, char *line, struct error *err)
 static int read_lines(struct reader *r, char *text, struct error *err)
 {
 	int status = SUMI_OK;
+	char last = strchr(text, '\n') ? '\n' : '\r'; /* some end lines by CR alone */
 	for (char *line = text, *end; line && !status; line = end) {
-		end = strchr(line, '\n');
+		end = strchr(line, last);
 		if (end)
 			*end++ = '\0';
 		r->line++;
@@ -423,8 +525,12 @@ int story_read(const char *text, size_t size, const char *name, json_t **out, st
 	*out = NULL;
 	if (size > STORY_BYTES_MAX)
 		return error_set(err, SUMI_TOOBIG, "%s: has %zu bytes, a story at most %d", name, size, STORY_BYTES_MAX);
-	if (memchr(text, '\0', size))
-		return error_set(err, SUMI_INVALID, "%s: holds a NUL byte: a story is plain text", name);
+	if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+		return error_set(err, SUMI_INVALID, "%s: is UTF-16: save it as UTF-8", name);
+	const char *nul = memchr(text, '\0', size);
+	if (nul)
+		return error_set(err, SUMI_INVALID, "%s: byte %zu is NUL: a story is plain text, in UTF-8 (not UTF-16)", name,
+				 (size_t)(nul - text));
 	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		text += 3;
 		size -= 3;

@@ -3,6 +3,7 @@
 #define SUMI_REQUEST_STORY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -20,6 +21,9 @@
  * parameters in their JSON types. Each is there only where the story has it; "lines" says in which line, by name. SUMI_INVALID,
  * SUMI_TOOBIG: "name:line: …". */
 int story_read(const char *text, size_t size, const char *name, json_t **out, struct error *err);
+
+/* Whether two names are the same but for capitals, of any alphabet; longer ones than 127 bytes never are. */
+bool story_same(const char *a, const char *b);
 
 /* Puts before an error where it comes from: the line of a field (NULL: of the scene). Returns err's status. */
 int story_fault(const json_t *story, const json_t *scene, const char *field, struct error *err);

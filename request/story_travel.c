@@ -393,7 +393,7 @@ static bool is_travel(const char *text, size_t size)
 	for (size_t begin = at, end; begin < size; begin = end + 1) {
 		char line[32];
 		long frame;
-		for (end = begin; end < size && text[end] != '\n';)
+		for (end = begin; end < size && text[end] != '\n' && text[end] != '\r';)
 			end++;
 		snprintf(line, sizeof line, "%.*s", end - begin < sizeof line ? (int)(end - begin) : 31, text + begin);
 		numbered += behind_number(line, &frame) != NULL;
@@ -431,6 +431,10 @@ static int read_file(const char *text, size_t size, const char *name, json_t **o
 
 int story_read_any(const char *text, size_t size, const char *name, json_t **out, struct error *err)
 {
+	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* as editors begin UTF-8 */
+		text += 3;
+		size -= 3;
+	}
 	/* What is too long or no text is refused there. */
 	if (size > STORY_BYTES_MAX || memchr(text, '\0', size) || !utf8_valid(text, size) || !is_travel(text, size))
 		return story_read(text, size, name, out, err);

@@ -93,6 +93,51 @@ static void a_story_is_read(void **state)
 	json_decref(story);
 }
 
+/* As keyboards, editors and pages have it: no space behind the colon or one that is none of the keyboard's, a wide colon, marks
+ * that nobody sees, lines that end in CR alone. None of it is painted. */
+static void fields_are_read_however_they_are_typed(void **state)
+{
+	(void)state;
+	static const char *const calm[] = {"mood:calm\na\n",          "mood\xc2\xa0:\xc2\xa0" "calm\xc2\xa0\na\n", "mood：calm\na\n",
+					   "\xe2\x80\x8bmood: calm\na\n", "\xc2\xa0настроение : calm\na\n",        "mood: calm\ra\r"};
+	for (size_t i = 0; i < sizeof calm / sizeof *calm; i++) {
+		json_t *story = read_text(calm[i]);
+		const char *mood = text_of(scene_of(story, 0), "mood");
+		if (!mood || strcmp(mood, "calm") != 0 || strcmp(text_of(scene_of(story, 0), "text"), "a") != 0)
+			fail_msg("%s: mood '%s', text '%s'", calm[i], mood ? mood : "", text_of(scene_of(story, 0), "text"));
+		json_decref(story);
+	}
+	static const char *const sizes[] = {"32x48", "32X48", "32 × 48", "32х48"};
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		char text[64];
+		snprintf(text, sizeof text, "size:%s\na\n", sizes[i]);
+		json_t *story = read_text(text);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(scene_of(story, 0), "job"), "width")), 32);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(scene_of(story, 0), "job"), "height")), 48);
+		json_decref(story);
+	}
+	/* A line that shows nothing ends a paragraph. */
+	json_t *story = read_text("a\n\xc2\xa0\xe2\x80\x8b\nb\r\n");
+	assert_int_equal(json_array_size(json_object_get(story, "scenes")), 2);
+	json_decref(story);
+	/* Texts all the same. */
+	static const char *const texts[] = {"10:30 at the station", "https://a.example", "Sea:waves", "- two: birds", "\"mood\" of rain", "a:b"};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		story = read_text(texts[i]);
+		assert_string_equal(text_of(scene_of(story, 0), "text"), texts[i]);
+		json_decref(story);
+	}
+	/* Dressed up it is no field, and no text. */
+	static const char *const dressed[] = {"**mood**: calm", "**Mood:** calm", "- mood: calm", "• настроение: calm", "mood = calm",
+					      "\"mood\": calm", "> steps: 4", "_negative_ : x"};
+	for (size_t i = 0; i < sizeof dressed / sizeof *dressed; i++)
+		for (int late = 0; late < 2; late++) {
+			char text[64];
+			snprintf(text, sizeof text, "%s%s\nb\n", late ? "a\n" : "", dressed[i]);
+			refused(text, late ? "s.txt:2: a field is its name" : "s.txt:1: a field is its name");
+		}
+}
+
 /* An error about a scene's job is told with the line of the field that it names. */
 static void errors_of_jobs_have_their_line(void **state)
 {
@@ -146,6 +191,15 @@ static void wrong_stories_are_refused_with_their_line(void **state)
 			refused(text, "is no field of a story");
 		}
 	refused("a\n\nb \x1b[2J\n", "s.txt:3: holds a control character");
+	refused("сек: 4\na\n", "there is no field 'сек' (did you mean 'секунды'");
+	refused("sec: 4\na\n", "there is no field 'sec' (did you mean 'seconds'");
+	refused("seconds: 5s\na\n", "seconds is '5s': it is a number alone, 0.1 to 600");
+	refused("seconds: 0:05\na\n", "seconds is '0:05': it is a number alone");
+	refused("\xff\xfe" "a", "s.txt: is UTF-16: save it as UTF-8");
+	json_t *story;
+	struct error err;
+	assert_int_equal(story_read_any("a\0\n", 4, "s.txt", &story, &err), SUMI_INVALID);
+	assert_string_equal(err.text, "s.txt: byte 1 is NUL: a story is plain text, in UTF-8 (not UTF-16)");
 }
 
 /* Files of other programs: the first scene's stops as "frame prompt, …", and how many scenes. */
@@ -172,6 +226,8 @@ static void prompt_travel_files_are_read(void **state)
 		     "\"tail_prompt\":\"t\",\"seed\":[7],\"steps\":9,\"scheduler\":\"k_dpmpp_2m\"}",
 		     1, 2, "h, a, t", "6 h, a, t; 8 h, b c, t");
 	check_travel("{\"prompt\":[\"a (b)\",\"c\"],\"seed\":[18446744073709551615,5],\"n_prompt\":[\"no\"]}", 2, 2, "a (b)", "");
+	check_travel("\xef\xbb\xbf{\"0\":\"a\",\"16\":\"b\"}", 1, 4, "a", "16 b");
+	check_travel("0: a\r16: b\r", 1, 4, "a", "16 b");
 	check_travel("\"0\" :\"spring\",\n\"24\": \"summer\",\n", 1, 5, "spring", "24 summer");
 	check_travel("1girl\n0: closed\n 8 : open\n16: smile\nclean\n", 1, 3, "1girl, closed, clean", "8 1girl, open, clean; 16 1girl, "
 													"smile, clean");
@@ -257,6 +313,17 @@ static void scenes_end_on_beats(void **state)
 	json_decref(jobs);
 }
 
+/* A mood is written as a sentence begins. */
+static void moods_are_found_in_any_capitals(void **state)
+{
+	(void)state;
+	json_t *jobs = plan("mood: Calm\na\n\nmood: НЕТ\nb\n\nmood: CALM\nc\n\nmood: None\nd\n", NULL);
+	assert_int_equal(json_array_size(jobs), 7); /* four scenes, two clips, the film */
+	assert_string_equal(text_of(json_array_get(jobs, 4), "mood"), "calm");
+	assert_string_equal(text_of(json_array_get(jobs, 5), "mood"), "calm");
+	json_decref(jobs);
+}
+
 static void fades_are_made_in_addition(void **state)
 {
 	(void)state;
@@ -332,6 +399,7 @@ static void impossible_films_are_refused(void **state)
 	    {"title: x\nmood: loud\n\nb\n", "s.txt:2: mood is 'loud'"},
 	    {"a\n\nseconds: 1\ntransition: fade\nblend: 3\nb\n", "s.txt:5: blend is 3: the scene that it leads into lasts 1 s"},
 	    {"blend: 3\n\na\n\nseconds: 1\ntransition: fade\nb\n", "s.txt:1: blend is 3"},
+	    {"a\n\nseconds: 0.1\nb\n", "s.txt:3: seconds is 0.1: a scene has 2 pictures at least, 0.25 s at 8 a second"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct pack_info info = music();
@@ -593,7 +661,9 @@ int main(void)
 	    cmocka_unit_test(wrong_stories_are_refused_with_their_line),
 	    cmocka_unit_test(errors_of_jobs_have_their_line),
 	    cmocka_unit_test(prompt_travel_files_are_read),
+	    cmocka_unit_test(fields_are_read_however_they_are_typed),
 	    cmocka_unit_test(scenes_end_on_beats),
+	    cmocka_unit_test(moods_are_found_in_any_capitals),
 	    cmocka_unit_test(fades_are_made_in_addition),
 	    cmocka_unit_test(scenes_that_travel_are_one_video),
 	    cmocka_unit_test(seeds_follow_from_texts),
