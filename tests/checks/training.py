@@ -17,7 +17,7 @@ except ImportError:
     sys.exit(0)
 for part in ("train", "judge"):
     sys.path.insert(0, str(ROOT / "tools" / part))
-import autoencoder, diffusion, domains, edges, heights, judge, models, prompts, revive, score, vocabulary
+import autoencoder, diffusion, domains, edges, heights, judge, models, prompts, render, revive, score, vocabulary
 
 failed = 0
 
@@ -118,6 +118,11 @@ check(edges.width(sharp) < soft(0.6) < soft(1.0) < soft(2.0), "softer edges are 
 check(abs(edges.width(np.concatenate([sharp, sharp])) / edges.width(sharp) - 1) < 1e-6, "more of the same edges are no wider")
 rows = prompts.make(ink, 40)
 check({r["kind"] for r in rows} == {"seen", "held"} and any("relation" in r["attrs"] for r in rows), "prompts have relations, seen and held out")
+words = lambda *more: render.command(ink, {"prompt": "x", "seed": 1}, "x.webp", render.arguments(["--prompts", "p", "--to", "t", *more]))
+check(words()[-6:] == ["--steps", "20", "--cfg-scale", "3.0", "--seed", "1"] and "--fast" not in words(), "prompts are rendered in 20 guided steps", words())
+check("--fast" in words("--fast") and "--steps" not in words("--fast") and "--cfg-scale" not in words("--fast"),
+      "or by the fast variant as its pack wants it", words("--fast"))
+check(words("--fast", "--steps", "2")[-5:-2] == ["--fast", "--steps", "2"], "unless steps are given", words("--fast", "--steps", "2"))
 from corpus_world import attributes, terrain
 for kind in heights.RIVERS:
     falls = [heights.downhill(np.rint(terrain.MAKERS[kind](attributes.rng_for(5, i, 1), 128)[0] * 255) / 255) for i in range(8)]
