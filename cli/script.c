@@ -7,6 +7,7 @@
 #include "cli/verbs.h"
 #include "modalities/script.h"
 #include "request/param.h"
+#include "request/story.h"
 
 enum { THEME_BYTES = 500 };
 
@@ -27,15 +28,19 @@ static int read_options(const struct cli *cli, struct script_order *order, struc
 	if (!status && seed)
 		status = param_from_text(param_find("seed"), 0, seed, strlen(seed), &value, err);
 	if (!status && value)
-		param_seed(value, &order->seed);
+		if (!param_seed(value, &order->seed))
+			status = error_set(err, SUMI_INVALID, "--seed is '%.20s': a story's is a number from 0 on, of which it follows", seed);
 	json_decref(value);
 	order->scenes = (int)scenes;
 	order->theme = cli->args[0];
 	order->language = cli_value(cli, "language");
 	if (!status && order->language && strcmp(order->language, "en") && strcmp(order->language, "ru"))
 		status = error_set(err, SUMI_INVALID, "--language is '%.20s', allowed are en and ru", order->language);
-	if (!status && (!*order->theme || strlen(order->theme) > THEME_BYTES || !utf8_valid(order->theme, strlen(order->theme))))
-		status = error_set(err, SUMI_INVALID, "the theme is a text of 1 to %d bytes", THEME_BYTES);
+	if (!status && (!story_shows(order->theme) || strlen(order->theme) > THEME_BYTES))
+		status = error_set(err, SUMI_INVALID, "the theme is a text of 1 to %d bytes: it has %s", THEME_BYTES,
+				   story_shows(order->theme) ? "more" : "none that shows");
+	if (!status && !utf8_valid(order->theme, strlen(order->theme)))
+		status = error_set(err, SUMI_INVALID, "the theme is not UTF-8");
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "modalities/moods.h"
 #include "modalities/script.h"
+#include "request/lora_tags.h"
 #include "request/param.h"
 #include "request/story.h"
 
@@ -404,6 +405,17 @@ static json_t *title_of(const struct plan *p)
 	return json_string(*all ? all : "a film");
 }
 
+/* LoRAs that texts or the title name are of scenes: what joins them has none. A tag that nobody can read is told of the
+ * scene whose text has it. */
+static void leave_loras_out(json_t *film)
+{
+	json_t *plain = NULL;
+	struct error ignored;
+	if (lora_tags_take(film, &plain, &ignored) == SUMI_OK && plain)
+		json_object_set(film, "prompt", json_object_get(plain, "prompt"));
+	json_decref(plain);
+}
+
 static int add_film(struct plan *p, struct error *err)
 {
 	json_t *job = json_pack("{s:s, s:s, s:o, s:b, s:i, s:i, s:O, s:O}", "id", p->order->id, "modality", "film", "prompt",
@@ -413,6 +425,7 @@ static int add_film(struct plan *p, struct error *err)
 		return error_set(err, SUMI_NOMEM, "out of memory");
 	if (json_array_size(p->clips))
 		json_object_set(job, "music", p->clips);
+	leave_loras_out(job);
 	add_given(p, job, PARAM_FILM, false);
 	if (json_array_size(p->after) > PARAM_LIST_MAX) {
 		json_decref(job);

@@ -365,8 +365,8 @@ static void write_stranger(struct script *s, FILE *out, const char *word, const 
 
 static void write_head(const struct script *s, FILE *out)
 {
-	fprintf(out, s->russian ? "# История для sumi film, сцен: %d. Её можно править.\n" : "# A story of %d scenes for sumi film, to be edited.\n",
-		s->order->scenes);
+	fprintf(out, s->russian ? "# История для sumi film, сцен: %d. Её можно править.\n" : "# A story of %d scene%s for sumi film, to be edited.\n",
+		s->order->scenes, s->order->scenes == 1 ? "" : "s");
 	fputs(s->known_count ? field(s, "# Of the theme the packs know:", "# Из темы модели знают:")
 			     : field(s, "# Of the theme the packs know nothing.", "# Из темы модели не знают ничего."),
 	      out);

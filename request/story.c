@@ -283,6 +283,12 @@ static const char *behind_blanks(const char *text)
 	return text;
 }
 
+bool story_shows(const char *text)
+{
+	text = behind_blanks(text);
+	return text[strspn(text, "\r\n")] != '\0';
+}
+
 static size_t without_blanks(const char *text, size_t n)
 {
 	for (bool is = true; is && n;) {

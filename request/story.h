@@ -25,6 +25,9 @@ int story_read(const char *text, size_t size, const char *name, json_t **out, st
 /* Whether two names are the same but for capitals, of any alphabet; longer ones than 127 bytes never are. */
 bool story_same(const char *a, const char *b);
 
+/* Whether a text, of whatever bytes, shows anything: it is not of spaces and marks without width alone. */
+bool story_shows(const char *text);
+
 /* Puts before an error where it comes from: the line of a field (NULL: of the scene). Returns err's status. */
 int story_fault(const json_t *story, const json_t *scene, const char *field, struct error *err);
 

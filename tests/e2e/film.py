@@ -140,6 +140,11 @@ def script(place):
     check(text.count("seconds: ") == 3 and '# "whale"' in text, "a script for a theme, and what of it cannot be painted", done.stderr + text)
     done = place.sumi("film", "-", "--model", "ink-motion", "--dry-run", input=text.replace("mood:", "# mood:"))
     check([j["modality"] for j in json.loads(done.stdout or "[]")] == ["video"] * 3 + ["film"], "is a story", done.stderr)
+    for theme, says in [("\xa0\u200b", "none that shows"), ("x" * 501, "more"), (os.fsdecode(b"\xff"), "not UTF-8")]:
+        done = place.sumi("script", theme, "--model", "ink-motion")
+        check(done.returncode == 2 and says in done.stderr, f"no theme: {says}", done.stdout + done.stderr)
+    done = place.sumi("script", "the sea", "--seed", -1, "--model", "ink-motion")
+    check(done.returncode == 2 and "--seed is '-1'" in done.stderr, "a story is of a number that can be given again", done.stdout[:200] + done.stderr)
     done = place.sumi("script", "the sea")
     check(done.returncode == 3 and "motion-tiny" in done.stderr and "--model" in done.stderr, "of a model that does not say what it can paint", done.stderr)
 

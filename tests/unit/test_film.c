@@ -349,6 +349,17 @@ static void fades_are_made_in_addition(void **state)
 	json_decref(jobs);
 }
 
+/* A LoRA that a scene's text names is the scene's: the film, which is called as its texts are, needs none. */
+static void a_film_is_called_without_loras(void **state)
+{
+	(void)state;
+	json_t *jobs = plan("a <lora:ink:0.5> bird\n\nb\n", NULL);
+	check_jobs(jobs);
+	assert_string_equal(text_of(json_array_get(jobs, 0), "prompt"), "a <lora:ink:0.5> bird");
+	assert_string_equal(text_of(json_array_get(jobs, 2), "prompt"), "a  bird / b");
+	json_decref(jobs);
+}
+
 static void seeds_follow_from_texts(void **state)
 {
 	(void)state;
@@ -666,6 +677,7 @@ int main(void)
 	    cmocka_unit_test(moods_are_found_in_any_capitals),
 	    cmocka_unit_test(fades_are_made_in_addition),
 	    cmocka_unit_test(scenes_that_travel_are_one_video),
+	    cmocka_unit_test(a_film_is_called_without_loras),
 	    cmocka_unit_test(seeds_follow_from_texts),
 	    cmocka_unit_test(impossible_films_are_refused),
 	    cmocka_unit_test(scenes_are_cut_and_blended),
