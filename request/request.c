@@ -116,6 +116,7 @@ const char *request_idle(const struct request *r, const char **why)
 	     "quality", "PNG and WAV lose nothing"},
 	    {r->loop_count && r->format && strcmp(r->format, "webm") == 0, "loop_count",
 	     "a WebM file does not say how often it is played"},
+	    {json_array_size(r->music) && r->format && strcmp(r->format, "webp") == 0, "music", "an animated WebP has no sound"},
 	    {r->deep_cache_level > 0 && r->deep_cache < 2, "deep_cache_level",
 	     "there is no deep_cache above 1"},
 	    /* Of what a style has made it is a record. */

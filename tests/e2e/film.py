@@ -56,6 +56,8 @@ def made(place, story):
     done = place.sumi("again", "film.webm", "-o", "again.webm")
     check(done.returncode == 0 and (place.dir / "again.webm").read_bytes() == (place.dir / "film.webm").read_bytes(), "again: the same bytes",
           done.stderr[-400:])
+    done = place.sumi("again", "film.webm", "--format", "webp", "-o", "mute.webp")
+    check(done.returncode == 0 and (place.dir / "mute.webp").read_bytes()[8:12] == b"WEBP", "again as a WebP: the same scenes without sound", done.stderr[-400:])
     for words in [["--full"], ["--no-fast"], ["--fast"]]:
         done = place.sumi("again", "film.webm", *words, "-o", "none.webm")
         check(done.returncode == 2 and "sumi film STORY" in done.stderr, f"again {words[0]} of what is joined", done.stderr)
