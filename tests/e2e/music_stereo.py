@@ -153,7 +153,7 @@ def mp3s(place, g):
         if status == 400 and "libmp3lame" in str(data):
             print("skip MP3: libmp3lame is not installed")
             return
-        (place.dir / "music.mp3").write_bytes(data)  # of a pipe ffmpeg does not cut the end off
+        (place.dir / "music.mp3").write_bytes(data)  # of a pipe older ffmpegs do not cut the end off
         done = subprocess.run(["ffmpeg", "-v", "error", "-i", place.dir / "music.mp3", "-f", "s16le", "-"], capture_output=True)
         check(len(done.stdout) == 4 * round(seconds * 44100), f"MP3, {what}: as long as it shall be, in two channels, by ffmpeg", f"{status} {len(done.stdout) / 4}")
     meets(array.array("h", done.stdout)[::2], "MP3")
