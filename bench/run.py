@@ -12,6 +12,7 @@ device's compute units, the wall clock that a quiet machine would show. docs/per
     SUMI_BENCH_PYTHON=FILE    a Python with tools/requirements.txt (default: .venv/bin/python)
     SUMI_BENCH_PRECISION=half what sumi computes in (default: exact)
     SUMI_BENCH_TURNS=N        pairs a peer is measured in (default 2)
+    SUMI_BENCH_WORDS=W,W      of "step,decode,encode,text,whole": what diffusers' engines are measured in (default: all)
     SUMI_BENCH_OUT=FILE       where the JSON goes
     SDCPP=FILE[:FILE…]        stable-diffusion.cpp's sd-cli, measured with the same weights: the fastest of several builds
     SDCPP_OPTIONS, _THREADS   its options (default: with --diffusion-fa or without, what a short trial finds) and threads (default: all)
@@ -136,7 +137,8 @@ class Bench:
         if self.big:
             sdcpp = peers.sdcpp(SUMI, self.big["image"], self.device, OUT)
             found += [sdcpp] if sdcpp else []
-            found += peers.diffusers(OUT / "models", self.big["image"], self.device, OUT)
+            words = os.environ.get("SUMI_BENCH_WORDS")
+            found += peers.diffusers(OUT / "models", self.big["image"], self.device, OUT, None, *(["--words", words] if words else []))
 
     def text(self, name):
         print(f"\n== {name}", flush=True)
@@ -157,15 +159,15 @@ def main():
     if unknown:
         sys.exit(f"SUMI_BENCH_ONLY: {' '.join(unknown)} is none of {' '.join(PARTS)}")
     bench, failures = Bench(), []
+    place = Path(os.environ.get("SUMI_BENCH_OUT") or OUT / "bench.json")
     for part in parts:
         try:
             getattr(bench, part)()
         except (OSError, RuntimeError, ValueError, KeyError) as failure:
             failures.append(f"{part}: {failure}")
             print(failures[-1], file=sys.stderr)
+        report.write_json(place, bench.result)  # a bench that is interrupted has been of use
     report.summary(bench.result)
-    place = Path(os.environ.get("SUMI_BENCH_OUT") or OUT / "bench.json")
-    report.write_json(place, bench.result)
     print(f"\n{place}")
     sys.exit(1 if failures else 0)
 
