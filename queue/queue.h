@@ -101,7 +101,7 @@ int queue_cancel_series(struct queue *queue, const char *id, enum queue_cancel_r
 			char last[JOB_ID_SIZE], struct error *err);
 
 /* Failed and cancelled jobs begin anew, a delayed one is due now. SUMI_INVALID for other
- * states, SUMI_NOTFOUND. */
+ * states, SUMI_NOTFOUND, also of a film one of whose parts was deleted before it was made. */
 int queue_retry(struct queue *queue, const char *id, struct error *err);
 
 /* Forgets a job that has ended, as queue_trim() does with old ones: its id stays taken. SUMI_BUSY

@@ -70,6 +70,7 @@ int queue_cancel(struct queue *queue, const char *id, enum queue_cancel_result *
 
 int queue_retry(struct queue *queue, const char *id, struct error *err)
 {
+	static const char without[] = "without ";
 	redisReply *reply = NULL;
 	int status = call_admitted(queue, SCRIPT_RETRY, id, &reply, err);
 	if (status)
@@ -80,6 +81,9 @@ int queue_retry(struct queue *queue, const char *id, struct error *err)
 		status = error_set(err, SUMI_INVALID,
 				   "what was sent as %.64s could not be read: send it again, mended",
 				   id);
+	else if (strncmp(reply_text(reply), without, sizeof without - 1) == 0)
+		status = error_set(err, SUMI_NOTFOUND, "film %.64s cannot begin anew: its part %.64s was deleted: send the story again", id,
+				   reply_text(reply) + sizeof without - 1);
 	else if (!reply_is(reply, "ok"))
 		status = error_set(
 		    err, SUMI_INVALID,

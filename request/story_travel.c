@@ -232,24 +232,36 @@ static const json_t *entry(const json_t *list, size_t i)
 	return !json_is_array(list) ? list : n ? json_array_get(list, n == 1 ? 0 : i) : NULL;
 }
 
-static void take_seed(json_t *job, const json_t *seed)
+static void take_seed(struct travel *t, json_t *job, const json_t *seed)
 {
 	uint64_t value;
 	if (param_seed(seed, &value))
 		json_object_set_new(job, "seed", param_seed_json(value));
+	else if (seed && !json_is_null(seed) && json_integer_value(seed) != -1) /* any one */
+		note(t, "left out: seed, which is none", "");
+}
+
+/* A number that the file has under a name, NULL: none is there, or something else. */
+static const json_t *number_in(struct travel *t, const json_t *o, const char *name)
+{
+	const json_t *value = json_object_get(o, name);
+	char what[64];
+	snprintf(what, sizeof what, "left out: %s, which is no number", name);
+	if (value && !json_is_null(value) && !json_is_number(value))
+		note(t, what, "");
+	return json_is_number(value) ? value : NULL;
 }
 
 static void take_settings(struct travel *t, const json_t *o)
 {
 	static const char *const left[] = {"path", "base", "motion_module", "lora_map", "motion_lora_map", "controlnet_map",
 					   "ip_adapter_map", "img2img_map", "vae_path", NULL};
-	const json_t *steps = json_object_get(o, "steps"), *scale = json_object_get(o, "guidance_scale"),
-		     *skip = json_object_get(o, "clip_skip");
+	const json_t *steps = number_in(t, o, "steps"), *scale = number_in(t, o, "guidance_scale"), *skip = number_in(t, o, "clip_skip");
 	const char *scheduler = json_string_value(json_object_get(o, "scheduler"));
 	const char *name = json_string_value(json_object_get(o, "name"));
-	if (json_is_integer(steps))
+	if (steps) /* 2.5 of them are refused where jobs are read */
 		json_object_set(film_job(t), "steps", (json_t *)steps);
-	if (json_is_number(scale))
+	if (scale)
 		json_object_set(film_job(t), "cfg_scale", (json_t *)scale);
 	if (json_integer_value(skip) > 1)
 		json_object_set_new(film_job(t), "clip_skip", json_integer(json_integer_value(skip) - 1));
@@ -282,7 +294,7 @@ static int read_prompts(struct travel *t, const json_t *o, struct error *err)
 	{
 		json_t *job = json_object();
 		const char *negative = text_or_none(entry(json_object_get(o, "n_prompt"), i));
-		take_seed(job, entry(json_object_get(o, "seed"), i));
+		take_seed(t, job, entry(json_object_get(o, "seed"), i));
 		if (*negative)
 			json_object_set_new(job, "negative_prompt", json_string(negative));
 		if (!*text_or_none(prompt)) {
@@ -297,14 +309,16 @@ static int read_prompts(struct travel *t, const json_t *o, struct error *err)
 
 static int read_travel(struct travel *t, const json_t *o, struct error *err)
 {
-	const json_t *ratio = json_object_get(o, "prompt_fixed_ratio");
+	const json_t *ratio = number_in(t, o, "prompt_fixed_ratio");
 	const char *negative = text_or_none(entry(json_object_get(o, "n_prompt"), 0));
-	t->hold = json_is_number(ratio) ? fmax(0, fmin(1, json_number_value(ratio))) : 0.5; /* its usual one */
+	t->hold = ratio ? json_number_value(ratio) : 0.5; /* its usual one */
+	if (!(t->hold >= 0 && t->hold <= 1))
+		return error_set(err, SUMI_INVALID, "%s: prompt_fixed_ratio is %g, allowed are 0 to 1", t->name, t->hold);
 	int status = read_map(t, json_object_get(o, "prompt_map"), text_or_none(json_object_get(o, "head_prompt")),
 			      text_or_none(json_object_get(o, "tail_prompt")), err);
 	if (*negative)
 		json_object_set_new(film_job(t), "negative_prompt", json_string(negative));
-	take_seed(film_job(t), entry(json_object_get(o, "seed"), 0));
+	take_seed(t, film_job(t), entry(json_object_get(o, "seed"), 0));
 	return status ? status : cut_into_videos(t, err);
 }
 

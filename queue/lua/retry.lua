@@ -16,6 +16,16 @@ if not fit or not sound(id) then
 	end
 	return state or 'missing'
 end
+-- A part of which only the tombstone is left cannot begin anew, and the film would wait for it for ever.
+for _, part in ipairs(parts(id)) do
+	local at = state_of(part)
+	if (at == 'failed' or at == 'cancelled') and not sound(part) then
+		if entry ~= '' then
+			dead_letter(id, 'rejected', 'retry: job ' .. part .. ', of which it is joined, was deleted', '')
+		end
+		return 'without ' .. part
+	end
+end
 unplace(id, state)
 call('HSET', key, 'failures', 0, 'crashes', 0, 'deadline', 0)
 call('HDEL', key, 'error', 'error_code', 'cancel', 'finished', 'score')

@@ -114,6 +114,19 @@ def stopped(place, story):
     check(done.returncode == 0 and sha256(place.dir / "stopped.webm") == sha256(place.dir / "film.webm"), "and is the same film", done.stderr[-400:])
 
 
+def deleted(place, story):
+    """A scene that is deleted before it is made takes the film with it, which cannot begin anew: it would wait for ever."""
+    place.sumi("pause")
+    place.sumi("film", story, *SMALL, "--steps", 3, "--id", "torn", "--detach")
+    place.sumi("delete", "torn.s2")
+    state = lambda: json.loads(place.sumi("show", "torn", "--json").stdout or "{}").get("state")
+    check(wait_for(lambda: state() == "failed", 90), "a film fails with a scene that is deleted", str(state()))
+    done = place.sumi("retry", "torn")
+    check(done.returncode == 3 and "torn.s2 was deleted" in done.stderr and state() == "failed", "and does not begin anew without it", done.stdout + done.stderr)
+    place.sumi("delete", "torn.s1", "torn.m1")
+    place.sumi("resume")
+
+
 def refused(place):
     def bad(name, story, *words, options=(), code=2):
         done = place.sumi("film", "-", *options, input=story)
@@ -160,6 +173,7 @@ def main():
         probed(place)
         killed(place, story)
         stopped(place, story)
+        deleted(place, story)
         refused(place)
         script(place)
     finally:

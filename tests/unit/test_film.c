@@ -237,6 +237,15 @@ static void prompt_travel_files_are_read(void **state)
 	assert_string_equal(text_of(job, "seed"), "18446744073709551615");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(story, "notes"), 0)), "left out: path: x.ckpt");
 	json_decref(story);
+	/* What is there and of no use is said. */
+	story = read_text("{\"prompt_map\":{\"0\":\"a\"},\"steps\":\"many\",\"guidance_scale\":[],\"seed\":[-5],\"prompt_fixed_ratio\":true}");
+	assert_int_equal(json_array_size(json_object_get(story, "notes")), 4);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(story, "notes"), 0)), "left out: steps, which is no number");
+	json_decref(story);
+	story = read_text("{\"prompt_map\":{\"0\":\"a\"},\"seed\":[-1],\"clip_skip\":null}");
+	assert_int_equal(json_array_size(json_object_get(story, "notes")), 0);
+	json_decref(story);
+	refused("{\"prompt_map\":{\"0\":\"a\"},\"prompt_fixed_ratio\":7}", "prompt_fixed_ratio is 7, allowed are 0 to 1");
 	/* Not one of them. */
 	story = read_text("{red|blue} birds\n");
 	assert_string_equal(text_of(scene_of(story, 0), "text"), "{red|blue} birds");
