@@ -300,6 +300,28 @@ static int add_travel(const struct plan *p, int first, int last, json_t *job, st
 	return status;
 }
 
+/* Pixels that a job says it makes along an axis, 0: it leaves that to its model. */
+static double side_of(const json_t *job, const char *axis)
+{
+	double hires = json_number_value(json_object_get(job, "hires")), upscale = json_number_value(json_object_get(job, "upscale"));
+	return json_number_value(json_object_get(job, axis)) * (hires > 1 ? hires : 1) * (upscale > 1 ? upscale : 1);
+}
+
+/* Scenes of two sizes cannot be joined, which is said before any is made. */
+static int check_size(const struct plan *p, const struct part *part, const json_t *job, struct error *err)
+{
+	static const char *const axes[] = {"width", "height"};
+	const json_t *other = json_array_get(p->jobs, 0);
+	for (size_t i = 0; other && i < 2; i++) {
+		double side = side_of(job, axes[i]), first = side_of(other, axes[i]);
+		if (side == 0 || first == 0 || fabs(side - first) < 8) /* what is enlarged is rounded by the model */
+			continue;
+		error_set(err, SUMI_INVALID, "%s is %g, the first scene's %g: scenes of a film are of one size", axes[i], side, first);
+		return story_fault(p->order->story, part->scene, axes[i], err);
+	}
+	return SUMI_OK;
+}
+
 static int add_scene(struct plan *p, int first, int last, struct error *err)
 {
 	struct part *part = &p->parts[first];
@@ -324,7 +346,9 @@ static int add_scene(struct plan *p, int first, int last, struct error *err)
 	add_given(p, job, PARAM_VIDEO, true);
 	if (!json_object_get(job, "seed"))
 		json_object_set_new(job, "seed", own_seed(p, first));
-	int status = last > first ? add_travel(p, first, last, job, err) : SUMI_OK;
+	int status = check_size(p, part, job, err);
+	if (!status && last > first)
+		status = add_travel(p, first, last, job, err);
 	if (status) {
 		json_decref(job);
 		return status;

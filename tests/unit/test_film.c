@@ -419,6 +419,8 @@ static void impossible_films_are_refused(void **state)
 	    {"title: x\nmood: loud\n\nb\n", "s.txt:2: mood is 'loud'"},
 	    {"a\n\nseconds: 1\ntransition: fade\nblend: 3\nb\n", "s.txt:5: blend is 3: the scene that it leads into lasts 1 s"},
 	    {"blend: 3\n\na\n\nseconds: 1\ntransition: fade\nb\n", "s.txt:1: blend is 3"},
+	    {"size: 64x64\na\n\nb\n\nsteps: 2\nsize: 64x72\nc\n", "s.txt:7: height is 72, the first scene's 64: scenes of a film are of one size"},
+	    {"size: 64x64\n\na\n\nupscale: 2\nb\n", "width is 128, the first scene's 64"},
 	    {"a\n\nseconds: 0.1\nb\n", "s.txt:3: seconds is 0.1: a scene has 2 pictures at least, 0.25 s at 8 a second"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
